@@ -1,0 +1,3 @@
+//! The store: one file a table, over the port in [`tables`].
+
+pub mod tables;
