@@ -1,7 +1,10 @@
 //! Roombridge: Microsoft 365 calendar appointments become room bookings, and are forgotten when they are over.
 
 pub mod clock;
+pub mod domain;
 pub mod http;
+pub mod messages;
 pub mod queue;
 pub mod rng;
 pub mod store;
+pub mod trail;

@@ -1,0 +1,428 @@
+//! What the copies of one appointment say about one room, and what should be booked because of it.
+//!
+//! An appointment has a copy in the organizer's calendar and one in the room's. Each is read on its
+//! own, late, twice, or never; [`Copies`] keeps the last word of each, and [`Copies::desired`] makes
+//! one wish of them, so that the order in which they were read does not matter.
+
+use jiff::Timestamp;
+
+use super::{
+    ids::{EventId, MailboxId, RoomId},
+    interval::Interval,
+    keys::Digest,
+    personal::Personal,
+};
+
+/// The part of a meeting's content that the tenant lets into the booking.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Details {
+    /// The subject, or what stands in its place.
+    pub subject: Option<Personal>,
+    /// The organizer's address.
+    pub organizer: Option<Personal>,
+    /// The addresses of the people invited, sorted.
+    pub attendees: Vec<Personal>,
+}
+
+/// What one live copy says: the business fields and nothing else.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Facts {
+    /// When.
+    pub interval: Interval,
+    /// How many people are invited, the organizer included; rooms are not people.
+    pub people: u16,
+    /// Whether the appointment is marked private.
+    pub private: bool,
+    /// Content; always empty in a room's copy.
+    pub details: Details,
+}
+
+/// Where a copy is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CopyAt {
+    /// The mailbox whose default calendar holds it.
+    pub mailbox: MailboxId,
+    /// Its id there.
+    pub event: EventId,
+}
+
+/// Whose copy was read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// The organizer's.
+    Organizer,
+    /// The room's.
+    Room,
+}
+
+/// What reading one copy told about one room.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Seen {
+    /// The appointment takes place and holds the room.
+    Holds(Facts),
+    /// The appointment takes place without the room.
+    WithoutRoom,
+    /// The appointment is cancelled.
+    Cancelled,
+    /// There is no such copy any more, and the mailbox could be read.
+    Gone,
+}
+
+/// The last word of the organizer's copy.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum OrganizerCopy {
+    /// Never read: the organizer has not agreed, or the notification is still to come.
+    #[default]
+    Unseen,
+    /// It holds the room.
+    Live(CopyAt, Facts),
+    /// It takes place without this room.
+    WithoutRoom(CopyAt),
+    /// It was cancelled.
+    Cancelled,
+    /// It is gone.
+    Gone,
+}
+
+/// The last word of the room's copy.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum RoomCopy {
+    /// Never read.
+    #[default]
+    Unseen,
+    /// It is in the room's calendar. `answerable` is false when the room itself is the organizer.
+    Live {
+        /// Where it is.
+        at: CopyAt,
+        /// What it says.
+        facts: Facts,
+        /// Whether the room can accept or decline it.
+        answerable: bool,
+    },
+    /// It is gone or cancelled.
+    Gone,
+}
+
+/// Both copies, and how often the room was asked for anew.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Copies {
+    /// The organizer's copy.
+    pub organizer: OrganizerCopy,
+    /// The room's copy.
+    pub room: RoomCopy,
+    /// Rises each time the room's copy comes back after it was gone: the organizer asked again.
+    pub asked: u32,
+}
+
+/// What the appointment asks of the booking system.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Desired {
+    /// The room should be booked.
+    Wanted(Wish),
+    /// No booking should exist.
+    Unwanted(Ended),
+}
+
+/// A booking as it should be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wish {
+    /// When, for how many, about what.
+    pub facts: Facts,
+    /// Which asking this is; a refusal is final until this changes or the facts do.
+    pub asked: u32,
+}
+
+/// Why no booking should exist.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    /// The organizer took the room out.
+    RoomRemoved,
+    /// The appointment was cancelled or deleted.
+    Cancelled,
+    /// The room left the appointment: its copy was declined or deleted on the room's side.
+    RoomLeft,
+    /// Exchange decides for this room, and its calendar does not hold the appointment (yet).
+    NotAccepted,
+}
+
+/// What the copies alone do not say, and what decides how they are to be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Circumstances {
+    /// The booking system's answer to this appointment was no: the room's copy is then gone because
+    /// we declined it, and the wish stands.
+    pub refused: bool,
+    /// Exchange accepts or declines for this room and the room's mailbox is subscribed: only the
+    /// room's own copy shows that it accepted.
+    pub waits_for_room: bool,
+}
+
+impl Wish {
+    /// Stands for everything that was wished, so that an outcome can say what it is the outcome of.
+    pub fn fingerprint(&self) -> Digest {
+        let Facts { interval, people, private, details } = &self.facts;
+        let mut parts: Vec<Vec<u8>> = vec![
+            interval.start().as_nanosecond().to_be_bytes().to_vec(),
+            interval.end().as_nanosecond().to_be_bytes().to_vec(),
+            people.to_be_bytes().to_vec(),
+            vec![u8::from(*private)],
+            self.asked.to_be_bytes().to_vec(),
+        ];
+        let texts = [&details.subject, &details.organizer];
+        parts.extend(texts.map(|t| t.as_ref().map_or(vec![], |t| t.reveal().as_bytes().to_vec())));
+        parts.extend(details.attendees.iter().map(|a| a.reveal().as_bytes().to_vec()));
+        let parts: Vec<&[u8]> = parts.iter().map(Vec::as_slice).collect();
+        Digest::of(&parts)
+    }
+}
+
+impl Copies {
+    /// Takes in what was read of one copy. A copy that is gone matters only if it is the one that
+    /// was known: after a new invitation the old copy's end may be told late.
+    pub fn see(mut self, role: Role, at: CopyAt, answerable: bool, seen: Seen) -> Self {
+        match role {
+            Role::Organizer => self.organizer = self.organizer.see(at, seen),
+            Role::Room => {
+                if self.room == RoomCopy::Gone && matches!(seen, Seen::Holds(_)) {
+                    self.asked += 1;
+                }
+                self.room = self.room.see(at, answerable, seen);
+            }
+        }
+        self
+    }
+
+    /// What should be booked; `None` when neither copy was ever seen to hold the room.
+    pub fn desired(&self, circumstances: Circumstances) -> Option<Desired> {
+        let Circumstances { refused, waits_for_room } = circumstances;
+        let facts = match (&self.organizer, &self.room) {
+            (OrganizerCopy::WithoutRoom(_), _) => return ended(Ended::RoomRemoved),
+            (OrganizerCopy::Cancelled, _) => return ended(Ended::Cancelled),
+            (OrganizerCopy::Live(..), RoomCopy::Gone) if !refused => return ended(Ended::RoomLeft),
+            (OrganizerCopy::Live(..), RoomCopy::Unseen) if waits_for_room => {
+                return ended(Ended::NotAccepted);
+            }
+            (
+                OrganizerCopy::Live(_, facts),
+                RoomCopy::Unseen | RoomCopy::Live { .. } | RoomCopy::Gone,
+            ) => facts,
+            // An organizer's copy that vanished without a cancellation does not free a room whose
+            // own copy lives: Exchange still holds the room.
+            (OrganizerCopy::Unseen | OrganizerCopy::Gone, RoomCopy::Live { facts, .. }) => facts,
+            (OrganizerCopy::Unseen | OrganizerCopy::Gone, RoomCopy::Gone)
+            | (OrganizerCopy::Gone, RoomCopy::Unseen) => return ended(Ended::Cancelled),
+            (OrganizerCopy::Unseen, RoomCopy::Unseen) => return None,
+        };
+        Some(Desired::Wanted(Wish { facts: facts.clone(), asked: self.asked }))
+    }
+
+    /// Whether both copies live and disagree about the time: one of them was read too early.
+    pub fn disagree(&self) -> bool {
+        match (&self.organizer, &self.room) {
+            (OrganizerCopy::Live(_, a), RoomCopy::Live { facts: b, .. }) => {
+                a.interval != b.interval
+            }
+            (OrganizerCopy::Live(..), RoomCopy::Unseen | RoomCopy::Gone)
+            | (
+                OrganizerCopy::Unseen
+                | OrganizerCopy::WithoutRoom(_)
+                | OrganizerCopy::Cancelled
+                | OrganizerCopy::Gone,
+                _,
+            ) => false,
+        }
+    }
+
+    /// Forgets that the room's copy is gone: the appointment changed after our decline, so the
+    /// organizer is asking anew and a new copy is on its way.
+    pub fn ask_anew(mut self) -> Self {
+        if self.room == RoomCopy::Gone {
+            self.room = RoomCopy::Unseen;
+        }
+        self
+    }
+
+    /// The latest end that a live copy names.
+    pub fn ends_at(&self) -> Option<Timestamp> {
+        let organizer = match &self.organizer {
+            OrganizerCopy::Live(_, facts) => Some(facts.interval.end()),
+            OrganizerCopy::Unseen
+            | OrganizerCopy::WithoutRoom(_)
+            | OrganizerCopy::Cancelled
+            | OrganizerCopy::Gone => None,
+        };
+        let room = match &self.room {
+            RoomCopy::Live { facts, .. } => Some(facts.interval.end()),
+            RoomCopy::Unseen | RoomCopy::Gone => None,
+        };
+        organizer.max(room)
+    }
+
+    /// Where the room's copy is.
+    pub fn room_at(&self) -> Option<&CopyAt> {
+        match &self.room {
+            RoomCopy::Live { at, .. } => Some(at),
+            RoomCopy::Unseen | RoomCopy::Gone => None,
+        }
+    }
+
+    /// Where the organizer's copy is, as long as the appointment takes place.
+    pub fn organizer_at(&self) -> Option<&CopyAt> {
+        match &self.organizer {
+            OrganizerCopy::Live(at, _) | OrganizerCopy::WithoutRoom(at) => Some(at),
+            OrganizerCopy::Unseen | OrganizerCopy::Cancelled | OrganizerCopy::Gone => None,
+        }
+    }
+}
+
+fn ended(why: Ended) -> Option<Desired> {
+    Some(Desired::Unwanted(why))
+}
+
+impl OrganizerCopy {
+    fn see(self, at: CopyAt, seen: Seen) -> Self {
+        let known = match &self {
+            Self::Live(known, _) | Self::WithoutRoom(known) => Some(known.event.clone()),
+            Self::Unseen | Self::Cancelled | Self::Gone => None,
+        };
+        match seen {
+            Seen::Holds(facts) => Self::Live(at, facts),
+            Seen::WithoutRoom => Self::WithoutRoom(at),
+            Seen::Cancelled => Self::Cancelled,
+            Seen::Gone if known.as_ref() == Some(&at.event) => Self::Gone,
+            Seen::Gone => self,
+        }
+    }
+}
+
+impl RoomCopy {
+    fn see(self, at: CopyAt, answerable: bool, seen: Seen) -> Self {
+        match (seen, &self) {
+            (Seen::Holds(facts), _) => Self::Live { at, facts, answerable },
+            (Seen::WithoutRoom | Seen::Cancelled | Seen::Gone, Self::Live { at: known, .. }) => {
+                if known.event == at.event {
+                    Self::Gone
+                } else {
+                    self
+                }
+            }
+            (Seen::WithoutRoom | Seen::Cancelled | Seen::Gone, Self::Unseen | Self::Gone) => self,
+        }
+    }
+}
+
+/// Stands for the fields of an appointment by which a resync tells whether the store has missed
+/// something; without content, since a resync never asks for it.
+pub fn glance(facts: Option<(Interval, u16, bool)>, rooms: &[RoomId]) -> Digest {
+    let number = |t: Timestamp| t.as_nanosecond().to_be_bytes().to_vec();
+    let mut parts = match facts {
+        None => vec![b"ended".to_vec()],
+        Some((when, people, private)) => vec![
+            number(when.start()),
+            number(when.end()),
+            people.to_be_bytes().to_vec(),
+            vec![u8::from(private)],
+        ],
+    };
+    let mut rooms: Vec<_> = rooms.iter().map(|r| r.0.as_bytes().to_vec()).collect();
+    rooms.sort();
+    parts.append(&mut rooms);
+    let parts: Vec<&[u8]> = parts.iter().map(Vec::as_slice).collect();
+    Digest::of(&parts)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const REFUSED: Circumstances = Circumstances { refused: true, waits_for_room: false };
+
+    fn facts(hour: i32) -> Facts {
+        let start: Timestamp = "2026-11-24T00:00:00Z".parse().unwrap();
+        let start = start + jiff::SignedDuration::from_hours(i64::from(hour));
+        let interval = Interval::new(start, start + jiff::SignedDuration::from_hours(1)).unwrap();
+        Facts { interval, people: 3, private: false, details: Details::default() }
+    }
+
+    fn at(event: &str) -> CopyAt {
+        CopyAt { mailbox: MailboxId(uuid::Uuid::nil()), event: event.parse().unwrap() }
+    }
+
+    fn wanted(copies: &Copies) -> Option<Interval> {
+        match copies.desired(Circumstances::default()) {
+            Some(Desired::Wanted(wish)) => Some(wish.facts.interval),
+            Some(Desired::Unwanted(_)) | None => None,
+        }
+    }
+
+    #[test]
+    fn the_order_in_which_copies_are_read_does_not_matter() {
+        let organizer = |c: Copies| c.see(Role::Organizer, at("O"), false, Seen::Holds(facts(9)));
+        let room = |c: Copies| c.see(Role::Room, at("R"), true, Seen::Holds(facts(9)));
+        assert_eq!(organizer(room(Copies::default())), room(organizer(Copies::default())));
+    }
+
+    #[test]
+    fn the_organizers_word_on_the_time_wins_and_the_disagreement_is_seen() {
+        let copies = Copies::default()
+            .see(Role::Organizer, at("O"), false, Seen::Holds(facts(11)))
+            .see(Role::Room, at("R"), true, Seen::Holds(facts(9)));
+        assert_eq!(wanted(&copies), Some(facts(11).interval));
+        assert!(copies.disagree());
+    }
+
+    #[test]
+    fn an_old_copys_end_told_late_does_not_end_the_new_one() {
+        let copies = Copies::default()
+            .see(Role::Room, at("R1"), true, Seen::Holds(facts(9)))
+            .see(Role::Room, at("R2"), true, Seen::Holds(facts(10)))
+            .see(Role::Room, at("R1"), true, Seen::Gone);
+        assert_eq!(wanted(&copies), Some(facts(10).interval));
+    }
+
+    #[test]
+    fn our_own_decline_does_not_end_the_wish_but_somebody_elses_does() {
+        let copies = Copies::default()
+            .see(Role::Organizer, at("O"), false, Seen::Holds(facts(9)))
+            .see(Role::Room, at("R"), true, Seen::Holds(facts(9)))
+            .see(Role::Room, at("R"), true, Seen::Gone);
+        assert!(matches!(copies.desired(REFUSED), Some(Desired::Wanted(_))));
+        assert_eq!(
+            copies.desired(Circumstances::default()),
+            Some(Desired::Unwanted(Ended::RoomLeft))
+        );
+    }
+
+    #[test]
+    fn where_exchange_decides_only_the_rooms_own_copy_books() {
+        let waits = Circumstances { refused: false, waits_for_room: true };
+        let alone = Copies::default().see(Role::Organizer, at("O"), false, Seen::Holds(facts(9)));
+        assert_eq!(alone.desired(waits), Some(Desired::Unwanted(Ended::NotAccepted)));
+        let both = alone.see(Role::Room, at("R"), true, Seen::Holds(facts(9)));
+        assert!(matches!(both.desired(waits), Some(Desired::Wanted(_))));
+    }
+
+    #[test]
+    fn a_room_that_exchange_still_holds_is_not_free() {
+        let copies = Copies::default()
+            .see(Role::Organizer, at("O"), false, Seen::Holds(facts(9)))
+            .see(Role::Room, at("R"), true, Seen::Holds(facts(9)))
+            .see(Role::Organizer, at("O"), false, Seen::Gone);
+        assert_eq!(wanted(&copies), Some(facts(9).interval));
+    }
+
+    #[test]
+    fn asking_again_is_another_wish() {
+        let first = Copies::default().see(Role::Room, at("R"), true, Seen::Holds(facts(9)));
+        let again = first.clone().see(Role::Room, at("R"), true, Seen::Gone).see(
+            Role::Room,
+            at("R2"),
+            true,
+            Seen::Holds(facts(9)),
+        );
+        let print = |c: &Copies| match c.desired(REFUSED) {
+            Some(Desired::Wanted(wish)) => wish.fingerprint(),
+            Some(Desired::Unwanted(_)) | None => panic!("it is wanted"),
+        };
+        assert_ne!(print(&first), print(&again));
+    }
+}

@@ -1,0 +1,119 @@
+//! What Outlook should show of a booking, and what it was told.
+
+use super::{Booking, Observed, RefusalReason};
+use crate::domain::{
+    appointment::{Desired, RoomCopy},
+    interval::Interval,
+    keys::Digest,
+    policy::Answering,
+};
+
+/// The outcome that the organizer's copy carries in our extended property.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// The room is booked.
+    Booked,
+    /// The room cannot be had.
+    Refused(RefusalReason),
+    /// The room was booked or refused before and is not wanted any more.
+    Released,
+}
+
+/// An outcome written to one copy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Told {
+    /// Which copy, by the digest of its event id.
+    pub event: Digest,
+    /// What it was told.
+    pub outcome: Outcome,
+}
+
+/// A room's answer to the organizer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Answer {
+    /// The room accepts.
+    Accept,
+    /// The room declines.
+    Decline,
+}
+
+/// An answer given for the room, and to what.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RoomTold {
+    /// The answer.
+    pub answer: Answer,
+    /// The time it was for: a moved meeting has to be answered anew.
+    pub interval: Interval,
+    /// Which asking it was for, see [`crate::domain::appointment::Wish::asked`].
+    pub asked: u32,
+}
+
+/// What Outlook was told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Shown {
+    /// Our property on the organizer's copy.
+    pub organizer: Option<Told>,
+    /// The room's answer.
+    pub room: Option<RoomTold>,
+}
+
+impl Booking {
+    /// What the organizer's copy should be told and has not been.
+    pub fn to_tell_organizer(&self) -> Option<Told> {
+        let event = Digest::of_event(&self.copies.organizer_at()?.event);
+        let outcome = match (&self.desired, &self.observed) {
+            (Desired::Unwanted(_), Observed::Nothing | Observed::Refused(_)) => {
+                // Nothing to take back where nothing was told.
+                self.shown.organizer?;
+                Outcome::Released
+            }
+            (Desired::Wanted(_), Observed::Booked(_)) => Outcome::Booked,
+            (Desired::Wanted(_), Observed::Refused(no)) => Outcome::Refused(no.reason),
+            (Desired::Wanted(_), Observed::Nothing)
+            | (Desired::Unwanted(_), Observed::Booked(_)) => return None,
+        };
+        let told = Told { event, outcome };
+        if self.shown.organizer == Some(told) { None } else { Some(told) }
+    }
+
+    /// What the room should answer and has not.
+    pub fn to_answer(&self, answering: Answering) -> Option<RoomTold> {
+        let Desired::Wanted(wish) = &self.desired else { return None };
+        let answer = match (&self.observed, answering) {
+            (Observed::Booked(_), Answering::RoombridgeDecides) => Answer::Accept,
+            (Observed::Refused(_), _) => Answer::Decline,
+            (Observed::Booked(_), Answering::ExchangeDecides) | (Observed::Nothing, _) => {
+                return None;
+            }
+        };
+        match &self.copies.room {
+            // The room itself is the organizer: there is nobody to answer.
+            RoomCopy::Live { answerable: false, .. } => return None,
+            // After our decline the copy is gone, and there is nothing left to answer.
+            RoomCopy::Gone => return None,
+            RoomCopy::Live { .. } | RoomCopy::Unseen => {}
+        }
+        let told = RoomTold { answer, interval: wish.facts.interval, asked: wish.asked };
+        if self.shown.room == Some(told) { None } else { Some(told) }
+    }
+
+    /// Records that the organizer's copy was told.
+    pub fn told_organizer(mut self, told: Told) -> Self {
+        self.shown.organizer = Some(told);
+        self
+    }
+
+    /// Records that the room has answered.
+    pub fn answered(mut self, told: RoomTold) -> Self {
+        self.shown.room = Some(told);
+        self
+    }
+
+    /// Whether desired, observed and shown agree and nobody is at work.
+    pub fn is_settled(&self, answering: Answering) -> bool {
+        self.intent.is_none()
+            && self.agrees()
+            && self.to_tell_organizer().is_none()
+            && self.to_answer(answering).is_none()
+    }
+}

@@ -1,0 +1,100 @@
+//! A stretch of time in which a room is taken.
+
+use jiff::{SignedDuration, Timestamp, civil::Date, tz::TimeZone};
+
+/// The longest booking, in days: the ledger changes all days of a booking in one transaction, and
+/// one transaction holds 100 entities.
+pub const LONGEST_DAYS: i64 = 90;
+
+/// From `start` up to, not including, `end`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Interval {
+    start: Timestamp,
+    end: Timestamp,
+}
+
+/// The two instants are no interval: it ends before it starts, or at the same instant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("it ends before it starts")]
+pub struct EmptyInterval;
+
+impl Interval {
+    /// The interval between two instants.
+    ///
+    /// # Errors
+    /// [`EmptyInterval`] when no time lies between them.
+    pub fn new(start: Timestamp, end: Timestamp) -> Result<Self, EmptyInterval> {
+        if end <= start { Err(EmptyInterval) } else { Ok(Self { start, end }) }
+    }
+
+    /// Whether it is longer than [`LONGEST_DAYS`] and so cannot be booked.
+    pub fn is_too_long(&self) -> bool {
+        self.end.duration_since(self.start) > SignedDuration::from_hours(24 * LONGEST_DAYS)
+    }
+
+    /// When it starts.
+    pub fn start(&self) -> Timestamp {
+        self.start
+    }
+
+    /// When it is over.
+    pub fn end(&self) -> Timestamp {
+        self.end
+    }
+
+    /// Whether both hold some instant together. Touching is not overlapping.
+    pub fn overlaps(&self, other: &Self) -> bool {
+        self.start < other.end && other.start < self.end
+    }
+
+    /// Whether it is over at `now`.
+    pub fn is_over(&self, now: Timestamp) -> bool {
+        self.end <= now
+    }
+
+    /// The UTC days it touches, in order: one, or two and more when it crosses midnight. Ask
+    /// [`Interval::is_too_long`] first: a year is 366 days.
+    pub fn days(&self) -> Vec<Date> {
+        let first = self.start.to_zoned(TimeZone::UTC).date();
+        // The end does not belong to it: a meeting up to midnight leaves the next day alone.
+        let last_instant = self.end - SignedDuration::from_nanos(1);
+        let last = last_instant.to_zoned(TimeZone::UTC).date();
+        first.series(jiff::Span::new().days(1)).take_while(|day| *day <= last).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(text: &str) -> Timestamp {
+        text.parse().unwrap()
+    }
+
+    fn between(start: &str, end: &str) -> Interval {
+        Interval::new(at(start), at(end)).unwrap()
+    }
+
+    #[test]
+    fn neighbours_do_not_overlap() {
+        let nine = between("2026-11-24T09:00:00Z", "2026-11-24T10:00:00Z");
+        let ten = between("2026-11-24T10:00:00Z", "2026-11-24T11:00:00Z");
+        let half = between("2026-11-24T09:30:00Z", "2026-11-24T10:30:00Z");
+        assert!(!nine.overlaps(&ten) && !ten.overlaps(&nine));
+        assert!(nine.overlaps(&half) && half.overlaps(&ten));
+    }
+
+    #[test]
+    fn a_meeting_over_midnight_touches_two_days_and_one_up_to_midnight_only_one() {
+        assert_eq!(between("2026-11-24T22:00:00Z", "2026-11-25T02:00:00Z").days().len(), 2);
+        assert_eq!(between("2026-11-24T22:00:00Z", "2026-11-25T00:00:00Z").days().len(), 1);
+        assert_eq!(between("2026-01-01T00:00:00Z", "2026-04-01T00:00:00Z").days().len(), 90);
+    }
+
+    #[test]
+    fn nothing_is_no_interval_and_a_year_is_too_long() {
+        let (a, b) = (at("2026-11-24T09:00:00Z"), at("2027-11-24T09:00:00Z"));
+        assert_eq!(Interval::new(a, a), Err(EmptyInterval));
+        assert!(Interval::new(a, b).unwrap().is_too_long());
+    }
+}

@@ -1,0 +1,12 @@
+//! The rules of the job, pure: no IO, no clock, no serialisation.
+
+pub mod appointment;
+pub mod booking;
+pub mod ids;
+pub mod interval;
+pub mod keys;
+pub mod ledger;
+pub mod personal;
+pub mod policy;
+pub mod retention;
+pub mod retry;

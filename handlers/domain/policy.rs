@@ -1,0 +1,120 @@
+//! What a tenant and its rooms have decided.
+
+use super::{ids::RoomId, personal::Personal};
+
+/// Where a tenant stands. Only an active one is worked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TenantState {
+    /// Connected.
+    Active,
+    /// Access was lost or paused; work stops, data stays until its retention ends.
+    Suspended,
+    /// Disconnected; everything but the record of it goes.
+    Leaving,
+}
+
+/// What becomes of a meeting's subject.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SubjectPolicy {
+    /// It is never asked for.
+    Drop,
+    /// It is asked for once a managed room was found, and passed on.
+    Keep,
+    /// It is never asked for; this text stands in its place.
+    Replace(String),
+}
+
+/// What becomes of the people invited.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PeoplePolicy {
+    /// Only how many they are.
+    Count,
+    /// How many, and the organizer's address.
+    Organizer,
+    /// How many, and everybody's addresses.
+    Addresses,
+}
+
+/// A tenant's decisions about its meetings' content.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ContentPolicy {
+    /// What becomes of the subject.
+    pub subject: SubjectPolicy,
+    /// What becomes of the people.
+    pub people: PeoplePolicy,
+}
+
+impl Default for ContentPolicy {
+    /// As little as possible.
+    fn default() -> Self {
+        Self { subject: SubjectPolicy::Drop, people: PeoplePolicy::Count }
+    }
+}
+
+impl ContentPolicy {
+    /// Whether an appointment's subject is to be read at all. A private one's never is.
+    pub fn reads_subject(&self, private: bool) -> bool {
+        match self.subject {
+            SubjectPolicy::Keep => !private,
+            SubjectPolicy::Drop | SubjectPolicy::Replace(_) => false,
+        }
+    }
+
+    /// The subject that goes into the booking, given the one that was read (if any).
+    pub fn subject(&self, private: bool, read: Option<Personal>) -> Option<Personal> {
+        match (&self.subject, private) {
+            (SubjectPolicy::Keep, false) => read,
+            (SubjectPolicy::Replace(text), _) => Some(Personal::new(text.clone())),
+            (SubjectPolicy::Keep, true) | (SubjectPolicy::Drop, _) => None,
+        }
+    }
+}
+
+/// Who answers the organizer for a room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Answering {
+    /// Exchange accepts by itself (AutoAccept); we only decline what the booking system refuses.
+    ExchangeDecides,
+    /// The room's mailbox is set to AutoUpdate; we accept or decline.
+    RoombridgeDecides,
+}
+
+/// A room that Roombridge manages, as the room map has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Room {
+    /// The room, and its mailbox.
+    pub id: RoomId,
+    /// All addresses that mean this room, in lower case.
+    pub addresses: Vec<String>,
+    /// Who answers the organizer.
+    pub answering: Answering,
+    /// IANA name of the zone that an all-day booking's days are of.
+    pub time_zone: String,
+}
+
+impl Room {
+    /// Whether `address` is one of the room's, however it is capitalised.
+    pub fn has_address(&self, address: &str) -> bool {
+        self.addresses.iter().any(|own| own.eq_ignore_ascii_case(address))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_private_subject_is_not_even_read() {
+        let keep = ContentPolicy { subject: SubjectPolicy::Keep, ..ContentPolicy::default() };
+        assert!(keep.reads_subject(false) && !keep.reads_subject(true));
+        assert_eq!(keep.subject(true, Some(Personal::new("Surgery"))), None);
+    }
+
+    #[test]
+    fn a_replaced_subject_is_never_read() {
+        let subject = SubjectPolicy::Replace("Reserved".into());
+        let policy = ContentPolicy { subject, ..ContentPolicy::default() };
+        assert!(!policy.reads_subject(false));
+        assert_eq!(policy.subject(false, None), Some(Personal::new("Reserved")));
+    }
+}

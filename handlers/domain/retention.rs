@@ -1,0 +1,74 @@
+//! How long everything is kept, in one place: the numbers the code uses, and the table that says so.
+
+use jiff::SignedDuration;
+
+/// How long a row in `Failures` stays.
+pub const FAILURES: SignedDuration = SignedDuration::from_hours(30 * 24);
+
+/// How long a row in `Audit` stays.
+pub const AUDIT: SignedDuration = SignedDuration::from_hours(365 * 24);
+
+/// What is stored, for how long and why: one row a kind of data.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Kept {
+    /// The table it is in.
+    pub table: &'static str,
+    /// What it holds.
+    pub what: &'static str,
+    /// How long it stays.
+    pub how_long: &'static str,
+    /// Why it is needed at all.
+    pub why: &'static str,
+}
+
+/// The published list. `README.md` carries the same table; a test compares them.
+pub const KEPT: [Kept; 8] = [
+    Kept {
+        table: "Tenants",
+        what: "tenant id, state, policy, registration, who consented when to which text",
+        how_long: "until the tenant leaves; the consent record stays",
+        why: "to know for whom to work and how",
+    },
+    Kept {
+        table: "Mailboxes",
+        what: "mailbox id, consent (who, when, text version), subscription id, nonces, expiry, state",
+        how_long: "until consent is withdrawn; the consent record stays",
+        why: "to subscribe and to prove a notification",
+    },
+    Kept {
+        table: "Appointments",
+        what: "digest of the event id, event id, keys of its bookings, digest of the business fields",
+        how_long: "until the appointment's end has passed",
+        why: "to find the booking of a copy that changed or vanished",
+    },
+    Kept {
+        table: "Bookings",
+        what: "time, room, number of people, private flag, event ids; subject and addresses only by policy",
+        how_long: "until the appointment's end has passed",
+        why: "it is the booking",
+    },
+    Kept {
+        table: "Rooms",
+        what: "the room map; per room and day the taken times, each with a digest",
+        how_long: "times until the appointment's end has passed; the map until it is changed",
+        why: "to see conflicts",
+    },
+    Kept {
+        table: "Due",
+        what: "instant and keys of what must be looked at",
+        how_long: "until it was looked at and is settled",
+        why: "to forget nothing, the purge included",
+    },
+    Kept {
+        table: "Failures",
+        what: "function, keys, how often, why; never content",
+        how_long: "30 days",
+        why: "to repair and replay",
+    },
+    Kept {
+        table: "Audit",
+        what: "method, path template, fields asked, status, duration, correlation id; never data",
+        how_long: "365 days",
+        why: "to prove what was asked",
+    },
+];

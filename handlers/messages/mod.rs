@@ -1,0 +1,196 @@
+//! What passes between functions: one tagged, versioned message a queue, ids only.
+//!
+//! A message is a nudge: it says where to look, never what is there. It may be lost, late, or come
+//! twice. Its JSON has exactly one top-level property, because the host merges top-level
+//! properties over the trigger's own metadata.
+
+mod wire;
+
+use jiff::Timestamp;
+
+use crate::{
+    domain::{
+        ids::{CorrelationId, EventId, MailboxId, TenantId},
+        keys::BookingKey,
+    },
+    queue::Queue,
+};
+
+pub use wire::{MAX_TEXT, NotAMessage, packed};
+
+/// Travels with every item: what it belongs to and how it has fared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Passage {
+    /// Ties everything that one change causes together.
+    pub correlation: CorrelationId,
+    /// How often an own fault has stopped it.
+    pub tries: u32,
+    /// How often it has waited for others: throttling, outages, another worker.
+    pub waits: u32,
+    /// When it was first sent.
+    pub first_seen: Timestamp,
+}
+
+impl Passage {
+    /// A fresh start at `now`.
+    pub fn start(correlation: CorrelationId, now: Timestamp) -> Self {
+        Self { correlation, tries: 0, waits: 0, first_seen: now }
+    }
+}
+
+/// Where an [`EventChange`] comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin {
+    /// A change notification that proved itself with this nonce; `fetch-event` still compares it
+    /// with the mailbox's.
+    Notification {
+        /// The nonce of the subscription's client state.
+        nonce: u64,
+        /// Whether the notification said that the event was deleted.
+        deleted: bool,
+    },
+    /// Our own wish to look: a resync, a second look.
+    Look,
+}
+
+/// To `fetch-event`: look at this event.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EventChange {
+    /// Whose calendar.
+    pub mailbox: MailboxId,
+    /// Which event there.
+    pub event: EventId,
+    /// Why.
+    pub origin: Origin,
+    /// Its passage so far.
+    pub passage: Passage,
+}
+
+/// To `fetch-event`: look at these events of one tenant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EventChanges {
+    /// The tenant.
+    pub tenant: TenantId,
+    /// The events, possibly of several mailboxes.
+    pub items: Vec<EventChange>,
+}
+
+/// To `create-booking` and `write-back`: look at this booking.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BookingNudge {
+    /// Which booking.
+    pub key: BookingKey,
+    /// The due entry that sent this, which the worker deletes once the truth is settled.
+    pub due: Option<Timestamp>,
+    /// How often a conflict was met and its holder looked at anew.
+    pub conflicts: u8,
+    /// Its passage so far.
+    pub passage: Passage,
+}
+
+/// To `maintain-mailbox`: what to do with a mailbox.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Task {
+    /// See to it that the mailbox is subscribed, then resync it.
+    Subscribe,
+    /// Prolong the subscription.
+    Renew,
+    /// Remove the subscription.
+    Unsubscribe,
+    /// Compare the calendar with the store.
+    Resync,
+    /// Graph wants the subscription to be authorised again.
+    Reauthorize,
+    /// Graph has removed the subscription.
+    Removed,
+    /// Graph could not deliver some notifications.
+    Missed,
+}
+
+/// To `maintain-mailbox`: look at this mailbox.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MailboxTask {
+    /// Whose tenant.
+    pub tenant: TenantId,
+    /// Which mailbox.
+    pub mailbox: MailboxId,
+    /// What to do.
+    pub task: Task,
+    /// The nonce a lifecycle notification proved itself with; `None` for our own tasks.
+    pub nonce: Option<u64>,
+    /// The due entry that sent this.
+    pub due: Option<Timestamp>,
+    /// Its passage so far.
+    pub passage: Passage,
+}
+
+/// A message of one queue.
+pub trait Message: Sized {
+    /// The queue it travels on.
+    fn queue(&self) -> Queue;
+
+    /// Its text.
+    fn to_text(&self) -> String;
+}
+
+/// To `create-booking`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BookingRequest(pub BookingNudge);
+
+/// To `write-back`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CalendarWrite(pub BookingNudge);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOON: &str = "2026-11-24T12:00:00Z";
+
+    fn passage() -> Passage {
+        Passage { tries: 2, ..Passage::start(CorrelationId(0xABCD), NOON.parse().unwrap()) }
+    }
+
+    fn change(origin: Origin) -> EventChange {
+        let mailbox = MailboxId(uuid::Uuid::from_u128(7));
+        EventChange { mailbox, event: "AAMk_-=".parse().unwrap(), origin, passage: passage() }
+    }
+
+    #[test]
+    fn messages_come_back_as_they_were_and_have_one_top_level_property() {
+        let tenant = TenantId(uuid::Uuid::from_u128(9));
+        let notified = Origin::Notification { nonce: u64::MAX - 1, deleted: true };
+        let items = vec![change(Origin::Look), change(notified)];
+        let message = EventChanges { tenant, items };
+        let text = message.to_text();
+        assert_eq!(EventChanges::from_text(&text).unwrap(), message);
+        let json: serde_json::Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(json.as_object().unwrap().keys().collect::<Vec<_>>(), ["v1"]);
+    }
+
+    #[test]
+    fn a_foreign_text_is_refused_without_being_repeated() {
+        for foreign in
+            ["", "hello", "{}", r#"{"v1":{}}"#, r#"{"v2":{}}"#, r#"{"v1":{"secret":"Merger"}}"#]
+        {
+            let error = EventChanges::from_text(foreign).unwrap_err();
+            assert!(!error.to_string().contains("Merger"));
+        }
+    }
+
+    #[test]
+    fn a_thousand_items_pack_into_messages_that_fit() {
+        let tenant = TenantId(uuid::Uuid::nil());
+        let notified = Origin::Notification { nonce: u64::MAX, deleted: false };
+        let items = vec![change(notified); 1000];
+        let messages = packed(tenant, items.clone());
+        let unpacked: Vec<_> = messages.iter().flat_map(|m| m.items.clone()).collect();
+        assert_eq!(unpacked, items);
+        for message in &messages {
+            let text = message.to_text();
+            let escaped = text.replace('&', "&amp;").replace('"', "&quot;").replace('\'', "&apos;");
+            assert!(escaped.len() <= MAX_TEXT, "{}", escaped.len());
+        }
+        assert!(messages.len() <= 9, "{}", messages.len());
+    }
+}
