@@ -35,11 +35,12 @@ impl AzureTables {
     /// [`TableError::Refused`] when `url` is not an https address.
     pub fn new(
         url: &str,
-        credential: Arc<dyn TokenCredential>,
-        transport: Transport,
+        credential: &Arc<dyn TokenCredential>,
+        transport: &Transport,
         patience: Patience,
     ) -> Result<Self, TableError> {
-        let service = TableService::new(url, credential, patience.options(transport))?;
+        let options = patience.options(transport.clone());
+        let service = TableService::new(url, Arc::clone(credential), options)?;
         Ok(Self { service, patience })
     }
 

@@ -56,7 +56,7 @@ async fn inside() -> Outcome {
     let url = std::env::var(TABLES_URL)?;
     let transport = transport(client()?);
     let credential = credential(CLIENT_ID, Source::Functions, true, transport.clone())?;
-    let tables = AzureTables::new(&url, credential, transport, Patience::WORKER)?;
+    let tables = AzureTables::new(&url, &credential, &transport, Patience::WORKER)?;
     tables.create_all().await?;
     assert_eq!(tables.get(Table::Due, &Keys::new("p", "r")).await?, None);
     Ok(())

@@ -5,5 +5,7 @@ mod queue;
 mod store;
 mod table_service;
 
-/// What a test answers: `?` ends it with whatever went wrong.
-type Outcome = Result<(), Box<dyn std::error::Error + Send + Sync>>;
+/// Whatever went wrong.
+type Failure = Box<dyn std::error::Error + Send + Sync>;
+/// What a test answers: `?` ends it.
+type Outcome = Result<(), Failure>;

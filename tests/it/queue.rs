@@ -16,9 +16,7 @@ use roombridge::queue::memory::{MemoryOutbox, Shelf};
 use roombridge::queue::{MESSAGE_BYTES, MESSAGE_LIFE, Outbox, Poisoned, Queue, Receipt, wire_len};
 use world::azurite::{Azurite, Opened};
 
-use crate::Outcome;
-
-type Failure = Box<dyn std::error::Error + Send + Sync>;
+use crate::{Failure, Outcome};
 
 const QUEUE: Queue = Queue::EventChanges;
 

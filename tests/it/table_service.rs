@@ -18,15 +18,15 @@ use roombridge::store::table_service::{
 use roombridge::store::tables::{Keys, Table, TableError, Tables};
 use world::azurite::{Azurite, Opened};
 
-use crate::Outcome;
+use crate::{Failure, Outcome};
 
 const TABLE: &str = "Things";
 
-async fn storage() -> Result<Opened, Box<dyn std::error::Error + Send + Sync>> {
+async fn storage() -> Result<Opened, Failure> {
     Ok(Azurite::shared().await?.open()?)
 }
 
-async fn service() -> Result<TableService, Box<dyn std::error::Error + Send + Sync>> {
+async fn service() -> Result<TableService, Failure> {
     let storage = storage().await?;
     let options = Patience::WORKER.options(storage.transport);
     let service = TableService::new(&storage.account.table_url, storage.credential, options)?;
@@ -201,7 +201,8 @@ async fn a_busy_service_is_not_waited_for_beyond_the_callers_patience() -> Outco
     let storage = storage().await?;
     let patience = Patience { total: Duration::from_millis(100), ..Patience::WORKER };
     let busy = Transport::new(Arc::new(Busy));
-    let tables = AzureTables::new(&storage.account.table_url, storage.credential, busy, patience)?;
+    let tables =
+        AzureTables::new(&storage.account.table_url, &storage.credential, &busy, patience)?;
     let outcome = tables.get(Table::Due, &Keys::new("p", "r")).await;
     assert_eq!(outcome, Err(TableError::Unavailable("no answer: timed out".to_owned())));
     Ok(())
