@@ -16,6 +16,7 @@ both!(
     changes_happen_together_or_not_at_all,
     a_hundred_changes_fit,
     of_two_writers_one_wins,
+    of_many_transactions_one_wins_whole,
 );
 
 async fn a_row_goes_through_its_life(tables: Arc<dyn Tables>) -> Outcome {
@@ -122,5 +123,25 @@ async fn of_two_writers_one_wins(tables: Arc<dyn Tables>) -> Outcome {
     assert_eq!(first.is_ok() as u8 + second.is_ok() as u8, 1);
     let lost = if first.is_err() { first } else { second };
     assert_eq!(lost, Err(TableError::Changed));
+    Ok(())
+}
+
+async fn of_many_transactions_one_wins_whole(tables: Arc<dyn Tables>) -> Outcome {
+    let days = vec![Change::Insert(row("p", "day 1", 0)), Change::Insert(row("p", "day 2", 0))];
+    let etags = tables.apply(Table::Due, days).await?;
+    let writer = |n: i32| {
+        let days = [("day 1", &etags[0]), ("day 2", &etags[1])];
+        let changes = days.map(|(day, etag)| Change::Replace(row("p", day, n), etag.clone()));
+        tables.apply(Table::Due, changes.to_vec())
+    };
+    let outcomes = futures::future::join_all((1..=8).map(writer)).await;
+    let winners: Vec<i32> =
+        (1..=8).zip(&outcomes).filter(|(_, outcome)| outcome.is_ok()).map(|(n, _)| n).collect();
+    assert_eq!(winners.len(), 1, "{outcomes:?}");
+    for day in ["day 1", "day 2"] {
+        assert_eq!(value(&*tables, &Keys::new("p", day)).await?, Some(json!(winners[0])));
+    }
+    let lost = outcomes.into_iter().filter(|outcome| outcome.is_err());
+    assert!(lost.into_iter().all(|outcome| outcome == Err(TableError::Changed)));
     Ok(())
 }
