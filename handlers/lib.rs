@@ -1,10 +1,16 @@
 //! Roombridge: Microsoft 365 calendar appointments become room bookings, and are forgotten when they are over.
 
+pub mod booking;
+pub mod carry;
 pub mod clock;
 pub mod domain;
+pub mod functions;
+pub mod graph;
 pub mod http;
+pub mod identity;
 pub mod messages;
 pub mod queue;
 pub mod rng;
+pub mod step;
 pub mod store;
 pub mod trail;
