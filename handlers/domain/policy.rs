@@ -13,6 +13,15 @@ pub enum TenantState {
     Leaving,
 }
 
+/// Which of our two daemon registrations a tenant's administrator consented to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Registration {
+    /// Every mailbox of the organisation.
+    OrganisationWide,
+    /// Only the mailboxes that the administrator put into its scope.
+    Scoped,
+}
+
 /// What becomes of a meeting's subject.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SubjectPolicy {

@@ -1,7 +1,41 @@
 //! The store: one file a table, over the port in [`tables`].
+//!
+//! | table | files | rows |
+//! |---|---|---|
+//! | `Tenants` | [`tenants`] | one a tenant: state and policy |
+//! | `Mailboxes` | [`mailboxes`] | one a mailbox: consent, subscription, nonces |
+//! | `Appointments` | [`appointments`] | one a copy of an appointment: where its bookings are |
+//! | `Bookings` | [`bookings`] | one an appointment and room: the only one with meeting content |
+//! | `Rooms` | [`rooms`], [`ledger`] | one a managed room, and one a room and UTC day |
+//! | `Due` | [`due`] | one for each thing that must be looked at at some instant |
+//! | `Failures` | [`failures`] | one for each thing that failed and stopped |
+//! | `Audit` | [`audit`] | one for each call to Graph or a booking system |
+//!
+//! Each maps domain types to flat rows and back: a scalar is a property of its own, an enum with
+//! data is JSON text in one property. A row that cannot be understood is an error, never skipped;
+//! [`due`] alone skips it, because everything else that is due would wait behind it.
 
+pub mod appointments;
+pub mod audit;
 pub mod azure;
+pub mod bookings;
+mod cache;
+pub mod due;
+pub mod error;
+pub mod failures;
+#[cfg(test)]
+mod fake;
+pub mod ledger;
 mod limits;
+pub mod mailboxes;
 pub mod memory;
+pub mod rooms;
+mod shelf;
 pub mod table_service;
 pub mod tables;
+pub mod tenants;
+mod wire;
+
+pub use error::StoreError;
+
+pub use error::{Decision, StoreError};

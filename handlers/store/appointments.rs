@@ -1,0 +1,154 @@
+//! `Appointments`: one row a copy of an appointment in one mailbox. It leads from the copy to its
+//! bookings and holds no content; a mailbox's rows lead to everything that is held about a person.
+//!
+//! A partition is a mailbox; a row is the digest of the event's id there.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::{
+    error::StoreError,
+    shelf::Shelf,
+    tables::{Change, Keys, Span, Table, Tables},
+    wire::{JsonText, KeyWire, as_text},
+};
+use crate::domain::{
+    appointment::Role,
+    ids::{EventId, MailboxId, TenantId},
+    keys::{BookingKey, Digest},
+};
+
+/// Leads from a copy of an appointment to its bookings.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pointer {
+    /// Whose tenant.
+    pub tenant: TenantId,
+    /// The mailbox that holds the copy.
+    pub mailbox: MailboxId,
+    /// The copy's id there.
+    pub event: EventId,
+    /// Whose copy it is.
+    pub role: Role,
+    /// The bookings that it asks for or has asked for.
+    pub bookings: Vec<BookingKey>,
+    /// What it looked like, see [`crate::domain::appointment::glance`].
+    pub glance: Digest,
+    /// When the appointment is over.
+    pub ends_at: Timestamp,
+}
+
+/// The table `Appointments`.
+#[derive(Debug, Clone)]
+pub struct Appointments {
+    shelf: Shelf,
+}
+
+impl Appointments {
+    /// The table.
+    pub fn new(tables: Arc<dyn Tables>) -> Self {
+        Self { shelf: Shelf::new(tables, Table::Appointments) }
+    }
+
+    /// What is known of an event in a mailbox.
+    ///
+    /// # Errors
+    /// [`StoreError`] when it cannot be read.
+    pub async fn get(
+        &self,
+        tenant: TenantId,
+        mailbox: MailboxId,
+        event: &EventId,
+    ) -> Result<Option<Pointer>, StoreError> {
+        let keys = keys(tenant, mailbox, Digest::of_event(event));
+        let found = self.shelf.get::<PointerRow>(&keys).await?;
+        Ok(found.map(|(row, _)| row.into()))
+    }
+
+    /// Writes a pointer, whatever stood there.
+    ///
+    /// # Errors
+    /// [`StoreError`] when it was not written, or may not have been.
+    pub async fn put(&self, pointer: &Pointer) -> Result<(), StoreError> {
+        let keys = keys(pointer.tenant, pointer.mailbox, Digest::of_event(&pointer.event));
+        let row = Shelf::row(keys, &PointerRow::from(pointer.clone()))?;
+        self.shelf.change(Change::Upsert(row)).await?;
+        Ok(())
+    }
+
+    /// Removes the pointer of the event with this digest ([`Digest::of_event`]); none is fine.
+    ///
+    /// # Errors
+    /// [`StoreError`] when it was not removed, or may not have been.
+    pub async fn remove(
+        &self,
+        tenant: TenantId,
+        mailbox: MailboxId,
+        event: Digest,
+    ) -> Result<(), StoreError> {
+        self.shelf.remove(keys(tenant, mailbox, event), None).await
+    }
+
+    /// All pointers of a mailbox.
+    ///
+    /// # Errors
+    /// [`StoreError`] when they cannot be read.
+    pub async fn all(
+        &self,
+        tenant: TenantId,
+        mailbox: MailboxId,
+    ) -> Result<Vec<Pointer>, StoreError> {
+        let span = Span::partition(partition(tenant, mailbox));
+        let rows = self.shelf.all::<PointerRow>(&span).await?;
+        Ok(rows.into_iter().map(|(row, _, _)| row.into()).collect())
+    }
+}
+
+fn partition(tenant: TenantId, mailbox: MailboxId) -> String {
+    format!("{tenant}_{mailbox}")
+}
+
+fn keys(tenant: TenantId, mailbox: MailboxId, event: Digest) -> Keys {
+    Keys::new(partition(tenant, mailbox), event)
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct PointerRow {
+    #[serde(with = "as_text")]
+    tenant: TenantId,
+    #[serde(with = "as_text")]
+    mailbox: MailboxId,
+    #[serde(with = "as_text")]
+    event: EventId,
+    #[serde(with = "RoleWire")]
+    role: Role,
+    bookings: JsonText<Vec<KeyWire>>,
+    #[serde(with = "as_text")]
+    glance: Digest,
+    ends_at: Timestamp,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "Role")]
+enum RoleWire {
+    Organizer,
+    Room,
+}
+
+impl From<Pointer> for PointerRow {
+    fn from(pointer: Pointer) -> Self {
+        let Pointer { tenant, mailbox, event, role, bookings, glance, ends_at } = pointer;
+        let bookings = JsonText(bookings.into_iter().map(KeyWire::from).collect());
+        Self { tenant, mailbox, event, role, bookings, glance, ends_at }
+    }
+}
+
+impl From<PointerRow> for Pointer {
+    fn from(row: PointerRow) -> Self {
+        let PointerRow { tenant, mailbox, event, role, bookings, glance, ends_at } = row;
+        let bookings = bookings.0.into_iter().map(BookingKey::from).collect();
+        Self { tenant, mailbox, event, role, bookings, glance, ends_at }
+    }
+}

@@ -1,0 +1,1 @@
+//! Every field of a booking, in every variant, comes back as it was.

@@ -1,0 +1,225 @@
+//! `Due`: what must be looked at when. The only index by time.
+//!
+//! A partition is a purpose, an hour and one of 16 shards; a row starts with the instant. So all
+//! that is due is one range of keys, however much is stored and however long nobody looked.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use jiff::{Timestamp, tz::TimeZone};
+use serde::{Deserialize, Serialize};
+
+use super::{
+    error::StoreError,
+    shelf::{MOST_CHANGES, Shelf},
+    tables::{Change, Continuation, Keys, Row, Span, Table, TableError, Tables},
+    wire::{AsText, JsonText, KeyWire},
+};
+use crate::domain::{
+    ids::{MailboxId, TenantId},
+    keys::{BookingKey, Digest},
+};
+
+/// Over how many partitions an hour is spread.
+const SHARDS: u16 = 16;
+
+/// Why something must be looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Purpose {
+    /// Its time is over: it is to be deleted.
+    Purge,
+    /// It is not settled yet.
+    Unsettled,
+    /// Its subscription is to be renewed.
+    Renew,
+}
+
+impl Purpose {
+    /// Every purpose.
+    pub const ALL: [Self; 3] = [Self::Purge, Self::Unsettled, Self::Renew];
+
+    /// Its name in the partition keys. No name is another's start followed by `_`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Purge => "purge",
+            Self::Unsettled => "unsettled",
+            Self::Renew => "renew",
+        }
+    }
+}
+
+/// What must be looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Subject {
+    /// A booking.
+    Booking(BookingKey),
+    /// A mailbox.
+    Mailbox(TenantId, MailboxId),
+}
+
+/// Something that must be looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct DueEntry {
+    /// Why.
+    pub purpose: Purpose,
+    /// When, to the millisecond: what is finer is cut off.
+    pub at: Timestamp,
+    /// What.
+    pub subject: Subject,
+}
+
+/// The table `Due`.
+#[derive(Debug, Clone)]
+pub struct Due {
+    shelf: Shelf,
+}
+
+impl Due {
+    /// The table.
+    pub fn new(tables: Arc<dyn Tables>) -> Self {
+        Self { shelf: Shelf::new(tables, Table::Due) }
+    }
+
+    /// Writes an entry; one that is there already is as good.
+    ///
+    /// # Errors
+    /// [`StoreError`] when it was not written, or may not have been.
+    pub async fn put(&self, entry: &DueEntry) -> Result<(), StoreError> {
+        let wire = EntryRow { subject: JsonText(entry.subject.into()) };
+        self.shelf.change(Change::Upsert(Shelf::row(keys(entry), &wire)?)).await?;
+        Ok(())
+    }
+
+    /// Removes an entry; one that is not there is fine.
+    ///
+    /// # Errors
+    /// [`StoreError`] when it was not removed, or may not have been.
+    pub async fn remove(&self, entry: &DueEntry) -> Result<(), StoreError> {
+        self.shelf.remove(keys(entry), None).await
+    }
+
+    /// Entries that are due at `now` (that instant included), the earliest hours first, at most
+    /// `limit` (up to 1,000), and where to go on. Nothing that is not due is read. A row that
+    /// cannot be understood is logged and left, so that nothing waits behind it.
+    ///
+    /// # Errors
+    /// [`StoreError`] when they cannot be read.
+    pub async fn scan(
+        &self,
+        purpose: Purpose,
+        now: Timestamp,
+        from: Option<Continuation>,
+        limit: u16,
+    ) -> Result<(Vec<DueEntry>, Option<Continuation>), StoreError> {
+        let name = purpose.name();
+        let next = now.checked_add(jiff::SignedDuration::from_millis(1)).unwrap_or(now);
+        let span = Span {
+            row_before: Some(instant(next)),
+            ..Span::partitions(format!("{name}_"), format!("{name}_{}_f", hour(now)))
+        };
+        let page = self.shelf.page(&span, from, limit).await?;
+        let entries = page.rows.into_iter().filter_map(|(row, _)| {
+            let keys = row.keys.clone();
+            let entry = self.entry(purpose, row);
+            if entry.is_err() {
+                tracing::error!(partition = keys.partition, row = keys.row, "unreadable due entry");
+            }
+            entry.ok()
+        });
+        Ok((entries.collect(), page.next))
+    }
+
+    /// Removes entries, up to 100 of a partition at once; those that are not there are fine.
+    ///
+    /// # Errors
+    /// [`StoreError`] when some were not removed, or may not have been.
+    pub async fn remove_all(&self, entries: &[DueEntry]) -> Result<(), StoreError> {
+        let mut partitions: BTreeMap<String, Vec<Keys>> = BTreeMap::new();
+        for entry in entries {
+            let keys = keys(entry);
+            partitions.entry(keys.partition.clone()).or_default().push(keys);
+        }
+        for mut rows in partitions.into_values() {
+            rows.sort_unstable();
+            rows.dedup();
+            for batch in rows.chunks(MOST_CHANGES) {
+                self.remove_batch(batch).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn remove_batch(&self, batch: &[Keys]) -> Result<(), StoreError> {
+        let changes = batch.iter().map(|keys| Change::Delete(keys.clone(), None)).collect();
+        match self.shelf.transaction(changes).await {
+            // One of them was gone, so none was removed: each for itself then.
+            Err(StoreError::Table(TableError::NotFound)) => {
+                for keys in batch {
+                    self.shelf.remove(keys.clone(), None).await?;
+                }
+                Ok(())
+            }
+            done => done,
+        }
+    }
+
+    fn entry(&self, purpose: Purpose, row: Row) -> Result<DueEntry, StoreError> {
+        let keys = row.keys.clone();
+        let at = keys.row.split_once('_').and_then(|(at, _)| at.parse().ok());
+        let at: Timestamp = at.ok_or_else(|| self.shelf.unreadable(keys))?;
+        let EntryRow { subject: JsonText(subject) } = self.shelf.read(row)?;
+        Ok(DueEntry { purpose, at, subject: subject.into() })
+    }
+}
+
+/// An instant with as many characters as every other, so that text order is order in time.
+fn instant(at: Timestamp) -> String {
+    at.to_zoned(TimeZone::UTC).strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string()
+}
+
+fn hour(at: Timestamp) -> String {
+    at.to_zoned(TimeZone::UTC).strftime("%Y%m%dT%H").to_string()
+}
+
+fn keys(entry: &DueEntry) -> Keys {
+    let subject = match entry.subject {
+        Subject::Booking(key) => format!("booking_{}_{}", key.partition(), key.row()),
+        Subject::Mailbox(tenant, mailbox) => format!("mailbox_{tenant}_{mailbox}"),
+    };
+    let shard = Digest::of(&[b"due", subject.as_bytes()]).shard(SHARDS);
+    Keys::new(
+        format_args!("{}_{}_{shard:x}", entry.purpose.name(), hour(entry.at)),
+        format_args!("{}_{subject}", instant(entry.at)),
+    )
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct EntryRow {
+    subject: JsonText<SubjectWire>,
+}
+
+#[derive(Serialize, Deserialize)]
+enum SubjectWire {
+    Booking(KeyWire),
+    Mailbox { tenant: AsText<TenantId>, mailbox: AsText<MailboxId> },
+}
+
+impl From<Subject> for SubjectWire {
+    fn from(subject: Subject) -> Self {
+        match subject {
+            Subject::Booking(key) => Self::Booking(key.into()),
+            Subject::Mailbox(tenant, mailbox) => {
+                Self::Mailbox { tenant: AsText(tenant), mailbox: AsText(mailbox) }
+            }
+        }
+    }
+}
+
+impl From<SubjectWire> for Subject {
+    fn from(wire: SubjectWire) -> Self {
+        match wire {
+            SubjectWire::Booking(key) => Self::Booking(key.into()),
+            SubjectWire::Mailbox { tenant, mailbox } => Self::Mailbox(tenant.0, mailbox.0),
+        }
+    }
+}

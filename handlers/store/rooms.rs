@@ -1,0 +1,120 @@
+//! The room map in the table `Rooms`: which rooms a tenant has let Roombridge manage.
+//!
+//! The whole map of a tenant is one partition, `{tenant}_map`, with a row a room. This departs from
+//! a row in each room's own partition beside its days: the map is asked for with every appointment,
+//! and so it is one read that touches nothing else, however many room-days the table holds.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    cache::Cache,
+    error::StoreError,
+    shelf::Shelf,
+    tables::{Change, Keys, Span, Table, Tables},
+    wire::{JsonText, as_text},
+};
+use crate::{
+    clock::Clock,
+    domain::{
+        ids::{RoomId, TenantId},
+        policy::{Answering, Room},
+    },
+};
+
+/// The room maps. Clones share what was read lately.
+#[derive(Debug, Clone)]
+pub struct RoomMap {
+    shelf: Shelf,
+    cache: Cache<TenantId, Arc<[Room]>>,
+}
+
+impl RoomMap {
+    /// The maps, with an empty cache.
+    pub fn new(tables: Arc<dyn Tables>, clock: Arc<dyn Clock>) -> Self {
+        Self { shelf: Shelf::new(tables, Table::Rooms), cache: Cache::new(clock) }
+    }
+
+    /// The tenant's rooms as they were at most 60 s ago, ordered by id.
+    ///
+    /// # Errors
+    /// [`StoreError`] when they cannot be read.
+    pub async fn all(&self, tenant: TenantId) -> Result<Arc<[Room]>, StoreError> {
+        match self.cache.get(&tenant) {
+            Some(rooms) => Ok(rooms),
+            None => self.all_uncached(tenant).await,
+        }
+    }
+
+    /// The tenant's rooms as they are, ordered by id.
+    ///
+    /// # Errors
+    /// [`StoreError`] when they cannot be read.
+    pub async fn all_uncached(&self, tenant: TenantId) -> Result<Arc<[Room]>, StoreError> {
+        let rows = self.shelf.all::<RoomRow>(&Span::partition(partition(tenant))).await?;
+        let rooms: Arc<[Room]> = rows.into_iter().map(|(row, _, _)| row.into()).collect();
+        self.cache.keep(tenant, Arc::clone(&rooms));
+        Ok(rooms)
+    }
+
+    /// Writes a room of the tenant, whatever stood there.
+    ///
+    /// # Errors
+    /// [`StoreError`] when it was not written, or may not have been.
+    pub async fn put(&self, tenant: TenantId, room: &Room) -> Result<(), StoreError> {
+        self.cache.forget(&tenant);
+        let row = Shelf::row(keys(tenant, room.id), &RoomRow::from(room.clone()))?;
+        self.shelf.change(Change::Upsert(row)).await?;
+        Ok(())
+    }
+
+    /// Takes a room out of the map; one that is not there is fine.
+    ///
+    /// # Errors
+    /// [`StoreError`] when it was not removed, or may not have been.
+    pub async fn remove(&self, tenant: TenantId, room: RoomId) -> Result<(), StoreError> {
+        self.cache.forget(&tenant);
+        self.shelf.remove(keys(tenant, room), None).await
+    }
+}
+
+fn partition(tenant: TenantId) -> String {
+    format!("{tenant}_map")
+}
+
+fn keys(tenant: TenantId, room: RoomId) -> Keys {
+    Keys::new(partition(tenant), room)
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct RoomRow {
+    #[serde(with = "as_text")]
+    room: RoomId,
+    addresses: JsonText<Vec<String>>,
+    #[serde(with = "AnsweringWire")]
+    answering: Answering,
+    time_zone: String,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "Answering")]
+enum AnsweringWire {
+    ExchangeDecides,
+    RoombridgeDecides,
+}
+
+impl From<Room> for RoomRow {
+    fn from(room: Room) -> Self {
+        let Room { id, addresses, answering, time_zone } = room;
+        Self { room: id, addresses: JsonText(addresses), answering, time_zone }
+    }
+}
+
+impl From<RoomRow> for Room {
+    fn from(row: RoomRow) -> Self {
+        let RoomRow { room, addresses: JsonText(addresses), answering, time_zone } = row;
+        Self { id: room, addresses, answering, time_zone }
+    }
+}

@@ -1,0 +1,196 @@
+//! One table as its own file sees it: rows in and out as that file's wire type.
+
+use std::{fmt, sync::Arc};
+
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::{Map, Value};
+
+use super::{
+    error::StoreError,
+    tables::{Change, Continuation, ETag, Keys, Page, Row, Span, Table, TableError, Tables},
+};
+
+/// The most UTF-16 units that are put into one property. A property holds 64 KiB of UTF-16, source:
+/// learn.microsoft.com/rest/api/storageservices/understanding-the-table-service-data-model, 2026-11.
+const LONGEST_TEXT: usize = 30_000;
+
+/// The most rows that one page of a listing holds, by the same source.
+const PAGE: u16 = 1_000;
+
+/// The most changes in one transaction, source:
+/// learn.microsoft.com/rest/api/storageservices/performing-entity-group-transactions, 2026-11.
+pub(super) const MOST_CHANGES: usize = 100;
+
+/// A table.
+#[derive(Clone)]
+pub(super) struct Shelf {
+    tables: Arc<dyn Tables>,
+    table: Table,
+}
+
+impl fmt::Debug for Shelf {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Shelf").field(&self.table).finish()
+    }
+}
+
+impl Shelf {
+    /// The `table` among `tables`.
+    pub(super) fn new(tables: Arc<dyn Tables>, table: Table) -> Self {
+        Self { tables, table }
+    }
+
+    /// Reads one row.
+    pub(super) async fn get<W: DeserializeOwned>(
+        &self,
+        keys: &Keys,
+    ) -> Result<Option<(W, ETag)>, StoreError> {
+        match self.tables.get(self.table, keys).await? {
+            None => Ok(None),
+            Some((row, etag)) => Ok(Some((self.read(row)?, etag))),
+        }
+    }
+
+    /// Makes one change; answers the row's new ETag.
+    pub(super) async fn change(&self, change: Change) -> Result<ETag, StoreError> {
+        let etags = self.tables.apply(self.table, vec![change]).await?;
+        etags.into_iter().next().ok_or_else(|| TableError::Refused("no ETag came".into()).into())
+    }
+
+    /// Makes all changes (of one partition) or none.
+    pub(super) async fn transaction(&self, changes: Vec<Change>) -> Result<(), StoreError> {
+        if !changes.is_empty() {
+            self.tables.apply(self.table, changes).await?;
+        }
+        Ok(())
+    }
+
+    /// Removes a row, if it still has `etag`. One that is not there is as good as removed.
+    pub(super) async fn remove(&self, keys: Keys, etag: Option<&ETag>) -> Result<(), StoreError> {
+        match self.change(Change::Delete(keys, etag.cloned())).await {
+            Ok(_) | Err(StoreError::Table(TableError::NotFound)) => Ok(()),
+            Err(other) => Err(other),
+        }
+    }
+
+    /// One page of rows, not read yet.
+    pub(super) async fn page(
+        &self,
+        span: &Span,
+        from: Option<Continuation>,
+        limit: u16,
+    ) -> Result<Page, StoreError> {
+        Ok(self.tables.scan(self.table, span, from, limit).await?)
+    }
+
+    /// All rows of `span`, however many pages they are.
+    pub(super) async fn all<W: DeserializeOwned>(
+        &self,
+        span: &Span,
+    ) -> Result<Vec<(W, Keys, ETag)>, StoreError> {
+        let (mut all, mut from) = (Vec::new(), None);
+        loop {
+            let page = self.page(span, from, PAGE).await?;
+            for (row, etag) in page.rows {
+                let keys = row.keys.clone();
+                all.push((self.read(row)?, keys, etag));
+            }
+            from = page.next;
+            if from.is_none() {
+                return Ok(all);
+            }
+        }
+    }
+
+    /// The row with these keys that holds `wire`.
+    pub(super) fn row<W: Serialize>(keys: Keys, wire: &W) -> Result<Row, StoreError> {
+        match serde_json::to_value(wire) {
+            Ok(Value::Object(properties)) => Ok(Row { keys, properties: split(properties) }),
+            // Cannot be: every wire type is a struct of plain fields.
+            Ok(_) | Err(_) => Err(TableError::Refused("no properties to write".into()).into()),
+        }
+    }
+
+    /// What `row` holds.
+    pub(super) fn read<W: DeserializeOwned>(&self, row: Row) -> Result<W, StoreError> {
+        let Row { keys, properties } = row;
+        // What exactly was wrong would repeat content, so it is not told.
+        serde_json::from_value(Value::Object(joined(properties))).map_err(|_| self.unreadable(keys))
+    }
+
+    /// Says that the row with these keys cannot be understood.
+    pub(super) fn unreadable(&self, keys: Keys) -> StoreError {
+        StoreError::Unreadable { table: self.table, keys }
+    }
+}
+
+/// Spreads texts that are too long for one property over `Name`, `Name_2`, `Name_3` ...
+fn split(properties: Map<String, Value>) -> Map<String, Value> {
+    let mut fitting = Map::new();
+    for (name, value) in properties {
+        match value {
+            Value::String(text) if text.len() > LONGEST_TEXT => {
+                for (number, piece) in pieces(&text).into_iter().enumerate() {
+                    let name =
+                        if number == 0 { name.clone() } else { format!("{name}_{}", number + 1) };
+                    fitting.insert(name, Value::String(piece));
+                }
+            }
+            other => {
+                fitting.insert(name, other);
+            }
+        }
+    }
+    fitting
+}
+
+/// The text in pieces that each fit a property.
+fn pieces(text: &str) -> Vec<String> {
+    let (mut pieces, mut piece, mut units) = (Vec::new(), String::new(), 0);
+    for letter in text.chars() {
+        if units + letter.len_utf16() > LONGEST_TEXT {
+            pieces.push(std::mem::take(&mut piece));
+            units = 0;
+        }
+        piece.push(letter);
+        units += letter.len_utf16();
+    }
+    pieces.push(piece);
+    pieces
+}
+
+/// Undoes [`split`]. No property's own name ends in an underscore and a number.
+fn joined(mut properties: Map<String, Value>) -> Map<String, Value> {
+    let firsts: Vec<String> =
+        properties.keys().filter_map(|name| name.strip_suffix("_2").map(str::to_owned)).collect();
+    for first in firsts {
+        for number in 2.. {
+            let Some(Value::String(piece)) = properties.remove(&format!("{first}_{number}")) else {
+                break;
+            };
+            if let Some(Value::String(text)) = properties.get_mut(&first) {
+                text.push_str(&piece);
+            }
+        }
+    }
+    properties
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_text_is_spread_over_properties_that_fit_and_comes_back_whole() {
+        let text = "ä😀x".repeat(20_000);
+        let mut before = Map::new();
+        before.insert("Copies".into(), text.into());
+        before.insert("Title".into(), "short".into());
+        let row = split(before.clone());
+        assert_eq!(row.len(), 4);
+        for value in row.values() {
+            assert!(value.as_str().unwrap().encode_utf16().count() <= LONGEST_TEXT);
+        }
+        assert_eq!(joined(row), before);
+    }
+}

@@ -1,0 +1,172 @@
+//! `Tenants`: one row a tenant, with what it has decided. Partition key and row key are its id.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    cache::Cache,
+    error::StoreError,
+    shelf::Shelf,
+    tables::{Change, Keys, Table, Tables},
+    wire::{JsonText, as_text},
+};
+use crate::{
+    clock::Clock,
+    domain::{
+        ids::TenantId,
+        policy::{ContentPolicy, PeoplePolicy, Registration, SubjectPolicy, TenantState},
+    },
+};
+
+/// A tenant and its decisions.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tenant {
+    /// The tenant.
+    pub id: TenantId,
+    /// Where it stands.
+    pub state: TenantState,
+    /// What becomes of its meetings' content.
+    pub content: ContentPolicy,
+    /// Which of our registrations its administrator consented to.
+    pub registration: Registration,
+    /// Whether its rooms' mailboxes are subscribed; if not, only those who agreed are booked.
+    pub rooms_subscribed: bool,
+    /// The id of the add-in's extended property, where the tenant uses the add-in.
+    pub add_in_property: Option<String>,
+}
+
+/// The table `Tenants`. Clones share what was read lately.
+#[derive(Debug, Clone)]
+pub struct Tenants {
+    shelf: Shelf,
+    cache: Cache<TenantId, Tenant>,
+}
+
+impl Tenants {
+    /// The table, with an empty cache.
+    pub fn new(tables: Arc<dyn Tables>, clock: Arc<dyn Clock>) -> Self {
+        Self { shelf: Shelf::new(tables, Table::Tenants), cache: Cache::new(clock) }
+    }
+
+    /// The tenant as it was at most 60 s ago. That one is not there is never remembered.
+    ///
+    /// # Errors
+    /// [`StoreError`] when it cannot be read.
+    pub async fn get(&self, id: TenantId) -> Result<Option<Tenant>, StoreError> {
+        match self.cache.get(&id) {
+            Some(tenant) => Ok(Some(tenant)),
+            None => self.get_uncached(id).await,
+        }
+    }
+
+    /// The tenant as it is.
+    ///
+    /// # Errors
+    /// [`StoreError`] when it cannot be read.
+    pub async fn get_uncached(&self, id: TenantId) -> Result<Option<Tenant>, StoreError> {
+        let Some((row, _)) = self.shelf.get::<TenantRow>(&keys(id)).await? else {
+            self.cache.forget(&id);
+            return Ok(None);
+        };
+        let tenant = Tenant::from(row);
+        self.cache.keep(id, tenant.clone());
+        Ok(Some(tenant))
+    }
+
+    /// Writes the tenant, whatever stood there.
+    ///
+    /// # Errors
+    /// [`StoreError`] when it was not written, or may not have been.
+    pub async fn put(&self, tenant: &Tenant) -> Result<(), StoreError> {
+        self.cache.forget(&tenant.id);
+        let row = Shelf::row(keys(tenant.id), &TenantRow::from(tenant.clone()))?;
+        self.shelf.change(Change::Upsert(row)).await?;
+        Ok(())
+    }
+}
+
+fn keys(id: TenantId) -> Keys {
+    Keys::new(id, id)
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct TenantRow {
+    #[serde(with = "as_text")]
+    tenant: TenantId,
+    #[serde(with = "StateWire")]
+    state: TenantState,
+    subject: JsonText<Subject>,
+    #[serde(with = "PeopleWire")]
+    people: PeoplePolicy,
+    #[serde(with = "RegistrationWire")]
+    registration: Registration,
+    rooms_subscribed: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    add_in_property: Option<String>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "TenantState")]
+enum StateWire {
+    Active,
+    Suspended,
+    Leaving,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(transparent)]
+struct Subject(#[serde(with = "SubjectWire")] SubjectPolicy);
+
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "SubjectPolicy")]
+enum SubjectWire {
+    Drop,
+    Keep,
+    Replace(String),
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "PeoplePolicy")]
+enum PeopleWire {
+    Count,
+    Organizer,
+    Addresses,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "Registration")]
+enum RegistrationWire {
+    OrganisationWide,
+    Scoped,
+}
+
+impl From<Tenant> for TenantRow {
+    fn from(tenant: Tenant) -> Self {
+        let Tenant { id, state, content, registration, rooms_subscribed, add_in_property } = tenant;
+        Self {
+            tenant: id,
+            state,
+            subject: JsonText(Subject(content.subject)),
+            people: content.people,
+            registration,
+            rooms_subscribed,
+            add_in_property,
+        }
+    }
+}
+
+impl From<TenantRow> for Tenant {
+    fn from(row: TenantRow) -> Self {
+        let JsonText(Subject(subject)) = row.subject;
+        Self {
+            id: row.tenant,
+            state: row.state,
+            content: ContentPolicy { subject, people: row.people },
+            registration: row.registration,
+            rooms_subscribed: row.rooms_subscribed,
+            add_in_property: row.add_in_property,
+        }
+    }
+}
