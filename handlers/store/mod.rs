@@ -36,6 +36,4 @@ pub mod tables;
 pub mod tenants;
 mod wire;
 
-pub use error::StoreError;
-
 pub use error::{Decision, StoreError};
