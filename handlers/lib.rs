@@ -1,6 +1,7 @@
 //! Roombridge: Microsoft 365 calendar appointments become room bookings, and are forgotten when they are over.
 
 pub mod clock;
+pub mod host;
 pub mod http;
 pub mod queue;
 pub mod rng;
