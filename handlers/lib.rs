@@ -3,6 +3,7 @@
 pub mod clock;
 pub mod host;
 pub mod http;
+pub mod identity;
 pub mod queue;
 pub mod rng;
 pub mod store;

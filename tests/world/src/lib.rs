@@ -4,3 +4,4 @@ pub mod azurite;
 pub mod managed_identity;
 pub mod signing;
 pub mod tls;
+pub mod watched;
