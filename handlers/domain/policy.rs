@@ -13,6 +13,15 @@ pub enum TenantState {
     Leaving,
 }
 
+/// Which of our app registrations a tenant has consented to. Their permissions differ.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Registration {
+    /// Calendar permissions for the whole organisation, granted in Entra.
+    OrganisationWide,
+    /// No calendar permission in Entra: Exchange grants it for a scope of mailboxes.
+    Scoped,
+}
+
 /// What becomes of a meeting's subject.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SubjectPolicy {
