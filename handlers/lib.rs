@@ -12,6 +12,7 @@ pub mod http;
 pub mod identity;
 pub mod messages;
 pub mod queue;
+pub mod retry_after;
 pub mod rng;
 pub mod settings;
 pub mod step;
