@@ -5,9 +5,7 @@ use std::fmt;
 use jiff::Timestamp;
 
 use super::invitation::room_names;
-use super::state::{
-    Address, Attendee, Details, EventCopy, Message, Response, Role, Sensitivity,
-};
+use super::state::{Address, Attendee, Details, EventCopy, Message, Response, Role, Sensitivity};
 use super::{Exchange, ExchangeError, Invitation, Mailbox, Tenant, Work, ids};
 
 /// A meeting, known by its `iCalUId`. Cheap to clone; shows only that when printed.
@@ -274,7 +272,8 @@ impl Meeting {
                 let (old, mut kept): (Vec<_>, Vec<_>) = d.attendees.drain(..).partition(&replaced);
                 for (mailbox, role) in &by {
                     let known = old.iter().find(|a| a.who == mailbox.who).cloned();
-                    let fresh = || super::invitation::attendee(mailbox.name(), mailbox.address(), *role);
+                    let fresh =
+                        || super::invitation::attendee(mailbox.name(), mailbox.address(), *role);
                     kept.push(known.unwrap_or_else(fresh));
                 }
                 left = old.into_iter().filter(|a| !kept.iter().any(|k| k.who == a.who)).collect();

@@ -89,7 +89,12 @@ impl Exchange {
     }
 
     /// The extended property `property` on the copy of `ical` in `mailbox`.
-    pub fn extended_property(&self, mailbox: &Mailbox, ical: &str, property: &str) -> Option<String> {
+    pub fn extended_property(
+        &self,
+        mailbox: &Mailbox,
+        ical: &str,
+        property: &str,
+    ) -> Option<String> {
         let state = self.lock();
         let copy = state.mailboxes.get(mailbox.id())?.copy_of(ical)?;
         copy.properties.get(property).cloned()

@@ -74,12 +74,7 @@ impl Tenant {
     }
 
     /// Somebody outside of every tenant here (`name`, `address`) invites mailboxes of this one.
-    pub fn meet_from_outside(
-        &self,
-        name: &str,
-        address: &str,
-        invitation: Invitation,
-    ) -> Meeting {
+    pub fn meet_from_outside(&self, name: &str, address: &str, invitation: Invitation) -> Meeting {
         let who = Address { name: name.to_owned(), address: address.to_owned() };
         Meeting::from_outside(self, who, invitation)
     }

@@ -44,7 +44,8 @@ impl Work<'_> {
     fn receive(&mut self, mailbox: &str, details: &Details) {
         let Some(row) = self.state.mailboxes.get(mailbox).filter(|m| !m.gone) else { return };
         let kind = row.kind;
-        let known = row.copy_of(&details.ical).map(|c| (c.id.clone(), c.details.start, c.details.end));
+        let known =
+            row.copy_of(&details.ical).map(|c| (c.id.clone(), c.details.start, c.details.end));
         let shown = as_shown(kind, details);
         let (id, moved) = match known {
             Some((id, start, end)) => {
