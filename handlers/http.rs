@@ -30,19 +30,23 @@ pub struct HttpError {
     pub kind: &'static str,
 }
 
-/// The client that all outgoing calls share, the Azure crates' too: rustls with the machine's own
-/// roots (`SSL_CERT_FILE` is honoured), no redirects, bounded times.
+/// The client that all outgoing calls share, the Azure crates' too.
 ///
 /// # Errors
 /// When the TLS backend cannot be set up.
-#[expect(clippy::disallowed_methods, reason = "the one place that builds the HTTP client")]
 pub fn client() -> Result<reqwest::Client, reqwest::Error> {
+    builder().build()
+}
+
+/// What [`client`] is built from: rustls with the machine's own roots (`SSL_CERT_FILE` is
+/// honoured), no redirects, bounded times. Tests add the root of their own listeners.
+#[expect(clippy::disallowed_methods, reason = "the one place that builds the HTTP client")]
+pub fn builder() -> reqwest::ClientBuilder {
     reqwest::Client::builder()
         .user_agent(concat!("roombridge/", env!("CARGO_PKG_VERSION")))
         .redirect(reqwest::redirect::Policy::none())
         .connect_timeout(CONNECT_TIMEOUT)
         .timeout(CALL_TIMEOUT)
-        .build()
 }
 
 /// The real network.

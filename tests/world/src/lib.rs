@@ -1,6 +1,12 @@
-//! x
+//! The other side of Roombridge: what it talks to in Azure, played by this process for tests and for `cargo local`.
 
+pub mod azurite;
 pub mod entra;
 pub mod exchange;
+pub mod graph;
 pub mod in_process;
 pub mod key_vault;
+pub mod managed_identity;
+pub mod microsoft;
+pub mod signing;
+pub mod tls;
