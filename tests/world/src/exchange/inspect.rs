@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::state::{Answer, EventCopy, EventType, Kind, MailboxRow, Response, Role};
+use super::state::{Answer, EventCopy, EventType, Kind, MailboxRow, Response};
 use super::{Exchange, Mailbox, Meeting};
 
 /// One mailbox's copy, as its owner sees it; nothing personal in it but the subject's absence.
@@ -142,9 +142,4 @@ fn view(row: &MailboxRow, copy: &EventCopy) -> CopyView {
         response: copy.response,
         etag: copy.etag(),
     }
-}
-
-/// Whether an attendee line is a room's by the way it was invited.
-pub(crate) fn is_resource(role: Role) -> bool {
-    role == Role::Resource
 }

@@ -90,7 +90,6 @@ impl Tenant {
             let row = MailboxRow {
                 id: id.clone(),
                 tenant: self.id.clone(),
-                name: name.to_owned(),
                 address: address.clone(),
                 proxies: Vec::new(),
                 kind,

@@ -88,11 +88,6 @@ impl Exchange {
         std::mem::take(&mut self.lock().changes)
     }
 
-    /// The instant now.
-    pub(crate) fn now(&self) -> Timestamp {
-        self.0.clock.now()
-    }
-
     pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

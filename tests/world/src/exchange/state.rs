@@ -35,7 +35,6 @@ pub enum Kind {
 pub(crate) struct MailboxRow {
     pub(crate) id: String,
     pub(crate) tenant: String,
-    pub(crate) name: String,
     pub(crate) address: String,
     pub(crate) proxies: Vec<String>,
     pub(crate) kind: Kind,
