@@ -13,13 +13,20 @@ use tower::ServiceExt as _;
 /// The largest answer that is read, in bytes.
 const MAX_ANSWER: usize = 64 * 1024 * 1024;
 
+/// What answers for a host.
+#[derive(Clone)]
+enum Behind {
+    Router(Router),
+    Elsewhere { base: String, http: Arc<dyn Http> },
+}
+
 /// Routers by host name. Clones share the registry.
 #[derive(Clone, Default)]
 pub struct InProcess(Arc<Mutex<BTreeMap<String, Host>>>);
 
 #[derive(Default)]
 struct Host {
-    router: Option<Router>,
+    behind: Option<Behind>,
     requests: u64,
     fail_before: u32,
     fail_after: u32,
@@ -34,7 +41,14 @@ impl InProcess {
 
     /// Lets `router` answer for `host` (a name without port).
     pub fn register(&self, host: &str, router: Router) {
-        self.change(host, |h| h.router = Some(router));
+        self.change(host, |h| h.behind = Some(Behind::Router(router)));
+    }
+
+    /// Sends what is for `host` to `base` (scheme, name and port, no path) through `http`: a public
+    /// https address then leads to a listener on loopback.
+    pub fn forward(&self, host: &str, base: &str, http: Arc<dyn Http>) {
+        let base = base.to_owned();
+        self.change(host, |h| h.behind = Some(Behind::Elsewhere { base, http }));
     }
 
     /// The next `times` requests to `host` break before they reach it.
@@ -65,16 +79,16 @@ impl InProcess {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The router for `host`, and whether its answer is to be lost.
-    fn reach(&self, host: &str) -> Result<(Router, bool), HttpError> {
+    /// What answers for `host`, and whether its answer is to be lost.
+    fn reach(&self, host: &str) -> Result<(Behind, bool), HttpError> {
         let mut hosts = self.lock();
         let host = hosts.get_mut(host).ok_or(HttpError { kind: "could not connect" })?;
         host.requests += 1;
         if host.down || spend(&mut host.fail_before) {
             return Err(HttpError { kind: "could not connect" });
         }
-        let router = host.router.clone().ok_or(HttpError { kind: "could not connect" })?;
-        Ok((router, spend(&mut host.fail_after)))
+        let behind = host.behind.clone().ok_or(HttpError { kind: "could not connect" })?;
+        Ok((behind, spend(&mut host.fail_after)))
     }
 }
 
@@ -92,17 +106,37 @@ impl Http for InProcess {
         request: http::Request<Bytes>,
     ) -> Result<http::Response<Bytes>, HttpError> {
         let host = request.uri().host().unwrap_or_default().to_owned();
-        let (router, lost) = self.reach(&host)?;
-        let request = request.map(Body::from);
-        let answer = router.oneshot(request).await.unwrap_or_else(|never| match never {});
-        let (parts, body) = answer.into_parts();
-        let body = axum::body::to_bytes(body, MAX_ANSWER).await;
-        let body = body.map_err(|_| HttpError { kind: "the connection broke" })?;
-        if lost {
-            return Err(HttpError { kind: "the connection broke" });
-        }
-        Ok(http::Response::from_parts(parts, body))
+        let (behind, lost) = self.reach(&host)?;
+        let answer = match behind {
+            Behind::Router(router) => call(router, request).await,
+            Behind::Elsewhere { base, http } => http.send(redirect(request, &base)?).await,
+        };
+        if lost { Err(HttpError { kind: "the connection broke" }) } else { answer }
     }
+}
+
+async fn call(
+    router: Router,
+    request: http::Request<Bytes>,
+) -> Result<http::Response<Bytes>, HttpError> {
+    let request = request.map(Body::from);
+    let answer = router.oneshot(request).await.unwrap_or_else(|never| match never {});
+    let (parts, body) = answer.into_parts();
+    let body = axum::body::to_bytes(body, MAX_ANSWER).await;
+    let body = body.map_err(|_| HttpError { kind: "the connection broke" })?;
+    Ok(http::Response::from_parts(parts, body))
+}
+
+/// The same request to another server; the `Host` header follows the address.
+fn redirect(
+    mut request: http::Request<Bytes>,
+    base: &str,
+) -> Result<http::Request<Bytes>, HttpError> {
+    let path = request.uri().path_and_query().map_or("/", |p| p.as_str());
+    let address = format!("{base}{path}").parse();
+    *request.uri_mut() =
+        address.map_err(|_| HttpError { kind: "the request could not be built" })?;
+    Ok(request)
 }
 
 #[cfg(test)]

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::state::{EventCopy, Response};
+use super::state::EventCopy;
+use super::words::Response;
 use super::{Exchange, ExchangeError};
 
 impl Exchange {

@@ -2,7 +2,8 @@
 
 use jiff::Timestamp;
 
-use super::state::{Answer, EventCopy, EventType, Kind, MailboxRow, Response};
+use super::state::{Answer, EventCopy, Kind, MailboxRow};
+use super::words::{EventType, Response};
 use super::{Exchange, Mailbox, Meeting};
 
 /// One mailbox's copy, as its owner sees it; nothing personal in it but the subject's absence.
@@ -18,6 +19,10 @@ pub struct CopyView {
     pub start: Timestamp,
     /// End.
     pub end: Timestamp,
+    /// Whether it is the organizer's own.
+    pub is_organizer: bool,
+    /// Single meeting, series, or part of one.
+    pub kind: EventType,
     /// Marked cancelled.
     pub is_cancelled: bool,
     /// This mailbox's own answer.
@@ -138,6 +143,8 @@ fn view(row: &MailboxRow, copy: &EventCopy) -> CopyView {
         ical: copy.details.ical.clone(),
         start: copy.details.start,
         end: copy.details.end,
+        is_organizer: copy.is_organizer,
+        kind: copy.kind,
         is_cancelled: copy.is_cancelled,
         response: copy.response,
         etag: copy.etag(),

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 
 use super::Mailbox;
-use super::state::{Address, Attendee, Details, Response, Role, Sensitivity};
+use super::state::{Address, Attendee, Details};
+use super::words::{Response, Role, Sensitivity};
 
 /// A meeting to be sent. Everything but subject, start and end has a default.
 #[derive(Clone)]
@@ -131,6 +132,7 @@ impl Invitation {
             organizer,
             attendees: self.attendees,
             occurrences: self.occurrences,
+            sequence: 0,
         }
     }
 }

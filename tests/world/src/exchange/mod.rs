@@ -2,12 +2,15 @@
 
 mod actions;
 mod answers;
+mod copies;
 mod ids;
 mod inspect;
 mod invitation;
 mod mailboxes;
+mod organizer;
 mod propagation;
 pub(crate) mod state;
+mod words;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -19,9 +22,8 @@ pub use actions::Meeting;
 pub use inspect::{CopyView, MeetingView};
 pub use invitation::Invitation;
 pub use mailboxes::{Mailbox, Tenant};
-pub use state::{
-    Answer, Change, ChangeKind, EventType, Kind, Processing, Response, Role, Sensitivity,
-};
+pub use state::{Answer, Change, ChangeKind, Kind, Processing};
+pub use words::{EventType, Response, Role, Sensitivity};
 
 use state::State;
 

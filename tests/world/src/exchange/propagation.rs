@@ -1,10 +1,10 @@
 //! How a change in one calendar reaches the others, and what a room's own processing makes of it.
 
-use super::state::{
-    Answer, Change, ChangeKind, Details, EventCopy, EventType, Kind, Message, Pending, Processing,
-    Response, Sensitivity,
-};
-use super::{ExchangeError, Work, ids};
+use jiff::Timestamp;
+
+use super::state::{Answer, Details, Kind, Message, Pending, Processing, Verdict};
+use super::words::{EventType, Response, Sensitivity};
+use super::{ExchangeError, Work};
 
 impl Work<'_> {
     /// Sends `message` to `mailbox`; it arrives after the propagation delay.
@@ -27,9 +27,7 @@ impl Work<'_> {
             match message {
                 Message::Request(details) => self.receive(&mailbox, &details),
                 Message::Cancel { ical } => self.receive_cancel(&mailbox, &ical),
-                Message::Answer { ical, from, response } => {
-                    self.receive_answer(&mailbox, &ical, &from, response);
-                }
+                Message::Answer(verdict) => self.receive_answer(&mailbox, &verdict),
             }
         }
         carried
@@ -102,18 +100,15 @@ impl Work<'_> {
         self.touch(mailbox, &id);
     }
 
-    fn receive_answer(&mut self, mailbox: &str, ical: &str, from: &str, response: Response) {
+    fn receive_answer(&mut self, mailbox: &str, verdict: &Verdict) {
         let now = self.now;
         let Some(row) = self.state.mailboxes.get_mut(mailbox) else { return };
-        let Some(copy) = row.copies.values_mut().find(|c| c.details.ical == ical) else { return };
+        let mut copies = row.copies.values_mut();
+        let Some(copy) = copies.find(|c| c.details.ical == verdict.ical) else { return };
         let id = copy.id.clone();
-        for line in &mut copy.details.attendees {
-            if line.who.address.eq_ignore_ascii_case(from) {
-                line.response = response;
-                line.answered = Some(now);
-            }
+        if verdict.enter(&mut copy.details, now) {
+            self.touch(mailbox, &id);
         }
-        self.touch(mailbox, &id);
     }
 
     /// `mailbox` answers the request whose copy is `id`; declining takes the copy off the calendar
@@ -134,8 +129,7 @@ impl Work<'_> {
             return Err(ExchangeError::OwnMeeting);
         }
         copy.response = response;
-        let (ical, organizer) = (copy.details.ical.clone(), copy.details.organizer.address.clone());
-        let invited = copy.details.attendees.clone();
+        let details = copy.details.clone();
         if response == Response::Declined {
             self.remove(mailbox, id);
         } else {
@@ -144,7 +138,7 @@ impl Work<'_> {
         let (at, mailbox) = (self.now, mailbox.to_owned());
         let comment = comment.to_owned();
         self.state.answers.push(Answer {
-            ical: ical.clone(),
+            ical: details.ical.clone(),
             mailbox: mailbox.clone(),
             response,
             comment,
@@ -152,133 +146,40 @@ impl Work<'_> {
             at,
         });
         if send {
-            self.tell_organizer(&mailbox, ical, &organizer, &invited, response);
+            self.tell_organizer(&mailbox, &details, response);
         }
         Ok(())
     }
 
-    fn tell_organizer(
-        &mut self,
-        mailbox: &str,
-        ical: String,
-        organizer: &str,
-        invited: &[super::state::Attendee],
-        response: Response,
-    ) {
+    fn tell_organizer(&mut self, mailbox: &str, details: &Details, response: Response) {
         let Some(row) = self.state.mailboxes.get(mailbox) else { return };
-        let from = invited
-            .iter()
+        let mut lines = details.attendees.iter();
+        let from = lines
             .find(|a| row.answers_to(&a.who.address))
             .map_or_else(|| row.address.clone(), |a| a.who.address.clone());
-        if let Some(details) = self.state.outside.get_mut(&ical) {
-            let lines = details.attendees.iter_mut();
-            for line in lines.filter(|a| a.who.address.eq_ignore_ascii_case(&from)) {
-                line.response = response;
-            }
-            return;
-        }
-        if let Some(to) = self.mailbox_at(organizer) {
-            self.send(&to, Message::Answer { ical, from, response });
+        let ical = details.ical.clone();
+        let verdict = Verdict { ical, from, response, sequence: details.sequence };
+        if let Some(own) = self.state.outside.get_mut(&verdict.ical) {
+            verdict.enter(own, self.now);
+        } else if let Some(to) = self.mailbox_at(&details.organizer.address) {
+            self.send(&to, Message::Answer(verdict));
         }
     }
+}
 
-    /// The id of the living mailbox with that address, in any tenant.
-    pub(crate) fn mailbox_at(&self, address: &str) -> Option<String> {
-        let mut all = self.state.mailboxes.values();
-        all.find(|m| !m.gone && m.answers_to(address)).map(|m| m.id.clone())
-    }
-
-    pub(crate) fn copy(&self, mailbox: &str, id: &str) -> Option<&EventCopy> {
-        self.state.mailboxes.get(mailbox)?.copies.get(id)
-    }
-
-    pub(crate) fn copy_mut(&mut self, mailbox: &str, id: &str) -> Option<&mut EventCopy> {
-        self.state.mailboxes.get_mut(mailbox)?.copies.get_mut(id)
-    }
-
-    /// Puts a new copy into `mailbox` (a series with its occurrences); answers its immutable id.
-    pub(crate) fn put(&mut self, mailbox: &str, details: Details, response: Response) -> String {
-        let kind = if details.occurrences.is_empty() {
-            EventType::SingleInstance
-        } else {
-            EventType::SeriesMaster
-        };
-        let copy = self.new_copy(details.clone(), response, kind);
-        let master = copy.id.clone();
-        self.insert(mailbox, copy);
-        for (start, end) in details.occurrences.clone() {
-            let ical = ids::occurrence_ical(&details.ical, start);
-            let occurrences = Vec::new();
-            let part = Details { ical, start, end, occurrences, ..details.clone() };
-            let mut copy = self.new_copy(part, response, EventType::Occurrence);
-            copy.master = Some(master.clone());
-            copy.original_start = Some(start);
-            if let Some(row) = self.state.mailboxes.get_mut(mailbox) {
-                row.copies.insert(copy.id.clone(), copy);
+impl Verdict {
+    /// Enters the answer in the organizer's list; an answer to an older request than the last is
+    /// ignored ([MS-OXOCAL] 3.1.4.7.4). Whether anything was entered.
+    fn enter(&self, own: &mut Details, now: Timestamp) -> bool {
+        if self.sequence < own.sequence {
+            return false;
+        }
+        for line in &mut own.attendees {
+            if line.who.address.eq_ignore_ascii_case(&self.from) {
+                (line.response, line.answered) = (self.response, Some(now));
             }
         }
-        master
-    }
-
-    fn new_copy(&self, details: Details, response: Response, kind: EventType) -> EventCopy {
-        let rng = self.rng.as_ref();
-        EventCopy {
-            id: ids::immutable(rng),
-            mutable_id: ids::mutable(rng),
-            change_key: ids::change_key(rng),
-            kind,
-            master: None,
-            original_start: None,
-            is_organizer: response == Response::Organizer,
-            is_cancelled: false,
-            response,
-            categories: Vec::new(),
-            properties: std::collections::BTreeMap::new(),
-            created: self.now,
-            modified: self.now,
-            details,
-        }
-    }
-
-    fn insert(&mut self, mailbox: &str, copy: EventCopy) {
-        let Some(row) = self.state.mailboxes.get_mut(mailbox) else { return };
-        let id = copy.id.clone();
-        row.copies.insert(id.clone(), copy);
-        self.record(mailbox, &id, ChangeKind::Created);
-    }
-
-    /// Gives a changed copy its new change key and tells about it.
-    pub(crate) fn touch(&mut self, mailbox: &str, id: &str) {
-        let (key, now) = (ids::change_key(self.rng.as_ref()), self.now);
-        if let Some(copy) = self.copy_mut(mailbox, id) {
-            copy.change_key = key;
-            copy.modified = now;
-            self.record(mailbox, id, ChangeKind::Updated);
-        }
-    }
-
-    /// Takes a copy (a series with its occurrences) off the calendar.
-    pub(crate) fn remove(&mut self, mailbox: &str, id: &str) {
-        self.record(mailbox, id, ChangeKind::Deleted);
-        if let Some(row) = self.state.mailboxes.get_mut(mailbox) {
-            row.copies.retain(|key, c| key != id && c.master.as_deref() != Some(id));
-        }
-    }
-
-    fn record(&mut self, mailbox: &str, id: &str, kind: ChangeKind) {
-        let Some(copy) = self.copy(mailbox, id).cloned() else { return };
-        let tenant = self.state.mailboxes.get(mailbox).map(|m| m.tenant.clone());
-        self.state.seq += 1;
-        self.state.changes.push(Change {
-            seq: self.state.seq,
-            at: self.now,
-            tenant: tenant.unwrap_or_default(),
-            mailbox: mailbox.to_owned(),
-            mutable_event: copy.mutable_id.clone(),
-            etag: copy.etag(),
-            event: copy.id,
-            kind,
-        });
+        true
     }
 }
 

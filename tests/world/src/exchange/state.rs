@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
 
+use super::words::{EventType, Response, Role, Sensitivity};
+
 /// A tenant of Exchange Online.
 pub(crate) struct TenantRow {
     /// The name it was created with.
@@ -60,109 +62,6 @@ impl MailboxRow {
     }
 }
 
-/// An answer to a meeting request; the names are those of Graph's `responseType`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Response {
-    /// No answer yet.
-    None,
-    /// The organizer's own entry.
-    Organizer,
-    /// Tentatively accepted.
-    TentativelyAccepted,
-    /// Accepted.
-    Accepted,
-    /// Declined.
-    Declined,
-    /// Received, not answered.
-    NotResponded,
-}
-
-impl Response {
-    /// Graph's word for it.
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::None => "none",
-            Self::Organizer => "organizer",
-            Self::TentativelyAccepted => "tentativelyAccepted",
-            Self::Accepted => "accepted",
-            Self::Declined => "declined",
-            Self::NotResponded => "notResponded",
-        }
-    }
-}
-
-/// How an attendee was invited.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Role {
-    /// Required.
-    Required,
-    /// Optional.
-    Optional,
-    /// A room or other resource.
-    Resource,
-}
-
-impl Role {
-    /// Graph's `attendeeType`.
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Required => "required",
-            Self::Optional => "optional",
-            Self::Resource => "resource",
-        }
-    }
-}
-
-/// How private a meeting is; Graph's `sensitivity`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Sensitivity {
-    /// Not private.
-    Normal,
-    /// Personal.
-    Personal,
-    /// Private.
-    Private,
-    /// Confidential.
-    Confidential,
-}
-
-impl Sensitivity {
-    /// Graph's word for it.
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Normal => "normal",
-            Self::Personal => "personal",
-            Self::Private => "private",
-            Self::Confidential => "confidential",
-        }
-    }
-}
-
-/// Graph's `eventType`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum EventType {
-    /// Not part of a series.
-    SingleInstance,
-    /// The series itself.
-    SeriesMaster,
-    /// One unchanged instance of a series.
-    Occurrence,
-    /// One changed instance of a series.
-    Exception,
-}
-
-impl EventType {
-    /// Graph's word for it.
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::SingleInstance => "singleInstance",
-            Self::SeriesMaster => "seriesMaster",
-            Self::Occurrence => "occurrence",
-            Self::Exception => "exception",
-        }
-    }
-}
-
 /// A name with an address.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Address {
@@ -195,6 +94,8 @@ pub(crate) struct Details {
     pub(crate) attendees: Vec<Attendee>,
     /// Starts and ends of a series' occurrences; empty for a single meeting.
     pub(crate) occurrences: Vec<(Timestamp, Timestamp)>,
+    /// Grows with every request that wants new answers (`PidLidAppointmentSequence`).
+    pub(crate) sequence: u32,
 }
 
 /// One mailbox's copy of a meeting.
@@ -274,6 +175,17 @@ pub struct Change {
     pub etag: String,
 }
 
+/// An answer on its way to the organizer.
+#[derive(Clone)]
+pub(crate) struct Verdict {
+    pub(crate) ical: String,
+    /// The address that was invited.
+    pub(crate) from: String,
+    pub(crate) response: Response,
+    /// Which request it answers.
+    pub(crate) sequence: u32,
+}
+
 /// What one mailbox's transport carries to another.
 #[derive(Clone)]
 pub(crate) enum Message {
@@ -282,7 +194,7 @@ pub(crate) enum Message {
     /// A cancellation.
     Cancel { ical: String },
     /// An answer to the organizer.
-    Answer { ical: String, from: String, response: Response },
+    Answer(Verdict),
 }
 
 /// A message that has not arrived yet.

@@ -136,3 +136,45 @@ fn a_guest_from_outside_books_a_room_and_is_answered() {
     meeting.cancel().unwrap();
     assert!(exchange.room_calendar(&aurora).is_empty());
 }
+
+#[test]
+fn an_answer_to_an_older_request_is_ignored() {
+    let (clock, exchange) = world();
+    let tenant = exchange.tenant("Contoso");
+    let anna = tenant.person("Anna");
+    let aurora = tenant.room("Aurora", Processing::AutoUpdate);
+    let meeting = tenant.meet(&anna, Invitation::new("A", at(9), at(10)).room(&aurora)).unwrap();
+    exchange.set_propagation_delay(SignedDuration::from_secs(5));
+    meeting.respond(&aurora, Response::Accepted).unwrap();
+    meeting.move_to(at(12), at(13)).unwrap();
+    clock.advance(SignedDuration::from_secs(5));
+    exchange.step();
+    assert_eq!(meeting.answer_of(&aurora), Some(Response::None));
+    assert_eq!(meeting.copy_in(&aurora).unwrap().response, Response::NotResponded);
+}
+
+#[test]
+fn the_same_seed_tells_the_same_story() {
+    let tell = || {
+        let (_, exchange) = world();
+        let tenant = exchange.tenant("Contoso");
+        let aurora = tenant.room("Aurora", Processing::AutoAccept);
+        let anna = tenant.person("Anna");
+        tenant.meet(&anna, Invitation::new("A", at(9), at(10)).room(&aurora)).unwrap();
+        (exchange.room_calendar(&aurora), exchange.live_meetings(tenant.id()))
+    };
+    assert_eq!(tell(), tell());
+}
+
+#[test]
+fn a_room_known_by_a_proxy_address_answers_under_it() {
+    let (_, exchange) = world();
+    let tenant = exchange.tenant("Contoso");
+    let anna = tenant.person("Anna");
+    let aurora = tenant.room("Aurora", Processing::AutoAccept);
+    aurora.add_proxy_address("north.light@contoso.example");
+    let invitation = Invitation::new("A", at(9), at(10));
+    let invitation = invitation.attendee("North", "North.Light@contoso.example", Role::Optional);
+    let meeting = tenant.meet(&anna, invitation).unwrap();
+    assert_eq!(meeting.answer_of(&aurora), Some(Response::Accepted));
+}

@@ -8,10 +8,8 @@ use http::Request;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
-use super::event_json::stamp;
-use super::subscriptions::Subscription;
+use super::storm::{Item, common, storm};
 use super::{Graph, State};
-use crate::exchange::{Change, ChangeKind};
 
 /// How long a notification is tried (change-notifications-delivery-webhooks, 2026-04-22).
 const TRIED_FOR: SignedDuration = SignedDuration::from_hours(4);
@@ -28,6 +26,7 @@ pub(super) struct Outbox {
     double_next: u32,
     shuffled: bool,
     held: bool,
+    latency: SignedDuration,
     dropped: u64,
     lost: u64,
 }
@@ -41,19 +40,11 @@ impl Default for Outbox {
             double_next: 0,
             shuffled: false,
             held: false,
+            latency: SignedDuration::ZERO,
             dropped: 0,
             lost: 0,
         }
     }
-}
-
-#[derive(Clone)]
-struct Item {
-    url: String,
-    body: Value,
-    first: Option<Timestamp>,
-    due: Timestamp,
-    tries: u32,
 }
 
 /// The three lifecycle events (change-notifications-lifecycle-events, 2026-03-24).
@@ -115,6 +106,12 @@ impl Graph {
         self.lock().outbox.double_next = n;
     }
 
+    /// How long after a change its notifications leave (Microsoft gives no figure for events:
+    /// change-notifications-overview, 2025-03-05). Zero at first.
+    pub fn set_latency(&self, latency: SignedDuration) {
+        self.lock().outbox.latency = latency;
+    }
+
     /// Whether notifications leave in a random order.
     pub fn set_shuffled(&self, on: bool) {
         self.lock().outbox.shuffled = on;
@@ -167,14 +164,18 @@ impl Graph {
     }
 
     /// Turns new changes into notifications of living subscriptions, and ends those that expired.
+    /// Without the tenant's consent delivery pauses, and what happens meanwhile is lost
+    /// (change-notifications-lifecycle-events, 2026-03-24).
     pub(super) fn collect(&self, state: &mut State) {
         for change in self.0.exchange.take_changes() {
             let concerned = state.subscriptions.values();
             let concerned = concerned.filter(|s| {
                 s.mailbox == change.mailbox && s.after < change.seq && change.at < s.expires
             });
-            let items: Vec<Item> = concerned.flat_map(|s| storm(s, &change)).collect();
-            for item in items {
+            let admitted = concerned.filter(|s| self.0.entra.is_consented(&s.tenant, &s.app));
+            let items: Vec<Item> = admitted.flat_map(|s| storm(s, &change)).collect();
+            for mut item in items {
+                item.due += state.outbox.latency;
                 state.outbox.add(item);
             }
         }
@@ -280,40 +281,4 @@ impl Outbox {
         }
         self.items.push(item);
     }
-}
-
-/// What one change of one copy causes: created is 1 + 3 updated, updated is 3, deleted is 1 + 2 updated
-/// (seen with app-only room mailboxes, microsoftgraph/microsoft-graph-docs issue 5469).
-fn storm(subscription: &Subscription, change: &Change) -> Vec<Item> {
-    let words: &[&str] = match change.kind {
-        ChangeKind::Created => &["created", "updated", "updated", "updated"],
-        ChangeKind::Updated => &["updated", "updated", "updated"],
-        ChangeKind::Deleted => &["deleted", "updated", "updated"],
-    };
-    let wanted = words.iter().filter(|w| subscription.change_type.split(',').any(|t| t == **w));
-    let event = if subscription.immutable { &change.event } else { &change.mutable_event };
-    let resource = format!("Users/{}/Events/{event}", change.mailbox);
-    let item = |word: &&str| {
-        let mut body = common(subscription);
-        body["changeType"] = json!(*word);
-        body["resource"] = json!(resource);
-        body["resourceData"] = json!({
-            "@odata.type": "#Microsoft.Graph.Event",
-            "@odata.id": resource,
-            "@odata.etag": change.etag,
-            "id": event,
-        });
-        let url = subscription.notification_url.clone();
-        Item { url, body, first: None, due: change.at, tries: 0 }
-    };
-    wanted.map(item).collect()
-}
-
-fn common(subscription: &Subscription) -> Value {
-    json!({
-        "subscriptionId": subscription.id,
-        "subscriptionExpirationDateTime": stamp(subscription.expires),
-        "clientState": subscription.client_state,
-        "tenantId": subscription.tenant,
-    })
 }

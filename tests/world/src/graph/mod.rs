@@ -13,6 +13,7 @@ mod handshake;
 mod journal;
 mod query;
 mod request;
+mod storm;
 mod subscriptions;
 mod switches;
 mod writes;

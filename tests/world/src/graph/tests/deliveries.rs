@@ -102,3 +102,37 @@ async fn expired_subscriptions_are_silent_and_lifecycle_events_are_raised() {
     assert_eq!(story.ms.graph.waiting(), 0);
     assert!(!story.ms.graph.raise(id, Lifecycle::Missed));
 }
+
+#[tokio::test]
+async fn delivery_pauses_without_consent_and_waits_for_its_latency() {
+    let story = story();
+    story.subscribe(&story.anna).await;
+    story.ms.entra.revoke(story.tenant.id(), crate::microsoft::DAEMON_APP);
+    story.meeting.rename("Unheard").unwrap();
+    assert_eq!(story.ms.graph.waiting(), 0);
+    story.ms.entra.consent(story.tenant.id(), crate::microsoft::DAEMON_APP, &["Calendars.Read"]);
+    story.ms.graph.set_latency(SignedDuration::from_secs(30));
+    story.meeting.rename("Heard").unwrap();
+    assert!(story.ms.graph.deliver_due().await.posts.is_empty());
+    story.clock.advance(SignedDuration::from_secs(30));
+    assert_eq!(story.ms.graph.deliver_due().await.delivered, 3);
+}
+
+#[tokio::test]
+async fn tenants_that_share_an_address_share_a_post() {
+    let mut story = story();
+    story.subscribe(&story.anna).await;
+    let first = story.tenant.clone();
+    let other = story.ms.tenant("Fabrikam");
+    let eve = other.person("Eve");
+    story.tenant = other;
+    story.subscribe(&eve).await;
+    first.meet(&story.anna, Invitation::new("A", at(12), at(13))).unwrap();
+    story.tenant.meet(&eve, Invitation::new("B", at(12), at(13))).unwrap();
+    story.ms.graph.set_shuffled(true);
+    let done = story.ms.graph.deliver_due().await;
+    assert_eq!(done.posts, [Post { items: 8, status: Some(202) }]);
+    let tenants: std::collections::BTreeSet<_> =
+        story.receiver.take().iter().map(|i| i["tenantId"].to_string()).collect();
+    assert_eq!(tenants.len(), 2);
+}

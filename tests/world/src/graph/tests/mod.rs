@@ -3,6 +3,7 @@
 mod deliveries;
 mod reads;
 mod rules;
+mod sockets;
 mod subscribing;
 mod writing;
 
