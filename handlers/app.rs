@@ -2,43 +2,33 @@
 
 use std::sync::Arc;
 
-use async_trait::async_trait;
 use axum::Router;
 use azure_core::credentials::TokenCredential;
-use jiff::SignedDuration;
 use url::Url;
 
 use crate::{
     booking::{BuiltIn, Claims},
-    carry::{Carrier, Item},
+    carry::Carrier,
     clock::Clock,
-    domain::ids::TenantId,
     functions::{
-        create_booking, fetch_event, maintain_mailbox, notifications, nudge_due, purge_expired, write_back,
+        create_booking, fetch_event, maintain_mailbox, notifications, nudge_due, purge_expired,
+        write_back,
     },
     graph::Graph,
-    host::{
-        Functions, InvocationContext, InvocationFailed, Limits, QueueDelivery, QueueFunction, TimerFunction,
-        TimerTick, router::Mismatch,
-    },
+    host::{Functions, Limits, router::Mismatch},
     http::Http,
     identity::{
-        key_ring::{KeyRing, KeySource},
+        key_ring::KeyRing,
         tenant_tokens::{Registrations, TenantTokens},
     },
-    messages::{BookingRequest, CalendarWrite, EventChanges, MailboxTask, NotAMessage},
     queue::Outbox,
     rng::Rng,
-    step::{Next, StepError},
     store::{
         appointments::Appointments, audit::Audit, bookings::Bookings, due::Due, failures::Failures,
         ledger::Ledger, mailboxes::Mailboxes, rooms::RoomMap, tables::Tables, tenants::Tenants,
     },
-    trail::Trail,
+    work,
 };
-
-/// How long a timer works before it leaves the rest to its next run.
-const TIMER_TIME: SignedDuration = SignedDuration::from_mins(4);
 
 /// What the app stands on: real or simulated.
 pub struct Ports {
@@ -52,8 +42,8 @@ pub struct Ports {
     pub http: Arc<dyn Http>,
     /// The identity that is the federated subject of the app registrations.
     pub federated: Arc<dyn TokenCredential>,
-    /// Where the client-state keys are.
-    pub keys: Arc<dyn KeySource>,
+    /// The client-state keys.
+    pub keys: Arc<KeyRing>,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// Chance.
@@ -81,7 +71,6 @@ pub struct App {
     ports: Arc<Ports>,
     options: Options,
     graph: Graph,
-    keys: KeyRing,
     tenants: Tenants,
     rooms: RoomMap,
 }
@@ -98,10 +87,9 @@ impl App {
             options.registrations.clone(),
         );
         let graph = Graph::new(Arc::clone(&ports.http), tokens, clock(), options.graph.clone());
-        let keys = KeyRing::new(Arc::clone(&ports.keys), clock());
         let tenants = Tenants::new(Arc::clone(&ports.tables), clock());
         let rooms = RoomMap::new(Arc::clone(&ports.tables), clock());
-        Self { ports: Arc::new(ports), options, graph, keys, tenants, rooms }
+        Self { ports: Arc::new(ports), options, graph, tenants, rooms }
     }
 
     /// What the guard on outgoing Graph requests has counted.
@@ -114,16 +102,14 @@ impl App {
     /// # Errors
     /// [`Mismatch`] when the table of functions and this list differ.
     pub fn router(&self) -> Result<Router, Mismatch> {
-        let queue = |function| -> Arc<dyn QueueFunction> { Arc::new(Work { app: self.clone(), function }) };
-        let timer = |function| -> Arc<dyn TimerFunction> { Arc::new(Tick { app: self.clone(), function }) };
         Functions::new(Arc::clone(&self.ports.clock), self.options.limits)
             .http("notifications", notifications::router(self.notifications()))
-            .queue("fetch-event", queue(OnQueue::FetchEvent))
-            .queue("create-booking", queue(OnQueue::CreateBooking))
-            .queue("write-back", queue(OnQueue::WriteBack))
-            .queue("maintain-mailbox", queue(OnQueue::MaintainMailbox))
-            .timer("purge-expired", timer(OnTimer::PurgeExpired))
-            .timer("nudge-due", timer(OnTimer::NudgeDue))
+            .queue("fetch-event", Arc::new(work::FetchEvent(self.clone())))
+            .queue("create-booking", Arc::new(work::CreateBooking(self.clone())))
+            .queue("write-back", Arc::new(work::WriteBack(self.clone())))
+            .queue("maintain-mailbox", Arc::new(work::MaintainMailbox(self.clone())))
+            .timer("purge-expired", Arc::new(work::PurgeExpired(self.clone())))
+            .timer("nudge-due", Arc::new(work::NudgeDue(self.clone())))
             .into_router()
     }
 
@@ -143,7 +129,7 @@ impl App {
         Claims::new(Ledger::new(self.tables()), self.rng())
     }
 
-    fn carrier(&self) -> Carrier {
+    pub(crate) fn carrier(&self) -> Carrier {
         Carrier {
             outbox: Arc::clone(&self.ports.outbox),
             failures: Failures::new(self.tables()),
@@ -155,10 +141,10 @@ impl App {
 
     fn notifications(&self) -> notifications::Deps {
         let outbox = Arc::clone(&self.ports.webhook_outbox);
-        notifications::Deps::new(self.keys.clone(), outbox, self.clock(), self.rng())
+        notifications::Deps::new(Arc::clone(&self.ports.keys), outbox, self.clock(), self.rng())
     }
 
-    fn fetch_event(&self) -> fetch_event::Deps {
+    pub(crate) fn fetch_event(&self) -> fetch_event::Deps {
         fetch_event::Deps {
             tenants: self.tenants.clone(),
             mailboxes: Mailboxes::new(self.tables()),
@@ -172,7 +158,7 @@ impl App {
         }
     }
 
-    fn create_booking(&self) -> create_booking::Deps {
+    pub(crate) fn create_booking(&self) -> create_booking::Deps {
         create_booking::Deps {
             tenants: self.tenants.clone(),
             bookings: Bookings::new(self.tables()),
@@ -184,7 +170,7 @@ impl App {
         }
     }
 
-    fn write_back(&self) -> write_back::Deps {
+    pub(crate) fn write_back(&self) -> write_back::Deps {
         write_back::Deps {
             tenants: self.tenants.clone(),
             mailboxes: Mailboxes::new(self.tables()),
@@ -196,7 +182,7 @@ impl App {
         }
     }
 
-    fn maintain_mailbox(&self) -> maintain_mailbox::Deps {
+    pub(crate) fn maintain_mailbox(&self) -> maintain_mailbox::Deps {
         maintain_mailbox::Deps {
             tenants: self.tenants.clone(),
             mailboxes: Mailboxes::new(self.tables()),
@@ -204,14 +190,14 @@ impl App {
             appointments: Appointments::new(self.tables()),
             due: Due::new(self.tables()),
             graph: self.graph.clone(),
-            keys: self.keys.clone(),
+            keys: Arc::clone(&self.ports.keys),
             settings: self.options.mailboxes.clone(),
             clock: self.clock(),
             rng: self.rng(),
         }
     }
 
-    fn purge_expired(&self) -> purge_expired::Deps {
+    pub(crate) fn purge_expired(&self) -> purge_expired::Deps {
         purge_expired::Deps {
             bookings: Bookings::new(self.tables()),
             appointments: Appointments::new(self.tables()),
@@ -221,7 +207,7 @@ impl App {
         }
     }
 
-    fn nudge_due(&self) -> nudge_due::Deps {
+    pub(crate) fn nudge_due(&self) -> nudge_due::Deps {
         nudge_due::Deps {
             due: Due::new(self.tables()),
             failures: Failures::new(self.tables()),

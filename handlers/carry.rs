@@ -14,7 +14,9 @@ use crate::{
         ids::TenantId,
         retry::{FAULTS, PATIENCE, wait},
     },
-    messages::{BookingRequest, CalendarWrite, EventChange, EventChanges, MailboxTask, Message, Passage},
+    messages::{
+        BookingRequest, CalendarWrite, EventChange, EventChanges, MailboxTask, Message, Passage,
+    },
     queue::{Outbox, QueueError},
     rng::Rng,
     step::{Next, StepError},
@@ -116,12 +118,15 @@ impl Carrier {
             StepError::Wait { after, cause } => {
                 (Passage { waits: passage.waits + 1, ..passage }, after, cause)
             }
-            StepError::Fault { cause } => (Passage { tries: passage.tries + 1, ..passage }, None, cause),
+            StepError::Fault { cause } => {
+                (Passage { tries: passage.tries + 1, ..passage }, None, cause)
+            }
         };
         if passage.tries >= FAULTS || waited >= PATIENCE {
             return self.record(function, tenant, item, passage, cause).await;
         }
-        let delay = wait(passage.tries.max(passage.waits.saturating_sub(1)), after, self.rng.number());
+        let delay =
+            wait(passage.tries.max(passage.waits.saturating_sub(1)), after, self.rng.number());
         let delay: Duration = delay.min(LONGEST_DELAY).unsigned_abs();
         let message = item.anew(tenant, passage);
         self.outbox.send(message.queue(), message.text(), delay).await?;

@@ -1,1 +1,111 @@
-fn main() {}
+//! The handler: telemetry, settings, dependencies, listen. Never exits with 0, because the
+//! Functions host does not start a handler again that ended well.
+
+use std::{error::Error, process::ExitCode, sync::Arc};
+
+use azure_core::http::Transport;
+use roombridge::{
+    app::{App, Options, Ports},
+    clock::{Clock, SystemClock},
+    functions::maintain_mailbox,
+    host::{Limits, server},
+    http::{Patience, RealHttp, client, transport},
+    identity::{
+        key_ring::{KeyRing, KeyVaultKeys},
+        managed::{Source, credential},
+        tenant_tokens::Registrations,
+    },
+    queue::azure::AzureOutbox,
+    rng::SystemRng,
+    settings::Settings,
+    store::azure::AzureTables,
+    telemetry,
+};
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    if let Err(error) = start_logging() {
+        // Without a subscriber there is no other way to say it.
+        return fail(&error);
+    }
+    match run().await {
+        Ok(()) => {
+            tracing::info!("asked to stop");
+            ExitCode::FAILURE
+        }
+        Err(error) => fail(error.as_ref()),
+    }
+}
+
+fn fail(error: &(dyn Error + 'static)) -> ExitCode {
+    tracing::error!(%error, "the handler cannot run");
+    ExitCode::FAILURE
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "how much is logged must be known before settings are read"
+)]
+fn start_logging() -> Result<(), tracing::subscriber::SetGlobalDefaultError> {
+    let filter = std::env::var("RUST_LOG").ok();
+    tracing::subscriber::set_global_default(telemetry::subscriber(
+        filter.as_deref(),
+        std::io::stdout,
+    ))
+}
+
+async fn run() -> Result<(), Box<dyn Error>> {
+    let settings = Settings::from_environment()?;
+    // Bound before anything that takes time: the host polls until somebody answers.
+    let listener = server::bind(settings.host.port).await?;
+    let app = App::new(ports(&settings)?, options(&settings));
+    let router = app.router()?;
+    tracing::info!(port = settings.host.port, version = env!("CARGO_PKG_VERSION"), "listening");
+    server::run(listener, router, server::asked_to_stop()).await?;
+    Ok(())
+}
+
+/// The real world: Azure by managed identity, the network, the machine's clock.
+fn ports(settings: &Settings) -> Result<Ports, Box<dyn Error>> {
+    let http = client()?;
+    let shared: Transport = transport(http.clone());
+    let identity = |id: uuid::Uuid| {
+        let endpoint = settings.identity.has_endpoint;
+        credential(&id.to_string(), Source::Functions, endpoint, shared.clone())
+    };
+    let own = identity(settings.identity.client_id)?;
+    let queue = settings.storage.queue_url.as_str();
+    let outbox = |patience: Patience| AzureOutbox::new(queue, &own, &shared, patience);
+    let tables =
+        AzureTables::new(settings.storage.table_url.as_str(), &own, &shared, Patience::WORKER)?;
+    let vault = settings.identity.vault_url.as_str();
+    let keys = KeyVaultKeys::new(vault, Arc::clone(&own), shared.clone())?;
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    Ok(Ports {
+        tables: Arc::new(tables),
+        outbox: Arc::new(outbox(Patience::WORKER)?),
+        webhook_outbox: Arc::new(outbox(Patience::WEBHOOK)?),
+        http: Arc::new(RealHttp::new(http)),
+        federated: identity(settings.identity.federated_client_id)?,
+        keys: Arc::new(KeyRing::new(Box::new(keys), Arc::clone(&clock))),
+        clock,
+        rng: Arc::new(SystemRng),
+    })
+}
+
+fn options(settings: &Settings) -> Options {
+    Options {
+        graph: settings.graph.base.clone(),
+        authority: settings.identity.authority.clone(),
+        registrations: Registrations {
+            organisation_wide: settings.identity.organisation_wide.to_string(),
+            scoped: settings.identity.scoped.to_string(),
+        },
+        mailboxes: maintain_mailbox::Settings {
+            notification_url: settings.graph.notification_url.clone(),
+            life: settings.graph.subscription_life,
+            horizon: settings.graph.horizon,
+        },
+        limits: Limits::default(),
+    }
+}

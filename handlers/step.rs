@@ -89,7 +89,7 @@ impl From<GraphError> for StepError {
             GraphError::MailboxGone
             | GraphError::Refused { .. }
             | GraphError::Forbidden(_)
-            | GraphError::Unreadable(_) => Self::Fault { cause },
+            | GraphError::Unreadable => Self::Fault { cause },
         }
     }
 }

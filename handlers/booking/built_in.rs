@@ -47,7 +47,11 @@ impl BuiltIn {
 
 #[async_trait]
 impl BookingSystem for BuiltIn {
-    async fn find(&self, call: &SystemCall, placing: &Placing) -> Result<Option<Placed>, SystemError> {
+    async fn find(
+        &self,
+        call: &SystemCall,
+        placing: &Placing,
+    ) -> Result<Option<Placed>, SystemError> {
         let at = self.clock.now();
         let (key, interval) = (placing.key, placing.order.wish.facts.interval);
         let days = self.ledger.read(key.tenant, key.room, &interval.days()).await?;
@@ -62,7 +66,12 @@ impl BookingSystem for BuiltIn {
         Ok(())
     }
 
-    async fn cancel(&self, call: &SystemCall, key: &BookingKey, _: BookingId) -> Result<(), SystemError> {
+    async fn cancel(
+        &self,
+        call: &SystemCall,
+        key: &BookingKey,
+        _: BookingId,
+    ) -> Result<(), SystemError> {
         self.record(call, key, "cancel", self.clock.now());
         Ok(())
     }

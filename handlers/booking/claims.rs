@@ -46,7 +46,11 @@ impl Claims {
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn rival(&self, holder: BookingKey, interval: Interval) -> Result<Claimed, StoreError> {
+    pub async fn rival(
+        &self,
+        holder: BookingKey,
+        interval: Interval,
+    ) -> Result<Claimed, StoreError> {
         let days = self.ledger.read(holder.tenant, holder.room, &interval.days()).await?;
         Ok(match claim(days, Slot { holder, interval }) {
             Ok(_) => Claimed::Yes,
@@ -58,7 +62,11 @@ impl Claims {
     ///
     /// # Errors
     /// [`StoreError`]; after a lost answer the claim may stand, and a repeat finds it.
-    pub async fn claim(&self, holder: BookingKey, interval: Interval) -> Result<Claimed, StoreError> {
+    pub async fn claim(
+        &self,
+        holder: BookingKey,
+        interval: Interval,
+    ) -> Result<Claimed, StoreError> {
         let slot = Slot { holder, interval };
         for tries in 0.. {
             let days = self.ledger.read(holder.tenant, holder.room, &interval.days()).await?;

@@ -77,7 +77,11 @@ pub trait BookingSystem: Send + Sync {
     ///
     /// # Errors
     /// [`SystemError`].
-    async fn find(&self, call: &SystemCall, placing: &Placing) -> Result<Option<Placed>, SystemError>;
+    async fn find(
+        &self,
+        call: &SystemCall,
+        placing: &Placing,
+    ) -> Result<Option<Placed>, SystemError>;
 
     /// Makes the booking, or changes the one named by `placing.order.previous`.
     ///
@@ -89,5 +93,10 @@ pub trait BookingSystem: Send + Sync {
     ///
     /// # Errors
     /// [`SystemError`]; the booking may be gone all the same.
-    async fn cancel(&self, call: &SystemCall, key: &BookingKey, id: BookingId) -> Result<(), SystemError>;
+    async fn cancel(
+        &self,
+        call: &SystemCall,
+        key: &BookingKey,
+        id: BookingId,
+    ) -> Result<(), SystemError>;
 }

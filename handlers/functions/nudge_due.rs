@@ -89,14 +89,19 @@ async fn nudge(deps: &Deps, purpose: Purpose, stop_at: Timestamp) -> Result<u64,
 }
 
 /// The new entry before the nudge, the nudge before the old entry goes.
-async fn move_on(deps: &Deps, entry: &DueEntry, now: Timestamp, sent: u64) -> Result<(), StepError> {
+async fn move_on(
+    deps: &Deps,
+    entry: &DueEntry,
+    now: Timestamp,
+    sent: u64,
+) -> Result<(), StepError> {
     let again = match entry.purpose {
         Purpose::Renew => RENEW_AGAIN,
         Purpose::Unsettled | Purpose::Purge => UNSETTLED_AGAIN,
     };
     let spread = i64::try_from(deps.rng.below(60_000)).unwrap_or(0);
     let at = now + again + SignedDuration::from_millis(spread);
-    deps.due.put(&DueEntry { at, ..entry.clone() }).await?;
+    deps.due.put(&DueEntry { at, ..*entry }).await?;
     let next = next_of(deps, entry, at, now, sent);
     deps.outbox.send(next.queue(), next.text(), next.delay).await?;
     Ok(())
@@ -111,7 +116,14 @@ fn next_of(deps: &Deps, entry: &DueEntry, at: Timestamp, now: Timestamp, sent: u
             Next::now(Onward::Book(BookingRequest(nudge)))
         }
         Subject::Mailbox(tenant, mailbox) => {
-            let task = MailboxTask { tenant, mailbox, task: Task::Renew, nonce: None, due: Some(at), passage };
+            let task = MailboxTask {
+                tenant,
+                mailbox,
+                task: Task::Renew,
+                nonce: None,
+                due: Some(at),
+                passage,
+            };
             Next::later(Onward::Maintain(task), Duration::from_secs(sent / RENEWALS_A_SECOND))
         }
     }

@@ -11,7 +11,11 @@ use jiff::Timestamp;
 use crate::{
     booking::Claims,
     clock::Clock,
-    domain::{booking::Booking, interval::Interval, keys::BookingKey},
+    domain::{
+        booking::Booking,
+        interval::Interval,
+        keys::{BookingKey, Digest},
+    },
     step::StepError,
     store::{
         StoreError,
@@ -103,14 +107,22 @@ async fn purge(deps: &Deps, entry: &DueEntry, now: Timestamp) -> Result<bool, St
 }
 
 /// The ledger and the pointers first, the booking that names them last.
-async fn forget(deps: &Deps, key: BookingKey, booking: &Booking, etag: &ETag) -> Result<(), StoreError> {
-    let mut intervals: Vec<Interval> = booking.held().map(|held| held.interval).into_iter().collect();
+async fn forget(
+    deps: &Deps,
+    key: BookingKey,
+    booking: &Booking,
+    etag: &ETag,
+) -> Result<(), StoreError> {
+    let mut intervals: Vec<Interval> =
+        booking.held().map(|held| held.interval).into_iter().collect();
     intervals.extend(booking.to_release());
     if !intervals.is_empty() {
         deps.claims.release(key, &intervals, None).await?;
     }
     for pointer in &booking.pointers {
-        deps.appointments.remove(key.tenant, pointer.mailbox, &pointer.event).await?;
+        deps.appointments
+            .remove(key.tenant, pointer.mailbox, Digest::of_event(&pointer.event))
+            .await?;
     }
     deps.bookings.remove(&key, Some(etag)).await?;
     if let Some(at) = booking.unsettled_due {

@@ -17,7 +17,9 @@ use crate::{
         policy::{Answering, TenantState},
     },
     graph::{CallContext, Graph, PropertyId, Reached, TenantGraph},
-    messages::{BookingNudge, BookingRequest, CalendarWrite, EventChange, EventChanges, Origin, Passage},
+    messages::{
+        BookingNudge, BookingRequest, CalendarWrite, EventChange, EventChanges, Origin, Passage,
+    },
     step::{Next, Onward, StepError},
     store::{
         bookings::Bookings,
@@ -73,11 +75,16 @@ pub async fn run(deps: &Deps, trail: &Trail, write: CalendarWrite) -> Result<Vec
     if booking.intent.is_some() || !booking.agrees() {
         // Not ours yet: create-booking comes first and nudges us again.
         let request = BookingRequest(BookingNudge { conflicts: 0, ..nudge });
-        let ahead = if booking.intent.is_none() { vec![Next::now(Onward::Book(request))] } else { Vec::new() };
+        let ahead = if booking.intent.is_none() {
+            vec![Next::now(Onward::Book(request))]
+        } else {
+            Vec::new()
+        };
         return Ok(ahead);
     }
     let (correlation, registration) = (booking.correlation, tenant.registration);
-    let context = CallContext { tenant: tenant.id, registration, correlation, trail: trail.clone() };
+    let context =
+        CallContext { tenant: tenant.id, registration, correlation, trail: trail.clone() };
     let graph = deps.graph.for_tenant(context);
     let rooms = deps.rooms.all(tenant.id).await?;
     let answering = rooms.iter().find(|room| room.id == nudge.key.room).map(|room| room.answering);
@@ -139,7 +146,9 @@ impl Writer<'_> {
                 Some(at) => at.event.clone(),
                 None => {
                     let found = self.graph.find(room, &booking.ical_uid).await?;
-                    found.ok_or_else(|| StepError::wait(COPY_TIME, "the room's copy is still to come"))?
+                    found.ok_or_else(|| {
+                        StepError::wait(COPY_TIME, "the room's copy is still to come")
+                    })?
                 }
             };
             match self.graph.answer(room, &event, told.answer).await? {
@@ -148,7 +157,8 @@ impl Writer<'_> {
                 Reached::Gone => done.look = Some(CopyAt { mailbox: room, event }),
             }
         }
-        let Some((told, at)) = booking.to_tell_organizer().zip(booking.copies.organizer_at()) else {
+        let Some((told, at)) = booking.to_tell_organizer().zip(booking.copies.organizer_at())
+        else {
             return Ok(());
         };
         let mailbox = self.deps.mailboxes.get(booking.key.tenant, at.mailbox).await?;
@@ -158,7 +168,8 @@ impl Writer<'_> {
             return Ok(());
         }
         let property = PropertyId::outcome(booking.key.room);
-        let value = json!({ "outcome": word(told.outcome), "match": booking.id.to_string() }).to_string();
+        let value =
+            json!({ "outcome": word(told.outcome), "match": booking.id.to_string() }).to_string();
         match self.graph.set_property(at.mailbox, &at.event, &property, &value).await? {
             Reached::Done => done.organizer = Some(told),
             Reached::Gone => done.look = Some(at.clone()),
@@ -182,7 +193,11 @@ impl Writer<'_> {
             if settled {
                 after.unsettled_due = None;
             }
-            let saved = if after == row { Ok(()) } else { self.deps.bookings.replace(&after, &etag).await.map(drop) };
+            let saved = if after == row {
+                Ok(())
+            } else {
+                self.deps.bookings.replace(&after, &etag).await.map(drop)
+            };
             match saved {
                 Ok(()) if settled => return self.unwatch(watched).await,
                 Ok(()) => return Ok(()),

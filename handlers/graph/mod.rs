@@ -19,6 +19,7 @@ pub mod notifications;
 mod options;
 pub mod properties;
 mod reading;
+pub mod sighting;
 pub mod subscriptions;
 mod wire;
 

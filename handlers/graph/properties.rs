@@ -12,7 +12,7 @@ use super::{
     fields,
     guard::{Refusal, Rule},
 };
-use crate::domain::ids::{EventId, InvalidId, MailboxId};
+use crate::domain::ids::{EventId, InvalidId, MailboxId, RoomId};
 
 /// The property set that is ours alone.
 pub const OUR_SET: Uuid = uuid!("6c9b2f0a-3d57-4b1e-9c44-0e5d8a71f3b2");
@@ -33,9 +33,10 @@ pub struct PropertyId {
 }
 
 impl PropertyId {
-    /// What became of the room: outcome and match id.
-    pub fn outcome() -> Self {
-        Self { set: OUR_SET, name: "RoombridgeOutcome".to_owned() }
+    /// What became of `room`: outcome and match id. Each room has a property of its own, so that
+    /// two rooms of one appointment never overwrite each other's word.
+    pub fn outcome(room: RoomId) -> Self {
+        Self { set: OUR_SET, name: format!("RoombridgeOutcome.{room}") }
     }
 
     /// Whether it is one of ours, and may be written.

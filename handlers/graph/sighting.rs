@@ -57,7 +57,12 @@ impl Sighting {
     ///
     /// # Errors
     /// [`Passed`] when it says nothing that may be acted on.
-    pub fn of(read: &EventRead, calendar: Calendar, map: &[Room], now: Timestamp) -> Result<Self, Passed> {
+    pub fn of(
+        read: &EventRead,
+        calendar: Calendar,
+        map: &[Room],
+        now: Timestamp,
+    ) -> Result<Self, Passed> {
         let role = match calendar {
             Calendar::Room(_) => Role::Room,
             Calendar::Person if read.is_organizer => Role::Organizer,
@@ -99,7 +104,12 @@ impl Sighting {
 
     /// The facts of this copy about a room it holds. Only the organizer's copy, read with the
     /// organizer's consent, brings content.
-    pub fn facts(&self, interval: Interval, policy: &ContentPolicy, subject: Option<Personal>) -> Facts {
+    pub fn facts(
+        &self,
+        interval: Interval,
+        policy: &ContentPolicy,
+        subject: Option<Personal>,
+    ) -> Facts {
         let details = match self.role {
             Role::Room => Details::default(),
             Role::Organizer => Details {
@@ -141,9 +151,8 @@ fn interval_in(when: &When, room: &Room) -> Option<Interval> {
         When::Between(interval) => Some(*interval),
         When::AllDay { first, until } => {
             let zone = TimeZone::get(&room.time_zone).unwrap_or(TimeZone::UTC);
-            let midnight = |day: &Date| {
-                day.to_zoned(zone.clone()).map(|start| start.timestamp()).ok()
-            };
+            let midnight =
+                |day: &Date| day.to_zoned(zone.clone()).map(|start| start.timestamp()).ok();
             Interval::new(midnight(first)?, midnight(until)?).ok()
         }
         When::Unreadable => None,

@@ -28,7 +28,8 @@ impl GraphSettings {
     pub(super) fn read(reader: &mut Reader<'_>) -> Option<Self> {
         let base = reader.address("ROOMBRIDGE_GRAPH_URL", Some("https://graph.microsoft.com/v1.0"));
         let notification_url = reader.address("ROOMBRIDGE_NOTIFICATION_URL", None);
-        let minutes = reader.number("ROOMBRIDGE_SUBSCRIPTION_MINUTES", USUAL_LIFE, 60, LONGEST_LIFE);
+        let minutes =
+            reader.number("ROOMBRIDGE_SUBSCRIPTION_MINUTES", USUAL_LIFE, 60, LONGEST_LIFE);
         let days = reader.number("ROOMBRIDGE_HORIZON_DAYS", 365, 1, 1_095);
         Some(Self {
             base: base?,

@@ -11,7 +11,8 @@ pub struct HostSettings {
 
 impl HostSettings {
     pub(super) fn read(reader: &mut Reader<'_>) -> Option<Self> {
-        let port = reader.required("FUNCTIONS_CUSTOMHANDLER_PORT", "a port; the Functions host sets it")?;
+        let port = reader
+            .required("FUNCTIONS_CUSTOMHANDLER_PORT", "a port; the Functions host sets it")?;
         Some(Self { port })
     }
 }

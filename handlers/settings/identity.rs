@@ -31,7 +31,8 @@ impl IdentitySettings {
         let client_id = reader.required("ROOMBRIDGE_IDENTITY_CLIENT_ID", guid);
         let federated_client_id = reader.required("ROOMBRIDGE_FEDERATED_CLIENT_ID", guid);
         let vault_url = reader.address("ROOMBRIDGE_VAULT_URL", None);
-        let authority = reader.address("ROOMBRIDGE_AUTHORITY_URL", Some("https://login.microsoftonline.com"));
+        let authority =
+            reader.address("ROOMBRIDGE_AUTHORITY_URL", Some("https://login.microsoftonline.com"));
         let organisation_wide = reader.required("ROOMBRIDGE_APP_ORGANISATION_WIDE", guid);
         let scoped = reader.required("ROOMBRIDGE_APP_SCOPED", guid);
         let set = |name| reader.optional(name).is_some();

@@ -12,9 +12,12 @@ use super::{
     tables::{Change, Keys, Span, Table, Tables},
     wire::{AsText, count},
 };
-use crate::domain::{
-    ids::{CorrelationId, TenantId},
-    keys::Digest,
+use crate::{
+    domain::{
+        ids::{CorrelationId, TenantId},
+        keys::Digest,
+    },
+    queue::Queue,
 };
 
 /// Something that failed and stopped. It holds ids and keys, never content.
@@ -38,6 +41,29 @@ pub struct Failure {
     pub correlation: Option<CorrelationId>,
     /// The nudge's text (ids only), to send it again.
     pub message: Option<String>,
+}
+
+impl Failure {
+    /// What killed the process so often that the host put it aside; its text is ids only.
+    pub fn poisoned(queue: Queue, text: &str, now: Timestamp) -> Self {
+        Self {
+            tenant: tenant_of(text),
+            function: queue.name().to_owned(),
+            subject: Digest::of(&[text.as_bytes()]).to_string(),
+            cause: "put aside by the Functions host as poison".to_owned(),
+            tries: 0,
+            first_seen: now,
+            failed_at: now,
+            correlation: None,
+            message: Some(text.to_owned()),
+        }
+    }
+}
+
+/// The tenant that a message of ours names; a foreign text names none.
+fn tenant_of(text: &str) -> Option<TenantId> {
+    let json: serde_json::Value = serde_json::from_str(text).ok()?;
+    json.get("v1")?.get("tenant")?.as_str()?.parse().ok()
 }
 
 /// The table `Failures`.

@@ -136,7 +136,12 @@ fn split(properties: Map<String, Value>) -> Map<String, Value> {
                     fitting.insert(name, Value::String(piece));
                 }
             }
-            other => {
+            other @ (Value::Null
+            | Value::Bool(_)
+            | Value::Number(_)
+            | Value::String(_)
+            | Value::Array(_)
+            | Value::Object(_)) => {
                 fitting.insert(name, other);
             }
         }

@@ -79,8 +79,8 @@ impl Booking {
         }
         stale.sort_unstable();
         stale.dedup();
-        let intent =
-            Intent { lease_until: now + lease, claims, stale, generation: self.generation };
+        let (lease_until, generation) = (now + lease, self.generation);
+        let intent = Intent { worker, lease_until, claims, stale, generation };
         Self { intent: Some(intent), ..self }
     }
 
@@ -107,7 +107,11 @@ impl Booking {
         let held = self.held().map(|held| held.interval);
         let intent = self.intent.clone().and_then(|intent| {
             let stale_only = intent.stale.iter().all(|interval| Some(*interval) == held);
-            if stale_only { None } else { Some(Intent { lease_until: now, claims: None, ..intent }) }
+            if stale_only {
+                None
+            } else {
+                Some(Intent { lease_until: now, claims: None, ..intent })
+            }
         });
         Self { intent, ..self }
     }

@@ -53,7 +53,11 @@ impl Worker<'_> {
     }
 
     /// Without an earlier booking there is nothing to undo, and one write says all.
-    async fn refuse_for_conflict(&self, booking: Booking, etag: ETag) -> Result<Advance, StepError> {
+    async fn refuse_for_conflict(
+        &self,
+        booking: Booking,
+        etag: ETag,
+    ) -> Result<Advance, StepError> {
         let step = Step::Refuse(RefusalReason::Conflict);
         let (booking, etag) = if booking.held().is_none() && booking.intent.is_none() {
             (booking, etag)

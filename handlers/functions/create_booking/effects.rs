@@ -21,7 +21,12 @@ pub(super) enum Effect {
 
 impl Worker<'_> {
     /// Claim → call → read back and verify.
-    pub(super) async fn put(&self, booking: Booking, order: &Order, taken_over: bool) -> Result<Effect, StepError> {
+    pub(super) async fn put(
+        &self,
+        booking: Booking,
+        order: &Order,
+        taken_over: bool,
+    ) -> Result<Effect, StepError> {
         let interval = order.wish.facts.interval;
         if let Claimed::No(conflict) = self.deps.claims.claim(booking.key, interval).await? {
             return Ok(Effect::Conflict(Box::new(booking), conflict));
@@ -34,7 +39,9 @@ impl Worker<'_> {
             None => {
                 self.deps.system.put(self.call, &placing).await?;
                 let verified = self.find(&placing).await?;
-                verified.ok_or_else(|| StepError::fault("the booking system took the booking and does not have it"))?
+                verified.ok_or_else(|| {
+                    StepError::fault("the booking system took the booking and does not have it")
+                })?
             }
         };
         let held = Held {
@@ -57,11 +64,19 @@ impl Worker<'_> {
     }
 
     /// The wish cannot be had, so an earlier booking of the same appointment is of no use either.
-    pub(super) async fn refuse(&self, booking: Booking, reason: RefusalReason) -> Result<Effect, StepError> {
+    pub(super) async fn refuse(
+        &self,
+        booking: Booking,
+        reason: RefusalReason,
+    ) -> Result<Effect, StepError> {
         Ok(Effect::Done(Box::new(self.refuse_now(booking, reason).await?)))
     }
 
-    pub(super) async fn refuse_now(&self, booking: Booking, reason: RefusalReason) -> Result<Booking, StepError> {
+    pub(super) async fn refuse_now(
+        &self,
+        booking: Booking,
+        reason: RefusalReason,
+    ) -> Result<Booking, StepError> {
         if booking.held().is_some() || booking.intent.is_some() {
             self.deps.system.cancel(self.call, &booking.key, booking.id).await?;
         }

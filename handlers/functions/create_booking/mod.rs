@@ -61,7 +61,11 @@ pub struct Deps {
 ///
 /// # Errors
 /// [`StepError`] says whether it waits, counts, or is over.
-pub async fn run(deps: &Deps, trail: &Trail, request: BookingRequest) -> Result<Vec<Next>, StepError> {
+pub async fn run(
+    deps: &Deps,
+    trail: &Trail,
+    request: BookingRequest,
+) -> Result<Vec<Next>, StepError> {
     let BookingRequest(nudge) = request;
     let tenant = deps.tenants.get(nudge.key.tenant).await?;
     match tenant.map(|tenant| tenant.state) {
@@ -136,7 +140,12 @@ struct Worker<'a> {
 }
 
 impl Worker<'_> {
-    async fn advance(&self, booking: Booking, etag: ETag, step: Step) -> Result<Advance, StepError> {
+    async fn advance(
+        &self,
+        booking: Booking,
+        etag: ETag,
+        step: Step,
+    ) -> Result<Advance, StepError> {
         if let Step::Put(order) = &step {
             // Looked at before anything is written: a conflict then costs no intent.
             let interval = order.wish.facts.interval;
@@ -157,7 +166,12 @@ impl Worker<'_> {
     }
 
     /// Writes the intent; `None` when somebody else changed the row first.
-    async fn set_out(&self, booking: Booking, etag: ETag, step: &Step) -> Result<Option<(Booking, ETag)>, StepError> {
+    async fn set_out(
+        &self,
+        booking: Booking,
+        etag: ETag,
+        step: &Step,
+    ) -> Result<Option<(Booking, ETag)>, StepError> {
         let ours = booking.set_out(step, self.id, self.deps.clock.now(), LEASE);
         match self.deps.bookings.replace(&ours, &etag).await {
             Ok(etag) => return Ok(Some((ours, etag))),
@@ -169,7 +183,13 @@ impl Worker<'_> {
         Ok(fresh.filter(|(row, _)| row.intent == ours.intent))
     }
 
-    async fn work(&self, booking: Booking, etag: ETag, step: Step, taken_over: bool) -> Result<Advance, StepError> {
+    async fn work(
+        &self,
+        booking: Booking,
+        etag: ETag,
+        step: Step,
+        taken_over: bool,
+    ) -> Result<Advance, StepError> {
         let effect = match &step {
             Step::Put(order) => self.put(booking, order, taken_over).await?,
             Step::Refuse(reason) => self.refuse(booking, *reason).await?,
@@ -178,7 +198,9 @@ impl Worker<'_> {
         };
         match effect {
             effects::Effect::Done(booking) => self.record(*booking, etag).await,
-            effects::Effect::Conflict(booking, conflict) => self.conflict(*booking, etag, conflict).await,
+            effects::Effect::Conflict(booking, conflict) => {
+                self.conflict(*booking, etag, conflict).await
+            }
         }
     }
 
@@ -211,7 +233,12 @@ impl Worker<'_> {
     }
 
     /// Writes our part of the row. Somebody who changed theirs meanwhile keeps it.
-    async fn save(&self, ours: Booking, mut etag: ETag, held: &Option<Intent>) -> Result<(Booking, ETag), StepError> {
+    async fn save(
+        &self,
+        ours: Booking,
+        mut etag: ETag,
+        held: &Option<Intent>,
+    ) -> Result<(Booking, ETag), StepError> {
         let mut row = ours.clone();
         for _ in 0..RACES {
             match self.deps.bookings.replace(&row, &etag).await {

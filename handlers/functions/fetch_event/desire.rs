@@ -71,16 +71,26 @@ impl Desire<'_> {
         let appointment = Digest::of_ical_uid(ical_uid.reveal());
         let mut found = std::mem::take(&mut self.found);
         for (room, _) in &sighting.rooms {
-            let key = BookingKey { tenant: self.tenant.id, appointment, original_start: None, room: *room };
+            let key = BookingKey {
+                tenant: self.tenant.id,
+                appointment,
+                original_start: None,
+                room: *room,
+            };
             if !found.iter().any(|f| f.key == key) {
                 found.push(Found { key, row: self.deps.bookings.get(&key).await? });
             }
         }
         let mut written = Vec::new();
         for Found { key, row } in found {
-            let held = sighting.rooms.iter().find(|(room, _)| *room == key.room && key.appointment == appointment);
+            let held = sighting
+                .rooms
+                .iter()
+                .find(|(room, _)| *room == key.room && key.appointment == appointment);
             let seen = match held {
-                Some((_, interval)) => Seen::Holds(sighting.facts(*interval, &self.tenant.content, subject.clone())),
+                Some((_, interval)) => {
+                    Seen::Holds(sighting.facts(*interval, &self.tenant.content, subject.clone()))
+                }
                 None if sighting.ended => Seen::Cancelled,
                 None => Seen::WithoutRoom,
             };
@@ -160,8 +170,9 @@ impl Desire<'_> {
             // Spread, so that a storm is not looked at again all at once, and so that an entry
             // being removed and one being written are hardly ever the same.
             let spread = self.deps.rng.below(60_000);
-            let at = now + UNSETTLED + SignedDuration::from_millis(i64::try_from(spread).unwrap_or(0));
-            self.deps.due.put(&DueEntry { purpose: Purpose::Unsettled, at, subject: subject.clone() }).await?;
+            let at =
+                now + UNSETTLED + SignedDuration::from_millis(i64::try_from(spread).unwrap_or(0));
+            self.deps.due.put(&DueEntry { purpose: Purpose::Unsettled, at, subject }).await?;
             after.unsettled_due = Some(at);
         }
         if before.is_none_or(|before| before.purge_due != after.purge_due) {
@@ -186,7 +197,12 @@ impl Desire<'_> {
     }
 
     /// The pointer, then the nudges.
-    async fn finish(self, role: Role, glance: Digest, written: Vec<Written>) -> Result<Vec<Next>, StepError> {
+    async fn finish(
+        self,
+        role: Role,
+        glance: Digest,
+        written: Vec<Written>,
+    ) -> Result<Vec<Next>, StepError> {
         let Some(ends_at) = written.iter().map(|w| w.ends_at).max() else {
             return Err(StepError::Drop { reason: "no managed room" });
         };

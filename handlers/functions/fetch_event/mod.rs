@@ -6,7 +6,10 @@
 
 mod desire;
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{HashMap, hash_map::Entry},
+    sync::Arc,
+};
 
 use jiff::SignedDuration;
 
@@ -17,7 +20,10 @@ use crate::{
         personal::Personal,
         policy::{Room, TenantState},
     },
-    graph::{CallContext, EventRead, Graph, GraphError, TenantGraph, sighting::{Calendar, Passed, Sighting}},
+    graph::{
+        CallContext, EventRead, Graph, GraphError, TenantGraph,
+        sighting::{Calendar, Passed, Sighting},
+    },
     messages::{EventChange, EventChanges, Origin},
     rng::Rng,
     step::{Next, StepError},
@@ -135,9 +141,19 @@ async fn tenant_of(deps: &Deps, id: TenantId) -> Result<(Tenant, Arc<[Room]>), S
     Ok((tenant, rooms))
 }
 
-fn graph_of(deps: &Deps, trail: &Trail, tenant: &Tenant, correlation: CorrelationId) -> TenantGraph {
+fn graph_of(
+    deps: &Deps,
+    trail: &Trail,
+    tenant: &Tenant,
+    correlation: CorrelationId,
+) -> TenantGraph {
     let registration = tenant.registration;
-    deps.graph.for_tenant(CallContext { tenant: tenant.id, registration, correlation, trail: trail.clone() })
+    deps.graph.for_tenant(CallContext {
+        tenant: tenant.id,
+        registration,
+        correlation,
+        trail: trail.clone(),
+    })
 }
 
 /// Checks that the mailbox still wants this, and reads the rows that Graph's answer will change.
@@ -147,18 +163,23 @@ async fn prepare(
     mailboxes: &mut HashMap<MailboxId, Option<Mailbox>>,
     item: &EventChange,
 ) -> Result<Look, StepError> {
-    if !mailboxes.contains_key(&item.mailbox) {
-        let row = deps.mailboxes.get(tenant.id, item.mailbox).await?;
-        mailboxes.insert(item.mailbox, row.map(|(mailbox, _)| mailbox));
-    }
-    let mailbox = mailboxes.get(&item.mailbox).and_then(Option::as_ref);
+    let mailbox = match mailboxes.entry(item.mailbox) {
+        Entry::Occupied(read) => read.into_mut(),
+        Entry::Vacant(unread) => {
+            let row = deps.mailboxes.get(tenant.id, item.mailbox).await?;
+            unread.insert(row.map(|(mailbox, _)| mailbox))
+        }
+    };
+    let mailbox = mailbox.as_ref();
     let mailbox = mailbox.ok_or(StepError::Drop { reason: "the mailbox is unknown" })?;
     let welcome = match item.origin {
         Origin::Notification { nonce, .. } => mailbox.accepts(nonce, deps.clock.now()),
         Origin::Look => mailbox.state == MailboxState::Active,
     };
     if !welcome {
-        return Err(StepError::Drop { reason: "the mailbox has withdrawn or the nonce is not its own" });
+        return Err(StepError::Drop {
+            reason: "the mailbox has withdrawn or the nonce is not its own",
+        });
     }
     let calendar = match mailbox.kind {
         MailboxKind::Person => Calendar::Person,
@@ -185,12 +206,21 @@ impl Context<'_> {
         }
     }
 
-    async fn present(&self, item: &EventChange, look: Look, read: EventRead) -> Result<Vec<Next>, StepError> {
+    async fn present(
+        &self,
+        item: &EventChange,
+        look: Look,
+        read: EventRead,
+    ) -> Result<Vec<Next>, StepError> {
         let now = self.deps.clock.now();
         let sighting = match Sighting::of(&read, look.calendar, self.rooms, now) {
             Ok(sighting) => sighting,
-            Err(Passed::AttendeesCopy) => return Err(StepError::Drop { reason: "an attendee's copy" }),
-            Err(Passed::Unreadable) => return Err(StepError::fault("the event's times cannot be understood")),
+            Err(Passed::AttendeesCopy) => {
+                return Err(StepError::Drop { reason: "an attendee's copy" });
+            }
+            Err(Passed::Unreadable) => {
+                return Err(StepError::fault("the event's times cannot be understood"));
+            }
         };
         if sighting.rooms.is_empty() && look.found.is_empty() {
             return Err(StepError::Drop { reason: "no managed room" });
@@ -208,7 +238,11 @@ impl Context<'_> {
     }
 
     /// The second read, for the subject alone, made only when it will be kept.
-    async fn subject(&self, item: &EventChange, sighting: &Sighting) -> Result<Option<Personal>, StepError> {
+    async fn subject(
+        &self,
+        item: &EventChange,
+        sighting: &Sighting,
+    ) -> Result<Option<Personal>, StepError> {
         use crate::domain::appointment::Role;
         let kept = self.tenant.content.reads_subject(sighting.private);
         match sighting.role {
@@ -232,7 +266,9 @@ impl Context<'_> {
         }
         // A mailbox that cannot be read says nothing about its events: never taken for a deletion.
         if !self.graph.mailbox_is_readable(item.mailbox).await? {
-            return Err(StepError::fault("the mailbox cannot be read, so the event is not known to be gone"));
+            return Err(StepError::fault(
+                "the mailbox cannot be read, so the event is not known to be gone",
+            ));
         }
         let desire = Desire {
             deps: self.deps,

@@ -48,7 +48,7 @@ pub struct Deps {
     /// The calendars.
     pub graph: Graph,
     /// The keys that make a client state prove itself.
-    pub keys: KeyRing,
+    pub keys: Arc<KeyRing>,
     /// What the infra team has set.
     pub settings: Settings,
     /// The time.
@@ -86,7 +86,8 @@ pub async fn run(deps: &Deps, trail: &Trail, task: MailboxTask) -> Result<Vec<Ne
         return Err(StepError::Drop { reason: "the nonce is not the mailbox's own" });
     }
     let (correlation, registration) = (task.passage.correlation, tenant.registration);
-    let context = CallContext { tenant: tenant.id, registration, correlation, trail: trail.clone() };
+    let context =
+        CallContext { tenant: tenant.id, registration, correlation, trail: trail.clone() };
     let graph = deps.graph.for_tenant(context);
     let keeper = Keeper { deps, graph, tenant: &tenant, task: &task };
     keeper.run(mailbox, etag).await
@@ -119,7 +120,12 @@ impl Keeper<'_> {
         match self.task.task {
             Task::Unsubscribe => self.unsubscribe(mailbox, etag).await,
             // Whoever has withdrawn is not subscribed anew, whatever was still on its way.
-            Task::Subscribe | Task::Renew | Task::Resync | Task::Reauthorize | Task::Removed | Task::Missed
+            Task::Subscribe
+            | Task::Renew
+            | Task::Resync
+            | Task::Reauthorize
+            | Task::Removed
+            | Task::Missed
                 if !wanted =>
             {
                 unwatch(self.deps, self.task).await?;
@@ -135,7 +141,8 @@ impl Keeper<'_> {
     /// A resync of the same mailbox, as a task of its own, so that it is retried alone.
     fn then_resync(&self) -> Next {
         let passage = Passage::start(self.task.passage.correlation, self.deps.clock.now());
-        let task = MailboxTask { task: Task::Resync, nonce: None, due: None, passage, ..*self.task };
+        let task =
+            MailboxTask { task: Task::Resync, nonce: None, due: None, passage, ..*self.task };
         Next::now(Onward::Maintain(task))
     }
 

@@ -59,7 +59,8 @@ impl Keeper<'_> {
 
     fn looks(&self, mailbox: &Mailbox, events: Vec<EventId>) -> Vec<Next> {
         let passage = Passage::start(self.task.passage.correlation, self.deps.clock.now());
-        let item = |event| EventChange { mailbox: mailbox.id, event, origin: Origin::Look, passage };
+        let item =
+            |event| EventChange { mailbox: mailbox.id, event, origin: Origin::Look, passage };
         let items = events.into_iter().map(item).collect();
         let messages = packed(mailbox.tenant, items);
         messages.into_iter().map(|changes| Next::now(Onward::Fetch(changes))).collect()

@@ -25,18 +25,24 @@ const RACES: u32 = 8;
 const ADOPT_TIME: SignedDuration = SignedDuration::from_secs(60);
 
 impl Keeper<'_> {
-    pub(super) async fn subscribe(&self, mailbox: Mailbox, etag: ETag) -> Result<Vec<Next>, StepError> {
+    pub(super) async fn subscribe(
+        &self,
+        mailbox: Mailbox,
+        etag: ETag,
+    ) -> Result<Vec<Next>, StepError> {
         let now = self.deps.clock.now();
         if mailbox.subscription.as_ref().is_some_and(|subscription| subscription.expires > now) {
             // Perhaps the resync was lost after the subscription was stored.
             return Ok(vec![self.then_resync()]);
         }
         let (mailbox, nonce) = self.with_nonce(mailbox, etag).await?;
-        let keys = self.deps.keys.keys().await.map_err(|error| StepError::Wait {
-            after: None,
-            cause: error.to_string(),
-        })?;
-        let state = client_state::issue(&keys, mailbox.tenant, mailbox.id, nonce);
+        let keys = self
+            .deps
+            .keys
+            .keys()
+            .await
+            .map_err(|error| StepError::Wait { after: None, cause: error.to_string() })?;
+        let state = client_state::issue(keys.current(), mailbox.tenant, mailbox.id, nonce);
         let order = |life: SignedDuration| SubscriptionOrder {
             mailbox: mailbox.id,
             notification_url: self.deps.settings.notification_url.clone(),
@@ -51,7 +57,9 @@ impl Keeper<'_> {
         let (id, expires) = match subscribed {
             Subscribed::Created { id, expires } => (id, expires),
             Subscribed::AlreadyThere { id } => self.adopt(id).await?,
-            Subscribed::ShorterLife => return Err(StepError::fault("no life of a subscription is short enough")),
+            Subscribed::ShorterLife => {
+                return Err(StepError::fault("no life of a subscription is short enough"));
+            }
         };
         self.store(&id, expires).await?;
         Ok(vec![self.then_resync()])
@@ -69,13 +77,20 @@ impl Keeper<'_> {
     }
 
     /// Takes over the subscription that is already there: ours, whose answer was lost.
-    async fn adopt(&self, id: Option<SubscriptionId>) -> Result<(SubscriptionId, Timestamp), StepError> {
+    async fn adopt(
+        &self,
+        id: Option<SubscriptionId>,
+    ) -> Result<(SubscriptionId, Timestamp), StepError> {
         let id = match id {
             Some(id) => id,
             None => {
                 let listed = self.graph.subscriptions().await?;
-                let own = listed.into_iter().find(|listed| listed.mailbox == Some(self.task.mailbox));
-                own.ok_or_else(|| StepError::wait(ADOPT_TIME, "a subscription is in the way and not listed"))?.id
+                let own =
+                    listed.into_iter().find(|listed| listed.mailbox == Some(self.task.mailbox));
+                own.ok_or_else(|| {
+                    StepError::wait(ADOPT_TIME, "a subscription is in the way and not listed")
+                })?
+                .id
             }
         };
         let expires = self.deps.clock.now() + self.deps.settings.life;
@@ -97,7 +112,7 @@ impl Keeper<'_> {
             unwatch(self.deps, self.task).await?;
             return Ok(Vec::new());
         }
-        let id = SubscriptionId(subscription.id.clone());
+        let id = id_of(&subscription)?;
         match self.graph.renew(&id, now + self.deps.settings.life).await? {
             Some(expires) => {
                 self.store(&id, expires).await?;
@@ -109,7 +124,11 @@ impl Keeper<'_> {
     }
 
     /// Graph has no such subscription any more: make another one, and see what was missed.
-    pub(super) async fn replace_lost(&self, mailbox: Mailbox, etag: ETag) -> Result<Vec<Next>, StepError> {
+    pub(super) async fn replace_lost(
+        &self,
+        mailbox: Mailbox,
+        etag: ETag,
+    ) -> Result<Vec<Next>, StepError> {
         let lost = Mailbox { subscription: None, ..mailbox };
         let etag = self.deps.mailboxes.replace(&lost, &etag).await?;
         let next = self.subscribe(lost, etag).await?;
@@ -117,9 +136,13 @@ impl Keeper<'_> {
         Ok(next)
     }
 
-    pub(super) async fn unsubscribe(&self, mailbox: Mailbox, etag: ETag) -> Result<Vec<Next>, StepError> {
+    pub(super) async fn unsubscribe(
+        &self,
+        mailbox: Mailbox,
+        etag: ETag,
+    ) -> Result<Vec<Next>, StepError> {
         if let Some(subscription) = mailbox.subscription.clone() {
-            self.graph.unsubscribe(&SubscriptionId(subscription.id)).await?;
+            self.graph.unsubscribe(&id_of(&subscription)?).await?;
             self.deps.due.remove(&self.renew_entry(subscription.renew_due)).await?;
             self.deps.mailboxes.replace(&Mailbox { subscription: None, ..mailbox }, &etag).await?;
         }
@@ -132,9 +155,12 @@ impl Keeper<'_> {
         let now = self.deps.clock.now();
         let renew_due = now + expires.duration_since(now) / 2;
         self.deps.due.put(&self.renew_entry(renew_due)).await?;
-        let subscription = SubscriptionRow { id: id.0.clone(), expires, renew_due, renewed_at: now };
+        let subscription =
+            SubscriptionRow { id: id.to_string(), expires, renew_due, renewed_at: now };
         for _ in 0..RACES {
-            let Some((mailbox, etag)) = self.deps.mailboxes.get(self.task.tenant, self.task.mailbox).await? else {
+            let Some((mailbox, etag)) =
+                self.deps.mailboxes.get(self.task.tenant, self.task.mailbox).await?
+            else {
                 return Ok(());
             };
             let earlier = mailbox.subscription.as_ref().map(|earlier| earlier.renew_due);
@@ -155,4 +181,9 @@ impl Keeper<'_> {
         }
         Ok(())
     }
+}
+
+fn id_of(subscription: &SubscriptionRow) -> Result<SubscriptionId, StepError> {
+    let unreadable = |_| StepError::fault("the stored subscription id cannot be understood");
+    subscription.id.parse().map_err(unreadable)
 }

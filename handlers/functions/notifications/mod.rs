@@ -22,7 +22,7 @@ use tokio::sync::Semaphore;
 
 use crate::{
     clock::Clock,
-    graph::notifications::parse,
+    graph::notifications::{NotANotification, parse},
     identity::key_ring::{KeyRing, KeysUnavailable},
     queue::{Outbox, QueueError},
     rng::Rng,
@@ -41,7 +41,7 @@ const PUTS_IN_FLIGHT: usize = 64;
 #[derive(Clone)]
 pub struct Deps {
     /// The keys that prove a client state.
-    pub keys: KeyRing,
+    pub keys: Arc<KeyRing>,
     /// The way to `fetch-event` and `maintain-mailbox`.
     pub outbox: Arc<dyn Outbox>,
     /// The time.
@@ -54,17 +54,19 @@ pub struct Deps {
 
 impl Deps {
     /// The webhook's dependencies, with the process-wide cap on puts.
-    pub fn new(keys: KeyRing, outbox: Arc<dyn Outbox>, clock: Arc<dyn Clock>, rng: Arc<dyn Rng>) -> Self {
+    pub fn new(
+        keys: Arc<KeyRing>,
+        outbox: Arc<dyn Outbox>,
+        clock: Arc<dyn Clock>,
+        rng: Arc<dyn Rng>,
+    ) -> Self {
         Self { keys, outbox, clock, rng, puts: Arc::new(Semaphore::new(PUTS_IN_FLIGHT)) }
     }
 }
 
-/// The function's route, relative to the prefix.
+/// The function's route, relative to `api/notifications`.
 pub fn router(deps: Deps) -> Router {
-    Router::new()
-        .route("/notifications", post(answer))
-        .layer(DefaultBodyLimit::max(MAX_BODY))
-        .with_state(deps)
+    Router::new().route("/", post(answer)).layer(DefaultBodyLimit::max(MAX_BODY)).with_state(deps)
 }
 
 /// Why a POST is not taken. Each has its status; none of them names content.
@@ -74,7 +76,10 @@ enum Refused {
     NotANotification,
     #[error("send the body uncompressed")]
     Encoded,
-    #[error("too large: at most {} items in {MAX_BODY} bytes", crate::graph::notifications::MAX_ITEMS)]
+    #[error(
+        "too large: at most {} items in {MAX_BODY} bytes",
+        crate::graph::notifications::MAX_ITEMS
+    )]
     TooLarge,
     #[error("the keys cannot be had now, send it again: {0}")]
     Keys(#[from] KeysUnavailable),
@@ -94,6 +99,15 @@ impl IntoResponse for Refused {
         };
         tracing::warn!(http.status = status.as_u16(), reason = %self, "a POST to the webhook was refused");
         (status, self.to_string()).into_response()
+    }
+}
+
+impl From<NotANotification> for Refused {
+    fn from(refused: NotANotification) -> Self {
+        match refused {
+            NotANotification::TooMany => Self::TooLarge,
+            NotANotification::NotJson | NotANotification::NoItems => Self::NotANotification,
+        }
     }
 }
 
@@ -119,7 +133,8 @@ async fn take(
     headers: &HeaderMap,
     body: Result<Bytes, axum::extract::rejection::BytesRejection>,
 ) -> Result<(), Refused> {
-    let plain = |value: &axum::http::HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"identity");
+    let plain =
+        |value: &axum::http::HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"identity");
     if headers.get(header::CONTENT_ENCODING).is_some_and(|value| !plain(value)) {
         return Err(Refused::Encoded);
     }
@@ -127,23 +142,23 @@ async fn take(
         StatusCode::PAYLOAD_TOO_LARGE => Refused::TooLarge,
         _ => Refused::NotANotification,
     })?;
-    let items = parse(&body).map_err(|refused| if refused.too_many() { Refused::TooLarge } else { Refused::NotANotification })?;
+    let items = parse(&body)?;
     let sorted = sort::sort(deps, items).await?;
     if sorted.foreign > 0 {
-        tracing::warn!(items.foreign = sorted.foreign, items.ours = sorted.ours, "items that did not prove themselves");
+        tracing::warn!(
+            items.foreign = sorted.foreign,
+            items.ours = sorted.ours,
+            "items that did not prove themselves"
+        );
     }
     try_join_all(sorted.next.iter().map(|next| put(deps, next))).await?;
     tracing::info!(items.ours = sorted.ours, puts = sorted.next.len(), "handed on");
     Ok(())
 }
 
-/// One retry: the second failure is Graph's to repeat.
+/// The outbox itself tries twice; a second failure is Graph's to repeat.
 async fn put(deps: &Deps, next: &Next) -> Result<(), QueueError> {
     let closed = |_| QueueError("the process is stopping".to_owned());
     let _place = deps.puts.acquire().await.map_err(closed)?;
-    let text = next.text();
-    match deps.outbox.send(next.queue(), text.clone(), next.delay).await {
-        Ok(()) => Ok(()),
-        Err(_) => deps.outbox.send(next.queue(), text, next.delay).await,
-    }
+    deps.outbox.send(next.queue(), next.text(), next.delay).await
 }

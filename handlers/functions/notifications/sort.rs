@@ -42,12 +42,18 @@ pub(super) async fn sort(deps: &Deps, items: Vec<Item>) -> Result<Sorted, KeysUn
             ItemKind::Change { change, event } => {
                 let deleted = change == ChangeType::Deleted;
                 let changes = events.entry(tenant).or_default();
-                let place = *places.entry((tenant, mailbox, event.clone(), nonce)).or_insert_with(|| {
-                    let correlation = CorrelationId(deps.rng.uuid().as_u128());
-                    let origin = Origin::Notification { nonce, deleted };
-                    changes.push(EventChange { mailbox, event, origin, passage: Passage::start(correlation, now) });
-                    changes.len() - 1
-                });
+                let place =
+                    *places.entry((tenant, mailbox, event.clone(), nonce)).or_insert_with(|| {
+                        let correlation = CorrelationId(deps.rng.uuid().as_u128());
+                        let origin = Origin::Notification { nonce, deleted };
+                        changes.push(EventChange {
+                            mailbox,
+                            event,
+                            origin,
+                            passage: Passage::start(correlation, now),
+                        });
+                        changes.len() - 1
+                    });
                 if deleted {
                     changes[place].origin = Origin::Notification { nonce, deleted };
                 }
@@ -59,8 +65,10 @@ pub(super) async fn sort(deps: &Deps, items: Vec<Item>) -> Result<Sorted, KeysUn
                     LifecycleEvent::SubscriptionRemoved => Task::Removed,
                     LifecycleEvent::Missed => Task::Missed,
                 };
-                let task = MailboxTask { tenant, mailbox, task, nonce: Some(nonce), due: None, passage };
-                let same = |t: &MailboxTask| (t.tenant, t.mailbox, t.task) == (tenant, mailbox, task.task);
+                let task =
+                    MailboxTask { tenant, mailbox, task, nonce: Some(nonce), due: None, passage };
+                let same =
+                    |t: &MailboxTask| (t.tenant, t.mailbox, t.task) == (tenant, mailbox, task.task);
                 if !tasks.iter().any(same) {
                     tasks.push(task);
                 }
@@ -81,7 +89,7 @@ pub(super) async fn sort(deps: &Deps, items: Vec<Item>) -> Result<Sorted, KeysUn
 /// Whose item this is; `None` when it does not prove itself. The mailbox is taken from the proof,
 /// never from the item's `resource`, and the tenant must be the proof's.
 async fn proven(deps: &Deps, item: &Item) -> Result<Option<Proof>, KeysUnavailable> {
-    let Some(state) = item.client_state() else { return Ok(None) };
+    let Some(state) = item.client_state.as_deref() else { return Ok(None) };
     let keys = deps.keys.keys().await?;
     let proof = match prove(&keys, state) {
         Err(NotOurs::UnknownKey(id)) => {

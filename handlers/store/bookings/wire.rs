@@ -53,6 +53,7 @@ pub(super) struct BookingRow {
     correlation: CorrelationId,
     #[serde(with = "count")]
     changes: u32,
+    pointers: JsonText<Vec<CopyAtText>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     unsettled_due: Option<Timestamp>,
     purge_due: Timestamp,
@@ -121,6 +122,10 @@ struct FactsWire {
     #[serde(with = "details")]
     details: Details,
 }
+
+#[derive(Serialize, Deserialize)]
+#[serde(transparent)]
+struct CopyAtText(#[serde(with = "CopyAtWire")] CopyAt);
 
 #[derive(Serialize, Deserialize)]
 #[serde(remote = "CopyAt")]
@@ -193,6 +198,8 @@ enum EndedWire {
 
 #[derive(Serialize, Deserialize)]
 struct IntentWire {
+    /// As hex text: JSON numbers lose precision beyond 53 bits in other readers.
+    worker: String,
     lease_until: Timestamp,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     claims: Option<Stretch>,
@@ -292,18 +299,21 @@ enum AnswerWire {
 
 impl From<Intent> for IntentWire {
     fn from(intent: Intent) -> Self {
-        let Intent { lease_until, claims, stale, generation } = intent;
+        let Intent { worker, lease_until, claims, stale, generation } = intent;
         let stale = stale.into_iter().map(Stretch).collect();
-        Self { lease_until, claims: claims.map(Stretch), stale, generation }
+        let worker = format!("{worker:016x}");
+        Self { worker, lease_until, claims: claims.map(Stretch), stale, generation }
     }
 }
 
 impl From<IntentWire> for Intent {
     fn from(wire: IntentWire) -> Self {
-        let IntentWire { lease_until, claims, stale, generation } = wire;
+        let IntentWire { worker, lease_until, claims, stale, generation } = wire;
+        // A worker that cannot be read is nobody's: its lease ends like any other.
+        let worker = u64::from_str_radix(&worker, 16).unwrap_or(0);
         let claims = claims.map(|Stretch(interval)| interval);
         let stale = stale.into_iter().map(|Stretch(interval)| interval).collect();
-        Self { lease_until, claims, stale, generation }
+        Self { worker, lease_until, claims, stale, generation }
     }
 }
 
@@ -311,7 +321,8 @@ impl From<Booking> for BookingRow {
     fn from(booking: Booking) -> Self {
         let Booking { key, id, generation, ical_uid, copies, desired, intent, observed, .. } =
             booking;
-        let Booking { shown, correlation, changes, unsettled_due, purge_due, .. } = booking;
+        let Booking { shown, correlation, changes, pointers, unsettled_due, purge_due, .. } =
+            booking;
         let BookingKey { tenant, appointment, original_start, room } = key;
         let Copies { organizer, room: room_copy, asked } = copies;
         let Shown { organizer: told, room: answered } = shown;
@@ -335,6 +346,7 @@ impl From<Booking> for BookingRow {
             }),
             correlation,
             changes,
+            pointers: JsonText(pointers.into_iter().map(CopyAtText).collect()),
             unsettled_due,
             purge_due,
         }
@@ -369,6 +381,7 @@ impl From<BookingRow> for Stored {
             },
             correlation: row.correlation,
             changes: row.changes,
+            pointers: row.pointers.0.into_iter().map(|CopyAtText(at)| at).collect(),
             unsettled_due: row.unsettled_due,
             purge_due: row.purge_due,
         })

@@ -1,0 +1,151 @@
+//! Between the host's calls and the functions: a message is decoded, its function run, the outcome
+//! carried on. The one place that knows which function takes which message.
+
+use async_trait::async_trait;
+
+use crate::{
+    app::App,
+    carry::{Carrier, Item, NotCarried},
+    domain::ids::TenantId,
+    functions::{
+        create_booking, fetch_event, maintain_mailbox, nudge_due, purge_expired, write_back,
+    },
+    host::{
+        InvocationContext, InvocationFailed, QueueDelivery, QueueFunction, TimerFunction, TimerTick,
+    },
+    messages::{BookingRequest, CalendarWrite, EventChanges, MailboxTask, NotAMessage},
+    step::{Next, StepError},
+    trail::Trail,
+};
+
+impl From<NotCarried> for InvocationFailed {
+    fn from(error: NotCarried) -> Self {
+        Self(error.to_string())
+    }
+}
+
+impl From<StepError> for InvocationFailed {
+    fn from(error: StepError) -> Self {
+        Self(error.to_string())
+    }
+}
+
+impl From<NotAMessage> for InvocationFailed {
+    /// The host repeats it a few times and then puts it aside as poison, where `nudge-due` finds it.
+    fn from(error: NotAMessage) -> Self {
+        Self(error.to_string())
+    }
+}
+
+/// The calls first: they were made whatever becomes of the item, and a repeat is harmless.
+async fn finish<I: Item>(
+    carrier: &Carrier,
+    trail: &Trail,
+    function: &'static str,
+    tenant: TenantId,
+    outcomes: Vec<(I, Result<Vec<Next>, StepError>)>,
+) -> Result<(), InvocationFailed> {
+    carrier.audit(trail).await?;
+    for (item, outcome) in outcomes {
+        carrier.carry(function, tenant, &item, outcome).await?;
+    }
+    Ok(())
+}
+
+/// `fetch-event` on its queue.
+pub(crate) struct FetchEvent(pub(crate) App);
+
+#[async_trait]
+impl QueueFunction for FetchEvent {
+    async fn invoke(
+        &self,
+        cx: InvocationContext,
+        delivery: QueueDelivery,
+    ) -> Result<(), InvocationFailed> {
+        let message = EventChanges::from_text(&delivery.text)?;
+        let (tenant, trail) = (message.tenant, Trail::default());
+        let outcomes = fetch_event::run(&self.0.fetch_event(), &trail, message).await;
+        finish(&self.0.carrier(), &trail, cx.function, tenant, outcomes).await
+    }
+}
+
+/// `create-booking` on its queue.
+pub(crate) struct CreateBooking(pub(crate) App);
+
+#[async_trait]
+impl QueueFunction for CreateBooking {
+    async fn invoke(
+        &self,
+        cx: InvocationContext,
+        delivery: QueueDelivery,
+    ) -> Result<(), InvocationFailed> {
+        let message = BookingRequest::from_text(&delivery.text)?;
+        let (tenant, trail) = (message.0.key.tenant, Trail::default());
+        let outcome = create_booking::run(&self.0.create_booking(), &trail, message).await;
+        finish(&self.0.carrier(), &trail, cx.function, tenant, vec![(message, outcome)]).await
+    }
+}
+
+/// `write-back` on its queue.
+pub(crate) struct WriteBack(pub(crate) App);
+
+#[async_trait]
+impl QueueFunction for WriteBack {
+    async fn invoke(
+        &self,
+        cx: InvocationContext,
+        delivery: QueueDelivery,
+    ) -> Result<(), InvocationFailed> {
+        let message = CalendarWrite::from_text(&delivery.text)?;
+        let (tenant, trail) = (message.0.key.tenant, Trail::default());
+        let outcome = write_back::run(&self.0.write_back(), &trail, message).await;
+        finish(&self.0.carrier(), &trail, cx.function, tenant, vec![(message, outcome)]).await
+    }
+}
+
+/// `maintain-mailbox` on its queue.
+pub(crate) struct MaintainMailbox(pub(crate) App);
+
+#[async_trait]
+impl QueueFunction for MaintainMailbox {
+    async fn invoke(
+        &self,
+        cx: InvocationContext,
+        delivery: QueueDelivery,
+    ) -> Result<(), InvocationFailed> {
+        let message = MailboxTask::from_text(&delivery.text)?;
+        let (tenant, trail) = (message.tenant, Trail::default());
+        let outcome = maintain_mailbox::run(&self.0.maintain_mailbox(), &trail, message).await;
+        finish(&self.0.carrier(), &trail, cx.function, tenant, vec![(message, outcome)]).await
+    }
+}
+
+/// `purge-expired` on its schedule.
+pub(crate) struct PurgeExpired(pub(crate) App);
+
+#[async_trait]
+impl TimerFunction for PurgeExpired {
+    async fn invoke(&self, cx: InvocationContext, _: TimerTick) -> Result<(), InvocationFailed> {
+        let purged = purge_expired::run(&self.0.purge_expired(), cx.deadline).await?;
+        tracing::info!(
+            deleted = purged.deleted,
+            passed_over = purged.passed_over,
+            left = purged.left,
+            "purged"
+        );
+        Ok(())
+    }
+}
+
+/// `nudge-due` on its schedule.
+pub(crate) struct NudgeDue(pub(crate) App);
+
+#[async_trait]
+impl TimerFunction for NudgeDue {
+    async fn invoke(&self, cx: InvocationContext, _: TimerTick) -> Result<(), InvocationFailed> {
+        let nudged = nudge_due::run(&self.0.nudge_due(), cx.deadline).await?;
+        let nudge_due::Nudged { unsettled, renewals, poisoned } = nudged;
+        tracing::info!(unsettled, renewals, poisoned, "nudged");
+        Ok(())
+    }
+}
