@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::state::{Answer, Details, Kind, Message, Pending, Processing, Verdict};
+use super::state::{Answer, Details, Kind, MailboxRow, Message, Pending, Processing, Verdict};
 use super::words::{EventType, Response, Sensitivity};
 use super::{ExchangeError, Work};
 
@@ -42,9 +42,13 @@ impl Work<'_> {
     fn receive(&mut self, mailbox: &str, details: &Details) {
         let Some(row) = self.state.mailboxes.get(mailbox).filter(|m| !m.gone) else { return };
         let kind = row.kind;
+        let outside = self.state.outside.contains_key(&details.ical);
+        if outside && matches!(kind, Kind::Room(_)) && !row.rules.takes_external {
+            return;
+        }
         let known =
             row.copy_of(&details.ical).map(|c| (c.id.clone(), c.details.start, c.details.end));
-        let shown = as_shown(kind, details);
+        let shown = as_shown(row, details);
         let (id, moved) = match known {
             Some((id, start, end)) => {
                 let moved = (start, end) != (details.start, details.end);
@@ -89,7 +93,7 @@ impl Work<'_> {
     fn receive_cancel(&mut self, mailbox: &str, ical: &str) {
         let Some(row) = self.state.mailboxes.get(mailbox) else { return };
         let Some(id) = row.copy_of(ical).map(|c| c.id.clone()) else { return };
-        if matches!(row.kind, Kind::Room(_)) && !row.keeps_cancelled {
+        if matches!(row.kind, Kind::Room(_)) && !row.rules.keeps_cancelled {
             self.remove(mailbox, &id);
             return;
         }
@@ -169,7 +173,7 @@ impl Work<'_> {
 
 impl Verdict {
     /// Enters the answer in the organizer's list; an answer to an older request than the last is
-    /// ignored ([MS-OXOCAL] 3.1.4.7.4). Whether anything was entered.
+    /// ignored ([MS-OXOCAL], "out-of-date", and 2.2.1.1 `PidLidAppointmentSequence`). Whether anything was entered.
     fn enter(&self, own: &mut Details, now: Timestamp) -> bool {
         if self.sequence < own.sequence {
             return false;
@@ -183,16 +187,19 @@ impl Verdict {
     }
 }
 
-/// What a mailbox keeps of a request. A room that accepts by itself replaces the subject by the
-/// organizer's name, drops the text and the private flag (`DeleteSubject`, `AddOrganizerToSubject`,
-/// `DeleteComments`, `RemovePrivateProperty` are true by default and work with AutoAccept only:
-/// learn.microsoft.com/powershell/module/exchange/set-calendarprocessing).
-fn as_shown(kind: Kind, details: &Details) -> Details {
+/// What a mailbox keeps of a request. A room loses the private flag (`RemovePrivateProperty`); one
+/// that accepts by itself also replaces the subject by the organizer's name and drops the text
+/// (`DeleteSubject`, `AddOrganizerToSubject`, `DeleteComments`: true by default, used with AutoAccept
+/// only: learn.microsoft.com/powershell/module/exchange/set-calendarprocessing, 2023-09).
+fn as_shown(row: &MailboxRow, details: &Details) -> Details {
     let mut shown = details.clone();
-    if kind == Kind::Room(Processing::AutoAccept) {
+    let Kind::Room(processing) = row.kind else { return shown };
+    if shown.sensitivity == Sensitivity::Private && !row.rules.keeps_private {
+        shown.sensitivity = Sensitivity::Normal;
+    }
+    if processing == Processing::AutoAccept {
         shown.subject = format!("{} ", details.organizer.name);
         shown.body = String::new();
-        shown.sensitivity = Sensitivity::Normal;
     }
     shown
 }
