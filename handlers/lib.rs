@@ -2,6 +2,7 @@
 
 pub mod clock;
 pub mod http;
+pub mod identity;
 pub mod queue;
 pub mod rng;
 pub mod store;

@@ -10,3 +10,4 @@ pub mod managed_identity;
 pub mod microsoft;
 pub mod signing;
 pub mod tls;
+pub mod watched;

@@ -71,6 +71,11 @@ impl Tls {
         self.directory.join("ca.pem")
     }
 
+    /// The authority's certificate as PEM text.
+    pub fn authority(&self) -> &str {
+        &self.authority
+    }
+
     /// The leaf's certificate as a PEM file.
     pub fn certificate_file(&self) -> PathBuf {
         self.directory.join("leaf.pem")

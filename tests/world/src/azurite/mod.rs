@@ -3,6 +3,9 @@
 //! It keeps everything in memory and ends with the process that started it, even when that is
 //! killed: a line of JavaScript loaded before it exits when its standard input closes.
 
+mod install;
+mod shared;
+
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -12,16 +15,13 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use tokio::sync::OnceCell;
+use roombridge::rng::{Rng, SystemRng};
 
+use self::install::{AZURITE, NODE_MAJOR};
+pub use self::shared::{CLIENT_ID, IDENTITY_HEADER, Opened, Shared};
+use crate::signing::SigningError;
 use crate::tls::{Tls, TlsError};
 
-/// The first Azurite that knows the service version the queue crate asks for (2026-04-06).
-const AZURITE: &str = "3.37.0";
-/// Installed beside it unless the machine's own Node is new enough.
-const NODE: &str = "22.23.3";
-/// The oldest Node that this Azurite supports.
-const NODE_MAJOR: u32 = 22;
 /// The account that every emulator has.
 const DEFAULT_ACCOUNT: &str = "devstoreaccount1";
 /// How many empty accounts wait for tests. The emulator learns of new ones only once a minute.
@@ -56,6 +56,9 @@ pub enum AzuriteError {
     /// Its certificate could not be made.
     #[error(transparent)]
     Tls(#[from] TlsError),
+    /// The key that signs tokens could not be made.
+    #[error(transparent)]
+    Signing(#[from] SigningError),
     /// No account is left.
     #[error("all {ACCOUNTS} storage accounts are in use")]
     NoAccount,
@@ -81,68 +84,7 @@ pub struct Azurite {
     next_account: AtomicUsize,
 }
 
-/// The emulator that all tests of one process share, and the certificates it listens with.
-#[derive(Debug)]
-pub struct Shared {
-    /// The emulator.
-    pub azurite: Azurite,
-    /// Its certificates. The files are gone; [`Tls::client`] works.
-    pub tls: Tls,
-}
-
 impl Azurite {
-    /// Where Cargo builds: the folder above this program that Cargo marked with `CACHEDIR.TAG`.
-    ///
-    /// # Errors
-    /// [`AzuriteError::NoTarget`].
-    pub fn target_dir() -> Result<PathBuf, AzuriteError> {
-        let program = std::env::current_exe()?;
-        let marked = program.ancestors().find(|folder| folder.join("CACHEDIR.TAG").exists());
-        marked.map(Path::to_owned).ok_or(AzuriteError::NoTarget(program.clone()))
-    }
-
-    /// Whether the pinned version is in `target/azurite` already.
-    pub fn is_installed(target: &Path) -> bool {
-        let home = target.join("azurite");
-        let manifest = std::fs::read(home.join("node_modules/azurite/package.json"));
-        let version = manifest
-            .ok()
-            .and_then(|text| serde_json::from_slice::<serde_json::Value>(&text).ok())
-            .and_then(|manifest| manifest["version"].as_str().map(str::to_owned));
-        version.as_deref() == Some(AZURITE) && node(&home).is_some()
-    }
-
-    /// Installs the pinned version into `target/azurite` unless it is there. Takes half a minute
-    /// and 550 MB the first time. Of several processes one installs and the others wait; a folder
-    /// half written is never used.
-    ///
-    /// # Errors
-    /// [`AzuriteError::NoNpm`], [`AzuriteError::Npm`] or [`AzuriteError::Io`].
-    pub fn install(target: &Path) -> Result<(), AzuriteError> {
-        if Self::is_installed(target) {
-            return Ok(());
-        }
-        let lock = std::fs::File::create(target.join("azurite.lock"))?;
-        lock.lock()?; // held until this returns, or this process dies
-        if Self::is_installed(target) {
-            return Ok(());
-        }
-        let (home, fresh) = (target.join("azurite"), target.join("azurite.new"));
-        for leftover in [&home, &fresh] {
-            if leftover.exists() {
-                std::fs::remove_dir_all(leftover)?;
-            }
-        }
-        std::fs::create_dir_all(&fresh)?;
-        npm_install(&fresh)?;
-        std::fs::rename(&fresh, &home)?;
-        if Self::is_installed(target) {
-            Ok(())
-        } else {
-            Err(AzuriteError::Npm("it reported success but left nothing usable".to_owned()))
-        }
-    }
-
     /// Starts the emulator with the certificate of `tls`, on free ports of loopback, and waits
     /// until it listens. Blocks: from async code call it on a blocking thread.
     ///
@@ -150,7 +92,7 @@ impl Azurite {
     /// [`AzuriteError::Start`], with what it said.
     pub fn start(target: &Path, tls: &Tls) -> Result<Self, AzuriteError> {
         let home = target.join("azurite");
-        let node = node(&home).ok_or(AzuriteError::NoNpm)?;
+        let node = install::node(&home).ok_or(AzuriteError::NoNpm)?;
         let mut process = Command::new(node)
             .current_dir(&home)
             .args(["--import", END_WITH_PARENT, "node_modules/azurite/dist/src/azurite.js"])
@@ -207,21 +149,6 @@ impl Azurite {
     fn url(&self, port: u16, account: &str) -> String {
         format!("https://127.0.0.1:{port}/{account}")
     }
-
-    /// The emulator of this process: installed and started by whoever asks first.
-    ///
-    /// # Errors
-    /// [`AzuriteError`].
-    pub async fn shared() -> Result<&'static Shared, AzuriteError> {
-        static SHARED: OnceCell<Shared> = OnceCell::const_new();
-        SHARED
-            .get_or_try_init(|| async {
-                tokio::task::spawn_blocking(start_shared)
-                    .await
-                    .map_err(|e| AzuriteError::Start(e.to_string()))?
-            })
-            .await
-    }
 }
 
 impl Drop for Azurite {
@@ -230,15 +157,6 @@ impl Drop for Azurite {
             drop(self.process.wait());
         }
     }
-}
-
-fn start_shared() -> Result<Shared, AzuriteError> {
-    let target = Azurite::target_dir()?;
-    Azurite::install(&target)?;
-    let directory = tempfile::tempdir()?;
-    let tls = Tls::create(directory.path())?;
-    let azurite = Azurite::start(&target, &tls)?;
-    Ok(Shared { azurite, tls })
 }
 
 fn account_name(number: usize) -> String {
@@ -251,45 +169,10 @@ fn accounts() -> String {
     let mut key = [0; 64];
     let mut accounts = String::new();
     for name in std::iter::once(DEFAULT_ACCOUNT.to_owned()).chain((0..ACCOUNTS).map(account_name)) {
-        roombridge::rng::Rng::fill(&roombridge::rng::SystemRng, &mut key);
+        SystemRng.fill(&mut key);
         accounts.push_str(&format!("{name}:{};", BASE64_STANDARD.encode(key)));
     }
     accounts
-}
-
-/// The Node to run it with: the one beside it, else the machine's own if that is new enough.
-fn node(home: &Path) -> Option<PathBuf> {
-    let beside = home.join("node_modules/.bin/node");
-    if beside.exists() { Some(beside) } else { own_node() }
-}
-
-fn own_node() -> Option<PathBuf> {
-    let output = Command::new("node").arg("--version").output().ok()?;
-    let version = String::from_utf8(output.stdout).ok()?;
-    let major = version.trim().strip_prefix('v')?.split('.').next()?.parse::<u32>().ok()?;
-    (major >= NODE_MAJOR).then(|| PathBuf::from("node"))
-}
-
-fn npm_install(folder: &Path) -> Result<(), AzuriteError> {
-    std::fs::write(folder.join("package.json"), r#"{ "private": true }"#)?;
-    let mut npm = Command::new(if cfg!(windows) { "npm.cmd" } else { "npm" });
-    npm.current_dir(folder)
-        .args(["install", "--save-exact", "--no-audit", "--no-fund", "--loglevel=error"])
-        .arg("--ignore-scripts=false") // the node package fetches its binary in a script
-        .arg(format!("azurite@{AZURITE}"))
-        .stdin(Stdio::null());
-    if own_node().is_none() {
-        npm.arg(format!("node@{NODE}"));
-    }
-    let output = npm.output().map_err(|error| {
-        let missing = error.kind() == std::io::ErrorKind::NotFound;
-        if missing { AzuriteError::NoNpm } else { AzuriteError::Io(error) }
-    })?;
-    if output.status.success() {
-        Ok(())
-    } else {
-        Err(AzuriteError::Npm(String::from_utf8_lossy(&output.stderr).into_owned()))
-    }
 }
 
 /// Reads what the emulator says until both services listen; a thread goes on reading, so that it
@@ -327,17 +210,6 @@ fn listening(line: &str, service: &str) -> Option<u16> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[tokio::test]
-    async fn it_listens_and_lets_nobody_in_without_a_token() {
-        let shared = Azurite::shared().await.unwrap();
-        let account = shared.azurite.account().unwrap();
-        let client = shared.tls.client().unwrap();
-        for url in [account.queue_url, account.table_url] {
-            let answer = client.get(format!("{url}?comp=list")).send().await.unwrap();
-            assert!(answer.status().is_client_error(), "{url}");
-        }
-    }
 
     #[test]
     fn ports_are_read_from_what_it_says() {

@@ -1,0 +1,3 @@
+//! Who we are, and who others are.
+
+pub mod managed;
