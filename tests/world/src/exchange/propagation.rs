@@ -46,19 +46,19 @@ impl Work<'_> {
         if outside && matches!(kind, Kind::Room(_)) && !row.rules.takes_external {
             return;
         }
-        let known =
-            row.copy_of(&details.ical).map(|c| (c.id.clone(), c.details.start, c.details.end));
+        let known = row.copy_of(&details.ical).map(|c| (c.id.clone(), c.details.clone()));
         let shown = as_shown(row, details);
-        let (id, moved) = match known {
-            Some((id, start, end)) => {
-                let moved = (start, end) != (details.start, details.end);
-                self.refresh(mailbox, &id, shown, moved);
-                (id, moved)
+        let (id, asked) = match known {
+            Some((id, old)) => {
+                let asked = (old.start, old.end, old.sequence)
+                    != (details.start, details.end, details.sequence);
+                self.refresh(mailbox, &id, shown, asked);
+                (id, asked)
             }
             None => (self.put(mailbox, shown, Response::NotResponded), true),
         };
         let unanswered = self.copy(mailbox, &id).is_some_and(|c| c.response != Response::Accepted);
-        if kind == Kind::Room(Processing::AutoAccept) && (moved || unanswered) {
+        if kind == Kind::Room(Processing::AutoAccept) && (asked || unanswered) {
             let taken = self.is_taken(mailbox, &id, details);
             let response = if taken { Response::Declined } else { Response::Accepted };
             // The copy was put there a moment ago, so answering cannot fail.
@@ -68,12 +68,12 @@ impl Work<'_> {
         }
     }
 
-    /// Replaces what a copy says; a new time takes back the mailbox's answer.
-    fn refresh(&mut self, mailbox: &str, id: &str, shown: Details, moved: bool) {
+    /// Replaces what a copy says; a new time or a new question takes back its answer.
+    fn refresh(&mut self, mailbox: &str, id: &str, shown: Details, asked: bool) {
         if let Some(copy) = self.copy_mut(mailbox, id) {
             copy.details = shown;
             copy.is_cancelled = false;
-            if moved {
+            if asked {
                 copy.response = Response::NotResponded;
             }
         }

@@ -194,3 +194,15 @@ fn a_room_can_keep_what_was_cancelled() {
     assert!(meeting.copy_in(&aurora).unwrap().is_cancelled);
     assert!(exchange.room_calendar(&aurora).is_empty());
 }
+
+#[test]
+fn who_is_asked_again_answers_again() {
+    let (_, exchange) = world();
+    let tenant = exchange.tenant("Contoso");
+    let anna = tenant.person("Anna");
+    let aurora = tenant.room("Aurora", Processing::AutoAccept);
+    let meeting = tenant.meet(&anna, Invitation::new("A", at(9), at(10)).room(&aurora)).unwrap();
+    meeting.invite_again().unwrap();
+    assert_eq!(meeting.answer_of(&aurora), Some(Response::Accepted));
+    assert_eq!(exchange.answers(meeting.ical(), &aurora).len(), 2);
+}
