@@ -41,6 +41,30 @@ pub const IDENTITY_HEADER: &str = "identity-header-of-the-world";
 static KEY: LazyLock<Result<SigningKey, SigningError>> = LazyLock::new(SigningKey::generate);
 
 /// The Microsoft side. Clones share it.
+///
+/// ```
+/// use std::sync::Arc;
+///
+/// use jiff::SignedDuration;
+/// use roombridge::clock::{Clock as _, ManualClock};
+/// use roombridge::rng::SeededRng;
+/// use world::exchange::{Invitation, Processing, Response};
+/// use world::microsoft::Microsoft;
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let clock = ManualClock::new("2026-11-24T08:00:00Z".parse()?);
+/// let ms = Microsoft::new(Arc::new(clock.clone()), Arc::new(SeededRng::new(1)))?;
+/// let tenant = ms.tenant("Contoso");
+/// let anna = tenant.person("Anna");
+/// let aurora = tenant.room("Aurora", Processing::AutoAccept);
+/// let start = clock.now() + SignedDuration::from_hours(1);
+/// let end = start + SignedDuration::from_hours(1);
+/// let meeting = tenant.meet(&anna, Invitation::new("Budget", start, end).room(&aurora))?;
+/// assert_eq!(meeting.answer_of(&aurora), Some(Response::Accepted));
+/// assert!(ms.graph.violations().is_empty());
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct Microsoft {
     /// Mailboxes and meetings.
@@ -116,5 +140,66 @@ impl Microsoft {
     /// A Graph token of the daemon for `tenant`; empty without consent.
     pub fn graph_token(&self, tenant: &Tenant) -> String {
         self.entra.graph_token(tenant.id(), DAEMON_APP).unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use jiff::Timestamp;
+    use roombridge::clock::ManualClock;
+    use roombridge::rng::SeededRng;
+    use serde_json::Value;
+
+    use super::*;
+
+    async fn send(ms: &Microsoft, request: http::Request<Bytes>) -> (u16, Value) {
+        let answer = ms.network.send(request).await.unwrap();
+        let body = serde_json::from_slice(answer.body()).unwrap_or_default();
+        (answer.status().as_u16(), body)
+    }
+
+    fn get(url: &str, header: (&str, &str)) -> http::Request<Bytes> {
+        http::Request::get(url).header(header.0, header.1).body(Bytes::new()).unwrap()
+    }
+
+    #[tokio::test]
+    async fn the_way_without_secrets_leads_from_the_identity_to_graph_and_the_vault() {
+        let clock = ManualClock::new(Timestamp::from_second(1_795_510_800).unwrap());
+        let ms = Microsoft::new(Arc::new(clock), Arc::new(SeededRng::new(1))).unwrap();
+        let tenant = ms.tenant("Contoso");
+        let anna = tenant.person("Anna");
+        ms.vault.set("hash-key", "k");
+        let own = async |client: &str, resource: &str| {
+            let url = format!(
+                "http://{IDENTITY_HOST}/msi/token?api-version=2019-08-01&resource={resource}&client_id={client}"
+            );
+            let (_, token) = send(&ms, get(&url, ("x-identity-header", IDENTITY_HEADER))).await;
+            token["access_token"].as_str().unwrap().to_owned()
+        };
+
+        let assertion = own(FEDERATED_IDENTITY, "api://AzureADTokenExchange").await;
+        let form = url::form_urlencoded::Serializer::new(String::new())
+            .append_pair("client_id", DAEMON_APP)
+            .append_pair("scope", "https://graph.microsoft.com/.default")
+            .append_pair("grant_type", "client_credentials")
+            .append_pair(
+                "client_assertion_type",
+                "urn:ietf:params:oauth:client-assertion-type:jwt-bearer",
+            )
+            .append_pair("client_assertion", &assertion)
+            .finish();
+        let url = format!("https://{LOGIN_HOST}/{}/oauth2/v2.0/token", tenant.id());
+        let request = http::Request::post(url).body(Bytes::from(form)).unwrap();
+        let (status, token) = send(&ms, request).await;
+        assert_eq!(status, 200);
+        let bearer = format!("Bearer {}", token["access_token"].as_str().unwrap());
+        let url = format!("https://{GRAPH_HOST}/v1.0/users/{}/calendar?$select=id", anna.id());
+        assert_eq!(send(&ms, get(&url, ("authorization", &bearer))).await.0, 200);
+
+        let bearer = format!("Bearer {}", own(PROCESS_IDENTITY, "https://vault.azure.net").await);
+        let url = format!("https://{VAULT_HOST}/secrets/hash-key?api-version=7.6");
+        let (status, secret) = send(&ms, get(&url, ("authorization", &bearer))).await;
+        assert_eq!((status, &secret["value"]), (200, &Value::from("k")));
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use super::state::{Address, Kind, MailboxRow, Processing, TenantRow};
+use super::state::{Address, Kind, MailboxRow, Processing, RoomRules, TenantRow};
 use super::{Exchange, ExchangeError, Invitation, Meeting, ids};
 
 /// A tenant. Cheap to clone.
@@ -93,7 +93,7 @@ impl Tenant {
                 address: address.clone(),
                 proxies: Vec::new(),
                 kind,
-                keeps_cancelled: false,
+                rules: RoomRules::default(),
                 gone: false,
                 calendar: ids::mutable(w.rng.as_ref()),
                 copies: BTreeMap::new(),
@@ -141,9 +141,9 @@ impl Mailbox {
         self.change(|m| m.kind = Kind::Room(processing));
     }
 
-    /// Whether a cancelled meeting stays in this room's calendar, marked cancelled.
-    pub fn keep_cancelled_meetings(&self, keep: bool) {
-        self.change(|m| m.keeps_cancelled = keep);
+    /// Sets what this room does with cancelled, private and outside meetings from now on.
+    pub fn set_rules(&self, rules: RoomRules) {
+        self.change(|m| m.rules = rules);
     }
 
     /// Deletes the mailbox for good, with all its copies and without a notification.

@@ -22,7 +22,7 @@ pub use actions::Meeting;
 pub use inspect::{CopyView, MeetingView};
 pub use invitation::Invitation;
 pub use mailboxes::{Mailbox, Tenant};
-pub use state::{Answer, Change, ChangeKind, Kind, Processing};
+pub use state::{Answer, Change, ChangeKind, Kind, Processing, RoomRules};
 pub use words::{EventType, Response, Role, Sensitivity};
 
 use state::State;

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::state::{Answer, Details, Kind, Message, Pending, Processing, Verdict};
+use super::state::{Answer, Details, Kind, MailboxRow, Message, Pending, Processing, Verdict};
 use super::words::{EventType, Response, Sensitivity};
 use super::{ExchangeError, Work};
 
@@ -42,19 +42,23 @@ impl Work<'_> {
     fn receive(&mut self, mailbox: &str, details: &Details) {
         let Some(row) = self.state.mailboxes.get(mailbox).filter(|m| !m.gone) else { return };
         let kind = row.kind;
-        let known =
-            row.copy_of(&details.ical).map(|c| (c.id.clone(), c.details.start, c.details.end));
-        let shown = as_shown(kind, details);
-        let (id, moved) = match known {
-            Some((id, start, end)) => {
-                let moved = (start, end) != (details.start, details.end);
-                self.refresh(mailbox, &id, shown, moved);
-                (id, moved)
+        let outside = self.state.outside.contains_key(&details.ical);
+        if outside && matches!(kind, Kind::Room(_)) && !row.rules.takes_external {
+            return;
+        }
+        let known = row.copy_of(&details.ical).map(|c| (c.id.clone(), c.details.clone()));
+        let shown = as_shown(row, details);
+        let (id, asked) = match known {
+            Some((id, old)) => {
+                let asked = (old.start, old.end, old.sequence)
+                    != (details.start, details.end, details.sequence);
+                self.refresh(mailbox, &id, shown, asked);
+                (id, asked)
             }
             None => (self.put(mailbox, shown, Response::NotResponded), true),
         };
         let unanswered = self.copy(mailbox, &id).is_some_and(|c| c.response != Response::Accepted);
-        if kind == Kind::Room(Processing::AutoAccept) && (moved || unanswered) {
+        if kind == Kind::Room(Processing::AutoAccept) && (asked || unanswered) {
             let taken = self.is_taken(mailbox, &id, details);
             let response = if taken { Response::Declined } else { Response::Accepted };
             // The copy was put there a moment ago, so answering cannot fail.
@@ -64,12 +68,12 @@ impl Work<'_> {
         }
     }
 
-    /// Replaces what a copy says; a new time takes back the mailbox's answer.
-    fn refresh(&mut self, mailbox: &str, id: &str, shown: Details, moved: bool) {
+    /// Replaces what a copy says; a new time or a new question takes back its answer.
+    fn refresh(&mut self, mailbox: &str, id: &str, shown: Details, asked: bool) {
         if let Some(copy) = self.copy_mut(mailbox, id) {
             copy.details = shown;
             copy.is_cancelled = false;
-            if moved {
+            if asked {
                 copy.response = Response::NotResponded;
             }
         }
@@ -89,7 +93,7 @@ impl Work<'_> {
     fn receive_cancel(&mut self, mailbox: &str, ical: &str) {
         let Some(row) = self.state.mailboxes.get(mailbox) else { return };
         let Some(id) = row.copy_of(ical).map(|c| c.id.clone()) else { return };
-        if matches!(row.kind, Kind::Room(_)) && !row.keeps_cancelled {
+        if matches!(row.kind, Kind::Room(_)) && !row.rules.keeps_cancelled {
             self.remove(mailbox, &id);
             return;
         }
@@ -169,7 +173,7 @@ impl Work<'_> {
 
 impl Verdict {
     /// Enters the answer in the organizer's list; an answer to an older request than the last is
-    /// ignored ([MS-OXOCAL] 3.1.4.7.4). Whether anything was entered.
+    /// ignored ([MS-OXOCAL], "out-of-date", and 2.2.1.1 `PidLidAppointmentSequence`). Whether anything was entered.
     fn enter(&self, own: &mut Details, now: Timestamp) -> bool {
         if self.sequence < own.sequence {
             return false;
@@ -183,16 +187,19 @@ impl Verdict {
     }
 }
 
-/// What a mailbox keeps of a request. A room that accepts by itself replaces the subject by the
-/// organizer's name, drops the text and the private flag (`DeleteSubject`, `AddOrganizerToSubject`,
-/// `DeleteComments`, `RemovePrivateProperty` are true by default and work with AutoAccept only:
-/// learn.microsoft.com/powershell/module/exchange/set-calendarprocessing).
-fn as_shown(kind: Kind, details: &Details) -> Details {
+/// What a mailbox keeps of a request. A room loses the private flag (`RemovePrivateProperty`); one
+/// that accepts by itself also replaces the subject by the organizer's name and drops the text
+/// (`DeleteSubject`, `AddOrganizerToSubject`, `DeleteComments`: true by default, used with AutoAccept
+/// only: learn.microsoft.com/powershell/module/exchange/set-calendarprocessing, 2023-09).
+fn as_shown(row: &MailboxRow, details: &Details) -> Details {
     let mut shown = details.clone();
-    if kind == Kind::Room(Processing::AutoAccept) {
+    let Kind::Room(processing) = row.kind else { return shown };
+    if shown.sensitivity == Sensitivity::Private && !row.rules.keeps_private {
+        shown.sensitivity = Sensitivity::Normal;
+    }
+    if processing == Processing::AutoAccept {
         shown.subject = format!("{} ", details.organizer.name);
         shown.body = String::new();
-        shown.sensitivity = Sensitivity::Normal;
     }
     shown
 }

@@ -33,6 +33,20 @@ pub enum Kind {
     Room(Processing),
 }
 
+/// What a room's administrator can set besides (`Set-CalendarProcessing`,
+/// learn.microsoft.com/powershell/module/exchange/set-calendarprocessing, 2023-09).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct RoomRules {
+    /// A cancelled meeting stays, marked cancelled, instead of leaving the calendar
+    /// (`RemoveCanceledMeetings` is false, which the documentation calls the default).
+    pub keeps_cancelled: bool,
+    /// The private flag stays (`RemovePrivateProperty` is false; true by default).
+    pub keeps_private: bool,
+    /// Requests from outside of the organization are processed instead of ignored
+    /// (`ProcessExternalMeetingMessages` is true; false by default).
+    pub takes_external: bool,
+}
+
 /// One mailbox with its default calendar.
 pub(crate) struct MailboxRow {
     pub(crate) id: String,
@@ -40,8 +54,7 @@ pub(crate) struct MailboxRow {
     pub(crate) address: String,
     pub(crate) proxies: Vec<String>,
     pub(crate) kind: Kind,
-    /// Whether a cancelled meeting stays in a room's calendar (marked cancelled) instead of leaving it.
-    pub(crate) keeps_cancelled: bool,
+    pub(crate) rules: RoomRules,
     /// Hard deleted.
     pub(crate) gone: bool,
     pub(crate) calendar: String,

@@ -129,8 +129,11 @@ fn a_guest_from_outside_books_a_room_and_is_answered() {
     let (_, exchange) = world();
     let tenant = exchange.tenant("Contoso");
     let aurora = tenant.room("Aurora", Processing::AutoUpdate);
-    let invitation = Invitation::new("A", at(9), at(10)).room(&aurora);
-    let meeting = tenant.meet_from_outside("Guest", "guest@fabrikam.example", invitation);
+    let invitation = || Invitation::new("A", at(9), at(10)).room(&aurora);
+    let ignored = tenant.meet_from_outside("Guest", "guest@fabrikam.example", invitation());
+    assert!(ignored.copy_in(&aurora).is_none(), "rooms ignore the outside at first");
+    aurora.set_rules(RoomRules { takes_external: true, ..RoomRules::default() });
+    let meeting = tenant.meet_from_outside("Guest", "guest@fabrikam.example", invitation());
     meeting.respond(&aurora, Response::Accepted).unwrap();
     assert_eq!(meeting.answer_of(&aurora), Some(Response::Accepted));
     meeting.cancel().unwrap();
@@ -177,4 +180,29 @@ fn a_room_known_by_a_proxy_address_answers_under_it() {
     let invitation = invitation.attendee("North", "North.Light@contoso.example", Role::Optional);
     let meeting = tenant.meet(&anna, invitation).unwrap();
     assert_eq!(meeting.answer_of(&aurora), Some(Response::Accepted));
+}
+
+#[test]
+fn a_room_can_keep_what_was_cancelled() {
+    let (_, exchange) = world();
+    let tenant = exchange.tenant("Contoso");
+    let anna = tenant.person("Anna");
+    let aurora = tenant.room("Aurora", Processing::AutoUpdate);
+    aurora.set_rules(RoomRules { keeps_cancelled: true, ..RoomRules::default() });
+    let meeting = tenant.meet(&anna, Invitation::new("A", at(9), at(10)).room(&aurora)).unwrap();
+    meeting.cancel().unwrap();
+    assert!(meeting.copy_in(&aurora).unwrap().is_cancelled);
+    assert!(exchange.room_calendar(&aurora).is_empty());
+}
+
+#[test]
+fn who_is_asked_again_answers_again() {
+    let (_, exchange) = world();
+    let tenant = exchange.tenant("Contoso");
+    let anna = tenant.person("Anna");
+    let aurora = tenant.room("Aurora", Processing::AutoAccept);
+    let meeting = tenant.meet(&anna, Invitation::new("A", at(9), at(10)).room(&aurora)).unwrap();
+    meeting.invite_again().unwrap();
+    assert_eq!(meeting.answer_of(&aurora), Some(Response::Accepted));
+    assert_eq!(exchange.answers(meeting.ical(), &aurora).len(), 2);
 }

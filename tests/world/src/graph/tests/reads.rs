@@ -136,3 +136,19 @@ async fn a_series_shows_its_occurrences_in_the_view_and_its_master_in_the_list()
     assert_eq!(types(&list), ["seriesMaster", "singleInstance"]);
     assert_eq!(types(&view), ["occurrence", "occurrence", "occurrence", "singleInstance"]);
 }
+
+#[tokio::test]
+async fn what_a_room_shows_depends_on_its_processing() {
+    let story = story();
+    let borealis = story.tenant.room("Borealis", Processing::AutoAccept);
+    story.meeting.mark_private().unwrap();
+    story.meeting.change_rooms(&[&story.aurora, &borealis]).unwrap();
+    let shown = async |mailbox: &Mailbox| {
+        let path = format!("{}?$select=subject,sensitivity,showAs", story.path(mailbox));
+        let (_, event) = story.get(&path).await;
+        ["subject", "sensitivity", "showAs"].map(|f| event[f].as_str().unwrap().to_owned())
+    };
+    assert_eq!(shown(&story.anna).await, ["Budget", "private", "busy"]);
+    assert_eq!(shown(&story.aurora).await, ["Budget", "normal", "tentative"]);
+    assert_eq!(shown(&borealis).await, ["Anna ", "normal", "busy"]);
+}
