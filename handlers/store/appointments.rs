@@ -152,3 +152,77 @@ impl From<PointerRow> for Pointer {
         Self { tenant, mailbox, event, role, bookings, glance, ends_at }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::Ordering;
+
+    use super::*;
+    use crate::store::fake::{Fake, at, key, mailbox, tenant};
+
+    fn pointer(event: &str, role: Role) -> Pointer {
+        Pointer {
+            tenant: tenant(9),
+            mailbox: mailbox(1),
+            event: event.parse().unwrap(),
+            role,
+            bookings: vec![
+                key(1),
+                BookingKey { original_start: Some(at("2026-11-24T09:00:00Z")), ..key(2) },
+            ],
+            glance: Digest(u128::MAX),
+            ends_at: at("2026-11-24T10:00:00Z"),
+        }
+    }
+
+    fn opened() -> (Arc<Fake>, Appointments) {
+        let fake = Arc::new(Fake::default());
+        (fake.clone(), Appointments::new(fake))
+    }
+
+    #[tokio::test]
+    async fn pointers_come_back_and_ids_that_differ_in_case_are_two() {
+        let (fake, appointments) = opened();
+        let (upper, lower) =
+            (pointer("AAMkA_-=", Role::Organizer), pointer("AAMka_-=", Role::Room));
+        for pointer in [&upper, &lower] {
+            appointments.put(pointer).await.unwrap();
+            appointments.put(pointer).await.unwrap();
+        }
+        for pointer in [&upper, &lower] {
+            let found = appointments.get(tenant(9), mailbox(1), &pointer.event).await.unwrap();
+            assert_eq!(found.as_ref(), Some(pointer));
+        }
+        assert_eq!(appointments.get(tenant(9), mailbox(2), &upper.event).await.unwrap(), None);
+        assert!(fake.rows(Table::Appointments).iter().all(|row| !row.keys.row.contains("AAMk")));
+    }
+
+    #[tokio::test]
+    async fn a_mailboxes_pointers_are_listed_over_several_pages_and_removed_twice() {
+        let (fake, appointments) = opened();
+        for n in 0..25 {
+            appointments.put(&pointer(&format!("event{n}"), Role::Room)).await.unwrap();
+        }
+        let other = Pointer { mailbox: mailbox(2), ..pointer("event0", Role::Organizer) };
+        appointments.put(&other).await.unwrap();
+        fake.page.store(10, Ordering::Relaxed);
+        let all = appointments.all(tenant(9), mailbox(1)).await.unwrap();
+        assert_eq!((all.len(), fake.scans.load(Ordering::Relaxed)), (25, 3));
+        for pointer in all.iter().chain(&all) {
+            let event = Digest::of_event(&pointer.event);
+            appointments.remove(tenant(9), mailbox(1), event).await.unwrap();
+        }
+        assert_eq!(appointments.all(tenant(9), mailbox(1)).await.unwrap(), []);
+        assert_eq!(appointments.all(tenant(9), mailbox(2)).await.unwrap(), [other]);
+    }
+
+    #[tokio::test]
+    async fn a_series_of_a_thousand_bookings_fits_a_row() {
+        let (_, appointments) = opened();
+        let bookings = (0..1000).map(key).collect();
+        let long = Pointer { bookings, ..pointer("master", Role::Organizer) };
+        appointments.put(&long).await.unwrap();
+        let found = appointments.get(tenant(9), mailbox(1), &long.event).await.unwrap();
+        assert_eq!(found, Some(long));
+    }
+}

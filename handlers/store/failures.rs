@@ -151,3 +151,56 @@ impl From<FailureRow> for Failure {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::fake::{Fake, at, tenant};
+
+    fn failure() -> Failure {
+        Failure {
+            tenant: Some(tenant(9)),
+            function: "create-booking".into(),
+            subject: "3a1f/?#\\".into(),
+            cause: "a row of Bookings cannot be understood".into(),
+            tries: 5,
+            first_seen: at("2026-11-24T09:00:00Z"),
+            failed_at: at("2026-11-24T10:00:00Z"),
+            correlation: Some(CorrelationId(7)),
+            message: Some(r#"{"v1":{}}"#.into()),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_repeat_takes_the_same_row_and_others_take_their_own() {
+        let fake = Arc::new(Fake::default());
+        let failures = Failures::new(fake.clone());
+        failures.add(&failure()).await.unwrap();
+        let again = Failure { tries: 6, message: None, ..failure() };
+        failures.add(&again).await.unwrap();
+        assert_eq!(failures.all(again.tenant).await.unwrap(), [again]);
+
+        let other = Failure { function: "write-back".into(), ..failure() };
+        failures.add(&other).await.unwrap();
+        assert_eq!(failures.all(other.tenant).await.unwrap().len(), 2);
+        failures.remove(other.tenant, &other.function, &other.subject).await.unwrap();
+        failures.remove(other.tenant, &other.function, &other.subject).await.unwrap();
+        assert_eq!(failures.all(other.tenant).await.unwrap().len(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_message_that_nobody_understood_belongs_to_no_tenant() {
+        let failures = Failures::new(Arc::new(Fake::default()));
+        let longest = "x".repeat(crate::messages::MAX_TEXT);
+        let poison = Failure {
+            tenant: None,
+            function: "booking requests/#?".into(),
+            correlation: None,
+            message: Some(longest),
+            ..failure()
+        };
+        failures.add(&poison).await.unwrap();
+        assert_eq!(failures.all(None).await.unwrap(), [poison]);
+        assert_eq!(failures.all(Some(tenant(9))).await.unwrap(), []);
+    }
+}

@@ -11,8 +11,39 @@ use std::{
 };
 
 use async_trait::async_trait;
+use jiff::Timestamp;
+use uuid::Uuid;
 
 use super::tables::{Change, Continuation, ETag, Keys, Page, Row, Span, Table, TableError, Tables};
+use crate::domain::{
+    ids::{MailboxId, RoomId, TenantId},
+    keys::{BookingKey, Digest},
+};
+
+/// The tenant number `n`.
+pub(super) fn tenant(n: u128) -> TenantId {
+    TenantId(Uuid::from_u128(n))
+}
+
+/// The mailbox number `n`.
+pub(super) fn mailbox(n: u128) -> MailboxId {
+    MailboxId(Uuid::from_u128(n))
+}
+
+/// The room number `n`.
+pub(super) fn room(n: u128) -> RoomId {
+    RoomId(Uuid::from_u128(n))
+}
+
+/// An instant of the week of 24 November 2026.
+pub(super) fn at(text: &str) -> Timestamp {
+    text.parse().unwrap()
+}
+
+/// The key of the appointment number `n` in the room number 1.
+pub(super) fn key(n: u128) -> BookingKey {
+    BookingKey { tenant: tenant(9), appointment: Digest(n), original_start: None, room: room(1) }
+}
 
 type Rows = BTreeMap<(Table, Keys), (Row, u64)>;
 
