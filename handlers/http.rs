@@ -1,8 +1,10 @@
 //! Outgoing HTTP: one port, and the one place that builds the real client.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use azure_core::http::{ClientOptions, ExponentialRetryOptions, RetryOptions, Transport};
 use bytes::Bytes;
 
 /// How long a connection may take to open.
@@ -30,19 +32,83 @@ pub struct HttpError {
     pub kind: &'static str,
 }
 
-/// The client that all outgoing calls share, the Azure crates' too: rustls with the machine's own
-/// roots (`SSL_CERT_FILE` is honoured), no redirects, bounded times.
+/// The client that all outgoing calls share, the Azure crates' too.
 ///
 /// # Errors
 /// When the TLS backend cannot be set up.
-#[expect(clippy::disallowed_methods, reason = "the one place that builds the HTTP client")]
 pub fn client() -> Result<reqwest::Client, reqwest::Error> {
+    builder().build()
+}
+
+/// What [`client`] is built from: rustls with the machine's own roots (`SSL_CERT_FILE` is
+/// honoured), no redirects, bounded times. Tests add the root of their own listeners.
+#[expect(clippy::disallowed_methods, reason = "the one place that builds the HTTP client")]
+pub fn builder() -> reqwest::ClientBuilder {
     reqwest::Client::builder()
         .user_agent(concat!("roombridge/", env!("CARGO_PKG_VERSION")))
         .redirect(reqwest::redirect::Policy::none())
         .connect_timeout(CONNECT_TIMEOUT)
         .timeout(CALL_TIMEOUT)
-        .build()
+}
+
+/// The transport that all Azure clients share, so that they share connections too.
+pub fn transport(client: reqwest::Client) -> Transport {
+    Transport::new(Arc::new(client))
+}
+
+/// How long a call of an Azure service may go on, retries and their waits included.
+///
+/// The Azure crates alone would try nine times in a minute, and would wait as long as a
+/// `Retry-After` says; a function has its own deadline.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Patience {
+    /// How often a call is sent again when no answer came, or one that says "later".
+    pub retries: u32,
+    /// Half of the wait before the first retry, before jitter of up to a quarter second; each
+    /// further wait is twice as long.
+    pub first_wait: Duration,
+    /// When to give up on an answer.
+    pub total: Duration,
+}
+
+impl Patience {
+    /// For the webhook: Graph wants an answer within seconds, and comes back itself.
+    pub const WEBHOOK: Self = Self {
+        retries: 1,
+        first_wait: Duration::from_millis(50),
+        total: Duration::from_millis(1500),
+    };
+    /// For everything that works off a queue or a timer.
+    pub const WORKER: Self =
+        Self { retries: 3, first_wait: Duration::from_millis(200), total: Duration::from_secs(20) };
+
+    /// These bounds as the Azure crates take them, over the shared `transport`.
+    pub fn options(self, transport: Transport) -> ClientOptions {
+        let retry = if self.retries == 0 {
+            RetryOptions::none()
+        } else {
+            RetryOptions::exponential(ExponentialRetryOptions {
+                initial_delay: signed(self.first_wait),
+                max_retries: self.retries,
+                max_total_elapsed: signed(self.total),
+                max_delay: signed(self.total),
+            })
+        };
+        ClientOptions { retry, transport: Some(transport), ..ClientOptions::default() }
+    }
+
+    /// Waits for `call`, but no longer than [`Patience::total`].
+    ///
+    /// # Errors
+    /// [`HttpError`] when time was up; whether the call took effect is then unknown.
+    pub async fn wait<T>(self, call: impl Future<Output = T>) -> Result<T, HttpError> {
+        let late = |_| HttpError { kind: "timed out" };
+        tokio::time::timeout(self.total, call).await.map_err(late)
+    }
+}
+
+fn signed(duration: Duration) -> azure_core::time::Duration {
+    azure_core::time::Duration::try_from(duration).unwrap_or(azure_core::time::Duration::MAX)
 }
 
 /// The real network.

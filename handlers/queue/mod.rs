@@ -1,8 +1,24 @@
 //! The outbox: how a function hands work to the next one.
 
+pub mod azure;
+pub mod memory;
+
 use std::time::Duration;
 
 use async_trait::async_trait;
+
+/// The most bytes of one message, as [`wire_len`] counts them
+/// (learn.microsoft.com/rest/api/storageservices/put-message: 64 KiB).
+pub const MESSAGE_BYTES: usize = 64 * 1024;
+/// How long a message lives, and so the delay that no message may have
+/// (learn.microsoft.com/rest/api/storageservices/put-message: 7 days unless told otherwise, and
+/// the delay must be shorter than the life).
+pub const MESSAGE_LIFE: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+/// How long a message taken from a poison queue stays hidden from others.
+const POISON_HIDDEN: Duration = Duration::from_secs(5 * 60);
+/// The most messages taken at once
+/// (learn.microsoft.com/rest/api/storageservices/get-messages: 32).
+const TAKEN_AT_ONCE: u8 = 32;
 
 /// The queues, each named once; function, folder and queue are told apart in `host/router.rs`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -69,7 +85,8 @@ pub struct QueueError(pub String);
 /// Sends work on: Azure Storage Queues, or the simulation's in memory.
 #[async_trait]
 pub trait Outbox: Send + Sync {
-    /// Puts `text` (at most 64 KiB once XML-escaped) on `queue`, visible after `delay` (at most 7 days).
+    /// Puts `text` (at most [`MESSAGE_BYTES`] by [`wire_len`]) on `queue`, visible after `delay`
+    /// (whole seconds, shorter than [`MESSAGE_LIFE`]).
     ///
     /// # Errors
     /// [`QueueError`]; the message may be there all the same.
@@ -87,4 +104,52 @@ pub trait Outbox: Send + Sync {
     /// # Errors
     /// [`QueueError`].
     async fn discard(&self, queue: Queue, receipt: &Receipt) -> Result<(), QueueError>;
+}
+
+/// How many bytes `text` takes in the XML that carries it.
+pub fn wire_len(text: &str) -> usize {
+    let more = |byte: &u8| match byte {
+        b'<' | b'>' => "&lt;".len() - 1,
+        b'&' => "&amp;".len() - 1,
+        _ => 0,
+    };
+    text.len() + text.as_bytes().iter().map(more).sum::<usize>()
+}
+
+/// Refuses what the queue service would, by both outboxes alike.
+fn check(text: &str, delay: Duration) -> Result<(), QueueError> {
+    let refuse = |rule: &str| Err(QueueError(rule.to_owned()));
+    if wire_len(text) > MESSAGE_BYTES {
+        return refuse("the message is larger than 64 KiB");
+    }
+    if delay >= MESSAGE_LIFE {
+        return refuse("the delay is not shorter than 7 days");
+    }
+    // XML 1.0 cannot carry these at all (www.w3.org/TR/xml, "Characters").
+    let unsendable = |c: char| {
+        matches!(c, '\u{FFFE}' | '\u{FFFF}') || (c < ' ' && !matches!(c, '\t' | '\n' | '\r'))
+    };
+    if text.contains(unsendable) {
+        refuse("the message holds characters XML has not")
+    } else {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn markup_counts_as_it_is_escaped() {
+        assert_eq!(wire_len("<a&b>\"'"), "&lt;a&amp;b&gt;\"'".len());
+        assert!(check(&"&".repeat(MESSAGE_BYTES / 4), Duration::ZERO).is_err());
+        assert!(check(&"x".repeat(MESSAGE_BYTES), Duration::ZERO).is_ok());
+    }
+
+    #[test]
+    fn a_message_may_not_outlive_itself_unseen() {
+        assert!(check("x", MESSAGE_LIFE).is_err());
+        assert!(check("x\u{0}", Duration::ZERO).is_err());
+    }
 }

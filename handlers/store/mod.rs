@@ -17,6 +17,7 @@
 
 pub mod appointments;
 pub mod audit;
+pub mod azure;
 pub mod bookings;
 mod cache;
 pub mod due;
@@ -25,9 +26,12 @@ pub mod failures;
 #[cfg(test)]
 mod fake;
 pub mod ledger;
+mod limits;
 pub mod mailboxes;
+pub mod memory;
 pub mod rooms;
 mod shelf;
+pub mod table_service;
 pub mod tables;
 pub mod tenants;
 mod wire;

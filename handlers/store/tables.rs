@@ -76,7 +76,9 @@ impl Keys {
 
 /// A row as the table holds it: its properties without keys, ETag and time stamp.
 ///
-/// Values are strings, booleans and numbers; a number that does not fit 32 bits must be a string.
+/// Values are strings, booleans and numbers; a number that does not fit 32 bits must be a string,
+/// and a double without a fraction comes back as a whole number. Names are ASCII identifiers. How
+/// much a row may hold stands in `store/limits.rs`.
 #[derive(Clone, PartialEq)]
 pub struct Row {
     /// The row's keys.

@@ -1,1 +1,12 @@
-//! it
+//! The one test binary: it starts what it needs and leaves nothing behind.
+
+mod contract;
+mod identity;
+mod queue;
+mod store;
+mod table_service;
+
+/// Whatever went wrong.
+type Failure = Box<dyn std::error::Error + Send + Sync>;
+/// What a test answers: `?` ends it.
+type Outcome = Result<(), Failure>;

@@ -45,6 +45,8 @@ pub struct Booking {
     pub correlation: CorrelationId,
     /// How often the appointment was changed.
     pub changes: u32,
+    /// Every copy that was ever read for this booking: their rows go when the booking goes.
+    pub pointers: Vec<CopyAt>,
     /// The instant of the due entry that watches this row until it is settled.
     pub unsettled_due: Option<Timestamp>,
     /// The instant of the due entry that purges this row: the end of the latest time it was wanted for.
@@ -98,6 +100,8 @@ pub enum RefusalReason {
 /// have happened if the first was killed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Intent {
+    /// Which worker wrote it: a random number, so that a worker knows its own after a lost answer.
+    pub worker: u64,
     /// Until when the worker that wrote this may still be at it.
     pub lease_until: Timestamp,
     /// The interval it is about to take; `None` for a cancellation.
@@ -135,7 +139,7 @@ impl Booking {
         reading: Reading,
     ) -> Option<Self> {
         let Reading { role, at, answerable, seen, correlation } = reading;
-        let copies = Copies::default().see(role, at, answerable, seen);
+        let copies = Copies::default().see(role, at.clone(), answerable, seen);
         let purge_due = copies.ends_at()?;
         let desired = copies.desired(Circumstances { refused: false, waits_for_room })?;
         Some(Self {
@@ -150,6 +154,7 @@ impl Booking {
             shown: Shown::default(),
             correlation,
             changes: 0,
+            pointers: vec![at],
             unsettled_due: None,
             purge_due,
         })
@@ -158,9 +163,13 @@ impl Booking {
     /// Takes in another reading. Equal to before when the reading brought nothing new.
     pub fn see(self, waits_for_room: bool, reading: Reading) -> Self {
         let Reading { role, at, answerable, seen, correlation } = reading;
-        let mut copies = self.copies.clone().see(role, at, answerable, seen);
+        let mut copies = self.copies.clone().see(role, at.clone(), answerable, seen);
         if copies == self.copies {
             return self;
+        }
+        let mut pointers = self.pointers.clone();
+        if !pointers.contains(&at) {
+            pointers.push(at);
         }
         let refusal = self.refusal();
         let circumstances = Circumstances { refused: refusal.is_some(), waits_for_room };
@@ -178,7 +187,7 @@ impl Booking {
         };
         let purge_due = copies.ends_at().unwrap_or(self.purge_due);
         let changes = self.changes + u32::from(desired != self.desired);
-        Self { copies, desired, generation, purge_due, changes, correlation, ..self }
+        Self { copies, desired, generation, purge_due, changes, pointers, correlation, ..self }
     }
 
     fn refusal(&self) -> Option<Refusal> {

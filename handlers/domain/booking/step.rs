@@ -65,9 +65,9 @@ impl Booking {
         }
     }
 
-    /// Records what is about to be done, before anything is done. What an interrupted worker may
+    /// Records what `worker` is about to do, before anything is done. What an interrupted worker may
     /// have left in the ledger is carried on as stale.
-    pub fn set_out(self, step: &Step, now: Timestamp, lease: SignedDuration) -> Self {
+    pub fn set_out(self, step: &Step, worker: u64, now: Timestamp, lease: SignedDuration) -> Self {
         let claims = match step {
             Step::Put(order) => Some(order.wish.facts.interval),
             Step::Agreed | Step::ComeBack(_) | Step::Refuse(_) | Step::Cancel => None,
@@ -99,6 +99,24 @@ impl Booking {
         all.sort_unstable();
         all.dedup();
         all
+    }
+
+    /// The worker leaves without having claimed anything: what it found stale stays known, and
+    /// nobody has to wait for its lease.
+    pub fn stand_back(self, now: Timestamp) -> Self {
+        let held = self.held().map(|held| held.interval);
+        let intent = self.intent.clone().and_then(|intent| {
+            let stale_only = intent.stale.iter().all(|interval| Some(*interval) == held);
+            if stale_only { None } else { Some(Intent { lease_until: now, claims: None, ..intent }) }
+        });
+        Self { intent, ..self }
+    }
+
+    /// The worker leaves in the middle: what it claimed stays unknown, but nobody has to wait for
+    /// its lease.
+    pub fn let_go(self, now: Timestamp) -> Self {
+        let intent = self.intent.map(|intent| Intent { lease_until: now, ..intent });
+        Self { intent, ..self }
     }
 
     /// The work is done and the ledger is tidy.

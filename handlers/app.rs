@@ -1,0 +1,233 @@
+//! The app: every dependency once, and each function with only its own.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use axum::Router;
+use azure_core::credentials::TokenCredential;
+use jiff::SignedDuration;
+use url::Url;
+
+use crate::{
+    booking::{BuiltIn, Claims},
+    carry::{Carrier, Item},
+    clock::Clock,
+    domain::ids::TenantId,
+    functions::{
+        create_booking, fetch_event, maintain_mailbox, notifications, nudge_due, purge_expired, write_back,
+    },
+    graph::Graph,
+    host::{
+        Functions, InvocationContext, InvocationFailed, Limits, QueueDelivery, QueueFunction, TimerFunction,
+        TimerTick, router::Mismatch,
+    },
+    http::Http,
+    identity::{
+        key_ring::{KeyRing, KeySource},
+        tenant_tokens::{Registrations, TenantTokens},
+    },
+    messages::{BookingRequest, CalendarWrite, EventChanges, MailboxTask, NotAMessage},
+    queue::Outbox,
+    rng::Rng,
+    step::{Next, StepError},
+    store::{
+        appointments::Appointments, audit::Audit, bookings::Bookings, due::Due, failures::Failures,
+        ledger::Ledger, mailboxes::Mailboxes, rooms::RoomMap, tables::Tables, tenants::Tenants,
+    },
+    trail::Trail,
+};
+
+/// How long a timer works before it leaves the rest to its next run.
+const TIMER_TIME: SignedDuration = SignedDuration::from_mins(4);
+
+/// What the app stands on: real or simulated.
+pub struct Ports {
+    /// Table storage.
+    pub tables: Arc<dyn Tables>,
+    /// Queue storage, for the workers.
+    pub outbox: Arc<dyn Outbox>,
+    /// Queue storage, for the webhook: the same queues, with less patience.
+    pub webhook_outbox: Arc<dyn Outbox>,
+    /// The network, for Graph and Entra.
+    pub http: Arc<dyn Http>,
+    /// The identity that is the federated subject of the app registrations.
+    pub federated: Arc<dyn TokenCredential>,
+    /// Where the client-state keys are.
+    pub keys: Arc<dyn KeySource>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Chance.
+    pub rng: Arc<dyn Rng>,
+}
+
+/// What the app is told.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Graph, version included.
+    pub graph: Url,
+    /// Where tenants' tokens come from.
+    pub authority: Url,
+    /// The daemon registrations.
+    pub registrations: Registrations,
+    /// How mailboxes are kept.
+    pub mailboxes: maintain_mailbox::Settings,
+    /// How long an invocation may take.
+    pub limits: Limits,
+}
+
+/// Everything built once.
+#[derive(Clone)]
+pub struct App {
+    ports: Arc<Ports>,
+    options: Options,
+    graph: Graph,
+    keys: KeyRing,
+    tenants: Tenants,
+    rooms: RoomMap,
+}
+
+impl App {
+    /// The app on these ports.
+    pub fn new(ports: Ports, options: Options) -> Self {
+        let clock = || Arc::clone(&ports.clock);
+        let tokens = TenantTokens::new(
+            Arc::clone(&ports.http),
+            Arc::clone(&ports.federated),
+            clock(),
+            options.authority.clone(),
+            options.registrations.clone(),
+        );
+        let graph = Graph::new(Arc::clone(&ports.http), tokens, clock(), options.graph.clone());
+        let keys = KeyRing::new(Arc::clone(&ports.keys), clock());
+        let tenants = Tenants::new(Arc::clone(&ports.tables), clock());
+        let rooms = RoomMap::new(Arc::clone(&ports.tables), clock());
+        Self { ports: Arc::new(ports), options, graph, keys, tenants, rooms }
+    }
+
+    /// What the guard on outgoing Graph requests has counted.
+    pub fn graph(&self) -> &Graph {
+        &self.graph
+    }
+
+    /// The router for the Functions host.
+    ///
+    /// # Errors
+    /// [`Mismatch`] when the table of functions and this list differ.
+    pub fn router(&self) -> Result<Router, Mismatch> {
+        let queue = |function| -> Arc<dyn QueueFunction> { Arc::new(Work { app: self.clone(), function }) };
+        let timer = |function| -> Arc<dyn TimerFunction> { Arc::new(Tick { app: self.clone(), function }) };
+        Functions::new(Arc::clone(&self.ports.clock), self.options.limits)
+            .http("notifications", notifications::router(self.notifications()))
+            .queue("fetch-event", queue(OnQueue::FetchEvent))
+            .queue("create-booking", queue(OnQueue::CreateBooking))
+            .queue("write-back", queue(OnQueue::WriteBack))
+            .queue("maintain-mailbox", queue(OnQueue::MaintainMailbox))
+            .timer("purge-expired", timer(OnTimer::PurgeExpired))
+            .timer("nudge-due", timer(OnTimer::NudgeDue))
+            .into_router()
+    }
+
+    fn clock(&self) -> Arc<dyn Clock> {
+        Arc::clone(&self.ports.clock)
+    }
+
+    fn rng(&self) -> Arc<dyn Rng> {
+        Arc::clone(&self.ports.rng)
+    }
+
+    fn tables(&self) -> Arc<dyn Tables> {
+        Arc::clone(&self.ports.tables)
+    }
+
+    fn claims(&self) -> Claims {
+        Claims::new(Ledger::new(self.tables()), self.rng())
+    }
+
+    fn carrier(&self) -> Carrier {
+        Carrier {
+            outbox: Arc::clone(&self.ports.outbox),
+            failures: Failures::new(self.tables()),
+            audit: Audit::new(self.tables()),
+            clock: self.clock(),
+            rng: self.rng(),
+        }
+    }
+
+    fn notifications(&self) -> notifications::Deps {
+        let outbox = Arc::clone(&self.ports.webhook_outbox);
+        notifications::Deps::new(self.keys.clone(), outbox, self.clock(), self.rng())
+    }
+
+    fn fetch_event(&self) -> fetch_event::Deps {
+        fetch_event::Deps {
+            tenants: self.tenants.clone(),
+            mailboxes: Mailboxes::new(self.tables()),
+            rooms: self.rooms.clone(),
+            appointments: Appointments::new(self.tables()),
+            bookings: Bookings::new(self.tables()),
+            due: Due::new(self.tables()),
+            graph: self.graph.clone(),
+            clock: self.clock(),
+            rng: self.rng(),
+        }
+    }
+
+    fn create_booking(&self) -> create_booking::Deps {
+        create_booking::Deps {
+            tenants: self.tenants.clone(),
+            bookings: Bookings::new(self.tables()),
+            due: Due::new(self.tables()),
+            claims: self.claims(),
+            system: Arc::new(BuiltIn::new(Ledger::new(self.tables()), self.clock())),
+            clock: self.clock(),
+            rng: self.rng(),
+        }
+    }
+
+    fn write_back(&self) -> write_back::Deps {
+        write_back::Deps {
+            tenants: self.tenants.clone(),
+            mailboxes: Mailboxes::new(self.tables()),
+            rooms: self.rooms.clone(),
+            bookings: Bookings::new(self.tables()),
+            due: Due::new(self.tables()),
+            graph: self.graph.clone(),
+            clock: self.clock(),
+        }
+    }
+
+    fn maintain_mailbox(&self) -> maintain_mailbox::Deps {
+        maintain_mailbox::Deps {
+            tenants: self.tenants.clone(),
+            mailboxes: Mailboxes::new(self.tables()),
+            rooms: self.rooms.clone(),
+            appointments: Appointments::new(self.tables()),
+            due: Due::new(self.tables()),
+            graph: self.graph.clone(),
+            keys: self.keys.clone(),
+            settings: self.options.mailboxes.clone(),
+            clock: self.clock(),
+            rng: self.rng(),
+        }
+    }
+
+    fn purge_expired(&self) -> purge_expired::Deps {
+        purge_expired::Deps {
+            bookings: Bookings::new(self.tables()),
+            appointments: Appointments::new(self.tables()),
+            claims: self.claims(),
+            due: Due::new(self.tables()),
+            clock: self.clock(),
+        }
+    }
+
+    fn nudge_due(&self) -> nudge_due::Deps {
+        nudge_due::Deps {
+            due: Due::new(self.tables()),
+            failures: Failures::new(self.tables()),
+            outbox: Arc::clone(&self.ports.outbox),
+            clock: self.clock(),
+            rng: self.rng(),
+        }
+    }
+}

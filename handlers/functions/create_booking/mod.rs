@@ -1,0 +1,238 @@
+//! `create-booking`: makes the booking system agree with what should be booked.
+//!
+//! In this order and no other: intent → claim → call → verify → observed → release → intent
+//! cleared → nudge. An intent without its outcome is *unknown*: the next worker looks the
+//! idempotency key up before it does anything else.
+
+mod conflict;
+mod effects;
+
+use std::{sync::Arc, time::Duration};
+
+use jiff::SignedDuration;
+
+use crate::{
+    booking::{BookingSystem, Claimed, Claims, SystemCall},
+    clock::Clock,
+    domain::{
+        booking::{Booking, Intent, Step},
+        policy::TenantState,
+    },
+    messages::{BookingNudge, BookingRequest, CalendarWrite, Passage},
+    rng::Rng,
+    step::{Next, Onward, StepError},
+    store::{
+        bookings::Bookings,
+        due::{Due, DueEntry, Purpose, Subject},
+        tables::ETag,
+        tenants::Tenants,
+    },
+    trail::Trail,
+};
+
+/// How long a worker may be at one booking: the handler's own deadline, and two minutes so that a
+/// worker that was cut off is surely gone.
+const LEASE: SignedDuration = SignedDuration::from_mins(10);
+/// How often a lost race for the row is run again in place.
+const RACES: u32 = 8;
+/// When to come back after somebody else was faster each time.
+const RACE_TIME: SignedDuration = SignedDuration::from_secs(2);
+
+/// What this function works with.
+#[derive(Clone)]
+pub struct Deps {
+    /// Who is connected.
+    pub tenants: Tenants,
+    /// What should be booked, and what is.
+    pub bookings: Bookings,
+    /// What must be looked at when.
+    pub due: Due,
+    /// The ledger's claims.
+    pub claims: Claims,
+    /// The booking system.
+    pub system: Arc<dyn BookingSystem>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Chance.
+    pub rng: Arc<dyn Rng>,
+}
+
+/// Looks at one booking and does what is missing.
+///
+/// # Errors
+/// [`StepError`] says whether it waits, counts, or is over.
+pub async fn run(deps: &Deps, trail: &Trail, request: BookingRequest) -> Result<Vec<Next>, StepError> {
+    let BookingRequest(nudge) = request;
+    let tenant = deps.tenants.get(nudge.key.tenant).await?;
+    match tenant.map(|tenant| tenant.state) {
+        Some(TenantState::Active) => {}
+        Some(TenantState::Suspended | TenantState::Leaving) | None => {
+            return Err(StepError::Drop { reason: "the tenant is not active" });
+        }
+    }
+    for _ in 0..RACES {
+        let now = deps.clock.now();
+        let Some((booking, etag)) = deps.bookings.get(&nudge.key).await? else {
+            forget(deps, &nudge).await?;
+            return Err(StepError::Drop { reason: "there is no such booking" });
+        };
+        if booking.purge_due <= now {
+            forget(deps, &nudge).await?;
+            return Err(StepError::Drop { reason: "it is over" });
+        }
+        let step = booking.next_step(now);
+        match &step {
+            Step::Agreed => return Ok(vec![tell(&nudge, &booking)]),
+            Step::ComeBack(at) => {
+                let rest = at.duration_since(now);
+                return Err(StepError::wait(rest, "another worker may still be at it"));
+            }
+            Step::Put(_) | Step::Refuse(_) | Step::Cancel => {}
+        }
+        let call = SystemCall { trail: trail.clone(), correlation: nudge.passage.correlation };
+        let worker = Worker { deps, call: &call, nudge: &nudge, id: deps.rng.number() };
+        match worker.advance(booking, etag, step).await? {
+            Advance::Done(next) => return Ok(next),
+            Advance::Again => deps.race_pause().await,
+        }
+    }
+    Err(StepError::wait(RACE_TIME, "others were faster each time"))
+}
+
+/// The entry that sent this has nothing to watch any more.
+async fn forget(deps: &Deps, nudge: &BookingNudge) -> Result<(), StepError> {
+    if let Some(at) = nudge.due {
+        let subject = Subject::Booking(nudge.key);
+        deps.due.remove(&DueEntry { purpose: Purpose::Unsettled, at, subject }).await?;
+    }
+    Ok(())
+}
+
+/// On to write-back, with the correlation of the change that is to be shown.
+fn tell(nudge: &BookingNudge, booking: &Booking) -> Next {
+    let passage = Passage::start(booking.correlation, nudge.passage.first_seen);
+    let onward = BookingNudge { conflicts: 0, passage, ..*nudge };
+    Next::now(Onward::Write(CalendarWrite(onward)))
+}
+
+impl Deps {
+    async fn race_pause(&self) {
+        tokio::time::sleep(Duration::from_millis(5 + self.rng.below(50))).await;
+    }
+}
+
+/// What one attempt came to.
+enum Advance {
+    Done(Vec<Next>),
+    Again,
+}
+
+/// One worker at one booking.
+struct Worker<'a> {
+    deps: &'a Deps,
+    call: &'a SystemCall,
+    nudge: &'a BookingNudge,
+    id: u64,
+}
+
+impl Worker<'_> {
+    async fn advance(&self, booking: Booking, etag: ETag, step: Step) -> Result<Advance, StepError> {
+        if let Step::Put(order) = &step {
+            // Looked at before anything is written: a conflict then costs no intent.
+            let interval = order.wish.facts.interval;
+            if let Claimed::No(conflict) = self.deps.claims.rival(booking.key, interval).await? {
+                return self.conflict(booking, etag, conflict).await;
+            }
+        }
+        let taken_over = booking.intent.is_some();
+        let Some((booking, etag)) = self.set_out(booking, etag, &step).await? else {
+            return Ok(Advance::Again);
+        };
+        let intent = booking.intent.clone();
+        let result = self.work(booking, etag, step, taken_over).await;
+        if result.is_err() {
+            self.let_go(intent).await;
+        }
+        result
+    }
+
+    /// Writes the intent; `None` when somebody else changed the row first.
+    async fn set_out(&self, booking: Booking, etag: ETag, step: &Step) -> Result<Option<(Booking, ETag)>, StepError> {
+        let ours = booking.set_out(step, self.id, self.deps.clock.now(), LEASE);
+        match self.deps.bookings.replace(&ours, &etag).await {
+            Ok(etag) => return Ok(Some((ours, etag))),
+            Err(error) if error.is_changed() => {}
+            Err(error) => return Err(error.into()),
+        }
+        // Perhaps it was ours whose answer was lost, and a repeat below us met it.
+        let fresh = self.deps.bookings.get(&ours.key).await?;
+        Ok(fresh.filter(|(row, _)| row.intent == ours.intent))
+    }
+
+    async fn work(&self, booking: Booking, etag: ETag, step: Step, taken_over: bool) -> Result<Advance, StepError> {
+        let effect = match &step {
+            Step::Put(order) => self.put(booking, order, taken_over).await?,
+            Step::Refuse(reason) => self.refuse(booking, *reason).await?,
+            Step::Cancel => self.cancel(booking).await?,
+            Step::Agreed | Step::ComeBack(_) => return Ok(Advance::Again),
+        };
+        match effect {
+            effects::Effect::Done(booking) => self.record(*booking, etag).await,
+            effects::Effect::Conflict(booking, conflict) => self.conflict(*booking, etag, conflict).await,
+        }
+    }
+
+    /// After an error nobody should have to wait for our lease. If this fails too, they wait.
+    async fn let_go(&self, intent: Option<Intent>) {
+        let Ok(Some((row, etag))) = self.deps.bookings.get(&self.nudge.key).await else { return };
+        if row.intent == intent {
+            let freed = row.let_go(self.deps.clock.now());
+            if let Err(error) = self.deps.bookings.replace(&freed, &etag).await {
+                tracing::warn!(%error, "the lease stays until it ends");
+            }
+        }
+    }
+
+    /// Observed first, so that the booking is known; then the ledger is tidied; then the intent is
+    /// cleared. When there is nothing to tidy, one write says all.
+    async fn record(&self, booking: Booking, etag: ETag) -> Result<Advance, StepError> {
+        let intent = booking.intent.clone();
+        let stale = booking.to_release();
+        let keep = booking.held().map(|held| held.interval);
+        let (booking, etag) = if stale.is_empty() {
+            (booking, etag)
+        } else {
+            let saved = self.save(booking, etag, &intent).await?;
+            self.deps.claims.release(saved.0.key, &stale, keep).await?;
+            saved
+        };
+        let (done, _) = self.save(booking.finish(), etag, &intent).await?;
+        Ok(Advance::Done(vec![tell(self.nudge, &done)]))
+    }
+
+    /// Writes our part of the row. Somebody who changed theirs meanwhile keeps it.
+    async fn save(&self, ours: Booking, mut etag: ETag, held: &Option<Intent>) -> Result<(Booking, ETag), StepError> {
+        let mut row = ours.clone();
+        for _ in 0..RACES {
+            match self.deps.bookings.replace(&row, &etag).await {
+                Ok(etag) => return Ok((row, etag)),
+                Err(error) if error.is_changed() => {}
+                Err(error) => return Err(error.into()),
+            }
+            let Some((fresh, fresh_etag)) = self.deps.bookings.get(&ours.key).await? else {
+                return Err(StepError::Drop { reason: "the booking was purged meanwhile" });
+            };
+            if fresh.intent != *held {
+                let ours_already = fresh.intent == ours.intent && fresh.observed == ours.observed;
+                return if ours_already {
+                    Ok((fresh, fresh_etag))
+                } else {
+                    Err(StepError::wait(RACE_TIME, "another worker took over"))
+                };
+            }
+            row = Booking { intent: ours.intent.clone(), observed: ours.observed.clone(), ..fresh };
+            etag = fresh_etag;
+        }
+        Err(StepError::wait(RACE_TIME, "others were faster each time"))
+    }
+}

@@ -1,0 +1,247 @@
+//! `fetch-event`: reads the current event with the allow-listed fields and writes what should be
+//! booked.
+//!
+//! Rows are read first, then Graph, then the rows are written under their ETags, so a slow reader
+//! cannot overwrite what a faster one learned. An event without a managed room leaves no trace.
+
+mod desire;
+
+use std::{collections::HashMap, sync::Arc};
+
+use jiff::SignedDuration;
+
+use crate::{
+    clock::Clock,
+    domain::{
+        ids::{CorrelationId, MailboxId, RoomId, TenantId},
+        personal::Personal,
+        policy::{Room, TenantState},
+    },
+    graph::{CallContext, EventRead, Graph, GraphError, TenantGraph, sighting::{Calendar, Passed, Sighting}},
+    messages::{EventChange, EventChanges, Origin},
+    rng::Rng,
+    step::{Next, StepError},
+    store::{
+        appointments::{Appointments, Pointer},
+        bookings::Bookings,
+        due::Due,
+        mailboxes::{Mailbox, MailboxKind, MailboxState, Mailboxes},
+        rooms::RoomMap,
+        tenants::{Tenant, Tenants},
+    },
+    trail::Trail,
+};
+
+use desire::{Desire, Found};
+
+/// How long an event that cannot be found is given before it counts as deleted, when nothing said
+/// that it was. A GET right after a change may miss (learn.microsoft.com/graph, 2026-04).
+const SECOND_LOOK: SignedDuration = SignedDuration::from_secs(10);
+
+/// What this function works with.
+#[derive(Clone)]
+pub struct Deps {
+    /// Who is connected, and their policies.
+    pub tenants: Tenants,
+    /// Who is subscribed.
+    pub mailboxes: Mailboxes,
+    /// Which rooms are managed.
+    pub rooms: RoomMap,
+    /// Where the booking of a copy is.
+    pub appointments: Appointments,
+    /// What should be booked.
+    pub bookings: Bookings,
+    /// What must be looked at when.
+    pub due: Due,
+    /// The calendars.
+    pub graph: Graph,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Chance, for new ids.
+    pub rng: Arc<dyn Rng>,
+}
+
+/// One item and how it went.
+pub type Outcome = (EventChange, Result<Vec<Next>, StepError>);
+
+/// Looks at every event of one message; each item succeeds or fails alone.
+pub async fn run(deps: &Deps, trail: &Trail, changes: EventChanges) -> Vec<Outcome> {
+    let EventChanges { tenant, items } = changes;
+    let (tenant, rooms) = match tenant_of(deps, tenant).await {
+        Ok(both) => both,
+        Err(error) => return items.into_iter().map(|item| (item, Err(error.clone()))).collect(),
+    };
+    let mut outcomes = Vec::new();
+    let mut looks = Vec::new();
+    let mut mailboxes = HashMap::new();
+    for item in items {
+        match prepare(deps, &tenant, &mut mailboxes, &item).await {
+            Ok(look) => looks.push((item, look)),
+            Err(error) => outcomes.push((item, Err(error))),
+        }
+    }
+    let Some((first, _)) = looks.first() else { return outcomes };
+    let graph = graph_of(deps, trail, &tenant, first.passage.correlation);
+    let wanted: Vec<_> = looks.iter().map(|(item, _)| (item.mailbox, item.event.clone())).collect();
+    let answers = graph.events(&wanted, tenant.add_in_property.as_deref()).await;
+    for ((item, look), answer) in looks.into_iter().zip(answers) {
+        let graph = graph_of(deps, trail, &tenant, item.passage.correlation);
+        let room = Room::of_calendar(look.calendar, &rooms);
+        let context = Context { deps, graph: &graph, tenant: &tenant, rooms: &rooms };
+        let result = match room {
+            // A room mailbox that has left the room map books nothing.
+            None => Err(StepError::Drop { reason: "the room is not managed" }),
+            Some(()) => context.decide(&item, look, answer).await,
+        };
+        outcomes.push((item, result));
+    }
+    outcomes
+}
+
+impl Room {
+    fn of_calendar(calendar: Calendar, map: &[Self]) -> Option<()> {
+        match calendar {
+            Calendar::Person => Some(()),
+            Calendar::Room(id) => map.iter().any(|room| room.id == id).then_some(()),
+        }
+    }
+}
+
+/// What is known about an item before Graph is asked.
+struct Look {
+    calendar: Calendar,
+    pointer: Option<Pointer>,
+    found: Vec<Found>,
+}
+
+/// What every decision of one message shares.
+struct Context<'a> {
+    deps: &'a Deps,
+    graph: &'a TenantGraph,
+    tenant: &'a Tenant,
+    rooms: &'a [Room],
+}
+
+async fn tenant_of(deps: &Deps, id: TenantId) -> Result<(Tenant, Arc<[Room]>), StepError> {
+    let tenant = deps.tenants.get(id).await?;
+    let tenant = tenant.ok_or(StepError::Drop { reason: "the tenant is unknown" })?;
+    match tenant.state {
+        TenantState::Active => {}
+        TenantState::Suspended | TenantState::Leaving => {
+            return Err(StepError::Drop { reason: "the tenant is not active" });
+        }
+    }
+    let rooms = deps.rooms.all(id).await?;
+    Ok((tenant, rooms))
+}
+
+fn graph_of(deps: &Deps, trail: &Trail, tenant: &Tenant, correlation: CorrelationId) -> TenantGraph {
+    let registration = tenant.registration;
+    deps.graph.for_tenant(CallContext { tenant: tenant.id, registration, correlation, trail: trail.clone() })
+}
+
+/// Checks that the mailbox still wants this, and reads the rows that Graph's answer will change.
+async fn prepare(
+    deps: &Deps,
+    tenant: &Tenant,
+    mailboxes: &mut HashMap<MailboxId, Option<Mailbox>>,
+    item: &EventChange,
+) -> Result<Look, StepError> {
+    if !mailboxes.contains_key(&item.mailbox) {
+        let row = deps.mailboxes.get(tenant.id, item.mailbox).await?;
+        mailboxes.insert(item.mailbox, row.map(|(mailbox, _)| mailbox));
+    }
+    let mailbox = mailboxes.get(&item.mailbox).and_then(Option::as_ref);
+    let mailbox = mailbox.ok_or(StepError::Drop { reason: "the mailbox is unknown" })?;
+    let welcome = match item.origin {
+        Origin::Notification { nonce, .. } => mailbox.accepts(nonce, deps.clock.now()),
+        Origin::Look => mailbox.state == MailboxState::Active,
+    };
+    if !welcome {
+        return Err(StepError::Drop { reason: "the mailbox has withdrawn or the nonce is not its own" });
+    }
+    let calendar = match mailbox.kind {
+        MailboxKind::Person => Calendar::Person,
+        MailboxKind::Room => Calendar::Room(RoomId(mailbox.id.0)),
+    };
+    let pointer = deps.appointments.get(tenant.id, item.mailbox, &item.event).await?;
+    let mut found = Vec::new();
+    for key in pointer.iter().flat_map(|pointer| &pointer.bookings) {
+        found.push(Found { key: *key, row: deps.bookings.get(key).await? });
+    }
+    Ok(Look { calendar, pointer, found })
+}
+
+impl Context<'_> {
+    async fn decide(
+        &self,
+        item: &EventChange,
+        look: Look,
+        answer: Result<Option<EventRead>, GraphError>,
+    ) -> Result<Vec<Next>, StepError> {
+        match answer? {
+            Some(read) => self.present(item, look, read).await,
+            None => self.absent(item, look).await,
+        }
+    }
+
+    async fn present(&self, item: &EventChange, look: Look, read: EventRead) -> Result<Vec<Next>, StepError> {
+        let now = self.deps.clock.now();
+        let sighting = match Sighting::of(&read, look.calendar, self.rooms, now) {
+            Ok(sighting) => sighting,
+            Err(Passed::AttendeesCopy) => return Err(StepError::Drop { reason: "an attendee's copy" }),
+            Err(Passed::Unreadable) => return Err(StepError::fault("the event's times cannot be understood")),
+        };
+        if sighting.rooms.is_empty() && look.found.is_empty() {
+            return Err(StepError::Drop { reason: "no managed room" });
+        }
+        let subject = self.subject(item, &sighting).await?;
+        let desire = Desire {
+            deps: self.deps,
+            tenant: self.tenant,
+            rooms: self.rooms,
+            item,
+            pointer: look.pointer,
+            found: look.found,
+        };
+        desire.of_present(&sighting, read.ical_uid, subject).await
+    }
+
+    /// The second read, for the subject alone, made only when it will be kept.
+    async fn subject(&self, item: &EventChange, sighting: &Sighting) -> Result<Option<Personal>, StepError> {
+        use crate::domain::appointment::Role;
+        let kept = self.tenant.content.reads_subject(sighting.private);
+        match sighting.role {
+            Role::Organizer if kept && !sighting.rooms.is_empty() => {
+                Ok(self.graph.subject(item.mailbox, &item.event).await?)
+            }
+            Role::Organizer | Role::Room => Ok(None),
+        }
+    }
+
+    async fn absent(&self, item: &EventChange, look: Look) -> Result<Vec<Next>, StepError> {
+        let Some(pointer) = look.pointer else {
+            return Err(StepError::Drop { reason: "gone, and nothing was booked for it" });
+        };
+        let told = match item.origin {
+            Origin::Notification { deleted, .. } => deleted,
+            Origin::Look => false,
+        };
+        if !told && item.passage.waits == 0 {
+            return Err(StepError::wait(SECOND_LOOK, "the event cannot be found; one more look"));
+        }
+        // A mailbox that cannot be read says nothing about its events: never taken for a deletion.
+        if !self.graph.mailbox_is_readable(item.mailbox).await? {
+            return Err(StepError::fault("the mailbox cannot be read, so the event is not known to be gone"));
+        }
+        let desire = Desire {
+            deps: self.deps,
+            tenant: self.tenant,
+            rooms: self.rooms,
+            item,
+            pointer: Some(pointer.clone()),
+            found: look.found,
+        };
+        desire.of_absent(pointer.role).await
+    }
+}

@@ -1,0 +1,158 @@
+//! A mailbox's subscription at Graph: made, prolonged, made anew, removed.
+//!
+//! The nonce is stored before the subscription is created and used again until that is confirmed,
+//! so a subscription whose answer was lost proves itself like any other.
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::{AT_REST, Keeper, unwatch};
+use crate::{
+    graph::{Subscribed, SubscriptionId, SubscriptionOrder, client_state},
+    step::{Next, StepError},
+    store::{
+        StoreError,
+        mailboxes::{Mailbox, SubscriptionRow},
+        tables::ETag,
+    },
+};
+
+/// What some tenants still allow at most: 4,230 minutes, less a margin
+/// (seen in practice in 2026-08 although 10,080 are documented).
+const SHORTER_LIFE: SignedDuration = SignedDuration::from_mins(4_200);
+/// How often a lost race for the row is run again in place.
+const RACES: u32 = 8;
+/// When to try again after another subscription was in the way and could not be adopted.
+const ADOPT_TIME: SignedDuration = SignedDuration::from_secs(60);
+
+impl Keeper<'_> {
+    pub(super) async fn subscribe(&self, mailbox: Mailbox, etag: ETag) -> Result<Vec<Next>, StepError> {
+        let now = self.deps.clock.now();
+        if mailbox.subscription.as_ref().is_some_and(|subscription| subscription.expires > now) {
+            // Perhaps the resync was lost after the subscription was stored.
+            return Ok(vec![self.then_resync()]);
+        }
+        let (mailbox, nonce) = self.with_nonce(mailbox, etag).await?;
+        let keys = self.deps.keys.keys().await.map_err(|error| StepError::Wait {
+            after: None,
+            cause: error.to_string(),
+        })?;
+        let state = client_state::issue(&keys, mailbox.tenant, mailbox.id, nonce);
+        let order = |life: SignedDuration| SubscriptionOrder {
+            mailbox: mailbox.id,
+            notification_url: self.deps.settings.notification_url.clone(),
+            lifecycle_url: self.deps.settings.notification_url.clone(),
+            client_state: state.clone(),
+            expires: now + life,
+        };
+        let mut subscribed = self.graph.subscribe(&order(self.deps.settings.life)).await?;
+        if subscribed == Subscribed::ShorterLife {
+            subscribed = self.graph.subscribe(&order(SHORTER_LIFE)).await?;
+        }
+        let (id, expires) = match subscribed {
+            Subscribed::Created { id, expires } => (id, expires),
+            Subscribed::AlreadyThere { id } => self.adopt(id).await?,
+            Subscribed::ShorterLife => return Err(StepError::fault("no life of a subscription is short enough")),
+        };
+        self.store(&id, expires).await?;
+        Ok(vec![self.then_resync()])
+    }
+
+    /// The nonce is in the row before anything at Graph carries it.
+    async fn with_nonce(&self, mailbox: Mailbox, etag: ETag) -> Result<(Mailbox, u64), StepError> {
+        if let Some(nonce) = mailbox.nonce {
+            return Ok((mailbox, nonce));
+        }
+        let nonce = self.deps.rng.number();
+        let mailbox = Mailbox { nonce: Some(nonce), ..mailbox };
+        self.deps.mailboxes.replace(&mailbox, &etag).await?;
+        Ok((mailbox, nonce))
+    }
+
+    /// Takes over the subscription that is already there: ours, whose answer was lost.
+    async fn adopt(&self, id: Option<SubscriptionId>) -> Result<(SubscriptionId, Timestamp), StepError> {
+        let id = match id {
+            Some(id) => id,
+            None => {
+                let listed = self.graph.subscriptions().await?;
+                let own = listed.into_iter().find(|listed| listed.mailbox == Some(self.task.mailbox));
+                own.ok_or_else(|| StepError::wait(ADOPT_TIME, "a subscription is in the way and not listed"))?.id
+            }
+        };
+        let expires = self.deps.clock.now() + self.deps.settings.life;
+        match self.graph.renew(&id, expires).await? {
+            Some(expires) => Ok((id, expires)),
+            None => Err(StepError::wait(ADOPT_TIME, "the subscription in the way is just going")),
+        }
+    }
+
+    /// One PATCH prolongs and re-authorises; a subscription that is gone is made anew.
+    pub(super) async fn renew(&self, mailbox: Mailbox, etag: ETag) -> Result<Vec<Next>, StepError> {
+        let now = self.deps.clock.now();
+        let Some(subscription) = mailbox.subscription.clone() else {
+            let next = self.subscribe(mailbox, etag).await?;
+            unwatch(self.deps, self.task).await?;
+            return Ok(next);
+        };
+        if subscription.renewed_at + AT_REST > now {
+            unwatch(self.deps, self.task).await?;
+            return Ok(Vec::new());
+        }
+        let id = SubscriptionId(subscription.id.clone());
+        match self.graph.renew(&id, now + self.deps.settings.life).await? {
+            Some(expires) => {
+                self.store(&id, expires).await?;
+                unwatch(self.deps, self.task).await?;
+                Ok(Vec::new())
+            }
+            None => self.replace_lost(mailbox, etag).await,
+        }
+    }
+
+    /// Graph has no such subscription any more: make another one, and see what was missed.
+    pub(super) async fn replace_lost(&self, mailbox: Mailbox, etag: ETag) -> Result<Vec<Next>, StepError> {
+        let lost = Mailbox { subscription: None, ..mailbox };
+        let etag = self.deps.mailboxes.replace(&lost, &etag).await?;
+        let next = self.subscribe(lost, etag).await?;
+        unwatch(self.deps, self.task).await?;
+        Ok(next)
+    }
+
+    pub(super) async fn unsubscribe(&self, mailbox: Mailbox, etag: ETag) -> Result<Vec<Next>, StepError> {
+        if let Some(subscription) = mailbox.subscription.clone() {
+            self.graph.unsubscribe(&SubscriptionId(subscription.id)).await?;
+            self.deps.due.remove(&self.renew_entry(subscription.renew_due)).await?;
+            self.deps.mailboxes.replace(&Mailbox { subscription: None, ..mailbox }, &etag).await?;
+        }
+        unwatch(self.deps, self.task).await?;
+        Ok(Vec::new())
+    }
+
+    /// The renewal is due at half-life; its entry is there before the row that needs it.
+    async fn store(&self, id: &SubscriptionId, expires: Timestamp) -> Result<(), StepError> {
+        let now = self.deps.clock.now();
+        let renew_due = now + expires.duration_since(now) / 2;
+        self.deps.due.put(&self.renew_entry(renew_due)).await?;
+        let subscription = SubscriptionRow { id: id.0.clone(), expires, renew_due, renewed_at: now };
+        for _ in 0..RACES {
+            let Some((mailbox, etag)) = self.deps.mailboxes.get(self.task.tenant, self.task.mailbox).await? else {
+                return Ok(());
+            };
+            let earlier = mailbox.subscription.as_ref().map(|earlier| earlier.renew_due);
+            let mailbox = Mailbox { subscription: Some(subscription.clone()), ..mailbox };
+            match self.deps.mailboxes.replace(&mailbox, &etag).await {
+                Ok(_) => return self.drop_earlier(earlier.filter(|at| *at != renew_due)).await,
+                Err(error) if error.is_changed() => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err(StepError::wait(ADOPT_TIME, "others were faster each time"))
+    }
+
+    async fn drop_earlier(&self, renew_due: Option<Timestamp>) -> Result<(), StepError> {
+        if let Some(at) = renew_due {
+            let gone: Result<(), StoreError> = self.deps.due.remove(&self.renew_entry(at)).await;
+            gone?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,138 @@
+//! `nudge-due`: nudges what is due, and empties the poison queues into `Failures`.
+//!
+//! The timer only moves an entry on and sends a nudge; the worker that finds the truth settled
+//! deletes it. So a lost nudge costs one round and nothing else.
+
+use std::{sync::Arc, time::Duration};
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::{
+    clock::Clock,
+    domain::ids::CorrelationId,
+    messages::{BookingNudge, BookingRequest, MailboxTask, Passage, Task},
+    queue::{Outbox, Queue},
+    rng::Rng,
+    step::{Next, Onward, StepError},
+    store::{
+        due::{Due, DueEntry, Purpose, Subject},
+        failures::{Failure, Failures},
+    },
+};
+
+/// When an unsettled booking is nudged again.
+const UNSETTLED_AGAIN: SignedDuration = SignedDuration::from_mins(15);
+/// When a renewal is nudged again: the subscription lives at least half a day beyond the first nudge.
+const RENEW_AGAIN: SignedDuration = SignedDuration::from_hours(1);
+/// How many due entries are read at a time.
+const PAGE: u16 = 500;
+/// Renewals a second: half of what one tenant may change, 500 in 20 s
+/// (learn.microsoft.com/graph/throttling-limits, 2026-02-06), so that other work finds room.
+const RENEWALS_A_SECOND: u64 = 12;
+/// How many poisoned messages are taken at a time; a storage queue gives 32 at most.
+const POISONED: u8 = 32;
+
+/// What this function works with.
+#[derive(Clone)]
+pub struct Deps {
+    /// What is due.
+    pub due: Due,
+    /// Where failures go.
+    pub failures: Failures,
+    /// The poison queues, and the way to the workers.
+    pub outbox: Arc<dyn Outbox>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Chance.
+    pub rng: Arc<dyn Rng>,
+}
+
+/// What one run did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Nudged {
+    /// Bookings nudged.
+    pub unsettled: u64,
+    /// Subscriptions nudged.
+    pub renewals: u64,
+    /// Poisoned messages recorded.
+    pub poisoned: u64,
+}
+
+/// Nudges what is due until nothing is left or `stop_at` has come.
+///
+/// # Errors
+/// [`StepError`] when a table or queue does not answer; the next run goes on where this one stopped.
+pub async fn run(deps: &Deps, stop_at: Timestamp) -> Result<Nudged, StepError> {
+    Ok(Nudged {
+        unsettled: nudge(deps, Purpose::Unsettled, stop_at).await?,
+        renewals: nudge(deps, Purpose::Renew, stop_at).await?,
+        poisoned: drain(deps, stop_at).await?,
+    })
+}
+
+async fn nudge(deps: &Deps, purpose: Purpose, stop_at: Timestamp) -> Result<u64, StepError> {
+    let (mut sent, mut from) = (0, None);
+    // One instant for the whole run: entries moved on must not come into its sight again.
+    let now = deps.clock.now();
+    loop {
+        let (entries, next) = deps.due.scan(purpose, now, from, PAGE).await?;
+        for entry in &entries {
+            move_on(deps, entry, now, sent).await?;
+            sent += 1;
+        }
+        deps.due.remove_all(&entries).await?;
+        from = next;
+        if from.is_none() || deps.clock.now() >= stop_at {
+            return Ok(sent);
+        }
+    }
+}
+
+/// The new entry before the nudge, the nudge before the old entry goes.
+async fn move_on(deps: &Deps, entry: &DueEntry, now: Timestamp, sent: u64) -> Result<(), StepError> {
+    let again = match entry.purpose {
+        Purpose::Renew => RENEW_AGAIN,
+        Purpose::Unsettled | Purpose::Purge => UNSETTLED_AGAIN,
+    };
+    let spread = i64::try_from(deps.rng.below(60_000)).unwrap_or(0);
+    let at = now + again + SignedDuration::from_millis(spread);
+    deps.due.put(&DueEntry { at, ..entry.clone() }).await?;
+    let next = next_of(deps, entry, at, now, sent);
+    deps.outbox.send(next.queue(), next.text(), next.delay).await?;
+    Ok(())
+}
+
+fn next_of(deps: &Deps, entry: &DueEntry, at: Timestamp, now: Timestamp, sent: u64) -> Next {
+    let correlation = CorrelationId(deps.rng.uuid().as_u128());
+    let passage = Passage::start(correlation, now);
+    match entry.subject {
+        Subject::Booking(key) => {
+            let nudge = BookingNudge { key, due: Some(at), conflicts: 0, passage };
+            Next::now(Onward::Book(BookingRequest(nudge)))
+        }
+        Subject::Mailbox(tenant, mailbox) => {
+            let task = MailboxTask { tenant, mailbox, task: Task::Renew, nonce: None, due: Some(at), passage };
+            Next::later(Onward::Maintain(task), Duration::from_secs(sent / RENEWALS_A_SECOND))
+        }
+    }
+}
+
+/// What killed the process too often becomes a row that people can see and replay.
+async fn drain(deps: &Deps, stop_at: Timestamp) -> Result<u64, StepError> {
+    let mut drained = 0;
+    for queue in Queue::ALL {
+        while deps.clock.now() < stop_at {
+            let poisoned = deps.outbox.poisoned(queue, POISONED).await?;
+            if poisoned.is_empty() {
+                break;
+            }
+            for message in poisoned {
+                let failure = Failure::poisoned(queue, &message.text, deps.clock.now());
+                deps.failures.add(&failure).await?;
+                deps.outbox.discard(queue, &message.receipt).await?;
+                drained += 1;
+            }
+        }
+    }
+    Ok(drained)
+}

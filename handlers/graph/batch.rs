@@ -1,0 +1,107 @@
+//! Several reads in one call.
+
+use bytes::Bytes;
+use http::Method;
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use super::{
+    client::{Ask, TenantGraph},
+    error::GraphError,
+    wire::Reply,
+};
+use crate::retry_after;
+
+#[derive(Deserialize)]
+struct BatchWire {
+    responses: Vec<InnerWire>,
+}
+
+#[derive(Deserialize)]
+struct InnerWire {
+    id: String,
+    status: u16,
+    #[serde(default)]
+    headers: Map<String, Value>,
+    body: Option<Value>,
+}
+
+impl TenantGraph {
+    /// Sends up to 20 requests as one; the answers come in the order asked, each with its own
+    /// status and `Retry-After` (the whole has 200 even when its parts are throttled). Parts that
+    /// were answered 401 are asked once more with a new token.
+    pub(super) async fn batch(&self, asks: &[Ask]) -> Vec<Result<Reply, GraphError>> {
+        let all: Vec<&Ask> = asks.iter().collect();
+        let mut replies = self.post(&all).await;
+        let refused: Vec<usize> =
+            (0..asks.len()).filter(|n| matches!(&replies[*n], Ok(r) if r.status == 401)).collect();
+        if refused.is_empty() {
+            return replies;
+        }
+        if let Ok(token) = self.token().await {
+            self.forget(&token).await;
+        }
+        let again: Vec<&Ask> = refused.iter().map(|n| &asks[*n]).collect();
+        for (n, reply) in refused.into_iter().zip(self.post(&again).await) {
+            replies[n] = reply;
+        }
+        replies
+    }
+
+    async fn post(&self, asks: &[&Ask]) -> Vec<Result<Reply, GraphError>> {
+        let at = self.shared.clock.now();
+        let requests = asks.iter().enumerate().map(|(n, ask)| self.inner(n, ask));
+        let whole = Ask {
+            body: Some(json!({ "requests": requests.collect::<Vec<_>>() })),
+            mailboxes: asks.iter().flat_map(|ask| ask.mailboxes.iter().copied()).collect(),
+            ..Ask::new(Method::POST, "/$batch", "/$batch".to_owned())
+        };
+        let replies =
+            match self.call(&whole).await.and_then(|reply| self.taken_apart(&reply, asks.len())) {
+                Ok(replies) => replies,
+                Err(error) => asks.iter().map(|_| Err(error.clone())).collect(),
+            };
+        for (ask, reply) in asks.iter().zip(&replies) {
+            self.record(ask, at, reply.as_ref().map_or(0, |reply| reply.status));
+        }
+        replies
+    }
+
+    fn inner(&self, n: usize, ask: &Ask) -> Value {
+        json!({
+            "id": n.to_string(),
+            "method": ask.method.as_str(),
+            "url": ask.target,
+            "headers": {
+                "Prefer": ask.prefer(),
+                "client-request-id": self.cx.correlation.as_uuid().to_string(),
+                "return-client-request-id": "false",
+            },
+        })
+    }
+
+    fn taken_apart(
+        &self,
+        reply: &Reply,
+        count: usize,
+    ) -> Result<Vec<Result<Reply, GraphError>>, GraphError> {
+        reply.check()?;
+        let now = self.shared.clock.now();
+        let mut replies: Vec<Result<Reply, GraphError>> =
+            (0..count).map(|_| Err(GraphError::Unreadable)).collect();
+        for inner in reply.json::<BatchWire>()?.responses {
+            let place = inner.id.parse().ok().and_then(|n: usize| replies.get_mut(n));
+            let Some(place) = place else { continue };
+            let header =
+                inner.headers.iter().find(|(name, _)| name.eq_ignore_ascii_case("retry-after"));
+            let text = header
+                .map(|(_, value)| value.as_str().map_or_else(|| value.to_string(), str::to_owned));
+            *place = Ok(Reply {
+                status: inner.status,
+                retry_after: text.and_then(|text| retry_after::parse(&text, now)),
+                body: inner.body.map(|body| Bytes::from(body.to_string())).unwrap_or_default(),
+            });
+        }
+        Ok(replies)
+    }
+}

@@ -1,0 +1,213 @@
+//! The Graph client: one place that sends, with the token, the guard, the limiter and the trail.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{HeaderValue, Method, header};
+use jiff::Timestamp;
+use serde_json::Value;
+use url::Url;
+
+use super::{
+    error::{Cause, GraphError},
+    fields::encoded,
+    guard::{Guard, GuardCounts, Refusal, Rule},
+    in_flight::Limiter,
+    wire::Reply,
+};
+use crate::{
+    clock::Clock,
+    domain::{
+        ids::{CorrelationId, EventId, MailboxId, TenantId},
+        policy::Registration,
+    },
+    http::Http,
+    identity::tenant_tokens::{TenantTokens, Token},
+    retry_after,
+    trail::{CallRecord, Trail},
+};
+
+/// Event ids that survive moves within a mailbox, and instants instead of the reader's zone
+/// (learn.microsoft.com/graph/outlook-immutable-id, /graph/api/event-get).
+const PREFER: &str = r#"IdType="ImmutableId", outlook.timezone="UTC""#;
+/// For writes: an answer without the event, if Graph is so kind.
+const PREFER_MINIMAL: &str = r#"IdType="ImmutableId", outlook.timezone="UTC", return=minimal"#;
+
+/// Graph for all tenants. Clones share everything.
+#[derive(Clone)]
+pub struct Graph(Arc<Shared>);
+
+pub(super) struct Shared {
+    http: Arc<dyn Http>,
+    tokens: TenantTokens,
+    pub(super) clock: Arc<dyn Clock>,
+    guard: Guard,
+    in_flight: Limiter,
+}
+
+/// For whom and because of what a call is made.
+#[derive(Clone)]
+pub struct CallContext {
+    /// The tenant.
+    pub tenant: TenantId,
+    /// The registration it has consented to.
+    pub registration: Registration,
+    /// Ties the calls to what caused them.
+    pub correlation: CorrelationId,
+    /// Where the calls are recorded.
+    pub trail: Trail,
+}
+
+/// Graph for one tenant, within one invocation.
+#[derive(Clone)]
+pub struct TenantGraph {
+    pub(super) shared: Arc<Shared>,
+    pub(super) cx: CallContext,
+}
+
+impl Graph {
+    /// A client of the Graph at `base`, version included: `https://graph.microsoft.com/v1.0`.
+    pub fn new(
+        http: Arc<dyn Http>,
+        tokens: TenantTokens,
+        clock: Arc<dyn Clock>,
+        base: Url,
+    ) -> Self {
+        let (guard, in_flight) = (Guard::new(base), Limiter::default());
+        Self(Arc::new(Shared { http, tokens, clock, guard, in_flight }))
+    }
+
+    /// The same Graph for one tenant and one cause.
+    pub fn for_tenant(&self, cx: CallContext) -> TenantGraph {
+        TenantGraph { shared: Arc::clone(&self.0), cx }
+    }
+
+    /// What the guard has counted since the start.
+    pub fn counts(&self) -> GuardCounts {
+        self.0.guard.counts()
+    }
+}
+
+/// One request before it is sent.
+pub(super) struct Ask {
+    pub(super) method: Method,
+    /// The path for the trail, ids replaced by their names.
+    pub(super) template: &'static str,
+    /// A path below the base with its options, or a next link.
+    pub(super) target: String,
+    /// The names of the fields asked or written.
+    pub(super) fields: String,
+    pub(super) body: Option<Value>,
+    /// Whether to ask for an answer without content.
+    pub(super) minimal: bool,
+    /// The mailboxes that are touched; each is entered before the call.
+    pub(super) mailboxes: Vec<MailboxId>,
+}
+
+impl Ask {
+    pub(super) fn new(method: Method, template: &'static str, target: String) -> Self {
+        let (fields, body, mailboxes) = ("-".to_owned(), None, Vec::new());
+        Self { method, template, target, fields, body, minimal: false, mailboxes }
+    }
+
+    pub(super) fn prefer(&self) -> &'static str {
+        if self.minimal { PREFER_MINIMAL } else { PREFER }
+    }
+}
+
+/// The path of one event.
+pub(super) fn event_path(mailbox: MailboxId, event: &EventId) -> String {
+    format!("/users/{mailbox}/events/{}", encoded(event.as_str()))
+}
+
+impl TenantGraph {
+    /// Sends `ask` and returns the answer, whatever its status. A 401 is met once with a new token.
+    pub(super) async fn call(&self, ask: &Ask) -> Result<Reply, GraphError> {
+        let _places = self.shared.in_flight.enter(ask.mailboxes.iter().copied()).await;
+        let token = self.token().await?;
+        let reply = self.exchange(ask, &token).await?;
+        if reply.status != 401 {
+            return Ok(reply);
+        }
+        self.forget(&token).await;
+        self.exchange(ask, &self.token().await?).await
+    }
+
+    /// The token for this tenant, from the cache if it is good.
+    pub(super) async fn token(&self) -> Result<Token, GraphError> {
+        Ok(self.shared.tokens.token(self.cx.tenant, self.cx.registration).await?)
+    }
+
+    /// Graph refused `token`: it is not used again.
+    pub(super) async fn forget(&self, token: &Token) {
+        self.shared.tokens.forget(self.cx.tenant, self.cx.registration, token).await;
+    }
+
+    /// Adds a request to the trail; it ends now.
+    pub(super) fn record(&self, ask: &Ask, at: Timestamp, status: u16) {
+        let took = self.shared.clock.now().duration_since(at).as_millis();
+        self.cx.trail.add(CallRecord {
+            at,
+            tenant: self.cx.tenant,
+            system: "graph",
+            method: name_of(&ask.method),
+            path: ask.template,
+            fields: ask.fields.clone(),
+            status,
+            duration_ms: u64::try_from(took).unwrap_or(0),
+            correlation: self.cx.correlation,
+        });
+    }
+
+    /// The one place that sends: guard, request, answer, trail.
+    async fn exchange(&self, ask: &Ask, token: &Token) -> Result<Reply, GraphError> {
+        let url = self.shared.guard.check(&ask.method, &ask.target, ask.body.as_ref())?;
+        let request = self.request(ask, &url, token)?;
+        let at = self.shared.clock.now();
+        let sent = self.shared.http.send(request).await;
+        self.record(ask, at, sent.as_ref().map_or(0, |answer| answer.status().as_u16()));
+        let answer =
+            sent.map_err(|e| GraphError::Wait { after: None, cause: Cause::NoAnswer(e.kind) })?;
+        let now = self.shared.clock.now();
+        let retry_after = retry_after::of(answer.headers(), now);
+        Ok(Reply { status: answer.status().as_u16(), retry_after, body: answer.into_body() })
+    }
+
+    fn request(
+        &self,
+        ask: &Ask,
+        url: &Url,
+        token: &Token,
+    ) -> Result<http::Request<Bytes>, GraphError> {
+        let unsendable = || GraphError::Forbidden(Refusal(Rule::Address));
+        let bearer = format!("Bearer {}", token.secret());
+        let mut bearer = HeaderValue::try_from(bearer).map_err(|_| GraphError::Unreadable)?;
+        bearer.set_sensitive(true);
+        let mut request = http::Request::builder()
+            .method(ask.method.clone())
+            .uri(url.as_str())
+            .header(header::AUTHORIZATION, bearer)
+            .header(header::ACCEPT, "application/json")
+            .header("prefer", ask.prefer())
+            .header("client-request-id", self.cx.correlation.as_uuid().to_string())
+            .header("return-client-request-id", "false");
+        let body = match &ask.body {
+            Some(body) => {
+                request = request.header(header::CONTENT_TYPE, "application/json");
+                Bytes::from(body.to_string())
+            }
+            None => Bytes::new(),
+        };
+        request.body(body).map_err(|_| unsendable())
+    }
+}
+
+fn name_of(method: &Method) -> &'static str {
+    match *method {
+        Method::GET => "GET",
+        Method::POST => "POST",
+        Method::PATCH => "PATCH",
+        Method::DELETE => "DELETE",
+        _ => "OTHER",
+    }
+}

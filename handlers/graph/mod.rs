@@ -1,0 +1,32 @@
+//! Microsoft Graph: the calendar calls we make, and the change notifications that come back.
+//!
+//! Reading order: [`fields`] says what may be asked, [`guard`] holds every request to it,
+//! [`client`] sends, and one file each for what is asked: [`events`], [`calendar_view`],
+//! [`answers`], [`properties`], [`subscriptions`]. [`client_state`] and [`notifications`] are the
+//! way back in.
+
+pub mod answers;
+mod batch;
+pub mod calendar_view;
+pub mod client;
+pub mod client_state;
+pub mod error;
+pub mod events;
+pub mod fields;
+pub mod guard;
+mod in_flight;
+pub mod notifications;
+mod options;
+pub mod properties;
+mod reading;
+pub mod subscriptions;
+mod wire;
+
+pub use answers::Reached;
+pub use calendar_view::{NextLink, ViewPage};
+pub use client::{CallContext, Graph, TenantGraph};
+pub use error::{Cause, GraphError};
+pub use events::{EventKind, EventRead, Match, When};
+pub use guard::GuardCounts;
+pub use properties::PropertyId;
+pub use subscriptions::{Subscribed, SubscriptionId, SubscriptionListed, SubscriptionOrder};

@@ -1,0 +1,88 @@
+//! The query options of a request, as the guard judges them: what is not on the list is refused.
+
+use url::Url;
+
+use super::{
+    fields::{self, EXPAND, FILTER, SELECT},
+    guard::{Refusal, Rule},
+    properties::PropertyId,
+};
+
+/// The query options of a request.
+#[derive(Default)]
+pub(super) struct Options {
+    select: Option<String>,
+    expand: Option<String>,
+    filter: Option<String>,
+    others: Vec<String>,
+}
+
+impl Options {
+    pub(super) fn of(url: &Url) -> Result<Self, Refusal> {
+        let mut options = Self::default();
+        for (name, value) in url.query_pairs() {
+            let slot = match name.as_ref() {
+                SELECT => &mut options.select,
+                EXPAND => &mut options.expand,
+                FILTER => &mut options.filter,
+                "$top" | "$skip" | "$skiptoken" | "startDateTime" | "endDateTime" => {
+                    options.others.push(name.into_owned());
+                    continue;
+                }
+                _ => return Err(Refusal(Rule::Option)),
+            };
+            // Which of two would count is not for us to guess.
+            if slot.replace(value.into_owned()).is_some() {
+                return Err(Refusal(Rule::Option));
+            }
+        }
+        Ok(options)
+    }
+
+    fn chooses_nothing(&self) -> bool {
+        self.select.is_none() && self.expand.is_none() && self.filter.is_none()
+    }
+
+    pub(super) fn none(&self) -> Result<(), Refusal> {
+        let none = self.chooses_nothing() && self.others.is_empty();
+        if none { Ok(()) } else { Err(Refusal(Rule::Option)) }
+    }
+
+    pub(super) fn only_paging(&self) -> Result<(), Refusal> {
+        let paging = self.others.iter().all(|name| name.starts_with('$'));
+        if self.chooses_nothing() && paging { Ok(()) } else { Err(Refusal(Rule::Option)) }
+    }
+
+    /// A calendar read, which counts as one: all chosen fields are on one of `lists`.
+    pub(super) fn reads(
+        &self,
+        lists: &[&[&str]],
+        expands: bool,
+        filters: bool,
+    ) -> Result<u64, Refusal> {
+        let chosen = self.select.as_deref().ok_or(Refusal(Rule::Field))?;
+        let within = |list: &&[&str]| chosen.split(',').all(|field| list.contains(&field));
+        if !lists.iter().any(within) {
+            return Err(Refusal(Rule::Field));
+        }
+        match &self.expand {
+            Some(text) if expands => one_property(text)?,
+            Some(_) => return Err(Refusal(Rule::Expansion)),
+            None => {}
+        }
+        match &self.filter {
+            Some(text) if filters && text.starts_with(fields::BY_ICAL_UID) => Ok(1),
+            Some(_) => Err(Refusal(Rule::Option)),
+            None => Ok(1),
+        }
+    }
+}
+
+/// The expansion names exactly one extended property, in the one form we write.
+fn one_property(text: &str) -> Result<(), Refusal> {
+    let id = text.split('\'').nth(1).and_then(|id| id.parse::<PropertyId>().ok());
+    match id {
+        Some(id) if fields::expansion(&id).eq_ignore_ascii_case(text) => Ok(()),
+        Some(_) | None => Err(Refusal(Rule::Expansion)),
+    }
+}

@@ -1,0 +1,265 @@
+//! Subscriptions: Graph's promise to tell us of changes in one mailbox.
+
+use std::{fmt, str::FromStr};
+
+use http::Method;
+use jiff::Timestamp;
+use serde::Deserialize;
+use serde_json::json;
+use url::Url;
+use uuid::Uuid;
+
+use super::{
+    client::{Ask, TenantGraph},
+    error::{Cause, GraphError},
+    fields::{self, encoded},
+    wire::{Page, Reply},
+};
+use crate::domain::ids::{InvalidId, MailboxId};
+
+/// The one spelling of the change types: with another one Graph would take a second subscription
+/// for the same mailbox (learn.microsoft.com/graph/change-notifications-delivery-webhooks, 2026-04-22).
+const CHANGES: &str = "created,updated,deleted";
+
+/// Pages of the list that are read before it is called unreadable.
+const PAGES_MAX: usize = 1_000;
+
+/// A subscription's id: Graph's are GUIDs; any short plain text is taken.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SubscriptionId(String);
+
+impl SubscriptionId {
+    /// The id as Graph wrote it.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for SubscriptionId {
+    type Err = InvalidId;
+
+    fn from_str(text: &str) -> Result<Self, InvalidId> {
+        let plain = |c: u8| c.is_ascii_alphanumeric() || matches!(c, b'-' | b'_');
+        let fits = (1..=128).contains(&text.len()) && text.bytes().all(plain);
+        if fits { Ok(Self(text.to_owned())) } else { Err(InvalidId) }
+    }
+}
+
+impl fmt::Display for SubscriptionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// What to subscribe to, and how it is to prove itself.
+#[derive(Clone)]
+pub struct SubscriptionOrder {
+    /// Whose default calendar.
+    pub mailbox: MailboxId,
+    /// Where change notifications go.
+    pub notification_url: Url,
+    /// Where lifecycle notifications go; cannot be added later.
+    pub lifecycle_url: Url,
+    /// The self-proving client state; a secret, cannot be changed later.
+    pub client_state: String,
+    /// The wanted end: below 10,080 minutes from now
+    /// (learn.microsoft.com/graph/change-notifications-overview, 2025-03-05).
+    pub expires: Timestamp,
+}
+
+/// What became of an order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Subscribed {
+    /// It exists now.
+    Created {
+        /// Its id.
+        id: SubscriptionId,
+        /// When it ends, as Graph says.
+        expires: Timestamp,
+    },
+    /// There is one already for this mailbox: adopt or remove it.
+    AlreadyThere {
+        /// Its id, if Graph's message named it; otherwise see [`TenantGraph::subscriptions`].
+        id: Option<SubscriptionId>,
+    },
+    /// The end was too far away: order a shorter life (4,200 minutes were always taken).
+    ShorterLife,
+}
+
+/// A subscription that exists, as far as it is ours to know.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SubscriptionListed {
+    /// Its id.
+    pub id: SubscriptionId,
+    /// The mailbox it watches; `None` when it watches something else.
+    pub mailbox: Option<MailboxId>,
+    /// When it ends.
+    pub expires: Timestamp,
+    /// Where its change notifications go.
+    pub notification_url: Option<Url>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct SubscriptionWire {
+    id: String,
+    expiration_date_time: String,
+    resource: Option<String>,
+    notification_url: Option<String>,
+}
+
+impl TenantGraph {
+    /// Orders a subscription to the changes of a mailbox's default calendar, with immutable ids.
+    /// Graph validates both addresses before it answers.
+    ///
+    /// # Errors
+    /// [`GraphError`]; `Denied` also when the mailbox has its 1,000 subscriptions; `Wait` with
+    /// [`Cause::Handshake`] when our own webhook did not answer in time.
+    pub async fn subscribe(&self, order: &SubscriptionOrder) -> Result<Subscribed, GraphError> {
+        let body = json!({
+            "changeType": CHANGES,
+            "notificationUrl": order.notification_url.as_str(),
+            "lifecycleNotificationUrl": order.lifecycle_url.as_str(),
+            "resource": format!("users/{}/events", order.mailbox),
+            "expirationDateTime": order.expires.to_string(),
+            "clientState": order.client_state,
+            "latestSupportedTlsVersion": "v1_2",
+        });
+        let ask = Ask {
+            fields: fields::SUBSCRIPTION.join(","),
+            body: Some(body),
+            ..Ask::new(Method::POST, "/subscriptions", "/subscriptions".to_owned())
+        };
+        let reply = self.call(&ask).await?;
+        match reply.status {
+            409 => Ok(Subscribed::AlreadyThere { id: id_within(&reply.error().message) }),
+            400 => bad_order(&reply),
+            _ => {
+                reply.check()?;
+                let wire: SubscriptionWire = reply.json()?;
+                Ok(Subscribed::Created { id: id_of(&wire.id)?, expires: wire.expires()? })
+            }
+        }
+    }
+
+    /// Prolongs a subscription (which also authorises it anew) and returns the end that Graph
+    /// answers, whatever was asked; `Ok(None)` when there is no such subscription any more.
+    ///
+    /// # Errors
+    /// [`GraphError`]; `Refused` with 400 also when the end is too far away.
+    pub async fn renew(
+        &self,
+        id: &SubscriptionId,
+        expires: Timestamp,
+    ) -> Result<Option<Timestamp>, GraphError> {
+        let ask = Ask {
+            fields: fields::RENEWAL.join(","),
+            body: Some(json!({ "expirationDateTime": expires.to_string() })),
+            ..of(Method::PATCH, id)
+        };
+        let reply = self.call(&ask).await?;
+        match reply.status {
+            404 => Ok(None),
+            400 if is_handshake(&reply) => Err(handshake(&reply)),
+            _ => {
+                reply.check()?;
+                reply.json::<SubscriptionWire>()?.expires().map(Some)
+            }
+        }
+    }
+
+    /// Removes a subscription; one that is not there any more is removed.
+    ///
+    /// # Errors
+    /// [`GraphError`].
+    pub async fn unsubscribe(&self, id: &SubscriptionId) -> Result<(), GraphError> {
+        let reply = self.call(&of(Method::DELETE, id)).await?;
+        if reply.status == 404 { Ok(()) } else { reply.check() }
+    }
+
+    /// All our subscriptions in this tenant. Rarely: Graph allows 25 of these calls in 20 s
+    /// (learn.microsoft.com/graph/throttling-limits, 2026-02-06).
+    ///
+    /// # Errors
+    /// [`GraphError`]; an entry without id or end is left out.
+    pub async fn subscriptions(&self) -> Result<Vec<SubscriptionListed>, GraphError> {
+        let mut all = Vec::new();
+        let mut target = "/subscriptions".to_owned();
+        for _ in 0..PAGES_MAX {
+            let ask = Ask::new(Method::GET, "/subscriptions", target);
+            let reply = self.call(&ask).await?;
+            reply.check()?;
+            let page: Page<SubscriptionWire> = reply.json()?;
+            all.extend(page.value.into_iter().filter_map(SubscriptionWire::listed));
+            match page.next {
+                Some(next) => target = next,
+                None => return Ok(all),
+            }
+        }
+        Err(GraphError::Unreadable)
+    }
+}
+
+fn of(method: Method, id: &SubscriptionId) -> Ask {
+    Ask::new(method, "/subscriptions/{id}", format!("/subscriptions/{}", encoded(id.as_str())))
+}
+
+impl SubscriptionWire {
+    fn expires(&self) -> Result<Timestamp, GraphError> {
+        self.expiration_date_time.parse().map_err(|_| GraphError::Unreadable)
+    }
+
+    fn listed(self) -> Option<SubscriptionListed> {
+        let resource = self.resource.as_deref().unwrap_or_default().trim_start_matches('/');
+        let mailbox = match resource.split('/').collect::<Vec<_>>().as_slice() {
+            [users, id, events]
+                if users.eq_ignore_ascii_case("users") && events.eq_ignore_ascii_case("events") =>
+            {
+                id.parse().ok()
+            }
+            _ => None,
+        };
+        Some(SubscriptionListed {
+            id: self.id.parse().ok()?,
+            mailbox,
+            expires: self.expires().ok()?,
+            notification_url: self.notification_url.as_deref().and_then(|url| url.parse().ok()),
+        })
+    }
+}
+
+fn id_of(text: &str) -> Result<SubscriptionId, GraphError> {
+    text.parse().map_err(|_| GraphError::Unreadable)
+}
+
+/// The first GUID in Graph's message: `Subscription Id <..> already exists for the requested
+/// combination`.
+fn id_within(message: &str) -> Option<SubscriptionId> {
+    let mut words = message.split(|c: char| !(c.is_ascii_hexdigit() || c == '-'));
+    let guid = words.find(|word| word.len() == 36 && Uuid::try_parse(word).is_ok())?;
+    guid.parse().ok()
+}
+
+fn bad_order(reply: &Reply) -> Result<Subscribed, GraphError> {
+    if is_handshake(reply) {
+        return Err(handshake(reply));
+    }
+    let error = reply.error();
+    let too_long = error.code == "ErrorInvalidParameter"
+        || error.message.to_ascii_lowercase().contains("expiration");
+    if too_long {
+        Ok(Subscribed::ShorterLife)
+    } else {
+        reply.check().map(|()| Subscribed::ShorterLife)
+    }
+}
+
+/// "Subscription validation request timed out" and "... failed"
+/// (learn.microsoft.com/graph/api/subscription-post-subscriptions).
+fn is_handshake(reply: &Reply) -> bool {
+    reply.error().message.to_ascii_lowercase().contains("validation request")
+}
+
+fn handshake(reply: &Reply) -> GraphError {
+    GraphError::Wait { after: reply.retry_after, cause: Cause::Handshake }
+}

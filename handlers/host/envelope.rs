@@ -1,0 +1,265 @@
+//! How the host writes a queue or timer call, read tolerantly.
+//!
+//! The body is `{"Data":{<binding>:<value>},"Metadata":{..}}`. Objects come as objects, dates as ISO
+//! strings, bytes as base64, and everything else as a JSON string that holds the JSON of the value,
+//! so a queue text is encoded twice and a number is `"1"` (Azure/azure-functions-host,
+//! `GetHttpScriptInvocationContextValue`, 2024-10-24; the documentation's sample differs and is
+//! accepted too).
+//!
+//! The host merges the top-level JSON properties of a queue message into `Metadata`, over its own
+//! entries. Our messages have the one top-level property `v1`, so `Id` and `DequeueCount` are the
+//! host's and may be believed.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use http::HeaderMap;
+use jiff::{Timestamp, civil, tz::TimeZone};
+use serde_json::{Map, Value};
+use std::fmt;
+
+/// One delivery of a queue message.
+#[derive(Clone, PartialEq, Eq)]
+pub struct QueueDelivery {
+    /// The message text as it was sent.
+    pub text: String,
+    /// How many times the message was taken from the queue, this one included.
+    pub dequeue_count: Option<u32>,
+    /// The message's id in its queue.
+    pub id: Option<String>,
+}
+
+impl fmt::Debug for QueueDelivery {
+    /// Leaves the text out: it may be somebody's.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("QueueDelivery")
+            .field("dequeue_count", &self.dequeue_count)
+            .field("id", &self.id)
+            .finish_non_exhaustive()
+    }
+}
+
+/// One tick of a timer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TimerTick {
+    /// The host was not running when the tick was due; several missed ones come as one.
+    pub past_due: bool,
+    /// The run before this one; `None` at the first, or when the host keeps no schedule status.
+    pub last: Option<Timestamp>,
+    /// The occurrence that is being run; `None` when the host keeps no schedule status.
+    pub next: Option<Timestamp>,
+}
+
+/// The body is not a call of the host's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("not an invocation: {0}")]
+pub struct NotAnInvocation(&'static str);
+
+/// The header with the host's id of a call.
+pub const INVOCATION_ID: &str = "x-azure-functions-invocationid";
+
+/// The host's id of the call, when it sent a readable, non-empty one.
+pub fn invocation_id(headers: &HeaderMap) -> Option<&str> {
+    headers.get(INVOCATION_ID)?.to_str().ok().filter(|id| !id.is_empty())
+}
+
+/// The W3C trace context of the call, when the host sent a readable one.
+pub fn traceparent(headers: &HeaderMap) -> Option<&str> {
+    headers.get("traceparent")?.to_str().ok()
+}
+
+/// Reads the body of a queue call.
+///
+/// # Errors
+/// [`NotAnInvocation`] when no message text can be found in it.
+pub fn queue_delivery(body: &[u8]) -> Result<QueueDelivery, NotAnInvocation> {
+    let envelope = read(body)?;
+    let text = match only_binding(&envelope)? {
+        Value::String(written) => message_text(written),
+        Value::Null => return Err(NotAnInvocation("the message is null")),
+        bare @ (Value::Object(_) | Value::Array(_) | Value::Number(_) | Value::Bool(_)) => {
+            bare.to_string()
+        }
+    };
+    let metadata = field(&envelope, "Metadata").and_then(Value::as_object);
+    let built_in = |name| metadata.and_then(|entries| field(entries, name)).map(unwrapped);
+    let dequeue_count = built_in("DequeueCount").and_then(|count| match count {
+        Value::Number(number) => number.as_u64().and_then(|n| u32::try_from(n).ok()),
+        Value::String(digits) => digits.parse().ok(),
+        Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => None,
+    });
+    let id = built_in("Id").and_then(|id| id.as_str().map(str::to_owned));
+    Ok(QueueDelivery { text, dequeue_count, id })
+}
+
+/// Reads the body of a timer call.
+///
+/// # Errors
+/// [`NotAnInvocation`] when there is no timer object in it.
+pub fn timer_tick(body: &[u8]) -> Result<TimerTick, NotAnInvocation> {
+    let envelope = read(body)?;
+    let timer = unwrapped(only_binding(&envelope)?);
+    let timer = timer.as_object().ok_or(NotAnInvocation("the timer is not an object"))?;
+    let past_due = match field(timer, "IsPastDue").map(unwrapped) {
+        Some(Value::Bool(past_due)) => past_due,
+        Some(Value::String(text)) => text.eq_ignore_ascii_case("true"),
+        _ => false,
+    };
+    let status = field(timer, "ScheduleStatus").and_then(Value::as_object);
+    let instant = |name| {
+        let written = status.and_then(|status| field(status, name))?.as_str()?;
+        instant(written)
+    };
+    Ok(TimerTick { past_due, last: instant("Last"), next: instant("Next") })
+}
+
+fn read(body: &[u8]) -> Result<Map<String, Value>, NotAnInvocation> {
+    serde_json::from_slice(body).map_err(|_| NotAnInvocation("the body is not a JSON object"))
+}
+
+/// The value of the trigger, the only binding that our functions have.
+fn only_binding(envelope: &Map<String, Value>) -> Result<&Value, NotAnInvocation> {
+    let data = field(envelope, "Data").and_then(Value::as_object);
+    let mut bindings = data.ok_or(NotAnInvocation("there is no Data"))?.values();
+    match (bindings.next(), bindings.next()) {
+        (Some(value), None) => Ok(value),
+        (None, _) => Err(NotAnInvocation("Data is empty")),
+        (Some(_), Some(_)) => Err(NotAnInvocation("Data has more than the trigger")),
+    }
+}
+
+/// .NET serializers differ in their casing.
+fn field<'a>(object: &'a Map<String, Value>, name: &str) -> Option<&'a Value> {
+    object.get(name).or_else(|| {
+        object.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value)
+    })
+}
+
+/// A value that may be written as a string of JSON.
+fn unwrapped(value: &Value) -> Value {
+    match value.as_str().and_then(|text| serde_json::from_str(text).ok()) {
+        Some(inner) => inner,
+        None => value.clone(),
+    }
+}
+
+/// The text of a queue message: encoded twice as a rule; once, or as base64 when the binding's
+/// `dataType` is `binary`. Base64 is believed only when an object comes out, which is what all our
+/// messages are, so that a plain word that looks like base64 stays what it is.
+fn message_text(written: &str) -> String {
+    if let Ok(text) = serde_json::from_str::<String>(written) {
+        return text;
+    }
+    let decoded = STANDARD.decode(written).ok().and_then(|bytes| String::from_utf8(bytes).ok());
+    match decoded {
+        Some(text) if text.trim_start().starts_with('{') => text,
+        _ => written.to_owned(),
+    }
+}
+
+/// Reads a date with or without an offset; .NET's year 1 means "never".
+fn instant(written: &str) -> Option<Timestamp> {
+    let instant = match written.parse::<Timestamp>() {
+        Ok(instant) => instant,
+        Err(_) => {
+            let date: civil::DateTime = written.parse().ok()?;
+            date.to_zoned(TimeZone::UTC).ok()?.timestamp()
+        }
+    };
+    (instant > Timestamp::UNIX_EPOCH).then_some(instant)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    macro_rules! fixture {
+        ($name:literal) => {
+            include_bytes!(concat!("../../tests/fixtures/host/", $name)).as_slice()
+        };
+    }
+
+    fn at(text: &str) -> Option<Timestamp> {
+        Some(text.parse().unwrap())
+    }
+
+    #[test]
+    fn a_queue_message_is_encoded_twice() {
+        let delivery = queue_delivery(fixture!("queue.json")).unwrap();
+        assert_eq!(delivery.text, r#"{"v1":{"n":1}}"#);
+        assert_eq!(delivery.dequeue_count, Some(2));
+        assert_eq!(delivery.id.as_deref(), Some("5b0c2f5e-5d39-4f5b-9f0c-3d9c8f5a0f11"));
+    }
+
+    #[test]
+    fn a_plain_text_stays_as_it_is() {
+        let delivery = queue_delivery(fixture!("queue-plain-text.json")).unwrap();
+        assert_eq!(delivery.text, "hello");
+        assert_eq!(delivery.dequeue_count, Some(1));
+    }
+
+    #[test]
+    fn bytes_come_as_base64() {
+        let delivery = queue_delivery(fixture!("queue-binary.json")).unwrap();
+        assert_eq!(delivery.text, r#"{"v1":{"n":1}}"#);
+    }
+
+    #[test]
+    fn an_object_instead_of_a_string_is_written_out() {
+        let delivery = queue_delivery(fixture!("queue-object.json")).unwrap();
+        assert_eq!(delivery.text, r#"{"v1":{"n":1}}"#);
+        assert_eq!(delivery.dequeue_count, None, "there is no Metadata in it");
+    }
+
+    #[test]
+    fn the_sample_of_the_documentation_is_read_too() {
+        let delivery = queue_delivery(fixture!("queue-documented.json")).unwrap();
+        assert_eq!(delivery.text, "{ message: \"Message sent\" }");
+        assert_eq!(delivery.dequeue_count, Some(1));
+        assert_eq!(delivery.id.as_deref(), Some("320b60ac-d7e9-4ad9-9ecf-70ec3d5d5a4c"));
+    }
+
+    #[test]
+    fn a_word_that_could_be_base64_is_not_decoded() {
+        let delivery = queue_delivery(br#"{"Data":{"m":"user"}}"#).unwrap();
+        assert_eq!(delivery.text, "user");
+    }
+
+    #[test]
+    fn a_message_text_is_not_printed() {
+        let delivery = queue_delivery(fixture!("queue-plain-text.json")).unwrap();
+        assert!(!format!("{delivery:?}").contains("hello"));
+    }
+
+    #[test]
+    fn a_timer_tells_its_schedule() {
+        let tick = timer_tick(fixture!("timer.json")).unwrap();
+        assert!(tick.past_due);
+        assert_eq!(tick.last, at("2026-09-24T13:08:00.0096035Z"));
+        assert_eq!(tick.next, at("2026-09-24T13:09:00Z"));
+    }
+
+    #[test]
+    fn the_first_run_of_a_timer_has_no_last() {
+        let tick = timer_tick(fixture!("timer-first-run.json")).unwrap();
+        assert_eq!((tick.past_due, tick.last), (false, None));
+        assert_eq!(tick.next, at("2026-09-24T13:15:00Z"), "an offset may be missing");
+    }
+
+    #[test]
+    fn a_timer_may_keep_no_schedule_status() {
+        let tick = timer_tick(fixture!("timer-without-status.json")).unwrap();
+        assert_eq!(tick, TimerTick { past_due: false, last: None, next: None });
+    }
+
+    #[test]
+    fn what_is_no_invocation_is_refused() {
+        for body in
+            ["", "null", "[]", "{}", r#"{"Data":{}}"#, r#"{"Data":{"m":null}}"#, "{\"Data\""]
+        {
+            assert!(queue_delivery(body.as_bytes()).is_err(), "{body}");
+            assert!(timer_tick(body.as_bytes()).is_err(), "{body}");
+        }
+        assert!(timer_tick(br#"{"Data":{"t":"\"soon\""}}"#).is_err());
+        assert!(queue_delivery(br#"{"Data":{"a":"1","b":"2"}}"#).is_err());
+    }
+}

@@ -1,0 +1,75 @@
+//! What a function gets when the host calls it, and what it may answer.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+
+use super::envelope::{QueueDelivery, TimerTick};
+
+/// One call by the host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InvocationContext {
+    /// The function that was called, as its folder is named.
+    pub function: &'static str,
+    /// The host's id of this call; empty for an HTTP call that came without one.
+    pub invocation_id: String,
+    /// The W3C trace context the host sent along, if it did.
+    pub traceparent: Option<String>,
+    /// When the function should have finished on its own. A queue call is cut at this instant, a
+    /// timer call somewhat later (see [`Limits`]).
+    pub deadline: Timestamp,
+}
+
+/// The call failed as a whole: the host counts a try and shows a queue message again after its
+/// `visibilityTimeout`. The reason goes to the log, so it names no person and no content.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct InvocationFailed(pub String);
+
+/// Takes messages from one queue.
+#[async_trait]
+pub trait QueueFunction: Send + Sync {
+    /// Works on one message; the host deletes it after `Ok`. May be dropped at any await.
+    ///
+    /// # Errors
+    /// [`InvocationFailed`] when the message must be seen again.
+    async fn invoke(
+        &self,
+        cx: InvocationContext,
+        delivery: QueueDelivery,
+    ) -> Result<(), InvocationFailed>;
+}
+
+/// Runs on a schedule.
+#[async_trait]
+pub trait TimerFunction: Send + Sync {
+    /// Does one run and stops itself at `cx.deadline`. May be dropped at any await.
+    ///
+    /// # Errors
+    /// [`InvocationFailed`] when the run must be repeated (the host tries three times).
+    async fn invoke(&self, cx: InvocationContext, tick: TimerTick) -> Result<(), InvocationFailed>;
+}
+
+/// How long calls may take. All of it must stay below `functionTimeout` in host.json, because at
+/// that instant the host kills the whole process and with it every other call in flight.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// A queue or timer call is cut after this and answered as a failure.
+    pub cut_after: Duration,
+    /// A timer function is asked to stop itself after this, and starts anew at the next tick.
+    pub timer_stops_after: Duration,
+}
+
+impl Limits {
+    /// The smallest distance that `cut_after` keeps from the host's `functionTimeout`, so that the
+    /// answer still gets through on a busy machine.
+    pub const MARGIN: Duration = Duration::from_secs(60);
+}
+
+impl Default for Limits {
+    /// Cut after 8 minutes (`functionTimeout` is 10), timers stop themselves after 4.
+    fn default() -> Self {
+        Self { cut_after: Duration::from_secs(480), timer_stops_after: Duration::from_secs(240) }
+    }
+}

@@ -1,0 +1,7 @@
+//! Who we are, and who others are: the tokens and keys that prove it.
+
+pub mod key_ring;
+pub mod managed;
+#[cfg(test)]
+pub(crate) mod scripted;
+pub mod tenant_tokens;

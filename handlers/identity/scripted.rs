@@ -1,0 +1,90 @@
+//! A scripted far end for unit tests: answers in turn, and remembers what it was asked.
+
+use std::{
+    collections::VecDeque,
+    sync::{Mutex, PoisonError},
+};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use http::{Request, Response};
+use serde_json::Value;
+
+use crate::http::{Http, HttpError};
+
+/// Answers the token endpoint by itself; everything else from its script.
+#[derive(Default)]
+pub(crate) struct Scripted {
+    script: Mutex<VecDeque<Result<Response<Bytes>, HttpError>>>,
+    tokens: Mutex<VecDeque<Response<Bytes>>>,
+    asked: Mutex<Vec<Request<Bytes>>>,
+    token_calls: Mutex<Vec<Request<Bytes>>>,
+}
+
+impl Scripted {
+    /// The next answer: status and JSON.
+    pub(crate) fn then(&self, status: u16, body: &Value) -> &Self {
+        self.then_with(status, &[], body)
+    }
+
+    /// The next answer, with headers.
+    pub(crate) fn then_with(&self, status: u16, headers: &[(&str, &str)], body: &Value) -> &Self {
+        lock(&self.script).push_back(Ok(response(status, headers, body)));
+        self
+    }
+
+    /// The next request gets no answer.
+    pub(crate) fn then_silence(&self) -> &Self {
+        lock(&self.script).push_back(Err(HttpError { kind: "timed out" }));
+        self
+    }
+
+    /// The next answer of the token endpoint; without one it hands out `token-N` for an hour.
+    pub(crate) fn then_token(&self, status: u16, headers: &[(&str, &str)], body: &Value) -> &Self {
+        lock(&self.tokens).push_back(response(status, headers, body));
+        self
+    }
+
+    /// All requests but those for tokens.
+    pub(crate) fn asked(&self) -> Vec<Request<Bytes>> {
+        lock(&self.asked).clone()
+    }
+
+    /// All requests for tokens.
+    pub(crate) fn token_calls(&self) -> Vec<Request<Bytes>> {
+        lock(&self.token_calls).clone()
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn response(status: u16, headers: &[(&str, &str)], body: &Value) -> Response<Bytes> {
+    let mut response = Response::builder().status(status);
+    for (name, value) in headers {
+        response = response.header(*name, *value);
+    }
+    response.body(Bytes::from(body.to_string())).unwrap()
+}
+
+#[async_trait]
+impl Http for Scripted {
+    async fn send(&self, request: Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
+        // Others get their turn, as they would on a real network.
+        tokio::task::yield_now().await;
+        if request.uri().path().ends_with("/oauth2/v2.0/token") {
+            let mut calls = lock(&self.token_calls);
+            calls.push(request);
+            let body = serde_json::json!({
+                "token_type": "Bearer",
+                "expires_in": 3599,
+                "access_token": format!("token-{}", calls.len()),
+            });
+            let scripted = lock(&self.tokens).pop_front();
+            return Ok(scripted.unwrap_or_else(|| response(200, &[], &body)));
+        }
+        lock(&self.asked).push(request);
+        lock(&self.script).pop_front().unwrap_or(Err(HttpError { kind: "the script is over" }))
+    }
+}

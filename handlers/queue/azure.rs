@@ -1,0 +1,143 @@
+//! The outbox on Azure Storage Queues.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use azure_core::credentials::TokenCredential;
+use azure_core::http::{StatusCode, Transport, Url};
+use azure_storage_queue::models::{
+    QueueClientReceiveMessagesOptions, QueueClientSendMessageOptions, QueueMessage,
+};
+use azure_storage_queue::{QueueClient, QueueClientOptions};
+
+use super::{Outbox, POISON_HIDDEN, Poisoned, Queue, QueueError, Receipt, TAKEN_AT_ONCE, check};
+use crate::http::Patience;
+
+/// [`Outbox`] in a storage account, opened with a token. Messages are plain text: base64 is neither
+/// added nor expected (host.json: `messageEncoding` is `none`).
+pub struct AzureOutbox {
+    queues: BTreeMap<Queue, Pair>,
+    patience: Patience,
+}
+
+/// A queue and its poison queue.
+struct Pair {
+    main: QueueClient,
+    poison: QueueClient,
+}
+
+impl AzureOutbox {
+    /// The queues of the account whose queue service is at `url` (a trailing slash is ignored),
+    /// with tokens of `credential`, over the shared `transport`. No call takes longer than
+    /// `patience`, retries included. A send that was retried may have put the message twice.
+    ///
+    /// # Errors
+    /// [`QueueError`] when `url` is not an https address.
+    pub fn new(
+        url: &str,
+        credential: &Arc<dyn TokenCredential>,
+        transport: &Transport,
+        patience: Patience,
+    ) -> Result<Self, QueueError> {
+        let base = url.trim_end_matches('/'); // the crate would make `//queue` of a trailing slash
+        let client = |name: &str| {
+            let url = Url::parse(&format!("{base}/{name}"))
+                .map_err(|_| QueueError("not an https address".to_owned()))?;
+            let options = QueueClientOptions {
+                client_options: patience.options(transport.clone()),
+                ..QueueClientOptions::default()
+            };
+            QueueClient::new(url, Some(Arc::clone(credential)), Some(options))
+                .map_err(|error| refusal(&error))
+        };
+        let mut queues = BTreeMap::new();
+        for queue in Queue::ALL {
+            let pair = Pair { main: client(queue.name())?, poison: client(queue.poison_name())? };
+            queues.insert(queue, pair);
+        }
+        Ok(Self { queues, patience })
+    }
+
+    /// Creates every queue that is missing, poison queues too: for a new local world and for
+    /// tests. In Azure the deployment creates them.
+    ///
+    /// # Errors
+    /// [`QueueError`].
+    pub async fn create_all(&self) -> Result<(), QueueError> {
+        for pair in self.queues.values() {
+            self.bounded(pair.main.create(None)).await?;
+            self.bounded(pair.poison.create(None)).await?;
+        }
+        Ok(())
+    }
+
+    fn pair(&self, queue: Queue) -> Result<&Pair, QueueError> {
+        self.queues.get(&queue).ok_or_else(|| QueueError("no such queue".to_owned()))
+    }
+
+    async fn bounded<T>(
+        &self,
+        call: impl Future<Output = azure_core::Result<T>>,
+    ) -> Result<T, QueueError> {
+        match self.patience.wait(call).await {
+            Ok(answer) => answer.map_err(|error| refusal(&error)),
+            Err(late) => Err(QueueError(late.to_string())),
+        }
+    }
+}
+
+#[async_trait]
+impl Outbox for AzureOutbox {
+    async fn send(&self, queue: Queue, text: String, delay: Duration) -> Result<(), QueueError> {
+        check(&text, delay)?;
+        let message = QueueMessage { message_text: Some(text) };
+        let message = message.try_into().map_err(|error| refusal(&error))?;
+        let options = QueueClientSendMessageOptions {
+            visibility_timeout: Some(seconds(delay)),
+            ..QueueClientSendMessageOptions::default()
+        };
+        let call = self.pair(queue)?.main.send_message(message, Some(options));
+        self.bounded(call).await.map(drop)
+    }
+
+    async fn poisoned(&self, queue: Queue, limit: u8) -> Result<Vec<Poisoned>, QueueError> {
+        let options = QueueClientReceiveMessagesOptions {
+            number_of_messages: Some(i32::from(limit.clamp(1, TAKEN_AT_ONCE))),
+            visibility_timeout: Some(seconds(POISON_HIDDEN)),
+            ..QueueClientReceiveMessagesOptions::default()
+        };
+        let call = self.pair(queue)?.poison.receive_messages(Some(options));
+        let answer = self.bounded(call).await?;
+        let messages = answer.into_model().map_err(|error| refusal(&error))?.items;
+        let taken = messages.unwrap_or_default().into_iter().filter_map(|message| {
+            let receipt = Receipt { id: message.message_id?, pop: message.pop_receipt? };
+            Some(Poisoned { text: message.message_text.unwrap_or_default(), receipt })
+        });
+        Ok(taken.collect())
+    }
+
+    async fn discard(&self, queue: Queue, receipt: &Receipt) -> Result<(), QueueError> {
+        let poison = &self.pair(queue)?.poison;
+        let call = poison.delete_message(&receipt.id, &receipt.pop, None);
+        let gone = |error: &azure_core::Error| error.http_status() == Some(StatusCode::NotFound);
+        match self.patience.wait(call).await {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(error)) if gone(&error) => Ok(()),
+            Ok(Err(error)) => Err(refusal(&error)),
+            Err(late) => Err(QueueError(late.to_string())),
+        }
+    }
+}
+
+/// What is told of an error: its kind and the service's code, no address and no content.
+fn refusal(error: &azure_core::Error) -> QueueError {
+    QueueError(error.kind().to_string())
+}
+
+/// Whole seconds, rounded up: a message must not be seen too early.
+fn seconds(duration: Duration) -> i32 {
+    let whole = duration.as_secs() + u64::from(duration.subsec_nanos() > 0);
+    i32::try_from(whole).unwrap_or(i32::MAX)
+}

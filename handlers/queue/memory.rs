@@ -1,0 +1,264 @@
+//! The outbox in memory, on the Clock's time: for the simulation and its Functions host.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+
+use super::{
+    MESSAGE_LIFE, Outbox, POISON_HIDDEN, Poisoned, Queue, QueueError, Receipt, TAKEN_AT_ONCE, check,
+};
+use crate::clock::Clock;
+
+/// A queue, or where its host puts what it gave up on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Shelf {
+    /// The queue itself.
+    Main(Queue),
+    /// Its poison queue.
+    Poison(Queue),
+}
+
+/// One delivery of one message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Delivery {
+    /// Names this delivery, for [`MemoryOutbox::delete`] and [`MemoryOutbox::requeue`].
+    pub receipt: Receipt,
+    /// The message text.
+    pub text: String,
+    /// How often it was delivered, this time included.
+    pub dequeue_count: u32,
+    /// When it was sent.
+    pub sent_at: Timestamp,
+    /// When it is thrown away unread.
+    pub expires_at: Timestamp,
+}
+
+/// [`Outbox`] in memory. Besides the port it has the verbs of a host, which in Azure belong to the
+/// Functions runtime: nothing in `functions/` may use them.
+pub struct MemoryOutbox {
+    clock: Arc<dyn Clock>,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    shelves: BTreeMap<Shelf, Vec<Stored>>,
+    counter: u64,
+}
+
+struct Stored {
+    id: String,
+    pop: String,
+    text: String,
+    dequeue_count: u32,
+    sent_at: Timestamp,
+    visible_at: Timestamp,
+    expires_at: Timestamp,
+}
+
+impl MemoryOutbox {
+    /// Empty queues on the time of `clock`.
+    pub fn new(clock: Arc<dyn Clock>) -> Self {
+        Self { clock, state: Mutex::default() }
+    }
+
+    /// Delivers up to `limit` (at most 32) visible messages, oldest first, and hides them for
+    /// `hidden`.
+    pub fn receive(&self, shelf: Shelf, limit: u8, hidden: Duration) -> Vec<Delivery> {
+        let now = self.clock.now();
+        let mut state = self.state();
+        let mut counter = state.counter;
+        let shelf = state.shelves.entry(shelf).or_default();
+        let visible = shelf.iter_mut().filter(|message| message.visible_at <= now);
+        let deliveries = visible.take(usize::from(limit.min(TAKEN_AT_ONCE))).map(|message| {
+            counter += 1;
+            message.pop = format!("pop-{counter}");
+            message.visible_at = later(now, hidden);
+            message.dequeue_count += 1;
+            message.delivery()
+        });
+        let deliveries = deliveries.collect();
+        state.counter = counter;
+        deliveries
+    }
+
+    /// Removes a delivered message; `false` when it was delivered again since, or is gone.
+    pub fn delete(&self, shelf: Shelf, receipt: &Receipt) -> bool {
+        let mut state = self.state();
+        let messages = state.shelves.entry(shelf).or_default();
+        let before = messages.len();
+        messages.retain(|message| !message.is(receipt));
+        messages.len() < before
+    }
+
+    /// Makes a delivered message visible again after `delay`; `false` when it was delivered again
+    /// since, or is gone.
+    pub fn requeue(&self, shelf: Shelf, receipt: &Receipt, delay: Duration) -> bool {
+        let visible_at = later(self.clock.now(), delay);
+        let mut state = self.state();
+        let messages = state.shelves.entry(shelf).or_default();
+        let found = messages.iter_mut().find(|message| message.is(receipt));
+        found.map(|message| message.visible_at = visible_at).is_some()
+    }
+
+    /// Copies a delivered message to the poison queue and removes it, as the host does after its
+    /// last try; `false` when it was delivered again since, or is gone.
+    pub fn give_up(&self, queue: Queue, receipt: &Receipt) -> bool {
+        let now = self.clock.now();
+        let mut state = self.state();
+        let messages = state.shelves.entry(Shelf::Main(queue)).or_default();
+        let Some(index) = messages.iter().position(|message| message.is(receipt)) else {
+            return false;
+        };
+        let message = messages.remove(index);
+        state.put(Shelf::Poison(queue), message.text, now, Duration::ZERO);
+        true
+    }
+
+    /// All messages there are, hidden ones too, oldest first.
+    pub fn messages(&self, shelf: Shelf) -> Vec<Delivery> {
+        let mut state = self.state();
+        state.shelves.entry(shelf).or_default().iter().map(Stored::delivery).collect()
+    }
+
+    /// When the next message of `shelf` can be received: now or earlier when one is visible.
+    pub fn next_visible_at(&self, shelf: Shelf) -> Option<Timestamp> {
+        let mut state = self.state();
+        state.shelves.entry(shelf).or_default().iter().map(|message| message.visible_at).min()
+    }
+
+    /// The queues, without what has expired by now.
+    fn state(&self) -> MutexGuard<'_, State> {
+        let now = self.clock.now();
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        for messages in state.shelves.values_mut() {
+            messages.retain(|message| message.expires_at > now);
+        }
+        state
+    }
+}
+
+impl State {
+    fn put(&mut self, shelf: Shelf, text: String, now: Timestamp, delay: Duration) {
+        self.counter += 1;
+        self.shelves.entry(shelf).or_default().push(Stored {
+            id: format!("message-{}", self.counter),
+            pop: String::new(),
+            text,
+            dequeue_count: 0,
+            sent_at: now,
+            visible_at: later(now, delay),
+            expires_at: later(now, MESSAGE_LIFE),
+        });
+    }
+}
+
+impl Stored {
+    /// Whether `receipt` is of the last delivery.
+    fn is(&self, receipt: &Receipt) -> bool {
+        self.id == receipt.id && self.pop == receipt.pop
+    }
+
+    fn delivery(&self) -> Delivery {
+        Delivery {
+            receipt: Receipt { id: self.id.clone(), pop: self.pop.clone() },
+            text: self.text.clone(),
+            dequeue_count: self.dequeue_count,
+            sent_at: self.sent_at,
+            expires_at: self.expires_at,
+        }
+    }
+}
+
+#[async_trait]
+impl Outbox for MemoryOutbox {
+    async fn send(&self, queue: Queue, text: String, delay: Duration) -> Result<(), QueueError> {
+        check(&text, delay)?;
+        let now = self.clock.now();
+        self.state().put(Shelf::Main(queue), text, now, delay);
+        Ok(())
+    }
+
+    async fn poisoned(&self, queue: Queue, limit: u8) -> Result<Vec<Poisoned>, QueueError> {
+        let taken = self.receive(Shelf::Poison(queue), limit.max(1), POISON_HIDDEN);
+        let poisoned =
+            |delivery: Delivery| Poisoned { text: delivery.text, receipt: delivery.receipt };
+        Ok(taken.into_iter().map(poisoned).collect())
+    }
+
+    async fn discard(&self, queue: Queue, receipt: &Receipt) -> Result<(), QueueError> {
+        // Gone, or taken by somebody else meanwhile: either way it is no longer ours.
+        self.delete(Shelf::Poison(queue), receipt);
+        Ok(())
+    }
+}
+
+fn later(now: Timestamp, by: Duration) -> Timestamp {
+    now.checked_add(by).unwrap_or(Timestamp::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::SignedDuration;
+
+    use super::*;
+    use crate::clock::ManualClock;
+
+    const MAIN: Shelf = Shelf::Main(Queue::EventChanges);
+    const MINUTE: Duration = Duration::from_secs(60);
+
+    fn outbox() -> (MemoryOutbox, ManualClock) {
+        let clock = ManualClock::new(Timestamp::UNIX_EPOCH);
+        (MemoryOutbox::new(Arc::new(clock.clone())), clock)
+    }
+
+    #[tokio::test]
+    async fn a_delivery_that_was_forgotten_comes_again() {
+        let (outbox, clock) = outbox();
+        outbox.send(Queue::EventChanges, "look".into(), Duration::ZERO).await.unwrap();
+        let first = outbox.receive(MAIN, 32, MINUTE).remove(0);
+        assert!(outbox.receive(MAIN, 32, MINUTE).is_empty());
+        clock.advance(SignedDuration::from_secs(60));
+        let second = outbox.receive(MAIN, 32, MINUTE).remove(0);
+        assert_eq!((first.dequeue_count, second.dequeue_count), (1, 2));
+        assert!(!outbox.delete(MAIN, &first.receipt), "an old receipt is worth nothing");
+        assert!(outbox.delete(MAIN, &second.receipt));
+    }
+
+    #[tokio::test]
+    async fn a_delayed_message_waits_and_an_old_one_expires() {
+        let (outbox, clock) = outbox();
+        outbox.send(Queue::EventChanges, "later".into(), MINUTE).await.unwrap();
+        assert!(outbox.receive(MAIN, 32, MINUTE).is_empty());
+        assert_eq!(outbox.next_visible_at(MAIN).unwrap().as_second(), 60);
+        clock.advance(SignedDuration::from_hours(7 * 24));
+        assert!(outbox.messages(MAIN).is_empty());
+    }
+
+    #[tokio::test]
+    async fn what_the_host_gives_up_on_can_be_taken_from_the_poison_queue() {
+        let (outbox, clock) = outbox();
+        outbox.send(Queue::EventChanges, "bad".into(), Duration::ZERO).await.unwrap();
+        let delivery = outbox.receive(MAIN, 1, MINUTE).remove(0);
+        assert!(outbox.give_up(Queue::EventChanges, &delivery.receipt));
+        let first = outbox.poisoned(Queue::EventChanges, 32).await.unwrap().remove(0);
+        clock.advance(SignedDuration::from_mins(5));
+        let again = outbox.poisoned(Queue::EventChanges, 32).await.unwrap().remove(0);
+        outbox.discard(Queue::EventChanges, &first.receipt).await.unwrap();
+        assert_eq!(outbox.messages(Shelf::Poison(Queue::EventChanges)).len(), 1, "not ours");
+        outbox.discard(Queue::EventChanges, &again.receipt).await.unwrap();
+        assert!(outbox.messages(Shelf::Poison(Queue::EventChanges)).is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_message_can_be_put_back() {
+        let (outbox, _clock) = outbox();
+        outbox.send(Queue::EventChanges, "again".into(), Duration::ZERO).await.unwrap();
+        let delivery = outbox.receive(MAIN, 1, MINUTE).remove(0);
+        assert!(outbox.requeue(MAIN, &delivery.receipt, Duration::ZERO));
+        assert_eq!(outbox.receive(MAIN, 1, MINUTE)[0].dequeue_count, 2);
+    }
+}

@@ -1,0 +1,40 @@
+//! Graph, and how mailboxes are kept.
+
+use jiff::SignedDuration;
+use url::Url;
+
+use super::Reader;
+
+/// The longest a basic subscription of events may live, in minutes
+/// (learn.microsoft.com/graph/change-notifications-overview, 2025-03-05).
+const LONGEST_LIFE: i64 = 10_080;
+/// Six days: a day's margin below the longest.
+const USUAL_LIFE: i64 = 8_640;
+
+/// Graph, and how mailboxes are kept.
+#[derive(Debug, Clone)]
+pub struct GraphSettings {
+    /// `ROOMBRIDGE_GRAPH_URL`, version included; the public cloud by default.
+    pub base: Url,
+    /// `ROOMBRIDGE_NOTIFICATION_URL`: our webhook as Graph reaches it.
+    pub notification_url: Url,
+    /// `ROOMBRIDGE_SUBSCRIPTION_MINUTES`: how long a subscription is asked for; six days by default.
+    pub subscription_life: SignedDuration,
+    /// `ROOMBRIDGE_HORIZON_DAYS`: how far ahead a resync looks; a year by default.
+    pub horizon: SignedDuration,
+}
+
+impl GraphSettings {
+    pub(super) fn read(reader: &mut Reader<'_>) -> Option<Self> {
+        let base = reader.address("ROOMBRIDGE_GRAPH_URL", Some("https://graph.microsoft.com/v1.0"));
+        let notification_url = reader.address("ROOMBRIDGE_NOTIFICATION_URL", None);
+        let minutes = reader.number("ROOMBRIDGE_SUBSCRIPTION_MINUTES", USUAL_LIFE, 60, LONGEST_LIFE);
+        let days = reader.number("ROOMBRIDGE_HORIZON_DAYS", 365, 1, 1_095);
+        Some(Self {
+            base: base?,
+            notification_url: notification_url?,
+            subscription_life: SignedDuration::from_mins(minutes?),
+            horizon: SignedDuration::from_hours(24 * days?),
+        })
+    }
+}

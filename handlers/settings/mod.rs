@@ -1,0 +1,120 @@
+//! Settings: one file a section, all read once at start, all mistakes reported together.
+
+mod graph;
+mod host;
+mod identity;
+mod reader;
+mod storage;
+
+use std::fmt;
+
+pub use graph::GraphSettings;
+pub use host::HostSettings;
+pub use identity::IdentitySettings;
+pub use reader::Reader;
+pub use storage::StorageSettings;
+
+/// Everything the infra team decides.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The Functions host.
+    pub host: HostSettings,
+    /// Queues and tables.
+    pub storage: StorageSettings,
+    /// Who the process is, and where its secrets are.
+    pub identity: IdentitySettings,
+    /// Graph, and how mailboxes are kept.
+    pub graph: GraphSettings,
+}
+
+/// The settings are wrong; every mistake is named, with what to do about it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mistakes(pub Vec<String>);
+
+impl fmt::Display for Mistakes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} setting(s) are wrong: {}", self.0.len(), self.0.join("; "))
+    }
+}
+
+impl std::error::Error for Mistakes {}
+
+impl Settings {
+    /// Reads the process's environment.
+    ///
+    /// # Errors
+    /// All [`Mistakes`] at once.
+    #[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
+    pub fn from_environment() -> Result<Self, Mistakes> {
+        Self::read(&|name| std::env::var(name).ok())
+    }
+
+    /// Reads the settings from `lookup`, which answers a variable's value.
+    ///
+    /// # Errors
+    /// All [`Mistakes`] at once.
+    pub fn read(lookup: &dyn Fn(&str) -> Option<String>) -> Result<Self, Mistakes> {
+        let mut reader = Reader::new(lookup);
+        let host = HostSettings::read(&mut reader);
+        let storage = StorageSettings::read(&mut reader);
+        let identity = IdentitySettings::read(&mut reader);
+        let graph = GraphSettings::read(&mut reader);
+        let mistakes = reader.into_mistakes();
+        match (host, storage, identity, graph) {
+            (Some(host), Some(storage), Some(identity), Some(graph)) if mistakes.is_empty() => {
+                Ok(Self { host, storage, identity, graph })
+            }
+            _ => Err(Mistakes(mistakes)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GOOD: &[(&str, &str)] = &[
+        ("FUNCTIONS_CUSTOMHANDLER_PORT", "40001"),
+        ("ROOMBRIDGE_QUEUE_URL", "https://contoso.queue.core.windows.net/"),
+        ("ROOMBRIDGE_TABLE_URL", "https://contoso.table.core.windows.net"),
+        ("ROOMBRIDGE_IDENTITY_CLIENT_ID", "11111111-1111-1111-1111-111111111111"),
+        ("ROOMBRIDGE_FEDERATED_CLIENT_ID", "22222222-2222-2222-2222-222222222222"),
+        ("ROOMBRIDGE_VAULT_URL", "https://contoso.vault.azure.net"),
+        ("ROOMBRIDGE_APP_ORGANISATION_WIDE", "33333333-3333-3333-3333-333333333333"),
+        ("ROOMBRIDGE_APP_SCOPED", "44444444-4444-4444-4444-444444444444"),
+        ("ROOMBRIDGE_NOTIFICATION_URL", "https://contoso.azurewebsites.net/api/notifications"),
+        ("IDENTITY_ENDPOINT", "http://127.0.0.1:41000/msi/token"),
+        ("IDENTITY_HEADER", "secret"),
+    ];
+
+    fn with(changes: &[(&str, Option<&str>)]) -> Result<Settings, Mistakes> {
+        Settings::read(&|name| {
+            let changed = changes.iter().find(|(n, _)| *n == name).map(|(_, value)| *value);
+            let good = || GOOD.iter().find(|(n, _)| *n == name).map(|(_, value)| *value);
+            changed.unwrap_or_else(good).map(str::to_owned)
+        })
+    }
+
+    #[test]
+    fn the_public_cloud_is_the_default() {
+        let settings = with(&[]).unwrap();
+        assert_eq!(settings.graph.base.as_str(), "https://graph.microsoft.com/v1.0");
+        assert_eq!(settings.identity.authority.as_str(), "https://login.microsoftonline.com/");
+        assert_eq!(settings.graph.subscription_life.as_hours(), 6 * 24);
+    }
+
+    #[test]
+    fn all_mistakes_are_told_at_once_and_no_value_is_repeated() {
+        let Mistakes(mistakes) = with(&[
+            ("FUNCTIONS_CUSTOMHANDLER_PORT", Some("soon")),
+            ("ROOMBRIDGE_QUEUE_URL", None),
+            ("ROOMBRIDGE_NOTIFICATION_URL", Some("http://contoso.example/s3cret")),
+            ("ROOMBRIDGE_APP_SCOPED", Some("not-a-guid")),
+            ("ROOMBRIDGE_SUBSCRIPTION_MINUTES", Some("99999")),
+            ("ROOMBRIDGE_HORIZON_DAYS", Some("0")),
+        ])
+        .unwrap_err();
+        assert_eq!(mistakes.len(), 6, "{mistakes:#?}");
+        assert!(!mistakes.join(" ").contains("s3cret"));
+    }
+}

@@ -1,0 +1,84 @@
+//! Reads variables and collects every mistake, so that an operator sees all of them at once.
+
+use std::str::FromStr;
+
+use url::Url;
+
+/// Looks variables up and remembers what was wrong with them.
+pub struct Reader<'a> {
+    lookup: &'a dyn Fn(&str) -> Option<String>,
+    mistakes: Vec<String>,
+}
+
+impl<'a> Reader<'a> {
+    /// A reader of what `lookup` answers. An empty value counts as not set.
+    pub fn new(lookup: &'a dyn Fn(&str) -> Option<String>) -> Self {
+        Self { lookup, mistakes: Vec::new() }
+    }
+
+    /// Everything that was wrong, in words. Values are not repeated: some are secret.
+    pub fn into_mistakes(self) -> Vec<String> {
+        self.mistakes
+    }
+
+    /// The variable's value, if it is set.
+    pub fn optional(&self, name: &str) -> Option<String> {
+        (self.lookup)(name).map(|value| value.trim().to_owned()).filter(|value| !value.is_empty())
+    }
+
+    /// A value of the right form; `None` with a mistake noted when it is missing or wrong.
+    pub fn required<T: FromStr>(&mut self, name: &str, form: &str) -> Option<T> {
+        match self.optional(name) {
+            Some(value) => self.parsed(name, form, &value),
+            None => {
+                self.mistakes.push(format!("{name} is not set: give {form}"));
+                None
+            }
+        }
+    }
+
+    /// An https address, or http on the loopback; without a trailing slash in its path unless it
+    /// has no path at all.
+    pub fn address(&mut self, name: &str, default: Option<&str>) -> Option<Url> {
+        let form = "an https address";
+        let value = self.optional(name).or_else(|| default.map(str::to_owned));
+        let Some(value) = value else {
+            self.mistakes.push(format!("{name} is not set: give {form}"));
+            return None;
+        };
+        let url: Url = self.parsed(name, form, value.trim_end_matches('/'))?;
+        let loopback = matches!(url.host_str(), Some("127.0.0.1" | "localhost"));
+        if url.scheme() == "https" || (url.scheme() == "http" && loopback) {
+            return Some(url);
+        }
+        self.mistakes.push(format!("{name} is not https: tokens are never sent in clear"));
+        None
+    }
+
+    /// A whole number within bounds, both included.
+    pub fn number(&mut self, name: &str, default: i64, least: i64, most: i64) -> Option<i64> {
+        let form = format!("a whole number from {least} to {most}");
+        let number = match self.optional(name) {
+            Some(value) => self.parsed(name, &form, &value)?,
+            None => default,
+        };
+        if (least..=most).contains(&number) {
+            return Some(number);
+        }
+        self.mistakes.push(format!("{name} is out of bounds: give {form}"));
+        None
+    }
+
+    /// Notes a mistake.
+    pub fn mistake(&mut self, text: String) {
+        self.mistakes.push(text);
+    }
+
+    fn parsed<T: FromStr>(&mut self, name: &str, form: &str, value: &str) -> Option<T> {
+        let parsed = value.parse().ok();
+        if parsed.is_none() {
+            self.mistakes.push(format!("{name} is not {form}"));
+        }
+        parsed
+    }
+}

@@ -1,0 +1,155 @@
+//! Tables in memory, with the service's rules: for the simulation.
+
+use std::collections::BTreeMap;
+use std::ops::Bound;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use async_trait::async_trait;
+use serde_json::{Map, Value};
+
+use super::limits;
+use super::tables::{Change, Continuation, ETag, Keys, Page, Row, Span, Table, TableError, Tables};
+
+/// [`Tables`] in memory. Every verb is atomic.
+#[derive(Default)]
+pub struct MemoryTables(Mutex<State>);
+
+#[derive(Default)]
+struct State {
+    tables: BTreeMap<Table, BTreeMap<Keys, Stored>>,
+    version: u64,
+}
+
+#[derive(Clone)]
+struct Stored {
+    properties: Map<String, Value>,
+    version: u64,
+}
+
+impl MemoryTables {
+    /// Empty tables.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// All rows of a table in key order: for a simulation to check what must always hold.
+    pub fn rows(&self, table: Table) -> Vec<Row> {
+        let mut state = self.state();
+        let rows = state.tables.entry(table).or_default();
+        rows.iter().map(|(keys, stored)| stored.row(keys)).collect()
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Stored {
+    fn row(&self, keys: &Keys) -> Row {
+        Row { keys: keys.clone(), properties: self.properties.clone() }
+    }
+
+    fn etag(&self) -> ETag {
+        etag(self.version)
+    }
+}
+
+fn etag(version: u64) -> ETag {
+    ETag(format!("W/\"{version}\""))
+}
+
+/// Whether `change` may be made to what is stored.
+fn allowed(stored: Option<&Stored>, change: &Change) -> Result<(), TableError> {
+    match (change, stored) {
+        (Change::Insert(_), Some(_)) => Err(TableError::AlreadyExists),
+        (Change::Replace(..) | Change::Delete(..), None) => Err(TableError::NotFound),
+        (Change::Replace(_, held) | Change::Delete(_, Some(held)), Some(stored))
+            if *held != stored.etag() =>
+        {
+            Err(TableError::Changed)
+        }
+        _ => Ok(()),
+    }
+}
+
+#[async_trait]
+impl Tables for MemoryTables {
+    async fn get(&self, table: Table, keys: &Keys) -> Result<Option<(Row, ETag)>, TableError> {
+        limits::check_keys(keys)?;
+        let mut state = self.state();
+        let stored = state.tables.entry(table).or_default().get(keys);
+        Ok(stored.map(|stored| (stored.row(keys), stored.etag())))
+    }
+
+    async fn apply(&self, table: Table, changes: Vec<Change>) -> Result<Vec<ETag>, TableError> {
+        limits::check(&changes)?;
+        let mut state = self.state();
+        let State { tables, version } = &mut *state;
+        let rows = tables.entry(table).or_default();
+        for change in &changes {
+            allowed(rows.get(change.keys()), change)?;
+        }
+        let mut etags = Vec::with_capacity(changes.len());
+        for change in changes {
+            match change {
+                Change::Insert(row) | Change::Replace(row, _) | Change::Upsert(row) => {
+                    *version += 1;
+                    etags.push(etag(*version));
+                    let stored = Stored { properties: row.properties, version: *version };
+                    rows.insert(row.keys, stored);
+                }
+                Change::Delete(keys, _) => {
+                    rows.remove(&keys);
+                    etags.push(ETag(String::new()));
+                }
+            }
+        }
+        Ok(etags)
+    }
+
+    /// As the service may, it says that there is more whenever a page is full and another row
+    /// follows within the partitions asked for, though none of those may be wanted.
+    async fn scan(
+        &self,
+        table: Table,
+        span: &Span,
+        from: Option<Continuation>,
+        limit: u16,
+    ) -> Result<Page, TableError> {
+        let first = match from {
+            Some(from) => read_continuation(&from)?,
+            None => Keys::new(&span.partition_from, ""),
+        };
+        let limit = usize::from(limit.clamp(1, 1000));
+        let mut state = self.state();
+        let rows = state.tables.entry(table).or_default();
+        let mut page = Page::default();
+        let from_first = rows.range((Bound::Included(first), Bound::Unbounded));
+        for (keys, stored) in from_first.take_while(|(keys, _)| keys.partition <= span.partition_to)
+        {
+            if page.rows.len() == limit {
+                page.next = Some(write_continuation(keys));
+                break;
+            }
+            if wanted(span, &keys.row) {
+                page.rows.push((stored.row(keys), stored.etag()));
+            }
+        }
+        Ok(page)
+    }
+}
+
+fn wanted(span: &Span, row: &str) -> bool {
+    let after = span.row_from.as_deref().is_none_or(|from| row >= from);
+    after && span.row_before.as_deref().is_none_or(|before| row < before)
+}
+
+fn write_continuation(next: &Keys) -> Continuation {
+    Continuation(serde_json::json!([next.partition, next.row]).to_string())
+}
+
+fn read_continuation(from: &Continuation) -> Result<Keys, TableError> {
+    let (partition, row) = serde_json::from_str(&from.0)
+        .map_err(|_| TableError::Refused("not a continuation of this store".to_owned()))?;
+    Ok(Keys { partition, row })
+}

@@ -1,0 +1,114 @@
+//! Entities as the service writes them in JSON.
+
+use std::fmt;
+
+use azure_core::http::RawResponse;
+use azure_core::http::headers::ETAG;
+use serde_json::{Map, Value};
+
+use super::{Listing, TableServiceError};
+
+/// An entity to write or as read: two keys and its properties in the service's JSON, without keys,
+/// time stamp and OData's own members.
+///
+/// Strings, booleans, 32-bit numbers and doubles are JSON's own; for every other type a string
+/// stands beside a member `name@odata.type` that names it, such as `Edm.Int64`
+/// (learn.microsoft.com/rest/api/storageservices/payload-format-for-table-service-operations).
+#[derive(Clone, PartialEq)]
+pub struct Entity {
+    /// The partition key.
+    pub partition: String,
+    /// The row key.
+    pub row: String,
+    /// The properties, type members included.
+    pub properties: Map<String, Value>,
+}
+
+impl fmt::Debug for Entity {
+    /// Names the entity; its properties may be somebody's.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Entity")
+            .field("partition", &self.partition)
+            .field("row", &self.row)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Entity {
+    /// An entity without properties.
+    pub fn new(partition: impl Into<String>, row: impl Into<String>) -> Self {
+        Self { partition: partition.into(), row: row.into(), properties: Map::new() }
+    }
+
+    /// Adds a property that JSON has a type for.
+    #[must_use]
+    pub fn with(mut self, name: &str, value: impl Into<Value>) -> Self {
+        self.properties.insert(name.to_owned(), value.into());
+        self
+    }
+
+    /// Adds a 64-bit number.
+    #[must_use]
+    pub fn with_int64(mut self, name: &str, value: i64) -> Self {
+        self.properties.insert(format!("{name}@odata.type"), "Edm.Int64".into());
+        self.properties.insert(name.to_owned(), value.to_string().into());
+        self
+    }
+
+    /// Reads a 64-bit number; `None` when the property is missing or of another type.
+    pub fn int64(&self, name: &str) -> Option<i64> {
+        let kind = self.properties.get(&format!("{name}@odata.type"))?;
+        if kind != "Edm.Int64" {
+            return None;
+        }
+        self.properties.get(name)?.as_str()?.parse().ok()
+    }
+
+    /// The body of a write.
+    pub(super) fn to_json(&self) -> Value {
+        let mut members = self.properties.clone();
+        members.insert("PartitionKey".to_owned(), self.partition.clone().into());
+        members.insert("RowKey".to_owned(), self.row.clone().into());
+        Value::Object(members)
+    }
+}
+
+/// An entity as it was read, and which version of it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Versioned {
+    /// The entity.
+    pub entity: Entity,
+    /// Its ETag.
+    pub etag: String,
+}
+
+/// Reads the answer to a read of one entity.
+pub(super) fn read_one(answer: &RawResponse) -> Result<Versioned, TableServiceError> {
+    let members = serde_json::from_slice(answer.body())
+        .map_err(|_| TableServiceError::Unreadable("an entity is not JSON"))?;
+    read(members, answer.headers().get_optional_string(&ETAG))
+}
+
+/// Reads the answer to a listing.
+pub(super) fn read_many(answer: &RawResponse) -> Result<Vec<Versioned>, TableServiceError> {
+    let listing: Listing = serde_json::from_slice(answer.body())
+        .map_err(|_| TableServiceError::Unreadable("a listing is not JSON"))?;
+    listing.value.into_iter().map(|members| read(members, None)).collect()
+}
+
+fn read(
+    mut members: Map<String, Value>,
+    header: Option<String>,
+) -> Result<Versioned, TableServiceError> {
+    let mut text = |name: &str| match members.remove(name) {
+        Some(Value::String(text)) => Some(text),
+        _ => None,
+    };
+    let keys = (text("PartitionKey"), text("RowKey"));
+    let etag = text("odata.etag").or(header);
+    let ((Some(partition), Some(row)), Some(etag)) = (keys, etag) else {
+        return Err(TableServiceError::Unreadable("an entity came without keys or ETag"));
+    };
+    members.retain(|name, _| !name.starts_with("odata.") && !name.starts_with("Timestamp"));
+    Ok(Versioned { entity: Entity { partition, row, properties: members }, etag })
+}

@@ -1,0 +1,284 @@
+//! A thin client for Azure Table storage on `azure_core`'s pipeline. It knows nothing of Roombridge.
+//!
+//! It stands here because Microsoft has no table crate for Rust yet
+//! (github.com/Azure/azure-sdk-for-rust, issue 4304) and no maintained one exists. It can be
+//! replaced by that crate when it ships: entities, ETags and errors are types of its own. Retries,
+//! `Retry-After`, bearer tokens and their cache, request ids and redacted logs are the pipeline's.
+//!
+//! **A retried write can meet its own first try.** The pipeline sends a request again when no
+//! answer came, and the service may have done the first one all the same. Then the answer tells of
+//! the second try alone: `EntityAlreadyExists` for an insert, `UpdateConditionNotSatisfied` for a
+//! replace or delete with an ETag, `ResourceNotFound` for a delete, and any of these for a
+//! transaction, though the caller's own write is what stands there. The client does not hide that:
+//! after such an answer read, and compare with what was meant.
+
+mod address;
+mod batch;
+mod entity;
+mod error;
+
+use std::sync::Arc;
+
+use azure_core::credentials::TokenCredential;
+use azure_core::http::headers::{
+    ACCEPT, CONTENT_TYPE, ETAG, HeaderName, HeaderValue, IF_MATCH, PREFER,
+};
+use azure_core::http::policies::Policy;
+use azure_core::http::policies::auth::BearerTokenAuthorizationPolicy;
+use azure_core::http::{
+    ClientOptions, Context, Method, Pipeline, PipelineSendOptions, RawResponse, Request, Url,
+};
+use bytes::Bytes;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use self::address::Address;
+pub use self::address::{Comparison, Filter};
+pub use self::batch::Operation;
+pub use self::entity::{Entity, Versioned};
+pub use self::error::TableServiceError;
+
+/// The oldest service version that takes Entra tokens for tables
+/// (learn.microsoft.com/rest/api/storageservices/authorize-with-azure-active-directory).
+const VERSION: &str = "2020-12-06";
+/// What a token must be for.
+const SCOPE: &str = "https://storage.azure.com/.default";
+/// Names the ETag of every entity listed, and the types that JSON does not have.
+const MINIMAL_METADATA: &str = "application/json;odata=minimalmetadata";
+
+const NEXT_PARTITION: HeaderName = HeaderName::from_static("x-ms-continuation-nextpartitionkey");
+const NEXT_ROW: HeaderName = HeaderName::from_static("x-ms-continuation-nextrowkey");
+
+/// The table service of one storage account.
+#[derive(Debug, Clone)]
+pub struct TableService {
+    address: Address,
+    pipeline: Pipeline,
+}
+
+/// Where a listing goes on: the service's two continuation headers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Continuation {
+    /// The partition key to go on from.
+    pub partition: String,
+    /// The row key to go on from; the service may leave it out.
+    pub row: Option<String>,
+}
+
+/// Some entities of a listing, in key order. A page may be empty and still go on.
+#[derive(Debug, Clone, Default)]
+pub struct EntityPage {
+    /// The entities.
+    pub entities: Vec<Versioned>,
+    /// Set when there is more.
+    pub next: Option<Continuation>,
+}
+
+impl TableService {
+    /// A client of the service at `url` (such as `https://account.table.core.windows.net`; a
+    /// trailing slash is ignored) with tokens of `credential`. Retries, transport and logging are
+    /// those of `options`; its default retries go on for a minute.
+    ///
+    /// # Errors
+    /// [`TableServiceError::Address`] when `url` is not an https address: a token must not travel
+    /// in clear.
+    pub fn new(
+        url: &str,
+        credential: Arc<dyn TokenCredential>,
+        options: ClientOptions,
+    ) -> Result<Self, TableServiceError> {
+        let address = Address::parse(url)?;
+        let authorize: Arc<dyn Policy> =
+            Arc::new(BearerTokenAuthorizationPolicy::new(credential, [SCOPE]));
+        let pipeline = Pipeline::new(
+            option_env!("CARGO_PKG_NAME"),
+            option_env!("CARGO_PKG_VERSION"),
+            options,
+            Vec::new(),
+            vec![authorize],
+            None,
+        );
+        Ok(Self { address, pipeline })
+    }
+
+    /// Creates a table; one that is there already is fine.
+    ///
+    /// # Errors
+    /// [`TableServiceError`].
+    pub async fn create_table(&self, table: &str) -> Result<(), TableServiceError> {
+        let mut request = self.request(self.address.tables()?, Method::Post);
+        request.insert_header(PREFER, "return-no-content");
+        set_json(&mut request, &json!({ "TableName": table }));
+        match self.send(request).await {
+            Err(TableServiceError::Answer { code, .. }) if code == "TableAlreadyExists" => Ok(()),
+            other => other.map(drop),
+        }
+    }
+
+    /// Adds an entity that must not be there yet; answers its ETag. See the module's warning about
+    /// retries.
+    ///
+    /// # Errors
+    /// [`TableServiceError::Answer`] with `EntityAlreadyExists`, and others.
+    pub async fn insert(&self, table: &str, entity: &Entity) -> Result<String, TableServiceError> {
+        self.write(table, &Operation::Insert(entity.clone())).await
+    }
+
+    /// Replaces the entity if it still has `etag` (`*` for any version); answers its new ETag.
+    ///
+    /// # Errors
+    /// [`TableServiceError::Answer`] with `UpdateConditionNotSatisfied` or `ResourceNotFound`, and
+    /// others.
+    pub async fn replace(
+        &self,
+        table: &str,
+        entity: &Entity,
+        etag: &str,
+    ) -> Result<String, TableServiceError> {
+        self.write(table, &Operation::Replace(entity.clone(), etag.to_owned())).await
+    }
+
+    /// Puts the entity, whatever stood there; answers its ETag.
+    ///
+    /// # Errors
+    /// [`TableServiceError`].
+    pub async fn upsert(&self, table: &str, entity: &Entity) -> Result<String, TableServiceError> {
+        self.write(table, &Operation::Upsert(entity.clone())).await
+    }
+
+    /// Removes the entity if it still has `etag` (`*` for any version).
+    ///
+    /// # Errors
+    /// [`TableServiceError::Answer`] with `UpdateConditionNotSatisfied` or `ResourceNotFound`, and
+    /// others.
+    pub async fn delete(
+        &self,
+        table: &str,
+        partition: &str,
+        row: &str,
+        etag: &str,
+    ) -> Result<(), TableServiceError> {
+        let operation = Operation::Delete(partition.to_owned(), row.to_owned(), etag.to_owned());
+        self.write(table, &operation).await.map(drop)
+    }
+
+    /// Does one operation by itself; answers the entity's new ETag, empty for a delete.
+    ///
+    /// # Errors
+    /// [`TableServiceError`].
+    pub async fn write(
+        &self,
+        table: &str,
+        operation: &Operation,
+    ) -> Result<String, TableServiceError> {
+        let mut request = self.request(operation.url(&self.address, table)?, operation.method());
+        for (name, value) in operation.headers() {
+            request.insert_header(name, value);
+        }
+        if let Some(body) = operation.body() {
+            set_json(&mut request, &body);
+        }
+        let answer = self.send(request).await?;
+        match answer.headers().get_optional_string(&ETAG) {
+            Some(etag) => Ok(etag),
+            None if operation.leaves_an_entity() => {
+                Err(TableServiceError::Unreadable("a write was answered without an ETag"))
+            }
+            None => Ok(String::new()),
+        }
+    }
+
+    /// Reads one entity; `None` when it is not there.
+    ///
+    /// # Errors
+    /// [`TableServiceError`]; a missing table is an [`TableServiceError::Answer`] too.
+    pub async fn get(
+        &self,
+        table: &str,
+        partition: &str,
+        row: &str,
+    ) -> Result<Option<Versioned>, TableServiceError> {
+        let request = self.request(self.address.entity(table, partition, row)?, Method::Get);
+        match self.send(request).await {
+            Ok(answer) => entity::read_one(&answer).map(Some),
+            Err(TableServiceError::Answer { code, .. }) if code == "ResourceNotFound" => Ok(None),
+            Err(other) => Err(other),
+        }
+    }
+
+    /// Lists entities that pass `filter`, in key order, at most `top` (up to 1,000) a page.
+    ///
+    /// # Errors
+    /// [`TableServiceError`].
+    pub async fn query(
+        &self,
+        table: &str,
+        filter: &Filter,
+        top: u16,
+        from: Option<&Continuation>,
+    ) -> Result<EntityPage, TableServiceError> {
+        let url = self.address.listing(table, filter, top, from)?;
+        let answer = self.send(self.request(url, Method::Get)).await?;
+        let next = answer.headers().get_optional_string(&NEXT_PARTITION).map(|partition| {
+            let row = answer.headers().get_optional_string(&NEXT_ROW);
+            Continuation { partition, row }
+        });
+        Ok(EntityPage { entities: entity::read_many(&answer)?, next })
+    }
+
+    /// Does all operations or none, as an entity group transaction: 1 to 100 operations on
+    /// different entities of one partition, 4 MiB in all
+    /// (learn.microsoft.com/rest/api/storageservices/performing-entity-group-transactions).
+    /// Answers the new ETag of each, empty for a delete.
+    ///
+    /// # Errors
+    /// [`TableServiceError::Answer`] whose `failed` is the index of the operation at fault, when
+    /// the service told.
+    pub async fn transact(
+        &self,
+        table: &str,
+        operations: &[Operation],
+    ) -> Result<Vec<String>, TableServiceError> {
+        let mut request = self.request(self.address.batch()?, Method::Post);
+        let (content_type, body) = batch::write(&self.address, table, operations)?;
+        request.insert_header(CONTENT_TYPE, content_type);
+        request.set_body(body);
+        let answer = self.send(request).await?;
+        batch::read(answer.body(), operations)
+    }
+
+    fn request(&self, url: Url, method: Method) -> Request {
+        let mut request = Request::new(url, method);
+        request.insert_header("x-ms-version", VERSION);
+        request.insert_header("dataserviceversion", "3.0");
+        request.insert_header(ACCEPT, MINIMAL_METADATA);
+        request
+    }
+
+    async fn send(&self, mut request: Request) -> Result<RawResponse, TableServiceError> {
+        // The service's errors are read here: they come in OData's form, not in the pipeline's.
+        let options = PipelineSendOptions { skip_checks: true, ..PipelineSendOptions::default() };
+        let answer = self.pipeline.send(&Context::new(), &mut request, Some(options)).await?;
+        if answer.status().is_success() {
+            Ok(answer)
+        } else {
+            Err(TableServiceError::from_answer(&answer))
+        }
+    }
+}
+
+fn set_json(request: &mut Request, body: &Value) {
+    request.insert_header(CONTENT_TYPE, "application/json");
+    request.set_body(Bytes::from(body.to_string()));
+}
+
+/// The part of a listing's answer that matters.
+#[derive(Deserialize)]
+struct Listing {
+    value: Vec<serde_json::Map<String, Value>>,
+}
+
+/// Headers that make an operation conditional, or its answer short.
+fn condition(etag: &str) -> (HeaderName, HeaderValue) {
+    (IF_MATCH, HeaderValue::from(etag.to_owned()))
+}

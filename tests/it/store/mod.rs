@@ -1,0 +1,72 @@
+//! What every store must do, asked of the one in memory and of Azure's client on the emulator.
+
+mod changes;
+mod listings;
+
+use std::sync::Arc;
+
+use roombridge::http::Patience;
+use roombridge::store::azure::AzureTables;
+use roombridge::store::tables::{Change, ETag, Keys, Row, Span, Table, TableError, Tables};
+use serde_json::{Map, Value};
+use world::azurite::Azurite;
+
+use crate::Failure;
+
+/// Asks each behaviour of each store.
+macro_rules! both {
+    ($($behaviour:ident),+ $(,)?) => {
+        mod memory {
+            use roombridge::store::memory::MemoryTables;
+
+            $(#[tokio::test]
+            async fn $behaviour() -> crate::Outcome {
+                super::$behaviour(std::sync::Arc::new(MemoryTables::new())).await
+            })+
+        }
+        mod azurite {
+            $(#[tokio::test]
+            async fn $behaviour() -> crate::Outcome {
+                super::$behaviour(crate::store::azure_tables().await?).await
+            })+
+        }
+    };
+}
+use both;
+
+async fn azure_tables() -> Result<Arc<AzureTables>, Failure> {
+    let storage = Azurite::shared().await?.open()?;
+    let url = &storage.account.table_url;
+    let tables = AzureTables::new(url, &storage.credential, &storage.transport, Patience::WORKER)?;
+    tables.create_all().await?;
+    Ok(Arc::new(tables))
+}
+
+fn row(partition: &str, row: &str, value: impl Into<Value>) -> Row {
+    let mut properties = Map::new();
+    properties.insert("value".to_owned(), value.into());
+    Row { keys: Keys::new(partition, row), properties }
+}
+
+async fn value(tables: &dyn Tables, keys: &Keys) -> Result<Option<Value>, TableError> {
+    Ok(tables.get(Table::Due, keys).await?.map(|(row, _)| row.properties["value"].clone()))
+}
+
+async fn one(tables: &dyn Tables, change: Change) -> Result<ETag, TableError> {
+    Ok(tables.apply(Table::Due, vec![change]).await?.remove(0))
+}
+
+async fn names(tables: &dyn Tables, span: &Span, limit: u16) -> Result<Vec<String>, Failure> {
+    let (mut names, mut from) = (Vec::new(), None);
+    loop {
+        let page = tables.scan(Table::Due, span, from, limit).await?;
+        assert!(page.rows.len() <= usize::from(limit));
+        names.extend(
+            page.rows.iter().map(|(row, _)| format!("{}/{}", row.keys.partition, row.keys.row)),
+        );
+        from = page.next;
+        if from.is_none() {
+            return Ok(names);
+        }
+    }
+}

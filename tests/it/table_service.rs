@@ -1,0 +1,218 @@
+//! The table service client by itself, on the emulator: what the store does not ask of it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use azure_core::error::ErrorKind;
+use azure_core::http::headers::{Headers, RETRY_AFTER};
+use azure_core::http::{
+    AsyncRawResponse, ClientOptions, HttpClient, Method, Request, StatusCode, Transport,
+};
+use roombridge::http::Patience;
+use roombridge::store::azure::AzureTables;
+use roombridge::store::table_service::{
+    Comparison, Entity, Filter, Operation, TableService, TableServiceError,
+};
+use roombridge::store::tables::{Keys, Table, TableError, Tables};
+use world::azurite::{Azurite, Opened};
+
+use crate::{Failure, Outcome};
+
+const TABLE: &str = "Things";
+
+async fn storage() -> Result<Opened, Failure> {
+    Ok(Azurite::shared().await?.open()?)
+}
+
+async fn service() -> Result<TableService, Failure> {
+    let storage = storage().await?;
+    let options = Patience::WORKER.options(storage.transport);
+    let service = TableService::new(&storage.account.table_url, storage.credential, options)?;
+    service.create_table(TABLE).await?;
+    Ok(service)
+}
+
+/// The status, code and index of an answered error.
+fn answer<T>(outcome: Result<T, TableServiceError>) -> Option<(u16, String, Option<usize>)> {
+    match outcome {
+        Err(TableServiceError::Answer { status, code, failed }) => Some((status, code, failed)),
+        _ => None,
+    }
+}
+
+fn error(status: u16, code: &str, failed: Option<usize>) -> Option<(u16, String, Option<usize>)> {
+    Some((status, code.to_owned(), failed))
+}
+
+#[tokio::test]
+async fn a_table_can_be_created_twice() -> Outcome {
+    let service = service().await?;
+    service.create_table(TABLE).await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn errors_carry_the_services_own_codes() -> Outcome {
+    let service = service().await?;
+    let thing = Entity::new("p", "r").with("n", 1);
+    let first = service.insert(TABLE, &thing).await?;
+    assert_eq!(
+        answer(service.insert(TABLE, &thing).await),
+        error(409, "EntityAlreadyExists", None)
+    );
+    service.replace(TABLE, &thing, &first).await?;
+    let stale = service.replace(TABLE, &thing, &first).await;
+    assert_eq!(answer(stale), error(412, "UpdateConditionNotSatisfied", None));
+    let stale = service.delete(TABLE, "p", "r", &first).await;
+    assert_eq!(answer(stale), error(412, "UpdateConditionNotSatisfied", None));
+    service.delete(TABLE, "p", "r", "*").await?;
+    let gone = service.delete(TABLE, "p", "r", "*").await;
+    assert_eq!(answer(gone), error(404, "ResourceNotFound", None));
+    let missing = service.get("Nothing", "p", "r").await;
+    assert_eq!(answer(missing), error(404, "TableNotFound", None));
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_failed_transaction_names_the_operation_at_fault() -> Outcome {
+    let service = service().await?;
+    let entity = |row: &str| Entity::new("it's", row).with("n", 1);
+    let etag = service.insert(TABLE, &entity("there")).await?;
+    service.upsert(TABLE, &entity("there")).await?;
+    let cases = [
+        (Operation::Insert(entity("there")), (409, "EntityAlreadyExists")),
+        (Operation::Replace(entity("there"), etag.clone()), (412, "UpdateConditionNotSatisfied")),
+        (
+            Operation::Delete("it's".into(), "there".into(), etag),
+            (412, "UpdateConditionNotSatisfied"),
+        ),
+        (Operation::Delete("it's".into(), "gone".into(), "*".into()), (404, "ResourceNotFound")),
+    ];
+    for (at_fault, (status, code)) in cases {
+        let operations = [Operation::Insert(entity("a")), Operation::Upsert(entity("b")), at_fault];
+        let outcome = service.transact(TABLE, &operations).await;
+        assert_eq!(answer(outcome), error(status, code, Some(2)));
+        assert!(service.get(TABLE, "it's", "a").await?.is_none(), "nothing of it happened");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn listings_go_on_over_pages() -> Outcome {
+    let service = service().await?;
+    let rows: Vec<String> = (0..25).map(|n| format!("it's {n:02}%")).collect();
+    let inserts =
+        rows.iter().map(|row| Operation::Insert(Entity::new("p q", row))).collect::<Vec<_>>();
+    service.transact(TABLE, &inserts).await?;
+    let filter = Filter::default().and("PartitionKey", Comparison::Equal, "p q").and(
+        "RowKey",
+        Comparison::AtLeast,
+        "it's 05%",
+    );
+    let (mut seen, mut from, mut pages) = (Vec::new(), None, 0);
+    loop {
+        let page = service.query(TABLE, &filter, 8, from.as_ref()).await?;
+        pages += 1;
+        for found in page.entities {
+            // The ETag of a listing is as good as any.
+            service.replace(TABLE, &found.entity, &found.etag).await?;
+            seen.push(found.entity.row);
+        }
+        from = page.next;
+        if from.is_none() {
+            break;
+        }
+    }
+    assert_eq!(seen, rows[5..]);
+    assert!(pages >= 3);
+    Ok(())
+}
+
+#[tokio::test]
+async fn types_that_json_has_not_survive() -> Outcome {
+    let service = service().await?;
+    let thing = Entity::new("p", "r")
+        .with_int64("large", i64::MAX)
+        .with("text", "9223372036854775807")
+        .with("whole", 7)
+        .with("flag", true);
+    service.insert(TABLE, &thing).await?;
+    let read = service.get(TABLE, "p", "r").await?.ok_or("it is there")?;
+    assert_eq!(read.entity.int64("large"), Some(i64::MAX));
+    assert_eq!(read.entity.int64("text"), None, "a text stays a text");
+    assert_eq!(read.entity, thing);
+    Ok(())
+}
+
+/// A network on which the answer to every first try of a write is lost.
+#[derive(Debug)]
+struct LosesFirstAnswers {
+    inner: Transport,
+    writes: AtomicUsize,
+}
+
+#[async_trait]
+impl HttpClient for LosesFirstAnswers {
+    async fn execute_request(&self, request: &Request) -> azure_core::Result<AsyncRawResponse> {
+        let answer = self.inner.send(&azure_core::http::Context::new(), &mut request.clone()).await;
+        let write = request.method() != Method::Get;
+        if write && self.writes.fetch_add(1, Ordering::Relaxed).is_multiple_of(2) {
+            answer?;
+            return Err(azure_core::Error::with_message(ErrorKind::Io, "connection reset"));
+        }
+        answer
+    }
+}
+
+#[tokio::test]
+async fn a_retried_insert_meets_its_own_first_try() -> Outcome {
+    let storage = storage().await?;
+    let lossy = LosesFirstAnswers { inner: storage.transport, writes: AtomicUsize::new(0) };
+    let patience =
+        Patience { retries: 2, first_wait: Duration::from_millis(1), ..Patience::WORKER };
+    let options = patience.options(Transport::new(Arc::new(lossy)));
+    let service = TableService::new(&storage.account.table_url, storage.credential, options)?;
+    service.create_table(TABLE).await?;
+    let thing = Entity::new("p", "r").with("n", 1);
+    let outcome = service.insert(TABLE, &thing).await;
+    assert_eq!(answer(outcome), error(409, "EntityAlreadyExists", None));
+    let there = service.get(TABLE, "p", "r").await?.ok_or("the first try worked")?;
+    assert_eq!(there.entity, thing);
+    Ok(())
+}
+
+/// A service that is always busy and wants to be left alone for an hour.
+#[derive(Debug)]
+struct Busy;
+
+#[async_trait]
+impl HttpClient for Busy {
+    async fn execute_request(&self, _request: &Request) -> azure_core::Result<AsyncRawResponse> {
+        let mut headers = Headers::new();
+        headers.insert(RETRY_AFTER, "3600");
+        Ok(AsyncRawResponse::from_bytes(StatusCode::ServiceUnavailable, headers, ""))
+    }
+}
+
+#[tokio::test]
+async fn a_busy_service_is_not_waited_for_beyond_the_callers_patience() -> Outcome {
+    let storage = storage().await?;
+    let patience = Patience { total: Duration::from_millis(100), ..Patience::WORKER };
+    let busy = Transport::new(Arc::new(Busy));
+    let tables =
+        AzureTables::new(&storage.account.table_url, &storage.credential, &busy, patience)?;
+    let outcome = tables.get(Table::Due, &Keys::new("p", "r")).await;
+    assert_eq!(outcome, Err(TableError::Unavailable("no answer: timed out".to_owned())));
+    Ok(())
+}
+
+#[tokio::test]
+async fn tokens_are_not_sent_in_clear() -> Outcome {
+    let storage = storage().await?;
+    let url = storage.account.table_url.replace("https:", "http:");
+    let refused = TableService::new(&url, storage.credential, ClientOptions::default());
+    assert!(matches!(refused, Err(TableServiceError::Address)));
+    Ok(())
+}

@@ -1,0 +1,132 @@
+//! The host's queues in Azure Storage, or in Azurite, through Microsoft's own client.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use azure_core::credentials::TokenCredential;
+use azure_core::http::headers::HeaderName;
+use azure_core::http::{ClientOptions, StatusCode, Transport, Url};
+use azure_core::time::OffsetDateTime;
+use azure_storage_queue::models::{
+    QueueClientReceiveMessagesOptions, QueueMessage, ReceivedMessage,
+};
+use azure_storage_queue::{QueueClient, QueueServiceClient, QueueServiceClientOptions};
+use jiff::Timestamp;
+
+use super::queues::{HostQueues, QueueFault, Received};
+
+/// Queues of one storage account.
+pub struct AzureQueues {
+    service: QueueServiceClient,
+}
+
+impl AzureQueues {
+    /// Queues at `service` (https, without a trailing slash), opened with tokens of `credential`;
+    /// `transport` is the HTTP client to share.
+    ///
+    /// # Errors
+    /// When the address is not one for tokens.
+    pub fn new(
+        service: Url,
+        credential: Arc<dyn TokenCredential>,
+        transport: Transport,
+    ) -> Result<Self, QueueFault> {
+        let client_options = ClientOptions { transport: Some(transport), ..Default::default() };
+        let options = QueueServiceClientOptions { client_options, ..Default::default() };
+        let service = QueueServiceClient::new(service, Some(credential), Some(options))
+            .map_err(|e| fault(&e))?;
+        Ok(Self { service })
+    }
+
+    fn queue(&self, name: &str) -> Result<QueueClient, QueueFault> {
+        self.service.queue_client(name).map_err(|e| fault(&e))
+    }
+}
+
+#[async_trait]
+impl HostQueues for AzureQueues {
+    async fn receive(
+        &self,
+        queue: &str,
+        limit: u8,
+        hidden: Duration,
+    ) -> Result<Vec<Received>, QueueFault> {
+        let options = QueueClientReceiveMessagesOptions {
+            number_of_messages: Some(i32::from(limit)),
+            visibility_timeout: Some(seconds(hidden)),
+            ..Default::default()
+        };
+        let answer =
+            self.queue(queue)?.receive_messages(Some(options)).await.map_err(|e| fault(&e))?;
+        let messages = answer.into_model().map_err(|e| fault(&e))?.items.unwrap_or_default();
+        Ok(messages.into_iter().filter_map(received).collect())
+    }
+
+    async fn update(
+        &self,
+        queue: &str,
+        message: &Received,
+        hidden: Duration,
+    ) -> Result<String, QueueFault> {
+        let queue = self.queue(queue)?;
+        let answer = queue
+            .update_message(&message.id, &message.pop_receipt, seconds(hidden), None)
+            .await
+            .map_err(|e| fault(&e))?;
+        let receipt = HeaderName::from_static("x-ms-popreceipt");
+        answer
+            .headers()
+            .get_optional_string(&receipt)
+            .ok_or_else(|| QueueFault::Other("no new receipt came".to_owned()))
+    }
+
+    async fn delete(&self, queue: &str, message: &Received) -> Result<(), QueueFault> {
+        let queue = self.queue(queue)?;
+        let deleted = queue.delete_message(&message.id, &message.pop_receipt, None).await;
+        deleted.map(drop).map_err(|e| fault(&e))
+    }
+
+    async fn give_up(&self, queue: &str, message: &Received) -> Result<(), QueueFault> {
+        let poison = self.queue(&format!("{queue}-poison"))?;
+        match poison.create(None).await {
+            Ok(_) => {}
+            Err(e) if e.http_status() == Some(StatusCode::Conflict) => {}
+            Err(e) => return Err(fault(&e)),
+        }
+        let copy = QueueMessage { message_text: Some(message.text.clone()) };
+        let copy = copy.try_into().map_err(|e: azure_core::Error| fault(&e))?;
+        poison.send_message(copy, None).await.map_err(|e| fault(&e))?;
+        self.delete(queue, message).await
+    }
+}
+
+fn seconds(duration: Duration) -> i32 {
+    i32::try_from(duration.as_secs()).unwrap_or(i32::MAX)
+}
+
+fn fault(error: &azure_core::Error) -> QueueFault {
+    match error.http_status() {
+        // A stale receipt is 400 PopReceiptMismatch, a deleted message or queue 404.
+        Some(StatusCode::NotFound | StatusCode::BadRequest) => QueueFault::Gone,
+        _ => QueueFault::Other(error.to_string()),
+    }
+}
+
+fn received(message: ReceivedMessage) -> Option<Received> {
+    let inserted = instant(message.insertion_time?)?;
+    Some(Received {
+        id: message.message_id?,
+        pop_receipt: message.pop_receipt?,
+        text: message.message_text.unwrap_or_default(),
+        dequeue_count: u32::try_from(message.dequeue_count?).ok()?,
+        inserted,
+        expires: message.expiration_time.and_then(instant),
+        next_visible: message.time_next_visible.and_then(instant).unwrap_or(inserted),
+    })
+}
+
+/// `None` for the year 9999, which stands for "never" and is beyond jiff's range.
+fn instant(time: OffsetDateTime) -> Option<Timestamp> {
+    Timestamp::from_second(time.unix_timestamp()).ok()
+}

@@ -1,0 +1,98 @@
+//! How the host's requests reach the handler: over a socket, or by calling its router in process.
+
+use std::convert::Infallible;
+
+use async_trait::async_trait;
+use axum::Router;
+use axum::body::Body;
+use http::uri::{Authority, PathAndQuery, Scheme};
+use http::{Request, Response, Uri};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+use tower::ServiceExt;
+
+/// No answer came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum NoAnswer {
+    /// Nobody listens.
+    #[error("connection refused")]
+    Refused,
+    /// The connection broke before or within the answer.
+    #[error("the connection broke")]
+    Broken,
+}
+
+/// Carries a request to the handler. The request's address is a path and query.
+#[async_trait]
+pub trait HandlerTransport: Send + Sync {
+    /// Sends `request`; any status is an answer.
+    ///
+    /// # Errors
+    /// [`NoAnswer`].
+    async fn call(&self, request: Request<Body>) -> Result<Response<Body>, NoAnswer>;
+}
+
+/// The handler's router, called in process.
+#[derive(Debug, Clone)]
+pub struct InProcess(Router);
+
+impl InProcess {
+    /// Calls `handler`.
+    pub fn new(handler: Router) -> Self {
+        Self(handler)
+    }
+}
+
+#[async_trait]
+impl HandlerTransport for InProcess {
+    async fn call(&self, request: Request<Body>) -> Result<Response<Body>, NoAnswer> {
+        let answer: Result<_, Infallible> = self.0.clone().oneshot(request).await;
+        match answer {
+            Ok(response) => Ok(response),
+            Err(never) => match never {},
+        }
+    }
+}
+
+/// A handler that listens on a loopback port: HTTP/1.1, address untouched, redirects passed on.
+#[derive(Debug, Clone)]
+pub struct Socket {
+    authority: Authority,
+    client: Client<HttpConnector, Body>,
+}
+
+impl Socket {
+    /// Calls `http://127.0.0.1:{port}`.
+    ///
+    /// # Panics
+    /// Never: the address is always a valid one.
+    pub fn new(port: u16) -> Self {
+        let authority = Authority::try_from(format!("127.0.0.1:{port}"));
+        #[expect(clippy::expect_used, reason = "an address and a number make an authority")]
+        let authority = authority.expect("a loopback address with a port is an authority");
+        Self { authority, client: Client::builder(TokioExecutor::new()).build_http() }
+    }
+}
+
+#[async_trait]
+impl HandlerTransport for Socket {
+    async fn call(&self, mut request: Request<Body>) -> Result<Response<Body>, NoAnswer> {
+        let mut parts = http::uri::Parts::default();
+        parts.scheme = Some(Scheme::HTTP);
+        parts.authority = Some(self.authority.clone());
+        parts.path_and_query = Some(
+            request
+                .uri()
+                .path_and_query()
+                .cloned()
+                .unwrap_or_else(|| PathAndQuery::from_static("/")),
+        );
+        *request.uri_mut() = Uri::from_parts(parts).map_err(|_| NoAnswer::Broken)?;
+        match self.client.request(request).await {
+            Ok(response) => Ok(response.map(Body::new)),
+            Err(error) if error.is_connect() => Err(NoAnswer::Refused),
+            Err(_) => Err(NoAnswer::Broken),
+        }
+    }
+}

@@ -1,0 +1,185 @@
+//! The Functions host's rules for the handler process, tried on one that crashes when told.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::{Body, to_bytes};
+use http::Request;
+use jiff::SignedDuration;
+use roombridge::clock::{Clock, ManualClock};
+use roombridge::queue::memory::{MemoryOutbox, Shelf};
+use roombridge::queue::{Outbox, Queue};
+use roombridge::rng::SystemRng;
+use tower::ServiceExt;
+use world::host::process::State;
+use world::host::{Fate, FunctionApp, FunctionsHost, Level, MemoryQueues, Start, Verdict};
+
+type Failure = Box<dyn std::error::Error>;
+
+struct Scene {
+    host: Arc<FunctionsHost>,
+    outbox: Arc<MemoryOutbox>,
+    clock: ManualClock,
+}
+
+impl Scene {
+    fn start(change: impl FnOnce(&mut FunctionApp, &mut Start)) -> Result<Self, Failure> {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+        let mut app = FunctionApp::read(&root)?;
+        let mut start = Start {
+            executable: Some(env!("CARGO_BIN_EXE_fake-handler").into()),
+            settings: vec![("GREETING".into(), "hello".into())],
+            sink: None,
+        };
+        change(&mut app, &mut start);
+        let clock = ManualClock::new("2026-11-21T10:00:00Z".parse()?);
+        let time: Arc<dyn Clock> = Arc::new(clock.clone());
+        let outbox = Arc::new(MemoryOutbox::new(Arc::clone(&time)));
+        let queues = Arc::new(MemoryQueues::new(Arc::clone(&outbox)));
+        let host = FunctionsHost::start(app, start, queues, time, Arc::new(SystemRng));
+        Ok(Self { host, outbox, clock })
+    }
+
+    /// Sends `text` and has it worked on.
+    async fn tell(&self, text: &str) -> Result<(Verdict, Fate), Failure> {
+        self.outbox.send(Queue::EventChanges, text.into(), Duration::ZERO).await?;
+        let mut ran = self.host.pump_once().await;
+        let ran = ran.pop().ok_or("nothing was taken")?;
+        Ok((ran.verdict.ok_or("nothing ran")?, ran.fate))
+    }
+
+    async fn wait_until(&self, wanted: impl Fn(&State) -> bool) -> Result<State, Failure> {
+        Ok(self.host.process().ok_or("no process")?.wait_until(wanted).await)
+    }
+
+    async fn ready(&self) -> Result<u32, Failure> {
+        match self.wait_until(|state| !matches!(state, State::Starting)).await? {
+            State::Ready { pid, .. } => Ok(pid),
+            State::Starting | State::Abandoned | State::Stopped => Err("not ready".into()),
+        }
+    }
+
+    /// Waits for a process that is not `earlier`.
+    async fn restarted(&self, earlier: u32) -> Result<u32, Failure> {
+        let other = |state: &State| matches!(state, State::Ready { pid, .. } if *pid != earlier);
+        self.wait_until(other).await?;
+        self.ready().await
+    }
+}
+
+fn is_failed(verdict: &Verdict) -> bool {
+    matches!(verdict, Verdict::Failed(_))
+}
+
+#[tokio::test]
+async fn the_handler_runs_with_its_settings_and_its_lines_are_filed() -> Result<(), Failure> {
+    let scene = Scene::start(|_, _| {})?;
+    assert_eq!(scene.tell("print").await?, (Verdict::Succeeded, Fate::Done));
+    let line = scene.host.log().wait_for("out ").await;
+    assert_eq!(line.level, Level::Information);
+    assert!(line.text.starts_with("out \"hello\""), "{}", line.text);
+    assert!(line.text.ends_with("home=false"), "nothing else of this process's environment");
+    assert_eq!(scene.host.log().wait_for("a WARNing").await.level, Level::Warning);
+    assert_eq!(scene.host.log().wait_for("a complaint").await.level, Level::Error);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_handler_that_ends_well_is_never_started_again() -> Result<(), Failure> {
+    let scene = Scene::start(|_, _| {})?;
+    scene.ready().await?;
+    assert!(is_failed(&scene.tell("quit").await?.0));
+    scene.wait_until(|state| matches!(state, State::Abandoned)).await?;
+    assert!(is_failed(&scene.tell("print").await?.0));
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_third_crash_stops_the_host() -> Result<(), Failure> {
+    let scene = Scene::start(|_, _| {})?;
+    for _ in 0..2 {
+        let pid = scene.ready().await?;
+        assert!(is_failed(&scene.tell("crash").await?.0));
+        scene.restarted(pid).await?;
+    }
+    assert!(is_failed(&scene.tell("crash").await?.0));
+    scene.wait_until(|state| matches!(state, State::Stopped)).await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn crashes_more_than_half_an_hour_apart_are_forgotten() -> Result<(), Failure> {
+    let scene = Scene::start(|_, _| {})?;
+    for _ in 0..5 {
+        let pid = scene.ready().await?;
+        scene.tell("crash").await?;
+        scene.restarted(pid).await?;
+        scene.clock.advance(SignedDuration::from_mins(31));
+        // What was put back for another try is not part of this.
+        for taken in scene.host.take_all().await {
+            scene.outbox.delete(
+                Shelf::Main(Queue::EventChanges),
+                &roombridge::queue::Receipt {
+                    id: taken.message.id,
+                    pop: taken.message.pop_receipt,
+                },
+            );
+        }
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn status_200_restarts_without_counting() -> Result<(), Failure> {
+    let scene = Scene::start(|_, _| {})?;
+    let mut pid = scene.ready().await?;
+    for _ in 0..4 {
+        scene.tell("again").await?;
+        pid = scene.restarted(pid).await?;
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_empty_answer_times_out_and_takes_the_process_with_it() -> Result<(), Failure> {
+    let scene = Scene::start(|app, _| app.settings.function_timeout = Duration::from_secs(1))?;
+    let pid = scene.ready().await?;
+    assert_eq!(scene.tell("hang").await?, (Verdict::TimedOut, Fate::Again));
+    scene.restarted(pid).await?;
+    assert_eq!(scene.tell("print").await?.0, Verdict::Succeeded);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_handler_that_listens_nowhere_is_an_error_each_time() -> Result<(), Failure> {
+    let scene = Scene::start(|app, start| {
+        app.settings.initialization_timeout = Duration::from_millis(50);
+        start.settings.push(("SILENT".into(), "1".into()));
+    })?;
+    scene.wait_until(|state| matches!(state, State::Stopped)).await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_request_from_outside_goes_through_to_the_process() -> Result<(), Failure> {
+    let scene = Scene::start(|_, _| {})?;
+    let request = Request::post("/api/notifications?a=1&a=2").body(Body::from("body"))?;
+    let answer = scene.host.front().oneshot(request).await?;
+    assert_eq!(answer.status(), 200);
+    assert_eq!(to_bytes(answer.into_body(), 64).await?, "body");
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_process_dies_with_its_host() -> Result<(), Failure> {
+    let scene = Scene::start(|_, _| {})?;
+    let state = scene.wait_until(|state| matches!(state, State::Ready { .. })).await?;
+    let State::Ready { port, .. } = state else { return Err("not ready".into()) };
+    drop(scene);
+    // Refused as soon as the kernel has taken the socket down; there is nothing to wait on but that.
+    while tokio::net::TcpStream::connect(("127.0.0.1", port)).await.is_ok() {
+        tokio::task::yield_now().await;
+    }
+    Ok(())
+}
