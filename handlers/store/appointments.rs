@@ -61,7 +61,7 @@ impl Appointments {
         mailbox: MailboxId,
         event: &EventId,
     ) -> Result<Option<Pointer>, StoreError> {
-        let keys = keys(tenant, mailbox, Digest::of_event(event));
+        let keys = keys(tenant, mailbox, event);
         let found = self.shelf.get::<PointerRow>(&keys).await?;
         Ok(found.map(|(row, _)| row.into()))
     }
@@ -71,13 +71,13 @@ impl Appointments {
     /// # Errors
     /// [`StoreError`] when it was not written, or may not have been.
     pub async fn put(&self, pointer: &Pointer) -> Result<(), StoreError> {
-        let keys = keys(pointer.tenant, pointer.mailbox, Digest::of_event(&pointer.event));
+        let keys = keys(pointer.tenant, pointer.mailbox, &pointer.event);
         let row = Shelf::row(keys, &PointerRow::from(pointer.clone()))?;
         self.shelf.change(Change::Upsert(row)).await?;
         Ok(())
     }
 
-    /// Removes the pointer of the event with this digest ([`Digest::of_event`]); none is fine.
+    /// Removes the pointer of an event in a mailbox; none is fine.
     ///
     /// # Errors
     /// [`StoreError`] when it was not removed, or may not have been.
@@ -85,7 +85,7 @@ impl Appointments {
         &self,
         tenant: TenantId,
         mailbox: MailboxId,
-        event: Digest,
+        event: &EventId,
     ) -> Result<(), StoreError> {
         self.shelf.remove(keys(tenant, mailbox, event), None).await
     }
@@ -109,8 +109,8 @@ fn partition(tenant: TenantId, mailbox: MailboxId) -> String {
     format!("{tenant}_{mailbox}")
 }
 
-fn keys(tenant: TenantId, mailbox: MailboxId, event: Digest) -> Keys {
-    Keys::new(partition(tenant, mailbox), event)
+fn keys(tenant: TenantId, mailbox: MailboxId, event: &EventId) -> Keys {
+    Keys::new(partition(tenant, mailbox), Digest::of_event(event))
 }
 
 #[derive(Serialize, Deserialize)]
@@ -158,7 +158,7 @@ mod tests {
     use std::sync::atomic::Ordering;
 
     use super::*;
-    use crate::store::fake::{Fake, at, key, mailbox, tenant};
+    use crate::store::counting::{CountingTables, at, key, mailbox, tenant};
 
     fn pointer(event: &str, role: Role) -> Pointer {
         Pointer {
@@ -175,8 +175,8 @@ mod tests {
         }
     }
 
-    fn opened() -> (Arc<Fake>, Appointments) {
-        let fake = Arc::new(Fake::default());
+    fn opened() -> (Arc<CountingTables>, Appointments) {
+        let fake = Arc::new(CountingTables::default());
         (fake.clone(), Appointments::new(fake))
     }
 
@@ -209,8 +209,7 @@ mod tests {
         let all = appointments.all(tenant(9), mailbox(1)).await.unwrap();
         assert_eq!((all.len(), fake.scans.load(Ordering::Relaxed)), (25, 3));
         for pointer in all.iter().chain(&all) {
-            let event = Digest::of_event(&pointer.event);
-            appointments.remove(tenant(9), mailbox(1), event).await.unwrap();
+            appointments.remove(tenant(9), mailbox(1), &pointer.event).await.unwrap();
         }
         assert_eq!(appointments.all(tenant(9), mailbox(1)).await.unwrap(), []);
         assert_eq!(appointments.all(tenant(9), mailbox(2)).await.unwrap(), [other]);

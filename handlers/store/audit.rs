@@ -153,7 +153,7 @@ mod tests {
     use super::*;
     use crate::{
         rng::SeededRng,
-        store::fake::{Fake, at, tenant},
+        store::counting::{CountingTables, at, tenant},
     };
 
     fn call(n: u64) -> CallRecord {
@@ -173,7 +173,7 @@ mod tests {
 
     #[tokio::test]
     async fn the_calls_of_one_invocation_are_one_batch_and_come_back_in_order() {
-        let fake = Arc::new(Fake::default());
+        let fake = Arc::new(CountingTables::default());
         let audit = Audit::new(fake.clone());
         let calls: Vec<_> = (0..100).map(call).collect();
         audit.write(&calls, &SeededRng::new(7)).await.unwrap();
@@ -190,7 +190,7 @@ mod tests {
 
     #[tokio::test]
     async fn tenants_and_days_are_kept_apart_and_the_shards_are_used() {
-        let fake = Arc::new(Fake::default());
+        let fake = Arc::new(CountingTables::default());
         let audit = Audit::new(fake.clone());
         let rng = SeededRng::new(7);
         let tomorrow = CallRecord { at: at("2026-11-25T00:00:00Z"), ..call(1) };

@@ -229,14 +229,14 @@ mod tests {
     use std::sync::atomic::Ordering;
 
     use super::*;
-    use crate::store::fake::{Fake, at, key, mailbox, tenant};
+    use crate::store::counting::{CountingTables, at, key, mailbox, tenant};
 
     fn entry(purpose: Purpose, when: &str, n: u128) -> DueEntry {
         DueEntry { purpose, at: at(when), subject: Subject::Booking(key(n)) }
     }
 
-    fn opened() -> (Arc<Fake>, Due) {
-        let fake = Arc::new(Fake::default());
+    fn opened() -> (Arc<CountingTables>, Due) {
+        let fake = Arc::new(CountingTables::default());
         (fake.clone(), Due::new(fake))
     }
 
@@ -341,7 +341,7 @@ mod tests {
             entry(Purpose::Purge, "2026-11-24T09:00:00Z", 2),
         );
         table.put(&new).await.unwrap();
-        fake.plant(Table::Due, Row { keys: keys(&old), properties: serde_json::Map::new() });
+        fake.plant(Table::Due, Row { keys: keys(&old), properties: serde_json::Map::new() }).await;
         assert_eq!(due(&table, Purpose::Purge, "2026-11-24T10:00:00Z", 10).await, [new]);
     }
 }

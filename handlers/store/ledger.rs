@@ -164,7 +164,7 @@ mod tests {
     use jiff::civil::date;
 
     use super::*;
-    use crate::store::fake::{Fake, at, key, room, tenant};
+    use crate::store::counting::{CountingTables, at, key, room, tenant};
 
     const TUESDAY: Date = date(2026, 11, 24);
     const WEDNESDAY: Date = date(2026, 11, 25);
@@ -179,8 +179,8 @@ mod tests {
         slot(n, "2026-11-24T22:00:00Z", "2026-11-25T02:00:00Z")
     }
 
-    fn opened() -> (Arc<Fake>, Ledger) {
-        let fake = Arc::new(Fake::default());
+    fn opened() -> (Arc<CountingTables>, Ledger) {
+        let fake = Arc::new(CountingTables::default());
         (fake.clone(), Ledger::new(fake))
     }
 

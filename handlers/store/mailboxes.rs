@@ -287,7 +287,7 @@ mod tests {
     use std::sync::atomic::Ordering;
 
     use super::*;
-    use crate::store::fake::{Fake, at, mailbox, tenant};
+    use crate::store::counting::{CountingTables, at, mailbox, tenant};
 
     fn person(n: u128) -> Mailbox {
         Mailbox {
@@ -325,8 +325,8 @@ mod tests {
         }
     }
 
-    fn opened() -> (Arc<Fake>, Mailboxes) {
-        let fake = Arc::new(Fake::default());
+    fn opened() -> (Arc<CountingTables>, Mailboxes) {
+        let fake = Arc::new(CountingTables::default());
         (fake.clone(), Mailboxes::new(fake))
     }
 
@@ -393,7 +393,7 @@ mod tests {
         mailboxes.put(&subscribed_room()).await.unwrap();
         let mut row = fake.rows(Table::Mailboxes).remove(0);
         row.properties.remove("PreviousNonceUntil");
-        fake.plant(Table::Mailboxes, row);
+        fake.plant(Table::Mailboxes, row).await;
         let error = mailboxes.get(tenant(9), mailbox(2)).await.unwrap_err();
         assert!(matches!(error, StoreError::Unreadable { table: Table::Mailboxes, .. }));
     }

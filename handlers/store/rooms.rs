@@ -131,7 +131,7 @@ mod tests {
     use super::*;
     use crate::{
         clock::ManualClock,
-        store::fake::{Fake, at, room, tenant},
+        store::counting::{CountingTables, at, room, tenant},
     };
 
     fn managed(n: u128, answering: Answering) -> Room {
@@ -143,9 +143,9 @@ mod tests {
         }
     }
 
-    fn opened() -> (Arc<Fake>, ManualClock, RoomMap) {
+    fn opened() -> (Arc<CountingTables>, ManualClock, RoomMap) {
         let (fake, clock) =
-            (Arc::new(Fake::default()), ManualClock::new(at("2026-11-24T09:00:00Z")));
+            (Arc::new(CountingTables::default()), ManualClock::new(at("2026-11-24T09:00:00Z")));
         (fake.clone(), clock.clone(), RoomMap::new(fake, Arc::new(clock)))
     }
 

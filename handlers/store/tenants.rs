@@ -180,7 +180,7 @@ mod tests {
     use super::*;
     use crate::{
         clock::ManualClock,
-        store::fake::{Fake, at, tenant},
+        store::counting::{CountingTables, at, tenant},
     };
 
     fn contoso() -> Tenant {
@@ -194,9 +194,9 @@ mod tests {
         }
     }
 
-    fn opened() -> (Arc<Fake>, ManualClock, Tenants) {
+    fn opened() -> (Arc<CountingTables>, ManualClock, Tenants) {
         let (fake, clock) =
-            (Arc::new(Fake::default()), ManualClock::new(at("2026-11-24T09:00:00Z")));
+            (Arc::new(CountingTables::default()), ManualClock::new(at("2026-11-24T09:00:00Z")));
         let tenants = Tenants::new(fake.clone(), Arc::new(clock.clone()));
         (fake, clock, tenants)
     }
@@ -252,7 +252,8 @@ mod tests {
         let (fake, _, tenants) = opened();
         let mut properties = serde_json::Map::new();
         properties.insert("State".into(), "Merger".into());
-        fake.plant(Table::Tenants, super::super::tables::Row { keys: keys(tenant(9)), properties });
+        fake.plant(Table::Tenants, super::super::tables::Row { keys: keys(tenant(9)), properties })
+            .await;
         let error = tenants.get(tenant(9)).await.unwrap_err();
         let expected = StoreError::Unreadable { table: Table::Tenants, keys: keys(tenant(9)) };
         assert_eq!(error, expected);

@@ -15,7 +15,7 @@ use crate::{
         interval::Interval,
         personal::Personal,
     },
-    store::fake::{Fake, at, key, mailbox, tenant},
+    store::counting::{CountingTables, at, key, mailbox, tenant},
 };
 
 fn hour(from: &str) -> Interval {
@@ -56,6 +56,7 @@ fn plain() -> Booking {
         shown: Shown::default(),
         correlation: CorrelationId(1),
         changes: 0,
+        pointers: vec![],
         unsettled_due: None,
         purge_due: at("2026-11-24T10:00:00Z"),
     }
@@ -96,7 +97,7 @@ fn of_the_work() -> Vec<Booking> {
         [(None, vec![]), (Some(nine()), vec![nine(), hour("2026-11-25T09:00:00Z")])]
     {
         let lease_until = at("2026-11-24T09:02:00Z");
-        let intent = Intent { lease_until, claims, stale, generation: u32::MAX };
+        let intent = Intent { worker: u64::MAX, lease_until, claims, stale, generation: u32::MAX };
         all.push(Booking { intent: Some(intent), ..plain() });
     }
     let held = Held {
@@ -131,6 +132,7 @@ fn of_the_row() -> Vec<Booking> {
         Booking { key: BookingKey { original_start: start, ..key(u128::MAX) }, ..plain() },
         Booking { generation: u32::MAX, changes: u32::MAX, ..plain() },
         Booking { unsettled_due: Some(at("2026-11-24T09:00:00.123456789Z")), ..plain() },
+        Booking { pointers: vec![copy("O"), copy("R_-=")], ..plain() },
         Booking { correlation: CorrelationId(u128::MAX), ..plain() },
     ]
 }
@@ -138,7 +140,7 @@ fn of_the_row() -> Vec<Booking> {
 #[tokio::test]
 async fn every_variant_comes_back_as_it_was() {
     for booking in [of_the_appointment(), of_the_work(), of_the_row()].concat() {
-        let bookings = Bookings::new(Arc::new(Fake::default()));
+        let bookings = Bookings::new(Arc::new(CountingTables::default()));
         let etag = bookings.insert(&booking).await.unwrap();
         let (found, read) = bookings.get(&booking.key).await.unwrap().unwrap();
         assert_eq!(found, booking);
@@ -148,7 +150,7 @@ async fn every_variant_comes_back_as_it_was() {
 
 #[tokio::test]
 async fn an_operator_can_read_the_row_and_finds_content_only_where_it_belongs() {
-    let fake = Arc::new(Fake::default());
+    let fake = Arc::new(CountingTables::default());
     let organizer = OrganizerCopy::Live(copy("O"), facts(details()));
     let desired = Desired::Wanted(Wish { facts: facts(details()), asked: 0 });
     let copies = Copies { organizer, ..Copies::default() };
@@ -168,7 +170,7 @@ async fn an_operator_can_read_the_row_and_finds_content_only_where_it_belongs() 
 
 #[tokio::test]
 async fn a_meeting_of_two_thousand_fits_a_row() {
-    let bookings = Bookings::new(Arc::new(Fake::default()));
+    let bookings = Bookings::new(Arc::new(CountingTables::default()));
     let person = |n: u32| Personal::new(format!("somebody.with.a.long.name.{n}@contoso.example"));
     let attendees = (0..2000).map(person).collect();
     let facts = facts(Details { attendees, ..details() });
@@ -183,7 +185,7 @@ async fn a_meeting_of_two_thousand_fits_a_row() {
 
 #[tokio::test]
 async fn of_two_who_change_a_booking_one_reads_again() {
-    let bookings = Bookings::new(Arc::new(Fake::default()));
+    let bookings = Bookings::new(Arc::new(CountingTables::default()));
     let read = bookings.insert(&plain()).await.unwrap();
     assert!(bookings.insert(&plain()).await.unwrap_err().is_changed());
     let changed = Booking { changes: 1, ..plain() };
@@ -199,7 +201,7 @@ async fn of_two_who_change_a_booking_one_reads_again() {
 
 #[tokio::test]
 async fn a_series_is_listed_whole_and_alone() {
-    let bookings = Bookings::new(Arc::new(Fake::default()));
+    let bookings = Bookings::new(Arc::new(CountingTables::default()));
     for day in ["2026-11-24T09:00:00Z", "2026-12-01T09:00:00Z"] {
         let key = BookingKey { original_start: Some(at(day)), ..key(1) };
         bookings.insert(&Booking { key, ..plain() }).await.unwrap();
@@ -210,12 +212,12 @@ async fn a_series_is_listed_whole_and_alone() {
 
 #[tokio::test]
 async fn a_row_of_another_age_is_an_error_that_does_not_repeat_it() {
-    let fake = Arc::new(Fake::default());
+    let fake = Arc::new(CountingTables::default());
     let bookings = Bookings::new(fake.clone());
     bookings.insert(&plain()).await.unwrap();
     let mut row = fake.rows(Table::Bookings).remove(0);
     row.properties.insert("Desired".into(), r#"{"Hoped":"Merger"}"#.into());
-    fake.plant(Table::Bookings, row);
+    fake.plant(Table::Bookings, row).await;
     let error = bookings.get(&key(1)).await.unwrap_err();
     assert!(matches!(error, StoreError::Unreadable { table: Table::Bookings, .. }));
     assert!(!format!("{error} {error:?}").contains("Merger"));

@@ -83,6 +83,10 @@ struct FactsWire {
 }
 
 #[derive(Serialize, Deserialize)]
+#[serde(transparent)]
+pub(super) struct CopyAtText(#[serde(with = "CopyAtWire")] pub(super) CopyAt);
+
+#[derive(Serialize, Deserialize)]
 #[serde(remote = "CopyAt")]
 struct CopyAtWire {
     #[serde(with = "as_text")]

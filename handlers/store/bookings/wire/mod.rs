@@ -5,7 +5,7 @@
 
 mod appointment;
 
-use appointment::{DesiredText, OrganizerCopyText, RoomCopyText, personal};
+use appointment::{CopyAtText, DesiredText, OrganizerCopyText, RoomCopyText, personal};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -21,7 +21,7 @@ use crate::{
         keys::{BookingKey, Digest},
         personal::Personal,
     },
-    store::wire::{JsonText, Stretch, as_text, count, stretch},
+    store::wire::{AsText, JsonText, Nonce, Stretch, as_text, count, stretch},
 };
 
 #[derive(Serialize, Deserialize)]
@@ -54,6 +54,7 @@ pub(super) struct BookingRow {
     correlation: CorrelationId,
     #[serde(with = "count")]
     changes: u32,
+    pointers: JsonText<Vec<CopyAtText>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     unsettled_due: Option<Timestamp>,
     purge_due: Timestamp,
@@ -61,6 +62,7 @@ pub(super) struct BookingRow {
 
 #[derive(Serialize, Deserialize)]
 struct IntentWire {
+    worker: AsText<Nonce>,
     lease_until: Timestamp,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     claims: Option<Stretch>,
@@ -160,18 +162,19 @@ enum AnswerWire {
 
 impl From<Intent> for IntentWire {
     fn from(intent: Intent) -> Self {
-        let Intent { lease_until, claims, stale, generation } = intent;
+        let Intent { worker, lease_until, claims, stale, generation } = intent;
         let stale = stale.into_iter().map(Stretch).collect();
-        Self { lease_until, claims: claims.map(Stretch), stale, generation }
+        let worker = AsText(Nonce(worker));
+        Self { worker, lease_until, claims: claims.map(Stretch), stale, generation }
     }
 }
 
 impl From<IntentWire> for Intent {
     fn from(wire: IntentWire) -> Self {
-        let IntentWire { lease_until, claims, stale, generation } = wire;
+        let IntentWire { worker: AsText(Nonce(worker)), lease_until, claims, stale, generation } = wire;
         let claims = claims.map(|Stretch(interval)| interval);
         let stale = stale.into_iter().map(|Stretch(interval)| interval).collect();
-        Self { lease_until, claims, stale, generation }
+        Self { worker, lease_until, claims, stale, generation }
     }
 }
 
@@ -179,7 +182,7 @@ impl From<Booking> for BookingRow {
     fn from(booking: Booking) -> Self {
         let Booking { key, id, generation, ical_uid, copies, desired, intent, observed, .. } =
             booking;
-        let Booking { shown, correlation, changes, unsettled_due, purge_due, .. } = booking;
+        let Booking { shown, correlation, changes, pointers, unsettled_due, purge_due, .. } = booking;
         let BookingKey { tenant, appointment, original_start, room } = key;
         let Copies { organizer, room: room_copy, asked } = copies;
         let Shown { organizer: told, room: answered } = shown;
@@ -203,6 +206,7 @@ impl From<Booking> for BookingRow {
             }),
             correlation,
             changes,
+            pointers: JsonText(pointers.into_iter().map(CopyAtText).collect()),
             unsettled_due,
             purge_due,
         }
@@ -237,6 +241,7 @@ impl From<BookingRow> for Stored {
             },
             correlation: row.correlation,
             changes: row.changes,
+            pointers: row.pointers.0.into_iter().map(|CopyAtText(at)| at).collect(),
             unsettled_due: row.unsettled_due,
             purge_due: row.purge_due,
         })
