@@ -2,7 +2,7 @@
 //!
 //! HTTP functions live under `/api/`, queue and timer functions at `/{name}`. No HTTP route of
 //! host.json or function.json reaches a path outside `/api/`, so nobody outside can pose as a queue;
-//! [`super::call`] checks the caller's marks besides. `tests/it/contract.rs` holds this table, the
+//! `call.rs` checks the caller's marks besides. `tests/it/contract.rs` holds this table, the
 //! function.json files, host.json and the queues together.
 
 use std::collections::BTreeMap;

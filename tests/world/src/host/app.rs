@@ -219,4 +219,21 @@ mod tests {
         file["extensions"]["queues"] = json!({});
         assert!(host_settings(file).is_err());
     }
+
+    #[test]
+    fn a_package_has_its_function_folders_beside_host_json() {
+        let repository = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+        let package = tempfile::tempdir().unwrap();
+        fs::copy(repository.join("host.json"), package.path().join("host.json")).unwrap();
+        for entry in fs::read_dir(repository.join("function-app")).unwrap().flatten() {
+            let folder = package.path().join(entry.file_name());
+            fs::create_dir(&folder).unwrap();
+            fs::copy(entry.path().join("function.json"), folder.join("function.json")).unwrap();
+        }
+        let names = |root: &Path| {
+            let functions = FunctionApp::read(root).unwrap().functions;
+            functions.into_iter().map(|function| function.name).collect::<Vec<_>>()
+        };
+        assert_eq!(names(package.path()), names(&repository));
+    }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use azure_core::credentials::TokenCredential;
+use azure_core::error::ErrorKind;
 use azure_core::http::headers::HeaderName;
 use azure_core::http::{ClientOptions, StatusCode, Transport, Url};
 use azure_core::time::OffsetDateTime;
@@ -106,9 +107,11 @@ fn seconds(duration: Duration) -> i32 {
 }
 
 fn fault(error: &azure_core::Error) -> QueueFault {
-    match error.http_status() {
-        // A stale receipt is 400 PopReceiptMismatch, a deleted message or queue 404.
-        Some(StatusCode::NotFound | StatusCode::BadRequest) => QueueFault::Gone,
+    let ErrorKind::HttpResponse { error_code: Some(code), .. } = error.kind() else {
+        return QueueFault::Other(error.to_string());
+    };
+    match code.as_str() {
+        "PopReceiptMismatch" | "MessageNotFound" | "QueueNotFound" => QueueFault::Gone,
         _ => QueueFault::Other(error.to_string()),
     }
 }

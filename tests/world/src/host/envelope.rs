@@ -36,6 +36,10 @@ impl Members {
         }
     }
 
+    fn has(&self, name: &str) -> bool {
+        self.0.iter().any(|(known, _)| known.eq_ignore_ascii_case(name))
+    }
+
     fn nest(&mut self, name: &str, members: Self) {
         self.0.push((name.to_owned(), Member::Nested(members)));
     }
@@ -55,8 +59,12 @@ pub(super) struct Sys<'a> {
 }
 
 impl Sys<'_> {
-    fn value(&self) -> Value {
-        json!({ "MethodName": self.function, "UtcNow": utc(self.now), "RandGuid": self.guid })
+    fn members(&self) -> Members {
+        let mut members = Members::default();
+        members.put("MethodName", self.function.into());
+        members.put("UtcNow", utc(self.now).into());
+        members.put("RandGuid", self.guid.as_str().into());
+        members
     }
 }
 
@@ -75,33 +83,38 @@ pub(super) fn queue_call(
     metadata.put("InsertionTime", iso(message.inserted).into());
     metadata.put("NextVisibleTime", iso(message.next_visible).into());
     metadata.put("PopReceipt", quoted(&message.pop_receipt.as_str().into()));
-    metadata.put("sys", sys.value());
     let value = if binary {
         STANDARD.encode(&message.text).into()
     } else {
         merge(&mut metadata, &message.text);
         quoted(&message.text.as_str().into())
     };
+    if !metadata.has("sys") {
+        metadata.nest("sys", sys.members());
+    }
     call(binding, value, metadata)
 }
 
 /// The body of a timer call.
 pub(super) fn timer_call(
     binding: &str,
-    status: Option<Value>,
+    status: Option<Members>,
     past_due: bool,
     retry: Option<(u32, u32)>,
     sys: &Sys<'_>,
 ) -> Members {
     let mut timer = Members::default();
     timer.put("Schedule", json!({ "AdjustForDST": true }));
-    timer.put("ScheduleStatus", status.unwrap_or(Value::Null));
+    match status {
+        Some(status) => timer.nest("ScheduleStatus", status),
+        None => timer.put("ScheduleStatus", Value::Null),
+    }
     timer.put("IsPastDue", past_due.into());
     let mut metadata = Members::default();
     if let Some((count, max)) = retry {
         metadata.put("RetryContext", json!({ "RetryCount": count, "MaxRetryCount": max }));
     }
-    metadata.put("sys", sys.value());
+    metadata.nest("sys", sys.members());
     let mut data = Members::default();
     data.nest(binding, timer);
     whole(data, metadata)
@@ -157,14 +170,14 @@ pub(super) fn schedule_status(
     last: Option<Timestamp>,
     next: Timestamp,
     updated: Option<Timestamp>,
-) -> Value {
+) -> Members {
     let never = || "0001-01-01T00:00:00+00:00".to_owned();
     let precise = |instant: Timestamp| format!("{}+00:00", utc(instant).trim_end_matches('Z'));
-    json!({
-        "Last": last.map_or_else(never, precise),
-        "Next": iso(next),
-        "LastUpdated": updated.map_or_else(never, precise),
-    })
+    let mut status = Members::default();
+    status.put("Last", last.map_or_else(never, precise).into());
+    status.put("Next", iso(next).into());
+    status.put("LastUpdated", updated.map_or_else(never, precise).into());
+    status
 }
 
 fn utc(instant: Timestamp) -> String {
@@ -209,8 +222,8 @@ mod tests {
             r#""InsertionTime":"2026-11-21T10:00:00+00:00","#,
             r#""NextVisibleTime":"2026-11-21T10:10:00+00:00","#,
             r#""PopReceipt":"\"AgAAAAMAAAAAAAAA+0e1\"","#,
-            r#""sys":{"MethodName":"SyncRoom","RandGuid":"g","UtcNow":"2026-11-21T10:00:00.1234567Z"},"#,
-            r#""kind":"\"sync\"","n":"\"1\""}}"#
+            r#""kind":"\"sync\"","n":"\"1\"","#,
+            r#""sys":{"MethodName":"SyncRoom","UtcNow":"2026-11-21T10:00:00.1234567Z","RandGuid":"g"}}}"#
         );
         assert_eq!(serde_json::to_string(&call).unwrap(), expected);
     }

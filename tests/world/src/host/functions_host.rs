@@ -49,9 +49,19 @@ impl FunctionsHost {
         clock: Arc<dyn Clock>,
         rng: Arc<dyn Rng>,
     ) -> Arc<Self> {
-        let transport: Arc<dyn HandlerTransport> = Arc::new(InProcess::new(handler));
+        Self::over(app, Arc::new(InProcess::new(handler)), queues, clock, rng)
+    }
+
+    /// A host that calls a handler through `transport` and leaves its life to others.
+    pub fn over(
+        app: FunctionApp,
+        transport: Arc<dyn HandlerTransport>,
+        queues: Arc<dyn HostQueues>,
+        clock: Arc<dyn Clock>,
+        rng: Arc<dyn Rng>,
+    ) -> Arc<Self> {
         let log = HostLog::new(None);
-        Arc::new(Self::with(app, Worker::InProcess(transport), queues, clock, rng, log))
+        Arc::new(Self::with(app, Worker::Attached(transport), queues, clock, rng, log))
     }
 
     /// A host that starts the handler as a child process. It answers at once; calls wait until the
@@ -102,7 +112,7 @@ impl FunctionsHost {
     pub fn process(&self) -> Option<&Process> {
         match &self.worker {
             Worker::Process(process) => Some(process),
-            Worker::InProcess(_) => None,
+            Worker::Attached(_) => None,
         }
     }
 

@@ -38,7 +38,7 @@ pub enum Verdict {
 }
 
 pub(super) enum Worker {
-    InProcess(Arc<dyn HandlerTransport>),
+    Attached(Arc<dyn HandlerTransport>),
     Process(Process),
 }
 
@@ -75,7 +75,7 @@ impl FunctionsHost {
         &self,
     ) -> Result<(Option<u32>, Arc<dyn HandlerTransport>), NoAnswer> {
         match &self.worker {
-            Worker::InProcess(transport) => Ok((None, Arc::clone(transport))),
+            Worker::Attached(transport) => Ok((None, Arc::clone(transport))),
             Worker::Process(process) => {
                 let patience = self.app.settings.initialization_timeout * PATIENCE;
                 let (pid, socket) = process.transport(patience).await?;

@@ -46,7 +46,7 @@ pub struct Ran {
 }
 
 /// What happens after a call.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Fate {
     /// The message is deleted, or the run is done.
     Done,

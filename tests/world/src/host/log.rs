@@ -3,6 +3,7 @@
 //! One record a line: stdout is Information, stderr is Error unless the line says "warn" in any
 //! case (`HttpWorkerProcess`, host 4.1037.0, `useStdErrorStreamForErrorsOnly` at its default).
 
+use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::watch;
@@ -18,6 +19,9 @@ pub enum Level {
     Error,
 }
 
+/// How many records are kept, so that a host can run for days.
+const KEPT: usize = 10_000;
+
 /// One record.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Line {
@@ -30,12 +34,12 @@ pub struct Line {
 /// Called with every record as it comes.
 pub type Sink = Box<dyn Fn(&Line) + Send + Sync>;
 
-/// All records of a host. Clones share them.
+/// The records of a host, the last 10,000. Clones share them.
 #[derive(Clone)]
 pub struct HostLog(Arc<Shared>);
 
 struct Shared {
-    lines: Mutex<Vec<Line>>,
+    lines: Mutex<VecDeque<Line>>,
     count: watch::Sender<usize>,
     sink: Option<Sink>,
 }
@@ -49,7 +53,8 @@ impl HostLog {
 
     /// The records so far.
     pub fn lines(&self) -> Vec<Line> {
-        self.0.lines.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        let lines = self.0.lines.lock().unwrap_or_else(PoisonError::into_inner);
+        lines.iter().cloned().collect()
     }
 
     /// Waits until a record holds `text`, and answers it.
@@ -84,7 +89,12 @@ impl HostLog {
         if let Some(sink) = &self.0.sink {
             sink(&line);
         }
-        self.0.lines.lock().unwrap_or_else(PoisonError::into_inner).push(line);
+        let mut lines = self.0.lines.lock().unwrap_or_else(PoisonError::into_inner);
+        if lines.len() == KEPT {
+            lines.pop_front();
+        }
+        lines.push_back(line);
+        drop(lines);
         self.0.count.send_modify(|count| *count += 1);
     }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
+use roombridge::clock::Clock;
 use roombridge::queue::memory::{Delivery, MemoryOutbox, Shelf};
 use roombridge::queue::{Queue, Receipt};
 
@@ -12,12 +13,15 @@ use super::queues::{HostQueues, QueueFault, Received};
 
 /// The host's side of an outbox in memory.
 #[derive(Clone)]
-pub struct MemoryQueues(Arc<MemoryOutbox>);
+pub struct MemoryQueues {
+    outbox: Arc<MemoryOutbox>,
+    clock: Arc<dyn Clock>,
+}
 
 impl MemoryQueues {
-    /// The host's side of `outbox`.
-    pub fn new(outbox: Arc<MemoryOutbox>) -> Self {
-        Self(outbox)
+    /// The host's side of `outbox`, whose clock is `clock`.
+    pub fn new(outbox: Arc<MemoryOutbox>, clock: Arc<dyn Clock>) -> Self {
+        Self { outbox, clock }
     }
 }
 
@@ -30,8 +34,9 @@ impl HostQueues for MemoryQueues {
         hidden: Duration,
     ) -> Result<Vec<Received>, QueueFault> {
         let shelf = shelf(queue)?;
-        let deliveries = self.0.receive(shelf, limit, hidden);
-        Ok(deliveries.into_iter().map(|delivery| received(delivery, hidden)).collect())
+        let deliveries = self.outbox.receive(shelf, limit, hidden);
+        let next_visible = self.clock.now() + hidden;
+        Ok(deliveries.into_iter().map(|delivery| received(delivery, next_visible)).collect())
     }
 
     async fn update(
@@ -40,18 +45,18 @@ impl HostQueues for MemoryQueues {
         message: &Received,
         hidden: Duration,
     ) -> Result<String, QueueFault> {
-        let shown = self.0.requeue(shelf(queue)?, &receipt(message), hidden);
+        let shown = self.outbox.requeue(shelf(queue)?, &receipt(message), hidden);
         if shown { Ok(message.pop_receipt.clone()) } else { Err(QueueFault::Gone) }
     }
 
     async fn delete(&self, queue: &str, message: &Received) -> Result<(), QueueFault> {
-        let deleted = self.0.delete(shelf(queue)?, &receipt(message));
+        let deleted = self.outbox.delete(shelf(queue)?, &receipt(message));
         if deleted { Ok(()) } else { Err(QueueFault::Gone) }
     }
 
     async fn give_up(&self, queue: &str, message: &Received) -> Result<(), QueueFault> {
         let Shelf::Main(main) = shelf(queue)? else { return Err(QueueFault::Gone) };
-        let moved = self.0.give_up(main, &receipt(message));
+        let moved = self.outbox.give_up(main, &receipt(message));
         if moved { Ok(()) } else { Err(QueueFault::Gone) }
     }
 }
@@ -69,7 +74,7 @@ fn receipt(message: &Received) -> Receipt {
     Receipt { id: message.id.clone(), pop: message.pop_receipt.clone() }
 }
 
-fn received(delivery: Delivery, hidden: Duration) -> Received {
+fn received(delivery: Delivery, next_visible: Timestamp) -> Received {
     Received {
         id: delivery.receipt.id,
         pop_receipt: delivery.receipt.pop,
@@ -77,6 +82,6 @@ fn received(delivery: Delivery, hidden: Duration) -> Received {
         dequeue_count: delivery.dequeue_count,
         inserted: delivery.sent_at,
         expires: Some(delivery.expires_at),
-        next_visible: delivery.sent_at.checked_add(hidden).unwrap_or(Timestamp::MAX),
+        next_visible,
     }
 }

@@ -8,7 +8,8 @@
 //!
 //! Two ways to use it:
 //! - over sockets: [`FunctionsHost::start`] runs the handler as a child process,
-//!   [`FunctionsHost::listen`] polls queues and follows schedules in the background;
+//!   [`FunctionsHost::listen`] polls queues and follows schedules in the background, and
+//!   [`FunctionsHost::front`] is what the outside reaches;
 //! - in process, in virtual time: [`FunctionsHost::in_process`] calls the handler's router, and the
 //!   test moves on with [`FunctionsHost::pump_once`] and [`FunctionsHost::run_due_timers`].
 

@@ -1,1 +1,388 @@
-//! tests
+//! The host's rules, in process and in virtual time, on a handler that answers as the test says.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::{Body, to_bytes};
+use axum::extract::Request;
+use axum::response::{IntoResponse, Response};
+use http::request::Parts;
+use http::{StatusCode, header};
+use jiff::{SignedDuration, Timestamp};
+use roombridge::clock::{Clock, ManualClock};
+use roombridge::queue::memory::{MemoryOutbox, Shelf};
+use roombridge::queue::{Outbox, Queue};
+use roombridge::rng::SeededRng;
+use serde_json::Value;
+use tokio::sync::{Semaphore, watch};
+use tower::ServiceExt;
+
+use super::*;
+
+const QUEUE: Queue = Queue::EventChanges;
+const JSON: [(http::HeaderName, &str); 1] = [(header::CONTENT_TYPE, "application/json")];
+
+/// What reached the handler.
+type Seen = Arc<Mutex<Vec<(Parts, Vec<u8>)>>>;
+
+struct Scene {
+    host: Arc<FunctionsHost>,
+    outbox: Arc<MemoryOutbox>,
+    clock: ManualClock,
+    seen: Seen,
+}
+
+fn repository() -> FunctionApp {
+    FunctionApp::read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")).unwrap()
+}
+
+/// A host over a handler that answers everything with `answer`.
+fn scene(answer: impl Fn() -> Response + Clone + Send + Sync + 'static) -> Scene {
+    scene_within(repository().settings.function_timeout, answer)
+}
+
+/// As [`scene`], with a `functionTimeout` that can be waited for.
+fn scene_within(
+    function_timeout: Duration,
+    answer: impl Fn() -> Response + Clone + Send + Sync + 'static,
+) -> Scene {
+    let mut app = repository();
+    app.settings.function_timeout = function_timeout;
+    let seen = Seen::default();
+    let record = Arc::clone(&seen);
+    let handler = Router::new().fallback(move |request: Request| async move {
+        let (head, body) = request.into_parts();
+        let body = to_bytes(body, usize::MAX).await.unwrap().to_vec();
+        record.lock().unwrap().push((head, body));
+        answer()
+    });
+    scene_of(app, handler, seen)
+}
+
+fn scene_of(app: FunctionApp, handler: Router, seen: Seen) -> Scene {
+    let clock = ManualClock::new(at("2026-11-21T10:00:00Z"));
+    let time: Arc<dyn Clock> = Arc::new(clock.clone());
+    let outbox = Arc::new(MemoryOutbox::new(Arc::clone(&time)));
+    let queues = Arc::new(MemoryQueues::new(Arc::clone(&outbox), Arc::clone(&time)));
+    let rng = Arc::new(SeededRng::new(1));
+    let host = FunctionsHost::in_process(app, handler, queues, time, rng);
+    Scene { host, outbox, clock, seen }
+}
+
+fn at(text: &str) -> Timestamp {
+    text.parse().unwrap()
+}
+
+fn done() -> Response {
+    (JSON, r#"{"Outputs":{},"Logs":[],"ReturnValue":null}"#).into_response()
+}
+
+fn failed() -> Response {
+    (StatusCode::INTERNAL_SERVER_ERROR, JSON, "{}").into_response()
+}
+
+impl Scene {
+    async fn send(&self, text: &str) {
+        self.outbox.send(QUEUE, text.into(), Duration::ZERO).await.unwrap();
+    }
+
+    /// The next run, which must be the only one.
+    async fn pump(&self) -> Ran {
+        let mut ran = self.host.pump_once().await;
+        assert_eq!(ran.len(), 1, "{ran:?}");
+        ran.remove(0)
+    }
+
+    fn minutes(&self, minutes: i64) {
+        self.clock.advance(SignedDuration::from_mins(minutes));
+    }
+
+    fn waiting(&self) -> usize {
+        self.outbox.messages(Shelf::Main(QUEUE)).len()
+    }
+
+    /// The body of the last call.
+    fn last_call(&self) -> Value {
+        serde_json::from_slice(&self.seen.lock().unwrap().last().unwrap().1).unwrap()
+    }
+
+    fn timer(&self) -> Value {
+        self.last_call()["Data"]["timer"].clone()
+    }
+}
+
+#[tokio::test]
+async fn a_success_deletes_the_message() {
+    let scene = scene(done);
+    scene.send("hello").await;
+    let ran = scene.pump().await;
+    assert_eq!((ran.function.as_str(), ran.fate), ("fetch-event", Fate::Done));
+    assert_eq!(scene.waiting(), 0);
+}
+
+#[tokio::test]
+async fn a_queue_call_looks_as_captured_ones_do() {
+    let scene = scene(done);
+    scene.send("hello").await;
+    scene.pump().await;
+    let seen = scene.seen.lock().unwrap();
+    let head = &seen[0].0;
+    assert_eq!((head.method.as_str(), head.uri.to_string().as_str()), ("POST", "/fetch-event"));
+    assert!(head.headers["user-agent"].to_str().unwrap().starts_with("Azure-Functions-Host/4."));
+    assert_eq!(head.headers["content-type"], "application/json; charset=utf-8");
+    assert!(!head.headers.contains_key("content-length"));
+    let names: BTreeSet<&str> = head.headers.keys().map(|name| name.as_str()).collect();
+    let expected = [
+        "content-type",
+        "traceparent",
+        "user-agent",
+        "x-azure-functions-hostversion",
+        "x-azure-functions-invocationid",
+    ];
+    assert_eq!(names, expected.into());
+}
+
+#[tokio::test]
+async fn a_message_that_fails_five_times_is_poison() {
+    let scene = scene(failed);
+    scene.send("hello").await;
+    for _ in 0..4 {
+        assert_eq!(scene.pump().await.fate, Fate::Again);
+        assert!(scene.host.pump_once().await.is_empty(), "hidden for a minute");
+        scene.minutes(1);
+    }
+    assert_eq!(scene.pump().await.fate, Fate::GivenUp);
+    assert_eq!(scene.last_call()["Metadata"]["DequeueCount"], "5");
+    assert_eq!(scene.waiting(), 0);
+    assert_eq!(scene.outbox.messages(Shelf::Poison(QUEUE))[0].text, "hello");
+}
+
+#[tokio::test]
+async fn a_message_that_killed_five_instances_is_poison_without_running() {
+    let scene = scene(done);
+    scene.send("hello").await;
+    for _ in 0..5 {
+        assert_eq!(scene.host.take_all().await.len(), 1);
+        assert!(scene.host.take_all().await.is_empty(), "hidden for ten minutes");
+        scene.minutes(10);
+    }
+    let ran = scene.pump().await;
+    assert_eq!((ran.verdict, ran.fate), (None, Fate::GivenUp));
+    assert!(scene.seen.lock().unwrap().is_empty());
+    assert_eq!(scene.outbox.messages(Shelf::Poison(QUEUE)).len(), 1);
+}
+
+#[tokio::test]
+async fn only_a_json_object_is_a_success() {
+    let answers: [(fn() -> Response, bool); 5] = [
+        (|| (JSON, r#"{"key1":1}"#).into_response(), true),
+        (|| (JSON, "[]").into_response(), false),
+        (|| (JSON, "{").into_response(), false),
+        (|| "{}".into_response(), false),
+        (|| (StatusCode::NOT_FOUND, JSON, "{}").into_response(), false),
+    ];
+    for (place, (answer, success)) in answers.into_iter().enumerate() {
+        let scene = scene(answer);
+        scene.send("hello").await;
+        let ran = scene.pump().await;
+        assert_eq!(ran.verdict == Some(Verdict::Succeeded), success, "{place}");
+        assert_eq!(ran.fate, if success { Fate::Done } else { Fate::Again }, "{place}");
+    }
+}
+
+#[tokio::test]
+async fn a_success_without_a_body_never_completes() {
+    let answers: [fn() -> Response; 3] = [
+        || StatusCode::OK.into_response(),
+        || StatusCode::ACCEPTED.into_response(),
+        || (JSON, "null").into_response(),
+    ];
+    for answer in answers {
+        let scene = scene_within(Duration::from_millis(20), answer);
+        scene.send("hello").await;
+        let ran = scene.pump().await;
+        assert_eq!((ran.verdict, ran.fate), (Some(Verdict::TimedOut), Fate::Again));
+    }
+}
+
+#[tokio::test]
+async fn the_order_of_messages_is_drawn_and_repeats_with_its_seed() {
+    let order = async || {
+        let scene = scene(done);
+        for number in 0..20 {
+            scene.send(&number.to_string()).await;
+        }
+        assert_eq!(scene.host.pump_together().await.len(), 20);
+        let seen = scene.seen.lock().unwrap();
+        let text =
+            |body: &Vec<u8>| serde_json::from_slice::<Value>(body).unwrap()["Data"].to_string();
+        seen.iter().map(|(_, body)| text(body)).collect::<Vec<_>>()
+    };
+    let first = order().await;
+    assert_eq!(first, order().await);
+    assert!(!first.is_sorted_by_key(String::len) || !first.is_sorted());
+}
+
+#[tokio::test]
+async fn at_most_a_batch_and_the_threshold_run_at_once() {
+    let (count, mut counted) = watch::channel(0_usize);
+    let (most, gate) = (Arc::new(AtomicUsize::new(0)), Arc::new(Semaphore::new(0)));
+    let (peak, door) = (Arc::clone(&most), Arc::clone(&gate));
+    let count = Arc::new(count);
+    let handler = Router::new().fallback(move || async move {
+        count.send_modify(|running| *running += 1);
+        peak.fetch_max(*count.borrow(), Ordering::SeqCst);
+        door.acquire().await.unwrap().forget();
+        count.send_modify(|running| *running -= 1);
+        done()
+    });
+    let scene = scene_of(repository(), handler, Seen::default());
+    for _ in 0..150 {
+        scene.send("hello").await;
+    }
+    let _listening = scene.host.listen();
+    counted.wait_for(|running| *running == 64).await.unwrap();
+    gate.add_permits(150);
+    while scene.waiting() > 0 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(most.load(Ordering::SeqCst), 64);
+}
+
+#[tokio::test]
+async fn the_first_run_of_a_timer_has_year_one_as_its_last() {
+    let scene = scene(done);
+    assert!(scene.host.run_due_timers().await.is_empty());
+    assert_eq!(scene.host.next_run("purge-expired"), Some(at("2026-11-21T10:15:00Z")));
+    scene.clock.set(at("2026-11-21T10:00:30Z"));
+    let ran = scene.host.run_due_timers().await;
+    assert_eq!((ran.len(), ran[0].function.as_str()), (1, "nudge-due"));
+    let timer = scene.timer();
+    assert_eq!(timer["ScheduleStatus"]["Last"], "0001-01-01T00:00:00+00:00");
+    assert_eq!(timer["ScheduleStatus"]["Next"], "2026-11-21T10:00:30+00:00");
+    assert_eq!(timer["IsPastDue"], false);
+    assert!(scene.host.run_due_timers().await.is_empty(), "once an occurrence");
+}
+
+#[tokio::test]
+async fn missed_runs_are_caught_up_by_exactly_one() {
+    let scene = scene(done);
+    scene.clock.set(at("2026-11-21T10:44:00Z"));
+    let ran: Vec<String> =
+        scene.host.run_due_timers().await.into_iter().map(|ran| ran.function).collect();
+    assert_eq!(ran, ["nudge-due", "purge-expired"]);
+    assert_eq!(scene.timer()["IsPastDue"], true);
+    assert!(scene.host.run_due_timers().await.is_empty());
+    assert_eq!(scene.host.next_run("nudge-due"), Some(at("2026-11-21T10:45:30Z")));
+    scene.clock.set(at("2026-11-21T10:45:30Z"));
+    scene.host.run_due_timers().await;
+    let last = &scene.seen.lock().unwrap()[2].1;
+    let last = String::from_utf8(last.clone()).unwrap();
+    assert!(last.contains(r#""Last":"2026-11-21T10:44:00.0000000+00:00""#), "{last}");
+}
+
+#[tokio::test]
+async fn a_failed_run_is_repeated_three_times_half_a_minute_apart() {
+    let scene = scene(failed);
+    scene.clock.set(at("2026-11-21T10:00:30Z"));
+    for retry in 0..4 {
+        let ran = scene.host.run_due_timers().await;
+        assert_eq!(ran[0].fate, if retry < 3 { Fate::Again } else { Fate::GivenUp });
+        let count = &scene.last_call()["Metadata"]["RetryContext"]["RetryCount"];
+        assert_eq!(count.as_i64(), (retry > 0).then_some(retry));
+        assert!(scene.host.run_due_timers().await.is_empty());
+        scene.clock.advance(SignedDuration::from_secs(30));
+    }
+    assert!(scene.host.run_due_timers().await.is_empty());
+    assert_eq!(scene.host.next_run("nudge-due"), Some(at("2026-11-21T10:05:30Z")));
+}
+
+#[tokio::test]
+async fn a_timer_run_by_hand_leaves_its_schedule_alone() {
+    let scene = scene(done);
+    let ran = scene.host.run_timer("purge-expired").await.unwrap();
+    assert_eq!(ran.verdict, Some(Verdict::Succeeded));
+    assert_eq!(scene.host.next_run("purge-expired"), Some(at("2026-11-21T10:15:00Z")));
+    assert!(scene.host.run_timer("fetch-event").await.is_err());
+}
+
+#[tokio::test]
+async fn a_request_from_outside_is_passed_on_as_it_came() {
+    let answer = || {
+        let headers = [("connection", "close, x-hop"), ("x-hop", "1"), ("location", "/away")];
+        (StatusCode::FOUND, headers, "moved").into_response()
+    };
+    let scene = scene(answer);
+    let request = Request::post("/api/notifications?validationToken=a%20b+c&x=1&x=2")
+        .header("host", "roombridge.example")
+        .header("connection", "keep-alive, x-private")
+        .header("x-private", "1")
+        .header("te", "trailers")
+        .header("user-agent", "Azure-Functions-Host/4.0")
+        .header("x-azure-functions-invocationid", "forged")
+        .header("traceparent", "00-caller")
+        .body(Body::from("as it is"))
+        .unwrap();
+    let answer = scene.host.front().oneshot(request).await.unwrap();
+    assert_eq!(answer.status(), 302, "redirects are the caller's");
+    assert!(answer.headers().get("x-hop").is_none());
+    let seen = scene.seen.lock().unwrap();
+    let (head, body) = &seen[0];
+    assert_eq!(head.uri.to_string(), "/api/notifications?validationToken=a%20b+c&x=1&x=2");
+    assert_eq!(body, b"as it is");
+    assert_eq!(head.headers["host"], "roombridge.example");
+    assert_eq!(head.headers["traceparent"], "00-caller");
+    assert_ne!(head.headers["x-azure-functions-invocationid"], "forged");
+    assert_eq!(head.headers["x-azure-functions-invocationid"], head.headers["x-ms-invocation-id"]);
+    assert_eq!(head.headers["x-forwarded-proto"], "https");
+    for gone in ["connection", "x-private", "te"] {
+        assert!(!head.headers.contains_key(gone), "{gone}");
+    }
+}
+
+#[tokio::test]
+async fn what_no_function_answers_is_not_found() {
+    let scene = scene(done);
+    let outside = [
+        ("GET", "/api/notifications"),
+        ("POST", "/notifications"),
+        ("POST", "/fetch-event"),
+        ("POST", "/api/fetch-event"),
+        ("POST", "/api/notifications/../fetch-event"),
+        ("GET", "/"),
+        ("POST", "/admin/functions/purge-expired"),
+    ];
+    for (method, path) in outside {
+        let request = Request::builder().method(method).uri(path).body(Body::empty()).unwrap();
+        let answer = scene.host.front().oneshot(request).await.unwrap();
+        assert_eq!(answer.status(), 404, "{method} {path}");
+    }
+    assert!(scene.seen.lock().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_body_beyond_the_platforms_limit_is_refused() {
+    let scene = scene(done);
+    let request = Request::post("/api/notifications")
+        .header("content-length", "104857601")
+        .body(Body::empty())
+        .unwrap();
+    assert_eq!(scene.host.front().oneshot(request).await.unwrap().status(), 413);
+}
+
+#[tokio::test]
+async fn the_app_is_served_over_tls() {
+    let directory = tempfile::tempdir().unwrap();
+    let tls = crate::tls::Tls::create(directory.path()).unwrap();
+    let scene = scene(|| "handshake".into_response());
+    let serving = crate::serve::https(scene.host.front(), &tls).unwrap();
+    let url = format!("{}/api/notifications", serving.url());
+    let answer = tls.client().unwrap().post(url).body("x").send().await.unwrap();
+    assert_eq!(answer.text().await.unwrap(), "handshake");
+    let seen = scene.seen.lock().unwrap();
+    assert!(seen[0].0.headers["x-forwarded-for"].to_str().unwrap().starts_with("127.0.0.1:"));
+}

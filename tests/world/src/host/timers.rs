@@ -96,8 +96,8 @@ impl FunctionsHost {
         let running = Running { host: self, name: &function.name };
         let started = self.clock.now();
         let verdict = self.call_timer(function, &due).await?;
-        drop(running);
         let fate = self.settle(function, &due, started, &verdict);
+        drop(running);
         Some(Ran { function: function.name.clone(), verdict: Some(verdict), fate })
     }
 

@@ -1,0 +1,185 @@
+//! The handler's router under the Functions host: over a socket, and on the emulator's queues.
+
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use axum::Router;
+use axum::body::Body;
+use axum::routing::post;
+use http::Request;
+use roombridge::clock::{Clock, SystemClock};
+use roombridge::host::{
+    FUNCTIONS, Functions, InvocationContext, InvocationFailed, Limits, QueueDelivery,
+    QueueFunction, TimerFunction, TimerTick, Trigger, server,
+};
+use roombridge::http::Patience;
+use roombridge::queue::azure::AzureOutbox;
+use roombridge::queue::memory::{MemoryOutbox, Shelf};
+use roombridge::queue::{Outbox, Queue};
+use roombridge::rng::SystemRng;
+use tower::ServiceExt;
+use world::azurite::Azurite;
+use world::host::{AzureQueues, Fate, FunctionApp, FunctionsHost, MemoryQueues, Socket, Verdict};
+
+use crate::Outcome;
+
+/// Fails what says so, remembers the rest.
+#[derive(Default)]
+struct Recorder(Mutex<Vec<String>>);
+
+impl Recorder {
+    fn record(&self, line: String) -> Result<(), InvocationFailed> {
+        if line.contains("fail") {
+            return Err(InvocationFailed("as told".into()));
+        }
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(line);
+        Ok(())
+    }
+
+    fn lines(&self) -> Vec<String> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+#[async_trait]
+impl QueueFunction for Recorder {
+    async fn invoke(
+        &self,
+        cx: InvocationContext,
+        delivery: QueueDelivery,
+    ) -> Result<(), InvocationFailed> {
+        let QueueDelivery { text, dequeue_count, id } = delivery;
+        let tries = dequeue_count.unwrap_or_default();
+        self.record(format!("{} {text} {tries} {}", cx.function, id.is_some()))
+    }
+}
+
+#[async_trait]
+impl TimerFunction for Recorder {
+    async fn invoke(&self, cx: InvocationContext, tick: TimerTick) -> Result<(), InvocationFailed> {
+        self.record(format!("{} {}", cx.function, tick.next.is_some()))
+    }
+}
+
+fn app() -> Result<FunctionApp, world::host::AppError> {
+    FunctionApp::read(Path::new(env!("CARGO_MANIFEST_DIR")))
+}
+
+fn handler(recorder: &Arc<Recorder>) -> Result<Router, roombridge::host::router::Mismatch> {
+    let functions = Functions::new(Arc::new(SystemClock), Limits::default());
+    let given = FUNCTIONS.iter().fold(functions, |given, function| match function.trigger {
+        Trigger::Http { .. } => {
+            let echo = Router::new().route("/", post(|body: String| async { body }));
+            given.http(function.name, echo)
+        }
+        Trigger::Queue { .. } => given.queue(function.name, Arc::clone(recorder) as _),
+        Trigger::Timer { .. } => given.timer(function.name, Arc::clone(recorder) as _),
+    });
+    given.into_router()
+}
+
+#[tokio::test]
+async fn every_function_is_reached_over_a_socket() -> Outcome {
+    let recorder = Arc::new(Recorder::default());
+    let listener = server::bind(0).await?;
+    let transport = Arc::new(Socket::new(listener.local_addr()?.port()));
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let serving = tokio::spawn(server::run(listener, handler(&recorder)?, async {
+        drop(stopped.await);
+    }));
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let outbox = Arc::new(MemoryOutbox::new(Arc::clone(&clock)));
+    let queues = Arc::new(MemoryQueues::new(Arc::clone(&outbox), Arc::clone(&clock)));
+    let host = FunctionsHost::over(app()?, transport, queues, clock, Arc::new(SystemRng));
+
+    for queue in Queue::ALL {
+        outbox.send(queue, r#"{"v1":{"n":1}}"#.into(), Duration::ZERO).await?;
+        outbox.send(queue, "fail".into(), Duration::ZERO).await?;
+    }
+    let ran = host.pump_together().await;
+    assert_eq!(ran.iter().filter(|ran| ran.fate == Fate::Done).count(), 4);
+    assert_eq!(ran.iter().filter(|ran| ran.fate == Fate::Again).count(), 4);
+    for timer in ["purge-expired", "nudge-due"] {
+        assert_eq!(host.run_timer(timer).await?.verdict, Some(Verdict::Succeeded));
+    }
+    let request = Request::post("/api/notifications").body(Body::from("from outside"))?;
+    assert_eq!(host.front().oneshot(request).await?.status(), 200);
+
+    let mut lines = recorder.lines();
+    lines.sort();
+    assert_eq!(
+        lines,
+        [
+            r#"create-booking {"v1":{"n":1}} 1 true"#,
+            r#"fetch-event {"v1":{"n":1}} 1 true"#,
+            r#"maintain-mailbox {"v1":{"n":1}} 1 true"#,
+            "nudge-due true",
+            "purge-expired true",
+            r#"write-back {"v1":{"n":1}} 1 true"#,
+        ]
+    );
+    // The host keeps its connections; the server ends all the same.
+    drop((stop, host));
+    serving.await??;
+    Ok(())
+}
+
+#[tokio::test]
+async fn messages_of_the_emulator_are_deleted_shown_again_or_given_up() -> Outcome {
+    let storage = Azurite::shared().await?.open()?;
+    let (credential, transport) = (&storage.credential, &storage.transport);
+    let url = &storage.account.queue_url;
+    let outbox = AzureOutbox::new(url, credential, transport, Patience::WORKER)?;
+    outbox.create_all().await?;
+    let queues = AzureQueues::new(url.parse()?, Arc::clone(credential), transport.clone())?;
+    let recorder = Arc::new(Recorder::default());
+    let mut app = app()?;
+    app.settings.queues.max_dequeue_count = 2;
+    app.settings.queues.visibility_timeout = Duration::ZERO;
+    let host = FunctionsHost::in_process(
+        app,
+        handler(&recorder)?,
+        Arc::new(queues),
+        Arc::new(SystemClock),
+        Arc::new(SystemRng),
+    );
+
+    outbox.send(Queue::EventChanges, r#"{"v1":"<&>"}"#.into(), Duration::ZERO).await?;
+    outbox.send(Queue::CalendarWrites, "fail".into(), Duration::ZERO).await?;
+    let mut fates: Vec<Fate> = host.pump_once().await.into_iter().map(|ran| ran.fate).collect();
+    fates.sort();
+    assert_eq!(fates, [Fate::Done, Fate::Again]);
+    let ran = host.pump_once().await;
+    assert_eq!(ran.iter().map(|ran| ran.fate).collect::<Vec<_>>(), [Fate::GivenUp]);
+    assert!(host.pump_once().await.is_empty());
+    assert_eq!(recorder.lines(), [r#"fetch-event {"v1":"<&>"} 1 true"#]);
+    let poisoned = outbox.poisoned(Queue::CalendarWrites, 32).await?;
+    assert_eq!(
+        poisoned.iter().map(|poisoned| poisoned.text.as_str()).collect::<Vec<_>>(),
+        ["fail"]
+    );
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_listening_host_works_off_its_queues_by_itself() -> Outcome {
+    let recorder = Arc::new(Recorder::default());
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let outbox = Arc::new(MemoryOutbox::new(Arc::clone(&clock)));
+    let queues = Arc::new(MemoryQueues::new(Arc::clone(&outbox), Arc::clone(&clock)));
+    let rng = Arc::new(SystemRng);
+    let host = FunctionsHost::in_process(app()?, handler(&recorder)?, queues, clock, rng);
+    for queue in Queue::ALL {
+        outbox.send(queue, "look".into(), Duration::ZERO).await?;
+    }
+    let listening = host.listen();
+    while Queue::ALL.iter().any(|queue| !outbox.messages(Shelf::Main(*queue)).is_empty()) {
+        tokio::task::yield_now().await;
+    }
+    drop(listening);
+    let queue_lines = recorder.lines().into_iter().filter(|line| line.contains("look"));
+    assert_eq!(queue_lines.count(), 4);
+    Ok(())
+}

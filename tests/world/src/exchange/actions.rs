@@ -1,0 +1,223 @@
+//! What an organizer does with a meeting, in Outlook: send, move, change, cancel, delete.
+
+use std::fmt;
+
+use jiff::Timestamp;
+
+use super::invitation::room_names;
+use super::state::Address;
+use super::words::{Response, Role, Sensitivity};
+use super::{Exchange, ExchangeError, Invitation, Mailbox, Tenant, ids};
+
+/// A meeting, known by its `iCalUId`. Cheap to clone; shows only that when printed.
+#[derive(Clone)]
+pub struct Meeting {
+    pub(super) exchange: Exchange,
+    tenant: String,
+    pub(super) ical: String,
+    /// Object id of the organizer's mailbox; none when organized from outside.
+    pub(super) organizer: Option<String>,
+}
+
+impl Meeting {
+    pub(super) fn organize(
+        organizer: &Mailbox,
+        invitation: Invitation,
+    ) -> Result<Self, ExchangeError> {
+        let exchange = organizer.exchange.clone();
+        let ical = exchange.work(|w| {
+            let row = w.state.mailboxes.get(organizer.id());
+            row.filter(|m| !m.gone).ok_or(ExchangeError::NoMailbox)?;
+            let ical = ids::ical(w.rng.as_ref());
+            let properties = invitation.properties.clone();
+            let details = invitation.details(ical.clone(), organizer.who.clone());
+            let id = w.put(organizer.id(), details.clone(), Response::Organizer);
+            if let Some(copy) = w.copy_mut(organizer.id(), &id) {
+                copy.properties = properties;
+            }
+            w.invite(&details, |_| true);
+            w.pump();
+            Ok(ical)
+        })?;
+        let organizer_id = Some(organizer.id().to_owned());
+        let tenant = organizer.tenant_id().to_owned();
+        Ok(Self { exchange, tenant, ical, organizer: organizer_id })
+    }
+
+    pub(super) fn from_outside(tenant: &Tenant, who: Address, invitation: Invitation) -> Self {
+        let exchange = tenant.exchange.clone();
+        let ical = exchange.work(|w| {
+            let ical = ids::ical(w.rng.as_ref());
+            let details = invitation.details(ical.clone(), who);
+            w.state.outside.insert(ical.clone(), details.clone());
+            w.invite(&details, |_| true);
+            w.pump();
+            ical
+        });
+        Self { exchange, tenant: tenant.id().to_owned(), ical, organizer: None }
+    }
+
+    /// The `iCalUId` that all its copies share.
+    pub fn ical(&self) -> &str {
+        &self.ical
+    }
+
+    /// The id of the tenant it was organized in (or, from outside, sent to).
+    pub fn tenant_id(&self) -> &str {
+        &self.tenant
+    }
+
+    /// Moves it; every attendee is asked again.
+    ///
+    /// # Errors
+    /// [`ExchangeError::NoCopy`] when the organizer no longer has it.
+    pub fn move_to(&self, start: Timestamp, end: Timestamp) -> Result<(), ExchangeError> {
+        self.send_again(|d| (d.start, d.end) = (start, end))
+    }
+
+    /// Sends the request again to everybody, without a change; every attendee is asked again.
+    ///
+    /// # Errors
+    /// [`ExchangeError::NoCopy`] when the organizer no longer has it.
+    pub fn invite_again(&self) -> Result<(), ExchangeError> {
+        self.send_again(|_| ())
+    }
+
+    /// Changes the subject; those who have not declined get the update.
+    ///
+    /// # Errors
+    /// [`ExchangeError::NoCopy`] when the organizer no longer has it.
+    pub fn rename(&self, subject: &str) -> Result<(), ExchangeError> {
+        self.update(|d| subject.clone_into(&mut d.subject))
+    }
+
+    /// Changes the location line only: the rooms stay booked.
+    ///
+    /// # Errors
+    /// [`ExchangeError::NoCopy`] when the organizer no longer has it.
+    pub fn change_location_text(&self, text: &str) -> Result<(), ExchangeError> {
+        self.update(|d| text.clone_into(&mut d.location))
+    }
+
+    /// Marks it private, personal, confidential or normal.
+    ///
+    /// # Errors
+    /// [`ExchangeError::NoCopy`] when the organizer no longer has it.
+    pub fn set_sensitivity(&self, sensitivity: Sensitivity) -> Result<(), ExchangeError> {
+        self.update(|d| d.sensitivity = sensitivity)
+    }
+
+    /// Marks it private.
+    ///
+    /// # Errors
+    /// [`ExchangeError::NoCopy`] when the organizer no longer has it.
+    pub fn mark_private(&self) -> Result<(), ExchangeError> {
+        self.set_sensitivity(Sensitivity::Private)
+    }
+
+    /// Books exactly `rooms` instead of those booked so far, and writes their names as location.
+    ///
+    /// # Errors
+    /// [`ExchangeError::NoCopy`] when the organizer no longer has it.
+    pub fn change_rooms(&self, rooms: &[&Mailbox]) -> Result<(), ExchangeError> {
+        self.change_rooms_keeping_location(rooms)?;
+        self.update(|d| d.location = room_names(&d.attendees))
+    }
+
+    /// Books exactly `rooms`, but leaves the old location text, as Outlook often does.
+    ///
+    /// # Errors
+    /// [`ExchangeError::NoCopy`] when the organizer no longer has it.
+    pub fn change_rooms_keeping_location(&self, rooms: &[&Mailbox]) -> Result<(), ExchangeError> {
+        let rooms = rooms.iter().map(|m| ((*m).clone(), Role::Resource));
+        self.replace_attendees(|a| a.role == Role::Resource, rooms.collect())
+    }
+
+    /// Invites exactly `people` (required) instead of those invited so far; rooms stay.
+    ///
+    /// # Errors
+    /// [`ExchangeError::NoCopy`] when the organizer no longer has it.
+    pub fn change_people(&self, people: &[&Mailbox]) -> Result<(), ExchangeError> {
+        let people = people.iter().map(|m| ((*m).clone(), Role::Required));
+        self.replace_attendees(|a| a.role != Role::Resource, people.collect())
+    }
+
+    /// Cancels with notice: the organizer's copy goes away, rooms lose theirs, people's are marked.
+    ///
+    /// # Errors
+    /// [`ExchangeError::NoCopy`] when the organizer no longer has it.
+    pub fn cancel(&self) -> Result<(), ExchangeError> {
+        self.end(|w, mailbox, id| w.remove(mailbox, id))
+    }
+
+    /// Cancels with notice, and the organizer's copy stays, marked cancelled.
+    ///
+    /// # Errors
+    /// [`ExchangeError::NoCopy`] when the organizer no longer has it.
+    pub fn cancel_keeping_copy(&self) -> Result<(), ExchangeError> {
+        self.end(|w, mailbox, id| {
+            if let Some(copy) = w.copy_mut(mailbox, id) {
+                copy.is_cancelled = true;
+            }
+            w.touch(mailbox, id);
+        })
+    }
+
+    /// The organizer deletes their own copy and tells nobody.
+    ///
+    /// # Errors
+    /// [`ExchangeError::NoCopy`] when the organizer no longer has it.
+    pub fn delete_silently(&self) -> Result<(), ExchangeError> {
+        self.exchange.work(|w| {
+            let (mailbox, id) = self.own_copy(w)?;
+            w.remove(&mailbox, &id);
+            Ok(())
+        })
+    }
+
+    /// Whoever manages `mailbox` deletes its copy and tells nobody.
+    ///
+    /// # Errors
+    /// [`ExchangeError::NoCopy`] when that calendar has none.
+    pub fn delete_from(&self, mailbox: &Mailbox) -> Result<(), ExchangeError> {
+        self.exchange.work(|w| {
+            let id = w.copy_id(mailbox.id(), &self.ical)?;
+            w.remove(mailbox.id(), &id);
+            Ok(())
+        })
+    }
+
+    /// `mailbox` (a person, or somebody acting for a room) answers and tells the organizer.
+    ///
+    /// # Errors
+    /// [`ExchangeError::NoCopy`] when that calendar has none, [`ExchangeError::OwnMeeting`] for the organizer.
+    pub fn respond(&self, mailbox: &Mailbox, response: Response) -> Result<(), ExchangeError> {
+        self.exchange.work(|w| {
+            let id = w.copy_id(mailbox.id(), &self.ical)?;
+            w.answer(mailbox.id(), &id, response, "", true)?;
+            w.pump();
+            Ok(())
+        })
+    }
+
+    /// The add-in sets an extended property on the organizer's copy.
+    ///
+    /// # Errors
+    /// [`ExchangeError::NoCopy`] when the organizer no longer has it.
+    pub fn set_property(&self, id: &str, value: &str) -> Result<(), ExchangeError> {
+        self.exchange.work(|w| {
+            let (mailbox, copy) = self.own_copy(w)?;
+            if let Some(copy) = w.copy_mut(&mailbox, &copy) {
+                copy.properties.insert(id.to_owned(), value.to_owned());
+            }
+            w.touch(&mailbox, &copy);
+            Ok(())
+        })
+    }
+}
+
+impl fmt::Debug for Meeting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Meeting").field("ical", &self.ical).finish_non_exhaustive()
+    }
+}

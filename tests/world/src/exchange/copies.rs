@@ -1,0 +1,108 @@
+//! Putting copies into calendars, changing them and taking them out; each step is told as a change.
+
+use std::collections::BTreeMap;
+
+use super::state::{Change, ChangeKind, Details, EventCopy};
+use super::words::{EventType, Response};
+use super::{Work, ids};
+
+impl Work<'_> {
+    /// The id of the living mailbox with that address, in any tenant.
+    pub(crate) fn mailbox_at(&self, address: &str) -> Option<String> {
+        let mut all = self.state.mailboxes.values();
+        all.find(|m| !m.gone && m.answers_to(address)).map(|m| m.id.clone())
+    }
+
+    pub(crate) fn copy(&self, mailbox: &str, id: &str) -> Option<&EventCopy> {
+        self.state.mailboxes.get(mailbox)?.copies.get(id)
+    }
+
+    pub(crate) fn copy_mut(&mut self, mailbox: &str, id: &str) -> Option<&mut EventCopy> {
+        self.state.mailboxes.get_mut(mailbox)?.copies.get_mut(id)
+    }
+
+    /// Puts a new copy into `mailbox` (a series with its occurrences); answers its immutable id.
+    pub(crate) fn put(&mut self, mailbox: &str, details: Details, response: Response) -> String {
+        let kind = if details.occurrences.is_empty() {
+            EventType::SingleInstance
+        } else {
+            EventType::SeriesMaster
+        };
+        let copy = self.new_copy(details.clone(), response, kind);
+        let master = copy.id.clone();
+        self.insert(mailbox, copy);
+        for (start, end) in details.occurrences.clone() {
+            let ical = ids::occurrence_ical(&details.ical, start);
+            let occurrences = Vec::new();
+            let part = Details { ical, start, end, occurrences, ..details.clone() };
+            let mut copy = self.new_copy(part, response, EventType::Occurrence);
+            copy.master = Some(master.clone());
+            copy.original_start = Some(start);
+            if let Some(row) = self.state.mailboxes.get_mut(mailbox) {
+                row.copies.insert(copy.id.clone(), copy);
+            }
+        }
+        master
+    }
+
+    fn new_copy(&self, details: Details, response: Response, kind: EventType) -> EventCopy {
+        let rng = self.rng.as_ref();
+        EventCopy {
+            id: ids::immutable(rng),
+            mutable_id: ids::mutable(rng),
+            change_key: ids::change_key(rng),
+            kind,
+            master: None,
+            original_start: None,
+            is_organizer: response == Response::Organizer,
+            is_cancelled: false,
+            response,
+            categories: Vec::new(),
+            properties: BTreeMap::new(),
+            created: self.now,
+            modified: self.now,
+            details,
+        }
+    }
+
+    fn insert(&mut self, mailbox: &str, copy: EventCopy) {
+        let Some(row) = self.state.mailboxes.get_mut(mailbox) else { return };
+        let id = copy.id.clone();
+        row.copies.insert(id.clone(), copy);
+        self.record(mailbox, &id, ChangeKind::Created);
+    }
+
+    /// Gives a changed copy its new change key and tells about it.
+    pub(crate) fn touch(&mut self, mailbox: &str, id: &str) {
+        let (key, now) = (ids::change_key(self.rng.as_ref()), self.now);
+        if let Some(copy) = self.copy_mut(mailbox, id) {
+            copy.change_key = key;
+            copy.modified = now;
+            self.record(mailbox, id, ChangeKind::Updated);
+        }
+    }
+
+    /// Takes a copy (a series with its occurrences) off the calendar.
+    pub(crate) fn remove(&mut self, mailbox: &str, id: &str) {
+        self.record(mailbox, id, ChangeKind::Deleted);
+        if let Some(row) = self.state.mailboxes.get_mut(mailbox) {
+            row.copies.retain(|key, c| key != id && c.master.as_deref() != Some(id));
+        }
+    }
+
+    fn record(&mut self, mailbox: &str, id: &str, kind: ChangeKind) {
+        let Some(copy) = self.copy(mailbox, id).cloned() else { return };
+        let tenant = self.state.mailboxes.get(mailbox).map(|m| m.tenant.clone());
+        self.state.seq += 1;
+        self.state.changes.push(Change {
+            seq: self.state.seq,
+            at: self.now,
+            tenant: tenant.unwrap_or_default(),
+            mailbox: mailbox.to_owned(),
+            mutable_event: copy.mutable_id.clone(),
+            etag: copy.etag(),
+            event: copy.id,
+            kind,
+        });
+    }
+}

@@ -1,0 +1,176 @@
+//! Tenants and their mailboxes: people's and rooms'.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use super::state::{Address, Kind, MailboxRow, Processing, TenantRow};
+use super::{Exchange, ExchangeError, Invitation, Meeting, ids};
+
+/// A tenant. Cheap to clone.
+#[derive(Clone)]
+pub struct Tenant {
+    pub(crate) exchange: Exchange,
+    id: String,
+}
+
+/// A mailbox of a tenant. Cheap to clone; shows only its object id when printed.
+#[derive(Clone)]
+pub struct Mailbox {
+    pub(crate) exchange: Exchange,
+    tenant: String,
+    id: String,
+    pub(crate) who: Address,
+}
+
+impl Exchange {
+    /// Adds a tenant called `name`; its mail domain is the name in small letters under `.example`.
+    pub fn tenant(&self, name: &str) -> Tenant {
+        self.work(|w| {
+            let id = w.rng.uuid().to_string();
+            let domain = format!("{}.example", plain(name));
+            w.state.tenants.insert(id.clone(), TenantRow { name: name.to_owned(), domain });
+            Tenant { exchange: self.clone(), id }
+        })
+    }
+}
+
+/// Letters and digits of `name` in small letters: what an address can hold.
+fn plain(name: &str) -> String {
+    let kept: String = name.chars().filter(char::is_ascii_alphanumeric).collect();
+    kept.to_ascii_lowercase()
+}
+
+impl Tenant {
+    /// The tenant's id (a GUID).
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// The name it was created with.
+    pub fn name(&self) -> String {
+        self.exchange.lock().tenants.get(&self.id).map(|t| t.name.clone()).unwrap_or_default()
+    }
+
+    /// Adds a person's mailbox; the address is the name at the tenant's domain.
+    pub fn person(&self, name: &str) -> Mailbox {
+        self.add(name, Kind::Person)
+    }
+
+    /// Adds a room's mailbox.
+    pub fn room(&self, name: &str, processing: Processing) -> Mailbox {
+        self.add(name, Kind::Room(processing))
+    }
+
+    /// `organizer` sends `invitation`: their own copy appears at once, the others when it arrives.
+    ///
+    /// # Errors
+    /// [`ExchangeError::NoMailbox`] when the organizer's mailbox is gone.
+    pub fn meet(
+        &self,
+        organizer: &Mailbox,
+        invitation: Invitation,
+    ) -> Result<Meeting, ExchangeError> {
+        Meeting::organize(organizer, invitation)
+    }
+
+    /// Somebody outside of every tenant here (`name`, `address`) invites mailboxes of this one.
+    pub fn meet_from_outside(&self, name: &str, address: &str, invitation: Invitation) -> Meeting {
+        let who = Address { name: name.to_owned(), address: address.to_owned() };
+        Meeting::from_outside(self, who, invitation)
+    }
+
+    fn add(&self, name: &str, kind: Kind) -> Mailbox {
+        self.exchange.work(|w| {
+            let domain = w.state.tenants.get(&self.id).map(|t| t.domain.clone());
+            let mut address = format!("{}@{}", plain(name), domain.unwrap_or_default());
+            if w.state.mailboxes.values().any(|m| m.answers_to(&address)) {
+                address = format!("{}{}", w.rng.below(1_000_000), address);
+            }
+            let id = w.rng.uuid().to_string();
+            let row = MailboxRow {
+                id: id.clone(),
+                tenant: self.id.clone(),
+                address: address.clone(),
+                proxies: Vec::new(),
+                kind,
+                keeps_cancelled: false,
+                gone: false,
+                calendar: ids::mutable(w.rng.as_ref()),
+                copies: BTreeMap::new(),
+            };
+            w.state.mailboxes.insert(id.clone(), row);
+            let who = Address { name: name.to_owned(), address };
+            Mailbox { exchange: self.exchange.clone(), tenant: self.id.clone(), id, who }
+        })
+    }
+}
+
+impl Mailbox {
+    /// The Entra object id (a GUID).
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// The id of the tenant it belongs to.
+    pub fn tenant_id(&self) -> &str {
+        &self.tenant
+    }
+
+    /// The display name.
+    pub fn name(&self) -> &str {
+        &self.who.name
+    }
+
+    /// The primary SMTP address.
+    pub fn address(&self) -> &str {
+        &self.who.address
+    }
+
+    /// The path of its default calendar's events, as a subscription names it: `users/{id}/events`.
+    pub fn events_resource(&self) -> String {
+        format!("users/{}/events", self.id)
+    }
+
+    /// Gives it one more address.
+    pub fn add_proxy_address(&self, address: &str) {
+        self.change(|m| m.proxies.push(address.to_owned()));
+    }
+
+    /// Changes what a room mailbox does with requests from now on.
+    pub fn set_processing(&self, processing: Processing) {
+        self.change(|m| m.kind = Kind::Room(processing));
+    }
+
+    /// Whether a cancelled meeting stays in this room's calendar, marked cancelled.
+    pub fn keep_cancelled_meetings(&self, keep: bool) {
+        self.change(|m| m.keeps_cancelled = keep);
+    }
+
+    /// Deletes the mailbox for good, with all its copies and without a notification.
+    pub fn delete_mailbox(&self) {
+        self.change(|m| {
+            m.gone = true;
+            m.copies.clear();
+        });
+    }
+
+    fn change(&self, change: impl FnOnce(&mut MailboxRow)) {
+        self.exchange.work(|w| {
+            if let Some(row) = w.state.mailboxes.get_mut(&self.id) {
+                change(row);
+            }
+        });
+    }
+}
+
+impl fmt::Debug for Mailbox {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Mailbox").field("id", &self.id).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Tenant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tenant").field("id", &self.id).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,129 @@
+//! The steps behind an organizer's actions: change the own copy, then tell who has to know.
+
+use super::invitation::attendee;
+use super::state::{Attendee, Details, EventCopy, Message};
+use super::words::{Response, Role};
+use super::{ExchangeError, Mailbox, Meeting, Work};
+
+impl Meeting {
+    pub(super) fn own_copy(&self, w: &Work<'_>) -> Result<(String, String), ExchangeError> {
+        let mailbox = self.organizer.clone().ok_or(ExchangeError::NoCopy)?;
+        let id = w.copy_id(&mailbox, &self.ical)?;
+        Ok((mailbox, id))
+    }
+
+    /// Changes the organizer's details and returns them as they are now.
+    pub(super) fn edit(
+        &self,
+        w: &mut Work<'_>,
+        change: impl FnOnce(&mut Details),
+    ) -> Result<Details, ExchangeError> {
+        if let Some(details) = w.state.outside.get_mut(&self.ical) {
+            change(details);
+            return Ok(details.clone());
+        }
+        let (mailbox, id) = self.own_copy(w)?;
+        let copy = w.copy_mut(&mailbox, &id).ok_or(ExchangeError::NoCopy)?;
+        change(&mut copy.details);
+        let details = copy.details.clone();
+        w.touch(&mailbox, &id);
+        Ok(details)
+    }
+
+    pub(super) fn update(&self, change: impl FnOnce(&mut Details)) -> Result<(), ExchangeError> {
+        self.exchange.work(|w| {
+            let details = self.edit(w, change)?;
+            w.invite(&details, |a| a.response != Response::Declined);
+            w.pump();
+            Ok(())
+        })
+    }
+
+    pub(super) fn send_again(
+        &self,
+        change: impl FnOnce(&mut Details),
+    ) -> Result<(), ExchangeError> {
+        self.exchange.work(|w| {
+            let details = self.edit(w, |d| {
+                change(d);
+                d.sequence += 1;
+                for line in &mut d.attendees {
+                    (line.response, line.answered) = (Response::None, None);
+                }
+            })?;
+            w.invite(&details, |_| true);
+            w.pump();
+            Ok(())
+        })
+    }
+
+    pub(super) fn replace_attendees(
+        &self,
+        replaced: impl Fn(&Attendee) -> bool,
+        by: Vec<(Mailbox, Role)>,
+    ) -> Result<(), ExchangeError> {
+        self.exchange.work(|w| {
+            let mut left = Vec::new();
+            let details = self.edit(w, |d| {
+                let (old, mut kept): (Vec<_>, Vec<_>) = d.attendees.drain(..).partition(&replaced);
+                for (mailbox, role) in &by {
+                    let known = old.iter().find(|a| a.who == mailbox.who).cloned();
+                    let fresh = || attendee(mailbox.name(), mailbox.address(), *role);
+                    kept.push(known.unwrap_or_else(fresh));
+                }
+                left = old.into_iter().filter(|a| !kept.iter().any(|k| k.who == a.who)).collect();
+                d.attendees = kept;
+            })?;
+            w.call_off(&self.ical, &left);
+            w.invite(&details, |a| a.response != Response::Declined);
+            w.pump();
+            Ok(())
+        })
+    }
+
+    pub(super) fn end(
+        &self,
+        own: impl FnOnce(&mut Work<'_>, &str, &str),
+    ) -> Result<(), ExchangeError> {
+        self.exchange.work(|w| {
+            let invited = match w.state.outside.remove(&self.ical) {
+                Some(details) => details.attendees,
+                None => {
+                    let (mailbox, id) = self.own_copy(w)?;
+                    let copy = w.copy(&mailbox, &id).ok_or(ExchangeError::NoCopy)?;
+                    let invited = copy.details.attendees.clone();
+                    own(w, &mailbox, &id);
+                    invited
+                }
+            };
+            w.call_off(&self.ical, &invited);
+            w.pump();
+            Ok(())
+        })
+    }
+}
+
+impl Work<'_> {
+    /// Sends a request to those attendees with a mailbox here that `wanted` picks.
+    pub(super) fn invite(&mut self, details: &Details, wanted: impl Fn(&Attendee) -> bool) {
+        for line in details.attendees.iter().filter(|a| wanted(a)) {
+            if let Some(mailbox) = self.mailbox_at(&line.who.address) {
+                self.send(&mailbox, Message::Request(Box::new(details.clone())));
+            }
+        }
+    }
+
+    pub(super) fn call_off(&mut self, ical: &str, attendees: &[Attendee]) {
+        for line in attendees {
+            if let Some(mailbox) = self.mailbox_at(&line.who.address) {
+                self.send(&mailbox, Message::Cancel { ical: ical.to_owned() });
+            }
+        }
+    }
+
+    pub(super) fn copy_id(&self, mailbox: &str, ical: &str) -> Result<String, ExchangeError> {
+        let row = self.state.mailboxes.get(mailbox).filter(|m| !m.gone);
+        let row = row.ok_or(ExchangeError::NoMailbox)?;
+        row.copy_of(ical).map(|c: &EventCopy| c.id.clone()).ok_or(ExchangeError::NoCopy)
+    }
+}

@@ -1,0 +1,198 @@
+//! How a change in one calendar reaches the others, and what a room's own processing makes of it.
+
+use jiff::Timestamp;
+
+use super::state::{Answer, Details, Kind, Message, Pending, Processing, Verdict};
+use super::words::{EventType, Response, Sensitivity};
+use super::{ExchangeError, Work};
+
+impl Work<'_> {
+    /// Sends `message` to `mailbox`; it arrives after the propagation delay.
+    pub(crate) fn send(&mut self, mailbox: &str, message: Message) {
+        self.state.seq += 1;
+        self.state.pending.push(Pending {
+            due: self.now + self.state.delay,
+            seq: self.state.seq,
+            mailbox: mailbox.to_owned(),
+            message,
+        });
+    }
+
+    /// Carries what is due, oldest first, also what that causes; answers how many messages.
+    pub(crate) fn pump(&mut self) -> usize {
+        let mut carried = 0;
+        while let Some(index) = self.next_due() {
+            let Pending { mailbox, message, .. } = self.state.pending.remove(index);
+            carried += 1;
+            match message {
+                Message::Request(details) => self.receive(&mailbox, &details),
+                Message::Cancel { ical } => self.receive_cancel(&mailbox, &ical),
+                Message::Answer(verdict) => self.receive_answer(&mailbox, &verdict),
+            }
+        }
+        carried
+    }
+
+    fn next_due(&self) -> Option<usize> {
+        let due = self.state.pending.iter().enumerate().filter(|(_, p)| p.due <= self.now);
+        due.min_by_key(|(_, p)| (p.due, p.seq)).map(|(index, _)| index)
+    }
+
+    /// A request or update arrives: the copy appears or changes, and a room processes it.
+    fn receive(&mut self, mailbox: &str, details: &Details) {
+        let Some(row) = self.state.mailboxes.get(mailbox).filter(|m| !m.gone) else { return };
+        let kind = row.kind;
+        let known =
+            row.copy_of(&details.ical).map(|c| (c.id.clone(), c.details.start, c.details.end));
+        let shown = as_shown(kind, details);
+        let (id, moved) = match known {
+            Some((id, start, end)) => {
+                let moved = (start, end) != (details.start, details.end);
+                self.refresh(mailbox, &id, shown, moved);
+                (id, moved)
+            }
+            None => (self.put(mailbox, shown, Response::NotResponded), true),
+        };
+        let unanswered = self.copy(mailbox, &id).is_some_and(|c| c.response != Response::Accepted);
+        if kind == Kind::Room(Processing::AutoAccept) && (moved || unanswered) {
+            let taken = self.is_taken(mailbox, &id, details);
+            let response = if taken { Response::Declined } else { Response::Accepted };
+            // The copy was put there a moment ago, so answering cannot fail.
+            if self.answer(mailbox, &id, response, "", true).is_err() {
+                tracing::debug!("a room's copy was gone before it was answered");
+            }
+        }
+    }
+
+    /// Replaces what a copy says; a new time takes back the mailbox's answer.
+    fn refresh(&mut self, mailbox: &str, id: &str, shown: Details, moved: bool) {
+        if let Some(copy) = self.copy_mut(mailbox, id) {
+            copy.details = shown;
+            copy.is_cancelled = false;
+            if moved {
+                copy.response = Response::NotResponded;
+            }
+        }
+        self.touch(mailbox, id);
+    }
+
+    /// Whether another live copy already takes that time (`AllowConflicts` is false by default).
+    fn is_taken(&self, mailbox: &str, id: &str, details: &Details) -> bool {
+        let Some(row) = self.state.mailboxes.get(mailbox) else { return false };
+        row.copies
+            .values()
+            .filter(|c| c.id != id && c.master.as_deref() != Some(id))
+            .filter(|c| c.kind != EventType::SeriesMaster)
+            .any(|c| c.overlaps(details.start, details.end))
+    }
+
+    fn receive_cancel(&mut self, mailbox: &str, ical: &str) {
+        let Some(row) = self.state.mailboxes.get(mailbox) else { return };
+        let Some(id) = row.copy_of(ical).map(|c| c.id.clone()) else { return };
+        if matches!(row.kind, Kind::Room(_)) && !row.keeps_cancelled {
+            self.remove(mailbox, &id);
+            return;
+        }
+        if let Some(copy) = self.copy_mut(mailbox, &id) {
+            copy.is_cancelled = true;
+            copy.details.subject = format!("Canceled: {}", copy.details.subject);
+        }
+        self.touch(mailbox, &id);
+    }
+
+    fn receive_answer(&mut self, mailbox: &str, verdict: &Verdict) {
+        let now = self.now;
+        let Some(row) = self.state.mailboxes.get_mut(mailbox) else { return };
+        let mut copies = row.copies.values_mut();
+        let Some(copy) = copies.find(|c| c.details.ical == verdict.ical) else { return };
+        let id = copy.id.clone();
+        if verdict.enter(&mut copy.details, now) {
+            self.touch(mailbox, &id);
+        }
+    }
+
+    /// `mailbox` answers the request whose copy is `id`; declining takes the copy off the calendar
+    /// (event: decline, learn.microsoft.com/graph/api/event-decline).
+    ///
+    /// # Errors
+    /// When the copy is gone or is the organizer's own.
+    pub(crate) fn answer(
+        &mut self,
+        mailbox: &str,
+        id: &str,
+        response: Response,
+        comment: &str,
+        send: bool,
+    ) -> Result<(), ExchangeError> {
+        let copy = self.copy_mut(mailbox, id).ok_or(ExchangeError::NoCopy)?;
+        if copy.is_organizer {
+            return Err(ExchangeError::OwnMeeting);
+        }
+        copy.response = response;
+        let details = copy.details.clone();
+        if response == Response::Declined {
+            self.remove(mailbox, id);
+        } else {
+            self.touch(mailbox, id);
+        }
+        let (at, mailbox) = (self.now, mailbox.to_owned());
+        let comment = comment.to_owned();
+        self.state.answers.push(Answer {
+            ical: details.ical.clone(),
+            mailbox: mailbox.clone(),
+            response,
+            comment,
+            sent: send,
+            at,
+        });
+        if send {
+            self.tell_organizer(&mailbox, &details, response);
+        }
+        Ok(())
+    }
+
+    fn tell_organizer(&mut self, mailbox: &str, details: &Details, response: Response) {
+        let Some(row) = self.state.mailboxes.get(mailbox) else { return };
+        let mut lines = details.attendees.iter();
+        let from = lines
+            .find(|a| row.answers_to(&a.who.address))
+            .map_or_else(|| row.address.clone(), |a| a.who.address.clone());
+        let ical = details.ical.clone();
+        let verdict = Verdict { ical, from, response, sequence: details.sequence };
+        if let Some(own) = self.state.outside.get_mut(&verdict.ical) {
+            verdict.enter(own, self.now);
+        } else if let Some(to) = self.mailbox_at(&details.organizer.address) {
+            self.send(&to, Message::Answer(verdict));
+        }
+    }
+}
+
+impl Verdict {
+    /// Enters the answer in the organizer's list; an answer to an older request than the last is
+    /// ignored ([MS-OXOCAL] 3.1.4.7.4). Whether anything was entered.
+    fn enter(&self, own: &mut Details, now: Timestamp) -> bool {
+        if self.sequence < own.sequence {
+            return false;
+        }
+        for line in &mut own.attendees {
+            if line.who.address.eq_ignore_ascii_case(&self.from) {
+                (line.response, line.answered) = (self.response, Some(now));
+            }
+        }
+        true
+    }
+}
+
+/// What a mailbox keeps of a request. A room that accepts by itself replaces the subject by the
+/// organizer's name, drops the text and the private flag (`DeleteSubject`, `AddOrganizerToSubject`,
+/// `DeleteComments`, `RemovePrivateProperty` are true by default and work with AutoAccept only:
+/// learn.microsoft.com/powershell/module/exchange/set-calendarprocessing).
+fn as_shown(kind: Kind, details: &Details) -> Details {
+    let mut shown = details.clone();
+    if kind == Kind::Room(Processing::AutoAccept) {
+        shown.subject = format!("{} ", details.organizer.name);
+        shown.body = String::new();
+        shown.sensitivity = Sensitivity::Normal;
+    }
+    shown
+}

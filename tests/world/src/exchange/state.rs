@@ -1,0 +1,237 @@
+//! What Exchange stores: tenants, mailboxes, each mailbox's copies of meetings, and what is under way.
+
+use std::collections::BTreeMap;
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::words::{EventType, Response, Role, Sensitivity};
+
+/// A tenant of Exchange Online.
+pub(crate) struct TenantRow {
+    /// The name it was created with.
+    pub(crate) name: String,
+    /// The mail domain of its mailboxes.
+    pub(crate) domain: String,
+}
+
+/// What a room mailbox does with meeting requests (`Set-CalendarProcessing -AutomateProcessing`,
+/// learn.microsoft.com/powershell/module/exchange/set-calendarprocessing).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Processing {
+    /// Exchange answers: accepts when the room is free, declines on a conflict.
+    AutoAccept,
+    /// Exchange only puts the request into the calendar, tentative and unanswered.
+    AutoUpdate,
+}
+
+/// Whose mailbox it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// A person's.
+    Person,
+    /// A room's, with its processing.
+    Room(Processing),
+}
+
+/// One mailbox with its default calendar.
+pub(crate) struct MailboxRow {
+    pub(crate) id: String,
+    pub(crate) tenant: String,
+    pub(crate) address: String,
+    pub(crate) proxies: Vec<String>,
+    pub(crate) kind: Kind,
+    /// Whether a cancelled meeting stays in a room's calendar (marked cancelled) instead of leaving it.
+    pub(crate) keeps_cancelled: bool,
+    /// Hard deleted.
+    pub(crate) gone: bool,
+    pub(crate) calendar: String,
+    /// By immutable id.
+    pub(crate) copies: BTreeMap<String, EventCopy>,
+}
+
+impl MailboxRow {
+    /// Whether `address` is one of this mailbox's; addresses compare without case.
+    pub(crate) fn answers_to(&self, address: &str) -> bool {
+        self.address.eq_ignore_ascii_case(address)
+            || self.proxies.iter().any(|p| p.eq_ignore_ascii_case(address))
+    }
+
+    /// The copy of the meeting `ical`, if this calendar has one.
+    pub(crate) fn copy_of(&self, ical: &str) -> Option<&EventCopy> {
+        self.copies.values().find(|c| c.details.ical == ical)
+    }
+}
+
+/// A name with an address.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct Address {
+    pub(crate) name: String,
+    pub(crate) address: String,
+}
+
+/// One line of the attendee list.
+#[derive(Clone)]
+pub(crate) struct Attendee {
+    pub(crate) who: Address,
+    pub(crate) role: Role,
+    pub(crate) response: Response,
+    pub(crate) answered: Option<Timestamp>,
+}
+
+/// What a meeting says: what travels from the organizer to the others.
+#[derive(Clone)]
+pub(crate) struct Details {
+    pub(crate) ical: String,
+    pub(crate) subject: String,
+    pub(crate) body: String,
+    pub(crate) start: Timestamp,
+    pub(crate) end: Timestamp,
+    pub(crate) all_day: bool,
+    pub(crate) sensitivity: Sensitivity,
+    pub(crate) location: String,
+    pub(crate) time_zone: String,
+    pub(crate) organizer: Address,
+    pub(crate) attendees: Vec<Attendee>,
+    /// Starts and ends of a series' occurrences; empty for a single meeting.
+    pub(crate) occurrences: Vec<(Timestamp, Timestamp)>,
+    /// Grows with every request that wants new answers (`PidLidAppointmentSequence`).
+    pub(crate) sequence: u32,
+}
+
+/// One mailbox's copy of a meeting.
+#[derive(Clone)]
+pub(crate) struct EventCopy {
+    /// The immutable id.
+    pub(crate) id: String,
+    /// The id that a caller without `Prefer: IdType="ImmutableId"` sees.
+    pub(crate) mutable_id: String,
+    pub(crate) change_key: String,
+    pub(crate) kind: EventType,
+    /// Immutable id of the series master in the same mailbox.
+    pub(crate) master: Option<String>,
+    pub(crate) original_start: Option<Timestamp>,
+    pub(crate) is_organizer: bool,
+    pub(crate) is_cancelled: bool,
+    /// This mailbox's own answer.
+    pub(crate) response: Response,
+    pub(crate) categories: Vec<String>,
+    /// Single-value extended properties by id.
+    pub(crate) properties: BTreeMap<String, String>,
+    pub(crate) created: Timestamp,
+    pub(crate) modified: Timestamp,
+    pub(crate) details: Details,
+}
+
+impl EventCopy {
+    /// `W/"<changeKey>"`, as Graph's samples show it.
+    pub(crate) fn etag(&self) -> String {
+        format!("W/\"{}\"", self.change_key)
+    }
+
+    /// Graph's `freeBusyStatus` as this copy's owner sees it.
+    pub(crate) fn show_as(&self) -> &'static str {
+        match self.response {
+            Response::Organizer | Response::Accepted => "busy",
+            Response::None | Response::NotResponded | Response::TentativelyAccepted => "tentative",
+            Response::Declined => "free",
+        }
+    }
+
+    /// Whether it takes its calendar's time in `start..end`.
+    pub(crate) fn overlaps(&self, start: Timestamp, end: Timestamp) -> bool {
+        !self.is_cancelled && self.details.start < end && start < self.details.end
+    }
+}
+
+/// What happened to one copy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum ChangeKind {
+    /// The copy appeared.
+    Created,
+    /// Something in it changed.
+    Updated,
+    /// The copy went away, softly or for good.
+    Deleted,
+}
+
+/// One change of one copy, as change notifications tell it.
+#[derive(Debug, Clone)]
+pub struct Change {
+    /// Order of all changes.
+    pub seq: u64,
+    /// When.
+    pub at: Timestamp,
+    /// The tenant's id.
+    pub tenant: String,
+    /// The mailbox's object id.
+    pub mailbox: String,
+    /// The copy's immutable id.
+    pub event: String,
+    /// The id that subscriptions without immutable ids see.
+    pub mutable_event: String,
+    /// What happened.
+    pub kind: ChangeKind,
+    /// The copy's ETag after (or, when deleted, before) the change.
+    pub etag: String,
+}
+
+/// An answer on its way to the organizer.
+#[derive(Clone)]
+pub(crate) struct Verdict {
+    pub(crate) ical: String,
+    /// The address that was invited.
+    pub(crate) from: String,
+    pub(crate) response: Response,
+    /// Which request it answers.
+    pub(crate) sequence: u32,
+}
+
+/// What one mailbox's transport carries to another.
+#[derive(Clone)]
+pub(crate) enum Message {
+    /// A meeting request or update, with the organizer's details when it was sent.
+    Request(Box<Details>),
+    /// A cancellation.
+    Cancel { ical: String },
+    /// An answer to the organizer.
+    Answer(Verdict),
+}
+
+/// A message that has not arrived yet.
+pub(crate) struct Pending {
+    pub(crate) due: Timestamp,
+    pub(crate) seq: u64,
+    pub(crate) mailbox: String,
+    pub(crate) message: Message,
+}
+
+/// An answer that a mailbox gave.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Answer {
+    /// The meeting's iCalUId.
+    pub ical: String,
+    /// Object id of the mailbox that answered.
+    pub mailbox: String,
+    /// The answer.
+    pub response: Response,
+    /// The comment that went with it.
+    pub comment: String,
+    /// Whether it was sent to the organizer.
+    pub sent: bool,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// Everything Exchange holds.
+#[derive(Default)]
+pub(crate) struct State {
+    pub(crate) tenants: BTreeMap<String, TenantRow>,
+    pub(crate) mailboxes: BTreeMap<String, MailboxRow>,
+    /// Meetings organized outside of every tenant here, as their organizer knows them.
+    pub(crate) outside: BTreeMap<String, Details>,
+    pub(crate) pending: Vec<Pending>,
+    pub(crate) delay: SignedDuration,
+    pub(crate) changes: Vec<Change>,
+    pub(crate) answers: Vec<Answer>,
+    pub(crate) seq: u64,
+}

@@ -1,0 +1,284 @@
+//! Change and lifecycle notifications: the storm each change causes, batching, retries, and what is lost.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::Request;
+use jiff::{SignedDuration, Timestamp};
+use serde_json::{Value, json};
+
+use super::storm::{Item, common, storm};
+use super::{Graph, State};
+
+/// How long a notification is tried (change-notifications-delivery-webhooks, 2026-04-22).
+const TRIED_FOR: SignedDuration = SignedDuration::from_hours(4);
+/// The first wait between tries; it doubles. Graph does not publish its intervals.
+const FIRST_WAIT: SignedDuration = SignedDuration::from_secs(10);
+/// Items in one POST, until a test says otherwise. Graph publishes no figure.
+const ITEMS: usize = 50;
+
+/// What Graph has still to deliver, and how.
+pub(super) struct Outbox {
+    items: Vec<Item>,
+    most_items: usize,
+    drop_next: u32,
+    double_next: u32,
+    shuffled: bool,
+    held: bool,
+    latency: SignedDuration,
+    dropped: u64,
+    lost: u64,
+}
+
+impl Default for Outbox {
+    fn default() -> Self {
+        Self {
+            items: Vec::new(),
+            most_items: ITEMS,
+            drop_next: 0,
+            double_next: 0,
+            shuffled: false,
+            held: false,
+            latency: SignedDuration::ZERO,
+            dropped: 0,
+            lost: 0,
+        }
+    }
+}
+
+/// The three lifecycle events (change-notifications-lifecycle-events, 2026-03-24).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lifecycle {
+    /// The subscription wants to be reauthorized.
+    ReauthorizationRequired,
+    /// Graph removed it; [`Graph::raise`] does so.
+    SubscriptionRemoved,
+    /// Notifications were lost.
+    Missed,
+}
+
+/// One POST to a notification URL.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Post {
+    /// How many items it carried.
+    pub items: usize,
+    /// The answer's status; none when there was no answer.
+    pub status: Option<u16>,
+}
+
+/// What one round of deliveries did.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Delivery {
+    /// The POSTs, in their order.
+    pub posts: Vec<Post>,
+    /// Items that were taken (2xx).
+    pub delivered: usize,
+    /// Items that will be tried again.
+    pub retried: usize,
+    /// Items given up after four hours.
+    pub lost: usize,
+}
+
+/// Delivers in the background until dropped.
+#[derive(Debug)]
+pub struct DeliveryTask(tokio::task::JoinHandle<()>);
+
+impl Drop for DeliveryTask {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+impl Graph {
+    /// How many items one POST carries at most.
+    pub fn set_most_items(&self, most: usize) {
+        self.lock().outbox.most_items = most.max(1);
+    }
+
+    /// Loses the next `n` change notifications without a trace.
+    pub fn drop_next(&self, n: u32) {
+        self.lock().outbox.drop_next = n;
+    }
+
+    /// Sends each of the next `n` change notifications twice.
+    pub fn double_next(&self, n: u32) {
+        self.lock().outbox.double_next = n;
+    }
+
+    /// How long after a change its notifications leave (Microsoft gives no figure for events:
+    /// change-notifications-overview, 2025-03-05). Zero at first.
+    pub fn set_latency(&self, latency: SignedDuration) {
+        self.lock().outbox.latency = latency;
+    }
+
+    /// Whether notifications leave in a random order.
+    pub fn set_shuffled(&self, on: bool) {
+        self.lock().outbox.shuffled = on;
+    }
+
+    /// Holds every notification back, or lets them go again.
+    pub fn set_held(&self, on: bool) {
+        self.lock().outbox.held = on;
+    }
+
+    /// How many notifications wait to be delivered.
+    pub fn waiting(&self) -> usize {
+        let mut state = self.lock();
+        self.collect(&mut state);
+        state.outbox.items.len()
+    }
+
+    /// When the next notification is due, if one waits.
+    pub fn next_delivery(&self) -> Option<Timestamp> {
+        let mut state = self.lock();
+        self.collect(&mut state);
+        state.outbox.items.iter().map(|i| i.due).min()
+    }
+
+    /// How many change notifications [`Graph::drop_next`] dropped, and how many were given up.
+    pub fn dropped_and_lost(&self) -> (u64, u64) {
+        let state = self.lock();
+        (state.outbox.dropped, state.outbox.lost)
+    }
+
+    /// Sends a lifecycle notification for subscription `id`; whether there is such a subscription.
+    pub fn raise(&self, id: &str, event: Lifecycle) -> bool {
+        let now = self.now();
+        let mut state = self.lock();
+        self.collect(&mut state);
+        let Some(subscription) = state.subscriptions.get(id).cloned() else { return false };
+        let word = match event {
+            Lifecycle::ReauthorizationRequired => "reauthorizationRequired",
+            Lifecycle::SubscriptionRemoved => "subscriptionRemoved",
+            Lifecycle::Missed => "missed",
+        };
+        if event == Lifecycle::SubscriptionRemoved {
+            state.subscriptions.remove(id);
+        }
+        let mut body = common(&subscription);
+        body["lifecycleEvent"] = json!(word);
+        let url = subscription.lifecycle_url;
+        state.outbox.items.push(Item { url, body, first: None, due: now, tries: 0 });
+        true
+    }
+
+    /// Turns new changes into notifications of living subscriptions, and ends those that expired.
+    /// Without the tenant's consent delivery pauses, and what happens meanwhile is lost
+    /// (change-notifications-lifecycle-events, 2026-03-24).
+    pub(super) fn collect(&self, state: &mut State) {
+        for change in self.0.exchange.take_changes() {
+            let concerned = state.subscriptions.values();
+            let concerned = concerned.filter(|s| {
+                s.mailbox == change.mailbox && s.after < change.seq && change.at < s.expires
+            });
+            let admitted = concerned.filter(|s| self.0.entra.is_consented(&s.tenant, &s.app));
+            let items: Vec<Item> = admitted.flat_map(|s| storm(s, &change)).collect();
+            for mut item in items {
+                item.due += state.outbox.latency;
+                state.outbox.add(item);
+            }
+        }
+        let now = self.now();
+        state.subscriptions.retain(|_, s| now < s.expires);
+    }
+
+    /// Sends everything that is due, several items in one POST for each notification URL.
+    pub async fn deliver_due(&self) -> Delivery {
+        let mut done = Delivery::default();
+        for (url, items) in self.take_due() {
+            let bodies: Vec<&Value> = items.iter().map(|i| &i.body).collect();
+            let body = Bytes::from(json!({ "value": bodies }).to_string());
+            let request = Request::post(&url)
+                .header("content-type", "application/json; charset=utf-8")
+                .header("content-length", body.len().to_string())
+                .body(body);
+            let status = match request {
+                Ok(request) => self.http().send(request).await.ok().map(|a| a.status()),
+                Err(_) => None,
+            };
+            let taken = status.is_some_and(|s| s.is_success());
+            done.posts.push(Post { items: items.len(), status: status.map(|s| s.as_u16()) });
+            if taken {
+                done.delivered += items.len();
+            } else {
+                self.put_back(items, &mut done);
+            }
+        }
+        done
+    }
+
+    /// Delivers again and again, every `interval` of the machine's time, until the handle is dropped.
+    pub fn run_delivery(&self, interval: Duration) -> DeliveryTask {
+        let graph = self.clone();
+        DeliveryTask(tokio::spawn(async move {
+            loop {
+                tokio::time::sleep(interval).await;
+                graph.0.exchange.step();
+                let done = graph.deliver_due().await;
+                tracing::debug!(posts = done.posts.len(), "notifications left");
+            }
+        }))
+    }
+
+    fn take_due(&self) -> Vec<(String, Vec<Item>)> {
+        let now = self.now();
+        let mut state = self.lock();
+        self.collect(&mut state);
+        if state.outbox.held {
+            return Vec::new();
+        }
+        let all = std::mem::take(&mut state.outbox.items);
+        let (mut due, later): (Vec<_>, Vec<_>) = all.into_iter().partition(|i| i.due <= now);
+        state.outbox.items = later;
+        if state.outbox.shuffled {
+            for last in (1..due.len()).rev() {
+                let other = self.0.rng.below(last as u64 + 1);
+                due.swap(last, usize::try_from(other).unwrap_or(last));
+            }
+        }
+        let mut by_url: BTreeMap<String, Vec<Item>> = BTreeMap::new();
+        for item in due {
+            by_url.entry(item.url.clone()).or_default().push(item);
+        }
+        let most = state.outbox.most_items;
+        let split = |(url, items): (String, Vec<Item>)| {
+            let chunks: Vec<_> = items.chunks(most).map(|c| (url.clone(), c.to_vec())).collect();
+            chunks
+        };
+        by_url.into_iter().flat_map(split).collect()
+    }
+
+    fn put_back(&self, items: Vec<Item>, done: &mut Delivery) {
+        let now = self.now();
+        let mut state = self.lock();
+        for mut item in items {
+            let first = *item.first.get_or_insert(now);
+            item.tries += 1;
+            let doublings = item.tries.saturating_sub(1).min(16);
+            item.due = now + FIRST_WAIT * (1_i32 << doublings);
+            if item.due > first + TRIED_FOR {
+                done.lost += 1;
+                state.outbox.lost += 1;
+            } else {
+                done.retried += 1;
+                state.outbox.items.push(item);
+            }
+        }
+    }
+}
+
+impl Outbox {
+    fn add(&mut self, item: Item) {
+        if self.drop_next > 0 {
+            self.drop_next -= 1;
+            self.dropped += 1;
+            return;
+        }
+        if self.double_next > 0 {
+            self.double_next -= 1;
+            self.items.push(item.clone());
+        }
+        self.items.push(item);
+    }
+}

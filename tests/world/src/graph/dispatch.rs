@@ -1,0 +1,150 @@
+//! The way of every request: route, token, faults, throttling, the work itself, the journal.
+
+use axum::extract::State;
+use axum::response::{IntoResponse, Response as HttpResponse};
+use bytes::Bytes;
+use http::{Method, StatusCode};
+
+use super::request::{Call, Reply, Route};
+use super::switches::{Moment, failure, too_many};
+use super::{Graph, batch};
+use crate::entra::Caller;
+
+/// Requests in flight for one app in one mailbox
+/// (learn.microsoft.com/graph/throttling-limits, 2026-02-06, Outlook service limits).
+const MAILBOX_CONCURRENCY: u32 = 4;
+/// The largest request body, in bytes.
+const MAX_BODY: usize = 4 * 1024 * 1024;
+
+/// Receives a request from the wire.
+pub(super) async fn receive(
+    State(graph): State<Graph>,
+    request: axum::extract::Request,
+) -> HttpResponse {
+    let (parts, body) = request.into_parts();
+    let Ok(body) = axum::body::to_bytes(body, MAX_BODY).await else {
+        return StatusCode::PAYLOAD_TOO_LARGE.into_response();
+    };
+    let target = parts.uri.path_and_query().map_or("/", |p| p.as_str());
+    let Some(target) = target.strip_prefix("/v1.0") else {
+        let nowhere = Call::new(parts.method, target, parts.headers, Bytes::new());
+        let reply = unknown();
+        graph.note(&nowhere, None, None, &reply);
+        return graph.finish(reply).into_response();
+    };
+    let call = Call::new(parts.method, target, parts.headers, body);
+    graph.answer(&call).await.into_response()
+}
+
+fn unknown() -> Reply {
+    let text = "Resource not found for the segment.";
+    Reply::error(StatusCode::NOT_FOUND, "BadRequest", text)
+}
+
+/// Takes a place in a mailbox's four and gives it back when dropped.
+struct Place {
+    graph: Graph,
+    key: (String, String),
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        if let Some(count) = self.graph.lock().in_flight.get_mut(&self.key) {
+            *count = count.saturating_sub(1);
+        }
+    }
+}
+
+impl Graph {
+    /// Answers one request and keeps a note of it.
+    pub(super) async fn answer(&self, call: &Call) -> Reply {
+        let Some(route) = Route::of(&call.path) else {
+            let reply = unknown();
+            self.note(call, None, None, &reply);
+            return self.finish(reply);
+        };
+        let caller = match self.caller(call) {
+            Ok(caller) => caller,
+            Err(reply) => {
+                self.note(call, Some(&route), None, &reply);
+                return self.finish(reply);
+            }
+        };
+        let reply = self.guarded(call, &route, &caller).await;
+        self.note(call, Some(&route), Some(&caller), &reply);
+        self.finish(reply)
+    }
+
+    async fn guarded(&self, call: &Call, route: &Route, caller: &Caller) -> Reply {
+        let fault = self.strike(&call.method, route);
+        if let Some((Moment::Before, outcome)) = fault {
+            return failure(outcome);
+        }
+        if let Some(reply) = self.throttled(call, route, caller) {
+            return reply;
+        }
+        let _place = match self.enter(route, caller) {
+            Ok(place) => place,
+            Err(reply) => return reply,
+        };
+        // Others get their turn while this one is in flight, as on a real server.
+        tokio::task::yield_now().await;
+        let reply = self.work(call, route, caller).await.unwrap_or_else(|reply| reply);
+        tokio::task::yield_now().await;
+        match fault {
+            Some((_, outcome)) => failure(outcome),
+            None => reply,
+        }
+    }
+
+    fn enter(&self, route: &Route, caller: &Caller) -> Result<Option<Place>, Reply> {
+        let Some(mailbox) = route.mailbox() else { return Ok(None) };
+        let key = (caller.app.clone(), mailbox.to_ascii_lowercase());
+        let mut state = self.lock();
+        let count = state.in_flight.entry(key.clone()).or_default();
+        if *count >= MAILBOX_CONCURRENCY {
+            let text = "Application is over its MailboxConcurrency limit.";
+            return Err(too_many(StatusCode::TOO_MANY_REQUESTS, text).retry_after(1));
+        }
+        *count += 1;
+        Ok(Some(Place { graph: self.clone(), key }))
+    }
+
+    async fn work(&self, call: &Call, route: &Route, caller: &Caller) -> Result<Reply, Reply> {
+        match (route, call.method.as_str()) {
+            (Route::Batch, "POST") if !call.in_batch => batch::run(self, call).await,
+            (Route::Event { event, .. }, "GET") => self.read_event(call, route, caller, event),
+            (Route::Event { event, .. }, "PATCH") => self.patch_event(call, route, caller, event),
+            (Route::Answer { event, response, .. }, "POST") => {
+                self.answer_event(call, route, caller, event, *response)
+            }
+            (Route::Events { .. }, "GET") => self.find_events(call, route, caller),
+            (Route::Calendar { .. }, "GET") => self.read_calendar(call, route, caller),
+            (Route::CalendarView { .. }, "GET") => self.calendar_view(call, route, caller),
+            (Route::Subscriptions, "POST") => self.subscribe(call, caller).await,
+            (Route::Subscriptions, "GET") => self.list_subscriptions(caller),
+            (Route::Subscription { id }, "GET") => self.read_subscription(caller, id),
+            (Route::Subscription { id }, "PATCH") => self.renew(call, route, caller, id).await,
+            (Route::Subscription { id }, "DELETE") => self.unsubscribe(caller, id),
+            (Route::Reauthorize { id }, "POST") => self.reauthorize(caller, id).await,
+            _ => Err(Reply::error(
+                StatusCode::METHOD_NOT_ALLOWED,
+                "Request_BadRequest",
+                "Specified HTTP method is not allowed for the request target.",
+            )),
+        }
+    }
+
+    /// Gives an answer its ids and date.
+    fn finish(&self, mut reply: Reply) -> Reply {
+        let id = self.0.rng.uuid().to_string();
+        let date = self.now().strftime("%Y-%m-%dT%H:%M:%S").to_string();
+        reply.headers.push(("request-id", id.clone()));
+        reply.with_inner_error(&id, &date)
+    }
+}
+
+/// The method of an inner request, if it is one.
+pub(super) fn method(name: &str) -> Option<Method> {
+    Method::from_bytes(name.to_ascii_uppercase().as_bytes()).ok()
+}

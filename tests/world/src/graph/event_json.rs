@@ -1,0 +1,173 @@
+//! A copy as Graph spells it (resources/event.md), cut down to what was selected, or, after a write, in full.
+
+use jiff::Timestamp;
+use serde_json::{Map, Value, json};
+
+use super::query::{KNOWN, Wanted};
+use crate::exchange::state::{Address, Attendee, Details, EventCopy, State};
+use crate::exchange::{Response, Role};
+
+/// `2026-11-24T09:00:00.0000000`, seven digits and no offset.
+pub(super) fn wall(instant: Timestamp) -> String {
+    instant.strftime("%Y-%m-%dT%H:%M:%S.0000000").to_string()
+}
+
+/// An instant with seven digits and a `Z`.
+pub(super) fn stamp(instant: Timestamp) -> String {
+    format!("{}Z", wall(instant))
+}
+
+fn moment(instant: Timestamp) -> Value {
+    json!({ "dateTime": wall(instant), "timeZone": "UTC" })
+}
+
+fn address(who: &Address) -> Value {
+    json!({ "name": who.name, "address": who.address })
+}
+
+fn attendee(line: &Attendee) -> Value {
+    let answered = line.answered.map_or_else(|| "0001-01-01T00:00:00Z".to_owned(), stamp);
+    json!({
+        "type": line.role.word(),
+        "status": { "response": line.response.word(), "time": answered },
+        "emailAddress": address(&line.who),
+    })
+}
+
+fn location(details: &Details) -> Value {
+    json!({
+        "displayName": details.location,
+        "locationType": "default",
+        "uniqueId": details.location,
+        "uniqueIdType": "private",
+    })
+}
+
+/// The rooms whose names the location line still holds, or the line itself.
+fn locations(details: &Details) -> Value {
+    if details.location.is_empty() {
+        return json!([]);
+    }
+    let rooms = details.attendees.iter().filter(|a| a.role == Role::Resource);
+    let named: Vec<Value> = rooms
+        .filter(|a| details.location.split("; ").any(|part| part == a.who.name))
+        .map(|a| {
+            json!({
+                "displayName": a.who.name,
+                "locationUri": a.who.address,
+                "locationType": "conferenceRoom",
+                "uniqueId": a.who.address,
+                "uniqueIdType": "directory",
+            })
+        })
+        .collect();
+    if named.is_empty() { json!([location(details)]) } else { Value::Array(named) }
+}
+
+/// The id that a caller sees.
+pub(super) fn shown_id(copy: &EventCopy, immutable: bool) -> &str {
+    if immutable { &copy.id } else { &copy.mutable_id }
+}
+
+fn master_id(state: &State, mailbox: &str, copy: &EventCopy, immutable: bool) -> Value {
+    let row = state.mailboxes.get(mailbox);
+    let master = copy.master.as_ref().and_then(|id| row?.copies.get(id));
+    master.map_or(Value::Null, |m| json!(shown_id(m, immutable)))
+}
+
+fn field(state: &State, mailbox: &str, copy: &EventCopy, name: &str, immutable: bool) -> Value {
+    let d = &copy.details;
+    match name {
+        "id" => json!(shown_id(copy, immutable)),
+        "iCalUId" => json!(d.ical),
+        "subject" => json!(d.subject),
+        "start" => moment(d.start),
+        "end" => moment(d.end),
+        "originalStart" => copy.original_start.map_or(Value::Null, |i| json!(stamp(i))),
+        "isAllDay" => json!(d.all_day),
+        "isCancelled" => json!(copy.is_cancelled),
+        "isOrganizer" => json!(copy.is_organizer),
+        "organizer" => json!({ "emailAddress": address(&d.organizer) }),
+        "attendees" => d.attendees.iter().map(attendee).collect(),
+        "location" => location(d),
+        "locations" => locations(d),
+        "recurrence" => recurrence(d),
+        "type" => json!(copy.kind.word()),
+        "seriesMasterId" => master_id(state, mailbox, copy, immutable),
+        "sensitivity" => json!(d.sensitivity.word()),
+        "showAs" => json!(copy.show_as()),
+        "changeKey" => json!(copy.change_key),
+        "createdDateTime" => json!(stamp(copy.created)),
+        "lastModifiedDateTime" => json!(stamp(copy.modified)),
+        "originalStartTimeZone" | "originalEndTimeZone" => json!(d.time_zone),
+        "categories" => json!(copy.categories),
+        "importance" => json!("normal"),
+        "isDraft" | "hideAttendees" => json!(false),
+        "isReminderOn" | "allowNewTimeProposals" => json!(true),
+        "reminderMinutesBeforeStart" => json!(15),
+        _ => Value::Null,
+    }
+}
+
+/// A daily pattern that covers the occurrences: data, not a rule anything here computes with.
+fn recurrence(details: &Details) -> Value {
+    let (Some(first), Some(last)) = (details.occurrences.first(), details.occurrences.last())
+    else {
+        return Value::Null;
+    };
+    let day = |i: Timestamp| i.strftime("%Y-%m-%d").to_string();
+    json!({
+        "pattern": { "type": "daily", "interval": 1, "month": 0, "dayOfMonth": 0,
+            "firstDayOfWeek": "sunday", "index": "first" },
+        "range": { "type": "endDate", "startDate": day(first.0), "endDate": day(last.0),
+            "recurrenceTimeZone": "UTC", "numberOfOccurrences": 0 },
+    })
+}
+
+/// The copy with the selected fields, its id, its ETag and the expanded properties that it has.
+pub(super) fn selected(state: &State, mailbox: &str, copy: &EventCopy, wanted: &Wanted) -> Value {
+    let mut event = Map::new();
+    event.insert("@odata.etag".to_owned(), json!(copy.etag()));
+    event.insert("id".to_owned(), json!(shown_id(copy, wanted.immutable)));
+    for name in &wanted.fields {
+        let value = field(state, mailbox, copy, name, wanted.immutable);
+        event.insert((*name).to_owned(), value);
+    }
+    let found: Vec<Value> = wanted
+        .properties
+        .iter()
+        .filter_map(|id| copy.properties.get(id).map(|value| json!({ "id": id, "value": value })))
+        .collect();
+    if !found.is_empty() {
+        event.insert("singleValueExtendedProperties".to_owned(), Value::Array(found));
+    }
+    Value::Object(event)
+}
+
+/// The whole event with text, links and answers: what Graph answers to a write, asked or not.
+pub(super) fn everything(state: &State, mailbox: &str, copy: &EventCopy, immutable: bool) -> Value {
+    let mut event = Map::new();
+    event.insert("@odata.etag".to_owned(), json!(copy.etag()));
+    for name in KNOWN {
+        event.insert((*name).to_owned(), field(state, mailbox, copy, name, immutable));
+    }
+    let own = json!({ "response": copy.response.word(), "time": stamp(copy.modified) });
+    let text = &copy.details.body;
+    let extra = json!({
+        "body": { "contentType": "html", "content": text },
+        "bodyPreview": text,
+        "hasAttachments": false,
+        "isOnlineMeeting": false,
+        "onlineMeeting": null,
+        "onlineMeetingUrl": null,
+        "onlineMeetingProvider": "unknown",
+        "responseRequested": true,
+        "responseStatus": own,
+        "webLink": format!("https://outlook.office365.com/owa/?itemid={}", copy.mutable_id),
+    });
+    for (name, value) in extra.as_object().into_iter().flatten() {
+        event.insert(name.clone(), value.clone());
+    }
+    debug_assert!(copy.is_organizer == (copy.response == Response::Organizer));
+    Value::Object(event)
+}

@@ -1,0 +1,113 @@
+//! What was asked of Graph, and which of this project's own rules were broken by it.
+
+use super::Graph;
+use super::request::{Call, Reply, Route};
+
+/// One request, without any content.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Seen {
+    /// The method.
+    pub method: String,
+    /// The path with `{id}` in place of ids, e.g. `/users/{id}/events/{id}`; the path itself when unknown.
+    pub template: String,
+    /// The tenant of the token.
+    pub tenant: Option<String>,
+    /// The application of the token.
+    pub app: Option<String>,
+    /// The mailbox in the path.
+    pub mailbox: Option<String>,
+    /// The fields of `$select`.
+    pub select: Vec<String>,
+    /// `$expand`, as sent.
+    pub expand: Option<String>,
+    /// `$filter`, as sent.
+    pub filter: Option<String>,
+    /// The `Prefer` values.
+    pub prefer: Vec<String>,
+    /// The `client-request-id` header.
+    pub correlation: Option<String>,
+    /// The status of the answer; 0 when the connection broke.
+    pub status: u16,
+    /// Whether it came inside a batch (the batch itself has an entry of its own).
+    pub in_batch: bool,
+}
+
+/// A rule of this project that a request broke.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Violation {
+    /// Which rule, with the offending field.
+    pub rule: String,
+    /// The method.
+    pub method: String,
+    /// The path with `{id}` in place of ids.
+    pub template: String,
+}
+
+#[derive(Default)]
+pub(super) struct Journal {
+    seen: Vec<Seen>,
+    violations: Vec<Violation>,
+}
+
+impl Graph {
+    /// Every request so far, oldest first; a batch's inner ones before the batch.
+    pub fn requests(&self) -> Vec<Seen> {
+        self.lock().journal.seen.clone()
+    }
+
+    /// How many requests of that method and template came, inside batches or by themselves.
+    pub fn count(&self, method: &str, template: &str) -> usize {
+        let state = self.lock();
+        let all = state.journal.seen.iter();
+        all.filter(|s| s.method == method && s.template == template).count()
+    }
+
+    /// How many HTTP requests came: inner requests of batches are not counted.
+    pub fn http_requests(&self) -> usize {
+        self.lock().journal.seen.iter().filter(|s| !s.in_batch).count()
+    }
+
+    /// Forgets the requests so far (not the violations).
+    pub fn clear_requests(&self) {
+        self.lock().journal.seen.clear();
+    }
+
+    /// Every breach of this project's rules so far; a good test ends with none.
+    pub fn violations(&self) -> Vec<Violation> {
+        self.lock().journal.violations.clone()
+    }
+
+    pub(super) fn breach(&self, call: &Call, route: &Route, rule: impl Into<String>) {
+        let violation = Violation {
+            rule: rule.into(),
+            method: call.method.to_string(),
+            template: route.template().to_owned(),
+        };
+        self.lock().journal.violations.push(violation);
+    }
+
+    pub(super) fn note(
+        &self,
+        call: &Call,
+        route: Option<&Route>,
+        caller: Option<&crate::entra::Caller>,
+        reply: &Reply,
+    ) {
+        let select = call.option("$select").unwrap_or_default();
+        let seen = Seen {
+            method: call.method.to_string(),
+            template: route.map_or_else(|| call.path.join("/"), |r| r.template().to_owned()),
+            tenant: caller.map(|c| c.tenant.clone()),
+            app: caller.map(|c| c.app.clone()),
+            mailbox: route.and_then(Route::mailbox).map(str::to_owned),
+            select: select.split(',').filter(|f| !f.is_empty()).map(str::to_owned).collect(),
+            expand: call.option("$expand").map(str::to_owned),
+            filter: call.option("$filter").map(str::to_owned),
+            prefer: call.prefer(),
+            correlation: call.header("client-request-id").map(str::to_owned),
+            status: if reply.broken { 0 } else { reply.status.as_u16() },
+            in_batch: call.in_batch,
+        };
+        self.lock().journal.seen.push(seen);
+    }
+}

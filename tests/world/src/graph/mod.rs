@@ -1,0 +1,119 @@
+//! Microsoft Graph's HTTP face on [`Exchange`]: events, `$batch`, subscriptions, and the notifications they cause.
+//!
+//! Strict where Graph is strict, and stricter where this project has rules of its own: such a breach
+//! is answered with an error and kept in [`Graph::violations`].
+
+mod access;
+mod batch;
+mod delivery;
+mod dispatch;
+mod event_json;
+mod events;
+mod handshake;
+mod journal;
+mod query;
+mod request;
+mod storm;
+mod subscriptions;
+mod switches;
+mod writes;
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use axum::Router;
+use jiff::Timestamp;
+use roombridge::clock::Clock;
+use roombridge::http::Http;
+use roombridge::rng::Rng;
+
+pub use access::ExchangeGrant;
+pub use delivery::{Delivery, DeliveryTask, Lifecycle, Post};
+pub use journal::{Seen, Violation};
+pub use subscriptions::SubscriptionView;
+pub use switches::{Fault, Moment, Outcome, Scope, Until};
+
+use crate::entra::Entra;
+use crate::exchange::Exchange;
+
+/// The simulated Graph. Clones share it.
+#[derive(Clone)]
+pub struct Graph(Arc<Inner>);
+
+struct Inner {
+    exchange: Exchange,
+    entra: Entra,
+    clock: Arc<dyn Clock>,
+    rng: Arc<dyn Rng>,
+    /// How it reaches the notification URLs, and the address that next links start with.
+    outside: Mutex<Outside>,
+    state: Mutex<State>,
+}
+
+struct Outside {
+    http: Arc<dyn Http>,
+    base: String,
+}
+
+/// Everything Graph itself holds.
+#[derive(Default)]
+struct State {
+    subscriptions: BTreeMap<String, subscriptions::Subscription>,
+    /// Instants of recent list calls by app and tenant.
+    list_calls: BTreeMap<(String, String), Vec<Timestamp>>,
+    grants: BTreeMap<(String, String), ExchangeGrant>,
+    /// Requests in flight by app and mailbox.
+    in_flight: BTreeMap<(String, String), u32>,
+    switches: switches::Switches,
+    outbox: delivery::Outbox,
+    journal: journal::Journal,
+}
+
+impl Graph {
+    /// A Graph over `exchange` that takes tokens of `entra` and sends notifications through `http`.
+    pub fn new(
+        exchange: Exchange,
+        entra: Entra,
+        http: Arc<dyn Http>,
+        clock: Arc<dyn Clock>,
+        rng: Arc<dyn Rng>,
+    ) -> Self {
+        let base = "https://graph.microsoft.com".to_owned();
+        let outside = Mutex::new(Outside { http, base });
+        Self(Arc::new(Inner { exchange, entra, clock, rng, outside, state: Mutex::default() }))
+    }
+
+    /// Answers everything under `/v1.0`; what it does not know is a 404 in Graph's shape.
+    pub fn router(&self) -> Router {
+        Router::new().fallback(dispatch::receive).with_state(self.clone())
+    }
+
+    /// Where clients reach it, without a slash at the end: next links start with it.
+    pub fn set_public_base(&self, base: &str) {
+        base.clone_into(&mut self.outside().base);
+    }
+
+    /// Sends handshakes and notifications through `http` from now on.
+    pub fn deliver_through(&self, http: Arc<dyn Http>) {
+        self.outside().http = http;
+    }
+
+    fn http(&self) -> Arc<dyn Http> {
+        Arc::clone(&self.outside().http)
+    }
+
+    fn outside(&self) -> MutexGuard<'_, Outside> {
+        self.0.outside.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn now(&self) -> Timestamp {
+        self.0.clock.now()
+    }
+}
+
+#[cfg(test)]
+mod tests;

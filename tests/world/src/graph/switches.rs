@@ -1,0 +1,186 @@
+//! What a test can break: throttling, and failures before or after a request took effect.
+
+use http::{Method, StatusCode};
+use jiff::Timestamp;
+
+use super::Graph;
+use super::request::{Call, Reply, Route};
+use crate::entra::Caller;
+
+/// Whom a throttle hits.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Scope {
+    /// One mailbox, by object id.
+    Mailbox(String),
+    /// One tenant, by id.
+    Tenant(String),
+    /// Every request.
+    Everything,
+}
+
+/// How long a throttle lasts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Until {
+    /// Up to that instant; `Retry-After` names the rest.
+    Instant(Timestamp),
+    /// For so many requests; `Retry-After` is 1 s
+    /// (the value seen in practice, microsoftgraph/msgraph-sdk-javascript issue 297).
+    Requests(u32),
+}
+
+/// When a fault strikes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Moment {
+    /// Before the request took effect.
+    Before,
+    /// After it took effect.
+    After,
+}
+
+/// What the caller gets from a fault.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// This status, with an error body.
+    Status(u16),
+    /// No answer: the connection breaks.
+    Broken,
+}
+
+/// A planned failure of one request.
+#[derive(Debug, Clone)]
+pub struct Fault {
+    /// The method.
+    pub method: &'static str,
+    /// The path template, e.g. `/users/{id}/events/{id}`.
+    pub template: &'static str,
+    /// Which matching request from now on, counted from 1.
+    pub nth: u32,
+    /// When.
+    pub moment: Moment,
+    /// What the caller gets.
+    pub outcome: Outcome,
+}
+
+struct Throttle {
+    scope: Scope,
+    until: Until,
+    status: u16,
+}
+
+#[derive(Default)]
+pub(super) struct Switches {
+    throttles: Vec<Throttle>,
+    faults: Vec<Fault>,
+    struck: u32,
+    pub(super) validate_on_renewal: bool,
+    pub(super) max_minutes: Option<i64>,
+}
+
+impl Graph {
+    /// Refuses requests in `scope` with 429 (or any other status, e.g. 503) for some time.
+    pub fn throttle(&self, scope: Scope, until: Until, status: u16) {
+        self.lock().switches.throttles.push(Throttle { scope, until, status });
+    }
+
+    /// Ends every throttle.
+    pub fn end_throttling(&self) {
+        self.lock().switches.throttles.clear();
+    }
+
+    /// Plans a failure.
+    pub fn fail(&self, fault: Fault) {
+        self.lock().switches.faults.push(fault);
+    }
+
+    /// How many planned failures happened.
+    pub fn faults_struck(&self) -> u32 {
+        self.lock().switches.struck
+    }
+
+    /// How many planned failures have not happened yet.
+    pub fn faults_planned(&self) -> usize {
+        self.lock().switches.faults.len()
+    }
+
+    /// Whether renewing or reauthorizing also validates the notification URLs, as is seen in
+    /// practice (microsoftgraph/msgraph-sdk-dotnet issue 2805). Off at first.
+    pub fn set_validation_on_renewal(&self, on: bool) {
+        self.lock().switches.validate_on_renewal = on;
+    }
+
+    /// Lowers the longest life of a subscription, in minutes (10,080 at first), as some tenants see.
+    pub fn set_longest_subscription(&self, minutes: i64) {
+        self.lock().switches.max_minutes = Some(minutes);
+    }
+
+    /// The failure that strikes this request, if one was planned for it.
+    pub(super) fn strike(&self, method: &Method, route: &Route) -> Option<(Moment, Outcome)> {
+        let mut state = self.lock();
+        let switches = &mut state.switches;
+        let mut hit = None;
+        for (index, fault) in switches.faults.iter_mut().enumerate() {
+            if fault.method == method.as_str() && fault.template == route.template() {
+                fault.nth = fault.nth.saturating_sub(1);
+                if fault.nth == 0 && hit.is_none() {
+                    hit = Some(index);
+                }
+            }
+        }
+        let fault = switches.faults.remove(hit?);
+        switches.struck += 1;
+        Some((fault.moment, fault.outcome))
+    }
+
+    /// The refusal of a throttle that hits this request.
+    pub(super) fn throttled(&self, call: &Call, route: &Route, caller: &Caller) -> Option<Reply> {
+        let now = self.now();
+        let mailbox = route.mailbox().unwrap_or_default();
+        if *route == Route::Batch && !call.in_batch {
+            return None;
+        }
+        let mut state = self.lock();
+        let throttles = &mut state.switches.throttles;
+        throttles.retain(|t| match t.until {
+            Until::Instant(end) => now < end,
+            Until::Requests(left) => left > 0,
+        });
+        let hit = throttles.iter_mut().find(|t| match &t.scope {
+            Scope::Mailbox(id) => id == mailbox,
+            Scope::Tenant(id) => *id == caller.tenant,
+            Scope::Everything => true,
+        })?;
+        let seconds = match &mut hit.until {
+            Until::Instant(end) => {
+                let rest = end.duration_since(now);
+                rest.as_secs() + i64::from(rest.subsec_nanos() > 0)
+            }
+            Until::Requests(left) => {
+                *left -= 1;
+                1
+            }
+        };
+        let status = StatusCode::from_u16(hit.status).unwrap_or(StatusCode::TOO_MANY_REQUESTS);
+        Some(too_many(status, "Too many requests.").retry_after(seconds))
+    }
+}
+
+/// A refusal for load.
+pub(super) fn too_many(status: StatusCode, message: &str) -> Reply {
+    let code = if status == StatusCode::TOO_MANY_REQUESTS {
+        "ApplicationThrottled"
+    } else {
+        "ServiceUnavailable"
+    };
+    Reply::error(status, code, message)
+}
+
+/// What the caller of a struck request gets.
+pub(super) fn failure(outcome: Outcome) -> Reply {
+    match outcome {
+        Outcome::Broken => Reply::broken(),
+        Outcome::Status(status) => {
+            let status = StatusCode::from_u16(status).unwrap_or(StatusCode::SERVICE_UNAVAILABLE);
+            Reply::error(status, "UnknownError", "The server had a fault.")
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! Reading events: exact `$select`, ids, pages.
+
+use super::*;
+
+#[tokio::test]
+async fn a_read_answers_exactly_what_was_selected() {
+    let story = story();
+    let path = story.path(&story.anna);
+    let (status, event) = story.get(&format!("{path}?$select=START,attendees,organizer")).await;
+    assert_eq!(status, StatusCode::OK);
+    let keys: Vec<_> = event.as_object().unwrap().keys().map(String::as_str).collect();
+    assert_eq!(keys, ["@odata.context", "@odata.etag", "attendees", "id", "organizer", "start"]);
+    assert_eq!(event["start"]["dateTime"], "2026-11-24T18:00:00.0000000");
+    assert_eq!(event["attendees"][0]["type"], "resource");
+    assert_eq!(event["attendees"][0]["status"]["response"], "none");
+    assert!(story.rules_broken().is_empty());
+}
+
+#[tokio::test]
+async fn a_read_without_select_or_with_a_forbidden_field_is_refused_and_noted() {
+    let story = story();
+    let path = story.path(&story.anna);
+    assert_eq!(story.get(&path).await.0, StatusCode::BAD_REQUEST);
+    let (status, error) = story.get(&format!("{path}?$select=start,BodyPreview")).await;
+    assert_eq!(status, StatusCode::BAD_REQUEST);
+    assert_eq!(error["error"]["code"], "WorldForbiddenField");
+    assert!(error["error"]["innerError"]["request-id"].is_string());
+    assert_eq!(story.get(&format!("{path}?$select=nonsense")).await.0, StatusCode::BAD_REQUEST);
+    assert_eq!(story.rules_broken().len(), 2);
+}
+
+#[tokio::test]
+async fn ids_without_the_preference_are_others_and_do_not_mix() {
+    let story = story();
+    let path = story.path(&story.anna);
+    let forgot = |path: String| async {
+        let path = path;
+        story.call_with("GET", &path, Value::Null, "outlook.timezone=\"UTC\"").await
+    };
+    assert_eq!(forgot(format!("{path}?$select=id")).await.0, StatusCode::NOT_FOUND);
+    let list = format!("/users/{}/events?$select=id", story.anna.id());
+    let (_, found) = forgot(list).await;
+    let mutable = found["value"][0]["id"].as_str().unwrap().to_owned();
+    assert_ne!(mutable, story.meeting.copy_in(&story.anna).unwrap().event);
+    let by_mutable = format!("/users/{}/events/{mutable}?$select=id", story.anna.id());
+    assert_eq!(story.get(&by_mutable).await.0, StatusCode::NOT_FOUND);
+    assert_eq!(forgot(by_mutable).await.0, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn what_is_gone_and_what_is_not_allowed_say_so_differently() {
+    let story = story();
+    let path = format!("{}?$select=id", story.path(&story.anna));
+    story.meeting.cancel().unwrap();
+    let (status, error) = story.get(&path).await;
+    assert_eq!(
+        (status, &error["error"]["code"]),
+        (StatusCode::NOT_FOUND, &json!("ErrorItemNotFound"))
+    );
+    let calendar = format!("/users/{}/calendar?$select=id", story.anna.id());
+    assert_eq!(story.get(&calendar).await.0, StatusCode::OK);
+    story.anna.delete_mailbox();
+    let (status, error) = story.get(&calendar).await;
+    assert_eq!(status, StatusCode::NOT_FOUND);
+    assert_eq!(error["error"]["code"], "MailboxNotEnabledForRESTAPI");
+    let other = story.ms.tenant("Fabrikam").person("Eve");
+    let (status, error) = story.get(&format!("/users/{}/calendar?$select=id", other.id())).await;
+    assert_eq!(
+        (status, &error["error"]["code"]),
+        (StatusCode::NOT_FOUND, &json!("ResourceNotFound"))
+    );
+}
+
+#[tokio::test]
+async fn a_calendar_view_comes_in_pages() {
+    let story = story();
+    for hour in 20..32 {
+        let invitation = Invitation::new("More", at(hour), at(hour + 1)).room(&story.aurora);
+        story.tenant.meet(&story.anna, invitation).unwrap();
+    }
+    let mut path = format!(
+        "/users/{}/calendarView?startDateTime={}&endDateTime={}&$select=iCalUId,start",
+        story.aurora.id(),
+        at(0),
+        at(48)
+    );
+    let mut sizes = Vec::new();
+    loop {
+        let (status, page) = story.get(&path).await;
+        assert_eq!(status, StatusCode::OK);
+        sizes.push(page["value"].as_array().unwrap().len());
+        let Some(next) = page["@odata.nextLink"].as_str() else { break };
+        path = next.strip_prefix("https://graph.microsoft.com/v1.0").unwrap().to_owned();
+    }
+    assert_eq!(sizes, [10, 3]);
+    assert!(story.rules_broken().is_empty());
+}
+
+#[tokio::test]
+async fn an_event_is_found_by_its_ical_id_and_with_its_property() {
+    let story = story();
+    story.meeting.set_property(PROPERTY, "booked").unwrap();
+    let path = format!(
+        "/users/{}/events?$filter=iCalUId eq '{}'&$select=id&$expand=\
+         singleValueExtendedProperties($filter=id eq 'String 0x4001001E' or id eq '{PROPERTY}')",
+        story.anna.id(),
+        story.meeting.ical()
+    );
+    let (status, found) = story.get(&path.replace('{', "%7B").replace('}', "%7D")).await;
+    assert_eq!(status, StatusCode::OK);
+    assert_eq!(found["value"].as_array().unwrap().len(), 1);
+    assert_eq!(
+        found["value"][0]["singleValueExtendedProperties"],
+        json!([{ "id": PROPERTY, "value": "booked" }])
+    );
+}
+
+#[tokio::test]
+async fn a_series_shows_its_occurrences_in_the_view_and_its_master_in_the_list() {
+    let story = story();
+    let days = (0..3).map(|d| (at(9 + 24 * d), at(10 + 24 * d))).collect();
+    let invitation = Invitation::new("Daily", at(9), at(10)).room(&story.aurora).series(days);
+    story.tenant.meet(&story.anna, invitation).unwrap();
+    let user = story.aurora.id();
+    let select = "$select=type,seriesMasterId,iCalUId&$top=50";
+    let (_, list) = story.get(&format!("/users/{user}/events?{select}")).await;
+    let (start, end) = (at(0), at(96));
+    let window = format!("startDateTime={start}&endDateTime={end}");
+    let (_, view) = story.get(&format!("/users/{user}/calendarView?{window}&{select}")).await;
+    let types = |page: &Value| -> Vec<String> {
+        let items = page["value"].as_array().unwrap().iter();
+        let mut all: Vec<_> = items.map(|i| i["type"].as_str().unwrap().to_owned()).collect();
+        all.sort();
+        all
+    };
+    assert_eq!(types(&list), ["seriesMaster", "singleInstance"]);
+    assert_eq!(types(&view), ["occurrence", "occurrence", "occurrence", "singleInstance"]);
+}

@@ -1,0 +1,120 @@
+//! The whole Microsoft side at once: Exchange, Graph, Entra, managed identities and a key vault, on one clock and one source of chance.
+
+use std::sync::{Arc, LazyLock};
+
+use roombridge::clock::Clock;
+use roombridge::http::Http;
+use roombridge::rng::Rng;
+
+use crate::entra::{AppRegistration, Entra};
+use crate::exchange::{Exchange, Tenant};
+use crate::graph::Graph;
+use crate::in_process::InProcess;
+use crate::key_vault::KeyVault;
+use crate::managed_identity::{Identity, ManagedIdentity};
+use crate::signing::{SigningError, SigningKey};
+
+/// Graph's host.
+pub const GRAPH_HOST: &str = "graph.microsoft.com";
+/// The token endpoint's host.
+pub const LOGIN_HOST: &str = "login.microsoftonline.com";
+/// The vault's host.
+pub const VAULT_HOST: &str = "roombridge.vault.azure.net";
+/// The host of the managed identity endpoint inside the process.
+pub const IDENTITY_HOST: &str = "identity.internal";
+/// The tenant that the apps are registered in.
+pub const HOME_TENANT: &str = "a0000000-0000-4000-8000-000000000001";
+/// The daemon's application id.
+pub const DAEMON_APP: &str = "a0000000-0000-4000-8000-000000000002";
+/// Client id of the identity that opens storage and the vault.
+pub const PROCESS_IDENTITY: &str = "a0000000-0000-4000-8000-000000000003";
+/// Client id of the identity that is the app registration's federated subject.
+pub const FEDERATED_IDENTITY: &str = "a0000000-0000-4000-8000-000000000004";
+/// Principal id of [`FEDERATED_IDENTITY`].
+const FEDERATED_PRINCIPAL: &str = "a0000000-0000-4000-8000-000000000005";
+/// Principal id of [`PROCESS_IDENTITY`].
+const PROCESS_PRINCIPAL: &str = "a0000000-0000-4000-8000-000000000006";
+/// What callers of the identity endpoint send as `X-IDENTITY-HEADER`.
+pub const IDENTITY_HEADER: &str = "identity-header-of-the-world";
+
+/// Making an RSA key takes long, and no test depends on its bits: one serves the whole process.
+static KEY: LazyLock<Result<SigningKey, SigningError>> = LazyLock::new(SigningKey::generate);
+
+/// The Microsoft side. Clones share it.
+#[derive(Clone)]
+pub struct Microsoft {
+    /// Mailboxes and meetings.
+    pub exchange: Exchange,
+    /// The HTTP face, subscriptions and notifications.
+    pub graph: Graph,
+    /// Tokens.
+    pub entra: Entra,
+    /// Secrets.
+    pub vault: KeyVault,
+    /// The endpoint beside the app that gives it its own tokens.
+    pub identity: ManagedIdentity,
+    /// A network that reaches all of these by their public host names, and what a test adds.
+    pub network: InProcess,
+}
+
+impl Microsoft {
+    /// Everything, with the daemon registered and no tenant. Graph, the token endpoint, the vault
+    /// and the identity endpoint answer on `network` under the `*_HOST` names; notifications leave
+    /// through it too until [`Graph::deliver_through`].
+    ///
+    /// # Errors
+    /// [`SigningError`] text when no key could be made.
+    pub fn new(clock: Arc<dyn Clock>, rng: Arc<dyn Rng>) -> Result<Self, &'static SigningError> {
+        let key = KEY.as_ref()?.clone();
+        let network = InProcess::new();
+        let exchange = Exchange::new(Arc::clone(&clock), Arc::clone(&rng));
+        let entra = Entra::new(key.clone(), HOME_TENANT, Arc::clone(&clock), Arc::clone(&rng));
+        entra.register(AppRegistration {
+            client_id: DAEMON_APP.to_owned(),
+            federated_subject: FEDERATED_PRINCIPAL.to_owned(),
+        });
+        let identities =
+            [(PROCESS_IDENTITY, PROCESS_PRINCIPAL), (FEDERATED_IDENTITY, FEDERATED_PRINCIPAL)].map(
+                |(client, principal)| Identity {
+                    client_id: client.to_owned(),
+                    principal_id: principal.to_owned(),
+                },
+            );
+        let identity = ManagedIdentity::new(
+            HOME_TENANT,
+            IDENTITY_HEADER,
+            identities.to_vec(),
+            key,
+            Arc::clone(&clock),
+        );
+        let vault_base = format!("https://{VAULT_HOST}");
+        let vault = KeyVault::new(&vault_base, entra.clone(), Arc::clone(&clock), Arc::clone(&rng));
+        let http: Arc<dyn Http> = Arc::new(network.clone());
+        let graph = Graph::new(exchange.clone(), entra.clone(), http, clock, rng);
+        network.register(GRAPH_HOST, graph.router());
+        network.register(LOGIN_HOST, entra.router());
+        network.register(VAULT_HOST, vault.router());
+        network.register(IDENTITY_HOST, identity.router());
+        Ok(Self { exchange, graph, entra, vault, identity, network })
+    }
+
+    /// Adds a tenant whose administrator consented to the daemon, tenant-wide, with
+    /// `Calendars.Read` and `Calendars.ReadWrite`.
+    pub fn tenant(&self, name: &str) -> Tenant {
+        let tenant = self.stranger(name);
+        self.entra.consent(tenant.id(), DAEMON_APP, &["Calendars.Read", "Calendars.ReadWrite"]);
+        tenant
+    }
+
+    /// Adds a tenant that knows nothing of the daemon.
+    pub fn stranger(&self, name: &str) -> Tenant {
+        let tenant = self.exchange.tenant(name);
+        self.entra.add_tenant(tenant.id());
+        tenant
+    }
+
+    /// A Graph token of the daemon for `tenant`; empty without consent.
+    pub fn graph_token(&self, tenant: &Tenant) -> String {
+        self.entra.graph_token(tenant.id(), DAEMON_APP).unwrap_or_default()
+    }
+}
