@@ -61,7 +61,7 @@ impl Appointments {
         mailbox: MailboxId,
         event: &EventId,
     ) -> Result<Option<Pointer>, StoreError> {
-        let keys = keys(tenant, mailbox, Digest::of_event(event));
+        let keys = keys(tenant, mailbox, event);
         let found = self.shelf.get::<PointerRow>(&keys).await?;
         Ok(found.map(|(row, _)| row.into()))
     }
@@ -71,13 +71,13 @@ impl Appointments {
     /// # Errors
     /// [`StoreError`] when it was not written, or may not have been.
     pub async fn put(&self, pointer: &Pointer) -> Result<(), StoreError> {
-        let keys = keys(pointer.tenant, pointer.mailbox, Digest::of_event(&pointer.event));
+        let keys = keys(pointer.tenant, pointer.mailbox, &pointer.event);
         let row = Shelf::row(keys, &PointerRow::from(pointer.clone()))?;
         self.shelf.change(Change::Upsert(row)).await?;
         Ok(())
     }
 
-    /// Removes the pointer of the event with this digest ([`Digest::of_event`]); none is fine.
+    /// Removes the pointer of an event in a mailbox; none is fine.
     ///
     /// # Errors
     /// [`StoreError`] when it was not removed, or may not have been.
@@ -85,7 +85,7 @@ impl Appointments {
         &self,
         tenant: TenantId,
         mailbox: MailboxId,
-        event: Digest,
+        event: &EventId,
     ) -> Result<(), StoreError> {
         self.shelf.remove(keys(tenant, mailbox, event), None).await
     }
@@ -109,8 +109,8 @@ fn partition(tenant: TenantId, mailbox: MailboxId) -> String {
     format!("{tenant}_{mailbox}")
 }
 
-fn keys(tenant: TenantId, mailbox: MailboxId, event: Digest) -> Keys {
-    Keys::new(partition(tenant, mailbox), event)
+fn keys(tenant: TenantId, mailbox: MailboxId, event: &EventId) -> Keys {
+    Keys::new(partition(tenant, mailbox), Digest::of_event(event))
 }
 
 #[derive(Serialize, Deserialize)]
@@ -150,5 +150,78 @@ impl From<PointerRow> for Pointer {
         let PointerRow { tenant, mailbox, event, role, bookings, glance, ends_at } = row;
         let bookings = bookings.0.into_iter().map(BookingKey::from).collect();
         Self { tenant, mailbox, event, role, bookings, glance, ends_at }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::Ordering;
+
+    use super::*;
+    use crate::store::counting::{CountingTables, at, key, mailbox, tenant};
+
+    fn pointer(event: &str, role: Role) -> Pointer {
+        Pointer {
+            tenant: tenant(9),
+            mailbox: mailbox(1),
+            event: event.parse().unwrap(),
+            role,
+            bookings: vec![
+                key(1),
+                BookingKey { original_start: Some(at("2026-11-24T09:00:00Z")), ..key(2) },
+            ],
+            glance: Digest(u128::MAX),
+            ends_at: at("2026-11-24T10:00:00Z"),
+        }
+    }
+
+    fn opened() -> (Arc<CountingTables>, Appointments) {
+        let fake = Arc::new(CountingTables::default());
+        (fake.clone(), Appointments::new(fake))
+    }
+
+    #[tokio::test]
+    async fn pointers_come_back_and_ids_that_differ_in_case_are_two() {
+        let (fake, appointments) = opened();
+        let (upper, lower) =
+            (pointer("AAMkA_-=", Role::Organizer), pointer("AAMka_-=", Role::Room));
+        for pointer in [&upper, &lower] {
+            appointments.put(pointer).await.unwrap();
+            appointments.put(pointer).await.unwrap();
+        }
+        for pointer in [&upper, &lower] {
+            let found = appointments.get(tenant(9), mailbox(1), &pointer.event).await.unwrap();
+            assert_eq!(found.as_ref(), Some(pointer));
+        }
+        assert_eq!(appointments.get(tenant(9), mailbox(2), &upper.event).await.unwrap(), None);
+        assert!(fake.rows(Table::Appointments).iter().all(|row| !row.keys.row.contains("AAMk")));
+    }
+
+    #[tokio::test]
+    async fn a_mailboxes_pointers_are_listed_over_several_pages_and_removed_twice() {
+        let (fake, appointments) = opened();
+        for n in 0..25 {
+            appointments.put(&pointer(&format!("event{n}"), Role::Room)).await.unwrap();
+        }
+        let other = Pointer { mailbox: mailbox(2), ..pointer("event0", Role::Organizer) };
+        appointments.put(&other).await.unwrap();
+        fake.page.store(10, Ordering::Relaxed);
+        let all = appointments.all(tenant(9), mailbox(1)).await.unwrap();
+        assert_eq!((all.len(), fake.scans.load(Ordering::Relaxed)), (25, 3));
+        for pointer in all.iter().chain(&all) {
+            appointments.remove(tenant(9), mailbox(1), &pointer.event).await.unwrap();
+        }
+        assert_eq!(appointments.all(tenant(9), mailbox(1)).await.unwrap(), []);
+        assert_eq!(appointments.all(tenant(9), mailbox(2)).await.unwrap(), [other]);
+    }
+
+    #[tokio::test]
+    async fn a_series_of_a_thousand_bookings_fits_a_row() {
+        let (_, appointments) = opened();
+        let bookings = (0..1000).map(key).collect();
+        let long = Pointer { bookings, ..pointer("master", Role::Organizer) };
+        appointments.put(&long).await.unwrap();
+        let found = appointments.get(tenant(9), mailbox(1), &long.event).await.unwrap();
+        assert_eq!(found, Some(long));
     }
 }

@@ -143,3 +143,77 @@ impl From<CallRow> for AuditedCall {
         Self { at, tenant, system, method, path, fields, status, duration_ms, correlation }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::Ordering;
+
+    use jiff::SignedDuration;
+
+    use super::*;
+    use crate::{
+        rng::SeededRng,
+        store::counting::{CountingTables, at, tenant},
+    };
+
+    fn call(n: u64) -> CallRecord {
+        let start = at("2026-11-24T23:00:00Z");
+        CallRecord {
+            at: start + SignedDuration::from_millis(i64::try_from(n).unwrap()),
+            tenant: tenant(9),
+            system: "graph",
+            method: "GET",
+            path: "/users/{id}/events/{id}",
+            fields: "start,end".into(),
+            status: 200,
+            duration_ms: u64::MAX - n,
+            correlation: CorrelationId(u128::from(n) + 1),
+        }
+    }
+
+    #[tokio::test]
+    async fn the_calls_of_one_invocation_are_one_batch_and_come_back_in_order() {
+        let fake = Arc::new(CountingTables::default());
+        let audit = Audit::new(fake.clone());
+        let calls: Vec<_> = (0..100).map(call).collect();
+        audit.write(&calls, &SeededRng::new(7)).await.unwrap();
+        assert_eq!(fake.transactions.load(Ordering::Relaxed), 1);
+        let all = audit.all(tenant(9), jiff::civil::date(2026, 11, 24)).await.unwrap();
+        let numbers: Vec<_> = all.iter().map(|call| u64::MAX - call.duration_ms).collect();
+        assert_eq!(numbers, (0..100).collect::<Vec<_>>());
+        let first = &all[0];
+        assert_eq!((first.system.as_str(), first.method.as_str()), ("graph", "GET"));
+        assert_eq!((first.path.as_str(), first.fields.as_str()), (calls[0].path, "start,end"));
+        assert_eq!((first.at, first.correlation), (calls[0].at, calls[0].correlation));
+        assert_eq!((first.status, first.tenant), (200, tenant(9)));
+    }
+
+    #[tokio::test]
+    async fn tenants_and_days_are_kept_apart_and_the_shards_are_used() {
+        let fake = Arc::new(CountingTables::default());
+        let audit = Audit::new(fake.clone());
+        let rng = SeededRng::new(7);
+        let tomorrow = CallRecord { at: at("2026-11-25T00:00:00Z"), ..call(1) };
+        let theirs = CallRecord { tenant: tenant(8), ..call(1) };
+        for _ in 0..60 {
+            audit.write(&[call(0), tomorrow.clone(), theirs.clone()], &rng).await.unwrap();
+        }
+        audit.write(&[], &rng).await.unwrap();
+        let (today, next) = (jiff::civil::date(2026, 11, 24), jiff::civil::date(2026, 11, 25));
+        for (tenant, date) in [(tenant(9), today), (tenant(9), next), (tenant(8), today)] {
+            assert_eq!(audit.all(tenant, date).await.unwrap().len(), 60);
+        }
+        let mut partitions: Vec<_> =
+            fake.rows(Table::Audit).into_iter().map(|row| row.keys.partition).collect();
+        partitions.dedup();
+        assert!(partitions.len() > 36, "{}", partitions.len());
+    }
+
+    #[test]
+    fn ids_are_of_version_7_and_sort_by_time() {
+        let rng = SeededRng::new(7);
+        let (first, second) = (id(call(0).at, &rng), id(call(1).at, &rng));
+        assert_eq!((first.get_version_num(), second.get_version_num()), (7, 7));
+        assert!(first < second);
+    }
+}

@@ -223,3 +223,125 @@ impl From<SubjectWire> for Subject {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::Ordering;
+
+    use super::*;
+    use crate::store::counting::{CountingTables, at, key, mailbox, tenant};
+
+    fn entry(purpose: Purpose, when: &str, n: u128) -> DueEntry {
+        DueEntry { purpose, at: at(when), subject: Subject::Booking(key(n)) }
+    }
+
+    fn opened() -> (Arc<CountingTables>, Due) {
+        let fake = Arc::new(CountingTables::default());
+        (fake.clone(), Due::new(fake))
+    }
+
+    async fn due(due: &Due, purpose: Purpose, now: &str, limit: u16) -> Vec<DueEntry> {
+        let (mut all, mut from) = (Vec::new(), None);
+        loop {
+            let (entries, next) = due.scan(purpose, at(now), from, limit).await.unwrap();
+            all.extend(entries);
+            from = next;
+            if from.is_none() {
+                return all;
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_due_comes_hour_by_hour_and_nothing_else_is_read() {
+        let (_, table) = opened();
+        let past = [
+            entry(Purpose::Purge, "2025-12-31T23:59:59.999Z", 1),
+            entry(Purpose::Purge, "2026-11-24T08:59:00Z", 2),
+            entry(Purpose::Purge, "2026-11-24T09:30:00Z", 3),
+        ];
+        let others = [
+            entry(Purpose::Purge, "2026-11-24T09:30:00.001Z", 4),
+            entry(Purpose::Purge, "2026-11-24T10:00:00Z", 5),
+            entry(Purpose::Unsettled, "2026-11-24T08:00:00Z", 6),
+            entry(Purpose::Renew, "2026-11-24T08:00:00Z", 7),
+        ];
+        for entry in others.iter().chain(past.iter().rev()) {
+            table.put(entry).await.unwrap();
+        }
+        assert_eq!(due(&table, Purpose::Purge, "2026-11-24T09:30:00Z", 1000).await, past);
+        assert_eq!(due(&table, Purpose::Renew, "2026-11-24T09:30:00Z", 1000).await, others[3..]);
+    }
+
+    #[tokio::test]
+    async fn within_an_hour_the_shards_hold_back_nothing_that_is_due() {
+        let (fake, table) = opened();
+        for n in 0..60 {
+            let when = format!("2026-11-24T09:{n:02}:00Z");
+            table.put(&entry(Purpose::Unsettled, &when, n)).await.unwrap();
+        }
+        let mut entries = due(&table, Purpose::Unsettled, "2026-11-24T09:29:59.999Z", 7).await;
+        entries.sort_unstable_by_key(|entry| entry.at);
+        let subjects: Vec<_> = entries.iter().map(|entry| entry.subject).collect();
+        assert_eq!(subjects, (0..30).map(|n| Subject::Booking(key(n))).collect::<Vec<_>>());
+        assert!(fake.scans.load(Ordering::Relaxed) >= 5);
+    }
+
+    #[tokio::test]
+    async fn an_entry_put_and_removed_with_the_same_instant_meets_itself() {
+        let (fake, table) = opened();
+        let mailbox = Subject::Mailbox(tenant(9), mailbox(1));
+        for subject in [Subject::Booking(key(1)), mailbox] {
+            let fine = DueEntry {
+                at: at("2026-11-24T09:00:00.123999999Z"),
+                purpose: Purpose::Renew,
+                subject,
+            };
+            table.put(&fine).await.unwrap();
+            table.put(&fine).await.unwrap();
+            let found = due(&table, Purpose::Renew, "2026-11-24T09:00:00.123999999Z", 10).await;
+            assert_eq!(found, [DueEntry { at: at("2026-11-24T09:00:00.123Z"), ..fine }]);
+            table.remove(&found[0]).await.unwrap();
+            assert!(fake.rows(Table::Due).is_empty());
+            table.put(&fine).await.unwrap();
+            table.remove(&fine).await.unwrap();
+            table.remove(&fine).await.unwrap();
+            assert!(fake.rows(Table::Due).is_empty());
+        }
+    }
+
+    #[tokio::test]
+    async fn many_are_removed_a_hundred_of_a_partition_at_once_gone_ones_included() {
+        let (fake, table) = opened();
+        let one = entry(Purpose::Purge, "2026-11-24T09:00:00Z", 1);
+        // One subject, so one shard; its instants differ.
+        let many: Vec<_> = (0..250)
+            .map(|n| DueEntry { at: one.at + jiff::SignedDuration::from_secs(n), ..one })
+            .collect();
+        for entry in &many {
+            table.put(entry).await.unwrap();
+        }
+        let before = fake.transactions.load(Ordering::Relaxed);
+        let twice = [&many[..], &many[..3]].concat();
+        table.remove_all(&twice).await.unwrap();
+        assert_eq!(fake.transactions.load(Ordering::Relaxed) - before, 3);
+        assert!(fake.rows(Table::Due).is_empty());
+
+        table.put(&many[7]).await.unwrap();
+        table.remove_all(&many[..10]).await.unwrap();
+        assert!(fake.rows(Table::Due).is_empty());
+        table.remove_all(&[]).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn nothing_waits_behind_a_row_of_another_age() {
+        let (fake, table) = opened();
+        let (old, new) = (
+            entry(Purpose::Purge, "2026-11-24T08:00:00Z", 1),
+            entry(Purpose::Purge, "2026-11-24T09:00:00Z", 2),
+        );
+        table.put(&new).await.unwrap();
+        fake.plant(Table::Due, Row { keys: keys(&old), properties: serde_json::Map::new() }).await;
+        assert_eq!(due(&table, Purpose::Purge, "2026-11-24T10:00:00Z", 10).await, [new]);
+    }
+}

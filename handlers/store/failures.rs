@@ -17,6 +17,7 @@ use crate::{
         ids::{CorrelationId, TenantId},
         keys::Digest,
     },
+    messages::{BookingNudge, BookingRequest, CalendarWrite, EventChanges, MailboxTask},
     queue::Queue,
 };
 
@@ -44,26 +45,47 @@ pub struct Failure {
 }
 
 impl Failure {
-    /// What killed the process so often that the host put it aside; its text is ids only.
+    /// A message of `queue` that ended the process so often that the host put it aside. A `text`
+    /// that is none of our messages is not kept: it could hold anything.
     pub fn poisoned(queue: Queue, text: &str, now: Timestamp) -> Self {
+        let first = |changes: EventChanges| {
+            changes.items.first().map(|item| (changes.tenant, item.passage))
+        };
+        let nudge = |nudge: BookingNudge| (nudge.key.tenant, nudge.passage);
+        let task = |task: MailboxTask| (task.tenant, task.passage);
+        let (function, known) = match queue {
+            Queue::EventChanges => {
+                ("fetch-event", EventChanges::from_text(text).ok().and_then(first))
+            }
+            Queue::BookingRequests => {
+                let request = BookingRequest::from_text(text).ok();
+                ("create-booking", request.map(|request| nudge(request.0)))
+            }
+            Queue::CalendarWrites => {
+                let write = CalendarWrite::from_text(text).ok();
+                ("write-back", write.map(|write| nudge(write.0)))
+            }
+            Queue::MailboxTasks => {
+                ("maintain-mailbox", MailboxTask::from_text(text).ok().map(task))
+            }
+        };
+        let cause = match known {
+            Some(_) => "the process ended while it was at work on this message",
+            None => "not a message of this queue",
+        };
         Self {
-            tenant: tenant_of(text),
-            function: queue.name().to_owned(),
-            subject: Digest::of(&[text.as_bytes()]).to_string(),
-            cause: "put aside by the Functions host as poison".to_owned(),
-            tries: 0,
-            first_seen: now,
+            tenant: known.map(|(tenant, _)| tenant),
+            function: function.to_owned(),
+            // One message may be about many things, and each message must stay replayable.
+            subject: format!("message {}", Digest::of(&[text.as_bytes()])),
+            cause: cause.to_owned(),
+            tries: known.map_or(0, |(_, passage)| passage.tries),
+            first_seen: known.map_or(now, |(_, passage)| passage.first_seen),
             failed_at: now,
-            correlation: None,
-            message: Some(text.to_owned()),
+            correlation: known.map(|(_, passage)| passage.correlation),
+            message: known.map(|_| text.to_owned()),
         }
     }
-}
-
-/// The tenant that a message of ours names; a foreign text names none.
-fn tenant_of(text: &str) -> Option<TenantId> {
-    let json: serde_json::Value = serde_json::from_str(text).ok()?;
-    json.get("v1")?.get("tenant")?.as_str()?.parse().ok()
 }
 
 /// The table `Failures`.
@@ -175,5 +197,98 @@ impl From<FailureRow> for Failure {
             correlation: correlation.map(|AsText(correlation)| correlation),
             message,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        messages::{EventChange, Message as _, Origin, Passage, Task},
+        store::counting::{CountingTables, at, key, mailbox, tenant},
+    };
+
+    fn failure() -> Failure {
+        Failure {
+            tenant: Some(tenant(9)),
+            function: "create-booking".into(),
+            subject: "3a1f/?#\\".into(),
+            cause: "a row of Bookings cannot be understood".into(),
+            tries: 5,
+            first_seen: at("2026-11-24T09:00:00Z"),
+            failed_at: at("2026-11-24T10:00:00Z"),
+            correlation: Some(CorrelationId(7)),
+            message: Some(r#"{"v1":{}}"#.into()),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_repeat_takes_the_same_row_and_others_take_their_own() {
+        let fake = Arc::new(CountingTables::default());
+        let failures = Failures::new(fake.clone());
+        failures.add(&failure()).await.unwrap();
+        let again = Failure { tries: 6, message: None, ..failure() };
+        failures.add(&again).await.unwrap();
+        assert_eq!(failures.all(again.tenant).await.unwrap(), [again]);
+
+        let other = Failure { function: "write-back".into(), ..failure() };
+        failures.add(&other).await.unwrap();
+        assert_eq!(failures.all(other.tenant).await.unwrap().len(), 2);
+        failures.remove(other.tenant, &other.function, &other.subject).await.unwrap();
+        failures.remove(other.tenant, &other.function, &other.subject).await.unwrap();
+        assert_eq!(failures.all(other.tenant).await.unwrap().len(), 1);
+    }
+
+    #[test]
+    fn a_poisoned_message_of_ours_can_be_replayed_and_a_foreign_text_is_not_kept() {
+        let noon = at("2026-11-24T12:00:00Z");
+        let passage = Passage::start(CorrelationId(7), at("2026-11-24T11:00:00Z"));
+        let nudge = BookingNudge { key: key(1), due: None, conflicts: 0, passage };
+        let task = MailboxTask {
+            tenant: tenant(9),
+            mailbox: mailbox(1),
+            task: Task::Resync,
+            nonce: None,
+            due: None,
+            passage,
+        };
+        let change = EventChange {
+            mailbox: mailbox(1),
+            event: "AAMk".parse().unwrap(),
+            origin: Origin::Look,
+            passage,
+        };
+        let changes = EventChanges { tenant: tenant(9), items: vec![change] };
+        for (queue, text, function) in [
+            (Queue::EventChanges, changes.to_text(), "fetch-event"),
+            (Queue::BookingRequests, BookingRequest(nudge).to_text(), "create-booking"),
+            (Queue::CalendarWrites, CalendarWrite(nudge).to_text(), "write-back"),
+            (Queue::MailboxTasks, task.to_text(), "maintain-mailbox"),
+        ] {
+            let failure = Failure::poisoned(queue, &text, noon);
+            assert_eq!((failure.tenant, failure.function.as_str()), (Some(tenant(9)), function));
+            assert_eq!(failure.correlation, Some(CorrelationId(7)));
+            assert_eq!((failure.first_seen, failure.failed_at), (passage.first_seen, noon));
+            assert_eq!(failure.message, Some(text));
+            let foreign = Failure::poisoned(queue, r#"{"subject":"Merger"}"#, noon);
+            assert_eq!((foreign.tenant, &foreign.message), (None, &None));
+            assert!(!format!("{foreign:?}").contains("Merger"));
+        }
+    }
+
+    #[tokio::test]
+    async fn a_message_that_nobody_understood_belongs_to_no_tenant() {
+        let failures = Failures::new(Arc::new(CountingTables::default()));
+        let longest = "x".repeat(crate::messages::MAX_TEXT);
+        let poison = Failure {
+            tenant: None,
+            function: "booking requests/#?".into(),
+            correlation: None,
+            message: Some(longest),
+            ..failure()
+        };
+        failures.add(&poison).await.unwrap();
+        assert_eq!(failures.all(None).await.unwrap(), [poison]);
+        assert_eq!(failures.all(Some(tenant(9))).await.unwrap(), []);
     }
 }

@@ -156,3 +156,130 @@ impl DayRow {
         Day::new(self.taken.0.iter().map(slot).collect())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::Ordering;
+
+    use jiff::civil::date;
+
+    use super::*;
+    use crate::store::counting::{CountingTables, at, key, room, tenant};
+
+    const TUESDAY: Date = date(2026, 11, 24);
+    const WEDNESDAY: Date = date(2026, 11, 25);
+
+    fn slot(n: u128, from: &str, to: &str) -> Slot {
+        let start = (n == 2).then(|| at("2026-11-24T22:00:00Z"));
+        let holder = BookingKey { original_start: start, ..key(n) };
+        Slot { holder, interval: Interval::new(at(from), at(to)).unwrap() }
+    }
+
+    fn overnight(n: u128) -> Slot {
+        slot(n, "2026-11-24T22:00:00Z", "2026-11-25T02:00:00Z")
+    }
+
+    fn opened() -> (Arc<CountingTables>, Ledger) {
+        let fake = Arc::new(CountingTables::default());
+        (fake.clone(), Ledger::new(fake))
+    }
+
+    async fn read(ledger: &Ledger, dates: &[Date]) -> Vec<LedgerDay> {
+        ledger.read(tenant(9), room(1), dates).await.unwrap()
+    }
+
+    fn claimed(days: Vec<LedgerDay>, slot: Slot) -> Vec<LedgerDay> {
+        days.into_iter().map(|d| LedgerDay { day: d.day.claim(slot).unwrap(), ..d }).collect()
+    }
+
+    fn released(days: Vec<LedgerDay>, slot: Slot) -> Vec<LedgerDay> {
+        let free = |d: LedgerDay| LedgerDay { day: d.day.release(slot.holder, None), ..d };
+        days.into_iter().map(free).collect()
+    }
+
+    #[tokio::test]
+    async fn a_booking_over_midnight_takes_both_days_in_one_transaction() {
+        let (fake, ledger) = opened();
+        let dates = overnight(2).interval.days();
+        let empty = read(&ledger, &dates).await;
+        assert!(empty.iter().all(|d| d.day.is_empty() && d.etag.is_none()));
+        let days = claimed(empty, overnight(2));
+        ledger.write(tenant(9), room(1), &days).await.unwrap();
+        assert_eq!(fake.transactions.load(Ordering::Relaxed), 1);
+
+        let read = read(&ledger, &[WEDNESDAY, TUESDAY, TUESDAY]).await;
+        assert_eq!(read.iter().map(|d| d.date).collect::<Vec<_>>(), [TUESDAY, WEDNESDAY]);
+        for day in &read {
+            assert_eq!(day.day.slots(), [overnight(2)]);
+            assert!(day.etag.is_some());
+        }
+        let scans = fake.scans.load(Ordering::Relaxed);
+        assert_eq!((scans, fake.gets.load(Ordering::Relaxed)), (2, 0));
+    }
+
+    #[tokio::test]
+    async fn a_single_day_is_one_get_and_neighbours_are_not_answered() {
+        let (fake, ledger) = opened();
+        let days = claimed(read(&ledger, &[TUESDAY, WEDNESDAY]).await, overnight(1));
+        ledger.write(tenant(9), room(1), &days).await.unwrap();
+        let far = date(2026, 12, 24);
+        let dates: Vec<_> =
+            read(&ledger, &[TUESDAY, far]).await.into_iter().map(|d| d.date).collect();
+        assert_eq!(dates, [TUESDAY, far]);
+        let tuesday = read(&ledger, &[TUESDAY]).await;
+        assert_eq!(tuesday[0].day.slots(), [overnight(1)]);
+        assert_eq!(fake.gets.load(Ordering::Relaxed), 1);
+        let other_room = ledger.read(tenant(9), room(2), &[TUESDAY]).await.unwrap();
+        assert!(other_room[0].day.is_empty());
+        assert_eq!(ledger.read(tenant(9), room(1), &[]).await.unwrap(), []);
+    }
+
+    #[tokio::test]
+    async fn of_two_who_claim_the_same_night_one_reads_again_and_nothing_of_it_is_left() {
+        let (fake, ledger) = opened();
+        let mine = claimed(read(&ledger, &[TUESDAY, WEDNESDAY]).await, overnight(1));
+        let morning = slot(3, "2026-11-25T01:00:00Z", "2026-11-25T03:00:00Z");
+        let theirs = claimed(read(&ledger, &[WEDNESDAY]).await, morning);
+        ledger.write(tenant(9), room(1), &theirs).await.unwrap();
+        let lost = ledger.write(tenant(9), room(1), &mine).await.unwrap_err();
+        assert!(lost.is_changed());
+        assert_eq!(fake.rows(Table::Rooms).len(), 1);
+
+        // The same with days that have rows already.
+        let (a, b) = (read(&ledger, &[WEDNESDAY]).await, read(&ledger, &[WEDNESDAY]).await);
+        let evening = slot(4, "2026-11-25T18:00:00Z", "2026-11-25T19:00:00Z");
+        ledger.write(tenant(9), room(1), &released(a, morning)).await.unwrap();
+        let lost = ledger.write(tenant(9), room(1), &claimed(b, evening)).await.unwrap_err();
+        assert!(lost.is_changed());
+    }
+
+    #[tokio::test]
+    async fn a_day_on_which_nothing_is_taken_any_more_has_no_row() {
+        let (fake, ledger) = opened();
+        let evening = slot(5, "2026-11-25T18:00:00Z", "2026-11-25T19:00:00Z");
+        let days = claimed(read(&ledger, &[TUESDAY, WEDNESDAY]).await, overnight(1));
+        ledger.write(tenant(9), room(1), &days).await.unwrap();
+        let wednesday = claimed(read(&ledger, &[WEDNESDAY]).await, evening);
+        ledger.write(tenant(9), room(1), &wednesday).await.unwrap();
+
+        let days = released(read(&ledger, &[TUESDAY, WEDNESDAY]).await, overnight(1));
+        ledger.write(tenant(9), room(1), &days).await.unwrap();
+        let rows: Vec<_> = fake.rows(Table::Rooms).into_iter().map(|r| r.keys.row).collect();
+        assert_eq!(rows, ["2026-11-25"]);
+
+        let before = fake.transactions.load(Ordering::Relaxed);
+        let nothing = read(&ledger, &[TUESDAY]).await;
+        ledger.write(tenant(9), room(1), &nothing).await.unwrap();
+        assert_eq!(fake.transactions.load(Ordering::Relaxed), before);
+    }
+
+    #[tokio::test]
+    async fn the_longest_booking_fits_one_transaction() {
+        let (fake, ledger) = opened();
+        let quarter = slot(1, "2026-10-01T12:00:00Z", "2026-12-30T12:00:00Z");
+        assert!(!quarter.interval.is_too_long());
+        let days = claimed(read(&ledger, &quarter.interval.days()).await, quarter);
+        ledger.write(tenant(9), room(1), &days).await.unwrap();
+        assert_eq!(fake.rows(Table::Rooms).len(), 91);
+    }
+}

@@ -281,3 +281,120 @@ impl TryFrom<MailboxRow> for Stored {
         }))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::Ordering;
+
+    use super::*;
+    use crate::store::counting::{CountingTables, at, mailbox, tenant};
+
+    fn person(n: u128) -> Mailbox {
+        Mailbox {
+            tenant: tenant(9),
+            id: mailbox(n),
+            kind: MailboxKind::Person,
+            state: MailboxState::Active,
+            epoch: 1,
+            nonce: None,
+            previous_nonce: None,
+            subscription: None,
+            consent: None,
+        }
+    }
+
+    fn subscribed_room() -> Mailbox {
+        Mailbox {
+            kind: MailboxKind::Room,
+            state: MailboxState::Withdrawn,
+            epoch: u32::MAX,
+            nonce: Some(u64::MAX),
+            previous_nonce: Some((7, at("2026-11-24T13:00:00.000000001Z"))),
+            subscription: Some(SubscriptionRow {
+                id: "7f105c7d-2dc5-4530-97cd-4e7ae6534c07".into(),
+                expires: at("2026-11-30T09:00:00Z"),
+                renew_due: at("2026-11-28T09:00:00Z"),
+                renewed_at: at("2026-11-24T09:00:00Z"),
+            }),
+            consent: Some(Consent {
+                by: "0b7e3c1c-1111-4222-8333-444455556666".into(),
+                at: at("2026-11-20T09:00:00Z"),
+                text_version: "2026-11".into(),
+            }),
+            ..person(2)
+        }
+    }
+
+    fn opened() -> (Arc<CountingTables>, Mailboxes) {
+        let fake = Arc::new(CountingTables::default());
+        (fake.clone(), Mailboxes::new(fake))
+    }
+
+    #[tokio::test]
+    async fn mailboxes_come_back_as_they_were() {
+        let (_, mailboxes) = opened();
+        for mailbox in [person(1), subscribed_room()] {
+            let etag = mailboxes.insert(&mailbox).await.unwrap();
+            let found = mailboxes.get(mailbox.tenant, mailbox.id).await.unwrap();
+            assert_eq!(found, Some((mailbox, etag)));
+        }
+        assert_eq!(mailboxes.get(tenant(9), mailbox(3)).await.unwrap(), None);
+        assert_eq!(mailboxes.get(tenant(8), mailbox(1)).await.unwrap(), None);
+    }
+
+    #[tokio::test]
+    async fn of_two_who_change_a_mailbox_one_reads_again() {
+        let (_, mailboxes) = opened();
+        let read = mailboxes.insert(&person(1)).await.unwrap();
+        assert!(mailboxes.insert(&person(1)).await.unwrap_err().is_changed());
+        let raised = Mailbox { epoch: 2, ..person(1) };
+        let newer = mailboxes.replace(&raised, &read).await.unwrap();
+        assert!(mailboxes.replace(&person(1), &read).await.unwrap_err().is_changed());
+        assert!(mailboxes.replace(&person(4), &newer).await.unwrap_err().is_changed());
+        let put = mailboxes.put(&person(1)).await.unwrap();
+        assert_eq!(mailboxes.get(tenant(9), mailbox(1)).await.unwrap(), Some((person(1), put)));
+    }
+
+    #[tokio::test]
+    async fn a_tenants_mailboxes_are_spread_and_listed_with_nobody_elses() {
+        let (fake, mailboxes) = opened();
+        for n in 0..40 {
+            mailboxes.put(&person(n)).await.unwrap();
+        }
+        mailboxes.put(&Mailbox { tenant: tenant(8), ..person(1) }).await.unwrap();
+        mailboxes.put(&Mailbox { tenant: tenant(10), ..person(1) }).await.unwrap();
+        let mut partitions: Vec<_> =
+            fake.rows(Table::Mailboxes).into_iter().map(|row| row.keys.partition).collect();
+        partitions.dedup();
+        assert!(partitions.len() > 20, "{}", partitions.len());
+
+        fake.page.store(7, Ordering::Relaxed);
+        let mut all = mailboxes.all(tenant(9)).await.unwrap();
+        all.sort_by_key(|mailbox| mailbox.id);
+        assert_eq!(all, (0..40).map(person).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn a_notification_is_taken_by_an_active_mailbox_with_its_nonce_or_for_a_while_the_old_one() {
+        let (noon, later) = (at("2026-11-24T12:00:00Z"), at("2026-11-24T12:00:01Z"));
+        let active = Mailbox { nonce: Some(2), previous_nonce: Some((1, noon)), ..person(1) };
+        assert!(active.accepts(2, later));
+        assert!(active.accepts(1, noon));
+        assert!(!active.accepts(1, later));
+        assert!(!active.accepts(3, noon));
+        assert!(!person(1).accepts(0, noon));
+        let withdrawn = Mailbox { state: MailboxState::Withdrawn, ..active };
+        assert!(!withdrawn.accepts(2, noon) && !withdrawn.accepts(1, noon));
+    }
+
+    #[tokio::test]
+    async fn half_of_a_pair_is_not_understood() {
+        let (fake, mailboxes) = opened();
+        mailboxes.put(&subscribed_room()).await.unwrap();
+        let mut row = fake.rows(Table::Mailboxes).remove(0);
+        row.properties.remove("PreviousNonceUntil");
+        fake.plant(Table::Mailboxes, row).await;
+        let error = mailboxes.get(tenant(9), mailbox(2)).await.unwrap_err();
+        assert!(matches!(error, StoreError::Unreadable { table: Table::Mailboxes, .. }));
+    }
+}

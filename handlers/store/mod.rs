@@ -20,11 +20,11 @@ pub mod audit;
 pub mod azure;
 pub mod bookings;
 mod cache;
+#[cfg(test)]
+mod counting;
 pub mod due;
 pub mod error;
 pub mod failures;
-#[cfg(test)]
-mod fake;
 pub mod ledger;
 mod limits;
 pub mod mailboxes;

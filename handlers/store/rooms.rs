@@ -63,10 +63,12 @@ impl RoomMap {
     /// # Errors
     /// [`StoreError`] when it was not written, or may not have been.
     pub async fn put(&self, tenant: TenantId, room: &Room) -> Result<(), StoreError> {
-        self.cache.forget(&tenant);
         let row = Shelf::row(keys(tenant, room.id), &RoomRow::from(room.clone()))?;
-        self.shelf.change(Change::Upsert(row)).await?;
-        Ok(())
+        let written = self.shelf.change(Change::Upsert(row)).await;
+        // Afterwards, or a reader in between would remember the old map; also when it failed,
+        // because it may have been written all the same.
+        self.cache.forget(&tenant);
+        written.map(|_| ())
     }
 
     /// Takes a room out of the map; one that is not there is fine.
@@ -74,8 +76,9 @@ impl RoomMap {
     /// # Errors
     /// [`StoreError`] when it was not removed, or may not have been.
     pub async fn remove(&self, tenant: TenantId, room: RoomId) -> Result<(), StoreError> {
+        let removed = self.shelf.remove(keys(tenant, room), None).await;
         self.cache.forget(&tenant);
-        self.shelf.remove(keys(tenant, room), None).await
+        removed
     }
 }
 
@@ -116,5 +119,64 @@ impl From<RoomRow> for Room {
     fn from(row: RoomRow) -> Self {
         let RoomRow { room, addresses: JsonText(addresses), answering, time_zone } = row;
         Self { id: room, addresses, answering, time_zone }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::Ordering;
+
+    use jiff::SignedDuration;
+
+    use super::*;
+    use crate::{
+        clock::ManualClock,
+        store::counting::{CountingTables, at, room, tenant},
+    };
+
+    fn managed(n: u128, answering: Answering) -> Room {
+        Room {
+            id: room(n),
+            addresses: vec![format!("room{n}@contoso.example"), "zürich@contoso.example".into()],
+            answering,
+            time_zone: "Europe/Zurich".into(),
+        }
+    }
+
+    fn opened() -> (Arc<CountingTables>, ManualClock, RoomMap) {
+        let (fake, clock) =
+            (Arc::new(CountingTables::default()), ManualClock::new(at("2026-11-24T09:00:00Z")));
+        (fake.clone(), clock.clone(), RoomMap::new(fake, Arc::new(clock)))
+    }
+
+    #[tokio::test]
+    async fn a_tenants_whole_map_is_one_read_a_minute() {
+        let (fake, clock, map) = opened();
+        let rooms =
+            [managed(1, Answering::ExchangeDecides), managed(2, Answering::RoombridgeDecides)];
+        for room in &rooms {
+            map.put(tenant(9), room).await.unwrap();
+        }
+        map.put(tenant(8), &rooms[0]).await.unwrap();
+        for _ in 0..5 {
+            assert_eq!(*map.all(tenant(9)).await.unwrap(), rooms);
+        }
+        assert_eq!(fake.scans.load(Ordering::Relaxed), 1);
+        clock.advance(SignedDuration::from_secs(60));
+        assert_eq!(*map.all(tenant(9)).await.unwrap(), rooms);
+        assert_eq!(fake.scans.load(Ordering::Relaxed), 2);
+    }
+
+    #[tokio::test]
+    async fn a_room_taken_out_here_is_gone_at_once_and_elsewhere_within_a_minute() {
+        let (fake, clock, map) = opened();
+        let elsewhere = RoomMap::new(fake, Arc::new(clock.clone()));
+        map.put(tenant(9), &managed(1, Answering::ExchangeDecides)).await.unwrap();
+        assert_eq!(elsewhere.all(tenant(9)).await.unwrap().len(), 1);
+        map.remove(tenant(9), room(1)).await.unwrap();
+        map.remove(tenant(9), room(1)).await.unwrap();
+        assert_eq!(map.all(tenant(9)).await.unwrap().len(), 0);
+        assert_eq!(elsewhere.all(tenant(9)).await.unwrap().len(), 1);
+        assert_eq!(elsewhere.all_uncached(tenant(9)).await.unwrap().len(), 0);
     }
 }

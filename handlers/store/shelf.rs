@@ -128,22 +128,13 @@ impl Shelf {
 fn split(properties: Map<String, Value>) -> Map<String, Value> {
     let mut fitting = Map::new();
     for (name, value) in properties {
-        match value {
-            Value::String(text) if text.len() > LONGEST_TEXT => {
-                for (number, piece) in pieces(&text).into_iter().enumerate() {
-                    let name =
-                        if number == 0 { name.clone() } else { format!("{name}_{}", number + 1) };
-                    fitting.insert(name, Value::String(piece));
-                }
-            }
-            other @ (Value::Null
-            | Value::Bool(_)
-            | Value::Number(_)
-            | Value::String(_)
-            | Value::Array(_)
-            | Value::Object(_)) => {
-                fitting.insert(name, other);
-            }
+        let Some(long) = value.as_str().filter(|text| text.len() > LONGEST_TEXT) else {
+            fitting.insert(name, value);
+            continue;
+        };
+        for (piece, number) in pieces(long).into_iter().zip(1..) {
+            let name = if number == 1 { name.clone() } else { format!("{name}_{number}") };
+            fitting.insert(name, Value::String(piece));
         }
     }
     fitting

@@ -79,10 +79,12 @@ impl Tenants {
     /// # Errors
     /// [`StoreError`] when it was not written, or may not have been.
     pub async fn put(&self, tenant: &Tenant) -> Result<(), StoreError> {
-        self.cache.forget(&tenant.id);
         let row = Shelf::row(keys(tenant.id), &TenantRow::from(tenant.clone()))?;
-        self.shelf.change(Change::Upsert(row)).await?;
-        Ok(())
+        let written = self.shelf.change(Change::Upsert(row)).await;
+        // Afterwards, or a reader in between would remember the old one; also when it failed,
+        // because it may have been written all the same.
+        self.cache.forget(&tenant.id);
+        written.map(|_| ())
     }
 }
 
@@ -168,5 +170,93 @@ impl From<TenantRow> for Tenant {
             rooms_subscribed: row.rooms_subscribed,
             add_in_property: row.add_in_property,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::SignedDuration;
+
+    use super::*;
+    use crate::{
+        clock::ManualClock,
+        store::counting::{CountingTables, at, tenant},
+    };
+
+    fn contoso() -> Tenant {
+        Tenant {
+            id: tenant(9),
+            state: TenantState::Active,
+            content: ContentPolicy::default(),
+            registration: Registration::Scoped,
+            rooms_subscribed: true,
+            add_in_property: None,
+        }
+    }
+
+    fn opened() -> (Arc<CountingTables>, ManualClock, Tenants) {
+        let (fake, clock) =
+            (Arc::new(CountingTables::default()), ManualClock::new(at("2026-11-24T09:00:00Z")));
+        let tenants = Tenants::new(fake.clone(), Arc::new(clock.clone()));
+        (fake, clock, tenants)
+    }
+
+    #[tokio::test]
+    async fn every_decision_comes_back_as_it_was() {
+        let (_, _, tenants) = opened();
+        for state in [TenantState::Active, TenantState::Suspended, TenantState::Leaving] {
+            for subject in [
+                SubjectPolicy::Drop,
+                SubjectPolicy::Keep,
+                SubjectPolicy::Replace("Réservé \"x\"".into()),
+            ] {
+                for people in
+                    [PeoplePolicy::Count, PeoplePolicy::Organizer, PeoplePolicy::Addresses]
+                {
+                    let content = ContentPolicy { subject: subject.clone(), people };
+                    let tenant = Tenant { state, content, ..contoso() };
+                    tenants.put(&tenant).await.unwrap();
+                    assert_eq!(tenants.get(tenant.id).await.unwrap(), Some(tenant));
+                }
+            }
+        }
+        let other = Tenant {
+            registration: Registration::OrganisationWide,
+            rooms_subscribed: false,
+            add_in_property: Some("String {1a2b} Name room".into()),
+            ..contoso()
+        };
+        tenants.put(&other).await.unwrap();
+        assert_eq!(tenants.get_uncached(other.id).await.unwrap(), Some(other));
+    }
+
+    #[tokio::test]
+    async fn a_tenant_is_read_once_a_minute_and_one_that_is_missing_every_time() {
+        let (fake, clock, tenants) = opened();
+        let elsewhere = Tenants::new(fake, Arc::new(clock.clone()));
+        assert_eq!(tenants.get(tenant(9)).await.unwrap(), None);
+        elsewhere.put(&contoso()).await.unwrap();
+        assert_eq!(tenants.get(tenant(9)).await.unwrap(), Some(contoso()));
+
+        let suspended = Tenant { state: TenantState::Suspended, ..contoso() };
+        elsewhere.put(&suspended).await.unwrap();
+        clock.advance(SignedDuration::from_secs(59));
+        assert_eq!(tenants.get(tenant(9)).await.unwrap(), Some(contoso()));
+        assert_eq!(elsewhere.get(tenant(9)).await.unwrap(), Some(suspended.clone()));
+        clock.advance(SignedDuration::from_secs(1));
+        assert_eq!(tenants.get(tenant(9)).await.unwrap(), Some(suspended));
+    }
+
+    #[tokio::test]
+    async fn a_row_of_another_age_is_an_error_that_names_it_and_tells_nothing_else() {
+        let (fake, _, tenants) = opened();
+        let mut properties = serde_json::Map::new();
+        properties.insert("State".into(), "Merger".into());
+        fake.plant(Table::Tenants, super::super::tables::Row { keys: keys(tenant(9)), properties })
+            .await;
+        let error = tenants.get(tenant(9)).await.unwrap_err();
+        let expected = StoreError::Unreadable { table: Table::Tenants, keys: keys(tenant(9)) };
+        assert_eq!(error, expected);
+        assert!(!error.to_string().contains("Merger"));
     }
 }

@@ -3,24 +3,25 @@
 //!
 //! The wire types mirror the domain's field by field; the compiler refuses them when one is missing.
 
+mod appointment;
+
+use appointment::{CopyAtText, DesiredText, OrganizerCopyText, RoomCopyText, personal};
 use jiff::Timestamp;
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 
 use crate::{
     domain::{
-        appointment::{
-            Copies, CopyAt, Desired, Details, Ended, Facts, OrganizerCopy, RoomCopy, Wish,
-        },
+        appointment::Copies,
         booking::{
             Answer, Booking, Held, Intent, Observed, Outcome, Refusal, RefusalReason, RoomTold,
             Shown, Told,
         },
-        ids::{BookingId, CorrelationId, EventId, MailboxId, RoomId, TenantId},
+        ids::{BookingId, CorrelationId, RoomId, TenantId},
         interval::Interval,
         keys::{BookingKey, Digest},
         personal::Personal,
     },
-    store::wire::{JsonText, Stretch, as_text, count, stretch},
+    store::wire::{AsText, JsonText, Nonce, Stretch, as_text, count, stretch},
 };
 
 #[derive(Serialize, Deserialize)]
@@ -59,147 +60,9 @@ pub(super) struct BookingRow {
     purge_due: Timestamp,
 }
 
-/// [`Personal`] in clear.
-mod personal {
-    use super::{Deserialize, Deserializer, Personal, Serializer};
-
-    pub(super) fn serialize<S: Serializer>(text: &Personal, to: S) -> Result<S::Ok, S::Error> {
-        to.serialize_str(text.reveal())
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Personal, D::Error> {
-        String::deserialize(from).map(Personal::new)
-    }
-}
-
-#[derive(Serialize, Deserialize)]
-#[serde(transparent)]
-struct PersonalText(#[serde(with = "personal")] Personal);
-
-#[derive(Serialize, Deserialize)]
-struct DetailsWire {
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    subject: Option<PersonalText>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    organizer: Option<PersonalText>,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    attendees: Vec<PersonalText>,
-}
-
-/// [`Details`] by way of [`DetailsWire`].
-mod details {
-    use super::{
-        Deserialize, Deserializer, Details, DetailsWire, PersonalText, Serialize, Serializer,
-    };
-
-    pub(super) fn serialize<S: Serializer>(details: &Details, to: S) -> Result<S::Ok, S::Error> {
-        let Details { subject, organizer, attendees } = details.clone();
-        let wire = DetailsWire {
-            subject: subject.map(PersonalText),
-            organizer: organizer.map(PersonalText),
-            attendees: attendees.into_iter().map(PersonalText).collect(),
-        };
-        wire.serialize(to)
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Details, D::Error> {
-        let DetailsWire { subject, organizer, attendees } = DetailsWire::deserialize(from)?;
-        Ok(Details {
-            subject: subject.map(|PersonalText(text)| text),
-            organizer: organizer.map(|PersonalText(text)| text),
-            attendees: attendees.into_iter().map(|PersonalText(text)| text).collect(),
-        })
-    }
-}
-
-#[derive(Serialize, Deserialize)]
-#[serde(remote = "Facts")]
-struct FactsWire {
-    #[serde(with = "stretch")]
-    interval: Interval,
-    people: u16,
-    private: bool,
-    #[serde(with = "details")]
-    details: Details,
-}
-
-#[derive(Serialize, Deserialize)]
-#[serde(transparent)]
-struct CopyAtText(#[serde(with = "CopyAtWire")] CopyAt);
-
-#[derive(Serialize, Deserialize)]
-#[serde(remote = "CopyAt")]
-struct CopyAtWire {
-    #[serde(with = "as_text")]
-    mailbox: MailboxId,
-    #[serde(with = "as_text")]
-    event: EventId,
-}
-
-#[derive(Serialize, Deserialize)]
-#[serde(transparent)]
-struct OrganizerCopyText(#[serde(with = "OrganizerCopyWire")] OrganizerCopy);
-
-#[derive(Serialize, Deserialize)]
-#[serde(remote = "OrganizerCopy")]
-enum OrganizerCopyWire {
-    Unseen,
-    Live(#[serde(with = "CopyAtWire")] CopyAt, #[serde(with = "FactsWire")] Facts),
-    WithoutRoom(#[serde(with = "CopyAtWire")] CopyAt),
-    Cancelled,
-    Gone,
-}
-
-#[derive(Serialize, Deserialize)]
-#[serde(transparent)]
-struct RoomCopyText(#[serde(with = "RoomCopyWire")] RoomCopy);
-
-#[derive(Serialize, Deserialize)]
-#[serde(remote = "RoomCopy")]
-enum RoomCopyWire {
-    Unseen,
-    Live {
-        #[serde(with = "CopyAtWire")]
-        at: CopyAt,
-        #[serde(with = "FactsWire")]
-        facts: Facts,
-        answerable: bool,
-    },
-    Gone,
-}
-
-#[derive(Serialize, Deserialize)]
-#[serde(transparent)]
-struct DesiredText(#[serde(with = "DesiredWire")] Desired);
-
-#[derive(Serialize, Deserialize)]
-#[serde(remote = "Desired")]
-enum DesiredWire {
-    Wanted(#[serde(with = "WishWire")] Wish),
-    Unwanted(#[serde(with = "EndedWire")] Ended),
-}
-
-#[derive(Serialize, Deserialize)]
-#[serde(remote = "Wish")]
-struct WishWire {
-    #[serde(with = "FactsWire")]
-    facts: Facts,
-    asked: u32,
-}
-
-#[derive(Serialize, Deserialize)]
-#[serde(remote = "Ended")]
-enum EndedWire {
-    RoomRemoved,
-    Cancelled,
-    RoomLeft,
-    NotAccepted,
-}
-
 #[derive(Serialize, Deserialize)]
 struct IntentWire {
-    /// As hex text: JSON numbers lose precision beyond 53 bits in other readers.
-    worker: String,
+    worker: AsText<Nonce>,
     lease_until: Timestamp,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     claims: Option<Stretch>,
@@ -301,16 +164,14 @@ impl From<Intent> for IntentWire {
     fn from(intent: Intent) -> Self {
         let Intent { worker, lease_until, claims, stale, generation } = intent;
         let stale = stale.into_iter().map(Stretch).collect();
-        let worker = format!("{worker:016x}");
+        let worker = AsText(Nonce(worker));
         Self { worker, lease_until, claims: claims.map(Stretch), stale, generation }
     }
 }
 
 impl From<IntentWire> for Intent {
     fn from(wire: IntentWire) -> Self {
-        let IntentWire { worker, lease_until, claims, stale, generation } = wire;
-        // A worker that cannot be read is nobody's: its lease ends like any other.
-        let worker = u64::from_str_radix(&worker, 16).unwrap_or(0);
+        let IntentWire { worker: AsText(Nonce(worker)), lease_until, claims, stale, generation } = wire;
         let claims = claims.map(|Stretch(interval)| interval);
         let stale = stale.into_iter().map(|Stretch(interval)| interval).collect();
         Self { worker, lease_until, claims, stale, generation }
@@ -321,8 +182,7 @@ impl From<Booking> for BookingRow {
     fn from(booking: Booking) -> Self {
         let Booking { key, id, generation, ical_uid, copies, desired, intent, observed, .. } =
             booking;
-        let Booking { shown, correlation, changes, pointers, unsettled_due, purge_due, .. } =
-            booking;
+        let Booking { shown, correlation, changes, pointers, unsettled_due, purge_due, .. } = booking;
         let BookingKey { tenant, appointment, original_start, room } = key;
         let Copies { organizer, room: room_copy, asked } = copies;
         let Shown { organizer: told, room: answered } = shown;

@@ -1,0 +1,91 @@
+//! For this module's unit tests: the tables in memory, counting what is asked of them, and names
+//! for the things they hold.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use uuid::Uuid;
+
+use super::{
+    memory::MemoryTables,
+    tables::{Change, Continuation, ETag, Keys, Page, Row, Span, Table, TableError, Tables},
+};
+use crate::domain::{
+    ids::{MailboxId, RoomId, TenantId},
+    keys::{BookingKey, Digest},
+};
+
+/// The tenant number `n`.
+pub(super) fn tenant(n: u128) -> TenantId {
+    TenantId(Uuid::from_u128(n))
+}
+
+/// The mailbox number `n`.
+pub(super) fn mailbox(n: u128) -> MailboxId {
+    MailboxId(Uuid::from_u128(n))
+}
+
+/// The room number `n`.
+pub(super) fn room(n: u128) -> RoomId {
+    RoomId(Uuid::from_u128(n))
+}
+
+/// An instant of the week of 24 November 2026.
+pub(super) fn at(text: &str) -> Timestamp {
+    text.parse().unwrap()
+}
+
+/// The key of the appointment number `n` in the room number 1.
+pub(super) fn key(n: u128) -> BookingKey {
+    BookingKey { tenant: tenant(9), appointment: Digest(n), original_start: None, room: room(1) }
+}
+
+/// Tables in memory that count.
+#[derive(Default)]
+pub(super) struct CountingTables {
+    tables: MemoryTables,
+    pub(super) gets: AtomicUsize,
+    pub(super) scans: AtomicUsize,
+    pub(super) transactions: AtomicUsize,
+    /// How many rows a page holds at most, whatever was asked for; 0 for no such limit.
+    pub(super) page: AtomicUsize,
+}
+
+impl CountingTables {
+    /// The rows of a table, in key order.
+    pub(super) fn rows(&self, table: Table) -> Vec<Row> {
+        self.tables.rows(table)
+    }
+
+    /// Puts a row as it is, past every file of the store.
+    pub(super) async fn plant(&self, table: Table, row: Row) {
+        self.tables.apply(table, vec![Change::Upsert(row)]).await.unwrap();
+    }
+}
+
+#[async_trait]
+impl Tables for CountingTables {
+    async fn get(&self, table: Table, keys: &Keys) -> Result<Option<(Row, ETag)>, TableError> {
+        self.gets.fetch_add(1, Ordering::Relaxed);
+        self.tables.get(table, keys).await
+    }
+
+    async fn apply(&self, table: Table, changes: Vec<Change>) -> Result<Vec<ETag>, TableError> {
+        self.transactions.fetch_add(1, Ordering::Relaxed);
+        self.tables.apply(table, changes).await
+    }
+
+    async fn scan(
+        &self,
+        table: Table,
+        span: &Span,
+        from: Option<Continuation>,
+        limit: u16,
+    ) -> Result<Page, TableError> {
+        self.scans.fetch_add(1, Ordering::Relaxed);
+        let page = u16::try_from(self.page.load(Ordering::Relaxed)).unwrap();
+        let limit = if page == 0 { limit } else { limit.min(page) };
+        self.tables.scan(table, span, from, limit).await
+    }
+}
