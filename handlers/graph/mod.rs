@@ -20,6 +20,8 @@ mod options;
 pub mod properties;
 mod reading;
 pub mod subscriptions;
+#[cfg(test)]
+mod trial;
 mod wire;
 
 pub use answers::Reached;
