@@ -61,7 +61,8 @@ impl TenantGraph {
                 ..Ask::new(Method::GET, template, link)
             },
             None => {
-                let (start, end) = (fields::encoded_time(from), fields::encoded_time(until));
+                let (start, end) = (fields::instant(from), fields::instant(until));
+                let (start, end) = (fields::encoded(&start), fields::encoded(&end));
                 let path = format!(
                     "/users/{mailbox}/calendarView?startDateTime={start}&endDateTime={end}&$top={PAGE}"
                 );

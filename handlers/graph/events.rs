@@ -192,3 +192,156 @@ fn instant(time: &TimeWire) -> Option<Timestamp> {
     };
     Some(at.to_zoned(zone).ok()?.timestamp())
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::{domain::policy::Answering, graph::trial::event};
+
+    fn read(json: Value) -> Result<EventRead, GraphError> {
+        let wire = serde_json::from_value(json).map_err(|_| GraphError::Unreadable)?;
+        EventRead::of(wire, None)
+    }
+
+    fn with(name: &str, value: Value) -> Value {
+        let mut json = event("AAMk1");
+        json[name] = value;
+        json
+    }
+
+    fn time(text: &str, zone: &str) -> Value {
+        json!({ "dateTime": text, "timeZone": zone })
+    }
+
+    fn room(id: u128, addresses: &[&str]) -> Room {
+        Room {
+            id: RoomId(Uuid::from_u128(id)),
+            addresses: addresses.iter().map(ToString::to_string).collect(),
+            answering: Answering::RoombridgeDecides,
+            time_zone: "Europe/Berlin".into(),
+        }
+    }
+
+    fn invited(people: &[(&str, &str)]) -> EventRead {
+        let attendee = |(kind, address): &(&str, &str)| json!({ "type": kind, "emailAddress": { "address": address } });
+        read(with("attendees", people.iter().map(attendee).collect())).unwrap()
+    }
+
+    #[test]
+    fn a_room_is_found_by_any_of_its_addresses_and_is_nobody() {
+        let rooms =
+            [room(1, &["other@contoso.test"]), room(2, &["x@y.test", "big.room@contoso.test"])];
+        let found = read(event("AAMk1")).unwrap().against(&rooms);
+        assert_eq!(found.rooms, [rooms[1].id]);
+        assert_eq!(found.people, 2, "Ann and Bob; the beamer is a resource");
+        assert_eq!(found.attendees, [Personal::new("bob@contoso.test")]);
+        assert_eq!(found.organizer, Some(Personal::new("ann@contoso.test")));
+    }
+
+    #[test]
+    fn a_room_invited_as_a_person_is_still_a_room() {
+        let rooms = [room(2, &["big.room@contoso.test"])];
+        let found = invited(&[("optional", "BIG.ROOM@contoso.test")]).against(&rooms);
+        assert_eq!((found.rooms.len(), found.people), (1, 1));
+    }
+
+    #[test]
+    fn nobody_is_counted_twice_and_the_nameless_count() {
+        let people = [
+            ("required", "zoe@contoso.test"),
+            ("optional", "Zoe@Contoso.test"),
+            ("required", "ANN@contoso.test"),
+            ("required", "bob@contoso.test"),
+            ("required", ""),
+        ];
+        let found = invited(&people).against(&[]);
+        assert_eq!(found.people, 4, "Ann, Bob, Zoe, and one without an address");
+        let sorted = ["bob@contoso.test", "zoe@contoso.test"].map(Personal::new);
+        assert_eq!(found.attendees, sorted);
+    }
+
+    #[test]
+    fn a_room_that_organizes_is_not_named_as_a_person() {
+        let found = invited(&[]).against(&[room(3, &["ann@contoso.test"])]);
+        assert_eq!((found.people, found.organizer, found.rooms), (0, None, vec![]));
+    }
+
+    #[test]
+    fn times_are_instants_and_days_are_days() {
+        let when = |json: Value| read(json).unwrap().when;
+        let interval = |start: &str, end: &str| {
+            When::Between(Interval::new(start.parse().unwrap(), end.parse().unwrap()).unwrap())
+        };
+        let ten = interval("2026-11-24T10:00:00Z", "2026-11-24T11:00:00Z");
+        assert_eq!(when(event("AAMk1")), ten);
+        let berlin = with("start", time("2026-11-24T10:30:00.0000000", "Europe/Berlin"));
+        assert_eq!(when(berlin), interval("2026-11-24T09:30:00Z", "2026-11-24T11:00:00Z"));
+
+        let mut all_day = with("isAllDay", json!(true));
+        all_day["start"] = time("2026-11-24T00:00:00.0000000", "UTC");
+        all_day["end"] = time("2026-11-26T00:00:00.0000000", "UTC");
+        let (first, until) = ("2026-11-24".parse().unwrap(), "2026-11-26".parse().unwrap());
+        assert_eq!(when(all_day.clone()), When::AllDay { first, until });
+        all_day["start"] = time("2026-11-23T23:00:00.0000000", "UTC");
+        assert_eq!(when(all_day), When::Unreadable);
+    }
+
+    #[test]
+    fn what_is_no_time_is_unreadable_and_not_free() {
+        for end in [
+            time("2026-11-24T11:00:00", "W. Europe Standard Time"),
+            time("2026-11-24T10:00:00", "UTC"),
+            time("2026-11-24T09:00:00", "UTC"),
+            time("tomorrow", "UTC"),
+        ] {
+            assert_eq!(read(with("end", end)).unwrap().when, When::Unreadable);
+        }
+    }
+
+    #[test]
+    fn what_was_asked_for_and_is_not_there_is_no_answer() {
+        for name in ["attendees", "isCancelled", "isOrganizer", "iCalUId", "start", "sensitivity"] {
+            let mut json = event("AAMk1");
+            json.as_object_mut().unwrap().remove(name);
+            assert_eq!(read(json), Err(GraphError::Unreadable), "{name}");
+        }
+        assert_eq!(read(with("type", json!("holiday"))), Err(GraphError::Unreadable));
+        assert_eq!(read(with("id", json!("../me"))), Err(GraphError::Unreadable));
+    }
+
+    #[test]
+    fn an_occurrence_knows_its_series_and_where_it_was() {
+        let mut json = with("type", json!("exception"));
+        json["originalStart"] = json!("2026-11-23T10:00:00Z");
+        json["seriesMasterId"] = json!("AAMkMaster");
+        let read = read(json).unwrap();
+        assert_eq!(read.kind, EventKind::Exception);
+        assert_eq!(read.original_start, Some("2026-11-23T10:00:00Z".parse().unwrap()));
+        assert_eq!(read.series_master, Some("AAMkMaster".parse().unwrap()));
+    }
+
+    #[test]
+    fn private_is_what_says_so_and_what_is_not_known() {
+        for (text, private) in [
+            ("normal", false),
+            ("personal", false),
+            ("private", true),
+            ("confidential", true),
+            ("?", true),
+        ] {
+            assert_eq!(read(with("sensitivity", json!(text))).unwrap().private, private, "{text}");
+        }
+    }
+
+    #[test]
+    fn debug_tells_no_address_and_no_name() {
+        let read = read(event("AAMk1")).unwrap();
+        let text = format!("{read:?} {:?}", read.against(&[])).to_lowercase();
+        for secret in ["ann", "bob", "somebody", "contoso", "040000008200e000"] {
+            assert!(!text.contains(secret), "{secret} in {text}");
+        }
+    }
+}

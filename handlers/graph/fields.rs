@@ -5,6 +5,7 @@
 
 use std::borrow::Cow;
 
+use jiff::Timestamp;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::properties::PropertyId;
@@ -106,9 +107,10 @@ pub(super) fn encoded(text: &str) -> Cow<'_, str> {
     utf8_percent_encode(text, PLAIN).into()
 }
 
-/// An instant as the value of a query option.
-pub(super) fn encoded_time(at: jiff::Timestamp) -> String {
-    encoded(&at.to_string()).into_owned()
+/// An instant as Graph reads it: whole seconds, since it knows no more than seven digits of a
+/// fraction.
+pub(super) fn instant(at: Timestamp) -> String {
+    Timestamp::from_second(at.as_second()).unwrap_or(at).to_string()
 }
 
 /// The select option for one of the lists above.

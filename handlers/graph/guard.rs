@@ -262,3 +262,200 @@ fn object<'a>(value: &'a Value, members: &[&str]) -> Result<&'a Map<String, Valu
 fn guid(text: &str) -> Result<(), Refusal> {
     Uuid::try_parse(text).map(drop).map_err(|_| Refusal(Rule::Unknown))
 }
+
+#[cfg(test)]
+mod tests {
+    use http::Method;
+    use serde_json::json;
+
+    use super::*;
+    use crate::graph::fields::{EXPAND, FILTER, SELECT};
+
+    const ANN: &str = "00000000-0000-0000-0000-00000000000a";
+
+    fn guard() -> Guard {
+        Guard::new("https://graph.test/v1.0".parse().unwrap())
+    }
+
+    fn get(target: &str) -> Result<(), Rule> {
+        guard().check(&Method::GET, target, None).map(drop).map_err(|refusal| refusal.0)
+    }
+
+    fn send(method: Method, target: &str, body: &Value) -> Result<(), Rule> {
+        guard().check(&method, target, Some(body)).map(drop).map_err(|refusal| refusal.0)
+    }
+
+    #[test]
+    fn a_calendar_read_chooses_fields_from_the_list() {
+        let event = format!("/users/{ANN}/events/AAMk");
+        assert_eq!(get(&format!("{event}?{SELECT}=id,start")), Ok(()));
+        assert_eq!(get(&format!("{event}?{SELECT}=subject")), Ok(()));
+        for bad in [
+            event.clone(),
+            format!("{event}?{SELECT}="),
+            format!("{event}?{SELECT}=id,body"),
+            format!("{event}?{SELECT}=id,%62ody"),
+            format!("{event}?{SELECT}=id,subject"),
+            format!("{event}?{SELECT}=ID"),
+            format!("{event}?{SELECT}=*"),
+            format!("/users/{ANN}/calendarView?startDateTime=a&endDateTime=b"),
+            format!("/users/{ANN}/calendarView?{SELECT}=subject"),
+            format!("/users/{ANN}/events?{SELECT}=id,start"),
+            format!("/users/{ANN}/calendar?{SELECT}=owner"),
+        ] {
+            assert_eq!(get(&bad), Err(Rule::Field), "{bad}");
+        }
+        for word in fields::FORBIDDEN {
+            assert_eq!(get(&format!("{event}?{SELECT}={word}")), Err(Rule::Field), "{word}");
+        }
+    }
+
+    #[test]
+    fn options_that_could_change_the_choice_are_refused() {
+        let event = format!("/users/{ANN}/events/AAMk?{SELECT}=id");
+        for bad in
+            ["select=body", "$SELECT=body", "$search=x", "$format=x", "$orderby=subject", "x=y"]
+        {
+            assert_eq!(get(&format!("{event}&{bad}")), Err(Rule::Option), "{bad}");
+        }
+        assert_eq!(get(&format!("{event}&{SELECT}=body")), Err(Rule::Option));
+        assert_eq!(get(&format!("{event}&{FILTER}=contains(subject,'x')")), Err(Rule::Option));
+        let list = format!("/users/{ANN}/events?{SELECT}=id&{FILTER}=subject eq 'x'");
+        assert_eq!(get(&list), Err(Rule::Option));
+    }
+
+    #[test]
+    fn only_one_named_property_is_expanded() {
+        let event = format!("/users/{ANN}/events/AAMk?{SELECT}=id&{EXPAND}=");
+        let ours = fields::expansion(&PropertyId::outcome());
+        assert_eq!(get(&format!("{event}{ours}")), Ok(()));
+        for bad in [
+            "attachments".to_owned(),
+            fields::PROPERTIES.to_owned(),
+            format!("{ours},attachments"),
+            format!("{}({FILTER}=id eq 'String 0x0037')", fields::PROPERTIES),
+            ours.replace("')", "' or id eq 'String 0x1000')"),
+        ] {
+            assert_eq!(get(&format!("{event}{bad}")), Err(Rule::Expansion), "{bad}");
+        }
+    }
+
+    #[test]
+    fn nothing_leaves_the_base_address() {
+        let rest = format!("users/{ANN}/events/AAMk?{SELECT}=id");
+        assert_eq!(get(&format!("https://graph.test/v1.0/{rest}")), Ok(()));
+        assert_eq!(
+            get(&format!("https://graph.test/v1.0/users('{ANN}')/calendarView?{SELECT}=id")),
+            Ok(())
+        );
+        for bad in [
+            format!("https://evil.test/v1.0/{rest}"),
+            format!("http://graph.test/v1.0/{rest}"),
+            format!("https://graph.test:444/v1.0/{rest}"),
+            format!("https://graph.test@evil.test/v1.0/{rest}"),
+            format!("https://me:x@graph.test/v1.0/{rest}"),
+            format!("https://graph.test/beta/{rest}"),
+            format!("https://graph.test/v1.0/../beta/{rest}"),
+            format!("https://graph.test/v1.0//{rest}"),
+            format!("/users/{ANN}%2Fmessages/events/AAMk?{SELECT}=id"),
+            format!("/{rest}#x"),
+        ] {
+            assert_eq!(get(&bad), Err(Rule::Address), "{bad}");
+        }
+        for unknown in [
+            format!("/users/{ANN}/messages?{SELECT}=id"),
+            format!("/users/{ANN}/events/AAMk/attachments?{SELECT}=id"),
+            format!("/me/events/AAMk?{SELECT}=id"),
+            format!("/users/ann@contoso.test/events/AAMk?{SELECT}=id"),
+        ] {
+            assert_eq!(get(&unknown), Err(Rule::Unknown), "{unknown}");
+        }
+    }
+
+    #[test]
+    fn writes_hold_our_property_a_category_or_an_answer_and_nothing_else() {
+        let event = format!("/users/{ANN}/events/AAMk");
+        let patch = |body: Value| send(Method::PATCH, &event, &body);
+        let ours = PropertyId::outcome().to_string();
+        let property = |id: &str| json!({ fields::PROPERTIES: [{ "id": id, "value": "x" }] });
+        assert_eq!(patch(property(&ours)), Ok(()));
+        assert_eq!(patch(json!({ "categories": ["Booked"] })), Ok(()));
+        assert_eq!(patch(property("String 0x0037")), Err(Rule::Property));
+        let foreign = "String {6c9b2f0a-3d57-4b1e-9c44-0e5d8a71f3b3} Name X";
+        assert_eq!(patch(property(foreign)), Err(Rule::Property));
+        for bad in [
+            json!({}),
+            json!([]),
+            json!({ "subject": "x" }),
+            json!({ "body": { "content": "x" } }),
+            json!({ "attendees": [] }),
+            json!({ fields::PROPERTIES: "x" }),
+            json!({ fields::PROPERTIES: [{ "id": ours, "value": "x", "more": 1 }] }),
+        ] {
+            assert_eq!(patch(bad.clone()), Err(Rule::Body), "{bad}");
+        }
+        let accept = format!("{event}/accept");
+        assert_eq!(send(Method::POST, &accept, &json!({ "sendResponse": true })), Ok(()));
+        let comment = json!({ "sendResponse": true, "comment": "hello" });
+        assert_eq!(send(Method::POST, &accept, &comment), Err(Rule::Body));
+        let forward = format!("{event}/forward");
+        assert_eq!(send(Method::POST, &forward, &json!({})), Err(Rule::Unknown));
+    }
+
+    #[test]
+    fn a_subscription_is_for_the_events_of_one_mailbox() {
+        let order = |resource: &str| json!({ "changeType": "created", "resource": resource });
+        let post = |body: &Value| send(Method::POST, "/subscriptions", body);
+        assert_eq!(post(&order(&format!("users/{ANN}/events"))), Ok(()));
+        for bad in [
+            format!("users/{ANN}/events?{SELECT}=subject"),
+            format!("users/{ANN}/messages"),
+            format!("users/{ANN}/calendars/x/events"),
+            "users/ann@contoso.test/events".to_owned(),
+            "me/events".to_owned(),
+        ] {
+            assert_eq!(post(&order(&bad)), Err(Rule::Resource), "{bad}");
+        }
+        let mut rich = order(&format!("users/{ANN}/events"));
+        rich["includeResourceData"] = json!(true);
+        assert_eq!(post(&rich), Err(Rule::Body));
+        let patch = |body: &Value| send(Method::PATCH, "/subscriptions/x", body);
+        assert_eq!(patch(&json!({ "expirationDateTime": "x" })), Ok(()));
+        assert_eq!(patch(&json!({ "notificationUrl": "x" })), Err(Rule::Body));
+    }
+
+    #[test]
+    fn a_batch_is_judged_by_each_of_its_requests() {
+        let good = json!({ "id": "0", "method": "GET", "url": format!("/users/{ANN}/events/A?{SELECT}=id") });
+        let post =
+            |requests: Vec<Value>| send(Method::POST, "/$batch", &json!({ "requests": requests }));
+        assert_eq!(post(vec![good.clone(); 20]), Ok(()));
+        assert_eq!(post(vec![good.clone(); 21]), Err(Rule::Body));
+        assert_eq!(post(vec![]), Err(Rule::Body));
+        let other = |url: &str| json!({ "id": "1", "method": "GET", "url": url });
+        for (url, rule) in [
+            (format!("/users/{ANN}/events/A"), Rule::Field),
+            (format!("/users/{ANN}/events/A?{SELECT}=body"), Rule::Field),
+            (format!("/x/../users/{ANN}/events/A?{SELECT}=id"), Rule::Address),
+            (format!("https://graph.test/v1.0/users/{ANN}/events/A?{SELECT}=id"), Rule::Address),
+            ("/$batch".to_owned(), Rule::Unknown),
+        ] {
+            assert_eq!(post(vec![good.clone(), other(&url)]), Err(rule), "{url}");
+        }
+        let nested = json!({ "id": "1", "method": "POST", "url": "/$batch", "body": { "requests": [good] } });
+        assert_eq!(post(vec![nested]), Err(Rule::Unknown));
+    }
+
+    #[test]
+    fn it_counts_what_it_lets_pass_and_what_it_stops() {
+        let guard = guard();
+        let event = format!("/users/{ANN}/events/A?{SELECT}=id");
+        let inner = json!({ "id": "0", "method": "GET", "url": event });
+        guard.check(&Method::GET, &event, None).unwrap();
+        let batch = json!({ "requests": [inner.clone(), inner] });
+        guard.check(&Method::POST, "/$batch", Some(&batch)).unwrap();
+        guard.check(&Method::GET, "/subscriptions", None).unwrap();
+        guard.check(&Method::GET, &format!("{event},body"), None).unwrap_err();
+        assert_eq!(guard.counts(), GuardCounts { calendar_reads: 3, forbidden_asked: 1 });
+    }
+}

@@ -21,6 +21,8 @@ pub mod properties;
 mod reading;
 pub mod sighting;
 pub mod subscriptions;
+#[cfg(test)]
+mod trial;
 mod wire;
 
 pub use answers::Reached;

@@ -6,7 +6,6 @@
 
 use std::fmt;
 
-use serde::Deserialize;
 use serde_json::Value;
 
 use super::subscriptions::SubscriptionId;
@@ -80,10 +79,10 @@ pub enum LifecycleEvent {
 /// The body is no notification POST at all.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum NotANotification {
-    /// Not JSON, or not an object.
+    /// Not JSON.
     #[error("not JSON")]
     NotJson,
-    /// Without an array `value`.
+    /// Not an object with an array `value`.
     #[error("no items")]
     NoItems,
     /// More than [`MAX_ITEMS`].
@@ -91,19 +90,13 @@ pub enum NotANotification {
     TooMany,
 }
 
-#[derive(Deserialize)]
-struct BodyWire {
-    #[serde(default)]
-    value: Value,
-}
-
 /// Reads the body of a POST. An item that makes no sense is [`ItemKind::Unknown`].
 ///
 /// # Errors
 /// [`NotANotification`] when the body as a whole is none.
 pub fn parse(body: &[u8]) -> Result<Vec<Item>, NotANotification> {
-    let wire: BodyWire = serde_json::from_slice(body).map_err(|_| NotANotification::NotJson)?;
-    let Value::Array(items) = wire.value else { return Err(NotANotification::NoItems) };
+    let body: Value = serde_json::from_slice(body).map_err(|_| NotANotification::NotJson)?;
+    let items = body.get("value").and_then(Value::as_array).ok_or(NotANotification::NoItems)?;
     if items.len() > MAX_ITEMS {
         return Err(NotANotification::TooMany);
     }

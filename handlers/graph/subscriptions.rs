@@ -121,7 +121,7 @@ impl TenantGraph {
             "notificationUrl": order.notification_url.as_str(),
             "lifecycleNotificationUrl": order.lifecycle_url.as_str(),
             "resource": format!("users/{}/events", order.mailbox),
-            "expirationDateTime": order.expires.to_string(),
+            "expirationDateTime": fields::instant(order.expires),
             "clientState": order.client_state,
             "latestSupportedTlsVersion": "v1_2",
         });
@@ -154,7 +154,7 @@ impl TenantGraph {
     ) -> Result<Option<Timestamp>, GraphError> {
         let ask = Ask {
             fields: fields::RENEWAL.join(","),
-            body: Some(json!({ "expirationDateTime": expires.to_string() })),
+            body: Some(json!({ "expirationDateTime": fields::instant(expires) })),
             ..of(Method::PATCH, id)
         };
         let reply = self.call(&ask).await?;

@@ -6,6 +6,10 @@ use std::{
 };
 
 use async_trait::async_trait;
+use azure_core::{
+    credentials::{AccessToken, TokenCredential, TokenRequestOptions},
+    error::ErrorKind,
+};
 use bytes::Bytes;
 use http::{Request, Response};
 use serde_json::Value;
@@ -86,5 +90,36 @@ impl Http for Scripted {
         }
         lock(&self.asked).push(request);
         lock(&self.script).pop_front().unwrap_or(Err(HttpError { kind: "the script is over" }))
+    }
+}
+
+/// A managed identity that always vouches, and counts how often.
+#[derive(Debug, Default)]
+pub(crate) struct Vouching {
+    asked: Mutex<Vec<String>>,
+    /// Whether it is out of order.
+    pub(crate) broken: std::sync::atomic::AtomicBool,
+}
+
+impl Vouching {
+    /// The scopes it was asked for.
+    pub(crate) fn asked(&self) -> Vec<String> {
+        lock(&self.asked).clone()
+    }
+}
+
+#[async_trait]
+impl TokenCredential for Vouching {
+    async fn get_token(
+        &self,
+        scopes: &[&str],
+        _options: Option<TokenRequestOptions<'_>>,
+    ) -> azure_core::Result<AccessToken> {
+        lock(&self.asked).push(scopes.join(" "));
+        if self.broken.load(std::sync::atomic::Ordering::Relaxed) {
+            return Err(azure_core::Error::with_message(ErrorKind::Credential, "out of order"));
+        }
+        let never = azure_core::time::OffsetDateTime::UNIX_EPOCH;
+        Ok(AccessToken::new("assertion".to_owned(), never))
     }
 }

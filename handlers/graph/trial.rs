@@ -1,0 +1,112 @@
+//! What the unit tests of this folder share: one tenant's Graph against a scripted far end.
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::client::{CallContext, Graph, TenantGraph};
+use crate::{
+    clock::ManualClock,
+    domain::{
+        ids::{CorrelationId, EventId, MailboxId, TenantId},
+        policy::Registration,
+    },
+    identity::{
+        scripted::{Scripted, Vouching},
+        tenant_tokens::{Registrations, TenantTokens},
+    },
+    trail::{CallRecord, Trail},
+};
+
+pub(super) const BASE: &str = "https://graph.test/v1.0";
+pub(super) const ANN: MailboxId = MailboxId(Uuid::from_u128(0xA));
+
+/// One tenant's Graph, and both its ends.
+pub(super) struct Trial {
+    pub(super) far: Arc<Scripted>,
+    pub(super) graph: Graph,
+    pub(super) tenant: TenantGraph,
+    trail: Trail,
+}
+
+impl Trial {
+    pub(super) fn new() -> Self {
+        let far = Arc::new(Scripted::default());
+        let clock = Arc::new(ManualClock::new("2026-11-24T09:00:00Z".parse().unwrap()));
+        let tokens = TenantTokens::new(
+            Arc::clone(&far) as _,
+            Arc::new(Vouching::default()),
+            Arc::clone(&clock) as _,
+            "https://login.test".parse().unwrap(),
+            Registrations { organisation_wide: "wide".into(), scoped: "scoped".into() },
+        );
+        let graph = Graph::new(Arc::clone(&far) as _, tokens, clock, BASE.parse().unwrap());
+        let trail = Trail::default();
+        let tenant = graph.for_tenant(CallContext {
+            tenant: TenantId(Uuid::from_u128(1)),
+            registration: Registration::OrganisationWide,
+            correlation: CorrelationId(0xC0),
+            trail: trail.clone(),
+        });
+        Self { far, graph, tenant, trail }
+    }
+
+    /// Method and address of every request, the base left out.
+    pub(super) fn asked(&self) -> Vec<String> {
+        let line = |r: http::Request<bytes::Bytes>| {
+            format!("{} {}", r.method(), r.uri().to_string().trim_start_matches(BASE))
+        };
+        self.far.asked().into_iter().map(line).collect()
+    }
+
+    /// The JSON body of the last request.
+    pub(super) fn last_body(&self) -> Value {
+        serde_json::from_slice(self.far.asked().last().unwrap().body()).unwrap()
+    }
+
+    /// A header of the last request.
+    pub(super) fn last_header(&self, name: &str) -> String {
+        self.far.asked().last().unwrap().headers()[name].to_str().unwrap().to_owned()
+    }
+
+    /// Takes the trail.
+    pub(super) fn trail(&self) -> Vec<CallRecord> {
+        self.trail.take()
+    }
+}
+
+pub(super) fn event_id(text: &str) -> EventId {
+    text.parse().unwrap()
+}
+
+/// An event as Graph tells it: Ann meets Bob in the Big Room.
+pub(super) fn event(id: &str) -> Value {
+    let attendee = |kind: &str, address: &str| {
+        json!({
+            "type": kind,
+            "status": { "response": "none", "time": "0001-01-01T00:00:00Z" },
+            "emailAddress": { "name": "Somebody", "address": address },
+        })
+    };
+    json!({
+        "@odata.etag": "W/\"abc\"",
+        "id": id,
+        "iCalUId": "040000008200E000",
+        "type": "singleInstance",
+        "start": { "dateTime": "2026-11-24T10:00:00.0000000", "timeZone": "UTC" },
+        "end": { "dateTime": "2026-11-24T11:00:00.0000000", "timeZone": "UTC" },
+        "isAllDay": false,
+        "isCancelled": false,
+        "isOrganizer": true,
+        "sensitivity": "normal",
+        "originalStart": null,
+        "seriesMasterId": null,
+        "organizer": { "emailAddress": { "name": "Ann", "address": "Ann@contoso.test" } },
+        "attendees": [
+            attendee("required", "Bob@contoso.test"),
+            attendee("resource", "Big.Room@contoso.test"),
+            attendee("resource", "beamer@contoso.test"),
+        ],
+    })
+}
