@@ -11,11 +11,7 @@ use jiff::Timestamp;
 use crate::{
     booking::Claims,
     clock::Clock,
-    domain::{
-        booking::Booking,
-        interval::Interval,
-        keys::{BookingKey, Digest},
-    },
+    domain::{booking::Booking, interval::Interval, keys::BookingKey},
     step::StepError,
     store::{
         StoreError,
@@ -120,9 +116,7 @@ async fn forget(
         deps.claims.release(key, &intervals, None).await?;
     }
     for pointer in &booking.pointers {
-        deps.appointments
-            .remove(key.tenant, pointer.mailbox, Digest::of_event(&pointer.event))
-            .await?;
+        deps.appointments.remove(key.tenant, pointer.mailbox, &pointer.event).await?;
     }
     deps.bookings.remove(&key, Some(etag)).await?;
     if let Some(at) = booking.unsettled_due {
