@@ -268,7 +268,10 @@ mod tests {
     use http::Method;
     use serde_json::json;
 
+    use uuid::Uuid;
+
     use super::*;
+    use crate::domain::ids::RoomId;
     use crate::graph::fields::{EXPAND, FILTER, SELECT};
 
     const ANN: &str = "00000000-0000-0000-0000-00000000000a";
@@ -327,7 +330,7 @@ mod tests {
     #[test]
     fn only_one_named_property_is_expanded() {
         let event = format!("/users/{ANN}/events/AAMk?{SELECT}=id&{EXPAND}=");
-        let ours = fields::expansion(&PropertyId::outcome());
+        let ours = fields::expansion(&PropertyId::outcome(RoomId(Uuid::nil())));
         assert_eq!(get(&format!("{event}{ours}")), Ok(()));
         for bad in [
             "attachments".to_owned(),
@@ -376,7 +379,7 @@ mod tests {
     fn writes_hold_our_property_a_category_or_an_answer_and_nothing_else() {
         let event = format!("/users/{ANN}/events/AAMk");
         let patch = |body: Value| send(Method::PATCH, &event, &body);
-        let ours = PropertyId::outcome().to_string();
+        let ours = PropertyId::outcome(RoomId(Uuid::nil())).to_string();
         let property = |id: &str| json!({ fields::PROPERTIES: [{ "id": id, "value": "x" }] });
         assert_eq!(patch(property(&ours)), Ok(()));
         assert_eq!(patch(json!({ "categories": ["Booked"] })), Ok(()));

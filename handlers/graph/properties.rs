@@ -104,9 +104,9 @@ mod tests {
 
     #[test]
     fn only_named_string_properties_outside_exchanges_own_sets_can_be_named() {
-        let id = "String {6c9b2f0a-3d57-4b1e-9c44-0e5d8a71f3b2} Name RoombridgeOutcome";
-        assert_eq!(id.parse::<PropertyId>().unwrap(), PropertyId::outcome());
-        assert_eq!(PropertyId::outcome().to_string(), id);
+        let id = "String {6c9b2f0a-3d57-4b1e-9c44-0e5d8a71f3b2} Name RoombridgeOutcome.00000000-0000-0000-0000-000000000000";
+        assert_eq!(id.parse::<PropertyId>().unwrap(), PropertyId::outcome(RoomId(Uuid::nil())));
+        assert_eq!(PropertyId::outcome(RoomId(Uuid::nil())).to_string(), id);
         for bad in [
             "",
             "String 0x0037",

@@ -3,6 +3,7 @@
 mod contract;
 mod host;
 mod identity;
+mod pipeline;
 mod queue;
 mod store;
 mod table_service;

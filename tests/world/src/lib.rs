@@ -9,6 +9,7 @@ pub mod in_process;
 pub mod key_vault;
 pub mod managed_identity;
 pub mod microsoft;
+pub mod office;
 pub mod serve;
 pub mod signing;
 pub mod tls;

@@ -1,0 +1,67 @@
+//! How time passes in the office: to the next thing that happens, never past it.
+
+use jiff::{SignedDuration, Timestamp};
+use roombridge::clock::Clock;
+use roombridge::host::{FUNCTIONS, Trigger};
+use roombridge::queue::Queue;
+use roombridge::queue::memory::Shelf;
+
+use super::Office;
+
+/// Runs after which something must be going round in circles.
+const TOO_MANY: usize = 100_000;
+
+/// What was run.
+#[derive(Debug, Clone, Default)]
+pub struct Ran {
+    /// The functions, in the order they were called.
+    pub functions: Vec<String>,
+}
+
+impl Office {
+    /// Lets everything happen that can happen now: changes travel, notifications are delivered,
+    /// messages are worked off, until nothing is left to do at this instant.
+    pub async fn settle(&self) -> Ran {
+        let mut ran = Ran::default();
+        for _ in 0..TOO_MANY {
+            let travelled = self.microsoft.exchange.step();
+            let delivered = self.microsoft.graph.deliver_due().await.posts.len();
+            let worked = self.host.pump_once().await;
+            let idle = travelled + delivered + worked.len() == 0;
+            ran.functions.extend(worked.into_iter().map(|run| run.function));
+            if idle {
+                break;
+            }
+        }
+        ran
+    }
+
+    /// Lets `duration` pass, with everything that happens in it: delayed messages, deliveries,
+    /// timers.
+    pub async fn pass(&self, duration: SignedDuration) -> Ran {
+        let until = self.clock.now() + duration;
+        let mut ran = self.settle().await;
+        for _ in 0..TOO_MANY {
+            let Some(next) = self.next_event().filter(|next| *next <= until) else { break };
+            self.clock.set(next.max(self.clock.now()));
+            let timers = self.host.run_due_timers().await;
+            ran.functions.extend(timers.into_iter().map(|run| run.function));
+            ran.functions.extend(self.settle().await.functions);
+        }
+        self.clock.set(until);
+        ran
+    }
+
+    /// When something happens next; `None` when nothing ever will (timers always do).
+    pub fn next_event(&self) -> Option<Timestamp> {
+        let now = self.clock.now();
+        let messages =
+            Queue::ALL.iter().filter_map(|queue| self.outbox.next_visible_at(Shelf::Main(*queue)));
+        let timers = FUNCTIONS.iter().filter_map(|function| match function.trigger {
+            Trigger::Timer { .. } => self.host.next_run(function.name),
+            Trigger::Http { .. } | Trigger::Queue { .. } => None,
+        });
+        let world = [self.microsoft.graph.next_delivery(), self.microsoft.exchange.next_due()];
+        messages.chain(timers).chain(world.into_iter().flatten()).filter(|at| *at > now).min()
+    }
+}
