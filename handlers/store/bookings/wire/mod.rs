@@ -171,7 +171,8 @@ impl From<Intent> for IntentWire {
 
 impl From<IntentWire> for Intent {
     fn from(wire: IntentWire) -> Self {
-        let IntentWire { worker: AsText(Nonce(worker)), lease_until, claims, stale, generation } = wire;
+        let IntentWire { worker: AsText(Nonce(worker)), lease_until, claims, stale, generation } =
+            wire;
         let claims = claims.map(|Stretch(interval)| interval);
         let stale = stale.into_iter().map(|Stretch(interval)| interval).collect();
         Self { worker, lease_until, claims, stale, generation }
@@ -182,7 +183,8 @@ impl From<Booking> for BookingRow {
     fn from(booking: Booking) -> Self {
         let Booking { key, id, generation, ical_uid, copies, desired, intent, observed, .. } =
             booking;
-        let Booking { shown, correlation, changes, pointers, unsettled_due, purge_due, .. } = booking;
+        let Booking { shown, correlation, changes, pointers, unsettled_due, purge_due, .. } =
+            booking;
         let BookingKey { tenant, appointment, original_start, room } = key;
         let Copies { organizer, room: room_copy, asked } = copies;
         let Shown { organizer: told, room: answered } = shown;
