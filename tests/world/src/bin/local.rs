@@ -1,1 +1,3 @@
+//! The command of the local world.
+
 fn main() {}

@@ -40,16 +40,23 @@ impl Office {
     /// timers.
     pub async fn pass(&self, duration: SignedDuration) -> Ran {
         let until = self.clock.now() + duration;
-        let mut ran = self.settle().await;
+        let mut ran = Ran::default();
+        ran.functions.extend(self.tick().await);
         for _ in 0..TOO_MANY {
             let Some(next) = self.next_event().filter(|next| *next <= until) else { break };
             self.clock.set(next.max(self.clock.now()));
-            let timers = self.host.run_due_timers().await;
-            ran.functions.extend(timers.into_iter().map(|run| run.function));
-            ran.functions.extend(self.settle().await.functions);
+            ran.functions.extend(self.tick().await);
         }
         self.clock.set(until);
         ran
+    }
+
+    /// The timers that are due, and all that follows.
+    async fn tick(&self) -> Vec<String> {
+        let timers = self.host.run_due_timers().await;
+        let mut functions: Vec<String> = timers.into_iter().map(|run| run.function).collect();
+        functions.extend(self.settle().await.functions);
+        functions
     }
 
     /// When something happens next; `None` when nothing ever will (timers always do).
