@@ -1,5 +1,6 @@
 //! The one test binary: it starts what it needs and leaves nothing behind.
 
+mod contoso;
 mod contract;
 mod host;
 mod identity;
