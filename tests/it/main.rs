@@ -4,6 +4,7 @@ mod contoso;
 mod contract;
 mod host;
 mod identity;
+mod maintain_mailbox;
 mod pipeline;
 mod queue;
 mod store;
