@@ -1,10 +1,12 @@
 //! The one test binary: it starts what it needs and leaves nothing behind.
 
+mod bad_input;
 mod contoso;
 mod contract;
 mod host;
 mod identity;
 mod maintain_mailbox;
+mod notifications;
 mod pipeline;
 mod queue;
 mod store;
