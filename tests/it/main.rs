@@ -3,6 +3,8 @@
 mod bad_input;
 mod contoso;
 mod contract;
+mod create_booking;
+mod fetch_event;
 mod host;
 mod identity;
 mod maintain_mailbox;
@@ -11,6 +13,7 @@ mod pipeline;
 mod queue;
 mod store;
 mod table_service;
+mod write_back;
 
 /// Whatever went wrong.
 type Failure = Box<dyn std::error::Error + Send + Sync>;

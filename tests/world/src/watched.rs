@@ -37,6 +37,7 @@ pub struct Watch(Arc<Mutex<Log>>);
 struct Log {
     calls: Vec<Call>,
     faults: Vec<(usize, Fault)>,
+    hangs: Option<usize>,
 }
 
 impl Watch {
@@ -77,6 +78,19 @@ impl Watch {
         log.faults.push((number, fault));
     }
 
+    /// Lets one call to come hang for ever before it reaches the service: the next one is number 0.
+    /// Whoever drops the caller then has killed it in the middle of its work.
+    pub fn hang_call(&self, number: usize) {
+        let mut log = self.log();
+        log.hangs = Some(log.calls.len() + number);
+    }
+
+    /// Whether the call that was to hang has come; from then on no other hangs.
+    pub fn hung(&self) -> bool {
+        let log = self.log();
+        log.hangs.is_some_and(|number| log.calls.len() > number)
+    }
+
     fn log(&self) -> MutexGuard<'_, Log> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -88,6 +102,11 @@ impl Watch {
         log.faults.iter().find(|(at, _)| *at == number).map(|(_, fault)| *fault)
     }
 
+    fn hangs_now(&self) -> bool {
+        let log = self.log();
+        log.hangs.is_some_and(|number| log.calls.len() == number + 1)
+    }
+
     /// Notes the call, and makes it unless it is to fail before.
     async fn around<T, E>(
         &self,
@@ -96,7 +115,11 @@ impl Watch {
         lost: E,
         call: impl Future<Output = Result<T, E>> + Send,
     ) -> Result<T, E> {
-        match self.note(verb, target) {
+        let fault = self.note(verb, target);
+        if self.hangs_now() {
+            std::future::pending::<()>().await;
+        }
+        match fault {
             None => call.await,
             Some(Fault::Before) => Err(lost),
             Some(Fault::After) => call.await.and(Err(lost)),
