@@ -1,5 +1,6 @@
 //! The one test binary: it starts what it needs and leaves nothing behind.
 
+mod audit;
 mod bad_input;
 mod contoso;
 mod contract;
@@ -9,8 +10,11 @@ mod host;
 mod identity;
 mod maintain_mailbox;
 mod notifications;
+mod nudge_due;
 mod pipeline;
+mod purge_expired;
 mod queue;
+mod retries;
 mod store;
 mod table_service;
 mod write_back;

@@ -38,6 +38,7 @@ struct Log {
     calls: Vec<Call>,
     faults: Vec<(usize, Fault)>,
     hangs: Option<usize>,
+    down: bool,
 }
 
 impl Watch {
@@ -78,6 +79,11 @@ impl Watch {
         log.faults.push((number, fault));
     }
 
+    /// Takes the service away, so that every call fails before it reaches it, or gives it back.
+    pub fn set_down(&self, down: bool) {
+        self.log().down = down;
+    }
+
     /// Lets one call to come hang for ever before it reaches the service: the next one is number 0.
     /// Whoever drops the caller then has killed it in the middle of its work.
     pub fn hang_call(&self, number: usize) {
@@ -99,7 +105,8 @@ impl Watch {
         let mut log = self.log();
         let number = log.calls.len();
         log.calls.push(Call { verb, target });
-        log.faults.iter().find(|(at, _)| *at == number).map(|(_, fault)| *fault)
+        let planned = log.faults.iter().find(|(at, _)| *at == number).map(|(_, fault)| *fault);
+        if log.down { Some(Fault::Before) } else { planned }
     }
 
     fn hangs_now(&self) -> bool {
