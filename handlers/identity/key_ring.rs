@@ -12,10 +12,8 @@ use azure_security_keyvault_secrets::{SecretClient, SecretClientOptions};
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::Mutex;
 
-use crate::{
-    clock::Clock,
-    graph::client_state::{KeyId, Keys},
-};
+use super::client_state::{KeyId, Keys};
+use crate::clock::Clock;
 
 /// The name of the Key Vault secret.
 const SECRET: &str = "client-state-keys";
