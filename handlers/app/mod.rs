@@ -1,4 +1,7 @@
-//! The app: every dependency once, and each function with only its own.
+//! The app: every dependency once, and each function with only its own; `work.rs` joins
+//! the functions to the host's calls.
+
+mod work;
 
 use std::sync::Arc;
 
@@ -27,7 +30,6 @@ use crate::{
         appointments::Appointments, audit::Audit, bookings::Bookings, due::Due, failures::Failures,
         ledger::Ledger, mailboxes::Mailboxes, rooms::RoomMap, tables::Tables, tenants::Tenants,
     },
-    work,
 };
 
 /// What the app stands on: real or simulated.
@@ -129,7 +131,7 @@ impl App {
         Claims::new(Ledger::new(self.tables()), self.rng())
     }
 
-    pub(crate) fn carrier(&self) -> Carrier {
+    fn carrier(&self) -> Carrier {
         Carrier {
             outbox: Arc::clone(&self.ports.outbox),
             failures: Failures::new(self.tables()),
@@ -144,7 +146,7 @@ impl App {
         notifications::Deps::new(Arc::clone(&self.ports.keys), outbox, self.clock(), self.rng())
     }
 
-    pub(crate) fn fetch_event(&self) -> fetch_event::Deps {
+    fn fetch_event(&self) -> fetch_event::Deps {
         fetch_event::Deps {
             tenants: self.tenants.clone(),
             mailboxes: Mailboxes::new(self.tables()),
@@ -158,7 +160,7 @@ impl App {
         }
     }
 
-    pub(crate) fn create_booking(&self) -> create_booking::Deps {
+    fn create_booking(&self) -> create_booking::Deps {
         create_booking::Deps {
             tenants: self.tenants.clone(),
             bookings: Bookings::new(self.tables()),
@@ -170,7 +172,7 @@ impl App {
         }
     }
 
-    pub(crate) fn write_back(&self) -> write_back::Deps {
+    fn write_back(&self) -> write_back::Deps {
         write_back::Deps {
             tenants: self.tenants.clone(),
             mailboxes: Mailboxes::new(self.tables()),
@@ -182,7 +184,7 @@ impl App {
         }
     }
 
-    pub(crate) fn maintain_mailbox(&self) -> maintain_mailbox::Deps {
+    fn maintain_mailbox(&self) -> maintain_mailbox::Deps {
         maintain_mailbox::Deps {
             tenants: self.tenants.clone(),
             mailboxes: Mailboxes::new(self.tables()),
@@ -197,7 +199,7 @@ impl App {
         }
     }
 
-    pub(crate) fn purge_expired(&self) -> purge_expired::Deps {
+    fn purge_expired(&self) -> purge_expired::Deps {
         purge_expired::Deps {
             bookings: Bookings::new(self.tables()),
             appointments: Appointments::new(self.tables()),
@@ -207,7 +209,7 @@ impl App {
         }
     }
 
-    pub(crate) fn nudge_due(&self) -> nudge_due::Deps {
+    fn nudge_due(&self) -> nudge_due::Deps {
         nudge_due::Deps {
             due: Due::new(self.tables()),
             failures: Failures::new(self.tables()),
