@@ -3,8 +3,8 @@
 
 use async_trait::async_trait;
 
-use super::App;
 use crate::{
+    app::App,
     carry::{Carrier, Item, NotCarried},
     domain::ids::TenantId,
     functions::{
@@ -53,7 +53,7 @@ async fn finish<I: Item>(
 }
 
 /// `fetch-event` on its queue.
-pub(super) struct FetchEvent(pub(super) App);
+pub(crate) struct FetchEvent(pub(crate) App);
 
 #[async_trait]
 impl QueueFunction for FetchEvent {
@@ -70,7 +70,7 @@ impl QueueFunction for FetchEvent {
 }
 
 /// `create-booking` on its queue.
-pub(super) struct CreateBooking(pub(super) App);
+pub(crate) struct CreateBooking(pub(crate) App);
 
 #[async_trait]
 impl QueueFunction for CreateBooking {
@@ -87,7 +87,7 @@ impl QueueFunction for CreateBooking {
 }
 
 /// `write-back` on its queue.
-pub(super) struct WriteBack(pub(super) App);
+pub(crate) struct WriteBack(pub(crate) App);
 
 #[async_trait]
 impl QueueFunction for WriteBack {
@@ -104,7 +104,7 @@ impl QueueFunction for WriteBack {
 }
 
 /// `maintain-mailbox` on its queue.
-pub(super) struct MaintainMailbox(pub(super) App);
+pub(crate) struct MaintainMailbox(pub(crate) App);
 
 #[async_trait]
 impl QueueFunction for MaintainMailbox {
@@ -121,7 +121,7 @@ impl QueueFunction for MaintainMailbox {
 }
 
 /// `purge-expired` on its schedule.
-pub(super) struct PurgeExpired(pub(super) App);
+pub(crate) struct PurgeExpired(pub(crate) App);
 
 #[async_trait]
 impl TimerFunction for PurgeExpired {
@@ -138,7 +138,7 @@ impl TimerFunction for PurgeExpired {
 }
 
 /// `nudge-due` on its schedule.
-pub(super) struct NudgeDue(pub(super) App);
+pub(crate) struct NudgeDue(pub(crate) App);
 
 #[async_trait]
 impl TimerFunction for NudgeDue {

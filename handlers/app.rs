@@ -1,7 +1,4 @@
-//! The app: every dependency once, and each function with only its own; `work.rs` joins
-//! the functions to the host's calls.
-
-mod work;
+//! The app: every dependency once, and each function with only its own.
 
 use std::sync::Arc;
 
@@ -30,6 +27,7 @@ use crate::{
         appointments::Appointments, audit::Audit, bookings::Bookings, due::Due, failures::Failures,
         ledger::Ledger, mailboxes::Mailboxes, rooms::RoomMap, tables::Tables, tenants::Tenants,
     },
+    work,
 };
 
 /// What the app stands on: real or simulated.
@@ -131,7 +129,7 @@ impl App {
         Claims::new(Ledger::new(self.tables()), self.rng())
     }
 
-    fn carrier(&self) -> Carrier {
+    pub(crate) fn carrier(&self) -> Carrier {
         Carrier {
             outbox: Arc::clone(&self.ports.outbox),
             failures: Failures::new(self.tables()),
@@ -146,7 +144,7 @@ impl App {
         notifications::Deps::new(Arc::clone(&self.ports.keys), outbox, self.clock(), self.rng())
     }
 
-    fn fetch_event(&self) -> fetch_event::Deps {
+    pub(crate) fn fetch_event(&self) -> fetch_event::Deps {
         fetch_event::Deps {
             tenants: self.tenants.clone(),
             mailboxes: Mailboxes::new(self.tables()),
@@ -160,7 +158,7 @@ impl App {
         }
     }
 
-    fn create_booking(&self) -> create_booking::Deps {
+    pub(crate) fn create_booking(&self) -> create_booking::Deps {
         create_booking::Deps {
             tenants: self.tenants.clone(),
             bookings: Bookings::new(self.tables()),
@@ -172,7 +170,7 @@ impl App {
         }
     }
 
-    fn write_back(&self) -> write_back::Deps {
+    pub(crate) fn write_back(&self) -> write_back::Deps {
         write_back::Deps {
             tenants: self.tenants.clone(),
             mailboxes: Mailboxes::new(self.tables()),
@@ -184,7 +182,7 @@ impl App {
         }
     }
 
-    fn maintain_mailbox(&self) -> maintain_mailbox::Deps {
+    pub(crate) fn maintain_mailbox(&self) -> maintain_mailbox::Deps {
         maintain_mailbox::Deps {
             tenants: self.tenants.clone(),
             mailboxes: Mailboxes::new(self.tables()),
@@ -199,7 +197,7 @@ impl App {
         }
     }
 
-    fn purge_expired(&self) -> purge_expired::Deps {
+    pub(crate) fn purge_expired(&self) -> purge_expired::Deps {
         purge_expired::Deps {
             bookings: Bookings::new(self.tables()),
             appointments: Appointments::new(self.tables()),
@@ -209,7 +207,7 @@ impl App {
         }
     }
 
-    fn nudge_due(&self) -> nudge_due::Deps {
+    pub(crate) fn nudge_due(&self) -> nudge_due::Deps {
         nudge_due::Deps {
             due: Due::new(self.tables()),
             failures: Failures::new(self.tables()),
