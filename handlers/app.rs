@@ -203,6 +203,9 @@ impl App {
             appointments: Appointments::new(self.tables()),
             claims: self.claims(),
             due: Due::new(self.tables()),
+            tenants: self.tenants.clone(),
+            failures: Failures::new(self.tables()),
+            audit: Audit::new(self.tables()),
             clock: self.clock(),
         }
     }

@@ -131,6 +131,7 @@ impl TimerFunction for PurgeExpired {
             deleted = purged.deleted,
             passed_over = purged.passed_over,
             left = purged.left,
+            records = purged.records,
             "purged"
         );
         Ok(())

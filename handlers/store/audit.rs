@@ -75,7 +75,8 @@ impl Audit {
         }
         for rows in partitions.into_values() {
             for batch in rows.chunks(MOST_CHANGES) {
-                let changes = batch.iter().cloned().map(Change::Insert).collect();
+                // Upserts, since a repeat after a lost answer would meet its own rows.
+                let changes = batch.iter().cloned().map(Change::Upsert).collect();
                 self.shelf.transaction(changes).await?;
             }
         }
@@ -92,6 +93,30 @@ impl Audit {
         let mut calls: Vec<AuditedCall> = rows.into_iter().map(|(row, _, _)| row.into()).collect();
         calls.sort_by_key(|call| call.at);
         Ok(calls)
+    }
+
+    /// Removes a tenant's calls of all UTC days before `date`, reading nothing else.
+    ///
+    /// # Errors
+    /// [`StoreError`] when some may still be there.
+    pub async fn remove_before(&self, tenant: TenantId, date: Date) -> Result<u64, StoreError> {
+        // `!` sorts before every digit, so the day itself stays.
+        let span = Span::partitions(format!("{tenant}_0"), format!("{tenant}_{date}!"));
+        let rows = self.shelf.all::<CallRow>(&span).await?;
+        let mut partitions: BTreeMap<String, Vec<Keys>> = BTreeMap::new();
+        for (_, keys, _) in rows {
+            partitions.entry(keys.partition.clone()).or_default().push(keys);
+        }
+        let mut removed = 0;
+        for keys in partitions.into_values() {
+            for batch in keys.chunks(MOST_CHANGES) {
+                let changes =
+                    batch.iter().cloned().map(|keys| Change::Delete(keys, None)).collect();
+                self.shelf.transaction(changes).await?;
+                removed += batch.len() as u64;
+            }
+        }
+        Ok(removed)
     }
 }
 
