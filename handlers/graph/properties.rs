@@ -126,7 +126,7 @@ mod tests {
     async fn a_write_asks_for_little_and_does_not_read_what_it_gets() {
         let trial = Trial::new();
         trial.far.then(200, &json!({ "subject": "Merger", "type": 7, "attendees": "not a list" }));
-        let property = PropertyId::outcome();
+        let property = PropertyId::outcome(crate::domain::ids::RoomId(Uuid::from_u128(2)));
         let told = trial.tenant.set_property(ANN, &event_id("A"), &property, "booked").await;
         assert_eq!(told, Ok(Reached::Done));
         assert!(trial.last_header("prefer").ends_with(r#"="UTC", return=minimal"#));

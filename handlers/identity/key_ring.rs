@@ -11,6 +11,7 @@ use azure_core::{
 use azure_security_keyvault_secrets::{SecretClient, SecretClientOptions};
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::Mutex;
+use url::{Host, Url};
 
 use crate::{
     clock::Clock,
@@ -64,7 +65,13 @@ impl KeyVaultKeys {
             retry: RetryOptions::none(),
             ..ClientOptions::default()
         };
-        let options = SecretClientOptions { client_options, ..SecretClientOptions::default() };
+        let options = SecretClientOptions {
+            client_options,
+            // The vault names whom the token is to be for, and that must be its own domain. A vault
+            // on this very machine (the local world) has none.
+            verify_challenge_resource: Some(!is_loopback(vault)),
+            ..SecretClientOptions::default()
+        };
         Ok(Self(SecretClient::new(vault, credential, Some(options))?))
     }
 }
@@ -82,6 +89,15 @@ impl KeySource for KeyVaultKeys {
             tracing::error!(secret = SECRET, "{bad}");
             KeysUnavailable
         })
+    }
+}
+
+fn is_loopback(vault: &str) -> bool {
+    match vault.parse::<Url>().ok().as_ref().and_then(Url::host) {
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        Some(Host::Domain(name)) => name == "localhost",
+        None => false,
     }
 }
 
@@ -131,7 +147,7 @@ impl KeyRing {
     }
 
     /// The keys after a client state named `id`, which [`KeyRing::keys`] did not know: loaded anew,
-    /// at most every 30 s. If `id` is still not among them, the client state is not ours.
+    /// at most every 30 s (every 2 s while there are no keys at all). If `id` is still not among them, the client state is not ours.
     ///
     /// # Errors
     /// [`KeysUnavailable`] when `id` is unknown and the last attempt to load failed: the
@@ -165,8 +181,62 @@ impl KeyRing {
 mod tests {
     use std::sync::{Mutex as StdMutex, PoisonError};
 
+    use azure_core::http::{AsyncRawResponse, HttpClient, Request, StatusCode, headers::Headers};
+    use base64::Engine;
+
     use super::*;
-    use crate::{clock::ManualClock, graph::client_state::Key};
+    use crate::{clock::ManualClock, graph::client_state::Key, identity::scripted::Vouching};
+
+    /// Key Vault as its documentation has it: the first request is challenged, the second answered.
+    #[derive(Debug, Default)]
+    struct VaultService(StdMutex<Vec<String>>);
+
+    #[async_trait]
+    impl HttpClient for VaultService {
+        async fn execute_request(&self, request: &Request) -> azure_core::Result<AsyncRawResponse> {
+            let mut asked = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            asked.push(request.url().path().to_owned());
+            let mut headers = Headers::new();
+            if asked.len() == 1 {
+                let challenge =
+                    r#"Bearer authorization="https://login.test/x", resource="https://vault.test""#;
+                headers.insert("www-authenticate", challenge);
+                return Ok(AsyncRawResponse::from_bytes(StatusCode::Unauthorized, headers, "{}"));
+            }
+            let key = base64::engine::general_purpose::STANDARD.encode([1; 32]);
+            let keys = serde_json::json!({ "current": "k1", "keys": { "k1": key } }).to_string();
+            let body = serde_json::json!({ "value": keys }).to_string();
+            Ok(AsyncRawResponse::from_bytes(StatusCode::Ok, headers, body))
+        }
+    }
+
+    #[tokio::test]
+    async fn the_keys_are_a_secret_in_the_vault() {
+        let service = Arc::new(VaultService::default());
+        let vouching = Arc::new(Vouching::default());
+        let transport = Transport::new(Arc::clone(&service) as _);
+        let vault = "https://rooms.vault.test";
+        let source = KeyVaultKeys::new(vault, Arc::clone(&vouching) as _, transport).unwrap();
+        let keys = source.load().await.unwrap();
+        assert_eq!(keys.current().id(), key("k1").id());
+        assert_eq!(vouching.asked(), ["https://vault.test/.default"]);
+        let asked = service.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        assert!(
+            asked.iter().all(|path| path.starts_with("/secrets/client-state-keys")),
+            "{asked:?}"
+        );
+    }
+
+    #[test]
+    fn only_a_vault_on_this_machine_may_name_another_domain() {
+        assert!(is_loopback("https://127.0.0.1:4711") && is_loopback("https://localhost/"));
+        assert!(is_loopback("https://[::1]:4711"));
+        for vault in
+            ["https://rooms.vault.azure.net", "https://localhost.evil.test", "https://10.0.0.1"]
+        {
+            assert!(!is_loopback(vault), "{vault}");
+        }
+    }
 
     /// A vault whose content a test can change; it counts the loads.
     #[derive(Clone, Default)]

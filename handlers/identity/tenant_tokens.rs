@@ -271,7 +271,11 @@ mod tests {
     };
 
     const ACME: TenantId = TenantId(Uuid::from_u128(1));
+    const LATER: &[(&str, &str)] = &[("retry-after", "9")];
     const WIDE: Registration = Registration::OrganisationWide;
+
+    /// Status, headers and body of an answer, and what is made of it.
+    type Case = (u16, &'static [(&'static str, &'static str)], serde_json::Value, TokenError);
 
     struct Trial {
         far: Arc<Scripted>,
@@ -360,14 +364,13 @@ mod tests {
         let wait = |seconds: Option<i64>| TokenError::Unavailable {
             after: seconds.map(SignedDuration::from_secs),
         };
-        let later = [("retry-after", "9")];
-        let cases: [(u16, &[(&str, &str)], serde_json::Value, TokenError); 9] = [
+        let cases: [Case; 9] = [
             (400, &[], json!({ "error": "unauthorized_client" }), refused("unauthorized_client")),
             (401, &[], json!({ "error": "invalid_client" }), refused("invalid_client")),
             (400, &[], json!({ "error": "Ann's dinner" }), refused("-")),
             (403, &[], json!("proxy"), refused("-")),
-            (400, &later, json!({ "error": "temporarily_unavailable" }), wait(Some(9))),
-            (429, &later, json!({}), wait(Some(9))),
+            (400, LATER, json!({ "error": "temporarily_unavailable" }), wait(Some(9))),
+            (429, LATER, json!({}), wait(Some(9))),
             (503, &[], json!({}), wait(None)),
             (200, &[], json!({ "token_type": "Bearer" }), wait(None)),
             (302, &[], json!({}), wait(None)),
