@@ -76,3 +76,78 @@ impl TenantGraph {
         Ok(ViewPage { events: events.collect::<Result<_, _>>()?, next: page.next.map(NextLink) })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::graph::{
+        fields::SELECT,
+        guard::{GuardCounts, Refusal, Rule},
+        trial::{ANN, BASE, Trial, event},
+    };
+
+    async fn page(trial: &Trial, next: Option<NextLink>) -> Result<ViewPage, GraphError> {
+        let from = "2026-11-24T09:00:00.123456789Z".parse().unwrap();
+        let until = "2026-12-24T09:00:00Z".parse().unwrap();
+        trial.tenant.calendar_view(ANN, from, until, next).await
+    }
+
+    fn answer(events: &[&str], next: Option<String>) -> Value {
+        let events: Vec<Value> = events.iter().map(|id| event(id)).collect();
+        json!({ "value": events, "@odata.nextLink": next })
+    }
+
+    #[tokio::test]
+    async fn the_pages_follow_each_other() {
+        let trial = Trial::new();
+        let select = fields::select(fields::EVENT);
+        let link =
+            format!("{BASE}/users('{ANN}')/calendarView?{}&$skip=2", select.replace('$', "%24"));
+        trial.far.then(200, &answer(&["A", "B"], Some(link))).then(200, &answer(&["C"], None));
+        let first = page(&trial, None).await.unwrap();
+        let asked = &trial.asked()[0];
+        assert!(
+            asked.contains("startDateTime=2026-11-24T09%3A00%3A00Z&endDateTime=2026-12-24T09"),
+            "{asked}"
+        );
+        assert!(asked.contains(&select));
+        assert_eq!(first.events.len(), 2);
+        let second = page(&trial, first.next).await.unwrap();
+        assert_eq!((second.events.len(), second.next), (1, None));
+        assert_eq!(trial.trail()[1].path, "/users/{id}/calendarView");
+    }
+
+    #[tokio::test]
+    async fn a_next_link_that_leaves_graph_or_lost_its_fields_is_not_followed() {
+        let trial = Trial::new();
+        let select = fields::select(fields::EVENT);
+        for (link, rule) in [
+            (format!("https://evil.test/v1.0/users/{ANN}/calendarView?{select}"), Rule::Address),
+            (format!("{BASE}/users/{ANN}/calendarView?$skip=2"), Rule::Field),
+            (format!("{BASE}/users/{ANN}/calendarView?{SELECT}=id,body&$skip=2"), Rule::Field),
+            (format!("{BASE}/users/{ANN}/messages?{select}"), Rule::Unknown),
+        ] {
+            trial.far.then(200, &answer(&[], Some(link)));
+            let next = page(&trial, None).await.unwrap().next;
+            assert_eq!(page(&trial, next).await, Err(GraphError::Forbidden(Refusal(rule))));
+        }
+        assert_eq!(trial.asked().len(), 4, "no link was followed");
+        assert_eq!(trial.graph.counts(), GuardCounts { calendar_reads: 4, forbidden_asked: 4 });
+    }
+
+    #[tokio::test]
+    async fn one_event_that_makes_no_sense_makes_the_page_unreadable() {
+        let trial = Trial::new();
+        let mut answer = answer(&["A", "B"], None);
+        answer["value"][1]["type"] = json!("holiday");
+        trial.far.then(200, &answer);
+        assert_eq!(page(&trial, None).await, Err(GraphError::Unreadable));
+    }
+
+    #[test]
+    fn a_next_link_shows_nothing() {
+        assert_eq!(format!("{:?}", NextLink("https://graph.test/ann".into())), "NextLink(..)");
+    }
+}

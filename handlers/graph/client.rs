@@ -211,3 +211,72 @@ fn name_of(method: &Method) -> &'static str {
         _ => "OTHER",
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use async_trait::async_trait;
+
+    use super::*;
+    use crate::{
+        clock::SystemClock,
+        graph::trial::{ANN, BASE, event_id},
+        http::HttpError,
+        identity::{scripted::Vouching, tenant_tokens::Registrations},
+    };
+
+    /// A slow far end that counts how many calls are with it at once.
+    #[derive(Default)]
+    struct Slow {
+        here: AtomicU32,
+        most: AtomicU32,
+        served: AtomicU32,
+    }
+
+    #[async_trait]
+    impl Http for Slow {
+        async fn send(
+            &self,
+            request: http::Request<Bytes>,
+        ) -> Result<http::Response<Bytes>, HttpError> {
+            if request.uri().path().ends_with("/token") {
+                let token = r#"{"access_token":"t","expires_in":3599}"#;
+                return Ok(http::Response::new(Bytes::from_static(token.as_bytes())));
+            }
+            let here = self.here.fetch_add(1, Ordering::SeqCst) + 1;
+            self.most.fetch_max(here, Ordering::SeqCst);
+            for _ in 0..10 {
+                tokio::task::yield_now().await;
+            }
+            self.here.fetch_sub(1, Ordering::SeqCst);
+            self.served.fetch_add(1, Ordering::SeqCst);
+            Ok(http::Response::new(Bytes::from_static(b"{}")))
+        }
+    }
+
+    #[tokio::test]
+    async fn a_mailbox_never_has_more_than_four_calls_in_flight() {
+        let far = Arc::new(Slow::default());
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let tokens = TenantTokens::new(
+            Arc::clone(&far) as _,
+            Arc::new(Vouching::default()),
+            Arc::clone(&clock),
+            "https://login.test".parse().unwrap(),
+            Registrations { organisation_wide: "wide".into(), scoped: "scoped".into() },
+        );
+        let graph = Graph::new(Arc::clone(&far) as _, tokens, clock, BASE.parse().unwrap());
+        let tenant = graph.for_tenant(CallContext {
+            tenant: TenantId(uuid::Uuid::from_u128(1)),
+            registration: Registration::Scoped,
+            correlation: CorrelationId(1),
+            trail: Trail::default(),
+        });
+        let id = event_id("A");
+        let reads = futures::future::join_all((0..20).map(|_| tenant.subject(ANN, &id))).await;
+        assert!(reads.iter().all(Result::is_ok));
+        assert_eq!(far.served.load(Ordering::SeqCst), 20);
+        assert_eq!(far.most.load(Ordering::SeqCst), 4);
+    }
+}
