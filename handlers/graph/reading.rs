@@ -230,9 +230,10 @@ mod tests {
         assert_eq!(prefer, r#"IdType="ImmutableId", outlook.timezone="UTC""#);
         let id = &body["requests"][1]["headers"]["client-request-id"];
         assert_eq!(id, "00000000-0000-0000-0000-00000000000b");
-        let causes: Vec<_> = trial.trail().iter().map(|c| c.correlation.0).collect();
+        let calls = trial.trail();
+        let causes: Vec<_> = calls.iter().map(|c| c.correlation.0).collect();
         assert_eq!(causes, [0xC0, 0xC0, 0xB, 0xC0]);
-        let trail: Vec<_> = trial.trail().iter().map(|c| (c.method, c.path, c.status)).collect();
+        let trail: Vec<_> = calls.iter().map(|c| (c.method, c.path, c.status)).collect();
         let read = |status| ("GET", "/users/{id}/events/{id}", status);
         assert_eq!(trail, [("POST", "/$batch", 200), read(200), read(429), read(404)]);
         assert_eq!(trial.graph.counts(), GuardCounts { calendar_reads: 3, forbidden_asked: 0 });
