@@ -8,7 +8,7 @@ use url::Url;
 
 use crate::{
     booking::{BuiltIn, Claims},
-    carry::Carrier,
+    carry::{Backlog, Carrier},
     clock::Clock,
     functions::{
         create_booking, fetch_event, maintain_mailbox, notifications, nudge_due, purge_expired,
@@ -73,6 +73,7 @@ pub struct App {
     graph: Graph,
     tenants: Tenants,
     rooms: RoomMap,
+    backlog: Backlog,
 }
 
 impl App {
@@ -89,7 +90,7 @@ impl App {
         let graph = Graph::new(Arc::clone(&ports.http), tokens, clock(), options.graph.clone());
         let tenants = Tenants::new(Arc::clone(&ports.tables), clock());
         let rooms = RoomMap::new(Arc::clone(&ports.tables), clock());
-        Self { ports: Arc::new(ports), options, graph, tenants, rooms }
+        Self { ports: Arc::new(ports), options, graph, tenants, rooms, backlog: Backlog::default() }
     }
 
     /// What the guard on outgoing Graph requests has counted.
@@ -134,6 +135,7 @@ impl App {
             outbox: Arc::clone(&self.ports.outbox),
             failures: Failures::new(self.tables()),
             audit: Audit::new(self.tables()),
+            backlog: self.backlog.clone(),
             clock: self.clock(),
             rng: self.rng(),
         }

@@ -37,7 +37,7 @@ impl From<NotAMessage> for InvocationFailed {
     }
 }
 
-/// The calls first: they were made whatever becomes of the item, and a repeat is harmless.
+/// The calls first: they were made whatever becomes of the item.
 async fn finish<I: Item>(
     carrier: &Carrier,
     trail: &Trail,
@@ -45,7 +45,7 @@ async fn finish<I: Item>(
     tenant: TenantId,
     outcomes: Vec<(I, Result<Vec<Next>, StepError>)>,
 ) -> Result<(), InvocationFailed> {
-    carrier.audit(trail).await?;
+    carrier.audit(trail).await;
     for (item, outcome) in outcomes {
         carrier.carry(function, tenant, &item, outcome).await?;
     }
