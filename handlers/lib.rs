@@ -55,7 +55,7 @@
 //! 6. The meeting ends. [`functions::purge_expired::run`] finds its due entry and deletes the
 //!    ledger's times, the pointers and the booking.
 //!
-//! Between the host and these functions stands [`app`]: it decodes a message, runs the function,
+//! Between the host and these functions stands `work.rs`: it decodes a message, runs the function,
 //! and gives the outcome to [`carry::Carrier`], which sends what comes next, lets what failed wait,
 //! or writes it to `Failures`.
 //!
@@ -124,3 +124,4 @@ pub mod step;
 pub mod store;
 pub mod telemetry;
 pub mod trail;
+mod work;

@@ -127,7 +127,7 @@ pub enum Desired {
 pub struct Wish {
     /// When, for how many, about what.
     pub facts: Facts,
-    /// Which asking this is; a refusal is final until this changes or the facts do.
+    /// Which asking this is.
     pub asked: u32,
 }
 

@@ -39,6 +39,8 @@ const ROOMS: &[(&str, &[&str])] = &[
     ),
     // The Functions host's protocol. It knows queues by name, and nothing of the job.
     ("host", &["clock", "queue"]),
+    // Between the host's calls and the functions.
+    ("work", &["carry", "domain", "functions", "host", "messages", "step", "trail"]),
     // Everything put together.
     (
         "app",
@@ -46,18 +48,15 @@ const ROOMS: &[(&str, &[&str])] = &[
             "booking",
             "carry",
             "clock",
-            "domain",
             "functions",
             "graph",
             "host",
             "http",
             "identity",
-            "messages",
             "queue",
             "rng",
-            "step",
             "store",
-            "trail",
+            "work",
         ],
     ),
     ("lib", &[]),
