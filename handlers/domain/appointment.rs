@@ -7,9 +7,8 @@
 use jiff::Timestamp;
 
 use super::{
-    ids::{EventId, MailboxId, RoomId},
+    ids::{EventId, MailboxId},
     interval::Interval,
-    keys::Digest,
     personal::Personal,
 };
 
@@ -128,7 +127,7 @@ pub enum Desired {
 pub struct Wish {
     /// When, for how many, about what.
     pub facts: Facts,
-    /// Which asking this is; a refusal is final until this changes or the facts do.
+    /// Which asking this is.
     pub asked: u32,
 }
 
@@ -154,25 +153,6 @@ pub struct Circumstances {
     /// Exchange accepts or declines for this room and the room's mailbox is subscribed: only the
     /// room's own copy shows that it accepted.
     pub waits_for_room: bool,
-}
-
-impl Wish {
-    /// Stands for everything that was wished, so that an outcome can say what it is the outcome of.
-    pub fn fingerprint(&self) -> Digest {
-        let Facts { interval, people, private, details } = &self.facts;
-        let mut parts: Vec<Vec<u8>> = vec![
-            interval.start().as_nanosecond().to_be_bytes().to_vec(),
-            interval.end().as_nanosecond().to_be_bytes().to_vec(),
-            people.to_be_bytes().to_vec(),
-            vec![u8::from(*private)],
-            self.asked.to_be_bytes().to_vec(),
-        ];
-        let texts = [&details.subject, &details.organizer];
-        parts.extend(texts.map(|t| t.as_ref().map_or(vec![], |t| t.reveal().as_bytes().to_vec())));
-        parts.extend(details.attendees.iter().map(|a| a.reveal().as_bytes().to_vec()));
-        let parts: Vec<&[u8]> = parts.iter().map(Vec::as_slice).collect();
-        Digest::of(&parts)
-    }
 }
 
 impl Copies {
@@ -308,26 +288,6 @@ impl RoomCopy {
             (Seen::WithoutRoom | Seen::Cancelled | Seen::Gone, Self::Unseen | Self::Gone) => self,
         }
     }
-}
-
-/// Stands for the fields of an appointment by which a resync tells whether the store has missed
-/// something; without content, since a resync never asks for it.
-pub fn glance(facts: Option<(Interval, u16, bool)>, rooms: &[RoomId]) -> Digest {
-    let number = |t: Timestamp| t.as_nanosecond().to_be_bytes().to_vec();
-    let mut parts = match facts {
-        None => vec![b"ended".to_vec()],
-        Some((when, people, private)) => vec![
-            number(when.start()),
-            number(when.end()),
-            people.to_be_bytes().to_vec(),
-            vec![u8::from(private)],
-        ],
-    };
-    let mut rooms: Vec<_> = rooms.iter().map(|r| r.0.as_bytes().to_vec()).collect();
-    rooms.sort();
-    parts.append(&mut rooms);
-    let parts: Vec<&[u8]> = parts.iter().map(Vec::as_slice).collect();
-    Digest::of(&parts)
 }
 
 #[cfg(test)]

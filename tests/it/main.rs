@@ -17,6 +17,7 @@ mod queue;
 mod retries;
 mod store;
 mod table_service;
+mod tidy;
 mod write_back;
 
 /// Whatever went wrong.

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use async_trait::async_trait;
 use axum::body::Body;
 use roombridge::domain::ids::{MailboxId, TenantId};
-use roombridge::graph::client_state::{self, Key, Keys};
+use roombridge::identity::client_state::{self, Key, Keys};
 use roombridge::identity::key_ring::{KeySource, KeysUnavailable};
 use roombridge::messages::EventChanges;
 use roombridge::queue::Queue;

@@ -6,10 +6,13 @@ use roombridge::booking::Claims;
 use roombridge::domain::keys::{BookingKey, Digest};
 use roombridge::functions::purge_expired::{self, Deps, Purged};
 use roombridge::store::appointments::Appointments;
+use roombridge::store::audit::Audit;
 use roombridge::store::bookings::Bookings;
 use roombridge::store::due::{Due, DueEntry, Purpose, Subject};
+use roombridge::store::failures::Failures;
 use roombridge::store::ledger::Ledger;
 use roombridge::store::tables::Table;
+use roombridge::store::tenants::Tenants;
 use world::exchange::{Invitation, Mailbox, Response};
 
 use crate::contoso::{Contoso, at, hours, minutes, on_both, room_id};
@@ -131,6 +134,9 @@ fn deps(contoso: &Contoso) -> Deps {
         appointments: Appointments::new(store()),
         claims: Claims::new(Ledger::new(store()), Arc::clone(&contoso.office.rng)),
         due: Due::new(store()),
+        tenants: Tenants::new(store(), Arc::new(contoso.office.clock.clone())),
+        failures: Failures::new(store()),
+        audit: Audit::new(store()),
         clock: Arc::new(contoso.office.clock.clone()),
     }
 }

@@ -7,7 +7,8 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::{AT_REST, Keeper, unwatch};
 use crate::{
-    graph::{GraphError, Subscribed, SubscriptionId, SubscriptionOrder, client_state},
+    graph::{GraphError, Subscribed, SubscriptionId, SubscriptionOrder},
+    identity::client_state,
     step::{Next, StepError},
     store::{
         StoreError,
