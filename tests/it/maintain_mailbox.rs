@@ -97,6 +97,43 @@ async fn a_subscription_whose_answer_was_lost_is_adopted_and_proves_itself(
 }
 
 #[tokio::test]
+async fn who_withdraws_before_the_answer_came_is_unsubscribed_all_the_same() -> Outcome {
+    let contoso = Contoso::open().await?;
+    let Contoso { ben, office, .. } = &contoso;
+    office.microsoft.graph.fail(Fault {
+        method: "POST",
+        template: SUBSCRIPTIONS,
+        nth: 1,
+        moment: Moment::After,
+        outcome: Answer::Broken,
+    });
+    office.seeding().agree(ben).await?;
+    office.settle().await;
+    assert!(subscription(&contoso, ben).is_ok(), "made, but nobody here knows");
+    office.seeding().withdraw(ben).await?;
+    contoso.pass(minutes(1)).await;
+    assert!(subscription(&contoso, ben).is_err());
+    contoso.is_well().await
+}
+
+#[tokio::test]
+async fn who_agrees_again_stays_subscribed_whatever_is_still_on_its_way() -> Outcome {
+    let contoso = Contoso::open().await?;
+    let Contoso { anna, aurora, office, .. } = &contoso;
+    // Agreed anew before the earlier subscription was removed: it carries the earlier nonce.
+    office.seeding().withdraw(anna).await?;
+    office.seeding().agree(anna).await?;
+    contoso.pass(minutes(2)).await;
+    office.seeding().task(anna, Task::Unsubscribe).await?;
+    contoso.pass(minutes(2)).await;
+    assert!(subscription(&contoso, anna).is_ok());
+    let meeting = contoso.meet(anna, ("09:00", "10:00"), aurora)?;
+    contoso.pass(minutes(2)).await;
+    assert_eq!(contoso.outcome(&meeting, anna, aurora)?.as_deref(), Some("booked"));
+    contoso.is_well().await
+}
+
+#[tokio::test]
 async fn subscriptions_live_on_for_weeks_by_one_patch_at_half_life() -> Outcome {
     let contoso = Contoso::open().await?;
     let first = subscription(&contoso, &contoso.anna)?;

@@ -36,6 +36,7 @@ impl Keeper<'_> {
             // Perhaps the resync was lost after the subscription was stored.
             return Ok(vec![self.then_resync()]);
         }
+        let fresh = mailbox.nonce.is_none();
         let (mailbox, nonce) = self.with_nonce(mailbox, etag).await?;
         let keys = self
             .deps
@@ -54,6 +55,14 @@ impl Keeper<'_> {
         let mut subscribed = self.graph.subscribe(&order(self.deps.settings.life)).await?;
         if subscribed == Subscribed::ShorterLife {
             subscribed = self.graph.subscribe(&order(SHORTER_LIFE)).await?;
+        }
+        if let Subscribed::AlreadyThere { id } = &subscribed
+            && fresh
+        {
+            // It carries a nonce of an earlier consent, and nothing it brings would be believed.
+            let stray = self.in_the_way(id.clone()).await?;
+            self.graph.unsubscribe(&stray).await?;
+            subscribed = self.graph.subscribe(&order(self.deps.settings.life)).await?;
         }
         let (id, expires) = match subscribed {
             Subscribed::Created { id, expires } => (id, expires),
@@ -82,22 +91,28 @@ impl Keeper<'_> {
         &self,
         id: Option<SubscriptionId>,
     ) -> Result<(SubscriptionId, Timestamp), StepError> {
-        let id = match id {
-            Some(id) => id,
-            None => {
-                let listed = self.graph.subscriptions().await?;
-                let own =
-                    listed.into_iter().find(|listed| listed.mailbox == Some(self.task.mailbox));
-                own.ok_or_else(|| {
-                    StepError::wait(ADOPT_TIME, "a subscription is in the way and not listed")
-                })?
-                .id
-            }
-        };
+        let id = self.in_the_way(id).await?;
         match self.prolong(&id).await? {
             Some(expires) => Ok((id, expires)),
             None => Err(StepError::wait(ADOPT_TIME, "the subscription in the way is just going")),
         }
+    }
+
+    /// The subscription that Graph named, or the listed one for this mailbox.
+    async fn in_the_way(&self, id: Option<SubscriptionId>) -> Result<SubscriptionId, StepError> {
+        let found = match id {
+            Some(id) => Some(id),
+            None => self.listed().await?,
+        };
+        found.ok_or_else(|| {
+            StepError::wait(ADOPT_TIME, "a subscription is in the way and not listed")
+        })
+    }
+
+    async fn listed(&self) -> Result<Option<SubscriptionId>, StepError> {
+        let all = self.graph.subscriptions().await?;
+        let own = all.into_iter().find(|listed| listed.mailbox == Some(self.task.mailbox));
+        Ok(own.map(|listed| listed.id))
     }
 
     /// Asks for our usual life, and for the shorter one where that is refused: a tenant that allows
@@ -157,6 +172,11 @@ impl Keeper<'_> {
             self.graph.unsubscribe(&id_of(&subscription)?).await?;
             self.deps.due.remove(&self.renew_entry(subscription.renew_due)).await?;
             self.deps.mailboxes.replace(&Mailbox { subscription: None, ..mailbox }, &etag).await?;
+        } else if mailbox.nonce.is_some()
+            && let Some(stray) = self.listed().await?
+        {
+            // Made, and its answer lost before it could be stored.
+            self.graph.unsubscribe(&stray).await?;
         }
         unwatch(self.deps, self.task).await?;
         Ok(Vec::new())
