@@ -11,10 +11,12 @@ use azure_core::{
 use azure_security_keyvault_secrets::{SecretClient, SecretClientOptions};
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::Mutex;
+use url::Url;
 
 use crate::{
     clock::Clock,
     graph::client_state::{KeyId, Keys},
+    http::is_loopback,
 };
 
 /// The name of the Key Vault secret.
@@ -61,9 +63,20 @@ impl KeyVaultKeys {
             retry: RetryOptions::none(),
             ..ClientOptions::default()
         };
-        let options = SecretClientOptions { client_options, ..SecretClientOptions::default() };
+        let options = SecretClientOptions {
+            client_options,
+            verify_challenge_resource: Some(verifies(&vault.parse()?)),
+            ..SecretClientOptions::default()
+        };
         Ok(Self(SecretClient::new(vault, credential, Some(options))?))
     }
+}
+
+/// Whether the vault must be one of the resource that its challenge names. It keeps a foreign
+/// server from getting a token for our vault, so only a vault on this very machine is let off: there
+/// the resource is the public one and cannot match the address.
+fn verifies(vault: &Url) -> bool {
+    !is_loopback(vault)
 }
 
 #[async_trait]
@@ -154,5 +167,24 @@ impl KeyRing {
         let keys = Arc::new(self.source.load().await?);
         held.keys = Some((Arc::clone(&keys), now));
         Ok(keys)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_vault_on_this_machine_is_let_off_the_check_of_its_challenge() {
+        for (vault, verified) in [
+            ("https://contoso.vault.azure.net", true),
+            ("https://127.0.0.1.vault.example", true),
+            ("https://localhost.example:443", true),
+            ("https://10.0.0.4", true),
+            ("https://127.0.0.1:8200", false),
+            ("https://localhost:8200", false),
+        ] {
+            assert_eq!(verifies(&vault.parse().unwrap()), verified, "{vault}");
+        }
     }
 }
