@@ -1,0 +1,307 @@
+//! Everything started and held together; dropped, everything ends.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use jiff::{SignedDuration, Timestamp};
+use roombridge::clock::{Clock, SystemClock};
+use roombridge::domain::booking::Booking;
+use roombridge::domain::keys::Digest;
+use roombridge::http::{Patience, RealHttp};
+use roombridge::queue::azure::AzureOutbox;
+use roombridge::rng::{Rng, SystemRng};
+use roombridge::store::azure::AzureTables;
+use roombridge::store::bookings::Bookings;
+use roombridge::store::tables::{Row, Span, Table, Tables};
+use serde_json::json;
+
+use super::app_host::{AppHost, Front, Recipe, SharedSink};
+use super::{Gate, LocalError, WorldClock};
+use crate::azurite::Account;
+use crate::exchange::Meeting;
+use crate::graph::DeliveryTask;
+use crate::host::{AzureQueues, FunctionApp, FunctionsHost};
+use crate::managed_identity::PATH;
+use crate::microsoft::{
+    DAEMON_APP, FEDERATED_IDENTITY, IDENTITY_HEADER, Microsoft, PROCESS_IDENTITY,
+};
+use crate::office::Seeding;
+use crate::serve::{self, Serving};
+use crate::tls::Tls;
+
+/// The secret that the handler reads its keys from.
+const KEYS_SECRET: &str = "client-state-keys";
+/// How often Graph looks for notifications to deliver, and [`World::until`] looks again.
+const LOOK: Duration = Duration::from_millis(50);
+/// The longest an empty queue is left alone: a person is watching.
+const POLL: Duration = Duration::from_millis(200);
+/// How long anything may take that is waited for, on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// What to start.
+pub struct Plan {
+    /// The handler's binary.
+    pub handler: PathBuf,
+    /// An empty storage account of an emulator that outlives the world.
+    pub account: Account,
+    /// The emulator's certificates; every listener here uses them too.
+    pub tls: Tls,
+    /// Where the webhook listens; 0 for a free port.
+    pub port: u16,
+    /// When it is, at the start.
+    pub start: Timestamp,
+    /// Sees every line of the handler.
+    pub sink: Option<SharedSink>,
+    /// Changes what the app's files say.
+    pub change: fn(&mut FunctionApp),
+}
+
+/// Where everything is.
+#[derive(Debug, Clone)]
+pub struct Addresses {
+    /// The webhook.
+    pub webhook: String,
+    /// Graph, version included.
+    pub graph: String,
+    /// Where tenants' tokens come from.
+    pub authority: String,
+    /// The key vault.
+    pub vault: String,
+    /// The managed identity's endpoint.
+    pub identity: String,
+    /// Queues.
+    pub queues: String,
+    /// Tables.
+    pub tables: String,
+    /// The authority that signed all certificates here.
+    pub ca: PathBuf,
+}
+
+/// The running world. The fields end in this order: the handler first.
+pub struct World {
+    app: AppHost,
+    #[expect(dead_code, reason = "held for its drop, which ends the deliveries")]
+    delivery: DeliveryTask,
+    /// Exchange, Graph, Entra, vault, identity.
+    pub microsoft: Microsoft,
+    /// The world's time. It is moved by [`World::move_time`].
+    pub clock: WorldClock,
+    /// The app's tables.
+    pub tables: Arc<dyn Tables>,
+    /// Writes consent.
+    pub seeding: Seeding,
+    /// Holds Graph's answers back.
+    pub gate: Gate,
+    /// Where everything is.
+    pub addresses: Addresses,
+    #[expect(dead_code, reason = "held for its drop, which ends the listeners")]
+    listeners: Vec<Serving>,
+    #[expect(dead_code, reason = "held for its drop, which deletes the files")]
+    folder: tempfile::TempDir,
+}
+
+impl World {
+    /// Starts everything, and waits until the handler answers.
+    ///
+    /// # Errors
+    /// [`LocalError`].
+    pub async fn start(plan: Plan) -> Result<Self, LocalError> {
+        let clock = WorldClock::starting_at(plan.start);
+        let time: Arc<dyn Clock> = Arc::new(clock.clone());
+        let rng: Arc<dyn Rng> = Arc::new(SystemRng);
+        let microsoft =
+            Microsoft::with_token_time(Arc::clone(&time), Arc::new(SystemClock), Arc::clone(&rng))
+                .map_err(LocalError::at("the key that signs tokens"))?;
+        microsoft.vault.set(KEYS_SECRET, &fresh_keys());
+        let folder = tempfile::tempdir().map_err(LocalError::at("a folder for certificates"))?;
+        let (front, gate) = (Front::default(), Gate::default());
+        let (listeners, addresses) = listen(&plan, &microsoft, &front, &gate, folder.path())?;
+        let (tables, outbox, queues) = storage(&plan, &microsoft).await?;
+        let tables: Arc<dyn Tables> = Arc::new(tables);
+        let seeding = Seeding::new(Arc::clone(&tables), Arc::new(outbox), Arc::clone(&time), rng);
+        let mut app =
+            FunctionApp::read(&crate::office::root()).map_err(LocalError::at("the app's files"))?;
+        app.settings.queues.max_polling_interval = POLL;
+        (plan.change)(&mut app);
+        let recipe = Recipe {
+            app,
+            executable: plan.handler,
+            settings: settings(&addresses),
+            queues: Arc::new(queues),
+            clock: clock.clone(),
+            sink: plan.sink,
+        };
+        let client = plan.tls.client().map_err(LocalError::at("the client of the world"))?;
+        microsoft.graph.deliver_through(Arc::new(RealHttp::new(client)));
+        let app = AppHost::start(recipe, front).await?;
+        let delivery = microsoft.graph.run_delivery(LOOK);
+        Ok(Self {
+            app,
+            delivery,
+            microsoft,
+            clock,
+            tables,
+            seeding,
+            gate,
+            addresses,
+            listeners,
+            folder,
+        })
+    }
+
+    /// The host that runs the handler.
+    pub fn host(&self) -> &Arc<FunctionsHost> {
+        self.app.host()
+    }
+
+    /// Moves time ahead: another instance of the handler takes over, that much later.
+    ///
+    /// # Errors
+    /// [`LocalError::Handler`] when it does not start.
+    pub async fn move_time(&mut self, by: SignedDuration) -> Result<(), LocalError> {
+        self.microsoft.graph.set_held(true);
+        self.app.move_time(by).await?;
+        self.microsoft.graph.set_held(false);
+        Ok(())
+    }
+
+    /// Looks again and again until `look` finds something.
+    ///
+    /// # Errors
+    /// [`LocalError::NotInTime`] naming `what`, [`LocalError::Handler`] when the handler was given
+    /// up, and whatever `look` meets.
+    pub async fn until<T>(
+        &self,
+        what: &str,
+        look: impl AsyncFn() -> Result<Option<T>, LocalError>,
+    ) -> Result<T, LocalError> {
+        let found = tokio::time::timeout(PATIENCE, async {
+            loop {
+                if let Some(found) = look().await? {
+                    return Ok(found);
+                }
+                self.app.check()?;
+                tokio::time::sleep(LOOK).await;
+            }
+        });
+        let lines = || self.app.last_lines();
+        let late = |_| LocalError::NotInTime { what: what.to_owned(), lines: lines() };
+        found.await.map_err(late)?
+    }
+
+    /// The bookings of a meeting, as the table has them.
+    ///
+    /// # Errors
+    /// [`LocalError::Other`] when they cannot be read.
+    pub async fn bookings_of(&self, meeting: &Meeting) -> Result<Vec<Booking>, LocalError> {
+        let tenant = meeting.tenant_id().parse().map_err(LocalError::at("a tenant's id"))?;
+        let bookings = Bookings::new(Arc::clone(&self.tables));
+        let found = bookings.of_appointment(tenant, Digest::of_ical_uid(meeting.ical())).await;
+        let found = found.map_err(LocalError::at("reading bookings"))?;
+        Ok(found.into_iter().map(|(booking, _)| booking).collect())
+    }
+
+    /// Every row of a table.
+    ///
+    /// # Errors
+    /// [`LocalError::Other`] when they cannot be read.
+    pub async fn rows(&self, table: Table) -> Result<Vec<Row>, LocalError> {
+        let (mut rows, mut from) = (Vec::new(), None);
+        // Every key here is plain ASCII, so this is everything.
+        let all = Span::partitions("", "~");
+        loop {
+            let page = self.tables.scan(table, &all, from, 1000).await;
+            let page = page.map_err(LocalError::at("reading a table"))?;
+            rows.extend(page.rows.into_iter().map(|(row, _)| row));
+            from = page.next;
+            if from.is_none() {
+                return Ok(rows);
+            }
+        }
+    }
+}
+
+fn fresh_keys() -> String {
+    let mut key = [0; 32];
+    SystemRng.fill(&mut key);
+    json!({ "current": "k1", "keys": { "k1": BASE64_STANDARD.encode(key) } }).to_string()
+}
+
+/// Opens every listener, and tells each part where it can be reached.
+fn listen(
+    plan: &Plan,
+    microsoft: &Microsoft,
+    front: &Front,
+    gate: &Gate,
+    folder: &Path,
+) -> Result<(Vec<Serving>, Addresses), LocalError> {
+    let tls = &plan.tls;
+    let free = |source| LocalError::Port { port: 0, source };
+    let webhook = serve::https_on(plan.port, front.router(), tls)
+        .map_err(|source| LocalError::Port { port: plan.port, source })?;
+    let graph = serve::https(gate.before(microsoft.graph.router()), tls).map_err(free)?;
+    let authority = serve::https(microsoft.entra.router(), tls).map_err(free)?;
+    let vault = serve::https(microsoft.vault.router(), tls).map_err(free)?;
+    let identity = serve::http(microsoft.identity.router()).map_err(free)?;
+    microsoft.graph.set_public_base(&graph.url());
+    microsoft.vault.set_base(&vault.url());
+    let ca = folder.join("ca.pem");
+    std::fs::write(&ca, tls.authority()).map_err(LocalError::at("writing a certificate"))?;
+    let addresses = Addresses {
+        webhook: format!("{}/api/notifications", webhook.url()),
+        graph: format!("{}/v1.0", graph.url()),
+        authority: authority.url(),
+        vault: vault.url(),
+        identity: format!("{}{PATH}", identity.url()),
+        queues: plan.account.queue_url.clone(),
+        tables: plan.account.table_url.clone(),
+        ca,
+    };
+    Ok((vec![webhook, graph, authority, vault, identity], addresses))
+}
+
+/// Tables and queues of the account, made if they are missing, opened by the managed identity.
+async fn storage(
+    plan: &Plan,
+    microsoft: &Microsoft,
+) -> Result<(AzureTables, AzureOutbox, AzureQueues), LocalError> {
+    let credential = microsoft.identity.credential(PROCESS_IDENTITY);
+    let client = plan.tls.client().map_err(LocalError::at("the client of the world"))?;
+    let transport = roombridge::http::transport(client);
+    let Account { queue_url, table_url, .. } = &plan.account;
+    let tables = AzureTables::new(table_url, &credential, &transport, Patience::WORKER)
+        .map_err(LocalError::at("the tables' address"))?;
+    tables.create_all().await.map_err(LocalError::at("making the tables"))?;
+    let outbox = AzureOutbox::new(queue_url, &credential, &transport, Patience::WORKER)
+        .map_err(LocalError::at("the queues' address"))?;
+    outbox.create_all().await.map_err(LocalError::at("making the queues"))?;
+    let url = queue_url.parse().map_err(LocalError::at("the queues' address"))?;
+    let queues = AzureQueues::new(url, credential, transport)
+        .map_err(LocalError::at("the host's queues"))?;
+    Ok((tables, outbox, queues))
+}
+
+/// The app settings: what the infra team would set, and what the platform sets itself.
+fn settings(at: &Addresses) -> Vec<(String, String)> {
+    let ca = at.ca.to_string_lossy();
+    [
+        ("ROOMBRIDGE_QUEUE_URL", at.queues.as_str()),
+        ("ROOMBRIDGE_TABLE_URL", &at.tables),
+        ("ROOMBRIDGE_VAULT_URL", &at.vault),
+        ("ROOMBRIDGE_AUTHORITY_URL", &at.authority),
+        ("ROOMBRIDGE_GRAPH_URL", &at.graph),
+        ("ROOMBRIDGE_NOTIFICATION_URL", &at.webhook),
+        ("ROOMBRIDGE_IDENTITY_CLIENT_ID", PROCESS_IDENTITY),
+        ("ROOMBRIDGE_FEDERATED_CLIENT_ID", FEDERATED_IDENTITY),
+        ("ROOMBRIDGE_APP_ORGANISATION_WIDE", DAEMON_APP),
+        ("ROOMBRIDGE_APP_SCOPED", DAEMON_APP),
+        ("IDENTITY_ENDPOINT", &at.identity),
+        ("IDENTITY_HEADER", IDENTITY_HEADER),
+        ("SSL_CERT_FILE", &ca),
+    ]
+    .map(|(name, value)| (name.to_owned(), value.to_owned()))
+    .to_vec()
+}
