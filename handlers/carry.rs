@@ -4,7 +4,10 @@
 //! A failed item is sent anew alone, as the last act of its invocation, so that the host sees a
 //! success and its dequeue count is left for what kills the process.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use jiff::SignedDuration;
 
@@ -22,7 +25,7 @@ use crate::{
     step::{Next, StepError},
     store::{
         StoreError,
-        audit::Audit,
+        audit::{Audit, Numbered},
         failures::{Failure, Failures},
     },
     trail::Trail,
@@ -37,7 +40,7 @@ pub enum NotCarried {
     /// The queue did not take what comes next.
     #[error(transparent)]
     Queue(#[from] QueueError),
-    /// The failure or the audit could not be written.
+    /// The failure could not be written.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
@@ -81,6 +84,8 @@ pub struct Carrier {
     pub failures: Failures,
     /// Where calls go.
     pub audit: Audit,
+    /// Calls that could not be written yet.
+    pub backlog: Backlog,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// Chance.
@@ -159,16 +164,43 @@ impl Carrier {
         Ok(())
     }
 
-    /// Writes the calls of one invocation.
-    ///
-    /// # Errors
-    /// [`NotCarried`]; the calls are in the log all the same.
-    pub async fn audit(&self, trail: &Trail) -> Result<(), NotCarried> {
-        let calls = trail.take();
-        if !calls.is_empty() {
-            self.audit.write(&calls, self.rng.as_ref()).await?;
+    /// Writes the calls of one invocation, and those that could not be written before. The work
+    /// was done whether or not this succeeds, so a failure only keeps them for the next time; they
+    /// are in the log in any case.
+    pub async fn audit(&self, trail: &Trail) {
+        let mut calls = self.backlog.take();
+        calls.extend(Audit::numbered(trail.take(), self.rng.as_ref()));
+        if calls.is_empty() {
+            return;
         }
-        Ok(())
+        if let Err(error) = self.audit.write(&calls).await {
+            tracing::warn!(%error, calls = calls.len(), "the audit will be written later");
+            self.backlog.keep(calls);
+        }
+    }
+}
+
+/// Calls that are still to be written into the audit. Clones share them.
+#[derive(Debug, Clone, Default)]
+pub struct Backlog(Arc<Mutex<Vec<Numbered>>>);
+
+/// How many calls wait at most: some minutes of a busy process. The oldest go first.
+const BACKLOG: usize = 10_000;
+
+impl Backlog {
+    fn take(&self) -> Vec<Numbered> {
+        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn keep(&self, mut calls: Vec<Numbered>) {
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        calls.append(&mut kept);
+        let over = calls.len().saturating_sub(BACKLOG);
+        if over > 0 {
+            tracing::error!(calls = over, "calls are in the log and will not be in the audit");
+            calls.drain(..over);
+        }
+        *kept = calls;
     }
 }
 

@@ -128,7 +128,7 @@ pub enum Desired {
 pub struct Wish {
     /// When, for how many, about what.
     pub facts: Facts,
-    /// Which asking this is; a refusal is final until this changes or the facts do.
+    /// Which asking this is.
     pub asked: u32,
 }
 
@@ -157,6 +157,16 @@ pub struct Circumstances {
 }
 
 impl Wish {
+    /// Stands for what the room was asked: when, and which asking it was. A refusal answers this
+    /// and is final until it changes; Exchange asks a room that declined again only when the time
+    /// changes or the organizer invites it anew, not when a subject is edited.
+    pub fn asking(&self) -> Digest {
+        let number = |t: Timestamp| t.as_nanosecond().to_be_bytes();
+        let interval = self.facts.interval;
+        let (start, end) = (number(interval.start()), number(interval.end()));
+        Digest::of(&[b"asking", &start, &end, &self.asked.to_be_bytes()])
+    }
+
     /// Stands for everything that was wished, so that an outcome can say what it is the outcome of.
     pub fn fingerprint(&self) -> Digest {
         let Facts { interval, people, private, details } = &self.facts;

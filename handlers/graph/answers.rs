@@ -59,3 +59,32 @@ pub(super) fn reached(reply: &Reply) -> Result<Reached, GraphError> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::graph::trial::{ANN, Trial, event_id};
+
+    #[tokio::test]
+    async fn an_answer_tells_the_organizer_and_says_nothing_more() {
+        let trial = Trial::new();
+        trial.far.then(202, &json!({})).then(202, &json!({}));
+        let id = event_id("A");
+        assert_eq!(trial.tenant.answer(ANN, &id, Answer::Accept).await, Ok(Reached::Done));
+        assert_eq!(trial.last_body(), json!({ "sendResponse": true }));
+        assert_eq!(trial.tenant.answer(ANN, &id, Answer::Decline).await, Ok(Reached::Done));
+        assert!(trial.asked()[0].ends_with("/accept") && trial.asked()[1].ends_with("/decline"));
+        assert_eq!(trial.trail()[1].path, "/users/{id}/events/{id}/decline");
+    }
+
+    #[tokio::test]
+    async fn an_event_that_is_gone_is_told_apart_from_a_mailbox_that_is() {
+        let trial = Trial::new();
+        let error = |code: &str| json!({ "error": { "code": code } });
+        trial.far.then(404, &error("ErrorItemNotFound")).then(404, &error("ResourceNotFound"));
+        let id = event_id("A");
+        assert_eq!(trial.tenant.answer(ANN, &id, Answer::Accept).await, Ok(Reached::Gone));
+        let gone = trial.tenant.answer(ANN, &id, Answer::Accept).await;
+        assert_eq!(gone, Err(GraphError::MailboxGone));
+    }
+}

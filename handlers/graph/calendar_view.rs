@@ -4,6 +4,8 @@ use std::fmt;
 
 use http::Method;
 use jiff::Timestamp;
+use serde::Deserialize;
+use serde_json::Value;
 
 use super::{
     client::{Ask, TenantGraph},
@@ -13,7 +15,7 @@ use super::{
     reading::read,
     wire::{EventWire, Page},
 };
-use crate::domain::ids::MailboxId;
+use crate::domain::ids::{EventId, MailboxId};
 
 /// Events a page. Graph's own default is 10; a page of large meetings stays below a few MB.
 const PAGE: usize = 100;
@@ -34,6 +36,8 @@ impl fmt::Debug for NextLink {
 pub struct ViewPage {
     /// The events; a series comes as its occurrences.
     pub events: Vec<EventRead>,
+    /// Events that are there and make no sense: not to be taken for gone, nor for anything else.
+    pub unreadable: Vec<EventId>,
     /// The way to the next page; `None` on the last.
     pub next: Option<NextLink>,
 }
@@ -44,8 +48,8 @@ impl TenantGraph {
     ///
     /// # Errors
     /// [`GraphError`]; `Forbidden` when a next link leaves Graph or has lost the chosen fields.
-    /// `Unreadable` concerns the whole page: a resync must not take a missing event for a deleted
-    /// one.
+    /// `Unreadable` when the page, or an event's id, makes no sense: a resync must not take a
+    /// missing event for a deleted one.
     pub async fn calendar_view(
         &self,
         mailbox: MailboxId,
@@ -71,8 +75,96 @@ impl TenantGraph {
         };
         let reply = self.call(&ask).await?;
         reply.check()?;
-        let page: Page<EventWire> = reply.json()?;
-        let events = page.value.into_iter().map(|wire| EventRead::of(wire, None));
-        Ok(ViewPage { events: events.collect::<Result<_, _>>()?, next: page.next.map(NextLink) })
+        let page: Page<Value> = reply.json()?;
+        let (mut events, mut unreadable) = (Vec::new(), Vec::new());
+        for item in page.value {
+            let id = item.get("id").and_then(Value::as_str).and_then(|id| id.parse().ok());
+            let id: EventId = id.ok_or(GraphError::Unreadable)?;
+            let wire = EventWire::deserialize(item).map_err(|_| GraphError::Unreadable);
+            match wire.and_then(|wire| EventRead::of(wire, None)) {
+                Ok(event) => events.push(event),
+                Err(_) => unreadable.push(id),
+            }
+        }
+        Ok(ViewPage { events, unreadable, next: page.next.map(NextLink) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::graph::{
+        fields::SELECT,
+        guard::{GuardCounts, Refusal, Rule},
+        trial::{ANN, BASE, Trial, event},
+    };
+
+    async fn page(trial: &Trial, next: Option<NextLink>) -> Result<ViewPage, GraphError> {
+        let from = "2026-11-24T09:00:00.123456789Z".parse().unwrap();
+        let until = "2026-12-24T09:00:00Z".parse().unwrap();
+        trial.tenant.calendar_view(ANN, from, until, next).await
+    }
+
+    fn answer(events: &[&str], next: Option<String>) -> Value {
+        let events: Vec<Value> = events.iter().map(|id| event(id)).collect();
+        json!({ "value": events, "@odata.nextLink": next })
+    }
+
+    #[tokio::test]
+    async fn the_pages_follow_each_other() {
+        let trial = Trial::new();
+        let select = fields::select(fields::EVENT);
+        let link =
+            format!("{BASE}/users('{ANN}')/calendarView?{}&$skip=2", select.replace('$', "%24"));
+        trial.far.then(200, &answer(&["A", "B"], Some(link))).then(200, &answer(&["C"], None));
+        let first = page(&trial, None).await.unwrap();
+        let asked = &trial.asked()[0];
+        assert!(
+            asked.contains("startDateTime=2026-11-24T09%3A00%3A00Z&endDateTime=2026-12-24T09"),
+            "{asked}"
+        );
+        assert!(asked.contains(&select));
+        assert_eq!(first.events.len(), 2);
+        let second = page(&trial, first.next).await.unwrap();
+        assert_eq!((second.events.len(), second.next), (1, None));
+        assert_eq!(trial.trail()[1].path, "/users/{id}/calendarView");
+    }
+
+    #[tokio::test]
+    async fn a_next_link_that_leaves_graph_or_lost_its_fields_is_not_followed() {
+        let trial = Trial::new();
+        let select = fields::select(fields::EVENT);
+        for (link, rule) in [
+            (format!("https://evil.test/v1.0/users/{ANN}/calendarView?{select}"), Rule::Address),
+            (format!("{BASE}/users/{ANN}/calendarView?$skip=2"), Rule::Field),
+            (format!("{BASE}/users/{ANN}/calendarView?{SELECT}=id,body&$skip=2"), Rule::Field),
+            (format!("{BASE}/users/{ANN}/messages?{select}"), Rule::Unknown),
+        ] {
+            trial.far.then(200, &answer(&[], Some(link)));
+            let next = page(&trial, None).await.unwrap().next;
+            assert_eq!(page(&trial, next).await, Err(GraphError::Forbidden(Refusal(rule))));
+        }
+        assert_eq!(trial.asked().len(), 4, "no link was followed");
+        assert_eq!(trial.graph.counts(), GuardCounts { calendar_reads: 4, forbidden_asked: 4 });
+    }
+
+    #[tokio::test]
+    async fn an_event_that_makes_no_sense_is_named_and_one_without_an_id_spoils_the_page() {
+        let trial = Trial::new();
+        let mut answer = answer(&["A", "B"], None);
+        answer["value"][1]["type"] = json!("holiday");
+        trial.far.then(200, &answer);
+        let read = page(&trial, None).await.unwrap();
+        assert_eq!((read.events.len(), read.unreadable), (1, vec!["B".parse().unwrap()]));
+        answer["value"][1]["id"] = json!(7);
+        trial.far.then(200, &answer);
+        assert_eq!(page(&trial, None).await, Err(GraphError::Unreadable));
+    }
+
+    #[test]
+    fn a_next_link_shows_nothing() {
+        assert_eq!(format!("{:?}", NextLink("https://graph.test/ann".into())), "NextLink(..)");
     }
 }

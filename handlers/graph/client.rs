@@ -102,12 +102,15 @@ pub(super) struct Ask {
     pub(super) minimal: bool,
     /// The mailboxes that are touched; each is entered before the call.
     pub(super) mailboxes: Vec<MailboxId>,
+    /// What caused it, where the requests of one batch have causes of their own.
+    pub(super) correlation: Option<CorrelationId>,
 }
 
 impl Ask {
     pub(super) fn new(method: Method, template: &'static str, target: String) -> Self {
         let (fields, body, mailboxes) = ("-".to_owned(), None, Vec::new());
-        Self { method, template, target, fields, body, minimal: false, mailboxes }
+        let correlation = None;
+        Self { method, template, target, fields, body, minimal: false, mailboxes, correlation }
     }
 
     pub(super) fn prefer(&self) -> &'static str {
@@ -155,8 +158,13 @@ impl TenantGraph {
             fields: ask.fields.clone(),
             status,
             duration_ms: u64::try_from(took).unwrap_or(0),
-            correlation: self.cx.correlation,
+            correlation: self.correlation(ask),
         });
+    }
+
+    /// What caused `ask`.
+    pub(super) fn correlation(&self, ask: &Ask) -> CorrelationId {
+        ask.correlation.unwrap_or(self.cx.correlation)
     }
 
     /// The one place that sends: guard, request, answer, trail.
@@ -189,7 +197,7 @@ impl TenantGraph {
             .header(header::AUTHORIZATION, bearer)
             .header(header::ACCEPT, "application/json")
             .header("prefer", ask.prefer())
-            .header("client-request-id", self.cx.correlation.as_uuid().to_string())
+            .header("client-request-id", self.correlation(ask).as_uuid().to_string())
             .header("return-client-request-id", "false");
         let body = match &ask.body {
             Some(body) => {
@@ -209,5 +217,74 @@ fn name_of(method: &Method) -> &'static str {
         Method::PATCH => "PATCH",
         Method::DELETE => "DELETE",
         _ => "OTHER",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use async_trait::async_trait;
+
+    use super::*;
+    use crate::{
+        clock::SystemClock,
+        graph::trial::{ANN, BASE, event_id},
+        http::HttpError,
+        identity::{scripted::Vouching, tenant_tokens::Registrations},
+    };
+
+    /// A slow far end that counts how many calls are with it at once.
+    #[derive(Default)]
+    struct Slow {
+        here: AtomicU32,
+        most: AtomicU32,
+        served: AtomicU32,
+    }
+
+    #[async_trait]
+    impl Http for Slow {
+        async fn send(
+            &self,
+            request: http::Request<Bytes>,
+        ) -> Result<http::Response<Bytes>, HttpError> {
+            if request.uri().path().ends_with("/token") {
+                let token = r#"{"access_token":"t","expires_in":3599}"#;
+                return Ok(http::Response::new(Bytes::from_static(token.as_bytes())));
+            }
+            let here = self.here.fetch_add(1, Ordering::SeqCst) + 1;
+            self.most.fetch_max(here, Ordering::SeqCst);
+            for _ in 0..10 {
+                tokio::task::yield_now().await;
+            }
+            self.here.fetch_sub(1, Ordering::SeqCst);
+            self.served.fetch_add(1, Ordering::SeqCst);
+            Ok(http::Response::new(Bytes::from_static(b"{}")))
+        }
+    }
+
+    #[tokio::test]
+    async fn a_mailbox_never_has_more_than_four_calls_in_flight() {
+        let far = Arc::new(Slow::default());
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let tokens = TenantTokens::new(
+            Arc::clone(&far) as _,
+            Arc::new(Vouching::default()),
+            Arc::clone(&clock),
+            "https://login.test".parse().unwrap(),
+            Registrations { organisation_wide: "wide".into(), scoped: "scoped".into() },
+        );
+        let graph = Graph::new(Arc::clone(&far) as _, tokens, clock, BASE.parse().unwrap());
+        let tenant = graph.for_tenant(CallContext {
+            tenant: TenantId(uuid::Uuid::from_u128(1)),
+            registration: Registration::Scoped,
+            correlation: CorrelationId(1),
+            trail: Trail::default(),
+        });
+        let id = event_id("A");
+        let reads = futures::future::join_all((0..20).map(|_| tenant.subject(ANN, &id))).await;
+        assert!(reads.iter().all(Result::is_ok));
+        assert_eq!(far.served.load(Ordering::SeqCst), 20);
+        assert_eq!(far.most.load(Ordering::SeqCst), 4);
     }
 }

@@ -198,3 +198,109 @@ pub fn prove(keys: &Keys, text: &str) -> Result<Proof, NotOurs> {
         nonce: u64::from_be_bytes(nonce),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rng::{Rng, SeededRng};
+
+    const LETTERS: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_+/=. ";
+
+    fn key(id: &str, byte: u8) -> Key {
+        Key::new(id.parse().unwrap(), &[byte; 32])
+    }
+
+    fn keys() -> Keys {
+        Keys::new(key("k2", 2), [key("k1", 1)])
+    }
+
+    fn ids(rng: &(dyn Rng + 'static)) -> (TenantId, MailboxId, u64) {
+        (TenantId(rng.uuid()), MailboxId(rng.uuid()), rng.number())
+    }
+
+    #[test]
+    fn what_was_issued_is_proved_and_fits_graphs_limit() {
+        let rng = SeededRng::new(1);
+        let keys = Keys::new(key("a-key-id-16-long", 3), [key("k", 1)]);
+        for id in ["a-key-id-16-long", "k"] {
+            for _ in 0..100 {
+                let (tenant, mailbox, nonce) = ids(&rng);
+                let text = issue(keys.get(&id.parse().unwrap()).unwrap(), tenant, mailbox, nonce);
+                assert!(text.len() <= 99, "{}", text.len());
+                assert_eq!(prove(&keys, &text), Ok(Proof { tenant, mailbox, nonce }));
+            }
+        }
+    }
+
+    #[test]
+    fn every_change_of_a_single_character_is_refused() {
+        let (tenant, mailbox, nonce) = ids(&SeededRng::new(2));
+        let text = issue(keys().current(), tenant, mailbox, nonce);
+        for place in 0..text.len() {
+            for letter in LETTERS.iter().filter(|letter| **letter != text.as_bytes()[place]) {
+                let mut changed = text.clone().into_bytes();
+                changed[place] = *letter;
+                let changed = String::from_utf8(changed).unwrap();
+                assert!(prove(&keys(), &changed).is_err(), "{place} {changed}");
+            }
+        }
+    }
+
+    #[test]
+    fn every_cut_and_every_longer_text_is_refused() {
+        let (tenant, mailbox, nonce) = ids(&SeededRng::new(3));
+        let text = issue(keys().current(), tenant, mailbox, nonce);
+        for end in 0..text.len() {
+            assert!(prove(&keys(), &text[..end]).is_err(), "{end}");
+        }
+        for more in ["A", "AA", "AAAA", "=", "\n", &"A".repeat(5_000_000)] {
+            assert!(prove(&keys(), &format!("{text}{more}")).is_err());
+        }
+    }
+
+    #[test]
+    fn random_texts_are_refused() {
+        let rng = SeededRng::new(4);
+        let rng: &dyn Rng = &rng;
+        for _ in 0..10_000 {
+            let mut bytes = vec![0; rng.below(97) as usize];
+            rng.fill(&mut bytes);
+            // The first bytes right, so that the rest is looked at.
+            for (byte, right) in bytes.iter_mut().zip([VERSION, 2, b'k', b'2']) {
+                *byte = right;
+            }
+            assert!(prove(&keys(), &URL_SAFE_NO_PAD.encode(bytes)).is_err());
+        }
+    }
+
+    #[test]
+    fn a_key_that_is_not_there_is_named_and_a_wrong_one_is_a_forgery() {
+        let (tenant, mailbox, nonce) = ids(&SeededRng::new(5));
+        let unknown = issue(&key("k9", 9), tenant, mailbox, nonce);
+        assert_eq!(prove(&keys(), &unknown), Err(NotOurs::UnknownKey("k9".parse().unwrap())));
+        let forged = issue(&key("k2", 9), tenant, mailbox, nonce);
+        assert_eq!(prove(&keys(), &forged), Err(NotOurs::Forged));
+        let older = issue(&key("k1", 1), tenant, mailbox, nonce);
+        assert!(prove(&keys(), &older).is_ok(), "the key before still proves");
+    }
+
+    #[test]
+    fn stored_keys_are_read_or_refused_whole_and_never_shown() {
+        let k1 = STANDARD.encode([1; 32]);
+        let good = format!(r#"{{"current":"k1","keys":{{"k1":"{k1}","k0":"{k1}"}}}}"#);
+        let keys = Keys::from_json(&good).unwrap();
+        assert_eq!(keys.current().id(), &"k1".parse().unwrap());
+        assert!(keys.get(&"k0".parse().unwrap()).is_some());
+        assert!(!format!("{keys:?}").contains(&k1));
+        for bad in [
+            "",
+            "{}",
+            r#"{"current":"k1","keys":{}}"#,
+            r#"{"current":"k1","keys":{"k1":"c2hvcnQ="}}"#,
+            &good.replace("\"k0\"", "\"not an id\""),
+            &good.replace("\"current\":\"k1\"", "\"current\":\"k7\""),
+        ] {
+            assert_eq!(Keys::from_json(bad).unwrap_err(), BadKeys, "{bad}");
+        }
+    }
+}

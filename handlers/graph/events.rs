@@ -124,7 +124,7 @@ impl EventRead {
     pub(super) fn of(wire: EventWire, add_in: Option<&PropertyId>) -> Result<Self, GraphError> {
         let id = |text: String| text.parse::<EventId>().map_err(|_| GraphError::Unreadable);
         let wanted = add_in.map(ToString::to_string);
-        let mut properties = wire.single_value_extended_properties.into_iter();
+        let mut properties = wire.single_value_extended_properties.unwrap_or_default().into_iter();
         let add_in = wanted
             .and_then(|wanted| properties.find(|p| p.id.eq_ignore_ascii_case(&wanted)))
             .and_then(|property| property.value);

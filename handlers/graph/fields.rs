@@ -154,6 +154,7 @@ mod tests {
         let mut scanned = 0;
         for entry in std::fs::read_dir(here).unwrap() {
             let path = entry.unwrap().path();
+            assert!(!path.is_dir(), "a folder here is to be scanned too");
             if path.ends_with("fields.rs") || path.extension().is_none_or(|e| e != "rs") {
                 continue;
             }

@@ -32,4 +32,5 @@ pub use error::{Cause, GraphError};
 pub use events::{EventKind, EventRead, Match, When};
 pub use guard::GuardCounts;
 pub use properties::PropertyId;
+pub use reading::Wanted;
 pub use subscriptions::{Subscribed, SubscriptionId, SubscriptionListed, SubscriptionOrder};

@@ -155,3 +155,107 @@ fn event_within(path: &str) -> Option<EventId> {
     };
     keyed.or_else(plain)?.parse().ok()
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn of(items: Value) -> Vec<Item> {
+        parse(json!({ "value": items }).to_string().as_bytes()).unwrap()
+    }
+
+    fn updated(event: &str) -> ItemKind {
+        ItemKind::Change { change: ChangeType::Updated, event: event.parse().unwrap() }
+    }
+
+    #[test]
+    fn the_documented_change_notification_is_understood() {
+        let body = include_bytes!("../../tests/fixtures/graph/change-notification.json");
+        let items = parse(body).unwrap();
+        assert_eq!(items.len(), 1);
+        assert_eq!(
+            items[0].subscription.as_ref().unwrap().as_str(),
+            "7f105c7d-2dc5-4530-97cd-4e7ae6534c07"
+        );
+        assert_eq!(items[0].tenant, "84bd8158-6d4d-4958-8b9f-9d6445542f95".parse().ok());
+        assert_eq!(items[0].client_state.as_deref(), Some("secretClientValue"));
+        assert_eq!(items[0].kind, updated("AAMkAGUwNjQ4ZjIxLTQ3Y2YtNDViMi1iZjc4LTMA="));
+    }
+
+    #[test]
+    fn all_lifecycle_notifications_are_understood_and_mixed_with_changes() {
+        let body = include_bytes!("../../tests/fixtures/graph/lifecycle-notifications.json");
+        let kinds: Vec<_> = parse(body).unwrap().into_iter().map(|item| item.kind).collect();
+        assert_eq!(
+            kinds,
+            [
+                ItemKind::Lifecycle(LifecycleEvent::ReauthorizationRequired),
+                ItemKind::Lifecycle(LifecycleEvent::SubscriptionRemoved),
+                ItemKind::Lifecycle(LifecycleEvent::Missed),
+                updated("AAMkAGUw_-="),
+            ]
+        );
+    }
+
+    #[test]
+    fn the_event_is_found_in_every_spelling_and_its_capitals_are_kept() {
+        let body = include_bytes!("../../tests/fixtures/graph/resource-spellings.json");
+        let items = parse(body).unwrap();
+        assert_eq!(items.len(), 7);
+        for item in items {
+            assert_eq!(item.kind, updated("AAMkAGUw_-="), "{item:?}");
+        }
+    }
+
+    #[test]
+    fn a_bad_item_spoils_no_other() {
+        let good = json!({
+            "subscriptionId": "s", "changeType": "deleted", "resourceData": { "id": "AAMk=" },
+        });
+        let bad = [
+            json!(null),
+            json!("text"),
+            json!([[[]]]),
+            json!({}),
+            json!({ "changeType": 7, "resourceData": { "id": "AAMk=" } }),
+            json!({ "changeType": "exploded", "resourceData": { "id": "AAMk=" } }),
+            json!({ "changeType": "updated" }),
+            json!({ "changeType": "updated", "resourceData": "text", "resource": ["a"] }),
+            json!({ "changeType": "updated", "resourceData": { "id": "../../me" } }),
+            json!({ "changeType": "updated", "resource": "Users/x/Messages/AAMk=" }),
+            json!({ "changeType": "updated", "resource": "Users('x')/messages('AAMk=')" }),
+            json!({ "lifecycleEvent": "retired" }),
+        ];
+        let mut items: Vec<Value> = bad.to_vec();
+        items.push(good);
+        let read = of(Value::Array(items));
+        let (last, others) = read.split_last().unwrap();
+        assert!(others.iter().all(|item| item.kind == ItemKind::Unknown), "{others:?}");
+        assert!(matches!(last.kind, ItemKind::Change { change: ChangeType::Deleted, .. }));
+    }
+
+    #[test]
+    fn what_is_no_notification_is_refused() {
+        let not = |body: &str| parse(body.as_bytes()).unwrap_err();
+        for body in ["", "hello", "{\"value\":[", "\u{0}"] {
+            assert_eq!(not(body), NotANotification::NotJson, "{body}");
+        }
+        for body in ["[]", "[[]]", "7", "{}", r#"{"value":null}"#, r#"{"value":{}}"#] {
+            assert_eq!(not(body), NotANotification::NoItems, "{body}");
+        }
+        assert_eq!(not(&"[".repeat(100_000)), NotANotification::NotJson);
+        let many = |count: usize| json!({ "value": vec![json!({}); count] }).to_string();
+        assert_eq!(parse(many(MAX_ITEMS).as_bytes()).unwrap().len(), MAX_ITEMS);
+        assert_eq!(not(&many(MAX_ITEMS + 1)), NotANotification::TooMany);
+        assert_eq!(of(json!([])), []);
+    }
+
+    #[test]
+    fn the_client_state_is_not_shown() {
+        let items = of(json!([{ "clientState": "proof" }]));
+        assert_eq!(items[0].client_state.as_deref(), Some("proof"));
+        assert!(!format!("{items:?}").contains("proof"));
+    }
+}

@@ -101,6 +101,7 @@ pub(super) fn add_in(property: Option<&str>) -> Result<Option<PropertyId>, Graph
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::graph::trial::{ANN, Trial, event_id};
 
     #[test]
     fn only_named_string_properties_outside_exchanges_own_sets_can_be_named() {
@@ -119,5 +120,30 @@ mod tests {
         ] {
             assert!(bad.parse::<PropertyId>().is_err(), "{bad}");
         }
+    }
+
+    #[tokio::test]
+    async fn a_write_asks_for_little_and_does_not_read_what_it_gets() {
+        let trial = Trial::new();
+        trial.far.then(200, &json!({ "subject": "Merger", "type": 7, "attendees": "not a list" }));
+        let property = PropertyId::outcome(crate::domain::ids::RoomId(Uuid::from_u128(2)));
+        let told = trial.tenant.set_property(ANN, &event_id("A"), &property, "booked").await;
+        assert_eq!(told, Ok(Reached::Done));
+        assert!(trial.last_header("prefer").ends_with(r#"="UTC", return=minimal"#));
+        assert!(trial.asked()[0].ends_with("/events/A"));
+        let written = &trial.last_body()[fields::PROPERTIES][0];
+        assert_eq!(*written, json!({ "id": property.to_string(), "value": "booked" }));
+        let trail = trial.trail();
+        assert_eq!((trail[0].method, trail[0].fields.as_str()), ("PATCH", fields::PROPERTIES));
+    }
+
+    #[tokio::test]
+    async fn a_property_that_is_not_ours_is_not_written() {
+        let trial = Trial::new();
+        let foreign = "String {11111111-2222-3333-4444-555555555555} Name Room".parse().unwrap();
+        let told = trial.tenant.set_property(ANN, &event_id("A"), &foreign, "x").await;
+        assert_eq!(told, Err(GraphError::Forbidden(Refusal(Rule::Property))));
+        assert!(trial.asked().is_empty());
+        assert_eq!(trial.graph.counts().forbidden_asked, 1);
     }
 }

@@ -5,7 +5,7 @@ use std::{fmt, str::FromStr};
 use http::Method;
 use jiff::Timestamp;
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 use url::Url;
 use uuid::Uuid;
 
@@ -189,8 +189,9 @@ impl TenantGraph {
             let ask = Ask::new(Method::GET, "/subscriptions", target);
             let reply = self.call(&ask).await?;
             reply.check()?;
-            let page: Page<SubscriptionWire> = reply.json()?;
-            all.extend(page.value.into_iter().filter_map(SubscriptionWire::listed));
+            let page: Page<Value> = reply.json()?;
+            let entries = page.value.into_iter().filter_map(|v| serde_json::from_value(v).ok());
+            all.extend(entries.filter_map(SubscriptionWire::listed));
             match page.next {
                 Some(next) => target = next,
                 None => return Ok(all),
@@ -262,4 +263,157 @@ fn is_handshake(reply: &Reply) -> bool {
 
 fn handshake(reply: &Reply) -> GraphError {
     GraphError::Wait { after: reply.retry_after, cause: Cause::Handshake }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::graph::{
+        guard::{Refusal, Rule},
+        trial::{ANN, BASE, Trial},
+    };
+
+    const ID: &str = "7f105c7d-2dc5-4530-97cd-4e7ae6534c07";
+
+    fn id() -> SubscriptionId {
+        ID.parse().unwrap()
+    }
+
+    fn at(text: &str) -> Timestamp {
+        text.parse().unwrap()
+    }
+
+    fn order() -> SubscriptionOrder {
+        SubscriptionOrder {
+            mailbox: ANN,
+            notification_url: "https://rooms.test/api/notifications".parse().unwrap(),
+            lifecycle_url: "https://rooms.test/api/notifications?kind=lifecycle".parse().unwrap(),
+            client_state: "proof".into(),
+            expires: at("2026-11-30T09:00:00.5Z"),
+        }
+    }
+
+    fn subscription(id: &str, resource: &str) -> Value {
+        json!({
+            "id": id,
+            "resource": resource,
+            "changeType": CHANGES,
+            "clientState": null,
+            "notificationUrl": "https://rooms.test/api/notifications",
+            "expirationDateTime": "2026-11-29T09:00:00.9356913Z",
+        })
+    }
+
+    fn error(code: &str, message: &str) -> Value {
+        json!({ "error": { "code": code, "message": message } })
+    }
+
+    #[tokio::test]
+    async fn an_order_names_the_mailbox_and_its_proof_and_graphs_word_on_the_end_counts() {
+        let trial = Trial::new();
+        trial.far.then(201, &subscription(ID, "users/x/events"));
+        let made = trial.tenant.subscribe(&order()).await;
+        let expires = at("2026-11-29T09:00:00.9356913Z");
+        assert_eq!(made, Ok(Subscribed::Created { id: id(), expires }));
+        let body = trial.last_body();
+        assert_eq!(body["resource"], format!("users/{ANN}/events"));
+        assert_eq!(body["changeType"], "created,updated,deleted");
+        assert_eq!(body["expirationDateTime"], "2026-11-30T09:00:00Z");
+        assert_eq!(body["clientState"], "proof");
+        assert_eq!(body["lifecycleNotificationUrl"], order().lifecycle_url.as_str());
+        assert!(trial.last_header("prefer").contains("ImmutableId"));
+        assert!(!trial.trail()[0].fields.contains("proof"));
+    }
+
+    #[tokio::test]
+    async fn each_refusal_of_an_order_is_told_apart() {
+        let trial = Trial::new();
+        let there = format!("Subscription Id <{ID}> already exists for the requested combination");
+        let wait = |cause| Err(GraphError::Wait { after: None, cause });
+        let cases = [
+            (409, error("Conflict", &there), Ok(Subscribed::AlreadyThere { id: Some(id()) })),
+            (409, error("Conflict", "exists"), Ok(Subscribed::AlreadyThere { id: None })),
+            (400, error("ErrorInvalidParameter", ""), Ok(Subscribed::ShorterLife)),
+            (
+                400,
+                error("InvalidRequest", "Subscription expiration can only be 4230 minutes"),
+                Ok(Subscribed::ShorterLife),
+            ),
+            (
+                400,
+                error("InvalidRequest", "Subscription validation request timed out."),
+                wait(Cause::Handshake),
+            ),
+            (
+                400,
+                error("InvalidRequest", "No"),
+                Err(GraphError::Refused { status: 400, code: "InvalidRequest".into() }),
+            ),
+            (403, error("Forbidden", "quota"), Err(GraphError::Denied)),
+            (404, error("ErrorInvalidUser", ""), Err(GraphError::MailboxGone)),
+            (429, json!({}), wait(Cause::Throttled)),
+        ];
+        for (status, body, outcome) in cases {
+            trial.far.then(status, &body);
+            assert_eq!(trial.tenant.subscribe(&order()).await, outcome, "{status} {body}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_renewal_believes_the_answer_and_knows_when_there_is_nothing_to_renew() {
+        let trial = Trial::new();
+        trial.far.then(200, &subscription(ID, "users/x/events"));
+        trial.far.then(404, &error("ResourceNotFound", "The object was not found."));
+        trial.far.then(400, &error("InvalidRequest", "Subscription validation request failed."));
+        let wanted = at("2026-12-05T09:00:00Z");
+        let renewed = trial.tenant.renew(&id(), wanted).await;
+        assert_eq!(renewed, Ok(Some(at("2026-11-29T09:00:00.9356913Z"))));
+        assert_eq!(trial.last_body(), json!({ "expirationDateTime": "2026-12-05T09:00:00Z" }));
+        assert_eq!(trial.asked()[0], format!("PATCH /subscriptions/{ID}"));
+        assert_eq!(trial.tenant.renew(&id(), wanted).await, Ok(None));
+        let failed = trial.tenant.renew(&id(), wanted).await;
+        assert_eq!(failed, Err(GraphError::Wait { after: None, cause: Cause::Handshake }));
+    }
+
+    #[tokio::test]
+    async fn removing_what_is_not_there_is_fine() {
+        let trial = Trial::new();
+        trial.far.then(204, &json!(null)).then(404, &json!({})).then(500, &json!({}));
+        assert_eq!(trial.tenant.unsubscribe(&id()).await, Ok(()));
+        assert_eq!(trial.tenant.unsubscribe(&id()).await, Ok(()));
+        assert!(trial.tenant.unsubscribe(&id()).await.is_err());
+        assert_eq!(trial.trail()[0].path, "/subscriptions/{id}");
+    }
+
+    #[tokio::test]
+    async fn the_list_has_pages_and_tells_whose_subscription_each_is() {
+        let trial = Trial::new();
+        let other = "8f105c7d-2dc5-4530-97cd-4e7ae6534c07";
+        let first = [subscription(ID, &format!("/Users/{ANN}/Events")), json!({ "id": 7 })];
+        trial.far.then(
+            200,
+            &json!({
+                "value": first,
+                "@odata.nextLink": format!("{BASE}/subscriptions?$skiptoken=x"),
+            }),
+        );
+        trial.far.then(200, &json!({ "value": [subscription(other, "me/messages")] }));
+        let listed = trial.tenant.subscriptions().await.unwrap();
+        let mailboxes: Vec<_> = listed.iter().map(|listed| listed.mailbox).collect();
+        assert_eq!(mailboxes, [Some(ANN), None]);
+        assert_eq!(listed[0].notification_url, Some(order().notification_url));
+
+        let evil =
+            json!({ "value": [], "@odata.nextLink": "https://evil.test/v1.0/subscriptions" });
+        trial.far.then(200, &evil);
+        let stopped = trial.tenant.subscriptions().await;
+        assert_eq!(stopped, Err(GraphError::Forbidden(Refusal(Rule::Address))));
+    }
+
+    #[test]
+    fn an_id_cannot_leave_its_path_segment() {
+        for bad in ["", "a/b", "..", "a?b", "a b"] {
+            assert!(bad.parse::<SubscriptionId>().is_err(), "{bad}");
+        }
+    }
 }

@@ -135,8 +135,7 @@ pub(super) struct EventWire {
     pub(super) organizer: Option<RecipientWire>,
     pub(super) original_start: Option<String>,
     pub(super) series_master_id: Option<String>,
-    #[serde(default)]
-    pub(super) single_value_extended_properties: Vec<PropertyWire>,
+    pub(super) single_value_extended_properties: Option<Vec<PropertyWire>>,
 }
 
 /// A date and time with its zone's name.

@@ -11,7 +11,6 @@ use azure_core::{
 use azure_security_keyvault_secrets::{SecretClient, SecretClientOptions};
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::Mutex;
-use url::Url;
 
 use crate::{
     clock::Clock,
@@ -24,6 +23,9 @@ const SECRET: &str = "client-state-keys";
 
 /// Loads are at least this far apart, so that foreign notifications cannot wear the vault out.
 const PAUSE: SignedDuration = SignedDuration::from_secs(30);
+
+/// The same while there are no keys at all: every notification waits for them.
+const FIRST_PAUSE: SignedDuration = SignedDuration::from_secs(2);
 
 /// Keys older than this are loaded again, so that a new current key is taken up.
 const STALE: SignedDuration = SignedDuration::from_hours(1);
@@ -65,18 +67,13 @@ impl KeyVaultKeys {
         };
         let options = SecretClientOptions {
             client_options,
-            verify_challenge_resource: Some(verifies(&vault.parse()?)),
+            // The vault names whom the token is to be for, and that must be its own domain. A vault
+            // on this very machine (the local world) has none.
+            verify_challenge_resource: Some(!is_on_this_machine(vault)),
             ..SecretClientOptions::default()
         };
         Ok(Self(SecretClient::new(vault, credential, Some(options))?))
     }
-}
-
-/// Whether the vault must be one of the resource that its challenge names. It keeps a foreign
-/// server from getting a token for our vault, so only a vault on this very machine is let off: there
-/// the resource is the public one and cannot match the address.
-fn verifies(vault: &Url) -> bool {
-    !is_loopback(vault)
 }
 
 #[async_trait]
@@ -93,6 +90,9 @@ impl KeySource for KeyVaultKeys {
             KeysUnavailable
         })
     }
+}
+fn is_on_this_machine(vault: &str) -> bool {
+    vault.parse().is_ok_and(|vault| is_loopback(&vault))
 }
 
 /// Keys that never change, for the simulation.
@@ -141,7 +141,7 @@ impl KeyRing {
     }
 
     /// The keys after a client state named `id`, which [`KeyRing::keys`] did not know: loaded anew,
-    /// at most every 30 s. If `id` is still not among them, the client state is not ours.
+    /// at most every 30 s (every 2 s while there are no keys at all). If `id` is still not among them, the client state is not ours.
     ///
     /// # Errors
     /// [`KeysUnavailable`] when `id` is unknown and the last attempt to load failed: the
@@ -159,7 +159,8 @@ impl KeyRing {
 
     /// Loads, unless that was done a moment ago: then the outcome of that time stands.
     async fn reload(&self, held: &mut Held, now: Timestamp) -> Result<Arc<Keys>, KeysUnavailable> {
-        if held.tried.is_some_and(|tried| now.duration_since(tried) < PAUSE) {
+        let pause = if held.keys.is_some() { PAUSE } else { FIRST_PAUSE };
+        if held.tried.is_some_and(|tried| now.duration_since(tried) < pause) {
             let loaded_then = held.keys.as_ref().filter(|(_, at)| Some(*at) == held.tried);
             return loaded_then.map(|(keys, _)| Arc::clone(keys)).ok_or(KeysUnavailable);
         }
@@ -172,19 +173,158 @@ impl KeyRing {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::{Mutex as StdMutex, PoisonError};
+
+    use azure_core::http::{AsyncRawResponse, HttpClient, Request, StatusCode, headers::Headers};
+    use base64::Engine;
+
     use super::*;
+    use crate::{clock::ManualClock, graph::client_state::Key, identity::scripted::Vouching};
+
+    /// Key Vault as its documentation has it: the first request is challenged, the second answered.
+    #[derive(Debug, Default)]
+    struct VaultService(StdMutex<Vec<String>>);
+
+    #[async_trait]
+    impl HttpClient for VaultService {
+        async fn execute_request(&self, request: &Request) -> azure_core::Result<AsyncRawResponse> {
+            let mut asked = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            asked.push(request.url().path().to_owned());
+            let mut headers = Headers::new();
+            if asked.len() == 1 {
+                let challenge =
+                    r#"Bearer authorization="https://login.test/x", resource="https://vault.test""#;
+                headers.insert("www-authenticate", challenge);
+                return Ok(AsyncRawResponse::from_bytes(StatusCode::Unauthorized, headers, "{}"));
+            }
+            let key = base64::engine::general_purpose::STANDARD.encode([1; 32]);
+            let keys = serde_json::json!({ "current": "k1", "keys": { "k1": key } }).to_string();
+            let body = serde_json::json!({ "value": keys }).to_string();
+            Ok(AsyncRawResponse::from_bytes(StatusCode::Ok, headers, body))
+        }
+    }
+
+    #[tokio::test]
+    async fn the_keys_are_a_secret_in_the_vault() {
+        let service = Arc::new(VaultService::default());
+        let vouching = Arc::new(Vouching::default());
+        let transport = Transport::new(Arc::clone(&service) as _);
+        let vault = "https://rooms.vault.test";
+        let source = KeyVaultKeys::new(vault, Arc::clone(&vouching) as _, transport).unwrap();
+        let keys = source.load().await.unwrap();
+        assert_eq!(keys.current().id(), key("k1").id());
+        assert_eq!(vouching.asked(), ["https://vault.test/.default"]);
+        let asked = service.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        assert!(
+            asked.iter().all(|path| path.starts_with("/secrets/client-state-keys")),
+            "{asked:?}"
+        );
+    }
 
     #[test]
-    fn only_a_vault_on_this_machine_is_let_off_the_check_of_its_challenge() {
-        for (vault, verified) in [
-            ("https://contoso.vault.azure.net", true),
-            ("https://127.0.0.1.vault.example", true),
-            ("https://localhost.example:443", true),
-            ("https://10.0.0.4", true),
-            ("https://127.0.0.1:8200", false),
-            ("https://localhost:8200", false),
-        ] {
-            assert_eq!(verifies(&vault.parse().unwrap()), verified, "{vault}");
+    fn only_a_vault_on_this_machine_may_name_another_domain() {
+        assert!(
+            is_on_this_machine("https://127.0.0.1:4711")
+                && is_on_this_machine("https://localhost/")
+        );
+        assert!(is_on_this_machine("https://[::1]:4711"));
+        for vault in
+            ["https://rooms.vault.azure.net", "https://localhost.evil.test", "https://10.0.0.1"]
+        {
+            assert!(!is_on_this_machine(vault), "{vault}");
         }
+    }
+
+    /// A vault whose content a test can change; it counts the loads.
+    #[derive(Clone, Default)]
+    struct Vault(Arc<StdMutex<(Option<Keys>, u32)>>);
+
+    impl Vault {
+        fn put(&self, keys: Option<Keys>) {
+            self.0.lock().unwrap_or_else(PoisonError::into_inner).0 = keys;
+        }
+
+        fn loads(&self) -> u32 {
+            self.0.lock().unwrap_or_else(PoisonError::into_inner).1
+        }
+    }
+
+    #[async_trait]
+    impl KeySource for Vault {
+        async fn load(&self) -> Result<Keys, KeysUnavailable> {
+            let mut vault = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            vault.1 += 1;
+            vault.0.clone().ok_or(KeysUnavailable)
+        }
+    }
+
+    fn key(id: &str) -> Key {
+        Key::new(id.parse().unwrap(), &[7; 32])
+    }
+
+    fn k1() -> Keys {
+        Keys::new(key("k1"), [])
+    }
+
+    fn k2() -> Keys {
+        Keys::new(key("k2"), [key("k1")])
+    }
+
+    fn ring() -> (Vault, Arc<ManualClock>, KeyRing) {
+        let vault = Vault::default();
+        let clock = Arc::new(ManualClock::new("2026-11-24T09:00:00Z".parse().unwrap()));
+        let ring = KeyRing::new(Box::new(vault.clone()), Arc::clone(&clock) as _);
+        (vault, clock, ring)
+    }
+
+    #[tokio::test]
+    async fn keys_are_loaded_once_and_again_after_an_hour() {
+        let (vault, clock, ring) = ring();
+        vault.put(Some(k1()));
+        let asks = (0..20).map(|_| ring.keys());
+        assert!(futures::future::join_all(asks).await.iter().all(Result::is_ok));
+        assert_eq!(vault.loads(), 1);
+        vault.put(Some(k2()));
+        clock.advance(SignedDuration::from_mins(59));
+        assert_eq!(ring.keys().await.unwrap().current().id(), key("k1").id());
+        clock.advance(SignedDuration::from_mins(1));
+        assert_eq!(ring.keys().await.unwrap().current().id(), key("k2").id());
+    }
+
+    #[tokio::test]
+    async fn an_unknown_key_is_looked_for_at_most_every_thirty_seconds() {
+        let (vault, clock, ring) = ring();
+        let k2_id = key("k2").id().clone();
+        vault.put(Some(k1()));
+        ring.keys().await.unwrap();
+        clock.advance(SignedDuration::from_secs(30));
+        for _ in 0..10 {
+            let keys = ring.keys_knowing(&k2_id).await.unwrap();
+            assert!(keys.get(&k2_id).is_none(), "it is nobody's key: not ours");
+        }
+        assert_eq!(vault.loads(), 2);
+        vault.put(Some(k2()));
+        clock.advance(SignedDuration::from_secs(30));
+        assert!(ring.keys_knowing(&k2_id).await.unwrap().get(&k2_id).is_some());
+        ring.keys_knowing(&k2_id).await.unwrap();
+        assert_eq!(vault.loads(), 3);
+    }
+
+    #[tokio::test]
+    async fn while_the_vault_is_away_known_keys_serve_and_unknown_ones_wait() {
+        let (vault, clock, ring) = ring();
+        assert_eq!(ring.keys().await.unwrap_err(), KeysUnavailable);
+        vault.put(Some(k1()));
+        assert_eq!(ring.keys().await.unwrap_err(), KeysUnavailable, "asked a moment ago");
+        clock.advance(SignedDuration::from_secs(2));
+        ring.keys().await.unwrap();
+        vault.put(None);
+        clock.advance(SignedDuration::from_hours(2));
+        assert!(ring.keys_knowing(key("k1").id()).await.is_ok());
+        assert!(ring.keys().await.is_ok(), "old keys are better than none");
+        for _ in 0..3 {
+            assert_eq!(ring.keys_knowing(key("k2").id()).await.unwrap_err(), KeysUnavailable);
+        }
+        assert_eq!(vault.loads(), 3);
     }
 }

@@ -256,3 +256,132 @@ impl TenantTokens {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::Ordering;
+
+    use serde_json::json;
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::{
+        clock::ManualClock,
+        identity::scripted::{Scripted, Vouching},
+    };
+
+    const ACME: TenantId = TenantId(Uuid::from_u128(1));
+    const LATER: &[(&str, &str)] = &[("retry-after", "9")];
+    const WIDE: Registration = Registration::OrganisationWide;
+
+    /// Status, headers and body of an answer, and what is made of it.
+    type Case = (u16, &'static [(&'static str, &'static str)], serde_json::Value, TokenError);
+
+    struct Trial {
+        far: Arc<Scripted>,
+        vouching: Arc<Vouching>,
+        clock: Arc<ManualClock>,
+        tokens: TenantTokens,
+    }
+
+    fn trial() -> Trial {
+        let (far, vouching) = (Arc::new(Scripted::default()), Arc::new(Vouching::default()));
+        let clock = Arc::new(ManualClock::new("2026-11-24T09:00:00Z".parse().unwrap()));
+        let tokens = TenantTokens::new(
+            Arc::clone(&far) as _,
+            Arc::clone(&vouching) as _,
+            Arc::clone(&clock) as _,
+            "https://login.test/".parse().unwrap(),
+            Registrations { organisation_wide: "wide".into(), scoped: "scoped".into() },
+        );
+        Trial { far, vouching, clock, tokens }
+    }
+
+    #[tokio::test]
+    async fn the_managed_identity_vouches_at_the_customers_own_endpoint() {
+        let trial = trial();
+        let token = trial.tokens.token(ACME, Registration::Scoped).await.unwrap();
+        assert_eq!(token.secret(), "token-1");
+        assert_eq!(format!("{token:?}"), "Token(..)");
+        assert_eq!(trial.vouching.asked(), ["api://AzureADTokenExchange/.default"]);
+        let call = &trial.far.token_calls()[0];
+        assert_eq!(call.uri().to_string(), format!("https://login.test/{ACME}/oauth2/v2.0/token"));
+        let form: HashMap<_, _> = form_urlencoded::parse(call.body()).into_owned().collect();
+        assert_eq!(form["client_id"], "scoped");
+        assert_eq!(form["scope"], "https://graph.microsoft.com/.default");
+        assert_eq!(form["client_assertion"], "assertion");
+        assert_eq!(form["client_assertion_type"], ASSERTION_TYPE);
+        assert_eq!(form["grant_type"], "client_credentials");
+    }
+
+    #[tokio::test]
+    async fn a_token_is_kept_until_five_minutes_before_its_end() {
+        let trial = trial();
+        let token = async || trial.tokens.token(ACME, WIDE).await.unwrap();
+        let first = token().await;
+        trial.clock.advance(SignedDuration::from_secs(3599 - 300 - 1));
+        assert_eq!(token().await, first);
+        trial.clock.advance(SignedDuration::from_secs(1));
+        assert_eq!(token().await.secret(), "token-2");
+    }
+
+    #[tokio::test]
+    async fn tenants_and_registrations_do_not_share_tokens() {
+        let trial = trial();
+        let other = TenantId(Uuid::from_u128(2));
+        for (tenant, registration) in [(ACME, WIDE), (other, WIDE), (ACME, Registration::Scoped)] {
+            trial.tokens.token(tenant, registration).await.unwrap();
+        }
+        assert_eq!(trial.far.token_calls().len(), 3);
+    }
+
+    #[tokio::test]
+    async fn many_who_ask_at_once_make_one_call() {
+        let trial = trial();
+        let asks = (0..50).map(|_| trial.tokens.token(ACME, WIDE));
+        let tokens = futures::future::join_all(asks).await;
+        assert!(tokens.iter().all(|token| token.as_ref().unwrap().secret() == "token-1"));
+        assert_eq!(trial.far.token_calls().len(), 1);
+    }
+
+    #[tokio::test]
+    async fn many_who_were_refused_the_same_token_fetch_one_new_one() {
+        let trial = trial();
+        let old = trial.tokens.token(ACME, WIDE).await.unwrap();
+        let again = (0..10).map(|_| async {
+            trial.tokens.forget(ACME, WIDE, &old).await;
+            trial.tokens.token(ACME, WIDE).await.unwrap()
+        });
+        let tokens = futures::future::join_all(again).await;
+        assert!(tokens.iter().all(|token| token.secret() == "token-2"));
+        assert_eq!(trial.far.token_calls().len(), 2);
+    }
+
+    #[tokio::test]
+    async fn each_failure_is_a_refusal_or_a_wait() {
+        let trial = trial();
+        let refused = |code: &str| TokenError::Refused { code: code.into() };
+        let wait = |seconds: Option<i64>| TokenError::Unavailable {
+            after: seconds.map(SignedDuration::from_secs),
+        };
+        let cases: [Case; 9] = [
+            (400, &[], json!({ "error": "unauthorized_client" }), refused("unauthorized_client")),
+            (401, &[], json!({ "error": "invalid_client" }), refused("invalid_client")),
+            (400, &[], json!({ "error": "Ann's dinner" }), refused("-")),
+            (403, &[], json!("proxy"), refused("-")),
+            (400, LATER, json!({ "error": "temporarily_unavailable" }), wait(Some(9))),
+            (429, LATER, json!({}), wait(Some(9))),
+            (503, &[], json!({}), wait(None)),
+            (200, &[], json!({ "token_type": "Bearer" }), wait(None)),
+            (302, &[], json!({}), wait(None)),
+        ];
+        for (status, headers, body, error) in cases {
+            trial.far.then_token(status, headers, &body);
+            assert_eq!(trial.tokens.token(ACME, WIDE).await, Err(error), "{status} {body}");
+        }
+        trial.vouching.broken.store(true, Ordering::Relaxed);
+        assert_eq!(trial.tokens.token(ACME, WIDE).await, Err(wait(None)));
+        trial.vouching.broken.store(false, Ordering::Relaxed);
+        assert!(trial.tokens.token(ACME, WIDE).await.is_ok(), "no failure is remembered");
+    }
+}

@@ -120,6 +120,23 @@ impl Failures {
         Ok(rows.into_iter().map(|(row, _, _)| row.into()).collect())
     }
 
+    /// Removes a tenant's failures (or those of no known tenant) that last failed before `instant`.
+    ///
+    /// # Errors
+    /// [`StoreError`] when some may still be there.
+    pub async fn remove_before(
+        &self,
+        tenant: Option<TenantId>,
+        instant: Timestamp,
+    ) -> Result<u64, StoreError> {
+        let mut removed = 0;
+        for failure in self.all(tenant).await?.into_iter().filter(|f| f.failed_at < instant) {
+            self.remove(tenant, &failure.function, &failure.subject).await?;
+            removed += 1;
+        }
+        Ok(removed)
+    }
+
     /// Removes a failure that was repaired or whose time is over; one that is not there is fine.
     ///
     /// # Errors

@@ -8,7 +8,7 @@ use super::{
     cache::Cache,
     error::StoreError,
     shelf::Shelf,
-    tables::{Change, Keys, Table, Tables},
+    tables::{Change, Keys, Span, Table, Tables},
     wire::{JsonText, as_text},
 };
 use crate::{
@@ -72,6 +72,16 @@ impl Tenants {
         let tenant = Tenant::from(row);
         self.cache.keep(id, tenant.clone());
         Ok(Some(tenant))
+    }
+
+    /// The ids of all tenants, by one listing of this small table.
+    ///
+    /// # Errors
+    /// [`StoreError`] when they cannot be read.
+    pub async fn ids(&self) -> Result<Vec<TenantId>, StoreError> {
+        // Keys are GUIDs in lower case: everything from `0` up to `f...`.
+        let rows = self.shelf.all::<TenantRow>(&Span::partitions("0", "g")).await?;
+        Ok(rows.into_iter().map(|(row, _, _)| row.tenant).collect())
     }
 
     /// Writes the tenant, whatever stood there.

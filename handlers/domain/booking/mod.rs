@@ -81,8 +81,8 @@ pub struct Held {
 /// A no from the booking system.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Refusal {
-    /// The wish it answers.
-    pub wish: Digest,
+    /// The asking it answers, see [`Wish::asking`].
+    pub asking: Digest,
     /// Why.
     pub reason: RefusalReason,
 }
@@ -174,7 +174,7 @@ impl Booking {
         let refusal = self.refusal();
         let circumstances = Circumstances { refused: refusal.is_some(), waits_for_room };
         if let (Some(no), Some(Desired::Wanted(wish))) = (refusal, copies.desired(circumstances))
-            && no.wish != wish.fingerprint()
+            && no.asking != wish.asking()
         {
             copies = copies.ask_anew();
         }
@@ -203,7 +203,7 @@ impl Booking {
             (Desired::Wanted(wish), Observed::Booked(held)) => {
                 held.wish == wish.fingerprint() && held.generation == self.generation
             }
-            (Desired::Wanted(wish), Observed::Refused(no)) => no.wish == wish.fingerprint(),
+            (Desired::Wanted(wish), Observed::Refused(no)) => no.asking == wish.asking(),
             (Desired::Wanted(_), Observed::Nothing)
             | (Desired::Unwanted(_), Observed::Booked(_)) => false,
             (Desired::Unwanted(_), Observed::Nothing | Observed::Refused(_)) => true,

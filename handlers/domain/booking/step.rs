@@ -130,6 +130,6 @@ impl Booking {
 
     /// The booking system's no to `wish`.
     pub fn refuse(self, wish: &Wish, reason: RefusalReason) -> Self {
-        self.observe(Observed::Refused(Refusal { wish: wish.fingerprint(), reason }))
+        self.observe(Observed::Refused(Refusal { asking: wish.asking(), reason }))
     }
 }

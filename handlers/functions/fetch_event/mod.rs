@@ -16,12 +16,13 @@ use jiff::SignedDuration;
 use crate::{
     clock::Clock,
     domain::{
+        appointment::Role,
         ids::{CorrelationId, MailboxId, RoomId, TenantId},
         personal::Personal,
         policy::{Room, TenantState},
     },
     graph::{
-        CallContext, EventRead, Graph, GraphError, TenantGraph,
+        CallContext, EventRead, Graph, GraphError, TenantGraph, Wanted,
         sighting::{Calendar, Passed, Sighting},
     },
     messages::{EventChange, EventChanges, Origin},
@@ -81,36 +82,27 @@ pub async fn run(deps: &Deps, trail: &Trail, changes: EventChanges) -> Vec<Outco
     let mut looks = Vec::new();
     let mut mailboxes = HashMap::new();
     for item in items {
-        match prepare(deps, &tenant, &mut mailboxes, &item).await {
+        match prepare(deps, &tenant, &rooms, &mut mailboxes, &item).await {
             Ok(look) => looks.push((item, look)),
             Err(error) => outcomes.push((item, Err(error))),
         }
     }
     let Some((first, _)) = looks.first() else { return outcomes };
     let graph = graph_of(deps, trail, &tenant, first.passage.correlation);
-    let wanted: Vec<_> = looks.iter().map(|(item, _)| (item.mailbox, item.event.clone())).collect();
+    let wanted: Vec<_> = looks.iter().map(|(item, _)| wanted(item)).collect();
     let answers = graph.events(&wanted, tenant.add_in_property.as_deref()).await;
     for ((item, look), answer) in looks.into_iter().zip(answers) {
         let graph = graph_of(deps, trail, &tenant, item.passage.correlation);
-        let room = Room::of_calendar(look.calendar, &rooms);
         let context = Context { deps, graph: &graph, tenant: &tenant, rooms: &rooms };
-        let result = match room {
-            // A room mailbox that has left the room map books nothing.
-            None => Err(StepError::Drop { reason: "the room is not managed" }),
-            Some(()) => context.decide(&item, look, answer).await,
-        };
+        let result = context.decide(&item, look, answer).await;
         outcomes.push((item, result));
     }
     outcomes
 }
 
-impl Room {
-    fn of_calendar(calendar: Calendar, map: &[Self]) -> Option<()> {
-        match calendar {
-            Calendar::Person => Some(()),
-            Calendar::Room(id) => map.iter().any(|room| room.id == id).then_some(()),
-        }
-    }
+fn wanted(item: &EventChange) -> Wanted {
+    let (mailbox, event) = (item.mailbox, item.event.clone());
+    Wanted { mailbox, event, correlation: item.passage.correlation }
 }
 
 /// What is known about an item before Graph is asked.
@@ -160,6 +152,7 @@ fn graph_of(
 async fn prepare(
     deps: &Deps,
     tenant: &Tenant,
+    rooms: &[Room],
     mailboxes: &mut HashMap<MailboxId, Option<Mailbox>>,
     item: &EventChange,
 ) -> Result<Look, StepError> {
@@ -185,6 +178,11 @@ async fn prepare(
         MailboxKind::Person => Calendar::Person,
         MailboxKind::Room => Calendar::Room(RoomId(mailbox.id.0)),
     };
+    if let Calendar::Room(id) = calendar
+        && !rooms.iter().any(|room| room.id == id)
+    {
+        return Err(StepError::Drop { reason: "the room is not managed" });
+    }
     let pointer = deps.appointments.get(tenant.id, item.mailbox, &item.event).await?;
     let mut found = Vec::new();
     for key in pointer.iter().flat_map(|pointer| &pointer.bookings) {
@@ -243,7 +241,6 @@ impl Context<'_> {
         item: &EventChange,
         sighting: &Sighting,
     ) -> Result<Option<Personal>, StepError> {
-        use crate::domain::appointment::Role;
         let kept = self.tenant.content.reads_subject(sighting.private);
         match sighting.role {
             Role::Organizer if kept && !sighting.rooms.is_empty() => {

@@ -110,7 +110,7 @@ fn of_the_work() -> Vec<Booking> {
     let event = key(8).appointment;
     let mut outcomes = vec![Outcome::Booked, Outcome::Released];
     for reason in [RefusalReason::Conflict, RefusalReason::TooLong] {
-        let observed = Observed::Refused(Refusal { wish: key(7).appointment, reason });
+        let observed = Observed::Refused(Refusal { asking: key(7).appointment, reason });
         all.push(Booking { observed, ..plain() });
         outcomes.push(Outcome::Refused(reason));
     }

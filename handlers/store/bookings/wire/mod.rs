@@ -98,7 +98,7 @@ struct HeldWire {
 #[serde(remote = "Refusal")]
 struct RefusalWire {
     #[serde(with = "as_text")]
-    wish: Digest,
+    asking: Digest,
     #[serde(with = "RefusalReasonWire")]
     reason: RefusalReason,
 }

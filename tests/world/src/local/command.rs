@@ -55,7 +55,7 @@ pub async fn run(arguments: Arguments) -> ExitCode {
             ExitCode::from(130)
         }
         Err(error) => {
-            feed.line(&format!("Failed: {error}"));
+            feed.complain(&format!("Failed: {error}"));
             ExitCode::FAILURE
         }
     }
@@ -66,9 +66,8 @@ async fn course(
     feed: &Feed,
     serving: &std::sync::atomic::AtomicBool,
 ) -> Result<(), LocalError> {
-    feed.doing("building the handler");
-    let handler = build::handler().await?;
-    let (azurite, tls) = emulator(feed).await?;
+    feed.doing("building the handler, starting the storage emulator");
+    let (handler, (azurite, tls)) = tokio::try_join!(build::handler(), emulator(feed))?;
     feed.doing("starting the handler");
     let plan = Plan {
         handler,
@@ -91,7 +90,7 @@ async fn course(
     if arguments.serve {
         feed.line(&format!("\n{}", posting::guide(&world)));
         serving.store(true, std::sync::atomic::Ordering::Relaxed);
-        std::future::pending::<()>().await;
+        world.until_given_up().await?;
     }
     Ok(())
 }
@@ -102,7 +101,6 @@ async fn emulator(feed: &Feed) -> Result<(Azurite, Tls), LocalError> {
     if !Azurite::is_installed(&target) {
         feed.line("Installing the storage emulator into target/, once: half a minute, 550 MB.");
     }
-    feed.doing("starting the storage emulator");
     let started = tokio::task::spawn_blocking(move || {
         Azurite::install(&target)?;
         let folder = tempfile::tempdir()?;

@@ -36,6 +36,15 @@ impl Feed {
         });
     }
 
+    /// What went wrong, on standard error.
+    pub fn complain(&self, text: &str) {
+        self.0.suspend(|| {
+            if writeln!(std::io::stderr(), "{text}").is_err() {
+                tracing::debug!("nobody reads the complaints any more");
+            }
+        });
+    }
+
     /// What is being done, on the progress line only.
     pub fn doing(&self, text: &str) {
         self.0.set_message(text.to_owned());

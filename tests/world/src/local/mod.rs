@@ -53,6 +53,9 @@ pub enum LocalError {
         /// What the handler said meanwhile.
         lines: String,
     },
+    /// What was expected is not so.
+    #[error("this did not come true: {0}")]
+    Otherwise(String),
     /// Something else went wrong before or beside the handler.
     #[error("{what}: {why}")]
     Other {

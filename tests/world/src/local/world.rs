@@ -23,6 +23,7 @@ use super::{Gate, LocalError, WorldClock};
 use crate::azurite::Account;
 use crate::exchange::Meeting;
 use crate::graph::DeliveryTask;
+use crate::host::process::State;
 use crate::host::{AzureQueues, FunctionApp, FunctionsHost};
 use crate::managed_identity::PATH;
 use crate::microsoft::{
@@ -190,6 +191,18 @@ impl World {
         let lines = || self.app.last_lines();
         let late = |_| LocalError::NotInTime { what: what.to_owned(), lines: lines() };
         found.await.map_err(late)?
+    }
+
+    /// Waits until the host gives the handler up, which it does not do by itself.
+    ///
+    /// # Errors
+    /// [`LocalError::Handler`], then.
+    pub async fn until_given_up(&self) -> Result<(), LocalError> {
+        if let Some(process) = self.host().process() {
+            let ended = |state: &State| matches!(state, State::Abandoned | State::Stopped);
+            process.wait_until(ended).await;
+        }
+        self.app.check()
     }
 
     /// The bookings of a meeting, as the table has them.

@@ -110,11 +110,7 @@ impl Day<'_> {
 
     /// Fails unless `true`.
     pub(super) fn must(&self, what: &str, came_true: bool) -> Result<(), LocalError> {
-        if came_true {
-            return Ok(());
-        }
-        let why = "it is otherwise".to_owned();
-        Err(LocalError::NotInTime { what: what.to_owned(), lines: why })
+        if came_true { Ok(()) } else { Err(LocalError::Otherwise(what.to_owned())) }
     }
 
     /// Remembers an appointment for the closing table.

@@ -3,6 +3,8 @@
 //! A due entry says when to look, never that something may be deleted: a booking that was moved
 //! later keeps its row, and its later entry was written before it moved.
 
+mod records;
+
 use std::sync::Arc;
 
 use futures::{StreamExt, stream};
@@ -16,9 +18,12 @@ use crate::{
     store::{
         StoreError,
         appointments::Appointments,
+        audit::Audit,
         bookings::Bookings,
         due::{Due, DueEntry, Purpose, Subject},
+        failures::Failures,
         tables::ETag,
+        tenants::Tenants,
     },
 };
 
@@ -38,6 +43,12 @@ pub struct Deps {
     pub claims: Claims,
     /// What is due.
     pub due: Due,
+    /// Whose records there are.
+    pub tenants: Tenants,
+    /// Records of failures.
+    pub failures: Failures,
+    /// Records of calls.
+    pub audit: Audit,
     /// The time.
     pub clock: Arc<dyn Clock>,
 }
@@ -51,6 +62,8 @@ pub struct Purged {
     pub passed_over: u32,
     /// Bookings that could not be deleted now; their entries stay.
     pub left: u32,
+    /// Records of failures and calls that were old enough to go.
+    pub records: u64,
 }
 
 /// Deletes what is due until nothing is left or `stop_at` has come.
@@ -85,7 +98,11 @@ pub async fn run(deps: &Deps, stop_at: Timestamp) -> Result<Purged, StepError> {
         // Last of all: as long as the entry is there, the booking is not forgotten.
         deps.due.remove_all(&finished).await?;
         from = next;
-        if from.is_none() || deps.clock.now() >= stop_at {
+        if deps.clock.now() >= stop_at {
+            return Ok(purged);
+        }
+        if from.is_none() {
+            purged.records = records::purge(deps, now, stop_at).await?;
             return Ok(purged);
         }
     }
