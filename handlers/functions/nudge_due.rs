@@ -1,7 +1,8 @@
 //! `nudge-due`: nudges what is due, and empties the poison queues into `Failures`.
 //!
 //! The timer only moves an entry on and sends a nudge; the worker that finds the truth settled
-//! deletes it. So a lost nudge costs one round and nothing else.
+//! deletes it. So a lost nudge costs one round and nothing else. The timer never reads what an entry
+//! is about: its cost is what is due, and a row that it misread could not be forgotten by mistake.
 
 use std::{sync::Arc, time::Duration};
 

@@ -2,14 +2,13 @@
 //!
 //! Reading order: [`fields`] says what may be asked, [`guard`] holds every request to it,
 //! [`client`] sends, and one file each for what is asked: [`events`], [`calendar_view`],
-//! [`answers`], [`properties`], [`subscriptions`]. [`client_state`] and [`notifications`] are the
-//! way back in.
+//! [`answers`], [`properties`], [`subscriptions`]. [`notifications`] is the way back in; what
+//! proves one is [`crate::identity::client_state`].
 
 pub mod answers;
 mod batch;
 pub mod calendar_view;
 pub mod client;
-pub mod client_state;
 pub mod error;
 pub mod events;
 pub mod fields;

@@ -12,11 +12,8 @@ use azure_security_keyvault_secrets::{SecretClient, SecretClientOptions};
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::Mutex;
 
-use crate::{
-    clock::Clock,
-    graph::client_state::{KeyId, Keys},
-    http::is_loopback,
-};
+use super::client_state::{KeyId, Keys};
+use crate::{clock::Clock, http::is_loopback};
 
 /// The name of the Key Vault secret.
 const SECRET: &str = "client-state-keys";
@@ -91,6 +88,7 @@ impl KeySource for KeyVaultKeys {
         })
     }
 }
+
 fn is_on_this_machine(vault: &str) -> bool {
     vault.parse().is_ok_and(|vault| is_loopback(&vault))
 }
@@ -179,7 +177,10 @@ mod tests {
     use base64::Engine;
 
     use super::*;
-    use crate::{clock::ManualClock, graph::client_state::Key, identity::scripted::Vouching};
+    use crate::{
+        clock::ManualClock,
+        identity::{client_state::Key, scripted::Vouching},
+    };
 
     /// Key Vault as its documentation has it: the first request is challenged, the second answered.
     #[derive(Debug, Default)]

@@ -8,6 +8,7 @@ mod pipeline;
 mod queue;
 mod store;
 mod table_service;
+mod tidy;
 
 /// Whatever went wrong.
 type Failure = Box<dyn std::error::Error + Send + Sync>;

@@ -3,6 +3,11 @@
 //!
 //! Rows are read first, then Graph, then the rows are written under their ETags, so a slow reader
 //! cannot overwrite what a faster one learned. An event without a managed room leaves no trace.
+//!
+//! A copy that was seen for the first time is looked at once more after a minute: a reader that was
+//! slower than a deletion would otherwise bring the appointment back for good, because its row has
+//! no ETag to lose against yet. When the two copies name different times, the other one is looked
+//! at again too: one of them was read too early.
 
 mod desire;
 

@@ -7,7 +7,8 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::{AT_REST, Keeper, unwatch};
 use crate::{
-    graph::{Subscribed, SubscriptionId, SubscriptionOrder, client_state},
+    graph::{Subscribed, SubscriptionId, SubscriptionOrder},
+    identity::client_state,
     step::{Next, StepError},
     store::{
         StoreError,
