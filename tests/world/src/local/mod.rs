@@ -13,6 +13,7 @@ pub mod day;
 pub mod feed;
 mod gate;
 mod posting;
+mod surroundings;
 mod world;
 
 use crate::azurite::AzuriteError;
@@ -20,7 +21,8 @@ use crate::host::{Level, Line};
 
 pub use clock::WorldClock;
 pub use gate::{Caught, Gate};
-pub use world::{Addresses, Plan, World};
+pub use surroundings::Addresses;
+pub use world::{Plan, World};
 
 /// How many of the handler's last lines are shown when it failed.
 const LAST_LINES: usize = 12;

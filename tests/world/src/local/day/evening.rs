@@ -16,6 +16,10 @@ impl Day<'_> {
         let meeting = self.invite(&chiara, Invitation::new(title, start, end).room(&aurora))?;
         self.booked(&Wanted { meeting: &meeting, room: &aurora, start, subject: Some(title) })
             .await?;
+        let tomorrow = self.at(24, 0).strftime("%Y-%m-%d").to_string();
+        let days = self.world.rows(Table::Rooms).await?;
+        let taken = days.iter().filter(|row| row.keys.row == tomorrow).count();
+        self.must("Aurora is taken tomorrow too", taken == 1)?;
         self.tell(
             "Chiara books Aurora over midnight, 22:00–01:00",
             "booked on both days at once",
