@@ -17,7 +17,7 @@ use super::{LocalError, World};
 use crate::exchange::Meeting;
 
 /// How many steps there are: for the progress line.
-pub const STEPS: u64 = 15;
+pub const STEPS: u64 = 16;
 
 /// When the day starts: 08:00 UTC of the next working day.
 ///
