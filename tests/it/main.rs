@@ -3,6 +3,7 @@
 mod contract;
 mod host;
 mod identity;
+mod local;
 mod pipeline;
 mod queue;
 mod store;

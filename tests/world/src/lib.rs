@@ -7,6 +7,7 @@ pub mod graph;
 pub mod host;
 pub mod in_process;
 pub mod key_vault;
+pub mod local;
 pub mod managed_identity;
 pub mod microsoft;
 pub mod office;

@@ -26,6 +26,7 @@ use crate::host::{FunctionApp, FunctionsHost, MemoryQueues};
 use crate::microsoft::{DAEMON_APP, FEDERATED_IDENTITY, GRAPH_HOST, LOGIN_HOST, Microsoft};
 use crate::watched::{Watch, WatchedOutbox, WatchedTables};
 
+pub use seeding::Seeding;
 pub use time::Ran;
 
 /// The host name under which the office's Functions app is reached.
