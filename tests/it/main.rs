@@ -1,6 +1,7 @@
 //! The one test binary: it starts what it needs and leaves nothing behind.
 
 mod contract;
+mod counts;
 mod faults;
 mod host;
 mod identity;
