@@ -6,6 +6,7 @@ mod faults;
 mod host;
 mod identity;
 mod pipeline;
+mod privacy;
 mod queue;
 mod store;
 mod table_service;
