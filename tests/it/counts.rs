@@ -4,7 +4,6 @@
 //! Timers are not run, but for the purge that is counted: an idle one costs its own scans and no more.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 
 use bytes::Bytes;
 use jiff::{SignedDuration, Timestamp};
@@ -153,7 +152,8 @@ impl Cost {
             self.tables.iter().map(|((verb, table), n)| format!("{n} {verb} {table}")).collect();
         parts.extend(self.sends.iter().map(|(queue, n)| format!("{n} to {queue}")));
         parts.extend(self.graph.iter().map(|(call, n)| format!("{n} `{call}`")));
-        let _ = write!(line, "{} |", parts.join(", "));
+        line.push_str(&parts.join(", "));
+        line.push_str(" |");
         line
     }
 }
@@ -266,7 +266,8 @@ async fn what_things_cost_stands_in_the_readme() -> Outcome {
                      |---|---:|---:|---:|---|"
         .to_owned();
     for (what, cost) in &measured {
-        let _ = write!(table, "\n{}", cost.line(what));
+        table.push('\n');
+        table.push_str(&cost.line(what));
     }
     let written = readme()?;
     assert!(table == written, "README.md, between the markers, should say:\n\n{table}\n");

@@ -21,6 +21,9 @@ use world::exchange::{Mailbox, Meeting, Response};
 use super::scene::Scene;
 use crate::Failure;
 
+/// The number of a meeting, and the name of a room.
+type Place = (usize, &'static str);
+
 /// When it is looked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum When {
@@ -34,13 +37,13 @@ pub(super) enum When {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Ending {
     /// By meeting (in the order of the story) and room.
-    bookings: BTreeMap<(usize, &'static str), BookingEnd>,
+    bookings: BTreeMap<Place, BookingEnd>,
     /// What each room's ledger holds, and for which meeting.
     ledger: BTreeSet<(&'static str, usize, Timestamp, Timestamp)>,
     /// The answers a room gave, with repetitions of the same one left out, and what the organizer sees.
-    answers: BTreeMap<(usize, &'static str), (Vec<Response>, Option<Response>)>,
+    answers: BTreeMap<Place, (Vec<Response>, Option<Response>)>,
     /// What our property says, and whether it names the booking there is.
-    properties: BTreeMap<(usize, &'static str), (String, bool)>,
+    properties: BTreeMap<Place, (String, bool)>,
     /// Rows by table, for the tables where their number says something.
     rows: BTreeMap<&'static str, usize>,
     /// Whether each mailbox is subscribed, and its row knows how.
@@ -107,7 +110,7 @@ impl Ending {
     async fn look_at(
         &mut self,
         scene: &Scene,
-        place: (usize, &'static str),
+        place: Place,
         meeting: &Meeting,
         room: &Mailbox,
     ) -> Result<(), Failure> {
