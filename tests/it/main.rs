@@ -1,10 +1,13 @@
 //! The one test binary: it starts what it needs and leaves nothing behind.
 
 mod contract;
+mod counts;
+mod faults;
 mod host;
 mod identity;
 mod local;
 mod pipeline;
+mod privacy;
 mod queue;
 mod store;
 mod table_service;

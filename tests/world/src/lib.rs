@@ -1,6 +1,7 @@
 //! The other side of Roombridge: what it talks to in Azure, played by this process for tests and for `cargo local`.
 
 pub mod azurite;
+pub mod ears;
 pub mod entra;
 pub mod exchange;
 pub mod graph;

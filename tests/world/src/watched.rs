@@ -88,7 +88,8 @@ impl Watch {
         log.faults.iter().find(|(at, _)| *at == number).map(|(_, fault)| *fault)
     }
 
-    /// Notes the call, and makes it unless it is to fail before.
+    /// Notes the call, and makes it unless it is to fail before. Others get their turn
+    /// once it took effect, as with a service that is far away: a caller can be dropped there.
     async fn around<T, E>(
         &self,
         verb: &'static str,
@@ -96,11 +97,14 @@ impl Watch {
         lost: E,
         call: impl Future<Output = Result<T, E>> + Send,
     ) -> Result<T, E> {
-        match self.note(verb, target) {
+        let fault = self.note(verb, target);
+        let outcome = match fault {
             None => call.await,
             Some(Fault::Before) => Err(lost),
             Some(Fault::After) => call.await.and(Err(lost)),
-        }
+        };
+        tokio::task::yield_now().await;
+        outcome
     }
 }
 

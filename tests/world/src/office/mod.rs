@@ -71,6 +71,7 @@ impl Office {
     /// # Errors
     /// [`OfficeError`] when the repository's function files cannot be read or no key could be made.
     pub fn new(seed: u64) -> Result<Self, OfficeError> {
+        crate::ears::listen();
         let start = "2026-11-23T08:00:00Z".parse().map_err(OfficeError::from_any)?;
         let hand = ManualClock::new(start);
         let clock: Arc<dyn Clock> = Arc::new(hand.clone());
