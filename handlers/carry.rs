@@ -18,11 +18,12 @@ use crate::{
         retry::{FAULTS, PATIENCE, wait},
     },
     messages::{
-        BookingRequest, CalendarWrite, EventChange, EventChanges, MailboxTask, Message, Passage,
+        BookingNudge, BookingRequest, CalendarWrite, EventChange, EventChanges, MailboxTask,
+        Passage,
     },
     queue::{Outbox, QueueError},
     rng::Rng,
-    step::{Next, StepError},
+    step::{Next, Onward, StepError},
     store::{
         StoreError,
         audit::{Audit, Numbered},
@@ -52,27 +53,9 @@ pub trait Item: Clone + Send + Sync {
     /// Whose tenant it is for.
     fn tenant(&self, of: TenantId) -> TenantId;
     /// The same item with another passage, as a message of its own.
-    fn anew(&self, of: TenantId, passage: Passage) -> Box<dyn ErasedMessage>;
+    fn anew(&self, of: TenantId, passage: Passage) -> Onward;
     /// What it is about, in ids or keys; a failure of `fetch-event` names only the mailbox.
     fn subject(&self) -> String;
-}
-
-/// A message of any queue.
-pub trait ErasedMessage: Send + Sync {
-    /// The queue it travels on.
-    fn queue(&self) -> crate::queue::Queue;
-    /// Its text.
-    fn text(&self) -> String;
-}
-
-impl<M: Message + Send + Sync> ErasedMessage for M {
-    fn queue(&self) -> crate::queue::Queue {
-        Message::queue(self)
-    }
-
-    fn text(&self) -> String {
-        self.to_text()
-    }
 }
 
 /// Carries outcomes on.
@@ -109,7 +92,7 @@ impl Carrier {
             Ok(next) => {
                 tracing::info!(function, %correlation, next = next.len(), "done");
                 for next in next {
-                    self.outbox.send(next.queue(), next.text(), next.delay).await?;
+                    self.outbox.send(next.message.queue(), next.message.text(), next.delay).await?;
                 }
                 return Ok(());
             }
@@ -213,9 +196,9 @@ impl Item for EventChange {
         of
     }
 
-    fn anew(&self, of: TenantId, passage: Passage) -> Box<dyn ErasedMessage> {
+    fn anew(&self, of: TenantId, passage: Passage) -> Onward {
         let items = vec![Self { passage, ..self.clone() }];
-        Box::new(EventChanges { tenant: of, items })
+        Onward::Fetch(EventChanges { tenant: of, items })
     }
 
     fn subject(&self) -> String {
@@ -232,12 +215,12 @@ impl Item for BookingRequest {
         self.0.key.tenant
     }
 
-    fn anew(&self, _: TenantId, passage: Passage) -> Box<dyn ErasedMessage> {
-        Box::new(Self(crate::messages::BookingNudge { passage, ..self.0 }))
+    fn anew(&self, _: TenantId, passage: Passage) -> Onward {
+        Onward::Book(Self(BookingNudge { passage, ..self.0 }))
     }
 
     fn subject(&self) -> String {
-        format!("{} {}", self.0.key.partition(), self.0.key.row())
+        subject_of(&self.0)
     }
 }
 
@@ -250,12 +233,12 @@ impl Item for CalendarWrite {
         self.0.key.tenant
     }
 
-    fn anew(&self, _: TenantId, passage: Passage) -> Box<dyn ErasedMessage> {
-        Box::new(Self(crate::messages::BookingNudge { passage, ..self.0 }))
+    fn anew(&self, _: TenantId, passage: Passage) -> Onward {
+        Onward::Write(Self(BookingNudge { passage, ..self.0 }))
     }
 
     fn subject(&self) -> String {
-        format!("{} {}", self.0.key.partition(), self.0.key.row())
+        subject_of(&self.0)
     }
 }
 
@@ -268,11 +251,16 @@ impl Item for MailboxTask {
         self.tenant
     }
 
-    fn anew(&self, _: TenantId, passage: Passage) -> Box<dyn ErasedMessage> {
-        Box::new(Self { passage, ..*self })
+    fn anew(&self, _: TenantId, passage: Passage) -> Onward {
+        Onward::Maintain(Self { passage, ..*self })
     }
 
     fn subject(&self) -> String {
         self.mailbox.to_string()
     }
+}
+
+/// A booking by its keys, which hold digests and no content.
+fn subject_of(nudge: &BookingNudge) -> String {
+    format!("{} {}", nudge.key.partition(), nudge.key.row())
 }

@@ -104,7 +104,7 @@ async fn move_on(
     let at = now + again + SignedDuration::from_millis(spread);
     deps.due.put(&DueEntry { at, ..*entry }).await?;
     let next = next_of(deps, entry, at, now, sent);
-    deps.outbox.send(next.queue(), next.text(), next.delay).await?;
+    deps.outbox.send(next.message.queue(), next.message.text(), next.delay).await?;
     Ok(())
 }
 

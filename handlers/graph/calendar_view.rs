@@ -97,7 +97,8 @@ mod tests {
     use super::*;
     use crate::graph::{
         fields::SELECT,
-        guard::{GuardCounts, Refusal, Rule},
+        guard::GuardCounts,
+        refusal::{Refusal, Rule},
         trial::{ANN, BASE, Trial, event},
     };
 

@@ -11,8 +11,9 @@ use url::Url;
 use super::{
     error::{Cause, GraphError},
     fields::encoded,
-    guard::{Guard, GuardCounts, Refusal, Rule},
+    guard::{Guard, GuardCounts},
     in_flight::Limiter,
+    refusal::{Refusal, Rule},
     wire::Reply,
 };
 use crate::{

@@ -17,7 +17,9 @@ mod in_flight;
 pub mod notifications;
 mod options;
 pub mod properties;
+pub mod property_id;
 mod reading;
+pub mod refusal;
 pub mod sighting;
 pub mod subscriptions;
 #[cfg(test)]
@@ -30,6 +32,6 @@ pub use client::{CallContext, Graph, TenantGraph};
 pub use error::{Cause, GraphError};
 pub use events::{EventKind, EventRead, Match, When};
 pub use guard::GuardCounts;
-pub use properties::PropertyId;
+pub use property_id::PropertyId;
 pub use reading::Wanted;
 pub use subscriptions::{Subscribed, SubscriptionId, SubscriptionListed, SubscriptionOrder};

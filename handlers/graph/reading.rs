@@ -8,7 +8,8 @@ use super::{
     events::EventRead,
     fields,
     guard::BATCH_MAX,
-    properties::{PropertyId, add_in},
+    properties::add_in,
+    property_id::PropertyId,
     wire::{EventWire, FoundWire, Missing, Page, Reply, SubjectWire},
 };
 use crate::domain::{
@@ -169,7 +170,8 @@ mod tests {
     use super::*;
     use crate::graph::{
         error::Cause,
-        guard::{GuardCounts, Refusal, Rule},
+        guard::GuardCounts,
+        refusal::{Refusal, Rule},
         trial::{ANN, Trial, event, event_id},
     };
 

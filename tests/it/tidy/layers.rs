@@ -13,7 +13,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("retry_after", &[]),
     ("telemetry", &[]),
     ("http", &[]),
-    ("settings", &[]),
+    ("settings", &["http"]),
     // The rules, pure.
     ("domain", &[]),
     // What is written down about a call.

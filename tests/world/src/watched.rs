@@ -114,7 +114,8 @@ impl Watch {
         log.hangs.is_some_and(|number| log.calls.len() == number + 1)
     }
 
-    /// Notes the call, and makes it unless it is to fail before.
+    /// Notes the call, and makes it unless it is to fail before. Others get their turn
+    /// once it took effect, as with a service that is far away: a caller can be dropped there.
     async fn around<T, E>(
         &self,
         verb: &'static str,
@@ -126,11 +127,13 @@ impl Watch {
         if self.hangs_now() {
             std::future::pending::<()>().await;
         }
-        match fault {
+        let outcome = match fault {
             None => call.await,
             Some(Fault::Before) => Err(lost),
             Some(Fault::After) => call.await.and(Err(lost)),
-        }
+        };
+        tokio::task::yield_now().await;
+        outcome
     }
 }
 

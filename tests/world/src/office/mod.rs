@@ -29,6 +29,7 @@ use crate::microsoft::{DAEMON_APP, FEDERATED_IDENTITY, GRAPH_HOST, LOGIN_HOST, M
 use crate::watched::{Watch, WatchedOutbox, WatchedTables};
 use storage::HeldBack;
 
+pub use seeding::Seeding;
 pub use storage::Storage;
 pub use time::Ran;
 
@@ -100,6 +101,7 @@ impl Office {
         storage: Option<Storage>,
         keys: Arc<dyn KeySource>,
     ) -> Result<Self, OfficeError> {
+        crate::ears::listen();
         let start = "2026-11-23T08:00:00Z".parse().map_err(OfficeError::from_any)?;
         let hand = ManualClock::new(start);
         let clock: Arc<dyn Clock> = Arc::new(hand.clone());
