@@ -110,7 +110,7 @@ impl House {
 
     /// A POST with `count` notifications, each of another event, as Graph would send it for Anna.
     async fn post(&self, count: usize) -> Result<u16, Failure> {
-        use roombridge::graph::client_state::{Key, issue};
+        use roombridge::identity::client_state::{Key, issue};
         use roombridge::store::mailboxes::Mailboxes;
         let mailboxes = Mailboxes::new(self.office.memory.clone());
         let (tenant, id) = (self.tenant.id().parse()?, self.anna.id().parse()?);

@@ -37,6 +37,8 @@ pub struct Watch(Arc<Mutex<Log>>);
 struct Log {
     calls: Vec<Call>,
     faults: Vec<(usize, Fault)>,
+    hangs: Option<usize>,
+    down: bool,
 }
 
 impl Watch {
@@ -77,6 +79,24 @@ impl Watch {
         log.faults.push((number, fault));
     }
 
+    /// Takes the service away, so that every call fails before it reaches it, or gives it back.
+    pub fn set_down(&self, down: bool) {
+        self.log().down = down;
+    }
+
+    /// Lets one call to come hang for ever before it reaches the service: the next one is number 0.
+    /// Whoever drops the caller then has killed it in the middle of its work.
+    pub fn hang_call(&self, number: usize) {
+        let mut log = self.log();
+        log.hangs = Some(log.calls.len() + number);
+    }
+
+    /// Whether the call that was to hang has come; from then on no other hangs.
+    pub fn hung(&self) -> bool {
+        let log = self.log();
+        log.hangs.is_some_and(|number| log.calls.len() > number)
+    }
+
     fn log(&self) -> MutexGuard<'_, Log> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -85,7 +105,13 @@ impl Watch {
         let mut log = self.log();
         let number = log.calls.len();
         log.calls.push(Call { verb, target });
-        log.faults.iter().find(|(at, _)| *at == number).map(|(_, fault)| *fault)
+        let planned = log.faults.iter().find(|(at, _)| *at == number).map(|(_, fault)| *fault);
+        if log.down { Some(Fault::Before) } else { planned }
+    }
+
+    fn hangs_now(&self) -> bool {
+        let log = self.log();
+        log.hangs.is_some_and(|number| log.calls.len() == number + 1)
     }
 
     /// Notes the call, and makes it unless it is to fail before. Others get their turn
@@ -98,6 +124,9 @@ impl Watch {
         call: impl Future<Output = Result<T, E>> + Send,
     ) -> Result<T, E> {
         let fault = self.note(verb, target);
+        if self.hangs_now() {
+            std::future::pending::<()>().await;
+        }
         let outcome = match fault {
             None => call.await,
             Some(Fault::Before) => Err(lost),
