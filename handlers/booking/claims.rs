@@ -27,6 +27,25 @@ pub struct Claims {
     rng: Arc<dyn Rng>,
 }
 
+/// A free interval, with the days it was read from: to be claimed under their ETags.
+#[derive(Debug, Clone)]
+pub struct Free {
+    slot: Slot,
+    /// The days with the slot taken.
+    days: Vec<LedgerDay>,
+    /// Whether that changes any of them; otherwise the claim stands already.
+    changed: bool,
+}
+
+/// What a look at the ledger found.
+#[derive(Debug, Clone)]
+pub enum Looked {
+    /// Nobody else is in the way.
+    Free(Free),
+    /// Somebody else has some of it.
+    Taken(Conflict),
+}
+
 /// How a claim went.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Claimed {
@@ -42,46 +61,35 @@ impl Claims {
         Self { ledger, rng }
     }
 
-    /// Who is in the way of `interval`, without claiming it.
+    /// Looks whether `interval` is free for `holder`, without claiming it.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn rival(
-        &self,
-        holder: BookingKey,
-        interval: Interval,
-    ) -> Result<Claimed, StoreError> {
+    pub async fn look(&self, holder: BookingKey, interval: Interval) -> Result<Looked, StoreError> {
         let days = self.ledger.read(holder.tenant, holder.room, &interval.days()).await?;
-        Ok(match claim(days, Slot { holder, interval }) {
-            Ok(_) => Claimed::Yes,
-            Err(conflict) => Claimed::No(conflict),
-        })
+        Ok(taking(days, Slot { holder, interval }))
     }
 
-    /// Takes `interval` for `holder` on all its days, or on none.
+    /// Takes what was found free, on all its days or on none. Whoever was faster is met by the
+    /// ETags, and then looked at anew.
     ///
     /// # Errors
     /// [`StoreError`]; after a lost answer the claim may stand, and a repeat finds it.
-    pub async fn claim(
-        &self,
-        holder: BookingKey,
-        interval: Interval,
-    ) -> Result<Claimed, StoreError> {
-        let slot = Slot { holder, interval };
+    pub async fn claim(&self, mut free: Free) -> Result<Claimed, StoreError> {
+        let Slot { holder, interval } = free.slot;
         for tries in 0.. {
-            let days = self.ledger.read(holder.tenant, holder.room, &interval.days()).await?;
-            let (days, changed) = match claim(days, slot) {
-                Ok(outcome) => outcome,
-                Err(conflict) => return Ok(Claimed::No(conflict)),
-            };
-            if !changed {
+            if !free.changed {
                 return Ok(Claimed::Yes);
             }
-            match self.ledger.write(holder.tenant, holder.room, &days).await {
+            match self.ledger.write(holder.tenant, holder.room, &free.days).await {
                 Ok(()) => return Ok(Claimed::Yes),
                 Err(error) if error.is_changed() && tries < TRIES => self.pause(tries).await,
                 Err(error) => return Err(error),
             }
+            free = match self.look(holder, interval).await? {
+                Looked::Free(free) => free,
+                Looked::Taken(conflict) => return Ok(Claimed::No(conflict)),
+            };
         }
         Ok(Claimed::Yes)
     }
@@ -138,13 +146,16 @@ impl Claims {
     }
 }
 
-/// The days with the slot taken, and whether that changes any of them.
-fn claim(days: Vec<LedgerDay>, slot: Slot) -> Result<(Vec<LedgerDay>, bool), Conflict> {
+/// What the days look like with the slot taken.
+fn taking(days: Vec<LedgerDay>, slot: Slot) -> Looked {
     let mut changed = false;
     let mut taken = Vec::with_capacity(days.len());
-    for day in days {
-        changed |= !day.day.has(&slot);
-        taken.push(LedgerDay { day: day.day.claim(slot)?, ..day });
+    for LedgerDay { date, day, etag } in days {
+        changed |= !day.has(&slot);
+        match day.claim(slot) {
+            Ok(day) => taken.push(LedgerDay { date, day, etag }),
+            Err(conflict) => return Looked::Taken(conflict),
+        }
     }
-    Ok((taken, changed))
+    Looked::Free(Free { slot, days: taken, changed })
 }

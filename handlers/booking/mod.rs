@@ -17,7 +17,7 @@ use crate::{
 };
 
 pub use built_in::BuiltIn;
-pub use claims::{Claimed, Claims};
+pub use claims::{Claimed, Claims, Free, Looked};
 
 /// A booking to be made, changed or looked up: its [`Placing::idempotency_key`] is the same at
 /// every repeat.

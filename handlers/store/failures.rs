@@ -296,7 +296,7 @@ mod tests {
     #[tokio::test]
     async fn a_message_that_nobody_understood_belongs_to_no_tenant() {
         let failures = Failures::new(Arc::new(CountingTables::default()));
-        let longest = "x".repeat(crate::messages::MAX_TEXT);
+        let longest = "x".repeat(crate::queue::MESSAGE_BYTES);
         let poison = Failure {
             tenant: None,
             function: "booking requests/#?".into(),

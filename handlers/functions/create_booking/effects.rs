@@ -2,7 +2,7 @@
 
 use super::Worker;
 use crate::{
-    booking::{Claimed, Placed, Placing},
+    booking::{Claimed, Free, Placed, Placing},
     domain::{
         appointment::Desired,
         booking::{Booking, Held, Observed, Order, RefusalReason},
@@ -25,10 +25,11 @@ impl Worker<'_> {
         &self,
         booking: Booking,
         order: &Order,
+        free: Free,
         taken_over: bool,
     ) -> Result<Effect, StepError> {
         let interval = order.wish.facts.interval;
-        if let Claimed::No(conflict) = self.deps.claims.claim(booking.key, interval).await? {
+        if let Claimed::No(conflict) = self.deps.claims.claim(free).await? {
             return Ok(Effect::Conflict(Box::new(booking), conflict));
         }
         let placing = Placing { key: booking.key, id: booking.id, order: order.clone() };

@@ -17,7 +17,7 @@ use std::{sync::Arc, time::Duration};
 use jiff::SignedDuration;
 
 use crate::{
-    booking::{BookingSystem, Claimed, Claims, SystemCall},
+    booking::{BookingSystem, Claims, Free, Looked, SystemCall},
     clock::Clock,
     domain::{
         booking::{Booking, Intent, Step},
@@ -136,6 +136,14 @@ enum Advance {
     Again,
 }
 
+/// What a worker found before it set out.
+struct Found {
+    /// The free interval of a booking to be made.
+    free: Option<Free>,
+    /// Whether another worker set out before and did not come back.
+    taken_over: bool,
+}
+
 /// One worker at one booking.
 struct Worker<'a> {
     deps: &'a Deps,
@@ -151,19 +159,23 @@ impl Worker<'_> {
         etag: ETag,
         step: Step,
     ) -> Result<Advance, StepError> {
-        if let Step::Put(order) = &step {
-            // Looked at before anything is written: a conflict then costs no intent.
-            let interval = order.wish.facts.interval;
-            if let Claimed::No(conflict) = self.deps.claims.rival(booking.key, interval).await? {
-                return self.conflict(booking, etag, conflict).await;
+        // Looked at before anything is written: a conflict then costs no intent.
+        let free = match &step {
+            Step::Put(order) => {
+                let interval = order.wish.facts.interval;
+                match self.deps.claims.look(booking.key, interval).await? {
+                    Looked::Free(free) => Some(free),
+                    Looked::Taken(conflict) => return self.conflict(booking, etag, conflict).await,
+                }
             }
-        }
-        let taken_over = booking.intent.is_some();
+            Step::Refuse(_) | Step::Cancel | Step::Agreed | Step::ComeBack(_) => None,
+        };
+        let found = Found { free, taken_over: booking.intent.is_some() };
         let Some((booking, etag)) = self.set_out(booking, etag, &step).await? else {
             return Ok(Advance::Again);
         };
         let intent = booking.intent.clone();
-        let result = self.work(booking, etag, step, taken_over).await;
+        let result = self.work(booking, etag, step, found).await;
         if result.is_err() {
             self.let_go(intent).await;
         }
@@ -193,13 +205,17 @@ impl Worker<'_> {
         booking: Booking,
         etag: ETag,
         step: Step,
-        taken_over: bool,
+        found: Found,
     ) -> Result<Advance, StepError> {
-        let effect = match &step {
-            Step::Put(order) => self.put(booking, order, taken_over).await?,
-            Step::Refuse(reason) => self.refuse(booking, *reason).await?,
-            Step::Cancel => self.cancel(booking).await?,
-            Step::Agreed | Step::ComeBack(_) => return Ok(Advance::Again),
+        let effect = match (&step, found.free) {
+            (Step::Put(order), Some(free)) => {
+                self.put(booking, order, free, found.taken_over).await?
+            }
+            (Step::Refuse(reason), _) => self.refuse(booking, *reason).await?,
+            (Step::Cancel, _) => self.cancel(booking).await?,
+            (Step::Put(_), None) | (Step::Agreed | Step::ComeBack(_), _) => {
+                return Ok(Advance::Again);
+            }
         };
         match effect {
             effects::Effect::Done(booking) => self.record(*booking, etag).await,

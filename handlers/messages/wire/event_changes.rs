@@ -3,11 +3,11 @@
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{MAX_TEXT, NotAMessage, PassageWire, nonce_of, read, text_of};
+use super::{NotAMessage, PassageWire, nonce_of, read, text_of};
 use crate::{
     domain::ids::{MailboxId, TenantId},
     messages::{EventChange, EventChanges, Message, Origin},
-    queue::Queue,
+    queue::{MESSAGE_BYTES, Queue, wire_len},
 };
 
 #[derive(Serialize, Deserialize)]
@@ -105,29 +105,17 @@ pub fn packed(tenant: TenantId, items: Vec<EventChange>) -> Vec<EventChanges> {
     let mut room = 0;
     for item in items {
         let size =
-            escaped_len(&serde_json::to_string(&EventChangeWire::from(&item)).unwrap_or_default())
-                + 1;
+            wire_len(&serde_json::to_string(&EventChangeWire::from(&item)).unwrap_or_default()) + 1;
         match messages.last_mut() {
             Some(last) if size <= room => {
                 room -= size;
                 last.items.push(item);
             }
             Some(_) | None => {
-                room = (MAX_TEXT - frame).saturating_sub(size);
+                room = (MESSAGE_BYTES - frame).saturating_sub(size);
                 messages.push(EventChanges { tenant, items: vec![item] });
             }
         }
     }
     messages
-}
-
-/// The length of `text` in the XML of a queue message.
-fn escaped_len(text: &str) -> usize {
-    let longer = |c: u8| match c {
-        b'"' | b'\'' => 5,
-        b'&' => 4,
-        b'<' | b'>' => 3,
-        _ => 0,
-    };
-    text.len() + text.bytes().map(longer).sum::<usize>()
 }

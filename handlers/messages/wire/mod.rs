@@ -12,11 +12,6 @@ use crate::domain::ids::InvalidId;
 
 pub use event_changes::packed;
 
-/// The longest text a message may have: a storage queue takes 64 KiB after XML escaping, and ours
-/// holds nothing but quotes to escape (`&quot;` is six bytes for one), so a third is left for them.
-/// Source: learn.microsoft.com/azure/storage/queues/scalability-targets, 2026-11.
-pub const MAX_TEXT: usize = 64 * 1024;
-
 /// The text is not a message of this queue.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("not a message of this queue: {0}")]
