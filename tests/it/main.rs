@@ -5,6 +5,7 @@ mod host;
 mod identity;
 mod pipeline;
 mod queue;
+mod simulation;
 mod store;
 mod table_service;
 

@@ -16,6 +16,10 @@ pub enum Fault {
     Before,
     /// The service does it, but the answer is lost.
     After,
+    /// The caller ends before the call reaches the service: it never gets on from here.
+    EndBefore,
+    /// The service does it, and the caller ends before it hears of it.
+    EndAfter,
 }
 
 /// One call of a service. Every call costs one storage transaction, however many rows or messages
@@ -100,6 +104,11 @@ impl Watch {
             None => call.await,
             Some(Fault::Before) => Err(lost),
             Some(Fault::After) => call.await.and(Err(lost)),
+            Some(Fault::EndBefore) => std::future::pending().await,
+            Some(Fault::EndAfter) => {
+                drop(call.await);
+                std::future::pending().await
+            }
         }
     }
 }
