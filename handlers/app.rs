@@ -8,7 +8,7 @@ use url::Url;
 
 use crate::{
     booking::{BuiltIn, Claims},
-    carry::Carrier,
+    carry::{Backlog, Carrier},
     clock::Clock,
     functions::{
         create_booking, fetch_event, maintain_mailbox, notifications, nudge_due, purge_expired,
@@ -66,13 +66,13 @@ pub struct Options {
 }
 
 /// Everything built once.
-#[derive(Clone)]
 pub struct App {
-    ports: Arc<Ports>,
+    ports: Ports,
     options: Options,
     graph: Graph,
     tenants: Tenants,
     rooms: RoomMap,
+    backlog: Backlog,
 }
 
 impl App {
@@ -89,7 +89,7 @@ impl App {
         let graph = Graph::new(Arc::clone(&ports.http), tokens, clock(), options.graph.clone());
         let tenants = Tenants::new(Arc::clone(&ports.tables), clock());
         let rooms = RoomMap::new(Arc::clone(&ports.tables), clock());
-        Self { ports: Arc::new(ports), options, graph, tenants, rooms }
+        Self { ports, options, graph, tenants, rooms, backlog: Backlog::default() }
     }
 
     /// What the guard on outgoing Graph requests has counted.
@@ -104,12 +104,30 @@ impl App {
     pub fn router(&self) -> Result<Router, Mismatch> {
         Functions::new(Arc::clone(&self.ports.clock), self.options.limits)
             .http("notifications", notifications::router(self.notifications()))
-            .queue("fetch-event", Arc::new(work::FetchEvent(self.clone())))
-            .queue("create-booking", Arc::new(work::CreateBooking(self.clone())))
-            .queue("write-back", Arc::new(work::WriteBack(self.clone())))
-            .queue("maintain-mailbox", Arc::new(work::MaintainMailbox(self.clone())))
-            .timer("purge-expired", Arc::new(work::PurgeExpired(self.clone())))
-            .timer("nudge-due", Arc::new(work::NudgeDue(self.clone())))
+            .queue(
+                "fetch-event",
+                Arc::new(work::FetchEvent { deps: self.fetch_event(), carrier: self.carrier() }),
+            )
+            .queue(
+                "create-booking",
+                Arc::new(work::CreateBooking {
+                    deps: self.create_booking(),
+                    carrier: self.carrier(),
+                }),
+            )
+            .queue(
+                "write-back",
+                Arc::new(work::WriteBack { deps: self.write_back(), carrier: self.carrier() }),
+            )
+            .queue(
+                "maintain-mailbox",
+                Arc::new(work::MaintainMailbox {
+                    deps: self.maintain_mailbox(),
+                    carrier: self.carrier(),
+                }),
+            )
+            .timer("purge-expired", Arc::new(work::PurgeExpired(self.purge_expired())))
+            .timer("nudge-due", Arc::new(work::NudgeDue(self.nudge_due())))
             .into_router()
     }
 
@@ -129,11 +147,12 @@ impl App {
         Claims::new(Ledger::new(self.tables()), self.rng())
     }
 
-    pub(crate) fn carrier(&self) -> Carrier {
+    fn carrier(&self) -> Carrier {
         Carrier {
             outbox: Arc::clone(&self.ports.outbox),
             failures: Failures::new(self.tables()),
             audit: Audit::new(self.tables()),
+            backlog: self.backlog.clone(),
             clock: self.clock(),
             rng: self.rng(),
         }
@@ -144,7 +163,7 @@ impl App {
         notifications::Deps::new(Arc::clone(&self.ports.keys), outbox, self.clock(), self.rng())
     }
 
-    pub(crate) fn fetch_event(&self) -> fetch_event::Deps {
+    fn fetch_event(&self) -> fetch_event::Deps {
         fetch_event::Deps {
             tenants: self.tenants.clone(),
             mailboxes: Mailboxes::new(self.tables()),
@@ -158,7 +177,7 @@ impl App {
         }
     }
 
-    pub(crate) fn create_booking(&self) -> create_booking::Deps {
+    fn create_booking(&self) -> create_booking::Deps {
         create_booking::Deps {
             tenants: self.tenants.clone(),
             bookings: Bookings::new(self.tables()),
@@ -170,7 +189,7 @@ impl App {
         }
     }
 
-    pub(crate) fn write_back(&self) -> write_back::Deps {
+    fn write_back(&self) -> write_back::Deps {
         write_back::Deps {
             tenants: self.tenants.clone(),
             mailboxes: Mailboxes::new(self.tables()),
@@ -182,7 +201,7 @@ impl App {
         }
     }
 
-    pub(crate) fn maintain_mailbox(&self) -> maintain_mailbox::Deps {
+    fn maintain_mailbox(&self) -> maintain_mailbox::Deps {
         maintain_mailbox::Deps {
             tenants: self.tenants.clone(),
             mailboxes: Mailboxes::new(self.tables()),
@@ -197,7 +216,7 @@ impl App {
         }
     }
 
-    pub(crate) fn purge_expired(&self) -> purge_expired::Deps {
+    fn purge_expired(&self) -> purge_expired::Deps {
         purge_expired::Deps {
             bookings: Bookings::new(self.tables()),
             appointments: Appointments::new(self.tables()),
@@ -210,7 +229,7 @@ impl App {
         }
     }
 
-    pub(crate) fn nudge_due(&self) -> nudge_due::Deps {
+    fn nudge_due(&self) -> nudge_due::Deps {
         nudge_due::Deps {
             due: Due::new(self.tables()),
             failures: Failures::new(self.tables()),

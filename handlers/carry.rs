@@ -4,7 +4,10 @@
 //! A failed item is sent anew alone, as the last act of its invocation, so that the host sees a
 //! success and its dequeue count is left for what kills the process.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use jiff::SignedDuration;
 
@@ -15,14 +18,15 @@ use crate::{
         retry::{gives_up, wait},
     },
     messages::{
-        BookingRequest, CalendarWrite, EventChange, EventChanges, MailboxTask, Message, Passage,
+        BookingNudge, BookingRequest, CalendarWrite, EventChange, EventChanges, MailboxTask,
+        Passage,
     },
     queue::{Outbox, QueueError},
     rng::Rng,
-    step::{Next, StepError},
+    step::{Next, Onward, StepError},
     store::{
         StoreError,
-        audit::Audit,
+        audit::{Audit, Numbered},
         failures::{Failure, Failures},
     },
     trail::Trail,
@@ -37,7 +41,7 @@ pub enum NotCarried {
     /// The queue did not take what comes next.
     #[error(transparent)]
     Queue(#[from] QueueError),
-    /// The failure or the audit could not be written.
+    /// The failure could not be written.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
@@ -49,27 +53,9 @@ pub trait Item: Clone + Send + Sync {
     /// Whose tenant it is for.
     fn tenant(&self, of: TenantId) -> TenantId;
     /// The same item with another passage, as a message of its own.
-    fn anew(&self, of: TenantId, passage: Passage) -> Box<dyn ErasedMessage>;
+    fn anew(&self, of: TenantId, passage: Passage) -> Onward;
     /// What it is about, in ids or keys; a failure of `fetch-event` names only the mailbox.
     fn subject(&self) -> String;
-}
-
-/// A message of any queue.
-pub trait ErasedMessage: Send + Sync {
-    /// The queue it travels on.
-    fn queue(&self) -> crate::queue::Queue;
-    /// Its text.
-    fn text(&self) -> String;
-}
-
-impl<M: Message + Send + Sync> ErasedMessage for M {
-    fn queue(&self) -> crate::queue::Queue {
-        Message::queue(self)
-    }
-
-    fn text(&self) -> String {
-        self.to_text()
-    }
 }
 
 /// Carries outcomes on.
@@ -81,6 +67,8 @@ pub struct Carrier {
     pub failures: Failures,
     /// Where calls go.
     pub audit: Audit,
+    /// Calls that could not be written yet.
+    pub backlog: Backlog,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// Chance.
@@ -104,7 +92,7 @@ impl Carrier {
             Ok(next) => {
                 tracing::info!(function, %correlation, next = next.len(), "done");
                 for next in next {
-                    self.outbox.send(next.queue(), next.text(), next.delay).await?;
+                    self.outbox.send(next.message.queue(), next.message.text(), next.delay).await?;
                 }
                 return Ok(());
             }
@@ -159,16 +147,43 @@ impl Carrier {
         Ok(())
     }
 
-    /// Writes the calls of one invocation.
-    ///
-    /// # Errors
-    /// [`NotCarried`]; the calls are in the log all the same.
-    pub async fn audit(&self, trail: &Trail) -> Result<(), NotCarried> {
-        let calls = trail.take();
-        if !calls.is_empty() {
-            self.audit.write(&calls, self.rng.as_ref()).await?;
+    /// Writes the calls of one invocation, and those that could not be written before. The work
+    /// was done whether or not this succeeds, so a failure only keeps them for the next time; they
+    /// are in the log in any case.
+    pub async fn audit(&self, trail: &Trail) {
+        let mut calls = self.backlog.take();
+        calls.extend(Audit::numbered(trail.take(), self.rng.as_ref()));
+        if calls.is_empty() {
+            return;
         }
-        Ok(())
+        if let Err(error) = self.audit.write(&calls).await {
+            tracing::warn!(%error, calls = calls.len(), "the audit will be written later");
+            self.backlog.keep(calls);
+        }
+    }
+}
+
+/// Calls that are still to be written into the audit. Clones share them.
+#[derive(Debug, Clone, Default)]
+pub struct Backlog(Arc<Mutex<Vec<Numbered>>>);
+
+/// How many calls wait at most: some minutes of a busy process. The oldest go first.
+const BACKLOG: usize = 10_000;
+
+impl Backlog {
+    fn take(&self) -> Vec<Numbered> {
+        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn keep(&self, mut calls: Vec<Numbered>) {
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        calls.append(&mut kept);
+        let over = calls.len().saturating_sub(BACKLOG);
+        if over > 0 {
+            tracing::error!(calls = over, "calls are in the log and will not be in the audit");
+            calls.drain(..over);
+        }
+        *kept = calls;
     }
 }
 
@@ -181,9 +196,9 @@ impl Item for EventChange {
         of
     }
 
-    fn anew(&self, of: TenantId, passage: Passage) -> Box<dyn ErasedMessage> {
+    fn anew(&self, of: TenantId, passage: Passage) -> Onward {
         let items = vec![Self { passage, ..self.clone() }];
-        Box::new(EventChanges { tenant: of, items })
+        Onward::Fetch(EventChanges { tenant: of, items })
     }
 
     fn subject(&self) -> String {
@@ -200,12 +215,12 @@ impl Item for BookingRequest {
         self.0.key.tenant
     }
 
-    fn anew(&self, _: TenantId, passage: Passage) -> Box<dyn ErasedMessage> {
-        Box::new(Self(crate::messages::BookingNudge { passage, ..self.0 }))
+    fn anew(&self, _: TenantId, passage: Passage) -> Onward {
+        Onward::Book(Self(BookingNudge { passage, ..self.0 }))
     }
 
     fn subject(&self) -> String {
-        format!("{} {}", self.0.key.partition(), self.0.key.row())
+        subject_of(&self.0)
     }
 }
 
@@ -218,12 +233,12 @@ impl Item for CalendarWrite {
         self.0.key.tenant
     }
 
-    fn anew(&self, _: TenantId, passage: Passage) -> Box<dyn ErasedMessage> {
-        Box::new(Self(crate::messages::BookingNudge { passage, ..self.0 }))
+    fn anew(&self, _: TenantId, passage: Passage) -> Onward {
+        Onward::Write(Self(BookingNudge { passage, ..self.0 }))
     }
 
     fn subject(&self) -> String {
-        format!("{} {}", self.0.key.partition(), self.0.key.row())
+        subject_of(&self.0)
     }
 }
 
@@ -236,11 +251,16 @@ impl Item for MailboxTask {
         self.tenant
     }
 
-    fn anew(&self, _: TenantId, passage: Passage) -> Box<dyn ErasedMessage> {
-        Box::new(Self { passage, ..*self })
+    fn anew(&self, _: TenantId, passage: Passage) -> Onward {
+        Onward::Maintain(Self { passage, ..*self })
     }
 
     fn subject(&self) -> String {
         self.mailbox.to_string()
     }
+}
+
+/// A booking by its keys, which hold digests and no content.
+fn subject_of(nudge: &BookingNudge) -> String {
+    format!("{} {}", nudge.key.partition(), nudge.key.row())
 }

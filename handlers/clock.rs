@@ -25,6 +25,17 @@ impl Clock for SystemClock {
     }
 }
 
+/// The machine's clock, shifted: what the local world moves time with. Settings refuse a shift unless
+/// everything the process talks to is on its own machine.
+#[derive(Debug, Clone, Copy)]
+pub struct ShiftedClock(pub SignedDuration);
+
+impl Clock for ShiftedClock {
+    fn now(&self) -> Timestamp {
+        SystemClock.now().saturating_add(self.0).unwrap_or(Timestamp::MAX)
+    }
+}
+
 /// A clock that stands still until it is moved. Clones share the hand.
 #[derive(Debug, Clone)]
 pub struct ManualClock(Arc<Mutex<Timestamp>>);
@@ -56,6 +67,14 @@ impl Clock for ManualClock {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_shifted_clock_is_ahead_by_its_shift() {
+        let before = SystemClock.now();
+        let shifted = ShiftedClock(SignedDuration::from_hours(5)).now();
+        let ahead = SignedDuration::from_hours(5);
+        assert!(before + ahead <= shifted && shifted <= SystemClock.now() + ahead);
+    }
 
     #[test]
     fn clones_share_the_hand() {

@@ -6,11 +6,22 @@ use std::time::Duration;
 use async_trait::async_trait;
 use azure_core::http::{ClientOptions, ExponentialRetryOptions, RetryOptions, Transport};
 use bytes::Bytes;
+use url::{Host, Url};
 
 /// How long a connection may take to open.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a whole call may take, answer included. Below the handler's own deadline.
 const CALL_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Whether `address` is on this very machine.
+pub fn is_loopback(address: &Url) -> bool {
+    match address.host() {
+        Some(Host::Domain(name)) => name == "localhost",
+        Some(Host::Ipv4(ip)) => ip.is_loopback(),
+        Some(Host::Ipv6(ip)) => ip.is_loopback(),
+        None => false,
+    }
+}
 
 /// Sends one request and reads the whole answer: [`RealHttp`] over the network, or a router called
 /// in process by the tests' simulation.

@@ -1,4 +1,109 @@
-//! Roombridge: Microsoft 365 calendar appointments become room bookings, and are forgotten when they are over.
+//! Roombridge: Microsoft 365 calendar appointments become room bookings, and are forgotten when
+//! they are over.
+//!
+//! This page is the map. One sentence explains the rest: **tables hold the truth, queues hold
+//! nudges, and every nudge may be lost, late or doubled.** A message says "look at this". The
+//! function that gets it reads the truth, works out what is missing, does it, and records it. So
+//! order does not matter, and a repeat costs one read.
+//!
+//! # The flow
+//!
+//! ```text
+//!  Outlook / Exchange Online
+//!      │ change and lifecycle notifications (POST /api/notifications)
+//!      ▼
+//!  notifications ── 202 ──┬──────────────────────────────┐
+//!      │ event-changes                                   │ mailbox-tasks
+//!      ▼                                                 ▼
+//!  fetch-event ◀──── event-changes (resync) ──── maintain-mailbox
+//!      │ reads Graph, writes the DESIRED state           subscribe, renew, unsubscribe, resync
+//!      │ booking-requests
+//!      ▼
+//!  create-booking ── room ledger ── booking system
+//!      │ writes the OBSERVED state
+//!      │ calendar-writes
+//!      ▼
+//!  write-back ── the room's answer, our own property ──▶ Outlook
+//!        writes the SHOWN state; settled when all three agree
+//!
+//!  timers:  nudge-due      nudges what is due, empties the poison queues
+//!           purge-expired  deletes what is over
+//! ```
+//!
+//! # Walkthrough: an appointment with a room becomes a booking
+//!
+//! 1. Anna invites Ben and the room Aurora. Graph posts a change notification.
+//!    [`functions::notifications`] proves it by its client state
+//!    ([`identity::client_state::prove`]) without reading anything from storage, packs the ids into
+//!    a message, and answers 202.
+//! 2. [`functions::fetch_event::run`] reads the mailbox's row and drops the item unless the mailbox
+//!    is active and the nonce is its own. It reads the rows it may change, then asks Graph for the
+//!    fields listed in [`graph::fields`], and makes a [`graph::sighting::Sighting`] of the answer:
+//!    whose copy, which managed rooms, when. Without a managed room it stops, and nothing is left
+//!    behind.
+//! 3. [`domain::booking::Booking::see`] takes in what this copy says;
+//!    [`domain::appointment::Copies::desired`] makes one wish of both copies. The due entries
+//!    (purge, unsettled) are written first, then the booking's row, then the pointer from the copy,
+//!    and only then the nudge.
+//! 4. [`functions::create_booking::run`] asks [`domain::booking::Booking::next_step`] what is
+//!    missing. It saves the intent, claims the interval in the ledger ([`booking::Claims::claim`]),
+//!    calls the [`booking::BookingSystem`], reads the booking back, saves what it observed, releases
+//!    what is not used any more, clears the intent, and nudges on.
+//! 5. [`functions::write_back::run`] lets the room accept or decline on its own copy, puts the
+//!    outcome and the match id into our extended property on Anna's copy, records what was shown,
+//!    and removes the due entry: the booking is settled.
+//! 6. The meeting ends. [`functions::purge_expired::run`] finds its due entry and deletes the
+//!    ledger's times, the pointers and the booking.
+//!
+//! Between the host and these functions stands `work.rs`: it decodes a message, runs the function,
+//! and gives the outcome to [`carry::Carrier`], which sends what comes next, lets what failed wait,
+//! or writes it to `Failures`.
+//!
+//! # Architecture invariants
+//!
+//! - Only messages pass between functions; no function's module uses another's.
+//! - A message holds ids and nothing of a meeting. Meeting content is in the table `Bookings` alone.
+//! - Each part of a booking's row has one owner: `fetch-event` the desired, `create-booking` the
+//!   intent and the observed, `write-back` the shown. A lost race is read again and merged.
+//! - What watches a row is written before the row, and removed after it: a crash leaves a look too
+//!   many, never one too few. Only `write-back` settles.
+//! - The step that meets an error decides whether to wait, to count it, or to let go
+//!   ([`step::StepError`]); nobody further up decides again.
+//! - [`domain`] is pure: no IO, no clock, no serialisation, nothing asynchronous. Wire types stand
+//!   beside the system that they speak to.
+//! - [`host`] alone knows the Functions protocol; [`graph::fields`] alone names fields of an event;
+//!   [`http`] alone builds a client; [`settings`] alone reads the environment.
+//! - Nothing in memory is relied on: caches are at most 60 s old, and only save work.
+//!
+//! Deliberately absent:
+//!
+//! - Locks, leader election and exactly-once delivery: ETags, idempotency keys and intents instead.
+//! - Account keys, connection strings and client secrets: managed identity instead.
+//! - A scan of a whole table: [`store::due`] is the only index by time, and costs what is due.
+//! - Output bindings and the host's own retries of queue functions: a result must be stored before
+//!   the next function is told.
+//! - Any way to read a meeting's body, attachments, online-meeting link or people's answers
+//!   ([`graph::guard`] stops the request).
+//! - A PATCH of attendees, location, subject or body; `write-back` writes its own property only.
+//!
+//! # Where this is not the obvious design
+//!
+//! - A room's map entry is not beside its days but in one partition a tenant, see [`store::rooms`].
+//! - Nobody is refused before the holder of the time was looked at in Outlook, see
+//!   [`functions::create_booking`].
+//! - A copy that was seen for the first time is looked at once more, see [`functions::fetch_event`].
+//! - `nudge-due` never deletes what it nudges about, see [`functions::nudge_due`].
+//! - A failed item is sent anew alone instead of failing the invocation, see [`carry`].
+//! - The client of the tables is our own, and knows nothing of this job, see
+//!   [`store::table_service`].
+//!
+//! # Reading order
+//!
+//! [`domain::booking`] and [`domain::appointment`] (what it is about), [`messages`] and [`step`]
+//! (what passes on), [`functions`] in flow order, [`graph::fields`] and [`graph::guard`] (what may
+//! be asked), [`store`] (the tables), [`booking`] (the ledger), [`identity`] (what proves whom),
+//! [`host`] (the protocol), [`app`] (everything put together), `main.rs`. The table of which room
+//! may use which is `tests/it/tidy/layers.rs`; the other side is `tests/world`.
 
 pub mod app;
 pub mod booking;

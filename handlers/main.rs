@@ -6,7 +6,7 @@ use std::{error::Error, process::ExitCode, sync::Arc};
 use azure_core::http::Transport;
 use roombridge::{
     app::{App, Options, Ports},
-    clock::{Clock, SystemClock},
+    clock::{Clock, ShiftedClock},
     functions::maintain_mailbox,
     host::{Limits, server},
     http::{Patience, RealHttp, client, transport},
@@ -60,6 +60,9 @@ async fn run() -> Result<(), Box<dyn Error>> {
     let listener = server::bind(settings.host.port).await?;
     let app = App::new(ports(&settings)?, options(&settings));
     let router = app.router()?;
+    if !settings.clock.offset.is_zero() {
+        tracing::warn!(seconds = settings.clock.offset.as_secs(), "time is shifted");
+    }
     tracing::info!(port = settings.host.port, version = env!("CARGO_PKG_VERSION"), "listening");
     server::run(listener, router, server::asked_to_stop()).await?;
     Ok(())
@@ -80,7 +83,7 @@ fn ports(settings: &Settings) -> Result<Ports, Box<dyn Error>> {
         AzureTables::new(settings.storage.table_url.as_str(), &own, &shared, Patience::WORKER)?;
     let vault = settings.identity.vault_url.as_str();
     let keys = KeyVaultKeys::new(vault, Arc::clone(&own), shared.clone())?;
-    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let clock: Arc<dyn Clock> = Arc::new(ShiftedClock(settings.clock.offset));
     Ok(Ports {
         tables: Arc::new(tables),
         outbox: Arc::new(outbox(Patience::WORKER)?),

@@ -136,24 +136,26 @@ impl Next {
     pub fn later(message: Onward, delay: Duration) -> Self {
         Self { message, delay }
     }
+}
 
+impl Onward {
     /// The queue it goes to.
     pub fn queue(&self) -> Queue {
-        match &self.message {
-            Onward::Fetch(message) => message.queue(),
-            Onward::Book(message) => message.queue(),
-            Onward::Write(message) => message.queue(),
-            Onward::Maintain(message) => message.queue(),
+        match self {
+            Self::Fetch(message) => message.queue(),
+            Self::Book(message) => message.queue(),
+            Self::Write(message) => message.queue(),
+            Self::Maintain(message) => message.queue(),
         }
     }
 
     /// The text to send.
     pub fn text(&self) -> String {
-        match &self.message {
-            Onward::Fetch(message) => message.to_text(),
-            Onward::Book(message) => message.to_text(),
-            Onward::Write(message) => message.to_text(),
-            Onward::Maintain(message) => message.to_text(),
+        match self {
+            Self::Fetch(message) => message.to_text(),
+            Self::Book(message) => message.to_text(),
+            Self::Write(message) => message.to_text(),
+            Self::Maintain(message) => message.to_text(),
         }
     }
 }

@@ -4,7 +4,6 @@
 use async_trait::async_trait;
 
 use crate::{
-    app::App,
     carry::{Carrier, Item, NotCarried},
     domain::ids::TenantId,
     functions::{
@@ -37,7 +36,7 @@ impl From<NotAMessage> for InvocationFailed {
     }
 }
 
-/// The calls first: they were made whatever becomes of the item, and a repeat is harmless.
+/// The calls first: they were made whatever becomes of the item.
 async fn finish<I: Item>(
     carrier: &Carrier,
     trail: &Trail,
@@ -45,7 +44,7 @@ async fn finish<I: Item>(
     tenant: TenantId,
     outcomes: Vec<(I, Result<Vec<Next>, StepError>)>,
 ) -> Result<(), InvocationFailed> {
-    carrier.audit(trail).await?;
+    carrier.audit(trail).await;
     for (item, outcome) in outcomes {
         carrier.carry(function, tenant, &item, outcome).await?;
     }
@@ -53,7 +52,10 @@ async fn finish<I: Item>(
 }
 
 /// `fetch-event` on its queue.
-pub(crate) struct FetchEvent(pub(crate) App);
+pub(crate) struct FetchEvent {
+    pub(crate) deps: fetch_event::Deps,
+    pub(crate) carrier: Carrier,
+}
 
 #[async_trait]
 impl QueueFunction for FetchEvent {
@@ -64,13 +66,16 @@ impl QueueFunction for FetchEvent {
     ) -> Result<(), InvocationFailed> {
         let message = EventChanges::from_text(&delivery.text)?;
         let (tenant, trail) = (message.tenant, Trail::default());
-        let outcomes = fetch_event::run(&self.0.fetch_event(), &trail, message).await;
-        finish(&self.0.carrier(), &trail, cx.function, tenant, outcomes).await
+        let outcomes = fetch_event::run(&self.deps, &trail, message).await;
+        finish(&self.carrier, &trail, cx.function, tenant, outcomes).await
     }
 }
 
 /// `create-booking` on its queue.
-pub(crate) struct CreateBooking(pub(crate) App);
+pub(crate) struct CreateBooking {
+    pub(crate) deps: create_booking::Deps,
+    pub(crate) carrier: Carrier,
+}
 
 #[async_trait]
 impl QueueFunction for CreateBooking {
@@ -81,13 +86,16 @@ impl QueueFunction for CreateBooking {
     ) -> Result<(), InvocationFailed> {
         let message = BookingRequest::from_text(&delivery.text)?;
         let (tenant, trail) = (message.0.key.tenant, Trail::default());
-        let outcome = create_booking::run(&self.0.create_booking(), &trail, message).await;
-        finish(&self.0.carrier(), &trail, cx.function, tenant, vec![(message, outcome)]).await
+        let outcome = create_booking::run(&self.deps, &trail, message).await;
+        finish(&self.carrier, &trail, cx.function, tenant, vec![(message, outcome)]).await
     }
 }
 
 /// `write-back` on its queue.
-pub(crate) struct WriteBack(pub(crate) App);
+pub(crate) struct WriteBack {
+    pub(crate) deps: write_back::Deps,
+    pub(crate) carrier: Carrier,
+}
 
 #[async_trait]
 impl QueueFunction for WriteBack {
@@ -98,13 +106,16 @@ impl QueueFunction for WriteBack {
     ) -> Result<(), InvocationFailed> {
         let message = CalendarWrite::from_text(&delivery.text)?;
         let (tenant, trail) = (message.0.key.tenant, Trail::default());
-        let outcome = write_back::run(&self.0.write_back(), &trail, message).await;
-        finish(&self.0.carrier(), &trail, cx.function, tenant, vec![(message, outcome)]).await
+        let outcome = write_back::run(&self.deps, &trail, message).await;
+        finish(&self.carrier, &trail, cx.function, tenant, vec![(message, outcome)]).await
     }
 }
 
 /// `maintain-mailbox` on its queue.
-pub(crate) struct MaintainMailbox(pub(crate) App);
+pub(crate) struct MaintainMailbox {
+    pub(crate) deps: maintain_mailbox::Deps,
+    pub(crate) carrier: Carrier,
+}
 
 #[async_trait]
 impl QueueFunction for MaintainMailbox {
@@ -115,18 +126,18 @@ impl QueueFunction for MaintainMailbox {
     ) -> Result<(), InvocationFailed> {
         let message = MailboxTask::from_text(&delivery.text)?;
         let (tenant, trail) = (message.tenant, Trail::default());
-        let outcome = maintain_mailbox::run(&self.0.maintain_mailbox(), &trail, message).await;
-        finish(&self.0.carrier(), &trail, cx.function, tenant, vec![(message, outcome)]).await
+        let outcome = maintain_mailbox::run(&self.deps, &trail, message).await;
+        finish(&self.carrier, &trail, cx.function, tenant, vec![(message, outcome)]).await
     }
 }
 
 /// `purge-expired` on its schedule.
-pub(crate) struct PurgeExpired(pub(crate) App);
+pub(crate) struct PurgeExpired(pub(crate) purge_expired::Deps);
 
 #[async_trait]
 impl TimerFunction for PurgeExpired {
     async fn invoke(&self, cx: InvocationContext, _: TimerTick) -> Result<(), InvocationFailed> {
-        let purged = purge_expired::run(&self.0.purge_expired(), cx.deadline).await?;
+        let purged = purge_expired::run(&self.0, cx.deadline).await?;
         tracing::info!(
             deleted = purged.deleted,
             passed_over = purged.passed_over,
@@ -139,12 +150,12 @@ impl TimerFunction for PurgeExpired {
 }
 
 /// `nudge-due` on its schedule.
-pub(crate) struct NudgeDue(pub(crate) App);
+pub(crate) struct NudgeDue(pub(crate) nudge_due::Deps);
 
 #[async_trait]
 impl TimerFunction for NudgeDue {
     async fn invoke(&self, cx: InvocationContext, _: TimerTick) -> Result<(), InvocationFailed> {
-        let nudged = nudge_due::run(&self.0.nudge_due(), cx.deadline).await?;
+        let nudged = nudge_due::run(&self.0, cx.deadline).await?;
         let nudge_due::Nudged { unsettled, renewals, poisoned } = nudged;
         tracing::info!(unsettled, renewals, poisoned, "nudged");
         Ok(())

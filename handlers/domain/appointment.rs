@@ -7,9 +7,8 @@
 use jiff::Timestamp;
 
 use super::{
-    ids::{EventId, MailboxId, RoomId},
+    ids::{EventId, MailboxId},
     interval::Interval,
-    keys::Digest,
     personal::Personal,
 };
 
@@ -158,35 +157,6 @@ pub struct Circumstances {
     pub waits_for_room: bool,
 }
 
-impl Wish {
-    /// Stands for what the room was asked: when, and which asking it was. A refusal answers this
-    /// and is final until it changes; Exchange asks a room that declined again only when the time
-    /// changes or the organizer invites it anew, not when a subject is edited.
-    pub fn asking(&self) -> Digest {
-        let number = |t: Timestamp| t.as_nanosecond().to_be_bytes();
-        let interval = self.facts.interval;
-        let (start, end) = (number(interval.start()), number(interval.end()));
-        Digest::of(&[b"asking", &start, &end, &self.asked.to_be_bytes()])
-    }
-
-    /// Stands for everything that was wished, so that an outcome can say what it is the outcome of.
-    pub fn fingerprint(&self) -> Digest {
-        let Facts { interval, people, private, details } = &self.facts;
-        let mut parts: Vec<Vec<u8>> = vec![
-            interval.start().as_nanosecond().to_be_bytes().to_vec(),
-            interval.end().as_nanosecond().to_be_bytes().to_vec(),
-            people.to_be_bytes().to_vec(),
-            vec![u8::from(*private)],
-            self.asked.to_be_bytes().to_vec(),
-        ];
-        let texts = [&details.subject, &details.organizer];
-        parts.extend(texts.map(|t| t.as_ref().map_or(vec![], |t| t.reveal().as_bytes().to_vec())));
-        parts.extend(details.attendees.iter().map(|a| a.reveal().as_bytes().to_vec()));
-        let parts: Vec<&[u8]> = parts.iter().map(Vec::as_slice).collect();
-        Digest::of(&parts)
-    }
-}
-
 impl Copies {
     /// Takes in what was read of one copy. A copy that is gone matters only if it is the one that
     /// was known: after a new invitation the old copy's end may be told late.
@@ -330,26 +300,6 @@ impl RoomCopy {
             (Seen::WithoutRoom | Seen::Cancelled | Seen::Gone, Self::Unseen | Self::Gone) => self,
         }
     }
-}
-
-/// Stands for the fields of an appointment by which a resync tells whether the store has missed
-/// something; without content, since a resync never asks for it.
-pub fn glance(facts: Option<(Interval, u16, bool)>, rooms: &[RoomId]) -> Digest {
-    let number = |t: Timestamp| t.as_nanosecond().to_be_bytes().to_vec();
-    let mut parts = match facts {
-        None => vec![b"ended".to_vec()],
-        Some((when, people, private)) => vec![
-            number(when.start()),
-            number(when.end()),
-            people.to_be_bytes().to_vec(),
-            vec![u8::from(private)],
-        ],
-    };
-    let mut rooms: Vec<_> = rooms.iter().map(|r| r.0.as_bytes().to_vec()).collect();
-    rooms.sort();
-    parts.append(&mut rooms);
-    let parts: Vec<&[u8]> = parts.iter().map(Vec::as_slice).collect();
-    Digest::of(&parts)
 }
 
 #[cfg(test)]

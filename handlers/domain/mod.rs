@@ -2,6 +2,7 @@
 
 pub mod appointment;
 pub mod booking;
+pub mod fingerprint;
 pub mod ids;
 pub mod interval;
 pub mod keys;

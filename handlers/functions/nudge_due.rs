@@ -1,7 +1,8 @@
 //! `nudge-due`: nudges what is due, and empties the poison queues into `Failures`.
 //!
 //! The timer only moves an entry on and sends a nudge; the worker that finds the truth settled
-//! deletes it. So a lost nudge costs one round and nothing else.
+//! deletes it. So a lost nudge costs one round and nothing else. The timer never reads what an entry
+//! is about: its cost is what is due, and a row that it misread could not be forgotten by mistake.
 
 use std::{sync::Arc, time::Duration};
 
@@ -103,7 +104,7 @@ async fn move_on(
     let at = now + again + SignedDuration::from_millis(spread);
     deps.due.put(&DueEntry { at, ..*entry }).await?;
     let next = next_of(deps, entry, at, now, sent);
-    deps.outbox.send(next.queue(), next.text(), next.delay).await?;
+    deps.outbox.send(next.message.queue(), next.message.text(), next.delay).await?;
     Ok(())
 }
 

@@ -74,7 +74,7 @@ impl TenantGraph {
             "url": ask.target,
             "headers": {
                 "Prefer": ask.prefer(),
-                "client-request-id": self.cx.correlation.as_uuid().to_string(),
+                "client-request-id": self.correlation(ask).as_uuid().to_string(),
                 "return-client-request-id": "false",
             },
         })

@@ -4,6 +4,8 @@ use std::fmt;
 
 use http::Method;
 use jiff::Timestamp;
+use serde::Deserialize;
+use serde_json::Value;
 
 use super::{
     client::{Ask, TenantGraph},
@@ -13,7 +15,7 @@ use super::{
     reading::read,
     wire::{EventWire, Page},
 };
-use crate::domain::ids::MailboxId;
+use crate::domain::ids::{EventId, MailboxId};
 
 /// Events a page. Graph's own default is 10; a page of large meetings stays below a few MB.
 const PAGE: usize = 100;
@@ -34,6 +36,8 @@ impl fmt::Debug for NextLink {
 pub struct ViewPage {
     /// The events; a series comes as its occurrences.
     pub events: Vec<EventRead>,
+    /// Events that are there and make no sense: not to be taken for gone, nor for anything else.
+    pub unreadable: Vec<EventId>,
     /// The way to the next page; `None` on the last.
     pub next: Option<NextLink>,
 }
@@ -44,8 +48,8 @@ impl TenantGraph {
     ///
     /// # Errors
     /// [`GraphError`]; `Forbidden` when a next link leaves Graph or has lost the chosen fields.
-    /// `Unreadable` concerns the whole page: a resync must not take a missing event for a deleted
-    /// one.
+    /// `Unreadable` when the page, or an event's id, makes no sense: a resync must not take a
+    /// missing event for a deleted one.
     pub async fn calendar_view(
         &self,
         mailbox: MailboxId,
@@ -71,20 +75,30 @@ impl TenantGraph {
         };
         let reply = self.call(&ask).await?;
         reply.check()?;
-        let page: Page<EventWire> = reply.json()?;
-        let events = page.value.into_iter().map(|wire| EventRead::of(wire, None));
-        Ok(ViewPage { events: events.collect::<Result<_, _>>()?, next: page.next.map(NextLink) })
+        let page: Page<Value> = reply.json()?;
+        let (mut events, mut unreadable) = (Vec::new(), Vec::new());
+        for item in page.value {
+            let id = item.get("id").and_then(Value::as_str).and_then(|id| id.parse().ok());
+            let id: EventId = id.ok_or(GraphError::Unreadable)?;
+            let wire = EventWire::deserialize(item).map_err(|_| GraphError::Unreadable);
+            match wire.and_then(|wire| EventRead::of(wire, None)) {
+                Ok(event) => events.push(event),
+                Err(_) => unreadable.push(id),
+            }
+        }
+        Ok(ViewPage { events, unreadable, next: page.next.map(NextLink) })
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use serde_json::{Value, json};
+    use serde_json::json;
 
     use super::*;
     use crate::graph::{
         fields::SELECT,
-        guard::{GuardCounts, Refusal, Rule},
+        guard::GuardCounts,
+        refusal::{Refusal, Rule},
         trial::{ANN, BASE, Trial, event},
     };
 
@@ -138,10 +152,14 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn one_event_that_makes_no_sense_makes_the_page_unreadable() {
+    async fn an_event_that_makes_no_sense_is_named_and_one_without_an_id_spoils_the_page() {
         let trial = Trial::new();
         let mut answer = answer(&["A", "B"], None);
         answer["value"][1]["type"] = json!("holiday");
+        trial.far.then(200, &answer);
+        let read = page(&trial, None).await.unwrap();
+        assert_eq!((read.events.len(), read.unreadable), (1, vec!["B".parse().unwrap()]));
+        answer["value"][1]["id"] = json!(7);
         trial.far.then(200, &answer);
         assert_eq!(page(&trial, None).await, Err(GraphError::Unreadable));
     }

@@ -11,8 +11,9 @@ use url::Url;
 use super::{
     error::{Cause, GraphError},
     fields::encoded,
-    guard::{Guard, GuardCounts, Refusal, Rule},
+    guard::{Guard, GuardCounts},
     in_flight::Limiter,
+    refusal::{Refusal, Rule},
     wire::Reply,
 };
 use crate::{
@@ -102,12 +103,15 @@ pub(super) struct Ask {
     pub(super) minimal: bool,
     /// The mailboxes that are touched; each is entered before the call.
     pub(super) mailboxes: Vec<MailboxId>,
+    /// What caused it, where the requests of one batch have causes of their own.
+    pub(super) correlation: Option<CorrelationId>,
 }
 
 impl Ask {
     pub(super) fn new(method: Method, template: &'static str, target: String) -> Self {
         let (fields, body, mailboxes) = ("-".to_owned(), None, Vec::new());
-        Self { method, template, target, fields, body, minimal: false, mailboxes }
+        let correlation = None;
+        Self { method, template, target, fields, body, minimal: false, mailboxes, correlation }
     }
 
     pub(super) fn prefer(&self) -> &'static str {
@@ -155,8 +159,13 @@ impl TenantGraph {
             fields: ask.fields.clone(),
             status,
             duration_ms: u64::try_from(took).unwrap_or(0),
-            correlation: self.cx.correlation,
+            correlation: self.correlation(ask),
         });
+    }
+
+    /// What caused `ask`.
+    pub(super) fn correlation(&self, ask: &Ask) -> CorrelationId {
+        ask.correlation.unwrap_or(self.cx.correlation)
     }
 
     /// The one place that sends: guard, request, answer, trail.
@@ -189,7 +198,7 @@ impl TenantGraph {
             .header(header::AUTHORIZATION, bearer)
             .header(header::ACCEPT, "application/json")
             .header("prefer", ask.prefer())
-            .header("client-request-id", self.cx.correlation.as_uuid().to_string())
+            .header("client-request-id", self.correlation(ask).as_uuid().to_string())
             .header("return-client-request-id", "false");
         let body = match &ask.body {
             Some(body) => {

@@ -2,7 +2,7 @@
 
 use jiff::SignedDuration;
 
-use super::guard::Refusal;
+use super::refusal::Refusal;
 use crate::identity::tenant_tokens::TokenError;
 
 /// A call to Graph failed. Each variant says what to do; none holds anything of an event.

@@ -10,7 +10,7 @@ use jiff::{
 
 use super::{
     error::GraphError,
-    properties::PropertyId,
+    property_id::PropertyId,
     wire::{AddressWire, EventWire, TimeWire},
 };
 use crate::domain::{

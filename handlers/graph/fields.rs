@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use jiff::Timestamp;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
-use super::properties::PropertyId;
+use super::property_id::PropertyId;
 
 /// The first read of an event, and all that a resync asks. The subject is not in it.
 ///

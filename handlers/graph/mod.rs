@@ -2,14 +2,13 @@
 //!
 //! Reading order: [`fields`] says what may be asked, [`guard`] holds every request to it,
 //! [`client`] sends, and one file each for what is asked: [`events`], [`calendar_view`],
-//! [`answers`], [`properties`], [`subscriptions`]. [`client_state`] and [`notifications`] are the
-//! way back in.
+//! [`answers`], [`properties`], [`subscriptions`]. [`notifications`] is the way back in; what
+//! proves one is [`crate::identity::client_state`].
 
 pub mod answers;
 mod batch;
 pub mod calendar_view;
 pub mod client;
-pub mod client_state;
 pub mod error;
 pub mod events;
 pub mod fields;
@@ -18,7 +17,9 @@ mod in_flight;
 pub mod notifications;
 mod options;
 pub mod properties;
+pub mod property_id;
 mod reading;
+pub mod refusal;
 pub mod sighting;
 pub mod subscriptions;
 #[cfg(test)]
@@ -31,5 +32,6 @@ pub use client::{CallContext, Graph, TenantGraph};
 pub use error::{Cause, GraphError};
 pub use events::{EventKind, EventRead, Match, When};
 pub use guard::GuardCounts;
-pub use properties::PropertyId;
+pub use property_id::PropertyId;
+pub use reading::Wanted;
 pub use subscriptions::{Subscribed, SubscriptionId, SubscriptionListed, SubscriptionOrder};

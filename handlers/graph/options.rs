@@ -4,8 +4,8 @@ use url::Url;
 
 use super::{
     fields::{self, EXPAND, FILTER, SELECT},
-    guard::{Refusal, Rule},
-    properties::PropertyId,
+    property_id::PropertyId,
+    refusal::{Refusal, Rule},
 };
 
 /// The query options of a request.

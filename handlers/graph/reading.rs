@@ -8,13 +8,25 @@ use super::{
     events::EventRead,
     fields,
     guard::BATCH_MAX,
-    properties::{PropertyId, add_in},
+    properties::add_in,
+    property_id::PropertyId,
     wire::{EventWire, FoundWire, Missing, Page, Reply, SubjectWire},
 };
 use crate::domain::{
-    ids::{EventId, MailboxId},
+    ids::{CorrelationId, EventId, MailboxId},
     personal::Personal,
 };
+
+/// An event to be read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wanted {
+    /// Whose calendar.
+    pub mailbox: MailboxId,
+    /// Which event there.
+    pub event: EventId,
+    /// What causes this read; the reads of one batch may have causes of their own.
+    pub correlation: CorrelationId,
+}
 
 impl TenantGraph {
     /// Reads events: one GET for one, `$batch` for several (20 a call). The answers come in the
@@ -25,7 +37,7 @@ impl TenantGraph {
     /// Each event has its own [`GraphError`].
     pub async fn events(
         &self,
-        wanted: &[(MailboxId, EventId)],
+        wanted: &[Wanted],
         add_in_property: Option<&str>,
     ) -> Vec<Result<Option<EventRead>, GraphError>> {
         let property = match add_in(add_in_property) {
@@ -37,7 +49,10 @@ impl TenantGraph {
         for chunk in wanted.chunks(BATCH_MAX) {
             let asks: Vec<Ask> = chunk
                 .iter()
-                .map(|(mailbox, event)| first_read(*mailbox, event, property))
+                .map(|wanted| Ask {
+                    correlation: Some(wanted.correlation),
+                    ..first_read(wanted.mailbox, &wanted.event, property)
+                })
                 .collect();
             let replies = match asks.as_slice() {
                 [ask] => vec![self.call(ask).await],
@@ -155,7 +170,8 @@ mod tests {
     use super::*;
     use crate::graph::{
         error::Cause,
-        guard::{GuardCounts, Refusal, Rule},
+        guard::GuardCounts,
+        refusal::{Refusal, Rule},
         trial::{ANN, Trial, event, event_id},
     };
 
@@ -167,15 +183,21 @@ mod tests {
         json!({ "id": id.to_string(), "status": status, "headers": {}, "body": body })
     }
 
-    fn three() -> Vec<(MailboxId, EventId)> {
-        ["A", "B", "C"].map(|id| (ANN, event_id(id))).to_vec()
+    /// Each with a cause of its own, the first with the trial's.
+    fn wanted(id: &str) -> Wanted {
+        let cause = if id == "B" { 0xB } else { 0xC0 };
+        Wanted { mailbox: ANN, event: event_id(id), correlation: CorrelationId(cause) }
+    }
+
+    fn three() -> Vec<Wanted> {
+        ["A", "B", "C"].map(wanted).to_vec()
     }
 
     #[tokio::test]
     async fn one_event_is_one_get_of_the_listed_fields() {
         let trial = Trial::new();
         trial.far.then(200, &event("AAMk="));
-        let read = trial.tenant.events(&[(ANN, event_id("AAMk="))], None).await;
+        let read = trial.tenant.events(&[wanted("AAMk=")], None).await;
         assert_eq!(read[0].as_ref().unwrap().as_ref().unwrap().event, event_id("AAMk="));
         let asked = &trial.asked()[0];
         assert!(asked.starts_with(&format!("GET /users/{ANN}/events/AAMk%3D?")), "{asked}");
@@ -208,7 +230,12 @@ mod tests {
         assert_eq!(body["requests"].as_array().unwrap().len(), 3);
         let prefer = &body["requests"][0]["headers"]["Prefer"];
         assert_eq!(prefer, r#"IdType="ImmutableId", outlook.timezone="UTC""#);
-        let trail: Vec<_> = trial.trail().iter().map(|c| (c.method, c.path, c.status)).collect();
+        let id = &body["requests"][1]["headers"]["client-request-id"];
+        assert_eq!(id, "00000000-0000-0000-0000-00000000000b");
+        let calls = trial.trail();
+        let causes: Vec<_> = calls.iter().map(|c| c.correlation.0).collect();
+        assert_eq!(causes, [0xC0, 0xC0, 0xB, 0xC0]);
+        let trail: Vec<_> = calls.iter().map(|c| (c.method, c.path, c.status)).collect();
         let read = |status| ("GET", "/users/{id}/events/{id}", status);
         assert_eq!(trail, [("POST", "/$batch", 200), read(200), read(429), read(404)]);
         assert_eq!(trial.graph.counts(), GuardCounts { calendar_reads: 3, forbidden_asked: 0 });
@@ -244,7 +271,7 @@ mod tests {
         let full: Vec<Value> = (0..20).map(|n| inner(n, 200, event("A"))).collect();
         let full = json!({ "responses": full });
         trial.far.then(200, &full).then(200, &full).then(200, &event("A"));
-        let wanted = vec![(ANN, event_id("A")); 41];
+        let wanted = vec![wanted("A"); 41];
         let read = trial.tenant.events(&wanted, None).await;
         assert_eq!(read.iter().filter(|read| matches!(read, Ok(Some(_)))).count(), 41);
         assert_eq!(trial.asked().len(), 3);
@@ -254,11 +281,11 @@ mod tests {
     async fn a_refused_token_is_replaced_once() {
         let trial = Trial::new();
         trial.far.then(401, &json!({})).then(200, &event("A"));
-        let read = trial.tenant.events(&[(ANN, event_id("A"))], None).await;
+        let read = trial.tenant.events(&[wanted("A")], None).await;
         assert!(matches!(read[0], Ok(Some(_))));
         assert_eq!(trial.last_header("authorization"), "Bearer token-2");
         trial.far.then(401, &json!({})).then(401, &json!({}));
-        let read = trial.tenant.events(&[(ANN, event_id("A"))], None).await;
+        let read = trial.tenant.events(&[wanted("A")], None).await;
         assert_eq!(read[0], Err(GraphError::Disconnected));
         assert_eq!(trial.asked().len(), 4);
     }
@@ -280,11 +307,11 @@ mod tests {
     async fn a_tenant_that_gives_no_token_is_disconnected_and_nothing_is_sent() {
         let trial = Trial::new();
         trial.far.then_token(400, &[], &json!({ "error": "unauthorized_client" }));
-        let read = trial.tenant.events(&[(ANN, event_id("A"))], None).await;
+        let read = trial.tenant.events(&[wanted("A")], None).await;
         assert_eq!(read[0], Err(GraphError::Disconnected));
         trial.far.then_token(503, &[("retry-after", "4")], &json!({}));
         let after = Some(SignedDuration::from_secs(4));
-        let read = trial.tenant.events(&[(ANN, event_id("A"))], None).await;
+        let read = trial.tenant.events(&[wanted("A")], None).await;
         assert_eq!(read[0], Err(GraphError::Wait { after, cause: Cause::NoToken }));
         assert!(trial.asked().is_empty() && trial.trail().is_empty());
     }
@@ -296,7 +323,7 @@ mod tests {
         let mut json = event("A");
         json[fields::PROPERTIES] = json!([{ "id": id, "value": "small-room" }]);
         trial.far.then(200, &json);
-        let read = trial.tenant.events(&[(ANN, event_id("A"))], Some(id)).await;
+        let read = trial.tenant.events(&[wanted("A")], Some(id)).await;
         let read = read[0].clone().unwrap().unwrap();
         assert_eq!(read.add_in, Some(Personal::new("small-room")));
         assert!(trial.trail()[0].fields.ends_with(",singleValueExtendedProperties"));
@@ -335,7 +362,7 @@ mod tests {
         assert_eq!(trial.tenant.mailbox_is_readable(ANN).await, Err(GraphError::Denied));
         let surprise = GraphError::Refused { status: 404, code: "Surprise".into() };
         assert_eq!(trial.tenant.mailbox_is_readable(ANN).await, Err(surprise));
-        let read = trial.tenant.events(&[(ANN, event_id("A"))], None).await;
+        let read = trial.tenant.events(&[wanted("A")], None).await;
         assert_eq!(read[0], Err(GraphError::MailboxGone));
         assert!(trial.asked()[0].ends_with("=id"));
     }

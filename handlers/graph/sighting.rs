@@ -7,7 +7,8 @@ use jiff::{Timestamp, civil::Date, tz::TimeZone};
 
 use super::{EventKind, EventRead, When};
 use crate::domain::{
-    appointment::{Details, Facts, Role, glance},
+    appointment::{Details, Facts, Role},
+    fingerprint::glance,
     ids::{MailboxId, RoomId},
     interval::Interval,
     keys::Digest,

@@ -269,7 +269,7 @@ fn handshake(reply: &Reply) -> GraphError {
 mod tests {
     use super::*;
     use crate::graph::{
-        guard::{Refusal, Rule},
+        refusal::{Refusal, Rule},
         trial::{ANN, BASE, Trial},
     };
 

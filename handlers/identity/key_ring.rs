@@ -11,12 +11,9 @@ use azure_core::{
 use azure_security_keyvault_secrets::{SecretClient, SecretClientOptions};
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::Mutex;
-use url::{Host, Url};
 
-use crate::{
-    clock::Clock,
-    graph::client_state::{KeyId, Keys},
-};
+use super::client_state::{KeyId, Keys};
+use crate::{clock::Clock, http::is_loopback};
 
 /// The name of the Key Vault secret.
 const SECRET: &str = "client-state-keys";
@@ -69,7 +66,7 @@ impl KeyVaultKeys {
             client_options,
             // The vault names whom the token is to be for, and that must be its own domain. A vault
             // on this very machine (the local world) has none.
-            verify_challenge_resource: Some(!is_loopback(vault)),
+            verify_challenge_resource: Some(!is_on_this_machine(vault)),
             ..SecretClientOptions::default()
         };
         Ok(Self(SecretClient::new(vault, credential, Some(options))?))
@@ -92,13 +89,8 @@ impl KeySource for KeyVaultKeys {
     }
 }
 
-fn is_loopback(vault: &str) -> bool {
-    match vault.parse::<Url>().ok().as_ref().and_then(Url::host) {
-        Some(Host::Ipv4(address)) => address.is_loopback(),
-        Some(Host::Ipv6(address)) => address.is_loopback(),
-        Some(Host::Domain(name)) => name == "localhost",
-        None => false,
-    }
+fn is_on_this_machine(vault: &str) -> bool {
+    vault.parse().is_ok_and(|vault| is_loopback(&vault))
 }
 
 /// Keys that never change, for the simulation.
@@ -185,7 +177,10 @@ mod tests {
     use base64::Engine;
 
     use super::*;
-    use crate::{clock::ManualClock, graph::client_state::Key, identity::scripted::Vouching};
+    use crate::{
+        clock::ManualClock,
+        identity::{client_state::Key, scripted::Vouching},
+    };
 
     /// Key Vault as its documentation has it: the first request is challenged, the second answered.
     #[derive(Debug, Default)]
@@ -229,12 +224,15 @@ mod tests {
 
     #[test]
     fn only_a_vault_on_this_machine_may_name_another_domain() {
-        assert!(is_loopback("https://127.0.0.1:4711") && is_loopback("https://localhost/"));
-        assert!(is_loopback("https://[::1]:4711"));
+        assert!(
+            is_on_this_machine("https://127.0.0.1:4711")
+                && is_on_this_machine("https://localhost/")
+        );
+        assert!(is_on_this_machine("https://[::1]:4711"));
         for vault in
             ["https://rooms.vault.azure.net", "https://localhost.evil.test", "https://10.0.0.1"]
         {
-            assert!(!is_loopback(vault), "{vault}");
+            assert!(!is_on_this_machine(vault), "{vault}");
         }
     }
 

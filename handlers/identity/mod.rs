@@ -1,5 +1,6 @@
 //! Who we are, and who others are: the tokens and keys that prove it.
 
+pub mod client_state;
 pub mod key_ring;
 pub mod managed;
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! Settings: one file a section, all read once at start, all mistakes reported together.
 
+mod clock;
 mod graph;
 mod host;
 mod identity;
@@ -8,6 +9,7 @@ mod storage;
 
 use std::fmt;
 
+pub use clock::ClockSettings;
 pub use graph::GraphSettings;
 pub use host::HostSettings;
 pub use identity::IdentitySettings;
@@ -25,6 +27,8 @@ pub struct Settings {
     pub identity: IdentitySettings,
     /// Graph, and how mailboxes are kept.
     pub graph: GraphSettings,
+    /// What time it is taken to be.
+    pub clock: ClockSettings,
 }
 
 /// The settings are wrong; every mistake is named, with what to do about it.
@@ -59,10 +63,19 @@ impl Settings {
         let storage = StorageSettings::read(&mut reader);
         let identity = IdentitySettings::read(&mut reader);
         let graph = GraphSettings::read(&mut reader);
+        let clock = ClockSettings::read(&mut reader);
+        if let (Some(clock), Some(storage), Some(identity), Some(graph)) =
+            (clock, &storage, &identity, &graph)
+            && let Some(mistake) = clock.only_at_home(storage, identity, graph)
+        {
+            reader.mistake(mistake);
+        }
         let mistakes = reader.into_mistakes();
-        match (host, storage, identity, graph) {
-            (Some(host), Some(storage), Some(identity), Some(graph)) if mistakes.is_empty() => {
-                Ok(Self { host, storage, identity, graph })
+        match (host, storage, identity, graph, clock) {
+            (Some(host), Some(storage), Some(identity), Some(graph), Some(clock))
+                if mistakes.is_empty() =>
+            {
+                Ok(Self { host, storage, identity, graph, clock })
             }
             _ => Err(Mistakes(mistakes)),
         }
@@ -101,6 +114,31 @@ mod tests {
         assert_eq!(settings.graph.base.as_str(), "https://graph.microsoft.com/v1.0");
         assert_eq!(settings.identity.authority.as_str(), "https://login.microsoftonline.com/");
         assert_eq!(settings.graph.subscription_life.as_hours(), 6 * 24);
+    }
+
+    const OFFSET: (&str, Option<&str>) = ("ROOMBRIDGE_CLOCK_OFFSET_SECONDS", Some("3600"));
+    const AT_HOME: [(&str, Option<&str>); 6] = [
+        ("ROOMBRIDGE_QUEUE_URL", Some("https://127.0.0.1:10001/devstoreaccount1")),
+        ("ROOMBRIDGE_TABLE_URL", Some("https://127.0.0.1:10002/devstoreaccount1")),
+        ("ROOMBRIDGE_VAULT_URL", Some("https://localhost:8200")),
+        ("ROOMBRIDGE_AUTHORITY_URL", Some("https://127.0.0.1:8201")),
+        ("ROOMBRIDGE_GRAPH_URL", Some("https://[::1]:8202/v1.0")),
+        ("ROOMBRIDGE_NOTIFICATION_URL", Some("https://127.0.0.1:8203/api/notifications")),
+    ];
+
+    #[test]
+    fn time_is_shifted_only_where_every_address_is_on_this_machine() {
+        let mut settings = vec![OFFSET];
+        settings.extend(AT_HOME);
+        assert_eq!(with(&settings).unwrap().clock.offset.as_hours(), 1);
+        assert!(with(&[]).unwrap().clock.offset.is_zero());
+        for away in 1..settings.len() {
+            let mut settings = settings.clone();
+            settings[away].1 = Some("https://127.0.0.1.contoso.example/");
+            let Mistakes(mistakes) = with(&settings).unwrap_err();
+            assert!(mistakes[0].starts_with(OFFSET.0), "{}: {mistakes:?}", settings[away].0);
+        }
+        assert_eq!(with(&[OFFSET]).unwrap_err().0.len(), 1);
     }
 
     #[test]

@@ -4,6 +4,8 @@ use std::str::FromStr;
 
 use url::Url;
 
+use crate::http::is_loopback;
+
 /// Looks variables up and remembers what was wrong with them.
 pub struct Reader<'a> {
     lookup: &'a dyn Fn(&str) -> Option<String>,
@@ -47,8 +49,7 @@ impl<'a> Reader<'a> {
             return None;
         };
         let url: Url = self.parsed(name, form, value.trim_end_matches('/'))?;
-        let loopback = matches!(url.host_str(), Some("127.0.0.1" | "localhost"));
-        if url.scheme() == "https" || (url.scheme() == "http" && loopback) {
+        if url.scheme() == "https" || (url.scheme() == "http" && is_loopback(&url)) {
             return Some(url);
         }
         self.mistakes.push(format!("{name} is not https: tokens are never sent in clear"));

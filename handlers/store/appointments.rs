@@ -33,7 +33,7 @@ pub struct Pointer {
     pub role: Role,
     /// The bookings that it asks for or has asked for.
     pub bookings: Vec<BookingKey>,
-    /// What it looked like, see [`crate::domain::appointment::glance`].
+    /// What it looked like, see [`crate::domain::fingerprint::glance`].
     pub glance: Digest,
     /// When the appointment is over.
     pub ends_at: Timestamp,

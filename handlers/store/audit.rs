@@ -45,6 +45,13 @@ pub struct AuditedCall {
     pub correlation: CorrelationId,
 }
 
+/// A call with the row it will have.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Numbered {
+    keys: Keys,
+    call: CallRecord,
+}
+
 /// The table `Audit`.
 #[derive(Debug, Clone)]
 pub struct Audit {
@@ -57,25 +64,32 @@ impl Audit {
         Self { shelf: Shelf::new(tables, Table::Audit) }
     }
 
-    /// Writes the calls of one invocation: one transaction for each tenant, day and 100 calls.
-    ///
-    /// # Errors
-    /// [`StoreError`] when some were not written, or may not have been.
-    pub async fn write(&self, calls: &[CallRecord], rng: &dyn Rng) -> Result<(), StoreError> {
+    /// Gives the calls of one invocation their rows, once: a repeated write then meets its own.
+    pub fn numbered(calls: Vec<CallRecord>, rng: &dyn Rng) -> Vec<Numbered> {
         let mut shard = [0];
         rng.fill(&mut shard);
         let shard = shard[0] & SHARD_MASK;
-        let mut partitions: BTreeMap<String, Vec<Row>> = BTreeMap::new();
-        for call in calls {
+        let numbered = |call: CallRecord| {
             let date = call.at.to_zoned(TimeZone::UTC).date();
-            let partition = format!("{}_{date}_{shard:x}", call.tenant);
-            let keys = Keys::new(&partition, id(call.at, rng));
-            let row = Shelf::row(keys, &CallRow::from(call))?;
-            partitions.entry(partition).or_default().push(row);
+            let keys =
+                Keys::new(format_args!("{}_{date}_{shard:x}", call.tenant), id(call.at, rng));
+            Numbered { keys, call }
+        };
+        calls.into_iter().map(numbered).collect()
+    }
+
+    /// Writes calls: one transaction for each tenant, day and 100 calls of one invocation.
+    ///
+    /// # Errors
+    /// [`StoreError`] when some were not written, or may not have been.
+    pub async fn write(&self, calls: &[Numbered]) -> Result<(), StoreError> {
+        let mut partitions: BTreeMap<&str, Vec<Row>> = BTreeMap::new();
+        for Numbered { keys, call } in calls {
+            let row = Shelf::row(keys.clone(), &CallRow::from(call))?;
+            partitions.entry(&keys.partition).or_default().push(row);
         }
         for rows in partitions.into_values() {
             for batch in rows.chunks(MOST_CHANGES) {
-                // Upserts, since a repeat after a lost answer would meet its own rows.
                 let changes = batch.iter().cloned().map(Change::Upsert).collect();
                 self.shelf.transaction(changes).await?;
             }
@@ -201,7 +215,8 @@ mod tests {
         let fake = Arc::new(CountingTables::default());
         let audit = Audit::new(fake.clone());
         let calls: Vec<_> = (0..100).map(call).collect();
-        audit.write(&calls, &SeededRng::new(7)).await.unwrap();
+        let numbered = Audit::numbered(calls.clone(), &SeededRng::new(7));
+        audit.write(&numbered).await.unwrap();
         assert_eq!(fake.transactions.load(Ordering::Relaxed), 1);
         let all = audit.all(tenant(9), jiff::civil::date(2026, 11, 24)).await.unwrap();
         let numbers: Vec<_> = all.iter().map(|call| u64::MAX - call.duration_ms).collect();
@@ -214,6 +229,16 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_repeated_write_leaves_each_call_there_once() {
+        let fake = Arc::new(CountingTables::default());
+        let audit = Audit::new(fake.clone());
+        let numbered = Audit::numbered((0..3).map(call).collect(), &SeededRng::new(7));
+        audit.write(&numbered).await.unwrap();
+        audit.write(&numbered).await.unwrap();
+        assert_eq!(fake.rows(Table::Audit).len(), 3);
+    }
+
+    #[tokio::test]
     async fn tenants_and_days_are_kept_apart_and_the_shards_are_used() {
         let fake = Arc::new(CountingTables::default());
         let audit = Audit::new(fake.clone());
@@ -221,9 +246,10 @@ mod tests {
         let tomorrow = CallRecord { at: at("2026-11-25T00:00:00Z"), ..call(1) };
         let theirs = CallRecord { tenant: tenant(8), ..call(1) };
         for _ in 0..60 {
-            audit.write(&[call(0), tomorrow.clone(), theirs.clone()], &rng).await.unwrap();
+            let calls = vec![call(0), tomorrow.clone(), theirs.clone()];
+            audit.write(&Audit::numbered(calls, &rng)).await.unwrap();
         }
-        audit.write(&[], &rng).await.unwrap();
+        audit.write(&[]).await.unwrap();
         let (today, next) = (jiff::civil::date(2026, 11, 24), jiff::civil::date(2026, 11, 25));
         for (tenant, date) in [(tenant(9), today), (tenant(9), next), (tenant(8), today)] {
             assert_eq!(audit.all(tenant, date).await.unwrap().len(), 60);

@@ -1,13 +1,29 @@
 //! The one test binary: it starts what it needs and leaves nothing behind.
 
+mod audit;
+mod bad_input;
+mod contoso;
 mod contract;
+mod counts;
+mod create_booking;
+mod faults;
+mod fetch_event;
 mod host;
 mod identity;
+mod local;
+mod maintain_mailbox;
+mod notifications;
+mod nudge_due;
 mod pipeline;
+mod privacy;
+mod purge_expired;
 mod queue;
+mod retries;
 mod simulation;
 mod store;
 mod table_service;
+mod tidy;
+mod write_back;
 
 /// Whatever went wrong.
 type Failure = Box<dyn std::error::Error + Send + Sync>;

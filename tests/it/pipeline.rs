@@ -1,62 +1,48 @@
 //! The main job, told as a story: an appointment with a room becomes a booking, and is forgotten
 //! when it is over.
 
-use jiff::{SignedDuration, Timestamp};
-use roombridge::domain::policy::{Answering, ContentPolicy};
 use roombridge::store::tables::Table;
-use world::exchange::{Invitation, Mailbox, Processing, Response, Tenant};
-use world::office::Office;
+use world::exchange::{Invitation, Response};
 
 use crate::Outcome;
+use crate::contoso::{Contoso, at, minutes, on_both, seconds};
 
-struct Story {
-    office: Office,
-    tenant: Tenant,
-    anna: Mailbox,
-    ben: Mailbox,
-    aurora: Mailbox,
-}
+on_both!(a_meeting_with_a_room_is_booked_accepted_moved_and_forgotten);
 
-/// Contoso: Anna has agreed, Ben has not; the room Aurora is answered by Roombridge.
-async fn contoso() -> Result<Story, crate::Failure> {
-    let office = Office::new(1)?;
-    let tenant = office.microsoft.tenant("Contoso");
-    let (anna, ben) = (tenant.person("Anna"), tenant.person("Ben"));
-    let aurora = tenant.room("Aurora", Processing::AutoUpdate);
-    let seeding = office.seeding();
-    seeding.connect(&tenant, ContentPolicy::default()).await?;
-    seeding.agree(&anna).await?;
-    seeding.manage(&aurora, Answering::RoombridgeDecides).await?;
-    office.settle().await;
-    Ok(Story { office, tenant, anna, ben, aurora })
-}
-
-fn at(hour: &str) -> Timestamp {
-    format!("2026-11-24T{hour}:00Z").parse().unwrap_or(Timestamp::UNIX_EPOCH)
-}
-
-#[tokio::test]
-async fn a_meeting_with_a_room_is_booked_accepted_and_forgotten() -> Outcome {
-    let Story { office, tenant, anna, ben, aurora } = contoso().await?;
+async fn a_meeting_with_a_room_is_booked_accepted_moved_and_forgotten(contoso: Contoso) -> Outcome {
+    let Contoso { tenant, anna, ben, aurora, .. } = &contoso;
     let invitation =
-        Invitation::new("Quarterly numbers", at("09:00"), at("10:00")).with(&ben).room(&aurora);
-    let meeting = tenant.meet(&anna, invitation)?;
-    office.pass(SignedDuration::from_secs(30)).await;
+        Invitation::new("Quarterly numbers", at("09:00"), at("10:00")).with(ben).room(aurora);
+    let meeting = tenant.meet(anna, invitation)?;
+    contoso.pass(seconds(30)).await;
+    assert_eq!(meeting.answer_of(aurora), Some(Response::Accepted));
+    assert_eq!(contoso.outcome(&meeting, anna, aurora)?.as_deref(), Some("booked"));
+    assert_eq!(contoso.count(Table::Bookings).await?, 1);
+    assert_eq!(contoso.taken(aurora, "2026-11-24").await?.len(), 1);
 
-    assert_eq!(office.memory.rows(Table::Bookings).len(), 1);
-    assert_eq!(meeting.answer_of(&aurora), Some(Response::Accepted));
-    office.pass(SignedDuration::from_hours(1)).await;
-    assert!(
-        office.memory.rows(Table::Failures).is_empty(),
-        "{:?}",
-        office.memory.rows(Table::Failures)
-    );
+    // Nobody else can have the room then.
+    let rival = contoso.meet(&contoso.cleo, ("09:30", "10:30"), aurora)?;
+    contoso.pass(seconds(90)).await;
+    assert_eq!(rival.answer_of(aurora), Some(Response::Declined));
+    let refused = contoso.outcome(&rival, &contoso.cleo, aurora)?;
+    assert_eq!(refused.as_deref(), Some("refused: conflict"));
 
-    office.clock.set(at("09:55"));
-    office.pass(SignedDuration::from_mins(30)).await;
+    meeting.move_to(at("11:00"), at("12:00"))?;
+    contoso.pass(seconds(90)).await;
+    assert_eq!(meeting.answer_of(aurora), Some(Response::Accepted));
+    let taken = contoso.taken(aurora, "2026-11-24").await?;
+    assert_eq!(taken.iter().map(|slot| slot.interval.start()).collect::<Vec<_>>(), [at("11:00")]);
+
+    // All is told, so nobody has to look at it again before its end.
+    contoso.pass(minutes(10)).await;
+    let due = contoso.rows(Table::Due).await?;
+    assert!(due.iter().all(|row| !row.keys.partition.starts_with("unsettled")), "{due:?}");
+
+    contoso.office.clock.set(at("11:55"));
+    contoso.pass(minutes(30)).await;
     for table in [Table::Bookings, Table::Appointments] {
-        assert!(office.memory.rows(table).is_empty(), "{table:?}");
+        assert_eq!(contoso.count(table).await?, 0, "{table:?}");
     }
-    assert_eq!(office.microsoft.graph.violations(), []);
-    Ok(())
+    assert_eq!(contoso.taken(aurora, "2026-11-24").await?, []);
+    contoso.is_well().await
 }

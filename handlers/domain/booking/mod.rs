@@ -81,7 +81,7 @@ pub struct Held {
 /// A no from the booking system.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Refusal {
-    /// The asking it answers, see [`Wish::asking`].
+    /// The asking it answers, see [`crate::domain::appointment::Wish::asking`].
     pub asking: Digest,
     /// Why.
     pub reason: RefusalReason,

@@ -19,8 +19,9 @@ use crate::{
 
 /// How often the holder is looked at before the answer is no.
 const LOOKS: u8 = 1;
-/// How long that look is given.
-const LOOK_TIME: Duration = Duration::from_secs(5);
+/// How long that look is given: an event that cannot be found is looked for once more after ten
+/// seconds before it counts as deleted, and then its interval has to be released.
+const LOOK_TIME: Duration = Duration::from_secs(20);
 /// When to come back after a holder that no longer wants its interval.
 const RELEASE_TIME: Duration = Duration::from_secs(2);
 

@@ -3,6 +3,11 @@
 //! In this order and no other: intent → claim → call → verify → observed → release → intent
 //! cleared → nudge. An intent without its outcome is *unknown*: the next worker looks the
 //! idempotency key up before it does anything else.
+//!
+//! Two things come before the order above. The ledger is looked at without claiming, so that a
+//! conflict costs no intent. And nobody is refused before the holder of the time was looked at in
+//! Outlook: when two meetings swap rooms, the notification of the one that leaves may come second,
+//! and a decline that was sent is hard to take back.
 
 mod conflict;
 mod effects;

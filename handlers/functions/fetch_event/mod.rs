@@ -3,6 +3,11 @@
 //!
 //! Rows are read first, then Graph, then the rows are written under their ETags, so a slow reader
 //! cannot overwrite what a faster one learned. An event without a managed room leaves no trace.
+//!
+//! A copy that was seen for the first time is looked at once more after a minute: a reader that was
+//! slower than a deletion would otherwise bring the appointment back for good, because its row has
+//! no ETag to lose against yet. When the two copies name different times, the other one is looked
+//! at again too: one of them was read too early.
 
 mod desire;
 mod missing;
@@ -15,12 +20,13 @@ use std::{
 use crate::{
     clock::Clock,
     domain::{
+        appointment::Role,
         ids::{CorrelationId, MailboxId, RoomId, TenantId},
         personal::Personal,
         policy::{Room, TenantState},
     },
     graph::{
-        CallContext, EventRead, Graph, GraphError, TenantGraph,
+        CallContext, EventRead, Graph, GraphError, TenantGraph, Wanted,
         sighting::{Calendar, Passed, Sighting},
     },
     messages::{EventChange, EventChanges, Origin},
@@ -78,7 +84,7 @@ pub async fn run(deps: &Deps, trail: &Trail, changes: EventChanges) -> Vec<Outco
     for item in items {
         let graph = graph_of(deps, trail, &tenant, item.passage.correlation);
         let context = Context { deps, graph: &graph, tenant: &tenant, rooms: &rooms };
-        match prepare(deps, &tenant, &mut mailboxes, &item).await {
+        match prepare(deps, &tenant, &rooms, &mut mailboxes, &item).await {
             Ok(look) if look.withdrawn => {
                 let result = context.withheld(&item, look).await;
                 outcomes.push((item, result));
@@ -89,29 +95,20 @@ pub async fn run(deps: &Deps, trail: &Trail, changes: EventChanges) -> Vec<Outco
     }
     let Some((first, _)) = looks.first() else { return outcomes };
     let graph = graph_of(deps, trail, &tenant, first.passage.correlation);
-    let wanted: Vec<_> = looks.iter().map(|(item, _)| (item.mailbox, item.event.clone())).collect();
+    let wanted: Vec<_> = looks.iter().map(|(item, _)| wanted(item)).collect();
     let answers = graph.events(&wanted, tenant.add_in_property.as_deref()).await;
     for ((item, look), answer) in looks.into_iter().zip(answers) {
         let graph = graph_of(deps, trail, &tenant, item.passage.correlation);
-        let room = Room::of_calendar(look.calendar, &rooms);
         let context = Context { deps, graph: &graph, tenant: &tenant, rooms: &rooms };
-        let result = match room {
-            // A room mailbox that has left the room map books nothing.
-            None => Err(StepError::Drop { reason: "the room is not managed" }),
-            Some(()) => context.decide(&item, look, answer).await,
-        };
+        let result = context.decide(&item, look, answer).await;
         outcomes.push((item, result));
     }
     outcomes
 }
 
-impl Room {
-    fn of_calendar(calendar: Calendar, map: &[Self]) -> Option<()> {
-        match calendar {
-            Calendar::Person => Some(()),
-            Calendar::Room(id) => map.iter().any(|room| room.id == id).then_some(()),
-        }
-    }
+fn wanted(item: &EventChange) -> Wanted {
+    let (mailbox, event) = (item.mailbox, item.event.clone());
+    Wanted { mailbox, event, correlation: item.passage.correlation }
 }
 
 /// What is known about an item before Graph is asked.
@@ -163,6 +160,7 @@ fn graph_of(
 async fn prepare(
     deps: &Deps,
     tenant: &Tenant,
+    rooms: &[Room],
     mailboxes: &mut HashMap<MailboxId, Option<Mailbox>>,
     item: &EventChange,
 ) -> Result<Look, StepError> {
@@ -190,6 +188,11 @@ async fn prepare(
         MailboxKind::Person => Calendar::Person,
         MailboxKind::Room => Calendar::Room(RoomId(mailbox.id.0)),
     };
+    if let Calendar::Room(id) = calendar
+        && !rooms.iter().any(|room| room.id == id)
+    {
+        return Err(StepError::Drop { reason: "the room is not managed" });
+    }
     let pointer = deps.appointments.get(tenant.id, item.mailbox, &item.event).await?;
     let mut found = Vec::new();
     for key in pointer.iter().flat_map(|pointer| &pointer.bookings) {
@@ -248,7 +251,6 @@ impl Context<'_> {
         item: &EventChange,
         sighting: &Sighting,
     ) -> Result<Option<Personal>, StepError> {
-        use crate::domain::appointment::Role;
         let kept = self.tenant.content.reads_subject(sighting.private);
         match sighting.role {
             Role::Organizer if kept && !sighting.rooms.is_empty() => {

@@ -48,6 +48,11 @@ impl Keeper<'_> {
                     different.push(read.event.clone());
                 }
             }
+            // There, but not to be understood: neither gone nor to be acted on.
+            for event in &page.unreadable {
+                tracing::warn!(mailbox = %mailbox.id, "an event of the calendar cannot be understood");
+                known.remove(event);
+            }
             next = page.next;
             if next.is_none() {
                 break;

@@ -7,7 +7,8 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::{AT_REST, Keeper, unwatch};
 use crate::{
-    graph::{Subscribed, SubscriptionId, SubscriptionOrder, client_state},
+    graph::{GraphError, Subscribed, SubscriptionId, SubscriptionOrder},
+    identity::client_state,
     step::{Next, StepError},
     store::{
         StoreError,
@@ -93,10 +94,21 @@ impl Keeper<'_> {
                 .id
             }
         };
-        let expires = self.deps.clock.now() + self.deps.settings.life;
-        match self.graph.renew(&id, expires).await? {
+        match self.prolong(&id).await? {
             Some(expires) => Ok((id, expires)),
             None => Err(StepError::wait(ADOPT_TIME, "the subscription in the way is just going")),
+        }
+    }
+
+    /// Asks for our usual life, and for the shorter one where that is refused: a tenant that allows
+    /// no more allows no more at a renewal either. `None` when there is no such subscription.
+    async fn prolong(&self, id: &SubscriptionId) -> Result<Option<Timestamp>, StepError> {
+        let now = self.deps.clock.now();
+        match self.graph.renew(id, now + self.deps.settings.life).await {
+            Err(GraphError::Refused { status: 400, .. }) => {
+                Ok(self.graph.renew(id, now + SHORTER_LIFE).await?)
+            }
+            answer => Ok(answer?),
         }
     }
 
@@ -113,7 +125,7 @@ impl Keeper<'_> {
             return Ok(Vec::new());
         }
         let id = id_of(&subscription)?;
-        match self.graph.renew(&id, now + self.deps.settings.life).await? {
+        match self.prolong(&id).await? {
             Some(expires) => {
                 self.store(&id, expires).await?;
                 unwatch(self.deps, self.task).await?;

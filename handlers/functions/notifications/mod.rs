@@ -160,5 +160,5 @@ async fn take(
 async fn put(deps: &Deps, next: &Next) -> Result<(), QueueError> {
     let closed = |_| QueueError("the process is stopping".to_owned());
     let _place = deps.puts.acquire().await.map_err(closed)?;
-    deps.outbox.send(next.queue(), next.text(), next.delay).await
+    deps.outbox.send(next.message.queue(), next.message.text(), next.delay).await
 }

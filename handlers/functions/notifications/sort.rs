@@ -6,11 +6,11 @@ use std::collections::{BTreeMap, HashMap};
 use super::Deps;
 use crate::{
     domain::ids::{CorrelationId, EventId, MailboxId, TenantId},
-    graph::{
+    graph::notifications::{ChangeType, Item, ItemKind, LifecycleEvent},
+    identity::{
         client_state::{NotOurs, Proof, prove},
-        notifications::{ChangeType, Item, ItemKind, LifecycleEvent},
+        key_ring::KeysUnavailable,
     },
-    identity::key_ring::KeysUnavailable,
     messages::{EventChange, MailboxTask, Origin, Passage, Task, packed},
     step::{Next, Onward},
 };

@@ -12,6 +12,7 @@ use crate::{
 
 /// The hour (UTC) in whose first quarter the records are looked at: the quietest one in Europe.
 const HOUR: i8 = 3;
+/// That quarter in minutes: the timer runs once in it.
 const QUARTER: i8 = 15;
 
 /// Deletes what is older than its retention, tenant by tenant, until `stop_at`.

@@ -100,7 +100,7 @@ impl EventChanges {
 
 /// Packs items of one tenant into as few messages as the queue's limit allows.
 pub fn packed(tenant: TenantId, items: Vec<EventChange>) -> Vec<EventChanges> {
-    let envelope = 128;
+    let frame = 128;
     let mut messages: Vec<EventChanges> = Vec::new();
     let mut room = 0;
     for item in items {
@@ -113,7 +113,7 @@ pub fn packed(tenant: TenantId, items: Vec<EventChange>) -> Vec<EventChanges> {
                 last.items.push(item);
             }
             Some(_) | None => {
-                room = (MAX_TEXT - envelope).saturating_sub(size);
+                room = (MAX_TEXT - frame).saturating_sub(size);
                 messages.push(EventChanges { tenant, items: vec![item] });
             }
         }

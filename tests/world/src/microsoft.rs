@@ -89,10 +89,24 @@ impl Microsoft {
     /// # Errors
     /// [`SigningError`] text when no key could be made.
     pub fn new(clock: Arc<dyn Clock>, rng: Arc<dyn Rng>) -> Result<Self, &'static SigningError> {
+        Self::with_token_time(Arc::clone(&clock), clock, rng)
+    }
+
+    /// As [`Microsoft::new`], but what issues and checks tokens (Entra, the vault and the identity
+    /// endpoint) goes by `tokens`: storage and the Azure crates compare a token's times with the
+    /// machine's clock, wherever `clock` was moved to.
+    ///
+    /// # Errors
+    /// As [`Microsoft::new`].
+    pub fn with_token_time(
+        clock: Arc<dyn Clock>,
+        tokens: Arc<dyn Clock>,
+        rng: Arc<dyn Rng>,
+    ) -> Result<Self, &'static SigningError> {
         let key = KEY.as_ref()?.clone();
         let network = InProcess::new();
         let exchange = Exchange::new(Arc::clone(&clock), Arc::clone(&rng));
-        let entra = Entra::new(key.clone(), HOME_TENANT, Arc::clone(&clock), Arc::clone(&rng));
+        let entra = Entra::new(key.clone(), HOME_TENANT, Arc::clone(&tokens), Arc::clone(&rng));
         entra.register(AppRegistration {
             client_id: DAEMON_APP.to_owned(),
             federated_subject: FEDERATED_PRINCIPAL.to_owned(),
@@ -109,10 +123,10 @@ impl Microsoft {
             IDENTITY_HEADER,
             identities.to_vec(),
             key,
-            Arc::clone(&clock),
+            Arc::clone(&tokens),
         );
         let vault_base = format!("https://{VAULT_HOST}");
-        let vault = KeyVault::new(&vault_base, entra.clone(), Arc::clone(&clock), Arc::clone(&rng));
+        let vault = KeyVault::new(&vault_base, entra.clone(), tokens, Arc::clone(&rng));
         let http: Arc<dyn Http> = Arc::new(network.clone());
         let graph = Graph::new(exchange.clone(), entra.clone(), http, clock, rng);
         network.register(GRAPH_HOST, graph.router());

@@ -16,10 +16,6 @@ pub enum Fault {
     Before,
     /// The service does it, but the answer is lost.
     After,
-    /// The caller ends before the call reaches the service: it never gets on from here.
-    EndBefore,
-    /// The service does it, and the caller ends before it hears of it.
-    EndAfter,
 }
 
 /// One call of a service. Every call costs one storage transaction, however many rows or messages
@@ -41,6 +37,8 @@ pub struct Watch(Arc<Mutex<Log>>);
 struct Log {
     calls: Vec<Call>,
     faults: Vec<(usize, Fault)>,
+    hangs: Option<usize>,
+    down: bool,
 }
 
 impl Watch {
@@ -81,6 +79,24 @@ impl Watch {
         log.faults.push((number, fault));
     }
 
+    /// Takes the service away, so that every call fails before it reaches it, or gives it back.
+    pub fn set_down(&self, down: bool) {
+        self.log().down = down;
+    }
+
+    /// Lets one call to come hang for ever before it reaches the service: the next one is number 0.
+    /// Whoever drops the caller then has killed it in the middle of its work.
+    pub fn hang_call(&self, number: usize) {
+        let mut log = self.log();
+        log.hangs = Some(log.calls.len() + number);
+    }
+
+    /// Whether the call that was to hang has come; from then on no other hangs.
+    pub fn hung(&self) -> bool {
+        let log = self.log();
+        log.hangs.is_some_and(|number| log.calls.len() > number)
+    }
+
     fn log(&self) -> MutexGuard<'_, Log> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -89,10 +105,17 @@ impl Watch {
         let mut log = self.log();
         let number = log.calls.len();
         log.calls.push(Call { verb, target });
-        log.faults.iter().find(|(at, _)| *at == number).map(|(_, fault)| *fault)
+        let planned = log.faults.iter().find(|(at, _)| *at == number).map(|(_, fault)| *fault);
+        if log.down { Some(Fault::Before) } else { planned }
     }
 
-    /// Notes the call, and makes it unless it is to fail before.
+    fn hangs_now(&self) -> bool {
+        let log = self.log();
+        log.hangs.is_some_and(|number| log.calls.len() == number + 1)
+    }
+
+    /// Notes the call, and makes it unless it is to fail before. Others get their turn
+    /// once it took effect, as with a service that is far away: a caller can be dropped there.
     async fn around<T, E>(
         &self,
         verb: &'static str,
@@ -100,16 +123,17 @@ impl Watch {
         lost: E,
         call: impl Future<Output = Result<T, E>> + Send,
     ) -> Result<T, E> {
-        match self.note(verb, target) {
+        let fault = self.note(verb, target);
+        if self.hangs_now() {
+            std::future::pending::<()>().await;
+        }
+        let outcome = match fault {
             None => call.await,
             Some(Fault::Before) => Err(lost),
             Some(Fault::After) => call.await.and(Err(lost)),
-            Some(Fault::EndBefore) => std::future::pending().await,
-            Some(Fault::EndAfter) => {
-                drop(call.await);
-                std::future::pending().await
-            }
-        }
+        };
+        tokio::task::yield_now().await;
+        outcome
     }
 }
 

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use super::invitation::room_names;
 use super::state::Address;
-use super::words::{Response, Role, Sensitivity};
+use super::words::{EventType, Response, Role, Sensitivity};
 use super::{Exchange, ExchangeError, Invitation, Mailbox, Tenant, ids};
 
 /// A meeting, known by its `iCalUId`. Cheap to clone; shows only that when printed.
@@ -198,6 +198,23 @@ impl Meeting {
             w.pump();
             Ok(())
         })
+    }
+
+    /// Makes a series of it: every copy is the series' master from now on. Its occurrences are not
+    /// shown; [`Invitation::series`] makes a series with them.
+    pub fn become_series(&self) {
+        self.exchange.work(|w| {
+            let all = w.state.mailboxes.values();
+            let copies: Vec<(String, String)> = all
+                .filter_map(|m| m.copy_of(&self.ical).map(|c| (m.id.clone(), c.id.clone())))
+                .collect();
+            for (mailbox, id) in copies {
+                if let Some(copy) = w.copy_mut(&mailbox, &id) {
+                    copy.kind = EventType::SeriesMaster;
+                }
+                w.touch(&mailbox, &id);
+            }
+        });
     }
 
     /// The add-in sets an extended property on the organizer's copy.

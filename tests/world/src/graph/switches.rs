@@ -87,14 +87,14 @@ impl Graph {
         self.lock().switches.throttles.clear();
     }
 
-    /// Forgets the failures that are planned and have not happened.
-    pub fn forget_faults(&self) {
-        self.lock().switches.faults.clear();
-    }
-
     /// Plans a failure.
     pub fn fail(&self, fault: Fault) {
         self.lock().switches.faults.push(fault);
+    }
+
+    /// Forgets every failure that has not happened yet.
+    pub fn forget_faults(&self) {
+        self.lock().switches.faults.clear();
     }
 
     /// How many planned failures happened.

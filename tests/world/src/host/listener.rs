@@ -9,6 +9,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use super::FunctionsHost;
@@ -59,23 +60,34 @@ pub enum Fate {
 
 /// Polls queues and follows schedules until it is dropped.
 pub struct Listening {
-    #[expect(dead_code, reason = "held for its drop, which ends the tasks")]
     tasks: JoinSet<()>,
+    stop: watch::Sender<bool>,
+}
+
+impl Listening {
+    /// Takes nothing more and waits for what is being worked on, as the host does when it is asked
+    /// to stop.
+    pub async fn finish(mut self) {
+        self.stop.send_replace(true);
+        while self.tasks.join_next().await.is_some() {}
+    }
 }
 
 impl FunctionsHost {
     /// Starts polling the queues of all queue functions, and following all schedules.
     pub fn listen(self: &Arc<Self>) -> Listening {
         let mut tasks = JoinSet::new();
+        let (stop, stopping) = watch::channel(false);
         for function in &self.app.functions {
             let (host, function) = (Arc::clone(self), function.clone());
+            let stopping = stopping.clone();
             match function.trigger {
                 TriggerFile::Queue { .. } => {
-                    tasks.spawn(async move { host.poll(&function).await });
+                    tasks.spawn(async move { host.poll(&function, &stopping).await });
                 }
                 TriggerFile::Timer { .. } => {
                     tasks.spawn(async move {
-                        loop {
+                        while !*stopping.borrow() {
                             host.tick(&function).await;
                             tokio::time::sleep(TIMER_TICK).await;
                         }
@@ -84,14 +96,14 @@ impl FunctionsHost {
                 TriggerFile::Http { .. } => {}
             }
         }
-        Listening { tasks }
+        Listening { tasks, stop }
     }
 
-    async fn poll(self: Arc<Self>, function: &FunctionFile) {
+    async fn poll(self: Arc<Self>, function: &FunctionFile, stopping: &watch::Receiver<bool>) {
         let settings = &self.app.settings.queues;
         let mut running = JoinSet::new();
         let mut pause = FIRST_PAUSE;
-        loop {
+        while !*stopping.borrow() {
             while running.len() > usize::from(settings.new_batch_threshold) {
                 running.join_next().await;
             }
@@ -110,6 +122,7 @@ impl FunctionsHost {
                 running.spawn(async move { drop(host.process_message(taken).await) });
             }
         }
+        while running.join_next().await.is_some() {}
     }
 
     /// Takes every message that is visible now from the queues of all queue functions and works on

@@ -4,28 +4,33 @@
 //! Tests tell their stories with it; the simulation draws its operations on it.
 
 mod seeding;
+mod storage;
 mod time;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use async_trait::async_trait;
 use roombridge::app::{App, Options, Ports};
 use roombridge::clock::{Clock, ManualClock};
 use roombridge::functions::maintain_mailbox;
-use roombridge::graph::client_state::{Key, Keys};
 use roombridge::host::Limits;
-use roombridge::identity::key_ring::{FixedKeys, KeyRing};
+use roombridge::identity::client_state::{Key, Keys};
+use roombridge::identity::key_ring::{FixedKeys, KeyRing, KeySource, KeysUnavailable};
 use roombridge::identity::tenant_tokens::Registrations;
 use roombridge::queue::Outbox;
 use roombridge::queue::memory::MemoryOutbox;
 use roombridge::rng::{Rng, SeededRng};
 use roombridge::store::memory::MemoryTables;
-use roombridge::store::tables::Tables;
+use roombridge::store::tables::{Row, Span, Table, Tables};
 
 use crate::host::{FunctionApp, FunctionsHost, MemoryQueues};
 use crate::microsoft::{DAEMON_APP, FEDERATED_IDENTITY, GRAPH_HOST, LOGIN_HOST, Microsoft};
 use crate::watched::{Watch, WatchedOutbox, WatchedTables};
+use storage::HeldBack;
 
+pub use seeding::Seeding;
+pub use storage::Storage;
 pub use time::Ran;
 
 /// The host name under which the office's Functions app is reached.
@@ -42,7 +47,7 @@ impl OfficeError {
     }
 }
 
-/// The whole system on memory ports.
+/// The whole system, on memory ports unless told otherwise.
 pub struct Office {
     /// The time, for everybody.
     pub clock: ManualClock,
@@ -55,9 +60,15 @@ pub struct Office {
     /// What the app's queue sends are counted and failed with.
     pub queues: Watch,
     /// The tables themselves, for looking in without being counted.
+    pub store: Arc<dyn Tables>,
+    /// The way into the queues themselves, uncounted.
+    pub sends: Arc<dyn Outbox>,
+    /// The tables in memory; empty when the office stands on other storage.
     pub memory: Arc<MemoryTables>,
-    /// The queues themselves.
+    /// The queues in memory; empty when the office stands on other storage.
     pub outbox: Arc<MemoryOutbox>,
+    /// What waits for the office's time to come; nothing on memory ports.
+    held_back: Option<Arc<HeldBack>>,
     /// The Functions host that calls the app.
     pub host: Arc<FunctionsHost>,
     /// The app.
@@ -70,6 +81,27 @@ impl Office {
     /// # Errors
     /// [`OfficeError`] when the repository's function files cannot be read or no key could be made.
     pub fn new(seed: u64) -> Result<Self, OfficeError> {
+        Self::on(seed, None, Arc::new(FixedKeys(fixed_keys()?)))
+    }
+
+    /// The same office with its rows and messages in `storage`.
+    ///
+    /// # Errors
+    /// As [`Office::new`].
+    pub fn stored(seed: u64, storage: Storage) -> Result<Self, OfficeError> {
+        Self::on(seed, Some(storage), Arc::new(FixedKeys(fixed_keys()?)))
+    }
+
+    /// The same office on `storage` (`None`: in memory), with the client-state keys of `keys`.
+    ///
+    /// # Errors
+    /// As [`Office::new`].
+    pub fn on(
+        seed: u64,
+        storage: Option<Storage>,
+        keys: Arc<dyn KeySource>,
+    ) -> Result<Self, OfficeError> {
+        crate::ears::listen();
         let start = "2026-11-23T08:00:00Z".parse().map_err(OfficeError::from_any)?;
         let hand = ManualClock::new(start);
         let clock: Arc<dyn Clock> = Arc::new(hand.clone());
@@ -78,34 +110,93 @@ impl Office {
             Microsoft::new(Arc::clone(&clock), Arc::clone(&rng)).map_err(OfficeError::from_any)?;
         let memory = Arc::new(MemoryTables::new());
         let outbox = Arc::new(MemoryOutbox::new(Arc::clone(&clock)));
+        let held_back = storage.as_ref().map(|storage| {
+            Arc::new(HeldBack::new(Arc::clone(&storage.outbox), Arc::clone(&clock)))
+        });
+        let in_memory = || Storage {
+            tables: Arc::clone(&memory) as Arc<dyn Tables>,
+            outbox: Arc::clone(&outbox) as Arc<dyn Outbox>,
+            queues: Arc::new(MemoryQueues::new(Arc::clone(&outbox), Arc::clone(&clock))),
+        };
+        let Storage { tables: store, outbox: sends, queues: from_queues } =
+            storage.unwrap_or_else(in_memory);
+        let sends = match &held_back {
+            Some(held_back) => Arc::clone(held_back) as Arc<dyn Outbox>,
+            None => sends,
+        };
         let (tables, queues) = (Watch::new(), Watch::new());
-        let watched_tables =
-            WatchedTables::new(Arc::clone(&memory) as Arc<dyn Tables>, tables.clone());
+        let watched_tables = WatchedTables::new(Arc::clone(&store), tables.clone());
         let watched_outbox: Arc<dyn Outbox> =
-            Arc::new(WatchedOutbox::new(Arc::clone(&outbox) as Arc<dyn Outbox>, queues.clone()));
-        let keys = Keys::new(Key::new("k1".parse().map_err(OfficeError::from_any)?, &[7; 32]), []);
+            Arc::new(WatchedOutbox::new(Arc::clone(&sends), queues.clone()));
         let ports = Ports {
             tables: Arc::new(watched_tables),
             outbox: Arc::clone(&watched_outbox),
             webhook_outbox: watched_outbox,
             http: Arc::new(microsoft.network.clone()),
             federated: microsoft.identity.credential(FEDERATED_IDENTITY),
-            keys: Arc::new(KeyRing::new(Box::new(FixedKeys(keys)), Arc::clone(&clock))),
+            keys: Arc::new(KeyRing::new(Box::new(Shared(keys)), Arc::clone(&clock))),
             clock: Arc::clone(&clock),
             rng: Arc::clone(&rng),
         };
         let app = App::new(ports, options()?);
         let files = FunctionApp::read(&root()).map_err(OfficeError::from_any)?;
         let router = app.router().map_err(OfficeError::from_any)?;
-        let from_queues = Arc::new(MemoryQueues::new(Arc::clone(&outbox), Arc::clone(&clock)));
         let host = FunctionsHost::in_process(files, router, from_queues, clock, Arc::clone(&rng));
         microsoft.network.register(APP_HOST, host.front());
-        Ok(Self { clock: hand, rng, microsoft, tables, queues, memory, outbox, host, app })
+        Ok(Self {
+            clock: hand,
+            rng,
+            microsoft,
+            tables,
+            queues,
+            store,
+            sends,
+            memory,
+            outbox,
+            held_back,
+            host,
+            app,
+        })
+    }
+
+    /// All rows of `table`, wherever they are stored, uncounted.
+    ///
+    /// # Errors
+    /// [`OfficeError`] when the store fails.
+    pub async fn rows(&self, table: Table) -> Result<Vec<Row>, OfficeError> {
+        // Every key of ours is made of letters, digits, hyphens and underscores.
+        let everything = Span::partitions(" ", "~");
+        let (mut rows, mut from) = (Vec::new(), None);
+        loop {
+            let page = self.store.scan(table, &everything, from, 1000).await;
+            let page = page.map_err(OfficeError::from_any)?;
+            rows.extend(page.rows.into_iter().map(|(row, _)| row));
+            from = page.next;
+            if from.is_none() {
+                return Ok(rows);
+            }
+        }
     }
 
     /// The present instant.
     pub fn now(&self) -> jiff::Timestamp {
         self.clock.now()
+    }
+}
+
+/// The client-state keys of an office that was given none.
+fn fixed_keys() -> Result<Keys, OfficeError> {
+    let id = "k1".parse().map_err(OfficeError::from_any)?;
+    Ok(Keys::new(Key::new(id, &[7; 32]), []))
+}
+
+/// A source that a test keeps a hand on.
+struct Shared(Arc<dyn KeySource>);
+
+#[async_trait]
+impl KeySource for Shared {
+    async fn load(&self) -> Result<Keys, KeysUnavailable> {
+        self.0.load().await
     }
 }
 

@@ -159,8 +159,8 @@ impl Office {
     /// What writes consent into this office's store, uncounted.
     pub fn seeding(&self) -> Seeding {
         Seeding::new(
-            Arc::clone(&self.memory) as Arc<dyn Tables>,
-            Arc::clone(&self.outbox) as Arc<dyn Outbox>,
+            Arc::clone(&self.store),
+            Arc::clone(&self.sends),
             Arc::new(self.clock.clone()),
             Arc::clone(&self.rng),
         )

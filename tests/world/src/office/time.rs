@@ -25,9 +25,13 @@ impl Office {
         let mut ran = Ran::default();
         for _ in 0..TOO_MANY {
             let travelled = self.microsoft.exchange.step();
+            let released = match &self.held_back {
+                Some(held_back) => held_back.release().await,
+                None => 0,
+            };
             let delivered = self.microsoft.graph.deliver_due().await.posts.len();
             let worked = self.host.pump_once().await;
-            let idle = travelled + delivered + worked.len() == 0;
+            let idle = travelled + released + delivered + worked.len() == 0;
             ran.functions.extend(worked.into_iter().map(|run| run.function));
             if idle {
                 break;
@@ -68,7 +72,9 @@ impl Office {
             Trigger::Timer { .. } => self.host.next_run(function.name),
             Trigger::Http { .. } | Trigger::Queue { .. } => None,
         });
-        let world = [self.microsoft.graph.next_delivery(), self.microsoft.exchange.next_due()];
+        let held_back = self.held_back.as_ref().and_then(|held_back| held_back.next_due());
+        let world =
+            [self.microsoft.graph.next_delivery(), self.microsoft.exchange.next_due(), held_back];
         messages.chain(timers).chain(world.into_iter().flatten()).filter(|at| *at > now).min()
     }
 }

@@ -1,0 +1,60 @@
+//! Digests that stand for what an appointment says: equal when nothing changed that matters to a
+//! booking. Etags and modification times of an event change without cause; these do not.
+
+use jiff::Timestamp;
+
+use super::{
+    appointment::{Facts, Wish},
+    ids::RoomId,
+    interval::Interval,
+    keys::Digest,
+};
+
+impl Wish {
+    /// Stands for what the room was asked: when, and which asking it was. A refusal answers this
+    /// and is final until it changes; Exchange asks a room that declined again only when the time
+    /// changes or the organizer invites it anew, not when a subject is edited.
+    pub fn asking(&self) -> Digest {
+        let number = |t: Timestamp| t.as_nanosecond().to_be_bytes();
+        let interval = self.facts.interval;
+        let (start, end) = (number(interval.start()), number(interval.end()));
+        Digest::of(&[b"asking", &start, &end, &self.asked.to_be_bytes()])
+    }
+
+    /// Stands for everything that was wished, so that an outcome can say what it is the outcome of.
+    pub fn fingerprint(&self) -> Digest {
+        let Facts { interval, people, private, details } = &self.facts;
+        let mut parts: Vec<Vec<u8>> = vec![
+            interval.start().as_nanosecond().to_be_bytes().to_vec(),
+            interval.end().as_nanosecond().to_be_bytes().to_vec(),
+            people.to_be_bytes().to_vec(),
+            vec![u8::from(*private)],
+            self.asked.to_be_bytes().to_vec(),
+        ];
+        let texts = [&details.subject, &details.organizer];
+        parts.extend(texts.map(|t| t.as_ref().map_or(vec![], |t| t.reveal().as_bytes().to_vec())));
+        parts.extend(details.attendees.iter().map(|a| a.reveal().as_bytes().to_vec()));
+        let parts: Vec<&[u8]> = parts.iter().map(Vec::as_slice).collect();
+        Digest::of(&parts)
+    }
+}
+
+/// Stands for the fields of an appointment by which a resync tells whether the store has missed
+/// something; without content, since a resync never asks for it.
+pub fn glance(facts: Option<(Interval, u16, bool)>, rooms: &[RoomId]) -> Digest {
+    let number = |t: Timestamp| t.as_nanosecond().to_be_bytes().to_vec();
+    let mut parts = match facts {
+        None => vec![b"ended".to_vec()],
+        Some((when, people, private)) => vec![
+            number(when.start()),
+            number(when.end()),
+            people.to_be_bytes().to_vec(),
+            vec![u8::from(private)],
+        ],
+    };
+    let mut rooms: Vec<_> = rooms.iter().map(|r| r.0.as_bytes().to_vec()).collect();
+    rooms.sort();
+    parts.append(&mut rooms);
+    let parts: Vec<&[u8]> = parts.iter().map(Vec::as_slice).collect();
+    Digest::of(&parts)
+}

@@ -1,0 +1,275 @@
+//! What things cost: storage transactions and Graph requests, counted and not estimated. The same
+//! table stands in the README.
+//!
+//! Timers are not run, but for the purge that is counted: an idle one costs its own scans and no more.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use jiff::{SignedDuration, Timestamp};
+use roombridge::clock::Clock as _;
+use roombridge::domain::policy::{Answering, ContentPolicy};
+use roombridge::http::Http as _;
+use roombridge::messages::Task;
+use roombridge::queue::Queue;
+use roombridge::queue::memory::Shelf;
+use roombridge::store::tables::Table;
+use serde_json::json;
+use world::exchange::{Invitation, Mailbox, Meeting, Processing, Tenant};
+use world::office::Office;
+use world::watched::Call;
+
+use crate::{Failure, Outcome};
+
+struct House {
+    office: Office,
+    tenant: Tenant,
+    anna: Mailbox,
+    aurora: Mailbox,
+}
+
+/// What was called.
+#[derive(Default)]
+struct Cost {
+    tables: BTreeMap<(&'static str, &'static str), usize>,
+    sends: BTreeMap<&'static str, usize>,
+    graph: BTreeMap<String, usize>,
+}
+
+impl House {
+    async fn new() -> Result<Self, Failure> {
+        let office = Office::new(3)?;
+        let tenant = office.microsoft.tenant("Contoso");
+        let anna = tenant.person("Anna");
+        let aurora = tenant.room("Aurora", Processing::AutoUpdate);
+        let seeding = office.seeding();
+        seeding.connect(&tenant, ContentPolicy::default()).await?;
+        seeding.agree(&anna).await?;
+        seeding.manage(&aurora, Answering::RoombridgeDecides).await?;
+        let house = Self { office, tenant, anna, aurora };
+        house.work_off().await;
+        house.rest();
+        Ok(house)
+    }
+
+    /// Each case begins on its own, when what was cached for a minute is read anew.
+    fn rest(&self) {
+        self.office.clock.advance(SignedDuration::from_mins(2));
+    }
+
+    /// One booking, settled and quiet.
+    async fn booked() -> Result<(Self, Meeting), Failure> {
+        let house = Self::new().await?;
+        let meeting = house.meet(true, SignedDuration::ZERO)?;
+        house.work_off().await;
+        house.rest();
+        Ok((house, meeting))
+    }
+
+    fn meet(&self, room: bool, shift: SignedDuration) -> Result<Meeting, Failure> {
+        let start: Timestamp = "2026-11-24T09:00:00Z".parse()?;
+        let end = start + SignedDuration::from_hours(1);
+        let invitation = Invitation::new("Quarterly numbers", start + shift, end + shift);
+        let invitation = if room { invitation.room(&self.aurora) } else { invitation };
+        Ok(self.tenant.meet(&self.anna, invitation)?)
+    }
+
+    /// Until no notification and no message is left, delayed ones included.
+    async fn work_off(&self) {
+        loop {
+            self.office.settle().await;
+            let shelves = Queue::ALL.map(Shelf::Main);
+            let next = shelves.iter().filter_map(|s| self.office.outbox.next_visible_at(*s)).min();
+            let Some(next) = next else { break };
+            self.office.clock.set(next.max(self.office.clock.now()));
+        }
+    }
+
+    fn begin(&self) {
+        self.office.tables.reset();
+        self.office.queues.reset();
+        self.office.microsoft.graph.clear_requests();
+    }
+
+    fn cost(&self) -> Cost {
+        let mut cost = Cost::default();
+        for Call { verb, target } in self.office.tables.calls() {
+            *cost.tables.entry((verb, target)).or_default() += 1;
+        }
+        for Call { target, .. } in self.office.queues.calls() {
+            *cost.sends.entry(target).or_default() += 1;
+        }
+        for seen in self.office.microsoft.graph.requests() {
+            let within = if seen.in_batch { " (within)" } else { "" };
+            let name = format!("{} {}{within}", seen.method, seen.template);
+            *cost.graph.entry(name).or_default() += 1;
+        }
+        assert!(self.office.memory.rows(Table::Failures).is_empty());
+        cost
+    }
+
+    /// A POST with `count` notifications, each of another event, as Graph would send it for Anna.
+    async fn post(&self, count: usize) -> Result<u16, Failure> {
+        use roombridge::identity::client_state::{Key, issue};
+        use roombridge::store::mailboxes::Mailboxes;
+        let mailboxes = Mailboxes::new(self.office.memory.clone());
+        let (tenant, id) = (self.tenant.id().parse()?, self.anna.id().parse()?);
+        let nonce = mailboxes.get(tenant, id).await?.and_then(|(row, _)| row.nonce);
+        let state = issue(&Key::new("k1".parse()?, &[7; 32]), tenant, id, nonce.unwrap_or(0));
+        let item = |number: usize| {
+            let event = format!("AAkALgAAAAAAHYQDEapmEc2byACqAC-EWg0AAAAAAAAAAAAAAAA{number:03}");
+            let resource = format!("Users/{}/Events/{event}", self.anna.id());
+            json!({
+                "subscriptionId": "b0000000-0000-4000-8000-000000000001",
+                "subscriptionExpirationDateTime": "2026-11-29T08:00:00Z",
+                "clientState": state, "tenantId": self.tenant.id(), "changeType": "updated",
+                "resource": resource, "resourceData": {
+                    "@odata.type": "#Microsoft.Graph.Event", "@odata.id": resource,
+                    "@odata.etag": "W/\"1\"", "id": event,
+                },
+            })
+        };
+        let items: Vec<_> = (0..count).map(item).collect();
+        let request = http::Request::post("https://roombridge.example/api/notifications")
+            .header("content-type", "application/json; charset=utf-8")
+            .body(Bytes::from(json!({ "value": items }).to_string()))?;
+        Ok(self.office.microsoft.network.send(request).await?.status().as_u16())
+    }
+}
+
+impl Cost {
+    fn totals(&self) -> [usize; 3] {
+        let graph = self.graph.iter().filter(|(name, _)| !name.ends_with("(within)"));
+        let graph = graph.map(|(_, count)| count).sum();
+        [self.tables.values().sum(), self.sends.values().sum(), graph]
+    }
+
+    /// A line of the table: what, the three totals, and what they are made of.
+    fn line(&self, what: &str) -> String {
+        let [tables, sends, graph] = self.totals();
+        let mut line = format!("| {what} | {tables} | {sends} | {graph} | ");
+        let mut parts: Vec<String> =
+            self.tables.iter().map(|((verb, table), n)| format!("{n} {verb} {table}")).collect();
+        parts.extend(self.sends.iter().map(|(queue, n)| format!("{n} to {queue}")));
+        parts.extend(self.graph.iter().map(|(call, n)| format!("{n} `{call}`")));
+        line.push_str(&parts.join(", "));
+        line.push_str(" |");
+        line
+    }
+}
+
+async fn new_booking() -> Result<Cost, Failure> {
+    let house = House::new().await?;
+    house.begin();
+    house.meet(true, SignedDuration::ZERO)?;
+    house.work_off().await;
+    Ok(house.cost())
+}
+
+async fn without_room() -> Result<Cost, Failure> {
+    let house = House::new().await?;
+    house.begin();
+    house.meet(false, SignedDuration::ZERO)?;
+    house.work_off().await;
+    for table in [Table::Bookings, Table::Appointments] {
+        assert!(house.office.memory.rows(table).is_empty(), "{table:?}");
+    }
+    Ok(house.cost())
+}
+
+async fn hundred_at_once() -> Result<Cost, Failure> {
+    let house = House::new().await?;
+    house.begin();
+    assert_eq!(house.post(100).await?, 202);
+    Ok(house.cost())
+}
+
+async fn echo() -> Result<Cost, Failure> {
+    let (house, meeting) = House::booked().await?;
+    house.begin();
+    meeting.set_property("String {a0000000-0000-4000-8000-0000000000aa} Name x", "y")?;
+    house.work_off().await;
+    Ok(house.cost())
+}
+
+async fn resync() -> Result<Cost, Failure> {
+    let house = House::new().await?;
+    for number in 0..100 {
+        house.meet(number % 10 == 0, SignedDuration::from_hours(number))?;
+    }
+    house.work_off().await;
+    house.rest();
+    house.begin();
+    house.office.seeding().task(&house.anna, Task::Resync).await?;
+    house.work_off().await;
+    Ok(house.cost())
+}
+
+async fn purge() -> Result<Cost, Failure> {
+    let (house, _) = House::booked().await?;
+    house.office.clock.set("2026-11-24T10:00:00Z".parse()?);
+    house.begin();
+    house.office.host.run_timer("purge-expired").await?;
+    assert!(house.office.memory.rows(Table::Bookings).is_empty());
+    Ok(house.cost())
+}
+
+async fn cancel() -> Result<Cost, Failure> {
+    let (house, meeting) = House::booked().await?;
+    house.begin();
+    meeting.cancel()?;
+    house.work_off().await;
+    Ok(house.cost())
+}
+
+async fn moved() -> Result<Cost, Failure> {
+    let (house, meeting) = House::booked().await?;
+    house.begin();
+    meeting.move_to("2026-11-24T11:00:00Z".parse()?, "2026-11-24T12:00:00Z".parse()?)?;
+    house.work_off().await;
+    Ok(house.cost())
+}
+
+/// The section of the README between its markers.
+fn readme() -> Result<String, Failure> {
+    let text = std::fs::read_to_string(world::office::root().join("README.md"))?;
+    let (_, rest) = text.split_once("<!-- counts -->").ok_or("README.md has no counts")?;
+    let (section, _) =
+        rest.split_once("<!-- /counts -->").ok_or("README.md's counts do not end")?;
+    Ok(section.trim().to_owned())
+}
+
+#[tokio::test]
+async fn what_things_cost_stands_in_the_readme() -> Outcome {
+    let measured = [
+        (
+            "A new booking: organizer with consent, Roombridge answers for the room; from the POST \
+             with both copies' storms (1 created and 3 updated each) until settled, with the look \
+             a minute later and the echoes of our own two writes",
+            new_booking().await?,
+        ),
+        (
+            "An appointment without a room (1 created and 3 updated in one POST)",
+            without_room().await?,
+        ),
+        (
+            "The webhook, for one POST of 100 notifications of 100 events of one tenant",
+            hundred_at_once().await?,
+        ),
+        ("An echo of our own write (3 updated in one POST)", echo().await?),
+        ("A resync of an unchanged mailbox of 100 events, 10 of them with a room", resync().await?),
+        ("A move", moved().await?),
+        ("A cancellation", cancel().await?),
+        ("A run of `purge-expired` that forgets one booking", purge().await?),
+    ];
+    let mut table = "| what | table calls | queue calls | Graph requests | made of |\n\
+                     |---|---:|---:|---:|---|"
+        .to_owned();
+    for (what, cost) in &measured {
+        table.push('\n');
+        table.push_str(&cost.line(what));
+    }
+    let written = readme()?;
+    assert!(table == written, "README.md, between the markers, should say:\n\n{table}\n");
+    Ok(())
+}

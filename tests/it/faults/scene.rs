@@ -1,0 +1,182 @@
+//! The stories that are disturbed: what was before, what is played, and what may be long after.
+
+use jiff::civil::Date;
+use jiff::{SignedDuration, Timestamp};
+use roombridge::domain::policy::{Answering, ContentPolicy};
+use roombridge::messages::Task;
+use world::exchange::{Invitation, Mailbox, Meeting, Processing, Tenant};
+use world::office::Office;
+
+use super::driver::Driver;
+use crate::Failure;
+
+/// A story in which every step and every call is disturbed once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Story {
+    Book,
+    Move,
+    Cancel,
+    Conflict,
+    ChangeRoom,
+    Subscribe,
+    Renew,
+    Resync,
+    Purge,
+}
+
+/// Contoso: Anna and Clara have agreed; the rooms Aurora and Borealis are answered by Roombridge.
+pub(super) struct Scene {
+    pub(super) office: Office,
+    pub(super) tenant: Tenant,
+    anna: Mailbox,
+    clara: Mailbox,
+    aurora: Mailbox,
+    borealis: Mailbox,
+}
+
+/// Nine to ten on the second day; `shift` moves it.
+fn slot(shift: SignedDuration) -> (Timestamp, Timestamp) {
+    let start: Timestamp = "2026-11-24T09:00:00Z".parse().unwrap_or(Timestamp::UNIX_EPOCH);
+    (start + shift, start + shift + SignedDuration::from_hours(1))
+}
+
+const MINUTES: fn(i64) -> SignedDuration = SignedDuration::from_mins;
+
+impl Scene {
+    /// Everybody in the story is subscribed, but for Anna in the one that subscribes her.
+    pub(super) async fn new(story: Story) -> Result<Self, Failure> {
+        let office = Office::new(7)?;
+        let tenant = office.microsoft.tenant("Contoso");
+        let (anna, clara) = (tenant.person("Anna"), tenant.person("Clara"));
+        let aurora = tenant.room("Aurora", Processing::AutoUpdate);
+        let borealis = tenant.room("Borealis", Processing::AutoUpdate);
+        let seeding = office.seeding();
+        seeding.connect(&tenant, ContentPolicy::default()).await?;
+        seeding.manage(&aurora, Answering::RoombridgeDecides).await?;
+        // Only who matters to the story, so that hundreds of runs stay quick.
+        if story == Story::Conflict {
+            seeding.agree(&clara).await?;
+        }
+        if story == Story::ChangeRoom {
+            seeding.manage(&borealis, Answering::RoombridgeDecides).await?;
+        }
+        if story != Story::Subscribe {
+            seeding.agree(&anna).await?;
+        }
+        office.pass(MINUTES(1)).await;
+        Ok(Self { office, tenant, anna, clara, aurora, borealis })
+    }
+
+    pub(super) fn answering(&self) -> Answering {
+        Answering::RoombridgeDecides
+    }
+
+    pub(super) fn rooms(&self) -> [(&'static str, &Mailbox); 2] {
+        [("Aurora", &self.aurora), ("Borealis", &self.borealis)]
+    }
+
+    pub(super) fn people(&self) -> [&Mailbox; 2] {
+        [&self.anna, &self.clara]
+    }
+
+    pub(super) fn mailboxes(&self) -> [(&'static str, &Mailbox); 4] {
+        let [aurora, borealis] = self.rooms();
+        [("Anna", &self.anna), ("Clara", &self.clara), aurora, borealis]
+    }
+
+    /// The days on which the stories take place.
+    pub(super) fn days(&self) -> Vec<Date> {
+        let first = jiff::civil::date(2026, 11, 23);
+        first.series(jiff::Span::new().days(1)).take(8).collect()
+    }
+
+    fn meet(&self, who: &Mailbox, shift: SignedDuration) -> Result<Meeting, Failure> {
+        let (start, end) = slot(shift);
+        let invitation = Invitation::new("Quarterly numbers", start, end);
+        let invitation = invitation.with(&self.clara).with(&self.anna).room(&self.aurora);
+        Ok(self.tenant.meet(who, invitation)?)
+    }
+
+    /// What was before, undisturbed.
+    pub(super) async fn before(&self, story: Story) -> Result<Vec<Meeting>, Failure> {
+        let office = &self.office;
+        let meeting = match story {
+            Story::Book | Story::Renew => return Ok(Vec::new()),
+            Story::Resync => {
+                office.microsoft.graph.drop_next(100);
+                let meeting = self.meet(&self.anna, SignedDuration::ZERO)?;
+                office.pass(MINUTES(1)).await;
+                office.microsoft.graph.drop_next(0);
+                meeting
+            }
+            Story::Move
+            | Story::Cancel
+            | Story::Conflict
+            | Story::ChangeRoom
+            | Story::Subscribe
+            | Story::Purge => {
+                let meeting = self.meet(&self.anna, SignedDuration::ZERO)?;
+                office.pass(MINUTES(4)).await;
+                meeting
+            }
+        };
+        if story == Story::Purge {
+            let (_, end) = slot(SignedDuration::ZERO);
+            office.clock.set(end - MINUTES(2));
+            office.pass(MINUTES(1)).await;
+        }
+        Ok(vec![meeting])
+    }
+
+    /// What is played, with what follows at once.
+    pub(super) async fn play(
+        &self,
+        story: Story,
+        meetings: &mut Vec<Meeting>,
+        driver: &Driver<'_>,
+    ) -> Result<(), Failure> {
+        let seeding = self.office.seeding();
+        match (story, meetings.first()) {
+            (Story::Book, _) => meetings.push(self.meet(&self.anna, SignedDuration::ZERO)?),
+            (Story::Move, Some(meeting)) => {
+                let (start, end) = slot(MINUTES(30));
+                meeting.move_to(start, end)?;
+            }
+            (Story::Cancel, Some(meeting)) => meeting.cancel()?,
+            (Story::Conflict, _) => meetings.push(self.meet(&self.clara, MINUTES(30))?),
+            (Story::ChangeRoom, Some(meeting)) => meeting.change_rooms(&[&self.borealis])?,
+            (Story::Subscribe, _) => seeding.agree(&self.anna).await?,
+            (Story::Renew, _) => self.office.clock.set(self.office.now() + HALF_A_LIFE),
+            (Story::Resync, _) => {
+                for mailbox in [&self.anna, &self.aurora] {
+                    seeding.task(mailbox, Task::Resync).await?;
+                }
+            }
+            (Story::Purge, _) | (Story::Move | Story::Cancel | Story::ChangeRoom, None) => {}
+        }
+        driver.pass(MINUTES(3)).await;
+        Ok(())
+    }
+
+    /// Long enough for every retry, and for whatever was left to be found.
+    pub(super) async fn quiet_down(&self) {
+        self.office.pass(MINUTES(90)).await;
+    }
+
+    /// After the last of it has ended, and been forgotten; where it is about subscriptions, after
+    /// the next renewals.
+    pub(super) async fn afterwards(&self, story: Story) {
+        let (_, end) = slot(MINUTES(30));
+        if self.office.now() < end {
+            self.office.clock.set(end);
+        }
+        self.office.pass(MINUTES(16)).await;
+        if matches!(story, Story::Subscribe | Story::Renew) {
+            self.office.clock.set(self.office.now() + HALF_A_LIFE);
+            self.office.pass(MINUTES(90)).await;
+        }
+    }
+}
+
+/// Renewals are due when half of a subscription's six days have passed.
+const HALF_A_LIFE: SignedDuration = SignedDuration::from_hours(3 * 24);

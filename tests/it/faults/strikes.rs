@@ -1,0 +1,145 @@
+//! One call that fails: which one, before or after it took effect, and whether it really happened.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use axum::Router;
+use axum::extract::Request;
+use axum::middleware::{Next, from_fn};
+use axum::response::{IntoResponse, Response};
+use http::StatusCode;
+use world::graph::{Fault as GraphFault, Moment, Outcome};
+use world::microsoft::LOGIN_HOST;
+use world::office::Office;
+use world::watched::Fault;
+
+/// What can be asked of Graph: one line a method and template, so that a call can be named.
+const ASKED: [(&str, &str); 10] = [
+    ("POST", "/$batch"),
+    ("GET", "/users/{id}/events/{id}"),
+    ("PATCH", "/users/{id}/events/{id}"),
+    ("GET", "/users/{id}/events"),
+    ("POST", "/users/{id}/events/{id}/accept"),
+    ("POST", "/users/{id}/events/{id}/decline"),
+    ("GET", "/users/{id}/calendar"),
+    ("GET", "/users/{id}/calendarView"),
+    ("POST", "/subscriptions"),
+    ("PATCH", "/subscriptions/{id}"),
+];
+
+/// How many calls there were, of each service.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(super) struct Calls {
+    pub(super) tables: usize,
+    pub(super) queues: usize,
+    pub(super) graph: BTreeMap<(&'static str, &'static str), usize>,
+    pub(super) tokens: usize,
+}
+
+/// A call to fail; numbers count from 0.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Strike {
+    Table(usize, Fault),
+    Queue(usize, Fault),
+    Graph(&'static str, &'static str, usize, Fault),
+    Token(usize, Fault),
+}
+
+impl Calls {
+    pub(super) fn so_far(office: &Office, tokens: &Arc<AtomicUsize>) -> Self {
+        let graph = &office.microsoft.graph;
+        let counted =
+            ASKED.map(|(method, template)| ((method, template), graph.count(method, template)));
+        let counted: BTreeMap<_, _> = counted.into_iter().collect();
+        assert_eq!(counted.values().sum::<usize>(), graph.requests().len(), "a call without name");
+        Self {
+            tables: office.tables.count(),
+            queues: office.queues.count(),
+            graph: counted,
+            tokens: tokens.load(Ordering::SeqCst),
+        }
+    }
+
+    pub(super) fn since(mut self, before: Self) -> Self {
+        self.tables -= before.tables;
+        self.queues -= before.queues;
+        self.tokens -= before.tokens;
+        for (call, count) in &mut self.graph {
+            *count -= before.graph.get(call).copied().unwrap_or_default();
+        }
+        self
+    }
+
+    /// Every one of these calls, failing before and failing after.
+    pub(super) fn strikes(&self) -> Vec<Strike> {
+        let mut strikes = Vec::new();
+        for fault in [Fault::Before, Fault::After] {
+            strikes.extend((0..self.tables).map(|k| Strike::Table(k, fault)));
+            strikes.extend((0..self.queues).map(|k| Strike::Queue(k, fault)));
+            strikes.extend((0..self.tokens).map(|k| Strike::Token(k, fault)));
+            for ((method, template), count) in &self.graph {
+                strikes.extend((0..*count).map(|k| Strike::Graph(method, template, k, fault)));
+            }
+        }
+        strikes
+    }
+}
+
+impl Strike {
+    pub(super) fn plan(&self, office: &Office) {
+        match *self {
+            Self::Table(number, fault) => office.tables.fail_call(number, fault),
+            Self::Queue(number, fault) => office.queues.fail_call(number, fault),
+            Self::Graph(method, template, number, fault) => {
+                let moment = match fault {
+                    Fault::Before => Moment::Before,
+                    Fault::After => Moment::After,
+                };
+                let nth = u32::try_from(number).unwrap_or(u32::MAX) + 1;
+                let outcome = Outcome::Broken;
+                office.microsoft.graph.fail(GraphFault { method, template, nth, moment, outcome });
+            }
+            Self::Token(..) => {}
+        }
+    }
+
+    /// Whether it happened, in a run with these calls.
+    pub(super) fn has_struck(&self, office: &Office, calls: &Calls) -> bool {
+        match *self {
+            Self::Table(number, _) => calls.tables > number,
+            Self::Queue(number, _) => calls.queues > number,
+            Self::Graph(..) => office.microsoft.graph.faults_struck() == 1,
+            Self::Token(number, _) => calls.tokens > number,
+        }
+    }
+}
+
+/// Counts the requests to the token endpoint from now on, and fails the one that `strike` names.
+pub(super) fn watch_tokens(office: &Office, strike: Option<&Strike>) -> Arc<AtomicUsize> {
+    let count = Arc::new(AtomicUsize::new(0));
+    let planned = match strike {
+        Some(Strike::Token(number, fault)) => Some((*number, *fault)),
+        Some(Strike::Table(..) | Strike::Queue(..) | Strike::Graph(..)) | None => None,
+    };
+    let counter = Arc::clone(&count);
+    let watch = from_fn(move |request: Request, next: Next| {
+        let number = counter.fetch_add(1, Ordering::SeqCst);
+        let fault = planned.filter(|(at, _)| *at == number).map(|(_, fault)| fault);
+        answer(fault, request, next)
+    });
+    let router: Router = office.microsoft.entra.router().layer(watch);
+    office.microsoft.network.register(LOGIN_HOST, router);
+    count
+}
+
+async fn answer(fault: Option<Fault>, request: Request, next: Next) -> Response {
+    match fault {
+        None => next.run(request).await,
+        Some(Fault::Before) => StatusCode::SERVICE_UNAVAILABLE.into_response(),
+        Some(Fault::After) => {
+            drop(next.run(request).await);
+            StatusCode::GATEWAY_TIMEOUT.into_response()
+        }
+    }
+}

@@ -1,0 +1,132 @@
+//! The handler as it is shipped: a process under the simulated host, over sockets, on the emulator.
+//! It is killed in the middle of its work, and it is started without its settings.
+
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use jiff::SignedDuration;
+use roombridge::domain::booking::{Booking, Observed};
+use roombridge::domain::policy::{Answering, ContentPolicy};
+use roombridge::store::tables::Table;
+use serde_json::Value;
+use world::azurite::Azurite;
+use world::exchange::{Invitation, Mailbox, Meeting, Processing, Response, Tenant};
+use world::host::process::State;
+use world::local::{Plan, World};
+
+use crate::{Failure, Outcome};
+
+const HANDLER: &str = env!("CARGO_BIN_EXE_handler");
+
+struct Story {
+    world: World,
+    tenant: Tenant,
+    anna: Mailbox,
+    aurora: Mailbox,
+}
+
+/// Contoso: Anna has agreed, and Roombridge answers for Aurora.
+async fn contoso() -> Result<Story, Failure> {
+    let shared = Azurite::shared().await?;
+    let world = World::start(Plan {
+        handler: PathBuf::from(HANDLER),
+        account: shared.azurite.account()?,
+        tls: shared.tls.clone(),
+        port: 0,
+        start: "2026-11-24T08:00:00Z".parse()?,
+        sink: None,
+        change: |app| app.settings.queues.visibility_timeout = Duration::from_secs(1),
+    })
+    .await?;
+    let tenant = world.microsoft.tenant("Contoso");
+    let (anna, aurora) = (tenant.person("Anna"), tenant.room("Aurora", Processing::AutoUpdate));
+    world.seeding.connect(&tenant, ContentPolicy::default()).await?;
+    world.seeding.agree(&anna).await?;
+    world.seeding.manage(&aurora, Answering::RoombridgeDecides).await?;
+    let graph = &world.microsoft.graph;
+    let both = async || Ok((graph.subscriptions().len() == 2).then_some(()));
+    world.until("both calendars are subscribed", both).await?;
+    Ok(Story { world, tenant, anna, aurora })
+}
+
+/// Waits until the meeting's booking is settled, and answers it.
+async fn settled(world: &World, meeting: &Meeting) -> Result<Booking, Failure> {
+    let look = async || {
+        let found = world.bookings_of(meeting).await?.into_iter().next();
+        Ok(found.filter(|booking| booking.unsettled_due.is_none() && booking.intent.is_none()))
+    };
+    Ok(world.until("the booking is settled", look).await?)
+}
+
+#[tokio::test]
+async fn a_handler_that_is_killed_half_way_leaves_one_booking_and_one_answer_standing() -> Outcome {
+    let Story { mut world, tenant, anna, aurora } = contoso().await?;
+    let (start, end) = ("2026-11-24T11:00:00Z".parse()?, "2026-11-24T12:00:00Z".parse()?);
+    let mut caught = world.gate.catch("/accept");
+    let meeting =
+        tenant.meet(&anna, Invitation::new("Quarterly numbers", start, end).room(&aurora))?;
+
+    caught.arrived().await;
+    // Outlook shows the answer, and the handler does not know it yet: the worst moment to die.
+    assert_eq!(meeting.answer_of(&aurora), Some(Response::Accepted));
+    let process = world.host().process().ok_or("no process")?;
+    let State::Ready { pid: killed, .. } = process.state() else { return Err("not ready".into()) };
+    process.timed_out(killed).await;
+    let other = |state: &State| matches!(state, State::Ready { pid, .. } if *pid != killed);
+    process.wait_until(other).await;
+    drop(caught);
+
+    let booking = settled(&world, &meeting).await?;
+    let Observed::Booked(held) = &booking.observed else { return Err("not booked".into()) };
+    assert_eq!((held.interval.start(), held.interval.end()), (start, end));
+    assert_eq!(meeting.answer_of(&aurora), Some(Response::Accepted));
+    assert_eq!(world.rows(Table::Bookings).await?.len(), 1);
+    let days = world.rows(Table::Rooms).await?.len() - 1;
+    assert_eq!(days, 1, "the room is taken once, on one day");
+    assert!(world.rows(Table::Failures).await?.is_empty());
+
+    world.move_time(SignedDuration::from_hours(12)).await?;
+    let none = async || Ok(world.rows(Table::Bookings).await?.is_empty().then_some(()));
+    world.until("the booking is purged", none).await?;
+    assert_eq!(world.microsoft.graph.violations(), []);
+    Ok(())
+}
+
+#[tokio::test]
+async fn without_its_settings_the_handler_says_all_that_is_missing_in_one_line() -> Outcome {
+    let output = tokio::process::Command::new(HANDLER)
+        .env_clear()
+        .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")))
+        .env("ROOMBRIDGE_VAULT_URL", "http://vault.contoso.example/s3cret")
+        .env("ROOMBRIDGE_CLOCK_OFFSET_SECONDS", "soon")
+        .stdin(Stdio::null())
+        .kill_on_drop(true)
+        .output()
+        .await?;
+    assert!(!output.status.success(), "the host does not start it again after 0");
+    assert!(output.stderr.is_empty(), "the host would file it as errors of its own");
+    let text = String::from_utf8(output.stdout)?;
+    let lines: Vec<&str> = text.lines().collect();
+    let [line] = lines.as_slice() else { return Err(format!("not one line: {text}").into()) };
+    let line: Value = serde_json::from_str(line)?;
+    assert_eq!(line["level"], "ERROR");
+    let told = line["error"].as_str().ok_or("no error")?;
+    for name in [
+        "FUNCTIONS_CUSTOMHANDLER_PORT",
+        "ROOMBRIDGE_QUEUE_URL",
+        "ROOMBRIDGE_TABLE_URL",
+        "ROOMBRIDGE_VAULT_URL",
+        "ROOMBRIDGE_IDENTITY_CLIENT_ID",
+        "ROOMBRIDGE_FEDERATED_CLIENT_ID",
+        "ROOMBRIDGE_APP_ORGANISATION_WIDE",
+        "ROOMBRIDGE_APP_SCOPED",
+        "ROOMBRIDGE_NOTIFICATION_URL",
+        "ROOMBRIDGE_CLOCK_OFFSET_SECONDS",
+        "IDENTITY_ENDPOINT",
+    ] {
+        assert!(told.contains(name), "{name} is not named in: {told}");
+    }
+    assert!(!told.contains("s3cret"));
+    Ok(())
+}

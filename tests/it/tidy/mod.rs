@@ -1,0 +1,31 @@
+//! The rules of the house, as tests that read the tree: what a lint cannot say stands here.
+//!
+//! Each test collects everything that breaks its rule and names all of it at once.
+
+mod files;
+mod layers;
+mod readme;
+mod source;
+mod words;
+
+use std::fmt::Display;
+
+use source::{Source, tree};
+
+/// Fails with every line of `broken`, under the rule that it breaks.
+fn none<T: Display>(rule: &str, broken: impl IntoIterator<Item = T>) {
+    let broken: Vec<String> = broken.into_iter().map(|line| line.to_string()).collect();
+    assert!(broken.is_empty(), "{rule}\n  {}", broken.join("\n  "));
+}
+
+/// The Rust files of the tree.
+fn rust() -> Vec<Source> {
+    let rust: Vec<_> = tree().into_iter().filter(|source| source.path.ends_with(".rs")).collect();
+    assert!(rust.len() > 100, "the walk found the sources");
+    rust
+}
+
+/// The Rust files of the handler.
+fn handlers() -> Vec<Source> {
+    rust().into_iter().filter(|source| source.path.starts_with("handlers/")).collect()
+}

@@ -1,0 +1,156 @@
+//! The Functions app of the local world: the host with the handler process, replaced when time
+//! moves, and the front that always leads to the present one.
+
+use std::path::PathBuf;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::{Request, State};
+use axum::response::{IntoResponse, Response};
+use http::StatusCode;
+use jiff::SignedDuration;
+use roombridge::clock::Clock;
+use roombridge::rng::SystemRng;
+use tower::ServiceExt as _;
+
+use super::{LocalError, WorldClock, last_lines};
+use crate::host::process::State as ProcessState;
+use crate::host::{FunctionApp, FunctionsHost, HostQueues, Line, Listening, Start};
+
+/// How long the handler may take to answer, on a busy machine.
+const START_LIMIT: Duration = Duration::from_secs(60);
+
+/// Sees the handler's lines.
+pub(super) type SharedSink = Arc<dyn Fn(&Line) + Send + Sync>;
+
+/// Leads to whichever host runs now.
+#[derive(Clone, Default)]
+pub(super) struct Front(Arc<RwLock<Option<Arc<FunctionsHost>>>>);
+
+impl Front {
+    pub(super) fn router(&self) -> Router {
+        Router::new().fallback(pass_on).with_state(self.clone())
+    }
+
+    fn lead_to(&self, host: Option<Arc<FunctionsHost>>) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = host;
+    }
+
+    fn host(&self) -> Option<Arc<FunctionsHost>> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+async fn pass_on(State(front): State<Front>, request: Request) -> Response {
+    match front.host() {
+        Some(host) => host.front().oneshot(request).await.unwrap_or_else(|never| match never {}),
+        None => StatusCode::SERVICE_UNAVAILABLE.into_response(),
+    }
+}
+
+/// What the host starts, each time.
+pub(super) struct Recipe {
+    pub(super) app: FunctionApp,
+    pub(super) executable: PathBuf,
+    pub(super) settings: Vec<(String, String)>,
+    pub(super) queues: Arc<dyn HostQueues>,
+    pub(super) clock: WorldClock,
+    pub(super) sink: Option<SharedSink>,
+}
+
+/// The running host.
+pub(super) struct AppHost {
+    recipe: Recipe,
+    front: Front,
+    host: Arc<FunctionsHost>,
+    listening: Option<Listening>,
+}
+
+impl Drop for AppHost {
+    fn drop(&mut self) {
+        // Otherwise the front would keep the host, and with it the process.
+        self.front.lead_to(None);
+    }
+}
+
+impl AppHost {
+    /// Starts the handler and waits until it answers; then queues and schedules are followed.
+    pub(super) async fn start(recipe: Recipe, front: Front) -> Result<Self, LocalError> {
+        let host = recipe.start(SignedDuration::ZERO);
+        let mut started = Self { recipe, front, host, listening: None };
+        started.open().await?;
+        Ok(started)
+    }
+
+    pub(super) fn host(&self) -> &Arc<FunctionsHost> {
+        &self.host
+    }
+
+    /// Another instance takes over, `by` later, as happens overnight: what is being worked on is
+    /// finished first, and timers find that their time has passed.
+    pub(super) async fn move_time(&mut self, by: SignedDuration) -> Result<(), LocalError> {
+        if let Some(listening) = self.listening.take() {
+            listening.finish().await;
+        }
+        self.front.lead_to(None);
+        self.host = self.recipe.start(by);
+        self.recipe.clock.advance(by);
+        self.open().await
+    }
+
+    async fn open(&mut self) -> Result<(), LocalError> {
+        self.front.lead_to(Some(Arc::clone(&self.host)));
+        let settled = async {
+            match self.host.process() {
+                Some(process) => process.wait_until(|s| !matches!(s, ProcessState::Starting)).await,
+                None => ProcessState::Stopped,
+            }
+        };
+        // A process that ended is started again until the host gives up; that is soon.
+        match tokio::time::timeout(START_LIMIT, settled).await {
+            Ok(ProcessState::Ready { .. }) => {
+                self.listening = Some(self.host.listen());
+                Ok(())
+            }
+            Ok(ProcessState::Starting | ProcessState::Abandoned | ProcessState::Stopped)
+            | Err(_) => Err(self.failed()),
+        }
+    }
+
+    /// An error if the handler was given up.
+    pub(super) fn check(&self) -> Result<(), LocalError> {
+        match self.host.process().map(crate::host::process::Process::state) {
+            Some(ProcessState::Starting | ProcessState::Ready { .. }) => Ok(()),
+            Some(ProcessState::Abandoned | ProcessState::Stopped) | None => Err(self.failed()),
+        }
+    }
+
+    pub(super) fn last_lines(&self) -> String {
+        last_lines(&self.host.log().lines())
+    }
+
+    fn failed(&self) -> LocalError {
+        LocalError::Handler(self.last_lines())
+    }
+}
+
+impl Recipe {
+    /// A host whose handler's clock is `ahead` of the world's as it is now.
+    fn start(&self, ahead: SignedDuration) -> Arc<FunctionsHost> {
+        let mut settings = self.settings.clone();
+        let offset = self.clock.offset() + ahead;
+        if !offset.is_zero() {
+            let seconds = offset.as_secs().to_string();
+            settings.push(("ROOMBRIDGE_CLOCK_OFFSET_SECONDS".to_owned(), seconds));
+        }
+        let sink = self.sink.clone().map(|sink| {
+            let sink: crate::host::Sink = Box::new(move |line| sink(line));
+            sink
+        });
+        let start = Start { executable: Some(self.executable.clone()), settings, sink };
+        let clock: Arc<dyn Clock> = Arc::new(self.clock.clone());
+        let queues = Arc::clone(&self.queues);
+        FunctionsHost::start(self.app.clone(), start, queues, clock, Arc::new(SystemRng))
+    }
+}

@@ -1,0 +1,139 @@
+//! The command line of `cargo local`, and its course: install, build, start, play, show, stop.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use clap::Parser;
+
+use super::app_host::SharedSink;
+use super::day::{self, Day};
+use super::feed::Feed;
+use super::{LocalError, Plan, World, build, closing, posting};
+use crate::azurite::{Azurite, AzuriteError};
+use crate::host::Line;
+use crate::tls::Tls;
+
+/// The last line of a day that went as expected.
+pub const CLOSING_LINE: &str = "The day went as expected.";
+/// The last line when somebody asked to stop.
+const STOPPED: &str = "Stopped: the handler, the storage emulator and all listeners have ended.";
+
+/// Plays a day in a small organisation with Roombridge: everything on this machine, nothing to set up.
+#[derive(Debug, Clone, Parser)]
+#[command(name = "cargo local", bin_name = "cargo local")]
+pub struct Arguments {
+    /// Keep everything running after the day, to post to
+    #[arg(long)]
+    serve: bool,
+    /// Show the handler's own lines, as JSON
+    #[arg(long)]
+    log: bool,
+    /// The webhook's port on 127.0.0.1; 0 takes a free one
+    #[arg(long, default_value_t = 0)]
+    port: u16,
+}
+
+/// Runs until the day is over, or with `--serve` until somebody stops it. Answers 0 only when every
+/// expectation came true.
+pub async fn run(arguments: Arguments) -> ExitCode {
+    let feed = Feed::new(day::STEPS);
+    let serving = std::sync::atomic::AtomicBool::new(false);
+    let outcome = tokio::select! {
+        outcome = course(&arguments, &feed, &serving) => outcome.map(|()| true),
+        // Dropping the course ends everything it started.
+        () = asked_to_stop() => Ok(serving.into_inner()),
+    };
+    feed.close();
+    match outcome {
+        Ok(true) if arguments.serve => {
+            feed.line(STOPPED);
+            ExitCode::SUCCESS
+        }
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => {
+            feed.line(STOPPED);
+            ExitCode::from(130)
+        }
+        Err(error) => {
+            feed.complain(&format!("Failed: {error}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn course(
+    arguments: &Arguments,
+    feed: &Feed,
+    serving: &std::sync::atomic::AtomicBool,
+) -> Result<(), LocalError> {
+    feed.doing("building the handler, starting the storage emulator");
+    let (handler, (azurite, tls)) = tokio::try_join!(build::handler(), emulator(feed))?;
+    feed.doing("starting the handler");
+    let plan = Plan {
+        handler,
+        account: azurite.account()?,
+        tls,
+        port: arguments.port,
+        start: day::start()?,
+        sink: arguments.log.then(|| sink(feed)),
+        change: |_| {},
+    };
+    let start = plan.start.strftime("%A %-d %B %Y, %H:%M UTC").to_string();
+    let mut world = World::start(plan).await?;
+    feed.line(&format!("{start}. The handler runs under the simulated Functions host."));
+    let played = Day::new(&mut world, feed)?.play().await?;
+    feed.close();
+    let (asked, summary) = closing::asked(&world).await?;
+    feed.line(&format!("\n{}", closing::appointments(&world, &played).await?));
+    feed.line(&format!("\nAsked of Graph:\n{asked}\n{summary}"));
+    feed.line(&format!("\n{}\n\n{CLOSING_LINE}", closing::left(&world).await?));
+    if arguments.serve {
+        feed.line(&format!("\n{}", posting::guide(&world)));
+        serving.store(true, std::sync::atomic::Ordering::Relaxed);
+        world.until_given_up().await?;
+    }
+    Ok(())
+}
+
+/// Installs the emulator if it is missing, and starts it.
+async fn emulator(feed: &Feed) -> Result<(Azurite, Tls), LocalError> {
+    let target = Azurite::target_dir()?;
+    if !Azurite::is_installed(&target) {
+        feed.line("Installing the storage emulator into target/, once: half a minute, 550 MB.");
+    }
+    let started = tokio::task::spawn_blocking(move || {
+        Azurite::install(&target)?;
+        let folder = tempfile::tempdir()?;
+        let tls = Tls::create(folder.path())?;
+        Ok::<_, AzuriteError>((Azurite::start(&target, &tls)?, tls))
+    });
+    Ok(started.await.map_err(LocalError::at("starting the storage emulator"))??)
+}
+
+fn sink(feed: &Feed) -> SharedSink {
+    let feed = feed.clone();
+    Arc::new(move |line: &Line| feed.line(&line.text))
+}
+
+/// Ctrl-C, or being asked to end.
+async fn asked_to_stop() {
+    let interrupted = async {
+        if tokio::signal::ctrl_c().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    };
+    #[cfg(unix)]
+    let ended = async {
+        use tokio::signal::unix::{SignalKind, signal};
+        match signal(SignalKind::terminate()) {
+            Ok(mut signal) => drop(signal.recv().await),
+            Err(_) => std::future::pending::<()>().await,
+        }
+    };
+    #[cfg(not(unix))]
+    let ended = std::future::pending::<()>();
+    tokio::select! {
+        () = interrupted => {}
+        () = ended => {}
+    }
+}

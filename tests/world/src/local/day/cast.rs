@@ -1,0 +1,69 @@
+//! Who works there, and the rooms: a small organisation with Roombridge plugged in.
+
+use roombridge::domain::policy::{Answering, ContentPolicy, PeoplePolicy, SubjectPolicy};
+
+use crate::exchange::{Mailbox, Processing, Tenant};
+use crate::local::{LocalError, World};
+
+/// The organisation. Farid has not agreed to anything; his own calendar is never read.
+pub(super) struct Cast {
+    pub(super) tenant: Tenant,
+    pub(super) anna: Mailbox,
+    pub(super) ben: Mailbox,
+    pub(super) chiara: Mailbox,
+    pub(super) david: Mailbox,
+    pub(super) emma: Mailbox,
+    pub(super) farid: Mailbox,
+    /// Answered by Roombridge, as the next two.
+    pub(super) aurora: Mailbox,
+    pub(super) borealis: Mailbox,
+    pub(super) cirrus: Mailbox,
+    /// Answered by Exchange itself.
+    pub(super) delta: Mailbox,
+}
+
+impl Cast {
+    /// The mailboxes exist; nobody is connected yet.
+    pub(super) fn hire(world: &World) -> Self {
+        let tenant = world.microsoft.tenant("Northwind");
+        let person = |name| tenant.person(name);
+        let room = |name| tenant.room(name, Processing::AutoUpdate);
+        Self {
+            anna: person("Anna"),
+            ben: person("Ben"),
+            chiara: person("Chiara"),
+            david: person("David"),
+            emma: person("Emma"),
+            farid: person("Farid"),
+            aurora: room("Aurora"),
+            borealis: room("Borealis"),
+            cirrus: room("Cirrus"),
+            delta: tenant.room("Delta", Processing::AutoAccept),
+            tenant,
+        }
+    }
+
+    /// The organisation connects, five people agree, four rooms are managed; answers how many
+    /// calendars that are.
+    pub(super) async fn connect(&self, world: &World) -> Result<usize, LocalError> {
+        let failed = LocalError::at::<crate::office::OfficeError>;
+        let policy = ContentPolicy { subject: SubjectPolicy::Keep, people: PeoplePolicy::Count };
+        let seeding = &world.seeding;
+        seeding.connect(&self.tenant, policy).await.map_err(failed("connecting the tenant"))?;
+        let people = [&self.anna, &self.ben, &self.chiara, &self.david, &self.emma];
+        for person in people {
+            seeding.agree(person).await.map_err(failed("writing consent"))?;
+        }
+        let ours = Answering::RoombridgeDecides;
+        let rooms = [
+            (&self.aurora, ours),
+            (&self.borealis, ours),
+            (&self.cirrus, ours),
+            (&self.delta, Answering::ExchangeDecides),
+        ];
+        for (room, answering) in rooms {
+            seeding.manage(room, answering).await.map_err(failed("mapping a room"))?;
+        }
+        Ok(people.len() + rooms.len())
+    }
+}

@@ -1,0 +1,127 @@
+//! What the handler finds around it: listeners, storage, a vault with keys, and its settings.
+
+use std::path::{Path, PathBuf};
+
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use roombridge::http::Patience;
+use roombridge::queue::azure::AzureOutbox;
+use roombridge::rng::{Rng as _, SystemRng};
+use roombridge::store::azure::AzureTables;
+use serde_json::json;
+
+use super::app_host::Front;
+use super::{Gate, LocalError, Plan};
+use crate::azurite::Account;
+use crate::host::AzureQueues;
+use crate::managed_identity::PATH;
+use crate::microsoft::{
+    DAEMON_APP, FEDERATED_IDENTITY, IDENTITY_HEADER, Microsoft, PROCESS_IDENTITY,
+};
+use crate::serve::{self, Serving};
+
+/// The secret that the handler reads its keys from.
+pub(super) const KEYS_SECRET: &str = "client-state-keys";
+/// Where everything is.
+#[derive(Debug, Clone)]
+pub struct Addresses {
+    /// The webhook.
+    pub webhook: String,
+    /// Graph, version included.
+    pub graph: String,
+    /// Where tenants' tokens come from.
+    pub authority: String,
+    /// The key vault.
+    pub vault: String,
+    /// The managed identity's endpoint.
+    pub identity: String,
+    /// Queues.
+    pub queues: String,
+    /// Tables.
+    pub tables: String,
+    /// The authority that signed all certificates here.
+    pub ca: PathBuf,
+}
+
+/// A client-state key that nobody has seen, in the secret's own form.
+pub(super) fn fresh_keys() -> String {
+    let mut key = [0; 32];
+    SystemRng.fill(&mut key);
+    json!({ "current": "k1", "keys": { "k1": BASE64_STANDARD.encode(key) } }).to_string()
+}
+
+/// Opens every listener, and tells each part where it can be reached.
+pub(super) fn listen(
+    plan: &Plan,
+    microsoft: &Microsoft,
+    front: &Front,
+    gate: &Gate,
+    folder: &Path,
+) -> Result<(Vec<Serving>, Addresses), LocalError> {
+    let tls = &plan.tls;
+    let free = |source| LocalError::Port { port: 0, source };
+    let webhook = serve::https_on(plan.port, front.router(), tls)
+        .map_err(|source| LocalError::Port { port: plan.port, source })?;
+    let graph = serve::https(gate.before(microsoft.graph.router()), tls).map_err(free)?;
+    let authority = serve::https(microsoft.entra.router(), tls).map_err(free)?;
+    let vault = serve::https(microsoft.vault.router(), tls).map_err(free)?;
+    let identity = serve::http(microsoft.identity.router()).map_err(free)?;
+    microsoft.graph.set_public_base(&graph.url());
+    microsoft.vault.set_base(&vault.url());
+    let ca = folder.join("ca.pem");
+    std::fs::write(&ca, tls.authority()).map_err(LocalError::at("writing a certificate"))?;
+    let addresses = Addresses {
+        webhook: format!("{}/api/notifications", webhook.url()),
+        graph: format!("{}/v1.0", graph.url()),
+        authority: authority.url(),
+        vault: vault.url(),
+        identity: format!("{}{PATH}", identity.url()),
+        queues: plan.account.queue_url.clone(),
+        tables: plan.account.table_url.clone(),
+        ca,
+    };
+    Ok((vec![webhook, graph, authority, vault, identity], addresses))
+}
+
+/// Tables and queues of the account, made if they are missing, opened by the managed identity.
+pub(super) async fn storage(
+    plan: &Plan,
+    microsoft: &Microsoft,
+) -> Result<(AzureTables, AzureOutbox, AzureQueues), LocalError> {
+    let credential = microsoft.identity.credential(PROCESS_IDENTITY);
+    let client = plan.tls.client().map_err(LocalError::at("the client of the world"))?;
+    let transport = roombridge::http::transport(client);
+    let Account { queue_url, table_url, .. } = &plan.account;
+    let tables = AzureTables::new(table_url, &credential, &transport, Patience::WORKER)
+        .map_err(LocalError::at("the tables' address"))?;
+    tables.create_all().await.map_err(LocalError::at("making the tables"))?;
+    let outbox = AzureOutbox::new(queue_url, &credential, &transport, Patience::WORKER)
+        .map_err(LocalError::at("the queues' address"))?;
+    outbox.create_all().await.map_err(LocalError::at("making the queues"))?;
+    let url = queue_url.parse().map_err(LocalError::at("the queues' address"))?;
+    let queues = AzureQueues::new(url, credential, transport)
+        .map_err(LocalError::at("the host's queues"))?;
+    Ok((tables, outbox, queues))
+}
+
+/// The app settings: what the infra team would set, and what the platform sets itself.
+pub(super) fn settings(at: &Addresses) -> Vec<(String, String)> {
+    let ca = at.ca.to_string_lossy();
+    [
+        ("ROOMBRIDGE_QUEUE_URL", at.queues.as_str()),
+        ("ROOMBRIDGE_TABLE_URL", &at.tables),
+        ("ROOMBRIDGE_VAULT_URL", &at.vault),
+        ("ROOMBRIDGE_AUTHORITY_URL", &at.authority),
+        ("ROOMBRIDGE_GRAPH_URL", &at.graph),
+        ("ROOMBRIDGE_NOTIFICATION_URL", &at.webhook),
+        ("ROOMBRIDGE_IDENTITY_CLIENT_ID", PROCESS_IDENTITY),
+        ("ROOMBRIDGE_FEDERATED_CLIENT_ID", FEDERATED_IDENTITY),
+        ("ROOMBRIDGE_APP_ORGANISATION_WIDE", DAEMON_APP),
+        ("ROOMBRIDGE_APP_SCOPED", DAEMON_APP),
+        ("IDENTITY_ENDPOINT", &at.identity),
+        ("IDENTITY_HEADER", IDENTITY_HEADER),
+        ("SSL_CERT_FILE", &ca),
+    ]
+    .map(|(name, value)| (name.to_owned(), value.to_owned()))
+    .to_vec()
+}
