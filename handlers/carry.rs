@@ -15,7 +15,7 @@ use crate::{
     clock::Clock,
     domain::{
         ids::TenantId,
-        retry::{FAULTS, PATIENCE, wait},
+        retry::{gives_up, wait},
     },
     messages::{
         BookingNudge, BookingRequest, CalendarWrite, EventChange, EventChanges, MailboxTask,
@@ -110,7 +110,7 @@ impl Carrier {
                 (Passage { tries: passage.tries + 1, ..passage }, None, cause)
             }
         };
-        if passage.tries >= FAULTS || waited >= PATIENCE {
+        if gives_up(passage.tries, passage.waits, waited) {
             return self.record(function, tenant, item, passage, cause).await;
         }
         let delay =

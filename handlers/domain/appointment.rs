@@ -65,6 +65,8 @@ pub enum Seen {
     Cancelled,
     /// There is no such copy any more, and the mailbox could be read.
     Gone,
+    /// Whose mailbox it is has withdrawn: what it said is forgotten.
+    Withheld,
 }
 
 /// The last word of the organizer's copy.
@@ -109,7 +111,7 @@ pub struct Copies {
     pub organizer: OrganizerCopy,
     /// The room's copy.
     pub room: RoomCopy,
-    /// Rises each time the room's copy comes back after it was gone: the organizer asked again.
+    /// Rises each time the room has a new copy: the organizer asked again.
     pub asked: u32,
 }
 
@@ -162,7 +164,13 @@ impl Copies {
         match role {
             Role::Organizer => self.organizer = self.organizer.see(at, seen),
             Role::Room => {
-                if self.room == RoomCopy::Gone && matches!(seen, Seen::Holds(_)) {
+                // Another copy than the one known, too: its end was only not told yet.
+                let anew = match &self.room {
+                    RoomCopy::Unseen => false,
+                    RoomCopy::Live { at: known, .. } => known.event != at.event,
+                    RoomCopy::Gone => true,
+                };
+                if anew && matches!(seen, Seen::Holds(_)) {
                     self.asked += 1;
                 }
                 self.room = self.room.see(at, answerable, seen);
@@ -270,6 +278,7 @@ impl OrganizerCopy {
             Seen::Cancelled => Self::Cancelled,
             Seen::Gone if known.as_ref() == Some(&at.event) => Self::Gone,
             Seen::Gone => self,
+            Seen::Withheld => Self::Unseen,
         }
     }
 }
@@ -278,6 +287,9 @@ impl RoomCopy {
     fn see(self, at: CopyAt, answerable: bool, seen: Seen) -> Self {
         match (seen, &self) {
             (Seen::Holds(facts), _) => Self::Live { at, facts, answerable },
+            // A room has nobody to withdraw; when it is no longer followed, the organizer's copy
+            // speaks alone.
+            (Seen::Withheld, _) => Self::Unseen,
             (Seen::WithoutRoom | Seen::Cancelled | Seen::Gone, Self::Live { at: known, .. }) => {
                 if known.event == at.event {
                     Self::Gone
@@ -337,6 +349,25 @@ mod tests {
             .see(Role::Room, at("R2"), true, Seen::Holds(facts(10)))
             .see(Role::Room, at("R1"), true, Seen::Gone);
         assert_eq!(wanted(&copies), Some(facts(10).interval));
+    }
+
+    #[test]
+    fn another_copy_in_the_rooms_calendar_is_another_asking_though_the_first_ones_end_was_missed() {
+        let first = Copies::default().see(Role::Room, at("R1"), true, Seen::Holds(facts(9)));
+        let again = first.clone().see(Role::Room, at("R2"), true, Seen::Holds(facts(9)));
+        assert_eq!((first.asked, again.asked), (0, 1));
+        let same = first.see(Role::Room, at("R1"), true, Seen::Holds(facts(10)));
+        assert_eq!(same.asked, 0);
+    }
+
+    #[test]
+    fn what_a_withdrawn_organizer_said_is_forgotten_and_the_room_keeps_its_booking() {
+        let copies = Copies::default()
+            .see(Role::Organizer, at("O"), false, Seen::Holds(facts(9)))
+            .see(Role::Room, at("R"), true, Seen::Holds(facts(11)))
+            .see(Role::Organizer, at("O"), false, Seen::Withheld);
+        assert_eq!(copies.organizer, OrganizerCopy::Unseen);
+        assert_eq!(wanted(&copies), Some(facts(11).interval));
     }
 
     #[test]

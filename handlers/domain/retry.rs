@@ -8,6 +8,15 @@ pub const FAULTS: u32 = 5;
 /// How long an item may wait on others (throttling, outages) before it stops.
 pub const PATIENCE: SignedDuration = SignedDuration::from_hours(24);
 
+/// How often an item waits at the least before its patience can end: a day on which nothing ran is
+/// not the item's.
+const WAITS: u32 = 5;
+
+/// Whether an item stops: after its own faults, or when it has waited long and often for others.
+pub fn gives_up(tries: u32, waits: u32, waited: SignedDuration) -> bool {
+    tries >= FAULTS || (waits >= WAITS && waited >= PATIENCE)
+}
+
 /// The first wait.
 const FIRST: SignedDuration = SignedDuration::from_secs(5);
 /// The longest wait of our own choosing; a longer `Retry-After` is obeyed.
@@ -26,6 +35,15 @@ pub fn wait(tries: u32, asked: Option<SignedDuration>, chance: u64) -> SignedDur
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_day_on_which_nothing_ran_does_not_end_an_item_that_has_hardly_been_tried() {
+        let day = SignedDuration::from_hours(27);
+        assert!(!gives_up(0, 1, day));
+        assert!(gives_up(0, WAITS, day));
+        assert!(!gives_up(0, 40, SignedDuration::from_hours(23)));
+        assert!(gives_up(FAULTS, 0, SignedDuration::ZERO));
+    }
 
     #[test]
     fn waits_double_up_to_an_hour_and_obey_retry_after() {

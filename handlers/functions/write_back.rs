@@ -13,7 +13,7 @@ use crate::{
     clock::Clock,
     domain::{
         appointment::CopyAt,
-        booking::{Booking, Outcome, RefusalReason, RoomTold, Told},
+        booking::{Answer, Booking, Outcome, RefusalReason, RoomTold, Told},
         policy::{Answering, TenantState},
     },
     graph::{CallContext, Graph, PropertyId, Reached, TenantGraph},
@@ -34,6 +34,8 @@ use crate::{
 
 /// When to look for a room's copy that is still to come.
 const COPY_TIME: SignedDuration = SignedDuration::from_secs(30);
+/// How often a nudge waits for it.
+const COPY_WAITS: u32 = 4;
 /// How often a lost race for the row is run again in place.
 const RACES: u32 = 8;
 
@@ -126,55 +128,102 @@ struct Writer<'a> {
 struct Done {
     room: Option<RoomTold>,
     organizer: Option<Told>,
-    look: Option<CopyAt>,
+    look: Vec<CopyAt>,
 }
 
 impl Writer<'_> {
     async fn show(&self, booking: Booking, etag: ETag) -> Result<Vec<Next>, StepError> {
         let mut done = Done::default();
+        // Whoever read the one copy has looked at the other; when that was lost, the due entry asks.
+        if booking.copies.disagree() && self.nudge.due.is_some() {
+            let copies = [booking.copies.organizer_at(), booking.copies.room_at()];
+            done.look.extend(copies.into_iter().flatten().cloned());
+        }
         let result = self.tell(&booking, &mut done).await;
-        let look = done.look.clone().map(|copy| self.look_at(copy));
         self.record(booking, etag, &done).await?;
         result?;
-        Ok(look.into_iter().collect())
+        Ok(done.look.into_iter().map(|copy| self.look_at(copy)).collect())
     }
 
     async fn tell(&self, booking: &Booking, done: &mut Done) -> Result<(), StepError> {
         if let Some(told) = self.answering.and_then(|answering| booking.to_answer(answering)) {
-            let room = booking.key.room.mailbox();
-            let event = match booking.copies.room_at() {
-                Some(at) => at.event.clone(),
-                None => {
-                    let found = self.graph.find(room, &booking.ical_uid).await?;
-                    found.ok_or_else(|| {
-                        StepError::wait(COPY_TIME, "the room's copy is still to come")
-                    })?
-                }
-            };
-            match self.graph.answer(room, &event, told.answer).await? {
-                Reached::Done => done.room = Some(told),
-                // The fetch finds out what became of it.
-                Reached::Gone => done.look = Some(CopyAt { mailbox: room, event }),
-            }
+            let answered = self.answer(booking, told, done).await;
+            // The organizer reads the outcome though the room cannot answer yet.
+            return self.tell_organizer(booking, done).await.and(answered);
         }
+        self.tell_organizer(booking, done).await
+    }
+
+    async fn tell_organizer(&self, booking: &Booking, done: &mut Done) -> Result<(), StepError> {
         let Some((told, at)) = booking.to_tell_organizer().zip(booking.copies.organizer_at())
         else {
             return Ok(());
         };
         let mailbox = self.deps.mailboxes.get(booking.key.tenant, at.mailbox).await?;
-        if mailbox.is_none_or(|(mailbox, _)| mailbox.state != MailboxState::Active) {
-            // Who has withdrawn is left alone; there is nothing more to show.
-            done.organizer = Some(told);
-            return Ok(());
+        match mailbox.map(|(mailbox, _)| mailbox.state) {
+            Some(MailboxState::Active) => {}
+            // Who has withdrawn is left alone, and their copy is to be forgotten.
+            Some(MailboxState::Withdrawn) => {
+                done.look.push(at.clone());
+                return Ok(());
+            }
+            None => {
+                done.organizer = Some(told);
+                return Ok(());
+            }
         }
         let property = PropertyId::outcome(booking.key.room);
         let value =
             json!({ "outcome": word(told.outcome), "match": booking.id.to_string() }).to_string();
         match self.graph.set_property(at.mailbox, &at.event, &property, &value).await? {
             Reached::Done => done.organizer = Some(told),
-            Reached::Gone => done.look = Some(at.clone()),
+            Reached::Gone => done.look.push(at.clone()),
         }
         Ok(())
+    }
+
+    async fn answer(
+        &self,
+        booking: &Booking,
+        told: RoomTold,
+        done: &mut Done,
+    ) -> Result<(), StepError> {
+        let room = booking.key.room.mailbox();
+        let event = match booking.copies.room_at() {
+            Some(at) => at.event.clone(),
+            None => {
+                let found = self.graph.find(room, &booking.ical_uid).await?;
+                let Some(event) = found else {
+                    if told.answer == Answer::Decline && self.nudge.due.is_some() {
+                        // There is nothing to decline: a worker before us did, or none ever came.
+                        done.room = Some(told);
+                        return Ok(());
+                    }
+                    return Err(self.wait_for_copy());
+                };
+                let row = self.deps.mailboxes.get(booking.key.tenant, room).await?;
+                if row.is_some_and(|(mailbox, _)| mailbox.state == MailboxState::Active) {
+                    // Read first: it may still ask for a time that is not wished any more.
+                    done.look.push(CopyAt { mailbox: room, event });
+                    return Ok(());
+                }
+                event
+            }
+        };
+        match self.graph.answer(room, &event, told.answer).await? {
+            Reached::Done => done.room = Some(told),
+            // The fetch finds out what became of it.
+            Reached::Gone => done.look.push(CopyAt { mailbox: room, event }),
+        }
+        Ok(())
+    }
+
+    /// For a while this nudge waits; then it is left to the due entry, whose nudges would wait beside it.
+    fn wait_for_copy(&self) -> StepError {
+        if self.nudge.due.is_none() && self.nudge.passage.waits < COPY_WAITS {
+            return StepError::wait(COPY_TIME, "the room's copy is still to come");
+        }
+        StepError::Drop { reason: "the room's copy is still to come; the due entry asks again" }
     }
 
     /// Writes our part of the row, and settles it if nothing is left to do.

@@ -19,6 +19,7 @@ mod privacy;
 mod purge_expired;
 mod queue;
 mod retries;
+mod simulation;
 mod store;
 mod table_service;
 mod tidy;

@@ -10,7 +10,7 @@ mod step;
 use jiff::Timestamp;
 
 use super::{
-    appointment::{Circumstances, Copies, CopyAt, Desired, Role, Seen},
+    appointment::{Circumstances, Copies, CopyAt, Desired, Role, RoomCopy, Seen},
     ids::{BookingId, CorrelationId},
     interval::Interval,
     keys::{BookingKey, Digest},
@@ -167,6 +167,9 @@ impl Booking {
         if copies == self.copies {
             return self;
         }
+        if self.is_unexpected(&copies) {
+            copies.asked += 1;
+        }
         let mut pointers = self.pointers.clone();
         if !pointers.contains(&at) {
             pointers.push(at);
@@ -188,6 +191,16 @@ impl Booking {
         let purge_due = copies.ends_at().unwrap_or(self.purge_due);
         let changes = self.changes + u32::from(desired != self.desired);
         Self { copies, desired, generation, purge_due, changes, pointers, correlation, ..self }
+    }
+
+    /// Whether a copy came into the room's calendar after the answer to it was given up or lost: it
+    /// asks anew, or it would never be answered.
+    fn is_unexpected(&self, copies: &Copies) -> bool {
+        let declined = self
+            .shown
+            .room
+            .is_some_and(|told| told.answer == Answer::Decline && told.asked == copies.asked);
+        declined && self.copies.room == RoomCopy::Unseen && copies.room_at().is_some()
     }
 
     fn refusal(&self) -> Option<Refusal> {

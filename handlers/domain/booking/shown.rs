@@ -91,6 +91,8 @@ impl Booking {
             RoomCopy::Live { answerable: false, .. } => return None,
             // After our decline the copy is gone, and there is nothing left to answer.
             RoomCopy::Gone => return None,
+            // The copy still asks for another time: the question we could answer is on its way.
+            RoomCopy::Live { facts, .. } if facts.interval != wish.facts.interval => return None,
             RoomCopy::Live { .. } | RoomCopy::Unseen => {}
         }
         let told = RoomTold { answer, interval: wish.facts.interval, asked: wish.asked };
@@ -109,10 +111,12 @@ impl Booking {
         self
     }
 
-    /// Whether desired, observed and shown agree and nobody is at work.
+    /// Whether desired, observed and shown agree and nobody is at work. Copies that disagree about
+    /// the time are nothing to rest on: one of them is still to be read.
     pub fn is_settled(&self, answering: Answering) -> bool {
         self.intent.is_none()
             && self.agrees()
+            && !self.copies.disagree()
             && self.to_tell_organizer().is_none()
             && self.to_answer(answering).is_none()
     }

@@ -81,6 +81,7 @@ impl Desire<'_> {
                 found.push(Found { key, row: self.deps.bookings.get(&key).await? });
             }
         }
+        self.point_first(sighting, &found).await?;
         let mut written = Vec::new();
         for Found { key, row } in found {
             let held = sighting
@@ -100,15 +101,51 @@ impl Desire<'_> {
         self.finish(sighting.role, sighting.glance(), written).await
     }
 
-    /// The copy is gone, and the mailbox could be read.
-    pub(super) async fn of_absent(mut self, role: Role) -> Result<Vec<Next>, StepError> {
+    /// The copy is not there, or may not be read.
+    pub(super) async fn of_missing(
+        mut self,
+        role: Role,
+        seen: Seen,
+    ) -> Result<Vec<Next>, StepError> {
+        let glance = match seen {
+            Seen::Withheld => Sighting::glance_unread(),
+            Seen::Holds(_) | Seen::WithoutRoom | Seen::Cancelled | Seen::Gone => {
+                Sighting::glance_gone()
+            }
+        };
         let mut written = Vec::new();
         for Found { key, row } in std::mem::take(&mut self.found) {
-            let reading = self.reading(role, true, Seen::Gone);
+            let reading = self.reading(role, true, seen.clone());
             // No row, no booking to end; `first` makes none of a copy that is gone.
             written.extend(self.write(key, row, &Personal::default(), reading).await?);
         }
-        self.finish(role, Sighting::glance_gone(), written).await
+        self.finish(role, glance, written).await
+    }
+
+    /// A booking that is about to be made can be found from its copy before it is there: should the
+    /// copy be gone by the time a crash is over, nothing else leads from one to the other. The
+    /// pointer says that it was not read yet, so that a resync looks.
+    async fn point_first(&self, sighting: &Sighting, found: &[Found]) -> Result<(), StepError> {
+        let mut bookings: Vec<BookingKey> = found.iter().map(|found| found.key).collect();
+        bookings.sort_unstable();
+        let known = self.pointer.as_ref().is_some_and(|pointer| pointer.bookings == bookings);
+        let ends = sighting.rooms.iter().map(|(_, interval)| interval.end());
+        let ends_at = ends.chain(self.pointer.as_ref().map(|pointer| pointer.ends_at)).max();
+        let Some(ends_at) = ends_at.filter(|_| !known) else { return Ok(()) };
+        let (role, glance) = (sighting.role, Sighting::glance_unread());
+        let pointer = self.pointer_to(role, bookings, glance, ends_at);
+        Ok(self.deps.appointments.put(&pointer).await?)
+    }
+
+    fn pointer_to(
+        &self,
+        role: Role,
+        bookings: Vec<BookingKey>,
+        glance: Digest,
+        ends_at: Timestamp,
+    ) -> Pointer {
+        let (mailbox, event) = (self.item.mailbox, self.item.event.clone());
+        Pointer { tenant: self.tenant.id, mailbox, event, role, bookings, glance, ends_at }
     }
 
     fn reading(&self, role: Role, answerable: bool, seen: Seen) -> Reading {
@@ -204,19 +241,16 @@ impl Desire<'_> {
         written: Vec<Written>,
     ) -> Result<Vec<Next>, StepError> {
         let Some(ends_at) = written.iter().map(|w| w.ends_at).max() else {
+            // What was pointed at never came to be.
+            let EventChange { mailbox, event, .. } = self.item;
+            if self.pointer.is_some() {
+                self.deps.appointments.remove(self.tenant.id, *mailbox, event).await?;
+            }
             return Err(StepError::Drop { reason: "no managed room" });
         };
         let mut bookings: Vec<BookingKey> = written.iter().map(|w| w.key).collect();
         bookings.sort_unstable();
-        let pointer = Pointer {
-            tenant: self.tenant.id,
-            mailbox: self.item.mailbox,
-            event: self.item.event.clone(),
-            role,
-            bookings,
-            glance,
-            ends_at,
-        };
+        let pointer = self.pointer_to(role, bookings, glance, ends_at);
         if self.pointer.as_ref() != Some(&pointer) {
             self.deps.appointments.put(&pointer).await?;
         }
@@ -228,7 +262,8 @@ impl Desire<'_> {
             next.push(Next::now(Onward::Book(BookingRequest(nudge))));
         }
         // The first time this copy is seen, whoever made the booking's row.
-        if self.pointer.is_none() {
+        let unread = |pointer: &Pointer| pointer.glance == Sighting::glance_unread();
+        if self.pointer.as_ref().is_none_or(unread) && !unread(&pointer) {
             let own = CopyAt { mailbox: self.item.mailbox, event: self.item.event.clone() };
             next.push(Next::later(self.look_at(own, passage), LOOK_AGAIN));
         }

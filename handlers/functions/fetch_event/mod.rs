@@ -10,13 +10,12 @@
 //! at again too: one of them was read too early.
 
 mod desire;
+mod missing;
 
 use std::{
     collections::{HashMap, hash_map::Entry},
     sync::Arc,
 };
-
-use jiff::SignedDuration;
 
 use crate::{
     clock::Clock,
@@ -45,10 +44,6 @@ use crate::{
 };
 
 use desire::{Desire, Found};
-
-/// How long an event that cannot be found is given before it counts as deleted, when nothing said
-/// that it was. A GET right after a change may miss (learn.microsoft.com/graph, 2026-04).
-const SECOND_LOOK: SignedDuration = SignedDuration::from_secs(10);
 
 /// What this function works with.
 #[derive(Clone)]
@@ -87,7 +82,13 @@ pub async fn run(deps: &Deps, trail: &Trail, changes: EventChanges) -> Vec<Outco
     let mut looks = Vec::new();
     let mut mailboxes = HashMap::new();
     for item in items {
+        let graph = graph_of(deps, trail, &tenant, item.passage.correlation);
+        let context = Context { deps, graph: &graph, tenant: &tenant, rooms: &rooms };
         match prepare(deps, &tenant, &rooms, &mut mailboxes, &item).await {
+            Ok(look) if look.withdrawn => {
+                let result = context.withheld(&item, look).await;
+                outcomes.push((item, result));
+            }
             Ok(look) => looks.push((item, look)),
             Err(error) => outcomes.push((item, Err(error))),
         }
@@ -113,6 +114,8 @@ fn wanted(item: &EventChange) -> Wanted {
 /// What is known about an item before Graph is asked.
 struct Look {
     calendar: Calendar,
+    /// Its mailbox may not be read any more.
+    withdrawn: bool,
     pointer: Option<Pointer>,
     found: Vec<Found>,
 }
@@ -170,9 +173,11 @@ async fn prepare(
     };
     let mailbox = mailbox.as_ref();
     let mailbox = mailbox.ok_or(StepError::Drop { reason: "the mailbox is unknown" })?;
+    let withdrawn = mailbox.state == MailboxState::Withdrawn;
     let welcome = match item.origin {
         Origin::Notification { nonce, .. } => mailbox.accepts(nonce, deps.clock.now()),
-        Origin::Look => mailbox.state == MailboxState::Active,
+        // A look at a withdrawn mailbox's copy is how what it said is forgotten.
+        Origin::Look => true,
     };
     if !welcome {
         return Err(StepError::Drop {
@@ -193,7 +198,7 @@ async fn prepare(
     for key in pointer.iter().flat_map(|pointer| &pointer.bookings) {
         found.push(Found { key: *key, row: deps.bookings.get(key).await? });
     }
-    Ok(Look { calendar, pointer, found })
+    Ok(Look { calendar, withdrawn, pointer, found })
 }
 
 impl Context<'_> {
@@ -253,33 +258,5 @@ impl Context<'_> {
             }
             Role::Organizer | Role::Room => Ok(None),
         }
-    }
-
-    async fn absent(&self, item: &EventChange, look: Look) -> Result<Vec<Next>, StepError> {
-        let Some(pointer) = look.pointer else {
-            return Err(StepError::Drop { reason: "gone, and nothing was booked for it" });
-        };
-        let told = match item.origin {
-            Origin::Notification { deleted, .. } => deleted,
-            Origin::Look => false,
-        };
-        if !told && item.passage.waits == 0 {
-            return Err(StepError::wait(SECOND_LOOK, "the event cannot be found; one more look"));
-        }
-        // A mailbox that cannot be read says nothing about its events: never taken for a deletion.
-        if !self.graph.mailbox_is_readable(item.mailbox).await? {
-            return Err(StepError::fault(
-                "the mailbox cannot be read, so the event is not known to be gone",
-            ));
-        }
-        let desire = Desire {
-            deps: self.deps,
-            tenant: self.tenant,
-            rooms: self.rooms,
-            item,
-            pointer: Some(pointer.clone()),
-            found: look.found,
-        };
-        desire.of_absent(pointer.role).await
     }
 }

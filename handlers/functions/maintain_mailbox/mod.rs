@@ -118,8 +118,8 @@ impl Keeper<'_> {
             | (MailboxState::Withdrawn, _) => false,
         };
         match self.task.task {
-            // Late: whoever withdrew has agreed again since.
-            Task::Unsubscribe if wanted => Err(StepError::Drop { reason: "the mailbox is active" }),
+            // Whoever has come back meanwhile stays subscribed, and is if they were not.
+            Task::Unsubscribe if wanted => self.subscribe(mailbox, etag).await,
             Task::Unsubscribe => self.unsubscribe(mailbox, etag).await,
             // Whoever has withdrawn is not subscribed anew, whatever was still on its way.
             Task::Subscribe

@@ -3,6 +3,8 @@
 
 use std::collections::HashMap;
 
+use jiff::SignedDuration;
+
 use super::Keeper;
 use crate::{
     domain::{
@@ -17,6 +19,9 @@ use crate::{
         mailboxes::{Mailbox, MailboxKind},
     },
 };
+
+/// How long after its end a pointer is surely purged.
+const PURGED: SignedDuration = SignedDuration::from_hours(1);
 
 impl Keeper<'_> {
     pub(super) async fn resync(&self, mailbox: &Mailbox) -> Result<Vec<Next>, StepError> {
@@ -53,16 +58,20 @@ impl Keeper<'_> {
                 break;
             }
         }
-        // What is known, still to come, and not in the calendar any more.
+        // What is known, still to come, and not in the calendar any more; and what should have been
+        // purged by now.
         let gone = Sighting::glance_gone();
-        let to_come = |pointer: &Pointer| now < pointer.ends_at && pointer.ends_at <= until;
+        let to_come = |pointer: &Pointer| {
+            let waits_for_its_purge = pointer.ends_at <= now && now < pointer.ends_at + PURGED;
+            !waits_for_its_purge && pointer.ends_at <= until
+        };
         let missing = known.into_values().filter(|p| to_come(p) && p.glance != gone);
         different.extend(missing.map(|pointer| pointer.event));
         different.sort_unstable();
         Ok(self.looks(mailbox, different))
     }
 
-    fn looks(&self, mailbox: &Mailbox, events: Vec<EventId>) -> Vec<Next> {
+    pub(super) fn looks(&self, mailbox: &Mailbox, events: Vec<EventId>) -> Vec<Next> {
         let passage = Passage::start(self.task.passage.correlation, self.deps.clock.now());
         let item =
             |event| EventChange { mailbox: mailbox.id, event, origin: Origin::Look, passage };

@@ -171,7 +171,8 @@ impl Keeper<'_> {
         if let Some(subscription) = mailbox.subscription.clone() {
             self.graph.unsubscribe(&id_of(&subscription)?).await?;
             self.deps.due.remove(&self.renew_entry(subscription.renew_due)).await?;
-            self.deps.mailboxes.replace(&Mailbox { subscription: None, ..mailbox }, &etag).await?;
+            let unsubscribed = Mailbox { subscription: None, ..mailbox.clone() };
+            self.deps.mailboxes.replace(&unsubscribed, &etag).await?;
         } else if mailbox.nonce.is_some()
             && let Some(stray) = self.listed().await?
         {
@@ -179,7 +180,13 @@ impl Keeper<'_> {
             self.graph.unsubscribe(&stray).await?;
         }
         unwatch(self.deps, self.task).await?;
-        Ok(Vec::new())
+        self.forget(&mailbox).await
+    }
+
+    /// What this mailbox's copies said is forgotten: `fetch-event` sees that it has withdrawn.
+    async fn forget(&self, mailbox: &Mailbox) -> Result<Vec<Next>, StepError> {
+        let pointers = self.deps.appointments.all(mailbox.tenant, mailbox.id).await?;
+        Ok(self.looks(mailbox, pointers.into_iter().map(|pointer| pointer.event).collect()))
     }
 
     /// The renewal is due at half-life; its entry is there before the row that needs it.

@@ -23,7 +23,9 @@ impl Meeting {
             return Ok(details.clone());
         }
         let (mailbox, id) = self.own_copy(w)?;
-        let copy = w.copy_mut(&mailbox, &id).ok_or(ExchangeError::NoCopy)?;
+        // What was called off cannot be sent again: Outlook only offers to take it off the calendar.
+        let copy = w.copy_mut(&mailbox, &id).filter(|copy| !copy.is_cancelled);
+        let copy = copy.ok_or(ExchangeError::NoCopy)?;
         change(&mut copy.details);
         let details = copy.details.clone();
         w.touch(&mailbox, &id);

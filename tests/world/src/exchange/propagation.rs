@@ -2,7 +2,9 @@
 
 use jiff::Timestamp;
 
-use super::state::{Answer, Details, Kind, MailboxRow, Message, Pending, Processing, Verdict};
+use super::state::{
+    Answer, Details, EventCopy, Kind, MailboxRow, Message, Pending, Processing, Verdict,
+};
 use super::words::{EventType, Response, Sensitivity};
 use super::{ExchangeError, Work};
 
@@ -10,8 +12,11 @@ impl Work<'_> {
     /// Sends `message` to `mailbox`; it arrives after the propagation delay.
     pub(crate) fn send(&mut self, mailbox: &str, message: Message) {
         self.state.seq += 1;
+        let before = self.state.pending.iter().filter(|p| p.mailbox == mailbox).map(|p| p.due);
+        // What was sent to a mailbox earlier arrives there earlier, though the way was longer then.
+        let due = before.max().unwrap_or(self.now).max(self.now + self.state.delay);
         self.state.pending.push(Pending {
-            due: self.now + self.state.delay,
+            due,
             seq: self.state.seq,
             mailbox: mailbox.to_owned(),
             message,
@@ -46,12 +51,14 @@ impl Work<'_> {
         if outside && matches!(kind, Kind::Room(_)) && !row.rules.takes_external {
             return;
         }
-        let known = row.copy_of(&details.ical).map(|c| (c.id.clone(), c.details.clone()));
+        let known = row.copy_of(&details.ical).cloned();
         let shown = as_shown(row, details);
         let (id, asked) = match known {
-            Some((id, old)) => {
-                let asked = (old.start, old.end, old.sequence)
-                    != (details.start, details.end, details.sequence);
+            Some(EventCopy { id, details: old, is_cancelled, .. }) => {
+                // Who was called off and is invited again is asked again.
+                let asked = is_cancelled
+                    || (old.start, old.end, old.sequence)
+                        != (details.start, details.end, details.sequence);
                 self.refresh(mailbox, &id, shown, asked);
                 (id, asked)
             }

@@ -129,16 +129,23 @@ impl Seeding {
             at: self.clock.now(),
             text_version: "2026-11".to_owned(),
         };
-        let row = Mailbox {
-            tenant: id(mailbox.tenant_id())?,
-            id: id(mailbox.id())?,
-            kind,
-            state,
-            epoch: 0,
-            nonce: None,
-            previous_nonce: None,
-            subscription: None,
-            consent: Some(consent),
+        let (tenant, id): (TenantId, MailboxId) = (id(mailbox.tenant_id())?, id(mailbox.id())?);
+        let earlier = self.mailboxes.get(tenant, id).await.map_err(OfficeError::from_any)?;
+        let consent = Some(consent);
+        // Who comes back may still be subscribed: nonce and subscription stay known.
+        let row = match earlier {
+            Some((earlier, _)) => Mailbox { kind, state, consent, ..earlier },
+            None => Mailbox {
+                tenant,
+                id,
+                kind,
+                state,
+                epoch: 0,
+                nonce: None,
+                previous_nonce: None,
+                subscription: None,
+                consent,
+            },
         };
         self.mailboxes.put(&row).await.map(drop).map_err(OfficeError::from_any)
     }

@@ -1,0 +1,331 @@
+//! What must hold: always, once everything has come to rest, and when everything is over.
+
+use std::collections::BTreeSet;
+
+use roombridge::domain::appointment::{Desired, Ended, RoomCopy};
+use roombridge::domain::booking::{Booking, Observed, RefusalReason};
+use roombridge::domain::ids::{RoomId, TenantId};
+use roombridge::domain::interval::Interval;
+use roombridge::domain::keys::Digest;
+use roombridge::graph::PropertyId;
+use roombridge::queue::Queue;
+use roombridge::queue::memory::Shelf;
+use roombridge::store::bookings::Bookings;
+use roombridge::store::memory::MemoryTables;
+use roombridge::store::tables::{Table, Tables};
+use serde::Deserialize;
+use world::exchange::{CopyView, Mailbox, Response};
+
+use super::run::{ANSWERING, Known, Run, Wrong};
+use crate::Failure;
+
+/// A taken stretch of a room's time, as the ledger has it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Taken {
+    room: String,
+    appointment: String,
+    start: jiff::Timestamp,
+    end: jiff::Timestamp,
+}
+
+#[derive(Deserialize)]
+struct SlotJson {
+    appointment: String,
+    interval: FromTo,
+}
+
+#[derive(Deserialize)]
+struct FromTo {
+    from: jiff::Timestamp,
+    to: jiff::Timestamp,
+}
+
+/// Everything that was ever taken.
+#[derive(Default)]
+pub(super) struct History(BTreeSet<Taken>);
+
+impl History {
+    /// Looks at the ledger as it is now: no two appointments may have a room at once.
+    pub(super) fn look(&mut self, memory: &MemoryTables) -> Wrong {
+        let now = ledger(memory);
+        let mut wrong = Wrong::new();
+        for (place, one) in now.iter().enumerate() {
+            let others = now.iter().skip(place + 1);
+            let rivals = others.filter(|o| o.room == one.room && o.appointment != one.appointment);
+            for other in rivals.filter(|o| o.start < one.end && one.start < o.end) {
+                wrong.push(format!("two have the room: {one:?} and {other:?}"));
+            }
+        }
+        self.0.extend(now);
+        wrong
+    }
+
+    fn had_rival(&self, room: &Mailbox, appointment: Digest, interval: Interval) -> bool {
+        self.0.iter().any(|taken| {
+            taken.room.ends_with(room.id())
+                && taken.appointment != appointment.to_string()
+                && taken.start < interval.end()
+                && interval.start() < taken.end
+        })
+    }
+}
+
+/// All taken stretches, each once however many days it touches.
+fn ledger(memory: &MemoryTables) -> BTreeSet<Taken> {
+    let mut all = BTreeSet::new();
+    for row in memory.rows(Table::Rooms).into_iter().filter(|row| row.keys.row.starts_with("20")) {
+        let text = row.properties.get("Taken").and_then(|v| v.as_str()).unwrap_or("unreadable");
+        let slots: Vec<SlotJson> = serde_json::from_str(text).unwrap_or_default();
+        for slot in slots {
+            all.insert(Taken {
+                room: row.keys.partition.clone(),
+                appointment: slot.appointment,
+                start: slot.interval.from,
+                end: slot.interval.to,
+            });
+        }
+    }
+    all
+}
+
+impl Run {
+    fn bookings(&self) -> Bookings {
+        Bookings::new(std::sync::Arc::clone(&self.office.memory) as std::sync::Arc<dyn Tables>)
+    }
+
+    async fn rows_of(&self, known: &Known) -> Result<Vec<Booking>, Failure> {
+        let tenant: TenantId = known.meeting.tenant_id().parse().map_err(|_| "no tenant id")?;
+        let digest = Digest::of_ical_uid(known.meeting.ical());
+        let rows = self.bookings().of_appointment(tenant, digest).await?;
+        Ok(rows.into_iter().map(|(booking, _)| booking).collect())
+    }
+}
+
+/// What must hold after every operation.
+pub(super) async fn always(run: &mut Run) -> Result<Wrong, Failure> {
+    let mut wrong = run.history.look(&run.office.memory);
+    let taken = ledger(&run.office.memory);
+    let now = run.office.now();
+    for (nth, known) in run.meetings.iter().enumerate() {
+        for booking in run.rows_of(known).await? {
+            let Observed::Booked(held) = &booking.observed else { continue };
+            let slot = taken.iter().any(|t| {
+                t.appointment == booking.key.appointment.to_string()
+                    && t.room.ends_with(&booking.key.room.to_string())
+                    && (t.start, t.end) == (held.interval.start(), held.interval.end())
+            });
+            if !slot && booking.purge_due > now {
+                wrong.push(format!("meeting {nth} is booked, but the ledger does not have it"));
+            }
+        }
+    }
+    for violation in run.office.microsoft.graph.violations() {
+        wrong.push(format!("Graph was asked wrongly: {violation:?}"));
+    }
+    Ok(wrong)
+}
+
+/// What must hold once nothing is left to do.
+pub(super) async fn at_rest(run: &Run, faults: bool) -> Result<Wrong, Failure> {
+    let mut wrong = Wrong::new();
+    for (nth, known) in run.meetings.iter().enumerate() {
+        let rows = run.rows_of(known).await?;
+        for (index, room) in run.rooms.iter().enumerate() {
+            let row = rows.iter().find(|row| row.key.room.to_string() == room.id());
+            let found = Case { run, known, room, index, row }.check()?;
+            wrong.extend(found.into_iter().map(|w| format!("meeting {nth} in room {index}: {w}")));
+        }
+    }
+    if !faults {
+        for row in run.office.memory.rows(Table::Failures) {
+            wrong.push(format!("a failure without a fault: {:?}", row.properties.get("Cause")));
+        }
+    }
+    wrong.extend(waiting(run));
+    Ok(wrong)
+}
+
+/// Messages that nobody needs any more.
+fn waiting(run: &Run) -> Wrong {
+    let shelves = Queue::ALL.into_iter().flat_map(|q| [Shelf::Main(q), Shelf::Poison(q)]);
+    let left = shelves.flat_map(|shelf| {
+        let messages = run.office.outbox.messages(shelf);
+        messages.into_iter().map(move |m| format!("a message is left on {shelf:?}: {}", m.text))
+    });
+    left.collect()
+}
+
+/// One meeting and one room, at rest.
+struct Case<'a> {
+    run: &'a Run,
+    known: &'a Known,
+    room: &'a Mailbox,
+    index: usize,
+    row: Option<&'a Booking>,
+}
+
+impl Case<'_> {
+    fn check(&self) -> Result<Wrong, Failure> {
+        let mut wrong = Wrong::new();
+        let now = self.run.office.now();
+        if self.row.is_some_and(|row| row.purge_due <= now) {
+            return Ok(wrong);
+        }
+        // Deleted before anybody read it: nothing tells that it was ever there, and the booking
+        // rests on the organizer's word until the meeting is over.
+        if self.known.left && self.row.is_some_and(|row| row.copies.room == RoomCopy::Unseen) {
+            return Ok(wrong);
+        }
+        if let Some(row) = self.row
+            && (!row.is_settled(ANSWERING[self.index]) || row.unsettled_due.is_some())
+        {
+            let Booking { desired, observed, shown, intent, copies, unsettled_due: due, .. } = row;
+            wrong.push(format!(
+                "unsettled: {copies:?} {desired:?} {observed:?} {shown:?} {intent:?} {due:?}"
+            ));
+        }
+        let copy = self.known.meeting.copy_in(self.room).filter(|copy| !copy.is_cancelled);
+        match copy.filter(|copy| self.end_of(copy) > now) {
+            Some(copy) => self.taken(&copy, &mut wrong),
+            None => self.not_taken(&mut wrong),
+        }
+        self.told(&mut wrong)?;
+        self.justified(&mut wrong);
+        Ok(wrong)
+    }
+
+    fn end_of(&self, copy: &CopyView) -> jiff::Timestamp {
+        self.known.interval(copy.start, copy.end).1
+    }
+
+    /// The organizer's copy, while it takes place.
+    fn organizers(&self) -> Option<CopyView> {
+        let organizer = &self.run.people[self.known.who];
+        let copy = self.known.meeting.copy_in(organizer).filter(|copy| !copy.is_cancelled)?;
+        (self.end_of(&copy) > self.run.office.now()).then_some(copy)
+    }
+
+    /// The room's calendar holds it: it is booked, at the very time, and the room says so.
+    fn taken(&self, copy: &CopyView, wrong: &mut Wrong) {
+        let wanted = self.known.interval(copy.start, copy.end);
+        match self.row.map(|row| &row.observed) {
+            Some(Observed::Booked(held)) => {
+                let has = (held.interval.start(), held.interval.end());
+                if has != wanted {
+                    wrong.push(format!("booked for {has:?}, in the calendar for {wanted:?}"));
+                }
+            }
+            other => wrong.push(format!("in the room's calendar, but {other:?}")),
+        }
+        let shown = self.known.meeting.answer_of(self.room);
+        let told =
+            self.organizers().is_none() || shown.is_none() || shown == Some(Response::Accepted);
+        let answered = copy.response == Response::Accepted && told;
+        if !answered && !self.known.back_again {
+            wrong.push(format!("the room says {:?}, its organizer sees {shown:?}", copy.response));
+        }
+    }
+
+    /// The room's calendar does not hold it: it is not booked, and if it was asked for, the
+    /// organizer has a no.
+    fn not_taken(&self, wrong: &mut Wrong) {
+        if let Some(Observed::Booked(held)) = self.row.map(|row| &row.observed) {
+            wrong.push(format!("booked for {:?}, but not in the calendar", held.interval));
+        }
+        let asked = self.organizers().and_then(|_| self.known.meeting.answer_of(self.room));
+        let Some(answer) = asked.filter(|_| !self.known.left) else { return };
+        if answer != Response::Declined {
+            wrong.push(format!("not in the room's calendar, and the organizer sees {answer:?}"));
+        }
+        match self.row.map(|row| (&row.desired, &row.observed)) {
+            None if self.run.agreed[self.known.who] => wrong.push("nobody looked at it".to_owned()),
+            Some((Desired::Unwanted(why), _)) if self.run.agreed[self.known.who] => {
+                // A meeting that is moved while its room declines has been declined for both times.
+                let answers = &self.run.office.microsoft.exchange;
+                let answers = answers.answers(self.known.meeting.ical(), self.room);
+                let declined = answers.iter().any(|a| a.response == Response::Declined);
+                let left = *why == Ended::RoomLeft && declined;
+                if !left && (self.index == 0 || *why != Ended::NotAccepted) {
+                    wrong.push(format!("the organizer asks for it, but {why:?}: {:?}", self.row));
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// An organizer who has agreed reads the outcome in their own copy.
+    fn told(&self, wrong: &mut Wrong) -> Result<(), Failure> {
+        let (Some(row), Some(_)) = (self.row, self.organizers()) else { return Ok(()) };
+        if !self.run.agreed[self.known.who] {
+            return Ok(());
+        }
+        let room: RoomId = self.room.id().parse().map_err(|_| "no room id")?;
+        let property = PropertyId::outcome(room).to_string();
+        let organizer = &self.run.people[self.known.who];
+        let shown = self.known.meeting.property_in(organizer, &property);
+        let word = match (&row.desired, &row.observed) {
+            (Desired::Wanted(_), Observed::Booked(_)) => Some("\"booked\""),
+            (Desired::Wanted(_), Observed::Refused(_)) => Some("\"refused: "),
+            (Desired::Unwanted(_), Observed::Nothing | Observed::Refused(_)) => {
+                shown.as_ref().map(|_| "\"released\"")
+            }
+            (Desired::Wanted(_), Observed::Nothing)
+            | (Desired::Unwanted(_), Observed::Booked(_)) => Some("nothing, it is unsettled"),
+        };
+        let right = match (word, &shown) {
+            (Some(word), Some(shown)) => shown.contains(word),
+            (None, None) => true,
+            _ => false,
+        };
+        if !right {
+            wrong.push(format!("the organizer reads {shown:?} instead of {word:?}"));
+        }
+        Ok(())
+    }
+
+    /// A refusal has a reason: somebody had the room, or it was asked for too long.
+    fn justified(&self, wrong: &mut Wrong) {
+        let Some(row) = self.row else { return };
+        let (Desired::Wanted(wish), Observed::Refused(no)) = (&row.desired, &row.observed) else {
+            return;
+        };
+        let interval = wish.facts.interval;
+        let just = match no.reason {
+            RefusalReason::TooLong => interval.is_too_long(),
+            RefusalReason::Conflict => {
+                self.run.history.had_rival(self.room, row.key.appointment, interval)
+            }
+        };
+        if !just {
+            wrong.push(format!("refused without a cause: {:?}", no.reason));
+        }
+    }
+}
+
+/// Nothing of a meeting is kept once it is over and a purge has run.
+pub(super) fn forgotten(run: &Run) -> Wrong {
+    let memory = &run.office.memory;
+    let mut wrong = Wrong::new();
+    for table in [Table::Bookings, Table::Appointments] {
+        wrong.extend(memory.rows(table).iter().map(|row| format!("kept in {table:?}: {row:?}")));
+    }
+    wrong.extend(ledger(memory).iter().map(|taken| format!("kept in the ledger: {taken:?}")));
+    wrong
+}
+
+/// And nothing is waiting for it either; each subscribed mailbox has the one entry that renews it.
+pub(super) fn nothing_left(run: &Run) -> Wrong {
+    let memory = &run.office.memory;
+    let mut wrong = waiting(run);
+    let entries = memory.rows(Table::Due);
+    for row in entries.iter().filter(|row| !row.keys.partition.starts_with("renew_")) {
+        wrong.push(format!("a due entry without a cause: {:?}", row.keys));
+    }
+    let subscribed = run.office.microsoft.graph.subscriptions().len();
+    let expected = 2 + run.agreed.iter().filter(|agreed| **agreed).count();
+    let renewals = entries.iter().filter(|row| row.keys.partition.starts_with("renew_")).count();
+    if (subscribed, renewals) != (expected, expected) {
+        wrong.push(format!("{subscribed} subscriptions and {renewals} renewals for {expected}"));
+    }
+    wrong
+}

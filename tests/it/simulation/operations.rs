@@ -1,0 +1,278 @@
+//! What can happen in the simulated office: one `Op` each, drawn from a seed, printed so that a list
+//! of them can be pasted as a reproduction.
+
+use roombridge::queue::Queue;
+use roombridge::rng::Rng;
+
+/// How long a meeting is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Shape {
+    /// Half an hour.
+    Half,
+    /// An hour.
+    Hour,
+    /// From ten in the evening until two at night.
+    Overnight,
+    /// The whole day.
+    AllDay,
+    /// Longer than any room can be booked.
+    Endless,
+}
+
+/// A queue whose messages may be lost without harm: somebody comes back by themselves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Nudge {
+    /// To `fetch-event`.
+    Fetch,
+    /// To `create-booking`.
+    Book,
+    /// To `write-back`.
+    Write,
+}
+
+/// Which request to Graph.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ask {
+    /// One event.
+    Event,
+    /// Several events at once.
+    Batch,
+    /// The outcome written to the organizer's copy.
+    Property,
+    /// The room accepts.
+    Accept,
+    /// The room declines.
+    Decline,
+    /// A window of a calendar.
+    View,
+    /// A search by `iCalUId`.
+    Find,
+    /// A new subscription.
+    Subscribe,
+    /// A subscription ends.
+    Unsubscribe,
+}
+
+/// One thing that happens. People: 0 and 1 have agreed, 2 never has. Rooms: 0 is answered by
+/// Roombridge, 1 by Exchange, 2 is no room at all. `nth` counts the meetings made so far, round and
+/// round. A `slot` is half an hour from 09:00 on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Op {
+    /// A person sends an invitation.
+    Create { who: u8, room: u8, day: u8, slot: u8, shape: Shape, private: bool },
+    /// The organizer moves a meeting.
+    Move { nth: u8, day: u8, slot: u8 },
+    /// The organizer takes another room, or none.
+    ChangeRoom { nth: u8, room: u8 },
+    /// The organizer invites this many others.
+    EditPeople { nth: u8, guests: u8 },
+    /// The organizer cancels; their own copy goes or stays, marked.
+    Cancel { nth: u8, keeps: bool },
+    /// The organizer deletes their copy and tells nobody.
+    DeleteSilently { nth: u8 },
+    /// Somebody deletes the meeting from its room's calendar.
+    DeleteFromRoom { nth: u8 },
+    /// The organizer sends the invitation again, unchanged.
+    InviteAgain { nth: u8 },
+    /// The same person asks for the same room and time in a new meeting.
+    Rebook { nth: u8 },
+    /// Everything that can happen now happens.
+    Settle,
+    /// One round: what is due is delivered, and all messages that are there are worked on together.
+    Together,
+    /// Time passes.
+    Minutes(u16),
+    /// Nothing runs for so many hours, then a quarter of an hour passes.
+    Down { hours: u8 },
+    /// The next notifications are lost.
+    DropNotifications(u8),
+    /// The next notifications come twice.
+    DoubleNotifications(u8),
+    /// Notifications leave in any order, or in theirs.
+    Shuffle(bool),
+    /// Notifications are held back, or let go.
+    Hold(bool),
+    /// Requests and answers take so many seconds from calendar to calendar.
+    Slow(u8),
+    /// The oldest message of a queue is lost.
+    Lose(Nudge),
+    /// The oldest message of a queue comes once more.
+    Twice(Nudge),
+    /// The process ends at its `call`-th storage call, before or after it took effect, with
+    /// everything it was working on.
+    Crash { call: u8, after: bool },
+    /// The same at a queue call.
+    CrashSending { call: u8, after: bool },
+    /// A storage call fails, before or after it took effect.
+    FailTable { call: u8, after: bool },
+    /// A send fails.
+    FailSend { call: u8, after: bool },
+    /// A request to Graph fails with a status, or the connection breaks.
+    FailGraph { ask: Ask, after: bool, broken: bool },
+    /// Graph refuses requests to a room's mailbox (or all, for 2) for so many minutes.
+    Throttle { room: u8, minutes: u8 },
+    /// A person withdraws.
+    Withdraw { who: u8 },
+    /// A person agrees again.
+    Agree { who: u8 },
+    /// A mailbox is resynced: people first, then rooms.
+    Resync { mailbox: u8 },
+}
+
+impl Op {
+    /// Whether what it breaks may end in a row of `Failures`.
+    pub(super) fn is_fault(self) -> bool {
+        matches!(
+            self,
+            Self::Crash { .. }
+                | Self::CrashSending { .. }
+                | Self::FailTable { .. }
+                | Self::FailSend { .. }
+                | Self::FailGraph { .. }
+                | Self::Throttle { .. }
+        )
+    }
+}
+
+impl Nudge {
+    /// The queue.
+    pub(super) fn queue(self) -> Queue {
+        match self {
+            Self::Fetch => Queue::EventChanges,
+            Self::Book => Queue::BookingRequests,
+            Self::Write => Queue::CalendarWrites,
+        }
+    }
+}
+
+impl Ask {
+    /// Method and path template.
+    pub(super) fn request(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Event => ("GET", "/users/{id}/events/{id}"),
+            Self::Batch => ("POST", "/$batch"),
+            Self::Property => ("PATCH", "/users/{id}/events/{id}"),
+            Self::Accept => ("POST", "/users/{id}/events/{id}/accept"),
+            Self::Decline => ("POST", "/users/{id}/events/{id}/decline"),
+            Self::View => ("GET", "/users/{id}/calendarView"),
+            Self::Find => ("GET", "/users/{id}/events"),
+            Self::Subscribe => ("POST", "/subscriptions"),
+            Self::Unsubscribe => ("DELETE", "/subscriptions/{id}"),
+        }
+    }
+}
+
+/// What everything is drawn from.
+pub(super) type Chance = dyn Rng;
+
+/// Draws a list of things that happen.
+pub(super) fn draw(rng: &Chance) -> Vec<Op> {
+    let count = 4 + rng.below(22);
+    let quiet = rng.below(4) == 0;
+    let mut ops = vec![create(rng)];
+    for _ in 0..count {
+        ops.push(match rng.below(100) {
+            0..=16 => create(rng),
+            17..=41 => edit(rng),
+            42..=64 => passing(rng),
+            65..=79 => delivery(rng),
+            80..=99 if quiet => Op::Settle,
+            _ => fault(rng),
+        });
+    }
+    ops
+}
+
+fn pick<T: Copy>(rng: &Chance, of: &[T]) -> T {
+    of[usize::try_from(rng.below(of.len() as u64)).unwrap_or(0)]
+}
+
+fn small(rng: &Chance, below: u64) -> u8 {
+    u8::try_from(rng.below(below)).unwrap_or(0)
+}
+
+fn yes(rng: &Chance) -> bool {
+    rng.below(2) == 0
+}
+
+fn create(rng: &Chance) -> Op {
+    const ROOMS: [u8; 8] = [0, 0, 0, 0, 1, 1, 1, 2];
+    const SHAPES: [Shape; 10] = {
+        use Shape::{AllDay, Endless, Half, Hour, Overnight};
+        [Half, Half, Hour, Hour, Hour, Hour, Overnight, Overnight, AllDay, Endless]
+    };
+    let shape = pick(rng, &SHAPES);
+    let shape = if shape == Shape::Endless && yes(rng) { Shape::Hour } else { shape };
+    Op::Create {
+        who: small(rng, 3),
+        room: pick(rng, &ROOMS),
+        day: small(rng, 2),
+        slot: small(rng, 4),
+        shape,
+        private: rng.below(4) == 0,
+    }
+}
+
+fn edit(rng: &Chance) -> Op {
+    let nth = small(rng, 6);
+    match rng.below(17) {
+        0..=4 => Op::Move { nth, day: small(rng, 2), slot: small(rng, 4) },
+        5..=7 => Op::ChangeRoom { nth, room: small(rng, 3) },
+        8..=9 => Op::EditPeople { nth, guests: small(rng, 3) },
+        10..=11 => Op::Cancel { nth, keeps: yes(rng) },
+        12 => Op::DeleteSilently { nth },
+        13 => Op::DeleteFromRoom { nth },
+        14 => Op::InviteAgain { nth },
+        _ => Op::Rebook { nth },
+    }
+}
+
+fn passing(rng: &Chance) -> Op {
+    match rng.below(16) {
+        0..=5 => Op::Settle,
+        6..=8 => Op::Together,
+        9..=11 => Op::Minutes(1 + u16::from(small(rng, 7))),
+        12..=13 => Op::Minutes(10 * (1 + u16::from(small(rng, 9)))),
+        14 => Op::Minutes(240),
+        _ => Op::Down { hours: 1 + small(rng, 30) },
+    }
+}
+
+fn delivery(rng: &Chance) -> Op {
+    let nudge = pick(rng, &[Nudge::Fetch, Nudge::Book, Nudge::Write]);
+    match rng.below(12) {
+        0..=1 => Op::DropNotifications(1 + small(rng, 8)),
+        2 => Op::DoubleNotifications(1 + small(rng, 8)),
+        3 => Op::Shuffle(yes(rng)),
+        4..=5 => Op::Hold(yes(rng)),
+        6 => Op::Slow(small(rng, 60)),
+        7..=8 => Op::Lose(nudge),
+        9 => Op::Twice(nudge),
+        10 if yes(rng) => Op::Withdraw { who: small(rng, 2) },
+        10 => Op::Agree { who: small(rng, 2) },
+        _ => Op::Resync { mailbox: small(rng, 5) },
+    }
+}
+
+fn fault(rng: &Chance) -> Op {
+    const ASKS: [Ask; 9] = [
+        Ask::Event,
+        Ask::Batch,
+        Ask::Property,
+        Ask::Accept,
+        Ask::Decline,
+        Ask::View,
+        Ask::Find,
+        Ask::Subscribe,
+        Ask::Unsubscribe,
+    ];
+    let after = yes(rng);
+    match rng.below(12) {
+        0..=3 => Op::Crash { call: small(rng, 20), after },
+        4 => Op::CrashSending { call: small(rng, 3), after },
+        5..=7 => Op::FailTable { call: small(rng, 20), after },
+        8 => Op::FailSend { call: small(rng, 3), after },
+        9..=10 => Op::FailGraph { ask: pick(rng, &ASKS), after, broken: yes(rng) },
+        _ => Op::Throttle { room: small(rng, 3), minutes: 1 + small(rng, 90) },
+    }
+}

@@ -1,0 +1,82 @@
+//! Every bug the simulation found, as the few things that had to happen, with its story. Each of
+//! them failed before its repair.
+
+use super::operations::{Op, Op::*, Shape::*};
+use crate::Outcome;
+
+fn replay(seed: u64, ops: &[Op]) -> Outcome {
+    let wrong = super::play(seed, ops)?;
+    assert!(wrong.is_empty(), "{wrong:#?}");
+    Ok(())
+}
+
+fn meeting(who: u8, room: u8) -> Op {
+    Create { who, room, day: 1, slot: 2, shape: Hour, private: false }
+}
+
+/// A crash left a booking that nothing led to from its copy, so the copy's end never ended it.
+#[test]
+fn a_copy_that_is_gone_when_the_crash_is_over_still_leads_to_its_booking() -> Outcome {
+    let night = Create { who: 2, room: 0, day: 0, slot: 0, shape: AllDay, private: false };
+    replay(57, &[night, Crash { call: 6, after: false }, DeleteFromRoom { nth: 2 }])
+}
+
+/// The organizer's copy was moved, the room's not yet: the room accepted the old question and never
+/// answered the new one.
+#[test]
+fn a_room_answers_only_the_question_that_it_has() -> Outcome {
+    replay(99, &[meeting(0, 0), Slow(45), Move { nth: 0, day: 0, slot: 0 }])
+}
+
+/// The room's copy was deleted and came back before its end was read: the second one was taken for
+/// answered.
+#[test]
+fn another_copy_is_another_question() -> Outcome {
+    let (gone, again) = (DeleteFromRoom { nth: 0 }, EditPeople { nth: 0, guests: 2 });
+    replay(110, &[meeting(1, 0), Settle, gone, Crash { call: 1, after: true }, again])
+}
+
+/// Write-back waited for the room's copy for a day, one more message with every nudge, and the
+/// organizer was told nothing meanwhile.
+#[test]
+fn a_room_whose_copy_never_comes_does_not_pile_up_messages() -> Outcome {
+    replay(277, &[meeting(1, 0), DeleteFromRoom { nth: 5 }])
+}
+
+/// Nothing ran for more than a day, and the first try after it was the item's last.
+#[test]
+fn a_day_without_the_app_does_not_use_up_an_items_patience() -> Outcome {
+    replay(381, &[meeting(2, 0), Settle, DeleteFromRoom { nth: 0 }, Down { hours: 27 }])
+}
+
+/// The decline was sent and its worker ended: nobody could decline again, so it never settled.
+#[test]
+fn a_decline_that_was_not_recorded_is_found_done() -> Outcome {
+    let night = Create { who: 1, room: 0, day: 0, slot: 0, shape: AllDay, private: true };
+    let evening = Create { who: 2, room: 0, day: 0, slot: 0, shape: Overnight, private: false };
+    replay(
+        1153,
+        &[
+            meeting(1, 0),
+            DeleteSilently { nth: 1 },
+            night,
+            Settle,
+            Rebook { nth: 3 },
+            evening,
+            Settle,
+            Twice(super::operations::Nudge::Book),
+            Move { nth: 2, day: 1, slot: 1 },
+            Crash { call: 8, after: true },
+        ],
+    )
+}
+
+/// The person came back before the task that unsubscribes them was worked on; and what they had
+/// said before they withdrew did not follow the meeting any more.
+#[test]
+fn who_withdraws_is_forgotten_and_who_comes_back_is_followed() -> Outcome {
+    let moved = Move { nth: 0, day: 0, slot: 0 };
+    replay(5, &[meeting(0, 0), Minutes(5), Withdraw { who: 0 }, Agree { who: 0 }, moved])?;
+    replay(6, &[meeting(0, 0), Minutes(5), Withdraw { who: 0 }, moved, Settle, Agree { who: 0 }])?;
+    replay(7, &[meeting(0, 0), Minutes(5), Withdraw { who: 0 }, Settle, moved])
+}

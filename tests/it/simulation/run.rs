@@ -1,0 +1,451 @@
+//! Plays a list of operations on an office, looks at it after every step, and lets it come to rest.
+
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp, ToSpan as _};
+use roombridge::clock::Clock as _;
+use roombridge::domain::policy::{Answering, ContentPolicy, PeoplePolicy, SubjectPolicy};
+use roombridge::messages::Task;
+use roombridge::queue::Outbox as _;
+use roombridge::queue::memory::Shelf;
+use world::exchange::{Invitation, Mailbox, Meeting, Processing, RoomRules, Tenant};
+use world::graph::{self, Moment, Outcome, Scope, Until};
+use world::office::Office;
+use world::watched::Fault;
+
+use super::invariants::{self, History};
+use super::operations::{Op, Shape};
+use crate::Failure;
+
+/// What is wrong, in words; empty when nothing is.
+pub(super) type Wrong = Vec<String>;
+
+/// Rounds after which something must be going round in circles.
+const ROUNDS: usize = 200;
+/// How long a crashing process is given to reach the call at which it ends.
+const TO_THE_CRASH: Duration = Duration::from_secs(60);
+/// In the room map and here.
+const ZONE_AHEAD: SignedDuration = SignedDuration::from_hours(1);
+
+/// A meeting, and what was done to it that its calendar copies do not show.
+pub(super) struct Known {
+    pub(super) meeting: Meeting,
+    pub(super) who: usize,
+    pub(super) room: u8,
+    pub(super) day: u8,
+    pub(super) slot: u8,
+    pub(super) shape: Shape,
+    pub(super) private: bool,
+    /// Somebody deleted it from the room's calendar.
+    pub(super) left: bool,
+    /// It was moved to a time that it had before. Nothing that may be read tells that the room was
+    /// asked again for a time that it has accepted, when the time in between was never seen: the
+    /// booking is right, but the room's answer may be missing.
+    pub(super) back_again: bool,
+    had: Vec<Timestamp>,
+}
+
+/// An office and everything that was done in it.
+pub(super) struct Run {
+    pub(super) office: Office,
+    tenant: Tenant,
+    /// Anna and Ben have agreed, Cleo has not.
+    pub(super) people: [Mailbox; 3],
+    guests: [Mailbox; 3],
+    /// Answered by Roombridge, and by Exchange.
+    pub(super) rooms: [Mailbox; 2],
+    pub(super) agreed: [bool; 3],
+    pub(super) meetings: Vec<Known>,
+    pub(super) history: History,
+    pub(super) wrong: Wrong,
+}
+
+/// How each room is answered for.
+pub(super) const ANSWERING: [Answering; 2] =
+    [Answering::RoombridgeDecides, Answering::ExchangeDecides];
+
+impl Run {
+    /// The same people and rooms every time; the rooms' rules and the tenant's policy follow the seed.
+    pub(super) async fn start(seed: u64) -> Result<Self, Failure> {
+        let office = Office::new(seed)?;
+        let tenant = office.microsoft.tenant("Contoso");
+        let people = ["Anna", "Ben", "Cleo"].map(|name| tenant.person(name));
+        let guests = ["Dora", "Emil", "Fritz"].map(|name| tenant.person(name));
+        let rooms = [
+            tenant.room("Aurora", Processing::AutoUpdate),
+            tenant.room("Borealis", Processing::AutoAccept),
+        ];
+        let rules = RoomRules {
+            keeps_cancelled: seed & 1 == 1,
+            keeps_private: seed & 2 == 2,
+            takes_external: false,
+        };
+        let content = if seed & 4 == 4 {
+            ContentPolicy { subject: SubjectPolicy::Keep, people: PeoplePolicy::Addresses }
+        } else {
+            ContentPolicy::default()
+        };
+        let seeding = office.seeding();
+        seeding.connect(&tenant, content).await?;
+        for person in &people[..2] {
+            seeding.agree(person).await?;
+        }
+        for (room, answering) in rooms.iter().zip(ANSWERING) {
+            room.set_rules(rules);
+            seeding.manage(room, answering).await?;
+        }
+        let agreed = [true, true, false];
+        let (meetings, history, wrong) = (Vec::new(), History::default(), Wrong::new());
+        let mut run =
+            Self { office, tenant, people, guests, rooms, agreed, meetings, history, wrong };
+        run.settle().await;
+        Ok(run)
+    }
+
+    /// Does one operation. What cannot be done any more (the meeting is gone) is not done.
+    pub(super) async fn play(&mut self, op: Op) -> Result<(), Failure> {
+        match op {
+            Op::Create { who, room, day, slot, shape, private } => {
+                self.create(usize::from(who), room, (day, slot), shape, private);
+            }
+            Op::Rebook { nth } => {
+                if let Some(known) = self.known(nth) {
+                    let Known { who, room, day, slot, shape, private, .. } = *known;
+                    self.create(who, room, (day, slot), shape, private);
+                }
+            }
+            Op::Move { .. }
+            | Op::ChangeRoom { .. }
+            | Op::EditPeople { .. }
+            | Op::Cancel { .. }
+            | Op::DeleteSilently { .. }
+            | Op::DeleteFromRoom { .. }
+            | Op::InviteAgain { .. } => self.edit(op),
+            Op::Settle => self.settle().await,
+            Op::Together => self.together().await,
+            Op::Minutes(minutes) => self.pass(SignedDuration::from_mins(minutes.into())).await,
+            Op::Down { hours } => {
+                self.office.clock.advance(SignedDuration::from_hours(hours.into()));
+                self.pass(SignedDuration::from_mins(15)).await;
+            }
+            Op::Crash { .. } | Op::CrashSending { .. } => self.crash(op).await,
+            Op::Lose(_) | Op::Twice(_) => self.touch_queue(op).await?,
+            Op::Withdraw { who } => {
+                self.agreed[usize::from(who)] = false;
+                self.office.seeding().withdraw(&self.people[usize::from(who)]).await?;
+            }
+            Op::Agree { who } => {
+                self.agreed[usize::from(who)] = true;
+                self.office.seeding().agree(&self.people[usize::from(who)]).await?;
+            }
+            Op::Resync { mailbox } => self.resync(usize::from(mailbox)).await?,
+            Op::DropNotifications(_)
+            | Op::DoubleNotifications(_)
+            | Op::Shuffle(_)
+            | Op::Hold(_)
+            | Op::Slow(_)
+            | Op::FailTable { .. }
+            | Op::FailSend { .. }
+            | Op::FailGraph { .. }
+            | Op::Throttle { .. } => self.disturb(op),
+        }
+        self.look().await
+    }
+
+    fn known(&self, nth: u8) -> Option<&Known> {
+        self.meetings.get(usize::from(nth).checked_rem(self.meetings.len())?)
+    }
+
+    fn create(&mut self, who: usize, room: u8, at: (u8, u8), shape: Shape, private: bool) {
+        let (day, slot) = at;
+        let (start, end) = times(day, slot, shape);
+        let mut invitation = Invitation::new("Numbers", start, end).with(&self.guests[0]);
+        if let Some(room) = self.rooms.get(usize::from(room)) {
+            invitation = invitation.room(room);
+        }
+        if shape == Shape::AllDay {
+            invitation = invitation.all_day();
+        }
+        if private {
+            invitation = invitation.private();
+        }
+        if let Ok(meeting) = self.tenant.meet(&self.people[who], invitation) {
+            let (left, back_again, had) = (false, false, vec![start]);
+            self.meetings.push(Known {
+                meeting,
+                who,
+                room,
+                day,
+                slot,
+                shape,
+                private,
+                left,
+                back_again,
+                had,
+            });
+        }
+    }
+
+    /// What is not possible any more (the copy is gone) changes nothing.
+    #[expect(clippy::wildcard_enum_match_arm, reason = "the caller sorts operations by kind")]
+    #[expect(clippy::too_many_lines, reason = "one arm a kind of edit reads better together")]
+    fn edit(&mut self, op: Op) {
+        let (Op::Move { nth, .. }
+        | Op::ChangeRoom { nth, .. }
+        | Op::EditPeople { nth, .. }
+        | Op::Cancel { nth, .. }
+        | Op::DeleteSilently { nth }
+        | Op::DeleteFromRoom { nth }
+        | Op::InviteAgain { nth }) = op
+        else {
+            return;
+        };
+        let Some(place) = usize::from(nth).checked_rem(self.meetings.len()) else { return };
+        let known = &mut self.meetings[place];
+        let meeting = known.meeting.clone();
+        let asked = self.rooms.get(usize::from(known.room));
+        let waits = asked.is_some_and(|room| meeting.copy_in(room).is_some());
+        let done = match op {
+            Op::Move { day, slot, .. }
+                if waits
+                    && times(day, slot, known.shape)
+                        == times(known.day, known.slot, known.shape) =>
+            {
+                return;
+            }
+            Op::InviteAgain { .. } if waits => return,
+            Op::Move { day, slot, .. } => {
+                let (start, end) = times(day, slot, known.shape);
+                let done = meeting.move_to(start, end);
+                if done.is_ok() {
+                    (known.day, known.slot, known.left) = (day, slot, false);
+                    known.back_again |= known.had.contains(&start);
+                    known.had.push(start);
+                }
+                done
+            }
+            Op::ChangeRoom { room, .. } => {
+                let rooms: Vec<&Mailbox> = self.rooms.get(usize::from(room)).into_iter().collect();
+                let done = meeting.change_rooms(&rooms);
+                if done.is_ok() && known.room != room {
+                    (known.room, known.left) = (room, false);
+                }
+                done
+            }
+            Op::EditPeople { guests, .. } => {
+                let guests: Vec<&Mailbox> = self.guests[..=usize::from(guests)].iter().collect();
+                meeting.change_people(&guests)
+            }
+            Op::Cancel { keeps: true, .. } => meeting.cancel_keeping_copy(),
+            Op::Cancel { .. } => meeting.cancel(),
+            Op::DeleteSilently { .. } => meeting.delete_silently(),
+            Op::InviteAgain { .. } => {
+                let done = meeting.invite_again();
+                known.left &= done.is_err();
+                done
+            }
+            _ => {
+                let Some(room) = self.rooms.get(usize::from(known.room)) else { return };
+                let done = meeting.delete_from(room);
+                known.left |= done.is_ok();
+                done
+            }
+        };
+        if done.is_err() {
+            tracing::debug!("it was gone already");
+        }
+    }
+
+    #[expect(clippy::wildcard_enum_match_arm, reason = "the caller sorts operations by kind")]
+    fn disturb(&mut self, op: Op) {
+        let microsoft = &self.office.microsoft;
+        let graph = &microsoft.graph;
+        let fault = |after| if after { Fault::After } else { Fault::Before };
+        match op {
+            Op::DropNotifications(n) => graph.drop_next(n.into()),
+            Op::DoubleNotifications(n) => graph.double_next(n.into()),
+            Op::Shuffle(on) => graph.set_shuffled(on),
+            Op::Hold(on) => graph.set_held(on),
+            Op::Slow(seconds) => {
+                microsoft.exchange.set_propagation_delay(SignedDuration::from_secs(seconds.into()))
+            }
+            Op::FailTable { call, after } => {
+                self.office.tables.fail_call(call.into(), fault(after));
+            }
+            Op::FailSend { call, after } => self.office.queues.fail_call(call.into(), fault(after)),
+            Op::FailGraph { ask, after, broken } => {
+                let (method, template) = ask.request();
+                let moment = if after { Moment::After } else { Moment::Before };
+                let outcome = if broken { Outcome::Broken } else { Outcome::Status(503) };
+                graph.fail(graph::Fault { method, template, nth: 1, moment, outcome });
+            }
+            Op::Throttle { room, minutes } => {
+                let scope = match self.rooms.get(usize::from(room)) {
+                    Some(room) => Scope::Mailbox(room.id().to_owned()),
+                    None => Scope::Everything,
+                };
+                let until = self.office.now() + SignedDuration::from_mins(minutes.into());
+                graph.throttle(scope, Until::Instant(until), 429);
+            }
+            _ => {}
+        }
+    }
+
+    #[expect(clippy::wildcard_enum_match_arm, reason = "the caller sorts operations by kind")]
+    async fn touch_queue(&mut self, op: Op) -> Result<(), Failure> {
+        let outbox = &self.office.outbox;
+        match op {
+            Op::Lose(nudge) => {
+                let shelf = Shelf::Main(nudge.queue());
+                if let Some(lost) = outbox.receive(shelf, 1, Duration::ZERO).pop() {
+                    outbox.delete(shelf, &lost.receipt);
+                }
+            }
+            Op::Twice(nudge) => {
+                let queue = nudge.queue();
+                if let Some(message) = outbox.messages(Shelf::Main(queue)).into_iter().next() {
+                    outbox.send(queue, message.text, Duration::ZERO).await?;
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    async fn resync(&self, mailbox: usize) -> Result<(), Failure> {
+        let all: Vec<&Mailbox> = self.people.iter().chain(&self.rooms).collect();
+        self.office.seeding().task(all[mailbox % all.len()], Task::Resync).await?;
+        Ok(())
+    }
+
+    /// All messages that are there are worked on at once, and at one storage call it is over.
+    async fn crash(&mut self, op: Op) {
+        self.deliver().await;
+        // After a call is before the next one.
+        if let Op::Crash { call, after } = op {
+            self.office.tables.hang_call(usize::from(call) + usize::from(after));
+        }
+        if let Op::CrashSending { call, after } = op {
+            self.office.queues.hang_call(usize::from(call) + usize::from(after));
+        }
+        let ended = tokio::time::timeout(TO_THE_CRASH, self.office.host.pump_together()).await;
+        drop(ended);
+        self.office.tables.reset();
+        self.office.queues.reset();
+    }
+
+    async fn together(&mut self) {
+        self.deliver().await;
+        self.office.host.pump_together().await;
+    }
+
+    async fn deliver(&self) -> usize {
+        let travelled = self.office.microsoft.exchange.step();
+        travelled + self.office.microsoft.graph.deliver_due().await.posts.len()
+    }
+
+    /// Lets everything happen that can happen now, and looks at the ledger after each message.
+    pub(super) async fn settle(&mut self) {
+        for _ in 0..ROUNDS {
+            let delivered = self.deliver().await;
+            let taken = self.office.host.take_all().await;
+            if delivered + taken.len() == 0 {
+                return;
+            }
+            for taken in taken {
+                self.office.host.process_message(taken).await;
+                let wrong = self.history.look(&self.office.memory);
+                self.wrong.extend(wrong);
+            }
+        }
+        self.wrong.push("it never comes to rest".to_owned());
+    }
+
+    /// Lets time pass, from one thing that happens to the next.
+    pub(super) async fn pass(&mut self, duration: SignedDuration) {
+        let until = self.office.clock.now() + duration;
+        loop {
+            self.office.host.run_due_timers().await;
+            self.settle().await;
+            let next = self.office.next_event().filter(|next| *next <= until);
+            if !self.wrong.is_empty() {
+                return;
+            }
+            match next {
+                Some(next) => self.office.clock.set(next),
+                None => break,
+            }
+        }
+        self.office.clock.set(until);
+    }
+
+    async fn look(&mut self) -> Result<(), Failure> {
+        let found = invariants::always(self).await?;
+        self.wrong.extend(found);
+        Ok(())
+    }
+
+    /// Nothing is broken any more, and what was lost for good is made up for by one resync of
+    /// every mailbox.
+    pub(super) async fn recover(&mut self) -> Result<(), Failure> {
+        let microsoft = &self.office.microsoft;
+        self.office.tables.reset();
+        self.office.queues.reset();
+        microsoft.graph.end_throttling();
+        microsoft.graph.forget_faults();
+        microsoft.graph.drop_next(0);
+        microsoft.graph.double_next(0);
+        microsoft.graph.set_shuffled(false);
+        microsoft.graph.set_held(false);
+        microsoft.exchange.set_propagation_delay(SignedDuration::ZERO);
+        self.pass(SignedDuration::from_mins(75)).await;
+        for mailbox in 0..self.people.len() + self.rooms.len() {
+            self.resync(mailbox).await?;
+        }
+        self.pass(SignedDuration::from_mins(45)).await;
+        self.look().await
+    }
+
+    /// Every meeting is over, and a purge has run.
+    pub(super) async fn outlive(&mut self) {
+        let ends = self.meetings.iter().map(|known| known.ends());
+        let last = ends.max().unwrap_or_default();
+        if last > self.office.now() {
+            self.office.clock.set(last);
+        }
+        self.pass(SignedDuration::from_mins(16)).await;
+    }
+}
+
+impl Known {
+    /// When its room is taken: whole days are the room's own.
+    pub(super) fn interval(&self, start: Timestamp, end: Timestamp) -> (Timestamp, Timestamp) {
+        if self.shape == Shape::AllDay {
+            (start - ZONE_AHEAD, end - ZONE_AHEAD)
+        } else {
+            (start, end)
+        }
+    }
+
+    /// When the longest of what it was made or moved to is over.
+    fn ends(&self) -> Timestamp {
+        let ends = [0, 1].map(|day| times(day, 4, self.shape).1);
+        ends.into_iter().max().unwrap_or_default()
+    }
+}
+
+/// Start and end on the coarse grid.
+fn times(day: u8, slot: u8, shape: Shape) -> (Timestamp, Timestamp) {
+    let midnight = jiff::civil::date(2026, 11, 24) + i64::from(day).days();
+    let midnight = midnight.to_zoned(jiff::tz::TimeZone::UTC);
+    let midnight = midnight.map_or(Timestamp::UNIX_EPOCH, |zoned| zoned.timestamp());
+    let minutes = |minutes: i64| midnight + SignedDuration::from_mins(minutes);
+    let start = 9 * 60 + 30 * i64::from(slot);
+    match shape {
+        Shape::Half => (minutes(start), minutes(start + 30)),
+        Shape::Hour => (minutes(start), minutes(start + 60)),
+        Shape::Overnight => (minutes(22 * 60), minutes(26 * 60)),
+        Shape::AllDay => (midnight, minutes(24 * 60)),
+        Shape::Endless => (minutes(start), minutes(start + 91 * 24 * 60)),
+    }
+}
