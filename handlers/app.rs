@@ -198,6 +198,7 @@ impl App {
             due: Due::new(self.tables()),
             graph: self.graph.clone(),
             clock: self.clock(),
+            rng: self.rng(),
         }
     }
 

@@ -231,18 +231,14 @@ impl Copies {
 
     /// The latest end that a live copy names.
     pub fn ends_at(&self) -> Option<Timestamp> {
-        let organizer = match &self.organizer {
-            OrganizerCopy::Live(_, facts) => Some(facts.interval.end()),
-            OrganizerCopy::Unseen
-            | OrganizerCopy::WithoutRoom(_)
-            | OrganizerCopy::Cancelled
-            | OrganizerCopy::Gone => None,
-        };
-        let room = match &self.room {
-            RoomCopy::Live { facts, .. } => Some(facts.interval.end()),
-            RoomCopy::Unseen | RoomCopy::Gone => None,
-        };
-        organizer.max(room)
+        let mut ends = Vec::new();
+        if let OrganizerCopy::Live(_, facts) = &self.organizer {
+            ends.push(facts.interval.end());
+        }
+        if let RoomCopy::Live { facts, .. } = &self.room {
+            ends.push(facts.interval.end());
+        }
+        ends.into_iter().max()
     }
 
     /// Where the room's copy is.

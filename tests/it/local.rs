@@ -76,6 +76,8 @@ async fn a_handler_that_is_killed_half_way_leaves_one_booking_and_one_answer_sta
     let other = |state: &State| matches!(state, State::Ready { pid, .. } if *pid != killed);
     process.wait_until(other).await;
     drop(caught);
+    // The dead worker's turn to tell ends, and the due entry asks what became of it.
+    world.move_time(SignedDuration::from_mins(12)).await?;
 
     let booking = settled(&world, &meeting).await?;
     let Observed::Booked(held) = &booking.observed else { return Err("not booked".into()) };

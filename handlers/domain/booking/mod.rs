@@ -17,7 +17,7 @@ use super::{
     personal::Personal,
 };
 
-pub use shown::{Answer, Outcome, RoomTold, Shown, Told};
+pub use shown::{Answer, Outcome, RoomTold, Shown, Telling, Told};
 pub use step::{Order, Step};
 
 /// One appointment's booking of one room.
@@ -41,6 +41,9 @@ pub struct Booking {
     pub observed: Observed,
     /// What Outlook was told.
     pub shown: Shown,
+    /// A worker that is telling Outlook: nobody else tells meanwhile, or the organizer would be
+    /// answered twice.
+    pub telling: Option<Telling>,
     /// Ties the last change to what it caused.
     pub correlation: CorrelationId,
     /// How often the appointment was changed.
@@ -152,6 +155,7 @@ impl Booking {
             intent: None,
             observed: Observed::Nothing,
             shown: Shown::default(),
+            telling: None,
             correlation,
             changes: 0,
             pointers: vec![at],

@@ -1,5 +1,7 @@
 //! What Outlook should show of a booking, and what it was told.
 
+use jiff::Timestamp;
+
 use super::{Booking, Observed, RefusalReason};
 use crate::domain::{
     appointment::{Desired, RoomCopy},
@@ -57,7 +59,27 @@ pub struct Shown {
     pub room: Option<RoomTold>,
 }
 
+/// A worker's turn to tell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Telling {
+    /// Which worker: a random number, so that a worker knows its own after a lost answer.
+    pub worker: u64,
+    /// Until when it may still be at it.
+    pub until: Timestamp,
+}
+
 impl Booking {
+    /// Whether another worker may be telling at `now`.
+    pub fn is_being_told(&self, now: Timestamp) -> bool {
+        self.telling.is_some_and(|telling| telling.until > now)
+    }
+
+    /// Whether Outlook is to be told anything, and the booking system is done.
+    pub fn is_to_tell(&self, answering: Option<Answering>) -> bool {
+        let room = answering.and_then(|answering| self.to_answer(answering)).is_some();
+        self.intent.is_none() && self.agrees() && (room || self.to_tell_organizer().is_some())
+    }
+
     /// What the organizer's copy should be told and has not been.
     pub fn to_tell_organizer(&self) -> Option<Told> {
         let event = Digest::of_event(&self.copies.organizer_at()?.event);

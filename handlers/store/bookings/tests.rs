@@ -57,6 +57,7 @@ fn plain() -> Booking {
         correlation: CorrelationId(1),
         changes: 0,
         pointers: vec![],
+        telling: None,
         unsettled_due: None,
         purge_due: at("2026-11-24T10:00:00Z"),
     }
@@ -131,6 +132,13 @@ fn of_the_row() -> Vec<Booking> {
         plain(),
         Booking { key: BookingKey { original_start: start, ..key(u128::MAX) }, ..plain() },
         Booking { generation: u32::MAX, changes: u32::MAX, ..plain() },
+        Booking {
+            telling: Some(crate::domain::booking::Telling {
+                worker: u64::MAX - 1,
+                until: at("2026-11-24T09:00:01Z"),
+            }),
+            ..plain()
+        },
         Booking { unsettled_due: Some(at("2026-11-24T09:00:00.123456789Z")), ..plain() },
         Booking { pointers: vec![copy("O"), copy("R_-=")], ..plain() },
         Booking { correlation: CorrelationId(u128::MAX), ..plain() },

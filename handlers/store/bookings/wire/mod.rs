@@ -14,7 +14,7 @@ use crate::{
         appointment::Copies,
         booking::{
             Answer, Booking, Held, Intent, Observed, Outcome, Refusal, RefusalReason, RoomTold,
-            Shown, Told,
+            Shown, Telling, Told,
         },
         ids::{BookingId, CorrelationId, RoomId, TenantId},
         interval::Interval,
@@ -50,6 +50,8 @@ pub(super) struct BookingRow {
     intent: Option<JsonText<IntentWire>>,
     observed: JsonText<ObservedText>,
     shown: JsonText<ShownWire>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    telling: Option<JsonText<TellingWire>>,
     #[serde(with = "as_text")]
     correlation: CorrelationId,
     #[serde(with = "count")]
@@ -58,6 +60,12 @@ pub(super) struct BookingRow {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     unsettled_due: Option<Timestamp>,
     purge_due: Timestamp,
+}
+
+#[derive(Serialize, Deserialize)]
+struct TellingWire {
+    worker: AsText<Nonce>,
+    until: Timestamp,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -160,6 +168,20 @@ enum AnswerWire {
     Decline,
 }
 
+impl From<Telling> for TellingWire {
+    fn from(telling: Telling) -> Self {
+        let Telling { worker, until } = telling;
+        Self { worker: AsText(Nonce(worker)), until }
+    }
+}
+
+impl From<TellingWire> for Telling {
+    fn from(wire: TellingWire) -> Self {
+        let TellingWire { worker: AsText(Nonce(worker)), until } = wire;
+        Self { worker, until }
+    }
+}
+
 impl From<Intent> for IntentWire {
     fn from(intent: Intent) -> Self {
         let Intent { worker, lease_until, claims, stale, generation } = intent;
@@ -183,8 +205,16 @@ impl From<Booking> for BookingRow {
     fn from(booking: Booking) -> Self {
         let Booking { key, id, generation, ical_uid, copies, desired, intent, observed, .. } =
             booking;
-        let Booking { shown, correlation, changes, pointers, unsettled_due, purge_due, .. } =
-            booking;
+        let Booking {
+            shown,
+            telling,
+            correlation,
+            changes,
+            pointers,
+            unsettled_due,
+            purge_due,
+            ..
+        } = booking;
         let BookingKey { tenant, appointment, original_start, room } = key;
         let Copies { organizer, room: room_copy, asked } = copies;
         let Shown { organizer: told, room: answered } = shown;
@@ -206,6 +236,7 @@ impl From<Booking> for BookingRow {
                 organizer: told.map(ToldText),
                 room: answered.map(RoomToldText),
             }),
+            telling: telling.map(|telling| JsonText(telling.into())),
             correlation,
             changes,
             pointers: JsonText(pointers.into_iter().map(CopyAtText).collect()),
@@ -241,6 +272,7 @@ impl From<BookingRow> for Stored {
                 organizer: told.map(|ToldText(told)| told),
                 room: answered.map(|RoomToldText(told)| told),
             },
+            telling: row.telling.map(|JsonText(telling)| telling.into()),
             correlation: row.correlation,
             changes: row.changes,
             pointers: row.pointers.0.into_iter().map(|CopyAtText(at)| at).collect(),

@@ -4,27 +4,30 @@
 //! gets our extended property and nothing else. When all is shown the booking is settled, and the
 //! due entry that watched it goes: this function is the only one that settles.
 
+mod tell;
+mod turn;
+
 use std::sync::Arc;
 
 use jiff::SignedDuration;
-use serde_json::json;
 
 use crate::{
     clock::Clock,
     domain::{
         appointment::CopyAt,
-        booking::{Answer, Booking, Outcome, RefusalReason, RoomTold, Told},
+        booking::{Booking, RoomTold, Told},
         policy::{Answering, TenantState},
     },
-    graph::{CallContext, Graph, PropertyId, Reached, TenantGraph},
+    graph::{CallContext, Graph, TenantGraph},
     messages::{
         BookingNudge, BookingRequest, CalendarWrite, EventChange, EventChanges, Origin, Passage,
     },
+    rng::Rng,
     step::{Next, Onward, StepError},
     store::{
         bookings::Bookings,
         due::{Due, DueEntry, Purpose, Subject},
-        mailboxes::{MailboxState, Mailboxes},
+        mailboxes::Mailboxes,
         rooms::RoomMap,
         tables::ETag,
         tenants::{Tenant, Tenants},
@@ -32,10 +35,8 @@ use crate::{
     trail::Trail,
 };
 
-/// When to look for a room's copy that is still to come.
-const COPY_TIME: SignedDuration = SignedDuration::from_secs(30);
-/// How often a nudge waits for it.
-const COPY_WAITS: u32 = 4;
+/// When to come back after somebody else was faster.
+const RACE_TIME: SignedDuration = SignedDuration::from_secs(2);
 /// How often a lost race for the row is run again in place.
 const RACES: u32 = 8;
 
@@ -56,6 +57,8 @@ pub struct Deps {
     pub graph: Graph,
     /// The time.
     pub clock: Arc<dyn Clock>,
+    /// Chance.
+    pub rng: Arc<dyn Rng>,
 }
 
 /// Looks at one booking and shows what is not shown yet.
@@ -90,7 +93,7 @@ pub async fn run(deps: &Deps, trail: &Trail, write: CalendarWrite) -> Result<Vec
     let graph = deps.graph.for_tenant(context);
     let rooms = deps.rooms.all(tenant.id).await?;
     let answering = rooms.iter().find(|room| room.id == nudge.key.room).map(|room| room.answering);
-    let writer = Writer { deps, graph, nudge: &nudge, answering };
+    let writer = Writer { deps, graph, nudge: &nudge, answering, id: deps.rng.number() };
     writer.show(booking, etag).await
 }
 
@@ -121,6 +124,8 @@ struct Writer<'a> {
     nudge: &'a BookingNudge,
     /// `None` when the room is not managed any more: nobody answers for it then.
     answering: Option<Answering>,
+    /// Names this worker.
+    id: u64,
 }
 
 /// What was done in Outlook, to be recorded even when the rest failed.
@@ -133,6 +138,10 @@ struct Done {
 
 impl Writer<'_> {
     async fn show(&self, booking: Booking, etag: ETag) -> Result<Vec<Next>, StepError> {
+        let Some((booking, etag)) = self.take_turn(booking, etag).await? else {
+            // Whoever is telling looks once more when done.
+            return Ok(Vec::new());
+        };
         let mut done = Done::default();
         // Whoever read the one copy has looked at the other; when that was lost, the due entry asks.
         if booking.copies.disagree() && self.nudge.due.is_some() {
@@ -140,97 +149,29 @@ impl Writer<'_> {
             done.look.extend(copies.into_iter().flatten().cloned());
         }
         let result = self.tell(&booking, &mut done).await;
-        self.record(booking, etag, &done).await?;
+        let recorded = self.record(booking, etag, &done).await;
+        if recorded.is_err() {
+            self.give_up_turn().await;
+        }
+        let more = recorded?;
         result?;
-        Ok(done.look.into_iter().map(|copy| self.look_at(copy)).collect())
+        let mut next: Vec<Next> = done.look.into_iter().map(|copy| self.look_at(copy)).collect();
+        if more {
+            let nudge = BookingNudge { due: None, ..*self.nudge };
+            next.push(Next::now(Onward::Write(CalendarWrite(nudge))));
+        }
+        Ok(next)
     }
 
-    async fn tell(&self, booking: &Booking, done: &mut Done) -> Result<(), StepError> {
-        if let Some(told) = self.answering.and_then(|answering| booking.to_answer(answering)) {
-            let answered = self.answer(booking, told, done).await;
-            // The organizer reads the outcome though the room cannot answer yet.
-            return self.tell_organizer(booking, done).await.and(answered);
-        }
-        self.tell_organizer(booking, done).await
-    }
-
-    async fn tell_organizer(&self, booking: &Booking, done: &mut Done) -> Result<(), StepError> {
-        let Some((told, at)) = booking.to_tell_organizer().zip(booking.copies.organizer_at())
-        else {
-            return Ok(());
-        };
-        let mailbox = self.deps.mailboxes.get(booking.key.tenant, at.mailbox).await?;
-        match mailbox.map(|(mailbox, _)| mailbox.state) {
-            Some(MailboxState::Active) => {}
-            // Who has withdrawn is left alone, and their copy is to be forgotten.
-            Some(MailboxState::Withdrawn) => {
-                done.look.push(at.clone());
-                return Ok(());
-            }
-            None => {
-                done.organizer = Some(told);
-                return Ok(());
-            }
-        }
-        let property = PropertyId::outcome(booking.key.room);
-        let value =
-            json!({ "outcome": word(told.outcome), "match": booking.id.to_string() }).to_string();
-        match self.graph.set_property(at.mailbox, &at.event, &property, &value).await? {
-            Reached::Done => done.organizer = Some(told),
-            Reached::Gone => done.look.push(at.clone()),
-        }
-        Ok(())
-    }
-
-    async fn answer(
-        &self,
-        booking: &Booking,
-        told: RoomTold,
-        done: &mut Done,
-    ) -> Result<(), StepError> {
-        let room = booking.key.room.mailbox();
-        let event = match booking.copies.room_at() {
-            Some(at) => at.event.clone(),
-            None => {
-                let found = self.graph.find(room, &booking.ical_uid).await?;
-                let Some(event) = found else {
-                    if told.answer == Answer::Decline && self.nudge.due.is_some() {
-                        // There is nothing to decline: a worker before us did, or none ever came.
-                        done.room = Some(told);
-                        return Ok(());
-                    }
-                    return Err(self.wait_for_copy());
-                };
-                let row = self.deps.mailboxes.get(booking.key.tenant, room).await?;
-                if row.is_some_and(|(mailbox, _)| mailbox.state == MailboxState::Active) {
-                    // Read first: it may still ask for a time that is not wished any more.
-                    done.look.push(CopyAt { mailbox: room, event });
-                    return Ok(());
-                }
-                event
-            }
-        };
-        match self.graph.answer(room, &event, told.answer).await? {
-            Reached::Done => done.room = Some(told),
-            // The fetch finds out what became of it.
-            Reached::Gone => done.look.push(CopyAt { mailbox: room, event }),
-        }
-        Ok(())
-    }
-
-    /// For a while this nudge waits; then it is left to the due entry, whose nudges would wait beside it.
-    fn wait_for_copy(&self) -> StepError {
-        if self.nudge.due.is_none() && self.nudge.passage.waits < COPY_WAITS {
-            return StepError::wait(COPY_TIME, "the room's copy is still to come");
-        }
-        StepError::Drop { reason: "the room's copy is still to come; the due entry asks again" }
-    }
-
-    /// Writes our part of the row, and settles it if nothing is left to do.
-    async fn record(&self, booking: Booking, etag: ETag, done: &Done) -> Result<(), StepError> {
-        let (mut row, mut etag) = (booking, etag);
+    /// Writes our part of the row, ends our turn, and settles the booking if nothing is left to do.
+    /// Answers whether the row changed meanwhile so that there is more to tell.
+    async fn record(&self, booking: Booking, etag: ETag, done: &Done) -> Result<bool, StepError> {
+        let (mut row, mut etag, mut raced) = (booking, etag, false);
         for _ in 0..RACES {
             let mut after = row.clone();
+            if after.telling.is_some_and(|telling| telling.worker == self.id) {
+                after.telling = None;
+            }
             if let Some(told) = done.room {
                 after = after.answered(told);
             }
@@ -248,17 +189,18 @@ impl Writer<'_> {
                 self.deps.bookings.replace(&after, &etag).await.map(drop)
             };
             match saved {
-                Ok(()) if settled => return self.unwatch(watched).await,
-                Ok(()) => return Ok(()),
+                Ok(()) if settled => return self.unwatch(watched).await.map(|()| false),
+                Ok(()) => return Ok(raced && after.is_to_tell(self.answering)),
                 Err(error) if error.is_changed() => {}
                 Err(error) => return Err(error.into()),
             }
             match self.deps.bookings.get(&self.nudge.key).await? {
                 Some(fresh) => (row, etag) = fresh,
-                None => return Ok(()),
+                None => return Ok(false),
             }
+            raced = true;
         }
-        Err(StepError::wait(COPY_TIME, "others were faster each time"))
+        Err(StepError::wait(RACE_TIME, "others were faster each time"))
     }
 
     /// The row says that it is settled; only now may its watchers go.
@@ -274,15 +216,5 @@ impl Writer<'_> {
         let passage = Passage::start(self.nudge.passage.correlation, self.deps.clock.now());
         let items = vec![EventChange { mailbox, event, origin: Origin::Look, passage }];
         Next::now(Onward::Fetch(EventChanges { tenant: self.nudge.key.tenant, items }))
-    }
-}
-
-/// What the property says; a contract with whatever reads it, so never renamed.
-fn word(outcome: Outcome) -> &'static str {
-    match outcome {
-        Outcome::Booked => "booked",
-        Outcome::Refused(RefusalReason::Conflict) => "refused: conflict",
-        Outcome::Refused(RefusalReason::TooLong) => "refused: too long",
-        Outcome::Released => "released",
     }
 }
