@@ -58,13 +58,18 @@ async fn run() -> Result<(), Box<dyn Error>> {
     let settings = Settings::from_environment()?;
     // Bound before anything that takes time: the host polls until somebody answers.
     let listener = server::bind(settings.host.port).await?;
-    let app = App::new(ports(&settings)?, options(&settings));
+    let ports = ports(&settings)?;
+    let keys = Arc::clone(&ports.keys);
+    // Ahead of the first notification, which has two seconds for everything.
+    let warm = tokio::spawn(async move { keys.load().await.map(drop) });
+    let app = App::new(ports, options(&settings));
     let router = app.router()?;
     if !settings.clock.offset.is_zero() {
         tracing::warn!(seconds = settings.clock.offset.as_secs(), "time is shifted");
     }
     tracing::info!(port = settings.host.port, version = env!("CARGO_PKG_VERSION"), "listening");
     server::run(listener, router, server::asked_to_stop()).await?;
+    warm.abort();
     Ok(())
 }
 

@@ -57,8 +57,10 @@ impl From<TableError> for StepError {
         match error {
             TableError::Unavailable(_) => Self::Wait { after: None, cause },
             // A lost race that was not resolved in place: later there will be no rival.
-            TableError::Changed | TableError::AlreadyExists => Self::Wait { after: None, cause },
-            TableError::NotFound | TableError::Refused(_) => Self::Fault { cause },
+            TableError::Changed | TableError::AlreadyExists | TableError::NotFound => {
+                Self::Wait { after: None, cause }
+            }
+            TableError::Refused(_) => Self::Fault { cause },
         }
     }
 }

@@ -66,6 +66,7 @@ impl QueueFunction for FetchEvent {
     ) -> Result<(), InvocationFailed> {
         let message = EventChanges::from_text(&delivery.text)?;
         let (tenant, trail) = (message.tenant, Trail::default());
+        let _watched = self.carrier.watch(&trail);
         let outcomes = fetch_event::run(&self.deps, &trail, message).await;
         finish(&self.carrier, &trail, cx.function, tenant, outcomes).await
     }
@@ -86,6 +87,7 @@ impl QueueFunction for CreateBooking {
     ) -> Result<(), InvocationFailed> {
         let message = BookingRequest::from_text(&delivery.text)?;
         let (tenant, trail) = (message.0.key.tenant, Trail::default());
+        let _watched = self.carrier.watch(&trail);
         let outcome = create_booking::run(&self.deps, &trail, message).await;
         finish(&self.carrier, &trail, cx.function, tenant, vec![(message, outcome)]).await
     }
@@ -106,6 +108,7 @@ impl QueueFunction for WriteBack {
     ) -> Result<(), InvocationFailed> {
         let message = CalendarWrite::from_text(&delivery.text)?;
         let (tenant, trail) = (message.0.key.tenant, Trail::default());
+        let _watched = self.carrier.watch(&trail);
         let outcome = write_back::run(&self.deps, &trail, message).await;
         finish(&self.carrier, &trail, cx.function, tenant, vec![(message, outcome)]).await
     }
@@ -126,6 +129,7 @@ impl QueueFunction for MaintainMailbox {
     ) -> Result<(), InvocationFailed> {
         let message = MailboxTask::from_text(&delivery.text)?;
         let (tenant, trail) = (message.tenant, Trail::default());
+        let _watched = self.carrier.watch(&trail);
         let outcome = maintain_mailbox::run(&self.deps, &trail, message).await;
         finish(&self.carrier, &trail, cx.function, tenant, vec![(message, outcome)]).await
     }

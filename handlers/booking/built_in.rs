@@ -29,7 +29,13 @@ impl BuiltIn {
         Self { ledger, clock }
     }
 
-    fn record(&self, call: &SystemCall, key: &BookingKey, method: &'static str, at: Timestamp) {
+    fn record(
+        &self,
+        call: &SystemCall,
+        key: &BookingKey,
+        (method, status): (&'static str, u16),
+        at: Timestamp,
+    ) {
         let duration_ms = self.clock.now().duration_since(at).as_millis();
         call.trail.add(CallRecord {
             at,
@@ -38,7 +44,7 @@ impl BuiltIn {
             method,
             path: "/rooms/{room}/days/{date}",
             fields: "interval".to_owned(),
-            status: 200,
+            status,
             duration_ms: u64::try_from(duration_ms).unwrap_or(0),
             correlation: call.correlation,
         });
@@ -54,15 +60,17 @@ impl BookingSystem for BuiltIn {
     ) -> Result<Option<Placed>, SystemError> {
         let at = self.clock.now();
         let (key, interval) = (placing.key, placing.order.wish.facts.interval);
-        let days = self.ledger.read(key.tenant, key.room, &interval.days()).await?;
-        self.record(call, &key, "find", at);
+        let read = self.ledger.read(key.tenant, key.room, &interval.days()).await;
+        let status = if read.is_ok() { 200 } else { 0 };
+        self.record(call, &key, ("find", status), at);
+        let days = read?;
         let slot = Slot { holder: key, interval };
         let booked = days.iter().all(|day| day.day.has(&slot));
         Ok(booked.then(|| Placed { reference: placing.idempotency_key() }))
     }
 
     async fn put(&self, call: &SystemCall, placing: &Placing) -> Result<(), SystemError> {
-        self.record(call, &placing.key, "put", self.clock.now());
+        self.record(call, &placing.key, ("put", 200), self.clock.now());
         Ok(())
     }
 
@@ -72,7 +80,7 @@ impl BookingSystem for BuiltIn {
         key: &BookingKey,
         _: BookingId,
     ) -> Result<(), SystemError> {
-        self.record(call, key, "cancel", self.clock.now());
+        self.record(call, key, ("cancel", 200), self.clock.now());
         Ok(())
     }
 }

@@ -21,8 +21,10 @@ use crate::{
     },
 };
 
-/// When an unsettled booking is nudged again.
+/// When an unsettled booking is nudged again; each round waits twice as long.
 const UNSETTLED_AGAIN: SignedDuration = SignedDuration::from_mins(15);
+/// The longest wait between two rounds: what will never settle costs four looks a day.
+const LONGEST_ROUND: SignedDuration = SignedDuration::from_hours(6);
 /// When a renewal is nudged again: the subscription lives at least half a day beyond the first nudge.
 const RENEW_AGAIN: SignedDuration = SignedDuration::from_hours(1);
 /// How many due entries are read at a time.
@@ -64,11 +66,11 @@ pub struct Nudged {
 /// # Errors
 /// [`StepError`] when a table or queue does not answer; the next run goes on where this one stopped.
 pub async fn run(deps: &Deps, stop_at: Timestamp) -> Result<Nudged, StepError> {
-    Ok(Nudged {
-        unsettled: nudge(deps, Purpose::Unsettled, stop_at).await?,
-        renewals: nudge(deps, Purpose::Renew, stop_at).await?,
-        poisoned: drain(deps, stop_at).await?,
-    })
+    // A backlog of bookings must not cost a subscription its life.
+    let renewals = nudge(deps, Purpose::Renew, stop_at).await?;
+    let poisoned = drain(deps, stop_at).await?;
+    let unsettled = nudge(deps, Purpose::Unsettled, stop_at).await?;
+    Ok(Nudged { unsettled, renewals, poisoned })
 }
 
 async fn nudge(deps: &Deps, purpose: Purpose, stop_at: Timestamp) -> Result<u64, StepError> {
@@ -101,8 +103,10 @@ async fn move_on(
         Purpose::Unsettled | Purpose::Purge => UNSETTLED_AGAIN,
     };
     let spread = i64::try_from(deps.rng.below(60_000)).unwrap_or(0);
+    let again = (again * (1_i32 << entry.round.min(8))).min(LONGEST_ROUND);
     let at = now + again + SignedDuration::from_millis(spread);
-    deps.due.put(&DueEntry { at, ..*entry }).await?;
+    let round = entry.round.saturating_add(1);
+    deps.due.put(&DueEntry { at, round, ..*entry }).await?;
     let next = next_of(deps, entry, at, now, sent);
     deps.outbox.send(next.message.queue(), next.message.text(), next.delay).await?;
     Ok(())

@@ -39,13 +39,19 @@ impl TenantGraph {
             Answer::Decline => ("decline", "/users/{id}/events/{id}/decline"),
         };
         let target = format!("{}/{verb}", event_path(mailbox, event));
-        let ask = Ask {
+        let ask = |send: bool| Ask {
             mailboxes: vec![mailbox],
             fields: fields::ANSWER.join(","),
-            body: Some(json!({ "sendResponse": true })),
-            ..Ask::new(Method::POST, template, target)
+            body: Some(json!({ "sendResponse": send })),
+            ..Ask::new(Method::POST, template, target.clone())
         };
-        reached(&self.call(&ask).await?)
+        let reply = self.call(&ask(true)).await?;
+        if reply.status != 400 {
+            return reached(&reply);
+        }
+        // An organizer can ask for no responses, and Graph may then refuse to send one
+        // (seen in practice, not documented). The answer itself is still wanted.
+        reached(&self.call(&ask(false)).await?)
     }
 }
 

@@ -9,7 +9,7 @@ use super::{EventKind, EventRead, When};
 use crate::domain::{
     appointment::{Details, Facts, Role},
     fingerprint::glance,
-    ids::{MailboxId, RoomId},
+    ids::RoomId,
     interval::Interval,
     keys::Digest,
     personal::Personal,
@@ -143,11 +143,6 @@ impl Sighting {
     /// What a resync compares with the store for a copy that is gone.
     pub fn glance_gone() -> Digest {
         glance(None, &[])
-    }
-
-    /// The room this copy is about when it is the room's own.
-    pub fn calendar_of(room: Option<MailboxId>) -> Calendar {
-        room.map_or(Calendar::Person, |mailbox| Calendar::Room(RoomId(mailbox.0)))
     }
 }
 

@@ -1,7 +1,7 @@
 //! The keys that prove a notification is ours: loaded once, and again when a notification names one
 //! we do not know.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex as StdMutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use azure_core::{
@@ -110,69 +110,90 @@ struct Held {
     tried: Option<Timestamp>,
 }
 
-/// The keys, cached.
-pub struct KeyRing {
+/// The keys, cached. They are loaded by a task of its own: a caller that gives up after its two
+/// seconds must not undo a load that needs three.
+pub struct KeyRing(Arc<Ring>);
+
+struct Ring {
     source: Box<dyn KeySource>,
     clock: Arc<dyn Clock>,
-    held: Mutex<Held>,
+    held: StdMutex<Held>,
+    /// One load at a time; those who wait for it share its outcome.
+    loading: Mutex<()>,
 }
 
 impl KeyRing {
     /// A ring with the keys of `source`, which are loaded when they are first needed.
     pub fn new(source: Box<dyn KeySource>, clock: Arc<dyn Clock>) -> Self {
-        Self { source, clock, held: Mutex::default() }
+        let (held, loading) = (StdMutex::default(), Mutex::default());
+        Self(Arc::new(Ring { source, clock, held, loading }))
     }
 
-    /// The keys: those held, loaded anew after an hour. Old ones serve on while the source is
-    /// unavailable.
+    /// The keys: those held, loaded anew after an hour while they serve on.
     ///
     /// # Errors
     /// [`KeysUnavailable`] when they could never be loaded.
     pub async fn keys(&self) -> Result<Arc<Keys>, KeysUnavailable> {
-        let mut held = self.held.lock().await;
-        let now = self.clock.now();
-        match held.keys.clone() {
-            Some((keys, at)) if now.duration_since(at) < STALE => Ok(keys),
-            Some((keys, _)) => Ok(self.reload(&mut held, now).await.unwrap_or(keys)),
-            None => self.reload(&mut held, now).await,
+        let Some((keys, at)) = self.0.held().keys.clone() else { return self.load().await };
+        if self.0.clock.now().duration_since(at) >= STALE {
+            let ring = Arc::clone(&self.0);
+            drop(tokio::spawn(async move { ring.reload().await.map(drop) }));
         }
+        Ok(keys)
     }
 
     /// The keys after a client state named `id`, which [`KeyRing::keys`] did not know: loaded anew,
-    /// at most every 30 s (every 2 s while there are no keys at all). If `id` is still not among them, the client state is not ours.
+    /// at most every 30 s (every 2 s while there are no keys at all). If `id` is still not among
+    /// them, the client state is not ours.
     ///
     /// # Errors
     /// [`KeysUnavailable`] when `id` is unknown and the last attempt to load failed: the
     /// notification may be ours.
     pub async fn keys_knowing(&self, id: &KeyId) -> Result<Arc<Keys>, KeysUnavailable> {
-        let mut held = self.held.lock().await;
-        match &held.keys {
-            Some((keys, _)) if keys.get(id).is_some() => Ok(Arc::clone(keys)),
-            Some(_) | None => {
-                let now = self.clock.now();
-                self.reload(&mut held, now).await
-            }
+        let held = self.0.held().keys.clone();
+        match held.filter(|(keys, _)| keys.get(id).is_some()) {
+            Some((keys, _)) => Ok(keys),
+            None => self.load().await,
         }
     }
 
+    /// Loads the keys, whether or not the caller stays to see it.
+    ///
+    /// # Errors
+    /// [`KeysUnavailable`].
+    pub async fn load(&self) -> Result<Arc<Keys>, KeysUnavailable> {
+        let ring = Arc::clone(&self.0);
+        let loaded = tokio::spawn(async move { ring.reload().await }).await;
+        loaded.unwrap_or(Err(KeysUnavailable))
+    }
+}
+
+impl Ring {
+    fn held(&self) -> MutexGuard<'_, Held> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Loads, unless that was done a moment ago: then the outcome of that time stands.
-    async fn reload(&self, held: &mut Held, now: Timestamp) -> Result<Arc<Keys>, KeysUnavailable> {
-        let pause = if held.keys.is_some() { PAUSE } else { FIRST_PAUSE };
-        if held.tried.is_some_and(|tried| now.duration_since(tried) < pause) {
-            let loaded_then = held.keys.as_ref().filter(|(_, at)| Some(*at) == held.tried);
-            return loaded_then.map(|(keys, _)| Arc::clone(keys)).ok_or(KeysUnavailable);
+    async fn reload(&self) -> Result<Arc<Keys>, KeysUnavailable> {
+        let _turn = self.loading.lock().await;
+        let now = self.clock.now();
+        {
+            let mut held = self.held();
+            let pause = if held.keys.is_some() { PAUSE } else { FIRST_PAUSE };
+            if held.tried.is_some_and(|tried| now.duration_since(tried) < pause) {
+                let loaded_then = held.keys.as_ref().filter(|(_, at)| Some(*at) == held.tried);
+                return loaded_then.map(|(keys, _)| Arc::clone(keys)).ok_or(KeysUnavailable);
+            }
+            held.tried = Some(now);
         }
-        held.tried = Some(now);
         let keys = Arc::new(self.source.load().await?);
-        held.keys = Some((Arc::clone(&keys), now));
+        self.held().keys = Some((Arc::clone(&keys), now));
         Ok(keys)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::sync::{Mutex as StdMutex, PoisonError};
-
     use azure_core::http::{AsyncRawResponse, HttpClient, Request, StatusCode, headers::Headers};
     use base64::Engine;
 
@@ -289,7 +310,21 @@ mod tests {
         clock.advance(SignedDuration::from_mins(59));
         assert_eq!(ring.keys().await.unwrap().current().id(), key("k1").id());
         clock.advance(SignedDuration::from_mins(1));
+        assert_eq!(ring.keys().await.unwrap().current().id(), key("k1").id(), "they serve on");
+        tokio::task::yield_now().await;
         assert_eq!(ring.keys().await.unwrap().current().id(), key("k2").id());
+    }
+
+    #[tokio::test]
+    async fn a_caller_that_gives_up_does_not_undo_the_load() {
+        let (vault, _, ring) = ring();
+        vault.put(Some(k1()));
+        let mut impatient = Box::pin(ring.keys());
+        assert!(futures::poll!(&mut impatient).is_pending());
+        drop(impatient);
+        tokio::task::yield_now().await;
+        assert!(ring.keys().await.is_ok());
+        assert_eq!(vault.loads(), 1);
     }
 
     #[tokio::test]

@@ -109,7 +109,15 @@ impl Outbox for AzureOutbox {
             ..QueueClientReceiveMessagesOptions::default()
         };
         let call = self.pair(queue)?.poison.receive_messages(Some(options));
-        let answer = self.bounded(call).await?;
+        let answer = match self.patience.wait(call).await {
+            Ok(Ok(answer)) => answer,
+            // The host makes a poison queue when it first needs one.
+            Ok(Err(error)) if error.http_status() == Some(StatusCode::NotFound) => {
+                return Ok(Vec::new());
+            }
+            Ok(Err(error)) => return Err(refusal(&error)),
+            Err(error) => return Err(QueueError(error.to_string())),
+        };
         let messages = answer.into_model().map_err(|error| refusal(&error))?.items;
         let taken = messages.unwrap_or_default().into_iter().filter_map(|message| {
             let receipt = Receipt { id: message.message_id?, pop: message.pop_receipt? };

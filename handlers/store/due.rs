@@ -65,6 +65,15 @@ pub struct DueEntry {
     pub at: Timestamp,
     /// What.
     pub subject: Subject,
+    /// How often it was moved on without being settled; not part of its key.
+    pub round: u8,
+}
+
+impl DueEntry {
+    /// A first look at `subject`.
+    pub fn new(purpose: Purpose, at: Timestamp, subject: Subject) -> Self {
+        Self { purpose, at, subject, round: 0 }
+    }
 }
 
 /// The table `Due`.
@@ -84,7 +93,7 @@ impl Due {
     /// # Errors
     /// [`StoreError`] when it was not written, or may not have been.
     pub async fn put(&self, entry: &DueEntry) -> Result<(), StoreError> {
-        let wire = EntryRow { subject: JsonText(entry.subject.into()) };
+        let wire = EntryRow { subject: JsonText(entry.subject.into()), round: entry.round };
         self.shelf.change(Change::Upsert(Shelf::row(keys(entry), &wire)?)).await?;
         Ok(())
     }
@@ -166,8 +175,8 @@ impl Due {
         let keys = row.keys.clone();
         let at = keys.row.split_once('_').and_then(|(at, _)| at.parse().ok());
         let at: Timestamp = at.ok_or_else(|| self.shelf.unreadable(keys))?;
-        let EntryRow { subject: JsonText(subject) } = self.shelf.read(row)?;
-        Ok(DueEntry { purpose, at, subject: subject.into() })
+        let EntryRow { subject: JsonText(subject), round } = self.shelf.read(row)?;
+        Ok(DueEntry { purpose, at, subject: subject.into(), round })
     }
 }
 
@@ -196,6 +205,8 @@ fn keys(entry: &DueEntry) -> Keys {
 #[serde(rename_all = "PascalCase")]
 struct EntryRow {
     subject: JsonText<SubjectWire>,
+    #[serde(default)]
+    round: u8,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -232,7 +243,7 @@ mod tests {
     use crate::store::counting::{CountingTables, at, key, mailbox, tenant};
 
     fn entry(purpose: Purpose, when: &str, n: u128) -> DueEntry {
-        DueEntry { purpose, at: at(when), subject: Subject::Booking(key(n)) }
+        DueEntry::new(purpose, at(when), Subject::Booking(key(n)))
     }
 
     fn opened() -> (Arc<CountingTables>, Due) {
@@ -294,8 +305,7 @@ mod tests {
         for subject in [Subject::Booking(key(1)), mailbox] {
             let fine = DueEntry {
                 at: at("2026-11-24T09:00:00.123999999Z"),
-                purpose: Purpose::Renew,
-                subject,
+                ..DueEntry::new(Purpose::Renew, Timestamp::UNIX_EPOCH, subject)
             };
             table.put(&fine).await.unwrap();
             table.put(&fine).await.unwrap();

@@ -1,4 +1,4 @@
-//! Why the store did not do what was asked, and what that means for the one who asked.
+//! Why the store did not do what was asked; `step` says what that means for an item.
 
 use super::tables::{Keys, Table, TableError};
 
@@ -18,15 +18,6 @@ pub enum StoreError {
     },
 }
 
-/// What becomes of the item that met a [`StoreError`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Decision {
-    /// It comes back later; nobody is at fault.
-    Wait,
-    /// It counts as an own fault; after some of these it stops.
-    OwnFault,
-}
-
 impl StoreError {
     /// Whether somebody else was faster: the row has another version, is there already, or is gone.
     /// Read again and merge; it never means that a room is taken.
@@ -39,17 +30,6 @@ impl StoreError {
             | Self::Unreadable { .. } => false,
         }
     }
-
-    /// What becomes of the item. A lost race that is still lost after several tries waits, too.
-    pub fn decision(&self) -> Decision {
-        match self {
-            Self::Table(TableError::Unavailable(_)) => Decision::Wait,
-            Self::Table(TableError::Refused(_)) | Self::Unreadable { .. } => Decision::OwnFault,
-            Self::Table(TableError::Changed | TableError::AlreadyExists | TableError::NotFound) => {
-                Decision::Wait
-            }
-        }
-    }
 }
 
 #[cfg(test)]
@@ -57,18 +37,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_outages_and_lost_races_are_waited_for() {
+    fn only_a_lost_race_is_read_again() {
         let unreadable =
             StoreError::Unreadable { table: Table::Bookings, keys: Keys::new("p", "r") };
-        for (error, changed, decision) in [
-            (TableError::Changed.into(), true, Decision::Wait),
-            (TableError::AlreadyExists.into(), true, Decision::Wait),
-            (TableError::NotFound.into(), true, Decision::Wait),
-            (TableError::Unavailable("503".into()).into(), false, Decision::Wait),
-            (TableError::Refused("400".into()).into(), false, Decision::OwnFault),
-            (unreadable, false, Decision::OwnFault),
+        for (error, changed) in [
+            (TableError::Changed.into(), true),
+            (TableError::AlreadyExists.into(), true),
+            (TableError::NotFound.into(), true),
+            (TableError::Unavailable("503".into()).into(), false),
+            (TableError::Refused("400".into()).into(), false),
+            (unreadable, false),
         ] {
-            assert_eq!((error.is_changed(), error.decision()), (changed, decision), "{error}");
+            assert_eq!(error.is_changed(), changed, "{error}");
         }
     }
 }

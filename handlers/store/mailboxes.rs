@@ -72,7 +72,8 @@ pub struct Mailbox {
     pub kind: MailboxKind,
     /// Where it stands.
     pub state: MailboxState,
-    /// Rises when everything about it is erased: work of an earlier epoch is dropped.
+    /// Which consent this is: an erase will raise it, so that nothing of an earlier one comes back.
+    /// Nothing is erased on request yet.
     pub epoch: u32,
     /// The nonce of the present subscription's client state.
     pub nonce: Option<u64>,

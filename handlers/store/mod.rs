@@ -36,4 +36,4 @@ pub mod tables;
 pub mod tenants;
 mod wire;
 
-pub use error::{Decision, StoreError};
+pub use error::StoreError;

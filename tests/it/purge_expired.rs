@@ -148,8 +148,7 @@ async fn a_run_that_has_no_more_time_stops_and_the_next_goes_on() -> Outcome {
     let due = Due::new(Arc::clone(&contoso.office.store));
     for n in 0..600 {
         let key = BookingKey { tenant, appointment: Digest(n), original_start: None, room };
-        let entry =
-            DueEntry { purpose: Purpose::Purge, at: contoso.now(), subject: Subject::Booking(key) };
+        let entry = DueEntry::new(Purpose::Purge, contoso.now(), Subject::Booking(key));
         due.put(&entry).await?;
     }
     let no_time = contoso.now();

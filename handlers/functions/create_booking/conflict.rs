@@ -5,6 +5,8 @@
 
 use std::time::Duration;
 
+use jiff::SignedDuration;
+
 use super::{Advance, Worker};
 use crate::{
     domain::{
@@ -41,8 +43,7 @@ impl Worker<'_> {
         };
         if !wants(&holder, &booking) {
             self.stand_back(booking, etag).await?;
-            let back = self.come_back(self.nudge.conflicts, RELEASE_TIME);
-            return Ok(Advance::Done(vec![self.nudge_holder(&holder), back]));
+            return self.await_release(&holder);
         }
         if self.nudge.conflicts < LOOKS {
             self.stand_back(booking, etag).await?;
@@ -86,6 +87,17 @@ impl Worker<'_> {
             self.deps.bookings.replace(&freed, &etag).await?;
         }
         Ok(())
+    }
+
+    /// The holder is nudged once; after that the wait grows like any other.
+    fn await_release(&self, holder: &Booking) -> Result<Advance, StepError> {
+        let at_work = holder.intent.as_ref().is_some_and(|i| i.lease_until > self.deps.clock.now());
+        if at_work || self.nudge.passage.waits > 0 {
+            let rest = SignedDuration::try_from(RELEASE_TIME).unwrap_or_default();
+            return Err(StepError::wait(rest, "the room is just being released"));
+        }
+        let back = self.come_back(self.nudge.conflicts, RELEASE_TIME);
+        Ok(Advance::Done(vec![self.nudge_holder(holder), back]))
     }
 
     fn come_back(&self, conflicts: u8, after: Duration) -> Next {

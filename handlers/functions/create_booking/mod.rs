@@ -72,13 +72,6 @@ pub async fn run(
     request: BookingRequest,
 ) -> Result<Vec<Next>, StepError> {
     let BookingRequest(nudge) = request;
-    let tenant = deps.tenants.get(nudge.key.tenant).await?;
-    match tenant.map(|tenant| tenant.state) {
-        Some(TenantState::Active) => {}
-        Some(TenantState::Suspended | TenantState::Leaving) | None => {
-            return Err(StepError::Drop { reason: "the tenant is not active" });
-        }
-    }
     for _ in 0..RACES {
         let now = deps.clock.now();
         let Some((booking, etag)) = deps.bookings.get(&nudge.key).await? else {
@@ -89,6 +82,8 @@ pub async fn run(
             forget(deps, &nudge).await?;
             return Err(StepError::Drop { reason: "it is over" });
         }
+        // After the row: an entry with nothing left to watch goes, whatever became of the tenant.
+        is_active(deps, &nudge).await?;
         let step = booking.next_step(now);
         match &step {
             Step::Agreed => return Ok(vec![tell(&nudge, &booking)]),
@@ -108,11 +103,21 @@ pub async fn run(
     Err(StepError::wait(RACE_TIME, "others were faster each time"))
 }
 
+async fn is_active(deps: &Deps, nudge: &BookingNudge) -> Result<(), StepError> {
+    let tenant = deps.tenants.get(nudge.key.tenant).await?;
+    match tenant.map(|tenant| tenant.state) {
+        Some(TenantState::Active) => Ok(()),
+        Some(TenantState::Suspended | TenantState::Leaving) | None => {
+            Err(StepError::Drop { reason: "the tenant is not active" })
+        }
+    }
+}
+
 /// The entry that sent this has nothing to watch any more.
 async fn forget(deps: &Deps, nudge: &BookingNudge) -> Result<(), StepError> {
     if let Some(at) = nudge.due {
         let subject = Subject::Booking(nudge.key);
-        deps.due.remove(&DueEntry { purpose: Purpose::Unsettled, at, subject }).await?;
+        deps.due.remove(&DueEntry::new(Purpose::Unsettled, at, subject)).await?;
     }
     Ok(())
 }

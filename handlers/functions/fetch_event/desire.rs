@@ -209,12 +209,12 @@ impl Desire<'_> {
             let spread = self.deps.rng.below(60_000);
             let at =
                 now + UNSETTLED + SignedDuration::from_millis(i64::try_from(spread).unwrap_or(0));
-            self.deps.due.put(&DueEntry { purpose: Purpose::Unsettled, at, subject }).await?;
+            self.deps.due.put(&DueEntry::new(Purpose::Unsettled, at, subject)).await?;
             after.unsettled_due = Some(at);
         }
         if before.is_none_or(|before| before.purge_due != after.purge_due) {
             let at = after.purge_due;
-            self.deps.due.put(&DueEntry { purpose: Purpose::Purge, at, subject }).await?;
+            self.deps.due.put(&DueEntry::new(Purpose::Purge, at, subject)).await?;
         }
         match etag {
             Some(etag) => self.deps.bookings.replace(&after, &etag).await?,

@@ -74,6 +74,7 @@ pub struct Settings {
 /// [`StepError`] says whether it waits, counts, or is over.
 pub async fn run(deps: &Deps, trail: &Trail, task: MailboxTask) -> Result<Vec<Next>, StepError> {
     let Some(tenant) = deps.tenants.get(task.tenant).await? else {
+        unwatch(deps, &task).await?;
         return Err(StepError::Drop { reason: "the tenant is unknown" });
     };
     let Some((mailbox, etag)) = deps.mailboxes.get(task.tenant, task.mailbox).await? else {
@@ -97,7 +98,7 @@ pub async fn run(deps: &Deps, trail: &Trail, task: MailboxTask) -> Result<Vec<Ne
 async fn unwatch(deps: &Deps, task: &MailboxTask) -> Result<(), StepError> {
     if let Some(at) = task.due {
         let subject = Subject::Mailbox(task.tenant, task.mailbox);
-        deps.due.remove(&DueEntry { purpose: Purpose::Renew, at, subject }).await?;
+        deps.due.remove(&DueEntry::new(Purpose::Renew, at, subject)).await?;
     }
     Ok(())
 }
@@ -150,6 +151,6 @@ impl Keeper<'_> {
 
     fn renew_entry(&self, at: Timestamp) -> DueEntry {
         let subject = Subject::Mailbox(self.task.tenant, self.task.mailbox);
-        DueEntry { purpose: Purpose::Renew, at, subject }
+        DueEntry::new(Purpose::Renew, at, subject)
     }
 }

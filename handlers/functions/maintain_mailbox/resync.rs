@@ -50,7 +50,7 @@ impl Keeper<'_> {
             }
             // There, but not to be understood: neither gone nor to be acted on.
             for event in &page.unreadable {
-                tracing::warn!(mailbox = %mailbox.id, "an event of the calendar cannot be understood");
+                tracing::warn!("an event of the calendar cannot be understood");
                 known.remove(event);
             }
             next = page.next;

@@ -144,7 +144,9 @@ impl Keeper<'_> {
             Some(expires) => {
                 self.store(&id, expires).await?;
                 unwatch(self.deps, self.task).await?;
-                Ok(Vec::new())
+                // Whatever was lost since the last renewal, without a word from Graph, is found now;
+                // and the horizon moves on.
+                Ok(vec![self.then_resync()])
             }
             None => self.replace_lost(mailbox, etag).await,
         }
@@ -171,13 +173,13 @@ impl Keeper<'_> {
         if let Some(subscription) = mailbox.subscription.clone() {
             self.graph.unsubscribe(&id_of(&subscription)?).await?;
             self.deps.due.remove(&self.renew_entry(subscription.renew_due)).await?;
-            let unsubscribed = Mailbox { subscription: None, ..mailbox.clone() };
-            self.deps.mailboxes.replace(&unsubscribed, &etag).await?;
+            self.deps.mailboxes.replace(&unsubscribed(&mailbox), &etag).await?;
         } else if mailbox.nonce.is_some()
             && let Some(stray) = self.listed().await?
         {
             // Made, and its answer lost before it could be stored.
             self.graph.unsubscribe(&stray).await?;
+            self.deps.mailboxes.replace(&unsubscribed(&mailbox), &etag).await?;
         }
         unwatch(self.deps, self.task).await?;
         self.forget(&mailbox).await
@@ -225,4 +227,9 @@ impl Keeper<'_> {
 fn id_of(subscription: &SubscriptionRow) -> Result<SubscriptionId, StepError> {
     let unreadable = |_| StepError::fault("the stored subscription id cannot be understood");
     subscription.id.parse().map_err(unreadable)
+}
+
+/// Without a subscription, and without the nonces that would prove its notifications.
+fn unsubscribed(mailbox: &Mailbox) -> Mailbox {
+    Mailbox { subscription: None, nonce: None, previous_nonce: None, ..mailbox.clone() }
 }

@@ -12,8 +12,8 @@ use std::{sync::Arc, time::Duration};
 use axum::{
     Router,
     body::Bytes,
-    extract::{DefaultBodyLimit, RawQuery, State},
-    http::{HeaderMap, StatusCode, header},
+    extract::{DefaultBodyLimit, FromRequest, Request, State},
+    http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
     routing::post,
 };
@@ -111,37 +111,28 @@ impl From<NotANotification> for Refused {
     }
 }
 
-async fn answer(
-    State(deps): State<Deps>,
-    RawQuery(query): RawQuery,
-    headers: HeaderMap,
-    body: Result<Bytes, axum::extract::rejection::BytesRejection>,
-) -> Response {
+async fn answer(State(deps): State<Deps>, request: Request) -> Response {
     // Before everything else: the handshake may come at any time and knows no client state.
-    if let Some(token) = handshake::token(query.as_deref().unwrap_or_default()) {
+    if let Some(token) = handshake::token(request.uri().query().unwrap_or_default()) {
         return handshake::answer(&token);
     }
-    let taken = tokio::time::timeout(BUDGET, take(&deps, &headers, body)).await;
+    let taken = tokio::time::timeout(BUDGET, take(&deps, request)).await;
     match taken.unwrap_or(Err(Refused::TooSlow)) {
         Ok(()) => StatusCode::ACCEPTED.into_response(),
         Err(refused) => refused.into_response(),
     }
 }
 
-async fn take(
-    deps: &Deps,
-    headers: &HeaderMap,
-    body: Result<Bytes, axum::extract::rejection::BytesRejection>,
-) -> Result<(), Refused> {
-    let plain =
-        |value: &axum::http::HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"identity");
-    if headers.get(header::CONTENT_ENCODING).is_some_and(|value| !plain(value)) {
+async fn take(deps: &Deps, request: Request) -> Result<(), Refused> {
+    let plain = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"identity");
+    if request.headers().get(header::CONTENT_ENCODING).is_some_and(|value| !plain(value)) {
         return Err(Refused::Encoded);
     }
-    let body = body.map_err(|rejection| match rejection.status() {
-        StatusCode::PAYLOAD_TOO_LARGE => Refused::TooLarge,
-        _ => Refused::NotANotification,
-    })?;
+    let body =
+        Bytes::from_request(request, &()).await.map_err(|rejection| match rejection.status() {
+            StatusCode::PAYLOAD_TOO_LARGE => Refused::TooLarge,
+            _ => Refused::NotANotification,
+        })?;
     let items = parse(&body)?;
     let sorted = sort::sort(deps, items).await?;
     if sorted.foreign > 0 {

@@ -111,7 +111,16 @@ pub async fn run(deps: &Deps, stop_at: Timestamp) -> Result<Purged, StepError> {
 /// Whether the booking was deleted; `false` when the entry watches nothing any more.
 async fn purge(deps: &Deps, entry: &DueEntry, now: Timestamp) -> Result<bool, StoreError> {
     let Subject::Booking(key) = entry.subject else { return Ok(false) };
-    let Some((booking, etag)) = deps.bookings.get(&key).await? else { return Ok(false) };
+    let read = match deps.bookings.get(&key).await {
+        // Nobody can use it, and its time is over: it must not stay because it is broken.
+        Err(StoreError::Unreadable { .. }) => {
+            tracing::error!("a booking that cannot be understood is purged by its keys");
+            deps.bookings.remove(&key, None).await?;
+            return Ok(true);
+        }
+        read => read?,
+    };
+    let Some((booking, etag)) = read else { return Ok(false) };
     if booking.purge_due > now {
         return Ok(false);
     }
@@ -138,7 +147,7 @@ async fn forget(
     deps.bookings.remove(&key, Some(etag)).await?;
     if let Some(at) = booking.unsettled_due {
         let subject = Subject::Booking(key);
-        deps.due.remove(&DueEntry { purpose: Purpose::Unsettled, at, subject }).await?;
+        deps.due.remove(&DueEntry::new(Purpose::Unsettled, at, subject)).await?;
     }
     Ok(())
 }

@@ -67,7 +67,6 @@ pub struct Deps {
 /// [`StepError`] says whether it waits, counts, or is over.
 pub async fn run(deps: &Deps, trail: &Trail, write: CalendarWrite) -> Result<Vec<Next>, StepError> {
     let CalendarWrite(nudge) = write;
-    let tenant = active(deps.tenants.get(nudge.key.tenant).await?)?;
     let Some((booking, etag)) = deps.bookings.get(&nudge.key).await? else {
         let watched = nudge.due.map(|at| entry(&nudge, at));
         remove(deps, watched).await?;
@@ -77,6 +76,7 @@ pub async fn run(deps: &Deps, trail: &Trail, write: CalendarWrite) -> Result<Vec
         remove(deps, nudge.due.map(|at| entry(&nudge, at))).await?;
         return Err(StepError::Drop { reason: "it is over" });
     }
+    let tenant = active(deps.tenants.get(nudge.key.tenant).await?)?;
     if booking.intent.is_some() || !booking.agrees() {
         // Not ours yet: create-booking comes first and nudges us again.
         let request = BookingRequest(BookingNudge { conflicts: 0, ..nudge });
@@ -108,7 +108,7 @@ fn active(tenant: Option<Tenant>) -> Result<Tenant, StepError> {
 }
 
 fn entry(nudge: &BookingNudge, at: jiff::Timestamp) -> DueEntry {
-    DueEntry { purpose: Purpose::Unsettled, at, subject: Subject::Booking(nudge.key) }
+    DueEntry::new(Purpose::Unsettled, at, Subject::Booking(nudge.key))
 }
 
 async fn remove(deps: &Deps, entry: Option<DueEntry>) -> Result<(), StepError> {
@@ -148,7 +148,9 @@ impl Writer<'_> {
             let copies = [booking.copies.organizer_at(), booking.copies.room_at()];
             done.look.extend(copies.into_iter().flatten().cloned());
         }
-        let result = self.tell(&booking, &mut done).await;
+        let told = tokio::time::timeout(turn::TELL_TIME, self.tell(&booking, &mut done)).await;
+        let late = || StepError::Wait { after: None, cause: "telling took too long".to_owned() };
+        let result = told.unwrap_or_else(|_| Err(late()));
         let recorded = self.record(booking, etag, &done).await;
         if recorded.is_err() {
             self.give_up_turn().await;

@@ -1,6 +1,8 @@
 //! Whose turn it is to tell: one worker at a time, or the organizer would be answered twice for one
 //! booking, once for each copy that was read.
 
+use std::time::Duration;
+
 use jiff::SignedDuration;
 
 use super::{RACE_TIME, Writer};
@@ -10,9 +12,10 @@ use crate::{
     store::tables::ETag,
 };
 
-/// How long a worker may be telling: all its calls together take no longer, each being cut at 30 s.
-/// Whoever was killed is followed by the due entry's nudge.
+/// How long a worker may be telling. Whoever was killed is followed by the due entry's nudge.
 const TURN: SignedDuration = SignedDuration::from_mins(2);
+/// When a worker is cut off, so that it is surely gone when its turn ends.
+pub(super) const TELL_TIME: Duration = Duration::from_secs(100);
 
 impl Writer<'_> {
     /// Takes the turn to tell, if there is anything to tell; `None` when somebody else has it or

@@ -4,6 +4,8 @@
 //! A failed item is sent anew alone, as the last act of its invocation, so that the host sees a
 //! success and its dequeue count is left for what kills the process.
 
+mod items;
+
 use std::{
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
@@ -11,19 +13,18 @@ use std::{
 
 use jiff::SignedDuration;
 
+pub use items::Item;
+
 use crate::{
     clock::Clock,
     domain::{
         ids::TenantId,
         retry::{gives_up, wait},
     },
-    messages::{
-        BookingNudge, BookingRequest, CalendarWrite, EventChange, EventChanges, MailboxTask,
-        Passage,
-    },
+    messages::Passage,
     queue::{Outbox, QueueError},
     rng::Rng,
-    step::{Next, Onward, StepError},
+    step::{Next, StepError},
     store::{
         StoreError,
         audit::{Audit, Numbered},
@@ -44,18 +45,6 @@ pub enum NotCarried {
     /// The failure could not be written.
     #[error(transparent)]
     Store(#[from] StoreError),
-}
-
-/// Something that travels in a message and can be sent anew.
-pub trait Item: Clone + Send + Sync {
-    /// Its passage so far.
-    fn passage(&self) -> Passage;
-    /// Whose tenant it is for.
-    fn tenant(&self, of: TenantId) -> TenantId;
-    /// The same item with another passage, as a message of its own.
-    fn anew(&self, of: TenantId, passage: Passage) -> Onward;
-    /// What it is about, in ids or keys; a failure of `fetch-event` names only the mailbox.
-    fn subject(&self) -> String;
 }
 
 /// Carries outcomes on.
@@ -88,6 +77,7 @@ impl Carrier {
         outcome: Result<Vec<Next>, StepError>,
     ) -> Result<(), NotCarried> {
         let correlation = item.passage().correlation;
+        let mut waiting = false;
         let error = match outcome {
             Ok(next) => {
                 tracing::info!(function, %correlation, next = next.len(), "done");
@@ -104,6 +94,7 @@ impl Carrier {
         let (passage, after, cause) = match error {
             StepError::Drop { .. } => return Ok(()),
             StepError::Wait { after, cause } => {
+                waiting = true;
                 (Passage { waits: passage.waits + 1, ..passage }, after, cause)
             }
             StepError::Fault { cause } => {
@@ -115,7 +106,12 @@ impl Carrier {
         }
         let delay =
             wait(passage.tries.max(passage.waits.saturating_sub(1)), after, self.rng.number());
-        let delay: Duration = delay.min(LONGEST_DELAY).unsigned_abs();
+        let delay = delay.min(LONGEST_DELAY);
+        if waiting && item.due().is_some_and(|at| at <= self.clock.now() + delay) {
+            // The due entry asks again before this would; both together would only multiply.
+            return Ok(());
+        }
+        let delay: Duration = delay.unsigned_abs();
         let message = item.anew(tenant, passage);
         self.outbox.send(message.queue(), message.text(), delay).await?;
         Ok(())
@@ -141,10 +137,15 @@ impl Carrier {
             first_seen: passage.first_seen,
             failed_at: self.clock.now(),
             correlation: Some(passage.correlation),
-            message: Some(item.anew(tenant, fresh).text()),
+            message: Some(item.replay(tenant, fresh).text()),
         };
         self.failures.add(&failure).await?;
         Ok(())
+    }
+
+    /// Watches `trail` until the invocation ends.
+    pub fn watch(&self, trail: &Trail) -> Watched<'_> {
+        Watched { carrier: self, trail: trail.clone() }
     }
 
     /// Writes the calls of one invocation, and those that could not be written before. The work
@@ -159,6 +160,21 @@ impl Carrier {
         if let Err(error) = self.audit.write(&calls).await {
             tracing::warn!(%error, calls = calls.len(), "the audit will be written later");
             self.backlog.keep(calls);
+        }
+    }
+}
+
+/// Sees to it that the calls of an invocation that is cut off, or panics, are written with the next.
+pub struct Watched<'a> {
+    carrier: &'a Carrier,
+    trail: Trail,
+}
+
+impl Drop for Watched<'_> {
+    fn drop(&mut self) {
+        let calls = self.trail.take();
+        if !calls.is_empty() {
+            self.carrier.backlog.keep(Audit::numbered(calls, self.carrier.rng.as_ref()));
         }
     }
 }
@@ -185,82 +201,4 @@ impl Backlog {
         }
         *kept = calls;
     }
-}
-
-impl Item for EventChange {
-    fn passage(&self) -> Passage {
-        self.passage
-    }
-
-    fn tenant(&self, of: TenantId) -> TenantId {
-        of
-    }
-
-    fn anew(&self, of: TenantId, passage: Passage) -> Onward {
-        let items = vec![Self { passage, ..self.clone() }];
-        Onward::Fetch(EventChanges { tenant: of, items })
-    }
-
-    fn subject(&self) -> String {
-        self.mailbox.to_string()
-    }
-}
-
-impl Item for BookingRequest {
-    fn passage(&self) -> Passage {
-        self.0.passage
-    }
-
-    fn tenant(&self, _: TenantId) -> TenantId {
-        self.0.key.tenant
-    }
-
-    fn anew(&self, _: TenantId, passage: Passage) -> Onward {
-        Onward::Book(Self(BookingNudge { passage, ..self.0 }))
-    }
-
-    fn subject(&self) -> String {
-        subject_of(&self.0)
-    }
-}
-
-impl Item for CalendarWrite {
-    fn passage(&self) -> Passage {
-        self.0.passage
-    }
-
-    fn tenant(&self, _: TenantId) -> TenantId {
-        self.0.key.tenant
-    }
-
-    fn anew(&self, _: TenantId, passage: Passage) -> Onward {
-        Onward::Write(Self(BookingNudge { passage, ..self.0 }))
-    }
-
-    fn subject(&self) -> String {
-        subject_of(&self.0)
-    }
-}
-
-impl Item for MailboxTask {
-    fn passage(&self) -> Passage {
-        self.passage
-    }
-
-    fn tenant(&self, _: TenantId) -> TenantId {
-        self.tenant
-    }
-
-    fn anew(&self, _: TenantId, passage: Passage) -> Onward {
-        Onward::Maintain(Self { passage, ..*self })
-    }
-
-    fn subject(&self) -> String {
-        self.mailbox.to_string()
-    }
-}
-
-/// A booking by its keys, which hold digests and no content.
-fn subject_of(nudge: &BookingNudge) -> String {
-    format!("{} {}", nudge.key.partition(), nudge.key.row())
 }
