@@ -6,8 +6,9 @@ use jiff::{SignedDuration, Timestamp, ToSpan as _};
 use roombridge::clock::Clock as _;
 use roombridge::domain::policy::{Answering, ContentPolicy, PeoplePolicy, SubjectPolicy};
 use roombridge::messages::Task;
-use roombridge::queue::Outbox as _;
 use roombridge::queue::memory::Shelf;
+use roombridge::queue::{Outbox as _, Queue};
+use roombridge::store::tables::Table;
 use world::exchange::{Invitation, Mailbox, Meeting, Processing, RoomRules, Tenant};
 use world::graph::{self, Moment, Outcome, Scope, Until};
 use world::office::Office;
@@ -365,12 +366,31 @@ impl Run {
         microsoft.graph.set_shuffled(false);
         microsoft.graph.set_held(false);
         microsoft.exchange.set_propagation_delay(SignedDuration::ZERO);
-        self.pass(SignedDuration::from_mins(75)).await;
+        self.rest(SignedDuration::from_mins(75)).await;
         for mailbox in 0..self.people.len() + self.rooms.len() {
             self.resync(mailbox).await?;
         }
-        self.pass(SignedDuration::from_mins(45)).await;
+        self.rest(SignedDuration::from_mins(45)).await;
         self.look().await
+    }
+
+    /// Lets time pass for as long as anything is left to be done, or to be looked at.
+    async fn rest(&mut self, at_most: SignedDuration) {
+        let until = self.office.now() + at_most;
+        self.pass(SignedDuration::ZERO).await;
+        while self.office.now() < until && self.wrong.is_empty() && self.is_awaiting() {
+            self.pass(SignedDuration::from_mins(5)).await;
+        }
+    }
+
+    /// Whether time alone brings anything but a renewal or a purge.
+    fn is_awaiting(&self) -> bool {
+        let Office { microsoft, memory, outbox, .. } = &self.office;
+        let mut shelves = Queue::ALL.into_iter().flat_map(|q| [Shelf::Main(q), Shelf::Poison(q)]);
+        microsoft.exchange.next_due().is_some()
+            || microsoft.graph.next_delivery().is_some()
+            || shelves.any(|shelf| !outbox.messages(shelf).is_empty())
+            || memory.rows(Table::Due).iter().any(|row| row.keys.partition.starts_with("unsettled"))
     }
 
     /// Every meeting is over, and a purge has run.
