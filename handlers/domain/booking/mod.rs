@@ -48,7 +48,7 @@ pub struct Booking {
     pub correlation: CorrelationId,
     /// How often the appointment was changed.
     pub changes: u32,
-    /// Every copy that was ever read for this booking: their rows go when the booking goes.
+    /// Every copy that was ever looked at for this booking: their rows go when the booking goes.
     pub pointers: Vec<CopyAt>,
     /// The instant of the due entry that watches this row until it is settled.
     pub unsettled_due: Option<Timestamp>,
@@ -168,15 +168,16 @@ impl Booking {
     pub fn see(self, waits_for_room: bool, reading: Reading) -> Self {
         let Reading { role, at, answerable, seen, correlation } = reading;
         let mut copies = self.copies.clone().see(role, at.clone(), answerable, seen);
+        let mut pointers = self.pointers.clone();
+        // Even a copy that was gone before it could be read: its pointer is there already.
+        if !pointers.contains(&at) {
+            pointers.push(at);
+        }
         if copies == self.copies {
-            return self;
+            return Self { pointers, ..self };
         }
         if self.is_unexpected(&copies) {
             copies.asked += 1;
-        }
-        let mut pointers = self.pointers.clone();
-        if !pointers.contains(&at) {
-            pointers.push(at);
         }
         let refusal = self.refusal();
         let circumstances = Circumstances { refused: refusal.is_some(), waits_for_room };

@@ -80,3 +80,12 @@ fn who_withdraws_is_forgotten_and_who_comes_back_is_followed() -> Outcome {
     replay(6, &[meeting(0, 0), Minutes(5), Withdraw { who: 0 }, moved, Settle, Agree { who: 0 }])?;
     replay(7, &[meeting(0, 0), Minutes(5), Withdraw { who: 0 }, Settle, moved])
 }
+
+/// A copy was pointed at, its worker failed, and the other copy made the booking meanwhile. Then the
+/// first one was gone: the booking had never heard of it, and its purge left the pointer behind.
+#[test]
+fn a_copy_that_was_gone_before_it_could_be_read_is_forgotten_with_its_booking() -> Outcome {
+    let hour = Create { who: 0, room: 1, day: 0, slot: 0, shape: Hour, private: false };
+    let fails = FailTable { call: 7, after: true };
+    replay(3484, &[hour, fails, Settle, DeleteSilently { nth: 5 }])
+}

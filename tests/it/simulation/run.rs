@@ -6,8 +6,9 @@ use jiff::{SignedDuration, Timestamp, ToSpan as _};
 use roombridge::clock::Clock as _;
 use roombridge::domain::policy::{Answering, ContentPolicy, PeoplePolicy, SubjectPolicy};
 use roombridge::messages::Task;
-use roombridge::queue::Outbox as _;
 use roombridge::queue::memory::Shelf;
+use roombridge::queue::{Outbox as _, Queue};
+use roombridge::store::tables::Table;
 use world::exchange::{Invitation, Mailbox, Meeting, Processing, RoomRules, Tenant};
 use world::graph::{self, Moment, Outcome, Scope, Until};
 use world::office::Office;
@@ -188,7 +189,6 @@ impl Run {
 
     /// What is not possible any more (the copy is gone) changes nothing.
     #[expect(clippy::wildcard_enum_match_arm, reason = "the caller sorts operations by kind")]
-    #[expect(clippy::too_many_lines, reason = "one arm a kind of edit reads better together")]
     fn edit(&mut self, op: Op) {
         let (Op::Move { nth, .. }
         | Op::ChangeRoom { nth, .. }
@@ -202,54 +202,22 @@ impl Run {
         };
         let Some(place) = usize::from(nth).checked_rem(self.meetings.len()) else { return };
         let known = &mut self.meetings[place];
-        let meeting = known.meeting.clone();
         let asked = self.rooms.get(usize::from(known.room));
-        let waits = asked.is_some_and(|room| meeting.copy_in(room).is_some());
+        let waits = asked.is_some_and(|room| known.meeting.copy_in(room).is_some());
         let done = match op {
-            Op::Move { day, slot, .. }
-                if waits
-                    && times(day, slot, known.shape)
-                        == times(known.day, known.slot, known.shape) =>
-            {
-                return;
-            }
-            Op::InviteAgain { .. } if waits => return,
-            Op::Move { day, slot, .. } => {
-                let (start, end) = times(day, slot, known.shape);
-                let done = meeting.move_to(start, end);
-                if done.is_ok() {
-                    (known.day, known.slot, known.left) = (day, slot, false);
-                    known.back_again |= known.had.contains(&start);
-                    known.had.push(start);
-                }
-                done
-            }
+            Op::Move { day, slot, .. } => known.move_to(day, slot, waits),
             Op::ChangeRoom { room, .. } => {
-                let rooms: Vec<&Mailbox> = self.rooms.get(usize::from(room)).into_iter().collect();
-                let done = meeting.change_rooms(&rooms);
-                if done.is_ok() && known.room != room {
-                    (known.room, known.left) = (room, false);
-                }
-                done
+                known.change_room(room, self.rooms.get(usize::from(room)))
             }
             Op::EditPeople { guests, .. } => {
                 let guests: Vec<&Mailbox> = self.guests[..=usize::from(guests)].iter().collect();
-                meeting.change_people(&guests)
+                known.meeting.change_people(&guests)
             }
-            Op::Cancel { keeps: true, .. } => meeting.cancel_keeping_copy(),
-            Op::Cancel { .. } => meeting.cancel(),
-            Op::DeleteSilently { .. } => meeting.delete_silently(),
-            Op::InviteAgain { .. } => {
-                let done = meeting.invite_again();
-                known.left &= done.is_err();
-                done
-            }
-            _ => {
-                let Some(room) = self.rooms.get(usize::from(known.room)) else { return };
-                let done = meeting.delete_from(room);
-                known.left |= done.is_ok();
-                done
-            }
+            Op::Cancel { keeps: true, .. } => known.meeting.cancel_keeping_copy(),
+            Op::Cancel { .. } => known.meeting.cancel(),
+            Op::DeleteSilently { .. } => known.meeting.delete_silently(),
+            Op::InviteAgain { .. } => known.invite_again(waits),
+            _ => asked.map_or(Ok(()), |room| known.delete_from(room)),
         };
         if done.is_err() {
             tracing::debug!("it was gone already");
@@ -398,12 +366,31 @@ impl Run {
         microsoft.graph.set_shuffled(false);
         microsoft.graph.set_held(false);
         microsoft.exchange.set_propagation_delay(SignedDuration::ZERO);
-        self.pass(SignedDuration::from_mins(75)).await;
+        self.rest(SignedDuration::from_mins(75)).await;
         for mailbox in 0..self.people.len() + self.rooms.len() {
             self.resync(mailbox).await?;
         }
-        self.pass(SignedDuration::from_mins(45)).await;
+        self.rest(SignedDuration::from_mins(45)).await;
         self.look().await
+    }
+
+    /// Lets time pass for as long as anything is left to be done, or to be looked at.
+    async fn rest(&mut self, at_most: SignedDuration) {
+        let until = self.office.now() + at_most;
+        self.pass(SignedDuration::ZERO).await;
+        while self.office.now() < until && self.wrong.is_empty() && self.is_awaiting() {
+            self.pass(SignedDuration::from_mins(5)).await;
+        }
+    }
+
+    /// Whether time alone brings anything but a renewal or a purge.
+    fn is_awaiting(&self) -> bool {
+        let Office { microsoft, memory, outbox, .. } = &self.office;
+        let mut shelves = Queue::ALL.into_iter().flat_map(|q| [Shelf::Main(q), Shelf::Poison(q)]);
+        microsoft.exchange.next_due().is_some()
+            || microsoft.graph.next_delivery().is_some()
+            || shelves.any(|shelf| !outbox.messages(shelf).is_empty())
+            || memory.rows(Table::Due).iter().any(|row| row.keys.partition.starts_with("unsettled"))
     }
 
     /// Every meeting is over, and a purge has run.
@@ -417,7 +404,48 @@ impl Run {
     }
 }
 
+/// What was done, or that it cannot be done any more.
+type Done = Result<(), world::exchange::ExchangeError>;
+
 impl Known {
+    /// A room that has the meeting for this time already is asked nothing.
+    fn move_to(&mut self, day: u8, slot: u8, waits: bool) -> Done {
+        let (start, end) = times(day, slot, self.shape);
+        if waits && (start, end) == times(self.day, self.slot, self.shape) {
+            return Ok(());
+        }
+        self.meeting.move_to(start, end)?;
+        (self.day, self.slot, self.left) = (day, slot, false);
+        self.back_again |= self.had.contains(&start);
+        self.had.push(start);
+        Ok(())
+    }
+
+    fn change_room(&mut self, room: u8, mailbox: Option<&Mailbox>) -> Done {
+        let rooms: Vec<&Mailbox> = mailbox.into_iter().collect();
+        self.meeting.change_rooms(&rooms)?;
+        if self.room != room {
+            (self.room, self.left) = (room, false);
+        }
+        Ok(())
+    }
+
+    /// A room that has the meeting needs no invitation.
+    fn invite_again(&mut self, waits: bool) -> Done {
+        if waits {
+            return Ok(());
+        }
+        self.meeting.invite_again()?;
+        self.left = false;
+        Ok(())
+    }
+
+    fn delete_from(&mut self, room: &Mailbox) -> Done {
+        self.meeting.delete_from(room)?;
+        self.left = true;
+        Ok(())
+    }
+
     /// When its room is taken: whole days are the room's own.
     pub(super) fn interval(&self, start: Timestamp, end: Timestamp) -> (Timestamp, Timestamp) {
         if self.shape == Shape::AllDay {
