@@ -80,9 +80,10 @@ impl Worker<'_> {
         result
     }
 
-    /// A conflict met after the intent was written: nothing was claimed.
+    /// A conflict met after our intent was written: nothing was claimed. An intent that another
+    /// worker left is not ours to drop: what it claimed is still to be released.
     async fn stand_back(&self, booking: Booking, etag: ETag) -> Result<(), StepError> {
-        if booking.intent.is_some() {
+        if booking.intent.as_ref().is_some_and(|intent| intent.worker == self.id) {
             let freed = booking.stand_back(self.deps.clock.now());
             self.deps.bookings.replace(&freed, &etag).await?;
         }

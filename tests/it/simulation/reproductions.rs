@@ -89,3 +89,13 @@ fn a_copy_that_was_gone_before_it_could_be_read_is_forgotten_with_its_booking() 
     let fails = FailTable { call: 7, after: true };
     replay(3484, &[hour, fails, Settle, DeleteSilently { nth: 5 }])
 }
+
+/// A worker was killed after its claim; the meeting moved, and met a rival there. Standing back from
+/// the rival, the next worker forgot what the killed one had claimed.
+#[test]
+fn a_rival_does_not_make_a_worker_forget_what_a_killed_one_claimed() -> Outcome {
+    let night = Create { who: 2, room: 0, day: 0, slot: 2, shape: Overnight, private: false };
+    let killed = Crash { call: 12, after: true };
+    let moved = Move { nth: 2, day: 1, slot: 0 };
+    replay(3618, &[night, killed, moved, Rebook { nth: 0 }, Crash { call: 7, after: true }])
+}
