@@ -284,3 +284,22 @@ async fn a_lease_is_respected_while_it_lasts() -> Outcome {
     assert_eq!(meeting.answer_of(&contoso.aurora), Some(Response::Accepted));
     contoso.is_well().await
 }
+
+/// Each wants what the other still has. Whoever waited with its old time in hand would wait for ever.
+#[tokio::test]
+async fn two_meetings_that_change_places_are_both_booked() -> Outcome {
+    let contoso = Contoso::open().await?;
+    let Contoso { anna, cleo, aurora, office, .. } = &contoso;
+    let first = contoso.meet(anna, ("09:00", "10:00"), aurora)?;
+    let second = contoso.meet(cleo, ("10:00", "11:00"), aurora)?;
+    contoso.pass(minutes(2)).await;
+    office.microsoft.graph.set_held(true);
+    first.move_to(at("10:00"), at("11:00"))?;
+    second.move_to(at("09:00"), at("10:00"))?;
+    office.microsoft.graph.set_held(false);
+    contoso.pass(minutes(3)).await;
+    assert_eq!(first.answer_of(aurora), Some(Response::Accepted));
+    assert_eq!(second.answer_of(aurora), Some(Response::Accepted));
+    assert_eq!(starts(&contoso).await?.len(), 2);
+    contoso.is_well().await
+}

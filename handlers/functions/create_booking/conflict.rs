@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use jiff::SignedDuration;
 
-use super::{Advance, Worker};
+use super::{Advance, Worker, effects::Effect};
 use crate::{
     domain::{
         appointment::{CopyAt, Desired},
@@ -42,6 +42,9 @@ impl Worker<'_> {
             return Ok(Advance::Again);
         };
         if !wants(&holder, &booking) {
+            if booking.held().is_some() {
+                return self.free_old(booking, etag).await;
+            }
             self.stand_back(booking, etag).await?;
             return self.await_release(&holder);
         }
@@ -90,6 +93,28 @@ impl Worker<'_> {
         Ok(())
     }
 
+    /// Gives back the time that is not wished any more before it waits for another's: of two meetings
+    /// that change places each would wait for the other for ever.
+    async fn free_old(&self, booking: Booking, etag: ETag) -> Result<Advance, StepError> {
+        let Some((booking, etag)) = self.set_out(booking, etag, &Step::Cancel).await? else {
+            return Ok(Advance::Again);
+        };
+        let intent = booking.intent.clone();
+        let result = match self.cancel(booking).await {
+            Ok(Effect::Done(booking)) => self.record(*booking, etag).await,
+            Ok(Effect::Conflict(..)) => Ok(Advance::Again),
+            Err(error) => Err(error),
+        };
+        match result {
+            // The wish stands: look at the ledger once more.
+            Ok(_) => Ok(Advance::Again),
+            Err(error) => {
+                self.let_go(intent).await;
+                Err(error)
+            }
+        }
+    }
+
     /// The holder is nudged once; after that the wait grows like any other.
     fn await_release(&self, holder: &Booking) -> Result<Advance, StepError> {
         let at_work = holder.intent.as_ref().is_some_and(|i| i.lease_until > self.deps.clock.now());
@@ -108,7 +133,9 @@ impl Worker<'_> {
     }
 
     fn nudge_holder(&self, holder: &Booking) -> Next {
-        let passage = Passage::start(holder.correlation, self.deps.clock.now());
+        // As one that waited already: met by us in turn, it does not nudge back.
+        let fresh = Passage::start(holder.correlation, self.deps.clock.now());
+        let passage = Passage { waits: 1, ..fresh };
         let nudge = BookingNudge { key: holder.key, due: None, conflicts: 0, passage };
         Next::now(Onward::Book(BookingRequest(nudge)))
     }
