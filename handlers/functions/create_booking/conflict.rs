@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use jiff::SignedDuration;
 
-use super::{Advance, Worker, effects::Effect};
+use super::{Advance, Worker};
 use crate::{
     domain::{
         appointment::{CopyAt, Desired},
@@ -73,14 +73,11 @@ impl Worker<'_> {
             }
         };
         let intent = booking.intent.clone();
-        let result = match self.refuse_now(booking, RefusalReason::Conflict).await {
-            Ok(booking) => self.record(booking, etag).await,
-            Err(error) => Err(error),
+        let refused = async {
+            let booking = self.refuse(booking, RefusalReason::Conflict).await?;
+            self.record(booking, etag).await
         };
-        if result.is_err() && intent.is_some() {
-            self.let_go(intent).await;
-        }
-        result
+        self.holding(intent, refused).await
     }
 
     /// A conflict met after our intent was written: nothing was claimed. An intent that another
@@ -100,19 +97,13 @@ impl Worker<'_> {
             return Ok(Advance::Again);
         };
         let intent = booking.intent.clone();
-        let result = match self.cancel(booking).await {
-            Ok(Effect::Done(booking)) => self.record(*booking, etag).await,
-            Ok(Effect::Conflict(..)) => Ok(Advance::Again),
-            Err(error) => Err(error),
+        let freed = async {
+            let booking = self.cancel(booking).await?;
+            self.record(booking, etag).await
         };
-        match result {
-            // The wish stands: look at the ledger once more.
-            Ok(_) => Ok(Advance::Again),
-            Err(error) => {
-                self.let_go(intent).await;
-                Err(error)
-            }
-        }
+        self.holding(intent, freed).await?;
+        // The wish stands: look at the ledger once more.
+        Ok(Advance::Again)
     }
 
     /// The holder is nudged once; after that the wait grows like any other.

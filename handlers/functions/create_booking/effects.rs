@@ -59,21 +59,13 @@ impl Worker<'_> {
     }
 
     /// Ends what there is; the caller releases the ledger afterwards.
-    pub(super) async fn cancel(&self, booking: Booking) -> Result<Effect, StepError> {
+    pub(super) async fn cancel(&self, booking: Booking) -> Result<Booking, StepError> {
         self.deps.system.cancel(self.call, &booking.key, booking.id).await?;
-        Ok(Effect::Done(Box::new(booking.observe(Observed::Nothing))))
+        Ok(booking.observe(Observed::Nothing))
     }
 
     /// The wish cannot be had, so an earlier booking of the same appointment is of no use either.
     pub(super) async fn refuse(
-        &self,
-        booking: Booking,
-        reason: RefusalReason,
-    ) -> Result<Effect, StepError> {
-        Ok(Effect::Done(Box::new(self.refuse_now(booking, reason).await?)))
-    }
-
-    pub(super) async fn refuse_now(
         &self,
         booking: Booking,
         reason: RefusalReason,

@@ -11,6 +11,7 @@
 
 mod conflict;
 mod effects;
+mod lease;
 
 use std::{sync::Arc, time::Duration};
 
@@ -180,11 +181,7 @@ impl Worker<'_> {
             return Ok(Advance::Again);
         };
         let intent = booking.intent.clone();
-        let result = self.work(booking, etag, step, found).await;
-        if result.is_err() {
-            self.let_go(intent).await;
-        }
-        result
+        self.holding(intent, self.work(booking, etag, step, found)).await
     }
 
     /// Writes the intent; `None` when somebody else changed the row first.
@@ -216,8 +213,10 @@ impl Worker<'_> {
             (Step::Put(order), Some(free)) => {
                 self.put(booking, order, free, found.taken_over).await?
             }
-            (Step::Refuse(reason), _) => self.refuse(booking, *reason).await?,
-            (Step::Cancel, _) => self.cancel(booking).await?,
+            (Step::Refuse(reason), _) => {
+                effects::Effect::Done(Box::new(self.refuse(booking, *reason).await?))
+            }
+            (Step::Cancel, _) => effects::Effect::Done(Box::new(self.cancel(booking).await?)),
             (Step::Put(_), None) | (Step::Agreed | Step::ComeBack(_), _) => {
                 return Ok(Advance::Again);
             }
@@ -226,17 +225,6 @@ impl Worker<'_> {
             effects::Effect::Done(booking) => self.record(*booking, etag).await,
             effects::Effect::Conflict(booking, conflict) => {
                 self.conflict(*booking, etag, conflict).await
-            }
-        }
-    }
-
-    /// After an error nobody should have to wait for our lease. If this fails too, they wait.
-    async fn let_go(&self, intent: Option<Intent>) {
-        let Ok(Some((row, etag))) = self.deps.bookings.get(&self.nudge.key).await else { return };
-        if row.intent == intent {
-            let freed = row.let_go(self.deps.clock.now());
-            if let Err(error) = self.deps.bookings.replace(&freed, &etag).await {
-                tracing::warn!(%error, "the lease stays until it ends");
             }
         }
     }

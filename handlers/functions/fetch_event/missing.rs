@@ -2,7 +2,7 @@
 
 use jiff::SignedDuration;
 
-use super::{Context, Look, desire::Desire};
+use super::{Context, Look};
 use crate::{
     domain::appointment::Seen,
     messages::{EventChange, Origin},
@@ -56,14 +56,6 @@ impl Context<'_> {
         let Some(role) = look.pointer.as_ref().map(|pointer| pointer.role) else {
             return Err(StepError::Drop { reason: "nothing was booked for it" });
         };
-        let desire = Desire {
-            deps: self.deps,
-            tenant: self.tenant,
-            rooms: self.rooms,
-            item,
-            pointer: look.pointer,
-            found: look.found,
-        };
-        desire.of_missing(role, seen).await
+        self.desire(item, look).of_missing(role, seen).await
     }
 }

@@ -234,15 +234,13 @@ impl Context<'_> {
             return Err(StepError::Drop { reason: "no managed room" });
         }
         let subject = self.subject(item, &sighting).await?;
-        let desire = Desire {
-            deps: self.deps,
-            tenant: self.tenant,
-            rooms: self.rooms,
-            item,
-            pointer: look.pointer,
-            found: look.found,
-        };
-        desire.of_present(&sighting, read.ical_uid, subject).await
+        self.desire(item, look).of_present(&sighting, read.ical_uid, subject).await
+    }
+
+    fn desire<'a>(&'a self, item: &'a EventChange, look: Look) -> Desire<'a> {
+        let Look { pointer, found, .. } = look;
+        let Self { deps, tenant, rooms, .. } = *self;
+        Desire { deps, tenant, rooms, item, pointer, found }
     }
 
     /// The second read, for the subject alone, made only when it will be kept.
