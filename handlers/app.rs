@@ -11,8 +11,8 @@ use crate::{
     carry::{Backlog, Carrier},
     clock::Clock,
     functions::{
-        create_booking, fetch_event, maintain_mailbox, notifications, nudge_due, purge_expired,
-        write_back,
+        consent, create_booking, fetch_event, maintain_mailbox, maintain_tenant, my_calendar,
+        notifications, nudge_due, purge_expired, write_back,
     },
     graph::Graph,
     host::{Functions, Limits, router::Mismatch},
@@ -25,7 +25,8 @@ use crate::{
     rng::Rng,
     store::{
         appointments::Appointments, audit::Audit, bookings::Bookings, due::Due, failures::Failures,
-        ledger::Ledger, mailboxes::Mailboxes, rooms::RoomMap, tables::Tables, tenants::Tenants,
+        ledger::Ledger, mailboxes::Mailboxes, register::Register, rooms::RoomMap, tables::Tables,
+        tenants::Tenants,
     },
     work,
 };
@@ -126,6 +127,15 @@ impl App {
                     carrier: self.carrier(),
                 }),
             )
+            .queue(
+                "maintain-tenant",
+                Arc::new(work::MaintainTenant {
+                    deps: self.maintain_tenant(),
+                    carrier: self.carrier(),
+                }),
+            )
+            .http("consent", consent::router())
+            .http("my-calendar", my_calendar::router())
             .timer("purge-expired", Arc::new(work::PurgeExpired(self.purge_expired())))
             .timer("nudge-due", Arc::new(work::NudgeDue(self.nudge_due())))
             .into_router()
@@ -212,6 +222,18 @@ impl App {
             graph: self.graph.clone(),
             keys: Arc::clone(&self.ports.keys),
             settings: self.options.mailboxes.clone(),
+            clock: self.clock(),
+            rng: self.rng(),
+        }
+    }
+
+    fn maintain_tenant(&self) -> maintain_tenant::Deps {
+        maintain_tenant::Deps {
+            tenants: self.tenants.clone(),
+            mailboxes: Mailboxes::new(self.tables()),
+            rooms: self.rooms.clone(),
+            register: Register::new(self.tables()),
+            graph: self.graph.clone(),
             clock: self.clock(),
             rng: self.rng(),
         }

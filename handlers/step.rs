@@ -8,7 +8,7 @@ use jiff::SignedDuration;
 use crate::{
     booking::SystemError,
     graph::GraphError,
-    messages::{BookingRequest, CalendarWrite, EventChanges, MailboxTask, Message},
+    messages::{BookingRequest, CalendarWrite, EventChanges, MailboxTask, Message, TenantTask},
     queue::{Queue, QueueError},
     store::{StoreError, tables::TableError},
 };
@@ -23,6 +23,13 @@ pub enum StepError {
         /// How long the other side asked for.
         after: Option<SignedDuration>,
         /// What it waits for, without content.
+        cause: String,
+    },
+    /// The tenant or the mailbox is closed to us. It waits like any other, because access can come
+    /// back within the day; and the tenant is looked at, because it may have left without a word.
+    #[error("closed: {cause}")]
+    Closed {
+        /// How that was said, without content.
         cause: String,
     },
     /// Something is wrong on our side, or in what we asked. Tried again a few times, then recorded.
@@ -85,9 +92,7 @@ impl From<GraphError> for StepError {
         let cause = error.to_string();
         match error {
             GraphError::Wait { after, .. } => Self::Wait { after, cause },
-            // Access can come back within the day an item waits; the tenant's administrator has it
-            // in hand, and a retry costs one request an hour.
-            GraphError::Disconnected | GraphError::Denied => Self::Wait { after: None, cause },
+            GraphError::Disconnected | GraphError::Denied => Self::Closed { cause },
             GraphError::MailboxGone
             | GraphError::Refused { .. }
             | GraphError::Forbidden(_)
@@ -126,6 +131,8 @@ pub enum Onward {
     Write(CalendarWrite),
     /// To `maintain-mailbox`.
     Maintain(MailboxTask),
+    /// To `maintain-tenant`.
+    Tenant(TenantTask),
 }
 
 impl Next {
@@ -148,6 +155,7 @@ impl Onward {
             Self::Book(message) => message.queue(),
             Self::Write(message) => message.queue(),
             Self::Maintain(message) => message.queue(),
+            Self::Tenant(message) => message.queue(),
         }
     }
 
@@ -158,6 +166,7 @@ impl Onward {
             Self::Book(message) => message.to_text(),
             Self::Write(message) => message.to_text(),
             Self::Maintain(message) => message.to_text(),
+            Self::Tenant(message) => message.to_text(),
         }
     }
 }

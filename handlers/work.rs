@@ -7,12 +7,13 @@ use crate::{
     carry::{Carrier, Item, NotCarried},
     domain::ids::TenantId,
     functions::{
-        create_booking, fetch_event, maintain_mailbox, nudge_due, purge_expired, write_back,
+        create_booking, fetch_event, maintain_mailbox, maintain_tenant, nudge_due, purge_expired,
+        write_back,
     },
     host::{
         InvocationContext, InvocationFailed, QueueDelivery, QueueFunction, TimerFunction, TimerTick,
     },
-    messages::{BookingRequest, CalendarWrite, EventChanges, MailboxTask, NotAMessage},
+    messages::{BookingRequest, CalendarWrite, EventChanges, MailboxTask, NotAMessage, TenantTask},
     step::{Next, StepError},
     trail::Trail,
 };
@@ -131,6 +132,27 @@ impl QueueFunction for MaintainMailbox {
         let (tenant, trail) = (message.tenant, Trail::default());
         let _watched = self.carrier.watch(&trail);
         let outcome = maintain_mailbox::run(&self.deps, &trail, message).await;
+        finish(&self.carrier, &trail, cx.function, tenant, vec![(message, outcome)]).await
+    }
+}
+
+/// `maintain-tenant` on its queue.
+pub(crate) struct MaintainTenant {
+    pub(crate) deps: maintain_tenant::Deps,
+    pub(crate) carrier: Carrier,
+}
+
+#[async_trait]
+impl QueueFunction for MaintainTenant {
+    async fn invoke(
+        &self,
+        cx: InvocationContext,
+        delivery: QueueDelivery,
+    ) -> Result<(), InvocationFailed> {
+        let message = TenantTask::from_text(&delivery.text)?;
+        let (tenant, trail) = (message.tenant, Trail::default());
+        let _watched = self.carrier.watch(&trail);
+        let outcome = maintain_tenant::run(&self.deps, &trail, message.clone()).await;
         finish(&self.carrier, &trail, cx.function, tenant, vec![(message, outcome)]).await
     }
 }

@@ -6,7 +6,7 @@ use crate::{
     domain::ids::TenantId,
     messages::{
         BookingNudge, BookingRequest, CalendarWrite, EventChange, EventChanges, MailboxTask,
-        Passage, Task,
+        Passage, Task, TenantTask,
     },
     step::Onward,
 };
@@ -119,6 +119,24 @@ impl Item for MailboxTask {
 
     fn subject(&self) -> String {
         self.mailbox.to_string()
+    }
+}
+
+impl Item for TenantTask {
+    fn passage(&self) -> Passage {
+        self.passage
+    }
+
+    fn tenant(&self, _: TenantId) -> TenantId {
+        self.tenant
+    }
+
+    fn anew(&self, _: TenantId, passage: Passage) -> Onward {
+        Onward::Tenant(Self { passage, ..self.clone() })
+    }
+
+    fn subject(&self) -> String {
+        self.tenant.to_string()
     }
 }
 

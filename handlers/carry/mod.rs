@@ -18,10 +18,10 @@ pub use items::Item;
 use crate::{
     clock::Clock,
     domain::{
-        ids::TenantId,
+        ids::{CorrelationId, TenantId},
         retry::{gives_up, wait},
     },
-    messages::Passage,
+    messages::{Message as _, Passage, TenantTask, TenantWork},
     queue::{Outbox, QueueError},
     rng::Rng,
     step::{Next, StepError},
@@ -97,6 +97,13 @@ impl Carrier {
                 waiting = true;
                 (Passage { waits: passage.waits + 1, ..passage }, after, cause)
             }
+            StepError::Closed { cause } => {
+                waiting = true;
+                if passage.waits == 0 {
+                    self.check(item.tenant(tenant), correlation).await?;
+                }
+                (Passage { waits: passage.waits + 1, ..passage }, None, cause)
+            }
             StepError::Fault { cause } => {
                 (Passage { tries: passage.tries + 1, ..passage }, None, cause)
             }
@@ -115,6 +122,13 @@ impl Carrier {
         let message = item.anew(tenant, passage);
         self.outbox.send(message.queue(), message.text(), delay).await?;
         Ok(())
+    }
+
+    /// Asks whether the tenant's access is still there.
+    async fn check(&self, tenant: TenantId, correlation: CorrelationId) -> Result<(), QueueError> {
+        let passage = Passage::start(correlation, self.clock.now());
+        let task = TenantTask { tenant, work: TenantWork::Check, passage };
+        self.outbox.send(task.queue(), task.to_text(), Duration::ZERO).await
     }
 
     /// The item stops here, visible to people, with its message for a replay.

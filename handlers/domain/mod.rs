@@ -2,6 +2,7 @@
 
 pub mod appointment;
 pub mod booking;
+pub mod decision;
 pub mod fingerprint;
 pub mod ids;
 pub mod interval;
@@ -11,3 +12,4 @@ pub mod personal;
 pub mod policy;
 pub mod retention;
 pub mod retry;
+pub mod tenancy;

@@ -2,17 +2,6 @@
 
 use super::{ids::RoomId, personal::Personal};
 
-/// Where a tenant stands. Only an active one is worked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum TenantState {
-    /// Connected.
-    Active,
-    /// Access was lost or paused; work stops, data stays until its retention ends.
-    Suspended,
-    /// Disconnected; everything but the record of it goes.
-    Leaving,
-}
-
 /// Which of our two daemon registrations a tenant's administrator consented to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Registration {
@@ -44,6 +33,15 @@ pub enum PeoplePolicy {
     Addresses,
 }
 
+/// What becomes of an appointment that is marked private. Its subject is never read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PrivatePolicy {
+    /// It is booked like any other, without a subject.
+    WithoutSubject,
+    /// It is booked without anybody's address, too.
+    Anonymous,
+}
+
 /// A tenant's decisions about its meetings' content.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ContentPolicy {
@@ -51,12 +49,18 @@ pub struct ContentPolicy {
     pub subject: SubjectPolicy,
     /// What becomes of the people.
     pub people: PeoplePolicy,
+    /// What becomes of a private appointment.
+    pub private: PrivatePolicy,
 }
 
 impl Default for ContentPolicy {
     /// As little as possible.
     fn default() -> Self {
-        Self { subject: SubjectPolicy::Drop, people: PeoplePolicy::Count }
+        Self {
+            subject: SubjectPolicy::Drop,
+            people: PeoplePolicy::Count,
+            private: PrivatePolicy::WithoutSubject,
+        }
     }
 }
 
@@ -66,6 +70,14 @@ impl ContentPolicy {
         match self.subject {
             SubjectPolicy::Keep => !private,
             SubjectPolicy::Drop | SubjectPolicy::Replace(_) => false,
+        }
+    }
+
+    /// Whose addresses go into the booking of an appointment.
+    pub fn people(&self, private: bool) -> PeoplePolicy {
+        match self.private {
+            PrivatePolicy::Anonymous if private => PeoplePolicy::Count,
+            PrivatePolicy::Anonymous | PrivatePolicy::WithoutSubject => self.people,
         }
     }
 
@@ -117,6 +129,15 @@ mod tests {
         let keep = ContentPolicy { subject: SubjectPolicy::Keep, ..ContentPolicy::default() };
         assert!(keep.reads_subject(false) && !keep.reads_subject(true));
         assert_eq!(keep.subject(true, Some(Personal::new("Surgery"))), None);
+    }
+
+    #[test]
+    fn a_private_appointment_names_nobody_where_the_tenant_wants_that() {
+        let open = ContentPolicy { people: PeoplePolicy::Addresses, ..ContentPolicy::default() };
+        assert_eq!(open.people(true), PeoplePolicy::Addresses);
+        let shy = ContentPolicy { private: PrivatePolicy::Anonymous, ..open };
+        assert_eq!(shy.people(true), PeoplePolicy::Count);
+        assert_eq!(shy.people(false), PeoplePolicy::Addresses);
     }
 
     #[test]

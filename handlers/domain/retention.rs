@@ -22,17 +22,17 @@ pub struct Kept {
 }
 
 /// The published list. `README.md` carries the same table; a test compares them.
-pub const KEPT: [Kept; 8] = [
+pub const KEPT: [Kept; 9] = [
     Kept {
         table: "Tenants",
         what: "tenant id, state, policy, registration, who consented when to which text",
-        how_long: "until the tenant leaves; the consent record stays",
+        how_long: "until the tenant has left and its audit's time is over",
         why: "to know for whom to work and how",
     },
     Kept {
         table: "Mailboxes",
         what: "mailbox id, consent (who, when, text version), subscription id, nonces, expiry, state",
-        how_long: "until consent is withdrawn; the consent record stays",
+        how_long: "until consent is withdrawn and nothing of it is left to do",
         why: "to subscribe and to prove a notification",
     },
     Kept {
@@ -68,7 +68,13 @@ pub const KEPT: [Kept; 8] = [
     Kept {
         table: "Audit",
         what: "method, path template, fields asked, status, duration, correlation id; never data",
-        how_long: "365 days",
+        how_long: "365 days, or what the tenant's policy says",
         why: "to prove what was asked",
+    },
+    Kept {
+        table: "Register",
+        what: "who agreed to what text when, withdrawals, changed policies, connecting and disconnecting; object ids, no names",
+        how_long: "as long as the tenant is connected, then as long as its audit",
+        why: "to prove that there was consent",
     },
 ];

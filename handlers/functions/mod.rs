@@ -2,11 +2,14 @@
 //! pass between them.
 //!
 //! notifications → fetch-event → create-booking → write-back → purge-expired, with maintain-mailbox
-//! and nudge-due beside them.
+//! maintain-tenant and nudge-due beside them; consent and my-calendar show pages.
 
+pub mod consent;
 pub mod create_booking;
 pub mod fetch_event;
 pub mod maintain_mailbox;
+pub mod maintain_tenant;
+pub mod my_calendar;
 pub mod notifications;
 pub mod nudge_due;
 pub mod purge_expired;

@@ -115,11 +115,11 @@ impl Sighting {
             Role::Room => Details::default(),
             Role::Organizer => Details {
                 subject: policy.subject(self.private, subject),
-                organizer: match policy.people {
+                organizer: match policy.people(self.private) {
                     PeoplePolicy::Count => None,
                     PeoplePolicy::Organizer | PeoplePolicy::Addresses => self.organizer.clone(),
                 },
-                attendees: match policy.people {
+                attendees: match policy.people(self.private) {
                     PeoplePolicy::Count | PeoplePolicy::Organizer => Vec::new(),
                     PeoplePolicy::Addresses => self.attendees.clone(),
                 },

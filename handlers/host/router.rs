@@ -67,6 +67,18 @@ pub const FUNCTIONS: &[Function] = &[
     Function { name: "create-booking", trigger: Trigger::Queue { queue: Queue::BookingRequests } },
     Function { name: "write-back", trigger: Trigger::Queue { queue: Queue::CalendarWrites } },
     Function { name: "maintain-mailbox", trigger: Trigger::Queue { queue: Queue::MailboxTasks } },
+    Function { name: "maintain-tenant", trigger: Trigger::Queue { queue: Queue::TenantTasks } },
+    Function {
+        name: "consent",
+        trigger: Trigger::Http { route: "consent/{step?}", methods: &["get", "post"] },
+    },
+    Function {
+        name: "my-calendar",
+        trigger: Trigger::Http {
+            route: "my-calendar/{action?}",
+            methods: &["delete", "get", "options", "post", "put"],
+        },
+    },
     Function { name: "purge-expired", trigger: Trigger::Timer { schedule: "0 */15 * * * *" } },
     // Half a minute past, so that it never starts together with `purge-expired`.
     Function { name: "nudge-due", trigger: Trigger::Timer { schedule: "30 */5 * * * *" } },

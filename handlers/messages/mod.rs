@@ -105,6 +105,8 @@ pub enum Task {
     Removed,
     /// Graph could not deliver some notifications.
     Missed,
+    /// Do what is left to do for a mailbox that is to be forgotten.
+    Erase,
 }
 
 /// To `maintain-mailbox`: look at this mailbox.
@@ -120,6 +122,34 @@ pub struct MailboxTask {
     pub nonce: Option<u64>,
     /// The due entry that sent this.
     pub due: Option<Timestamp>,
+    /// Its passage so far.
+    pub passage: Passage,
+}
+
+/// What to do with a tenant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TenantWork {
+    /// It was connected (again): everything that should be followed is subscribed and resynced.
+    Connect,
+    /// Its policy was changed: every mailbox is brought in line, and, where the organisation agrees
+    /// for everybody, everybody in scope is found. `from` is where a long listing goes on.
+    Align {
+        /// The rest of a listing of people, as Graph named it.
+        from: Option<String>,
+    },
+    /// It is leaving: everything is unsubscribed and deleted.
+    Leave,
+    /// A call for it was refused: is its access still there?
+    Check,
+}
+
+/// To `maintain-tenant`: look at this tenant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TenantTask {
+    /// Which tenant.
+    pub tenant: TenantId,
+    /// What to do.
+    pub work: TenantWork,
     /// Its passage so far.
     pub passage: Passage,
 }

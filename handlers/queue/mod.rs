@@ -31,12 +31,19 @@ pub enum Queue {
     CalendarWrites,
     /// To `maintain-mailbox`: look at this mailbox.
     MailboxTasks,
+    /// To `maintain-tenant`: look at this tenant.
+    TenantTasks,
 }
 
 impl Queue {
     /// Every queue.
-    pub const ALL: [Self; 4] =
-        [Self::EventChanges, Self::BookingRequests, Self::CalendarWrites, Self::MailboxTasks];
+    pub const ALL: [Self; 5] = [
+        Self::EventChanges,
+        Self::BookingRequests,
+        Self::CalendarWrites,
+        Self::MailboxTasks,
+        Self::TenantTasks,
+    ];
 
     /// The queue's name in the storage account.
     pub fn name(self) -> &'static str {
@@ -45,6 +52,7 @@ impl Queue {
             Self::BookingRequests => "booking-requests",
             Self::CalendarWrites => "calendar-writes",
             Self::MailboxTasks => "mailbox-tasks",
+            Self::TenantTasks => "tenant-tasks",
         }
     }
 
@@ -55,6 +63,7 @@ impl Queue {
             Self::BookingRequests => "booking-requests-poison",
             Self::CalendarWrites => "calendar-writes-poison",
             Self::MailboxTasks => "mailbox-tasks-poison",
+            Self::TenantTasks => "tenant-tasks-poison",
         }
     }
 }

@@ -17,7 +17,9 @@ use crate::{
         ids::{CorrelationId, TenantId},
         keys::Digest,
     },
-    messages::{BookingNudge, BookingRequest, CalendarWrite, EventChanges, MailboxTask},
+    messages::{
+        BookingNudge, BookingRequest, CalendarWrite, EventChanges, MailboxTask, TenantTask,
+    },
     queue::Queue,
 };
 
@@ -67,6 +69,10 @@ impl Failure {
             }
             Queue::MailboxTasks => {
                 ("maintain-mailbox", MailboxTask::from_text(text).ok().map(task))
+            }
+            Queue::TenantTasks => {
+                let task = TenantTask::from_text(text).ok();
+                ("maintain-tenant", task.map(|task| (task.tenant, task.passage)))
             }
         };
         let cause = match known {

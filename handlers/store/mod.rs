@@ -10,6 +10,7 @@
 //! | `Due` | [`due`] | one for each thing that must be looked at at some instant |
 //! | `Failures` | [`failures`] | one for each thing that failed and stopped |
 //! | `Audit` | [`audit`] | one for each call to Graph or a booking system |
+//! | `Register` | [`register`] | one for each decision: consent, withdrawal, changed policy |
 //!
 //! Each maps domain types to flat rows and back: a scalar is a property of its own, an enum with
 //! data is JSON text in one property. A row that cannot be understood is an error, never skipped;
@@ -29,6 +30,7 @@ pub mod ledger;
 mod limits;
 pub mod mailboxes;
 pub mod memory;
+pub mod register;
 pub mod rooms;
 mod shelf;
 pub mod table_service;

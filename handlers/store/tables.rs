@@ -24,11 +24,13 @@ pub enum Table {
     Failures,
     /// Every Graph and booking-system call, never its data.
     Audit,
+    /// What people decided: who agreed, when, to which text, and every changed policy.
+    Register,
 }
 
 impl Table {
     /// Every table.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Tenants,
         Self::Mailboxes,
         Self::Appointments,
@@ -37,6 +39,7 @@ impl Table {
         Self::Due,
         Self::Failures,
         Self::Audit,
+        Self::Register,
     ];
 
     /// The table's name in the storage account.
@@ -50,6 +53,7 @@ impl Table {
             Self::Due => "Due",
             Self::Failures => "Failures",
             Self::Audit => "Audit",
+            Self::Register => "Register",
         }
     }
 }

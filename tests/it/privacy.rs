@@ -192,7 +192,11 @@ async fn names_and_subjects_are_nowhere() -> Outcome {
 #[tokio::test]
 async fn a_tenant_that_keeps_content_keeps_it_in_its_bookings_and_nowhere_else() -> Outcome {
     let office = Office::new(12)?;
-    let content = ContentPolicy { subject: SubjectPolicy::Keep, people: PeoplePolicy::Addresses };
+    let content = ContentPolicy {
+        subject: SubjectPolicy::Keep,
+        people: PeoplePolicy::Addresses,
+        ..ContentPolicy::default()
+    };
     let fabrikam = firm(&office, "Fabrikam", content).await?;
     let mut sent = Vec::new();
     let meeting = live(&office, &fabrikam, &mut sent).await?;

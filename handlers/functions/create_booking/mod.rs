@@ -22,7 +22,7 @@ use crate::{
     clock::Clock,
     domain::{
         booking::{Booking, Intent, Step},
-        policy::TenantState,
+        tenancy::TenantState,
     },
     messages::{BookingNudge, BookingRequest, CalendarWrite, Passage},
     rng::Rng,
@@ -108,7 +108,7 @@ async fn is_active(deps: &Deps, nudge: &BookingNudge) -> Result<(), StepError> {
     let tenant = deps.tenants.get(nudge.key.tenant).await?;
     match tenant.map(|tenant| tenant.state) {
         Some(TenantState::Active) => Ok(()),
-        Some(TenantState::Suspended | TenantState::Leaving) | None => {
+        Some(TenantState::Suspended(_) | TenantState::Leaving | TenantState::Left(_)) | None => {
             Err(StepError::Drop { reason: "the tenant is not active" })
         }
     }

@@ -89,9 +89,11 @@ impl Desire<'_> {
                 .iter()
                 .find(|(room, _)| *room == key.room && key.appointment == appointment);
             let seen = match held {
-                Some((_, interval)) => {
-                    Seen::Holds(sighting.facts(*interval, &self.tenant.content, subject.clone()))
-                }
+                Some((_, interval)) => Seen::Holds(sighting.facts(
+                    *interval,
+                    &self.tenant.policy.content,
+                    subject.clone(),
+                )),
                 None if sighting.ended => Seen::Cancelled,
                 None => Seen::WithoutRoom,
             };
@@ -227,7 +229,7 @@ impl Desire<'_> {
         let room = self.rooms.iter().find(|room| room.id == key.room);
         let answering = room.map(|room| room.answering);
         let waits = match answering {
-            Some(Answering::ExchangeDecides) => self.tenant.rooms_subscribed,
+            Some(Answering::ExchangeDecides) => self.tenant.policy.rooms_subscribed,
             Some(Answering::RoombridgeDecides) | None => false,
         };
         (answering, waits)

@@ -23,7 +23,8 @@ use crate::{
         appointment::Role,
         ids::{CorrelationId, MailboxId, RoomId, TenantId},
         personal::Personal,
-        policy::{Room, TenantState},
+        policy::Room,
+        tenancy::TenantState,
     },
     graph::{
         CallContext, EventRead, Graph, GraphError, TenantGraph, Wanted,
@@ -36,7 +37,7 @@ use crate::{
         appointments::{Appointments, Pointer},
         bookings::Bookings,
         due::Due,
-        mailboxes::{Mailbox, MailboxKind, MailboxState, Mailboxes},
+        mailboxes::{Mailbox, MailboxKind, Mailboxes},
         rooms::RoomMap,
         tenants::{Tenant, Tenants},
     },
@@ -96,7 +97,7 @@ pub async fn run(deps: &Deps, trail: &Trail, changes: EventChanges) -> Vec<Outco
     let Some((first, _)) = looks.first() else { return outcomes };
     let graph = graph_of(deps, trail, &tenant, first.passage.correlation);
     let wanted: Vec<_> = looks.iter().map(|(item, _)| wanted(item)).collect();
-    let answers = graph.events(&wanted, tenant.add_in_property.as_deref()).await;
+    let answers = graph.events(&wanted, tenant.policy.add_in_property.as_deref()).await;
     for ((item, look), answer) in looks.into_iter().zip(answers) {
         let graph = graph_of(deps, trail, &tenant, item.passage.correlation);
         let context = Context { deps, graph: &graph, tenant: &tenant, rooms: &rooms };
@@ -133,7 +134,7 @@ async fn tenant_of(deps: &Deps, id: TenantId) -> Result<(Tenant, Arc<[Room]>), S
     let tenant = tenant.ok_or(StepError::Drop { reason: "the tenant is unknown" })?;
     match tenant.state {
         TenantState::Active => {}
-        TenantState::Suspended | TenantState::Leaving => {
+        TenantState::Suspended(_) | TenantState::Leaving | TenantState::Left(_) => {
             return Err(StepError::Drop { reason: "the tenant is not active" });
         }
     }
@@ -173,7 +174,7 @@ async fn prepare(
     };
     let mailbox = mailbox.as_ref();
     let mailbox = mailbox.ok_or(StepError::Drop { reason: "the mailbox is unknown" })?;
-    let withdrawn = mailbox.state == MailboxState::Withdrawn;
+    let withdrawn = !mailbox.state.is_active();
     let welcome = match item.origin {
         Origin::Notification { nonce, .. } => mailbox.accepts(nonce, deps.clock.now()),
         // A look at a withdrawn mailbox's copy is how what it said is forgotten.
@@ -249,7 +250,7 @@ impl Context<'_> {
         item: &EventChange,
         sighting: &Sighting,
     ) -> Result<Option<Personal>, StepError> {
-        let kept = self.tenant.content.reads_subject(sighting.private);
+        let kept = self.tenant.policy.content.reads_subject(sighting.private);
         match sighting.role {
             Role::Organizer if kept && !sighting.rooms.is_empty() => {
                 Ok(self.graph.subject(item.mailbox, &item.event).await?)

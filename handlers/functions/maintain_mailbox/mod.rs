@@ -11,7 +11,6 @@ use url::Url;
 
 use crate::{
     clock::Clock,
-    domain::policy::TenantState,
     graph::{CallContext, Graph, TenantGraph},
     identity::key_ring::KeyRing,
     messages::{MailboxTask, Passage, Task},
@@ -20,7 +19,7 @@ use crate::{
     store::{
         appointments::Appointments,
         due::{Due, DueEntry, Purpose, Subject},
-        mailboxes::{Mailbox, MailboxState, Mailboxes},
+        mailboxes::{Mailbox, Mailboxes},
         rooms::RoomMap,
         tables::ETag,
         tenants::{Tenant, Tenants},
@@ -113,15 +112,11 @@ struct Keeper<'a> {
 
 impl Keeper<'_> {
     async fn run(&self, mailbox: Mailbox, etag: ETag) -> Result<Vec<Next>, StepError> {
-        let wanted = match (mailbox.state, self.tenant.state) {
-            (MailboxState::Active, TenantState::Active) => true,
-            (MailboxState::Active, TenantState::Suspended | TenantState::Leaving)
-            | (MailboxState::Withdrawn, _) => false,
-        };
+        let wanted = mailbox.state.is_active() && self.tenant.state.is_active();
         match self.task.task {
             // Whoever has come back meanwhile stays subscribed, and is if they were not.
-            Task::Unsubscribe if wanted => self.subscribe(mailbox, etag).await,
-            Task::Unsubscribe => self.unsubscribe(mailbox, etag).await,
+            Task::Unsubscribe | Task::Erase if wanted => self.subscribe(mailbox, etag).await,
+            Task::Unsubscribe | Task::Erase => self.unsubscribe(mailbox, etag).await,
             // Whoever has withdrawn is not subscribed anew, whatever was still on its way.
             Task::Subscribe
             | Task::Renew

@@ -196,8 +196,13 @@ impl Keeper<'_> {
         let now = self.deps.clock.now();
         let renew_due = now + expires.duration_since(now) / 2;
         self.deps.due.put(&self.renew_entry(renew_due)).await?;
-        let subscription =
-            SubscriptionRow { id: id.to_string(), expires, renew_due, renewed_at: now };
+        let subscription = SubscriptionRow {
+            id: id.to_string(),
+            expires,
+            renew_due,
+            renewed_at: now,
+            registration: self.tenant.registration,
+        };
         for _ in 0..RACES {
             let Some((mailbox, etag)) =
                 self.deps.mailboxes.get(self.task.tenant, self.task.mailbox).await?

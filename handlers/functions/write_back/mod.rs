@@ -16,7 +16,8 @@ use crate::{
     domain::{
         appointment::CopyAt,
         booking::{Booking, RoomTold, Told},
-        policy::{Answering, TenantState},
+        policy::Answering,
+        tenancy::TenantState,
     },
     graph::{CallContext, Graph, TenantGraph},
     messages::{
@@ -101,7 +102,7 @@ fn active(tenant: Option<Tenant>) -> Result<Tenant, StepError> {
     let tenant = tenant.ok_or(StepError::Drop { reason: "the tenant is unknown" })?;
     match tenant.state {
         TenantState::Active => Ok(tenant),
-        TenantState::Suspended | TenantState::Leaving => {
+        TenantState::Suspended(_) | TenantState::Leaving | TenantState::Left(_) => {
             Err(StepError::Drop { reason: "the tenant is not active" })
         }
     }

@@ -12,7 +12,6 @@ use crate::{
     },
     graph::{PropertyId, Reached},
     step::StepError,
-    store::mailboxes::MailboxState,
 };
 
 /// When to look for a room's copy that is still to come.
@@ -38,9 +37,9 @@ impl Writer<'_> {
         };
         let mailbox = self.deps.mailboxes.get(booking.key.tenant, at.mailbox).await?;
         match mailbox.map(|(mailbox, _)| mailbox.state) {
-            Some(MailboxState::Active) => {}
+            Some(state) if state.is_active() => {}
             // Who has withdrawn is left alone, and their copy is to be forgotten.
-            Some(MailboxState::Withdrawn) => {
+            Some(_) => {
                 done.look.push(at.clone());
                 return Ok(());
             }
@@ -79,7 +78,7 @@ impl Writer<'_> {
                     return Err(self.wait_for_copy());
                 };
                 let row = self.deps.mailboxes.get(booking.key.tenant, room).await?;
-                if row.is_some_and(|(mailbox, _)| mailbox.state == MailboxState::Active) {
+                if row.is_some_and(|(mailbox, _)| mailbox.state.is_active()) {
                     // Read first: it may still ask for a time that is not wished any more.
                     done.look.push(CopyAt { mailbox: room, event });
                     return Ok(());

@@ -3,6 +3,7 @@
 mod event_changes;
 mod nudge;
 mod task;
+mod tenant;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};

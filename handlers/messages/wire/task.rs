@@ -34,6 +34,7 @@ enum TaskName {
     Reauthorize,
     Removed,
     Missed,
+    Erase,
 }
 
 impl From<Task> for TaskName {
@@ -46,6 +47,7 @@ impl From<Task> for TaskName {
             Task::Reauthorize => Self::Reauthorize,
             Task::Removed => Self::Removed,
             Task::Missed => Self::Missed,
+            Task::Erase => Self::Erase,
         }
     }
 }
@@ -60,6 +62,7 @@ impl From<TaskName> for Task {
             TaskName::Reauthorize => Self::Reauthorize,
             TaskName::Removed => Self::Removed,
             TaskName::Missed => Self::Missed,
+            TaskName::Erase => Self::Erase,
         }
     }
 }

@@ -10,7 +10,7 @@ use crate::contoso::{Contoso, at, minutes};
 use crate::{Failure, Outcome};
 
 fn policy(subject: SubjectPolicy, people: PeoplePolicy) -> ContentPolicy {
-    ContentPolicy { subject, people }
+    ContentPolicy { subject, people, ..ContentPolicy::default() }
 }
 
 /// How often the subject was asked for.

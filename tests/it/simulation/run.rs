@@ -82,7 +82,11 @@ impl Run {
             takes_external: false,
         };
         let content = if seed & 4 == 4 {
-            ContentPolicy { subject: SubjectPolicy::Keep, people: PeoplePolicy::Addresses }
+            ContentPolicy {
+                subject: SubjectPolicy::Keep,
+                people: PeoplePolicy::Addresses,
+                ..ContentPolicy::default()
+            }
         } else {
             ContentPolicy::default()
         };

@@ -2,11 +2,15 @@
 
 use std::sync::Arc;
 
+use roombridge::domain::decision::How;
 use roombridge::domain::ids::{CorrelationId, MailboxId, RoomId, TenantId};
-use roombridge::domain::policy::{Answering, ContentPolicy, Registration, Room, TenantState};
+use roombridge::domain::policy::{Answering, ContentPolicy, Registration, Room};
+use roombridge::domain::tenancy::{TenantPolicy, TenantState};
 use roombridge::messages::{MailboxTask, Message, Passage, Task};
 use roombridge::queue::Outbox;
-use roombridge::store::mailboxes::{Consent, Mailbox, MailboxKind, MailboxState, Mailboxes};
+use roombridge::store::mailboxes::{
+    Consent, Farewell, Mailbox, MailboxKind, MailboxState, Mailboxes,
+};
 use roombridge::store::rooms::RoomMap;
 use roombridge::store::tables::Tables;
 use roombridge::store::tenants::{Tenant, Tenants};
@@ -49,10 +53,10 @@ impl Seeding {
         let row = Tenant {
             id: id(tenant.id())?,
             state: TenantState::Active,
-            content,
             registration: Registration::OrganisationWide,
-            rooms_subscribed: true,
-            add_in_property: None,
+            connected: None,
+            checked_at: None,
+            policy: TenantPolicy { content, ..TenantPolicy::default() },
         };
         self.tenants.put(&row).await.map_err(OfficeError::from_any)
     }
@@ -74,7 +78,7 @@ impl Seeding {
         let (tenant, mailbox): (TenantId, MailboxId) = (id(person.tenant_id())?, id(person.id())?);
         let found = self.mailboxes.get(tenant, mailbox).await.map_err(OfficeError::from_any)?;
         if let Some((row, _)) = found {
-            let row = Mailbox { state: MailboxState::Withdrawn, ..row };
+            let row = Mailbox { state: MailboxState::Withdrawn(Farewell::Anonymous), ..row };
             self.mailboxes.put(&row).await.map_err(OfficeError::from_any)?;
         }
         self.task(person, Task::Unsubscribe).await
@@ -125,7 +129,8 @@ impl Seeding {
         state: MailboxState,
     ) -> Result<(), OfficeError> {
         let consent = Consent {
-            by: mailbox.id().to_owned(),
+            by: id(mailbox.id())?,
+            how: How::Own,
             at: self.clock.now(),
             text_version: "2026-11".to_owned(),
         };
@@ -144,6 +149,7 @@ impl Seeding {
                 nonce: None,
                 previous_nonce: None,
                 subscription: None,
+                polled: None,
                 consent,
             },
         };

@@ -1,6 +1,6 @@
 //! Who works there, and the rooms: a small organisation with Roombridge plugged in.
 
-use roombridge::domain::policy::{Answering, ContentPolicy, PeoplePolicy, SubjectPolicy};
+use roombridge::domain::policy::{Answering, ContentPolicy, SubjectPolicy};
 
 use crate::exchange::{Mailbox, Processing, Tenant};
 use crate::local::{LocalError, World};
@@ -47,7 +47,7 @@ impl Cast {
     /// calendars that are.
     pub(super) async fn connect(&self, world: &World) -> Result<usize, LocalError> {
         let failed = LocalError::at::<crate::office::OfficeError>;
-        let policy = ContentPolicy { subject: SubjectPolicy::Keep, people: PeoplePolicy::Count };
+        let policy = ContentPolicy { subject: SubjectPolicy::Keep, ..ContentPolicy::default() };
         let seeding = &world.seeding;
         seeding.connect(&self.tenant, policy).await.map_err(failed("connecting the tenant"))?;
         let people = [&self.anna, &self.ben, &self.chiara, &self.david, &self.emma];

@@ -3,21 +3,25 @@
 //!
 //! A tenant has 256 partitions, by a hash of the mailbox id.
 
+mod row;
+
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
 
 use super::{
     error::StoreError,
     shelf::Shelf,
     tables::{Change, ETag, Keys, Row, Span, Table, Tables},
-    wire::{AsText, JsonText, Nonce, as_text, count},
 };
 use crate::domain::{
-    ids::{InvalidId, MailboxId, TenantId},
+    decision::How,
+    ids::{MailboxId, TenantId},
     keys::Digest,
+    policy::Registration,
 };
+
+use row::{MailboxRow, Stored};
 
 /// Whose mailbox it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,8 +37,40 @@ pub enum MailboxKind {
 pub enum MailboxState {
     /// Its calendar is followed.
     Active,
-    /// Consent was withdrawn or the tenant has left; the row says so until it is purged.
-    Withdrawn,
+    /// Consent stands, but the tenant's policy keeps it out: it is excluded or out of scope.
+    Paused,
+    /// Consent was withdrawn; the row says so until nothing of it is left to do.
+    Withdrawn(Farewell),
+    /// Everything is to be forgotten: the row is a tombstone, so that nothing that is still on its
+    /// way brings anything back, and goes itself at that instant.
+    Erased(Farewell, Timestamp),
+}
+
+impl MailboxState {
+    /// Whether its calendar is followed.
+    pub fn is_active(self) -> bool {
+        match self {
+            Self::Active => true,
+            Self::Paused | Self::Withdrawn(_) | Self::Erased(..) => false,
+        }
+    }
+
+    /// What becomes of the bookings that this mailbox's copies asked for, once it is not followed.
+    pub fn farewell(self) -> Farewell {
+        match self {
+            Self::Active | Self::Paused => Farewell::Anonymous,
+            Self::Withdrawn(farewell) | Self::Erased(farewell, _) => farewell,
+        }
+    }
+}
+
+/// What becomes of future bookings when a person leaves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Farewell {
+    /// They go on without content, as long as the room's own calendar holds the appointment.
+    Anonymous,
+    /// The rooms are released.
+    Released,
 }
 
 /// The subscription of a mailbox's calendar.
@@ -48,13 +84,26 @@ pub struct SubscriptionRow {
     pub renew_due: Timestamp,
     /// When it was made or renewed last.
     pub renewed_at: Timestamp,
+    /// Which registration made it: another one can neither see nor renew it.
+    pub registration: Registration,
+}
+
+/// A mailbox whose calendar may be read but not subscribed: the resync looks instead.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Polled {
+    /// Since when.
+    pub since: Timestamp,
+    /// The instant of the due entry that looks next.
+    pub due: Timestamp,
 }
 
 /// Who agreed to what, and when.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Consent {
-    /// The object id of the one who agreed: the person, or an administrator.
-    pub by: String,
+    /// The object id of the one who agreed.
+    pub by: MailboxId,
+    /// In which capacity.
+    pub how: How,
     /// When.
     pub at: Timestamp,
     /// Which version of the text they agreed to.
@@ -72,8 +121,7 @@ pub struct Mailbox {
     pub kind: MailboxKind,
     /// Where it stands.
     pub state: MailboxState,
-    /// Which consent this is: an erase will raise it, so that nothing of an earlier one comes back.
-    /// Nothing is erased on request yet.
+    /// Which consent this is: each one raises it, so that nothing of an earlier one comes back.
     pub epoch: u32,
     /// The nonce of the present subscription's client state.
     pub nonce: Option<u64>,
@@ -81,6 +129,8 @@ pub struct Mailbox {
     pub previous_nonce: Option<(u64, Timestamp)>,
     /// The subscription, once Graph has confirmed it.
     pub subscription: Option<SubscriptionRow>,
+    /// That it is polled, where Graph refuses to subscribe it.
+    pub polled: Option<Polled>,
     /// The consent that it is followed by.
     pub consent: Option<Consent>,
 }
@@ -89,12 +139,8 @@ impl Mailbox {
     /// Whether a notification that carries `nonce` is taken at `now`: the mailbox is active, and
     /// the nonce is its present one, or the one before and its time has not passed.
     pub fn accepts(&self, nonce: u64, now: Timestamp) -> bool {
-        let active = match self.state {
-            MailboxState::Active => true,
-            MailboxState::Withdrawn => false,
-        };
         let previous = self.previous_nonce.is_some_and(|(old, until)| old == nonce && now <= until);
-        active && (self.nonce == Some(nonce) || previous)
+        self.state.is_active() && (self.nonce == Some(nonce) || previous)
     }
 }
 
@@ -147,6 +193,14 @@ impl Mailboxes {
         self.shelf.change(Change::Upsert(row(mailbox)?)).await
     }
 
+    /// Removes a mailbox's row; one that is not there is fine.
+    ///
+    /// # Errors
+    /// [`StoreError`] when it was not removed, or may not have been.
+    pub async fn remove(&self, tenant: TenantId, id: MailboxId) -> Result<(), StoreError> {
+        self.shelf.remove(keys(tenant, id), None).await
+    }
+
     /// All mailboxes of a tenant, in no particular order.
     ///
     /// # Errors
@@ -167,122 +221,6 @@ fn row(mailbox: &Mailbox) -> Result<Row, StoreError> {
     Shelf::row(keys(mailbox.tenant, mailbox.id), &MailboxRow::from(mailbox.clone()))
 }
 
-/// Both halves of something in two properties, or neither; one alone is not understood.
-fn both<A, B>(one: Option<A>, other: Option<B>) -> Result<Option<(A, B)>, InvalidId> {
-    match (one, other) {
-        (Some(one), Some(other)) => Ok(Some((one, other))),
-        (None, None) => Ok(None),
-        (Some(_), None) | (None, Some(_)) => Err(InvalidId),
-    }
-}
-
-#[derive(Serialize, Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct MailboxRow {
-    #[serde(with = "as_text")]
-    tenant: TenantId,
-    #[serde(with = "as_text")]
-    mailbox: MailboxId,
-    #[serde(with = "KindWire")]
-    kind: MailboxKind,
-    #[serde(with = "StateWire")]
-    state: MailboxState,
-    #[serde(with = "count")]
-    epoch: u32,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    nonce: Option<AsText<Nonce>>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    previous_nonce: Option<AsText<Nonce>>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    previous_nonce_until: Option<Timestamp>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    subscription: Option<JsonText<SubscriptionWire>>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    consent: Option<JsonText<ConsentWire>>,
-}
-
-#[derive(Serialize, Deserialize)]
-#[serde(remote = "MailboxKind")]
-enum KindWire {
-    Person,
-    Room,
-}
-
-#[derive(Serialize, Deserialize)]
-#[serde(remote = "MailboxState")]
-enum StateWire {
-    Active,
-    Withdrawn,
-}
-
-#[derive(Serialize, Deserialize)]
-#[serde(transparent)]
-struct SubscriptionWire(#[serde(with = "SubscriptionParts")] SubscriptionRow);
-
-#[derive(Serialize, Deserialize)]
-#[serde(remote = "SubscriptionRow")]
-struct SubscriptionParts {
-    id: String,
-    expires: Timestamp,
-    renew_due: Timestamp,
-    renewed_at: Timestamp,
-}
-
-#[derive(Serialize, Deserialize)]
-#[serde(transparent)]
-struct ConsentWire(#[serde(with = "ConsentParts")] Consent);
-
-#[derive(Serialize, Deserialize)]
-#[serde(remote = "Consent")]
-struct ConsentParts {
-    by: String,
-    at: Timestamp,
-    text_version: String,
-}
-
-impl From<Mailbox> for MailboxRow {
-    fn from(mailbox: Mailbox) -> Self {
-        let Mailbox { tenant, id, kind, state, epoch, .. } = mailbox;
-        let Mailbox { nonce, previous_nonce, subscription, consent, .. } = mailbox;
-        Self {
-            tenant,
-            mailbox: id,
-            kind,
-            state,
-            epoch,
-            nonce: nonce.map(|nonce| AsText(Nonce(nonce))),
-            previous_nonce: previous_nonce.map(|(nonce, _)| AsText(Nonce(nonce))),
-            previous_nonce_until: previous_nonce.map(|(_, until)| until),
-            subscription: subscription.map(|s| JsonText(SubscriptionWire(s))),
-            consent: consent.map(|c| JsonText(ConsentWire(c))),
-        }
-    }
-}
-
-#[derive(Deserialize)]
-#[serde(try_from = "MailboxRow")]
-struct Stored(Mailbox);
-
-impl TryFrom<MailboxRow> for Stored {
-    type Error = InvalidId;
-
-    fn try_from(row: MailboxRow) -> Result<Self, InvalidId> {
-        let previous_nonce = both(row.previous_nonce, row.previous_nonce_until)?
-            .map(|(AsText(Nonce(nonce)), until)| (nonce, until));
-        Ok(Self(Mailbox {
-            tenant: row.tenant,
-            id: row.mailbox,
-            kind: row.kind,
-            state: row.state,
-            epoch: row.epoch,
-            nonce: row.nonce.map(|AsText(Nonce(nonce))| nonce),
-            previous_nonce,
-            subscription: row.subscription.map(|JsonText(SubscriptionWire(s))| s),
-            consent: row.consent.map(|JsonText(ConsentWire(c))| c),
-        }))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::sync::atomic::Ordering;
@@ -300,6 +238,7 @@ mod tests {
             nonce: None,
             previous_nonce: None,
             subscription: None,
+            polled: None,
             consent: None,
         }
     }
@@ -307,7 +246,7 @@ mod tests {
     fn subscribed_room() -> Mailbox {
         Mailbox {
             kind: MailboxKind::Room,
-            state: MailboxState::Withdrawn,
+            state: MailboxState::Erased(Farewell::Released, at("2026-11-26T09:00:00Z")),
             epoch: u32::MAX,
             nonce: Some(u64::MAX),
             previous_nonce: Some((7, at("2026-11-24T13:00:00.000000001Z"))),
@@ -316,9 +255,15 @@ mod tests {
                 expires: at("2026-11-30T09:00:00Z"),
                 renew_due: at("2026-11-28T09:00:00Z"),
                 renewed_at: at("2026-11-24T09:00:00Z"),
+                registration: Registration::Scoped,
+            }),
+            polled: Some(Polled {
+                since: at("2026-11-24T09:00:00Z"),
+                due: at("2026-11-24T09:15:00Z"),
             }),
             consent: Some(Consent {
-                by: "0b7e3c1c-1111-4222-8333-444455556666".into(),
+                by: mailbox(7),
+                how: How::Delegate,
                 at: at("2026-11-20T09:00:00Z"),
                 text_version: "2026-11".into(),
             }),
@@ -384,7 +329,10 @@ mod tests {
         assert!(!active.accepts(1, later));
         assert!(!active.accepts(3, noon));
         assert!(!person(1).accepts(0, noon));
-        let withdrawn = Mailbox { state: MailboxState::Withdrawn, ..active };
+        let withdrawn = Mailbox {
+            state: MailboxState::Erased(Farewell::Released, at("2026-11-26T09:00:00Z")),
+            ..active
+        };
         assert!(!withdrawn.accepts(2, noon) && !withdrawn.accepts(1, noon));
     }
 

@@ -1,0 +1,79 @@
+//! What people decided: the entries of a tenant's register.
+
+use jiff::Timestamp;
+
+use super::{
+    ids::{MailboxId, TenantId},
+    policy::Registration,
+    tenancy::SuspendedBecause,
+};
+
+/// One entry of the register. It holds object ids, never names or addresses.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Decision {
+    /// Whose tenant.
+    pub tenant: TenantId,
+    /// When.
+    pub at: Timestamp,
+    /// Who decided: a person's object id; `None` for Roombridge itself.
+    pub by: Option<MailboxId>,
+    /// Whose calendar it is about; `None` when it is about the whole tenant.
+    pub about: Option<MailboxId>,
+    /// What.
+    pub what: What,
+}
+
+/// What was decided.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum What {
+    /// The tenant was connected, or its registration was switched.
+    Connected {
+        /// Which registration was consented to.
+        registration: Registration,
+        /// Which version of the text.
+        text_version: String,
+    },
+    /// Access was lost; work stops.
+    Suspended(SuspendedBecause),
+    /// The administrator disconnected the tenant.
+    Disconnected,
+    /// Everything of the tenant that is not kept as evidence is deleted.
+    Deleted,
+    /// A policy was changed.
+    PolicyChanged {
+        /// Which, by its name on the page.
+        policy: String,
+        /// What it was.
+        old: String,
+        /// What it is.
+        new: String,
+    },
+    /// A calendar may be followed.
+    Agreed {
+        /// As whom: the owner, a delegate, the organisation.
+        how: How,
+        /// Which version of the text.
+        text_version: String,
+    },
+    /// A calendar may not be followed any more.
+    Withdrew {
+        /// Whether future bookings were released, too.
+        released: bool,
+    },
+    /// Everything about a person is to be forgotten.
+    Erased {
+        /// Whether future bookings were released, too.
+        released: bool,
+    },
+}
+
+/// In which capacity somebody agreed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum How {
+    /// It is their own calendar.
+    Own,
+    /// As a delegate of the calendar's owner.
+    Delegate,
+    /// As an administrator, for the organisation or for a room.
+    Organisation,
+}

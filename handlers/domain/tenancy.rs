@@ -1,0 +1,133 @@
+//! What a tenant as a whole has decided: how its people agree, who is out of bounds, and where it stands.
+
+use std::collections::BTreeSet;
+
+use jiff::Timestamp;
+
+use super::{
+    ids::{GroupId, MailboxId},
+    policy::ContentPolicy,
+};
+
+/// Where a tenant stands. Only an active one is worked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TenantState {
+    /// Connected.
+    Active,
+    /// Access was lost; work stops, data stays until its retention ends.
+    Suspended(Suspension),
+    /// Disconnected by its administrator; everything but the record of it is being deleted.
+    Leaving,
+    /// Everything is deleted; the register and the audit stay for their time.
+    Left(Timestamp),
+}
+
+impl TenantState {
+    /// Whether work is done for the tenant.
+    pub fn is_active(self) -> bool {
+        match self {
+            Self::Active => true,
+            Self::Suspended(_) | Self::Leaving | Self::Left(_) => false,
+        }
+    }
+}
+
+/// Since when and why access is lost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Suspension {
+    /// Since when.
+    pub since: Timestamp,
+    /// How it was noticed.
+    pub reason: SuspendedBecause,
+}
+
+/// How it was noticed that access is lost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SuspendedBecause {
+    /// Entra gives no token for the tenant any more: our app was removed there.
+    TokenRefused,
+    /// Graph refuses the harmless call too: the permissions were removed.
+    CallRefused,
+    /// The organisation-wide registration's token carries no calendar permission any more.
+    CalendarsMissing,
+}
+
+/// How a tenant's people agree.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ConsentMode {
+    /// Each person must agree.
+    OptIn,
+    /// The organisation agrees for everybody in scope; people are told, and may still withdraw.
+    Organisation,
+}
+
+/// The shortest time an audit is kept, in days: long enough to answer a question about it.
+pub const AUDIT_DAYS_MIN: u16 = 30;
+/// The longest: ten years.
+pub const AUDIT_DAYS_MAX: u16 = 3_650;
+
+/// Everything a tenant's administrator may change.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TenantPolicy {
+    /// How people agree.
+    pub consent: ConsentMode,
+    /// Only members of this group are in scope; everybody when there is none.
+    pub scope_group: Option<GroupId>,
+    /// Mailboxes that are never subscribed, whatever else says so.
+    pub excluded: BTreeSet<MailboxId>,
+    /// What becomes of its meetings' content.
+    pub content: ContentPolicy,
+    /// Whether its rooms' mailboxes are subscribed; if not, only those who agreed are booked.
+    pub rooms_subscribed: bool,
+    /// Whether a delegate may agree for the owner of a calendar. Needs `mail`: the owner is told.
+    pub delegates: bool,
+    /// The mailbox that mail is sent from; `None` when none is ever sent.
+    pub mail: Option<MailboxId>,
+    /// How long the audit of calls is kept, in days.
+    pub audit_days: u16,
+    /// The id of the add-in's extended property, where the tenant uses the add-in.
+    pub add_in_property: Option<String>,
+}
+
+impl Default for TenantPolicy {
+    /// What a tenant begins with: as little as possible, and everybody is asked.
+    fn default() -> Self {
+        Self {
+            consent: ConsentMode::OptIn,
+            scope_group: None,
+            excluded: BTreeSet::new(),
+            content: ContentPolicy::default(),
+            rooms_subscribed: true,
+            delegates: false,
+            mail: None,
+            audit_days: 365,
+            add_in_property: None,
+        }
+    }
+}
+
+impl TenantPolicy {
+    /// Whether a person's mailbox may be followed at all: a member of the scope group (`in_group`;
+    /// anything when there is no such group) and not excluded.
+    pub fn admits(&self, mailbox: MailboxId, in_group: bool) -> bool {
+        !self.excluded.contains(&mailbox) && (self.scope_group.is_none() || in_group)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+
+    #[test]
+    fn an_excluded_mailbox_is_out_of_bounds_whatever_else_says_so() {
+        let anna = MailboxId(Uuid::from_u128(1));
+        let open = TenantPolicy::default();
+        assert!(open.admits(anna, false));
+        let scoped = TenantPolicy { scope_group: Some(GroupId(Uuid::from_u128(2))), ..open };
+        assert!(scoped.admits(anna, true) && !scoped.admits(anna, false));
+        let excluded = TenantPolicy { excluded: [anna].into(), ..scoped };
+        assert!(!excluded.admits(anna, true));
+    }
+}

@@ -1,0 +1,303 @@
+//! `Tenants`: one row a tenant, with what it has decided. Partition key and row key are its id.
+
+mod row;
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::{
+    cache::Cache,
+    error::StoreError,
+    shelf::Shelf,
+    tables::{Change, ETag, Keys, Row, Span, Table, Tables},
+    wire::as_text,
+};
+use crate::{
+    clock::Clock,
+    domain::{
+        ids::{MailboxId, TenantId},
+        keys::Digest,
+        policy::Registration,
+        tenancy::{TenantPolicy, TenantState},
+    },
+};
+
+use row::TenantRow;
+
+/// A tenant and its decisions.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tenant {
+    /// The tenant.
+    pub id: TenantId,
+    /// Where it stands.
+    pub state: TenantState,
+    /// Which of our registrations its administrator consented to.
+    pub registration: Registration,
+    /// Who connected it.
+    pub connected: Option<Connected>,
+    /// When its access was looked at last.
+    pub checked_at: Option<Timestamp>,
+    /// What its administrator has decided.
+    pub policy: TenantPolicy,
+}
+
+/// The consent that a tenant is connected by.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Connected {
+    /// The object id of the administrator.
+    #[serde(with = "as_text")]
+    pub by: MailboxId,
+    /// When.
+    pub at: Timestamp,
+    /// Which version of the text was agreed to.
+    pub text_version: String,
+    /// The digest of the state that this consent came back with: it is taken once.
+    #[serde(with = "as_text")]
+    pub state: Digest,
+}
+
+/// The table `Tenants`. Clones share what was read lately.
+#[derive(Debug, Clone)]
+pub struct Tenants {
+    shelf: Shelf,
+    cache: Cache<TenantId, Tenant>,
+}
+
+impl Tenants {
+    /// The table, with an empty cache.
+    pub fn new(tables: Arc<dyn Tables>, clock: Arc<dyn Clock>) -> Self {
+        Self { shelf: Shelf::new(tables, Table::Tenants), cache: Cache::new(clock) }
+    }
+
+    /// The tenant as it was at most 60 s ago. That one is not there is never remembered.
+    ///
+    /// # Errors
+    /// [`StoreError`] when it cannot be read.
+    pub async fn get(&self, id: TenantId) -> Result<Option<Tenant>, StoreError> {
+        match self.cache.get(&id) {
+            Some(tenant) => Ok(Some(tenant)),
+            None => self.get_uncached(id).await,
+        }
+    }
+
+    /// The tenant as it is.
+    ///
+    /// # Errors
+    /// [`StoreError`] when it cannot be read.
+    pub async fn get_uncached(&self, id: TenantId) -> Result<Option<Tenant>, StoreError> {
+        let Some((row, _)) = self.shelf.get::<TenantRow>(&keys(id)).await? else {
+            self.cache.forget(&id);
+            return Ok(None);
+        };
+        let tenant = Tenant::from(row);
+        self.cache.keep(id, tenant.clone());
+        Ok(Some(tenant))
+    }
+
+    /// The ids of all tenants, by one listing of this small table.
+    ///
+    /// # Errors
+    /// [`StoreError`] when they cannot be read.
+    pub async fn ids(&self) -> Result<Vec<TenantId>, StoreError> {
+        // Keys are GUIDs in lower case: everything from `0` up to `f...`.
+        let rows = self.shelf.all::<TenantRow>(&Span::partitions("0", "g")).await?;
+        Ok(rows.into_iter().map(|(row, _, _)| row.tenant).collect())
+    }
+
+    /// The tenant as it is, and its version.
+    ///
+    /// # Errors
+    /// [`StoreError`] when it cannot be read.
+    pub async fn read(&self, id: TenantId) -> Result<Option<(Tenant, ETag)>, StoreError> {
+        let found = self.shelf.get::<TenantRow>(&keys(id)).await?;
+        Ok(found.map(|(row, etag)| (Tenant::from(row), etag)))
+    }
+
+    /// Adds a tenant that must not be there yet.
+    ///
+    /// # Errors
+    /// [`StoreError::is_changed`] when it is there already.
+    pub async fn insert(&self, tenant: &Tenant) -> Result<ETag, StoreError> {
+        self.write(tenant.id, Change::Insert(row(tenant)?)).await
+    }
+
+    /// Replaces the version that was read; answers the new one.
+    ///
+    /// # Errors
+    /// [`StoreError::is_changed`] when there is another version by now, or none.
+    pub async fn replace(&self, tenant: &Tenant, read: &ETag) -> Result<ETag, StoreError> {
+        self.write(tenant.id, Change::Replace(row(tenant)?, read.clone())).await
+    }
+
+    /// Removes a tenant that has left and whose records' time is over.
+    ///
+    /// # Errors
+    /// [`StoreError`] when it was not removed, or may not have been.
+    pub async fn remove(&self, id: TenantId) -> Result<(), StoreError> {
+        let removed = self.shelf.remove(keys(id), None).await;
+        self.cache.forget(&id);
+        removed
+    }
+
+    /// Writes the tenant, whatever stood there.
+    ///
+    /// # Errors
+    /// [`StoreError`] when it was not written, or may not have been.
+    pub async fn put(&self, tenant: &Tenant) -> Result<(), StoreError> {
+        self.write(tenant.id, Change::Upsert(row(tenant)?)).await.map(drop)
+    }
+
+    async fn write(&self, id: TenantId, change: Change) -> Result<ETag, StoreError> {
+        let written = self.shelf.change(change).await;
+        // Afterwards, or a reader in between would remember the old one; also when it failed,
+        // because it may have been written all the same.
+        self.cache.forget(&id);
+        written
+    }
+}
+
+fn keys(id: TenantId) -> Keys {
+    Keys::new(id, id)
+}
+
+fn row(tenant: &Tenant) -> Result<Row, StoreError> {
+    Shelf::row(keys(tenant.id), &TenantRow::from(tenant.clone()))
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::SignedDuration;
+
+    use super::*;
+    use crate::{
+        clock::ManualClock,
+        domain::{
+            ids::GroupId,
+            policy::{ContentPolicy, PeoplePolicy, PrivatePolicy, SubjectPolicy},
+            tenancy::{ConsentMode, SuspendedBecause, Suspension},
+        },
+        store::counting::{CountingTables, at, mailbox, tenant},
+    };
+
+    fn contoso() -> Tenant {
+        Tenant {
+            id: tenant(9),
+            state: TenantState::Active,
+            registration: Registration::Scoped,
+            connected: None,
+            checked_at: None,
+            policy: TenantPolicy::default(),
+        }
+    }
+
+    fn opened() -> (Arc<CountingTables>, ManualClock, Tenants) {
+        let (fake, clock) =
+            (Arc::new(CountingTables::default()), ManualClock::new(at("2026-11-24T09:00:00Z")));
+        let tenants = Tenants::new(fake.clone(), Arc::new(clock.clone()));
+        (fake, clock, tenants)
+    }
+
+    #[tokio::test]
+    async fn every_decision_comes_back_as_it_was() {
+        let (_, _, tenants) = opened();
+        let since = at("2026-11-24T09:00:00Z");
+        let suspended = |reason| TenantState::Suspended(Suspension { since, reason });
+        for state in [
+            TenantState::Active,
+            suspended(SuspendedBecause::TokenRefused),
+            suspended(SuspendedBecause::CallRefused),
+            suspended(SuspendedBecause::CalendarsMissing),
+            TenantState::Leaving,
+            TenantState::Left(since),
+        ] {
+            let tenant = Tenant { state, ..contoso() };
+            tenants.put(&tenant).await.unwrap();
+            assert_eq!(tenants.get(tenant.id).await.unwrap(), Some(tenant));
+        }
+        for subject in [
+            SubjectPolicy::Drop,
+            SubjectPolicy::Keep,
+            SubjectPolicy::Replace("Réservé \"x\"".into()),
+        ] {
+            for people in [PeoplePolicy::Count, PeoplePolicy::Organizer, PeoplePolicy::Addresses] {
+                let private = PrivatePolicy::Anonymous;
+                let content = ContentPolicy { subject: subject.clone(), people, private };
+                let policy = TenantPolicy { content, ..TenantPolicy::default() };
+                let tenant = Tenant { policy, ..contoso() };
+                tenants.put(&tenant).await.unwrap();
+                assert_eq!(tenants.get(tenant.id).await.unwrap(), Some(tenant));
+            }
+        }
+        let policy = TenantPolicy {
+            consent: ConsentMode::Organisation,
+            scope_group: Some(GroupId(uuid::Uuid::from_u128(5))),
+            excluded: (1..600).map(mailbox).collect(),
+            content: ContentPolicy::default(),
+            rooms_subscribed: false,
+            delegates: true,
+            mail: Some(mailbox(7)),
+            audit_days: 30,
+            add_in_property: Some("String {1a2b} Name room".into()),
+        };
+        let connected = Connected {
+            by: mailbox(3),
+            at: since,
+            text_version: "2026-11".into(),
+            state: Digest::of(&[b"state"]),
+        };
+        let other = Tenant {
+            registration: Registration::OrganisationWide,
+            connected: Some(connected),
+            checked_at: Some(since),
+            policy,
+            ..contoso()
+        };
+        tenants.put(&other).await.unwrap();
+        assert_eq!(tenants.get_uncached(other.id).await.unwrap(), Some(other));
+    }
+
+    #[tokio::test]
+    async fn of_two_administrators_the_slower_one_reads_again() {
+        let (_, _, tenants) = opened();
+        let read = tenants.insert(&contoso()).await.unwrap();
+        assert!(tenants.insert(&contoso()).await.unwrap_err().is_changed());
+        let leaving = Tenant { state: TenantState::Leaving, ..contoso() };
+        tenants.replace(&leaving, &read).await.unwrap();
+        assert!(tenants.replace(&contoso(), &read).await.unwrap_err().is_changed());
+        assert_eq!(tenants.read(tenant(9)).await.unwrap().map(|(t, _)| t), Some(leaving));
+        tenants.remove(tenant(9)).await.unwrap();
+        assert_eq!(tenants.get(tenant(9)).await.unwrap(), None);
+    }
+
+    #[tokio::test]
+    async fn a_tenant_is_read_once_a_minute_and_one_that_is_missing_every_time() {
+        let (fake, clock, tenants) = opened();
+        let elsewhere = Tenants::new(fake, Arc::new(clock.clone()));
+        assert_eq!(tenants.get(tenant(9)).await.unwrap(), None);
+        elsewhere.put(&contoso()).await.unwrap();
+        assert_eq!(tenants.get(tenant(9)).await.unwrap(), Some(contoso()));
+
+        let leaving = Tenant { state: TenantState::Leaving, ..contoso() };
+        elsewhere.put(&leaving).await.unwrap();
+        clock.advance(SignedDuration::from_secs(59));
+        assert_eq!(tenants.get(tenant(9)).await.unwrap(), Some(contoso()));
+        assert_eq!(elsewhere.get(tenant(9)).await.unwrap(), Some(leaving.clone()));
+        clock.advance(SignedDuration::from_secs(1));
+        assert_eq!(tenants.get(tenant(9)).await.unwrap(), Some(leaving));
+    }
+
+    #[tokio::test]
+    async fn a_row_of_another_age_is_an_error_that_names_it_and_tells_nothing_else() {
+        let (fake, _, tenants) = opened();
+        let mut properties = serde_json::Map::new();
+        properties.insert("State".into(), "Merger".into());
+        fake.plant(Table::Tenants, super::super::tables::Row { keys: keys(tenant(9)), properties })
+            .await;
+        let error = tenants.get(tenant(9)).await.unwrap_err();
+        let expected = StoreError::Unreadable { table: Table::Tenants, keys: keys(tenant(9)) };
+        assert_eq!(error, expected);
+        assert!(!error.to_string().contains("Merger"));
+    }
+}
