@@ -10,6 +10,7 @@ use crate::{
     booking::{BuiltIn, Claims},
     carry::{Backlog, Carrier},
     clock::Clock,
+    domain::ids::TenantId,
     functions::{
         consent, create_booking, fetch_event, maintain_mailbox, maintain_tenant, my_calendar,
         notifications, nudge_due, purge_expired, write_back,
@@ -18,7 +19,10 @@ use crate::{
     host::{Functions, Limits, router::Mismatch},
     http::Http,
     identity::{
+        client_assertion::TokenEndpoint,
+        cloud::Cloud,
         key_ring::KeyRing,
+        sign_in::People,
         tenant_tokens::{Registrations, TenantTokens},
     },
     queue::Outbox,
@@ -45,6 +49,8 @@ pub struct Ports {
     pub federated: Arc<dyn TokenCredential>,
     /// The client-state keys.
     pub keys: Arc<KeyRing>,
+    /// The keys that cookies are sealed with.
+    pub cookie_keys: Arc<KeyRing>,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// Chance.
@@ -56,10 +62,16 @@ pub struct Ports {
 pub struct Options {
     /// Graph, version included.
     pub graph: Url,
-    /// Where tenants' tokens come from.
-    pub authority: Url,
+    /// Where tenants' tokens come from, and what they are for.
+    pub cloud: Cloud,
     /// The daemon registrations.
     pub registrations: Registrations,
+    /// The registration that people sign in with, and where they come back to.
+    pub people: People,
+    /// The tenants that are invited to connect.
+    pub invited: Vec<TenantId>,
+    /// The origin of an add-in that may call the API from a browser.
+    pub add_in_origin: Option<String>,
     /// How mailboxes are kept.
     pub mailboxes: maintain_mailbox::Settings,
     /// How long an invocation may take.
@@ -80,13 +92,13 @@ impl App {
     /// The app on these ports.
     pub fn new(ports: Ports, options: Options) -> Self {
         let clock = || Arc::clone(&ports.clock);
-        let tokens = TenantTokens::new(
+        let endpoint = TokenEndpoint::new(
             Arc::clone(&ports.http),
             Arc::clone(&ports.federated),
             clock(),
-            options.authority.clone(),
-            options.registrations.clone(),
+            options.cloud.clone(),
         );
+        let tokens = TenantTokens::for_cloud(endpoint, options.registrations.clone());
         let graph = Graph::new(Arc::clone(&ports.http), tokens, clock(), options.graph.clone());
         let tenants = Tenants::new(Arc::clone(&ports.tables), clock());
         let rooms = RoomMap::new(Arc::clone(&ports.tables), clock());

@@ -7,12 +7,15 @@ use azure_core::http::Transport;
 use roombridge::{
     app::{App, Options, Ports},
     clock::{Clock, ShiftedClock},
+    domain::ids::TenantId,
     functions::maintain_mailbox,
     host::{Limits, server},
     http::{Patience, RealHttp, client, transport},
     identity::{
-        key_ring::{KeyRing, KeyVaultKeys},
+        cloud::Cloud,
+        key_ring::{CLIENT_STATE_KEYS, COOKIE_KEYS, KeyRing, KeyVaultKeys},
         managed::{Source, credential},
+        sign_in::People,
         tenant_tokens::Registrations,
     },
     queue::azure::AzureOutbox,
@@ -87,15 +90,19 @@ fn ports(settings: &Settings) -> Result<Ports, Box<dyn Error>> {
     let tables =
         AzureTables::new(settings.storage.table_url.as_str(), &own, &shared, Patience::WORKER)?;
     let vault = settings.identity.vault_url.as_str();
-    let keys = KeyVaultKeys::new(vault, Arc::clone(&own), shared.clone())?;
     let clock: Arc<dyn Clock> = Arc::new(ShiftedClock(settings.clock.offset));
+    let ring = |secret| -> Result<Arc<KeyRing>, azure_core::Error> {
+        let keys = KeyVaultKeys::new(vault, secret, Arc::clone(&own), shared.clone())?;
+        Ok(Arc::new(KeyRing::new(Box::new(keys), Arc::clone(&clock))))
+    };
     Ok(Ports {
         tables: Arc::new(tables),
         outbox: Arc::new(outbox(Patience::WORKER)?),
         webhook_outbox: Arc::new(outbox(Patience::WEBHOOK)?),
         http: Arc::new(RealHttp::new(http)),
         federated: identity(settings.identity.federated_client_id)?,
-        keys: Arc::new(KeyRing::new(Box::new(keys), Arc::clone(&clock))),
+        keys: ring(CLIENT_STATE_KEYS)?,
+        cookie_keys: ring(COOKIE_KEYS)?,
         clock,
         rng: Arc::new(SystemRng),
     })
@@ -104,11 +111,23 @@ fn ports(settings: &Settings) -> Result<Ports, Box<dyn Error>> {
 fn options(settings: &Settings) -> Options {
     Options {
         graph: settings.graph.base.clone(),
-        authority: settings.identity.authority.clone(),
+        cloud: Cloud {
+            authority: settings.identity.authority.clone(),
+            issuer: settings.identity.issuer.clone(),
+            exchange_audience: settings.identity.exchange_audience.clone(),
+            graph_scope: settings.graph.scope.clone(),
+        },
         registrations: Registrations {
             organisation_wide: settings.identity.organisation_wide.to_string(),
             scoped: settings.identity.scoped.to_string(),
         },
+        people: People {
+            client_id: settings.identity.people,
+            pages: settings.pages.url.clone(),
+            add_in_clients: settings.pages.add_in_clients.clone(),
+        },
+        invited: settings.pages.invited.iter().copied().map(TenantId).collect(),
+        add_in_origin: settings.pages.add_in_origin.clone(),
         mailboxes: maintain_mailbox::Settings {
             notification_url: settings.graph.notification_url.clone(),
             life: settings.graph.subscription_life,

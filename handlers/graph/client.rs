@@ -232,7 +232,7 @@ mod tests {
         clock::SystemClock,
         graph::trial::{ANN, BASE, event_id},
         http::HttpError,
-        identity::{scripted::Vouching, tenant_tokens::Registrations},
+        identity::scripted::tokens,
     };
 
     /// A slow far end that counts how many calls are with it at once.
@@ -268,13 +268,7 @@ mod tests {
     async fn a_mailbox_never_has_more_than_four_calls_in_flight() {
         let far = Arc::new(Slow::default());
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        let tokens = TenantTokens::new(
-            Arc::clone(&far) as _,
-            Arc::new(Vouching::default()),
-            Arc::clone(&clock),
-            "https://login.test".parse().unwrap(),
-            Registrations { organisation_wide: "wide".into(), scoped: "scoped".into() },
-        );
+        let tokens = tokens(Arc::clone(&far) as _, Arc::clone(&clock));
         let graph = Graph::new(Arc::clone(&far) as _, tokens, clock, BASE.parse().unwrap());
         let tenant = graph.for_tenant(CallContext {
             tenant: TenantId(uuid::Uuid::from_u128(1)),

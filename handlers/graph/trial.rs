@@ -12,10 +12,7 @@ use crate::{
         ids::{CorrelationId, EventId, MailboxId, TenantId},
         policy::Registration,
     },
-    identity::{
-        scripted::{Scripted, Vouching},
-        tenant_tokens::{Registrations, TenantTokens},
-    },
+    identity::scripted::{Scripted, tokens},
     trail::{CallRecord, Trail},
 };
 
@@ -34,13 +31,7 @@ impl Trial {
     pub(super) fn new() -> Self {
         let far = Arc::new(Scripted::default());
         let clock = Arc::new(ManualClock::new("2026-11-24T09:00:00Z".parse().unwrap()));
-        let tokens = TenantTokens::new(
-            Arc::clone(&far) as _,
-            Arc::new(Vouching::default()),
-            Arc::clone(&clock) as _,
-            "https://login.test".parse().unwrap(),
-            Registrations { organisation_wide: "wide".into(), scoped: "scoped".into() },
-        );
+        let tokens = tokens(Arc::clone(&far) as _, Arc::clone(&clock) as _);
         let graph = Graph::new(Arc::clone(&far) as _, tokens, clock, BASE.parse().unwrap());
         let trail = Trail::default();
         let tenant = graph.for_tenant(CallContext {

@@ -51,18 +51,24 @@ impl fmt::Display for KeyId {
 #[derive(Clone)]
 pub struct Key {
     id: KeyId,
+    bytes: [u8; KEY_BYTES],
     hmac: hmac::Key,
 }
 
 impl Key {
     /// The key `id` with these bytes.
     pub fn new(id: KeyId, bytes: &[u8; 32]) -> Self {
-        Self { id, hmac: hmac::Key::new(hmac::HMAC_SHA256, bytes) }
+        Self { id, bytes: *bytes, hmac: hmac::Key::new(hmac::HMAC_SHA256, bytes) }
     }
 
     /// Its name.
     pub fn id(&self) -> &KeyId {
         &self.id
+    }
+
+    /// The key itself, for what is sealed with it.
+    pub(crate) fn bytes(&self) -> &[u8; KEY_BYTES] {
+        &self.bytes
     }
 
     fn tag(&self, claims: &[u8]) -> [u8; TAG] {
@@ -88,7 +94,7 @@ pub struct Keys {
 
 /// The stored keys are not what they should be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the client-state keys cannot be read")]
+#[error("the keys cannot be read")]
 pub struct BadKeys;
 
 #[derive(Deserialize)]

@@ -1,5 +1,5 @@
-//! The keys that prove a notification is ours: loaded once, and again when a notification names one
-//! we do not know.
+//! Keys from the vault, client-state and cookie keys alike: loaded once, and again when somebody
+//! names one we do not know.
 
 use std::sync::{Arc, Mutex as StdMutex, MutexGuard, PoisonError};
 
@@ -15,13 +15,16 @@ use tokio::sync::Mutex;
 use super::client_state::{KeyId, Keys};
 use crate::{clock::Clock, http::is_loopback};
 
-/// The name of the Key Vault secret.
-const SECRET: &str = "client-state-keys";
+/// The Key Vault secret with the keys that prove a notification is ours.
+pub const CLIENT_STATE_KEYS: &str = "client-state-keys";
 
-/// Loads are at least this far apart, so that foreign notifications cannot wear the vault out.
+/// The Key Vault secret with the keys that cookies are sealed with.
+pub const COOKIE_KEYS: &str = "cookie-keys";
+
+/// Loads are at least this far apart, so that foreign notifications and cookies cannot wear the vault out.
 const PAUSE: SignedDuration = SignedDuration::from_secs(30);
 
-/// The same while there are no keys at all: every notification waits for them.
+/// The same while there are no keys at all: whoever comes waits for them.
 const FIRST_PAUSE: SignedDuration = SignedDuration::from_secs(2);
 
 /// Keys older than this are loaded again, so that a new current key is taken up.
@@ -29,7 +32,7 @@ const STALE: SignedDuration = SignedDuration::from_hours(1);
 
 /// The keys cannot be had for now. Nothing is proved or refuted without them: answer 503.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the client-state keys are unavailable")]
+#[error("the keys are unavailable")]
 pub struct KeysUnavailable;
 
 /// Where the keys are kept.
@@ -42,17 +45,21 @@ pub trait KeySource: Send + Sync {
     async fn load(&self) -> Result<Keys, KeysUnavailable>;
 }
 
-/// The keys in Key Vault.
-pub struct KeyVaultKeys(SecretClient);
+/// The keys in one secret of a key vault.
+pub struct KeyVaultKeys {
+    vault: SecretClient,
+    secret: &'static str,
+}
 
 impl KeyVaultKeys {
-    /// The vault at `vault` (`https://NAME.vault.azure.net`), opened by `credential`, over the
+    /// The keys in `secret` of the vault at `vault` (`https://NAME.vault.azure.net`), opened by `credential`, over the
     /// transport that all Azure clients share.
     ///
     /// # Errors
     /// When the address is not one.
     pub fn new(
         vault: &str,
+        secret: &'static str,
         credential: Arc<dyn TokenCredential>,
         transport: Transport,
     ) -> azure_core::Result<Self> {
@@ -69,7 +76,7 @@ impl KeyVaultKeys {
             verify_challenge_resource: Some(!is_on_this_machine(vault)),
             ..SecretClientOptions::default()
         };
-        Ok(Self(SecretClient::new(vault, credential, Some(options))?))
+        Ok(Self { vault: SecretClient::new(vault, credential, Some(options))?, secret })
     }
 }
 
@@ -77,13 +84,13 @@ impl KeyVaultKeys {
 impl KeySource for KeyVaultKeys {
     async fn load(&self) -> Result<Keys, KeysUnavailable> {
         let unavailable = |error: azure_core::Error| {
-            tracing::warn!(kind = ?error.kind(), "Key Vault gives no client-state keys");
+            tracing::warn!(secret = self.secret, kind = ?error.kind(), "Key Vault gives no keys");
             KeysUnavailable
         };
-        let answer = self.0.get_secret(SECRET, None).await.map_err(unavailable)?;
+        let answer = self.vault.get_secret(self.secret, None).await.map_err(unavailable)?;
         let secret = answer.into_model().map_err(unavailable)?;
         Keys::from_json(&secret.value.unwrap_or_default()).map_err(|bad| {
-            tracing::error!(secret = SECRET, "{bad}");
+            tracing::error!(secret = self.secret, "{bad}");
             KeysUnavailable
         })
     }
@@ -142,13 +149,13 @@ impl KeyRing {
         Ok(keys)
     }
 
-    /// The keys after a client state named `id`, which [`KeyRing::keys`] did not know: loaded anew,
+    /// The keys after a client state or a cookie named `id`, which [`KeyRing::keys`] did not know: loaded anew,
     /// at most every 30 s (every 2 s while there are no keys at all). If `id` is still not among
-    /// them, the client state is not ours.
+    /// them, it is not ours.
     ///
     /// # Errors
-    /// [`KeysUnavailable`] when `id` is unknown and the last attempt to load failed: the
-    /// notification may be ours.
+    /// [`KeysUnavailable`] when `id` is unknown and the last attempt to load failed: it may be
+    /// ours.
     pub async fn keys_knowing(&self, id: &KeyId) -> Result<Arc<Keys>, KeysUnavailable> {
         let held = self.0.held().keys.clone();
         match held.filter(|(keys, _)| keys.get(id).is_some()) {
@@ -232,7 +239,9 @@ mod tests {
         let vouching = Arc::new(Vouching::default());
         let transport = Transport::new(Arc::clone(&service) as _);
         let vault = "https://rooms.vault.test";
-        let source = KeyVaultKeys::new(vault, Arc::clone(&vouching) as _, transport).unwrap();
+        let source =
+            KeyVaultKeys::new(vault, CLIENT_STATE_KEYS, Arc::clone(&vouching) as _, transport)
+                .unwrap();
         let keys = source.load().await.unwrap();
         assert_eq!(keys.current().id(), key("k1").id());
         assert_eq!(vouching.asked(), ["https://vault.test/.default"]);

@@ -2,7 +2,7 @@
 
 use std::{
     collections::VecDeque,
-    sync::{Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
 };
 
 use async_trait::async_trait;
@@ -14,7 +14,32 @@ use bytes::Bytes;
 use http::{Request, Response};
 use serde_json::Value;
 
-use crate::http::{Http, HttpError};
+use super::{
+    client_assertion::TokenEndpoint,
+    cloud::Cloud,
+    tenant_tokens::{Registrations, TenantTokens},
+};
+use crate::{
+    clock::Clock,
+    http::{Http, HttpError},
+};
+
+/// The cloud of the unit tests.
+pub(crate) fn cloud() -> Cloud {
+    Cloud {
+        authority: "https://login.test/".parse().unwrap(),
+        issuer: "https://login.test/".parse().unwrap(),
+        exchange_audience: "api://AzureADTokenExchange".to_owned(),
+        graph_scope: "https://graph.microsoft.com/.default".to_owned(),
+    }
+}
+
+/// The tokens that `http` gives, always vouched for.
+pub(crate) fn tokens(http: Arc<dyn Http>, clock: Arc<dyn Clock>) -> TenantTokens {
+    let endpoint = TokenEndpoint::new(http, Arc::new(Vouching::default()), clock, cloud());
+    let registrations = Registrations { organisation_wide: "wide".into(), scoped: "scoped".into() };
+    TenantTokens::for_cloud(endpoint, registrations)
+}
 
 /// Answers the token endpoint by itself; everything else from its script.
 #[derive(Default)]

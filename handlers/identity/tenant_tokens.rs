@@ -10,30 +10,16 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use azure_core::credentials::TokenCredential;
-use bytes::Bytes;
-use http::{HeaderValue, Method, header};
 use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
 use tokio::sync::Mutex as AsyncMutex;
-use url::{Url, form_urlencoded};
 
-use crate::{
-    clock::Clock,
-    domain::{ids::TenantId, policy::Registration},
-    http::Http,
-    retry_after,
-};
+use super::client_assertion::TokenEndpoint;
+pub use super::client_assertion::TokenError;
+use crate::domain::{ids::TenantId, policy::Registration};
 
 /// How long before its end a token is replaced.
 const EARLY: SignedDuration = SignedDuration::from_mins(5);
-
-/// What the managed identity's token is for (public cloud).
-const EXCHANGE_SCOPE: &str = "api://AzureADTokenExchange/.default";
-/// What the customer's token is for (public cloud).
-const GRAPH_SCOPE: &str = "https://graph.microsoft.com/.default";
-
-const ASSERTION_TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 
 /// The client ids of our two daemon registrations.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,30 +31,13 @@ pub struct Registrations {
 }
 
 impl Registrations {
-    fn client_id(&self, registration: Registration) -> &str {
+    /// The client id of `registration`.
+    pub fn client_id(&self, registration: Registration) -> &str {
         match registration {
             Registration::OrganisationWide => &self.organisation_wide,
             Registration::Scoped => &self.scoped,
         }
     }
-}
-
-/// No token could be had.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum TokenError {
-    /// The tenant refuses our registration: it is not (or no longer) consented to there, or our
-    /// federation is wrong. Entra's codes may change, so they are for people, not for decisions.
-    #[error("the tenant refuses a token: {code}")]
-    Refused {
-        /// The OAuth error code, e.g. `unauthorized_client`; `-` when there was none.
-        code: String,
-    },
-    /// For now: Entra or the managed identity does not answer, or answers nonsense.
-    #[error("no token for now")]
-    Unavailable {
-        /// The wait that Entra asked for, if it named one.
-        after: Option<SignedDuration>,
-    },
 }
 
 /// A bearer token. Never shown.
@@ -96,13 +65,8 @@ struct Held {
 type Slot = Arc<AsyncMutex<Option<Held>>>;
 
 struct Inner {
-    http: Arc<dyn Http>,
-    assertion: Arc<dyn TokenCredential>,
-    clock: Arc<dyn Clock>,
-    authority: Url,
+    endpoint: TokenEndpoint,
     registrations: Registrations,
-    exchange_scope: String,
-    graph_scope: String,
     slots: Mutex<HashMap<(TenantId, Registration), Slot>>,
 }
 
@@ -116,45 +80,10 @@ struct TokenWire {
     expires_in: i64,
 }
 
-#[derive(Deserialize)]
-struct RefusalWire {
-    error: String,
-}
-
 impl TenantTokens {
-    /// Tokens from `authority` (`https://login.microsoftonline.com`), with `assertion` (the managed
-    /// identity that the registrations trust) as our word. For the public cloud.
-    pub fn new(
-        http: Arc<dyn Http>,
-        assertion: Arc<dyn TokenCredential>,
-        clock: Arc<dyn Clock>,
-        authority: Url,
-        registrations: Registrations,
-    ) -> Self {
-        let scopes = (EXCHANGE_SCOPE.to_owned(), GRAPH_SCOPE.to_owned());
-        Self::for_cloud(http, assertion, clock, authority, registrations, scopes)
-    }
-
-    /// The same for another cloud: `scopes` are those of the token exchange and of Graph there.
-    pub fn for_cloud(
-        http: Arc<dyn Http>,
-        assertion: Arc<dyn TokenCredential>,
-        clock: Arc<dyn Clock>,
-        authority: Url,
-        registrations: Registrations,
-        (exchange_scope, graph_scope): (String, String),
-    ) -> Self {
-        let slots = Mutex::default();
-        Self(Arc::new(Inner {
-            http,
-            assertion,
-            clock,
-            authority,
-            registrations,
-            exchange_scope,
-            graph_scope,
-            slots,
-        }))
+    /// Tokens of `endpoint`, for the Graph of its cloud.
+    pub fn for_cloud(endpoint: TokenEndpoint, registrations: Registrations) -> Self {
+        Self(Arc::new(Inner { endpoint, registrations, slots: Mutex::default() }))
     }
 
     /// The tenant's token: from the cache, or fetched. Whoever asks while it is being fetched waits
@@ -169,7 +98,7 @@ impl TenantTokens {
     ) -> Result<Token, TokenError> {
         let slot = self.slot(tenant, registration);
         let mut held = slot.lock().await;
-        let now = self.0.clock.now();
+        let now = self.0.endpoint.clock().now();
         if let Some(held) = held.as_ref()
             && now < held.until
         {
@@ -201,59 +130,14 @@ impl TenantTokens {
         registration: Registration,
         now: Timestamp,
     ) -> Result<Held, TokenError> {
-        let unavailable = TokenError::Unavailable { after: None };
-        let scopes = [self.0.exchange_scope.as_str()];
-        let assertion = self.0.assertion.get_token(&scopes, None).await.map_err(|error| {
-            tracing::warn!(kind = ?error.kind(), "the managed identity gives no token");
-            unavailable.clone()
-        })?;
         let client_id = self.0.registrations.client_id(registration);
-        let form = form_urlencoded::Serializer::new(String::new())
-            .append_pair("client_id", client_id)
-            .append_pair("scope", &self.0.graph_scope)
-            .append_pair("client_assertion_type", ASSERTION_TYPE)
-            .append_pair("client_assertion", assertion.token.secret())
-            .append_pair("grant_type", "client_credentials")
-            .finish();
-        let authority = self.0.authority.as_str().trim_end_matches('/');
-        let request = http::Request::builder()
-            .method(Method::POST)
-            .uri(format!("{authority}/{tenant}/oauth2/v2.0/token"))
-            .header(
-                header::CONTENT_TYPE,
-                HeaderValue::from_static("application/x-www-form-urlencoded"),
-            )
-            .body(Bytes::from(form))
-            .map_err(|_| unavailable.clone())?;
-        let answer = self.0.http.send(request).await.map_err(|_| unavailable)?;
-        self.held(&answer, now)
-    }
-
-    fn held(&self, answer: &http::Response<Bytes>, now: Timestamp) -> Result<Held, TokenError> {
-        let status = answer.status().as_u16();
-        let after = || retry_after::of(answer.headers(), self.0.clock.now());
-        match status {
-            200 => {
-                let wire: TokenWire = serde_json::from_slice(answer.body())
-                    .map_err(|_| TokenError::Unavailable { after: None })?;
-                let life = SignedDuration::from_secs(wire.expires_in.clamp(0, 86_400));
-                Ok(Held { token: Token(wire.access_token.into()), until: now + (life - EARLY) })
-            }
-            408 | 429 => Err(TokenError::Unavailable { after: after() }),
-            400..=499 => {
-                let wire = serde_json::from_slice::<RefusalWire>(answer.body());
-                let code = wire.map(|wire| wire.error).unwrap_or_default();
-                let plain = |c: u8| c.is_ascii_lowercase() || c == b'_';
-                match code.as_str() {
-                    "temporarily_unavailable" => Err(TokenError::Unavailable { after: after() }),
-                    code if (1..=64).contains(&code.len()) && code.bytes().all(plain) => {
-                        Err(TokenError::Refused { code: code.to_owned() })
-                    }
-                    _ => Err(TokenError::Refused { code: "-".to_owned() }),
-                }
-            }
-            _ => Err(TokenError::Unavailable { after: after() }),
-        }
+        let scope = &self.0.endpoint.cloud().graph_scope;
+        let fields = [("scope", scope.as_str()), ("grant_type", "client_credentials")];
+        let answer = self.0.endpoint.ask(&tenant.to_string(), client_id, &fields).await?;
+        let wire: TokenWire =
+            serde_json::from_slice(&answer).map_err(|_| TokenError::UNAVAILABLE)?;
+        let life = SignedDuration::from_secs(wire.expires_in.clamp(0, 86_400));
+        Ok(Held { token: Token(wire.access_token.into()), until: now + (life - EARLY) })
     }
 }
 
@@ -262,12 +146,16 @@ mod tests {
     use std::sync::atomic::Ordering;
 
     use serde_json::json;
+    use url::form_urlencoded;
     use uuid::Uuid;
 
     use super::*;
     use crate::{
         clock::ManualClock,
-        identity::scripted::{Scripted, Vouching},
+        identity::{
+            cloud::Cloud,
+            scripted::{Scripted, Vouching, cloud},
+        },
     };
 
     const ACME: TenantId = TenantId(Uuid::from_u128(1));
@@ -285,15 +173,21 @@ mod tests {
     }
 
     fn trial() -> Trial {
+        trial_in(cloud())
+    }
+
+    fn trial_in(cloud: Cloud) -> Trial {
         let (far, vouching) = (Arc::new(Scripted::default()), Arc::new(Vouching::default()));
         let clock = Arc::new(ManualClock::new("2026-11-24T09:00:00Z".parse().unwrap()));
-        let tokens = TenantTokens::new(
+        let endpoint = TokenEndpoint::new(
             Arc::clone(&far) as _,
             Arc::clone(&vouching) as _,
             Arc::clone(&clock) as _,
-            "https://login.test/".parse().unwrap(),
-            Registrations { organisation_wide: "wide".into(), scoped: "scoped".into() },
+            cloud,
         );
+        let registrations =
+            Registrations { organisation_wide: "wide".into(), scoped: "scoped".into() };
+        let tokens = TenantTokens::for_cloud(endpoint, registrations);
         Trial { far, vouching, clock, tokens }
     }
 
@@ -310,8 +204,25 @@ mod tests {
         assert_eq!(form["client_id"], "scoped");
         assert_eq!(form["scope"], "https://graph.microsoft.com/.default");
         assert_eq!(form["client_assertion"], "assertion");
-        assert_eq!(form["client_assertion_type"], ASSERTION_TYPE);
+        let assertion_type = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
+        assert_eq!(form["client_assertion_type"], assertion_type);
         assert_eq!(form["grant_type"], "client_credentials");
+    }
+
+    #[tokio::test]
+    async fn a_sovereign_cloud_is_a_matter_of_settings() {
+        let trial = trial_in(Cloud {
+            authority: "https://login.partner.test".parse().unwrap(),
+            exchange_audience: "api://AzureADTokenExchangeChina".into(),
+            graph_scope: "https://graph.partner.test/.default".into(),
+            ..cloud()
+        });
+        trial.tokens.token(ACME, WIDE).await.unwrap();
+        assert_eq!(trial.vouching.asked(), ["api://AzureADTokenExchangeChina/.default"]);
+        let call = &trial.far.token_calls()[0];
+        assert_eq!(call.uri().host(), Some("login.partner.test"));
+        let form: HashMap<_, _> = form_urlencoded::parse(call.body()).into_owned().collect();
+        assert_eq!(form["scope"], "https://graph.partner.test/.default");
     }
 
     #[tokio::test]

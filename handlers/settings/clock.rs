@@ -8,7 +8,7 @@
 
 use jiff::SignedDuration;
 
-use super::{GraphSettings, IdentitySettings, Reader, StorageSettings};
+use super::{GraphSettings, IdentitySettings, PagesSettings, Reader, StorageSettings};
 use crate::http::is_loopback;
 
 /// The furthest shift, in seconds: a month.
@@ -34,6 +34,7 @@ impl ClockSettings {
         storage: &StorageSettings,
         identity: &IdentitySettings,
         graph: &GraphSettings,
+        pages: &PagesSettings,
     ) -> Option<String> {
         let addresses = [
             &storage.queue_url,
@@ -42,6 +43,7 @@ impl ClockSettings {
             &identity.authority,
             &graph.base,
             &graph.notification_url,
+            &pages.url,
         ];
         let away = addresses.into_iter().any(|address| !is_loopback(address));
         (!self.offset.is_zero() && away).then(|| {

@@ -3,7 +3,7 @@
 use jiff::SignedDuration;
 use url::Url;
 
-use super::Reader;
+use super::{Reader, identity::plain};
 
 /// The longest a basic subscription of events may live, in minutes
 /// (learn.microsoft.com/graph/change-notifications-overview, 2025-03-05).
@@ -16,6 +16,9 @@ const USUAL_LIFE: i64 = 8_640;
 pub struct GraphSettings {
     /// `ROOMBRIDGE_GRAPH_URL`, version included; the public cloud by default.
     pub base: Url,
+    /// `ROOMBRIDGE_GRAPH_SCOPE`: what tenants' tokens are for; `/.default` at Graph's origin unless
+    /// set.
+    pub scope: String,
     /// `ROOMBRIDGE_NOTIFICATION_URL`: our webhook as Graph reaches it.
     pub notification_url: Url,
     /// `ROOMBRIDGE_SUBSCRIPTION_MINUTES`: how long a subscription is asked for; six days by default.
@@ -27,12 +30,20 @@ pub struct GraphSettings {
 impl GraphSettings {
     pub(super) fn read(reader: &mut Reader<'_>) -> Option<Self> {
         let base = reader.address("ROOMBRIDGE_GRAPH_URL", Some("https://graph.microsoft.com/v1.0"));
+        let origin = base.as_ref().map(|base| base.origin().ascii_serialization());
+        let scope = reader.text(
+            "ROOMBRIDGE_GRAPH_SCOPE",
+            "a scope that ends in /.default",
+            format!("{}/.default", origin.unwrap_or_default()),
+            |text| text.ends_with("/.default") && plain(text),
+        );
         let notification_url = reader.address("ROOMBRIDGE_NOTIFICATION_URL", None);
         let minutes =
             reader.number("ROOMBRIDGE_SUBSCRIPTION_MINUTES", USUAL_LIFE, 60, LONGEST_LIFE);
         let days = reader.number("ROOMBRIDGE_HORIZON_DAYS", 365, 1, 1_095);
         Some(Self {
             base: base?,
+            scope: scope?,
             notification_url: notification_url?,
             subscription_life: SignedDuration::from_mins(minutes?),
             horizon: SignedDuration::from_hours(24 * days?),

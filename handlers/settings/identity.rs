@@ -13,10 +13,21 @@ pub struct IdentitySettings {
     /// `ROOMBRIDGE_FEDERATED_CLIENT_ID`: the user-assigned identity that is the federated subject
     /// of the app registrations.
     pub federated_client_id: Uuid,
-    /// `ROOMBRIDGE_VAULT_URL`: the key vault with the client-state keys.
+    /// `ROOMBRIDGE_VAULT_URL`: the key vault with the client-state and cookie keys.
     pub vault_url: Url,
     /// `ROOMBRIDGE_AUTHORITY_URL`: where tenants' tokens come from; the public cloud by default.
     pub authority: Url,
+    /// `ROOMBRIDGE_ISSUER_URL`: who tokens say they are from; the authority by default.
+    pub issuer: Url,
+    /// `ROOMBRIDGE_EXCHANGE_AUDIENCE`: what the federated identity's token is for; that of the
+    /// public cloud by default (learn.microsoft.com/entra/workload-id/workload-identity-federation-config-app-trust-managed-identity,
+    /// 2024-12-03, names those of the others).
+    pub exchange_audience: String,
+    /// `ROOMBRIDGE_APP_PEOPLE`: the registration that people sign in with.
+    pub people: Uuid,
+    /// `ROOMBRIDGE_APP_OPERATORS`: the registration of those who run Roombridge. No function takes
+    /// its tokens yet; it is known so that it is never the same as another.
+    pub operators: Uuid,
     /// `ROOMBRIDGE_APP_ORGANISATION_WIDE`: the daemon registration with organisation-wide grants.
     pub organisation_wide: Uuid,
     /// `ROOMBRIDGE_APP_SCOPED`: the daemon registration whose calendars are scoped in Exchange.
@@ -33,6 +44,15 @@ impl IdentitySettings {
         let vault_url = reader.address("ROOMBRIDGE_VAULT_URL", None);
         let authority =
             reader.address("ROOMBRIDGE_AUTHORITY_URL", Some("https://login.microsoftonline.com"));
+        let issuer = reader.address("ROOMBRIDGE_ISSUER_URL", authority.as_ref().map(Url::as_str));
+        let exchange_audience = reader.text(
+            "ROOMBRIDGE_EXCHANGE_AUDIENCE",
+            "an audience like api://AzureADTokenExchange",
+            "api://AzureADTokenExchange".to_owned(),
+            |text| text.starts_with("api://") && plain(text),
+        );
+        let people = reader.required("ROOMBRIDGE_APP_PEOPLE", guid);
+        let operators = reader.required("ROOMBRIDGE_APP_OPERATORS", guid);
         let organisation_wide = reader.required("ROOMBRIDGE_APP_ORGANISATION_WIDE", guid);
         let scoped = reader.required("ROOMBRIDGE_APP_SCOPED", guid);
         let set = |name| reader.optional(name).is_some();
@@ -41,14 +61,30 @@ impl IdentitySettings {
             let text = "IDENTITY_ENDPOINT and IDENTITY_HEADER are not set: assign the managed identity to the app";
             reader.mistake(text.to_owned());
         }
+        let daemons = [organisation_wide, scoped];
+        let shared = people == operators || daemons.contains(&people);
+        if shared && people.is_some() || operators.is_some() && daemons.contains(&operators) {
+            let text = "ROOMBRIDGE_APP_PEOPLE and ROOMBRIDGE_APP_OPERATORS are not registrations of their own: a token for one must never be good for another";
+            reader.mistake(text.to_owned());
+        }
         Some(Self {
             client_id: client_id?,
             federated_client_id: federated_client_id?,
             vault_url: vault_url?,
             authority: authority?,
+            issuer: issuer?,
+            exchange_audience: exchange_audience?,
+            people: people?,
+            operators: operators?,
             organisation_wide: organisation_wide?,
             scoped: scoped?,
             has_endpoint,
         })
     }
+}
+
+/// Whether `text` is made of what an audience or a scope may have.
+pub(super) fn plain(text: &str) -> bool {
+    let known = |c: u8| c.is_ascii_alphanumeric() || b":/._-".contains(&c);
+    text.len() <= 200 && text.bytes().all(known)
 }

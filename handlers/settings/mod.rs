@@ -4,6 +4,7 @@ mod clock;
 mod graph;
 mod host;
 mod identity;
+mod pages;
 mod reader;
 mod storage;
 
@@ -13,6 +14,7 @@ pub use clock::ClockSettings;
 pub use graph::GraphSettings;
 pub use host::HostSettings;
 pub use identity::IdentitySettings;
+pub use pages::PagesSettings;
 pub use reader::Reader;
 pub use storage::StorageSettings;
 
@@ -27,6 +29,8 @@ pub struct Settings {
     pub identity: IdentitySettings,
     /// Graph, and how mailboxes are kept.
     pub graph: GraphSettings,
+    /// The pages that people see, and who is invited to them.
+    pub pages: PagesSettings,
     /// What time it is taken to be.
     pub clock: ClockSettings,
 }
@@ -63,19 +67,20 @@ impl Settings {
         let storage = StorageSettings::read(&mut reader);
         let identity = IdentitySettings::read(&mut reader);
         let graph = GraphSettings::read(&mut reader);
+        let pages = PagesSettings::read(&mut reader, graph.as_ref());
         let clock = ClockSettings::read(&mut reader);
-        if let (Some(clock), Some(storage), Some(identity), Some(graph)) =
-            (clock, &storage, &identity, &graph)
-            && let Some(mistake) = clock.only_at_home(storage, identity, graph)
+        if let (Some(clock), Some(storage), Some(identity), Some(graph), Some(pages)) =
+            (clock, &storage, &identity, &graph, &pages)
+            && let Some(mistake) = clock.only_at_home(storage, identity, graph, pages)
         {
             reader.mistake(mistake);
         }
         let mistakes = reader.into_mistakes();
-        match (host, storage, identity, graph, clock) {
-            (Some(host), Some(storage), Some(identity), Some(graph), Some(clock))
+        match (host, storage, identity, graph, pages, clock) {
+            (Some(host), Some(storage), Some(identity), Some(graph), Some(pages), Some(clock))
                 if mistakes.is_empty() =>
             {
-                Ok(Self { host, storage, identity, graph, clock })
+                Ok(Self { host, storage, identity, graph, pages, clock })
             }
             _ => Err(Mistakes(mistakes)),
         }
@@ -95,6 +100,9 @@ mod tests {
         ("ROOMBRIDGE_VAULT_URL", "https://contoso.vault.azure.net"),
         ("ROOMBRIDGE_APP_ORGANISATION_WIDE", "33333333-3333-3333-3333-333333333333"),
         ("ROOMBRIDGE_APP_SCOPED", "44444444-4444-4444-4444-444444444444"),
+        ("ROOMBRIDGE_APP_PEOPLE", "55555555-5555-5555-5555-555555555555"),
+        ("ROOMBRIDGE_APP_OPERATORS", "66666666-6666-6666-6666-666666666666"),
+        ("ROOMBRIDGE_TENANTS", "77777777-7777-7777-7777-777777777777"),
         ("ROOMBRIDGE_NOTIFICATION_URL", "https://contoso.azurewebsites.net/api/notifications"),
         ("IDENTITY_ENDPOINT", "http://127.0.0.1:41000/msi/token"),
         ("IDENTITY_HEADER", "secret"),

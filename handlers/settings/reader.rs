@@ -56,6 +56,37 @@ impl<'a> Reader<'a> {
         None
     }
 
+    /// A list of values of the right form, separated by commas; none when the variable is not set.
+    /// `None` with one mistake noted when any of them is wrong.
+    pub fn list<T: FromStr>(&mut self, name: &str, form: &str) -> Option<Vec<T>> {
+        let text = self.optional(name).unwrap_or_default();
+        let words = text.split(',').map(str::trim).filter(|word| !word.is_empty());
+        let list: Option<Vec<T>> = words.map(|word| word.parse().ok()).collect();
+        if list.is_none() {
+            self.mistakes.push(format!("{name} is not a list of {form}, separated by commas"));
+        }
+        list
+    }
+
+    /// A value that must pass `fits`; `default` when it is not set. `None` with a mistake noted when
+    /// it does not fit.
+    pub fn text(
+        &mut self,
+        name: &str,
+        form: &str,
+        default: String,
+        fits: fn(&str) -> bool,
+    ) -> Option<String> {
+        match self.optional(name) {
+            Some(value) if fits(&value) => Some(value),
+            Some(_) => {
+                self.mistakes.push(format!("{name} is not {form}"));
+                None
+            }
+            None => Some(default),
+        }
+    }
+
     /// A whole number within bounds, both included.
     pub fn number(&mut self, name: &str, default: i64, least: i64, most: i64) -> Option<i64> {
         let form = format!("a whole number from {least} to {most}");

@@ -22,7 +22,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("queue", &["clock", "http"]),
     ("messages", &["domain", "queue"]),
     // The outside world, one room each.
-    ("identity", &["clock", "domain", "http", "retry_after"]),
+    ("identity", &["clock", "domain", "http", "retry_after", "rng"]),
     ("graph", &["clock", "domain", "http", "identity", "retry_after", "trail"]),
     ("store", &["clock", "domain", "http", "messages", "queue", "rng", "trail"]),
     ("booking", &["clock", "domain", "rng", "store", "trail"]),
@@ -48,6 +48,7 @@ const ROOMS: &[(&str, &[&str])] = &[
             "booking",
             "carry",
             "clock",
+            "domain",
             "functions",
             "graph",
             "host",

@@ -16,7 +16,8 @@ use crate::azurite::Account;
 use crate::host::AzureQueues;
 use crate::managed_identity::PATH;
 use crate::microsoft::{
-    DAEMON_APP, FEDERATED_IDENTITY, IDENTITY_HEADER, Microsoft, PROCESS_IDENTITY,
+    DAEMON_APP, FEDERATED_IDENTITY, GRAPH_HOST, HOME_TENANT, IDENTITY_HEADER, LOGIN_HOST,
+    Microsoft, PROCESS_IDENTITY,
 };
 use crate::serve::{self, Serving};
 
@@ -118,6 +119,11 @@ pub(super) fn settings(at: &Addresses) -> Vec<(String, String)> {
         ("ROOMBRIDGE_FEDERATED_CLIENT_ID", FEDERATED_IDENTITY),
         ("ROOMBRIDGE_APP_ORGANISATION_WIDE", DAEMON_APP),
         ("ROOMBRIDGE_APP_SCOPED", DAEMON_APP),
+        ("ROOMBRIDGE_APP_PEOPLE", "a0000000-0000-4000-8000-000000000007"),
+        ("ROOMBRIDGE_APP_OPERATORS", "a0000000-0000-4000-8000-000000000008"),
+        ("ROOMBRIDGE_TENANTS", HOME_TENANT),
+        ("ROOMBRIDGE_GRAPH_SCOPE", &format!("https://{GRAPH_HOST}/.default")),
+        ("ROOMBRIDGE_ISSUER_URL", &format!("https://{LOGIN_HOST}")),
         ("IDENTITY_ENDPOINT", &at.identity),
         ("IDENTITY_HEADER", IDENTITY_HEADER),
         ("SSL_CERT_FILE", &ca),

@@ -16,7 +16,9 @@ use roombridge::clock::{Clock, ManualClock};
 use roombridge::functions::maintain_mailbox;
 use roombridge::host::Limits;
 use roombridge::identity::client_state::{Key, Keys};
+use roombridge::identity::cloud::Cloud;
 use roombridge::identity::key_ring::{FixedKeys, KeyRing, KeySource, KeysUnavailable};
+use roombridge::identity::sign_in::People;
 use roombridge::identity::tenant_tokens::Registrations;
 use roombridge::queue::Outbox;
 use roombridge::queue::memory::MemoryOutbox;
@@ -35,6 +37,9 @@ pub use time::Ran;
 
 /// The host name under which the office's Functions app is reached.
 pub const APP_HOST: &str = "roombridge.example";
+
+/// The registration that people sign in with.
+const PEOPLE_APP: uuid::Uuid = uuid::Uuid::from_u128(0xa000_0000_0000_4000_8000_0000_0000_0007);
 
 /// The office could not be set up or used; says what failed.
 #[derive(Debug, thiserror::Error)]
@@ -135,6 +140,10 @@ impl Office {
             http: Arc::new(microsoft.network.clone()),
             federated: microsoft.identity.credential(FEDERATED_IDENTITY),
             keys: Arc::new(KeyRing::new(Box::new(Shared(keys)), Arc::clone(&clock))),
+            cookie_keys: Arc::new(KeyRing::new(
+                Box::new(FixedKeys(fixed_cookie_keys()?)),
+                Arc::clone(&clock),
+            )),
             clock: Arc::clone(&clock),
             rng: Arc::clone(&rng),
         };
@@ -190,6 +199,12 @@ fn fixed_keys() -> Result<Keys, OfficeError> {
     Ok(Keys::new(Key::new(id, &[7; 32]), []))
 }
 
+/// The keys that the office's cookies are sealed with.
+fn fixed_cookie_keys() -> Result<Keys, OfficeError> {
+    let id = "c1".parse().map_err(OfficeError::from_any)?;
+    Ok(Keys::new(Key::new(id, &[8; 32]), []))
+}
+
 /// A source that a test keeps a hand on.
 struct Shared(Arc<dyn KeySource>);
 
@@ -210,11 +225,23 @@ fn options() -> Result<Options, OfficeError> {
     let url = |text: String| text.parse().map_err(OfficeError::from_any);
     Ok(Options {
         graph: url(format!("https://{GRAPH_HOST}/v1.0"))?,
-        authority: url(format!("https://{LOGIN_HOST}"))?,
+        cloud: Cloud {
+            authority: url(format!("https://{LOGIN_HOST}"))?,
+            issuer: url(format!("https://{LOGIN_HOST}"))?,
+            exchange_audience: "api://AzureADTokenExchange".to_owned(),
+            graph_scope: format!("https://{GRAPH_HOST}/.default"),
+        },
         registrations: Registrations {
             organisation_wide: DAEMON_APP.to_owned(),
             scoped: DAEMON_APP.to_owned(),
         },
+        people: People {
+            client_id: PEOPLE_APP,
+            pages: url(format!("https://{APP_HOST}/api"))?,
+            add_in_clients: Vec::new(),
+        },
+        invited: Vec::new(),
+        add_in_origin: None,
         mailboxes: maintain_mailbox::Settings {
             notification_url: url(format!("https://{APP_HOST}/api/notifications"))?,
             life: jiff::SignedDuration::from_hours(6 * 24),

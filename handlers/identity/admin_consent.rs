@@ -1,0 +1,166 @@
+//! An administrator consents to a daemon registration at Entra, and comes back.
+//!
+//! What comes back proves nothing: Entra's documentation warns not to trust its `tenant`. The caller
+//! proves the consent by a token for that tenant and a harmless call.
+//! learn.microsoft.com/entra/identity-platform/v2-admin-consent, 2025-01.
+
+use std::{fmt, sync::Arc};
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use url::Url;
+use uuid::Uuid;
+
+use super::{
+    cloud::Cloud,
+    sign_in::{CallbackQuery, People},
+    tenant_tokens::Registrations,
+    way_back::{hash, is_over, secret},
+};
+use crate::{
+    clock::Clock,
+    domain::{ids::TenantId, policy::Registration},
+    rng::Rng,
+};
+
+/// Where Entra sends the browser back to, below [`People::pages`]. Registered as a redirect address
+/// of both daemon registrations.
+pub const GRANTED_PATH: &str = "consent/granted";
+
+/// An administrator who was sent to consent and has not come back yet. Kept in a sealed cookie.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PendingConsent {
+    state: String,
+    tenant: Uuid,
+    organisation_wide: bool,
+    started: Timestamp,
+}
+
+impl PendingConsent {
+    /// The tenant that is to consent.
+    pub fn tenant(&self) -> TenantId {
+        TenantId(self.tenant)
+    }
+
+    /// What it is to consent to.
+    pub fn registration(&self) -> Registration {
+        if self.organisation_wide { Registration::OrganisationWide } else { Registration::Scoped }
+    }
+}
+
+impl fmt::Debug for PendingConsent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = f.debug_struct("PendingConsent");
+        shown.field("tenant", &self.tenant).field("registration", &self.registration());
+        shown.finish_non_exhaustive()
+    }
+}
+
+/// An administrator came back, and Entra reported no error. Not yet a proof of anything.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Granted {
+    /// The tenant that was to consent.
+    pub tenant: TenantId,
+    /// What it was to consent to.
+    pub registration: Registration,
+    /// Names this round trip without giving its state away (43 characters, fit for a row key), so
+    /// that it can be kept from being used twice.
+    pub state_digest: String,
+}
+
+/// Nothing was consented to.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ConsentError {
+    /// The administrator or Entra said no.
+    #[error("consent was refused: {code}")]
+    Refused {
+        /// The error code, e.g. `consent_required`: lower-case letters and underscores, or `-`.
+        code: String,
+    },
+    /// The browser did not start this here, or it was finished before.
+    #[error("the answer is to no question of this browser")]
+    ForeignState,
+    /// It took longer than ten minutes.
+    #[error("consent took too long")]
+    Expired,
+    /// Another tenant consented than the one that signed in, or none.
+    #[error("another tenant consented")]
+    OtherTenant,
+}
+
+/// Sends administrators to consent.
+pub struct AdminConsent {
+    cloud: Cloud,
+    registrations: Registrations,
+    people: People,
+    clock: Arc<dyn Clock>,
+    rng: Arc<dyn Rng>,
+}
+
+impl AdminConsent {
+    /// Consent to `registrations` at `cloud`; the way back is below the pages of `people`.
+    pub fn new(
+        cloud: Cloud,
+        registrations: Registrations,
+        people: People,
+        clock: Arc<dyn Clock>,
+        rng: Arc<dyn Rng>,
+    ) -> Self {
+        Self { cloud, registrations, people, clock, rng }
+    }
+
+    /// Where to send the browser of an administrator of `tenant`, and what to keep in its cookie.
+    ///
+    /// # Errors
+    /// When the authority's address is unusable.
+    pub fn begin(
+        &self,
+        registration: Registration,
+        tenant: TenantId,
+    ) -> Result<(Url, PendingConsent), url::ParseError> {
+        let state = secret(self.rng.as_ref());
+        let address = format!("{tenant}/v2.0/adminconsent");
+        let mut url: Url = self.cloud.at_authority(&address).parse()?;
+        url.query_pairs_mut()
+            .append_pair("client_id", self.registrations.client_id(registration))
+            .append_pair("scope", &self.cloud.graph_scope)
+            .append_pair("redirect_uri", &self.people.page(GRANTED_PATH))
+            .append_pair("state", &state);
+        let organisation_wide = match registration {
+            Registration::OrganisationWide => true,
+            Registration::Scoped => false,
+        };
+        let started = self.clock.now();
+        Ok((url, PendingConsent { state, tenant: tenant.0, organisation_wide, started }))
+    }
+
+    /// What came back. `pending` is what the browser's cookie holds; the caller forgets it whatever
+    /// the outcome. An error is looked at before all else: `admin_consent=True` comes with errors,
+    /// too.
+    ///
+    /// # Errors
+    /// [`ConsentError`].
+    pub fn finish(
+        &self,
+        pending: Option<PendingConsent>,
+        answer: &CallbackQuery,
+    ) -> Result<Granted, ConsentError> {
+        if let Some(code) = answer.refusal() {
+            return Err(ConsentError::Refused { code });
+        }
+        let pending = pending.filter(|pending| answer.answers(&pending.state));
+        let pending = pending.ok_or(ConsentError::ForeignState)?;
+        if is_over(pending.started, self.clock.now()) {
+            return Err(ConsentError::Expired);
+        }
+        let tenant = answer.tenant.as_deref().and_then(|tenant| tenant.parse().ok());
+        if tenant != Some(pending.tenant()) {
+            return Err(ConsentError::OtherTenant);
+        }
+        Ok(Granted {
+            tenant: pending.tenant(),
+            registration: pending.registration(),
+            state_digest: hash(&pending.state),
+        })
+    }
+}

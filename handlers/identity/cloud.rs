@@ -1,0 +1,29 @@
+//! One cloud's addresses and names: the public one, or a sovereign one, by settings alone.
+
+use url::Url;
+
+/// Where tenants' tokens come from, what they are for, and who they say they are from.
+#[derive(Debug, Clone)]
+pub struct Cloud {
+    /// The token endpoint's host, `https://login.microsoftonline.com`.
+    pub authority: Url,
+    /// Who tokens say they are from, `https://login.microsoftonline.com`: their `iss` begins so.
+    pub issuer: Url,
+    /// What the federated identity's token is for, `api://AzureADTokenExchange`.
+    pub exchange_audience: String,
+    /// What a tenant's token is for, `https://graph.microsoft.com/.default`.
+    pub graph_scope: String,
+}
+
+impl Cloud {
+    /// The address of `path` (without a slash before it) at the authority.
+    pub(crate) fn at_authority(&self, path: &str) -> String {
+        format!("{}/{path}", self.authority.as_str().trim_end_matches('/'))
+    }
+
+    /// Who a tenant's tokens say they are from (v2.0 tokens,
+    /// learn.microsoft.com/entra/identity-platform/access-token-claims-reference, 2025-01).
+    pub(crate) fn issuer_of(&self, tenant: impl std::fmt::Display) -> String {
+        format!("{}/{tenant}/v2.0", self.issuer.as_str().trim_end_matches('/'))
+    }
+}

@@ -1,0 +1,194 @@
+//! The keys that Entra signs tokens with, as it publishes them: kept for a day, and loaded anew when
+//! a token names one that is not among them.
+//!
+//! learn.microsoft.com/entra/identity-platform/signing-key-rollover, 2024-03; /access-tokens, 2025-01.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex as StdMutex, MutexGuard, PoisonError},
+};
+
+use bytes::Bytes;
+use http::Method;
+use jiff::{SignedDuration, Timestamp};
+use jsonwebtoken::DecodingKey;
+use serde::Deserialize;
+use tokio::sync::Mutex;
+
+use super::cloud::Cloud;
+use crate::{clock::Clock, http::Http};
+
+/// Keys older than this are not believed any more.
+const LIFE: SignedDuration = SignedDuration::from_hours(24);
+
+/// Tokens that name unknown keys cause a load at most this often: anybody can send one.
+const MISS_PAUSE: SignedDuration = SignedDuration::from_mins(5);
+
+/// A load that failed is not tried again for this long.
+const FAILED_PAUSE: SignedDuration = SignedDuration::from_secs(5);
+
+/// Entra's keys cannot be had for now. Nothing is proved or refuted without them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the keys that tokens are signed with are unavailable")]
+pub struct Unavailable;
+
+/// A key that Entra signs with (RS256).
+#[derive(Clone)]
+pub struct PublishedKey {
+    pub(super) key: DecodingKey,
+    /// Whose tokens it may sign; `{tenantid}` stands for any tenant.
+    issuer: Option<String>,
+}
+
+impl PublishedKey {
+    /// Whether the key may sign for `issuer`, who is the issuer of `tenant`. A key for personal
+    /// accounts must not vouch for an organisation.
+    pub(super) fn signs_for(&self, issuer: &str, tenant: &str) -> bool {
+        let any = |published: &String| published.replace("{tenantid}", tenant) == issuer;
+        self.issuer.as_ref().is_none_or(any)
+    }
+}
+
+type Keys = HashMap<String, Arc<PublishedKey>>;
+
+#[derive(Default)]
+struct Held {
+    keys: Option<(Arc<Keys>, Timestamp)>,
+    /// When a load last failed, unless one went well since.
+    failed: Option<Timestamp>,
+    /// When a token last named a key that made us load.
+    missed: Option<Timestamp>,
+}
+
+/// Entra's published keys, cached.
+pub struct SigningKeys {
+    http: Arc<dyn Http>,
+    clock: Arc<dyn Clock>,
+    address: String,
+    held: StdMutex<Held>,
+    /// One load at a time; those who wait for it look again.
+    loading: Mutex<()>,
+}
+
+#[derive(Deserialize)]
+struct SetWire {
+    keys: Vec<KeyWire>,
+}
+
+#[derive(Deserialize)]
+struct KeyWire {
+    #[serde(default)]
+    kty: String,
+    kid: Option<String>,
+    alg: Option<String>,
+    #[serde(rename = "use")]
+    used_for: Option<String>,
+    n: Option<String>,
+    e: Option<String>,
+    issuer: Option<String>,
+}
+
+impl KeyWire {
+    fn published(self) -> Option<(String, Arc<PublishedKey>)> {
+        let fits = self.kty == "RSA"
+            && self.alg.is_none_or(|alg| alg == "RS256")
+            && self.used_for.is_none_or(|used_for| used_for == "sig");
+        let key = DecodingKey::from_rsa_components(&self.n?, &self.e?).ok()?;
+        let key = PublishedKey { key, issuer: self.issuer };
+        if fits { Some((self.kid?, Arc::new(key))) } else { None }
+    }
+}
+
+impl SigningKeys {
+    /// The keys that `cloud` publishes, loaded over `http` when they are first needed.
+    pub fn new(http: Arc<dyn Http>, clock: Arc<dyn Clock>, cloud: &Cloud) -> Self {
+        let address = cloud.at_authority("common/discovery/v2.0/keys");
+        Self { http, clock, address, held: StdMutex::default(), loading: Mutex::default() }
+    }
+
+    /// The key named `kid`; `None` if Entra has no such key (any more).
+    ///
+    /// # Errors
+    /// [`Unavailable`] when that cannot be said, because the keys could not be loaded.
+    pub async fn find(&self, kid: &str) -> Result<Option<Arc<PublishedKey>>, Unavailable> {
+        if let Some(keys) = self.fresh() {
+            if let Some(key) = keys.get(kid) {
+                return Ok(Some(Arc::clone(key)));
+            }
+            if !self.may_look_again() {
+                return if self.held().failed.is_some() { Err(Unavailable) } else { Ok(None) };
+            }
+            return Ok(self.load(true).await?.get(kid).cloned());
+        }
+        Ok(self.load(false).await?.get(kid).cloned())
+    }
+
+    fn held(&self) -> MutexGuard<'_, Held> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn fresh(&self) -> Option<Arc<Keys>> {
+        let now = self.clock.now();
+        let held = self.held();
+        let (keys, at) = held.keys.as_ref()?;
+        (now.duration_since(*at) < LIFE).then(|| Arc::clone(keys))
+    }
+
+    /// Whether keys that are fresh may be loaded again for the sake of an unknown name. After a
+    /// load that failed: as soon as one may be tried again.
+    fn may_look_again(&self) -> bool {
+        let (now, held) = (self.clock.now(), self.held());
+        let over = |since: Timestamp, pause| now.duration_since(since) >= pause;
+        match held.failed {
+            Some(failed) => over(failed, FAILED_PAUSE),
+            None => held.missed.is_none_or(|missed| over(missed, MISS_PAUSE)),
+        }
+    }
+
+    /// Loads the keys; `again`: although those that are held are fresh.
+    async fn load(&self, again: bool) -> Result<Arc<Keys>, Unavailable> {
+        let _turn = self.loading.lock().await;
+        let now = self.clock.now();
+        // Somebody else may have loaded while this one waited for its turn.
+        if let Some(keys) = self.fresh()
+            && !(again && self.may_look_again())
+        {
+            return if again && self.held().failed.is_some() { Err(Unavailable) } else { Ok(keys) };
+        }
+        {
+            let mut held = self.held();
+            if held.failed.is_some_and(|failed| now.duration_since(failed) < FAILED_PAUSE) {
+                return Err(Unavailable);
+            }
+            // So it stands until the keys are here: whoever gives up waiting leaves it so.
+            held.failed = Some(now);
+            if again {
+                held.missed = Some(now);
+            }
+        }
+        let keys = Arc::new(self.fetch().await?);
+        let mut held = self.held();
+        held.keys = Some((Arc::clone(&keys), now));
+        held.failed = None;
+        Ok(keys)
+    }
+
+    async fn fetch(&self) -> Result<Keys, Unavailable> {
+        let request = http::Request::builder().method(Method::GET).uri(&self.address);
+        let request = request.body(Bytes::new()).map_err(|_| Unavailable)?;
+        let answer = self.http.send(request).await.map_err(|error| {
+            tracing::warn!(%error, "Entra's signing keys cannot be had");
+            Unavailable
+        })?;
+        let set = serde_json::from_slice::<SetWire>(answer.body());
+        let keys: Keys = match (answer.status().as_u16(), set) {
+            (200, Ok(set)) => set.keys.into_iter().filter_map(KeyWire::published).collect(),
+            (status, _) => {
+                tracing::warn!(status, "Entra's signing keys cannot be read");
+                return Err(Unavailable);
+            }
+        };
+        // Entra always has some; an answer without any is not an answer.
+        if keys.is_empty() { Err(Unavailable) } else { Ok(keys) }
+    }
+}

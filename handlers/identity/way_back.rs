@@ -1,0 +1,33 @@
+//! What ties the browser that comes back from Entra to the one that was sent there.
+
+use aws_lc_rs::{constant_time, digest};
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use jiff::{SignedDuration, Timestamp};
+
+use crate::rng::Rng;
+
+/// How long somebody may take at Entra.
+pub(super) const PATIENCE: SignedDuration = SignedDuration::from_mins(10);
+
+/// 256 random bits as 43 letters, digits, hyphens and underscores: fit to be a PKCE verifier
+/// (RFC 7636, 4.1), a state and a nonce.
+pub(super) fn secret(rng: &dyn Rng) -> String {
+    let mut bytes = [0; 32];
+    rng.fill(&mut bytes);
+    URL_SAFE_NO_PAD.encode(bytes)
+}
+
+/// SHA-256 of `text`, in 43 letters, digits, hyphens and underscores.
+pub(super) fn hash(text: &str) -> String {
+    URL_SAFE_NO_PAD.encode(digest::digest(&digest::SHA256, text.as_bytes()))
+}
+
+/// Whether the texts are equal; how long that takes does not tell where they differ.
+pub(super) fn same(one: &str, other: &str) -> bool {
+    constant_time::verify_slices_are_equal(one.as_bytes(), other.as_bytes()).is_ok()
+}
+
+/// Whether the time is over for somebody who was sent away at `started`.
+pub(super) fn is_over(started: Timestamp, now: Timestamp) -> bool {
+    now.duration_since(started) >= PATIENCE
+}

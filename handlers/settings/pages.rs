@@ -1,0 +1,67 @@
+//! The pages that people see, and who is invited to them.
+
+use url::Url;
+use uuid::Uuid;
+
+use super::{GraphSettings, Reader};
+
+/// The pages that people see, and who is invited to them.
+#[derive(Debug, Clone)]
+pub struct PagesSettings {
+    /// `ROOMBRIDGE_PAGES_URL`: the address below which browsers reach `consent` and `my-calendar`;
+    /// the webhook's own without its last segment by default. Without a slash at its end.
+    pub url: Url,
+    /// `ROOMBRIDGE_TENANTS`: the tenants that are invited to connect.
+    pub invited: Vec<Uuid>,
+    /// `ROOMBRIDGE_ADD_IN_CLIENTS`: the client ids, beside that of people's own registration, whose
+    /// tokens the API takes.
+    pub add_in_clients: Vec<Uuid>,
+    /// `ROOMBRIDGE_ADD_IN_ORIGIN`: the origin of an Outlook add-in that may call the API from a
+    /// browser, as browsers write it.
+    pub add_in_origin: Option<String>,
+}
+
+impl PagesSettings {
+    /// Reads the section. The default address needs `graph`, which is missing when it has mistakes
+    /// of its own.
+    pub(super) fn read(reader: &mut Reader<'_>, graph: Option<&GraphSettings>) -> Option<Self> {
+        let beside = graph.map(|graph| folder(&graph.notification_url));
+        let url = match (reader.optional("ROOMBRIDGE_PAGES_URL"), &beside) {
+            (None, None) => None,
+            _ => reader.address("ROOMBRIDGE_PAGES_URL", beside.as_ref().map(Url::as_str)),
+        };
+        let invited = reader.list("ROOMBRIDGE_TENANTS", "tenant ids (GUIDs)");
+        if invited.as_ref().is_some_and(Vec::is_empty) {
+            let text = "ROOMBRIDGE_TENANTS is not set: give the tenant ids (GUIDs) that are invited, separated by commas";
+            reader.mistake(text.to_owned());
+        }
+        let add_in_clients = reader.list("ROOMBRIDGE_ADD_IN_CLIENTS", "client ids (GUIDs)");
+        let add_in_origin = match reader.optional("ROOMBRIDGE_ADD_IN_ORIGIN") {
+            Some(_) => Some(origin(reader)?),
+            None => None,
+        };
+        Some(Self { url: url?, invited: invited?, add_in_clients: add_in_clients?, add_in_origin })
+    }
+}
+
+fn origin(reader: &mut Reader<'_>) -> Option<String> {
+    let name = "ROOMBRIDGE_ADD_IN_ORIGIN";
+    let address = reader.address(name, None)?;
+    let origin = address.origin().ascii_serialization();
+    if address.as_str().trim_end_matches('/') == origin {
+        return Some(origin);
+    }
+    reader.mistake(format!("{name} is more than an origin: give https, the host, and no path"));
+    None
+}
+
+/// `address` without its last segment, query and fragment.
+fn folder(address: &Url) -> Url {
+    let mut folder = address.clone();
+    folder.set_query(None);
+    folder.set_fragment(None);
+    if let Ok(mut segments) = folder.path_segments_mut() {
+        segments.pop();
+    }
+    folder
+}
