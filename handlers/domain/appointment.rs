@@ -67,6 +67,8 @@ pub enum Seen {
     Gone,
     /// Whose mailbox it is has withdrawn: what it said is forgotten.
     Withheld,
+    /// Whose mailbox it is has withdrawn and gives up the rooms it had asked for.
+    GivenUp,
 }
 
 /// The last word of the organizer's copy.
@@ -83,6 +85,9 @@ pub enum OrganizerCopy {
     Cancelled,
     /// It is gone.
     Gone,
+    /// Its owner has withdrawn and gave the room up, though the room's own copy may live on. It
+    /// stays so until the room is asked for anew.
+    GivenUp,
 }
 
 /// The last word of the room's copy.
@@ -144,6 +149,9 @@ pub enum Ended {
     RoomLeft,
     /// Exchange decides for this room, and its calendar does not hold the appointment (yet).
     NotAccepted,
+    /// Nobody stands for it any more: its organizer has withdrawn and gave the room up, or there
+    /// is no other copy that would hold it.
+    GivenUp,
 }
 
 /// What the copies alone do not say, and what decides how they are to be read.
@@ -172,6 +180,9 @@ impl Copies {
                 };
                 if anew && matches!(seen, Seen::Holds(_)) {
                     self.asked += 1;
+                    if self.organizer == OrganizerCopy::GivenUp {
+                        self.organizer = OrganizerCopy::Unseen;
+                    }
                 }
                 self.room = self.room.see(at, answerable, seen);
             }
@@ -185,6 +196,7 @@ impl Copies {
         let facts = match (&self.organizer, &self.room) {
             (OrganizerCopy::WithoutRoom(_), _) => return ended(Ended::RoomRemoved),
             (OrganizerCopy::Cancelled, _) => return ended(Ended::Cancelled),
+            (OrganizerCopy::GivenUp, _) => return ended(Ended::GivenUp),
             (OrganizerCopy::Live(..), RoomCopy::Gone) if !refused => return ended(Ended::RoomLeft),
             (OrganizerCopy::Live(..), RoomCopy::Unseen) if waits_for_room => {
                 return ended(Ended::NotAccepted);
@@ -214,7 +226,8 @@ impl Copies {
                 OrganizerCopy::Unseen
                 | OrganizerCopy::WithoutRoom(_)
                 | OrganizerCopy::Cancelled
-                | OrganizerCopy::Gone,
+                | OrganizerCopy::Gone
+                | OrganizerCopy::GivenUp,
                 _,
             ) => false,
         }
@@ -253,7 +266,10 @@ impl Copies {
     pub fn organizer_at(&self) -> Option<&CopyAt> {
         match &self.organizer {
             OrganizerCopy::Live(at, _) | OrganizerCopy::WithoutRoom(at) => Some(at),
-            OrganizerCopy::Unseen | OrganizerCopy::Cancelled | OrganizerCopy::Gone => None,
+            OrganizerCopy::Unseen
+            | OrganizerCopy::Cancelled
+            | OrganizerCopy::Gone
+            | OrganizerCopy::GivenUp => None,
         }
     }
 }
@@ -266,7 +282,7 @@ impl OrganizerCopy {
     fn see(self, at: CopyAt, seen: Seen) -> Self {
         let known = match &self {
             Self::Live(known, _) | Self::WithoutRoom(known) => Some(known.event.clone()),
-            Self::Unseen | Self::Cancelled | Self::Gone => None,
+            Self::Unseen | Self::Cancelled | Self::Gone | Self::GivenUp => None,
         };
         match seen {
             Seen::Holds(facts) => Self::Live(at, facts),
@@ -275,6 +291,7 @@ impl OrganizerCopy {
             Seen::Gone if known.as_ref() == Some(&at.event) => Self::Gone,
             Seen::Gone => self,
             Seen::Withheld => Self::Unseen,
+            Seen::GivenUp => Self::GivenUp,
         }
     }
 }
@@ -285,7 +302,7 @@ impl RoomCopy {
             (Seen::Holds(facts), _) => Self::Live { at, facts, answerable },
             // A room has nobody to withdraw; when it is no longer followed, the organizer's copy
             // speaks alone.
-            (Seen::Withheld, _) => Self::Unseen,
+            (Seen::Withheld | Seen::GivenUp, _) => Self::Unseen,
             (Seen::WithoutRoom | Seen::Cancelled | Seen::Gone, Self::Live { at: known, .. }) => {
                 if known.event == at.event {
                     Self::Gone
