@@ -90,12 +90,11 @@ impl Desire<'_> {
                 .rooms
                 .iter()
                 .find(|(room, _)| *room == key.room && key.appointment == appointment);
+            let content = &self.tenant.policy.content;
             let seen = match held {
-                Some((_, interval)) => Seen::Holds(sighting.facts(
-                    *interval,
-                    &self.tenant.policy.content,
-                    subject.clone(),
-                )),
+                Some((_, interval)) => {
+                    Seen::Holds(sighting.facts(*interval, content, subject.clone()))
+                }
                 None if sighting.ended => Seen::Cancelled,
                 None => Seen::WithoutRoom,
             };

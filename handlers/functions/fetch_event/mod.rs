@@ -189,7 +189,9 @@ async fn prepare(
         MailboxKind::Person => Calendar::Person,
         MailboxKind::Room => Calendar::Room(RoomId(mailbox.id.0)),
     };
+    // What a room's copies said is forgotten also when the room is not managed any more.
     if let Calendar::Room(id) = calendar
+        && state.is_active()
         && !rooms.iter().any(|room| room.id == id)
     {
         return Err(StepError::Drop { reason: "the room is not managed" });
