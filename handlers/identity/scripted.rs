@@ -36,7 +36,7 @@ pub(crate) fn cloud() -> Cloud {
     }
 }
 
-pub(crate) const PEOPLE: &str = "a0000000-0000-4000-8000-000000000007";
+pub(crate) const PEOPLE: &str = "a0000000-0000-4000-8000-000000000008";
 pub(crate) const ADD_IN: &str = "a0000000-0000-4000-8000-00000000000b";
 
 /// The registration that people sign in with.

@@ -192,7 +192,7 @@ impl SigningKeys {
 #[cfg(test)]
 mod tests {
     use serde_json::{Value, json};
-    use world::signing::{SigningKey, jwks};
+    use world::signing::SigningKey;
 
     use super::*;
     use crate::{
@@ -231,6 +231,11 @@ mod tests {
         SigningKey::generate().unwrap()
     }
 
+    /// What Entra publishes during a rollover.
+    fn both(old: &SigningKey, new: &SigningKey) -> Value {
+        json!({ "keys": [old.jwks()["keys"][0], new.jwks()["keys"][0]] })
+    }
+
     fn with(set: Value, change: impl Fn(&mut Value)) -> Value {
         let mut set = set;
         change(&mut set["keys"][0]);
@@ -260,7 +265,7 @@ mod tests {
         let (trial, old, new) = (trial(), key(), key());
         trial.far.then(200, &old.jwks());
         assert_eq!(trial.knows(old.kid()).await, Ok(true));
-        trial.far.then(200, &jwks([&old, &new]));
+        trial.far.then(200, &both(&old, &new));
         assert_eq!(trial.knows(new.kid()).await, Ok(true));
         for seconds in [0, 200, 99] {
             trial.pass(seconds);
@@ -292,7 +297,7 @@ mod tests {
         }
         assert_eq!(trial.loads(), 3);
         trial.pass(5);
-        trial.far.then(200, &jwks([&old, &new]));
+        trial.far.then(200, &both(&old, &new));
         assert_eq!(trial.knows(new.kid()).await, Ok(true));
         trial.pass(24 * 3600);
         trial.far.then(200, &json!({ "keys": [] }));
