@@ -39,7 +39,7 @@ pub use time::Ran;
 pub const APP_HOST: &str = "roombridge.example";
 
 /// The registration that people sign in with.
-const PEOPLE_APP: uuid::Uuid = uuid::Uuid::from_u128(0xa000_0000_0000_4000_8000_0000_0000_0007);
+const PEOPLE_APP: uuid::Uuid = uuid::Uuid::from_u128(0xa000_0000_0000_4000_8000_0000_0000_0008);
 
 /// The office could not be set up or used; says what failed.
 #[derive(Debug, thiserror::Error)]
