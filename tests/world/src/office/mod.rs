@@ -25,7 +25,9 @@ use roombridge::store::memory::MemoryTables;
 use roombridge::store::tables::{Row, Span, Table, Tables};
 
 use crate::host::{FunctionApp, FunctionsHost, MemoryQueues};
-use crate::microsoft::{DAEMON_APP, FEDERATED_IDENTITY, GRAPH_HOST, LOGIN_HOST, Microsoft};
+use crate::microsoft::{
+    DAEMON_APP, FEDERATED_IDENTITY, GRAPH_HOST, LOGIN_HOST, Microsoft, SCOPED_APP,
+};
 use crate::watched::{Watch, WatchedOutbox, WatchedTables};
 use storage::HeldBack;
 
@@ -143,6 +145,7 @@ impl Office {
         let router = app.router().map_err(OfficeError::from_any)?;
         let host = FunctionsHost::in_process(files, router, from_queues, clock, Arc::clone(&rng));
         microsoft.network.register(APP_HOST, host.front());
+        microsoft.app_is_at(&format!("https://{APP_HOST}"));
         Ok(Self {
             clock: hand,
             rng,
@@ -213,7 +216,7 @@ fn options() -> Result<Options, OfficeError> {
         authority: url(format!("https://{LOGIN_HOST}"))?,
         registrations: Registrations {
             organisation_wide: DAEMON_APP.to_owned(),
-            scoped: DAEMON_APP.to_owned(),
+            scoped: SCOPED_APP.to_owned(),
         },
         mailboxes: maintain_mailbox::Settings {
             notification_url: url(format!("https://{APP_HOST}/api/notifications"))?,
