@@ -221,6 +221,13 @@ impl Entra {
         Some(Caller { tenant, app, roles })
     }
 
+    /// The app as it stands in the tenant now; none without a service principal.
+    pub(crate) fn present(&self, tenant: &str, app: &str) -> Option<Caller> {
+        self.service_principal(tenant, app)?;
+        let roles = self.granted_roles(tenant, app);
+        Some(Caller { tenant: tenant.to_owned(), app: app.to_owned(), roles })
+    }
+
     fn lock(&self) -> MutexGuard<'_, Directory> {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -48,6 +48,8 @@ pub struct User {
     pub home: Option<(String, String)>,
     /// Whether somebody can sign in as it: nobody can as a room.
     pub signs_in: bool,
+    /// Whether it has a mailbox in this tenant.
+    pub has_mailbox: bool,
 }
 
 impl fmt::Debug for User {
@@ -82,6 +84,7 @@ impl Entra {
             address: address.to_owned(),
             home: None,
             signs_in: true,
+            has_mailbox: false,
         };
         self.people(tenant, |people| people.users.insert(id.clone(), user));
         id

@@ -141,5 +141,6 @@ fn user(row: &MailboxRow) -> User {
         address: row.address.clone(),
         home: None,
         signs_in: row.kind == Kind::Person,
+        has_mailbox: true,
     }
 }
