@@ -56,8 +56,7 @@ pub(super) async fn leave(State(deps): State<Shared>, posted: Posted) -> Result<
     if tenant.is_some_and(|tenant| tenant.state == TenantState::Leaving) {
         return Ok(deps.desk.see_other("disconnect"));
     }
-    let begun = deps.admin_consent.begin(registration, visitor.tenant());
-    let (address, pending) = begun.map_err(|_| Problem::Internal)?;
+    let (address, pending) = deps.admin_consent.begin(registration, visitor.tenant());
     let cookie = deps.desk.sessions().seal_pending(&Errand::Consent(pending)).await?;
     let frame = deps.desk.frame(deps.desk.texts().connect.title).of(visitor);
     let page = html(&LeavePage { frame, address: address.as_str() })?;

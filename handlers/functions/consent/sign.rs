@@ -17,8 +17,7 @@ use crate::{
 
 /// GET `sign-in`: to Entra.
 pub(super) async fn leave(State(deps): State<Shared>) -> Result<Response, Problem> {
-    let begun = deps.sign_in.begin(Return::Consent, None);
-    let (address, pending) = begun.map_err(|_| Problem::Internal)?;
+    let (address, pending) = deps.sign_in.begin(Return::Consent, None);
     let cookie = deps.desk.sessions().seal_pending(&Errand::SignIn(pending)).await?;
     Ok(with_cookie(deps.desk.leave_for(&address), cookie))
 }
