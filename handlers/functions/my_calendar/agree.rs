@@ -66,7 +66,7 @@ impl Visit<'_> {
                 Err(error) => return Err(error.into()),
             }
         }
-        Err(Self::outrun())
+        Err(Trouble::Outrun)
     }
 
     /// Agreed before: if the subscription is missing, its task was lost, or is still on its way.

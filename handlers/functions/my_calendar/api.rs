@@ -17,12 +17,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use url::form_urlencoded;
 
 use super::{
-    Front,
-    agree::Agreed,
-    fault::Fault,
-    leave::Left,
-    shown::StandingShown,
-    stored::Stored,
+    Front, agree::Agreed, fault::Fault, leave::Left, shown::StandingShown, stored::Stored,
     visit::Visit,
 };
 use crate::{
@@ -224,7 +219,8 @@ mod tests {
     fn who_leaves_says_what_becomes_of_the_bookings() {
         assert_eq!(leaving("bookings=released"), Ok((Farewell::Released, false)));
         assert_eq!(leaving("erase=true&bookings=anonymous"), Ok((Farewell::Anonymous, true)));
-        for bad in ["", "erase=true", "bookings=all", "bookings=released&bookings=released", "x=1"] {
+        for bad in ["", "erase=true", "bookings=all", "bookings=released&bookings=released", "x=1"]
+        {
             assert_eq!(leaving(bad), Err(Fault::BadRequest), "{bad}");
         }
     }

@@ -61,7 +61,7 @@ impl Visit<'_> {
         let to = owner.mail.as_ref().ok_or(Refusal::OwnerNotTold)?;
         match graph.send_mail(sender, to, &notice(&delegate.name)).await {
             Ok(()) => self.follow(owner.id, How::Delegate).await,
-            Err(GraphError::Wait { cause, .. }) => Err(Trouble::Unavailable(cause.to_string())),
+            Err(error @ GraphError::Wait { .. }) => Err(error.into()),
             Err(error) => {
                 tracing::warn!(%error, tenant = %self.tenant, "an owner could not be told");
                 Err(Refusal::OwnerNotTold.into())
@@ -75,9 +75,7 @@ impl Visit<'_> {
         let delegate = graph.person(&own).await?.ok_or(Refusal::NotDelegate)?;
         let permissions = match graph.permissions_on(owner).await {
             Ok(permissions) => permissions,
-            Err(GraphError::Wait { cause, .. }) => {
-                return Err(Trouble::Unavailable(cause.to_string()));
-            }
+            Err(error @ GraphError::Wait { .. }) => return Err(error.into()),
             Err(error) => {
                 tracing::warn!(%error, tenant = %self.tenant, "a delegation cannot be read");
                 return Err(Refusal::ProofUnreadable.into());

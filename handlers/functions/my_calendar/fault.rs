@@ -39,6 +39,8 @@ pub(super) enum Fault {
     BadRequest,
     /// It was understood, and not done.
     Trouble(Trouble),
+    /// Whether the token is good cannot be said for now.
+    KeysAway,
 }
 
 impl From<Trouble> for Fault {
@@ -57,9 +59,7 @@ impl From<CheckError> for Fault {
                 tracing::info!(%reason, "a token was refused");
                 Self::TokenRefused
             }
-            CheckError::Unavailable(Unavailable) => {
-                Self::Trouble(Trouble::Unavailable("signing keys".to_owned()))
-            }
+            CheckError::Unavailable(Unavailable) => Self::KeysAway,
         }
     }
 }
@@ -87,7 +87,7 @@ impl Fault {
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::BadRequest => StatusCode::BAD_REQUEST,
             Self::Trouble(Trouble::Refused(refusal)) => status_of(*refusal),
-            Self::Trouble(Trouble::Unavailable(_)) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Trouble(_) | Self::KeysAway => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
 
@@ -101,7 +101,7 @@ impl Fault {
             Self::TooLarge => "too_large",
             Self::BadRequest => "bad_request",
             Self::Trouble(Trouble::Refused(refusal)) => refusal.code(),
-            Self::Trouble(Trouble::Unavailable(_)) => "unavailable",
+            Self::Trouble(_) | Self::KeysAway => "unavailable",
         }
     }
 
@@ -116,7 +116,7 @@ impl Fault {
             Self::BadRequest => "the request is not as documented",
             Self::Trouble(Trouble::Refused(refusal)) => return refusal.to_string(),
             // What is away is our own business.
-            Self::Trouble(Trouble::Unavailable(_)) => "not now: repeating it is safe",
+            Self::Trouble(_) | Self::KeysAway => "not now: repeating it is safe",
         };
         text.to_owned()
     }
@@ -129,9 +129,8 @@ impl Fault {
             Self::TokenInsufficient => {
                 Some(format!(r#"Bearer error="insufficient_scope", scope="{API_SCOPE}""#))
             }
-            Self::Method | Self::NotJson | Self::TooLarge | Self::BadRequest | Self::Trouble(_) => {
-                None
-            }
+            Self::Method | Self::NotJson | Self::TooLarge | Self::BadRequest => None,
+            Self::Trouble(_) | Self::KeysAway => None,
         }
     }
 }
@@ -157,8 +156,8 @@ fn status_of(refusal: Refusal) -> StatusCode {
 
 impl IntoResponse for Fault {
     fn into_response(self) -> Response {
-        if let Self::Trouble(Trouble::Unavailable(cause)) = &self {
-            tracing::warn!(cause, "the API could not answer");
+        if let Self::Trouble(trouble) = &self {
+            tracing::info!(%trouble, "the API did not do what it was asked");
         }
         let old_text = self == Self::Trouble(Refusal::OldText.into());
         let wire = ProblemWire {

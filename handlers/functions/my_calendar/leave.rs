@@ -94,7 +94,7 @@ impl Visit<'_> {
                 Err(error) => return Err(error.into()),
             }
         }
-        Err(Self::outrun())
+        Err(Trouble::Outrun)
     }
 
     async fn note(&self, at: Timestamp, state: MailboxState) -> Result<(), Trouble> {

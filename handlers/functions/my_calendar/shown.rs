@@ -71,12 +71,12 @@ impl StandingShown {
                 PrivatePolicy::Anonymous => "anonymous",
             },
             delegates: policy.delegates && policy.mail.is_some(),
-            scope: match standing.bounds {
+            scope: match &standing.bounds {
                 Bounds::Within => "within",
                 Bounds::OutOfScope => "out_of_scope",
                 Bounds::Excluded => "excluded",
                 Bounds::Room => "room",
-                Bounds::Unknown => "unknown",
+                Bounds::Unknown(_) => "unknown",
             },
             state: standing.state().map_or("none", state_word),
             consent: standing.consent().map(how_word),

@@ -8,6 +8,7 @@ use crate::{
         ids::{MailboxId, RoomId},
         tenancy::TenantState,
     },
+    graph::GraphError,
     store::{
         mailboxes::{Mailbox, MailboxKind, MailboxState},
         tables::ETag,
@@ -16,7 +17,7 @@ use crate::{
 };
 
 /// Whether a mailbox may be followed, by its tenant's decisions.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Bounds {
     /// It may.
     Within,
@@ -26,8 +27,9 @@ pub enum Bounds {
     Excluded,
     /// It is a managed room's.
     Room,
-    /// Graph does not say for now whether it is in the scope group.
-    Unknown,
+    /// Graph does not say for now whether it is in the scope group, or was not asked because the
+    /// organisation is not active.
+    Unknown(Option<GraphError>),
 }
 
 /// What applies to one mailbox.
@@ -66,14 +68,13 @@ impl Standing {
             TenantState::Leaving => return Err(Refusal::TenantLeaving.into()),
             TenantState::Left(_) => return Err(Refusal::TenantUnknown.into()),
         }
-        match self.bounds {
+        match &self.bounds {
             Bounds::Within => Ok(()),
             Bounds::OutOfScope => Err(Refusal::OutOfScope.into()),
             Bounds::Excluded => Err(Refusal::Excluded.into()),
             Bounds::Room => Err(Refusal::Room.into()),
-            Bounds::Unknown => {
-                Err(Trouble::Unavailable("whether it is in scope is not known".to_owned()))
-            }
+            Bounds::Unknown(Some(error)) => Err(error.clone().into()),
+            Bounds::Unknown(None) => Err(Refusal::TenantSuspended.into()),
         }
     }
 }
@@ -115,12 +116,12 @@ impl Visit<'_> {
         }
         let in_group = match policy.scope_group {
             None => false,
-            Some(_) if !tenant.state.is_active() => return Bounds::Unknown,
+            Some(_) if !tenant.state.is_active() => return Bounds::Unknown(None),
             Some(group) => match self.graph(tenant).is_member(who, group).await {
                 Ok(in_group) => in_group,
                 Err(error) => {
                     tracing::warn!(%error, tenant = %tenant.id, "membership is not known");
-                    return Bounds::Unknown;
+                    return Bounds::Unknown(Some(error));
                 }
             },
         };

@@ -6,7 +6,10 @@ use jiff::SignedDuration;
 
 use super::Deps;
 use crate::{
-    domain::ids::{CorrelationId, MailboxId, TenantId},
+    domain::{
+        ids::{CorrelationId, MailboxId, TenantId},
+        personal::Personal,
+    },
     graph::{CallContext, GraphError, TenantGraph},
     identity::tokens::SignedIn,
     messages::{MailboxTask, Message as _, Passage, Task},
@@ -102,27 +105,18 @@ pub enum Trouble {
     /// It may not be.
     #[error(transparent)]
     Refused(#[from] Refusal),
-    /// Somebody else cannot do their part now. The cause holds no content.
-    #[error("not now: {0}")]
-    Unavailable(String),
-}
-
-impl From<StoreError> for Trouble {
-    fn from(error: StoreError) -> Self {
-        Self::Unavailable(error.to_string())
-    }
-}
-
-impl From<QueueError> for Trouble {
-    fn from(error: QueueError) -> Self {
-        Self::Unavailable(error.to_string())
-    }
-}
-
-impl From<GraphError> for Trouble {
-    fn from(error: GraphError) -> Self {
-        Self::Unavailable(error.to_string())
-    }
+    /// A table does not answer.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A queue does not answer.
+    #[error(transparent)]
+    Queue(#[from] QueueError),
+    /// Graph does not answer, or not to us.
+    #[error(transparent)]
+    Graph(#[from] GraphError),
+    /// Others were faster each time.
+    #[error("others were faster each time")]
+    Outrun,
 }
 
 /// One person's visit.
@@ -142,8 +136,25 @@ pub struct Visit<'a> {
 impl<'a> Visit<'a> {
     /// The visit of somebody whom Entra has identified.
     pub fn of(deps: &'a Deps, person: &SignedIn, trail: Trail) -> Self {
+        Self::by(deps, person.tenant, person.person, trail)
+    }
+
+    /// The visit of the person with these ids, which Entra has vouched for.
+    pub(super) fn by(deps: &'a Deps, tenant: TenantId, person: MailboxId, trail: Trail) -> Self {
         let correlation = CorrelationId(deps.rng.uuid().as_u128());
-        Self { deps, tenant: person.tenant, person: person.person, trail, correlation }
+        Self { deps, tenant, person, trail, correlation }
+    }
+
+    /// What the directory calls somebody of the organisation; the object id where it does not say.
+    pub(super) async fn name_of(&self, tenant: &Tenant, person: MailboxId) -> Personal {
+        let id = Personal::new(person.to_string());
+        if !tenant.state.is_active() {
+            return id;
+        }
+        match self.graph(tenant).person(&id).await {
+            Ok(Some(read)) if !read.name.reveal().is_empty() => read.name,
+            Ok(_) | Err(_) => id,
+        }
     }
 
     /// The organisation's directory and calendars.
@@ -171,10 +182,5 @@ impl<'a> Visit<'a> {
         let task = MailboxTask { tenant: self.tenant, mailbox, task, nonce, due, passage };
         let outbox = Arc::clone(&self.deps.outbox);
         outbox.send(task.queue(), task.to_text(), Duration::ZERO).await
-    }
-
-    /// Others were faster each time.
-    pub(super) fn outrun() -> Trouble {
-        Trouble::Unavailable("others were faster each time".to_owned())
     }
 }
