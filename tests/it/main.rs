@@ -2,10 +2,12 @@
 
 mod audit;
 mod bad_input;
+mod browser;
 mod contoso;
 mod contract;
 mod counts;
 mod create_booking;
+mod farewell;
 mod faults;
 mod fetch_event;
 mod host;
