@@ -44,6 +44,10 @@ uuid_id! {
     RoomId
 }
 uuid_id! {
+    /// A group of people in the tenant's directory: the Entra object id.
+    GroupId
+}
+uuid_id! {
     /// One booking for as long as its row lives: the match id that is shown in Outlook.
     BookingId
 }

@@ -71,7 +71,7 @@ impl Visit<'_> {
 
     /// Agreed before: if the subscription is missing, its task was lost, or is still on its way.
     async fn finish(&self, owner: MailboxId, row: Option<&Mailbox>) -> Result<(), Trouble> {
-        if row.is_some_and(|row| row.subscription.is_none()) {
+        if row.is_some_and(|row| row.subscription.is_none() && row.polled.is_none()) {
             self.send(owner, Task::Subscribe).await?;
         }
         Ok(())
@@ -104,20 +104,19 @@ fn followed(
     row: Option<&Mailbox>,
     consent: &Consent,
 ) -> Option<Mailbox> {
-    let fresh = |epoch| Mailbox {
+    let fresh = || Mailbox {
         tenant,
         id: owner,
         kind: MailboxKind::Person,
         state: MailboxState::Active,
-        epoch,
-        // Nothing that an earlier consent's subscription still brings is believed.
+        epoch: 1,
         nonce: None,
         previous_nonce: None,
         subscription: None,
         polled: None,
         consent: Some(consent.clone()),
     };
-    let Some(row) = row else { return Some(fresh(1)) };
+    let Some(row) = row else { return Some(fresh()) };
     match row.state {
         MailboxState::Active => {
             let says_as_much = row.consent.as_ref().is_some_and(|old| {
@@ -128,7 +127,16 @@ fn followed(
             (!says_as_much).then(|| Mailbox { consent: Some(consent.clone()), ..row.clone() })
         }
         MailboxState::Paused | MailboxState::Withdrawn(_) | MailboxState::Erased(..) => {
-            Some(fresh(row.epoch.saturating_add(1)))
+            Some(Mailbox {
+                state: MailboxState::Active,
+                epoch: row.epoch.saturating_add(1),
+                // Nothing that an earlier consent's subscription still brings is believed. It stays
+                // known, so that the worker can remove it.
+                nonce: None,
+                previous_nonce: None,
+                consent: Some(consent.clone()),
+                ..row.clone()
+            })
         }
     }
 }

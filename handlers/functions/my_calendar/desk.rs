@@ -69,8 +69,7 @@ pub(super) async fn first(
 }
 
 pub(super) async fn sign_in(State(front): Here) -> Answer {
-    let begun = front.sign_in.begin(Return::MyCalendar, None);
-    let (address, pending) = begun.map_err(|_| Problem::Internal)?;
+    let (address, pending) = front.sign_in.begin(Return::MyCalendar, None);
     let cookie = front.desk.sessions().seal_pending(&Errand::SignIn(pending)).await?;
     Ok(with_cookies(front.desk.leave_for(&address), [cookie]))
 }

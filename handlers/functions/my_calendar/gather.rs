@@ -141,7 +141,8 @@ fn booking_of(booking: &Booking, person: MailboxId, rooms: &[Room]) -> BookingSt
         | OrganizerCopy::Unseen
         | OrganizerCopy::WithoutRoom(_)
         | OrganizerCopy::Cancelled
-        | OrganizerCopy::Gone => None,
+        | OrganizerCopy::Gone
+        | OrganizerCopy::GivenUp => None,
     };
     let booked = match &booking.observed {
         Observed::Booked(held) => Some([held.interval.start(), held.interval.end()]),
