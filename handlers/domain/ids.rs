@@ -40,6 +40,10 @@ uuid_id! {
     MailboxId
 }
 uuid_id! {
+    /// A group of people in the tenant's directory: the Entra object id.
+    GroupId
+}
+uuid_id! {
     /// A managed room. A room with a mailbox has its mailbox's id.
     RoomId
 }

@@ -101,6 +101,8 @@ pub(super) struct Ask {
     pub(super) body: Option<Value>,
     /// Whether to ask for an answer without content.
     pub(super) minimal: bool,
+    /// Whether the directory may answer from its index, which some lists need.
+    pub(super) eventual: bool,
     /// The mailboxes that are touched; each is entered before the call.
     pub(super) mailboxes: Vec<MailboxId>,
     /// What caused it, where the requests of one batch have causes of their own.
@@ -110,8 +112,8 @@ pub(super) struct Ask {
 impl Ask {
     pub(super) fn new(method: Method, template: &'static str, target: String) -> Self {
         let (fields, body, mailboxes) = ("-".to_owned(), None, Vec::new());
-        let correlation = None;
-        Self { method, template, target, fields, body, minimal: false, mailboxes, correlation }
+        let (minimal, eventual, correlation) = (false, false, None);
+        Self { method, template, target, fields, body, minimal, eventual, mailboxes, correlation }
     }
 
     pub(super) fn prefer(&self) -> &'static str {
@@ -200,6 +202,9 @@ impl TenantGraph {
             .header("prefer", ask.prefer())
             .header("client-request-id", self.correlation(ask).as_uuid().to_string())
             .header("return-client-request-id", "false");
+        if ask.eventual {
+            request = request.header("consistencylevel", "eventual");
+        }
         let body = match &ask.body {
             Some(body) => {
                 request = request.header(header::CONTENT_TYPE, "application/json");

@@ -5,15 +5,16 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 use url::Url;
 use uuid::Uuid;
 
 use super::{
-    fields,
+    directory_rules, fields,
     options::Options,
     property_id::PropertyId,
     refusal::{Refusal, Rule},
+    shapes::{guid, object},
 };
 
 /// Requests in one `$batch` (learn.microsoft.com/graph/json-batching, 2025-02-21).
@@ -37,7 +38,7 @@ pub(super) struct Guard {
 }
 
 /// Calendar reads within one request that may pass.
-type Reads = u64;
+pub(super) type Reads = u64;
 
 impl Guard {
     /// A guard for requests below `base`.
@@ -100,6 +101,10 @@ impl Guard {
         let segments = self.segments(url)?;
         let options = Options::of(url)?;
         let path: Vec<&str> = segments.iter().map(String::as_str).collect();
+        // The directory is asked call by call, never in a batch.
+        if !inner && let Some(judged) = directory_rules::judge(method, &path, &options, body) {
+            return judged;
+        }
         match (method, path.as_slice(), body) {
             ("GET", ["users", mailbox, rest @ ..], None) => {
                 guid(mailbox)?;
@@ -128,8 +133,8 @@ impl Guard {
         }
     }
 
-    /// The decoded path segments below the base. `users('id')`, which next links may use, counts
-    /// as two.
+    /// The decoded path segments below the base. `users('id')` and `groups('id')`, which next links
+    /// may use, count as two.
     fn segments(&self, url: &Url) -> Result<Vec<String>, Refusal> {
         let here = url.origin() == self.base.origin()
             && url.username().is_empty()
@@ -144,9 +149,12 @@ impl Guard {
             if text.is_empty() || text.contains(['/', '\\', '?', '#']) {
                 return Err(Refusal(Rule::Address));
             }
-            match text.strip_prefix("users('").and_then(|rest| rest.strip_suffix("')")) {
-                Some(id) => segments.extend(["users".to_owned(), id.to_owned()]),
-                None => segments.push(text.into_owned()),
+            let keyed = text.strip_suffix("')").and_then(|keyed| keyed.split_once("('"));
+            match keyed {
+                Some((list @ ("users" | "groups"), id)) => {
+                    segments.extend([list.to_owned(), id.to_owned()]);
+                }
+                Some(_) | None => segments.push(text.into_owned()),
             }
         }
         Ok(segments)
@@ -218,20 +226,6 @@ fn subscription(body: &Value) -> Result<Reads, Refusal> {
         Some(Ok(_)) => Ok(0),
         Some(Err(_)) | None => Err(Refusal(Rule::Resource)),
     }
-}
-
-/// The object, if it has no other members than these, and at least one.
-fn object<'a>(value: &'a Value, members: &[&str]) -> Result<&'a Map<String, Value>, Refusal> {
-    let object = value.as_object().ok_or(Refusal(Rule::Body))?;
-    if !object.is_empty() && object.keys().all(|name| members.contains(&name.as_str())) {
-        Ok(object)
-    } else {
-        Err(Refusal(Rule::Body))
-    }
-}
-
-fn guid(text: &str) -> Result<(), Refusal> {
-    Uuid::try_parse(text).map(drop).map_err(|_| Refusal(Rule::Unknown))
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use url::Url;
 
 use super::{
-    fields::{self, EXPAND, FILTER, SELECT},
+    fields::{self, COUNT, EXPAND, FILTER, SELECT},
     property_id::PropertyId,
     refusal::{Refusal, Rule},
 };
@@ -14,6 +14,7 @@ pub(super) struct Options {
     select: Option<String>,
     expand: Option<String>,
     filter: Option<String>,
+    count: Option<String>,
     others: Vec<String>,
 }
 
@@ -25,6 +26,7 @@ impl Options {
                 SELECT => &mut options.select,
                 EXPAND => &mut options.expand,
                 FILTER => &mut options.filter,
+                COUNT => &mut options.count,
                 "$top" | "$skip" | "$skiptoken" | "startDateTime" | "endDateTime" => {
                     options.others.push(name.into_owned());
                     continue;
@@ -40,7 +42,8 @@ impl Options {
     }
 
     fn chooses_nothing(&self) -> bool {
-        self.select.is_none() && self.expand.is_none() && self.filter.is_none()
+        let chosen = [&self.select, &self.expand, &self.filter, &self.count];
+        chosen.into_iter().all(Option::is_none)
     }
 
     pub(super) fn none(&self) -> Result<(), Refusal> {
@@ -60,6 +63,9 @@ impl Options {
         expands: bool,
         filters: bool,
     ) -> Result<u64, Refusal> {
+        if self.count.is_some() {
+            return Err(Refusal(Rule::Option));
+        }
         let chosen = self.select.as_deref().ok_or(Refusal(Rule::Field))?;
         let within = |list: &&[&str]| chosen.split(',').all(|field| list.contains(&field));
         if !lists.iter().any(within) {
@@ -75,6 +81,39 @@ impl Options {
             Some(_) => Err(Refusal(Rule::Option)),
             None => Ok(1),
         }
+    }
+}
+
+/// How a read of the directory goes on beside its fields.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Beside {
+    /// It does not: it is one object.
+    Nothing,
+    /// From page to page.
+    Pages,
+    /// From page to page, counted.
+    CountedPages,
+}
+
+impl Options {
+    /// A read of the directory: exactly the fields of `list`, neither more nor fewer.
+    pub(super) fn lists(&self, list: &[&str], beside: Beside) -> Result<(), Refusal> {
+        if self.expand.is_some() {
+            return Err(Refusal(Rule::Expansion));
+        }
+        let chosen = self.select.as_deref().ok_or(Refusal(Rule::Field))?;
+        let chosen: Vec<&str> = chosen.split(',').collect();
+        if chosen.len() != list.len() || !list.iter().all(|field| chosen.contains(field)) {
+            return Err(Refusal(Rule::Field));
+        }
+        let pages = beside != Beside::Nothing;
+        let others = self.others.iter().all(|name| pages && name.starts_with('$'));
+        let count = match self.count.as_deref() {
+            None => true,
+            Some(count) => beside == Beside::CountedPages && count == "true",
+        };
+        let listed = others && count && self.filter.is_none();
+        if listed { Ok(()) } else { Err(Refusal(Rule::Option)) }
     }
 }
 

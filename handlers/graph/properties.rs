@@ -37,6 +37,28 @@ impl TenantGraph {
     }
 }
 
+/// What a property holds once its content is taken away.
+const CLEARED: &str = "{}";
+
+impl TenantGraph {
+    /// Takes the content out of one of our properties of an event; its name stays, with `{}` in
+    /// it. Graph documents how to create and read such a property and no way to remove one
+    /// (learn.microsoft.com/graph/api/resources/singlevaluelegacyextendedproperty), and an attempt
+    /// to do so was reported as failing (github.com/microsoftgraph/msgraph-sdk-dotnet #719).
+    /// An event that never had the property has an empty one afterwards. A repeat is harmless.
+    ///
+    /// # Errors
+    /// As [`TenantGraph::set_property`].
+    pub async fn clear_property(
+        &self,
+        mailbox: MailboxId,
+        event: &EventId,
+        property: &PropertyId,
+    ) -> Result<Reached, GraphError> {
+        self.set_property(mailbox, event, property, CLEARED).await
+    }
+}
+
 /// The add-in's property as the tenant's settings name it.
 pub(super) fn add_in(property: Option<&str>) -> Result<Option<PropertyId>, GraphError> {
     let parsed = property.map(str::parse).transpose();
@@ -63,6 +85,24 @@ mod tests {
         assert_eq!(*written, json!({ "id": property.to_string(), "value": "booked" }));
         let trail = trial.trail();
         assert_eq!((trail[0].method, trail[0].fields.as_str()), ("PATCH", fields::PROPERTIES));
+    }
+
+    #[tokio::test]
+    async fn clearing_leaves_nothing_of_what_was_told() {
+        let trial = Trial::new();
+        trial
+            .far
+            .then(200, &json!({}))
+            .then(404, &json!({ "error": { "code": "ErrorItemNotFound" } }));
+        let property = PropertyId::outcome(crate::domain::ids::RoomId(Uuid::from_u128(2)));
+        let id = event_id("A");
+        assert_eq!(trial.tenant.clear_property(ANN, &id, &property).await, Ok(Reached::Done));
+        let written = &trial.last_body()[fields::PROPERTIES];
+        assert_eq!(*written, json!([{ "id": property.to_string(), "value": "{}" }]));
+        assert_eq!(trial.tenant.clear_property(ANN, &id, &property).await, Ok(Reached::Gone));
+        let foreign = "String {11111111-2222-3333-4444-555555555555} Name Room".parse().unwrap();
+        let refused = Err(GraphError::Forbidden(Refusal(Rule::Property)));
+        assert_eq!(trial.tenant.clear_property(ANN, &id, &foreign).await, refused);
     }
 
     #[tokio::test]

@@ -1,6 +1,7 @@
-//! Reads of single events and of a mailbox as such.
+//! Reads of single events, of a mailbox as such, and of short lists.
 
 use http::Method;
+use serde::de::DeserializeOwned;
 
 use super::{
     client::{Ask, TenantGraph, event_path},
@@ -16,6 +17,9 @@ use crate::domain::{
     ids::{CorrelationId, EventId, MailboxId},
     personal::Personal,
 };
+
+/// Pages of a short list followed in all; more than this is a list without an end.
+pub(super) const PAGES_MAX: usize = 50;
 
 /// An event to be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -119,6 +123,28 @@ impl TenantGraph {
         let found = page.value.into_iter().find(|e| e.ical_uid.as_deref() == Some(uid));
         found.map(|e| e.id.parse().map_err(|_| GraphError::Unreadable)).transpose()
     }
+    /// The items of a short list, page after page, `most` of them at the most.
+    pub(super) async fn whole<T: DeserializeOwned>(
+        &self,
+        mut ask: Ask,
+        most: usize,
+    ) -> Result<Vec<T>, GraphError> {
+        let mut items = Vec::new();
+        for _ in 0..PAGES_MAX {
+            let reply = self.call(&ask).await?;
+            reply.check()?;
+            let page: Page<T> = reply.json()?;
+            items.extend(page.value);
+            match page.next {
+                Some(next) if items.len() < most => ask.target = next,
+                Some(_) | None => {
+                    items.truncate(most);
+                    return Ok(items);
+                }
+            }
+        }
+        Err(GraphError::Unreadable)
+    }
 }
 
 /// A GET of these fields.
@@ -128,10 +154,14 @@ pub(super) fn read(
     mailbox: MailboxId,
     chosen: &[&str],
 ) -> Ask {
+    Ask { mailboxes: vec![mailbox], ..choose(template, path, chosen) }
+}
+
+/// A GET of these fields that touches no mailbox.
+pub(super) fn choose(template: &'static str, path: String, chosen: &[&str]) -> Ask {
     let separator = if path.contains('?') { '&' } else { '?' };
     let target = format!("{path}{separator}{}", fields::select(chosen));
-    let (fields, mailboxes) = (chosen.join(","), vec![mailbox]);
-    Ask { fields, mailboxes, ..Ask::new(Method::GET, template, target) }
+    Ask { fields: chosen.join(","), ..Ask::new(Method::GET, template, target) }
 }
 
 fn first_read(mailbox: MailboxId, event: &EventId, property: Option<&PropertyId>) -> Ask {
@@ -152,7 +182,7 @@ fn event_of(reply: &Reply, property: Option<&PropertyId>) -> Result<Option<Event
 }
 
 /// The JSON of one event; `None` when there is no such event.
-fn found<T: serde::de::DeserializeOwned>(reply: &Reply) -> Result<Option<T>, GraphError> {
+fn found<T: DeserializeOwned>(reply: &Reply) -> Result<Option<T>, GraphError> {
     match reply.missing() {
         Some(Missing::Event) => Ok(None),
         Some(Missing::Mailbox | Missing::Unknown) | None => {

@@ -75,6 +75,12 @@ impl Reply {
         })
     }
 
+    /// Whether Graph says that there is no such user, group or mailbox. A 404 that it does not
+    /// explain says nothing.
+    pub(super) fn names_nothing(&self) -> bool {
+        self.missing() == Some(Missing::Mailbox)
+    }
+
     /// Passes a success; makes the caller's decision of everything else.
     pub(super) fn check(&self) -> Result<(), GraphError> {
         let wait = |cause| Err(GraphError::Wait { after: self.retry_after, cause });

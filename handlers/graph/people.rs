@@ -1,0 +1,463 @@
+//! People in the tenant's directory: whether it answers us at all, who is in a group, who is who.
+
+use std::{collections::BTreeSet, fmt, str::FromStr};
+
+use http::Method;
+use serde::Deserialize;
+use serde_json::json;
+use url::Url;
+
+use super::{
+    client::{Ask, TenantGraph},
+    directory_rules::{USER, is_address},
+    error::GraphError,
+    fields,
+    reading::choose,
+    refusal::{Refusal, Rule},
+    wire::Page,
+};
+use crate::domain::{
+    ids::{GroupId, InvalidId, MailboxId},
+    personal::Personal,
+};
+
+/// People a page, the most that Graph gives (learn.microsoft.com/graph/api/user-list and
+/// /graph/api/group-list-transitivemembers).
+const PAGE: usize = 999;
+
+/// The longest next link we keep.
+const LINK_MAX: usize = 4_096;
+
+/// Leads to the next page of the same list of people.
+///
+/// It is opaque and not free of personal data: the skip token in the directory's links has been
+/// seen to hold the sign-in name of the page's last person. So it is not shown, and whoever stores
+/// or sends its text seals it first. It is judged by the guard when it is followed.
+#[derive(Clone, PartialEq, Eq)]
+pub struct PeopleLink(String);
+
+impl PeopleLink {
+    /// The link as text, which [`str::parse`] takes back. Seal it before it leaves the process.
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether it goes on with the list of `group`, or of everybody.
+    fn goes_on_with(&self, group: Option<GroupId>) -> bool {
+        let url = Url::parse(&self.0);
+        let path = url.map(|url| url.path().to_lowercase()).unwrap_or_default();
+        match group {
+            Some(group) => path.contains(&group.to_string()),
+            None => path.ends_with("/users"),
+        }
+    }
+}
+
+impl FromStr for PeopleLink {
+    type Err = InvalidId;
+
+    fn from_str(text: &str) -> Result<Self, InvalidId> {
+        let url = Url::parse(text).map_err(|_| InvalidId)?;
+        let fits = text.len() <= LINK_MAX && matches!(url.scheme(), "https" | "http");
+        if fits { Ok(Self(text.to_owned())) } else { Err(InvalidId) }
+    }
+}
+
+impl fmt::Debug for PeopleLink {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("PeopleLink(..)")
+    }
+}
+
+/// A page of a list of people.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PeoplePage {
+    /// Who is on it. In a list of everybody some have no mailbox.
+    pub people: Vec<MailboxId>,
+    /// The way to the next page; `None` on the last.
+    pub next: Option<PeopleLink>,
+}
+
+/// One person, or a room's mailbox, as the directory knows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PersonRead {
+    /// The object id.
+    pub id: MailboxId,
+    /// What the directory shows; empty when it shows nothing.
+    pub name: Personal,
+    /// The mail address and the sign-in name, in lower case, each once. Other addresses of the
+    /// mailbox are not among them.
+    pub addresses: Vec<Personal>,
+}
+
+#[derive(Deserialize)]
+struct IdWire {
+    id: String,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct PersonWire {
+    id: String,
+    display_name: Option<String>,
+    mail: Option<String>,
+    user_principal_name: Option<String>,
+}
+
+impl TenantGraph {
+    /// A harmless call that proves that the tenant lets us in: it asks for anybody's id and does
+    /// not look at the answer.
+    ///
+    /// # Errors
+    /// [`GraphError`]: `Disconnected` when the tenant gives no token or Graph refuses it, `Denied`
+    /// when nothing was consented to.
+    pub async fn is_connected(&self) -> Result<(), GraphError> {
+        let ask = choose("/users", "/users?$top=1".to_owned(), fields::PEOPLE);
+        self.call(&ask).await?.check()
+    }
+
+    /// Drops the cached token, so that the next call has one that knows what was granted by now: a
+    /// token names the grants of the moment when it was made, and lives for an hour.
+    ///
+    /// # Errors
+    /// [`GraphError`]: no token is to be had.
+    pub async fn renew_token(&self) -> Result<(), GraphError> {
+        let token = self.token().await?;
+        self.forget(&token).await;
+        Ok(())
+    }
+
+    /// Whether `person` is in `group`, directly or through other groups. Nobody whom Graph does not
+    /// know is, and nobody is in a group that does not exist.
+    ///
+    /// # Errors
+    /// [`GraphError`].
+    pub async fn is_member(&self, person: MailboxId, group: GroupId) -> Result<bool, GraphError> {
+        let ask = Ask {
+            fields: fields::MEMBERSHIP.join(","),
+            body: Some(json!({ "groupIds": [group.to_string()] })),
+            ..Ask::new(
+                Method::POST,
+                "/users/{id}/checkMemberGroups",
+                format!("/users/{person}/checkMemberGroups"),
+            )
+        };
+        let reply = self.call(&ask).await?;
+        if reply.names_nothing() {
+            return Ok(false);
+        }
+        reply.check()?;
+        let groups: Page<String> = reply.json()?;
+        Ok(groups.value.iter().any(|found| found.parse() == Ok(group)))
+    }
+
+    /// A page of the people in `group` (through other groups too), or of everybody in the tenant:
+    /// the first, or the one that `next` leads to. `Ok(None)`: there is no such group.
+    ///
+    /// # Errors
+    /// [`GraphError`]; `Forbidden` when `next` leaves Graph or belongs to another list.
+    /// `Unreadable` when a page makes no sense: a missing person must not be taken for one who left.
+    pub async fn people(
+        &self,
+        group: Option<GroupId>,
+        next: Option<PeopleLink>,
+    ) -> Result<Option<PeoplePage>, GraphError> {
+        let mut ask = match group {
+            Some(group) => Ask {
+                // A list of one type of member comes from the directory's index only, and counted.
+                eventual: true,
+                ..choose(
+                    "/groups/{id}/transitiveMembers/microsoft.graph.user",
+                    format!(
+                        "/groups/{group}/transitiveMembers/{USER}?$top={PAGE}&{}=true",
+                        fields::COUNT
+                    ),
+                    fields::PEOPLE,
+                )
+            },
+            None => choose("/users", format!("/users?$top={PAGE}"), fields::PEOPLE),
+        };
+        if let Some(next) = next {
+            if !next.goes_on_with(group) {
+                return Err(GraphError::Forbidden(Refusal(Rule::Address)));
+            }
+            ask.target = next.0;
+        }
+        let reply = self.call(&ask).await?;
+        if group.is_some() && reply.names_nothing() {
+            return Ok(None);
+        }
+        reply.check()?;
+        let page: Page<IdWire> = reply.json()?;
+        let people = page.value.iter().map(|person| person.id.parse());
+        let people: Result<Vec<MailboxId>, InvalidId> = people.collect();
+        let next = page.next.map(|next| next.parse()).transpose();
+        let (people, next) =
+            people.and_then(|people| Ok((people, next?))).map_err(|_| GraphError::Unreadable)?;
+        Ok(Some(PeoplePage { people, next }))
+    }
+
+    /// Looks a person (or a room) up by object id or by address. Graph finds sign-in names; whether
+    /// it finds another address of the mailbox is not documented. `Ok(None)`: there is nobody of
+    /// that name, or it is no name at all, and then nothing is asked.
+    ///
+    /// # Errors
+    /// [`GraphError`].
+    pub async fn person(&self, name: &Personal) -> Result<Option<PersonRead>, GraphError> {
+        let text = name.reveal().trim();
+        let id = text.parse::<MailboxId>().ok();
+        let segment = match id {
+            Some(id) => id.to_string(),
+            None if is_address(text) => fields::encoded(text).into_owned(),
+            None => return Ok(None),
+        };
+        let ask = choose("/users/{id}", format!("/users/{segment}"), fields::PERSON);
+        let reply = self.call(&ask).await?;
+        if reply.names_nothing() {
+            return Ok(None);
+        }
+        reply.check()?;
+        let wire: PersonWire = reply.json()?;
+        let found: MailboxId = wire.id.parse().map_err(|_| GraphError::Unreadable)?;
+        if id.is_some_and(|id| id != found) {
+            return Err(GraphError::Unreadable);
+        }
+        let addresses = [wire.mail, wire.user_principal_name].into_iter().flatten();
+        let addresses = addresses.map(|address| address.trim().to_lowercase());
+        let addresses: BTreeSet<String> = addresses.filter(|text| !text.is_empty()).collect();
+        Ok(Some(PersonRead {
+            id: found,
+            name: Personal::new(wire.display_name.unwrap_or_default()),
+            addresses: addresses.into_iter().map(Personal::new).collect(),
+        }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::graph::{
+        error::Cause,
+        guard::GuardCounts,
+        trial::{ANN, BASE, Trial},
+    };
+
+    const STAFF: GroupId = GroupId(Uuid::from_u128(0x57AF));
+
+    fn error(code: &str) -> Value {
+        json!({ "error": { "code": code, "message": "Dinner with Ann" } })
+    }
+
+    fn nobody() -> Value {
+        error("Request_ResourceNotFound")
+    }
+
+    #[tokio::test]
+    async fn a_tenant_is_connected_when_graph_answers_whatever_it_says() {
+        let trial = Trial::new();
+        trial.far.then(200, &json!("nonsense")).then(403, &error("Authorization_RequestDenied"));
+        assert_eq!(trial.tenant.is_connected().await, Ok(()));
+        assert_eq!(trial.tenant.is_connected().await, Err(GraphError::Denied));
+        trial.far.then(401, &json!({})).then(401, &json!({}));
+        assert_eq!(trial.tenant.is_connected().await, Err(GraphError::Disconnected));
+        trial.tenant.renew_token().await.unwrap();
+        trial.far.then_token(400, &[], &json!({ "error": "unauthorized_client" }));
+        assert_eq!(trial.tenant.is_connected().await, Err(GraphError::Disconnected));
+        assert!(trial.asked()[0].starts_with("GET /users?$top=1&"), "{:?}", trial.asked());
+        assert!(trial.asked()[0].ends_with("=id"));
+        let trail = trial.trail();
+        assert_eq!((trail[0].path, trail[0].fields.as_str()), ("/users", "id"));
+        assert_eq!(trial.graph.counts(), GuardCounts { calendar_reads: 0, forbidden_asked: 0 });
+    }
+
+    #[tokio::test]
+    async fn a_renewed_token_is_a_new_one() {
+        let trial = Trial::new();
+        trial.far.then(200, &json!({})).then(200, &json!({}));
+        trial.tenant.is_connected().await.unwrap();
+        trial.tenant.renew_token().await.unwrap();
+        trial.tenant.is_connected().await.unwrap();
+        assert_eq!(trial.last_header("authorization"), "Bearer token-2");
+    }
+
+    #[tokio::test]
+    async fn membership_is_graphs_word_about_this_very_group() {
+        let trial = Trial::new();
+        let other = GroupId(Uuid::from_u128(0xBAD));
+        trial.far.then(200, &json!({ "value": [STAFF.to_string().to_uppercase()] }));
+        trial
+            .far
+            .then(200, &json!({ "value": [other.to_string()] }))
+            .then(200, &json!({ "value": [] }));
+        trial.far.then(404, &nobody()).then(404, &error("Surprise")).then(403, &json!({}));
+        let is_member = async || trial.tenant.is_member(ANN, STAFF).await;
+        assert_eq!(is_member().await, Ok(true));
+        assert_eq!(trial.last_body(), json!({ "groupIds": [STAFF.to_string()] }));
+        assert_eq!(trial.asked()[0], format!("POST /users/{ANN}/checkMemberGroups"));
+        assert_eq!(is_member().await, Ok(false));
+        assert_eq!(is_member().await, Ok(false));
+        assert_eq!(is_member().await, Ok(false), "unknown people are in no group");
+        let surprise = GraphError::Refused { status: 404, code: "Surprise".into() };
+        assert_eq!(is_member().await, Err(surprise), "a 404 of another kind says nothing");
+        assert_eq!(is_member().await, Err(GraphError::Denied));
+        assert_eq!(trial.trail()[0].path, "/users/{id}/checkMemberGroups");
+    }
+
+    fn page(ids: &[u128], next: Option<String>) -> Value {
+        let people = ids.iter().map(|id| json!({ "id": Uuid::from_u128(*id).to_string() }));
+        json!({ "value": people.collect::<Vec<_>>(), "@odata.nextLink": next })
+    }
+
+    #[tokio::test]
+    async fn the_people_of_a_group_come_page_by_page_and_the_link_survives_as_text() {
+        let trial = Trial::new();
+        let list = format!("{BASE}/groups('{STAFF}')/transitiveMembers/{USER}");
+        let link = format!("{list}?{}&$skiptoken=RFNwd", fields::select(fields::PEOPLE));
+        trial.far.then(200, &page(&[1, 2], Some(link.clone()))).then(200, &page(&[3], None));
+        let first = trial.tenant.people(Some(STAFF), None).await.unwrap().unwrap();
+        assert_eq!(first.people.len(), 2);
+        let asked = &trial.asked()[0];
+        let members = format!("GET /groups/{STAFF}/transitiveMembers/{USER}");
+        assert!(asked.starts_with(&format!("{members}?$top=999&$count=true&")), "{asked}");
+        assert_eq!(trial.last_header("consistencylevel"), "eventual");
+        let text = first.next.as_ref().unwrap().reveal().to_owned();
+        assert_eq!(format!("{:?}", first.next), "Some(PeopleLink(..))");
+        let second = trial.tenant.people(Some(STAFF), Some(text.parse().unwrap())).await;
+        let last = vec![MailboxId(Uuid::from_u128(3))];
+        assert_eq!(second, Ok(Some(PeoplePage { people: last, next: None })));
+        assert_eq!(trial.last_header("consistencylevel"), "eventual");
+        assert_eq!(trial.trail()[1].path, "/groups/{id}/transitiveMembers/microsoft.graph.user");
+    }
+
+    #[tokio::test]
+    async fn everybody_is_a_list_too() {
+        let trial = Trial::new();
+        trial.far.then(200, &page(&[1], None)).then(404, &nobody());
+        assert!(trial.tenant.people(None, None).await.unwrap().is_some());
+        assert!(trial.asked()[0].starts_with("GET /users?$top=999&"));
+        assert!(trial.far.asked()[0].headers().get("consistencylevel").is_none());
+        assert_eq!(trial.tenant.people(None, None).await, Err(GraphError::MailboxGone));
+    }
+
+    #[tokio::test]
+    async fn a_group_that_does_not_exist_is_told_apart_from_an_empty_one() {
+        let trial = Trial::new();
+        trial.far.then(404, &nobody()).then(200, &page(&[], None)).then(404, &error("Surprise"));
+        assert_eq!(trial.tenant.people(Some(STAFF), None).await, Ok(None));
+        let empty = PeoplePage { people: vec![], next: None };
+        assert_eq!(trial.tenant.people(Some(STAFF), None).await, Ok(Some(empty)));
+        assert!(trial.tenant.people(Some(STAFF), None).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn a_link_to_anywhere_else_is_not_followed() {
+        let trial = Trial::new();
+        let select = fields::select(fields::PEOPLE);
+        let other = Uuid::from_u128(9);
+        for link in [
+            format!("https://evil.test/v1.0/groups/{STAFF}/transitiveMembers/{USER}?{select}"),
+            format!("{BASE}/groups/{other}/transitiveMembers/{USER}?{select}"),
+            format!("{BASE}/groups/{STAFF}/transitiveMembers?{select}"),
+            format!("{BASE}/groups/{STAFF}/transitiveMembers/{USER}?$skiptoken=x"),
+            format!("{BASE}/groups/{STAFF}/transitiveMembers/{USER}?{select},mail"),
+            format!("{BASE}/users?{select}"),
+        ] {
+            let followed = trial.tenant.people(Some(STAFF), Some(link.parse().unwrap())).await;
+            assert!(matches!(followed, Err(GraphError::Forbidden(_))), "{link}");
+        }
+        let members = format!("{BASE}/groups/{STAFF}/transitiveMembers/{USER}?{select}");
+        let followed = trial.tenant.people(None, Some(members.parse().unwrap())).await;
+        assert!(matches!(followed, Err(GraphError::Forbidden(_))));
+        assert!(trial.asked().is_empty());
+        for bad in ["", "users", "/users?x", "file:///etc/passwd", &"https://x.test/".repeat(999)] {
+            assert_eq!(bad.parse::<PeopleLink>(), Err(InvalidId), "{bad}");
+        }
+    }
+
+    #[tokio::test]
+    async fn one_strange_id_spoils_the_page() {
+        let trial = Trial::new();
+        trial
+            .far
+            .then(200, &json!({ "value": [{ "id": "ann" }] }))
+            .then(200, &json!({ "value": [{}] }));
+        trial.far.then(200, &page(&[1], Some("not a link".into())));
+        for _ in 0..3 {
+            assert_eq!(trial.tenant.people(None, None).await, Err(GraphError::Unreadable));
+        }
+    }
+
+    fn ann() -> Value {
+        json!({
+            "id": ANN.to_string(),
+            "displayName": "Ann Example",
+            "mail": "Ann@contoso.test",
+            "userPrincipalName": "ann@CONTOSO.test",
+        })
+    }
+
+    #[tokio::test]
+    async fn a_person_is_found_by_id_and_by_address() {
+        let trial = Trial::new();
+        let mut two = ann();
+        two["mail"] = json!("ann.example@contoso.test");
+        two["displayName"] = json!(null);
+        trial.far.then(200, &ann()).then(200, &two).then(404, &nobody());
+        let person = async |name: &str| trial.tenant.person(&Personal::new(name)).await;
+        let found = person(&ANN.to_string().to_uppercase()).await.unwrap().unwrap();
+        assert_eq!((found.id, found.name.reveal()), (ANN, "Ann Example"));
+        assert_eq!(found.addresses, [Personal::new("ann@contoso.test")]);
+        assert!(!format!("{found:?}").contains("Ann Example"));
+        assert!(!format!("{found:?}").contains("contoso"));
+        let found = person(" o'neil+x@contoso.test ").await.unwrap().unwrap();
+        assert_eq!(found.addresses.len(), 2);
+        assert_eq!(found.name, Personal::default());
+        assert_eq!(person("bob@contoso.test").await, Ok(None));
+        let asked = trial.asked();
+        assert!(asked[0].starts_with(&format!("GET /users/{ANN}?")), "{asked:?}");
+        assert!(asked[1].starts_with("GET /users/o%27neil%2Bx%40contoso.test?"), "{asked:?}");
+        let trail = trial.trail();
+        assert!(trail.iter().all(|call| call.path == "/users/{id}"));
+        assert!(!format!("{trail:?}").contains("contoso"), "no address in the trail");
+    }
+
+    #[tokio::test]
+    async fn what_is_no_name_is_nobody_and_nothing_is_asked() {
+        let trial = Trial::new();
+        for hostile in [
+            "",
+            "ann",
+            "../groups",
+            "a@b/../../me",
+            "a@b.c?x=y",
+            "a@b.c#x",
+            "a@b.c%2F",
+            "$count",
+            "a@b@c",
+            "a b@c.d",
+            "x')/messages('@c.d",
+            "a\n@b.c",
+            "é@b.c",
+            "ann_x.test#EXT#@b.c",
+            "@",
+        ] {
+            assert_eq!(trial.tenant.person(&Personal::new(hostile)).await, Ok(None), "{hostile}");
+        }
+        assert!(trial.asked().is_empty());
+        assert_eq!(trial.graph.counts(), GuardCounts::default());
+    }
+
+    #[tokio::test]
+    async fn an_answer_about_somebody_else_is_not_believed() {
+        let trial = Trial::new();
+        let other = Personal::new(Uuid::from_u128(9).to_string());
+        trial.far.then(200, &ann()).then(200, &json!({ "id": "ann" })).then(503, &json!({}));
+        assert_eq!(trial.tenant.person(&other).await, Err(GraphError::Unreadable));
+        assert_eq!(trial.tenant.person(&other).await, Err(GraphError::Unreadable));
+        let later = GraphError::Wait { after: None, cause: Cause::Unavailable(503) };
+        assert_eq!(trial.tenant.person(&other).await, Err(later));
+    }
+}
