@@ -48,10 +48,6 @@ uuid_id! {
     RoomId
 }
 uuid_id! {
-    /// A group of people in Entra.
-    GroupId
-}
-uuid_id! {
     /// One booking for as long as its row lives: the match id that is shown in Outlook.
     BookingId
 }
