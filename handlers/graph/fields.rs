@@ -108,9 +108,6 @@ pub const MESSAGE: &[&str] = &["subject", MAIL_TEXT, "toRecipients"];
 /// passes the guard in this one request only, going out, in the one shape of [`message`].
 pub const MAIL_TEXT: &str = "body";
 
-/// What stands around our own words: that they are plain text, and they.
-pub const MAIL_CONTENT: &[&str] = &["contentType", "content"];
-
 /// The extended properties of an event, the only thing that may be expanded.
 pub const PROPERTIES: &str = "singleValueExtendedProperties";
 
@@ -207,6 +204,18 @@ mod tests {
         assert!(!EVENT.contains(&"subject"), "the subject has a read of its own");
         let passing = MESSAGE.iter().filter(|field| FORBIDDEN.contains(field));
         assert_eq!(passing.collect::<Vec<_>>(), [&MAIL_TEXT], "and only in a message of ours");
+    }
+
+    #[test]
+    fn a_message_of_ours_holds_what_the_list_says() {
+        let mail = message("a", "b", "c");
+        let members = |value: &Value| {
+            let names: Vec<String> = value.as_object().unwrap().keys().cloned().collect();
+            names.into_iter().collect::<std::collections::BTreeSet<String>>()
+        };
+        let listed = |list: &[&str]| list.iter().map(ToString::to_string).collect();
+        assert_eq!(members(&mail), listed(MAIL));
+        assert_eq!(members(&mail["message"]), listed(MESSAGE));
     }
 
     #[test]

@@ -26,7 +26,7 @@ use crate::domain::{
 const PAGE: usize = 999;
 
 /// The longest next link we keep.
-const LINK_MAX: usize = 4_096;
+const LINK_MAX: usize = 8_192;
 
 /// Leads to the next page of the same list of people.
 ///
@@ -152,7 +152,8 @@ impl TenantGraph {
     }
 
     /// A page of the people in `group` (through other groups too), or of everybody in the tenant:
-    /// the first, or the one that `next` leads to. `Ok(None)`: there is no such group.
+    /// the first, or the one that `next` leads to. `Ok(None)`: there is no such group. A group with
+    /// hidden membership looks empty to us (Graph would want `Member.Read.Hidden`).
     ///
     /// # Errors
     /// [`GraphError`]; `Forbidden` when `next` leaves Graph or belongs to another list.

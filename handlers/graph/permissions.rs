@@ -6,6 +6,8 @@
 
 use uuid::{Uuid, uuid};
 
+use crate::domain::policy::Registration;
+
 /// A registration of ours that asks a customer's tenant for something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Which {
@@ -15,6 +17,15 @@ pub enum Which {
     Scoped,
     /// What people sign in to.
     People,
+}
+
+impl From<Registration> for Which {
+    fn from(registration: Registration) -> Self {
+        match registration {
+            Registration::OrganisationWide => Self::OrganisationWide,
+            Registration::Scoped => Self::Scoped,
+        }
+    }
 }
 
 /// Who uses a permission.
