@@ -5,9 +5,6 @@ use jiff::SignedDuration;
 /// How long a row in `Failures` stays.
 pub const FAILURES: SignedDuration = SignedDuration::from_hours(30 * 24);
 
-/// How long a row in `Audit` stays.
-pub const AUDIT: SignedDuration = SignedDuration::from_hours(365 * 24);
-
 /// What is stored, for how long and why: one row a kind of data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Kept {
