@@ -1,0 +1,34 @@
+//! A tenant was connected, or connected again: every mailbox that is followed is subscribed anew and
+//! resynced, and on the way all are brought in line with the policy.
+//!
+//! After access was lost nobody knows whether Graph still has a subscription that a row names, so a
+//! row that is still good on paper is not believed: [`Task::Removed`] makes the subscription anew,
+//! and adopts the one that is there after all. One that another registration made is replaced by
+//! [`Task::Subscribe`].
+
+use std::time::Duration;
+
+use super::Keeper;
+use crate::{
+    messages::{Stage, Task},
+    step::{Next, StepError},
+    store::{mailboxes::Mailbox, tenants::Tenant},
+};
+
+/// Other processes may believe for a minute that the tenant is still suspended, and would drop what
+/// comes earlier (60 s, the age that `store::tenants` allows a policy).
+pub(super) const NEWS: Duration = Duration::from_secs(61);
+
+impl Keeper<'_> {
+    pub(super) async fn connect(&self, tenant: Tenant) -> Result<Vec<Next>, StepError> {
+        self.align(tenant, Some(Stage { shard: 0, anew: true })).await
+    }
+}
+
+/// How a mailbox that is to be followed is caught up after connecting.
+pub(super) fn anew(mailbox: &Mailbox, tenant: &Tenant) -> Task {
+    match &mailbox.subscription {
+        Some(subscription) if subscription.registration == tenant.registration => Task::Removed,
+        Some(_) | None => Task::Subscribe,
+    }
+}
