@@ -230,6 +230,8 @@ impl App {
             mailboxes: Mailboxes::new(self.tables()),
             rooms: self.rooms.clone(),
             appointments: Appointments::new(self.tables()),
+            bookings: Bookings::new(self.tables()),
+            failures: Failures::new(self.tables()),
             due: Due::new(self.tables()),
             graph: self.graph.clone(),
             keys: Arc::clone(&self.ports.keys),

@@ -110,17 +110,10 @@ impl AdminConsent {
     }
 
     /// Where to send the browser of an administrator of `tenant`, and what to keep in its cookie.
-    ///
-    /// # Errors
-    /// When the authority's address is unusable.
-    pub fn begin(
-        &self,
-        registration: Registration,
-        tenant: TenantId,
-    ) -> Result<(Url, PendingConsent), url::ParseError> {
+    pub fn begin(&self, registration: Registration, tenant: TenantId) -> (Url, PendingConsent) {
         let state = secret(self.rng.as_ref());
         let address = format!("{tenant}/v2.0/adminconsent");
-        let mut url: Url = self.cloud.at_authority(&address).parse()?;
+        let mut url = self.cloud.at_authority(&address);
         url.query_pairs_mut()
             .append_pair("client_id", self.registrations.client_id(registration))
             .append_pair("scope", &self.cloud.graph_scope)
@@ -131,7 +124,7 @@ impl AdminConsent {
             Registration::Scoped => false,
         };
         let started = self.clock.now();
-        Ok((url, PendingConsent { state, tenant: tenant.0, organisation_wide, started }))
+        (url, PendingConsent { state, tenant: tenant.0, organisation_wide, started })
     }
 
     /// What came back. `pending` is what the browser's cookie holds; the caller forgets it whatever
@@ -162,5 +155,92 @@ impl AdminConsent {
             registration: pending.registration(),
             state_digest: hash(&pending.state),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use jiff::SignedDuration;
+
+    use super::*;
+    use crate::{
+        clock::ManualClock,
+        identity::scripted::{cloud, people},
+        rng::SeededRng,
+    };
+
+    const ACME: TenantId = TenantId(Uuid::from_u128(1));
+    const OTHER: TenantId = TenantId(Uuid::from_u128(2));
+
+    fn trial() -> (ManualClock, AdminConsent) {
+        let clock = ManualClock::new("2026-11-24T09:00:00Z".parse().unwrap());
+        let registrations =
+            Registrations { organisation_wide: "wide".into(), scoped: "scoped".into() };
+        let (time, rng) = (Arc::new(clock.clone()), Arc::new(SeededRng::new(1)));
+        (clock, AdminConsent::new(cloud(), registrations, people(), time, rng))
+    }
+
+    fn answer(tenant: &str, state: &str) -> CallbackQuery {
+        CallbackQuery::parse(&format!("admin_consent=True&tenant={tenant}&state={state}"))
+    }
+
+    #[test]
+    fn an_administrator_is_sent_to_their_own_tenant_and_comes_back() {
+        let (_, consent) = trial();
+        for (registration, client) in
+            [(Registration::OrganisationWide, "wide"), (Registration::Scoped, "scoped")]
+        {
+            let (url, pending) = consent.begin(registration, ACME);
+            let start = format!("https://login.test/{ACME}/v2.0/adminconsent?");
+            assert!(url.as_str().starts_with(&start), "{url}");
+            let asked: HashMap<_, _> = url.query_pairs().into_owned().collect();
+            assert_eq!(asked["client_id"], client);
+            assert_eq!(asked["scope"], "https://graph.microsoft.com/.default");
+            assert_eq!(asked["redirect_uri"], "https://rooms.test/api/consent/granted");
+            let answer = answer(&ACME.to_string(), &asked["state"]);
+            let granted = consent.finish(Some(pending.clone()), &answer).unwrap();
+            assert_eq!((granted.tenant, granted.registration), (ACME, registration));
+            assert_eq!(granted.state_digest.len(), 43);
+            assert_ne!(granted.state_digest, asked["state"]);
+            assert!(!format!("{pending:?}").contains(&asked["state"]));
+        }
+    }
+
+    #[test]
+    fn an_error_wins_over_every_flag_of_success() {
+        let (_, consent) = trial();
+        let (_, pending) = consent.begin(Registration::Scoped, ACME);
+        let state = &pending.state;
+        let query = format!(
+            "admin_consent=True&error=consent_required&error_description=AADSTS65004&tenant={ACME}&state={state}"
+        );
+        let outcome = consent.finish(Some(pending.clone()), &CallbackQuery::parse(&query));
+        assert_eq!(outcome, Err(ConsentError::Refused { code: "consent_required".into() }));
+    }
+
+    #[test]
+    fn a_foreign_late_or_swapped_answer_grants_nothing() {
+        let (clock, consent) = trial();
+        let (_, pending) = consent.begin(Registration::OrganisationWide, ACME);
+        let (_, foreign) = consent.begin(Registration::OrganisationWide, OTHER);
+        let (own, others) = (pending.state.clone(), foreign.state.clone());
+        let (acme, other) = (ACME.to_string(), OTHER.to_string());
+        let finish = |pending: Option<&PendingConsent>, tenant: &str, state: &str| {
+            consent.finish(pending.cloned(), &answer(tenant, state)).err()
+        };
+        let pending = Some(&pending);
+        assert_eq!(finish(None, &acme, &own), Some(ConsentError::ForeignState));
+        assert_eq!(finish(pending, &acme, &others), Some(ConsentError::ForeignState));
+        assert_eq!(finish(pending, &acme, ""), Some(ConsentError::ForeignState));
+        assert_eq!(finish(pending, &other, &own), Some(ConsentError::OtherTenant));
+        assert_eq!(finish(pending, "", &own), Some(ConsentError::OtherTenant));
+        assert_eq!(finish(pending, "organizations", &own), Some(ConsentError::OtherTenant));
+        let twice = format!("{acme}&tenant={other}");
+        assert_eq!(finish(pending, &twice, &own), Some(ConsentError::ForeignState));
+        assert_eq!(finish(pending, &acme, &own), None);
+        clock.advance(SignedDuration::from_mins(10));
+        assert_eq!(finish(pending, &acme, &own), Some(ConsentError::Expired));
     }
 }

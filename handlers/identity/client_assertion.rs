@@ -102,7 +102,7 @@ impl TokenEndpoint {
             .finish();
         let request = http::Request::builder()
             .method(Method::POST)
-            .uri(self.cloud.at_authority(&format!("{tenant}/oauth2/v2.0/token")))
+            .uri(self.cloud.at_authority(&format!("{tenant}/oauth2/v2.0/token")).as_str())
             .header(
                 header::CONTENT_TYPE,
                 HeaderValue::from_static("application/x-www-form-urlencoded"),

@@ -17,8 +17,10 @@ pub struct Cloud {
 
 impl Cloud {
     /// The address of `path` (without a slash before it) at the authority.
-    pub(crate) fn at_authority(&self, path: &str) -> String {
-        format!("{}/{path}", self.authority.as_str().trim_end_matches('/'))
+    pub(crate) fn at_authority(&self, path: &str) -> Url {
+        let mut url = self.authority.clone();
+        url.set_path(&format!("{}/{path}", self.authority.path().trim_end_matches('/')));
+        url
     }
 
     /// Who a tenant's tokens say they are from (v2.0 tokens,

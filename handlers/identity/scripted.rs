@@ -2,7 +2,7 @@
 
 use std::{
     collections::VecDeque,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, LazyLock, Mutex, PoisonError},
 };
 
 use async_trait::async_trait;
@@ -13,10 +13,12 @@ use azure_core::{
 use bytes::Bytes;
 use http::{Request, Response};
 use serde_json::Value;
+use world::signing::SigningKey;
 
 use super::{
     client_assertion::TokenEndpoint,
     cloud::Cloud,
+    sign_in::People,
     tenant_tokens::{Registrations, TenantTokens},
 };
 use crate::{
@@ -32,6 +34,43 @@ pub(crate) fn cloud() -> Cloud {
         exchange_audience: "api://AzureADTokenExchange".to_owned(),
         graph_scope: "https://graph.microsoft.com/.default".to_owned(),
     }
+}
+
+pub(crate) const PEOPLE: &str = "a0000000-0000-4000-8000-000000000008";
+pub(crate) const ADD_IN: &str = "a0000000-0000-4000-8000-00000000000b";
+
+/// The registration that people sign in with.
+pub(crate) fn people() -> People {
+    People {
+        client_id: PEOPLE.parse().unwrap(),
+        pages: "https://rooms.test/api/".parse().unwrap(),
+        add_in_clients: vec![ADD_IN.parse().unwrap()],
+    }
+}
+
+/// The key that Entra signs with. Making one takes long, and no test depends on its bits.
+static KEY: LazyLock<SigningKey> = LazyLock::new(|| SigningKey::generate().unwrap());
+
+pub(crate) fn key() -> &'static SigningKey {
+    &KEY
+}
+
+/// What Anna's id token says, from 09:00 to 10:00 on 24 November 2026.
+pub(crate) fn id_token(nonce: &str) -> Value {
+    serde_json::json!({
+        "aud": PEOPLE,
+        "iss": "https://login.test/b0000000-0000-4000-8000-000000000001/v2.0",
+        "iat": 1_795_510_800,
+        "nbf": 1_795_510_800,
+        "exp": 1_795_514_400,
+        "ver": "2.0",
+        "tid": "b0000000-0000-4000-8000-000000000001",
+        "oid": "b0000000-0000-4000-8000-00000000000a",
+        "sub": "pairwise",
+        "nonce": nonce,
+        "name": "Anna Lund",
+        "preferred_username": "anna@contoso.example",
+    })
 }
 
 /// The tokens that `http` gives, always vouched for.

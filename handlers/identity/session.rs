@@ -229,3 +229,213 @@ fn forgotten(name: &'static str) -> HeaderValue {
     let empty = cookie(name, String::new(), Duration::ZERO);
     header_of(empty).unwrap_or(HeaderValue::from_static(""))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Mutex, PoisonError};
+
+    use async_trait::async_trait;
+
+    use super::*;
+    use crate::{
+        clock::ManualClock,
+        identity::{client_state::Keys, key_ring::KeySource},
+        rng::SeededRng,
+    };
+
+    /// A vault whose keys a test can change.
+    #[derive(Clone, Default)]
+    struct Vault(Arc<Mutex<Option<Keys>>>);
+
+    impl Vault {
+        fn put(&self, keys: Option<Keys>) {
+            *self.0.lock().unwrap_or_else(PoisonError::into_inner) = keys;
+        }
+    }
+
+    #[async_trait]
+    impl KeySource for Vault {
+        async fn load(&self) -> Result<Keys, KeysUnavailable> {
+            self.0.lock().unwrap_or_else(PoisonError::into_inner).clone().ok_or(KeysUnavailable)
+        }
+    }
+
+    fn key(id: &str, byte: u8) -> Key {
+        Key::new(id.parse().unwrap(), &[byte; 32])
+    }
+
+    struct Trial {
+        vault: Vault,
+        clock: ManualClock,
+        sessions: Sessions,
+    }
+
+    impl Trial {
+        /// Another process with the same vault.
+        fn beside(&self) -> Sessions {
+            let time: Arc<dyn Clock> = Arc::new(self.clock.clone());
+            let ring = KeyRing::new(Box::new(self.vault.clone()), Arc::clone(&time));
+            Sessions::new(Arc::new(ring), time, Arc::new(SeededRng::new(2)))
+        }
+
+        async fn open(&self, cookie: &str) -> Option<Session> {
+            self.sessions.open(&presenting(cookie)).await.unwrap()
+        }
+    }
+
+    fn trial() -> Trial {
+        let vault = Vault::default();
+        vault.put(Some(Keys::new(key("c1", 1), [])));
+        let clock = ManualClock::new("2026-11-24T09:00:00Z".parse().unwrap());
+        let time: Arc<dyn Clock> = Arc::new(clock.clone());
+        let ring = KeyRing::new(Box::new(vault.clone()), Arc::clone(&time));
+        let sessions = Sessions::new(Arc::new(ring), time, Arc::new(SeededRng::new(1)));
+        Trial { vault, clock, sessions }
+    }
+
+    fn anna() -> SignedIn {
+        SignedIn {
+            tenant: TenantId(Uuid::from_u128(1)),
+            person: MailboxId(Uuid::from_u128(2)),
+            name: Personal::new("Anna Lund"),
+            address: Personal::new("anna@contoso.example"),
+            administrator: true,
+        }
+    }
+
+    /// What a browser makes of a `Set-Cookie`: name and value.
+    fn kept(set: &HeaderValue) -> String {
+        set.to_str().unwrap().split(';').next().unwrap().to_owned()
+    }
+
+    fn presenting(cookies: &str) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::COOKIE, HeaderValue::try_from(cookies).unwrap());
+        headers
+    }
+
+    #[tokio::test]
+    async fn a_session_goes_to_the_browser_and_comes_back_for_an_hour() {
+        let trial = trial();
+        let session = trial.sessions.start(anna());
+        let set = trial.sessions.seal(&session).await.unwrap();
+        let text = set.to_str().unwrap();
+        assert!(text.starts_with("__Host-roombridge-session=c1."), "{text}");
+        for word in ["; HttpOnly", "; SameSite=Lax", "; Secure", "; Path=/", "; Max-Age=3600"] {
+            assert!(text.contains(word), "{word}: {text}");
+        }
+        assert!(!text.contains("Domain") && !text.contains("Anna"));
+        let cookie = kept(&set);
+        assert_eq!(trial.open(&cookie).await, Some(session.clone()));
+        assert_eq!(trial.open(&format!("a=b; {cookie}; c=d")).await, Some(session.clone()));
+        trial.clock.advance(SignedDuration::from_mins(59));
+        assert!(trial.open(&cookie).await.is_some());
+        trial.clock.advance(SignedDuration::from_mins(1));
+        assert_eq!(trial.open(&cookie).await, None);
+        let shown = format!("{session:?}");
+        assert!(!shown.contains("Anna") && !shown.contains(&session.csrf), "{shown}");
+    }
+
+    #[tokio::test]
+    async fn nobody_but_us_makes_or_changes_a_cookie() {
+        let trial = trial();
+        let session = trial.sessions.start(anna());
+        let cookie = kept(&trial.sessions.seal(&session).await.unwrap());
+        let (name, value) = cookie.split_once('=').unwrap();
+        for at in 0..value.len() {
+            let mut bytes = value.as_bytes().to_vec();
+            bytes[at] = if bytes[at] == b'A' { b'B' } else { b'A' };
+            let tampered = String::from_utf8(bytes).unwrap();
+            assert_eq!(trial.open(&format!("{name}={tampered}")).await, None, "{at}");
+        }
+        for value in ["", ".", "c1", "c1.", "c1.AAAA", "c9.AAAA", &value[..value.len() - 4]] {
+            assert_eq!(trial.open(&format!("{name}={value}")).await, None, "{value}");
+        }
+        let long = format!("{name}=c1.{}", "A".repeat(5000));
+        assert_eq!(trial.open(&long).await, None);
+        assert_eq!(trial.sessions.open(&HeaderMap::new()).await, Ok(None));
+        // A cookie is good under its own name only.
+        let renamed = format!("{PENDING}={value}");
+        assert_eq!(trial.sessions.pending(&presenting(&renamed)).await, Ok(None));
+        assert_eq!(trial.open(&cookie).await, Some(session));
+    }
+
+    #[tokio::test]
+    async fn keys_are_changed_without_signing_anybody_out() {
+        let trial = trial();
+        let session = trial.sessions.start(anna());
+        let old = kept(&trial.sessions.seal(&session).await.unwrap());
+        trial.vault.put(Some(Keys::new(key("c2", 2), [key("c1", 1)])));
+        let beside = trial.beside();
+        assert_eq!(beside.open(&presenting(&old)).await, Ok(Some(session.clone())));
+        let new = kept(&beside.seal(&session).await.unwrap());
+        trial.clock.advance(SignedDuration::from_secs(30));
+        assert_eq!(trial.open(&new).await, Some(session.clone()), "the new key is looked for");
+        trial.vault.put(Some(Keys::new(key("c2", 2), [])));
+        assert_eq!(trial.beside().open(&presenting(&old)).await, Ok(None), "it was taken away");
+        // The same name with other bytes is another key.
+        trial.vault.put(Some(Keys::new(key("c2", 3), [])));
+        assert_eq!(trial.beside().open(&presenting(&new)).await, Ok(None));
+    }
+
+    #[tokio::test]
+    async fn while_the_vault_is_away_nobody_is_called_a_stranger() {
+        let trial = trial();
+        let cookie = kept(&trial.sessions.seal(&trial.sessions.start(anna())).await.unwrap());
+        trial.vault.put(None);
+        let beside = trial.beside();
+        assert_eq!(beside.open(&presenting(&cookie)).await, Err(KeysUnavailable));
+        assert_eq!(
+            beside.open(&HeaderMap::new()).await,
+            Ok(None),
+            "no key is needed to see nobody"
+        );
+        assert!(trial.open(&cookie).await.is_some(), "whoever has the keys goes on");
+    }
+
+    #[tokio::test]
+    async fn the_longest_names_fit_into_a_cookie() {
+        let trial = trial();
+        let longest = || Personal::new("\u{1F3E2}".repeat(256));
+        let person = SignedIn { name: longest(), address: longest(), ..anna() };
+        let session = trial.sessions.start(person);
+        let cookie = kept(&trial.sessions.seal(&session).await.unwrap());
+        assert!(cookie.len() <= COOKIE_MAX, "{}", cookie.len());
+        assert_eq!(trial.open(&cookie).await, Some(session));
+    }
+
+    #[tokio::test]
+    async fn an_errand_is_kept_for_ten_minutes_and_ended() {
+        let trial = trial();
+        let pending = serde_json::json!({
+            "state": "s", "nonce": "n", "verifier": "v",
+            "started": "2026-11-24T09:00:00Z", "back": "my-calendar",
+        });
+        let consent = serde_json::json!({
+            "state": "s", "tenant": Uuid::from_u128(1), "organisation_wide": false,
+            "started": "2026-11-24T09:00:00Z",
+        });
+        for errand in [
+            Errand::SignIn(serde_json::from_value(pending).unwrap()),
+            Errand::Consent(serde_json::from_value(consent).unwrap()),
+        ] {
+            let set = trial.sessions.seal_pending(&errand).await.unwrap();
+            assert!(set.to_str().unwrap().contains("; Max-Age=600"));
+            let cookies = presenting(&kept(&set));
+            assert_eq!(trial.sessions.pending(&cookies).await, Ok(Some(errand)));
+            assert_eq!(trial.sessions.open(&cookies).await, Ok(None));
+        }
+        for forgotten in [trial.sessions.forget_pending(), trial.sessions.forget()] {
+            let text = forgotten.to_str().unwrap();
+            assert!(text.contains("=; ") && text.contains("; Max-Age=0"), "{text}");
+            assert!(text.contains("; Secure") && text.contains("; Path=/"), "{text}");
+        }
+    }
+
+    #[tokio::test]
+    async fn only_a_form_of_the_session_is_allowed() {
+        let trial = trial();
+        let (one, other) = (trial.sessions.start(anna()), trial.sessions.start(anna()));
+        assert!(one.allows(&one.csrf) && !one.allows(&other.csrf) && !one.allows(""));
+    }
+}

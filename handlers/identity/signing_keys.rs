@@ -14,6 +14,7 @@ use jiff::{SignedDuration, Timestamp};
 use jsonwebtoken::DecodingKey;
 use serde::Deserialize;
 use tokio::sync::Mutex;
+use url::Url;
 
 use super::cloud::Cloud;
 use crate::{clock::Clock, http::Http};
@@ -64,7 +65,7 @@ struct Held {
 pub struct SigningKeys {
     http: Arc<dyn Http>,
     clock: Arc<dyn Clock>,
-    address: String,
+    address: Url,
     held: StdMutex<Held>,
     /// One load at a time; those who wait for it look again.
     loading: Mutex<()>,
@@ -111,16 +112,11 @@ impl SigningKeys {
     /// # Errors
     /// [`Unavailable`] when that cannot be said, because the keys could not be loaded.
     pub async fn find(&self, kid: &str) -> Result<Option<Arc<PublishedKey>>, Unavailable> {
-        if let Some(keys) = self.fresh() {
-            if let Some(key) = keys.get(kid) {
-                return Ok(Some(Arc::clone(key)));
-            }
-            if !self.may_look_again() {
-                return if self.held().failed.is_some() { Err(Unavailable) } else { Ok(None) };
-            }
-            return Ok(self.load(true).await?.get(kid).cloned());
+        let held = self.fresh();
+        if let Some(key) = held.as_ref().and_then(|keys| keys.get(kid)) {
+            return Ok(Some(Arc::clone(key)));
         }
-        Ok(self.load(false).await?.get(kid).cloned())
+        Ok(self.load(held.is_some()).await?.get(kid).cloned())
     }
 
     fn held(&self) -> MutexGuard<'_, Held> {
@@ -145,7 +141,7 @@ impl SigningKeys {
         }
     }
 
-    /// Loads the keys; `again`: although those that are held are fresh.
+    /// Loads the keys; `again`: although those that are held are fresh, if it is time for that.
     async fn load(&self, again: bool) -> Result<Arc<Keys>, Unavailable> {
         let _turn = self.loading.lock().await;
         let now = self.clock.now();
@@ -174,7 +170,7 @@ impl SigningKeys {
     }
 
     async fn fetch(&self) -> Result<Keys, Unavailable> {
-        let request = http::Request::builder().method(Method::GET).uri(&self.address);
+        let request = http::Request::builder().method(Method::GET).uri(self.address.as_str());
         let request = request.body(Bytes::new()).map_err(|_| Unavailable)?;
         let answer = self.http.send(request).await.map_err(|error| {
             tracing::warn!(%error, "Entra's signing keys cannot be had");
@@ -190,5 +186,147 @@ impl SigningKeys {
         };
         // Entra always has some; an answer without any is not an answer.
         if keys.is_empty() { Err(Unavailable) } else { Ok(keys) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+    use world::signing::SigningKey;
+
+    use super::*;
+    use crate::{
+        clock::ManualClock,
+        identity::scripted::{Scripted, cloud},
+    };
+
+    struct Trial {
+        far: Arc<Scripted>,
+        clock: ManualClock,
+        keys: SigningKeys,
+    }
+
+    fn trial() -> Trial {
+        let far = Arc::new(Scripted::default());
+        let clock = ManualClock::new("2026-11-24T09:00:00Z".parse().unwrap());
+        let keys = SigningKeys::new(Arc::clone(&far) as _, Arc::new(clock.clone()), &cloud());
+        Trial { far, clock, keys }
+    }
+
+    impl Trial {
+        async fn knows(&self, kid: &str) -> Result<bool, Unavailable> {
+            self.keys.find(kid).await.map(|key| key.is_some())
+        }
+
+        fn loads(&self) -> usize {
+            self.far.asked().len()
+        }
+
+        fn pass(&self, seconds: i64) {
+            self.clock.advance(SignedDuration::from_secs(seconds));
+        }
+    }
+
+    fn key() -> SigningKey {
+        SigningKey::generate().unwrap()
+    }
+
+    /// What Entra publishes during a rollover.
+    fn both(old: &SigningKey, new: &SigningKey) -> Value {
+        json!({ "keys": [old.jwks()["keys"][0], new.jwks()["keys"][0]] })
+    }
+
+    fn with(set: Value, change: impl Fn(&mut Value)) -> Value {
+        let mut set = set;
+        change(&mut set["keys"][0]);
+        set
+    }
+
+    #[tokio::test]
+    async fn keys_are_loaded_once_a_day() {
+        let (trial, key) = (trial(), key());
+        trial.far.then(200, &key.jwks());
+        let many = futures::future::join_all((0..10).map(|_| trial.knows(key.kid()))).await;
+        assert!(many.into_iter().all(|known| known == Ok(true)));
+        assert_eq!(trial.loads(), 1);
+        let address = trial.far.asked()[0].uri().to_string();
+        assert_eq!(address, "https://login.test/common/discovery/v2.0/keys");
+        trial.pass(24 * 3600 - 1);
+        assert_eq!(trial.knows(key.kid()).await, Ok(true));
+        assert_eq!(trial.loads(), 1);
+        trial.pass(1);
+        trial.far.then(200, &key.jwks());
+        assert_eq!(trial.knows(key.kid()).await, Ok(true));
+        assert_eq!(trial.loads(), 2);
+    }
+
+    #[tokio::test]
+    async fn a_new_key_is_found_at_once_and_made_up_ones_cost_a_load_in_five_minutes() {
+        let (trial, old, new) = (trial(), key(), key());
+        trial.far.then(200, &old.jwks());
+        assert_eq!(trial.knows(old.kid()).await, Ok(true));
+        trial.far.then(200, &both(&old, &new));
+        assert_eq!(trial.knows(new.kid()).await, Ok(true));
+        for seconds in [0, 200, 99] {
+            trial.pass(seconds);
+            assert_eq!(trial.knows("made up").await, Ok(false));
+        }
+        assert_eq!(trial.loads(), 2);
+        trial.pass(1);
+        trial.far.then(200, &new.jwks());
+        let many = futures::future::join_all((0..10).map(|_| trial.knows("made up"))).await;
+        assert!(many.into_iter().all(|known| known == Ok(false)));
+        assert_eq!(trial.loads(), 3);
+        assert_eq!(trial.knows(old.kid()).await, Ok(false), "it was rotated out");
+    }
+
+    #[tokio::test]
+    async fn while_entra_is_away_nothing_is_called_unknown() {
+        let (trial, old, new) = (trial(), key(), key());
+        trial.far.then_silence();
+        assert_eq!(trial.knows(old.kid()).await, Err(Unavailable));
+        assert_eq!(trial.knows(old.kid()).await, Err(Unavailable));
+        assert_eq!(trial.loads(), 1, "asked a moment ago");
+        trial.pass(5);
+        trial.far.then(200, &old.jwks());
+        assert_eq!(trial.knows(old.kid()).await, Ok(true));
+        trial.far.then(503, &json!({}));
+        for _ in 0..3 {
+            assert_eq!(trial.knows(new.kid()).await, Err(Unavailable));
+            assert_eq!(trial.knows(old.kid()).await, Ok(true), "it is known still");
+        }
+        assert_eq!(trial.loads(), 3);
+        trial.pass(5);
+        trial.far.then(200, &both(&old, &new));
+        assert_eq!(trial.knows(new.kid()).await, Ok(true));
+        trial.pass(24 * 3600);
+        trial.far.then(200, &json!({ "keys": [] }));
+        assert_eq!(
+            trial.knows(old.kid()).await,
+            Err(Unavailable),
+            "a day old, and none to compare"
+        );
+    }
+
+    #[tokio::test]
+    async fn only_rsa_keys_for_signatures_are_taken() {
+        let key = key();
+        let cases = [
+            with(key.jwks(), |key| key["kty"] = json!("EC")),
+            with(key.jwks(), |key| key["kty"] = json!("oct")),
+            with(key.jwks(), |key| key["use"] = json!("enc")),
+            with(key.jwks(), |key| key["alg"] = json!("RS512")),
+            with(key.jwks(), |key| key["n"] = Value::Null),
+            with(key.jwks(), |key| key["kid"] = Value::Null),
+        ];
+        for mut set in cases {
+            let trial = trial();
+            let other = self::key();
+            let good = other.jwks()["keys"][0].clone();
+            set["keys"].as_array_mut().unwrap().push(good);
+            trial.far.then(200, &set).then(200, &set);
+            assert_eq!(trial.knows(other.kid()).await, Ok(true), "{set}");
+            assert_eq!(trial.knows(key.kid()).await, Ok(false), "{set}");
+        }
     }
 }

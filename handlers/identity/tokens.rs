@@ -275,9 +275,300 @@ fn reason(error: &jsonwebtoken::errors::Error) -> Reason {
     #[expect(clippy::wildcard_enum_match_arm, reason = "the library may learn more ways to fail")]
     match error.kind() {
         ErrorKind::InvalidSignature => Reason::Signature,
-        ErrorKind::InvalidAlgorithm | ErrorKind::UnsupportedAlgorithm => Reason::Algorithm,
-        ErrorKind::InvalidAlgorithmName => Reason::Algorithm,
+        ErrorKind::InvalidAlgorithm
+        | ErrorKind::InvalidAlgorithmName
+        | ErrorKind::UnsupportedAlgorithm => Reason::Algorithm,
         ErrorKind::InvalidAudience => Reason::Audience,
         _ => Reason::Malformed,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::LazyLock;
+
+    use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+    use jsonwebtoken::{EncodingKey, Header};
+    use serde_json::{Value, json};
+    use world::signing::SigningKey;
+
+    use super::*;
+    use crate::{
+        clock::ManualClock,
+        identity::scripted::{ADD_IN, PEOPLE, Scripted, cloud, id_token, key, people},
+    };
+
+    /// A key that Entra does not publish.
+    static OTHER: LazyLock<SigningKey> = LazyLock::new(|| SigningKey::generate().unwrap());
+
+    const NONCE: &str = "the-nonce";
+    const STRANGER: &str = "c0000000-0000-4000-8000-000000000009";
+
+    struct Trial {
+        far: Arc<Scripted>,
+        clock: ManualClock,
+        tokens: Tokens,
+    }
+
+    /// Entra publishes `keys`.
+    fn trial_with(published: &Value) -> Trial {
+        let far = Arc::new(Scripted::default());
+        far.then(200, published);
+        let clock = ManualClock::new("2026-11-24T09:00:00Z".parse().unwrap());
+        let keys = SigningKeys::new(Arc::clone(&far) as _, Arc::new(clock.clone()), &cloud());
+        let tokens = Tokens::new(keys, Arc::new(clock.clone()), cloud(), people());
+        Trial { far, clock, tokens }
+    }
+
+    fn trial() -> Trial {
+        trial_with(&key().jwks())
+    }
+
+    /// What an API token says.
+    fn access_token() -> Value {
+        let mut claims = id_token(NONCE);
+        let members = claims.as_object_mut().unwrap();
+        members.remove("nonce");
+        members.insert("scp".into(), json!("openid my-calendar"));
+        members.insert("azp".into(), json!(ADD_IN));
+        claims
+    }
+
+    /// `claims` with `changes`; null takes a claim away.
+    fn with(mut claims: Value, changes: &Value) -> Value {
+        let members = claims.as_object_mut().unwrap();
+        for (name, value) in changes.as_object().unwrap() {
+            if value.is_null() {
+                members.remove(name);
+            } else {
+                members.insert(name.clone(), value.clone());
+            }
+        }
+        claims
+    }
+
+    fn signed(claims: &Value) -> String {
+        key().sign(claims).unwrap()
+    }
+
+    fn part(value: &Value) -> String {
+        URL_SAFE_NO_PAD.encode(value.to_string())
+    }
+
+    impl Trial {
+        async fn signed_in(&self, token: &str) -> Result<SignedIn, CheckError> {
+            self.tokens.signed_in(token, NONCE).await
+        }
+    }
+
+    fn refused<T>(reason: Reason) -> Result<T, CheckError> {
+        Err(CheckError::Refused(reason))
+    }
+
+    #[tokio::test]
+    async fn who_signed_in_is_known_by_tenant_and_object_id() {
+        let trial = trial();
+        let anna = trial.signed_in(&signed(&id_token(NONCE))).await.unwrap();
+        assert_eq!(anna.tenant.to_string(), "b0000000-0000-4000-8000-000000000001");
+        assert_eq!(anna.person.to_string(), "b0000000-0000-4000-8000-00000000000a");
+        assert_eq!(anna.name.reveal(), "Anna Lund");
+        assert_eq!(anna.address.reveal(), "anna@contoso.example");
+        assert!(!anna.administrator);
+        let shown = format!("{anna:?}");
+        assert!(!shown.contains("Anna") && !shown.contains("anna@"), "{shown}");
+    }
+
+    #[tokio::test]
+    async fn only_two_directory_roles_make_an_administrator_and_app_roles_never_do() {
+        let trial = trial();
+        let reader = "88d8e3e3-8f55-4a1e-953a-9b9898b8876b";
+        for (changes, administrator) in [
+            (json!({ "wids": ["62e90394-69f5-4237-9190-012177145e10"] }), true),
+            (json!({ "wids": [reader, "E8611AB8-C189-46E8-94E1-60213AB1F814"] }), true),
+            (json!({ "wids": [reader] }), false),
+            (
+                json!({ "roles": ["Operator", "Auditor", "62e90394-69f5-4237-9190-012177145e10"] }),
+                false,
+            ),
+        ] {
+            let token = signed(&with(id_token(NONCE), &changes));
+            let known = trial.signed_in(&token).await.unwrap();
+            assert_eq!(known.administrator, administrator, "{changes}");
+        }
+        let claims =
+            json!({ "wids": ["62e90394-69f5-4237-9190-012177145e10"], "roles": ["Operator"] });
+        let caller = trial.tokens.caller(&signed(&with(access_token(), &claims))).await.unwrap();
+        assert!(!caller.administrator, "what an administrator does, a page asks for");
+    }
+
+    #[tokio::test]
+    async fn every_claim_that_is_not_right_is_refused() {
+        let trial = trial();
+        let consumers = "9188040d-6c67-4c5b-b112-36a304b66dad";
+        let cases = [
+            (json!({ "aud": STRANGER }), Reason::Audience),
+            (json!({ "aud": format!("api://{PEOPLE}") }), Reason::Audience),
+            (json!({ "aud": [PEOPLE, STRANGER] }), Reason::Malformed),
+            (json!({ "aud": null }), Reason::Malformed),
+            (json!({ "tid": STRANGER }), Reason::Issuer),
+            (json!({ "tid": "contoso" }), Reason::Issuer),
+            (json!({ "tid": null }), Reason::Issuer),
+            (json!({ "iss": format!("https://login.test/{STRANGER}/v2.0") }), Reason::Issuer),
+            (json!({ "iss": "https://login.test/organizations/v2.0" }), Reason::Issuer),
+            (
+                json!({ "iss": "https://sts.windows.net/b0000000-0000-4000-8000-000000000001/" }),
+                Reason::Issuer,
+            ),
+            (
+                json!({ "iss": "https://evil.test/b0000000-0000-4000-8000-000000000001/v2.0" }),
+                Reason::Issuer,
+            ),
+            (json!({ "iss": null }), Reason::Malformed),
+            (json!({ "ver": "1.0" }), Reason::Version),
+            (json!({ "ver": null }), Reason::Version),
+            (json!({ "exp": null }), Reason::Malformed),
+            (json!({ "exp": "tomorrow" }), Reason::Malformed),
+            (json!({ "nbf": null }), Reason::Malformed),
+            (json!({ "oid": null }), Reason::Person),
+            (json!({ "oid": "anna@contoso.example" }), Reason::Person),
+            (json!({ "nonce": null }), Reason::Nonce),
+            (json!({ "nonce": "" }), Reason::Nonce),
+            (json!({ "nonce": "another" }), Reason::Nonce),
+        ];
+        for (changes, reason) in cases {
+            let token = signed(&with(id_token(NONCE), &changes));
+            assert_eq!(trial.signed_in(&token).await, refused(reason), "{changes}");
+        }
+        let of_a_person =
+            json!({ "tid": consumers, "iss": format!("https://login.test/{consumers}/v2.0") });
+        let mut published = key().jwks();
+        published["keys"][0]["issuer"] = json!("https://login.test/{tenantid}/v2.0");
+        let trial = trial_with(&published);
+        assert!(trial.signed_in(&signed(&id_token(NONCE))).await.is_ok());
+        published["keys"][0]["issuer"] = of_a_person["iss"].clone();
+        let trial = trial_with(&published);
+        let own = signed(&with(id_token(NONCE), &of_a_person));
+        assert!(trial.signed_in(&own).await.is_ok());
+        let token = signed(&id_token(NONCE));
+        let why = "a key for personal accounts vouches for an organisation";
+        assert_eq!(trial.signed_in(&token).await, refused(Reason::Signature), "{why}");
+    }
+
+    #[tokio::test]
+    async fn times_go_by_our_clock_with_five_minutes_to_spare() {
+        let trial = trial();
+        let token = signed(&id_token(NONCE));
+        for (time, outcome) in [
+            ("2026-11-24T08:54:59Z", Some(Reason::NotYetValid)),
+            ("2026-11-24T08:55:00Z", None),
+            ("2026-11-24T10:04:59Z", None),
+            ("2026-11-24T10:05:00Z", Some(Reason::Expired)),
+        ] {
+            trial.clock.set(time.parse().unwrap());
+            let answer = trial.signed_in(&token).await;
+            assert_eq!(answer.err(), outcome.map(CheckError::Refused), "{time}");
+        }
+    }
+
+    #[tokio::test]
+    async fn nothing_but_entras_own_signature_counts() {
+        let trial = trial();
+        let claims = id_token(NONCE);
+        let good = signed(&claims);
+        let [header, payload, signature] = good.split('.').collect::<Vec<_>>()[..] else {
+            panic!()
+        };
+        let none = part(&json!({ "alg": "none", "typ": "JWT", "kid": key().kid() }));
+        let critical = part(&json!({ "alg": "RS256", "kid": key().kid(), "crit": ["exp"] }));
+        let nameless = part(&json!({ "alg": "RS256" }));
+        let other_payload = part(&with(claims.clone(), &json!({ "oid": STRANGER })));
+        let others = OTHER.sign(&claims).unwrap();
+        let others_signature = others.rsplit('.').next().unwrap();
+        // The published key taken for a shared secret, in the two forms somebody may have it.
+        let modulus = key().jwks()["keys"][0]["n"].as_str().unwrap().to_owned();
+        let with_secret = |secret: &[u8]| {
+            let mut header = Header::new(Algorithm::HS256);
+            header.kid = Some(key().kid().to_owned());
+            jsonwebtoken::encode(&header, &claims, &EncodingKey::from_secret(secret)).unwrap()
+        };
+        let cases = [
+            (format!("{none}.{payload}."), Reason::Malformed),
+            (format!("{none}.{payload}.{signature}"), Reason::Malformed),
+            (with_secret(modulus.as_bytes()), Reason::Algorithm),
+            (with_secret(&URL_SAFE_NO_PAD.decode(&modulus).unwrap()), Reason::Algorithm),
+            (format!("{header}.{payload}.{others_signature}"), Reason::Signature),
+            (format!("{header}.{payload}."), Reason::Signature),
+            (format!("{header}.{other_payload}.{signature}"), Reason::Signature),
+            (format!("{critical}.{payload}.{signature}"), Reason::Malformed),
+            (format!("{nameless}.{payload}.{signature}"), Reason::Malformed),
+            (others, Reason::UnknownKey),
+            (format!("{header}.{payload}"), Reason::Malformed),
+            (format!("{good}.{signature}"), Reason::Malformed),
+            (String::new(), Reason::Malformed),
+            ("..".to_owned(), Reason::Malformed),
+            ("é.é.é".to_owned(), Reason::Malformed),
+            ("a".repeat(1 << 20), Reason::Malformed),
+        ];
+        for (at, (token, reason)) in cases.into_iter().enumerate() {
+            trial.far.then(200, &key().jwks());
+            assert_eq!(trial.signed_in(&token).await, refused(reason), "case {at}");
+        }
+        assert!(trial.signed_in(&good).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn a_rotated_out_key_is_refused_and_an_absent_entra_is_no_refusal() {
+        let trial = trial();
+        let (old, new) = (signed(&id_token(NONCE)), OTHER.sign(&id_token(NONCE)).unwrap());
+        assert!(trial.signed_in(&old).await.is_ok());
+        let unavailable = Err(CheckError::Unavailable(Unavailable));
+        trial.far.then_silence();
+        assert_eq!(trial.signed_in(&new).await, unavailable, "it may be a new key");
+        trial.clock.advance(SignedDuration::from_secs(5));
+        trial.far.then(200, &OTHER.jwks());
+        assert!(trial.signed_in(&new).await.is_ok());
+        assert_eq!(trial.signed_in(&old).await, refused(Reason::UnknownKey));
+    }
+
+    #[tokio::test]
+    async fn the_api_takes_tokens_that_a_known_client_got_for_a_person() {
+        let trial = trial();
+        for (changes, reason) in [
+            (json!({}), None),
+            (json!({ "azp": PEOPLE }), None),
+            (json!({ "idtyp": "user" }), None),
+            (json!({ "azp": STRANGER }), Some(Reason::Client)),
+            (json!({ "azp": null }), Some(Reason::Client)),
+            (json!({ "azp": "" }), Some(Reason::Client)),
+            (json!({ "scp": null }), Some(Reason::Scope)),
+            (json!({ "scp": "openid my-calendar.read" }), Some(Reason::Scope)),
+            (json!({ "scp": "My-Calendar" }), Some(Reason::Scope)),
+            (json!({ "scp": null, "roles": ["my-calendar"] }), Some(Reason::AppOnly)),
+            (json!({ "scp": null, "idtyp": "app" }), Some(Reason::AppOnly)),
+            (json!({ "idtyp": "app" }), Some(Reason::AppOnly)),
+            (json!({ "aud": STRANGER }), Some(Reason::Audience)),
+            (json!({ "tid": STRANGER }), Some(Reason::Issuer)),
+            (json!({ "ver": "1.0" }), Some(Reason::Version)),
+            (json!({ "oid": null }), Some(Reason::Person)),
+        ] {
+            let answer = trial.tokens.caller(&signed(&with(access_token(), &changes))).await;
+            assert_eq!(answer.err(), reason.map(CheckError::Refused), "{changes}");
+        }
+        // Each kind of token opens its own door only.
+        let id_token = signed(&id_token(NONCE));
+        assert_eq!(trial.tokens.caller(&id_token).await, refused(Reason::Scope));
+        assert_eq!(trial.signed_in(&signed(&access_token())).await, refused(Reason::Nonce));
+    }
+
+    #[tokio::test]
+    async fn hostile_names_are_cut_and_have_no_control_characters() {
+        let trial = trial();
+        let name = format!("A\r\nSet-Cookie: x=1\u{0}{}", "é".repeat(5000));
+        let token =
+            signed(&with(id_token(NONCE), &json!({ "name": name, "preferred_username": null })));
+        let known = trial.signed_in(&token).await.unwrap();
+        assert_eq!(known.name.reveal().chars().count(), 256);
+        assert!(!known.name.reveal().contains(char::is_control));
+        assert_eq!(known.address.reveal(), "");
     }
 }

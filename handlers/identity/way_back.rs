@@ -31,3 +31,24 @@ pub(super) fn same(one: &str, other: &str) -> bool {
 pub(super) fn is_over(started: Timestamp, now: Timestamp) -> bool {
     now.duration_since(started) >= PATIENCE
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rng::SeededRng;
+
+    #[test]
+    fn the_challenge_is_that_of_the_specification() {
+        // RFC 7636, appendix B.
+        let verifier = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
+        assert_eq!(hash(verifier), "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM");
+    }
+
+    #[test]
+    fn secrets_are_long_enough_for_a_verifier_and_never_the_same() {
+        let rng = SeededRng::new(1);
+        let (one, other) = (secret(&rng), secret(&rng));
+        assert_eq!(one.len(), 43);
+        assert!(!same(&one, &other) && same(&one, &one.clone()) && !same(&one, &one[1..]));
+    }
+}

@@ -44,7 +44,10 @@ impl IdentitySettings {
         let vault_url = reader.address("ROOMBRIDGE_VAULT_URL", None);
         let authority =
             reader.address("ROOMBRIDGE_AUTHORITY_URL", Some("https://login.microsoftonline.com"));
-        let issuer = reader.address("ROOMBRIDGE_ISSUER_URL", authority.as_ref().map(Url::as_str));
+        let issuer = match (reader.optional("ROOMBRIDGE_ISSUER_URL"), &authority) {
+            (None, authority) => authority.clone(),
+            (Some(_), _) => reader.address("ROOMBRIDGE_ISSUER_URL", None),
+        };
         let exchange_audience = reader.text(
             "ROOMBRIDGE_EXCHANGE_AUDIENCE",
             "an audience like api://AzureADTokenExchange",

@@ -122,6 +122,62 @@ mod tests {
         assert_eq!(settings.graph.base.as_str(), "https://graph.microsoft.com/v1.0");
         assert_eq!(settings.identity.authority.as_str(), "https://login.microsoftonline.com/");
         assert_eq!(settings.graph.subscription_life.as_hours(), 6 * 24);
+        assert_eq!(settings.graph.scope, "https://graph.microsoft.com/.default");
+        assert_eq!(settings.identity.issuer, settings.identity.authority);
+        assert_eq!(settings.identity.exchange_audience, "api://AzureADTokenExchange");
+        assert_eq!(settings.pages.url.as_str(), "https://contoso.azurewebsites.net/api");
+        assert_eq!(settings.pages.invited.len(), 1);
+        assert!(settings.pages.add_in_clients.is_empty());
+        assert_eq!(settings.pages.add_in_origin, None);
+    }
+
+    #[test]
+    fn a_sovereign_cloud_and_an_add_in_are_settings() {
+        let settings = with(&[
+            ("ROOMBRIDGE_GRAPH_URL", Some("https://dod-graph.microsoft.us/v1.0")),
+            ("ROOMBRIDGE_AUTHORITY_URL", Some("https://login.microsoftonline.us")),
+            ("ROOMBRIDGE_EXCHANGE_AUDIENCE", Some("api://AzureADTokenExchangeUSGov")),
+            ("ROOMBRIDGE_PAGES_URL", Some("https://rooms.contoso.example/")),
+            (
+                "ROOMBRIDGE_TENANTS",
+                Some("77777777-7777-7777-7777-777777777777, 88888888-8888-8888-8888-888888888888,"),
+            ),
+            ("ROOMBRIDGE_ADD_IN_CLIENTS", Some("99999999-9999-9999-9999-999999999999")),
+            ("ROOMBRIDGE_ADD_IN_ORIGIN", Some("https://add-in.contoso.example/")),
+        ])
+        .unwrap();
+        assert_eq!(settings.graph.scope, "https://dod-graph.microsoft.us/.default");
+        assert_eq!(settings.identity.issuer.as_str(), "https://login.microsoftonline.us/");
+        assert_eq!(settings.pages.url.as_str(), "https://rooms.contoso.example/");
+        assert_eq!(settings.pages.invited.len(), 2);
+        assert_eq!(settings.pages.add_in_clients.len(), 1);
+        let origin = settings.pages.add_in_origin.as_deref();
+        assert_eq!(origin, Some("https://add-in.contoso.example"));
+    }
+
+    #[test]
+    fn each_mistake_about_people_is_one_mistake() {
+        for (name, value) in [
+            ("ROOMBRIDGE_APP_PEOPLE", None),
+            ("ROOMBRIDGE_APP_PEOPLE", Some("not-a-guid")),
+            ("ROOMBRIDGE_APP_PEOPLE", Some("66666666-6666-6666-6666-666666666666")),
+            ("ROOMBRIDGE_APP_OPERATORS", None),
+            ("ROOMBRIDGE_APP_OPERATORS", Some("44444444-4444-4444-4444-444444444444")),
+            ("ROOMBRIDGE_TENANTS", None),
+            ("ROOMBRIDGE_TENANTS", Some(" , ")),
+            ("ROOMBRIDGE_TENANTS", Some("77777777-7777-7777-7777-777777777777,contoso.example")),
+            ("ROOMBRIDGE_PAGES_URL", Some("http://rooms.contoso.example")),
+            ("ROOMBRIDGE_AUTHORITY_URL", Some("nowhere")),
+            ("ROOMBRIDGE_ISSUER_URL", Some("nowhere")),
+            ("ROOMBRIDGE_EXCHANGE_AUDIENCE", Some("AzureADTokenExchange")),
+            ("ROOMBRIDGE_GRAPH_SCOPE", Some("https://graph.microsoft.com/Calendars.Read")),
+            ("ROOMBRIDGE_ADD_IN_CLIENTS", Some("add-in")),
+            ("ROOMBRIDGE_ADD_IN_ORIGIN", Some("https://add-in.contoso.example/page")),
+            ("ROOMBRIDGE_ADD_IN_ORIGIN", Some("http://add-in.contoso.example")),
+        ] {
+            let Mistakes(mistakes) = with(&[(name, value)]).unwrap_err();
+            assert!(mistakes.len() == 1 && mistakes[0].contains(name), "{value:?}: {mistakes:#?}");
+        }
     }
 
     const OFFSET: (&str, Option<&str>) = ("ROOMBRIDGE_CLOCK_OFFSET_SECONDS", Some("3600"));
@@ -147,6 +203,9 @@ mod tests {
             assert!(mistakes[0].starts_with(OFFSET.0), "{}: {mistakes:?}", settings[away].0);
         }
         assert_eq!(with(&[OFFSET]).unwrap_err().0.len(), 1);
+        let pages = ("ROOMBRIDGE_PAGES_URL", Some("https://rooms.contoso.example"));
+        settings.push(pages);
+        assert!(with(&settings).unwrap_err().0[0].starts_with(OFFSET.0));
     }
 
     #[test]

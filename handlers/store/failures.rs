@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     domain::{
-        ids::{CorrelationId, TenantId},
+        ids::{CorrelationId, MailboxId, TenantId},
         keys::Digest,
     },
     messages::{
@@ -141,6 +141,25 @@ impl Failures {
             removed += 1;
         }
         Ok(removed)
+    }
+
+    /// Removes a tenant's failures that name `mailbox`, in their subject or in their message.
+    ///
+    /// # Errors
+    /// [`StoreError`] when some may still be there.
+    pub async fn remove_about(
+        &self,
+        tenant: TenantId,
+        mailbox: MailboxId,
+    ) -> Result<(), StoreError> {
+        let id = mailbox.to_string();
+        for failure in self.all(Some(tenant)).await? {
+            let named = failure.message.as_ref().is_some_and(|message| message.contains(&id));
+            if named || failure.subject.contains(&id) {
+                self.remove(Some(tenant), &failure.function, &failure.subject).await?;
+            }
+        }
+        Ok(())
     }
 
     /// Removes a failure that was repaired or whose time is over; one that is not there is fine.

@@ -6,6 +6,7 @@ mod contoso;
 mod contract;
 mod counts;
 mod create_booking;
+mod farewell;
 mod faults;
 mod fetch_event;
 mod host;

@@ -10,8 +10,8 @@ mod step;
 use jiff::Timestamp;
 
 use super::{
-    appointment::{Circumstances, Copies, CopyAt, Desired, Role, RoomCopy, Seen},
-    ids::{BookingId, CorrelationId},
+    appointment::{Circumstances, Copies, CopyAt, Desired, Ended, Role, RoomCopy, Seen},
+    ids::{BookingId, CorrelationId, MailboxId},
     interval::Interval,
     keys::{BookingKey, Digest},
     personal::Personal,
@@ -186,7 +186,8 @@ impl Booking {
         {
             copies = copies.ask_anew();
         }
-        let desired = copies.desired(circumstances).unwrap_or_else(|| self.desired.clone());
+        // No copy is left that would hold it, only what was said before: that must not live on.
+        let desired = copies.desired(circumstances).unwrap_or(Desired::Unwanted(Ended::GivenUp));
         let generation = match (&self.desired, &desired) {
             (Desired::Unwanted(_), Desired::Wanted(_)) => self.generation + 1,
             (Desired::Wanted(_), _) | (Desired::Unwanted(_), Desired::Unwanted(_)) => {
@@ -196,6 +197,16 @@ impl Booking {
         let purge_due = copies.ends_at().unwrap_or(self.purge_due);
         let changes = self.changes + u32::from(desired != self.desired);
         Self { copies, desired, generation, purge_due, changes, pointers, correlation, ..self }
+    }
+
+    /// Forgets a mailbox that is erased: nothing leads to its copies any more.
+    #[must_use]
+    pub fn forget(mut self, mailbox: MailboxId) -> Self {
+        self.pointers.retain(|at| at.mailbox != mailbox);
+        if self.copies.organizer_at().is_none() {
+            self.shown.organizer = None;
+        }
+        self
     }
 
     /// Whether a copy came into the room's calendar after the answer to it was given up or lost: it

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use super::{Booking, Observed, RefusalReason};
 use crate::domain::{
-    appointment::{Desired, RoomCopy},
+    appointment::{Desired, Ended, RoomCopy},
     interval::Interval,
     keys::Digest,
     policy::Answering,
@@ -100,7 +100,13 @@ impl Booking {
 
     /// What the room should answer and has not.
     pub fn to_answer(&self, answering: Answering) -> Option<RoomTold> {
-        let Desired::Wanted(wish) = &self.desired else { return None };
+        let wish = match &self.desired {
+            Desired::Wanted(wish) => wish,
+            Desired::Unwanted(Ended::GivenUp) => return self.to_give_up(),
+            Desired::Unwanted(
+                Ended::RoomRemoved | Ended::Cancelled | Ended::RoomLeft | Ended::NotAccepted,
+            ) => return None,
+        };
         let answer = match (&self.observed, answering) {
             (Observed::Booked(_), Answering::RoombridgeDecides) => Answer::Accept,
             (Observed::Refused(_), _) => Answer::Decline,
@@ -118,6 +124,14 @@ impl Booking {
             RoomCopy::Live { .. } | RoomCopy::Unseen => {}
         }
         let told = RoomTold { answer, interval: wish.facts.interval, asked: wish.asked };
+        if self.shown.room == Some(told) { None } else { Some(told) }
+    }
+
+    /// The room leaves an appointment that its organizer still holds and gave it up for.
+    fn to_give_up(&self) -> Option<RoomTold> {
+        let RoomCopy::Live { facts, answerable: true, .. } = &self.copies.room else { return None };
+        let (interval, asked) = (facts.interval, self.copies.asked);
+        let told = RoomTold { answer: Answer::Decline, interval, asked };
         if self.shown.room == Some(told) { None } else { Some(told) }
     }
 

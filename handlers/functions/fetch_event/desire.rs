@@ -50,6 +50,8 @@ pub(super) struct Desire<'a> {
     pub(super) item: &'a EventChange,
     pub(super) pointer: Option<Pointer>,
     pub(super) found: Vec<Found>,
+    /// Everything about the mailbox is to be forgotten, the way to its copy too.
+    pub(super) erased: bool,
 }
 
 /// What became of one booking.
@@ -88,12 +90,11 @@ impl Desire<'_> {
                 .rooms
                 .iter()
                 .find(|(room, _)| *room == key.room && key.appointment == appointment);
+            let content = &self.tenant.policy.content;
             let seen = match held {
-                Some((_, interval)) => Seen::Holds(sighting.facts(
-                    *interval,
-                    &self.tenant.policy.content,
-                    subject.clone(),
-                )),
+                Some((_, interval)) => {
+                    Seen::Holds(sighting.facts(*interval, content, subject.clone()))
+                }
                 None if sighting.ended => Seen::Cancelled,
                 None => Seen::WithoutRoom,
             };
@@ -110,7 +111,7 @@ impl Desire<'_> {
         seen: Seen,
     ) -> Result<Vec<Next>, StepError> {
         let glance = match seen {
-            Seen::Withheld => Sighting::glance_unread(),
+            Seen::Withheld | Seen::GivenUp => Sighting::glance_unread(),
             Seen::Holds(_) | Seen::WithoutRoom | Seen::Cancelled | Seen::Gone => {
                 Sighting::glance_gone()
             }
@@ -173,7 +174,10 @@ impl Desire<'_> {
                     Booking::first(key, id, ical_uid.clone(), waits, reading.clone())
                 }
             };
-            let Some(after) = after else { return Ok(None) };
+            let Some(mut after) = after else { return Ok(None) };
+            if self.erased {
+                after = after.forget(self.item.mailbox);
+            }
             let changed = before.as_ref() != Some(&after);
             let written = Written {
                 key,
@@ -253,7 +257,9 @@ impl Desire<'_> {
         let mut bookings: Vec<BookingKey> = written.iter().map(|w| w.key).collect();
         bookings.sort_unstable();
         let pointer = self.pointer_to(role, bookings, glance, ends_at);
-        if self.pointer.as_ref() != Some(&pointer) {
+        if self.erased {
+            self.deps.appointments.remove(self.tenant.id, pointer.mailbox, &pointer.event).await?;
+        } else if self.pointer.as_ref() != Some(&pointer) {
             self.deps.appointments.put(&pointer).await?;
         }
         let now = self.deps.clock.now();

@@ -5,8 +5,10 @@ use jiff::SignedDuration;
 use super::{Context, Look};
 use crate::{
     domain::appointment::Seen,
+    graph::sighting::Calendar,
     messages::{EventChange, Origin},
     step::{Next, StepError},
+    store::mailboxes::Farewell,
 };
 
 /// How long an event that cannot be found is given before it counts as deleted, when nothing said
@@ -38,13 +40,18 @@ impl Context<'_> {
         self.without_a_read(item, look, Seen::Gone).await
     }
 
-    /// Nothing is asked of Graph: what the copy said is forgotten, and the room's copy speaks alone.
+    /// Nothing is asked of Graph: what the copy said is forgotten, and the room's copy speaks alone;
+    /// or the rooms are given up, as the person wished.
     pub(super) async fn withheld(
         &self,
         item: &EventChange,
         look: Look,
     ) -> Result<Vec<Next>, StepError> {
-        self.without_a_read(item, look, Seen::Withheld).await
+        let seen = match (look.calendar, look.state.farewell()) {
+            (Calendar::Person, Farewell::Released) => Seen::GivenUp,
+            (Calendar::Person, Farewell::Anonymous) | (Calendar::Room(_), _) => Seen::Withheld,
+        };
+        self.without_a_read(item, look, seen).await
     }
 
     async fn without_a_read(

@@ -37,7 +37,7 @@ use crate::{
         appointments::{Appointments, Pointer},
         bookings::Bookings,
         due::Due,
-        mailboxes::{Mailbox, MailboxKind, Mailboxes},
+        mailboxes::{Mailbox, MailboxKind, MailboxState, Mailboxes},
         rooms::RoomMap,
         tenants::{Tenant, Tenants},
     },
@@ -86,7 +86,7 @@ pub async fn run(deps: &Deps, trail: &Trail, changes: EventChanges) -> Vec<Outco
         let graph = graph_of(deps, trail, &tenant, item.passage.correlation);
         let context = Context { deps, graph: &graph, tenant: &tenant, rooms: &rooms };
         match prepare(deps, &tenant, &rooms, &mut mailboxes, &item).await {
-            Ok(look) if look.withdrawn => {
+            Ok(look) if !look.state.is_active() => {
                 let result = context.withheld(&item, look).await;
                 outcomes.push((item, result));
             }
@@ -115,8 +115,8 @@ fn wanted(item: &EventChange) -> Wanted {
 /// What is known about an item before Graph is asked.
 struct Look {
     calendar: Calendar,
-    /// Its mailbox may not be read any more.
-    withdrawn: bool,
+    /// Where its mailbox stands: one that is not active may not be read any more.
+    state: MailboxState,
     pointer: Option<Pointer>,
     found: Vec<Found>,
 }
@@ -174,7 +174,7 @@ async fn prepare(
     };
     let mailbox = mailbox.as_ref();
     let mailbox = mailbox.ok_or(StepError::Drop { reason: "the mailbox is unknown" })?;
-    let withdrawn = !mailbox.state.is_active();
+    let state = mailbox.state;
     let welcome = match item.origin {
         Origin::Notification { nonce, .. } => mailbox.accepts(nonce, deps.clock.now()),
         // A look at a withdrawn mailbox's copy is how what it said is forgotten.
@@ -189,7 +189,9 @@ async fn prepare(
         MailboxKind::Person => Calendar::Person,
         MailboxKind::Room => Calendar::Room(RoomId(mailbox.id.0)),
     };
+    // What a room's copies said is forgotten also when the room is not managed any more.
     if let Calendar::Room(id) = calendar
+        && state.is_active()
         && !rooms.iter().any(|room| room.id == id)
     {
         return Err(StepError::Drop { reason: "the room is not managed" });
@@ -199,7 +201,7 @@ async fn prepare(
     for key in pointer.iter().flat_map(|pointer| &pointer.bookings) {
         found.push(Found { key: *key, row: deps.bookings.get(key).await? });
     }
-    Ok(Look { calendar, withdrawn, pointer, found })
+    Ok(Look { calendar, state, pointer, found })
 }
 
 impl Context<'_> {
@@ -239,9 +241,10 @@ impl Context<'_> {
     }
 
     fn desire<'a>(&'a self, item: &'a EventChange, look: Look) -> Desire<'a> {
-        let Look { pointer, found, .. } = look;
+        let Look { pointer, found, state, .. } = look;
         let Self { deps, tenant, rooms, .. } = *self;
-        Desire { deps, tenant, rooms, item, pointer, found }
+        let erased = matches!(state, MailboxState::Erased(..));
+        Desire { deps, tenant, rooms, item, pointer, found, erased }
     }
 
     /// The second read, for the subject alone, made only when it will be kept.

@@ -1,6 +1,9 @@
 //! `maintain-mailbox`: keeps one mailbox, a person's or a room's, subscribed, caught up, or
 //! forgotten.
 
+mod erase;
+mod farewell;
+mod polling;
 mod resync;
 mod subscription;
 
@@ -11,6 +14,7 @@ use url::Url;
 
 use crate::{
     clock::Clock,
+    domain::{policy::Registration, tenancy::TenantState},
     graph::{CallContext, Graph, TenantGraph},
     identity::key_ring::KeyRing,
     messages::{MailboxTask, Passage, Task},
@@ -18,8 +22,10 @@ use crate::{
     step::{Next, Onward, StepError},
     store::{
         appointments::Appointments,
+        bookings::Bookings,
         due::{Due, DueEntry, Purpose, Subject},
-        mailboxes::{Mailbox, Mailboxes},
+        failures::Failures,
+        mailboxes::{Mailbox, MailboxState, Mailboxes},
         rooms::RoomMap,
         tables::ETag,
         tenants::{Tenant, Tenants},
@@ -42,6 +48,10 @@ pub struct Deps {
     pub rooms: RoomMap,
     /// What is known of a mailbox's calendar.
     pub appointments: Appointments,
+    /// What was booked because of it.
+    pub bookings: Bookings,
+    /// What failed and stopped.
+    pub failures: Failures,
     /// When to renew.
     pub due: Due,
     /// The calendars.
@@ -85,12 +95,26 @@ pub async fn run(deps: &Deps, trail: &Trail, task: MailboxTask) -> Result<Vec<Ne
     {
         return Err(StepError::Drop { reason: "the nonce is not the mailbox's own" });
     }
-    let (correlation, registration) = (task.passage.correlation, tenant.registration);
-    let context =
-        CallContext { tenant: tenant.id, registration, correlation, trail: trail.clone() };
-    let graph = deps.graph.for_tenant(context);
-    let keeper = Keeper { deps, graph, tenant: &tenant, task: &task };
+    let keeper = Keeper {
+        deps,
+        graph: graph_as(deps, trail, &task, tenant.registration),
+        trail,
+        tenant: &tenant,
+        task: &task,
+        parting: !tenant.state.is_active() || matches!(mailbox.state, MailboxState::Erased(..)),
+    };
     keeper.run(mailbox, etag).await
+}
+
+/// Graph, with the consent that the tenant gave to `registration`.
+fn graph_as(
+    deps: &Deps,
+    trail: &Trail,
+    task: &MailboxTask,
+    registration: Registration,
+) -> TenantGraph {
+    let (tenant, correlation) = (task.tenant, task.passage.correlation);
+    deps.graph.for_tenant(CallContext { tenant, registration, correlation, trail: trail.clone() })
 }
 
 /// The entry that sent this has nothing to watch any more.
@@ -106,17 +130,30 @@ async fn unwatch(deps: &Deps, task: &MailboxTask) -> Result<(), StepError> {
 struct Keeper<'a> {
     deps: &'a Deps,
     graph: TenantGraph,
+    trail: &'a Trail,
     tenant: &'a Tenant,
     task: &'a MailboxTask,
+    /// Whether this mailbox is left for good, or its tenant may not be worked for.
+    parting: bool,
 }
 
 impl Keeper<'_> {
     async fn run(&self, mailbox: Mailbox, etag: ETag) -> Result<Vec<Next>, StepError> {
+        match (self.tenant.state, mailbox.state) {
+            (TenantState::Leaving | TenantState::Left(_), _) => {
+                return self.leave(mailbox, etag).await;
+            }
+            (_, MailboxState::Erased(_, until)) => return self.erase(mailbox, etag, until).await,
+            (
+                TenantState::Active | TenantState::Suspended(_),
+                MailboxState::Active | MailboxState::Paused | MailboxState::Withdrawn(_),
+            ) => {}
+        }
         let wanted = mailbox.state.is_active() && self.tenant.state.is_active();
         match self.task.task {
             // Whoever has come back meanwhile stays subscribed, and is if they were not.
             Task::Unsubscribe | Task::Erase if wanted => self.subscribe(mailbox, etag).await,
-            Task::Unsubscribe | Task::Erase => self.unsubscribe(mailbox, etag).await,
+            Task::Unsubscribe | Task::Erase => self.say_farewell(mailbox, etag).await,
             // Whoever has withdrawn is not subscribed anew, whatever was still on its way.
             Task::Subscribe
             | Task::Renew

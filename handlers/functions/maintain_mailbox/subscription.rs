@@ -5,9 +5,10 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{AT_REST, Keeper, unwatch};
+use super::{AT_REST, Keeper, farewell::unsubscribed, unwatch};
 use crate::{
-    graph::{GraphError, Subscribed, SubscriptionId, SubscriptionOrder},
+    domain::policy::Registration,
+    graph::{GraphError, Subscribed, SubscriptionId, SubscriptionOrder, TenantGraph},
     identity::client_state,
     step::{Next, StepError},
     store::{
@@ -32,6 +33,7 @@ impl Keeper<'_> {
         etag: ETag,
     ) -> Result<Vec<Next>, StepError> {
         let now = self.deps.clock.now();
+        let (mailbox, etag) = self.without_a_strange_one(mailbox, etag).await?;
         if mailbox.subscription.as_ref().is_some_and(|subscription| subscription.expires > now) {
             // Perhaps the resync was lost after the subscription was stored.
             return Ok(vec![self.then_resync()]);
@@ -52,7 +54,10 @@ impl Keeper<'_> {
             client_state: state.clone(),
             expires: now + life,
         };
-        let mut subscribed = self.graph.subscribe(&order(self.deps.settings.life)).await?;
+        let mut subscribed = match self.graph.subscribe(&order(self.deps.settings.life)).await {
+            Err(GraphError::Denied) => return self.poll_instead().await,
+            answer => answer?,
+        };
         if subscribed == Subscribed::ShorterLife {
             subscribed = self.graph.subscribe(&order(SHORTER_LIFE)).await?;
         }
@@ -73,6 +78,33 @@ impl Keeper<'_> {
         };
         self.store(&id, expires).await?;
         Ok(vec![self.then_resync()])
+    }
+
+    /// A subscription that another registration made, or that carries a nonce of an earlier consent,
+    /// is of no use: nothing it brings would be believed, or nobody could renew it.
+    async fn without_a_strange_one(
+        &self,
+        mailbox: Mailbox,
+        etag: ETag,
+    ) -> Result<(Mailbox, ETag), StepError> {
+        let strange = mailbox.subscription.as_ref().is_some_and(|subscription| {
+            mailbox.nonce.is_none() || subscription.registration != self.tenant.registration
+        });
+        if !strange {
+            return Ok((mailbox, etag));
+        }
+        if let Some(subscription) = &mailbox.subscription {
+            let (graph, id) = (self.graph_as(subscription.registration), id_of(subscription)?);
+            match graph.unsubscribe(&id).await {
+                // The registration was left for another one, and may have lost its consent.
+                Ok(()) | Err(GraphError::Disconnected | GraphError::Denied) => {}
+                Err(error) => return Err(error.into()),
+            }
+            self.deps.due.remove(&self.renew_entry(subscription.renew_due)).await?;
+        }
+        let mailbox = unsubscribed(&mailbox);
+        let etag = self.deps.mailboxes.replace(&mailbox, &etag).await?;
+        Ok((mailbox, etag))
     }
 
     /// The nonce is in the row before anything at Graph carries it.
@@ -109,7 +141,7 @@ impl Keeper<'_> {
         })
     }
 
-    async fn listed(&self) -> Result<Option<SubscriptionId>, StepError> {
+    pub(super) async fn listed(&self) -> Result<Option<SubscriptionId>, GraphError> {
         let all = self.graph.subscriptions().await?;
         let own = all.into_iter().find(|listed| listed.mailbox == Some(self.task.mailbox));
         Ok(own.map(|listed| listed.id))
@@ -130,6 +162,9 @@ impl Keeper<'_> {
     /// One PATCH prolongs and re-authorises; a subscription that is gone is made anew.
     pub(super) async fn renew(&self, mailbox: Mailbox, etag: ETag) -> Result<Vec<Next>, StepError> {
         let now = self.deps.clock.now();
+        if mailbox.polled.is_some() && mailbox.subscription.is_none() {
+            return self.poll(mailbox, etag).await;
+        }
         let Some(subscription) = mailbox.subscription.clone() else {
             let next = self.subscribe(mailbox, etag).await?;
             unwatch(self.deps, self.task).await?;
@@ -165,30 +200,8 @@ impl Keeper<'_> {
         Ok(next)
     }
 
-    pub(super) async fn unsubscribe(
-        &self,
-        mailbox: Mailbox,
-        etag: ETag,
-    ) -> Result<Vec<Next>, StepError> {
-        if let Some(subscription) = mailbox.subscription.clone() {
-            self.graph.unsubscribe(&id_of(&subscription)?).await?;
-            self.deps.due.remove(&self.renew_entry(subscription.renew_due)).await?;
-            self.deps.mailboxes.replace(&unsubscribed(&mailbox), &etag).await?;
-        } else if mailbox.nonce.is_some()
-            && let Some(stray) = self.listed().await?
-        {
-            // Made, and its answer lost before it could be stored.
-            self.graph.unsubscribe(&stray).await?;
-            self.deps.mailboxes.replace(&unsubscribed(&mailbox), &etag).await?;
-        }
-        unwatch(self.deps, self.task).await?;
-        self.forget(&mailbox).await
-    }
-
-    /// What this mailbox's copies said is forgotten: `fetch-event` sees that it has withdrawn.
-    async fn forget(&self, mailbox: &Mailbox) -> Result<Vec<Next>, StepError> {
-        let pointers = self.deps.appointments.all(mailbox.tenant, mailbox.id).await?;
-        Ok(self.looks(mailbox, pointers.into_iter().map(|pointer| pointer.event).collect()))
+    pub(super) fn graph_as(&self, registration: Registration) -> TenantGraph {
+        super::graph_as(self.deps, self.trail, self.task, registration)
     }
 
     /// The renewal is due at half-life; its entry is there before the row that needs it.
@@ -210,9 +223,14 @@ impl Keeper<'_> {
                 return Ok(());
             };
             let earlier = mailbox.subscription.as_ref().map(|earlier| earlier.renew_due);
-            let mailbox = Mailbox { subscription: Some(subscription.clone()), ..mailbox };
+            let polled = mailbox.polled.map(|polled| polled.due);
+            let subscription = Some(subscription.clone());
+            let mailbox = Mailbox { subscription, polled: None, ..mailbox };
             match self.deps.mailboxes.replace(&mailbox, &etag).await {
-                Ok(_) => return self.drop_earlier(earlier.filter(|at| *at != renew_due)).await,
+                Ok(_) => {
+                    self.drop_earlier(polled).await?;
+                    return self.drop_earlier(earlier.filter(|at| *at != renew_due)).await;
+                }
                 Err(error) if error.is_changed() => {}
                 Err(error) => return Err(error.into()),
             }
@@ -229,12 +247,7 @@ impl Keeper<'_> {
     }
 }
 
-fn id_of(subscription: &SubscriptionRow) -> Result<SubscriptionId, StepError> {
+pub(super) fn id_of(subscription: &SubscriptionRow) -> Result<SubscriptionId, StepError> {
     let unreadable = |_| StepError::fault("the stored subscription id cannot be understood");
     subscription.id.parse().map_err(unreadable)
-}
-
-/// Without a subscription, and without the nonces that would prove its notifications.
-fn unsubscribed(mailbox: &Mailbox) -> Mailbox {
-    Mailbox { subscription: None, nonce: None, previous_nonce: None, ..mailbox.clone() }
 }

@@ -72,6 +72,7 @@ fn of_the_appointment() -> Vec<Booking> {
             OrganizerCopy::WithoutRoom(copy("O")),
             OrganizerCopy::Cancelled,
             OrganizerCopy::Gone,
+            OrganizerCopy::GivenUp,
         ] {
             let copies = Copies { organizer, ..Copies::default() };
             all.push(Booking { copies, ..plain() });
@@ -86,7 +87,9 @@ fn of_the_appointment() -> Vec<Booking> {
     }
     let copies = Copies { room: RoomCopy::Gone, ..Copies::default() };
     all.push(Booking { copies, ..plain() });
-    for ended in [Ended::RoomRemoved, Ended::Cancelled, Ended::RoomLeft, Ended::NotAccepted] {
+    for ended in
+        [Ended::RoomRemoved, Ended::Cancelled, Ended::RoomLeft, Ended::NotAccepted, Ended::GivenUp]
+    {
         all.push(Booking { desired: Desired::Unwanted(ended), ..plain() });
     }
     all

@@ -23,6 +23,7 @@ use roombridge::clock::Clock;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use crate::entra::CloudHosts;
 use crate::signing::SigningKey;
 
 /// Where the endpoint listens, below its host.
@@ -31,8 +32,6 @@ pub const PATH: &str = "/msi/token";
 const API_VERSION: &str = "2019-08-01";
 /// How long a token is good for: the real endpoint gives no promise, and caches for about a day.
 const LIFETIME: SignedDuration = SignedDuration::from_hours(24);
-/// The audience of assertions that federated credentials accept.
-const TOKEN_EXCHANGE: &str = "api://AzureADTokenExchange";
 
 /// A user-assigned identity that the app has.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -92,6 +91,7 @@ struct Inner {
     key: SigningKey,
     clock: Arc<dyn Clock>,
     requests: Mutex<BTreeMap<String, u64>>,
+    hosts: Mutex<CloudHosts>,
 }
 
 #[derive(Deserialize)]
@@ -120,7 +120,17 @@ impl ManagedIdentity {
             key,
             clock,
             requests: Mutex::default(),
+            hosts: Mutex::default(),
         }))
+    }
+
+    /// Stands for another cloud from now on: assertions are for its audience and from its issuer.
+    pub fn set_cloud(&self, hosts: CloudHosts) {
+        *self.hosts() = hosts;
+    }
+
+    fn hosts(&self) -> std::sync::MutexGuard<'_, CloudHosts> {
+        self.0.hosts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Answers at [`PATH`].
@@ -175,9 +185,10 @@ impl ManagedIdentity {
     fn claims(&self, identity: &Identity, resource: &str) -> Value {
         let tenant = &self.0.home_tenant;
         let now = self.0.clock.now();
-        let exchange = resource == TOKEN_EXCHANGE;
+        let hosts = self.hosts().clone();
+        let exchange = resource == hosts.exchange_audience;
         let (issuer, version) = if exchange {
-            (format!("https://login.microsoftonline.com/{tenant}/v2.0"), "2.0")
+            (format!("{}/{tenant}/v2.0", hosts.authority), "2.0")
         } else {
             (format!("https://sts.windows.net/{tenant}/"), "1.0")
         };
@@ -271,6 +282,8 @@ mod tests {
 
     use super::*;
 
+    const TOKEN_EXCHANGE: &str = "api://AzureADTokenExchange";
+
     fn endpoint() -> (ManagedIdentity, SigningKey) {
         let key = SigningKey::generate().unwrap();
         let clock = ManualClock::new(Timestamp::from_second(1_790_000_000).unwrap());
@@ -313,6 +326,21 @@ mod tests {
         assert_eq!(claims["iss"], "https://login.microsoftonline.com/home/v2.0");
         assert_eq!(claims["sub"], "principal");
         assert_eq!(claims["aud"], TOKEN_EXCHANGE);
+    }
+
+    #[tokio::test]
+    async fn another_cloud_has_another_audience_and_issuer() {
+        let (endpoint, key) = endpoint();
+        endpoint.set_cloud(CloudHosts {
+            authority: "https://login.microsoftonline.us".into(),
+            exchange_audience: "api://AzureADTokenExchangeUSGov".into(),
+            ..CloudHosts::default()
+        });
+        let token = endpoint.token("client", "api://AzureADTokenExchangeUSGov").unwrap();
+        let claims = key.verify(&token.access_token).unwrap();
+        assert_eq!(claims["iss"], "https://login.microsoftonline.us/home/v2.0");
+        let other = endpoint.token("client", TOKEN_EXCHANGE).unwrap();
+        assert_eq!(key.verify(&other.access_token).unwrap()["ver"], "1.0");
     }
 
     #[tokio::test]

@@ -6,7 +6,7 @@ use roombridge::clock::Clock;
 use roombridge::http::Http;
 use roombridge::rng::Rng;
 
-use crate::entra::{AppRegistration, Entra};
+use crate::entra::{AppRegistration, CloudHosts, Entra};
 use crate::exchange::{Exchange, Tenant};
 use crate::graph::Graph;
 use crate::in_process::InProcess;
@@ -24,8 +24,14 @@ pub const VAULT_HOST: &str = "roombridge.vault.azure.net";
 pub const IDENTITY_HOST: &str = "identity.internal";
 /// The tenant that the apps are registered in.
 pub const HOME_TENANT: &str = "a0000000-0000-4000-8000-000000000001";
-/// The daemon's application id.
+/// The daemon's application id, with every permission for the whole organisation.
 pub const DAEMON_APP: &str = "a0000000-0000-4000-8000-000000000002";
+/// The daemon's application id with directory reads alone: calendars come from Exchange.
+pub const SCOPED_APP: &str = "a0000000-0000-4000-8000-000000000007";
+/// The application that people sign in to, with the API `my-calendar`; no application permission.
+pub const PEOPLE_APP: &str = "a0000000-0000-4000-8000-000000000008";
+/// The application of our own operators: single tenant, roles Operator and Auditor.
+pub const OPERATORS_APP: &str = "a0000000-0000-4000-8000-000000000009";
 /// Client id of the identity that opens storage and the vault.
 pub const PROCESS_IDENTITY: &str = "a0000000-0000-4000-8000-000000000003";
 /// Client id of the identity that is the app registration's federated subject.
@@ -107,10 +113,9 @@ impl Microsoft {
         let network = InProcess::new();
         let exchange = Exchange::new(Arc::clone(&clock), Arc::clone(&rng));
         let entra = Entra::new(key.clone(), HOME_TENANT, Arc::clone(&tokens), Arc::clone(&rng));
-        entra.register(AppRegistration {
-            client_id: DAEMON_APP.to_owned(),
-            federated_subject: FEDERATED_PRINCIPAL.to_owned(),
-        });
+        entra.use_mailboxes_of(exchange.clone());
+        entra.set_sign_in_clock(Arc::clone(&clock));
+        register(&entra);
         let identities =
             [(PROCESS_IDENTITY, PROCESS_PRINCIPAL), (FEDERATED_IDENTITY, FEDERATED_PRINCIPAL)].map(
                 |(client, principal)| Identity {
@@ -136,11 +141,39 @@ impl Microsoft {
         Ok(Self { exchange, graph, entra, vault, identity, network })
     }
 
-    /// Adds a tenant whose administrator consented to the daemon, tenant-wide, with
-    /// `Calendars.Read` and `Calendars.ReadWrite`.
+    /// Tells Entra where the app's pages are (scheme, host and port without a slash at the end).
+    pub fn app_is_at(&self, front: &str) {
+        let at = |paths: &[&str]| paths.iter().map(|path| format!("{front}{path}")).collect();
+        let pages: [(&str, &[&str]); 4] = [
+            (PEOPLE_APP, &["/api/consent/signed-in", "/api/my-calendar/signed-in"]),
+            (DAEMON_APP, &["/api/consent/granted"]),
+            (SCOPED_APP, &["/api/consent/granted"]),
+            (OPERATORS_APP, &["/api/admin/signed-in"]),
+        ];
+        for (client_id, paths) in pages {
+            self.entra.set_redirect_uris(client_id, at(paths));
+        }
+    }
+
+    /// Stands for another cloud: Entra and Graph answer on its hosts too, and issuers and audiences
+    /// are its own.
+    pub fn set_cloud(&self, hosts: CloudHosts) {
+        let name = |url: &str| url.split_once("://").map(|(_, host)| host.to_owned());
+        if let Some(host) = name(&hosts.authority) {
+            self.network.register(&host, self.entra.router());
+        }
+        if let Some(host) = name(&hosts.graph_audience) {
+            self.network.register(&host, self.graph.router());
+        }
+        self.graph.set_public_base(&hosts.graph_audience);
+        self.identity.set_cloud(hosts.clone());
+        self.entra.set_cloud(hosts);
+    }
+
+    /// Adds a tenant whose administrator consented to [`DAEMON_APP`], with everything it requires.
     pub fn tenant(&self, name: &str) -> Tenant {
         let tenant = self.stranger(name);
-        self.entra.consent(tenant.id(), DAEMON_APP, &["Calendars.Read", "Calendars.ReadWrite"]);
+        self.entra.consent_to_all(tenant.id(), DAEMON_APP);
         tenant
     }
 
@@ -155,6 +188,36 @@ impl Microsoft {
     pub fn graph_token(&self, tenant: &Tenant) -> String {
         self.entra.graph_token(tenant.id(), DAEMON_APP).unwrap_or_default()
     }
+}
+
+/// The four registrations, each with the managed identity as its only credential.
+fn register(entra: &Entra) {
+    let words = |all: &[&str]| all.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
+    let directory = ["User.ReadBasic.All", "GroupMember.Read.All", "Place.Read.All"];
+    let calendars = ["Calendars.Read", "Calendars.ReadWrite"];
+    let app = |client_id: &str, name: &str| AppRegistration {
+        name: name.to_owned(),
+        ..AppRegistration::new(client_id, FEDERATED_PRINCIPAL)
+    };
+    entra.register(AppRegistration {
+        application_permissions: words(&[&directory[..], &calendars[..]].concat()),
+        ..app(DAEMON_APP, "Roombridge (whole organisation)")
+    });
+    entra.register(AppRegistration {
+        application_permissions: words(&directory),
+        ..app(SCOPED_APP, "Roombridge (chosen calendars)")
+    });
+    entra.register(AppRegistration {
+        exposed_scopes: words(&["my-calendar"]),
+        directory_roles: true,
+        ..app(PEOPLE_APP, "Roombridge")
+    });
+    entra.register(AppRegistration {
+        multi_tenant: false,
+        app_roles: words(&["Operator", "Auditor"]),
+        ..app(OPERATORS_APP, "Roombridge operators")
+    });
+    entra.add_tenant(HOME_TENANT);
 }
 
 #[cfg(test)]

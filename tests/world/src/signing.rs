@@ -21,6 +21,7 @@ pub enum SigningError {
 #[derive(Clone)]
 pub struct SigningKey {
     kid: String,
+    public_pem: String,
     private: EncodingKey,
     public: DecodingKey,
     jwk: Jwk,
@@ -40,7 +41,7 @@ impl SigningKey {
         jwk.common.public_key_use = Some(PublicKeyUse::Signature);
         jwk.common.key_algorithm = Some(KeyAlgorithm::RS256);
         let public = DecodingKey::from_jwk(&jwk)?;
-        Ok(Self { kid, private, public, jwk })
+        Ok(Self { kid, public_pem: pair.public_key_pem(), private, public, jwk })
     }
 
     /// The key's name, as tokens and the key set give it.
@@ -53,15 +54,35 @@ impl SigningKey {
     /// # Errors
     /// [`SigningError::Token`].
     pub fn sign(&self, claims: &impl Serialize) -> Result<String, SigningError> {
+        self.sign_as(&self.kid, claims)
+    }
+
+    /// A token signed by this key that names another: a forgery, unless `kid` is its own.
+    ///
+    /// # Errors
+    /// [`SigningError::Token`].
+    pub fn sign_as(&self, kid: &str, claims: &impl Serialize) -> Result<String, SigningError> {
         let mut header = Header::new(Algorithm::RS256);
-        header.kid = Some(self.kid.clone());
+        header.kid = Some(kid.to_owned());
         Ok(jsonwebtoken::encode(&header, claims, &self.private)?)
+    }
+
+    /// A token "signed" with HS256 and the public key as the shared secret: what an attacker makes
+    /// for readers that let the token choose its algorithm.
+    ///
+    /// # Errors
+    /// [`SigningError::Token`].
+    pub fn sign_with_public_half(&self, claims: &impl Serialize) -> Result<String, SigningError> {
+        let mut header = Header::new(Algorithm::HS256);
+        header.kid = Some(self.kid.clone());
+        let secret = EncodingKey::from_secret(self.public_pem.as_bytes());
+        Ok(jsonwebtoken::encode(&header, claims, &secret)?)
     }
 
     /// The public half as a key set with this one key. Entra's own sets give no `alg`, so neither
     /// does this: a reader must bring its own list of algorithms.
     pub fn jwks(&self) -> Value {
-        jwks([self])
+        jwks([self], None)
     }
 
     /// The claims of a token that this key signed. The signature is all that is checked: times,
@@ -79,14 +100,31 @@ impl SigningKey {
     }
 }
 
-/// A key set with the public halves of several keys, as during a rollover.
-pub fn jwks<'a>(keys: impl IntoIterator<Item = &'a SigningKey>) -> Value {
+/// The `kid` that a token names, if it is one and names one.
+pub fn kid_of(token: &str) -> Option<String> {
+    jsonwebtoken::decode_header(token).ok()?.kid
+}
+
+/// A token that nobody signed (`alg: none`, RFC 7519 section 6).
+pub fn unsigned(claims: &Value) -> String {
+    use base64::Engine as _;
+    use base64::prelude::BASE64_URL_SAFE_NO_PAD as BASE64;
+    let header = json!({ "typ": "JWT", "alg": "none" }).to_string();
+    format!("{}.{}.", BASE64.encode(header), BASE64.encode(claims.to_string()))
+}
+
+/// A key set with the public halves of several keys, as during a rollover; each names `issuer`, as
+/// the keys of Entra's v2 endpoints do.
+pub fn jwks<'a>(keys: impl IntoIterator<Item = &'a SigningKey>, issuer: Option<&str>) -> Value {
     let keys: Vec<Value> = keys
         .into_iter()
         .map(|key| {
             let mut jwk = json!(key.jwk);
             if let Some(members) = jwk.as_object_mut() {
                 members.remove("alg");
+                if let Some(issuer) = issuer {
+                    members.insert("issuer".to_owned(), json!(issuer));
+                }
             }
             jwk
         })

@@ -107,6 +107,7 @@ enum OrganizerCopyWire {
     WithoutRoom(#[serde(with = "CopyAtWire")] CopyAt),
     Cancelled,
     Gone,
+    GivenUp,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -153,4 +154,5 @@ enum EndedWire {
     Cancelled,
     RoomLeft,
     NotAccepted,
+    GivenUp,
 }

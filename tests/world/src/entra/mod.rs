@@ -1,39 +1,48 @@
-//! Entra's token endpoint for apps whose credential is a managed identity (no secrets), and its published keys.
+//! Entra: tokens for apps whose credential is a managed identity (no secrets), sign-in for people
+//! (OpenID Connect), admin consent, directories, and the published keys.
 //!
 //! Rules from MicrosoftDocs/entra-docs `workload-identity-federation-config-app-trust-managed-identity.md`
-//! (2024-12-03) and `v2-oauth2-client-creds-grant-flow.md` (2023-02).
+//! (2024-12-03), `v2-oauth2-client-creds-grant-flow.md` (2023-02), `v2-oauth2-auth-code-flow.md` and
+//! `v2-admin-consent.md`.
 
+mod admin_consent;
+mod answers;
 mod assertion;
+mod authorize;
+mod fields;
+mod hosts;
+mod keys;
+mod pages;
+mod people;
+mod redemption;
+mod refusal;
+mod registration;
+mod routes;
+mod sign_in;
+mod tokens;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use axum::body::Bytes;
-use axum::extract::{Path, State};
-use axum::http::StatusCode;
-use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
-use axum::{Json, Router};
 use jiff::SignedDuration;
 use roombridge::clock::Clock;
 use roombridge::rng::Rng;
 use serde_json::{Value, json};
 
-use crate::signing::SigningKey;
+pub use answers::ErrorPage;
+pub use hosts::{CloudHosts, GRAPH};
+pub use keys::Signing;
+pub use people::{User, roles};
+pub use registration::AppRegistration;
+pub use tokens::ApiTokenSpec;
 
-/// The audience of tokens for Microsoft Graph.
-pub const GRAPH: &str = "https://graph.microsoft.com";
+use crate::signing::SigningKey;
+use fields::Fields;
+use refusal::Refusal;
+use registration::Principal;
+
 /// How long a token for an app lives (`expires_in` of the documented answer).
 const LIFETIME: SignedDuration = SignedDuration::from_secs(3599);
-
-/// An app registration of the home tenant with one federated credential.
-#[derive(Debug, Clone)]
-pub struct AppRegistration {
-    /// The application (client) id.
-    pub client_id: String,
-    /// Principal id of the managed identity that may act for it: the credential's subject.
-    pub federated_subject: String,
-}
 
 /// Who calls Graph, as the token says.
 #[derive(Debug, Clone)]
@@ -42,7 +51,7 @@ pub struct Caller {
     pub tenant: String,
     /// The application's id.
     pub app: String,
-    /// The `roles` claim; empty when nothing was granted.
+    /// Application permissions that the token carries and the app still holds.
     pub roles: Vec<String>,
 }
 
@@ -51,26 +60,38 @@ pub struct Caller {
 pub struct Entra(Arc<Inner>);
 
 struct Inner {
-    key: SigningKey,
+    keys: Mutex<keys::Keys>,
     home_tenant: String,
     clock: Arc<dyn Clock>,
     rng: Arc<dyn Rng>,
+    setup: Mutex<hosts::Setup>,
     state: Mutex<Directory>,
 }
 
 #[derive(Default)]
 struct Directory {
     apps: BTreeMap<String, AppRegistration>,
-    /// By tenant, then by application id.
-    tenants: BTreeMap<String, BTreeMap<String, Principal>>,
+    /// By tenant id.
+    tenants: BTreeMap<String, Organisation>,
+    /// Whose people the pages offer; empty for everybody's.
+    persona_tenants: Vec<String>,
+    codes: BTreeMap<String, sign_in::Code>,
+    /// The `uti` of tokens taken back.
+    revoked: BTreeSet<String>,
+    tampering: Option<tokens::Tampering>,
+    documented_refusals: bool,
     outage: bool,
     requests: u64,
+    key_requests: u64,
 }
 
-/// An app's service principal in one tenant.
-struct Principal {
-    object_id: String,
-    roles: Vec<String>,
+/// One tenant's directory.
+#[derive(Default)]
+struct Organisation {
+    /// By application id.
+    principals: BTreeMap<String, Principal>,
+    people: people::People,
+    no_user_consent: bool,
 }
 
 impl Entra {
@@ -81,8 +102,15 @@ impl Entra {
         clock: Arc<dyn Clock>,
         rng: Arc<dyn Rng>,
     ) -> Self {
-        let home_tenant = home_tenant.to_owned();
-        Self(Arc::new(Inner { key, home_tenant, clock, rng, state: Mutex::default() }))
+        let inner = Inner {
+            keys: Mutex::new(keys::Keys::new(key)),
+            home_tenant: home_tenant.to_owned(),
+            clock,
+            rng,
+            setup: Mutex::default(),
+            state: Mutex::default(),
+        };
+        Self(Arc::new(inner))
     }
 
     /// The tenant in which apps and managed identities live.
@@ -90,37 +118,15 @@ impl Entra {
         &self.0.home_tenant
     }
 
-    /// Registers an app in the home tenant.
-    pub fn register(&self, app: AppRegistration) {
-        self.lock().apps.insert(app.client_id.clone(), app);
-    }
-
     /// Makes a tenant known.
     pub fn add_tenant(&self, tenant: &str) {
         self.lock().tenants.entry(tenant.to_owned()).or_default();
     }
 
-    /// An administrator of `tenant` consents: the app gets a service principal there with `roles`
-    /// (application permissions; none when Exchange RBAC grants instead). Again: replaces the roles.
-    pub fn consent(&self, tenant: &str, client_id: &str, roles: &[&str]) {
-        let object_id = self.0.rng.uuid().to_string();
-        let mut state = self.lock();
-        let apps = state.tenants.entry(tenant.to_owned()).or_default();
-        let fresh = Principal { object_id, roles: Vec::new() };
-        let principal = apps.entry(client_id.to_owned()).or_insert(fresh);
-        principal.roles = roles.iter().map(|role| (*role).to_owned()).collect();
-    }
-
-    /// The administrator deletes the service principal: no token for that tenant any more.
-    pub fn revoke(&self, tenant: &str, client_id: &str) {
-        if let Some(apps) = self.lock().tenants.get_mut(tenant) {
-            apps.remove(client_id);
-        }
-    }
-
-    /// Whether the app has a service principal in `tenant`.
-    pub fn is_consented(&self, tenant: &str, client_id: &str) -> bool {
-        self.lock().tenants.get(tenant).is_some_and(|apps| apps.contains_key(client_id))
+    /// Offers the people of these tenants alone on the pages.
+    pub fn offer_people_of(&self, tenants: &[&str]) {
+        let tenants = tenants.iter().map(|tenant| (*tenant).to_owned()).collect();
+        self.lock().persona_tenants = tenants;
     }
 
     /// Lets the token endpoint answer 503 (or stop doing so).
@@ -133,23 +139,41 @@ impl Entra {
         self.lock().requests
     }
 
-    /// Token endpoint, keys and configuration, for the host `login.microsoftonline.com`.
-    pub fn router(&self) -> Router {
-        Router::new()
-            .route("/{tenant}/oauth2/v2.0/token", post(token))
-            .route("/{tenant}/discovery/v2.0/keys", get(keys))
-            .route("/{tenant}/discovery/keys", get(keys))
-            .route("/{tenant}/v2.0/.well-known/openid-configuration", get(configuration))
-            .with_state(self.clone())
+    /// How often a key set was fetched.
+    pub fn key_requests(&self) -> u64 {
+        self.lock().key_requests
+    }
+
+    /// The answer to `grant_type=client_credentials`.
+    fn credentials(&self, tenant: &str, form: &Fields) -> Result<Value, Refusal> {
+        if form.text("scope") != format!("{}/.default", self.cloud().graph_audience) {
+            return Err(Refusal::BAD_SCOPE);
+        }
+        let client_id = form.text("client_id");
+        let subject = {
+            let state = self.lock();
+            let organisation = state.tenants.get(tenant).ok_or(Refusal::UNKNOWN_TENANT)?;
+            let known = organisation.principals.contains_key(client_id);
+            let app = state.apps.get(client_id).filter(|_| known).ok_or(Refusal::UNKNOWN_APP)?;
+            app.federated_subject.clone()
+        };
+        assertion::prove(self, &subject, form)?;
+        let token = self.graph_token(tenant, client_id).ok_or(Refusal::UNKNOWN_APP)?;
+        Ok(json!({
+            "token_type": "Bearer",
+            "expires_in": LIFETIME.as_secs(),
+            "ext_expires_in": LIFETIME.as_secs(),
+            "access_token": token,
+        }))
     }
 
     /// A token for Graph as the endpoint would give it, uncounted; none without consent.
     pub fn graph_token(&self, tenant: &str, client_id: &str) -> Option<String> {
-        let state = self.lock();
-        let principal = state.tenants.get(tenant)?.get(client_id)?;
+        let object_id = self.service_principal(tenant, client_id)?;
+        let roles = self.granted_roles(tenant, client_id);
         let now = self.0.clock.now();
         let mut claims = json!({
-            "aud": GRAPH,
+            "aud": self.cloud().graph_audience,
             "iss": format!("https://sts.windows.net/{tenant}/"),
             "iat": now.as_second(),
             "nbf": now.as_second(),
@@ -157,85 +181,56 @@ impl Entra {
             "appid": client_id,
             "appidacr": "2",
             "idtyp": "app",
-            "oid": principal.object_id,
-            "sub": principal.object_id,
+            "oid": object_id,
+            "sub": object_id,
             "tid": tenant,
             "ver": "1.0",
         });
         // Without a grant the claim is missing, not empty (v2-oauth2-client-creds-grant-flow.md).
-        if !principal.roles.is_empty() {
-            claims["roles"] = json!(principal.roles);
+        if !roles.is_empty() {
+            claims["roles"] = json!(roles);
         }
-        drop(state);
-        self.0.key.sign(&claims).ok()
+        Some(self.sign(&claims, Signing::Current)).filter(|token| !token.is_empty())
     }
 
-    /// The claims of a token that was signed here for `audience` and has not expired.
+    /// The claims of a token that was signed here for `audience`, has not expired and was not taken
+    /// back.
     pub fn check(&self, token: &str, audience: &str) -> Option<Value> {
-        let claims = self.0.key.verify(token).ok()?;
+        let claims = self.verify(token)?;
         let now = self.0.clock.now().as_second();
         let fits = claims["aud"].as_str().map(|a| a.trim_end_matches('/')) == Some(audience);
         let lives = claims["exp"].as_i64().is_some_and(|exp| now < exp);
-        (fits && lives).then_some(claims)
+        let revoked = claims["uti"].as_str().is_some_and(|uti| self.lock().revoked.contains(uti));
+        (fits && lives && !revoked).then_some(claims)
     }
 
-    /// Who holds this Graph token; none when it is not valid or the app lost its consent.
+    /// Who holds this Graph token; none when it is not valid or the app lost its service principal.
+    /// A permission taken away is gone at once: in reality caches keep it for up to an hour.
     pub fn graph_caller(&self, token: &str) -> Option<Caller> {
-        let claims = self.check(token, GRAPH)?;
+        let claims = self.check(token, &self.cloud().graph_audience)?;
         let tenant = claims["tid"].as_str()?.to_owned();
         let app = claims["appid"].as_str()?.to_owned();
         let issuer = format!("https://sts.windows.net/{tenant}/");
         if claims["iss"].as_str() != Some(&issuer) || !self.is_consented(&tenant, &app) {
             return None;
         }
+        let held = self.granted_roles(&tenant, &app);
         let roles = claims["roles"].as_array().into_iter().flatten();
-        let roles = roles.filter_map(|r| r.as_str().map(str::to_owned)).collect();
+        let roles = roles.filter_map(|r| r.as_str().map(str::to_owned));
+        let roles = roles.filter(|role| held.contains(role)).collect();
         Some(Caller { tenant, app, roles })
+    }
+
+    /// The app as it stands in the tenant now; none without a service principal.
+    pub(crate) fn present(&self, tenant: &str, app: &str) -> Option<Caller> {
+        self.service_principal(tenant, app)?;
+        let roles = self.granted_roles(tenant, app);
+        Some(Caller { tenant: tenant.to_owned(), app: app.to_owned(), roles })
     }
 
     fn lock(&self) -> MutexGuard<'_, Directory> {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-async fn token(State(entra): State<Entra>, Path(tenant): Path<String>, body: Bytes) -> Response {
-    {
-        let mut state = entra.lock();
-        state.requests += 1;
-        if state.outage {
-            return StatusCode::SERVICE_UNAVAILABLE.into_response();
-        }
-    }
-    match assertion::judge(&entra, &tenant, &body) {
-        Ok(client_id) => match entra.graph_token(&tenant, &client_id) {
-            Some(token) => Json(json!({
-                "token_type": "Bearer",
-                "expires_in": LIFETIME.as_secs(),
-                "ext_expires_in": LIFETIME.as_secs(),
-                "access_token": token,
-            }))
-            .into_response(),
-            None => assertion::Refusal::UnknownApp.into_response(),
-        },
-        Err(refusal) => refusal.into_response(),
-    }
-}
-
-async fn keys(State(entra): State<Entra>) -> Json<Value> {
-    Json(entra.0.key.jwks())
-}
-
-async fn configuration(Path(tenant): Path<String>) -> Json<Value> {
-    let base = format!("https://login.microsoftonline.com/{tenant}");
-    Json(json!({
-        "issuer": format!("{base}/v2.0"),
-        "authorization_endpoint": format!("{base}/oauth2/v2.0/authorize"),
-        "token_endpoint": format!("{base}/oauth2/v2.0/token"),
-        "jwks_uri": format!("{base}/discovery/v2.0/keys"),
-        "response_types_supported": ["code", "id_token"],
-        "subject_types_supported": ["pairwise"],
-        "id_token_signing_alg_values_supported": ["RS256"],
-    }))
 }
 
 #[cfg(test)]

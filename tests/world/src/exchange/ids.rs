@@ -1,5 +1,6 @@
 //! Ids in the shapes Exchange gives them: case-sensitive, different in every mailbox, ending in `=`.
 
+use aws_lc_rs::digest;
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE};
 use jiff::{Timestamp, tz::TimeZone};
@@ -24,6 +25,14 @@ pub(crate) fn immutable(rng: &dyn Rng) -> String {
 pub(crate) fn mutable(rng: &dyn Rng) -> String {
     let tail = URL_SAFE.encode(draw::<65>(rng));
     format!("AAMkAG{tail}")
+}
+
+/// The id that Places gives the room of a mailbox: always the same, and not the mailbox's.
+pub(crate) fn place(mailbox: &str) -> String {
+    let hash = digest::digest(&digest::SHA256, format!("place of {mailbox}").as_bytes());
+    let mut bytes = [0; 16];
+    bytes.copy_from_slice(&hash.as_ref()[..16]);
+    uuid::Builder::from_random_bytes(bytes).into_uuid().to_string()
 }
 
 /// A change key.

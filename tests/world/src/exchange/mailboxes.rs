@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use super::directory::PlaceFacts;
 use super::state::{Address, Kind, MailboxRow, Processing, RoomRules, TenantRow};
 use super::{Exchange, ExchangeError, Invitation, Meeting, ids};
 
@@ -90,12 +91,15 @@ impl Tenant {
             let row = MailboxRow {
                 id: id.clone(),
                 tenant: self.id.clone(),
+                name: name.to_owned(),
                 address: address.clone(),
                 proxies: Vec::new(),
                 kind,
                 rules: RoomRules::default(),
                 gone: false,
                 calendar: ids::mutable(w.rng.as_ref()),
+                shares: Vec::new(),
+                place: PlaceFacts::default(),
                 copies: BTreeMap::new(),
             };
             w.state.mailboxes.insert(id.clone(), row);
@@ -154,7 +158,7 @@ impl Mailbox {
         });
     }
 
-    fn change(&self, change: impl FnOnce(&mut MailboxRow)) {
+    pub(super) fn change(&self, change: impl FnOnce(&mut MailboxRow)) {
         self.exchange.work(|w| {
             if let Some(row) = w.state.mailboxes.get_mut(&self.id) {
                 change(row);

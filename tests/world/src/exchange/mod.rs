@@ -3,6 +3,7 @@
 mod actions;
 mod answers;
 mod copies;
+mod directory;
 mod ids;
 mod inspect;
 mod invitation;
@@ -19,6 +20,7 @@ use roombridge::clock::Clock;
 use roombridge::rng::Rng;
 
 pub use actions::Meeting;
+pub use directory::{CalendarRole, PlaceFacts};
 pub use inspect::{CopyView, MeetingView};
 pub use invitation::Invitation;
 pub use mailboxes::{Mailbox, Tenant};

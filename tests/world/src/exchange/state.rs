@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
 
+use super::directory::{PlaceFacts, Share};
 use super::words::{EventType, Response, Role, Sensitivity};
 
 /// A tenant of Exchange Online.
@@ -51,6 +52,8 @@ pub struct RoomRules {
 pub(crate) struct MailboxRow {
     pub(crate) id: String,
     pub(crate) tenant: String,
+    /// The display name.
+    pub(crate) name: String,
     pub(crate) address: String,
     pub(crate) proxies: Vec<String>,
     pub(crate) kind: Kind,
@@ -58,6 +61,9 @@ pub(crate) struct MailboxRow {
     /// Hard deleted.
     pub(crate) gone: bool,
     pub(crate) calendar: String,
+    /// What others may do with the calendar.
+    pub(crate) shares: Vec<Share>,
+    pub(crate) place: PlaceFacts,
     /// By immutable id.
     pub(crate) copies: BTreeMap<String, EventCopy>,
 }

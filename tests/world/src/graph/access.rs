@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use http::{Method, StatusCode};
 
-use super::Graph;
 use super::request::{Call, Reply, Route};
+use super::{Graph, State};
 use crate::entra::Caller;
 use crate::exchange::Mailbox;
 
@@ -17,8 +17,10 @@ pub struct ExchangeGrant {
     pub read: bool,
     /// `Application Calendars.ReadWrite`.
     pub write: bool,
-    /// Object ids of the mailboxes in scope.
+    /// Object ids of the mailboxes in scope of these two.
     pub mailboxes: BTreeSet<String>,
+    /// Object ids of the mailboxes in scope of `Application Mail.Send`.
+    pub senders: BTreeSet<String>,
 }
 
 /// What a call needs.
@@ -29,6 +31,10 @@ pub(super) enum Need {
     /// Subscriptions want the read permission itself, not the wider one
     /// (api/subscription-post-subscriptions.md, "strictly use the permissions as documented").
     Subscribe,
+    /// A subscription that exists goes on, whatever is thought of new ones.
+    Deliver,
+    /// To send mail as the mailbox.
+    Send,
 }
 
 impl Graph {
@@ -42,8 +48,32 @@ impl Graph {
         mailboxes: &[&Mailbox],
     ) {
         let mailboxes = mailboxes.iter().map(|m| m.id().to_owned()).collect();
-        let grant = ExchangeGrant { read, write, mailboxes };
-        self.lock().grants.insert((tenant.to_owned(), app.to_owned()), grant);
+        let mut state = self.lock();
+        let grant = state.grants.entry((tenant.to_owned(), app.to_owned())).or_default();
+        (grant.read, grant.write, grant.mailboxes) = (read, write, mailboxes);
+    }
+
+    /// Grants `app` `Application Mail.Send` for these mailboxes alone, in place of earlier ones.
+    pub fn grant_mail_in_exchange(&self, tenant: &str, app: &str, senders: &[&Mailbox]) {
+        let senders = senders.iter().map(|m| m.id().to_owned()).collect();
+        let mut state = self.lock();
+        state.grants.entry((tenant.to_owned(), app.to_owned())).or_default().senders = senders;
+    }
+
+    /// Takes back every grant in Exchange.
+    pub fn revoke_in_exchange(&self, tenant: &str, app: &str) {
+        self.lock().grants.remove(&(tenant.to_owned(), app.to_owned()));
+    }
+
+    /// Whether a tenant's mailboxes that are granted in Exchange alone can not be subscribed: no
+    /// document says what really happens, so both must work.
+    pub fn refuse_scoped_subscriptions(&self, tenant: &str, on: bool) {
+        let mut state = self.lock();
+        if on {
+            state.unscoped.insert(tenant.to_owned());
+        } else {
+            state.unscoped.remove(tenant);
+        }
     }
 
     /// Who calls, by the bearer token.
@@ -92,26 +122,33 @@ impl Graph {
         Ok(id)
     }
 
-    /// A grant in Entra is for the whole tenant; one in Exchange for its scope; both add up.
     fn may(&self, caller: &Caller, mailbox: &str, need: Need) -> bool {
-        let has = |role: &str| caller.roles.iter().any(|r| r == role);
-        let by_role = match need {
-            Need::Read => has("Calendars.Read") || has("Calendars.ReadWrite"),
-            Need::Write => has("Calendars.ReadWrite"),
-            Need::Subscribe => has("Calendars.Read"),
-        };
-        let state = self.lock();
-        let grant = state.grants.get(&(caller.tenant.clone(), caller.app.clone()));
-        let by_scope = grant.is_some_and(|g| {
-            let allowed = match need {
-                Need::Read => g.read || g.write,
-                Need::Write => g.write,
-                Need::Subscribe => g.read,
-            };
-            allowed && g.mailboxes.contains(mailbox)
-        });
-        by_role || by_scope
+        may(&self.lock(), caller, mailbox, need)
     }
+}
+
+/// A grant in Entra is for the whole tenant; one in Exchange for its scope; both add up.
+pub(super) fn may(state: &State, caller: &Caller, mailbox: &str, need: Need) -> bool {
+    let has = |role: &str| caller.roles.iter().any(|r| r == role);
+    let by_role = match need {
+        Need::Read => has("Calendars.Read") || has("Calendars.ReadWrite"),
+        Need::Write => has("Calendars.ReadWrite"),
+        Need::Subscribe | Need::Deliver => has("Calendars.Read"),
+        Need::Send => has("Mail.Send"),
+    };
+    let grant = state.grants.get(&(caller.tenant.clone(), caller.app.clone()));
+    let by_scope = grant.is_some_and(|g| {
+        let scope = if need == Need::Send { &g.senders } else { &g.mailboxes };
+        let allowed = match need {
+            Need::Read => g.read || g.write,
+            Need::Write => g.write,
+            Need::Subscribe => g.read && !state.unscoped.contains(&caller.tenant),
+            Need::Deliver => g.read,
+            Need::Send => true,
+        };
+        allowed && scope.contains(mailbox)
+    });
+    by_role || by_scope
 }
 
 /// What a call on a mailbox needs.

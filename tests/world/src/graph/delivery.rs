@@ -8,7 +8,8 @@ use http::Request;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
-use super::storm::{Item, common, storm};
+use super::pausing::lifecycle;
+use super::storm::{Item, storm};
 use super::{Graph, State};
 
 /// How long a notification is tried (change-notifications-delivery-webhooks, 2026-04-22).
@@ -148,31 +149,25 @@ impl Graph {
         let mut state = self.lock();
         self.collect(&mut state);
         let Some(subscription) = state.subscriptions.get(id).cloned() else { return false };
-        let word = match event {
-            Lifecycle::ReauthorizationRequired => "reauthorizationRequired",
-            Lifecycle::SubscriptionRemoved => "subscriptionRemoved",
-            Lifecycle::Missed => "missed",
-        };
         if event == Lifecycle::SubscriptionRemoved {
             state.subscriptions.remove(id);
         }
-        let mut body = common(&subscription);
-        body["lifecycleEvent"] = json!(word);
-        let url = subscription.lifecycle_url;
-        state.outbox.items.push(Item { url, body, first: None, due: now, tries: 0 });
+        state.outbox.post(lifecycle(&subscription, event, now));
         true
     }
 
     /// Turns new changes into notifications of living subscriptions, and ends those that expired.
-    /// Without the tenant's consent delivery pauses, and what happens meanwhile is lost
+    /// Where the app may not read the mailbox any more delivery pauses, what happens meanwhile is
+    /// lost, and the app is told once that reauthorization is required
     /// (change-notifications-lifecycle-events, 2026-03-24).
     pub(super) fn collect(&self, state: &mut State) {
+        self.pause(state);
         for change in self.0.exchange.take_changes() {
             let concerned = state.subscriptions.values();
             let concerned = concerned.filter(|s| {
                 s.mailbox == change.mailbox && s.after < change.seq && change.at < s.expires
             });
-            let admitted = concerned.filter(|s| self.0.entra.is_consented(&s.tenant, &s.app));
+            let admitted = concerned.filter(|s| !s.paused);
             let items: Vec<Item> = admitted.flat_map(|s| storm(s, &change)).collect();
             for mut item in items {
                 item.due += state.outbox.latency;
@@ -269,6 +264,11 @@ impl Graph {
 }
 
 impl Outbox {
+    /// Puts a lifecycle notification in: those are never dropped or doubled.
+    pub(super) fn post(&mut self, item: Item) {
+        self.items.push(item);
+    }
+
     fn add(&mut self, item: Item) {
         if self.drop_next > 0 {
             self.drop_next -= 1;

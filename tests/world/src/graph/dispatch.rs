@@ -127,6 +127,15 @@ impl Graph {
             (Route::Subscription { id }, "PATCH") => self.renew(call, route, caller, id).await,
             (Route::Subscription { id }, "DELETE") => self.unsubscribe(caller, id),
             (Route::Reauthorize { id }, "POST") => self.reauthorize(caller, id).await,
+            (Route::Users, "GET") => self.list_users(call, route, caller),
+            (Route::User { user }, "GET") => self.read_user(call, route, caller, user),
+            (Route::MemberGroups { user }, "POST") => self.check_groups(call, caller, user),
+            (Route::Members { group }, "GET") => self.list_members(call, route, caller, group),
+            (Route::Rooms, "GET") => self.list_rooms(call, route, caller),
+            (Route::CalendarPermissions { .. }, "GET") => {
+                self.calendar_permissions(call, route, caller)
+            }
+            (Route::SendMail { mailbox }, "POST") => self.send_mail(call, caller, mailbox),
             _ => Err(Reply::error(
                 StatusCode::METHOD_NOT_ALLOWED,
                 "Request_BadRequest",

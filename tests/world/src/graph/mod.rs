@@ -5,20 +5,25 @@
 
 mod access;
 mod batch;
+mod calendar_permissions;
 mod delivery;
+mod directory;
 mod dispatch;
 mod event_json;
 mod events;
 mod handshake;
 mod journal;
+mod mail;
+mod pausing;
 mod query;
 mod request;
+mod route;
 mod storm;
 mod subscriptions;
 mod switches;
 mod writes;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use axum::Router;
@@ -30,6 +35,7 @@ use roombridge::rng::Rng;
 pub use access::ExchangeGrant;
 pub use delivery::{Delivery, DeliveryTask, Lifecycle, Post};
 pub use journal::{Seen, Violation};
+pub use mail::Mail;
 pub use subscriptions::SubscriptionView;
 pub use switches::{Fault, Moment, Outcome, Scope, Until};
 
@@ -62,11 +68,14 @@ struct State {
     /// Instants of recent list calls by app and tenant.
     list_calls: BTreeMap<(String, String), Vec<Timestamp>>,
     grants: BTreeMap<(String, String), ExchangeGrant>,
+    /// Tenants where a grant in Exchange does not suffice for a subscription.
+    unscoped: BTreeSet<String>,
     /// Requests in flight by app and mailbox.
     in_flight: BTreeMap<(String, String), u32>,
     switches: switches::Switches,
     outbox: delivery::Outbox,
     journal: journal::Journal,
+    mails: Vec<Mail>,
 }
 
 impl Graph {

@@ -1,4 +1,4 @@
-//! A request as Graph reads it, what it is about, and an answer in Graph's shape.
+//! A request as Graph reads it, and an answer in Graph's shape.
 
 use axum::body::Body;
 use axum::response::{IntoResponse, Response as HttpResponse};
@@ -7,7 +7,7 @@ use http::{HeaderMap, Method, StatusCode};
 use percent_encoding::percent_decode_str;
 use serde_json::{Value, json};
 
-use crate::exchange::Response;
+pub(super) use super::route::Route;
 
 /// One request, from the wire or from inside a batch.
 pub(super) struct Call {
@@ -64,93 +64,6 @@ impl Call {
     pub(super) fn json(&self) -> Result<Value, Reply> {
         let text = "Unable to read JSON request payload.";
         serde_json::from_slice(&self.body).map_err(|_| Reply::bad(text))
-    }
-}
-
-/// What a request is about.
-#[derive(Clone, PartialEq, Eq)]
-pub(super) enum Route {
-    Batch,
-    Event { mailbox: String, event: String },
-    Answer { mailbox: String, event: String, response: Response },
-    Events { mailbox: String },
-    Calendar { mailbox: String },
-    CalendarView { mailbox: String },
-    Subscriptions,
-    Subscription { id: String },
-    Reauthorize { id: String },
-}
-
-impl Route {
-    /// Finds the route of `path`; names of segments compare without case, ids do not.
-    pub(super) fn of(path: &[String]) -> Option<Self> {
-        let parts: Vec<&str> = path.iter().map(String::as_str).collect();
-        let is = |part: &str, name: &str| part.eq_ignore_ascii_case(name);
-        match parts.as_slice() {
-            [a] if is(a, "$batch") => Some(Self::Batch),
-            [a] if is(a, "subscriptions") => Some(Self::Subscriptions),
-            [a, id] if is(a, "subscriptions") => Some(Self::Subscription { id: (*id).to_owned() }),
-            [a, id, b] if is(a, "subscriptions") && is(b, "reauthorize") => {
-                Some(Self::Reauthorize { id: (*id).to_owned() })
-            }
-            [a, mailbox, rest @ ..] if is(a, "users") => Self::of_mailbox(mailbox, rest),
-            _ => None,
-        }
-    }
-
-    fn of_mailbox(mailbox: &str, rest: &[&str]) -> Option<Self> {
-        let is = |part: &str, name: &str| part.eq_ignore_ascii_case(name);
-        let mailbox = mailbox.to_owned();
-        match rest {
-            [a] if is(a, "calendar") => Some(Self::Calendar { mailbox }),
-            [a] if is(a, "calendarView") => Some(Self::CalendarView { mailbox }),
-            [a] if is(a, "events") => Some(Self::Events { mailbox }),
-            [a, event] if is(a, "events") => {
-                Some(Self::Event { mailbox, event: (*event).to_owned() })
-            }
-            [a, event, verb] if is(a, "events") => {
-                let response = match verb.to_ascii_lowercase().as_str() {
-                    "accept" => Response::Accepted,
-                    "tentativelyaccept" => Response::TentativelyAccepted,
-                    "decline" => Response::Declined,
-                    _ => return None,
-                };
-                Some(Self::Answer { mailbox, event: (*event).to_owned(), response })
-            }
-            _ => None,
-        }
-    }
-
-    /// The path with names in place of ids.
-    pub(super) fn template(&self) -> &'static str {
-        match self {
-            Self::Batch => "/$batch",
-            Self::Event { .. } => "/users/{id}/events/{id}",
-            Self::Answer { response: Response::Accepted, .. } => "/users/{id}/events/{id}/accept",
-            Self::Answer { response: Response::Declined, .. } => "/users/{id}/events/{id}/decline",
-            Self::Answer { .. } => "/users/{id}/events/{id}/tentativelyAccept",
-            Self::Events { .. } => "/users/{id}/events",
-            Self::Calendar { .. } => "/users/{id}/calendar",
-            Self::CalendarView { .. } => "/users/{id}/calendarView",
-            Self::Subscriptions => "/subscriptions",
-            Self::Subscription { .. } => "/subscriptions/{id}",
-            Self::Reauthorize { .. } => "/subscriptions/{id}/reauthorize",
-        }
-    }
-
-    /// The mailbox it names, as the caller wrote it.
-    pub(super) fn mailbox(&self) -> Option<&str> {
-        match self {
-            Self::Event { mailbox, .. }
-            | Self::Answer { mailbox, .. }
-            | Self::Events { mailbox }
-            | Self::Calendar { mailbox }
-            | Self::CalendarView { mailbox } => Some(mailbox),
-            Self::Batch
-            | Self::Subscriptions
-            | Self::Subscription { .. }
-            | Self::Reauthorize { .. } => None,
-        }
     }
 }
 

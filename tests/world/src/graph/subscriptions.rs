@@ -39,6 +39,8 @@ pub(super) struct Subscription {
     /// Changes up to this number are older than the subscription.
     pub(super) after: u64,
     reauthorized: Option<Timestamp>,
+    /// The app may not read the mailbox any more, and has been told.
+    pub(super) paused: bool,
 }
 
 /// A subscription as a test sees it.
@@ -142,6 +144,7 @@ impl Graph {
             immutable: call.immutable_ids(),
             after: 0,
             reauthorized: None,
+            paused: false,
             resource,
         })
     }
@@ -225,7 +228,7 @@ impl Graph {
         }
         let url = {
             let mut state = self.lock();
-            self.own(&mut state, caller, id)?.notification_url.clone()
+            self.living(&mut state, caller, id)?.notification_url.clone()
         };
         let until = self.expiry(&body)?;
         self.validate_again(&url).await?;
@@ -247,7 +250,7 @@ impl Graph {
         let now = self.now();
         let url = {
             let mut state = self.lock();
-            let subscription = self.own(&mut state, caller, id)?;
+            let subscription = self.living(&mut state, caller, id)?;
             subscription.reauthorized = Some(now);
             subscription.notification_url.clone()
         };
@@ -260,7 +263,7 @@ impl Graph {
         if wanted { self.validate(url).await } else { Ok(()) }
     }
 
-    fn own<'a>(
+    pub(super) fn own<'a>(
         &self,
         state: &'a mut State,
         caller: &Caller,

@@ -74,6 +74,8 @@ pub(super) struct Switches {
     struck: u32,
     pub(super) validate_on_renewal: bool,
     pub(super) max_minutes: Option<i64>,
+    pub(super) null_removes: bool,
+    pub(super) wants_advanced: bool,
 }
 
 impl Graph {
@@ -116,6 +118,20 @@ impl Graph {
     /// Lowers the longest life of a subscription, in minutes (10,080 at first), as some tenants see.
     pub fn set_longest_subscription(&self, minutes: i64) {
         self.lock().switches.max_minutes = Some(minutes);
+    }
+
+    /// Whether an extended property whose value is null is removed instead of refused. Off at first:
+    /// no document says so, and it was reported not to work (microsoftgraph/msgraph-sdk-dotnet
+    /// issue 719).
+    pub fn set_null_removes(&self, on: bool) {
+        self.lock().switches.null_removes = on;
+    }
+
+    /// Whether listing a group's members as users wants `ConsistencyLevel: eventual` and
+    /// `$count=true`, as learn.microsoft.com/graph/api/group-list-memberof says of OData casts.
+    /// Off at first.
+    pub fn require_advanced_queries(&self, on: bool) {
+        self.lock().switches.wants_advanced = on;
     }
 
     /// The failure that strikes this request, if one was planned for it.

@@ -56,7 +56,8 @@ impl Graph {
             self.breach(call, route, "a write without Prefer: return=minimal");
         }
         self.check_match(call, &mailbox, &id)?;
-        let properties = properties(&body["singleValueExtendedProperties"])?;
+        let removes = self.lock().switches.null_removes;
+        let properties = properties(&body["singleValueExtendedProperties"], removes)?;
         let categories = body["categories"].as_array().map(|list| {
             list.iter().filter_map(|v| v.as_str().map(str::to_owned)).collect::<Vec<_>>()
         });
@@ -119,14 +120,21 @@ impl Graph {
     }
 }
 
-fn properties(list: &Value) -> Result<BTreeMap<String, Option<String>>, Reply> {
+/// A value is a string (resources/singlevaluelegacyextendedproperty.md). No document says how a
+/// property is removed; a tenant where null does is what [`Graph::set_null_removes`] simulates.
+fn properties(list: &Value, null_removes: bool) -> Result<BTreeMap<String, Option<String>>, Reply> {
     let mut found = BTreeMap::new();
     for item in list.as_array().into_iter().flatten() {
         let id = item["id"].as_str().ok_or_else(|| Reply::bad("A property needs its id."))?;
         if !is_property_id(id) {
             return Err(Reply::bad("The property id is not of a known form."));
         }
-        found.insert(id.to_owned(), item["value"].as_str().map(str::to_owned));
+        let value = item["value"].as_str().map(str::to_owned);
+        let absent = item.get("value").is_some_and(Value::is_null) && null_removes;
+        if value.is_none() && !absent {
+            return Err(Reply::bad("The value of a property must be a string."));
+        }
+        found.insert(id.to_owned(), value);
     }
     Ok(found)
 }

@@ -27,7 +27,9 @@ use roombridge::store::memory::MemoryTables;
 use roombridge::store::tables::{Row, Span, Table, Tables};
 
 use crate::host::{FunctionApp, FunctionsHost, MemoryQueues};
-use crate::microsoft::{DAEMON_APP, FEDERATED_IDENTITY, GRAPH_HOST, LOGIN_HOST, Microsoft};
+use crate::microsoft::{
+    DAEMON_APP, FEDERATED_IDENTITY, GRAPH_HOST, LOGIN_HOST, Microsoft, SCOPED_APP,
+};
 use crate::watched::{Watch, WatchedOutbox, WatchedTables};
 use storage::HeldBack;
 
@@ -39,7 +41,7 @@ pub use time::Ran;
 pub const APP_HOST: &str = "roombridge.example";
 
 /// The registration that people sign in with.
-const PEOPLE_APP: uuid::Uuid = uuid::Uuid::from_u128(0xa000_0000_0000_4000_8000_0000_0000_0007);
+const PEOPLE_APP: uuid::Uuid = uuid::Uuid::from_u128(0xa000_0000_0000_4000_8000_0000_0000_0008);
 
 /// The office could not be set up or used; says what failed.
 #[derive(Debug, thiserror::Error)]
@@ -152,6 +154,7 @@ impl Office {
         let router = app.router().map_err(OfficeError::from_any)?;
         let host = FunctionsHost::in_process(files, router, from_queues, clock, Arc::clone(&rng));
         microsoft.network.register(APP_HOST, host.front());
+        microsoft.app_is_at(&format!("https://{APP_HOST}"));
         Ok(Self {
             clock: hand,
             rng,
@@ -233,7 +236,7 @@ fn options() -> Result<Options, OfficeError> {
         },
         registrations: Registrations {
             organisation_wide: DAEMON_APP.to_owned(),
-            scoped: DAEMON_APP.to_owned(),
+            scoped: SCOPED_APP.to_owned(),
         },
         people: People {
             client_id: PEOPLE_APP,

@@ -75,13 +75,26 @@ impl Seeding {
     /// # Errors
     /// [`OfficeError`] when store or queue fail.
     pub async fn withdraw(&self, person: &exchange::Mailbox) -> Result<(), OfficeError> {
-        let (tenant, mailbox): (TenantId, MailboxId) = (id(person.tenant_id())?, id(person.id())?);
-        let found = self.mailboxes.get(tenant, mailbox).await.map_err(OfficeError::from_any)?;
+        self.stand(person, MailboxState::Withdrawn(Farewell::Anonymous)).await?;
+        self.task(person, Task::Unsubscribe).await
+    }
+
+    /// A mailbox that has a row stands like this from now on. Nobody is told.
+    ///
+    /// # Errors
+    /// [`OfficeError`] when the store fails.
+    pub async fn stand(
+        &self,
+        mailbox: &exchange::Mailbox,
+        state: MailboxState,
+    ) -> Result<(), OfficeError> {
+        let (tenant, id): (TenantId, MailboxId) = (id(mailbox.tenant_id())?, id(mailbox.id())?);
+        let found = self.mailboxes.get(tenant, id).await.map_err(OfficeError::from_any)?;
         if let Some((row, _)) = found {
-            let row = Mailbox { state: MailboxState::Withdrawn(Farewell::Anonymous), ..row };
+            let row = Mailbox { state, ..row };
             self.mailboxes.put(&row).await.map_err(OfficeError::from_any)?;
         }
-        self.task(person, Task::Unsubscribe).await
+        Ok(())
     }
 
     /// The room is managed: in the room map, and being subscribed.

@@ -109,6 +109,8 @@ async fn delivery_pauses_without_consent_and_waits_for_its_latency() {
     story.subscribe(&story.anna).await;
     story.ms.entra.revoke(story.tenant.id(), crate::microsoft::DAEMON_APP);
     story.meeting.rename("Unheard").unwrap();
+    assert_eq!(story.ms.graph.deliver_due().await.delivered, 1);
+    assert_eq!(story.receiver.take()[0]["lifecycleEvent"], "reauthorizationRequired");
     assert_eq!(story.ms.graph.waiting(), 0);
     story.ms.entra.consent(story.tenant.id(), crate::microsoft::DAEMON_APP, &["Calendars.Read"]);
     story.ms.graph.set_latency(SignedDuration::from_secs(30));

@@ -1,6 +1,8 @@
 //! Graph's rules, one by one, through its HTTP face.
 
 mod deliveries;
+mod directory;
+mod granting;
 mod reads;
 mod rules;
 mod sockets;

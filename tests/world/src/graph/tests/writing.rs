@@ -22,6 +22,25 @@ async fn a_patch_of_our_property_answers_with_everything() {
 }
 
 #[tokio::test]
+async fn a_property_is_emptied_and_removed_only_where_null_does_that() {
+    let story = story();
+    let path = story.path(&story.anna);
+    let set = async |value: Value| {
+        let body = json!({ "singleValueExtendedProperties": [{ "id": PROPERTY, "value": value }] });
+        story.call("PATCH", &path, body).await.0
+    };
+    let seen = || story.meeting.property_in(&story.anna, PROPERTY);
+    assert_eq!(set(json!("booked")).await, StatusCode::OK);
+    assert_eq!(set(Value::Null).await, StatusCode::BAD_REQUEST);
+    assert_eq!(seen().as_deref(), Some("booked"));
+    assert_eq!(set(json!("")).await, StatusCode::OK);
+    assert_eq!(seen().as_deref(), Some(""));
+    story.ms.graph.set_null_removes(true);
+    assert_eq!(set(Value::Null).await, StatusCode::OK);
+    assert_eq!(seen(), None);
+}
+
+#[tokio::test]
 async fn the_room_accepts_and_the_organizer_sees_it() {
     let story = story();
     let path = format!("{}/accept", story.path(&story.aurora));

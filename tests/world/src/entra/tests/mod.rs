@@ -1,6 +1,11 @@
 //! Tokens: who gets one, and whose word Entra takes.
 
+mod consenting;
+mod signing_in;
+mod walks;
+
 use axum::body::Body;
+use axum::http::StatusCode;
 use jiff::Timestamp;
 use roombridge::clock::ManualClock;
 use roombridge::rng::SeededRng;
@@ -16,7 +21,7 @@ fn world() -> (ManualClock, SigningKey, Entra) {
     let key = SigningKey::generate().unwrap();
     let rng = Arc::new(SeededRng::new(1));
     let entra = Entra::new(key.clone(), "home", Arc::new(clock.clone()), rng);
-    entra.register(AppRegistration { client_id: APP.into(), federated_subject: "mi".into() });
+    entra.register(AppRegistration::new(APP, "mi"));
     entra.add_tenant(TENANT);
     (clock, key, entra)
 }

@@ -1,0 +1,91 @@
+//! A mailbox that is not followed any more: its subscription goes, and what its copies said.
+
+use super::{Keeper, subscription::id_of, unwatch};
+use crate::{
+    graph::GraphError,
+    step::{Next, StepError},
+    store::{mailboxes::Mailbox, tables::ETag},
+};
+
+impl Keeper<'_> {
+    /// The mailbox is not followed any more: the subscription goes, and what its copies said.
+    pub(super) async fn say_farewell(
+        &self,
+        mailbox: Mailbox,
+        etag: ETag,
+    ) -> Result<Vec<Next>, StepError> {
+        self.unsubscribe(&mailbox, etag).await?;
+        unwatch(self.deps, self.task).await?;
+        self.forget(&mailbox).await
+    }
+
+    /// Removes the subscription, with the registration that made it; answers the row's new version.
+    pub(super) async fn unsubscribe(
+        &self,
+        mailbox: &Mailbox,
+        etag: ETag,
+    ) -> Result<ETag, StepError> {
+        if let Some(polled) = mailbox.polled {
+            self.deps.due.remove(&self.renew_entry(polled.due)).await?;
+        }
+        if let Some(subscription) = &mailbox.subscription {
+            let graph = self.graph_as(subscription.registration);
+            self.unless_closed(graph.unsubscribe(&id_of(subscription)?).await)?;
+            self.deps.due.remove(&self.renew_entry(subscription.renew_due)).await?;
+        } else if mailbox.nonce.is_some()
+            && let Some(Some(stray)) = self.unless_closed(self.listed().await)?
+        {
+            // Made, and its answer lost before it could be stored.
+            self.graph.unsubscribe(&stray).await?;
+        }
+        let unsubscribed = unsubscribed(mailbox);
+        if unsubscribed == *mailbox {
+            return Ok(etag);
+        }
+        Ok(self.deps.mailboxes.replace(&unsubscribed, &etag).await?)
+    }
+
+    /// A mailbox of a tenant that leaves: it is unsubscribed, and its row goes. What its copies
+    /// said goes with the tenant's other rows.
+    pub(super) async fn leave(&self, mailbox: Mailbox, etag: ETag) -> Result<Vec<Next>, StepError> {
+        self.unsubscribe(&mailbox, etag).await?;
+        unwatch(self.deps, self.task).await?;
+        self.deps.mailboxes.remove(mailbox.tenant, mailbox.id).await?;
+        Ok(Vec::new())
+    }
+
+    /// A refusal counts as done where the other side is closed to us for good, or where what is ours
+    /// must be forgotten whether or not Graph lets us tidy up there: what we made ends by itself.
+    pub(super) fn unless_closed<T>(
+        &self,
+        answer: Result<T, GraphError>,
+    ) -> Result<Option<T>, StepError> {
+        match answer {
+            Ok(done) => Ok(Some(done)),
+            Err(
+                error @ (GraphError::Disconnected | GraphError::Denied | GraphError::MailboxGone),
+            ) if self.parting => {
+                tracing::warn!(%error, "left behind at Graph, where it ends by itself");
+                Ok(None)
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// What this mailbox's copies said is forgotten: `fetch-event` sees that it has withdrawn.
+    async fn forget(&self, mailbox: &Mailbox) -> Result<Vec<Next>, StepError> {
+        let pointers = self.deps.appointments.all(mailbox.tenant, mailbox.id).await?;
+        Ok(self.looks(mailbox, pointers.into_iter().map(|pointer| pointer.event).collect()))
+    }
+}
+
+/// Without a subscription, and without the nonces that would prove its notifications.
+pub(super) fn unsubscribed(mailbox: &Mailbox) -> Mailbox {
+    Mailbox {
+        subscription: None,
+        polled: None,
+        nonce: None,
+        previous_nonce: None,
+        ..mailbox.clone()
+    }
+}

@@ -1,0 +1,173 @@
+//! Entra over HTTP: the token endpoint, the pages, the published keys and configuration.
+
+use axum::body::Bytes;
+use axum::extract::{Path, RawQuery, State};
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use serde_json::{Value, json};
+use url::Url;
+
+use super::answers::{Ended, ErrorPage};
+use super::authorize::is_shared;
+use super::pages::error_page;
+use super::refusal::Refusal;
+use super::{Entra, Fields};
+
+impl Entra {
+    /// Everything below the authority's host.
+    pub fn router(&self) -> Router {
+        Router::new()
+            .route("/{tenant}/oauth2/v2.0/token", post(token))
+            .route("/{tenant}/oauth2/v2.0/authorize", get(authorize))
+            .route("/{tenant}/oauth2/v2.0/persona", post(persona))
+            .route("/{tenant}/v2.0/adminconsent", get(admin_consent).post(consented))
+            .route("/{tenant}/discovery/v2.0/keys", get(keys))
+            .route("/{tenant}/discovery/keys", get(old_keys))
+            .route("/{tenant}/v2.0/.well-known/openid-configuration", get(configuration))
+            .with_state(self.clone())
+    }
+}
+
+async fn token(State(entra): State<Entra>, Path(tenant): Path<String>, body: Bytes) -> Response {
+    {
+        let mut state = entra.lock();
+        state.requests += 1;
+        if state.outage {
+            return StatusCode::SERVICE_UNAVAILABLE.into_response();
+        }
+    }
+    let form = Fields::read(&body);
+    let answer = match form.text("grant_type") {
+        _ if form.twice() => Err(Refusal::TWICE),
+        "client_credentials" => entra.credentials(&tenant, &form),
+        "authorization_code" => entra.redeem(&tenant, &form),
+        _ => Err(Refusal::BAD_GRANT),
+    };
+    match answer {
+        Ok(body) => {
+            let fresh = [(header::CACHE_CONTROL, "no-store"), (header::PRAGMA, "no-cache")];
+            (fresh, Json(body)).into_response()
+        }
+        Err(refusal) => refusal.into_response(),
+    }
+}
+
+async fn authorize(
+    State(entra): State<Entra>,
+    Path(tenant): Path<String>,
+    RawQuery(query): RawQuery,
+) -> Response {
+    let query = query.unwrap_or_default();
+    match entra.asked(&tenant, &Fields::read(query.as_bytes())) {
+        Ok(sign_in) => entra.persona_page(&sign_in, &query),
+        Err(ended) => leave(ended.outcome(), StatusCode::FOUND),
+    }
+}
+
+async fn persona(
+    State(entra): State<Entra>,
+    Path(tenant): Path<String>,
+    RawQuery(query): RawQuery,
+    body: Bytes,
+) -> Response {
+    let (query, form) = (query.unwrap_or_default(), Fields::read(&body));
+    let outcome = match entra.asked(&tenant, &Fields::read(query.as_bytes())) {
+        Ok(sign_in) if form.has("cancel") => Ok(entra.cancelled(&sign_in)),
+        Ok(sign_in) => entra.sign_in(&sign_in, form.text("user")),
+        Err(ended) => ended.outcome(),
+    };
+    leave(outcome, StatusCode::SEE_OTHER)
+}
+
+async fn admin_consent(
+    State(entra): State<Entra>,
+    Path(tenant): Path<String>,
+    RawQuery(query): RawQuery,
+) -> Response {
+    let query = query.unwrap_or_default();
+    match entra.wish(&tenant, &Fields::read(query.as_bytes())) {
+        Ok(wish) => entra.consent_page(&wish, &query),
+        Err(ended) => leave(ended.outcome(), StatusCode::FOUND),
+    }
+}
+
+async fn consented(
+    State(entra): State<Entra>,
+    Path(tenant): Path<String>,
+    RawQuery(query): RawQuery,
+    body: Bytes,
+) -> Response {
+    let (query, form) = (query.unwrap_or_default(), Fields::read(&body));
+    let outcome = match entra.wish(&tenant, &Fields::read(query.as_bytes())) {
+        Ok(wish) if form.has("cancel") => Ok(entra.refuse(&wish)),
+        Ok(wish) => Ok(entra.accept(&wish, form.text("user"))),
+        Err(ended) => Ended::outcome(ended),
+    };
+    leave(outcome, StatusCode::SEE_OTHER)
+}
+
+/// Sends the browser to the app, or shows the page it stays on.
+fn leave(outcome: Result<Url, ErrorPage>, status: StatusCode) -> Response {
+    match outcome {
+        Ok(url) => {
+            let headers = [
+                (header::LOCATION, url.to_string()),
+                (header::CACHE_CONTROL, "no-store".to_owned()),
+                (header::REFERRER_POLICY, "no-referrer".to_owned()),
+            ];
+            (status, headers).into_response()
+        }
+        Err(page) => error_page(&page),
+    }
+}
+
+/// What `tenant` stands for in an issuer: itself, or the placeholder of the shared endpoints.
+fn in_issuer(entra: &Entra, tenant: &str) -> Option<String> {
+    match tenant {
+        _ if is_shared(tenant) => Some("{tenantid}".to_owned()),
+        _ => entra.knows(tenant).then(|| tenant.to_owned()),
+    }
+}
+
+async fn keys(State(entra): State<Entra>, Path(tenant): Path<String>) -> Response {
+    entra.lock().key_requests += 1;
+    let Some(named) = in_issuer(&entra, &tenant) else {
+        return Refusal::UNKNOWN_TENANT.into_response();
+    };
+    let issuer = entra.issuer(&named);
+    Json(entra.published(Some(&issuer))).into_response()
+}
+
+async fn old_keys(State(entra): State<Entra>) -> Json<Value> {
+    Json(entra.published(None))
+}
+
+async fn configuration(State(entra): State<Entra>, Path(tenant): Path<String>) -> Response {
+    let Some(named) = in_issuer(&entra, &tenant) else {
+        return Refusal::UNKNOWN_TENANT.into_response();
+    };
+    let base = format!("{}/{tenant}", entra.base());
+    let document = json!({
+        "token_endpoint": format!("{base}/oauth2/v2.0/token"),
+        "token_endpoint_auth_methods_supported":
+            ["client_secret_post", "private_key_jwt", "client_secret_basic", "self_signed_tls_client_auth"],
+        "jwks_uri": format!("{base}/discovery/v2.0/keys"),
+        "response_modes_supported": ["query", "fragment", "form_post"],
+        "subject_types_supported": ["pairwise"],
+        "id_token_signing_alg_values_supported": ["RS256"],
+        "response_types_supported": ["code", "id_token", "code id_token", "id_token token"],
+        "scopes_supported": ["openid", "profile", "email", "offline_access"],
+        "issuer": entra.issuer(&named),
+        "request_uri_parameter_supported": false,
+        "authorization_endpoint": format!("{base}/oauth2/v2.0/authorize"),
+        "http_logout_supported": true,
+        "frontchannel_logout_supported": true,
+        "claims_supported": ["sub", "iss", "cloud_instance_name", "cloud_instance_host_name",
+            "cloud_graph_host_name", "msgraph_host", "aud", "exp", "iat", "auth_time", "acr",
+            "nonce", "preferred_username", "name", "tid", "ver", "at_hash", "c_hash", "email"],
+        "tenant_region_scope": null,
+    });
+    Json(document).into_response()
+}

@@ -1,0 +1,71 @@
+//! What becomes of a subscription whose app may not read the mailbox any more.
+
+use std::collections::BTreeMap;
+
+use http::StatusCode;
+use jiff::Timestamp;
+use serde_json::json;
+
+use super::access::{Need, may};
+use super::delivery::Lifecycle;
+use super::request::Reply;
+use super::storm::{Item, common};
+use super::subscriptions::Subscription;
+use super::{Graph, State};
+use crate::entra::Caller;
+
+impl Graph {
+    /// Notices where an app may not read a mailbox any more, or may again.
+    pub(super) fn pause(&self, state: &mut State) {
+        let now = self.now();
+        let mut known: BTreeMap<(String, String), Option<Caller>> = BTreeMap::new();
+        let mut turned = Vec::new();
+        for subscription in state.subscriptions.values().filter(|s| now < s.expires) {
+            let (tenant, app) = (&subscription.tenant, &subscription.app);
+            let caller = known
+                .entry((tenant.clone(), app.clone()))
+                .or_insert_with(|| self.0.entra.present(tenant, app));
+            let mailbox = &subscription.mailbox;
+            let admitted = caller.as_ref().is_some_and(|c| may(state, c, mailbox, Need::Deliver));
+            if admitted == subscription.paused {
+                turned.push(subscription.id.clone());
+            }
+        }
+        for id in turned {
+            let Some(subscription) = state.subscriptions.get_mut(&id) else { continue };
+            subscription.paused = !subscription.paused;
+            if subscription.paused {
+                let item = lifecycle(subscription, Lifecycle::ReauthorizationRequired, now);
+                state.outbox.post(item);
+            }
+        }
+    }
+
+    /// One's own subscription, if its mailbox may still be read.
+    pub(super) fn living<'a>(
+        &self,
+        state: &'a mut State,
+        caller: &Caller,
+        id: &str,
+    ) -> Result<&'a mut Subscription, Reply> {
+        let subscription = self.own(state, caller, id)?;
+        if subscription.paused {
+            let text = "Access is denied. Check credentials and try again.";
+            return Err(Reply::error(StatusCode::FORBIDDEN, "ErrorAccessDenied", text));
+        }
+        Ok(subscription)
+    }
+}
+
+/// A lifecycle notification, due now.
+pub(super) fn lifecycle(subscription: &Subscription, event: Lifecycle, now: Timestamp) -> Item {
+    let word = match event {
+        Lifecycle::ReauthorizationRequired => "reauthorizationRequired",
+        Lifecycle::SubscriptionRemoved => "subscriptionRemoved",
+        Lifecycle::Missed => "missed",
+    };
+    let mut body = common(subscription);
+    body["lifecycleEvent"] = json!(word);
+    let url = subscription.lifecycle_url.clone();
+    Item { url, body, first: None, due: now, tries: 0 }
+}
