@@ -16,16 +16,15 @@
 //! afterwards; when something was decided in between it goes over the same shards once more. So the
 //! pass that the new decision started cannot be undone by an older one behind it.
 
-use std::{
-    collections::BTreeMap,
-    time::Duration,
-};
+use std::{collections::BTreeSet, time::Duration};
 
 use futures::{StreamExt, TryStreamExt, stream};
 use jiff::SignedDuration;
 
 use super::{
-    Change, Keeper, connect, is_caught, is_followed, is_managed,
+    Change, Keeper, connect,
+    enrol::Everybody,
+    is_caught, is_followed, is_managed,
     tasks::{AT_ONCE, Tasks},
 };
 use crate::{
@@ -39,7 +38,7 @@ use crate::{
     messages::{Passage, Stage, Task, TenantTask, TenantWork},
     step::{Next, Onward, StepError},
     store::{
-        mailboxes::{Farewell, Mailbox, MailboxKind, MailboxState, Mailboxes},
+        mailboxes::{Farewell, Mailbox, MailboxKind, MailboxState},
         tables::ETag,
         tenants::Tenant,
     },
@@ -56,16 +55,8 @@ pub(super) struct Decided<'a> {
     pub(super) tenant: &'a Tenant,
     pub(super) graph: &'a TenantGraph,
     pub(super) rooms: &'a [Room],
-    /// Everybody in scope by shard, where the organisation agrees for them.
-    pub(super) everybody: Option<&'a BTreeMap<u8, Vec<MailboxId>>>,
-}
-
-impl Decided<'_> {
-    /// Those in scope in this shard, where the organisation agrees for them.
-    pub(super) fn listed(&self, shard: u8) -> &[MailboxId] {
-        let everybody = self.everybody.and_then(|everybody| everybody.get(&shard));
-        everybody.map_or(&[], Vec::as_slice)
-    }
+    /// Everybody in scope, where the organisation agrees for them.
+    pub(super) everybody: Option<&'a Everybody>,
 }
 
 impl Keeper<'_> {
@@ -82,10 +73,14 @@ impl Keeper<'_> {
         let graph = self.graph(&tenant);
         let rooms = self.deps.rooms.all_uncached(tenant.id).await?;
         let everybody = self.everybody(&tenant, &graph, &rooms).await?;
-        let decided =
-            Decided { tenant: &tenant, graph: &graph, rooms: &rooms, everybody: everybody.as_ref() };
+        let decided = Decided {
+            tenant: &tenant,
+            graph: &graph,
+            rooms: &rooms,
+            everybody: everybody.as_ref(),
+        };
         let passage = Passage::start(self.task.passage.correlation, began);
-        let first = if stage.anew { connect::NEWS } else { Duration::ZERO };
+        let first = if stage.anew { self.until_news() } else { Duration::ZERO };
         let mut tasks = Tasks::new(tenant.id, passage, first);
         let mut next = Some(stage.shard);
         while let Some(shard) = next {
@@ -138,7 +133,7 @@ impl Keeper<'_> {
         let tenant = decided.tenant;
         let mut rows = self.deps.mailboxes.in_shard(tenant.id, stage.shard).await?;
         rows.sort_unstable_by_key(|(mailbox, _)| mailbox.id);
-        let known: Vec<MailboxId> = rows.iter().map(|(mailbox, _)| mailbox.id).collect();
+        let known: BTreeSet<MailboxId> = rows.iter().map(|(mailbox, _)| mailbox.id).collect();
         let aligned = stream::iter(rows)
             .map(|(mailbox, etag)| self.one(decided, mailbox, etag))
             .buffered(SIDE_BY_SIDE)
@@ -161,8 +156,8 @@ impl Keeper<'_> {
         etag: ETag,
     ) -> Result<Option<Mailbox>, StepError> {
         let to = match mailbox.state {
-            // Who has gone is never brought back.
-            MailboxState::Withdrawn(_) | MailboxState::Erased(..) => return Ok(Some(mailbox)),
+            MailboxState::Withdrawn(_) => return self.withdrawn(decided, mailbox, etag).await,
+            MailboxState::Erased(..) => return Ok(Some(mailbox)),
             MailboxState::Active | MailboxState::Paused => self.state(decided, &mailbox).await?,
         };
         if let MailboxState::Withdrawn(_) = to {
@@ -170,6 +165,29 @@ impl Keeper<'_> {
             self.register(Some(mailbox.id), None, what).await?;
         }
         self.set(Change { mailbox, etag, to }).await
+    }
+
+    /// Who has gone is never brought back; whom only the organisation had withdrawn, it may.
+    async fn withdrawn(
+        &self,
+        decided: &Decided<'_>,
+        mailbox: Mailbox,
+        etag: ETag,
+    ) -> Result<Option<Mailbox>, StepError> {
+        let id = mailbox.id;
+        let theirs = match mailbox.kind {
+            MailboxKind::Person => decided.everybody.is_some_and(|all| all.takes(id)),
+            MailboxKind::Room => false,
+        };
+        if !theirs || !decided.tenant.policy.admits(id, true) {
+            return Ok(Some(mailbox));
+        }
+        let back = self.agreed(decided.tenant, id, mailbox.epoch.saturating_add(1)).await?;
+        match self.deps.mailboxes.replace(&back, &etag).await {
+            Ok(_) => Ok(Some(back)),
+            Err(error) if error.is_changed() => Ok(None),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// Where a mailbox that may be followed has to stand.
@@ -204,7 +222,7 @@ impl Keeper<'_> {
         mailbox: &Mailbox,
     ) -> Result<bool, StepError> {
         let Some(group) = decided.tenant.policy.scope_group else { return Ok(true) };
-        let listed = decided.listed(Mailboxes::shard(mailbox.id)).contains(&mailbox.id);
+        let listed = decided.everybody.is_some_and(|everybody| everybody.lists(mailbox.id));
         if listed && mailbox.state.is_active() {
             return Ok(true);
         }

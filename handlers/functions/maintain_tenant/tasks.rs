@@ -45,6 +45,11 @@ impl Tasks {
         self.sent.len()
     }
 
+    /// Whether there is none.
+    pub(super) fn is_empty(&self) -> bool {
+        self.sent.is_empty()
+    }
+
     /// When the next one would leave.
     pub(super) fn time(&self) -> Duration {
         let places = u32::try_from(self.sent.len()).unwrap_or(u32::MAX);
