@@ -40,7 +40,7 @@ use crate::{
 /// The pause after a round, at first.
 const PAUSE: SignedDuration = SignedDuration::from_secs(20);
 /// The longest pause.
-const LONGEST_PAUSE: SignedDuration = SignedDuration::from_mins(15);
+const LONGEST_PAUSE: SignedDuration = SignedDuration::from_hours(1);
 /// Of so many rounds without anything new, one asks again for what is still there.
 const ASK_AGAIN: u32 = 4;
 /// How long it is tried to unsubscribe everybody: as long as any item waits for others.
