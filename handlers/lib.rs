@@ -116,6 +116,7 @@ pub mod host;
 pub mod http;
 pub mod identity;
 pub mod messages;
+pub mod pages;
 pub mod queue;
 pub mod retry_after;
 pub mod rng;

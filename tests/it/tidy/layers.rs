@@ -29,12 +29,14 @@ const ROOMS: &[(&str, &[&str])] = &[
     // How a step ends, and what then happens to it.
     ("step", &["booking", "graph", "messages", "queue", "store"]),
     ("carry", &["clock", "domain", "messages", "queue", "rng", "step", "store", "trail"]),
+    // What people see, and what they must prove.
+    ("pages", &["domain", "graph", "identity", "queue", "store"]),
     // The work itself.
     (
         "functions",
         &[
-            "booking", "clock", "domain", "graph", "identity", "messages", "queue", "rng", "step",
-            "store", "trail",
+            "booking", "clock", "domain", "graph", "identity", "messages", "pages", "queue", "rng",
+            "step", "store", "trail",
         ],
     ),
     // The Functions host's protocol. It knows queues by name, and nothing of the job.
@@ -54,6 +56,7 @@ const ROOMS: &[(&str, &[&str])] = &[
             "host",
             "http",
             "identity",
+            "pages",
             "queue",
             "rng",
             "store",

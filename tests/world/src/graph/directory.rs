@@ -17,6 +17,9 @@ const USER: &[&str] = &["id", "mail", "userPrincipalName", "displayName"];
 const ROOM: &[&str] = &["id", "displayName", "emailAddress", "capacity", "building", "bookingType"];
 /// Ids in one `checkMemberGroups` (learn.microsoft.com/graph/api/directoryobject-checkmembergroups).
 const GROUPS: usize = 20;
+/// Whether a user belongs to the answer.
+type Test = Box<dyn Fn(&User) -> bool>;
+
 /// Directory pages: the default and the largest (learn.microsoft.com/graph/api/user-list).
 const PAGE: (usize, usize) = (100, 999);
 
@@ -222,7 +225,7 @@ fn offset(token: &str) -> Option<usize> {
 }
 
 /// `mail eq '..' or userPrincipalName eq '..'`, or either alone.
-fn filter(text: &str) -> Result<Box<dyn Fn(&User) -> bool>, Reply> {
+fn filter(text: &str) -> Result<Test, Reply> {
     if text.trim().is_empty() {
         return Ok(Box::new(|_| true));
     }

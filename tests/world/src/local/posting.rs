@@ -4,13 +4,14 @@ use super::{Addresses, World};
 
 /// The addresses, and commands that work.
 pub(super) fn guide(world: &World) -> String {
-    let Addresses { webhook, graph, authority, vault, identity, queues, tables, ca } =
+    let Addresses { front, webhook, graph, authority, vault, identity, queues, tables, ca } =
         &world.addresses;
     let ca = ca.display();
     let foreign = r#"{"value":[{"subscriptionId":"00000000-0000-4000-8000-000000000000","clientState":"not-ours","changeType":"updated","resource":"users/a/events/b","resourceData":{"id":"b"}}]}"#;
     format!(
         r#"Everything keeps running, and the handler takes what is posted:
 
+  the app           {front}
   webhook           {webhook}
   Graph             {graph}
   token endpoint    {authority}

@@ -16,16 +16,20 @@ use crate::azurite::Account;
 use crate::host::AzureQueues;
 use crate::managed_identity::PATH;
 use crate::microsoft::{
-    DAEMON_APP, FEDERATED_IDENTITY, GRAPH_HOST, HOME_TENANT, IDENTITY_HEADER, LOGIN_HOST,
-    Microsoft, PROCESS_IDENTITY,
+    DAEMON_APP, FEDERATED_IDENTITY, IDENTITY_HEADER, LOGIN_HOST, Microsoft, OPERATORS_APP,
+    PEOPLE_APP, PROCESS_IDENTITY, SCOPED_APP,
 };
 use crate::serve::{self, Serving};
 
 /// The secret that the handler reads its keys from.
 pub(super) const KEYS_SECRET: &str = "client-state-keys";
+/// The secret that seals the pages' cookies.
+pub(super) const COOKIE_SECRET: &str = "cookie-keys";
 /// Where everything is.
 #[derive(Debug, Clone)]
 pub struct Addresses {
+    /// The app as a browser reaches it: scheme, host and port without a slash at the end.
+    pub front: String,
     /// The webhook.
     pub webhook: String,
     /// Graph, version included.
@@ -69,9 +73,12 @@ pub(super) fn listen(
     let identity = serve::http(microsoft.identity.router()).map_err(free)?;
     microsoft.graph.set_public_base(&graph.url());
     microsoft.vault.set_base(&vault.url());
+    microsoft.entra.set_base(&authority.url());
+    microsoft.app_is_at(&webhook.url());
     let ca = folder.join("ca.pem");
     std::fs::write(&ca, tls.authority()).map_err(LocalError::at("writing a certificate"))?;
     let addresses = Addresses {
+        front: webhook.url(),
         webhook: format!("{}/api/notifications", webhook.url()),
         graph: format!("{}/v1.0", graph.url()),
         authority: authority.url(),
@@ -105,8 +112,9 @@ pub(super) async fn storage(
     Ok((tables, outbox, queues))
 }
 
-/// The app settings: what the infra team would set, and what the platform sets itself.
-pub(super) fn settings(at: &Addresses) -> Vec<(String, String)> {
+/// The app settings: what the infra team would set, and what the platform sets itself. `tenant` is
+/// the one that may connect.
+pub(super) fn settings(at: &Addresses, tenant: &str) -> Vec<(String, String)> {
     let ca = at.ca.to_string_lossy();
     [
         ("ROOMBRIDGE_QUEUE_URL", at.queues.as_str()),
@@ -118,11 +126,11 @@ pub(super) fn settings(at: &Addresses) -> Vec<(String, String)> {
         ("ROOMBRIDGE_IDENTITY_CLIENT_ID", PROCESS_IDENTITY),
         ("ROOMBRIDGE_FEDERATED_CLIENT_ID", FEDERATED_IDENTITY),
         ("ROOMBRIDGE_APP_ORGANISATION_WIDE", DAEMON_APP),
-        ("ROOMBRIDGE_APP_SCOPED", DAEMON_APP),
-        ("ROOMBRIDGE_APP_PEOPLE", "a0000000-0000-4000-8000-000000000008"),
-        ("ROOMBRIDGE_APP_OPERATORS", "a0000000-0000-4000-8000-000000000009"),
-        ("ROOMBRIDGE_TENANTS", HOME_TENANT),
-        ("ROOMBRIDGE_GRAPH_SCOPE", &format!("https://{GRAPH_HOST}/.default")),
+        ("ROOMBRIDGE_APP_SCOPED", SCOPED_APP),
+        ("ROOMBRIDGE_APP_PEOPLE", PEOPLE_APP),
+        ("ROOMBRIDGE_APP_OPERATORS", OPERATORS_APP),
+        ("ROOMBRIDGE_GRAPH_SCOPE", "https://graph.microsoft.com/.default"),
+        ("ROOMBRIDGE_TENANTS", tenant),
         ("ROOMBRIDGE_ISSUER_URL", &format!("https://{LOGIN_HOST}")),
         ("IDENTITY_ENDPOINT", &at.identity),
         ("IDENTITY_HEADER", IDENTITY_HEADER),

@@ -14,10 +14,12 @@ use roombridge::store::bookings::Bookings;
 use roombridge::store::tables::{Row, Span, Table, Tables};
 
 use super::app_host::{AppHost, Front, Recipe, SharedSink};
-use super::surroundings::{Addresses, KEYS_SECRET, fresh_keys, listen, settings, storage};
+use super::surroundings::{
+    Addresses, COOKIE_SECRET, KEYS_SECRET, fresh_keys, listen, settings, storage,
+};
 use super::{Gate, LocalError, WorldClock};
 use crate::azurite::Account;
-use crate::exchange::Meeting;
+use crate::exchange::{Meeting, Tenant};
 use crate::graph::DeliveryTask;
 use crate::host::process::State;
 use crate::host::{FunctionApp, FunctionsHost};
@@ -26,6 +28,8 @@ use crate::office::Seeding;
 use crate::serve::Serving;
 use crate::tls::Tls;
 
+/// What the organisation that may connect is called.
+const ORGANISATION: &str = "Northwind";
 /// How often Graph looks for notifications to deliver, and [`World::until`] looks again.
 const LOOK: Duration = Duration::from_millis(50);
 /// The longest an empty queue is left alone: a person is watching.
@@ -58,6 +62,8 @@ pub struct World {
     delivery: DeliveryTask,
     /// Exchange, Graph, Entra, vault, identity.
     pub microsoft: Microsoft,
+    /// The organisation that may connect, with nobody in it yet.
+    pub tenant: Tenant,
     /// The world's time. It is moved by [`World::move_time`].
     pub clock: WorldClock,
     /// The app's tables.
@@ -87,6 +93,8 @@ impl World {
             Microsoft::with_token_time(Arc::clone(&time), Arc::new(SystemClock), Arc::clone(&rng))
                 .map_err(LocalError::at("the key that signs tokens"))?;
         microsoft.vault.set(KEYS_SECRET, &fresh_keys());
+        microsoft.vault.set(COOKIE_SECRET, &fresh_keys());
+        let tenant = microsoft.tenant(ORGANISATION);
         let folder = tempfile::tempdir().map_err(LocalError::at("a folder for certificates"))?;
         let (front, gate) = (Front::default(), Gate::default());
         let (listeners, addresses) = listen(&plan, &microsoft, &front, &gate, folder.path())?;
@@ -100,7 +108,7 @@ impl World {
         let recipe = Recipe {
             app,
             executable: plan.handler,
-            settings: settings(&addresses),
+            settings: settings(&addresses, tenant.id()),
             queues: Arc::new(queues),
             clock: clock.clone(),
             sink: plan.sink,
@@ -113,6 +121,7 @@ impl World {
             app,
             delivery,
             microsoft,
+            tenant,
             clock,
             tables,
             seeding,

@@ -4,6 +4,7 @@ use roombridge::domain::policy::{Answering, ContentPolicy, SubjectPolicy};
 
 use crate::exchange::{Mailbox, Processing, Tenant};
 use crate::local::{LocalError, World};
+use crate::microsoft::{HOME_TENANT, OPERATORS_APP};
 
 /// The organisation. Farid has not agreed to anything; his own calendar is never read.
 pub(super) struct Cast {
@@ -25,7 +26,8 @@ pub(super) struct Cast {
 impl Cast {
     /// The mailboxes exist; nobody is connected yet.
     pub(super) fn hire(world: &World) -> Self {
-        let tenant = world.microsoft.tenant("Northwind");
+        let tenant = world.tenant.clone();
+        Self::appoint(world);
         let person = |name| tenant.person(name);
         let room = |name| tenant.room(name, Processing::AutoUpdate);
         Self {
@@ -41,6 +43,14 @@ impl Cast {
             delta: tenant.room("Delta", Processing::AutoAccept),
             tenant,
         }
+    }
+
+    /// An administrator without a mailbox for the organisation, and an operator for ourselves.
+    fn appoint(world: &World) {
+        world.microsoft.administrator(&world.tenant, "Grace");
+        let entra = &world.microsoft.entra;
+        let olga = entra.add_user(HOME_TENANT, "Olga", "olga@roombridge.example");
+        entra.assign(HOME_TENANT, OPERATORS_APP, &olga, Some("Operator"));
     }
 
     /// The organisation connects, five people agree, four rooms are managed; answers how many

@@ -1,5 +1,7 @@
 //! The app: every dependency once, and each function with only its own.
 
+mod pages;
+
 use std::sync::Arc;
 
 use axum::Router;
@@ -146,7 +148,7 @@ impl App {
                     carrier: self.carrier(),
                 }),
             )
-            .http("consent", consent::router())
+            .http("consent", consent::router(self.consent()))
             .http("my-calendar", my_calendar::router())
             .timer("purge-expired", Arc::new(work::PurgeExpired(self.purge_expired())))
             .timer("nudge-due", Arc::new(work::NudgeDue(self.nudge_due())))

@@ -1,0 +1,451 @@
+//! Every word that people read, in one place: another language is another value of [`Texts`].
+//!
+//! Texts are plain: templates escape them and bring all markup. `{name}` in a text is filled in by
+//! [`fill`]. Whoever changes what people agree to raises the version of that text.
+
+/// Declares a section and its English at once: each field's text is its documentation.
+macro_rules! texts {
+    ($(#[$about:meta])* $name:ident $english:ident { $($field:ident: $text:literal,)* }) => {
+        $(#[$about])*
+        pub struct $name {
+            $(#[doc = $text] pub $field: &'static str,)*
+        }
+
+        const $english: $name = $name { $($field: $text,)* };
+    };
+}
+
+/// The same for problems: what it is called, what happened, what to do next.
+macro_rules! told {
+    ($(#[$about:meta])* $name:ident $english:ident {
+        $($field:ident: $title:literal, $happened:literal, $next:literal;)*
+    }) => {
+        $(#[$about])*
+        pub struct $name {
+            $(#[doc = $happened] pub $field: Told,)*
+        }
+
+        const $english: $name = $name {
+            $($field: Told { title: $title, happened: $happened, next: $next },)*
+        };
+    };
+}
+
+/// One problem in words.
+pub struct Told {
+    /// What it is called: the page's title.
+    pub title: &'static str,
+    /// What happened.
+    pub happened: &'static str,
+    /// What to do next.
+    pub next: &'static str,
+}
+
+/// All texts in one language.
+pub struct Texts {
+    /// The language, as HTML's `lang` wants it.
+    pub lang: &'static str,
+    /// Around every page.
+    pub layout: Layout,
+    /// What stands in the way.
+    pub problems: Problems,
+    /// `consent`: what is asked for.
+    pub start: Start,
+    /// `consent`: to Microsoft and back.
+    pub connect: Connect,
+    /// `consent`: how it stands.
+    pub dashboard: Dashboard,
+    /// `consent`: what the tenant decides.
+    pub policy: Policy,
+    /// `consent`: the rooms.
+    pub rooms: Rooms,
+    /// `consent`: what can be reached.
+    pub reach: Reach,
+    /// `consent`: what was decided.
+    pub register: Register,
+    /// `consent`: leaving.
+    pub disconnect: Disconnect,
+}
+
+/// The texts in English.
+pub static ENGLISH: Texts = Texts {
+    lang: "en",
+    layout: LAYOUT,
+    problems: PROBLEMS,
+    start: START,
+    connect: CONNECT,
+    dashboard: DASHBOARD,
+    policy: POLICY,
+    rooms: ROOMS,
+    reach: REACH,
+    register: REGISTER,
+    disconnect: DISCONNECT,
+};
+
+/// `text` with `{name}` replaced by its value, for each of `values`.
+pub fn fill(text: &str, values: &[(&str, &str)]) -> String {
+    values
+        .iter()
+        .fold(text.to_owned(), |text, (name, value)| text.replace(&format!("{{{name}}}"), value))
+}
+
+texts! {
+    /// Around every page.
+    Layout LAYOUT {
+        product: "Roombridge",
+        skip: "Skip to the content",
+        navigation: "Pages",
+        signed_in_as: "Signed in as",
+        sign_in: "Sign in with your work account",
+        sign_out: "Sign out",
+        first_page: "To the first page",
+        what_now: "What to do now",
+        code_was: "Microsoft gave this reason:",
+        errors: "Some of it cannot be saved yet",
+        too_long: "This is too long: at most {max} characters.",
+        hostile: "This holds characters that cannot be typed. Type it anew.",
+        footer: "Roombridge turns calendar appointments into room bookings, and forgets them when they are over.",
+    }
+}
+
+told! {
+    /// What stands in the way.
+    Problems PROBLEMS {
+        not_signed_in: "You are not signed in",
+            "This page is for people who are signed in. You were not yet, or your session of one hour is over.",
+            "Sign in, then open the page again.";
+        session_over: "Your session is over",
+            "A session lasts one hour. It ended before you sent this form, so nothing was changed.",
+            "Go back in your browser to copy what you typed, sign in, and fill in the form again.";
+        not_administrator: "You cannot decide for your organisation",
+            "You are signed in, but not as a Global Administrator or Privileged Role Administrator. Nothing was changed.",
+            "Ask somebody who holds one of these roles to open this page, or activate the role for yourself and sign in again.";
+        not_invited: "Your organisation is not invited",
+            "Roombridge is offered to invited organisations only, and yours is not among them. Nothing was stored about it.",
+            "If you expected an invitation, give your tenant id to whoever runs Roombridge. If you have accounts in several organisations, sign in with the other one.";
+        not_connected: "Your organisation is not connected",
+            "Your organisation does not use Roombridge, or does not any more.",
+            "An administrator of your organisation can connect it.";
+        cross_site: "Another site sent this",
+            "The form came from a page that is not part of Roombridge. Nothing was changed.",
+            "If you did not expect this, close the page that you came from. If you came from Roombridge itself, your browser may be too old to say so: update it.";
+        old_form: "This form is of an earlier session",
+            "The form does not belong to the session that you are signed in with now. Nothing was changed.",
+            "Go back in your browser to copy what you typed, open the page again, and fill it in there.";
+        bad_form: "This form cannot be read",
+            "What was sent is not a form of this page. Nothing was changed.",
+            "Open the page again and fill in the form there.";
+        too_large: "This form is too large",
+            "A form may hold 64 KiB. Nothing was changed.",
+            "Go back in your browser and shorten it.";
+        not_found: "There is no such page",
+            "The address leads nowhere: it may be mistyped, or of an earlier version.",
+            "Begin at the first page.";
+        wrong_method: "This page cannot be used like this",
+            "The address exists, but takes another kind of request.",
+            "Begin at the first page.";
+        changed: "Somebody else was faster",
+            "The same was changed at the same moment by somebody else. Nothing of yours was saved.",
+            "Open the page again, look at how it stands now, and repeat your change if it is still needed.";
+        keys_unavailable: "Roombridge cannot check who you are for now",
+            "The keys that protect your session cannot be reached. Nothing was changed.",
+            "Try again in half a minute.";
+        storage_unavailable: "Roombridge cannot reach its storage for now",
+            "What you asked for may not have been done.",
+            "Try again in half a minute: repeating it is safe.";
+        microsoft_unavailable: "Microsoft does not answer for now",
+            "Microsoft Entra or Microsoft Graph asks us to come back later. What you asked for may not have been done.",
+            "Try again in half a minute: repeating it is safe.";
+        microsoft_refuses: "Microsoft refuses us",
+            "Your organisation gives us no access, or not enough for this. A grant may take some minutes to work everywhere.",
+            "Try again in some minutes. If it stays so, an administrator can connect the organisation again from the first page.";
+        sign_in_refused: "You were not signed in",
+            "You or Microsoft stopped the sign-in. Nothing was changed.",
+            "Sign in again. If Microsoft says that your organisation must allow it first, ask your administrator.";
+        sign_in_foreign: "This sign-in was not begun here",
+            "The answer from Microsoft belongs to no sign-in of this browser, or was used before. Nobody was signed in.",
+            "Sign in again, and use one tab only.";
+        sign_in_expired: "The sign-in took too long",
+            "More than ten minutes passed. Nobody was signed in.",
+            "Sign in again.";
+        sign_in_unproved: "We cannot tell who you are",
+            "What Microsoft sent does not prove who signed in. Nobody was signed in.",
+            "Sign in again with an account of your organisation. If it happens again, tell whoever runs Roombridge.";
+        consent_refused: "Your organisation was not connected",
+            "You or Microsoft refused the permissions. Nothing was changed.",
+            "Read what is asked for on the first page, and begin again there if you want to connect.";
+        consent_foreign: "This consent was not begun here",
+            "The answer from Microsoft belongs to no request of this browser and account, or was used before. Nothing was changed.",
+            "Begin again at the first page, and use one tab only.";
+        consent_used: "This consent was used before",
+            "Each answer from Microsoft is taken once. Nothing was changed.",
+            "Look at the first page: your organisation is probably connected already.";
+        consent_expired: "The consent took too long",
+            "More than ten minutes passed since you left for Microsoft. Nothing was changed here.",
+            "Begin again at the first page.";
+        consent_other_tenant: "Another organisation consented",
+            "You signed in here for one organisation, and the permissions were granted for another one, or for none that was named. Nothing was changed here.",
+            "Begin again at the first page and choose the same account at Microsoft. In the other organisation, remove the app again under Enterprise applications.";
+        internal: "Something is wrong on our side",
+            "The page could not be made. Somebody who runs Roombridge can see why.",
+            "Try again later.";
+    }
+}
+
+texts! {
+    /// `consent`: what is asked for, and how to connect.
+    Start START {
+        title: "Connect your organisation",
+        what: "Roombridge reads the appointments in calendars that you and your people allow it to read, and books the meeting rooms in them. When an appointment is over, what was stored about it is deleted.",
+        how: "It learns from Microsoft 365 that an appointment was made, moved or cancelled, reads when it takes place and which rooms are invited, books those rooms, answers the organizer for the room, and notes the outcome on the appointment.",
+        who_may: "Connecting takes a Global Administrator or a Privileged Role Administrator. Signing in grants nothing yet.",
+        left: "Your organisation was disconnected. You can connect it anew; nobody's earlier consent comes back.",
+        two_ways: "Two ways to give access to calendars",
+        two_ways_why: "You choose who could read what. Both ways need the same few directory permissions; they differ in the calendars.",
+        organisation_wide: "Organisation-wide",
+        organisation_wide_reads: "Microsoft lets Roombridge technically read and change every calendar of every mailbox in your organisation: also that of the board, of human resources, of the works council, and of everybody who never agreed. That it follows only those who agreed is Roombridge's own restraint.",
+        organisation_wide_means: "Asked for when you choose organisation-wide. Everything that stands here with the kind of a permission is granted in one step.",
+        organisation_wide_choice: "Nothing to set up in Exchange. Works within minutes.",
+        scoped: "Scoped",
+        scoped_reads: "Microsoft lets Roombridge technically read and change only the calendars of the mailboxes that you put into a scope in Exchange Online. Any other calendar is refused by Microsoft itself, whatever Roombridge asks.",
+        scoped_means: "Asked for when you choose scoped. No permission for calendars is in the consent: you give that in Exchange Online with commands that are shown to you, filled in.",
+        scoped_choice: "Takes an Exchange administrator some minutes, and Exchange up to two hours until it works everywhere. Recommended.",
+        sign_in_app: "Signing in",
+        sign_in_app_means: "The app that you and your people sign in with. It has no permission that works without somebody signed in, so nobody who signs in is ever shown the grants above.",
+        choose: "Which way?",
+        connect: "Go on",
+        permissions: "What is asked for, why, and what it could reach",
+        permissions_about: "This list is made from the one that the program itself uses.",
+        permission: "Permission",
+        needed_for: "What we need it for",
+        reaches: "What it can technically reach",
+        never: "What we never ask, although it could",
+        in_exchange: "Given in Exchange Online by you, never part of the consent",
+        fields: "What is read of an appointment",
+        fields_about: "Of an appointment in a followed calendar, these fields and no others are asked for:",
+        subject_about: "Only if you decide to keep subjects, and then only of appointments that are not private and have a room that Roombridge manages:",
+        forbidden_about: "Never asked for, by any request the program can make:",
+        honest: "Said honestly: where a person's calendar is followed, the fields above are read of every appointment in it, also of those without a room. Those leave no trace. Where only rooms are followed, only what concerns the rooms is read.",
+    }
+}
+
+texts! {
+    /// `consent`: to Microsoft's consent page and back.
+    Connect CONNECT {
+        title: "Grant the permissions at Microsoft",
+        leave: "The next page is Microsoft's. It lists what is granted, and asks you to accept it for your whole organisation.",
+        same_account: "Choose the account that you are signed in with here. You have ten minutes.",
+        go: "Go on to Microsoft",
+        back: "Back, without granting anything",
+        not_yet_title: "Microsoft has not finished yet",
+        not_yet: "You granted the permissions, and they do not work yet: that can take a minute. Nothing was stored so far.",
+        again: "Try again",
+        not_yet_ten: "If it still does not work ten minutes after you left for Microsoft, begin again.",
+    }
+}
+
+texts! {
+    /// `consent`: how a connected organisation stands.
+    Dashboard DASHBOARD {
+        title: "Overview",
+        active: "Your organisation is connected.",
+        suspended: "Your organisation is suspended",
+        since: "Since",
+        token_refused: "Microsoft gives us no access any more: our app was removed or switched off in your organisation. Work has stopped; nothing was deleted. If that was a mistake, connect again. If not, disconnect, so that everything stored is deleted.",
+        call_refused: "Microsoft refuses our calls: the permissions were removed. Work has stopped; nothing was deleted. If that was a mistake, connect again. If not, disconnect, so that everything stored is deleted.",
+        calendars_missing: "The permissions for calendars were removed. Work has stopped; nothing was deleted. Connect again to grant them, or choose the scoped way below.",
+        reconnect: "Connect again",
+        connection: "Connection",
+        registration: "Way",
+        consent: "People agree",
+        connected_at: "Connected",
+        connected_by: "By the administrator with the object id",
+        text_version: "To the text of version",
+        checked_at: "Access looked at last",
+        calendars: "Calendars",
+        people: "People's, followed",
+        rooms: "Rooms', followed",
+        paused: "Paused by your policy",
+        polled: "Looked at now and then, because Microsoft refuses to notify",
+        withdrawn: "Withdrawn, being forgotten",
+        switch: "Change the way",
+        switch_about: "Going over to the other way asks for its consent, and makes all subscriptions anew. Remove the grants of the old way afterwards under Enterprise applications: grants add up.",
+        switch_to: "Change to:",
+    }
+}
+
+texts! {
+    /// `consent`: what the tenant decides.
+    Policy POLICY {
+        title: "Policy",
+        about: "Each change is kept in the register with what it was and what it is.",
+        saved: "Saved. Calendars are being brought in line.",
+        elsewhere: "Somebody else has changed the policy meanwhile",
+        elsewhere_about: "What you typed is below, and was not saved. Saving now replaces the following:",
+        now: "it is now",
+        yours: "and would become",
+        consent: "How people agree",
+        opt_in: "Each person must agree",
+        opt_in_hint: "Nobody's calendar is followed before they tick the box on their own page.",
+        organisation: "The organisation agrees for everybody in scope",
+        organisation_hint: "Everybody in the scope group is followed. People see it on their own page and can withdraw.",
+        whose: "Whose calendars",
+        scope_group: "Scope group",
+        scope_group_hint: "The object id of a group. Only its members can be followed. Empty: everybody can.",
+        excluded: "Excluded mailboxes",
+        excluded_hint: "Never followed, whatever else says so. One object id or address a line, at most 400. Addresses are kept as object ids.",
+        rooms_subscribed: "Follow the calendars of managed rooms",
+        rooms_subscribed_hint: "Then rooms are booked for everybody, without names for those who have not agreed. Otherwise only those who agreed are booked.",
+        delegates: "A delegate may agree for the owner of a calendar",
+        delegates_hint: "The owner is told by mail, and can revoke it.",
+        subject: "Subject of appointments",
+        subject_drop: "Never read",
+        subject_keep: "Kept in the booking",
+        subject_replace: "Never read; the following text stands in its place",
+        subject_text: "Text in the place of the subject",
+        people: "People of an appointment",
+        people_count: "Only how many they are",
+        people_organizer: "How many, and the organizer's address",
+        people_addresses: "How many, and everybody's addresses",
+        private: "Private appointments",
+        private_without_subject: "Booked without subject",
+        private_anonymous: "Booked without subject and without anybody's address",
+        others: "Mail, audit, add-in",
+        mail: "Sender of mail",
+        mail_hint: "The address or object id of the one mailbox that mail is sent from. Empty: no mail is sent.",
+        audit_days: "Days that the audit is kept",
+        audit_days_hint: "30 to 3650. The audit says which calls were made, never what they answered.",
+        add_in_property: "Property of the add-in",
+        add_in_property_hint: "Only with an add-in of your own: String {GUID} Name text",
+        save: "Save",
+        mail_commands: "Letting us send mail",
+        mail_commands_about: "Sending mail is never part of the consent. An Exchange administrator gives it for the one sender, in Exchange Online PowerShell:",
+        bad_group: "This is not the object id of a group. It looks like 00000000-0000-0000-0000-000000000000.",
+        no_such_group: "Your directory has no group with this object id.",
+        too_many_excluded: "These are too many: at most {max}. For more, leave people out of the scope group.",
+        bad_days: "Give a whole number of days from {min} to {max}.",
+        bad_property: "This is not the name of a property. It looks like String {GUID} Name text, and is not one of Exchange's own.",
+        no_replacement: "Give the text that stands in the place of the subject.",
+        delegates_need_mail: "Delegates need mail, because the owner is told: give a sender too.",
+        nobody: "Your directory knows nobody by “{name}”.",
+        directory_away: "Microsoft does not answer for now. Save again in half a minute.",
+        directory_refuses: "Microsoft refuses to look this up. Connect again from the overview.",
+    }
+}
+
+texts! {
+    /// `consent`: the rooms.
+    Rooms ROOMS {
+        title: "Rooms",
+        about: "These are the rooms that Exchange lists. Choose which of them Roombridge manages, and who answers the organizer for them. Page “Reach” shows what must be set in Exchange.",
+        total: "Rooms in all:",
+        none: "Exchange lists no rooms.",
+        mode: "Managed",
+        off: "No",
+        exchange: "Yes, Exchange answers by itself",
+        roombridge: "Yes, Roombridge answers",
+        zone: "Time zone of all-day bookings",
+        save: "Save these rooms",
+        saved: "Saved.",
+        before: "Rooms before these",
+        after: "More rooms",
+        bad_zone: "{room}: this is no time zone. It looks like Europe/Zurich.",
+        no_mailbox: "{room}: your directory knows no mailbox of this address, so it cannot be managed.",
+        a_person: "{room}: this is the mailbox of a person who has agreed, so it cannot be managed as a room.",
+    }
+}
+
+texts! {
+    /// `consent`: what can really be reached.
+    Reach REACH {
+        title: "Reach",
+        about: "What Microsoft really lets us reach, tried at this moment.",
+        grants: "Calendars granted for the whole organisation, by our token",
+        grants_none: "None. With the scoped way that is as it should be.",
+        grants_read: "Every calendar may be read.",
+        grants_write: "Every calendar may be read and changed.",
+        grants_unknown: "This cannot be seen for now.",
+        adds_up: "Your scope in Exchange is without effect",
+        adds_up_about: "You chose the scoped way, and calendars are granted for the whole organisation too. Grants add up: we could reach every calendar. Remove the permissions for calendars of our app in Entra, under Enterprise applications, Permissions.",
+        polled: "Calendars that are looked at now and then",
+        polled_about: "Microsoft refuses to notify us about these, although we may read them. They are looked at regularly instead, so their rooms are booked somewhat later.",
+        probe: "Try two mailboxes",
+        inside: "Address of a mailbox that we should reach",
+        outside: "Address of a mailbox that we should not reach",
+        try_it: "Try",
+        readable: "its calendar can be read.",
+        denied: "its calendar is refused.",
+        no_mailbox: "it has no calendar that Microsoft knows.",
+        unknown: "it could not be tried: Microsoft does not answer for now.",
+        inside_good: "That is as it should be.",
+        inside_denied: "It is not in the scope yet: see the commands below. A change takes 30 minutes to 2 hours.",
+        outside_good: "That is as it should be: Microsoft itself refuses it.",
+        outside_readable: "It should be refused. Either it is in the scope, or calendars are granted for the whole organisation: grants add up. A change takes 30 minutes to 2 hours.",
+        outside_wide: "With the organisation-wide way every calendar can be reached. Exclude the mailbox under Policy so that it is never followed, or change to the scoped way so that it cannot be.",
+        try_again: "Try another address, or try again later.",
+        commands: "The scope in Exchange",
+        commands_wide: "With the organisation-wide way there is nothing to set up in Exchange.",
+        commands_about: "An Exchange administrator with the role Organization Management runs these in Exchange Online PowerShell, with the module Microsoft.Graph for the first. The group must be known to Exchange; only its direct members count, and the managed rooms must be among them.",
+        takes_time: "A change takes 30 minutes to 2 hours. The last command shows what Exchange has decided without waiting.",
+        later: "What would break later",
+        assignment_about: "If AppRoleAssignmentRequired is True, only people whom you assign can sign in to their own page. False is recommended:",
+        rooms: "Managed rooms",
+        rooms_about: "How a room answers invitations cannot be seen by us. Each command shows it; AutomateProcessing must have the value that stands below it.",
+        bookable: "Microsoft says that it can be booked.",
+        reserved: "Microsoft says that it cannot be booked (reserved): change that, or do not manage it.",
+        booking_unknown: "Microsoft does not say whether it can be booked.",
+        must_be: "AutomateProcessing must be",
+    }
+}
+
+texts! {
+    /// `consent`: what was decided.
+    Register REGISTER {
+        title: "Register",
+        about: "Who allowed access, when, to which version of the text, and withdrew it when; and each change of the policy. People are named by their object ids. It is kept when you disconnect, as evidence.",
+        as_csv: "Download for a spreadsheet (CSV)",
+        as_json: "Download as JSON",
+        at: "When",
+        what: "What",
+        by: "By",
+        whom: "About",
+        text_version: "Text",
+        detail: "Detail",
+        old: "Before:",
+        new: "After:",
+    }
+}
+
+texts! {
+    /// `consent`: leaving.
+    Disconnect DISCONNECT {
+        title: "Disconnect",
+        about: "Disconnecting ends everything that Roombridge does for your organisation.",
+        unsubscribed: "No calendar is followed any more.",
+        deleted: "Everything stored is deleted: bookings, appointments, rooms, mailboxes.",
+        kept: "The register of consent and the audit of calls stay for their time, as evidence. They hold no names and nothing of any appointment.",
+        outlook: "Appointments in Outlook stay as they are. Rooms are not booked for them any more.",
+        at_microsoft: "Our app stays in your directory until you remove it: in Entra, under Enterprise applications.",
+        sure: "Yes, disconnect the whole organisation",
+        tick: "Tick this to disconnect.",
+        go: "Disconnect",
+        leaving: "Disconnecting",
+        remaining: "Calendars still to do:",
+        progress: "This page shows itself anew every few seconds. You may close it: the work goes on.",
+        again: "It does not move: nudge it",
+        left: "Disconnected",
+        done: "Everything is deleted, since",
+        anew: "To the first page, where the organisation can be connected anew",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_are_filled_in() {
+        let text = fill("{a} of {b}, {a}", &[("a", "1"), ("b", "<2>")]);
+        assert_eq!(text, "1 of <2>, 1");
+    }
+}

@@ -1,0 +1,194 @@
+//! The browser: headless Chromium, driven over WebDriver by chromedriver. Both end with the test.
+
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use fantoccini::{Client, ClientBuilder, Locator};
+use hyper_util::client::legacy::connect::HttpConnector;
+use serde_json::json;
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::{Child, Command};
+
+use crate::{Failure, Outcome};
+
+/// How long the driver may take to start, and a page to say what is waited for, on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// What is missing, and how to get it.
+const MISSING: &str = "chromedriver is not in PATH. These tests walk through the pages in a real \
+    browser: install Chromium and its driver (Debian: apt-get install chromium chromium-driver)";
+
+/// One browser with a profile of its own: no cookie of another story.
+pub(super) struct Browser {
+    client: Client,
+    // Killed when it is dropped, and Chromium with it.
+    _driver: Child,
+    _profile: tempfile::TempDir,
+}
+
+/// What a browser looks like.
+#[derive(Clone, Copy)]
+pub(super) struct Look {
+    pub(super) width: u32,
+    pub(super) height: u32,
+    pub(super) dark: bool,
+}
+
+/// A desk.
+pub(super) const DESK: Look = Look { width: 1100, height: 1000, dark: false };
+/// A phone at night.
+pub(super) const PHONE: Look = Look { width: 500, height: 900, dark: true };
+
+impl Browser {
+    /// Starts a browser. It takes the certificates of the local world, which nobody vouches for.
+    pub(super) async fn open(look: Look) -> Result<Self, Failure> {
+        let (driver, port) = driver().await?;
+        let profile = tempfile::tempdir()?;
+        let mut arguments = vec![
+            "--headless=new".to_owned(),
+            "--no-sandbox".to_owned(),
+            "--disable-dev-shm-usage".to_owned(),
+            "--hide-scrollbars".to_owned(),
+            "--force-prefers-reduced-motion".to_owned(),
+            format!("--window-size={},{}", look.width, look.height),
+            format!("--user-data-dir={}", profile.path().display()),
+        ];
+        if look.dark {
+            arguments.push("--blink-settings=preferredColorScheme=0".to_owned());
+        }
+        let capabilities = json!({
+            "browserName": "chrome",
+            "acceptInsecureCerts": true,
+            "goog:chromeOptions": { "args": arguments },
+        });
+        let capabilities = capabilities.as_object().cloned().unwrap_or_default();
+        let mut builder = ClientBuilder::new(HttpConnector::new());
+        let address = format!("http://127.0.0.1:{port}");
+        let client = builder.capabilities(capabilities).connect(&address).await?;
+        Ok(Self { client, _driver: driver, _profile: profile })
+    }
+
+    pub(super) async fn go(&self, address: &str) -> Outcome {
+        Ok(self.client.goto(address).await?)
+    }
+
+    pub(super) async fn address(&self) -> Result<String, Failure> {
+        Ok(self.client.current_url().await?.to_string())
+    }
+
+    /// The page's text as a person reads it.
+    pub(super) async fn text(&self) -> Result<String, Failure> {
+        Ok(self.client.find(Locator::Css("body")).await?.text().await?)
+    }
+
+    pub(super) async fn title(&self) -> Result<String, Failure> {
+        Ok(self.client.title().await?)
+    }
+
+    /// Waits until the page says this.
+    pub(super) async fn reads(&self, words: &str) -> Outcome {
+        let look = async {
+            loop {
+                // A page that is just being left has no body.
+                let text = self.text().await.unwrap_or_default();
+                if text.contains(words) {
+                    return;
+                }
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        };
+        match tokio::time::timeout(PATIENCE, look).await {
+            Ok(()) => Ok(()),
+            Err(_) => {
+                let (address, text) = (self.address().await?, self.text().await?);
+                Err(format!("{words:?} is not on {address}, which says:\n{text}").into())
+            }
+        }
+    }
+
+    /// Presses the button or follows the link with this text.
+    pub(super) async fn press(&self, words: &str) -> Outcome {
+        let quoted = format!("\"{words}\"");
+        let path = format!(
+            "//button[normalize-space()={quoted}] | //a[normalize-space()={quoted}] \
+             | //input[@type='submit' and @value={quoted}]"
+        );
+        match self.client.find(Locator::XPath(&path)).await {
+            Ok(found) => Ok(found.click().await?),
+            Err(_) => {
+                let (address, text) = (self.address().await?, self.text().await?);
+                Err(format!("no {words:?} on {address}, which says:\n{text}").into())
+            }
+        }
+    }
+
+    /// Writes into the field with this name, in place of what is there.
+    pub(super) async fn fill(&self, name: &str, value: &str) -> Outcome {
+        let field = self.client.find(Locator::Css(&format!("[name='{name}']"))).await?;
+        field.clear().await?;
+        Ok(field.send_keys(value).await?)
+    }
+
+    /// Ticks the box, or picks the choice, with this name and value.
+    pub(super) async fn tick(&self, name: &str, value: &str) -> Outcome {
+        let css = format!("input[name='{name}'][value='{value}']");
+        Ok(self.client.find(Locator::Css(&css)).await?.click().await?)
+    }
+
+    /// How many elements there are.
+    pub(super) async fn count(&self, css: &str) -> Result<usize, Failure> {
+        Ok(self.client.find_all(Locator::Css(css)).await?.len())
+    }
+
+    /// A picture of the whole page, as `target/screenshots/{name}.png`.
+    pub(super) async fn picture(&self, name: &str) -> Result<PathBuf, Failure> {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/screenshots");
+        std::fs::create_dir_all(&folder)?;
+        let path = folder.join(format!("{name}.png"));
+        std::fs::write(&path, self.client.screenshot().await?)?;
+        Ok(path)
+    }
+
+    /// Presses a key, as somebody does who has no mouse.
+    pub(super) async fn key(&self, key: fantoccini::key::Key) -> Outcome {
+        let focused = self.client.active_element().await?;
+        Ok(focused.send_keys(&key.to_string()).await?)
+    }
+
+    /// The text of what has the focus.
+    pub(super) async fn focused(&self) -> Result<String, Failure> {
+        Ok(self.client.active_element().await?.text().await?)
+    }
+
+    pub(super) async fn close(self) -> Outcome {
+        Ok(self.client.close().await?)
+    }
+}
+
+/// A driver of its own, and the port it listens on.
+async fn driver() -> Result<(Child, u16), Failure> {
+    let mut driver = Command::new("chromedriver")
+        .args(["--port=0", "--allowed-origins=http://127.0.0.1"])
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .kill_on_drop(true)
+        .spawn()
+        .map_err(|error| format!("{MISSING} ({error})"))?;
+    let stdout = driver.stdout.take().ok_or("chromedriver has no output")?;
+    let mut lines = BufReader::new(stdout).lines();
+    let listening = async {
+        while let Some(line) = lines.next_line().await? {
+            // "ChromeDriver was started successfully on port 41733."
+            if let Some((_, port)) = line.split_once("successfully on port ") {
+                return Ok(port.trim_end_matches('.').trim().parse::<u16>()?);
+            }
+        }
+        Err::<u16, Failure>("chromedriver ended before it listened".into())
+    };
+    let port = tokio::time::timeout(PATIENCE, listening).await??;
+    // Somebody has to read on, or the driver stops at a full pipe.
+    drop(tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} }));
+    Ok((driver, port))
+}
