@@ -34,7 +34,7 @@ use crate::{
     store::{
         appointments::Appointments, audit::Audit, bookings::Bookings, due::Due, failures::Failures,
         ledger::Ledger, mailboxes::Mailboxes, register::Register, rooms::RoomMap, tables::Tables,
-        tenants::Tenants,
+        tenant_data::TenantData, tenants::Tenants,
     },
     work,
 };
@@ -259,6 +259,7 @@ impl App {
             mailboxes: Mailboxes::new(self.tables()),
             rooms: self.rooms.clone(),
             register: Register::new(self.tables()),
+            data: TenantData::new(self.tables()),
             graph: self.graph.clone(),
             clock: self.clock(),
             rng: self.rng(),
@@ -274,6 +275,7 @@ impl App {
             tenants: self.tenants.clone(),
             failures: Failures::new(self.tables()),
             audit: Audit::new(self.tables()),
+            register: Register::new(self.tables()),
             clock: self.clock(),
         }
     }
