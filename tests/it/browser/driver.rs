@@ -82,10 +82,6 @@ impl Browser {
         Ok(self.client.find(Locator::Css("body")).await?.text().await?)
     }
 
-    pub(super) async fn title(&self) -> Result<String, Failure> {
-        Ok(self.client.title().await?)
-    }
-
     /// Waits until the page says this.
     pub(super) async fn reads(&self, words: &str) -> Outcome {
         let look = async {
@@ -123,6 +119,12 @@ impl Browser {
         }
     }
 
+    /// Presses the button that stands for this value, as each account at Entra has one.
+    pub(super) async fn choose(&self, name: &str, value: &str) -> Outcome {
+        let css = format!("button[name='{name}'][value='{value}']");
+        Ok(self.client.find(Locator::Css(&css)).await?.click().await?)
+    }
+
     /// Writes into the field with this name, in place of what is there.
     pub(super) async fn fill(&self, name: &str, value: &str) -> Outcome {
         let field = self.client.find(Locator::Css(&format!("[name='{name}']"))).await?;
@@ -130,15 +132,16 @@ impl Browser {
         Ok(field.send_keys(value).await?)
     }
 
-    /// Ticks the box, or picks the choice, with this name and value.
-    pub(super) async fn tick(&self, name: &str, value: &str) -> Outcome {
-        let css = format!("input[name='{name}'][value='{value}']");
+    /// Ticks the box, or picks the choice, with this name and value in the form (a CSS selector).
+    pub(super) async fn tick(&self, form: &str, name: &str, value: &str) -> Outcome {
+        let css = format!("{form} input[name='{name}'][value='{value}']");
         Ok(self.client.find(Locator::Css(&css)).await?.click().await?)
     }
 
-    /// How many elements there are.
-    pub(super) async fn count(&self, css: &str) -> Result<usize, Failure> {
-        Ok(self.client.find_all(Locator::Css(css)).await?.len())
+    /// Picks from the list with this name.
+    pub(super) async fn select(&self, name: &str, value: &str) -> Outcome {
+        let list = self.client.find(Locator::Css(&format!("select[name='{name}']"))).await?;
+        Ok(list.select_by_value(value).await?)
     }
 
     /// A picture of the whole page, as `target/screenshots/{name}.png`.
@@ -154,6 +157,12 @@ impl Browser {
     pub(super) async fn key(&self, key: fantoccini::key::Key) -> Outcome {
         let focused = self.client.active_element().await?;
         Ok(focused.send_keys(&key.to_string()).await?)
+    }
+
+    /// Whether the page is no wider than the window.
+    pub(super) async fn fits(&self) -> Result<bool, Failure> {
+        let script = "return document.documentElement.scrollWidth <= window.innerWidth";
+        Ok(self.client.execute(script, Vec::new()).await?.as_bool().unwrap_or_default())
     }
 
     /// The text of what has the focus.
