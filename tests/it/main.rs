@@ -15,6 +15,7 @@ mod host;
 mod identity;
 mod local;
 mod maintain_mailbox;
+mod maintain_tenant;
 mod notifications;
 mod nudge_due;
 mod pipeline;
