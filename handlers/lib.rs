@@ -102,6 +102,7 @@
 //! [`domain::booking`] and [`domain::appointment`] (what it is about), [`messages`] and [`step`]
 //! (what passes on), [`functions`] in flow order, [`graph::fields`] and [`graph::guard`] (what may
 //! be asked), [`store`] (the tables), [`booking`] (the ledger), [`identity`] (what proves whom),
+//! [`pages`] (what people see, and what their forms must prove),
 //! [`host`] (the protocol), [`app`] (everything put together), `main.rs`. The table of which room
 //! may use which is `tests/it/tidy/layers.rs`; the other side is `tests/world`.
 

@@ -125,3 +125,90 @@ pub(super) fn below(base: &str, step: &str) -> String {
         step => format!("{base}/{step}"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use axum::{
+        body::{Body, to_bytes},
+        extract::FromRef,
+        routing::post,
+    };
+    use http::Request;
+    use jiff::Timestamp;
+    use tower::ServiceExt as _;
+
+    use super::*;
+    use crate::{
+        clock::ManualClock,
+        identity::client_state::Keys,
+        identity::key_ring::{KeyRing, KeySource, KeysUnavailable},
+        pages::{Posted, Visitor},
+        rng::SeededRng,
+    };
+
+    struct Nowhere;
+
+    #[async_trait::async_trait]
+    impl KeySource for Nowhere {
+        async fn load(&self) -> Result<Keys, KeysUnavailable> {
+            Err(KeysUnavailable)
+        }
+    }
+
+    #[derive(Clone)]
+    struct State(Desk);
+
+    impl FromRef<State> for Desk {
+        fn from_ref(state: &State) -> Self {
+            state.0.clone()
+        }
+    }
+
+    /// Pages whose keys are away.
+    fn app() -> Router {
+        let clock = Arc::new(ManualClock::new(Timestamp::UNIX_EPOCH));
+        let ring = Arc::new(KeyRing::new(Box::new(Nowhere), Arc::clone(&clock) as _));
+        let sessions = Arc::new(Sessions::new(ring, clock, Arc::new(SeededRng::new(1))));
+        let desk = Desk::new(sessions, &"https://x.example/api".parse().unwrap(), "consent");
+        let routes = Router::new()
+            .route("/mine", get(async |_: Visitor| "yours"))
+            .route("/save", post(async |_: Posted| "saved"))
+            .with_state(State(desk.clone()));
+        desk.around(routes)
+    }
+
+    async fn ask(request: Request<Body>) -> (u16, http::HeaderMap, String) {
+        let answer = app().oneshot(request).await.unwrap();
+        let (parts, body) = answer.into_parts();
+        let text = to_bytes(body, 1 << 20).await.unwrap().to_vec();
+        (parts.status.as_u16(), parts.headers, String::from_utf8(text).unwrap())
+    }
+
+    #[tokio::test]
+    async fn a_problem_is_a_protected_page_with_a_way_on() {
+        let cookie = "__Host-roombridge-session=c1.AAAA";
+        let request = Request::get("/mine").header("cookie", cookie).body(Body::empty()).unwrap();
+        let (status, headers, text) = ask(request).await;
+        assert_eq!((status, headers["retry-after"].to_str().unwrap()), (503, "30"));
+        assert!(text.contains("Try again in half a minute."));
+        assert!(text.contains("href=\"/api/consent/style.css\""));
+        assert_eq!(headers["content-security-policy"], crate::pages::PAGE_POLICY);
+        assert_eq!(headers["cache-control"], "no-store");
+        let (status, _, text) = ask(Request::get("/mine").body(Body::empty()).unwrap()).await;
+        assert_eq!(status, 401, "{text}");
+        assert!(text.contains("href=\"/api/consent/sign-in\""));
+    }
+
+    #[tokio::test]
+    async fn what_is_not_there_and_what_is_not_asked_so_are_pages_too() {
+        let (status, _, text) = ask(Request::get("/none").body(Body::empty()).unwrap()).await;
+        assert!(status == 404 && text.contains("There is no such page"));
+        let (status, headers, _) = ask(Request::get("/save").body(Body::empty()).unwrap()).await;
+        assert_eq!((status, headers["allow"].to_str().unwrap()), (405, "POST"));
+        let (status, headers, text) =
+            ask(Request::get("/style.css").body(Body::empty()).unwrap()).await;
+        assert!(status == 200 && text.contains("prefers-color-scheme: dark"));
+        assert_eq!(headers["cache-control"], "public, max-age=3600");
+        assert!(!text.contains("http") && !text.contains("url("), "nothing from elsewhere");
+    }
+}

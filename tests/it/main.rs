@@ -3,6 +3,7 @@
 mod audit;
 mod bad_input;
 mod browser;
+mod consent;
 mod contoso;
 mod contract;
 mod counts;
@@ -26,6 +27,7 @@ mod simulation;
 mod store;
 mod table_service;
 mod tidy;
+mod visit;
 mod write_back;
 
 /// Whatever went wrong.

@@ -26,8 +26,14 @@ pub struct Mailbox {
 impl Exchange {
     /// Adds a tenant called `name`; its mail domain is the name in small letters under `.example`.
     pub fn tenant(&self, name: &str) -> Tenant {
+        let id = self.work(|w| w.rng.uuid().to_string());
+        self.tenant_with_id(name, &id)
+    }
+
+    /// Adds a tenant whose id (a GUID) is known beforehand.
+    pub fn tenant_with_id(&self, name: &str, id: &str) -> Tenant {
+        let id = id.to_owned();
         self.work(|w| {
-            let id = w.rng.uuid().to_string();
             let domain = format!("{}.example", plain(name));
             w.state.tenants.insert(id.clone(), TenantRow { name: name.to_owned(), domain });
             Tenant { exchange: self.clone(), id }

@@ -13,6 +13,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use roombridge::app::{App, Options, Ports};
 use roombridge::clock::{Clock, ManualClock};
+use roombridge::domain::ids::TenantId;
 use roombridge::functions::maintain_mailbox;
 use roombridge::host::Limits;
 use roombridge::identity::client_state::{Key, Keys};
@@ -39,6 +40,9 @@ pub use time::Ran;
 
 /// The host name under which the office's Functions app is reached.
 pub const APP_HOST: &str = "roombridge.example";
+
+/// The tenant that the office's Roombridge has invited.
+pub const INVITED: uuid::Uuid = uuid::Uuid::from_u128(0xc000_0000_0000_4000_8000_0000_0000_0001);
 
 /// The registration that people sign in with.
 const PEOPLE_APP: uuid::Uuid = uuid::Uuid::from_u128(0xa000_0000_0000_4000_8000_0000_0000_0008);
@@ -193,6 +197,13 @@ impl Office {
         }
     }
 
+    /// Adds the invited tenant, which knows nothing of Roombridge yet.
+    pub fn invited(&self, name: &str) -> crate::exchange::Tenant {
+        let tenant = self.microsoft.exchange.tenant_with_id(name, &INVITED.to_string());
+        self.microsoft.entra.add_tenant(tenant.id());
+        tenant
+    }
+
     /// The present instant.
     pub fn now(&self) -> jiff::Timestamp {
         self.clock.now()
@@ -246,7 +257,7 @@ fn options() -> Result<Options, OfficeError> {
             pages: url(format!("https://{APP_HOST}/api"))?,
             add_in_clients: Vec::new(),
         },
-        invited: Vec::new(),
+        invited: vec![TenantId(INVITED)],
         add_in_origin: Some(ADD_IN_ORIGIN.to_owned()),
         mailboxes: maintain_mailbox::Settings {
             notification_url: url(format!("https://{APP_HOST}/api/notifications"))?,

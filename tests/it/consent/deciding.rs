@@ -1,0 +1,268 @@
+//! The policy, the rooms, the register, and what is really reached.
+
+use http::StatusCode;
+use roombridge::domain::ids::TenantId;
+use roombridge::domain::policy::Answering;
+use roombridge::domain::tenancy::ConsentMode;
+use roombridge::queue::Queue;
+use roombridge::queue::memory::Shelf;
+use roombridge::store::mailboxes::{MailboxKind, MailboxState, Mailboxes};
+use roombridge::store::rooms::RoomMap;
+use std::sync::Arc;
+use world::microsoft::{DAEMON_APP, SCOPED_APP};
+use world::office::INVITED;
+
+use super::Newcomer;
+use crate::visit::Browser;
+use crate::{Failure, Outcome};
+
+type Fields<'a> = Vec<(&'a str, &'a str)>;
+
+/// The policy's form as it stands by default, with `changes`.
+fn policy<'a>(version: &'a str, changes: &[(&'a str, &'a str)]) -> Fields<'a> {
+    let mut fields = vec![
+        ("version", version),
+        ("consent", "opt-in"),
+        ("scope-group", ""),
+        ("excluded", ""),
+        ("subject", "drop"),
+        ("subject-text", ""),
+        ("people", "count"),
+        ("private", "without-subject"),
+        ("rooms-subscribed", "yes"),
+        ("mail", ""),
+        ("audit-days", "365"),
+        ("add-in-property", ""),
+    ];
+    for (name, value) in changes {
+        fields.retain(|(known, _)| known != name);
+        fields.push((*name, *value));
+    }
+    fields
+}
+
+async fn version(browser: &mut Browser<'_>) -> Result<String, Failure> {
+    Ok(browser.get("policy").await?.value("version"))
+}
+
+#[tokio::test]
+async fn a_changed_policy_is_evidenced_with_what_it_was_and_is() -> Outcome {
+    let contoso = Newcomer::open()?;
+    let mut browser = contoso.connected("organisation-wide").await?;
+    let seen = version(&mut browser).await?;
+    let address = contoso.anna.address();
+    let excluded = format!("{address}\r\n{}", contoso.ada);
+    let changes = [
+        ("consent", "organisation"),
+        ("excluded", excluded.as_str()),
+        ("subject", "replace"),
+        ("subject-text", "=Reserved"),
+        ("audit-days", "30"),
+        ("mail", address),
+        ("delegates", "yes"),
+    ];
+    let page = browser.post("policy", &policy(&seen, &changes)).await?;
+    assert_eq!(page.status, StatusCode::SEE_OTHER, "{}", page.text);
+    assert_eq!(page.location(), "/api/consent/policy?saved");
+    let row = contoso.row().await?.ok_or("a row")?;
+    assert_eq!(row.policy.consent, ConsentMode::Organisation);
+    assert_eq!(row.policy.excluded.len(), 2);
+    assert_eq!(row.policy.mail.map(|id| id.to_string()).as_deref(), Some(contoso.anna.id()));
+    let changes = contoso.changes().await?;
+    let names: Vec<&str> = changes.iter().map(|(name, ..)| name.as_str()).collect();
+    let mut expected =
+        ["consent", "excluded mailboxes", "subject", "delegates", "mail sender", "audit days"];
+    expected.sort_by_key(|name| name.replace([' ', '-'], ""));
+    assert_eq!(names, expected);
+    let subject = changes.iter().find(|(name, ..)| name == "subject").ok_or("the subject")?;
+    assert_eq!((subject.1.as_str(), subject.2.as_str()), ("drop", "replace by: =Reserved"));
+    assert_eq!(contoso.told(), ["connect", "align"]);
+    let page = browser.get(&page.location().to_owned()).await?;
+    assert!(page.text.contains("Saved."));
+    assert!(page.text.contains("-Role &#34;Application Mail.Send&#34;"));
+    Ok(())
+}
+
+#[tokio::test]
+async fn of_two_administrators_the_slower_one_is_told_and_loses_nothing() -> Outcome {
+    let contoso = Newcomer::open()?;
+    let mut first = contoso.connected("organisation-wide").await?;
+    let mut second = contoso.ada().await?;
+    let (seen, too) = (version(&mut first).await?, version(&mut second).await?);
+    let days = policy(&seen, &[("audit-days", "100")]);
+    assert_eq!(first.post("policy", &days).await?.status, StatusCode::SEE_OTHER);
+    let typed = policy(&too, &[("subject", "replace"), ("subject-text", "Taken")]);
+    let page = second.post("policy", &typed).await?;
+    assert_eq!(page.status, StatusCode::CONFLICT);
+    assert!(page.text.contains("Somebody else has changed the policy meanwhile"));
+    assert!(page.text.contains("“100”") && page.text.contains("value=\"Taken\""));
+    assert_eq!(contoso.row().await?.ok_or("a row")?.policy.audit_days, 100);
+    // Having seen that, it may be saved.
+    let fresh = page.value("version");
+    let typed = policy(&fresh, &[("audit-days", "100"), ("people", "organizer")]);
+    assert_eq!(second.post("policy", &typed).await?.status, StatusCode::SEE_OTHER);
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_cannot_be_is_said_at_its_field_and_everything_typed_stays() -> Outcome {
+    let contoso = Newcomer::open()?;
+    let mut browser = contoso.connected("organisation-wide").await?;
+    let before = contoso.row().await?;
+    let seen = version(&mut browser).await?;
+    let long = "x".repeat(400);
+    let cases = [
+        ("scope-group", "everybody"),
+        ("scope-group", "00000000-0000-4000-8000-000000000099"),
+        ("excluded", "nobody@contoso.example"),
+        ("excluded", "<script>alert(1)</script>"),
+        ("excluded", "a\u{0}b"),
+        ("subject-text", long.as_str()),
+        ("mail", long.as_str()),
+        ("mail", "nobody@contoso.example"),
+        ("mail", "anna@contoso.example' or 1 eq 1"),
+        ("audit-days", "29"),
+        ("audit-days", "many"),
+        ("audit-days", "99999999999"),
+        ("add-in-property", "String {00062008-0000-0000-c000-000000000046} Name x"),
+        ("delegates", "yes"),
+    ];
+    for (field, value) in cases {
+        let typed = policy(&seen, &[(field, value)]);
+        let page = browser.post("policy", &typed).await?;
+        assert_eq!(page.status, StatusCode::UNPROCESSABLE_ENTITY, "{field} {value}");
+        assert!(page.text.contains("role=\"alert\""), "{field}");
+        assert!(page.text.contains(&format!("href=\"#{field}\"")), "{field}: {value}");
+        assert!(page.text.contains(&format!("id=\"{field}-error\"")), "{field}: {value}");
+        assert!(!page.text.contains("<script>"), "{field}");
+        if field != "delegates" && field != "excluded" {
+            assert_eq!(page.value(field), value, "what was typed stays");
+        }
+    }
+    assert_eq!((contoso.row().await?, contoso.changes().await?), (before, vec![]));
+    Ok(())
+}
+
+#[tokio::test]
+async fn rooms_are_taken_and_given_up() -> Outcome {
+    let contoso = Newcomer::open()?;
+    let mut browser = contoso.connected("organisation-wide").await?;
+    let page = browser.get("rooms").await?;
+    assert!(page.text.contains(contoso.aurora.address()));
+    let row = |mode: &'static str, zone: &'static str| {
+        let address = contoso.aurora.address().to_lowercase();
+        vec![
+            ("from", "0".to_owned()),
+            ("address", address),
+            ("mode", mode.into()),
+            ("zone", zone.into()),
+        ]
+    };
+    let save = async |browser: &mut Browser<'_>, fields: Vec<(&'static str, String)>| {
+        let fields: Vec<_> = fields.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        browser.post("rooms", &fields).await
+    };
+    let page = save(&mut browser, row("roombridge", "Nowhere/Land")).await?;
+    assert_eq!(page.status, StatusCode::UNPROCESSABLE_ENTITY);
+    assert_eq!(page.value("zone"), "Nowhere/Land");
+    let page = save(&mut browser, row("roombridge", "Europe/Zurich")).await?;
+    assert_eq!(page.status, StatusCode::SEE_OTHER, "{}", page.text);
+
+    let (tenant, id) = (TenantId(INVITED), contoso.aurora.id().parse()?);
+    let store = || Arc::clone(&contoso.office.store);
+    let rooms = RoomMap::new(store(), Arc::new(contoso.office.clock.clone()));
+    let managed = rooms.all_uncached(tenant).await?;
+    assert_eq!((managed.len(), managed[0].answering), (1, Answering::RoombridgeDecides));
+    assert_eq!(managed[0].id.mailbox(), id);
+    let mailboxes = Mailboxes::new(store());
+    let (mailbox, _) = mailboxes.get(tenant, id).await?.ok_or("the room's mailbox")?;
+    assert_eq!((mailbox.kind, mailbox.state), (MailboxKind::Room, MailboxState::Active));
+    let tasks = |name: &str| {
+        let messages = contoso.office.outbox.messages(Shelf::Main(Queue::MailboxTasks));
+        messages.iter().filter(|message| message.text.contains(&format!("\"{name}\""))).count()
+    };
+    assert_eq!(tasks("subscribe"), 1);
+
+    let page = save(&mut browser, row("off", "")).await?;
+    assert_eq!(page.status, StatusCode::SEE_OTHER);
+    assert!(rooms.all_uncached(tenant).await?.is_empty());
+    let (mailbox, _) = mailboxes.get(tenant, id).await?.ok_or("the room's mailbox")?;
+    assert!(!mailbox.state.is_active());
+    assert_eq!(tasks("unsubscribe"), 1);
+    let foreign =
+        [("from", "0"), ("address", "x@fabrikam.example"), ("mode", "exchange"), ("zone", "UTC")];
+    assert_eq!(browser.post("rooms", &foreign).await?.status, StatusCode::BAD_REQUEST);
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_probe_tells_who_is_inside_and_that_grants_add_up() -> Outcome {
+    let contoso = Newcomer::open()?;
+    let ben = contoso.tenant.person("Ben");
+    let mut browser = contoso.connected("scoped").await?;
+    let (microsoft, tenant) = (&contoso.office.microsoft, contoso.tenant.id());
+    microsoft.graph.grant_in_exchange(tenant, SCOPED_APP, true, true, &[&contoso.anna]);
+    let typed = [("inside", contoso.anna.address()), ("outside", ben.address())];
+    let page = browser.post("reach", &typed).await?;
+    assert_eq!(page.status, StatusCode::OK);
+    assert!(page.text.contains("its calendar can be read."));
+    assert!(page.text.contains("Microsoft itself refuses it."));
+    assert_eq!(page.of_id("grants"), "None. With the scoped way that is as it should be.");
+    assert!(page.of_id("adds-up").is_empty());
+    assert!(page.text.contains("New-ManagementScope") && page.text.contains(SCOPED_APP));
+    assert!(page.text.contains("30 minutes to 2 hours"));
+
+    microsoft.entra.consent(
+        tenant,
+        SCOPED_APP,
+        &["User.ReadBasic.All", "Place.Read.All", "Calendars.Read"],
+    );
+    browser.post("reach", &typed).await?;
+    let page = browser.post("reach", &typed).await?;
+    assert!(page.text.contains("Your scope in Exchange is without effect"), "{}", page.text);
+    assert!(page.text.contains("It should be refused."));
+    let page =
+        browser.post("reach", &[("inside", "nobody@contoso.example"), ("outside", "")]).await?;
+    assert_eq!(page.status, StatusCode::UNPROCESSABLE_ENTITY);
+    assert_eq!(page.value("inside"), "nobody@contoso.example");
+    Ok(())
+}
+
+#[tokio::test]
+async fn with_the_wide_way_nothing_is_out_of_reach_and_the_page_says_so() -> Outcome {
+    let contoso = Newcomer::open()?;
+    let mut browser = contoso.connected("organisation-wide").await?;
+    let page =
+        browser.post("reach", &[("inside", ""), ("outside", contoso.anna.address())]).await?;
+    assert!(page.text.contains("With the organisation-wide way every calendar can be reached."));
+    assert_eq!(page.of_id("grants"), "Every calendar may be read and changed.");
+    assert!(contoso.office.microsoft.entra.is_consented(contoso.tenant.id(), DAEMON_APP));
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_register_is_shown_and_downloaded() -> Outcome {
+    let contoso = Newcomer::open()?;
+    let mut browser = contoso.connected("organisation-wide").await?;
+    let seen = version(&mut browser).await?;
+    let typed = policy(&seen, &[("subject", "replace"), ("subject-text", "=cmd|' /C calc'!A0")]);
+    browser.post("policy", &typed).await?;
+    let page = browser.get("register").await?;
+    assert!(page.text.contains("connected") && page.text.contains(&contoso.ada));
+    let csv = browser.get("register.csv").await?;
+    assert_eq!(csv.header("content-type"), "text/csv; charset=utf-8");
+    assert_eq!(csv.header("content-disposition"), "attachment; filename=\"register.csv\"");
+    assert_eq!(csv.text.lines().count(), 3);
+    let json = browser.get("register.json").await?;
+    let entries: Vec<serde_json::Value> = serde_json::from_str(&json.text)?;
+    assert_eq!(entries[0]["what"], "connected");
+    assert_eq!(
+        (&entries[0]["by"], &entries[0]["detail"]),
+        (&contoso.ada.clone().into(), &"organisation-wide".into())
+    );
+    assert_eq!(
+        (&entries[1]["old"], &entries[1]["what"]),
+        (&"drop".into(), &"policy changed".into())
+    );
+    Ok(())
+}

@@ -1,0 +1,58 @@
+//! Disconnecting: confirmed, told once or again, and watched.
+
+use http::StatusCode;
+use roombridge::domain::decision::What;
+use roombridge::domain::tenancy::TenantState;
+use roombridge::store::tenants::Tenants;
+use std::sync::Arc;
+
+use super::Newcomer;
+use crate::Outcome;
+
+#[tokio::test]
+async fn disconnecting_is_confirmed_evidenced_and_told() -> Outcome {
+    let contoso = Newcomer::open()?;
+    let mut browser = contoso.connected("organisation-wide").await?;
+    let page = browser.post("disconnect", &[]).await?;
+    assert_eq!(page.status, StatusCode::UNPROCESSABLE_ENTITY);
+    assert!(page.text.contains("href=\"#sure\""));
+    assert_eq!(contoso.row().await?.ok_or("a row")?.state, TenantState::Active);
+
+    contoso.pass(1);
+    let page = browser.post("disconnect", &[("sure", "yes")]).await?;
+    assert_eq!(page.status, StatusCode::SEE_OTHER);
+    assert_eq!(contoso.row().await?.ok_or("a row")?.state, TenantState::Leaving);
+    assert_eq!(contoso.decisions().await?.last().map(|d| d.what.clone()), Some(What::Disconnected));
+    assert_eq!(contoso.told(), ["connect", "leave"]);
+    let page = browser.get("disconnect").await?;
+    assert_eq!((page.heading(), page.of_id("remaining")), ("Disconnecting", "0"));
+    assert!(page.text.contains("http-equiv=\"refresh\""));
+    // The first page leads there, and nothing else is open.
+    assert_eq!(browser.get("").await?.location(), "/api/consent/disconnect");
+    assert_eq!(browser.get("policy").await?.status, StatusCode::CONFLICT);
+    // Again: told again, written down once.
+    browser.post("disconnect", &[("sure", "yes")]).await?;
+    assert_eq!(contoso.told(), ["connect", "leave", "leave"]);
+    assert_eq!(contoso.decisions().await?.len(), 2);
+    Ok(())
+}
+
+#[tokio::test]
+async fn who_has_left_may_come_back_with_nothing_decided() -> Outcome {
+    let contoso = Newcomer::open()?;
+    let mut browser = contoso.connected("organisation-wide").await?;
+    let mut row = contoso.row().await?.ok_or("a row")?;
+    row.state = TenantState::Left(contoso.office.now());
+    row.policy.audit_days = 30;
+    let clock = Arc::new(contoso.office.clock.clone());
+    Tenants::new(Arc::clone(&contoso.office.store), clock).put(&row).await?;
+    assert_eq!(browser.get("disconnect").await?.heading(), "Disconnected");
+    let page = browser.get("").await?;
+    assert!(page.text.contains("Your organisation was disconnected."));
+    assert_eq!(browser.get("register").await?.status, StatusCode::OK, "the evidence stays");
+    contoso.pass(1);
+    contoso.consent(&mut browser, "organisation-wide").await?;
+    let row = contoso.row().await?.ok_or("a row")?;
+    assert_eq!((row.state, row.policy.audit_days), (TenantState::Active, 365));
+    Ok(())
+}
