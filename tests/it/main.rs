@@ -14,6 +14,7 @@ mod host;
 mod identity;
 mod local;
 mod maintain_mailbox;
+mod my_calendar;
 mod notifications;
 mod nudge_due;
 mod pipeline;
