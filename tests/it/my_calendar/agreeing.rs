@@ -82,7 +82,7 @@ async fn out_of_scope_excluded_and_a_room_cannot_agree() -> Outcome {
 
     entra.add_member(contoso.tenant.id(), &group, ben.id());
     let own = ben.id().parse()?;
-    contoso.policy(|policy| drop(policy.excluded.insert(own))).await?;
+    contoso.policy(|policy| policy.excluded = [own].into()).await?;
     let refused = browser.press_agree().await?;
     assert!(refused.text.contains("an administrator has excluded"), "{}", refused.text);
     assert_eq!(contoso.state(ben).await, None);

@@ -45,6 +45,7 @@ async fn the_mind_may_be_changed_and_a_repeat_says_the_same() -> Outcome {
     browser.done("withdraw", &[("bookings", "anonymous")]).await?;
     let page = browser.done("withdraw", &[("bookings", "anonymous")]).await?;
     assert!(page.text.contains("That was decided before."), "{}", page.text);
+    contoso.pass(minutes(1)).await;
     browser.done("withdraw", &[("bookings", "released")]).await?;
     let state = contoso.state(&contoso.anna).await;
     assert_eq!(state, Some(MailboxState::Withdrawn(Farewell::Released)));
@@ -70,7 +71,7 @@ async fn who_erases_leaves_the_record_of_it_and_nothing_else() -> Outcome {
     assert_eq!(tombstone.epoch, before.epoch + 1);
     assert_eq!(tombstone.nonce, None, "nothing that is on its way is believed");
     contoso.pass(minutes(10)).await;
-    assert_eq!(contoso.word(&meeting, anna, aurora)?, None, "our mark is gone");
+    assert_eq!(contoso.outcome(&meeting, anna, aurora)?, None, "our mark is gone");
     assert_eq!(contoso.pointers(anna).await?, 0);
     assert_eq!(contoso.subscriptions(anna), 0);
     contoso.pass(hours(31)).await;
