@@ -1,6 +1,6 @@
 //! The app: every dependency once, and each function with only its own.
 
-mod my_pages;
+mod pages;
 
 use std::sync::Arc;
 
@@ -25,9 +25,7 @@ use crate::{
         cloud::Cloud,
         key_ring::KeyRing,
         sign_in::People,
-        signing_keys::SigningKeys,
         tenant_tokens::{Registrations, TenantTokens},
-        tokens::Tokens,
     },
     queue::Outbox,
     rng::Rng,
@@ -90,7 +88,6 @@ pub struct App {
     tenants: Tenants,
     rooms: RoomMap,
     backlog: Backlog,
-    people_tokens: Arc<Tokens>,
 }
 
 impl App {
@@ -107,11 +104,7 @@ impl App {
         let graph = Graph::new(Arc::clone(&ports.http), tokens, clock(), options.graph.clone());
         let tenants = Tenants::new(Arc::clone(&ports.tables), clock());
         let rooms = RoomMap::new(Arc::clone(&ports.tables), clock());
-        let keys = SigningKeys::new(Arc::clone(&ports.http), clock(), &options.cloud);
-        let people_tokens =
-            Arc::new(Tokens::new(keys, clock(), options.cloud.clone(), options.people.clone()));
-        let backlog = Backlog::default();
-        Self { ports, options, graph, tenants, rooms, backlog, people_tokens }
+        Self { ports, options, graph, tenants, rooms, backlog: Backlog::default() }
     }
 
     /// What the guard on outgoing Graph requests has counted.
@@ -155,7 +148,7 @@ impl App {
                     carrier: self.carrier(),
                 }),
             )
-            .http("consent", consent::router())
+            .http("consent", consent::router(self.consent()))
             .http(
                 my_calendar::NAME,
                 work::audited(my_calendar::router(self.my_calendar()), self.carrier()),

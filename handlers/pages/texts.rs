@@ -49,16 +49,41 @@ pub struct Texts {
     pub layout: Layout,
     /// What stands in the way.
     pub problems: Problems,
-    /// What a person reads about the own calendar.
+    /// `consent`: what is asked for.
+    pub start: Start,
+    /// `consent`: to Microsoft and back.
+    pub connect: Connect,
+    /// `consent`: how it stands.
+    pub dashboard: Dashboard,
+    /// `consent`: what the tenant decides.
+    pub policy: Policy,
+    /// `consent`: the rooms.
+    pub rooms: Rooms,
+    /// `consent`: what can be reached.
+    pub reach: Reach,
+    /// `consent`: what was decided.
+    pub register: Register,
+    /// `consent`: leaving.
+    pub disconnect: Disconnect,
+    /// `my-calendar`: what a person reads about the own calendar.
     pub my_calendar: MyCalendar,
 }
 
 /// The texts in English.
-pub const ENGLISH_TEXTS: Texts =
-    Texts { lang: "en", layout: LAYOUT, problems: PROBLEMS, my_calendar: MY_CALENDAR };
-
-/// The texts in English, once.
-pub static ENGLISH: Texts = ENGLISH_TEXTS;
+pub static ENGLISH: Texts = Texts {
+    lang: "en",
+    layout: LAYOUT,
+    problems: PROBLEMS,
+    start: START,
+    connect: CONNECT,
+    dashboard: DASHBOARD,
+    policy: POLICY,
+    rooms: ROOMS,
+    reach: REACH,
+    register: REGISTER,
+    disconnect: DISCONNECT,
+    my_calendar: MY_CALENDAR,
+};
 
 /// `text` with `{name}` replaced by its value, for each of `values`.
 pub fn fill(text: &str, values: &[(&str, &str)]) -> String {
@@ -286,6 +311,253 @@ told! {
         internal: "Something is wrong on our side",
             "The page could not be made. Somebody who runs Roombridge can see why.",
             "Try again later.";
+    }
+}
+
+texts! {
+    /// `consent`: what is asked for, and how to connect.
+    Start START {
+        title: "Connect your organisation",
+        what: "Roombridge reads the appointments in calendars that you and your people allow it to read, and books the meeting rooms in them. When an appointment is over, what was stored about it is deleted.",
+        how: "It learns from Microsoft 365 that an appointment was made, moved or cancelled, reads when it takes place and which rooms are invited, books those rooms, answers the organizer for the room, and notes the outcome on the appointment.",
+        who_may: "Connecting takes a Global Administrator or a Privileged Role Administrator. Signing in grants nothing yet.",
+        left: "Your organisation was disconnected. You can connect it anew; nobody's earlier consent comes back.",
+        two_ways: "Two ways to give access to calendars",
+        two_ways_why: "You choose who could read what. Both ways need the same few directory permissions; they differ in the calendars.",
+        organisation_wide: "Organisation-wide",
+        organisation_wide_reads: "Microsoft lets Roombridge technically read and change every calendar of every mailbox in your organisation: also that of the board, of human resources, of the works council, and of everybody who never agreed. That it follows only those who agreed is Roombridge's own restraint.",
+        organisation_wide_means: "Asked for when you choose organisation-wide. Everything that stands here with the kind of a permission is granted in one step.",
+        organisation_wide_choice: "Nothing to set up in Exchange. Works within minutes.",
+        scoped: "Scoped",
+        scoped_reads: "Microsoft lets Roombridge technically read and change only the calendars of the mailboxes that you put into a scope in Exchange Online. Any other calendar is refused by Microsoft itself, whatever Roombridge asks.",
+        scoped_means: "Asked for when you choose scoped. No permission for calendars is in the consent: you give that in Exchange Online with commands that are shown to you, filled in.",
+        scoped_choice: "Takes an Exchange administrator some minutes, and Exchange up to two hours until it works everywhere. Recommended.",
+        sign_in_app: "Signing in",
+        sign_in_app_means: "The app that you and your people sign in with. It has no permission that works without somebody signed in, so nobody who signs in is ever shown the grants above.",
+        choose: "Which way?",
+        connect: "Go on",
+        permissions: "What is asked for, why, and what it could reach",
+        permissions_about: "This list is made from the one that the program itself uses.",
+        permission: "Permission",
+        needed_for: "What we need it for",
+        reaches: "What it can technically reach",
+        never: "What we never ask, although it could",
+        in_exchange: "Given in Exchange Online by you, never part of the consent",
+        fields: "What is read of an appointment",
+        fields_about: "Of an appointment in a followed calendar, these fields and no others are asked for:",
+        subject_about: "Only if you decide to keep subjects, and then only of appointments that are not private and have a room that Roombridge manages:",
+        forbidden_about: "Never asked for, by any request the program can make:",
+        honest: "Said honestly: where a person's calendar is followed, the fields above are read of every appointment in it, also of those without a room. Those leave no trace. Where only rooms are followed, only what concerns the rooms is read.",
+    }
+}
+
+texts! {
+    /// `consent`: to Microsoft's consent page and back.
+    Connect CONNECT {
+        title: "Grant the permissions at Microsoft",
+        leave: "The next page is Microsoft's. It lists what is granted, and asks you to accept it for your whole organisation.",
+        same_account: "Choose the account that you are signed in with here. You have ten minutes.",
+        go: "Go on to Microsoft",
+        back: "Back, without granting anything",
+        not_yet_title: "Microsoft has not finished yet",
+        not_yet: "You granted the permissions, and they do not work yet: that can take a minute. Nothing was stored so far.",
+        again: "Try again",
+        not_yet_ten: "If it still does not work ten minutes after you left for Microsoft, begin again.",
+    }
+}
+
+texts! {
+    /// `consent`: how a connected organisation stands.
+    Dashboard DASHBOARD {
+        title: "Overview",
+        active: "Your organisation is connected.",
+        suspended: "Your organisation is suspended",
+        since: "Since",
+        token_refused: "Microsoft gives us no access any more: our app was removed or switched off in your organisation. Work has stopped; nothing was deleted. If that was a mistake, connect again. If not, disconnect, so that everything stored is deleted.",
+        call_refused: "Microsoft refuses our calls: the permissions were removed. Work has stopped; nothing was deleted. If that was a mistake, connect again. If not, disconnect, so that everything stored is deleted.",
+        calendars_missing: "The permissions for calendars were removed. Work has stopped; nothing was deleted. Connect again to grant them, or choose the scoped way below.",
+        reconnect: "Connect again",
+        connection: "Connection",
+        registration: "Way",
+        consent: "People agree",
+        connected_at: "Connected",
+        connected_by: "By the administrator with the object id",
+        text_version: "To the text of version",
+        checked_at: "Access looked at last",
+        calendars: "Calendars",
+        people: "People's, followed",
+        rooms: "Rooms', followed",
+        paused: "Paused by your policy",
+        polled: "Looked at now and then, because Microsoft refuses to notify",
+        withdrawn: "Withdrawn, being forgotten",
+        switch: "Change the way",
+        switch_about: "Going over to the other way asks for its consent, and makes all subscriptions anew. Remove the grants of the old way afterwards under Enterprise applications: grants add up.",
+        switch_to: "Change to:",
+    }
+}
+
+texts! {
+    /// `consent`: what the tenant decides.
+    Policy POLICY {
+        title: "Policy",
+        about: "Each change is kept in the register with what it was and what it is.",
+        saved: "Saved. Calendars are being brought in line.",
+        elsewhere: "Somebody else has changed the policy meanwhile",
+        elsewhere_about: "What you typed is below, and was not saved. Saving now replaces the following:",
+        now: "it is now",
+        yours: "and would become",
+        consent: "How people agree",
+        opt_in: "Each person must agree",
+        opt_in_hint: "Nobody's calendar is followed before they tick the box on their own page.",
+        organisation: "The organisation agrees for everybody in scope",
+        organisation_hint: "Everybody in the scope group is followed. People see it on their own page and can withdraw.",
+        whose: "Whose calendars",
+        scope_group: "Scope group",
+        scope_group_hint: "The object id of a group. Only its members can be followed. Empty: everybody can.",
+        excluded: "Excluded mailboxes",
+        excluded_hint: "Never followed, whatever else says so. One object id or address a line, at most 400. Addresses are kept as object ids.",
+        rooms_subscribed: "Follow the calendars of managed rooms",
+        rooms_subscribed_hint: "Then rooms are booked for everybody, without names for those who have not agreed. Otherwise only those who agreed are booked.",
+        delegates: "A delegate may agree for the owner of a calendar",
+        delegates_hint: "The owner is told by mail, and can revoke it.",
+        subject: "Subject of appointments",
+        subject_drop: "Never read",
+        subject_keep: "Kept in the booking",
+        subject_replace: "Never read; the following text stands in its place",
+        subject_text: "Text in the place of the subject",
+        people: "People of an appointment",
+        people_count: "Only how many they are",
+        people_organizer: "How many, and the organizer's address",
+        people_addresses: "How many, and everybody's addresses",
+        private: "Private appointments",
+        private_without_subject: "Booked without subject",
+        private_anonymous: "Booked without subject and without anybody's address",
+        others: "Mail, audit, add-in",
+        mail: "Sender of mail",
+        mail_hint: "The address or object id of the one mailbox that mail is sent from. Empty: no mail is sent.",
+        audit_days: "Days that the audit is kept",
+        audit_days_hint: "30 to 3650. The audit says which calls were made, never what they answered.",
+        add_in_property: "Property of the add-in",
+        add_in_property_hint: "Only with an add-in of your own: String {GUID} Name text",
+        save: "Save",
+        mail_commands: "Letting us send mail",
+        mail_commands_about: "Sending mail is never part of the consent. An Exchange administrator gives it for the one sender, in Exchange Online PowerShell:",
+        bad_group: "This is not the object id of a group. It looks like 00000000-0000-0000-0000-000000000000.",
+        no_such_group: "Your directory has no group with this object id.",
+        too_many_excluded: "These are too many: at most {max}. For more, leave people out of the scope group.",
+        bad_days: "Give a whole number of days from {min} to {max}.",
+        bad_property: "This is not the name of a property. It looks like String {GUID} Name text, and is not one of Exchange's own.",
+        no_replacement: "Give the text that stands in the place of the subject.",
+        delegates_need_mail: "Delegates need mail, because the owner is told: give a sender too.",
+        nobody: "Your directory knows nobody by “{name}”.",
+        directory_away: "Microsoft does not answer for now. Save again in half a minute.",
+        directory_refuses: "Microsoft refuses to look this up. Connect again from the overview.",
+    }
+}
+
+texts! {
+    /// `consent`: the rooms.
+    Rooms ROOMS {
+        title: "Rooms",
+        about: "These are the rooms that Exchange lists. Choose which of them Roombridge manages, and who answers the organizer for them. Page “Reach” shows what must be set in Exchange.",
+        total: "Rooms in all:",
+        none: "Exchange lists no rooms.",
+        mode: "Managed",
+        off: "No",
+        exchange: "Yes, Exchange answers by itself",
+        roombridge: "Yes, Roombridge answers",
+        zone: "Time zone of all-day bookings",
+        save: "Save these rooms",
+        saved: "Saved.",
+        before: "Rooms before these",
+        after: "More rooms",
+        bad_zone: "{room}: this is no time zone. It looks like Europe/Zurich.",
+        no_mailbox: "{room}: your directory knows no mailbox of this address, so it cannot be managed.",
+        a_person: "{room}: this is the mailbox of a person who has agreed, so it cannot be managed as a room.",
+    }
+}
+
+texts! {
+    /// `consent`: what can really be reached.
+    Reach REACH {
+        title: "Reach",
+        about: "What Microsoft really lets us reach, tried at this moment.",
+        grants: "Calendars granted for the whole organisation, by our token",
+        grants_none: "None. With the scoped way that is as it should be.",
+        grants_read: "Every calendar may be read.",
+        grants_write: "Every calendar may be read and changed.",
+        grants_unknown: "This cannot be seen for now.",
+        adds_up: "Your scope in Exchange is without effect",
+        adds_up_about: "You chose the scoped way, and calendars are granted for the whole organisation too. Grants add up: we could reach every calendar. Remove the permissions for calendars of our app in Entra, under Enterprise applications, Permissions.",
+        polled: "Calendars that are looked at now and then",
+        polled_about: "Microsoft refuses to notify us about these, although we may read them. They are looked at regularly instead, so their rooms are booked somewhat later.",
+        probe: "Try two mailboxes",
+        inside: "Address of a mailbox that we should reach",
+        outside: "Address of a mailbox that we should not reach",
+        try_it: "Try",
+        readable: "its calendar can be read.",
+        denied: "its calendar is refused.",
+        no_mailbox: "it has no calendar that Microsoft knows.",
+        unknown: "it could not be tried: Microsoft does not answer for now.",
+        inside_good: "That is as it should be.",
+        inside_denied: "It is not in the scope yet: see the commands below. A change takes 30 minutes to 2 hours.",
+        outside_good: "That is as it should be: Microsoft itself refuses it.",
+        outside_readable: "It should be refused. Either it is in the scope, or calendars are granted for the whole organisation: grants add up. A change takes 30 minutes to 2 hours.",
+        outside_wide: "With the organisation-wide way every calendar can be reached. Exclude the mailbox under Policy so that it is never followed, or change to the scoped way so that it cannot be.",
+        try_again: "Try another address, or try again later.",
+        commands: "The scope in Exchange",
+        commands_wide: "With the organisation-wide way there is nothing to set up in Exchange.",
+        commands_about: "An Exchange administrator with the role Organization Management runs these in Exchange Online PowerShell, with the module Microsoft.Graph for the first. The group must be known to Exchange; only its direct members count, and the managed rooms must be among them.",
+        takes_time: "A change takes 30 minutes to 2 hours. The last command shows what Exchange has decided without waiting.",
+        later: "What would break later",
+        assignment_about: "If AppRoleAssignmentRequired is True, only people whom you assign can sign in to their own page. False is recommended:",
+        rooms: "Managed rooms",
+        rooms_about: "How a room answers invitations cannot be seen by us. Each command shows it; AutomateProcessing must have the value that stands below it.",
+        bookable: "Microsoft says that it can be booked.",
+        reserved: "Microsoft says that it cannot be booked (reserved): change that, or do not manage it.",
+        booking_unknown: "Microsoft does not say whether it can be booked.",
+        must_be: "AutomateProcessing must be",
+    }
+}
+
+texts! {
+    /// `consent`: what was decided.
+    Register REGISTER {
+        title: "Register",
+        about: "Who allowed access, when, to which version of the text, and withdrew it when; and each change of the policy. People are named by their object ids. It is kept when you disconnect, as evidence.",
+        as_csv: "Download for a spreadsheet (CSV)",
+        as_json: "Download as JSON",
+        at: "When",
+        what: "What",
+        by: "By",
+        whom: "About",
+        text_version: "Text",
+        detail: "Detail",
+        old: "Before:",
+        new: "After:",
+    }
+}
+
+texts! {
+    /// `consent`: leaving.
+    Disconnect DISCONNECT {
+        title: "Disconnect",
+        about: "Disconnecting ends everything that Roombridge does for your organisation.",
+        unsubscribed: "No calendar is followed any more.",
+        deleted: "Everything stored is deleted: bookings, appointments, rooms, mailboxes.",
+        kept: "The register of consent and the audit of calls stay for their time, as evidence. They hold no names and nothing of any appointment.",
+        outlook: "Appointments in Outlook stay as they are. Rooms are not booked for them any more.",
+        at_microsoft: "Our app stays in your directory until you remove it: in Entra, under Enterprise applications.",
+        sure: "Yes, disconnect the whole organisation",
+        tick: "Tick this to disconnect.",
+        go: "Disconnect",
+        leaving: "Disconnecting",
+        remaining: "Calendars still to do:",
+        progress: "This page shows itself anew every few seconds. You may close it: the work goes on.",
+        again: "It does not move: nudge it",
+        left: "Disconnected",
+        done: "Everything is deleted, since",
+        anew: "To the first page, where the organisation can be connected anew",
     }
 }
 

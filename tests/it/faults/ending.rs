@@ -90,9 +90,10 @@ impl Ending {
         };
         // A room's copy that we declined may be gone before it was ever read, so while the booking
         // lives its pointers may differ in number.
-        let appointments = Some(Table::Appointments).filter(|_| when == When::Forgotten);
+        let later = [Table::Appointments, Table::Mailboxes];
+        let later = later.into_iter().filter(|_| when == When::Forgotten);
         let tables = [Table::Bookings, Table::Rooms, Table::Failures];
-        for table in tables.into_iter().chain(appointments) {
+        for table in tables.into_iter().chain(later) {
             ending.rows.insert(table.name(), scene.office.memory.rows(table).len());
         }
         for (name, room) in scene.rooms() {

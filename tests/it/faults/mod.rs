@@ -124,6 +124,16 @@ async fn a_resync_ends_alike_whatever_fails() -> Outcome {
 }
 
 #[tokio::test]
+async fn a_room_that_is_given_up_ends_alike_whatever_fails() -> Outcome {
+    withstands(Story::GiveUp).await
+}
+
+#[tokio::test]
+async fn an_erasure_ends_alike_whatever_fails() -> Outcome {
+    withstands(Story::Erase).await
+}
+
+#[tokio::test]
 async fn a_purge_ends_alike_whatever_fails() -> Outcome {
     withstands(Story::Purge).await
 }

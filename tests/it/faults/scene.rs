@@ -4,6 +4,7 @@ use jiff::civil::Date;
 use jiff::{SignedDuration, Timestamp};
 use roombridge::domain::policy::{Answering, ContentPolicy};
 use roombridge::messages::Task;
+use roombridge::store::mailboxes::{Farewell, MailboxState};
 use world::exchange::{Invitation, Mailbox, Meeting, Processing, Tenant};
 use world::office::Office;
 
@@ -22,6 +23,8 @@ pub(super) enum Story {
     Renew,
     Resync,
     Purge,
+    GiveUp,
+    Erase,
 }
 
 /// Contoso: Anna and Clara have agreed; the rooms Aurora and Borealis are answered by Roombridge.
@@ -114,7 +117,9 @@ impl Scene {
             | Story::Conflict
             | Story::ChangeRoom
             | Story::Subscribe
-            | Story::Purge => {
+            | Story::Purge
+            | Story::GiveUp
+            | Story::Erase => {
                 let meeting = self.meet(&self.anna, SignedDuration::ZERO)?;
                 office.pass(MINUTES(4)).await;
                 meeting
@@ -152,6 +157,17 @@ impl Scene {
                     seeding.task(mailbox, Task::Resync).await?;
                 }
             }
+            (Story::GiveUp, _) => {
+                let gives_up = MailboxState::Withdrawn(Farewell::Released);
+                seeding.stand(&self.anna, gives_up).await?;
+                seeding.task(&self.anna, Task::Unsubscribe).await?;
+            }
+            (Story::Erase, _) => {
+                let until = self.office.now() + TOMBSTONE;
+                let erased = MailboxState::Erased(Farewell::Anonymous, until);
+                seeding.stand(&self.anna, erased).await?;
+                seeding.task(&self.anna, Task::Erase).await?;
+            }
             (Story::Purge, _) | (Story::Move | Story::Cancel | Story::ChangeRoom, None) => {}
         }
         driver.pass(MINUTES(3)).await;
@@ -171,6 +187,9 @@ impl Scene {
             self.office.clock.set(end);
         }
         self.office.pass(MINUTES(16)).await;
+        if story == Story::Erase {
+            self.office.pass(TOMBSTONE).await;
+        }
         if matches!(story, Story::Subscribe | Story::Renew) {
             self.office.clock.set(self.office.now() + HALF_A_LIFE);
             self.office.pass(MINUTES(90)).await;
@@ -178,5 +197,7 @@ impl Scene {
     }
 }
 
+/// How long an erased mailbox's row stays.
+const TOMBSTONE: SignedDuration = SignedDuration::from_hours(29);
 /// Renewals are due when half of a subscription's six days have passed.
 const HALF_A_LIFE: SignedDuration = SignedDuration::from_hours(3 * 24);

@@ -15,7 +15,7 @@ use world::office::Office;
 use world::watched::Fault;
 
 /// What can be asked of Graph: one line a method and template, so that a call can be named.
-const ASKED: [(&str, &str); 10] = [
+const ASKED: [(&str, &str); 11] = [
     ("POST", "/$batch"),
     ("GET", "/users/{id}/events/{id}"),
     ("PATCH", "/users/{id}/events/{id}"),
@@ -26,6 +26,7 @@ const ASKED: [(&str, &str); 10] = [
     ("GET", "/users/{id}/calendarView"),
     ("POST", "/subscriptions"),
     ("PATCH", "/subscriptions/{id}"),
+    ("DELETE", "/subscriptions/{id}"),
 ];
 
 /// How many calls there were, of each service.

@@ -6,7 +6,7 @@ use roombridge::clock::Clock;
 use roombridge::http::Http;
 use roombridge::rng::Rng;
 
-use crate::entra::{AppRegistration, CloudHosts, Entra};
+use crate::entra::{AppRegistration, CloudHosts, Entra, roles};
 use crate::exchange::{Exchange, Tenant};
 use crate::graph::Graph;
 use crate::in_process::InProcess;
@@ -182,6 +182,15 @@ impl Microsoft {
         let tenant = self.exchange.tenant(name);
         self.entra.add_tenant(tenant.id());
         tenant
+    }
+
+    /// Adds a Global Administrator without a mailbox to `tenant`; answers the object id.
+    pub fn administrator(&self, tenant: &Tenant, name: &str) -> String {
+        let at = |text: &str| text.to_ascii_lowercase().replace(' ', "");
+        let address = format!("{}@{}.example", at(name), at(&tenant.name()));
+        let user = self.entra.add_user(tenant.id(), name, &address);
+        self.entra.assign_role(tenant.id(), &user, roles::GLOBAL_ADMINISTRATOR);
+        user
     }
 
     /// A Graph token of the daemon for `tenant`; empty without consent.

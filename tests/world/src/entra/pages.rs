@@ -15,7 +15,7 @@ const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'n
                       frame-ancestors 'none'";
 const STYLE: &str = "\
 :root{color-scheme:light dark;font-family:system-ui,sans-serif;line-height:1.5}\
-body{margin:0}main{max-width:36rem;margin:2rem auto;padding:0 1rem}\
+body{margin:0}h1{font-size:1.5rem;line-height:1.25}main{max-width:36rem;margin:2rem auto;padding:0 1rem}\
 ul.people{list-style:none;padding:0}ul.people li{margin:.5rem 0}\
 button{font:inherit;width:100%;text-align:start;padding:.75rem 1rem;border-radius:.5rem;\
 border:1px solid currentColor;background:transparent;color:inherit;cursor:pointer}\
@@ -80,7 +80,7 @@ impl Entra {
         form.push_str("<ul class=\"people\">");
         for user in people {
             form.push_str(&format!(
-                "<li><button type=\"submit\" name=\"user\" value=\"{}\">{verb} {}\
+                "<li><button type=\"submit\" name=\"user\" value=\"{}\">{verb} {} \
                  <span>{}</span></button></li>",
                 escape(&user.id),
                 escape(&user.name),

@@ -131,6 +131,8 @@ impl Entra {
             Some((audience, name)) => self.api_claims(&audience, client_id, user, &name),
             None => self.api_claims(GRAPH_APP, client_id, user, "openid profile email"),
         };
+        // The client proved itself with an assertion.
+        claims["azpacr"] = json!("2");
         if claims["aud"] == GRAPH_APP {
             claims["iss"] = json!(format!("https://sts.windows.net/{}/", user.tenant));
         }
@@ -176,8 +178,8 @@ impl Entra {
     fn api_claims(&self, audience: &str, client: &str, user: &User, scope: &str) -> Value {
         let mut claims = self.person_claims(audience, user);
         claims["azp"] = json!(client);
-        // 2: the client proved itself with an assertion; a browser's add-in cannot (0).
-        claims["azpacr"] = json!(if client == audience { "0" } else { "2" });
+        // An add-in in the browser cannot prove itself.
+        claims["azpacr"] = json!("0");
         claims["scp"] = json!(scope);
         self.add_roles(&mut claims, audience, user);
         claims

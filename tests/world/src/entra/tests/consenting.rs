@@ -1,11 +1,14 @@
 //! Administrators consent, refuse, take back; clouds and discovery.
 
+use roombridge::http::{Http as _, RealHttp};
 use serde_json::json;
 use url::Url;
 
 use super::walks::{FRONT, Walk, changed, parameter, walk};
 use crate::entra::{CloudHosts, roles};
 use crate::microsoft::{DAEMON_APP, FEDERATED_IDENTITY, LOGIN_HOST, SCOPED_APP};
+use crate::serve;
+use crate::tls::Tls;
 
 fn wish(walk: &Walk, endpoint: &str, client_id: &str) -> Url {
     let host = walk.ms.entra.cloud().authority;
@@ -145,4 +148,29 @@ async fn another_cloud_is_settings_only() {
     );
     let issuer = format!("https://login.microsoftonline.us/{tenant}/v2.0");
     assert_eq!(walk.ms.entra.verify(&id_token).unwrap()["iss"], json!(issuer));
+}
+
+#[tokio::test]
+async fn a_browser_finds_everything_behind_a_listener() {
+    let walk = walk();
+    let folder = tempfile::tempdir().unwrap();
+    let tls = Tls::create(folder.path()).unwrap();
+    let serving = serve::https(walk.ms.entra.router(), &tls).unwrap();
+    walk.ms.entra.set_base(&serving.url());
+    let http = RealHttp::new(tls.client().unwrap());
+    let get = async |url: &str| {
+        let request = http::Request::get(url).body(bytes::Bytes::new()).unwrap();
+        let answer = http.send(request).await.unwrap();
+        (answer.status().as_u16(), String::from_utf8_lossy(answer.body()).into_owned())
+    };
+    let tenant = walk.tenant.id();
+    let at = format!("{}/{tenant}/v2.0/.well-known/openid-configuration", serving.url());
+    let document: serde_json::Value = serde_json::from_str(&get(&at).await.1).unwrap();
+    let keys = get(document["jwks_uri"].as_str().unwrap()).await.1;
+    assert!(keys.contains(&walk.ms.entra.signing_kid()));
+    let mut url = Url::parse(document["authorization_endpoint"].as_str().unwrap()).unwrap();
+    url.set_query(walk.sign_in_at(tenant).query());
+    let (status, page) = get(url.as_str()).await;
+    assert!(status == 200 && page.contains("Continue as Anna"));
+    assert!(walk.choose(&url, walk.anna.id()).unwrap().as_str().starts_with(FRONT));
 }

@@ -2,7 +2,6 @@
 
 use roombridge::domain::policy::{Answering, ContentPolicy, SubjectPolicy};
 
-use crate::entra::roles;
 use crate::exchange::{Mailbox, Processing, Tenant};
 use crate::local::{LocalError, World};
 use crate::microsoft::{HOME_TENANT, OPERATORS_APP};
@@ -48,9 +47,8 @@ impl Cast {
 
     /// An administrator without a mailbox for the organisation, and an operator for ourselves.
     fn appoint(world: &World) {
-        let (entra, tenant) = (&world.microsoft.entra, world.tenant.id());
-        let grace = entra.add_user(tenant, "Grace", "grace@northwind.example");
-        entra.assign_role(tenant, &grace, roles::GLOBAL_ADMINISTRATOR);
+        world.microsoft.administrator(&world.tenant, "Grace");
+        let entra = &world.microsoft.entra;
         let olga = entra.add_user(HOME_TENANT, "Olga", "olga@roombridge.example");
         entra.assign(HOME_TENANT, OPERATORS_APP, &olga, Some("Operator"));
     }

@@ -1,0 +1,129 @@
+//! The gate: only an administrator of an invited tenant comes through, and only to that tenant.
+
+use std::time::Duration;
+
+use super::Deps;
+use crate::{
+    domain::{
+        decision::{Decision, What},
+        ids::{CorrelationId, MailboxId, TenantId},
+        policy::Registration,
+        tenancy::TenantState,
+    },
+    graph::{CallContext, TenantGraph},
+    messages::{MailboxTask, Message, Passage, Task, TenantTask, TenantWork},
+    pages::{Problem, Section, Visitor, texts::Texts},
+    store::{audit::Audit, tables::ETag, tenants::Tenant},
+    trail::Trail,
+};
+
+/// Whoever may decide for the tenant of the session.
+///
+/// # Errors
+/// [`Problem::NotAdministrator`], [`Problem::NotInvited`].
+pub(super) fn administrator(deps: &Deps, visitor: &Visitor) -> Result<(), Problem> {
+    if !visitor.is_administrator() {
+        return Err(Problem::NotAdministrator);
+    }
+    if !deps.invited.contains(&visitor.tenant()) {
+        return Err(Problem::NotInvited);
+    }
+    Ok(())
+}
+
+/// The administrator's tenant, which is connected: active or suspended.
+///
+/// # Errors
+/// Those of [`administrator`]; [`Problem::NotConnected`].
+pub(super) async fn connected(deps: &Deps, visitor: &Visitor) -> Result<(Tenant, ETag), Problem> {
+    administrator(deps, visitor)?;
+    let found = deps.tenants.read(visitor.tenant()).await?;
+    let (tenant, etag) = found.ok_or(Problem::NotConnected)?;
+    match tenant.state {
+        TenantState::Active | TenantState::Suspended(_) => Ok((tenant, etag)),
+        TenantState::Leaving | TenantState::Left(_) => Err(Problem::NotConnected),
+    }
+}
+
+/// The pages of a connected tenant.
+pub(super) fn sections(t: &Texts) -> [Section; 6] {
+    let section = |step, name| Section { step, name };
+    [
+        section("", t.dashboard.title),
+        section("policy", t.policy.title),
+        section("rooms", t.rooms.title),
+        section("reach", t.reach.title),
+        section("register", t.register.title),
+        section("disconnect", t.disconnect.title),
+    ]
+}
+
+impl Deps {
+    /// A fresh correlation for what one request causes.
+    pub(super) fn correlation(&self) -> CorrelationId {
+        CorrelationId(self.rng.uuid().as_u128())
+    }
+
+    /// Graph for `tenant` by `registration`; the calls are written down by [`Deps::note`].
+    pub(super) fn graph(
+        &self,
+        tenant: TenantId,
+        registration: Registration,
+        trail: &Trail,
+    ) -> TenantGraph {
+        let (correlation, trail) = (self.correlation(), trail.clone());
+        self.graph.for_tenant(CallContext { tenant, registration, correlation, trail })
+    }
+
+    /// Writes the calls of `trail` to the audit.
+    ///
+    /// # Errors
+    /// [`Problem::StorageUnavailable`]: what is not written down is not gone on with.
+    pub(super) async fn note(&self, trail: &Trail) -> Result<(), Problem> {
+        let calls = Audit::numbered(trail.take(), self.rng.as_ref());
+        Ok(self.audit.write(&calls).await?)
+    }
+
+    /// Adds `what` to the register of the visitor's tenant, about `about` or the whole tenant.
+    ///
+    /// # Errors
+    /// [`Problem`] when it was not written.
+    pub(super) async fn decided(
+        &self,
+        visitor: &Visitor,
+        about: Option<MailboxId>,
+        what: What,
+    ) -> Result<(), Problem> {
+        let (tenant, at, by) = (visitor.tenant(), self.clock.now(), Some(visitor.person()));
+        Ok(self.register.add(&Decision { tenant, at, by, about, what }).await?)
+    }
+
+    /// Tells `maintain-tenant`.
+    ///
+    /// # Errors
+    /// [`Problem::StorageUnavailable`].
+    pub(super) async fn tell_tenant(
+        &self,
+        tenant: TenantId,
+        work: TenantWork,
+    ) -> Result<(), Problem> {
+        let passage = Passage::start(self.correlation(), self.clock.now());
+        let task = TenantTask { tenant, work, passage };
+        Ok(self.outbox.send(task.queue(), task.to_text(), Duration::ZERO).await?)
+    }
+
+    /// Tells `maintain-mailbox`.
+    ///
+    /// # Errors
+    /// [`Problem::StorageUnavailable`].
+    pub(super) async fn tell_mailbox(
+        &self,
+        tenant: TenantId,
+        mailbox: MailboxId,
+        task: Task,
+    ) -> Result<(), Problem> {
+        let passage = Passage::start(self.correlation(), self.clock.now());
+        let task = MailboxTask { tenant, mailbox, task, nonce: None, due: None, passage };
+        Ok(self.outbox.send(task.queue(), task.to_text(), Duration::ZERO).await?)
+    }
+}

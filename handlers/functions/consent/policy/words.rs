@@ -1,0 +1,109 @@
+//! A policy in words that do not change with the language: what the register keeps, and what tells
+//! whether somebody else changed it meanwhile.
+
+use crate::domain::{
+    keys::Digest,
+    policy::{PeoplePolicy, PrivatePolicy, SubjectPolicy},
+    tenancy::{ConsentMode, TenantPolicy},
+};
+
+/// A policy that differs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Difference {
+    /// Which, by its name.
+    pub(super) policy: &'static str,
+    /// What it was.
+    pub(super) old: String,
+    /// What it is.
+    pub(super) new: String,
+}
+
+/// What differs between two policies.
+pub(super) fn differences(old: &TenantPolicy, new: &TenantPolicy) -> Vec<Difference> {
+    let pairs = words(old).into_iter().zip(words(new));
+    let differ = pairs.filter(|((_, old), (_, new))| old != new);
+    differ.map(|((policy, old), (_, new))| Difference { policy, old, new }).collect()
+}
+
+/// Names this very policy: the form carries it, so that nobody overwrites what they have not seen.
+pub(super) fn version(policy: &TenantPolicy) -> String {
+    let words = words(policy);
+    let parts: Vec<&[u8]> = words.iter().map(|(_, text)| text.as_bytes()).collect();
+    Digest::of(&parts).to_string()
+}
+
+/// Every policy by its name, always in the same order.
+fn words(policy: &TenantPolicy) -> [(&'static str, String); 11] {
+    let yes_no = |yes| if yes { "yes" } else { "no" }.to_owned();
+    let or = |text: Option<String>, none: &str| text.unwrap_or_else(|| none.to_owned());
+    let excluded: Vec<String> = policy.excluded.iter().map(ToString::to_string).collect();
+    [
+        (
+            "consent",
+            match policy.consent {
+                ConsentMode::OptIn => "each person",
+                ConsentMode::Organisation => "organisation",
+            }
+            .to_owned(),
+        ),
+        ("scope group", or(policy.scope_group.map(|group| group.to_string()), "everybody")),
+        ("excluded mailboxes", excluded.join(" ")),
+        (
+            "subject",
+            match &policy.content.subject {
+                SubjectPolicy::Drop => "drop".to_owned(),
+                SubjectPolicy::Keep => "keep".to_owned(),
+                SubjectPolicy::Replace(text) => format!("replace by: {text}"),
+            },
+        ),
+        (
+            "people",
+            match policy.content.people {
+                PeoplePolicy::Count => "count",
+                PeoplePolicy::Organizer => "organizer",
+                PeoplePolicy::Addresses => "addresses",
+            }
+            .to_owned(),
+        ),
+        (
+            "private appointments",
+            match policy.content.private {
+                PrivatePolicy::WithoutSubject => "without subject",
+                PrivatePolicy::Anonymous => "anonymous",
+            }
+            .to_owned(),
+        ),
+        ("rooms subscribed", yes_no(policy.rooms_subscribed)),
+        ("delegates", yes_no(policy.delegates)),
+        ("mail sender", or(policy.mail.map(|sender| sender.to_string()), "off")),
+        ("audit days", policy.audit_days.to_string()),
+        ("add-in property", or(policy.add_in_property.clone(), "none")),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::domain::ids::{GroupId, MailboxId};
+
+    #[test]
+    fn each_changed_policy_is_told_with_what_it_was_and_is() {
+        let old = TenantPolicy::default();
+        assert_eq!(differences(&old, &old), []);
+        let new = TenantPolicy {
+            scope_group: Some(GroupId(Uuid::nil())),
+            excluded: [MailboxId(Uuid::from_u128(2)), MailboxId(Uuid::from_u128(1))].into(),
+            audit_days: 30,
+            ..old.clone()
+        };
+        let told = differences(&old, &new);
+        let names: Vec<_> = told.iter().map(|d| d.policy).collect();
+        assert_eq!(names, ["scope group", "excluded mailboxes", "audit days"]);
+        assert_eq!((told[0].old.as_str(), told[2].new.as_str()), ("everybody", "30"));
+        assert!(told[1].new.starts_with("00000000-0000-0000-0000-000000000001 "));
+        assert_ne!(version(&old), version(&new));
+        assert_eq!(version(&old), version(&TenantPolicy::default()));
+    }
+}

@@ -1,0 +1,115 @@
+//! The commands an administrator runs in Exchange Online and Microsoft Graph PowerShell, filled in.
+//! Everything filled in is an id or an address that was looked at, so that no text becomes code.
+//!
+//! learn.microsoft.com/exchange/permissions-exo/application-rbac, 2025;
+//! /powershell/module/exchange/set-calendarprocessing.
+
+use crate::domain::{
+    ids::{GroupId, MailboxId},
+    policy::{Answering, Registration, Room},
+};
+use crate::graph::permissions::given_to;
+
+/// What the scope in Exchange is called.
+const SCOPE: &str = "Roombridge calendars";
+/// What the scope of the one sender is called.
+const MAIL_SCOPE: &str = "Roombridge mail";
+
+/// Makes the app known to Exchange.
+fn service_principal(app: &str) -> String {
+    format!(
+        "$sp = Get-MgServicePrincipal -Filter \"AppId eq '{app}'\"\n\
+         New-ServicePrincipal -AppId $sp.AppId -ObjectId $sp.Id -DisplayName \"Roombridge\""
+    )
+}
+
+/// Gives the app `app` the calendars of the members of `group`, and tries it with `mailbox`.
+pub(in super::super) fn scope(
+    app: &str,
+    group: Option<GroupId>,
+    mailbox: Option<&str>,
+) -> Vec<String> {
+    let group = group.map_or_else(|| "<object id of the group>".to_owned(), |id| id.to_string());
+    let mut commands = vec![
+        service_principal(app),
+        format!(
+            "$group = Get-Recipient -Filter \"ExternalDirectoryObjectId -eq '{group}'\"\n\
+             New-ManagementScope -Name \"{SCOPE}\" -RecipientRestrictionFilter \"MemberOfGroup -eq '$($group.DistinguishedName)'\""
+        ),
+    ];
+    let calendars =
+        given_to(Registration::Scoped.into()).filter(|role| role.name.contains("Calendars"));
+    commands.extend(calendars.map(|role| {
+        let name = role.name;
+        format!("New-ManagementRoleAssignment -App {app} -Role \"{name}\" -CustomResourceScope \"{SCOPE}\"")
+    }));
+    let mailbox = mailbox.unwrap_or("<address of a mailbox>");
+    commands
+        .push(format!("Test-ServicePrincipalAuthorization -Identity {app} -Resource {mailbox}"));
+    commands
+}
+
+/// Lets the app `app` send as `sender`, and as nobody else.
+pub(in super::super) fn mail(app: &str, sender: Option<MailboxId>) -> Vec<String> {
+    let sender = sender.map_or_else(|| "<object id of the sender>".to_owned(), |id| id.to_string());
+    vec![
+        service_principal(app),
+        format!(
+            "New-ManagementScope -Name \"{MAIL_SCOPE}\" -RecipientRestrictionFilter \"ExternalDirectoryObjectId -eq '{sender}'\""
+        ),
+        format!(
+            "New-ManagementRoleAssignment -App {app} -Role \"Application Mail.Send\" -CustomResourceScope \"{MAIL_SCOPE}\""
+        ),
+    ]
+}
+
+/// Shows whether only assigned people may sign in to the app `people`.
+pub(super) fn assignment(people: &str) -> String {
+    format!(
+        "Get-MgServicePrincipal -Filter \"AppId eq '{people}'\" | Format-List DisplayName, AppRoleAssignmentRequired"
+    )
+}
+
+/// Shows how a room answers invitations.
+pub(super) fn processing(address: &str) -> String {
+    format!(
+        "Get-CalendarProcessing -Identity \"{address}\" | Format-List AutomateProcessing, DeleteSubject, AddOrganizerToSubject, RemovePrivateProperty, BookingWindowInDays"
+    )
+}
+
+/// What `AutomateProcessing` of the room must be.
+pub(super) fn wanted_processing(room: &Room) -> &'static str {
+    match room.answering {
+        Answering::ExchangeDecides => "AutoAccept",
+        Answering::RoombridgeDecides => "AutoUpdate",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+
+    #[test]
+    fn the_commands_are_filled_in_for_both_calendar_roles_and_no_other() {
+        let group = GroupId(Uuid::from_u128(5));
+        let commands = scope("app-id", Some(group), Some("anna@contoso.example"));
+        let text = commands.join("\n");
+        assert!(text.contains(&group.to_string()) && !text.contains('<'));
+        assert_eq!(text.matches("New-ManagementRoleAssignment").count(), 2);
+        assert!(text.contains("\"Application Calendars.Read\" -CustomResourceScope"));
+        assert!(text.contains("\"Application Calendars.ReadWrite\" -CustomResourceScope"));
+        assert!(!text.contains("Mail.Send"));
+        assert!(text.ends_with("-Identity app-id -Resource anna@contoso.example"));
+        assert!(scope("app-id", None, None).join("\n").contains("<object id of the group>"));
+    }
+
+    #[test]
+    fn mail_is_one_sender() {
+        let sender = MailboxId(Uuid::from_u128(6));
+        let text = mail("app-id", Some(sender)).join("\n");
+        assert!(text.contains(&format!("-eq '{sender}'")));
+        assert!(text.contains("-App app-id -Role \"Application Mail.Send\""));
+    }
+}
