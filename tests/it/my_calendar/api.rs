@@ -205,16 +205,13 @@ async fn what_is_not_documented_is_refused() -> Outcome {
         ),
         (Method::DELETE, "", None, (400, "bad_request")),
         (Method::DELETE, "?bookings=released&bookings=released", None, (400, "bad_request")),
-        (Method::PATCH, "", Some(good.clone()), (405, "method_not_allowed")),
     ] {
         let answer = contoso.call(method.clone(), &token, query, body).await?;
-        // The function takes no other methods, and the platform says so itself.
-        if method == Method::PATCH && answer.header("content-type").is_empty() {
-            continue;
-        }
         let code = answer.code()?;
         assert_eq!((answer.status, code.as_str()), expected, "{method} {query}");
     }
+    let patch = contoso.call(Method::PATCH, &token, "", Some(good)).await?;
+    assert!(matches!(patch.status, 404 | 405), "{}", patch.status);
     assert_eq!(contoso.state(&contoso.ben).await, None);
     contoso.is_well().await
 }

@@ -1,6 +1,9 @@
 //! What people see of themselves, and never of others.
 
+use http::Method;
+use roombridge::domain::policy::ContentPolicy;
 use serde_json::Value;
+use world::entra::ApiTokenSpec;
 use world::exchange::Invitation;
 
 use super::{Browser, open_minded};
@@ -53,11 +56,18 @@ async fn nobody_sees_anything_of_anybody_else() -> Outcome {
     }
     let data = browser.get("data.json").await?.json()?;
     assert_eq!(data["appointments"], Value::Array(Vec::new()));
-    // Nor does somebody with the same object id in another tenant.
-    let stranger = contoso.office.microsoft.tenant("Fabrikam");
-    let zoe = stranger.person("Zoe");
+    // Nor does somebody of another organisation, connected or not, whoever they say they are.
+    let other = contoso.office.microsoft.tenant("Fabrikam");
+    let zoe = other.person("Zoe");
     let browser = Browser::of(&contoso, &zoe).await?;
     assert_eq!(browser.get("").await?.status, 409, "that organisation is not connected");
+    contoso.office.seeding().connect(&other, ContentPolicy::default()).await?;
+    let namesake = ApiTokenSpec::default().with("oid", anna.id());
+    let token = contoso.token_like(&zoe, &namesake);
+    let all = contoso.call(Method::GET, &token, "", None).await?.json()?;
+    assert_eq!(all["stored"]["person"], anna.id());
+    assert_eq!(all["standing"]["state"], "none", "{all}");
+    assert_eq!(all["stored"]["appointments"], Value::Array(Vec::new()));
     contoso.is_well().await
 }
 
