@@ -25,7 +25,6 @@ use crate::{
         cloud::Cloud,
         key_ring::KeyRing,
         sign_in::People,
-        signing_keys::SigningKeys,
         tenant_tokens::{Registrations, TenantTokens},
         tokens::Tokens,
     },
@@ -90,6 +89,7 @@ pub struct App {
     tenants: Tenants,
     rooms: RoomMap,
     backlog: Backlog,
+    /// What checks the tokens that people bring: one cache of Entra's keys for all.
     people_tokens: Arc<Tokens>,
 }
 
@@ -107,9 +107,7 @@ impl App {
         let graph = Graph::new(Arc::clone(&ports.http), tokens, clock(), options.graph.clone());
         let tenants = Tenants::new(Arc::clone(&ports.tables), clock());
         let rooms = RoomMap::new(Arc::clone(&ports.tables), clock());
-        let keys = SigningKeys::new(Arc::clone(&ports.http), clock(), &options.cloud);
-        let people_tokens =
-            Arc::new(Tokens::new(keys, clock(), options.cloud.clone(), options.people.clone()));
+        let people_tokens = pages::tokens(&ports, &options);
         let backlog = Backlog::default();
         Self { ports, options, graph, tenants, rooms, backlog, people_tokens }
     }

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use super::App;
+use super::{App, Options, Ports};
 use crate::{
     functions::{consent, my_calendar},
     identity::{
         admin_consent::AdminConsent, client_assertion::TokenEndpoint, session::Sessions,
-        sign_in::SignIn,
+        sign_in::SignIn, signing_keys::SigningKeys, tokens::Tokens,
     },
     pages::Desk,
     store::{
@@ -84,4 +84,11 @@ impl App {
         let tokens = Arc::clone(&self.people_tokens);
         SignIn::new(endpoint, tokens, self.options.people.clone(), self.rng())
     }
+}
+
+/// What checks the tokens that people bring.
+pub(super) fn tokens(ports: &Ports, options: &Options) -> Arc<Tokens> {
+    let (http, clock) = (Arc::clone(&ports.http), Arc::clone(&ports.clock));
+    let keys = SigningKeys::new(http, Arc::clone(&clock), &options.cloud);
+    Arc::new(Tokens::new(keys, clock, options.cloud.clone(), options.people.clone()))
 }

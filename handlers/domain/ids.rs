@@ -44,7 +44,7 @@ uuid_id! {
     RoomId
 }
 uuid_id! {
-    /// A group of people in the tenant's directory: the Entra object id.
+    /// A group of people in Entra.
     GroupId
 }
 uuid_id! {

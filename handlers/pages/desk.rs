@@ -118,12 +118,10 @@ async fn style() -> Response {
     (typed("text/css; charset=utf-8"), cache, STYLE).into_response()
 }
 
-/// The path of `step` below `base`.
+/// The path of `step` below `base`; a query alone belongs to the first page.
 pub(super) fn below(base: &str, step: &str) -> String {
-    match step {
-        "" => base.to_owned(),
-        step => format!("{base}/{step}"),
-    }
+    let slash = if step.is_empty() || step.starts_with('?') { "" } else { "/" };
+    format!("{base}{slash}{step}")
 }
 
 #[cfg(test)]

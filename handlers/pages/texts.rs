@@ -203,6 +203,7 @@ texts! {
         column_cause: "Why",
         column_tries: "Tries",
         not_stored: "What is not stored",
+        not_stored_lines: "the text of your appointments, or anything attached to them\nlinks to online meetings\nwho accepted or declined\nappointments without a room that your organisation manages\nyour name\nyour address, unless your organisation keeps addresses in bookings\nyour password, or anything that lets Roombridge sign in as you",
         download: "Download everything as a file (JSON)",
         did_agree: "You agreed. Your calendar is followed within some minutes.",
         did_agree_before: "You had agreed already. If anything was missing, it is being done now.",

@@ -16,6 +16,7 @@ mod identity;
 mod local;
 mod maintain_mailbox;
 mod maintain_tenant;
+mod my_calendar;
 mod notifications;
 mod nudge_due;
 mod pipeline;

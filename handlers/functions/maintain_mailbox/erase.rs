@@ -24,7 +24,8 @@ impl Keeper<'_> {
         until: Timestamp,
     ) -> Result<Vec<Next>, StepError> {
         let (tenant, id) = (mailbox.tenant, mailbox.id);
-        if self.task.due.is_none() {
+        let early = self.deps.clock.now() < until;
+        if early {
             // The watcher first: whatever stops this run, another one comes.
             self.deps.due.put(&self.renew_entry(until)).await?;
         }
@@ -34,7 +35,11 @@ impl Keeper<'_> {
         }
         self.unsubscribe(&mailbox, etag).await?;
         self.deps.failures.remove_about(tenant, id).await?;
-        if pointers.is_empty() && self.deps.clock.now() >= until {
+        if early {
+            // Nothing else need bring the last run.
+            unwatch(self.deps, self.task).await?;
+        }
+        if pointers.is_empty() && !early {
             self.deps.mailboxes.remove(tenant, id).await?;
             self.deps.due.remove(&self.renew_entry(until)).await?;
             unwatch(self.deps, self.task).await?;

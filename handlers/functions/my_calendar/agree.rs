@@ -147,7 +147,17 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
-    use crate::store::mailboxes::Farewell;
+    use crate::{domain::keys::Digest, store::mailboxes::Farewell};
+
+    #[test]
+    fn who_changes_the_text_raises_its_version() {
+        let text = crate::pages::texts::ENGLISH.my_calendar.agreement;
+        let digest = Digest::of(&[text.as_bytes()]).to_string();
+        assert_eq!(
+            (TEXT_VERSION, digest.as_str()),
+            ("2026-11", "7f8470e337c78182c5ad2a2fb6a1f20d")
+        );
+    }
 
     const TENANT: TenantId = TenantId(Uuid::from_u128(9));
     const ANNA: MailboxId = MailboxId(Uuid::from_u128(1));

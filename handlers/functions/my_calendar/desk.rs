@@ -33,9 +33,13 @@ use crate::{
 pub(super) type Here = State<Arc<Front>>;
 type Answer = Result<Response, Problem>;
 
+/// Versions are dates; longer than any of ours.
 const VERSION: Field = Field::line("text_version", 64);
+/// A ticked box says `yes`.
 const AGREE: Field = Field::line("agree", 3);
+/// One of two words.
 const BOOKINGS: Field = Field::line("bookings", 16);
+/// A ticked box says `yes`.
 const CONFIRM: Field = Field::line("confirm", 3);
 const OWNER: Field = Field::line("owner", ADDRESS_MAX);
 

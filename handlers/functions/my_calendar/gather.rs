@@ -8,8 +8,8 @@ use futures::{StreamExt as _, TryStreamExt as _, stream};
 use super::{
     stored::{
         AppointmentStored, BookingStored, CalendarStored, ConsentStored, DecisionStored,
-        FactsStored, FailureStored, NOT_STORED, Stored, SubscriptionStored, farewell_word,
-        how_word, state_word,
+        FactsStored, FailureStored, Stored, SubscriptionStored, farewell_word, how_word,
+        state_word,
     },
     visit::{Trouble, Visit},
 };
@@ -23,6 +23,7 @@ use crate::{
         personal::Personal,
         policy::{Registration, Room},
     },
+    pages::texts::ENGLISH,
     store::{
         appointments::Pointer,
         failures::Failure,
@@ -79,7 +80,7 @@ impl Visit<'_> {
                     at: failure.failed_at,
                 })
                 .collect(),
-            not_stored: NOT_STORED,
+            not_stored: ENGLISH.my_calendar.not_stored_lines.lines().collect(),
         })
     }
 }

@@ -8,16 +8,6 @@ use crate::{
     store::mailboxes::{Farewell, MailboxState},
 };
 
-/// What is never stored, in plain words.
-pub const NOT_STORED: [&str; 6] = [
-    "the text of your appointments, or anything attached to them",
-    "links to online meetings",
-    "who accepted or declined",
-    "appointments without a managed room, and all-day notes, holidays or reminders",
-    "your name and your address, unless your organisation keeps addresses in bookings",
-    "your password, or anything that lets Roombridge sign in as you",
-];
-
 /// Everything that is stored about one person. It prints nothing of itself.
 #[derive(Serialize)]
 pub struct Stored {
@@ -36,7 +26,7 @@ pub struct Stored {
     /// Work that failed and names the mailbox.
     pub failures: Vec<FailureStored>,
     /// What is never stored.
-    pub not_stored: [&'static str; 6],
+    pub not_stored: Vec<&'static str>,
 }
 
 /// How a calendar is followed.

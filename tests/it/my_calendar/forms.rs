@@ -1,0 +1,125 @@
+//! What stands around the forms: signing in, and whoever would post in another's name.
+
+use http::Method;
+use roombridge::store::mailboxes::MailboxState;
+use world::office::APP_HOST;
+
+use super::{Browser, TEXT, address, send};
+use crate::Outcome;
+use crate::contoso::{Contoso, minutes};
+
+#[tokio::test]
+async fn a_sign_in_is_good_once_for_the_browser_that_began_it() -> Outcome {
+    let contoso = Contoso::open().await?;
+    let anna = Browser::new(&contoso);
+    let back = anna.begin(&contoso.anna).await?;
+    let stranger = Browser::new(&contoso);
+    assert_eq!(stranger.open(back.as_str()).await?.status, 403, "a foreign browser");
+    assert!(stranger.cookies().is_empty());
+    let swapped = back.as_str().replace("state=", "state=x");
+    assert_eq!(anna.open(&swapped).await?.status, 403, "another state");
+    assert_eq!(anna.open(back.as_str()).await?.status, 403, "the errand was forgotten");
+
+    let back = anna.begin(&contoso.anna).await?;
+    assert_eq!(anna.open(back.as_str()).await?.status, 303);
+    assert_eq!(anna.open(back.as_str()).await?.status, 403, "a replay");
+    let late = Browser::new(&contoso);
+    let back = late.begin(&contoso.anna).await?;
+    contoso.pass(minutes(11)).await;
+    assert_eq!(late.open(back.as_str()).await?.status, 400);
+    let refused = late.get("signed-in?error=access_denied&code=x&state=y").await?;
+    assert_eq!(refused.status, 403);
+    assert!(refused.text.contains("access_denied"), "{}", refused.text);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_session_ends_by_signing_out_and_by_itself() -> Outcome {
+    let contoso = Contoso::open().await?;
+    let browser = Browser::of(&contoso, &contoso.anna).await?;
+    assert_eq!(browser.post("sign-out", &[]).await?.status, 303);
+    assert_eq!(browser.get("data.json").await?.status, 401);
+    let browser = Browser::of(&contoso, &contoso.anna).await?;
+    contoso.pass(minutes(61)).await;
+    assert_eq!(browser.get("data.json").await?.status, 401);
+    Ok(())
+}
+
+#[tokio::test]
+async fn another_sites_form_does_nothing() -> Outcome {
+    let contoso = Contoso::open().await?;
+    let anna = Browser::of(&contoso, &contoso.anna).await?;
+    let csrf = anna.csrf().await?;
+    let bens = Browser::of(&contoso, &contoso.ben).await?.csrf().await?;
+    let own = format!("https://{APP_HOST}");
+    let good = format!("csrf={csrf}&bookings=released");
+    for (what, site, origin, body) in [
+        ("another site", "cross-site", "https://evil.example", good.clone()),
+        ("a sibling", "same-site", "https://other.example", good.clone()),
+        ("no token", "same-origin", own.as_str(), "bookings=released".into()),
+        ("another's token", "same-origin", &own, format!("csrf={bens}&bookings=released")),
+    ] {
+        let request = http::Request::post(address("withdraw"))
+            .header("content-type", "application/x-www-form-urlencoded")
+            .header("origin", origin)
+            .header("sec-fetch-site", site);
+        assert_eq!(anna.send(request, body).await?.status, 403, "{what}");
+    }
+    let json = http::Request::post(address("withdraw")).header("content-type", "text/plain");
+    assert_eq!(anna.send(json, good).await?.status, 415);
+    for step in ["agree", "withdraw", "erase", "delegate", "sign-out"] {
+        assert_eq!(anna.get(step).await?.status, 405, "{step}");
+    }
+    assert_eq!(contoso.state(&contoso.anna).await, Some(MailboxState::Active));
+    contoso.is_well().await
+}
+
+#[tokio::test]
+async fn hostile_input_is_refused_or_shown_as_text() -> Outcome {
+    let contoso = Contoso::open().await?;
+    let sender = contoso.cleo.id().parse()?;
+    contoso.policy(|policy| (policy.delegates, policy.mail) = (true, Some(sender))).await?;
+    let browser = Browser::of(&contoso, &contoso.anna).await?;
+    let script = r#""><script>alert(1)</script>"#;
+    let long = format!("{}@contoso.example", "x".repeat(400));
+    for owner in [script, &long, "a\u{0}b", ""] {
+        let fields = [("owner", owner), ("text_version", TEXT)];
+        let answer = browser.post("delegate", &fields).await?;
+        assert_eq!(answer.status, 422, "{owner}");
+        assert!(!answer.text.contains("<script"), "{}", answer.text);
+    }
+    for body in ["bookings=released&admin=yes", "bookings=released&bookings=anonymous", "%ff=1"] {
+        let csrf = browser.csrf().await?;
+        let request = http::Request::post(address("withdraw"))
+            .header("content-type", "application/x-www-form-urlencoded");
+        let answer = browser.send(request, format!("csrf={csrf}&{body}")).await?;
+        assert_eq!(answer.status, 400, "{body}");
+    }
+    let big = http::Request::post(address("withdraw"))
+        .header("content-type", "application/x-www-form-urlencoded");
+    assert_eq!(browser.send(big, "x".repeat(100_000)).await?.status, 413);
+    for step in ["nowhere", "api/x", "%2e%2e/consent", "AGREE"] {
+        assert!(matches!(browser.get(step).await?.status, 404 | 405), "{step}");
+    }
+    assert_eq!(contoso.state(&contoso.anna).await, Some(MailboxState::Active));
+    contoso.is_well().await
+}
+
+#[tokio::test]
+async fn pages_may_load_nothing_and_be_framed_nowhere() -> Outcome {
+    let contoso = Contoso::open().await?;
+    let browser = Browser::of(&contoso, &contoso.anna).await?;
+    for step in ["", "data.json", "nowhere"] {
+        let answer = browser.get(step).await?;
+        let policy = answer.header("content-security-policy");
+        assert!(policy.contains("frame-ancestors 'none'"), "{step} {policy}");
+        assert!(policy.starts_with("default-src 'none'"), "{step} {policy}");
+        assert!(answer.header("strict-transport-security").starts_with("max-age="), "{step}");
+        assert_eq!(answer.header("cache-control"), "no-store", "{step}");
+        assert!(!answer.text.contains("<script") && !answer.text.contains("style="), "{step}");
+    }
+    assert_eq!(browser.get("style.css").await?.header("content-type"), "text/css; charset=utf-8");
+    let request = http::Request::builder().method(Method::HEAD).uri(address(""));
+    assert!(send(&contoso, request, "").await?.text.is_empty());
+    Ok(())
+}
