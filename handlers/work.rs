@@ -2,6 +2,7 @@
 //! carried on. The one place that knows which function takes which message.
 
 use async_trait::async_trait;
+use axum::{Router, extract::Request, middleware};
 
 use crate::{
     carry::{Carrier, Item, NotCarried},
@@ -50,6 +51,22 @@ async fn finish<I: Item>(
         carrier.carry(function, tenant, &item, outcome).await?;
     }
     Ok(())
+}
+
+/// `routes` of a function that calls Graph while somebody waits: each request carries a [`Trail`],
+/// and its calls go into the audit before the answer leaves, or with the next when it is cut off.
+pub(crate) fn audited(routes: Router, carrier: Carrier) -> Router {
+    routes.layer(middleware::from_fn(move |mut request: Request, next: middleware::Next| {
+        let carrier = carrier.clone();
+        async move {
+            let trail = Trail::default();
+            request.extensions_mut().insert(trail.clone());
+            let _watched = carrier.watch(&trail);
+            let answer = next.run(request).await;
+            carrier.audit(&trail).await;
+            answer
+        }
+    }))
 }
 
 /// `fetch-event` on its queue.

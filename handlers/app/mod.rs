@@ -25,7 +25,9 @@ use crate::{
         cloud::Cloud,
         key_ring::KeyRing,
         sign_in::People,
+        signing_keys::SigningKeys,
         tenant_tokens::{Registrations, TenantTokens},
+        tokens::Tokens,
     },
     queue::Outbox,
     rng::Rng,
@@ -88,6 +90,7 @@ pub struct App {
     tenants: Tenants,
     rooms: RoomMap,
     backlog: Backlog,
+    people_tokens: Arc<Tokens>,
 }
 
 impl App {
@@ -104,7 +107,11 @@ impl App {
         let graph = Graph::new(Arc::clone(&ports.http), tokens, clock(), options.graph.clone());
         let tenants = Tenants::new(Arc::clone(&ports.tables), clock());
         let rooms = RoomMap::new(Arc::clone(&ports.tables), clock());
-        Self { ports, options, graph, tenants, rooms, backlog: Backlog::default() }
+        let keys = SigningKeys::new(Arc::clone(&ports.http), clock(), &options.cloud);
+        let people_tokens =
+            Arc::new(Tokens::new(keys, clock(), options.cloud.clone(), options.people.clone()));
+        let backlog = Backlog::default();
+        Self { ports, options, graph, tenants, rooms, backlog, people_tokens }
     }
 
     /// What the guard on outgoing Graph requests has counted.
@@ -149,7 +156,10 @@ impl App {
                 }),
             )
             .http("consent", consent::router(self.consent()))
-            .http("my-calendar", my_calendar::router())
+            .http(
+                my_calendar::NAME,
+                work::audited(my_calendar::router(self.my_calendar()), self.carrier()),
+            )
             .timer("purge-expired", Arc::new(work::PurgeExpired(self.purge_expired())))
             .timer("nudge-due", Arc::new(work::NudgeDue(self.nudge_due())))
             .into_router()

@@ -4,13 +4,16 @@ use std::sync::Arc;
 
 use super::App;
 use crate::{
-    functions::consent,
+    functions::{consent, my_calendar},
     identity::{
         admin_consent::AdminConsent, client_assertion::TokenEndpoint, session::Sessions,
-        sign_in::SignIn, signing_keys::SigningKeys, tokens::Tokens,
+        sign_in::SignIn,
     },
     pages::Desk,
-    store::{audit::Audit, mailboxes::Mailboxes, register::Register},
+    store::{
+        appointments::Appointments, audit::Audit, bookings::Bookings, due::Due, failures::Failures,
+        mailboxes::Mailboxes, register::Register,
+    },
 };
 
 impl App {
@@ -41,6 +44,32 @@ impl App {
         }
     }
 
+    pub(super) fn my_calendar(&self) -> my_calendar::Front {
+        let deps = my_calendar::Deps {
+            tenants: self.tenants.clone(),
+            mailboxes: Mailboxes::new(self.tables()),
+            rooms: self.rooms.clone(),
+            appointments: Appointments::new(self.tables()),
+            bookings: Bookings::new(self.tables()),
+            register: Register::new(self.tables()),
+            failures: Failures::new(self.tables()),
+            due: Due::new(self.tables()),
+            graph: self.graph.clone(),
+            outbox: Arc::clone(&self.ports.outbox),
+            clock: self.clock(),
+            rng: self.rng(),
+        };
+        let pages = self.options.people.pages.as_str().trim_end_matches('/');
+        my_calendar::Front {
+            deps,
+            desk: self.desk(my_calendar::NAME),
+            sign_in: self.sign_in(),
+            tokens: Arc::clone(&self.people_tokens),
+            add_in_origin: self.options.add_in_origin.clone(),
+            address: format!("{pages}/{}", my_calendar::NAME),
+        }
+    }
+
     /// What stands around the pages of `function`.
     fn desk(&self, function: &'static str) -> Desk {
         let keys = Arc::clone(&self.ports.cookie_keys);
@@ -49,25 +78,10 @@ impl App {
     }
 
     fn sign_in(&self) -> SignIn {
-        SignIn::new(
-            TokenEndpoint::new(
-                Arc::clone(&self.ports.http),
-                Arc::clone(&self.ports.federated),
-                self.clock(),
-                self.options.cloud.clone(),
-            ),
-            self.tokens(),
-            self.options.people.clone(),
-            self.rng(),
-        )
-    }
-
-    /// What checks the tokens that people bring.
-    fn tokens(&self) -> Arc<Tokens> {
-        let options = &self.options;
-        let http = Arc::clone(&self.ports.http);
-        let keys = SigningKeys::new(http, self.clock(), &options.cloud);
-        let (cloud, people) = (options.cloud.clone(), options.people.clone());
-        Arc::new(Tokens::new(keys, self.clock(), cloud, people))
+        let (http, federated) = (Arc::clone(&self.ports.http), Arc::clone(&self.ports.federated));
+        let endpoint =
+            TokenEndpoint::new(http, federated, self.clock(), self.options.cloud.clone());
+        let tokens = Arc::clone(&self.people_tokens);
+        SignIn::new(endpoint, tokens, self.options.people.clone(), self.rng())
     }
 }

@@ -5,6 +5,14 @@ use jiff::SignedDuration;
 /// How long a row in `Failures` stays.
 pub const FAILURES: SignedDuration = SignedDuration::from_hours(30 * 24);
 
+/// How long the tombstone of somebody who is to be forgotten stays, and so when everything is
+/// removed a second time: the longest that something about them may still be on its way. An item
+/// lives for [`super::retry::PATIENCE`] (24 h), Graph repeats a notification for 4 h before that
+/// (learn.microsoft.com/graph/change-notifications-delivery-webhooks, 2025-08), and the last wait of
+/// an item may be an hour long.
+pub const ERASED_FOR: SignedDuration =
+    SignedDuration::from_hours(super::retry::PATIENCE.as_hours() + 4 + 1);
+
 /// What is stored, for how long and why: one row a kind of data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Kept {

@@ -93,6 +93,8 @@ pub struct PersonRead {
     /// The mail address and the sign-in name, in lower case, each once. Other addresses of the
     /// mailbox are not among them.
     pub addresses: Vec<Personal>,
+    /// The mail address, which alone is sure to be one that mail reaches.
+    pub mail: Option<Personal>,
 }
 
 #[derive(Deserialize)]
@@ -228,6 +230,8 @@ impl TenantGraph {
         if id.is_some_and(|id| id != found) {
             return Err(GraphError::Unreadable);
         }
+        let mail = wire.mail.as_deref().map(str::trim).filter(|mail| !mail.is_empty());
+        let mail = mail.map(|mail| Personal::new(mail.to_lowercase()));
         let addresses = [wire.mail, wire.user_principal_name].into_iter().flatten();
         let addresses = addresses.map(|address| address.trim().to_lowercase());
         let addresses: BTreeSet<String> = addresses.filter(|text| !text.is_empty()).collect();
@@ -235,6 +239,7 @@ impl TenantGraph {
             id: found,
             name: Personal::new(wire.display_name.unwrap_or_default()),
             addresses: addresses.into_iter().map(Personal::new).collect(),
+            mail,
         }))
     }
 }

@@ -154,6 +154,10 @@ impl Keeper<'_> {
             // Whoever has come back meanwhile stays subscribed, and is if they were not.
             Task::Unsubscribe | Task::Erase if wanted => self.subscribe(mailbox, etag).await,
             Task::Unsubscribe | Task::Erase => self.say_farewell(mailbox, etag).await,
+            // Watches a withdrawal, whose own task may have been lost.
+            Task::Renew if matches!(mailbox.state, MailboxState::Withdrawn(_)) => {
+                self.say_farewell(mailbox, etag).await
+            }
             // Whoever has withdrawn is not subscribed anew, whatever was still on its way.
             Task::Subscribe
             | Task::Renew

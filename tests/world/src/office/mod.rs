@@ -43,6 +43,9 @@ pub const APP_HOST: &str = "roombridge.example";
 /// The registration that people sign in with.
 const PEOPLE_APP: uuid::Uuid = uuid::Uuid::from_u128(0xa000_0000_0000_4000_8000_0000_0000_0008);
 
+/// The origin of the add-in that may call the office's API from a browser.
+pub const ADD_IN_ORIGIN: &str = "https://add-in.example";
+
 /// The office could not be set up or used; says what failed.
 #[derive(Debug, thiserror::Error)]
 #[error("the office: {0}")]
@@ -244,7 +247,7 @@ fn options() -> Result<Options, OfficeError> {
             add_in_clients: Vec::new(),
         },
         invited: Vec::new(),
-        add_in_origin: None,
+        add_in_origin: Some(ADD_IN_ORIGIN.to_owned()),
         mailboxes: maintain_mailbox::Settings {
             notification_url: url(format!("https://{APP_HOST}/api/notifications"))?,
             life: jiff::SignedDuration::from_hours(6 * 24),
