@@ -45,7 +45,12 @@ impl PeopleLink {
     /// Whether it goes on with the list of `group`, or of everybody.
     fn goes_on_with(&self, group: Option<GroupId>) -> bool {
         let url = Url::parse(&self.0);
-        let path = url.map(|url| url.path().to_lowercase()).unwrap_or_default();
+        // Links may be written with more percent signs than they need.
+        let decoded = |url: Url| {
+            let path = percent_encoding::percent_decode_str(url.path()).decode_utf8_lossy();
+            path.to_lowercase()
+        };
+        let path = url.map(decoded).unwrap_or_default();
         match group {
             Some(group) => path.contains(&group.to_string()),
             None => path.ends_with("/users"),

@@ -42,7 +42,7 @@ const PAUSE: SignedDuration = SignedDuration::from_secs(20);
 /// The longest pause.
 const LONGEST_PAUSE: SignedDuration = SignedDuration::from_hours(1);
 /// Of so many rounds without anything new, one asks again for what is still there.
-const ASK_AGAIN: u32 = 4;
+const ASK_AGAIN: u32 = 5;
 /// How long it is tried to unsubscribe everybody: as long as any item waits for others.
 const PATIENCE: SignedDuration = SignedDuration::from_hours(24);
 /// How long one invocation deletes: well below the host's ten minutes.

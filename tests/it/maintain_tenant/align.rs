@@ -121,13 +121,6 @@ async fn where_the_organisation_agrees_everybody_in_scope_is_found(contoso: Cont
         })
         .await?;
     contoso.pass(minutes(2)).await;
-    eprintln!("{:?} {:?}", contoso.failures().await?, office.microsoft.graph.requests());
-    for m in office
-        .outbox
-        .messages(roombridge::queue::memory::Shelf::Main(roombridge::queue::Queue::TenantTasks))
-    {
-        eprintln!("{}", m.text);
-    }
     followed(&contoso, &[(anna, ACTIVE), (ben, ACTIVE), (cleo, PAUSED), (aurora, ACTIVE)]).await?;
     assert_eq!(contoso.count(Table::Mailboxes).await?, 5, "nobody who is excluded has a row");
     let lists = "/groups/{id}/transitiveMembers/microsoft.graph.user";

@@ -6,11 +6,11 @@ use roombridge::store::mailboxes::MailboxState;
 use roombridge::store::tables::Table;
 
 use crate::Outcome;
-use crate::contoso::{Contoso, hours, minutes, on_both};
+use crate::contoso::{Contoso, hours, minutes};
 
-on_both!(a_subscription_that_was_lost_unnoticed_is_made_anew);
-
-async fn a_subscription_that_was_lost_unnoticed_is_made_anew(contoso: Contoso) -> Outcome {
+#[tokio::test]
+async fn a_subscription_that_was_lost_unnoticed_is_made_anew() -> Outcome {
+    let contoso = Contoso::open().await?;
     let Contoso { anna, aurora, office, .. } = &contoso;
     let graph = &office.microsoft.graph;
     let lost = contoso.mailbox(anna).await?.subscription.ok_or("not subscribed")?;
