@@ -217,6 +217,12 @@ impl Contoso {
         found.map(|(row, _)| row).ok_or_else(|| "there is no such mailbox".into())
     }
 
+    /// How many subscriptions of this mailbox there are at Graph.
+    pub(crate) fn subscriptions(&self, mailbox: &Mailbox) -> usize {
+        let all = self.office.microsoft.graph.subscriptions();
+        all.iter().filter(|subscription| subscription.mailbox == mailbox.id()).count()
+    }
+
     pub(crate) async fn pointers(&self, mailbox: &Mailbox) -> Result<usize, Failure> {
         let appointments = Appointments::new(Arc::clone(&self.office.store));
         Ok(appointments.all(self.tenant_id()?, mailbox.id().parse()?).await?.len())

@@ -70,12 +70,6 @@ impl Contoso {
     async fn state_of(&self, mailbox: &Mailbox) -> Result<MailboxState, Failure> {
         Ok(self.mailbox(mailbox).await?.state)
     }
-
-    /// How many subscriptions of this mailbox there are at Graph.
-    fn subscriptions(&self, mailbox: &Mailbox) -> usize {
-        let all = self.office.microsoft.graph.subscriptions();
-        all.iter().filter(|subscription| subscription.mailbox == mailbox.id()).count()
-    }
 }
 
 /// The administrator's consent.

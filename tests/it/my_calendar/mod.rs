@@ -221,12 +221,6 @@ impl Contoso {
         Ok(about.into_iter().map(|decision| decision.what).collect())
     }
 
-    /// How many subscriptions Graph has on the calendar of `person`.
-    fn subscriptions(&self, person: &Mailbox) -> usize {
-        let all = self.office.microsoft.graph.subscriptions();
-        all.iter().filter(|subscription| subscription.mailbox == person.id()).count()
-    }
-
     /// A good token of `person` for the API.
     fn token(&self, person: &Mailbox) -> String {
         self.token_like(person, &ApiTokenSpec::default())
