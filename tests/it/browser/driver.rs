@@ -15,6 +15,9 @@ use crate::{Failure, Outcome};
 /// How long the driver may take to start, and a page to say what is waited for, on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// How often a page is looked at meanwhile.
+const LOOK: Duration = Duration::from_millis(100);
+
 /// What is missing, and how to get it.
 const MISSING: &str = "chromedriver is not in PATH. These tests walk through the pages in a real \
     browser: install Chromium and its driver (Debian: apt-get install chromium chromium-driver)";
@@ -84,18 +87,10 @@ impl Browser {
 
     /// Waits until the page says this.
     pub(super) async fn reads(&self, words: &str) -> Outcome {
-        let look = async {
-            loop {
-                // A page that is just being left has no body.
-                let text = self.text().await.unwrap_or_default();
-                if text.contains(words) {
-                    return;
-                }
-                tokio::time::sleep(Duration::from_millis(100)).await;
-            }
-        };
-        match tokio::time::timeout(PATIENCE, look).await {
-            Ok(()) => Ok(()),
+        let path = format!("//body[contains(normalize-space(.), \"{words}\")]");
+        let wait = self.client.wait().at_most(PATIENCE).every(LOOK);
+        match wait.for_element(Locator::XPath(&path)).await {
+            Ok(_) => Ok(()),
             Err(_) => {
                 let (address, text) = (self.address().await?, self.text().await?);
                 Err(format!("{words:?} is not on {address}, which says:\n{text}").into())
@@ -103,20 +98,16 @@ impl Browser {
         }
     }
 
-    /// Presses the button or follows the link with this text.
+    /// Presses the button with this text, or follows the link if there is no such button.
     pub(super) async fn press(&self, words: &str) -> Outcome {
-        let quoted = format!("\"{words}\"");
-        let path = format!(
-            "//button[normalize-space()={quoted}] | //a[normalize-space()={quoted}] \
-             | //input[@type='submit' and @value={quoted}]"
-        );
-        match self.client.find(Locator::XPath(&path)).await {
-            Ok(found) => Ok(found.click().await?),
-            Err(_) => {
-                let (address, text) = (self.address().await?, self.text().await?);
-                Err(format!("no {words:?} on {address}, which says:\n{text}").into())
+        for what in ["button", "a"] {
+            let path = format!("//{what}[normalize-space()=\"{words}\"]");
+            if let Ok(found) = self.client.find(Locator::XPath(&path)).await {
+                return Ok(found.click().await?);
             }
         }
+        let (address, text) = (self.address().await?, self.text().await?);
+        Err(format!("no {words:?} on {address}, which says:\n{text}").into())
     }
 
     /// Presses the button that stands for this value, as each account at Entra has one.
