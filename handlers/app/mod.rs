@@ -153,7 +153,7 @@ impl App {
                     carrier: self.carrier(),
                 }),
             )
-            .http("consent", consent::router(self.consent()))
+            .http("consent", work::audited(consent::router(self.consent()), self.carrier()))
             .http(
                 my_calendar::NAME,
                 work::audited(my_calendar::router(self.my_calendar()), self.carrier()),

@@ -6,6 +6,7 @@
 
 use askama::Template;
 use axum::{
+    Extension,
     extract::{RawQuery, State},
     response::{IntoResponse, Response},
 };
@@ -66,12 +67,13 @@ pub(super) async fn leave(State(deps): State<Shared>, posted: Posted) -> Result<
 /// GET `granted`, and GET `prove` for the same once more: back from Entra.
 pub(super) async fn came_back(
     State(deps): State<Shared>,
+    Extension(trail): Extension<Trail>,
     visitor: Visitor,
     headers: HeaderMap,
     RawQuery(query): RawQuery,
 ) -> Response {
     let query = query.unwrap_or_default();
-    match finish(&deps, &visitor, &headers, &query).await {
+    match finish(&deps, &trail, &visitor, &headers, &query).await {
         Ok(Proof::Done) => {
             with_cookie(deps.desk.see_other(""), deps.desk.sessions().forget_pending())
         }
@@ -91,6 +93,7 @@ enum Proof {
 
 async fn finish(
     deps: &Deps,
+    trail: &Trail,
     visitor: &Visitor,
     headers: &HeaderMap,
     query: &str,
@@ -112,7 +115,7 @@ async fn finish(
         }
         Some(_) | None => {}
     }
-    if !is_proved(deps, &granted).await? {
+    if !is_proved(deps, trail, &granted).await? {
         return Ok(Proof::NotYet);
     }
     // The evidence first: a crash leaves an entry too many, never a connection without one.
@@ -140,9 +143,8 @@ async fn finish(
 
 /// Whether the tenant lets us in by this registration: a token of this moment, a harmless call, and
 /// for the organisation-wide registration the calendar permissions in the token.
-async fn is_proved(deps: &Deps, granted: &Granted) -> Result<bool, Problem> {
-    let trail = Trail::default();
-    let graph = deps.graph(granted.tenant, granted.registration, &trail);
+async fn is_proved(deps: &Deps, trail: &Trail, granted: &Granted) -> Result<bool, Problem> {
+    let graph = deps.graph(granted.tenant, granted.registration, trail);
     let proved = async {
         graph.renew_token().await?;
         graph.is_connected().await?;
@@ -153,7 +155,6 @@ async fn is_proved(deps: &Deps, granted: &Granted) -> Result<bool, Problem> {
         })
     };
     let proved: Result<bool, GraphError> = proved.await;
-    deps.note(&trail).await?;
     match proved {
         Ok(proved) => Ok(proved),
         Err(GraphError::Disconnected | GraphError::Denied) => Ok(false),

@@ -13,7 +13,7 @@ use crate::{
     graph::{CallContext, TenantGraph},
     messages::{MailboxTask, Message, Passage, Task, TenantTask, TenantWork},
     pages::{Problem, Section, Visitor, texts::Texts},
-    store::{audit::Audit, tables::ETag, tenants::Tenant},
+    store::{tables::ETag, tenants::Tenant},
     trail::Trail,
 };
 
@@ -64,7 +64,7 @@ impl Deps {
         CorrelationId(self.rng.uuid().as_u128())
     }
 
-    /// Graph for `tenant` by `registration`; the calls are written down by [`Deps::note`].
+    /// Graph for `tenant` by `registration`; the calls go into `trail`.
     pub(super) fn graph(
         &self,
         tenant: TenantId,
@@ -73,15 +73,6 @@ impl Deps {
     ) -> TenantGraph {
         let (correlation, trail) = (self.correlation(), trail.clone());
         self.graph.for_tenant(CallContext { tenant, registration, correlation, trail })
-    }
-
-    /// Writes the calls of `trail` to the audit.
-    ///
-    /// # Errors
-    /// [`Problem::StorageUnavailable`]: what is not written down is not gone on with.
-    pub(super) async fn note(&self, trail: &Trail) -> Result<(), Problem> {
-        let calls = Audit::numbered(trail.take(), self.rng.as_ref());
-        Ok(self.audit.write(&calls).await?)
     }
 
     /// Adds `what` to the register of the visitor's tenant, about `about` or the whole tenant.

@@ -33,9 +33,7 @@ use crate::{
     pages::Desk,
     queue::Outbox,
     rng::Rng,
-    store::{
-        audit::Audit, mailboxes::Mailboxes, register::Register, rooms::RoomMap, tenants::Tenants,
-    },
+    store::{mailboxes::Mailboxes, register::Register, rooms::RoomMap, tenants::Tenants},
 };
 
 /// The version of the text that an administrator agrees to: the page [`start`] with the list of
@@ -64,8 +62,6 @@ pub struct Deps {
     pub rooms: RoomMap,
     /// What was decided.
     pub register: Register,
-    /// What was called.
-    pub audit: Audit,
     /// The directory and the calendars.
     pub graph: Graph,
     /// The queues to `maintain-tenant` and `maintain-mailbox`.
@@ -85,7 +81,8 @@ impl FromRef<Shared> for Desk {
     }
 }
 
-/// The function's routes, relative to `api/consent`.
+/// The function's routes, relative to `api/consent`. Every request must carry a
+/// [`crate::trail::Trail`] as an extension, whose calls the caller writes to the audit.
 pub fn router(deps: Deps) -> Router {
     let deps = Arc::new(deps);
     let routes = Router::new()

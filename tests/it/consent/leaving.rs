@@ -3,6 +3,7 @@
 use http::StatusCode;
 use roombridge::domain::decision::What;
 use roombridge::domain::tenancy::TenantState;
+use roombridge::store::tables::Table;
 use roombridge::store::tenants::Tenants;
 use std::sync::Arc;
 
@@ -54,5 +55,55 @@ async fn who_has_left_may_come_back_with_nothing_decided() -> Outcome {
     contoso.consent(&mut browser, "organisation-wide").await?;
     let row = contoso.row().await?.ok_or("a row")?;
     assert_eq!((row.state, row.policy.audit_days), (TenantState::Active, 365));
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_disconnected_organisation_is_gone_but_for_the_evidence() -> Outcome {
+    let contoso = Newcomer::open()?;
+    let mut browser = contoso.connected("organisation-wide").await?;
+    contoso.office.settle().await;
+    let address = contoso.aurora.address().to_lowercase();
+    let room = [("from", "0"), ("address", &address), ("mode", "exchange"), ("zone", "UTC")];
+    assert_eq!(browser.post("rooms", &room).await?.status, StatusCode::SEE_OTHER);
+    contoso.office.settle().await;
+    assert_eq!(browser.get("").await?.of_id("count-rooms"), "1");
+    assert_eq!(contoso.office.microsoft.graph.subscriptions().len(), 1);
+
+    browser.post("disconnect", &[("sure", "yes")]).await?;
+    contoso.office.settle().await;
+    contoso.office.pass(jiff::SignedDuration::from_mins(30)).await;
+    let page = browser.get("disconnect").await?;
+    assert_eq!(page.heading(), "Disconnected", "{}", page.of_id("remaining"));
+    assert!(contoso.office.microsoft.graph.subscriptions().is_empty());
+    for table in [Table::Mailboxes, Table::Rooms, Table::Bookings, Table::Appointments] {
+        assert!(contoso.office.rows(table).await?.is_empty(), "{table:?}");
+    }
+    let page = browser.get("register").await?;
+    for what in ["connected", "agreed", "disconnected", "deleted"] {
+        assert!(page.text.contains(&format!("<td>{what}</td>")), "{what}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn storage_that_is_away_is_said_and_repeating_ends_clean() -> Outcome {
+    let contoso = Newcomer::open()?;
+    let mut browser = contoso.connected("organisation-wide").await?;
+    contoso.office.tables.set_down(true);
+    for step in ["", "policy", "rooms", "reach", "register", "disconnect"] {
+        let page = browser.get(step).await?;
+        assert_eq!((page.status.as_u16(), page.header("retry-after")), (503, "30"), "{step}");
+        assert_eq!(page.heading(), "Roombridge cannot reach its storage for now");
+    }
+    contoso.office.tables.set_down(false);
+    contoso.office.queues.set_down(true);
+    let page = browser.post("disconnect", &[("sure", "yes")]).await?;
+    assert_eq!(page.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(contoso.row().await?.ok_or("a row")?.state, TenantState::Leaving);
+    contoso.office.queues.set_down(false);
+    assert_eq!(contoso.told(), ["connect"]);
+    browser.post("disconnect", &[("sure", "yes")]).await?;
+    assert_eq!(contoso.told(), ["connect", "leave"]);
     Ok(())
 }

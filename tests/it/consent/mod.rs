@@ -66,7 +66,7 @@ impl Newcomer {
         let page = browser.get(&back).await?;
         match page.location() {
             "" => Ok(page),
-            there => browser.get(&there.to_owned()).await,
+            there => browser.get(there).await,
         }
     }
 

@@ -6,6 +6,7 @@ mod words;
 
 use askama::Template;
 use axum::{
+    Extension,
     extract::{RawQuery, State},
     response::Response,
 };
@@ -57,7 +58,11 @@ pub(super) async fn show(
 }
 
 /// POST `policy`.
-pub(super) async fn save(State(deps): State<Shared>, posted: Posted) -> Result<Response, Problem> {
+pub(super) async fn save(
+    State(deps): State<Shared>,
+    Extension(trail): Extension<Trail>,
+    posted: Posted,
+) -> Result<Response, Problem> {
     let form = posted.form(FIELDS)?;
     let (visitor, t) = (&posted.visitor, deps.desk.texts());
     let (tenant, etag) = gate::connected(&deps, visitor).await?;
@@ -67,7 +72,7 @@ pub(super) async fn save(State(deps): State<Shared>, posted: Posted) -> Result<R
     let version = form.text("version");
     let mut policy = TenantPolicy::default();
     if errors.is_empty() {
-        (policy, errors) = found(&deps, &tenant, draft).await?;
+        (policy, errors) = found(&deps, &trail, &tenant, draft).await?;
     }
     if !errors.is_empty() {
         let shown = Shown { version: Some(version), errors: &errors, ..Shown::default() };
@@ -147,11 +152,12 @@ fn unfit(form: &Form, t: &Texts) -> Vec<FieldError> {
 /// The whole policy, with the mailboxes that the directory knows by the addresses in `draft`.
 async fn found(
     deps: &Deps,
+    trail: &Trail,
     tenant: &Tenant,
     draft: Draft,
 ) -> Result<(TenantPolicy, Vec<FieldError>), Problem> {
-    let (t, trail) = (deps.desk.texts(), Trail::default());
-    let graph = &deps.graph(tenant.id, tenant.registration, &trail);
+    let t = deps.desk.texts();
+    let graph = &deps.graph(tenant.id, tenant.registration, trail);
     let Draft { mut policy, excluded, mail } = draft;
     let mut errors = Vec::new();
     let looked_up = stream::iter(excluded).map(|address| async move {
@@ -191,7 +197,6 @@ async fn found(
             Err(error) => errors.push(FieldError::new("scope-group", away(t, &error))),
         }
     }
-    deps.note(&trail).await?;
     Ok((policy, errors))
 }
 

@@ -3,7 +3,7 @@
 pub(super) mod commands;
 
 use askama::Template;
-use axum::{extract::State, response::Response};
+use axum::{Extension, extract::State, response::Response};
 use http::StatusCode;
 
 use super::{Deps, Shared, dashboard::Counts, gate};
@@ -72,23 +72,24 @@ struct ReachPage<'a> {
 /// GET `reach`.
 pub(super) async fn show(
     State(deps): State<Shared>,
+    Extension(trail): Extension<Trail>,
     visitor: Visitor,
 ) -> Result<Response, Problem> {
     let (tenant, _) = gate::connected(&deps, &visitor).await?;
-    let trail = Trail::default();
     let graph = deps.graph(tenant.id, tenant.registration, &trail);
     let page = Page { deps: &deps, visitor: &visitor, tenant: &tenant, graph: &graph };
-    let answer = page.with("", "", &[], &[]).await;
-    deps.note(&trail).await?;
-    answer
+    page.with("", "", &[], &[]).await
 }
 
 /// POST `reach`: tries both mailboxes. Nothing is stored, so the answer is the page itself.
-pub(super) async fn probe(State(deps): State<Shared>, posted: Posted) -> Result<Response, Problem> {
+pub(super) async fn probe(
+    State(deps): State<Shared>,
+    Extension(trail): Extension<Trail>,
+    posted: Posted,
+) -> Result<Response, Problem> {
     let form = posted.form(FIELDS)?;
     let (visitor, t) = (&posted.visitor, deps.desk.texts());
     let (tenant, _) = gate::connected(&deps, visitor).await?;
-    let trail = Trail::default();
     let graph = deps.graph(tenant.id, tenant.registration, &trail);
     let (mut tried, mut errors) = (Vec::new(), unfit(&form, t));
     for (field, inside) in [("inside", true), ("outside", false)] {
@@ -113,9 +114,7 @@ pub(super) async fn probe(State(deps): State<Shared>, posted: Posted) -> Result<
         tracing::info!(tenant = %tenant.id, "no token is to be had for a look at the grants");
     }
     let page = Page { deps: &deps, visitor, tenant: &tenant, graph: &graph };
-    let answer = page.with(form.text("inside"), form.text("outside"), &errors, &tried).await;
-    deps.note(&trail).await?;
-    answer
+    page.with(form.text("inside"), form.text("outside"), &errors, &tried).await
 }
 
 fn unfit(form: &Form, t: &Texts) -> Vec<FieldError> {

@@ -25,6 +25,7 @@ use crate::{
 /// Makes the rooms of `rows` what they say; answers what could not be done, at its field.
 pub(super) async fn all(
     deps: &Deps,
+    trail: &Trail,
     visitor: &Visitor,
     tenant: &Tenant,
     rows: &[Row],
@@ -41,7 +42,7 @@ pub(super) async fn all(
                 let changed = Room { answering, time_zone, ..room.clone() };
                 take(deps, visitor, tenant, &changed, changed != *room).await?;
             }
-            (None, Some(answering)) => match found(deps, tenant, row, answering).await? {
+            (None, Some(answering)) => match found(deps, trail, tenant, row, answering).await? {
                 Some(room) if is_free(deps, tenant, &room).await? => {
                     take(deps, visitor, tenant, &room, true).await?;
                 }
@@ -60,14 +61,13 @@ fn said(at: usize, row: &Row, text: &str) -> FieldError {
 /// The room of `row` with its mailbox's id and all addresses that the directory knows.
 async fn found(
     deps: &Deps,
+    trail: &Trail,
     tenant: &Tenant,
     row: &Row,
     answering: Answering,
 ) -> Result<Option<Room>, Problem> {
-    let trail = Trail::default();
-    let graph = deps.graph(tenant.id, tenant.registration, &trail);
+    let graph = deps.graph(tenant.id, tenant.registration, trail);
     let person = graph.person(&Personal::new(row.address.clone())).await;
-    deps.note(&trail).await?;
     Ok(person?.map(|person| {
         let known = person.addresses.iter().map(|address| address.reveal().to_lowercase());
         let addresses: BTreeSet<String> = known.chain([row.address.to_lowercase()]).collect();

@@ -5,6 +5,7 @@ mod typed;
 
 use askama::Template;
 use axum::{
+    Extension,
     extract::{RawQuery, State},
     response::Response,
 };
@@ -37,6 +38,7 @@ struct RoomsPage<'a> {
 /// GET `rooms`, from the n-th room on: `?from=n`.
 pub(super) async fn show(
     State(deps): State<Shared>,
+    Extension(trail): Extension<Trail>,
     visitor: Visitor,
     RawQuery(query): RawQuery,
 ) -> Result<Response, Problem> {
@@ -45,19 +47,23 @@ pub(super) async fn show(
     let mut parts = query.split('&');
     let from = parts.clone().find_map(|part| part.strip_prefix("from=")?.parse().ok());
     let saved = parts.any(|part| part == "saved");
-    let all = all(&deps, &tenant).await?;
+    let all = all(&deps, &trail, &tenant).await?;
     let from = from.filter(|from| *from < all.len()).unwrap_or(0);
     let rows: Vec<Row> = all.iter().skip(from).take(ROWS).cloned().collect();
     page(&deps, &visitor, Shown { rows: &rows, from, total: all.len(), errors: &[], saved })
 }
 
 /// POST `rooms`: the rows of one page.
-pub(super) async fn save(State(deps): State<Shared>, posted: Posted) -> Result<Response, Problem> {
+pub(super) async fn save(
+    State(deps): State<Shared>,
+    Extension(trail): Extension<Trail>,
+    posted: Posted,
+) -> Result<Response, Problem> {
     let form = posted.form(FIELDS)?;
     let visitor = &posted.visitor;
     let (tenant, _) = gate::connected(&deps, visitor).await?;
     let from = form.text("from").parse().unwrap_or(0);
-    let all = all(&deps, &tenant).await?;
+    let all = all(&deps, &trail, &tenant).await?;
     let mut rows = typed::read(&form)?;
     for row in &mut rows {
         // What a room is called is never taken from a form; a room that is not listed is refused.
@@ -66,7 +72,7 @@ pub(super) async fn save(State(deps): State<Shared>, posted: Posted) -> Result<R
     }
     let mut errors = typed::check(&form, &rows, deps.desk.texts());
     if errors.is_empty() {
-        errors = manage::all(&deps, visitor, &tenant, &rows).await?;
+        errors = manage::all(&deps, &trail, visitor, &tenant, &rows).await?;
     }
     if !errors.is_empty() {
         let shown = Shown { rows: &rows, from, total: all.len(), errors: &errors, saved: false };
@@ -102,12 +108,10 @@ fn page(deps: &Deps, visitor: &Visitor, shown: Shown<'_>) -> Result<Response, Pr
 }
 
 /// Every room that Exchange lists, and every managed one that it does not list (any more).
-async fn all(deps: &Deps, tenant: &Tenant) -> Result<Vec<Row>, Problem> {
-    let trail = Trail::default();
-    let places = deps.graph(tenant.id, tenant.registration, &trail).places().await;
-    deps.note(&trail).await?;
+async fn all(deps: &Deps, trail: &Trail, tenant: &Tenant) -> Result<Vec<Row>, Problem> {
+    let places = deps.graph(tenant.id, tenant.registration, trail).places().await?;
     let managed = deps.rooms.all_uncached(tenant.id).await?;
-    Ok(joined(&places?, &managed))
+    Ok(joined(&places, &managed))
 }
 
 fn joined(places: &[PlaceRead], managed: &[Room]) -> Vec<Row> {
