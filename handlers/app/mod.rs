@@ -25,14 +25,16 @@ use crate::{
         cloud::Cloud,
         key_ring::KeyRing,
         sign_in::People,
+        signing_keys::SigningKeys,
         tenant_tokens::{Registrations, TenantTokens},
+        tokens::Tokens,
     },
     queue::Outbox,
     rng::Rng,
     store::{
         appointments::Appointments, audit::Audit, bookings::Bookings, due::Due, failures::Failures,
         ledger::Ledger, mailboxes::Mailboxes, register::Register, rooms::RoomMap, tables::Tables,
-        tenants::Tenants,
+        tenant_data::TenantData, tenants::Tenants,
     },
     work,
 };
@@ -88,6 +90,7 @@ pub struct App {
     tenants: Tenants,
     rooms: RoomMap,
     backlog: Backlog,
+    people_tokens: Arc<Tokens>,
 }
 
 impl App {
@@ -104,7 +107,11 @@ impl App {
         let graph = Graph::new(Arc::clone(&ports.http), tokens, clock(), options.graph.clone());
         let tenants = Tenants::new(Arc::clone(&ports.tables), clock());
         let rooms = RoomMap::new(Arc::clone(&ports.tables), clock());
-        Self { ports, options, graph, tenants, rooms, backlog: Backlog::default() }
+        let keys = SigningKeys::new(Arc::clone(&ports.http), clock(), &options.cloud);
+        let people_tokens =
+            Arc::new(Tokens::new(keys, clock(), options.cloud.clone(), options.people.clone()));
+        let backlog = Backlog::default();
+        Self { ports, options, graph, tenants, rooms, backlog, people_tokens }
     }
 
     /// What the guard on outgoing Graph requests has counted.
@@ -252,6 +259,7 @@ impl App {
             mailboxes: Mailboxes::new(self.tables()),
             rooms: self.rooms.clone(),
             register: Register::new(self.tables()),
+            data: TenantData::new(self.tables()),
             graph: self.graph.clone(),
             clock: self.clock(),
             rng: self.rng(),
@@ -267,6 +275,7 @@ impl App {
             tenants: self.tenants.clone(),
             failures: Failures::new(self.tables()),
             audit: Audit::new(self.tables()),
+            register: Register::new(self.tables()),
             clock: self.clock(),
         }
     }

@@ -7,7 +7,7 @@ use crate::{
     functions::{consent, my_calendar},
     identity::{
         admin_consent::AdminConsent, client_assertion::TokenEndpoint, session::Sessions,
-        sign_in::SignIn, signing_keys::SigningKeys, tokens::Tokens,
+        sign_in::SignIn,
     },
     pages::Desk,
     store::{
@@ -64,7 +64,7 @@ impl App {
             deps,
             desk: self.desk(my_calendar::NAME),
             sign_in: self.sign_in(),
-            tokens: self.tokens(),
+            tokens: Arc::clone(&self.people_tokens),
             add_in_origin: self.options.add_in_origin.clone(),
             address: format!("{pages}/{}", my_calendar::NAME),
         }
@@ -78,25 +78,10 @@ impl App {
     }
 
     fn sign_in(&self) -> SignIn {
-        SignIn::new(
-            TokenEndpoint::new(
-                Arc::clone(&self.ports.http),
-                Arc::clone(&self.ports.federated),
-                self.clock(),
-                self.options.cloud.clone(),
-            ),
-            self.tokens(),
-            self.options.people.clone(),
-            self.rng(),
-        )
-    }
-
-    /// What checks the tokens that people bring.
-    fn tokens(&self) -> Arc<Tokens> {
-        let options = &self.options;
-        let http = Arc::clone(&self.ports.http);
-        let keys = SigningKeys::new(http, self.clock(), &options.cloud);
-        let (cloud, people) = (options.cloud.clone(), options.people.clone());
-        Arc::new(Tokens::new(keys, self.clock(), cloud, people))
+        let (http, federated) = (Arc::clone(&self.ports.http), Arc::clone(&self.ports.federated));
+        let endpoint =
+            TokenEndpoint::new(http, federated, self.clock(), self.options.cloud.clone());
+        let tokens = Arc::clone(&self.people_tokens);
+        SignIn::new(endpoint, tokens, self.options.people.clone(), self.rng())
     }
 }

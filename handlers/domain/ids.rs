@@ -40,12 +40,12 @@ uuid_id! {
     MailboxId
 }
 uuid_id! {
-    /// A group of people in the tenant's directory: the Entra object id.
-    GroupId
-}
-uuid_id! {
     /// A managed room. A room with a mailbox has its mailbox's id.
     RoomId
+}
+uuid_id! {
+    /// A group of people in the tenant's directory: the Entra object id.
+    GroupId
 }
 uuid_id! {
     /// One booking for as long as its row lives: the match id that is shown in Outlook.

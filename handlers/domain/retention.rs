@@ -5,9 +5,6 @@ use jiff::SignedDuration;
 /// How long a row in `Failures` stays.
 pub const FAILURES: SignedDuration = SignedDuration::from_hours(30 * 24);
 
-/// How long a row in `Audit` stays.
-pub const AUDIT: SignedDuration = SignedDuration::from_hours(365 * 24);
-
 /// How long the tombstone of somebody who is to be forgotten stays, and so when everything is
 /// removed a second time: the longest that something about them may still be on its way. An item
 /// lives for [`super::retry::PATIENCE`] (24 h), Graph repeats a notification for 4 h before that

@@ -126,16 +126,25 @@ pub struct MailboxTask {
     pub passage: Passage,
 }
 
+/// Where a pass over a tenant's mailboxes goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stage {
+    /// The first shard of `Mailboxes` that was not looked at yet.
+    pub shard: u8,
+    /// Whether the pass began by connecting: those that are followed already are subscribed anew.
+    pub anew: bool,
+}
+
 /// What to do with a tenant.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TenantWork {
     /// It was connected (again): everything that should be followed is subscribed and resynced.
     Connect,
     /// Its policy was changed: every mailbox is brought in line, and, where the organisation agrees
-    /// for everybody, everybody in scope is found. `from` is where a long listing goes on.
+    /// for everybody, everybody in scope is found.
     Align {
-        /// The rest of a listing of people, as Graph named it.
-        from: Option<String>,
+        /// Where a pass that was too long for one invocation goes on; `None` for its beginning.
+        from: Option<Stage>,
     },
     /// It is leaving: everything is unsubscribed and deleted.
     Leave,

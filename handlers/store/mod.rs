@@ -12,6 +12,8 @@
 //! | `Audit` | [`audit`] | one for each call to Graph or a booking system |
 //! | `Register` | [`register`] | one for each decision: consent, withdrawal, changed policy |
 //!
+//! [`tenant_data`] finds a tenant's rows in all of them by their keys, to delete them.
+//!
 //! Each maps domain types to flat rows and back: a scalar is a property of its own, an enum with
 //! data is JSON text in one property. A row that cannot be understood is an error, never skipped;
 //! [`due`] alone skips it, because everything else that is due would wait behind it.
@@ -35,6 +37,7 @@ pub mod rooms;
 mod shelf;
 pub mod table_service;
 pub mod tables;
+pub mod tenant_data;
 pub mod tenants;
 mod wire;
 

@@ -63,15 +63,19 @@ impl Register {
         Ok(all.into_iter().filter(|decision| decision.about == Some(person)).collect())
     }
 
-    /// Removes a tenant's whole register; for one that left, once its time is over.
+    /// Removes what a tenant decided up to `until` (that instant included), a hundred at once; for
+    /// one that left, once its time is over. Answers how many.
     ///
     /// # Errors
     /// [`StoreError`] when some may still be there.
-    pub async fn remove_all(&self, tenant: TenantId) -> Result<(), StoreError> {
-        for decision in self.all(tenant).await? {
-            self.shelf.remove(keys(&decision), None).await?;
-        }
-        Ok(())
+    pub async fn remove_until(
+        &self,
+        tenant: TenantId,
+        until: Timestamp,
+    ) -> Result<u64, StoreError> {
+        let rows = self.shelf.all::<DecisionRow>(&Span::partition(tenant.to_string())).await?;
+        let over = rows.into_iter().filter(|(row, _, _)| row.at <= until);
+        self.shelf.remove_rows(over.map(|(_, keys, etag)| (keys, etag)).collect()).await
     }
 }
 
@@ -226,8 +230,8 @@ mod tests {
         register.add(&elsewhere).await.unwrap();
         assert_eq!(register.all(tenant(9)).await.unwrap(), decisions);
         assert_eq!(register.about(tenant(9), mailbox(2)).await.unwrap(), decisions[2..4]);
-        register.remove_all(tenant(9)).await.unwrap();
-        assert_eq!(register.all(tenant(9)).await.unwrap(), []);
+        assert_eq!(register.remove_until(tenant(9), decisions[6].at).await.unwrap(), 7);
+        assert_eq!(register.all(tenant(9)).await.unwrap(), decisions[7..]);
         assert_eq!(register.all(tenant(8)).await.unwrap(), [elsewhere]);
     }
 }

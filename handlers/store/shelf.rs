@@ -1,6 +1,6 @@
 //! One table as its own file sees it: rows in and out as that file's wire type.
 
-use std::{fmt, sync::Arc};
+use std::{collections::BTreeMap, fmt, sync::Arc};
 
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value};
@@ -71,6 +71,41 @@ impl Shelf {
             Ok(_) | Err(StoreError::Table(TableError::NotFound)) => Ok(()),
             Err(other) => Err(other),
         }
+    }
+
+    /// Removes these versions of rows, up to 100 of a partition at once; answers how many. A row
+    /// that is gone is not counted, and one that was changed since it was read stays.
+    pub(super) async fn remove_rows(&self, rows: Vec<(Keys, ETag)>) -> Result<u64, StoreError> {
+        let mut partitions: BTreeMap<String, Vec<(Keys, ETag)>> = BTreeMap::new();
+        for (keys, etag) in rows {
+            partitions.entry(keys.partition.clone()).or_default().push((keys, etag));
+        }
+        let mut removed = 0;
+        for rows in partitions.into_values() {
+            for batch in rows.chunks(MOST_CHANGES) {
+                removed += self.remove_batch(batch).await?;
+            }
+        }
+        Ok(removed)
+    }
+
+    async fn remove_batch(&self, batch: &[(Keys, ETag)]) -> Result<u64, StoreError> {
+        let delete = |(keys, etag): &(Keys, ETag)| Change::Delete(keys.clone(), Some(etag.clone()));
+        match self.transaction(batch.iter().map(delete).collect()).await {
+            Ok(()) => return Ok(batch.len() as u64),
+            Err(error) if error.is_changed() => {}
+            Err(error) => return Err(error),
+        }
+        // One of them was changed or gone, so none was removed: each for itself then.
+        let mut removed = 0;
+        for row in batch {
+            match self.transaction(vec![delete(row)]).await {
+                Ok(()) => removed += 1,
+                Err(error) if error.is_changed() => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(removed)
     }
 
     /// One page of rows, not read yet.

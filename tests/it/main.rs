@@ -14,6 +14,7 @@ mod host;
 mod identity;
 mod local;
 mod maintain_mailbox;
+mod maintain_tenant;
 mod my_calendar;
 mod notifications;
 mod nudge_due;

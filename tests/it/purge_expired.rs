@@ -11,6 +11,7 @@ use roombridge::store::bookings::Bookings;
 use roombridge::store::due::{Due, DueEntry, Purpose, Subject};
 use roombridge::store::failures::Failures;
 use roombridge::store::ledger::Ledger;
+use roombridge::store::register::Register;
 use roombridge::store::tables::Table;
 use roombridge::store::tenants::Tenants;
 use world::exchange::{Invitation, Mailbox, Response};
@@ -137,6 +138,7 @@ fn deps(contoso: &Contoso) -> Deps {
         tenants: Tenants::new(store(), Arc::new(contoso.office.clock.clone())),
         failures: Failures::new(store()),
         audit: Audit::new(store()),
+        register: Register::new(store()),
         clock: Arc::new(contoso.office.clock.clone()),
     }
 }

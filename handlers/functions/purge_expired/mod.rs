@@ -22,6 +22,7 @@ use crate::{
         bookings::Bookings,
         due::{Due, DueEntry, Purpose, Subject},
         failures::Failures,
+        register::Register,
         tables::ETag,
         tenants::Tenants,
     },
@@ -49,6 +50,8 @@ pub struct Deps {
     pub failures: Failures,
     /// Records of calls.
     pub audit: Audit,
+    /// Records of decisions.
+    pub register: Register,
     /// The time.
     pub clock: Arc<dyn Clock>,
 }

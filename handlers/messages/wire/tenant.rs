@@ -6,7 +6,7 @@ use uuid::Uuid;
 use super::{NotAMessage, PassageWire, read, text_of};
 use crate::{
     domain::ids::TenantId,
-    messages::{Message, TenantTask, TenantWork},
+    messages::{Message, Stage, TenantTask, TenantWork},
     queue::Queue,
 };
 
@@ -24,17 +24,35 @@ enum WorkWire {
     Connect,
     Align {
         #[serde(default, skip_serializing_if = "Option::is_none")]
-        from: Option<String>,
+        from: Option<StageWire>,
     },
     Leave,
     Check,
+}
+
+#[derive(Serialize, Deserialize)]
+struct StageWire {
+    shard: u8,
+    anew: bool,
+}
+
+impl From<Stage> for StageWire {
+    fn from(Stage { shard, anew }: Stage) -> Self {
+        Self { shard, anew }
+    }
+}
+
+impl From<StageWire> for Stage {
+    fn from(StageWire { shard, anew }: StageWire) -> Self {
+        Self { shard, anew }
+    }
 }
 
 impl From<TenantWork> for WorkWire {
     fn from(work: TenantWork) -> Self {
         match work {
             TenantWork::Connect => Self::Connect,
-            TenantWork::Align { from } => Self::Align { from },
+            TenantWork::Align { from } => Self::Align { from: from.map(StageWire::from) },
             TenantWork::Leave => Self::Leave,
             TenantWork::Check => Self::Check,
         }
@@ -45,7 +63,7 @@ impl From<WorkWire> for TenantWork {
     fn from(wire: WorkWire) -> Self {
         match wire {
             WorkWire::Connect => Self::Connect,
-            WorkWire::Align { from } => Self::Align { from },
+            WorkWire::Align { from } => Self::Align { from: from.map(Stage::from) },
             WorkWire::Leave => Self::Leave,
             WorkWire::Check => Self::Check,
         }
@@ -78,5 +96,29 @@ impl TenantTask {
             work: wire.work.into(),
             passage: wire.passage.try_into()?,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{domain::ids::CorrelationId, messages::Passage};
+
+    #[test]
+    fn a_task_comes_back_as_it_was() {
+        let now = "2026-11-24T12:00:00Z".parse().unwrap();
+        let (tenant, passage) =
+            (TenantId(Uuid::from_u128(9)), Passage::start(CorrelationId(7), now));
+        let stage = Stage { shard: 255, anew: true };
+        for work in [
+            TenantWork::Connect,
+            TenantWork::Align { from: None },
+            TenantWork::Align { from: Some(stage) },
+            TenantWork::Leave,
+            TenantWork::Check,
+        ] {
+            let task = TenantTask { tenant, work, passage };
+            assert_eq!(TenantTask::from_text(&task.to_text()).unwrap(), task);
+        }
     }
 }

@@ -23,6 +23,9 @@ use crate::domain::{
 
 use row::{MailboxRow, Stored};
 
+/// Over how many partitions a tenant's mailboxes are spread.
+const SHARDS: u16 = 256;
+
 /// Whose mailbox it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MailboxKind {
@@ -210,11 +213,33 @@ impl Mailboxes {
         let rows = self.shelf.all(&span).await?;
         Ok(rows.into_iter().map(|(Stored(mailbox), _, _)| mailbox).collect())
     }
+
+    /// Those of a tenant's mailboxes that are in this shard, each with its version: a pass over a
+    /// tenant of any size goes shard by shard.
+    ///
+    /// # Errors
+    /// [`StoreError`] when they cannot be read.
+    pub async fn in_shard(
+        &self,
+        tenant: TenantId,
+        shard: u8,
+    ) -> Result<Vec<(Mailbox, ETag)>, StoreError> {
+        let rows = self.shelf.all(&Span::partition(partition(tenant, shard))).await?;
+        Ok(rows.into_iter().map(|(Stored(mailbox), _, etag)| (mailbox, etag)).collect())
+    }
+
+    /// The shard that a mailbox is in.
+    pub fn shard(id: MailboxId) -> u8 {
+        Digest::of(&[b"mailbox", id.0.as_bytes()]).shard(SHARDS)
+    }
+}
+
+fn partition(tenant: TenantId, shard: u8) -> String {
+    format!("{tenant}_{shard:02x}")
 }
 
 fn keys(tenant: TenantId, id: MailboxId) -> Keys {
-    let shard = Digest::of(&[b"mailbox", id.0.as_bytes()]).shard(256);
-    Keys::new(format_args!("{tenant}_{shard:02x}"), id)
+    Keys::new(partition(tenant, Mailboxes::shard(id)), id)
 }
 
 fn row(mailbox: &Mailbox) -> Result<Row, StoreError> {
@@ -318,6 +343,17 @@ mod tests {
         let mut all = mailboxes.all(tenant(9)).await.unwrap();
         all.sort_by_key(|mailbox| mailbox.id);
         assert_eq!(all, (0..40).map(person).collect::<Vec<_>>());
+
+        let mut by_shard = Vec::new();
+        for shard in 0..=u8::MAX {
+            for (mailbox, etag) in mailboxes.in_shard(tenant(9), shard).await.unwrap() {
+                assert_eq!(Mailboxes::shard(mailbox.id), shard);
+                mailboxes.replace(&mailbox, &etag).await.unwrap();
+                by_shard.push(mailbox);
+            }
+        }
+        by_shard.sort_by_key(|mailbox| mailbox.id);
+        assert_eq!(by_shard, all);
     }
 
     #[test]

@@ -96,14 +96,14 @@ impl Tenants {
         Ok(Some(tenant))
     }
 
-    /// The ids of all tenants, by one listing of this small table.
+    /// All tenants and their versions, by one listing of this small table.
     ///
     /// # Errors
     /// [`StoreError`] when they cannot be read.
-    pub async fn ids(&self) -> Result<Vec<TenantId>, StoreError> {
+    pub async fn all(&self) -> Result<Vec<(Tenant, ETag)>, StoreError> {
         // Keys are GUIDs in lower case: everything from `0` up to `f...`.
         let rows = self.shelf.all::<TenantRow>(&Span::partitions("0", "g")).await?;
-        Ok(rows.into_iter().map(|(row, _, _)| row.tenant).collect())
+        Ok(rows.into_iter().map(|(row, _, etag)| (Tenant::from(row), etag)).collect())
     }
 
     /// The tenant as it is, and its version.
@@ -131,12 +131,13 @@ impl Tenants {
         self.write(tenant.id, Change::Replace(row(tenant)?, read.clone())).await
     }
 
-    /// Removes a tenant that has left and whose records' time is over.
+    /// Removes a tenant that has left and whose records' time is over, if it is still the version
+    /// that was read.
     ///
     /// # Errors
-    /// [`StoreError`] when it was not removed, or may not have been.
-    pub async fn remove(&self, id: TenantId) -> Result<(), StoreError> {
-        let removed = self.shelf.remove(keys(id), None).await;
+    /// [`StoreError::is_changed`] when it has come back meanwhile.
+    pub async fn remove(&self, id: TenantId, read: &ETag) -> Result<(), StoreError> {
+        let removed = self.shelf.remove(keys(id), Some(read)).await;
         self.cache.forget(&id);
         removed
     }
@@ -264,10 +265,12 @@ mod tests {
         let read = tenants.insert(&contoso()).await.unwrap();
         assert!(tenants.insert(&contoso()).await.unwrap_err().is_changed());
         let leaving = Tenant { state: TenantState::Leaving, ..contoso() };
-        tenants.replace(&leaving, &read).await.unwrap();
+        let newer = tenants.replace(&leaving, &read).await.unwrap();
         assert!(tenants.replace(&contoso(), &read).await.unwrap_err().is_changed());
-        assert_eq!(tenants.read(tenant(9)).await.unwrap().map(|(t, _)| t), Some(leaving));
-        tenants.remove(tenant(9)).await.unwrap();
+        assert_eq!(tenants.read(tenant(9)).await.unwrap(), Some((leaving.clone(), newer.clone())));
+        assert!(tenants.remove(tenant(9), &read).await.unwrap_err().is_changed());
+        assert_eq!(tenants.all().await.unwrap(), [(leaving, newer.clone())]);
+        tenants.remove(tenant(9), &newer).await.unwrap();
         assert_eq!(tenants.get(tenant(9)).await.unwrap(), None);
     }
 

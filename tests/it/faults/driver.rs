@@ -15,7 +15,7 @@ const TOO_MANY: usize = 10_000;
 
 /// How messages and timer ticks are worked off.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Manner {
+pub(crate) enum Manner {
     /// Each once.
     Once,
     /// Each twice in a row, timers too.
@@ -28,7 +28,7 @@ pub(super) enum Manner {
 }
 
 /// Lets time pass in an office, in one manner.
-pub(super) struct Driver<'a> {
+pub(crate) struct Driver<'a> {
     office: &'a Office,
     manner: Cell<Manner>,
     points: Cell<usize>,
@@ -37,23 +37,23 @@ pub(super) struct Driver<'a> {
 }
 
 impl<'a> Driver<'a> {
-    pub(super) fn new(office: &'a Office, manner: Manner) -> Self {
+    pub(crate) fn new(office: &'a Office, manner: Manner) -> Self {
         let (manner, points, cut) = (Cell::new(manner), Cell::new(0), Cell::new(false));
         Self { office, manner, points, cut, copies: RefCell::default() }
     }
 
     /// How many await points were passed so far.
-    pub(super) fn points(&self) -> usize {
+    pub(crate) fn points(&self) -> usize {
         self.points.get()
     }
 
     /// Whether a worker was cut off.
-    pub(super) fn has_cut(&self) -> bool {
+    pub(crate) fn has_cut(&self) -> bool {
         self.cut.get()
     }
 
     /// Ends the disturbance; what was to come a second time comes now.
-    pub(super) async fn end(&self) {
+    pub(crate) async fn end(&self) {
         self.manner.set(Manner::Once);
         for copy in self.copies.take() {
             self.office.host.process_message(copy).await;
@@ -62,7 +62,7 @@ impl<'a> Driver<'a> {
     }
 
     /// Lets `duration` pass, with everything that happens in it.
-    pub(super) async fn pass(&self, duration: SignedDuration) {
+    pub(crate) async fn pass(&self, duration: SignedDuration) {
         let until = self.office.now() + duration;
         self.tick().await;
         for _ in 0..TOO_MANY {

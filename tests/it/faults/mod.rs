@@ -5,7 +5,7 @@
 //! effect, each worker dropped at each point where it waits. Each time the story must end alike:
 //! what is booked, the ledger, what Outlook shows, nothing failed, nothing left, all forgotten.
 
-mod driver;
+pub(crate) mod driver;
 mod ending;
 mod scene;
 mod strikes;

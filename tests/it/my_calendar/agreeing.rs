@@ -27,7 +27,7 @@ async fn who_agrees_is_subscribed_and_the_next_appointment_becomes_a_booking(
 
     let row = contoso.mailbox(&contoso.ben).await?;
     assert_eq!((row.state, row.epoch), (MailboxState::Active, 1));
-    assert_eq!(contoso.subscriptions(&contoso.ben), 1);
+    assert_eq!(contoso.subscribed(&contoso.ben), 1);
     let agreed = What::Agreed { how: How::Own, text_version: TEXT.into() };
     assert_eq!(contoso.decided(&contoso.ben).await?, [agreed]);
     let meeting = contoso.meet(&contoso.ben, ("09:00", "10:00"), &contoso.aurora)?;
@@ -50,7 +50,7 @@ async fn a_second_press_changes_nothing_and_finishes_what_was_lost() -> Outcome 
     assert_eq!(contoso.mailbox(&contoso.ben).await?, before);
     assert_eq!(contoso.decided(&contoso.ben).await?.len(), 1);
     contoso.pass(minutes(1)).await;
-    assert_eq!(contoso.subscriptions(&contoso.ben), 1);
+    assert_eq!(contoso.subscribed(&contoso.ben), 1);
     contoso.is_well().await
 }
 
@@ -60,7 +60,7 @@ async fn a_task_that_was_lost_is_made_up_for_without_a_second_press() -> Outcome
     Browser::of(&contoso, &contoso.ben).await?.agree().await?;
     contoso.lose(Queue::MailboxTasks);
     contoso.pass(minutes(12)).await;
-    assert_eq!(contoso.subscriptions(&contoso.ben), 1);
+    assert_eq!(contoso.subscribed(&contoso.ben), 1);
     contoso.is_well().await
 }
 
@@ -146,7 +146,7 @@ async fn who_comes_back_is_followed_anew_and_nothing_of_before_is_believed() -> 
     let new = contoso.mailbox(anna).await?;
     assert_eq!((new.state, new.epoch), (MailboxState::Active, old.epoch + 1));
     assert!(new.nonce.is_some() && new.nonce != old.nonce);
-    assert_eq!(contoso.subscriptions(anna), 1);
+    assert_eq!(contoso.subscribed(anna), 1);
     // And at once, before the worker has unsubscribed anything.
     browser.done("erase", &[("bookings", "anonymous"), ("confirm", "yes")]).await?;
     contoso.lose(Queue::MailboxTasks);
@@ -154,7 +154,7 @@ async fn who_comes_back_is_followed_anew_and_nothing_of_before_is_believed() -> 
     contoso.pass(minutes(2)).await;
     let newest = contoso.mailbox(anna).await?;
     assert!(newest.nonce.is_some() && newest.nonce != new.nonce);
-    assert_eq!(contoso.subscriptions(anna), 1);
+    assert_eq!(contoso.subscribed(anna), 1);
     contoso.is_well().await
 }
 

@@ -37,7 +37,7 @@ async fn a_delegate_agrees_and_the_owner_is_told_and_can_leave_for_good() -> Out
     let answer = delegate.agree_for(ben.address()).await?;
     assert_eq!(answer.status, 303, "{}", answer.text);
     contoso.pass(minutes(2)).await;
-    assert_eq!(contoso.subscriptions(ben), 1);
+    assert_eq!(contoso.subscribed(ben), 1);
     let agreed = What::Agreed { how: How::Delegate, text_version: TEXT.into() };
     assert_eq!(contoso.decided(ben).await?, [agreed]);
     let mails = contoso.office.microsoft.graph.mails();

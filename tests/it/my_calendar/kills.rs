@@ -65,7 +65,7 @@ async fn in_the_middle_of_agreeing() -> Outcome {
         |contoso| &contoso.ben,
         async |contoso: &Contoso| {
             assert_eq!(contoso.state(&contoso.ben).await, Some(MailboxState::Active));
-            assert_eq!(contoso.subscriptions(&contoso.ben), 1);
+            assert_eq!(contoso.subscribed(&contoso.ben), 1);
             Ok(())
         },
     )
@@ -81,7 +81,7 @@ async fn in_the_middle_of_withdrawing() -> Outcome {
         async |contoso| {
             let withdrawn = MailboxState::Withdrawn(Farewell::Released);
             assert_eq!(contoso.state(&contoso.anna).await, Some(withdrawn));
-            assert_eq!(contoso.subscriptions(&contoso.anna), 0);
+            assert_eq!(contoso.subscribed(&contoso.anna), 0);
             Ok(())
         },
     )
@@ -98,7 +98,7 @@ async fn in_the_middle_of_erasing() -> Outcome {
         async |contoso: &Contoso| {
             let state = contoso.state(&contoso.anna).await;
             assert!(matches!(state, Some(MailboxState::Erased(Farewell::Anonymous, _))));
-            assert_eq!(contoso.subscriptions(&contoso.anna), 0);
+            assert_eq!(contoso.subscribed(&contoso.anna), 0);
             contoso.pass(crate::contoso::hours(31)).await;
             assert_eq!(contoso.state(&contoso.anna).await, None);
             Ok(())

@@ -24,7 +24,7 @@ async fn who_withdraws_decides_what_becomes_of_the_rooms(contoso: Contoso) -> Ou
     browser.done("withdraw", &[("bookings", "anonymous")]).await?;
     contoso.pass(minutes(5)).await;
 
-    assert_eq!(contoso.subscriptions(anna) + contoso.subscriptions(cleo), 0);
+    assert_eq!(contoso.subscribed(anna) + contoso.subscribed(cleo), 0);
     let released = contoso.booking(&annas, aurora).await?;
     let held = |observed: Option<Observed>| matches!(observed, Some(Observed::Booked(_)));
     assert!(!held(released.map(|booking| booking.observed)));
@@ -73,7 +73,7 @@ async fn who_erases_leaves_the_record_of_it_and_nothing_else() -> Outcome {
     contoso.pass(minutes(10)).await;
     assert_eq!(contoso.outcome(&meeting, anna, aurora)?, None, "our mark is gone");
     assert_eq!(contoso.pointers(anna).await?, 0);
-    assert_eq!(contoso.subscriptions(anna), 0);
+    assert_eq!(contoso.subscribed(anna), 0);
     contoso.pass(hours(31)).await;
     assert_eq!(contoso.state(anna).await, None);
     assert_eq!(contoso.decided(anna).await?, [What::Erased { released: false }]);
@@ -100,9 +100,9 @@ async fn a_withdrawal_whose_task_was_lost_is_carried_out_all_the_same() -> Outco
     let browser = Browser::of(&contoso, &contoso.anna).await?;
     browser.done("withdraw", &[("bookings", "released")]).await?;
     contoso.lose(Queue::MailboxTasks);
-    assert_eq!(contoso.subscriptions(&contoso.anna), 1);
+    assert_eq!(contoso.subscribed(&contoso.anna), 1);
     contoso.pass(minutes(12)).await;
-    assert_eq!(contoso.subscriptions(&contoso.anna), 0);
+    assert_eq!(contoso.subscribed(&contoso.anna), 0);
     contoso.is_well().await
 }
 

@@ -222,7 +222,7 @@ impl Contoso {
     }
 
     /// How many subscriptions Graph has on the calendar of `person`.
-    fn subscriptions(&self, person: &Mailbox) -> usize {
+    fn subscribed(&self, person: &Mailbox) -> usize {
         let all = self.office.microsoft.graph.subscriptions();
         all.iter().filter(|subscription| subscription.mailbox == person.id()).count()
     }

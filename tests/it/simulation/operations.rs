@@ -113,6 +113,8 @@ pub(super) enum Op {
     Throttle { room: u8, minutes: u8 },
     /// A person withdraws.
     Withdraw { who: u8 },
+    /// A person withdraws and has everything forgotten.
+    Erase { who: u8 },
     /// A person agrees again.
     Agree { who: u8 },
     /// A mailbox is resynced: people first, then rooms.
@@ -248,6 +250,7 @@ fn delivery(rng: &Chance) -> Op {
         6 => Op::Slow(small(rng, 60)),
         7..=8 => Op::Lose(nudge),
         9 => Op::Twice(nudge),
+        10 if yes(rng) && yes(rng) => Op::Erase { who: small(rng, 2) },
         10 if yes(rng) => Op::Withdraw { who: small(rng, 2) },
         10 => Op::Agree { who: small(rng, 2) },
         _ => Op::Resync { mailbox: small(rng, 5) },

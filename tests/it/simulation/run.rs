@@ -8,6 +8,7 @@ use roombridge::domain::policy::{Answering, ContentPolicy, PeoplePolicy, Subject
 use roombridge::messages::Task;
 use roombridge::queue::memory::Shelf;
 use roombridge::queue::{Outbox as _, Queue};
+use roombridge::store::mailboxes::{Farewell, MailboxState};
 use roombridge::store::tables::Table;
 use world::exchange::{Invitation, Mailbox, Meeting, Processing, RoomRules, Tenant};
 use world::graph::{self, Moment, Outcome, Scope, Until};
@@ -138,6 +139,13 @@ impl Run {
             Op::Withdraw { who } => {
                 self.agreed[usize::from(who)] = false;
                 self.office.seeding().withdraw(&self.people[usize::from(who)]).await?;
+            }
+            Op::Erase { who } => {
+                self.agreed[usize::from(who)] = false;
+                let (person, seeding) = (&self.people[usize::from(who)], self.office.seeding());
+                let until = self.office.now() + SignedDuration::from_hours(29);
+                seeding.stand(person, MailboxState::Erased(Farewell::Anonymous, until)).await?;
+                seeding.task(person, Task::Erase).await?;
             }
             Op::Agree { who } => {
                 self.agreed[usize::from(who)] = true;

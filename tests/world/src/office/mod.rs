@@ -145,10 +145,7 @@ impl Office {
             http: Arc::new(microsoft.network.clone()),
             federated: microsoft.identity.credential(FEDERATED_IDENTITY),
             keys: Arc::new(KeyRing::new(Box::new(Shared(keys)), Arc::clone(&clock))),
-            cookie_keys: Arc::new(KeyRing::new(
-                Box::new(FixedKeys(fixed_cookie_keys()?)),
-                Arc::clone(&clock),
-            )),
+            cookie_keys: cookie_keys(&clock)?,
             clock: Arc::clone(&clock),
             rng: Arc::clone(&rng),
         };
@@ -206,9 +203,10 @@ fn fixed_keys() -> Result<Keys, OfficeError> {
 }
 
 /// The keys that the office's cookies are sealed with.
-fn fixed_cookie_keys() -> Result<Keys, OfficeError> {
+fn cookie_keys(clock: &Arc<dyn Clock>) -> Result<Arc<KeyRing>, OfficeError> {
     let id = "c1".parse().map_err(OfficeError::from_any)?;
-    Ok(Keys::new(Key::new(id, &[8; 32]), []))
+    let keys = FixedKeys(Keys::new(Key::new(id, &[8; 32]), []));
+    Ok(Arc::new(KeyRing::new(Box::new(keys), Arc::clone(clock))))
 }
 
 /// A source that a test keeps a hand on.

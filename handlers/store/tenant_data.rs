@@ -1,0 +1,195 @@
+//! Everything of one tenant, by its keys alone: how a tenant that leaves is deleted, rows that
+//! nobody understands included.
+//!
+//! Every table but `Due` has the tenant first in its partition keys, so its rows are one range. `Due`
+//! is ordered by time, with the tenant in the row keys only: it is read from one end to the other,
+//! every tenant's entries, 1,000 a call. That is paid once for each tenant that leaves, and what it
+//! might miss (an entry that was moved on meanwhile) is harmless: an entry whose row is gone is
+//! dropped by whoever is nudged by it.
+
+use std::sync::Arc;
+
+use super::{
+    error::StoreError,
+    shelf::Shelf,
+    tables::{Continuation, ETag, Keys, Span, Table, Tables},
+};
+use crate::domain::ids::{MailboxId, TenantId};
+
+/// How many rows are listed at a time: the most that a page holds.
+const PAGE: u16 = 1_000;
+
+/// The tables whose rows go when a tenant leaves, in the order in which they go: what is personal
+/// first, the index by time last.
+pub const DELETED: [Table; 6] = [
+    Table::Bookings,
+    Table::Appointments,
+    Table::Mailboxes,
+    Table::Rooms,
+    Table::Failures,
+    Table::Due,
+];
+
+/// A row that was found, by its keys and version.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Found {
+    keys: Keys,
+    etag: ETag,
+}
+
+impl Found {
+    /// The mailbox, where it is a row of `Mailboxes`.
+    pub fn mailbox(&self) -> Option<MailboxId> {
+        self.keys.row.parse().ok()
+    }
+}
+
+/// The rows of tenants in all tables.
+#[derive(Clone)]
+pub struct TenantData {
+    tables: Arc<dyn Tables>,
+}
+
+impl TenantData {
+    /// All tables.
+    pub fn new(tables: Arc<dyn Tables>) -> Self {
+        Self { tables }
+    }
+
+    /// A page of a tenant's rows in `table`, none of `Tenants`, and where the listing goes on. A
+    /// page may be empty and still go on.
+    ///
+    /// # Errors
+    /// [`StoreError`] when they cannot be listed.
+    pub async fn find(
+        &self,
+        tenant: TenantId,
+        table: Table,
+        from: Option<Continuation>,
+    ) -> Result<(Vec<Found>, Option<Continuation>), StoreError> {
+        let Some(span) = span(tenant, table) else { return Ok((Vec::new(), None)) };
+        let page = self.shelf(table).page(&span, from, PAGE).await?;
+        let of_tenant = |keys: &Keys| match table {
+            Table::Due => owner(&keys.row) == Some(tenant),
+            Table::Tenants
+            | Table::Mailboxes
+            | Table::Appointments
+            | Table::Bookings
+            | Table::Rooms
+            | Table::Failures
+            | Table::Audit
+            | Table::Register => true,
+        };
+        let found = page.rows.into_iter().map(|(row, etag)| Found { keys: row.keys, etag });
+        Ok((found.filter(|found| of_tenant(&found.keys)).collect(), page.next))
+    }
+
+    /// Removes rows that were found, up to 100 of a partition at once; answers how many. One that
+    /// was changed since stays.
+    ///
+    /// # Errors
+    /// [`StoreError`] when some were not removed, or may not have been.
+    pub async fn remove(&self, table: Table, found: Vec<Found>) -> Result<u64, StoreError> {
+        let rows = found.into_iter().map(|found| (found.keys, found.etag)).collect();
+        self.shelf(table).remove_rows(rows).await
+    }
+
+    fn shelf(&self, table: Table) -> Shelf {
+        Shelf::new(Arc::clone(&self.tables), table)
+    }
+}
+
+/// Where a tenant's rows are. A row of `Tenants` says by itself when it may go.
+fn span(tenant: TenantId, table: Table) -> Option<Span> {
+    match table {
+        Table::Tenants => None,
+        Table::Failures | Table::Register => Some(Span::partition(tenant.to_string())),
+        // `~` sorts after every character of our keys.
+        Table::Mailboxes | Table::Appointments | Table::Bookings | Table::Rooms | Table::Audit => {
+            Some(Span::partitions(format!("{tenant}_"), format!("{tenant}_~")))
+        }
+        Table::Due => Some(Span::partitions("a", "~")),
+    }
+}
+
+/// Whose a row of `Due` is: an instant, what kind of subject, the tenant, and more.
+fn owner(row: &str) -> Option<TenantId> {
+    row.split('_').nth(2)?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::Ordering;
+
+    use serde_json::Map;
+
+    use super::*;
+    use crate::store::{
+        counting::{CountingTables, at, key, mailbox, tenant},
+        due::{Due, DueEntry, Purpose, Subject},
+        tables::Row,
+    };
+
+    async fn all(data: &TenantData, table: Table) -> Vec<Found> {
+        let (mut all, mut from) = (Vec::new(), None);
+        loop {
+            let (found, next) = data.find(tenant(9), table, from).await.unwrap();
+            all.extend(found);
+            from = next;
+            if from.is_none() {
+                return all;
+            }
+        }
+    }
+
+    async fn plant(fake: &CountingTables, table: Table, partition: String, row: &str) {
+        fake.plant(table, Row { keys: Keys::new(partition, row), properties: Map::new() }).await;
+    }
+
+    #[tokio::test]
+    async fn every_row_of_one_tenant_is_found_and_removed_and_no_other() {
+        let fake = Arc::new(CountingTables::default());
+        let data = TenantData::new(fake.clone());
+        fake.page.store(7, Ordering::Relaxed);
+        for table in [Table::Bookings, Table::Appointments, Table::Mailboxes, Table::Rooms] {
+            for n in 0..120 {
+                let shard = n % 3;
+                plant(&fake, table, format!("{}_{shard:02x}", tenant(9)), &format!("r{n}")).await;
+            }
+            for other in [tenant(8), tenant(10)] {
+                plant(&fake, table, format!("{other}_00"), "r").await;
+            }
+            let found = all(&data, table).await;
+            assert_eq!(found.len(), 120, "{table:?}");
+            // One was changed meanwhile, and one was removed by somebody else.
+            plant(&fake, table, format!("{}_00", tenant(9)), "r0").await;
+            data.remove(table, found[1..2].to_vec()).await.unwrap();
+            assert_eq!(data.remove(table, found).await.unwrap(), 118);
+            assert_eq!(all(&data, table).await.len(), 1);
+            assert_eq!(fake.rows(table).len(), 3);
+        }
+        plant(&fake, Table::Failures, tenant(9).to_string(), "f").await;
+        plant(&fake, Table::Failures, tenant(8).to_string(), "f").await;
+        assert_eq!(all(&data, Table::Failures).await.len(), 1);
+        assert_eq!(all(&data, Table::Tenants).await, []);
+    }
+
+    #[tokio::test]
+    async fn a_tenants_due_entries_are_found_among_everybodys() {
+        let fake = Arc::new(CountingTables::default());
+        let (data, due) = (TenantData::new(fake.clone()), Due::new(fake.clone()));
+        for purpose in Purpose::ALL {
+            let when = at("2026-11-24T09:00:00.5Z");
+            due.put(&DueEntry::new(purpose, when, Subject::Booking(key(1)))).await.unwrap();
+            for of in [tenant(9), tenant(8)] {
+                let subject = Subject::Mailbox(of, mailbox(1));
+                due.put(&DueEntry::new(purpose, when, subject)).await.unwrap();
+            }
+        }
+        fake.page.store(2, Ordering::Relaxed);
+        let found = all(&data, Table::Due).await;
+        assert_eq!(found.len(), 6);
+        assert_eq!(data.remove(Table::Due, found).await.unwrap(), 6);
+        assert_eq!(fake.rows(Table::Due).len(), 3);
+    }
+}

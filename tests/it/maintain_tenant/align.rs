@@ -1,0 +1,199 @@
+//! How a changed policy reaches every mailbox.
+
+use std::collections::BTreeSet;
+
+use roombridge::domain::decision::{How, What};
+use roombridge::domain::ids::MailboxId;
+use roombridge::domain::tenancy::ConsentMode;
+use roombridge::messages::TenantWork;
+use roombridge::store::mailboxes::{Farewell, MailboxState, Mailboxes};
+use roombridge::store::tables::Table;
+use world::exchange::{Mailbox, Response};
+
+use super::{ADMINISTRATOR, connected};
+use crate::contoso::{Contoso, minutes, on_both};
+use crate::{Failure, Outcome};
+
+on_both!(
+    who_is_excluded_is_not_followed_until_the_exclusion_ends,
+    where_the_organisation_agrees_everybody_in_scope_is_found,
+);
+
+const ACTIVE: MailboxState = MailboxState::Active;
+const PAUSED: MailboxState = MailboxState::Paused;
+
+fn id(mailbox: &Mailbox) -> Result<MailboxId, Failure> {
+    Ok(mailbox.id().parse()?)
+}
+
+/// Each is followed, or not, as the row says and as Graph has it.
+async fn followed(contoso: &Contoso, expected: &[(&Mailbox, MailboxState)]) -> Outcome {
+    for (mailbox, state) in expected {
+        assert_eq!(contoso.state_of(mailbox).await?, *state);
+        let subscriptions = usize::from(state.is_active());
+        assert_eq!(contoso.subscriptions(mailbox), subscriptions, "{state:?}");
+    }
+    contoso.is_well().await
+}
+
+async fn who_is_excluded_is_not_followed_until_the_exclusion_ends(contoso: Contoso) -> Outcome {
+    let Contoso { anna, cleo, aurora, borealis, .. } = &contoso;
+    let excluded: BTreeSet<_> = [id(anna)?, id(aurora)?].into();
+    contoso.allow(|policy| policy.excluded = excluded).await?;
+    contoso.pass(minutes(1)).await;
+    let expected = [(anna, PAUSED), (aurora, PAUSED), (cleo, ACTIVE), (borealis, ACTIVE)];
+    followed(&contoso, &expected).await?;
+
+    contoso.allow(|policy| policy.excluded.clear()).await?;
+    contoso.pass(minutes(1)).await;
+    followed(&contoso, &expected.map(|(mailbox, _)| (mailbox, ACTIVE))).await?;
+    let meeting = contoso.meet(anna, ("09:00", "10:00"), aurora)?;
+    contoso.pass(minutes(2)).await;
+    assert_eq!(meeting.answer_of(aurora), Some(Response::Accepted));
+    contoso.is_well().await
+}
+
+#[tokio::test]
+async fn only_members_of_the_scope_group_are_followed_and_each_is_asked_for_once() -> Outcome {
+    let contoso = Contoso::open().await?;
+    let Contoso { anna, ben, cleo, aurora, office, tenant, .. } = &contoso;
+    let entra = &office.microsoft.entra;
+    let (staff, team) = (entra.add_group(tenant.id()), entra.add_group(tenant.id()));
+    entra.add_member(tenant.id(), &staff, &team);
+    entra.add_member(tenant.id(), &team, anna.id());
+    let group = staff.parse()?;
+    contoso.allow(|policy| policy.scope_group = Some(group)).await?;
+    office.microsoft.graph.clear_requests();
+    contoso.pass(minutes(1)).await;
+    followed(&contoso, &[(anna, ACTIVE), (cleo, PAUSED), (aurora, ACTIVE)]).await?;
+    assert_eq!(contoso.asked("POST", "/users/{id}/checkMemberGroups").len(), 2, "Anna and Cleo");
+    assert!(contoso.mailbox(ben).await.is_err(), "who has not agreed is not asked about");
+
+    // Nobody is told when a group changes; the next pass sees it.
+    entra.add_member(tenant.id(), &staff, cleo.id());
+    entra.remove_member(tenant.id(), &team, anna.id());
+    contoso.ask(TenantWork::Align { from: None }).await?;
+    contoso.pass(minutes(1)).await;
+    followed(&contoso, &[(anna, PAUSED), (cleo, ACTIVE)]).await?;
+    let nowhere = roombridge::domain::ids::GroupId(uuid::Uuid::from_u128(7));
+    contoso.allow(|policy| policy.scope_group = Some(nowhere)).await?;
+    contoso.pass(minutes(1)).await;
+    followed(&contoso, &[(anna, PAUSED), (cleo, PAUSED), (aurora, ACTIVE)]).await
+}
+
+#[tokio::test]
+async fn rooms_are_followed_where_the_tenant_wants_that_and_they_are_managed() -> Outcome {
+    let contoso = Contoso::open().await?;
+    let Contoso { anna, aurora, borealis, office, .. } = &contoso;
+    contoso.allow(|policy| policy.rooms_subscribed = false).await?;
+    contoso.pass(minutes(1)).await;
+    followed(&contoso, &[(anna, ACTIVE), (aurora, PAUSED), (borealis, PAUSED)]).await?;
+    let clock = std::sync::Arc::new(office.clock.clone());
+    let rooms = roombridge::store::rooms::RoomMap::new(std::sync::Arc::clone(&office.store), clock);
+    rooms.remove(contoso.tenant_id()?, crate::contoso::room_id(borealis)?).await?;
+    contoso.allow(|policy| policy.rooms_subscribed = true).await?;
+    contoso.pass(minutes(1)).await;
+    followed(&contoso, &[(anna, ACTIVE), (aurora, ACTIVE), (borealis, PAUSED)]).await
+}
+
+async fn where_the_organisation_agrees_everybody_in_scope_is_found(contoso: Contoso) -> Outcome {
+    let Contoso { anna, ben, cleo, aurora, office, tenant, .. } = &contoso;
+    let entra = &office.microsoft.entra;
+    let staff = entra.add_group(tenant.id());
+    for person in [anna, ben, aurora] {
+        entra.add_member(tenant.id(), &staff, person.id());
+    }
+    // More than a page of others, who are out of bounds.
+    let mut excluded = BTreeSet::new();
+    for n in 0..1_500 {
+        let other = entra.add_user(tenant.id(), "Somebody", &format!("p{n}@contoso.example"));
+        entra.add_member(tenant.id(), &staff, &other);
+        excluded.insert(other.parse()?);
+    }
+    let (group, by) = (staff.parse()?, connected(&contoso));
+    office.microsoft.graph.clear_requests();
+    contoso
+        .decide(TenantWork::Align { from: None }, |tenant| {
+            tenant.connected = Some(by);
+            tenant.policy.consent = ConsentMode::Organisation;
+            tenant.policy.scope_group = Some(group);
+            tenant.policy.excluded = excluded;
+        })
+        .await?;
+    contoso.pass(minutes(2)).await;
+    eprintln!("{:?} {:?}", contoso.failures().await?, office.microsoft.graph.requests());
+    for m in office
+        .outbox
+        .messages(roombridge::queue::memory::Shelf::Main(roombridge::queue::Queue::TenantTasks))
+    {
+        eprintln!("{}", m.text);
+    }
+    followed(&contoso, &[(anna, ACTIVE), (ben, ACTIVE), (cleo, PAUSED), (aurora, ACTIVE)]).await?;
+    assert_eq!(contoso.count(Table::Mailboxes).await?, 5, "nobody who is excluded has a row");
+    let lists = "/groups/{id}/transitiveMembers/microsoft.graph.user";
+    assert_eq!(contoso.asked("GET", lists).len(), 2, "999 people a call");
+    let asked = contoso.asked("POST", "/users/{id}/checkMemberGroups").len();
+    assert_eq!(asked, 1, "only about Cleo, who is not on the list");
+
+    let consent = contoso.mailbox(ben).await?.consent.ok_or("no consent")?;
+    assert_eq!((consent.by, consent.how), (ADMINISTRATOR, How::Organisation));
+    let register = contoso.register().await?;
+    let agreed: Vec<_> =
+        register.iter().filter(|entry| entry.about == Some(consent_of(ben))).collect();
+    let what = What::Agreed { how: How::Organisation, text_version: "2026-11".to_owned() };
+    assert_eq!(agreed.len(), 1);
+    assert_eq!((&agreed[0].what, agreed[0].by), (&what, Some(ADMINISTRATOR)));
+    assert_eq!(contoso.mailbox(anna).await?.consent.map(|own| own.how), Some(How::Own));
+    let meeting = contoso.meet(ben, ("09:00", "10:00"), aurora)?;
+    contoso.pass(minutes(2)).await;
+    assert_eq!(contoso.outcome(&meeting, ben, aurora)?.as_deref(), Some("booked"));
+    contoso.is_well().await
+}
+
+#[expect(clippy::expect_used, reason = "the simulated world gives ids that are ids")]
+fn consent_of(mailbox: &Mailbox) -> MailboxId {
+    id(mailbox).expect("an id")
+}
+
+#[tokio::test]
+async fn the_organisation_agrees_for_nobody_who_has_said_no() -> Outcome {
+    let contoso = Contoso::open().await?;
+    let Contoso { anna, ben, cleo, office, .. } = &contoso;
+    let by = connected(&contoso);
+    let organisation = TenantWork::Align { from: None };
+    contoso
+        .decide(organisation, |tenant| {
+            tenant.connected = Some(by);
+            tenant.policy.consent = ConsentMode::Organisation;
+        })
+        .await?;
+    contoso.pass(minutes(2)).await;
+    followed(&contoso, &[(anna, ACTIVE), (ben, ACTIVE), (cleo, ACTIVE)]).await?;
+
+    // Anna says no, and long afterwards nothing but the register remembers it.
+    let (tenant, at, about) = (contoso.tenant_id()?, contoso.now(), Some(id(anna)?));
+    let what = What::Erased { released: false };
+    let no = roombridge::domain::decision::Decision { tenant, at, by: about, about, what };
+    let store = || std::sync::Arc::clone(&office.store);
+    roombridge::store::register::Register::new(store()).add(&no).await?;
+    office.seeding().withdraw(anna).await?;
+    contoso.pass(minutes(1)).await;
+    Mailboxes::new(store()).remove(tenant, id(anna)?).await?;
+
+    // Each must agree again: whom only the organisation had agreed for is let go.
+    contoso.allow(|policy| policy.consent = ConsentMode::OptIn).await?;
+    contoso.pass(minutes(1)).await;
+    let withdrawn = MailboxState::Withdrawn(Farewell::Anonymous);
+    followed(&contoso, &[(ben, withdrawn), (cleo, ACTIVE)]).await?;
+    let register = contoso.register().await?;
+    let last = register.iter().rev().find(|entry| entry.about == Some(consent_of(ben)));
+    let last = last.ok_or("nothing about Ben")?;
+    assert_eq!((last.by, &last.what), (None, &What::Withdrew { released: false }));
+
+    contoso.allow(|policy| policy.consent = ConsentMode::Organisation).await?;
+    contoso.pass(minutes(1)).await;
+    followed(&contoso, &[(ben, ACTIVE), (cleo, ACTIVE)]).await?;
+    assert!(contoso.mailbox(anna).await.is_err(), "Anna is not brought back");
+    assert_eq!(contoso.subscriptions(anna), 0);
+    Ok(())
+}
