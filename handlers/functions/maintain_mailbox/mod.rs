@@ -82,7 +82,8 @@ pub struct Settings {
 /// # Errors
 /// [`StepError`] says whether it waits, counts, or is over.
 pub async fn run(deps: &Deps, trail: &Trail, task: MailboxTask) -> Result<Vec<Next>, StepError> {
-    let Some(tenant) = deps.tenants.get(task.tenant).await? else {
+    // Never from the cache: an administrator may have decided a moment ago.
+    let Some(tenant) = deps.tenants.get_uncached(task.tenant).await? else {
         unwatch(deps, &task).await?;
         return Err(StepError::Drop { reason: "the tenant is unknown" });
     };

@@ -80,8 +80,7 @@ impl Keeper<'_> {
             everybody: everybody.as_ref(),
         };
         let passage = Passage::start(self.task.passage.correlation, began);
-        let first = if stage.anew { self.until_news() } else { Duration::ZERO };
-        let mut tasks = Tasks::new(tenant.id, passage, first);
+        let mut tasks = Tasks::new(tenant.id, passage);
         let mut next = Some(stage.shard);
         while let Some(shard) = next {
             self.shard(&decided, Stage { shard, ..stage }, &mut tasks).await?;

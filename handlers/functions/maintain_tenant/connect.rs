@@ -6,10 +6,6 @@
 //! and adopts the one that is there after all. One that another registration made is replaced by
 //! [`Task::Subscribe`].
 
-use std::time::Duration;
-
-use jiff::SignedDuration;
-
 use super::Keeper;
 use crate::{
     messages::{Stage, Task},
@@ -17,20 +13,9 @@ use crate::{
     store::{mailboxes::Mailbox, tenants::Tenant},
 };
 
-/// How long it takes until every process knows where the tenant stands: a little more than the 60 s
-/// for which one believes what it has read. What comes earlier could be dropped.
-const NEWS: SignedDuration = SignedDuration::from_secs(61);
-
 impl Keeper<'_> {
     pub(super) async fn connect(&self, tenant: Tenant) -> Result<Vec<Next>, StepError> {
         self.align(tenant, Some(Stage { shard: 0, anew: true })).await
-    }
-
-    /// How long it still takes until the news that brought this task are everywhere.
-    pub(super) fn until_news(&self) -> Duration {
-        let known_at = self.task.passage.first_seen + NEWS;
-        let rest = known_at.duration_since(self.deps.clock.now());
-        rest.max(SignedDuration::ZERO).unsigned_abs()
     }
 }
 

@@ -96,7 +96,7 @@ impl Keeper<'_> {
         waited: SignedDuration,
     ) -> Result<Vec<Next>, StepError> {
         let passage = Passage::start(self.task.passage.correlation, self.deps.clock.now());
-        let mut tasks = Tasks::new(self.task.tenant, passage, self.until_news());
+        let mut tasks = Tasks::new(self.task.tenant, passage);
         let rounds = self.task.passage.waits;
         let ask_again = rounds % ASK_AGAIN == ASK_AGAIN - 1;
         let mut new = false;

@@ -71,7 +71,8 @@ impl Tenants {
         Self { shelf: Shelf::new(tables, Table::Tenants), cache: Cache::new(clock) }
     }
 
-    /// The tenant as it was at most 60 s ago. That one is not there is never remembered.
+    /// The tenant as it was at most 60 s ago. Only an active one is remembered: that one is not
+    /// there, or not worked for, may be over at any moment, and what is dropped then is lost.
     ///
     /// # Errors
     /// [`StoreError`] when it cannot be read.
@@ -92,7 +93,11 @@ impl Tenants {
             return Ok(None);
         };
         let tenant = Tenant::from(row);
-        self.cache.keep(id, tenant.clone());
+        if tenant.state.is_active() {
+            self.cache.keep(id, tenant.clone());
+        } else {
+            self.cache.forget(&id);
+        }
         Ok(Some(tenant))
     }
 
