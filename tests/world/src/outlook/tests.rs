@@ -73,7 +73,7 @@ impl Story {
         self.send(Request::post(path).body(Body::from(form.finish())).unwrap()).await
     }
 
-    fn new(&self) -> String {
+    fn form(&self) -> String {
         format!("/{}/new", self.anna.id())
     }
 }
@@ -90,7 +90,7 @@ async fn a_meeting_is_made_moved_and_cancelled() {
         ("invited", aurora),
         ("invited", story.ben.id()),
     ];
-    let sent = story.post(&story.new(), &fields).await;
+    let sent = story.post(&story.form(), &fields).await;
     assert_eq!((sent.status, &sent.to), (StatusCode::SEE_OTHER, &home));
 
     let shown = story.open(&home).await.text;
@@ -139,7 +139,7 @@ async fn a_calendar_looks_again_by_itself_until_it_is_held_still_and_a_form_neve
     let home = format!("/{}", story.anna.id());
     assert!(story.open(&home).await.text.contains(refresh));
     assert!(!story.open(&format!("{home}?still")).await.text.contains(refresh));
-    let form = story.open(&story.new()).await.text;
+    let form = story.open(&story.form()).await.text;
     assert!(!form.contains(refresh));
     for value in ["\"2026-11-24\"", "\"09:00\"", "\"10:00\""] {
         assert!(form.contains(&format!("value={value}")), "the next full hour: {value}");
@@ -149,10 +149,10 @@ async fn a_calendar_looks_again_by_itself_until_it_is_held_still_and_a_form_neve
 #[tokio::test]
 async fn late_in_the_evening_the_next_hour_ends_at_midnight() {
     let story = story_at("2026-11-24T22:05:00Z");
-    let form = story.open(&story.new()).await.text;
+    let form = story.open(&story.form()).await.text;
     assert!(form.contains("value=\"23:00\"") && form.contains("value=\"00:00\""));
     let fields = [("date", "2026-11-24"), ("start", "23:00"), ("end", "00:00")];
-    assert_eq!(story.post(&story.new(), &fields).await.status, StatusCode::SEE_OTHER);
+    assert_eq!(story.post(&story.form(), &fields).await.status, StatusCode::SEE_OTHER);
     assert_eq!(story.exchange.agenda(&story.anna)[0].end, time("2026-11-25T00:00:00Z"));
 }
 
@@ -181,7 +181,7 @@ async fn what_cannot_be_sent_is_shown_again_with_what_is_wrong() {
             ("end", end),
             ("invited", invited),
         ];
-        let page = story.post(&story.new(), &fields).await;
+        let page = story.post(&story.form(), &fields).await;
         assert_eq!(page.status, StatusCode::BAD_REQUEST, "{date} {start} {end}");
         assert!(page.text.contains(told), "{told} for {date} {start} {end}: {}", page.text);
         assert!(page.text.contains("alert(1)") && !page.text.contains("<script>"));
