@@ -186,7 +186,7 @@ fn guest(invited: &Invited, entry: &Entry) -> Guest {
 /// An answer as Outlook words it; also the name of its style.
 fn word(response: exchange::Response) -> &'static str {
     match response {
-        exchange::Response::None | exchange::Response::NotResponded => "none",
+        exchange::Response::None | exchange::Response::NotResponded => "no answer yet",
         exchange::Response::Organizer => "organizer",
         exchange::Response::TentativelyAccepted => "tentative",
         exchange::Response::Accepted => "accepted",
