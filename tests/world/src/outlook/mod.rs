@@ -3,6 +3,7 @@
 
 mod form;
 mod pages;
+mod trouble;
 
 use std::sync::Arc;
 
@@ -16,7 +17,7 @@ use roombridge::clock::Clock;
 
 use crate::exchange::{Exchange, Mailbox, Meeting};
 use form::{Deed, Wish};
-use pages::Trouble;
+use trouble::Trouble;
 
 /// The simulated Outlook. Clones share it.
 #[derive(Clone)]
