@@ -12,6 +12,7 @@ pub mod local;
 pub mod managed_identity;
 pub mod microsoft;
 pub mod office;
+pub mod outlook;
 pub mod serve;
 pub mod signing;
 pub mod tls;

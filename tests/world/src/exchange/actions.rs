@@ -57,6 +57,20 @@ impl Meeting {
         Self { exchange, tenant: tenant.id().to_owned(), ical, organizer: None }
     }
 
+    /// The meeting `ical` that `organizer` organizes; none when it is not in that calendar or is
+    /// somebody else's.
+    pub fn organized_by(organizer: &Mailbox, ical: &str) -> Option<Self> {
+        let exchange = organizer.exchange.clone();
+        let row = exchange.lock().mailboxes.get(organizer.id()).map(|m| {
+            let copy = m.copy_of(ical);
+            copy.is_some_and(|c| c.is_organizer)
+        });
+        let tenant = organizer.tenant_id().to_owned();
+        let organizer = Some(organizer.id().to_owned());
+        let ical = ical.to_owned();
+        row.unwrap_or_default().then_some(Self { exchange, tenant, ical, organizer })
+    }
+
     /// The `iCalUId` that all its copies share.
     pub fn ical(&self) -> &str {
         &self.ical

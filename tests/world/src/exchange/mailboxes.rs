@@ -39,6 +39,30 @@ impl Exchange {
             Tenant { exchange: self.clone(), id }
         })
     }
+
+    /// Every tenant, in the order of names.
+    pub fn tenants(&self) -> Vec<Tenant> {
+        let state = self.lock();
+        let mut named: Vec<(&str, &String)> =
+            state.tenants.iter().map(|(id, t)| (t.name.as_str(), id)).collect();
+        named.sort();
+        let tenant = |id: &String| Tenant { exchange: self.clone(), id: id.clone() };
+        named.into_iter().map(|(_, id)| tenant(id)).collect()
+    }
+
+    /// The living mailbox with that object id or address, in any tenant.
+    pub fn mailbox(&self, id_or_address: &str) -> Option<Mailbox> {
+        let state = self.lock();
+        let mut all = state.mailboxes.values().filter(|m| !m.gone);
+        let row = all.find(|m| m.id == id_or_address || m.answers_to(id_or_address))?;
+        Some(self.handle(row))
+    }
+
+    fn handle(&self, row: &MailboxRow) -> Mailbox {
+        let who = Address { name: row.name.clone(), address: row.address.clone() };
+        let (tenant, id) = (row.tenant.clone(), row.id.clone());
+        Mailbox { exchange: self.clone(), tenant, id, who }
+    }
 }
 
 /// Letters and digits of `name` in small letters: what an address can hold.
@@ -66,6 +90,15 @@ impl Tenant {
     /// Adds a room's mailbox.
     pub fn room(&self, name: &str, processing: Processing) -> Mailbox {
         self.add(name, Kind::Room(processing))
+    }
+
+    /// Its living mailboxes, people's and rooms', in the order of names.
+    pub fn mailboxes(&self) -> Vec<Mailbox> {
+        let state = self.exchange.lock();
+        let own = state.mailboxes.values().filter(|m| m.tenant == self.id && !m.gone);
+        let mut all: Vec<Mailbox> = own.map(|row| self.exchange.handle(row)).collect();
+        all.sort_by(|a, b| (a.name(), a.address()).cmp(&(b.name(), b.address())));
+        all
     }
 
     /// `organizer` sends `invitation`: their own copy appears at once, the others when it arrives.
@@ -126,6 +159,12 @@ impl Mailbox {
         &self.tenant
     }
 
+    /// Whether it is a room's.
+    pub fn is_room(&self) -> bool {
+        let state = self.exchange.lock();
+        state.mailboxes.get(&self.id).is_some_and(|m| m.kind != Kind::Person)
+    }
+
     /// The display name.
     pub fn name(&self) -> &str {
         &self.who.name
@@ -139,6 +178,14 @@ impl Mailbox {
     /// The path of its default calendar's events, as a subscription names it: `users/{id}/events`.
     pub fn events_resource(&self) -> String {
         format!("users/{}/events", self.id)
+    }
+
+    /// Sends `invitation` as its organizer, as [`Tenant::meet`] does.
+    ///
+    /// # Errors
+    /// [`ExchangeError::NoMailbox`] when the mailbox is gone.
+    pub fn invite(&self, invitation: Invitation) -> Result<Meeting, ExchangeError> {
+        Meeting::organize(self, invitation)
     }
 
     /// Gives it one more address.

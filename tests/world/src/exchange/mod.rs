@@ -1,6 +1,7 @@
 //! Exchange Online as far as calendars go: mailboxes, one copy of a meeting in each, and what travels between them. No HTTP.
 
 mod actions;
+mod agenda;
 mod answers;
 mod copies;
 mod directory;
@@ -20,6 +21,7 @@ use roombridge::clock::Clock;
 use roombridge::rng::Rng;
 
 pub use actions::Meeting;
+pub use agenda::{Entry, Invited};
 pub use directory::{CalendarRole, PlaceFacts};
 pub use inspect::{CopyView, MeetingView};
 pub use invitation::Invitation;

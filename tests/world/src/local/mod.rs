@@ -12,6 +12,7 @@ pub mod command;
 pub mod day;
 pub mod feed;
 mod gate;
+mod newcomer;
 mod posting;
 mod surroundings;
 mod world;
@@ -21,6 +22,7 @@ use crate::host::{Level, Line};
 
 pub use clock::WorldClock;
 pub use gate::{Caught, Gate};
+pub use newcomer::{Newcomer, Uninvited};
 pub use surroundings::Addresses;
 pub use world::{Plan, World};
 

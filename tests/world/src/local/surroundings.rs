@@ -13,12 +13,14 @@ use serde_json::json;
 use super::app_host::Front;
 use super::{Gate, LocalError, Plan};
 use crate::azurite::Account;
+use crate::exchange::Tenant;
 use crate::host::AzureQueues;
 use crate::managed_identity::PATH;
 use crate::microsoft::{
     DAEMON_APP, FEDERATED_IDENTITY, IDENTITY_HEADER, LOGIN_HOST, Microsoft, OPERATORS_APP,
     PEOPLE_APP, PROCESS_IDENTITY, SCOPED_APP,
 };
+use crate::outlook::Outlook;
 use crate::serve::{self, Serving};
 
 /// The secret that the handler reads its keys from.
@@ -36,6 +38,8 @@ pub struct Addresses {
     pub graph: String,
     /// Where tenants' tokens come from.
     pub authority: String,
+    /// The simulated Outlook.
+    pub outlook: String,
     /// The key vault.
     pub vault: String,
     /// The managed identity's endpoint.
@@ -61,6 +65,7 @@ pub(super) fn listen(
     microsoft: &Microsoft,
     front: &Front,
     gate: &Gate,
+    outlook: &Outlook,
     folder: &Path,
 ) -> Result<(Vec<Serving>, Addresses), LocalError> {
     let tls = &plan.tls;
@@ -69,6 +74,7 @@ pub(super) fn listen(
         .map_err(|source| LocalError::Port { port: plan.port, source })?;
     let graph = serve::https(gate.before(microsoft.graph.router()), tls).map_err(free)?;
     let authority = serve::https(microsoft.entra.router(), tls).map_err(free)?;
+    let outlook = serve::https(outlook.router(), tls).map_err(free)?;
     let vault = serve::https(microsoft.vault.router(), tls).map_err(free)?;
     let identity = serve::http(microsoft.identity.router()).map_err(free)?;
     microsoft.graph.set_public_base(&graph.url());
@@ -82,13 +88,14 @@ pub(super) fn listen(
         webhook: format!("{}/api/notifications", webhook.url()),
         graph: format!("{}/v1.0", graph.url()),
         authority: authority.url(),
+        outlook: outlook.url(),
         vault: vault.url(),
         identity: format!("{}{PATH}", identity.url()),
         queues: plan.account.queue_url.clone(),
         tables: plan.account.table_url.clone(),
         ca,
     };
-    Ok((vec![webhook, graph, authority, vault, identity], addresses))
+    Ok((vec![webhook, graph, authority, outlook, vault, identity], addresses))
 }
 
 /// Tables and queues of the account, made if they are missing, opened by the managed identity.
@@ -112,10 +119,11 @@ pub(super) async fn storage(
     Ok((tables, outbox, queues))
 }
 
-/// The app settings: what the infra team would set, and what the platform sets itself. `tenant` is
-/// the one that may connect.
-pub(super) fn settings(at: &Addresses, tenant: &str) -> Vec<(String, String)> {
+/// The app settings: what the infra team would set, and what the platform sets itself.
+/// `invited` are the tenants that may connect.
+pub(super) fn settings(at: &Addresses, invited: &[&Tenant]) -> Vec<(String, String)> {
     let ca = at.ca.to_string_lossy();
+    let invited = invited.iter().map(|tenant| tenant.id()).collect::<Vec<_>>().join(",");
     [
         ("ROOMBRIDGE_QUEUE_URL", at.queues.as_str()),
         ("ROOMBRIDGE_TABLE_URL", &at.tables),
@@ -130,7 +138,7 @@ pub(super) fn settings(at: &Addresses, tenant: &str) -> Vec<(String, String)> {
         ("ROOMBRIDGE_APP_PEOPLE", PEOPLE_APP),
         ("ROOMBRIDGE_APP_OPERATORS", OPERATORS_APP),
         ("ROOMBRIDGE_GRAPH_SCOPE", "https://graph.microsoft.com/.default"),
-        ("ROOMBRIDGE_TENANTS", tenant),
+        ("ROOMBRIDGE_TENANTS", &invited),
         ("ROOMBRIDGE_ISSUER_URL", &format!("https://{LOGIN_HOST}")),
         ("IDENTITY_ENDPOINT", &at.identity),
         ("IDENTITY_HEADER", IDENTITY_HEADER),

@@ -17,7 +17,7 @@ use super::app_host::{AppHost, Front, Recipe, SharedSink};
 use super::surroundings::{
     Addresses, COOKIE_SECRET, KEYS_SECRET, fresh_keys, listen, settings, storage,
 };
-use super::{Gate, LocalError, WorldClock};
+use super::{Gate, LocalError, Newcomer, Uninvited, WorldClock};
 use crate::azurite::Account;
 use crate::exchange::{Meeting, Tenant};
 use crate::graph::DeliveryTask;
@@ -25,10 +25,11 @@ use crate::host::process::State;
 use crate::host::{FunctionApp, FunctionsHost};
 use crate::microsoft::Microsoft;
 use crate::office::Seeding;
+use crate::outlook::Outlook;
 use crate::serve::Serving;
 use crate::tls::Tls;
 
-/// What the organisation that may connect is called.
+/// What the day's organisation is called.
 const ORGANISATION: &str = "Northwind";
 /// How often Graph looks for notifications to deliver, and [`World::until`] looks again.
 const LOOK: Duration = Duration::from_millis(50);
@@ -62,8 +63,12 @@ pub struct World {
     delivery: DeliveryTask,
     /// Exchange, Graph, Entra, vault, identity.
     pub microsoft: Microsoft,
-    /// The organisation that may connect, with nobody in it yet.
+    /// The organisation of the day, which may connect, with nobody in it yet.
     pub tenant: Tenant,
+    /// The one that may connect too and has not yet, with its people and rooms.
+    pub newcomer: Newcomer,
+    /// The one that may not connect.
+    pub uninvited: Uninvited,
     /// The world's time. It is moved by [`World::move_time`].
     pub clock: WorldClock,
     /// The app's tables.
@@ -95,9 +100,12 @@ impl World {
         microsoft.vault.set(KEYS_SECRET, &fresh_keys());
         microsoft.vault.set(COOKIE_SECRET, &fresh_keys());
         let tenant = microsoft.tenant(ORGANISATION);
+        let (newcomer, uninvited) = (Newcomer::settle(&microsoft), Uninvited::settle(&microsoft));
+        let outlook = Outlook::new(microsoft.exchange.clone(), Arc::clone(&time));
         let folder = tempfile::tempdir().map_err(LocalError::at("a folder for certificates"))?;
         let (front, gate) = (Front::default(), Gate::default());
-        let (listeners, addresses) = listen(&plan, &microsoft, &front, &gate, folder.path())?;
+        let (listeners, addresses) =
+            listen(&plan, &microsoft, &front, &gate, &outlook, folder.path())?;
         let (tables, outbox, queues) = storage(&plan, &microsoft).await?;
         let tables: Arc<dyn Tables> = Arc::new(tables);
         let seeding = Seeding::new(Arc::clone(&tables), Arc::new(outbox), Arc::clone(&time), rng);
@@ -108,7 +116,7 @@ impl World {
         let recipe = Recipe {
             app,
             executable: plan.handler,
-            settings: settings(&addresses, tenant.id()),
+            settings: settings(&addresses, &[&tenant, &newcomer.tenant]),
             queues: Arc::new(queues),
             clock: clock.clone(),
             sink: plan.sink,
@@ -122,6 +130,8 @@ impl World {
             delivery,
             microsoft,
             tenant,
+            newcomer,
+            uninvited,
             clock,
             tables,
             seeding,

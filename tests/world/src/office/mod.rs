@@ -134,10 +134,8 @@ impl Office {
         };
         let Storage { tables: store, outbox: sends, queues: from_queues } =
             storage.unwrap_or_else(in_memory);
-        let sends = match &held_back {
-            Some(held_back) => Arc::clone(held_back) as Arc<dyn Outbox>,
-            None => sends,
-        };
+        let held = held_back.clone().map(|held_back| held_back as Arc<dyn Outbox>);
+        let sends = held.unwrap_or(sends);
         let (tables, queues) = (Watch::new(), Watch::new());
         let watched_tables = WatchedTables::new(Arc::clone(&store), tables.clone());
         let watched_outbox: Arc<dyn Outbox> =

@@ -1,0 +1,87 @@
+//! A calendar as its owner reads it in Outlook: subjects, people, rooms and their answers.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+
+use super::state::{EventCopy, MailboxRow};
+use super::words::{EventType, Response, Role};
+use super::{Exchange, Mailbox};
+
+/// One line of a calendar. It holds what people wrote, and is never printed.
+pub struct Entry {
+    /// The meeting's `iCalUId`.
+    pub ical: String,
+    /// The subject.
+    pub subject: String,
+    /// Start.
+    pub start: Timestamp,
+    /// End.
+    pub end: Timestamp,
+    /// The organizer's name.
+    pub organizer: String,
+    /// Whether the calendar's owner organizes it.
+    pub is_organizer: bool,
+    /// Single meeting, or part of a series.
+    pub kind: EventType,
+    /// Marked cancelled.
+    pub is_cancelled: bool,
+    /// The owner's own answer.
+    pub response: Response,
+    /// Everybody invited, in the organizer's order.
+    pub invited: Vec<Invited>,
+    /// Categories of this copy.
+    pub categories: Vec<String>,
+    /// Single-value extended properties of this copy by id. Outlook shows none of them.
+    pub properties: BTreeMap<String, String>,
+}
+
+/// Somebody invited, as this copy of the meeting tells it.
+pub struct Invited {
+    /// The name.
+    pub name: String,
+    /// Object id of the mailbox, if the address is that of one here.
+    pub mailbox: Option<String>,
+    /// How they were invited.
+    pub role: Role,
+    /// What they answered as far as this copy knows: only the organizer's hears of answers.
+    pub response: Response,
+}
+
+impl Exchange {
+    /// What is in the calendar of `mailbox`, in the order of time: every copy but series masters,
+    /// whose occurrences stand for them.
+    pub fn agenda(&self, mailbox: &Mailbox) -> Vec<Entry> {
+        let state = self.lock();
+        let Some(row) = state.mailboxes.get(mailbox.id()) else { return Vec::new() };
+        let shown = row.copies.values().filter(|c| c.kind != EventType::SeriesMaster);
+        let mut entries: Vec<Entry> =
+            shown.map(|copy| entry(copy, state.mailboxes.values())).collect();
+        entries.sort_by(|a, b| (a.start, a.end, &a.ical).cmp(&(b.start, b.end, &b.ical)));
+        entries
+    }
+}
+
+fn entry<'a>(copy: &EventCopy, all: impl Iterator<Item = &'a MailboxRow> + Clone) -> Entry {
+    let details = &copy.details;
+    let invited = details.attendees.iter().map(|line| Invited {
+        name: line.who.name.clone(),
+        mailbox: all.clone().find(|m| m.answers_to(&line.who.address)).map(|m| m.id.clone()),
+        role: line.role,
+        response: line.response,
+    });
+    Entry {
+        ical: details.ical.clone(),
+        subject: details.subject.clone(),
+        start: details.start,
+        end: details.end,
+        organizer: details.organizer.name.clone(),
+        is_organizer: copy.is_organizer,
+        kind: copy.kind,
+        is_cancelled: copy.is_cancelled,
+        response: copy.response,
+        invited: invited.collect(),
+        categories: copy.categories.clone(),
+        properties: copy.properties.clone(),
+    }
+}

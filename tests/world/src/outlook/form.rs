@@ -1,0 +1,146 @@
+//! What somebody fills in: a new meeting, or what is to be done with one.
+
+use jiff::civil::{Date, Time};
+use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp, ToSpan as _};
+
+use crate::exchange::{Exchange, Invitation, Mailbox};
+
+/// A new meeting as it was typed; shown again when something is wrong with it.
+#[derive(Default)]
+pub(super) struct Wish {
+    pub(super) subject: String,
+    /// `2026-11-24`.
+    pub(super) date: String,
+    /// `09:00`.
+    pub(super) start: String,
+    /// `10:00`; `00:00` is the midnight after the date.
+    pub(super) end: String,
+    /// Object ids of people and rooms.
+    invited: Vec<String>,
+}
+
+/// Something that cannot be sent like that.
+pub(super) struct Mistake {
+    /// Id of the field.
+    pub(super) field: &'static str,
+    /// What is wrong, as a sentence.
+    pub(super) text: &'static str,
+}
+
+const DATE: Mistake = Mistake { field: "date", text: "Give the date as year-month-day." };
+const START: Mistake = Mistake { field: "start", text: "Give the start as hours:minutes." };
+const END: Mistake = Mistake { field: "end", text: "Give the end as hours:minutes." };
+const ORDER: Mistake = Mistake { field: "end", text: "The end must be after the start." };
+const STRANGER: Mistake =
+    Mistake { field: "invited", text: "Somebody who was chosen is not in this organisation." };
+
+impl Wish {
+    /// An hour from the next full one on.
+    pub(super) fn next_hour(now: Timestamp) -> Self {
+        let hour = SignedDuration::from_hours(1).as_secs();
+        let from = |hours: i64| {
+            let second = (now.as_second().div_euclid(hour) + hours) * hour;
+            Timestamp::from_second(second).unwrap_or(now)
+        };
+        Self {
+            date: from(1).strftime("%Y-%m-%d").to_string(),
+            start: from(1).strftime("%H:%M").to_string(),
+            end: from(2).strftime("%H:%M").to_string(),
+            ..Self::default()
+        }
+    }
+
+    /// Reads the form.
+    pub(super) fn read(body: &[u8]) -> Self {
+        let mut wish = Self::default();
+        for (name, value) in url::form_urlencoded::parse(body).into_owned() {
+            match name.as_str() {
+                "subject" => wish.subject = value.trim().to_owned(),
+                "date" => wish.date = value,
+                "start" => wish.start = value,
+                "end" => wish.end = value,
+                "invited" => wish.invited.push(value),
+                _ => {}
+            }
+        }
+        wish
+    }
+
+    /// Whether the mailbox with that object id was chosen.
+    pub(super) fn invites(&self, id: &str) -> bool {
+        self.invited.iter().any(|one| one == id)
+    }
+
+    /// The invitation to those of `colleagues` who were chosen, or everything that is wrong with it.
+    pub(super) fn invitation(&self, colleagues: &[Mailbox]) -> Result<Invitation, Vec<Mistake>> {
+        let mut mistakes = Vec::new();
+        let (date, start, end) = (
+            self.date.parse::<Date>().map_err(|_| mistakes.push(DATE)),
+            self.start.parse::<Time>().map_err(|_| mistakes.push(START)),
+            self.end.parse::<Time>().map_err(|_| mistakes.push(END)),
+        );
+        let known = |id: &String| colleagues.iter().any(|one| one.id() == id);
+        if !self.invited.iter().all(known) {
+            mistakes.push(STRANGER);
+        }
+        let (Ok(date), Ok(start), Ok(end)) = (date, start, end) else { return Err(mistakes) };
+        let times = match times(date, start, end) {
+            Some((start, end)) if start < end => (start, end),
+            Some(_) => return Err(with(mistakes, ORDER)),
+            None => return Err(with(mistakes, DATE)),
+        };
+        if !mistakes.is_empty() {
+            return Err(mistakes);
+        }
+        let blank = Invitation::new(&self.subject, times.0, times.1);
+        let chosen = colleagues.iter().filter(|one| self.invites(one.id()));
+        Ok(chosen.fold(blank, |invitation, one| match one.is_room() {
+            true => invitation.room(one),
+            false => invitation.with(one),
+        }))
+    }
+}
+
+fn with(mut mistakes: Vec<Mistake>, last: Mistake) -> Vec<Mistake> {
+    mistakes.push(last);
+    mistakes
+}
+
+/// Both instants; none when they lie outside of all calendars.
+fn times(date: Date, start: Time, end: Time) -> Option<(Timestamp, Timestamp)> {
+    let last = if end == Time::midnight() { date.checked_add(1.day()).ok()? } else { date };
+    let at = |date: Date, time| date.to_datetime(time).to_zoned(TimeZone::UTC).ok();
+    Some((at(date, start)?.timestamp(), at(last, end)?.timestamp()))
+}
+
+/// What is to be done with a meeting.
+#[derive(Default)]
+pub(super) struct Deed {
+    /// Which.
+    pub(super) ical: String,
+    /// Its new start. It is absolute, so that a form sent twice moves once.
+    pub(super) start: Option<Timestamp>,
+}
+
+impl Deed {
+    /// Reads the form.
+    pub(super) fn read(body: &[u8]) -> Self {
+        let mut deed = Self::default();
+        for (name, value) in url::form_urlencoded::parse(body).into_owned() {
+            match name.as_str() {
+                "ical" => deed.ical = value,
+                "start" => deed.start = value.parse().ok(),
+                _ => {}
+            }
+        }
+        deed
+    }
+}
+
+/// Whom `owner` can invite: people and rooms of the same organisation.
+pub(super) fn colleagues(exchange: &Exchange, owner: &Mailbox) -> Vec<Mailbox> {
+    let own = exchange.tenants().into_iter().filter(|tenant| tenant.id() == owner.tenant_id());
+    let all = own.flat_map(|tenant| tenant.mailboxes());
+    all.filter(|one| one.id() != owner.id()).collect()
+}
