@@ -31,17 +31,18 @@ or open a private window.
      the permissions: you are told what happened, and nothing is stored.
   2. Be turned away. Try Fay of Fabrikam, an administrator whose organisation is not invited; then
      Ben of Contoso, who is not an administrator.
-  3. Connect. Sign in as Ada, and accept as Ada.
+  3. Connect. Sign in as Ada, choose "Organisation-wide" (the scoped way needs commands in Exchange,
+     which has no command line here), and accept as Ada.
   4. Make Aurora and Borealis managed rooms. Roombridge can answer for Aurora; Exchange answers for
      Borealis by itself, and Roombridge follows.
   5. Agree. On the employees' page, sign in as Anna of Contoso, and tick the box.
   6. Post a meeting. Open {outlook}/{anna}, choose "New meeting", an hour
      and a room, and send it.
   7. Watch. Anna's calendar looks again by itself: the room's answer appears, and Roombridge's own
-     note beside it. Another meeting at that time in that room is declined. Move one, cancel one.
+     note beside it. Let her want Aurora at that time once more. Move a meeting, cancel one.
      The employees' page shows what is stored about Anna now.
-  8. Withdraw. As Anna on the employees' page; her next meeting is nobody's business any more, but
-     for what the room itself knows.
+  8. Withdraw. As Anna on the employees' page; release her rooms, and see them decline. What she
+     plans next is booked without her name, from the room's own calendar.
   9. Disconnect. As Ada on the administrator's page: what is left is the record of the consent."#
     )
 }
