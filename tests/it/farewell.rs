@@ -101,6 +101,7 @@ async fn who_gives_up_the_rooms_frees_them_and_the_organizer_is_told(contoso: Co
         assert_eq!(booking.observed, Observed::Nothing);
         assert_eq!(meeting.answer_of(room), Some(Response::Declined));
         assert_eq!(contoso.taken(room, "2026-11-24").await?, []);
+        assert_eq!(contoso.word(meeting, anna, room)?, Some(serde_json::json!({})));
     }
     // Ben takes the time that has become free.
     let bens = contoso.meet(&contoso.ben, ("09:00", "10:00"), aurora)?;

@@ -9,10 +9,8 @@ use jiff::Timestamp;
 
 use super::{Keeper, unwatch};
 use crate::{
-    domain::appointment::Role,
-    graph::PropertyId,
     step::{Next, StepError},
-    store::{appointments::Pointer, mailboxes::Mailbox, tables::ETag},
+    store::{mailboxes::Mailbox, tables::ETag},
 };
 
 impl Keeper<'_> {
@@ -46,23 +44,5 @@ impl Keeper<'_> {
             return Ok(Vec::new());
         }
         Ok(self.looks(&mailbox, pointers.into_iter().map(|pointer| pointer.event).collect()))
-    }
-
-    /// What we wrote into the organizer's copy of an appointment is taken out again.
-    async fn take_property_back(&self, pointer: &Pointer) -> Result<(), StepError> {
-        match pointer.role {
-            Role::Organizer => {}
-            Role::Room => return Ok(()),
-        }
-        for key in &pointer.bookings {
-            let booking = self.deps.bookings.get(key).await?;
-            if booking.is_some_and(|(booking, _)| booking.shown.organizer.is_some()) {
-                let property = PropertyId::outcome(key.room);
-                let (mailbox, event) = (pointer.mailbox, &pointer.event);
-                let cleared = self.graph.clear_property(mailbox, event, &property).await;
-                self.unless_closed(cleared)?;
-            }
-        }
-        Ok(())
     }
 }

@@ -2,9 +2,14 @@
 
 use super::{Keeper, subscription::id_of, unwatch};
 use crate::{
-    graph::GraphError,
+    domain::appointment::Role,
+    graph::{GraphError, PropertyId},
     step::{Next, StepError},
-    store::{mailboxes::Mailbox, tables::ETag},
+    store::{
+        appointments::Pointer,
+        mailboxes::{Farewell, Mailbox},
+        tables::ETag,
+    },
 };
 
 impl Keeper<'_> {
@@ -14,9 +19,39 @@ impl Keeper<'_> {
         mailbox: Mailbox,
         etag: ETag,
     ) -> Result<Vec<Next>, StepError> {
+        if mailbox.state.farewell() == Farewell::Released {
+            // The room is given up, and nothing of ours may say otherwise.
+            for pointer in self.deps.appointments.all(mailbox.tenant, mailbox.id).await? {
+                self.take_property_back(&pointer).await?;
+            }
+        }
         self.unsubscribe(&mailbox, etag).await?;
         unwatch(self.deps, self.task).await?;
         self.forget(&mailbox).await
+    }
+
+    /// What we wrote into the organizer's copy of an appointment is taken out again.
+    pub(super) async fn take_property_back(&self, pointer: &Pointer) -> Result<(), StepError> {
+        match pointer.role {
+            Role::Organizer => {}
+            Role::Room => return Ok(()),
+        }
+        for key in &pointer.bookings {
+            let booking = self.deps.bookings.get(key).await?;
+            if booking.is_some_and(|(booking, _)| booking.shown.organizer.is_some()) {
+                let property = PropertyId::outcome(key.room);
+                let (mailbox, event) = (pointer.mailbox, &pointer.event);
+                match self.graph.clear_property(mailbox, event, &property).await {
+                    // Where we are not let in any more, it cannot be helped.
+                    Ok(_)
+                    | Err(
+                        GraphError::Disconnected | GraphError::Denied | GraphError::MailboxGone,
+                    ) => {}
+                    Err(error) => return Err(error.into()),
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Removes the subscription, with the registration that made it; answers the row's new version.

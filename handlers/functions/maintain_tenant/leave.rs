@@ -37,12 +37,14 @@ use crate::{
     },
 };
 
-/// The pause after a round, at first.
-const PAUSE: SignedDuration = SignedDuration::from_secs(20);
+/// The pause after a round, at first: somebody is watching.
+const PAUSE: SignedDuration = SignedDuration::from_secs(5);
 /// The longest pause.
 const LONGEST_PAUSE: SignedDuration = SignedDuration::from_hours(1);
 /// Of so many rounds without anything new, one asks again for what is still there.
 const ASK_AGAIN: u32 = 5;
+/// So many pauses later it is asked again at the latest.
+const ASKED_ANEW: i32 = 5;
 /// How long it is tried to unsubscribe everybody: as long as any item waits for others.
 const PATIENCE: SignedDuration = SignedDuration::from_hours(24);
 /// How long one invocation deletes: well below the host's ten minutes.
@@ -96,9 +98,13 @@ impl Keeper<'_> {
         waited: SignedDuration,
     ) -> Result<Vec<Next>, StepError> {
         let passage = Passage::start(self.task.passage.correlation, self.deps.clock.now());
-        let mut tasks = Tasks::new(self.task.tenant, passage);
+        let pause = (waited / 8).clamp(PAUSE, LONGEST_PAUSE);
         let rounds = self.task.passage.waits;
-        let ask_again = rounds % ASK_AGAIN == ASK_AGAIN - 1;
+        // In the first round of all, too: who withdrew before is only to be let go.
+        let ask_again = rounds % ASK_AGAIN == 0;
+        // Whatever still waits for Graph by then ends, or there would be one more each time.
+        let asked_anew = self.deps.clock.now() + pause * ASKED_ANEW;
+        let mut tasks = Tasks::new(self.task.tenant, passage).until(asked_anew);
         let mut new = false;
         for found in found.into_iter().take(AT_ONCE) {
             let marked = match found.mailbox() {
@@ -122,8 +128,8 @@ impl Keeper<'_> {
         }
         let busy = if tasks.is_empty() { Duration::ZERO } else { tasks.time() };
         let (rounds, pause) = match new {
-            true => (0, PAUSE),
-            false => ((rounds + 1) % ASK_AGAIN, (waited / 8).clamp(PAUSE, LONGEST_PAUSE)),
+            true => (1, PAUSE),
+            false => (rounds.saturating_add(1), pause),
         };
         let mut next = tasks.into_next();
         next.push(self.again(rounds, busy + pause.unsigned_abs()));

@@ -6,6 +6,8 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
+
 use crate::{
     domain::ids::{MailboxId, TenantId},
     messages::{MailboxTask, Passage, Task},
@@ -23,19 +25,25 @@ pub(super) const AT_ONCE: usize = 1_000;
 pub(super) struct Tasks {
     tenant: TenantId,
     passage: Passage,
+    until: Option<Timestamp>,
     sent: Vec<Next>,
 }
 
 impl Tasks {
     /// None yet.
     pub(super) fn new(tenant: TenantId, passage: Passage) -> Self {
-        Self { tenant, passage, sent: Vec::new() }
+        Self { tenant, passage, until: None, sent: Vec::new() }
+    }
+
+    /// They end at `at` if they still wait for others then: somebody asks again.
+    pub(super) fn until(self, at: Timestamp) -> Self {
+        Self { until: Some(at), ..self }
     }
 
     /// Adds a task behind the others.
     pub(super) fn push(&mut self, mailbox: MailboxId, task: Task) {
-        let (tenant, passage) = (self.tenant, self.passage);
-        let task = MailboxTask { tenant, mailbox, task, nonce: None, due: None, passage };
+        let (tenant, passage, due) = (self.tenant, self.passage, self.until);
+        let task = MailboxTask { tenant, mailbox, task, nonce: None, due, passage };
         self.sent.push(Next::later(Onward::Maintain(task), self.time()));
     }
 
