@@ -28,6 +28,9 @@
 //!
 //!  timers:  nudge-due      nudges what is due, empties the poison queues
 //!           purge-expired  deletes what is over
+//!
+//!  an administrator ──▶ consent ───── tenant-tasks ──▶ maintain-tenant ── mailbox-tasks ─┐
+//!  an employee ───────▶ my-calendar ─────────────────── mailbox-tasks ──▶ maintain-mailbox
 //! ```
 //!
 //! # Walkthrough: an appointment with a room becomes a booking
@@ -54,6 +57,23 @@
 //!    and removes the due entry: the booking is settled.
 //! 6. The meeting ends. [`functions::purge_expired::run`] finds its due entry and deletes the
 //!    ledger's times, the pointers and the booking.
+//!
+//! # Walkthrough: somebody agrees, and leaves again
+//!
+//! 1. An administrator signs in ([`identity::sign_in`]), consents at Microsoft
+//!    ([`identity::admin_consent`]), and comes back. [`functions::consent`] believes nothing of what
+//!    the browser brings: it takes a token for that tenant and makes a harmless call. Then it writes
+//!    the decision into the register, the tenant's row, and a task.
+//! 2. [`functions::maintain_tenant`] goes over the tenant's mailboxes shard by shard, and sends a task
+//!    for each that is to be followed and is not, or the other way round. It does so again after every
+//!    change of the policy.
+//! 3. Anna ticks the box. [`functions::my_calendar`] asks whether she is in scope and not excluded,
+//!    writes the register, a due entry that watches, her mailbox's row, and a task.
+//!    [`functions::maintain_mailbox`] subscribes her calendar and resyncs it.
+//! 4. Anna has everything deleted. Her row becomes a tombstone with a new epoch: from this moment no
+//!    worker takes anything for her. `maintain-mailbox` takes our mark from her appointments,
+//!    unsubscribes, and has `fetch-event` forget each copy. It runs again when nothing about her can
+//!    be on its way any more, and removes the tombstone.
 //!
 //! Between the host and these functions stands `work.rs`: it decodes a message, runs the function,
 //! and gives the outcome to [`carry::Carrier`], which sends what comes next, lets what failed wait,
