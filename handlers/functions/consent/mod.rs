@@ -1,8 +1,8 @@
 //! `consent`: a tenant's administrator connects the organisation, sets its policy, and disconnects.
 //!
-//! One file a page, in the order in which an administrator meets them: [`start`] says what is asked
-//! for, [`sign`] signs in, [`connect`] goes to Entra and proves what comes back, [`dashboard`] shows
-//! how it stands, then [`policy`], [`rooms`], [`reach`], [`register`] and [`disconnect`]. [`gate`]
+//! One file a page, in the order in which an administrator meets them: `start` says what is asked
+//! for, `sign` signs in, `connect` goes to Entra and proves what comes back, `dashboard` shows
+//! how it stands, then `policy`, `rooms`, `reach`, `register` and `disconnect`. `gate`
 //! stands before them: an administrator reaches the tenant of the session and no other.
 
 mod connect;
@@ -36,7 +36,7 @@ use crate::{
     store::{mailboxes::Mailboxes, register::Register, rooms::RoomMap, tenants::Tenants},
 };
 
-/// The version of the text that an administrator agrees to: the page [`start`] with the list of
+/// The version of the text that an administrator agrees to: the page `start` with the list of
 /// permissions. It changes whenever they say something else.
 pub const TEXT_VERSION: &str = "2026-11";
 

@@ -38,7 +38,7 @@ impl Visit<'_> {
     /// Everything that is stored about the visitor.
     ///
     /// # Errors
-    /// [`Trouble::Unavailable`] when some of it cannot be read: it is never shown in part.
+    /// [`Trouble`] when some of it cannot be read: it is never shown in part.
     pub async fn stored(&self) -> Result<Stored, Trouble> {
         let deps = self.deps;
         let mailbox = deps.mailboxes.get(self.tenant, self.person).await?;
