@@ -1,6 +1,7 @@
 //! An administrator connects Contoso, decides for it, looks at what is reached, and disconnects.
 
 mod attacks;
+mod clouds;
 mod connecting;
 mod deciding;
 mod leaving;
@@ -33,12 +34,15 @@ struct Newcomer {
 
 impl Newcomer {
     fn open() -> Result<Self, Failure> {
-        let office = Office::new(7)?;
+        Ok(Self::in_office(Office::new(7)?, Processing::AutoAccept))
+    }
+
+    fn in_office(office: Office, processing: Processing) -> Self {
         let tenant = office.invited("Contoso");
         let ada = office.microsoft.administrator(&tenant, "Ada");
         let anna = tenant.person("Anna");
-        let aurora = tenant.room("Aurora", Processing::AutoAccept);
-        Ok(Self { office, tenant, ada, anna, aurora })
+        let aurora = tenant.room("Aurora", processing);
+        Self { office, tenant, ada, anna, aurora }
     }
 
     fn browser(&self) -> Browser<'_> {

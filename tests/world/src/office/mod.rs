@@ -28,8 +28,9 @@ use roombridge::store::memory::MemoryTables;
 use roombridge::store::tables::{Row, Span, Table, Tables};
 
 use crate::host::{FunctionApp, FunctionsHost, MemoryQueues};
+use crate::entra::CloudHosts;
 use crate::microsoft::{
-    DAEMON_APP, FEDERATED_IDENTITY, GRAPH_HOST, LOGIN_HOST, Microsoft, SCOPED_APP,
+    DAEMON_APP, FEDERATED_IDENTITY, Microsoft, SCOPED_APP,
 };
 use crate::watched::{Watch, WatchedOutbox, WatchedTables};
 use storage::HeldBack;
@@ -115,6 +116,23 @@ impl Office {
         storage: Option<Storage>,
         keys: Arc<dyn KeySource>,
     ) -> Result<Self, OfficeError> {
+        Self::built(seed, storage, keys, CloudHosts::default())
+    }
+
+    /// The same office in another of Microsoft's clouds.
+    ///
+    /// # Errors
+    /// As [`Office::new`].
+    pub fn in_cloud(seed: u64, hosts: CloudHosts) -> Result<Self, OfficeError> {
+        Self::built(seed, None, Arc::new(FixedKeys(fixed_keys()?)), hosts)
+    }
+
+    fn built(
+        seed: u64,
+        storage: Option<Storage>,
+        keys: Arc<dyn KeySource>,
+        hosts: CloudHosts,
+    ) -> Result<Self, OfficeError> {
         crate::ears::listen();
         let start = "2026-11-23T08:00:00Z".parse().map_err(OfficeError::from_any)?;
         let hand = ManualClock::new(start);
@@ -151,12 +169,13 @@ impl Office {
             clock: Arc::clone(&clock),
             rng: Arc::clone(&rng),
         };
-        let app = App::new(ports, options()?);
+        let app = App::new(ports, options(&hosts)?);
         let files = FunctionApp::read(&root()).map_err(OfficeError::from_any)?;
         let router = app.router().map_err(OfficeError::from_any)?;
         let host = FunctionsHost::in_process(files, router, from_queues, clock, Arc::clone(&rng));
         microsoft.network.register(APP_HOST, host.front());
         microsoft.app_is_at(&format!("https://{APP_HOST}"));
+        microsoft.set_cloud(hosts);
         Ok(Self {
             clock: hand,
             rng,
@@ -233,16 +252,16 @@ pub fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
-/// The app's options in a world that is reached by the public host names.
-fn options() -> Result<Options, OfficeError> {
+/// The app's options: what makes a cloud another one is settings.
+fn options(hosts: &CloudHosts) -> Result<Options, OfficeError> {
     let url = |text: String| text.parse().map_err(OfficeError::from_any);
     Ok(Options {
-        graph: url(format!("https://{GRAPH_HOST}/v1.0"))?,
+        graph: url(format!("{}/v1.0", hosts.graph_audience))?,
         cloud: Cloud {
-            authority: url(format!("https://{LOGIN_HOST}"))?,
-            issuer: url(format!("https://{LOGIN_HOST}"))?,
-            exchange_audience: "api://AzureADTokenExchange".to_owned(),
-            graph_scope: format!("https://{GRAPH_HOST}/.default"),
+            authority: url(hosts.authority.clone())?,
+            issuer: url(hosts.authority.clone())?,
+            exchange_audience: hosts.exchange_audience.clone(),
+            graph_scope: format!("{}/.default", hosts.graph_audience),
         },
         registrations: Registrations {
             organisation_wide: DAEMON_APP.to_owned(),

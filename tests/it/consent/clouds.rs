@@ -1,0 +1,54 @@
+//! Another of Microsoft's clouds is other settings and nothing else.
+
+use roombridge::store::tables::Table;
+use world::entra::CloudHosts;
+use world::exchange::{Invitation, Processing, Response};
+use world::microsoft::{GRAPH_HOST, LOGIN_HOST};
+use world::office::Office;
+
+use super::Newcomer;
+use crate::contoso::{at, minutes};
+use crate::visit::Browser;
+use crate::Outcome;
+
+/// The hosts of Azure Government
+/// (learn.microsoft.com/graph/deployments and /entra/identity-platform/authentication-national-cloud,
+/// 2025-06).
+fn government() -> CloudHosts {
+    CloudHosts {
+        authority: "https://login.microsoftonline.us".to_owned(),
+        graph_audience: "https://graph.microsoft.us".to_owned(),
+        exchange_audience: "api://AzureADTokenExchangeUSGov".to_owned(),
+    }
+}
+
+#[tokio::test]
+async fn an_organisation_in_another_cloud_connects_agrees_and_is_booked() -> Outcome {
+    let office = Office::in_cloud(7, government())?;
+    let contoso = Newcomer::in_office(office, Processing::AutoUpdate);
+    let Newcomer { office, tenant, anna, aurora, .. } = &contoso;
+    let mut ada = contoso.connected("organisation-wide").await?;
+    ada.get("rooms").await?;
+    let rooms = [
+        ("from", "0"),
+        ("address", aurora.address()),
+        ("mode", "roombridge"),
+        ("zone", "Europe/Amsterdam"),
+    ];
+    assert_eq!(ada.post("rooms", &rooms).await?.status, 303);
+    let mut employee = Browser::new(office, "my-calendar");
+    employee.sign_in(anna.id()).await?;
+    employee.get("").await?;
+    let agrees = [("text_version", "2026-11"), ("agree", "yes")];
+    assert_eq!(employee.post("agree", &agrees).await?.status, 303);
+    office.pass(minutes(3)).await;
+    assert_eq!(office.rows(Table::Failures).await?, []);
+
+    let invitation = Invitation::new("Quarterly numbers", at("09:00"), at("10:00")).room(aurora);
+    let meeting = tenant.meet(anna, invitation)?;
+    office.pass(minutes(3)).await;
+    assert_eq!(meeting.answer_of(aurora), Some(Response::Accepted));
+    let network = &office.microsoft.network;
+    assert_eq!((network.requests(GRAPH_HOST), network.requests(LOGIN_HOST)), (0, 0));
+    Ok(())
+}
