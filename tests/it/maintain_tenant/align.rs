@@ -2,16 +2,21 @@
 
 use std::collections::BTreeSet;
 
+use roombridge::clock::{Clock, ManualClock};
 use roombridge::domain::decision::{How, What};
 use roombridge::domain::ids::MailboxId;
-use roombridge::domain::tenancy::ConsentMode;
+use roombridge::domain::tenancy::{ConsentMode, TenantState};
+use roombridge::functions::nudge_due::{self, Deps, Nudged};
 use roombridge::messages::TenantWork;
+use roombridge::store::due::Due;
+use roombridge::store::failures::Failures;
 use roombridge::store::mailboxes::{Farewell, MailboxState, Mailboxes};
 use roombridge::store::tables::Table;
+use roombridge::store::tenants::Tenants;
 use world::exchange::{Mailbox, Response};
 
 use super::{ADMINISTRATOR, connected};
-use crate::contoso::{Contoso, minutes, on_both};
+use crate::contoso::{Contoso, at, hours, minutes, on_both};
 use crate::{Failure, Outcome};
 
 on_both!(
@@ -141,6 +146,87 @@ async fn where_the_organisation_agrees_everybody_in_scope_is_found(contoso: Cont
     contoso.pass(minutes(2)).await;
     assert_eq!(contoso.outcome(&meeting, ben, aurora)?.as_deref(), Some("booked"));
     contoso.is_well().await
+}
+
+#[tokio::test]
+async fn who_joins_or_leaves_without_a_word_is_noticed_within_a_day() -> Outcome {
+    let contoso = Contoso::open().await?;
+    let Contoso { anna, ben, cleo, office, tenant, .. } = &contoso;
+    let entra = &office.microsoft.entra;
+    let staff = entra.add_group(tenant.id());
+    for person in [anna, cleo] {
+        entra.add_member(tenant.id(), &staff, person.id());
+    }
+    let (group, by) = (staff.parse()?, connected(&contoso));
+    let organisation = TenantWork::Align { from: None };
+    contoso
+        .decide(organisation, |tenant| {
+            tenant.connected = Some(by);
+            tenant.policy.consent = ConsentMode::Organisation;
+            tenant.policy.scope_group = Some(group);
+        })
+        .await?;
+    contoso.pass(minutes(2)).await;
+    followed(&contoso, &[(anna, ACTIVE), (cleo, ACTIVE)]).await?;
+
+    entra.remove_member(tenant.id(), &staff, cleo.id());
+    entra.add_member(tenant.id(), &staff, ben.id());
+    contoso.pass(hours(24)).await;
+    followed(&contoso, &[(anna, ACTIVE), (ben, ACTIVE), (cleo, PAUSED)]).await?;
+
+    // Several times in the same quiet hour: it is decided once.
+    let dora = tenant.person("Dora");
+    entra.add_member(tenant.id(), &staff, dora.id());
+    let night = at("2026-11-26T02:01");
+    office.clock.set(night);
+    for _ in 0..2 {
+        assert_eq!(nudged(&contoso, night).await?.aligned, 1);
+    }
+    contoso.pass(hours(2)).await;
+    followed(&contoso, &[(anna, ACTIVE), (ben, ACTIVE), (cleo, PAUSED), (&dora, ACTIVE)]).await?;
+    let register = contoso.register().await?;
+    let about_dora = register.iter().filter(|entry| entry.about == Some(consent_of(&dora)));
+    assert_eq!(about_dora.count(), 1);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_tenant_that_no_directory_decides_about_is_left_alone_at_night() -> Outcome {
+    let contoso = Contoso::open().await?;
+    let night = at("2026-11-25T02:01");
+    assert_eq!(nudged(&contoso, night).await?.aligned, 0, "each agrees, wherever they are");
+    let group = roombridge::domain::ids::GroupId(uuid::Uuid::from_u128(7));
+    contoso.allow(|policy| policy.scope_group = Some(group)).await?;
+    contoso.pass(minutes(1)).await;
+    for (time, sent) in [
+        ("2026-11-25T01:59", 0),
+        ("2026-11-25T02:00", 1),
+        ("2026-11-25T02:04", 1),
+        ("2026-11-25T02:05", 0),
+        ("2026-11-25T14:01", 0),
+    ] {
+        assert_eq!(nudged(&contoso, at(time)).await?.aligned, sent, "{time}");
+    }
+    let leaving = TenantWork::Leave;
+    contoso.decide(leaving, |tenant| tenant.state = TenantState::Leaving).await?;
+    assert_eq!(nudged(&contoso, night).await?.aligned, 0, "nothing but leaving is left to do");
+    Ok(())
+}
+
+/// The timer of `nudge-due` at that instant.
+async fn nudged(contoso: &Contoso, now: jiff::Timestamp) -> Result<Nudged, Failure> {
+    let office = &contoso.office;
+    let store = || std::sync::Arc::clone(&office.store);
+    let clock: std::sync::Arc<dyn Clock> = std::sync::Arc::new(ManualClock::new(now));
+    let deps = Deps {
+        due: Due::new(store()),
+        tenants: Tenants::new(store(), std::sync::Arc::clone(&clock)),
+        failures: Failures::new(store()),
+        outbox: office.sends.clone(),
+        clock,
+        rng: office.rng.clone(),
+    };
+    Ok(nudge_due::run(&deps, now + minutes(5)).await?)
 }
 
 #[expect(clippy::expect_used, reason = "the simulated world gives ids that are ids")]
