@@ -196,6 +196,24 @@ async fn rooms_are_taken_and_given_up() -> Outcome {
 }
 
 #[tokio::test]
+async fn a_room_is_found_by_its_mail_address_also_where_that_is_not_its_sign_in_name() -> Outcome {
+    let contoso = Newcomer::open()?;
+    contoso.aurora.set_sign_in_name("room-17@contoso.example");
+    let mut browser = contoso.connected("organisation-wide").await?;
+    let address = contoso.aurora.address().to_lowercase();
+    let row =
+        [("from", "0"), ("address", &*address), ("mode", "exchange"), ("zone", "Europe/Zurich")];
+    let page = browser.post("rooms", &row).await?;
+    assert_eq!(page.status, StatusCode::SEE_OTHER, "{}", page.text);
+    let clock = Arc::new(contoso.office.clock.clone());
+    let rooms = RoomMap::new(Arc::clone(&contoso.office.store), clock);
+    let managed = rooms.all_uncached(TenantId(INVITED)).await?;
+    assert_eq!(managed[0].id.mailbox(), contoso.aurora.id().parse()?);
+    assert_eq!(managed[0].addresses, [address, "room-17@contoso.example".to_owned()]);
+    Ok(())
+}
+
+#[tokio::test]
 async fn the_probe_tells_who_is_inside_and_that_grants_add_up() -> Outcome {
     let contoso = Newcomer::open()?;
     let ben = contoso.tenant.person("Ben");
