@@ -7,10 +7,10 @@ use roombridge::domain::decision::{How, What};
 use roombridge::domain::ids::MailboxId;
 use roombridge::domain::tenancy::{ConsentMode, TenantState};
 use roombridge::functions::nudge_due::{self, Deps, Nudged};
-use roombridge::messages::TenantWork;
+use roombridge::messages::{Task, TenantWork};
 use roombridge::store::due::Due;
 use roombridge::store::failures::Failures;
-use roombridge::store::mailboxes::{Farewell, MailboxState, Mailboxes};
+use roombridge::store::mailboxes::{Consent, Farewell, MailboxState, Mailboxes};
 use roombridge::store::tables::Table;
 use roombridge::store::tenants::Tenants;
 use world::exchange::{Mailbox, Response};
@@ -210,6 +210,59 @@ async fn a_tenant_that_no_directory_decides_about_is_left_alone_at_night() -> Ou
     let leaving = TenantWork::Leave;
     contoso.decide(leaving, |tenant| tenant.state = TenantState::Leaving).await?;
     assert_eq!(nudged(&contoso, night).await?.aligned, 0, "nothing but leaving is left to do");
+    Ok(())
+}
+
+#[tokio::test]
+async fn who_has_no_calendar_is_tried_once_a_day_and_is_no_failure() -> Outcome {
+    let contoso = Contoso::open().await?;
+    let Contoso { ben, office, tenant, .. } = &contoso;
+    let account = office.microsoft.entra.add_user(tenant.id(), "Scanner", "scan@contoso.example");
+    let by = connected(&contoso);
+    contoso
+        .decide(TenantWork::Align { from: None }, |tenant| {
+            tenant.connected = Some(by);
+            tenant.policy.consent = ConsentMode::Organisation;
+        })
+        .await?;
+    contoso.pass(minutes(30)).await;
+    followed(&contoso, &[(ben, ACTIVE)]).await?;
+    let mailboxes = Mailboxes::new(std::sync::Arc::clone(&office.store));
+    let found = mailboxes.get(contoso.tenant_id()?, account.parse()?).await?;
+    let (row, _) = found.ok_or("enrolled like everybody")?;
+    assert_eq!((row.state, row.subscription, row.polled), (ACTIVE, None, None));
+    let due = contoso.rows(Table::Due).await?;
+    assert!(!due.iter().any(|row| row.keys.row.ends_with(&account)), "nothing watches it");
+
+    office.microsoft.graph.clear_requests();
+    contoso.pass(hours(3 * 24)).await;
+    let tried: Vec<u16> =
+        contoso.asked("POST", "/subscriptions").iter().map(|seen| seen.status).collect();
+    assert_eq!(tried, [404; 3]);
+    contoso.is_well().await
+}
+
+#[tokio::test]
+async fn a_calendar_that_goes_is_a_failure_only_to_who_agreed_by_themselves() -> Outcome {
+    let contoso = Contoso::open().await?;
+    let Contoso { anna, ben, office, .. } = &contoso;
+    office.seeding().agree(ben).await?;
+    contoso.pass(minutes(2)).await;
+    for (person, how, failures) in [(ben, How::Organisation, 0), (anna, How::Own, 1)] {
+        let mailboxes = Mailboxes::new(std::sync::Arc::clone(&office.store));
+        let (tenant, person_id) = (contoso.tenant_id()?, id(person)?);
+        let (mut row, etag) = mailboxes.get(tenant, person_id).await?.ok_or("a row")?;
+        row.consent = row.consent.map(|consent| Consent { how, ..consent });
+        mailboxes.replace(&row, &etag).await?;
+        let lost = office.microsoft.graph.subscriptions();
+        let lost = lost.iter().find(|own| own.mailbox == person.id()).ok_or("subscribed")?;
+        person.delete_mailbox();
+        office.microsoft.graph.drop_subscription(&lost.id);
+        office.seeding().task(person, Task::Removed).await?;
+        contoso.pass(hours(12)).await;
+        assert_eq!(contoso.failures().await?.len(), failures, "{how:?}");
+        assert_eq!(contoso.mailbox(person).await?.subscription, None);
+    }
     Ok(())
 }
 
