@@ -267,6 +267,7 @@ async fn the_register_is_shown_and_downloaded() -> Outcome {
     browser.post("policy", &typed).await?;
     let page = browser.get("register").await?;
     assert!(page.text.contains("connected") && page.text.contains(&contoso.ada));
+    assert!(page.text.contains(" UTC</time>"), "an instant is written for people");
     let csv = browser.get("register.csv").await?;
     assert_eq!(csv.header("content-type"), "text/csv; charset=utf-8");
     assert_eq!(csv.header("content-disposition"), "attachment; filename=\"register.csv\"");
@@ -274,6 +275,8 @@ async fn the_register_is_shown_and_downloaded() -> Outcome {
     let json = browser.get("register.json").await?;
     let entries: Vec<serde_json::Value> = serde_json::from_str(&json.text)?;
     assert_eq!(entries[0]["what"], "connected");
+    let at = entries[0]["at"].as_str().ok_or("an instant")?;
+    assert!(at.parse::<jiff::Timestamp>().is_ok(), "and for programs in downloads");
     assert_eq!(
         (&entries[0]["by"], &entries[0]["detail"]),
         (&contoso.ada.clone().into(), &"organisation-wide".into())
