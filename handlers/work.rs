@@ -199,8 +199,8 @@ pub(crate) struct NudgeDue(pub(crate) nudge_due::Deps);
 impl TimerFunction for NudgeDue {
     async fn invoke(&self, cx: InvocationContext, _: TimerTick) -> Result<(), InvocationFailed> {
         let nudged = nudge_due::run(&self.0, cx.deadline).await?;
-        let nudge_due::Nudged { unsettled, renewals, poisoned } = nudged;
-        tracing::info!(unsettled, renewals, poisoned, "nudged");
+        let nudge_due::Nudged { unsettled, renewals, poisoned, aligned } = nudged;
+        tracing::info!(unsettled, renewals, poisoned, aligned, "nudged");
         Ok(())
     }
 }

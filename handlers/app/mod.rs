@@ -281,6 +281,7 @@ impl App {
     fn nudge_due(&self) -> nudge_due::Deps {
         nudge_due::Deps {
             due: Due::new(self.tables()),
+            tenants: self.tenants.clone(),
             failures: Failures::new(self.tables()),
             outbox: Arc::clone(&self.ports.outbox),
             clock: self.clock(),

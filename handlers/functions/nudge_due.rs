@@ -3,21 +3,25 @@
 //! The timer only moves an entry on and sends a nudge; the worker that finds the truth settled
 //! deletes it. So a lost nudge costs one round and nothing else. The timer never reads what an entry
 //! is about: its cost is what is due, and a row that it misread could not be forgotten by mistake.
+//!
+//! Once a day it also has those tenants looked at whose mailboxes depend on the directory, see
+//! [`QUIET_HOUR`].
 
 use std::{sync::Arc, time::Duration};
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 
 use crate::{
     clock::Clock,
-    domain::ids::CorrelationId,
-    messages::{BookingNudge, BookingRequest, MailboxTask, Passage, Task},
+    domain::{ids::CorrelationId, tenancy::ConsentMode},
+    messages::{BookingNudge, BookingRequest, MailboxTask, Passage, Task, TenantTask, TenantWork},
     queue::{Outbox, Queue},
     rng::Rng,
     step::{Next, Onward, StepError},
     store::{
         due::{Due, DueEntry, Purpose, Subject},
         failures::{Failure, Failures},
+        tenants::{Tenant, Tenants},
     },
 };
 
@@ -34,12 +38,23 @@ const PAGE: u16 = 500;
 const RENEWALS_A_SECOND: u64 = 12;
 /// How many poisoned messages are taken at a time; a storage queue gives 32 at most.
 const POISONED: u8 = 32;
+/// The hour (UTC) in whose first minutes the daily alignment is sent off: a quiet one in Europe, and
+/// not the one of `purge-expired`. Nobody tells us who joins or leaves a scope group or the
+/// organisation, so the directory is asked once a day. A run that is missed, or that fails before it
+/// comes to this, is made up for by the next day's: so a change counts after two days at the latest.
+const QUIET_HOUR: i8 = 2;
+/// Those minutes: the timer runs once in them.
+const QUIET_MINUTES: i8 = 5;
+/// Over how many seconds the tenants are spread, so that they do not all ask at once.
+const SPREAD: u64 = 60 * 60;
 
 /// What this function works with.
 #[derive(Clone)]
 pub struct Deps {
     /// What is due.
     pub due: Due,
+    /// Who is connected.
+    pub tenants: Tenants,
     /// Where failures go.
     pub failures: Failures,
     /// The poison queues, and the way to the workers.
@@ -59,6 +74,8 @@ pub struct Nudged {
     pub renewals: u64,
     /// Poisoned messages recorded.
     pub poisoned: u64,
+    /// Tenants whose daily alignment was sent off.
+    pub aligned: u64,
 }
 
 /// Nudges what is due until nothing is left or `stop_at` has come.
@@ -66,11 +83,13 @@ pub struct Nudged {
 /// # Errors
 /// [`StepError`] when a table or queue does not answer; the next run goes on where this one stopped.
 pub async fn run(deps: &Deps, stop_at: Timestamp) -> Result<Nudged, StepError> {
+    let began = deps.clock.now();
     // A backlog of bookings must not cost a subscription its life.
     let renewals = nudge(deps, Purpose::Renew, stop_at).await?;
     let poisoned = drain(deps, stop_at).await?;
     let unsettled = nudge(deps, Purpose::Unsettled, stop_at).await?;
-    Ok(Nudged { unsettled, renewals, poisoned })
+    let aligned = align(deps, began, stop_at).await?;
+    Ok(Nudged { unsettled, renewals, poisoned, aligned })
 }
 
 async fn nudge(deps: &Deps, purpose: Purpose, stop_at: Timestamp) -> Result<u64, StepError> {
@@ -152,4 +171,46 @@ async fn drain(deps: &Deps, stop_at: Timestamp) -> Result<u64, StepError> {
         }
     }
     Ok(drained)
+}
+
+/// Once a day, each tenant whose scope changes without a word is brought in line with its directory.
+/// A pass changes only what is not in line, so one too many is harmless; and both are dated to the
+/// same instant, so what they decide is the same entry of the register.
+async fn align(deps: &Deps, began: Timestamp, stop_at: Timestamp) -> Result<u64, StepError> {
+    let Some(asked) = quiet_hour(began) else { return Ok(0) };
+    let mut sent = 0;
+    for (tenant, _) in deps.tenants.all().await? {
+        if deps.clock.now() >= stop_at {
+            break;
+        }
+        if !follows_the_directory(&tenant) {
+            continue;
+        }
+        let passage = Passage::start(CorrelationId(deps.rng.uuid().as_u128()), asked);
+        let work = TenantWork::Align { from: None };
+        let task = Onward::Tenant(TenantTask { tenant: tenant.id, work, passage });
+        let delay = Duration::from_secs(deps.rng.below(SPREAD));
+        deps.outbox.send(task.queue(), task.text(), delay).await?;
+        sent += 1;
+    }
+    Ok(sent)
+}
+
+/// When the quiet hour began, in its first minutes.
+fn quiet_hour(now: Timestamp) -> Option<Timestamp> {
+    let utc = now.to_zoned(TimeZone::UTC);
+    let quiet = utc.hour() == QUIET_HOUR && utc.minute() < QUIET_MINUTES;
+    let since = SignedDuration::from_mins(utc.minute().into())
+        + SignedDuration::from_secs(utc.second().into())
+        + SignedDuration::from_nanos(utc.subsec_nanosecond().into());
+    quiet.then(|| now - since)
+}
+
+/// Whether who is followed there depends on who is in the directory, or in a group of it.
+fn follows_the_directory(tenant: &Tenant) -> bool {
+    let organisation = match tenant.policy.consent {
+        ConsentMode::OptIn => false,
+        ConsentMode::Organisation => true,
+    };
+    tenant.state.is_active() && (organisation || tenant.policy.scope_group.is_some())
 }

@@ -27,6 +27,9 @@ pub(super) fn judge(
     body: Option<&Value>,
 ) -> Option<Result<Reads, Refusal>> {
     let judged = match (method, path, body) {
+        ("GET", ["users"], None) if options.filters() => {
+            options.looks_up(fields::PERSON, is_address)
+        }
         ("GET", ["users"], None) => options.lists(fields::PEOPLE, Beside::Pages),
         ("GET", ["groups", group, "transitiveMembers", USER], None) => {
             guid(group).and_then(|()| options.lists(fields::PEOPLE, Beside::CountedPages))
@@ -129,6 +132,7 @@ mod tests {
             format!("/groups/{ANN}/transitiveMembers/{USER}?$top=999&$count=true&{SELECT}=id"),
             format!("/users/{ANN}?{SELECT}={person}"),
             format!("/users/ann.o%27neil%2Broom%40contoso.test?{SELECT}={person}"),
+            format!("/users?{}&{SELECT}={person}", fields::by_mail("o'neil+x@contoso.test")),
             format!("/places/{ROOM}?$top=100&{SELECT}={place}"),
             format!("/users/{ANN}/calendar/calendarPermissions?{SELECT}=emailAddress,role"),
         ]
@@ -186,6 +190,36 @@ mod tests {
         assert_eq!(get(&format!("{group}&$count=false")), Err(Rule::Option));
         let event = format!("/users/{ANN}/events/AAMk?{SELECT}=id");
         assert_eq!(get(&format!("{event}&$count=true")), Err(Rule::Option), "nor of events");
+    }
+
+    #[test]
+    fn a_list_is_narrowed_to_one_address_and_to_nothing_else() {
+        let person = fields::PERSON.join(",");
+        let asked = |filter: &str, top: &str| {
+            let encoded = fields::encoded(filter);
+            get(&format!("/users?{}={encoded}{top}&{SELECT}={person}", fields::FILTER))
+        };
+        assert_eq!(asked("mail eq 'ann@contoso.test'", "&$top=2"), Ok(()));
+        for bad in [
+            "mail eq 'ann@contoso.test' or startswith(mail,'a')",
+            "mail eq 'ann@contoso.test' or mail eq 'bob@contoso.test'",
+            "mail eq 'o'neil@contoso.test'",
+            "mail eq 'ann'",
+            "mail eq ''",
+            "mail ne 'ann@contoso.test'",
+            "mail eq 'ann@contoso.test' ",
+            "userPrincipalName eq 'ann@contoso.test'",
+            "startswith(mail,'a')",
+            "",
+        ] {
+            assert_eq!(asked(bad, "&$top=2"), Err(Rule::Option), "{bad}");
+        }
+        for top in ["", "&$top=3", "&$top=2&$top=2", "&$top=2&$skip=2", "&$top=2&$count=true"] {
+            let asked = asked("mail eq 'ann@contoso.test'", top);
+            assert_eq!(asked, Err(Rule::Option), "{top}");
+        }
+        let ids = format!("/users?{}&{SELECT}=id", fields::by_mail("ann@contoso.test"));
+        assert_eq!(get(&ids), Err(Rule::Field));
     }
 
     #[test]

@@ -75,7 +75,7 @@ pub const ANSWER: &[&str] = &["sendResponse"];
 /// - `id`: whom to subscribe, or to leave alone. What they are called is not asked.
 pub const PEOPLE: &[&str] = &["id"];
 
-/// One person, or one room's mailbox, looked up by id or address.
+/// One person, or one room's mailbox, looked up by id, sign-in name or mail address.
 ///
 /// - `id`: what we know this person by.
 /// - `displayName`: shown to whoever asked, so that the right person is meant.
@@ -138,8 +138,12 @@ pub(super) const FILTER: &str = "$filter";
 /// The name of the option that counts. Graph takes a list that is narrowed to one type of member
 /// only with it (learn.microsoft.com/graph/api/group-list-transitivemembers).
 pub(super) const COUNT: &str = "$count";
-/// How the one allowed filter begins.
+/// How the one filter of events that is allowed begins.
 pub(super) const BY_ICAL_UID: &str = "iCalUId eq ";
+/// How the one filter of the directory that is allowed begins.
+const BY_MAIL: &str = "mail eq ";
+/// How many a look-up by address asks for: the one that is meant, and whether there is another.
+pub(super) const LOOK_UP_MAX: &str = "2";
 
 /// What need not be encoded in the value of a query option.
 const PLAIN: &AsciiSet =
@@ -173,7 +177,25 @@ pub(super) fn expansion(property: &PropertyId) -> String {
 
 /// The filter option that finds an event by its `iCalUId`.
 pub(super) fn by_ical_uid(uid: &str) -> String {
-    format!("{FILTER}={}", encoded(&format!("{BY_ICAL_UID}'{}'", uid.replace('\'', "''"))))
+    format!("{FILTER}={}", encoded(&format!("{BY_ICAL_UID}{}", quoted(uid))))
+}
+
+/// The options that find whoever has this mail address in the directory.
+pub(super) fn by_mail(address: &str) -> String {
+    format!("{FILTER}={}&$top={LOOK_UP_MAX}", encoded(&format!("{BY_MAIL}{}", quoted(address))))
+}
+
+/// The address that the value of a filter names, if it is one of [`by_mail`].
+pub(super) fn address_in(filter: &str) -> Option<String> {
+    let text = filter.strip_prefix(BY_MAIL)?;
+    let address = text.strip_prefix('\'')?.strip_suffix('\'')?.replace("''", "'");
+    (quoted(&address) == text).then_some(address)
+}
+
+/// A text that no quote in it can end (learn.microsoft.com/graph/query-parameters, "Escaping single
+/// quotes").
+fn quoted(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "''"))
 }
 
 /// The one message that we send: plain text to one address, of which no copy is kept.
@@ -244,5 +266,22 @@ mod tests {
         let decoded = percent_encoding::percent_decode_str(value).decode_utf8().unwrap();
         assert_eq!(decoded, "iCalUId eq 'x'' or subject eq ''Merger'");
         assert!(!value.contains(['\'', '&', ' ']));
+    }
+
+    #[test]
+    fn an_address_in_a_filter_is_the_one_that_was_put_there() {
+        for address in ["ann@b.c", "o'neil@b.c", "''@b.c", "x' or mail ne 'y@b.c", "'"] {
+            let options = by_mail(address);
+            let (filter, top) = options.split_once('&').unwrap();
+            assert_eq!(top, "$top=2");
+            let value = filter.split_once('=').unwrap().1;
+            assert!(!value.contains(['\'', ' ', '=']), "{value}");
+            let decoded = percent_encoding::percent_decode_str(value).decode_utf8().unwrap();
+            assert_eq!(address_in(&decoded).as_deref(), Some(address));
+        }
+        for other in ["mail eq 'o'neil@b.c'", "mail eq ann@b.c", "mail ne 'a@b.c'", "mail eq '", ""]
+        {
+            assert_eq!(address_in(other), None, "{other}");
+        }
     }
 }

@@ -15,6 +15,7 @@ pub(super) struct Options {
     expand: Option<String>,
     filter: Option<String>,
     count: Option<String>,
+    top: Option<String>,
     others: Vec<String>,
 }
 
@@ -27,7 +28,12 @@ impl Options {
                 EXPAND => &mut options.expand,
                 FILTER => &mut options.filter,
                 COUNT => &mut options.count,
-                "$top" | "$skip" | "$skiptoken" | "startDateTime" | "endDateTime" => {
+                "$top" => {
+                    options.others.push(name.into_owned());
+                    options.top = Some(value.into_owned());
+                    continue;
+                }
+                "$skip" | "$skiptoken" | "startDateTime" | "endDateTime" => {
                     options.others.push(name.into_owned());
                     continue;
                 }
@@ -101,11 +107,7 @@ impl Options {
         if self.expand.is_some() {
             return Err(Refusal(Rule::Expansion));
         }
-        let chosen = self.select.as_deref().ok_or(Refusal(Rule::Field))?;
-        let chosen: Vec<&str> = chosen.split(',').collect();
-        if chosen.len() != list.len() || !list.iter().all(|field| chosen.contains(field)) {
-            return Err(Refusal(Rule::Field));
-        }
+        self.chooses(list)?;
         let pages = beside != Beside::Nothing;
         let others = self.others.iter().all(|name| pages && name.starts_with('$'));
         let count = match self.count.as_deref() {
@@ -114,6 +116,37 @@ impl Options {
         };
         let listed = others && count && self.filter.is_none();
         if listed { Ok(()) } else { Err(Refusal(Rule::Option)) }
+    }
+
+    fn chooses(&self, list: &[&str]) -> Result<(), Refusal> {
+        let chosen = self.select.as_deref().ok_or(Refusal(Rule::Field))?;
+        let chosen: Vec<&str> = chosen.split(',').collect();
+        let exactly = chosen.len() == list.len() && list.iter().all(|field| chosen.contains(field));
+        if exactly { Ok(()) } else { Err(Refusal(Rule::Field)) }
+    }
+
+    /// Whether the list is narrowed at all.
+    pub(super) fn filters(&self) -> bool {
+        self.filter.is_some()
+    }
+
+    /// A look-up in the directory: exactly the fields of `list` of the one that has an address, in
+    /// the one form we write. It goes on to no other page.
+    pub(super) fn looks_up(
+        &self,
+        list: &[&str],
+        is_address: fn(&str) -> bool,
+    ) -> Result<(), Refusal> {
+        if self.expand.is_some() {
+            return Err(Refusal(Rule::Expansion));
+        }
+        let filter = self.filter.as_deref().unwrap_or_default();
+        let address = fields::address_in(filter).filter(|address| is_address(address));
+        let alone = self.others == ["$top"] && self.top.as_deref() == Some(fields::LOOK_UP_MAX);
+        if address.is_none() || !alone || self.count.is_some() {
+            return Err(Refusal(Rule::Option));
+        }
+        self.chooses(list)
     }
 }
 

@@ -205,9 +205,10 @@ impl TenantGraph {
         Ok(Some(PeoplePage { people, next }))
     }
 
-    /// Looks a person (or a room) up by object id or by address. Graph finds sign-in names; whether
-    /// it finds another address of the mailbox is not documented. `Ok(None)`: there is nobody of
-    /// that name, or it is no name at all, and then nothing is asked.
+    /// Looks a person (or a room) up by object id or by address: the sign-in name, or else the mail
+    /// address, which may be another one. `Ok(None)`: there is nobody of that name, or not only one
+    /// of that mail address, or it is no name at all, and then nothing is asked. Guests, who have no
+    /// mailbox in the tenant, are nobody by their address.
     ///
     /// # Errors
     /// [`GraphError`].
@@ -222,25 +223,55 @@ impl TenantGraph {
         let ask = choose("/users/{id}", format!("/users/{segment}"), fields::PERSON);
         let reply = self.call(&ask).await?;
         if reply.names_nothing() {
-            return Ok(None);
+            return if id.is_some() { Ok(None) } else { self.person_by_mail(text).await };
         }
         reply.check()?;
-        let wire: PersonWire = reply.json()?;
-        let found: MailboxId = wire.id.parse().map_err(|_| GraphError::Unreadable)?;
-        if id.is_some_and(|id| id != found) {
+        let person: PersonRead = reply.json::<PersonWire>()?.try_into()?;
+        if id.is_some_and(|id| id != person.id) {
             return Err(GraphError::Unreadable);
         }
+        Ok(Some(person))
+    }
+
+    async fn person_by_mail(&self, address: &str) -> Result<Option<PersonRead>, GraphError> {
+        let target = format!("/users?{}", fields::by_mail(address));
+        let reply = self.call(&choose("/users", target, fields::PERSON)).await?;
+        reply.check()?;
+        let page: Page<PersonWire> = reply.json()?;
+        let mut found = page.value.into_iter();
+        let (Some(wire), None) = (found.next(), found.next()) else { return Ok(None) };
+        let named = wire.mail.as_deref().unwrap_or_default().trim();
+        if !named.eq_ignore_ascii_case(address) {
+            return Err(GraphError::Unreadable);
+        }
+        if wire.is_guest() { Ok(None) } else { wire.try_into().map(Some) }
+    }
+}
+
+impl PersonWire {
+    /// What Entra makes of a guest's address at home
+    /// (learn.microsoft.com/entra/external-id/user-properties).
+    fn is_guest(&self) -> bool {
+        let name = self.user_principal_name.as_deref().unwrap_or_default();
+        name.to_ascii_uppercase().contains("#EXT#")
+    }
+}
+
+impl TryFrom<PersonWire> for PersonRead {
+    type Error = GraphError;
+
+    fn try_from(wire: PersonWire) -> Result<Self, GraphError> {
         let mail = wire.mail.as_deref().map(str::trim).filter(|mail| !mail.is_empty());
         let mail = mail.map(|mail| Personal::new(mail.to_lowercase()));
         let addresses = [wire.mail, wire.user_principal_name].into_iter().flatten();
         let addresses = addresses.map(|address| address.trim().to_lowercase());
         let addresses: BTreeSet<String> = addresses.filter(|text| !text.is_empty()).collect();
-        Ok(Some(PersonRead {
-            id: found,
+        Ok(Self {
+            id: wire.id.parse().map_err(|_| GraphError::Unreadable)?,
             name: Personal::new(wire.display_name.unwrap_or_default()),
             addresses: addresses.into_iter().map(Personal::new).collect(),
             mail,
-        }))
+        })
     }
 }
 
@@ -417,6 +448,7 @@ mod tests {
         two["mail"] = json!("ann.example@contoso.test");
         two["displayName"] = json!(null);
         trial.far.then(200, &ann()).then(200, &two).then(404, &nobody());
+        trial.far.then(200, &json!({ "value": [] }));
         let person = async |name: &str| trial.tenant.person(&Personal::new(name)).await;
         let found = person(&ANN.to_string().to_uppercase()).await.unwrap().unwrap();
         assert_eq!((found.id, found.name.reveal()), (ANN, "Ann Example"));
@@ -431,8 +463,44 @@ mod tests {
         assert!(asked[0].starts_with(&format!("GET /users/{ANN}?")), "{asked:?}");
         assert!(asked[1].starts_with("GET /users/o%27neil%2Bx%40contoso.test?"), "{asked:?}");
         let trail = trial.trail();
-        assert!(trail.iter().all(|call| call.path == "/users/{id}"));
+        let paths: Vec<&str> = trail.iter().map(|call| call.path).collect();
+        assert_eq!(paths, ["/users/{id}", "/users/{id}", "/users/{id}", "/users"]);
         assert!(!format!("{trail:?}").contains("contoso"), "no address in the trail");
+    }
+
+    #[tokio::test]
+    async fn a_mailbox_whose_mail_address_is_not_its_sign_in_name_is_found_all_the_same() {
+        let trial = Trial::new();
+        let person = async |name: &str| trial.tenant.person(&Personal::new(name)).await;
+        let answers = |people: &[Value]| {
+            trial.far.then(404, &nobody()).then(200, &json!({ "value": people }));
+        };
+        let mut room = ann();
+        room["mail"] = json!("O'Neil+Room@contoso.test");
+        answers(&[room.clone()]);
+        let found = person("o'neil+room@contoso.test").await.unwrap().unwrap();
+        assert_eq!((found.id, found.addresses.len()), (ANN, 2));
+        let person_fields = fields::select(fields::PERSON);
+        assert_eq!(
+            trial.asked()[1],
+            format!(
+                "GET /users?$filter=mail%20eq%20%27o%27%27neil%2Broom%40contoso.test%27&$top=2\
+                 &{person_fields}"
+            )
+        );
+        answers(&[room.clone(), ann()]);
+        assert_eq!(person("o'neil+room@contoso.test").await, Ok(None), "which of them?");
+        answers(&[ann()]);
+        assert_eq!(person("bob@contoso.test").await, Err(GraphError::Unreadable));
+        let mut guest = ann();
+        guest["userPrincipalName"] = json!("ann_contoso.test#EXT#@fabrikam.test");
+        answers(&[guest]);
+        assert_eq!(person("ann@contoso.test").await, Ok(None));
+        trial.far.then(404, &nobody());
+        assert_eq!(person(&ANN.to_string()).await, Ok(None), "an id is no mail address");
+        trial.far.then(404, &nobody()).then(503, &json!({}));
+        assert!(person("bob@contoso.test").await.is_err());
+        assert_eq!(trial.graph.counts(), GuardCounts::default());
     }
 
     #[tokio::test]

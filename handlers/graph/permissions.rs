@@ -142,7 +142,8 @@ pub const PERMISSIONS: &[Permission] = &[
         needed_for: "To find the mailbox that belongs to a person or a room, and to list whose \
             calendars the organisation has switched on.",
         reaches: "The basic profile of everybody in your organisation: name, addresses, photo.",
-        never: "Photos, and names in lists: a list holds ids alone.",
+        never: "Photos, and names in lists: a list holds ids alone, and a mail address finds one \
+            mailbox or none.",
         serves: &[
             ("GET", "/users"),
             ("GET", "/users/{id}"),

@@ -30,6 +30,7 @@ mod headers;
 mod problem;
 pub mod texts;
 mod visitor;
+mod when;
 
 pub use answer::{download, html, html_with};
 pub use desk::Desk;
@@ -38,3 +39,4 @@ pub use frame::{Frame, Section};
 pub use headers::PAGE_POLICY;
 pub use problem::Problem;
 pub use visitor::{Posted, Visitor};
+pub use when::When;

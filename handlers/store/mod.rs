@@ -10,7 +10,7 @@
 //! | `Due` | [`due`] | one for each thing that must be looked at at some instant |
 //! | `Failures` | [`failures`] | one for each thing that failed and stopped |
 //! | `Audit` | [`audit`] | one for each call to Graph or a booking system |
-//! | `Register` | [`register`] | one for each decision: consent, withdrawal, changed policy |
+//! | `Register` | [`register`] | one for each decision: consent, withdrawal, changed policy; a copy for who decides about others |
 //!
 //! [`tenant_data`] finds a tenant's rows in all of them by their keys, to delete them.
 //!

@@ -1,11 +1,15 @@
-//! `Register`: what people decided, as evidence. A partition is a tenant; a row is the instant, the
-//! kind and whom it is about, so that the rows of a tenant are in order of time and a decision that
-//! is written twice is one row.
+//! `Register`: what people decided, as evidence. A partition is a person, or the tenant as a whole:
+//! all that a person is shown is one partition, and a tenant's register is one range of them.
+//!
+//! A row is the instant, the kind, a digest of everything that was decided, and whom it is about: a
+//! decision that is written twice is one row, and two that differ in anything are two. Who decides
+//! about somebody else, or about the tenant, has a copy of it in the partition of their own.
 
 use std::sync::Arc;
 
 use jiff::{Timestamp, tz::TimeZone};
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 use super::{
     error::StoreError,
@@ -16,6 +20,7 @@ use super::{
 use crate::domain::{
     decision::{Decision, How, What},
     ids::{MailboxId, TenantId},
+    keys::Digest,
     policy::Registration,
     tenancy::SuspendedBecause,
 };
@@ -37,7 +42,17 @@ impl Register {
     /// # Errors
     /// [`StoreError`] when it was not written, or may not have been.
     pub async fn add(&self, decision: &Decision) -> Result<(), StoreError> {
-        let row = Shelf::row(keys(decision), &DecisionRow::from(decision.clone()))?;
+        let Decision { tenant, by, about, .. } = *decision;
+        // The copy first: what is there for all to see is never missing where its author looks.
+        if by.is_some() && by != about {
+            self.write(partition(tenant, by), decision).await?;
+        }
+        self.write(partition(tenant, about), decision).await
+    }
+
+    async fn write(&self, partition: String, decision: &Decision) -> Result<(), StoreError> {
+        let mut row = Shelf::row(Keys::new(partition, ""), &DecisionRow::from(decision.clone()))?;
+        row.keys.row = row_key(decision, &row.properties);
         self.shelf.change(Change::Upsert(row)).await.map(drop)
     }
 
@@ -46,8 +61,9 @@ impl Register {
     /// # Errors
     /// [`StoreError`] when they cannot be read.
     pub async fn all(&self, tenant: TenantId) -> Result<Vec<Decision>, StoreError> {
-        let rows = self.shelf.all::<DecisionRow>(&Span::partition(tenant.to_string())).await?;
-        Ok(rows.into_iter().map(|(row, _, _)| row.into()).collect())
+        let mut all = self.read(&partitions(tenant)).await?;
+        all.retain(|(decision, keys)| partition(tenant, decision.about) == keys.partition);
+        Ok(all.into_iter().map(|(decision, _)| decision).collect())
     }
 
     /// The decisions about one person's calendar, in order of time.
@@ -59,12 +75,26 @@ impl Register {
         tenant: TenantId,
         person: MailboxId,
     ) -> Result<Vec<Decision>, StoreError> {
-        let all = self.all(tenant).await?;
-        Ok(all.into_iter().filter(|decision| decision.about == Some(person)).collect())
+        let mut all = self.concerning(tenant, person).await?;
+        all.retain(|decision| decision.about == Some(person));
+        Ok(all)
+    }
+
+    /// The decisions about one person's calendar and those that this person made, in order of time.
+    ///
+    /// # Errors
+    /// [`StoreError`] when they cannot be read.
+    pub async fn concerning(
+        &self,
+        tenant: TenantId,
+        person: MailboxId,
+    ) -> Result<Vec<Decision>, StoreError> {
+        let all = self.read(&Span::partition(partition(tenant, Some(person)))).await?;
+        Ok(all.into_iter().map(|(decision, _)| decision).collect())
     }
 
     /// Removes what a tenant decided up to `until` (that instant included), a hundred at once; for
-    /// one that left, once its time is over. Answers how many.
+    /// one that left, once its time is over. Answers how many rows, copies included.
     ///
     /// # Errors
     /// [`StoreError`] when some may still be there.
@@ -73,13 +103,35 @@ impl Register {
         tenant: TenantId,
         until: Timestamp,
     ) -> Result<u64, StoreError> {
-        let rows = self.shelf.all::<DecisionRow>(&Span::partition(tenant.to_string())).await?;
+        let rows = self.shelf.all::<DecisionRow>(&partitions(tenant)).await?;
         let over = rows.into_iter().filter(|(row, _, _)| row.at <= until);
         self.shelf.remove_rows(over.map(|(_, keys, etag)| (keys, etag)).collect()).await
     }
+
+    /// In order of time. A row's key names no more than the millisecond.
+    async fn read(&self, span: &Span) -> Result<Vec<(Decision, Keys)>, StoreError> {
+        let rows = self.shelf.all::<DecisionRow>(span).await?;
+        let mut all: Vec<(Decision, Keys)> =
+            rows.into_iter().map(|(row, keys, _)| (row.into(), keys)).collect();
+        all.sort_by(|(one, keys), (other, others)| {
+            (one.at, &keys.row).cmp(&(other.at, &others.row))
+        });
+        Ok(all)
+    }
 }
 
-fn keys(decision: &Decision) -> Keys {
+/// All partitions of a tenant: `~` sorts after every character of our keys.
+fn partitions(tenant: TenantId) -> Span {
+    Span::partitions(format!("{tenant}_"), format!("{tenant}_~"))
+}
+
+/// A person's, or that of the tenant as a whole.
+fn partition(tenant: TenantId, person: Option<MailboxId>) -> String {
+    person.map_or_else(|| format!("{tenant}_tenant"), |person| format!("{tenant}_{person}"))
+}
+
+/// Ends with whom the decision is about.
+fn row_key(decision: &Decision, properties: &Map<String, Value>) -> String {
     let at = decision.at.to_zoned(TimeZone::UTC).strftime("%Y-%m-%dT%H:%M:%S%.3fZ");
     let about = decision.about.map_or_else(|| "-".to_owned(), |about| about.to_string());
     let kind = match &decision.what {
@@ -87,7 +139,7 @@ fn keys(decision: &Decision) -> Keys {
         What::Suspended(_) => "suspended".to_owned(),
         What::Disconnected => "disconnected".to_owned(),
         What::Deleted => "deleted".to_owned(),
-        // Several may change at once.
+        // Several may change at once; they are read in the order of their names.
         What::PolicyChanged { policy, .. } => {
             let plain = policy.chars().filter(char::is_ascii_alphanumeric).collect::<String>();
             format!("policy-{plain}")
@@ -96,7 +148,9 @@ fn keys(decision: &Decision) -> Keys {
         What::Withdrew { .. } => "withdrew".to_owned(),
         What::Erased { .. } => "erased".to_owned(),
     };
-    Keys::new(decision.tenant, format_args!("{at}_{kind}_{about}"))
+    let all = Value::Object(properties.clone()).to_string();
+    let digest = Digest::of(&[b"decision", all.as_bytes()]);
+    format!("{at}_{kind}_{digest}_{about}")
 }
 
 #[derive(Serialize, Deserialize)]
@@ -186,6 +240,8 @@ impl From<DecisionRow> for Decision {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::Ordering;
+
     use super::*;
     use crate::store::counting::{CountingTables, at, mailbox, tenant};
 
@@ -230,8 +286,54 @@ mod tests {
         register.add(&elsewhere).await.unwrap();
         assert_eq!(register.all(tenant(9)).await.unwrap(), decisions);
         assert_eq!(register.about(tenant(9), mailbox(2)).await.unwrap(), decisions[2..4]);
-        assert_eq!(register.remove_until(tenant(9), decisions[6].at).await.unwrap(), 7);
+        assert_eq!(register.about(tenant(9), mailbox(1)).await.unwrap(), []);
+        let by_one = [&decisions[..5], &decisions[6..7]].concat();
+        assert_eq!(register.concerning(tenant(9), mailbox(1)).await.unwrap(), by_one);
+        let removed = register.remove_until(tenant(9), decisions[6].at).await.unwrap();
+        assert_eq!(removed, 7 + by_one.len() as u64, "with the copies of who decided");
         assert_eq!(register.all(tenant(9)).await.unwrap(), decisions[7..]);
         assert_eq!(register.all(tenant(8)).await.unwrap(), [elsewhere]);
+    }
+
+    #[tokio::test]
+    async fn what_differs_in_anything_is_another_decision_also_within_a_millisecond() {
+        let fake = Arc::new(CountingTables::default());
+        let register = Register::new(fake.clone());
+        let own = Decision {
+            by: Some(mailbox(2)),
+            ..said("00", Some(2), What::Withdrew { released: false })
+        };
+        let others = [
+            Decision { by: Some(mailbox(1)), ..own.clone() },
+            Decision { by: None, ..own.clone() },
+            Decision { what: What::Withdrew { released: true }, ..own.clone() },
+            Decision { at: own.at + jiff::SignedDuration::from_nanos(1), ..own.clone() },
+        ];
+        for decision in others.iter().chain([&own, &own]) {
+            register.add(decision).await.unwrap();
+        }
+        let about = register.about(tenant(9), mailbox(2)).await.unwrap();
+        assert_eq!(about.len(), 5);
+        assert_eq!(about.last(), Some(&others[3]));
+        assert_eq!(register.all(tenant(9)).await.unwrap().len(), 5);
+        let rows = fake.rows(Table::Register);
+        assert!(rows.iter().all(|row| row.keys.row.ends_with(&mailbox(2).to_string())));
+    }
+
+    #[tokio::test]
+    async fn what_a_person_is_shown_does_not_cost_what_others_decided() {
+        let fake = Arc::new(CountingTables::default());
+        let register = Register::new(fake.clone());
+        for person in 2..50 {
+            let by = Some(mailbox(person));
+            let what = What::Erased { released: false };
+            let erased = Decision { by, ..said("00", Some(person), what) };
+            register.add(&erased).await.unwrap();
+        }
+        fake.page.store(1, Ordering::Relaxed);
+        let before = fake.scans.load(Ordering::Relaxed);
+        assert_eq!(register.concerning(tenant(9), mailbox(7)).await.unwrap().len(), 1);
+        let scans = fake.scans.load(Ordering::Relaxed) - before;
+        assert!(scans <= 2, "{scans}: one partition, a row a page");
     }
 }

@@ -103,11 +103,14 @@ impl TenantData {
 fn span(tenant: TenantId, table: Table) -> Option<Span> {
     match table {
         Table::Tenants => None,
-        Table::Failures | Table::Register => Some(Span::partition(tenant.to_string())),
+        Table::Failures => Some(Span::partition(tenant.to_string())),
         // `~` sorts after every character of our keys.
-        Table::Mailboxes | Table::Appointments | Table::Bookings | Table::Rooms | Table::Audit => {
-            Some(Span::partitions(format!("{tenant}_"), format!("{tenant}_~")))
-        }
+        Table::Mailboxes
+        | Table::Appointments
+        | Table::Bookings
+        | Table::Rooms
+        | Table::Audit
+        | Table::Register => Some(Span::partitions(format!("{tenant}_"), format!("{tenant}_~"))),
         Table::Due => Some(Span::partitions("a", "~")),
     }
 }

@@ -9,7 +9,7 @@ use crate::{
         policy::Registration,
         tenancy::{ConsentMode, SuspendedBecause, TenantState},
     },
-    pages::{Frame, Problem, Visitor, html, texts::Texts},
+    pages::{Frame, Problem, Visitor, When, html, texts::Texts},
     store::mailboxes::{Mailbox, MailboxKind, MailboxState},
 };
 
@@ -50,7 +50,7 @@ impl Counts {
 #[template(path = "dashboard.html")]
 struct DashboardPage<'a> {
     frame: Frame<'a>,
-    suspended: Option<(&'static str, String)>,
+    suspended: Option<(&'static str, When)>,
     registration: &'static str,
     /// The value of the form's field `mode` that connects the same again.
     same: &'static str,
@@ -58,10 +58,10 @@ struct DashboardPage<'a> {
     other: &'static str,
     other_name: &'static str,
     consent: &'static str,
-    connected_at: String,
+    connected_at: Option<When>,
     connected_by: String,
     text_version: String,
-    checked_at: String,
+    checked_at: Option<When>,
     counts: Counts,
 }
 
@@ -80,7 +80,7 @@ pub(super) async fn show(deps: &Deps, visitor: &Visitor) -> Result<Response, Pro
     html(&DashboardPage {
         suspended: match tenant.state {
             TenantState::Suspended(suspension) => {
-                Some((why(t, suspension.reason), suspension.since.to_string()))
+                Some((why(t, suspension.reason), When(suspension.since)))
             }
             TenantState::Active | TenantState::Leaving | TenantState::Left(_) => None,
         },
@@ -92,10 +92,10 @@ pub(super) async fn show(deps: &Deps, visitor: &Visitor) -> Result<Response, Pro
             ConsentMode::OptIn => t.policy.opt_in,
             ConsentMode::Organisation => t.policy.organisation,
         },
-        connected_at: connected.map(|c| c.at.to_string()).unwrap_or_default(),
+        connected_at: connected.map(|c| When(c.at)),
         connected_by: connected.map(|c| c.by.to_string()).unwrap_or_default(),
         text_version: connected.map(|c| c.text_version.clone()).unwrap_or_default(),
-        checked_at: tenant.checked_at.map(|at| at.to_string()).unwrap_or_default(),
+        checked_at: tenant.checked_at.map(When),
         counts,
         frame: deps.desk.frame(t.dashboard.title).of(visitor).within(&sections, ""),
     })

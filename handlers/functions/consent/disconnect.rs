@@ -8,7 +8,7 @@ use super::{Deps, Shared, gate};
 use crate::{
     domain::{decision::What, tenancy::TenantState},
     messages::TenantWork,
-    pages::{Field, FieldError, Frame, Posted, Problem, Visitor, html, html_with},
+    pages::{Field, FieldError, Frame, Posted, Problem, Visitor, When, html, html_with},
     store::tenants::Tenant,
 };
 
@@ -28,7 +28,7 @@ struct LeavingPage<'a> {
     frame: Frame<'a>,
     /// Mailboxes still to do; `None` once the tenant has left.
     remaining: Option<usize>,
-    left_at: String,
+    left_at: Option<When>,
 }
 
 /// GET `disconnect`: what it means; or how far it is.
@@ -43,8 +43,8 @@ pub(super) async fn show(
         TenantState::Active | TenantState::Suspended(_) => {
             return ask(&deps, &visitor, StatusCode::OK, &[]);
         }
-        TenantState::Leaving => (Some(deps.mailboxes.all(tenant.id).await?.len()), String::new()),
-        TenantState::Left(at) => (None, at.to_string()),
+        TenantState::Leaving => (Some(deps.mailboxes.all(tenant.id).await?.len()), None),
+        TenantState::Left(at) => (None, Some(When(at))),
     };
     let title = if remaining.is_some() { t.leaving } else { t.left };
     let frame = deps.desk.frame(title).of(&visitor);

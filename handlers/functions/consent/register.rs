@@ -11,7 +11,7 @@ use crate::{
         policy::Registration,
         tenancy::SuspendedBecause,
     },
-    pages::{Frame, Problem, Visitor, download, html},
+    pages::{Frame, Problem, Visitor, When, download, html},
 };
 
 /// One entry, in words that do not change with the language: it is evidence.
@@ -103,7 +103,8 @@ impl From<Decision> for Entry {
 #[template(path = "register.html")]
 struct RegisterPage<'a> {
     frame: Frame<'a>,
-    entries: Vec<Entry>,
+    /// Each with its instant for people: the entry's own is for the downloads.
+    entries: Vec<(When, Entry)>,
 }
 
 /// GET `register`.
@@ -111,7 +112,9 @@ pub(super) async fn show(
     State(deps): State<Shared>,
     visitor: Visitor,
 ) -> Result<Response, Problem> {
-    let entries = entries(&deps, &visitor).await?;
+    let decisions = decisions(&deps, &visitor).await?;
+    let entries = decisions.into_iter().map(|decision| (When(decision.at), decision.into()));
+    let entries = entries.collect();
     let t = deps.desk.texts();
     let sections = gate::sections(t);
     let frame = deps.desk.frame(t.register.title).of(&visitor).within(&sections, "register");
@@ -134,10 +137,15 @@ pub(super) async fn json(
     Ok(download("register.json", "application/json", text))
 }
 
-/// All entries of the administrator's tenant. It stays readable after the tenant has left.
-async fn entries(deps: &Deps, visitor: &Visitor) -> Result<Vec<Entry>, Problem> {
+/// All decisions of the administrator's tenant. They stay readable after the tenant has left.
+async fn decisions(deps: &Deps, visitor: &Visitor) -> Result<Vec<Decision>, Problem> {
     gate::administrator(deps, visitor)?;
-    let decisions = deps.register.all(visitor.tenant()).await?;
+    Ok(deps.register.all(visitor.tenant()).await?)
+}
+
+/// What the downloads hold.
+async fn entries(deps: &Deps, visitor: &Visitor) -> Result<Vec<Entry>, Problem> {
+    let decisions = decisions(deps, visitor).await?;
     Ok(decisions.into_iter().map(Entry::from).collect())
 }
 

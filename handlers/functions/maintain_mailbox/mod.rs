@@ -1,6 +1,7 @@
 //! `maintain-mailbox`: keeps one mailbox, a person's or a room's, subscribed, caught up, or
 //! forgotten.
 
+mod enrolled;
 mod erase;
 mod farewell;
 mod polling;

@@ -25,11 +25,15 @@ const TRY_AGAIN: SignedDuration = SignedDuration::from_hours(24);
 impl Keeper<'_> {
     /// Graph has refused the subscription. A calendar that can be read is polled from now on.
     pub(super) async fn poll_instead(&self) -> Result<Vec<Next>, StepError> {
-        if !self.graph.mailbox_is_readable(self.task.mailbox).await? {
-            return Err(GraphError::Denied.into());
-        }
+        let readable = self.graph.mailbox_is_readable(self.task.mailbox).await?;
         let read = self.deps.mailboxes.get(self.task.tenant, self.task.mailbox).await?;
         let Some((mailbox, etag)) = read else { return Ok(Vec::new()) };
+        if !readable {
+            if self.is_only_enrolled(&mailbox) {
+                return self.leave_in_peace().await;
+            }
+            return Err(GraphError::Denied.into());
+        }
         tracing::info!("Graph refuses to subscribe this mailbox; it is polled");
         let since = self.deps.clock.now();
         self.look_later(mailbox, etag, since).await

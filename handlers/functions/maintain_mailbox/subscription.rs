@@ -56,6 +56,11 @@ impl Keeper<'_> {
         };
         let mut subscribed = match self.graph.subscribe(&order(self.deps.settings.life)).await {
             Err(GraphError::Denied) => return self.poll_instead().await,
+            Err(GraphError::MailboxGone | GraphError::Refused { status: 404, .. })
+                if self.is_only_enrolled(&mailbox) =>
+            {
+                return self.leave_in_peace().await;
+            }
             answer => answer?,
         };
         if subscribed == Subscribed::ShorterLife {

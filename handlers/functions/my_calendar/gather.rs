@@ -58,10 +58,7 @@ impl Visit<'_> {
             appointments.push(appointment(&pointer, bookings));
         }
         appointments.sort_by_key(|appointment: &AppointmentStored| appointment.ends);
-        let decisions = deps.register.all(self.tenant).await?;
-        let mine = |decision: &&Decision| {
-            decision.about == Some(self.person) || decision.by == Some(self.person)
-        };
+        let decisions = deps.register.concerning(self.tenant, self.person).await?;
         let failures = deps.failures.all(Some(self.tenant)).await?;
         Ok(Stored {
             tenant: self.tenant.to_string(),
@@ -69,7 +66,7 @@ impl Visit<'_> {
             at: deps.clock.now(),
             calendar: mailbox.map(|(mailbox, _)| calendar(&mailbox)),
             appointments,
-            decisions: decisions.iter().filter(mine).map(|d| decision(d, self.person)).collect(),
+            decisions: decisions.iter().map(|d| decision(d, self.person)).collect(),
             failures: failures
                 .into_iter()
                 .filter(|failure| names(failure, self.person, &keys))

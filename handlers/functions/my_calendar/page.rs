@@ -3,7 +3,7 @@
 use askama::Template;
 use axum::response::Response;
 use http::StatusCode;
-use jiff::{Timestamp, tz::TimeZone};
+use jiff::Timestamp;
 use url::form_urlencoded;
 
 use super::{
@@ -22,7 +22,7 @@ use crate::{
         tenancy::{ConsentMode, TenantPolicy, TenantState},
     },
     pages::{
-        FieldError, Frame, Problem, Visitor, html_with,
+        FieldError, Frame, Problem, Visitor, When, html_with,
         texts::{MyCalendar, Texts, fill},
     },
     store::mailboxes::MailboxState,
@@ -116,18 +116,13 @@ struct Page<'a> {
 }
 
 impl Page<'_> {
-    /// An instant for people, in UTC.
     fn when(&self, at: &Timestamp) -> String {
-        written(*at)
+        When(*at).to_string()
     }
 
     fn filled(&self, text: impl AsRef<str>, name: &str, value: impl AsRef<str>) -> String {
         fill(text.as_ref(), &[(name, value.as_ref())])
     }
-}
-
-fn written(at: Timestamp) -> String {
-    at.to_zoned(TimeZone::UTC).strftime("%-d %B %Y, %H:%M UTC").to_string()
 }
 
 /// The page, for anybody (`visit` is `None`) or for who is signed in.
@@ -236,7 +231,7 @@ async fn status(visit: &Visit<'_>, standing: &Standing, t: &'static MyCalendar) 
             How::Delegate => t.by_delegate,
             How::Organisation => t.by_organisation,
         };
-        let at = written(consent.at);
+        let at = When(consent.at).to_string();
         let values =
             [("at", at.as_str()), ("version", &consent.text_version), ("who", who.reveal())];
         all.push(fill(text, &values));

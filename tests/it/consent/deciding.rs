@@ -196,6 +196,24 @@ async fn rooms_are_taken_and_given_up() -> Outcome {
 }
 
 #[tokio::test]
+async fn a_room_is_found_by_its_mail_address_also_where_that_is_not_its_sign_in_name() -> Outcome {
+    let contoso = Newcomer::open()?;
+    contoso.aurora.set_sign_in_name("room-17@contoso.example");
+    let mut browser = contoso.connected("organisation-wide").await?;
+    let address = contoso.aurora.address().to_lowercase();
+    let row =
+        [("from", "0"), ("address", &*address), ("mode", "exchange"), ("zone", "Europe/Zurich")];
+    let page = browser.post("rooms", &row).await?;
+    assert_eq!(page.status, StatusCode::SEE_OTHER, "{}", page.text);
+    let clock = Arc::new(contoso.office.clock.clone());
+    let rooms = RoomMap::new(Arc::clone(&contoso.office.store), clock);
+    let managed = rooms.all_uncached(TenantId(INVITED)).await?;
+    assert_eq!(managed[0].id.mailbox(), contoso.aurora.id().parse()?);
+    assert_eq!(managed[0].addresses, [address, "room-17@contoso.example".to_owned()]);
+    Ok(())
+}
+
+#[tokio::test]
 async fn the_probe_tells_who_is_inside_and_that_grants_add_up() -> Outcome {
     let contoso = Newcomer::open()?;
     let ben = contoso.tenant.person("Ben");
@@ -249,6 +267,7 @@ async fn the_register_is_shown_and_downloaded() -> Outcome {
     browser.post("policy", &typed).await?;
     let page = browser.get("register").await?;
     assert!(page.text.contains("connected") && page.text.contains(&contoso.ada));
+    assert!(page.text.contains(" UTC</time>"), "an instant is written for people");
     let csv = browser.get("register.csv").await?;
     assert_eq!(csv.header("content-type"), "text/csv; charset=utf-8");
     assert_eq!(csv.header("content-disposition"), "attachment; filename=\"register.csv\"");
@@ -256,6 +275,8 @@ async fn the_register_is_shown_and_downloaded() -> Outcome {
     let json = browser.get("register.json").await?;
     let entries: Vec<serde_json::Value> = serde_json::from_str(&json.text)?;
     assert_eq!(entries[0]["what"], "connected");
+    let at = entries[0]["at"].as_str().ok_or("an instant")?;
+    assert!(at.parse::<jiff::Timestamp>().is_ok(), "and for programs in downloads");
     assert_eq!(
         (&entries[0]["by"], &entries[0]["detail"]),
         (&contoso.ada.clone().into(), &"organisation-wide".into())

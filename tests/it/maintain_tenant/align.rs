@@ -2,16 +2,21 @@
 
 use std::collections::BTreeSet;
 
+use roombridge::clock::{Clock, ManualClock};
 use roombridge::domain::decision::{How, What};
 use roombridge::domain::ids::MailboxId;
-use roombridge::domain::tenancy::ConsentMode;
-use roombridge::messages::TenantWork;
-use roombridge::store::mailboxes::{Farewell, MailboxState, Mailboxes};
+use roombridge::domain::tenancy::{ConsentMode, TenantState};
+use roombridge::functions::nudge_due::{self, Deps, Nudged};
+use roombridge::messages::{Task, TenantWork};
+use roombridge::store::due::Due;
+use roombridge::store::failures::Failures;
+use roombridge::store::mailboxes::{Consent, Farewell, MailboxState, Mailboxes};
 use roombridge::store::tables::Table;
+use roombridge::store::tenants::Tenants;
 use world::exchange::{Mailbox, Response};
 
 use super::{ADMINISTRATOR, connected};
-use crate::contoso::{Contoso, minutes, on_both};
+use crate::contoso::{Contoso, at, hours, minutes, on_both};
 use crate::{Failure, Outcome};
 
 on_both!(
@@ -141,6 +146,140 @@ async fn where_the_organisation_agrees_everybody_in_scope_is_found(contoso: Cont
     contoso.pass(minutes(2)).await;
     assert_eq!(contoso.outcome(&meeting, ben, aurora)?.as_deref(), Some("booked"));
     contoso.is_well().await
+}
+
+#[tokio::test]
+async fn who_joins_or_leaves_without_a_word_is_noticed_within_a_day() -> Outcome {
+    let contoso = Contoso::open().await?;
+    let Contoso { anna, ben, cleo, office, tenant, .. } = &contoso;
+    let entra = &office.microsoft.entra;
+    let staff = entra.add_group(tenant.id());
+    for person in [anna, cleo] {
+        entra.add_member(tenant.id(), &staff, person.id());
+    }
+    let (group, by) = (staff.parse()?, connected(&contoso));
+    let organisation = TenantWork::Align { from: None };
+    contoso
+        .decide(organisation, |tenant| {
+            tenant.connected = Some(by);
+            tenant.policy.consent = ConsentMode::Organisation;
+            tenant.policy.scope_group = Some(group);
+        })
+        .await?;
+    contoso.pass(minutes(2)).await;
+    followed(&contoso, &[(anna, ACTIVE), (cleo, ACTIVE)]).await?;
+
+    entra.remove_member(tenant.id(), &staff, cleo.id());
+    entra.add_member(tenant.id(), &staff, ben.id());
+    contoso.pass(hours(24)).await;
+    followed(&contoso, &[(anna, ACTIVE), (ben, ACTIVE), (cleo, PAUSED)]).await?;
+
+    // Several times in the same quiet hour: it is decided once.
+    let dora = tenant.person("Dora");
+    entra.add_member(tenant.id(), &staff, dora.id());
+    let night = at("2026-11-26T02:01");
+    office.clock.set(night);
+    for _ in 0..2 {
+        assert_eq!(nudged(&contoso, night).await?.aligned, 1);
+    }
+    contoso.pass(hours(2)).await;
+    followed(&contoso, &[(anna, ACTIVE), (ben, ACTIVE), (cleo, PAUSED), (&dora, ACTIVE)]).await?;
+    let register = contoso.register().await?;
+    let about_dora = register.iter().filter(|entry| entry.about == Some(consent_of(&dora)));
+    assert_eq!(about_dora.count(), 1);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_tenant_that_no_directory_decides_about_is_left_alone_at_night() -> Outcome {
+    let contoso = Contoso::open().await?;
+    let night = at("2026-11-25T02:01");
+    assert_eq!(nudged(&contoso, night).await?.aligned, 0, "each agrees, wherever they are");
+    let group = roombridge::domain::ids::GroupId(uuid::Uuid::from_u128(7));
+    contoso.allow(|policy| policy.scope_group = Some(group)).await?;
+    contoso.pass(minutes(1)).await;
+    for (time, sent) in [
+        ("2026-11-25T01:59", 0),
+        ("2026-11-25T02:00", 1),
+        ("2026-11-25T02:04", 1),
+        ("2026-11-25T02:05", 0),
+        ("2026-11-25T14:01", 0),
+    ] {
+        assert_eq!(nudged(&contoso, at(time)).await?.aligned, sent, "{time}");
+    }
+    let leaving = TenantWork::Leave;
+    contoso.decide(leaving, |tenant| tenant.state = TenantState::Leaving).await?;
+    assert_eq!(nudged(&contoso, night).await?.aligned, 0, "nothing but leaving is left to do");
+    Ok(())
+}
+
+#[tokio::test]
+async fn who_has_no_calendar_is_tried_once_a_day_and_is_no_failure() -> Outcome {
+    let contoso = Contoso::open().await?;
+    let Contoso { ben, office, tenant, .. } = &contoso;
+    let account = office.microsoft.entra.add_user(tenant.id(), "Scanner", "scan@contoso.example");
+    let by = connected(&contoso);
+    contoso
+        .decide(TenantWork::Align { from: None }, |tenant| {
+            tenant.connected = Some(by);
+            tenant.policy.consent = ConsentMode::Organisation;
+        })
+        .await?;
+    contoso.pass(minutes(30)).await;
+    followed(&contoso, &[(ben, ACTIVE)]).await?;
+    let mailboxes = Mailboxes::new(std::sync::Arc::clone(&office.store));
+    let found = mailboxes.get(contoso.tenant_id()?, account.parse()?).await?;
+    let (row, _) = found.ok_or("enrolled like everybody")?;
+    assert_eq!((row.state, row.subscription, row.polled), (ACTIVE, None, None));
+    let due = contoso.rows(Table::Due).await?;
+    assert!(!due.iter().any(|row| row.keys.row.ends_with(&account)), "nothing watches it");
+
+    office.microsoft.graph.clear_requests();
+    contoso.pass(hours(3 * 24)).await;
+    let tried: Vec<u16> =
+        contoso.asked("POST", "/subscriptions").iter().map(|seen| seen.status).collect();
+    assert_eq!(tried, [404; 3]);
+    contoso.is_well().await
+}
+
+#[tokio::test]
+async fn a_calendar_that_goes_is_a_failure_only_to_who_agreed_by_themselves() -> Outcome {
+    let contoso = Contoso::open().await?;
+    let Contoso { anna, ben, office, .. } = &contoso;
+    office.seeding().agree(ben).await?;
+    contoso.pass(minutes(2)).await;
+    for (person, how, failures) in [(ben, How::Organisation, 0), (anna, How::Own, 1)] {
+        let mailboxes = Mailboxes::new(std::sync::Arc::clone(&office.store));
+        let (tenant, person_id) = (contoso.tenant_id()?, id(person)?);
+        let (mut row, etag) = mailboxes.get(tenant, person_id).await?.ok_or("a row")?;
+        row.consent = row.consent.map(|consent| Consent { how, ..consent });
+        mailboxes.replace(&row, &etag).await?;
+        let lost = office.microsoft.graph.subscriptions();
+        let lost = lost.iter().find(|own| own.mailbox == person.id()).ok_or("subscribed")?;
+        person.delete_mailbox();
+        office.microsoft.graph.drop_subscription(&lost.id);
+        office.seeding().task(person, Task::Removed).await?;
+        contoso.pass(hours(12)).await;
+        assert_eq!(contoso.failures().await?.len(), failures, "{how:?}");
+        assert_eq!(contoso.mailbox(person).await?.subscription, None);
+    }
+    Ok(())
+}
+
+/// The timer of `nudge-due` at that instant.
+async fn nudged(contoso: &Contoso, now: jiff::Timestamp) -> Result<Nudged, Failure> {
+    let office = &contoso.office;
+    let store = || std::sync::Arc::clone(&office.store);
+    let clock: std::sync::Arc<dyn Clock> = std::sync::Arc::new(ManualClock::new(now));
+    let deps = Deps {
+        due: Due::new(store()),
+        tenants: Tenants::new(store(), std::sync::Arc::clone(&clock)),
+        failures: Failures::new(store()),
+        outbox: office.sends.clone(),
+        clock,
+        rng: office.rng.clone(),
+    };
+    Ok(nudge_due::run(&deps, now + minutes(5)).await?)
 }
 
 #[expect(clippy::expect_used, reason = "the simulated world gives ids that are ids")]

@@ -42,8 +42,10 @@ pub struct User {
     pub tenant: String,
     /// The display name.
     pub name: String,
-    /// The primary address and user principal name.
+    /// The primary address, and the user principal name unless there is another.
     pub address: String,
+    /// The user principal name, where it is not the primary address.
+    pub sign_in_name: Option<String>,
     /// For a guest: the tenant and the object id it has at home.
     pub home: Option<(String, String)>,
     /// Whether somebody can sign in as it: nobody can as a room.
@@ -82,6 +84,7 @@ impl Entra {
             tenant: tenant.to_owned(),
             name: name.to_owned(),
             address: address.to_owned(),
+            sign_in_name: None,
             home: None,
             signs_in: true,
             has_mailbox: false,

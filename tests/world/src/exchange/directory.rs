@@ -139,6 +139,7 @@ fn user(row: &MailboxRow) -> User {
         tenant: row.tenant.clone(),
         name: row.name.clone(),
         address: row.address.clone(),
+        sign_in_name: row.sign_in_name.clone(),
         home: None,
         signs_in: row.kind == Kind::Person,
         has_mailbox: true,

@@ -133,6 +133,7 @@ impl Tenant {
                 name: name.to_owned(),
                 address: address.clone(),
                 proxies: Vec::new(),
+                sign_in_name: None,
                 kind,
                 rules: RoomRules::default(),
                 gone: false,
@@ -191,6 +192,11 @@ impl Mailbox {
     /// Gives it one more address.
     pub fn add_proxy_address(&self, address: &str) {
         self.change(|m| m.proxies.push(address.to_owned()));
+    }
+
+    /// Gives it a user principal name that is not its primary address.
+    pub fn set_sign_in_name(&self, name: &str) {
+        self.change(|m| m.sign_in_name = Some(name.to_owned()));
     }
 
     /// Changes what a room mailbox does with requests from now on.

@@ -56,6 +56,8 @@ pub(crate) struct MailboxRow {
     pub(crate) name: String,
     pub(crate) address: String,
     pub(crate) proxies: Vec<String>,
+    /// The user principal name, where it is not the primary address.
+    pub(crate) sign_in_name: Option<String>,
     pub(crate) kind: Kind,
     pub(crate) rules: RoomRules,
     /// Hard deleted.

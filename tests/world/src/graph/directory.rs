@@ -147,7 +147,7 @@ impl Graph {
         self.directory_page(call, shown.collect())
     }
 
-    /// By object id or by user principal name, which for a mailbox is its primary address.
+    /// By object id or by user principal name, which for most mailboxes is the primary address.
     fn directory_user(&self, caller: &Caller, name: &str) -> Result<User, Reply> {
         let users = self.0.entra.users(&caller.tenant);
         let mut found = users.into_iter();
@@ -249,7 +249,7 @@ fn filter(text: &str) -> Result<Test, Reply> {
 fn principal_name(user: &User) -> String {
     match &user.home {
         Some(_) => format!("{}#EXT#@{}.example", user.address.replace('@', "_"), user.tenant),
-        None => user.address.clone(),
+        None => user.sign_in_name.clone().unwrap_or_else(|| user.address.clone()),
     }
 }
 
