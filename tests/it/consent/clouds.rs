@@ -7,9 +7,9 @@ use world::microsoft::{GRAPH_HOST, LOGIN_HOST};
 use world::office::Office;
 
 use super::Newcomer;
+use crate::Outcome;
 use crate::contoso::{at, minutes};
 use crate::visit::Browser;
-use crate::Outcome;
 
 /// The hosts of Azure Government
 /// (learn.microsoft.com/graph/deployments and /entra/identity-platform/authentication-national-cloud,

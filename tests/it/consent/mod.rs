@@ -82,7 +82,7 @@ impl Newcomer {
         user: &str,
     ) -> Result<String, Failure> {
         let page = browser.post("connect", &[("mode", mode)]).await?;
-        let there = page.link("https://login.microsoftonline.com/").parse()?;
+        let there = page.link(&self.office.microsoft.entra.cloud().authority).parse()?;
         let back = self.office.microsoft.entra.admin_consent(&there, user);
         Ok(back.map_err(|page| page.text)?.to_string())
     }

@@ -27,11 +27,9 @@ use roombridge::rng::{Rng, SeededRng};
 use roombridge::store::memory::MemoryTables;
 use roombridge::store::tables::{Row, Span, Table, Tables};
 
-use crate::host::{FunctionApp, FunctionsHost, MemoryQueues};
 use crate::entra::CloudHosts;
-use crate::microsoft::{
-    DAEMON_APP, FEDERATED_IDENTITY, Microsoft, SCOPED_APP,
-};
+use crate::host::{FunctionApp, FunctionsHost, MemoryQueues};
+use crate::microsoft::{DAEMON_APP, FEDERATED_IDENTITY, Microsoft, SCOPED_APP};
 use crate::watched::{Watch, WatchedOutbox, WatchedTables};
 use storage::HeldBack;
 
