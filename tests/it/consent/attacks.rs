@@ -1,11 +1,25 @@
 //! What somebody might try, each refused with its answer and without any effect.
 
+use std::sync::Arc;
+
 use http::StatusCode;
+use roombridge::queue::Queue;
+use roombridge::queue::memory::Shelf;
+use roombridge::store::tables::Table;
+use roombridge::store::tenants::Tenants;
+use serde_json::{Value, json};
+use world::entra::Signing;
+use world::microsoft::OPERATORS_APP;
 use world::office::APP_HOST;
 
 use super::Newcomer;
 use crate::Outcome;
+use crate::visit::Browser;
 
+/// Global Administrator.
+const GLOBAL: &str = "62e90394-69f5-4237-9190-012177145e10";
+/// A tenant that nobody knows.
+const STRANGER: &str = "c0000000-0000-4000-8000-000000000009";
 const CONNECT: &[(&str, &str)] = &[("mode", "organisation-wide")];
 
 #[tokio::test]
@@ -121,6 +135,182 @@ async fn a_post_of_another_site_or_without_the_token_changes_nothing() -> Outcom
         assert_eq!(page.status, StatusCode::FORBIDDEN, "{step}");
     }
     assert_eq!((contoso.row().await?, contoso.told()), before);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_sign_in_with_a_token_that_proves_nothing_opens_nothing() -> Outcome {
+    type Tampering = fn(&mut Value, &mut Signing);
+    let tamperings: [(&str, Tampering); 10] = [
+        ("another audience", |claims, _| claims["aud"] = OPERATORS_APP.into()),
+        ("another tenant", |claims, _| claims["tid"] = STRANGER.into()),
+        ("another issuer", |claims, _| claims["iss"] = "https://evil.example/v2.0".into()),
+        ("expired", |claims, _| claims["exp"] = 1.into()),
+        ("of another question", |claims, _| claims["nonce"] = "x".into()),
+        ("nobody's", |claims, _| claims["oid"] = Value::Null),
+        ("unsigned", |_, signing| *signing = Signing::None),
+        ("signed with a rotated-out key", |_, signing| *signing = Signing::Retired),
+        ("signed with a forged key", |_, signing| *signing = Signing::Forged),
+        ("signed with the public key", |_, signing| *signing = Signing::HmacWithPublicKey),
+    ];
+    let contoso = Newcomer::open()?;
+    let entra = &contoso.office.microsoft.entra;
+    entra.rotate_keys()?;
+    entra.retire_old_keys();
+    for (what, tamper) in tamperings {
+        entra.tamper_next_id_token(move |claims, signing| tamper(claims, signing));
+        let mut browser = contoso.browser();
+        let page = browser.sign_in(&contoso.ada).await?;
+        assert_eq!(page.status, StatusCode::FORBIDDEN, "{what}");
+        assert!(browser.cookies.is_empty(), "{what}");
+        assert_eq!(browser.get("policy").await?.heading(), "You are not signed in", "{what}");
+    }
+    contoso.nothing_happened().await
+}
+
+#[tokio::test]
+async fn a_role_that_the_customer_calls_operator_makes_nobody_an_administrator() -> Outcome {
+    let contoso = Newcomer::open()?;
+    contoso.connected("organisation-wide").await?;
+    contoso.office.microsoft.entra.tamper_next_id_token(|claims, _| {
+        claims["roles"] = json!(["Operator", "Auditor", "Global Administrator", GLOBAL]);
+        claims["groups"] = json!([GLOBAL]);
+    });
+    let mut browser = contoso.browser();
+    let page = browser.sign_in(contoso.anna.id()).await?;
+    assert_eq!(page.heading(), "You cannot decide for your organisation");
+    assert_eq!(browser.get("policy").await?.status, StatusCode::FORBIDDEN);
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_employee_opens_no_page_and_posts_no_form_of_the_administrator() -> Outcome {
+    let contoso = Newcomer::open()?;
+    let mut ada = contoso.connected("organisation-wide").await?;
+    let before = (contoso.row().await?, contoso.decisions().await?, contoso.told());
+    // What Ada brings back from Entra is of no use to Anna, with Ada's own errand even.
+    let back = contoso.granted(&mut ada, "scoped", &contoso.ada).await?;
+    let errand = ada.cookies.get("__Host-roombridge-pending").cloned().ok_or("no errand")?;
+
+    // Anna has a session, and the token of its forms, which no page of hers here shows.
+    let mut anna = Browser::new(&contoso.office, "my-calendar");
+    anna.sign_in(contoso.anna.id()).await?;
+    let (cookies, csrf) = (anna.cookies, anna.csrf);
+    assert!(!csrf.is_empty());
+    let mut anna = contoso.browser();
+    (anna.cookies, anna.csrf) = (cookies, csrf);
+    let pages = ["", "policy", "rooms", "reach", "register", "register.csv", "register.json"];
+    for step in pages.into_iter().chain(["disconnect", "granted", "prove"]) {
+        let page = anna.get(step).await?;
+        assert_eq!(page.status, StatusCode::FORBIDDEN, "GET {step}");
+        assert_eq!(page.heading(), "You cannot decide for your organisation", "GET {step}");
+    }
+    let forms: [(&str, &[(&str, &str)]); 5] = [
+        ("connect", CONNECT),
+        ("policy", &[("consent", "organisation")]),
+        ("rooms", &[("address", "a"), ("mode", "off"), ("zone", "UTC")]),
+        ("reach", &[("inside", "a@contoso.example")]),
+        ("disconnect", &[("sure", "yes")]),
+    ];
+    for (step, fields) in forms {
+        let page = anna.post(step, fields).await?;
+        assert_eq!(page.status, StatusCode::FORBIDDEN, "POST {step}");
+        assert_eq!(page.heading(), "You cannot decide for your organisation", "POST {step}");
+    }
+    anna.cookies.insert("__Host-roombridge-pending".to_owned(), errand);
+    let page = anna.get(&back).await?;
+    assert_eq!(page.heading(), "You cannot decide for your organisation");
+    let after = (contoso.row().await?, contoso.decisions().await?, contoso.told());
+    assert_eq!(after, before);
+    Ok(())
+}
+
+#[tokio::test]
+async fn nothing_hostile_in_any_field_gets_through() -> Outcome {
+    let contoso = Newcomer::open()?;
+    let mut browser = contoso.connected("organisation-wide").await?;
+    let seen = browser.get("policy").await?.value("version");
+    let room = contoso.aurora.address().to_lowercase();
+    let forms: [(&str, &[(&str, &str)]); 5] = [
+        ("connect", CONNECT),
+        (
+            "policy",
+            &[
+                ("version", &seen),
+                ("consent", "opt-in"),
+                ("scope-group", ""),
+                ("excluded", ""),
+                ("subject", "replace"),
+                ("subject-text", "Taken"),
+                ("people", "count"),
+                ("private", "anonymous"),
+                ("mail", ""),
+                ("audit-days", "365"),
+                ("add-in-property", ""),
+            ],
+        ),
+        ("rooms", &[("address", &room), ("mode", "exchange"), ("zone", "UTC")]),
+        ("reach", &[("inside", ""), ("outside", "")]),
+        ("disconnect", &[("sure", "")]),
+    ];
+    let before = (contoso.row().await?, contoso.decisions().await?);
+    let long = "x".repeat(31_000);
+    let script = "\"><script>alert(1)</script>";
+    let values = [script, &long, "a\u{0}b", "a\r\nSet-Cookie: x=y", "$(calc)\u{2019}", "\u{202e}"];
+    for (step, good) in forms {
+        for (field, _) in good {
+            for value in values {
+                // A subject's replacement may be any line that is short enough.
+                let free = *field == "subject-text" && (value == script || value.starts_with('$'));
+                if free || (*field == "subject-text" && value == "\u{202e}") {
+                    continue;
+                }
+                let other = |(name, good)| (name, if name == *field { value } else { good });
+                let fields: Vec<_> = good.iter().copied().map(other).collect();
+                let page = browser.post(step, &fields).await?;
+                let status = page.status.as_u16();
+                let refused = matches!(status, 400 | 409 | 422);
+                assert!(refused, "{step} {field} {value:.20}: {status}");
+                assert!(!page.text.contains("<script>"), "{step} {field}");
+                assert!(page.header("set-cookie").is_empty(), "{step} {field}");
+            }
+        }
+    }
+    assert_eq!((contoso.row().await?, contoso.decisions().await?), before);
+    assert!(contoso.office.rows(Table::Rooms).await?.is_empty());
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_place_in_the_list_of_rooms_that_is_none_is_the_beginning() -> Outcome {
+    let contoso = Newcomer::open()?;
+    let mut browser = contoso.connected("organisation-wide").await?;
+    let room = contoso.aurora.address().to_lowercase();
+    for from in ["18446744073709551615", "18446744073709551600", "-1", "x", "999999999999999999999"]
+    {
+        assert_eq!(browser.get(&format!("rooms?from={from}")).await?.status, StatusCode::OK);
+        for (zone, status) in [("Nowhere/Land", 422), ("UTC", 303)] {
+            let fields = [("from", from), ("address", &room), ("mode", "exchange"), ("zone", zone)];
+            let page = browser.post("rooms", &fields).await?;
+            assert_eq!(page.status.as_u16(), status, "{from}");
+            assert!(page.location().is_empty() || page.location().ends_with("?from=0&saved"));
+        }
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_excluded_mailbox_is_not_followed_as_a_room_either() -> Outcome {
+    let contoso = Newcomer::open()?;
+    let mut browser = contoso.connected("organisation-wide").await?;
+    let mut row = contoso.row().await?.ok_or("a row")?;
+    row.policy.excluded = [contoso.aurora.id().parse()?].into();
+    let clock = Arc::new(contoso.office.clock.clone());
+    Tenants::new(Arc::clone(&contoso.office.store), clock).put(&row).await?;
+    let room = contoso.aurora.address().to_lowercase();
+    let fields = [("address", room.as_str()), ("mode", "exchange"), ("zone", "UTC")];
+    assert_eq!(browser.post("rooms", &fields).await?.status, StatusCode::SEE_OTHER);
+    assert_eq!(contoso.office.outbox.messages(Shelf::Main(Queue::MailboxTasks)), []);
     Ok(())
 }
 
