@@ -10,10 +10,13 @@ use jiff::Timestamp;
 use super::{Keeper, unwatch};
 use crate::{
     domain::appointment::Role,
-    graph::PropertyId,
+    graph::{GraphError, PropertyId},
     step::{Next, StepError},
     store::{appointments::Pointer, mailboxes::Mailbox, tables::ETag},
 };
+
+/// After so many tries Graph's refusal to change an appointment is taken for its last word.
+const REFUSED: u32 = 2;
 
 impl Keeper<'_> {
     /// `until` is when the tombstone may go.
@@ -29,11 +32,12 @@ impl Keeper<'_> {
             // The watcher first: whatever stops this run, another one comes.
             self.deps.due.put(&self.renew_entry(until)).await?;
         }
+        // Nothing new first, whatever becomes of what is there.
+        self.unsubscribe(&mailbox, etag).await?;
         let pointers = self.deps.appointments.all(tenant, id).await?;
         for pointer in &pointers {
             self.take_property_back(pointer).await?;
         }
-        self.unsubscribe(&mailbox, etag).await?;
         self.deps.failures.remove_about(tenant, id).await?;
         if early {
             // Nothing else need bring the last run.
@@ -59,8 +63,17 @@ impl Keeper<'_> {
             if booking.is_some_and(|(booking, _)| booking.shown.organizer.is_some()) {
                 let property = PropertyId::outcome(key.room);
                 let (mailbox, event) = (pointer.mailbox, &pointer.event);
-                let cleared = self.graph.clear_property(mailbox, event, &property).await;
-                self.unless_closed(cleared)?;
+                match self.graph.clear_property(mailbox, event, &property).await {
+                    // One appointment that cannot be changed does not keep everything else.
+                    Err(
+                        error @ (GraphError::Refused { .. }
+                        | GraphError::MailboxGone
+                        | GraphError::Unreadable),
+                    ) if self.task.passage.tries >= REFUSED => {
+                        tracing::warn!(%error, "our mark stays in an appointment");
+                    }
+                    cleared => drop(self.unless_closed(cleared)?),
+                }
             }
         }
         Ok(())

@@ -3,6 +3,7 @@
 mod attacks;
 mod connecting;
 mod deciding;
+mod hostile;
 mod leaving;
 
 use std::sync::Arc;
