@@ -101,8 +101,16 @@ pub(super) async fn proxied(
         AssertUnwindSafe(next.run(request)).catch_unwind().await.unwrap_or_else(|_panic| {
             tracing::error!("request panicked");
             let body = r#"{"error":"internal error"}"#;
-            let kind = [(header::CONTENT_TYPE, "application/json")];
-            (StatusCode::INTERNAL_SERVER_ERROR, kind, body).into_response()
+            // Whatever protects the answers of the function itself is not reached from here.
+            let protected = [
+                (header::CONTENT_TYPE, "application/json"),
+                (header::CONTENT_SECURITY_POLICY, "default-src 'none'; frame-ancestors 'none'"),
+                (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+                (header::X_FRAME_OPTIONS, "DENY"),
+                (header::STRICT_TRANSPORT_SECURITY, "max-age=63072000; includeSubDomains"),
+                (header::CACHE_CONTROL, "no-store"),
+            ];
+            (StatusCode::INTERNAL_SERVER_ERROR, protected, body).into_response()
         })
     }
     .instrument(span)

@@ -416,6 +416,10 @@ mod tests {
         };
         let answer = app.clone().oneshot(request("panic")).await.unwrap();
         assert_eq!(answer.status(), 500);
+        let policy = &answer.headers()["content-security-policy"];
+        assert_eq!(policy, "default-src 'none'; frame-ancestors 'none'");
+        assert_eq!(answer.headers()["cache-control"], "no-store");
+        assert!(answer.headers().contains_key("strict-transport-security"));
         let answer = app.oneshot(request("it")).await.unwrap();
         assert_eq!(text_of(answer).await, "notifications got it");
     }

@@ -158,7 +158,7 @@ texts! {
         bookings_missing: "Choose what becomes of your bookings.",
         withdraw_button: "Withdraw",
         erase_title: "Have everything deleted",
-        erase_about: "As withdrawing; besides, everything that is stored about you is deleted, and our mark is removed from your appointments. Only the record of who decided what when stays, because it proves that this was done.",
+        erase_about: "As withdrawing; besides, everything that is stored about you is deleted, and our mark is removed from your appointments. Where your organisation keeps addresses in bookings, yours stays in the bookings of those who invited you, until these are over. Besides, only the record of who decided what when stays, because it proves that this was done.",
         erase_box: "I want everything that is stored about me to be deleted. It cannot be undone.",
         erase_missing: "Tick the box to confirm.",
         erase_button: "Delete everything about me",

@@ -7,6 +7,7 @@ use roombridge::messages::Task;
 use roombridge::store::mailboxes::{Farewell, MailboxState};
 use roombridge::store::tables::Table;
 use world::exchange::{Mailbox, Response};
+use world::graph::{Fault, Moment, Outcome as Answer};
 
 use crate::contoso::{Contoso, at, hours, minutes, on_both};
 use crate::{Failure, Outcome};
@@ -223,5 +224,25 @@ async fn a_mailbox_that_graph_does_not_subscribe_is_looked_at_instead() -> Outco
     contoso.pass(minutes(30)).await;
     let due = contoso.rows(Table::Due).await?;
     assert!(due.iter().all(|row| !row.keys.row.contains(ben.id())), "{due:?}");
+    contoso.is_well().await
+}
+
+#[tokio::test]
+async fn an_appointment_that_cannot_be_changed_keeps_nothing_else_from_being_erased() -> Outcome {
+    let contoso = open_minded().await?;
+    let Contoso { anna, aurora, office, .. } = &contoso;
+    contoso.meet(anna, ("09:00", "10:00"), aurora)?;
+    contoso.pass(minutes(5)).await;
+    for nth in 1..=20 {
+        let (method, template) = ("PATCH", "/users/{id}/events/{id}");
+        let (moment, outcome) = (Moment::Before, Answer::Status(400));
+        office.microsoft.graph.fail(Fault { method, template, nth, moment, outcome });
+    }
+    contoso.anna_leaves(contoso.erased(Farewell::Anonymous), Task::Erase).await?;
+    assert_eq!(contoso.subscriptions(anna), 0, "nothing new comes in, whatever is refused");
+    contoso.pass(hours(6)).await;
+    assert_eq!(contoso.pointers(anna).await?, 0);
+    contoso.pass(hours(TOMBSTONE)).await;
+    assert!(contoso.mailbox(anna).await.is_err(), "the tombstone is gone");
     contoso.is_well().await
 }

@@ -36,7 +36,7 @@ pub(super) async fn show(
     State(deps): State<Shared>,
     visitor: Visitor,
 ) -> Result<Response, Problem> {
-    gate::administrator(&deps, &visitor)?;
+    gate::may_leave(&visitor)?;
     let t = &deps.desk.texts().disconnect;
     let tenant = deps.tenants.get_uncached(visitor.tenant()).await?.ok_or(Problem::NotConnected)?;
     let (remaining, left_at) = match tenant.state {
@@ -56,7 +56,7 @@ pub(super) async fn show(
 pub(super) async fn leave(State(deps): State<Shared>, posted: Posted) -> Result<Response, Problem> {
     let form = posted.form(&[Field::line("sure", 3)])?;
     let visitor = &posted.visitor;
-    gate::administrator(&deps, visitor)?;
+    gate::may_leave(visitor)?;
     let found = deps.tenants.read(visitor.tenant()).await?;
     let (tenant, etag) = found.ok_or(Problem::NotConnected)?;
     match tenant.state {

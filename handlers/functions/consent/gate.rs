@@ -22,13 +22,20 @@ use crate::{
 /// # Errors
 /// [`Problem::NotAdministrator`], [`Problem::NotInvited`].
 pub(super) fn administrator(deps: &Deps, visitor: &Visitor) -> Result<(), Problem> {
-    if !visitor.is_administrator() {
-        return Err(Problem::NotAdministrator);
-    }
+    may_leave(visitor)?;
     if !deps.invited.contains(&visitor.tenant()) {
         return Err(Problem::NotInvited);
     }
     Ok(())
+}
+
+/// Whoever may see the evidence and disconnect: an administrator, also of a tenant that is not
+/// invited any more. Nobody is kept in by us.
+///
+/// # Errors
+/// [`Problem::NotAdministrator`].
+pub(super) fn may_leave(visitor: &Visitor) -> Result<(), Problem> {
+    if visitor.is_administrator() { Ok(()) } else { Err(Problem::NotAdministrator) }
 }
 
 /// The administrator's tenant, which is connected: active or suspended.

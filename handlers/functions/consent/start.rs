@@ -42,9 +42,18 @@ pub(super) async fn show(
     visitor: Option<Visitor>,
 ) -> Result<Response, Problem> {
     let Some(visitor) = visitor else { return page(&deps, None, false) };
-    gate::administrator(&deps, &visitor)?;
+    gate::may_leave(&visitor)?;
     let tenant = deps.tenants.get_uncached(visitor.tenant()).await?;
-    match tenant.as_ref().map(|tenant| tenant.state) {
+    let state = tenant.as_ref().map(|tenant| tenant.state);
+    match gate::administrator(&deps, &visitor) {
+        Ok(()) => {}
+        // Not invited any more, and still here: the way out is open.
+        Err(Problem::NotInvited) if !matches!(state, None | Some(TenantState::Left(_))) => {
+            return Ok(deps.desk.see_other("disconnect"));
+        }
+        Err(problem) => return Err(problem),
+    }
+    match state {
         None => page(&deps, Some(&visitor), false),
         Some(TenantState::Left(_)) => page(&deps, Some(&visitor), true),
         Some(TenantState::Leaving) => Ok(deps.desk.see_other("disconnect")),

@@ -27,11 +27,12 @@ impl Keeper<'_> {
             // The watcher first: whatever stops this run, another one comes.
             self.deps.due.put(&self.renew_entry(until)).await?;
         }
+        // Nothing new first, whatever becomes of what is there.
+        self.unsubscribe(&mailbox, etag).await?;
         let pointers = self.deps.appointments.all(tenant, id).await?;
         for pointer in &pointers {
             self.take_property_back(pointer).await?;
         }
-        self.unsubscribe(&mailbox, etag).await?;
         self.deps.failures.remove_about(tenant, id).await?;
         if early {
             // Nothing else need bring the last run.

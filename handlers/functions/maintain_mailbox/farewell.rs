@@ -12,6 +12,9 @@ use crate::{
     },
 };
 
+/// After so many tries Graph's refusal to change an appointment is taken for its last word.
+const REFUSED: u32 = 2;
+
 impl Keeper<'_> {
     /// The mailbox is not followed any more: the subscription goes, and what its copies said.
     pub(super) async fn say_farewell(
@@ -42,11 +45,17 @@ impl Keeper<'_> {
                 let property = PropertyId::outcome(key.room);
                 let (mailbox, event) = (pointer.mailbox, &pointer.event);
                 match self.graph.clear_property(mailbox, event, &property).await {
+                    Ok(_) => {}
                     // Where we are not let in any more, it cannot be helped.
-                    Ok(_)
-                    | Err(
-                        GraphError::Disconnected | GraphError::Denied | GraphError::MailboxGone,
-                    ) => {}
+                    Err(GraphError::Disconnected | GraphError::Denied) => {}
+                    // One appointment that cannot be changed does not keep everything else.
+                    Err(
+                        error @ (GraphError::Refused { .. }
+                        | GraphError::MailboxGone
+                        | GraphError::Unreadable),
+                    ) if self.task.passage.tries >= REFUSED => {
+                        tracing::warn!(%error, "our mark stays in an appointment");
+                    }
                     Err(error) => return Err(error.into()),
                 }
             }

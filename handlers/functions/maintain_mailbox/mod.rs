@@ -151,7 +151,10 @@ impl Keeper<'_> {
                 MailboxState::Active | MailboxState::Paused | MailboxState::Withdrawn(_),
             ) => {}
         }
-        let wanted = mailbox.state.is_active() && self.tenant.state.is_active();
+        // Excluded is never subscribed, whatever else says so: the row may have been written while
+        // the administrator decided.
+        let excluded = self.tenant.policy.excluded.contains(&mailbox.id);
+        let wanted = mailbox.state.is_active() && self.tenant.state.is_active() && !excluded;
         match self.task.task {
             // Whoever has come back meanwhile stays subscribed, and is if they were not.
             Task::Unsubscribe | Task::Erase if wanted => self.subscribe(mailbox, etag).await,
@@ -170,7 +173,9 @@ impl Keeper<'_> {
                 if !wanted =>
             {
                 unwatch(self.deps, self.task).await?;
-                Err(StepError::Drop { reason: "the mailbox or its tenant is not active" })
+                Err(StepError::Drop {
+                    reason: "the mailbox or its tenant is not active, or it is excluded",
+                })
             }
             Task::Subscribe => self.subscribe(mailbox, etag).await,
             Task::Renew | Task::Reauthorize => self.renew(mailbox, etag).await,

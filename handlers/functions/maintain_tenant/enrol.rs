@@ -89,7 +89,8 @@ impl Keeper<'_> {
         }
     }
 
-    /// Who said no by themselves, and nothing since.
+    /// Who said no by themselves, and has not agreed by themselves since. What a delegate or the
+    /// organisation said in the same moment does not undo it.
     async fn refused(&self) -> Result<BTreeSet<MailboxId>, StepError> {
         let mut refused = BTreeSet::new();
         for decision in self.deps.register.all(self.task.tenant).await? {
@@ -98,10 +99,11 @@ impl Keeper<'_> {
                 What::Withdrew { .. } | What::Erased { .. } if decision.by.is_some() => {
                     refused.insert(person);
                 }
-                What::Agreed { .. } => {
+                What::Agreed { how: How::Own, .. } => {
                     refused.remove(&person);
                 }
-                What::Withdrew { .. }
+                What::Agreed { how: How::Delegate | How::Organisation, .. }
+                | What::Withdrew { .. }
                 | What::Erased { .. }
                 | What::Connected { .. }
                 | What::Suspended(_)

@@ -10,7 +10,10 @@ use crate::{
         ids::{MailboxId, TenantId},
     },
     messages::Task,
-    store::mailboxes::{Consent, Mailbox, MailboxKind, MailboxState},
+    store::{
+        mailboxes::{Consent, Mailbox, MailboxKind, MailboxState},
+        tenants::Tenant,
+    },
 };
 
 /// Which version of the text people agree to. A test holds it together with the text.
@@ -32,8 +35,11 @@ impl Visit<'_> {
     /// [`Trouble`].
     pub async fn agree(&self, text_version: &str) -> Result<Agreed, Trouble> {
         is_current(text_version)?;
-        self.standing_of(self.person).await?.may_agree()?;
-        self.follow(self.person, How::Own).await
+        let standing = self.standing_of(self.person).await?;
+        standing.may_agree()?;
+        let agreed = self.follow(self.person, How::Own).await?;
+        self.decided_meanwhile(&standing.tenant).await?;
+        Ok(agreed)
     }
 
     /// Writes that `owner`'s calendar may be followed, and has it subscribed. That it may be was
@@ -46,6 +52,11 @@ impl Visit<'_> {
             let (row, etag) = found.map_or((None, None), |(row, etag)| (Some(row), Some(etag)));
             if row.as_ref().is_some_and(|row| row.kind == MailboxKind::Room) {
                 return Err(Refusal::Room.into());
+            }
+            // Asked of the very row that is written: the owner may have left since the proof was
+            // read and the mail was sent.
+            if how == How::Delegate && row.as_ref().is_some_and(has_left) {
+                return Err(Refusal::OwnerWithdrew.into());
             }
             let Some(new) = followed(self.tenant, owner, row.as_ref(), &consent) else {
                 self.finish(owner, row.as_ref()).await?;
@@ -69,6 +80,16 @@ impl Visit<'_> {
         Err(Trouble::Outrun)
     }
 
+    /// Where the administrator has decided something since `before` was read, the pass that carried
+    /// it out may have run before the row was there: another one does.
+    pub(super) async fn decided_meanwhile(&self, before: &Tenant) -> Result<(), Trouble> {
+        let now = self.deps.tenants.get_uncached(self.tenant).await?;
+        if now.is_some_and(|now| now.policy != before.policy) {
+            self.send_align().await?;
+        }
+        Ok(())
+    }
+
     /// Agreed before: if the subscription is missing, its task was lost, or is still on its way.
     async fn finish(&self, owner: MailboxId, row: Option<&Mailbox>) -> Result<(), Trouble> {
         if row.is_some_and(|row| row.subscription.is_none() && row.polled.is_none()) {
@@ -86,6 +107,13 @@ impl Visit<'_> {
             what: What::Agreed { how: consent.how, text_version: consent.text_version.clone() },
         };
         Ok(self.deps.register.add(&decision).await?)
+    }
+}
+
+fn has_left(row: &Mailbox) -> bool {
+    match row.state {
+        MailboxState::Withdrawn(_) | MailboxState::Erased(..) => true,
+        MailboxState::Active | MailboxState::Paused => false,
     }
 }
 
@@ -121,7 +149,10 @@ fn followed(
         MailboxState::Active => {
             let says_as_much = row.consent.as_ref().is_some_and(|old| {
                 let as_near = old.how == How::Own || consent.how != How::Own;
-                as_near && old.text_version == consent.text_version
+                // A delegate's word never takes the place of the owner's or the organisation's, not
+                // for a newer text either: the owner is only told of the first.
+                let outranked = consent.how == How::Delegate && old.how != How::Delegate;
+                outranked || as_near && old.text_version == consent.text_version
             });
             // The owner's own word, or a newer text, takes the place of what was there.
             (!says_as_much).then(|| Mailbox { consent: Some(consent.clone()), ..row.clone() })
@@ -180,6 +211,21 @@ mod tests {
         assert_eq!(new(&active(How::Organisation), How::Delegate), None);
         let own = new(&active(How::Organisation), How::Own).unwrap();
         assert_eq!((own.consent.unwrap().how, own.nonce, own.epoch), (How::Own, Some(7), 1));
+    }
+
+    #[test]
+    fn a_newer_text_is_the_owners_to_agree_to() {
+        let old = |how| {
+            let row = active(how);
+            let consent =
+                row.consent.map(|consent| Consent { text_version: "1".into(), ..consent });
+            Mailbox { consent, ..row }
+        };
+        let new = |row: &Mailbox, how| followed(TENANT, ANNA, Some(row), &consent(how));
+        assert_eq!(new(&old(How::Own), How::Delegate), None);
+        assert_eq!(new(&old(How::Organisation), How::Delegate), None);
+        assert!(new(&old(How::Delegate), How::Delegate).is_some());
+        assert!(new(&old(How::Own), How::Own).is_some());
     }
 
     #[test]

@@ -60,7 +60,11 @@ impl Visit<'_> {
         }
         let to = owner.mail.as_ref().ok_or(Refusal::OwnerNotTold)?;
         match graph.send_mail(sender, to, &notice(&delegate.name)).await {
-            Ok(()) => self.follow(owner.id, How::Delegate).await,
+            Ok(()) => {
+                let agreed = self.follow(owner.id, How::Delegate).await?;
+                self.decided_meanwhile(&standing.tenant).await?;
+                Ok(agreed)
+            }
             Err(error @ GraphError::Wait { .. }) => Err(error.into()),
             Err(error) => {
                 tracing::warn!(%error, tenant = %self.tenant, "an owner could not be told");
@@ -92,9 +96,11 @@ impl Visit<'_> {
     async fn never_left(&self, owner: MailboxId) -> Result<(), Trouble> {
         let decisions = self.deps.register.about(self.tenant, owner).await?;
         let last = decisions.iter().rev().find_map(|decision| match decision.what {
-            What::Agreed { .. } => Some(false),
+            // What others agreed to does not take the owner's own word back.
+            What::Agreed { how: How::Own, .. } => Some(false),
             What::Withdrew { .. } | What::Erased { .. } => Some(true),
-            What::Connected { .. }
+            What::Agreed { how: How::Delegate | How::Organisation, .. }
+            | What::Connected { .. }
             | What::Suspended(_)
             | What::Disconnected
             | What::Deleted

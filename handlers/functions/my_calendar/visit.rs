@@ -12,7 +12,7 @@ use crate::{
     },
     graph::{CallContext, GraphError, TenantGraph},
     identity::tokens::SignedIn,
-    messages::{MailboxTask, Message as _, Passage, Task},
+    messages::{MailboxTask, Message as _, Passage, Task, TenantTask, TenantWork},
     queue::QueueError,
     store::{
         StoreError,
@@ -173,6 +173,15 @@ impl<'a> Visit<'a> {
         let subject = Subject::Mailbox(self.tenant, mailbox);
         let at = self.deps.clock.now() + LOOK;
         self.deps.due.put(&DueEntry::new(Purpose::Renew, at, subject)).await
+    }
+
+    /// Has every mailbox brought in line with the organisation's policy.
+    pub(super) async fn send_align(&self) -> Result<(), QueueError> {
+        let passage = Passage::start(self.correlation, self.deps.clock.now());
+        let (tenant, work) = (self.tenant, TenantWork::Align { from: None });
+        let task = TenantTask { tenant, work, passage };
+        let outbox = Arc::clone(&self.deps.outbox);
+        outbox.send(task.queue(), task.to_text(), Duration::ZERO).await
     }
 
     /// Sends `maintain-mailbox` to a mailbox.

@@ -1,11 +1,18 @@
 //! What somebody might try, each refused with its answer and without any effect.
 
 use http::StatusCode;
-use world::office::APP_HOST;
+use serde_json::{Value, json};
+use world::entra::Signing;
+use world::microsoft::OPERATORS_APP;
 
 use super::Newcomer;
 use crate::Outcome;
+use crate::visit::Browser;
 
+/// Global Administrator.
+const GLOBAL: &str = "62e90394-69f5-4237-9190-012177145e10";
+/// A tenant that nobody knows.
+const STRANGER: &str = "c0000000-0000-4000-8000-000000000009";
 const CONNECT: &[(&str, &str)] = &[("mode", "organisation-wide")];
 
 #[tokio::test]
@@ -125,39 +132,89 @@ async fn a_post_of_another_site_or_without_the_token_changes_nothing() -> Outcom
 }
 
 #[tokio::test]
-async fn a_form_with_a_field_of_nobody_is_refused() -> Outcome {
+async fn a_sign_in_with_a_token_that_proves_nothing_opens_nothing() -> Outcome {
+    type Tampering = fn(&mut Value, &mut Signing);
+    let tamperings: [(&str, Tampering); 10] = [
+        ("another audience", |claims, _| claims["aud"] = OPERATORS_APP.into()),
+        ("another tenant", |claims, _| claims["tid"] = STRANGER.into()),
+        ("another issuer", |claims, _| claims["iss"] = "https://evil.example/v2.0".into()),
+        ("expired", |claims, _| claims["exp"] = 1.into()),
+        ("of another question", |claims, _| claims["nonce"] = "x".into()),
+        ("nobody's", |claims, _| claims["oid"] = Value::Null),
+        ("unsigned", |_, signing| *signing = Signing::None),
+        ("signed with a rotated-out key", |_, signing| *signing = Signing::Retired),
+        ("signed with a forged key", |_, signing| *signing = Signing::Forged),
+        ("signed with the public key", |_, signing| *signing = Signing::HmacWithPublicKey),
+    ];
     let contoso = Newcomer::open()?;
-    let mut browser = contoso.ada().await?;
-    for extra in [("tenant", "another"), ("administrator", "yes"), ("mode", "scoped")] {
-        let page = browser.post("connect", &[CONNECT, &[extra]].concat()).await?;
-        assert_eq!((page.status.as_u16(), page.heading()), (400, "This form cannot be read"));
+    let entra = &contoso.office.microsoft.entra;
+    entra.rotate_keys()?;
+    entra.retire_old_keys();
+    for (what, tamper) in tamperings {
+        entra.tamper_next_id_token(tamper);
+        let mut browser = contoso.browser();
+        let page = browser.sign_in(&contoso.ada).await?;
+        assert_eq!(page.status, StatusCode::FORBIDDEN, "{what}");
+        assert!(browser.cookies.is_empty(), "{what}");
+        assert_eq!(browser.get("policy").await?.heading(), "You are not signed in", "{what}");
     }
-    let page = browser.post("connect", &[("mode", "everything")]).await?;
-    assert_eq!(page.status, StatusCode::BAD_REQUEST);
-    let page = browser.post("connect", &[("mode", &"x".repeat(70_000))]).await?;
-    assert_eq!((page.status.as_u16(), page.heading()), (413, "This form is too large"));
     contoso.nothing_happened().await
 }
 
 #[tokio::test]
-async fn nothing_a_browser_sends_chooses_where_it_goes() -> Outcome {
+async fn a_role_that_the_customer_calls_operator_makes_nobody_an_administrator() -> Outcome {
     let contoso = Newcomer::open()?;
+    contoso.connected("organisation-wide").await?;
+    contoso.office.microsoft.entra.tamper_next_id_token(|claims, _| {
+        claims["roles"] = json!(["Operator", "Auditor", "Global Administrator", GLOBAL]);
+        claims["groups"] = json!([GLOBAL]);
+    });
     let mut browser = contoso.browser();
-    let queries = ["redirect=https://evil.example", "return_to=//evil.example", "next=/%5Cevil"];
-    for query in queries {
-        let page = browser.get(&format!("sign-in?{query}")).await?;
-        assert!(page.location().starts_with("https://login.microsoftonline.com/organizations/"));
-        assert!(!page.location().contains("evil"), "{query}");
+    let page = browser.sign_in(contoso.anna.id()).await?;
+    assert_eq!(page.heading(), "You cannot decide for your organisation");
+    assert_eq!(browser.get("policy").await?.status, StatusCode::FORBIDDEN);
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_employee_opens_no_page_and_posts_no_form_of_the_administrator() -> Outcome {
+    let contoso = Newcomer::open()?;
+    let mut ada = contoso.connected("organisation-wide").await?;
+    let before = (contoso.row().await?, contoso.decisions().await?, contoso.told());
+    // What Ada brings back from Entra is of no use to Anna, with Ada's own errand even.
+    let back = contoso.granted(&mut ada, "scoped", &contoso.ada).await?;
+    let errand = ada.cookies.get("__Host-roombridge-pending").cloned().ok_or("no errand")?;
+
+    // Anna has a session, and the token of its forms, which no page of hers here shows.
+    let mut anna = Browser::new(&contoso.office, "my-calendar");
+    anna.sign_in(contoso.anna.id()).await?;
+    let (cookies, csrf) = (anna.cookies, anna.csrf);
+    assert!(!csrf.is_empty());
+    let mut anna = contoso.browser();
+    (anna.cookies, anna.csrf) = (cookies, csrf);
+    let pages = ["", "policy", "rooms", "reach", "register", "register.csv", "register.json"];
+    for step in pages.into_iter().chain(["disconnect", "granted", "prove"]) {
+        let page = anna.get(step).await?;
+        assert_eq!(page.status, StatusCode::FORBIDDEN, "GET {step}");
+        assert_eq!(page.heading(), "You cannot decide for your organisation", "GET {step}");
     }
-    let mut browser = contoso.connected("scoped").await?;
-    let evil = "\"><script>alert(1)</script>";
-    let page = browser
-        .get(&format!("https://{APP_HOST}/api/consent/policy?saved=%22%3E%3Cscript%3E"))
-        .await?;
-    assert!(!page.text.contains("<script>"));
-    let page = browser.post("reach", &[("inside", evil), ("outside", "")]).await?;
-    assert!(!page.text.contains("<script>"), "what was typed is escaped");
-    assert!(page.text.contains("&#60;script&#62;"), "and not lost");
+    let forms: [(&str, &[(&str, &str)]); 5] = [
+        ("connect", CONNECT),
+        ("policy", &[("consent", "organisation")]),
+        ("rooms", &[("address", "a"), ("mode", "off"), ("zone", "UTC")]),
+        ("reach", &[("inside", "a@contoso.example")]),
+        ("disconnect", &[("sure", "yes")]),
+    ];
+    for (step, fields) in forms {
+        let page = anna.post(step, fields).await?;
+        assert_eq!(page.status, StatusCode::FORBIDDEN, "POST {step}");
+        assert_eq!(page.heading(), "You cannot decide for your organisation", "POST {step}");
+    }
+    anna.cookies.insert("__Host-roombridge-pending".to_owned(), errand);
+    let page = anna.get(&back).await?;
+    assert_eq!(page.heading(), "You cannot decide for your organisation");
+    let after = (contoso.row().await?, contoso.decisions().await?, contoso.told());
+    assert_eq!(after, before);
     Ok(())
 }
 

@@ -2,6 +2,7 @@
 
 use http::StatusCode;
 use roombridge::domain::decision::What;
+use roombridge::domain::policy::ContentPolicy;
 use roombridge::domain::tenancy::TenantState;
 use roombridge::store::tables::Table;
 use roombridge::store::tenants::Tenants;
@@ -105,5 +106,28 @@ async fn storage_that_is_away_is_said_and_repeating_ends_clean() -> Outcome {
     assert_eq!(contoso.told(), ["connect"]);
     browser.post("disconnect", &[("sure", "yes")]).await?;
     assert_eq!(contoso.told(), ["connect", "leave"]);
+    Ok(())
+}
+
+#[tokio::test]
+async fn who_is_not_invited_any_more_may_still_leave_and_do_nothing_else() -> Outcome {
+    let contoso = Newcomer::open()?;
+    let fabrikam = contoso.office.microsoft.stranger("Fabrikam");
+    let fred = contoso.office.microsoft.administrator(&fabrikam, "Fred");
+    contoso.office.seeding().connect(&fabrikam, ContentPolicy::default()).await?;
+    let mut browser = contoso.browser();
+    let page = browser.sign_in(&fred).await?;
+    assert_eq!(page.location(), "/api/consent/disconnect");
+    assert_eq!(browser.get("disconnect").await?.status, StatusCode::OK);
+    assert_eq!(browser.get("register").await?.status, StatusCode::OK);
+    for step in ["policy", "rooms", "reach", "granted"] {
+        assert_eq!(browser.get(step).await?.heading(), "Your organisation is not invited");
+    }
+    let page = browser.post("connect", &[("mode", "scoped")]).await?;
+    assert_eq!(page.heading(), "Your organisation is not invited");
+    let page = browser.post("disconnect", &[("sure", "yes")]).await?;
+    assert_eq!(page.status, StatusCode::SEE_OTHER, "{}", page.text);
+    assert_eq!(contoso.told(), ["leave"]);
+    assert_eq!(contoso.row().await?, None, "and nothing of Contoso's is touched");
     Ok(())
 }

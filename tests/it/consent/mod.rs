@@ -4,6 +4,7 @@ mod attacks;
 mod clouds;
 mod connecting;
 mod deciding;
+mod hostile;
 mod leaving;
 
 use std::sync::Arc;

@@ -11,7 +11,7 @@ use crate::{Failure, Outcome};
 
 impl Contoso {
     /// Contoso lets delegates agree, and sends mail from Cleo's mailbox.
-    async fn with_delegates() -> Result<Self, Failure> {
+    pub(super) async fn with_delegates() -> Result<Self, Failure> {
         let contoso = Self::open().await?;
         let graph = &contoso.office.microsoft.graph;
         graph.grant_mail_in_exchange(contoso.tenant.id(), DAEMON_APP, &[&contoso.cleo]);

@@ -75,6 +75,112 @@ async fn another_sites_form_does_nothing() -> Outcome {
 }
 
 #[tokio::test]
+async fn no_form_takes_a_post_of_another_site_or_without_its_token() -> Outcome {
+    let contoso = Contoso::open().await?;
+    let anna = Browser::of(&contoso, &contoso.anna).await?;
+    let csrf = anna.csrf().await?;
+    let own = format!("https://{APP_HOST}");
+    for step in ["agree", "withdraw", "erase", "delegate", "sign-out"] {
+        let rest = "agree=yes&confirm=yes&bookings=released";
+        for (site, origin, body) in [
+            ("cross-site", "https://evil.example", format!("csrf={csrf}&{rest}")),
+            ("cross-site", "null", format!("csrf={csrf}&{rest}")),
+            ("same-site", own.as_str(), format!("csrf={csrf}&{rest}")),
+            ("same-origin", &own, rest.to_owned()),
+            ("same-origin", &own, format!("csrf=&csrf={csrf}&{rest}")),
+        ] {
+            let request = http::Request::post(address(step))
+                .header("content-type", "application/x-www-form-urlencoded")
+                .header("origin", origin)
+                .header("sec-fetch-site", site);
+            assert_eq!(anna.send(request, body).await?.status, 403, "{step} {site} {origin}");
+        }
+    }
+    assert_eq!(anna.get("data.json").await?.status, 200, "nor was anybody signed out");
+    assert_eq!(contoso.state(&contoso.anna).await, Some(MailboxState::Active));
+    contoso.is_well().await
+}
+
+#[tokio::test]
+async fn nothing_hostile_in_any_field_gets_through() -> Outcome {
+    let contoso = Contoso::open().await?;
+    let sender = contoso.cleo.id().parse()?;
+    contoso.policy(|policy| (policy.delegates, policy.mail) = (true, Some(sender))).await?;
+    let browser = Browser::of(&contoso, &contoso.anna).await?;
+    let forms: [(&str, &[(&str, &str)]); 4] = [
+        ("agree", &[("agree", "yes"), ("text_version", TEXT)]),
+        ("withdraw", &[("bookings", "released")]),
+        ("erase", &[("bookings", "released"), ("confirm", "yes")]),
+        ("delegate", &[("owner", "x"), ("agree", "yes"), ("text_version", TEXT)]),
+    ];
+    let long = "x".repeat(10_000);
+    let script = r#""><script>alert(1)</script>"#;
+    let values =
+        [script, &long, "a\u{0}b", "a\r\nSet-Cookie: x=y", "../../users", "{delegate}", ""];
+    for (step, good) in forms {
+        for (field, _) in good {
+            for value in values {
+                let other = |(name, good)| (name, if name == *field { value } else { good });
+                let fields: Vec<_> = good.iter().copied().map(other).collect();
+                let answer = browser.post(step, &fields).await?;
+                let refused = matches!(answer.status, 400 | 409 | 422);
+                assert!(refused, "{step} {field} {value:.20}: {}", answer.status);
+                assert!(!answer.text.contains("<script"), "{step} {field}");
+                assert!(
+                    answer.headers.get("x").is_none() && answer.header("set-cookie").is_empty()
+                );
+            }
+        }
+    }
+    assert_eq!(contoso.state(&contoso.anna).await, Some(MailboxState::Active));
+    assert!(contoso.office.microsoft.graph.mails().is_empty());
+    contoso.is_well().await
+}
+
+#[tokio::test]
+async fn nothing_a_browser_sends_chooses_where_it_goes() -> Outcome {
+    let contoso = Contoso::open().await?;
+    let browser = Browser::new(&contoso);
+    for query in ["redirect=https://evil.example", "return_to=//evil.example", "next=/%5Cevil"] {
+        let sent = browser.get(&format!("sign-in?{query}")).await?;
+        let there = sent.header("location");
+        assert!(there.starts_with("https://login.microsoftonline.com/organizations/"), "{there}");
+        assert!(!there.contains("evil"), "{there}");
+        let back = browser.begin(&contoso.anna).await?;
+        let answer = browser.open(&format!("{back}&{query}")).await?;
+        assert_eq!(answer.header("location"), "/api/my-calendar");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn whoever_is_not_signed_in_costs_no_storage_and_no_call() -> Outcome {
+    let contoso = Contoso::open().await?;
+    let microsoft = &contoso.office.microsoft;
+    contoso.office.tables.reset();
+    contoso.office.queues.reset();
+    microsoft.graph.clear_requests();
+    let tokens = microsoft.entra.token_requests();
+    let forged = "__Host-roombridge-session=k1.AAAA; __Host-roombridge-pending=k1.AAAA";
+    for step in ["", "sign-in", "signed-in?code=a&state=b", "data.json", "agree", "api", "x"] {
+        for page in ["my-calendar", "consent"] {
+            for cookie in ["", forged] {
+                let url = format!("https://{APP_HOST}/api/{page}/{step}");
+                let url = url.trim_end_matches('/');
+                let request = http::Request::get(url).header("cookie", cookie);
+                assert!(send(&contoso, request, "").await?.status < 500, "{url}");
+            }
+        }
+    }
+    let request = http::Request::get(address("api")).header("authorization", "Bearer a.b.c");
+    assert_eq!(send(&contoso, request, "").await?.status, 401);
+    assert_eq!((contoso.office.tables.count(), contoso.office.queues.count()), (0, 0));
+    assert_eq!(microsoft.graph.requests(), []);
+    assert_eq!(microsoft.entra.token_requests(), tokens);
+    Ok(())
+}
+
+#[tokio::test]
 async fn hostile_input_is_refused_or_shown_as_text() -> Outcome {
     let contoso = Contoso::open().await?;
     let sender = contoso.cleo.id().parse()?;

@@ -6,6 +6,7 @@ mod delegating;
 mod forms;
 mod kills;
 mod leaving;
+mod races;
 mod seeing;
 
 use std::collections::BTreeMap;

@@ -1,5 +1,6 @@
 //! The commands an administrator runs in Exchange Online and Microsoft Graph PowerShell, filled in.
-//! Everything filled in is an id or an address that was looked at, so that no text becomes code.
+//! Everything filled in is an id, or an address in quotes that nothing in it ends, so that no text
+//! becomes code.
 //!
 //! learn.microsoft.com/exchange/permissions-exo/application-rbac, 2025;
 //! /powershell/module/exchange/set-calendarprocessing.
@@ -14,6 +15,20 @@ use crate::graph::permissions::given_to;
 const SCOPE: &str = "Roombridge calendars";
 /// What the scope of the one sender is called.
 const MAIL_SCOPE: &str = "Roombridge mail";
+
+/// `text` as one word of PowerShell: in single quotes nothing is expanded, and only a quote ends it.
+/// The typographic ones count as quotes, too, and each is doubled to mean itself
+/// (learn.microsoft.com/powershell/module/microsoft.powershell.core/about/about_quoting_rules).
+fn quoted(text: &str) -> String {
+    let mut quoted = String::from("'");
+    for c in text.chars().filter(|c| !c.is_control()) {
+        if matches!(c, '\'' | '\u{2018}'..='\u{201B}') {
+            quoted.push(c);
+        }
+        quoted.push(c);
+    }
+    quoted + "'"
+}
 
 /// Makes the app known to Exchange.
 fn service_principal(app: &str) -> String {
@@ -43,7 +58,7 @@ pub(in super::super) fn scope(
         let name = role.name;
         format!("New-ManagementRoleAssignment -App {app} -Role \"{name}\" -CustomResourceScope \"{SCOPE}\"")
     }));
-    let mailbox = mailbox.unwrap_or("<address of a mailbox>");
+    let mailbox = mailbox.map_or_else(|| "<address of a mailbox>".to_owned(), quoted);
     commands
         .push(format!("Test-ServicePrincipalAuthorization -Identity {app} -Resource {mailbox}"));
     commands
@@ -72,8 +87,9 @@ pub(super) fn assignment(people: &str) -> String {
 
 /// Shows how a room answers invitations.
 pub(super) fn processing(address: &str) -> String {
+    let address = quoted(address);
     format!(
-        "Get-CalendarProcessing -Identity \"{address}\" | Format-List AutomateProcessing, DeleteSubject, AddOrganizerToSubject, RemovePrivateProperty, BookingWindowInDays"
+        "Get-CalendarProcessing -Identity {address} | Format-List AutomateProcessing, DeleteSubject, AddOrganizerToSubject, RemovePrivateProperty, BookingWindowInDays"
     )
 }
 
@@ -101,8 +117,23 @@ mod tests {
         assert!(text.contains("\"Application Calendars.Read\" -CustomResourceScope"));
         assert!(text.contains("\"Application Calendars.ReadWrite\" -CustomResourceScope"));
         assert!(!text.contains("Mail.Send"));
-        assert!(text.ends_with("-Identity app-id -Resource anna@contoso.example"));
+        assert!(text.ends_with("-Identity app-id -Resource 'anna@contoso.example'"));
         assert!(scope("app-id", None, None).join("\n").contains("<object id of the group>"));
+    }
+
+    #[test]
+    fn no_address_becomes_a_command() {
+        for (address, expected) in [
+            ("o'neil&calc@x.y", "'o''neil&calc@x.y'"),
+            ("$(calc)`\"@x.y", "'$(calc)`\"@x.y'"),
+            ("a\u{2019}; calc #@x.y", "'a\u{2019}\u{2019}; calc #@x.y'"),
+            ("a@x.y\r\ncalc", "'a@x.ycalc'"),
+        ] {
+            assert_eq!(quoted(address), expected);
+            assert!(processing(address).contains(&format!("-Identity {expected} |")));
+            let tried = scope("app-id", None, Some(address)).join("\n");
+            assert!(tried.ends_with(&format!("-Resource {expected}")), "{tried}");
+        }
     }
 
     #[test]

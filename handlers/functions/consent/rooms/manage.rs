@@ -96,8 +96,8 @@ async fn take(
 ) -> Result<(), Problem> {
     let id = room.id.mailbox();
     let found = deps.mailboxes.get(tenant.id, id).await?;
-    let state =
-        if tenant.policy.rooms_subscribed { MailboxState::Active } else { MailboxState::Paused };
+    let followed = tenant.policy.rooms_subscribed && !tenant.policy.excluded.contains(&id);
+    let state = if followed { MailboxState::Active } else { MailboxState::Paused };
     let stands = found.as_ref().is_some_and(|(mailbox, _)| {
         matches!(mailbox.state, MailboxState::Active | MailboxState::Paused)
     });

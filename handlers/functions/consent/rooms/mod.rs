@@ -62,8 +62,8 @@ pub(super) async fn save(
     let form = posted.form(FIELDS)?;
     let visitor = &posted.visitor;
     let (tenant, _) = gate::connected(&deps, visitor).await?;
-    let from = form.text("from").parse().unwrap_or(0);
     let all = all(&deps, &trail, &tenant).await?;
+    let from = form.text("from").parse().ok().filter(|from| *from < all.len()).unwrap_or(0);
     let mut rows = typed::read(&form)?;
     for row in &mut rows {
         // What a room is called is never taken from a form; a room that is not listed is refused.
