@@ -50,6 +50,21 @@ impl Register {
         Ok(rows.into_iter().map(|(row, _, _)| row.into()).collect())
     }
 
+    /// What was decided in a tenant at `from` or later, in order of time.
+    ///
+    /// # Errors
+    /// [`StoreError`] when they cannot be read.
+    pub async fn since(
+        &self,
+        tenant: TenantId,
+        from: Timestamp,
+    ) -> Result<Vec<Decision>, StoreError> {
+        let row_from = Some(instant(from));
+        let span = Span { row_from, ..Span::partition(tenant.to_string()) };
+        let rows = self.shelf.all::<DecisionRow>(&span).await?;
+        Ok(rows.into_iter().map(|(row, _, _)| row.into()).collect())
+    }
+
     /// The decisions about one person's calendar, in order of time.
     ///
     /// # Errors
@@ -79,8 +94,13 @@ impl Register {
     }
 }
 
+/// So that rows sort by time.
+fn instant(at: Timestamp) -> String {
+    at.to_zoned(TimeZone::UTC).strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string()
+}
+
 fn keys(decision: &Decision) -> Keys {
-    let at = decision.at.to_zoned(TimeZone::UTC).strftime("%Y-%m-%dT%H:%M:%S%.3fZ");
+    let at = instant(decision.at);
     let about = decision.about.map_or_else(|| "-".to_owned(), |about| about.to_string());
     let kind = match &decision.what {
         What::Connected { .. } => "connected".to_owned(),
@@ -230,6 +250,7 @@ mod tests {
         register.add(&elsewhere).await.unwrap();
         assert_eq!(register.all(tenant(9)).await.unwrap(), decisions);
         assert_eq!(register.about(tenant(9), mailbox(2)).await.unwrap(), decisions[2..4]);
+        assert_eq!(register.since(tenant(9), decisions[5].at).await.unwrap(), decisions[5..]);
         assert_eq!(register.remove_until(tenant(9), decisions[6].at).await.unwrap(), 7);
         assert_eq!(register.all(tenant(9)).await.unwrap(), decisions[7..]);
         assert_eq!(register.all(tenant(8)).await.unwrap(), [elsewhere]);

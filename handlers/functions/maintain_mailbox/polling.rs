@@ -29,6 +29,8 @@ impl Keeper<'_> {
             return Err(GraphError::Denied.into());
         }
         let read = self.deps.mailboxes.get(self.task.tenant, self.task.mailbox).await?;
+        // Whoever has left meanwhile is not looked at.
+        let read = read.filter(|(mailbox, _)| mailbox.state.is_active());
         let Some((mailbox, etag)) = read else { return Ok(Vec::new()) };
         tracing::info!("Graph refuses to subscribe this mailbox; it is polled");
         let since = self.deps.clock.now();
@@ -39,6 +41,9 @@ impl Keeper<'_> {
     pub(super) async fn poll(&self, mailbox: Mailbox, etag: ETag) -> Result<Vec<Next>, StepError> {
         let Some(polled) = mailbox.polled else { return Ok(Vec::new()) };
         if self.deps.clock.now() >= polled.since + TRY_AGAIN {
+            if self.is_out_of_scope(&mailbox).await? {
+                return self.pause(mailbox, etag).await;
+            }
             let next = self.subscribe(mailbox, etag).await?;
             unwatch(self.deps, self.task).await?;
             return Ok(next);

@@ -16,7 +16,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 use super::{Keeper, align::Decided, is_managed};
 use crate::{
     domain::{
-        decision::{How, What},
+        decision::{Decision, How, What},
         ids::MailboxId,
         policy::Room,
         tenancy::ConsentMode,
@@ -94,20 +94,10 @@ impl Keeper<'_> {
         let mut refused = BTreeSet::new();
         for decision in self.deps.register.all(self.task.tenant).await? {
             let Some(person) = decision.about else { continue };
-            match decision.what {
-                What::Withdrew { .. } | What::Erased { .. } if decision.by.is_some() => {
-                    refused.insert(person);
-                }
-                What::Agreed { .. } => {
-                    refused.remove(&person);
-                }
-                What::Withdrew { .. }
-                | What::Erased { .. }
-                | What::Connected { .. }
-                | What::Suspended(_)
-                | What::Disconnected
-                | What::Deleted
-                | What::PolicyChanged { .. } => {}
+            if no_or(&decision, refused.contains(&person)) {
+                refused.insert(person);
+            } else {
+                refused.remove(&person);
             }
         }
         Ok(refused)
@@ -177,5 +167,18 @@ impl Keeper<'_> {
             Err(error) if error.is_changed() => Ok(None),
             Err(error) => Err(error.into()),
         }
+    }
+}
+
+/// Whether somebody's last word is a no, who had said `no` until then.
+pub(super) fn no_or(decision: &Decision, no: bool) -> bool {
+    match decision.what {
+        What::Withdrew { .. } | What::Erased { .. } => no || decision.by.is_some(),
+        What::Agreed { .. } => false,
+        What::Connected { .. }
+        | What::Suspended(_)
+        | What::Disconnected
+        | What::Deleted
+        | What::PolicyChanged { .. } => no,
     }
 }

@@ -96,8 +96,9 @@ async fn take(
 ) -> Result<(), Problem> {
     let id = room.id.mailbox();
     let found = deps.mailboxes.get(tenant.id, id).await?;
-    let state =
-        if tenant.policy.rooms_subscribed { MailboxState::Active } else { MailboxState::Paused };
+    let policy = &tenant.policy;
+    let admitted = policy.rooms_subscribed && !policy.excluded.contains(&id);
+    let state = if admitted { MailboxState::Active } else { MailboxState::Paused };
     let stands = found.as_ref().is_some_and(|(mailbox, _)| {
         matches!(mailbox.state, MailboxState::Active | MailboxState::Paused)
     });
