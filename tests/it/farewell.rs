@@ -1,13 +1,18 @@
 //! How a mailbox is left: rooms go on anonymously or are given up, and nothing of a person stays.
 
-use roombridge::domain::appointment::{Desired, Ended};
+use futures::poll;
+use roombridge::domain::appointment::{Desired, Ended, OrganizerCopy};
 use roombridge::domain::booking::Observed;
 use roombridge::domain::policy::{ContentPolicy, PeoplePolicy, SubjectPolicy};
+use roombridge::domain::tenancy::{SuspendedBecause, Suspension, TenantState};
 use roombridge::messages::Task;
+use roombridge::queue::Queue;
 use roombridge::store::mailboxes::{Farewell, MailboxState};
 use roombridge::store::tables::Table;
+use roombridge::store::tenants::{Tenant, Tenants};
 use world::exchange::{Mailbox, Response};
 use world::graph::{Fault, Moment, Outcome as Answer};
+use world::microsoft::DAEMON_APP;
 
 use crate::contoso::{Contoso, at, hours, minutes, on_both};
 use crate::{Failure, Outcome};
@@ -27,6 +32,14 @@ impl Contoso {
         seeding.stand(&self.anna, state).await?;
         seeding.task(&self.anna, task).await?;
         self.pass(minutes(2)).await;
+        Ok(())
+    }
+
+    async fn stands(&self, state: TenantState) -> Outcome {
+        let store = std::sync::Arc::clone(&self.office.store);
+        let tenants = Tenants::new(store, std::sync::Arc::new(self.office.clock.clone()));
+        let (tenant, etag) = tenants.read(self.tenant_id()?).await?.ok_or("no such tenant")?;
+        tenants.replace(&Tenant { state, ..tenant }, &etag).await?;
         Ok(())
     }
 
@@ -171,6 +184,66 @@ async fn who_erases_and_gives_up_the_rooms_leaves_them_free() -> Outcome {
     assert_eq!(contoso.traces(&contoso.anna, &events).await?, Vec::<String>::new());
     assert_eq!(meeting.answer_of(&contoso.aurora), Some(Response::Declined));
     assert_eq!(contoso.taken(&contoso.aurora, "2026-11-24").await?, []);
+    contoso.is_well().await
+}
+
+#[tokio::test]
+async fn who_leaves_while_access_is_lost_is_forgotten_at_once_and_the_rest_waits() -> Outcome {
+    let later = ("2026-12-03T09:00", "2026-12-03T10:00");
+    for erased in [false, true] {
+        let contoso = open_minded().await?;
+        let Contoso { anna, aurora, office, tenant, .. } = &contoso;
+        let meeting = contoso.meet(anna, later, aurora)?;
+        contoso.pass(minutes(5)).await;
+        office.microsoft.entra.revoke(tenant.id(), DAEMON_APP);
+        let (since, reason) = (contoso.now(), SuspendedBecause::TokenRefused);
+        contoso.stands(TenantState::Suspended(Suspension { since, reason })).await?;
+        let (state, task) = match erased {
+            true => (contoso.erased(Farewell::Released), Task::Erase),
+            false => (MailboxState::Withdrawn(Farewell::Released), Task::Unsubscribe),
+        };
+        contoso.anna_leaves(state, task).await?;
+        let booking = contoso.booked(&meeting, aurora).await?;
+        assert_eq!(booking.desired, Desired::Unwanted(Ended::GivenUp));
+        assert_eq!(booking.copies.organizer, OrganizerCopy::GivenUp, "what her copy said is gone");
+
+        office.microsoft.entra.consent_to_all(tenant.id(), DAEMON_APP);
+        contoso.stands(TenantState::Active).await?;
+        contoso.pass(hours(TOMBSTONE + 12)).await;
+        assert_eq!(meeting.answer_of(aurora), Some(Response::Declined));
+        assert_eq!(contoso.taken(aurora, "2026-12-03").await?, []);
+        if erased {
+            assert_eq!(contoso.word(&meeting, anna, aurora)?, Some(serde_json::json!({})));
+            assert_eq!(contoso.pointers(anna).await?, 0);
+            assert!(contoso.mailbox(anna).await.is_err());
+        }
+        contoso.is_well().await?;
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_is_being_told_while_somebody_is_erased_does_not_stay() -> Outcome {
+    const EVENT: &str = "/users/{id}/events/{id}";
+    let contoso = Contoso::open().await?;
+    let Contoso { anna, aurora, office, .. } = &contoso;
+    let meeting = contoso.meet(anna, ("09:00", "10:00"), aurora)?;
+    while contoso.waiting(Queue::CalendarWrites) == 0 {
+        office.microsoft.graph.deliver_due().await;
+        office.host.pump_once().await;
+    }
+    let mut taken = office.host.take_all().await;
+    taken.retain(|taken| taken.function == "write-back");
+    let mut teller = std::pin::pin!(office.host.process_message(taken.pop().ok_or("a nudge")?));
+    while contoso.asked("PATCH", EVENT).is_empty() {
+        assert!(poll!(&mut teller).is_pending());
+    }
+    office.seeding().stand(anna, contoso.erased(Farewell::Anonymous)).await?;
+    office.seeding().task(anna, Task::Erase).await?;
+    office.settle().await;
+    teller.await;
+    contoso.pass(minutes(10)).await;
+    assert_eq!(contoso.word(&meeting, anna, aurora)?, Some(serde_json::json!({})));
     contoso.is_well().await
 }
 

@@ -117,6 +117,26 @@ async fn who_withdraws_before_the_answer_came_is_unsubscribed_all_the_same() -> 
 }
 
 #[tokio::test]
+async fn who_withdraws_while_being_subscribed_is_not_left_with_a_stray() -> Outcome {
+    let contoso = Contoso::open().await?;
+    let Contoso { ben, office, .. } = &contoso;
+    office.microsoft.graph.clear_requests();
+    office.seeding().agree(ben).await?;
+    let taken = office.host.take_all().await.pop().ok_or("there is a task")?;
+    let mut worker = std::pin::pin!(office.host.process_message(taken));
+    while contoso.asked("POST", SUBSCRIPTIONS).is_empty() {
+        assert!(futures::poll!(&mut worker).is_pending());
+    }
+    office.seeding().withdraw(ben).await?;
+    office.settle().await;
+    worker.await;
+    contoso.pass(minutes(1)).await;
+    assert!(subscription(&contoso, ben).is_err());
+    assert_eq!(contoso.mailbox(ben).await?.subscription, None);
+    contoso.is_well().await
+}
+
+#[tokio::test]
 async fn who_agrees_again_stays_subscribed_whatever_is_still_on_its_way() -> Outcome {
     let contoso = Contoso::open().await?;
     let Contoso { anna, aurora, office, .. } = &contoso;

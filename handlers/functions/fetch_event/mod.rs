@@ -90,6 +90,10 @@ pub async fn run(deps: &Deps, trail: &Trail, changes: EventChanges) -> Vec<Outco
                 let result = context.withheld(&item, look).await;
                 outcomes.push((item, result));
             }
+            Ok(_) if !tenant.state.is_active() => {
+                let lost = StepError::Drop { reason: "access to the tenant is lost" };
+                outcomes.push((item, Err(lost)));
+            }
             Ok(look) => looks.push((item, look)),
             Err(error) => outcomes.push((item, Err(error))),
         }
@@ -133,8 +137,9 @@ async fn tenant_of(deps: &Deps, id: TenantId) -> Result<(Tenant, Arc<[Room]>), S
     let tenant = deps.tenants.get(id).await?;
     let tenant = tenant.ok_or(StepError::Drop { reason: "the tenant is unknown" })?;
     match tenant.state {
-        TenantState::Active => {}
-        TenantState::Suspended(_) | TenantState::Leaving | TenantState::Left(_) => {
+        // What somebody said is forgotten without asking Graph, also while access is lost.
+        TenantState::Active | TenantState::Suspended(_) => {}
+        TenantState::Leaving | TenantState::Left(_) => {
             return Err(StepError::Drop { reason: "the tenant is not active" });
         }
     }
@@ -243,7 +248,8 @@ impl Context<'_> {
     fn desire<'a>(&'a self, item: &'a EventChange, look: Look) -> Desire<'a> {
         let Look { pointer, found, state, .. } = look;
         let Self { deps, tenant, rooms, .. } = *self;
-        let erased = matches!(state, MailboxState::Erased(..));
+        // While access is lost the way to the copy is kept: our property is still to leave it.
+        let erased = matches!(state, MailboxState::Erased(..)) && tenant.state.is_active();
         Desire { deps, tenant, rooms, item, pointer, found, erased }
     }
 

@@ -26,7 +26,7 @@ use crate::{
         bookings::Bookings,
         due::{Due, DueEntry, Purpose, Subject},
         failures::Failures,
-        mailboxes::{Mailbox, MailboxState, Mailboxes},
+        mailboxes::{Mailbox, MailboxKind, MailboxState, Mailboxes},
         rooms::RoomMap,
         tables::ETag,
         tenants::{Tenant, Tenants},
@@ -146,6 +146,9 @@ impl Keeper<'_> {
                 return self.leave(mailbox, etag).await;
             }
             (_, MailboxState::Erased(_, until)) => return self.erase(mailbox, etag, until).await,
+            (_, MailboxState::Active) if self.is_kept_out(&mailbox) => {
+                return self.pause(mailbox, etag).await;
+            }
             (
                 TenantState::Active | TenantState::Suspended(_),
                 MailboxState::Active | MailboxState::Paused | MailboxState::Withdrawn(_),
@@ -159,10 +162,8 @@ impl Keeper<'_> {
             // Whoever has come back meanwhile stays subscribed, and is if they were not.
             Task::Unsubscribe | Task::Erase if wanted => self.subscribe(mailbox, etag).await,
             Task::Unsubscribe | Task::Erase => self.say_farewell(mailbox, etag).await,
-            // Watches a withdrawal, whose own task may have been lost.
-            Task::Renew if matches!(mailbox.state, MailboxState::Withdrawn(_)) => {
-                self.say_farewell(mailbox, etag).await
-            }
+            // Watches a mailbox that is left, whose own task may have been lost.
+            Task::Renew if !mailbox.state.is_active() => self.say_farewell(mailbox, etag).await,
             // Whoever has withdrawn is not subscribed anew, whatever was still on its way.
             Task::Subscribe
             | Task::Renew
@@ -184,11 +185,39 @@ impl Keeper<'_> {
         }
     }
 
+    /// Whether the policy keeps the mailbox out, whoever wrote that it is followed: the row may be
+    /// newer than the pass that brought the others in line.
+    fn is_kept_out(&self, mailbox: &Mailbox) -> bool {
+        let policy = &self.tenant.policy;
+        let without_rooms = mailbox.kind == MailboxKind::Room && !policy.rooms_subscribed;
+        without_rooms || policy.excluded.contains(&mailbox.id)
+    }
+
+    /// Whether the person is not in the scope group (any more): nobody tells when a group changes.
+    async fn is_out_of_scope(&self, mailbox: &Mailbox) -> Result<bool, StepError> {
+        match (mailbox.kind, self.tenant.policy.scope_group) {
+            (MailboxKind::Room, _) | (MailboxKind::Person, None) => Ok(false),
+            (MailboxKind::Person, Some(group)) => {
+                Ok(!self.graph.is_member(mailbox.id, group).await?)
+            }
+        }
+    }
+
+    /// Consent stands, but the policy keeps the mailbox out.
+    async fn pause(&self, mailbox: Mailbox, etag: ETag) -> Result<Vec<Next>, StepError> {
+        let paused = Mailbox { state: MailboxState::Paused, ..mailbox };
+        let etag = self.deps.mailboxes.replace(&paused, &etag).await?;
+        self.say_farewell(paused, etag).await
+    }
+
     /// A resync of the same mailbox, as a task of its own, so that it is retried alone.
     fn then_resync(&self) -> Next {
+        self.then(Task::Resync)
+    }
+
+    fn then(&self, task: Task) -> Next {
         let passage = Passage::start(self.task.passage.correlation, self.deps.clock.now());
-        let task =
-            MailboxTask { task: Task::Resync, nonce: None, due: None, passage, ..*self.task };
+        let task = MailboxTask { task, nonce: None, due: None, passage, ..*self.task };
         Next::now(Onward::Maintain(task))
     }
 

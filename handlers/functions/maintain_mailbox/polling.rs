@@ -27,6 +27,8 @@ impl Keeper<'_> {
     pub(super) async fn poll_instead(&self) -> Result<Vec<Next>, StepError> {
         let readable = self.graph.mailbox_is_readable(self.task.mailbox).await?;
         let read = self.deps.mailboxes.get(self.task.tenant, self.task.mailbox).await?;
+        // Whoever has left meanwhile is not looked at.
+        let read = read.filter(|(mailbox, _)| mailbox.state.is_active());
         let Some((mailbox, etag)) = read else { return Ok(Vec::new()) };
         if !readable {
             if self.is_only_enrolled(&mailbox) {
@@ -43,6 +45,9 @@ impl Keeper<'_> {
     pub(super) async fn poll(&self, mailbox: Mailbox, etag: ETag) -> Result<Vec<Next>, StepError> {
         let Some(polled) = mailbox.polled else { return Ok(Vec::new()) };
         if self.deps.clock.now() >= polled.since + TRY_AGAIN {
+            if self.is_out_of_scope(&mailbox).await? {
+                return self.pause(mailbox, etag).await;
+            }
             let next = self.subscribe(mailbox, etag).await?;
             unwatch(self.deps, self.task).await?;
             return Ok(next);

@@ -10,6 +10,7 @@ use crate::{
     domain::policy::Registration,
     graph::{GraphError, Subscribed, SubscriptionId, SubscriptionOrder, TenantGraph},
     identity::client_state,
+    messages::Task,
     step::{Next, StepError},
     store::{
         StoreError,
@@ -81,8 +82,7 @@ impl Keeper<'_> {
                 return Err(StepError::fault("no life of a subscription is short enough"));
             }
         };
-        self.store(&id, expires).await?;
-        Ok(vec![self.then_resync()])
+        self.store(&id, expires, Some(nonce)).await
     }
 
     /// A subscription that another registration made, or that carries a nonce of an earlier consent,
@@ -92,10 +92,7 @@ impl Keeper<'_> {
         mailbox: Mailbox,
         etag: ETag,
     ) -> Result<(Mailbox, ETag), StepError> {
-        let strange = mailbox.subscription.as_ref().is_some_and(|subscription| {
-            mailbox.nonce.is_none() || subscription.registration != self.tenant.registration
-        });
-        if !strange {
+        if !self.is_strange(&mailbox) {
             return Ok((mailbox, etag));
         }
         if let Some(subscription) = &mailbox.subscription {
@@ -110,6 +107,12 @@ impl Keeper<'_> {
         let mailbox = unsubscribed(&mailbox);
         let etag = self.deps.mailboxes.replace(&mailbox, &etag).await?;
         Ok((mailbox, etag))
+    }
+
+    fn is_strange(&self, mailbox: &Mailbox) -> bool {
+        mailbox.subscription.as_ref().is_some_and(|subscription| {
+            mailbox.nonce.is_none() || subscription.registration != self.tenant.registration
+        })
     }
 
     /// The nonce is in the row before anything at Graph carries it.
@@ -170,7 +173,11 @@ impl Keeper<'_> {
         if mailbox.polled.is_some() && mailbox.subscription.is_none() {
             return self.poll(mailbox, etag).await;
         }
-        let Some(subscription) = mailbox.subscription.clone() else {
+        if self.is_out_of_scope(&mailbox).await? {
+            return self.pause(mailbox, etag).await;
+        }
+        let own = mailbox.subscription.clone().filter(|_| !self.is_strange(&mailbox));
+        let Some(subscription) = own else {
             let next = self.subscribe(mailbox, etag).await?;
             unwatch(self.deps, self.task).await?;
             return Ok(next);
@@ -182,11 +189,11 @@ impl Keeper<'_> {
         let id = id_of(&subscription)?;
         match self.prolong(&id).await? {
             Some(expires) => {
-                self.store(&id, expires).await?;
-                unwatch(self.deps, self.task).await?;
                 // Whatever was lost since the last renewal, without a word from Graph, is found now;
                 // and the horizon moves on.
-                Ok(vec![self.then_resync()])
+                let next = self.store(&id, expires, mailbox.nonce).await?;
+                unwatch(self.deps, self.task).await?;
+                Ok(next)
             }
             None => self.replace_lost(mailbox, etag).await,
         }
@@ -198,6 +205,7 @@ impl Keeper<'_> {
         mailbox: Mailbox,
         etag: ETag,
     ) -> Result<Vec<Next>, StepError> {
+        let (mailbox, etag) = self.without_a_strange_one(mailbox, etag).await?;
         let lost = Mailbox { subscription: None, ..mailbox };
         let etag = self.deps.mailboxes.replace(&lost, &etag).await?;
         let next = self.subscribe(lost, etag).await?;
@@ -209,8 +217,15 @@ impl Keeper<'_> {
         super::graph_as(self.deps, self.trail, self.task, registration)
     }
 
-    /// The renewal is due at half-life; its entry is there before the row that needs it.
-    async fn store(&self, id: &SubscriptionId, expires: Timestamp) -> Result<(), StepError> {
+    /// The renewal is due at half-life; its entry is there before the row that needs it. Whoever took
+    /// the nonce out of the row meanwhile has let go of the subscription, without knowing of it: it
+    /// is removed.
+    async fn store(
+        &self,
+        id: &SubscriptionId,
+        expires: Timestamp,
+        nonce: Option<u64>,
+    ) -> Result<Vec<Next>, StepError> {
         let now = self.deps.clock.now();
         let renew_due = now + expires.duration_since(now) / 2;
         self.deps.due.put(&self.renew_entry(renew_due)).await?;
@@ -222,10 +237,9 @@ impl Keeper<'_> {
             registration: self.tenant.registration,
         };
         for _ in 0..RACES {
-            let Some((mailbox, etag)) =
-                self.deps.mailboxes.get(self.task.tenant, self.task.mailbox).await?
-            else {
-                return Ok(());
+            let read = self.deps.mailboxes.get(self.task.tenant, self.task.mailbox).await?;
+            let Some((mailbox, etag)) = read.filter(|(mailbox, _)| mailbox.nonce == nonce) else {
+                return self.let_go(id, renew_due).await;
             };
             let earlier = mailbox.subscription.as_ref().map(|earlier| earlier.renew_due);
             let polled = mailbox.polled.map(|polled| polled.due);
@@ -234,13 +248,26 @@ impl Keeper<'_> {
             match self.deps.mailboxes.replace(&mailbox, &etag).await {
                 Ok(_) => {
                     self.drop_earlier(polled).await?;
-                    return self.drop_earlier(earlier.filter(|at| *at != renew_due)).await;
+                    self.drop_earlier(earlier.filter(|at| *at != renew_due)).await?;
+                    return Ok(vec![self.then_resync()]);
                 }
                 Err(error) if error.is_changed() => {}
                 Err(error) => return Err(error.into()),
             }
         }
         Err(StepError::wait(ADOPT_TIME, "others were faster each time"))
+    }
+
+    /// If the mailbox is followed by another consent, what that one made may have been taken for a
+    /// stray, so it is looked for.
+    async fn let_go(
+        &self,
+        id: &SubscriptionId,
+        renew_due: Timestamp,
+    ) -> Result<Vec<Next>, StepError> {
+        self.graph.unsubscribe(id).await?;
+        self.drop_earlier(Some(renew_due)).await?;
+        Ok(vec![self.then(Task::Removed)])
     }
 
     async fn drop_earlier(&self, renew_due: Option<Timestamp>) -> Result<(), StepError> {

@@ -19,11 +19,11 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use futures::{StreamExt, TryStreamExt, stream};
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 
 use super::{
     Change, Keeper, connect,
-    enrol::Everybody,
+    enrol::{Everybody, no_or},
     is_caught, is_followed, is_managed,
     tasks::{AT_ONCE, Tasks},
 };
@@ -49,6 +49,10 @@ use crate::{
 const BUDGET: SignedDuration = SignedDuration::from_mins(2);
 /// How many mailboxes are looked at side by side.
 const SIDE_BY_SIDE: usize = 8;
+/// How often a lost race for a mailbox's row is run again in place.
+const RACES: u32 = 8;
+/// When to come back after others were faster each time.
+const RACE_TIME: SignedDuration = SignedDuration::from_secs(10);
 
 /// What one part of a pass decides by.
 pub(super) struct Decided<'a> {
@@ -140,15 +144,38 @@ impl Keeper<'_> {
         let aligned: Vec<Option<Mailbox>> = aligned.await?;
         let enrolled = self.enrol(decided, stage.shard, &known).await?;
         for mailbox in aligned.into_iter().flatten().chain(enrolled) {
-            if let Some(task) = task(&mailbox, tenant, stage.anew) {
+            if let Some(task) = task(&mailbox, tenant, stage.anew, self.deps.clock.now()) {
                 tasks.push(mailbox.id, task);
             }
         }
         Ok(())
     }
 
-    /// Writes what becomes of one mailbox; `None` when somebody else decided at the same moment.
+    /// Writes what becomes of one mailbox; `None` when it is gone. Whoever else wrote the row since
+    /// it was read may have decided nothing, like a worker that stored a subscription: it is read
+    /// again, or it would stand against the policy for good.
     async fn one(
+        &self,
+        decided: &Decided<'_>,
+        mailbox: Mailbox,
+        etag: ETag,
+    ) -> Result<Option<Mailbox>, StepError> {
+        let (id, mut read) = (mailbox.id, (mailbox, etag));
+        for _ in 0..RACES {
+            let (mailbox, etag) = read;
+            if let Some(after) = self.as_read(decided, mailbox, etag).await? {
+                return Ok(Some(after));
+            }
+            let Some(fresh) = self.deps.mailboxes.get(self.task.tenant, id).await? else {
+                return Ok(None);
+            };
+            read = fresh;
+        }
+        Err(StepError::wait(RACE_TIME, "others were faster each time"))
+    }
+
+    /// The same for the row as it was read; `None` when somebody else was faster.
+    async fn as_read(
         &self,
         decided: &Decided<'_>,
         mailbox: Mailbox,
@@ -178,7 +205,7 @@ impl Keeper<'_> {
             MailboxKind::Person => decided.everybody.is_some_and(|all| all.takes(id)),
             MailboxKind::Room => false,
         };
-        if !theirs || !decided.tenant.policy.admits(id, true) {
+        if !theirs || !decided.tenant.policy.admits(id, true) || self.said_no(id).await? {
             return Ok(Some(mailbox));
         }
         let back = self.agreed(decided.tenant, id, mailbox.epoch.saturating_add(1)).await?;
@@ -187,6 +214,13 @@ impl Keeper<'_> {
             Err(error) if error.is_changed() => Ok(None),
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// Whether the person has said no while this part was at work. The evidence is older than the
+    /// row that was read, so it is there.
+    async fn said_no(&self, id: MailboxId) -> Result<bool, StepError> {
+        let about = self.deps.register.about(self.task.tenant, id).await?;
+        Ok(about.iter().fold(false, |no, decision| no_or(decision, no)))
     }
 
     /// Where a mailbox that may be followed has to stand.
@@ -242,10 +276,10 @@ impl Keeper<'_> {
 }
 
 /// What the mailbox needs, as it stands.
-fn task(mailbox: &Mailbox, tenant: &Tenant, anew: bool) -> Option<Task> {
+fn task(mailbox: &Mailbox, tenant: &Tenant, anew: bool, now: Timestamp) -> Option<Task> {
     match mailbox.state {
         MailboxState::Active if anew => Some(connect::anew(mailbox, tenant)),
-        MailboxState::Active => (!is_caught(mailbox)).then_some(Task::Subscribe),
+        MailboxState::Active => (!is_caught(mailbox, now)).then_some(Task::Subscribe),
         MailboxState::Paused | MailboxState::Withdrawn(_) => {
             is_followed(mailbox).then_some(Task::Unsubscribe)
         }

@@ -16,7 +16,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 use super::{Keeper, align::Decided, is_managed};
 use crate::{
     domain::{
-        decision::{How, What},
+        decision::{Decision, How, What},
         ids::MailboxId,
         policy::Room,
         tenancy::ConsentMode,
@@ -95,21 +95,10 @@ impl Keeper<'_> {
         let mut refused = BTreeSet::new();
         for decision in self.deps.register.all(self.task.tenant).await? {
             let Some(person) = decision.about else { continue };
-            match decision.what {
-                What::Withdrew { .. } | What::Erased { .. } if decision.by.is_some() => {
-                    refused.insert(person);
-                }
-                What::Agreed { how: How::Own, .. } => {
-                    refused.remove(&person);
-                }
-                What::Agreed { how: How::Delegate | How::Organisation, .. }
-                | What::Withdrew { .. }
-                | What::Erased { .. }
-                | What::Connected { .. }
-                | What::Suspended(_)
-                | What::Disconnected
-                | What::Deleted
-                | What::PolicyChanged { .. } => {}
+            if no_or(&decision, refused.contains(&person)) {
+                refused.insert(person);
+            } else {
+                refused.remove(&person);
             }
         }
         Ok(refused)
@@ -179,5 +168,20 @@ impl Keeper<'_> {
             Err(error) if error.is_changed() => Ok(None),
             Err(error) => Err(error.into()),
         }
+    }
+}
+
+/// Whether somebody's last word is a no, who had said `no` until then.
+pub(super) fn no_or(decision: &Decision, no: bool) -> bool {
+    match decision.what {
+        What::Withdrew { .. } | What::Erased { .. } => no || decision.by.is_some(),
+        // What a delegate or the organisation said in the same moment does not undo a no.
+        What::Agreed { how: How::Own, .. } => false,
+        What::Agreed { how: How::Delegate | How::Organisation, .. }
+        | What::Connected { .. }
+        | What::Suspended(_)
+        | What::Disconnected
+        | What::Deleted
+        | What::PolicyChanged { .. } => no,
     }
 }

@@ -101,7 +101,7 @@ impl Keeper<'_> {
         let pause = (waited / 8).clamp(PAUSE, LONGEST_PAUSE);
         let rounds = self.task.passage.waits;
         // In the first round of all, too: who withdrew before is only to be let go.
-        let ask_again = rounds % ASK_AGAIN == 0;
+        let ask_again = rounds.is_multiple_of(ASK_AGAIN);
         // Whatever still waits for Graph by then ends, or there would be one more each time.
         let asked_anew = self.deps.clock.now() + pause * ASKED_ANEW;
         let mut tasks = Tasks::new(self.task.tenant, passage).until(asked_anew);

@@ -13,6 +13,8 @@ mod tasks;
 
 use std::sync::Arc;
 
+use jiff::Timestamp;
+
 use crate::{
     clock::Clock,
     domain::ids::MailboxId,
@@ -114,9 +116,10 @@ fn is_followed(mailbox: &Mailbox) -> bool {
     mailbox.subscription.is_some() || mailbox.nonce.is_some() || mailbox.polled.is_some()
 }
 
-/// Whether the mailbox is subscribed, or polled where it cannot be.
-fn is_caught(mailbox: &Mailbox) -> bool {
-    mailbox.subscription.is_some() || mailbox.polled.is_some()
+/// Whether the mailbox is subscribed at `now`, or polled where it cannot be.
+fn is_caught(mailbox: &Mailbox, now: Timestamp) -> bool {
+    let alive = mailbox.subscription.as_ref().is_some_and(|made| made.expires > now);
+    alive || mailbox.polled.is_some()
 }
 
 /// Rooms by their mailboxes' ids.

@@ -4,6 +4,7 @@ mod align;
 mod connect;
 mod cut_off;
 mod leave;
+mod meanwhile;
 mod suspend;
 
 use std::sync::Arc;
