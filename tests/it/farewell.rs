@@ -1,12 +1,10 @@
 //! How a mailbox is left: rooms go on anonymously or are given up, and nothing of a person stays.
 
-use futures::poll;
 use roombridge::domain::appointment::{Desired, Ended, OrganizerCopy};
 use roombridge::domain::booking::Observed;
 use roombridge::domain::policy::{ContentPolicy, PeoplePolicy, SubjectPolicy};
 use roombridge::domain::tenancy::{SuspendedBecause, Suspension, TenantState};
 use roombridge::messages::Task;
-use roombridge::queue::Queue;
 use roombridge::store::mailboxes::{Farewell, MailboxState};
 use roombridge::store::tables::Table;
 use roombridge::store::tenants::{Tenant, Tenants};
@@ -220,31 +218,6 @@ async fn who_leaves_while_access_is_lost_is_forgotten_at_once_and_the_rest_waits
         contoso.is_well().await?;
     }
     Ok(())
-}
-
-#[tokio::test]
-async fn what_is_being_told_while_somebody_is_erased_does_not_stay() -> Outcome {
-    const EVENT: &str = "/users/{id}/events/{id}";
-    let contoso = Contoso::open().await?;
-    let Contoso { anna, aurora, office, .. } = &contoso;
-    let meeting = contoso.meet(anna, ("09:00", "10:00"), aurora)?;
-    while contoso.waiting(Queue::CalendarWrites) == 0 {
-        office.microsoft.graph.deliver_due().await;
-        office.host.pump_once().await;
-    }
-    let mut taken = office.host.take_all().await;
-    taken.retain(|taken| taken.function == "write-back");
-    let mut teller = std::pin::pin!(office.host.process_message(taken.pop().ok_or("a nudge")?));
-    while contoso.asked("PATCH", EVENT).is_empty() {
-        assert!(poll!(&mut teller).is_pending());
-    }
-    office.seeding().stand(anna, contoso.erased(Farewell::Anonymous)).await?;
-    office.seeding().task(anna, Task::Erase).await?;
-    office.settle().await;
-    teller.await;
-    contoso.pass(minutes(10)).await;
-    assert_eq!(contoso.word(&meeting, anna, aurora)?, Some(serde_json::json!({})));
-    contoso.is_well().await
 }
 
 #[tokio::test]

@@ -40,14 +40,8 @@ impl Keeper<'_> {
             Role::Room => return Ok(()),
         }
         for key in &pointer.bookings {
-            let Some((booking, _)) = self.deps.bookings.get(key).await? else { continue };
-            let now = self.deps.clock.now();
-            if let Some(telling) = booking.telling.filter(|telling| telling.until > now) {
-                // Whoever took the turn before the mailbox was left may still be writing it.
-                let rest = telling.until.duration_since(now);
-                return Err(StepError::wait(rest, "the copy is being told"));
-            }
-            if booking.shown.organizer.is_some() {
+            let booking = self.deps.bookings.get(key).await?;
+            if booking.is_some_and(|(booking, _)| booking.shown.organizer.is_some()) {
                 let property = PropertyId::outcome(key.room);
                 let (mailbox, event) = (pointer.mailbox, &pointer.event);
                 match self.graph.clear_property(mailbox, event, &property).await {
