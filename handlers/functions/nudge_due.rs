@@ -13,7 +13,7 @@ use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 
 use crate::{
     clock::Clock,
-    domain::{ids::CorrelationId, tenancy::ConsentMode},
+    domain::{ids::CorrelationId, tenancy::TenantState},
     messages::{BookingNudge, BookingRequest, MailboxTask, Passage, Task, TenantTask, TenantWork},
     queue::{Outbox, Queue},
     rng::Rng,
@@ -38,10 +38,10 @@ const PAGE: u16 = 500;
 const RENEWALS_A_SECOND: u64 = 12;
 /// How many poisoned messages are taken at a time; a storage queue gives 32 at most.
 const POISONED: u8 = 32;
-/// The hour (UTC) in whose first minutes the daily alignment is sent off: a quiet one in Europe, and
-/// not the one of `purge-expired`. Nobody tells us who joins or leaves a scope group or the
-/// organisation, so the directory is asked once a day. A run that is missed, or that fails before it
-/// comes to this, is made up for by the next day's: so a change counts after two days at the latest.
+/// The hour (UTC) in whose first minutes every tenant is looked at: a quiet one in Europe, and not the
+/// one of `purge-expired`. Nobody tells us who joins or leaves a scope group or the organisation, and
+/// a task of a tenant that was lost has no other watcher. A run that is missed, or that fails before
+/// it comes to this, is made up for by the next day's: so a change counts after two days at the latest.
 const QUIET_HOUR: i8 = 2;
 /// Those minutes: the timer runs once in them.
 const QUIET_MINUTES: i8 = 5;
@@ -74,7 +74,7 @@ pub struct Nudged {
     pub renewals: u64,
     /// Poisoned messages recorded.
     pub poisoned: u64,
-    /// Tenants whose daily alignment was sent off.
+    /// Tenants whose daily look was sent off.
     pub aligned: u64,
 }
 
@@ -183,11 +183,8 @@ async fn align(deps: &Deps, began: Timestamp, stop_at: Timestamp) -> Result<u64,
         if deps.clock.now() >= stop_at {
             break;
         }
-        if !follows_the_directory(&tenant) {
-            continue;
-        }
+        let Some(work) = daily(&tenant) else { continue };
         let passage = Passage::start(CorrelationId(deps.rng.uuid().as_u128()), asked);
-        let work = TenantWork::Align { from: None };
         let task = Onward::Tenant(TenantTask { tenant: tenant.id, work, passage });
         let delay = Duration::from_secs(deps.rng.below(SPREAD));
         deps.outbox.send(task.queue(), task.text(), delay).await?;
@@ -206,11 +203,11 @@ fn quiet_hour(now: Timestamp) -> Option<Timestamp> {
     quiet.then(|| now - since)
 }
 
-/// Whether who is followed there depends on who is in the directory, or in a group of it.
-fn follows_the_directory(tenant: &Tenant) -> bool {
-    let organisation = match tenant.policy.consent {
-        ConsentMode::OptIn => false,
-        ConsentMode::Organisation => true,
-    };
-    tenant.state.is_active() && (organisation || tenant.policy.scope_group.is_some())
+/// What is looked at in a tenant every day.
+fn daily(tenant: &Tenant) -> Option<TenantWork> {
+    match tenant.state {
+        TenantState::Active => Some(TenantWork::Align { from: None }),
+        TenantState::Leaving => Some(TenantWork::Leave),
+        TenantState::Suspended(_) | TenantState::Left(_) => None,
+    }
 }

@@ -292,3 +292,24 @@ async fn an_appointment_that_cannot_be_changed_keeps_nothing_else_from_being_era
     assert!(contoso.mailbox(anna).await.is_err(), "the tombstone is gone");
     contoso.is_well().await
 }
+
+#[tokio::test]
+async fn whenever_somebody_erases_our_mark_does_not_stay() -> Outcome {
+    for step in 0..14 {
+        let contoso = Contoso::open().await?;
+        let Contoso { anna, aurora, office, .. } = &contoso;
+        let meeting = contoso.meet(anna, ("09:00", "10:00"), aurora)?;
+        for _ in 0..step {
+            office.microsoft.exchange.step();
+            office.microsoft.graph.deliver_due().await;
+            office.host.pump_once().await;
+        }
+        contoso.anna_leaves(contoso.erased(Farewell::Anonymous), Task::Erase).await?;
+        contoso.pass(hours(2)).await;
+        let word = contoso.word(&meeting, anna, aurora)?;
+        assert!(word.is_none_or(|word| word == serde_json::json!({})), "after step {step}");
+        assert_eq!(contoso.traces(anna, &[]).await?, Vec::<String>::new(), "after step {step}");
+        contoso.is_well().await?;
+    }
+    Ok(())
+}

@@ -199,14 +199,25 @@ impl Booking {
         Self { copies, desired, generation, purge_due, changes, pointers, correlation, ..self }
     }
 
-    /// Forgets a mailbox that is erased: nothing leads to its copies any more.
+    /// Forgets a mailbox that is erased: nothing leads to its copies any more. As long as a copy
+    /// carries our mark, the way to it is kept.
     #[must_use]
     pub fn forget(mut self, mailbox: MailboxId) -> Self {
-        self.pointers.retain(|at| at.mailbox != mailbox);
-        if self.copies.organizer_at().is_none() {
-            self.shown.organizer = None;
+        if self.shown.organizer.is_none() {
+            self.pointers.retain(|at| at.mailbox != mailbox);
         }
         self
+    }
+
+    /// The copy that was not read now, when the two disagree.
+    pub fn other_copy(&self, read: Role) -> Option<CopyAt> {
+        if !self.copies.disagree() {
+            return None;
+        }
+        match read {
+            Role::Organizer => self.copies.room_at().cloned(),
+            Role::Room => self.copies.organizer_at().cloned(),
+        }
     }
 
     /// Whether a copy came into the room's calendar after the answer to it was given up or lost: it

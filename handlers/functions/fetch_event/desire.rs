@@ -58,6 +58,7 @@ pub(super) struct Desire<'a> {
 struct Written {
     key: BookingKey,
     nudge: bool,
+    marked: bool,
     disagrees_with: Option<CopyAt>,
     ends_at: Timestamp,
 }
@@ -182,7 +183,8 @@ impl Desire<'_> {
             let written = Written {
                 key,
                 nudge: changed || answering.is_some_and(|answering| !after.is_settled(answering)),
-                disagrees_with: if changed { other_copy(&after, reading.role) } else { None },
+                marked: after.shown.organizer.is_some(),
+                disagrees_with: if changed { after.other_copy(reading.role) } else { None },
                 ends_at: after.purge_due,
             };
             if !changed {
@@ -257,7 +259,7 @@ impl Desire<'_> {
         let mut bookings: Vec<BookingKey> = written.iter().map(|w| w.key).collect();
         bookings.sort_unstable();
         let pointer = self.pointer_to(role, bookings, glance, ends_at);
-        if self.erased {
+        if self.erased && !written.iter().any(|w| w.marked) {
             self.deps.appointments.remove(self.tenant.id, pointer.mailbox, &pointer.event).await?;
         } else if self.pointer.as_ref() != Some(&pointer) {
             self.deps.appointments.put(&pointer).await?;
@@ -285,16 +287,5 @@ impl Desire<'_> {
         let CopyAt { mailbox, event } = copy;
         let item = EventChange { mailbox, event, origin: Origin::Look, passage };
         Onward::Fetch(EventChanges { tenant: self.tenant.id, items: vec![item] })
-    }
-}
-
-/// The copy that was not read now, when the two disagree.
-fn other_copy(booking: &Booking, read: Role) -> Option<CopyAt> {
-    if !booking.copies.disagree() {
-        return None;
-    }
-    match read {
-        Role::Organizer => booking.copies.room_at().cloned(),
-        Role::Room => booking.copies.organizer_at().cloned(),
     }
 }

@@ -1,8 +1,10 @@
 //! A mailbox that is not followed any more: its subscription goes, and what its copies said.
 
+use jiff::SignedDuration;
+
 use super::{Keeper, subscription::id_of, unwatch};
 use crate::{
-    domain::appointment::Role,
+    domain::{appointment::Role, keys::BookingKey},
     graph::{GraphError, PropertyId},
     step::{Next, StepError},
     store::{
@@ -14,6 +16,10 @@ use crate::{
 
 /// After so many tries Graph's refusal to change an appointment is taken for its last word.
 const REFUSED: u32 = 2;
+/// How often a lost race for a booking's row is run again in place.
+const RACES: u32 = 8;
+/// When to try again after that.
+const RACE_TIME: SignedDuration = SignedDuration::from_secs(30);
 
 impl Keeper<'_> {
     /// The mailbox is not followed any more: the subscription goes, and what its copies said.
@@ -22,13 +28,14 @@ impl Keeper<'_> {
         mailbox: Mailbox,
         etag: ETag,
     ) -> Result<Vec<Next>, StepError> {
+        // Nothing new first, whatever becomes of what is there.
+        self.unsubscribe(&mailbox, etag).await?;
         if mailbox.state.farewell() == Farewell::Released {
             // The room is given up, and nothing of ours may say otherwise.
             for pointer in self.deps.appointments.all(mailbox.tenant, mailbox.id).await? {
                 self.take_property_back(&pointer).await?;
             }
         }
-        self.unsubscribe(&mailbox, etag).await?;
         unwatch(self.deps, self.task).await?;
         self.forget(&mailbox).await
     }
@@ -40,27 +47,57 @@ impl Keeper<'_> {
             Role::Room => return Ok(()),
         }
         for key in &pointer.bookings {
-            let booking = self.deps.bookings.get(key).await?;
-            if booking.is_some_and(|(booking, _)| booking.shown.organizer.is_some()) {
-                let property = PropertyId::outcome(key.room);
-                let (mailbox, event) = (pointer.mailbox, &pointer.event);
-                match self.graph.clear_property(mailbox, event, &property).await {
-                    Ok(_) => {}
-                    // Where we are not let in any more, it cannot be helped.
-                    Err(GraphError::Disconnected | GraphError::Denied) => {}
-                    // One appointment that cannot be changed does not keep everything else.
-                    Err(
-                        error @ (GraphError::Refused { .. }
-                        | GraphError::MailboxGone
-                        | GraphError::Unreadable),
-                    ) if self.task.passage.tries >= REFUSED => {
-                        tracing::warn!(%error, "our mark stays in an appointment");
-                    }
-                    Err(error) => return Err(error.into()),
-                }
-            }
+            self.take_back(pointer, key).await?;
         }
         Ok(())
+    }
+
+    /// The row says that it was done, so that the way to the copy is given up only then.
+    async fn take_back(&self, pointer: &Pointer, key: &BookingKey) -> Result<(), StepError> {
+        for _ in 0..RACES {
+            let Some((mut booking, etag)) = self.deps.bookings.get(key).await? else {
+                return Ok(());
+            };
+            let now = self.deps.clock.now();
+            if let Some(telling) = booking.telling.filter(|_| booking.is_being_told(now)) {
+                // What is being written now would come after us.
+                let rest = telling.until.duration_since(now);
+                return Err(StepError::wait(rest, "a worker is just telling Outlook"));
+            }
+            if booking.shown.organizer.is_none() {
+                return Ok(());
+            }
+            if !self.clear(pointer, key).await? {
+                return Ok(());
+            }
+            booking.shown.organizer = None;
+            match self.deps.bookings.replace(&booking, &etag).await {
+                Err(error) if error.is_changed() => {}
+                written => return Ok(written.map(drop)?),
+            }
+        }
+        Err(StepError::wait(RACE_TIME, "others were faster each time"))
+    }
+
+    /// Whether all was done that can be done; `false` while the tenant's access is lost, which may
+    /// come back.
+    async fn clear(&self, pointer: &Pointer, key: &BookingKey) -> Result<bool, StepError> {
+        let property = PropertyId::outcome(key.room);
+        match self.graph.clear_property(pointer.mailbox, &pointer.event, &property).await {
+            Ok(_) => Ok(true),
+            // Where we are not let in any more, it cannot be helped.
+            Err(GraphError::Disconnected | GraphError::Denied) => Ok(self.tenant.state.is_active()),
+            // One appointment that cannot be changed does not keep everything else.
+            Err(
+                error @ (GraphError::Refused { .. }
+                | GraphError::MailboxGone
+                | GraphError::Unreadable),
+            ) if self.task.passage.tries >= REFUSED => {
+                tracing::warn!(%error, "our mark stays in an appointment");
+                Ok(true)
+            }
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// Removes the subscription, with the registration that made it; answers the row's new version.

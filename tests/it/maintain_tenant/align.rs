@@ -5,9 +5,11 @@ use std::collections::BTreeSet;
 use roombridge::clock::{Clock, ManualClock};
 use roombridge::domain::decision::{How, What};
 use roombridge::domain::ids::MailboxId;
-use roombridge::domain::tenancy::{ConsentMode, TenantState};
+use roombridge::domain::tenancy::{ConsentMode, SuspendedBecause, Suspension, TenantState};
 use roombridge::functions::nudge_due::{self, Deps, Nudged};
 use roombridge::messages::{Task, TenantWork};
+use roombridge::queue::Queue;
+use roombridge::queue::memory::Shelf;
 use roombridge::store::due::Due;
 use roombridge::store::failures::Failures;
 use roombridge::store::mailboxes::{Consent, Farewell, MailboxState, Mailboxes};
@@ -191,13 +193,9 @@ async fn who_joins_or_leaves_without_a_word_is_noticed_within_a_day() -> Outcome
 }
 
 #[tokio::test]
-async fn a_tenant_that_no_directory_decides_about_is_left_alone_at_night() -> Outcome {
+async fn every_tenant_is_looked_at_once_a_night() -> Outcome {
     let contoso = Contoso::open().await?;
     let night = at("2026-11-25T02:01");
-    assert_eq!(nudged(&contoso, night).await?.aligned, 0, "each agrees, wherever they are");
-    let group = roombridge::domain::ids::GroupId(uuid::Uuid::from_u128(7));
-    contoso.allow(|policy| policy.scope_group = Some(group)).await?;
-    contoso.pass(minutes(1)).await;
     for (time, sent) in [
         ("2026-11-25T01:59", 0),
         ("2026-11-25T02:00", 1),
@@ -207,9 +205,25 @@ async fn a_tenant_that_no_directory_decides_about_is_left_alone_at_night() -> Ou
     ] {
         assert_eq!(nudged(&contoso, at(time)).await?.aligned, sent, "{time}");
     }
-    let leaving = TenantWork::Leave;
-    contoso.decide(leaving, |tenant| tenant.state = TenantState::Leaving).await?;
-    assert_eq!(nudged(&contoso, night).await?.aligned, 0, "nothing but leaving is left to do");
+    let since = contoso.now();
+    let suspension = Suspension { since, reason: SuspendedBecause::TokenRefused };
+    contoso
+        .decide(TenantWork::Check, |tenant| tenant.state = TenantState::Suspended(suspension))
+        .await?;
+    assert_eq!(nudged(&contoso, night).await?.aligned, 0, "there is nobody to ask");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_tenant_whose_leaving_was_lost_leaves_in_the_night() -> Outcome {
+    let contoso = Contoso::open().await?;
+    contoso.decide(TenantWork::Leave, |tenant| tenant.state = TenantState::Leaving).await?;
+    let (outbox, shelf) = (&contoso.office.outbox, Shelf::Main(Queue::TenantTasks));
+    let lost = outbox.receive(shelf, 1, std::time::Duration::ZERO).pop().ok_or("it was sent")?;
+    outbox.delete(shelf, &lost.receipt);
+    contoso.pass(hours(48)).await;
+    let left = matches!(contoso.row().await?.state, TenantState::Left(_));
+    assert!(left, "{:?}", contoso.row().await?.state);
     Ok(())
 }
 
