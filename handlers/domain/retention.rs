@@ -37,7 +37,7 @@ pub const KEPT: [Kept; 9] = [
     Kept {
         table: "Mailboxes",
         what: "mailbox id, consent (who, when, text version), subscription id, nonces, expiry, state",
-        how_long: "until consent is withdrawn and nothing of it is left to do",
+        how_long: "until the person has it erased (29 hours as a tombstone), or the tenant has left",
         why: "to subscribe and to prove a notification",
     },
     Kept {

@@ -15,7 +15,7 @@ use super::{
     error::StoreError,
     shelf::Shelf,
     tables::{Change, Keys, Span, Table, Tables},
-    wire::{AsText, JsonText, as_text},
+    wire::{AsText, HowWire, JsonText, ReasonWire, RegistrationWire, as_text},
 };
 use crate::domain::{
     decision::{Decision, How, What},
@@ -197,29 +197,6 @@ enum WhatWire {
     Erased {
         released: bool,
     },
-}
-
-#[derive(Serialize, Deserialize)]
-#[serde(remote = "Registration")]
-enum RegistrationWire {
-    OrganisationWide,
-    Scoped,
-}
-
-#[derive(Serialize, Deserialize)]
-#[serde(remote = "SuspendedBecause")]
-enum ReasonWire {
-    TokenRefused,
-    CallRefused,
-    CalendarsMissing,
-}
-
-#[derive(Serialize, Deserialize)]
-#[serde(remote = "How")]
-enum HowWire {
-    Own,
-    Delegate,
-    Organisation,
 }
 
 impl From<Decision> for DecisionRow {

@@ -8,9 +8,12 @@ use serde::{
 };
 
 use crate::domain::{
+    decision::How,
     ids::{InvalidId, RoomId, TenantId},
     interval::{EmptyInterval, Interval},
     keys::{BookingKey, Digest},
+    policy::Registration,
+    tenancy::SuspendedBecause,
 };
 
 /// Something that prints as text and parses from it.
@@ -127,6 +130,32 @@ pub(super) mod count {
         let Count(number) = Count::deserialize(deserializer)?;
         T::try_from(number).map_err(|_| D::Error::custom("a number that is too large"))
     }
+}
+
+/// Which registration, by its name.
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "Registration")]
+pub(super) enum RegistrationWire {
+    OrganisationWide,
+    Scoped,
+}
+
+/// How it was noticed that access is lost, by its name.
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "SuspendedBecause")]
+pub(super) enum ReasonWire {
+    TokenRefused,
+    CallRefused,
+    CalendarsMissing,
+}
+
+/// In which capacity somebody agreed, by its name.
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "How")]
+pub(super) enum HowWire {
+    Own,
+    Delegate,
+    Organisation,
 }
 
 /// An interval, as its two instants.

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    super::wire::{AsText, JsonText, Nonce, as_text, count},
+    super::wire::{AsText, HowWire, JsonText, Nonce, RegistrationWire, as_text, count},
     Consent, Farewell, Mailbox, MailboxKind, MailboxState, Polled, SubscriptionRow,
 };
 use crate::domain::{
@@ -91,13 +91,6 @@ struct SubscriptionParts {
 }
 
 #[derive(Serialize, Deserialize)]
-#[serde(remote = "Registration")]
-enum RegistrationWire {
-    OrganisationWide,
-    Scoped,
-}
-
-#[derive(Serialize, Deserialize)]
 #[serde(transparent)]
 struct PolledWire(#[serde(with = "PolledParts")] Polled);
 
@@ -121,14 +114,6 @@ struct ConsentParts {
     how: How,
     at: Timestamp,
     text_version: String,
-}
-
-#[derive(Serialize, Deserialize)]
-#[serde(remote = "How")]
-enum HowWire {
-    Own,
-    Delegate,
-    Organisation,
 }
 
 impl From<Mailbox> for MailboxRow {

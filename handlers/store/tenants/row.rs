@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    super::wire::{AsText, JsonText, as_text},
+    super::wire::{AsText, JsonText, ReasonWire, RegistrationWire, as_text},
     Connected, Tenant,
 };
 use crate::domain::{
@@ -51,21 +51,6 @@ struct SuspensionWire {
     since: Timestamp,
     #[serde(with = "ReasonWire")]
     reason: SuspendedBecause,
-}
-
-#[derive(Serialize, Deserialize)]
-#[serde(remote = "SuspendedBecause")]
-enum ReasonWire {
-    TokenRefused,
-    CallRefused,
-    CalendarsMissing,
-}
-
-#[derive(Serialize, Deserialize)]
-#[serde(remote = "Registration")]
-enum RegistrationWire {
-    OrganisationWide,
-    Scoped,
 }
 
 #[derive(Serialize, Deserialize)]
