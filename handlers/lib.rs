@@ -99,7 +99,8 @@
 //!
 //! - Locks, leader election and exactly-once delivery: ETags, idempotency keys and intents instead.
 //! - Account keys, connection strings and client secrets: managed identity instead.
-//! - A scan of a whole table: [`store::due`] is the only index by time, and costs what is due.
+//! - A scan of a whole table: [`store::due`] is the only index by time, and costs what is due. (A
+//!   tenant that leaves has its due entries looked for once, see [`store::tenant_data`].)
 //! - Output bindings and the host's own retries of queue functions: a result must be stored before
 //!   the next function is told.
 //! - Any way to read a meeting's body, attachments, online-meeting link or people's answers
@@ -108,6 +109,12 @@
 //!
 //! # Where this is not the obvious design
 //!
+//! - Leaving and daily alignment are a function of their own, [`functions::maintain_tenant`], with a
+//!   queue of its own: what takes minutes and many calls is no work for an HTTP function or a timer.
+//! - The register of decisions is a table of its own and outlives the rows that it proves, see
+//!   [`store::register`].
+//! - Progress through a directory is a shard number in the message, never Graph's link to the next
+//!   page, which can hold a sign-in name.
 //! - A room's map entry is not beside its days but in one partition a tenant, see [`store::rooms`].
 //! - Nobody is refused before the holder of the time was looked at in Outlook, see
 //!   [`functions::create_booking`].

@@ -5,7 +5,7 @@
 //! is about: its cost is what is due, and a row that it misread could not be forgotten by mistake.
 //!
 //! Once a day it also has those tenants looked at whose mailboxes depend on the directory, see
-//! [`QUIET_HOUR`].
+//! `QUIET_HOUR`.
 
 use std::{sync::Arc, time::Duration};
 

@@ -26,6 +26,14 @@ async fn an_organisation_connects_a_person_decides_and_all_leave_again() -> Outc
     admin.reads("Calendars are being brought in line.").await?;
     northwind.followed(0).await?;
 
+    // What can really be reached is tried, not believed.
+    admin.press("Reach").await?;
+    admin.fill("inside", anna.address()).await?;
+    admin.fill("outside", aurora.address()).await?;
+    admin.press("Try").await?;
+    admin.reads("With the organisation-wide way every calendar can be reached.").await?;
+    admin.picture("consent-reach").await?;
+
     let employee = northwind.signed_in(anna.id(), "my-calendar", DESK).await?;
     employee.reads("Your calendar is not followed.").await?;
     employee.picture("my-calendar-before").await?;
