@@ -18,6 +18,9 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// How often a page is looked at meanwhile.
 const LOOK: Duration = Duration::from_millis(100);
 
+/// How many drivers are started until one has a port of its own.
+const DRIVERS: usize = 5;
+
 /// What is missing, and how to get it.
 const MISSING: &str = "chromedriver is not in PATH. These tests walk through the pages in a real \
     browser: install Chromium and its driver (Debian: apt-get install chromium chromium-driver)";
@@ -166,8 +169,18 @@ impl Browser {
     }
 }
 
-/// A driver of its own, and the port it listens on.
+/// A driver of its own, and the port it listens on. It takes the port that it was given for IPv4
+/// on IPv6, too, where another driver may have it: then it ends, and another one is started.
 async fn driver() -> Result<(Child, u16), Failure> {
+    for _ in 0..DRIVERS {
+        if let Some(started) = started().await? {
+            return Ok(started);
+        }
+    }
+    Err("chromedriver ends before it listens".into())
+}
+
+async fn started() -> Result<Option<(Child, u16)>, Failure> {
     let mut driver = Command::new("chromedriver")
         .args(["--port=0", "--allowed-origins=http://127.0.0.1"])
         .stdin(Stdio::null())
@@ -182,13 +195,13 @@ async fn driver() -> Result<(Child, u16), Failure> {
         while let Some(line) = lines.next_line().await? {
             // "ChromeDriver was started successfully on port 41733."
             if let Some((_, port)) = line.split_once("successfully on port ") {
-                return Ok(port.trim_end_matches('.').trim().parse::<u16>()?);
+                return Ok(Some(port.trim_end_matches('.').trim().parse::<u16>()?));
             }
         }
-        Err::<u16, Failure>("chromedriver ended before it listened".into())
+        Ok::<_, Failure>(None)
     };
-    let port = tokio::time::timeout(PATIENCE, listening).await??;
+    let Some(port) = tokio::time::timeout(PATIENCE, listening).await?? else { return Ok(None) };
     // Somebody has to read on, or the driver stops at a full pipe.
     drop(tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} }));
-    Ok((driver, port))
+    Ok(Some((driver, port)))
 }

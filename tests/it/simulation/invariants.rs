@@ -148,6 +148,8 @@ pub(super) async fn at_rest(run: &Run, faults: bool) -> Result<Wrong, Failure> {
 /// Messages that nobody needs any more.
 fn waiting(run: &Run) -> Wrong {
     let shelves = Queue::ALL.into_iter().flat_map(|q| [Shelf::Main(q), Shelf::Poison(q)]);
+    // The nightly look at every tenant is spread over an hour, whatever else happens.
+    let shelves = shelves.filter(|shelf| *shelf != Shelf::Main(Queue::TenantTasks));
     let left = shelves.flat_map(|shelf| {
         let messages = run.office.outbox.messages(shelf);
         messages.into_iter().map(move |m| format!("a message is left on {shelf:?}: {}", m.text))
