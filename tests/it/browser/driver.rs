@@ -1,5 +1,7 @@
 //! The browser: headless Chromium, driven over WebDriver by chromedriver. Both end with the test.
 
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
@@ -28,8 +30,8 @@ const MISSING: &str = "chromedriver is not in PATH. These tests walk through the
 /// One browser with a profile of its own: no cookie of another story.
 pub(super) struct Browser {
     client: Client,
-    // Killed when it is dropped, and Chromium with it.
-    _driver: Child,
+    // Dropped before the profile: it ends Chromium, which writes into that.
+    _driver: Driver,
     _profile: tempfile::TempDir,
 }
 
@@ -49,7 +51,7 @@ pub(super) const PHONE: Look = Look { width: 500, height: 900, dark: true };
 impl Browser {
     /// Starts a browser. It takes the certificates of the local world, which nobody vouches for.
     pub(super) async fn open(look: Look) -> Result<Self, Failure> {
-        let (driver, port) = driver().await?;
+        let driver = driver().await?;
         let profile = tempfile::tempdir()?;
         let mut arguments = vec![
             "--headless=new".to_owned(),
@@ -70,7 +72,7 @@ impl Browser {
         });
         let capabilities = capabilities.as_object().cloned().unwrap_or_default();
         let mut builder = ClientBuilder::new(HttpConnector::new());
-        let address = format!("http://127.0.0.1:{port}");
+        let address = format!("http://127.0.0.1:{}", driver.port);
         let client = builder.capabilities(capabilities).connect(&address).await?;
         Ok(Self { client, _driver: driver, _profile: profile })
     }
@@ -169,9 +171,29 @@ impl Browser {
     }
 }
 
+/// A running driver.
+struct Driver {
+    port: u16,
+    // Killed when it is dropped.
+    _process: Child,
+}
+
+impl Drop for Driver {
+    /// Killing the driver would leave Chromium behind; asked to stop, it ends its browsers first.
+    fn drop(&mut self) {
+        let asked = TcpStream::connect(("127.0.0.1", self.port)).and_then(|mut stream| {
+            stream.set_read_timeout(Some(Duration::from_secs(10)))?;
+            stream.write_all(b"GET /shutdown HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")?;
+            // The connection is closed when it is done.
+            stream.read_to_end(&mut Vec::new())
+        });
+        drop(asked);
+    }
+}
+
 /// A driver of its own, and the port it listens on. It takes the port that it was given for IPv4
 /// on IPv6, too, where another driver may have it: then it ends, and another one is started.
-async fn driver() -> Result<(Child, u16), Failure> {
+async fn driver() -> Result<Driver, Failure> {
     for _ in 0..DRIVERS {
         if let Some(started) = started().await? {
             return Ok(started);
@@ -180,7 +202,7 @@ async fn driver() -> Result<(Child, u16), Failure> {
     Err("chromedriver ends before it listens".into())
 }
 
-async fn started() -> Result<Option<(Child, u16)>, Failure> {
+async fn started() -> Result<Option<Driver>, Failure> {
     let mut driver = Command::new("chromedriver")
         .args(["--port=0", "--allowed-origins=http://127.0.0.1"])
         .stdin(Stdio::null())
@@ -203,5 +225,5 @@ async fn started() -> Result<Option<(Child, u16)>, Failure> {
     let Some(port) = tokio::time::timeout(PATIENCE, listening).await?? else { return Ok(None) };
     // Somebody has to read on, or the driver stops at a full pipe.
     drop(tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} }));
-    Ok(Some((driver, port)))
+    Ok(Some(Driver { port, _process: driver }))
 }
