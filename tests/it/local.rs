@@ -26,10 +26,10 @@ struct Story {
     aurora: Mailbox,
 }
 
-/// Contoso: Anna has agreed, and Roombridge answers for Aurora.
-async fn contoso() -> Result<Story, Failure> {
+/// The local world on a Tuesday morning, with the handler as it is shipped.
+pub(crate) async fn started() -> Result<World, Failure> {
     let shared = Azurite::shared().await?;
-    let world = World::start(Plan {
+    let plan = Plan {
         handler: PathBuf::from(HANDLER),
         account: shared.azurite.account()?,
         tls: shared.tls.clone(),
@@ -37,8 +37,13 @@ async fn contoso() -> Result<Story, Failure> {
         start: "2026-11-24T08:00:00Z".parse()?,
         sink: None,
         change: |app| app.settings.queues.visibility_timeout = Duration::from_secs(1),
-    })
-    .await?;
+    };
+    Ok(World::start(plan).await?)
+}
+
+/// Contoso: Anna has agreed, and Roombridge answers for Aurora.
+async fn contoso() -> Result<Story, Failure> {
+    let world = started().await?;
     let tenant = world.microsoft.tenant("Contoso");
     let (anna, aurora) = (tenant.person("Anna"), tenant.room("Aurora", Processing::AutoUpdate));
     world.seeding.connect(&tenant, ContentPolicy::default()).await?;

@@ -44,6 +44,6 @@ impl Keeper<'_> {
             unwatch(self.deps, self.task).await?;
             return Ok(Vec::new());
         }
-        Ok(self.looks(&mailbox, pointers.into_iter().map(|pointer| pointer.event).collect()))
+        Ok(self.forget(&mailbox, pointers))
     }
 }

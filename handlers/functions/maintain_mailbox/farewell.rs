@@ -2,7 +2,7 @@
 
 use jiff::SignedDuration;
 
-use super::{Keeper, subscription::id_of, unwatch};
+use super::{Keeper, RACES, subscription::id_of, unwatch};
 use crate::{
     domain::{appointment::Role, keys::BookingKey},
     graph::{GraphError, PropertyId},
@@ -16,8 +16,6 @@ use crate::{
 
 /// After so many tries Graph's refusal to change an appointment is taken for its last word.
 const REFUSED: u32 = 2;
-/// How often a lost race for a booking's row is run again in place.
-const RACES: u32 = 8;
 /// When to try again after that.
 const RACE_TIME: SignedDuration = SignedDuration::from_secs(30);
 
@@ -30,14 +28,15 @@ impl Keeper<'_> {
     ) -> Result<Vec<Next>, StepError> {
         // Nothing new first, whatever becomes of what is there.
         self.unsubscribe(&mailbox, etag).await?;
+        let pointers = self.deps.appointments.all(mailbox.tenant, mailbox.id).await?;
         if mailbox.state.farewell() == Farewell::Released {
             // The room is given up, and nothing of ours may say otherwise.
-            for pointer in self.deps.appointments.all(mailbox.tenant, mailbox.id).await? {
-                self.take_property_back(&pointer).await?;
+            for pointer in &pointers {
+                self.take_property_back(pointer).await?;
             }
         }
         unwatch(self.deps, self.task).await?;
-        self.forget(&mailbox).await
+        Ok(self.forget(&mailbox, pointers))
     }
 
     /// What we wrote into the organizer's copy of an appointment is taken out again.
@@ -154,9 +153,8 @@ impl Keeper<'_> {
     }
 
     /// What this mailbox's copies said is forgotten: `fetch-event` sees that it has withdrawn.
-    async fn forget(&self, mailbox: &Mailbox) -> Result<Vec<Next>, StepError> {
-        let pointers = self.deps.appointments.all(mailbox.tenant, mailbox.id).await?;
-        Ok(self.looks(mailbox, pointers.into_iter().map(|pointer| pointer.event).collect()))
+    pub(super) fn forget(&self, mailbox: &Mailbox, pointers: Vec<Pointer>) -> Vec<Next> {
+        self.looks(mailbox, pointers.into_iter().map(|pointer| pointer.event).collect())
     }
 }
 

@@ -38,6 +38,9 @@ use crate::{
 /// (learn.microsoft.com/graph/change-notifications-lifecycle-events, 2026-03-24).
 const AT_REST: SignedDuration = SignedDuration::from_mins(10);
 
+/// How often a lost race for a row is run again in place.
+const RACES: u32 = 8;
+
 /// What this function works with.
 #[derive(Clone)]
 pub struct Deps {

@@ -5,7 +5,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{AT_REST, Keeper, farewell::unsubscribed, unwatch};
+use super::{AT_REST, Keeper, RACES, farewell::unsubscribed, unwatch};
 use crate::{
     domain::policy::Registration,
     graph::{GraphError, Subscribed, SubscriptionId, SubscriptionOrder, TenantGraph},
@@ -22,8 +22,6 @@ use crate::{
 /// What some tenants still allow at most: 4,230 minutes, less a margin
 /// (seen in practice in 2026-08 although 10,080 are documented).
 const SHORTER_LIFE: SignedDuration = SignedDuration::from_mins(4_200);
-/// How often a lost race for the row is run again in place.
-const RACES: u32 = 8;
 /// When to try again after another subscription was in the way and could not be adopted.
 const ADOPT_TIME: SignedDuration = SignedDuration::from_secs(60);
 

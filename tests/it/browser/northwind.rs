@@ -1,17 +1,11 @@
 //! Northwind, an organisation that has not heard of Roombridge yet, and browsers for its people.
 
-use std::path::PathBuf;
-use std::time::Duration;
-
 use roombridge::store::tables::{Row, Table};
-use world::azurite::Azurite;
 use world::exchange::{Invitation, Mailbox, Meeting, Processing, Tenant};
-use world::local::{Plan, World};
+use world::local::World;
 
 use super::driver::{Browser, Look};
-use crate::{Failure, Outcome};
-
-const HANDLER: &str = env!("CARGO_BIN_EXE_handler");
+use crate::{Failure, Outcome, local};
 
 /// The world with everybody in it.
 pub(super) struct Northwind {
@@ -25,17 +19,7 @@ pub(super) struct Northwind {
 
 impl Northwind {
     pub(super) async fn open() -> Result<Self, Failure> {
-        let shared = Azurite::shared().await?;
-        let world = World::start(Plan {
-            handler: PathBuf::from(HANDLER),
-            account: shared.azurite.account()?,
-            tls: shared.tls.clone(),
-            port: 0,
-            start: "2026-11-24T08:00:00Z".parse()?,
-            sink: None,
-            change: |app| app.settings.queues.visibility_timeout = Duration::from_secs(1),
-        })
-        .await?;
+        let world = local::started().await?;
         let tenant = world.tenant.clone();
         let ada = world.microsoft.administrator(&tenant, "Ada");
         let (anna, aurora) = (tenant.person("Anna"), tenant.room("Aurora", Processing::AutoUpdate));
