@@ -42,7 +42,8 @@ impl Item for EventChange {
     }
 
     fn anew(&self, of: TenantId, passage: Passage) -> Onward {
-        let items = vec![Self { passage, ..self.clone() }];
+        // Sealed content is for the first try only: what is tried again is read anew.
+        let items = vec![Self { passage, sealed: None, ..self.clone() }];
         Onward::Fetch(EventChanges { tenant: of, items })
     }
 

@@ -91,6 +91,68 @@ impl fmt::Display for EventId {
     }
 }
 
+/// The longest name of one of our own keys: it is part of every client state.
+const KEY_ID_MAX: usize = 16;
+
+/// Names one of our own keys: 1 to 16 letters, digits or hyphens.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct KeyId(String);
+
+impl KeyId {
+    /// The name.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for KeyId {
+    type Err = InvalidId;
+
+    fn from_str(text: &str) -> Result<Self, InvalidId> {
+        let plain = |c: u8| c.is_ascii_alphanumeric() || c == b'-';
+        let fits = (1..=KEY_ID_MAX).contains(&text.len()) && text.bytes().all(plain);
+        if fits { Ok(Self(text.to_owned())) } else { Err(InvalidId) }
+    }
+}
+
+impl fmt::Display for KeyId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// The longest name of a content key
+/// (learn.microsoft.com/graph/api/resources/subscription, `encryptionCertificateId`: 128).
+const CONTENT_KEY_ID_MAX: usize = 128;
+
+/// Names one of the keys that Graph seals the content of rich notifications with: letters, digits
+/// and hyphens, so that it is part of a secret's name in the vault as it is.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ContentKeyId(String);
+
+impl ContentKeyId {
+    /// The name as Graph repeats it.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for ContentKeyId {
+    type Err = InvalidId;
+
+    fn from_str(text: &str) -> Result<Self, InvalidId> {
+        let plain = |c: u8| c.is_ascii_alphanumeric() || c == b'-';
+        let fits = (1..=CONTENT_KEY_ID_MAX).contains(&text.len()) && text.bytes().all(plain);
+        if fits { Ok(Self(text.to_owned())) } else { Err(InvalidId) }
+    }
+}
+
+impl fmt::Display for ContentKeyId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
 /// Ties everything one change caused together, from the change notification to the write-back: a
 /// W3C trace id (32 hex digits).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -3,6 +3,7 @@
 pub mod appointment;
 pub mod booking;
 pub mod decision;
+pub mod drift;
 pub mod fingerprint;
 pub mod ids;
 pub mod interval;
@@ -12,4 +13,5 @@ pub mod personal;
 pub mod policy;
 pub mod retention;
 pub mod retry;
+pub mod sealed;
 pub mod tenancy;

@@ -87,6 +87,10 @@ pub struct TenantPolicy {
     pub audit_days: u16,
     /// The id of the add-in's extended property, where the tenant uses the add-in.
     pub add_in_property: Option<String>,
+    /// Whether notifications bring the event's fields with them, sealed, instead of its id alone.
+    pub rich: bool,
+    /// Whether calendars are compared and counted, and nothing is booked: what connecting would do.
+    pub rehearsal: bool,
 }
 
 impl Default for TenantPolicy {
@@ -102,6 +106,8 @@ impl Default for TenantPolicy {
             mail: None,
             audit_days: 365,
             add_in_property: None,
+            rich: false,
+            rehearsal: false,
         }
     }
 }

@@ -5,7 +5,7 @@
 //! tenant (16), mailbox (16), nonce (8, big-endian), the first 16 bytes of HMAC-SHA-256 over all
 //! before. At most 99 characters; Graph takes 128 (learn.microsoft.com/graph/api/resources/subscription).
 
-use std::{collections::BTreeMap, fmt, str::FromStr};
+use std::{collections::BTreeMap, fmt};
 
 use aws_lc_rs::{constant_time, hmac};
 use base64::{
@@ -15,37 +15,17 @@ use base64::{
 use serde::Deserialize;
 use uuid::Uuid;
 
-use crate::domain::ids::{InvalidId, MailboxId, TenantId};
+pub use crate::domain::ids::KeyId;
+use crate::domain::ids::{MailboxId, TenantId};
 
 /// The longest client state that Graph takes, in characters.
 pub const MAX_CHARS: usize = 128;
 
 const VERSION: u8 = 1;
 const TAG: usize = 16;
-const KEY_ID_MAX: usize = 16;
 const KEY_BYTES: usize = 32;
 /// Tenant, mailbox and nonce.
 const CLAIMS: usize = 16 + 16 + 8;
-
-/// Names a key: 1 to 16 letters, digits or hyphens.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct KeyId(String);
-
-impl FromStr for KeyId {
-    type Err = InvalidId;
-
-    fn from_str(text: &str) -> Result<Self, InvalidId> {
-        let plain = |c: u8| c.is_ascii_alphanumeric() || c == b'-';
-        let fits = (1..=KEY_ID_MAX).contains(&text.len()) && text.bytes().all(plain);
-        if fits { Ok(Self(text.to_owned())) } else { Err(InvalidId) }
-    }
-}
-
-impl fmt::Display for KeyId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
 
 /// One key. Its bytes are never shown.
 #[derive(Clone)]
@@ -166,7 +146,7 @@ pub enum NotOurs {
 
 /// Makes the client state of a subscription.
 pub fn issue(key: &Key, tenant: TenantId, mailbox: MailboxId, nonce: u64) -> String {
-    let id = key.id.0.as_bytes();
+    let id = key.id.as_str().as_bytes();
     let mut bytes = Vec::with_capacity(2 + id.len() + CLAIMS + TAG);
     bytes.push(VERSION);
     bytes.push(id.len() as u8);

@@ -11,7 +11,8 @@ use jiff::Timestamp;
 use crate::{
     domain::{
         ids::{CorrelationId, EventId, MailboxId, TenantId},
-        keys::BookingKey,
+        keys::{BookingKey, Digest},
+        sealed::Sealed,
     },
     queue::Queue,
 };
@@ -48,6 +49,8 @@ pub enum Origin {
         nonce: u64,
         /// Whether the notification said that the event was deleted.
         deleted: bool,
+        /// The version of the event that it told of: a digest of its `@odata.etag`.
+        version: Option<Digest>,
     },
     /// Our own wish to look: a resync, a second look.
     Look,
@@ -62,8 +65,18 @@ pub struct EventChange {
     pub event: EventId,
     /// Why.
     pub origin: Origin,
+    /// What the notification brought, sealed; only ever on the first way to `fetch-event`: whatever
+    /// is tried again travels as ids.
+    pub sealed: Option<Sealed>,
     /// Its passage so far.
     pub passage: Passage,
+}
+
+impl EventChange {
+    /// Our own wish to look at an event.
+    pub fn look(mailbox: MailboxId, event: EventId, passage: Passage) -> Self {
+        Self { mailbox, event, origin: Origin::Look, sealed: None, passage }
+    }
 }
 
 /// To `fetch-event`: look at these events of one tenant.
@@ -192,14 +205,23 @@ mod tests {
 
     fn change(origin: Origin) -> EventChange {
         let mailbox = MailboxId(uuid::Uuid::from_u128(7));
-        EventChange { mailbox, event: "AAMk_-=".parse().unwrap(), origin, passage: passage() }
+        let look = EventChange::look(mailbox, "AAMk_-=".parse().unwrap(), passage());
+        EventChange { origin, ..look }
     }
 
     #[test]
     fn messages_come_back_as_they_were_and_have_one_top_level_property() {
         let tenant = TenantId(uuid::Uuid::from_u128(9));
-        let notified = Origin::Notification { nonce: u64::MAX - 1, deleted: true };
-        let items = vec![change(Origin::Look), change(notified)];
+        let version = Some(Digest::of(&[b"W/1"]));
+        let notified = Origin::Notification { nonce: u64::MAX - 1, deleted: true, version };
+        let sealed = Sealed {
+            data: "ZGF0YQ==".to_owned(),
+            data_key: "a2V5".to_owned(),
+            signature: "bWFj".to_owned(),
+            certificate: "c-20261124".parse().unwrap(),
+        };
+        let rich = EventChange { sealed: Some(sealed), ..change(notified) };
+        let items = vec![change(Origin::Look), change(notified), rich];
         let message = EventChanges { tenant, items };
         let text = message.to_text();
         assert_eq!(EventChanges::from_text(&text).unwrap(), message);
@@ -220,7 +242,11 @@ mod tests {
     #[test]
     fn a_thousand_items_pack_into_messages_that_fit() {
         let tenant = TenantId(uuid::Uuid::nil());
-        let notified = Origin::Notification { nonce: u64::MAX, deleted: false };
+        let notified = Origin::Notification {
+            nonce: u64::MAX,
+            deleted: false,
+            version: Some(Digest(u128::MAX)),
+        };
         let items = vec![change(notified); 1000];
         let messages = packed(tenant, items.clone());
         let unpacked: Vec<_> = messages.iter().flat_map(|m| m.items.clone()).collect();

@@ -90,12 +90,19 @@ impl AzureOutbox {
 
 #[async_trait]
 impl Outbox for AzureOutbox {
-    async fn send(&self, queue: Queue, text: String, delay: Duration) -> Result<(), QueueError> {
-        check(&text, delay)?;
+    async fn send_for(
+        &self,
+        queue: Queue,
+        text: String,
+        delay: Duration,
+        life: Duration,
+    ) -> Result<(), QueueError> {
+        check(&text, delay, life)?;
         let message = QueueMessage { message_text: Some(text) };
         let message = message.try_into().map_err(|error| refusal(&error))?;
         let options = QueueClientSendMessageOptions {
             visibility_timeout: Some(seconds(delay)),
+            message_time_to_live: Some(seconds(life)),
             ..QueueClientSendMessageOptions::default()
         };
         let call = self.pair(queue)?.main.send_message(message, Some(options));

@@ -114,7 +114,7 @@ impl MemoryOutbox {
             return false;
         };
         let message = messages.remove(index);
-        state.put(Shelf::Poison(queue), message.text, now, Duration::ZERO);
+        state.put(Shelf::Poison(queue), message.text, now, Duration::ZERO, MESSAGE_LIFE);
         true
     }
 
@@ -142,7 +142,7 @@ impl MemoryOutbox {
 }
 
 impl State {
-    fn put(&mut self, shelf: Shelf, text: String, now: Timestamp, delay: Duration) {
+    fn put(&mut self, shelf: Shelf, text: String, now: Timestamp, delay: Duration, life: Duration) {
         self.counter += 1;
         self.shelves.entry(shelf).or_default().push(Stored {
             id: format!("message-{}", self.counter),
@@ -151,7 +151,7 @@ impl State {
             dequeue_count: 0,
             sent_at: now,
             visible_at: later(now, delay),
-            expires_at: later(now, MESSAGE_LIFE),
+            expires_at: later(now, life),
         });
     }
 }
@@ -175,10 +175,16 @@ impl Stored {
 
 #[async_trait]
 impl Outbox for MemoryOutbox {
-    async fn send(&self, queue: Queue, text: String, delay: Duration) -> Result<(), QueueError> {
-        check(&text, delay)?;
+    async fn send_for(
+        &self,
+        queue: Queue,
+        text: String,
+        delay: Duration,
+        life: Duration,
+    ) -> Result<(), QueueError> {
+        check(&text, delay, life)?;
         let now = self.clock.now();
-        self.state().put(Shelf::Main(queue), text, now, delay);
+        self.state().put(Shelf::Main(queue), text, now, delay, life);
         Ok(())
     }
 
@@ -236,6 +242,17 @@ mod tests {
         assert_eq!(outbox.next_visible_at(MAIN).unwrap().as_second(), 60);
         clock.advance(SignedDuration::from_hours(7 * 24));
         assert!(outbox.messages(MAIN).is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_message_with_a_shorter_life_is_thrown_away_sooner() {
+        let (outbox, clock) = outbox();
+        let text = || "sealed".to_owned();
+        outbox.send_for(Queue::EventChanges, text(), Duration::ZERO, MINUTE * 30).await.unwrap();
+        outbox.send(Queue::EventChanges, "ids".into(), Duration::ZERO).await.unwrap();
+        clock.advance(SignedDuration::from_mins(30));
+        let left = outbox.messages(MAIN);
+        assert_eq!(left.iter().map(|message| &message.text).collect::<Vec<_>>(), ["ids"]);
     }
 
     #[tokio::test]

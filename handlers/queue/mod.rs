@@ -14,6 +14,9 @@ pub const MESSAGE_BYTES: usize = 64 * 1024;
 /// (learn.microsoft.com/rest/api/storageservices/put-message: 7 days unless told otherwise, and
 /// the delay must be shorter than the life).
 pub const MESSAGE_LIFE: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+/// How long sealed content waits at most: after that the message is thrown away unread, and the
+/// next resync finds what it told.
+pub const SEALED_LIFE: Duration = Duration::from_secs(6 * 60 * 60);
 /// How long a message taken from a poison queue stays hidden from others.
 const POISON_HIDDEN: Duration = Duration::from_secs(5 * 60);
 /// The most messages taken at once
@@ -99,7 +102,22 @@ pub trait Outbox: Send + Sync {
     ///
     /// # Errors
     /// [`QueueError`]; the message may be there all the same.
-    async fn send(&self, queue: Queue, text: String, delay: Duration) -> Result<(), QueueError>;
+    async fn send(&self, queue: Queue, text: String, delay: Duration) -> Result<(), QueueError> {
+        self.send_for(queue, text, delay, MESSAGE_LIFE).await
+    }
+
+    /// The same for a message that is thrown away unread after `life` (whole seconds, at most
+    /// [`MESSAGE_LIFE`], longer than `delay`).
+    ///
+    /// # Errors
+    /// [`QueueError`]; the message may be there all the same.
+    async fn send_for(
+        &self,
+        queue: Queue,
+        text: String,
+        delay: Duration,
+        life: Duration,
+    ) -> Result<(), QueueError>;
 
     /// Takes up to `limit` (at most 32) messages from the poison queue of `queue`, hidden from
     /// others for five minutes.
@@ -126,13 +144,13 @@ pub fn wire_len(text: &str) -> usize {
 }
 
 /// Refuses what the queue service would, by both outboxes alike.
-fn check(text: &str, delay: Duration) -> Result<(), QueueError> {
+fn check(text: &str, delay: Duration, life: Duration) -> Result<(), QueueError> {
     let refuse = |rule: &str| Err(QueueError(rule.to_owned()));
     if wire_len(text) > MESSAGE_BYTES {
         return refuse("the message is larger than 64 KiB");
     }
-    if delay >= MESSAGE_LIFE {
-        return refuse("the delay is not shorter than 7 days");
+    if life > MESSAGE_LIFE || delay >= life {
+        return refuse("the delay is not shorter than the life, or that is longer than 7 days");
     }
     // XML 1.0 cannot carry these at all (www.w3.org/TR/xml, "Characters").
     let unsendable = |c: char| {
@@ -152,13 +170,15 @@ mod tests {
     #[test]
     fn markup_counts_as_it_is_escaped() {
         assert_eq!(wire_len("<a&b>\"'"), "&lt;a&amp;b&gt;\"'".len());
-        assert!(check(&"&".repeat(MESSAGE_BYTES / 4), Duration::ZERO).is_err());
-        assert!(check(&"x".repeat(MESSAGE_BYTES), Duration::ZERO).is_ok());
+        assert!(check(&"&".repeat(MESSAGE_BYTES / 4), Duration::ZERO, MESSAGE_LIFE).is_err());
+        assert!(check(&"x".repeat(MESSAGE_BYTES), Duration::ZERO, MESSAGE_LIFE).is_ok());
     }
 
     #[test]
     fn a_message_may_not_outlive_itself_unseen() {
-        assert!(check("x", MESSAGE_LIFE).is_err());
-        assert!(check("x\u{0}", Duration::ZERO).is_err());
+        assert!(check("x", MESSAGE_LIFE, MESSAGE_LIFE).is_err());
+        assert!(check("x", SEALED_LIFE, SEALED_LIFE).is_err());
+        assert!(check("x", Duration::ZERO, MESSAGE_LIFE * 2).is_err());
+        assert!(check("x\u{0}", Duration::ZERO, MESSAGE_LIFE).is_err());
     }
 }

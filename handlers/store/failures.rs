@@ -246,7 +246,7 @@ impl From<FailureRow> for Failure {
 mod tests {
     use super::*;
     use crate::{
-        messages::{EventChange, Message as _, Origin, Passage, Task},
+        messages::{EventChange, Message as _, Passage, Task},
         store::counting::{CountingTables, at, key, mailbox, tenant},
     };
 
@@ -294,12 +294,7 @@ mod tests {
             due: None,
             passage,
         };
-        let change = EventChange {
-            mailbox: mailbox(1),
-            event: "AAMk".parse().unwrap(),
-            origin: Origin::Look,
-            passage,
-        };
+        let change = EventChange::look(mailbox(1), "AAMk".parse().unwrap(), passage);
         let changes = EventChanges { tenant: tenant(9), items: vec![change] };
         for (queue, text, function) in [
             (Queue::EventChanges, changes.to_text(), "fetch-event"),

@@ -50,6 +50,25 @@ pub(super) mod as_text {
     }
 }
 
+/// The same of something that may be missing.
+pub(super) mod maybe_text {
+    use super::{AsText, Deserialize, Deserializer, Display, FromStr, Serialize, Serializer};
+
+    pub(in crate::store) fn serialize<T: Display, S: Serializer>(
+        value: &Option<T>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        value.as_ref().map(ToString::to_string).serialize(serializer)
+    }
+
+    pub(in crate::store) fn deserialize<'de, T: FromStr, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Option<T>, D::Error> {
+        let text = Option::<AsText<T>>::deserialize(deserializer)?;
+        Ok(text.map(|AsText(value)| value))
+    }
+}
+
 /// Something with structure, as JSON text in one property.
 pub(super) struct JsonText<T>(pub(super) T);
 

@@ -14,7 +14,7 @@ use crate::{
         booking::{Booking, RefusalReason, Step},
         ledger::Conflict,
     },
-    messages::{BookingNudge, BookingRequest, EventChange, EventChanges, Origin, Passage},
+    messages::{BookingNudge, BookingRequest, EventChange, EventChanges, Passage},
     step::{Next, Onward, StepError},
     store::tables::ETag,
 };
@@ -133,12 +133,7 @@ impl Worker<'_> {
 
     fn look_at(&self, holder: &Booking) -> Vec<Next> {
         let passage = Passage::start(holder.correlation, self.deps.clock.now());
-        let item = |copy: &CopyAt| EventChange {
-            mailbox: copy.mailbox,
-            event: copy.event.clone(),
-            origin: Origin::Look,
-            passage,
-        };
+        let item = |copy: &CopyAt| EventChange::look(copy.mailbox, copy.event.clone(), passage);
         let copies = [holder.copies.organizer_at(), holder.copies.room_at()];
         let items: Vec<_> = copies.into_iter().flatten().map(item).collect();
         if items.is_empty() {

@@ -16,7 +16,7 @@ use crate::{
         policy::{Answering, Room},
     },
     graph::sighting::Sighting,
-    messages::{BookingNudge, BookingRequest, EventChange, EventChanges, Origin, Passage},
+    messages::{BookingNudge, BookingRequest, EventChange, EventChanges, Passage},
     step::{Next, Onward, StepError},
     store::{
         appointments::Pointer,
@@ -285,7 +285,7 @@ impl Desire<'_> {
 
     fn look_at(&self, copy: CopyAt, passage: Passage) -> Onward {
         let CopyAt { mailbox, event } = copy;
-        let item = EventChange { mailbox, event, origin: Origin::Look, passage };
+        let item = EventChange::look(mailbox, event, passage);
         Onward::Fetch(EventChanges { tenant: self.tenant.id, items: vec![item] })
     }
 }

@@ -12,7 +12,7 @@ use crate::{
         keys::Digest,
     },
     graph::sighting::{Calendar, Sighting},
-    messages::{EventChange, Origin, Passage, packed},
+    messages::{EventChange, Passage, packed},
     step::{Next, Onward, StepError},
     store::{
         appointments::Pointer,
@@ -73,8 +73,7 @@ impl Keeper<'_> {
 
     pub(super) fn looks(&self, mailbox: &Mailbox, events: Vec<EventId>) -> Vec<Next> {
         let passage = Passage::start(self.task.passage.correlation, self.deps.clock.now());
-        let item =
-            |event| EventChange { mailbox: mailbox.id, event, origin: Origin::Look, passage };
+        let item = |event| EventChange::look(mailbox.id, event, passage);
         let items = events.into_iter().map(item).collect();
         let messages = packed(mailbox.tenant, items);
         messages.into_iter().map(|changes| Next::now(Onward::Fetch(changes))).collect()

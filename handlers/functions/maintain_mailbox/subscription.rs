@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::{AT_REST, Keeper, RACES, farewell::unsubscribed, unwatch};
 use crate::{
-    domain::policy::Registration,
+    domain::{ids::KeyId, policy::Registration},
     graph::{GraphError, Subscribed, SubscriptionId, SubscriptionOrder, TenantGraph},
     identity::client_state,
     messages::Task,
@@ -73,14 +73,16 @@ impl Keeper<'_> {
             self.graph.unsubscribe(&stray).await?;
             subscribed = self.graph.subscribe(&order(self.deps.settings.life)).await?;
         }
-        let (id, expires) = match subscribed {
-            Subscribed::Created { id, expires } => (id, expires),
-            Subscribed::AlreadyThere { id } => self.adopt(id).await?,
+        // Which key made one that was there already is not known: its answer was lost.
+        let made_with = Some(keys.current().id().clone());
+        let ((id, expires), state_key) = match subscribed {
+            Subscribed::Created { id, expires } => ((id, expires), made_with),
+            Subscribed::AlreadyThere { id } => (self.adopt(id).await?, None),
             Subscribed::ShorterLife => {
                 return Err(StepError::fault("no life of a subscription is short enough"));
             }
         };
-        self.store(&id, expires, Some(nonce)).await
+        self.store(&id, expires, Some(nonce), state_key).await
     }
 
     /// A subscription that another registration made, or that carries a nonce of an earlier consent,
@@ -189,7 +191,7 @@ impl Keeper<'_> {
             Some(expires) => {
                 // Whatever was lost since the last renewal, without a word from Graph, is found now;
                 // and the horizon moves on.
-                let next = self.store(&id, expires, mailbox.nonce).await?;
+                let next = self.store(&id, expires, mailbox.nonce, subscription.state_key).await?;
                 unwatch(self.deps, self.task).await?;
                 Ok(next)
             }
@@ -223,6 +225,7 @@ impl Keeper<'_> {
         id: &SubscriptionId,
         expires: Timestamp,
         nonce: Option<u64>,
+        state_key: Option<KeyId>,
     ) -> Result<Vec<Next>, StepError> {
         let now = self.deps.clock.now();
         let renew_due = now + expires.duration_since(now) / 2;
@@ -233,6 +236,8 @@ impl Keeper<'_> {
             renew_due,
             renewed_at: now,
             registration: self.tenant.registration,
+            state_key,
+            content_key: None,
         };
         for _ in 0..RACES {
             let read = self.deps.mailboxes.get(self.task.tenant, self.task.mailbox).await?;

@@ -141,19 +141,9 @@ impl Keeper<'_> {
         let what = What::Agreed { how, text_version: text_version.clone() };
         self.register(Some(id), Some(by), what).await?;
         let at = self.task.passage.first_seen;
-        Ok(Mailbox {
-            tenant: tenant.id,
-            id,
-            kind: MailboxKind::Person,
-            state: MailboxState::Active,
-            epoch,
-            // Nothing that an earlier consent's subscription still brings is believed.
-            nonce: None,
-            previous_nonce: None,
-            subscription: None,
-            polled: None,
-            consent: Some(Consent { by, how, at, text_version }),
-        })
+        // Without a nonce: nothing that an earlier consent's subscription still brings is believed.
+        let new = Mailbox::new(tenant.id, id, MailboxKind::Person, MailboxState::Active);
+        Ok(Mailbox { epoch, consent: Some(Consent { by, how, at, text_version }), ..new })
     }
 
     async fn enrol_one(

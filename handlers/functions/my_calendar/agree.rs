@@ -133,16 +133,8 @@ fn followed(
     consent: &Consent,
 ) -> Option<Mailbox> {
     let fresh = || Mailbox {
-        tenant,
-        id: owner,
-        kind: MailboxKind::Person,
-        state: MailboxState::Active,
-        epoch: 1,
-        nonce: None,
-        previous_nonce: None,
-        subscription: None,
-        polled: None,
         consent: Some(consent.clone()),
+        ..Mailbox::new(tenant, owner, MailboxKind::Person, MailboxState::Active)
     };
     let Some(row) = row else { return Some(fresh()) };
     match row.state {

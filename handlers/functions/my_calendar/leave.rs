@@ -113,18 +113,7 @@ impl Visit<'_> {
 
 /// The row of somebody who leaves before having come.
 fn never_came(tenant: TenantId, id: MailboxId, state: MailboxState) -> Mailbox {
-    Mailbox {
-        tenant,
-        id,
-        kind: MailboxKind::Person,
-        state,
-        epoch: 1,
-        nonce: None,
-        previous_nonce: None,
-        subscription: None,
-        polled: None,
-        consent: None,
-    }
+    Mailbox::new(tenant, id, MailboxKind::Person, state)
 }
 
 fn task_of(state: MailboxState) -> Task {

@@ -45,17 +45,18 @@ pub(super) async fn sort(deps: &Deps, items: Vec<Item>) -> Result<Sorted, KeysUn
                 let place =
                     *places.entry((tenant, mailbox, event.clone(), nonce)).or_insert_with(|| {
                         let correlation = CorrelationId(deps.rng.uuid().as_u128());
-                        let origin = Origin::Notification { nonce, deleted };
+                        let origin = Origin::Notification { nonce, deleted, version: None };
                         changes.push(EventChange {
                             mailbox,
                             event,
                             origin,
+                            sealed: None,
                             passage: Passage::start(correlation, now),
                         });
                         changes.len() - 1
                     });
                 if deleted {
-                    changes[place].origin = Origin::Notification { nonce, deleted };
+                    changes[place].origin = Origin::Notification { nonce, deleted, version: None };
                 }
             }
             ItemKind::Lifecycle(event) => {

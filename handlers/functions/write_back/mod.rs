@@ -20,9 +20,7 @@ use crate::{
         tenancy::TenantState,
     },
     graph::{CallContext, Graph, TenantGraph},
-    messages::{
-        BookingNudge, BookingRequest, CalendarWrite, EventChange, EventChanges, Origin, Passage,
-    },
+    messages::{BookingNudge, BookingRequest, CalendarWrite, EventChange, EventChanges, Passage},
     rng::Rng,
     step::{Next, Onward, StepError},
     store::{
@@ -217,7 +215,7 @@ impl Writer<'_> {
     fn look_at(&self, copy: CopyAt) -> Next {
         let CopyAt { mailbox, event } = copy;
         let passage = Passage::start(self.nudge.passage.correlation, self.deps.clock.now());
-        let items = vec![EventChange { mailbox, event, origin: Origin::Look, passage }];
+        let items = vec![EventChange::look(mailbox, event, passage)];
         Next::now(Onward::Fetch(EventChanges { tenant: self.nudge.key.tenant, items }))
     }
 }

@@ -5,7 +5,10 @@ use uuid::Uuid;
 
 use super::{NotAMessage, PassageWire, nonce_of, read, text_of};
 use crate::{
-    domain::ids::{MailboxId, TenantId},
+    domain::{
+        ids::{MailboxId, TenantId},
+        sealed::Sealed,
+    },
     messages::{EventChange, EventChanges, Message, Origin},
     queue::{MESSAGE_BYTES, Queue, wire_len},
 };
@@ -22,6 +25,8 @@ struct EventChangeWire {
     event: String,
     #[serde(flatten)]
     origin: OriginWire,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    sealed: Option<SealedWire>,
     #[serde(flatten)]
     passage: PassageWire,
 }
@@ -29,17 +34,48 @@ struct EventChangeWire {
 #[derive(Serialize, Deserialize)]
 #[serde(tag = "origin", rename_all = "kebab-case")]
 enum OriginWire {
-    Notification { nonce: String, deleted: bool },
+    Notification {
+        nonce: String,
+        deleted: bool,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        version: Option<String>,
+    },
     Look,
+}
+
+#[derive(Serialize, Deserialize)]
+struct SealedWire {
+    data: String,
+    key: String,
+    mac: String,
+    certificate: String,
+}
+
+impl From<&Sealed> for SealedWire {
+    fn from(sealed: &Sealed) -> Self {
+        let Sealed { data, data_key, signature, certificate } = sealed.clone();
+        Self { data, key: data_key, mac: signature, certificate: certificate.as_str().to_owned() }
+    }
+}
+
+impl TryFrom<SealedWire> for Sealed {
+    type Error = NotAMessage;
+
+    fn try_from(wire: SealedWire) -> Result<Self, NotAMessage> {
+        let SealedWire { data, key: data_key, mac: signature, certificate } = wire;
+        Ok(Self { data, data_key, signature, certificate: certificate.parse()? })
+    }
 }
 
 impl From<Origin> for OriginWire {
     fn from(origin: Origin) -> Self {
         match origin {
             // As hex text: JSON numbers lose precision beyond 53 bits in other readers.
-            Origin::Notification { nonce, deleted } => {
-                Self::Notification { nonce: format!("{nonce:016x}"), deleted }
-            }
+            Origin::Notification { nonce, deleted, version } => Self::Notification {
+                nonce: format!("{nonce:016x}"),
+                deleted,
+                version: version.map(|version| version.to_string()),
+            },
             Origin::Look => Self::Look,
         }
     }
@@ -51,6 +87,7 @@ impl From<&EventChange> for EventChangeWire {
             mailbox: item.mailbox.0,
             event: item.event.as_str().to_owned(),
             origin: item.origin.into(),
+            sealed: item.sealed.as_ref().map(SealedWire::from),
             passage: item.passage.into(),
         }
     }
@@ -61,8 +98,9 @@ impl TryFrom<EventChangeWire> for EventChange {
 
     fn try_from(wire: EventChangeWire) -> Result<Self, NotAMessage> {
         let origin = match wire.origin {
-            OriginWire::Notification { nonce, deleted } => {
-                Origin::Notification { nonce: nonce_of(&nonce)?, deleted }
+            OriginWire::Notification { nonce, deleted, version } => {
+                let version = version.map(|text| text.parse()).transpose()?;
+                Origin::Notification { nonce: nonce_of(&nonce)?, deleted, version }
             }
             OriginWire::Look => Origin::Look,
         };
@@ -70,6 +108,7 @@ impl TryFrom<EventChangeWire> for EventChange {
             mailbox: MailboxId(wire.mailbox),
             event: wire.event.parse()?,
             origin,
+            sealed: wire.sealed.map(Sealed::try_from).transpose()?,
             passage: wire.passage.try_into()?,
         })
     }

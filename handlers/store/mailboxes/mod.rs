@@ -16,7 +16,8 @@ use super::{
 };
 use crate::domain::{
     decision::How,
-    ids::{MailboxId, TenantId},
+    drift::Drift,
+    ids::{ContentKeyId, KeyId, MailboxId, TenantId},
     keys::Digest,
     policy::Registration,
 };
@@ -89,6 +90,10 @@ pub struct SubscriptionRow {
     pub renewed_at: Timestamp,
     /// Which registration made it: another one can neither see nor renew it.
     pub registration: Registration,
+    /// Which client-state key its client state was made with; unknown for the oldest rows.
+    pub state_key: Option<KeyId>,
+    /// Which key its content is sealed with; `None` when its notifications bring ids alone.
+    pub content_key: Option<ContentKeyId>,
 }
 
 /// A mailbox whose calendar may be read but not subscribed: the resync looks instead.
@@ -98,6 +103,17 @@ pub struct Polled {
     pub since: Timestamp,
     /// The instant of the due entry that looks next.
     pub due: Timestamp,
+}
+
+/// How well a mailbox is followed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Health {
+    /// When a notification of it came last, to the hour.
+    pub heard: Option<Timestamp>,
+    /// What the last resync found.
+    pub drift: Option<Drift>,
+    /// Since when Graph refuses to subscribe it, because it has as many subscriptions as it may.
+    pub over_quota: Option<Timestamp>,
 }
 
 /// Who agreed to what, and when.
@@ -136,9 +152,28 @@ pub struct Mailbox {
     pub polled: Option<Polled>,
     /// The consent that it is followed by.
     pub consent: Option<Consent>,
+    /// How well that goes.
+    pub health: Health,
 }
 
 impl Mailbox {
+    /// A mailbox of which nothing more is known: its first epoch, without consent.
+    pub fn new(tenant: TenantId, id: MailboxId, kind: MailboxKind, state: MailboxState) -> Self {
+        Self {
+            tenant,
+            id,
+            kind,
+            state,
+            epoch: 1,
+            nonce: None,
+            previous_nonce: None,
+            subscription: None,
+            polled: None,
+            consent: None,
+            health: Health::default(),
+        }
+    }
+
     /// Whether a notification that carries `nonce` is taken at `now`: the mailbox is active, and
     /// the nonce is its present one, or the one before and its time has not passed.
     pub fn accepts(&self, nonce: u64, now: Timestamp) -> bool {
@@ -254,18 +289,7 @@ mod tests {
     use crate::store::counting::{CountingTables, at, mailbox, tenant};
 
     fn person(n: u128) -> Mailbox {
-        Mailbox {
-            tenant: tenant(9),
-            id: mailbox(n),
-            kind: MailboxKind::Person,
-            state: MailboxState::Active,
-            epoch: 1,
-            nonce: None,
-            previous_nonce: None,
-            subscription: None,
-            polled: None,
-            consent: None,
-        }
+        Mailbox::new(tenant(9), mailbox(n), MailboxKind::Person, MailboxState::Active)
     }
 
     fn subscribed_room() -> Mailbox {
@@ -281,6 +305,8 @@ mod tests {
                 renew_due: at("2026-11-28T09:00:00Z"),
                 renewed_at: at("2026-11-24T09:00:00Z"),
                 registration: Registration::Scoped,
+                state_key: Some("k1".parse().unwrap()),
+                content_key: Some("c-20261124".parse().unwrap()),
             }),
             polled: Some(Polled {
                 since: at("2026-11-24T09:00:00Z"),
@@ -292,6 +318,16 @@ mod tests {
                 at: at("2026-11-20T09:00:00Z"),
                 text_version: "2026-11".into(),
             }),
+            health: Health {
+                heard: Some(at("2026-11-24T08:00:00Z")),
+                drift: Some(Drift {
+                    at: at("2026-11-24T08:30:00Z"),
+                    missing: 1,
+                    left_over: 2,
+                    different: 3,
+                }),
+                over_quota: Some(at("2026-11-23T08:00:00Z")),
+            },
             ..person(2)
         }
     }

@@ -4,12 +4,13 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    super::wire::{AsText, HowWire, JsonText, Nonce, RegistrationWire, as_text, count},
-    Consent, Farewell, Mailbox, MailboxKind, MailboxState, Polled, SubscriptionRow,
+    super::wire::{AsText, HowWire, JsonText, Nonce, RegistrationWire, as_text, count, maybe_text},
+    Consent, Farewell, Health, Mailbox, MailboxKind, MailboxState, Polled, SubscriptionRow,
 };
 use crate::domain::{
     decision::How,
-    ids::{InvalidId, MailboxId, TenantId},
+    drift::Drift,
+    ids::{ContentKeyId, InvalidId, KeyId, MailboxId, TenantId},
     policy::Registration,
 };
 
@@ -46,6 +47,8 @@ pub(super) struct MailboxRow {
     polled: Option<JsonText<PolledWire>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     consent: Option<JsonText<ConsentWire>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    health: Option<JsonText<HealthWire>>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -88,6 +91,44 @@ struct SubscriptionParts {
     renewed_at: Timestamp,
     #[serde(with = "RegistrationWire")]
     registration: Registration,
+    #[serde(default, with = "maybe_text", skip_serializing_if = "Option::is_none")]
+    state_key: Option<KeyId>,
+    #[serde(default, with = "maybe_text", skip_serializing_if = "Option::is_none")]
+    content_key: Option<ContentKeyId>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct HealthWire {
+    heard: Option<Timestamp>,
+    drift: Option<DriftWire>,
+    over_quota: Option<Timestamp>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(transparent)]
+struct DriftWire(#[serde(with = "DriftParts")] Drift);
+
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "Drift")]
+struct DriftParts {
+    at: Timestamp,
+    missing: u32,
+    left_over: u32,
+    different: u32,
+}
+
+impl From<Health> for HealthWire {
+    fn from(health: Health) -> Self {
+        let Health { heard, drift, over_quota } = health;
+        Self { heard, drift: drift.map(DriftWire), over_quota }
+    }
+}
+
+impl From<HealthWire> for Health {
+    fn from(wire: HealthWire) -> Self {
+        let HealthWire { heard, drift, over_quota } = wire;
+        Self { heard, drift: drift.map(|DriftWire(drift)| drift), over_quota }
+    }
 }
 
 #[derive(Serialize, Deserialize)]
@@ -119,7 +160,7 @@ struct ConsentParts {
 impl From<Mailbox> for MailboxRow {
     fn from(mailbox: Mailbox) -> Self {
         let Mailbox { tenant, id, kind, state, epoch, .. } = mailbox;
-        let Mailbox { nonce, previous_nonce, subscription, polled, consent, .. } = mailbox;
+        let Mailbox { nonce, previous_nonce, subscription, polled, consent, health, .. } = mailbox;
         Self {
             tenant,
             mailbox: id,
@@ -132,6 +173,7 @@ impl From<Mailbox> for MailboxRow {
             subscription: subscription.map(|s| JsonText(SubscriptionWire(s))),
             polled: polled.map(|p| JsonText(PolledWire(p))),
             consent: consent.map(|c| JsonText(ConsentWire(c))),
+            health: (health != Health::default()).then(|| JsonText(health.into())),
         }
     }
 }
@@ -158,6 +200,7 @@ impl TryFrom<MailboxRow> for Stored {
             subscription: row.subscription.map(|JsonText(SubscriptionWire(s))| s),
             polled: row.polled.map(|JsonText(PolledWire(p))| p),
             consent: row.consent.map(|JsonText(ConsentWire(c))| c),
+            health: row.health.map(|JsonText(health)| health.into()).unwrap_or_default(),
         }))
     }
 }

@@ -246,6 +246,8 @@ mod tests {
             mail: Some(mailbox(7)),
             audit_days: 30,
             add_in_property: Some("String {1a2b} Name room".into()),
+            rich: true,
+            rehearsal: true,
         };
         let connected = Connected {
             by: mailbox(3),

@@ -69,6 +69,10 @@ struct PolicyWire {
     mail: Option<AsText<MailboxId>>,
     audit_days: u16,
     add_in_property: Option<String>,
+    #[serde(default)]
+    rich: bool,
+    #[serde(default)]
+    rehearsal: bool,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -106,6 +110,7 @@ impl From<Tenant> for TenantRow {
         let Tenant { id, state, registration, connected, checked_at, policy } = tenant;
         let TenantPolicy { consent, scope_group, excluded, content, .. } = policy;
         let TenantPolicy { rooms_subscribed, delegates, mail, audit_days, .. } = policy;
+        let TenantPolicy { add_in_property, rich, rehearsal, .. } = policy;
         let ContentPolicy { subject, people, private } = content;
         Self {
             tenant: id,
@@ -123,7 +128,9 @@ impl From<Tenant> for TenantRow {
                 delegates,
                 mail: mail.map(AsText),
                 audit_days,
-                add_in_property: policy.add_in_property,
+                add_in_property,
+                rich,
+                rehearsal,
             }),
             excluded: JsonText(excluded.into_iter().map(AsText).collect()),
         }
@@ -156,6 +163,8 @@ impl From<TenantRow> for Tenant {
                 mail: policy.mail.map(|AsText(sender)| sender),
                 audit_days: policy.audit_days,
                 add_in_property: policy.add_in_property,
+                rich: policy.rich,
+                rehearsal: policy.rehearsal,
             },
         }
     }

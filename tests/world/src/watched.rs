@@ -197,8 +197,14 @@ fn unsent() -> QueueError {
 
 #[async_trait]
 impl Outbox for WatchedOutbox {
-    async fn send(&self, queue: Queue, text: String, delay: Duration) -> Result<(), QueueError> {
-        let call = self.inner.send(queue, text, delay);
+    async fn send_for(
+        &self,
+        queue: Queue,
+        text: String,
+        delay: Duration,
+        life: Duration,
+    ) -> Result<(), QueueError> {
+        let call = self.inner.send_for(queue, text, delay, life);
         self.watch.around("send", queue.name(), unsent(), call).await
     }
 

@@ -171,6 +171,8 @@ impl Typed {
             mail: None,
             audit_days: days.unwrap_or(AUDIT_DAYS_MAX),
             add_in_property: Some(property.to_owned()).filter(|text| !text.is_empty()),
+            rich: false,
+            rehearsal: false,
         };
         Ok((Draft { policy, excluded: addresses, mail }, errors))
     }

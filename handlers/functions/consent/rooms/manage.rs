@@ -115,18 +115,8 @@ async fn take(
                 deps.mailboxes.replace(&anew, &etag).await?;
             }
             None => {
-                let mailbox = Mailbox {
-                    tenant: tenant.id,
-                    id,
-                    kind: MailboxKind::Room,
-                    state,
-                    epoch: 1,
-                    nonce: None,
-                    previous_nonce: None,
-                    subscription: None,
-                    polled: None,
-                    consent,
-                };
+                let mailbox =
+                    Mailbox { consent, ..Mailbox::new(tenant.id, id, MailboxKind::Room, state) };
                 deps.mailboxes.insert(&mailbox).await?;
             }
         }

@@ -153,18 +153,7 @@ impl Seeding {
         // Who comes back may still be subscribed: nonce and subscription stay known.
         let row = match earlier {
             Some((earlier, _)) => Mailbox { kind, state, consent, ..earlier },
-            None => Mailbox {
-                tenant,
-                id,
-                kind,
-                state,
-                epoch: 0,
-                nonce: None,
-                previous_nonce: None,
-                subscription: None,
-                polled: None,
-                consent,
-            },
+            None => Mailbox { consent, ..Mailbox::new(tenant, id, kind, state) },
         };
         self.mailboxes.put(&row).await.map(drop).map_err(OfficeError::from_any)
     }

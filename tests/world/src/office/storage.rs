@@ -92,9 +92,15 @@ impl HeldBack {
 
 #[async_trait]
 impl Outbox for HeldBack {
-    async fn send(&self, queue: Queue, text: String, delay: Duration) -> Result<(), QueueError> {
+    async fn send_for(
+        &self,
+        queue: Queue,
+        text: String,
+        delay: Duration,
+        life: Duration,
+    ) -> Result<(), QueueError> {
         if delay.is_zero() {
-            return self.inner.send(queue, text, delay).await;
+            return self.inner.send_for(queue, text, delay, life).await;
         }
         let at = self.clock.now() + delay;
         self.waiting().push((at, queue, text));

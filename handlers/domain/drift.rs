@@ -1,0 +1,23 @@
+//! How far a calendar and the store were apart when a resync compared them.
+
+use jiff::Timestamp;
+
+/// What a resync found. Appointments of managed rooms alone are counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Drift {
+    /// When the two were compared.
+    pub at: Timestamp,
+    /// In Outlook, but not booked.
+    pub missing: u32,
+    /// Booked, but not in Outlook (any more).
+    pub left_over: u32,
+    /// In both, but different.
+    pub different: u32,
+}
+
+impl Drift {
+    /// Whether the two agreed.
+    pub fn is_none(&self) -> bool {
+        (self.missing, self.left_over, self.different) == (0, 0, 0)
+    }
+}
