@@ -6,6 +6,7 @@ mod erase;
 mod farewell;
 mod polling;
 mod resync;
+mod silence;
 mod subscription;
 
 use std::sync::Arc;
@@ -174,6 +175,7 @@ impl Keeper<'_> {
             | Task::Reauthorize
             | Task::Removed
             | Task::Missed
+            | Task::Silent
                 if !wanted =>
             {
                 unwatch(self.deps, self.task).await?;
@@ -184,7 +186,8 @@ impl Keeper<'_> {
             Task::Subscribe => self.subscribe(mailbox, etag).await,
             Task::Renew | Task::Reauthorize => self.renew(mailbox, etag).await,
             Task::Removed => self.replace_lost(mailbox, etag).await,
-            Task::Resync | Task::Missed => self.resync(&mailbox).await,
+            Task::Silent => self.replace_silent(mailbox, etag).await,
+            Task::Resync | Task::Missed => self.resync(&mailbox, &etag).await,
         }
     }
 

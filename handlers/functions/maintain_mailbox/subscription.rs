@@ -14,7 +14,7 @@ use crate::{
     step::{Next, StepError},
     store::{
         StoreError,
-        mailboxes::{Mailbox, SubscriptionRow},
+        mailboxes::{Health, Mailbox, SubscriptionRow},
         tables::ETag,
     },
 };
@@ -245,9 +245,10 @@ impl Keeper<'_> {
                 return self.let_go(id, renew_due).await;
             };
             let earlier = mailbox.subscription.as_ref().map(|earlier| earlier.renew_due);
+            let health = health_under(&subscription.id, &mailbox);
             let polled = mailbox.polled.map(|polled| polled.due);
             let subscription = Some(subscription.clone());
-            let mailbox = Mailbox { subscription, polled: None, ..mailbox };
+            let mailbox = Mailbox { subscription, polled: None, health, ..mailbox };
             match self.deps.mailboxes.replace(&mailbox, &etag).await {
                 Ok(_) => {
                     self.drop_earlier(polled).await?;
@@ -280,6 +281,13 @@ impl Keeper<'_> {
         }
         Ok(())
     }
+}
+
+/// A comparison from before a subscription says nothing of what that one has missed.
+fn health_under(id: &str, mailbox: &Mailbox) -> Health {
+    let same = mailbox.subscription.as_ref().is_some_and(|earlier| earlier.id == id);
+    let drift = mailbox.health.drift.filter(|_| same);
+    Health { drift, ..mailbox.health }
 }
 
 pub(super) fn id_of(subscription: &SubscriptionRow) -> Result<SubscriptionId, StepError> {

@@ -34,6 +34,7 @@ enum TaskName {
     Reauthorize,
     Removed,
     Missed,
+    Silent,
     Erase,
 }
 
@@ -47,6 +48,7 @@ impl From<Task> for TaskName {
             Task::Reauthorize => Self::Reauthorize,
             Task::Removed => Self::Removed,
             Task::Missed => Self::Missed,
+            Task::Silent => Self::Silent,
             Task::Erase => Self::Erase,
         }
     }
@@ -62,6 +64,7 @@ impl From<TaskName> for Task {
             TaskName::Reauthorize => Self::Reauthorize,
             TaskName::Removed => Self::Removed,
             TaskName::Missed => Self::Missed,
+            TaskName::Silent => Self::Silent,
             TaskName::Erase => Self::Erase,
         }
     }
