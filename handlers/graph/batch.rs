@@ -62,7 +62,10 @@ impl TenantGraph {
                 Err(error) => asks.iter().map(|_| Err(error.clone())).collect(),
             };
         for (ask, reply) in asks.iter().zip(&replies) {
-            self.record(ask, at, reply.as_ref().map_or(0, |reply| reply.status));
+            // What was stopped never left: the batch itself is on the trail as stopped.
+            if !matches!(reply, Err(GraphError::Forbidden(_))) {
+                self.record(ask, at, reply.as_ref().map_or(0, |reply| reply.status));
+            }
         }
         replies
     }

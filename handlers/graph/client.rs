@@ -25,7 +25,7 @@ use crate::{
     http::Http,
     identity::tenant_tokens::{TenantTokens, Token},
     retry_after,
-    trail::{CallRecord, Trail},
+    trail::{CallRecord, GUARD, Trail},
 };
 
 /// Event ids that survive moves within a mailbox, and instants instead of the reader's zone
@@ -165,6 +165,21 @@ impl TenantGraph {
         });
     }
 
+    /// Adds a request that the guard stopped to the trail.
+    fn record_stopped(&self, ask: &Ask, refusal: Refusal) {
+        self.cx.trail.add(CallRecord {
+            at: self.shared.clock.now(),
+            tenant: self.cx.tenant,
+            system: GUARD,
+            method: name_of(&ask.method),
+            path: ask.template,
+            fields: refusal.0.to_string(),
+            status: 0,
+            duration_ms: 0,
+            correlation: self.correlation(ask),
+        });
+    }
+
     /// What caused `ask`.
     pub(super) fn correlation(&self, ask: &Ask) -> CorrelationId {
         ask.correlation.unwrap_or(self.cx.correlation)
@@ -172,7 +187,8 @@ impl TenantGraph {
 
     /// The one place that sends: guard, request, answer, trail.
     async fn exchange(&self, ask: &Ask, token: &Token) -> Result<Reply, GraphError> {
-        let url = self.shared.guard.check(&ask.method, &ask.target, ask.body.as_ref())?;
+        let judged = self.shared.guard.check(&ask.method, &ask.target, ask.body.as_ref());
+        let url = judged.inspect_err(|refusal| self.record_stopped(ask, *refusal))?;
         let request = self.request(ask, &url, token)?;
         let at = self.shared.clock.now();
         let sent = self.shared.http.send(request).await;

@@ -43,7 +43,7 @@ pub use delegates::{CalendarPermission, CalendarRole};
 pub use error::{Cause, GraphError};
 pub use events::{EventKind, EventRead, Match, When};
 pub use grants::CalendarGrants;
-pub use guard::GuardCounts;
+pub use guard::{CALENDAR_READS, GuardCounts};
 pub use mail::Mail;
 pub use people::{PeopleLink, PeoplePage, PersonRead};
 pub use places::{BookingType, PlaceRead};
