@@ -182,6 +182,8 @@ texts! {
         stored_subscription: "Subscription at Microsoft",
         stored_subscription_is: "ends {ends}, is renewed {renewal}",
         stored_looked: "Looked at regularly since",
+        stored_heard: "Last notification from Microsoft, to the hour",
+        stored_compared: "Last comparison; appointments not booked, not in Outlook, different",
         stored_secret: "A secret number that proves notifications from Microsoft",
         stored_yes: "is there; it is not shown",
         stored_no: "is not there",
