@@ -120,7 +120,7 @@ fn play(seed: u64, ops: &[Op]) -> Result<Wrong, Failure> {
         run.wrong.extend(found);
         // What Graph ended without a word is noticed when it is to be renewed.
         let unnoticed = ops.iter().any(|op| op.is_unnoticed());
-        run.pass(if unnoticed { HALF_LIFE } else { MINUTES }).await;
+        run.pass_quietly(if unnoticed { HALF_LIFE } else { MINUTES }).await;
         let found = invariants::nothing_left(&run);
         run.wrong.extend(found);
         Ok(run.wrong)
