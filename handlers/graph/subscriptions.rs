@@ -82,6 +82,9 @@ pub enum Subscribed {
         /// Its id, if Graph's message named it; otherwise see [`TenantGraph::subscriptions`].
         id: Option<SubscriptionId>,
     },
+    /// The mailbox has as many subscriptions, of all applications, as it may (1,000:
+    /// learn.microsoft.com/graph/change-notifications-overview, 2025-03-05).
+    OverQuota,
     /// The end was too far away: order a shorter life (4,200 minutes were always taken).
     ShorterLife,
 }
@@ -97,6 +100,8 @@ pub struct SubscriptionListed {
     pub expires: Timestamp,
     /// Where its change notifications go.
     pub notification_url: Option<Url>,
+    /// Whether its notifications bring the content of events.
+    pub rich: bool,
 }
 
 #[derive(Deserialize)]
@@ -106,6 +111,7 @@ struct SubscriptionWire {
     expiration_date_time: String,
     resource: Option<String>,
     notification_url: Option<String>,
+    include_resource_data: Option<bool>,
 }
 
 impl TenantGraph {
@@ -113,8 +119,7 @@ impl TenantGraph {
     /// Graph validates both addresses before it answers.
     ///
     /// # Errors
-    /// [`GraphError`]; `Denied` also when the mailbox has its 1,000 subscriptions; `Wait` with
-    /// [`Cause::Handshake`] when our own webhook did not answer in time.
+    /// [`GraphError`]; `Wait` with [`Cause::Handshake`] when our own webhook did not answer in time.
     pub async fn subscribe(&self, order: &SubscriptionOrder) -> Result<Subscribed, GraphError> {
         let body = json!({
             "changeType": CHANGES,
@@ -134,6 +139,7 @@ impl TenantGraph {
         match reply.status {
             409 => Ok(Subscribed::AlreadyThere { id: id_within(&reply.error().message) }),
             400 => bad_order(&reply),
+            403 if is_over_quota(&reply) => Ok(Subscribed::OverQuota),
             _ => {
                 reply.check()?;
                 let wire: SubscriptionWire = reply.json()?;
@@ -152,20 +158,24 @@ impl TenantGraph {
         id: &SubscriptionId,
         expires: Timestamp,
     ) -> Result<Option<Timestamp>, GraphError> {
-        let ask = Ask {
-            fields: fields::RENEWAL.join(","),
-            body: Some(json!({ "expirationDateTime": fields::instant(expires) })),
-            ..of(Method::PATCH, id)
-        };
-        let reply = self.call(&ask).await?;
-        match reply.status {
-            404 => Ok(None),
-            400 if is_handshake(&reply) => Err(handshake(&reply)),
-            _ => {
-                reply.check()?;
-                reply.json::<SubscriptionWire>()?.expires().map(Some)
-            }
+        renewed(&self.call(&renewal(id, expires)).await?)
+    }
+
+    /// One of our subscriptions; `Ok(None)` when there is no such subscription (any more).
+    ///
+    /// # Errors
+    /// [`GraphError`].
+    pub async fn subscription(
+        &self,
+        id: &SubscriptionId,
+    ) -> Result<Option<SubscriptionListed>, GraphError> {
+        let reply = self.call(&of(Method::GET, id)).await?;
+        if reply.status == 404 {
+            return Ok(None);
         }
+        reply.check()?;
+        let listed = reply.json::<SubscriptionWire>()?.listed();
+        listed.map(Some).ok_or(GraphError::Unreadable)
     }
 
     /// Removes a subscription; one that is not there any more is removed.
@@ -201,6 +211,27 @@ impl TenantGraph {
     }
 }
 
+/// The request that prolongs a subscription; it may be part of a batch.
+pub(super) fn renewal(id: &SubscriptionId, expires: Timestamp) -> Ask {
+    Ask {
+        fields: fields::RENEWAL.join(","),
+        body: Some(json!({ "expirationDateTime": fields::instant(expires) })),
+        ..of(Method::PATCH, id)
+    }
+}
+
+/// What became of a renewal.
+pub(super) fn renewed(reply: &Reply) -> Result<Option<Timestamp>, GraphError> {
+    match reply.status {
+        404 => Ok(None),
+        400 if is_handshake(reply) => Err(handshake(reply)),
+        _ => {
+            reply.check()?;
+            reply.json::<SubscriptionWire>()?.expires().map(Some)
+        }
+    }
+}
+
 fn of(method: Method, id: &SubscriptionId) -> Ask {
     Ask::new(method, "/subscriptions/{id}", format!("/subscriptions/{}", encoded(id.as_str())))
 }
@@ -225,6 +256,7 @@ impl SubscriptionWire {
             mailbox,
             expires: self.expires().ok()?,
             notification_url: self.notification_url.as_deref().and_then(|url| url.parse().ok()),
+            rich: self.include_resource_data == Some(true),
         })
     }
 }
@@ -259,6 +291,13 @@ fn bad_order(reply: &Reply) -> Result<Subscribed, GraphError> {
 /// (learn.microsoft.com/graph/api/subscription-post-subscriptions).
 fn is_handshake(reply: &Reply) -> bool {
     reply.error().message.to_ascii_lowercase().contains("validation request")
+}
+
+/// Graph's message says which number was reached
+/// (learn.microsoft.com/graph/change-notifications-overview, 2025-03-05); its words are not documented.
+fn is_over_quota(reply: &Reply) -> bool {
+    let message = reply.error().message.to_ascii_lowercase();
+    ["quota", "maximum number", "limit"].iter().any(|word| message.contains(word))
 }
 
 fn handshake(reply: &Reply) -> GraphError {
@@ -349,7 +388,17 @@ mod tests {
                 error("InvalidRequest", "No"),
                 Err(GraphError::Refused { status: 400, code: "InvalidRequest".into() }),
             ),
-            (403, error("Forbidden", "quota"), Err(GraphError::Denied)),
+            (
+                403,
+                error("Forbidden", "The maximum number of 1000 active"),
+                Ok(Subscribed::OverQuota),
+            ),
+            (403, error("Forbidden", "quota exceeded"), Ok(Subscribed::OverQuota)),
+            (
+                403,
+                error("ExtensionError", "Operation: Create; Exception: []"),
+                Err(GraphError::Denied),
+            ),
             (404, error("ErrorInvalidUser", ""), Err(GraphError::MailboxGone)),
             (429, json!({}), wait(Cause::Throttled)),
         ];
