@@ -33,6 +33,7 @@ pub mod refusal;
 pub mod renewals;
 mod shapes;
 pub mod sighting;
+mod subscription_rules;
 pub mod subscriptions;
 #[cfg(test)]
 mod trial;
@@ -52,4 +53,6 @@ pub use places::{BookingType, PlaceRead};
 pub use property_id::PropertyId;
 pub use reading::Wanted;
 pub use renewals::Renewal;
-pub use subscriptions::{Subscribed, SubscriptionId, SubscriptionListed, SubscriptionOrder};
+pub use subscriptions::{
+    RichContent, Subscribed, SubscriptionId, SubscriptionListed, SubscriptionOrder,
+};

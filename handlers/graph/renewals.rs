@@ -6,7 +6,7 @@ use super::{
     client::{Ask, TenantGraph},
     error::GraphError,
     guard::BATCH_MAX,
-    subscriptions::{SubscriptionId, renewal, renewed},
+    subscriptions::{RichContent, SubscriptionId, renewal, renewed},
 };
 use crate::domain::ids::CorrelationId;
 
@@ -17,6 +17,8 @@ pub struct Renewal {
     pub id: SubscriptionId,
     /// The wanted end.
     pub expires: Timestamp,
+    /// The certificate that its content is sealed for from now on, if it brings any.
+    pub content: Option<RichContent>,
     /// What causes it; the renewals of one batch may have causes of their own.
     pub correlation: CorrelationId,
 }
@@ -42,8 +44,8 @@ impl TenantGraph {
     }
 }
 
-fn ask(Renewal { id, expires, correlation }: &Renewal) -> Ask {
-    Ask { correlation: Some(*correlation), ..renewal(id, *expires) }
+fn ask(Renewal { id, expires, content, correlation }: &Renewal) -> Ask {
+    Ask { correlation: Some(*correlation), ..renewal(id, *expires, content.as_ref()) }
 }
 
 #[cfg(test)]
@@ -60,6 +62,7 @@ mod tests {
         let renewal = |n: usize| Renewal {
             id: format!("s{n}").parse().unwrap(),
             expires: END.parse().unwrap(),
+            content: None,
             correlation: CorrelationId(n as u128),
         };
         (0..count).map(renewal).collect()

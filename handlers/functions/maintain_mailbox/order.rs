@@ -106,6 +106,7 @@ impl Keeper<'_> {
             lifecycle_url: url.clone(),
             client_state: client_state::issue(order.keys.current(), tenant, mailbox, order.nonce),
             expires: self.deps.clock.now() + life,
+            content: None,
         };
         self.graph.subscribe(&order).await
     }
@@ -139,9 +140,9 @@ impl Keeper<'_> {
     /// Takes over the subscription that is already there: ours, whose answer was lost.
     async fn adopt(&self, id: SubscriptionId) -> Result<(SubscriptionId, Timestamp), StepError> {
         let now = self.deps.clock.now();
-        let prolonged = match self.graph.renew(&id, now + self.deps.settings.life).await {
+        let prolonged = match self.graph.renew(&id, now + self.deps.settings.life, None).await {
             Err(GraphError::Refused { status: 400, .. }) => {
-                self.graph.renew(&id, now + SHORTER_LIFE).await?
+                self.graph.renew(&id, now + SHORTER_LIFE, None).await?
             }
             answer => answer?,
         };

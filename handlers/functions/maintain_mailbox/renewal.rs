@@ -86,7 +86,7 @@ impl Keeper<'_> {
     pub(super) fn renewal(&self, patch: &Patch, shorter: bool) -> Renewal {
         let life = if shorter { schedule::SHORTER_LIFE } else { self.deps.settings.life };
         let (id, expires) = (patch.id.clone(), self.deps.clock.now() + life);
-        Renewal { id, expires, correlation: self.task.passage.correlation }
+        Renewal { id, expires, content: None, correlation: self.task.passage.correlation }
     }
 
     /// Graph has answered. Whatever was lost since the last look, without a word from Graph, is found
