@@ -122,7 +122,7 @@ pub enum Task {
     Erase,
 }
 
-/// To `maintain-mailbox`: look at this mailbox.
+/// One item of [`MailboxTasks`]: look at this mailbox.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct MailboxTask {
     /// Whose tenant.
@@ -137,6 +137,19 @@ pub struct MailboxTask {
     pub due: Option<Timestamp>,
     /// Its passage so far.
     pub passage: Passage,
+}
+
+/// The most tasks of one message: as many renewals as Graph takes in one batch
+/// (learn.microsoft.com/graph/json-batching, 2025-02-21).
+pub const TASKS_MAX: usize = 20;
+
+/// To `maintain-mailbox`: look at these mailboxes of one tenant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MailboxTasks {
+    /// The tenant of all of them.
+    pub tenant: TenantId,
+    /// The tasks, at most [`TASKS_MAX`].
+    pub items: Vec<MailboxTask>,
 }
 
 /// Where a pass over a tenant's mailboxes goes on.
