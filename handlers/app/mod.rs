@@ -77,6 +77,8 @@ pub struct Options {
     pub add_in_origin: Option<String>,
     /// How mailboxes are kept.
     pub mailboxes: maintain_mailbox::Settings,
+    /// Where notifications may come from.
+    pub sources: notifications::Sources,
     /// How long an invocation may take.
     pub limits: Limits,
 }
@@ -192,7 +194,8 @@ impl App {
 
     fn notifications(&self) -> notifications::Deps {
         let outbox = Arc::clone(&self.ports.webhook_outbox);
-        notifications::Deps::new(Arc::clone(&self.ports.keys), outbox, self.clock(), self.rng())
+        let (keys, sources) = (Arc::clone(&self.ports.keys), self.options.sources.clone());
+        notifications::Deps::new(keys, outbox, self.clock(), self.rng(), sources)
     }
 
     fn fetch_event(&self) -> fetch_event::Deps {

@@ -59,6 +59,9 @@ pub enum Cause {
     /// Entra or the managed identity gave no token for now.
     #[error("no token for now")]
     NoToken,
+    /// This process has as many calls for this tenant in flight as one tenant may have.
+    #[error("the tenant has its share of the process")]
+    Busy,
     /// Graph could not reach our webhook in time to validate a subscription.
     #[error("the handshake with our own webhook failed")]
     Handshake,
