@@ -91,6 +91,7 @@ pub struct App {
     tenants: Tenants,
     rooms: RoomMap,
     backlog: Backlog,
+    handled: fetch_event::Handled,
     /// What checks the tokens that people bring: one cache of Entra's keys for all.
     people_tokens: Arc<Tokens>,
 }
@@ -111,7 +112,8 @@ impl App {
         let rooms = RoomMap::new(Arc::clone(&ports.tables), clock());
         let people_tokens = pages::tokens(&ports, &options);
         let backlog = Backlog::default();
-        Self { ports, options, graph, tenants, rooms, backlog, people_tokens }
+        let handled = fetch_event::Handled::new(clock(), ports.rng.as_ref());
+        Self { ports, options, graph, tenants, rooms, backlog, handled, people_tokens }
     }
 
     /// What the guard on outgoing Graph requests has counted.
@@ -207,6 +209,7 @@ impl App {
             bookings: Bookings::new(self.tables()),
             due: Due::new(self.tables()),
             graph: self.graph.clone(),
+            handled: self.handled.clone(),
             clock: self.clock(),
             rng: self.rng(),
         }
