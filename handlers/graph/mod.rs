@@ -33,6 +33,7 @@ mod reading;
 pub mod refusal;
 mod shapes;
 pub mod sighting;
+mod subscription_rules;
 pub mod subscriptions;
 #[cfg(test)]
 mod trial;
@@ -51,4 +52,6 @@ pub use people::{PeopleLink, PeoplePage, PersonRead};
 pub use places::{BookingType, PlaceRead};
 pub use property_id::PropertyId;
 pub use reading::Wanted;
-pub use subscriptions::{Subscribed, SubscriptionId, SubscriptionListed, SubscriptionOrder};
+pub use subscriptions::{
+    RichContent, Subscribed, SubscriptionId, SubscriptionListed, SubscriptionOrder,
+};

@@ -52,6 +52,7 @@ impl Keeper<'_> {
             lifecycle_url: self.deps.settings.notification_url.clone(),
             client_state: state.clone(),
             expires: now + life,
+            content: None,
         };
         let mut subscribed = match self.graph.subscribe(&order(self.deps.settings.life)).await {
             Err(GraphError::Denied) => return self.poll_instead().await,
@@ -159,9 +160,9 @@ impl Keeper<'_> {
     /// no more allows no more at a renewal either. `None` when there is no such subscription.
     async fn prolong(&self, id: &SubscriptionId) -> Result<Option<Timestamp>, StepError> {
         let now = self.deps.clock.now();
-        match self.graph.renew(id, now + self.deps.settings.life).await {
+        match self.graph.renew(id, now + self.deps.settings.life, None).await {
             Err(GraphError::Refused { status: 400, .. }) => {
-                Ok(self.graph.renew(id, now + SHORTER_LIFE).await?)
+                Ok(self.graph.renew(id, now + SHORTER_LIFE, None).await?)
             }
             answer => Ok(answer?),
         }
