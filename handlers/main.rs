@@ -8,7 +8,7 @@ use roombridge::{
     app::{App, Options, Ports},
     clock::{Clock, ShiftedClock},
     domain::ids::TenantId,
-    functions::maintain_mailbox,
+    functions::{maintain_mailbox, notifications},
     host::{Limits, server},
     http::{Patience, RealHttp, client, transport},
     identity::{
@@ -138,6 +138,7 @@ fn options(settings: &Settings) -> Options {
             life: settings.graph.subscription_life,
             horizon: settings.graph.horizon,
         },
+        sources: notifications::Sources::new(settings.webhook.sources.clone()),
         limits: Limits::default(),
     }
 }

@@ -15,6 +15,7 @@ use roombridge::app::{App, Options, Ports};
 use roombridge::clock::{Clock, ManualClock};
 use roombridge::domain::ids::TenantId;
 use roombridge::functions::maintain_mailbox;
+use roombridge::functions::notifications::Sources;
 use roombridge::host::Limits;
 use roombridge::identity::client_state::{Key, Keys};
 use roombridge::identity::cloud::Cloud;
@@ -287,6 +288,7 @@ fn options(hosts: &CloudHosts) -> Result<Options, OfficeError> {
             life: jiff::SignedDuration::from_hours(6 * 24),
             horizon: jiff::SignedDuration::from_hours(365 * 24),
         },
+        sources: Sources::default(),
         limits: Limits::default(),
     })
 }
