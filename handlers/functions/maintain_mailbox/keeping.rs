@@ -85,7 +85,7 @@ impl Keeper<'_> {
             };
             let earlier = mailbox.subscription.as_ref().map(|earlier| earlier.renew_due);
             let polled = mailbox.polled.map(|polled| polled.due);
-            let health = Health { over_quota: None, ..mailbox.health };
+            let health = health_under(&subscription.id, &mailbox);
             let subscription = Some(subscription.clone());
             let mailbox = Mailbox { subscription, polled: None, health, ..mailbox };
             match self.deps.mailboxes.replace(&mailbox, &etag).await {
@@ -116,10 +116,17 @@ impl Keeper<'_> {
         Ok(vec![self.then(Task::Removed)])
     }
 
-    async fn drop_look(&self, at: Option<Timestamp>) -> Result<(), StepError> {
+    pub(super) async fn drop_look(&self, at: Option<Timestamp>) -> Result<(), StepError> {
         if let Some(at) = at {
             self.deps.due.remove(&self.renew_entry(at)).await?;
         }
         Ok(())
     }
+}
+
+/// A comparison from before a subscription says nothing of what that one has missed.
+fn health_under(id: &str, mailbox: &Mailbox) -> Health {
+    let same = mailbox.subscription.as_ref().is_some_and(|earlier| earlier.id == id);
+    let drift = mailbox.health.drift.filter(|_| same);
+    Health { drift, over_quota: None, ..mailbox.health }
 }
