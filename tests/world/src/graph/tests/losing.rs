@@ -70,6 +70,7 @@ async fn an_endpoint_that_takes_more_than_three_seconds_is_counted_as_slow() {
         if let Some((_, token)) = query.into_iter().find(|(name, _)| name == "validationToken") {
             return (StatusCode::OK, token);
         }
+        // paused clock: an endpoint that is too slow.
         tokio::time::sleep(Duration::from_secs(4)).await;
         (StatusCode::SERVICE_UNAVAILABLE, String::new())
     });
