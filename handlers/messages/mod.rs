@@ -118,6 +118,9 @@ pub enum Task {
     Removed,
     /// Graph could not deliver some notifications.
     Missed,
+    /// The subscription brings nothing, although the calendar changes: is that still so, and if it
+    /// is, make it anew. Its passage says since when it is suspected.
+    Silent,
     /// Do what is left to do for a mailbox that is to be forgotten.
     Erase,
 }
@@ -153,12 +156,14 @@ pub struct MailboxTasks {
 }
 
 /// Where a pass over a tenant's mailboxes goes on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Stage {
     /// The first shard of `Mailboxes` that was not looked at yet.
     pub shard: u8,
     /// Whether the pass began by connecting: those that are followed already are subscribed anew.
     pub anew: bool,
+    /// Whether each calendar that is followed is compared with the store on the way.
+    pub compare: bool,
 }
 
 /// What to do with a tenant.

@@ -85,7 +85,7 @@ impl Keeper<'_> {
             };
             let earlier = mailbox.subscription.as_ref().map(|earlier| earlier.renew_due);
             let polled = mailbox.polled.map(|polled| polled.due);
-            let health = Health { over_quota: None, ..mailbox.health };
+            let health = health_under(&subscription.id, &mailbox);
             let subscription = Some(subscription.clone());
             let mailbox = Mailbox { subscription, polled: None, health, ..mailbox };
             match self.deps.mailboxes.replace(&mailbox, &etag).await {
@@ -122,4 +122,11 @@ impl Keeper<'_> {
         }
         Ok(())
     }
+}
+
+/// A comparison from before a subscription says nothing of what that one has missed.
+fn health_under(id: &str, mailbox: &Mailbox) -> Health {
+    let same = mailbox.subscription.as_ref().is_some_and(|earlier| earlier.id == id);
+    let drift = mailbox.health.drift.filter(|_| same);
+    Health { drift, over_quota: None, ..mailbox.health }
 }

@@ -29,7 +29,11 @@ impl Keeper<'_> {
 
     /// Graph could not deliver some notifications. A resync that began after it said so has found
     /// what they told; and one a minute finds all that Graph tells of in that minute.
-    pub(super) async fn missed(&self, mailbox: &Mailbox) -> Result<Vec<Next>, StepError> {
+    pub(super) async fn missed(
+        &self,
+        mailbox: &Mailbox,
+        etag: &ETag,
+    ) -> Result<Vec<Next>, StepError> {
         if let Some(last) = mailbox.health.drift.map(|drift| drift.at) {
             if last >= self.task.passage.first_seen {
                 return Err(StepError::Drop { reason: "a resync has been here since" });
@@ -39,6 +43,6 @@ impl Keeper<'_> {
                 return Err(StepError::wait(rest, "a resync was here a moment ago"));
             }
         }
-        self.resync(mailbox).await
+        self.resync(mailbox, etag).await
     }
 }

@@ -13,6 +13,7 @@ mod replacement;
 mod resync;
 mod round;
 mod schedule;
+mod silence;
 
 use std::sync::Arc;
 
@@ -178,6 +179,7 @@ impl Keeper<'_> {
             | Task::Reauthorize
             | Task::Removed
             | Task::Missed
+            | Task::Silent
                 if !wanted =>
             {
                 unwatch(self.deps, self.task).await?;
@@ -188,10 +190,11 @@ impl Keeper<'_> {
             Task::Subscribe => self.subscribe(mailbox, etag).await?,
             Task::Renew => return self.look(mailbox, etag).await,
             Task::Reauthorize => return self.reauthorize(mailbox, etag).await,
+            Task::Silent => self.replace_silent(mailbox, etag).await?,
             Task::Removed => self.removed(mailbox, etag).await?,
-            Task::Missed => self.missed(&mailbox).await?,
+            Task::Missed => self.missed(&mailbox, &etag).await?,
             Task::Resync => {
-                let next = self.resync(&mailbox).await?;
+                let next = self.resync(&mailbox, &etag).await?;
                 // The look that sent this is over only now.
                 unwatch(self.deps, self.task).await?;
                 next

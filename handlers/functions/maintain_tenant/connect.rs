@@ -15,7 +15,7 @@ use crate::{
 
 impl Keeper<'_> {
     pub(super) async fn connect(&self, tenant: Tenant) -> Result<Vec<Next>, StepError> {
-        self.align(tenant, Some(Stage { shard: 0, anew: true })).await
+        self.align(tenant, Some(Stage { anew: true, ..Stage::default() })).await
     }
 }
 

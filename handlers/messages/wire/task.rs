@@ -39,6 +39,7 @@ enum TaskName {
     Reauthorize,
     Removed,
     Missed,
+    Silent,
     Erase,
 }
 
@@ -52,6 +53,7 @@ impl From<Task> for TaskName {
             Task::Reauthorize => Self::Reauthorize,
             Task::Removed => Self::Removed,
             Task::Missed => Self::Missed,
+            Task::Silent => Self::Silent,
             Task::Erase => Self::Erase,
         }
     }
@@ -67,6 +69,7 @@ impl From<TaskName> for Task {
             TaskName::Reauthorize => Self::Reauthorize,
             TaskName::Removed => Self::Removed,
             TaskName::Missed => Self::Missed,
+            TaskName::Silent => Self::Silent,
             TaskName::Erase => Self::Erase,
         }
     }
