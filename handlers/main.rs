@@ -13,6 +13,7 @@ use roombridge::{
     http::{Patience, RealHttp, client, transport},
     identity::{
         cloud::Cloud,
+        content_keys::{ContentKeys, KeyVaultContentKeys},
         key_ring::{CLIENT_STATE_KEYS, COOKIE_KEYS, KeyRing, KeyVaultKeys},
         managed::{Source, credential},
         sign_in::People,
@@ -103,6 +104,10 @@ fn ports(settings: &Settings) -> Result<Ports, Box<dyn Error>> {
         federated: identity(settings.identity.federated_client_id)?,
         keys: ring(CLIENT_STATE_KEYS)?,
         cookie_keys: ring(COOKIE_KEYS)?,
+        content_keys: Arc::new(ContentKeys::new(
+            Box::new(KeyVaultContentKeys::new(vault, Arc::clone(&own), shared.clone())?),
+            Arc::clone(&clock),
+        )),
         clock,
         rng: Arc::new(SystemRng),
     })

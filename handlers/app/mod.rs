@@ -23,6 +23,7 @@ use crate::{
     identity::{
         client_assertion::TokenEndpoint,
         cloud::Cloud,
+        content_keys::ContentKeys,
         key_ring::KeyRing,
         sign_in::People,
         tenant_tokens::{Registrations, TenantTokens},
@@ -54,6 +55,8 @@ pub struct Ports {
     pub keys: Arc<KeyRing>,
     /// The keys that cookies are sealed with.
     pub cookie_keys: Arc<KeyRing>,
+    /// The keys that Graph seals the content of events with.
+    pub content_keys: Arc<ContentKeys>,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// Chance.
