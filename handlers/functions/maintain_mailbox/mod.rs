@@ -190,8 +190,8 @@ impl Keeper<'_> {
             Task::Subscribe => self.subscribe(mailbox, etag).await?,
             Task::Renew => return self.look(mailbox, etag).await,
             Task::Reauthorize => return self.reauthorize(mailbox, etag).await,
-            Task::Removed => self.removed(mailbox, etag).await?,
             Task::Silent => self.replace_silent(mailbox, etag).await?,
+            Task::Removed => self.removed(mailbox, etag).await?,
             Task::Missed => self.missed(&mailbox, &etag).await?,
             Task::Resync => {
                 let next = self.resync(&mailbox, &etag).await?;
