@@ -8,11 +8,12 @@ use roombridge::{
     app::{App, Options, Ports},
     clock::{Clock, ShiftedClock},
     domain::ids::TenantId,
-    functions::maintain_mailbox,
+    functions::{maintain_mailbox, notifications},
     host::{Limits, server},
     http::{Patience, RealHttp, client, transport},
     identity::{
         cloud::Cloud,
+        content_keys::{ContentKeys, KeyVaultContentKeys},
         key_ring::{CLIENT_STATE_KEYS, COOKIE_KEYS, KeyRing, KeyVaultKeys},
         managed::{Source, credential},
         sign_in::People,
@@ -103,6 +104,10 @@ fn ports(settings: &Settings) -> Result<Ports, Box<dyn Error>> {
         federated: identity(settings.identity.federated_client_id)?,
         keys: ring(CLIENT_STATE_KEYS)?,
         cookie_keys: ring(COOKIE_KEYS)?,
+        content_keys: Arc::new(ContentKeys::new(
+            Box::new(KeyVaultContentKeys::new(vault, Arc::clone(&own), shared.clone())?),
+            Arc::clone(&clock),
+        )),
         clock,
         rng: Arc::new(SystemRng),
     })
@@ -133,6 +138,7 @@ fn options(settings: &Settings) -> Options {
             life: settings.graph.subscription_life,
             horizon: settings.graph.horizon,
         },
+        sources: notifications::Sources::new(settings.webhook.sources.clone()),
         limits: Limits::default(),
     }
 }

@@ -23,6 +23,7 @@ use crate::{
     identity::{
         client_assertion::TokenEndpoint,
         cloud::Cloud,
+        content_keys::ContentKeys,
         key_ring::KeyRing,
         sign_in::People,
         tenant_tokens::{Registrations, TenantTokens},
@@ -54,6 +55,8 @@ pub struct Ports {
     pub keys: Arc<KeyRing>,
     /// The keys that cookies are sealed with.
     pub cookie_keys: Arc<KeyRing>,
+    /// The keys that Graph seals the content of events with.
+    pub content_keys: Arc<ContentKeys>,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// Chance.
@@ -77,6 +80,8 @@ pub struct Options {
     pub add_in_origin: Option<String>,
     /// How mailboxes are kept.
     pub mailboxes: maintain_mailbox::Settings,
+    /// Where notifications may come from.
+    pub sources: notifications::Sources,
     /// How long an invocation may take.
     pub limits: Limits,
 }
@@ -89,6 +94,7 @@ pub struct App {
     tenants: Tenants,
     rooms: RoomMap,
     backlog: Backlog,
+    handled: fetch_event::Handled,
     /// What checks the tokens that people bring: one cache of Entra's keys for all.
     people_tokens: Arc<Tokens>,
 }
@@ -109,7 +115,8 @@ impl App {
         let rooms = RoomMap::new(Arc::clone(&ports.tables), clock());
         let people_tokens = pages::tokens(&ports, &options);
         let backlog = Backlog::default();
-        Self { ports, options, graph, tenants, rooms, backlog, people_tokens }
+        let handled = fetch_event::Handled::new(clock(), ports.rng.as_ref());
+        Self { ports, options, graph, tenants, rooms, backlog, handled, people_tokens }
     }
 
     /// What the guard on outgoing Graph requests has counted.
@@ -192,7 +199,8 @@ impl App {
 
     fn notifications(&self) -> notifications::Deps {
         let outbox = Arc::clone(&self.ports.webhook_outbox);
-        notifications::Deps::new(Arc::clone(&self.ports.keys), outbox, self.clock(), self.rng())
+        let (keys, sources) = (Arc::clone(&self.ports.keys), self.options.sources.clone());
+        notifications::Deps::new(keys, outbox, self.clock(), self.rng(), sources)
     }
 
     fn fetch_event(&self) -> fetch_event::Deps {
@@ -204,6 +212,7 @@ impl App {
             bookings: Bookings::new(self.tables()),
             due: Due::new(self.tables()),
             graph: self.graph.clone(),
+            handled: self.handled.clone(),
             clock: self.clock(),
             rng: self.rng(),
         }

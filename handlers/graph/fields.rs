@@ -11,6 +11,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Value, json};
 
 use super::property_id::PropertyId;
+use crate::domain::ids::MailboxId;
 
 /// The first read of an event, and all that a resync asks. The subject is not in it.
 ///
@@ -25,6 +26,8 @@ use super::property_id::PropertyId;
 /// - `organizer`: counts as a person; by policy named in the booking.
 /// - `originalStart`: names the occurrence of a series, however it is moved.
 /// - `seriesMasterId`: leads from an occurrence to the series that it is booked under.
+/// - `lastModifiedDateTime`: which of two readings is the older one; a late notification must not
+///   undo what a newer one said.
 pub const EVENT: &[&str] = &[
     "id",
     "iCalUId",
@@ -39,6 +42,7 @@ pub const EVENT: &[&str] = &[
     "organizer",
     "originalStart",
     "seriesMasterId",
+    "lastModifiedDateTime",
 ];
 
 /// The second read: only once a managed room was found, and only where the tenant keeps subjects.
@@ -64,8 +68,22 @@ pub const SUBSCRIPTION: &[&str] = &[
     "latestSupportedTlsVersion",
 ];
 
-/// What a renewal of a subscription may hold.
+/// What an order of a subscription with content has beside [`SUBSCRIPTION`]: that it is wanted, and
+/// the certificate that Graph seals it for.
+pub const SEALED: &[&str] = &[INCLUDE, CERTIFICATE, CERTIFICATE_ID];
+
+/// Asks for the content of events in their notifications.
+pub(super) const INCLUDE: &str = "includeResourceData";
+/// The certificate, public key only, in base64.
+pub(super) const CERTIFICATE: &str = "encryptionCertificate";
+/// What we call it.
+pub(super) const CERTIFICATE_ID: &str = "encryptionCertificateId";
+
+/// What a renewal of a subscription holds.
 pub const RENEWAL: &[&str] = &["expirationDateTime"];
+
+/// What the renewal of one with content may hold: the newest certificate too.
+pub const RICH_RENEWAL: &[&str] = &["expirationDateTime", CERTIFICATE, CERTIFICATE_ID];
 
 /// What an answer to an invitation may hold: never a comment.
 pub const ANSWER: &[&str] = &["sendResponse"];
@@ -175,6 +193,20 @@ pub(super) fn expansion(property: &PropertyId) -> String {
     format!("{PROPERTIES}({FILTER}=id eq '{property}')")
 }
 
+/// What a subscription watches: the events of a mailbox's default calendar.
+pub(super) fn resource(mailbox: MailboxId) -> String {
+    format!("users/{mailbox}/events")
+}
+
+/// The same with their content: the fields of [`EVENT`], so never the subject, and at most one
+/// extended property. Graph takes no other expansion here, and wants the fields named
+/// (learn.microsoft.com/graph/change-notifications-with-resource-data, 2026-04-17). The text is a
+/// member of the body, not an address, and is written as documented: without percent-encoding.
+pub(super) fn rich_resource(mailbox: MailboxId, property: Option<&PropertyId>) -> String {
+    let expand = property.map(|property| format!("&{EXPAND}={}", expansion(property)));
+    format!("{}?{}{}", resource(mailbox), select(EVENT), expand.unwrap_or_default())
+}
+
 /// The filter option that finds an event by its `iCalUId`.
 pub(super) fn by_ical_uid(uid: &str) -> String {
     format!("{FILTER}={}", encoded(&format!("{BY_ICAL_UID}{}", quoted(uid))))
@@ -216,7 +248,8 @@ mod tests {
 
     #[test]
     fn no_list_names_a_forbidden_word() {
-        let events = [EVENT, SUBJECT, LOOK_UP, CALENDAR, WRITABLE, SUBSCRIPTION, RENEWAL, ANSWER];
+        let orders = [SUBSCRIPTION, SEALED, RENEWAL, RICH_RENEWAL].concat();
+        let events = [EVENT, SUBJECT, LOOK_UP, CALENDAR, WRITABLE, &orders, ANSWER];
         let directory = [PEOPLE, PERSON, PLACE, CALENDAR_PERMISSION, MEMBERSHIP, MAIL];
         for field in [events.concat(), directory.concat()].concat() {
             for word in FORBIDDEN {

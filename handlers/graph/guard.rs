@@ -7,7 +7,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde_json::Value;
 use url::Url;
-use uuid::Uuid;
 
 use super::{
     directory_rules, fields,
@@ -15,6 +14,7 @@ use super::{
     property_id::PropertyId,
     refusal::{Refusal, Rule},
     shapes::{guid, object},
+    subscription_rules,
 };
 
 /// Requests in one `$batch` (learn.microsoft.com/graph/json-batching, 2025-02-21).
@@ -119,20 +119,25 @@ impl Guard {
                 read(rest, &options)
             }
             ("GET", ["subscriptions"], None) => options.only_paging().map(|()| 0),
-            ("PATCH" | "POST", ["users", mailbox, "events", _, rest @ ..], Some(body)) => {
+            ("GET", ["subscriptions", _], None) if !inner => options.none().map(|()| 0),
+            ("PATCH" | "POST", ["users", mailbox, "events", _, rest @ ..], Some(body))
+                if !inner =>
+            {
                 guid(mailbox)?;
                 options.none()?;
                 write(method, rest, body)
             }
-            ("POST", ["subscriptions"], Some(body)) => {
+            ("POST", ["subscriptions"], Some(body)) if !inner => {
                 options.none()?;
-                subscription(body)
+                subscription_rules::order(body).map(|()| 0)
             }
+            // The one write that batches hold: many are due at once, and none of them touches
+            // anything but its own end.
             ("PATCH", ["subscriptions", _], Some(body)) => {
                 options.none()?;
-                object(body, fields::RENEWAL).map(|_| 0)
+                subscription_rules::renewal(body).map(|()| 0)
             }
-            ("DELETE", ["subscriptions", _], None) => options.none().map(|()| 0),
+            ("DELETE", ["subscriptions", _], None) if !inner => options.none().map(|()| 0),
             ("POST", ["$batch"], Some(body)) if !inner => {
                 options.none()?;
                 self.batch(body)
@@ -225,17 +230,6 @@ fn our_property(property: &Value) -> Result<(), Refusal> {
     if ours { Ok(()) } else { Err(Refusal(Rule::Property)) }
 }
 
-fn subscription(body: &Value) -> Result<Reads, Refusal> {
-    let resource = object(body, fields::SUBSCRIPTION)?.get("resource").and_then(Value::as_str);
-    let mailbox = resource
-        .and_then(|text| text.strip_prefix("users/"))
-        .and_then(|text| text.strip_suffix("/events"));
-    match mailbox.map(Uuid::try_parse) {
-        Some(Ok(_)) => Ok(0),
-        Some(Err(_)) | None => Err(Refusal(Rule::Resource)),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use http::Method;
@@ -244,7 +238,7 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
-    use crate::domain::ids::RoomId;
+    use crate::domain::ids::{MailboxId, RoomId};
     use crate::graph::fields::{EXPAND, FILTER, SELECT};
 
     const ANN: &str = "00000000-0000-0000-0000-00000000000a";
@@ -392,12 +386,165 @@ mod tests {
         ] {
             assert_eq!(post(&order(&bad)), Err(Rule::Resource), "{bad}");
         }
-        let mut rich = order(&format!("users/{ANN}/events"));
-        rich["includeResourceData"] = json!(true);
-        assert_eq!(post(&rich), Err(Rule::Body));
         let patch = |body: &Value| send(Method::PATCH, "/subscriptions/x", body);
         assert_eq!(patch(&json!({ "expirationDateTime": "x" })), Ok(()));
         assert_eq!(patch(&json!({ "notificationUrl": "x" })), Err(Rule::Body));
+        assert_eq!(patch(&json!({})), Err(Rule::Body));
+    }
+
+    /// The outer form of a certificate, and that of a private key.
+    const CERTIFICATE: &str = "MIIABDACBQA=";
+    const PRIVATE_KEY: &str = "MAUCAQAwAA==";
+
+    fn rich(resource: &str) -> Value {
+        json!({
+            "resource": resource,
+            "includeResourceData": true,
+            "encryptionCertificate": CERTIFICATE,
+            "encryptionCertificateId": "c20261122-0a1b2c3d",
+        })
+    }
+
+    #[test]
+    fn content_comes_with_exactly_the_allowed_fields_and_one_property() {
+        let post = |body: &Value| send(Method::POST, "/subscriptions", body);
+        let ann = MailboxId(ANN.parse().unwrap());
+        let property = PropertyId::outcome(RoomId(Uuid::nil()));
+        let bare = fields::rich_resource(ann, None);
+        let expanded = fields::rich_resource(ann, Some(&property));
+        assert_eq!(post(&rich(&bare)), Ok(()));
+        assert_eq!(post(&rich(&expanded)), Ok(()));
+        for bad in [
+            bare.replace("?", "?$top=1&"),
+            bare.replace("id,", ""),
+            bare.replace("id,", "id,subject,"),
+            bare.replace("id,", "id,body,"),
+            bare.replace("id,", "id,id,"),
+            bare.replace("type", "Type"),
+            bare.replace("users/", "Users/"),
+            bare.replace("users/", "/users/"),
+            bare.replace("/events", "/messages"),
+            bare.replace("/events", "/calendars/x/events"),
+            bare.replace(ANN, "ann@contoso.test"),
+            bare.replace(ANN, &ANN.replace('a', "A")),
+            bare.replace(ANN, &format!("{ANN}/events/x")),
+            format!("{bare}&{SELECT}=subject"),
+            format!("{bare}&{EXPAND}=attachments"),
+            format!("{bare},subject"),
+            format!("{bare}%2Csubject"),
+            format!("{bare}#subject"),
+            format!("{expanded},attachments"),
+            format!("{expanded}&{FILTER}=isCancelled eq false"),
+            expanded.replace("single", "multi"),
+            expanded.replace("')", "' or id eq 'String 0x1000')"),
+            expanded.replace(" eq ", " ne "),
+            format!("users/{ANN}/events?"),
+            format!("users/{ANN}/events?{SELECT}="),
+            format!("users/{ANN}/events?{SELECT}=id"),
+            format!("users/{ANN}/events?{EXPAND}={}", fields::expansion(&property)),
+        ] {
+            assert_eq!(post(&rich(&bad)), Err(Rule::Resource), "{bad}");
+        }
+        for word in [fields::FORBIDDEN, fields::SUBJECT].concat() {
+            let named = bare.replace("attendees", word);
+            assert_eq!(post(&rich(&named)), Err(Rule::Resource), "{word}");
+        }
+        let content = "String {00062002-0000-0000-C000-000000000046} Name X";
+        let foreign = expanded.replace(&property.to_string(), content);
+        assert_eq!(post(&rich(&foreign)), Err(Rule::Expansion));
+    }
+
+    #[test]
+    fn content_is_sealed_or_not_asked_for() {
+        let post = |body: &Value| send(Method::POST, "/subscriptions", body);
+        let whole = rich(&fields::rich_resource(MailboxId(ANN.parse().unwrap()), None));
+        let with = |member: &str, value: Value| {
+            let mut changed = whole.clone();
+            changed[member] = value;
+            changed
+        };
+        for member in ["includeResourceData", "encryptionCertificate", "encryptionCertificateId"] {
+            let mut part = whole.clone();
+            part.as_object_mut().unwrap().remove(member);
+            assert_eq!(post(&part), Err(Rule::Body), "{member}");
+            let mut bare = json!({ "resource": format!("users/{ANN}/events") });
+            bare[member] = whole[member].clone();
+            assert_eq!(post(&bare), Err(Rule::Body), "{member} with nothing to seal");
+        }
+        for bad in [
+            with("includeResourceData", json!(false)),
+            with("includeResourceData", json!("true")),
+            with("encryptionCertificate", json!("")),
+            with("encryptionCertificate", json!("not base64")),
+            with("encryptionCertificate", json!(PRIVATE_KEY)),
+            with("encryptionCertificate", json!("MIIABTACBQA=".repeat(1000))),
+            with("encryptionCertificateId", json!("")),
+            with("encryptionCertificateId", json!("a b")),
+            with("encryptionCertificateId", json!("x".repeat(129))),
+            with("encryptionCertificateThumbprint", json!("x")),
+        ] {
+            assert_eq!(post(&bad), Err(Rule::Body), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_renewal_brings_a_whole_certificate_or_none() {
+        let patch = |body: &Value| send(Method::PATCH, "/subscriptions/x", body);
+        let end = json!({ "expirationDateTime": "x" });
+        let mut whole = end.clone();
+        whole["encryptionCertificate"] = json!(CERTIFICATE);
+        whole["encryptionCertificateId"] = json!("c1");
+        assert_eq!(patch(&whole), Ok(()));
+        for member in ["expirationDateTime", "encryptionCertificate", "encryptionCertificateId"] {
+            let mut part = whole.clone();
+            part.as_object_mut().unwrap().remove(member);
+            assert_eq!(patch(&part), Err(Rule::Body), "without {member}");
+        }
+        whole["encryptionCertificate"] = json!(PRIVATE_KEY);
+        assert_eq!(patch(&whole), Err(Rule::Body));
+        let mut more = end;
+        more["includeResourceData"] = json!(true);
+        assert_eq!(patch(&more), Err(Rule::Body));
+    }
+
+    #[test]
+    fn the_one_write_in_a_batch_is_a_renewal() {
+        let post =
+            |requests: Vec<Value>| send(Method::POST, "/$batch", &json!({ "requests": requests }));
+        let inner = |method: &str, url: &str, body: Value| {
+            let headers = json!({ "Content-Type": "application/json" });
+            json!({ "id": "1", "method": method, "url": url, "headers": headers, "body": body })
+        };
+        let end = json!({ "expirationDateTime": "x" });
+        let mut sealed = end.clone();
+        sealed["encryptionCertificate"] = json!(CERTIFICATE);
+        sealed["encryptionCertificateId"] = json!("c1");
+        let basic = inner("PATCH", "/subscriptions/x", end.clone());
+        let rich = inner("PATCH", "/subscriptions/y", sealed);
+        let read = json!({ "id": "2", "method": "GET", "url": format!("/users/{ANN}/events/A?{SELECT}=id") });
+        assert_eq!(post(vec![basic.clone(); 20]), Ok(()));
+        assert_eq!(post(vec![basic.clone(); 21]), Err(Rule::Body));
+        assert_eq!(post(vec![basic.clone(), rich, read]), Ok(()));
+        let half = json!({ "expirationDateTime": "x", "encryptionCertificateId": "c1" });
+        let order = json!({ "resource": format!("users/{ANN}/events") });
+        let event = format!("/users/{ANN}/events/A");
+        let property = PropertyId::outcome(RoomId(Uuid::nil())).to_string();
+        let stamp = json!({ fields::PROPERTIES: [{ "id": property, "value": "x" }] });
+        for (bad, rule) in [
+            (inner("PATCH", "/subscriptions/x", half), Rule::Body),
+            (inner("PATCH", &format!("/subscriptions/x?{SELECT}=id"), end.clone()), Rule::Option),
+            (inner("PATCH", "/subscriptions", end.clone()), Rule::Unknown),
+            (inner("PUT", "/subscriptions/x", end), Rule::Unknown),
+            (inner("POST", "/subscriptions", order), Rule::Unknown),
+            (inner("PATCH", &event, stamp), Rule::Unknown),
+            (
+                inner("POST", &format!("{event}/accept"), json!({ "sendResponse": true })),
+                Rule::Unknown,
+            ),
+            (json!({ "id": "1", "method": "DELETE", "url": "/subscriptions/x" }), Rule::Unknown),
+        ] {
+            assert_eq!(post(vec![basic.clone(), bad.clone()]), Err(rule), "{bad}");
+        }
     }
 
     #[test]

@@ -19,9 +19,12 @@ pub mod fields;
 pub mod grants;
 pub mod guard;
 mod in_flight;
+mod loose;
 pub mod mail;
+mod notification_wire;
 pub mod notifications;
 mod options;
+mod pace;
 pub mod people;
 pub mod permissions;
 pub mod places;
@@ -29,8 +32,10 @@ pub mod properties;
 pub mod property_id;
 mod reading;
 pub mod refusal;
+pub mod renewals;
 mod shapes;
 pub mod sighting;
+mod subscription_rules;
 pub mod subscriptions;
 #[cfg(test)]
 mod trial;
@@ -49,4 +54,7 @@ pub use people::{PeopleLink, PeoplePage, PersonRead};
 pub use places::{BookingType, PlaceRead};
 pub use property_id::PropertyId;
 pub use reading::Wanted;
-pub use subscriptions::{Subscribed, SubscriptionId, SubscriptionListed, SubscriptionOrder};
+pub use renewals::Renewal;
+pub use subscriptions::{
+    RichContent, Subscribed, SubscriptionId, SubscriptionListed, SubscriptionOrder,
+};

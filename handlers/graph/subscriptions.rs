@@ -13,9 +13,10 @@ use super::{
     client::{Ask, TenantGraph},
     error::{Cause, GraphError},
     fields::{self, encoded},
+    property_id::PropertyId,
     wire::{Page, Reply},
 };
-use crate::domain::ids::{InvalidId, MailboxId};
+use crate::domain::ids::{ContentKeyId, InvalidId, MailboxId};
 
 /// The one spelling of the change types: with another one Graph would take a second subscription
 /// for the same mailbox (learn.microsoft.com/graph/change-notifications-delivery-webhooks, 2026-04-22).
@@ -62,9 +63,23 @@ pub struct SubscriptionOrder {
     pub lifecycle_url: Url,
     /// The self-proving client state; a secret, cannot be changed later.
     pub client_state: String,
-    /// The wanted end: below 10,080 minutes from now
+    /// The wanted end: below 10,080 minutes from now, with content below 1,440
     /// (learn.microsoft.com/graph/change-notifications-overview, 2025-03-05).
     pub expires: Timestamp,
+    /// Whether notifications are to bring the content of events, and sealed for whom.
+    pub content: Option<RichContent>,
+}
+
+/// What makes a subscription bring the content of events: the allowed fields, never the subject.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RichContent {
+    /// The certificate that Graph seals it for: X.509 with the public key alone, DER in base64.
+    pub certificate: String,
+    /// What we call that certificate; Graph repeats it with everything it seals.
+    pub id: ContentKeyId,
+    /// The one extended property that is brought too, which an add-in may have left its wish in.
+    /// A renewal cannot change it.
+    pub add_in: Option<PropertyId>,
 }
 
 /// What became of an order.
@@ -82,6 +97,9 @@ pub enum Subscribed {
         /// Its id, if Graph's message named it; otherwise see [`TenantGraph::subscriptions`].
         id: Option<SubscriptionId>,
     },
+    /// The mailbox has as many subscriptions, of all applications, as it may (1,000:
+    /// learn.microsoft.com/graph/change-notifications-overview, 2025-03-05).
+    OverQuota,
     /// The end was too far away: order a shorter life (4,200 minutes were always taken).
     ShorterLife,
 }
@@ -97,6 +115,8 @@ pub struct SubscriptionListed {
     pub expires: Timestamp,
     /// Where its change notifications go.
     pub notification_url: Option<Url>,
+    /// Whether its notifications bring the content of events.
+    pub rich: bool,
 }
 
 #[derive(Deserialize)]
@@ -106,6 +126,7 @@ struct SubscriptionWire {
     expiration_date_time: String,
     resource: Option<String>,
     notification_url: Option<String>,
+    include_resource_data: Option<bool>,
 }
 
 impl TenantGraph {
@@ -113,20 +134,31 @@ impl TenantGraph {
     /// Graph validates both addresses before it answers.
     ///
     /// # Errors
-    /// [`GraphError`]; `Denied` also when the mailbox has its 1,000 subscriptions; `Wait` with
-    /// [`Cause::Handshake`] when our own webhook did not answer in time.
+    /// [`GraphError`]; `Wait` with [`Cause::Handshake`] when our own webhook did not answer in time.
     pub async fn subscribe(&self, order: &SubscriptionOrder) -> Result<Subscribed, GraphError> {
-        let body = json!({
+        let (resource, asked) = match &order.content {
+            None => (fields::resource(order.mailbox), fields::SUBSCRIPTION.join(",")),
+            Some(content) => {
+                let lists = [fields::SUBSCRIPTION, fields::SEALED, fields::EVENT];
+                let resource = fields::rich_resource(order.mailbox, content.add_in.as_ref());
+                (resource, lists.concat().join(","))
+            }
+        };
+        let mut body = json!({
             "changeType": CHANGES,
             "notificationUrl": order.notification_url.as_str(),
             "lifecycleNotificationUrl": order.lifecycle_url.as_str(),
-            "resource": format!("users/{}/events", order.mailbox),
+            "resource": resource,
             "expirationDateTime": fields::instant(order.expires),
             "clientState": order.client_state,
             "latestSupportedTlsVersion": "v1_2",
         });
+        if let Some(content) = &order.content {
+            body[fields::INCLUDE] = json!(true);
+            content.seal(&mut body);
+        }
         let ask = Ask {
-            fields: fields::SUBSCRIPTION.join(","),
+            fields: asked,
             body: Some(body),
             ..Ask::new(Method::POST, "/subscriptions", "/subscriptions".to_owned())
         };
@@ -134,6 +166,7 @@ impl TenantGraph {
         match reply.status {
             409 => Ok(Subscribed::AlreadyThere { id: id_within(&reply.error().message) }),
             400 => bad_order(&reply),
+            403 if is_over_quota(&reply) => Ok(Subscribed::OverQuota),
             _ => {
                 reply.check()?;
                 let wire: SubscriptionWire = reply.json()?;
@@ -143,7 +176,8 @@ impl TenantGraph {
     }
 
     /// Prolongs a subscription (which also authorises it anew) and returns the end that Graph
-    /// answers, whatever was asked; `Ok(None)` when there is no such subscription any more.
+    /// answers, whatever was asked; `Ok(None)` when there is no such subscription any more. One that
+    /// brings content is given the certificate of `content` from now on.
     ///
     /// # Errors
     /// [`GraphError`]; `Refused` with 400 also when the end is too far away.
@@ -151,21 +185,26 @@ impl TenantGraph {
         &self,
         id: &SubscriptionId,
         expires: Timestamp,
+        content: Option<&RichContent>,
     ) -> Result<Option<Timestamp>, GraphError> {
-        let ask = Ask {
-            fields: fields::RENEWAL.join(","),
-            body: Some(json!({ "expirationDateTime": fields::instant(expires) })),
-            ..of(Method::PATCH, id)
-        };
-        let reply = self.call(&ask).await?;
-        match reply.status {
-            404 => Ok(None),
-            400 if is_handshake(&reply) => Err(handshake(&reply)),
-            _ => {
-                reply.check()?;
-                reply.json::<SubscriptionWire>()?.expires().map(Some)
-            }
+        renewed(&self.call(&renewal(id, expires, content)).await?)
+    }
+
+    /// One of our subscriptions; `Ok(None)` when there is no such subscription (any more).
+    ///
+    /// # Errors
+    /// [`GraphError`].
+    pub async fn subscription(
+        &self,
+        id: &SubscriptionId,
+    ) -> Result<Option<SubscriptionListed>, GraphError> {
+        let reply = self.call(&of(Method::GET, id)).await?;
+        if reply.status == 404 {
+            return Ok(None);
         }
+        reply.check()?;
+        let listed = reply.json::<SubscriptionWire>()?.listed();
+        listed.map(Some).ok_or(GraphError::Unreadable)
     }
 
     /// Removes a subscription; one that is not there any more is removed.
@@ -201,6 +240,42 @@ impl TenantGraph {
     }
 }
 
+/// The request that prolongs a subscription; it may be part of a batch.
+pub(super) fn renewal(
+    id: &SubscriptionId,
+    expires: Timestamp,
+    content: Option<&RichContent>,
+) -> Ask {
+    let mut body = json!({ "expirationDateTime": fields::instant(expires) });
+    let asked = if let Some(content) = content {
+        content.seal(&mut body);
+        fields::RICH_RENEWAL
+    } else {
+        fields::RENEWAL
+    };
+    Ask { fields: asked.join(","), body: Some(body), ..of(Method::PATCH, id) }
+}
+
+/// What became of a renewal.
+pub(super) fn renewed(reply: &Reply) -> Result<Option<Timestamp>, GraphError> {
+    match reply.status {
+        404 => Ok(None),
+        400 if is_handshake(reply) => Err(handshake(reply)),
+        _ => {
+            reply.check()?;
+            reply.json::<SubscriptionWire>()?.expires().map(Some)
+        }
+    }
+}
+
+impl RichContent {
+    /// Names the certificate in a request.
+    fn seal(&self, body: &mut Value) {
+        body[fields::CERTIFICATE] = json!(self.certificate);
+        body[fields::CERTIFICATE_ID] = json!(self.id.as_str());
+    }
+}
+
 fn of(method: Method, id: &SubscriptionId) -> Ask {
     Ask::new(method, "/subscriptions/{id}", format!("/subscriptions/{}", encoded(id.as_str())))
 }
@@ -212,6 +287,8 @@ impl SubscriptionWire {
 
     fn listed(self) -> Option<SubscriptionListed> {
         let resource = self.resource.as_deref().unwrap_or_default().trim_start_matches('/');
+        // One that brings content names its fields after the path.
+        let resource = resource.split_once('?').map_or(resource, |(path, _)| path);
         let mailbox = match resource.split('/').collect::<Vec<_>>().as_slice() {
             [users, id, events]
                 if users.eq_ignore_ascii_case("users") && events.eq_ignore_ascii_case("events") =>
@@ -225,6 +302,7 @@ impl SubscriptionWire {
             mailbox,
             expires: self.expires().ok()?,
             notification_url: self.notification_url.as_deref().and_then(|url| url.parse().ok()),
+            rich: self.include_resource_data == Some(true),
         })
     }
 }
@@ -261,6 +339,13 @@ fn is_handshake(reply: &Reply) -> bool {
     reply.error().message.to_ascii_lowercase().contains("validation request")
 }
 
+/// Graph's message says which number was reached
+/// (learn.microsoft.com/graph/change-notifications-overview, 2025-03-05); its words are not documented.
+fn is_over_quota(reply: &Reply) -> bool {
+    let message = reply.error().message.to_ascii_lowercase();
+    ["quota", "maximum number", "limit"].iter().any(|word| message.contains(word))
+}
+
 fn handshake(reply: &Reply) -> GraphError {
     GraphError::Wait { after: reply.retry_after, cause: Cause::Handshake }
 }
@@ -290,7 +375,14 @@ mod tests {
             lifecycle_url: "https://rooms.test/api/notifications?kind=lifecycle".parse().unwrap(),
             client_state: "proof".into(),
             expires: at("2026-11-30T09:00:00.5Z"),
+            content: None,
         }
+    }
+
+    /// A certificate of the outer form; nobody opens anything with it here.
+    fn content() -> RichContent {
+        let id = "c20261122-0a1b2c3d".parse().unwrap();
+        RichContent { certificate: "MAQwAgUA".into(), id, add_in: None }
     }
 
     fn subscription(id: &str, resource: &str) -> Value {
@@ -349,7 +441,17 @@ mod tests {
                 error("InvalidRequest", "No"),
                 Err(GraphError::Refused { status: 400, code: "InvalidRequest".into() }),
             ),
-            (403, error("Forbidden", "quota"), Err(GraphError::Denied)),
+            (
+                403,
+                error("Forbidden", "The maximum number of 1000 active"),
+                Ok(Subscribed::OverQuota),
+            ),
+            (403, error("Forbidden", "quota exceeded"), Ok(Subscribed::OverQuota)),
+            (
+                403,
+                error("ExtensionError", "Operation: Create; Exception: []"),
+                Err(GraphError::Denied),
+            ),
             (404, error("ErrorInvalidUser", ""), Err(GraphError::MailboxGone)),
             (429, json!({}), wait(Cause::Throttled)),
         ];
@@ -366,13 +468,50 @@ mod tests {
         trial.far.then(404, &error("ResourceNotFound", "The object was not found."));
         trial.far.then(400, &error("InvalidRequest", "Subscription validation request failed."));
         let wanted = at("2026-12-05T09:00:00Z");
-        let renewed = trial.tenant.renew(&id(), wanted).await;
+        let renewed = trial.tenant.renew(&id(), wanted, None).await;
         assert_eq!(renewed, Ok(Some(at("2026-11-29T09:00:00.9356913Z"))));
         assert_eq!(trial.last_body(), json!({ "expirationDateTime": "2026-12-05T09:00:00Z" }));
         assert_eq!(trial.asked()[0], format!("PATCH /subscriptions/{ID}"));
-        assert_eq!(trial.tenant.renew(&id(), wanted).await, Ok(None));
-        let failed = trial.tenant.renew(&id(), wanted).await;
+        assert_eq!(trial.tenant.renew(&id(), wanted, None).await, Ok(None));
+        let failed = trial.tenant.renew(&id(), wanted, None).await;
         assert_eq!(failed, Err(GraphError::Wait { after: None, cause: Cause::Handshake }));
+    }
+
+    #[tokio::test]
+    async fn an_order_of_content_names_the_allowed_fields_and_who_can_open_it() {
+        let trial = Trial::new();
+        trial.far.then(201, &subscription(ID, "users/x/events"));
+        let add_in: PropertyId =
+            "String {6c9b2f0a-3d57-4b1e-9c44-0e5d8a71f3b2} Name Wish".parse().unwrap();
+        let rich = RichContent { add_in: Some(add_in.clone()), ..content() };
+        let order = SubscriptionOrder { content: Some(rich), ..order() };
+        trial.tenant.subscribe(&order).await.unwrap();
+        let body = trial.last_body();
+        let fields = fields::EVENT.join(",");
+        let expansion = format!("singleValueExtendedProperties($filter=id eq '{add_in}')");
+        let resource = format!("users/{ANN}/events?{}={fields}", fields::SELECT);
+        assert_eq!(body["resource"], format!("{resource}&{}={expansion}", fields::EXPAND));
+        assert!(!resource.contains("subject"));
+        assert_eq!(body["includeResourceData"], true);
+        assert_eq!(body["encryptionCertificate"], "MAQwAgUA");
+        assert_eq!(body["encryptionCertificateId"], "c20261122-0a1b2c3d");
+        assert!(trial.trail()[0].fields.contains("attendees"), "the audit names what is brought");
+    }
+
+    #[tokio::test]
+    async fn a_renewal_brings_the_newest_certificate() {
+        let trial = Trial::new();
+        trial.far.then(200, &subscription(ID, "users/x/events"));
+        let wanted = at("2026-12-05T09:00:00Z");
+        trial.tenant.renew(&id(), wanted, Some(&content())).await.unwrap();
+        assert_eq!(
+            trial.last_body(),
+            json!({
+                "expirationDateTime": "2026-12-05T09:00:00Z",
+                "encryptionCertificate": "MAQwAgUA",
+                "encryptionCertificateId": "c20261122-0a1b2c3d",
+            })
+        );
     }
 
     #[tokio::test]
@@ -397,10 +536,16 @@ mod tests {
                 "@odata.nextLink": format!("{BASE}/subscriptions?$skiptoken=x"),
             }),
         );
-        trial.far.then(200, &json!({ "value": [subscription(other, "me/messages")] }));
+        trial.far.then(
+            200,
+            &json!({ "value": [
+            subscription(other, "me/messages"),
+            subscription(other, &fields::rich_resource(ANN, None)),
+        ] }),
+        );
         let listed = trial.tenant.subscriptions().await.unwrap();
         let mailboxes: Vec<_> = listed.iter().map(|listed| listed.mailbox).collect();
-        assert_eq!(mailboxes, [Some(ANN), None]);
+        assert_eq!(mailboxes, [Some(ANN), None, Some(ANN)]);
         assert_eq!(listed[0].notification_url, Some(order().notification_url));
 
         let evil =

@@ -28,4 +28,12 @@ impl Cloud {
     pub(crate) fn issuer_of(&self, tenant: impl std::fmt::Display) -> String {
         format!("{}/{tenant}/v2.0", self.issuer.as_str().trim_end_matches('/'))
     }
+
+    /// Who tokens of the first version say they are from. Microsoft documents this one host, for the
+    /// public cloud (learn.microsoft.com/graph/change-notifications-with-resource-data, 2026-04-17);
+    /// where another cloud uses another, its tokens of the first version prove nothing, and what
+    /// came with them is fetched instead of believed.
+    pub(crate) fn first_issuer_of(tenant: impl std::fmt::Display) -> String {
+        format!("https://sts.windows.net/{tenant}/")
+    }
 }

@@ -1,34 +1,27 @@
 //! Keys from the vault, client-state and cookie keys alike: loaded once, and again when somebody
 //! names one we do not know.
 
-use std::sync::{Arc, Mutex as StdMutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use azure_core::{
     credentials::TokenCredential,
     http::{ClientOptions, RetryOptions, Transport},
 };
-use azure_security_keyvault_secrets::{SecretClient, SecretClientOptions};
-use jiff::{SignedDuration, Timestamp};
-use tokio::sync::Mutex;
+use azure_security_keyvault_secrets::SecretClient;
 
-use super::client_state::{KeyId, Keys};
-use crate::{clock::Clock, http::is_loopback};
+use super::{
+    cached::{Cached, Loads},
+    client_state::{KeyId, Keys},
+    vault,
+};
+use crate::clock::Clock;
 
 /// The Key Vault secret with the keys that prove a notification is ours.
 pub const CLIENT_STATE_KEYS: &str = "client-state-keys";
 
 /// The Key Vault secret with the keys that cookies are sealed with.
 pub const COOKIE_KEYS: &str = "cookie-keys";
-
-/// Loads are at least this far apart, so that foreign notifications and cookies cannot wear the vault out.
-const PAUSE: SignedDuration = SignedDuration::from_secs(30);
-
-/// The same while there are no keys at all: whoever comes waits for them.
-const FIRST_PAUSE: SignedDuration = SignedDuration::from_secs(2);
-
-/// Keys older than this are loaded again, so that a new current key is taken up.
-const STALE: SignedDuration = SignedDuration::from_hours(1);
 
 /// The keys cannot be had for now. Nothing is proved or refuted without them: answer 503.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -63,20 +56,13 @@ impl KeyVaultKeys {
         credential: Arc<dyn TokenCredential>,
         transport: Transport,
     ) -> azure_core::Result<Self> {
-        let client_options = ClientOptions {
+        let options = ClientOptions {
             transport: Some(transport),
             // The webhook has 2 s for everything; Graph and the next POST try again.
             retry: RetryOptions::none(),
             ..ClientOptions::default()
         };
-        let options = SecretClientOptions {
-            client_options,
-            // The vault names whom the token is to be for, and that must be its own domain. A vault
-            // on this very machine (the local world) has none.
-            verify_challenge_resource: Some(!is_on_this_machine(vault)),
-            ..SecretClientOptions::default()
-        };
-        Ok(Self { vault: SecretClient::new(vault, credential, Some(options))?, secret })
+        Ok(Self { vault: vault::client(vault, credential, options)?, secret })
     }
 }
 
@@ -96,10 +82,6 @@ impl KeySource for KeyVaultKeys {
     }
 }
 
-fn is_on_this_machine(vault: &str) -> bool {
-    vault.parse().is_ok_and(|vault| is_loopback(&vault))
-}
-
 /// Keys that never change, for the simulation.
 #[derive(Debug, Clone)]
 pub struct FixedKeys(pub Keys);
@@ -111,29 +93,25 @@ impl KeySource for FixedKeys {
     }
 }
 
-#[derive(Default)]
-struct Held {
-    keys: Option<(Arc<Keys>, Timestamp)>,
-    tried: Option<Timestamp>,
+/// A source that is loaded from.
+struct Source(Box<dyn KeySource>);
+
+#[async_trait]
+impl Loads for Source {
+    type Loaded = Keys;
+
+    async fn load(&self, _held: Option<&Keys>) -> Result<Keys, KeysUnavailable> {
+        self.0.load().await
+    }
 }
 
-/// The keys, cached. They are loaded by a task of its own: a caller that gives up after its two
-/// seconds must not undo a load that needs three.
-pub struct KeyRing(Arc<Ring>);
-
-struct Ring {
-    source: Box<dyn KeySource>,
-    clock: Arc<dyn Clock>,
-    held: StdMutex<Held>,
-    /// One load at a time; those who wait for it share its outcome.
-    loading: Mutex<()>,
-}
+/// The keys, cached.
+pub struct KeyRing(Cached<Source>);
 
 impl KeyRing {
     /// A ring with the keys of `source`, which are loaded when they are first needed.
     pub fn new(source: Box<dyn KeySource>, clock: Arc<dyn Clock>) -> Self {
-        let (held, loading) = (StdMutex::default(), Mutex::default());
-        Self(Arc::new(Ring { source, clock, held, loading }))
+        Self(Cached::new(Source(source), clock))
     }
 
     /// The keys: those held, loaded anew after an hour while they serve on.
@@ -141,12 +119,7 @@ impl KeyRing {
     /// # Errors
     /// [`KeysUnavailable`] when they could never be loaded.
     pub async fn keys(&self) -> Result<Arc<Keys>, KeysUnavailable> {
-        let Some((keys, at)) = self.0.held().keys.clone() else { return self.load().await };
-        if self.0.clock.now().duration_since(at) >= STALE {
-            let ring = Arc::clone(&self.0);
-            drop(tokio::spawn(async move { ring.reload().await.map(drop) }));
-        }
-        Ok(keys)
+        self.0.get().await
     }
 
     /// The keys after a client state or a cookie named `id`, which [`KeyRing::keys`] did not know: loaded anew,
@@ -157,11 +130,7 @@ impl KeyRing {
     /// [`KeysUnavailable`] when `id` is unknown and the last attempt to load failed: it may be
     /// ours.
     pub async fn keys_knowing(&self, id: &KeyId) -> Result<Arc<Keys>, KeysUnavailable> {
-        let held = self.0.held().keys.clone();
-        match held.filter(|(keys, _)| keys.get(id).is_some()) {
-            Some((keys, _)) => Ok(keys),
-            None => self.load().await,
-        }
+        self.0.with(|keys| keys.get(id).is_some()).await
     }
 
     /// Loads the keys, whether or not the caller stays to see it.
@@ -169,40 +138,17 @@ impl KeyRing {
     /// # Errors
     /// [`KeysUnavailable`].
     pub async fn load(&self) -> Result<Arc<Keys>, KeysUnavailable> {
-        let ring = Arc::clone(&self.0);
-        let loaded = tokio::spawn(async move { ring.reload().await }).await;
-        loaded.unwrap_or(Err(KeysUnavailable))
-    }
-}
-
-impl Ring {
-    fn held(&self) -> MutexGuard<'_, Held> {
-        self.held.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Loads, unless that was done a moment ago: then the outcome of that time stands.
-    async fn reload(&self) -> Result<Arc<Keys>, KeysUnavailable> {
-        let _turn = self.loading.lock().await;
-        let now = self.clock.now();
-        {
-            let mut held = self.held();
-            let pause = if held.keys.is_some() { PAUSE } else { FIRST_PAUSE };
-            if held.tried.is_some_and(|tried| now.duration_since(tried) < pause) {
-                let loaded_then = held.keys.as_ref().filter(|(_, at)| Some(*at) == held.tried);
-                return loaded_then.map(|(keys, _)| Arc::clone(keys)).ok_or(KeysUnavailable);
-            }
-            held.tried = Some(now);
-        }
-        let keys = Arc::new(self.source.load().await?);
-        self.held().keys = Some((Arc::clone(&keys), now));
-        Ok(keys)
+        self.0.load().await
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::{Mutex as StdMutex, PoisonError};
+
     use azure_core::http::{AsyncRawResponse, HttpClient, Request, StatusCode, headers::Headers};
     use base64::Engine;
+    use jiff::SignedDuration;
 
     use super::*;
     use crate::{
@@ -250,20 +196,6 @@ mod tests {
             asked.iter().all(|path| path.starts_with("/secrets/client-state-keys")),
             "{asked:?}"
         );
-    }
-
-    #[test]
-    fn only_a_vault_on_this_machine_may_name_another_domain() {
-        assert!(
-            is_on_this_machine("https://127.0.0.1:4711")
-                && is_on_this_machine("https://localhost/")
-        );
-        assert!(is_on_this_machine("https://[::1]:4711"));
-        for vault in
-            ["https://rooms.vault.azure.net", "https://localhost.evil.test", "https://10.0.0.1"]
-        {
-            assert!(!is_on_this_machine(vault), "{vault}");
-        }
     }
 
     /// A vault whose content a test can change; it counts the loads.

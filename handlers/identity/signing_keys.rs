@@ -25,6 +25,9 @@ const LIFE: SignedDuration = SignedDuration::from_hours(24);
 /// Tokens that name unknown keys cause a load at most this often: anybody can send one.
 const MISS_PAUSE: SignedDuration = SignedDuration::from_mins(5);
 
+/// The same where a client state has proved whose notification it is before its token is looked at.
+const NOTIFICATION_MISS_PAUSE: SignedDuration = SignedDuration::from_secs(30);
+
 /// A load that failed is not tried again for this long.
 const FAILED_PAUSE: SignedDuration = SignedDuration::from_secs(5);
 
@@ -66,6 +69,7 @@ pub struct SigningKeys {
     http: Arc<dyn Http>,
     clock: Arc<dyn Clock>,
     address: Url,
+    miss_pause: SignedDuration,
     held: StdMutex<Held>,
     /// One load at a time; those who wait for it look again.
     loading: Mutex<()>,
@@ -104,7 +108,14 @@ impl SigningKeys {
     /// The keys that `cloud` publishes, loaded over `http` when they are first needed.
     pub fn new(http: Arc<dyn Http>, clock: Arc<dyn Clock>, cloud: &Cloud) -> Self {
         let address = cloud.at_authority("common/discovery/v2.0/keys");
-        Self { http, clock, address, held: StdMutex::default(), loading: Mutex::default() }
+        let (held, loading) = (StdMutex::default(), Mutex::default());
+        Self { http, clock, address, miss_pause: MISS_PAUSE, held, loading }
+    }
+
+    /// The same for the tokens of notifications, which strangers cannot send: an unknown key is
+    /// looked for every 30 s, since what waits for it is somebody's appointment.
+    pub fn for_notifications(http: Arc<dyn Http>, clock: Arc<dyn Clock>, cloud: &Cloud) -> Self {
+        Self { miss_pause: NOTIFICATION_MISS_PAUSE, ..Self::new(http, clock, cloud) }
     }
 
     /// The key named `kid`; `None` if Entra has no such key (any more).
@@ -137,7 +148,7 @@ impl SigningKeys {
         let over = |since: Timestamp, pause| now.duration_since(since) >= pause;
         match held.failed {
             Some(failed) => over(failed, FAILED_PAUSE),
-            None => held.missed.is_none_or(|missed| over(missed, MISS_PAUSE)),
+            None => held.missed.is_none_or(|missed| over(missed, self.miss_pause)),
         }
     }
 

@@ -7,7 +7,7 @@
 
 use std::sync::Arc;
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use jsonwebtoken::{Algorithm, Validation, errors::ErrorKind};
 use serde::Deserialize;
 use uuid::Uuid;
@@ -27,10 +27,10 @@ use crate::{
 };
 
 /// How far Entra's clock and ours may be apart.
-const LEEWAY: SignedDuration = SignedDuration::from_mins(5);
+pub(super) const LEEWAY: SignedDuration = SignedDuration::from_mins(5);
 
 /// The longest token that is looked at, in bytes. Entra's are a few thousand.
-const TOKEN_MAX: usize = 16 * 1024;
+pub(super) const TOKEN_MAX: usize = 16 * 1024;
 
 /// The longest name and address that are taken over, in characters; the rest is left out.
 const NAME_MAX: usize = 256;
@@ -220,7 +220,7 @@ impl Tokens {
         if !key.signs_for(&claims.iss, &tenant) {
             return Err(Reason::Signature.into());
         }
-        self.in_time(&claims)?;
+        in_time(self.clock.now(), LEEWAY, claims.nbf, claims.exp)?;
         Ok(claims)
     }
 
@@ -234,17 +234,23 @@ impl Tokens {
         rules.validate_nbf = false;
         rules
     }
+}
 
-    fn in_time(&self, claims: &Claims) -> Result<(), Reason> {
-        let (now, leeway) = (self.clock.now().as_second(), LEEWAY.as_secs());
-        if now >= claims.exp.saturating_add(leeway) {
-            return Err(Reason::Expired);
-        }
-        if now.saturating_add(leeway) < claims.nbf {
-            return Err(Reason::NotYetValid);
-        }
-        Ok(())
+/// Whether it is a token's time, give or take `leeway`; `nbf` and `exp` as the token has them.
+pub(super) fn in_time(
+    now: Timestamp,
+    leeway: SignedDuration,
+    nbf: i64,
+    exp: i64,
+) -> Result<(), Reason> {
+    let (now, leeway) = (now.as_second(), leeway.as_secs());
+    if now >= exp.saturating_add(leeway) {
+        return Err(Reason::Expired);
     }
+    if now.saturating_add(leeway) < nbf {
+        return Err(Reason::NotYetValid);
+    }
+    Ok(())
 }
 
 impl Claims {
@@ -271,7 +277,7 @@ fn shown(text: Option<&str>) -> Personal {
     Personal::new(text.take(NAME_MAX).collect::<String>())
 }
 
-fn reason(error: &jsonwebtoken::errors::Error) -> Reason {
+pub(super) fn reason(error: &jsonwebtoken::errors::Error) -> Reason {
     #[expect(clippy::wildcard_enum_match_arm, reason = "the library may learn more ways to fail")]
     match error.kind() {
         ErrorKind::InvalidSignature => Reason::Signature,

@@ -15,7 +15,7 @@ use crate::{
         policy::Room,
     },
     graph::sighting::{Calendar, Sighting},
-    messages::{EventChange, Passage, packed},
+    messages::{EventChange, Passage, Task, packed},
     step::{Next, Onward, StepError},
     store::{
         appointments::Pointer,
@@ -116,6 +116,8 @@ impl Keeper<'_> {
         let says_so = mailbox.health.drift.is_some_and(|known| {
             known.at + NEWS > drift.at && Drift { at: known.at, ..drift } == known
         });
+        // After `missed` it says when, so that Graph saying it again costs nothing.
+        let says_so = says_so && self.task.task != Task::Missed;
         if says_so && mailbox.health.basis == Some(basis) {
             return Ok(());
         }

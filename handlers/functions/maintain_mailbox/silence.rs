@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use jiff::SignedDuration;
 
-use super::{Keeper, subscription::id_of};
+use super::Keeper;
 use crate::{
     domain::{drift::Drift, keys::Digest},
     messages::{MailboxTask, Passage, Task},
@@ -66,7 +66,7 @@ impl Keeper<'_> {
         if mailbox.health.heard.is_some_and(|at| at >= since) {
             return Err(StepError::Drop { reason: "the subscription was heard of meanwhile" });
         }
-        if let Some(subscription) = &mailbox.subscription {
+        if mailbox.subscription.is_some() {
             if mailbox.health.silent.is_some_and(|at| now < at + ONCE) {
                 return Err(StepError::Drop { reason: "the subscription was just made anew" });
             }
@@ -75,14 +75,8 @@ impl Keeper<'_> {
                 correlation = %self.task.passage.correlation,
                 "a subscription brings nothing; it is made anew"
             );
-            self.graph_as(subscription.registration).unsubscribe(&id_of(subscription)?).await?;
         }
-        let renewal = mailbox.subscription.as_ref().map(|subscription| subscription.renew_due);
         let health = Health { silent: Some(now), ..mailbox.health };
-        let next = self.replace_lost(Mailbox { health, ..mailbox }, etag).await?;
-        if let Some(at) = renewal {
-            self.deps.due.remove(&self.renew_entry(at)).await?;
-        }
-        Ok(next)
+        self.replace(Mailbox { health, ..mailbox }, etag).await
     }
 }

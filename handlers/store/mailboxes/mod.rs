@@ -86,7 +86,7 @@ pub struct SubscriptionRow {
     pub id: String,
     /// When it ends unless it is renewed.
     pub expires: Timestamp,
-    /// The instant of the due entry that renews it.
+    /// The instant of the due entry that looks at it next; at half-life that look renews it.
     pub renew_due: Timestamp,
     /// When it was made or renewed last.
     pub renewed_at: Timestamp,
@@ -96,6 +96,13 @@ pub struct SubscriptionRow {
     pub state_key: Option<KeyId>,
     /// Which key its content is sealed with; `None` when its notifications bring ids alone.
     pub content_key: Option<ContentKeyId>,
+}
+
+impl SubscriptionRow {
+    /// When it is to be renewed: half-way between the last time and its end.
+    pub fn half_life(&self) -> Timestamp {
+        self.renewed_at + self.expires.duration_since(self.renewed_at) / 2
+    }
 }
 
 /// A mailbox whose calendar may be read but not subscribed: the resync looks instead.

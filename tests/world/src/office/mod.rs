@@ -15,9 +15,11 @@ use roombridge::app::{App, Options, Ports};
 use roombridge::clock::{Clock, ManualClock};
 use roombridge::domain::ids::TenantId;
 use roombridge::functions::maintain_mailbox;
+use roombridge::functions::notifications::Sources;
 use roombridge::host::Limits;
 use roombridge::identity::client_state::{Key, Keys};
 use roombridge::identity::cloud::Cloud;
+use roombridge::identity::content_keys::{ContentKeys, MemoryContentKeys};
 use roombridge::identity::key_ring::{FixedKeys, KeyRing, KeySource, KeysUnavailable};
 use roombridge::identity::sign_in::People;
 use roombridge::identity::tenant_tokens::Registrations;
@@ -86,6 +88,8 @@ pub struct Office {
     pub host: Arc<FunctionsHost>,
     /// The app.
     pub app: App,
+    /// The keys that content is sealed with, as the vault would keep them: none at first.
+    pub content_keys: MemoryContentKeys,
 }
 
 impl Office {
@@ -153,17 +157,18 @@ impl Office {
         let held = held_back.clone().map(|held_back| held_back as Arc<dyn Outbox>);
         let sends = held.unwrap_or(sends);
         let (tables, queues) = (Watch::new(), Watch::new());
-        let watched_tables = WatchedTables::new(Arc::clone(&store), tables.clone());
         let watched_outbox: Arc<dyn Outbox> =
             Arc::new(WatchedOutbox::new(Arc::clone(&sends), queues.clone()));
+        let content_keys = MemoryContentKeys::new(Arc::clone(&clock));
         let ports = Ports {
-            tables: Arc::new(watched_tables),
+            tables: Arc::new(WatchedTables::new(Arc::clone(&store), tables.clone())),
             outbox: Arc::clone(&watched_outbox),
             webhook_outbox: watched_outbox,
             http: Arc::new(microsoft.network.clone()),
             federated: microsoft.identity.credential(FEDERATED_IDENTITY),
             keys: Arc::new(KeyRing::new(Box::new(Shared(keys)), Arc::clone(&clock))),
             cookie_keys: cookie_ring(Arc::clone(&clock))?,
+            content_keys: content_ring(&content_keys, &clock),
             clock: Arc::clone(&clock),
             rng: Arc::clone(&rng),
         };
@@ -187,6 +192,7 @@ impl Office {
             held_back,
             host,
             app,
+            content_keys,
         })
     }
 
@@ -235,6 +241,11 @@ fn cookie_ring(clock: Arc<dyn Clock>) -> Result<Arc<KeyRing>, OfficeError> {
     Ok(Arc::new(KeyRing::new(Box::new(keys), clock)))
 }
 
+/// What the app holds of the content keys in `source`.
+fn content_ring(source: &MemoryContentKeys, clock: &Arc<dyn Clock>) -> Arc<ContentKeys> {
+    Arc::new(ContentKeys::new(Box::new(source.clone()), Arc::clone(clock)))
+}
+
 /// A source that a test keeps a hand on.
 struct Shared(Arc<dyn KeySource>);
 
@@ -277,6 +288,7 @@ fn options(hosts: &CloudHosts) -> Result<Options, OfficeError> {
             life: jiff::SignedDuration::from_hours(6 * 24),
             horizon: jiff::SignedDuration::from_hours(365 * 24),
         },
+        sources: Sources::default(),
         limits: Limits::default(),
     })
 }

@@ -1,0 +1,136 @@
+//! What is read from the vault, kept for an hour: loaded when first needed, again when it is an hour
+//! old, and again when somebody names what is not in it.
+
+use std::sync::{Arc, Mutex as StdMutex, MutexGuard, PoisonError};
+
+use async_trait::async_trait;
+use jiff::{SignedDuration, Timestamp};
+use tokio::sync::Mutex;
+
+use super::key_ring::KeysUnavailable;
+use crate::clock::Clock;
+
+/// Loads are at least this far apart, so that foreign notifications and cookies cannot wear the vault out.
+const PAUSE: SignedDuration = SignedDuration::from_secs(30);
+
+/// The same while nothing was loaded yet: whoever comes waits for them.
+const FIRST_PAUSE: SignedDuration = SignedDuration::from_secs(2);
+
+/// What is older than this is loaded again, so that a new current key is taken up.
+const STALE: SignedDuration = SignedDuration::from_hours(1);
+
+/// Where something is loaded from.
+#[async_trait]
+pub(super) trait Loads: Send + Sync + 'static {
+    /// What is loaded.
+    type Loaded: Send + Sync;
+
+    /// Loads all of it; `held` is what was loaded before.
+    async fn load(&self, held: Option<&Self::Loaded>) -> Result<Self::Loaded, KeysUnavailable>;
+}
+
+/// What was loaded, and when it was; shared by everybody who holds it.
+///
+/// It is loaded by a task of its own: a caller that gives up after its two seconds must not undo a
+/// load that needs three.
+pub(super) struct Cached<S: Loads>(Arc<Inner<S>>);
+
+struct Inner<S: Loads> {
+    source: S,
+    clock: Arc<dyn Clock>,
+    held: StdMutex<Held<S::Loaded>>,
+    /// One load at a time; those who wait for it share its outcome.
+    loading: Mutex<()>,
+}
+
+struct Held<T> {
+    loaded: Option<(Arc<T>, Timestamp)>,
+    tried: Option<Timestamp>,
+}
+
+/// When to load.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Turn {
+    /// Unless that was done a moment ago.
+    Paced,
+    /// In any case: it was just changed, or is about to be.
+    Now,
+}
+
+impl<S: Loads> Cached<S> {
+    pub(super) fn new(source: S, clock: Arc<dyn Clock>) -> Self {
+        let held = StdMutex::new(Held { loaded: None, tried: None });
+        Self(Arc::new(Inner { source, clock, held, loading: Mutex::default() }))
+    }
+
+    /// Where it is loaded from.
+    pub(super) fn source(&self) -> &S {
+        &self.0.source
+    }
+
+    /// What is held, loaded anew after an hour while it serves on.
+    pub(super) async fn get(&self) -> Result<Arc<S::Loaded>, KeysUnavailable> {
+        let Some((loaded, at)) = self.0.held().loaded.clone() else { return self.load().await };
+        if self.0.clock.now().duration_since(at) >= STALE {
+            let inner = Arc::clone(&self.0);
+            drop(tokio::spawn(async move { inner.load(Turn::Paced).await.map(drop) }));
+        }
+        Ok(loaded)
+    }
+
+    /// What is held if it `has` what is looked for; otherwise loaded anew, at most every 30 s, and
+    /// then it may still not be in it.
+    pub(super) async fn with(
+        &self,
+        has: impl Fn(&S::Loaded) -> bool + Send,
+    ) -> Result<Arc<S::Loaded>, KeysUnavailable> {
+        let held = self.0.held().loaded.clone();
+        match held.filter(|(loaded, _)| has(loaded)) {
+            Some((loaded, _)) => Ok(loaded),
+            None => self.load().await,
+        }
+    }
+
+    /// Loads it, whether or not the caller stays to see it.
+    pub(super) async fn load(&self) -> Result<Arc<S::Loaded>, KeysUnavailable> {
+        self.loaded(Turn::Paced).await
+    }
+
+    /// Loads it although that may have been done a moment ago.
+    pub(super) async fn load_now(&self) -> Result<Arc<S::Loaded>, KeysUnavailable> {
+        self.loaded(Turn::Now).await
+    }
+
+    async fn loaded(&self, turn: Turn) -> Result<Arc<S::Loaded>, KeysUnavailable> {
+        let inner = Arc::clone(&self.0);
+        let loaded = tokio::spawn(async move { inner.load(turn).await }).await;
+        loaded.unwrap_or(Err(KeysUnavailable))
+    }
+}
+
+impl<S: Loads> Inner<S> {
+    fn held(&self) -> MutexGuard<'_, Held<S::Loaded>> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Loads, unless that was done a moment ago: then the outcome of that time stands.
+    async fn load(&self, turn: Turn) -> Result<Arc<S::Loaded>, KeysUnavailable> {
+        let _turn = self.loading.lock().await;
+        let now = self.clock.now();
+        let before = {
+            let mut held = self.held();
+            let pause = if held.loaded.is_some() { PAUSE } else { FIRST_PAUSE };
+            let just_now = held.tried.is_some_and(|tried| now.duration_since(tried) < pause);
+            if just_now && turn == Turn::Paced {
+                let loaded_then = held.loaded.as_ref().filter(|(_, at)| Some(*at) == held.tried);
+                return loaded_then.map(|(it, _)| Arc::clone(it)).ok_or(KeysUnavailable);
+            }
+            held.tried = Some(now);
+            held.loaded.clone()
+        };
+        let before = before.as_ref().map(|(loaded, _)| loaded.as_ref());
+        let loaded = Arc::new(self.source.load(before).await?);
+        self.held().loaded = Some((Arc::clone(&loaded), now));
+        Ok(loaded)
+    }
+}

@@ -1,0 +1,102 @@
+//! Keys in memory, for the simulation and for tests: they come, go and fail by hand.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+
+use super::{ContentKey, ContentKeySource, FreshContentKey, ListedContentKey, NotWritten, fresh};
+use crate::{clock::Clock, domain::ids::ContentKeyId, identity::key_ring::KeysUnavailable};
+
+/// Keys in memory. Clones share them.
+#[derive(Clone)]
+pub struct MemoryContentKeys {
+    clock: Arc<dyn Clock>,
+    state: Arc<Mutex<State>>,
+}
+
+#[derive(Default)]
+struct State {
+    secrets: Vec<(ListedContentKey, String)>,
+    outage: bool,
+    read_only: bool,
+    loads: u64,
+}
+
+impl MemoryContentKeys {
+    /// No keys; what is added is dated by `clock`.
+    pub fn new(clock: Arc<dyn Clock>) -> Self {
+        Self { clock, state: Arc::default() }
+    }
+
+    /// The names of the keys that are there, in the order they came.
+    pub fn ids(&self) -> Vec<ContentKeyId> {
+        self.state().secrets.iter().map(|(listed, _)| listed.id.clone()).collect()
+    }
+
+    /// Lets every call fail (or stop doing so).
+    pub fn set_outage(&self, on: bool) {
+        self.state().outage = on;
+    }
+
+    /// Lets every change be refused, as to somebody who may only read (or stop doing so).
+    pub fn set_read_only(&self, on: bool) {
+        self.state().read_only = on;
+    }
+
+    /// How often a key was loaded.
+    pub fn loads(&self) -> u64 {
+        self.state().loads
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn readable(&self) -> Result<MutexGuard<'_, State>, KeysUnavailable> {
+        let state = self.state();
+        if state.outage { Err(KeysUnavailable) } else { Ok(state) }
+    }
+
+    fn writable(&self) -> Result<MutexGuard<'_, State>, NotWritten> {
+        let state = self.state();
+        match (state.outage, state.read_only) {
+            (true, _) => Err(NotWritten::Unavailable),
+            (false, true) => Err(NotWritten::Forbidden),
+            (false, false) => Ok(state),
+        }
+    }
+}
+
+#[async_trait]
+impl ContentKeySource for MemoryContentKeys {
+    async fn list(&self) -> Result<Vec<ListedContentKey>, KeysUnavailable> {
+        Ok(self.readable()?.secrets.iter().map(|(listed, _)| listed.clone()).collect())
+    }
+
+    async fn load(&self, listed: &ListedContentKey) -> Result<Option<ContentKey>, KeysUnavailable> {
+        let secret = {
+            let mut state = self.readable()?;
+            state.loads += 1;
+            let found = state.secrets.iter().find(|(other, _)| other.id == listed.id);
+            found.map(|(_, secret)| secret.clone())
+        };
+        let key = secret.map(|secret| fresh::read(listed.id.clone(), listed.made_at, &secret).ok());
+        Ok(key.flatten())
+    }
+
+    async fn add(&self, key: &FreshContentKey) -> Result<(), NotWritten> {
+        let secret = key.secret().map_err(|_| NotWritten::Unavailable)?;
+        // As a vault does, which knows no fractions of a second.
+        let now = self.clock.now();
+        let made_at = Timestamp::from_second(now.as_second()).unwrap_or(now);
+        let listed = ListedContentKey { id: key.id().clone(), made_at };
+        self.writable()?.secrets.push((listed, secret.as_str().to_owned()));
+        Ok(())
+    }
+
+    async fn destroy(&self, id: &ContentKeyId) -> Result<(), NotWritten> {
+        self.writable()?.secrets.retain(|(listed, _)| listed.id != *id);
+        Ok(())
+    }
+}

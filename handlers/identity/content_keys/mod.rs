@@ -1,0 +1,165 @@
+//! The keys that Graph seals the content of events with: one secret each in the vault, so that one
+//! can be destroyed alone; private keys are held in memory only.
+//!
+//! Graph encrypts with the certificate that a subscription names; whoever opens it looks the key up
+//! by that name. Every renewal brings the newest certificate, so an old key has served its time a day
+//! after a new one is there (see `functions/nudge_due/keys.rs` for the whole reckoning).
+
+mod fresh;
+mod key;
+mod memory;
+mod vault;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+
+pub use fresh::{CannotMake, FreshContentKey};
+pub use key::{BadContentKey, ContentKey, NotOpened, Opened};
+pub use memory::MemoryContentKeys;
+pub use vault::KeyVaultContentKeys;
+
+use super::{
+    cached::{Cached, Loads},
+    key_ring::KeysUnavailable,
+};
+use crate::{clock::Clock, domain::ids::ContentKeyId};
+
+/// How many keys are held: the newest. With one a month and two days of overlap there are two.
+const HELD: usize = 8;
+
+/// A key that is there, and since when.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ListedContentKey {
+    /// Its name.
+    pub id: ContentKeyId,
+    /// When it came into the vault, by the vault's clock, in whole seconds.
+    pub made_at: Timestamp,
+}
+
+/// The vault did not take a change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum NotWritten {
+    /// Our identity may not do that there: it lacks a right.
+    #[error("the vault refuses: our identity lacks the right to write")]
+    Forbidden,
+    /// It does not answer, or not as it should.
+    #[error("the vault does not take it for now")]
+    Unavailable,
+}
+
+/// Where the keys are kept.
+#[async_trait]
+pub trait ContentKeySource: Send + Sync {
+    /// Which keys there are, in any order.
+    ///
+    /// # Errors
+    /// [`KeysUnavailable`].
+    async fn list(&self) -> Result<Vec<ListedContentKey>, KeysUnavailable>;
+
+    /// The key that was listed; `None` when it is not there any more, or cannot be read as one.
+    ///
+    /// # Errors
+    /// [`KeysUnavailable`].
+    async fn load(&self, listed: &ListedContentKey) -> Result<Option<ContentKey>, KeysUnavailable>;
+
+    /// Keeps a key.
+    ///
+    /// # Errors
+    /// [`NotWritten`].
+    async fn add(&self, key: &FreshContentKey) -> Result<(), NotWritten>;
+
+    /// Destroys a key; one that is not there is destroyed.
+    ///
+    /// # Errors
+    /// [`NotWritten`].
+    async fn destroy(&self, id: &ContentKeyId) -> Result<(), NotWritten>;
+}
+
+/// The keys, cached: listed once an hour, and each read once.
+pub struct ContentKeys(Cached<Source>);
+
+/// The newest first.
+type Held = Vec<Arc<ContentKey>>;
+
+/// A source that is loaded from.
+struct Source(Box<dyn ContentKeySource>);
+
+#[async_trait]
+impl Loads for Source {
+    type Loaded = Held;
+
+    async fn load(&self, held: Option<&Held>) -> Result<Held, KeysUnavailable> {
+        let mut listed = self.0.list().await?;
+        listed.sort_by(|a, b| (b.made_at, &b.id).cmp(&(a.made_at, &a.id)));
+        let mut keys = Held::new();
+        for listed in listed.into_iter().take(HELD) {
+            let known = held.into_iter().flatten().find(|key| key.id() == &listed.id);
+            let key = match known {
+                Some(key) => Some(Arc::clone(key)),
+                None => self.0.load(&listed).await?.map(Arc::new),
+            };
+            keys.extend(key);
+        }
+        Ok(keys)
+    }
+}
+
+impl ContentKeys {
+    /// The keys of `source`, which are loaded when they are first needed.
+    pub fn new(source: Box<dyn ContentKeySource>, clock: Arc<dyn Clock>) -> Self {
+        Self(Cached::new(Source(source), clock))
+    }
+
+    /// The newest key, for new subscriptions and renewals; `None` while there is none. Looked up
+    /// once an hour (every 30 s while there is none), so it may be an hour behind the vault.
+    ///
+    /// # Errors
+    /// [`KeysUnavailable`] when they could never be loaded.
+    pub async fn current(&self) -> Result<Option<Arc<ContentKey>>, KeysUnavailable> {
+        let mut keys = self.0.get().await?;
+        if keys.is_empty() {
+            keys = self.0.with(|keys| !keys.is_empty()).await?;
+        }
+        Ok(keys.first().cloned())
+    }
+
+    /// The key of this name; one that is not known is looked for, at most every 30 s. `None` when
+    /// the vault has no such key: what was sealed with it is lost.
+    ///
+    /// # Errors
+    /// [`KeysUnavailable`] when it is unknown and the last attempt to load failed: it may be there.
+    pub async fn knowing(
+        &self,
+        id: &ContentKeyId,
+    ) -> Result<Option<Arc<ContentKey>>, KeysUnavailable> {
+        let is_it = |key: &&Arc<ContentKey>| key.id() == id;
+        let keys = self.0.with(|keys| keys.iter().any(|key| is_it(&key))).await?;
+        Ok(keys.iter().find(is_it).cloned())
+    }
+
+    /// All keys that are held, the newest first, up to an hour behind the vault.
+    ///
+    /// # Errors
+    /// [`KeysUnavailable`].
+    pub async fn all(&self) -> Result<Vec<Arc<ContentKey>>, KeysUnavailable> {
+        self.0.get().await.map(|keys| keys.to_vec())
+    }
+
+    /// All keys as the vault has them now, the newest first.
+    ///
+    /// # Errors
+    /// [`KeysUnavailable`].
+    pub async fn all_now(&self) -> Result<Vec<Arc<ContentKey>>, KeysUnavailable> {
+        self.0.load_now().await.map(|keys| keys.to_vec())
+    }
+
+    /// Where they are kept, to add and destroy some.
+    pub fn source(&self) -> &dyn ContentKeySource {
+        self.0.source().0.as_ref()
+    }
+}
+
+#[cfg(test)]
+mod tests;

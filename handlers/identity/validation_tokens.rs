@@ -1,0 +1,166 @@
+//! Validation tokens: what Graph sends with notifications that bring content, to prove that they are
+//! its own, for one of our registrations, and from which tenants.
+//!
+//! learn.microsoft.com/graph/change-notifications-with-resource-data, 2026-04-17, "Validation tokens":
+//! issuer and caller stand in different claims in the two versions of a token, and both versions come.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use jsonwebtoken::{Algorithm, Validation};
+use serde::Deserialize;
+
+use super::{
+    cloud::Cloud,
+    signing_keys::{SigningKeys, Unavailable},
+    tenant_tokens::Registrations,
+    tokens::{CheckError, LEEWAY, Reason, TOKEN_MAX, in_time, reason},
+};
+use crate::{clock::Clock, domain::ids::TenantId, http::Http};
+
+/// Microsoft Graph Change Tracking, the application that Graph sends notifications as (the same
+/// page).
+const CHANGE_TRACKING: &str = "0bf30f3b-4a52-48df-9a82-234910c4a086";
+
+/// The most tokens of one POST that are looked at. There is one for each pair of registration and
+/// tenant in it; each costs about 20 µs.
+const TOKENS_MAX: usize = 64;
+
+/// What the tokens of one POST prove.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Vouched {
+    /// The tenants that Graph vouches for: the content of their items may be believed.
+    pub tenants: BTreeSet<TenantId>,
+    /// Tokens that could not be judged for now: Entra's keys were not to be had, or are said not to
+    /// have one that may be minutes old, or there were too many. Items of other tenants may be as
+    /// true as any, and are to be handed on without their content.
+    pub unjudged: usize,
+    /// Tokens that prove nothing.
+    pub refused: usize,
+}
+
+impl Vouched {
+    /// Whether Graph vouches for `tenant`.
+    pub fn vouches_for(&self, tenant: TenantId) -> bool {
+        self.tenants.contains(&tenant)
+    }
+
+    /// Whether it may do so, but that could not be judged for now.
+    pub fn may_vouch_for(&self, tenant: TenantId) -> bool {
+        self.unjudged > 0 && !self.vouches_for(tenant)
+    }
+}
+
+/// Checks validation tokens.
+pub struct ValidationTokens {
+    keys: SigningKeys,
+    clock: Arc<dyn Clock>,
+    cloud: Cloud,
+    rules: Validation,
+}
+
+#[derive(Deserialize)]
+struct Claims {
+    // Read as one text: a token for several is not one of Entra's.
+    #[serde(rename = "aud")]
+    _audience: String,
+    iss: String,
+    exp: i64,
+    nbf: i64,
+    ver: String,
+    tid: String,
+    appid: Option<String>,
+    azp: Option<String>,
+}
+
+impl ValidationTokens {
+    /// Checks tokens of `cloud` for our daemon `registrations`, with keys loaded over `http`.
+    pub fn new(
+        http: Arc<dyn Http>,
+        clock: Arc<dyn Clock>,
+        cloud: Cloud,
+        registrations: &Registrations,
+    ) -> Self {
+        let keys = SigningKeys::for_notifications(http, Arc::clone(&clock), &cloud);
+        // What the library checks: the signature, its algorithm and the audience. Times are
+        // compared with our own clock.
+        let mut rules = Validation::new(Algorithm::RS256);
+        rules.set_audience(&[&registrations.organisation_wide, &registrations.scoped]);
+        rules.set_required_spec_claims(&["aud", "exp", "iss", "nbf"]);
+        rules.validate_exp = false;
+        rules.validate_nbf = false;
+        Self { keys, clock, cloud, rules }
+    }
+
+    /// Whom the `tokens` of one POST vouch for. Never fails: a token that proves nothing only leaves
+    /// its tenant out.
+    pub async fn vouched(&self, tokens: &[String]) -> Vouched {
+        let mut vouched = Vouched::default();
+        for (n, token) in tokens.iter().enumerate() {
+            if n >= TOKENS_MAX {
+                vouched.unjudged += 1;
+                continue;
+            }
+            match self.check(token).await {
+                Ok(tenant) => {
+                    vouched.tenants.insert(tenant);
+                }
+                Err(CheckError::Unavailable(_) | CheckError::Refused(Reason::UnknownKey)) => {
+                    vouched.unjudged += 1;
+                }
+                Err(CheckError::Refused(reason)) => {
+                    tracing::warn!(%reason, "a validation token proves nothing");
+                    vouched.refused += 1;
+                }
+            }
+        }
+        vouched
+    }
+
+    /// Loads the keys ahead of the first notification.
+    ///
+    /// # Errors
+    /// [`Unavailable`].
+    pub async fn warm(&self) -> Result<(), Unavailable> {
+        self.keys.find("").await.map(drop)
+    }
+
+    /// The tenant that one token vouches for.
+    ///
+    /// # Errors
+    /// [`CheckError`]; [`Reason::UnknownKey`] may be a key that is newer than ours.
+    pub async fn check(&self, token: &str) -> Result<TenantId, CheckError> {
+        if token.len() > TOKEN_MAX {
+            return Err(Reason::Malformed.into());
+        }
+        let header = jsonwebtoken::decode_header(token).map_err(|error| reason(&error))?;
+        if header.alg != Algorithm::RS256 {
+            return Err(Reason::Algorithm.into());
+        }
+        // An extension that must be understood, and is not (RFC 7515, 4.1.11).
+        let (None, Some(kid)) = (header.crit, header.kid) else {
+            return Err(Reason::Malformed.into());
+        };
+        let key = self.keys.find(&kid).await?.ok_or(Reason::UnknownKey)?;
+        let claims = jsonwebtoken::decode::<Claims>(token, &key.key, &self.rules);
+        let claims = claims.map_err(|error| reason(&error))?.claims;
+        let tenant: TenantId = claims.tid.parse().map_err(|_| Reason::Issuer)?;
+        let (issuer, caller) = match claims.ver.as_str() {
+            "1.0" => (Cloud::first_issuer_of(tenant), &claims.appid),
+            "2.0" => (self.cloud.issuer_of(tenant), &claims.azp),
+            _ => return Err(Reason::Version.into()),
+        };
+        if claims.iss != issuer {
+            return Err(Reason::Issuer.into());
+        }
+        // Entra publishes one set of keys and names the issuer of version 2 with each.
+        if !key.signs_for(&self.cloud.issuer_of(tenant), &tenant.to_string()) {
+            return Err(Reason::Signature.into());
+        }
+        let caller = caller.as_deref().unwrap_or_default();
+        if !caller.eq_ignore_ascii_case(CHANGE_TRACKING) {
+            return Err(Reason::Client.into());
+        }
+        in_time(self.clock.now(), LEEWAY, claims.nbf, claims.exp)?;
+        Ok(tenant)
+    }
+}
