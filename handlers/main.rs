@@ -138,6 +138,7 @@ fn options(settings: &Settings) -> Options {
             life: settings.graph.subscription_life,
             horizon: settings.graph.horizon,
         },
+        content_key_life: settings.identity.content_key_life,
         limits: Limits::default(),
     }
 }

@@ -4,8 +4,12 @@
 //! deletes it. So a lost nudge costs one round and nothing else. The timer never reads what an entry
 //! is about: its cost is what is due, and a row that it misread could not be forgotten by mistake.
 //!
+//! It also has keys made and destroyed that are due for it, see [`keys`].
+//!
 //! Once a day it also has those tenants looked at whose mailboxes depend on the directory, see
 //! `QUIET_HOUR`.
+
+mod keys;
 
 use std::{sync::Arc, time::Duration};
 
@@ -14,6 +18,7 @@ use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 use crate::{
     clock::Clock,
     domain::{ids::CorrelationId, tenancy::TenantState},
+    identity::{content_keys::ContentKeys, key_ring::KeyRing},
     messages::{BookingNudge, BookingRequest, MailboxTask, Passage, Task, TenantTask, TenantWork},
     queue::{Outbox, Queue},
     rng::Rng,
@@ -59,10 +64,25 @@ pub struct Deps {
     pub failures: Failures,
     /// The poison queues, and the way to the workers.
     pub outbox: Arc<dyn Outbox>,
+    /// The keys that grow old.
+    pub keys: AgingKeys,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// Chance.
     pub rng: Arc<dyn Rng>,
+}
+
+/// The keys that grow old.
+#[derive(Clone)]
+pub struct AgingKeys {
+    /// What proves that a notification is ours.
+    pub client_state: Arc<KeyRing>,
+    /// What cookies are sealed with.
+    pub cookies: Arc<KeyRing>,
+    /// What Graph seals content with.
+    pub content: Arc<ContentKeys>,
+    /// How old the newest content key may be before there is a new one.
+    pub content_life: SignedDuration,
 }
 
 /// What one run did.
@@ -89,6 +109,7 @@ pub async fn run(deps: &Deps, stop_at: Timestamp) -> Result<Nudged, StepError> {
     let poisoned = drain(deps, stop_at).await?;
     let unsettled = nudge(deps, Purpose::Unsettled, stop_at).await?;
     let aligned = align(deps, began, stop_at).await?;
+    keys::rotate(deps).await;
     Ok(Nudged { unsettled, renewals, poisoned, aligned })
 }
 
