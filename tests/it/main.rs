@@ -3,6 +3,7 @@
 mod audit;
 mod bad_input;
 mod browser;
+mod conformance;
 mod consent;
 mod contoso;
 mod contract;

@@ -7,10 +7,7 @@ use azure_core::{
     credentials::TokenCredential,
     http::{StatusCode, Transport},
 };
-use azure_security_keyvault_secrets::{
-    ResourceExt, SecretClient,
-    models::{SecretProperties, SetSecretParameters},
-};
+use azure_security_keyvault_secrets::{ResourceExt, SecretClient, models::SecretProperties};
 use futures::TryStreamExt;
 use jiff::Timestamp;
 
@@ -97,16 +94,7 @@ impl ContentKeySource for KeyVaultContentKeys {
 
     async fn add(&self, key: &FreshContentKey) -> Result<(), NotWritten> {
         let secret = key.secret().map_err(|_| NotWritten::Unavailable)?;
-        let parameters = SetSecretParameters {
-            value: Some(secret.as_str().to_owned()),
-            content_type: Some("application/json".to_owned()),
-            ..SetSecretParameters::default()
-        };
-        let parameters = parameters.try_into().map_err(|error| vault::not_written(&error))?;
-        let name = named(key.id());
-        let set = Patience::WORKER.wait(self.0.set_secret(&name, parameters, None)).await;
-        let set = set.map_err(|_| NotWritten::Unavailable)?;
-        set.map(drop).map_err(|error| vault::not_written(&error))
+        vault::set(&self.0, &named(key.id()), &secret).await
     }
 
     async fn destroy(&self, id: &ContentKeyId) -> Result<(), NotWritten> {
