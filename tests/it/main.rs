@@ -28,6 +28,7 @@ mod queue;
 mod retries;
 mod simulation;
 mod store;
+mod subscriptions;
 mod table_service;
 mod tidy;
 mod visit;
