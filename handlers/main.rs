@@ -136,6 +136,7 @@ fn options(settings: &Settings) -> Options {
         mailboxes: maintain_mailbox::Settings {
             notification_url: settings.graph.notification_url.clone(),
             life: settings.graph.subscription_life,
+            rich_life: settings.graph.rich_life,
             horizon: settings.graph.horizon,
         },
         content_key_life: settings.identity.content_key_life,

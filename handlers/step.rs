@@ -8,7 +8,9 @@ use jiff::SignedDuration;
 use crate::{
     booking::SystemError,
     graph::GraphError,
-    messages::{BookingRequest, CalendarWrite, EventChanges, MailboxTask, Message, TenantTask},
+    messages::{
+        BookingRequest, CalendarWrite, EventChanges, MailboxTask, MailboxTasks, Message, TenantTask,
+    },
     queue::{Queue, QueueError},
     store::{StoreError, tables::TableError},
 };
@@ -131,6 +133,8 @@ pub enum Onward {
     Write(CalendarWrite),
     /// To `maintain-mailbox`.
     Maintain(MailboxTask),
+    /// To `maintain-mailbox`, several at once.
+    MaintainAll(MailboxTasks),
     /// To `maintain-tenant`.
     Tenant(TenantTask),
 }
@@ -155,6 +159,7 @@ impl Onward {
             Self::Book(message) => message.queue(),
             Self::Write(message) => message.queue(),
             Self::Maintain(message) => message.queue(),
+            Self::MaintainAll(message) => message.queue(),
             Self::Tenant(message) => message.queue(),
         }
     }
@@ -166,6 +171,7 @@ impl Onward {
             Self::Book(message) => message.to_text(),
             Self::Write(message) => message.to_text(),
             Self::Maintain(message) => message.to_text(),
+            Self::MaintainAll(message) => message.to_text(),
             Self::Tenant(message) => message.to_text(),
         }
     }

@@ -14,7 +14,9 @@ use crate::{
     host::{
         InvocationContext, InvocationFailed, QueueDelivery, QueueFunction, TimerFunction, TimerTick,
     },
-    messages::{BookingRequest, CalendarWrite, EventChanges, MailboxTask, NotAMessage, TenantTask},
+    messages::{
+        BookingRequest, CalendarWrite, EventChanges, MailboxTasks, NotAMessage, TenantTask,
+    },
     step::{Next, StepError},
     trail::Trail,
 };
@@ -145,11 +147,11 @@ impl QueueFunction for MaintainMailbox {
         cx: InvocationContext,
         delivery: QueueDelivery,
     ) -> Result<(), InvocationFailed> {
-        let message = MailboxTask::from_text(&delivery.text)?;
+        let message = MailboxTasks::from_text(&delivery.text)?;
         let (tenant, trail) = (message.tenant, Trail::default());
         let _watched = self.carrier.watch(&trail);
-        let outcome = maintain_mailbox::run(&self.deps, &trail, message).await;
-        finish(&self.carrier, &trail, cx.function, tenant, vec![(message, outcome)]).await
+        let outcomes = maintain_mailbox::run(&self.deps, &trail, message).await;
+        finish(&self.carrier, &trail, cx.function, tenant, outcomes).await
     }
 }
 

@@ -251,6 +251,7 @@ impl App {
             due: Due::new(self.tables()),
             graph: self.graph.clone(),
             keys: Arc::clone(&self.ports.keys),
+            content_keys: Arc::clone(&self.ports.content_keys),
             settings: self.options.mailboxes.clone(),
             clock: self.clock(),
             rng: self.rng(),

@@ -29,10 +29,25 @@ struct InnerWire {
 impl TenantGraph {
     /// Sends up to 20 requests as one; the answers come in the order asked, each with its own
     /// status and `Retry-After` (the whole has 200 even when its parts are throttled). Parts that
-    /// were answered 401 are asked once more with a new token.
+    /// our own pace does not allow yet are not sent; parts that were answered 401 are asked once
+    /// more with a new token.
     pub(super) async fn batch(&self, asks: &[Ask]) -> Vec<Result<Reply, GraphError>> {
-        let all: Vec<&Ask> = asks.iter().collect();
-        let mut replies = self.post(&all).await;
+        let pass = |ask| self.shared.pace.pass(self.cx.tenant, ask).map(|()| ask);
+        let passed: Vec<Result<&Ask, GraphError>> = asks.iter().map(pass).collect();
+        let allowed: Vec<&Ask> =
+            passed.iter().filter_map(|ask| ask.as_ref().ok().copied()).collect();
+        let mut replies = self.batch_of(&allowed).await.into_iter();
+        let reply = |ask: Result<&Ask, _>| {
+            ask.and_then(|_| replies.next().unwrap_or(Err(GraphError::Unreadable)))
+        };
+        passed.into_iter().map(reply).collect()
+    }
+
+    async fn batch_of(&self, asks: &[&Ask]) -> Vec<Result<Reply, GraphError>> {
+        if asks.is_empty() {
+            return Vec::new();
+        }
+        let mut replies = self.post(asks).await;
         let refused: Vec<usize> =
             (0..asks.len()).filter(|n| matches!(&replies[*n], Ok(r) if r.status == 401)).collect();
         if refused.is_empty() {
@@ -41,7 +56,7 @@ impl TenantGraph {
         if let Ok(token) = self.token().await {
             self.forget(&token).await;
         }
-        let again: Vec<&Ask> = refused.iter().map(|n| &asks[*n]).collect();
+        let again: Vec<&Ask> = refused.iter().map(|n| asks[*n]).collect();
         for (n, reply) in refused.into_iter().zip(self.post(&again).await) {
             replies[n] = reply;
         }

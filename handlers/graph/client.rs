@@ -13,6 +13,7 @@ use super::{
     fields::encoded,
     guard::{Guard, GuardCounts},
     in_flight::Limiter,
+    pace::Pace,
     refusal::{Refusal, Rule},
     wire::Reply,
 };
@@ -44,6 +45,7 @@ pub(super) struct Shared {
     pub(super) clock: Arc<dyn Clock>,
     guard: Guard,
     in_flight: Limiter,
+    pub(super) pace: Pace,
 }
 
 /// For whom and because of what a call is made.
@@ -75,7 +77,8 @@ impl Graph {
         base: Url,
     ) -> Self {
         let (guard, in_flight) = (Guard::new(base), Limiter::default());
-        Self(Arc::new(Shared { http, tokens, clock, guard, in_flight }))
+        let pace = Pace::new(Arc::clone(&clock));
+        Self(Arc::new(Shared { http, tokens, clock, guard, in_flight, pace }))
     }
 
     /// The same Graph for one tenant and one cause.
@@ -128,7 +131,9 @@ pub(super) fn event_path(mailbox: MailboxId, event: &EventId) -> String {
 
 impl TenantGraph {
     /// Sends `ask` and returns the answer, whatever its status. A 401 is met once with a new token.
+    /// What our own pace does not allow yet is not sent.
     pub(super) async fn call(&self, ask: &Ask) -> Result<Reply, GraphError> {
+        self.shared.pace.pass(self.cx.tenant, ask)?;
         let _places = self.shared.in_flight.enter(ask.mailboxes.iter().copied()).await;
         let token = self.token().await?;
         let reply = self.exchange(ask, &token).await?;

@@ -20,7 +20,7 @@ pub enum GraphError {
     /// Stop working for it, tell somebody, keep the data for its retention.
     #[error("the tenant refuses our identity")]
     Disconnected,
-    /// 403: the permission for this mailbox (or a subscription quota) is missing. Only an
+    /// 403: the permission for this mailbox is missing. Only an
     /// administrator can help; do not take the event for gone.
     #[error("Graph denies access")]
     Denied,
@@ -59,6 +59,9 @@ pub enum Cause {
     /// Entra or the managed identity gave no token for now.
     #[error("no token for now")]
     NoToken,
+    /// We have asked as much as we allow ourselves.
+    #[error("our own pace")]
+    Paced,
     /// Graph could not reach our webhook in time to validate a subscription.
     #[error("the handshake with our own webhook failed")]
     Handshake,

@@ -111,6 +111,7 @@ impl Guard {
                 read(rest, &options)
             }
             ("GET", ["subscriptions"], None) => options.only_paging().map(|()| 0),
+            ("GET", ["subscriptions", _], None) if !inner => options.none().map(|()| 0),
             ("PATCH" | "POST", ["users", mailbox, "events", _, rest @ ..], Some(body))
                 if !inner =>
             {

@@ -22,6 +22,7 @@ mod in_flight;
 pub mod mail;
 pub mod notifications;
 mod options;
+mod pace;
 pub mod people;
 pub mod permissions;
 pub mod places;
@@ -29,6 +30,7 @@ pub mod properties;
 pub mod property_id;
 mod reading;
 pub mod refusal;
+pub mod renewals;
 mod shapes;
 pub mod sighting;
 mod subscription_rules;
@@ -50,6 +52,7 @@ pub use people::{PeopleLink, PeoplePage, PersonRead};
 pub use places::{BookingType, PlaceRead};
 pub use property_id::PropertyId;
 pub use reading::Wanted;
+pub use renewals::Renewal;
 pub use subscriptions::{
     RichContent, Subscribed, SubscriptionId, SubscriptionListed, SubscriptionOrder,
 };

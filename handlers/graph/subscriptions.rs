@@ -97,6 +97,9 @@ pub enum Subscribed {
         /// Its id, if Graph's message named it; otherwise see [`TenantGraph::subscriptions`].
         id: Option<SubscriptionId>,
     },
+    /// The mailbox has as many subscriptions, of all applications, as it may (1,000:
+    /// learn.microsoft.com/graph/change-notifications-overview, 2025-03-05).
+    OverQuota,
     /// The end was too far away: order a shorter life (4,200 minutes were always taken).
     ShorterLife,
 }
@@ -112,6 +115,8 @@ pub struct SubscriptionListed {
     pub expires: Timestamp,
     /// Where its change notifications go.
     pub notification_url: Option<Url>,
+    /// Whether its notifications bring the content of events.
+    pub rich: bool,
 }
 
 #[derive(Deserialize)]
@@ -121,6 +126,7 @@ struct SubscriptionWire {
     expiration_date_time: String,
     resource: Option<String>,
     notification_url: Option<String>,
+    include_resource_data: Option<bool>,
 }
 
 impl TenantGraph {
@@ -128,8 +134,7 @@ impl TenantGraph {
     /// Graph validates both addresses before it answers.
     ///
     /// # Errors
-    /// [`GraphError`]; `Denied` also when the mailbox has its 1,000 subscriptions; `Wait` with
-    /// [`Cause::Handshake`] when our own webhook did not answer in time.
+    /// [`GraphError`]; `Wait` with [`Cause::Handshake`] when our own webhook did not answer in time.
     pub async fn subscribe(&self, order: &SubscriptionOrder) -> Result<Subscribed, GraphError> {
         let (resource, asked) = match &order.content {
             None => (fields::resource(order.mailbox), fields::SUBSCRIPTION.join(",")),
@@ -161,6 +166,7 @@ impl TenantGraph {
         match reply.status {
             409 => Ok(Subscribed::AlreadyThere { id: id_within(&reply.error().message) }),
             400 => bad_order(&reply),
+            403 if is_over_quota(&reply) => Ok(Subscribed::OverQuota),
             _ => {
                 reply.check()?;
                 let wire: SubscriptionWire = reply.json()?;
@@ -181,15 +187,24 @@ impl TenantGraph {
         expires: Timestamp,
         content: Option<&RichContent>,
     ) -> Result<Option<Timestamp>, GraphError> {
-        let reply = self.call(&renewal(id, expires, content)).await?;
-        match reply.status {
-            404 => Ok(None),
-            400 if is_handshake(&reply) => Err(handshake(&reply)),
-            _ => {
-                reply.check()?;
-                reply.json::<SubscriptionWire>()?.expires().map(Some)
-            }
+        renewed(&self.call(&renewal(id, expires, content)).await?)
+    }
+
+    /// One of our subscriptions; `Ok(None)` when there is no such subscription (any more).
+    ///
+    /// # Errors
+    /// [`GraphError`].
+    pub async fn subscription(
+        &self,
+        id: &SubscriptionId,
+    ) -> Result<Option<SubscriptionListed>, GraphError> {
+        let reply = self.call(&of(Method::GET, id)).await?;
+        if reply.status == 404 {
+            return Ok(None);
         }
+        reply.check()?;
+        let listed = reply.json::<SubscriptionWire>()?.listed();
+        listed.map(Some).ok_or(GraphError::Unreadable)
     }
 
     /// Removes a subscription; one that is not there any more is removed.
@@ -241,6 +256,18 @@ pub(super) fn renewal(
     Ask { fields: asked.join(","), body: Some(body), ..of(Method::PATCH, id) }
 }
 
+/// What became of a renewal.
+pub(super) fn renewed(reply: &Reply) -> Result<Option<Timestamp>, GraphError> {
+    match reply.status {
+        404 => Ok(None),
+        400 if is_handshake(reply) => Err(handshake(reply)),
+        _ => {
+            reply.check()?;
+            reply.json::<SubscriptionWire>()?.expires().map(Some)
+        }
+    }
+}
+
 impl RichContent {
     /// Names the certificate in a request.
     fn seal(&self, body: &mut Value) {
@@ -275,6 +302,7 @@ impl SubscriptionWire {
             mailbox,
             expires: self.expires().ok()?,
             notification_url: self.notification_url.as_deref().and_then(|url| url.parse().ok()),
+            rich: self.include_resource_data == Some(true),
         })
     }
 }
@@ -309,6 +337,13 @@ fn bad_order(reply: &Reply) -> Result<Subscribed, GraphError> {
 /// (learn.microsoft.com/graph/api/subscription-post-subscriptions).
 fn is_handshake(reply: &Reply) -> bool {
     reply.error().message.to_ascii_lowercase().contains("validation request")
+}
+
+/// Graph's message says which number was reached
+/// (learn.microsoft.com/graph/change-notifications-overview, 2025-03-05); its words are not documented.
+fn is_over_quota(reply: &Reply) -> bool {
+    let message = reply.error().message.to_ascii_lowercase();
+    ["quota", "maximum number", "limit"].iter().any(|word| message.contains(word))
 }
 
 fn handshake(reply: &Reply) -> GraphError {
@@ -406,7 +441,17 @@ mod tests {
                 error("InvalidRequest", "No"),
                 Err(GraphError::Refused { status: 400, code: "InvalidRequest".into() }),
             ),
-            (403, error("Forbidden", "quota"), Err(GraphError::Denied)),
+            (
+                403,
+                error("Forbidden", "The maximum number of 1000 active"),
+                Ok(Subscribed::OverQuota),
+            ),
+            (403, error("Forbidden", "quota exceeded"), Ok(Subscribed::OverQuota)),
+            (
+                403,
+                error("ExtensionError", "Operation: Create; Exception: []"),
+                Err(GraphError::Denied),
+            ),
             (404, error("ErrorInvalidUser", ""), Err(GraphError::MailboxGone)),
             (429, json!({}), wait(Cause::Throttled)),
         ];

@@ -118,11 +118,14 @@ pub enum Task {
     Removed,
     /// Graph could not deliver some notifications.
     Missed,
+    /// The subscription brings nothing, although the calendar changes: is that still so, and if it
+    /// is, make it anew. Its passage says since when it is suspected.
+    Silent,
     /// Do what is left to do for a mailbox that is to be forgotten.
     Erase,
 }
 
-/// To `maintain-mailbox`: look at this mailbox.
+/// One item of [`MailboxTasks`]: look at this mailbox.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct MailboxTask {
     /// Whose tenant.
@@ -139,13 +142,28 @@ pub struct MailboxTask {
     pub passage: Passage,
 }
 
+/// The most tasks of one message: as many renewals as Graph takes in one batch
+/// (learn.microsoft.com/graph/json-batching, 2025-02-21).
+pub const TASKS_MAX: usize = 20;
+
+/// To `maintain-mailbox`: look at these mailboxes of one tenant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MailboxTasks {
+    /// The tenant of all of them.
+    pub tenant: TenantId,
+    /// The tasks, at most [`TASKS_MAX`].
+    pub items: Vec<MailboxTask>,
+}
+
 /// Where a pass over a tenant's mailboxes goes on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Stage {
     /// The first shard of `Mailboxes` that was not looked at yet.
     pub shard: u8,
     /// Whether the pass began by connecting: those that are followed already are subscribed anew.
     pub anew: bool,
+    /// Whether each calendar that is followed is compared with the store on the way.
+    pub compare: bool,
 }
 
 /// What to do with a tenant.

@@ -5,6 +5,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
+use futures::{StreamExt, TryStreamExt, stream};
 use jiff::{Timestamp, tz::TimeZone};
 use serde::{Deserialize, Serialize};
 
@@ -18,6 +19,9 @@ use crate::domain::{
     ids::{MailboxId, TenantId},
     keys::{BookingKey, Digest},
 };
+
+/// Partitions whose rows are removed at the same time.
+const PARTITIONS_AT_ONCE: usize = 16;
 
 /// Over how many partitions an hour is spread.
 const SHARDS: u16 = 16;
@@ -147,14 +151,16 @@ impl Due {
             let keys = keys(entry);
             partitions.entry(keys.partition.clone()).or_default().push(keys);
         }
-        for mut rows in partitions.into_values() {
+        let remove = |mut rows: Vec<Keys>| async move {
             rows.sort_unstable();
             rows.dedup();
             for batch in rows.chunks(MOST_CHANGES) {
                 self.remove_batch(batch).await?;
             }
-        }
-        Ok(())
+            Ok(())
+        };
+        let removals = stream::iter(partitions.into_values().map(remove));
+        removals.buffer_unordered(PARTITIONS_AT_ONCE).try_collect().await
     }
 
     async fn remove_batch(&self, batch: &[Keys]) -> Result<(), StoreError> {

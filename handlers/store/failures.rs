@@ -18,7 +18,7 @@ use crate::{
         keys::Digest,
     },
     messages::{
-        BookingNudge, BookingRequest, CalendarWrite, EventChanges, MailboxTask, TenantTask,
+        BookingNudge, BookingRequest, CalendarWrite, EventChanges, MailboxTasks, TenantTask,
     },
     queue::Queue,
 };
@@ -54,7 +54,8 @@ impl Failure {
             changes.items.first().map(|item| (changes.tenant, item.passage))
         };
         let nudge = |nudge: BookingNudge| (nudge.key.tenant, nudge.passage);
-        let task = |task: MailboxTask| (task.tenant, task.passage);
+        let task =
+            |tasks: MailboxTasks| tasks.items.first().map(|task| (tasks.tenant, task.passage));
         let (function, known) = match queue {
             Queue::EventChanges => {
                 ("fetch-event", EventChanges::from_text(text).ok().and_then(first))
@@ -68,7 +69,7 @@ impl Failure {
                 ("write-back", write.map(|write| nudge(write.0)))
             }
             Queue::MailboxTasks => {
-                ("maintain-mailbox", MailboxTask::from_text(text).ok().map(task))
+                ("maintain-mailbox", MailboxTasks::from_text(text).ok().and_then(task))
             }
             Queue::TenantTasks => {
                 let task = TenantTask::from_text(text).ok();
@@ -246,7 +247,7 @@ impl From<FailureRow> for Failure {
 mod tests {
     use super::*;
     use crate::{
-        messages::{EventChange, Message as _, Passage, Task},
+        messages::{EventChange, MailboxTask, Message as _, Passage, Task},
         store::counting::{CountingTables, at, key, mailbox, tenant},
     };
 

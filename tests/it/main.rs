@@ -9,6 +9,7 @@ mod contoso;
 mod contract;
 mod counts;
 mod create_booking;
+mod drift;
 mod farewell;
 mod faults;
 mod fetch_event;

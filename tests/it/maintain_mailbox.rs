@@ -169,12 +169,13 @@ async fn subscriptions_live_on_for_weeks_by_one_patch_at_half_life() -> Outcome 
 
     contoso.pass(hours(10 * 24)).await;
     assert_eq!(contoso.asked("PATCH", SUBSCRIPTION).len(), 16, "at days 3, 6, 9 and 12");
-    assert_eq!(contoso.asked("GET", VIEW).len(), 16, "each with a resync");
-    assert_eq!(contoso.office.microsoft.graph.requests().len(), 32, "and nothing else");
+    assert_eq!(contoso.asked("POST", "/$batch").len(), 4, "all four in one request");
+    assert_eq!(contoso.asked("GET", VIEW).len(), 16 + 4 * 13, "a resync with each, and one a day");
+    assert_eq!(contoso.office.microsoft.graph.requests().len(), 16 + 4 + 68, "and nothing else");
     let now = subscription(&contoso, &contoso.anna)?;
     assert_eq!(now.id, first.id);
     assert!(now.expires > contoso.now() + hours(48));
-    // One entry waits for each mailbox's next renewal.
+    // One entry waits for each mailbox's next look.
     assert_eq!(contoso.count(Table::Due).await?, 4);
     contoso.is_well().await
 }

@@ -8,20 +8,21 @@
 //! slower than a deletion would otherwise bring the appointment back for good, because its row has
 //! no ETag to lose against yet. When the two copies name different times, the other one is looked
 //! at again too: one of them was read too early.
+//!
+//! In a rehearsal nothing is read and nothing is booked. What a mailbox that is left had said is
+//! forgotten all the same.
 
 mod desire;
+mod heard;
 mod missing;
 
-use std::{
-    collections::{HashMap, hash_map::Entry},
-    sync::Arc,
-};
+use std::{collections::hash_map::Entry, sync::Arc};
 
 use crate::{
     clock::Clock,
     domain::{
         appointment::Role,
-        ids::{CorrelationId, MailboxId, RoomId, TenantId},
+        ids::{CorrelationId, RoomId, TenantId},
         personal::Personal,
         policy::Room,
         tenancy::TenantState,
@@ -37,7 +38,7 @@ use crate::{
         appointments::{Appointments, Pointer},
         bookings::Bookings,
         due::Due,
-        mailboxes::{Mailbox, MailboxKind, MailboxState, Mailboxes},
+        mailboxes::{MailboxKind, MailboxState, Mailboxes},
         rooms::RoomMap,
         tenants::{Tenant, Tenants},
     },
@@ -74,6 +75,18 @@ pub type Outcome = (EventChange, Result<Vec<Next>, StepError>);
 
 /// Looks at every event of one message; each item succeeds or fails alone.
 pub async fn run(deps: &Deps, trail: &Trail, changes: EventChanges) -> Vec<Outcome> {
+    let mut mailboxes = heard::Read::new();
+    let outcomes = looked_at(deps, trail, changes, &mut mailboxes).await;
+    heard::note(deps, &mailboxes, &outcomes).await;
+    outcomes
+}
+
+async fn looked_at(
+    deps: &Deps,
+    trail: &Trail,
+    changes: EventChanges,
+    mailboxes: &mut heard::Read,
+) -> Vec<Outcome> {
     let EventChanges { tenant, items } = changes;
     let (tenant, rooms) = match tenant_of(deps, tenant).await {
         Ok(both) => both,
@@ -81,11 +94,10 @@ pub async fn run(deps: &Deps, trail: &Trail, changes: EventChanges) -> Vec<Outco
     };
     let mut outcomes = Vec::new();
     let mut looks = Vec::new();
-    let mut mailboxes = HashMap::new();
     for item in items {
         let graph = graph_of(deps, trail, &tenant, item.passage.correlation);
         let context = Context { deps, graph: &graph, tenant: &tenant, rooms: &rooms };
-        match prepare(deps, &tenant, &rooms, &mut mailboxes, &item).await {
+        match prepare(deps, &tenant, &rooms, mailboxes, &item).await {
             Ok(look) if !look.state.is_active() => {
                 let result = context.withheld(&item, look).await;
                 outcomes.push((item, result));
@@ -93,6 +105,10 @@ pub async fn run(deps: &Deps, trail: &Trail, changes: EventChanges) -> Vec<Outco
             Ok(_) if !tenant.state.is_active() => {
                 let lost = StepError::Drop { reason: "access to the tenant is lost" };
                 outcomes.push((item, Err(lost)));
+            }
+            // Calendars are compared and counted by the resync; nothing is read or booked for them.
+            Ok(_) if tenant.policy.rehearsal => {
+                outcomes.push((item, Err(StepError::Drop { reason: "rehearsal" })));
             }
             Ok(look) => looks.push((item, look)),
             Err(error) => outcomes.push((item, Err(error))),
@@ -167,17 +183,14 @@ async fn prepare(
     deps: &Deps,
     tenant: &Tenant,
     rooms: &[Room],
-    mailboxes: &mut HashMap<MailboxId, Option<Mailbox>>,
+    mailboxes: &mut heard::Read,
     item: &EventChange,
 ) -> Result<Look, StepError> {
     let mailbox = match mailboxes.entry(item.mailbox) {
         Entry::Occupied(read) => read.into_mut(),
-        Entry::Vacant(unread) => {
-            let row = deps.mailboxes.get(tenant.id, item.mailbox).await?;
-            unread.insert(row.map(|(mailbox, _)| mailbox))
-        }
+        Entry::Vacant(unread) => unread.insert(deps.mailboxes.get(tenant.id, item.mailbox).await?),
     };
-    let mailbox = mailbox.as_ref();
+    let mailbox = mailbox.as_ref().map(|(mailbox, _)| mailbox);
     let mailbox = mailbox.ok_or(StepError::Drop { reason: "the mailbox is unknown" })?;
     let state = mailbox.state;
     let welcome = match item.origin {

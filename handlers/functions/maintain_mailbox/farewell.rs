@@ -2,7 +2,7 @@
 
 use jiff::SignedDuration;
 
-use super::{Keeper, RACES, subscription::id_of, unwatch};
+use super::{Keeper, RACES, order::id_of, unwatch};
 use crate::{
     domain::{appointment::Role, keys::BookingKey},
     graph::{GraphError, PropertyId},
@@ -116,7 +116,7 @@ impl Keeper<'_> {
             && let Some(Some(stray)) = self.unless_closed(self.listed().await)?
         {
             // Made, and its answer lost before it could be stored.
-            self.graph.unsubscribe(&stray).await?;
+            self.graph.unsubscribe(&stray.id).await?;
         }
         let unsubscribed = unsubscribed(mailbox);
         if unsubscribed == *mailbox {

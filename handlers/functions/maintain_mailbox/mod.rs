@@ -1,12 +1,20 @@
 //! `maintain-mailbox`: keeps one mailbox, a person's or a room's, subscribed, caught up, or
 //! forgotten.
 
+mod content;
 mod enrolled;
 mod erase;
 mod farewell;
+mod keeping;
+mod lifecycle;
+mod order;
 mod polling;
+mod renewal;
+mod replacement;
 mod resync;
-mod subscription;
+mod round;
+mod schedule;
+mod silence;
 
 use std::sync::Arc;
 
@@ -17,8 +25,8 @@ use crate::{
     clock::Clock,
     domain::{policy::Registration, tenancy::TenantState},
     graph::{CallContext, Graph, TenantGraph},
-    identity::key_ring::KeyRing,
-    messages::{MailboxTask, Passage, Task},
+    identity::{content_keys::ContentKeys, key_ring::KeyRing},
+    messages::{MailboxTask, MailboxTasks, Passage, Task},
     rng::Rng,
     step::{Next, Onward, StepError},
     store::{
@@ -33,6 +41,9 @@ use crate::{
     },
     trail::Trail,
 };
+
+use renewal::Begun;
+use round::{Outcome, Round};
 
 /// Graph asks that a subscription is not touched twice within ten minutes
 /// (learn.microsoft.com/graph/change-notifications-lifecycle-events, 2026-03-24).
@@ -62,6 +73,8 @@ pub struct Deps {
     pub graph: Graph,
     /// The keys that make a client state prove itself.
     pub keys: Arc<KeyRing>,
+    /// The keys that content is sealed for, where a tenant wants it.
+    pub content_keys: Arc<ContentKeys>,
     /// What the infra team has set.
     pub settings: Settings,
     /// The time.
@@ -77,38 +90,32 @@ pub struct Settings {
     pub notification_url: Url,
     /// How long a subscription is asked for.
     pub life: SignedDuration,
+    /// The same for one that brings the content of events.
+    pub rich_life: SignedDuration,
     /// How far ahead a resync looks.
     pub horizon: SignedDuration,
 }
 
-/// Does one task for one mailbox.
-///
-/// # Errors
-/// [`StepError`] says whether it waits, counts, or is over.
-pub async fn run(deps: &Deps, trail: &Trail, task: MailboxTask) -> Result<Vec<Next>, StepError> {
+/// Does the tasks of one message; answers each with what comes next, or why it was not done.
+pub async fn run(deps: &Deps, trail: &Trail, tasks: MailboxTasks) -> Vec<Outcome> {
     // Never from the cache: an administrator may have decided a moment ago.
-    let Some(tenant) = deps.tenants.get_uncached(task.tenant).await? else {
-        unwatch(deps, &task).await?;
-        return Err(StepError::Drop { reason: "the tenant is unknown" });
-    };
-    let Some((mailbox, etag)) = deps.mailboxes.get(task.tenant, task.mailbox).await? else {
-        unwatch(deps, &task).await?;
-        return Err(StepError::Drop { reason: "the mailbox is unknown" });
-    };
-    if let Some(nonce) = task.nonce
-        && !mailbox.accepts(nonce, deps.clock.now())
-    {
-        return Err(StepError::Drop { reason: "the nonce is not the mailbox's own" });
+    let tenant = deps.tenants.get_uncached(tasks.tenant).await;
+    match tenant {
+        Ok(Some(tenant)) => Round { deps, trail, tenant: &tenant }.run(tasks.items).await,
+        Ok(None) => {
+            let mut outcomes = Vec::new();
+            for task in tasks.items {
+                let gone = Err(StepError::Drop { reason: "the tenant is unknown" });
+                let outcome = unwatch(deps, &task).await.and(gone);
+                outcomes.push((task, outcome));
+            }
+            outcomes
+        }
+        Err(error) => {
+            let failed = |task| (task, Err(StepError::from(error.clone())));
+            tasks.items.into_iter().map(failed).collect()
+        }
     }
-    let keeper = Keeper {
-        deps,
-        graph: graph_as(deps, trail, &task, tenant.registration),
-        trail,
-        tenant: &tenant,
-        task: &task,
-        parting: !tenant.state.is_active() || matches!(mailbox.state, MailboxState::Erased(..)),
-    };
-    keeper.run(mailbox, etag).await
 }
 
 /// Graph, with the consent that the tenant gave to `registration`.
@@ -143,30 +150,33 @@ struct Keeper<'a> {
 }
 
 impl Keeper<'_> {
-    async fn run(&self, mailbox: Mailbox, etag: ETag) -> Result<Vec<Next>, StepError> {
-        match (self.tenant.state, mailbox.state) {
-            (TenantState::Leaving | TenantState::Left(_), _) => {
-                return self.leave(mailbox, etag).await;
-            }
-            (_, MailboxState::Erased(_, until)) => return self.erase(mailbox, etag, until).await,
+    /// Does the task, up to a PATCH that may go with others.
+    async fn begin(&self, mailbox: Mailbox, etag: ETag) -> Result<Begun, StepError> {
+        let next = match (self.tenant.state, mailbox.state) {
+            (TenantState::Leaving | TenantState::Left(_), _) => self.leave(mailbox, etag).await?,
+            (_, MailboxState::Erased(_, until)) => self.erase(mailbox, etag, until).await?,
             (_, MailboxState::Active) if self.is_kept_out(&mailbox) => {
-                return self.pause(mailbox, etag).await;
+                self.pause(mailbox, etag).await?
             }
             (
                 TenantState::Active | TenantState::Suspended(_),
                 MailboxState::Active | MailboxState::Paused | MailboxState::Withdrawn(_),
-            ) => {}
-        }
+            ) => return self.follow(mailbox, etag).await,
+        };
+        Ok(Begun::Done(next))
+    }
+
+    async fn follow(&self, mailbox: Mailbox, etag: ETag) -> Result<Begun, StepError> {
         // Excluded is never subscribed, whatever else says so: the row may have been written while
         // the administrator decided.
         let excluded = self.tenant.policy.excluded.contains(&mailbox.id);
         let wanted = mailbox.state.is_active() && self.tenant.state.is_active() && !excluded;
-        match self.task.task {
+        let next = match self.task.task {
             // Whoever has come back meanwhile stays subscribed, and is if they were not.
-            Task::Unsubscribe | Task::Erase if wanted => self.subscribe(mailbox, etag).await,
-            Task::Unsubscribe | Task::Erase => self.say_farewell(mailbox, etag).await,
+            Task::Unsubscribe | Task::Erase if wanted => self.subscribe(mailbox, etag).await?,
+            Task::Unsubscribe | Task::Erase => self.say_farewell(mailbox, etag).await?,
             // Watches a mailbox that is left, whose own task may have been lost.
-            Task::Renew if !mailbox.state.is_active() => self.say_farewell(mailbox, etag).await,
+            Task::Renew if !mailbox.state.is_active() => self.say_farewell(mailbox, etag).await?,
             // Whoever has withdrawn is not subscribed anew, whatever was still on its way.
             Task::Subscribe
             | Task::Renew
@@ -174,18 +184,28 @@ impl Keeper<'_> {
             | Task::Reauthorize
             | Task::Removed
             | Task::Missed
+            | Task::Silent
                 if !wanted =>
             {
                 unwatch(self.deps, self.task).await?;
-                Err(StepError::Drop {
+                return Err(StepError::Drop {
                     reason: "the mailbox or its tenant is not active, or it is excluded",
-                })
+                });
             }
-            Task::Subscribe => self.subscribe(mailbox, etag).await,
-            Task::Renew | Task::Reauthorize => self.renew(mailbox, etag).await,
-            Task::Removed => self.replace_lost(mailbox, etag).await,
-            Task::Resync | Task::Missed => self.resync(&mailbox).await,
-        }
+            Task::Subscribe => self.subscribe(mailbox, etag).await?,
+            Task::Renew => return self.look(mailbox, etag).await,
+            Task::Reauthorize => return self.reauthorize(mailbox, etag).await,
+            Task::Silent => self.replace_silent(mailbox, etag).await?,
+            Task::Removed => self.removed(mailbox, etag).await?,
+            Task::Missed => self.missed(&mailbox, &etag).await?,
+            Task::Resync => {
+                let next = self.resync(&mailbox, &etag).await?;
+                // The look that sent this is over only now.
+                unwatch(self.deps, self.task).await?;
+                next
+            }
+        };
+        Ok(Begun::Done(next))
     }
 
     /// Whether the policy keeps the mailbox out, whoever wrote that it is followed: the row may be
@@ -216,6 +236,13 @@ impl Keeper<'_> {
     /// A resync of the same mailbox, as a task of its own, so that it is retried alone.
     fn then_resync(&self) -> Next {
         self.then(Task::Resync)
+    }
+
+    /// The same for a look: the entry that brought it goes when the resync is done.
+    fn then_resync_watched(&self) -> Next {
+        let passage = Passage::start(self.task.passage.correlation, self.deps.clock.now());
+        let task = MailboxTask { task: Task::Resync, nonce: None, passage, ..*self.task };
+        Next::now(Onward::Maintain(task))
     }
 
     fn then(&self, task: Task) -> Next {

@@ -24,7 +24,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::{
     Change, Keeper, connect,
     enrol::{Everybody, no_or},
-    is_caught, is_followed, is_managed,
+    is_caught, is_followed, is_managed, is_of_other_kind,
     tasks::{AT_ONCE, Tasks},
 };
 use crate::{
@@ -72,7 +72,7 @@ impl Keeper<'_> {
         if !tenant.state.is_active() {
             return Err(StepError::Drop { reason: "the tenant is not active" });
         }
-        let stage = from.unwrap_or(Stage { shard: 0, anew: false });
+        let stage = from.unwrap_or_default();
         let began = self.deps.clock.now();
         let graph = self.graph(&tenant);
         let rooms = self.deps.rooms.all_uncached(tenant.id).await?;
@@ -144,7 +144,7 @@ impl Keeper<'_> {
         let aligned: Vec<Option<Mailbox>> = aligned.await?;
         let enrolled = self.enrol(decided, stage.shard, &known).await?;
         for mailbox in aligned.into_iter().flatten().chain(enrolled) {
-            if let Some(task) = task(&mailbox, tenant, stage.anew, self.deps.clock.now()) {
+            if let Some(task) = task(&mailbox, tenant, stage, self.deps.clock.now()) {
                 tasks.push(mailbox.id, task);
             }
         }
@@ -276,10 +276,14 @@ impl Keeper<'_> {
 }
 
 /// What the mailbox needs, as it stands.
-fn task(mailbox: &Mailbox, tenant: &Tenant, anew: bool, now: Timestamp) -> Option<Task> {
+fn task(mailbox: &Mailbox, tenant: &Tenant, stage: Stage, now: Timestamp) -> Option<Task> {
     match mailbox.state {
-        MailboxState::Active if anew => Some(connect::anew(mailbox, tenant)),
-        MailboxState::Active => (!is_caught(mailbox, now)).then_some(Task::Subscribe),
+        MailboxState::Active if stage.anew => Some(connect::anew(mailbox, tenant)),
+        // Subscribing ends with a resync, too.
+        MailboxState::Active if !is_caught(mailbox, now) || is_of_other_kind(mailbox, tenant) => {
+            Some(Task::Subscribe)
+        }
+        MailboxState::Active => stage.compare.then_some(Task::Resync),
         MailboxState::Paused | MailboxState::Withdrawn(_) => {
             is_followed(mailbox).then_some(Task::Unsubscribe)
         }

@@ -2,8 +2,8 @@
 //! resynced, and on the way all are brought in line with the policy.
 //!
 //! After access was lost nobody knows whether Graph still has a subscription that a row names, so a
-//! row that is still good on paper is not believed: [`Task::Removed`] makes the subscription anew,
-//! and adopts the one that is there after all. One that another registration made is replaced by
+//! row that is still good on paper is not believed: [`Task::Removed`] removes the subscription if it
+//! is there after all, and makes it anew. One that another registration made is replaced by
 //! [`Task::Subscribe`].
 
 use super::Keeper;
@@ -15,7 +15,7 @@ use crate::{
 
 impl Keeper<'_> {
     pub(super) async fn connect(&self, tenant: Tenant) -> Result<Vec<Next>, StepError> {
-        self.align(tenant, Some(Stage { shard: 0, anew: true })).await
+        self.align(tenant, Some(Stage { anew: true, ..Stage::default() })).await
     }
 }
 

@@ -122,6 +122,12 @@ fn is_caught(mailbox: &Mailbox, now: Timestamp) -> bool {
     alive || mailbox.polled.is_some()
 }
 
+/// Whether its notifications bring content and should bring ids alone, or the other way round.
+fn is_of_other_kind(mailbox: &Mailbox, tenant: &Tenant) -> bool {
+    let made = mailbox.subscription.as_ref();
+    made.is_some_and(|made| made.content_key.is_some() != tenant.policy.rich)
+}
+
 /// Rooms by their mailboxes' ids.
 fn is_managed(rooms: &[crate::domain::policy::Room], mailbox: MailboxId) -> bool {
     rooms.iter().any(|room| room.id.mailbox() == mailbox)

@@ -109,7 +109,7 @@ fn calendar(mailbox: &Mailbox) -> CalendarStored {
         subscription: mailbox.subscription.as_ref().map(|subscription| SubscriptionStored {
             id: subscription.id.clone(),
             ends: subscription.expires,
-            renewal: subscription.renew_due,
+            renewal: subscription.half_life(),
             registration: match subscription.registration {
                 Registration::OrganisationWide => "organisation-wide",
                 Registration::Scoped => "scoped",

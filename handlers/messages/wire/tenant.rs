@@ -34,17 +34,19 @@ enum WorkWire {
 struct StageWire {
     shard: u8,
     anew: bool,
+    #[serde(default)]
+    compare: bool,
 }
 
 impl From<Stage> for StageWire {
-    fn from(Stage { shard, anew }: Stage) -> Self {
-        Self { shard, anew }
+    fn from(Stage { shard, anew, compare }: Stage) -> Self {
+        Self { shard, anew, compare }
     }
 }
 
 impl From<StageWire> for Stage {
-    fn from(StageWire { shard, anew }: StageWire) -> Self {
-        Self { shard, anew }
+    fn from(StageWire { shard, anew, compare }: StageWire) -> Self {
+        Self { shard, anew, compare }
     }
 }
 
@@ -109,7 +111,7 @@ mod tests {
         let now = "2026-11-24T12:00:00Z".parse().unwrap();
         let (tenant, passage) =
             (TenantId(Uuid::from_u128(9)), Passage::start(CorrelationId(7), now));
-        let stage = Stage { shard: 255, anew: true };
+        let stage = Stage { shard: 255, anew: true, compare: true };
         for work in [
             TenantWork::Connect,
             TenantWork::Align { from: None },

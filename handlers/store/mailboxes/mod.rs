@@ -7,7 +7,7 @@ mod row;
 
 use std::sync::Arc;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::{
     error::StoreError,
@@ -26,6 +26,9 @@ use row::{MailboxRow, Stored};
 
 /// Over how many partitions a tenant's mailboxes are spread.
 const SHARDS: u16 = 256;
+
+/// How often at most a row says anew that a notification came.
+pub const HEARD_EVERY: SignedDuration = SignedDuration::from_hours(1);
 
 /// Whose mailbox it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,7 +87,7 @@ pub struct SubscriptionRow {
     pub id: String,
     /// When it ends unless it is renewed.
     pub expires: Timestamp,
-    /// The instant of the due entry that renews it.
+    /// The instant of the due entry that looks at it next; at half-life that look renews it.
     pub renew_due: Timestamp,
     /// When it was made or renewed last.
     pub renewed_at: Timestamp,
@@ -94,6 +97,13 @@ pub struct SubscriptionRow {
     pub state_key: Option<KeyId>,
     /// Which key its content is sealed with; `None` when its notifications bring ids alone.
     pub content_key: Option<ContentKeyId>,
+}
+
+impl SubscriptionRow {
+    /// When it is to be renewed: half-way between the last time and its end.
+    pub fn half_life(&self) -> Timestamp {
+        self.renewed_at + self.expires.duration_since(self.renewed_at) / 2
+    }
 }
 
 /// A mailbox whose calendar may be read but not subscribed: the resync looks instead.
@@ -110,8 +120,13 @@ pub struct Polled {
 pub struct Health {
     /// When a notification of it came last, to the hour.
     pub heard: Option<Timestamp>,
-    /// What the last resync found.
+    /// What the last resync found; `None` until one has run under the present subscription. One
+    /// that found the same as before does not write it anew within 20 hours.
     pub drift: Option<Drift>,
+    /// What that resync went by: rooms and rehearsal, as a digest.
+    pub basis: Option<Digest>,
+    /// When the subscription was made anew last because it brought nothing.
+    pub silent: Option<Timestamp>,
     /// Since when Graph refuses to subscribe it, because it has as many subscriptions as it may.
     pub over_quota: Option<Timestamp>,
 }
@@ -326,6 +341,8 @@ mod tests {
                     left_over: 2,
                     different: 3,
                 }),
+                basis: Some(Digest(u128::MAX)),
+                silent: Some(at("2026-11-22T08:00:00Z")),
                 over_quota: Some(at("2026-11-23T08:00:00Z")),
             },
             ..person(2)

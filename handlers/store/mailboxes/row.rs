@@ -11,6 +11,7 @@ use crate::domain::{
     decision::How,
     drift::Drift,
     ids::{ContentKeyId, InvalidId, KeyId, MailboxId, TenantId},
+    keys::Digest,
     policy::Registration,
 };
 
@@ -101,6 +102,10 @@ struct SubscriptionParts {
 struct HealthWire {
     heard: Option<Timestamp>,
     drift: Option<DriftWire>,
+    #[serde(default, with = "maybe_text", skip_serializing_if = "Option::is_none")]
+    basis: Option<Digest>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    silent: Option<Timestamp>,
     over_quota: Option<Timestamp>,
 }
 
@@ -119,15 +124,15 @@ struct DriftParts {
 
 impl From<Health> for HealthWire {
     fn from(health: Health) -> Self {
-        let Health { heard, drift, over_quota } = health;
-        Self { heard, drift: drift.map(DriftWire), over_quota }
+        let Health { heard, drift, basis, silent, over_quota } = health;
+        Self { heard, drift: drift.map(DriftWire), basis, silent, over_quota }
     }
 }
 
 impl From<HealthWire> for Health {
     fn from(wire: HealthWire) -> Self {
-        let HealthWire { heard, drift, over_quota } = wire;
-        Self { heard, drift: drift.map(|DriftWire(drift)| drift), over_quota }
+        let HealthWire { heard, drift, basis, silent, over_quota } = wire;
+        Self { heard, drift: drift.map(|DriftWire(drift)| drift), basis, silent, over_quota }
     }
 }
 

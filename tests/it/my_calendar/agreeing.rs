@@ -204,8 +204,8 @@ impl Browser<'_> {
             .outbox
             .messages(roombridge::queue::memory::Shelf::Main(Queue::MailboxTasks));
         let sent = sent.first().ok_or("no task was sent")?;
-        let task = roombridge::messages::MailboxTask::from_text(&sent.text)?;
-        assert_eq!(task.task, Task::Subscribe);
+        let tasks = roombridge::messages::MailboxTasks::from_text(&sent.text)?.items;
+        assert_eq!(tasks.iter().map(|task| task.task).collect::<Vec<_>>(), [Task::Subscribe]);
         Ok(page)
     }
 }

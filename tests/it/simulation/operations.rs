@@ -119,6 +119,18 @@ pub(super) enum Op {
     Agree { who: u8 },
     /// A mailbox is resynced: people first, then rooms.
     Resync { mailbox: u8 },
+    /// Every notification vanishes without a word, or none any more.
+    Losing(bool),
+    /// A subscription ends at Graph, which says so or does not: people first, then rooms.
+    LoseSubscription { mailbox: u8, told: bool },
+    /// Graph says that it could not deliver some notifications, or wants to be authorised anew.
+    Lifecycle { mailbox: u8, missed: bool },
+    /// New client states are made with another key; the old one still proves, or is lost.
+    TurnKeys { lost: bool },
+    /// The administrator takes the app's permissions away.
+    Revoke,
+    /// The administrator connects again.
+    Regain,
 }
 
 impl Op {
@@ -132,7 +144,15 @@ impl Op {
                 | Self::FailSend { .. }
                 | Self::FailGraph { .. }
                 | Self::Throttle { .. }
+                | Self::Revoke
         )
+    }
+}
+
+impl Op {
+    /// Whether it takes until the next renewal that anybody notices.
+    pub(super) fn is_unnoticed(self) -> bool {
+        matches!(self, Self::LoseSubscription { .. } | Self::TurnKeys { .. } | Self::Revoke)
     }
 }
 
@@ -176,8 +196,9 @@ pub(super) fn draw(rng: &Chance) -> Vec<Op> {
         ops.push(match rng.below(100) {
             0..=16 => create(rng),
             17..=41 => edit(rng),
-            42..=64 => passing(rng),
-            65..=79 => delivery(rng),
+            42..=62 => passing(rng),
+            63..=74 => delivery(rng),
+            75..=79 => silence(rng),
             80..=99 if quiet => Op::Settle,
             _ => fault(rng),
         });
@@ -254,6 +275,20 @@ fn delivery(rng: &Chance) -> Op {
         10 if yes(rng) => Op::Withdraw { who: small(rng, 2) },
         10 => Op::Agree { who: small(rng, 2) },
         _ => Op::Resync { mailbox: small(rng, 5) },
+    }
+}
+
+/// What Graph, the vault and the administrator do behind our back.
+fn silence(rng: &Chance) -> Op {
+    let mailbox = small(rng, 5);
+    match rng.below(12) {
+        0..=1 => Op::Losing(true),
+        2 => Op::Losing(false),
+        3..=4 => Op::LoseSubscription { mailbox, told: yes(rng) },
+        5..=6 => Op::Lifecycle { mailbox, missed: yes(rng) },
+        7..=8 => Op::TurnKeys { lost: yes(rng) },
+        9 if yes(rng) => Op::Revoke,
+        _ => Op::Regain,
     }
 }
 

@@ -1,5 +1,6 @@
 //! Plays a list of operations on an office, looks at it after every step, and lets it come to rest.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp, ToSpan as _};
@@ -15,6 +16,7 @@ use world::graph::{self, Moment, Outcome, Scope, Until};
 use world::office::Office;
 use world::watched::Fault;
 
+use super::behind::TurningKeys;
 use super::invariants::{self, History};
 use super::operations::{Op, Shape};
 use crate::Failure;
@@ -26,6 +28,10 @@ pub(super) type Wrong = Vec<String>;
 const ROUNDS: usize = 200;
 /// How long a crashing process is given to reach the call at which it ends.
 const TO_THE_CRASH: Duration = Duration::from_secs(60);
+/// In it every timer runs at least once.
+const A_RUN: SignedDuration = SignedDuration::from_mins(16);
+/// In it every mailbox is looked at once, whatever happened before.
+const ONE_LOOK: SignedDuration = SignedDuration::from_hours(73);
 /// In the room map and here.
 const ZONE_AHEAD: SignedDuration = SignedDuration::from_hours(1);
 
@@ -45,12 +51,13 @@ pub(super) struct Known {
     /// booking is right, but the room's answer may be missing.
     pub(super) back_again: bool,
     had: Vec<Timestamp>,
+    week: bool,
 }
 
 /// An office and everything that was done in it.
 pub(super) struct Run {
     pub(super) office: Office,
-    tenant: Tenant,
+    pub(super) tenant: Tenant,
     /// Anna and Ben have agreed, Cleo has not.
     pub(super) people: [Mailbox; 3],
     guests: [Mailbox; 3],
@@ -60,6 +67,13 @@ pub(super) struct Run {
     pub(super) meetings: Vec<Known>,
     pub(super) history: History,
     pub(super) wrong: Wrong,
+    /// The client-state keys, to turn and to lose.
+    pub(super) keys: TurningKeys,
+    /// Whether the meetings are a week away: then no hand resyncs anything, and what was lost is
+    /// found by the daily look.
+    pub(super) week: bool,
+    /// Whether the app's permissions are taken away.
+    pub(super) revoked: bool,
 }
 
 /// How each room is answered for.
@@ -69,7 +83,8 @@ pub(super) const ANSWERING: [Answering; 2] =
 impl Run {
     /// The same people and rooms every time; the rooms' rules and the tenant's policy follow the seed.
     pub(super) async fn start(seed: u64) -> Result<Self, Failure> {
-        let office = Office::new(seed)?;
+        let keys = TurningKeys::new()?;
+        let office = Office::on(seed, None, Arc::new(keys.clone()))?;
         let tenant = office.microsoft.tenant("Contoso");
         let people = ["Anna", "Ben", "Cleo"].map(|name| tenant.person(name));
         let guests = ["Dora", "Emil", "Fritz"].map(|name| tenant.person(name));
@@ -102,8 +117,21 @@ impl Run {
         }
         let agreed = [true, true, false];
         let (meetings, history, wrong) = (Vec::new(), History::default(), Wrong::new());
-        let mut run =
-            Self { office, tenant, people, guests, rooms, agreed, meetings, history, wrong };
+        let (week, revoked) = (seed & 16 == 16, false);
+        let mut run = Self {
+            office,
+            tenant,
+            people,
+            guests,
+            rooms,
+            agreed,
+            meetings,
+            history,
+            wrong,
+            keys,
+            week,
+            revoked,
+        };
         run.settle().await;
         Ok(run)
     }
@@ -136,6 +164,31 @@ impl Run {
             }
             Op::Crash { .. } | Op::CrashSending { .. } => self.crash(op).await,
             Op::Lose(_) | Op::Twice(_) => self.touch_queue(op).await?,
+            Op::Withdraw { .. } | Op::Erase { .. } | Op::Agree { .. } => self.decide(op).await?,
+            Op::Resync { mailbox } => self.resync(usize::from(mailbox)).await?,
+            Op::DropNotifications(_)
+            | Op::DoubleNotifications(_)
+            | Op::Shuffle(_)
+            | Op::Hold(_)
+            | Op::Slow(_)
+            | Op::FailTable { .. }
+            | Op::FailSend { .. }
+            | Op::FailGraph { .. }
+            | Op::Throttle { .. } => self.disturb(op),
+            Op::Losing(_)
+            | Op::LoseSubscription { .. }
+            | Op::Lifecycle { .. }
+            | Op::TurnKeys { .. }
+            | Op::Revoke
+            | Op::Regain => self.behind_our_back(op).await?,
+        }
+        self.look().await
+    }
+
+    /// A person decides.
+    #[expect(clippy::wildcard_enum_match_arm, reason = "the caller sorts operations by kind")]
+    async fn decide(&mut self, op: Op) -> Result<(), Failure> {
+        match op {
             Op::Withdraw { who } => {
                 self.agreed[usize::from(who)] = false;
                 self.office.seeding().withdraw(&self.people[usize::from(who)]).await?;
@@ -151,18 +204,9 @@ impl Run {
                 self.agreed[usize::from(who)] = true;
                 self.office.seeding().agree(&self.people[usize::from(who)]).await?;
             }
-            Op::Resync { mailbox } => self.resync(usize::from(mailbox)).await?,
-            Op::DropNotifications(_)
-            | Op::DoubleNotifications(_)
-            | Op::Shuffle(_)
-            | Op::Hold(_)
-            | Op::Slow(_)
-            | Op::FailTable { .. }
-            | Op::FailSend { .. }
-            | Op::FailGraph { .. }
-            | Op::Throttle { .. } => self.disturb(op),
+            _ => {}
         }
-        self.look().await
+        Ok(())
     }
 
     fn known(&self, nth: u8) -> Option<&Known> {
@@ -171,7 +215,8 @@ impl Run {
 
     fn create(&mut self, who: usize, room: u8, at: (u8, u8), shape: Shape, private: bool) {
         let (day, slot) = at;
-        let (start, end) = times(day, slot, shape);
+        let week = self.week;
+        let (start, end) = times(week, day, slot, shape);
         let mut invitation = Invitation::new("Numbers", start, end).with(&self.guests[0]);
         if let Some(room) = self.rooms.get(usize::from(room)) {
             invitation = invitation.room(room);
@@ -195,6 +240,7 @@ impl Run {
                 left,
                 back_again,
                 had,
+                week,
             });
         }
     }
@@ -359,6 +405,29 @@ impl Run {
         self.office.clock.set(until);
     }
 
+    /// Lets time pass, leaving out the timers' runs that have nothing to do.
+    pub(super) async fn pass_quietly(&mut self, duration: SignedDuration) {
+        let until = self.office.clock.now() + duration;
+        while self.wrong.is_empty() {
+            self.pass(A_RUN).await;
+            let now = self.office.now();
+            let next = self.next_due().into_iter().chain(self.office.next_message()).min();
+            match next.filter(|next| *next < until) {
+                Some(next) => self.office.clock.set(next.max(now)),
+                None => break,
+            }
+        }
+        self.office.clock.set(until.max(self.office.now()));
+        self.pass(A_RUN).await;
+    }
+
+    /// When the next due entry's time comes.
+    fn next_due(&self) -> Option<Timestamp> {
+        let rows = self.office.memory.rows(Table::Due);
+        let at = |row: &str| row.split_once('_').and_then(|(at, _)| at.parse().ok());
+        rows.iter().filter_map(|row| at(&row.keys.row)).min()
+    }
+
     async fn look(&mut self) -> Result<(), Failure> {
         let found = invariants::always(self).await?;
         self.wrong.extend(found);
@@ -366,7 +435,7 @@ impl Run {
     }
 
     /// Nothing is broken any more, and what was lost for good is made up for by one resync of
-    /// every mailbox.
+    /// every mailbox: by hand, or, where the meetings are still far away, by the daily look.
     pub(super) async fn recover(&mut self) -> Result<(), Failure> {
         let microsoft = &self.office.microsoft;
         self.office.tables.reset();
@@ -378,9 +447,14 @@ impl Run {
         microsoft.graph.set_shuffled(false);
         microsoft.graph.set_held(false);
         microsoft.exchange.set_propagation_delay(SignedDuration::ZERO);
+        self.regain().await?;
         self.rest(SignedDuration::from_mins(75)).await;
-        for mailbox in 0..self.people.len() + self.rooms.len() {
-            self.resync(mailbox).await?;
+        if self.week {
+            self.pass_quietly(ONE_LOOK).await;
+        } else {
+            for mailbox in 0..self.people.len() + self.rooms.len() {
+                self.resync(mailbox).await?;
+            }
         }
         self.rest(SignedDuration::from_mins(45)).await;
         self.look().await
@@ -422,8 +496,8 @@ type Done = Result<(), world::exchange::ExchangeError>;
 impl Known {
     /// A room that has the meeting for this time already is asked nothing.
     fn move_to(&mut self, day: u8, slot: u8, waits: bool) -> Done {
-        let (start, end) = times(day, slot, self.shape);
-        if waits && (start, end) == times(self.day, self.slot, self.shape) {
+        let (start, end) = times(self.week, day, slot, self.shape);
+        if waits && (start, end) == times(self.week, self.day, self.slot, self.shape) {
             return Ok(());
         }
         self.meeting.move_to(start, end)?;
@@ -469,14 +543,15 @@ impl Known {
 
     /// When the longest of what it was made or moved to is over.
     fn ends(&self) -> Timestamp {
-        let ends = [0, 1].map(|day| times(day, 4, self.shape).1);
+        let ends = [0, 1].map(|day| times(self.week, day, 4, self.shape).1);
         ends.into_iter().max().unwrap_or_default()
     }
 }
 
 /// Start and end on the coarse grid.
-fn times(day: u8, slot: u8, shape: Shape) -> (Timestamp, Timestamp) {
-    let midnight = jiff::civil::date(2026, 11, 24) + i64::from(day).days();
+fn times(week: bool, day: u8, slot: u8, shape: Shape) -> (Timestamp, Timestamp) {
+    let first = jiff::civil::date(2026, 11, if week { 30 } else { 24 });
+    let midnight = first + i64::from(day).days();
     let midnight = midnight.to_zoned(jiff::tz::TimeZone::UTC);
     let midnight = midnight.map_or(Timestamp::UNIX_EPOCH, |zoned| zoned.timestamp());
     let minutes = |minutes: i64| midnight + SignedDuration::from_mins(minutes);

@@ -1,11 +1,13 @@
 //! A network inside the process: requests go to the router registered for their host, so that whole systems run without sockets and in virtual time.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use axum::Router;
 use axum::body::Body;
+use axum::extract::ConnectInfo;
 use bytes::Bytes;
 use roombridge::http::{Http, HttpError};
 use tower::ServiceExt as _;
@@ -22,7 +24,11 @@ enum Behind {
 
 /// Routers by host name. Clones share the registry.
 #[derive(Clone, Default)]
-pub struct InProcess(Arc<Mutex<BTreeMap<String, Host>>>);
+pub struct InProcess {
+    hosts: Arc<Mutex<BTreeMap<String, Host>>>,
+    /// Where its requests come from, for whoever asks.
+    from: Option<SocketAddr>,
+}
 
 #[derive(Default)]
 struct Host {
@@ -37,6 +43,12 @@ impl InProcess {
     /// A network without hosts.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// The same network for a caller at `address`: routers learn it as they do from a listener.
+    #[must_use]
+    pub fn calling_from(&self, address: SocketAddr) -> Self {
+        Self { hosts: Arc::clone(&self.hosts), from: Some(address) }
     }
 
     /// Lets `router` answer for `host` (a name without port).
@@ -76,7 +88,7 @@ impl InProcess {
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Host>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.hosts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What answers for `host`, and whether its answer is to be lost.
@@ -103,8 +115,11 @@ fn spend(count: &mut u32) -> bool {
 impl Http for InProcess {
     async fn send(
         &self,
-        request: http::Request<Bytes>,
+        mut request: http::Request<Bytes>,
     ) -> Result<http::Response<Bytes>, HttpError> {
+        if let Some(from) = self.from {
+            request.extensions_mut().insert(ConnectInfo(from));
+        }
         let host = request.uri().host().unwrap_or_default().to_owned();
         let (behind, lost) = self.reach(&host)?;
         let answer = match behind {

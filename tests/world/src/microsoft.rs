@@ -98,8 +98,8 @@ impl Microsoft {
         Self::with_token_time(Arc::clone(&clock), clock, rng)
     }
 
-    /// As [`Microsoft::new`], but what issues and checks tokens (Entra, the vault and the identity
-    /// endpoint) goes by `tokens`: storage and the Azure crates compare a token's times with the
+    /// As [`Microsoft::new`], but what issues and checks tokens (Entra and the identity endpoint, and
+    /// the vault where it checks one) goes by `tokens`: storage and the Azure crates compare a token's times with the
     /// machine's clock, wherever `clock` was moved to.
     ///
     /// # Errors
@@ -131,7 +131,8 @@ impl Microsoft {
             Arc::clone(&tokens),
         );
         let vault_base = format!("https://{VAULT_HOST}");
-        let vault = KeyVault::new(&vault_base, entra.clone(), tokens, Arc::clone(&rng));
+        let time = Arc::clone(&clock);
+        let vault = KeyVault::new(&vault_base, entra.clone(), time, Arc::clone(&rng));
         let http: Arc<dyn Http> = Arc::new(network.clone());
         let graph = Graph::new(exchange.clone(), entra.clone(), http, clock, rng);
         network.register(GRAPH_HOST, graph.router());

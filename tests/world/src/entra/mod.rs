@@ -20,6 +20,7 @@ mod registration;
 mod routes;
 mod sign_in;
 mod tokens;
+mod tracking;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -35,6 +36,7 @@ pub use keys::Signing;
 pub use people::{User, roles};
 pub use registration::AppRegistration;
 pub use tokens::ApiTokenSpec;
+pub use tracking::{CHANGE_TRACKING, TokenVersion};
 
 use crate::signing::SigningKey;
 use fields::Fields;

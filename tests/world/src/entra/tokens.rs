@@ -205,7 +205,7 @@ fn pairwise(audience: &str, user: &User) -> String {
     BASE64.encode(digest::digest(&digest::SHA256, text.as_bytes()))
 }
 
-fn overlay(claims: &mut Value, changes: &Map<String, Value>) {
+pub(super) fn overlay(claims: &mut Value, changes: &Map<String, Value>) {
     let Some(claims) = claims.as_object_mut() else { return };
     for (name, value) in changes {
         if value.is_null() {

@@ -31,10 +31,7 @@ impl Meeting {
             let ical = ids::ical(w.rng.as_ref());
             let properties = invitation.properties.clone();
             let details = invitation.details(ical.clone(), organizer.who.clone());
-            let id = w.put(organizer.id(), details.clone(), Response::Organizer);
-            if let Some(copy) = w.copy_mut(organizer.id(), &id) {
-                copy.properties = properties;
-            }
+            w.put_with(organizer.id(), details.clone(), Response::Organizer, properties);
             w.invite(&details, |_| true);
             w.pump();
             Ok(ical)

@@ -1,8 +1,9 @@
 //! Putting copies into calendars, changing them and taking them out; each step is told as a change.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use super::state::{Change, ChangeKind, Details, EventCopy};
+use super::state::{Change, ChangeKind, Details, EventCopy, Snapshot};
 use super::words::{EventType, Response};
 use super::{Work, ids};
 
@@ -23,12 +24,24 @@ impl Work<'_> {
 
     /// Puts a new copy into `mailbox` (a series with its occurrences); answers its immutable id.
     pub(crate) fn put(&mut self, mailbox: &str, details: Details, response: Response) -> String {
+        self.put_with(mailbox, details, response, BTreeMap::new())
+    }
+
+    /// As [`Work::put`], with extended properties (a series has them on its master).
+    pub(crate) fn put_with(
+        &mut self,
+        mailbox: &str,
+        details: Details,
+        response: Response,
+        properties: BTreeMap<String, String>,
+    ) -> String {
         let kind = if details.occurrences.is_empty() {
             EventType::SingleInstance
         } else {
             EventType::SeriesMaster
         };
-        let copy = self.new_copy(details.clone(), response, kind);
+        let mut copy = self.new_copy(details.clone(), response, kind);
+        copy.properties = properties;
         let master = copy.id.clone();
         self.insert(mailbox, copy);
         for (start, end) in details.occurrences.clone() {
@@ -91,18 +104,20 @@ impl Work<'_> {
     }
 
     fn record(&mut self, mailbox: &str, id: &str, kind: ChangeKind) {
-        let Some(copy) = self.copy(mailbox, id).cloned() else { return };
-        let tenant = self.state.mailboxes.get(mailbox).map(|m| m.tenant.clone());
+        let Some(row) = self.state.mailboxes.get(mailbox) else { return };
+        let Some(copy) = row.copies.get(id) else { return };
         self.state.seq += 1;
-        self.state.changes.push(Change {
+        let change = Change {
             seq: self.state.seq,
             at: self.now,
-            tenant: tenant.unwrap_or_default(),
+            tenant: row.tenant.clone(),
             mailbox: mailbox.to_owned(),
             mutable_event: copy.mutable_id.clone(),
             etag: copy.etag(),
-            event: copy.id,
+            event: copy.id.clone(),
             kind,
-        });
+            snapshot: Snapshot { copy: Arc::new(copy.clone()), master: row.master_of(copy) },
+        };
+        self.state.changes.push(change);
     }
 }

@@ -1,6 +1,8 @@
 //! What Exchange stores: tenants, mailboxes, each mailbox's copies of meetings, and what is under way.
 
 use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -80,6 +82,12 @@ impl MailboxRow {
     /// The copy of the meeting `ical`, if this calendar has one.
     pub(crate) fn copy_of(&self, ical: &str) -> Option<&EventCopy> {
         self.copies.values().find(|c| c.details.ical == ical)
+    }
+
+    /// The series master of `copy`, if it belongs to a series.
+    pub(crate) fn master_of(&self, copy: &EventCopy) -> Option<MasterIds> {
+        let master = self.copies.get(copy.master.as_ref()?)?;
+        Some(MasterIds { immutable: master.id.clone(), mutable: master.mutable_id.clone() })
     }
 }
 
@@ -164,6 +172,26 @@ impl EventCopy {
     }
 }
 
+/// The ids of a series master in one mailbox.
+#[derive(Clone)]
+pub(crate) struct MasterIds {
+    pub(crate) immutable: String,
+    pub(crate) mutable: String,
+}
+
+/// A copy as it stood at one instant. It does not print itself: it is somebody's.
+#[derive(Clone)]
+pub(crate) struct Snapshot {
+    pub(crate) copy: Arc<EventCopy>,
+    pub(crate) master: Option<MasterIds>,
+}
+
+impl fmt::Debug for Snapshot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Snapshot").finish_non_exhaustive()
+    }
+}
+
 /// What happened to one copy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum ChangeKind {
@@ -194,6 +222,8 @@ pub struct Change {
     pub kind: ChangeKind,
     /// The copy's ETag after (or, when deleted, before) the change.
     pub etag: String,
+    /// The copy after (or, when deleted, before) the change.
+    pub(crate) snapshot: Snapshot,
 }
 
 /// An answer on its way to the organizer.

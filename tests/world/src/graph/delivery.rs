@@ -5,8 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::Request;
-use jiff::{SignedDuration, Timestamp};
-use serde_json::{Value, json};
+use jiff::SignedDuration;
 
 use super::pausing::lifecycle;
 use super::storm::{Item, storm};
@@ -16,38 +15,6 @@ use super::{Graph, State};
 const TRIED_FOR: SignedDuration = SignedDuration::from_hours(4);
 /// The first wait between tries; it doubles. Graph does not publish its intervals.
 const FIRST_WAIT: SignedDuration = SignedDuration::from_secs(10);
-/// Items in one POST, until a test says otherwise. Graph publishes no figure.
-const ITEMS: usize = 50;
-
-/// What Graph has still to deliver, and how.
-pub(super) struct Outbox {
-    items: Vec<Item>,
-    most_items: usize,
-    drop_next: u32,
-    double_next: u32,
-    shuffled: bool,
-    held: bool,
-    latency: SignedDuration,
-    dropped: u64,
-    lost: u64,
-}
-
-impl Default for Outbox {
-    fn default() -> Self {
-        Self {
-            items: Vec::new(),
-            most_items: ITEMS,
-            drop_next: 0,
-            double_next: 0,
-            shuffled: false,
-            held: false,
-            latency: SignedDuration::ZERO,
-            dropped: 0,
-            lost: 0,
-        }
-    }
-}
-
 /// The three lifecycle events (change-notifications-lifecycle-events, 2026-03-24).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Lifecycle {
@@ -92,57 +59,6 @@ impl Drop for DeliveryTask {
 }
 
 impl Graph {
-    /// How many items one POST carries at most.
-    pub fn set_most_items(&self, most: usize) {
-        self.lock().outbox.most_items = most.max(1);
-    }
-
-    /// Loses the next `n` change notifications without a trace.
-    pub fn drop_next(&self, n: u32) {
-        self.lock().outbox.drop_next = n;
-    }
-
-    /// Sends each of the next `n` change notifications twice.
-    pub fn double_next(&self, n: u32) {
-        self.lock().outbox.double_next = n;
-    }
-
-    /// How long after a change its notifications leave (Microsoft gives no figure for events:
-    /// change-notifications-overview, 2025-03-05). Zero at first.
-    pub fn set_latency(&self, latency: SignedDuration) {
-        self.lock().outbox.latency = latency;
-    }
-
-    /// Whether notifications leave in a random order.
-    pub fn set_shuffled(&self, on: bool) {
-        self.lock().outbox.shuffled = on;
-    }
-
-    /// Holds every notification back, or lets them go again.
-    pub fn set_held(&self, on: bool) {
-        self.lock().outbox.held = on;
-    }
-
-    /// How many notifications wait to be delivered.
-    pub fn waiting(&self) -> usize {
-        let mut state = self.lock();
-        self.collect(&mut state);
-        state.outbox.items.len()
-    }
-
-    /// When the next notification is due, if one waits.
-    pub fn next_delivery(&self) -> Option<Timestamp> {
-        let mut state = self.lock();
-        self.collect(&mut state);
-        state.outbox.items.iter().map(|i| i.due).min()
-    }
-
-    /// How many change notifications [`Graph::drop_next`] dropped, and how many were given up.
-    pub fn dropped_and_lost(&self) -> (u64, u64) {
-        let state = self.lock();
-        (state.outbox.dropped, state.outbox.lost)
-    }
-
     /// Sends a lifecycle notification for subscription `id`; whether there is such a subscription.
     pub fn raise(&self, id: &str, event: Lifecycle) -> bool {
         let now = self.now();
@@ -163,15 +79,14 @@ impl Graph {
     pub(super) fn collect(&self, state: &mut State) {
         self.pause(state);
         for change in self.0.exchange.take_changes() {
-            let concerned = state.subscriptions.values();
-            let concerned = concerned.filter(|s| {
+            let State { subscriptions, outbox, .. } = &mut *state;
+            let concerned = subscriptions.values().filter(|s| {
                 s.mailbox == change.mailbox && s.after < change.seq && change.at < s.expires
             });
-            let admitted = concerned.filter(|s| !s.paused);
-            let items: Vec<Item> = admitted.flat_map(|s| storm(s, &change)).collect();
-            for mut item in items {
-                item.due += state.outbox.latency;
-                state.outbox.add(item);
+            for subscription in concerned.filter(|s| !s.paused) {
+                for item in storm(subscription, &change, self.0.rng.as_ref()) {
+                    outbox.add(item, &subscription.tenant, &subscription.mailbox);
+                }
             }
         }
         let now = self.now();
@@ -182,8 +97,7 @@ impl Graph {
     pub async fn deliver_due(&self) -> Delivery {
         let mut done = Delivery::default();
         for (url, items) in self.take_due() {
-            let bodies: Vec<&Value> = items.iter().map(|i| &i.body).collect();
-            let body = Bytes::from(json!({ "value": bodies }).to_string());
+            let body = Bytes::from(self.envelope(&items).to_string());
             let request = Request::post(&url)
                 .header("content-type", "application/json; charset=utf-8")
                 .header("content-length", body.len().to_string())
@@ -260,25 +174,5 @@ impl Graph {
                 state.outbox.items.push(item);
             }
         }
-    }
-}
-
-impl Outbox {
-    /// Puts a lifecycle notification in: those are never dropped or doubled.
-    pub(super) fn post(&mut self, item: Item) {
-        self.items.push(item);
-    }
-
-    fn add(&mut self, item: Item) {
-        if self.drop_next > 0 {
-            self.drop_next -= 1;
-            self.dropped += 1;
-            return;
-        }
-        if self.double_next > 0 {
-            self.double_next -= 1;
-            self.items.push(item.clone());
-        }
-        self.items.push(item);
     }
 }

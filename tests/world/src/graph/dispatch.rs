@@ -5,6 +5,7 @@ use axum::response::{IntoResponse, Response as HttpResponse};
 use bytes::Bytes;
 use http::{Method, StatusCode};
 
+use super::limits::Limit;
 use super::request::{Call, Reply, Route};
 use super::switches::{Moment, failure, too_many};
 use super::{Graph, batch};
@@ -80,13 +81,17 @@ impl Graph {
         if let Some((Moment::Before, outcome)) = fault {
             return failure(outcome);
         }
-        if let Some(reply) = self.throttled(call, route, caller) {
+        if let Some(reply) = self.switched_off(call, route, caller) {
+            return reply;
+        }
+        if let Some(reply) = self.over_limit(call, route, caller) {
             return reply;
         }
         let _place = match self.enter(route, caller) {
             Ok(place) => place,
             Err(reply) => return reply,
         };
+        self.take_time(route, caller).await;
         // Others get their turn while this one is in flight, as on a real server.
         tokio::task::yield_now().await;
         let reply = self.work(call, route, caller).await.unwrap_or_else(|reply| reply);
@@ -103,11 +108,20 @@ impl Graph {
         let mut state = self.lock();
         let count = state.in_flight.entry(key.clone()).or_default();
         if *count >= MAILBOX_CONCURRENCY {
+            state.limits.refused(Limit::MailboxConcurrency);
             let text = "Application is over its MailboxConcurrency limit.";
             return Err(too_many(StatusCode::TOO_MANY_REQUESTS, text).retry_after(1));
         }
         *count += 1;
         Ok(Some(Place { graph: self.clone(), key }))
+    }
+
+    /// Lets the time pass that a test wants answers to this tenant to take.
+    async fn take_time(&self, route: &Route, caller: &Caller) {
+        let time = self.lock().switches.answer_times.get(&caller.tenant).copied();
+        if let Some(time) = time.filter(|_| *route != Route::Batch) {
+            tokio::time::sleep(time).await;
+        }
     }
 
     async fn work(&self, call: &Call, route: &Route, caller: &Caller) -> Result<Reply, Reply> {

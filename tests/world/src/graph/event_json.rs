@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
 use super::query::{KNOWN, Wanted};
-use crate::exchange::state::{Address, Attendee, Details, EventCopy, State};
+use crate::exchange::state::{Address, Attendee, Details, EventCopy, MasterIds, Snapshot, State};
 use crate::exchange::{Response, Role};
 
 /// `2026-11-24T09:00:00.0000000`, seven digits and no offset.
@@ -69,13 +69,19 @@ pub(super) fn shown_id(copy: &EventCopy, immutable: bool) -> &str {
     if immutable { &copy.id } else { &copy.mutable_id }
 }
 
-fn master_id(state: &State, mailbox: &str, copy: &EventCopy, immutable: bool) -> Value {
-    let row = state.mailboxes.get(mailbox);
-    let master = copy.master.as_ref().and_then(|id| row?.copies.get(id));
-    master.map_or(Value::Null, |m| json!(shown_id(m, immutable)))
+fn master_id(master: Option<&MasterIds>, immutable: bool) -> Value {
+    master.map_or(Value::Null, |m| json!(if immutable { &m.immutable } else { &m.mutable }))
 }
 
-fn field(state: &State, mailbox: &str, copy: &EventCopy, name: &str, immutable: bool) -> Value {
+/// What is shown of a copy: itself and its master's ids.
+struct Shown<'a> {
+    copy: &'a EventCopy,
+    master: Option<MasterIds>,
+    immutable: bool,
+}
+
+fn field(shown: &Shown<'_>, name: &str) -> Value {
+    let (copy, immutable) = (shown.copy, shown.immutable);
     let d = &copy.details;
     match name {
         "id" => json!(shown_id(copy, immutable)),
@@ -93,7 +99,7 @@ fn field(state: &State, mailbox: &str, copy: &EventCopy, name: &str, immutable: 
         "locations" => locations(d),
         "recurrence" => recurrence(d),
         "type" => json!(copy.kind.word()),
-        "seriesMasterId" => master_id(state, mailbox, copy, immutable),
+        "seriesMasterId" => master_id(shown.master.as_ref(), immutable),
         "sensitivity" => json!(d.sensitivity.word()),
         "showAs" => json!(copy.show_as()),
         "changeKey" => json!(copy.change_key),
@@ -124,32 +130,50 @@ fn recurrence(details: &Details) -> Value {
     })
 }
 
+fn master(state: &State, mailbox: &str, copy: &EventCopy) -> Option<MasterIds> {
+    state.mailboxes.get(mailbox)?.master_of(copy)
+}
+
 /// The copy with the selected fields, its id, its ETag and the expanded properties that it has.
 pub(super) fn selected(state: &State, mailbox: &str, copy: &EventCopy, wanted: &Wanted) -> Value {
-    let mut event = Map::new();
-    event.insert("@odata.etag".to_owned(), json!(copy.etag()));
+    let master = master(state, mailbox, copy);
+    let mut event = content(&Shown { copy, master, immutable: wanted.immutable }, wanted);
     event.insert("id".to_owned(), json!(shown_id(copy, wanted.immutable)));
+    Value::Object(event)
+}
+
+/// What a rich notification tells of a snapshot: its ETag and what was selected and expanded, no more.
+pub(super) fn told(snapshot: &Snapshot, wanted: &Wanted) -> Value {
+    let Snapshot { copy, master } = snapshot;
+    let shown = Shown { copy, master: master.clone(), immutable: wanted.immutable };
+    Value::Object(content(&shown, wanted))
+}
+
+fn content(shown: &Shown<'_>, wanted: &Wanted) -> Map<String, Value> {
+    let mut event = Map::new();
+    event.insert("@odata.etag".to_owned(), json!(shown.copy.etag()));
     for name in &wanted.fields {
-        let value = field(state, mailbox, copy, name, wanted.immutable);
-        event.insert((*name).to_owned(), value);
+        event.insert((*name).to_owned(), field(shown, name));
     }
+    let have = &shown.copy.properties;
     let found: Vec<Value> = wanted
         .properties
         .iter()
-        .filter_map(|id| copy.properties.get(id).map(|value| json!({ "id": id, "value": value })))
+        .filter_map(|id| have.get(id).map(|value| json!({ "id": id, "value": value })))
         .collect();
     if !found.is_empty() {
         event.insert("singleValueExtendedProperties".to_owned(), Value::Array(found));
     }
-    Value::Object(event)
+    event
 }
 
 /// The whole event with text, links and answers: what Graph answers to a write, asked or not.
 pub(super) fn everything(state: &State, mailbox: &str, copy: &EventCopy, immutable: bool) -> Value {
     let mut event = Map::new();
     event.insert("@odata.etag".to_owned(), json!(copy.etag()));
+    let shown = Shown { copy, master: master(state, mailbox, copy), immutable };
     for name in KNOWN {
-        event.insert((*name).to_owned(), field(state, mailbox, copy, name, immutable));
+        event.insert((*name).to_owned(), field(&shown, name));
     }
     let own = json!({ "response": copy.response.word(), "time": stamp(copy.modified) });
     let text = &copy.details.body;

@@ -9,15 +9,19 @@ mod calendar_permissions;
 mod delivery;
 mod directory;
 mod dispatch;
+mod envelope;
 mod event_json;
 mod events;
 mod handshake;
 mod journal;
+mod limits;
 mod mail;
+mod outbox;
 mod pausing;
 mod query;
 mod request;
 mod route;
+mod sealing;
 mod storm;
 mod subscriptions;
 mod switches;
@@ -34,7 +38,9 @@ use roombridge::rng::Rng;
 
 pub use access::ExchangeGrant;
 pub use delivery::{Delivery, DeliveryTask, Lifecycle, Post};
+pub use envelope::ValidationTokens;
 pub use journal::{Seen, Violation};
+pub use limits::Limit;
 pub use mail::Mail;
 pub use subscriptions::SubscriptionView;
 pub use switches::{Fault, Moment, Outcome, Scope, Until};
@@ -65,15 +71,14 @@ struct Outside {
 #[derive(Default)]
 struct State {
     subscriptions: BTreeMap<String, subscriptions::Subscription>,
-    /// Instants of recent list calls by app and tenant.
-    list_calls: BTreeMap<(String, String), Vec<Timestamp>>,
+    limits: limits::Limits,
     grants: BTreeMap<(String, String), ExchangeGrant>,
     /// Tenants where a grant in Exchange does not suffice for a subscription.
     unscoped: BTreeSet<String>,
     /// Requests in flight by app and mailbox.
     in_flight: BTreeMap<(String, String), u32>,
     switches: switches::Switches,
-    outbox: delivery::Outbox,
+    outbox: outbox::Outbox,
     journal: journal::Journal,
     mails: Vec<Mail>,
 }

@@ -67,5 +67,5 @@ pub(super) fn lifecycle(subscription: &Subscription, event: Lifecycle, now: Time
     let mut body = common(subscription);
     body["lifecycleEvent"] = json!(word);
     let url = subscription.lifecycle_url.clone();
-    Item { url, body, first: None, due: now, tries: 0 }
+    Item { url, body, vouched: None, first: None, due: now, tries: 0 }
 }

@@ -74,6 +74,7 @@ const OPTIONS: &[&str] = &[
 ];
 
 /// What a read asks for.
+#[derive(Clone)]
 pub(super) struct Wanted {
     /// In their canonical spelling.
     pub(super) fields: Vec<&'static str>,
@@ -95,7 +96,7 @@ impl Graph {
         if !immutable {
             self.breach(call, route, "a calendar read without Prefer: IdType=\"ImmutableId\"");
         }
-        let fields = self.fields(call, route)?;
+        let fields = self.fields(call, route, call.option("$select").unwrap_or_default())?;
         let properties = match call.option("$expand") {
             Some(expand) => self.expansion(call, route, expand)?,
             None => Vec::new(),
@@ -103,8 +104,13 @@ impl Graph {
         Ok(Wanted { fields, properties, immutable })
     }
 
-    fn fields(&self, call: &Call, route: &Route) -> Result<Vec<&'static str>, Reply> {
-        let select = call.option("$select").unwrap_or_default();
+    /// The fields that `select` names, in their canonical spelling.
+    pub(super) fn fields(
+        &self,
+        call: &Call,
+        route: &Route,
+        select: &str,
+    ) -> Result<Vec<&'static str>, Reply> {
         if select.trim().is_empty() {
             self.breach(call, route, "a calendar read without $select");
             let code = "WorldSelectRequired";
@@ -127,7 +133,12 @@ impl Graph {
 
     /// `singleValueExtendedProperties($filter=id eq '..' or id eq '..')`
     /// (api/singlevaluelegacyextendedproperty-get.md, 2024-04-04); nothing else may be expanded.
-    fn expansion(&self, call: &Call, route: &Route, expand: &str) -> Result<Vec<String>, Reply> {
+    pub(super) fn expansion(
+        &self,
+        call: &Call,
+        route: &Route,
+        expand: &str,
+    ) -> Result<Vec<String>, Reply> {
         let ids = expand
             .split_once('(')
             .filter(|(name, _)| name.trim().eq_ignore_ascii_case("singleValueExtendedProperties"))

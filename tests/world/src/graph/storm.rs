@@ -1,10 +1,12 @@
 //! The items that one change of one copy causes.
 
 use jiff::Timestamp;
+use roombridge::rng::Rng;
 use serde_json::{Value, json};
 
-use super::event_json::stamp;
-use super::subscriptions::Subscription;
+use super::event_json::{stamp, told};
+use super::sealing::sealed;
+use super::subscriptions::{Rich, Subscription};
 use crate::exchange::{Change, ChangeKind};
 
 /// One item on its way to a notification URL.
@@ -12,6 +14,8 @@ use crate::exchange::{Change, ChangeKind};
 pub(super) struct Item {
     pub(super) url: String,
     pub(super) body: Value,
+    /// The app and tenant whom a validation token has to speak of: for items of rich subscriptions.
+    pub(super) vouched: Option<(String, String)>,
     pub(super) first: Option<Timestamp>,
     pub(super) due: Timestamp,
     pub(super) tries: u32,
@@ -19,29 +23,77 @@ pub(super) struct Item {
 
 /// What one change of one copy causes: created is 1 + 3 updated, updated is 3, deleted is 1 + 2 updated
 /// (seen with app-only room mailboxes, microsoftgraph/microsoft-graph-docs issue 5469).
-pub(super) fn storm(subscription: &Subscription, change: &Change) -> Vec<Item> {
+pub(super) fn storm(subscription: &Subscription, change: &Change, rng: &dyn Rng) -> Vec<Item> {
     let words: &[&str] = match change.kind {
         ChangeKind::Created => &["created", "updated", "updated", "updated"],
         ChangeKind::Updated => &["updated", "updated", "updated"],
         ChangeKind::Deleted => &["deleted", "updated", "updated"],
     };
     let wanted = words.iter().filter(|w| subscription.change_type.split(',').any(|t| t == **w));
-    let event = if subscription.immutable { &change.event } else { &change.mutable_event };
+    wanted
+        .map(|word| Item {
+            url: subscription.notification_url.clone(),
+            body: match &subscription.rich {
+                None => basic(subscription, change, word),
+                Some(rich) => full(subscription, rich, change, word, rng),
+            },
+            vouched: subscription
+                .rich
+                .is_some()
+                .then(|| (subscription.app.clone(), subscription.tenant.clone())),
+            first: None,
+            due: change.at,
+            tries: 0,
+        })
+        .collect()
+}
+
+fn event_of<'a>(subscription: &Subscription, change: &'a Change) -> &'a str {
+    if subscription.immutable { &change.event } else { &change.mutable_event }
+}
+
+fn basic(subscription: &Subscription, change: &Change, word: &str) -> Value {
+    let event = event_of(subscription, change);
     let resource = format!("Users/{}/Events/{event}", change.mailbox);
-    let item = |word: &&str| {
-        let mut body = common(subscription);
-        body["changeType"] = json!(*word);
-        body["resource"] = json!(resource);
-        body["resourceData"] = json!({
-            "@odata.type": "#Microsoft.Graph.Event",
-            "@odata.id": resource,
-            "@odata.etag": change.etag,
-            "id": event,
-        });
-        let url = subscription.notification_url.clone();
-        Item { url, body, first: None, due: change.at, tries: 0 }
-    };
-    wanted.map(item).collect()
+    let mut body = common(subscription);
+    body["changeType"] = json!(word);
+    body["resourceData"] = json!({
+        "@odata.type": "#Microsoft.Graph.Event",
+        "@odata.id": resource,
+        "@odata.etag": change.etag,
+        "id": event,
+    });
+    body["resource"] = json!(resource);
+    body
+}
+
+/// With the copy as it stood after the change, sealed. A deletion says nothing more than that; what
+/// follows it as `updated` tells the copy as it last was, like any notification that is late.
+#[expect(clippy::expect_used, reason = "the key was checked when the certificate came")]
+fn full(
+    subscription: &Subscription,
+    rich: &Rich,
+    change: &Change,
+    word: &str,
+    rng: &dyn Rng,
+) -> Value {
+    let event = event_of(subscription, change);
+    let resource = format!("Users('{}')/events('{event}')", change.mailbox);
+    let mut body = common(subscription);
+    body["changeType"] = json!(word);
+    body["resourceData"] = json!({
+        "@odata.type": "#microsoft.graph.event",
+        "@odata.id": resource,
+        "@odata.etag": change.etag,
+        "id": event,
+    });
+    body["resource"] = json!(resource);
+    if word != "deleted" {
+        let content = told(&change.snapshot, &rich.wanted);
+        let sealed = sealed(&content, &rich.certificate, rng);
+        body["encryptedContent"] = sealed.expect("content can be sealed");
+    }
+    body
 }
 
 /// What change and lifecycle notifications share.

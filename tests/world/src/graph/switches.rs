@@ -1,13 +1,18 @@
 //! What a test can break: throttling, and failures before or after a request took effect.
 
+use std::collections::BTreeMap;
+use std::time::Duration;
+
 use http::{Method, StatusCode};
 use jiff::Timestamp;
 
 use super::Graph;
+use super::envelope::ValidationTokens;
+use super::limits::Limit;
 use super::request::{Call, Reply, Route};
 use crate::entra::Caller;
 
-/// Whom a throttle hits.
+/// Whom a throttle or a loss hits.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Scope {
     /// One mailbox, by object id.
@@ -16,6 +21,17 @@ pub enum Scope {
     Tenant(String),
     /// Every request.
     Everything,
+}
+
+impl Scope {
+    /// Whether it hits that mailbox of that tenant.
+    pub(super) fn covers(&self, tenant: &str, mailbox: &str) -> bool {
+        match self {
+            Self::Mailbox(id) => id == mailbox,
+            Self::Tenant(id) => id == tenant,
+            Self::Everything => true,
+        }
+    }
 }
 
 /// How long a throttle lasts.
@@ -76,6 +92,13 @@ pub(super) struct Switches {
     pub(super) max_minutes: Option<i64>,
     pub(super) null_removes: bool,
     pub(super) wants_advanced: bool,
+    pub(super) tokens: ValidationTokens,
+    /// Whether the next validation token is in the other form.
+    pub(super) second_form: bool,
+    /// How long Graph takes for an answer, by tenant.
+    pub(super) answer_times: BTreeMap<String, Duration>,
+    pub(super) handshakes_to_time_out: u32,
+    pub(super) quota: Option<usize>,
 }
 
 impl Graph {
@@ -134,6 +157,18 @@ impl Graph {
         self.lock().switches.wants_advanced = on;
     }
 
+    /// How long Graph takes for each of its answers to `tenant` from now on, in tokio's time: a test
+    /// with a paused clock does not wait. A batch takes it for each of its requests.
+    pub fn set_answer_time(&self, tenant: &str, time: Duration) {
+        self.lock().switches.answer_times.insert(tenant.to_owned(), time);
+    }
+
+    /// Lets the next `n` validations of notification URLs time out, as on a cold plan: the endpoint
+    /// is not asked.
+    pub fn time_out_handshakes(&self, n: u32) {
+        self.lock().switches.handshakes_to_time_out = n;
+    }
+
     /// The failure that strikes this request, if one was planned for it.
     pub(super) fn strike(&self, method: &Method, route: &Route) -> Option<(Moment, Outcome)> {
         let mut state = self.lock();
@@ -153,7 +188,12 @@ impl Graph {
     }
 
     /// The refusal of a throttle that hits this request.
-    pub(super) fn throttled(&self, call: &Call, route: &Route, caller: &Caller) -> Option<Reply> {
+    pub(super) fn switched_off(
+        &self,
+        call: &Call,
+        route: &Route,
+        caller: &Caller,
+    ) -> Option<Reply> {
         let now = self.now();
         let mailbox = route.mailbox().unwrap_or_default();
         if *route == Route::Batch && !call.in_batch {
@@ -165,11 +205,7 @@ impl Graph {
             Until::Instant(end) => now < end,
             Until::Requests(left) => left > 0,
         });
-        let hit = throttles.iter_mut().find(|t| match &t.scope {
-            Scope::Mailbox(id) => id == mailbox,
-            Scope::Tenant(id) => *id == caller.tenant,
-            Scope::Everything => true,
-        })?;
+        let hit = throttles.iter_mut().find(|t| t.scope.covers(&caller.tenant, mailbox))?;
         let seconds = match &mut hit.until {
             Until::Instant(end) => {
                 let rest = end.duration_since(now);
@@ -181,6 +217,9 @@ impl Graph {
             }
         };
         let status = StatusCode::from_u16(hit.status).unwrap_or(StatusCode::TOO_MANY_REQUESTS);
+        if status == StatusCode::TOO_MANY_REQUESTS {
+            state.limits.refused(Limit::Throttle);
+        }
         Some(too_many(status, "Too many requests.").retry_after(seconds))
     }
 }

@@ -4,7 +4,8 @@
 //! A request goes on with its method, path and raw query untouched, its body streamed, without
 //! hop-by-hop headers, with the host's own headers over the caller's; the answer comes back as it is
 //! (`DefaultHttpProxyService` with `enableProxyingHttpRequest`, host of 2025). The front end in
-//! front of it adds `X-Forwarded-*`, `X-ARR-SSL` and `DISGUISED-HOST`.
+//! front of it adds `X-Forwarded-*`, `X-ARR-SSL` and `DISGUISED-HOST`; to `X-Forwarded-For` it appends
+//! the caller's address with its port, after whatever the caller claimed.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -41,7 +42,7 @@ const HOP_BY_HOP: [&str; 10] = [
 
 impl FunctionsHost {
     /// The app as the outside sees it. Serve it with connection info to have callers' addresses in
-    /// `X-Forwarded-For`.
+    /// `X-Forwarded-For`; in process [`crate::in_process::InProcess::calling_from`] names one.
     pub fn front(self: &Arc<Self>) -> Router {
         Router::new().fallback(pass_on).with_state(Arc::clone(self))
     }
@@ -83,10 +84,10 @@ impl FunctionsHost {
         headers.insert("x-arr-ssl", HeaderValue::from_static("2048|256|CN=loopback"));
         headers.insert("x-forwarded-host", host.clone());
         headers.insert("disguised-host", host);
-        let forwarded = match headers.get("x-forwarded-for").and_then(|known| known.to_str().ok()) {
-            Some(known) => format!("{known}, {caller}"),
-            None => caller,
-        };
+        // Whatever the caller claims stays in front: only the last entry is the platform's own.
+        let claimed = headers.get_all("x-forwarded-for").iter().filter_map(|v| v.to_str().ok());
+        let forwarded: Vec<&str> = claimed.chain([caller.as_str()]).collect();
+        let forwarded = forwarded.join(", ");
         for (name, value) in [("x-forwarded-for", forwarded), ("x-ms-invocation-id", invocation)] {
             if let Ok(value) = value.parse() {
                 headers.insert(name, value);

@@ -345,6 +345,39 @@ async fn a_request_from_outside_is_passed_on_as_it_came() {
 }
 
 #[tokio::test]
+async fn the_platform_appends_the_callers_address_to_whatever_the_caller_claims() {
+    use roombridge::http::Http as _;
+    let scene = scene(done);
+    let network = crate::in_process::InProcess::new();
+    network.register("app.example", scene.host.front());
+    let graph = network.calling_from("20.190.0.7:443".parse().unwrap());
+    let attacker = network.calling_from("[2001:db8::1]:4711".parse().unwrap());
+    let request = |claims: &[&str]| {
+        let mut request = http::Request::post("https://app.example/api/notifications");
+        for claim in claims {
+            request = request.header("x-forwarded-for", *claim);
+        }
+        request.body(bytes::Bytes::new()).unwrap()
+    };
+    graph.send(request(&[])).await.unwrap();
+    attacker.send(request(&["20.190.0.7:443"])).await.unwrap();
+    attacker.send(request(&["20.190.0.7:443", "1.2.3.4, 5.6.7.8"])).await.unwrap();
+    network.send(request(&[])).await.unwrap();
+    let seen = scene.seen.lock().unwrap();
+    let told = seen.iter().map(|(head, _)| {
+        assert_eq!(head.headers.get_all("x-forwarded-for").iter().count(), 1);
+        head.headers["x-forwarded-for"].to_str().unwrap().to_owned()
+    });
+    let expected = [
+        "20.190.0.7:443",
+        "20.190.0.7:443, [2001:db8::1]:4711",
+        "20.190.0.7:443, 1.2.3.4, 5.6.7.8, [2001:db8::1]:4711",
+        "203.0.113.1:50000",
+    ];
+    assert_eq!(told.collect::<Vec<_>>(), expected);
+}
+
+#[tokio::test]
 async fn what_no_function_answers_is_not_found() {
     let scene = scene(done);
     let outside = [

@@ -293,6 +293,7 @@ fn options(hosts: &CloudHosts) -> Result<Options, OfficeError> {
         mailboxes: maintain_mailbox::Settings {
             notification_url: url(format!("https://{APP_HOST}/api/notifications"))?,
             life: jiff::SignedDuration::from_hours(6 * 24),
+            rich_life: jiff::SignedDuration::from_mins(1_380),
             horizon: jiff::SignedDuration::from_hours(365 * 24),
         },
         content_key_life: jiff::SignedDuration::from_hours(30 * 24),

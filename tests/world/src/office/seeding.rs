@@ -6,7 +6,7 @@ use roombridge::domain::decision::How;
 use roombridge::domain::ids::{CorrelationId, MailboxId, RoomId, TenantId};
 use roombridge::domain::policy::{Answering, ContentPolicy, Registration, Room};
 use roombridge::domain::tenancy::{TenantPolicy, TenantState};
-use roombridge::messages::{MailboxTask, Message, Passage, Task};
+use roombridge::messages::{MailboxTask, Message, Passage, Task, TenantTask, TenantWork};
 use roombridge::queue::Outbox;
 use roombridge::store::mailboxes::{
     Consent, Farewell, Mailbox, MailboxKind, MailboxState, Mailboxes,
@@ -59,6 +59,22 @@ impl Seeding {
             policy: TenantPolicy { content, ..TenantPolicy::default() },
         };
         self.tenants.put(&row).await.map_err(OfficeError::from_any)
+    }
+
+    /// The tenant's administrator connects it again, whatever it was before; its policy stays.
+    ///
+    /// # Errors
+    /// [`OfficeError`] when store or queue fail.
+    pub async fn reconnect(&self, tenant: &exchange::Tenant) -> Result<(), OfficeError> {
+        let tenant: TenantId = id(tenant.id())?;
+        let found = self.tenants.get_uncached(tenant).await.map_err(OfficeError::from_any)?;
+        let Some(row) = found else { return Err(OfficeError("no such tenant".to_owned())) };
+        let row = Tenant { state: TenantState::Active, ..row };
+        self.tenants.put(&row).await.map_err(OfficeError::from_any)?;
+        let passage = Passage::start(CorrelationId(self.rng.uuid().as_u128()), self.clock.now());
+        let task = TenantTask { tenant, work: TenantWork::Connect, passage };
+        let sent = self.outbox.send(task.queue(), task.to_text(), std::time::Duration::ZERO).await;
+        sent.map_err(OfficeError::from_any)
     }
 
     /// The person has agreed, and is being subscribed.

@@ -63,18 +63,24 @@ impl Office {
         functions
     }
 
-    /// When something happens next; `None` when nothing ever will (timers always do).
-    pub fn next_event(&self) -> Option<Timestamp> {
+    /// When a message or a delivery comes next, if one is on its way; timers are left out.
+    pub fn next_message(&self) -> Option<Timestamp> {
         let now = self.clock.now();
         let messages =
             Queue::ALL.iter().filter_map(|queue| self.outbox.next_visible_at(Shelf::Main(*queue)));
+        let held_back = self.held_back.as_ref().and_then(|held_back| held_back.next_due());
+        let world =
+            [self.microsoft.graph.next_delivery(), self.microsoft.exchange.next_due(), held_back];
+        messages.chain(world.into_iter().flatten()).filter(|at| *at > now).min()
+    }
+
+    /// When something happens next; `None` when nothing ever will (timers always do).
+    pub fn next_event(&self) -> Option<Timestamp> {
+        let now = self.clock.now();
         let timers = FUNCTIONS.iter().filter_map(|function| match function.trigger {
             Trigger::Timer { .. } => self.host.next_run(function.name),
             Trigger::Http { .. } | Trigger::Queue { .. } => None,
         });
-        let held_back = self.held_back.as_ref().and_then(|held_back| held_back.next_due());
-        let world =
-            [self.microsoft.graph.next_delivery(), self.microsoft.exchange.next_due(), held_back];
-        messages.chain(timers).chain(world.into_iter().flatten()).filter(|at| *at > now).min()
+        timers.filter(|at| *at > now).chain(self.next_message()).min()
     }
 }

@@ -3,7 +3,10 @@
 mod deliveries;
 mod directory;
 mod granting;
+mod limits;
+mod losing;
 mod reads;
+mod rich;
 mod rules;
 mod sockets;
 mod subscribing;
@@ -41,20 +44,33 @@ struct Story {
 
 /// What a notification endpoint got, and what it answers.
 #[derive(Clone)]
-struct Receiver(Arc<Mutex<(u16, Vec<Value>)>>);
+struct Receiver(Arc<Mutex<Received>>);
+
+struct Received {
+    status: u16,
+    posts: Vec<Value>,
+}
 
 impl Receiver {
     fn new() -> Self {
-        Self(Arc::new(Mutex::new((202, Vec::new()))))
+        Self(Arc::new(Mutex::new(Received { status: 202, posts: Vec::new() })))
     }
 
     fn answer(&self, status: u16) {
-        self.0.lock().unwrap().0 = status;
+        self.0.lock().unwrap().status = status;
     }
 
-    /// All items so far.
+    /// The bodies of all POSTs since the last call.
+    fn take_posts(&self) -> Vec<Value> {
+        std::mem::take(&mut self.0.lock().unwrap().posts)
+    }
+
+    /// The items of all POSTs since the last call.
     fn take(&self) -> Vec<Value> {
-        std::mem::take(&mut self.0.lock().unwrap().1)
+        self.take_posts()
+            .iter()
+            .flat_map(|post| post["value"].as_array().unwrap().clone())
+            .collect()
     }
 
     fn router(&self) -> Router {
@@ -64,9 +80,8 @@ impl Receiver {
             if let Some((_, token)) = query.into_iter().find(|(k, _)| k == "validationToken") {
                 return (StatusCode::OK, token).into_response();
             }
-            let posted: Value = serde_json::from_slice(&body).unwrap();
-            state.1.extend(posted["value"].as_array().unwrap().clone());
-            StatusCode::from_u16(state.0).unwrap().into_response()
+            state.posts.push(serde_json::from_slice(&body).unwrap());
+            StatusCode::from_u16(state.status).unwrap().into_response()
         };
         Router::new().route("/notify", axum::routing::post(receive))
     }
@@ -105,12 +120,24 @@ impl Story {
         body: Value,
         prefer: &str,
     ) -> (StatusCode, Value) {
+        let token = self.ms.graph_token(&self.tenant);
+        self.call_by(&token, method, path, body, prefer).await
+    }
+
+    async fn call_by(
+        &self,
+        token: &str,
+        method: &str,
+        path: &str,
+        body: Value,
+        prefer: &str,
+    ) -> (StatusCode, Value) {
         let body = if body.is_null() { Bytes::new() } else { Bytes::from(body.to_string()) };
         let path = path.replace(' ', "%20");
         let request = Request::builder()
             .method(method)
             .uri(format!("https://{GRAPH_HOST}/v1.0{path}"))
-            .header("authorization", format!("Bearer {}", self.ms.graph_token(&self.tenant)))
+            .header("authorization", format!("Bearer {token}"))
             .header("prefer", prefer)
             .header("content-type", "application/json")
             .body(body)

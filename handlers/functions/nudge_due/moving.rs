@@ -1,0 +1,63 @@
+//! Due entries are moved on: the new entry before the nudge, the nudge before the old entry goes.
+
+use futures::{StreamExt, TryStreamExt, stream};
+use jiff::{SignedDuration, Timestamp};
+
+use super::Deps;
+use crate::{
+    step::{Next, StepError},
+    store::due::{DueEntry, Purpose},
+};
+
+/// When an unsettled booking is nudged again; each round waits twice as long.
+const UNSETTLED_AGAIN: SignedDuration = SignedDuration::from_mins(15);
+/// The longest wait between two rounds: what will never settle costs four looks a day.
+const LONGEST_ROUND: SignedDuration = SignedDuration::from_hours(6);
+/// When a look is nudged again: the subscription lives at least half a day beyond the first nudge.
+const LOOK_AGAIN: SignedDuration = SignedDuration::from_hours(1);
+/// How many due entries are read at a time: all that a page of a table holds
+/// (learn.microsoft.com/rest/api/storageservices/query-timeout-and-pagination: 1,000).
+pub(super) const PAGE: u16 = 1_000;
+/// Calls in flight to a table or queue.
+const AT_ONCE: usize = 32;
+/// How many entries are moved between two looks at the clock: ten calls in turn, twice.
+pub(super) const STRETCH: usize = AT_ONCE * 10;
+
+/// An entry, and the same later.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Move {
+    pub(super) old: DueEntry,
+    pub(super) new: DueEntry,
+}
+
+/// Where `entry` goes when its nudge is seen `after` from now: it comes back only when that nudge
+/// has had its time.
+pub(super) fn moved(deps: &Deps, entry: &DueEntry, now: Timestamp, after: SignedDuration) -> Move {
+    let again = match entry.purpose {
+        Purpose::Renew => LOOK_AGAIN,
+        Purpose::Unsettled | Purpose::Purge => UNSETTLED_AGAIN,
+    };
+    let spread = i64::try_from(deps.rng.below(60_000)).unwrap_or(0);
+    let again = (again * (1_i32 << entry.round.min(8))).min(LONGEST_ROUND);
+    let at = now + after + again + SignedDuration::from_millis(spread);
+    let round = entry.round.saturating_add(1);
+    Move { old: *entry, new: DueEntry { at, round, ..*entry } }
+}
+
+/// Moves entries on and sends what nudges them.
+pub(super) async fn carry_out(
+    deps: &Deps,
+    moves: &[Move],
+    nudges: Vec<Next>,
+) -> Result<(), StepError> {
+    let new: Vec<DueEntry> = moves.iter().map(|moved| moved.new).collect();
+    let puts = new.into_iter().map(|entry| async move { deps.due.put(&entry).await });
+    stream::iter(puts).buffer_unordered(AT_ONCE).try_collect::<()>().await?;
+    let sends = nudges
+        .into_iter()
+        .map(|next| deps.outbox.send(next.message.queue(), next.message.text(), next.delay));
+    stream::iter(sends).buffer_unordered(AT_ONCE).try_collect::<()>().await?;
+    let old: Vec<DueEntry> = moves.iter().map(|moved| moved.old).collect();
+    deps.due.remove_all(&old).await?;
+    Ok(())
+}

@@ -1,0 +1,140 @@
+//! Renewals of many subscriptions in one call.
+
+use jiff::Timestamp;
+
+use super::{
+    client::{Ask, TenantGraph},
+    error::GraphError,
+    guard::BATCH_MAX,
+    subscriptions::{RichContent, SubscriptionId, renewal, renewed},
+};
+use crate::domain::ids::CorrelationId;
+
+/// One subscription to prolong.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Renewal {
+    /// Which.
+    pub id: SubscriptionId,
+    /// The wanted end.
+    pub expires: Timestamp,
+    /// The certificate that its content is sealed for from now on, if it brings any.
+    pub content: Option<RichContent>,
+    /// What causes it; the renewals of one batch may have causes of their own.
+    pub correlation: CorrelationId,
+}
+
+impl TenantGraph {
+    /// Prolongs subscriptions: one PATCH for one, `$batch` for several (20 a call). The answers come
+    /// in the order asked, each as of [`TenantGraph::renew`]; each succeeds, waits or fails alone, and
+    /// those that our own pace does not allow yet are not sent.
+    pub async fn renew_all(
+        &self,
+        renewals: &[Renewal],
+    ) -> Vec<Result<Option<Timestamp>, GraphError>> {
+        let mut answers = Vec::with_capacity(renewals.len());
+        for several in renewals.chunks(BATCH_MAX) {
+            let asks: Vec<Ask> = several.iter().map(ask).collect();
+            let replies = match asks.as_slice() {
+                [ask] => vec![self.call(ask).await],
+                asks => self.batch(asks).await,
+            };
+            answers.extend(replies.into_iter().map(|reply| renewed(&reply?)));
+        }
+        answers
+    }
+}
+
+fn ask(Renewal { id, expires, content, correlation }: &Renewal) -> Ask {
+    Ask { correlation: Some(*correlation), ..renewal(id, *expires, content.as_ref()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::SignedDuration;
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::graph::{error::Cause, trial::Trial};
+
+    const END: &str = "2026-11-30T09:00:00Z";
+
+    fn renewals(count: usize) -> Vec<Renewal> {
+        let renewal = |n: usize| Renewal {
+            id: format!("s{n}").parse().unwrap(),
+            expires: END.parse().unwrap(),
+            content: None,
+            correlation: CorrelationId(n as u128),
+        };
+        (0..count).map(renewal).collect()
+    }
+
+    fn inner(n: usize, status: u16, body: Value) -> Value {
+        json!({ "id": n.to_string(), "status": status, "headers": { "Retry-After": "7" }, "body": body })
+    }
+
+    fn prolonged(n: usize) -> Value {
+        inner(n, 200, json!({ "id": format!("s{n}"), "expirationDateTime": END }))
+    }
+
+    #[tokio::test]
+    async fn several_renewals_are_one_batch_and_each_is_answered_for_itself() {
+        let trial = Trial::new();
+        let gone = json!({ "error": { "code": "ResourceNotFound", "message": "" } });
+        let cold = json!({ "error": { "message": "Subscription validation request timed out." } });
+        let long = json!({ "error": { "code": "ErrorInvalidParameter", "message": "" } });
+        trial.far.then(
+            200,
+            &json!({ "responses": [
+                prolonged(0), inner(2, 404, gone), inner(1, 429, json!({})), inner(3, 400, cold),
+                inner(4, 400, long), inner(5, 503, json!({})),
+            ] }),
+        );
+        let answers = trial.tenant.renew_all(&renewals(7)).await;
+        let wait =
+            |cause| Err(GraphError::Wait { after: Some(SignedDuration::from_secs(7)), cause });
+        let expected = [
+            Ok(Some(END.parse().unwrap())),
+            wait(Cause::Throttled),
+            Ok(None),
+            wait(Cause::Handshake),
+            Err(GraphError::Refused { status: 400, code: "ErrorInvalidParameter".into() }),
+            wait(Cause::Unavailable(503)),
+            Err(GraphError::Unreadable),
+        ];
+        assert_eq!(answers, expected);
+        assert_eq!(trial.asked(), ["POST /$batch"]);
+        let sent = trial.last_body();
+        assert_eq!(sent["requests"][6]["method"], "PATCH");
+        assert_eq!(sent["requests"][6]["url"], "/subscriptions/s6");
+        assert_eq!(sent["requests"][6]["body"], json!({ "expirationDateTime": END }));
+        assert_eq!(sent["requests"][6]["headers"]["Content-Type"], "application/json");
+        let trail: Vec<_> = trial.trail().iter().map(|c| (c.path, c.correlation)).collect();
+        assert_eq!(trail[7], ("/subscriptions/{id}", CorrelationId(6)));
+    }
+
+    #[tokio::test]
+    async fn one_renewal_needs_no_batch_and_none_no_call() {
+        let trial = Trial::new();
+        trial.far.then(200, &json!({ "id": "s0", "expirationDateTime": END }));
+        assert_eq!(trial.tenant.renew_all(&renewals(1)).await, [Ok(END.parse().ok())]);
+        assert_eq!(trial.asked(), ["PATCH /subscriptions/s0"]);
+        assert_eq!(trial.tenant.renew_all(&[]).await, []);
+        assert_eq!(trial.asked().len(), 1);
+    }
+
+    #[tokio::test]
+    async fn each_request_of_a_batch_takes_a_place_and_those_without_one_wait() {
+        let trial = Trial::new();
+        for _ in 0..5 {
+            let all: Vec<Value> = (0..20).map(prolonged).collect();
+            trial.far.then(200, &json!({ "responses": all }));
+        }
+        let answers = trial.tenant.renew_all(&renewals(120)).await;
+        assert_eq!(trial.asked(), ["POST /$batch"; 5]);
+        assert!(answers[..100].iter().all(Result::is_ok));
+        let paced = |answer: &Result<_, _>| {
+            matches!(answer, Err(GraphError::Wait { after: Some(_), cause: Cause::Paced }))
+        };
+        assert!(answers[100..].iter().all(paced));
+    }
+}

@@ -1,0 +1,68 @@
+//! The body of one POST: its items, and the validation tokens that vouch for rich ones.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Value, json};
+
+use super::Graph;
+use super::storm::Item;
+use crate::entra::TokenVersion;
+
+/// How the validation tokens of rich notifications look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ValidationTokens {
+    /// All in the v1.0 form.
+    V1,
+    /// All in the v2.0 form, as the documentation's sample is now.
+    #[default]
+    V2,
+    /// One in this form, the next in the other.
+    Mixed,
+    /// `validationTokens` is null, as where the service principal of the only tenant in a POST
+    /// requires assignment ([`crate::entra::Entra::require_assignment`] does it for one tenant).
+    Null,
+}
+
+impl Graph {
+    /// Sets how validation tokens look from now on.
+    pub fn set_validation_tokens(&self, form: ValidationTokens) {
+        self.lock().switches.tokens = form;
+    }
+
+    /// The body of a POST with these items. Where any is of a rich subscription, one token for each
+    /// distinct pair of app and tenant goes with them (learn.microsoft.com/graph/
+    /// change-notifications-with-resource-data, 2026-04-17).
+    pub(super) fn envelope(&self, items: &[Item]) -> Value {
+        let bodies: Vec<&Value> = items.iter().map(|item| &item.body).collect();
+        let mut body = json!({ "value": bodies });
+        let vouched: BTreeSet<_> = items.iter().filter_map(|item| item.vouched.as_ref()).collect();
+        if !vouched.is_empty() {
+            let tokens =
+                vouched.into_iter().filter_map(|(app, tenant)| self.token_for(app, tenant));
+            let tokens: Vec<String> = tokens.collect();
+            body["validationTokens"] = if tokens.is_empty() { Value::Null } else { json!(tokens) };
+        }
+        let tampering = self.lock().outbox.tampering.take();
+        if let Some(change) = tampering {
+            change(&mut body);
+        }
+        body
+    }
+
+    /// A fresh token, if change tracking gets one.
+    fn token_for(&self, app: &str, tenant: &str) -> Option<String> {
+        let version = {
+            let switches = &mut self.lock().switches;
+            match switches.tokens {
+                ValidationTokens::V1 => TokenVersion::V1,
+                ValidationTokens::V2 => TokenVersion::V2,
+                ValidationTokens::Null => return None,
+                ValidationTokens::Mixed => {
+                    switches.second_form = !switches.second_form;
+                    if switches.second_form { TokenVersion::V2 } else { TokenVersion::V1 }
+                }
+            }
+        };
+        self.0.entra.change_tracking_token(tenant, app, version)
+    }
+}

@@ -1,0 +1,98 @@
+//! What goes wrong without a word: notifications that vanish, answers that take their time, handshakes that time out.
+
+use std::time::Duration;
+
+use super::*;
+use crate::graph::Scope;
+
+#[tokio::test]
+async fn while_losing_is_on_changes_leave_no_trace() {
+    let story = story();
+    story.subscribe(&story.anna).await;
+    story.subscribe(&story.aurora).await;
+    let (graph, everything) = (&story.ms.graph, Scope::Everything);
+    story.meeting.rename("On its way").unwrap();
+    graph.set_losing(&everything, true);
+    story.meeting.rename("Lost").unwrap();
+    graph.set_losing(&everything, false);
+    story.meeting.rename("Told").unwrap();
+    assert_eq!(graph.deliver_due().await.delivered, 12, "three for each copy, twice");
+    assert_eq!(graph.dropped_and_lost(), (6, 0));
+
+    let room = Scope::Mailbox(story.aurora.id().to_owned());
+    graph.set_losing(&room, true);
+    story.meeting.rename("In the person's calendar").unwrap();
+    assert_eq!(graph.deliver_due().await.delivered, 3);
+    graph.set_losing(&Scope::Tenant(story.tenant.id().to_owned()), true);
+    story.meeting.rename("Nowhere").unwrap();
+    assert_eq!(graph.deliver_due().await.delivered, 0);
+    assert!(story.receiver.take().iter().all(|item| item.get("lifecycleEvent").is_none()));
+    assert_eq!(graph.subscriptions().len(), 2, "the subscriptions look well");
+}
+
+#[tokio::test]
+async fn a_storm_can_come_in_separate_posts_in_any_order() {
+    let story = story();
+    story.subscribe(&story.anna).await;
+    story.ms.graph.set_most_items(1);
+    story.ms.graph.set_shuffled(true);
+    story.ms.graph.double_next(1);
+    story.tenant.meet(&story.anna, Invitation::new("New", at(12), at(13))).unwrap();
+    let done = story.ms.graph.deliver_due().await;
+    assert!(done.posts.len() == 5 && done.posts.iter().all(|post| post.items == 1));
+}
+
+#[tokio::test]
+async fn answers_to_one_tenant_can_take_long_without_a_wait_for_another() {
+    let story = story();
+    let other = story.ms.tenant("Fabrikam");
+    let quick_token = story.ms.graph_token(&other);
+    let graph = &story.ms.graph;
+    graph.set_answer_time(story.tenant.id(), Duration::from_hours(1));
+    let path = format!("{}?$select=id", story.path(&story.anna));
+    let one = json!({ "id": "1", "method": "GET", "url": path, "headers": { "Prefer": PREFER } });
+    let batch = json!({ "requests": [one] });
+    for slow in [story.call("POST", "/$batch", batch), story.call("GET", &path, Value::Null)] {
+        tokio::select! {
+            biased;
+            _ = slow => panic!("answered in no time"),
+            quick = story.call_by(&quick_token, "GET", "/subscriptions", Value::Null, PREFER) => {
+                assert_eq!(quick.0, StatusCode::OK);
+            }
+        }
+    }
+    graph.set_answer_time(story.tenant.id(), Duration::ZERO);
+    assert_eq!(story.get(&path).await.0, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn handshakes_time_out_at_creation_and_at_renewal() {
+    let story = story();
+    story.ms.graph.time_out_handshakes(1);
+    let (status, error) = story.subscribe(&story.anna).await;
+    assert_eq!(status, StatusCode::BAD_REQUEST);
+    assert_eq!(error["error"]["message"], "Subscription validation request timed out.");
+    assert!(story.ms.graph.subscriptions().is_empty());
+    let (_, made) = story.subscribe(&story.anna).await;
+    let path = format!("/subscriptions/{}", made["id"].as_str().unwrap());
+    story.ms.graph.set_validation_on_renewal(true);
+    story.ms.graph.time_out_handshakes(1);
+    let renew = json!({ "expirationDateTime": at(24).to_string() });
+    assert_eq!(story.call("PATCH", &path, renew.clone()).await.0, StatusCode::BAD_REQUEST);
+    assert_ne!(story.ms.graph.subscriptions()[0].expires, at(24));
+    assert_eq!(story.call("PATCH", &path, renew).await.0, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn reads_and_notifications_give_the_same_etag() {
+    let story = story();
+    story.subscribe(&story.anna).await;
+    story.meeting.rename("Other").unwrap();
+    story.ms.graph.deliver_due().await;
+    let told = story.receiver.take()[0]["resourceData"]["@odata.etag"].clone();
+    let (_, read) = story.get(&format!("{}?$select=id", story.path(&story.anna))).await;
+    assert_eq!(read["@odata.etag"], told);
+    let window = format!("startDateTime={}&endDateTime={}", at(0), at(24));
+    let view = format!("/users/{}/calendarView?$select=id&{window}", story.anna.id());
+    assert_eq!(story.get(&view).await.1["value"][0]["@odata.etag"], told);
+}
