@@ -15,6 +15,7 @@ mod faults;
 mod fetch_event;
 mod host;
 mod identity;
+mod keys;
 mod local;
 mod maintain_mailbox;
 mod maintain_tenant;

@@ -10,6 +10,7 @@ use crate::{
     rng::SeededRng,
 };
 
+/// For ages just short of a whole number of days.
 const HOUR: SignedDuration = SignedDuration::from_hours(1);
 
 fn days(days: i64) -> SignedDuration {
