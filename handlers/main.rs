@@ -136,9 +136,11 @@ fn options(settings: &Settings) -> Options {
         mailboxes: maintain_mailbox::Settings {
             notification_url: settings.graph.notification_url.clone(),
             life: settings.graph.subscription_life,
+            rich_life: settings.graph.rich_life,
             horizon: settings.graph.horizon,
         },
         sources: notifications::Sources::new(settings.webhook.sources.clone()),
+        content_key_life: settings.identity.content_key_life,
         limits: Limits::default(),
     }
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use azure_core::credentials::TokenCredential;
+use jiff::SignedDuration;
 use url::Url;
 
 use crate::{
@@ -82,6 +83,8 @@ pub struct Options {
     pub mailboxes: maintain_mailbox::Settings,
     /// Where notifications may come from.
     pub sources: notifications::Sources,
+    /// How old the newest content key may be before there is a new one.
+    pub content_key_life: SignedDuration,
     /// How long an invocation may take.
     pub limits: Limits,
 }
@@ -254,6 +257,7 @@ impl App {
             due: Due::new(self.tables()),
             graph: self.graph.clone(),
             keys: Arc::clone(&self.ports.keys),
+            content_keys: Arc::clone(&self.ports.content_keys),
             settings: self.options.mailboxes.clone(),
             clock: self.clock(),
             rng: self.rng(),
@@ -293,6 +297,12 @@ impl App {
             tenants: self.tenants.clone(),
             failures: Failures::new(self.tables()),
             outbox: Arc::clone(&self.ports.outbox),
+            keys: nudge_due::AgingKeys {
+                client_state: Arc::clone(&self.ports.keys),
+                cookies: Arc::clone(&self.ports.cookie_keys),
+                content: Arc::clone(&self.ports.content_keys),
+                content_life: self.options.content_key_life,
+            },
             clock: self.clock(),
             rng: self.rng(),
         }

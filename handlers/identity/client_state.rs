@@ -12,8 +12,10 @@ use base64::{
     Engine,
     engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD},
 };
-use serde::Deserialize;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
+use zeroize::Zeroizing;
 
 pub use crate::domain::ids::KeyId;
 use crate::domain::ids::{MailboxId, TenantId};
@@ -70,6 +72,8 @@ impl fmt::Debug for Key {
 pub struct Keys {
     current: Key,
     others: BTreeMap<KeyId, Key>,
+    /// When each was made, as far as that is known.
+    made: BTreeMap<KeyId, Timestamp>,
 }
 
 /// The stored keys are not what they should be.
@@ -77,20 +81,23 @@ pub struct Keys {
 #[error("the keys cannot be read")]
 pub struct BadKeys;
 
-#[derive(Deserialize)]
+#[derive(Serialize, Deserialize)]
 struct KeysWire {
     current: String,
-    keys: BTreeMap<String, String>,
+    keys: BTreeMap<String, Zeroizing<String>>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    made: BTreeMap<String, Timestamp>,
 }
 
 impl Keys {
     /// `current` for new client states; `others` still prove old ones.
     pub fn new(current: Key, others: impl IntoIterator<Item = Key>) -> Self {
         let others = others.into_iter().map(|key| (key.id.clone(), key)).collect();
-        Self { current, others }
+        Self { current, others, made: BTreeMap::new() }
     }
 
-    /// Reads `{"current":"k1","keys":{"k1":"<base64 of 32 bytes>"}}`.
+    /// Reads `{"current":"k1","keys":{"k1":"<base64 of 32 bytes>"},"made":{"k1":"<instant>"}}`; `made`
+    /// may lack keys, or be absent.
     ///
     /// # Errors
     /// [`BadKeys`], without repeating any of it.
@@ -99,18 +106,82 @@ impl Keys {
         let mut others = BTreeMap::new();
         for (id, bytes) in wire.keys {
             let id: KeyId = id.parse().map_err(|_| BadKeys)?;
-            let bytes = STANDARD.decode(bytes).map_err(|_| BadKeys)?;
+            let bytes = STANDARD.decode(bytes.as_bytes()).map_err(|_| BadKeys)?;
             let bytes: [u8; KEY_BYTES] = bytes.try_into().map_err(|_| BadKeys)?;
             others.insert(id.clone(), Key::new(id, &bytes));
         }
+        let mut made = BTreeMap::new();
+        for (id, at) in wire.made {
+            made.insert(id.parse().map_err(|_| BadKeys)?, at);
+        }
         let current: KeyId = wire.current.parse().map_err(|_| BadKeys)?;
         let current = others.remove(&current).ok_or(BadKeys)?;
-        Ok(Self { current, others })
+        Ok(Self { current, others, made })
+    }
+
+    /// What [`Keys::from_json`] reads.
+    ///
+    /// # Errors
+    /// [`BadKeys`] is not to be expected.
+    pub(super) fn to_json(&self) -> Result<Zeroizing<String>, BadKeys> {
+        let all = std::iter::once(&self.current).chain(self.others.values());
+        let wire = KeysWire {
+            current: self.current.id.to_string(),
+            keys: all
+                .map(|key| (key.id.to_string(), Zeroizing::new(STANDARD.encode(key.bytes))))
+                .collect(),
+            made: self.made.iter().map(|(id, at)| (id.to_string(), *at)).collect(),
+        };
+        serde_json::to_string(&wire).map(Zeroizing::new).map_err(|_| BadKeys)
     }
 
     /// The key for new client states.
     pub fn current(&self) -> &Key {
         &self.current
+    }
+
+    /// The other keys, which still prove what was made with them.
+    pub fn others(&self) -> impl Iterator<Item = &Key> {
+        self.others.values()
+    }
+
+    /// When the key of this name was made, if that is known.
+    pub fn made(&self, id: &KeyId) -> Option<Timestamp> {
+        self.made.get(id).copied()
+    }
+
+    /// The same keys; those of unknown age count as made at `at`.
+    pub fn dated(mut self, at: Timestamp) -> Self {
+        let all = std::iter::once(&self.current).chain(self.others.values());
+        for id in all.map(|key| key.id.clone()).collect::<Vec<_>>() {
+            self.made.entry(id).or_insert(at);
+        }
+        self
+    }
+
+    /// The same keys and `key`, made at `at`: not current yet, so that everybody can learn of it
+    /// before anything is made with it.
+    pub fn with(mut self, key: Key, at: Timestamp) -> Self {
+        self.made.insert(key.id.clone(), at);
+        self.others.insert(key.id.clone(), key);
+        self
+    }
+
+    /// The same keys, with `id` as the current one; a name that is not among them changes nothing.
+    pub fn promoted(mut self, id: &KeyId) -> Self {
+        if let Some(key) = self.others.remove(id) {
+            let before = std::mem::replace(&mut self.current, key);
+            self.others.insert(before.id.clone(), before);
+        }
+        self
+    }
+
+    /// The same keys but those that are called so; the current one stays in any case.
+    pub fn without(mut self, ids: &[KeyId]) -> Self {
+        self.others.retain(|id, _| !ids.contains(id));
+        let (current, others) = (&self.current, &self.others);
+        self.made.retain(|id, _| *id == current.id || others.contains_key(id));
+        self
     }
 
     /// The key of this name.

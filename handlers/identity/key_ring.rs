@@ -1,21 +1,24 @@
 //! Keys from the vault, client-state and cookie keys alike: loaded once, and again when somebody
 //! names one we do not know.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use azure_core::{
     credentials::TokenCredential,
-    http::{ClientOptions, RetryOptions, Transport},
+    http::{ClientOptions, RetryOptions, StatusCode, Transport},
 };
 use azure_security_keyvault_secrets::SecretClient;
+use jiff::Timestamp;
+use zeroize::Zeroizing;
 
 use super::{
     cached::{Cached, Loads},
     client_state::{KeyId, Keys},
+    content_keys::NotWritten,
     vault,
 };
-use crate::clock::Clock;
+use crate::{clock::Clock, http::Patience};
 
 /// The Key Vault secret with the keys that prove a notification is ours.
 pub const CLIENT_STATE_KEYS: &str = "client-state-keys";
@@ -36,6 +39,19 @@ pub trait KeySource: Send + Sync {
     /// # Errors
     /// [`KeysUnavailable`].
     async fn load(&self) -> Result<Keys, KeysUnavailable>;
+
+    /// Whether it is certain that there are none yet.
+    async fn has_none(&self) -> bool {
+        false
+    }
+
+    /// Keeps `keys` in place of all that are there. A source that cannot be written says so.
+    ///
+    /// # Errors
+    /// [`NotWritten`].
+    async fn keep(&self, _keys: &Keys) -> Result<(), NotWritten> {
+        Err(NotWritten::Forbidden)
+    }
 }
 
 /// The keys in one secret of a key vault.
@@ -75,10 +91,29 @@ impl KeySource for KeyVaultKeys {
         };
         let answer = self.vault.get_secret(self.secret, None).await.map_err(unavailable)?;
         let secret = answer.into_model().map_err(unavailable)?;
-        Keys::from_json(&secret.value.unwrap_or_default()).map_err(|bad| {
+        let created = secret.attributes.and_then(|attributes| attributes.created);
+        let created = created.and_then(|at| Timestamp::from_second(at.unix_timestamp()).ok());
+        let text = Zeroizing::new(secret.value.unwrap_or_default());
+        let keys = Keys::from_json(&text).map_err(|bad| {
             tracing::error!(secret = self.secret, "{bad}");
             KeysUnavailable
+        })?;
+        // Keys that somebody wrote by hand are as old as the secret.
+        Ok(match created {
+            Some(created) => keys.dated(created),
+            None => keys,
         })
+    }
+
+    async fn has_none(&self) -> bool {
+        let answer = Patience::WORKER.wait(self.vault.get_secret(self.secret, None)).await;
+        let missing = |error: &azure_core::Error| error.http_status() == Some(StatusCode::NotFound);
+        matches!(answer, Ok(Err(error)) if missing(&error))
+    }
+
+    async fn keep(&self, keys: &Keys) -> Result<(), NotWritten> {
+        let text = keys.to_json().map_err(|_| NotWritten::Unavailable)?;
+        vault::set(&self.vault, self.secret, &text).await
     }
 }
 
@@ -90,6 +125,38 @@ pub struct FixedKeys(pub Keys);
 impl KeySource for FixedKeys {
     async fn load(&self) -> Result<Keys, KeysUnavailable> {
         Ok(self.0.clone())
+    }
+}
+
+/// Keys in memory, for the simulation and for tests: none at first, and they can be changed.
+#[derive(Clone, Default)]
+pub struct MemoryKeys(Arc<Mutex<Option<Keys>>>);
+
+impl MemoryKeys {
+    /// The keys that are there.
+    pub fn keys(&self) -> Option<Keys> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Puts `keys` there.
+    pub fn put(&self, keys: Option<Keys>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = keys;
+    }
+}
+
+#[async_trait]
+impl KeySource for MemoryKeys {
+    async fn load(&self) -> Result<Keys, KeysUnavailable> {
+        self.keys().ok_or(KeysUnavailable)
+    }
+
+    async fn has_none(&self) -> bool {
+        self.keys().is_none()
+    }
+
+    async fn keep(&self, keys: &Keys) -> Result<(), NotWritten> {
+        self.put(Some(keys.clone()));
+        Ok(())
     }
 }
 
@@ -133,6 +200,19 @@ impl KeyRing {
         self.0.with(|keys| keys.get(id).is_some()).await
     }
 
+    /// The keys as they are kept now.
+    ///
+    /// # Errors
+    /// [`KeysUnavailable`].
+    pub async fn keys_now(&self) -> Result<Arc<Keys>, KeysUnavailable> {
+        self.0.load_now().await
+    }
+
+    /// Where they are kept.
+    pub fn source(&self) -> &dyn KeySource {
+        self.0.source().0.as_ref()
+    }
+
     /// Loads the keys, whether or not the caller stays to see it.
     ///
     /// # Errors
@@ -144,7 +224,7 @@ impl KeyRing {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::{Mutex as StdMutex, PoisonError};
+    use std::sync::Mutex as StdMutex;
 
     use azure_core::http::{AsyncRawResponse, HttpClient, Request, StatusCode, headers::Headers};
     use base64::Engine;

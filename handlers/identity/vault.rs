@@ -6,10 +6,12 @@ use azure_core::{
     credentials::TokenCredential,
     http::{ClientOptions, StatusCode},
 };
-use azure_security_keyvault_secrets::{SecretClient, SecretClientOptions};
+use azure_security_keyvault_secrets::{
+    SecretClient, SecretClientOptions, models::SetSecretParameters,
+};
 
 use super::content_keys::NotWritten;
-use crate::http::is_loopback;
+use crate::http::{Patience, is_loopback};
 
 /// A client of the vault at `vault` (`https://NAME.vault.azure.net`), opened by `credential`.
 ///
@@ -28,6 +30,22 @@ pub(super) fn client(
         ..SecretClientOptions::default()
     };
     SecretClient::new(vault, credential, Some(options))
+}
+
+/// Keeps `text`, JSON, as the secret `name`.
+///
+/// # Errors
+/// [`NotWritten`].
+pub(super) async fn set(vault: &SecretClient, name: &str, text: &str) -> Result<(), NotWritten> {
+    let parameters = SetSecretParameters {
+        value: Some(text.to_owned()),
+        content_type: Some("application/json".to_owned()),
+        ..SetSecretParameters::default()
+    };
+    let parameters = parameters.try_into().map_err(|error| not_written(&error))?;
+    let set = Patience::WORKER.wait(vault.set_secret(name, parameters, None)).await;
+    let set = set.map_err(|_| NotWritten::Unavailable)?;
+    set.map(drop).map_err(|error| not_written(&error))
 }
 
 /// Why the vault did not take a change.

@@ -11,6 +11,12 @@ const LONGEST_LIFE: i64 = 10_080;
 /// Six days: a day's margin below the longest.
 const USUAL_LIFE: i64 = 8_640;
 
+/// The same with the content of events
+/// (learn.microsoft.com/graph/change-notifications-with-resource-data, 2026-04-17).
+const LONGEST_RICH_LIFE: i64 = 1_440;
+/// An hour's margin below that.
+const USUAL_RICH_LIFE: i64 = 1_380;
+
 /// Graph, and how mailboxes are kept.
 #[derive(Debug, Clone)]
 pub struct GraphSettings {
@@ -23,6 +29,9 @@ pub struct GraphSettings {
     pub notification_url: Url,
     /// `ROOMBRIDGE_SUBSCRIPTION_MINUTES`: how long a subscription is asked for; six days by default.
     pub subscription_life: SignedDuration,
+    /// `ROOMBRIDGE_RICH_MINUTES`: the same for one that brings the content of events; 23 hours by
+    /// default.
+    pub rich_life: SignedDuration,
     /// `ROOMBRIDGE_HORIZON_DAYS`: how far ahead a resync looks; a year by default.
     pub horizon: SignedDuration,
 }
@@ -40,12 +49,14 @@ impl GraphSettings {
         let notification_url = reader.address("ROOMBRIDGE_NOTIFICATION_URL", None);
         let minutes =
             reader.number("ROOMBRIDGE_SUBSCRIPTION_MINUTES", USUAL_LIFE, 60, LONGEST_LIFE);
+        let rich = reader.number("ROOMBRIDGE_RICH_MINUTES", USUAL_RICH_LIFE, 60, LONGEST_RICH_LIFE);
         let days = reader.number("ROOMBRIDGE_HORIZON_DAYS", 365, 1, 1_095);
         Some(Self {
             base: base?,
             scope: scope?,
             notification_url: notification_url?,
             subscription_life: SignedDuration::from_mins(minutes?),
+            rich_life: SignedDuration::from_mins(rich?),
             horizon: SignedDuration::from_hours(24 * days?),
         })
     }

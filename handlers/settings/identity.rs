@@ -1,5 +1,6 @@
 //! Who the process is, and where its secrets are.
 
+use jiff::SignedDuration;
 use url::Url;
 use uuid::Uuid;
 
@@ -13,7 +14,7 @@ pub struct IdentitySettings {
     /// `ROOMBRIDGE_FEDERATED_CLIENT_ID`: the user-assigned identity that is the federated subject
     /// of the app registrations.
     pub federated_client_id: Uuid,
-    /// `ROOMBRIDGE_VAULT_URL`: the key vault with the client-state and cookie keys.
+    /// `ROOMBRIDGE_VAULT_URL`: the key vault with the client-state, cookie and content keys.
     pub vault_url: Url,
     /// `ROOMBRIDGE_AUTHORITY_URL`: where tenants' tokens come from; the public cloud by default.
     pub authority: Url,
@@ -32,6 +33,9 @@ pub struct IdentitySettings {
     pub organisation_wide: Uuid,
     /// `ROOMBRIDGE_APP_SCOPED`: the daemon registration whose calendars are scoped in Exchange.
     pub scoped: Uuid,
+    /// `ROOMBRIDGE_CONTENT_KEY_DAYS`: how old the newest content key may be before there is a new
+    /// one; 30 days by default.
+    pub content_key_life: SignedDuration,
     /// Whether `IDENTITY_ENDPOINT` and `IDENTITY_HEADER` are set: the platform sets both.
     pub has_endpoint: bool,
 }
@@ -58,6 +62,7 @@ impl IdentitySettings {
         let operators = reader.required("ROOMBRIDGE_APP_OPERATORS", guid);
         let organisation_wide = reader.required("ROOMBRIDGE_APP_ORGANISATION_WIDE", guid);
         let scoped = reader.required("ROOMBRIDGE_APP_SCOPED", guid);
+        let days = reader.number("ROOMBRIDGE_CONTENT_KEY_DAYS", 30, 1, 365);
         let set = |name| reader.optional(name).is_some();
         let has_endpoint = set("IDENTITY_ENDPOINT") && set("IDENTITY_HEADER");
         if !has_endpoint {
@@ -81,6 +86,7 @@ impl IdentitySettings {
             operators: operators?,
             organisation_wide: organisation_wide?,
             scoped: scoped?,
+            content_key_life: SignedDuration::from_hours(24 * days?),
             has_endpoint,
         })
     }

@@ -1,7 +1,7 @@
 //! What the row keeps of a subscription, and the due entry of its next look: the entry is there
 //! before the row that needs it.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::{Keeper, RACES, round::Read, schedule};
 use crate::{
@@ -11,6 +11,9 @@ use crate::{
     step::{Next, StepError},
     store::mailboxes::{Health, Mailbox, SubscriptionRow},
 };
+
+/// When a mailbox is looked at again whose content could not be sealed.
+const NO_KEY: SignedDuration = SignedDuration::from_hours(1);
 
 /// A subscription that Graph has confirmed.
 pub(super) struct Kept {
@@ -70,7 +73,12 @@ impl Keeper<'_> {
         read: Read,
         ours: impl Fn(&Mailbox) -> bool,
     ) -> Result<Result<(), Timestamp>, StepError> {
-        let look = schedule::next_look(self.task.mailbox, self.deps.clock.now(), &subscription);
+        let now = self.deps.clock.now();
+        let mut look = schedule::next_look(self.task.mailbox, now, &subscription);
+        if self.tenant.policy.rich && subscription.content_key.is_none() {
+            // For want of a key; there may be one soon.
+            look = look.min(now + NO_KEY);
+        }
         self.deps.due.put(&self.renew_entry(look)).await?;
         let subscription = SubscriptionRow { renew_due: look, ..subscription };
         let mut read = Some(read);

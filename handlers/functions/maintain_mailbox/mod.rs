@@ -1,6 +1,7 @@
 //! `maintain-mailbox`: keeps one mailbox, a person's or a room's, subscribed, caught up, or
 //! forgotten.
 
+mod content;
 mod enrolled;
 mod erase;
 mod farewell;
@@ -24,7 +25,7 @@ use crate::{
     clock::Clock,
     domain::{policy::Registration, tenancy::TenantState},
     graph::{CallContext, Graph, TenantGraph},
-    identity::key_ring::KeyRing,
+    identity::{content_keys::ContentKeys, key_ring::KeyRing},
     messages::{MailboxTask, MailboxTasks, Passage, Task},
     rng::Rng,
     step::{Next, Onward, StepError},
@@ -72,6 +73,8 @@ pub struct Deps {
     pub graph: Graph,
     /// The keys that make a client state prove itself.
     pub keys: Arc<KeyRing>,
+    /// The keys that content is sealed for, where a tenant wants it.
+    pub content_keys: Arc<ContentKeys>,
     /// What the infra team has set.
     pub settings: Settings,
     /// The time.
@@ -87,6 +90,8 @@ pub struct Settings {
     pub notification_url: Url,
     /// How long a subscription is asked for.
     pub life: SignedDuration,
+    /// The same for one that brings the content of events.
+    pub rich_life: SignedDuration,
     /// How far ahead a resync looks.
     pub horizon: SignedDuration,
 }

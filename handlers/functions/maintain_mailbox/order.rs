@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Keeper, keeping::Kept, round::Read, schedule::SHORTER_LIFE};
+use super::{Keeper, content::Content, keeping::Kept, round::Read, schedule::shorter};
 use crate::{
     domain::policy::Registration,
     graph::{
@@ -26,6 +26,7 @@ pub(super) const ADOPT_TIME: SignedDuration = SignedDuration::from_secs(60);
 
 /// What is ordered, whatever its life.
 struct Order {
+    content: Content,
     keys: Arc<Keys>,
     nonce: u64,
 }
@@ -46,7 +47,7 @@ impl Keeper<'_> {
         let (read, nonce) = self.with_nonce(mailbox, etag).await?;
         let keys = self.deps.keys.keys().await;
         let keys = keys.map_err(|e| StepError::Wait { after: None, cause: e.to_string() })?;
-        let order = Order { keys, nonce };
+        let order = Order { content: self.content().await, keys, nonce };
         let mut subscribed = match self.place(&order).await {
             Err(GraphError::Denied) => return self.poll_instead().await,
             Err(GraphError::MailboxGone | GraphError::Refused { status: 404, .. })
@@ -61,11 +62,11 @@ impl Keeper<'_> {
             let there = self.in_the_way(id.clone()).await?;
             // One with a nonce of an earlier consent is of no use, as nothing it brings would be
             // believed, nor is one that is not as we order them.
-            if fresh || !self.is_as_ordered(&there) {
+            if fresh || !self.is_as_ordered(&there, &order.content) {
                 self.graph.unsubscribe(&there.id).await?;
                 subscribed = self.place(&order).await?;
             } else {
-                adopted = Some(self.adopt(there.id).await?);
+                adopted = Some(self.adopt(there.id, &order.content).await?);
             }
         }
         let made_with = Some(order.keys.current().id().clone());
@@ -81,14 +82,16 @@ impl Keeper<'_> {
                 return Err(StepError::fault("no life of a subscription is short enough"));
             }
         };
-        let kept = Kept { id, expires, nonce: Some(nonce), state_key, content_key: None };
+        let content_key = order.content.sealed().map(|content| content.id.clone());
+        let kept = Kept { id, expires, nonce: Some(nonce), state_key, content_key };
         self.keep(kept, read).await
     }
 
     /// Orders our usual life, or the shorter one where that is refused.
     async fn place(&self, order: &Order) -> Result<Subscribed, GraphError> {
-        match self.place_for(order, self.deps.settings.life).await? {
-            Subscribed::ShorterLife => self.place_for(order, SHORTER_LIFE).await,
+        let life = self.life(order.content.sealed().is_some());
+        match self.place_for(order, life).await? {
+            Subscribed::ShorterLife => self.place_for(order, shorter(life)).await,
             done @ (Subscribed::Created { .. }
             | Subscribed::AlreadyThere { .. }
             | Subscribed::OverQuota) => Ok(done),
@@ -108,7 +111,7 @@ impl Keeper<'_> {
             lifecycle_url: url.clone(),
             client_state: client_state::issue(order.keys.current(), tenant, mailbox, order.nonce),
             expires: self.deps.clock.now() + life,
-            content: None,
+            content: order.content.sealed().cloned(),
         };
         self.graph.subscribe(&order).await
     }
@@ -140,11 +143,16 @@ impl Keeper<'_> {
     }
 
     /// Takes over the subscription that is already there: ours, whose answer was lost.
-    async fn adopt(&self, id: SubscriptionId) -> Result<(SubscriptionId, Timestamp), StepError> {
-        let now = self.deps.clock.now();
-        let prolonged = match self.graph.renew(&id, now + self.deps.settings.life, None).await {
+    async fn adopt(
+        &self,
+        id: SubscriptionId,
+        content: &Content,
+    ) -> Result<(SubscriptionId, Timestamp), StepError> {
+        let (now, content) = (self.deps.clock.now(), content.sealed());
+        let life = self.life(content.is_some());
+        let prolonged = match self.graph.renew(&id, now + life, content).await {
             Err(GraphError::Refused { status: 400, .. }) => {
-                self.graph.renew(&id, now + SHORTER_LIFE, None).await?
+                self.graph.renew(&id, now + shorter(life), content).await?
             }
             answer => answer?,
         };
@@ -155,8 +163,9 @@ impl Keeper<'_> {
     }
 
     /// Whether it tells our webhook, and in the way we would order now.
-    fn is_as_ordered(&self, there: &SubscriptionListed) -> bool {
-        there.notification_url.as_ref() == Some(&self.deps.settings.notification_url) && !there.rich
+    fn is_as_ordered(&self, there: &SubscriptionListed, content: &Content) -> bool {
+        let ours = there.notification_url.as_ref() == Some(&self.deps.settings.notification_url);
+        ours && there.rich == content.sealed().is_some()
     }
 
     /// The subscription that Graph named, or the listed one for this mailbox.

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 
 use super::{AT_REST, Keeper, keeping::Kept, order::id_of, round::Read, schedule, unwatch};
 use crate::{
-    graph::{GraphError, Renewal, SubscriptionId},
+    graph::{GraphError, Renewal, RichContent, SubscriptionId},
     step::{Next, StepError},
     store::{
         mailboxes::{Mailbox, SubscriptionRow},
@@ -26,6 +26,7 @@ pub(super) struct Patch {
     read: Read,
     id: SubscriptionId,
     subscription: SubscriptionRow,
+    content: Option<RichContent>,
 }
 
 impl Keeper<'_> {
@@ -44,10 +45,12 @@ impl Keeper<'_> {
             let next = self.task.due.map(|_| self.then_resync_watched());
             return Ok(Begun::Done(next.into_iter().collect()));
         }
-        if self.is_outdated(&subscription).await {
+        let content = self.content().await;
+        if content.differs(&subscription) || self.is_outdated(&subscription).await {
             return self.replace(mailbox, etag).await.map(Begun::Done);
         }
-        if now < subscription.half_life() {
+        let rests = now < subscription.renewed_at + AT_REST;
+        if now < subscription.half_life() && (rests || !content.is_newer(&subscription)) {
             return self.look_again(subscription, (mailbox, etag)).await.map(Begun::Done);
         }
         self.patch(mailbox, etag, subscription).await
@@ -79,14 +82,20 @@ impl Keeper<'_> {
             return self.pause(mailbox, etag).await.map(Begun::Done);
         }
         let id = id_of(&subscription)?;
-        Ok(Begun::Patch(Box::new(Patch { read: (mailbox, etag), id, subscription })))
+        let content = match subscription.content_key {
+            Some(_) => self.content().await.sealed().cloned(),
+            None => None,
+        };
+        Ok(Begun::Patch(Box::new(Patch { read: (mailbox, etag), id, subscription, content })))
     }
 
     /// What to ask Graph for.
     pub(super) fn renewal(&self, patch: &Patch, shorter: bool) -> Renewal {
-        let life = if shorter { schedule::SHORTER_LIFE } else { self.deps.settings.life };
-        let (id, expires) = (patch.id.clone(), self.deps.clock.now() + life);
-        Renewal { id, expires, content: None, correlation: self.task.passage.correlation }
+        let life = self.life(patch.subscription.content_key.is_some());
+        let life = if shorter { schedule::shorter(life) } else { life };
+        let (id, content) = (patch.id.clone(), patch.content.clone());
+        let expires = self.deps.clock.now() + life;
+        Renewal { id, expires, content, correlation: self.task.passage.correlation }
     }
 
     /// Graph has answered. Whatever was lost since the last look, without a word from Graph, is found
@@ -96,10 +105,11 @@ impl Keeper<'_> {
         patch: Patch,
         answer: Result<Option<Timestamp>, GraphError>,
     ) -> Result<Vec<Next>, StepError> {
-        let Patch { read: (mailbox, etag), id, subscription } = patch;
+        let Patch { read: (mailbox, etag), id, subscription, content } = patch;
         match answer? {
             Some(expires) => {
                 let SubscriptionRow { state_key, content_key, .. } = subscription;
+                let content_key = content.map(|content| content.id).or(content_key);
                 let kept = Kept { id, expires, nonce: mailbox.nonce, state_key, content_key };
                 self.keep(kept, (mailbox, etag)).await
             }

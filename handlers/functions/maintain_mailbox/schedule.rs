@@ -9,7 +9,12 @@ use crate::{
 
 /// What some tenants still allow at most: 4,230 minutes, less a margin
 /// (seen in practice in 2026-08 although 10,080 are documented).
-pub(super) const SHORTER_LIFE: SignedDuration = SignedDuration::from_mins(4_200);
+const SHORTER_LIFE: SignedDuration = SignedDuration::from_mins(4_200);
+
+/// The same for one that was asked for `life`.
+pub(super) fn shorter(life: SignedDuration) -> SignedDuration {
+    if life > SHORTER_LIFE { SHORTER_LIFE } else { life / 2 }
+}
 
 const DAY: i64 = 24 * 60 * 60;
 

@@ -7,10 +7,13 @@
 //! A run keeps nothing for the next one. It sends only as many looks as are to be done until then
 //! ([`paces`]), so however much is due, what waits is in the table and not in a queue.
 //!
+//! It also has keys made and destroyed that are due for it, see [`keys`].
+//!
 //! Once a day it also has those tenants looked at whose mailboxes depend on the directory, see
 //! [`daily`].
 
 mod daily;
+mod keys;
 mod looks;
 mod moving;
 mod paces;
@@ -19,10 +22,11 @@ mod unsettled;
 
 use std::sync::Arc;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use crate::{
     clock::Clock,
+    identity::{content_keys::ContentKeys, key_ring::KeyRing},
     queue::Outbox,
     rng::Rng,
     step::StepError,
@@ -40,10 +44,25 @@ pub struct Deps {
     pub failures: Failures,
     /// The poison queues, and the way to the workers.
     pub outbox: Arc<dyn Outbox>,
+    /// The keys that grow old.
+    pub keys: AgingKeys,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// Chance.
     pub rng: Arc<dyn Rng>,
+}
+
+/// The keys that grow old.
+#[derive(Clone)]
+pub struct AgingKeys {
+    /// What proves that a notification is ours.
+    pub client_state: Arc<KeyRing>,
+    /// What cookies are sealed with.
+    pub cookies: Arc<KeyRing>,
+    /// What Graph seals content with.
+    pub content: Arc<ContentKeys>,
+    /// How old the newest content key may be before there is a new one.
+    pub content_life: SignedDuration,
 }
 
 /// What one run did.
@@ -70,5 +89,6 @@ pub async fn run(deps: &Deps, stop_at: Timestamp) -> Result<Nudged, StepError> {
     let poisoned = poison::drain(deps, stop_at).await?;
     let unsettled = unsettled::nudge(deps, stop_at).await?;
     let aligned = daily::align(deps, began, stop_at).await?;
+    keys::rotate(deps).await;
     Ok(Nudged { unsettled, renewals, poisoned, aligned })
 }

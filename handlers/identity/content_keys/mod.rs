@@ -3,7 +3,7 @@
 //!
 //! Graph encrypts with the certificate that a subscription names; whoever opens it looks the key up
 //! by that name. Every renewal brings the newest certificate, so an old key has served its time a day
-//! after a new one is there (see `functions/nudge_due/keys.rs` for the whole reckoning).
+//! after a new one is there (see `functions/nudge_due/keys` for the whole reckoning).
 
 mod fresh;
 mod key;

@@ -1,3 +1,5 @@
+//! Keys that open, keys that are looked for, and what is not opened.
+
 use aws_lc_rs::{
     cipher::{AES_256, EncryptionContext, PaddedBlockEncryptingKey, UnboundCipherKey},
     hmac,

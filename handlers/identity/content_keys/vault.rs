@@ -7,10 +7,7 @@ use azure_core::{
     credentials::TokenCredential,
     http::{StatusCode, Transport},
 };
-use azure_security_keyvault_secrets::{
-    ResourceExt, SecretClient,
-    models::{SecretProperties, SetSecretParameters},
-};
+use azure_security_keyvault_secrets::{ResourceExt, SecretClient, models::SecretProperties};
 use futures::TryStreamExt;
 use jiff::Timestamp;
 
@@ -97,16 +94,7 @@ impl ContentKeySource for KeyVaultContentKeys {
 
     async fn add(&self, key: &FreshContentKey) -> Result<(), NotWritten> {
         let secret = key.secret().map_err(|_| NotWritten::Unavailable)?;
-        let parameters = SetSecretParameters {
-            value: Some(secret.as_str().to_owned()),
-            content_type: Some("application/json".to_owned()),
-            ..SetSecretParameters::default()
-        };
-        let parameters = parameters.try_into().map_err(|error| vault::not_written(&error))?;
-        let name = named(key.id());
-        let set = Patience::WORKER.wait(self.0.set_secret(&name, parameters, None)).await;
-        let set = set.map_err(|_| NotWritten::Unavailable)?;
-        set.map(drop).map_err(|error| vault::not_written(&error))
+        vault::set(&self.0, &named(key.id()), &secret).await
     }
 
     async fn destroy(&self, id: &ContentKeyId) -> Result<(), NotWritten> {
@@ -139,4 +127,160 @@ fn listed(secret: &SecretProperties) -> Option<ListedContentKey> {
     }
     let made_at = Timestamp::from_second(attributes.created?.unix_timestamp()).ok()?;
     Some(ListedContentKey { id: name.strip_prefix(PREFIX)?.parse().ok()?, made_at })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        collections::BTreeMap,
+        sync::{Mutex, PoisonError},
+    };
+
+    use azure_core::http::{AsyncRawResponse, Body, HttpClient, Method, Request, headers::Headers};
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::{identity::scripted::Vouching, rng::SeededRng};
+
+    /// Key Vault as its documentation has it (learn.microsoft.com/rest/api/keyvault/secrets, 7.6).
+    #[derive(Debug, Default)]
+    struct VaultService(Mutex<State>);
+
+    #[derive(Debug, Default)]
+    struct State {
+        secrets: BTreeMap<String, String>,
+        deleted: Vec<String>,
+        challenged: bool,
+        read_only: bool,
+        purges: bool,
+    }
+
+    fn entry(name: &str) -> Value {
+        json!({
+            "id": format!("https://rooms.vault.test/secrets/{name}"),
+            "attributes": { "enabled": name != "content-key-off", "created": 1_795_338_000 },
+        })
+    }
+
+    impl State {
+        fn answer(&mut self, method: Method, path: &[&str], body: &Value) -> (StatusCode, Value) {
+            let forbidden = (StatusCode::Forbidden, json!({ "error": { "code": "Forbidden" } }));
+            let missing = (StatusCode::NotFound, json!({ "error": { "code": "SecretNotFound" } }));
+            let ok = |body: Value| (StatusCode::Ok, body);
+            match (method, path) {
+                (Method::Get, ["secrets"]) => ok(json!({
+                    "value": self.secrets.keys().map(|n| entry(n)).collect::<Vec<_>>(),
+                })),
+                (Method::Get, ["deletedsecrets"]) => ok(json!({
+                    "value": self.deleted.iter().map(|n| entry(n)).collect::<Vec<_>>(),
+                })),
+                (Method::Get, ["secrets", name, ..]) => match self.secrets.get(*name) {
+                    Some(value) => ok(json!({ "value": value })),
+                    None => missing,
+                },
+                (Method::Put | Method::Delete, _) if self.read_only => forbidden,
+                (Method::Put, ["secrets", name]) => {
+                    let value = body["value"].as_str().unwrap().to_owned();
+                    self.secrets.insert((*name).to_owned(), value);
+                    ok(json!({}))
+                }
+                (Method::Delete, ["secrets", name]) => match self.secrets.remove(*name) {
+                    Some(_) => {
+                        self.deleted.push((*name).to_owned());
+                        ok(json!({}))
+                    }
+                    None => missing,
+                },
+                (Method::Delete, ["deletedsecrets", _]) if !self.purges => forbidden,
+                (Method::Delete, ["deletedsecrets", name]) => {
+                    self.deleted.retain(|deleted| deleted != name);
+                    (StatusCode::NoContent, json!({}))
+                }
+                _ => missing,
+            }
+        }
+    }
+
+    #[async_trait]
+    impl HttpClient for VaultService {
+        async fn execute_request(&self, request: &Request) -> azure_core::Result<AsyncRawResponse> {
+            let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut headers = Headers::new();
+            if !std::mem::replace(&mut state.challenged, true) {
+                let challenge =
+                    r#"Bearer authorization="https://login.test/x", resource="https://vault.test""#;
+                headers.insert("www-authenticate", challenge);
+                return Ok(AsyncRawResponse::from_bytes(StatusCode::Unauthorized, headers, "{}"));
+            }
+            let body = match request.body() {
+                Body::Bytes(bytes) => serde_json::from_slice(bytes).unwrap_or_default(),
+                Body::SeekableStream(_) => Value::Null,
+            };
+            let path: Vec<&str> =
+                request.url().path().split('/').filter(|s| !s.is_empty()).collect();
+            let (status, body) = state.answer(request.method(), &path, &body);
+            Ok(AsyncRawResponse::from_bytes(status, headers, body.to_string()))
+        }
+    }
+
+    fn vault() -> (Arc<VaultService>, KeyVaultContentKeys) {
+        let service = Arc::new(VaultService::default());
+        let transport = Transport::new(Arc::clone(&service) as _);
+        let vouching = Arc::new(Vouching::default());
+        let keys = KeyVaultContentKeys::new("https://rooms.vault.test", vouching, transport);
+        (service, keys.unwrap())
+    }
+
+    impl VaultService {
+        fn with<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
+            change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+        }
+    }
+
+    async fn fresh() -> FreshContentKey {
+        let now = Timestamp::from_second(1_795_338_000).unwrap();
+        FreshContentKey::make(now, &SeededRng::new(5)).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_key_is_a_secret_of_its_own_and_is_destroyed_alone() {
+        let (service, vault) = vault();
+        let fresh = fresh().await;
+        vault.add(&fresh).await.unwrap();
+        service.with(|state| {
+            for (name, value) in
+                [("cookie-keys", "{}"), ("content-key-off", "{}"), ("content-key-odd", "{}")]
+            {
+                state.secrets.insert(name.to_owned(), value.to_owned());
+            }
+        });
+        let mut listed = vault.list().await.unwrap();
+        listed.retain(|listed| listed.id.as_str() != "odd");
+        let made_at = Timestamp::from_second(1_795_338_000).unwrap();
+        assert_eq!(listed, [ListedContentKey { id: fresh.id().clone(), made_at }]);
+        let key = vault.load(&listed[0]).await.unwrap().unwrap();
+        assert_eq!(key.certificate(), fresh.key(made_at).unwrap().certificate());
+        let odd = ListedContentKey { id: "odd".parse().unwrap(), made_at };
+        assert!(vault.load(&odd).await.unwrap().is_none(), "somebody else's keeps nobody away");
+        let none = ListedContentKey { id: "none".parse().unwrap(), made_at };
+        assert!(vault.load(&none).await.unwrap().is_none());
+        vault.destroy(fresh.id()).await.unwrap();
+        assert_eq!(service.with(|state| (state.secrets.len(), state.deleted.len())), (3, 1));
+        service.with(|state| state.purges = true);
+        vault.destroy(fresh.id()).await.unwrap();
+        assert_eq!(
+            service.with(|state| state.deleted.len()),
+            0,
+            "purged as soon as that is allowed"
+        );
+    }
+
+    #[tokio::test]
+    async fn a_missing_right_is_told_from_a_vault_that_is_away() {
+        let (service, vault) = vault();
+        let fresh = fresh().await;
+        service.with(|state| state.read_only = true);
+        assert_eq!(vault.add(&fresh).await, Err(NotWritten::Forbidden));
+        assert_eq!(vault.list().await.unwrap(), []);
+    }
 }

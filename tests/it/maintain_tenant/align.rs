@@ -19,6 +19,7 @@ use world::exchange::{Mailbox, Response};
 
 use super::{ADMINISTRATOR, connected};
 use crate::contoso::{Contoso, at, hours, minutes, on_both};
+use crate::keys::keys_of;
 use crate::{Failure, Outcome};
 
 on_both!(
@@ -290,6 +291,7 @@ async fn nudged(contoso: &Contoso, now: jiff::Timestamp) -> Result<Nudged, Failu
         tenants: Tenants::new(store(), std::sync::Arc::clone(&clock)),
         failures: Failures::new(store()),
         outbox: office.sends.clone(),
+        keys: keys_of(office, &clock),
         clock,
         rng: office.rng.clone(),
     };

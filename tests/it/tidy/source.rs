@@ -71,7 +71,7 @@ fn walk(root: &Path, folder: &Path, found: &mut Vec<Source>) {
     for entry in entries.flatten() {
         let path = entry.path();
         let name = entry.file_name();
-        if name == ".git" || name == "target" {
+        if name == ".git" || name == "target" || name == "node_modules" {
             continue;
         }
         if path.is_dir() {

@@ -19,7 +19,7 @@ use roombridge::functions::notifications::Sources;
 use roombridge::host::Limits;
 use roombridge::identity::client_state::{Key, Keys};
 use roombridge::identity::cloud::Cloud;
-use roombridge::identity::content_keys::{ContentKeys, MemoryContentKeys};
+use roombridge::identity::content_keys::{ContentKeys, MemoryContentKeys, NotWritten};
 use roombridge::identity::key_ring::{FixedKeys, KeyRing, KeySource, KeysUnavailable};
 use roombridge::identity::sign_in::People;
 use roombridge::identity::tenant_tokens::Registrations;
@@ -254,6 +254,14 @@ impl KeySource for Shared {
     async fn load(&self) -> Result<Keys, KeysUnavailable> {
         self.0.load().await
     }
+
+    async fn has_none(&self) -> bool {
+        self.0.has_none().await
+    }
+
+    async fn keep(&self, keys: &Keys) -> Result<(), NotWritten> {
+        self.0.keep(keys).await
+    }
 }
 
 /// The repository.
@@ -286,9 +294,11 @@ fn options(hosts: &CloudHosts) -> Result<Options, OfficeError> {
         mailboxes: maintain_mailbox::Settings {
             notification_url: url(format!("https://{APP_HOST}/api/notifications"))?,
             life: jiff::SignedDuration::from_hours(6 * 24),
+            rich_life: jiff::SignedDuration::from_mins(1_380),
             horizon: jiff::SignedDuration::from_hours(365 * 24),
         },
         sources: Sources::default(),
+        content_key_life: jiff::SignedDuration::from_hours(30 * 24),
         limits: Limits::default(),
     })
 }

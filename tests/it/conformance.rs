@@ -1,0 +1,263 @@
+//! What others make, we understand: sealed content and validation tokens of an independent
+//! implementation (`tests/fixtures/rich/make.mjs`), and the payloads of Microsoft's documentation.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use base64::{Engine, engine::general_purpose::STANDARD};
+use bytes::Bytes;
+use jiff::Timestamp;
+use roombridge::clock::{Clock, ManualClock};
+use roombridge::domain::sealed::Sealed;
+use roombridge::graph::notifications::{ChangeType, ItemKind, LifecycleEvent, parse};
+use roombridge::http::{Http, HttpError};
+use roombridge::identity::cloud::Cloud;
+use roombridge::identity::content_keys::{ContentKey, NotOpened};
+use roombridge::identity::tenant_tokens::Registrations;
+use roombridge::identity::validation_tokens::{ValidationTokens, Vouched};
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::{Failure, Outcome};
+
+const KEY: &str = include_str!("../fixtures/rich/content-key.json");
+const SEALED: &str = include_str!("../fixtures/rich/sealed.json");
+const TOKENS: &str = include_str!("../fixtures/rich/tokens.json");
+const JWKS: &str = include_str!("../fixtures/rich/jwks.json");
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct SealedFile {
+    data: String,
+    data_key: String,
+    data_signature: String,
+    encryption_certificate_id: String,
+}
+
+impl SealedFile {
+    fn sealed(&self) -> Result<Sealed, Failure> {
+        Ok(Sealed {
+            data: self.data.clone(),
+            data_key: self.data_key.clone(),
+            signature: self.data_signature.clone(),
+            certificate: self.encryption_certificate_id.parse()?,
+        })
+    }
+}
+
+#[derive(Deserialize)]
+struct Good {
+    sealed: SealedFile,
+    clear: String,
+}
+
+#[derive(Deserialize)]
+struct SealedFiles {
+    good: BTreeMap<String, Good>,
+    refused: BTreeMap<String, SealedFile>,
+    garbled: BTreeMap<String, SealedFile>,
+}
+
+/// The fixtures' key; its private part opens nothing but them.
+pub(crate) fn content_key() -> Result<ContentKey, Failure> {
+    let file: BTreeMap<String, String> = serde_json::from_str(KEY)?;
+    let part = |name: &str| file.get(name).ok_or(format!("no {name}"));
+    let (certificate, private_key) =
+        (STANDARD.decode(part("certificate")?)?, STANDARD.decode(part("private_key")?)?);
+    let made_at: Timestamp = "2026-11-22T08:00:00Z".parse()?;
+    Ok(ContentKey::new(part("id")?.parse()?, made_at, &certificate, &private_key)?)
+}
+
+#[test]
+fn content_that_another_implementation_sealed_is_opened() -> Outcome {
+    let (key, files) = (content_key()?, serde_json::from_str::<SealedFiles>(SEALED)?);
+    assert_eq!(files.good.len(), 4);
+    for (name, good) in files.good {
+        let opened =
+            key.open(&good.sealed.sealed()?).map_err(|error| format!("{name}: {error}"))?;
+        assert_eq!(opened.json(), good.clear.as_bytes(), "{name}");
+    }
+    Ok(())
+}
+
+#[test]
+fn whatever_was_done_to_sealed_content_it_stays_shut() -> Outcome {
+    let (key, files) = (content_key()?, serde_json::from_str::<SealedFiles>(SEALED)?);
+    let mut why: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for (name, file) in &files.refused {
+        let Err(refusal) = key.open(&file.sealed()?) else { return Err(name.clone().into()) };
+        why.entry(format!("{refusal:?}")).or_default().push(name.clone());
+    }
+    let named = |why: &BTreeMap<String, Vec<String>>, kind: NotOpened| {
+        why.get(&format!("{kind:?}")).cloned().unwrap_or_default()
+    };
+    assert_eq!(named(&why, NotOpened::OtherKey), ["another name"]);
+    let forged = [
+        "changed data",
+        "changed last block",
+        "changed signature",
+        "data cut by a block",
+        "data of another",
+        "key of another",
+        "signed before encryption",
+        "signed with another key",
+    ];
+    assert_eq!(named(&why, NotOpened::Forged), forged);
+    let keys = [
+        "changed key",
+        "for another certificate",
+        "key cut",
+        "key of 16 bytes",
+        "key of 24 bytes",
+        "key of 64 bytes",
+        "no key",
+        "wrapped by OAEP with SHA-256",
+        "wrapped without OAEP",
+    ];
+    assert_eq!(named(&why, NotOpened::Key), keys);
+    assert_eq!(named(&why, NotOpened::Garbled), ["not padded"]);
+    let malformed = [
+        "data cut by a byte",
+        "no data",
+        "no signature",
+        "not base64",
+        "signature cut",
+        "signed by SHA-1",
+    ];
+    assert_eq!(named(&why, NotOpened::Malformed), malformed);
+    assert_eq!(files.refused.len(), 25);
+    // No signature covers the initialisation vector: with another one the first block is noise.
+    for (name, file) in &files.garbled {
+        let opened = key.open(&file.sealed()?)?;
+        assert!(serde_json::from_slice::<Value>(opened.json()).is_err(), "{name}");
+    }
+    Ok(())
+}
+
+#[derive(Deserialize)]
+struct TokenFiles {
+    now: i64,
+    tenant: String,
+    audiences: BTreeMap<String, String>,
+    good: BTreeMap<String, String>,
+    refused: BTreeMap<String, String>,
+    unjudged: BTreeMap<String, String>,
+}
+
+/// Entra, as far as its published keys.
+struct Published;
+
+#[async_trait::async_trait]
+impl Http for Published {
+    async fn send(&self, _: http::Request<Bytes>) -> Result<http::Response<Bytes>, HttpError> {
+        Ok(http::Response::new(Bytes::from_static(JWKS.as_bytes())))
+    }
+}
+
+/// Entra, out of order.
+struct Away;
+
+#[async_trait::async_trait]
+impl Http for Away {
+    async fn send(&self, _: http::Request<Bytes>) -> Result<http::Response<Bytes>, HttpError> {
+        Err(HttpError { kind: "timed out" })
+    }
+}
+
+fn checker(http: Arc<dyn Http>, files: &TokenFiles) -> Result<ValidationTokens, Failure> {
+    let audience = |name: &str| files.audiences.get(name).cloned().ok_or(format!("no {name}"));
+    let registrations = Registrations {
+        organisation_wide: audience("organisation_wide")?,
+        scoped: audience("scoped")?,
+    };
+    let cloud = Cloud {
+        authority: "https://login.microsoftonline.com".parse()?,
+        issuer: "https://login.microsoftonline.com".parse()?,
+        exchange_audience: "api://AzureADTokenExchange".to_owned(),
+        graph_scope: "https://graph.microsoft.com/.default".to_owned(),
+    };
+    let clock: Arc<dyn Clock> = Arc::new(ManualClock::new(Timestamp::from_second(files.now)?));
+    Ok(ValidationTokens::new(http, clock, cloud, &registrations))
+}
+
+#[tokio::test]
+async fn tokens_of_both_versions_vouch_for_their_tenant() -> Outcome {
+    let files: TokenFiles = serde_json::from_str(TOKENS)?;
+    let checker = checker(Arc::new(Published), &files)?;
+    assert_eq!(files.good.len(), 5);
+    for (name, token) in &files.good {
+        let tenant = checker.check(token).await.map_err(|error| format!("{name}: {error}"))?;
+        assert_eq!(tenant, files.tenant.parse()?, "{name}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn whatever_was_done_to_a_token_it_vouches_for_nobody() -> Outcome {
+    let files: TokenFiles = serde_json::from_str(TOKENS)?;
+    let checker = checker(Arc::new(Published), &files)?;
+    assert_eq!(files.refused.len(), 36);
+    for (name, token) in &files.refused {
+        let vouched = checker.vouched(std::slice::from_ref(token)).await;
+        assert_eq!(vouched, Vouched { refused: 1, ..Vouched::default() }, "{name}");
+    }
+    // A good one beside them loses nothing.
+    let all: Vec<String> = files.refused.values().chain(files.good.values()).cloned().collect();
+    let vouched = checker.vouched(&all).await;
+    assert!(vouched.vouches_for(files.tenant.parse()?) && vouched.tenants.len() == 1);
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_cannot_be_judged_for_now_is_said_to_be_so() -> Outcome {
+    let files: TokenFiles = serde_json::from_str(TOKENS)?;
+    let unjudged = Vouched { unjudged: 1, ..Vouched::default() };
+    let published = checker(Arc::new(Published), &files)?;
+    for (name, token) in &files.unjudged {
+        let vouched = published.vouched(std::slice::from_ref(token)).await;
+        assert_eq!(vouched, unjudged, "{name}: it may be newer than what we know");
+    }
+    let away = checker(Arc::new(Away), &files)?;
+    let good: Vec<String> = files.good.values().take(1).cloned().collect();
+    let vouched = away.vouched(&good).await;
+    assert_eq!(vouched, unjudged);
+    assert!(vouched.may_vouch_for(files.tenant.parse()?));
+    let many = vec![good.first().cloned().unwrap_or_default(); 100];
+    assert_eq!(published.vouched(&many).await.unjudged, 36, "a POST has one for each tenant");
+    Ok(())
+}
+
+#[test]
+fn the_documented_payloads_are_understood() -> Outcome {
+    let basic = parse(include_bytes!("../fixtures/graph/change-notification.json"))?;
+    assert!(matches!(basic[0].kind, ItemKind::Change { .. }));
+    let lifecycle = parse(include_bytes!("../fixtures/graph/lifecycle-notifications.json"))?;
+    assert!(matches!(lifecycle[0].kind, ItemKind::Lifecycle(_)));
+    let rich = parse(include_bytes!("../fixtures/rich/documented-rich.json"))?;
+    assert_eq!(rich.len(), 1);
+    assert_eq!(rich[0].tenant, "84bd8158-6d4d-4958-8b9f-9d6445542f95".parse().ok());
+    let mixed = parse(include_bytes!("../fixtures/rich/documented-mixed.json"))?;
+    assert_eq!(mixed[0].kind, ItemKind::Lifecycle(LifecycleEvent::ReauthorizationRequired));
+    let event_of = |item: &roombridge::graph::notifications::Item| match &item.kind {
+        ItemKind::Change { change, event, .. } => Some((*change, event.as_str().to_owned())),
+        ItemKind::Lifecycle(_) | ItemKind::Unknown => None,
+    };
+    assert_eq!(event_of(&mixed[1]), Some((ChangeType::Updated, "AAMkAGUw_-=".to_owned())));
+    assert_eq!(event_of(&mixed[2]), Some((ChangeType::Created, "AAMkAGUw_+=".to_owned())));
+    let whole = parse(include_bytes!("../fixtures/rich/post.json"))?;
+    let events: Vec<_> = whole.iter().filter_map(event_of).map(|(_, event)| event).collect();
+    assert_eq!(events, ["AAkALgAAAAAAHYQDEapmEc2byACqAC_EWg-0AbCd=="; 2]);
+    Ok(())
+}
+
+#[test]
+fn no_private_key_is_written_down_but_the_fixtures_own() -> Outcome {
+    let file: BTreeMap<String, String> = serde_json::from_str(KEY)?;
+    let key = file.get("private_key").ok_or("no key")?;
+    let certificate = file.get("certificate").ok_or("no certificate")?;
+    let others = [SEALED, TOKENS, JWKS, include_str!("../fixtures/rich/post.json")];
+    assert!(others.iter().all(|text| !text.contains(&key[..64])));
+    assert!(!certificate.contains(&key[..64]));
+    assert!(!JWKS.contains("\"d\""), "only public parts are published");
+    Ok(())
+}

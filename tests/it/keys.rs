@@ -1,0 +1,82 @@
+//! Keys over the months: made when the first tenant wants content, followed on schedule, destroyed
+//! when nothing names them any more, and never in the way of other work.
+
+use std::sync::Arc;
+
+use roombridge::clock::Clock;
+use roombridge::domain::ids::TenantId;
+use roombridge::functions::nudge_due::AgingKeys;
+use roombridge::identity::content_keys::ContentKeys;
+use roombridge::identity::key_ring::{KeyRing, MemoryKeys};
+use roombridge::store::tenants::Tenants;
+use world::office::Office;
+
+use crate::contoso::{Contoso, hours, minutes};
+use crate::{Failure, Outcome};
+
+/// Keys of the office's own, for a timer that a test calls by hand.
+pub(crate) fn keys_of(office: &Office, clock: &Arc<dyn Clock>) -> AgingKeys {
+    let ring = || Arc::new(KeyRing::new(Box::new(MemoryKeys::default()), Arc::clone(clock)));
+    let content = ContentKeys::new(Box::new(office.content_keys.clone()), Arc::clone(clock));
+    let content_life = hours(30 * 24);
+    AgingKeys { client_state: ring(), cookies: ring(), content: Arc::new(content), content_life }
+}
+
+/// Whether the tenant's notifications are to bring content, from now on.
+async fn decide(contoso: &Contoso, rich: bool) -> Result<(), Failure> {
+    let office = &contoso.office;
+    let clock: Arc<dyn Clock> = Arc::new(office.clock.clone());
+    let tenants = Tenants::new(Arc::clone(&office.store), clock);
+    let id: TenantId = contoso.tenant.id().parse()?;
+    let (mut tenant, etag) = tenants.read(id).await?.ok_or("the tenant is there")?;
+    tenant.policy.rich = rich;
+    tenants.replace(&tenant, &etag).await?;
+    Ok(())
+}
+
+/// Moves the clock to the next run of the timer after `time`, and runs it.
+async fn timer_after(contoso: &Contoso, time: jiff::SignedDuration) {
+    contoso.office.clock.set(contoso.now() + time);
+    contoso.office.host.run_due_timers().await;
+}
+
+#[tokio::test]
+async fn content_keys_come_and_go_on_schedule() -> Outcome {
+    let contoso = Contoso::open().await?;
+    let keys = &contoso.office.content_keys;
+    timer_after(&contoso, minutes(6)).await;
+    assert_eq!(keys.ids(), [], "nobody wants content");
+    decide(&contoso, true).await?;
+    timer_after(&contoso, minutes(6)).await;
+    let first = keys.ids();
+    assert_eq!(first.len(), 1);
+    for _ in 0..3 {
+        timer_after(&contoso, hours(7 * 24)).await;
+        assert_eq!(keys.ids(), first);
+    }
+    timer_after(&contoso, hours(9 * 24)).await;
+    let both = keys.ids();
+    assert_eq!((both.len(), &both[0]), (2, &first[0]), "the old one still opens");
+    timer_after(&contoso, hours(47)).await;
+    assert_eq!(keys.ids(), both);
+    timer_after(&contoso, hours(1)).await;
+    assert_eq!(keys.ids(), both[1..], "no subscription names the old one any more");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_vault_that_cannot_be_written_stops_no_timer() -> Outcome {
+    let contoso = Contoso::open().await?;
+    let keys = &contoso.office.content_keys;
+    decide(&contoso, true).await?;
+    keys.set_read_only(true);
+    timer_after(&contoso, minutes(6)).await;
+    assert_eq!(keys.ids(), []);
+    keys.set_outage(true);
+    timer_after(&contoso, minutes(6)).await;
+    keys.set_read_only(false);
+    keys.set_outage(false);
+    timer_after(&contoso, minutes(6)).await;
+    assert_eq!(keys.ids().len(), 1, "the next run makes up for it");
+    contoso.is_well().await
+}
