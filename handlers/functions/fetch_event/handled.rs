@@ -9,6 +9,7 @@
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, PoisonError, Weak},
+    time::Duration,
 };
 
 use aws_lc_rs::hmac;
@@ -32,6 +33,9 @@ const CAPACITY: usize = 65_536;
 
 /// How long: a storm and the echo of our own writes are over by then.
 const REMEMBERED: SignedDuration = SignedDuration::from_mins(10);
+
+/// How long a message waits for its turns in all. Without them an event is read once more at worst.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Turns remembered before those that nobody takes are forgotten.
 const TURNS: usize = 1_024;
@@ -63,7 +67,8 @@ impl Handled {
 
     /// Takes the turn of each event that a notification could be passed over for: of several
     /// notifications of one change that are worked on at once, one looks and the others wait for
-    /// what comes of it. Always in the same order, so that nobody waits in a circle.
+    /// what comes of it, for a moment: a slow answer must not hold up the process. Always in the
+    /// same order, so that nobody waits in a circle.
     pub(super) async fn begin(&self, tenant: TenantId, items: &[EventChange]) -> Handling {
         let named = items.iter().filter(|item| version(item).is_some());
         let mut marks: Vec<Mark> =
@@ -71,8 +76,10 @@ impl Handled {
         marks.sort_unstable();
         marks.dedup();
         let mut turns = Vec::with_capacity(marks.len());
+        let until = tokio::time::Instant::now() + PATIENCE;
         for mark in marks {
-            turns.push(self.turn(mark).lock_owned().await);
+            let turn = tokio::time::timeout_at(until, self.turn(mark).lock_owned()).await;
+            turns.extend(turn.ok());
         }
         Handling { handled: self.clone(), tenant, read: HashMap::new(), _turns: turns }
     }

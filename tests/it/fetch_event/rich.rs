@@ -1,73 +1,31 @@
 //! Notifications that bring the event, sealed: booked from without a read, believed only where
 //! nothing speaks against it, and never kept.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use roombridge::domain::ids::CorrelationId;
-use roombridge::domain::policy::{ContentPolicy, Registration, SubjectPolicy};
-use roombridge::graph::subscriptions::RichContent;
-use roombridge::graph::{CallContext, SubscriptionOrder};
-use roombridge::identity::content_keys::{ContentKeySource as _, FreshContentKey};
+use roombridge::domain::policy::{ContentPolicy, SubjectPolicy};
+use roombridge::identity::content_keys::ContentKeySource as _;
 use roombridge::messages::EventChanges;
 use roombridge::queue::memory::Shelf;
 use roombridge::queue::{Queue, SEALED_LIFE};
 use roombridge::store::tables::Table;
-use roombridge::store::tenants::Tenants;
-use roombridge::trail::Trail;
 use serde_json::{Value, json};
-use world::exchange::{Invitation, Mailbox, Response};
+use world::exchange::{Invitation, Response};
 use world::graph::ValidationTokens;
-use world::office::APP_HOST;
 
 use super::{EVENT, Logged, wanted};
+use crate::bringing_content::bring_content;
 use crate::contoso::{Contoso, at, hours, minutes, seconds};
 use crate::{Failure, Outcome};
 
 /// Contoso wants its notifications with content, and has them.
 pub(crate) async fn rich(content: ContentPolicy) -> Result<Contoso, Failure> {
     let contoso = Contoso::with(content).await?;
-    let office = &contoso.office;
-    let tenants = Tenants::new(Arc::clone(&office.store), Arc::new(office.clock.clone()));
-    let mut row = tenants.get_uncached(contoso.tenant_id()?).await?.ok_or("connected")?;
-    row.policy.rich = true;
-    tenants.put(&row).await?;
-    let fresh = FreshContentKey::make(contoso.now(), office.rng.as_ref()).await?;
-    office.content_keys.add(&fresh).await?;
-    for mailbox in [&contoso.anna, &contoso.cleo, &contoso.aurora, &contoso.borealis] {
-        resubscribe(&contoso, mailbox, &fresh).await?;
-    }
+    let followed = [&contoso.anna, &contoso.cleo, &contoso.aurora, &contoso.borealis];
+    bring_content(&contoso.office, &contoso.tenant, &followed).await?;
     contoso.pass(minutes(2)).await;
-    office.microsoft.graph.clear_requests();
+    contoso.office.microsoft.graph.clear_requests();
     Ok(contoso)
-}
-
-/// In place of the mailbox's subscription, one that brings content.
-async fn resubscribe(contoso: &Contoso, mailbox: &Mailbox, key: &FreshContentKey) -> Outcome {
-    let graph = contoso.office.app.graph().for_tenant(CallContext {
-        tenant: contoso.tenant_id()?,
-        registration: Registration::OrganisationWide,
-        correlation: CorrelationId(1),
-        trail: Trail::default(),
-    });
-    let row = contoso.mailbox(mailbox).await?;
-    for listed in graph.subscriptions().await? {
-        if listed.mailbox == Some(row.id) {
-            graph.unsubscribe(&listed.id).await?;
-        }
-    }
-    let url: url::Url = format!("https://{APP_HOST}/api/notifications").parse()?;
-    let certificate = key.key(contoso.now())?.certificate().to_owned();
-    let order = SubscriptionOrder {
-        mailbox: row.id,
-        notification_url: url.clone(),
-        lifecycle_url: url,
-        client_state: contoso.client_state(mailbox).await?,
-        expires: contoso.now() + hours(20),
-        content: Some(RichContent { certificate, id: key.id().clone(), add_in: None }),
-    };
-    graph.subscribe(&order).await?;
-    Ok(())
 }
 
 /// How many events were read, alone or within a batch.
