@@ -165,6 +165,7 @@ async fn a_tenant_that_answers_slowly_does_not_delay_another() -> Outcome {
     let begun = Instant::now();
     let listening = office.host.listen();
     while contoso.booking(&meeting, aurora).await?.is_none() {
+        // paused clock: the host polls and Graph answers on it.
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     assert!(begun.elapsed() < Duration::from_secs(30), "{:?}", begun.elapsed());
