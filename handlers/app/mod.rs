@@ -1,5 +1,6 @@
 //! The app: every dependency once, and each function with only its own.
 
+mod ingest;
 mod pages;
 
 use std::sync::Arc;
@@ -195,27 +196,6 @@ impl App {
             failures: Failures::new(self.tables()),
             audit: Audit::new(self.tables()),
             backlog: self.backlog.clone(),
-            clock: self.clock(),
-            rng: self.rng(),
-        }
-    }
-
-    fn notifications(&self) -> notifications::Deps {
-        let outbox = Arc::clone(&self.ports.webhook_outbox);
-        let (keys, sources) = (Arc::clone(&self.ports.keys), self.options.sources.clone());
-        notifications::Deps::new(keys, outbox, self.clock(), self.rng(), sources)
-    }
-
-    fn fetch_event(&self) -> fetch_event::Deps {
-        fetch_event::Deps {
-            tenants: self.tenants.clone(),
-            mailboxes: Mailboxes::new(self.tables()),
-            rooms: self.rooms.clone(),
-            appointments: Appointments::new(self.tables()),
-            bookings: Bookings::new(self.tables()),
-            due: Due::new(self.tables()),
-            graph: self.graph.clone(),
-            handled: self.handled.clone(),
             clock: self.clock(),
             rng: self.rng(),
         }

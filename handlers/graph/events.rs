@@ -10,6 +10,7 @@ use jiff::{
 
 use super::{
     error::GraphError,
+    properties::add_in,
     property_id::PropertyId,
     wire::{AddressWire, EventWire, TimeWire},
 };
@@ -124,6 +125,17 @@ impl EventRead {
             attendees: addresses.into_iter().cloned().collect(),
             organizer,
         }
+    }
+
+    /// The event as a notification brought it, read as an answer would be; `add_in_property` as in
+    /// [`super::TenantGraph::events`].
+    ///
+    /// # Errors
+    /// [`GraphError::Unreadable`], and [`GraphError::Forbidden`] for a property that is none.
+    pub fn of_content(json: &[u8], add_in_property: Option<&str>) -> Result<Self, GraphError> {
+        let property = add_in(add_in_property)?;
+        let wire: EventWire = serde_json::from_slice(json).map_err(|_| GraphError::Unreadable)?;
+        Self::of(wire, property.as_ref())
     }
 
     /// Makes sense of the JSON; `add_in` is the property that was expanded.

@@ -21,9 +21,10 @@ use crate::domain::ids::{MailboxId, TenantId};
 /// across them 429 rules.
 const PER_MAILBOX: usize = 4;
 
-/// Calls to mailboxes of one tenant at once, waiting ones included: two thirds of the 24 messages
-/// that the host gives a process at a time (host.json), so that a tenant whose calendars answer
-/// slowly leaves room for the others. What finds no place comes back later instead of waiting here.
+/// Calls to mailboxes of one tenant at once, waiting ones included. The host gives a process more
+/// messages only while at most 32 are being worked on (`newBatchThreshold` in host.json), so two
+/// tenants whose calendars answer slowly can hold it up, and one cannot. What finds no place comes
+/// back later instead of waiting here.
 const PER_TENANT: usize = 16;
 
 /// Mailboxes (and tenants) remembered before idle ones are forgotten.

@@ -229,22 +229,22 @@ async fn what_cannot_be_judged_for_now_is_said_to_be_so() -> Outcome {
 
 #[test]
 fn the_documented_payloads_are_understood() -> Outcome {
-    let basic = parse(include_bytes!("../fixtures/graph/change-notification.json"))?;
-    assert!(matches!(basic[0].kind, ItemKind::Change { .. }));
-    let lifecycle = parse(include_bytes!("../fixtures/graph/lifecycle-notifications.json"))?;
+    let basic = parse(include_bytes!("../fixtures/graph/change-notification.json"))?.items;
+    assert!(matches!(basic[0].kind, ItemKind::Change(_)));
+    let lifecycle = parse(include_bytes!("../fixtures/graph/lifecycle-notifications.json"))?.items;
     assert!(matches!(lifecycle[0].kind, ItemKind::Lifecycle(_)));
-    let rich = parse(include_bytes!("../fixtures/rich/documented-rich.json"))?;
+    let rich = parse(include_bytes!("../fixtures/rich/documented-rich.json"))?.items;
     assert_eq!(rich.len(), 1);
     assert_eq!(rich[0].tenant, "84bd8158-6d4d-4958-8b9f-9d6445542f95".parse().ok());
-    let mixed = parse(include_bytes!("../fixtures/rich/documented-mixed.json"))?;
+    let mixed = parse(include_bytes!("../fixtures/rich/documented-mixed.json"))?.items;
     assert_eq!(mixed[0].kind, ItemKind::Lifecycle(LifecycleEvent::ReauthorizationRequired));
     let event_of = |item: &roombridge::graph::notifications::Item| match &item.kind {
-        ItemKind::Change { change, event, .. } => Some((*change, event.as_str().to_owned())),
+        ItemKind::Change(told) => Some((told.change, told.event.as_str().to_owned())),
         ItemKind::Lifecycle(_) | ItemKind::Unknown => None,
     };
     assert_eq!(event_of(&mixed[1]), Some((ChangeType::Updated, "AAMkAGUw_-=".to_owned())));
     assert_eq!(event_of(&mixed[2]), Some((ChangeType::Created, "AAMkAGUw_+=".to_owned())));
-    let whole = parse(include_bytes!("../fixtures/rich/post.json"))?;
+    let whole = parse(include_bytes!("../fixtures/rich/post.json"))?.items;
     let events: Vec<_> = whole.iter().filter_map(event_of).map(|(_, event)| event).collect();
     assert_eq!(events, ["AAkALgAAAAAAHYQDEapmEc2byACqAC_EWg-0AbCd=="; 2]);
     Ok(())

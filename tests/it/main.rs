@@ -2,6 +2,8 @@
 
 mod audit;
 mod bad_input;
+mod bringing_content;
+mod brown_outs;
 mod browser;
 mod conformance;
 mod consent;

@@ -9,6 +9,7 @@
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, PoisonError, Weak},
+    time::Duration,
 };
 
 use aws_lc_rs::hmac;
@@ -24,6 +25,7 @@ use crate::{
     },
     messages::{EventChange, Origin},
     rng::Rng,
+    step::{Next, StepError},
 };
 
 /// How many versions are remembered: some 3 MB. The least used go first.
@@ -31,6 +33,9 @@ const CAPACITY: usize = 65_536;
 
 /// How long: a storm and the echo of our own writes are over by then.
 const REMEMBERED: SignedDuration = SignedDuration::from_mins(10);
+
+/// How long a message waits for its turns in all. Without them an event is read once more at worst.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Turns remembered before those that nobody takes are forgotten.
 const TURNS: usize = 1_024;
@@ -62,7 +67,8 @@ impl Handled {
 
     /// Takes the turn of each event that a notification could be passed over for: of several
     /// notifications of one change that are worked on at once, one looks and the others wait for
-    /// what comes of it. Always in the same order, so that nobody waits in a circle.
+    /// what comes of it, for a moment: a slow answer must not hold up the process. Always in the
+    /// same order, so that nobody waits in a circle.
     pub(super) async fn begin(&self, tenant: TenantId, items: &[EventChange]) -> Handling {
         let named = items.iter().filter(|item| version(item).is_some());
         let mut marks: Vec<Mark> =
@@ -70,10 +76,23 @@ impl Handled {
         marks.sort_unstable();
         marks.dedup();
         let mut turns = Vec::with_capacity(marks.len());
+        let until = tokio::time::Instant::now() + PATIENCE;
         for mark in marks {
-            turns.push(self.turn(mark).lock_owned().await);
+            let turn = tokio::time::timeout_at(until, self.turn(mark).lock_owned()).await;
+            turns.extend(turn.ok());
         }
         Handling { handled: self.clone(), tenant, read: HashMap::new(), _turns: turns }
+    }
+
+    /// Whether nothing was said about this mailbox as a whole for a while. Only the first of a storm
+    /// is to call for somebody.
+    pub(super) fn is_first_call(&self, tenant: TenantId, mailbox: MailboxId) -> bool {
+        let mark = self.mark_of(tenant, mailbox, "", None);
+        let first = !self.knows(mark);
+        if first {
+            self.0.seen.insert(mark, self.0.clock.now());
+        }
+        first
     }
 
     fn turn(&self, mark: Mark) -> Arc<Turn<()>> {
@@ -96,12 +115,23 @@ impl Handled {
         event: &EventId,
         version: Option<Digest>,
     ) -> Mark {
+        self.mark_of(tenant, mailbox, event.as_str(), version)
+    }
+
+    /// No event has an empty id.
+    fn mark_of(
+        &self,
+        tenant: TenantId,
+        mailbox: MailboxId,
+        event: &str,
+        version: Option<Digest>,
+    ) -> Mark {
         let mut context = hmac::Context::with_key(&self.0.key);
         context.update(tenant.0.as_bytes());
         context.update(mailbox.0.as_bytes());
         // All of a fixed length but the last: nothing can be shifted from one part into another.
         context.update(&version.map_or(0, |Digest(version)| version).to_be_bytes());
-        context.update(event.as_str().as_bytes());
+        context.update(event.as_bytes());
         let mut first = [0; 16];
         first.copy_from_slice(&context.sign().as_ref()[..16]);
         Mark(u128::from_be_bytes(first))
@@ -138,9 +168,17 @@ impl Handling {
         version(item).is_some_and(|version| self.handled.knows(mark(Some(version))))
     }
 
-    /// Notes which version of the event was read, and that what it says is settled here.
-    pub(super) fn read(&mut self, item: &EventChange, version: Option<Digest>) {
-        let version = version.map(|version| ((item.mailbox, item.event.clone()), version));
+    /// Notes which version of the event was read, if what it says is settled here by `result`.
+    pub(super) fn read(
+        &mut self,
+        item: &EventChange,
+        version: Option<Digest>,
+        result: &Result<Vec<Next>, StepError>,
+    ) {
+        let settled = matches!(result, Ok(_) | Err(StepError::Drop { .. }));
+        let version = version
+            .filter(|_| settled)
+            .map(|version| ((item.mailbox, item.event.clone()), version));
         self.read.extend(version);
     }
 
@@ -188,7 +226,7 @@ mod tests {
 
     async fn handle(handled: &Handled, item: &EventChange, read: &str) {
         let mut handling = handled.begin(TENANT, std::slice::from_ref(item)).await;
-        handling.read(item, Some(Digest::of_etag(read)));
+        handling.read(item, Some(Digest::of_etag(read)), &Ok(Vec::new()));
         handling.carried_on(item);
     }
 
@@ -201,7 +239,7 @@ mod tests {
         let (_, handled) = opened(1);
         let first = told("AAMk1", Some("1"), false);
         let mut handling = handled.begin(TENANT, std::slice::from_ref(&first)).await;
-        handling.read(&first, Some(Digest::of_etag("2")));
+        handling.read(&first, Some(Digest::of_etag("2")), &Ok(Vec::new()));
         drop(handling);
         assert!(!is_known(&handled, TENANT, &told("AAMk1", Some("2"), false)).await, "not yet");
         handle(&handled, &first, "2").await;
@@ -242,7 +280,7 @@ mod tests {
         let item = told("AAMk1", Some("1"), false);
         let mut handling = handled.begin(TENANT, std::slice::from_ref(&item)).await;
         for version in 0..2 * CAPACITY as u128 {
-            handling.read(&item, Some(Digest(version)));
+            handling.read(&item, Some(Digest(version)), &Ok(Vec::new()));
             handling.carried_on(&item);
         }
         assert!(handled.0.seen.len() <= CAPACITY);
@@ -262,7 +300,9 @@ mod tests {
         assert!(handled.begin(TENANT, &[other]).now_or_never().is_some(), "another does not");
         let look = EventChange { origin: Origin::Look, ..a.clone() };
         assert!(handled.begin(TENANT, &[look]).now_or_never().is_some(), "nor does our own look");
-        first.read(&a, Some(Digest::of_etag("1")));
+        first.read(&a, Some(Digest::of_etag("1")), &Ok(Vec::new()));
+        first.read(&b, Some(Digest::of_etag("1")), &Err(StepError::fault("no luck")));
+        first.carried_on(&b);
         first.carried_on(&a);
         drop(first);
         let second = second.await;

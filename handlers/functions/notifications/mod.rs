@@ -27,7 +27,10 @@ use crate::{
     clock::Clock,
     domain::ids::TenantId,
     graph::notifications::{NotANotification, parse},
-    identity::key_ring::{KeyRing, KeysUnavailable},
+    identity::{
+        key_ring::{KeyRing, KeysUnavailable},
+        validation_tokens::ValidationTokens,
+    },
     queue::{MESSAGE_LIFE, Outbox, QueueError},
     rng::Rng,
     step::{Next, Onward},
@@ -38,6 +41,8 @@ pub const MAX_BODY: usize = 4 * 1024 * 1024;
 /// The whole answer. Graph counts three seconds, and one slow tenant makes all wait
 /// (learn.microsoft.com/graph/change-notifications-delivery-webhooks, 2026-04-22).
 const BUDGET: Duration = Duration::from_secs(2);
+/// The part of it that the keys of validation tokens are waited for.
+const VOUCHING: Duration = Duration::from_millis(500);
 /// Puts in flight in this process: beyond that a storage queue only answers later.
 const PUTS_IN_FLIGHT: usize = 64;
 
@@ -54,6 +59,8 @@ pub struct Deps {
     pub rng: Arc<dyn Rng>,
     /// Caps the puts in flight for the whole process.
     pub puts: Arc<Semaphore>,
+    /// What checks that Graph sealed the content.
+    pub tokens: Arc<ValidationTokens>,
     /// Where requests may come from.
     pub sources: Sources,
 }
@@ -65,9 +72,11 @@ impl Deps {
         outbox: Arc<dyn Outbox>,
         clock: Arc<dyn Clock>,
         rng: Arc<dyn Rng>,
+        tokens: Arc<ValidationTokens>,
         sources: Sources,
     ) -> Self {
-        Self { keys, outbox, clock, rng, puts: Arc::new(Semaphore::new(PUTS_IN_FLIGHT)), sources }
+        let puts = Arc::new(Semaphore::new(PUTS_IN_FLIGHT));
+        Self { keys, outbox, clock, rng, puts, tokens, sources }
     }
 }
 
@@ -166,8 +175,12 @@ async fn take(deps: &Deps, request: Request) -> Result<(), Refused> {
 }
 
 /// The tenants whose content in this POST was sealed by Graph.
-async fn vouched(_: &Deps, _: &[String]) -> BTreeSet<TenantId> {
-    BTreeSet::new()
+///
+/// Where that cannot be told in time the items go on without it: a slow answer would cost every
+/// tenant, and a refused POST would come back to the same trouble.
+async fn vouched(deps: &Deps, tokens: &[String]) -> BTreeSet<TenantId> {
+    let vouched = tokio::time::timeout(VOUCHING, deps.tokens.vouched(tokens)).await;
+    vouched.map(|vouched| vouched.tenants).unwrap_or_default()
 }
 
 /// The outbox itself tries twice; a second failure is Graph's to repeat.

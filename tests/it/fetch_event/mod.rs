@@ -3,6 +3,7 @@
 mod changes;
 mod content;
 mod races;
+pub(crate) mod rich;
 mod storms;
 
 use std::sync::{Arc, Mutex, PoisonError};
