@@ -42,7 +42,7 @@ pub const KEPT: [Kept; 9] = [
     },
     Kept {
         table: "Appointments",
-        what: "digest of the event id, event id, keys of its bookings, digest of the business fields",
+        what: "digest of the event id, event id, keys of its bookings, digest of the business fields, when it was last changed",
         how_long: "until the appointment's end has passed",
         why: "to find the booking of a copy that changed or vanished",
     },

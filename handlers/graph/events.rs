@@ -16,6 +16,7 @@ use super::{
 use crate::domain::{
     ids::{EventId, RoomId},
     interval::Interval,
+    keys::Digest,
     personal::Personal,
     policy::Room,
 };
@@ -25,6 +26,11 @@ use crate::domain::{
 pub struct EventRead {
     /// Its immutable id in this mailbox.
     pub event: EventId,
+    /// The digest of its `@odata.etag`; `None` when the answer had none.
+    pub version: Option<Digest>,
+    /// When it was last changed, as the mailbox tells; `None` when it does not. Changes without
+    /// cause, too.
+    pub modified: Option<Timestamp>,
     /// The name that all copies share.
     pub ical_uid: Personal,
     /// Single, or what part of a series.
@@ -135,6 +141,8 @@ impl EventRead {
         });
         Ok(Self {
             event: id(wire.id)?,
+            version: wire.etag.as_deref().map(Digest::of_etag),
+            modified: wire.last_modified_date_time.and_then(|text| text.parse().ok()),
             ical_uid: Personal::new(wire.ical_uid),
             kind: kind(&wire.kind)?,
             when: when(wire.is_all_day, &wire.start, &wire.end),

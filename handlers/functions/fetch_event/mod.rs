@@ -13,10 +13,15 @@
 //! forgotten all the same.
 
 mod desire;
+mod handled;
 mod heard;
+mod message;
 mod missing;
+mod rows;
 
 use std::{collections::hash_map::Entry, sync::Arc};
+
+use jiff::SignedDuration;
 
 use crate::{
     clock::Clock,
@@ -47,6 +52,12 @@ use crate::{
 
 use desire::{Desire, Found};
 
+pub use handled::{Handled, Handling};
+pub use message::{Looked, run};
+
+/// How long a reading that is older than what is known is given to catch up.
+const LATE: SignedDuration = SignedDuration::from_secs(10);
+
 /// What this function works with.
 #[derive(Clone)]
 pub struct Deps {
@@ -64,6 +75,8 @@ pub struct Deps {
     pub due: Due,
     /// The calendars.
     pub graph: Graph,
+    /// What was handled already.
+    pub handled: Handled,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// Chance, for new ids.
@@ -73,10 +86,14 @@ pub struct Deps {
 /// One item and how it went.
 pub type Outcome = (EventChange, Result<Vec<Next>, StepError>);
 
-/// Looks at every event of one message; each item succeeds or fails alone.
-pub async fn run(deps: &Deps, trail: &Trail, changes: EventChanges) -> Vec<Outcome> {
+async fn look_at(
+    deps: &Deps,
+    trail: &Trail,
+    changes: EventChanges,
+    handling: &mut Handling,
+) -> Vec<Outcome> {
     let mut mailboxes = heard::Read::new();
-    let outcomes = looked_at(deps, trail, changes, &mut mailboxes).await;
+    let outcomes = looked_at(deps, trail, changes, &mut mailboxes, handling).await;
     heard::note(deps, &mailboxes, &outcomes).await;
     outcomes
 }
@@ -86,6 +103,7 @@ async fn looked_at(
     trail: &Trail,
     changes: EventChanges,
     mailboxes: &mut heard::Read,
+    handling: &mut Handling,
 ) -> Vec<Outcome> {
     let EventChanges { tenant, items } = changes;
     let (tenant, rooms) = match tenant_of(deps, tenant).await {
@@ -121,7 +139,11 @@ async fn looked_at(
     for ((item, look), answer) in looks.into_iter().zip(answers) {
         let graph = graph_of(deps, trail, &tenant, item.passage.correlation);
         let context = Context { deps, graph: &graph, tenant: &tenant, rooms: &rooms };
+        let version = answer.as_ref().ok().and_then(|read| read.as_ref()?.version);
         let result = context.decide(&item, look, answer).await;
+        if matches!(result, Ok(_) | Err(StepError::Drop { .. })) {
+            handling.read(&item, version);
+        }
         outcomes.push((item, result));
     }
     outcomes
@@ -242,6 +264,11 @@ impl Context<'_> {
         read: EventRead,
     ) -> Result<Vec<Next>, StepError> {
         let now = self.deps.clock.now();
+        if item.passage.waits == 0 && look.is_behind(&read) {
+            // An answer from a place that is behind. Told twice it is believed: a mailbox can be
+            // set back.
+            return Err(StepError::wait(LATE, "an older version was read than the one known"));
+        }
         let sighting = match Sighting::of(&read, look.calendar, self.rooms, now) {
             Ok(sighting) => sighting,
             Err(Passed::AttendeesCopy) => {
@@ -255,7 +282,7 @@ impl Context<'_> {
             return Err(StepError::Drop { reason: "no managed room" });
         }
         let subject = self.subject(item, &sighting).await?;
-        self.desire(item, look).of_present(&sighting, read.ical_uid, subject).await
+        self.desire(item, look).of_present(&sighting, read, subject).await
     }
 
     fn desire<'a>(&'a self, item: &'a EventChange, look: Look) -> Desire<'a> {

@@ -3,6 +3,7 @@
 mod changes;
 mod content;
 mod races;
+mod storms;
 
 use std::sync::{Arc, Mutex, PoisonError};
 
