@@ -139,8 +139,8 @@ fn options(settings: &Settings) -> Options {
             rich_life: settings.graph.rich_life,
             horizon: settings.graph.horizon,
         },
-        sources: notifications::Sources::new(settings.webhook.sources.clone()),
         content_key_life: settings.identity.content_key_life,
+        sources: notifications::Sources::new(settings.webhook.sources.clone()),
         limits: Limits::default(),
     }
 }

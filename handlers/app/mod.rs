@@ -2,6 +2,7 @@
 
 mod ingest;
 mod pages;
+mod upkeep;
 
 use std::sync::Arc;
 
@@ -17,7 +18,7 @@ use crate::{
     domain::ids::TenantId,
     functions::{
         consent, create_booking, fetch_event, maintain_mailbox, maintain_tenant, my_calendar,
-        notifications, nudge_due, purge_expired, write_back,
+        notifications, write_back,
     },
     graph::Graph,
     host::{Functions, Limits, router::Mismatch},
@@ -82,10 +83,10 @@ pub struct Options {
     pub add_in_origin: Option<String>,
     /// How mailboxes are kept.
     pub mailboxes: maintain_mailbox::Settings,
-    /// Where notifications may come from.
-    pub sources: notifications::Sources,
     /// How old the newest content key may be before there is a new one.
     pub content_key_life: SignedDuration,
+    /// Where notifications may come from.
+    pub sources: notifications::Sources,
     /// How long an invocation may take.
     pub limits: Limits,
 }
@@ -252,37 +253,6 @@ impl App {
             register: Register::new(self.tables()),
             data: TenantData::new(self.tables()),
             graph: self.graph.clone(),
-            clock: self.clock(),
-            rng: self.rng(),
-        }
-    }
-
-    fn purge_expired(&self) -> purge_expired::Deps {
-        purge_expired::Deps {
-            bookings: Bookings::new(self.tables()),
-            appointments: Appointments::new(self.tables()),
-            claims: self.claims(),
-            due: Due::new(self.tables()),
-            tenants: self.tenants.clone(),
-            failures: Failures::new(self.tables()),
-            audit: Audit::new(self.tables()),
-            register: Register::new(self.tables()),
-            clock: self.clock(),
-        }
-    }
-
-    fn nudge_due(&self) -> nudge_due::Deps {
-        nudge_due::Deps {
-            due: Due::new(self.tables()),
-            tenants: self.tenants.clone(),
-            failures: Failures::new(self.tables()),
-            outbox: Arc::clone(&self.ports.outbox),
-            keys: nudge_due::AgingKeys {
-                client_state: Arc::clone(&self.ports.keys),
-                cookies: Arc::clone(&self.ports.cookie_keys),
-                content: Arc::clone(&self.ports.content_keys),
-                content_life: self.options.content_key_life,
-            },
             clock: self.clock(),
             rng: self.rng(),
         }

@@ -33,8 +33,10 @@ pub mod property_id;
 mod reading;
 pub mod refusal;
 pub mod renewals;
+mod rich_content;
 mod shapes;
 pub mod sighting;
+mod subscription_id;
 mod subscription_rules;
 pub mod subscriptions;
 #[cfg(test)]

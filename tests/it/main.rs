@@ -15,6 +15,7 @@ mod drift;
 mod farewell;
 mod faults;
 mod fetch_event;
+mod fuzz;
 mod host;
 mod identity;
 mod keys;
