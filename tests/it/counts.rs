@@ -254,6 +254,25 @@ async fn purge() -> Result<Cost, Failure> {
     Ok(house.cost())
 }
 
+/// A thousand mailboxes of one tenant, all due at once.
+async fn renewals() -> Result<Cost, Failure> {
+    let house = House::new().await?;
+    for number in 0..998 {
+        house.office.seeding().agree(&house.tenant.person(&format!("Person {number}"))).await?;
+    }
+    house.work_off().await;
+    house.office.clock.advance(SignedDuration::from_hours(73));
+    house.begin();
+    house.office.host.run_timer("nudge-due").await?;
+    house.work_off().await;
+    let now = house.office.clock.now();
+    let living = house.office.microsoft.graph.subscriptions();
+    let renewed = living.iter().filter(|s| s.expires > now + SignedDuration::from_hours(5 * 24));
+    assert_eq!(renewed.count(), 1_000);
+    assert_eq!(house.office.memory.rows(Table::Due).len(), 1_000);
+    Ok(house.cost())
+}
+
 async fn cancel() -> Result<Cost, Failure> {
     let (house, meeting) = House::booked().await?;
     house.begin();
@@ -316,6 +335,11 @@ async fn what_things_cost_stands_in_the_readme() -> Outcome {
         ("A move", moved().await?),
         ("A cancellation", cancel().await?),
         ("A run of `purge-expired` that forgets one booking", purge().await?),
+        (
+            "Renewing 1,000 mailboxes of one tenant, from the run of `nudge-due` on, each with its \
+             resync",
+            renewals().await?,
+        ),
     ];
     let mut table = "| what | table calls | queue calls | Graph requests | made of |\n\
                      |---|---:|---:|---:|---|"

@@ -31,6 +31,7 @@ mod purge_expired;
 mod queue;
 mod retries;
 mod simulation;
+mod standstill;
 mod store;
 mod subscriptions;
 mod table_service;

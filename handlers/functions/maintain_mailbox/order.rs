@@ -90,12 +90,11 @@ impl Keeper<'_> {
     /// Orders our usual life, or the shorter one where that is refused.
     async fn place(&self, order: &Order) -> Result<Subscribed, GraphError> {
         let life = self.life(order.content.sealed().is_some());
-        match self.place_for(order, life).await? {
-            Subscribed::ShorterLife => self.place_for(order, shorter(life)).await,
-            done @ (Subscribed::Created { .. }
-            | Subscribed::AlreadyThere { .. }
-            | Subscribed::OverQuota) => Ok(done),
+        let subscribed = self.place_for(order, life).await?;
+        if subscribed == Subscribed::ShorterLife {
+            return self.place_for(order, shorter(life)).await;
         }
+        Ok(subscribed)
     }
 
     async fn place_for(

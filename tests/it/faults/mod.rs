@@ -119,6 +119,11 @@ async fn a_renewal_ends_alike_whatever_fails() -> Outcome {
 }
 
 #[tokio::test]
+async fn a_change_of_keys_ends_alike_whatever_fails() -> Outcome {
+    withstands(Story::Rotate).await
+}
+
+#[tokio::test]
 async fn a_resync_ends_alike_whatever_fails() -> Outcome {
     withstands(Story::Resync).await
 }

@@ -1,10 +1,12 @@
 //! The stories that are disturbed: what was before, what is played, and what may be long after.
 
+use std::sync::Arc;
+
 use jiff::civil::Date;
 use jiff::{SignedDuration, Timestamp};
 use roombridge::domain::policy::{Answering, ContentPolicy};
 use roombridge::messages::Task;
-use roombridge::store::mailboxes::{Farewell, MailboxState};
+use roombridge::store::mailboxes::{Farewell, MailboxState, Mailboxes};
 use world::exchange::{Invitation, Mailbox, Meeting, Processing, Tenant};
 use world::office::Office;
 
@@ -21,6 +23,7 @@ pub(super) enum Story {
     ChangeRoom,
     Subscribe,
     Renew,
+    Rotate,
     Resync,
     Purge,
     GiveUp,
@@ -104,7 +107,7 @@ impl Scene {
     pub(super) async fn before(&self, story: Story) -> Result<Vec<Meeting>, Failure> {
         let office = &self.office;
         let meeting = match story {
-            Story::Book | Story::Renew => return Ok(Vec::new()),
+            Story::Book | Story::Renew | Story::Rotate => return Ok(Vec::new()),
             Story::Resync => {
                 office.microsoft.graph.drop_next(100);
                 let meeting = self.meet(&self.anna, SignedDuration::ZERO)?;
@@ -152,6 +155,7 @@ impl Scene {
             (Story::ChangeRoom, Some(meeting)) => meeting.change_rooms(&[&self.borealis])?,
             (Story::Subscribe, _) => seeding.agree(&self.anna).await?,
             (Story::Renew, _) => self.office.clock.set(self.office.now() + HALF_A_LIFE),
+            (Story::Rotate, _) => self.rotate().await?,
             (Story::Resync, _) => {
                 for mailbox in [&self.anna, &self.aurora] {
                     seeding.task(mailbox, Task::Resync).await?;
@@ -174,6 +178,19 @@ impl Scene {
         Ok(())
     }
 
+    /// A day passes after which every subscription is one of an earlier key.
+    async fn rotate(&self) -> Result<(), Failure> {
+        let mailboxes = Mailboxes::new(Arc::clone(&self.office.store));
+        for mut row in mailboxes.all(self.tenant.id().parse()?).await? {
+            if let Some(subscription) = &mut row.subscription {
+                subscription.state_key = Some("k0".parse()?);
+            }
+            mailboxes.put(&row).await?;
+        }
+        self.office.clock.set(self.office.now() + SignedDuration::from_hours(25));
+        Ok(())
+    }
+
     /// Long enough for every retry, and for whatever was left to be found.
     pub(super) async fn quiet_down(&self) {
         self.office.pass(MINUTES(90)).await;
@@ -190,7 +207,7 @@ impl Scene {
         if story == Story::Erase {
             self.office.pass(TOMBSTONE).await;
         }
-        if matches!(story, Story::Subscribe | Story::Renew) {
+        if matches!(story, Story::Subscribe | Story::Renew | Story::Rotate) {
             self.office.clock.set(self.office.now() + HALF_A_LIFE);
             self.office.pass(MINUTES(90)).await;
         }

@@ -15,7 +15,7 @@ use world::office::Office;
 use world::watched::Fault;
 
 /// What can be asked of Graph: one line a method and template, so that a call can be named.
-const ASKED: [(&str, &str); 11] = [
+const ASKED: [(&str, &str); 12] = [
     ("POST", "/$batch"),
     ("GET", "/users/{id}/events/{id}"),
     ("PATCH", "/users/{id}/events/{id}"),
@@ -25,6 +25,7 @@ const ASKED: [(&str, &str); 11] = [
     ("GET", "/users/{id}/calendar"),
     ("GET", "/users/{id}/calendarView"),
     ("POST", "/subscriptions"),
+    ("GET", "/subscriptions/{id}"),
     ("PATCH", "/subscriptions/{id}"),
     ("DELETE", "/subscriptions/{id}"),
 ];
