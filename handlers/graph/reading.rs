@@ -285,14 +285,14 @@ mod tests {
     #[tokio::test]
     async fn a_batch_that_fails_as_a_whole_fails_for_each() {
         let trial = Trial::new();
-        trial.far.then_with(503, &[("retry-after", "11")], &json!({})).then_silence();
+        trial.far.then_silence().then_with(503, &[("retry-after", "11")], &json!({}));
+        let silence = Err(GraphError::Wait { after: None, cause: Cause::NoAnswer("timed out") });
+        assert_eq!(trial.tenant.events(&three(), None).await, vec![silence; 3]);
         let after = Some(SignedDuration::from_secs(11));
         let unavailable = Err(GraphError::Wait { after, cause: Cause::Unavailable(503) });
         assert_eq!(trial.tenant.events(&three(), None).await, vec![unavailable; 3]);
-        let silence = Err(GraphError::Wait { after: None, cause: Cause::NoAnswer("timed out") });
-        assert_eq!(trial.tenant.events(&three(), None).await, vec![silence; 3]);
         let statuses: Vec<_> = trial.trail().iter().map(|call| call.status).collect();
-        assert_eq!(statuses, [503, 0, 0, 0, 0, 0, 0, 0]);
+        assert_eq!(statuses, [0, 0, 0, 0, 503, 0, 0, 0]);
     }
 
     #[tokio::test]
