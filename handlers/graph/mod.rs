@@ -38,6 +38,7 @@ mod shapes;
 pub mod sighting;
 mod subscription_id;
 mod subscription_rules;
+mod subscription_words;
 pub mod subscriptions;
 #[cfg(test)]
 mod trial;

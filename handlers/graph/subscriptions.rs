@@ -5,12 +5,12 @@ use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use url::Url;
-use uuid::Uuid;
 
 use super::{
     client::{Ask, TenantGraph},
     error::{Cause, GraphError},
     fields::{self, encoded},
+    subscription_words::{id_within, is_handshake, is_over_quota},
     wire::{Page, Reply},
 };
 use crate::domain::ids::MailboxId;
@@ -263,14 +263,6 @@ fn id_of(text: &str) -> Result<SubscriptionId, GraphError> {
     text.parse().map_err(|_| GraphError::Unreadable)
 }
 
-/// The first GUID in Graph's message: `Subscription Id <..> already exists for the requested
-/// combination`.
-fn id_within(message: &str) -> Option<SubscriptionId> {
-    let mut words = message.split(|c: char| !(c.is_ascii_hexdigit() || c == '-'));
-    let guid = words.find(|word| word.len() == 36 && Uuid::try_parse(word).is_ok())?;
-    guid.parse().ok()
-}
-
 fn bad_order(reply: &Reply) -> Result<Subscribed, GraphError> {
     if is_handshake(reply) {
         return Err(handshake(reply));
@@ -283,19 +275,6 @@ fn bad_order(reply: &Reply) -> Result<Subscribed, GraphError> {
     } else {
         reply.check().map(|()| Subscribed::ShorterLife)
     }
-}
-
-/// "Subscription validation request timed out" and "... failed"
-/// (learn.microsoft.com/graph/api/subscription-post-subscriptions).
-fn is_handshake(reply: &Reply) -> bool {
-    reply.error().message.to_ascii_lowercase().contains("validation request")
-}
-
-/// Graph's message says which number was reached
-/// (learn.microsoft.com/graph/change-notifications-overview, 2025-03-05); its words are not documented.
-fn is_over_quota(reply: &Reply) -> bool {
-    let message = reply.error().message.to_ascii_lowercase();
-    ["quota", "maximum number", "limit"].iter().any(|word| message.contains(word))
 }
 
 fn handshake(reply: &Reply) -> GraphError {

@@ -39,11 +39,10 @@ impl Keeper<'_> {
         let Some(subscription) = self.own(&mailbox) else {
             return self.subscribe_anew(mailbox, etag).await.map(Begun::Done);
         };
-        if subscription.renew_due > now {
+        if subscription.renew_due > now && self.task.due.is_some() {
             // Another look was here and left its own entry. What this entry still watches is the
             // resync that came of it, which may have been lost.
-            let next = self.task.due.map(|_| self.then_resync_watched());
-            return Ok(Begun::Done(next.into_iter().collect()));
+            return Ok(Begun::Done(vec![self.then_resync_watched()]));
         }
         let content = self.content().await;
         if content.differs(&subscription) || self.is_outdated(&subscription).await {

@@ -252,7 +252,9 @@ async fn a_series_is_read_and_left_alone() -> Outcome {
 #[tokio::test]
 async fn a_vault_that_is_down_costs_a_read_and_a_lost_key_calls_for_a_renewal_once() -> Outcome {
     let contoso = rich(ContentPolicy::default()).await?;
-    let Contoso { anna, aurora, office, .. } = &contoso;
+    let Contoso { anna, aurora, office, tenant, .. } = &contoso;
+    // Sealed for a key that is newer than what this process holds.
+    bring_content(office, tenant, &[anna, aurora]).await?;
     office.content_keys.set_outage(true);
     office.queues.reset();
     let renewals =
