@@ -41,9 +41,9 @@
 //!    a message, and answers 202.
 //! 2. [`functions::fetch_event::run`] reads the mailbox's row and drops the item unless the mailbox
 //!    is active and the nonce is its own. It reads the rows it may change, then asks Graph for the
-//!    fields listed in [`graph::fields`], and makes a [`graph::sighting::Sighting`] of the answer:
-//!    whose copy, which managed rooms, when. Without a managed room it stops, and nothing is left
-//!    behind.
+//!    fields listed in [`graph::fields`] (or opens what the notification brought of them, sealed),
+//!    and makes a [`graph::sighting::Sighting`] of the answer: whose copy, which managed rooms,
+//!    when. Without a managed room it stops, and nothing is left behind.
 //! 3. [`domain::booking::Booking::see`] takes in what this copy says;
 //!    [`domain::appointment::Copies::desired`] makes one wish of both copies. The due entries
 //!    (purge, unsettled) are written first, then the booking's row, then the pointer from the copy,
@@ -93,7 +93,10 @@
 //!   beside the system that they speak to.
 //! - [`host`] alone knows the Functions protocol; [`graph::fields`] alone names fields of an event;
 //!   [`http`] alone builds a client; [`settings`] alone reads the environment.
-//! - Nothing in memory is relied on: caches are at most 60 s old, and only save work.
+//! - Nothing in memory is relied on: caches only save work. What was read is believed for at most
+//!   60 s, and that a version of an event was handled for ten minutes.
+//! - What Graph sealed is believed only if a token vouches for its tenant, its signature fits, and
+//!   nothing speaks against it; otherwise its event is read. It is never kept, and tried once.
 //!
 //! Deliberately absent:
 //!

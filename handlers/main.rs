@@ -8,7 +8,7 @@ use roombridge::{
     app::{App, Options, Ports},
     clock::{Clock, ShiftedClock},
     domain::ids::TenantId,
-    functions::maintain_mailbox,
+    functions::{maintain_mailbox, notifications},
     host::{Limits, server},
     http::{Patience, RealHttp, client, transport},
     identity::{
@@ -140,6 +140,7 @@ fn options(settings: &Settings) -> Options {
             horizon: settings.graph.horizon,
         },
         content_key_life: settings.identity.content_key_life,
+        sources: notifications::Sources::new(settings.webhook.sources.clone()),
         limits: Limits::default(),
     }
 }

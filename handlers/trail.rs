@@ -8,6 +8,9 @@ use jiff::Timestamp;
 
 use crate::domain::ids::{CorrelationId, TenantId};
 
+/// The system of a request that the guard stopped: it never left.
+pub const GUARD: &str = "guard";
+
 /// One call to a system outside.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CallRecord {
@@ -15,13 +18,14 @@ pub struct CallRecord {
     pub at: Timestamp,
     /// For whose tenant.
     pub tenant: TenantId,
-    /// Which system: `graph`, or a booking system's name.
+    /// Which system: `graph`, or a booking system's name; [`GUARD`] for a request that was stopped.
     pub system: &'static str,
     /// The HTTP method, or the adapter's verb.
     pub method: &'static str,
     /// The path with every id replaced by its name, e.g. `/users/{id}/events/{id}`.
     pub path: &'static str,
-    /// The fields asked for or written, by name; `-` for none.
+    /// The fields asked for or written, by name; `-` for none. Of a request that was stopped, the
+    /// rule that it broke.
     pub fields: String,
     /// The HTTP status; 0 when no answer came.
     pub status: u16,

@@ -8,8 +8,8 @@ use crate::{
     carry::{Carrier, Item, NotCarried},
     domain::ids::TenantId,
     functions::{
-        create_booking, fetch_event, maintain_mailbox, maintain_tenant, nudge_due, purge_expired,
-        write_back,
+        create_booking, fetch_event, fetch_event::Looked, maintain_mailbox, maintain_tenant,
+        nudge_due, purge_expired, write_back,
     },
     host::{
         InvocationContext, InvocationFailed, QueueDelivery, QueueFunction, TimerFunction, TimerTick,
@@ -87,8 +87,13 @@ impl QueueFunction for FetchEvent {
         let message = EventChanges::from_text(&delivery.text)?;
         let (tenant, trail) = (message.tenant, Trail::default());
         let _watched = self.carrier.watch(&trail);
-        let outcomes = fetch_event::run(&self.deps, &trail, message).await;
-        finish(&self.carrier, &trail, cx.function, tenant, outcomes).await
+        let Looked { outcomes, handling } = fetch_event::run(&self.deps, &trail, message).await;
+        self.carrier.audit(&trail).await;
+        for (item, outcome) in outcomes {
+            self.carrier.carry(cx.function, tenant, &item, outcome).await?;
+            handling.carried_on(&item);
+        }
+        Ok(())
     }
 }
 

@@ -1,6 +1,8 @@
 //! The app: every dependency once, and each function with only its own.
 
+mod ingest;
 mod pages;
+mod upkeep;
 
 use std::sync::Arc;
 
@@ -16,7 +18,7 @@ use crate::{
     domain::ids::TenantId,
     functions::{
         consent, create_booking, fetch_event, maintain_mailbox, maintain_tenant, my_calendar,
-        notifications, nudge_due, purge_expired, write_back,
+        notifications, write_back,
     },
     graph::Graph,
     host::{Functions, Limits, router::Mismatch},
@@ -83,6 +85,8 @@ pub struct Options {
     pub mailboxes: maintain_mailbox::Settings,
     /// How old the newest content key may be before there is a new one.
     pub content_key_life: SignedDuration,
+    /// Where notifications may come from.
+    pub sources: notifications::Sources,
     /// How long an invocation may take.
     pub limits: Limits,
 }
@@ -95,6 +99,7 @@ pub struct App {
     tenants: Tenants,
     rooms: RoomMap,
     backlog: Backlog,
+    handled: fetch_event::Handled,
     /// What checks the tokens that people bring: one cache of Entra's keys for all.
     people_tokens: Arc<Tokens>,
 }
@@ -115,7 +120,8 @@ impl App {
         let rooms = RoomMap::new(Arc::clone(&ports.tables), clock());
         let people_tokens = pages::tokens(&ports, &options);
         let backlog = Backlog::default();
-        Self { ports, options, graph, tenants, rooms, backlog, people_tokens }
+        let handled = fetch_event::Handled::new(clock(), ports.rng.as_ref());
+        Self { ports, options, graph, tenants, rooms, backlog, handled, people_tokens }
     }
 
     /// What the guard on outgoing Graph requests has counted.
@@ -196,25 +202,6 @@ impl App {
         }
     }
 
-    fn notifications(&self) -> notifications::Deps {
-        let outbox = Arc::clone(&self.ports.webhook_outbox);
-        notifications::Deps::new(Arc::clone(&self.ports.keys), outbox, self.clock(), self.rng())
-    }
-
-    fn fetch_event(&self) -> fetch_event::Deps {
-        fetch_event::Deps {
-            tenants: self.tenants.clone(),
-            mailboxes: Mailboxes::new(self.tables()),
-            rooms: self.rooms.clone(),
-            appointments: Appointments::new(self.tables()),
-            bookings: Bookings::new(self.tables()),
-            due: Due::new(self.tables()),
-            graph: self.graph.clone(),
-            clock: self.clock(),
-            rng: self.rng(),
-        }
-    }
-
     fn create_booking(&self) -> create_booking::Deps {
         create_booking::Deps {
             tenants: self.tenants.clone(),
@@ -266,37 +253,6 @@ impl App {
             register: Register::new(self.tables()),
             data: TenantData::new(self.tables()),
             graph: self.graph.clone(),
-            clock: self.clock(),
-            rng: self.rng(),
-        }
-    }
-
-    fn purge_expired(&self) -> purge_expired::Deps {
-        purge_expired::Deps {
-            bookings: Bookings::new(self.tables()),
-            appointments: Appointments::new(self.tables()),
-            claims: self.claims(),
-            due: Due::new(self.tables()),
-            tenants: self.tenants.clone(),
-            failures: Failures::new(self.tables()),
-            audit: Audit::new(self.tables()),
-            register: Register::new(self.tables()),
-            clock: self.clock(),
-        }
-    }
-
-    fn nudge_due(&self) -> nudge_due::Deps {
-        nudge_due::Deps {
-            due: Due::new(self.tables()),
-            tenants: self.tenants.clone(),
-            failures: Failures::new(self.tables()),
-            outbox: Arc::clone(&self.ports.outbox),
-            keys: nudge_due::AgingKeys {
-                client_state: Arc::clone(&self.ports.keys),
-                cookies: Arc::clone(&self.ports.cookie_keys),
-                content: Arc::clone(&self.ports.content_keys),
-                content_life: self.options.content_key_life,
-            },
             clock: self.clock(),
             rng: self.rng(),
         }

@@ -11,7 +11,7 @@ use crate::{
     },
     pages::Desk,
     store::{
-        appointments::Appointments, bookings::Bookings, due::Due, failures::Failures,
+        appointments::Appointments, audit::Audit, bookings::Bookings, due::Due, failures::Failures,
         mailboxes::Mailboxes, register::Register,
     },
 };
@@ -36,6 +36,7 @@ impl App {
             mailboxes: Mailboxes::new(self.tables()),
             rooms: self.rooms.clone(),
             register: Register::new(self.tables()),
+            audit: Audit::new(self.tables()),
             graph: self.graph.clone(),
             outbox: Arc::clone(&self.ports.outbox),
             clock: self.clock(),

@@ -30,6 +30,11 @@ impl Digest {
         Self::of(&[b"event", event.as_str().as_bytes()])
     }
 
+    /// The digest of an event's `@odata.etag`: it names a version, and tells nothing of it.
+    pub fn of_etag(etag: &str) -> Self {
+        Self::of(&[b"etag", etag.as_bytes()])
+    }
+
     /// The digest of an `iCalUId`, the one id that all copies of an appointment share.
     pub fn of_ical_uid(uid: &str) -> Self {
         Self::of(&[b"iCalUId", uid.as_bytes()])

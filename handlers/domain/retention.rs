@@ -36,13 +36,13 @@ pub const KEPT: [Kept; 9] = [
     },
     Kept {
         table: "Mailboxes",
-        what: "mailbox id, consent (who, when, text version), subscription id, nonces, expiry, state",
+        what: "mailbox id, consent (who, when, text version), subscription id, nonces, expiry, state; when a notification came last (to the hour), how many appointments the last comparison found different",
         how_long: "until the person has it erased (29 hours as a tombstone), or the tenant has left",
-        why: "to subscribe and to prove a notification",
+        why: "to subscribe, to prove a notification, and to find what was not notified",
     },
     Kept {
         table: "Appointments",
-        what: "digest of the event id, event id, keys of its bookings, digest of the business fields",
+        what: "digest of the event id, event id, keys of its bookings, digest of the business fields, when it was last changed",
         how_long: "until the appointment's end has passed",
         why: "to find the booking of a copy that changed or vanished",
     },

@@ -63,7 +63,22 @@ impl TenantGraph {
         replies
     }
 
+    /// What is for a mailbox that wants to be left alone is not sent, and spoils nothing beside it.
     async fn post(&self, asks: &[&Ask]) -> Vec<Result<Reply, GraphError>> {
+        let now = self.shared.clock.now();
+        let open: Vec<Result<(), GraphError>> =
+            asks.iter().map(|ask| self.shared.in_flight.open(&ask.mailboxes, now)).collect();
+        let may = asks.iter().zip(&open).filter(|(_, open)| open.is_ok());
+        let sent: Vec<&Ask> = may.map(|(ask, _)| *ask).collect();
+        let answers = if sent.is_empty() { Vec::new() } else { self.post_all(&sent).await };
+        let mut answers = answers.into_iter();
+        let answer = |open: Result<(), GraphError>| {
+            open.and_then(|()| answers.next().unwrap_or(Err(GraphError::Unreadable)))
+        };
+        open.into_iter().map(answer).collect()
+    }
+
+    async fn post_all(&self, asks: &[&Ask]) -> Vec<Result<Reply, GraphError>> {
         let at = self.shared.clock.now();
         let requests = asks.iter().enumerate().map(|(n, ask)| self.inner(n, ask));
         let whole = Ask {
@@ -77,7 +92,13 @@ impl TenantGraph {
                 Err(error) => asks.iter().map(|_| Err(error.clone())).collect(),
             };
         for (ask, reply) in asks.iter().zip(&replies) {
-            self.record(ask, at, reply.as_ref().map_or(0, |reply| reply.status));
+            // What was stopped never left: the batch itself is on the trail as stopped.
+            if !matches!(reply, Err(GraphError::Forbidden(_))) {
+                self.record(ask, at, reply.as_ref().map_or(0, |reply| reply.status));
+            }
+            if let Ok(reply) = reply {
+                self.shared.in_flight.heed(&ask.mailboxes, reply, self.shared.clock.now());
+            }
         }
         replies
     }

@@ -26,7 +26,7 @@ use crate::{
     http::Http,
     identity::tenant_tokens::{TenantTokens, Token},
     retry_after,
-    trail::{CallRecord, Trail},
+    trail::{CallRecord, GUARD, Trail},
 };
 
 /// Event ids that survive moves within a mailbox, and instants instead of the reader's zone
@@ -44,7 +44,7 @@ pub(super) struct Shared {
     tokens: TenantTokens,
     pub(super) clock: Arc<dyn Clock>,
     guard: Guard,
-    in_flight: Limiter,
+    pub(super) in_flight: Limiter,
     pub(super) pace: Pace,
 }
 
@@ -133,15 +133,17 @@ impl TenantGraph {
     /// Sends `ask` and returns the answer, whatever its status. A 401 is met once with a new token.
     /// What our own pace does not allow yet is not sent.
     pub(super) async fn call(&self, ask: &Ask) -> Result<Reply, GraphError> {
-        self.shared.pace.pass(self.cx.tenant, ask)?;
-        let _places = self.shared.in_flight.enter(ask.mailboxes.iter().copied()).await;
+        let Shared { in_flight, clock, pace, .. } = self.shared.as_ref();
+        let _places = in_flight.enter(self.cx.tenant, &ask.mailboxes, || clock.now()).await?;
+        pace.pass(self.cx.tenant, ask)?;
         let token = self.token().await?;
-        let reply = self.exchange(ask, &token).await?;
-        if reply.status != 401 {
-            return Ok(reply);
+        let mut reply = self.exchange(ask, &token).await?;
+        if reply.status == 401 {
+            self.forget(&token).await;
+            reply = self.exchange(ask, &self.token().await?).await?;
         }
-        self.forget(&token).await;
-        self.exchange(ask, &self.token().await?).await
+        in_flight.heed(&ask.mailboxes, &reply, clock.now());
+        Ok(reply)
     }
 
     /// The token for this tenant, from the cache if it is good.
@@ -170,6 +172,21 @@ impl TenantGraph {
         });
     }
 
+    /// Adds a request that the guard stopped to the trail.
+    fn record_stopped(&self, ask: &Ask, refusal: Refusal) {
+        self.cx.trail.add(CallRecord {
+            at: self.shared.clock.now(),
+            tenant: self.cx.tenant,
+            system: GUARD,
+            method: name_of(&ask.method),
+            path: ask.template,
+            fields: refusal.0.to_string(),
+            status: 0,
+            duration_ms: 0,
+            correlation: self.correlation(ask),
+        });
+    }
+
     /// What caused `ask`.
     pub(super) fn correlation(&self, ask: &Ask) -> CorrelationId {
         ask.correlation.unwrap_or(self.cx.correlation)
@@ -177,7 +194,8 @@ impl TenantGraph {
 
     /// The one place that sends: guard, request, answer, trail.
     async fn exchange(&self, ask: &Ask, token: &Token) -> Result<Reply, GraphError> {
-        let url = self.shared.guard.check(&ask.method, &ask.target, ask.body.as_ref())?;
+        let judged = self.shared.guard.check(&ask.method, &ask.target, ask.body.as_ref());
+        let url = judged.inspect_err(|refusal| self.record_stopped(ask, *refusal))?;
         let request = self.request(ask, &url, token)?;
         let at = self.shared.clock.now();
         let sent = self.shared.http.send(request).await;
@@ -287,9 +305,9 @@ mod tests {
             trail: Trail::default(),
         });
         let id = event_id("A");
-        let reads = futures::future::join_all((0..20).map(|_| tenant.subject(ANN, &id))).await;
+        let reads = futures::future::join_all((0..16).map(|_| tenant.subject(ANN, &id))).await;
         assert!(reads.iter().all(Result::is_ok));
-        assert_eq!(far.served.load(Ordering::SeqCst), 20);
+        assert_eq!(far.served.load(Ordering::SeqCst), 16);
         assert_eq!(far.most.load(Ordering::SeqCst), 4);
     }
 }

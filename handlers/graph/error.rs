@@ -62,6 +62,9 @@ pub enum Cause {
     /// We have asked as much as we allow ourselves.
     #[error("our own pace")]
     Paced,
+    /// This process has as many calls for this tenant in flight as one tenant may have.
+    #[error("the tenant has its share of the process")]
+    Busy,
     /// Graph could not reach our webhook in time to validate a subscription.
     #[error("the handshake with our own webhook failed")]
     Handshake,

@@ -10,12 +10,14 @@ use jiff::{
 
 use super::{
     error::GraphError,
+    properties::add_in,
     property_id::PropertyId,
     wire::{AddressWire, EventWire, TimeWire},
 };
 use crate::domain::{
     ids::{EventId, RoomId},
     interval::Interval,
+    keys::Digest,
     personal::Personal,
     policy::Room,
 };
@@ -25,6 +27,11 @@ use crate::domain::{
 pub struct EventRead {
     /// Its immutable id in this mailbox.
     pub event: EventId,
+    /// The digest of its `@odata.etag`; `None` when the answer had none.
+    pub version: Option<Digest>,
+    /// When it was last changed, as the mailbox tells; `None` when it does not. Changes without
+    /// cause, too.
+    pub modified: Option<Timestamp>,
     /// The name that all copies share.
     pub ical_uid: Personal,
     /// Single, or what part of a series.
@@ -120,6 +127,17 @@ impl EventRead {
         }
     }
 
+    /// The event as a notification brought it, read as an answer would be; `add_in_property` as in
+    /// [`super::TenantGraph::events`].
+    ///
+    /// # Errors
+    /// [`GraphError::Unreadable`], and [`GraphError::Forbidden`] for a property that is none.
+    pub fn of_content(json: &[u8], add_in_property: Option<&str>) -> Result<Self, GraphError> {
+        let property = add_in(add_in_property)?;
+        let wire: EventWire = serde_json::from_slice(json).map_err(|_| GraphError::Unreadable)?;
+        Self::of(wire, property.as_ref())
+    }
+
     /// Makes sense of the JSON; `add_in` is the property that was expanded.
     pub(super) fn of(wire: EventWire, add_in: Option<&PropertyId>) -> Result<Self, GraphError> {
         let id = |text: String| text.parse::<EventId>().map_err(|_| GraphError::Unreadable);
@@ -135,6 +153,8 @@ impl EventRead {
         });
         Ok(Self {
             event: id(wire.id)?,
+            version: wire.etag.as_deref().map(Digest::of_etag),
+            modified: wire.last_modified_date_time.and_then(|text| text.parse().ok()),
             ical_uid: Personal::new(wire.ical_uid),
             kind: kind(&wire.kind)?,
             when: when(wire.is_all_day, &wire.start, &wire.end),

@@ -26,6 +26,8 @@ use crate::domain::ids::MailboxId;
 /// - `organizer`: counts as a person; by policy named in the booking.
 /// - `originalStart`: names the occurrence of a series, however it is moved.
 /// - `seriesMasterId`: leads from an occurrence to the series that it is booked under.
+/// - `lastModifiedDateTime`: which of two readings is the older one; a late notification must not
+///   undo what a newer one said.
 pub const EVENT: &[&str] = &[
     "id",
     "iCalUId",
@@ -40,6 +42,7 @@ pub const EVENT: &[&str] = &[
     "organizer",
     "originalStart",
     "seriesMasterId",
+    "lastModifiedDateTime",
 ];
 
 /// The second read: only once a managed room was found, and only where the tenant keeps subjects.

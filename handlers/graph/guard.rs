@@ -20,6 +20,14 @@ use super::{
 /// Requests in one `$batch` (learn.microsoft.com/graph/json-batching, 2025-02-21).
 pub const BATCH_MAX: usize = 20;
 
+/// What reads a calendar or an event, as the audit names its path: each a GET.
+pub const CALENDAR_READS: &[&str] = &[
+    "/users/{id}/calendar",
+    "/users/{id}/calendarView",
+    "/users/{id}/events",
+    "/users/{id}/events/{id}",
+];
+
 /// How often calendars were read, and how often something forbidden was stopped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct GuardCounts {

@@ -1,74 +1,238 @@
-//! Calls in flight: at most four for one mailbox in this process.
+//! Who may call now: at most four calls in flight for one mailbox, a share of the process for one
+//! tenant, and none for a mailbox that asked to be left alone for a while.
 
 use std::{
     collections::{BTreeMap, HashMap},
-    sync::{Arc, Mutex, PoisonError},
+    hash::Hash,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
+use jiff::{SignedDuration, Timestamp};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::domain::ids::MailboxId;
+use super::{
+    error::{Cause, GraphError},
+    wire::Reply,
+};
+use crate::domain::ids::{MailboxId, TenantId};
 
 /// Concurrent requests that Outlook allows one application for one mailbox
 /// (learn.microsoft.com/graph/throttling-limits, 2026-02-06). Other processes are not counted;
 /// across them 429 rules.
 const PER_MAILBOX: usize = 4;
 
-/// Mailboxes remembered before idle ones are forgotten.
+/// Calls to mailboxes of one tenant at once, waiting ones included. The host gives a process more
+/// messages only while at most 32 are being worked on (`newBatchThreshold` in host.json), so two
+/// tenants whose calendars answer slowly can hold it up, and one cannot. What finds no place comes
+/// back later instead of waiting here.
+const PER_TENANT: usize = 16;
+
+/// Mailboxes (and tenants) remembered before idle ones are forgotten.
 const REMEMBERED: usize = 1_024;
+
+/// Closed mailboxes remembered at most; of those beyond, each call asks for itself.
+const CLOSED: usize = 16_384;
+
+/// The longest that a mailbox is left alone on its word: after that one call asks again.
+const LONGEST: SignedDuration = SignedDuration::from_hours(1);
 
 /// Hands out places.
 #[derive(Debug, Default)]
-pub(super) struct Limiter(Mutex<HashMap<MailboxId, Arc<Semaphore>>>);
+pub(super) struct Limiter {
+    mailboxes: Places<MailboxId, PER_MAILBOX>,
+    tenants: Places<TenantId, PER_TENANT>,
+    closed: Mutex<HashMap<MailboxId, Timestamp>>,
+}
+
+/// The right to call; it ends when this is dropped.
+pub(super) struct Permits(Vec<OwnedSemaphorePermit>);
 
 impl Limiter {
     /// Waits for one place at each of these mailboxes, as often as it is named but never more than
-    /// the limit (Graph sends at most four requests of a batch at a time). The places are free
-    /// again when the permits are dropped.
+    /// the limit (Graph sends at most four requests of a batch at a time). `now` is asked after the
+    /// wait as well: a mailbox may have closed meanwhile.
+    ///
+    /// # Errors
+    /// `Wait` when a mailbox wants to be left alone, or the tenant has all its places: nothing was
+    /// asked of Graph.
     pub(super) async fn enter(
         &self,
-        mailboxes: impl IntoIterator<Item = MailboxId>,
-    ) -> Vec<OwnedSemaphorePermit> {
+        tenant: TenantId,
+        mailboxes: &[MailboxId],
+        now: impl Fn() -> Timestamp + Send,
+    ) -> Result<Permits, GraphError> {
+        let mut permits = Permits(Vec::new());
+        if mailboxes.is_empty() {
+            return Ok(permits);
+        }
+        self.open(mailboxes, now())?;
+        let busy = GraphError::Wait { after: None, cause: Cause::Busy };
+        permits.0.push(self.tenants.of(tenant).try_acquire_owned().map_err(|_| busy)?);
         // In the order of the ids, so that two batches never wait for each other.
         let mut wanted: BTreeMap<MailboxId, u32> = BTreeMap::new();
         for mailbox in mailboxes {
-            let places = wanted.entry(mailbox).or_default();
+            let places = wanted.entry(*mailbox).or_default();
             *places = (*places + 1).min(PER_MAILBOX as u32);
         }
-        let mut permits = Vec::with_capacity(wanted.len());
         for (mailbox, places) in wanted {
             // The semaphores are never closed, so this cannot fail.
-            if let Ok(permit) = self.of(mailbox).acquire_many_owned(places).await {
-                permits.push(permit);
+            if let Ok(permit) = self.mailboxes.of(mailbox).acquire_many_owned(places).await {
+                permits.0.push(permit);
             }
         }
-        permits
+        self.open(mailboxes, now())?;
+        Ok(permits)
     }
 
-    fn of(&self, mailbox: MailboxId) -> Arc<Semaphore> {
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+    /// Whether all of these mailboxes may be called.
+    ///
+    /// # Errors
+    /// `Wait` until the last of them opens.
+    pub(super) fn open(&self, mailboxes: &[MailboxId], now: Timestamp) -> Result<(), GraphError> {
+        let closed = lock(&self.closed);
+        let until = mailboxes.iter().filter_map(|mailbox| closed.get(mailbox)).max();
+        match until {
+            Some(until) if *until > now => {
+                let after = Some(until.duration_since(now));
+                Err(GraphError::Wait { after, cause: Cause::Throttled })
+            }
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    /// Heeds an answer that asks for a wait: until then nobody else of this process asks.
+    pub(super) fn heed(&self, mailboxes: &[MailboxId], reply: &Reply, now: Timestamp) {
+        let (Some(after), 429 | 503) = (reply.retry_after, reply.status) else { return };
+        let mut closed = lock(&self.closed);
+        if closed.len() + mailboxes.len() > CLOSED {
+            closed.retain(|_, until| *until > now);
+        }
+        for mailbox in mailboxes {
+            if closed.len() < CLOSED {
+                closed.insert(*mailbox, now + after.min(LONGEST));
+            }
+        }
+    }
+}
+
+/// `COUNT` places for each.
+#[derive(Debug)]
+struct Places<K, const COUNT: usize>(Mutex<HashMap<K, Arc<Semaphore>>>);
+
+impl<K, const COUNT: usize> Default for Places<K, COUNT> {
+    fn default() -> Self {
+        Self(Mutex::default())
+    }
+}
+
+impl<K: Eq + Hash, const COUNT: usize> Places<K, COUNT> {
+    fn of(&self, key: K) -> Arc<Semaphore> {
+        let mut all = lock(&self.0);
         if all.len() >= REMEMBERED {
             all.retain(|_, places| Arc::strong_count(places) > 1);
         }
-        Arc::clone(all.entry(mailbox).or_insert_with(|| Arc::new(Semaphore::new(PER_MAILBOX))))
+        Arc::clone(all.entry(key).or_insert_with(|| Arc::new(Semaphore::new(COUNT))))
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
     use futures::FutureExt;
+    use uuid::Uuid;
 
     use super::*;
+
+    const TENANT: TenantId = TenantId(Uuid::from_u128(9));
+    const OTHER_TENANT: TenantId = TenantId(Uuid::from_u128(8));
+    const ONE: MailboxId = MailboxId(Uuid::from_u128(1));
+    const OTHER: MailboxId = MailboxId(Uuid::from_u128(2));
+
+    fn noon() -> Timestamp {
+        "2026-11-24T12:00:00Z".parse().unwrap()
+    }
+
+    fn at_once(limiter: &Limiter, mailboxes: &[MailboxId]) -> Option<Result<Permits, GraphError>> {
+        limiter.enter(TENANT, mailboxes, noon).now_or_never()
+    }
+
+    fn reply(status: u16, after: Option<i64>) -> Reply {
+        let retry_after = after.map(SignedDuration::from_secs);
+        Reply { status, retry_after, body: Bytes::new() }
+    }
 
     #[tokio::test]
     async fn the_fifth_call_waits_and_another_mailbox_does_not() {
         let limiter = Limiter::default();
-        let (one, other) =
-            (MailboxId(uuid::Uuid::from_u128(1)), MailboxId(uuid::Uuid::from_u128(2)));
-        let four = limiter.enter([one; 4]).await;
-        assert!(limiter.enter([one]).now_or_never().is_none());
-        assert!(limiter.enter([other]).now_or_never().is_some());
+        let four = limiter.enter(TENANT, &[ONE; 4], noon).await.ok().unwrap();
+        assert!(at_once(&limiter, &[ONE]).is_none());
+        assert!(at_once(&limiter, &[OTHER]).unwrap().is_ok());
         drop(four);
-        assert!(limiter.enter([one; 20]).now_or_never().is_some(), "a batch takes four places");
+        assert!(at_once(&limiter, &[ONE; 20]).unwrap().is_ok(), "a batch takes four places");
+    }
+
+    #[tokio::test]
+    async fn a_tenant_with_all_its_places_comes_back_later_and_another_does_not() {
+        let limiter = Limiter::default();
+        let mailbox = |n: usize| MailboxId(Uuid::from_u128(n as u128));
+        let mut held = Vec::new();
+        for n in 0..PER_TENANT {
+            held.push(at_once(&limiter, &[mailbox(n)]).unwrap().ok().unwrap());
+        }
+        let refused = at_once(&limiter, &[mailbox(99)]).unwrap().err();
+        assert_eq!(refused, Some(GraphError::Wait { after: None, cause: Cause::Busy }));
+        assert!(limiter.enter(OTHER_TENANT, &[mailbox(100)], noon).await.is_ok());
+        assert!(at_once(&limiter, &[]).unwrap().is_ok(), "the directory has no such limit");
+        held.pop();
+        assert!(at_once(&limiter, &[mailbox(99)]).unwrap().is_ok());
+    }
+
+    #[tokio::test]
+    async fn a_mailbox_that_asked_for_it_is_left_alone_and_another_is_not() {
+        let limiter = Limiter::default();
+        for unasked in [reply(429, None), reply(500, Some(30)), reply(200, Some(30))] {
+            limiter.heed(&[ONE], &unasked, noon());
+            assert!(limiter.open(&[ONE], noon()).is_ok());
+        }
+        limiter.heed(&[ONE], &reply(429, Some(30)), noon());
+        let second = SignedDuration::from_secs(1);
+        let wait = |after: i64| {
+            let after = Some(second * i32::try_from(after).unwrap());
+            Err(GraphError::Wait { after, cause: Cause::Throttled })
+        };
+        assert_eq!(limiter.open(&[OTHER, ONE], noon()), wait(30));
+        assert_eq!(limiter.open(&[ONE], noon() + second * 29), wait(1));
+        assert!(limiter.open(&[OTHER], noon()).is_ok());
+        assert!(limiter.open(&[ONE], noon() + second * 30).is_ok());
+        limiter.heed(&[ONE], &reply(503, Some(1_000_000)), noon());
+        assert!(limiter.open(&[ONE], noon() + LONGEST).is_ok(), "nobody closes it for good");
+    }
+
+    #[tokio::test]
+    async fn whoever_waited_for_a_place_sees_that_the_mailbox_closed_meanwhile() {
+        let limiter = Limiter::default();
+        let four = limiter.enter(TENANT, &[ONE; 4], noon).await.ok().unwrap();
+        let mut fifth = Box::pin(limiter.enter(TENANT, &[ONE], noon));
+        assert!(fifth.as_mut().now_or_never().is_none());
+        limiter.heed(&[ONE], &reply(429, Some(30)), noon());
+        drop(four);
+        assert!(matches!(fifth.await, Err(GraphError::Wait { cause: Cause::Throttled, .. })));
+    }
+
+    #[test]
+    fn closed_mailboxes_are_bounded_and_those_that_opened_make_room() {
+        let limiter = Limiter::default();
+        let mailbox = |n: usize| MailboxId(Uuid::from_u128(n as u128));
+        for n in 0..CLOSED + 10 {
+            limiter.heed(&[mailbox(n)], &reply(429, Some(30)), noon());
+        }
+        assert_eq!(lock(&limiter.closed).len(), CLOSED);
+        let later = noon() + SignedDuration::from_secs(31);
+        limiter.heed(&[ONE], &reply(429, Some(30)), later);
+        assert_eq!(lock(&limiter.closed).len(), 1);
     }
 }

@@ -2,17 +2,43 @@
 //! subscriptions, mixed. Tolerant: what one item lacks never spoils another.
 //!
 //! Field names: learn.microsoft.com/graph/api/resources/changenotification, 2024-12-20, and
-//! learn.microsoft.com/graph/change-notifications-lifecycle-events, 2026-03-24.
+//! learn.microsoft.com/graph/change-notifications-lifecycle-events, 2026-03-24; of what is sealed,
+//! learn.microsoft.com/graph/change-notifications-with-resource-data, 2026-04-17.
 
-use std::fmt;
+use std::{borrow::Cow, fmt};
 
-use serde_json::Value;
-
-use super::subscriptions::SubscriptionId;
-use crate::domain::ids::{EventId, TenantId};
+use super::{loose::Object, notification_wire::PostWire, subscriptions::SubscriptionId};
+use crate::domain::{
+    ids::{EventId, TenantId},
+    keys::Digest,
+    sealed::Sealed,
+};
 
 /// The most items of one POST. Our own bound; Graph publishes none.
 pub const MAX_ITEMS: usize = 5_000;
+/// The most validation tokens of one POST that are looked at: one a tenant is documented, and a
+/// POST of more tenants than this has its others' items read from Graph. Our own bound.
+pub const MAX_TOKENS: usize = 64;
+/// The longest validation token that is looked at, in bytes; they are below 2,000. Our own bound.
+const MAX_TOKEN: usize = 8_192;
+/// A POST's body.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Post {
+    /// The notifications, in the order they came; no order is promised.
+    pub items: Vec<Item>,
+    /// What is to prove that Graph sealed the content; empty when nothing is sealed.
+    pub validation_tokens: ValidationTokenTexts,
+}
+
+/// Validation tokens as they came, unchecked. They are not shown: they are somebody's proof.
+#[derive(Default, PartialEq, Eq)]
+pub struct ValidationTokenTexts(pub Vec<String>);
+
+impl fmt::Debug for ValidationTokenTexts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} tokens", self.0.len())
+    }
+}
 
 /// One notification.
 #[derive(Clone, PartialEq, Eq)]
@@ -42,16 +68,24 @@ impl fmt::Debug for Item {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ItemKind {
     /// Something became of an event.
-    Change {
-        /// What.
-        change: ChangeType,
-        /// Of which event of the mailbox.
-        event: EventId,
-    },
+    Change(Told),
     /// Something became of the subscription.
     Lifecycle(LifecycleEvent),
     /// Nothing we know.
     Unknown,
+}
+
+/// What a change notification tells.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Told {
+    /// What became of the event.
+    pub change: ChangeType,
+    /// Which event of the mailbox.
+    pub event: EventId,
+    /// Its version: the digest of its `@odata.etag`, where that was named.
+    pub version: Option<Digest>,
+    /// The event as it was then, sealed, where the subscription asked for it.
+    pub sealed: Option<Sealed>,
 }
 
 /// What became of an event. Not to be relied on: Graph tells one change several times and variously.
@@ -94,86 +128,46 @@ pub enum NotANotification {
 ///
 /// # Errors
 /// [`NotANotification`] when the body as a whole is none.
-pub fn parse(body: &[u8]) -> Result<Vec<Item>, NotANotification> {
-    let body: Value = serde_json::from_slice(body).map_err(|_| NotANotification::NotJson)?;
-    let items = body.get("value").and_then(Value::as_array).ok_or(NotANotification::NoItems)?;
+pub fn parse(body: &[u8]) -> Result<Post, NotANotification> {
+    let read = serde_json::from_slice::<Object<PostWire<'_>>>(body);
+    let wire = read.map_err(|_| NotANotification::NotJson)?.0.unwrap_or_default();
+    let items = wire.value.ok_or(NotANotification::NoItems)?;
     if items.len() > MAX_ITEMS {
         return Err(NotANotification::TooMany);
     }
-    Ok(items.iter().map(item).collect())
-}
-
-fn item(wire: &Value) -> Item {
-    let text = |name| wire.get(name).and_then(Value::as_str);
-    Item {
-        subscription: text("subscriptionId").and_then(|id| id.parse().ok()),
-        tenant: text("tenantId").and_then(|id| id.parse().ok()),
-        client_state: text("clientState").map(ToOwned::to_owned),
-        kind: match text("lifecycleEvent") {
-            Some(event) => lifecycle(event),
-            None => change(wire).unwrap_or(ItemKind::Unknown),
-        },
-    }
-}
-
-fn lifecycle(text: &str) -> ItemKind {
-    ItemKind::Lifecycle(match text.to_ascii_lowercase().as_str() {
-        "reauthorizationrequired" => LifecycleEvent::ReauthorizationRequired,
-        "subscriptionremoved" => LifecycleEvent::SubscriptionRemoved,
-        "missed" => LifecycleEvent::Missed,
-        _ => return ItemKind::Unknown,
+    let tokens = wire.tokens.into_iter().flatten().filter_map(|text| text.0);
+    let fits = |text: &Cow<'_, str>| (1..=MAX_TOKEN).contains(&text.len());
+    let tokens = tokens.filter(fits).take(MAX_TOKENS).map(Cow::into_owned);
+    Ok(Post {
+        items: items.into_iter().map(|item| item.0.unwrap_or_default().read()).collect(),
+        validation_tokens: ValidationTokenTexts(tokens.collect()),
     })
-}
-
-fn change(wire: &Value) -> Option<ItemKind> {
-    let change = match wire.get("changeType")?.as_str()?.to_ascii_lowercase().as_str() {
-        "created" => ChangeType::Created,
-        "updated" => ChangeType::Updated,
-        "deleted" => ChangeType::Deleted,
-        _ => return None,
-    };
-    let data = wire.get("resourceData");
-    let named = |name| data.and_then(|data| data.get(name)).and_then(Value::as_str);
-    let event = named("id")
-        .and_then(|id| id.parse().ok())
-        .or_else(|| named("@odata.id").and_then(event_within))
-        .or_else(|| wire.get("resource").and_then(Value::as_str).and_then(event_within))?;
-    Some(ItemKind::Change { change, event })
-}
-
-/// The event's id at the end of a path: `Users/{id}/Events/{id}`, `Users('id')/events('id')`,
-/// `users/{user}@{tenant}/events/{id}`, in any capitalisation of the words (never of the ids).
-fn event_within(path: &str) -> Option<EventId> {
-    let (before, last) = path.rsplit_once('/')?;
-    let keyed = last.split_once("('").and_then(|(word, rest)| {
-        let id = rest.strip_suffix("')")?;
-        word.eq_ignore_ascii_case("events").then_some(id)
-    });
-    let plain = || {
-        let word = before.rsplit('/').next()?;
-        word.eq_ignore_ascii_case("events").then_some(last)
-    };
-    keyed.or_else(plain)?.parse().ok()
 }
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
+    use crate::domain::sealed::Sealed;
 
     fn of(items: Value) -> Vec<Item> {
-        parse(json!({ "value": items }).to_string().as_bytes()).unwrap()
+        parse(json!({ "value": items }).to_string().as_bytes()).unwrap().items
     }
 
     fn updated(event: &str) -> ItemKind {
-        ItemKind::Change { change: ChangeType::Updated, event: event.parse().unwrap() }
+        told(event, None)
+    }
+
+    fn told(event: &str, etag: Option<&str>) -> ItemKind {
+        let (event, version) = (event.parse().unwrap(), etag.map(Digest::of_etag));
+        ItemKind::Change(Told { change: ChangeType::Updated, event, version, sealed: None })
     }
 
     #[test]
     fn the_documented_change_notification_is_understood() {
         let body = include_bytes!("../../tests/fixtures/graph/change-notification.json");
-        let items = parse(body).unwrap();
+        let items = parse(body).unwrap().items;
         assert_eq!(items.len(), 1);
         assert_eq!(
             items[0].subscription.as_ref().unwrap().as_str(),
@@ -181,13 +175,15 @@ mod tests {
         );
         assert_eq!(items[0].tenant, "84bd8158-6d4d-4958-8b9f-9d6445542f95".parse().ok());
         assert_eq!(items[0].client_state.as_deref(), Some("secretClientValue"));
-        assert_eq!(items[0].kind, updated("AAMkAGUwNjQ4ZjIxLTQ3Y2YtNDViMi1iZjc4LTMA="));
+        let etag = "W/\"CQAAABYAAADkrWGo7bouTKlsgTZMr9KwAAAUWRHf\"";
+        let event = "AAMkAGUwNjQ4ZjIxLTQ3Y2YtNDViMi1iZjc4LTMA=";
+        assert_eq!(items[0].kind, told(event, Some(etag)));
     }
 
     #[test]
     fn all_lifecycle_notifications_are_understood_and_mixed_with_changes() {
         let body = include_bytes!("../../tests/fixtures/graph/lifecycle-notifications.json");
-        let kinds: Vec<_> = parse(body).unwrap().into_iter().map(|item| item.kind).collect();
+        let kinds: Vec<_> = parse(body).unwrap().items.into_iter().map(|item| item.kind).collect();
         assert_eq!(
             kinds,
             [
@@ -202,7 +198,7 @@ mod tests {
     #[test]
     fn the_event_is_found_in_every_spelling_and_its_capitals_are_kept() {
         let body = include_bytes!("../../tests/fixtures/graph/resource-spellings.json");
-        let items = parse(body).unwrap();
+        let items = parse(body).unwrap().items;
         assert_eq!(items.len(), 7);
         for item in items {
             assert_eq!(item.kind, updated("AAMkAGUw_-="), "{item:?}");
@@ -233,7 +229,7 @@ mod tests {
         let read = of(Value::Array(items));
         let (last, others) = read.split_last().unwrap();
         assert!(others.iter().all(|item| item.kind == ItemKind::Unknown), "{others:?}");
-        assert!(matches!(last.kind, ItemKind::Change { change: ChangeType::Deleted, .. }));
+        assert!(matches!(&last.kind, ItemKind::Change(told) if told.change == ChangeType::Deleted));
     }
 
     #[test]
@@ -247,9 +243,85 @@ mod tests {
         }
         assert_eq!(not(&"[".repeat(100_000)), NotANotification::NotJson);
         let many = |count: usize| json!({ "value": vec![json!({}); count] }).to_string();
-        assert_eq!(parse(many(MAX_ITEMS).as_bytes()).unwrap().len(), MAX_ITEMS);
+        assert_eq!(parse(many(MAX_ITEMS).as_bytes()).unwrap().items.len(), MAX_ITEMS);
         assert_eq!(not(&many(MAX_ITEMS + 1)), NotANotification::TooMany);
         assert_eq!(of(json!([])), []);
+    }
+
+    fn rich(change: impl Fn(&mut Value)) -> Item {
+        let mut item = json!({
+            "changeType": "updated",
+            "resourceData": { "id": "AAMk=", "@odata.etag": "W/\"1\"" },
+            "encryptedContent": {
+                "data": "ZGF0YQ==", "dataSignature": "bWFj", "dataKey": "a2V5",
+                "encryptionCertificateId": "c-20261124",
+                "encryptionCertificateThumbprint": "unused",
+            },
+        });
+        change(&mut item);
+        of(json!([item])).remove(0)
+    }
+
+    fn content(item: &Item) -> Option<&Sealed> {
+        match &item.kind {
+            ItemKind::Change(told) => told.sealed.as_ref(),
+            ItemKind::Lifecycle(_) | ItemKind::Unknown => panic!("a change"),
+        }
+    }
+
+    #[test]
+    fn sealed_content_is_taken_as_it_came() {
+        let item = rich(|_| {});
+        let sealed = content(&item).unwrap();
+        assert_eq!((sealed.data.as_str(), sealed.data_key.as_str()), ("ZGF0YQ==", "a2V5"));
+        assert_eq!(
+            (sealed.signature.as_str(), sealed.certificate.as_str()),
+            ("bWFj", "c-20261124")
+        );
+        assert!(!format!("{item:?}").contains("ZGF0YQ"));
+    }
+
+    #[test]
+    fn odd_content_is_none_and_its_item_goes_on() {
+        let odd: [(&str, Value); 8] = [
+            ("data", json!("x".repeat(60_001))),
+            ("data", json!("not base64!")),
+            ("data", json!("")),
+            ("data", json!(["ZGF0YQ=="])),
+            ("dataKey", json!("x".repeat(1_401))),
+            ("dataSignature", Value::Null),
+            ("encryptionCertificateId", json!("../../secrets")),
+            ("encryptionCertificateId", json!(7)),
+        ];
+        for (name, value) in odd {
+            let item = rich(|item| item["encryptedContent"][name] = value.clone());
+            assert_eq!(content(&item), None, "{name}: {value}");
+        }
+        for odd in [json!(null), json!("text"), json!([]), json!({}), json!(1.5), json!(true)] {
+            assert_eq!(content(&rich(|item| item["encryptedContent"] = odd.clone())), None);
+        }
+    }
+
+    #[test]
+    fn validation_tokens_are_taken_if_they_are_texts_and_not_too_many() {
+        let tokens = |tokens: Value| {
+            let body = json!({ "value": [], "validationTokens": tokens }).to_string();
+            parse(body.as_bytes()).unwrap().validation_tokens.0
+        };
+        assert_eq!(tokens(json!(["a.b.c", 7, null, "", ["d"], "e.f.g"])), ["a.b.c", "e.f.g"]);
+        for none in [json!(null), json!("a.b.c"), json!({}), json!(1), json!([])] {
+            assert!(tokens(none).is_empty());
+        }
+        assert_eq!(tokens(json!(vec!["t"; MAX_TOKENS + 1])).len(), MAX_TOKENS);
+        assert!(tokens(json!(["t".repeat(MAX_TOKEN + 1)])).is_empty());
+        let post = parse(br#"{"value":[],"validationTokens":["proof"]}"#).unwrap();
+        assert!(!format!("{post:?}").contains("proof"));
+    }
+
+    #[test]
+    fn escapes_are_read_and_of_two_members_of_one_name_the_last_counts() {
+        let body = br#"{"value":[{"changeType":"upd\u0061ted","resourceData":{"id":"AA","id":"AAMk\u003d"}}]}"#;
+        assert_eq!(parse(body).unwrap().items[0].kind, updated("AAMk="));
     }
 
     #[test]

@@ -1,7 +1,5 @@
 //! Subscriptions: Graph's promise to tell us of changes in one mailbox.
 
-use std::{fmt, str::FromStr};
-
 use http::Method;
 use jiff::Timestamp;
 use serde::Deserialize;
@@ -13,10 +11,11 @@ use super::{
     client::{Ask, TenantGraph},
     error::{Cause, GraphError},
     fields::{self, encoded},
-    property_id::PropertyId,
     wire::{Page, Reply},
 };
-use crate::domain::ids::{ContentKeyId, InvalidId, MailboxId};
+use crate::domain::ids::MailboxId;
+
+pub use super::{rich_content::RichContent, subscription_id::SubscriptionId};
 
 /// The one spelling of the change types: with another one Graph would take a second subscription
 /// for the same mailbox (learn.microsoft.com/graph/change-notifications-delivery-webhooks, 2026-04-22).
@@ -24,33 +23,6 @@ const CHANGES: &str = "created,updated,deleted";
 
 /// Pages of the list that are read before it is called unreadable.
 const PAGES_MAX: usize = 1_000;
-
-/// A subscription's id: Graph's are GUIDs; any short plain text is taken.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct SubscriptionId(String);
-
-impl SubscriptionId {
-    /// The id as Graph wrote it.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl FromStr for SubscriptionId {
-    type Err = InvalidId;
-
-    fn from_str(text: &str) -> Result<Self, InvalidId> {
-        let plain = |c: u8| c.is_ascii_alphanumeric() || matches!(c, b'-' | b'_');
-        let fits = (1..=128).contains(&text.len()) && text.bytes().all(plain);
-        if fits { Ok(Self(text.to_owned())) } else { Err(InvalidId) }
-    }
-}
-
-impl fmt::Display for SubscriptionId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
 
 /// What to subscribe to, and how it is to prove itself.
 #[derive(Clone)]
@@ -68,18 +40,6 @@ pub struct SubscriptionOrder {
     pub expires: Timestamp,
     /// Whether notifications are to bring the content of events, and sealed for whom.
     pub content: Option<RichContent>,
-}
-
-/// What makes a subscription bring the content of events: the allowed fields, never the subject.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RichContent {
-    /// The certificate that Graph seals it for: X.509 with the public key alone, DER in base64.
-    pub certificate: String,
-    /// What we call that certificate; Graph repeats it with everything it seals.
-    pub id: ContentKeyId,
-    /// The one extended property that is brought too, which an add-in may have left its wish in.
-    /// A renewal cannot change it.
-    pub add_in: Option<PropertyId>,
 }
 
 /// What became of an order.
@@ -268,14 +228,6 @@ pub(super) fn renewed(reply: &Reply) -> Result<Option<Timestamp>, GraphError> {
     }
 }
 
-impl RichContent {
-    /// Names the certificate in a request.
-    fn seal(&self, body: &mut Value) {
-        body[fields::CERTIFICATE] = json!(self.certificate);
-        body[fields::CERTIFICATE_ID] = json!(self.id.as_str());
-    }
-}
-
 fn of(method: Method, id: &SubscriptionId) -> Ask {
     Ask::new(method, "/subscriptions/{id}", format!("/subscriptions/{}", encoded(id.as_str())))
 }
@@ -354,6 +306,7 @@ fn handshake(reply: &Reply) -> GraphError {
 mod tests {
     use super::*;
     use crate::graph::{
+        property_id::PropertyId,
         refusal::{Refusal, Rule},
         trial::{ANN, BASE, Trial},
     };

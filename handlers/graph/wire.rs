@@ -127,6 +127,9 @@ pub(super) struct Page<T> {
 #[serde(rename_all = "camelCase")]
 pub(super) struct EventWire {
     pub(super) id: String,
+    #[serde(rename = "@odata.etag")]
+    pub(super) etag: Option<String>,
+    pub(super) last_modified_date_time: Option<String>,
     #[serde(rename = "iCalUId")]
     pub(super) ical_uid: String,
     #[serde(rename = "type")]

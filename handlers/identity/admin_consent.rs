@@ -33,6 +33,8 @@ pub struct PendingConsent {
     state: String,
     tenant: Uuid,
     organisation_wide: bool,
+    #[serde(default)]
+    rehearsal: bool,
     started: Timestamp,
 }
 
@@ -40,6 +42,12 @@ impl PendingConsent {
     /// The tenant that is to consent.
     pub fn tenant(&self) -> TenantId {
         TenantId(self.tenant)
+    }
+
+    /// The same errand, which begins with a rehearsal if `yes`: nothing is booked at first.
+    #[must_use]
+    pub fn rehearsing(self, yes: bool) -> Self {
+        Self { rehearsal: yes, ..self }
     }
 
     /// What it is to consent to.
@@ -63,6 +71,8 @@ pub struct Granted {
     pub tenant: TenantId,
     /// What it was to consent to.
     pub registration: Registration,
+    /// Whether a tenant that is new begins with a rehearsal.
+    pub rehearsal: bool,
     /// Names this round trip without giving its state away (43 characters, fit for a row key), so
     /// that it can be kept from being used twice.
     pub state_digest: String,
@@ -124,7 +134,16 @@ impl AdminConsent {
             Registration::Scoped => false,
         };
         let started = self.clock.now();
-        (url, PendingConsent { state, tenant: tenant.0, organisation_wide, started })
+        (
+            url,
+            PendingConsent {
+                state,
+                tenant: tenant.0,
+                organisation_wide,
+                rehearsal: false,
+                started,
+            },
+        )
     }
 
     /// What came back. `pending` is what the browser's cookie holds; the caller forgets it whatever
@@ -153,6 +172,7 @@ impl AdminConsent {
         Ok(Granted {
             tenant: pending.tenant(),
             registration: pending.registration(),
+            rehearsal: pending.rehearsal,
             state_digest: hash(&pending.state),
         })
     }

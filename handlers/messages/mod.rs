@@ -6,6 +6,8 @@
 
 mod wire;
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 
 use crate::{
@@ -14,7 +16,7 @@ use crate::{
         keys::{BookingKey, Digest},
         sealed::Sealed,
     },
-    queue::Queue,
+    queue::{MESSAGE_LIFE, Queue, SEALED_LIFE},
 };
 
 pub use wire::{NotAMessage, packed};
@@ -76,6 +78,47 @@ impl EventChange {
     /// Our own wish to look at an event.
     pub fn look(mailbox: MailboxId, event: EventId, passage: Passage) -> Self {
         Self { mailbox, event, origin: Origin::Look, sealed: None, passage }
+    }
+
+    /// Takes in another telling of the same event in the same mailbox, proved by the same nonce.
+    ///
+    /// Nothing says which of two versions is the newer one: then neither is believed, and the event
+    /// is read. Of two tellings of one version the later content stays.
+    pub fn merge(&mut self, other: Origin, sealed: Option<Sealed>) {
+        match (&mut self.origin, other) {
+            (
+                Origin::Notification { deleted, version, .. },
+                Origin::Notification { deleted: also, version: theirs, .. },
+            ) => {
+                *deleted |= also;
+                if version.is_none() || *version != theirs {
+                    (*version, self.sealed) = (None, None);
+                } else if sealed.is_some() {
+                    self.sealed = sealed;
+                }
+            }
+            (Origin::Look, Origin::Look) => self.sealed = None,
+            // Our own wish is never passed over.
+            (Origin::Look, Origin::Notification { .. })
+            | (Origin::Notification { .. }, Origin::Look) => {
+                (self.origin, self.sealed) = (Origin::Look, None);
+            }
+        }
+    }
+}
+
+impl EventChanges {
+    /// How long the message may wait: sealed content not as long as ids.
+    pub fn life(&self) -> Duration {
+        let sealed = self.items.iter().any(|item| item.sealed.is_some());
+        if sealed { SEALED_LIFE } else { MESSAGE_LIFE }
+    }
+
+    /// The same as ids alone.
+    #[must_use]
+    pub fn without_content(mut self) -> Self {
+        self.items.iter_mut().for_each(|item| item.sealed = None);
+        self
     }
 }
 
@@ -214,6 +257,7 @@ pub struct CalendarWrite(pub BookingNudge);
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::queue::MESSAGE_BYTES;
 
     const NOON: &str = "2026-11-24T12:00:00Z";
 
@@ -274,5 +318,53 @@ mod tests {
             assert!(size <= crate::queue::MESSAGE_BYTES, "{size}");
         }
         assert!(messages.len() <= 5, "{}", messages.len());
+    }
+
+    fn told(version: Option<&str>) -> Origin {
+        let version = version.map(Digest::of_etag);
+        Origin::Notification { nonce: 1, deleted: false, version }
+    }
+
+    fn sealed(data: &str) -> Option<Sealed> {
+        Some(Sealed {
+            data: data.to_owned(),
+            data_key: "a2V5".to_owned(),
+            signature: "bWFj".to_owned(),
+            certificate: "c-20261124".parse().unwrap(),
+        })
+    }
+
+    #[test]
+    fn of_one_version_the_later_content_stays_and_of_two_neither_is_believed() {
+        let first = EventChange { sealed: sealed("Zmlyc3Q="), ..change(told(Some("1"))) };
+        let mut same = first.clone();
+        same.merge(told(Some("1")), sealed("c2Vjb25k"));
+        same.merge(told(Some("1")), None);
+        assert_eq!((same.sealed.clone(), same.origin), (sealed("c2Vjb25k"), told(Some("1"))));
+        for other in [Some("2"), None] {
+            let mut unclear = first.clone();
+            unclear.merge(told(other), sealed("c2Vjb25k"));
+            assert_eq!((unclear.sealed.clone(), unclear.origin), (None, told(None)));
+            unclear.merge(told(Some("1")), sealed("Zmlyc3Q="));
+            assert_eq!((unclear.sealed.clone(), unclear.origin), (None, told(None)), "for good");
+        }
+        let mut deleted = first.clone();
+        let gone = Origin::Notification { nonce: 1, deleted: true, version: None };
+        deleted.merge(gone, None);
+        assert_eq!((deleted.sealed, deleted.origin), (None, gone));
+        let mut looked = first;
+        looked.merge(Origin::Look, None);
+        assert_eq!((looked.sealed, looked.origin), (None, Origin::Look));
+    }
+
+    #[test]
+    fn sealed_content_shortens_a_messages_life_and_what_does_not_fit_travels_as_ids() {
+        let tenant = TenantId(uuid::Uuid::nil());
+        let rich = EventChange { sealed: sealed("ZGF0YQ=="), ..change(told(Some("1"))) };
+        let message = EventChanges { tenant, items: vec![change(Origin::Look), rich.clone()] };
+        assert_eq!((message.life(), message.without_content().life()), (SEALED_LIFE, MESSAGE_LIFE));
+        assert!(rich.clone().fitting().sealed.is_some());
+        let large = EventChange { sealed: sealed(&"x".repeat(MESSAGE_BYTES)), ..rich };
+        assert_eq!(large.fitting().sealed, None);
     }
 }

@@ -1,7 +1,10 @@
 //! Answers: a page, a file to keep.
 
 use askama::Template;
-use axum::response::{IntoResponse, Response};
+use axum::{
+    body::Body,
+    response::{IntoResponse, Response},
+};
 use http::{HeaderName, HeaderValue, StatusCode, header};
 
 use super::problem::Problem;
@@ -24,10 +27,10 @@ pub fn html_with(status: StatusCode, page: &impl Template) -> Result<Response, P
 }
 
 /// A file that the browser keeps and never shows. `name` is one of ours, without a quote in it.
-pub fn download(name: &'static str, kind: &'static str, content: String) -> Response {
+pub fn download(name: &'static str, kind: &'static str, content: impl Into<Body>) -> Response {
     let disposition = HeaderValue::try_from(format!("attachment; filename=\"{name}\""));
     let disposition = disposition.unwrap_or(HeaderValue::from_static("attachment"));
-    (typed(kind), [(header::CONTENT_DISPOSITION, disposition)], content).into_response()
+    (typed(kind), [(header::CONTENT_DISPOSITION, disposition)], content.into()).into_response()
 }
 
 /// The `Content-Type` header.

@@ -55,6 +55,8 @@ pub struct Texts {
     pub connect: Connect,
     /// `consent`: how it stands.
     pub dashboard: Dashboard,
+    /// `consent`: how well calendars are followed.
+    pub health: Health,
     /// `consent`: what the tenant decides.
     pub policy: Policy,
     /// `consent`: the rooms.
@@ -63,6 +65,8 @@ pub struct Texts {
     pub reach: Reach,
     /// `consent`: what was decided.
     pub register: Register,
+    /// `consent`: what was asked.
+    pub audit: Audit,
     /// `consent`: leaving.
     pub disconnect: Disconnect,
     /// `my-calendar`: what a person reads about the own calendar.
@@ -77,10 +81,12 @@ pub static ENGLISH: Texts = Texts {
     start: START,
     connect: CONNECT,
     dashboard: DASHBOARD,
+    health: HEALTH,
     policy: POLICY,
     rooms: ROOMS,
     reach: REACH,
     register: REGISTER,
+    audit: AUDIT,
     disconnect: DISCONNECT,
     my_calendar: MY_CALENDAR,
 };
@@ -176,6 +182,8 @@ texts! {
         stored_subscription: "Subscription at Microsoft",
         stored_subscription_is: "ends {ends}, is renewed {renewal}",
         stored_looked: "Looked at regularly since",
+        stored_heard: "Last notification from Microsoft, to the hour",
+        stored_compared: "Last comparison; appointments not booked, not in Outlook, different",
         stored_secret: "A secret number that proves notifications from Microsoft",
         stored_yes: "is there; it is not shown",
         stored_no: "is not there",
@@ -336,6 +344,8 @@ texts! {
         sign_in_app: "Signing in",
         sign_in_app_means: "The app that you and your people sign in with. It has no permission that works without somebody signed in, so nobody who signs in is ever shown the grants above.",
         choose: "Which way?",
+        rehearsal: "Look first, book later",
+        rehearsal_hint: "Calendars are followed and compared, and the page Health says what would be booked. Nothing is booked, and nothing is written to Outlook, until you end the rehearsal on the page Policy.",
         connect: "Go on",
         permissions: "What is asked for, why, and what it could reach",
         permissions_about: "This list is made from the one that the program itself uses.",
@@ -398,6 +408,88 @@ texts! {
 }
 
 texts! {
+    /// `consent`: how well calendars are followed.
+    Health HEALTH {
+        title: "Health",
+        about: "Each followed calendar is compared with what is booked: after it was subscribed, after any gap, and regularly besides. So what a notification did not tell is found all the same.",
+        rehearsal: "Rehearsal: nothing is booked",
+        would_book_rooms: "{count} appointments would be booked, counted in the rooms' calendars.",
+        would_book_people: "{count} appointments would be booked, counted in the calendars of those who organize them.",
+        rehearsal_about: "As of the last comparison of each calendar. A series is not counted: series are not booked yet. Compare now for the state of this hour; end the rehearsal under Policy, and what is there is booked.",
+        quota: "Microsoft refuses more subscriptions",
+        quota_about: "There are as many subscriptions as Microsoft allows for your organisation or for these mailboxes. Changes in these calendars are not notified; they are seen when the calendar is compared. It is tried again by itself. Other apps may hold subscriptions to the same mailboxes: remove those that you do not need, or exclude mailboxes under Policy that book no rooms.",
+        quota_since: "The first one since",
+        followed: "How calendars are followed",
+        way: "Way",
+        people: "People's",
+        rooms: "Rooms'",
+        basic: "Subscribed",
+        rich: "Subscribed, fields come with the notification",
+        polled: "Looked at now and then, because Microsoft refuses to notify",
+        over_quota: "Not subscribed, because Microsoft refuses more",
+        waiting: "Waiting to be subscribed",
+        paused: "Paused by your policy",
+        leaving: "Withdrawn, being forgotten",
+        drift: "What the last comparison found",
+        drift_about: "What was found is set right at once: the numbers say what a notification had not told, and the next comparison should find none of it. The same appointment counts once in its organizer's calendar and once in each room's.",
+        drift_rehearsal: "In a rehearsal nothing is set right: the numbers say what would be done. The same appointment counts once in its organizer's calendar and once in each room's.",
+        found: "Found",
+        missing: "In Outlook, but not booked",
+        left_over: "Booked, but not in Outlook",
+        different: "Booked otherwise than Outlook says",
+        missing_rehearsal: "In Outlook, would be booked",
+        left_over_rehearsal: "Booked before and not in Outlook, would be released",
+        different_rehearsal: "Booked before, would be changed",
+        compared: "Calendars compared",
+        not_compared: "Not compared yet under the present subscription",
+        between: "Compared last:",
+        compare: "Compare now",
+        compare_about: "Every followed calendar is compared, about five in a second, so that Microsoft's limits are kept. Load this page again to see the numbers change.",
+        comparing: "Every calendar is being compared.",
+        notable: "Calendars with something to say",
+        none_notable: "None: no calendar differs, and none is refused.",
+        notable_total: "In all:",
+        mailbox: "Room, or object id",
+        short_missing: "not booked:",
+        short_left_over: "not in Outlook:",
+        short_different: "different:",
+        before: "Those before",
+        after: "Those after",
+        as_csv: "Download every calendar for a spreadsheet (CSV)",
+        as_json: "Download as JSON",
+    }
+}
+
+texts! {
+    /// `consent`: what was asked.
+    Audit AUDIT {
+        title: "Audit",
+        about: "Every call that Roombridge made for your organisation: which, when, which fields it named, and how it ended. Never what was answered. All numbers are counted from these rows.",
+        from: "From the day",
+        to: "To the day",
+        days_hint: "UTC days, like 2026-11-24; at most 31 at once.",
+        show: "Show these days",
+        as_csv: "Download these calls for a spreadsheet (CSV)",
+        as_json: "Download as JSON",
+        cut: "There are more calls than this page counts at once: the last day shown is not complete, and days may be missing. Choose fewer days, or download: the download is always complete.",
+        no_calls: "No call.",
+        calls: "Calls",
+        reads: "Requests that read a calendar or an appointment",
+        answered: "Those that Microsoft answered",
+        forbidden: "Forbidden fields asked of Microsoft",
+        stopped: "Requests stopped before they left",
+        call: "Call",
+        fields: "Fields named",
+        not_said: "What this cannot say",
+        not_said_about: "Calls are written down when the work that made them ends, so those of the last minutes may not be here yet. If a process is killed before that, or storage stays away for so long that too many calls wait, their rows are missing here for good; they are in our own log. Signing in is no call for your organisation's data and is not listed.",
+        compare: "To check it: Microsoft's own audit log of your organisation (MicrosoftGraphActivityLogs) has the same requests, with the same client-request-id as the column correlation.",
+        bad_day: "This is no day. It looks like 2026-11-24.",
+        backwards: "The last day is before the first one.",
+        too_many_days: "These are too many: at most 31 days at once.",
+    }
+}
+
+texts! {
     /// `consent`: what the tenant decides.
     Policy POLICY {
         title: "Policy",
@@ -421,6 +513,12 @@ texts! {
         rooms_subscribed_hint: "Then rooms are booked for everybody, without names for those who have not agreed. Otherwise only those who agreed are booked.",
         delegates: "A delegate may agree for the owner of a calendar",
         delegates_hint: "The owner is told by mail, and can revoke it.",
+        following: "How calendars are followed",
+        rehearsal: "Rehearsal: look and count, book nothing",
+        rehearsal_hint: "Calendars are followed and compared, and the page Health says what would be booked. Within a minute of saving, no appointment is booked any more; only what is half done by then is finished. What was booked before stays as it is until it is over, also if its appointment is moved or cancelled meanwhile. Withdrawing and deleting work as ever. When you end the rehearsal, what is in the calendars is booked.",
+        rich: "Notifications bring the fields of the appointment with them",
+        rich_hint: "Otherwise they say only that an appointment changed, and we ask Microsoft for its fields. These are the same fields, never the subject. Microsoft seals them for us: only the private key in our vault opens them, and it is held in memory alone. Sealed fields are kept for at most six hours, on their way. Each subscription lives for less than a day and is renewed before.",
+        rich_needs: "Microsoft signs such notifications as our app in your directory. That app (the one you consented to, under Enterprise applications) must not require assignment: AppRoleAssignmentRequired must be False, or the notifications prove nothing and are refused.",
         subject: "Subject of appointments",
         subject_drop: "Never read",
         subject_keep: "Kept in the booking",

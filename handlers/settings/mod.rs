@@ -7,6 +7,7 @@ mod identity;
 mod pages;
 mod reader;
 mod storage;
+mod webhook;
 
 use std::fmt;
 
@@ -17,6 +18,7 @@ pub use identity::IdentitySettings;
 pub use pages::PagesSettings;
 pub use reader::Reader;
 pub use storage::StorageSettings;
+pub use webhook::WebhookSettings;
 
 /// Everything the infra team decides.
 #[derive(Debug, Clone)]
@@ -31,6 +33,8 @@ pub struct Settings {
     pub graph: GraphSettings,
     /// The pages that people see, and who is invited to them.
     pub pages: PagesSettings,
+    /// The webhook.
+    pub webhook: WebhookSettings,
     /// What time it is taken to be.
     pub clock: ClockSettings,
 }
@@ -68,6 +72,7 @@ impl Settings {
         let identity = IdentitySettings::read(&mut reader);
         let graph = GraphSettings::read(&mut reader);
         let pages = PagesSettings::read(&mut reader, graph.as_ref());
+        let webhook = WebhookSettings::read(&mut reader);
         let clock = ClockSettings::read(&mut reader);
         if let (Some(clock), Some(storage), Some(identity), Some(graph), Some(pages)) =
             (clock, &storage, &identity, &graph, &pages)
@@ -76,13 +81,14 @@ impl Settings {
             reader.mistake(mistake);
         }
         let mistakes = reader.into_mistakes();
-        match (host, storage, identity, graph, pages, clock) {
-            (Some(host), Some(storage), Some(identity), Some(graph), Some(pages), Some(clock))
-                if mistakes.is_empty() =>
-            {
-                Ok(Self { host, storage, identity, graph, pages, clock })
-            }
-            _ => Err(Mistakes(mistakes)),
+        let all = || {
+            let (storage, identity) = (storage?, identity?);
+            let (graph, pages, webhook) = (graph?, pages?, webhook?);
+            Some(Self { host: host?, storage, identity, graph, pages, webhook, clock: clock? })
+        };
+        match all() {
+            Some(settings) if mistakes.is_empty() => Ok(settings),
+            Some(_) | None => Err(Mistakes(mistakes)),
         }
     }
 }
@@ -177,6 +183,20 @@ mod tests {
         ] {
             let Mistakes(mistakes) = with(&[(name, value)]).unwrap_err();
             assert!(mistakes.len() == 1 && mistakes[0].contains(name), "{value:?}: {mistakes:#?}");
+        }
+    }
+
+    #[test]
+    fn sources_are_addresses_and_networks_of_both_kinds_and_none_by_default() {
+        assert!(with(&[]).unwrap().webhook.sources.is_empty());
+        let list = "192.0.2.7, 198.51.100.0/24,2001:db8::/32,2001:db8::7";
+        let settings = with(&[("ROOMBRIDGE_SOURCES", Some(list))]).unwrap();
+        let sources = settings.webhook.sources.iter().map(ToString::to_string);
+        let expected = ["192.0.2.7/32", "198.51.100.0/24", "2001:db8::/32", "2001:db8::7/128"];
+        assert_eq!(sources.collect::<Vec<_>>(), expected);
+        for wrong in ["192.0.2.7/33", "example.com", "192.0.2", "192.0.2.7 198.51.100.1"] {
+            let Mistakes(mistakes) = with(&[("ROOMBRIDGE_SOURCES", Some(wrong))]).unwrap_err();
+            assert!(mistakes.len() == 1 && mistakes[0].contains("ROOMBRIDGE_SOURCES"), "{wrong}");
         }
     }
 

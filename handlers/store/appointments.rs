@@ -37,6 +37,9 @@ pub struct Pointer {
     pub glance: Digest,
     /// When the appointment is over.
     pub ends_at: Timestamp,
+    /// When the version that was read last was made, as the mailbox told: what is older says
+    /// nothing any more. `None` where it was not told.
+    pub modified: Option<Timestamp>,
 }
 
 /// The table `Appointments`.
@@ -128,6 +131,8 @@ struct PointerRow {
     #[serde(with = "as_text")]
     glance: Digest,
     ends_at: Timestamp,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    modified: Option<Timestamp>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -139,17 +144,17 @@ enum RoleWire {
 
 impl From<Pointer> for PointerRow {
     fn from(pointer: Pointer) -> Self {
-        let Pointer { tenant, mailbox, event, role, bookings, glance, ends_at } = pointer;
+        let Pointer { tenant, mailbox, event, role, bookings, glance, ends_at, modified } = pointer;
         let bookings = JsonText(bookings.into_iter().map(KeyWire::from).collect());
-        Self { tenant, mailbox, event, role, bookings, glance, ends_at }
+        Self { tenant, mailbox, event, role, bookings, glance, ends_at, modified }
     }
 }
 
 impl From<PointerRow> for Pointer {
     fn from(row: PointerRow) -> Self {
-        let PointerRow { tenant, mailbox, event, role, bookings, glance, ends_at } = row;
+        let PointerRow { tenant, mailbox, event, role, bookings, glance, ends_at, modified } = row;
         let bookings = bookings.0.into_iter().map(BookingKey::from).collect();
-        Self { tenant, mailbox, event, role, bookings, glance, ends_at }
+        Self { tenant, mailbox, event, role, bookings, glance, ends_at, modified }
     }
 }
 
@@ -172,6 +177,7 @@ mod tests {
             ],
             glance: Digest(u128::MAX),
             ends_at: at("2026-11-24T10:00:00Z"),
+            modified: (role == Role::Organizer).then(|| at("2026-11-24T08:00:00.1234567Z")),
         }
     }
 

@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::{
     error::StoreError,
     shelf::{MOST_CHANGES, Shelf},
-    tables::{Change, Keys, Row, Span, Table, Tables},
+    tables::{Change, Continuation, Keys, Row, Span, Table, Tables},
     wire::{as_text, count},
 };
 use crate::{
@@ -29,7 +29,7 @@ pub struct AuditedCall {
     pub at: Timestamp,
     /// For whose tenant.
     pub tenant: TenantId,
-    /// Which system.
+    /// Which system; `guard` for a request that was stopped before it left.
     pub system: String,
     /// The HTTP method, or the adapter's verb.
     pub method: String,
@@ -102,11 +102,25 @@ impl Audit {
     /// # Errors
     /// [`StoreError`] when they cannot be read.
     pub async fn all(&self, tenant: TenantId, date: Date) -> Result<Vec<AuditedCall>, StoreError> {
-        let span = Span::partitions(format!("{tenant}_{date}_0"), format!("{tenant}_{date}_f"));
-        let rows = self.shelf.all::<CallRow>(&span).await?;
+        let rows = self.shelf.all::<CallRow>(&span(tenant, date)).await?;
         let mut calls: Vec<AuditedCall> = rows.into_iter().map(|(row, _, _)| row.into()).collect();
         calls.sort_by_key(|call| call.at);
         Ok(calls)
+    }
+
+    /// Up to 1,000 calls for a tenant on a UTC day, and where the next ones begin. Each of the 16
+    /// shards of a day is in order of time.
+    ///
+    /// # Errors
+    /// [`StoreError`] when they cannot be read.
+    pub async fn page(
+        &self,
+        tenant: TenantId,
+        date: Date,
+        from: Option<Continuation>,
+    ) -> Result<(Vec<AuditedCall>, Option<Continuation>), StoreError> {
+        let (rows, next) = self.shelf.some::<CallRow>(&span(tenant, date), from).await?;
+        Ok((rows.into_iter().map(|(row, _, _)| row.into()).collect(), next))
     }
 
     /// Removes a tenant's calls of all UTC days before `date`, reading nothing else.
@@ -132,6 +146,10 @@ impl Audit {
         }
         Ok(removed)
     }
+}
+
+fn span(tenant: TenantId, date: Date) -> Span {
+    Span::partitions(format!("{tenant}_{date}_0"), format!("{tenant}_{date}_f"))
 }
 
 /// A UUIDv7 of the instant (RFC 9562, section 5.7), its random part from `rng`.

@@ -18,7 +18,8 @@ use crate::{
         keys::Digest,
     },
     messages::{
-        BookingNudge, BookingRequest, CalendarWrite, EventChanges, MailboxTasks, TenantTask,
+        BookingNudge, BookingRequest, CalendarWrite, EventChanges, MailboxTasks, Message as _,
+        TenantTask,
     },
     queue::Queue,
 };
@@ -48,9 +49,13 @@ pub struct Failure {
 
 impl Failure {
     /// A message of `queue` that ended the process so often that the host put it aside. A `text`
-    /// that is none of our messages is not kept: it could hold anything.
+    /// that is none of our messages is not kept: it could hold anything. Of sealed content nothing
+    /// is kept: what is sent again is read anew.
     pub fn poisoned(queue: Queue, text: &str, now: Timestamp) -> Self {
-        let first = |changes: EventChanges| {
+        let mut kept = text.to_owned();
+        let mut first = |changes: EventChanges| {
+            let changes = changes.without_content();
+            kept = changes.to_text();
             changes.items.first().map(|item| (changes.tenant, item.passage))
         };
         let nudge = |nudge: BookingNudge| (nudge.key.tenant, nudge.passage);
@@ -58,7 +63,7 @@ impl Failure {
             |tasks: MailboxTasks| tasks.items.first().map(|task| (tasks.tenant, task.passage));
         let (function, known) = match queue {
             Queue::EventChanges => {
-                ("fetch-event", EventChanges::from_text(text).ok().and_then(first))
+                ("fetch-event", EventChanges::from_text(text).ok().and_then(&mut first))
             }
             Queue::BookingRequests => {
                 let request = BookingRequest::from_text(text).ok();
@@ -90,7 +95,7 @@ impl Failure {
             first_seen: known.map_or(now, |(_, passage)| passage.first_seen),
             failed_at: now,
             correlation: known.map(|(_, passage)| passage.correlation),
-            message: known.map(|_| text.to_owned()),
+            message: known.map(|_| kept),
         }
     }
 }
@@ -247,7 +252,8 @@ impl From<FailureRow> for Failure {
 mod tests {
     use super::*;
     use crate::{
-        messages::{EventChange, MailboxTask, Message as _, Passage, Task},
+        domain::sealed::Sealed,
+        messages::{EventChange, MailboxTask, Passage, Task},
         store::counting::{CountingTables, at, key, mailbox, tenant},
     };
 
@@ -311,6 +317,28 @@ mod tests {
             let foreign = Failure::poisoned(queue, r#"{"subject":"Merger"}"#, noon);
             assert_eq!((foreign.tenant, &foreign.message), (None, &None));
             assert!(!format!("{foreign:?}").contains("Merger"));
+        }
+    }
+
+    #[test]
+    fn of_a_poisoned_message_with_sealed_content_the_ids_are_kept() {
+        let noon = at("2026-11-24T12:00:00Z");
+        let passage = Passage::start(CorrelationId(7), noon);
+        let look = EventChange::look(mailbox(1), "AAMk".parse().unwrap(), passage);
+        let sealed = Sealed {
+            data: "c2VhbGVk".to_owned(),
+            data_key: "a2V5a2V5".to_owned(),
+            signature: "bWFjbWFj".to_owned(),
+            certificate: "c-20261124".parse().unwrap(),
+        };
+        let items = vec![look.clone(), EventChange { sealed: Some(sealed), ..look }];
+        let text = EventChanges { tenant: tenant(9), items }.to_text();
+        assert!(text.contains("c2VhbGVk"));
+        let failure = Failure::poisoned(Queue::EventChanges, &text, noon);
+        let kept = failure.message.clone().unwrap();
+        assert_eq!(EventChanges::from_text(&kept).unwrap().items.len(), 2);
+        for part in ["c2VhbGVk", "a2V5a2V5", "bWFjbWFj", "c-20261124"] {
+            assert!(!kept.contains(part) && !format!("{failure:?}").contains(part));
         }
     }
 

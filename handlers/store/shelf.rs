@@ -21,6 +21,9 @@ const PAGE: u16 = 1_000;
 /// learn.microsoft.com/rest/api/storageservices/performing-entity-group-transactions, 2026-11.
 pub(super) const MOST_CHANGES: usize = 100;
 
+/// Some rows of a listing, and where it goes on.
+pub(super) type Rows<W> = (Vec<(W, Keys, ETag)>, Option<Continuation>);
+
 /// A table.
 #[derive(Clone)]
 pub(super) struct Shelf {
@@ -125,16 +128,28 @@ impl Shelf {
     ) -> Result<Vec<(W, Keys, ETag)>, StoreError> {
         let (mut all, mut from) = (Vec::new(), None);
         loop {
-            let page = self.page(span, from, PAGE).await?;
-            for (row, etag) in page.rows {
-                let keys = row.keys.clone();
-                all.push((self.read(row)?, keys, etag));
-            }
-            from = page.next;
+            let (rows, next) = self.some(span, from).await?;
+            all.extend(rows);
+            from = next;
             if from.is_none() {
                 return Ok(all);
             }
         }
+    }
+
+    /// Up to 1,000 rows of `span`, and where the next ones begin.
+    pub(super) async fn some<W: DeserializeOwned>(
+        &self,
+        span: &Span,
+        from: Option<Continuation>,
+    ) -> Result<Rows<W>, StoreError> {
+        let page = self.page(span, from, PAGE).await?;
+        let mut rows = Vec::with_capacity(page.rows.len());
+        for (row, etag) in page.rows {
+            let keys = row.keys.clone();
+            rows.push((self.read(row)?, keys, etag));
+        }
+        Ok((rows, page.next))
     }
 
     /// The row with these keys that holds `wire`.

@@ -23,7 +23,7 @@ use crate::{Failure, Outcome};
 const KEY: &str = include_str!("../fixtures/rich/content-key.json");
 const SEALED: &str = include_str!("../fixtures/rich/sealed.json");
 const TOKENS: &str = include_str!("../fixtures/rich/tokens.json");
-const JWKS: &str = include_str!("../fixtures/rich/jwks.json");
+pub(crate) const JWKS: &str = include_str!("../fixtures/rich/jwks.json");
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -165,6 +165,15 @@ impl Http for Away {
 }
 
 fn checker(http: Arc<dyn Http>, files: &TokenFiles) -> Result<ValidationTokens, Failure> {
+    checker_of(http, Arc::new(ManualClock::new(Timestamp::from_second(files.now)?)))
+}
+
+/// Checks tokens for the fixtures' registrations.
+pub(crate) fn checker_of(
+    http: Arc<dyn Http>,
+    clock: Arc<dyn Clock>,
+) -> Result<ValidationTokens, Failure> {
+    let files: TokenFiles = serde_json::from_str(TOKENS)?;
     let audience = |name: &str| files.audiences.get(name).cloned().ok_or(format!("no {name}"));
     let registrations = Registrations {
         organisation_wide: audience("organisation_wide")?,
@@ -176,7 +185,6 @@ fn checker(http: Arc<dyn Http>, files: &TokenFiles) -> Result<ValidationTokens, 
         exchange_audience: "api://AzureADTokenExchange".to_owned(),
         graph_scope: "https://graph.microsoft.com/.default".to_owned(),
     };
-    let clock: Arc<dyn Clock> = Arc::new(ManualClock::new(Timestamp::from_second(files.now)?));
     Ok(ValidationTokens::new(http, clock, cloud, &registrations))
 }
 
@@ -229,24 +237,39 @@ async fn what_cannot_be_judged_for_now_is_said_to_be_so() -> Outcome {
 
 #[test]
 fn the_documented_payloads_are_understood() -> Outcome {
-    let basic = parse(include_bytes!("../fixtures/graph/change-notification.json"))?;
-    assert!(matches!(basic[0].kind, ItemKind::Change { .. }));
-    let lifecycle = parse(include_bytes!("../fixtures/graph/lifecycle-notifications.json"))?;
+    let basic = parse(include_bytes!("../fixtures/graph/change-notification.json"))?.items;
+    assert!(matches!(basic[0].kind, ItemKind::Change(_)));
+    let lifecycle = parse(include_bytes!("../fixtures/graph/lifecycle-notifications.json"))?.items;
     assert!(matches!(lifecycle[0].kind, ItemKind::Lifecycle(_)));
     let rich = parse(include_bytes!("../fixtures/rich/documented-rich.json"))?;
-    assert_eq!(rich.len(), 1);
-    assert_eq!(rich[0].tenant, "84bd8158-6d4d-4958-8b9f-9d6445542f95".parse().ok());
-    let mixed = parse(include_bytes!("../fixtures/rich/documented-mixed.json"))?;
+    assert_eq!((rich.items.len(), rich.validation_tokens.0.len()), (1, 2));
+    assert_eq!(rich.items[0].tenant, "84bd8158-6d4d-4958-8b9f-9d6445542f95".parse().ok());
+    let mixed = parse(include_bytes!("../fixtures/rich/documented-mixed.json"))?.items;
     assert_eq!(mixed[0].kind, ItemKind::Lifecycle(LifecycleEvent::ReauthorizationRequired));
     let event_of = |item: &roombridge::graph::notifications::Item| match &item.kind {
-        ItemKind::Change { change, event, .. } => Some((*change, event.as_str().to_owned())),
+        ItemKind::Change(told) => Some((told.change, told.event.as_str().to_owned())),
         ItemKind::Lifecycle(_) | ItemKind::Unknown => None,
     };
     assert_eq!(event_of(&mixed[1]), Some((ChangeType::Updated, "AAMkAGUw_-=".to_owned())));
     assert_eq!(event_of(&mixed[2]), Some((ChangeType::Created, "AAMkAGUw_+=".to_owned())));
-    let whole = parse(include_bytes!("../fixtures/rich/post.json"))?;
-    let events: Vec<_> = whole.iter().filter_map(event_of).map(|(_, event)| event).collect();
-    assert_eq!(events, ["AAkALgAAAAAAHYQDEapmEc2byACqAC_EWg-0AbCd=="; 2]);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_whole_post_of_another_implementation_is_proved_and_opened() -> Outcome {
+    let post = parse(include_bytes!("../fixtures/rich/post.json"))?;
+    let files: TokenFiles = serde_json::from_str(TOKENS)?;
+    let vouched = checker(Arc::new(Published), &files)?.vouched(&post.validation_tokens.0).await;
+    let key = content_key()?;
+    assert_eq!(post.items.len(), 2);
+    for item in post.items {
+        assert!(vouched.vouches_for(item.tenant.ok_or("a tenant")?));
+        let ItemKind::Change(told) = item.kind else { return Err("a change".into()) };
+        assert_eq!(told.event.as_str(), "AAkALgAAAAAAHYQDEapmEc2byACqAC_EWg-0AbCd==");
+        let opened = key.open(&told.sealed.ok_or("content")?)?;
+        let content: Value = serde_json::from_slice(opened.json())?;
+        assert_eq!(content["id"], told.event.as_str());
+    }
     Ok(())
 }
 

@@ -19,6 +19,7 @@ use world::exchange::{Invitation, Mailbox, Meeting, Processing, Tenant};
 use world::office::Office;
 use world::watched::Call;
 
+use crate::bringing_content::bring_content;
 use crate::{Failure, Outcome};
 
 struct House {
@@ -47,6 +48,15 @@ impl House {
         seeding.agree(&anna).await?;
         seeding.manage(&aurora, Answering::RoombridgeDecides).await?;
         let house = Self { office, tenant, anna, aurora };
+        house.work_off().await;
+        house.rest();
+        Ok(house)
+    }
+
+    /// The same, with content in its notifications.
+    async fn rich() -> Result<Self, Failure> {
+        let house = Self::new().await?;
+        bring_content(&house.office, &house.tenant, &[&house.anna, &house.aurora]).await?;
         house.work_off().await;
         house.rest();
         Ok(house)
@@ -177,10 +187,40 @@ async fn without_room() -> Result<Cost, Failure> {
     Ok(house.cost())
 }
 
-async fn hundred_at_once() -> Result<Cost, Failure> {
+async fn at_once(count: usize) -> Result<Cost, Failure> {
     let house = House::new().await?;
     house.begin();
-    assert_eq!(house.post(100).await?, 202);
+    assert_eq!(house.post(count).await?, 202);
+    Ok(house.cost())
+}
+
+async fn burst() -> Result<Cost, Failure> {
+    let house = House::new().await?;
+    house.begin();
+    house.office.microsoft.graph.set_most_items(1);
+    house.meet(false, SignedDuration::ZERO)?;
+    house.work_off().await;
+    Ok(house.cost())
+}
+
+/// One POST of so many appointments' storms, with content; not worked off.
+async fn rich_at_once(count: usize) -> Result<Cost, Failure> {
+    let house = House::rich().await?;
+    house.office.microsoft.graph.set_most_items(4 * count);
+    for number in 0..count {
+        house.meet(false, SignedDuration::from_mins(i64::try_from(number)?))?;
+    }
+    house.begin();
+    let delivery = house.office.microsoft.graph.deliver_due().await;
+    assert_eq!((delivery.posts.len(), delivery.delivered), (1, 4 * count));
+    Ok(house.cost())
+}
+
+async fn rich_meeting(room: bool) -> Result<Cost, Failure> {
+    let house = House::rich().await?;
+    house.begin();
+    house.meet(room, SignedDuration::ZERO)?;
+    house.work_off().await;
     Ok(house.cost())
 }
 
@@ -271,9 +311,24 @@ async fn what_things_cost_stands_in_the_readme() -> Outcome {
             "An appointment without a room (1 created and 3 updated in one POST)",
             without_room().await?,
         ),
+        ("The same, each of the four in a POST of its own", burst().await?),
+        ("The webhook, for one POST of one notification", at_once(1).await?),
+        (
+            "The webhook, for one POST of 10 notifications of 10 events of one tenant",
+            at_once(10).await?,
+        ),
         (
             "The webhook, for one POST of 100 notifications of 100 events of one tenant",
-            hundred_at_once().await?,
+            at_once(100).await?,
+        ),
+        ("The same with content: one event, told four times", rich_at_once(1).await?),
+        ("The same with content: 10 events, each told four times", rich_at_once(10).await?),
+        ("The same with content: 100 events, each told four times", rich_at_once(100).await?),
+        ("With content: an appointment without a room", rich_meeting(false).await?),
+        (
+            "With content: a new booking as above, until settled, with the look a minute later and \
+             the echoes of our own two writes",
+            rich_meeting(true).await?,
         ),
         ("An echo of our own write (3 updated in one POST)", echo().await?),
         ("A resync of an unchanged mailbox of 100 events, 10 of them with a room", resync().await?),

@@ -2,6 +2,8 @@
 
 mod audit;
 mod bad_input;
+mod bringing_content;
+mod brown_outs;
 mod browser;
 mod conformance;
 mod consent;
@@ -13,6 +15,7 @@ mod drift;
 mod farewell;
 mod faults;
 mod fetch_event;
+mod fuzz;
 mod host;
 mod identity;
 mod keys;

@@ -6,7 +6,7 @@ use jiff::SignedDuration;
 use roombridge::messages::EventChanges;
 use roombridge::queue::Queue;
 use roombridge::queue::memory::Shelf;
-use world::exchange::Response;
+use world::exchange::{Invitation, Response};
 use world::graph::{Fault, Moment, Outcome as Answer, Scope, Until};
 use world::microsoft::GRAPH_HOST;
 
@@ -174,4 +174,81 @@ async fn a_day_of_throttling_is_given_up_and_not_before() -> Outcome {
     contoso.pass(minutes(2)).await;
     assert_eq!(meeting.answer_of(aurora), Some(Response::Accepted));
     Ok(())
+}
+
+/// How many requests for events were sent to Graph, those within batches included.
+fn reads(contoso: &Contoso) -> usize {
+    contoso.asked("GET", EVENT).len()
+}
+
+#[tokio::test]
+async fn an_hour_of_throttling_fails_nothing_and_hardly_asks() -> Outcome {
+    let contoso = Contoso::open().await?;
+    let Contoso { ben, aurora, borealis, office, .. } = &contoso;
+    let graph = &office.microsoft.graph;
+    contoso.pass(minutes(1)).await;
+    let end = contoso.now() + hours(1);
+    for room in [aurora, borealis] {
+        let scope = Scope::Mailbox(room.id().to_owned());
+        graph.throttle(scope, Until::Instant(end), 429);
+    }
+    graph.clear_requests();
+    let mut meetings = Vec::new();
+    for n in 0..10 {
+        let start = crate::contoso::at("2026-11-25T00:00") + hours(n);
+        for room in [aurora, borealis] {
+            let invitation = Invitation::new("Numbers", start, start + hours(1)).room(room);
+            meetings.push((contoso.tenant.meet(ben, invitation)?, room));
+            contoso.pass(minutes(2)).await;
+        }
+    }
+    contoso.pass(end.duration_since(contoso.now()) - seconds(1)).await;
+    let asked = reads(&contoso);
+    assert!(asked <= 4, "once for each room, told to wait until the end: {asked}");
+    contoso.pass(hours(1)).await;
+    for (meeting, room) in &meetings {
+        assert_eq!(meeting.answer_of(room), Some(Response::Accepted));
+        contoso.booked(meeting, room).await?;
+    }
+    contoso.is_well().await
+}
+
+#[tokio::test]
+async fn an_hour_of_throttling_without_a_word_how_long_is_met_with_patience() -> Outcome {
+    let contoso = Contoso::open().await?;
+    let Contoso { ben, aurora, office, .. } = &contoso;
+    let graph = &office.microsoft.graph;
+    graph.throttle(Scope::Everything, Until::Requests(100_000), 429);
+    graph.clear_requests();
+    let mut meetings = Vec::new();
+    for n in 0..10 {
+        let start = crate::contoso::at("2026-11-25T00:00") + hours(n);
+        let invitation = Invitation::new("Numbers", start, start + hours(1)).room(aurora);
+        meetings.push(contoso.tenant.meet(ben, invitation)?);
+    }
+    contoso.pass(hours(1)).await;
+    let asked = reads(&contoso);
+    assert!(asked < 10 * 15, "each backs off: {asked}");
+    graph.end_throttling();
+    contoso.pass(hours(2)).await;
+    for meeting in &meetings {
+        assert_eq!(meeting.answer_of(aurora), Some(Response::Accepted));
+    }
+    contoso.is_well().await
+}
+
+#[tokio::test]
+async fn a_throttled_mailbox_delays_no_other() -> Outcome {
+    let contoso = Contoso::open().await?;
+    let Contoso { ben, aurora, borealis, office, .. } = &contoso;
+    let until = Until::Instant(contoso.now() + hours(1));
+    office.microsoft.graph.throttle(Scope::Mailbox(aurora.id().to_owned()), until, 503);
+    let waiting = contoso.meet(ben, ("09:00", "10:00"), aurora)?;
+    let other = contoso.meet(ben, ("09:00", "10:00"), borealis)?;
+    contoso.pass(seconds(1)).await;
+    contoso.booked(&other, borealis).await?;
+    assert_eq!(contoso.booking(&waiting, aurora).await?.map(|b| b.id), None);
+    contoso.pass(hours(2)).await;
+    contoso.booked(&waiting, aurora).await?;
+    contoso.is_well().await
 }

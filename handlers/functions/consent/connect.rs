@@ -12,7 +12,7 @@ use axum::{
 };
 use http::{HeaderMap, StatusCode};
 
-use super::{Deps, Shared, TEXT_VERSION, gate, sign::with_cookie};
+use super::{Deps, Shared, TEXT_VERSION, gate, policy, sign::with_cookie};
 use crate::{
     domain::{
         decision::What,
@@ -45,7 +45,7 @@ struct NotYetPage<'a> {
 /// POST `connect`: the page with the link to Entra. A link and no redirect, because a browser holds
 /// redirects that follow a form to `form-action`.
 pub(super) async fn leave(State(deps): State<Shared>, posted: Posted) -> Result<Response, Problem> {
-    let form = posted.form(&[Field::line("mode", 20)])?;
+    let form = posted.form(&[Field::line("mode", 20), Field::line("rehearsal", 3)])?;
     let visitor = &posted.visitor;
     gate::administrator(&deps, visitor)?;
     let registration = match form.text("mode") {
@@ -58,7 +58,11 @@ pub(super) async fn leave(State(deps): State<Shared>, posted: Posted) -> Result<
         return Ok(deps.desk.see_other("disconnect"));
     }
     let (address, pending) = deps.admin_consent.begin(registration, visitor.tenant());
-    let cookie = deps.desk.sessions().seal_pending(&Errand::Consent(pending)).await?;
+    let cookie = deps
+        .desk
+        .sessions()
+        .seal_pending(&Errand::Consent(pending.rehearsing(form.ticked("rehearsal"))))
+        .await?;
     let frame = deps.desk.frame(deps.desk.texts().connect.title).of(visitor);
     let page = html(&LeavePage { frame, address: address.as_str() })?;
     Ok(with_cookie(page, cookie))
@@ -125,13 +129,17 @@ async fn finish(
     let now = deps.clock.now();
     let connected = Connected { by: visitor.person(), at: now, text_version, state };
     let kept = found.as_ref().filter(|(tenant, _)| !matches!(tenant.state, TenantState::Left(_)));
+    let policy = match kept {
+        Some((tenant, _)) => tenant.policy.clone(),
+        None => first_policy(deps, visitor, &granted).await?,
+    };
     let tenant = Tenant {
         id: granted.tenant,
         state: TenantState::Active,
         registration,
         connected: Some(connected),
         checked_at: Some(now),
-        policy: kept.map_or_else(TenantPolicy::default, |(tenant, _)| tenant.policy.clone()),
+        policy,
     };
     match found {
         Some((_, etag)) => deps.tenants.replace(&tenant, &etag).await?,
@@ -139,6 +147,18 @@ async fn finish(
     };
     deps.tell_tenant(granted.tenant, TenantWork::Connect).await?;
     Ok(Proof::Done)
+}
+
+/// What a tenant begins with; that it begins with a rehearsal is evidenced like any other choice.
+async fn first_policy(
+    deps: &Deps,
+    visitor: &Visitor,
+    granted: &Granted,
+) -> Result<TenantPolicy, Problem> {
+    let usual = TenantPolicy::default();
+    let policy = TenantPolicy { rehearsal: granted.rehearsal, ..usual.clone() };
+    policy::evidence(deps, visitor, policy::differences(&usual, &policy)).await?;
+    Ok(policy)
 }
 
 /// Whether the tenant lets us in by this registration: a token of this moment, a harmless call, and

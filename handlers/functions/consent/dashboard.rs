@@ -6,6 +6,7 @@ use axum::response::Response;
 use super::{Deps, gate};
 use crate::{
     domain::{
+        ids::TenantId,
         policy::Registration,
         tenancy::{ConsentMode, SuspendedBecause, TenantState},
     },
@@ -29,20 +30,31 @@ pub(super) struct Counts {
 }
 
 impl Counts {
-    /// Counts `mailboxes`.
-    pub(super) fn of(mailboxes: &[Mailbox]) -> Self {
-        let mut counts = Self::default();
-        for mailbox in mailboxes {
-            let place = match (mailbox.state, mailbox.kind) {
-                (MailboxState::Active, _) if mailbox.polled.is_some() => &mut counts.polled,
-                (MailboxState::Active, MailboxKind::Person) => &mut counts.people,
-                (MailboxState::Active, MailboxKind::Room) => &mut counts.rooms,
-                (MailboxState::Paused, _) => &mut counts.paused,
-                (MailboxState::Withdrawn(_) | MailboxState::Erased(..), _) => &mut counts.withdrawn,
-            };
-            *place += 1;
+    /// Counts the mailboxes of `tenant`, a page at a time.
+    ///
+    /// # Errors
+    /// [`Problem`] when they cannot be read.
+    pub(super) async fn of(deps: &Deps, tenant: TenantId) -> Result<Self, Problem> {
+        let (mut counts, mut next) = (Self::default(), None);
+        loop {
+            let (mailboxes, more) = deps.mailboxes.page(tenant, next).await?;
+            mailboxes.iter().for_each(|mailbox| counts.add(mailbox));
+            next = more;
+            if next.is_none() {
+                return Ok(counts);
+            }
         }
-        counts
+    }
+
+    fn add(&mut self, mailbox: &Mailbox) {
+        let place = match (mailbox.state, mailbox.kind) {
+            (MailboxState::Active, _) if mailbox.polled.is_some() => &mut self.polled,
+            (MailboxState::Active, MailboxKind::Person) => &mut self.people,
+            (MailboxState::Active, MailboxKind::Room) => &mut self.rooms,
+            (MailboxState::Paused, _) => &mut self.paused,
+            (MailboxState::Withdrawn(_) | MailboxState::Erased(..), _) => &mut self.withdrawn,
+        };
+        *place += 1;
     }
 }
 
@@ -68,7 +80,7 @@ struct DashboardPage<'a> {
 /// The page of an administrator whose tenant is active or suspended.
 pub(super) async fn show(deps: &Deps, visitor: &Visitor) -> Result<Response, Problem> {
     let (tenant, _) = gate::connected(deps, visitor).await?;
-    let counts = Counts::of(&deps.mailboxes.all(tenant.id).await?);
+    let counts = Counts::of(deps, tenant.id).await?;
     let t = deps.desk.texts();
     let sections = gate::sections(t);
     let (here, there) = (t.start.organisation_wide, t.start.scoped);

@@ -53,14 +53,16 @@ pub(super) async fn connected(deps: &Deps, visitor: &Visitor) -> Result<(Tenant,
 }
 
 /// The pages of a connected tenant.
-pub(super) fn sections(t: &Texts) -> [Section; 6] {
+pub(super) fn sections(t: &Texts) -> [Section; 8] {
     let section = |step, name| Section { step, name };
     [
         section("", t.dashboard.title),
+        section("health", t.health.title),
         section("policy", t.policy.title),
         section("rooms", t.rooms.title),
         section("reach", t.reach.title),
         section("register", t.register.title),
+        section("audit", t.audit.title),
         section("disconnect", t.disconnect.title),
     ]
 }

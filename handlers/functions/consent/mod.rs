@@ -2,19 +2,23 @@
 //!
 //! One file a page, in the order in which an administrator meets them: `start` says what is asked
 //! for, `sign` signs in, `connect` goes to Entra and proves what comes back, `dashboard` shows
-//! how it stands, then `policy`, `rooms`, `reach`, `register` and `disconnect`. `gate`
+//! how it stands, then `health`, `policy`, `rooms`, `reach`, `register`, `audit` and
+//! `disconnect`. `table` is how downloads leave, page by page. `gate`
 //! stands before them: an administrator reaches the tenant of the session and no other.
 
+mod audit;
 mod connect;
 mod dashboard;
 mod disconnect;
 mod gate;
+mod health;
 mod policy;
 mod reach;
 mod register;
 mod rooms;
 mod sign;
 mod start;
+mod table;
 
 use std::sync::Arc;
 
@@ -33,7 +37,9 @@ use crate::{
     pages::Desk,
     queue::Outbox,
     rng::Rng,
-    store::{mailboxes::Mailboxes, register::Register, rooms::RoomMap, tenants::Tenants},
+    store::{
+        audit::Audit, mailboxes::Mailboxes, register::Register, rooms::RoomMap, tenants::Tenants,
+    },
 };
 
 /// The version of the text that an administrator agrees to: the page `start` with the list of
@@ -62,6 +68,8 @@ pub struct Deps {
     pub rooms: RoomMap,
     /// What was decided.
     pub register: Register,
+    /// What was asked of Graph and of booking systems.
+    pub audit: Audit,
     /// The directory and the calendars.
     pub graph: Graph,
     /// The queues to `maintain-tenant` and `maintain-mailbox`.
@@ -94,6 +102,12 @@ pub fn router(deps: Deps) -> Router {
         .route("/granted", get(connect::came_back))
         .route("/prove", get(connect::came_back))
         .route("/policy", get(policy::show).post(policy::save))
+        .route("/health", get(health::show).post(health::compare))
+        .route("/health.csv", get(health::csv))
+        .route("/health.json", get(health::json))
+        .route("/audit", get(audit::show))
+        .route("/audit.csv", get(audit::csv))
+        .route("/audit.json", get(audit::json))
         .route("/rooms", get(rooms::show).post(rooms::save))
         .route("/reach", get(reach::show).post(reach::probe))
         .route("/register", get(register::show))

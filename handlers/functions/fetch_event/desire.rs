@@ -3,39 +3,28 @@
 
 use std::time::Duration;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
 use super::Deps;
 use crate::{
     domain::{
         appointment::{CopyAt, Role, Seen},
         booking::{Booking, Reading},
-        ids::BookingId,
         keys::{BookingKey, Digest},
         personal::Personal,
-        policy::{Answering, Room},
+        policy::Room,
     },
-    graph::sighting::Sighting,
+    graph::{EventRead, sighting::Sighting},
     messages::{BookingNudge, BookingRequest, EventChange, EventChanges, Passage},
     step::{Next, Onward, StepError},
-    store::{
-        appointments::Pointer,
-        due::{DueEntry, Purpose, Subject},
-        tables::ETag,
-        tenants::Tenant,
-    },
+    store::{appointments::Pointer, tables::ETag, tenants::Tenant},
 };
 
-/// When a booking that is still unsettled is looked at again.
-pub(super) const UNSETTLED: SignedDuration = SignedDuration::from_mins(5);
 /// When a copy that was seen for the first time is looked at once more: a reader that was slower than a deletion must not
 /// bring an appointment back.
 const LOOK_AGAIN: Duration = Duration::from_secs(60);
 /// When the other copy is looked at after the two disagreed.
 const COMPARE: Duration = Duration::from_secs(5);
-/// How often a lost race for a booking's row is run again in place.
-const RACES: u32 = 8;
-
 /// A booking's row as it was before Graph was asked.
 pub(super) struct Found {
     pub(super) key: BookingKey,
@@ -55,12 +44,12 @@ pub(super) struct Desire<'a> {
 }
 
 /// What became of one booking.
-struct Written {
-    key: BookingKey,
-    nudge: bool,
-    marked: bool,
-    disagrees_with: Option<CopyAt>,
-    ends_at: Timestamp,
+pub(super) struct Written {
+    pub(super) key: BookingKey,
+    pub(super) nudge: bool,
+    pub(super) marked: bool,
+    pub(super) disagrees_with: Option<CopyAt>,
+    pub(super) ends_at: Timestamp,
 }
 
 impl Desire<'_> {
@@ -68,9 +57,10 @@ impl Desire<'_> {
     pub(super) async fn of_present(
         mut self,
         sighting: &Sighting,
-        ical_uid: Personal,
+        read: EventRead,
         subject: Option<Personal>,
     ) -> Result<Vec<Next>, StepError> {
+        let EventRead { ical_uid, modified, .. } = read;
         let appointment = Digest::of_ical_uid(ical_uid.reveal());
         let mut found = std::mem::take(&mut self.found);
         for (room, _) in &sighting.rooms {
@@ -102,7 +92,7 @@ impl Desire<'_> {
             let reading = self.reading(sighting.role, sighting.answerable, seen);
             written.extend(self.write(key, row, &ical_uid, reading).await?);
         }
-        self.finish(sighting.role, sighting.glance(), written).await
+        self.finish(sighting.role, sighting.glance(), modified, written).await
     }
 
     /// The copy is not there, or may not be read.
@@ -123,7 +113,8 @@ impl Desire<'_> {
             // No row, no booking to end; `first` makes none of a copy that is gone.
             written.extend(self.write(key, row, &Personal::default(), reading).await?);
         }
-        self.finish(role, glance, written).await
+        let modified = self.pointer.as_ref().and_then(|pointer| pointer.modified);
+        self.finish(role, glance, modified, written).await
     }
 
     /// A booking that is about to be made can be found from its copy before it is there: should the
@@ -149,7 +140,17 @@ impl Desire<'_> {
         ends_at: Timestamp,
     ) -> Pointer {
         let (mailbox, event) = (self.item.mailbox, self.item.event.clone());
-        Pointer { tenant: self.tenant.id, mailbox, event, role, bookings, glance, ends_at }
+        let modified = self.pointer.as_ref().and_then(|pointer| pointer.modified);
+        Pointer {
+            tenant: self.tenant.id,
+            mailbox,
+            event,
+            role,
+            bookings,
+            glance,
+            ends_at,
+            modified,
+        }
     }
 
     fn reading(&self, role: Role, answerable: bool, seen: Seen) -> Reading {
@@ -157,95 +158,12 @@ impl Desire<'_> {
         Reading { role, at, answerable, seen, correlation: self.item.passage.correlation }
     }
 
-    /// Brings one booking's row up to what was read, however often somebody else is faster.
-    async fn write(
-        &self,
-        key: BookingKey,
-        mut row: Option<(Booking, ETag)>,
-        ical_uid: &Personal,
-        reading: Reading,
-    ) -> Result<Option<Written>, StepError> {
-        let (answering, waits) = self.rule(key);
-        for race in 0.. {
-            let before = row.as_ref().map(|(booking, _)| booking.clone());
-            let after = match &before {
-                Some(booking) => Some(booking.clone().see(waits, reading.clone())),
-                None => {
-                    let id = BookingId(self.deps.rng.uuid());
-                    Booking::first(key, id, ical_uid.clone(), waits, reading.clone())
-                }
-            };
-            let Some(mut after) = after else { return Ok(None) };
-            if self.erased {
-                after = after.forget(self.item.mailbox);
-            }
-            let changed = before.as_ref() != Some(&after);
-            let written = Written {
-                key,
-                nudge: changed || answering.is_some_and(|answering| !after.is_settled(answering)),
-                marked: after.shown.organizer.is_some(),
-                disagrees_with: if changed { after.other_copy(reading.role) } else { None },
-                ends_at: after.purge_due,
-            };
-            if !changed {
-                return Ok(Some(written));
-            }
-            let etag = row.as_ref().map(|(_, etag)| etag.clone());
-            match self.save(before.as_ref(), after, etag).await {
-                Ok(()) => return Ok(Some(written)),
-                Err(error) if error.is_changed() && race < RACES => {
-                    row = self.deps.bookings.get(&key).await?;
-                }
-                Err(error) => return Err(error.into()),
-            }
-        }
-        Ok(None)
-    }
-
-    /// Watchers first: an entry without a row costs one look, a row without an entry is forgotten.
-    async fn save(
-        &self,
-        before: Option<&Booking>,
-        mut after: Booking,
-        etag: Option<ETag>,
-    ) -> Result<(), crate::store::StoreError> {
-        let now = self.deps.clock.now();
-        let subject = Subject::Booking(after.key);
-        if after.unsettled_due.is_none_or(|at| at <= now) {
-            // Spread, so that a storm is not looked at again all at once, and so that an entry
-            // being removed and one being written are hardly ever the same.
-            let spread = self.deps.rng.below(60_000);
-            let at =
-                now + UNSETTLED + SignedDuration::from_millis(i64::try_from(spread).unwrap_or(0));
-            self.deps.due.put(&DueEntry::new(Purpose::Unsettled, at, subject)).await?;
-            after.unsettled_due = Some(at);
-        }
-        if before.is_none_or(|before| before.purge_due != after.purge_due) {
-            let at = after.purge_due;
-            self.deps.due.put(&DueEntry::new(Purpose::Purge, at, subject)).await?;
-        }
-        match etag {
-            Some(etag) => self.deps.bookings.replace(&after, &etag).await?,
-            None => self.deps.bookings.insert(&after).await?,
-        };
-        Ok(())
-    }
-
-    fn rule(&self, key: BookingKey) -> (Option<Answering>, bool) {
-        let room = self.rooms.iter().find(|room| room.id == key.room);
-        let answering = room.map(|room| room.answering);
-        let waits = match answering {
-            Some(Answering::ExchangeDecides) => self.tenant.policy.rooms_subscribed,
-            Some(Answering::RoombridgeDecides) | None => false,
-        };
-        (answering, waits)
-    }
-
     /// The pointer, then the nudges.
     async fn finish(
         self,
         role: Role,
         glance: Digest,
+        modified: Option<Timestamp>,
         written: Vec<Written>,
     ) -> Result<Vec<Next>, StepError> {
         let Some(ends_at) = written.iter().map(|w| w.ends_at).max() else {
@@ -258,7 +176,11 @@ impl Desire<'_> {
         };
         let mut bookings: Vec<BookingKey> = written.iter().map(|w| w.key).collect();
         bookings.sort_unstable();
-        let pointer = self.pointer_to(role, bookings, glance, ends_at);
+        let mut pointer = self.pointer_to(role, bookings, glance, ends_at);
+        // An echo that changed nothing else is worth a write only where late content could come.
+        if self.pointer.as_ref() != Some(&pointer) || self.tenant.policy.rich {
+            pointer.modified = modified;
+        }
         if self.erased && !written.iter().any(|w| w.marked) {
             self.deps.appointments.remove(self.tenant.id, pointer.mailbox, &pointer.event).await?;
         } else if self.pointer.as_ref() != Some(&pointer) {

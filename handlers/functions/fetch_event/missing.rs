@@ -1,11 +1,12 @@
-//! Copies that are not read: those that are gone, and those of a mailbox that has withdrawn.
+//! Copies that are not read: those that are gone, and those of a mailbox that has withdrawn; and
+//! those that were read too late.
 
 use jiff::SignedDuration;
 
 use super::{Context, Look};
 use crate::{
     domain::appointment::Seen,
-    graph::sighting::Calendar,
+    graph::{EventRead, sighting::Calendar},
     messages::{EventChange, Origin},
     step::{Next, StepError},
     store::mailboxes::Farewell,
@@ -14,6 +15,14 @@ use crate::{
 /// How long an event that cannot be found is given before it counts as deleted, when nothing said
 /// that it was. A GET right after a change may miss (learn.microsoft.com/graph, 2026-04).
 const SECOND_LOOK: SignedDuration = SignedDuration::from_secs(10);
+
+impl Look {
+    /// Whether `read` is older than what this copy is known to have said.
+    pub(super) fn is_behind(&self, read: &EventRead) -> bool {
+        let known = self.pointer.as_ref().and_then(|pointer| pointer.modified);
+        known.zip(read.modified).is_some_and(|(known, read)| read < known)
+    }
+}
 
 impl Context<'_> {
     pub(super) async fn absent(

@@ -12,25 +12,29 @@
 //! In a rehearsal nothing is read and nothing is booked. What a mailbox that is left had said is
 //! forgotten all the same.
 
+mod content;
+mod decide;
 mod desire;
+mod handled;
 mod heard;
+mod message;
 mod missing;
+mod rows;
 
-use std::{collections::hash_map::Entry, sync::Arc};
+use std::{
+    collections::{BTreeSet, hash_map::Entry},
+    sync::Arc,
+};
 
 use crate::{
     clock::Clock,
     domain::{
-        appointment::Role,
         ids::{CorrelationId, RoomId, TenantId},
-        personal::Personal,
         policy::Room,
         tenancy::TenantState,
     },
-    graph::{
-        CallContext, EventRead, Graph, GraphError, TenantGraph, Wanted,
-        sighting::{Calendar, Passed, Sighting},
-    },
+    graph::{CallContext, Graph, TenantGraph, Wanted, sighting::Calendar},
+    identity::content_keys::ContentKeys,
     messages::{EventChange, EventChanges, Origin},
     rng::Rng,
     step::{Next, StepError},
@@ -45,7 +49,10 @@ use crate::{
     trail::Trail,
 };
 
-use desire::{Desire, Found};
+use desire::Found;
+
+pub use handled::{Handled, Handling};
+pub use message::{Looked, run};
 
 /// What this function works with.
 #[derive(Clone)]
@@ -64,6 +71,10 @@ pub struct Deps {
     pub due: Due,
     /// The calendars.
     pub graph: Graph,
+    /// What opens the content that notifications bring.
+    pub content_keys: Arc<ContentKeys>,
+    /// What was handled already.
+    pub handled: Handled,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// Chance, for new ids.
@@ -73,10 +84,14 @@ pub struct Deps {
 /// One item and how it went.
 pub type Outcome = (EventChange, Result<Vec<Next>, StepError>);
 
-/// Looks at every event of one message; each item succeeds or fails alone.
-pub async fn run(deps: &Deps, trail: &Trail, changes: EventChanges) -> Vec<Outcome> {
+async fn look_at(
+    deps: &Deps,
+    trail: &Trail,
+    changes: EventChanges,
+    handling: &mut Handling,
+) -> Vec<Outcome> {
     let mut mailboxes = heard::Read::new();
-    let outcomes = looked_at(deps, trail, changes, &mut mailboxes).await;
+    let outcomes = looked_at(deps, trail, changes, &mut mailboxes, handling).await;
     heard::note(deps, &mailboxes, &outcomes).await;
     outcomes
 }
@@ -86,6 +101,7 @@ async fn looked_at(
     trail: &Trail,
     changes: EventChanges,
     mailboxes: &mut heard::Read,
+    handling: &mut Handling,
 ) -> Vec<Outcome> {
     let EventChanges { tenant, items } = changes;
     let (tenant, rooms) = match tenant_of(deps, tenant).await {
@@ -94,6 +110,7 @@ async fn looked_at(
     };
     let mut outcomes = Vec::new();
     let mut looks = Vec::new();
+    let mut lost = BTreeSet::new();
     for item in items {
         let graph = graph_of(deps, trail, &tenant, item.passage.correlation);
         let context = Context { deps, graph: &graph, tenant: &tenant, rooms: &rooms };
@@ -110,7 +127,15 @@ async fn looked_at(
             Ok(_) if tenant.policy.rehearsal => {
                 outcomes.push((item, Err(StepError::Drop { reason: "rehearsal" })));
             }
-            Ok(look) => looks.push((item, look)),
+            Ok(look) => match context.told(&item, &look, &mut lost).await {
+                Some(read) => {
+                    let version = read.version;
+                    let result = context.present(&item, look, read).await;
+                    handling.read(&item, version, &result);
+                    outcomes.push((item, result));
+                }
+                None => looks.push((item, look)),
+            },
             Err(error) => outcomes.push((item, Err(error))),
         }
     }
@@ -121,9 +146,12 @@ async fn looked_at(
     for ((item, look), answer) in looks.into_iter().zip(answers) {
         let graph = graph_of(deps, trail, &tenant, item.passage.correlation);
         let context = Context { deps, graph: &graph, tenant: &tenant, rooms: &rooms };
+        let version = answer.as_ref().ok().and_then(|read| read.as_ref()?.version);
         let result = context.decide(&item, look, answer).await;
+        handling.read(&item, version, &result);
         outcomes.push((item, result));
     }
+    Context { deps, graph: &graph, tenant: &tenant, rooms: &rooms }.renew(&mut lost, &mut outcomes);
     outcomes
 }
 
@@ -150,7 +178,11 @@ struct Context<'a> {
 }
 
 async fn tenant_of(deps: &Deps, id: TenantId) -> Result<(Tenant, Arc<[Room]>), StepError> {
-    let tenant = deps.tenants.get(id).await?;
+    let tenant = match deps.tenants.get(id).await? {
+        // The look that a rehearsal's end sends must not meet what was cached before it.
+        Some(tenant) if tenant.policy.rehearsal => deps.tenants.get_uncached(id).await?,
+        tenant => tenant,
+    };
     let tenant = tenant.ok_or(StepError::Drop { reason: "the tenant is unknown" })?;
     match tenant.state {
         // What somebody said is forgotten without asking Graph, also while access is lost.
@@ -220,64 +252,4 @@ async fn prepare(
         found.push(Found { key: *key, row: deps.bookings.get(key).await? });
     }
     Ok(Look { calendar, state, pointer, found })
-}
-
-impl Context<'_> {
-    async fn decide(
-        &self,
-        item: &EventChange,
-        look: Look,
-        answer: Result<Option<EventRead>, GraphError>,
-    ) -> Result<Vec<Next>, StepError> {
-        match answer? {
-            Some(read) => self.present(item, look, read).await,
-            None => self.absent(item, look).await,
-        }
-    }
-
-    async fn present(
-        &self,
-        item: &EventChange,
-        look: Look,
-        read: EventRead,
-    ) -> Result<Vec<Next>, StepError> {
-        let now = self.deps.clock.now();
-        let sighting = match Sighting::of(&read, look.calendar, self.rooms, now) {
-            Ok(sighting) => sighting,
-            Err(Passed::AttendeesCopy) => {
-                return Err(StepError::Drop { reason: "an attendee's copy" });
-            }
-            Err(Passed::Unreadable) => {
-                return Err(StepError::fault("the event's times cannot be understood"));
-            }
-        };
-        if sighting.rooms.is_empty() && look.found.is_empty() {
-            return Err(StepError::Drop { reason: "no managed room" });
-        }
-        let subject = self.subject(item, &sighting).await?;
-        self.desire(item, look).of_present(&sighting, read.ical_uid, subject).await
-    }
-
-    fn desire<'a>(&'a self, item: &'a EventChange, look: Look) -> Desire<'a> {
-        let Look { pointer, found, state, .. } = look;
-        let Self { deps, tenant, rooms, .. } = *self;
-        // While access is lost the way to the copy is kept: our property is still to leave it.
-        let erased = matches!(state, MailboxState::Erased(..)) && tenant.state.is_active();
-        Desire { deps, tenant, rooms, item, pointer, found, erased }
-    }
-
-    /// The second read, for the subject alone, made only when it will be kept.
-    async fn subject(
-        &self,
-        item: &EventChange,
-        sighting: &Sighting,
-    ) -> Result<Option<Personal>, StepError> {
-        let kept = self.tenant.policy.content.reads_subject(sighting.private);
-        match sighting.role {
-            Role::Organizer if kept && !sighting.rooms.is_empty() => {
-                Ok(self.graph.subject(item.mailbox, &item.event).await?)
-            }
-            Role::Organizer | Role::Room => Ok(None),
-        }
-    }
 }

@@ -9,7 +9,7 @@ use crate::{
     step::{Next, StepError},
     store::{
         appointments::Pointer,
-        mailboxes::{Farewell, Mailbox},
+        mailboxes::{Farewell, Health, Mailbox},
         tables::ETag,
     },
 };
@@ -158,13 +158,15 @@ impl Keeper<'_> {
     }
 }
 
-/// Without a subscription, and without the nonces that would prove its notifications.
+/// Without a subscription, without the nonces that would prove its notifications, and without what
+/// they and the comparisons told of it.
 pub(super) fn unsubscribed(mailbox: &Mailbox) -> Mailbox {
     Mailbox {
         subscription: None,
         polled: None,
         nonce: None,
         previous_nonce: None,
+        health: Health::default(),
         ..mailbox.clone()
     }
 }

@@ -124,7 +124,7 @@ impl Keeper<'_> {
         Ok(vec![self.then(Task::Removed)])
     }
 
-    async fn drop_look(&self, at: Option<Timestamp>) -> Result<(), StepError> {
+    pub(super) async fn drop_look(&self, at: Option<Timestamp>) -> Result<(), StepError> {
         if let Some(at) = at {
             self.deps.due.remove(&self.renew_entry(at)).await?;
         }

@@ -4,7 +4,7 @@
 //! The old one goes first, then the row gets the nonce of the next, and only then that is made: wherever
 //! this is cut off, the row never holds a nonce that another subscription than its own was made with.
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 
 use super::{Keeper, order::id_of, unwatch};
 use crate::{
@@ -29,9 +29,10 @@ impl Keeper<'_> {
         etag: ETag,
     ) -> Result<Vec<Next>, StepError> {
         let (mailbox, etag) = self.without_a_strange_one(mailbox, etag).await?;
+        let look = mailbox.subscription.as_ref().map(|lost| lost.renew_due);
         let lost = Mailbox { subscription: None, ..mailbox };
         let etag = self.deps.mailboxes.replace(&lost, &etag).await?;
-        self.subscribe_again(lost, etag).await
+        self.subscribe_again(lost, etag, look).await
     }
 
     /// Removes the subscription and makes another one with a nonce of its own.
@@ -42,9 +43,10 @@ impl Keeper<'_> {
     ) -> Result<Vec<Next>, StepError> {
         let (mailbox, etag) = self.without_a_strange_one(mailbox, etag).await?;
         let Some(subscription) = &mailbox.subscription else {
-            return self.subscribe_again(mailbox, etag).await;
+            return self.subscribe_again(mailbox, etag, None).await;
         };
         self.graph.unsubscribe(&id_of(subscription)?).await?;
+        let look = Some(subscription.renew_due);
         let until = self.deps.clock.now() + OVERLAP;
         let next = Mailbox {
             subscription: None,
@@ -53,12 +55,24 @@ impl Keeper<'_> {
             ..mailbox.clone()
         };
         let etag = self.deps.mailboxes.replace(&next, &etag).await?;
-        self.subscribe_again(next, etag).await
+        self.subscribe_again(next, etag, look).await
     }
 
-    async fn subscribe_again(&self, mailbox: Mailbox, etag: ETag) -> Result<Vec<Next>, StepError> {
+    /// The entry that watched the one before goes when the next one has its own.
+    async fn subscribe_again(
+        &self,
+        mailbox: Mailbox,
+        etag: ETag,
+        look: Option<Timestamp>,
+    ) -> Result<Vec<Next>, StepError> {
         let next = self.subscribe(mailbox, etag).await?;
         unwatch(self.deps, self.task).await?;
+        let Some(look) = look else { return Ok(next) };
+        let read = self.deps.mailboxes.get(self.task.tenant, self.task.mailbox).await?;
+        let made = read.and_then(|(mailbox, _)| mailbox.subscription);
+        if made.is_some_and(|made| made.renew_due.as_millisecond() != look.as_millisecond()) {
+            self.drop_look(Some(look)).await?;
+        }
         Ok(next)
     }
 

@@ -7,9 +7,9 @@ use futures::{StreamExt as _, TryStreamExt as _, stream};
 
 use super::{
     stored::{
-        AppointmentStored, BookingStored, CalendarStored, ConsentStored, DecisionStored,
-        FactsStored, FailureStored, Stored, SubscriptionStored, farewell_word, how_word,
-        state_word,
+        AppointmentStored, BookingStored, CalendarStored, ComparedStored, ConsentStored,
+        DecisionStored, FactsStored, FailureStored, Stored, SubscriptionStored, farewell_word,
+        how_word, state_word,
     },
     visit::{Trouble, Visit},
 };
@@ -18,6 +18,7 @@ use crate::{
         appointment::{Facts, OrganizerCopy},
         booking::{Booking, Observed, Outcome, RefusalReason},
         decision::{Decision, What},
+        drift::Drift,
         ids::MailboxId,
         keys::BookingKey,
         personal::Personal,
@@ -116,6 +117,12 @@ fn calendar(mailbox: &Mailbox) -> CalendarStored {
             },
         }),
         looked_at_since: mailbox.polled.map(|polled| polled.since),
+        heard_at: mailbox.health.heard,
+        compared: mailbox.health.drift.map(|Drift { at, missing, left_over, different }| {
+            ComparedStored { at, missing, left_over, different }
+        }),
+        silent_at: mailbox.health.silent,
+        over_quota_since: mailbox.health.over_quota,
         has_secret_number: mailbox.nonce.is_some() || mailbox.previous_nonce.is_some(),
     }
 }

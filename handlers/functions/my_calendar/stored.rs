@@ -46,8 +46,29 @@ pub struct CalendarStored {
     pub subscription: Option<SubscriptionStored>,
     /// Since when the calendar is looked at regularly instead of being subscribed.
     pub looked_at_since: Option<Timestamp>,
+    /// When a notification came last, to the hour.
+    pub heard_at: Option<Timestamp>,
+    /// What the last comparison of the calendar with what is stored found.
+    pub compared: Option<ComparedStored>,
+    /// When the subscription was made anew last because it brought nothing.
+    pub silent_at: Option<Timestamp>,
+    /// Since when Microsoft refuses to subscribe it, because there are too many subscriptions.
+    pub over_quota_since: Option<Timestamp>,
     /// That there is a secret number that proves notifications. It is not told.
     pub has_secret_number: bool,
+}
+
+/// How far the calendar and what is stored were apart, in appointments with a managed room.
+#[derive(Serialize)]
+pub struct ComparedStored {
+    /// When they were compared.
+    pub at: Timestamp,
+    /// In the calendar, but not booked.
+    pub missing: u32,
+    /// Booked, but not in the calendar.
+    pub left_over: u32,
+    /// In both, but different.
+    pub different: u32,
 }
 
 /// A consent.

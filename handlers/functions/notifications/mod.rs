@@ -6,8 +6,9 @@
 
 mod handshake;
 mod sort;
+mod sources;
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use axum::{
     Router,
@@ -20,13 +21,19 @@ use axum::{
 use futures::future::try_join_all;
 use tokio::sync::Semaphore;
 
+pub use sources::Sources;
+
 use crate::{
     clock::Clock,
+    domain::ids::TenantId,
     graph::notifications::{NotANotification, parse},
-    identity::key_ring::{KeyRing, KeysUnavailable},
-    queue::{Outbox, QueueError},
+    identity::{
+        key_ring::{KeyRing, KeysUnavailable},
+        validation_tokens::ValidationTokens,
+    },
+    queue::{MESSAGE_LIFE, Outbox, QueueError},
     rng::Rng,
-    step::Next,
+    step::{Next, Onward},
 };
 
 /// The largest body that is read: about 4,000 items. Graph publishes no limit (2026-04).
@@ -34,6 +41,8 @@ pub const MAX_BODY: usize = 4 * 1024 * 1024;
 /// The whole answer. Graph counts three seconds, and one slow tenant makes all wait
 /// (learn.microsoft.com/graph/change-notifications-delivery-webhooks, 2026-04-22).
 const BUDGET: Duration = Duration::from_secs(2);
+/// The part of it that the keys of validation tokens are waited for.
+const VOUCHING: Duration = Duration::from_millis(500);
 /// Puts in flight in this process: beyond that a storage queue only answers later.
 const PUTS_IN_FLIGHT: usize = 64;
 
@@ -50,6 +59,10 @@ pub struct Deps {
     pub rng: Arc<dyn Rng>,
     /// Caps the puts in flight for the whole process.
     pub puts: Arc<Semaphore>,
+    /// What checks that Graph sealed the content.
+    pub tokens: Arc<ValidationTokens>,
+    /// Where requests may come from.
+    pub sources: Sources,
 }
 
 impl Deps {
@@ -59,8 +72,11 @@ impl Deps {
         outbox: Arc<dyn Outbox>,
         clock: Arc<dyn Clock>,
         rng: Arc<dyn Rng>,
+        tokens: Arc<ValidationTokens>,
+        sources: Sources,
     ) -> Self {
-        Self { keys, outbox, clock, rng, puts: Arc::new(Semaphore::new(PUTS_IN_FLIGHT)) }
+        let puts = Arc::new(Semaphore::new(PUTS_IN_FLIGHT));
+        Self { keys, outbox, clock, rng, puts, tokens, sources }
     }
 }
 
@@ -72,6 +88,8 @@ pub fn router(deps: Deps) -> Router {
 /// Why a POST is not taken. Each has its status; none of them names content.
 #[derive(Debug, thiserror::Error)]
 enum Refused {
+    #[error("not from here")]
+    Elsewhere,
     #[error("not a change notification")]
     NotANotification,
     #[error("send the body uncompressed")]
@@ -92,6 +110,7 @@ enum Refused {
 impl IntoResponse for Refused {
     fn into_response(self) -> Response {
         let status = match self {
+            Self::Elsewhere => StatusCode::FORBIDDEN,
             Self::NotANotification => StatusCode::BAD_REQUEST,
             Self::Encoded => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
@@ -112,6 +131,9 @@ impl From<NotANotification> for Refused {
 }
 
 async fn answer(State(deps): State<Deps>, request: Request) -> Response {
+    if !deps.sources.admit(request.headers()) {
+        return Refused::Elsewhere.into_response();
+    }
     // Before everything else: the handshake may come at any time and knows no client state.
     if let Some(token) = handshake::token(request.uri().query().unwrap_or_default()) {
         return handshake::answer(&token);
@@ -133,8 +155,7 @@ async fn take(deps: &Deps, request: Request) -> Result<(), Refused> {
             StatusCode::PAYLOAD_TOO_LARGE => Refused::TooLarge,
             _ => Refused::NotANotification,
         })?;
-    let items = parse(&body)?;
-    let sorted = sort::sort(deps, items).await?;
+    let sorted = sort::sort(deps, parse(&body)?).await?;
     if sorted.foreign > 0 {
         tracing::warn!(
             items.foreign = sorted.foreign,
@@ -142,14 +163,38 @@ async fn take(deps: &Deps, request: Request) -> Result<(), Refused> {
             "items that did not prove themselves"
         );
     }
+    if sorted.unvouched > 0 {
+        tracing::warn!(
+            items.unvouched = sorted.unvouched,
+            "sealed content that Graph did not vouch for is not used; its events are read"
+        );
+    }
     try_join_all(sorted.next.iter().map(|next| put(deps, next))).await?;
     tracing::info!(items.ours = sorted.ours, puts = sorted.next.len(), "handed on");
     Ok(())
+}
+
+/// The tenants whose content in this POST was sealed by Graph.
+///
+/// Where that cannot be told in time the items go on without it: a slow answer would cost every
+/// tenant, and a refused POST would come back to the same trouble.
+async fn vouched(deps: &Deps, tokens: &[String]) -> BTreeSet<TenantId> {
+    let vouched = tokio::time::timeout(VOUCHING, deps.tokens.vouched(tokens)).await;
+    vouched.map(|vouched| vouched.tenants).unwrap_or_default()
 }
 
 /// The outbox itself tries twice; a second failure is Graph's to repeat.
 async fn put(deps: &Deps, next: &Next) -> Result<(), QueueError> {
     let closed = |_| QueueError("the process is stopping".to_owned());
     let _place = deps.puts.acquire().await.map_err(closed)?;
-    deps.outbox.send(next.message.queue(), next.message.text(), next.delay).await
+    let life = match &next.message {
+        Onward::Fetch(changes) => changes.life(),
+        Onward::Book(_)
+        | Onward::Write(_)
+        | Onward::Maintain(_)
+        | Onward::MaintainAll(_)
+        | Onward::Tenant(_) => MESSAGE_LIFE,
+    };
+    let (queue, text) = (next.message.queue(), next.message.text());
+    deps.outbox.send_for(queue, text, next.delay, life).await
 }

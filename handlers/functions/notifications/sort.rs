@@ -1,12 +1,12 @@
 //! Which items of a POST are ours, and what is handed on for them: one POST may mix subscriptions,
 //! tenants and kinds, and no item spoils another.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::Deps;
 use crate::{
     domain::ids::{CorrelationId, EventId, MailboxId, TenantId},
-    graph::notifications::{ChangeType, Item, ItemKind, LifecycleEvent},
+    graph::notifications::{ChangeType, Item, ItemKind, LifecycleEvent, Post, Told},
     identity::{
         client_state::{NotOurs, Proof, prove},
         key_ring::KeysUnavailable,
@@ -23,68 +23,104 @@ pub(super) struct Sorted {
     pub(super) ours: usize,
     /// How many did not, or were of no known kind.
     pub(super) foreign: usize,
+    /// How many came sealed, and Graph did not vouch for their tenant: they go on as ids.
+    pub(super) unvouched: usize,
 }
 
 /// Proves each item and merges those that say the same: a create comes as four notifications.
-pub(super) async fn sort(deps: &Deps, items: Vec<Item>) -> Result<Sorted, KeysUnavailable> {
-    let mut events: BTreeMap<TenantId, Vec<EventChange>> = BTreeMap::new();
-    let mut places: HashMap<(TenantId, MailboxId, EventId, u64), usize> = HashMap::new();
+pub(super) async fn sort(deps: &Deps, post: Post) -> Result<Sorted, KeysUnavailable> {
+    let Post { items, validation_tokens } = post;
+    let count = items.len();
+    let mut changes = Changes::default();
     let mut tasks: Vec<MailboxTask> = Vec::new();
-    let (mut ours, mut foreign) = (0, 0);
-    let now = deps.clock.now();
+    let mut told = Vec::new();
     for item in items {
-        let Some(proof) = proven(deps, &item).await? else {
-            foreign += 1;
-            continue;
-        };
-        let Proof { tenant, mailbox, nonce } = proof;
+        let Some(proof) = proven(deps, &item).await? else { continue };
         match item.kind {
-            ItemKind::Change { change, event } => {
-                let deleted = change == ChangeType::Deleted;
-                let changes = events.entry(tenant).or_default();
-                let place =
-                    *places.entry((tenant, mailbox, event.clone(), nonce)).or_insert_with(|| {
-                        let correlation = CorrelationId(deps.rng.uuid().as_u128());
-                        let origin = Origin::Notification { nonce, deleted, version: None };
-                        changes.push(EventChange {
-                            mailbox,
-                            event,
-                            origin,
-                            sealed: None,
-                            passage: Passage::start(correlation, now),
-                        });
-                        changes.len() - 1
-                    });
-                if deleted {
-                    changes[place].origin = Origin::Notification { nonce, deleted, version: None };
-                }
-            }
+            ItemKind::Change(change) => told.push((proof, change)),
             ItemKind::Lifecycle(event) => {
-                let passage = Passage::start(CorrelationId(deps.rng.uuid().as_u128()), now);
-                let task = match event {
-                    LifecycleEvent::ReauthorizationRequired => Task::Reauthorize,
-                    LifecycleEvent::SubscriptionRemoved => Task::Removed,
-                    LifecycleEvent::Missed => Task::Missed,
+                let task = task(deps, proof, event);
+                let same = |t: &MailboxTask| {
+                    (t.tenant, t.mailbox, t.task) == (task.tenant, task.mailbox, task.task)
                 };
-                let task =
-                    MailboxTask { tenant, mailbox, task, nonce: Some(nonce), due: None, passage };
-                let same =
-                    |t: &MailboxTask| (t.tenant, t.mailbox, t.task) == (tenant, mailbox, task.task);
+                changes.lifecycle += 1;
                 if !tasks.iter().any(same) {
                     tasks.push(task);
                 }
             }
-            ItemKind::Unknown => {
-                foreign += 1;
-                continue;
+            ItemKind::Unknown => {}
+        }
+    }
+    let ours = told.len() + changes.lifecycle;
+    // No token is looked at for a POST in which nobody proved to be ours and brought content.
+    let vouched = if told.iter().any(|(_, told)| told.sealed.is_some()) {
+        super::vouched(deps, &validation_tokens.0).await
+    } else {
+        BTreeSet::new()
+    };
+    let mut unvouched = 0;
+    for (proof, mut told) in told {
+        if told.sealed.is_some() && !vouched.contains(&proof.tenant) {
+            unvouched += 1;
+            told.sealed = None;
+        }
+        changes.take(deps, proof, told);
+    }
+    let mut next = changes.next();
+    next.extend(tasks.into_iter().map(|task| Next::now(Onward::Maintain(task))));
+    Ok(Sorted { next, ours, foreign: count - ours, unvouched })
+}
+
+fn task(deps: &Deps, proof: Proof, event: LifecycleEvent) -> MailboxTask {
+    let Proof { tenant, mailbox, nonce } = proof;
+    let correlation = CorrelationId(deps.rng.uuid().as_u128());
+    let passage = Passage::start(correlation, deps.clock.now());
+    let task = match event {
+        LifecycleEvent::ReauthorizationRequired => Task::Reauthorize,
+        LifecycleEvent::SubscriptionRemoved => Task::Removed,
+        LifecycleEvent::Missed => Task::Missed,
+    };
+    MailboxTask { tenant, mailbox, task, nonce: Some(nonce), due: None, passage }
+}
+
+/// The changes of a POST by tenant, each event once.
+#[derive(Default)]
+struct Changes {
+    of: BTreeMap<TenantId, Vec<EventChange>>,
+    places: HashMap<(TenantId, MailboxId, EventId, u64), usize>,
+    lifecycle: usize,
+}
+
+impl Changes {
+    fn take(&mut self, deps: &Deps, proof: Proof, told: Told) {
+        let Proof { tenant, mailbox, nonce } = proof;
+        let Told { change, event, version, sealed } = told;
+        let deleted = change == ChangeType::Deleted;
+        let origin = Origin::Notification { nonce, deleted, version };
+        let changes = self.of.entry(tenant).or_default();
+        let key = (tenant, mailbox, event.clone(), nonce);
+        if let Some(place) = self.places.get(&key) {
+            changes[*place].merge(origin, sealed);
+            return;
+        }
+        let correlation = CorrelationId(deps.rng.uuid().as_u128());
+        let passage = Passage::start(correlation, deps.clock.now());
+        self.places.insert(key, changes.len());
+        changes.push(EventChange { mailbox, event, origin, sealed, passage });
+    }
+
+    /// Sealed content travels in messages of its own: they live shorter, and ids must not.
+    fn next(self) -> Vec<Next> {
+        let mut next = Vec::new();
+        for (tenant, changes) in self.of {
+            let (sealed, plain): (Vec<_>, Vec<_>) =
+                changes.into_iter().map(EventChange::fitting).partition(|c| c.sealed.is_some());
+            for changes in packed(tenant, plain).into_iter().chain(packed(tenant, sealed)) {
+                next.push(Next::now(Onward::Fetch(changes)));
             }
         }
-        ours += 1;
+        next
     }
-    let fetches = events.into_iter().flat_map(|(tenant, changes)| packed(tenant, changes));
-    let mut next: Vec<Next> = fetches.map(|changes| Next::now(Onward::Fetch(changes))).collect();
-    next.extend(tasks.into_iter().map(|task| Next::now(Onward::Maintain(task))));
-    Ok(Sorted { next, ours, foreign })
 }
 
 /// Whose item this is; `None` when it does not prove itself. The mailbox is taken from the proof,

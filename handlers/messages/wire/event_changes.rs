@@ -137,21 +137,39 @@ impl EventChanges {
     }
 }
 
+/// What a message takes beside its items.
+const FRAME: usize = 128;
+
+impl EventChange {
+    /// The same, without its content if that does not fit a message.
+    #[must_use]
+    pub fn fitting(mut self) -> Self {
+        if self.sealed.is_some() && self.size() > MESSAGE_BYTES - FRAME {
+            self.sealed = None;
+        }
+        self
+    }
+
+    /// How many bytes it takes in a message.
+    fn size(&self) -> usize {
+        let text = serde_json::to_string(&EventChangeWire::from(self)).unwrap_or_default();
+        wire_len(&text) + 1
+    }
+}
+
 /// Packs items of one tenant into as few messages as the queue's limit allows.
 pub fn packed(tenant: TenantId, items: Vec<EventChange>) -> Vec<EventChanges> {
-    let frame = 128;
     let mut messages: Vec<EventChanges> = Vec::new();
     let mut room = 0;
     for item in items {
-        let size =
-            wire_len(&serde_json::to_string(&EventChangeWire::from(&item)).unwrap_or_default()) + 1;
+        let size = item.size();
         match messages.last_mut() {
             Some(last) if size <= room => {
                 room -= size;
                 last.items.push(item);
             }
             Some(_) | None => {
-                room = (MESSAGE_BYTES - frame).saturating_sub(size);
+                room = (MESSAGE_BYTES - FRAME).saturating_sub(size);
                 messages.push(EventChanges { tenant, items: vec![item] });
             }
         }

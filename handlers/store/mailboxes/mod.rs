@@ -3,20 +3,20 @@
 //!
 //! A tenant has 256 partitions, by a hash of the mailbox id.
 
+mod health;
 mod row;
 
 use std::sync::Arc;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
 use super::{
     error::StoreError,
     shelf::Shelf,
-    tables::{Change, ETag, Keys, Row, Span, Table, Tables},
+    tables::{Change, Continuation, ETag, Keys, Row, Span, Table, Tables},
 };
 use crate::domain::{
     decision::How,
-    drift::Drift,
     ids::{ContentKeyId, KeyId, MailboxId, TenantId},
     keys::Digest,
     policy::Registration,
@@ -24,11 +24,10 @@ use crate::domain::{
 
 use row::{MailboxRow, Stored};
 
+pub use health::{HEARD_EVERY, Health};
+
 /// Over how many partitions a tenant's mailboxes are spread.
 const SHARDS: u16 = 256;
-
-/// How often at most a row says anew that a notification came.
-pub const HEARD_EVERY: SignedDuration = SignedDuration::from_hours(1);
 
 /// Whose mailbox it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -113,22 +112,6 @@ pub struct Polled {
     pub since: Timestamp,
     /// The instant of the due entry that looks next.
     pub due: Timestamp,
-}
-
-/// How well a mailbox is followed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Health {
-    /// When a notification of it came last, to the hour.
-    pub heard: Option<Timestamp>,
-    /// What the last resync found; `None` until one has run under the present subscription. One
-    /// that found the same as before does not write it anew within 20 hours.
-    pub drift: Option<Drift>,
-    /// What that resync went by: rooms and rehearsal, as a digest.
-    pub basis: Option<Digest>,
-    /// When the subscription was made anew last because it brought nothing.
-    pub silent: Option<Timestamp>,
-    /// Since when Graph refuses to subscribe it, because it has as many subscriptions as it may.
-    pub over_quota: Option<Timestamp>,
 }
 
 /// Who agreed to what, and when.
@@ -259,9 +242,22 @@ impl Mailboxes {
     /// # Errors
     /// [`StoreError`] when they cannot be read.
     pub async fn all(&self, tenant: TenantId) -> Result<Vec<Mailbox>, StoreError> {
-        let span = Span::partitions(format!("{tenant}_00"), format!("{tenant}_ff"));
-        let rows = self.shelf.all(&span).await?;
+        let rows = self.shelf.all(&span(tenant)).await?;
         Ok(rows.into_iter().map(|(Stored(mailbox), _, _)| mailbox).collect())
+    }
+
+    /// Up to 1,000 of a tenant's mailboxes, always in the same order, and where the next ones begin:
+    /// whoever counts a tenant of any size holds one page at a time.
+    ///
+    /// # Errors
+    /// [`StoreError`] when they cannot be read.
+    pub async fn page(
+        &self,
+        tenant: TenantId,
+        from: Option<Continuation>,
+    ) -> Result<(Vec<Mailbox>, Option<Continuation>), StoreError> {
+        let (rows, next) = self.shelf.some(&span(tenant), from).await?;
+        Ok((rows.into_iter().map(|(Stored(mailbox), _, _)| mailbox).collect(), next))
     }
 
     /// Those of a tenant's mailboxes that are in this shard, each with its version: a pass over a
@@ -284,6 +280,10 @@ impl Mailboxes {
     }
 }
 
+fn span(tenant: TenantId) -> Span {
+    Span::partitions(format!("{tenant}_00"), format!("{tenant}_ff"))
+}
+
 fn partition(tenant: TenantId, shard: u8) -> String {
     format!("{tenant}_{shard:02x}")
 }
@@ -301,6 +301,7 @@ mod tests {
     use std::sync::atomic::Ordering;
 
     use super::*;
+    use crate::domain::drift::Drift;
     use crate::store::counting::{CountingTables, at, mailbox, tenant};
 
     fn person(n: u128) -> Mailbox {

@@ -7,7 +7,7 @@ use roombridge::store::register::Register;
 use roombridge::store::tables::Table;
 use world::exchange::{Meeting, Response};
 
-use super::driver::{Browser, DESK};
+use super::driver::{Browser, DESK, PHONE};
 use super::northwind::Northwind;
 use crate::{Failure, Outcome};
 
@@ -52,6 +52,7 @@ async fn an_organisation_connects_a_person_decides_and_all_leave_again() -> Outc
     employee.reads("Quarterly numbers").await?;
     employee.picture("my-calendar-followed").await?;
 
+    looked_after(&northwind, &admin, ada).await?;
     withdraws(&northwind, &employee).await?;
     erases(&northwind, &employee, &meeting).await?;
 
@@ -76,6 +77,34 @@ async fn an_organisation_connects_a_person_decides_and_all_leave_again() -> Outc
 }
 
 /// Ada connects Northwind, and has Aurora managed.
+/// How well calendars are followed, and what was asked: at a desk, and on a phone at night.
+async fn looked_after(northwind: &Northwind, admin: &Browser, ada: &str) -> Outcome {
+    admin.press("Health").await?;
+    admin.reads("How calendars are followed").await?;
+    admin.press("Compare now").await?;
+    admin.reads("Every calendar is being compared.").await?;
+    admin.picture("consent-health").await?;
+    assert!(admin.fits().await?);
+    admin.press("Audit").await?;
+    admin.reads("Forbidden fields asked of Microsoft").await?;
+    admin.picture("consent-audit").await?;
+    assert!(admin.fits().await?);
+    admin.fill("from", "2026-13-01").await?;
+    admin.press("Show these days").await?;
+    admin.reads("This is no day.").await?;
+    let phone = northwind.signed_in(ada, "consent", PHONE).await?;
+    for (link, words, name) in [
+        ("Health", "What the last comparison found", "consent-health-phone"),
+        ("Audit", "What this cannot say", "consent-audit-phone"),
+    ] {
+        phone.press(link).await?;
+        phone.reads(words).await?;
+        phone.picture(name).await?;
+        assert!(phone.fits().await?, "nobody scrolls sideways");
+    }
+    phone.close().await
+}
+
 async fn connected(northwind: &Northwind, ada: &str) -> Result<Browser, Failure> {
     let admin = northwind.signed_in(ada, "consent", DESK).await?;
     admin.reads("Which way?").await?;

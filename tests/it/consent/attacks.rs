@@ -110,7 +110,7 @@ async fn a_post_of_another_site_or_without_the_token_changes_nothing() -> Outcom
     let contoso = Newcomer::open()?;
     let mut browser = contoso.connected("organisation-wide").await?;
     let before = (contoso.row().await?, contoso.told());
-    let steps = ["sign-out", "connect", "policy", "rooms", "reach", "disconnect"];
+    let steps = ["sign-out", "connect", "health", "policy", "rooms", "reach", "disconnect"];
     for step in steps {
         for (site, origin) in
             [("cross-site", "null"), ("same-site", "null"), ("same-origin", "https://evil.example")]
@@ -192,7 +192,20 @@ async fn an_employee_opens_no_page_and_posts_no_form_of_the_administrator() -> O
     assert!(!csrf.is_empty());
     let mut anna = contoso.browser();
     (anna.cookies, anna.csrf) = (cookies, csrf);
-    let pages = ["", "policy", "rooms", "reach", "register", "register.csv", "register.json"];
+    let pages = [
+        "",
+        "health",
+        "health.csv",
+        "audit",
+        "audit.csv",
+        "audit.json",
+        "policy",
+        "rooms",
+        "reach",
+        "register",
+        "register.csv",
+        "register.json",
+    ];
     for step in pages.into_iter().chain(["disconnect", "granted", "prove"]) {
         let page = anna.get(step).await?;
         assert_eq!(page.status, StatusCode::FORBIDDEN, "GET {step}");

@@ -34,7 +34,18 @@ async fn anybody_can_read_what_is_asked_for_before_signing_in() -> Outcome {
 async fn every_page_is_protected_and_nothing_comes_from_elsewhere() -> Outcome {
     let contoso = Newcomer::open()?;
     let mut browser = contoso.connected("organisation-wide").await?;
-    let steps = ["", "policy", "rooms", "reach", "register", "disconnect", "nowhere", "style.css"];
+    let steps = [
+        "",
+        "health",
+        "audit",
+        "policy",
+        "rooms",
+        "reach",
+        "register",
+        "disconnect",
+        "nowhere",
+        "style.css",
+    ];
     for step in steps {
         let page = browser.get(step).await?;
         let policy = page.header("content-security-policy");
@@ -142,7 +153,20 @@ async fn somebody_without_the_role_is_told_what_to_do_and_changes_nothing() -> O
     let page = browser.sign_in(contoso.anna.id()).await?;
     assert_eq!(page.status, StatusCode::FORBIDDEN);
     assert_eq!(page.heading(), "You cannot decide for your organisation");
-    for step in ["policy", "rooms", "reach", "register", "register.csv", "disconnect"] {
+    for step in [
+        "health",
+        "health.csv",
+        "health.json",
+        "audit",
+        "audit.csv",
+        "audit.json",
+        "policy",
+        "rooms",
+        "reach",
+        "register",
+        "register.csv",
+        "disconnect",
+    ] {
         assert_eq!(browser.get(step).await?.status, StatusCode::FORBIDDEN, "{step}");
     }
     contoso.nothing_happened().await

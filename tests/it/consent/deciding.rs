@@ -19,7 +19,7 @@ use crate::{Failure, Outcome};
 type Fields<'a> = Vec<(&'a str, &'a str)>;
 
 /// The policy's form as it stands by default, with `changes`.
-fn policy<'a>(version: &'a str, changes: &[(&'a str, &'a str)]) -> Fields<'a> {
+pub(super) fn policy<'a>(version: &'a str, changes: &[(&'a str, &'a str)]) -> Fields<'a> {
     let mut fields = vec![
         ("version", version),
         ("consent", "opt-in"),

@@ -120,7 +120,7 @@ async fn who_is_not_invited_any_more_may_still_leave_and_do_nothing_else() -> Ou
     assert_eq!(page.location(), "/api/consent/disconnect");
     assert_eq!(browser.get("disconnect").await?.status, StatusCode::OK);
     assert_eq!(browser.get("register").await?.status, StatusCode::OK);
-    for step in ["policy", "rooms", "reach", "granted"] {
+    for step in ["health", "policy", "rooms", "reach", "granted"] {
         assert_eq!(browser.get(step).await?.heading(), "Your organisation is not invited");
     }
     let page = browser.post("connect", &[("mode", "scoped")]).await?;

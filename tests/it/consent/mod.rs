@@ -1,11 +1,14 @@
 //! An administrator connects Contoso, decides for it, looks at what is reached, and disconnects.
 
 mod attacks;
+mod audit;
 mod clouds;
 mod connecting;
 mod deciding;
+mod health;
 mod hostile;
 mod leaving;
+mod rehearsal;
 
 use std::sync::Arc;
 
@@ -82,7 +85,17 @@ impl Newcomer {
         mode: &str,
         user: &str,
     ) -> Result<String, Failure> {
-        let page = browser.post("connect", &[("mode", mode)]).await?;
+        self.granted_by(browser, &[("mode", mode)], user).await
+    }
+
+    /// The same with these choices on the first page.
+    async fn granted_by(
+        &self,
+        browser: &mut Browser<'_>,
+        choices: &[(&str, &str)],
+        user: &str,
+    ) -> Result<String, Failure> {
+        let page = browser.post("connect", choices).await?;
         let there = page.link(&self.office.microsoft.entra.cloud().authority).parse()?;
         let back = self.office.microsoft.entra.admin_consent(&there, user);
         Ok(back.map_err(|page| page.text)?.to_string())
@@ -125,6 +138,15 @@ impl Newcomer {
         for queue in Queue::ALL {
             assert!(self.office.outbox.messages(Shelf::Main(queue)).is_empty(), "{queue:?}");
         }
+        Ok(())
+    }
+
+    /// Ada manages Aurora.
+    async fn manage(&self, browser: &mut Browser<'_>, mode: &str) -> crate::Outcome {
+        let address = self.aurora.address().to_lowercase();
+        let row = [("from", "0"), ("address", &*address), ("mode", mode), ("zone", "UTC")];
+        let page = browser.post("rooms", &row).await?;
+        assert_eq!(page.location(), "/api/consent/rooms?from=0&saved", "{}", page.text);
         Ok(())
     }
 

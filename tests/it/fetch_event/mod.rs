@@ -3,6 +3,8 @@
 mod changes;
 mod content;
 mod races;
+pub(crate) mod rich;
+mod storms;
 
 use std::sync::{Arc, Mutex, PoisonError};
 

@@ -5,6 +5,7 @@ mod connect;
 mod cut_off;
 mod leave;
 mod meanwhile;
+mod rehearsal;
 mod suspend;
 
 use std::sync::Arc;

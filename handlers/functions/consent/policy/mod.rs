@@ -17,7 +17,7 @@ use super::{Deps, Shared, gate, reach::commands};
 use crate::{
     domain::{decision::What, ids::MailboxId, personal::Personal, tenancy::TenantPolicy},
     graph::{GraphError, TenantGraph},
-    messages::TenantWork,
+    messages::{Stage, TenantWork},
     pages::{
         FieldError, Form, Frame, Posted, Problem, Visitor, html_with,
         texts::{Texts, fill},
@@ -27,7 +27,9 @@ use crate::{
 };
 
 use typed::{Draft, FIELDS, Typed};
-use words::{Difference, differences, version};
+use words::{Difference, version};
+
+pub(super) use words::differences;
 
 /// Addresses that are looked up at the same time.
 const AT_ONCE: usize = 8;
@@ -79,15 +81,14 @@ pub(super) async fn save(
         return page(&deps, visitor, &tenant, &typed, shown);
     }
     let changes = differences(&tenant.policy, &policy);
+    // A rehearsal that begins is counted, and what is there when it ends is booked.
+    let compare = changes.is_empty() || policy.rehearsal != tenant.policy.rehearsal;
     if !changes.is_empty() {
         if version != words::version(&tenant.policy) {
             let shown = Shown { elsewhere: &changes, ..Shown::default() };
             return page(&deps, visitor, &tenant, &typed, shown);
         }
-        for Difference { policy, old, new } in changes {
-            let policy = policy.to_owned();
-            deps.decided(visitor, None, What::PolicyChanged { policy, old, new }).await?;
-        }
+        evidence(&deps, visitor, changes).await?;
         let changed = Tenant { policy: policy.clone(), ..tenant };
         let replaced = deps.tenants.replace(&changed, &etag).await;
         if replaced.as_ref().is_err_and(|error| error.is_changed()) {
@@ -99,8 +100,25 @@ pub(super) async fn save(
         replaced?;
     }
     // Also when nothing is different: the task of an earlier save may not have been sent.
-    deps.tell_tenant(visitor.tenant(), TenantWork::Align { from: None }).await?;
+    let from = compare.then(|| Stage { compare: true, ..Stage::default() });
+    deps.tell_tenant(visitor.tenant(), TenantWork::Align { from }).await?;
     Ok(deps.desk.see_other("policy?saved"))
+}
+
+/// Each change as an entry of the register.
+///
+/// # Errors
+/// [`Problem`] when one was not written.
+pub(super) async fn evidence(
+    deps: &Deps,
+    visitor: &Visitor,
+    changes: Vec<Difference>,
+) -> Result<(), Problem> {
+    for Difference { policy, old, new } in changes {
+        let policy = policy.to_owned();
+        deps.decided(visitor, None, What::PolicyChanged { policy, old, new }).await?;
+    }
+    Ok(())
 }
 
 #[derive(Default)]

@@ -9,7 +9,7 @@ use crate::domain::{
 
 /// A policy that differs.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Difference {
+pub(in super::super) struct Difference {
     /// Which, by its name.
     pub(super) policy: &'static str,
     /// What it was.
@@ -19,7 +19,7 @@ pub(super) struct Difference {
 }
 
 /// What differs between two policies.
-pub(super) fn differences(old: &TenantPolicy, new: &TenantPolicy) -> Vec<Difference> {
+pub(in super::super) fn differences(old: &TenantPolicy, new: &TenantPolicy) -> Vec<Difference> {
     let pairs = words(old).into_iter().zip(words(new));
     let differ = pairs.filter(|((_, old), (_, new))| old != new);
     differ.map(|((policy, old), (_, new))| Difference { policy, old, new }).collect()
@@ -33,7 +33,7 @@ pub(super) fn version(policy: &TenantPolicy) -> String {
 }
 
 /// Every policy by its name, always in the same order.
-fn words(policy: &TenantPolicy) -> [(&'static str, String); 11] {
+fn words(policy: &TenantPolicy) -> [(&'static str, String); 13] {
     let yes_no = |yes| if yes { "yes" } else { "no" }.to_owned();
     let or = |text: Option<String>, none: &str| text.unwrap_or_else(|| none.to_owned());
     let excluded: Vec<String> = policy.excluded.iter().map(ToString::to_string).collect();
@@ -78,6 +78,8 @@ fn words(policy: &TenantPolicy) -> [(&'static str, String); 11] {
         ("mail sender", or(policy.mail.map(|sender| sender.to_string()), "off")),
         ("audit days", policy.audit_days.to_string()),
         ("add-in property", or(policy.add_in_property.clone(), "none")),
+        ("rich notifications", yes_no(policy.rich)),
+        ("rehearsal", yes_no(policy.rehearsal)),
     ]
 }
 

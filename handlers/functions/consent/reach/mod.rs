@@ -178,7 +178,7 @@ impl Page<'_> {
         let scoped = tenant.registration == Registration::Scoped;
         let app = deps.registrations.client_id(tenant.registration);
         let sections = gate::sections(t);
-        let polled = Counts::of(&deps.mailboxes.all(tenant.id).await?).polled;
+        let polled = Counts::of(deps, tenant.id).await?.polled;
         let given = if errors.is_empty() { tried.first() } else { None };
         let status =
             if errors.is_empty() { StatusCode::OK } else { StatusCode::UNPROCESSABLE_ENTITY };

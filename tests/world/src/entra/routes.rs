@@ -26,6 +26,7 @@ impl Entra {
             .route("/{tenant}/discovery/v2.0/keys", get(keys))
             .route("/{tenant}/discovery/keys", get(old_keys))
             .route("/{tenant}/v2.0/.well-known/openid-configuration", get(configuration))
+            .route("/{tenant}/.well-known/openid-configuration", get(old_configuration))
             .with_state(self.clone())
     }
 }
@@ -141,6 +142,7 @@ async fn keys(State(entra): State<Entra>, Path(tenant): Path<String>) -> Respons
 }
 
 async fn old_keys(State(entra): State<Entra>) -> Json<Value> {
+    entra.lock().key_requests += 1;
     Json(entra.published(None))
 }
 
@@ -168,6 +170,26 @@ async fn configuration(State(entra): State<Entra>, Path(tenant): Path<String>) -
             "cloud_graph_host_name", "msgraph_host", "aud", "exp", "iat", "auth_time", "acr",
             "nonce", "preferred_username", "name", "tid", "ver", "at_hash", "c_hash", "email"],
         "tenant_region_scope": null,
+    });
+    Json(document).into_response()
+}
+
+/// The v1 document, which readers of validation tokens are sent to
+/// (learn.microsoft.com/graph/change-notifications-with-resource-data, 2026-04-17).
+async fn old_configuration(State(entra): State<Entra>, Path(tenant): Path<String>) -> Response {
+    let Some(named) = in_issuer(&entra, &tenant) else {
+        return Refusal::UNKNOWN_TENANT.into_response();
+    };
+    let base = format!("{}/{tenant}", entra.base());
+    let document = json!({
+        "authorization_endpoint": format!("{base}/oauth2/authorize"),
+        "token_endpoint": format!("{base}/oauth2/token"),
+        "jwks_uri": format!("{}/common/discovery/keys", entra.base()),
+        "response_types_supported":
+            ["code", "id_token", "code id_token", "token id_token", "token"],
+        "subject_types_supported": ["pairwise"],
+        "id_token_signing_alg_values_supported": ["RS256"],
+        "issuer": format!("https://sts.windows.net/{named}/"),
     });
     Json(document).into_response()
 }

@@ -8,6 +8,7 @@ use super::request::{Call, Reply, Route};
 use super::{Graph, State};
 use crate::entra::Caller;
 use crate::exchange::Mailbox;
+use crate::exchange::state::MailboxRow;
 
 /// Grants made in Exchange ("RBAC for Applications"), scoped to mailboxes: the token then carries
 /// no role for calendars (learn.microsoft.com/exchange/permissions-exo/application-rbac).
@@ -102,8 +103,12 @@ impl Graph {
     ) -> Result<String, Reply> {
         let found = {
             let state = self.0.exchange.lock();
-            let mut all = state.mailboxes.values().filter(|m| m.tenant == caller.tenant);
-            let found = all.find(|m| m.id == name || m.answers_to(name));
+            // Most callers name the object id; only an address has to be looked for.
+            let theirs = |m: &&MailboxRow| m.tenant == caller.tenant;
+            let by_id = state.mailboxes.get(name).filter(theirs);
+            let by_address =
+                || state.mailboxes.values().filter(theirs).find(|m| m.answers_to(name));
+            let found = by_id.or_else(by_address);
             found.map(|m| (m.id.clone(), m.gone))
         };
         let (id, gone) = found.ok_or_else(|| {
@@ -136,8 +141,11 @@ pub(super) fn may(state: &State, caller: &Caller, mailbox: &str, need: Need) -> 
         Need::Subscribe | Need::Deliver => has("Calendars.Read"),
         Need::Send => has("Mail.Send"),
     };
+    if by_role {
+        return true;
+    }
     let grant = state.grants.get(&(caller.tenant.clone(), caller.app.clone()));
-    let by_scope = grant.is_some_and(|g| {
+    grant.is_some_and(|g| {
         let scope = if need == Need::Send { &g.senders } else { &g.mailboxes };
         let allowed = match need {
             Need::Read => g.read || g.write,
@@ -147,8 +155,7 @@ pub(super) fn may(state: &State, caller: &Caller, mailbox: &str, need: Need) -> 
             Need::Send => true,
         };
         allowed && scope.contains(mailbox)
-    });
-    by_role || by_scope
+    })
 }
 
 /// What a call on a mailbox needs.

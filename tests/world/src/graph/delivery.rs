@@ -6,6 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::Request;
 use jiff::SignedDuration;
+use tokio::time::Instant;
 
 use super::pausing::lifecycle;
 use super::storm::{Item, storm};
@@ -15,6 +16,11 @@ use super::{Graph, State};
 const TRIED_FOR: SignedDuration = SignedDuration::from_hours(4);
 /// The first wait between tries; it doubles. Graph does not publish its intervals.
 const FIRST_WAIT: SignedDuration = SignedDuration::from_secs(10);
+/// How long an endpoint may take for an answer, and for one to a retry, until it counts as slow
+/// (change-notifications-delivery-webhooks, 2026-04-22).
+const ALLOWANCE: Duration = Duration::from_secs(3);
+const RETRY_ALLOWANCE: Duration = Duration::from_secs(10);
+
 /// The three lifecycle events (change-notifications-lifecycle-events, 2026-03-24).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Lifecycle {
@@ -102,10 +108,15 @@ impl Graph {
                 .header("content-type", "application/json; charset=utf-8")
                 .header("content-length", body.len().to_string())
                 .body(body);
+            let began = Instant::now();
             let status = match request {
                 Ok(request) => self.http().send(request).await.ok().map(|a| a.status()),
                 Err(_) => None,
             };
+            let first = items.iter().any(|item| item.tries == 0);
+            if began.elapsed() > if first { ALLOWANCE } else { RETRY_ALLOWANCE } {
+                self.lock().outbox.slow += 1;
+            }
             let taken = status.is_some_and(|s| s.is_success());
             done.posts.push(Post { items: items.len(), status: status.map(|s| s.as_u16()) });
             if taken {

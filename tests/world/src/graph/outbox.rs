@@ -24,6 +24,7 @@ pub(super) struct Outbox {
     latency: SignedDuration,
     dropped: u64,
     pub(super) lost: u64,
+    pub(super) slow: u64,
     /// Whose notifications vanish.
     losing: Vec<Scope>,
     pub(super) tampering: Option<Tampering>,
@@ -41,6 +42,7 @@ impl Default for Outbox {
             latency: SignedDuration::ZERO,
             dropped: 0,
             lost: 0,
+            slow: 0,
             losing: Vec::new(),
             tampering: None,
         }
@@ -98,6 +100,12 @@ impl Graph {
     pub fn dropped_and_lost(&self) -> (u64, u64) {
         let state = self.lock();
         (state.outbox.dropped, state.outbox.lost)
+    }
+
+    /// How many POSTs were answered too late, in tokio's time: after three seconds, or ten for a
+    /// retry. Too many make an endpoint slow, and then deaf; here they are only counted.
+    pub fn slow_answers(&self) -> u64 {
+        self.lock().outbox.slow
     }
 
     /// While on, every change notification in `scope` vanishes: it is neither delivered nor retried,

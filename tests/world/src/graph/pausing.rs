@@ -18,13 +18,12 @@ impl Graph {
     /// Notices where an app may not read a mailbox any more, or may again.
     pub(super) fn pause(&self, state: &mut State) {
         let now = self.now();
-        let mut known: BTreeMap<(String, String), Option<Caller>> = BTreeMap::new();
+        let mut known: BTreeMap<(&str, &str), Option<Caller>> = BTreeMap::new();
         let mut turned = Vec::new();
         for subscription in state.subscriptions.values().filter(|s| now < s.expires) {
-            let (tenant, app) = (&subscription.tenant, &subscription.app);
-            let caller = known
-                .entry((tenant.clone(), app.clone()))
-                .or_insert_with(|| self.0.entra.present(tenant, app));
+            let (tenant, app) = (subscription.tenant.as_str(), subscription.app.as_str());
+            let caller =
+                known.entry((tenant, app)).or_insert_with(|| self.0.entra.present(tenant, app));
             let mailbox = &subscription.mailbox;
             let admitted = caller.as_ref().is_some_and(|c| may(state, c, mailbox, Need::Deliver));
             if admitted == subscription.paused {

@@ -3,6 +3,7 @@
 //!
 //! Tests tell their stories with it; the simulation draws its operations on it.
 
+mod keys;
 mod seeding;
 mod storage;
 mod time;
@@ -10,16 +11,15 @@ mod time;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use async_trait::async_trait;
 use roombridge::app::{App, Options, Ports};
 use roombridge::clock::{Clock, ManualClock};
 use roombridge::domain::ids::TenantId;
 use roombridge::functions::maintain_mailbox;
+use roombridge::functions::notifications::Sources;
 use roombridge::host::Limits;
-use roombridge::identity::client_state::{Key, Keys};
 use roombridge::identity::cloud::Cloud;
-use roombridge::identity::content_keys::{ContentKeys, MemoryContentKeys, NotWritten};
-use roombridge::identity::key_ring::{FixedKeys, KeyRing, KeySource, KeysUnavailable};
+use roombridge::identity::content_keys::MemoryContentKeys;
+use roombridge::identity::key_ring::{FixedKeys, KeyRing, KeySource};
 use roombridge::identity::sign_in::People;
 use roombridge::identity::tenant_tokens::Registrations;
 use roombridge::queue::Outbox;
@@ -32,6 +32,7 @@ use crate::entra::CloudHosts;
 use crate::host::{FunctionApp, FunctionsHost, MemoryQueues};
 use crate::microsoft::{DAEMON_APP, FEDERATED_IDENTITY, Microsoft, SCOPED_APP};
 use crate::watched::{Watch, WatchedOutbox, WatchedTables};
+use keys::{Shared, content_ring, cookie_ring, fixed_keys};
 use storage::HeldBack;
 
 pub use seeding::Seeding;
@@ -227,42 +228,6 @@ impl Office {
     }
 }
 
-/// The client-state keys of an office that was given none.
-fn fixed_keys() -> Result<Keys, OfficeError> {
-    let id = "k1".parse().map_err(OfficeError::from_any)?;
-    Ok(Keys::new(Key::new(id, &[7; 32]), []))
-}
-
-/// The keys that the office's cookies are sealed with.
-fn cookie_ring(clock: Arc<dyn Clock>) -> Result<Arc<KeyRing>, OfficeError> {
-    let id = "c1".parse().map_err(OfficeError::from_any)?;
-    let keys = FixedKeys(Keys::new(Key::new(id, &[8; 32]), []));
-    Ok(Arc::new(KeyRing::new(Box::new(keys), clock)))
-}
-
-/// What the app holds of the content keys in `source`.
-fn content_ring(source: &MemoryContentKeys, clock: &Arc<dyn Clock>) -> Arc<ContentKeys> {
-    Arc::new(ContentKeys::new(Box::new(source.clone()), Arc::clone(clock)))
-}
-
-/// A source that a test keeps a hand on.
-struct Shared(Arc<dyn KeySource>);
-
-#[async_trait]
-impl KeySource for Shared {
-    async fn load(&self) -> Result<Keys, KeysUnavailable> {
-        self.0.load().await
-    }
-
-    async fn has_none(&self) -> bool {
-        self.0.has_none().await
-    }
-
-    async fn keep(&self, keys: &Keys) -> Result<(), NotWritten> {
-        self.0.keep(keys).await
-    }
-}
-
 /// The repository.
 pub fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
@@ -297,6 +262,7 @@ fn options(hosts: &CloudHosts) -> Result<Options, OfficeError> {
             horizon: jiff::SignedDuration::from_hours(365 * 24),
         },
         content_key_life: jiff::SignedDuration::from_hours(30 * 24),
+        sources: Sources::default(),
         limits: Limits::default(),
     })
 }

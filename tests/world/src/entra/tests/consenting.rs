@@ -106,6 +106,10 @@ async fn discovery_names_the_authority_as_issuer_and_the_listener_as_endpoint() 
     let keys = format!("https://127.0.0.1:4443/{tenant}/discovery/v2.0/keys");
     assert_eq!(own["jwks_uri"], keys);
     assert_eq!(walk.get(&at("nowhere")).await.0, 400);
+    let old = format!("https://{LOGIN_HOST}/common/.well-known/openid-configuration");
+    let (_, old) = walk.get(&old).await;
+    assert_eq!(old["issuer"], "https://sts.windows.net/{tenantid}/");
+    assert_eq!(old["jwks_uri"], "https://127.0.0.1:4443/common/discovery/keys");
 }
 
 #[tokio::test]

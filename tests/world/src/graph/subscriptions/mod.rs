@@ -204,7 +204,8 @@ fn shown(subscription: &Subscription, client_state: Option<&str>) -> Value {
 /// (learn.microsoft.com/graph/change-notifications-delivery-webhooks, 2026-04-22).
 fn refuse_twin(state: &State, wanted: &Subscription) -> Result<(), Reply> {
     let twin = state.subscriptions.values().find(|s| {
-        s.app == wanted.app
+        s.mailbox == wanted.mailbox
+            && s.app == wanted.app
             && s.tenant == wanted.tenant
             && s.change_type == wanted.change_type
             && s.resource.eq_ignore_ascii_case(&wanted.resource)

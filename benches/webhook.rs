@@ -1,0 +1,267 @@
+//! What the webhook's own work costs: the router in this process against a queue that takes
+//! everything, beside a bare route that reads the same JSON and answers the same.
+//!
+//! `cargo bench` prints two tables: notifications a second, CPU a notification and the share of the
+//! bare route's speed that is reached; then divan's statistics of each case. Trust the ratios: the
+//! rates are this machine's, and one thread's.
+
+use std::hint::black_box;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use axum::body::Body;
+use axum::http::{Request, StatusCode};
+use axum::routing::post;
+use axum::{Json, Router};
+use bytes::Bytes;
+use roombridge::clock::{Clock, SystemClock};
+use roombridge::domain::ids::{MailboxId, TenantId};
+use roombridge::functions::notifications::{Deps, Sources, router};
+use roombridge::identity::client_state::{Key, Keys, issue};
+use roombridge::identity::cloud::Cloud;
+use roombridge::identity::key_ring::{FixedKeys, KeyRing};
+use roombridge::identity::tenant_tokens::Registrations;
+use roombridge::identity::validation_tokens::ValidationTokens;
+use roombridge::queue::{Outbox, Poisoned, Queue, QueueError, Receipt};
+use roombridge::rng::{Rng, SystemRng};
+use serde_json::{Value, json};
+use tokio::runtime::Runtime;
+use tower::ServiceExt as _;
+use world::entra::TokenVersion;
+use world::microsoft::{DAEMON_APP, LOGIN_HOST, Microsoft};
+
+/// Whatever went wrong before anything was measured.
+type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+/// Items in one POST.
+const SIZES: [usize; 3] = [1, 10, 100];
+/// Rounds of each case; the median counts, and the cases take turns.
+const ROUNDS: usize = 7;
+/// How long one round lasts.
+const ROUND: Duration = Duration::from_millis(150);
+
+/// A queue that takes everything and keeps nothing.
+struct Null;
+
+#[async_trait]
+impl Outbox for Null {
+    async fn send_for(
+        &self,
+        _: Queue,
+        text: String,
+        _: Duration,
+        _: Duration,
+    ) -> Result<(), QueueError> {
+        black_box(text);
+        Ok(())
+    }
+
+    async fn poisoned(&self, _: Queue, _: u8) -> Result<Vec<Poisoned>, QueueError> {
+        Ok(Vec::new())
+    }
+
+    async fn discard(&self, _: Queue, _: &Receipt) -> Result<(), QueueError> {
+        Ok(())
+    }
+}
+
+/// What is compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// Reads JSON, answers 202.
+    Bare,
+    /// The webhook, with ids alone.
+    Basic,
+    /// The webhook, with sealed content and a validation token.
+    Rich,
+    /// The bare route with the rich body.
+    BareRich,
+}
+
+struct Bench {
+    runtime: Runtime,
+    webhook: Router,
+    bare: Router,
+    tenant: TenantId,
+    state: String,
+    token: String,
+}
+
+impl Bench {
+    fn new() -> Result<Self, Failure> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let rng: Arc<dyn Rng> = Arc::new(SystemRng);
+        let microsoft = Microsoft::new(Arc::clone(&clock), Arc::clone(&rng))?;
+        let tenant = microsoft.tenant("Contoso");
+        let token =
+            microsoft.entra.change_tracking_token(tenant.id(), DAEMON_APP, TokenVersion::V2);
+        let authority = format!("https://{LOGIN_HOST}");
+        let cloud = Cloud {
+            authority: authority.parse()?,
+            issuer: authority.parse()?,
+            exchange_audience: "api://AzureADTokenExchange".to_owned(),
+            graph_scope: "https://graph.microsoft.com/.default".to_owned(),
+        };
+        let registrations = Registrations {
+            organisation_wide: DAEMON_APP.to_owned(),
+            scoped: "44444444-4444-4444-4444-444444444444".to_owned(),
+        };
+        let http = Arc::new(microsoft.network.clone());
+        let tokens = ValidationTokens::new(http, Arc::clone(&clock), cloud, &registrations);
+        let key = || Ok::<_, Failure>(Key::new("k1".parse()?, &[7; 32]));
+        let source = FixedKeys(Keys::new(key()?, []));
+        let keys = Arc::new(KeyRing::new(Box::new(source), Arc::clone(&clock)));
+        let tenant: TenantId = tenant.id().parse()?;
+        let mailbox: MailboxId = "9f0c2e14-0a5e-4d7c-8f3d-2d0f3a9b7c11".parse()?;
+        let state = issue(&key()?, tenant, mailbox, 7);
+        let sources = Sources::default();
+        let deps = Deps::new(keys, Arc::new(Null), clock, rng, Arc::new(tokens), sources);
+        let bare = Router::new().route("/", post(read));
+        let token = token.ok_or("a validation token")?;
+        Ok(Self { runtime, webhook: router(deps), bare, tenant, state, token })
+    }
+
+    /// A POST as Graph words it, each item of another event.
+    fn body(&self, kind: Kind, items: usize) -> Bytes {
+        let rich = matches!(kind, Kind::Rich | Kind::BareRich);
+        let item = |n: usize| {
+            let event = format!("AAkALgAAAAAAHYQDEapmEc2byACqAC-EWg0A{n:0>100}");
+            let resource = format!("Users/9f0c2e14-0a5e-4d7c-8f3d-2d0f3a9b7c11/Events/{event}");
+            let mut item = json!({
+                "subscriptionId": "b0000000-0000-4000-8000-000000000001",
+                "subscriptionExpirationDateTime": "2026-11-29T08:00:00.0000000Z",
+                "changeType": "updated", "resource": resource,
+                "resourceData": {
+                    "@odata.type": "#Microsoft.Graph.Event", "@odata.id": resource,
+                    "@odata.etag": format!("W/\"CQAAABYAAADkrWGo7bouTKlsgTZMr9Kw{n:0>8}\""),
+                    "id": event,
+                },
+                "clientState": self.state, "tenantId": self.tenant.to_string(),
+            });
+            if rich {
+                // The webhook does not open it: only the size counts.
+                item["encryptedContent"] = json!({
+                    "data": "A".repeat(2_000), "dataKey": "A".repeat(344),
+                    "dataSignature": "A".repeat(44), "encryptionCertificateId": "c20261124-1",
+                    "encryptionCertificateThumbprint": "A".repeat(40),
+                });
+            }
+            item
+        };
+        let mut body = json!({ "value": (0..items).map(item).collect::<Vec<_>>() });
+        if rich {
+            body["validationTokens"] = json!([self.token]);
+        }
+        Bytes::from(body.to_string())
+    }
+
+    /// One POST; whether it was taken.
+    fn post(&self, kind: Kind, body: &Bytes) -> bool {
+        let router = match kind {
+            Kind::Bare | Kind::BareRich => &self.bare,
+            Kind::Basic | Kind::Rich => &self.webhook,
+        };
+        let request = Request::post("/").header("content-type", "application/json");
+        let Ok(request) = request.body(Body::from(body.clone())) else { return false };
+        let Ok(answer) = self.runtime.block_on(router.clone().oneshot(request));
+        answer.status() == StatusCode::ACCEPTED
+    }
+
+    /// POSTs for one round: seconds by the clock and of CPU, for each notification.
+    fn round(&self, kind: Kind, items: usize, body: &Bytes) -> (f64, f64) {
+        let (begun, busy) = (Instant::now(), cpu());
+        let mut posts = 0_u32;
+        while begun.elapsed() < ROUND {
+            if self.post(kind, body) {
+                posts += 1;
+            }
+        }
+        let told = f64::from(posts.max(1)) * items as f64;
+        let took = begun.elapsed().as_secs_f64();
+        let spent = cpu().zip(busy).map_or(took, |(now, then)| now - then);
+        (took / told, spent / told)
+    }
+}
+
+/// The ceiling: the whole body as JSON, and 202.
+async fn read(Json(body): Json<Value>) -> StatusCode {
+    black_box(body);
+    StatusCode::ACCEPTED
+}
+
+/// Seconds of CPU that this thread has had (Linux; elsewhere the clock has to do).
+fn cpu() -> Option<f64> {
+    let text = std::fs::read_to_string("/proc/thread-self/schedstat").ok()?;
+    let nanoseconds: f64 = text.split(' ').next()?.parse().ok()?;
+    Some(nanoseconds / 1e9)
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or_default()
+}
+
+#[expect(clippy::print_stdout, reason = "a benchmark prints what it measured")]
+fn table(bench: &Bench) {
+    println!("webhook   items  notifications/s  CPU us/notification  share of the bare route");
+    for items in SIZES {
+        for (kind, ceiling) in [(Kind::Basic, Kind::Bare), (Kind::Rich, Kind::BareRich)] {
+            let (body, plain) = (bench.body(kind, items), bench.body(ceiling, items));
+            let (mut ours, mut theirs) = (Vec::new(), Vec::new());
+            for _ in 0..ROUNDS {
+                ours.push(bench.round(kind, items, &body));
+                theirs.push(bench.round(ceiling, items, &plain));
+            }
+            let of = |rounds: &[(f64, f64)]| {
+                let (took, spent): (Vec<f64>, Vec<f64>) = rounds.iter().copied().unzip();
+                (median(took), median(spent))
+            };
+            let ((took, spent), (_, bare)) = (of(&ours), of(&theirs));
+            let name = format!("{kind:?}").to_lowercase();
+            let (rate, micros, share) = (1.0 / took, spent * 1e6, 100.0 * bare / spent);
+            println!("{name:<9} {items:>5}  {rate:>15.0}  {micros:>19.2}  {share:>22.0} %");
+        }
+    }
+}
+
+#[divan::bench(args = SIZES)]
+fn bare(bencher: divan::Bencher<'_, '_>, items: usize) {
+    case(bencher, Kind::Bare, items);
+}
+
+#[divan::bench(args = SIZES)]
+fn basic(bencher: divan::Bencher<'_, '_>, items: usize) {
+    case(bencher, Kind::Basic, items);
+}
+
+#[divan::bench(args = SIZES)]
+fn rich(bencher: divan::Bencher<'_, '_>, items: usize) {
+    case(bencher, Kind::Rich, items);
+}
+
+#[expect(clippy::expect_used, reason = "without a webhook there is nothing to measure")]
+fn case(bencher: divan::Bencher<'_, '_>, kind: Kind, items: usize) {
+    let bench = Bench::new().expect("the webhook can be set up");
+    let body = bench.body(kind, items);
+    assert!(bench.post(kind, &body), "it is taken");
+    bencher.counter(divan::counter::ItemsCount::new(items)).bench_local(|| bench.post(kind, &body));
+}
+
+fn main() -> Result<(), Failure> {
+    let bench = Bench::new()?;
+    for items in SIZES {
+        for kind in [Kind::Bare, Kind::Basic, Kind::Rich, Kind::BareRich] {
+            if !bench.post(kind, &bench.body(kind, items)) {
+                return Err(format!("{kind:?}, {items}: not taken").into());
+            }
+        }
+    }
+    // `cargo test --benches` and the like only see whether it runs.
+    if std::env::args().any(|argument| argument == "--bench") {
+        table(&bench);
+        divan::main();
+    }
+    Ok(())
+}

@@ -1,0 +1,26 @@
+//! What a subscription has beside a mailbox where it is to bring the content of events.
+
+use serde_json::{Value, json};
+
+use super::{fields, property_id::PropertyId};
+use crate::domain::ids::ContentKeyId;
+
+/// What makes a subscription bring the content of events: the allowed fields, never the subject.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RichContent {
+    /// The certificate that Graph seals it for: X.509 with the public key alone, DER in base64.
+    pub certificate: String,
+    /// What we call that certificate; Graph repeats it with everything it seals.
+    pub id: ContentKeyId,
+    /// The one extended property that is brought too, which an add-in may have left its wish in.
+    /// A renewal cannot change it.
+    pub add_in: Option<PropertyId>,
+}
+
+impl RichContent {
+    /// Names the certificate in a request.
+    pub(super) fn seal(&self, body: &mut Value) {
+        body[fields::CERTIFICATE] = json!(self.certificate);
+        body[fields::CERTIFICATE_ID] = json!(self.id.as_str());
+    }
+}

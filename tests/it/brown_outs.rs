@@ -1,0 +1,248 @@
+//! Outages of our own: the webhook answers within two seconds, never 202 without the message, and
+//! never drops anything. And a slow tenant is slow for itself alone.
+
+use std::future::pending;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use axum::body::Body;
+use roombridge::domain::policy::{Answering, ContentPolicy};
+use roombridge::functions::notifications::{self, Sources};
+use roombridge::identity::client_state::{Key, Keys, issue};
+use roombridge::identity::cloud::Cloud;
+use roombridge::identity::key_ring::{FixedKeys, KeyRing, KeySource, KeysUnavailable};
+use roombridge::identity::tenant_tokens::Registrations;
+use roombridge::identity::validation_tokens::ValidationTokens;
+use roombridge::queue::Queue;
+use roombridge::queue::memory::Shelf;
+use roombridge::store::tables::Table;
+use serde_json::json;
+use tokio::time::Instant;
+use tower::ServiceExt as _;
+use world::exchange::{Invitation, Processing, Response};
+use world::microsoft::LOGIN_HOST;
+use world::office::Office;
+
+use crate::contoso::{Contoso, at, hours, minutes, seconds};
+use crate::fetch_event::rich::rich;
+use crate::{Failure, Outcome};
+
+/// The whole answer, and a little for the way.
+const IN_TIME: Duration = Duration::from_millis(2_001);
+
+/// Delivers what is due, and how long the answers took in all, on a clock that nobody waits for.
+async fn delivered(contoso: &Contoso) -> (Vec<Option<u16>>, Duration) {
+    let begun = Instant::now();
+    contoso.office.microsoft.exchange.step();
+    let delivery = contoso.office.microsoft.graph.deliver_due().await;
+    (delivery.posts.iter().map(|post| post.status).collect(), begun.elapsed())
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_queue_that_does_not_answer_is_a_503_after_two_seconds() -> Outcome {
+    let contoso = Contoso::open().await?;
+    let Contoso { ben, aurora, office, .. } = &contoso;
+    let meeting = contoso.meet(ben, ("09:00", "10:00"), aurora)?;
+    office.queues.reset();
+    office.queues.hang_call(0);
+    let (statuses, took) = delivered(&contoso).await;
+    assert_eq!(statuses, [Some(503)]);
+    assert!(took <= IN_TIME, "{took:?}");
+    assert_eq!(contoso.waiting(Queue::EventChanges), 0);
+    contoso.pass(minutes(5)).await;
+    assert_eq!(meeting.answer_of(aurora), Some(Response::Accepted), "Graph came back with it");
+    contoso.is_well().await
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_queue_that_is_down_for_an_hour_loses_nothing() -> Outcome {
+    let contoso = Contoso::open().await?;
+    let Contoso { ben, aurora, office, .. } = &contoso;
+    let meeting = contoso.meet(ben, ("09:00", "10:00"), aurora)?;
+    office.queues.set_down(true);
+    let (statuses, took) = delivered(&contoso).await;
+    assert_eq!((statuses, took), (vec![Some(503)], Duration::ZERO), "at once");
+    contoso.pass(hours(1)).await;
+    office.queues.set_down(false);
+    contoso.pass(hours(2)).await;
+    assert_eq!(meeting.answer_of(aurora), Some(Response::Accepted));
+    contoso.is_well().await
+}
+
+/// A vault that can stop answering.
+struct Vault(AtomicBool);
+
+#[async_trait]
+impl KeySource for Vault {
+    async fn load(&self) -> Result<Keys, KeysUnavailable> {
+        if !self.0.load(Ordering::SeqCst) {
+            pending::<()>().await;
+        }
+        Ok(Keys::new(key()?, []))
+    }
+}
+
+fn key() -> Result<Key, KeysUnavailable> {
+    Ok(Key::new("k1".parse().map_err(|_| KeysUnavailable)?, &[7; 32]))
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_vault_that_does_not_answer_a_cold_process_is_a_503_after_two_seconds() -> Outcome {
+    let vault = Arc::new(Vault(AtomicBool::new(false)));
+    let office = Office::on(1, None, Arc::clone(&vault) as Arc<dyn KeySource>)?;
+    let contoso = Contoso::furnished(office);
+    let (tenant, mailbox) = (contoso.tenant_id()?, contoso.anna.id().parse()?);
+    let body = json!({ "value": [{
+        "clientState": issue(&key()?, tenant, mailbox, 7), "tenantId": tenant.to_string(),
+        "changeType": "updated", "resourceData": { "id": "AAMk=" },
+    }] });
+    let begun = Instant::now();
+    assert_eq!(contoso.post(body.to_string()).await?, 503);
+    assert!(begun.elapsed() <= IN_TIME, "{:?}", begun.elapsed());
+    assert_eq!(contoso.waiting(Queue::EventChanges), 0);
+    Ok(())
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_vault_that_does_not_answer_a_warm_process_is_not_noticed() -> Outcome {
+    let vault = Arc::new(Vault(AtomicBool::new(true)));
+    let contoso = Contoso::with_keys(Arc::clone(&vault) as Arc<dyn KeySource>).await?;
+    let Contoso { ben, aurora, .. } = &contoso;
+    vault.0.store(false, Ordering::SeqCst);
+    contoso.pass(hours(3)).await;
+    contoso.meet(ben, ("09:00", "10:00"), aurora)?;
+    assert_eq!(delivered(&contoso).await, (vec![Some(202)], Duration::ZERO));
+    assert_eq!(contoso.waiting(Queue::EventChanges), 1);
+    contoso.is_well().await
+}
+
+#[tokio::test]
+async fn without_the_keys_of_validation_tokens_events_are_read_and_none_is_dropped() -> Outcome {
+    let contoso = rich(ContentPolicy::default()).await?;
+    let Contoso { ben, aurora, office, .. } = &contoso;
+    office.microsoft.network.set_down(LOGIN_HOST, true);
+    let meeting = contoso.meet(ben, ("09:00", "10:00"), aurora)?;
+    let (statuses, _) = delivered(&contoso).await;
+    assert_eq!(statuses, [Some(202)]);
+    let waiting = contoso.office.outbox.messages(Shelf::Main(Queue::EventChanges));
+    assert!(waiting.len() == 1 && !waiting[0].text.contains("sealed"), "as ids");
+    contoso.pass(seconds(50)).await;
+    assert!(!contoso.asked("GET", "/users/{id}/events/{id}").is_empty());
+    assert_eq!(meeting.answer_of(aurora), Some(Response::Accepted));
+    contoso.is_well().await
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_tenant_that_answers_slowly_does_not_delay_another() -> Outcome {
+    let contoso = Contoso::open().await?;
+    let Contoso { ben, aurora, office, .. } = &contoso;
+    let seeding = office.seeding();
+    let fabrikam = office.microsoft.tenant("Fabrikam");
+    let frank = fabrikam.person("Frank");
+    seeding.connect(&fabrikam, ContentPolicy::default()).await?;
+    let mut rooms = Vec::new();
+    for n in 0..40 {
+        let room = fabrikam.room(&format!("Room {n}"), Processing::AutoUpdate);
+        seeding.manage(&room, Answering::RoombridgeDecides).await?;
+        rooms.push(room);
+    }
+    office.settle().await;
+    contoso.pass(minutes(2)).await;
+    let graph = &office.microsoft.graph;
+    graph.set_most_items(1);
+    for room in &rooms {
+        let invitation = Invitation::new("Numbers", at("09:00"), at("10:00")).room(room);
+        fabrikam.meet(&frank, invitation)?;
+    }
+    graph.deliver_due().await;
+    let meeting = contoso.meet(ben, ("09:00", "10:00"), aurora)?;
+    graph.deliver_due().await;
+    graph.set_answer_time(fabrikam.id(), Duration::from_secs(60));
+    assert_eq!(contoso.waiting(Queue::EventChanges), 164, "Fabrikam's are in front");
+
+    let begun = Instant::now();
+    let listening = office.host.listen();
+    while contoso.booking(&meeting, aurora).await?.is_none() {
+        // paused clock: the host polls and Graph answers on it.
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    assert!(begun.elapsed() < Duration::from_secs(30), "{:?}", begun.elapsed());
+    let asked = contoso.asked("GET", "/users/{id}/events/{id}");
+    let of = |id: &str| asked.iter().filter(|seen| seen.tenant.as_deref() == Some(id)).count();
+    assert!(of(fabrikam.id()) <= 16, "it holds its share: {}", of(fabrikam.id()));
+    graph.set_answer_time(fabrikam.id(), Duration::ZERO);
+    listening.finish().await;
+    contoso.pass(hours(1)).await;
+    assert_eq!(contoso.count(Table::Bookings).await?, 41);
+    contoso.is_well().await
+}
+
+/// The webhook with a list of sources, and nothing behind it that could answer.
+fn listed() -> Result<axum::Router, Failure> {
+    struct Nothing;
+    #[async_trait]
+    impl KeySource for Nothing {
+        async fn load(&self) -> Result<Keys, KeysUnavailable> {
+            Err(KeysUnavailable)
+        }
+    }
+    let office = Office::new(1)?;
+    let clock = || Arc::new(office.clock.clone());
+    let registrations = Registrations { organisation_wide: "a".to_owned(), scoped: "b".to_owned() };
+    let cloud = Cloud {
+        authority: "https://login.example".parse()?,
+        issuer: "https://login.example".parse()?,
+        exchange_audience: "api://exchange".to_owned(),
+        graph_scope: "https://graph.example/.default".to_owned(),
+    };
+    let http = Arc::new(office.microsoft.network.clone());
+    let tokens = Arc::new(ValidationTokens::new(http, clock(), cloud, &registrations));
+    let sources = Sources::new(vec!["192.0.2.0/24".parse()?]);
+    let keys = Arc::new(KeyRing::new(Box::new(Nothing), clock()));
+    let outbox = Arc::clone(&office.sends);
+    let rng = Arc::clone(&office.rng);
+    Ok(notifications::router(notifications::Deps::new(keys, outbox, clock(), rng, tokens, sources)))
+}
+
+#[tokio::test]
+async fn where_a_list_of_sources_is_set_nobody_else_is_even_read() -> Outcome {
+    let router = listed()?;
+    let ask = async |from: Option<&str>, query: &str, body: &str| -> Result<u16, Failure> {
+        let mut request = http::Request::post(format!("/{query}"));
+        if let Some(from) = from {
+            request = request.header("x-forwarded-for", from);
+        }
+        let request = request.body(Body::from(body.to_owned()))?;
+        Ok(router.clone().oneshot(request).await?.status().as_u16())
+    };
+    let inside = Some("198.51.100.9, 192.0.2.7:50000");
+    assert_eq!(ask(inside, "?validationToken=x", "").await?, 200);
+    assert_eq!(ask(inside, "", r#"{"value":[]}"#).await?, 202);
+    assert_eq!(ask(inside, "", "{").await?, 400);
+    for outside in [None, Some("192.0.2.7, 198.51.100.9:50000"), Some("")] {
+        assert_eq!(ask(outside, "?validationToken=x", "").await?, 403);
+        assert_eq!(ask(outside, "", r#"{"value":[]}"#).await?, 403);
+        assert_eq!(ask(outside, "", "{").await?, 403);
+    }
+    Ok(())
+}
+
+/// Keys that never change are a source like any other.
+#[tokio::test(start_paused = true)]
+async fn a_post_without_anything_of_ours_waits_for_nothing() -> Outcome {
+    let keys = Arc::new(FixedKeys(Keys::new(key()?, [])));
+    let contoso = Contoso::with_keys(keys).await?;
+    let begun = Instant::now();
+    let body = json!({
+        "value": [{ "clientState": "foreign", "encryptedContent": { "data": "ZGF0YQ==" } }],
+        "validationTokens": vec!["a.b.c"; 1_000],
+    });
+    contoso.office.microsoft.network.set_down(LOGIN_HOST, true);
+    let before = contoso.office.microsoft.network.requests(LOGIN_HOST);
+    assert_eq!(contoso.post(body.to_string()).await?, 202);
+    assert_eq!(contoso.office.microsoft.network.requests(LOGIN_HOST), before, "no token is read");
+    assert_eq!(begun.elapsed(), Duration::ZERO);
+    Ok(())
+}

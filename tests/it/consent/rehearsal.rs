@@ -1,0 +1,89 @@
+//! Look first, book later.
+
+use http::StatusCode;
+use roombridge::store::tables::Table;
+use world::exchange::{Invitation, Response};
+
+use super::Newcomer;
+use super::deciding::policy;
+use crate::contoso::{at, hours, minutes};
+use crate::{Failure, Outcome};
+
+/// How often anything was written into a calendar.
+fn writes(contoso: &Newcomer) -> usize {
+    let asked = contoso.office.microsoft.graph.requests();
+    let writes =
+        asked.iter().filter(|seen| seen.method != "GET" && seen.template.contains("/events"));
+    writes.count()
+}
+
+#[tokio::test]
+async fn what_would_be_booked_is_counted_and_booked_when_the_rehearsal_ends() -> Outcome {
+    let contoso = Newcomer::open()?;
+    let Newcomer { tenant, anna, aurora, office, .. } = &contoso;
+    let meet = |n: i64| -> Result<_, Failure> {
+        let start = at("08:00") + hours(n);
+        let invitation = Invitation::new("Quarterly numbers", start, start + hours(1));
+        Ok(tenant.meet(anna, invitation.room(aurora))?)
+    };
+    let meetings = (0..12).map(meet).collect::<Result<Vec<_>, _>>()?;
+    let mut browser = contoso.ada().await?;
+    let choices = [("mode", "organisation-wide"), ("rehearsal", "yes")];
+    let back = contoso.granted_by(&mut browser, &choices, &contoso.ada).await?;
+    assert_eq!(browser.get(&back).await?.location(), "/api/consent");
+    assert!(contoso.row().await?.ok_or("a row")?.policy.rehearsal);
+    browser.get("").await?;
+    contoso.manage(&mut browser, "exchange").await?;
+    office.pass(minutes(5)).await;
+
+    let page = browser.get("health").await?;
+    assert!(page.text.contains("12 appointments would be booked"), "{}", page.text);
+    assert_eq!((page.of_id("rooms-missing"), page.of_id("rooms-basic")), ("12", "1"));
+    assert!(page.text.contains(&aurora.address().to_lowercase()));
+    // A change that is notified is not read, and not booked.
+    office.microsoft.graph.clear_requests();
+    meet(12)?;
+    office.pass(minutes(5)).await;
+    assert_eq!(office.microsoft.graph.requests(), []);
+    assert_eq!(browser.post("health", &[]).await?.location(), "/api/consent/health?comparing");
+    office.pass(minutes(5)).await;
+    let page = browser.get("health?comparing").await?;
+    assert!(page.text.contains("13 appointments would be booked"));
+    assert!(page.text.contains("Every calendar is being compared."));
+    for table in [Table::Bookings, Table::Appointments] {
+        assert!(office.rows(table).await?.is_empty(), "{table:?}");
+    }
+    assert_eq!(writes(&contoso), 0);
+
+    let seen = browser.get("policy").await?.value("version");
+    let page = browser.post("policy", &policy(&seen, &[])).await?;
+    assert_eq!(page.status, StatusCode::SEE_OTHER, "{}", page.text);
+    office.pass(minutes(5)).await;
+    assert_eq!(office.rows(Table::Bookings).await?.len(), 13);
+    for meeting in &meetings {
+        assert_eq!(meeting.answer_of(aurora), Some(Response::Accepted));
+    }
+    browser.get("health").await?;
+    browser.post("health", &[]).await?;
+    office.pass(minutes(5)).await;
+    let page = browser.get("health").await?;
+    assert_eq!(page.of_id("rooms-missing"), "0");
+    assert!(!page.text.contains("would be booked"));
+    let told: Vec<_> = contoso.changes().await?;
+    let told: Vec<_> = told.iter().map(|(name, old, new)| [&**name, &**old, &**new]).collect();
+    assert_eq!(told, [["rehearsal", "no", "yes"], ["rehearsal", "yes", "no"]]);
+    assert_eq!(office.microsoft.graph.violations(), []);
+    Ok(())
+}
+
+#[tokio::test]
+async fn connecting_again_keeps_what_was_decided() -> Outcome {
+    let contoso = Newcomer::open()?;
+    let mut browser = contoso.connected("organisation-wide").await?;
+    let choices = [("mode", "scoped"), ("rehearsal", "yes")];
+    let back = contoso.granted_by(&mut browser, &choices, &contoso.ada).await?;
+    browser.get(&back).await?;
+    assert!(!contoso.row().await?.ok_or("a row")?.policy.rehearsal);
+    assert_eq!(contoso.changes().await?, []);
+    Ok(())
+}

@@ -1,0 +1,347 @@
+//! Notifications that bring the event, sealed: booked from without a read, believed only where
+//! nothing speaks against it, and never kept.
+
+use std::time::Duration;
+
+use roombridge::domain::policy::{ContentPolicy, SubjectPolicy};
+use roombridge::identity::content_keys::ContentKeySource as _;
+use roombridge::messages::EventChanges;
+use roombridge::queue::memory::Shelf;
+use roombridge::queue::{Queue, SEALED_LIFE};
+use roombridge::store::tables::Table;
+use serde_json::{Value, json};
+use world::exchange::{Invitation, Response};
+use world::graph::ValidationTokens;
+
+use super::{EVENT, Logged, wanted};
+use crate::bringing_content::bring_content;
+use crate::contoso::{Contoso, at, hours, minutes, seconds};
+use crate::{Failure, Outcome};
+
+/// Contoso wants its notifications with content, and has them.
+pub(crate) async fn rich(content: ContentPolicy) -> Result<Contoso, Failure> {
+    let contoso = Contoso::with(content).await?;
+    let followed = [&contoso.anna, &contoso.cleo, &contoso.aurora, &contoso.borealis];
+    bring_content(&contoso.office, &contoso.tenant, &followed).await?;
+    contoso.pass(minutes(2)).await;
+    contoso.office.microsoft.graph.clear_requests();
+    Ok(contoso)
+}
+
+/// How many events were read, alone or within a batch.
+fn reads(contoso: &Contoso) -> usize {
+    contoso.asked("GET", EVENT).len()
+}
+
+/// What changed is told, and what is told worked off, once: nothing that follows from it.
+async fn first_round(contoso: &Contoso) {
+    contoso.office.microsoft.exchange.step();
+    contoso.office.microsoft.graph.deliver_due().await;
+    contoso.office.host.pump_once().await;
+}
+
+/// The messages that wait for `fetch-event`.
+fn messages(contoso: &Contoso) -> Vec<roombridge::queue::memory::Delivery> {
+    contoso.office.outbox.messages(Shelf::Main(Queue::EventChanges))
+}
+
+#[tokio::test]
+async fn an_appointment_without_a_room_costs_no_call_and_leaves_no_trace() -> Outcome {
+    let contoso = rich(ContentPolicy::default()).await?;
+    let Contoso { tenant, anna, office, .. } = &contoso;
+    let logged = Logged::default();
+    let guard = tracing::subscriber::set_default(logged.subscriber());
+    let audited = contoso.audit().await?.len();
+    let dentist = tenant.meet(anna, Invitation::new("Dentist", at("09:00"), at("10:00")))?;
+    contoso.pass(minutes(5)).await;
+    drop(guard);
+    assert_eq!(office.microsoft.graph.requests().len(), 0);
+    for table in [Table::Bookings, Table::Appointments, Table::Failures] {
+        assert_eq!(contoso.count(table).await?, 0, "{table:?}");
+    }
+    assert_eq!(contoso.audit().await?.len(), audited);
+    let event = dentist.copy_in(anna).ok_or("Anna has a copy")?.event;
+    let text = logged.text();
+    assert!(text.contains("no managed room"), "it was looked at");
+    for secret in [event.as_str(), dentist.ical(), "Dentist", anna.address(), anna.id()] {
+        assert_eq!(text.lines().find(|line| line.contains(secret)), None);
+    }
+    contoso.is_well().await
+}
+
+#[tokio::test]
+async fn a_room_is_booked_from_content_and_read_only_for_the_look_a_minute_later() -> Outcome {
+    let contoso = rich(ContentPolicy::default()).await?;
+    let Contoso { anna, aurora, .. } = &contoso;
+    let meeting = contoso.meet(anna, ("09:00", "10:00"), aurora)?;
+    first_round(&contoso).await;
+    contoso.booked(&meeting, aurora).await?;
+    assert_eq!(contoso.office.microsoft.graph.requests().len(), 0, "not one call");
+    contoso.pass(seconds(50)).await;
+    // Our answer and our mark are two versions of Anna's copy told at once: neither is believed.
+    assert_eq!(reads(&contoso), 1);
+    assert_eq!(meeting.answer_of(aurora), Some(Response::Accepted));
+    assert_eq!(contoso.outcome(&meeting, anna, aurora)?.as_deref(), Some("booked"));
+    assert_eq!(wanted(&contoso.booked(&meeting, aurora).await?)?.people, 1);
+    contoso.pass(minutes(2)).await;
+    assert_eq!(reads(&contoso), 3, "each copy once more after its first sight");
+
+    let start = at("11:00");
+    meeting.move_to(start, start + hours(1))?;
+    contoso.pass(minutes(1)).await;
+    assert_eq!(wanted(&contoso.booked(&meeting, aurora).await?)?.interval.start(), start);
+    meeting.cancel()?;
+    contoso.pass(minutes(2)).await;
+    assert_eq!(contoso.taken(aurora, "2026-11-24").await?, []);
+    contoso.is_well().await
+}
+
+#[tokio::test]
+async fn the_subject_is_still_a_read_of_its_own_and_only_where_it_is_kept() -> Outcome {
+    let kept = ContentPolicy { subject: SubjectPolicy::Keep, ..ContentPolicy::default() };
+    let contoso = rich(kept).await?;
+    let Contoso { tenant, anna, aurora, .. } = &contoso;
+    tenant.meet(anna, Invitation::new("Dentist", at("14:00"), at("15:00")))?;
+    let meeting = contoso.meet(anna, ("09:00", "10:00"), aurora)?;
+    first_round(&contoso).await;
+    let asked = contoso.asked("GET", EVENT);
+    assert_eq!(asked.len(), 1, "{asked:?}");
+    assert_eq!(asked[0].select, ["subject"]);
+    let booking = contoso.booked(&meeting, aurora).await?;
+    let subject = wanted(&booking)?.details.subject.as_ref();
+    assert_eq!(subject.map(|subject| subject.reveal()), Some("Quarterly numbers"));
+    contoso.is_well().await
+}
+
+#[tokio::test]
+async fn what_graph_does_not_vouch_for_is_read() -> Outcome {
+    for odd in 0..3 {
+        let contoso = rich(ContentPolicy::default()).await?;
+        let Contoso { anna, aurora, office, .. } = &contoso;
+        let graph = &office.microsoft.graph;
+        let meeting = contoso.meet(anna, ("09:00", "10:00"), aurora)?;
+        match odd {
+            0 => graph.set_validation_tokens(ValidationTokens::Null),
+            1 => graph.tamper_next_post(|body| body["validationTokens"] = json!(["a.b.c"])),
+            _ => graph.tamper_next_post(|body| body["validationTokens"] = json!({})),
+        }
+        let delivery = graph.deliver_due().await;
+        assert!(delivery.posts.iter().all(|post| post.status == Some(202)));
+        assert!(messages(&contoso).iter().all(|m| !m.text.contains("sealed")));
+        contoso.pass(seconds(50)).await;
+        assert!(reads(&contoso) >= 2, "{odd}");
+        assert_eq!(meeting.answer_of(aurora), Some(Response::Accepted));
+        contoso.is_well().await?;
+    }
+    Ok(())
+}
+
+/// A booking settled long ago, whose organizer's copy then changes; the POST that tells of it is
+/// changed on its way.
+async fn told_oddly(change: impl Fn(&mut Value) + Send + 'static) -> Result<Contoso, Failure> {
+    let contoso = rich(ContentPolicy::default()).await?;
+    let Contoso { anna, aurora, office, .. } = &contoso;
+    let meeting = contoso.meet(anna, ("09:00", "10:00"), aurora)?;
+    contoso.pass(minutes(15)).await;
+    office.microsoft.graph.clear_requests();
+    let start = at("11:00");
+    meeting.move_to(start, start + hours(1))?;
+    office.microsoft.graph.tamper_next_post(move |body| {
+        for item in body["value"].as_array_mut().into_iter().flatten() {
+            change(item);
+        }
+    });
+    contoso.pass(minutes(1)).await;
+    assert!(reads(&contoso) >= 1, "it was read");
+    assert_eq!(wanted(&contoso.booked(&meeting, aurora).await?)?.interval.start(), start);
+    contoso.is_well().await?;
+    Ok(contoso)
+}
+
+#[tokio::test]
+async fn content_that_was_tampered_with_is_read_instead() -> Outcome {
+    for name in ["data", "dataSignature", "dataKey"] {
+        told_oddly(move |item| {
+            let text = item["encryptedContent"][name].as_str().unwrap_or_default().to_owned();
+            let other = if text.starts_with('A') { "B" } else { "A" };
+            item["encryptedContent"][name] = json!(format!("{other}{}", &text[1..]));
+        })
+        .await?;
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn content_of_another_event_is_read_instead() -> Outcome {
+    let contoso = rich(ContentPolicy::default()).await?;
+    let Contoso { anna, aurora, office, .. } = &contoso;
+    let early = contoso.meet(anna, ("09:00", "10:00"), aurora)?;
+    let late = contoso.meet(anna, ("15:00", "16:00"), aurora)?;
+    office.microsoft.graph.tamper_next_post(|body| {
+        // Each tells of itself with the other's content.
+        let items = body["value"].as_array_mut().map(Vec::as_mut_slice).unwrap_or_default();
+        let contents: Vec<Value> = items.iter().map(|i| i["encryptedContent"].clone()).collect();
+        for (item, content) in items.iter_mut().zip(contents.into_iter().rev()) {
+            item["encryptedContent"] = content;
+        }
+    });
+    contoso.pass(minutes(1)).await;
+    for (meeting, hour) in [(early, "09:00"), (late, "15:00")] {
+        let booking = contoso.booked(&meeting, aurora).await?;
+        assert_eq!(wanted(&booking)?.interval.start(), at(hour));
+    }
+    contoso.is_well().await
+}
+
+#[tokio::test]
+async fn late_content_undoes_nothing_newer() -> Outcome {
+    let contoso = rich(ContentPolicy::default()).await?;
+    let Contoso { anna, aurora, office, .. } = &contoso;
+    let graph = &office.microsoft.graph;
+    let meeting = contoso.meet(anna, ("09:00", "10:00"), aurora)?;
+    contoso.pass(minutes(2)).await;
+    meeting.move_to(at("11:00"), at("12:00"))?;
+    contoso.office.microsoft.exchange.step();
+    graph.deliver_due().await;
+    // The first move waits in the queue while the second one is told and worked off.
+    let late: Vec<String> = messages(&contoso).into_iter().map(|m| m.text).collect();
+    assert!(late.iter().any(|text| text.contains("sealed")));
+    contoso.pass(seconds(30)).await;
+    meeting.move_to(at("13:00"), at("14:00"))?;
+    contoso.pass(minutes(15)).await;
+    graph.clear_requests();
+    for text in late {
+        office.sends.send(Queue::EventChanges, text, Duration::ZERO).await?;
+    }
+    contoso.pass(minutes(1)).await;
+    assert!(reads(&contoso) >= 1, "in doubt");
+    assert_eq!(wanted(&contoso.booked(&meeting, aurora).await?)?.interval.start(), at("13:00"));
+
+    // And nothing that was cancelled comes back.
+    let late: Vec<String> = {
+        meeting.move_to(at("15:00"), at("16:00"))?;
+        office.microsoft.exchange.step();
+        graph.deliver_due().await;
+        messages(&contoso).into_iter().map(|m| m.text).collect()
+    };
+    contoso.pass(seconds(30)).await;
+    meeting.cancel()?;
+    contoso.pass(minutes(15)).await;
+    for text in late {
+        office.sends.send(Queue::EventChanges, text, Duration::ZERO).await?;
+    }
+    contoso.pass(minutes(1)).await;
+    assert_eq!(contoso.taken(aurora, "2026-11-24").await?, []);
+    contoso.is_well().await
+}
+
+#[tokio::test]
+async fn a_series_is_read_and_left_alone() -> Outcome {
+    let contoso = rich(ContentPolicy::default()).await?;
+    let Contoso { anna, aurora, .. } = &contoso;
+    let single = contoso.meet(anna, ("15:00", "16:00"), aurora)?;
+    contoso.pass(minutes(15)).await;
+    contoso.office.microsoft.graph.clear_requests();
+    single.become_series();
+    contoso.pass(minutes(2)).await;
+    assert!(reads(&contoso) >= 1);
+    assert_eq!(contoso.taken(aurora, "2026-11-24").await?, []);
+    contoso.is_well().await
+}
+
+#[tokio::test]
+async fn a_vault_that_is_down_costs_a_read_and_a_lost_key_calls_for_a_renewal_once() -> Outcome {
+    let contoso = rich(ContentPolicy::default()).await?;
+    let Contoso { anna, aurora, office, .. } = &contoso;
+    office.content_keys.set_outage(true);
+    office.queues.reset();
+    let renewals =
+        || office.queues.calls().iter().filter(|call| call.target == "mailbox-tasks").count();
+    let meeting = contoso.meet(anna, ("09:00", "10:00"), aurora)?;
+    contoso.pass(seconds(50)).await;
+    assert!(reads(&contoso) >= 2);
+    assert_eq!(meeting.answer_of(aurora), Some(Response::Accepted));
+    assert_eq!(renewals(), 0, "the keys may be there");
+    office.content_keys.set_outage(false);
+    for id in office.content_keys.ids() {
+        office.content_keys.destroy(&id).await?;
+    }
+    contoso.pass(hours(2)).await;
+    office.queues.reset();
+    office.microsoft.graph.set_most_items(1);
+    let other = contoso.meet(anna, ("11:00", "12:00"), aurora)?;
+    first_round(&contoso).await;
+    contoso.booked(&other, aurora).await?;
+    assert_eq!(renewals(), 2, "one for Anna's and one for the room's mailbox");
+    assert_eq!(contoso.failures().await?, []);
+    Ok(())
+}
+
+#[tokio::test]
+async fn sealed_content_waits_six_hours_at_most_and_never_goes_further() -> Outcome {
+    let contoso = rich(ContentPolicy::default()).await?;
+    let Contoso { anna, aurora, office, .. } = &contoso;
+    let logged = Logged::default();
+    let guard = tracing::subscriber::set_default(logged.subscriber());
+    contoso.meet(anna, ("09:00", "10:00"), aurora)?;
+    office.microsoft.exchange.step();
+    office.microsoft.graph.deliver_due().await;
+    let sent = messages(&contoso);
+    let mut parts = Vec::new();
+    for message in &sent {
+        assert!(message.text.contains("sealed"));
+        assert_eq!(message.expires_at.duration_since(message.sent_at), hours(6));
+        for item in EventChanges::from_text(&message.text)?.items {
+            let sealed = item.sealed.ok_or("it brought content")?;
+            parts.extend([sealed.data, sealed.data_key, sealed.signature]);
+        }
+    }
+    // What is tried again, what fails for good, and what killed the process holds none of it.
+    office.tables.set_down(true);
+    office.host.pump_once().await;
+    office.tables.set_down(false);
+    let again = messages(&contoso);
+    assert!(!again.is_empty() && again.iter().all(|m| !m.text.contains("sealed")));
+    for message in &sent {
+        let (queue, now) = (Queue::EventChanges, Duration::ZERO);
+        office.sends.send_for(queue, message.text.clone(), now, SEALED_LIFE).await?;
+    }
+    for taken in office.outbox.receive(Shelf::Main(Queue::EventChanges), 32, Duration::ZERO) {
+        if taken.text.contains("sealed") {
+            assert!(office.outbox.give_up(Queue::EventChanges, &taken.receipt));
+        }
+    }
+    contoso.pass(minutes(10)).await;
+    let failures = contoso.failures().await?;
+    assert_eq!(failures.len(), sent.len());
+    drop(guard);
+    let mut everywhere = logged.text();
+    for table in [Table::Failures, Table::Bookings, Table::Appointments, Table::Due, Table::Audit] {
+        for row in contoso.rows(table).await? {
+            everywhere.push_str(&format!("{row:?}"));
+        }
+    }
+    assert!(parts.len() >= 6);
+    for part in parts {
+        assert!(!everywhere.contains(&part[..24.min(part.len())]));
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn many_with_content_are_booked_without_a_call() -> Outcome {
+    let contoso = rich(ContentPolicy::default()).await?;
+    let Contoso { anna, aurora, office, .. } = &contoso;
+    office.microsoft.graph.set_most_items(1_000);
+    for n in 0..10 {
+        let start = at("2026-11-25T00:00") + hours(n);
+        let invitation = Invitation::new("Numbers", start, start + hours(1)).room(aurora);
+        contoso.tenant.meet(anna, invitation)?;
+    }
+    first_round(&contoso).await;
+    assert_eq!(contoso.count(Table::Bookings).await?, 10);
+    assert_eq!(office.microsoft.graph.requests().len(), 0);
+    contoso.pass(minutes(5)).await;
+    assert_eq!(contoso.taken(aurora, "2026-11-25").await?.len(), 10);
+    contoso.is_well().await
+}

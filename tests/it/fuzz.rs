@@ -1,0 +1,206 @@
+//! Made-up input for everything that strangers can send: never a panic, whatever comes.
+//!
+//! Each property is tried 256 times, which takes a second or two. For a long run:
+//! `PROPTEST_CASES=1000000 cargo test --test it fuzz`. A case that fails is printed with its input,
+//! shrunk to the smallest that fails too.
+
+use std::sync::{Arc, LazyLock};
+
+use base64::{Engine, engine::general_purpose::STANDARD, engine::general_purpose::URL_SAFE_NO_PAD};
+use bytes::Bytes;
+use proptest::collection::vec;
+use proptest::prelude::*;
+use proptest::test_runner::{Config, TestCaseError};
+use roombridge::clock::{Clock, ManualClock};
+use roombridge::domain::ids::{MailboxId, TenantId};
+use roombridge::domain::sealed::Sealed;
+use roombridge::graph::notifications::parse;
+use roombridge::http::{Http, HttpError};
+use roombridge::identity::client_state::{Key, Keys, issue, prove};
+use roombridge::identity::content_keys::ContentKey;
+use roombridge::identity::validation_tokens::ValidationTokens;
+use serde_json::{Value, json};
+
+use crate::conformance;
+
+/// Names that the parsers know, so that made-up objects get somewhere.
+const NAMES: &[&str] = &[
+    "value",
+    "validationTokens",
+    "subscriptionId",
+    "tenantId",
+    "clientState",
+    "changeType",
+    "lifecycleEvent",
+    "resource",
+    "resourceData",
+    "@odata.id",
+    "@odata.etag",
+    "@odata.type",
+    "id",
+    "encryptedContent",
+    "data",
+    "dataKey",
+    "dataSignature",
+    "encryptionCertificateId",
+    "missed",
+    "created",
+    "84bd8158-6d4d-4958-8b9f-9d6445542f95",
+    "Users('x')/events('AAMkAGUw_-=')",
+];
+
+/// Where cases are kept is nobody's business here: a failure becomes a test of its own.
+fn config() -> Config {
+    Config { failure_persistence: None, ..Config::default() }
+}
+
+fn name() -> impl Strategy<Value = String> {
+    prop_oneof![
+        4 => proptest::sample::select(NAMES).prop_map(str::to_owned),
+        1 => any::<String>(),
+    ]
+}
+
+/// JSON of any shape, often with the names of a notification.
+fn tree() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        name().prop_map(Value::from),
+    ];
+    leaf.prop_recursive(5, 64, 8, |inner| {
+        prop_oneof![
+            vec(inner.clone(), 0..8).prop_map(Value::from),
+            vec((name(), inner), 0..12).prop_map(|members| members.into_iter().collect()),
+        ]
+    })
+}
+
+/// The fixtures' key, read once.
+static KEY: LazyLock<Option<ContentKey>> = LazyLock::new(|| conformance::content_key().ok());
+
+fn key() -> Result<&'static ContentKey, TestCaseError> {
+    KEY.as_ref().ok_or_else(|| TestCaseError::fail("the fixtures hold no key"))
+}
+
+/// Entra, with the fixtures' keys.
+struct Published;
+
+#[async_trait::async_trait]
+impl Http for Published {
+    async fn send(&self, _: http::Request<Bytes>) -> Result<http::Response<Bytes>, HttpError> {
+        Ok(http::Response::new(Bytes::from_static(conformance::JWKS.as_bytes())))
+    }
+}
+
+fn proving() -> Result<Keys, TestCaseError> {
+    let id = "k1".parse().map_err(|_| TestCaseError::fail("k1 is a name"))?;
+    Ok(Keys::new(Key::new(id, &[7; 32]), []))
+}
+
+proptest! {
+    #![proptest_config(config())]
+
+    #[test]
+    fn any_bytes_are_a_notification_or_none(body in vec(any::<u8>(), 0..2_000)) {
+        drop(parse(&body));
+    }
+
+    #[test]
+    fn any_json_is_a_notification_or_none(items in vec(tree(), 0..8), tokens in tree()) {
+        let count = items.len();
+        let body = json!({ "value": items, "validationTokens": tokens }).to_string();
+        let post = parse(body.as_bytes());
+        prop_assert_eq!(post.map(|post| post.items.len()).ok(), Some(count), "none is swallowed");
+    }
+
+    #[test]
+    fn a_cut_notification_is_one_or_none(at in 0_usize..8_000, flipped in any::<u8>()) {
+        let mut body = include_bytes!("../fixtures/rich/post.json").to_vec();
+        let at = at.min(body.len() - 1);
+        body[at] ^= flipped;
+        drop(parse(&body));
+        drop(parse(&body[..at]));
+    }
+
+    #[test]
+    fn no_made_up_client_state_proves_anything(text in any::<String>(), bytes in vec(any::<u8>(), 0..100)) {
+        let keys = proving()?;
+        prop_assert!(prove(&keys, &text).is_err());
+        prop_assert!(prove(&keys, &URL_SAFE_NO_PAD.encode(bytes)).is_err());
+    }
+
+    #[test]
+    fn every_client_state_of_ours_proves_what_it_says(
+        tenant in any::<u128>(), mailbox in any::<u128>(), nonce in any::<u64>(),
+        at in 0_usize..88, changed in 1_u8..,
+    ) {
+        let keys = proving()?;
+        let (tenant, mailbox) = (TenantId(uuid::Uuid::from_u128(tenant)), MailboxId(uuid::Uuid::from_u128(mailbox)));
+        let text = issue(keys.current(), tenant, mailbox, nonce);
+        let proof = prove(&keys, &text).map_err(|error| TestCaseError::fail(error.to_string()))?;
+        prop_assert_eq!((proof.tenant, proof.mailbox, proof.nonce), (tenant, mailbox, nonce));
+        let mut bytes = URL_SAFE_NO_PAD.decode(text).unwrap_or_default();
+        let at = at % bytes.len();
+        bytes[at] ^= changed;
+        prop_assert!(prove(&keys, &URL_SAFE_NO_PAD.encode(bytes)).is_err());
+    }
+
+    #[test]
+    fn no_made_up_content_is_opened(
+        data in vec(any::<u8>(), 0..300), data_key in vec(any::<u8>(), 0..300),
+        signature in vec(any::<u8>(), 0..40), texts in any::<[String; 3]>(),
+    ) {
+        let key = key()?;
+        let certificate = key.id().clone();
+        let whole = |mut bytes: Vec<u8>, length: usize| {
+            bytes.resize(length, 0);
+            STANDARD.encode(bytes)
+        };
+        let blocks = data.len().next_multiple_of(16);
+        for sealed in [
+            Sealed {
+                data: whole(data.clone(), blocks),
+                data_key: whole(data_key.clone(), 256),
+                signature: whole(signature.clone(), 32),
+                certificate: certificate.clone(),
+            },
+            Sealed {
+                data: STANDARD.encode(data),
+                data_key: STANDARD.encode(data_key),
+                signature: STANDARD.encode(signature),
+                certificate: certificate.clone(),
+            },
+            Sealed {
+                data: texts[0].clone(),
+                data_key: texts[1].clone(),
+                signature: texts[2].clone(),
+                certificate,
+            },
+        ] {
+            prop_assert!(key.open(&sealed).is_err());
+        }
+    }
+
+    #[test]
+    fn no_made_up_token_vouches(
+        header in tree(), claims in tree(), text in any::<String>(), signature in vec(any::<u8>(), 0..300),
+    ) {
+        let clock: Arc<dyn Clock> = Arc::new(ManualClock::new(jiff::Timestamp::UNIX_EPOCH));
+        let made = conformance::checker_of(Arc::new(Published), clock);
+        let checker: ValidationTokens = made.map_err(|error| TestCaseError::fail(error.to_string()))?;
+        let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
+        let usual = json!({ "alg": "RS256", "kid": "fixture-key-1" });
+        let signature = URL_SAFE_NO_PAD.encode(signature);
+        let tokens = [
+            format!("{}.{}.{signature}", part(&header), part(&claims)),
+            format!("{}.{}.{signature}", part(&usual), part(&claims)),
+            text,
+        ];
+        let runtime = tokio::runtime::Builder::new_current_thread().build();
+        let runtime = runtime.map_err(|error| TestCaseError::fail(error.to_string()))?;
+        let vouched = runtime.block_on(checker.vouched(&tokens));
+        prop_assert!(vouched.tenants.is_empty());
+    }
+}
