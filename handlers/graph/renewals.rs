@@ -1,12 +1,15 @@
 //! Renewals of many subscriptions in one call.
 
+use http::Method;
 use jiff::Timestamp;
+use serde_json::json;
 
 use super::{
     client::{Ask, TenantGraph},
     error::GraphError,
+    fields,
     guard::BATCH_MAX,
-    subscriptions::{RichContent, SubscriptionId, renewal, renewed},
+    subscriptions::{RichContent, SubscriptionId, of, renewed},
 };
 use crate::domain::ids::CorrelationId;
 
@@ -44,6 +47,22 @@ impl TenantGraph {
     }
 }
 
+/// The request that prolongs a subscription; it may be part of a batch.
+pub(super) fn renewal(
+    id: &SubscriptionId,
+    expires: Timestamp,
+    content: Option<&RichContent>,
+) -> Ask {
+    let mut body = json!({ "expirationDateTime": fields::instant(expires) });
+    let asked = if let Some(content) = content {
+        content.seal(&mut body);
+        fields::RICH_RENEWAL
+    } else {
+        fields::RENEWAL
+    };
+    Ask { fields: asked.join(","), body: Some(body), ..of(Method::PATCH, id) }
+}
+
 fn ask(Renewal { id, expires, content, correlation }: &Renewal) -> Ask {
     Ask { correlation: Some(*correlation), ..renewal(id, *expires, content.as_ref()) }
 }
@@ -51,7 +70,7 @@ fn ask(Renewal { id, expires, content, correlation }: &Renewal) -> Ask {
 #[cfg(test)]
 mod tests {
     use jiff::SignedDuration;
-    use serde_json::{Value, json};
+    use serde_json::Value;
 
     use super::*;
     use crate::graph::{error::Cause, trial::Trial};

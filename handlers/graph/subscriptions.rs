@@ -10,6 +10,7 @@ use super::{
     client::{Ask, TenantGraph},
     error::{Cause, GraphError},
     fields::{self, encoded},
+    renewals::renewal,
     subscription_words::{id_within, is_handshake, is_over_quota},
     wire::{Page, Reply},
 };
@@ -200,22 +201,6 @@ impl TenantGraph {
     }
 }
 
-/// The request that prolongs a subscription; it may be part of a batch.
-pub(super) fn renewal(
-    id: &SubscriptionId,
-    expires: Timestamp,
-    content: Option<&RichContent>,
-) -> Ask {
-    let mut body = json!({ "expirationDateTime": fields::instant(expires) });
-    let asked = if let Some(content) = content {
-        content.seal(&mut body);
-        fields::RICH_RENEWAL
-    } else {
-        fields::RENEWAL
-    };
-    Ask { fields: asked.join(","), body: Some(body), ..of(Method::PATCH, id) }
-}
-
 /// What became of a renewal.
 pub(super) fn renewed(reply: &Reply) -> Result<Option<Timestamp>, GraphError> {
     match reply.status {
@@ -228,7 +213,7 @@ pub(super) fn renewed(reply: &Reply) -> Result<Option<Timestamp>, GraphError> {
     }
 }
 
-fn of(method: Method, id: &SubscriptionId) -> Ask {
+pub(super) fn of(method: Method, id: &SubscriptionId) -> Ask {
     Ask::new(method, "/subscriptions/{id}", format!("/subscriptions/{}", encoded(id.as_str())))
 }
 

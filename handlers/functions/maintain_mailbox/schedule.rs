@@ -16,7 +16,7 @@ pub(super) fn shorter(life: SignedDuration) -> SignedDuration {
     if life > SHORTER_LIFE { SHORTER_LIFE } else { life / 2 }
 }
 
-/// A day in seconds.
+/// Seconds of a day.
 const DAY: i64 = 24 * 60 * 60;
 
 /// At the mailbox's own second of the day, which spreads them evenly over it, or at the subscription's

@@ -23,8 +23,6 @@ const SEEDS: u64 = 260;
 /// One seed in so many writes its log, which is listened to for what no log may say; the others save
 /// the time.
 const LOGGED: u64 = 20;
-/// After it every subscription was to be renewed once.
-const HALF_LIFE: SignedDuration = SignedDuration::from_hours(73);
 /// After it every timer has run.
 const MINUTES: SignedDuration = SignedDuration::from_mins(20);
 /// For a longer hunt: `first..last`, played by the first test instead of its own seeds.
@@ -118,9 +116,8 @@ fn play(seed: u64, ops: &[Op]) -> Result<Wrong, Failure> {
         run.outlive().await;
         let found = invariants::forgotten(&run);
         run.wrong.extend(found);
-        // What Graph ended without a word is noticed when it is to be renewed.
-        let unnoticed = ops.iter().any(|op| op.is_unnoticed());
-        run.pass_quietly(if unnoticed { HALF_LIFE } else { MINUTES }).await;
+        let last = ops.iter().map(|op| op.is_noticed_in()).max().unwrap_or_default();
+        run.pass_quietly(last.max(MINUTES)).await;
         let found = invariants::nothing_left(&run);
         run.wrong.extend(found);
         Ok(run.wrong)

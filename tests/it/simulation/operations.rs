@@ -1,6 +1,7 @@
 //! What can happen in the simulated office: one `Op` each, drawn from a seed, printed so that a list
 //! of them can be pasted as a reproduction.
 
+use jiff::SignedDuration;
 use roombridge::queue::Queue;
 use roombridge::rng::Rng;
 
@@ -150,9 +151,19 @@ impl Op {
 }
 
 impl Op {
-    /// Whether it takes until the next renewal that anybody notices.
-    pub(super) fn is_unnoticed(self) -> bool {
-        matches!(self, Self::LoseSubscription { .. } | Self::TurnKeys { .. } | Self::Revoke)
+    /// How long it takes until everything is as it should be, where nobody says a word: what Graph
+    /// ended is noticed when it is to be renewed, and what was left behind there because we were not
+    /// let in ends by itself.
+    pub(super) fn is_noticed_in(self) -> SignedDuration {
+        let revoked = matches!(self, Self::Revoke);
+        let lost = matches!(self, Self::LoseSubscription { .. } | Self::TurnKeys { .. });
+        SignedDuration::from_hours(if revoked {
+            7 * 24
+        } else if lost {
+            73
+        } else {
+            0
+        })
     }
 }
 
