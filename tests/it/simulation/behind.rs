@@ -5,14 +5,19 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use roombridge::identity::client_state::{Key, Keys};
+use roombridge::identity::content_keys::{
+    ContentKeySource as _, FreshContentKey, MemoryContentKeys,
+};
 use roombridge::identity::key_ring::{KeySource, KeysUnavailable};
+use roombridge::rng::SeededRng;
+use tokio::sync::OnceCell;
 use world::exchange::Mailbox;
 use world::graph::Lifecycle;
 use world::microsoft::DAEMON_APP;
 
 use super::operations::Op;
 use super::run::Run;
-use crate::Failure;
+use crate::{Failure, Outcome};
 
 /// Client-state keys that change while everything runs. Clones share them.
 #[derive(Clone)]
@@ -34,6 +39,31 @@ impl TurningKeys {
         keys.push(next);
         Ok(())
     }
+}
+
+/// Keys that content is sealed for, made once for all seeds: each takes a while.
+static SPARE: OnceCell<Vec<FreshContentKey>> = OnceCell::const_new();
+/// How many there are, round and round.
+const SPARES: u64 = 4;
+
+/// Puts a spare key that is not there yet into the vault, the `nth` if it may be.
+pub(super) async fn keep(vault: &MemoryContentKeys, nth: usize) -> Outcome {
+    let spare = SPARE
+        .get_or_try_init(|| async {
+            let mut keys = Vec::new();
+            for seed in 0..SPARES {
+                let made_at = jiff::Timestamp::UNIX_EPOCH;
+                keys.push(FreshContentKey::make(made_at, &SeededRng::new(seed)).await?);
+            }
+            Ok::<_, Failure>(keys)
+        })
+        .await?;
+    let known = vault.ids();
+    let mut others = spare.iter().cycle().skip(nth).take(spare.len());
+    if let Some(key) = others.find(|key| !known.contains(key.id())) {
+        vault.add(key).await?;
+    }
+    Ok(())
 }
 
 fn key(number: u8) -> Result<Key, Failure> {
@@ -72,6 +102,13 @@ impl Run {
                 }
             }
             Op::TurnKeys { lost } => self.keys.turn(lost)?,
+            Op::TurnContentKey { lost } => {
+                let known = self.office.content_keys.ids();
+                keep(&self.office.content_keys, known.len()).await?;
+                for id in known.iter().filter(|_| lost) {
+                    self.office.content_keys.destroy(id).await?;
+                }
+            }
             Op::Revoke => {
                 self.revoked = true;
                 self.office.microsoft.entra.revoke(self.tenant.id(), DAEMON_APP);

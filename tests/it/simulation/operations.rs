@@ -128,6 +128,8 @@ pub(super) enum Op {
     Lifecycle { mailbox: u8, missed: bool },
     /// New client states are made with another key; the old one still proves, or is lost.
     TurnKeys { lost: bool },
+    /// There is another key that content is sealed for; the one before stays, or is lost.
+    TurnContentKey { lost: bool },
     /// The administrator takes the app's permissions away.
     Revoke,
     /// The administrator connects again.
@@ -297,7 +299,8 @@ fn silence(rng: &Chance) -> Op {
         2 => Op::Losing(false),
         3..=4 => Op::LoseSubscription { mailbox, told: yes(rng) },
         5..=6 => Op::Lifecycle { mailbox, missed: yes(rng) },
-        7..=8 => Op::TurnKeys { lost: yes(rng) },
+        7 => Op::TurnKeys { lost: yes(rng) },
+        8 => Op::TurnContentKey { lost: yes(rng) },
         9 if yes(rng) => Op::Revoke,
         _ => Op::Regain,
     }

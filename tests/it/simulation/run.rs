@@ -16,7 +16,7 @@ use world::graph::{self, Moment, Outcome, Scope, Until};
 use world::office::Office;
 use world::watched::Fault;
 
-use super::behind::TurningKeys;
+use super::behind::{self, TurningKeys};
 use super::invariants::{self, History};
 use super::operations::{Op, Shape};
 use crate::Failure;
@@ -31,7 +31,7 @@ const TO_THE_CRASH: Duration = Duration::from_secs(60);
 /// In it every timer runs at least once.
 const A_RUN: SignedDuration = SignedDuration::from_mins(16);
 /// In it every mailbox is looked at once, whatever happened before.
-const ONE_LOOK: SignedDuration = SignedDuration::from_hours(73);
+const ONE_LOOK: SignedDuration = SignedDuration::from_hours(25);
 /// In the room map and here.
 const ZONE_AHEAD: SignedDuration = SignedDuration::from_hours(1);
 
@@ -108,6 +108,10 @@ impl Run {
         };
         let seeding = office.seeding();
         seeding.connect(&tenant, content).await?;
+        if seed & 8 == 8 {
+            behind::keep(&office.content_keys, 0).await?;
+            seeding.bring_content(&tenant).await?;
+        }
         for person in &people[..2] {
             seeding.agree(person).await?;
         }
@@ -179,6 +183,7 @@ impl Run {
             | Op::LoseSubscription { .. }
             | Op::Lifecycle { .. }
             | Op::TurnKeys { .. }
+            | Op::TurnContentKey { .. }
             | Op::Revoke
             | Op::Regain => self.behind_our_back(op).await?,
         }

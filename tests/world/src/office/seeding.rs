@@ -77,6 +77,18 @@ impl Seeding {
         sent.map_err(OfficeError::from_any)
     }
 
+    /// The tenant wants its notifications with the events' content.
+    ///
+    /// # Errors
+    /// [`OfficeError`] when the store fails.
+    pub async fn bring_content(&self, tenant: &exchange::Tenant) -> Result<(), OfficeError> {
+        let tenant: TenantId = id(tenant.id())?;
+        let found = self.tenants.get_uncached(tenant).await.map_err(OfficeError::from_any)?;
+        let Some(mut row) = found else { return Err(OfficeError("no such tenant".to_owned())) };
+        row.policy.rich = true;
+        self.tenants.put(&row).await.map_err(OfficeError::from_any)
+    }
+
     /// The person has agreed, and is being subscribed.
     ///
     /// # Errors
