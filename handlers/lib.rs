@@ -26,7 +26,7 @@
 //!  write-back ── the room's answer, our own property ──▶ Outlook
 //!        writes the SHOWN state; settled when all three agree
 //!
-//!  timers:  nudge-due      nudges what is due, empties the poison queues
+//!  timers:  nudge-due      nudges what is due, empties the poison queues, changes the keys
 //!           purge-expired  deletes what is over
 //!
 //!  an administrator ──▶ consent ───── tenant-tasks ──▶ maintain-tenant ── mailbox-tasks ─┐
@@ -82,7 +82,9 @@
 //! # Architecture invariants
 //!
 //! - Only messages pass between functions; no function's module uses another's.
-//! - A message holds ids and nothing of a meeting. Meeting content is in the table `Bookings` alone.
+//! - A message holds ids and nothing of a meeting that we could read: where a tenant wants content
+//!   in its notifications, it travels to `fetch-event` as Graph sealed it, for six hours at most.
+//!   Meeting content is in the table `Bookings` alone.
 //! - Each part of a booking's row has one owner: `fetch-event` the desired, `create-booking` the
 //!   intent and the observed, `write-back` the shown. A lost race is read again and merged.
 //! - What watches a row is written before the row, and removed after it: a crash leaves a look too
