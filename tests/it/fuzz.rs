@@ -12,9 +12,12 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestCaseError};
 use roombridge::clock::{Clock, ManualClock};
-use roombridge::domain::ids::{MailboxId, TenantId};
+use roombridge::domain::ids::{MailboxId, RoomId, TenantId};
+use roombridge::domain::policy::{Answering, Room};
 use roombridge::domain::sealed::Sealed;
+use roombridge::graph::EventRead;
 use roombridge::graph::notifications::parse;
+use roombridge::graph::sighting::{Calendar, Sighting};
 use roombridge::http::{Http, HttpError};
 use roombridge::identity::client_state::{Key, Keys, issue, prove};
 use roombridge::identity::content_keys::ContentKey;
@@ -99,8 +102,85 @@ fn proving() -> Result<Keys, TestCaseError> {
     Ok(Keys::new(Key::new(id, &[7; 32]), []))
 }
 
+/// An event as Graph would seal it.
+fn content() -> Value {
+    json!({
+        "@odata.etag": "W/\"1\"",
+        "id": "AAMkAGUw_-=",
+        "iCalUId": "040000008200E00074C5B7101A82E008",
+        "type": "singleInstance",
+        "start": { "dateTime": "2026-11-24T09:00:00.0000000", "timeZone": "UTC" },
+        "end": { "dateTime": "2026-11-24T10:00:00.0000000", "timeZone": "UTC" },
+        "isAllDay": false,
+        "isCancelled": false,
+        "isOrganizer": true,
+        "sensitivity": "normal",
+        "attendees": [{ "type": "resource", "emailAddress": { "address": "aurora@contoso.com" } }],
+        "organizer": { "emailAddress": { "address": "anna@contoso.com" } },
+        "originalStart": null,
+        "seriesMasterId": null,
+        "lastModifiedDateTime": "2026-11-23T09:00:00Z",
+    })
+}
+
+/// The members of [`content`].
+fn member() -> impl Strategy<Value = String> {
+    let names: Vec<String> =
+        content().as_object().into_iter().flatten().map(|(name, _)| name.clone()).collect();
+    proptest::sample::select(names)
+}
+
+/// A time of day or year, or nearly one.
+fn time() -> impl Strategy<Value = String> {
+    prop_oneof![
+        "[0-9]{4}-[01][0-9]-[0-3][0-9]T[0-2][0-9]:[0-5][0-9]:[0-6][0-9](\\.[0-9]{0,9})?",
+        "[-+0-9]{1,6}-[0-9]{2}-[0-9]{2}T[0-9:.]{0,20}",
+        any::<String>(),
+    ]
+}
+
+/// What is done with content that could be read.
+fn looked_at(event: &EventRead) {
+    let now = jiff::Timestamp::UNIX_EPOCH;
+    let room = Room {
+        id: RoomId(uuid::Uuid::nil()),
+        addresses: vec!["aurora@contoso.com".to_owned()],
+        answering: Answering::RoombridgeDecides,
+        time_zone: "Europe/Amsterdam".to_owned(),
+    };
+    for calendar in [Calendar::Person, Calendar::Room(room.id)] {
+        let sighting = Sighting::of(event, calendar, std::slice::from_ref(&room), now);
+        std::hint::black_box(sighting.map(|sighting| sighting.glance()).ok());
+    }
+}
+
 proptest! {
     #![proptest_config(config())]
+
+    #[test]
+    fn any_content_is_an_event_or_none(bytes in vec(any::<u8>(), 0..1_000), whole in tree()) {
+        prop_assert!(EventRead::of_content(&bytes, None).is_err());
+        drop(EventRead::of_content(whole.to_string().as_bytes(), None));
+    }
+
+    #[test]
+    fn content_that_is_nearly_right_is_an_event_or_none(
+        member in member(), odd in tree(), start in time(), end in time(), zone in any::<String>(),
+    ) {
+        let mut event = content();
+        let right = EventRead::of_content(event.to_string().as_bytes(), None);
+        prop_assert!(right.is_ok());
+        event["start"]["dateTime"] = json!(start);
+        event["end"]["dateTime"] = json!(end);
+        for event in [event.clone(), { event["start"]["timeZone"] = json!(zone); event.clone() }, {
+            event[member] = odd;
+            event
+        }] {
+            if let Ok(read) = EventRead::of_content(event.to_string().as_bytes(), None) {
+                looked_at(&read);
+            }
+        }
+    }
 
     #[test]
     fn any_bytes_are_a_notification_or_none(body in vec(any::<u8>(), 0..2_000)) {
