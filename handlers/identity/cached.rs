@@ -78,6 +78,16 @@ impl<S: Loads> Cached<S> {
         Ok(loaded)
     }
 
+    /// What is held, loaded anew first if it is an hour old; what is older serves on only where that
+    /// fails.
+    pub(super) async fn fresh(&self) -> Result<Arc<S::Loaded>, KeysUnavailable> {
+        let Some((loaded, at)) = self.0.held().loaded.clone() else { return self.load().await };
+        if self.0.clock.now().duration_since(at) < STALE {
+            return Ok(loaded);
+        }
+        Ok(self.load().await.unwrap_or(loaded))
+    }
+
     /// What is held if it `has` what is looked for; otherwise loaded anew, at most every 30 s, and
     /// then it may still not be in it.
     pub(super) async fn with(

@@ -167,9 +167,11 @@ impl Keys {
         self
     }
 
-    /// The same keys, with `id` as the current one; a name that is not among them changes nothing.
-    pub fn promoted(mut self, id: &KeyId) -> Self {
+    /// The same keys, with `id` as the current one, which counts as made `at` then; a name that is
+    /// not among them changes nothing.
+    pub fn promoted(mut self, id: &KeyId, at: Timestamp) -> Self {
         if let Some(key) = self.others.remove(id) {
+            self.made.insert(key.id.clone(), at);
             let before = std::mem::replace(&mut self.current, key);
             self.others.insert(before.id.clone(), before);
         }

@@ -118,6 +118,11 @@ impl SigningKeys {
         Self { miss_pause: NOTIFICATION_MISS_PAUSE, ..Self::new(http, clock, cloud) }
     }
 
+    /// The key named `kid`, if it is held and fresh.
+    pub(super) fn known(&self, kid: &str) -> Option<Arc<PublishedKey>> {
+        self.fresh()?.get(kid).cloned()
+    }
+
     /// The key named `kid`; `None` if Entra has no such key (any more).
     ///
     /// # Errors

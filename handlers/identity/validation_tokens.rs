@@ -11,7 +11,7 @@ use serde::Deserialize;
 
 use super::{
     cloud::Cloud,
-    signing_keys::{SigningKeys, Unavailable},
+    signing_keys::{PublishedKey, SigningKeys, Unavailable},
     tenant_tokens::Registrations,
     tokens::{CheckError, LEEWAY, Reason, TOKEN_MAX, in_time, reason},
 };
@@ -52,7 +52,7 @@ impl Vouched {
 
 /// Checks validation tokens.
 pub struct ValidationTokens {
-    keys: SigningKeys,
+    keys: Arc<SigningKeys>,
     clock: Arc<dyn Clock>,
     cloud: Cloud,
     rules: Validation,
@@ -80,7 +80,7 @@ impl ValidationTokens {
         cloud: Cloud,
         registrations: &Registrations,
     ) -> Self {
-        let keys = SigningKeys::for_notifications(http, Arc::clone(&clock), &cloud);
+        let keys = Arc::new(SigningKeys::for_notifications(http, Arc::clone(&clock), &cloud));
         // What the library checks: the signature, its algorithm and the audience. Times are
         // compared with our own clock.
         let mut rules = Validation::new(Algorithm::RS256);
@@ -140,7 +140,7 @@ impl ValidationTokens {
         let (None, Some(kid)) = (header.crit, header.kid) else {
             return Err(Reason::Malformed.into());
         };
-        let key = self.keys.find(&kid).await?.ok_or(Reason::UnknownKey)?;
+        let key = self.key(kid).await?.ok_or(Reason::UnknownKey)?;
         let claims = jsonwebtoken::decode::<Claims>(token, &key.key, &self.rules);
         let claims = claims.map_err(|error| reason(&error))?.claims;
         let tenant: TenantId = claims.tid.parse().map_err(|_| Reason::Issuer)?;
@@ -162,5 +162,48 @@ impl ValidationTokens {
         }
         in_time(self.clock.now(), LEEWAY, claims.nbf, claims.exp)?;
         Ok(tenant)
+    }
+
+    /// A key that is not held is looked for by a task of its own: the webhook gives up after half a
+    /// second, and must not undo a load that needs longer, again and again.
+    async fn key(&self, kid: String) -> Result<Option<Arc<PublishedKey>>, Unavailable> {
+        if let Some(key) = self.keys.known(&kid) {
+            return Ok(Some(key));
+        }
+        let keys = Arc::clone(&self.keys);
+        let found = tokio::spawn(async move { keys.find(&kid).await }).await;
+        found.unwrap_or(Err(Unavailable))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::{
+        clock::ManualClock,
+        identity::scripted::{Scripted, cloud, key},
+    };
+
+    #[tokio::test]
+    async fn a_webhook_that_gives_up_does_not_undo_the_load_of_the_keys() {
+        let far = Arc::new(Scripted::default());
+        far.then(200, &key().jwks());
+        let clock = ManualClock::new("2026-11-24T09:00:00Z".parse().unwrap());
+        let registrations =
+            Registrations { organisation_wide: "wide".into(), scoped: "scoped".into() };
+        let http = Arc::clone(&far) as Arc<dyn Http>;
+        let tokens = ValidationTokens::new(http, Arc::new(clock), cloud(), &registrations);
+        let token = key().sign(&json!({})).unwrap();
+        let mut impatient = Box::pin(tokens.check(&token));
+        assert!(futures::poll!(&mut impatient).is_pending());
+        drop(impatient);
+        for _ in 0..8 {
+            tokio::task::yield_now().await;
+        }
+        let judged = tokens.check(&token).await;
+        assert!(matches!(judged, Err(CheckError::Refused(_))), "{judged:?}");
+        assert_eq!(far.asked().len(), 1);
     }
 }

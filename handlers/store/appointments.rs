@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     error::StoreError,
     shelf::Shelf,
-    tables::{Change, Keys, Span, Table, Tables},
+    tables::{Change, ETag, Keys, Span, Table, Tables},
     wire::{JsonText, KeyWire, as_text},
 };
 use crate::domain::{
@@ -64,9 +64,36 @@ impl Appointments {
         mailbox: MailboxId,
         event: &EventId,
     ) -> Result<Option<Pointer>, StoreError> {
-        let keys = keys(tenant, mailbox, event);
-        let found = self.shelf.get::<PointerRow>(&keys).await?;
-        Ok(found.map(|(row, _)| row.into()))
+        Ok(self.read(tenant, mailbox, event).await?.map(|(pointer, _)| pointer))
+    }
+
+    /// The same, and its version.
+    ///
+    /// # Errors
+    /// [`StoreError`] when it cannot be read.
+    pub async fn read(
+        &self,
+        tenant: TenantId,
+        mailbox: MailboxId,
+        event: &EventId,
+    ) -> Result<Option<(Pointer, ETag)>, StoreError> {
+        let found = self.shelf.get::<PointerRow>(&keys(tenant, mailbox, event)).await?;
+        Ok(found.map(|(row, etag)| (row.into(), etag)))
+    }
+
+    /// Writes a pointer in place of the version that was `read`, or where none was; answers the new
+    /// version.
+    ///
+    /// # Errors
+    /// [`StoreError::is_changed`] when there is another version by now.
+    pub async fn write(&self, pointer: &Pointer, read: Option<&ETag>) -> Result<ETag, StoreError> {
+        let keys = keys(pointer.tenant, pointer.mailbox, &pointer.event);
+        let row = Shelf::row(keys, &PointerRow::from(pointer.clone()))?;
+        let change = match read {
+            Some(etag) => Change::Replace(row, etag.clone()),
+            None => Change::Insert(row),
+        };
+        self.shelf.change(change).await
     }
 
     /// Writes a pointer, whatever stood there.

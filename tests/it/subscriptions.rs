@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use roombridge::identity::client_state::{Key, Keys};
+use roombridge::identity::content_keys::ContentKeySource as _;
 use roombridge::identity::key_ring::{KeySource, KeysUnavailable};
 use roombridge::messages::Task;
 use roombridge::store::mailboxes::{Mailbox as MailboxRow, Mailboxes, SubscriptionRow};
@@ -310,6 +311,42 @@ async fn content_is_ordered_where_the_tenant_wants_it_as_soon_as_there_is_a_key(
     for mailbox in [anna, ben, aurora] {
         assert!(!at_graph(&contoso, mailbox)?.rich);
     }
+    contoso.is_well().await
+}
+
+#[tokio::test]
+async fn a_tenant_that_has_changed_its_mind_about_content_does_not_wait_for_a_look() -> Outcome {
+    let contoso = Contoso::open().await?;
+    let Contoso { anna, office, .. } = &contoso;
+    for rich in [true, false] {
+        set_rich(&contoso, rich).await?;
+        // A key is made, and the one that the policy was cached for is over.
+        contoso.pass(minutes(10)).await;
+        // What the pass over a tenant sends after its policy was changed.
+        office.seeding().task(anna, Task::Subscribe).await?;
+        contoso.pass(minutes(1)).await;
+        assert_eq!(at_graph(&contoso, anna)?.rich, rich);
+    }
+    contoso.is_well().await
+}
+
+#[tokio::test]
+async fn content_sealed_for_a_lost_key_is_sealed_for_the_next_one_without_waiting() -> Outcome {
+    let contoso = Contoso::open().await?;
+    let Contoso { anna, aurora, office, .. } = &contoso;
+    set_rich(&contoso, true).await?;
+    contoso.pass(hours(26)).await;
+    let lost = row(&contoso, anna).await?.content_key;
+    assert!(lost.is_some());
+    for id in office.content_keys.ids() {
+        office.content_keys.destroy(&id).await?;
+    }
+    contoso.pass(hours(2)).await;
+    assert_eq!(row(&contoso, anna).await?.content_key, lost, "no look was due");
+    contoso.meet(anna, ("2026-11-30T09:00", "2026-11-30T10:00"), aurora)?;
+    contoso.pass(minutes(2)).await;
+    let now = row(&contoso, anna).await?.content_key;
+    assert!(now.is_some() && now != lost, "the notification called for it");
     contoso.is_well().await
 }
 

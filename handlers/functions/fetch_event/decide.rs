@@ -59,11 +59,11 @@ impl Context<'_> {
     }
 
     pub(super) fn desire<'a>(&'a self, item: &'a EventChange, look: Look) -> Desire<'a> {
-        let Look { pointer, found, state, .. } = look;
+        let Look { pointer, etag, found, state, .. } = look;
         let Self { deps, tenant, rooms, .. } = *self;
         // While access is lost the way to the copy is kept: our property is still to leave it.
         let erased = matches!(state, MailboxState::Erased(..)) && tenant.state.is_active();
-        Desire { deps, tenant, rooms, item, pointer, found, erased }
+        Desire { deps, tenant, rooms, item, pointer, etag, found, erased }
     }
 
     /// The second read, for the subject alone, made only when it will be kept.

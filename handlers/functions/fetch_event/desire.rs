@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::Deps;
+use super::{Deps, rows::AGAIN};
 use crate::{
     domain::{
         appointment::{CopyAt, Role, Seen},
@@ -38,6 +38,8 @@ pub(super) struct Desire<'a> {
     pub(super) rooms: &'a [Room],
     pub(super) item: &'a EventChange,
     pub(super) pointer: Option<Pointer>,
+    /// The version of the pointer that is there.
+    pub(super) etag: Option<ETag>,
     pub(super) found: Vec<Found>,
     /// Everything about the mailbox is to be forgotten, the way to its copy too.
     pub(super) erased: bool,
@@ -120,7 +122,7 @@ impl Desire<'_> {
     /// A booking that is about to be made can be found from its copy before it is there: should the
     /// copy be gone by the time a crash is over, nothing else leads from one to the other. The
     /// pointer says that it was not read yet, so that a resync looks.
-    async fn point_first(&self, sighting: &Sighting, found: &[Found]) -> Result<(), StepError> {
+    async fn point_first(&mut self, sighting: &Sighting, found: &[Found]) -> Result<(), StepError> {
         let mut bookings: Vec<BookingKey> = found.iter().map(|found| found.key).collect();
         bookings.sort_unstable();
         let known = self.pointer.as_ref().is_some_and(|pointer| pointer.bookings == bookings);
@@ -129,7 +131,19 @@ impl Desire<'_> {
         let Some(ends_at) = ends_at.filter(|_| !known) else { return Ok(()) };
         let (role, glance) = (sighting.role, Sighting::glance_unread());
         let pointer = self.pointer_to(role, bookings, glance, ends_at);
-        Ok(self.deps.appointments.put(&pointer).await?)
+        self.etag = Some(self.keep(&pointer).await?);
+        Ok(())
+    }
+
+    /// Another reading of this copy may have found that nothing changed, and then left no mark but
+    /// the pointer: which of the two is the newer one only Graph can tell.
+    async fn keep(&self, pointer: &Pointer) -> Result<ETag, StepError> {
+        match self.deps.appointments.write(pointer, self.etag.as_ref()).await {
+            Err(error) if error.is_changed() => {
+                Err(StepError::wait(AGAIN, "another reading was faster"))
+            }
+            written => Ok(written?),
+        }
     }
 
     fn pointer_to(
@@ -184,7 +198,7 @@ impl Desire<'_> {
         if self.erased && !written.iter().any(|w| w.marked) {
             self.deps.appointments.remove(self.tenant.id, pointer.mailbox, &pointer.event).await?;
         } else if self.pointer.as_ref() != Some(&pointer) {
-            self.deps.appointments.put(&pointer).await?;
+            self.keep(&pointer).await?;
         }
         let now = self.deps.clock.now();
         let passage = Passage::start(self.item.passage.correlation, now);

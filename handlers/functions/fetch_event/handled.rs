@@ -153,11 +153,22 @@ fn version(item: &EventChange) -> Option<Digest> {
     }
 }
 
+/// One item of a message: a nonce that is not the mailbox's own must not speak for one that is.
+type Telling = (MailboxId, EventId, Option<u64>);
+
+fn telling(item: &EventChange) -> Telling {
+    let nonce = match item.origin {
+        Origin::Notification { nonce, .. } => Some(nonce),
+        Origin::Look => None,
+    };
+    (item.mailbox, item.event.clone(), nonce)
+}
+
 /// One message being handled; it holds the turns of its events until it is dropped.
 pub struct Handling {
     handled: Handled,
     tenant: TenantId,
-    read: HashMap<(MailboxId, EventId), Digest>,
+    read: HashMap<Telling, Digest>,
     _turns: Vec<OwnedMutexGuard<()>>,
 }
 
@@ -176,15 +187,13 @@ impl Handling {
         result: &Result<Vec<Next>, StepError>,
     ) {
         let settled = matches!(result, Ok(_) | Err(StepError::Drop { .. }));
-        let version = version
-            .filter(|_| settled)
-            .map(|version| ((item.mailbox, item.event.clone()), version));
+        let version = version.filter(|_| settled).map(|version| (telling(item), version));
         self.read.extend(version);
     }
 
     /// `item`'s outcome was carried on: the version that was read for it is handled.
     pub fn carried_on(&self, item: &EventChange) {
-        if let Some(version) = self.read.get(&(item.mailbox, item.event.clone())) {
+        if let Some(version) = self.read.get(&telling(item)) {
             let Handled(inner) = &self.handled;
             let mark = self.handled.mark(self.tenant, item.mailbox, &item.event, Some(*version));
             inner.seen.insert(mark, inner.clock.now());
@@ -307,5 +316,20 @@ mod tests {
         drop(first);
         let second = second.await;
         assert!(second.is_known(&a) && !second.is_known(&b));
+    }
+
+    #[tokio::test]
+    async fn an_item_that_was_turned_away_does_not_settle_what_another_has_read() {
+        let (_, handled) = opened(1);
+        let own = told("AAMk1", Some("1"), false);
+        let Origin::Notification { version, .. } = own.origin else { panic!("a notification") };
+        let origin = Origin::Notification { nonce: 8, deleted: false, version };
+        let strange = EventChange { origin, ..own.clone() };
+        let mut handling = handled.begin(TENANT, &[strange.clone(), own.clone()]).await;
+        handling.read(&own, version, &Ok(Vec::new()));
+        // The strange one is dropped first; carrying the other one on then fails.
+        handling.carried_on(&strange);
+        drop(handling);
+        assert!(!is_known(&handled, TENANT, &own).await, "it is to be looked at again");
     }
 }

@@ -44,6 +44,7 @@ use crate::{
         due::Due,
         mailboxes::{MailboxKind, MailboxState, Mailboxes},
         rooms::RoomMap,
+        tables::ETag,
         tenants::{Tenant, Tenants},
     },
     trail::Trail,
@@ -166,6 +167,8 @@ struct Look {
     /// Where its mailbox stands: one that is not active may not be read any more.
     state: MailboxState,
     pointer: Option<Pointer>,
+    /// The pointer's version.
+    etag: Option<ETag>,
     found: Vec<Found>,
 }
 
@@ -246,10 +249,11 @@ async fn prepare(
     {
         return Err(StepError::Drop { reason: "the room is not managed" });
     }
-    let pointer = deps.appointments.get(tenant.id, item.mailbox, &item.event).await?;
+    let pointer = deps.appointments.read(tenant.id, item.mailbox, &item.event).await?;
+    let (pointer, etag) = pointer.unzip();
     let mut found = Vec::new();
     for key in pointer.iter().flat_map(|pointer| &pointer.bookings) {
         found.push(Found { key: *key, row: deps.bookings.get(key).await? });
     }
-    Ok(Look { calendar, state, pointer, found })
+    Ok(Look { calendar, state, pointer, etag, found })
 }

@@ -23,7 +23,7 @@ use crate::{
 /// When a booking that is still unsettled is looked at again.
 const UNSETTLED: SignedDuration = SignedDuration::from_mins(5);
 /// When a copy is read again that somebody else has read meanwhile.
-const AGAIN: SignedDuration = SignedDuration::from_secs(2);
+pub(super) const AGAIN: SignedDuration = SignedDuration::from_secs(2);
 /// How often a lost race for a booking's row is run again in place.
 const RACES: u32 = 8;
 

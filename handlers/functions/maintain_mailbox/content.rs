@@ -3,7 +3,10 @@
 use jiff::SignedDuration;
 
 use super::Keeper;
-use crate::{graph::RichContent, store::mailboxes::SubscriptionRow};
+use crate::{
+    graph::RichContent,
+    store::mailboxes::{Mailbox, SubscriptionRow},
+};
 
 /// What is ordered now.
 pub(super) enum Content {
@@ -56,6 +59,14 @@ impl Keeper<'_> {
             }),
             Ok(None) => Content::NoKey,
             Err(_) => Content::Unknown,
+        }
+    }
+
+    /// Whether the mailbox has a subscription of the other kind.
+    pub(super) async fn is_of_other_kind(&self, mailbox: &Mailbox) -> bool {
+        match &mailbox.subscription {
+            Some(subscription) => self.content().await.differs(subscription),
+            None => false,
         }
     }
 

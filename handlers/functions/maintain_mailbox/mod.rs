@@ -192,7 +192,14 @@ impl Keeper<'_> {
                     reason: "the mailbox or its tenant is not active, or it is excluded",
                 });
             }
-            Task::Subscribe => self.subscribe(mailbox, etag).await?,
+            // The tenant has changed its mind about content: no renewal can change that.
+            Task::Subscribe => {
+                if self.is_of_other_kind(&mailbox).await {
+                    self.replace(mailbox, etag).await?
+                } else {
+                    self.subscribe(mailbox, etag).await?
+                }
+            }
             Task::Renew => return self.look(mailbox, etag).await,
             Task::Reauthorize => return self.reauthorize(mailbox, etag).await,
             Task::Silent => self.replace_silent(mailbox, etag).await?,

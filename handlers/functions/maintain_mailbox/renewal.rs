@@ -39,16 +39,19 @@ impl Keeper<'_> {
         let Some(subscription) = self.own(&mailbox) else {
             return self.subscribe_anew(mailbox, etag).await.map(Begun::Done);
         };
-        if subscription.renew_due > now && self.task.due.is_some() {
+        let content = self.content().await;
+        let rests = now < subscription.renewed_at + AT_REST;
+        // Who found content that nobody can open any more has no entry, and does not wait for one.
+        let called_for = self.task.due.is_none() && !rests && content.is_newer(&subscription);
+        if subscription.renew_due > now && !called_for {
             // Another look was here and left its own entry. What this entry still watches is the
             // resync that came of it, which may have been lost.
-            return Ok(Begun::Done(vec![self.then_resync_watched()]));
+            let next = self.task.due.map(|_| self.then_resync_watched());
+            return Ok(Begun::Done(next.into_iter().collect()));
         }
-        let content = self.content().await;
         if content.differs(&subscription) || self.is_outdated(&subscription).await {
             return self.replace(mailbox, etag).await.map(Begun::Done);
         }
-        let rests = now < subscription.renewed_at + AT_REST;
         if now < subscription.half_life() && (rests || !content.is_newer(&subscription)) {
             return self.look_again(subscription, (mailbox, etag)).await.map(Begun::Done);
         }

@@ -49,6 +49,12 @@ impl MemoryContentKeys {
         self.state().loads
     }
 
+    /// Leaves something there that is called like a key and is none.
+    pub fn put_unreadable(&self, id: ContentKeyId) {
+        let listed = ListedContentKey { id, made_at: self.clock.now() };
+        self.state().secrets.push((listed, "{}".to_owned()));
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

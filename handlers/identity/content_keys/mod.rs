@@ -113,12 +113,13 @@ impl ContentKeys {
     }
 
     /// The newest key, for new subscriptions and renewals; `None` while there is none. Looked up
-    /// once an hour (every 30 s while there is none), so it may be an hour behind the vault.
+    /// once an hour (every 30 s while there is none), so it may be an hour behind the vault, however
+    /// long nobody has asked.
     ///
     /// # Errors
     /// [`KeysUnavailable`] when they could never be loaded.
     pub async fn current(&self) -> Result<Option<Arc<ContentKey>>, KeysUnavailable> {
-        let mut keys = self.0.get().await?;
+        let mut keys = self.0.fresh().await?;
         if keys.is_empty() {
             keys = self.0.with(|keys| !keys.is_empty()).await?;
         }

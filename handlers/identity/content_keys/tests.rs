@@ -184,6 +184,21 @@ async fn the_newest_key_is_current_and_older_ones_still_open() {
 }
 
 #[tokio::test]
+async fn after_a_long_rest_nothing_is_sealed_for_a_key_that_is_gone() {
+    let trial = trial();
+    let first = trial.add().await;
+    assert_eq!(trial.current().await, Some(first.clone()));
+    trial.pass(SignedDuration::from_secs(1));
+    let second = trial.add().await;
+    trial.source.destroy(&first).await.unwrap();
+    trial.pass(SignedDuration::from_hours(72));
+    assert_eq!(trial.current().await, Some(second.clone()));
+    trial.source.set_outage(true);
+    trial.pass(SignedDuration::from_hours(72));
+    assert_eq!(trial.current().await, Some(second), "old keys are better than none");
+}
+
+#[tokio::test]
 async fn a_key_that_nobody_has_is_told_from_a_vault_that_is_away() {
     let trial = trial();
     let known = trial.add().await;

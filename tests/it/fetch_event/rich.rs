@@ -5,13 +5,14 @@ use std::time::Duration;
 
 use roombridge::domain::policy::{ContentPolicy, SubjectPolicy};
 use roombridge::identity::content_keys::ContentKeySource as _;
-use roombridge::messages::EventChanges;
+use roombridge::messages::{EventChanges, Message as _, Origin};
 use roombridge::queue::memory::Shelf;
 use roombridge::queue::{Queue, SEALED_LIFE};
 use roombridge::store::tables::Table;
 use serde_json::{Value, json};
-use world::exchange::{Invitation, Response};
+use world::exchange::{Invitation, Meeting, Response};
 use world::graph::ValidationTokens;
+use world::host::Taken;
 
 use super::{EVENT, Logged, wanted};
 use crate::bringing_content::bring_content;
@@ -233,6 +234,67 @@ async fn late_content_undoes_nothing_newer() -> Outcome {
     contoso.pass(minutes(1)).await;
     assert_eq!(contoso.taken(aurora, "2026-11-24").await?, []);
     contoso.is_well().await
+}
+
+/// What is told of one move, taken from the queue, and without its version: as in two processes,
+/// nobody waits for the other's turn.
+async fn moved(contoso: &Contoso, meeting: &Meeting, hour: i64) -> Result<Vec<Taken>, Failure> {
+    let office = &contoso.office;
+    office.clock.advance(seconds(2));
+    let start = at("00:00") + hours(hour);
+    meeting.move_to(start, start + hours(1))?;
+    office.microsoft.exchange.step();
+    office.microsoft.graph.deliver_due().await;
+    let shelf = Shelf::Main(Queue::EventChanges);
+    let told = office.outbox.receive(shelf, 32, Duration::ZERO);
+    assert!(told.iter().any(|message| message.text.contains("sealed")));
+    for message in told {
+        office.outbox.delete(shelf, &message.receipt);
+        let mut changes = EventChanges::from_text(&message.text)?;
+        for item in &mut changes.items {
+            if let Origin::Notification { version, .. } = &mut item.origin {
+                *version = None;
+            }
+        }
+        office.sends.send(Queue::EventChanges, changes.to_text(), Duration::ZERO).await?;
+    }
+    Ok(office.host.take_all().await)
+}
+
+#[tokio::test]
+async fn of_two_contents_worked_on_at_once_the_older_one_does_not_win() -> Outcome {
+    for step in 0..400 {
+        let contoso = rich(ContentPolicy::default()).await?;
+        let Contoso { anna, aurora, office, .. } = &contoso;
+        let meeting = contoso.meet(anna, ("09:00", "10:00"), aurora)?;
+        contoso.pass(minutes(15)).await;
+        // There and back again: the newer word is what is booked already.
+        let older = moved(&contoso, &meeting, 11).await?;
+        let newer = moved(&contoso, &meeting, 9).await?;
+        let mut late = std::pin::pin!(async {
+            for taken in older {
+                office.host.process_message(taken).await;
+            }
+        });
+        let mut done = false;
+        for _ in 0..step {
+            done = done || futures::poll!(&mut late).is_ready();
+            tokio::task::yield_now().await;
+        }
+        if done {
+            assert!(step > 10, "they never met");
+            return Ok(());
+        }
+        for taken in newer {
+            office.host.process_message(taken).await;
+        }
+        late.await;
+        contoso.pass(minutes(3)).await;
+        let booking = contoso.booked(&meeting, aurora).await?;
+        assert_eq!(wanted(&booking)?.interval.start(), at("09:00"), "after {step}");
+        contoso.is_well().await?;
+    }
+    Err("it never ends".into())
 }
 
 #[tokio::test]

@@ -13,6 +13,8 @@
 //!
 //! Whatever fails here is said in the log and tried again by the next run; nothing else waits for it.
 
+use std::sync::Arc;
+
 use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 
 use super::Deps;
@@ -21,7 +23,7 @@ use crate::{
     domain::tenancy::TenantState,
     identity::{
         client_state::{Key, Keys},
-        content_keys::{ContentKeys, FreshContentKey, ListedContentKey, NotWritten},
+        content_keys::{ContentKey, ContentKeys, FreshContentKey, ListedContentKey, NotWritten},
         key_ring::{CLIENT_STATE_KEYS, COOKIE_KEYS, KeyRing, KeysUnavailable},
     },
     rng::Rng,
@@ -85,15 +87,25 @@ async fn contents(deps: &Deps) -> Result<(), Trouble> {
     if !rich {
         return Ok(());
     }
-    let keys = &deps.keys.content;
-    let held = keys.all().await?.iter().map(|key| listed(key.id(), key.made_at())).collect();
-    let now = deps.clock.now();
-    if !Due::of(held, now, deps.keys.content_life).is_anything() {
+    age(&deps.keys.content, deps.keys.content_life, deps.clock.now(), deps.rng.as_ref()).await
+}
+
+/// Only keys that can be read count: one that cannot takes no other's place.
+async fn age(
+    keys: &ContentKeys,
+    life: SignedDuration,
+    now: Timestamp,
+    rng: &(dyn Rng + 'static),
+) -> Result<(), Trouble> {
+    let all = |keys: Vec<Arc<ContentKey>>| {
+        keys.iter().map(|key| listed(key.id(), key.made_at())).collect()
+    };
+    if !Due::of(all(keys.all().await?), now, life).is_anything() {
         return Ok(());
     }
     // What is held may be an hour old: somebody else may have been here.
-    let due = Due::of(keys.source().list().await?, now, deps.keys.content_life);
-    change(keys, &due, now, deps.rng.as_ref()).await
+    let due = Due::of(all(keys.all_now().await?), now, life);
+    change(keys, &due, now, rng).await
 }
 
 /// What is to be done about the content keys.
@@ -182,7 +194,8 @@ fn next(keys: &Keys, now: Timestamp, rng: &(dyn Rng + 'static)) -> Result<Option
     let newer = keys.others().filter(|key| made(key) > current).max_by_key(|key| made(key));
     if let Some(newer) = newer {
         let known = made(newer) + KNOWN_FIRST <= now;
-        return Ok(known.then(|| keys.clone().promoted(newer.id())));
+        // Dated anew: from now on the one before is superseded, however long this had to wait.
+        return Ok(known.then(|| keys.clone().promoted(newer.id(), now)));
     }
     if current + PROOF_LIFE <= now {
         return Ok(Some(keys.clone().with(fresh(now, rng)?, now)));

@@ -67,6 +67,25 @@ async fn two_runs_at_once_make_at_worst_one_key_too_many() {
     assert!(keys.current().await.unwrap().is_some(), "the old one serves on");
 }
 
+#[tokio::test]
+async fn a_key_that_nobody_can_read_supersedes_none() {
+    let clock = ManualClock::new(start());
+    let shared: Arc<dyn Clock> = Arc::new(clock.clone());
+    let source = MemoryContentKeys::new(Arc::clone(&shared));
+    let keys = ContentKeys::new(Box::new(source.clone()), shared);
+    let rng = SeededRng::new(1);
+    age(&keys, days(30), clock.now(), &rng).await.unwrap();
+    let first = source.ids().remove(0);
+    clock.advance(days(28));
+    source.put_unreadable("odd".parse().unwrap());
+    clock.advance(days(2));
+    keys.all_now().await.unwrap();
+    age(&keys, days(30), clock.now(), &rng).await.unwrap();
+    let ids = source.ids();
+    assert!(ids.contains(&first), "subscriptions still name it");
+    assert_ne!(keys.current().await.unwrap().unwrap().id(), &first, "and it is followed in time");
+}
+
 struct Proofs {
     clock: ManualClock,
     rng: SeededRng,
@@ -105,10 +124,23 @@ async fn proving_keys_follow_each_other_yearly_and_are_known_before_they_are_use
     assert_eq!(waiting.current().id(), &first);
     let used = proofs.run_after(SignedDuration::from_secs(1)).await;
     assert_eq!((used.current().id(), ids(&used)), (&second, vec![first.clone()]));
-    let proving = proofs.run_after(days(14) - HOUR - SignedDuration::from_secs(1)).await;
+    let proving = proofs.run_after(days(14) - SignedDuration::from_secs(1)).await;
     assert!(proving.get(&first).is_some(), "subscriptions still carry it");
     let alone = proofs.run_after(SignedDuration::from_secs(1)).await;
     assert_eq!((alone.current().id(), ids(&alone).len()), (&second, 0));
+}
+
+#[tokio::test]
+async fn a_key_whose_turn_came_late_leaves_the_one_before_its_whole_time() {
+    let proofs = Proofs::new();
+    let first = proofs.run_after(SignedDuration::ZERO).await.current().id().clone();
+    assert_eq!(proofs.run_after(days(365)).await.others().count(), 1);
+    // Nothing ran, or nothing could be written, for three weeks.
+    let used = proofs.run_after(days(21)).await;
+    assert_ne!(used.current().id(), &first);
+    let soon = proofs.run_after(HOUR).await;
+    assert!(soon.get(&first).is_some(), "every subscription carries it");
+    assert!(proofs.run_after(days(14) - HOUR).await.get(&first).is_none());
 }
 
 #[tokio::test]
