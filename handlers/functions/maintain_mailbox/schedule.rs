@@ -1,6 +1,6 @@
 //! When a mailbox is looked at next.
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::{RoundMode, SignedDuration, Timestamp, TimestampRound, Unit};
 
 use crate::{
     domain::{ids::MailboxId, keys::Digest},
@@ -30,5 +30,9 @@ pub(super) fn next_look(
     let place = i64::try_from(place).unwrap_or(0);
     let rest = (place - now.as_second()).rem_euclid(DAY);
     let rest = SignedDuration::from_secs(if rest == 0 { DAY } else { rest });
-    (now + rest).min(subscription.half_life())
+    let look = (now + rest).min(subscription.half_life());
+    // Due entries know milliseconds: one that came before the instant in the row would find that
+    // another look had been here. Rounded up, so that half-life has come when it comes.
+    look.round(TimestampRound::new().smallest(Unit::Millisecond).mode(RoundMode::Ceil))
+        .unwrap_or(look)
 }

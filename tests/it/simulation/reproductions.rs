@@ -99,3 +99,12 @@ fn a_rival_does_not_make_a_worker_forget_what_a_killed_one_claimed() -> Outcome 
     let moved = Move { nth: 2, day: 1, slot: 0 };
     replay(3618, &[night, killed, moved, Rebook { nth: 0 }, Crash { call: 7, after: true }])
 }
+
+/// The entry of a look, which knows milliseconds, came a moment before the instant in the row: it was
+/// taken for one that is over, and nobody looked at the mailbox any more.
+#[test]
+fn a_look_comes_at_the_very_instant_that_its_row_names() -> Outcome {
+    let ask = super::operations::Ask::Batch;
+    let broken = FailGraph { ask, after: false, broken: true };
+    replay(283, &[Minutes(240), broken, Down { hours: 27 }, Minutes(240)])
+}
