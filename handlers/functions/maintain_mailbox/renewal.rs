@@ -30,7 +30,8 @@ pub(super) struct Patch {
 }
 
 impl Keeper<'_> {
-    /// The look that a due entry asked for.
+    /// The look that a due entry asked for, or whoever knows that the subscription should be another
+    /// one before that.
     pub(super) async fn look(&self, mailbox: Mailbox, etag: ETag) -> Result<Begun, StepError> {
         let now = self.deps.clock.now();
         if mailbox.polled.is_some() && mailbox.subscription.is_none() {
@@ -39,20 +40,23 @@ impl Keeper<'_> {
         let Some(subscription) = self.own(&mailbox) else {
             return self.subscribe_anew(mailbox, etag).await.map(Begun::Done);
         };
-        let content = self.content().await;
-        let rests = now < subscription.renewed_at + AT_REST;
-        // Who found content that nobody can open any more has no entry, and does not wait for one.
-        let called_for = self.task.due.is_none() && !rests && content.is_newer(&subscription);
-        if subscription.renew_due > now && !called_for {
+        let early = subscription.renew_due > now;
+        if early && self.task.due.is_some() {
             // Another look was here and left its own entry. What this entry still watches is the
             // resync that came of it, which may have been lost.
-            let next = self.task.due.map(|_| self.then_resync_watched());
-            return Ok(Begun::Done(next.into_iter().collect()));
+            return Ok(Begun::Done(vec![self.then_resync_watched()]));
         }
+        let content = self.content().await;
         if content.differs(&subscription) || self.is_outdated(&subscription).await {
             return self.replace(mailbox, etag).await.map(Begun::Done);
         }
+        let rests = now < subscription.renewed_at + AT_REST;
         if now < subscription.half_life() && (rests || !content.is_newer(&subscription)) {
+            let awaited = self.tenant.policy.rich && subscription.content_key.is_none();
+            if early && !awaited {
+                // Somebody asked for another kind or another key, and it is as it should be.
+                return Ok(Begun::Done(Vec::new()));
+            }
             return self.look_again(subscription, (mailbox, etag)).await.map(Begun::Done);
         }
         self.patch(mailbox, etag, subscription).await
