@@ -100,7 +100,7 @@ pub enum ChangeType {
 }
 
 /// What became of a subscription.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum LifecycleEvent {
     /// It wants to be authorised again, which a renewal does.
     ReauthorizationRequired,

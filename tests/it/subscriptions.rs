@@ -4,8 +4,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use roombridge::identity::client_state::{Key, Keys};
+use roombridge::identity::content_keys::ContentKeySource as _;
 use roombridge::identity::key_ring::{KeySource, KeysUnavailable};
-use roombridge::messages::Task;
+use roombridge::messages::{Task, TenantWork};
+use roombridge::store::due::{Due, DueEntry, Purpose, Subject};
 use roombridge::store::mailboxes::{Mailbox as MailboxRow, Mailboxes, SubscriptionRow};
 use roombridge::store::tables::Table;
 use roombridge::store::tenants::Tenants;
@@ -57,6 +59,13 @@ fn at_graph(contoso: &Contoso, mailbox: &Mailbox) -> Result<SubscriptionView, Fa
     all.retain(|subscription| subscription.mailbox == mailbox.id());
     assert!(all.len() <= 1, "one subscription a mailbox");
     all.pop().ok_or_else(|| "not subscribed".into())
+}
+
+/// When mailboxes are looked at next.
+async fn looks(contoso: &Contoso) -> Result<Vec<DueEntry>, Failure> {
+    let due = Due::new(Arc::clone(&contoso.office.store));
+    let later = contoso.now() + hours(10 * 24);
+    Ok(due.scan(Purpose::Renew, later, None, 1_000).await?.0)
 }
 
 async fn change(
@@ -310,6 +319,128 @@ async fn content_is_ordered_where_the_tenant_wants_it_as_soon_as_there_is_a_key(
     for mailbox in [anna, ben, aurora] {
         assert!(!at_graph(&contoso, mailbox)?.rich);
     }
+    contoso.is_well().await
+}
+
+#[tokio::test]
+async fn content_comes_within_hours_of_the_decision_and_goes_at_once() -> Outcome {
+    let contoso = Contoso::open().await?;
+    let Contoso { anna, aurora, .. } = &contoso;
+    let align = || TenantWork::Align { from: None };
+    contoso.decide(align(), |tenant| tenant.policy.rich = true).await?;
+    // The first key is made by the next run of the timer.
+    contoso.pass(minutes(90)).await;
+    assert!(at_graph(&contoso, anna)?.rich && at_graph(&contoso, aurora)?.rich);
+    contoso.decide(align(), |tenant| tenant.policy.rich = false).await?;
+    contoso.pass(minutes(2)).await;
+    assert!(!at_graph(&contoso, anna)?.rich && !at_graph(&contoso, aurora)?.rich);
+    assert_eq!(contoso.count(Table::Due).await?, 4);
+    contoso.is_well().await
+}
+
+#[tokio::test]
+async fn a_content_key_that_is_lost_is_replaced_when_the_first_notification_shows_it() -> Outcome {
+    let contoso = Contoso::open().await?;
+    let Contoso { anna, aurora, office, .. } = &contoso;
+    set_rich(&contoso, true).await?;
+    contoso.pass(hours(26)).await;
+    let lost = at_graph(&contoso, anna)?.certificate.ok_or("it brings content")?;
+    office.content_keys.destroy(&lost.parse()?).await?;
+    contoso.pass(hours(2)).await;
+    let there = office.content_keys.ids().pop().ok_or("a key was made")?.to_string();
+    assert_eq!(at_graph(&contoso, anna)?.certificate, Some(lost));
+    let meeting = contoso.meet(anna, ("2026-11-30T09:00", "2026-11-30T10:00"), aurora)?;
+    contoso.pass(minutes(2)).await;
+    assert_eq!(contoso.outcome(&meeting, anna, aurora)?.as_deref(), Some("booked"));
+    assert_eq!(at_graph(&contoso, anna)?.certificate, Some(there));
+    assert_eq!(looks(&contoso).await?.len(), 4);
+    contoso.is_well().await
+}
+
+#[tokio::test]
+async fn a_removal_told_beside_an_older_one_is_not_taken_for_it() -> Outcome {
+    let contoso = Contoso::open().await?;
+    let Contoso { anna, office, tenant, .. } = &contoso;
+    let graph = &office.microsoft.graph;
+    let older = (at_graph(&contoso, anna)?.id, contoso.client_state(anna).await?);
+    graph.raise(&older.0, Lifecycle::SubscriptionRemoved);
+    contoso.pass(minutes(1)).await;
+    let newer = (at_graph(&contoso, anna)?.id, contoso.client_state(anna).await?);
+    graph.drop_subscription(&newer.0);
+    let items = [&older, &newer].map(|(id, state)| {
+        serde_json::json!({
+            "subscriptionId": id, "clientState": state, "tenantId": tenant.id(),
+            "lifecycleEvent": "subscriptionRemoved",
+        })
+    });
+    let body = serde_json::json!({ "value": items });
+    assert_eq!(contoso.post(body.to_string()).await?, 202);
+    contoso.pass(minutes(1)).await;
+    assert_ne!(at_graph(&contoso, anna)?.id, newer.0);
+    contoso.is_well().await
+}
+
+#[tokio::test]
+async fn a_look_that_another_worker_outruns_leaves_the_mailbox_watched() -> Outcome {
+    let mut steps = 0;
+    while outrun_after(steps).await? {
+        steps += 1;
+    }
+    assert!(steps > 3, "the look was at work for {steps} steps");
+    Ok(())
+}
+
+/// After so many steps of Anna's look another worker makes her subscription anew; answers whether
+/// the look was still at work then.
+async fn outrun_after(steps: usize) -> Result<bool, Failure> {
+    let contoso = Contoso::open().await?;
+    let Contoso { anna, office, .. } = &contoso;
+    office.clock.set(row(&contoso, anna).await?.renew_due + seconds(1));
+    office.host.run_timer("nudge-due").await?;
+    let taken = office.host.take_all().await.pop().ok_or("there is a look")?;
+    let mut look = std::pin::pin!(office.host.process_message(taken));
+    for _ in 0..steps {
+        if futures::poll!(&mut look).is_ready() {
+            return Ok(false);
+        }
+        tokio::task::yield_now().await;
+    }
+    office.seeding().task(anna, Task::Removed).await?;
+    office.settle().await;
+    look.await;
+    contoso.pass(minutes(10)).await;
+    let made = row(&contoso, anna).await?;
+    let looks = looks(&contoso).await?;
+    let subject = Subject::Mailbox(contoso.tenant_id()?, anna.id().parse()?);
+    let watched = looks.iter().any(|look| {
+        look.subject == subject && look.at.as_millisecond() == made.renew_due.as_millisecond()
+    });
+    assert!(watched, "after {steps} steps: {made:?}, {looks:?}");
+    assert_eq!(at_graph(&contoso, anna)?.id, made.id);
+    contoso.is_well().await?;
+    Ok(true)
+}
+
+#[tokio::test]
+async fn who_is_let_in_again_while_being_left_is_followed_again() -> Outcome {
+    let contoso = Contoso::open().await?;
+    let Contoso { anna, office, .. } = &contoso;
+    let id = anna.id().parse()?;
+    contoso.decide_alone(|tenant| tenant.policy.excluded = [id].into()).await?;
+    office.microsoft.graph.clear_requests();
+    office.seeding().task(anna, Task::Resync).await?;
+    let taken = office.host.take_all().await.pop().ok_or("there is a task")?;
+    let mut leaving = std::pin::pin!(office.host.process_message(taken));
+    while contoso.asked("DELETE", SUBSCRIPTION).is_empty() {
+        assert!(futures::poll!(&mut leaving).is_pending());
+        tokio::task::yield_now().await;
+    }
+    let align = TenantWork::Align { from: None };
+    contoso.decide(align, |tenant| tenant.policy.excluded.clear()).await?;
+    office.settle().await;
+    leaving.await;
+    contoso.pass(hours(4 * 24)).await;
+    assert!(at_graph(&contoso, anna).is_ok(), "at half-life it is seen to be gone");
     contoso.is_well().await
 }
 

@@ -105,13 +105,9 @@ impl Keeper<'_> {
         mailbox: &Mailbox,
         etag: ETag,
     ) -> Result<ETag, StepError> {
-        if let Some(polled) = mailbox.polled {
-            self.deps.due.remove(&self.renew_entry(polled.due)).await?;
-        }
         if let Some(subscription) = &mailbox.subscription {
             let graph = self.graph_as(subscription.registration);
             self.unless_closed(graph.unsubscribe(&id_of(subscription)?).await)?;
-            self.deps.due.remove(&self.renew_entry(subscription.renew_due)).await?;
         } else if mailbox.nonce.is_some()
             && let Some(Some(stray)) = self.unless_closed(self.listed().await)?
         {
@@ -122,7 +118,11 @@ impl Keeper<'_> {
         if unsubscribed == *mailbox {
             return Ok(etag);
         }
-        Ok(self.deps.mailboxes.replace(&unsubscribed, &etag).await?)
+        let etag = self.deps.mailboxes.replace(&unsubscribed, &etag).await?;
+        // The watchers last: whoever is faster at the row and follows the mailbox again needs them.
+        self.drop_look(mailbox.subscription.as_ref().map(|made| made.renew_due)).await?;
+        self.drop_look(mailbox.polled.map(|polled| polled.due)).await?;
+        Ok(etag)
     }
 
     /// A mailbox of a tenant that leaves: it is unsubscribed, and its row goes. What its copies

@@ -58,8 +58,8 @@ impl Keeper<'_> {
         };
         match self.write(subscription, read, same).await? {
             Ok(()) => Ok(vec![self.then_resync_watched()]),
-            Err(look) => {
-                self.drop_look(Some(look)).await?;
+            // The look stays: the other one's may be at the same instant, and is then the same entry.
+            Err(_) => {
                 Err(StepError::wait(super::order::ADOPT_TIME, "another subscription has come"))
             }
         }
@@ -117,10 +117,13 @@ impl Keeper<'_> {
     }
 
     /// If the mailbox is followed by another consent, what that one made may have been taken for a
-    /// stray, so it is looked for.
+    /// stray, so it is looked for. Its own look may be at the same instant, and is then the same entry.
     async fn let_go(&self, id: &SubscriptionId, look: Timestamp) -> Result<Vec<Next>, StepError> {
         self.graph.unsubscribe(id).await?;
-        self.drop_look(Some(look)).await?;
+        let row = self.deps.mailboxes.get(self.task.tenant, self.task.mailbox).await?;
+        if !row.is_some_and(|(mailbox, _)| mailbox.state.is_active()) {
+            self.drop_look(Some(look)).await?;
+        }
         Ok(vec![self.then(Task::Removed)])
     }
 

@@ -102,10 +102,11 @@ impl Keeper<'_> {
                 Ok(()) | Err(GraphError::Disconnected | GraphError::Denied) => {}
                 Err(error) => return Err(error.into()),
             }
-            self.deps.due.remove(&self.renew_entry(subscription.renew_due)).await?;
         }
+        let look = mailbox.subscription.as_ref().map(|strange| strange.renew_due);
         let mailbox = super::farewell::unsubscribed(&mailbox);
         let etag = self.deps.mailboxes.replace(&mailbox, &etag).await?;
+        self.drop_look(look).await?;
         Ok((mailbox, etag))
     }
 

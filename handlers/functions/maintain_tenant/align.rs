@@ -280,10 +280,10 @@ fn task(mailbox: &Mailbox, tenant: &Tenant, stage: Stage, now: Timestamp) -> Opt
     match mailbox.state {
         MailboxState::Active if stage.anew => Some(connect::anew(mailbox, tenant)),
         // Subscribing ends with a resync, too.
-        MailboxState::Active if !is_caught(mailbox, now) || is_of_other_kind(mailbox, tenant) => {
-            Some(Task::Subscribe)
-        }
-        MailboxState::Active => stage.compare.then_some(Task::Resync),
+        MailboxState::Active if !is_caught(mailbox, now) => Some(Task::Subscribe),
+        MailboxState::Active if stage.compare => Some(Task::Resync),
+        // What is subscribed already is left alone by subscribing.
+        MailboxState::Active => is_of_other_kind(mailbox, tenant).then_some(Task::Renew),
         MailboxState::Paused | MailboxState::Withdrawn(_) => {
             is_followed(mailbox).then_some(Task::Unsubscribe)
         }

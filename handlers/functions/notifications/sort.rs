@@ -1,7 +1,7 @@
 //! Which items of a POST are ours, and what is handed on for them: one POST may mix subscriptions,
 //! tenants and kinds, and no item spoils another.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use super::Deps;
 use crate::{
@@ -11,7 +11,7 @@ use crate::{
         client_state::{NotOurs, Proof, prove},
         key_ring::KeysUnavailable,
     },
-    messages::{EventChange, MailboxTask, Origin, Passage, Task, packed},
+    messages::{EventChange, MailboxTask, MailboxTasks, Origin, Passage, TASKS_MAX, Task, packed},
     step::{Next, Onward},
 };
 
@@ -32,7 +32,7 @@ pub(super) async fn sort(deps: &Deps, post: Post) -> Result<Sorted, KeysUnavaila
     let Post { items, validation_tokens } = post;
     let count = items.len();
     let mut changes = Changes::default();
-    let mut tasks: Vec<MailboxTask> = Vec::new();
+    let (mut tasks, mut repeats) = (Vec::new(), HashSet::new());
     let mut told = Vec::new();
     for item in items {
         let Some(proof) = proven(deps, &item).await? else { continue };
@@ -40,11 +40,9 @@ pub(super) async fn sort(deps: &Deps, post: Post) -> Result<Sorted, KeysUnavaila
             ItemKind::Change(change) => told.push((proof, change)),
             ItemKind::Lifecycle(event) => {
                 let task = task(deps, proof, event);
-                let same = |t: &MailboxTask| {
-                    (t.tenant, t.mailbox, t.task) == (task.tenant, task.mailbox, task.task)
-                };
                 changes.lifecycle += 1;
-                if !tasks.iter().any(same) {
+                // A nonce that is not the mailbox's own (any more) must not speak for one that is.
+                if repeats.insert((task.tenant, task.mailbox, event, task.nonce)) {
                     tasks.push(task);
                 }
             }
@@ -67,8 +65,27 @@ pub(super) async fn sort(deps: &Deps, post: Post) -> Result<Sorted, KeysUnavaila
         changes.take(deps, proof, told);
     }
     let mut next = changes.next();
-    next.extend(tasks.into_iter().map(|task| Next::now(Onward::Maintain(task))));
+    next.extend(handed_on(tasks));
     Ok(Sorted { next, ours, foreign: count - ours, unvouched })
+}
+
+/// Wishes for authorisation travel together, as their renewals are one request to Graph. The others
+/// take their time, each alone.
+fn handed_on(tasks: Vec<MailboxTask>) -> Vec<Next> {
+    let (wishes, others): (Vec<_>, Vec<_>) =
+        tasks.into_iter().partition(|task| task.task == Task::Reauthorize);
+    let mut of: BTreeMap<TenantId, Vec<MailboxTask>> = BTreeMap::new();
+    for wish in wishes {
+        of.entry(wish.tenant).or_default().push(wish);
+    }
+    let mut next = Vec::new();
+    for (tenant, wishes) in of {
+        let several = wishes.chunks(TASKS_MAX).map(<[MailboxTask]>::to_vec);
+        let several = several.map(|items| Onward::MaintainAll(MailboxTasks { tenant, items }));
+        next.extend(several.map(Next::now));
+    }
+    next.extend(others.into_iter().map(|task| Next::now(Onward::Maintain(task))));
+    next
 }
 
 fn task(deps: &Deps, proof: Proof, event: LifecycleEvent) -> MailboxTask {

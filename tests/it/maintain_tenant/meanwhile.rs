@@ -169,7 +169,7 @@ async fn a_renewal_after_the_registration_was_switched_leaves_no_second_subscrip
 
 impl Contoso {
     /// A decision that nobody is told of.
-    async fn decide_alone(
+    pub(crate) async fn decide_alone(
         &self,
         change: impl FnOnce(&mut roombridge::store::tenants::Tenant),
     ) -> Result<(), Failure> {

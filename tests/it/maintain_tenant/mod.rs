@@ -38,7 +38,11 @@ impl Contoso {
     }
 
     /// What the administrator's page does: a new row, and a task.
-    async fn decide(&self, work: TenantWork, change: impl FnOnce(&mut Tenant)) -> Outcome {
+    pub(crate) async fn decide(
+        &self,
+        work: TenantWork,
+        change: impl FnOnce(&mut Tenant),
+    ) -> Outcome {
         let tenants = self.tenants();
         let (mut tenant, etag) = tenants.read(self.tenant_id()?).await?.ok_or("no such tenant")?;
         change(&mut tenant);
