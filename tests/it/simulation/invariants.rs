@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use roombridge::domain::appointment::{Desired, Ended, RoomCopy};
-use roombridge::domain::booking::{Booking, Observed, RefusalReason};
+use roombridge::domain::booking::{Answer, Booking, Observed, RefusalReason};
 use roombridge::domain::ids::{RoomId, TenantId};
 use roombridge::domain::interval::Interval;
 use roombridge::domain::keys::Digest;
@@ -175,7 +175,18 @@ impl Case<'_> {
         }
         // Deleted before anybody read it: nothing tells that it was ever there, and the booking
         // rests on the organizer's word until the meeting is over.
-        if self.known.left && self.row.is_some_and(|row| row.copies.room == RoomCopy::Unseen) {
+        let unseen = |row: &&Booking| row.copies.room == RoomCopy::Unseen;
+        if self.known.left && self.row.filter(unseen).is_some() {
+            return Ok(wrong);
+        }
+        // Declined by ourselves while it was being moved, and the move was told to nobody: the copy
+        // that would have told is gone with the answer.
+        let declined = |row: &Booking| {
+            let told = row.shown.room.as_ref().map(|told| told.answer);
+            told == Some(Answer::Decline) && matches!(row.observed, Observed::Booked(_))
+        };
+        let gone = self.known.meeting.copy_in(self.room).is_none();
+        if gone && self.row.filter(unseen).is_some_and(declined) {
             return Ok(wrong);
         }
         if let Some(row) = self.row
