@@ -5,12 +5,12 @@
 //! is about: its cost is what is due, and a row that it misread could not be forgotten by mistake.
 //!
 //! A run keeps nothing for the next one. It sends only as many looks as are to be done until then
-//! ([`paces`]), so however much is due, what waits is in the table and not in a queue.
+//! (`paces`), so however much is due, what waits is in the table and not in a queue.
 //!
-//! It also has keys made and destroyed that are due for it, see [`keys`].
+//! It also has keys made and destroyed that are due for it, see `keys`.
 //!
 //! Once a day it also has those tenants looked at whose mailboxes depend on the directory, see
-//! [`daily`].
+//! `daily`.
 
 mod daily;
 mod keys;
