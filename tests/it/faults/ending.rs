@@ -222,10 +222,11 @@ async fn subscribed(scene: &Scene, mailbox: &Mailbox, when: When) -> Result<Subs
     let renewals = due.filter(|due| {
         due.keys.partition.starts_with("renew_") && due.keys.row.ends_with(mailbox.id())
     });
-    // An entry whose row was not written stays until it is due, and finds that it watches nothing.
+    // An entry goes after the row that it watches, so one may stay until it is due, and finds that
+    // it watches nothing. What is subscribed has one at all times.
     let renewals_due = match (when, renewals.count()) {
-        (When::Quiet, 1..) => None,
-        (When::Quiet | When::Forgotten, count) => Some(count),
+        (When::Quiet, count) => row.as_ref().map(|_| count.min(1)),
+        (When::Forgotten, count) => Some(count),
     };
     Ok(Subscribed { at_graph: own.len(), known, renewals_due })
 }
