@@ -30,7 +30,7 @@ use crate::{
 pub(super) const LEEWAY: SignedDuration = SignedDuration::from_mins(5);
 
 /// The longest token that is looked at, in bytes. Entra's are a few thousand.
-pub(super) const TOKEN_MAX: usize = 16 * 1024;
+const TOKEN_MAX: usize = 16 * 1024;
 
 /// The longest name and address that are taken over, in characters; the rest is left out.
 const NAME_MAX: usize = 256;
@@ -196,19 +196,10 @@ impl Tokens {
 
     /// The claims of a token that Entra issued for our registration, and whose time it is.
     async fn claims(&self, token: &str) -> Result<Claims, CheckError> {
-        if token.len() > TOKEN_MAX {
-            return Err(Reason::Malformed.into());
-        }
-        let header = jsonwebtoken::decode_header(token).map_err(|error| reason(&error))?;
-        if header.alg != Algorithm::RS256 {
-            return Err(Reason::Algorithm.into());
-        }
-        // An extension that must be understood, and is not (RFC 7515, 4.1.11).
-        let (None, Some(kid)) = (header.crit, header.kid) else {
-            return Err(Reason::Malformed.into());
-        };
+        let kid = key_named_in(token)?;
         let key = self.keys.find(&kid).await?.ok_or(Reason::UnknownKey)?;
-        let claims = jsonwebtoken::decode::<Claims>(token, &key.key, &self.rules());
+        let rules = rules_for(&[self.people.client_id]);
+        let claims = jsonwebtoken::decode::<Claims>(token, &key.key, &rules);
         let claims = claims.map_err(|error| reason(&error))?.claims;
         if claims.ver.as_deref() != Some("2.0") {
             return Err(Reason::Version.into());
@@ -223,17 +214,31 @@ impl Tokens {
         in_time(self.clock.now(), LEEWAY, claims.nbf, claims.exp)?;
         Ok(claims)
     }
+}
 
-    /// What the library checks: the signature, its algorithm and the audience. Times are compared
-    /// with our own clock.
-    fn rules(&self) -> Validation {
-        let mut rules = Validation::new(Algorithm::RS256);
-        rules.set_audience(&[self.people.client_id]);
-        rules.set_required_spec_claims(&["aud", "exp", "iss", "nbf"]);
-        rules.validate_exp = false;
-        rules.validate_nbf = false;
-        rules
+/// The name of the key that a token says it is signed with, before anything of it is believed.
+pub(super) fn key_named_in(token: &str) -> Result<String, Reason> {
+    if token.len() > TOKEN_MAX {
+        return Err(Reason::Malformed);
     }
+    let header = jsonwebtoken::decode_header(token).map_err(|error| reason(&error))?;
+    if header.alg != Algorithm::RS256 {
+        return Err(Reason::Algorithm);
+    }
+    // An extension that must be understood, and is not (RFC 7515, 4.1.11).
+    let (None, Some(kid)) = (header.crit, header.kid) else { return Err(Reason::Malformed) };
+    Ok(kid)
+}
+
+/// What the library checks: the signature, its algorithm and that one of `audiences` is meant. Times
+/// are compared with our own clock.
+pub(super) fn rules_for(audiences: &[impl ToString]) -> Validation {
+    let mut rules = Validation::new(Algorithm::RS256);
+    rules.set_audience(audiences);
+    rules.set_required_spec_claims(&["aud", "exp", "iss", "nbf"]);
+    rules.validate_exp = false;
+    rules.validate_nbf = false;
+    rules
 }
 
 /// Whether it is a token's time, give or take `leeway`; `nbf` and `exp` as the token has them.

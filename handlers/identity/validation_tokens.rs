@@ -6,14 +6,14 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use jsonwebtoken::{Algorithm, Validation};
+use jsonwebtoken::Validation;
 use serde::Deserialize;
 
 use super::{
     cloud::Cloud,
     signing_keys::{PublishedKey, SigningKeys, Unavailable},
     tenant_tokens::Registrations,
-    tokens::{CheckError, LEEWAY, Reason, TOKEN_MAX, in_time, reason},
+    tokens::{CheckError, LEEWAY, Reason, in_time, key_named_in, reason, rules_for},
 };
 use crate::{clock::Clock, domain::ids::TenantId, http::Http};
 
@@ -81,13 +81,7 @@ impl ValidationTokens {
         registrations: &Registrations,
     ) -> Self {
         let keys = Arc::new(SigningKeys::for_notifications(http, Arc::clone(&clock), &cloud));
-        // What the library checks: the signature, its algorithm and the audience. Times are
-        // compared with our own clock.
-        let mut rules = Validation::new(Algorithm::RS256);
-        rules.set_audience(&[&registrations.organisation_wide, &registrations.scoped]);
-        rules.set_required_spec_claims(&["aud", "exp", "iss", "nbf"]);
-        rules.validate_exp = false;
-        rules.validate_nbf = false;
+        let rules = rules_for(&[&registrations.organisation_wide, &registrations.scoped]);
         Self { keys, clock, cloud, rules }
     }
 
@@ -116,30 +110,12 @@ impl ValidationTokens {
         vouched
     }
 
-    /// Loads the keys ahead of the first notification.
-    ///
-    /// # Errors
-    /// [`Unavailable`].
-    pub async fn warm(&self) -> Result<(), Unavailable> {
-        self.keys.find("").await.map(drop)
-    }
-
     /// The tenant that one token vouches for.
     ///
     /// # Errors
     /// [`CheckError`]; [`Reason::UnknownKey`] may be a key that is newer than ours.
     pub async fn check(&self, token: &str) -> Result<TenantId, CheckError> {
-        if token.len() > TOKEN_MAX {
-            return Err(Reason::Malformed.into());
-        }
-        let header = jsonwebtoken::decode_header(token).map_err(|error| reason(&error))?;
-        if header.alg != Algorithm::RS256 {
-            return Err(Reason::Algorithm.into());
-        }
-        // An extension that must be understood, and is not (RFC 7515, 4.1.11).
-        let (None, Some(kid)) = (header.crit, header.kid) else {
-            return Err(Reason::Malformed.into());
-        };
+        let kid = key_named_in(token)?;
         let key = self.key(kid).await?.ok_or(Reason::UnknownKey)?;
         let claims = jsonwebtoken::decode::<Claims>(token, &key.key, &self.rules);
         let claims = claims.map_err(|error| reason(&error))?.claims;
