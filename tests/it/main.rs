@@ -18,6 +18,7 @@ mod fetch_event;
 mod fuzz;
 mod host;
 mod identity;
+mod infra;
 mod keys;
 mod local;
 mod maintain_mailbox;

@@ -20,7 +20,9 @@ impl Source {
     /// Whether the whole file is tests.
     pub(super) fn is_test(&self) -> bool {
         self.path.starts_with("tests/it/")
-            || self.path.starts_with("tests/world/tests/")
+            || ["bicep", "world"]
+                .iter()
+                .any(|member| self.path.starts_with(&format!("tests/{member}/tests/")))
             || self.segments().contains(&"tests") && !self.path.starts_with("tests/")
             || self
                 .path

@@ -1,0 +1,1 @@
+//! Reads Bicep templates and parameter files, and checks them against the compiler's own types.

@@ -1,0 +1,1 @@
+//! The app registrations ask for what the consent page shows, and trust one identity.

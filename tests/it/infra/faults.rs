@@ -1,0 +1,1 @@
+//! Faults seeded into the templates, and which of them the checks notice.

@@ -1,0 +1,1 @@
+//! Infrastructure and program tell the same story: queues, tables, settings, roles, functions, timers.

@@ -1,0 +1,1 @@
+//! The operators' queries ask for what the handler really logs.

@@ -1,0 +1,1 @@
+//! Every template and parameter file, checked against the compiler's own types.
