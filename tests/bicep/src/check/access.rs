@@ -29,13 +29,13 @@ impl Checker<'_> {
         match &expr.kind {
             Kind::Property { base, name, safe, name_at } => {
                 let (of, may_stop) = self.chain(base, scope);
-                let (of, stops) = self.without_null(of, *safe, name, *name_at);
+                let (of, stops) = self.without_null(of, *safe || may_stop, name, *name_at, scope);
                 (self.property(&of, name, *safe, *name_at), may_stop || stops)
             }
             Kind::Index { base, index, safe } => {
                 let (of, may_stop) = self.chain(base, scope);
                 let at = self.look(&self.infer(index, scope));
-                let (of, stops) = self.without_null(of, *safe, "[]", index.at);
+                let (of, stops) = self.without_null(of, *safe || may_stop, "[]", index.at, scope);
                 (self.at_index(&of, &at, index.at, *safe), may_stop || stops)
             }
             _ => (self.infer(expr, scope), false),
@@ -43,10 +43,15 @@ impl Checker<'_> {
     }
 
     /// The value to go on from: says so if it may be null and nothing (`.?`, `!`) deals with that.
-    fn without_null(&self, of: Ty, safe: bool, name: &str, at: Place) -> (Ty, bool) {
+    fn without_null(&self, of: Ty, safe: bool, name: &str, at: Place, scope: &Scope) -> (Ty, bool) {
         let of = self.look(&of);
+        let around = |symbol: &str| {
+            scope.inside.iter().any(|it| self.model.resources[*it].decl.name == symbol)
+        };
         let conditional = match &of {
-            Ty::Resource(it) => it.conditional && !OF_EVERY_RESOURCE.contains(&name),
+            Ty::Resource(it) => {
+                it.conditional && !OF_EVERY_RESOURCE.contains(&name) && !around(&it.symbol)
+            }
             Ty::Module(it) => it.conditional && name != "name",
             _ => false,
         };

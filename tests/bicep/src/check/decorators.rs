@@ -7,7 +7,7 @@ use crate::types::{Ty, fits};
 
 /// A decorator: its name, above what it may stand, and the kinds of its argument
 /// (s string, i int, a array, o object, none).
-const KNOWN: [(&str, &[&str], &str); 13] = [
+const KNOWN: [(&str, &[&str], &str); 14] = [
     ("allowed", &["param"], "a"),
     ("batchSize", &["resource", "module"], "i"),
     ("description", &["param", "var", "output", "resource", "module", "type"], "s"),
@@ -18,6 +18,7 @@ const KNOWN: [(&str, &[&str], &str); 13] = [
     ("metadata", &["param", "output", "type"], "o"),
     ("minLength", &["param", "output", "type"], "i"),
     ("minValue", &["param", "output", "type"], "i"),
+    ("nullIfNotFound", &["resource"], ""),
     ("onlyIfNotExists", &["resource"], ""),
     ("sealed", &["param", "output", "type"], ""),
     ("secure", &["param", "output", "type"], ""),

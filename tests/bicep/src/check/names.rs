@@ -57,7 +57,10 @@ impl Checker<'_> {
                     }
                     None => Ty::Any,
                 };
-                reference(&module.name, "", body, &module.value, |it| Ty::Module(Arc::new(it)))
+                let conditional = module.value.body().is_some_and(|it| it.condition.is_some());
+                reference(&module.name, "", body, &module.value, conditional, |it| {
+                    Ty::Module(Arc::new(it))
+                })
             }
             Symbol::Other(_) => {
                 let message = format!("\"{key}\" is a type or an extension, which has no value.");
@@ -79,11 +82,30 @@ impl Checker<'_> {
         ty
     }
 
+    /// Whether a resource or what it is nested in has a condition that is not known to hold.
+    fn may_be_away(&self, number: usize) -> bool {
+        let resource = &self.model.resources[number];
+        if self.cyclic.contains(&resource.key) {
+            return false;
+        }
+        let own = resource.body.condition.is_some_and(|condition| {
+            let scope = resource
+                .body
+                .each
+                .map_or_else(Scope::default, |each| self.loop_scope(each, &Scope::default()));
+            matches!(self.look(&self.infer(condition, &scope)), Ty::Bool(None | Some(false)))
+        });
+        own || resource.nested_in.is_some_and(|it| self.may_be_away(it))
+    }
+
     fn resource_reference(&self, number: usize) -> Ty {
         let resource = &self.model.resources[number];
         let body = self.resource_type(number).map_or(Ty::Any, |it| it.body);
         let value = &resource.decl.value;
-        reference(&resource.decl.name, &resource.kind, body, value, |it| Ty::Resource(Arc::new(it)))
+        let conditional = self.may_be_away(number);
+        reference(&resource.decl.name, &resource.kind, body, value, conditional, |it| {
+            Ty::Resource(Arc::new(it))
+        })
     }
 }
 
@@ -99,10 +121,10 @@ fn reference(
     kind: &str,
     body: Ty,
     value: &Expr,
+    conditional: bool,
     wrap: impl Fn(Reference) -> Ty,
 ) -> Ty {
-    let (conditional, each) =
-        value.body().map_or((false, false), |it| (it.condition.is_some(), it.each.is_some()));
+    let each = value.body().is_some_and(|it| it.each.is_some());
     let one =
         wrap(Reference { symbol: symbol.to_owned(), kind: kind.to_owned(), body, conditional });
     if each { Ty::list(one) } else { one }

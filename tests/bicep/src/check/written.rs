@@ -78,6 +78,7 @@ fn named(name: &str, tree: &File, depth: usize) -> Ty {
         "bool" => Ty::Bool(None),
         "array" => Ty::list(Ty::Any),
         "object" => Ty::open_object(),
+        "any" => Ty::Any,
         _ => match tree.types.iter().find(|it| it.name == name) {
             Some(declared) => {
                 decorated(written(&declared.ty, tree, depth + 1), &declared.decorators)

@@ -129,6 +129,13 @@ impl Parser {
 
     /// What stands behind the `=` of a resource or module.
     pub(super) fn declaration_body(&mut self) -> Read<Expr> {
+        let mut ahead = 0;
+        while *self.peek_at(ahead) == Token::Newline {
+            ahead += 1;
+        }
+        if matches!(self.peek_at(ahead), Token::Name(name) if name == "if") {
+            self.skip_newlines();
+        }
         let body = self.condition_or_expression()?;
         let message = "A resource or module is an object, \"if (…) {…}\" or \"[for … in …: {…}]\"."
             .to_owned();

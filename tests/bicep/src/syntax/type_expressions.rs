@@ -93,7 +93,11 @@ impl Parser {
                 self.plain_string()?;
                 TypeKind::Unknown
             }
-            "sys" if self.take_if(".") => TypeKind::Name(self.name("a type")?.name),
+            "sys" if self.take_if(".") => {
+                let inner = self.name("a type")?.name;
+                self.next -= 1;
+                self.named_type(inner)?
+            }
             _ => TypeKind::Name(name),
         })
     }
