@@ -5,12 +5,14 @@
 )]
 
 mod check;
+mod evaluate;
 mod problem;
 mod project;
 mod syntax;
 mod types;
 
 pub use check::check;
+pub use evaluate::{Deployed, Deployment, evaluate};
 pub use problem::{Place, Problem};
 pub use project::Project;
 pub use types::Types;

@@ -134,8 +134,7 @@ impl Checker<'_> {
                 Some(additional) => Ty::any_of(
                     fields.fields.values().map(|it| it.ty.clone()).chain([additional.clone()]),
                 ),
-                None if fields.fields.is_empty() => Ty::Any,
-                None => Ty::any_of(fields.fields.values().map(|it| it.ty.clone())),
+                None => Ty::Any,
             },
             (Ty::Tuple(items), Ty::Int(Number { value: Some(number), .. })) => {
                 let found = usize::try_from(*number).ok().and_then(|it| items.get(it));

@@ -88,6 +88,7 @@ impl Checker<'_> {
             TypeKind::Name(name) => {
                 let declared = self.source.tree.types.iter().any(|it| it.name == *name);
                 if !KNOWN.contains(&name.as_str())
+                    && name != "any"
                     && !declared
                     && self.source.tree.refused.is_empty()
                 {

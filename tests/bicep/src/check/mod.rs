@@ -9,7 +9,7 @@ mod functions;
 mod infer;
 mod lint;
 mod lint_secrets;
-mod model;
+pub(crate) mod model;
 mod modules;
 mod names;
 mod parameter_file;

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 /// What a name stands for.
 #[derive(Clone, Copy)]
-pub(super) enum Symbol<'a> {
+pub(crate) enum Symbol<'a> {
     Param(&'a Param),
     Var(&'a Var),
     /// The number of the resource in [`Model::resources`].
@@ -17,27 +17,27 @@ pub(super) enum Symbol<'a> {
 }
 
 /// A resource with what follows from where it stands.
-pub(super) struct Res<'a> {
-    pub(super) decl: &'a Resource,
+pub(crate) struct Res<'a> {
+    pub(crate) decl: &'a Resource,
     /// `parent::child` for nested ones.
-    pub(super) key: String,
+    pub(crate) key: String,
     /// The resource that it is nested in.
-    pub(super) nested_in: Option<usize>,
+    pub(crate) nested_in: Option<usize>,
     /// Its whole type, `provider/type/child`.
-    pub(super) kind: String,
-    pub(super) version: String,
-    pub(super) body: Body<'a>,
+    pub(crate) kind: String,
+    pub(crate) version: String,
+    pub(crate) body: Body<'a>,
 }
 
 /// The symbols of one file.
 pub(crate) struct Model<'a> {
-    pub(super) source: &'a Source,
-    pub(super) symbols: BTreeMap<String, Symbol<'a>>,
-    pub(super) resources: Vec<Res<'a>>,
+    pub(crate) source: &'a Source,
+    pub(crate) symbols: BTreeMap<String, Symbol<'a>>,
+    pub(crate) resources: Vec<Res<'a>>,
 }
 
 impl<'a> Model<'a> {
-    pub(super) fn new(source: &'a Source, problems: &mut Vec<Problem>) -> Self {
+    pub(crate) fn new(source: &'a Source, problems: &mut Vec<Problem>) -> Self {
         let mut model = Self { source, symbols: BTreeMap::new(), resources: Vec::new() };
         let tree = &source.tree;
         let mut add = |name: &str, at: Place, symbol: Symbol<'a>| {
@@ -104,13 +104,13 @@ impl<'a> Model<'a> {
     }
 
     /// The key of the symbol that `name` means, seen from inside some resources.
-    pub(super) fn key_of(&self, name: &str, inside: &[usize]) -> Option<String> {
+    pub(crate) fn key_of(&self, name: &str, inside: &[usize]) -> Option<String> {
         let nested = inside.iter().rev().map(|it| format!("{}::{name}", self.resources[*it].key));
         nested.chain([name.to_owned()]).find(|key| self.symbols.contains_key(key))
     }
 
     /// The resource or module that an expression refers to directly, by key: `a`, `a[0]`, `a::b`.
-    pub(super) fn referred(&self, expr: &Expr, inside: &[usize]) -> Option<String> {
+    pub(crate) fn referred(&self, expr: &Expr, inside: &[usize]) -> Option<String> {
         match &expr.kind {
             Kind::Name(name) => self.key_of(name, inside),
             Kind::Child { base, name } => {
@@ -126,7 +126,7 @@ impl<'a> Model<'a> {
     }
 
     /// The body of a resource or module.
-    pub(super) fn body(&self, key: &str) -> Option<Body<'a>> {
+    pub(crate) fn body(&self, key: &str) -> Option<Body<'a>> {
         match self.symbols.get(key)? {
             Symbol::Resource(number) => Some(self.resources[*number].body),
             Symbol::Module(module) => module.value.body(),
@@ -134,7 +134,7 @@ impl<'a> Model<'a> {
         }
     }
 
-    pub(super) fn place(&self, key: &str) -> Place {
+    pub(crate) fn place(&self, key: &str) -> Place {
         match self.symbols.get(key) {
             Some(Symbol::Param(it)) => it.at,
             Some(Symbol::Var(it)) => it.at,
@@ -146,7 +146,7 @@ impl<'a> Model<'a> {
     }
 
     /// Every expression that stands at the top of a declaration.
-    pub(super) fn roots(&self) -> Vec<&'a Expr> {
+    pub(crate) fn roots(&self) -> Vec<&'a Expr> {
         let tree = &self.source.tree;
         let defaults = tree.params.iter().filter_map(|it| it.default.as_ref());
         let vars = tree.vars.iter().chain(&tree.given).map(|it| &it.value);

@@ -288,7 +288,7 @@ mod tests {
     fn comments_and_directives_are_nothing_and_places_still_right() {
         let found = lex("// one\n/* two\n */ param #disable-next-line x\nx").expect("it reads");
         let places: Vec<_> = found.iter().map(|it| (it.at.line, it.at.column)).collect();
-        assert_eq!(places, [(1, 7), (3, 5), (3, 33), (4, 1), (4, 2)]);
+        assert_eq!(places, [(1, 7), (3, 5), (3, 31), (4, 1), (4, 2)]);
     }
 
     #[test]
