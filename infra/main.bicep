@@ -431,6 +431,31 @@ module pagesSettings 'modules/settings.bicep' = if (withSite && withPagesSite) {
   }
 }
 
+// With the app: before it is there, the alert on silent timers would only say that there is none. The
+// federated identity is watched from then on; until then no registration trusts it for long.
+module alerts 'modules/alerts.bicep' = if (withSite) {
+  params: {
+    prefix: prefix
+    location: location
+    tags: tags
+    workspaceId: monitoring.outputs.workspaceId
+    federatedIdentityId: identity.outputs.federatedId
+    federatedPrincipalId: identity.outputs.federatedPrincipalId
+    ownPrincipalId: identity.outputs.ownPrincipalId
+    poisonQueues: storage.outputs.poisonQueues
+    alertEmails: alertEmails
+  }
+}
+
+module workbook 'modules/workbook.bicep' = {
+  params: {
+    location: location
+    tags: tags
+    workspaceId: monitoring.outputs.workspaceId
+    displayName: 'Roombridge ${environmentName}'
+  }
+}
+
 module budget 'modules/budget.bicep' = if (budgetAmount > 0) {
   params: {
     name: 'budget-${prefix}'
