@@ -152,6 +152,9 @@ param httpConcurrency int = 100
 ])
 param instanceMemoryMB int = 2048
 
+@description('Whether the instances of the apps are spread over the zones of the region. Not every region offers it for Flex Consumption; it wants `Standard_ZRS`, and two instances always ready where there is any.')
+param zoneRedundant bool = false
+
 @description('How storage is kept more than once. Both kinds stay in the region.')
 @allowed([
   'Standard_LRS'
@@ -328,6 +331,7 @@ module site 'modules/site.bicep' = if (withSite) {
     federatedIdentityId: identity.outputs.federatedId
     packageContainerUrl: storage.outputs.packageContainerUrl
     subnetId: appSubnetId
+    zoneRedundant: zoneRedundant
     instanceMemoryMB: instanceMemoryMB
     maximumInstances: maximumInstances
     httpConcurrency: httpConcurrency
@@ -351,6 +355,7 @@ module pagesSite 'modules/site.bicep' = if (withSite && withPagesSite) {
     federatedIdentityId: identity.outputs.federatedId
     packageContainerUrl: storage.outputs.pagesPackageContainerUrl
     subnetId: pagesSubnetId
+    zoneRedundant: zoneRedundant
     instanceMemoryMB: instanceMemoryMB
     maximumInstances: maximumInstances
     httpConcurrency: httpConcurrency

@@ -33,8 +33,10 @@ param maximumInstances = 100
 param instanceMemoryMB = 2048
 param httpConcurrency = 100
 
-// Three zones of the region: the loss of a building is not noticed.
+// Three zones of the region: what is stored outlives a building. Where the region spreads Flex
+// Consumption over its zones, too, set `zoneRedundant` and two instances always ready.
 param storageSku = 'Standard_ZRS'
+param zoneRedundant = false
 param undoDays = 14
 
 param alertEmails = split(readEnvironmentVariable('ROOMBRIDGE_ALERT_EMAILS', 'operators@example.com'), ',')

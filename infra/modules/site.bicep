@@ -75,6 +75,9 @@ param httpConcurrency int
 @maxValue(20)
 param alwaysReadyInstances int
 
+@description('Whether instances are spread over the zones of the region. Not every region offers it, and each group that is always ready then wants two instances at least.')
+param zoneRedundant bool
+
 @description('The networks that may reach the app, each with its mask; none: everybody. They hold for every function of the app.')
 param allowedSources array
 
@@ -98,6 +101,7 @@ resource plan 'Microsoft.Web/serverfarms@2025-03-01' = {
   }
   properties: {
     reserved: true
+    zoneRedundant: zoneRedundant
   }
 }
 
