@@ -197,6 +197,8 @@ param alertEmails array = []
 param budgetAmount int = 0
 
 @description('First day of the month in which the budget is first made, `yyyy-MM-01`; it stays the same afterwards.')
+@minLength(10)
+@maxLength(10)
 param budgetStart string = '2026-12-01'
 
 @description('For how many days logs are kept. The tables of Application Insights are kept for at least 90.')
@@ -217,6 +219,9 @@ var tags = union({
   owner: owner
   costCenter: costCenter
 }, extraTags)
+
+// A list made of an environment variable that is empty holds one empty text.
+var emails = filter(alertEmails, email => !empty(email))
 
 // Prefixes of the Cloud Adoption Framework. Names that all of Azure shares end in a hash of the
 // resource group.
@@ -372,69 +377,45 @@ var peopleHost = withSite && withPagesSite ? pagesSite!.outputs.host : workHost
 var notificationAddress = 'https://${empty(notificationHost) ? workHost : notificationHost}/api/notifications'
 var pagesAddress = 'https://${empty(pagesHost) ? peopleHost : pagesHost}/api'
 
-module settings 'modules/settings.bicep' = if (withSite) {
-  params: {
-    siteName: workSiteName
-    storageAccountName: storageName
-    insightsName: insightsName
-    queueUrl: storage.outputs.queueEndpoint
-    tableUrl: storage.outputs.tableEndpoint
-    vaultUrl: vault.outputs.url
-    ownIdentityClientId: identity.outputs.ownClientId
-    federatedIdentityClientId: identity.outputs.federatedClientId
-    appOrganisationWide: appOrganisationWide
-    appScoped: appScoped
-    appPeople: appPeople
-    appOperators: appOperators
-    tenants: tenants
-    notificationUrl: notificationAddress
-    pagesUrl: pagesAddress
-    allowedSources: allowedSources
-    addInClients: addInClients
-    addInOrigin: addInOrigin
-    contentKeyDays: contentKeyDays
-    subscriptionMinutes: subscriptionMinutes
-    richMinutes: richMinutes
-    horizonDays: horizonDays
-    graphUrl: graphUrl
-    graphScope: graphScope
-    authorityUrl: authorityUrl
-    issuerUrl: issuerUrl
-    exchangeAudience: exchangeAudience
-  }
-}
+// Both apps run the same program and need the same settings.
+var siteNames = concat(
+  withSite ? [workSiteName] : [],
+  withSite && withPagesSite ? [peopleSiteName] : []
+)
 
-module pagesSettings 'modules/settings.bicep' = if (withSite && withPagesSite) {
-  params: {
-    siteName: peopleSiteName
-    storageAccountName: storageName
-    insightsName: insightsName
-    queueUrl: storage.outputs.queueEndpoint
-    tableUrl: storage.outputs.tableEndpoint
-    vaultUrl: vault.outputs.url
-    ownIdentityClientId: identity.outputs.ownClientId
-    federatedIdentityClientId: identity.outputs.federatedClientId
-    appOrganisationWide: appOrganisationWide
-    appScoped: appScoped
-    appPeople: appPeople
-    appOperators: appOperators
-    tenants: tenants
-    notificationUrl: notificationAddress
-    pagesUrl: pagesAddress
-    allowedSources: allowedSources
-    addInClients: addInClients
-    addInOrigin: addInOrigin
-    contentKeyDays: contentKeyDays
-    subscriptionMinutes: subscriptionMinutes
-    richMinutes: richMinutes
-    horizonDays: horizonDays
-    graphUrl: graphUrl
-    graphScope: graphScope
-    authorityUrl: authorityUrl
-    issuerUrl: issuerUrl
-    exchangeAudience: exchangeAudience
+module settings 'modules/settings.bicep' = [
+  for settledSite in siteNames: {
+    params: {
+      siteName: settledSite
+      storageAccountName: storageName
+      insightsName: insightsName
+      queueUrl: storage.outputs.queueEndpoint
+      tableUrl: storage.outputs.tableEndpoint
+      vaultUrl: vault.outputs.url
+      ownIdentityClientId: identity.outputs.ownClientId
+      federatedIdentityClientId: identity.outputs.federatedClientId
+      appOrganisationWide: appOrganisationWide
+      appScoped: appScoped
+      appPeople: appPeople
+      appOperators: appOperators
+      tenants: tenants
+      notificationUrl: notificationAddress
+      pagesUrl: pagesAddress
+      allowedSources: allowedSources
+      addInClients: addInClients
+      addInOrigin: addInOrigin
+      contentKeyDays: contentKeyDays
+      subscriptionMinutes: subscriptionMinutes
+      richMinutes: richMinutes
+      horizonDays: horizonDays
+      graphUrl: graphUrl
+      graphScope: graphScope
+      authorityUrl: authorityUrl
+      issuerUrl: issuerUrl
+      exchangeAudience: exchangeAudience
+    }
   }
-}
+]
 
 // With the app: before it is there, the alert on silent timers would only say that there is none. The
 // federated identity is watched from then on; until then no registration trusts it for long.
@@ -448,7 +429,7 @@ module alerts 'modules/alerts.bicep' = if (withSite) {
     federatedPrincipalId: identity.outputs.federatedPrincipalId
     ownPrincipalId: identity.outputs.ownPrincipalId
     poisonQueues: storage.outputs.poisonQueues
-    alertEmails: alertEmails
+    alertEmails: emails
   }
 }
 
@@ -466,7 +447,7 @@ module budget 'modules/budget.bicep' = if (budgetAmount > 0) {
     name: 'budget-${prefix}'
     amount: budgetAmount
     startDate: budgetStart
-    emails: alertEmails
+    emails: emails
   }
 }
 

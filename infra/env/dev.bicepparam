@@ -23,10 +23,11 @@ param httpConcurrency = 32
 param storageSku = 'Standard_LRS'
 param undoDays = 1
 
-// So that a group can be torn down and made again under the same name on the same day.
+// So that a group can be torn down and made again on the same day, once its vault is purged.
 param vaultPurgeProtection = false
 param privateNetworking = false
 
+// Nobody is woken: alerts are in the portal only.
 param alertEmails = []
 param budgetAmount = 50
 param budgetStart = readEnvironmentVariable('ROOMBRIDGE_BUDGET_START', '2026-12-01')

@@ -39,7 +39,8 @@ param storageSku = 'Standard_ZRS'
 param zoneRedundant = false
 param undoDays = 14
 
-param alertEmails = split(readEnvironmentVariable('ROOMBRIDGE_ALERT_EMAILS', 'operators@example.com'), ',')
+// Separated by commas. Without any, alerts are in the portal only, and the budget writes to the owners.
+param alertEmails = split(readEnvironmentVariable('ROOMBRIDGE_ALERT_EMAILS', ''), ',')
 param budgetAmount = 500
 param budgetStart = readEnvironmentVariable('ROOMBRIDGE_BUDGET_START', '2026-12-01')
 param logRetentionDays = 90

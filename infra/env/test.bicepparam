@@ -26,7 +26,8 @@ param instanceMemoryMB = 512
 param httpConcurrency = 32
 param storageSku = 'Standard_LRS'
 
-param alertEmails = split(readEnvironmentVariable('ROOMBRIDGE_ALERT_EMAILS', 'operators@example.com'), ',')
+// Separated by commas. Without any, alerts are in the portal only, and the budget writes to the owners.
+param alertEmails = split(readEnvironmentVariable('ROOMBRIDGE_ALERT_EMAILS', ''), ',')
 param budgetAmount = 150
 param budgetStart = readEnvironmentVariable('ROOMBRIDGE_BUDGET_START', '2026-12-01')
 param logRetentionDays = 90

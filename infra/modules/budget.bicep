@@ -5,7 +5,6 @@
 param name string
 
 @description('What a month may cost, in the currency of the subscription.')
-@minValue(1)
 param amount int
 
 @description('First day of the first month, `yyyy-MM-01`. It must be in the month in which the budget is first made, and cannot be changed later.')
