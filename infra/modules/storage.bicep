@@ -162,9 +162,6 @@ resource tables 'Microsoft.Storage/storageAccounts/tableServices/tables@2025-06-
 @description('Resource id of the account, for private endpoints.')
 output id string = account.id
 
-@description('Address of the blobs of the account, with a slash at its end.')
-output blobEndpoint string = account.properties.primaryEndpoints.blob
-
 @description('Address of the queues of the account.')
 output queueEndpoint string = account.properties.primaryEndpoints.queue
 
