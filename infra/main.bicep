@@ -152,7 +152,7 @@ param httpConcurrency int = 100
 ])
 param instanceMemoryMB int = 2048
 
-@description('Whether the instances of the apps are spread over the zones of the region. Not every region offers it for Flex Consumption; it wants `Standard_ZRS`, and two instances always ready where there is any.')
+@description('Whether the instances of the apps are spread over the zones of the region. Not every region offers it for Flex Consumption, it wants `Standard_ZRS`, and it is dear: see modules/site.bicep.')
 param zoneRedundant bool = false
 
 @description('How storage is kept more than once. Both kinds stay in the region.')
@@ -173,16 +173,16 @@ param vaultPurgeProtection bool = true
 // Network, only where it is private
 
 @description('Addresses of the virtual network.')
-param networkPrefix string = '10.90.0.0/23'
+param networkPrefix string = '10.90.0.0/24'
 
-@description('Addresses of the subnet that the app sends from. An instance may take an address of its own: leave room for all of them.')
-param appSubnetPrefix string = '10.90.0.0/24'
+@description('Addresses of the subnet that the app sends from. An app takes up to 40 of them, which a /26 has.')
+param appSubnetPrefix string = '10.90.0.0/26'
 
 @description('The same for the app of the pages.')
-param pagesSubnetPrefix string = '10.90.1.0/25'
+param pagesSubnetPrefix string = '10.90.0.64/26'
 
 @description('Addresses of the subnet with the private endpoints.')
-param endpointSubnetPrefix string = '10.90.1.128/27'
+param endpointSubnetPrefix string = '10.90.0.128/27'
 
 @description('Resource id of a NAT gateway for what the apps send to the internet; empty: the outbound access that Azure gives by default.')
 param natGatewayId string = ''

@@ -33,8 +33,8 @@ param maximumInstances = 100
 param instanceMemoryMB = 2048
 param httpConcurrency = 100
 
-// Three zones of the region: what is stored outlives a building. Where the region spreads Flex
-// Consumption over its zones, too, set `zoneRedundant` and two instances always ready.
+// Three zones of the region: what is stored outlives a building. The apps come up again in what is
+// left; whoever cannot wait for that sets `zoneRedundant` and pays for sixteen instances at rest.
 param storageSku = 'Standard_ZRS'
 param zoneRedundant = false
 param undoDays = 14

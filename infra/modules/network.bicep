@@ -19,10 +19,10 @@ param tags object
 @description('Addresses of the network.')
 param addressPrefix string
 
-@description('Addresses of the subnet that the app sends from. An instance may take an address of its own: leave room for all of them.')
+@description('Addresses of the subnet that the app sends from. An app takes up to 40, also where it has more instances (learn.microsoft.com/azure/azure-functions/flex-consumption-how-to, read in November 2026).')
 param appSubnetPrefix string
 
-@description('The same for the app of the pages. A subnet of its own, so that neither takes addresses from the other; unused where there is no such app.')
+@description('The same for the app of the pages. Apps that share a subnet can slow each other down, and slowing the webhook down is what this app is there to prevent; unused where there is no such app.')
 param pagesSubnetPrefix string
 
 @description('Addresses of the subnet with the private endpoints.')
