@@ -173,7 +173,9 @@ patch() {
 # make NAME DISPLAY AUDIENCE REDIRECTS PERMISSIONS OWN: makes or changes the registration NAME.
 # REDIRECTS, PERMISSIONS and OWN (members that it alone has; @app_id@ is its client id) are JSON.
 make() {
+  # A unique name is given once; it can never be changed.
   local unique="$workload-$environment-$1" key=''
+  [ "$cloud" != AzureCloud ] || key="\"uniqueName\": \"$unique\", "
   say "== $unique"
   find_registration "$unique" "$2"
   if $dry; then
@@ -181,10 +183,11 @@ make() {
     object_id="<object id of $unique>" app_id="<client id of $unique>"
   elif [ -z "$object_id" ]; then
     read -r object_id app_id < <(az ad app create --display-name "$2" --sign-in-audience "$3" \
-      --query "join(' ',[id,appId])" --output tsv)
+      --query "join(' ',[id,appId])" --output tsv) || true
     [ -n "$app_id" ] || die "$unique was not made"
+  else
+    key=''
   fi
-  [ "$cloud" = AzureCloud ] && key="\"uniqueName\": \"$unique\", "
   patch "{$key\"displayName\": \"$2\", \"notes\": \"$notes\", \"signInAudience\": \"$3\",
   \"info\": {\"privacyStatementUrl\": $(text_or_null "$privacy"), \"supportUrl\": $(text_or_null "$support"), \"termsOfServiceUrl\": $(text_or_null "$terms")},
   \"isFallbackPublicClient\": false, \"requiredResourceAccess\": $5,
