@@ -4,7 +4,7 @@ use std::{
     collections::BTreeMap,
     ffi::OsString,
     fs,
-    path::Path,
+    path::{Path, PathBuf},
     process::{Command, Output},
 };
 
@@ -68,31 +68,53 @@ impl Tenant {
         self.calls().iter().filter(|call| call.starts_with(start)).count()
     }
 
-    /// The registrations as they are now.
-    fn registrations(&self) -> Result<BTreeMap<&'static str, Registration>, Failure> {
+    /// The folders that hold the registrations, by name.
+    fn folders(&self) -> Result<BTreeMap<&'static str, PathBuf>, Failure> {
         let mut all = BTreeMap::new();
         for folder in fs::read_dir(self.path().join("apps"))? {
             let folder = folder?.path();
             let unique = fs::read_to_string(folder.join("unique"))?;
             let name = unique.strip_prefix("roombridge-test-").ok_or("another prefix")?;
             let known = REGISTRATIONS.iter().find(|(known, _)| *known == name);
-            let mut application = serde_json::json!({});
-            for patch in json_files(&folder, "patch-")? {
-                for (member, value) in patch.as_object().ok_or("no object")? {
-                    application[member] = value.clone();
-                }
-            }
-            let principal = fs::read_to_string(folder.join("principal-patch.json"))?;
-            let principal: Value = serde_json::from_str(&principal)?;
-            let found = Registration {
-                application: without_words(application)?,
-                credentials: json_files(&folder, "credential-")?,
-                assignment_required: principal["appRoleAssignmentRequired"] == true,
-            };
-            all.insert(known.ok_or("a registration that nobody knows")?.0, found);
+            all.insert(known.ok_or("a registration that nobody knows")?.0, folder);
         }
         Ok(all)
     }
+
+    /// The registrations as they are now.
+    fn registrations(&self) -> Result<BTreeMap<&'static str, Registration>, Failure> {
+        let mut all = BTreeMap::new();
+        for (name, folder) in self.folders()? {
+            let principal = fs::read_to_string(folder.join("principal-patch.json"))?;
+            let principal: Value = serde_json::from_str(&principal)?;
+            let found = Registration {
+                application: without_words(application_in(&folder)?)?,
+                credentials: json_files(&folder, "credential-")?,
+                assignment_required: principal["appRoleAssignmentRequired"] == true,
+            };
+            all.insert(name, found);
+        }
+        Ok(all)
+    }
+}
+
+/// An application as it is after all changes.
+fn application_in(folder: &Path) -> Result<Value, Failure> {
+    let mut application = serde_json::json!({});
+    for patch in json_files(folder, "patch-")? {
+        for (member, value) in patch.as_object().ok_or("no object")? {
+            application[member] = value.clone();
+        }
+    }
+    Ok(application)
+}
+
+/// Every application that the script makes, when it is told everything.
+pub(super) fn applications() -> Result<BTreeMap<&'static str, Value>, Failure> {
+    let tenant = Tenant::new()?;
+    tenant.run(&["--pages-url", PAGES, "--add-in-client", ADD_IN])?;
+    let folders = tenant.folders()?.into_iter();
+    folders.map(|(name, folder)| Ok((name, application_in(&folder)?))).collect()
 }
 
 /// What stands in the files of `folder` whose names begin with `start`, in their order.
