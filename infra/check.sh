@@ -73,7 +73,8 @@ say() {
     printf 'ok           %s\n' "$1"
   else
     bad=$((bad + 1))
-    printf 'FAILED       %s: %s. %s\n' "$1" "${2# }" "$3"
+    local problem=${2#; }
+    printf 'FAILED       %s: %s. %s\n' "$1" "${problem# }" "$3"
   fi
 }
 
@@ -160,20 +161,20 @@ check_platform() {
     say "$label app" "$(why)" 'Deploy it (infra/deploy.sh), or ask for the role Reader on the resource group.'
     return
   fi
-  [ "$(row site 1)" = Running ] || problem+=" it is $(row site 1)"
-  [ "$(row site 3)$(row site 4)" = custom1.0 ] || problem+=" its runtime is '$(row site 3) $(row site 4)' and not 'custom 1.0'"
-  [ "$(row site 5)" = UserAssignedIdentity ] || problem+=" its package is opened by '$(row site 5)'"
+  [ "$(row site 1)" = Running ] || problem+="; it is $(row site 1)"
+  [ "$(row site 3)$(row site 4)" = custom1.0 ] || problem+="; its runtime is '$(row site 3) $(row site 4)' and not 'custom 1.0'"
+  [ "$(row site 5)" = UserAssignedIdentity ] || problem+="; its package is opened by '$(row site 5)'"
   say "$label app runs as a custom handler, its package opened by identity" "$problem" 'Start it (az functionapp start), or deploy the stage site again.'
 
   problem=''
-  [ "$(row site 2)" = true ] || problem+=' plain http is served'
+  [ "$(row site 2)" = true ] || problem+='; plain http is served'
   if arm web "$id/config/web?api-version=2025-03-01" '[properties.minTlsVersion, properties.scmMinTlsVersion, properties.ftpsState, properties.remoteDebuggingEnabled]'; then
-    case $(row web 1) in 1.2 | 1.3) ;; *) problem+=" TLS $(row web 1) is accepted" ;; esac
-    case $(row web 2) in 1.2 | 1.3) ;; *) problem+=" TLS $(row web 2) is accepted by the deployment site" ;; esac
-    [ "$(row web 3)" = Disabled ] || problem+=" FTP is $(row web 3)"
-    [ "$(row web 4)" != true ] || problem+=' remote debugging is on'
+    case $(row web 1) in 1.2 | 1.3) ;; *) problem+="; TLS $(row web 1) is accepted" ;; esac
+    case $(row web 2) in 1.2 | 1.3) ;; *) problem+="; TLS $(row web 2) is accepted by the deployment site" ;; esac
+    [ "$(row web 3)" = Disabled ] || problem+="; FTP is $(row web 3)"
+    [ "$(row web 4)" != true ] || problem+='; remote debugging is on'
   else
-    problem+=" $(why)"
+    problem+="; $(why)"
   fi
   say "$label https only, TLS 1.2 or later, no FTP" "$problem" 'Deploy the stage site again: somebody changed it by hand.'
 
@@ -190,17 +191,17 @@ check_platform() {
 
 check_identities() {
   local id=$1 label=$2 problem=''
-  [ "$(row site 6)" = UserAssigned ] || problem+=" its identities are '$(row site 6)'"
+  [ "$(row site 6)" = UserAssigned ] || problem+="; its identities are '$(row site 6)'"
   if arm identities "$id?api-version=2025-03-01" 'identity.userAssignedIdentities.*.[clientId, principalId]'; then
-    [ "$(count identities)" -eq 2 ] || problem+=" it has $(count identities) identities and not two"
+    [ "$(count identities)" -eq 2 ] || problem+="; it has $(count identities) identities and not two"
   else
-    problem+=" $(why)"
+    problem+="; $(why)"
   fi
   own=$(principal_of "$(setting ROOMBRIDGE_IDENTITY_CLIENT_ID)")
   federated=$(principal_of "$(setting ROOMBRIDGE_FEDERATED_CLIENT_ID)")
-  [ -n "$own" ] || problem+=' ROOMBRIDGE_IDENTITY_CLIENT_ID is none of them'
-  [ -n "$federated" ] || problem+=' ROOMBRIDGE_FEDERATED_CLIENT_ID is none of them'
-  [ -z "$own" ] || [ "$own" != "$federated" ] || problem+=' one identity is both'
+  [ -n "$own" ] || problem+='; ROOMBRIDGE_IDENTITY_CLIENT_ID is none of them'
+  [ -n "$federated" ] || problem+='; ROOMBRIDGE_FEDERATED_CLIENT_ID is none of them'
+  [ -z "$own" ] || [ "$own" != "$federated" ] || problem+='; one identity is both'
   say "$label two user-assigned identities, and no other" "$problem" 'Deploy the stage site again.'
 }
 
@@ -236,18 +237,18 @@ check_settings() {
   problem=''
   local account
   account=$(account_of ROOMBRIDGE_QUEUE_URL)
-  [ "$(setting AzureWebJobsStorage__credential)" = managedidentity ] || problem+=' AzureWebJobsStorage__credential is not managedidentity'
-  [ "$(setting AzureWebJobsStorage__clientId)" = "$(setting ROOMBRIDGE_IDENTITY_CLIENT_ID)" ] || problem+=' AzureWebJobsStorage__clientId is not the own identity'
-  [ "$(setting APPLICATIONINSIGHTS_AUTHENTICATION_STRING)" = "ClientId=$(setting ROOMBRIDGE_IDENTITY_CLIENT_ID);Authorization=AAD" ] || problem+=' telemetry is not sent by the own identity'
-  [ "$(account_of ROOMBRIDGE_TABLE_URL)" = "$account" ] || problem+=' ROOMBRIDGE_TABLE_URL is of another account'
+  [ "$(setting AzureWebJobsStorage__credential)" = managedidentity ] || problem+='; AzureWebJobsStorage__credential is not managedidentity'
+  [ "$(setting AzureWebJobsStorage__clientId)" = "$(setting ROOMBRIDGE_IDENTITY_CLIENT_ID)" ] || problem+='; AzureWebJobsStorage__clientId is not the own identity'
+  [ "$(setting APPLICATIONINSIGHTS_AUTHENTICATION_STRING)" = "ClientId=$(setting ROOMBRIDGE_IDENTITY_CLIENT_ID);Authorization=AAD" ] || problem+='; telemetry is not sent by the own identity'
+  [ "$(account_of ROOMBRIDGE_TABLE_URL)" = "$account" ] || problem+='; ROOMBRIDGE_TABLE_URL is of another account'
   # In the public cloud the host gets the account's name; the addresses, which do there too, have been
   # reported to fail now and then. Elsewhere it needs the addresses.
   if [ "$cloud" = AzureCloud ]; then
-    [ "$(setting AzureWebJobsStorage__accountName)" = "$account" ] || problem+=' AzureWebJobsStorage__accountName is of another account'
-    ! grep -q '^AzureWebJobsStorage__.*ServiceUri$' "$scratch/names" || problem+=' AzureWebJobsStorage has addresses beside its name'
+    [ "$(setting AzureWebJobsStorage__accountName)" = "$account" ] || problem+='; AzureWebJobsStorage__accountName is of another account'
+    ! grep -q '^AzureWebJobsStorage__.*ServiceUri$' "$scratch/names" || problem+='; AzureWebJobsStorage has addresses beside its name'
   else
     for name in blob queue table; do
-      [ "$(account_of "AzureWebJobsStorage__${name}ServiceUri")" = "$account" ] || problem+=" AzureWebJobsStorage__${name}ServiceUri is of another account"
+      [ "$(account_of "AzureWebJobsStorage__${name}ServiceUri")" = "$account" ] || problem+="; AzureWebJobsStorage__${name}ServiceUri is of another account"
     done
   fi
   say "$label host and handler use one account, by identity" "$problem" 'Deploy the stage site again.'
@@ -262,7 +263,7 @@ check_functions() {
     problem=${problem:+missing:$problem}
     local more
     more=$(beyond functions "$@")
-    problem+=${more:+ unknown: $more}
+    problem+=${more:+; unknown: ${more% }}
   else
     problem=$(why)
   fi
@@ -275,10 +276,10 @@ check_storage() {
   storage=''
   if ask storage storage account show --resource-group "$group" --name "$account" --query '[id, to_string(allowSharedKeyAccess), to_string(allowBlobPublicAccess), minimumTlsVersion, to_string(enableHttpsTrafficOnly)]'; then
     storage=$(row storage 1)
-    [ "$(row storage 2)" = false ] || problem+=' shared keys open it'
-    [ "$(row storage 3)" = false ] || problem+=' blobs may be public'
-    [ "$(row storage 4)" = TLS1_2 ] || problem+=" $(row storage 4) is accepted"
-    [ "$(row storage 5)" = true ] || problem+=' http is served'
+    [ "$(row storage 2)" = false ] || problem+='; shared keys open it'
+    [ "$(row storage 3)" = false ] || problem+='; blobs may be public'
+    [ "$(row storage 4)" = TLS1_2 ] || problem+="; $(row storage 4) is accepted"
+    [ "$(row storage 5)" = true ] || problem+='; http is served'
   else
     problem=$(why)
   fi
@@ -329,19 +330,19 @@ check_vault_and_telemetry() {
   vault=''
   if ask vault keyvault show --resource-group "$group" --name "$name" --query '[id, to_string(properties.enableRbacAuthorization), to_string(properties.enablePurgeProtection)]'; then
     vault=$(row vault 1)
-    [ "$(row vault 2)" = true ] || problem+=' access policies open it'
-    [ "$(row vault 3)" = true ] || problem+=' what is deleted can be purged at once'
+    [ "$(row vault 2)" = true ] || problem+='; access policies open it'
+    [ "$(row vault 3)" = true ] || not_checked 'key vault keeps what is deleted' 'purge protection is off, as infra/env/dev.bicepparam wants it; anywhere else set vaultPurgeProtection.'
   else
     problem=$(why)
   fi
-  say 'key vault opens by role, with purge protection' "$problem" 'Deploy the stage foundation again.'
+  say 'key vault opens by role' "$problem" 'Deploy the stage foundation again.'
 
   problem='' insights=''
   if ask component resource list --resource-group "$group" --resource-type Microsoft.Insights/components --query '[].id'; then
     insights=$(row component 1)
     if arm insights "$insights?api-version=2020-02-02" '[to_string(properties.DisableLocalAuth), properties.WorkspaceResourceId, properties.InstrumentationKey]'; then
-      [ "$(row insights 1)" = true ] || problem+=' whoever knows its key may write to it'
-      case $(setting APPLICATIONINSIGHTS_CONNECTION_STRING) in *"$(row insights 3)"*) ;; *) problem+=' the app writes to another one' ;; esac
+      [ "$(row insights 1)" = true ] || problem+='; whoever knows its key may write to it'
+      case $(setting APPLICATIONINSIGHTS_CONNECTION_STRING) in *"$(row insights 3)"*) ;; *) problem+='; the app writes to another one' ;; esac
     else
       problem=$(why)
     fi
@@ -363,7 +364,7 @@ check_roles() {
     problem=${problem:+missing:$problem}
     mapfile -t want < <(lower "${want[@]}")
     more=$(beyond roles "${want[@]}")
-    problem+=${more:+ too much: $more}
+    problem+=${more:+; too much: ${more% }}
   else
     problem=$(why)
   fi
@@ -398,8 +399,8 @@ check_webhook() {
   fi
   case $status in
     200)
-      [ "$(cat "$scratch/handshake.body")" = "$token" ] || problem+=' the token does not come back decoded'
-      case $(header handshake content-type) in text/plain*) ;; *) problem+=" it comes as '$(header handshake content-type)'" ;; esac
+      [ "$(cat "$scratch/handshake.body")" = "$token" ] || problem+='; the token does not come back decoded'
+      case $(header handshake content-type) in text/plain*) ;; *) problem+="; it comes as '$(header handshake content-type)'" ;; esac
       ;;
     000) problem="no answer in 10 s: $(tr '\n' ' ' <"$scratch/why")" ;;
     *) problem="$url answers $status" ;;
@@ -416,7 +417,7 @@ check_webhook() {
   local root=${url%/api/*} name
   for name in fetch-event nudge-due; do
     status=$(fetch none --header 'Content-Type: application/json' --data '{}' "$root/$name")
-    case $status in 401 | 403 | 404) ;; *) problem+=" POST /$name answers $status" ;; esac
+    case $status in 401 | 403 | 404) ;; *) problem+="; POST /$name answers $status" ;; esac
   done
   say 'queue and timer functions cannot be reached from outside' "$problem" 'Stop the app (az functionapp stop) until host.json has its route prefix again.'
 
@@ -439,23 +440,24 @@ check_dropping() {
   status=$(fetch forged --header 'Content-Type: application/json' --data "$body" "$1")
   [ "$status" = 202 ] || problem="it answers $status and not 202"
   say 'a notification with a made-up client state gets the same empty 202 as any' "$problem" 'A 503 says that the keys cannot be had: see "keys unavailable" in infra/README.md.'
-  local query="AppTraces | where TimeGenerated >= datetime($since) | where Message has 'items that did not prove themselves' | count"
-  if [ -z "$wait_for_log" ]; then
-    not_checked 'that notification was dropped' "only the log tells, minutes later: call again with --wait-for-log 600, or ask the workspace: $query"
-    return
-  fi
-  look_for "$query"
+  query="AppTraces | where TimeGenerated >= datetime($since) | where Message has 'items that did not prove themselves' | count"
 }
 
-look_for() {
+# Last of all, because a line takes minutes to arrive.
+check_log() {
   local name='that notification was dropped, says the log' workspace endpoint started=$SECONDS
+  [ -n "$query" ] || return 0
+  if [ -z "$wait_for_log" ]; then
+    not_checked "$name" "lines arrive minutes later: call again with --wait-for-log 600, or ask the workspace: $query"
+    return
+  fi
   if ! arm workspace "$(row insights 2)?api-version=2025-02-01" '[properties.customerId]'; then
     not_checked "$name" "$(why). Ask for the role Log Analytics Reader on the workspace."
     return
   fi
   workspace=$(row workspace 1) endpoint=$(row cloud 2)
   while true; do
-    if ! ask found rest --method post --url "$endpoint/v1/workspaces/$workspace/query" --resource "$endpoint" --body "{\"query\": \"$1\"}" --query 'tables[0].rows[0]'; then
+    if ! ask found rest --method post --url "$endpoint/v1/workspaces/$workspace/query" --resource "$endpoint" --body "{\"query\": \"$query\"}" --query 'tables[0].rows[0]'; then
       not_checked "$name" "$(why). Ask for the role Log Analytics Reader on the workspace."
       return
     fi
@@ -475,7 +477,7 @@ check_pages() {
     status=$(fetch page "$url")
     [ "$status" = 200 ] || problem=" it answers $status"
     while IFS='|' read -r name value; do
-      case $(header page "$name") in "$value"*) ;; *) problem+=" $name is '$(header page "$name")'" ;; esac
+      case $(header page "$name") in "$value"*) ;; *) problem+="; $name is '$(header page "$name")'" ;; esac
     done <<'END'
 strict-transport-security|max-age=63072000
 x-content-type-options|nosniff
@@ -502,21 +504,21 @@ check_registration() {
     not_checked "registration $name" "$(why). Let somebody who may read app registrations run this."
     return
   fi
-  [ "$(row app 1)" = 0 ] || problem+=" it has $(row app 1) client secrets"
-  [ "$(row app 2)" = 0 ] || problem+=" it has $(row app 2) certificates"
+  [ "$(row app 1)" = 0 ] || problem+="; it has $(row app 1) client secrets"
+  [ "$(row app 2)" = 0 ] || problem+="; it has $(row app 2) certificates"
   # Secrets can hang at the enterprise application, too. Where there is none here, there is no secret.
   if ask principal ad sp show --id "$id" --query '[length(passwordCredentials), length(keyCredentials)]'; then
-    [ "$(row principal 1)$(row principal 2)" = 00 ] || problem+=' its enterprise application has secrets'
+    [ "$(row principal 1)$(row principal 2)" = 00 ] || problem+='; its enterprise application has secrets'
   fi
   if [ "$(count trusts)" -ne "$trusts" ]; then
-    problem+=" it trusts $(count trusts) federated credentials and not $trusts"
+    problem+="; it trusts $(count trusts) federated credentials and not $trusts"
   elif [ "$trusts" -eq 1 ]; then
-    [ "$(cut -f1 "$scratch/trusts")" = "$federated" ] || problem+=' it trusts somebody else than the federated identity'
-    case $(cut -f2 "$scratch/trusts") in api://AzureADTokenExchange*) ;; *) problem+=" its audience is $(cut -f2 "$scratch/trusts")" ;; esac
-    case $(cut -f3 "$scratch/trusts") in https://*/"$tenant"/v2.0) ;; *) problem+=" its issuer is $(cut -f3 "$scratch/trusts")" ;; esac
+    [ "$(cut -f1 "$scratch/trusts")" = "$federated" ] || problem+='; it trusts somebody else than the federated identity'
+    case $(cut -f2 "$scratch/trusts") in api://AzureADTokenExchange*) ;; *) problem+="; its audience is $(cut -f2 "$scratch/trusts")" ;; esac
+    case $(cut -f3 "$scratch/trusts") in https://*/"$tenant"/v2.0) ;; *) problem+="; its issuer is $(cut -f3 "$scratch/trusts")" ;; esac
   fi
   for redirect in "$@"; do
-    grep -Fqx -- "$redirect" "$scratch/redirects" || problem+=" the address $redirect is not among its redirects"
+    grep -Fqx -- "$redirect" "$scratch/redirects" || problem+="; the address $redirect is not among its redirects"
   done
   say "registration $name: no secret, $trusts federated credential, its redirects" "$problem" 'See "Registrations" in infra/README.md. A secret: delete it, and read its sign-in log.'
 }
@@ -539,7 +541,7 @@ site_id() {
   if ask found functionapp show --resource-group "$group" --name "$1" --query '[id]'; then row found 1; fi
 }
 
-own='' federated='' storage='' vault='' insights='' tenant='' pages_id='' cloud=AzureCloud
+own='' federated='' storage='' vault='' insights='' tenant='' pages_id='' query='' cloud=AzureCloud
 if ask cloud cloud show --query '[name, endpoints.logAnalyticsResourceId]'; then cloud=$(row cloud 1); fi
 id=$(site_id "$site")
 if [ -z "$id" ]; then
@@ -569,6 +571,7 @@ check_roles
 check_webhook
 check_pages
 check_registrations
+check_log
 
 printf '%s ok, %s failed, %s not checked\n' "$good" "$bad" "$skipped"
 if $strict; then bad=$((bad + skipped)); fi

@@ -7,7 +7,8 @@ usage() {
   cat >&2 <<'END'
 usage: infra/deploy.sh ENV RESOURCE_GROUP [--stage NAME] [--registrations WAY] [--package FOLDER] [--what-if]
 
-  ENV                     dev, test or prod: infra/env/ENV.bicepparam and infra/entra/env/ENV.bicepparam
+  ENV                     dev, test or prod: infra/env/ENV.bicepparam and infra/entra/env/ENV.bicepparam,
+                          which read the environment (infra/README.md, "What to decide first")
   --stage NAME            one of these alone; without it, all of them in this order:
       foundation          identities, roles, storage, vault, logs (main.bicep without the app)
       registrations       the app registrations, which trust the federated identity
@@ -64,21 +65,19 @@ output() {
 # parameter NAME: what the last deployment of the app was given.
 parameter() {
   az deployment group show --resource-group "$group" --name roombridge-site \
-    --query "properties.parameters.$1.value" --output tsv 2>/dev/null || true
+    --query "properties.parameters.$1" --output tsv 2>/dev/null || true
 }
 
-# resources NAME PARAMETER=VALUE...: main.bicep, deployed or only compared.
+# resources NAME: main.bicep, deployed or only compared. The files under env/ read the environment.
 resources() {
-  local name=$1
-  shift
   if $what_if; then
-    az deployment group what-if --resource-group "$group" --name "$name" \
-      --parameters "$here/env/$environment.bicepparam" "$@" ||
+    az deployment group what-if --resource-group "$group" --name "$1" \
+      --parameters "$here/env/$environment.bicepparam" ||
       stop "the comparison failed" 'read the line above; BCP… comes from the template, AuthorizationFailed from missing rights (infra/README.md, "Rights")'
   else
-    az deployment group create --resource-group "$group" --name "$name" --output none \
-      --parameters "$here/env/$environment.bicepparam" "$@" ||
-      stop "the deployment $name failed" "az deployment operation group list -g $group -n $name --query \"[?properties.provisioningState=='Failed'].properties.statusMessage\"; then run the stage again: what was made stays and is taken up"
+    az deployment group create --resource-group "$group" --name "$1" --output none \
+      --parameters "$here/env/$environment.bicepparam" ||
+      stop "the deployment $1 failed" "az deployment operation group list -g $group -n $1 --query \"[?properties.provisioningState=='Failed'].properties.statusMessage\"; then run the stage again: what was made stays and is taken up"
   fi
 }
 
@@ -100,9 +99,8 @@ preflight() {
 
 foundation() {
   say 'foundation: identities, roles, storage, vault, logs'
-  # Once there is an app, a stage without it would still leave it alone (deployments add and change,
-  # they do not delete), but its alerts and settings are better reckoned together.
-  resources roombridge-foundation withSite=false
+  # Where there is an app already it stays as it is: a deployment adds and changes, and deletes nothing.
+  ROOMBRIDGE_WITH_SITE=false resources roombridge-foundation
 }
 
 principal() {
@@ -165,27 +163,35 @@ take() {
 # ids: the four client ids, from the environment, from the registrations' deployment, or as they were.
 ids() {
   local name variable value
-  arguments=()
   for name in appOrganisationWide:ORGANISATION_WIDE appScoped:SCOPED appPeople:PEOPLE appOperators:OPERATORS; do
     variable=ROOMBRIDGE_APP_${name#*:}
     value=${!variable:-}
     [ -n "$value" ] || [ "$way" != bicep ] || value=$(output roombridge-registrations "${name%:*}")
-    [ -n "$value" ] || value=$(parameter "${name%:*}")
+    [ -n "$value" ] || value=$(parameter "${name%:*}.value")
     [ -n "$value" ] || $what_if || stop "the client id of the registration ${name%:*} is not known" \
       "infra/deploy.sh $environment $group --stage registrations, or set $variable"
-    arguments+=("${name%:*}=$value")
+    export "$variable=$value"
   done
 }
 
+# invited: who may connect, from the environment, or as it was; unless the file says it itself.
+invited() {
+  grep -q "readEnvironmentVariable('ROOMBRIDGE_TENANTS'" "$here/env/$environment.bicepparam" || return 0
+  [ -n "${ROOMBRIDGE_TENANTS:-}" ] || ROOMBRIDGE_TENANTS=$(parameter "tenants.value | join(',', @)")
+  [ -n "$ROOMBRIDGE_TENANTS" ] || $what_if || stop 'nobody is invited: the app would not start' \
+    'export ROOMBRIDGE_TENANTS=GUID,GUID,… (tenant ids), or write them into the file under infra/env'
+  export ROOMBRIDGE_TENANTS
+}
+
 site() {
-  local name
+  local name part id
   say 'site: the app, its settings, alerts'
   ids
-  resources roombridge-site withSite=true "${arguments[@]}"
+  invited
+  ROOMBRIDGE_WITH_SITE=true resources roombridge-site
   ! $what_if || return 0
   # The templates cannot say this: the types they are held against do not know it.
   for name in $(output roombridge-site siteName) $(output roombridge-site pagesSiteName); do
-    local id part
     id=$(az functionapp show --resource-group "$group" --name "$name" --query id --output tsv)
     for part in scm ftp; do
       az rest --method put --url "$id/basicPublishingCredentialsPolicies/$part?api-version=2025-03-01" \

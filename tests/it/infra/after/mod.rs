@@ -6,6 +6,7 @@ mod azure;
 mod deployment;
 mod script;
 mod stages;
+mod volume;
 mod wrong;
 
 use std::collections::BTreeSet;

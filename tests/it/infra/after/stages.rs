@@ -1,7 +1,7 @@
 //! `infra/deploy.sh` through its stages: what it asks of `az`, in which order, and what it says when
 //! something is missing.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
@@ -12,6 +12,7 @@ use crate::{Failure, Outcome};
 
 const DEPLOYED: &str = "deployment group create";
 const UPLOADED: &str = "functionapp deployment source config-zip";
+const INVITED: &str = "cccccccc-cccc-4ccc-8ccc-cccccccccccc,dddddddd-dddd-4ddd-8ddd-dddddddddddd";
 const PAGES: &str = "https://localhost/api";
 
 /// A subscription in which everything can be deployed; nothing is yet.
@@ -46,6 +47,7 @@ fn empty() -> Result<Stage, Failure> {
         std::fs::write(zips.join(format!("{name}.zip.sha256")), format!("{sum}  {name}.zip\n"))?;
     }
     stage.environment.push(("ROOMBRIDGE_RETRY_SECONDS".to_owned(), "0".to_owned()));
+    stage.environment.push(("ROOMBRIDGE_TENANTS".to_owned(), INVITED.to_owned()));
     Ok(stage)
 }
 
@@ -100,14 +102,15 @@ fn changes(stage: &Stage) -> Result<Vec<String>, Failure> {
     Ok(names.into_iter().filter(|name| !reads(name) && !name.starts_with("rest get")).collect())
 }
 
-/// The values that a deployment was given in the place of those of its file.
-fn given(stage: &Stage, name: &str) -> BTreeSet<String> {
+/// What the last deployment of that name could read in its environment.
+fn given(stage: &Stage, name: &str) -> BTreeMap<String, String> {
     let of = |call: &Call| call.name().is_ok_and(|known| known == format!("{DEPLOYED} {name}"));
     let calls = stage.azure.calls();
-    let arguments = calls.iter().rfind(|call| of(call)).map(|call| call.arguments.clone());
-    let is_value = |argument: &String| argument.contains('=');
-    arguments.unwrap_or_default().into_iter().filter(is_value).collect()
+    calls.iter().rfind(|call| of(call)).map(|call| call.environment.clone()).unwrap_or_default()
 }
+
+/// What the templates call the four client ids.
+const NAMES: [&str; 4] = ["ORGANISATION_WIDE", "SCOPED", "PEOPLE", "OPERATORS"];
 
 #[tokio::test]
 async fn all_stages_run_in_the_order_in_which_each_finds_what_it_needs() -> Outcome {
@@ -134,24 +137,18 @@ async fn all_stages_run_in_the_order_in_which_each_finds_what_it_needs() -> Outc
         format!("{DEPLOYED} roombridge-registrations"),
     ];
     assert_eq!(changes(&stage)?, expected, "{}", told.text);
-    assert_eq!(given(&stage, "roombridge-foundation"), ["withSite=false".to_owned()].into());
-    let [organisation_wide, scoped, people, operators] = APPS;
-    let ids = [
-        "withSite=true".to_owned(),
-        format!("appOrganisationWide={organisation_wide}"),
-        format!("appScoped={scoped}"),
-        format!("appPeople={people}"),
-        format!("appOperators={operators}"),
-    ];
-    assert_eq!(given(&stage, "roombridge-site"), ids.into());
-    // The registrations' file reads these; without the address the redirects would be taken away.
-    let calls = stage.azure.calls();
-    let last = calls.iter().rfind(|call| call.arguments.contains(&"create".to_owned()));
-    let environment = last.map(|call| call.environment.clone()).unwrap_or_default();
-    let read = |name: &str| environment.get(name).map(String::as_str);
-    assert_eq!(read("ROOMBRIDGE_FEDERATED_PRINCIPAL_ID"), Some(FEDERATED[1]));
-    assert_eq!(read("ROOMBRIDGE_PAGES_URL"), Some(PAGES));
-    assert_eq!(read("ROOMBRIDGE_APP_PEOPLE"), Some(people));
+    assert_eq!(given(&stage, "roombridge-foundation")["ROOMBRIDGE_WITH_SITE"], "false");
+    let site = given(&stage, "roombridge-site");
+    assert_eq!(site["ROOMBRIDGE_WITH_SITE"], "true");
+    assert_eq!(site["ROOMBRIDGE_TENANTS"], INVITED);
+    for (name, app) in NAMES.into_iter().zip(APPS) {
+        assert_eq!(site[&format!("ROOMBRIDGE_APP_{name}")], app);
+    }
+    // Without the address the second time would take the redirects away.
+    let last = given(&stage, "roombridge-registrations");
+    assert_eq!(last["ROOMBRIDGE_FEDERATED_PRINCIPAL_ID"], FEDERATED[1]);
+    assert_eq!(last["ROOMBRIDGE_PAGES_URL"], PAGES);
+    assert_eq!(last["ROOMBRIDGE_APP_PEOPLE"], APPS[2]);
     Ok(())
 }
 
@@ -250,8 +247,7 @@ async fn registrations_made_by_others_are_given_by_name() -> Outcome {
     let told = deploy(&stage, &["--stage", "registrations", "--registrations", "given"]).await?;
     assert_eq!(told.status, Some(1), "{}", told.text);
     assert!(told.text.contains("set ROOMBRIDGE_APP_ORGANISATION_WIDE"), "{}", told.text);
-    let names = ["ORGANISATION_WIDE", "SCOPED", "PEOPLE", "OPERATORS"];
-    for (name, app) in names.into_iter().zip(APPS) {
+    for (name, app) in NAMES.into_iter().zip(APPS) {
         stage.environment.push((format!("ROOMBRIDGE_APP_{name}"), app.to_owned()));
     }
     for stage_name in ["registrations", "site"] {
@@ -259,7 +255,7 @@ async fn registrations_made_by_others_are_given_by_name() -> Outcome {
         let told = deploy(&stage, &arguments).await?;
         assert_eq!(told.status, Some(0), "{}", told.text);
     }
-    assert!(given(&stage, "roombridge-site").contains(&format!("appScoped={}", APPS[1])));
+    assert_eq!(given(&stage, "roombridge-site")["ROOMBRIDGE_APP_SCOPED"], APPS[1]);
     sited(&stage, "");
     let told = deploy(&stage, &["--stage", "redirects", "--registrations", "given"]).await?;
     assert!(told.text.contains(&format!("{PAGES}/my-calendar/signed-in")), "{}", told.text);
@@ -267,24 +263,31 @@ async fn registrations_made_by_others_are_given_by_name() -> Outcome {
 }
 
 #[tokio::test]
-async fn an_update_of_the_app_keeps_the_client_ids_it_was_given_before() -> Outcome {
+async fn an_update_of_the_app_keeps_whom_it_knew_before() -> Outcome {
     if !usable() {
         return Ok(());
     }
-    let stage = empty()?;
+    let mut stage = empty()?;
+    stage.environment.retain(|(name, _)| name != "ROOMBRIDGE_TENANTS");
     sited(&stage, "");
     let names = ["appOrganisationWide", "appScoped", "appPeople", "appOperators"];
-    let parameters: serde_json::Map<String, Value> = names
+    let mut parameters: serde_json::Map<String, Value> = names
         .into_iter()
         .zip(APPS)
         .map(|(name, app)| (name.to_owned(), json!({ "value": app })))
         .collect();
+    parameters
+        .insert("tenants".to_owned(), json!({ "value": INVITED.split(',').collect::<Vec<_>>() }));
     stage.azure.change("deployment group show roombridge-site", |shown| {
         shown["properties"]["parameters"] = Value::Object(parameters);
     })?;
     let told = deploy(&stage, &["--stage", "site"]).await?;
     assert_eq!(told.status, Some(0), "{}", told.text);
-    assert!(given(&stage, "roombridge-site").contains(&format!("appPeople={}", APPS[2])));
+    let site = given(&stage, "roombridge-site");
+    assert_eq!(
+        (site["ROOMBRIDGE_APP_PEOPLE"].as_str(), &*site["ROOMBRIDGE_TENANTS"]),
+        (APPS[2], INVITED)
+    );
     Ok(())
 }
 

@@ -187,9 +187,9 @@ fn of_its_surroundings() -> Vec<Wrong> {
             let container = storage("blobServices/default/containers/packages");
             azure.set(&container, "/properties/publicAccess", json!("Blob"))
         }),
-        azure("the vault can be purged", "key vault opens by role", |azure| {
+        azure("the vault has access policies", "key vault opens by role", |azure| {
             let vault = "keyvault show kv-roombridge-test";
-            azure.set(vault, "/properties/enablePurgeProtection", Value::Null)
+            azure.set(vault, "/properties/enableRbacAuthorization", json!(false))
         }),
         azure("telemetry by key", "telemetry is taken from identities", |azure| {
             let component = id("Microsoft.Insights/components", "appi-roombridge-test");
