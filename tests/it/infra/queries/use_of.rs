@@ -51,7 +51,7 @@ fn the_workbook_has_a_place_for_each_of_its_queries_and_a_query_for_each_place()
 #[test]
 fn a_rule_is_called_like_its_query() -> Outcome {
     let alerts = read("modules/alerts.bicep")?;
-    let rules = alerts.split("\n    name: '").skip(1);
+    let (rules, all) = (alerts.split("\n    name: '").skip(1), queries()?);
     let mut seen = BTreeSet::new();
     for rule in rules {
         let name = rule.split('\'').next().unwrap_or_default();
@@ -60,6 +60,9 @@ fn a_rule_is_called_like_its_query() -> Outcome {
         } else {
             assert!(rule.contains(&format!("loadTextContent('../queries/{name}.kql')")), "{name}");
         }
+        let dimension = between(rule, "dimension: '", "'")[0];
+        let rows = all.get(name).and_then(|text| text.lines().last());
+        assert!(rows.is_some_and(|last| last.contains(dimension)), "{name} has no {dimension}");
         seen.insert(name);
     }
     assert!(seen.len() >= 14, "{seen:?}");
