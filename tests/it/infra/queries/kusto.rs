@@ -35,7 +35,7 @@ const TABLES: [(&str, &str); 7] = [
     // storagequeuelogs, 2024-07-30
     (
         "StorageQueueLogs",
-        "(TimeGenerated: datetime, OperationName: string, StatusText: string, Uri: string, \
+        "(TimeGenerated: datetime, OperationName: string, StatusCode: string, Uri: string, \
          CorrelationId: string)",
     ),
     // azureactivity, 2024-04-08
