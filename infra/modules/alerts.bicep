@@ -4,13 +4,15 @@
 // rule is the same: rows > 0. The numbers that make something wrong stand in the query.
 //
 // Windows are longer than the time between two looks, because logs arrive minutes late and a row that
-// arrives after its window is never seen. Nobody is told twice: what ends by itself is stateful
-// (autoMitigate), fires once and resolves itself; what a person must look into stays open, and is
-// muted for as long as the same row is in the window (muteActionsDuration goes with autoMitigate off only).
+// arrives after its window is never seen. Nobody is told twice. What ends by itself (a rate, a
+// silence) is stateful: it fires once and resolves itself (autoMitigate). What has happened and needs
+// a person stays open until that person closes it, and is muted for as long as the same row is in the
+// window (muteActionsDuration, which Azure takes only where autoMitigate is off).
 //
-// Cost, by the list price of a log alert (azure.microsoft.com/pricing/details/monitor; about USD 1.50 a
-// month when looked at every 5 minutes, 0.50 at 15 minutes or less often, a little more for each value
-// of a dimension): about USD 6 for the four urgent rules, and 8 for the others with five poison queues.
+// Cost: a rule is paid for by how often it looks (azure.microsoft.com/pricing/details/monitor, to be
+// looked up for the region; about USD 1.50 a month at 5 minutes and 0.50 at 15 minutes or more, and a
+// tenth of it for each value of a dimension): about 6 for the four urgent rules, and 8 for the other
+// eleven and five poison queues.
 
 @description('Names every rule: the workload and the environment, such as roombridge-prod.')
 param prefix string
@@ -119,6 +121,7 @@ var watched = [
     mute: ''
   }
   {
+    // Does not end by itself: somebody looks at the row in Failures and sends it again, or not.
     name: 'work-given-up'
     title: 'work was given up'
     query: loadTextContent('../queries/work-given-up.kql')
@@ -126,9 +129,10 @@ var watched = [
     every: 'PT15M'
     window: 'PT30M'
     dimension: ''
-    mute: ''
+    mute: 'PT30M'
   }
   {
+    // Does not end by itself either: the tenant's administrator connects again.
     name: 'access-lost'
     title: 'a tenant has lost its access'
     query: loadTextContent('../queries/access-lost.kql')
@@ -136,7 +140,7 @@ var watched = [
     every: 'PT15M'
     window: 'PT30M'
     dimension: 'Tenant'
-    mute: ''
+    mute: 'PT30M'
   }
   {
     name: 'graph-failing'
@@ -248,7 +252,7 @@ resource rules 'Microsoft.Insights/scheduledQueryRules@2023-12-01' = [for rule i
 }]
 
 // One rule a queue, so that the alert's name says which work is concerned. Every 15 minutes: nudge-due
-// has it in Failures by then, and nothing is lost.
+// has it in Failures by then, and nothing is lost. A person closes it, as with work that was given up.
 resource poison 'Microsoft.Insights/scheduledQueryRules@2023-12-01' = [for queue in poisonQueues: {
   name: 'alert-${prefix}-${queue}'
   location: location
@@ -276,7 +280,8 @@ resource poison 'Microsoft.Insights/scheduledQueryRules@2023-12-01' = [for queue
       ]
     }
     skipQueryValidation: true
-    autoMitigate: true
+    autoMitigate: false
+    muteActionsDuration: 'PT30M'
     actions: {
       actionGroups: [people.id]
       customProperties: {

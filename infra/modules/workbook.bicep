@@ -34,7 +34,7 @@ var queries = {
   tenants: loadTextContent('../queries/tenants.kql')
   'access-lost': loadTextContent('../queries/access-lost.kql')
   volume: loadTextContent('../queries/volume.kql')
-  'queue-transactions': loadTextContent('../queries/queue-transactions.kql')
+  'queue-puts': loadTextContent('../queries/queue-puts.kql')
   ingestion: loadTextContent('../queries/ingestion.kql')
   'calendar-fields': loadTextContent('../queries/calendar-fields.kql')
   'guard-stops': loadTextContent('../queries/guard-stops.kql')

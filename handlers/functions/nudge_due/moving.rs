@@ -87,3 +87,26 @@ pub(super) async fn carry_out(
     deps.due.remove_all(&old).await?;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::{
+        counting::{at, key},
+        due::Subject,
+    };
+
+    #[test]
+    fn the_oldest_entry_is_known_and_so_is_what_is_left() {
+        let now = at("2026-11-24T09:10:00Z");
+        let due = |when| DueEntry::new(Purpose::Unsettled, at(when), Subject::Booking(key(1)));
+        let mut seen = Seen::default();
+        seen.add(&[], now);
+        assert_eq!((seen.oldest_s, seen.left()), (0, 0));
+        // Within an hour shards come one after the other, and not by time.
+        seen.add(&[due("2026-11-24T09:09:00Z"), due("2026-11-24T09:00:00Z")], now);
+        seen.add(&[due("2026-11-24T09:05:00Z")], now);
+        seen.sent += 2;
+        assert_eq!((seen.oldest_s, seen.left()), (600, 1));
+    }
+}
