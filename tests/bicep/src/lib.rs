@@ -12,7 +12,7 @@ mod syntax;
 mod types;
 
 pub use check::check;
-pub use evaluate::{Deployed, Deployment, evaluate};
+pub use evaluate::{Deployed, Deployment, check_values, evaluate};
 pub use problem::{Place, Problem};
 pub use project::Project;
 pub use types::Types;

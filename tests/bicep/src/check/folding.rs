@@ -19,21 +19,6 @@ pub(super) fn as_number(ty: &Ty) -> Option<i64> {
     }
 }
 
-/// The type of a JSON document, literal by literal.
-pub(super) fn of_json(value: &serde_json::Value) -> Ty {
-    use serde_json::Value;
-    match value {
-        Value::Null => Ty::Null,
-        Value::Bool(it) => Ty::Bool(Some(*it)),
-        Value::Number(it) => it.as_i64().map_or(Ty::Any, Ty::number),
-        Value::String(it) => Ty::literal(it),
-        Value::Array(items) => Ty::Tuple(std::sync::Arc::new(items.iter().map(of_json).collect())),
-        Value::Object(fields) => {
-            Ty::exact(fields.iter().map(|(name, it)| (name.clone(), of_json(it))))
-        }
-    }
-}
-
 /// What becomes of a string that `change` is done to: known if it is known, else of the same length.
 pub(super) fn changed(ty: &Ty, change: impl Fn(&str) -> String) -> Ty {
     match ty {

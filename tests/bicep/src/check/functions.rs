@@ -1,11 +1,11 @@
 //! Calls: whether the arguments fit a form of the function, and what comes out.
-use super::folding::{as_number, as_text, changed, of_json, shortened};
+use super::folding::{as_number, as_text, changed, shortened};
 use super::signatures::{FORMS, Form};
 use super::{Checker, Scope};
 use crate::problem::did_you_mean;
 use crate::project::beside;
 use crate::syntax::ast::*;
-use crate::types::{Text, Ty, fits};
+use crate::types::{Text, Ty, fits, of_json};
 
 impl Checker<'_> {
     pub(super) fn call(&self, expr: &Expr, name: &str, arguments: &[Expr], scope: &Scope) -> Ty {

@@ -32,6 +32,7 @@ impl Checker<'_> {
             self.unnecessary_depends_on();
             self.hard_coded_locations();
             self.use_parent();
+            self.lint_style();
         }
         self.lint_secrets();
     }

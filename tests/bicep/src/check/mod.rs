@@ -9,6 +9,7 @@ mod functions;
 mod infer;
 mod lint;
 mod lint_secrets;
+mod lint_style;
 pub(crate) mod model;
 mod modules;
 mod names;
@@ -36,7 +37,11 @@ use std::collections::{BTreeMap, BTreeSet};
 pub fn check(project: &Project, types: Option<&Types>) -> Vec<Problem> {
     let mut problems = Vec::new();
     for source in project.sources() {
-        problems.extend(source.problems.iter().cloned());
+        if !source.problems.is_empty() {
+            // Of a file that could not be read whole, nothing more can be said.
+            problems.extend(source.problems.iter().cloned());
+            continue;
+        }
         let model = Model::new(source, &mut problems);
         let checker = Checker::new(project, types, source, &model);
         checker.file();

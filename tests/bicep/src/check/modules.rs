@@ -28,7 +28,7 @@ impl Checker<'_> {
             match key {
                 "name" => {
                     self.expect(&property.value, &Ty::text(), &scope);
-                    self.at_start(&property.value, "the name of a module", &scope);
+                    self.at_start(&property.value, "The name of a module", &scope);
                 }
                 "params" => self.module_params(property, target, &scope),
                 "dependsOn" => self.depends_on(&property.value, &scope),
@@ -69,7 +69,8 @@ impl Checker<'_> {
                 format!("There is no template \"{}\".{hint}", module.path),
             );
         }
-        found
+        // What a file that cannot be read asks for is not known.
+        found.filter(|it| it.problems.is_empty())
     }
 
     fn module_params(&self, params: &Property, target: Option<&Source>, scope: &Scope) {
@@ -152,7 +153,7 @@ impl Checker<'_> {
         }
         // A template for a resource group reaches others, but no place above without saying so.
         if let Some(value) = written.filter(|_| place != RESOURCE_GROUP) {
-            self.at_start(value, "the scope of a module", scope);
+            self.at_start(value, "The scope of a module", scope);
         }
     }
 }

@@ -46,11 +46,12 @@ impl Checker<'_> {
             Symbol::Resource(number) => self.resource_reference(number),
             Symbol::Module(module) => {
                 let file = beside(&self.source.path, &module.path);
-                let body = match self.project.source(&file) {
+                let read = self.project.source(&file).filter(|it| it.problems.is_empty());
+                let body = match read {
                     Some(source) => {
                         let outputs = signature(source).outputs;
                         let named = Fields {
-                            name: format!("the module {}", module.name),
+                            name: format!("The module {}", module.name),
                             ..Fields::default()
                         };
                         with_fields(named, outputs)

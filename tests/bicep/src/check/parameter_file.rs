@@ -35,6 +35,9 @@ impl Checker<'_> {
             );
             return;
         };
+        if !target.problems.is_empty() {
+            return;
+        }
         let wanted = signature(target);
         for given in &tree.given {
             match wanted.params.get(&given.name) {

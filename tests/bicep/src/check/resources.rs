@@ -274,7 +274,7 @@ impl Checker<'_> {
             let graph = resource.kind.to_lowercase().starts_with("microsoft.graph/");
             let of_type = self.types.and_then(|types| flagged(types, key)).unwrap_or(false);
             if of_type || (key == "name" && !graph) {
-                self.at_start(&property.value, &format!("the property \"{key}\""), scope);
+                self.at_start(&property.value, &format!("The property \"{key}\""), scope);
             }
         }
     }

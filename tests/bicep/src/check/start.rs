@@ -10,10 +10,10 @@ impl Checker<'_> {
     /// The loop and condition of a resource or module.
     pub(super) fn body_at_start(&self, body: &Body<'_>, scope: &Scope) {
         if let Some(each) = body.each {
-            self.at_start(&each.over, "what a loop goes over", scope);
+            self.at_start(&each.over, "What a loop goes over", scope);
         }
         if let Some(condition) = body.condition {
-            self.at_start(condition, "a condition", scope);
+            self.at_start(condition, "A condition", scope);
         }
     }
 

@@ -6,6 +6,9 @@ mod instances;
 mod modules;
 mod operators;
 mod texts;
+mod values;
+
+pub use values::check_values;
 
 use crate::problem::{Place, Problem};
 use crate::project::{Project, beside};

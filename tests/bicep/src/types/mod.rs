@@ -216,3 +216,18 @@ impl Ty {
         }
     }
 }
+
+/// The type of a JSON document, literal by literal.
+pub(crate) fn of_json(value: &serde_json::Value) -> Ty {
+    use serde_json::Value;
+    match value {
+        Value::Null => Ty::Null,
+        Value::Bool(it) => Ty::Bool(Some(*it)),
+        Value::Number(it) => it.as_i64().map_or(Ty::Any, Ty::number),
+        Value::String(it) => Ty::literal(it),
+        Value::Array(items) => Ty::Tuple(Arc::new(items.iter().map(of_json).collect())),
+        Value::Object(fields) => {
+            Ty::exact(fields.iter().map(|(name, it)| (name.clone(), of_json(it))))
+        }
+    }
+}
