@@ -1,5 +1,5 @@
 //! What the documents for the security reviewer say is what the code does: their tables are made from
-//! it, and written anew with `ROOMBRIDGE_WRITE=1 cargo test --test it documents`.
+//! it, and written anew with `ROOMBRIDGE_WRITE=1 cargo test --test it -- infra::documents tidy::readme`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -63,7 +63,7 @@ impl Section {
             )?);
         }
         Err(format!(
-            "{}, {}: ROOMBRIDGE_WRITE=1 cargo test --test it writes it anew\n{}",
+            "{}, {}: ROOMBRIDGE_WRITE=1 writes it anew\n{}",
             self.document, self.name, self.text
         )
         .into())
@@ -83,6 +83,16 @@ pub(crate) fn table(head: &[&str], rows: impl IntoIterator<Item = Vec<String>>) 
     let ruler = "|---".repeat(head.len()) + "|\n";
     let body: String = rows.into_iter().map(|row| line(&row)).collect();
     line(&head) + &ruler + &body
+}
+
+#[test]
+fn a_section_that_is_missing_or_says_something_else_is_an_error() {
+    let missing = Section::new(DATA_AND_ACCESS, "no such section", String::new()).holds();
+    assert!(missing.is_err_and(|error| error.to_string().contains("no such section")));
+    if !writes() {
+        let other = Section::new(DATA_AND_ACCESS, "tables", "| table |".into()).holds();
+        assert!(other.is_err_and(|error| error.to_string().contains("ROOMBRIDGE_WRITE=1")));
+    }
 }
 
 fn code(word: &str) -> String {
