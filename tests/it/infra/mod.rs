@@ -8,3 +8,4 @@ mod package;
 mod policy;
 mod queries;
 mod types;
+mod workflows;
