@@ -71,7 +71,7 @@ fn leaves(name: &str, value: &Value, into: &mut BTreeSet<String>) {
             into.insert(format!("{name}[]"));
         }
         Value::Array(items) => items.iter().for_each(|item| leaves("", item, into)),
-        _ => {
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {
             into.insert(format!("{name}{}", written(value)));
         }
     }
