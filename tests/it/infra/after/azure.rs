@@ -188,13 +188,15 @@ fn tsv(found: &Value) -> String {
     let rows = match found {
         Value::Null => return String::new(),
         Value::Array(rows) => rows.as_slice(),
-        one => std::slice::from_ref(one),
+        Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Object(_) => {
+            std::slice::from_ref(found)
+        }
     };
     let line = |row: &Value| match row {
         Value::Array(cells) => cells.iter().map(cell).collect::<Vec<_>>().join("\t"),
         Value::Object(cells) => cells.values().map(cell).collect::<Vec<_>>().join("\t"),
         Value::Bool(truth) => truth.to_string(),
-        other => cell(other),
+        Value::Null | Value::Number(_) | Value::String(_) => cell(row),
     };
     rows.iter().map(|row| line(row) + "\n").collect()
 }

@@ -38,7 +38,6 @@ impl Stage {
     }
 
     /// Runs a script of `infra/`.
-    #[expect(clippy::disallowed_methods, reason = "the script finds bash and curl where we do")]
     pub(super) async fn run(&self, script: &str, arguments: &[&str]) -> Result<Told, Failure> {
         let path = std::env::var_os("PATH").unwrap_or_default();
         let others = std::env::split_paths(&path);

@@ -75,7 +75,7 @@ fn reader_on_everything() -> Value {
     })
 }
 
-/// The app and its settings.
+/// The app.
 fn of_the_app() -> Vec<Wrong> {
     let stopped = |azure: &Azure| azure.set(&site(), "/properties/state", json!("Stopped"));
     vec![
@@ -118,6 +118,12 @@ fn of_the_app() -> Vec<Wrong> {
         azure("one identity for both", "two user-assigned identities", |azure| {
             set(azure, "ROOMBRIDGE_FEDERATED_CLIENT_ID", OWN[0])
         }),
+    ]
+}
+
+/// Its settings and functions.
+fn of_its_settings() -> Vec<Wrong> {
+    vec![
         azure("a setting that came back", "no setting that must not exist", |azure| {
             set(azure, "AzureWebJobsStorage", "")
         }),
@@ -332,6 +338,7 @@ async fn whatever_is_wrong_is_named() -> Outcome {
     }
     let Deployment { world, tls } = Deployment::start().await?;
     let mut all = of_the_app();
+    all.extend(of_its_settings());
     all.extend(of_its_surroundings());
     all.extend(of_the_registrations());
     all.extend(of_the_answers());
