@@ -6,9 +6,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use bicep::{Deployed, Deployment};
 use roombridge::host::{FUNCTIONS, Trigger};
 use roombridge::settings::{Mistakes, Settings};
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use super::differ;
+use super::{Promise, differ, differences};
 
 /// What the host reads, and the program does not.
 const OF_THE_HOST: [&str; 5] = [
@@ -43,15 +43,15 @@ const FORBIDDEN: [&str; 14] = [
     "WEBSITE_VNET_ROUTE_ALL",
 ];
 /// What an app says of itself.
-const SITE: [(&[&str], fn() -> Value); 8] = [
-    (&["httpsOnly"], || json!(true)),
-    (&["siteConfig", "minTlsVersion"], || json!("1.2")),
-    (&["siteConfig", "ftpsState"], || json!("Disabled")),
-    (&["siteConfig", "linuxFxVersion"], || Value::Null),
-    (&["siteConfig", "alwaysOn"], || Value::Null),
-    (&["siteConfig", "cors"], || Value::Null),
-    (&["functionAppConfig", "runtime", "name"], || json!("custom")),
-    (&["functionAppConfig", "runtime", "version"], || json!("1.0")),
+const SITE: [Promise; 8] = [
+    ("httpsOnly", "true"),
+    ("siteConfig.minTlsVersion", "\"1.2\""),
+    ("siteConfig.ftpsState", "\"Disabled\""),
+    ("siteConfig.linuxFxVersion", "null"),
+    ("siteConfig.alwaysOn", "null"),
+    ("siteConfig.cors", "null"),
+    ("functionAppConfig.runtime.name", "\"custom\""),
+    ("functionAppConfig.runtime.version", "\"1.0\""),
 ];
 
 /// What is not as promised.
@@ -66,11 +66,7 @@ pub(super) fn objections(deployment: &Deployment) -> Vec<String> {
         deployment.of_type("Microsoft.Web/sites").map(|site| site.name.clone()).collect();
     said.extend(differ("apps with settings", &set, &sites));
     for site in deployment.of_type("Microsoft.Web/sites") {
-        let wrong = SITE.iter().filter(|(path, wanted)| *site.property(path) != wanted());
-        said.extend(wrong.map(|(path, wanted)| {
-            let (found, path) = (site.property(path), path.join("."));
-            format!("{}: {path} is {found}, and should be {}", site.name, wanted())
-        }));
+        said.extend(differences(site, &SITE));
         said.extend(always_ready(site));
     }
     said
@@ -115,9 +111,8 @@ fn settings(config: &Deployed) -> Vec<String> {
     if let Err(Mistakes(mistakes)) = outcome {
         said.push(format!("{}: the program does not start: {mistakes:?}", config.name));
     }
-    let elsewhere = |name: &String| {
-        OF_THE_PLATFORM.contains(&name.as_str()) || NEVER.contains(&name.as_str())
-    };
+    let elsewhere =
+        |name: &String| OF_THE_PLATFORM.contains(&name.as_str()) || NEVER.contains(&name.as_str());
     let mut wanted = asked.into_inner();
     wanted.retain(|name| !elsewhere(name));
     wanted.extend(OF_THE_HOST.map(str::to_owned));

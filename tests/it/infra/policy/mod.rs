@@ -11,7 +11,7 @@ mod watched;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
 
-use bicep::{Deployment, Project};
+use bicep::{Deployed, Deployment, Project};
 
 use super::types::project;
 use crate::{Failure, Outcome};
@@ -54,6 +54,20 @@ fn deployed(project: &Project, file: &str, with_site: &str) -> Result<Deployment
     let given: BTreeMap<String, String> =
         given.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
     Ok(bicep::evaluate(project, file, &given)?)
+}
+
+/// A property below `properties`, its path with dots, and the JSON that stands there whatever the
+/// environment; `null` where nothing may.
+type Promise = (&'static str, &'static str);
+
+/// A sentence for each promise that a resource does not keep.
+fn differences(resource: &Deployed, promises: &[Promise]) -> Vec<String> {
+    let found = |path: &str| resource.property(&path.split('.').collect::<Vec<_>>()).to_string();
+    let broken = promises.iter().filter(|(path, wanted)| found(path) != *wanted);
+    let sentence = |(path, wanted): &Promise| {
+        format!("{}: {path} is {}, and should be {wanted}", resource.symbol, found(path))
+    };
+    broken.map(sentence).collect()
 }
 
 /// A sentence for what is on one side alone.

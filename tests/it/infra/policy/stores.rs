@@ -7,25 +7,25 @@ use roombridge::queue::Queue;
 use roombridge::store::tables::Table;
 use serde_json::{Value, json};
 
-use super::differ;
+use super::{Promise, differ, differences};
 
 /// What the storage account says of itself, whatever the environment.
-const ACCOUNT: [(&[&str], fn() -> Value); 8] = [
-    (&["allowSharedKeyAccess"], || json!(false)),
-    (&["allowBlobPublicAccess"], || json!(false)),
-    (&["allowCrossTenantReplication"], || json!(false)),
-    (&["defaultToOAuthAuthentication"], || json!(true)),
-    (&["supportsHttpsTrafficOnly"], || json!(true)),
-    (&["minimumTlsVersion"], || json!("TLS1_2")),
-    (&["isLocalUserEnabled"], || json!(false)),
-    (&["isSftpEnabled"], || json!(false)),
+const ACCOUNT: [Promise; 8] = [
+    ("allowSharedKeyAccess", "false"),
+    ("allowBlobPublicAccess", "false"),
+    ("allowCrossTenantReplication", "false"),
+    ("defaultToOAuthAuthentication", "true"),
+    ("supportsHttpsTrafficOnly", "true"),
+    ("minimumTlsVersion", "\"TLS1_2\""),
+    ("isLocalUserEnabled", "false"),
+    ("isSftpEnabled", "false"),
 ];
 /// What the vault says of itself.
-const VAULT: [(&[&str], fn() -> Value); 4] = [
-    (&["enableRbacAuthorization"], || json!(true)),
-    (&["enableSoftDelete"], || json!(true)),
-    (&["accessPolicies"], || Value::Null),
-    (&["enabledForTemplateDeployment"], || json!(false)),
+const VAULT: [Promise; 4] = [
+    ("enableRbacAuthorization", "true"),
+    ("enableSoftDelete", "true"),
+    ("accessPolicies", "[]"),
+    ("enabledForTemplateDeployment", "false"),
 ];
 
 /// What is not as promised.
@@ -64,15 +64,6 @@ pub(super) fn objections(deployment: &Deployment) -> Vec<String> {
 fn last_segments(deployment: &Deployment, kind: &str) -> BTreeSet<String> {
     let names = deployment.of_type(kind).map(|resource| resource.name.as_str());
     names.filter_map(|name| name.rsplit('/').next()).map(str::to_owned).collect()
-}
-
-fn differences(resource: &Deployed, wanted: &[(&[&str], fn() -> Value)]) -> Vec<String> {
-    let wrong = wanted.iter().filter(|(path, wanted)| *resource.property(path) != wanted());
-    let sentence = |(path, wanted): &(&[&str], fn() -> Value)| {
-        let (found, path) = (resource.property(path), path.join("."));
-        format!("{}: {path} is {found}, and should be {}", resource.symbol, wanted())
-    };
-    wrong.map(sentence).collect()
 }
 
 /// What is shut to the public network has a private endpoint for each of its doors; what is open
