@@ -12,7 +12,7 @@ usage: infra/check.sh RESOURCE_GROUP SITE [--pages-site NAME] [--wait-for-log SE
   --strict                whatever could not be checked counts as failed
 
 One line a check: ok, FAILED or "not checked". Ends with 1 if anything failed, 2 if called wrongly.
-Needs az (signed in) and curl. The rights it needs are in infra/README.md, "The check after a deployment".
+Needs az (signed in) and curl. The rights that it needs: infra/README.md, "Rights".
 END
   exit 2
 }
@@ -214,7 +214,7 @@ check_settings() {
     return
   fi
   cut -f1 "$scratch/settings" >"$scratch/names"
-  while read -r name; do
+  while read -r name || [ -n "$name" ]; do
     for pattern in "${forbidden[@]}"; do
       # shellcheck disable=SC2254 # patterns are meant as patterns
       case $name in $pattern) problem+=" $name" ;; esac
@@ -227,7 +227,7 @@ check_settings() {
   say "$label every setting that must exist" "${problem:+missing:$problem}" 'Deploy the stage site again.'
 
   problem=''
-  while IFS=$'\t' read -r name value; do
+  while IFS=$'\t' read -r name value || [ -n "$name" ]; do
     # It says where to write. A key in it opens nothing, as the component takes none: checked below.
     [ "$name" != APPLICATIONINSIGHTS_CONNECTION_STRING ] || continue
     if looks_secret "$value"; then problem+=" $name"; fi
@@ -439,7 +439,7 @@ check_dropping() {
   body='{"value":[{"subscriptionId":"00000000-0000-4000-8000-000000000000","clientState":"made-up-by-check","changeType":"updated","resource":"Users/00000000-0000-4000-8000-000000000001/Events/none","subscriptionExpirationDateTime":"2030-01-01T00:00:00Z","tenantId":"00000000-0000-4000-8000-000000000002","resourceData":{"@odata.type":"#Microsoft.Graph.Event","@odata.id":"Users/00000000-0000-4000-8000-000000000001/Events/none","id":"none"}}]}'
   status=$(fetch forged --header 'Content-Type: application/json' --data "$body" "$1")
   [ "$status" = 202 ] || problem="it answers $status and not 202"
-  say 'a notification with a made-up client state gets the same empty 202 as any' "$problem" 'A 503 says that the keys cannot be had: see "keys unavailable" in infra/README.md.'
+  say 'a notification with a made-up client state gets the same empty 202 as any' "$problem" '503: the keys cannot be had (infra/README.md, "When something is wrong").'
   query="AppTraces | where TimeGenerated >= datetime($since) | where Message has 'items that did not prove themselves' | count"
 }
 
@@ -520,7 +520,7 @@ check_registration() {
   for redirect in "$@"; do
     grep -Fqx -- "$redirect" "$scratch/redirects" || problem+="; the address $redirect is not among its redirects"
   done
-  say "registration $name: no secret, $trusts federated credential, its redirects" "$problem" 'See "Registrations" in infra/README.md. A secret: delete it, and read its sign-in log.'
+  say "registration $name: no secret, $trusts federated credential, its redirects" "$problem" 'infra/README.md, "Registrations". A secret: delete it, and read its sign-in log.'
 }
 
 check_registrations() {

@@ -52,6 +52,7 @@ resource vaultLogs 'Microsoft.Insights/diagnosticSettings@2021-05-01-preview' = 
   scope: vault
   properties: {
     workspaceId: workspaceId
+    logAnalyticsDestinationType: 'Dedicated' // the table AZKVAuditLogs, which the alert on foreign readers asks
     logs: [
       {
         categoryGroup: 'audit'

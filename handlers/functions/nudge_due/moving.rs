@@ -90,22 +90,26 @@ pub(super) async fn carry_out(
 
 #[cfg(test)]
 mod tests {
+    use uuid::Uuid;
+
     use super::*;
-    use crate::store::{
-        counting::{at, key},
-        due::Subject,
+    use crate::{
+        domain::ids::{MailboxId, TenantId},
+        store::due::Subject,
     };
 
     #[test]
     fn the_oldest_entry_is_known_and_so_is_what_is_left() {
-        let now = at("2026-11-24T09:10:00Z");
-        let due = |when| DueEntry::new(Purpose::Unsettled, at(when), Subject::Booking(key(1)));
+        let at = |time: &str| format!("2026-11-24T{time}Z").parse::<Timestamp>().unwrap();
+        let subject = Subject::Mailbox(TenantId(Uuid::nil()), MailboxId(Uuid::nil()));
+        let due = |time: &str| DueEntry::new(Purpose::Renew, at(time), subject);
+        let now = at("09:10:00");
         let mut seen = Seen::default();
         seen.add(&[], now);
         assert_eq!((seen.oldest_s, seen.left()), (0, 0));
         // Within an hour shards come one after the other, and not by time.
-        seen.add(&[due("2026-11-24T09:09:00Z"), due("2026-11-24T09:00:00Z")], now);
-        seen.add(&[due("2026-11-24T09:05:00Z")], now);
+        seen.add(&[due("09:09:00"), due("09:00:00")], now);
+        seen.add(&[due("09:05:00")], now);
         seen.sent += 2;
         assert_eq!((seen.oldest_s, seen.left()), (600, 1));
     }

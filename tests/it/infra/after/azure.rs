@@ -228,8 +228,9 @@ answer=$({{
   for name in "${{!ROOMBRIDGE_@}}"; do printf '%s=%s\0' "$name" "${{!name}}"; done
 }} | curl -q --silent --noproxy '*' --data-binary @- {})
 case $answer in
-  ok*) printf '%s' "${{answer#ok}}" ;;
-  *) printf '%s' "$answer" >&2 && exit 1 ;;
+  ok) ;;
+  ok*) printf '%s\n' "${{answer#ok}}" ;;
+  *) printf '%s\n' "$answer" >&2 && exit 1 ;;
 esac
 "#,
         serving.url()

@@ -82,11 +82,11 @@ fn lines(text: &str) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     let mut body = false;
     for line in text.lines() {
-        let inner = line.starts_with(' ');
+        let inner = line.is_empty() || line.starts_with(' ');
         body = if inner { body } else { !line.contains("@allowed") && line.ends_with(['{', '[']) };
         let line = line.trim();
         let structure = line.ends_with(['{', '}', '[', ']']) && !line.ends_with("[]");
-        if !inner || !body || line.starts_with("//") {
+        if !inner || !body || line.is_empty() || line.starts_with("//") {
             continue;
         }
         if let Some((_, items)) = line.split_once(" ? [] : [") {

@@ -1,1 +1,0 @@
-//! Infrastructure and program tell the same story: queues, tables, settings, roles, functions, timers.
