@@ -9,7 +9,7 @@ pub(super) const FURTHER: &[Fault] = &[
         file: "modules/vault.bicep",
         find: "      family: 'A'\n      name: 'standard'\n    }\n",
         put: "      family: 'A'\n      name: 'standard'\n",
-        says: "",
+        says: "syntax",
         by: By::Check,
     },
     Fault {
@@ -145,7 +145,7 @@ pub(super) const FURTHER: &[Fault] = &[
         file: "modules/storage.bicep",
         find: "allowSharedKeyAccess: false",
         put: "allowSharedKeyAccess: true",
-        says: "",
+        says: "allowSharedKeyAccess is true",
         by: By::Policy,
     },
     Fault {
@@ -153,7 +153,7 @@ pub(super) const FURTHER: &[Fault] = &[
         file: "modules/roles.bicep",
         find: "974c5e8b-45b9-4653-ba55-5f855dd0fb88",
         put: "974c5e8b-45b9-4653-ba55-5f855dd0fb89",
-        says: "",
+        says: "974c5e8b-45b9-4653-ba55-5f855dd0fb88",
         by: By::Policy,
     },
     Fault {
@@ -161,7 +161,7 @@ pub(super) const FURTHER: &[Fault] = &[
         file: "modules/settings.bicep",
         find: "    AzureWebJobsStorage__credential: 'managedidentity'\n",
         put: "    AzureWebJobsStorage__credential: 'managedidentity'\n    FUNCTIONS_WORKER_RUNTIME: 'custom'\n",
-        says: "",
+        says: "FUNCTIONS_WORKER_RUNTIME must not be set",
         by: By::Policy,
     },
     Fault {
@@ -169,7 +169,7 @@ pub(super) const FURTHER: &[Fault] = &[
         file: "modules/storage.bicep",
         find: "  'calendar-writes'\n",
         put: "  'calendar-write'\n",
-        says: "",
+        says: "calendar-writes",
         by: By::Policy,
     },
     Fault {
@@ -177,7 +177,7 @@ pub(super) const FURTHER: &[Fault] = &[
         file: "main.bicep",
         find: "    principalId: identity.outputs.ownPrincipalId\n",
         put: "    principalId: identity.outputs.federatedPrincipalId\n",
-        says: "",
+        says: "not the own identity",
         by: By::Policy,
     },
     Fault {
@@ -185,7 +185,7 @@ pub(super) const FURTHER: &[Fault] = &[
         file: "modules/storage.bicep",
         find: "minimumTlsVersion: 'TLS1_2'",
         put: "minimumTlsVersion: 'TLS1_0'",
-        says: "",
+        says: "minimumTlsVersion is",
         by: By::Policy,
     },
 ];

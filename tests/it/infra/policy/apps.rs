@@ -115,9 +115,8 @@ fn settings(config: &Deployed) -> Vec<String> {
     if let Err(Mistakes(mistakes)) = outcome {
         said.push(format!("{}: the program does not start: {mistakes:?}", config.name));
     }
-    let elsewhere = |name: &String| {
-        OF_THE_PLATFORM.contains(&name.as_str()) || NEVER.contains(&name.as_str())
-    };
+    let elsewhere =
+        |name: &String| OF_THE_PLATFORM.contains(&name.as_str()) || NEVER.contains(&name.as_str());
     let mut wanted = asked.into_inner();
     wanted.retain(|name| !elsewhere(name));
     wanted.extend(OF_THE_HOST.map(str::to_owned));
