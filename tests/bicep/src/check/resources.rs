@@ -152,7 +152,8 @@ impl Checker<'_> {
 
     fn resource_name(&self, resource: &Res<'_>, scope: &Scope) {
         let Some(name) = resource.body.object.get("name") else {
-            if self.types.is_none() {
+            let graph = resource.kind.to_lowercase().starts_with("microsoft.graph/");
+            if self.types.is_none() && !graph {
                 self.problem(
                     resource.decl.at,
                     "missing-property",

@@ -175,3 +175,16 @@ fn a_template_is_read_without_types_too_and_expressions_are_still_checked() {
     let found: Vec<String> = check(&project, None).iter().map(ToString::to_string).collect();
     only(&found, "a string, not 1");
 }
+
+#[test]
+fn without_types_a_registration_needs_no_name_and_anything_of_azure_does() {
+    let said = |text: &str| -> Vec<String> {
+        check(&Project::of(&[("main.bicep", text)]), None).iter().map(ToString::to_string).collect()
+    };
+    let graph = "extension microsoftGraphV1\nresource a 'Microsoft.Graph/applications@v1.0' = {\n  uniqueName: 'a'\n}\n";
+    assert_eq!(said(graph), Vec::<String>::new());
+    only(
+        &said("resource a 'Test.Rp/accounts@2025-01-01' = {\n  location: 'global'\n}\n"),
+        "needs the property \"name\"",
+    );
+}
