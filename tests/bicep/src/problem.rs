@@ -48,7 +48,8 @@ pub(crate) fn by_place(a: &Problem, b: &Problem) -> Ordering {
 
 /// The name among `known` that somebody who wrote `given` most likely meant, as a sentence to append.
 pub(crate) fn did_you_mean<'a>(given: &str, known: impl Iterator<Item = &'a str>) -> String {
-    let limit = (given.chars().count() / 3).max(1);
+    let length = given.chars().count();
+    let limit = if length < 4 { 1 } else { (length / 3).max(2) };
     known
         .map(|name| (distance(&given.to_lowercase(), &name.to_lowercase()), name))
         .filter(|(distance, _)| *distance <= limit)

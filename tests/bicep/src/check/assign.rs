@@ -62,7 +62,7 @@ impl Checker<'_> {
     }
 
     fn expect_object(&self, at: Place, object: &Object, wanted: &Fields, scope: &Scope) {
-        self.expect_fields(at, object, &wanted.name, &wanted.fields, scope);
+        self.expect_fields(at, object, &wanted.name, &wanted.fields);
         let mut seen: Vec<&str> = Vec::new();
         for property in &object.properties {
             if let Kind::Spread(_) = property.value.kind {
@@ -104,13 +104,12 @@ impl Checker<'_> {
         object: &Object,
         name: &str,
         fields: &BTreeMap<String, Field>,
-        scope: &Scope,
     ) {
         let computed = object
             .properties
             .iter()
             .any(|it| it.plain_key().is_none() || matches!(it.value.kind, Kind::Spread(_)));
-        if computed || scope.of_default {
+        if computed {
             return;
         }
         for (key, field) in fields {

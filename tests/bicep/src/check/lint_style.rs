@@ -7,7 +7,7 @@ impl Checker<'_> {
     pub(super) fn lint_style(&self) {
         for root in self.model.roots() {
             root.walk(&mut |it| {
-                self.quoted_names(it);
+                self.longer_than_needed(it);
                 true
             });
         }
@@ -17,8 +17,14 @@ impl Checker<'_> {
         self.tree_modules_without_location();
     }
 
-    /// `a['b']` is `a.b`. Whether a key was quoted is not kept; the compiler says that.
-    fn quoted_names(&self, expr: &Expr) {
+    /// `json('null')` is `null`, `a['b']` is `a.b`. Whether a key was quoted is not kept; the compiler says that.
+    fn longer_than_needed(&self, expr: &Expr) {
+        if let Kind::Call { name, arguments, .. } = &expr.kind {
+            if name == "json" && arguments.first().and_then(Expr::plain_text) == Some("null") {
+                self.problem(expr.at, "simplify-json-null", "Write null.");
+            }
+            return;
+        }
         let Kind::Index { index, .. } = &expr.kind else { return };
         let Some(name) = index.plain_text().filter(|it| is_name(it)) else { return };
         self.problem(index.at, "prefer-unquoted-property-names", format!("Write .{name}."));

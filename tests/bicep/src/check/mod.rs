@@ -19,6 +19,8 @@ mod resources;
 mod scopes;
 mod signatures;
 mod start;
+#[cfg(test)]
+mod tests;
 mod written;
 
 use crate::problem::{Place, Problem, by_place};

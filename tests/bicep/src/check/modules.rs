@@ -1,5 +1,5 @@
 //! Modules: the file they name, what it asks for, and where it is deployed to.
-use super::scopes::{RESOURCE_GROUP, of_file, word};
+use super::scopes::{of_file, word};
 use super::written::{Signature, signature};
 use super::{Checker, Scope};
 use crate::problem::{Place, did_you_mean};
@@ -151,8 +151,7 @@ impl Checker<'_> {
             );
             self.problem(at, "scope", message);
         }
-        // A template for a resource group reaches others, but no place above without saying so.
-        if let Some(value) = written.filter(|_| place != RESOURCE_GROUP) {
+        if let Some(value) = written {
             self.at_start(value, "The scope of a module", scope);
         }
     }

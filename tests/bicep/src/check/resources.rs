@@ -152,7 +152,8 @@ impl Checker<'_> {
 
     fn resource_name(&self, resource: &Res<'_>, scope: &Scope) {
         let Some(name) = resource.body.object.get("name") else {
-            if self.types.is_none() {
+            let graph = resource.kind.to_lowercase().starts_with("microsoft.graph/");
+            if self.types.is_none() && !graph {
                 self.problem(
                     resource.decl.at,
                     "missing-property",
@@ -273,7 +274,9 @@ impl Checker<'_> {
             let Some(key) = property.plain_key() else { continue };
             let graph = resource.kind.to_lowercase().starts_with("microsoft.graph/");
             let of_type = self.types.and_then(|types| flagged(types, key)).unwrap_or(false);
-            if of_type || (key == "name" && !graph) {
+            let place = matches!(key, "parent" | "scope")
+                && self.model.referred(&property.value, &scope.inside).is_none();
+            if of_type || place || (key == "name" && !graph) {
                 self.at_start(&property.value, &format!("The property \"{key}\""), scope);
             }
         }

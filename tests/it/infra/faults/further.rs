@@ -5,27 +5,11 @@ use super::seeded::Fault;
 
 pub(super) const FURTHER: &[Fault] = &[
     Fault {
-        what: "A comma too many at the end of a line",
-        file: "modules/site.bicep",
-        find: "    name: 'FC1'\n",
-        put: "    name: 'FC1',\n",
-        says: "take the comma away",
-        by: By::Check,
-    },
-    Fault {
         what: "A brace is missing",
         file: "modules/vault.bicep",
         find: "      family: 'A'\n      name: 'standard'\n    }\n",
         put: "      family: 'A'\n      name: 'standard'\n",
-        says: "",
-        by: By::Check,
-    },
-    Fault {
-        what: "A function is given too few arguments",
-        file: "main.bicep",
-        find: "take('st${workload}${environmentName}${suffix}', 24)",
-        put: "take('st${workload}${environmentName}${suffix}')",
-        says: "takes 2 arguments",
+        says: "syntax",
         by: By::Check,
     },
     Fault {
@@ -34,14 +18,6 @@ pub(super) const FURTHER: &[Fault] = &[
         find: "uniqueString(resourceGroup().id)",
         put: "uniqeString(resourceGroup().id)",
         says: "Did you mean \"uniqueString\"",
-        by: By::Check,
-    },
-    Fault {
-        what: "A child hangs from the wrong parent",
-        file: "modules/storage.bicep",
-        find: "  parent: blobs\n  name: 'package'\n",
-        put: "  parent: account\n  name: 'package'\n",
-        says: "The parent of",
         by: By::Check,
     },
     Fault {
@@ -66,14 +42,6 @@ pub(super) const FURTHER: &[Fault] = &[
         find: "loadTextContent('../queries/cannot-run.kql')",
         put: "loadTextContent('../queries/can-not-run.kql')",
         says: "There is no file",
-        by: By::Check,
-    },
-    Fault {
-        what: "A module that may be away is read without a question",
-        file: "main.bicep",
-        find: "network!.outputs.appSubnetId",
-        put: "network.outputs.appSubnetId",
-        says: "may not be there",
         by: By::Check,
     },
     Fault {
@@ -161,7 +129,7 @@ pub(super) const FURTHER: &[Fault] = &[
         file: "main.bicep",
         find: "take('kv-${prefix}-${suffix}', 24)",
         put: "'kv-${prefix}-${suffix}'",
-        says: "at most 24",
+        says: "{3,24}",
         by: By::Values,
     },
     Fault {
@@ -173,11 +141,43 @@ pub(super) const FURTHER: &[Fault] = &[
         by: By::Values,
     },
     Fault {
+        what: "Shared keys open the storage account",
+        file: "modules/storage.bicep",
+        find: "allowSharedKeyAccess: false",
+        put: "allowSharedKeyAccess: true",
+        says: "allowSharedKeyAccess is true",
+        by: By::Policy,
+    },
+    Fault {
+        what: "A role's id is another role's",
+        file: "modules/roles.bicep",
+        find: "974c5e8b-45b9-4653-ba55-5f855dd0fb88",
+        put: "974c5e8b-45b9-4653-ba55-5f855dd0fb89",
+        says: "974c5e8b-45b9-4653-ba55-5f855dd0fb88",
+        by: By::Policy,
+    },
+    Fault {
+        what: "A setting that Flex Consumption must not have",
+        file: "modules/settings.bicep",
+        find: "    AzureWebJobsStorage__credential: 'managedidentity'\n",
+        put: "    AzureWebJobsStorage__credential: 'managedidentity'\n    FUNCTIONS_WORKER_RUNTIME: 'custom'\n",
+        says: "FUNCTIONS_WORKER_RUNTIME must not be set",
+        by: By::Policy,
+    },
+    Fault {
+        what: "A queue has another name than in the program",
+        file: "modules/storage.bicep",
+        find: "  'calendar-writes'\n",
+        put: "  'calendar-write'\n",
+        says: "calendar-writes",
+        by: By::Policy,
+    },
+    Fault {
         what: "The federated identity gets the roles",
         file: "main.bicep",
         find: "    principalId: identity.outputs.ownPrincipalId\n",
         put: "    principalId: identity.outputs.federatedPrincipalId\n",
-        says: "",
+        says: "not the own identity",
         by: By::Policy,
     },
     Fault {
@@ -185,7 +185,7 @@ pub(super) const FURTHER: &[Fault] = &[
         file: "modules/storage.bicep",
         find: "minimumTlsVersion: 'TLS1_2'",
         put: "minimumTlsVersion: 'TLS1_0'",
-        says: "",
+        says: "minimumTlsVersion is",
         by: By::Policy,
     },
 ];
