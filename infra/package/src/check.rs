@@ -230,15 +230,19 @@ impl Report {
     fn handler(&mut self, bytes: &[u8], own: &[&Path]) {
         self.handler_size = bytes.len();
         self.handler_sha256 = sha256(bytes);
-        match Binary::read(bytes) {
-            Ok(binary) => {
-                self.problems.extend(unmet(&binary));
-                self.binary = Some(binary);
-            }
-            Err(why) => self.problems.push(Problem::NotForThere(why)),
-        }
-        self.problems.extend(machine_paths(bytes, own));
+        self.binary = Binary::read(bytes).ok();
+        self.problems.extend(of_handler(bytes, own));
     }
+}
+
+/// What is wrong with a handler. `own` are paths of this machine that must not be in it.
+pub fn of_handler(bytes: &[u8], own: &[&Path]) -> Vec<Problem> {
+    let mut problems = match Binary::read(bytes) {
+        Ok(binary) => unmet(&binary),
+        Err(why) => vec![Problem::NotForThere(why)],
+    };
+    problems.extend(machine_paths(bytes, own));
+    problems
 }
 
 /// The paths of a machine in `bytes`, each under its longest beginning that is known.

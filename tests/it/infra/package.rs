@@ -212,31 +212,29 @@ fn a_function_in_the_wrong_part_is_refused() -> Outcome {
 fn a_handler_for_another_machine_is_refused() -> Outcome {
     let mut bytes = fs::read(BUILT_HERE)?;
     // Every x86-64 program needs the first version of the C library, and the library itself.
-    change(&mut bytes, b"\0GLIBC_2.2.5\0", b"\0GLIBC_2.99\0\0");
-    change(&mut bytes, b"\0libc.so.6\0", b"\0libq.so.6\0");
-    let mut contents = light(Part::Whole)?;
-    contents.put(HANDLER, EXECUTABLE, bytes);
-    let report = check(&contents.zip()?, Part::Whole, &[project()]);
-    let found = report.problems;
+    change(&mut bytes, b"\0GLIBC_2.2.5\0", b"\0GLIBC_2.99\0\0")?;
+    change(&mut bytes, b"\0libc.so.6\0", b"\0libq.so.6\0")?;
+    let found = check::of_handler(&bytes, &[project()]);
     let newer = |p: &Problem| matches!(p, Problem::Glibc(needed) if *needed > CEILING);
     assert!(found.iter().any(newer), "{found:?}");
     assert!(found.contains(&Problem::Library("libq.so.6".to_owned())), "{found:?}");
     let source = |p: &Problem| matches!(p, Problem::MachinePath { .. });
     assert!(found.iter().any(source), "a test's handler knows where it was built: {found:?}");
 
-    let mut arm = fs::read(BUILT_HERE)?;
-    arm[18] = 183; // e_machine: EM_AARCH64
-    let told = package::binary::Binary::read(&arm);
+    bytes[18] = 183; // e_machine: EM_AARCH64
+    let told = package::binary::Binary::read(&bytes);
     assert_eq!(told, Err("it is for another processor than x86-64".to_owned()));
     Ok(())
 }
 
-/// Writes `new` over each `old` of the same length.
-fn change(bytes: &mut [u8], old: &[u8], new: &[u8]) {
-    let places = bytes.windows(old.len()).enumerate().filter(|(_, place)| *place == old);
-    for at in places.map(|(at, _)| at).collect::<Vec<_>>() {
-        bytes[at..at + new.len()].copy_from_slice(new);
-    }
+/// Writes `new` over `old` of the same length in the names that a program needs, which stand at its
+/// beginning.
+fn change(bytes: &mut [u8], old: &[u8], new: &[u8]) -> Outcome {
+    const NAMES: usize = 1 << 20;
+    let names = bytes.get_mut(..NAMES).ok_or("too short")?;
+    let at = names.windows(old.len()).position(|place| place == old).ok_or("not there")?;
+    names[at..at + new.len()].copy_from_slice(new);
+    Ok(())
 }
 
 #[test]
