@@ -206,8 +206,16 @@ pub(crate) struct NudgeDue(pub(crate) nudge_due::Deps);
 impl TimerFunction for NudgeDue {
     async fn invoke(&self, cx: InvocationContext, _: TimerTick) -> Result<(), InvocationFailed> {
         let nudged = nudge_due::run(&self.0, cx.deadline).await?;
-        let nudge_due::Nudged { unsettled, renewals, poisoned, aligned } = nudged;
-        tracing::info!(unsettled, renewals, poisoned, aligned, "nudged");
+        tracing::info!(
+            unsettled = nudged.unsettled,
+            unsettled_oldest_s = nudged.unsettled_oldest_s,
+            renewals = nudged.renewals,
+            looks_oldest_s = nudged.looks_oldest_s,
+            left = nudged.left,
+            poisoned = nudged.poisoned,
+            aligned = nudged.aligned,
+            "nudged"
+        );
         Ok(())
     }
 }

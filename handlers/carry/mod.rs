@@ -77,10 +77,11 @@ impl Carrier {
         outcome: Result<Vec<Next>, StepError>,
     ) -> Result<(), NotCarried> {
         let correlation = item.passage().correlation;
+        let whose = item.tenant(tenant);
         let mut waiting = false;
         let error = match outcome {
             Ok(next) => {
-                tracing::info!(function, %correlation, next = next.len(), "done");
+                tracing::info!(function, tenant = %whose, %correlation, next = next.len(), "done");
                 for next in next {
                     self.outbox.send(next.message.queue(), next.message.text(), next.delay).await?;
                 }
@@ -88,7 +89,7 @@ impl Carrier {
             }
             Err(error) => error,
         };
-        tracing::info!(function, %correlation, outcome = %error, "not done");
+        tracing::info!(function, tenant = %whose, %correlation, outcome = %error, "not done");
         let passage = item.passage();
         let waited = self.clock.now().duration_since(passage.first_seen);
         let (passage, after, cause) = match error {
@@ -100,7 +101,7 @@ impl Carrier {
             StepError::Closed { cause } => {
                 waiting = true;
                 if passage.waits == 0 {
-                    self.check(item.tenant(tenant), correlation).await?;
+                    self.check(whose, correlation).await?;
                 }
                 (Passage { waits: passage.waits + 1, ..passage }, None, cause)
             }
@@ -140,10 +141,18 @@ impl Carrier {
         passage: Passage,
         cause: String,
     ) -> Result<(), NotCarried> {
-        tracing::error!(function, correlation = %passage.correlation, %cause, tries = passage.tries, "gave up");
+        let whose = item.tenant(tenant);
+        tracing::error!(
+            function,
+            tenant = %whose,
+            correlation = %passage.correlation,
+            %cause,
+            tries = passage.tries,
+            "gave up"
+        );
         let fresh = Passage::start(passage.correlation, self.clock.now());
         let failure = Failure {
-            tenant: Some(item.tenant(tenant)),
+            tenant: Some(whose),
             function: function.to_owned(),
             subject: item.subject(),
             cause,

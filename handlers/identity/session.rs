@@ -39,6 +39,36 @@ const LIFE: SignedDuration = SignedDuration::from_hours(1);
 /// The longest cookie that is looked at, in bytes: browsers keep no longer ones (RFC 6265, 6.1).
 const COOKIE_MAX: usize = 4096;
 
+/// A cookie that the pages set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CookieSet {
+    /// Its name.
+    pub name: &'static str,
+    /// What is sealed in it.
+    pub holds: &'static str,
+    /// How long the browser keeps it.
+    pub life: SignedDuration,
+    /// Why it is needed.
+    pub why: &'static str,
+}
+
+/// The published list of cookies: there is no other one. `infra/data-and-access.md` carries it; a test
+/// compares them.
+pub const COOKIES: [CookieSet; 2] = [
+    CookieSet {
+        name: SESSION,
+        holds: "tenant id, object id, name, sign-in name, whether an administrator, the forms' secret, when it ends",
+        life: LIFE,
+        why: "so that a person who has signed in is known on the next page",
+    },
+    CookieSet {
+        name: PENDING,
+        holds: "state, nonce and PKCE verifier of a sign-in, or state and tenant id of a consent; when it began, and which page it is for",
+        life: PATIENCE,
+        why: "so that an answer from Microsoft is taken only by the browser that asked",
+    },
+];
+
 /// Somebody who is signed in with a browser.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Session {

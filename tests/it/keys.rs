@@ -23,7 +23,7 @@ pub(crate) fn keys_of(office: &Office, clock: &Arc<dyn Clock>) -> AgingKeys {
 }
 
 /// Whether the tenant's notifications are to bring content, from now on.
-async fn decide(contoso: &Contoso, rich: bool) -> Result<(), Failure> {
+pub(crate) async fn decide(contoso: &Contoso, rich: bool) -> Result<(), Failure> {
     let office = &contoso.office;
     let clock: Arc<dyn Clock> = Arc::new(office.clock.clone());
     let tenants = Tenants::new(Arc::clone(&office.store), clock);

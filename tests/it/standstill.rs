@@ -190,6 +190,7 @@ async fn a_run_that_is_slow_stops_itself_and_the_next_one_goes_on() -> Outcome {
         let stop_at = office.now() + minutes(1);
         let nudged = nudge_due::run(&deps, stop_at).await?;
         assert!(nudged.renewals > 0 && nudged.renewals < 1_500, "{nudged:?}");
+        assert!(nudged.looks_oldest_s > 0, "{nudged:?}");
         assert!(office.now() < stop_at + minutes(1), "within the margin");
         let until = office.now() + minutes(5);
         for (_, task) in worked_off(&office, &due, until).await? {

@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::{
     Deps,
-    moving::{Move, PAGE, STRETCH, carry_out, moved},
+    moving::{Move, PAGE, STRETCH, Seen, carry_out, moved},
     paces::Seconds,
 };
 use crate::{
@@ -27,12 +27,12 @@ struct Run<'a> {
     open: BTreeMap<TenantId, Vec<DueEntry>>,
     moves: Vec<Move>,
     nudges: Vec<Next>,
-    sent: u64,
+    seen: Seen,
 }
 
 /// Nudges what is due until nothing is left, or as much is sent as can be done until the next run,
 /// or `stop_at` has come. What is not nudged stays as it is.
-pub(super) async fn nudge(deps: &Deps, stop_at: Timestamp) -> Result<u64, StepError> {
+pub(super) async fn nudge(deps: &Deps, stop_at: Timestamp) -> Result<Seen, StepError> {
     let mut run = Run {
         deps,
         now: deps.clock.now(),
@@ -40,17 +40,18 @@ pub(super) async fn nudge(deps: &Deps, stop_at: Timestamp) -> Result<u64, StepEr
         open: BTreeMap::new(),
         moves: Vec::new(),
         nudges: Vec::new(),
-        sent: 0,
+        seen: Seen::default(),
     };
     let mut from = None;
     while deps.clock.now() < stop_at && run.seconds.have_room() {
         let (entries, next) = deps.due.scan(Purpose::Renew, run.now, from, PAGE).await?;
+        run.seen.add(&entries, run.now);
         for entry in entries {
             run.add(entry);
             if run.moves.len() >= STRETCH {
                 run.send().await?;
                 if deps.clock.now() >= stop_at {
-                    return Ok(run.sent);
+                    return Ok(run.seen);
                 }
             }
         }
@@ -64,12 +65,12 @@ pub(super) async fn nudge(deps: &Deps, stop_at: Timestamp) -> Result<u64, StepEr
         if run.moves.len() >= STRETCH {
             run.send().await?;
             if deps.clock.now() >= stop_at {
-                return Ok(run.sent);
+                return Ok(run.seen);
             }
         }
     }
     run.send().await?;
-    Ok(run.sent)
+    Ok(run.seen)
 }
 
 impl Run<'_> {
@@ -109,7 +110,7 @@ impl Run<'_> {
     async fn send(&mut self) -> Result<(), StepError> {
         let (moves, nudges) = (std::mem::take(&mut self.moves), std::mem::take(&mut self.nudges));
         carry_out(self.deps, &moves, nudges).await?;
-        self.sent += moves.len() as u64;
+        self.seen.sent += moves.len() as u64;
         Ok(())
     }
 }

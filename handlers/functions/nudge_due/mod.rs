@@ -70,8 +70,15 @@ pub struct AgingKeys {
 pub struct Nudged {
     /// Bookings nudged.
     pub unsettled: u64,
+    /// How many seconds the oldest of them had been due; 0 when none was.
+    pub unsettled_oldest_s: u64,
     /// Mailboxes whose look was sent off.
     pub renewals: u64,
+    /// How many seconds the oldest look had been due; 0 when none was.
+    pub looks_oldest_s: u64,
+    /// Due entries that were read and wait for the next run. What was not even read is not among
+    /// them: to count it would cost the reading of it.
+    pub left: u64,
     /// Poisoned messages recorded.
     pub poisoned: u64,
     /// Tenants whose daily look was sent off.
@@ -85,10 +92,18 @@ pub struct Nudged {
 pub async fn run(deps: &Deps, stop_at: Timestamp) -> Result<Nudged, StepError> {
     let began = deps.clock.now();
     // A backlog of bookings must not cost a subscription its life.
-    let renewals = looks::nudge(deps, stop_at).await?;
+    let looks = looks::nudge(deps, stop_at).await?;
     let poisoned = poison::drain(deps, stop_at).await?;
     let unsettled = unsettled::nudge(deps, stop_at).await?;
     let aligned = daily::align(deps, began, stop_at).await?;
     keys::rotate(deps).await;
-    Ok(Nudged { unsettled, renewals, poisoned, aligned })
+    Ok(Nudged {
+        unsettled: unsettled.sent,
+        unsettled_oldest_s: unsettled.oldest_s,
+        renewals: looks.sent,
+        looks_oldest_s: looks.oldest_s,
+        left: looks.left() + unsettled.left(),
+        poisoned,
+        aligned,
+    })
 }

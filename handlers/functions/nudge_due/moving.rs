@@ -23,6 +23,32 @@ const AT_ONCE: usize = 32;
 /// How many entries are moved between two looks at the clock: ten calls in turn, twice.
 pub(super) const STRETCH: usize = AT_ONCE * 10;
 
+/// What a run saw of the entries with one purpose.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Seen {
+    /// How many were read.
+    read: u64,
+    /// How many were moved on, and their nudges sent.
+    pub(super) sent: u64,
+    /// How many seconds the oldest had been due.
+    pub(super) oldest_s: u64,
+}
+
+impl Seen {
+    /// `entries` were read in a run that began at `now`.
+    pub(super) fn add(&mut self, entries: &[DueEntry], now: Timestamp) {
+        self.read += entries.len() as u64;
+        let waited = entries.iter().map(|entry| now.duration_since(entry.at).as_secs()).max();
+        let waited = waited.and_then(|seconds| u64::try_from(seconds).ok());
+        self.oldest_s = self.oldest_s.max(waited.unwrap_or_default());
+    }
+
+    /// How many were read and wait for the next run.
+    pub(super) fn left(&self) -> u64 {
+        self.read.saturating_sub(self.sent)
+    }
+}
+
 /// An entry, and the same later.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Move {
@@ -60,4 +86,31 @@ pub(super) async fn carry_out(
     let old: Vec<DueEntry> = moves.iter().map(|moved| moved.old).collect();
     deps.due.remove_all(&old).await?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::{
+        domain::ids::{MailboxId, TenantId},
+        store::due::Subject,
+    };
+
+    #[test]
+    fn the_oldest_entry_is_known_and_so_is_what_is_left() {
+        let at = |time: &str| format!("2026-11-24T{time}Z").parse::<Timestamp>().unwrap();
+        let subject = Subject::Mailbox(TenantId(Uuid::nil()), MailboxId(Uuid::nil()));
+        let due = |time: &str| DueEntry::new(Purpose::Renew, at(time), subject);
+        let now = at("09:10:00");
+        let mut seen = Seen::default();
+        seen.add(&[], now);
+        assert_eq!((seen.oldest_s, seen.left()), (0, 0));
+        // Within an hour shards come one after the other, and not by time.
+        seen.add(&[due("09:09:00"), due("09:00:00")], now);
+        seen.add(&[due("09:05:00")], now);
+        seen.sent += 2;
+        assert_eq!((seen.oldest_s, seen.left()), (600, 1));
+    }
 }

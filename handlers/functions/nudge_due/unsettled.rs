@@ -4,7 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::{
     Deps,
-    moving::{PAGE, STRETCH, carry_out, moved},
+    moving::{PAGE, STRETCH, Seen, carry_out, moved},
 };
 use crate::{
     domain::{ids::CorrelationId, keys::BookingKey},
@@ -14,15 +14,16 @@ use crate::{
 };
 
 /// Nudges what is due until nothing is left or `stop_at` has come.
-pub(super) async fn nudge(deps: &Deps, stop_at: Timestamp) -> Result<u64, StepError> {
-    let (mut sent, mut from) = (0, None);
+pub(super) async fn nudge(deps: &Deps, stop_at: Timestamp) -> Result<Seen, StepError> {
+    let (mut seen, mut from) = (Seen::default(), None);
     // One instant for the whole run: entries moved on must not come into its sight again.
     let now = deps.clock.now();
     while deps.clock.now() < stop_at {
         let (entries, next) = deps.due.scan(Purpose::Unsettled, now, from, PAGE).await?;
+        seen.add(&entries, now);
         for stretch in entries.chunks(STRETCH) {
             if deps.clock.now() >= stop_at {
-                return Ok(sent);
+                return Ok(seen);
             }
             let (mut moves, mut nudges) = (Vec::new(), Vec::new());
             for entry in stretch {
@@ -32,14 +33,14 @@ pub(super) async fn nudge(deps: &Deps, stop_at: Timestamp) -> Result<u64, StepEr
                 moves.push(moved);
             }
             carry_out(deps, &moves, nudges).await?;
-            sent += moves.len() as u64;
+            seen.sent += moves.len() as u64;
         }
         from = next;
         if from.is_none() {
             break;
         }
     }
-    Ok(sent)
+    Ok(seen)
 }
 
 fn nudge_of(deps: &Deps, key: BookingKey, due: Timestamp, now: Timestamp) -> Next {

@@ -1,1 +1,385 @@
-//! What the documents for the security reviewer say is what the code does.
+//! What the documents for the security reviewer say is what the code does: their tables are made from
+//! it, and written anew with `ROOMBRIDGE_WRITE=1 cargo test --test it -- infra::documents tidy::readme`.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::sync::{Mutex, PoisonError};
+
+use jiff::SignedDuration;
+use roombridge::domain::retention::{
+    CONTENT_KEY_OVERLAP, KEPT, KEPT_ELSEWHERE, PROOF_KEY_LIFE, PROOF_KEY_OVERLAP,
+};
+use roombridge::graph::fields;
+use roombridge::graph::permissions::{EXCHANGE_ROLES, Kind, PERMISSIONS, Which};
+use roombridge::host::{FUNCTIONS, Trigger, router::PREFIX};
+use roombridge::identity::key_ring::{CLIENT_STATE_KEYS, COOKIE_KEYS};
+use roombridge::identity::session::COOKIES;
+use roombridge::queue::{MESSAGE_LIFE, Queue, SEALED_LIFE};
+use roombridge::store::tables::Table;
+
+use crate::Outcome;
+
+/// The reviewer's document.
+const DATA_AND_ACCESS: &str = "infra/data-and-access.md";
+
+/// Stories run side by side, and some write into the same document.
+static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+
+/// The part of a document between `<!-- name -->` and `<!-- /name -->`, which is made from the code.
+pub(crate) struct Section {
+    document: &'static str,
+    name: &'static str,
+    text: String,
+}
+
+impl Section {
+    /// `text` is what must stand there.
+    pub(crate) fn new(document: &'static str, name: &'static str, text: String) -> Self {
+        Self { document, name, text }
+    }
+
+    /// Compares; where asked to write, puts the text there instead.
+    ///
+    /// # Errors
+    /// When the document cannot be read, has no such section, or says something else.
+    pub(crate) fn holds(&self) -> Outcome {
+        let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(self.document);
+        let whole = std::fs::read_to_string(&path)?;
+        let (from, to) = (format!("<!-- {} -->\n", self.name), format!("<!-- /{} -->", self.name));
+        let parts = whole.split_once(&from).and_then(|(before, rest)| {
+            rest.split_once(&to).map(|(inside, after)| (before, inside, after))
+        });
+        let Some((before, inside, after)) = parts else {
+            return Err(format!("{} has no {from}", self.document).into());
+        };
+        if inside.trim() == self.text.trim() {
+            return Ok(());
+        }
+        if writes() {
+            return Ok(std::fs::write(
+                path,
+                format!("{before}{from}{}\n{to}{after}", self.text.trim()),
+            )?);
+        }
+        Err(format!(
+            "{}, {}: ROOMBRIDGE_WRITE=1 writes it anew\n{}",
+            self.document, self.name, self.text
+        )
+        .into())
+    }
+}
+
+/// Whether generated text is to be written instead of compared.
+#[expect(clippy::disallowed_methods, reason = "whoever changed the code asks for it from outside")]
+pub(crate) fn writes() -> bool {
+    std::env::var("ROOMBRIDGE_WRITE").is_ok_and(|value| value == "1")
+}
+
+/// A table of the document: its head, and its rows cell by cell.
+pub(crate) fn table(head: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> String {
+    let line = |cells: &[String]| format!("| {} |\n", cells.join(" | "));
+    let head: Vec<String> = head.iter().map(ToString::to_string).collect();
+    let ruler = "|---".repeat(head.len()) + "|\n";
+    let body: String = rows.into_iter().map(|row| line(&row)).collect();
+    line(&head) + &ruler + &body
+}
+
+#[test]
+fn a_section_that_is_missing_or_says_something_else_is_an_error() {
+    let missing = Section::new(DATA_AND_ACCESS, "no such section", String::new()).holds();
+    assert!(missing.is_err_and(|error| error.to_string().contains("no such section")));
+    if !writes() {
+        let other = Section::new(DATA_AND_ACCESS, "tables", "| table |".into()).holds();
+        assert!(other.is_err_and(|error| error.to_string().contains("ROOMBRIDGE_WRITE=1")));
+    }
+}
+
+fn code(word: &str) -> String {
+    format!("`{word}`")
+}
+
+fn codes<'a>(words: impl IntoIterator<Item = &'a str>) -> String {
+    words.into_iter().map(code).collect::<Vec<_>>().join(", ")
+}
+
+/// Every table, what it holds, how long and why; the README has the same.
+pub(crate) fn kept() -> String {
+    let rows = KEPT.iter().map(|kept| {
+        vec![code(kept.table), kept.what.into(), kept.how_long.into(), kept.why.into()]
+    });
+    table(&["table", "holds", "how long", "why"], rows)
+}
+
+#[test]
+fn what_is_kept_in_tables_is_what_the_document_says() -> Outcome {
+    let named: BTreeSet<&str> = KEPT.iter().map(|kept| kept.table).collect();
+    assert_eq!(named, Table::ALL.iter().map(|table| table.name()).collect());
+    Section::new(DATA_AND_ACCESS, "tables", kept()).holds()
+}
+
+#[test]
+fn what_is_kept_elsewhere_is_what_the_document_says() -> Outcome {
+    let rows = KEPT_ELSEWHERE.iter().map(|kept| {
+        let plain = |place: &&str| place.contains(' ');
+        let places = kept.places.iter().map(|place| match plain(place) {
+            true => (*place).to_owned(),
+            false => code(place),
+        });
+        let places = places.collect::<Vec<_>>().join(", ");
+        vec![kept.service.into(), places, kept.what.into(), kept.how_long.into(), kept.why.into()]
+    });
+    let text = table(&["service", "where", "holds", "how long", "why"], rows);
+    Section::new(DATA_AND_ACCESS, "elsewhere", text).holds()
+}
+
+#[test]
+fn every_queue_and_every_secret_is_in_the_list_of_what_is_kept() {
+    let places = |service: &str| -> BTreeSet<&str> {
+        let of = KEPT_ELSEWHERE.iter().filter(|kept| kept.service == service);
+        of.flat_map(|kept| kept.places).copied().collect()
+    };
+    let queues = Queue::ALL.iter().flat_map(|queue| [queue.name(), queue.poison_name()]);
+    assert_eq!(places("Queue Storage"), queues.collect());
+    assert_eq!(places("Key Vault"), [CLIENT_STATE_KEYS, COOKIE_KEYS, "content-key-…"].into());
+}
+
+#[test]
+fn the_numbers_in_the_list_are_those_that_the_code_uses() {
+    let says = |place: &str| {
+        let kept = KEPT_ELSEWHERE.iter().find(|kept| kept.places.contains(&place));
+        kept.map_or("", |kept| kept.how_long)
+    };
+    let hours = |life: SignedDuration| life.as_hours();
+    let week = format!("{} days", MESSAGE_LIFE.as_secs() / (24 * 60 * 60));
+    for queue in Queue::ALL {
+        assert!(says(queue.name()).contains(&week), "{queue:?}");
+    }
+    let sealed = format!("with sealed content {} hours", SEALED_LIFE.as_secs() / (60 * 60));
+    assert!(says(Queue::EventChanges.name()).contains(&sealed), "{sealed}");
+    let proof = [
+        format!("after {} days", hours(PROOF_KEY_LIFE) / 24),
+        format!("goes {} days later", hours(PROOF_KEY_OVERLAP) / 24),
+    ];
+    for words in proof {
+        assert!(says(CLIENT_STATE_KEYS).contains(&words), "{words}");
+    }
+    let content = format!("purged {} hours later", hours(CONTENT_KEY_OVERLAP));
+    assert!(says("content-key-…").contains(&content), "{content}");
+}
+
+#[test]
+fn the_cookies_are_those_that_the_pages_set() -> Outcome {
+    let rows = COOKIES.iter().map(|cookie| {
+        let life = match cookie.life.as_mins() {
+            60 => "1 hour".to_owned(),
+            minutes => format!("{minutes} minutes"),
+        };
+        vec![code(cookie.name), cookie.holds.into(), life, cookie.why.into()]
+    });
+    let text = table(&["cookie", "holds, sealed", "lifetime", "why"], rows);
+    Section::new(DATA_AND_ACCESS, "cookies", text).holds()
+}
+
+fn registrations(which: &[Which]) -> String {
+    let word = |which: &Which| match which {
+        Which::OrganisationWide => "organisation-wide",
+        Which::Scoped => "scoped",
+        Which::People => "people",
+    };
+    which.iter().map(word).collect::<Vec<_>>().join(", ")
+}
+
+#[test]
+fn the_permissions_are_those_that_are_asked_for() -> Outcome {
+    let rows = PERMISSIONS.iter().map(|asked| {
+        let kind = match asked.kind {
+            Kind::Application => "application",
+            Kind::Delegated => "delegated",
+        };
+        vec![
+            code(asked.name),
+            kind.into(),
+            registrations(asked.in_registrations),
+            asked.needed_for.into(),
+            asked.reaches.into(),
+            asked.never.into(),
+        ]
+    });
+    let head = ["permission", "kind", "registrations", "needed for", "could reach", "never asked"];
+    Section::new(DATA_AND_ACCESS, "permissions", table(&head, rows)).holds()?;
+    let rows = EXCHANGE_ROLES.iter().map(|role| {
+        vec![
+            code(role.name),
+            registrations(role.for_registrations),
+            role.needed_for.into(),
+            role.reaches.into(),
+            role.never.into(),
+        ]
+    });
+    let head = ["role in Exchange", "registrations", "needed for", "could reach", "never asked"];
+    Section::new(DATA_AND_ACCESS, "exchange-roles", table(&head, rows)).holds()
+}
+
+/// Every request that the code can make of Graph, and what permits it.
+fn requests() -> BTreeMap<(&'static str, &'static str), BTreeSet<&'static str>> {
+    let permissions = PERMISSIONS.iter().map(|asked| (asked.name, asked.serves));
+    let roles = EXCHANGE_ROLES.iter().map(|role| (role.name, role.serves));
+    let mut requests: BTreeMap<_, BTreeSet<_>> = BTreeMap::new();
+    for (name, serves) in permissions.chain(roles) {
+        for (method, path) in serves {
+            requests.entry((*path, *method)).or_default().insert(name);
+        }
+    }
+    requests
+}
+
+#[test]
+fn the_requests_are_those_that_something_permits() -> Outcome {
+    let rows = requests()
+        .into_iter()
+        .map(|((path, method), names)| vec![code(&format!("{method} {path}")), codes(names)]);
+    let text = table(&["request", "permitted by one of"], rows);
+    Section::new(DATA_AND_ACCESS, "requests", text).holds()?;
+    // For the query that looks for anything else: what each becomes when ids are replaced.
+    let mut known: BTreeSet<String> =
+        requests().into_keys().map(|(path, method)| format!("{method} {path}")).collect();
+    known.insert("POST /$batch".into());
+    let lines: Vec<String> = known.iter().map(|request| format!("    '{request}'")).collect();
+    let text = include_str!("documents.kql").replace("KNOWN", &lines.join(",\n"));
+    Section::new(DATA_AND_ACCESS, "any-other-request", format!("```kusto\n{text}```")).holds()
+}
+
+/// Every list of `graph/fields.rs`, and what it is asked of.
+const LISTS: [(&str, &[&str], &str); 17] = [
+    ("EVENT", fields::EVENT, "an appointment"),
+    ("SUBJECT", fields::SUBJECT, "an appointment, in a request of its own"),
+    ("LOOK_UP", fields::LOOK_UP, "an appointment whose id in another mailbox is looked for"),
+    ("CALENDAR", fields::CALENDAR, "a calendar"),
+    ("CALENDAR_PERMISSION", fields::CALENDAR_PERMISSION, "who may act in a calendar"),
+    ("PEOPLE", fields::PEOPLE, "a list of people"),
+    ("PERSON", fields::PERSON, "one person"),
+    ("PLACE", fields::PLACE, "a room"),
+    ("MEMBERSHIP", fields::MEMBERSHIP, "sent: whether somebody is in the group"),
+    ("WRITABLE", fields::WRITABLE, "written to an appointment"),
+    ("ANSWER", fields::ANSWER, "sent with a room's answer"),
+    ("SUBSCRIPTION", fields::SUBSCRIPTION, "sent to subscribe"),
+    ("SEALED", fields::SEALED, "sent to subscribe with content"),
+    ("RENEWAL", fields::RENEWAL, "sent to renew"),
+    ("RICH_RENEWAL", fields::RICH_RENEWAL, "sent to renew with content"),
+    ("MAIL", fields::MAIL, "sent with mail"),
+    ("MESSAGE", fields::MESSAGE, "in a message of ours"),
+];
+
+const SOURCE: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/handlers/graph/fields.rs"));
+
+/// The sentences above a list in the source: those before its points, and its points.
+fn said(list: &str) -> (String, Vec<(String, String)>) {
+    let before = SOURCE.split_once(&format!("pub const {list}:")).map_or("", |(before, _)| before);
+    let lines: Vec<&str> =
+        before.lines().rev().map_while(|line| line.strip_prefix("///")).collect();
+    let (mut head, mut points): (String, Vec<(String, String)>) = (String::new(), Vec::new());
+    for line in lines.into_iter().rev() {
+        if let Some((named, why)) =
+            line.strip_prefix(" - ").and_then(|point| point.split_once(": "))
+        {
+            points.push((named.to_owned(), why.to_owned()));
+        } else if let Some((_, why)) = points.last_mut() {
+            *why = format!("{why} {}", line.trim());
+        } else {
+            head = format!("{head} {}", line.trim());
+        }
+    }
+    (head.trim().to_owned(), points)
+}
+
+#[test]
+fn the_fields_of_an_appointment_are_those_of_the_one_list() -> Outcome {
+    let (_, points) = said("EVENT");
+    let named: Vec<&str> = points.iter().flat_map(|(named, _)| named.split(", ")).collect();
+    assert_eq!(
+        named.iter().map(|field| field.trim_matches('`')).collect::<BTreeSet<_>>(),
+        fields::EVENT.iter().copied().collect(),
+        "each field has its reason in the source"
+    );
+    let rows = points.into_iter().map(|(named, why)| vec![named, why]);
+    let text = table(&["field", "why"], rows);
+    Section::new(DATA_AND_ACCESS, "appointment-fields", text).holds()?;
+    let never = codes(fields::FORBIDDEN.iter().copied());
+    Section::new(DATA_AND_ACCESS, "forbidden-fields", never).holds()
+}
+
+#[test]
+fn all_other_fields_are_those_of_their_lists() -> Outcome {
+    let listed: BTreeSet<&str> =
+        LISTS.iter().map(|(name, ..)| *name).chain(["FORBIDDEN"]).collect();
+    let there = SOURCE.split("pub const ").skip(1).filter_map(|rest| rest.split_once(": &[&str]"));
+    assert_eq!(there.map(|(name, _)| name).collect::<BTreeSet<_>>(), listed);
+    let rows = LISTS.iter().skip(1).map(|(name, list, of)| {
+        let (head, _) = said(name);
+        let link = |text: &str| text.replace("[`", "`").replace("`]", "`");
+        vec![(*of).to_owned(), codes(list.iter().copied()), link(&head)]
+    });
+    let text = table(&["of what", "fields", "says the source"], rows);
+    Section::new(DATA_AND_ACCESS, "other-fields", text).holds()
+}
+
+/// A file of the project.
+fn read(path: &str) -> Result<String, std::io::Error> {
+    let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+    std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path))
+}
+
+/// What stands in one column of the first table below `heading`, without backticks.
+fn column(text: &str, heading: &str, column: usize) -> BTreeSet<String> {
+    let below = text.split_once(&format!("\n{heading}\n")).map_or("", |(_, below)| below);
+    let rows = below.lines().skip_while(|line| !line.starts_with('|'));
+    let rows = rows.take_while(|line| line.starts_with('|')).skip(2);
+    let cells = rows.filter_map(|row| row.split('|').nth(1 + column));
+    cells.map(|cell| cell.trim().trim_matches('`').to_owned()).collect()
+}
+
+#[test]
+fn the_ways_in_are_the_functions_that_answer_http() -> Outcome {
+    let http = FUNCTIONS.iter().filter_map(|function| match function.trigger {
+        Trigger::Http { route, .. } => Some(format!("/{PREFIX}/{route}")),
+        Trigger::Queue { .. } | Trigger::Timer { .. } => None,
+    });
+    assert_eq!(column(&read(DATA_AND_ACCESS)?, "### In", 0), http.collect());
+    Ok(())
+}
+
+#[test]
+fn the_roles_are_those_that_the_templates_give() -> Outcome {
+    let template = read("infra/modules/roles.bicep")?;
+    let id = |text: &&str| text.parse::<uuid::Uuid>().is_ok();
+    let given: BTreeSet<String> = template.split('\'').filter(id).map(str::to_owned).collect();
+    assert!(given.len() > 3, "the ids were found in the template");
+    assert_eq!(column(&read(DATA_AND_ACCESS)?, "### Roles", 1), given);
+    let assignments = template.matches("Microsoft.Authorization/roleAssignments@").count();
+    assert_eq!(assignments, given.len(), "each role is given once");
+    Ok(())
+}
+
+#[test]
+fn the_templates_give_roles_in_one_place() -> Outcome {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("infra");
+    let mut folders = vec![root];
+    let mut elsewhere = Vec::new();
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder)? {
+            let path = entry?.path();
+            let named = |name: &str| path.file_name().is_some_and(|file| file == name);
+            if path.is_dir() && !named("target") {
+                folders.push(path);
+            } else if path.extension().is_some_and(|e| e == "bicep") && !named("roles.bicep") {
+                let text = std::fs::read_to_string(&path)?;
+                if text.contains("Microsoft.Authorization/roleAssignments@") {
+                    elsewhere.push(path);
+                }
+            }
+        }
+    }
+    assert!(elsewhere.is_empty(), "{elsewhere:?}");
+    Ok(())
+}

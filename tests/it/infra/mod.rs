@@ -1,10 +1,11 @@
 //! What is deployed: the templates, the package and the documents, held against the program.
 
 mod after;
-mod documents;
+pub(crate) mod documents;
 mod entra;
 mod faults;
 mod package;
 mod policy;
 mod queries;
 mod types;
+mod workflows;

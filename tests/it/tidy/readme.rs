@@ -1,13 +1,17 @@
-//! The README says what the code does: its tables are compared with the code, word by word.
+//! The documents say what the code does: the README's tables are compared with it, word by word, and
+//! whatever any document names is there.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 
 use jiff::SignedDuration;
 use roombridge::domain::retention::{FAILURES, KEPT};
 use roombridge::domain::tenancy::TenantPolicy;
 use roombridge::host::{FUNCTIONS, Trigger, router::PREFIX};
 
-use super::source::file;
+use super::source::{Source, file, tree};
+use crate::Outcome;
+use crate::infra::documents::{Section, kept};
 
 /// The rows of the table between `<!-- name -->` and `<!-- /name -->`, cell by cell, without its
 /// head.
@@ -33,14 +37,8 @@ fn code(word: &str) -> String {
 }
 
 #[test]
-fn what_is_kept_is_what_the_readme_says() {
-    let kept: Vec<Vec<String>> = KEPT
-        .iter()
-        .map(|kept| {
-            [code(kept.table), kept.what.into(), kept.how_long.into(), kept.why.into()].into()
-        })
-        .collect();
-    assert_eq!(table("retention"), kept);
+fn what_is_kept_is_what_the_readme_says() -> Outcome {
+    Section::new("README.md", "retention", kept()).holds()?;
     let days = |table: &str| {
         let kept = KEPT.iter().find(|kept| kept.table == table);
         let days = kept.and_then(|kept| kept.how_long.split_once(" days")?.0.parse().ok());
@@ -49,6 +47,7 @@ fn what_is_kept_is_what_the_readme_says() {
     assert_eq!(days("Failures"), Some(FAILURES));
     let usual = TenantPolicy::default().audit_days;
     assert_eq!(days("Audit"), Some(SignedDuration::from_hours(24 * i64::from(usual))));
+    Ok(())
 }
 
 #[test]
@@ -113,40 +112,171 @@ fn the_two_commands_are_the_ones_that_ci_runs() {
     assert!(file(".cargo/config.toml").contains("local = "), "`cargo local` is an alias");
 }
 
+/// Every document of the tree.
+fn documents() -> Vec<Source> {
+    let of_prose = |source: &Source| Path::new(&source.path).extension().is_some_and(|e| e == "md");
+    let found: Vec<Source> = tree().into_iter().filter(of_prose).collect();
+    assert!(found.len() > 2, "the walk found the documents");
+    found
+}
+
+/// The prose of a document: what stands between fences is for a shell or a picture.
+fn prose(text: &str) -> String {
+    let mut fenced = false;
+    let outside = text.lines().filter(|line| {
+        let fence = line.trim_start().starts_with("```");
+        fenced ^= fence;
+        !fence && !fenced
+    });
+    outside.collect::<Vec<_>>().join("\n")
+}
+
+/// What the links of a document lead to, places outside left out.
+fn links(text: &str) -> Vec<String> {
+    let links = text.split("](").skip(1).filter_map(|rest| rest.split(')').next());
+    links.filter(|link| !link.contains("://")).map(str::to_owned).collect()
+}
+
+/// The path from the root that `link` means in the document at `from`.
+fn from_root(from: &str, link: &str) -> String {
+    let folder = from.rsplit_once('/').map_or("", |(folder, _)| folder);
+    let mut segments: Vec<&str> = Vec::new();
+    for segment in folder.split('/').chain(link.split('/')) {
+        match segment {
+            "" | "." => {}
+            ".." => drop(segments.pop()),
+            _ => segments.push(segment),
+        }
+    }
+    segments.join("/")
+}
+
+/// What headings of a document are called in a link, as GitHub makes it.
+fn anchors(text: &str) -> BTreeSet<String> {
+    let text = prose(text);
+    let headings = text.lines().filter(|line| line.starts_with('#'));
+    let slug = |heading: &str| -> String {
+        let words = heading.trim_start_matches('#').trim().to_lowercase();
+        let kept = words.chars().filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_'));
+        kept.map(|c| if c == ' ' { '-' } else { c }).collect()
+    };
+    headings.map(slug).collect()
+}
+
+fn exists(path: &str) -> bool {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(path).exists()
+}
+
+#[test]
+fn every_link_in_the_documents_leads_somewhere() {
+    let mut broken = Vec::new();
+    for Source { path, text } in documents() {
+        for link in links(&prose(&text)) {
+            let (file_part, anchor) = match link.split_once('#') {
+                Some((file_part, anchor)) => (file_part, Some(anchor)),
+                None => (link.as_str(), None),
+            };
+            let target = match file_part {
+                "" => path.clone(),
+                other => from_root(&path, other),
+            };
+            let there = anchor.is_none_or(|anchor| anchors(&file(&target)).contains(anchor));
+            if !exists(&target) || !there {
+                broken.push(format!("{path}: {link}"));
+            }
+        }
+    }
+    super::none("A link in the documents leads to a file, and to a heading of it.", broken);
+}
+
 #[test]
 fn every_path_in_the_documents_leads_somewhere() {
-    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let folders = ["handlers/", "tests/", "function-app/", "infra/", ".github/", ".ci/"];
     let mut broken = Vec::new();
-    for document in ["README.md", "CONTRIBUTING.md"] {
-        let text = file(document);
-        let links = text.split("](").skip(1).filter_map(|rest| rest.split(')').next());
-        let links = links.filter(|link| !link.starts_with("http") && !link.starts_with('#'));
+    for Source { path, text } in documents() {
+        let text = prose(&text);
         let named = text.split('`').skip(1).step_by(2);
-        let named = named.filter(|word| {
-            ["handlers/", "tests/", "function-app/"].iter().any(|folder| word.starts_with(folder))
+        let named = named.filter(|word| folders.iter().any(|folder| word.starts_with(folder)));
+        let lost = named.filter(|word| !word.contains(['<', ' ', '*', '{', '…'])).filter(|word| {
+            let stem = word.trim_end_matches('/');
+            !exists(stem) && !exists(&format!("{stem}.rs"))
         });
-        let paths = links.chain(named).filter(|path| !path.contains(['<', ' ']));
-        let lost = paths.filter(|path| {
-            let stem = path.trim_end_matches('/');
-            !root.join(stem).exists() && !root.join(format!("{stem}.rs")).exists()
-        });
-        broken.extend(lost.map(|path| format!("{document}: {path}")));
+        broken.extend(lost.map(|word| format!("{path}: {word}")));
     }
     super::none("A path in the documents exists.", broken);
 }
 
 #[test]
+fn every_document_is_found_by_who_reads_the_first_one() {
+    let mut known = BTreeSet::from(["README.md".to_owned()]);
+    let mut next: Vec<String> = known.iter().cloned().collect();
+    while let Some(path) = next.pop() {
+        for link in links(&prose(&file(&path))) {
+            let target = from_root(&path, link.split('#').next().unwrap_or_default());
+            if known.insert(target.clone()) && Path::new(&target).extension() == Some("md".as_ref())
+            {
+                next.push(target);
+            }
+        }
+    }
+    let lost = documents().into_iter().map(|source| source.path);
+    super::none(
+        "Links lead from the README to every document.",
+        lost.filter(|path| !known.contains(path)),
+    );
+}
+
+/// The commands in a document that begin with `command`: what each goes on with on its line.
+fn commands<'a>(text: &'a str, command: &'a str) -> impl Iterator<Item = &'a str> {
+    let ends = |c: char| matches!(c, '`' | '\n' | '|' | '#');
+    text.split(command).skip(1).filter_map(move |rest| rest.split(ends).next())
+}
+
+/// The places of a Rust path below `folder` that could hold it: a file or a folder.
+fn module(folder: &str, path: &[&str]) -> Option<String> {
+    let stem = format!("{folder}/{}", path.join("/"));
+    [format!("{stem}.rs"), format!("{stem}/mod.rs")].into_iter().find(|place| exists(place))
+}
+
+/// Whether a filter names stories: modules, and in the last of them perhaps one test.
+fn told(folder: &str, filter: &str) -> bool {
+    let path: Vec<&str> = filter.split("::").filter(|segment| !segment.is_empty()).collect();
+    if module(folder, &path).is_some() {
+        return true;
+    }
+    let Some((test, modules)) = path.split_last() else { return false };
+    let place = module(folder, modules);
+    place.is_some_and(|place| file(&place).contains(&format!("fn {test}(")))
+}
+
+#[test]
 fn every_test_that_the_documents_name_exists() {
     let mut broken = Vec::new();
-    for document in ["README.md", "CONTRIBUTING.md"] {
-        let text = file(document);
-        for rest in text.split("cargo test --test it ").skip(1) {
-            let name: String =
-                rest.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
-            if !file("tests/it/main.rs").contains(&format!("mod {name};")) {
-                broken.push(format!("{document}: {name}"));
+    let kinds =
+        [("cargo test --test it", "tests/it"), ("cargo test -p roombridge --lib", "handlers")];
+    for Source { path, text } in documents() {
+        for (command, folder) in kinds {
+            for rest in commands(&text, command) {
+                let words: Vec<&str> = rest.split_whitespace().collect();
+                // Cargo itself takes one filter; several stand behind its two hyphens.
+                let several = words.len() > 1 && words.first() != Some(&"--");
+                let filters = words.iter().filter(|word| !word.starts_with('-'));
+                let lost = filters.filter(|filter| !told(folder, filter));
+                broken.extend(lost.map(|filter| format!("{path}: {command} {filter}")));
+                if several {
+                    broken.push(format!("{path}: {command}{rest} needs `--` before its filters"));
+                }
             }
         }
     }
     super::none("A story that the documents name is told.", broken);
+}
+
+#[test]
+fn headings_are_called_what_links_call_them() {
+    let text = "# A `b`: c, d\n```sh\n# no heading\n```\n## What it is held against\n";
+    let expected = ["a-b-c-d".to_owned(), "what-it-is-held-against".to_owned()];
+    assert_eq!(anchors(text), expected.into());
+    assert_eq!(from_root("infra/x.md", "../handlers/lib.rs"), "handlers/lib.rs");
+    assert_eq!(from_root("README.md", "infra/x.md"), "infra/x.md");
 }

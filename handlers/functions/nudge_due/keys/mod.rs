@@ -20,7 +20,10 @@ use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 use super::Deps;
 use crate::{
     clock::Clock,
-    domain::tenancy::TenantState,
+    domain::{
+        retention::{CONTENT_KEY_OVERLAP, PROOF_KEY_LIFE, PROOF_KEY_OVERLAP},
+        tenancy::TenantState,
+    },
     identity::{
         client_state::{Key, Keys},
         content_keys::{ContentKey, ContentKeys, FreshContentKey, ListedContentKey, NotWritten},
@@ -29,15 +32,6 @@ use crate::{
     rng::Rng,
     store::error::StoreError,
 };
-
-/// How long a content key stays after a newer one came.
-const CONTENT_OVERLAP: SignedDuration = SignedDuration::from_hours(48);
-
-/// How old a key that proves or seals may be before there is a new one.
-const PROOF_LIFE: SignedDuration = SignedDuration::from_hours(24 * 365);
-
-/// How long it stays after a newer one came.
-const PROOF_OVERLAP: SignedDuration = SignedDuration::from_hours(24 * 14);
 
 /// How long a new one is known before it is used.
 const KNOWN_FIRST: SignedDuration = SignedDuration::from_hours(1);
@@ -119,7 +113,7 @@ impl Due {
     fn of(mut keys: Vec<ListedContentKey>, now: Timestamp, life: SignedDuration) -> Self {
         keys.sort_by(|a, b| (b.made_at, &b.id).cmp(&(a.made_at, &a.id)));
         let make = keys.first().is_none_or(|newest| newest.made_at + life <= now);
-        let superseded = |pair: &&[ListedContentKey]| pair[0].made_at + CONTENT_OVERLAP <= now;
+        let superseded = |pair: &&[ListedContentKey]| pair[0].made_at + CONTENT_KEY_OVERLAP <= now;
         let destroy = keys.windows(2).filter(superseded).map(|pair| pair[1].clone()).collect();
         Self { make, destroy }
     }
@@ -197,14 +191,14 @@ fn next(keys: &Keys, now: Timestamp, rng: &(dyn Rng + 'static)) -> Result<Option
         // Dated anew: from now on the one before is superseded, however long this had to wait.
         return Ok(known.then(|| keys.clone().promoted(newer.id(), now)));
     }
-    if current + PROOF_LIFE <= now {
+    if current + PROOF_KEY_LIFE <= now {
         return Ok(Some(keys.clone().with(fresh(now, rng)?, now)));
     }
     let mut ages: Vec<Timestamp> = keys.others().map(made).chain([current]).collect();
     ages.sort_unstable();
     // What came next is what a key was superseded by.
     let after = |at: Timestamp| ages.iter().copied().find(|age| *age > at).unwrap_or(current);
-    let over = keys.others().filter(|key| after(made(key)) + PROOF_OVERLAP <= now);
+    let over = keys.others().filter(|key| after(made(key)) + PROOF_KEY_OVERLAP <= now);
     let over: Vec<_> = over.map(|key| key.id().clone()).collect();
     Ok((!over.is_empty()).then(|| keys.clone().without(&over)))
 }

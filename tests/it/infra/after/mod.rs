@@ -1,0 +1,145 @@
+//! After a deployment: `infra/check.sh` run against an app that is right and apps that are wrong in one
+//! way each, and `infra/deploy.sh` through its stages. The app is the real handler under the simulated
+//! host; `az` is a stub that answers from documents.
+
+mod azure;
+mod deployment;
+mod runbook;
+mod script;
+mod stages;
+mod volume;
+mod wrong;
+
+use std::collections::BTreeSet;
+
+use roombridge::host::router::{FUNCTIONS, Trigger};
+use roombridge::queue::Queue;
+use roombridge::store::tables::Table;
+use serde_json::json;
+
+use crate::{Failure, Outcome};
+use deployment::{Deployment, SITE};
+use script::{lines_of, usable};
+
+#[tokio::test]
+async fn a_right_deployment_passes_every_check() -> Outcome {
+    if !usable() {
+        return Ok(());
+    }
+    let Deployment { world, tls } = Deployment::start().await?;
+    let scene = deployment::scene(&world, &tls, None)?;
+    let told = scene.check(&["--wait-for-log", "0", "--strict"]).await?;
+    assert_eq!(told.status, Some(0), "{}", told.text);
+    assert!(told.text.lines().count() > 25, "{}", told.text);
+    let unwell = [lines_of(&told.text, "FAILED"), lines_of(&told.text, "not checked")].concat();
+    assert!(unwell.is_empty(), "{unwell:?}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_cannot_be_looked_at_is_said_to_be_unchecked() -> Outcome {
+    if !usable() {
+        return Ok(());
+    }
+    let Deployment { world, tls } = Deployment::start().await?;
+    let scene = deployment::scene(&world, &tls, None)?;
+    for app in deployment::APPS {
+        scene.azure.lose(&format!("ad app show {app}"))?;
+    }
+    let told = scene.check(&[]).await?;
+    assert_eq!(told.status, Some(0), "{}", told.text);
+    let unchecked = lines_of(&told.text, "not checked");
+    assert_eq!(unchecked.len(), 5, "four registrations, and the log: {}", told.text);
+    assert_eq!(scene.check(&["--strict"]).await?.status, Some(1));
+    Ok(())
+}
+
+#[tokio::test]
+async fn two_apps_share_the_functions_between_them() -> Outcome {
+    if !usable() {
+        return Ok(());
+    }
+    let Deployment { world, tls } = Deployment::start().await?;
+    let scene = deployment::scene(&world, &tls, None)?;
+    scene.with_pages_site()?;
+    let told = scene.check(&["--pages-site", deployment::PAGES_SITE]).await?;
+    assert_eq!(told.status, Some(0), "{}", told.text);
+    // The pages left in the first app, too, are too much there.
+    let name = format!("functionapp function list {SITE}");
+    let more = json!({ "name": format!("{SITE}/consent") });
+    scene.azure.change(&name, |list| {
+        if let Some(list) = list.as_array_mut() {
+            list.push(more);
+        }
+    })?;
+    let told = scene.check(&["--pages-site", deployment::PAGES_SITE]).await?;
+    assert_eq!((told.status, lines_of(&told.text, "FAILED").len()), (Some(1), 1), "{}", told.text);
+    Ok(())
+}
+
+#[tokio::test]
+async fn called_wrongly_it_ends_with_2_and_asks_nothing() -> Outcome {
+    if !usable() {
+        return Ok(());
+    }
+    let stage = script::Stage::empty()?;
+    for arguments in [&["only-a-group"][..], &[], &["a", "b", "--wait-for-log", "soon"]] {
+        let told = stage.run("check.sh", arguments).await?;
+        assert_eq!(told.status, Some(2), "{arguments:?}: {}", told.text);
+    }
+    assert!(stage.azure.calls().is_empty());
+    Ok(())
+}
+
+/// The lists at the head of the script.
+fn list(name: &str) -> Result<BTreeSet<String>, Failure> {
+    let text = std::fs::read_to_string(script::infra().join("check.sh"))?;
+    let (_, rest) = text.split_once(&format!("\n{name}=(")).ok_or("no such list")?;
+    let (inside, _) = rest.split_once(')').ok_or("the list does not end")?;
+    Ok(inside.split_whitespace().map(|word| word.trim_matches('\'').to_owned()).collect())
+}
+
+#[test]
+fn the_script_knows_what_the_program_needs() -> Outcome {
+    let owned = |names: Vec<&str>| names.into_iter().map(str::to_owned).collect::<BTreeSet<_>>();
+    assert_eq!(list("queues")?, owned(Queue::ALL.map(Queue::name).to_vec()));
+    assert_eq!(list("tables")?, owned(Table::ALL.map(Table::name).to_vec()));
+    let functions: BTreeSet<String> = list("pages")?.union(&list("work")?).cloned().collect();
+    assert_eq!(functions, owned(FUNCTIONS.iter().map(|function| function.name).collect()));
+    for page in list("pages")? {
+        let function = FUNCTIONS.iter().find(|function| function.name == page);
+        assert!(function.is_some_and(|f| matches!(f.trigger, Trigger::Http { .. })), "{page}");
+    }
+    // Every setting that README calls required, but those that the platform sets itself.
+    let readme = include_str!("../../../../README.md");
+    let required = readme
+        .lines()
+        .filter(|line| line.starts_with("| `ROOMBRIDGE_") && line.contains("` | required |"))
+        .filter_map(|line| line.split('`').nth(1).map(str::to_owned));
+    let ours = list("required")?;
+    assert_eq!(
+        required.collect::<BTreeSet<_>>(),
+        ours.into_iter().filter(|name| name.starts_with("ROOMBRIDGE_")).collect()
+    );
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_scripts_are_bash() -> Outcome {
+    if !usable() {
+        return Ok(());
+    }
+    for name in ["check.sh", "deploy.sh"] {
+        let path = script::infra().join(name);
+        let parsed = tokio::process::Command::new("bash").arg("-n").arg(&path).output().await?;
+        assert!(parsed.status.success(), "{}", String::from_utf8_lossy(&parsed.stderr));
+        let linted = tokio::process::Command::new("shellcheck").arg(&path).output().await;
+        match linted {
+            Ok(linted) => {
+                assert!(linted.status.success(), "{}", String::from_utf8_lossy(&linted.stdout));
+            }
+            Err(_) => script::say("shellcheck is not here: the scripts were only parsed"),
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,99 @@
+//! The runbook says what the templates and scripts have: every alert, every variable, every heading
+//! that a script sends its reader to.
+
+use std::collections::BTreeSet;
+
+use super::script::infra;
+use crate::{Failure, Outcome};
+
+fn file(name: &str) -> Result<String, Failure> {
+    Ok(std::fs::read_to_string(infra().join(name))?)
+}
+
+/// What stands between `from` and `to`, each time.
+fn between<'a>(text: &'a str, from: &str, to: &str) -> BTreeSet<&'a str> {
+    text.split(from).skip(1).filter_map(|rest| Some(rest.split_once(to)?.0)).collect()
+}
+
+/// How a heading is called in a link.
+fn anchor(heading: &str) -> String {
+    let kept = |c: char| c.is_alphanumeric() || c == ' ' || c == '-';
+    heading.to_lowercase().chars().filter(|c| kept(*c)).collect::<String>().replace(' ', "-")
+}
+
+fn headings(runbook: &str) -> BTreeSet<&str> {
+    let lines = runbook.lines().filter(|line| line.starts_with("##"));
+    lines.map(|line| line.trim_start_matches('#').trim()).collect()
+}
+
+#[test]
+fn every_alert_has_its_row() -> Outcome {
+    let (runbook, alerts, storage) =
+        (file("README.md")?, file("modules/alerts.bicep")?, file("modules/storage.bicep")?);
+    let mut names: BTreeSet<String> =
+        between(&alerts, "queries/", ".kql").into_iter().map(str::to_owned).collect();
+    // One query for all of these, and a rule for each.
+    assert!(names.remove("poison-queue"));
+    names.retain(|name| !name.contains(['{', '$']));
+    let poison = between(&storage, "'", "'").into_iter().filter(|name| name.ends_with("-poison"));
+    names.extend(poison.map(str::to_owned));
+    assert!(names.len() >= 20, "{names:?}");
+    let rows: Vec<&str> = runbook.lines().filter(|line| line.starts_with("| `")).collect();
+    let missing: Vec<_> = names
+        .iter()
+        .filter(|name| {
+            let first = |row: &str| row.split('|').nth(1).unwrap_or_default().to_owned();
+            !rows.iter().any(|row| first(row).contains(&format!("`{name}`")))
+        })
+        .collect();
+    assert!(missing.is_empty(), "no row in infra/README.md: {missing:?}");
+    Ok(())
+}
+
+#[test]
+fn every_variable_of_the_parameter_files_is_explained() -> Outcome {
+    let runbook = file("README.md")?;
+    for name in ["dev", "test", "prod"] {
+        let text = file(&format!("env/{name}.bicepparam"))?;
+        for variable in between(&text, "readEnvironmentVariable('", "'") {
+            assert!(runbook.contains(&format!("`{variable}`")), "{variable} of {name}");
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn whoever_is_sent_to_a_heading_finds_it() -> Outcome {
+    let runbook = file("README.md")?;
+    let headings = headings(&runbook);
+    for script in ["deploy.sh", "check.sh"] {
+        let text = file(script)?;
+        for heading in between(&text, "infra/README.md, \"", "\"") {
+            assert!(headings.contains(heading), "{script} sends to {heading:?}");
+        }
+    }
+    let anchors: BTreeSet<String> = headings.iter().map(|heading| anchor(heading)).collect();
+    for link in between(&runbook, "](#", ")") {
+        assert!(anchors.contains(link), "the runbook links to #{link}");
+    }
+    for link in between(&runbook, "](", ")") {
+        if !link.starts_with("http") && !link.starts_with('#') {
+            let path = link.split('#').next().unwrap_or_default();
+            // Written by others at the same time.
+            assert!(infra().join(path).exists() || path == "data-and-access.md", "{path}");
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn every_stage_is_described() -> Outcome {
+    let (runbook, script) = (file("README.md")?, file("deploy.sh")?);
+    let stages = between(&script, "case $stage in all | ", ") ;;");
+    let stages: Vec<&str> = stages.into_iter().flat_map(|all| all.split(" | ")).collect();
+    assert_eq!(stages.len(), 6);
+    for stage in stages {
+        assert!(runbook.contains(&format!("| `{stage}` |")), "{stage}");
+    }
+    Ok(())
+}

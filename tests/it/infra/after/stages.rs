@@ -1,0 +1,327 @@
+//! `infra/deploy.sh` through its stages: what it asks of `az`, in which order, and what it says when
+//! something is missing.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use super::azure::Call;
+use super::deployment::{APPS, FEDERATED, GROUP, HOME, SITE, id};
+use super::script::{Stage, Told, usable};
+use crate::{Failure, Outcome};
+
+const DEPLOYED: &str = "deployment group create";
+const UPLOADED: &str = "functionapp deployment source config-zip";
+const INVITED: &str = "cccccccc-cccc-4ccc-8ccc-cccccccccccc,dddddddd-dddd-4ddd-8ddd-dddddddddddd";
+const PAGES: &str = "https://localhost/api";
+
+/// A subscription in which everything can be deployed; nothing is yet.
+fn empty() -> Result<Stage, Failure> {
+    let mut stage = Stage::empty()?;
+    let azure = &stage.azure;
+    azure.put("account show", json!({ "name": "Contoso", "tenantId": HOME }));
+    azure.put(format!("group show {GROUP}"), json!({ "name": GROUP }));
+    let providers = [
+        "Microsoft.App",
+        "Microsoft.Authorization",
+        "microsoft.insights",
+        "Microsoft.KeyVault",
+        "Microsoft.ManagedIdentity",
+        "Microsoft.Network",
+        "Microsoft.OperationalInsights",
+        "Microsoft.Storage",
+        "Microsoft.Web",
+    ];
+    let provider = |name| json!({ "namespace": name, "registrationState": "Registered" });
+    azure.put("provider list", json!(providers.map(provider)));
+    for name in ["roombridge-foundation", "roombridge-site", "roombridge-registrations"] {
+        azure.put(format!("{DEPLOYED} {name}"), Value::Null);
+        azure.put(format!("deployment group what-if {name}"), Value::Null);
+    }
+    let zips = stage.folder.path().join("package");
+    std::fs::create_dir(&zips)?;
+    for name in ["roombridge", "roombridge-work", "roombridge-pages"] {
+        std::fs::write(zips.join(format!("{name}.zip")), "zip")?;
+        // What sha256sum says of those three letters.
+        let sum = "4a70fe9aa6436e02c2dea340fbd1e352e4ef2d8ce6ca52ad25d4b95471fc8bf2";
+        std::fs::write(zips.join(format!("{name}.zip.sha256")), format!("{sum}  {name}.zip\n"))?;
+    }
+    stage.environment.push(("ROOMBRIDGE_RETRY_SECONDS".to_owned(), "0".to_owned()));
+    stage.environment.push(("ROOMBRIDGE_TENANTS".to_owned(), INVITED.to_owned()));
+    Ok(stage)
+}
+
+fn outputs(values: &[(&str, &str)]) -> Value {
+    let of = |(name, value): &(&str, &str)| ((*name).to_owned(), json!({ "value": value }));
+    let outputs: serde_json::Map<String, Value> = values.iter().map(of).collect();
+    json!({ "properties": { "outputs": outputs } })
+}
+
+/// What the deployments answer once they were made.
+fn founded(stage: &Stage) {
+    let show = "deployment group show roombridge-foundation";
+    stage.azure.put(show, outputs(&[("federatedIdentityPrincipalId", FEDERATED[1])]));
+}
+
+fn registered(stage: &Stage) {
+    let [organisation_wide, scoped, people, operators] = APPS;
+    let ids = [
+        ("appOrganisationWide", organisation_wide),
+        ("appScoped", scoped),
+        ("appPeople", people),
+        ("appOperators", operators),
+    ];
+    stage.azure.put("deployment group show roombridge-registrations", outputs(&ids));
+}
+
+fn sited(stage: &Stage, pages_site: &str) {
+    let values = [("siteName", SITE), ("pagesSiteName", pages_site), ("pagesUrl", PAGES)];
+    stage.azure.put("deployment group show roombridge-site", outputs(&values));
+    for name in [SITE, pages_site] {
+        let site = id("Microsoft.Web/sites", name);
+        stage.azure.put(format!("functionapp show {name}"), json!({ "id": site }));
+        for part in ["scm", "ftp"] {
+            let policy = format!("rest put {site}/basicPublishingCredentialsPolicies/{part}");
+            stage.azure.put(policy, Value::Null);
+        }
+        stage.azure.put(format!("{UPLOADED} {name}"), Value::Null);
+    }
+}
+
+async fn deploy(stage: &Stage, more: &[&str]) -> Result<Told, Failure> {
+    let zips = stage.folder.path().join("package").to_string_lossy().into_owned();
+    let arguments = [&["test", GROUP, "--package", zips.as_str()], more].concat();
+    stage.run("deploy.sh", &arguments).await
+}
+
+/// The calls that change something, by name.
+fn changes(stage: &Stage) -> Result<Vec<String>, Failure> {
+    let reads = ["show", "list", "what-if"];
+    let reads = |name: &str| name.split(' ').take(4).any(|word| reads.contains(&word));
+    let names = stage.azure.calls().iter().map(Call::name).collect::<Result<Vec<_>, _>>()?;
+    Ok(names.into_iter().filter(|name| !reads(name) && !name.starts_with("rest get")).collect())
+}
+
+/// What the last deployment of that name could read in its environment.
+fn given(stage: &Stage, name: &str) -> BTreeMap<String, String> {
+    let of = |call: &Call| call.name().is_ok_and(|known| known == format!("{DEPLOYED} {name}"));
+    let calls = stage.azure.calls();
+    calls.iter().rfind(|call| of(call)).map(|call| call.environment.clone()).unwrap_or_default()
+}
+
+/// What the templates call the four client ids.
+const NAMES: [&str; 4] = ["ORGANISATION_WIDE", "SCOPED", "PEOPLE", "OPERATORS"];
+
+#[tokio::test]
+async fn all_stages_run_in_the_order_in_which_each_finds_what_it_needs() -> Outcome {
+    if !usable() {
+        return Ok(());
+    }
+    let stage = empty()?;
+    // The stub answers at once what each deployment will have made.
+    founded(&stage);
+    registered(&stage);
+    sited(&stage, "");
+    let told = deploy(&stage, &[]).await?;
+    // The check at the end finds nothing of this made-up app.
+    assert_eq!(told.status, Some(1), "{}", told.text);
+    assert!(told.text.contains("STOPPED: something is not as it should be"), "{}", told.text);
+    let site = id("Microsoft.Web/sites", SITE);
+    let expected = [
+        format!("{DEPLOYED} roombridge-foundation"),
+        format!("{DEPLOYED} roombridge-registrations"),
+        format!("{DEPLOYED} roombridge-site"),
+        format!("rest put {site}/basicPublishingCredentialsPolicies/scm"),
+        format!("rest put {site}/basicPublishingCredentialsPolicies/ftp"),
+        format!("{UPLOADED} {SITE}"),
+        format!("{DEPLOYED} roombridge-registrations"),
+    ];
+    assert_eq!(changes(&stage)?, expected, "{}", told.text);
+    assert_eq!(given(&stage, "roombridge-foundation")["ROOMBRIDGE_WITH_SITE"], "false");
+    let site = given(&stage, "roombridge-site");
+    assert_eq!(site["ROOMBRIDGE_WITH_SITE"], "true");
+    assert_eq!(site["ROOMBRIDGE_TENANTS"], INVITED);
+    for (name, app) in NAMES.into_iter().zip(APPS) {
+        assert_eq!(site[&format!("ROOMBRIDGE_APP_{name}")], app);
+    }
+    // Without the address the second time would take the redirects away.
+    let last = given(&stage, "roombridge-registrations");
+    assert_eq!(last["ROOMBRIDGE_FEDERATED_PRINCIPAL_ID"], FEDERATED[1]);
+    assert_eq!(last["ROOMBRIDGE_PAGES_URL"], PAGES);
+    assert_eq!(last["ROOMBRIDGE_APP_PEOPLE"], APPS[2]);
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_if_changes_nothing_on_an_empty_group_and_on_a_full_one() -> Outcome {
+    if !usable() {
+        return Ok(());
+    }
+    for way in ["bicep", "given", "script"] {
+        let stage = empty()?;
+        let told = deploy(&stage, &["--what-if", "--registrations", way]).await?;
+        assert_eq!(told.status, Some(0), "{}", told.text);
+        assert_eq!(changes(&stage)?, Vec::<String>::new());
+        founded(&stage);
+        registered(&stage);
+        sited(&stage, "func-pages");
+        let told = deploy(&stage, &["--what-if", "--registrations", way]).await?;
+        assert_eq!(told.status, Some(0), "{way}: {}", told.text);
+        assert_eq!(changes(&stage)?, Vec::<String>::new());
+        let compared = stage
+            .azure
+            .calls()
+            .iter()
+            .filter(|c| c.name().is_ok_and(|n| n.contains("what-if")))
+            .count();
+        assert_eq!(compared, 4, "foundation and site, twice");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_package_is_sent_again_until_the_roles_are_known() -> Outcome {
+    if !usable() {
+        return Ok(());
+    }
+    let stage = empty()?;
+    sited(&stage, "");
+    let upload = format!("{UPLOADED} {SITE}");
+    stage.azure.refuse(&upload, 9);
+    let told = deploy(&stage, &["--stage", "package"]).await?;
+    assert_eq!(told.status, Some(0), "{}", told.text);
+    assert_eq!(changes(&stage)?, vec![upload.clone(); 10]);
+
+    stage.azure.refuse(&upload, 10);
+    let told = deploy(&stage, &["--stage", "package"]).await?;
+    assert_eq!(told.status, Some(1), "{}", told.text);
+    assert_eq!(changes(&stage)?.len(), 20);
+    assert!(told.text.contains("When the package is not taken"), "{}", told.text);
+    Ok(())
+}
+
+#[tokio::test]
+async fn with_two_apps_each_gets_its_own_package() -> Outcome {
+    if !usable() {
+        return Ok(());
+    }
+    let stage = empty()?;
+    sited(&stage, "func-pages");
+    let told = deploy(&stage, &["--stage", "package"]).await?;
+    assert_eq!(told.status, Some(0), "{}", told.text);
+    let calls = stage.azure.calls();
+    let sent =
+        calls.iter().filter_map(|call| Some((call.option("--name")?, call.option("--src")?)));
+    let sent: Vec<_> = sent.map(|(name, zip)| (name, zip.rsplit('/').next())).collect();
+    let expected =
+        [(SITE, Some("roombridge-work.zip")), ("func-pages", Some("roombridge-pages.zip"))];
+    assert_eq!(sent, expected);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_package_that_is_not_what_was_built_is_not_sent() -> Outcome {
+    if !usable() {
+        return Ok(());
+    }
+    let stage = empty()?;
+    sited(&stage, "");
+    let zip = stage.folder.path().join("package/roombridge.zip");
+    std::fs::write(&zip, "zap")?;
+    let told = deploy(&stage, &["--stage", "package"]).await?;
+    assert_eq!((told.status, changes(&stage)?.len()), (Some(1), 0), "{}", told.text);
+    assert!(told.text.contains("is not what"), "{}", told.text);
+    std::fs::remove_file(&zip)?;
+    let told = deploy(&stage, &["--stage", "package"]).await?;
+    assert!(told.text.contains("cargo pack"), "{}", told.text);
+    Ok(())
+}
+
+#[tokio::test]
+async fn registrations_made_by_others_are_given_by_name() -> Outcome {
+    if !usable() {
+        return Ok(());
+    }
+    let mut stage = empty()?;
+    founded(&stage);
+    let told = deploy(&stage, &["--stage", "registrations", "--registrations", "given"]).await?;
+    assert_eq!(told.status, Some(1), "{}", told.text);
+    assert!(told.text.contains("set ROOMBRIDGE_APP_ORGANISATION_WIDE"), "{}", told.text);
+    for (name, app) in NAMES.into_iter().zip(APPS) {
+        stage.environment.push((format!("ROOMBRIDGE_APP_{name}"), app.to_owned()));
+    }
+    for stage_name in ["registrations", "site"] {
+        let arguments = ["--stage", stage_name, "--registrations", "given"];
+        let told = deploy(&stage, &arguments).await?;
+        assert_eq!(told.status, Some(0), "{}", told.text);
+    }
+    assert_eq!(given(&stage, "roombridge-site")["ROOMBRIDGE_APP_SCOPED"], APPS[1]);
+    sited(&stage, "");
+    let told = deploy(&stage, &["--stage", "redirects", "--registrations", "given"]).await?;
+    assert!(told.text.contains(&format!("{PAGES}/my-calendar/signed-in")), "{}", told.text);
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_update_of_the_app_keeps_whom_it_knew_before() -> Outcome {
+    if !usable() {
+        return Ok(());
+    }
+    let mut stage = empty()?;
+    stage.environment.retain(|(name, _)| name != "ROOMBRIDGE_TENANTS");
+    sited(&stage, "");
+    let names = ["appOrganisationWide", "appScoped", "appPeople", "appOperators"];
+    let mut parameters: serde_json::Map<String, Value> = names
+        .into_iter()
+        .zip(APPS)
+        .map(|(name, app)| (name.to_owned(), json!({ "value": app })))
+        .collect();
+    parameters
+        .insert("tenants".to_owned(), json!({ "value": INVITED.split(',').collect::<Vec<_>>() }));
+    stage.azure.change("deployment group show roombridge-site", |shown| {
+        shown["properties"]["parameters"] = Value::Object(parameters);
+    })?;
+    let told = deploy(&stage, &["--stage", "site"]).await?;
+    assert_eq!(told.status, Some(0), "{}", told.text);
+    let site = given(&stage, "roombridge-site");
+    assert_eq!(
+        (site["ROOMBRIDGE_APP_PEOPLE"].as_str(), &*site["ROOMBRIDGE_TENANTS"]),
+        (APPS[2], INVITED)
+    );
+    Ok(())
+}
+
+#[tokio::test]
+async fn every_stop_says_what_to_do_next() -> Outcome {
+    if !usable() {
+        return Ok(());
+    }
+    let lacking = [
+        ("account show", "az login"),
+        (&*format!("group show {GROUP}"), "az group create"),
+        (&*format!("{DEPLOYED} roombridge-foundation"), "az deployment operation group list"),
+    ];
+    for (name, next) in lacking {
+        let stage = empty()?;
+        stage.azure.lose(name)?;
+        let told = deploy(&stage, &["--stage", "foundation"]).await?;
+        assert_eq!(told.status, Some(1), "{}", told.text);
+        assert!(told.text.contains("next: ") && told.text.contains(next), "{}", told.text);
+    }
+    let stage = empty()?;
+    stage.azure.put("provider list", json!([]));
+    let told = deploy(&stage, &["--stage", "foundation"]).await?;
+    assert!(told.text.contains("Microsoft.App") && told.text.contains("az provider register"));
+    for early in ["registrations", "site", "package", "redirects", "check"] {
+        let stage = empty()?;
+        let told = deploy(&stage, &["--stage", early]).await?;
+        assert_eq!(told.status, Some(1), "{early}: {}", told.text);
+        assert!(told.text.contains("next: infra/deploy.sh test"), "{early}: {}", told.text);
+        assert_eq!(changes(&stage)?, Vec::<String>::new());
+    }
+    for wrong in [&["staging", GROUP][..], &["test"], &["test", GROUP, "--stage", "slot"]] {
+        let told = Stage::empty()?.run("deploy.sh", wrong).await?;
+        assert_eq!(told.status, Some(2), "{wrong:?}: {}", told.text);
+    }
+    Ok(())
+}

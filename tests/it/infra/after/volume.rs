@@ -1,0 +1,80 @@
+//! How much the handler logs: the numbers that the runbook's cost estimate stands on.
+
+use jiff::{SignedDuration, Timestamp};
+use roombridge::domain::policy::{Answering, ContentPolicy};
+use world::exchange::{Invitation, Processing};
+use world::local::World;
+
+use crate::Outcome;
+
+/// Lines and bytes of the handler so far.
+fn logged(world: &World) -> (usize, usize) {
+    let lines = world.host().log().lines();
+    let ours: Vec<_> = lines.iter().filter(|line| line.text.starts_with('{')).collect();
+    (ours.len(), ours.iter().map(|line| line.text.len()).sum())
+}
+
+/// What the runbook says in its table of log lines: lines and bytes of `what`.
+fn said(what: &str) -> Option<(usize, usize)> {
+    let runbook = include_str!("../../../../infra/README.md");
+    let row = runbook.lines().find(|line| line.starts_with(&format!("| {what} |")))?;
+    let mut numbers = row.split('|').filter_map(|cell| cell.trim().replace(',', "").parse().ok());
+    Some((numbers.next()?, numbers.next()?))
+}
+
+/// How often a queue or timer function ran, by the lines that say how it ended.
+fn holds(what: &str, (lines, bytes): (usize, usize)) {
+    let (said_lines, said_bytes) = said(what).unwrap_or_default();
+    let near = |said: usize, is: usize| said * 3 / 4 <= is && is <= said * 5 / 4;
+    assert!(
+        near(said_lines, lines) && near(said_bytes, bytes),
+        "{what}: {lines} lines, {bytes} bytes; infra/README.md says {said_lines} and {said_bytes}"
+    );
+}
+
+#[tokio::test]
+async fn the_log_of_a_booking_is_as_large_as_the_runbook_reckons() -> Outcome {
+    let world = crate::local::started().await?;
+    let tenant = world.microsoft.tenant("Contoso");
+    let (anna, aurora) = (tenant.person("Anna"), tenant.room("Aurora", Processing::AutoUpdate));
+    world.seeding.connect(&tenant, ContentPolicy::default()).await?;
+    world.seeding.agree(&anna).await?;
+    world.seeding.manage(&aurora, Answering::RoombridgeDecides).await?;
+    let graph = &world.microsoft.graph;
+    let both = async || Ok((graph.subscriptions().len() == 2).then_some(()));
+    world.until("both calendars are subscribed", both).await?;
+    quiet(&world).await?;
+
+    let before = logged(&world);
+    let start: Timestamp = "2026-11-24T11:00:00Z".parse()?;
+    let end = start + SignedDuration::from_hours(1);
+    let meeting = tenant.meet(&anna, Invitation::new("Numbers", start, end).room(&aurora))?;
+    let settled = async || {
+        let found = world.bookings_of(&meeting).await?.into_iter().next();
+        Ok(found.filter(|b| b.unsettled_due.is_none() && b.intent.is_none()).map(drop))
+    };
+    world.until("the booking is settled", settled).await?;
+    quiet(&world).await?;
+    let after = logged(&world);
+    holds("a new booking, until settled", (after.0 - before.0, after.1 - before.1));
+
+    let before = logged(&world);
+    tenant.meet(&anna, Invitation::new("Alone", start, end))?;
+    quiet(&world).await?;
+    let after = logged(&world);
+    holds("an appointment without a room", (after.0 - before.0, after.1 - before.1));
+    Ok(())
+}
+
+/// Waits until nothing was logged for a while: every echo has been looked at.
+async fn quiet(world: &World) -> Outcome {
+    let seen = std::cell::Cell::new((0, logged(world)));
+    let still = async || {
+        let now = logged(world);
+        let (times, last) = seen.get();
+        // Looked at twenty times a second; echoes follow each other faster than that.
+        seen.set(if now == last { (times + 1, now) } else { (0, now) });
+        Ok((times >= 100).then_some(()))
+    };
+    Ok(world.until("nothing happens any more", still).await?)
+}

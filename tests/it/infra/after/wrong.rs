@@ -1,0 +1,372 @@
+//! Deployments that are wrong in one way each: the check must name it, and end with 1.
+
+use axum::body::Body;
+use axum::extract::Request;
+use axum::response::{IntoResponse as _, Response};
+use futures::{StreamExt as _, stream};
+use http::{Method, StatusCode};
+use serde_json::{Value, json};
+
+use super::azure::Azure;
+use super::deployment::{APPS, Deployment, FEDERATED, OWN, Plain, SITE, Spoil, account, id, scene};
+use super::script::{lines_of, usable};
+use crate::{Failure, Outcome};
+
+/// Something wrong, and the check that must say so.
+struct Wrong {
+    what: &'static str,
+    named: &'static str,
+    change: fn(&Azure) -> Outcome,
+    spoil: Option<Spoil>,
+}
+
+fn azure(what: &'static str, named: &'static str, change: fn(&Azure) -> Outcome) -> Wrong {
+    Wrong { what, named, change, spoil: None }
+}
+
+fn answer(what: &'static str, named: &'static str, spoil: Spoil) -> Wrong {
+    Wrong { what, named, change: |_| Ok(()), spoil: Some(spoil) }
+}
+
+fn site() -> String {
+    format!("rest get {}", id("Microsoft.Web/sites", SITE))
+}
+
+fn settings() -> String {
+    format!("functionapp config appsettings list {SITE}")
+}
+
+/// Adds a setting, or takes its place.
+fn set(azure: &Azure, name: &str, value: &str) -> Outcome {
+    azure.change(&settings(), |list| {
+        if let Some(list) = list.as_array_mut() {
+            list.retain(|setting| setting["name"] != name);
+            list.push(json!({ "name": name, "value": value }));
+        }
+    })
+}
+
+/// Takes away whatever in a list names it.
+fn without(azure: &Azure, document: &str, name: &str) -> Outcome {
+    azure.change(document, |list| {
+        let inside = if list.is_array() { list } else { &mut list["value"] };
+        if let Some(list) = inside.as_array_mut() {
+            list.retain(|item| item["name"] != name);
+        }
+    })
+}
+
+fn push(azure: &Azure, document: &str, item: Value) -> Outcome {
+    azure.change(document, |list| {
+        if let Some(list) = list.as_array_mut() {
+            list.push(item);
+        }
+    })
+}
+
+fn storage(part: &str) -> String {
+    format!("rest get {}/{part}", account())
+}
+
+fn reader_on_everything() -> Value {
+    json!({
+        "roleDefinitionId": "/providers/Microsoft.Authorization/roleDefinitions/acdd72a7-3385-48ef-bd42-f606fba81ae7",
+        "scope": "/subscriptions/88888888-8888-4888-8888-888888888888",
+    })
+}
+
+/// The app and its settings.
+fn of_the_app() -> Vec<Wrong> {
+    let stopped = |azure: &Azure| azure.set(&site(), "/properties/state", json!("Stopped"));
+    vec![
+        azure("it is stopped", "app runs as a custom handler", stopped),
+        azure("the runtime is another", "app runs as a custom handler", |azure| {
+            azure.set(&site(), "/properties/functionAppConfig/runtime/name", json!("node"))
+        }),
+        azure("the package is opened with a key", "app runs as a custom handler", |azure| {
+            let pointer = "/properties/functionAppConfig/deployment/storage/authentication/type";
+            azure.set(&site(), pointer, json!("StorageAccountConnectionString"))
+        }),
+        azure("plain http is served", "https only", |azure| {
+            azure.set(&site(), "/properties/httpsOnly", json!(false))
+        }),
+        azure("an old TLS is accepted", "https only", |azure| {
+            azure.set(&format!("{}/config/web", site()), "/properties/minTlsVersion", json!("1.0"))
+        }),
+        azure("FTP is on", "https only", |azure| {
+            azure.set(
+                &format!("{}/config/web", site()),
+                "/properties/ftpsState",
+                json!("AllAllowed"),
+            )
+        }),
+        azure("passwords deploy", "no deployment with a password", |azure| {
+            let policies = format!("{}/basicPublishingCredentialsPolicies", site());
+            azure.set(&policies, "/value/1/properties/allow", json!(true))
+        }),
+        azure("an identity of its own", "two user-assigned identities", |azure| {
+            azure.set(&site(), "/identity/type", json!("SystemAssigned, UserAssigned"))
+        }),
+        azure("the federated identity is not assigned", "two user-assigned identities", |azure| {
+            azure.change(&site(), |site| {
+                let all = site["identity"]["userAssignedIdentities"].as_object_mut();
+                if let Some(all) = all {
+                    all.retain(|_, identity| identity["clientId"] != FEDERATED[0]);
+                }
+            })
+        }),
+        azure("one identity for both", "two user-assigned identities", |azure| {
+            set(azure, "ROOMBRIDGE_FEDERATED_CLIENT_ID", OWN[0])
+        }),
+        azure("a setting that came back", "no setting that must not exist", |azure| {
+            set(azure, "AzureWebJobsStorage", "")
+        }),
+        azure("a deployment's connection string", "no setting that must not exist", |azure| {
+            set(azure, "DEPLOYMENT_STORAGE_CONNECTION_STRING", "x")
+        }),
+        azure("a function switched off", "no setting that must not exist", |azure| {
+            set(azure, "AzureWebJobs.notifications.Disabled", "true")
+        }),
+        azure("a setting that is missing", "every setting that must exist", |azure| {
+            without(azure, &settings(), "ROOMBRIDGE_TENANTS")
+        }),
+        azure("an account key", "no setting looks like a key", |azure| {
+            let value = concat!("Account", "Key=abc;EndpointSuffix=core.windows.net");
+            set(azure, "EXTRA", value)
+        }),
+        azure("32 bytes in base64", "no setting looks like a key", |azure| {
+            set(azure, "EXTRA", "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=")
+        }),
+        azure("a client secret", "no setting looks like a key", |azure| {
+            set(azure, "EXTRA", "abc8Q~abcdefghijklmnopqrstuvwxyz0123456")
+        }),
+        azure("another account", "host and handler use one account", |azure| {
+            set(azure, "ROOMBRIDGE_QUEUE_URL", "https://other.queue.core.windows.net")
+        }),
+        azure("addresses beside the name", "host and handler use one account", |azure| {
+            let address = "https://stroombridgetest.queue.core.windows.net";
+            set(azure, "AzureWebJobsStorage__queueServiceUri", address)
+        }),
+        azure("no identity for the host", "host and handler use one account", |azure| {
+            set(azure, "AzureWebJobsStorage__clientId", FEDERATED[0])
+        }),
+        azure("a function is missing", "the functions of the package", |azure| {
+            let list = format!("functionapp function list {SITE}");
+            without(azure, &list, &format!("{SITE}/nudge-due"))
+        }),
+        azure("a function too many", "the functions of the package", |azure| {
+            let list = format!("functionapp function list {SITE}");
+            push(azure, &list, json!({ "name": format!("{SITE}/WarmUp") }))
+        }),
+    ]
+}
+
+/// What is around the app.
+fn of_its_surroundings() -> Vec<Wrong> {
+    vec![
+        azure("shared keys are on", "storage account opens by identity alone", |azure| {
+            azure.set(&show_account(), "/allowSharedKeyAccess", json!(true))
+        }),
+        // What nobody said is on: that is the platform's default.
+        azure("nobody said", "storage account opens by identity alone", |azure| {
+            azure.set(&show_account(), "/allowSharedKeyAccess", Value::Null)
+        }),
+        azure("a queue is missing", "queues and poison queues", |azure| {
+            without(azure, &storage("queueServices/default/queues"), "mailbox-tasks")
+        }),
+        azure("a poison queue is missing", "queues and poison queues", |azure| {
+            without(azure, &storage("queueServices/default/queues"), "event-changes-poison")
+        }),
+        azure("a table is missing", "tables exist", |azure| {
+            without(azure, &storage("tableServices/default/tables"), "Register")
+        }),
+        azure("the container is missing", "the package container", |azure| {
+            azure.lose(&storage("blobServices/default/containers/packages"))
+        }),
+        azure("the container is public", "the package container", |azure| {
+            let container = storage("blobServices/default/containers/packages");
+            azure.set(&container, "/properties/publicAccess", json!("Blob"))
+        }),
+        azure("the vault has access policies", "key vault opens by role", |azure| {
+            let vault = "keyvault show kv-roombridge-test";
+            azure.set(vault, "/properties/enableRbacAuthorization", json!(false))
+        }),
+        azure("telemetry by key", "telemetry is taken from identities", |azure| {
+            let component = id("Microsoft.Insights/components", "appi-roombridge-test");
+            let name = format!("rest get {component}");
+            azure.set(&name, "/properties/DisableLocalAuth", json!(false))
+        }),
+        azure("a role is missing", "own identity: its five roles", |azure| {
+            azure.change(&format!("role assignment list {}", OWN[1]), |list| {
+                list.as_array_mut().map(Vec::pop);
+            })
+        }),
+        azure("a role too many", "own identity: its five roles", |azure| {
+            push(azure, &format!("role assignment list {}", OWN[1]), reader_on_everything())
+        }),
+        azure("the federated identity has a role", "federated identity: no role", |azure| {
+            push(azure, &format!("role assignment list {}", FEDERATED[1]), reader_on_everything())
+        }),
+        azure("the roles cannot be read", "federated identity: no role", |azure| {
+            azure.lose(&format!("role assignment list {}", FEDERATED[1]))
+        }),
+    ]
+}
+
+fn show_account() -> String {
+    "storage account show stroombridgetest".to_owned()
+}
+
+/// What Entra knows.
+fn of_the_registrations() -> Vec<Wrong> {
+    fn app(which: usize) -> String {
+        format!("ad app show {}", APPS[which])
+    }
+    fn trusts(which: usize) -> String {
+        format!("ad app federated-credential list {}", APPS[which])
+    }
+    vec![
+        azure("a client secret", "registration scoped", |azure| {
+            azure.set(&app(1), "/passwordCredentials", json!([{ "displayName": "temporary" }]))
+        }),
+        azure("a certificate", "registration people", |azure| {
+            azure.set(&app(2), "/keyCredentials", json!([{ "displayName": "old" }]))
+        }),
+        azure("a secret at the enterprise application", "registration people", |azure| {
+            let principal = format!("ad sp show {}", APPS[2]);
+            azure.set(&principal, "/passwordCredentials", json!([{ "displayName": "x" }]))
+        }),
+        azure("somebody else is trusted, too", "registration organisation-wide", |azure| {
+            let other = json!({ "subject": OWN[1], "audiences": [], "issuer": "https://x" });
+            push(azure, &trusts(0), other)
+        }),
+        azure("the client id as the subject", "registration organisation-wide", |azure| {
+            azure.set(&trusts(0), "/0/subject", json!(FEDERATED[0]))
+        }),
+        azure("another tenant's identity", "registration scoped", |azure| {
+            let issuer = format!("https://login.microsoftonline.com/{}/v2.0", OWN[0]);
+            azure.set(&trusts(1), "/0/issuer", json!(issuer))
+        }),
+        azure("nobody is trusted", "registration people", |azure| {
+            azure.change(&trusts(2), |list| *list = json!([]))
+        }),
+        azure("operators trust somebody", "registration operators", |azure| {
+            push(azure, &trusts(3), json!({ "subject": "x", "audiences": [], "issuer": "x" }))
+        }),
+        azure("a redirect address is missing", "registration people", |azure| {
+            let first = json!(["https://localhost/api/consent/signed-in"]);
+            azure.set(&app(2), "/web/redirectUris", first)
+        }),
+    ]
+}
+
+fn is(request: &Request, method: Method, path: &str) -> bool {
+    *request.method() == method && request.uri().path() == path
+}
+
+fn asks(request: &Request) -> bool {
+    request.uri().query().is_some_and(|query| query.starts_with("validationToken="))
+}
+
+fn page(headers: &[(&'static str, &'static str)]) -> Response {
+    let mut answer = Response::new(Body::from("<h1>Roombridge</h1>"));
+    for (name, value) in headers {
+        answer.headers_mut().insert(*name, http::HeaderValue::from_static(value));
+    }
+    answer
+}
+
+/// What is answered from outside.
+fn of_the_answers() -> Vec<Wrong> {
+    vec![
+        answer("the package is not there", "the handshake of Graph", |request| {
+            asks(request).then(|| StatusCode::NOT_FOUND.into_response())
+        }),
+        answer("the token comes back as it came", "the handshake of Graph", |request| {
+            let query = request.uri().query().filter(|_| asks(request))?;
+            let token = query.trim_start_matches("validationToken=").to_owned();
+            Some(([("content-type", "text/plain")], token).into_response())
+        }),
+        answer("the token comes as a page", "the handshake of Graph", |request| {
+            let page = [("content-type", "text/html")];
+            asks(request).then(|| (page, "Validation: Testing ✓ a&b+%").into_response())
+        }),
+        answer("what is forged is told so", "a notification with a made-up client", |request| {
+            let posted = is(request, Method::POST, "/api/notifications") && !asks(request);
+            posted.then(|| StatusCode::UNAUTHORIZED.into_response())
+        }),
+        answer("whatever is taken", "a body that is no notification", |request| {
+            let posted = is(request, Method::POST, "/api/notifications") && !asks(request);
+            posted.then(|| StatusCode::ACCEPTED.into_response())
+        }),
+        answer("a queue function can be called", "queue and timer functions", |request| {
+            is(request, Method::POST, "/fetch-event").then(|| StatusCode::OK.into_response())
+        }),
+        answer("http is answered", "plain http leads to https", |request| {
+            request.extensions().get::<Plain>().map(|_| StatusCode::OK.into_response())
+        }),
+        answer("a page without protection", "the page consent", |request| {
+            let stripped = [("x-content-type-options", "nosniff"), ("cache-control", "no-store")];
+            is(request, Method::GET, "/api/consent").then(|| page(&stripped))
+        }),
+        answer("no page", "the page my-calendar", |request| {
+            is(request, Method::GET, "/api/my-calendar")
+                .then(|| StatusCode::BAD_GATEWAY.into_response())
+        }),
+        Wrong {
+            what: "the log is silent",
+            named: "that notification was dropped",
+            change: |azure| {
+                azure.count_nothing();
+                Ok(())
+            },
+            spoil: None,
+        },
+    ]
+}
+
+#[tokio::test]
+async fn whatever_is_wrong_is_named() -> Outcome {
+    if !usable() {
+        return Ok(());
+    }
+    let Deployment { world, tls } = Deployment::start().await?;
+    let mut all = of_the_app();
+    all.extend(of_its_surroundings());
+    all.extend(of_the_registrations());
+    all.extend(of_the_answers());
+    let count = all.len();
+    let runs = all.into_iter().map(|wrong| {
+        let (world, tls) = (&world, &tls);
+        async move {
+            let scene = scene(world, tls, wrong.spoil)?;
+            (wrong.change)(&scene.azure)?;
+            let told = scene.check(&["--wait-for-log", "0"]).await?;
+            let named =
+                lines_of(&told.text, "FAILED").into_iter().any(|line| line.contains(wrong.named));
+            let right = named && told.status == Some(1);
+            let report = format!("{} ({}):\n{}", wrong.what, wrong.named, told.text);
+            Ok::<_, Failure>((!right).then_some(report))
+        }
+    });
+    // A few at a time: each is some forty small processes.
+    let unnoticed: Vec<_> = stream::iter(runs).buffer_unordered(4).collect().await;
+    let unnoticed: Vec<String> =
+        unnoticed.into_iter().collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect();
+    assert!(unnoticed.is_empty(), "{} of {count}:\n{}", unnoticed.len(), unnoticed.join("\n"));
+    assert!(count >= 50, "{count} ways to be wrong");
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_app_that_is_not_there_is_said_in_one_line() -> Outcome {
+    if !usable() {
+        return Ok(());
+    }
+    let stage = super::script::Stage::empty()?;
+    let told = stage.run("check.sh", &["rg-nobody", "func-nobody"]).await?;
+    assert_eq!(told.status, Some(1), "{}", told.text);
+    let [line] = lines_of(&told.text, "FAILED")[..] else { return Err(told.text.into()) };
+    assert!(line.contains("func-nobody") && line.contains("az login"), "{line}");
+    Ok(())
+}

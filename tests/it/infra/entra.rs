@@ -1,1 +1,0 @@
-//! The app registrations ask for what the consent page shows, and trust one identity.

@@ -1,1 +1,0 @@
-//! Faults seeded into the templates, and which of them the checks notice.

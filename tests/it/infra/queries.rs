@@ -1,1 +1,0 @@
-//! The operators' queries ask for what the handler really logs.
