@@ -2,15 +2,15 @@
 # Starts the packed handler in a Debian 11 (glibc 2.31) and sees it name its missing settings: proof
 # that the loader finds everything. Usage: infra/package/debian-11.sh [ZIP] [MIRROR]
 # Needs root, debootstrap, python3, and a mirror that still has Debian 11: debootstrap's own unless
-# one is given. Everything is made in a temporary folder and removed.
+# one is given; status 75 says that one of them is missing. Everything is made in a temporary folder and removed.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 zip=${1:-target/package/roombridge.zip}
 
 for tool in debootstrap python3; do
-  command -v "$tool" >/dev/null || { echo "$tool is needed (Debian: apt-get install $tool)" >&2; exit 2; }
+  command -v "$tool" >/dev/null || { echo "$tool is needed (Debian: apt-get install $tool)" >&2; exit 75; }
 done
-[ "$(id -u)" -eq 0 ] || { echo 'only root can make a root folder and enter it: sudo' >&2; exit 2; }
+[ "$(id -u)" -eq 0 ] || { echo 'only root can make a root folder and enter it: sudo' >&2; exit 75; }
 [ -f "$zip" ] || { echo "there is no $zip: cargo pack" >&2; exit 2; }
 
 work=$(mktemp -d)
@@ -18,7 +18,7 @@ trap 'rm -rf --one-file-system "$work"' EXIT
 # The first stage unpacks the packages, the C library among them; setting them up is not needed.
 if ! debootstrap --foreign --variant=minbase bullseye "$work/root" ${2:+"$2"} >"$work/log" 2>&1; then
   tail -n 5 "$work/log" >&2
-  exit 3
+  exit 75
 fi
 
 # The files get the modes that the zip gives them, and no others.

@@ -30,13 +30,23 @@ pub struct Arguments {
     check: Option<PathBuf>,
 }
 
-/// Answers 0 when every zip is fit to be deployed.
+/// The exit status where the tools cannot be had: trying elsewhere or later may help (`EX_TEMPFAIL` of
+/// BSD's sysexits.h).
+const NO_TOOLS: u8 = 75;
+
+/// Answers 0 when every zip is fit to be deployed, 75 when the linker cannot be installed.
 pub fn run(arguments: &Arguments) -> ExitCode {
     match course(arguments) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             write(&mut std::io::stderr(), &format!("Failed: {error}"));
-            ExitCode::FAILURE
+            match error {
+                PackError::NoTools(_) => ExitCode::from(NO_TOOLS),
+                PackError::File { .. }
+                | PackError::Zip(_)
+                | PackError::Tool(_)
+                | PackError::Unfit { .. } => ExitCode::FAILURE,
+            }
         }
     }
 }

@@ -31,6 +31,9 @@ pub enum PackError {
     /// The zip cannot be written.
     #[error("the zip cannot be written: {0}")]
     Zip(#[from] zip::result::ZipError),
+    /// What the handler is built with cannot be had here.
+    #[error("{0}")]
+    NoTools(String),
     /// A program that is needed is not there, or does not do what it should.
     #[error("{0}")]
     Tool(String),

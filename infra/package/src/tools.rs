@@ -28,7 +28,7 @@ impl Tools {
     /// made if it is missing. Other versions make other bytes, so they are not taken.
     ///
     /// # Errors
-    /// [`PackError::Tool`], saying what to install.
+    /// [`PackError::NoTools`], saying what to install.
     pub fn find(target: &Path, say: &dyn Fn(&str)) -> Result<Self, PackError> {
         let zigbuild = says("cargo-zigbuild", &["--version"]);
         let zig = says("zig", &["version"]);
@@ -94,7 +94,7 @@ fn install(environment: &Path) -> Result<(), PackError> {
         "python3 with its module venv is needed to install the linker (Debian: apt-get install python3-venv; macOS: xcode-select --install)",
     )?;
     let mut pip = Command::new(environment.join("bin").join("python"));
-    pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"])
+    pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--retries", "2"])
         .args(["--require-hashes", "--no-deps", "--only-binary", ":all:", "--requirement"])
         .arg(&pins);
     done(
@@ -108,7 +108,7 @@ fn done(mut command: Command, otherwise: &str) -> Result<(), PackError> {
     let status = command.stdin(Stdio::null()).stdout(std::io::stderr()).status();
     match status {
         Ok(status) if status.success() => Ok(()),
-        Ok(status) => Err(PackError::Tool(format!("{otherwise} ({status})"))),
-        Err(error) => Err(PackError::Tool(format!("{otherwise} ({error})"))),
+        Ok(status) => Err(PackError::NoTools(format!("{otherwise} ({status})"))),
+        Err(error) => Err(PackError::NoTools(format!("{otherwise} ({error})"))),
     }
 }
