@@ -13,24 +13,29 @@ use serde_json::Value;
 use world::azurite::Azurite;
 use world::exchange::{Invitation, Mailbox, Meeting, Processing, Response, Tenant};
 use world::host::process::State;
-use world::local::{Plan, World};
+use world::local::{Installed, Plan, World};
 
 use crate::{Failure, Outcome};
 
 const HANDLER: &str = env!("CARGO_BIN_EXE_handler");
 
-struct Story {
-    world: World,
-    tenant: Tenant,
-    anna: Mailbox,
-    aurora: Mailbox,
+pub(crate) struct Story {
+    pub(crate) world: World,
+    pub(crate) tenant: Tenant,
+    pub(crate) anna: Mailbox,
+    pub(crate) aurora: Mailbox,
 }
 
 /// The local world on a Tuesday morning, with the handler as it is shipped.
 pub(crate) async fn started() -> Result<World, Failure> {
+    started_with(Installed::Project { handler: PathBuf::from(HANDLER) }).await
+}
+
+/// The same, with what is installed.
+pub(crate) async fn started_with(installed: Installed) -> Result<World, Failure> {
     let shared = Azurite::shared().await?;
     let plan = Plan {
-        handler: PathBuf::from(HANDLER),
+        installed,
         account: shared.azurite.account()?,
         tls: shared.tls.clone(),
         port: 0,
@@ -42,8 +47,7 @@ pub(crate) async fn started() -> Result<World, Failure> {
 }
 
 /// Contoso: Anna has agreed, and Roombridge answers for Aurora.
-async fn contoso() -> Result<Story, Failure> {
-    let world = started().await?;
+pub(crate) async fn contoso(world: World) -> Result<Story, Failure> {
     let tenant = world.microsoft.tenant("Contoso");
     let (anna, aurora) = (tenant.person("Anna"), tenant.room("Aurora", Processing::AutoUpdate));
     world.seeding.connect(&tenant, ContentPolicy::default()).await?;
@@ -56,7 +60,7 @@ async fn contoso() -> Result<Story, Failure> {
 }
 
 /// Waits until the meeting's booking is settled, and answers it.
-async fn settled(world: &World, meeting: &Meeting) -> Result<Booking, Failure> {
+pub(crate) async fn settled(world: &World, meeting: &Meeting) -> Result<Booking, Failure> {
     let look = async || {
         let found = world.bookings_of(meeting).await?.into_iter().next();
         Ok(found.filter(|booking| booking.unsettled_due.is_none() && booking.intent.is_none()))
@@ -66,7 +70,7 @@ async fn settled(world: &World, meeting: &Meeting) -> Result<Booking, Failure> {
 
 #[tokio::test]
 async fn a_handler_that_is_killed_half_way_leaves_one_booking_and_one_answer_standing() -> Outcome {
-    let Story { mut world, tenant, anna, aurora } = contoso().await?;
+    let Story { mut world, tenant, anna, aurora } = contoso(started().await?).await?;
     let (start, end) = ("2026-11-24T11:00:00Z".parse()?, "2026-11-24T12:00:00Z".parse()?);
     let mut caught = world.gate.catch("/accept");
     let meeting =

@@ -1,3 +1,10 @@
-//! `cargo pack`: builds the handler and makes the zip that Azure runs.
+//! `cargo pack`: builds the handler and makes the zip that Azure runs. See `package::command`.
 
-fn main() {}
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use package::command::{Arguments, run};
+
+fn main() -> ExitCode {
+    run(&Arguments::parse())
+}

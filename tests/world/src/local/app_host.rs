@@ -14,7 +14,7 @@ use roombridge::clock::Clock;
 use roombridge::rng::SystemRng;
 use tower::ServiceExt as _;
 
-use super::{LocalError, WorldClock, last_lines};
+use super::{Installed, LocalError, WorldClock, last_lines};
 use crate::host::process::State as ProcessState;
 use crate::host::{FunctionApp, FunctionsHost, HostQueues, Line, Listening, Start};
 
@@ -42,6 +42,20 @@ impl Front {
     }
 }
 
+/// The fronts of what is installed.
+pub(super) struct Fronts {
+    /// Of the app with the webhook.
+    pub(super) app: Front,
+    /// Of the pages' own app, where there is one.
+    pub(super) pages: Option<Front>,
+}
+
+impl Fronts {
+    pub(super) fn of(installed: &Installed) -> Self {
+        Self { app: Front::default(), pages: installed.pages().map(|_| Front::default()) }
+    }
+}
+
 async fn pass_on(State(front): State<Front>, request: Request) -> Response {
     match front.host() {
         Some(host) => host.front().oneshot(request).await.unwrap_or_else(|never| match never {}),
@@ -52,7 +66,8 @@ async fn pass_on(State(front): State<Front>, request: Request) -> Response {
 /// What the host starts, each time.
 pub(super) struct Recipe {
     pub(super) app: FunctionApp,
-    pub(super) executable: PathBuf,
+    /// Instead of the one that host.json names.
+    pub(super) executable: Option<PathBuf>,
     pub(super) settings: Vec<(String, String)>,
     pub(super) queues: Arc<dyn HostQueues>,
     pub(super) clock: WorldClock,
@@ -87,19 +102,19 @@ impl AppHost {
         &self.host
     }
 
-    /// Another instance takes over, `by` later, as happens overnight: what is being worked on is
-    /// finished first, and timers find that their time has passed.
-    pub(super) async fn move_time(&mut self, by: SignedDuration) -> Result<(), LocalError> {
+    /// Another instance is to take over, `by` later, as happens overnight: what is being worked on
+    /// is finished first. When the clock has moved, too, [`AppHost::open`] waits for it, and its
+    /// timers find that their time has passed.
+    pub(super) async fn replace(&mut self, by: SignedDuration) {
         if let Some(listening) = self.listening.take() {
             listening.finish().await;
         }
         self.front.lead_to(None);
         self.host = self.recipe.start(by);
-        self.recipe.clock.advance(by);
-        self.open().await
     }
 
-    async fn open(&mut self) -> Result<(), LocalError> {
+    /// Waits until the handler answers; then queues and schedules are followed.
+    pub(super) async fn open(&mut self) -> Result<(), LocalError> {
         self.front.lead_to(Some(Arc::clone(&self.host)));
         let settled = async {
             match self.host.process() {
@@ -148,7 +163,7 @@ impl Recipe {
             let sink: crate::host::Sink = Box::new(move |line| sink(line));
             sink
         });
-        let start = Start { executable: Some(self.executable.clone()), settings, sink };
+        let start = Start { executable: self.executable.clone(), settings, sink };
         let clock: Arc<dyn Clock> = Arc::new(self.clock.clone());
         let queues = Arc::clone(&self.queues);
         FunctionsHost::start(self.app.clone(), start, queues, clock, Arc::new(SystemRng))

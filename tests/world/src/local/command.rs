@@ -8,7 +8,7 @@ use clap::Parser;
 use super::app_host::SharedSink;
 use super::day::{self, Day};
 use super::feed::Feed;
-use super::{LocalError, Plan, World, build, closing, posting};
+use super::{Installed, LocalError, Plan, World, build, closing, posting};
 use crate::azurite::{Azurite, AzuriteError};
 use crate::host::Line;
 use crate::tls::Tls;
@@ -70,7 +70,7 @@ async fn course(
     let (handler, (azurite, tls)) = tokio::try_join!(build::handler(), emulator(feed))?;
     feed.doing("starting the handler");
     let plan = Plan {
-        handler,
+        installed: Installed::Project { handler },
         account: azurite.account()?,
         tls,
         port: arguments.port,

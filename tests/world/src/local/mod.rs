@@ -12,6 +12,7 @@ pub mod command;
 pub mod day;
 pub mod feed;
 mod gate;
+mod installed;
 mod newcomer;
 mod posting;
 mod surroundings;
@@ -22,6 +23,7 @@ use crate::host::{Level, Line};
 
 pub use clock::WorldClock;
 pub use gate::{Caught, Gate};
+pub use installed::Installed;
 pub use newcomer::{Newcomer, Uninvited};
 pub use surroundings::Addresses;
 pub use world::{Plan, World};

@@ -10,7 +10,7 @@ use roombridge::rng::{Rng as _, SystemRng};
 use roombridge::store::azure::AzureTables;
 use serde_json::json;
 
-use super::app_host::Front;
+use super::app_host::Fronts;
 use super::{Gate, LocalError, Plan};
 use crate::azurite::Account;
 use crate::exchange::Tenant;
@@ -30,7 +30,8 @@ pub(super) const COOKIE_SECRET: &str = "cookie-keys";
 /// Where everything is.
 #[derive(Debug, Clone)]
 pub struct Addresses {
-    /// The app as a browser reaches it: scheme, host and port without a slash at the end.
+    /// The app with the pages as a browser reaches it: scheme, host and port without a slash at the
+    /// end.
     pub front: String,
     /// The webhook.
     pub webhook: String,
@@ -63,15 +64,18 @@ pub(super) fn fresh_keys() -> String {
 pub(super) fn listen(
     plan: &Plan,
     microsoft: &Microsoft,
-    front: &Front,
+    fronts: &Fronts,
     gate: &Gate,
     outlook: &Outlook,
     folder: &Path,
 ) -> Result<(Vec<Serving>, Addresses), LocalError> {
     let tls = &plan.tls;
     let free = |source| LocalError::Port { port: 0, source };
-    let webhook = serve::https_on(plan.port, front.router(), tls)
+    let webhook = serve::https_on(plan.port, fronts.app.router(), tls)
         .map_err(|source| LocalError::Port { port: plan.port, source })?;
+    let pages = fronts.pages.as_ref().map(|pages| serve::https(pages.router(), tls));
+    let pages = pages.transpose().map_err(free)?;
+    let front = pages.as_ref().unwrap_or(&webhook).url();
     let graph = serve::https(gate.before(microsoft.graph.router()), tls).map_err(free)?;
     let authority = serve::https(microsoft.entra.router(), tls).map_err(free)?;
     let outlook = serve::https(outlook.router(), tls).map_err(free)?;
@@ -80,11 +84,11 @@ pub(super) fn listen(
     microsoft.graph.set_public_base(&graph.url());
     microsoft.vault.set_base(&vault.url());
     microsoft.entra.set_base(&authority.url());
-    microsoft.app_is_at(&webhook.url());
+    microsoft.app_is_at(&front);
     let ca = folder.join("ca.pem");
     std::fs::write(&ca, tls.authority()).map_err(LocalError::at("writing a certificate"))?;
     let addresses = Addresses {
-        front: webhook.url(),
+        front,
         webhook: format!("{}/api/notifications", webhook.url()),
         graph: format!("{}/v1.0", graph.url()),
         authority: authority.url(),
@@ -95,7 +99,8 @@ pub(super) fn listen(
         tables: plan.account.table_url.clone(),
         ca,
     };
-    Ok((vec![webhook, graph, authority, outlook, vault, identity], addresses))
+    let listeners = [webhook, graph, authority, outlook, vault, identity];
+    Ok((listeners.into_iter().chain(pages).collect(), addresses))
 }
 
 /// Tables and queues of the account, made if they are missing, opened by the managed identity.
@@ -131,6 +136,7 @@ pub(super) fn settings(at: &Addresses, invited: &[&Tenant]) -> Vec<(String, Stri
         ("ROOMBRIDGE_AUTHORITY_URL", &at.authority),
         ("ROOMBRIDGE_GRAPH_URL", &at.graph),
         ("ROOMBRIDGE_NOTIFICATION_URL", &at.webhook),
+        ("ROOMBRIDGE_PAGES_URL", &format!("{}/api", at.front)),
         ("ROOMBRIDGE_IDENTITY_CLIENT_ID", PROCESS_IDENTITY),
         ("ROOMBRIDGE_FEDERATED_CLIENT_ID", FEDERATED_IDENTITY),
         ("ROOMBRIDGE_APP_ORGANISATION_WIDE", DAEMON_APP),

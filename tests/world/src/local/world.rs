@@ -13,16 +13,16 @@ use roombridge::rng::{Rng, SystemRng};
 use roombridge::store::bookings::Bookings;
 use roombridge::store::tables::{Row, Span, Table, Tables};
 
-use super::app_host::{AppHost, Front, Recipe, SharedSink};
+use super::app_host::{AppHost, Front, Fronts, Recipe, SharedSink};
 use super::surroundings::{
     Addresses, COOKIE_SECRET, KEYS_SECRET, fresh_keys, listen, settings, storage,
 };
-use super::{Gate, LocalError, Newcomer, Uninvited, WorldClock};
+use super::{Gate, Installed, LocalError, Newcomer, Uninvited, WorldClock};
 use crate::azurite::Account;
 use crate::exchange::{Meeting, Tenant};
 use crate::graph::DeliveryTask;
 use crate::host::process::State;
-use crate::host::{FunctionApp, FunctionsHost};
+use crate::host::{FunctionApp, FunctionsHost, HostQueues};
 use crate::microsoft::Microsoft;
 use crate::office::Seeding;
 use crate::outlook::Outlook;
@@ -40,8 +40,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What to start.
 pub struct Plan {
-    /// The handler's binary.
-    pub handler: PathBuf,
+    /// The app's files and the handler.
+    pub installed: Installed,
     /// An empty storage account of an emulator that outlives the world.
     pub account: Account,
     /// The emulator's certificates; every listener here uses them too.
@@ -59,6 +59,7 @@ pub struct Plan {
 /// The running world. The fields end in this order: the handler first.
 pub struct World {
     app: AppHost,
+    pages: Option<AppHost>,
     #[expect(dead_code, reason = "held for its drop, which ends the deliveries")]
     delivery: DeliveryTask,
     /// Exchange, Graph, Entra, vault, identity.
@@ -103,30 +104,38 @@ impl World {
         let (newcomer, uninvited) = (Newcomer::settle(&microsoft), Uninvited::settle(&microsoft));
         let outlook = Outlook::new(microsoft.exchange.clone(), Arc::clone(&time));
         let folder = tempfile::tempdir().map_err(LocalError::at("a folder for certificates"))?;
-        let (front, gate) = (Front::default(), Gate::default());
+        let (fronts, gate) = (Fronts::of(&plan.installed), Gate::default());
         let (listeners, addresses) =
-            listen(&plan, &microsoft, &front, &gate, &outlook, folder.path())?;
+            listen(&plan, &microsoft, &fronts, &gate, &outlook, folder.path())?;
         let (tables, outbox, queues) = storage(&plan, &microsoft).await?;
         let tables: Arc<dyn Tables> = Arc::new(tables);
         let seeding = Seeding::new(Arc::clone(&tables), Arc::new(outbox), Arc::clone(&time), rng);
-        let mut app =
-            FunctionApp::read(&crate::office::root()).map_err(LocalError::at("the app's files"))?;
-        app.settings.queues.max_polling_interval = POLL;
-        (plan.change)(&mut app);
-        let recipe = Recipe {
-            app,
-            executable: plan.handler,
-            settings: settings(&addresses, &[&tenant, &newcomer.tenant]),
-            queues: Arc::new(queues),
-            clock: clock.clone(),
-            sink: plan.sink,
-        };
+        let queues: Arc<dyn HostQueues> = Arc::new(queues);
         let client = plan.tls.client().map_err(LocalError::at("the client of the world"))?;
         microsoft.graph.deliver_through(Arc::new(RealHttp::new(client)));
-        let app = AppHost::start(recipe, front).await?;
+        let start = async |folder: PathBuf, front: Front| {
+            let mut app = FunctionApp::read(&folder).map_err(LocalError::at("the app's files"))?;
+            app.settings.queues.max_polling_interval = POLL;
+            (plan.change)(&mut app);
+            let recipe = Recipe {
+                app,
+                executable: plan.installed.executable(),
+                settings: settings(&addresses, &[&tenant, &newcomer.tenant]),
+                queues: Arc::clone(&queues),
+                clock: clock.clone(),
+                sink: plan.sink.clone(),
+            };
+            AppHost::start(recipe, front).await
+        };
+        let app = start(plan.installed.folder(), fronts.app).await?;
+        let pages = match plan.installed.pages().zip(fronts.pages) {
+            Some((folder, front)) => Some(start(folder, front).await?),
+            None => None,
+        };
         let delivery = microsoft.graph.run_delivery(LOOK);
         Ok(Self {
             app,
+            pages,
             delivery,
             microsoft,
             tenant,
@@ -142,7 +151,7 @@ impl World {
         })
     }
 
-    /// The host that runs the handler.
+    /// The host that runs the handler; where the pages are an app of their own, the other one.
     pub fn host(&self) -> &Arc<FunctionsHost> {
         self.app.host()
     }
@@ -153,7 +162,15 @@ impl World {
     /// [`LocalError::Handler`] when it does not start.
     pub async fn move_time(&mut self, by: SignedDuration) -> Result<(), LocalError> {
         self.microsoft.graph.set_held(true);
-        self.app.move_time(by).await?;
+        self.app.replace(by).await;
+        if let Some(pages) = &mut self.pages {
+            pages.replace(by).await;
+        }
+        self.clock.advance(by);
+        self.app.open().await?;
+        if let Some(pages) = &mut self.pages {
+            pages.open().await?;
+        }
         self.microsoft.graph.set_held(false);
         Ok(())
     }
