@@ -32,6 +32,11 @@
 //! `<account.properties.primaryEndpoints.queue>`, with the symbolic name where it was read first. Faults are tried
 //! out with [`Project::replace`], in memory.
 //!
+//! To read it, go with a file's text: `syntax` makes a tree of it (`ast` is the tree, `lexer` and `parser`
+//! the way there), `types` is what the compiler knows of resources and how types fit each other, `check` walks
+//! through the tree (`mod`, `declarations`, `resources`, `modules`; `infer` for what an expression is, `assign`
+//! for whether it fits; the `lint` files come last), and `evaluate` works values out, from `modules` inwards.
+//!
 //! Where a value's type is not known (`any`, `object`, an extensible enumeration), the checks are silent.
 
 #![expect(

@@ -1,4 +1,5 @@
 //! The compiler's linter, as far as it goes here; rules have its names.
+use super::model::Symbol;
 use super::reach::{graph, reachable};
 use super::{Checker, Scope};
 use crate::syntax::ast::*;
@@ -127,13 +128,18 @@ impl Checker<'_> {
                     continue;
                 };
                 let in_loop = self.model.body(&named).is_some_and(|it| it.each.is_some());
-                if !in_loop {
+                // The name of what exists already is known without it: the compiler waits for nothing.
+                if !in_loop && !self.exists_already(&named) {
                     let message =
                         format!("\"{named}\" is used here anyway; take it out of dependsOn.");
                     self.problem(item.at, "no-unnecessary-dependson", message);
                 }
             }
         }
+    }
+
+    fn exists_already(&self, key: &str) -> bool {
+        matches!(self.model.symbols.get(key), Some(Symbol::Resource(number)) if self.model.resources[*number].decl.existing)
     }
 
     fn hard_coded_locations(&self) {
@@ -149,7 +155,7 @@ impl Checker<'_> {
                 }
                 _ => None,
             };
-            if known.is_some_and(|it| it != "global") {
+            if known.is_some_and(|it| !it.eq_ignore_ascii_case("global")) {
                 self.problem(
                     location.at,
                     "no-hardcoded-location",

@@ -10,6 +10,7 @@ mod infer;
 mod lint;
 mod lint_secrets;
 mod lint_style;
+mod loops;
 pub(crate) mod model;
 mod modules;
 mod names;
@@ -114,6 +115,7 @@ impl<'a> Checker<'a> {
         } else {
             self.template();
         }
+        self.loops();
         self.lint();
     }
 

@@ -151,7 +151,8 @@ impl Checker<'_> {
             );
             self.problem(at, "scope", message);
         }
-        if let Some(value) = written {
+        // A resource by its symbolic name is waited for; anything else must be known.
+        if let Some(value) = written.filter(|it| self.model.referred(it, &[]).is_none()) {
             self.at_start(value, "The scope of a module", scope);
         }
     }

@@ -166,14 +166,15 @@ impl Checker<'_> {
             return;
         }
         let ty = self.look(&self.infer(name, scope));
-        let slashes = match (&name.kind, &ty) {
-            (_, Ty::Text(Text { value: Some(value), .. })) => value.matches('/').count(),
-            (Kind::Text(pieces), _) => pieces.iter().map(slashes).sum::<usize>(),
+        // What is put in may bring slashes of its own: then only too many are wrong for sure.
+        let (slashes, all) = match (&name.kind, &ty) {
+            (_, Ty::Text(Text { value: Some(value), .. })) => (value.matches('/').count(), true),
+            (Kind::Text(pieces), _) => (pieces.iter().map(slashes).sum::<usize>(), false),
             _ => return,
         };
         let wanted =
             if self.has_path_name(resource) { resource.kind.matches('/').count() - 1 } else { 0 };
-        if slashes != wanted {
+        if slashes > wanted || (all && slashes < wanted) {
             let message = match wanted {
                 0 => "This name must be one segment, without a slash: the parent is told by \"parent\".".to_owned(),
                 _ => format!("This name must have {wanted} slashes, one a parent; better write \"parent: …\"."),

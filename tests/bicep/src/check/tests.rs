@@ -188,3 +188,63 @@ fn without_types_a_registration_needs_no_name_and_anything_of_azure_does() {
         "needs the property \"name\"",
     );
 }
+
+#[test]
+fn what_the_compiler_takes_is_not_refused() {
+    const GROUP: &str = "Microsoft.Resources/resourceGroups@2025-04-01";
+    let found = check(
+        &Project::of(&[
+            (
+                "main.bicep",
+                &format!(
+                    "targetScope = 'subscription'\nresource group '{GROUP}' = {{\n  name: 'rg'\n  location: 'Global'\n}}\n\
+                     module m 'inner.bicep' = {{\n  scope: group\n}}\n"
+                ),
+            ),
+            (
+                "inner.bicep",
+                "@description('It.')\nparam it string?\n@description('It.')\noutput it string? = it\n",
+            ),
+        ]),
+        None,
+    );
+    assert_eq!(found, [], "a group made here is waited for, and Global is no place");
+    let box_of = |name: &str| {
+        let behind =
+            "var both = '${location}/x'\nresource box 'Test.Rp/accounts/boxes@2025-01-01' = {\n";
+        said(&account(
+            "safe: true",
+            &format!("{behind}  name: {name}\n  dependsOn: [account]\n}}\n"),
+        ))
+    };
+    assert_eq!(box_of("both"), Vec::<String>::new());
+    assert_eq!(box_of("'${both}'").len(), 1, "simplify-interpolation alone");
+    only(&box_of("'${both}/a/b'"), "must have 1 slashes");
+    let existing = "resource there 'Test.Rp/accounts@2025-01-01' existing = {\n  name: 'abcd'\n}\n\
+         resource grant 'Test.Rp/grants@2025-01-01' = {\n  name: guid(there.id)\n  dependsOn: [there]\n}\n";
+    assert_eq!(said(existing), Vec::<String>::new());
+}
+
+#[test]
+fn a_loop_stands_alone_or_is_the_value_of_a_property() {
+    let text = |output: &str| {
+        format!(
+            "@description('It.')\nparam it string[]\n@description('It.')\noutput all array = {output}\n"
+        )
+    };
+    assert_eq!(said(&text("[for one in it: { a: one }]")), Vec::<String>::new());
+    only(&said(&text("concat([for one in it: one], [1])")), "A loop does not stand here");
+    only(&said(&text("[for one in it: { a: [for other in it: other] }]")), "A loop does not stand");
+    let values = |value: &str| {
+        account(
+            "safe: true",
+            &format!(
+                "resource values 'Test.Rp/accounts/config@2025-01-01' = [for one in ['a', 'b']: {{\n  parent: account\n  name: 'settings'\n  properties: {value}\n}}]\n"
+            ),
+        )
+    };
+    let nested = "{}\n  resource box 'boxes' = {\n    name: 'b'\n  }";
+    assert!(said(&values(nested)).iter().any(|it| it.contains("of which there are many")));
+    let looped = values("[for it in ['a']: it]");
+    assert!(!said(&looped).iter().any(|it| it.contains("loop-place")), "{:?}", said(&looped));
+}
