@@ -4,6 +4,7 @@
 
 mod azure;
 mod deployment;
+mod reckoning;
 mod runbook;
 mod script;
 mod stages;

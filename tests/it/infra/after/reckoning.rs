@@ -1,0 +1,174 @@
+//! What the runbook reckons from the counts of `README.md`: the load of a mailbox, what it costs and
+//! how far it scales. Stories hold the counts; here the arithmetic is held.
+
+use super::script::infra;
+use crate::infra::documents::{Section, table};
+use crate::{Failure, Outcome};
+
+const RUNBOOK: &str = "infra/README.md";
+/// Working days of a month, and all its days.
+const WORKING_DAYS: f64 = 22.0;
+const DAYS: f64 = 30.0;
+/// The seconds of ten hours of each working day: when there is work.
+const WORKING_SECONDS: f64 = WORKING_DAYS * 10.0 * 3_600.0;
+
+/// Table calls, queue messages, requests to Graph, POSTs.
+#[derive(Debug, Clone, Copy)]
+struct Load([f64; 4]);
+
+impl Load {
+    fn times(self, factor: f64) -> Self {
+        Self(self.0.map(|number| number * factor))
+    }
+
+    fn and(self, other: Self) -> Self {
+        let [a, b, c, d] = self.0;
+        let [e, f, g, h] = other.0;
+        Self([a + e, b + f, c + g, d + h])
+    }
+
+    fn row(self, name: &str) -> Vec<String> {
+        let numbers = self.0.iter().map(|number| short(*number, 2));
+        std::iter::once(name.to_owned()).chain(numbers).collect()
+    }
+}
+
+/// `number` with at most so many decimals, and commas between its thousands.
+fn short(number: f64, decimals: usize) -> String {
+    let text = format!("{number:.decimals$}");
+    let (whole, rest) = text.split_once('.').unwrap_or((&text, ""));
+    let mut grouped = String::new();
+    for (place, digit) in whole.chars().enumerate() {
+        if place > 0 && (whole.len() - place) % 3 == 0 {
+            grouped.push(',');
+        }
+        grouped.push(digit);
+    }
+    match rest.trim_end_matches('0') {
+        "" => grouped,
+        rest => format!("{grouped}.{rest}"),
+    }
+}
+
+/// What one of these makes: three numbers from the row of `README.md` that begins with `what`, and the
+/// POSTs that tell of it.
+fn counted(what: &str, posts: f64) -> Result<Load, Failure> {
+    let readme = std::fs::read_to_string(infra().join("../README.md"))?;
+    let row = readme.lines().find(|line| line.starts_with(&format!("| {what}")));
+    let cells = row.ok_or_else(|| format!("README.md counts no {what}"))?.split('|').skip(2);
+    let numbers: Vec<f64> = cells.take(3).filter_map(|cell| cell.trim().parse().ok()).collect();
+    let [tables, messages, graph] = numbers[..] else { return Err("three numbers".into()) };
+    Ok(Load([tables, messages, graph, posts]))
+}
+
+/// Of one mailbox.
+struct Mailbox {
+    parts: Vec<(&'static str, Load)>,
+    day: Load,
+    look: Load,
+    month: Load,
+}
+
+fn mailbox() -> Result<Mailbox, Failure> {
+    let alone = counted("An appointment without a room (1 created", 2.0)?;
+    // Told in two POSTs, and so in two messages; it is read and looked up once.
+    let [tables, messages, graph, posts] = alone.0;
+    let alone = Load([tables, 2.0 * messages, graph, posts]);
+    let look = counted("Renewing 1,000 mailboxes", 0.0)?.times(0.001);
+    let parts = vec![
+        ("8 appointments without a room", alone.times(8.0)),
+        ("0.5 bookings", counted("A new booking: ", 6.0)?.times(0.5)),
+        ("0.1 moves", counted("A move |", 4.0)?.times(0.1)),
+        ("0.05 cancellations", counted("A cancellation |", 2.0)?.times(0.05)),
+        ("0.5 bookings purged", counted("A run of `purge-expired`", 0.0)?.times(0.5)),
+    ];
+    let day = parts.iter().fold(Load([0.0; 4]), |sum, (_, part)| sum.and(*part));
+    let month = day.times(WORKING_DAYS).and(look.times(DAYS));
+    Ok(Mailbox { parts, day, look, month })
+}
+
+#[test]
+fn the_load_of_a_mailbox_is_made_of_the_counts() -> Outcome {
+    let Mailbox { parts, day, look, month } = mailbox()?;
+    let mut rows: Vec<_> = parts.iter().map(|(name, part)| part.row(name)).collect();
+    rows.push(day.row("**a working day**"));
+    rows.push(look.row("a look, every day"));
+    let month_row = month.0.iter().map(|number| format!("**{}**", short(*number, 0)));
+    rows.push(
+        std::iter::once("**a month** (22 and 30 days)".to_owned()).chain(month_row).collect(),
+    );
+    let head = ["", "table calls", "queue messages", "requests to Graph", "POSTs"];
+    Section::new(RUNBOOK, "load", table(&head, rows)).holds()
+}
+
+/// What so many mailboxes cost in a month, in USD: the columns of the runbook's table.
+fn cost(mailboxes: f64) -> Result<Vec<String>, Failure> {
+    let [tables, messages, _, posts] = mailbox()?.month.times(mailboxes).0;
+    let tables = tables * 0.00036 / 1e4;
+    let idle = 5.0 * 43_200.0 * DAYS / 2.0;
+    let queues = (messages * 3.0 + idle) * 0.004 / 1e4;
+    let runs = posts + messages;
+    let executions = (runs - 250_000.0).max(0.0) * 0.40 / 1e6;
+    let instances = 6.0 + runs / WORKING_SECONDS / 16.0;
+    let gigabyte_seconds = (runs * 2.0).min(instances * WORKING_SECONDS * 2.0);
+    let compute = (gigabyte_seconds - 100_000.0).max(0.0) * 0.000_026;
+    let ready = 2.0 * DAYS * 86_400.0 * 0.000_004;
+    let logs = (mailboxes * 5.1 / 1e3 - 5.0).max(0.0) * 2.30;
+    let all = tables + queues + executions + compute + ready + logs + 14.0;
+    let whole = [executions, compute, ready, logs].map(|usd| short(usd, 0));
+    let mut row = vec![short(mailboxes, 0), format!("{tables:.2}"), format!("{queues:.2}")];
+    row.extend(whole);
+    row.push(format!("**{}**", short(all, 0)));
+    row.push(format!("{:.3}", all / mailboxes));
+    Ok(row)
+}
+
+#[test]
+fn the_cost_is_reckoned_from_the_load() -> Outcome {
+    let sizes = [100.0, 1_000.0, 10_000.0, 100_000.0];
+    let rows = sizes.into_iter().map(cost).collect::<Result<Vec<_>, _>>()?;
+    let (together, one) = ("**together, USD a month**", "for a mailbox");
+    let parts = ["tables", "queues", "executions", "compute", "always ready", "logs"];
+    let head: Vec<&str> = ["mailboxes"].into_iter().chain(parts).chain([together, one]).collect();
+    Section::new(RUNBOOK, "cost", table(&head, rows)).holds()
+}
+
+/// What happens in a working day happens at this part of it a second, in the busiest hour.
+const BUSIEST: f64 = 0.2 / 3_600.0;
+
+#[test]
+fn a_million_mailboxes_are_reckoned_from_the_load() -> Outcome {
+    let [tables, messages, graph, posts] = mailbox()?.day.times(1e6 * BUSIEST).0;
+    // All messages but two of booking-requests and two of calendar-writes for each change of a booking.
+    let changes = (8.0 * 2.0 + 0.5 * 4.0 + 0.1 * 3.0 + 0.05) * 1e6 * BUSIEST;
+    let of = |name: &str, number: f64| vec![name.to_owned(), short(number, 0)];
+    let rows = [
+        of("POSTs", posts),
+        of("messages, all queues", messages),
+        of("messages to `event-changes`, and reads of events", changes),
+        of("table calls", tables),
+        of("requests to Graph", graph),
+        of(
+            "requests to the storage account (tables, and three for a message)",
+            tables + 3.0 * messages,
+        ),
+    ];
+    let head = ["for a million mailboxes", "a second, in the busiest hour"];
+    Section::new(RUNBOOK, "scale", table(&head, rows)).holds()
+}
+
+#[test]
+fn the_sentences_repeat_the_numbers_of_the_tables() -> Outcome {
+    let runbook = std::fs::read_to_string(infra().join("README.md"))?;
+    let [_, messages, graph, posts] = mailbox()?.month.0;
+    let runs = posts + messages;
+    for sentence in [
+        format!("{} POSTs and {} messages", short(posts, 0), short(messages, 0)),
+        format!("{} executions a month", short(runs, 0)),
+        format!("{} GB-seconds if no two", short(2.0 * runs, 0)),
+        format!("{} rows of 0.3 kB a month", short(graph, 0)),
+    ] {
+        assert!(runbook.contains(&sentence), "the runbook does not say: {sentence}");
+    }
+    Ok(())
+}
