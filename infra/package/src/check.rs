@@ -10,13 +10,18 @@ use zip::{System, ZipArchive};
 
 use crate::binary::{Binary, Glibc};
 use crate::contents::{EXECUTABLE, FUNCTION, HANDLER, HOST, Part, READABLE};
+use crate::problem::Problem;
 
 /// The newest C library that the handler may need. The platform's image is not published; what is
 /// known of it is Debian 11 with 2.31 (Azure/azure-functions-python-worker#1651), and 2.28 is what
 /// RHEL 8 has, the oldest that Rust's own toolchain is commonly built against.
 pub const CEILING: Glibc = Glibc(2, 28);
 /// The loader of x86-64 (System V ABI, AMD64 supplement).
-const LOADER: &str = "/lib64/ld-linux-x86-64.so.2";
+pub(crate) const LOADER: &str = "/lib64/ld-linux-x86-64.so.2";
+/// The bits of a Unix mode that say what something is, and those of a plain file (POSIX, `S_IFMT` and
+/// `S_IFREG`, as Linux and macOS number them).
+const TYPE: u32 = 0o170_000;
+const PLAIN: u32 = 0o100_000;
 /// The libraries that every system with glibc has.
 const LIBRARIES: [&str; 7] = [
     "libc.so.6",
@@ -30,69 +35,6 @@ const LIBRARIES: [&str; 7] = [
 /// Folders where people and build machines keep things. A shipped handler knows none of them.
 const SOMEBODYS: [&str; 5] = ["home", "root", "Users", ".cargo", ".rustup"];
 
-/// What is wrong with a zip, and what to do about it.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[expect(missing_docs, reason = "each one says in words what it is")]
-pub enum Problem {
-    #[error("it is not a zip ({0}): make it with `cargo pack`")]
-    NotAZip(String),
-    #[error("{0} stands at no root: files belong at the zip's root, not in a folder of their own")]
-    Nested(String),
-    #[error(
-        "{name} has the mode {mode:o}, not {wanted:o}: pack on Linux or macOS, with `cargo pack`"
-    )]
-    Mode { name: String, mode: u32, wanted: u32 },
-    #[error(
-        "{0} has no Unix mode: the zip was made on Windows; use `cargo pack` on Linux or macOS"
-    )]
-    NoMode(String),
-    #[error("{0} does not belong into a package: take it out")]
-    Foreign(String),
-    #[error("there is no {0} at the root: without it the Functions host starts nothing")]
-    Missing(&'static str),
-    #[error("{name} is not JSON ({why}): correct it")]
-    NotJson { name: String, why: String },
-    #[error(
-        "host.json starts {0:?}, and the handler is called \"handler\": set customHandler.description.defaultExecutablePath to \"handler\", without \"./\""
-    )]
-    Executable(String),
-    #[error("the handler knows no function {0}: remove its folder")]
-    UnknownFunction(String),
-    #[error(
-        "the function {0} does not belong into this part: `cargo pack --split` puts it into the other"
-    )]
-    OtherPart(String),
-    #[error("the function {0} has no folder: its work would never be done; add {0}/function.json")]
-    MissingFunction(&'static str),
-    #[error("the handler cannot run there: {0}; build it with `cargo pack`")]
-    NotForThere(String),
-    #[error(
-        "the handler needs glibc {0}, newer than {CEILING}: it was built with the system's linker; use `cargo pack`, which links for {CEILING}"
-    )]
-    Glibc(Glibc),
-    #[error(
-        "the handler needs {0} of the C library, which {CEILING} does not have: use `cargo pack`"
-    )]
-    OtherNeed(String),
-    #[error(
-        "the handler needs the library {0}, which the platform need not have: link it statically or do without"
-    )]
-    Library(String),
-    #[error("the handler asks for the loader {0:?}, not {LOADER:?}: build it with `cargo pack`")]
-    Loader(Option<String>),
-    #[error("the handler looks for libraries in {0}: link without an rpath")]
-    SearchPath(String),
-    #[error(
-        "the handler holds paths of the machine it was built on, {times} times {path}: build it with `cargo pack`, which replaces them"
-    )]
-    MachinePath { path: String, times: usize },
-}
-
-/// The problems, one a line.
-pub fn list(problems: &[Problem]) -> String {
-    problems.iter().map(|problem| format!("- {problem}")).collect::<Vec<_>>().join("\n")
-}
-
 /// A file in a zip.
 #[derive(Debug, Clone)]
 pub struct Packed {
@@ -100,6 +42,8 @@ pub struct Packed {
     pub name: String,
     /// Its permission bits; `None` where the zip does not come from Unix.
     pub mode: Option<u32>,
+    /// Whether it is a plain file, and no link or device.
+    pub plain: bool,
     /// What is in it.
     pub bytes: Vec<u8>,
 }
@@ -126,23 +70,28 @@ pub struct Report {
 /// Reads the files of a zip, sorted as they are in it. Folders are left out.
 ///
 /// # Errors
-/// [`Problem::NotAZip`].
+/// [`Problem::NotAZip`], [`Problem::Twice`].
 pub fn read(zip: &[u8]) -> Result<Vec<Packed>, Problem> {
     let broken = |why: &dyn std::fmt::Display| Problem::NotAZip(why.to_string());
     let mut archive = ZipArchive::new(Cursor::new(zip)).map_err(|e| broken(&e))?;
+    if archive.has_duplicate_names() {
+        return Err(Problem::Twice);
+    }
     let mut files = Vec::new();
     for index in 0..archive.len() {
         let mut file = archive.by_index(index).map_err(|e| broken(&e))?;
-        if file.is_dir() {
+        let name = file.name().map_err(|e| broken(&e))?.into_owned();
+        if name.ends_with('/') {
             continue;
         }
-        let name = file.name().map_err(|e| broken(&e))?.into_owned();
-        // A link has another type in its mode than a file, which the check then tells.
         let unix = file.system() == System::Unix;
-        let mode = file.unix_mode().filter(|_| unix).map(|mode| mode & 0o7777);
+        let mode = file.unix_mode().filter(|_| unix);
+        // Some programs write the permissions alone.
+        let plain = mode.is_none_or(|mode| matches!(mode & TYPE, 0 | PLAIN));
+        let mode = mode.map(|mode| mode & !TYPE);
         let mut bytes = Vec::new();
         file.read_to_end(&mut bytes).map_err(|e| broken(&e))?;
-        files.push(Packed { name, mode, bytes });
+        files.push(Packed { name, mode, plain, bytes });
     }
     Ok(files)
 }
@@ -188,6 +137,9 @@ pub fn check(zip: &[u8], part: Part, own: &[&Path]) -> Report {
 
 impl Report {
     fn mode(&mut self, file: &Packed) {
+        if !file.plain {
+            self.problems.push(Problem::NotAFile(file.name.clone()));
+        }
         let wanted = if file.name == HANDLER { EXECUTABLE } else { READABLE };
         match file.mode {
             None => self.problems.push(Problem::NoMode(file.name.clone())),
@@ -279,8 +231,12 @@ fn unmet(binary: &Binary) -> Vec<Problem> {
     problems.extend(binary.other_needs.iter().cloned().map(Problem::OtherNeed));
     let libraries = binary.libraries.iter().filter(|name| !LIBRARIES.contains(&name.as_str()));
     problems.extend(libraries.cloned().map(Problem::Library));
-    if binary.loader.as_deref() != Some(LOADER) {
-        problems.push(Problem::Loader(binary.loader.clone()));
+    match &binary.loader {
+        Some(loader) if loader != LOADER => problems.push(Problem::Loader(loader.clone())),
+        // Something loads it, but the sections that say what it needs were taken away.
+        Some(_) if binary.libraries.is_empty() => problems.push(Problem::Unsaid),
+        // A static program needs no loader.
+        Some(_) | None => {}
     }
     problems.extend(binary.search_paths.iter().cloned().map(Problem::SearchPath));
     problems

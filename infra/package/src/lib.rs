@@ -1,8 +1,9 @@
 //! The package: the zip that Azure runs, how it is made, and what must be true of it.
 //!
 //! In the order of `cargo pack`: [`tools`] finds the linker, [`building`] makes the handler,
-//! [`contents`] gathers what goes into the zip and writes it, [`check`] reads it back and complains,
-//! with [`binary`] for what the handler needs of the system it runs on. [`command`] is the command.
+//! [`contents`] gathers what goes into the zip and writes it, [`check`] reads it back and complains
+//! of each [`problem`], with [`binary`] for what the handler needs of the system it runs on.
+//! [`command`] is the command.
 //!
 //! The same commit, compiler and tools make the same bytes, wherever the project lies: entries are
 //! sorted and have one time, and no path of the building machine gets into the handler.
@@ -12,6 +13,7 @@ pub mod building;
 pub mod check;
 pub mod command;
 pub mod contents;
+pub mod problem;
 pub mod tools;
 
 use std::io;
@@ -38,12 +40,12 @@ pub enum PackError {
     #[error("{0}")]
     Tool(String),
     /// What was packed is not fit to be deployed.
-    #[error("{} is not fit to be deployed:\n{}", path.display(), check::list(problems))]
+    #[error("{} is not fit to be deployed:\n{}", path.display(), problem::list(problems))]
     Unfit {
         /// The zip.
         path: PathBuf,
         /// Everything that is wrong with it.
-        problems: Vec<check::Problem>,
+        problems: Vec<problem::Problem>,
     },
 }
 

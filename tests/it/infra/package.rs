@@ -6,8 +6,9 @@ use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
-use package::check::{self, CEILING, Problem, check};
+use package::check::{self, CEILING, check};
 use package::contents::{Contents, EXECUTABLE, FUNCTION, HANDLER, HOST, Part, READABLE};
+use package::problem::{self, Problem};
 use roombridge::domain::booking::Observed;
 use roombridge::host::{FUNCTIONS, Trigger};
 use world::azurite::Azurite;
@@ -168,7 +169,7 @@ fn a_package_that_would_not_work_is_refused_and_says_all_that_is_wrong() -> Outc
         Problem::MissingFunction("write-back"),
     ] {
         assert!(found.contains(&problem), "{problem:?} is not in {found:?}");
-        assert!(check::list(&found).contains(&problem.to_string()));
+        assert!(problem::list(&found).contains(&problem.to_string()));
     }
     assert!(
         found
@@ -176,6 +177,42 @@ fn a_package_that_would_not_work_is_refused_and_says_all_that_is_wrong() -> Outc
             .any(|p| matches!(p, Problem::NotJson { name, .. } if name.contains("consent")))
     );
     assert_eq!(found.len(), 7, "{found:?}");
+    Ok(())
+}
+
+#[test]
+fn a_zip_that_others_unpack_to_something_else_is_refused() -> Outcome {
+    let mut zip = light(Part::Whole)?.zip()?;
+    // The type bits of the first file's mode, in the central directory: S_IFREG becomes S_IFLNK.
+    let first = b"consent/function.json";
+    let entry = zip.windows(4).position(|it| it == b"PK\x01\x02").ok_or("no directory")?;
+    assert_eq!(&zip[entry + 46..][..first.len()], first);
+    zip[entry + 41] = zip[entry + 41] & 0x0f | 0xa0;
+    let found = check(&zip, Part::Whole, &[]).problems;
+    assert!(found.contains(&Problem::NotAFile("consent/function.json".to_owned())), "{found:?}");
+
+    // Names that would be written elsewhere, on this machine or on one that knows no case.
+    let mut stray = light(Part::Whole)?;
+    let strays = ["../host.json", "/host.json", "../x", "HANDLER", "consent\\function.json"];
+    for name in strays {
+        stray.put(name, READABLE, b"{}".to_vec());
+    }
+    let found = wrong(&stray, Part::Whole)?;
+    let is = |name: &str| [Problem::Nested(name.to_owned()), Problem::Foreign(name.to_owned())];
+    for name in strays {
+        assert!(is(name).iter().any(|problem| found.contains(problem)), "{name}: {found:?}");
+    }
+
+    // Two files of one name: a writer refuses that, so one is renamed in both places.
+    let mut two = light(Part::Whole)?;
+    two.put("hosT.json", READABLE, b"{}".to_vec());
+    let mut zip = two.zip()?;
+    for at in 0..zip.len() - 9 {
+        if zip[at..].starts_with(b"hosT.json") {
+            zip[at + 3] = b't';
+        }
+    }
+    assert_eq!(check(&zip, Part::Whole, &[]).problems, [Problem::Twice]);
     Ok(())
 }
 
