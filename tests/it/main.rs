@@ -16,6 +16,7 @@ mod farewell;
 mod faults;
 mod fetch_event;
 mod fuzz;
+mod generated;
 mod host;
 mod identity;
 mod infra;

@@ -2,8 +2,6 @@
 //! it, and written anew with `ROOMBRIDGE_WRITE=1 cargo test --test it -- infra::documents tidy::readme`.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
-use std::sync::{Mutex, PoisonError};
 
 use jiff::SignedDuration;
 use roombridge::domain::retention::{
@@ -17,83 +15,12 @@ use roombridge::identity::session::COOKIES;
 use roombridge::queue::{MESSAGE_LIFE, Queue, SEALED_LIFE};
 use roombridge::store::tables::Table;
 
+use super::policy::ROLES;
 use crate::Outcome;
+use crate::generated::{Section, read, table};
 
 /// The reviewer's document.
 const DATA_AND_ACCESS: &str = "infra/data-and-access.md";
-
-/// Stories run side by side, and some write into the same document.
-static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
-
-/// The part of a document between `<!-- name -->` and `<!-- /name -->`, which is made from the code.
-pub(crate) struct Section {
-    document: &'static str,
-    name: &'static str,
-    text: String,
-}
-
-impl Section {
-    /// `text` is what must stand there.
-    pub(crate) fn new(document: &'static str, name: &'static str, text: String) -> Self {
-        Self { document, name, text }
-    }
-
-    /// Compares; where asked to write, puts the text there instead.
-    ///
-    /// # Errors
-    /// When the document cannot be read, has no such section, or says something else.
-    pub(crate) fn holds(&self) -> Outcome {
-        let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(self.document);
-        let whole = std::fs::read_to_string(&path)?;
-        let (from, to) = (format!("<!-- {} -->\n", self.name), format!("<!-- /{} -->", self.name));
-        let parts = whole.split_once(&from).and_then(|(before, rest)| {
-            rest.split_once(&to).map(|(inside, after)| (before, inside, after))
-        });
-        let Some((before, inside, after)) = parts else {
-            return Err(format!("{} has no {from}", self.document).into());
-        };
-        if inside.trim() == self.text.trim() {
-            return Ok(());
-        }
-        if writes() {
-            return Ok(std::fs::write(
-                path,
-                format!("{before}{from}{}\n{to}{after}", self.text.trim()),
-            )?);
-        }
-        Err(format!(
-            "{}, {}: ROOMBRIDGE_WRITE=1 writes it anew\n{}",
-            self.document, self.name, self.text
-        )
-        .into())
-    }
-}
-
-/// Whether generated text is to be written instead of compared.
-#[expect(clippy::disallowed_methods, reason = "whoever changed the code asks for it from outside")]
-pub(crate) fn writes() -> bool {
-    std::env::var("ROOMBRIDGE_WRITE").is_ok_and(|value| value == "1")
-}
-
-/// A table of the document: its head, and its rows cell by cell.
-pub(crate) fn table(head: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> String {
-    let line = |cells: &[String]| format!("| {} |\n", cells.join(" | "));
-    let head: Vec<String> = head.iter().map(ToString::to_string).collect();
-    let ruler = "|---".repeat(head.len()) + "|\n";
-    let body: String = rows.into_iter().map(|row| line(&row)).collect();
-    line(&head) + &ruler + &body
-}
-
-#[test]
-fn a_section_that_is_missing_or_says_something_else_is_an_error() {
-    let missing = Section::new(DATA_AND_ACCESS, "no such section", String::new()).holds();
-    assert!(missing.is_err_and(|error| error.to_string().contains("no such section")));
-    if !writes() {
-        let other = Section::new(DATA_AND_ACCESS, "tables", "| table |".into()).holds();
-        assert!(other.is_err_and(|error| error.to_string().contains("ROOMBRIDGE_WRITE=1")));
-    }
-}
 
 fn code(word: &str) -> String {
     format!("`{word}`")
@@ -324,12 +251,6 @@ fn all_other_fields_are_those_of_their_lists() -> Outcome {
     Section::new(DATA_AND_ACCESS, "other-fields", text).holds()
 }
 
-/// A file of the project.
-fn read(path: &str) -> Result<String, std::io::Error> {
-    let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
-    std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path))
-}
-
 /// What stands in one column of the first table below `heading`, without backticks.
 fn column(text: &str, heading: &str, column: usize) -> BTreeSet<String> {
     let below = text.split_once(&format!("\n{heading}\n")).map_or("", |(_, below)| below);
@@ -351,35 +272,7 @@ fn the_ways_in_are_the_functions_that_answer_http() -> Outcome {
 
 #[test]
 fn the_roles_are_those_that_the_templates_give() -> Outcome {
-    let template = read("infra/modules/roles.bicep")?;
-    let id = |text: &&str| text.parse::<uuid::Uuid>().is_ok();
-    let given: BTreeSet<String> = template.split('\'').filter(id).map(str::to_owned).collect();
-    assert!(given.len() > 3, "the ids were found in the template");
-    assert_eq!(column(&read(DATA_AND_ACCESS)?, "### Roles", 1), given);
-    let assignments = template.matches("Microsoft.Authorization/roleAssignments@").count();
-    assert_eq!(assignments, given.len(), "each role is given once");
-    Ok(())
-}
-
-#[test]
-fn the_templates_give_roles_in_one_place() -> Outcome {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("infra");
-    let mut folders = vec![root];
-    let mut elsewhere = Vec::new();
-    while let Some(folder) = folders.pop() {
-        for entry in std::fs::read_dir(folder)? {
-            let path = entry?.path();
-            let named = |name: &str| path.file_name().is_some_and(|file| file == name);
-            if path.is_dir() && !named("target") {
-                folders.push(path);
-            } else if path.extension().is_some_and(|e| e == "bicep") && !named("roles.bicep") {
-                let text = std::fs::read_to_string(&path)?;
-                if text.contains("Microsoft.Authorization/roleAssignments@") {
-                    elsewhere.push(path);
-                }
-            }
-        }
-    }
-    assert!(elsewhere.is_empty(), "{elsewhere:?}");
+    let given = ROLES.map(|(role, _)| role.to_owned());
+    assert_eq!(column(&read(DATA_AND_ACCESS)?, "### Roles", 1), given.into());
     Ok(())
 }

@@ -1,11 +1,11 @@
 //! Every template and parameter file, checked against the compiler's own types.
 
 use std::collections::BTreeMap;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use bicep::{Project, Types};
 
+use super::say;
 use crate::{Failure, Outcome};
 
 /// Where the templates are.
@@ -39,12 +39,6 @@ pub(super) fn slice() -> Result<Option<Types>, Failure> {
         return Ok(None);
     };
     Ok(Some(Types::load(&path)?))
-}
-
-/// Says something even though the test passes.
-pub(super) fn say(what: &str) {
-    // Straight to the stream, because a passing test's own output is kept back. Nobody to tell if that fails.
-    drop(writeln!(std::io::stderr(), "{what}"));
 }
 
 #[test]

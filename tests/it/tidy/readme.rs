@@ -11,7 +11,8 @@ use roombridge::host::{FUNCTIONS, Trigger, router::PREFIX};
 
 use super::source::{Source, file, tree};
 use crate::Outcome;
-use crate::infra::documents::{Section, kept};
+use crate::generated::Section;
+use crate::infra::documents::kept;
 
 /// The rows of the table between `<!-- name -->` and `<!-- /name -->`, cell by cell, without its
 /// head.

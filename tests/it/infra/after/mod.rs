@@ -139,7 +139,7 @@ async fn the_scripts_are_bash() -> Outcome {
             Ok(linted) => {
                 assert!(linted.status.success(), "{}", String::from_utf8_lossy(&linted.stdout));
             }
-            Err(_) => script::say("shellcheck is not here: the scripts were only parsed"),
+            Err(_) => super::say("shellcheck is not here: the scripts were only parsed"),
         }
     }
     Ok(())

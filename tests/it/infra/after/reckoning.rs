@@ -2,7 +2,7 @@
 //! how far it scales. Stories hold the counts; here the arithmetic is held.
 
 use super::script::infra;
-use crate::infra::documents::{Section, table};
+use crate::generated::{Section, table};
 use crate::{Failure, Outcome};
 
 const RUNBOOK: &str = "infra/README.md";

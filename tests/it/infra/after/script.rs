@@ -7,6 +7,7 @@ use std::sync::Arc;
 use tempfile::TempDir;
 use world::serve::Serving;
 
+use super::super::say;
 use super::azure::{Azure, stub};
 use crate::Failure;
 
@@ -81,10 +82,4 @@ pub(super) fn usable() -> bool {
         say(&format!("SKIPPED: the scripts under infra/ were not run: {missing:?} not found"));
     }
     missing.is_empty()
-}
-
-/// Says it where whoever runs the tests sees it.
-#[expect(clippy::print_stderr, reason = "what was not tested must be seen")]
-pub(super) fn say(what: &str) {
-    eprintln!("\n*** {what} ***\n");
 }

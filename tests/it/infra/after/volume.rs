@@ -1,11 +1,11 @@
 //! How much the handler logs: the numbers that the runbook's cost estimate stands on.
 
 use jiff::{SignedDuration, Timestamp};
-use roombridge::domain::policy::{Answering, ContentPolicy};
-use world::exchange::{Invitation, Processing};
+use world::exchange::Invitation;
 use world::local::World;
 
 use crate::Outcome;
+use crate::local::{Story, contoso, settled, started};
 
 /// Lines and bytes of the handler so far.
 fn logged(world: &World) -> (usize, usize) {
@@ -22,7 +22,7 @@ fn said(what: &str) -> Option<(usize, usize)> {
     Some((numbers.next()?, numbers.next()?))
 }
 
-/// How often a queue or timer function ran, by the lines that say how it ended.
+/// What was logged is what the runbook says, give or take a quarter.
 fn holds(what: &str, (lines, bytes): (usize, usize)) {
     let (said_lines, said_bytes) = said(what).unwrap_or_default();
     let near = |said: usize, is: usize| said * 3 / 4 <= is && is <= said * 5 / 4;
@@ -34,26 +34,14 @@ fn holds(what: &str, (lines, bytes): (usize, usize)) {
 
 #[tokio::test]
 async fn the_log_of_a_booking_is_as_large_as_the_runbook_reckons() -> Outcome {
-    let world = crate::local::started().await?;
-    let tenant = world.microsoft.tenant("Contoso");
-    let (anna, aurora) = (tenant.person("Anna"), tenant.room("Aurora", Processing::AutoUpdate));
-    world.seeding.connect(&tenant, ContentPolicy::default()).await?;
-    world.seeding.agree(&anna).await?;
-    world.seeding.manage(&aurora, Answering::RoombridgeDecides).await?;
-    let graph = &world.microsoft.graph;
-    let both = async || Ok((graph.subscriptions().len() == 2).then_some(()));
-    world.until("both calendars are subscribed", both).await?;
+    let Story { world, tenant, anna, aurora } = contoso(started().await?).await?;
     quiet(&world).await?;
 
     let before = logged(&world);
     let start: Timestamp = "2026-11-24T11:00:00Z".parse()?;
     let end = start + SignedDuration::from_hours(1);
     let meeting = tenant.meet(&anna, Invitation::new("Numbers", start, end).room(&aurora))?;
-    let settled = async || {
-        let found = world.bookings_of(&meeting).await?.into_iter().next();
-        Ok(found.filter(|b| b.unsettled_due.is_none() && b.intent.is_none()).map(drop))
-    };
-    world.until("the booking is settled", settled).await?;
+    settled(&world, &meeting).await?;
     quiet(&world).await?;
     let after = logged(&world);
     holds("a new booking, until settled", (after.0 - before.0, after.1 - before.1));

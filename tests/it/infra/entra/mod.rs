@@ -19,6 +19,7 @@ use roombridge::{
 use serde_json::{Value, json};
 use world::microsoft::{DAEMON_APP, Microsoft, OPERATORS_APP, PEOPLE_APP, SCOPED_APP};
 
+use crate::generated::whole;
 use crate::{Failure, Outcome};
 
 /// Microsoft Graph's application id, the same in every tenant
@@ -173,23 +174,12 @@ fn without_words(mut application: Value) -> Result<Value, Failure> {
 fn each_registration_asks_for_exactly_what_the_consent_page_shows() -> Outcome {
     for (name, which) in REGISTRATIONS {
         let Some(which) = which else { continue };
-        let path = path_of(&format!("permissions/{name}.json"));
         let text = serde_json::to_string_pretty(&permissions(which))? + "\n";
-        if writes() {
-            fs::write(&path, &text)?;
-        }
-        let found = fs::read_to_string(&path)?;
-        assert_eq!(found, text, "{}: ROOMBRIDGE_WRITE=1 writes it anew", path.display());
+        whole(&format!("infra/entra/permissions/{name}.json"), &text)?;
     }
     let files = fs::read_dir(path_of("permissions"))?.count();
     assert_eq!(files, 3, "a file for each registration that asks for anything, and no other");
     Ok(())
-}
-
-/// Whether generated text is to be written instead of compared.
-#[expect(clippy::disallowed_methods, reason = "whoever changed the code asks for it from outside")]
-fn writes() -> bool {
-    std::env::var("ROOMBRIDGE_WRITE").is_ok_and(|value| value == "1")
 }
 
 #[test]

@@ -2,7 +2,6 @@
 
 use std::{
     collections::BTreeMap,
-    ffi::OsString,
     fs,
     path::{Path, PathBuf},
     process::{Command, Output},
@@ -29,8 +28,8 @@ impl Tenant {
     /// Runs the script for the environment `test`, with these words too.
     fn run_in(&self, cloud: &str, words: &[&str]) -> Result<Output, Failure> {
         let stub = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/infra/entra/bin");
-        let mut path = OsString::from(stub);
-        path.push(":/usr/local/bin:/usr/bin:/bin");
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        let path = std::env::join_paths(std::iter::once(stub).chain(std::env::split_paths(&path)))?;
         let output = Command::new(path_of("registrations.sh"))
             .args(["--environment", "test", "--federated-principal-id", IDENTITY])
             .args(words)

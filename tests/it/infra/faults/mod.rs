@@ -4,11 +4,12 @@ mod further;
 mod seeded;
 
 use std::fmt::Write;
-use std::path::Path;
 
 use bicep::{Project, Types};
 
-use super::types::{environment, project, say, slice};
+use super::say;
+use super::types::{environment, project, slice};
+use crate::generated::{Section, table};
 use crate::{Failure, Outcome};
 use further::FURTHER;
 use seeded::{FIRST, Fault};
@@ -118,48 +119,22 @@ fn seeded_faults_are_noticed_by_the_check_that_is_there_for_them() -> Outcome {
 
 #[test]
 fn the_list_of_faults_is_the_one_in_the_readme() -> Outcome {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/bicep/README.md");
-    let text = std::fs::read_to_string(&path)?;
-    let (open, close) = ("<!-- faults -->\n", "<!-- /faults -->");
-    let (before, rest) =
-        text.split_once(open).ok_or("tests/bicep/README.md has no <!-- faults -->")?;
-    let (_, behind) =
-        rest.split_once(close).ok_or("tests/bicep/README.md has no <!-- /faults -->")?;
-    let wanted = format!("{before}{open}{}{close}{behind}", table()?);
-    if writes() {
-        std::fs::write(&path, &wanted)?;
-        return Ok(());
-    }
-    assert_eq!(
-        text, wanted,
-        "ROOMBRIDGE_WRITE=1 cargo test --test it infra::faults writes it anew"
-    );
-    Ok(())
+    Section::new("tests/bicep/README.md", "faults", listed()?).holds()
 }
 
-fn table() -> Result<String, Failure> {
+fn listed() -> Result<String, Failure> {
     let count = |by: By| faults().filter(|it| it.by == by).count();
-    let mut table = String::from("| | Fault | In | Noticed by |\n| --- | --- | --- | --- |\n");
-    for (number, fault) in (1..).zip(faults()) {
-        writeln!(
-            table,
-            "| {number} | {} | `{}` | {} |",
-            fault.what,
-            fault.file,
-            fault.by.in_words()
-        )?;
-    }
+    let rows = (1..).zip(faults()).map(|(number, fault)| {
+        let file = format!("`{}`", fault.file);
+        vec![number.to_string(), fault.what.into(), file, fault.by.in_words().into()]
+    });
+    let mut text = table(&["", "Fault", "In", "Noticed by"], rows);
     let (check, values, policy) = (count(By::Check), count(By::Values), count(By::Policy));
     writeln!(
-        table,
+        text,
         "\n{} faults: {check} noticed by types and linter, {values} with the values in place, {policy} by the policy, {} by nothing.",
         faults().count(),
         count(By::Nothing)
     )?;
-    Ok(table)
-}
-
-#[expect(clippy::disallowed_methods, reason = "whoever changed the list asks for it from outside")]
-fn writes() -> bool {
-    std::env::var("ROOMBRIDGE_WRITE").is_ok_and(|value| value == "1")
+    Ok(text)
 }

@@ -9,7 +9,7 @@ use super::differ;
 
 /// Every role that is given, and on what. The ids are the same in every subscription
 /// (learn.microsoft.com/azure/role-based-access-control/built-in-roles, 2026-06).
-const ROLES: [(&str, &str); 5] = [
+pub(crate) const ROLES: [(&str, &str); 5] = [
     // Storage Blob Data Owner: the host's locks, schedules and keys, and the package.
     ("b7e6dc6d-f1e8-4753-8033-0f276bb0955b", "Microsoft.Storage/storageAccounts"),
     // Storage Queue Data Contributor: every message, and the poison queues.

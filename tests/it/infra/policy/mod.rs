@@ -13,6 +13,8 @@ use std::fmt::Debug;
 
 use bicep::{Deployed, Deployment, Project};
 
+pub(crate) use access::ROLES;
+
 use super::types::project;
 use crate::{Failure, Outcome};
 
