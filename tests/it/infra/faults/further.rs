@@ -188,4 +188,12 @@ pub(super) const FURTHER: &[Fault] = &[
         says: "minimumTlsVersion is",
         by: By::Policy,
     },
+    Fault {
+        what: "Production's parameters were copied from another environment",
+        file: "env/prod.bicepparam",
+        find: "param environmentName = 'prod'",
+        put: "param environmentName = 'dev'",
+        says: "another environment than it is called after",
+        by: By::Policy,
+    },
 ];

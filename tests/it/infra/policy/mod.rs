@@ -28,7 +28,7 @@ const ENVIRONMENTS: [&str; 3] =
 /// # Errors
 /// What cannot be worked out at all.
 pub(super) fn objections(project: &Project) -> Result<Vec<String>, Failure> {
-    let mut said = Vec::new();
+    let mut said = mistaken(project);
     for file in ENVIRONMENTS {
         let deployment = deployed(project, file, "true")?;
         let rooms = [
@@ -36,10 +36,25 @@ pub(super) fn objections(project: &Project) -> Result<Vec<String>, Failure> {
             access::objections(&deployment),
             apps::objections(&deployment),
             watched::objections(&deployment),
+            stores::lasting(&deployment, file),
         ];
         said.extend(rooms.concat().into_iter().map(|sentence| format!("{file}: {sentence}")));
     }
     Ok(said)
+}
+
+/// Parameter files, the registrations' too, that are not for the environment that they are called after:
+/// what is copied from another names its resources.
+fn mistaken(project: &Project) -> Vec<String> {
+    let files = project.files().filter(|file| file.ends_with(".bicepparam"));
+    let wrong = files.filter(|file| {
+        let name = file.rsplit('/').next().unwrap_or_default().trim_end_matches(".bicepparam");
+        let line = format!("param environmentName = '{name}'");
+        !project.text(file).is_some_and(|text| text.lines().any(|it| it == line))
+    });
+    wrong
+        .map(|file| format!("{file}: it is for another environment than it is called after"))
+        .collect()
 }
 
 /// What a parameter file deploys once the registrations are there.

@@ -61,6 +61,14 @@ pub(super) fn objections(deployment: &Deployment) -> Vec<String> {
     said
 }
 
+/// Where people's data is, nobody can destroy the vault's keys before their time.
+pub(super) fn lasting(deployment: &Deployment, file: &str) -> Vec<String> {
+    let vaults = deployment.of_type("Microsoft.KeyVault/vaults");
+    let open = vaults.filter(|vault| *vault.property(&["enablePurgeProtection"]) != json!(true));
+    let open = open.filter(|_| file.ends_with("/prod.bicepparam"));
+    open.map(|vault| format!("{}: its keys can be purged", vault.symbol)).collect()
+}
+
 fn last_segments(deployment: &Deployment, kind: &str) -> BTreeSet<String> {
     let names = deployment.of_type(kind).map(|resource| resource.name.as_str());
     names.filter_map(|name| name.rsplit('/').next()).map(str::to_owned).collect()
