@@ -27,8 +27,8 @@ const LIBRARIES: [&str; 7] = [
     "libgcc_s.so.1",
     "ld-linux-x86-64.so.2",
 ];
-/// Where people and build machines keep things. A shipped handler knows none of it.
-const SOMEBODYS: [&str; 5] = ["/home/", "/root/", "/Users/", "/.cargo/", "/.rustup/"];
+/// Folders where people and build machines keep things. A shipped handler knows none of them.
+const SOMEBODYS: [&str; 5] = ["home", "root", "Users", ".cargo", ".rustup"];
 
 /// What is wrong with a zip, and what to do about it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -250,7 +250,7 @@ fn machine_paths(bytes: &[u8], own: &[&Path]) -> Vec<Problem> {
     let own = own.iter().filter(|path| path.components().count() > 1);
     let own = own.map(|path| format!("{}/", path.display()));
     let mut marks: Vec<(String, usize)> =
-        own.chain(SOMEBODYS.map(str::to_owned)).map(|mark| (mark, 0)).collect();
+        own.chain(SOMEBODYS.map(|name| format!("/{name}/"))).map(|mark| (mark, 0)).collect();
     marks.sort_by_key(|(mark, _)| std::cmp::Reverse(mark.len()));
     // Every mark begins with a slash.
     for at in memchr::memchr_iter(b'/', bytes) {
