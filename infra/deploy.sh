@@ -3,6 +3,7 @@
 # is changed to what the templates say, and nothing is made twice.
 set -euo pipefail
 
+# usage [WHAT-IS-WRONG]
 usage() {
   cat >&2 <<'END'
 usage: infra/deploy.sh ENV RESOURCE_GROUP [--stage NAME] [--registrations WAY] [--package FOLDER] [--what-if]
@@ -26,28 +27,29 @@ usage: infra/deploy.sh ENV RESOURCE_GROUP [--stage NAME] [--registrations WAY] [
 
 Needs az (signed in, the subscription chosen) with Bicep, and for the package sha256sum.
 END
+  [ -z "${1:-}" ] || printf '\n%s\n' "$1" >&2
   exit 2
 }
 
 here=$(cd "$(dirname "$0")" && pwd)
 environment=${1:-} group=${2:-}
-case $environment in dev | test | prod) ;; *) usage ;; esac
-case $group in '' | -*) usage ;; esac
+case $environment in dev | test | prod) ;; '' | -*) usage ;; *) usage "There is no environment '$environment'." ;; esac
+case $group in '' | -*) usage 'The resource group is missing.' ;; esac
 shift 2
 stage=all way=bicep folder=$here/../target/package what_if=false
 while [ "$#" -gt 0 ]; do
   case $1 in
     --what-if) what_if=true && shift ;;
     --stage | --registrations | --package)
-      [ "$#" -ge 2 ] || usage
+      [ "$#" -ge 2 ] || usage "$1 wants a value."
       case $1 in --stage) stage=$2 ;; --registrations) way=$2 ;; --package) folder=$2 ;; esac
       shift 2
       ;;
-    *) usage ;;
+    *) usage "'$1' is not known." ;;
   esac
 done
-case $stage in all | foundation | registrations | site | package | redirects | check) ;; *) usage ;; esac
-case $way in bicep | script | given) ;; *) usage ;; esac
+case $stage in all | foundation | registrations | site | package | redirects | check) ;; *) usage "There is no stage '$stage'." ;; esac
+case $way in bicep | script | given) ;; *) usage "--registrations takes bicep, script or given, not '$way'." ;; esac
 
 say() { printf '\n== %s\n' "$*"; }
 # stop WHAT WHAT-TO-DO
@@ -83,6 +85,8 @@ resources() {
 
 preflight() {
   local known provider missing=''
+  command -v az >/dev/null ||
+    stop 'az is not in PATH' 'install the Azure CLI, 2.91 or later (https://learn.microsoft.com/cli/azure/install-azure-cli), and Bicep: az bicep install'
   az account show --query name --output tsv >/dev/null 2>&1 ||
     stop 'az is not signed in' 'az login, then az account set --subscription NAME'
   az group show --name "$group" --query name --output tsv >/dev/null 2>&1 ||
