@@ -178,7 +178,9 @@ output packageContainerUrl string = '${account.properties.primaryEndpoints.blob}
 output pagesPackageContainerName string = withPagesContainer ? pagesPackageName : ''
 
 @description('Address of the container that the package of the pages goes to; empty without a second app.')
-output pagesPackageContainerUrl string = withPagesContainer ? '${account.properties.primaryEndpoints.blob}${pagesPackageName}' : ''
+output pagesPackageContainerUrl string = withPagesContainer
+  ? '${account.properties.primaryEndpoints.blob}${pagesPackageName}'
+  : ''
 
 @description('The poison queues, each of which has an alert.')
 output poisonQueues array = poisonQueueNames
