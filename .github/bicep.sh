@@ -22,15 +22,16 @@ check() { # FILE COMMAND...
   printf '%s\n' "$*"
   "$@" || failed+=("$file")
 }
+compiled() { az bicep "$1" --file "$2" --stdout >/dev/null; }
 formatted() { az bicep format --file "$1" --stdout | diff -u "$1" -; }
 
 while read -r file; do
-  check "$file" az bicep build --file "$file" --outfile /dev/null
+  check "$file" compiled build "$file"
   check "$file" az bicep lint --file "$file"
   check "$file" formatted "$file"
 done < <(git ls-files 'infra/*.bicep')
 while read -r file; do
-  check "$file" az bicep build-params --file "$file" --outfile /dev/null
+  check "$file" compiled build-params "$file"
   check "$file" formatted "$file"
 done < <(git ls-files 'infra/*.bicepparam')
 

@@ -59,7 +59,7 @@ while [ "$#" -gt 0 ]; do
   esac
 done
 for tool in az curl; do
-  command -v "$tool" >/dev/null || { echo "$tool is not in PATH" >&2 && exit 2; }
+  command -v "$tool" >/dev/null || { echo "$tool is not in PATH: install it (infra/README.md, \"Before the first time\")" >&2 && exit 2; }
 done
 
 scratch=$(mktemp -d)

@@ -3,9 +3,10 @@
 # is changed to what the templates say, and nothing is made twice.
 set -euo pipefail
 
+# usage [WHAT-IS-WRONG]
 usage() {
   cat >&2 <<'END'
-usage: infra/deploy.sh ENV RESOURCE_GROUP [--stage NAME] [--registrations WAY] [--package FOLDER] [--what-if]
+usage: infra/deploy.sh ENV RESOURCE_GROUP [--stage NAME] [--registrations WAY] [--package FOLDER] [--what-if [--reader]]
 
   ENV                     dev, test or prod: infra/env/ENV.bicepparam and infra/entra/env/ENV.bicepparam,
                           which read the environment (infra/README.md, "What to decide first")
@@ -23,31 +24,38 @@ usage: infra/deploy.sh ENV RESOURCE_GROUP [--stage NAME] [--registrations WAY] [
                           ROOMBRIDGE_APP_ORGANISATION_WIDE, _SCOPED, _PEOPLE and _OPERATORS
   --package FOLDER        where `cargo pack` put the zip [target/package]
   --what-if               prints what would change, and changes nothing
+  --reader                with --what-if: does not ask whether whoever compares may also deploy
 
 Needs az (signed in, the subscription chosen) with Bicep, and for the package sha256sum.
 END
+  [ -z "${1:-}" ] || printf '\n%s\n' "$1" >&2
   exit 2
 }
 
 here=$(cd "$(dirname "$0")" && pwd)
 environment=${1:-} group=${2:-}
-case $environment in dev | test | prod) ;; *) usage ;; esac
-case $group in '' | -*) usage ;; esac
+case $environment in dev | test | prod) ;; '' | -*) usage ;; *) usage "There is no environment '$environment'." ;; esac
+case $group in '' | -*) usage 'The resource group is missing.' ;; esac
 shift 2
-stage=all way=bicep folder=$here/../target/package what_if=false
+stage=all way=bicep folder=$here/../target/package what_if=false level=Provider
 while [ "$#" -gt 0 ]; do
   case $1 in
     --what-if) what_if=true && shift ;;
+    --reader) level=ProviderNoRbac && shift ;;
     --stage | --registrations | --package)
-      [ "$#" -ge 2 ] || usage
+      [ "$#" -ge 2 ] || usage "$1 wants a value."
       case $1 in --stage) stage=$2 ;; --registrations) way=$2 ;; --package) folder=$2 ;; esac
       shift 2
       ;;
-    *) usage ;;
+    *) usage "'$1' is not known." ;;
   esac
 done
-case $stage in all | foundation | registrations | site | package | redirects | check) ;; *) usage ;; esac
-case $way in bicep | script | given) ;; *) usage ;; esac
+case $stage in all | foundation | registrations | site | package | redirects | check) ;; *) usage "There is no stage '$stage'." ;; esac
+case $way in bicep | script | given) ;; *) usage "--registrations takes bicep, script or given, not '$way'." ;; esac
+[ "$level" = Provider ] || $what_if || usage '--reader only compares: it goes with --what-if.'
+
+# What is set and empty would beat the defaults of the parameter files.
+for name in "${!ROOMBRIDGE_@}"; do [ -n "${!name}" ] || unset "$name"; done
 
 say() { printf '\n== %s\n' "$*"; }
 # stop WHAT WHAT-TO-DO
@@ -71,7 +79,7 @@ parameter() {
 # resources NAME: main.bicep, deployed or only compared. The files under env/ read the environment.
 resources() {
   if $what_if; then
-    az deployment group what-if --resource-group "$group" --name "$1" \
+    az deployment group what-if --resource-group "$group" --name "$1" --validation-level "$level" \
       --parameters "$here/env/$environment.bicepparam" ||
       stop "the comparison failed" 'read the line above; BCP… comes from the template, AuthorizationFailed from missing rights (infra/README.md, "Rights")'
   else
@@ -83,11 +91,17 @@ resources() {
 
 preflight() {
   local known provider missing=''
+  command -v az >/dev/null ||
+    stop 'az is not in PATH' 'install the Azure CLI, 2.91 or later (https://learn.microsoft.com/cli/azure/install-azure-cli), and Bicep: az bicep install'
   az account show --query name --output tsv >/dev/null 2>&1 ||
     stop 'az is not signed in' 'az login, then az account set --subscription NAME'
   az group show --name "$group" --query name --output tsv >/dev/null 2>&1 ||
     stop "there is no resource group $group in this subscription" "az group create --name $group --location REGION (az functionapp list-flexconsumption-locations says which regions can)"
-  known=$(az provider list --query "[?registrationState=='Registered'].namespace" --output tsv)
+  # Whoever may deploy to the group alone need not be able to read this of the subscription.
+  known=$(az provider list --query "[?registrationState=='Registered'].namespace" --output tsv 2>/dev/null) || {
+    echo 'not checked: whether the resource providers are registered, which is for readers of the subscription' >&2
+    return 0
+  }
   for provider in Microsoft.App Microsoft.Authorization Microsoft.Insights Microsoft.KeyVault \
     Microsoft.ManagedIdentity Microsoft.Network Microsoft.OperationalInsights Microsoft.Storage Microsoft.Web; do
     # Azure spells some of them in lower case.
@@ -108,6 +122,24 @@ principal() {
   [ -n "$federated" ] || stop 'the federated identity is not known' "infra/deploy.sh $environment $group --stage foundation"
 }
 
+# pages_url: the address of the pages; nothing where there is no app. A deployment that failed, or is
+# under way, answers nothing: then the app has what the last good one gave it.
+pages_url() {
+  local url names name
+  url=$(output roombridge-site pagesUrl)
+  if [ -z "$url" ]; then
+    names=$(az functionapp list --resource-group "$group" --query '[].name' --output tsv) ||
+      stop 'it is not known whether there is an app' 'read the line above, and run the stage again'
+    for name in $names; do
+      url=$(az functionapp config appsettings list --resource-group "$group" --name "$name" \
+        --query "[?name=='ROOMBRIDGE_PAGES_URL'].value" --output tsv) ||
+        stop "the settings of $name cannot be read" 'read the line above, and run the stage again'
+      [ -z "$url" ] || break
+    done
+  fi
+  printf '%s' "$url"
+}
+
 # registrations: makes or changes them. Without the pages' address their redirect addresses would be
 # taken away, so it is handed on as soon as it is known.
 registrations() {
@@ -117,7 +149,7 @@ registrations() {
     return
   fi
   principal
-  pages=$(output roombridge-site pagesUrl)
+  case $way in bicep | script) pages=$(pages_url) ;; esac
   case $way in
     given)
       say "registrations: made by others; each must trust the principal $federated"
@@ -135,6 +167,9 @@ registrations() {
         return
       fi
       take "$lines"
+      # The only place where they are told: a later run of one stage gets them from the environment.
+      printf 'ROOMBRIDGE_APP_%s\n' "ORGANISATION_WIDE=$ROOMBRIDGE_APP_ORGANISATION_WIDE" "SCOPED=$ROOMBRIDGE_APP_SCOPED" \
+        "PEOPLE=$ROOMBRIDGE_APP_PEOPLE" "OPERATORS=$ROOMBRIDGE_APP_OPERATORS"
       ;;
     bicep)
       if $what_if; then
@@ -143,6 +178,8 @@ registrations() {
       fi
       say 'registrations: infra/entra/registrations.bicep'
       people=$(output roombridge-registrations appPeople)
+      [ -n "$people" ] || people=${ROOMBRIDGE_APP_PEOPLE:-}
+      [ -n "$people" ] || people=$(parameter appPeople.value)
       ROOMBRIDGE_FEDERATED_PRINCIPAL_ID=$federated ROOMBRIDGE_PAGES_URL=$pages ROOMBRIDGE_APP_PEOPLE=$people \
         az deployment group create --resource-group "$group" --name roombridge-registrations --output none \
         --parameters "$here/entra/env/$environment.bicepparam" ||
@@ -169,7 +206,7 @@ ids() {
     [ -n "$value" ] || [ "$way" != bicep ] || value=$(output roombridge-registrations "${name%:*}")
     [ -n "$value" ] || value=$(parameter "${name%:*}.value")
     [ -n "$value" ] || $what_if || stop "the client id of the registration ${name%:*} is not known" \
-      "infra/deploy.sh $environment $group --stage registrations, or set $variable"
+      "infra/deploy.sh $environment $group --stage registrations (with --registrations script it prints the ids), or set $variable"
     export "$variable=$value"
   done
 }
@@ -206,7 +243,8 @@ upload() {
   local name=$1 zip=$2 try
   [ -f "$folder/$zip" ] || stop "there is no $folder/$zip" 'cargo pack (with a second app for the pages: cargo pack --split)'
   [ -f "$folder/$zip.sha256" ] || stop "there is no $folder/$zip.sha256" 'cargo pack writes it beside the zip; bring both'
-  (cd "$folder" && sha256sum --check --status "$zip.sha256") ||
+  # The sum alone: a file of sums may name another file.
+  (cd "$folder" && printf '%s  %s\n' "$(cut -c1-64 "$zip.sha256")" "$zip" | sha256sum --check --status) ||
     stop "$zip is not what $zip.sha256 says" 'bring both again from where they were built, or cargo pack'
   say "package: $zip ($(cut -c1-64 "$folder/$zip.sha256")) to $name"
   ! $what_if || return 0

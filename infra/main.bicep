@@ -212,13 +212,16 @@ param dailyLogCapGb int = 2
 
 var suffix = uniqueString(resourceGroup().id)
 var prefix = '${workload}-${environmentName}'
-var tags = union({
-  workload: workload
-  environment: environmentName
-  managedBy: 'bicep'
-  owner: owner
-  costCenter: costCenter
-}, extraTags)
+var tags = union(
+  {
+    workload: workload
+    environment: environmentName
+    managedBy: 'bicep'
+    owner: owner
+    costCenter: costCenter
+  },
+  extraTags
+)
 
 // A list made of an environment variable that is empty holds one empty text.
 var emails = filter(alertEmails, email => !empty(email))
@@ -378,10 +381,7 @@ var notificationAddress = 'https://${empty(notificationHost) ? workHost : notifi
 var pagesAddress = 'https://${empty(pagesHost) ? peopleHost : pagesHost}/api'
 
 // Both apps run the same program and need the same settings.
-var siteNames = concat(
-  withSite ? [workSiteName] : [],
-  withSite && withPagesSite ? [peopleSiteName] : []
-)
+var siteNames = concat(withSite ? [workSiteName] : [], withSite && withPagesSite ? [peopleSiteName] : [])
 
 module settings 'modules/settings.bicep' = [
   for settledSite in siteNames: {

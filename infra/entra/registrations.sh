@@ -53,6 +53,11 @@ address() { # VALUE OPTION
     die "$2 takes an https address without a slash at its end, not '$1'"
 }
 
+# usage: what stands at the head of this file.
+usage() { sed -n 's/^# \{0,1\}//; 2,/^set /{ /^set /d; p; }' registrations.sh >&2; }
+[ $# -gt 0 ] || { usage && exit 2; }
+case $1 in -h | --help) usage && exit 2 ;; esac
+
 while [ $# -gt 0 ]; do
   option=$1
   shift

@@ -204,92 +204,98 @@ resource people 'Microsoft.Insights/actionGroups@2023-01-01' = {
   properties: {
     groupShortName: 'Roombridge'
     enabled: true
-    emailReceivers: [for (address, index) in alertEmails: {
-      name: 'email-${index}'
-      emailAddress: address
-      useCommonAlertSchema: true
-    }]
+    emailReceivers: [
+      for (address, index) in alertEmails: {
+        name: 'email-${index}'
+        emailAddress: address
+        useCommonAlertSchema: true
+      }
+    ]
   }
 }
 
-resource rules 'Microsoft.Insights/scheduledQueryRules@2023-12-01' = [for rule in watched: {
-  name: 'alert-${prefix}-${rule.name}'
-  location: location
-  tags: tags
-  kind: 'LogAlert'
-  properties: {
-    displayName: '${prefix}: ${rule.title}'
-    severity: rule.severity
-    enabled: true
-    scopes: [workspaceId]
-    evaluationFrequency: rule.every
-    windowSize: rule.window
-    criteria: {
-      allOf: [
-        {
-          query: rule.query
-          timeAggregation: 'Count'
-          operator: 'GreaterThan'
-          threshold: 0
-          dimensions: empty(rule.dimension) ? [] : [{ name: rule.dimension, operator: 'Include', values: ['*'] }]
-          failingPeriods: {
-            numberOfEvaluationPeriods: 1
-            minFailingPeriodsToAlert: 1
+resource rules 'Microsoft.Insights/scheduledQueryRules@2023-12-01' = [
+  for rule in watched: {
+    name: 'alert-${prefix}-${rule.name}'
+    location: location
+    tags: tags
+    kind: 'LogAlert'
+    properties: {
+      displayName: '${prefix}: ${rule.title}'
+      severity: rule.severity
+      enabled: true
+      scopes: [workspaceId]
+      evaluationFrequency: rule.every
+      windowSize: rule.window
+      criteria: {
+        allOf: [
+          {
+            query: rule.query
+            timeAggregation: 'Count'
+            operator: 'GreaterThan'
+            threshold: 0
+            dimensions: empty(rule.dimension) ? [] : [{ name: rule.dimension, operator: 'Include', values: ['*'] }]
+            failingPeriods: {
+              numberOfEvaluationPeriods: 1
+              minFailingPeriodsToAlert: 1
+            }
           }
+        ]
+      }
+      skipQueryValidation: true // a table is there with its first row, and the first deployment comes before that
+      autoMitigate: empty(rule.mute)
+      muteActionsDuration: empty(rule.mute) ? null : rule.mute
+      actions: {
+        actionGroups: [people.id]
+        customProperties: {
+          query: 'infra/queries/${rule.name}.kql'
         }
-      ]
-    }
-    skipQueryValidation: true // a table is there with its first row, and the first deployment comes before that
-    autoMitigate: empty(rule.mute)
-    muteActionsDuration: empty(rule.mute) ? null : rule.mute
-    actions: {
-      actionGroups: [people.id]
-      customProperties: {
-        query: 'infra/queries/${rule.name}.kql'
       }
     }
   }
-}]
+]
 
 // One rule a queue, so that the alert's name says which work is concerned. Every 15 minutes: nudge-due
 // has it in Failures by then, and nothing is lost. A person closes it, as with work that was given up.
-resource poison 'Microsoft.Insights/scheduledQueryRules@2023-12-01' = [for queue in poisonQueues: {
-  name: 'alert-${prefix}-${queue}'
-  location: location
-  tags: tags
-  kind: 'LogAlert'
-  properties: {
-    displayName: '${prefix}: a message was put into ${queue}'
-    severity: 2
-    enabled: true
-    scopes: [workspaceId]
-    evaluationFrequency: 'PT15M'
-    windowSize: 'PT30M'
-    criteria: {
-      allOf: [
-        {
-          query: replace(loadTextContent('../queries/poison-queue.kql'), '{{queue}}', queue)
-          timeAggregation: 'Count'
-          operator: 'GreaterThan'
-          threshold: 0
-          failingPeriods: {
-            numberOfEvaluationPeriods: 1
-            minFailingPeriodsToAlert: 1
+resource poison 'Microsoft.Insights/scheduledQueryRules@2023-12-01' = [
+  for queue in poisonQueues: {
+    name: 'alert-${prefix}-${queue}'
+    location: location
+    tags: tags
+    kind: 'LogAlert'
+    properties: {
+      displayName: '${prefix}: a message was put into ${queue}'
+      severity: 2
+      enabled: true
+      scopes: [workspaceId]
+      evaluationFrequency: 'PT15M'
+      windowSize: 'PT30M'
+      criteria: {
+        allOf: [
+          {
+            query: replace(loadTextContent('../queries/poison-queue.kql'), '{{queue}}', queue)
+            timeAggregation: 'Count'
+            operator: 'GreaterThan'
+            threshold: 0
+            failingPeriods: {
+              numberOfEvaluationPeriods: 1
+              minFailingPeriodsToAlert: 1
+            }
           }
+        ]
+      }
+      skipQueryValidation: true
+      autoMitigate: false
+      muteActionsDuration: 'PT30M'
+      actions: {
+        actionGroups: [people.id]
+        customProperties: {
+          query: 'infra/queries/poison-queue.kql'
         }
-      ]
-    }
-    skipQueryValidation: true
-    autoMitigate: false
-    muteActionsDuration: 'PT30M'
-    actions: {
-      actionGroups: [people.id]
-      customProperties: {
-        query: 'infra/queries/poison-queue.kql'
       }
     }
   }
-}]
+]
 
 // A security event, which a person closes. Whoever looks into the vault by hand is seen here, as intended.
 resource vaultReads 'Microsoft.Insights/scheduledQueryRules@2023-12-01' = if (!empty(ownPrincipalId)) {

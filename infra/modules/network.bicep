@@ -77,9 +77,7 @@ var delegations = [
   }
 ]
 
-var natGateway = empty(natGatewayId) ? null : {
-  id: natGatewayId
-}
+var natGateway = empty(natGatewayId) ? null : { id: natGatewayId }
 
 resource network 'Microsoft.Network/virtualNetworks@2025-05-01' = {
   name: name

@@ -103,13 +103,15 @@ resource insights 'Microsoft.Insights/components@2020-02-02' existing = {
 // From a name the host makes addresses of the public cloud only; anywhere else it needs them in
 // full. In the public cloud the name is the form with which no start has been reported to fail
 // (Azure/azure-functions-host#11782). `AzureWebJobsStorage` itself must not exist, not even empty.
-var hostStoragePlace = environment().name == 'AzureCloud' ? {
+var hostStorageByName = {
   AzureWebJobsStorage__accountName: storageAccountName
-} : {
+}
+var hostStorageByAddress = {
   AzureWebJobsStorage__blobServiceUri: 'https://${storageAccountName}.blob.${environment().suffixes.storage}'
   AzureWebJobsStorage__queueServiceUri: 'https://${storageAccountName}.queue.${environment().suffixes.storage}'
   AzureWebJobsStorage__tableServiceUri: 'https://${storageAccountName}.table.${environment().suffixes.storage}'
 }
+var hostStoragePlace = environment().name == 'AzureCloud' ? hostStorageByName : hostStorageByAddress
 
 resource settings 'Microsoft.Web/sites/config@2025-03-01' = {
   parent: site

@@ -177,8 +177,10 @@ output packageContainerUrl string = '${account.properties.primaryEndpoints.blob}
 @description('Name of the container that the package of the pages goes to; empty without a second app.')
 output pagesPackageContainerName string = withPagesContainer ? pagesPackageName : ''
 
+var pagesPackageUrl = '${account.properties.primaryEndpoints.blob}${pagesPackageName}'
+
 @description('Address of the container that the package of the pages goes to; empty without a second app.')
-output pagesPackageContainerUrl string = withPagesContainer ? '${account.properties.primaryEndpoints.blob}${pagesPackageName}' : ''
+output pagesPackageContainerUrl string = withPagesContainer ? pagesPackageUrl : ''
 
 @description('The poison queues, each of which has an alert.')
 output poisonQueues array = poisonQueueNames

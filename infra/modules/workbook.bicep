@@ -42,7 +42,10 @@ var queries = {
   'keys-unchanged': loadTextContent('../queries/keys-unchanged.kql')
 }
 
-var items = map(frame.items, item => contains(queries, item.name) ? union(item, { content: { query: queries[item.name] } }) : item)
+var items = map(
+  frame.items,
+  item => contains(queries, item.name) ? union(item, { content: { query: queries[item.name] } }) : item
+)
 
 resource workbook 'Microsoft.Insights/workbooks@2023-06-01' = {
   name: guid(resourceGroup().id, 'roombridge-workbook')

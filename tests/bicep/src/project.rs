@@ -36,7 +36,7 @@ impl Source {
 }
 
 impl Project {
-    /// Reads every `.bicep` and `.bicepparam` below a folder. What is wrong in them is told by [`crate::check`].
+    /// Reads every `.bicep` and `.bicepparam` below a folder. What is wrong in them is told by [`crate::check()`].
     ///
     /// # Errors
     /// When a folder or file cannot be read.

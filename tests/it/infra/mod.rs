@@ -4,6 +4,7 @@ mod after;
 pub(crate) mod documents;
 mod entra;
 mod faults;
+mod form;
 mod package;
 mod policy;
 mod queries;

@@ -168,6 +168,34 @@ fn exists(path: &str) -> bool {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(path).exists()
 }
 
+/// Words that Mermaid keeps for itself: a node of that name makes the whole picture an error.
+const KEPT_BY_MERMAID: [&str; 8] =
+    ["graph", "end", "subgraph", "flowchart", "style", "class", "click", "default"];
+
+#[test]
+fn every_picture_in_the_documents_can_be_drawn() {
+    let (mut wrong, mut pictures) = (Vec::new(), 0);
+    for Source { path, text } in documents() {
+        for picture in
+            text.split("```mermaid\n").skip(1).filter_map(|rest| rest.split("```").next())
+        {
+            pictures += 1;
+            let node =
+                |line: &str| line.trim().split(['[', '(', '{', ' ']).next().map(str::to_owned);
+            // The first line says which kind of picture it is.
+            let nodes = picture.lines().skip(1).filter(|line| line.contains(['[', '(', '{']));
+            let taken = nodes.filter(|line| !line.trim().starts_with("subgraph ")).filter_map(node);
+            let taken = taken.filter(|name| KEPT_BY_MERMAID.contains(&name.as_str()));
+            wrong.extend(taken.map(|name| format!("{path}: a node is called {name}")));
+            if picture.contains("\\n") {
+                wrong.push(format!("{path}: a new line in a label is <br/>"));
+            }
+        }
+    }
+    assert!(pictures >= 3, "the pictures were found");
+    super::none("A picture is one that GitHub draws.", wrong);
+}
+
 #[test]
 fn every_link_in_the_documents_leads_somewhere() {
     let mut broken = Vec::new();

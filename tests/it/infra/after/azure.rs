@@ -29,7 +29,7 @@ const NAMING: [&str; 8] = [
     "--template-file",
 ];
 /// Others that take a value.
-const VALUED: [&str; 8] = [
+const VALUED: [&str; 9] = [
     "--resource-group",
     "--query",
     "--output",
@@ -38,6 +38,7 @@ const VALUED: [&str; 8] = [
     "--body",
     "--src",
     "--timeout",
+    "--validation-level",
 ];
 /// Others that take none, or many.
 const PLAIN: [&str; 4] = ["--all", "--include-groups", "--only-show-errors", "--parameters"];

@@ -50,6 +50,32 @@ fn every_alert_has_its_row() -> Outcome {
     Ok(())
 }
 
+/// The severity that follows `place` in the template.
+fn severity_after<'a>(alerts: &'a str, place: &str) -> Option<&'a str> {
+    let rest = alerts.split_once(place)?.1.split_once("severity: ")?.1;
+    rest.split_whitespace().next()
+}
+
+#[test]
+fn every_alert_is_as_urgent_as_its_row_says() -> Outcome {
+    let (runbook, alerts) = (file("README.md")?, file("modules/alerts.bicep")?);
+    let mut seen = 0;
+    for row in runbook.lines().filter(|line| line.starts_with("| `")) {
+        let mut cells = row.split('|').map(str::trim).skip(1);
+        let (names, severity) = (cells.next().unwrap_or_default(), cells.next());
+        for name in names.split('`').skip(1).step_by(2) {
+            let rule = severity_after(&alerts, &format!("name: '{name}'"));
+            let rule = rule.or_else(|| severity_after(&alerts, &format!("-{name}'\n")));
+            let queue = || severity_after(&alerts, "-${queue}'\n");
+            let rule = if name.ends_with("-poison") { queue() } else { rule };
+            seen += usize::from(rule.is_some());
+            assert!(rule.is_none() || rule == severity, "{name}: {rule:?} and {severity:?}");
+        }
+    }
+    assert!(seen >= 20, "only {seen} rules were found");
+    Ok(())
+}
+
 #[test]
 fn every_variable_of_the_parameter_files_is_explained() -> Outcome {
     let runbook = file("README.md")?;

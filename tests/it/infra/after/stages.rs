@@ -34,6 +34,7 @@ fn empty() -> Result<Stage, Failure> {
     ];
     let provider = |name| json!({ "namespace": name, "registrationState": "Registered" });
     azure.put("provider list", json!(providers.map(provider)));
+    azure.put("functionapp list", json!([]));
     for name in ["roombridge-foundation", "roombridge-site", "roombridge-registrations"] {
         azure.put(format!("{DEPLOYED} {name}"), Value::Null);
         azure.put(format!("deployment group what-if {name}"), Value::Null);
@@ -180,6 +181,74 @@ async fn what_if_changes_nothing_on_an_empty_group_and_on_a_full_one() -> Outcom
 }
 
 #[tokio::test]
+async fn who_may_only_read_compares_without_being_asked_for_more() -> Outcome {
+    if !usable() {
+        return Ok(());
+    }
+    for (more, level) in [(&[][..], "Provider"), (&["--reader"], "ProviderNoRbac")] {
+        let stage = empty()?;
+        let arguments = [&["--stage", "site", "--what-if"], more].concat();
+        let told = deploy(&stage, &arguments).await?;
+        assert_eq!(told.status, Some(0), "{}", told.text);
+        let calls = stage.azure.calls();
+        let asked: Vec<_> =
+            calls.iter().filter_map(|call| call.option("--validation-level")).collect();
+        assert_eq!(asked, [level]);
+    }
+    let told = deploy(&empty()?, &["--reader"]).await?;
+    assert_eq!(told.status, Some(2), "readers deploy nothing: {}", told.text);
+    Ok(())
+}
+
+#[tokio::test]
+async fn after_a_deployment_that_failed_the_registrations_keep_what_they_had() -> Outcome {
+    if !usable() {
+        return Ok(());
+    }
+    let stage = empty()?;
+    founded(&stage);
+    let failed = json!({ "properties": { "outputs": null, "parameters": {
+        "appPeople": { "value": APPS[2] },
+    } } });
+    stage.azure.put("deployment group show roombridge-site", failed);
+    stage.azure.put("functionapp list", json!([{ "name": SITE }]));
+    let settings = format!("functionapp config appsettings list {SITE}");
+    stage.azure.put(&settings, json!([{ "name": "ROOMBRIDGE_PAGES_URL", "value": PAGES }]));
+    let told = deploy(&stage, &["--stage", "registrations"]).await?;
+    assert_eq!(told.status, Some(0), "{}", told.text);
+    let last = given(&stage, "roombridge-registrations");
+    assert_eq!(
+        (&*last["ROOMBRIDGE_PAGES_URL"], last["ROOMBRIDGE_APP_PEOPLE"].as_str()),
+        (PAGES, APPS[2])
+    );
+    // Not knowing is no reason to take them away.
+    for unknown in [settings.as_str(), "functionapp list"] {
+        stage.azure.lose(unknown)?;
+        let before = changes(&stage)?;
+        let told = deploy(&stage, &["--stage", "registrations"]).await?;
+        assert_eq!((told.status, changes(&stage)?), (Some(1), before), "{}", told.text);
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_is_set_and_empty_counts_as_not_set() -> Outcome {
+    if !usable() {
+        return Ok(());
+    }
+    let mut stage = empty()?;
+    stage.environment.push(("ROOMBRIDGE_OWNER".to_owned(), String::new()));
+    // Registered or not is for those to see who may read the subscription.
+    stage.azure.lose("provider list")?;
+    let told = deploy(&stage, &["--stage", "foundation"]).await?;
+    assert_eq!(told.status, Some(0), "{}", told.text);
+    assert!(told.text.contains("not checked: whether the resource providers"), "{}", told.text);
+    let given = given(&stage, "roombridge-foundation");
+    assert!(given.contains_key("ROOMBRIDGE_TENANTS") && !given.contains_key("ROOMBRIDGE_OWNER"));
+    Ok(())
+}
+
+#[tokio::test]
 async fn the_package_is_sent_again_until_the_roles_are_known() -> Outcome {
     if !usable() {
         return Ok(());
@@ -231,6 +300,12 @@ async fn a_package_that_is_not_what_was_built_is_not_sent() -> Outcome {
     let told = deploy(&stage, &["--stage", "package"]).await?;
     assert_eq!((told.status, changes(&stage)?.len()), (Some(1), 0), "{}", told.text);
     assert!(told.text.contains("is not what"), "{}", told.text);
+    // Not even where the file of sums names a file that is as it should be.
+    let sums = stage.folder.path().join("package");
+    let other = std::fs::read(sums.join("roombridge-work.zip.sha256"))?;
+    std::fs::write(sums.join("roombridge.zip.sha256"), other)?;
+    let told = deploy(&stage, &["--stage", "package"]).await?;
+    assert_eq!((told.status, changes(&stage)?.len()), (Some(1), 0), "{}", told.text);
     std::fs::remove_file(&zip)?;
     let told = deploy(&stage, &["--stage", "package"]).await?;
     assert!(told.text.contains("cargo pack"), "{}", told.text);
