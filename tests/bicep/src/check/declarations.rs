@@ -111,15 +111,7 @@ impl Checker<'_> {
 
     /// Parameters, variables and looked-up resources that nothing in the file names.
     fn unused(&self) {
-        let mut named: Vec<&str> = Vec::new();
-        for root in self.roots() {
-            root.walk(&mut |it| {
-                if let Kind::Name(name) = &it.kind {
-                    named.push(name);
-                }
-                true
-            });
-        }
+        let named = self.named();
         for (key, symbol) in &self.model.symbols {
             let what = match symbol {
                 Symbol::Param(_) => "parameter",

@@ -26,7 +26,7 @@ mod written;
 
 use crate::problem::{Place, Problem, by_place};
 use crate::project::{Project, Source};
-use crate::syntax::ast::{Expr, Local};
+use crate::syntax::ast::{Expr, Kind, Local};
 use crate::types::{Ty, Types};
 use model::Model;
 use std::cell::RefCell;
@@ -130,5 +130,19 @@ impl<'a> Checker<'a> {
     /// Every expression of the file that stands at the top of something.
     fn roots(&self) -> Vec<&'a Expr> {
         self.model.roots()
+    }
+
+    /// Every name that an expression of the file says.
+    fn named(&self) -> Vec<&'a str> {
+        let mut named: Vec<&str> = Vec::new();
+        for root in self.roots() {
+            root.walk(&mut |it| {
+                if let Kind::Name(name) = &it.kind {
+                    named.push(name);
+                }
+                true
+            });
+        }
+        named
     }
 }

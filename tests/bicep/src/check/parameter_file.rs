@@ -78,15 +78,7 @@ impl Checker<'_> {
     }
 
     fn unused_in_parameter_file(&self) {
-        let mut named: Vec<&str> = Vec::new();
-        for root in self.roots() {
-            root.walk(&mut |it| {
-                if let Kind::Name(name) = &it.kind {
-                    named.push(name);
-                }
-                true
-            });
-        }
+        let named = self.named();
         for var in self.source.tree.vars.iter().filter(|it| !named.contains(&it.name.as_str())) {
             let message =
                 format!("The variable \"{}\" is never used; take it away or use it.", var.name);
