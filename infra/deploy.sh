@@ -241,7 +241,7 @@ site() {
 # upload SITE ZIP: checks the zip against its sum, and sends it until it is taken.
 upload() {
   local name=$1 zip=$2 try
-  [ -f "$folder/$zip" ] || stop "there is no $folder/$zip" 'cargo pack (with a second app for the pages: cargo pack --split)'
+  [ -f "$folder/$zip" ] || stop "there is no $folder/$zip" 'cargo pack'
   [ -f "$folder/$zip.sha256" ] || stop "there is no $folder/$zip.sha256" 'cargo pack writes it beside the zip; bring both'
   # The sum alone: a file of sums may name another file.
   (cd "$folder" && printf '%s  %s\n' "$(cut -c1-64 "$zip.sha256")" "$zip" | sha256sum --check --status) ||

@@ -12,13 +12,11 @@ use crate::check::{Report, check};
 use crate::contents::{Contents, Part};
 use crate::tools::{Tools, pinned};
 
-/// Builds the handler and makes the zip that Azure runs: the same source, the same bytes.
+/// Builds the handler and makes the zips that Azure runs: one with every function, and two for a
+/// deployment whose pages have an app of their own. The same source, the same bytes.
 #[derive(Debug, Clone, Parser)]
 #[command(name = "cargo pack", bin_name = "cargo pack")]
 pub struct Arguments {
-    /// Make two zips, for two apps: the pages that browsers reach, and all the rest
-    #[arg(long)]
-    split: bool,
     /// Where the zips go [default: target/package]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
@@ -26,7 +24,7 @@ pub struct Arguments {
     #[arg(long, value_name = "FILE")]
     binary: Option<PathBuf>,
     /// Only check a zip that was made before; one called *-work.zip or *-pages.zip is that part
-    #[arg(long, value_name = "ZIP", conflicts_with_all = ["split", "out", "binary"])]
+    #[arg(long, value_name = "ZIP", conflicts_with_all = ["out", "binary"])]
     check: Option<PathBuf>,
 }
 
@@ -62,12 +60,20 @@ fn course(arguments: &Arguments) -> Result<(), PackError> {
         Some(binary) => binary.clone(),
         None => built(&machine)?,
     };
-    let parts: &[Part] = if arguments.split { &[Part::Work, Part::Pages] } else { &[Part::Whole] };
     let out = arguments.out.clone().unwrap_or_else(|| machine.target.join("package"));
     fs::create_dir_all(&out).map_err(PackError::at(&out))?;
-    for part in parts {
+    // All of them, first: none of an earlier run must pass for one of this run's.
+    for part in Part::ALL {
         let zip = out.join(part.file_name());
-        let report = packed(&machine, &handler, *part, &zip)?;
+        for old in [sum_of(&zip), zip] {
+            if old.exists() {
+                fs::remove_file(&old).map_err(PackError::at(&old))?;
+            }
+        }
+    }
+    for part in Part::ALL {
+        let zip = out.join(part.file_name());
+        let report = packed(&machine, &handler, part, &zip)?;
         say(&described(&zip, &report));
     }
     Ok(())
@@ -82,13 +88,6 @@ fn built(machine: &Machine) -> Result<PathBuf, PackError> {
 
 /// Makes one zip and its checksum, and checks the zip as it lies there; an unfit one is removed.
 fn packed(machine: &Machine, handler: &Path, part: Part, zip: &Path) -> Result<Report, PackError> {
-    let sum = zip.with_extension("zip.sha256");
-    // One of an earlier run must not pass for this one's.
-    for old in [zip, &sum] {
-        if old.exists() {
-            fs::remove_file(old).map_err(PackError::at(old))?;
-        }
-    }
     let bytes = Contents::gather(&machine.root, handler, part)?.zip()?;
     fs::write(zip, bytes).map_err(PackError::at(zip))?;
     let report = checked(zip, part, &machine.own());
@@ -96,11 +95,17 @@ fn packed(machine: &Machine, handler: &Path, part: Part, zip: &Path) -> Result<R
         Ok(report) => {
             // As `sha256sum --check` reads it.
             let line = format!("{}  {}\n", report.sha256, part.file_name());
+            let sum = sum_of(zip);
             fs::write(&sum, line).map_err(PackError::at(&sum))?;
         }
         Err(_) => fs::remove_file(zip).map_err(PackError::at(zip))?,
     }
     report
+}
+
+/// Where a zip's checksum is.
+fn sum_of(zip: &Path) -> PathBuf {
+    zip.with_extension("zip.sha256")
 }
 
 fn checked(zip: &Path, part: Part, own: &[&Path]) -> Result<Report, PackError> {

@@ -22,7 +22,7 @@ pub const EXECUTABLE: u32 = 0o755;
 /// The mode of every other file.
 pub const READABLE: u32 = 0o644;
 
-/// The functions that browsers reach. With `--split` they are an app of their own.
+/// The functions that browsers reach. They can be an app of their own.
 const PAGES: [&str; 2] = ["consent", "my-calendar"];
 /// The others. Both lists are the handler's own table of functions, which `tests/it/infra` compares:
 /// asking the handler's library would cost a build of it before the build that counts.
@@ -49,6 +49,9 @@ pub enum Part {
 }
 
 impl Part {
+    /// Every part.
+    pub const ALL: [Self; 3] = [Self::Whole, Self::Work, Self::Pages];
+
     /// What the zip is called.
     pub fn file_name(self) -> &'static str {
         match self {

@@ -37,9 +37,7 @@ pub enum Problem {
     Executable(String),
     #[error("the handler knows no function {0}: remove its folder")]
     UnknownFunction(String),
-    #[error(
-        "the function {0} does not belong into this part: `cargo pack --split` puts it into the other"
-    )]
+    #[error("the function {0} does not belong into this part: `cargo pack` puts it into the other")]
     OtherPart(String),
     #[error("the function {0} has no folder: its work would never be done; add {0}/function.json")]
     MissingFunction(&'static str),

@@ -166,7 +166,6 @@ fn they_run_what_everybody_runs() -> Outcome {
     for (name, command) in [
         ("ci", ".ci/run"),
         ("package", "cargo pack"),
-        ("package", "cargo pack --split"),
         ("infra", ".github/bicep.sh"),
         ("infra", "infra/deploy.sh test "),
         ("deploy-one", "infra/deploy.sh \"$ENVIRONMENT\" "),
