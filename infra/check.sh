@@ -358,6 +358,8 @@ check_roles() {
     "$secrets_officer on $vault" "$metrics_publisher on $insights")
   if [ -z "$own" ]; then
     problem='it is not known who that is'
+  elif [ -z "$storage" ] || [ -z "$vault" ] || [ -z "$insights" ]; then
+    problem='what it should have roles on is not all known, see above'
   elif ask roles role assignment list --all --assignee-object-id "$own" --include-groups --fill-principal-name false --query '[].[roleDefinitionId, scope]'; then
     fold_roles
     problem=$(lower "${want[@]}" | while read -r line; do grep -Fqx -- "$line" "$scratch/roles" || printf ' %s' "${line// on / on }"; done)
