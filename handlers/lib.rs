@@ -26,7 +26,7 @@
 //!  write-back ── the room's answer, our own property ──▶ Outlook
 //!        writes the SHOWN state; settled when all three agree
 //!
-//!  timers:  nudge-due      nudges what is due, empties the poison queues, changes the keys
+//!  timers:  dispatch-due      nudges what is due, empties the poison queues, changes the keys
 //!           purge-expired  deletes what is over
 //!
 //!  an administrator ──▶ consent ───── tenant-tasks ──▶ maintain-tenant ── mailbox-tasks ─┐
@@ -36,10 +36,10 @@
 //! # Walkthrough: an appointment with a room becomes a booking
 //!
 //! 1. Anna invites Ben and the room Aurora. Graph posts a change notification.
-//!    [`functions::notifications`] proves it by its client state
+//!    [`web::notifications`] proves it by its client state
 //!    ([`identity::client_state::prove`]) without reading anything from storage, packs the ids into
 //!    a message, and answers 202.
-//! 2. [`functions::fetch_event::run`] reads the mailbox's row and drops the item unless the mailbox
+//! 2. [`jobs::fetch_event::run`] reads the mailbox's row and drops the item unless the mailbox
 //!    is active and the nonce is its own. It reads the rows it may change, then asks Graph for the
 //!    fields listed in [`graph::fields`] (or opens what the notification brought of them, sealed),
 //!    and makes a [`graph::sighting::Sighting`] of the answer: whose copy, which managed rooms,
@@ -48,35 +48,35 @@
 //!    [`domain::appointment::Copies::desired`] makes one wish of both copies. The due entries
 //!    (purge, unsettled) are written first, then the booking's row, then the pointer from the copy,
 //!    and only then the nudge.
-//! 4. [`functions::create_booking::run`] asks [`domain::booking::Booking::next_step`] what is
+//! 4. [`jobs::create_booking::run`] asks [`domain::booking::Booking::next_step`] what is
 //!    missing. It saves the intent, claims the interval in the ledger ([`booking::Claims::claim`]),
 //!    calls the [`booking::BookingSystem`], reads the booking back, saves what it observed, releases
 //!    what is not used any more, clears the intent, and nudges on.
-//! 5. [`functions::write_back::run`] lets the room accept or decline on its own copy, puts the
+//! 5. [`jobs::write_back::run`] lets the room accept or decline on its own copy, puts the
 //!    outcome and the match id into our extended property on Anna's copy, records what was shown,
 //!    and removes the due entry: the booking is settled.
-//! 6. The meeting ends. [`functions::purge_expired::run`] finds its due entry and deletes the
+//! 6. The meeting ends. [`jobs::purge_expired::run`] finds its due entry and deletes the
 //!    ledger's times, the pointers and the booking.
 //!
 //! # Walkthrough: somebody agrees, and leaves again
 //!
 //! 1. An administrator signs in ([`identity::sign_in`]), consents at Microsoft
-//!    ([`identity::admin_consent`]), and comes back. [`functions::consent`] believes nothing of what
+//!    ([`identity::admin_consent`]), and comes back. [`web::consent`] believes nothing of what
 //!    the browser brings: it takes a token for that tenant and makes a harmless call. Then it writes
 //!    the decision into the register, the tenant's row, and a task.
-//! 2. [`functions::maintain_tenant`] goes over the tenant's mailboxes shard by shard, and sends a task
+//! 2. [`jobs::maintain_tenant`] goes over the tenant's mailboxes shard by shard, and sends a task
 //!    for each that is to be followed and is not, or the other way round. It does so again after every
 //!    change of the policy.
-//! 3. Anna ticks the box. [`functions::my_calendar`] asks whether she is in scope and not excluded,
+//! 3. Anna ticks the box. [`web::my_calendar`] asks whether she is in scope and not excluded,
 //!    writes the register, a due entry that watches, her mailbox's row, and a task.
-//!    [`functions::maintain_mailbox`] subscribes her calendar and resyncs it.
+//!    [`jobs::maintain_mailbox`] subscribes her calendar and resyncs it.
 //! 4. Anna has everything deleted. Her row becomes a tombstone with a new epoch: from this moment no
 //!    worker takes anything for her. `maintain-mailbox` takes our mark from her appointments,
 //!    unsubscribes, and has `fetch-event` forget each copy. It runs again when nothing about her can
 //!    be on its way any more, and removes the tombstone.
 //!
-//! Between the host and these functions stands `work.rs`: it decodes a message, runs the function,
-//! and gives the outcome to [`carry::Carrier`], which sends what comes next, lets what failed wait,
+//! Between the host and these functions stands [`jobs::runner`]: it decodes a message, runs the function,
+//! and gives the outcome to [`jobs::runner::Carrier`], which sends what comes next, lets what failed wait,
 //! or writes it to `Failures`.
 //!
 //! # Architecture invariants
@@ -90,11 +90,11 @@
 //! - What watches a row is written before the row, and removed after it: a crash leaves a look too
 //!   many, never one too few. Only `write-back` settles.
 //! - The step that meets an error decides whether to wait, to count it, or to let go
-//!   ([`step::StepError`]); nobody further up decides again.
+//!   ([`jobs::runner::job::StepError`]); nobody further up decides again.
 //! - [`domain`] is pure: no IO, no clock, no serialisation, nothing asynchronous. Wire types stand
 //!   beside the system that they speak to.
 //! - [`host`] alone knows the Functions protocol; [`graph::fields`] alone names fields of an event;
-//!   [`http`] alone builds a client; [`settings`] alone reads the environment.
+//!   [`base::http`] alone builds a client; [`settings`] alone reads the environment.
 //! - Nothing in memory is relied on: caches only save work. What was read is believed for at most
 //!   60 s, and that a version of an event was handled for ten minutes.
 //! - What Graph sealed is believed only if a token vouches for its tenant, its signature fits, and
@@ -114,7 +114,7 @@
 //!
 //! # Where this is not the obvious design
 //!
-//! - Leaving and daily alignment are a function of their own, [`functions::maintain_tenant`], with a
+//! - Leaving and daily alignment are a function of their own, [`jobs::maintain_tenant`], with a
 //!   queue of its own: what takes minutes and many calls is no work for an HTTP function or a timer.
 //! - The register of decisions is a table of its own and outlives the rows that it proves, see
 //!   [`store::register`].
@@ -122,40 +122,32 @@
 //!   page, which can hold a sign-in name.
 //! - A room's map entry is not beside its days but in one partition a tenant, see [`store::rooms`].
 //! - Nobody is refused before the holder of the time was looked at in Outlook, see
-//!   [`functions::create_booking`].
-//! - A copy that was seen for the first time is looked at once more, see [`functions::fetch_event`].
-//! - `nudge-due` never deletes what it nudges about, see [`functions::nudge_due`].
-//! - A failed item is sent anew alone instead of failing the invocation, see [`carry`].
+//!   [`jobs::create_booking`].
+//! - A copy that was seen for the first time is looked at once more, see [`jobs::fetch_event`].
+//! - `dispatch-due` never deletes what it nudges about, see [`jobs::dispatch_due`].
+//! - A failed item is sent anew alone instead of failing the invocation, see [`jobs::runner`].
 //! - The client of the tables is our own, and knows nothing of this job, see
 //!   [`store::table_service`].
 //!
 //! # Reading order
 //!
-//! [`domain::booking`] and [`domain::appointment`] (what it is about), [`messages`] and [`step`]
-//! (what passes on), [`functions`] in flow order, [`graph::fields`] and [`graph::guard`] (what may
+//! [`domain::booking`] and [`domain::appointment`] (what it is about), [`messages`] and [`jobs::runner`]
+//! (what passes on), [`jobs`] and [`web`] in flow order, [`graph::fields`] and [`graph::guard`] (what may
 //! be asked), [`store`] (the tables), [`booking`] (the ledger), [`identity`] (what proves whom),
-//! [`pages`] (what people see, and what their forms must prove),
+//! [`web::layout`] (what people see, and what their forms must prove),
 //! [`host`] (the protocol), [`app`] (everything put together), `main.rs`. The table of which room
 //! may use which is `tests/it/tidy/layers.rs`; the other side is `tests/world`.
 
 pub mod app;
+pub mod base;
 pub mod booking;
-pub mod carry;
-pub mod clock;
 pub mod domain;
-pub mod functions;
 pub mod graph;
 pub mod host;
-pub mod http;
 pub mod identity;
+pub mod jobs;
 pub mod messages;
-pub mod pages;
 pub mod queue;
-pub mod retry_after;
-pub mod rng;
 pub mod settings;
-pub mod step;
 pub mod store;
-pub mod telemetry;
-pub mod trail;
-mod work;
+pub mod web;

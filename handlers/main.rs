@@ -6,11 +6,14 @@ use std::{error::Error, process::ExitCode, sync::Arc};
 use azure_core::http::Transport;
 use roombridge::{
     app::{App, Options, Ports},
-    clock::{Clock, ShiftedClock},
+    base::{
+        clock::{Clock, ShiftedClock},
+        http::{Patience, RealHttp, client, transport},
+        rng::SystemRng,
+        telemetry,
+    },
     domain::ids::TenantId,
-    functions::{maintain_mailbox, notifications},
     host::{Limits, server},
-    http::{Patience, RealHttp, client, transport},
     identity::{
         cloud::Cloud,
         content_keys::{ContentKeys, KeyVaultContentKeys},
@@ -19,11 +22,11 @@ use roombridge::{
         sign_in::People,
         tenant_tokens::Registrations,
     },
+    jobs::maintain_mailbox,
     queue::azure::AzureOutbox,
-    rng::SystemRng,
     settings::Settings,
     store::azure::AzureTables,
-    telemetry,
+    web::notifications,
 };
 
 #[tokio::main]

@@ -21,7 +21,7 @@ END
 queues=(event-changes booking-requests calendar-writes mailbox-tasks tenant-tasks)
 tables=(Tenants Mailboxes Appointments Bookings Rooms Due Failures Audit Register)
 pages=(consent my-calendar)
-work=(notifications fetch-event create-booking write-back maintain-mailbox maintain-tenant purge-expired nudge-due)
+work=(notifications fetch-event create-booking write-back maintain-mailbox maintain-tenant purge-expired dispatch-due)
 required=(ROOMBRIDGE_QUEUE_URL ROOMBRIDGE_TABLE_URL ROOMBRIDGE_IDENTITY_CLIENT_ID
   ROOMBRIDGE_FEDERATED_CLIENT_ID ROOMBRIDGE_VAULT_URL ROOMBRIDGE_APP_ORGANISATION_WIDE
   ROOMBRIDGE_APP_SCOPED ROOMBRIDGE_APP_PEOPLE ROOMBRIDGE_APP_OPERATORS ROOMBRIDGE_TENANTS
@@ -417,7 +417,7 @@ check_webhook() {
 
   problem=''
   local root=${url%/api/*} name
-  for name in fetch-event nudge-due; do
+  for name in fetch-event dispatch-due; do
     status=$(fetch none --header 'Content-Type: application/json' --data '{}' "$root/$name")
     case $status in 401 | 403 | 404) ;; *) problem+="; POST /$name answers $status" ;; esac
   done

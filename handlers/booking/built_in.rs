@@ -10,10 +10,9 @@ use jiff::Timestamp;
 
 use super::{BookingSystem, Placed, Placing, SystemCall, SystemError};
 use crate::{
-    clock::Clock,
+    base::{call_log::CallRecord, clock::Clock},
     domain::{ids::BookingId, keys::BookingKey, ledger::Slot},
     store::ledger::Ledger,
-    trail::CallRecord,
 };
 
 /// The built-in booking system.

@@ -3,12 +3,12 @@
 use std::{sync::Arc, time::Duration};
 
 use crate::{
+    base::rng::Rng,
     domain::{
         interval::Interval,
         keys::BookingKey,
         ledger::{Conflict, Slot},
     },
-    rng::Rng,
     store::{
         StoreError,
         ledger::{Ledger, LedgerDay},

@@ -7,13 +7,13 @@ use async_trait::async_trait;
 use jiff::SignedDuration;
 
 use crate::{
+    base::call_log::Trail,
     domain::{
         booking::Order,
         ids::{BookingId, CorrelationId},
         keys::BookingKey,
     },
     store::StoreError,
-    trail::Trail,
 };
 
 pub use built_in::BuiltIn;

@@ -142,7 +142,7 @@ pub const KEPT_ELSEWHERE: [KeptElsewhere; 11] = [
             "tenant-tasks-poison",
         ],
         what: "a message whose processing killed the process five times, as it was",
-        how_long: "until `nudge-due` has moved it into `Failures`, every five minutes; how long at most is the Functions host's choice",
+        how_long: "until `dispatch-due` has moved it into `Failures`, every five minutes; how long at most is the Functions host's choice",
         why: "to repair and replay",
     },
     KeptElsewhere {

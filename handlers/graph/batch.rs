@@ -10,7 +10,7 @@ use super::{
     error::GraphError,
     wire::Reply,
 };
-use crate::retry_after;
+use crate::base::retry_after;
 
 #[derive(Deserialize)]
 struct BatchWire {

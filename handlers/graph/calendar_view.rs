@@ -148,7 +148,8 @@ mod tests {
             assert_eq!(page(&trial, next).await, Err(GraphError::Forbidden(Refusal(rule))));
         }
         assert_eq!(trial.asked().len(), 4, "no link was followed");
-        let stopped = trial.trail().into_iter().filter(|call| call.system == crate::trail::GUARD);
+        let stopped =
+            trial.trail().into_iter().filter(|call| call.system == crate::base::call_log::GUARD);
         assert_eq!(stopped.count(), 4);
         assert_eq!(trial.graph.counts(), GuardCounts { calendar_reads: 4, forbidden_asked: 4 });
     }

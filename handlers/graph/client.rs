@@ -18,15 +18,17 @@ use super::{
     wire::Reply,
 };
 use crate::{
-    clock::Clock,
+    base::{
+        call_log::{CallRecord, GUARD, Trail},
+        clock::Clock,
+        http::Http,
+        retry_after,
+    },
     domain::{
         ids::{CorrelationId, EventId, MailboxId, TenantId},
         policy::Registration,
     },
-    http::Http,
     identity::tenant_tokens::{TenantTokens, Token},
-    retry_after,
-    trail::{CallRecord, GUARD, Trail},
 };
 
 /// Event ids that survive moves within a mailbox, and instants instead of the reader's zone
@@ -257,9 +259,8 @@ mod tests {
 
     use super::*;
     use crate::{
-        clock::SystemClock,
+        base::{clock::SystemClock, http::HttpError},
         graph::trial::{ANN, BASE, event_id},
-        http::HttpError,
         identity::scripted::tokens,
     };
 

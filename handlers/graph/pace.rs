@@ -21,7 +21,7 @@ use super::{
     client::Ask,
     error::{Cause, GraphError},
 };
-use crate::{clock::Clock, domain::ids::TenantId};
+use crate::{base::clock::Clock, domain::ids::TenantId};
 
 /// The time that Graph's limits are for.
 const WINDOW: Duration = Duration::from_secs(20);
@@ -132,7 +132,7 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
-    use crate::clock::ManualClock;
+    use crate::base::clock::ManualClock;
 
     fn tenant(n: u128) -> TenantId {
         TenantId(Uuid::from_u128(n))

@@ -7,13 +7,15 @@ use uuid::Uuid;
 
 use super::client::{CallContext, Graph, TenantGraph};
 use crate::{
-    clock::ManualClock,
+    base::{
+        call_log::{CallRecord, Trail},
+        clock::ManualClock,
+    },
     domain::{
         ids::{CorrelationId, EventId, MailboxId, TenantId},
         policy::Registration,
     },
     identity::scripted::{Scripted, tokens},
-    trail::{CallRecord, Trail},
 };
 
 pub(super) const BASE: &str = "https://graph.test/v1.0";

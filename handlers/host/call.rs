@@ -17,7 +17,7 @@ use super::invocation::{
     InvocationContext, InvocationFailed, Limits, QueueFunction, TimerFunction,
 };
 use super::outcome::Outcome;
-use crate::clock::Clock;
+use crate::base::clock::Clock;
 
 /// Largest body of a queue or timer call: 64 KiB of message, encoded twice, and once more where the
 /// host merges it into the metadata.

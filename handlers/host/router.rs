@@ -16,7 +16,7 @@ use http::StatusCode;
 
 use super::call::{self, Served, Work};
 use super::invocation::{Limits, QueueFunction, TimerFunction};
-use crate::clock::Clock;
+use crate::base::clock::Clock;
 use crate::queue::Queue;
 
 /// Under which path the host proxies HTTP functions: `routePrefix` in host.json.
@@ -81,7 +81,7 @@ pub const FUNCTIONS: &[Function] = &[
     },
     Function { name: "purge-expired", trigger: Trigger::Timer { schedule: "0 */15 * * * *" } },
     // Half a minute past, so that it never starts together with `purge-expired`.
-    Function { name: "nudge-due", trigger: Trigger::Timer { schedule: "30 */5 * * * *" } },
+    Function { name: "dispatch-due", trigger: Trigger::Timer { schedule: "30 */5 * * * *" } },
 ];
 
 /// Collects what does the work of each function of [`FUNCTIONS`].
@@ -206,7 +206,7 @@ fn mount_of(function: &Function) -> String {
 mod tests {
     use super::super::{InvocationContext, InvocationFailed, QueueDelivery, TimerTick};
     use super::*;
-    use crate::clock::ManualClock;
+    use crate::base::clock::ManualClock;
     use async_trait::async_trait;
     use axum::Extension;
     use axum::body::{Body, to_bytes};
@@ -316,7 +316,7 @@ mod tests {
     #[tokio::test]
     async fn a_timer_is_asked_to_stop_itself_earlier() {
         let (app, obedient) = app();
-        let answer = app.oneshot(by_host("/nudge-due", TIMER)).await.unwrap();
+        let answer = app.oneshot(by_host("/dispatch-due", TIMER)).await.unwrap();
         assert_eq!(answer.status(), 200);
         assert_eq!(obedient.0.lock().unwrap()[0].deadline.as_second(), 240);
     }
@@ -427,12 +427,15 @@ mod tests {
     #[test]
     fn what_the_table_and_the_implementations_do_not_share_is_named() {
         let obedient = Arc::new(Obedient::default());
-        let mut functions = all(&obedient).queue("nudge-due", Arc::clone(&obedient) as _);
-        functions.timers.remove("nudge-due");
+        let mut functions = all(&obedient).queue("dispatch-due", Arc::clone(&obedient) as _);
+        functions.timers.remove("dispatch-due");
         let Mismatch(differences) = functions.into_router().unwrap_err();
         assert_eq!(
             differences,
-            ["nothing does the work of nudge-due", "nudge-due is not such a function of the table"]
+            [
+                "nothing does the work of dispatch-due",
+                "dispatch-due is not such a function of the table"
+            ]
         );
     }
 

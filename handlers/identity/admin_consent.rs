@@ -18,9 +18,8 @@ use super::{
     way_back::{hash, is_over, secret},
 };
 use crate::{
-    clock::Clock,
+    base::{clock::Clock, rng::Rng},
     domain::{ids::TenantId, policy::Registration},
-    rng::Rng,
 };
 
 /// Where Entra sends the browser back to, below [`People::pages`]. Registered as a redirect address
@@ -186,9 +185,8 @@ mod tests {
 
     use super::*;
     use crate::{
-        clock::ManualClock,
+        base::{clock::ManualClock, rng::SeededRng},
         identity::scripted::{cloud, people},
-        rng::SeededRng,
     };
 
     const ACME: TenantId = TenantId(Uuid::from_u128(1));

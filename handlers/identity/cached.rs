@@ -8,7 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::sync::Mutex;
 
 use super::key_ring::KeysUnavailable;
-use crate::clock::Clock;
+use crate::base::clock::Clock;
 
 /// Loads are at least this far apart, so that foreign notifications and cookies cannot wear the vault out.
 const PAUSE: SignedDuration = SignedDuration::from_secs(30);

@@ -14,7 +14,7 @@ use serde::Deserialize;
 use url::form_urlencoded;
 
 use super::cloud::Cloud;
-use crate::{clock::Clock, http::Http, retry_after};
+use crate::base::{clock::Clock, http::Http, retry_after};
 
 const ASSERTION_TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 

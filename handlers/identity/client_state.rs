@@ -261,7 +261,7 @@ pub fn prove(keys: &Keys, text: &str) -> Result<Proof, NotOurs> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rng::{Rng, SeededRng};
+    use crate::base::rng::{Rng, SeededRng};
 
     const LETTERS: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_+/=. ";
 

@@ -18,7 +18,7 @@ use super::{
     content_keys::NotWritten,
     vault,
 };
-use crate::{clock::Clock, http::Patience};
+use crate::base::{clock::Clock, http::Patience};
 
 /// The Key Vault secret with the keys that prove a notification is ours.
 pub const CLIENT_STATE_KEYS: &str = "client-state-keys";
@@ -232,7 +232,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        clock::ManualClock,
+        base::clock::ManualClock,
         identity::{client_state::Key, scripted::Vouching},
     };
 

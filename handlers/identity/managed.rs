@@ -6,7 +6,7 @@ use azure_core::credentials::TokenCredential;
 use azure_core::http::Transport;
 use azure_identity::{ManagedIdentityCredential, ManagedIdentityCredentialOptions, UserAssignedId};
 
-use crate::http::Patience;
+use crate::base::http::Patience;
 
 /// Where tokens come from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,7 +60,7 @@ mod tests {
 
     #[test]
     fn without_the_endpoint_nothing_starts() {
-        let transport = crate::http::transport(crate::http::client().unwrap());
+        let transport = crate::base::http::transport(crate::base::http::client().unwrap());
         let refused = credential("client", Source::Functions, false, transport);
         assert!(matches!(refused, Err(IdentityError::NoEndpoint)));
     }

@@ -21,7 +21,7 @@ use super::{
     sign_in::People,
     tenant_tokens::{Registrations, TenantTokens},
 };
-use crate::{
+use crate::base::{
     clock::Clock,
     http::{Http, HttpError},
 };

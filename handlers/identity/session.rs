@@ -20,12 +20,11 @@ use super::{
     way_back::{PATIENCE, same, secret},
 };
 use crate::{
-    clock::Clock,
+    base::{clock::Clock, rng::Rng},
     domain::{
         ids::{MailboxId, TenantId},
         personal::Personal,
     },
-    rng::Rng,
 };
 
 /// Somebody who is signed in.
@@ -268,9 +267,8 @@ mod tests {
 
     use super::*;
     use crate::{
-        clock::ManualClock,
+        base::{clock::ManualClock, rng::SeededRng},
         identity::{client_state::Keys, key_ring::KeySource},
-        rng::SeededRng,
     };
 
     /// A vault whose keys a test can change.

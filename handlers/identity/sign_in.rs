@@ -19,7 +19,7 @@ use super::{
     tokens::{CheckError, Reason, SignedIn, Tokens},
     way_back::{hash, is_over, same, secret},
 };
-use crate::{domain::personal::Personal, rng::Rng};
+use crate::{base::rng::Rng, domain::personal::Personal};
 
 /// Anybody with an account of some organisation; personal accounts have no calendar for us.
 const ANY_TENANT: &str = "organizations";
@@ -270,12 +270,11 @@ mod tests {
 
     use super::*;
     use crate::{
-        clock::ManualClock,
+        base::{clock::ManualClock, rng::SeededRng},
         identity::{
             scripted::{PEOPLE, Scripted, Vouching, cloud, id_token, key, people},
             signing_keys::SigningKeys,
         },
-        rng::SeededRng,
     };
 
     struct Trial {

@@ -17,7 +17,7 @@ use tokio::sync::Mutex;
 use url::Url;
 
 use super::cloud::Cloud;
-use crate::{clock::Clock, http::Http};
+use crate::base::{clock::Clock, http::Http};
 
 /// Keys older than this are not believed any more.
 const LIFE: SignedDuration = SignedDuration::from_hours(24);
@@ -212,7 +212,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        clock::ManualClock,
+        base::clock::ManualClock,
         identity::scripted::{Scripted, cloud},
     };
 

@@ -151,7 +151,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        clock::ManualClock,
+        base::clock::ManualClock,
         identity::{
             cloud::Cloud,
             scripted::{Scripted, Vouching, cloud},

@@ -19,7 +19,7 @@ use super::{
     way_back::same,
 };
 use crate::{
-    clock::Clock,
+    base::clock::Clock,
     domain::{
         ids::{MailboxId, TenantId},
         personal::Personal,
@@ -305,7 +305,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        clock::ManualClock,
+        base::clock::ManualClock,
         identity::scripted::{ADD_IN, PEOPLE, Scripted, cloud, id_token, key, people},
     };
 

@@ -15,7 +15,10 @@ use super::{
     tenant_tokens::Registrations,
     tokens::{CheckError, LEEWAY, Reason, in_time, key_named_in, reason, rules_for},
 };
-use crate::{clock::Clock, domain::ids::TenantId, http::Http};
+use crate::{
+    base::{clock::Clock, http::Http},
+    domain::ids::TenantId,
+};
 
 /// Microsoft Graph Change Tracking, the application that Graph sends notifications as (the same
 /// page).
@@ -158,7 +161,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        clock::ManualClock,
+        base::clock::ManualClock,
         identity::scripted::{Scripted, cloud, key},
     };
 

@@ -11,7 +11,7 @@ use azure_security_keyvault_secrets::{
 };
 
 use super::content_keys::NotWritten;
-use crate::http::{Patience, is_loopback};
+use crate::base::http::{Patience, is_loopback};
 
 /// A client of the vault at `vault` (`https://NAME.vault.azure.net`), opened by `credential`.
 ///

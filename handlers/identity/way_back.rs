@@ -4,7 +4,7 @@ use aws_lc_rs::{constant_time, digest};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use jiff::{SignedDuration, Timestamp};
 
-use crate::rng::Rng;
+use crate::base::rng::Rng;
 
 /// How long somebody may take at Entra.
 pub(super) const PATIENCE: SignedDuration = SignedDuration::from_mins(10);
@@ -35,7 +35,7 @@ pub(super) fn is_over(started: Timestamp, now: Timestamp) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rng::SeededRng;
+    use crate::base::rng::SeededRng;
 
     #[test]
     fn the_challenge_is_that_of_the_specification() {

@@ -13,7 +13,7 @@ use azure_storage_queue::models::{
 use azure_storage_queue::{QueueClient, QueueClientOptions};
 
 use super::{Outbox, POISON_HIDDEN, Poisoned, Queue, QueueError, Receipt, TAKEN_AT_ONCE, check};
-use crate::http::Patience;
+use crate::base::http::Patience;
 
 /// [`Outbox`] in a storage account, opened with a token. Messages are plain text: base64 is neither
 /// added nor expected (host.json: `messageEncoding` is `none`).

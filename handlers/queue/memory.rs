@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use super::{
     MESSAGE_LIFE, Outbox, POISON_HIDDEN, Poisoned, Queue, QueueError, Receipt, TAKEN_AT_ONCE, check,
 };
-use crate::clock::Clock;
+use crate::base::clock::Clock;
 
 /// A queue, or where its host puts what it gave up on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -211,7 +211,7 @@ mod tests {
     use jiff::SignedDuration;
 
     use super::*;
-    use crate::clock::ManualClock;
+    use crate::base::clock::ManualClock;
 
     const MAIN: Shelf = Shelf::Main(Queue::EventChanges);
     const MINUTE: Duration = Duration::from_secs(60);

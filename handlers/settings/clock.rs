@@ -9,7 +9,7 @@
 use jiff::SignedDuration;
 
 use super::{GraphSettings, IdentitySettings, PagesSettings, Reader, StorageSettings};
-use crate::http::is_loopback;
+use crate::base::http::is_loopback;
 
 /// The furthest shift, in seconds: a month.
 const FURTHEST: i64 = 31 * 24 * 3600;

@@ -4,7 +4,7 @@ use std::str::FromStr;
 
 use url::Url;
 
-use crate::http::is_loopback;
+use crate::base::http::is_loopback;
 
 /// Looks variables up and remembers what was wrong with them.
 pub struct Reader<'a> {

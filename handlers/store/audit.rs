@@ -14,9 +14,8 @@ use super::{
     wire::{as_text, count},
 };
 use crate::{
+    base::{call_log::CallRecord, rng::Rng},
     domain::ids::{CorrelationId, TenantId},
-    rng::Rng,
-    trail::CallRecord,
 };
 
 /// Over how many partitions a tenant's day is spread: 0 to f.
@@ -209,7 +208,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        rng::SeededRng,
+        base::rng::SeededRng,
         store::counting::{CountingTables, at, tenant},
     };
 

@@ -11,7 +11,7 @@ use super::table_service::{
     self, Comparison, Entity, Filter, Operation, TableService, TableServiceError, Versioned,
 };
 use super::tables::{Change, Continuation, ETag, Keys, Page, Row, Span, Table, TableError, Tables};
-use crate::http::Patience;
+use crate::base::http::Patience;
 
 /// Any version of a row.
 const ANY: &str = "*";

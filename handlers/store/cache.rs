@@ -9,7 +9,7 @@ use std::{
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::clock::Clock;
+use crate::base::clock::Clock;
 
 /// How long something that was read is believed.
 const BELIEVED: SignedDuration = SignedDuration::from_secs(60);

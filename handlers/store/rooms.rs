@@ -16,7 +16,7 @@ use super::{
     wire::{JsonText, as_text},
 };
 use crate::{
-    clock::Clock,
+    base::clock::Clock,
     domain::{
         ids::{RoomId, TenantId},
         policy::{Answering, Room},
@@ -130,7 +130,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        clock::ManualClock,
+        base::clock::ManualClock,
         store::counting::{CountingTables, at, room, tenant},
     };
 

@@ -46,7 +46,7 @@ var identityChanged = replace(loadTextContent('../queries/identity-changed.kql')
 // Severity: 1 is for what loses or exposes something now, 2 for what somebody should see today, 3 for what to know.
 var watched = [
   {
-    // Every 5 minutes: while nudge-due is silent nothing is renewed or repaired, and subscriptions have half a life at most.
+    // Every 5 minutes: while dispatch-due is silent nothing is renewed or repaired, and subscriptions have half a life at most.
     name: 'timer-silence'
     title: 'a timer has stopped'
     query: loadTextContent('../queries/timer-silence.kql')
@@ -116,7 +116,7 @@ var watched = [
     query: loadTextContent('../queries/due-late.kql')
     severity: 2
     every: 'PT15M'
-    window: 'PT30M' // six runs of nudge-due
+    window: 'PT30M' // six runs of dispatch-due
     dimension: ''
     mute: ''
   }
@@ -164,7 +164,7 @@ var watched = [
     mute: ''
   }
   {
-    // Keys are changed once a year, or once a month: an hour more is nothing. nudge-due tries twelve times in it.
+    // Keys are changed once a year, or once a month: an hour more is nothing. dispatch-due tries twelve times in it.
     name: 'keys-unchanged'
     title: 'keys cannot be changed'
     query: loadTextContent('../queries/keys-unchanged.kql')
@@ -255,7 +255,7 @@ resource rules 'Microsoft.Insights/scheduledQueryRules@2023-12-01' = [
   }
 ]
 
-// One rule a queue, so that the alert's name says which work is concerned. Every 15 minutes: nudge-due
+// One rule a queue, so that the alert's name says which work is concerned. Every 15 minutes: dispatch-due
 // has it in Failures by then, and nothing is lost. A person closes it, as with work that was given up.
 resource poison 'Microsoft.Insights/scheduledQueryRules@2023-12-01' = [
   for queue in poisonQueues: {

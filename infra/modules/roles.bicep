@@ -34,7 +34,7 @@ resource insights 'Microsoft.Insights/components@2020-02-02' existing = {
   name: insightsName
 }
 
-// The Functions host, for `purge-expired` and `nudge-due` (the lock that lets a timer run once, and
+// The Functions host, for `purge-expired` and `dispatch-due` (the lock that lets a timer run once, and
 // when it ran last), for the keys of its own interface, and to read the package. The program itself
 // opens no blob. Owner is what the host asks for; the account holds nothing else in containers.
 resource blobs 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
@@ -49,7 +49,7 @@ resource blobs 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
 
 // The host takes messages for `fetch-event`, `create-booking`, `write-back`, `maintain-mailbox` and
 // `maintain-tenant`, and puts what failed too often into their poison queues; `notifications`,
-// `consent`, `my-calendar`, `nudge-due` and those five send; `nudge-due` empties the poison queues.
+// `consent`, `my-calendar`, `dispatch-due` and those five send; `dispatch-due` empties the poison queues.
 // One role for both, because the finer ones (processor, sender) cannot write to a poison queue and
 // read the length of a queue, by which the platform scales.
 resource queues 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
@@ -64,7 +64,7 @@ resource queues 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
 
 // Every function but `notifications` reads and writes rows: `fetch-event`, `create-booking`,
 // `write-back`, `maintain-mailbox`, `maintain-tenant`, `consent`, `my-calendar`, `purge-expired`
-// and `nudge-due`.
+// and `dispatch-due`.
 resource tables 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
   name: guid(account.id, principalId, tableDataContributor)
   scope: account
@@ -75,7 +75,7 @@ resource tables 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
   }
 }
 
-// `nudge-due` makes, changes, deletes and purges keys; `notifications` and `maintain-mailbox` read
+// `dispatch-due` makes, changes, deletes and purges keys; `notifications` and `maintain-mailbox` read
 // the client-state keys, `fetch-event` and `maintain-mailbox` the content keys, `consent` and
 // `my-calendar` the cookie keys.
 resource secrets 'Microsoft.Authorization/roleAssignments@2022-04-01' = {

@@ -43,7 +43,7 @@ var queueNames = [
 ]
 
 // Where the host puts a message that failed too often. It would make them itself; made here, they
-// are there for the alerts and for `nudge-due`, which empties them.
+// are there for the alerts and for `dispatch-due`, which empties them.
 var poisonQueueNames = [
   'event-changes-poison'
   'booking-requests-poison'

@@ -1,4 +1,4 @@
-// The vault with the secrets that `nudge-due` makes: client-state keys, cookie keys, content keys.
+// The vault with the secrets that `dispatch-due` makes: client-state keys, cookie keys, content keys.
 // It holds nothing else, and this template puts nothing into it.
 //
 // Key Vault copies what it holds within the region and, where the region has a pair, to the paired

@@ -255,7 +255,7 @@ async fn other_methods_and_the_workers_own_addresses_cannot_be_reached_from_outs
         ("PUT", "/api/notifications"),
         ("POST", "/fetch-event"),
         ("POST", "/api/fetch-event"),
-        ("POST", "/nudge-due"),
+        ("POST", "/dispatch-due"),
         ("POST", "/api/../fetch-event"),
         ("POST", "/api/notifications/x"),
         ("GET", "/"),

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use jiff::SignedDuration;
-use roombridge::clock::Clock as _;
+use roombridge::base::call_log::Trail;
+use roombridge::base::clock::Clock as _;
 use roombridge::domain::ids::CorrelationId;
 use roombridge::domain::policy::Registration;
 use roombridge::graph::subscriptions::RichContent;
@@ -12,7 +13,6 @@ use roombridge::identity::client_state::{Key, issue};
 use roombridge::identity::content_keys::{ContentKeySource as _, FreshContentKey};
 use roombridge::store::mailboxes::Mailboxes;
 use roombridge::store::tenants::Tenants;
-use roombridge::trail::Trail;
 use world::exchange::{Mailbox, Tenant};
 use world::office::{APP_HOST, Office};
 

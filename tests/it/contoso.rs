@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use jiff::{SignedDuration, Timestamp};
-use roombridge::clock::Clock;
+use roombridge::base::clock::Clock;
+use roombridge::base::http::Http;
 use roombridge::domain::booking::Booking;
 use roombridge::domain::ids::{MailboxId, RoomId, TenantId};
 use roombridge::domain::keys::{BookingKey, Digest};
 use roombridge::domain::ledger::Slot;
 use roombridge::domain::policy::{Answering, ContentPolicy};
 use roombridge::graph::PropertyId;
-use roombridge::http::Http;
 use roombridge::identity::client_state::{self, Key};
 use roombridge::identity::key_ring::KeySource;
 use roombridge::queue::Queue;

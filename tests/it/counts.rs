@@ -7,9 +7,9 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use jiff::{SignedDuration, Timestamp};
-use roombridge::clock::Clock as _;
+use roombridge::base::clock::Clock as _;
+use roombridge::base::http::Http as _;
 use roombridge::domain::policy::{Answering, ContentPolicy};
-use roombridge::http::Http as _;
 use roombridge::messages::Task;
 use roombridge::queue::Queue;
 use roombridge::queue::memory::Shelf;
@@ -263,7 +263,7 @@ async fn renewals() -> Result<Cost, Failure> {
     house.work_off().await;
     house.office.clock.advance(SignedDuration::from_hours(73));
     house.begin();
-    house.office.host.run_timer("nudge-due").await?;
+    house.office.host.run_timer("dispatch-due").await?;
     house.work_off().await;
     let now = house.office.clock.now();
     let living = house.office.microsoft.graph.subscriptions();
@@ -336,7 +336,7 @@ async fn what_things_cost_stands_in_the_readme() -> Outcome {
         ("A cancellation", cancel().await?),
         ("A run of `purge-expired` that forgets one booking", purge().await?),
         (
-            "Renewing 1,000 mailboxes of one tenant, from the run of `nudge-due` on, each with its \
+            "Renewing 1,000 mailboxes of one tenant, from the run of `dispatch-due` on, each with its \
              resync",
             renewals().await?,
         ),

@@ -9,16 +9,16 @@ use axum::Router;
 use axum::body::Body;
 use axum::routing::post;
 use http::Request;
-use roombridge::clock::{Clock, SystemClock};
+use roombridge::base::clock::{Clock, SystemClock};
+use roombridge::base::http::Patience;
+use roombridge::base::rng::SystemRng;
 use roombridge::host::{
     FUNCTIONS, Functions, InvocationContext, InvocationFailed, Limits, QueueDelivery,
     QueueFunction, TimerFunction, TimerTick, Trigger, server,
 };
-use roombridge::http::Patience;
 use roombridge::queue::azure::AzureOutbox;
 use roombridge::queue::memory::{MemoryOutbox, Shelf};
 use roombridge::queue::{Outbox, Queue};
-use roombridge::rng::SystemRng;
 use tower::ServiceExt;
 use world::azurite::Azurite;
 use world::host::{AzureQueues, Fate, FunctionApp, FunctionsHost, MemoryQueues, Socket, Verdict};
@@ -101,7 +101,7 @@ async fn every_function_is_reached_over_a_socket() -> Outcome {
     let ran = host.pump_together().await;
     assert_eq!(ran.iter().filter(|ran| ran.fate == Fate::Done).count(), Queue::ALL.len());
     assert_eq!(ran.iter().filter(|ran| ran.fate == Fate::Again).count(), Queue::ALL.len());
-    for timer in ["purge-expired", "nudge-due"] {
+    for timer in ["purge-expired", "dispatch-due"] {
         assert_eq!(host.run_timer(timer).await?.verdict, Some(Verdict::Succeeded));
     }
     let request = Request::post("/api/notifications").body(Body::from("from outside"))?;
@@ -116,7 +116,7 @@ async fn every_function_is_reached_over_a_socket() -> Outcome {
             r#"fetch-event {"v1":{"n":1}} 1 true"#,
             r#"maintain-mailbox {"v1":{"n":1}} 1 true"#,
             r#"maintain-tenant {"v1":{"n":1}} 1 true"#,
-            "nudge-due true",
+            "dispatch-due true",
             "purge-expired true",
             r#"write-back {"v1":{"n":1}} 1 true"#,
         ]

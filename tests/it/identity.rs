@@ -3,7 +3,7 @@
 
 use std::process::Stdio;
 
-use roombridge::http::{Patience, client, transport};
+use roombridge::base::http::{Patience, client, transport};
 use roombridge::identity::managed::{Source, credential};
 use roombridge::store::azure::AzureTables;
 use roombridge::store::tables::{Keys, Table, Tables};

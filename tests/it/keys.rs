@@ -3,11 +3,11 @@
 
 use std::sync::Arc;
 
-use roombridge::clock::Clock;
+use roombridge::base::clock::Clock;
 use roombridge::domain::ids::TenantId;
-use roombridge::functions::nudge_due::AgingKeys;
 use roombridge::identity::content_keys::ContentKeys;
 use roombridge::identity::key_ring::{KeyRing, MemoryKeys};
+use roombridge::jobs::dispatch_due::AgingKeys;
 use roombridge::store::tenants::Tenants;
 use world::office::Office;
 

@@ -57,7 +57,7 @@ async fn the_handshake_is_answered_at_any_time_decoded_and_as_plain_text() -> Ou
         let request = http::Request::post(url).header("content-type", "text/plain");
         let request = request.body(bytes::Bytes::new())?;
         let answer =
-            roombridge::http::Http::send(&contoso.office.microsoft.network, request).await?;
+            roombridge::base::http::Http::send(&contoso.office.microsoft.network, request).await?;
         let Some(expected) = expected else {
             assert_eq!(answer.status(), 400);
             continue;

@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use jiff::{SignedDuration, Timestamp};
+use roombridge::base::http::Http as _;
 use roombridge::domain::ids::{MailboxId, RoomId};
 use roombridge::domain::keys::{BookingKey, Digest};
 use roombridge::domain::personal::Personal;
 use roombridge::domain::policy::{Answering, ContentPolicy, PeoplePolicy, SubjectPolicy};
 use roombridge::graph::fields::FORBIDDEN;
-use roombridge::http::Http as _;
 use roombridge::queue::memory::Shelf;
 use roombridge::queue::{Outbox as _, Queue};
 use roombridge::store::bookings::Bookings;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use roombridge::booking::Claims;
 use roombridge::domain::keys::{BookingKey, Digest};
-use roombridge::functions::purge_expired::{self, Deps, Purged};
+use roombridge::jobs::purge_expired::{self, Deps, Purged};
 use roombridge::store::appointments::Appointments;
 use roombridge::store::audit::Audit;
 use roombridge::store::bookings::Bookings;

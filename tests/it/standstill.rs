@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
-use roombridge::clock::{Clock, ManualClock};
+use roombridge::base::clock::{Clock, ManualClock};
 use roombridge::domain::ids::{MailboxId, TenantId};
-use roombridge::functions::nudge_due::{self, Deps};
+use roombridge::jobs::dispatch_due::{self, Deps};
 use roombridge::messages::{MailboxTask, MailboxTasks, TASKS_MAX};
 use roombridge::queue::Queue;
 use roombridge::queue::memory::Shelf;
@@ -110,7 +110,7 @@ async fn what_has_gathered_for_three_days_leaves_at_the_pace_each_once() -> Outc
     while !office.memory.rows(Table::Due).is_empty() {
         office.tables.reset();
         let now = office.now();
-        office.host.run_timer("nudge-due").await?;
+        office.host.run_timer("dispatch-due").await?;
         let scans = office.tables.count_of("scan");
         let left = usize::try_from(count)? - seen.len();
         assert!(scans <= left / 1_000 + 8, "{scans} reads for {left} that were due");
@@ -133,7 +133,7 @@ async fn after_three_days_without_work_a_run_costs_its_few_reads() -> Outcome {
     let office = Office::new(1)?;
     office.clock.advance(hours(72) + seconds(30));
     office.tables.reset();
-    office.host.run_timer("nudge-due").await?;
+    office.host.run_timer("dispatch-due").await?;
     let calls = office.tables.calls();
     let reads = calls.iter().filter(|call| call.target == Table::Due.name()).count();
     assert_eq!(reads, 2, "one for looks, one for bookings, and none for each hour: {calls:?}");
@@ -188,7 +188,7 @@ async fn a_run_that_is_slow_stops_itself_and_the_next_one_goes_on() -> Outcome {
     let (mut seen, mut runs) = (HashSet::new(), 0);
     while !office.memory.rows(Table::Due).is_empty() {
         let stop_at = office.now() + minutes(1);
-        let nudged = nudge_due::run(&deps, stop_at).await?;
+        let nudged = dispatch_due::run(&deps, stop_at).await?;
         assert!(nudged.renewals > 0 && nudged.renewals < 1_500, "{nudged:?}");
         assert!(nudged.looks_oldest_s > 0, "{nudged:?}");
         assert!(office.now() < stop_at + minutes(1), "within the margin");

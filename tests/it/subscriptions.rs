@@ -396,7 +396,7 @@ async fn outrun_after(steps: usize) -> Result<bool, Failure> {
     let contoso = Contoso::open().await?;
     let Contoso { anna, office, .. } = &contoso;
     office.clock.set(row(&contoso, anna).await?.renew_due + seconds(1));
-    office.host.run_timer("nudge-due").await?;
+    office.host.run_timer("dispatch-due").await?;
     let taken = office.host.take_all().await.pop().ok_or("there is a look")?;
     let mut look = std::pin::pin!(office.host.process_message(taken));
     for _ in 0..steps {

@@ -10,7 +10,7 @@ use azure_core::http::headers::{Headers, RETRY_AFTER};
 use azure_core::http::{
     AsyncRawResponse, ClientOptions, HttpClient, Method, Request, StatusCode, Transport,
 };
-use roombridge::http::Patience;
+use roombridge::base::http::Patience;
 use roombridge::store::azure::AzureTables;
 use roombridge::store::table_service::{
     Comparison, Entity, Filter, Operation, TableService, TableServiceError,

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode, header};
-use roombridge::http::Http;
+use roombridge::base::http::Http;
 use url::{Url, form_urlencoded};
 use world::office::{APP_HOST, Office};
 

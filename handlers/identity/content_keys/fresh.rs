@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use super::key::{BadContentKey, ContentKey};
-use crate::{domain::ids::ContentKeyId, rng::Rng};
+use crate::{base::rng::Rng, domain::ids::ContentKeyId};
 
 /// What the certificate names: the service, and nobody's tenant.
 const SUBJECT: &str = "Roombridge content";

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 
 use super::{ContentKey, ContentKeySource, FreshContentKey, ListedContentKey, NotWritten, fresh};
-use crate::{clock::Clock, domain::ids::ContentKeyId, identity::key_ring::KeysUnavailable};
+use crate::{base::clock::Clock, domain::ids::ContentKeyId, identity::key_ring::KeysUnavailable};
 
 /// Keys in memory. Clones share them.
 #[derive(Clone)]

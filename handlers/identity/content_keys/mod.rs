@@ -3,7 +3,7 @@
 //!
 //! Graph encrypts with the certificate that a subscription names; whoever opens it looks the key up
 //! by that name. Every renewal brings the newest certificate, so an old key has served its time a day
-//! after a new one is there (see `functions/nudge_due/keys` for the whole reckoning).
+//! after a new one is there (see `functions/dispatch_due/keys` for the whole reckoning).
 
 mod fresh;
 mod key;
@@ -24,7 +24,7 @@ use super::{
     cached::{Cached, Loads},
     key_ring::KeysUnavailable,
 };
-use crate::{clock::Clock, domain::ids::ContentKeyId};
+use crate::{base::clock::Clock, domain::ids::ContentKeyId};
 
 /// How many keys are held: the newest. With one a month and two days of overlap there are two.
 const HELD: usize = 8;

@@ -11,9 +11,11 @@ use jiff::SignedDuration;
 
 use super::*;
 use crate::{
-    clock::ManualClock,
+    base::{
+        clock::ManualClock,
+        rng::{Rng, SeededRng},
+    },
     domain::sealed::Sealed,
-    rng::{Rng, SeededRng},
 };
 
 const CONTENT: &str = r#"{"id":"AAMk=","start":{"dateTime":"2026-11-24T09:00:00"}}"#;

@@ -13,8 +13,8 @@ use jiff::Timestamp;
 
 use super::{ContentKey, ContentKeySource, FreshContentKey, ListedContentKey, NotWritten, fresh};
 use crate::{
+    base::http::Patience,
     domain::ids::ContentKeyId,
-    http::Patience,
     identity::{key_ring::KeysUnavailable, vault},
 };
 
@@ -140,7 +140,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::{identity::scripted::Vouching, rng::SeededRng};
+    use crate::{base::rng::SeededRng, identity::scripted::Vouching};
 
     /// Key Vault as its documentation has it (learn.microsoft.com/rest/api/keyvault/secrets, 7.6).
     #[derive(Debug, Default)]

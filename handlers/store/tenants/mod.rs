@@ -15,7 +15,7 @@ use super::{
     wire::as_text,
 };
 use crate::{
-    clock::Clock,
+    base::clock::Clock,
     domain::{
         ids::{MailboxId, TenantId},
         keys::Digest,
@@ -178,7 +178,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        clock::ManualClock,
+        base::clock::ManualClock,
         domain::{
             ids::GroupId,
             policy::{ContentPolicy, PeoplePolicy, PrivatePolicy, SubjectPolicy},

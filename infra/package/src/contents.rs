@@ -32,7 +32,7 @@ const WORK: [&str; 8] = [
     "maintain-mailbox",
     "maintain-tenant",
     "notifications",
-    "nudge-due",
+    "dispatch-due",
     "purge-expired",
     "write-back",
 ];

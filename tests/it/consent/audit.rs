@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use http::StatusCode;
+use roombridge::base::call_log::{CallRecord, GUARD};
 use roombridge::domain::ids::{CorrelationId, TenantId};
 use roombridge::store::audit::Audit;
-use roombridge::trail::{CallRecord, GUARD};
 use world::exchange::Invitation;
 use world::graph::{Scope, Until};
 use world::office::INVITED;

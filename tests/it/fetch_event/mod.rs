@@ -113,7 +113,7 @@ impl Logged {
     /// The handler's own, with its usual filter.
     fn subscriber(&self) -> impl tracing::Subscriber + Send + Sync + use<> {
         let sink = self.clone();
-        roombridge::telemetry::subscriber(None, move || sink.clone())
+        roombridge::base::telemetry::subscriber(None, move || sink.clone())
     }
 
     fn text(&self) -> String {

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use roombridge::clock::{Clock, ManualClock};
+use roombridge::base::clock::{Clock, ManualClock};
 use roombridge::domain::decision::{How, What};
 use roombridge::domain::ids::MailboxId;
 use roombridge::domain::tenancy::{ConsentMode, SuspendedBecause, Suspension, TenantState};
-use roombridge::functions::nudge_due::{self, Deps, Nudged};
+use roombridge::jobs::dispatch_due::{self, Deps, Nudged};
 use roombridge::messages::{Task, TenantWork};
 use roombridge::queue::Queue;
 use roombridge::queue::memory::Shelf;
@@ -281,7 +281,7 @@ async fn a_calendar_that_goes_is_a_failure_only_to_who_agreed_by_themselves() ->
     Ok(())
 }
 
-/// The timer of `nudge-due` at that instant.
+/// The timer of `dispatch-due` at that instant.
 async fn nudged(contoso: &Contoso, now: jiff::Timestamp) -> Result<Nudged, Failure> {
     let office = &contoso.office;
     let store = || std::sync::Arc::clone(&office.store);
@@ -295,7 +295,7 @@ async fn nudged(contoso: &Contoso, now: jiff::Timestamp) -> Result<Nudged, Failu
         clock,
         rng: office.rng.clone(),
     };
-    Ok(nudge_due::run(&deps, now + minutes(5)).await?)
+    Ok(dispatch_due::run(&deps, now + minutes(5)).await?)
 }
 
 #[expect(clippy::expect_used, reason = "the simulated world gives ids that are ids")]

@@ -152,10 +152,9 @@ async fn a_week_of_suspension_is_quiet_and_reconnecting_catches_up() -> Outcome 
     office.microsoft.graph.clear_requests();
     let ran = office.pass(hours(7 * 24)).await;
     assert_eq!(office.microsoft.graph.requests(), [], "nobody is asked for a suspended tenant");
-    let workers = ran
-        .functions
-        .iter()
-        .filter(|name| !matches!(name.as_str(), "nudge-due" | "purge-expired" | "notifications"));
+    let workers = ran.functions.iter().filter(|name| {
+        !matches!(name.as_str(), "dispatch-due" | "purge-expired" | "notifications")
+    });
     let worked = workers.count();
     assert!(worked < 500, "{worked} messages in a week");
     assert_eq!(contoso.count(Table::Failures).await?, 0);

@@ -14,10 +14,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use http::{HeaderMap, Method};
+use roombridge::base::http::Http as _;
 use roombridge::domain::decision::What;
 use roombridge::domain::policy::ContentPolicy;
 use roombridge::domain::tenancy::TenantPolicy;
-use roombridge::http::Http as _;
 use roombridge::queue::Queue;
 use roombridge::queue::memory::Shelf;
 use roombridge::store::mailboxes::MailboxState;

@@ -4,12 +4,12 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
+use roombridge::base::rng::SeededRng;
 use roombridge::identity::client_state::{Key, Keys};
 use roombridge::identity::content_keys::{
     ContentKeySource as _, FreshContentKey, MemoryContentKeys,
 };
 use roombridge::identity::key_ring::{KeySource, KeysUnavailable};
-use roombridge::rng::SeededRng;
 use tokio::sync::OnceCell;
 use world::exchange::Mailbox;
 use world::graph::Lifecycle;

@@ -11,7 +11,7 @@ mod reproductions;
 mod run;
 
 use jiff::SignedDuration;
-use roombridge::rng::SeededRng;
+use roombridge::base::rng::SeededRng;
 use tracing::subscriber::NoSubscriber;
 
 use self::operations::Op;

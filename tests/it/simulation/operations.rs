@@ -2,8 +2,8 @@
 //! of them can be pasted as a reproduction.
 
 use jiff::SignedDuration;
+use roombridge::base::rng::Rng;
 use roombridge::queue::Queue;
-use roombridge::rng::Rng;
 
 /// How long a meeting is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

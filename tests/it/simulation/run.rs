@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp, ToSpan as _};
-use roombridge::clock::Clock as _;
+use roombridge::base::clock::Clock as _;
 use roombridge::domain::policy::{Answering, ContentPolicy, PeoplePolicy, SubjectPolicy};
 use roombridge::messages::Task;
 use roombridge::queue::memory::Shelf;

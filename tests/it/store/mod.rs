@@ -5,7 +5,7 @@ mod listings;
 
 use std::sync::Arc;
 
-use roombridge::http::Patience;
+use roombridge::base::http::Patience;
 use roombridge::store::azure::AzureTables;
 use roombridge::store::tables::{Change, ETag, Keys, Row, Span, Table, TableError, Tables};
 use serde_json::{Map, Value};

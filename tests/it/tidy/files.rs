@@ -3,11 +3,11 @@
 use super::{handlers, none, rust, source::Source, source::file, tree};
 
 /// The longest a file of code may be, its tests not counted.
-const CODE: usize = 300;
+const CODE: usize = 500;
 /// The longest a file of tests may be.
 const TESTS: usize = 600;
 /// Prose, not code: a language is translated as one file, however much there is to say.
-const PROSE: &str = "handlers/pages/texts.rs";
+const PROSE: &str = "handlers/web/layout/texts.rs";
 
 #[test]
 fn every_file_says_what_it_is() {
@@ -80,7 +80,7 @@ fn nothing_is_put_off() {
 fn every_number_of_the_rules_says_why() {
     let mut silent = Vec::new();
     for source in handlers() {
-        let rules = ["handlers/domain/", "handlers/functions/"];
+        let rules = ["handlers/domain/", "handlers/jobs/", "handlers/web/"];
         if !rules.iter().any(|folder| source.path.starts_with(folder)) {
             continue;
         }

@@ -1,109 +1,65 @@
-//! Layers: which room of the handler may know which other room.
+//! Layers: in which direction the folders of the handler use each other.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Source, handlers, none};
 
-/// Every room and small file of `handlers/`, and the rooms it may use. A room may only use rooms
-/// that stand above it, so there are no circles. Tests inside a file may use more.
-const ROOMS: &[(&str, &[&str])] = &[
-    // Small files that know nothing of the job.
-    ("clock", &[]),
-    ("rng", &[]),
-    ("retry_after", &[]),
-    ("telemetry", &[]),
-    ("http", &[]),
-    ("settings", &["http"]),
-    // The rules, pure.
-    ("domain", &[]),
-    // What is written down about a call.
-    ("trail", &["domain"]),
-    // What passes between functions, and on what. A queue carries text; a message knows its queue.
-    ("queue", &["clock", "http"]),
-    ("messages", &["domain", "queue"]),
-    // The outside world, one room each.
-    ("identity", &["clock", "domain", "http", "retry_after", "rng"]),
-    ("graph", &["clock", "domain", "http", "identity", "retry_after", "trail"]),
-    ("store", &["clock", "domain", "http", "messages", "queue", "rng", "trail"]),
-    ("booking", &["clock", "domain", "rng", "store", "trail"]),
-    // How a step ends, and what then happens to it.
-    ("step", &["booking", "graph", "messages", "queue", "store"]),
-    ("carry", &["clock", "domain", "messages", "queue", "rng", "step", "store", "trail"]),
-    // What people see, and what they must prove.
-    ("pages", &["domain", "graph", "identity", "queue", "store"]),
-    // The work itself.
-    (
-        "functions",
-        &[
-            "booking", "clock", "domain", "graph", "identity", "messages", "pages", "queue", "rng",
-            "step", "store", "trail",
-        ],
-    ),
-    // The Functions host's protocol. It knows queues by name, and nothing of the job.
-    ("host", &["clock", "queue"]),
-    // Between the host's calls and the functions.
-    ("work", &["carry", "domain", "functions", "host", "messages", "step", "trail"]),
-    // Everything put together.
-    (
-        "app",
-        &[
-            "booking",
-            "carry",
-            "clock",
-            "domain",
-            "functions",
-            "graph",
-            "host",
-            "http",
-            "identity",
-            "pages",
-            "queue",
-            "rng",
-            "store",
-            "work",
-        ],
-    ),
-    ("lib", &[]),
+/// The folders and files at the top of `handlers/`, each of which may use only those before it.
+const ORDER: [&str; 14] = [
+    "domain", "base", "settings", "queue", "host", "messages", "identity", "graph", "store",
+    "booking", "jobs", "web", "app", "lib",
 ];
 
-/// The room a file is in.
-fn room(source: &Source) -> String {
-    source.segments().get(1).map(|room| (*room).to_owned()).unwrap_or_default()
+/// The modules of which only messages may pass from one to another, by the folder they are in, with
+/// what they may share.
+const FUNCTIONS: [(&str, &str); 2] = [("jobs", "runner"), ("web", "layout")];
+
+/// The module that a file is, from the root of the crate: `["store", "due"]`.
+fn module(source: &Source) -> Vec<String> {
+    let mut segments: Vec<String> =
+        source.segments().iter().skip(1).map(|s| (*s).to_owned()).collect();
+    if segments.last().is_some_and(|last| last == "mod") {
+        segments.pop();
+    }
+    segments
 }
 
-/// What `code` in `source` takes from the crate: the first two names of each path.
-fn taken(source: &Source, code: &str) -> BTreeSet<(String, String)> {
-    let mut taken = BTreeSet::new();
+/// Every path into the crate that `code` names, as segments from the root of the crate.
+fn paths(source: &Source, code: &str) -> BTreeSet<Vec<String>> {
+    let mut found = BTreeSet::new();
     for (at, start) in code.match_indices("crate::") {
         let before = code[..at].chars().next_back();
         if before.is_none_or(|c| !c.is_alphanumeric() && c != '_') {
-            firsts(&code[at + start.len()..], &mut taken);
+            flatten(&code[at + start.len()..], &mut Vec::new(), &mut found);
         }
     }
-    // `super::` as often as the file is deep leads to the crate, too.
-    let segments = source.segments();
-    let deep = segments.len() - 1 - usize::from(segments.last() == Some(&"mod"));
-    for (at, chain) in code.match_indices(&"super::".repeat(deep.max(1))) {
-        if !code[..at].ends_with("super::") && deep > 0 {
-            firsts(&code[at + chain.len()..], &mut taken);
+    for (at, start) in code.match_indices("super::") {
+        if code[..at].ends_with("super::") {
+            continue;
         }
+        let (mut from, mut rest) = (module(source), &code[at..]);
+        while let Some(above) = rest.strip_prefix(start) {
+            from.pop();
+            rest = above;
+        }
+        flatten(rest, &mut from, &mut found);
     }
-    taken
+    found
 }
 
-/// The first two names of the path, or of each path in the braces, that `rest` begins with.
-fn firsts(rest: &str, found: &mut BTreeSet<(String, String)>) {
-    let name = |text: &str| -> String {
-        text.trim_start().chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect()
-    };
-    for path in branches(rest) {
-        let path = path.trim_start();
-        let first = name(path);
-        let Some(more) = path.strip_prefix(&first).and_then(|more| more.strip_prefix("::")) else {
-            found.insert((first, String::new()));
-            continue;
-        };
-        found.extend(branches(more).into_iter().map(|second| (first.clone(), name(second))));
+/// Adds each path that `rest` begins with, behind `prefix`: one, or as many as its braces hold.
+fn flatten(rest: &str, prefix: &mut Vec<String>, found: &mut BTreeSet<Vec<String>>) {
+    for branch in branches(rest) {
+        let branch = branch.trim_start();
+        let name: String =
+            branch.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
+        let after = branch.get(name.len()..).unwrap_or_default();
+        prefix.push(name);
+        match after.strip_prefix("::") {
+            Some(more) => flatten(more, prefix, found),
+            None => drop(found.insert(prefix.clone())),
+        }
+        prefix.pop();
     }
 }
 
@@ -129,74 +85,87 @@ fn branches(text: &str) -> Vec<&str> {
     parts
 }
 
-#[test]
-fn rooms_use_only_what_the_table_allows() {
-    let mut broken = Vec::new();
-    for source in handlers() {
-        let room = room(&source);
-        if room == "main" {
-            continue; // It puts everything together, as its own crate.
-        }
-        let Some((_, allowed)) = ROOMS.iter().find(|(name, _)| *name == room) else {
-            broken.push(format!("{} is in no room of the table", source.path));
-            continue;
-        };
-        for (used, _) in taken(&source, &source.code()) {
-            let exists = ROOMS.iter().any(|(name, _)| *name == used);
-            if used != room && exists && !allowed.contains(&used.as_str()) {
-                broken.push(format!("{} uses {used}", source.path));
-            } else if !exists {
-                broken.push(format!("{} uses {used}, which is in no room", source.path));
-            }
+/// Which module uses which: the longest part of each path that is a file.
+fn uses(sources: &[Source]) -> Vec<(Vec<String>, Vec<String>)> {
+    let modules: BTreeSet<Vec<String>> = sources.iter().map(module).collect();
+    let mut uses = Vec::new();
+    for source in sources {
+        for path in paths(source, &source.code()) {
+            let used =
+                (1..=path.len()).rev().map(|n| path[..n].to_vec()).find(|p| modules.contains(p));
+            uses.extend(used.map(|used| (module(source), used)));
         }
     }
-    none("Rooms use only rooms that the table allows.", broken);
+    uses
+}
+
+/// The handler's files, but for `main`, which is a crate of its own.
+fn library() -> Vec<Source> {
+    handlers().into_iter().filter(|source| source.path != "handlers/main.rs").collect()
 }
 
 #[test]
-fn the_table_has_no_circle_and_nothing_too_much() {
+fn each_folder_uses_only_those_before_it() {
+    let place = |path: &[String]| {
+        ORDER.iter().position(|name| path.first().is_some_and(|first| first == name))
+    };
     let mut broken = Vec::new();
-    let sources = handlers();
-    for (at, (name, allowed)) in ROOMS.iter().enumerate() {
-        let used: BTreeSet<String> = sources
-            .iter()
-            .filter(|source| room(source) == *name)
-            .flat_map(|source| taken(source, &source.code()))
-            .map(|(used, _)| used)
-            .collect();
-        for other in *allowed {
-            if !ROOMS[..at].iter().any(|(above, _)| above == other) {
-                broken.push(format!("{name} → {other}: {other} does not stand above {name}"));
-            }
-            if !used.contains(*other) {
-                broken.push(format!("{name} → {other} is allowed and not used"));
-            }
+    for (user, used) in uses(&library()) {
+        match (place(&user), place(&used)) {
+            (Some(user_at), Some(used_at)) if used_at <= user_at => {}
+            _ => broken.push(format!("{} uses {}", user.join("::"), used.join("::"))),
         }
     }
-    none("The table of rooms is in order.", broken);
+    none("A folder uses only the folders that stand before it in ORDER.", broken);
+}
+
+/// For each folder, which of its files and folders uses which other one. A folder's own `mod.rs` is
+/// neither: it hands names on.
+fn neighbours(sources: &[Source]) -> BTreeMap<Vec<String>, BTreeSet<(String, String)>> {
+    let mut folders: BTreeMap<Vec<String>, BTreeSet<(String, String)>> = BTreeMap::new();
+    for (user, used) in uses(sources) {
+        let common = user.iter().zip(&used).take_while(|(a, b)| a == b).count();
+        if let (Some(a), Some(b)) = (user.get(common), used.get(common)) {
+            let pairs = folders.entry(user[..common].to_vec()).or_default();
+            pairs.insert((a.clone(), b.clone()));
+        }
+    }
+    folders
+}
+
+/// What remains when everything is taken away, again and again, that uses nothing or is used by nothing.
+fn circle(mut pairs: BTreeSet<(String, String)>) -> BTreeSet<(String, String)> {
+    loop {
+        let users: BTreeSet<String> = pairs.iter().map(|(user, _)| user.clone()).collect();
+        let used: BTreeSet<String> = pairs.iter().map(|(_, used)| used.clone()).collect();
+        let before = pairs.len();
+        pairs.retain(|(a, b)| used.contains(a) && users.contains(b));
+        if pairs.len() == before {
+            return pairs;
+        }
+    }
+}
+
+#[test]
+#[ignore = "there are still circles"]
+fn no_folder_holds_a_circle() {
+    let mut broken = Vec::new();
+    for (folder, pairs) in neighbours(&library()) {
+        for (user, used) in circle(pairs) {
+            broken.push(format!("{}: {user} uses {used}", folder.join("/")));
+        }
+    }
+    none("The files and folders of a folder can be put in an order.", broken);
 }
 
 #[test]
 fn functions_never_use_functions() {
+    let folders = neighbours(&library());
     let mut broken = Vec::new();
-    for source in handlers() {
-        let segments = source.segments();
-        let ["handlers", "functions", own, ..] = segments.as_slice() else { continue };
-        if *own == "mod" {
-            continue;
-        }
-        let code = source.code();
-        for (first, second) in taken(&source, &code) {
-            if first == "functions" && second != *own {
-                broken.push(format!("{} uses functions::{second}", source.path));
-            }
-        }
-        // As many `super`s as the file lies deep in its room's folder stay inside; one more leaves.
-        let inside = segments.len() - 3 - usize::from(segments.last() == Some(&"mod"));
-        let way_out = "super::".repeat(inside) + if inside == 0 { "super::" } else { "super" };
-        if code.contains(&way_out) {
-            broken.push(format!("{} leaves its room by `{way_out}`", source.path));
-        }
+    for (folder, shared) in FUNCTIONS {
+        let pairs = folders.get(&vec![folder.to_owned()]).cloned().unwrap_or_default();
+        let between = pairs.into_iter().filter(|(a, b)| a != shared && b != shared);
+        broken.extend(between.map(|(a, b)| format!("{folder}::{a} uses {folder}::{b}")));
     }
     none("Only messages pass between functions.", broken);
 }
@@ -204,23 +173,38 @@ fn functions_never_use_functions() {
 #[test]
 fn the_domain_is_pure() {
     let words = [
-        "serde", "async ", ".await", "tokio", "Clock", "Rng", "now(", "std::fs", "std::env",
-        "std::net", "tracing", "reqwest", "axum", "azure",
+        "async ",
+        ".await",
+        "tokio",
+        "Clock",
+        "Rng",
+        "now(",
+        "std::fs",
+        "std::env",
+        "std::net",
+        "tracing",
+        "reqwest",
+        "axum",
+        "azure",
+        "serde_json",
     ];
     let mut broken = Vec::new();
-    for source in handlers().into_iter().filter(|source| room(source) == "domain") {
+    for source in
+        handlers().into_iter().filter(|source| source.path.starts_with("handlers/domain/"))
+    {
         let code = source.code();
         let with = words.iter().filter(|word| code.contains(**word));
         broken.extend(with.map(|word| format!("{}: {word}", source.path)));
     }
-    none("The rules know no IO, no clock and no serialisation.", broken);
+    none("The rules know no IO, no clock and no format.", broken);
 }
 
 #[test]
 fn only_host_knows_the_hosts_protocol() {
     let words = ["azure-functions", "envelope", "invocationid", "\"dequeuecount\"", "returnvalue"];
     let mut broken = Vec::new();
-    for source in handlers().into_iter().filter(|source| room(source) != "host") {
+    for source in handlers().into_iter().filter(|source| !source.path.starts_with("handlers/host/"))
+    {
         let text = source.without_tests().to_lowercase();
         let with = words.iter().filter(|word| text.contains(**word));
         broken.extend(with.map(|word| format!("{}: {word}", source.path)));
@@ -230,20 +214,11 @@ fn only_host_knows_the_hosts_protocol() {
 
 #[test]
 fn the_table_client_has_nothing_of_ours() {
-    let folder = "handlers/store/table_service/";
-    let sources: Vec<_> = handlers().into_iter().filter(|s| s.path.starts_with(folder)).collect();
-    assert!(sources.len() > 2, "the client was found");
-    let mut broken = Vec::new();
-    for source in sources {
-        for (first, second) in taken(&source, &source.code()) {
-            if first != "store" || second != "table_service" {
-                broken.push(format!("{} uses {first}::{second}", source.path));
-            }
-        }
-        if source.code().contains("super::super") {
-            broken.push(format!("{} leaves its folder", source.path));
-        }
-    }
+    let client = |path: &[String]| path.iter().any(|segment| segment == "table_service");
+    let all = uses(&library());
+    assert!(all.iter().any(|(user, _)| client(user)), "the client was found");
+    let out = all.into_iter().filter(|(user, used)| client(user) && !client(used));
+    let broken = out.map(|(user, used)| format!("{} uses {}", user.join("::"), used.join("::")));
     none("It must be easy to replace by Microsoft's own crate.", broken);
 }
 
@@ -280,7 +255,15 @@ fn paths_are_found_in_every_form() {
     let text =
         "use crate::{a, b::{c, d::e}, f};\nlet x = crate::g::h();\nuse super::super::i::j;\n";
     let source = Source { path: "handlers/x/y.rs".to_owned(), text: text.to_owned() };
-    let taken: Vec<String> =
-        taken(&source, text).into_iter().map(|(a, b)| format!("{a}.{b}")).collect();
-    assert_eq!(taken, ["a.", "b.c", "b.d", "f.", "g.h", "i.j"]);
+    let found: Vec<String> = paths(&source, text).into_iter().map(|path| path.join(".")).collect();
+    assert_eq!(found, ["a", "b.c", "b.d.e", "f", "g.h", "i.j"]);
+}
+
+#[test]
+fn a_circle_is_what_remains() {
+    let pairs = |all: &[(&str, &str)]| {
+        all.iter().map(|(a, b)| ((*a).to_owned(), (*b).to_owned())).collect()
+    };
+    let found = circle(pairs(&[("top", "a"), ("a", "b"), ("b", "c"), ("c", "a"), ("c", "ground")]));
+    assert_eq!(found, pairs(&[("a", "b"), ("b", "c"), ("c", "a")]));
 }

@@ -40,7 +40,7 @@ struct Kept {
 
 static EARS: LazyLock<Ears> = LazyLock::new(|| {
     let subscriber =
-        roombridge::telemetry::subscriber(Some("info,roombridge=trace"), || Ear(&EARS));
+        roombridge::base::telemetry::subscriber(Some("info,roombridge=trace"), || Ear(&EARS));
     // Whoever has installed another subscriber before wants no ears.
     drop(tracing::subscriber::set_global_default(subscriber));
     Ears::default()

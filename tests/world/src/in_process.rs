@@ -9,7 +9,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::ConnectInfo;
 use bytes::Bytes;
-use roombridge::http::{Http, HttpError};
+use roombridge::base::http::{Http, HttpError};
 use tower::ServiceExt as _;
 
 /// The largest answer that is read, in bytes.

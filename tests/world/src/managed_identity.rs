@@ -19,7 +19,7 @@ use azure_core::credentials::{AccessToken, TokenCredential, TokenRequestOptions}
 use azure_core::error::ErrorKind;
 use azure_core::time::OffsetDateTime;
 use jiff::SignedDuration;
-use roombridge::clock::Clock;
+use roombridge::base::clock::Clock;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -277,7 +277,7 @@ mod tests {
     use axum::body::Body;
     use axum::http::Request;
     use jiff::Timestamp;
-    use roombridge::clock::ManualClock;
+    use roombridge::base::clock::ManualClock;
     use tower::ServiceExt;
 
     use super::*;

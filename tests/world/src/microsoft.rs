@@ -2,9 +2,9 @@
 
 use std::sync::{Arc, LazyLock};
 
-use roombridge::clock::Clock;
-use roombridge::http::Http;
-use roombridge::rng::Rng;
+use roombridge::base::clock::Clock;
+use roombridge::base::http::Http;
+use roombridge::base::rng::Rng;
 
 use crate::entra::{AppRegistration, CloudHosts, Entra, roles};
 use crate::exchange::{Exchange, Tenant};
@@ -52,8 +52,8 @@ static KEY: LazyLock<Result<SigningKey, SigningError>> = LazyLock::new(SigningKe
 /// use std::sync::Arc;
 ///
 /// use jiff::SignedDuration;
-/// use roombridge::clock::{Clock as _, ManualClock};
-/// use roombridge::rng::SeededRng;
+/// use roombridge::base::clock::{Clock as _, ManualClock};
+/// use roombridge::base::rng::SeededRng;
 /// use world::exchange::{Invitation, Processing, Response};
 /// use world::microsoft::Microsoft;
 ///
@@ -234,8 +234,8 @@ fn register(entra: &Entra) {
 mod tests {
     use bytes::Bytes;
     use jiff::Timestamp;
-    use roombridge::clock::ManualClock;
-    use roombridge::rng::SeededRng;
+    use roombridge::base::clock::ManualClock;
+    use roombridge::base::rng::SeededRng;
     use serde_json::Value;
 
     use super::*;

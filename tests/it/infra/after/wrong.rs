@@ -146,7 +146,7 @@ fn of_its_settings() -> Vec<Wrong> {
         }),
         azure("a function is missing", "the functions of the package", |azure| {
             let list = format!("functionapp function list {SITE}");
-            without(azure, &list, &format!("{SITE}/nudge-due"))
+            without(azure, &list, &format!("{SITE}/dispatch-due"))
         }),
         azure("a function too many", "the functions of the package", |azure| {
             let list = format!("functionapp function list {SITE}");

@@ -16,7 +16,7 @@ pub(crate) const ROLES: [(&str, &str); 5] = [
     ("974c5e8b-45b9-4653-ba55-5f855dd0fb88", "Microsoft.Storage/storageAccounts"),
     // Storage Table Data Contributor: every row.
     ("0a9a7e1f-b9d0-4cc4-a60d-0319b160aaa3", "Microsoft.Storage/storageAccounts"),
-    // Key Vault Secrets Officer: `nudge-due` makes, changes and destroys keys.
+    // Key Vault Secrets Officer: `dispatch-due` makes, changes and destroys keys.
     ("b86a8fe4-44ce-4948-aee5-eccb2c155cd7", "Microsoft.KeyVault/vaults"),
     // Monitoring Metrics Publisher: telemetry.
     ("3913510d-42f4-4e42-8a64-420c390055eb", "Microsoft.Insights/components"),

@@ -6,11 +6,11 @@ use std::process::Command;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use roombridge::base::{call_log, telemetry};
 use roombridge::domain::retry::FAULTS;
 use roombridge::messages::Task;
 use roombridge::queue::Queue;
 use roombridge::queue::memory::Shelf;
-use roombridge::{telemetry, trail};
 use serde_json::Value;
 use world::graph::{Fault, Moment, Outcome as Answer, Scope, Until};
 use world::microsoft::DAEMON_APP;
@@ -234,7 +234,7 @@ fn fields_are_logged(lines: &[Value]) -> Outcome {
 
 /// A word that is no message, no field and no label is a message that was misspelt, or is no more.
 fn words_are_said(lines: &[Value]) -> Outcome {
-    let mut values: BTreeSet<&str> = BTreeSet::from([trail::GUARD]);
+    let mut values: BTreeSet<&str> = BTreeSet::from([call_log::GUARD]);
     for line in lines {
         let of_calls = ["call.system", "call.method"];
         values.extend(of_calls.iter().filter_map(|field| line[*field].as_str()));
@@ -286,7 +286,7 @@ fn the_host_lets_the_lines_through() -> Outcome {
 #[test]
 fn what_is_due_is_late_by_the_programs_own_numbers() -> Outcome {
     let late = code(&queries()?["due-late"]);
-    let schedule = roombridge::host::FUNCTIONS.iter().find(|f| f.name == "nudge-due");
+    let schedule = roombridge::host::FUNCTIONS.iter().find(|f| f.name == "dispatch-due");
     let schedule = format!("{:?}", schedule.ok_or("it is there")?.trigger);
     assert!(schedule.contains("*/5"), "three runs are a quarter of an hour");
     assert!(late.contains("unsettled_oldest_s) > 900"));

@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use roombridge::rng::{Rng, SystemRng};
+use roombridge::base::rng::{Rng, SystemRng};
 
 use self::install::{AZURITE, NODE_MAJOR};
 pub use self::shared::{CLIENT_ID, IDENTITY_HEADER, Opened, Shared};

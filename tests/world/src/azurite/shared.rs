@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use azure_core::credentials::TokenCredential;
 use azure_core::http::Transport;
-use roombridge::clock::SystemClock;
+use roombridge::base::clock::SystemClock;
 use tokio::sync::OnceCell;
 
 use super::{Account, Azurite, AzuriteError};
@@ -47,7 +47,7 @@ impl Shared {
         Ok(Opened {
             account: self.azurite.account()?,
             credential: self.identity.credential(CLIENT_ID),
-            transport: roombridge::http::transport(self.tls.client()?),
+            transport: roombridge::base::http::transport(self.tls.client()?),
         })
     }
 }

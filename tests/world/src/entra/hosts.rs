@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, MutexGuard, PoisonError};
 
-use roombridge::clock::Clock;
+use roombridge::base::clock::Clock;
 
 use super::Entra;
 use crate::exchange::Exchange;

@@ -26,8 +26,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use jiff::SignedDuration;
-use roombridge::clock::Clock;
-use roombridge::rng::Rng;
+use roombridge::base::clock::Clock;
+use roombridge::base::rng::Rng;
 use serde_json::{Value, json};
 
 pub use answers::ErrorPage;

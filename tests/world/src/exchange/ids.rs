@@ -4,7 +4,7 @@ use aws_lc_rs::digest;
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE};
 use jiff::{Timestamp, tz::TimeZone};
-use roombridge::rng::Rng;
+use roombridge::base::rng::Rng;
 
 /// Start of every global object id ([MS-OXOCAL] 2.2.1.27), which Graph shows as `iCalUId`.
 const GLOBAL_OBJECT_ID: &str = "040000008200E00074C5B7101A82E008";

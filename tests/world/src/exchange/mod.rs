@@ -17,8 +17,8 @@ mod words;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use jiff::{SignedDuration, Timestamp};
-use roombridge::clock::Clock;
-use roombridge::rng::Rng;
+use roombridge::base::clock::Clock;
+use roombridge::base::rng::Rng;
 
 pub use actions::Meeting;
 pub use agenda::{Entry, Invited};

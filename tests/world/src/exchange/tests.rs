@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
-use roombridge::clock::ManualClock;
-use roombridge::rng::SeededRng;
+use roombridge::base::clock::ManualClock;
+use roombridge::base::rng::SeededRng;
 
 use super::*;
 

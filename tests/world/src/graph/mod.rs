@@ -32,9 +32,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use axum::Router;
 use jiff::Timestamp;
-use roombridge::clock::Clock;
-use roombridge::http::Http;
-use roombridge::rng::Rng;
+use roombridge::base::clock::Clock;
+use roombridge::base::http::Http;
+use roombridge::base::rng::Rng;
 
 pub use access::ExchangeGrant;
 pub use delivery::{Delivery, DeliveryTask, Lifecycle, Post};

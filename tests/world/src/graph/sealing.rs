@@ -7,7 +7,7 @@ use aws_lc_rs::iv::FixedLength;
 use aws_lc_rs::rsa::{OAEP_SHA1_MGF1SHA1, OaepPublicEncryptingKey};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD as BASE64;
-use roombridge::rng::Rng;
+use roombridge::base::rng::Rng;
 use serde_json::{Value, json};
 
 use super::subscriptions::Certificate;

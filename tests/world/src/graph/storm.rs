@@ -1,7 +1,7 @@
 //! The items that one change of one copy causes.
 
 use jiff::Timestamp;
-use roombridge::rng::Rng;
+use roombridge::base::rng::Rng;
 use serde_json::{Value, json};
 
 use super::event_json::{stamp, told};

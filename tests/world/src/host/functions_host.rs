@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 use axum::Router;
-use roombridge::clock::Clock;
-use roombridge::rng::Rng;
+use roombridge::base::clock::Clock;
+use roombridge::base::rng::Rng;
 
 use super::app::FunctionApp;
 use super::function_json::{FunctionFile, TriggerFile};

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use roombridge::clock::Clock;
+use roombridge::base::clock::Clock;
 use roombridge::queue::memory::{Delivery, MemoryOutbox, Shelf};
 use roombridge::queue::{Queue, Receipt};
 

@@ -13,10 +13,10 @@ use axum::response::{IntoResponse, Response};
 use http::request::Parts;
 use http::{StatusCode, header};
 use jiff::{SignedDuration, Timestamp};
-use roombridge::clock::{Clock, ManualClock};
+use roombridge::base::clock::{Clock, ManualClock};
+use roombridge::base::rng::SeededRng;
 use roombridge::queue::memory::{MemoryOutbox, Shelf};
 use roombridge::queue::{Outbox, Queue};
-use roombridge::rng::SeededRng;
 use serde_json::Value;
 use tokio::sync::{Semaphore, watch};
 use tower::ServiceExt;
@@ -260,7 +260,7 @@ async fn the_first_run_of_a_timer_has_year_one_as_its_last() {
     assert_eq!(scene.host.next_run("purge-expired"), Some(at("2026-11-21T10:15:00Z")));
     scene.clock.set(at("2026-11-21T10:00:30Z"));
     let ran = scene.host.run_due_timers().await;
-    assert_eq!((ran.len(), ran[0].function.as_str()), (1, "nudge-due"));
+    assert_eq!((ran.len(), ran[0].function.as_str()), (1, "dispatch-due"));
     let timer = scene.timer();
     assert_eq!(timer["ScheduleStatus"]["Last"], "0001-01-01T00:00:00+00:00");
     assert_eq!(timer["ScheduleStatus"]["Next"], "2026-11-21T10:00:30+00:00");
@@ -274,10 +274,10 @@ async fn missed_runs_are_caught_up_by_exactly_one() {
     scene.clock.set(at("2026-11-21T10:44:00Z"));
     let ran: Vec<String> =
         scene.host.run_due_timers().await.into_iter().map(|ran| ran.function).collect();
-    assert_eq!(ran, ["nudge-due", "purge-expired"]);
+    assert_eq!(ran, ["dispatch-due", "purge-expired"]);
     assert_eq!(scene.timer()["IsPastDue"], true);
     assert!(scene.host.run_due_timers().await.is_empty());
-    assert_eq!(scene.host.next_run("nudge-due"), Some(at("2026-11-21T10:45:30Z")));
+    assert_eq!(scene.host.next_run("dispatch-due"), Some(at("2026-11-21T10:45:30Z")));
     scene.clock.set(at("2026-11-21T10:45:30Z"));
     scene.host.run_due_timers().await;
     let last = &scene.seen.lock().unwrap()[2].1;
@@ -298,7 +298,7 @@ async fn a_failed_run_is_repeated_three_times_half_a_minute_apart() {
         scene.clock.advance(SignedDuration::from_secs(30));
     }
     assert!(scene.host.run_due_timers().await.is_empty());
-    assert_eq!(scene.host.next_run("nudge-due"), Some(at("2026-11-21T10:05:30Z")));
+    assert_eq!(scene.host.next_run("dispatch-due"), Some(at("2026-11-21T10:05:30Z")));
 }
 
 #[tokio::test]
@@ -346,7 +346,7 @@ async fn a_request_from_outside_is_passed_on_as_it_came() {
 
 #[tokio::test]
 async fn the_platform_appends_the_callers_address_to_whatever_the_caller_claims() {
-    use roombridge::http::Http as _;
+    use roombridge::base::http::Http as _;
     let scene = scene(done);
     let network = crate::in_process::InProcess::new();
     network.register("app.example", scene.host.front());

@@ -10,8 +10,8 @@ use axum::Router;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use jiff::Timestamp;
-use roombridge::clock::Clock;
-use roombridge::rng::Rng;
+use roombridge::base::clock::Clock;
+use roombridge::base::rng::Rng;
 
 use self::refusal::Refusal;
 use self::secrets::{Held, Version};

@@ -10,8 +10,8 @@ use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use jiff::SignedDuration;
-use roombridge::clock::Clock;
-use roombridge::rng::SystemRng;
+use roombridge::base::clock::Clock;
+use roombridge::base::rng::SystemRng;
 use tower::ServiceExt as _;
 
 use super::{Installed, LocalError, WorldClock, last_lines};

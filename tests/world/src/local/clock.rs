@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use jiff::{SignedDuration, Timestamp};
-use roombridge::clock::{Clock, ShiftedClock, SystemClock};
+use roombridge::base::clock::{Clock, ShiftedClock, SystemClock};
 
 /// A clock that goes on with the machine's and can be moved. Clones share the shift.
 #[derive(Debug, Clone)]

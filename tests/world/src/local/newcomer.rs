@@ -65,8 +65,8 @@ impl Uninvited {
 mod tests {
     use std::sync::Arc;
 
-    use roombridge::clock::SystemClock;
-    use roombridge::rng::SeededRng;
+    use roombridge::base::clock::SystemClock;
+    use roombridge::base::rng::SeededRng;
 
     use super::*;
     use crate::microsoft::{DAEMON_APP, SCOPED_APP};

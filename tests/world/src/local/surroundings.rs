@@ -4,9 +4,9 @@ use std::path::{Path, PathBuf};
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
-use roombridge::http::Patience;
+use roombridge::base::http::Patience;
+use roombridge::base::rng::{Rng as _, SystemRng};
 use roombridge::queue::azure::AzureOutbox;
-use roombridge::rng::{Rng as _, SystemRng};
 use roombridge::store::azure::AzureTables;
 use serde_json::json;
 
@@ -110,7 +110,7 @@ pub(super) async fn storage(
 ) -> Result<(AzureTables, AzureOutbox, AzureQueues), LocalError> {
     let credential = microsoft.identity.credential(PROCESS_IDENTITY);
     let client = plan.tls.client().map_err(LocalError::at("the client of the world"))?;
-    let transport = roombridge::http::transport(client);
+    let transport = roombridge::base::http::transport(client);
     let Account { queue_url, table_url, .. } = &plan.account;
     let tables = AzureTables::new(table_url, &credential, &transport, Patience::WORKER)
         .map_err(LocalError::at("the tables' address"))?;

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use roombridge::clock::{Clock, SystemClock};
+use roombridge::base::clock::{Clock, SystemClock};
+use roombridge::base::http::RealHttp;
+use roombridge::base::rng::{Rng, SystemRng};
 use roombridge::domain::booking::Booking;
 use roombridge::domain::keys::Digest;
-use roombridge::http::RealHttp;
-use roombridge::rng::{Rng, SystemRng};
 use roombridge::store::bookings::Bookings;
 use roombridge::store::tables::{Row, Span, Table, Tables};
 

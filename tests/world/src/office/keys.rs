@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use roombridge::clock::Clock;
+use roombridge::base::clock::Clock;
 use roombridge::identity::client_state::{Key, Keys};
 use roombridge::identity::content_keys::{ContentKeys, MemoryContentKeys, NotWritten};
 use roombridge::identity::key_ring::{FixedKeys, KeyRing, KeySource, KeysUnavailable};

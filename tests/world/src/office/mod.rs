@@ -12,21 +12,21 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use roombridge::app::{App, Options, Ports};
-use roombridge::clock::{Clock, ManualClock};
+use roombridge::base::clock::{Clock, ManualClock};
+use roombridge::base::rng::{Rng, SeededRng};
 use roombridge::domain::ids::TenantId;
-use roombridge::functions::maintain_mailbox;
-use roombridge::functions::notifications::Sources;
 use roombridge::host::Limits;
 use roombridge::identity::cloud::Cloud;
 use roombridge::identity::content_keys::MemoryContentKeys;
 use roombridge::identity::key_ring::{FixedKeys, KeyRing, KeySource};
 use roombridge::identity::sign_in::People;
 use roombridge::identity::tenant_tokens::Registrations;
+use roombridge::jobs::maintain_mailbox;
 use roombridge::queue::Outbox;
 use roombridge::queue::memory::MemoryOutbox;
-use roombridge::rng::{Rng, SeededRng};
 use roombridge::store::memory::MemoryTables;
 use roombridge::store::tables::{Row, Span, Table, Tables};
+use roombridge::web::notifications::Sources;
 
 use crate::entra::CloudHosts;
 use crate::host::{FunctionApp, FunctionsHost, MemoryQueues};

@@ -24,8 +24,8 @@ pub struct Seeding {
     rooms: RoomMap,
     mailboxes: Mailboxes,
     outbox: Arc<dyn Outbox>,
-    clock: Arc<dyn roombridge::clock::Clock>,
-    rng: Arc<dyn roombridge::rng::Rng>,
+    clock: Arc<dyn roombridge::base::clock::Clock>,
+    rng: Arc<dyn roombridge::base::rng::Rng>,
 }
 
 impl Seeding {
@@ -33,8 +33,8 @@ impl Seeding {
     pub fn new(
         tables: Arc<dyn Tables>,
         outbox: Arc<dyn Outbox>,
-        clock: Arc<dyn roombridge::clock::Clock>,
-        rng: Arc<dyn roombridge::rng::Rng>,
+        clock: Arc<dyn roombridge::base::clock::Clock>,
+        rng: Arc<dyn roombridge::base::rng::Rng>,
     ) -> Self {
         let tenants = Tenants::new(Arc::clone(&tables), Arc::clone(&clock));
         let rooms = RoomMap::new(Arc::clone(&tables), Arc::clone(&clock));

@@ -1,7 +1,7 @@
 //! How time passes in the office: to the next thing that happens, never past it.
 
 use jiff::{SignedDuration, Timestamp};
-use roombridge::clock::Clock;
+use roombridge::base::clock::Clock;
 use roombridge::host::{FUNCTIONS, Trigger};
 use roombridge::queue::Queue;
 use roombridge::queue::memory::Shelf;

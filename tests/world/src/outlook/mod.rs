@@ -13,7 +13,7 @@ use axum::response::{IntoResponse as _, Redirect, Response};
 use axum::routing::{get, post};
 use bytes::Bytes;
 use jiff::Timestamp;
-use roombridge::clock::Clock;
+use roombridge::base::clock::Clock;
 
 use crate::exchange::{Exchange, Mailbox, Meeting};
 use form::{Deed, Wish};

@@ -6,9 +6,9 @@ use axum::body::Body;
 use http::{Request, StatusCode, header};
 use http_body_util::BodyExt as _;
 use jiff::Timestamp;
-use roombridge::clock::ManualClock;
+use roombridge::base::clock::ManualClock;
+use roombridge::base::rng::SeededRng;
 use roombridge::graph::PropertyId;
-use roombridge::rng::SeededRng;
 use tower::ServiceExt as _;
 
 use super::Outlook;

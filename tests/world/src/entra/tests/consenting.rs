@@ -1,6 +1,6 @@
 //! Administrators consent, refuse, take back; clouds and discovery.
 
-use roombridge::http::{Http as _, RealHttp};
+use roombridge::base::http::{Http as _, RealHttp};
 use serde_json::json;
 use url::Url;
 

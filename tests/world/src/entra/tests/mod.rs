@@ -7,8 +7,8 @@ mod walks;
 use axum::body::Body;
 use axum::http::StatusCode;
 use jiff::Timestamp;
-use roombridge::clock::ManualClock;
-use roombridge::rng::SeededRng;
+use roombridge::base::clock::ManualClock;
+use roombridge::base::rng::SeededRng;
 use tower::ServiceExt as _;
 
 use super::*;

@@ -8,9 +8,9 @@ use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD as BASE64;
 use bytes::Bytes;
 use jiff::Timestamp;
-use roombridge::clock::ManualClock;
-use roombridge::http::Http as _;
-use roombridge::rng::SeededRng;
+use roombridge::base::clock::ManualClock;
+use roombridge::base::http::Http as _;
+use roombridge::base::rng::SeededRng;
 use serde_json::Value;
 use url::Url;
 

@@ -60,14 +60,14 @@ async fn a_refused_post_is_tried_again_for_four_hours() {
     story.receiver.answer(500);
     story.meeting.rename("Third").unwrap();
     let (start, mut lost) = (story.clock.clone(), 0);
-    let began = roombridge::clock::Clock::now(&start);
+    let began = roombridge::base::clock::Clock::now(&start);
     while lost == 0 {
         lost = story.ms.graph.deliver_due().await.lost;
         if let Some(next) = story.ms.graph.next_delivery() {
             story.clock.set(next);
         }
     }
-    let passed = roombridge::clock::Clock::now(&start) - began;
+    let passed = roombridge::base::clock::Clock::now(&start) - began;
     assert!(lost == 3 && passed.get_hours() < 4);
     assert_eq!(story.ms.graph.dropped_and_lost(), (0, 3));
 }

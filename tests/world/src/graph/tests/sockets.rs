@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use roombridge::http::{RealHttp, client};
+use roombridge::base::http::{RealHttp, client};
 
 use super::*;
 use crate::graph::{Fault, Moment, Outcome};

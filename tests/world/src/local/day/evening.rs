@@ -1,6 +1,6 @@
 //! The evening and the night: time moves, and what is over is forgotten.
 
-use roombridge::clock::Clock as _;
+use roombridge::base::clock::Clock as _;
 use roombridge::store::tables::Table;
 
 use super::expect::{Wanted, wish};

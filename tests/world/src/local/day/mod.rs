@@ -9,7 +9,7 @@ mod morning;
 
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp, ToSpan as _};
-use roombridge::clock::{Clock as _, SystemClock};
+use roombridge::base::clock::{Clock as _, SystemClock};
 
 use self::cast::Cast;
 use super::feed::Feed;

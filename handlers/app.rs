@@ -1,0 +1,402 @@
+//! The app: every dependency once, and each function with only its own.
+
+use std::sync::Arc;
+
+use axum::Router;
+use azure_core::credentials::TokenCredential;
+use jiff::SignedDuration;
+use url::Url;
+
+use crate::{
+    base::{clock::Clock, http::Http, rng::Rng},
+    booking::{BuiltIn, Claims},
+    domain::ids::TenantId,
+    graph::Graph,
+    host::{Functions, Limits, router::Mismatch},
+    identity::{
+        admin_consent::AdminConsent,
+        client_assertion::TokenEndpoint,
+        cloud::Cloud,
+        content_keys::ContentKeys,
+        key_ring::KeyRing,
+        session::Sessions,
+        sign_in::{People, SignIn},
+        signing_keys::SigningKeys,
+        tenant_tokens::{Registrations, TenantTokens},
+        tokens::Tokens,
+        validation_tokens::ValidationTokens,
+    },
+    jobs::{
+        create_booking, dispatch_due, fetch_event, maintain_mailbox, maintain_tenant,
+        purge_expired,
+        runner::{Backlog, Carrier, adapters},
+        write_back,
+    },
+    queue::Outbox,
+    store::{
+        appointments::Appointments, audit::Audit, bookings::Bookings, due::Due, failures::Failures,
+        ledger::Ledger, mailboxes::Mailboxes, register::Register, rooms::RoomMap, tables::Tables,
+        tenant_data::TenantData, tenants::Tenants,
+    },
+    web::{consent, layout::Desk, my_calendar, notifications},
+};
+
+/// What the app stands on: real or simulated.
+pub struct Ports {
+    /// Table storage.
+    pub tables: Arc<dyn Tables>,
+    /// Queue storage, for the workers.
+    pub outbox: Arc<dyn Outbox>,
+    /// Queue storage, for the webhook: the same queues, with less patience.
+    pub webhook_outbox: Arc<dyn Outbox>,
+    /// The network, for Graph and Entra.
+    pub http: Arc<dyn Http>,
+    /// The identity that is the federated subject of the app registrations.
+    pub federated: Arc<dyn TokenCredential>,
+    /// The client-state keys.
+    pub keys: Arc<KeyRing>,
+    /// The keys that cookies are sealed with.
+    pub cookie_keys: Arc<KeyRing>,
+    /// The keys that Graph seals the content of events with.
+    pub content_keys: Arc<ContentKeys>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Chance.
+    pub rng: Arc<dyn Rng>,
+}
+
+/// What the app is told.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Graph, version included.
+    pub graph: Url,
+    /// Where tenants' tokens come from, and what they are for.
+    pub cloud: Cloud,
+    /// The daemon registrations.
+    pub registrations: Registrations,
+    /// The registration that people sign in with, and where they come back to.
+    pub people: People,
+    /// The tenants that are invited to connect.
+    pub invited: Vec<TenantId>,
+    /// The origin of an add-in that may call the API from a browser.
+    pub add_in_origin: Option<String>,
+    /// How mailboxes are kept.
+    pub mailboxes: maintain_mailbox::Settings,
+    /// How old the newest content key may be before there is a new one.
+    pub content_key_life: SignedDuration,
+    /// Where notifications may come from.
+    pub sources: notifications::Sources,
+    /// How long an invocation may take.
+    pub limits: Limits,
+}
+
+/// Everything built once.
+pub struct App {
+    ports: Ports,
+    options: Options,
+    graph: Graph,
+    tenants: Tenants,
+    rooms: RoomMap,
+    backlog: Backlog,
+    handled: fetch_event::Handled,
+    /// What checks the tokens that people bring: one cache of Entra's keys for all.
+    people_tokens: Arc<Tokens>,
+}
+
+impl App {
+    /// The app on these ports.
+    pub fn new(ports: Ports, options: Options) -> Self {
+        let clock = || Arc::clone(&ports.clock);
+        let endpoint = TokenEndpoint::new(
+            Arc::clone(&ports.http),
+            Arc::clone(&ports.federated),
+            clock(),
+            options.cloud.clone(),
+        );
+        let tokens = TenantTokens::for_cloud(endpoint, options.registrations.clone());
+        let graph = Graph::new(Arc::clone(&ports.http), tokens, clock(), options.graph.clone());
+        let tenants = Tenants::new(Arc::clone(&ports.tables), clock());
+        let rooms = RoomMap::new(Arc::clone(&ports.tables), clock());
+        let people_tokens = token_checker(&ports, &options);
+        let backlog = Backlog::default();
+        let handled = fetch_event::Handled::new(clock(), ports.rng.as_ref());
+        Self { ports, options, graph, tenants, rooms, backlog, handled, people_tokens }
+    }
+
+    /// What the guard on outgoing Graph requests has counted.
+    pub fn graph(&self) -> &Graph {
+        &self.graph
+    }
+
+    /// The router for the Functions host.
+    ///
+    /// # Errors
+    /// [`Mismatch`] when the table of functions and this list differ.
+    pub fn router(&self) -> Result<Router, Mismatch> {
+        Functions::new(Arc::clone(&self.ports.clock), self.options.limits)
+            .http("notifications", notifications::router(self.notifications()))
+            .queue(
+                "fetch-event",
+                Arc::new(adapters::FetchEvent {
+                    deps: self.fetch_event(),
+                    carrier: self.carrier(),
+                }),
+            )
+            .queue(
+                "create-booking",
+                Arc::new(adapters::CreateBooking {
+                    deps: self.create_booking(),
+                    carrier: self.carrier(),
+                }),
+            )
+            .queue(
+                "write-back",
+                Arc::new(adapters::WriteBack { deps: self.write_back(), carrier: self.carrier() }),
+            )
+            .queue(
+                "maintain-mailbox",
+                Arc::new(adapters::MaintainMailbox {
+                    deps: self.maintain_mailbox(),
+                    carrier: self.carrier(),
+                }),
+            )
+            .queue(
+                "maintain-tenant",
+                Arc::new(adapters::MaintainTenant {
+                    deps: self.maintain_tenant(),
+                    carrier: self.carrier(),
+                }),
+            )
+            .http("consent", adapters::audited(consent::router(self.consent()), self.carrier()))
+            .http(
+                my_calendar::NAME,
+                adapters::audited(my_calendar::router(self.my_calendar()), self.carrier()),
+            )
+            .timer("purge-expired", Arc::new(adapters::PurgeExpired(self.purge_expired())))
+            .timer("dispatch-due", Arc::new(adapters::DispatchDue(self.dispatch_due())))
+            .into_router()
+    }
+
+    fn clock(&self) -> Arc<dyn Clock> {
+        Arc::clone(&self.ports.clock)
+    }
+
+    fn rng(&self) -> Arc<dyn Rng> {
+        Arc::clone(&self.ports.rng)
+    }
+
+    fn tables(&self) -> Arc<dyn Tables> {
+        Arc::clone(&self.ports.tables)
+    }
+
+    fn claims(&self) -> Claims {
+        Claims::new(Ledger::new(self.tables()), self.rng())
+    }
+
+    fn carrier(&self) -> Carrier {
+        Carrier {
+            outbox: Arc::clone(&self.ports.outbox),
+            failures: Failures::new(self.tables()),
+            audit: Audit::new(self.tables()),
+            backlog: self.backlog.clone(),
+            clock: self.clock(),
+            rng: self.rng(),
+        }
+    }
+
+    fn create_booking(&self) -> create_booking::Deps {
+        create_booking::Deps {
+            tenants: self.tenants.clone(),
+            bookings: Bookings::new(self.tables()),
+            due: Due::new(self.tables()),
+            claims: self.claims(),
+            system: Arc::new(BuiltIn::new(Ledger::new(self.tables()), self.clock())),
+            clock: self.clock(),
+            rng: self.rng(),
+        }
+    }
+
+    fn write_back(&self) -> write_back::Deps {
+        write_back::Deps {
+            tenants: self.tenants.clone(),
+            mailboxes: Mailboxes::new(self.tables()),
+            rooms: self.rooms.clone(),
+            bookings: Bookings::new(self.tables()),
+            due: Due::new(self.tables()),
+            graph: self.graph.clone(),
+            clock: self.clock(),
+            rng: self.rng(),
+        }
+    }
+
+    fn maintain_mailbox(&self) -> maintain_mailbox::Deps {
+        maintain_mailbox::Deps {
+            tenants: self.tenants.clone(),
+            mailboxes: Mailboxes::new(self.tables()),
+            rooms: self.rooms.clone(),
+            appointments: Appointments::new(self.tables()),
+            bookings: Bookings::new(self.tables()),
+            failures: Failures::new(self.tables()),
+            due: Due::new(self.tables()),
+            graph: self.graph.clone(),
+            keys: Arc::clone(&self.ports.keys),
+            content_keys: Arc::clone(&self.ports.content_keys),
+            settings: self.options.mailboxes.clone(),
+            clock: self.clock(),
+            rng: self.rng(),
+        }
+    }
+
+    fn maintain_tenant(&self) -> maintain_tenant::Deps {
+        maintain_tenant::Deps {
+            tenants: self.tenants.clone(),
+            mailboxes: Mailboxes::new(self.tables()),
+            rooms: self.rooms.clone(),
+            register: Register::new(self.tables()),
+            data: TenantData::new(self.tables()),
+            graph: self.graph.clone(),
+            clock: self.clock(),
+            rng: self.rng(),
+        }
+    }
+}
+
+impl App {
+    fn notifications(&self) -> notifications::Deps {
+        let outbox = Arc::clone(&self.ports.webhook_outbox);
+        let (keys, sources) = (Arc::clone(&self.ports.keys), self.options.sources.clone());
+        let tokens = Arc::new(ValidationTokens::new(
+            Arc::clone(&self.ports.http),
+            self.clock(),
+            self.options.cloud.clone(),
+            &self.options.registrations,
+        ));
+        notifications::Deps::new(keys, outbox, self.clock(), self.rng(), tokens, sources)
+    }
+
+    fn fetch_event(&self) -> fetch_event::Deps {
+        fetch_event::Deps {
+            tenants: self.tenants.clone(),
+            mailboxes: Mailboxes::new(self.tables()),
+            rooms: self.rooms.clone(),
+            appointments: Appointments::new(self.tables()),
+            bookings: Bookings::new(self.tables()),
+            due: Due::new(self.tables()),
+            graph: self.graph.clone(),
+            content_keys: Arc::clone(&self.ports.content_keys),
+            handled: self.handled.clone(),
+            clock: self.clock(),
+            rng: self.rng(),
+        }
+    }
+}
+
+impl App {
+    fn consent(&self) -> consent::Deps {
+        let options = &self.options;
+        consent::Deps {
+            desk: self.desk("consent"),
+            sign_in: self.sign_in(),
+            admin_consent: AdminConsent::new(
+                options.cloud.clone(),
+                options.registrations.clone(),
+                options.people.clone(),
+                self.clock(),
+                self.rng(),
+            ),
+            registrations: options.registrations.clone(),
+            people: options.people.client_id,
+            invited: options.invited.clone(),
+            tenants: self.tenants.clone(),
+            mailboxes: Mailboxes::new(self.tables()),
+            rooms: self.rooms.clone(),
+            register: Register::new(self.tables()),
+            audit: Audit::new(self.tables()),
+            graph: self.graph.clone(),
+            outbox: Arc::clone(&self.ports.outbox),
+            clock: self.clock(),
+            rng: self.rng(),
+        }
+    }
+
+    fn my_calendar(&self) -> my_calendar::Front {
+        let deps = my_calendar::Deps {
+            tenants: self.tenants.clone(),
+            mailboxes: Mailboxes::new(self.tables()),
+            rooms: self.rooms.clone(),
+            appointments: Appointments::new(self.tables()),
+            bookings: Bookings::new(self.tables()),
+            register: Register::new(self.tables()),
+            failures: Failures::new(self.tables()),
+            due: Due::new(self.tables()),
+            graph: self.graph.clone(),
+            outbox: Arc::clone(&self.ports.outbox),
+            clock: self.clock(),
+            rng: self.rng(),
+        };
+        let pages = self.options.people.pages.as_str().trim_end_matches('/');
+        my_calendar::Front {
+            deps,
+            desk: self.desk(my_calendar::NAME),
+            sign_in: self.sign_in(),
+            tokens: Arc::clone(&self.people_tokens),
+            add_in_origin: self.options.add_in_origin.clone(),
+            address: format!("{pages}/{}", my_calendar::NAME),
+        }
+    }
+
+    /// What stands around the pages of `function`.
+    fn desk(&self, function: &'static str) -> Desk {
+        let keys = Arc::clone(&self.ports.cookie_keys);
+        let sessions = Arc::new(Sessions::new(keys, self.clock(), self.rng()));
+        Desk::new(sessions, &self.options.people.pages, function)
+    }
+
+    fn sign_in(&self) -> SignIn {
+        let (http, federated) = (Arc::clone(&self.ports.http), Arc::clone(&self.ports.federated));
+        let endpoint =
+            TokenEndpoint::new(http, federated, self.clock(), self.options.cloud.clone());
+        let tokens = Arc::clone(&self.people_tokens);
+        SignIn::new(endpoint, tokens, self.options.people.clone(), self.rng())
+    }
+}
+
+/// What checks the tokens that people bring.
+fn token_checker(ports: &Ports, options: &Options) -> Arc<Tokens> {
+    let (http, clock) = (Arc::clone(&ports.http), Arc::clone(&ports.clock));
+    let keys = SigningKeys::new(http, Arc::clone(&clock), &options.cloud);
+    Arc::new(Tokens::new(keys, clock, options.cloud.clone(), options.people.clone()))
+}
+
+impl App {
+    fn purge_expired(&self) -> purge_expired::Deps {
+        purge_expired::Deps {
+            bookings: Bookings::new(self.tables()),
+            appointments: Appointments::new(self.tables()),
+            claims: self.claims(),
+            due: Due::new(self.tables()),
+            tenants: self.tenants.clone(),
+            failures: Failures::new(self.tables()),
+            audit: Audit::new(self.tables()),
+            register: Register::new(self.tables()),
+            clock: self.clock(),
+        }
+    }
+
+    fn dispatch_due(&self) -> dispatch_due::Deps {
+        dispatch_due::Deps {
+            due: Due::new(self.tables()),
+            tenants: self.tenants.clone(),
+            failures: Failures::new(self.tables()),
+            outbox: Arc::clone(&self.ports.outbox),
+            keys: dispatch_due::AgingKeys {
+                client_state: Arc::clone(&self.ports.keys),
+                cookies: Arc::clone(&self.ports.cookie_keys),
+                content: Arc::clone(&self.ports.content_keys),
+                content_life: self.options.content_key_life,
+            },
+            clock: self.clock(),
+            rng: self.rng(),
+        }
+    }
+}

@@ -1,0 +1,8 @@
+//! What every other module may use: time, chance, the network, telemetry, and the log of calls.
+
+pub mod call_log;
+pub mod clock;
+pub mod http;
+pub mod retry_after;
+pub mod rng;
+pub mod telemetry;

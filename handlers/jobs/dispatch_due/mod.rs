@@ -1,0 +1,108 @@
+//! `dispatch-due`: nudges what is due, and empties the poison queues into `Failures`.
+//!
+//! The timer only moves an entry on and sends a nudge; the worker that finds the truth settled
+//! deletes it. So a lost nudge costs one round and nothing else. The timer never reads what an entry
+//! is about: its cost is what is due, and a row that it misread could not be forgotten by mistake.
+//!
+//! A run keeps nothing for the next one. It sends only as many looks as are to be done until then
+//! (`paces`), so however much is due, what waits is in the table and not in a queue.
+//!
+//! It also has keys made and destroyed that are due for it, see `keys`.
+//!
+//! Once a day it also has those tenants looked at whose mailboxes depend on the directory, see
+//! `daily`.
+
+mod daily;
+mod keys;
+mod looks;
+mod moving;
+mod paces;
+mod poison;
+mod unsettled;
+
+use std::sync::Arc;
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::{
+    base::{clock::Clock, rng::Rng},
+    identity::{content_keys::ContentKeys, key_ring::KeyRing},
+    jobs::runner::job::StepError,
+    queue::Outbox,
+    store::{due::Due, failures::Failures, tenants::Tenants},
+};
+
+/// What this function works with.
+#[derive(Clone)]
+pub struct Deps {
+    /// What is due.
+    pub due: Due,
+    /// Who is connected.
+    pub tenants: Tenants,
+    /// Where failures go.
+    pub failures: Failures,
+    /// The poison queues, and the way to the workers.
+    pub outbox: Arc<dyn Outbox>,
+    /// The keys that grow old.
+    pub keys: AgingKeys,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Chance.
+    pub rng: Arc<dyn Rng>,
+}
+
+/// The keys that grow old.
+#[derive(Clone)]
+pub struct AgingKeys {
+    /// What proves that a notification is ours.
+    pub client_state: Arc<KeyRing>,
+    /// What cookies are sealed with.
+    pub cookies: Arc<KeyRing>,
+    /// What Graph seals content with.
+    pub content: Arc<ContentKeys>,
+    /// How old the newest content key may be before there is a new one.
+    pub content_life: SignedDuration,
+}
+
+/// What one run did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Nudged {
+    /// Bookings nudged.
+    pub unsettled: u64,
+    /// How many seconds the oldest of them had been due; 0 when none was.
+    pub unsettled_oldest_s: u64,
+    /// Mailboxes whose look was sent off.
+    pub renewals: u64,
+    /// How many seconds the oldest look had been due; 0 when none was.
+    pub looks_oldest_s: u64,
+    /// Due entries that were read and wait for the next run. What was not even read is not among
+    /// them: to count it would cost the reading of it.
+    pub left: u64,
+    /// Poisoned messages recorded.
+    pub poisoned: u64,
+    /// Tenants whose daily look was sent off.
+    pub aligned: u64,
+}
+
+/// Nudges what is due until nothing is left or `stop_at` has come.
+///
+/// # Errors
+/// [`StepError`] when a table or queue does not answer; the next run goes on where this one stopped.
+pub async fn run(deps: &Deps, stop_at: Timestamp) -> Result<Nudged, StepError> {
+    let began = deps.clock.now();
+    // A backlog of bookings must not cost a subscription its life.
+    let looks = looks::nudge(deps, stop_at).await?;
+    let poisoned = poison::drain(deps, stop_at).await?;
+    let unsettled = unsettled::nudge(deps, stop_at).await?;
+    let aligned = daily::align(deps, began, stop_at).await?;
+    keys::rotate(deps).await;
+    Ok(Nudged {
+        unsettled: unsettled.sent,
+        unsettled_oldest_s: unsettled.oldest_s,
+        renewals: looks.sent,
+        looks_oldest_s: looks.oldest_s,
+        left: looks.left() + unsettled.left(),
+        poisoned,
+        aligned,
+    })
+}
