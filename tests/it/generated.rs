@@ -23,7 +23,7 @@ pub(crate) fn read(file: &str) -> Result<String, Failure> {
 
 /// Whether generated text is to be written instead of compared.
 #[expect(clippy::disallowed_methods, reason = "whoever changed the code asks for it from outside")]
-fn writes() -> bool {
+pub(crate) fn writes() -> bool {
     std::env::var("ROOMBRIDGE_WRITE").is_ok_and(|value| value == "1")
 }
 

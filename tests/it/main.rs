@@ -18,6 +18,7 @@ mod faults;
 mod fetch_event;
 mod fuzz;
 mod generated;
+mod golden;
 mod host;
 mod identity;
 mod infra;

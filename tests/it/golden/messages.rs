@@ -1,0 +1,274 @@
+//! The messages of each queue: how they are written, that they come back, and what is refused.
+
+use std::collections::BTreeSet;
+use std::fmt::Debug;
+
+use roombridge::domain::ids::{CorrelationId, EventId};
+use roombridge::domain::keys::Digest;
+use roombridge::domain::sealed::Sealed;
+use roombridge::messages::{
+    BookingNudge, BookingRequest, CalendarWrite, EventChange, EventChanges, MailboxTask,
+    MailboxTasks, Message, NotAMessage, Origin, Passage, Stage, Task, TenantTask, TenantWork,
+};
+use serde::Serialize;
+
+use super::{TENANT, at, holds, mailbox, no_others, occurrence, parsed, single};
+use crate::{Failure, Outcome};
+
+/// Checks that each message is written as its file says and is read back unchanged.
+fn hold<M: Message + PartialEq + Debug>(
+    cases: Vec<(&str, M)>,
+    read: impl Fn(&str) -> Result<M, NotAMessage>,
+) -> Outcome {
+    let queue = cases.first().ok_or("no case")?.1.queue().name();
+    let mut names = BTreeSet::new();
+    for (name, message) in cases {
+        let text = message.to_text();
+        let file = format!("{}-{name}.json", message.queue().name());
+        holds(&format!("messages/{file}"), &text)?;
+        assert_eq!(read(&text)?, message, "{file} comes back as it was");
+        names.insert(file);
+    }
+    no_others("messages", &format!("{queue}-"), names)
+}
+
+fn passage() -> Passage {
+    Passage {
+        correlation: CorrelationId(0x4bf9_2f35_77b3_4da6_a3ce_929d_0e0e_4736),
+        tries: 0,
+        waits: 0,
+        first_seen: at("2026-11-24T08:00:00Z"),
+    }
+}
+
+/// It has failed and waited, and began between two seconds.
+fn long_passage() -> Passage {
+    let first_seen = at("2026-11-24T08:00:00.123456789Z");
+    Passage { tries: 2, waits: u32::MAX, first_seen, ..passage() }
+}
+
+// === event-changes ===
+
+fn refetch() -> EventChange {
+    EventChange {
+        mailbox: mailbox(1),
+        event: parsed("AAkALgAAAAAAHYQDEapmEc2byACqAC_EWg-0AbCd=="),
+        origin: Origin::Look,
+        sealed: None,
+        passage: passage(),
+    }
+}
+
+fn notified(deleted: bool, version: Option<&str>) -> EventChange {
+    let version = version.map(Digest::of_etag);
+    EventChange { origin: Origin::Notification { nonce: 0x1a2b, deleted, version }, ..refetch() }
+}
+
+fn sealed() -> EventChange {
+    let sealed = Sealed {
+        data: "ZGF0YQ==".to_owned(),
+        data_key: "a2V5".to_owned(),
+        signature: "bWFj".to_owned(),
+        certificate: parsed("c-20261124"),
+    };
+    EventChange { sealed: Some(sealed), ..notified(false, Some("W/\"1\"")) }
+}
+
+fn changes(items: Vec<EventChange>) -> EventChanges {
+    EventChanges { tenant: TENANT, items }
+}
+
+#[test]
+fn event_changes() -> Outcome {
+    let other = EventChange { mailbox: mailbox(2), event: parsed("AAMk"), ..refetch() };
+    let tried = EventChange { passage: long_passage(), ..refetch() };
+    hold(
+        vec![
+            ("refetch", changes(vec![refetch()])),
+            ("refetch-tried", changes(vec![tried.clone()])),
+            ("notification", changes(vec![notified(false, Some("W/\"1\""))])),
+            ("notification-without-version", changes(vec![notified(false, None)])),
+            ("deleted", changes(vec![notified(true, Some("W/\"2\""))])),
+            ("deleted-without-version", changes(vec![notified(true, None)])),
+            ("sealed", changes(vec![sealed()])),
+            ("several", changes(vec![tried, notified(true, None), sealed(), other])),
+            ("none", changes(vec![])),
+        ],
+        EventChanges::from_text,
+    )
+}
+
+// === booking-requests and calendar-writes ===
+
+fn nudges() -> Vec<(&'static str, BookingNudge)> {
+    let plain = BookingNudge { key: single(), due: None, conflicts: 0, passage: passage() };
+    let due = Some(at("2026-11-24T08:05:00.250Z"));
+    vec![
+        ("single", plain),
+        ("occurrence", BookingNudge { key: occurrence(), ..plain }),
+        ("due", BookingNudge { due, ..plain }),
+        ("conflicts", BookingNudge { conflicts: u8::MAX, passage: long_passage(), ..plain }),
+        ("occurrence-due", BookingNudge { key: occurrence(), due, conflicts: 1, ..plain }),
+    ]
+}
+
+#[test]
+fn booking_requests() -> Outcome {
+    let cases = nudges().into_iter().map(|(name, nudge)| (name, BookingRequest(nudge)));
+    hold(cases.collect(), BookingRequest::from_text)
+}
+
+#[test]
+fn calendar_writes() -> Outcome {
+    let cases = nudges().into_iter().map(|(name, nudge)| (name, CalendarWrite(nudge)));
+    hold(cases.collect(), CalendarWrite::from_text)
+}
+
+// === mailbox-tasks ===
+
+fn task(task: Task) -> MailboxTask {
+    MailboxTask {
+        tenant: TENANT,
+        mailbox: mailbox(1),
+        task,
+        nonce: None,
+        due: None,
+        passage: passage(),
+    }
+}
+
+fn due(of: Task) -> MailboxTask {
+    MailboxTask { due: Some(at("2026-11-27T08:00:00.500Z")), ..task(of) }
+}
+
+/// A lifecycle notification brought it.
+fn proved(of: Task) -> MailboxTask {
+    MailboxTask { nonce: Some(0x1a2b), ..task(of) }
+}
+
+fn tasks() -> Vec<(&'static str, MailboxTask)> {
+    vec![
+        ("subscribe", task(Task::Subscribe)),
+        ("renew", due(Task::Renew)),
+        ("unsubscribe", task(Task::Unsubscribe)),
+        ("resync", MailboxTask { passage: long_passage(), ..task(Task::Resync) }),
+        ("reauthorize", proved(Task::Reauthorize)),
+        ("removed", proved(Task::Removed)),
+        ("missed", proved(Task::Missed)),
+        ("silent", due(Task::Silent)),
+        ("erase", MailboxTask { nonce: Some(u64::MAX), ..due(Task::Erase) }),
+    ]
+}
+
+#[test]
+fn mailbox_tasks() -> Outcome {
+    let alone = |(name, task)| (name, MailboxTasks { tenant: TENANT, items: vec![task] });
+    let mut cases: Vec<_> = tasks().into_iter().map(alone).collect();
+    let ben = MailboxTask { mailbox: mailbox(2), ..due(Task::Renew) };
+    let items = vec![due(Task::Renew), ben, proved(Task::Missed)];
+    cases.push(("several", MailboxTasks { tenant: TENANT, items }));
+    hold(cases, MailboxTasks::from_text)
+}
+
+#[test]
+fn a_mailbox_task_alone_is_a_message_of_one() {
+    for (name, task) in tasks() {
+        let one = MailboxTasks { tenant: TENANT, items: vec![task] };
+        assert_eq!(task.to_text(), one.to_text(), "{name}");
+    }
+}
+
+// === tenant-tasks ===
+
+#[test]
+fn tenant_tasks() -> Outcome {
+    let task = |work| TenantTask { tenant: TENANT, work, passage: passage() };
+    let from = |stage| TenantWork::Align { from: Some(stage) };
+    let connecting = from(Stage { shard: 17, anew: true, compare: false });
+    let comparing = from(Stage { shard: u8::MAX, anew: false, compare: true });
+    hold(
+        vec![
+            ("connect", task(TenantWork::Connect)),
+            ("align", task(TenantWork::Align { from: None })),
+            ("align-connecting", task(connecting)),
+            ("align-comparing", task(comparing)),
+            ("leave", task(TenantWork::Leave)),
+            ("check", TenantTask { passage: long_passage(), ..task(TenantWork::Check) }),
+        ],
+        TenantTask::from_text,
+    )
+}
+
+// === What is refused ===
+
+/// A text that is no message, and what is said about it.
+#[derive(Serialize)]
+struct Refused {
+    text: String,
+    error: String,
+}
+
+/// Empty, not JSON, no version, no fields, an unknown version, somebody's secret.
+const FOREIGN: [&str; 6] =
+    ["", "hello", "{}", r#"{"v1":{}}"#, r#"{"v2":{}}"#, r#"{"v1":{"secret":"Merger"}}"#];
+
+/// Checks that the foreign texts are refused, and `good` with any of `parts` replaced by something
+/// invalid; returns the name of the file with the errors.
+fn refuse<M: Message + Debug>(
+    good: &M,
+    parts: &[(&str, &str)],
+    read: impl Fn(&str) -> Result<M, NotAMessage>,
+) -> Result<String, Failure> {
+    let good_text = good.to_text();
+    let broken = parts.iter().map(|(from, to)| {
+        assert!(good_text.contains(from), "{from} is in {good_text}");
+        good_text.replacen(from, to, 1)
+    });
+    let refused = FOREIGN.iter().map(ToString::to_string).chain(broken).map(|text| {
+        let error = read(&text).err().ok_or_else(|| format!("{text} is taken"))?.to_string();
+        assert!(!error.contains("Merger"), "{error}");
+        Ok(Refused { text, error })
+    });
+    let refused = refused.collect::<Result<Vec<_>, Failure>>()?;
+    let file = format!("refused-{}.json", good.queue().name());
+    holds(&format!("messages/{file}"), &serde_json::to_string_pretty(&refused)?)?;
+    Ok(file)
+}
+
+#[test]
+fn what_is_not_a_message_is_refused_with_these_words() -> Outcome {
+    let event: EventId = parsed("AAMk");
+    let change = EventChange { event, ..sealed() };
+    let version = Digest::of_etag("W/\"1\"").to_string();
+    let trace = ("00-4bf92f3577b34da6a3ce929d0e0e4736", "00-4bf92f35");
+    let instant = ("2026-11-24T08:00:00Z", "Tuesday");
+    let tenant = ("7e4a", "Merger");
+    let parts = [
+        trace,
+        instant,
+        tenant,
+        ("AAMk", "../Merger"),
+        ("notification", "rumour"),
+        ("0000000000001a2b", "Merger"),
+        (&*version, "Merger"),
+        ("c-20261124", "../Merger"),
+    ];
+    let changes = refuse(&changes(vec![change]), &parts, EventChanges::from_text)?;
+
+    let (_, nudge) = nudges().remove(0);
+    let appointment = single().appointment.to_string();
+    let parts = [trace, instant, tenant, (&*appointment, "Merger"), ("a0404a", "Merger")];
+    let parts = [&parts[..], &[(r#""conflicts":0"#, r#""conflicts":256"#)]].concat();
+    let requests = refuse(&BookingRequest(nudge), &parts, BookingRequest::from_text)?;
+    let writes = refuse(&CalendarWrite(nudge), &parts, CalendarWrite::from_text)?;
+
+    let parts = [trace, instant, tenant, ("missed", "Merger"), ("0000000000001a2b", "Merger")];
+    let items = vec![proved(Task::Missed)];
+    let missed = MailboxTasks { tenant: TENANT, items };
+    let tasks = refuse(&missed, &parts, MailboxTasks::from_text)?;
+
+    let leave = TenantTask { tenant: TENANT, work: TenantWork::Leave, passage: passage() };
+    let parts = [trace, instant, tenant, ("leave", "Merger")];
+    let work = refuse(&leave, &parts, TenantTask::from_text)?;
+    no_others("messages", "refused-", [changes, requests, writes, tasks, work].into())
+}
