@@ -5,7 +5,9 @@ use std::fmt::Debug;
 use std::sync::Arc;
 
 use jiff::civil::{Date, date};
-use roombridge::clock::{Clock, ManualClock};
+use roombridge::base::call_log::CallRecord;
+use roombridge::base::clock::{Clock, ManualClock};
+use roombridge::base::rng::SeededRng;
 use roombridge::domain::appointment::Role;
 use roombridge::domain::decision::{Decision, How, What};
 use roombridge::domain::drift::Drift;
@@ -18,7 +20,6 @@ use roombridge::domain::policy::{
 use roombridge::domain::tenancy::{
     ConsentMode, SuspendedBecause, Suspension, TenantPolicy, TenantState,
 };
-use roombridge::rng::SeededRng;
 use roombridge::store::StoreError;
 use roombridge::store::appointments::{Appointments, Pointer};
 use roombridge::store::audit::{Audit, AuditedCall};
@@ -34,7 +35,6 @@ use roombridge::store::register::Register;
 use roombridge::store::rooms::RoomMap;
 use roombridge::store::tables::Table;
 use roombridge::store::tenants::{Connected, Tenant, Tenants};
-use roombridge::trail::CallRecord;
 use serde::Serialize;
 use serde_json::Value;
 use uuid::Uuid;
