@@ -18,13 +18,13 @@ use bytes::Bytes;
 use roombridge::base::clock::{Clock, SystemClock};
 use roombridge::base::rng::{Rng, SystemRng};
 use roombridge::domain::ids::{MailboxId, TenantId};
-use roombridge::identity::client_state::{Key, Keys, issue};
+use roombridge::identity::client_state::{KeySet, SecretKey, issue};
 use roombridge::identity::cloud::Cloud;
 use roombridge::identity::key_ring::{FixedKeys, KeyRing};
 use roombridge::identity::tenant_tokens::Registrations;
-use roombridge::identity::validation_tokens::ValidationTokens;
-use roombridge::queue::{Outbox, Poisoned, Queue, QueueError, Receipt};
-use roombridge::web::notifications::{Deps, Sources, router};
+use roombridge::identity::validation_tokens::ValidationTokenVerifier;
+use roombridge::queue::{MessageReceipt, Outbox, PoisonMessage, Queue, QueueError};
+use roombridge::web::notifications::{Deps, IpAllowList, router};
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 use tower::ServiceExt as _;
@@ -32,21 +32,21 @@ use world::entra::TokenVersion;
 use world::microsoft::{DAEMON_APP, LOGIN_HOST, Microsoft};
 
 /// Whatever went wrong before anything was measured.
-type Failure = Box<dyn std::error::Error + Send + Sync>;
+type BenchError = Box<dyn std::error::Error + Send + Sync>;
 
 /// Items in one POST.
 const SIZES: [usize; 3] = [1, 10, 100];
 /// Rounds of each case; the median counts, and the cases take turns.
-const ROUNDS: usize = 7;
+const ROUNDS_PER_CASE: usize = 7;
 /// How long one round lasts.
-const ROUND: Duration = Duration::from_millis(150);
+const ROUND_TIME: Duration = Duration::from_millis(150);
 
 /// A queue that takes everything and keeps nothing.
-struct Null;
+struct NullOutbox;
 
 #[async_trait]
-impl Outbox for Null {
-    async fn send_for(
+impl Outbox for NullOutbox {
+    async fn send_with_ttl(
         &self,
         _: Queue,
         text: String,
@@ -57,18 +57,18 @@ impl Outbox for Null {
         Ok(())
     }
 
-    async fn poisoned(&self, _: Queue, _: u8) -> Result<Vec<Poisoned>, QueueError> {
+    async fn receive_poisoned(&self, _: Queue, _: u8) -> Result<Vec<PoisonMessage>, QueueError> {
         Ok(Vec::new())
     }
 
-    async fn discard(&self, _: Queue, _: &Receipt) -> Result<(), QueueError> {
+    async fn delete_poisoned(&self, _: Queue, _: &MessageReceipt) -> Result<(), QueueError> {
         Ok(())
     }
 }
 
 /// What is compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
+enum BenchCase {
     /// Reads JSON, answers 202.
     Bare,
     /// The webhook, with ids alone.
@@ -84,12 +84,12 @@ struct Bench {
     webhook: Router,
     bare: Router,
     tenant: TenantId,
-    state: String,
+    client_state: String,
     token: String,
 }
 
 impl Bench {
-    fn new() -> Result<Self, Failure> {
+    fn new() -> Result<Self, BenchError> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let rng: Arc<dyn Rng> = Arc::new(SystemRng);
@@ -101,7 +101,7 @@ impl Bench {
         let cloud = Cloud {
             authority: authority.parse()?,
             issuer: authority.parse()?,
-            exchange_audience: "api://AzureADTokenExchange".to_owned(),
+            token_exchange_audience: "api://AzureADTokenExchange".to_owned(),
             graph_scope: "https://graph.microsoft.com/.default".to_owned(),
         };
         let registrations = Registrations {
@@ -109,23 +109,23 @@ impl Bench {
             scoped: "44444444-4444-4444-4444-444444444444".to_owned(),
         };
         let http = Arc::new(microsoft.network.clone());
-        let tokens = ValidationTokens::new(http, Arc::clone(&clock), cloud, &registrations);
-        let key = || Ok::<_, Failure>(Key::new("k1".parse()?, &[7; 32]));
-        let source = FixedKeys(Keys::new(key()?, []));
+        let tokens = ValidationTokenVerifier::new(http, Arc::clone(&clock), cloud, &registrations);
+        let key = || Ok::<_, BenchError>(SecretKey::new("k1".parse()?, &[7; 32]));
+        let source = FixedKeys(KeySet::new(key()?, []));
         let keys = Arc::new(KeyRing::new(Box::new(source), Arc::clone(&clock)));
         let tenant: TenantId = tenant.id().parse()?;
         let mailbox: MailboxId = "9f0c2e14-0a5e-4d7c-8f3d-2d0f3a9b7c11".parse()?;
         let state = issue(&key()?, tenant, mailbox, 7);
-        let sources = Sources::default();
-        let deps = Deps::new(keys, Arc::new(Null), clock, rng, Arc::new(tokens), sources);
-        let bare = Router::new().route("/", post(read));
+        let sources = IpAllowList::default();
+        let deps = Deps::new(keys, Arc::new(NullOutbox), clock, rng, Arc::new(tokens), sources);
+        let bare = Router::new().route("/", post(bare_endpoint));
         let token = token.ok_or("a validation token")?;
-        Ok(Self { runtime, webhook: router(deps), bare, tenant, state, token })
+        Ok(Self { runtime, webhook: router(deps), bare, tenant, client_state: state, token })
     }
 
     /// A POST as Graph words it, each item of another event.
-    fn body(&self, kind: Kind, items: usize) -> Bytes {
-        let rich = matches!(kind, Kind::Rich | Kind::BareRich);
+    fn request_body(&self, kind: BenchCase, items: usize) -> Bytes {
+        let rich = matches!(kind, BenchCase::Rich | BenchCase::BareRich);
         let item = |n: usize| {
             let event = format!("AAkALgAAAAAAHYQDEapmEc2byACqAC-EWg0A{n:0>100}");
             let resource = format!("Users/9f0c2e14-0a5e-4d7c-8f3d-2d0f3a9b7c11/Events/{event}");
@@ -138,7 +138,7 @@ impl Bench {
                     "@odata.etag": format!("W/\"CQAAABYAAADkrWGo7bouTKlsgTZMr9Kw{n:0>8}\""),
                     "id": event,
                 },
-                "clientState": self.state, "tenantId": self.tenant.to_string(),
+                "clientState": self.client_state, "tenantId": self.tenant.to_string(),
             });
             if rich {
                 // The webhook does not open it: only the size counts.
@@ -158,10 +158,10 @@ impl Bench {
     }
 
     /// One POST; whether it was taken.
-    fn post(&self, kind: Kind, body: &Bytes) -> bool {
+    fn post(&self, kind: BenchCase, body: &Bytes) -> bool {
         let router = match kind {
-            Kind::Bare | Kind::BareRich => &self.bare,
-            Kind::Basic | Kind::Rich => &self.webhook,
+            BenchCase::Bare | BenchCase::BareRich => &self.bare,
+            BenchCase::Basic | BenchCase::Rich => &self.webhook,
         };
         let request = Request::post("/").header("content-type", "application/json");
         let Ok(request) = request.body(Body::from(body.clone())) else { return false };
@@ -170,29 +170,29 @@ impl Bench {
     }
 
     /// POSTs for one round: seconds by the clock and of CPU, for each notification.
-    fn round(&self, kind: Kind, items: usize, body: &Bytes) -> (f64, f64) {
-        let (begun, busy) = (Instant::now(), cpu());
+    fn run_round(&self, kind: BenchCase, items: usize, body: &Bytes) -> (f64, f64) {
+        let (begun, busy) = (Instant::now(), thread_cpu_seconds());
         let mut posts = 0_u32;
-        while begun.elapsed() < ROUND {
+        while begun.elapsed() < ROUND_TIME {
             if self.post(kind, body) {
                 posts += 1;
             }
         }
         let told = f64::from(posts.max(1)) * items as f64;
         let took = begun.elapsed().as_secs_f64();
-        let spent = cpu().zip(busy).map_or(took, |(now, then)| now - then);
+        let spent = thread_cpu_seconds().zip(busy).map_or(took, |(now, then)| now - then);
         (took / told, spent / told)
     }
 }
 
 /// The ceiling: the whole body as JSON, and 202.
-async fn read(Json(body): Json<Value>) -> StatusCode {
+async fn bare_endpoint(Json(body): Json<Value>) -> StatusCode {
     black_box(body);
     StatusCode::ACCEPTED
 }
 
 /// Seconds of CPU that this thread has had (Linux; elsewhere the clock has to do).
-fn cpu() -> Option<f64> {
+fn thread_cpu_seconds() -> Option<f64> {
     let text = std::fs::read_to_string("/proc/thread-self/schedstat").ok()?;
     let nanoseconds: f64 = text.split(' ').next()?.parse().ok()?;
     Some(nanoseconds / 1e9)
@@ -204,15 +204,18 @@ fn median(mut values: Vec<f64>) -> f64 {
 }
 
 #[expect(clippy::print_stdout, reason = "a benchmark prints what it measured")]
-fn table(bench: &Bench) {
+fn print_table(bench: &Bench) {
     println!("webhook   items  notifications/s  CPU us/notification  share of the bare route");
     for items in SIZES {
-        for (kind, ceiling) in [(Kind::Basic, Kind::Bare), (Kind::Rich, Kind::BareRich)] {
-            let (body, plain) = (bench.body(kind, items), bench.body(ceiling, items));
+        for (kind, ceiling) in
+            [(BenchCase::Basic, BenchCase::Bare), (BenchCase::Rich, BenchCase::BareRich)]
+        {
+            let (body, plain) =
+                (bench.request_body(kind, items), bench.request_body(ceiling, items));
             let (mut ours, mut theirs) = (Vec::new(), Vec::new());
-            for _ in 0..ROUNDS {
-                ours.push(bench.round(kind, items, &body));
-                theirs.push(bench.round(ceiling, items, &plain));
+            for _ in 0..ROUNDS_PER_CASE {
+                ours.push(bench.run_round(kind, items, &body));
+                theirs.push(bench.run_round(ceiling, items, &plain));
             }
             let of = |rounds: &[(f64, f64)]| {
                 let (took, spent): (Vec<f64>, Vec<f64>) = rounds.iter().copied().unzip();
@@ -228,39 +231,39 @@ fn table(bench: &Bench) {
 
 #[divan::bench(args = SIZES)]
 fn bare(bencher: divan::Bencher<'_, '_>, items: usize) {
-    case(bencher, Kind::Bare, items);
+    run_case(bencher, BenchCase::Bare, items);
 }
 
 #[divan::bench(args = SIZES)]
 fn basic(bencher: divan::Bencher<'_, '_>, items: usize) {
-    case(bencher, Kind::Basic, items);
+    run_case(bencher, BenchCase::Basic, items);
 }
 
 #[divan::bench(args = SIZES)]
 fn rich(bencher: divan::Bencher<'_, '_>, items: usize) {
-    case(bencher, Kind::Rich, items);
+    run_case(bencher, BenchCase::Rich, items);
 }
 
 #[expect(clippy::expect_used, reason = "without a webhook there is nothing to measure")]
-fn case(bencher: divan::Bencher<'_, '_>, kind: Kind, items: usize) {
+fn run_case(bencher: divan::Bencher<'_, '_>, kind: BenchCase, items: usize) {
     let bench = Bench::new().expect("the webhook can be set up");
-    let body = bench.body(kind, items);
+    let body = bench.request_body(kind, items);
     assert!(bench.post(kind, &body), "it is taken");
     bencher.counter(divan::counter::ItemsCount::new(items)).bench_local(|| bench.post(kind, &body));
 }
 
-fn main() -> Result<(), Failure> {
+fn main() -> Result<(), BenchError> {
     let bench = Bench::new()?;
     for items in SIZES {
-        for kind in [Kind::Bare, Kind::Basic, Kind::Rich, Kind::BareRich] {
-            if !bench.post(kind, &bench.body(kind, items)) {
+        for kind in [BenchCase::Bare, BenchCase::Basic, BenchCase::Rich, BenchCase::BareRich] {
+            if !bench.post(kind, &bench.request_body(kind, items)) {
                 return Err(format!("{kind:?}, {items}: not taken").into());
             }
         }
     }
     // `cargo test --benches` and the like only see whether it runs.
     if std::env::args().any(|argument| argument == "--bench") {
-        table(&bench);
+        print_table(&bench);
         divan::main();
     }
     Ok(())

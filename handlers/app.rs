@@ -9,36 +9,36 @@ use url::Url;
 
 use crate::{
     base::{clock::Clock, http::Http, rng::Rng},
-    booking::{BuiltIn, Claims},
+    booking::{BuiltInSystem, LedgerClaims},
     domain::ids::TenantId,
     graph::Graph,
-    host::{Functions, Limits, router::Mismatch},
+    host::{Functions, Limits, router::FunctionTableMismatch},
     identity::{
         admin_consent::AdminConsent,
         client_assertion::TokenEndpoint,
         cloud::Cloud,
         content_keys::ContentKeys,
         key_ring::KeyRing,
-        session::Sessions,
-        sign_in::{People, SignIn},
+        session::SessionCookies,
+        sign_in::{SignIn, SignInRegistration},
         signing_keys::SigningKeys,
         tenant_tokens::{Registrations, TenantTokens},
-        tokens::Tokens,
-        validation_tokens::ValidationTokens,
+        token_verifier::TokenVerifier,
+        validation_tokens::ValidationTokenVerifier,
     },
     jobs::{
         create_booking, dispatch_due, fetch_event, maintain_mailbox, maintain_tenant,
         purge_expired,
-        runner::{Backlog, Carrier, adapters},
+        runner::{PendingAudit, Runner, adapters},
         write_back,
     },
     queue::Outbox,
     store::{
-        appointments::Appointments, audit::Audit, bookings::Bookings, due::Due, failures::Failures,
-        ledger::Ledger, mailboxes::Mailboxes, register::Register, rooms::RoomMap, tables::Tables,
-        tenant_data::TenantData, tenants::Tenants,
+        appointments::Appointments, audit::Audit, bookings::Bookings, due::DueEntries,
+        failures::Failures, ledger::Ledger, mailboxes::Mailboxes, register::Register,
+        rooms::RoomMap, tables::Tables, tenant_data::TenantData, tenants::Tenants,
     },
-    web::{consent, layout::Desk, my_calendar, notifications},
+    web::{consent, layout::PageContext, my_calendar, notifications},
 };
 
 /// What the app stands on: real or simulated.
@@ -52,9 +52,9 @@ pub struct Ports {
     /// The network, for Graph and Entra.
     pub http: Arc<dyn Http>,
     /// The identity that is the federated subject of the app registrations.
-    pub federated: Arc<dyn TokenCredential>,
+    pub federated_credential: Arc<dyn TokenCredential>,
     /// The client-state keys.
-    pub keys: Arc<KeyRing>,
+    pub client_state_keys: Arc<KeyRing>,
     /// The keys that cookies are sealed with.
     pub cookie_keys: Arc<KeyRing>,
     /// The keys that Graph seals the content of events with.
@@ -67,7 +67,7 @@ pub struct Ports {
 
 /// What the app is told.
 #[derive(Debug, Clone)]
-pub struct Options {
+pub struct AppOptions {
     /// Graph, version included.
     pub graph: Url,
     /// Where tenants' tokens come from, and what they are for.
@@ -75,17 +75,17 @@ pub struct Options {
     /// The daemon registrations.
     pub registrations: Registrations,
     /// The registration that people sign in with, and where they come back to.
-    pub people: People,
+    pub people: SignInRegistration,
     /// The tenants that are invited to connect.
-    pub invited: Vec<TenantId>,
+    pub invited_tenants: Vec<TenantId>,
     /// The origin of an add-in that may call the API from a browser.
     pub add_in_origin: Option<String>,
     /// How mailboxes are kept.
-    pub mailboxes: maintain_mailbox::Settings,
+    pub mailbox_settings: maintain_mailbox::MailboxSettings,
     /// How old the newest content key may be before there is a new one.
-    pub content_key_life: SignedDuration,
+    pub content_key_max_age: SignedDuration,
     /// Where notifications may come from.
-    pub sources: notifications::Sources,
+    pub sources: notifications::IpAllowList,
     /// How long an invocation may take.
     pub limits: Limits,
 }
@@ -93,34 +93,43 @@ pub struct Options {
 /// Everything built once.
 pub struct App {
     ports: Ports,
-    options: Options,
+    options: AppOptions,
     graph: Graph,
     tenants: Tenants,
     rooms: RoomMap,
-    backlog: Backlog,
-    handled: fetch_event::Handled,
+    pending_audit: PendingAudit,
+    dedup: fetch_event::DedupCache,
     /// What checks the tokens that people bring: one cache of Entra's keys for all.
-    people_tokens: Arc<Tokens>,
+    token_verifier: Arc<TokenVerifier>,
 }
 
 impl App {
     /// The app on these ports.
-    pub fn new(ports: Ports, options: Options) -> Self {
+    pub fn new(ports: Ports, options: AppOptions) -> Self {
         let clock = || Arc::clone(&ports.clock);
         let endpoint = TokenEndpoint::new(
             Arc::clone(&ports.http),
-            Arc::clone(&ports.federated),
+            Arc::clone(&ports.federated_credential),
             clock(),
             options.cloud.clone(),
         );
-        let tokens = TenantTokens::for_cloud(endpoint, options.registrations.clone());
+        let tokens = TenantTokens::new(endpoint, options.registrations.clone());
         let graph = Graph::new(Arc::clone(&ports.http), tokens, clock(), options.graph.clone());
         let tenants = Tenants::new(Arc::clone(&ports.tables), clock());
         let rooms = RoomMap::new(Arc::clone(&ports.tables), clock());
         let people_tokens = token_checker(&ports, &options);
-        let backlog = Backlog::default();
-        let handled = fetch_event::Handled::new(clock(), ports.rng.as_ref());
-        Self { ports, options, graph, tenants, rooms, backlog, handled, people_tokens }
+        let backlog = PendingAudit::default();
+        let handled = fetch_event::DedupCache::new(clock(), ports.rng.as_ref());
+        Self {
+            ports,
+            options,
+            graph,
+            tenants,
+            rooms,
+            pending_audit: backlog,
+            dedup: handled,
+            token_verifier: people_tokens,
+        }
     }
 
     /// What the guard on outgoing Graph requests has counted.
@@ -131,46 +140,43 @@ impl App {
     /// The router for the Functions host.
     ///
     /// # Errors
-    /// [`Mismatch`] when the table of functions and this list differ.
-    pub fn router(&self) -> Result<Router, Mismatch> {
+    /// [`FunctionTableMismatch`] when the table of functions and this list differ.
+    pub fn router(&self) -> Result<Router, FunctionTableMismatch> {
         Functions::new(Arc::clone(&self.ports.clock), self.options.limits)
             .http("notifications", notifications::router(self.notifications()))
             .queue(
                 "fetch-event",
-                Arc::new(adapters::FetchEvent {
-                    deps: self.fetch_event(),
-                    carrier: self.carrier(),
-                }),
+                Arc::new(adapters::FetchEvent { deps: self.fetch_event(), runner: self.runner() }),
             )
             .queue(
                 "create-booking",
                 Arc::new(adapters::CreateBooking {
                     deps: self.create_booking(),
-                    carrier: self.carrier(),
+                    runner: self.runner(),
                 }),
             )
             .queue(
                 "write-back",
-                Arc::new(adapters::WriteBack { deps: self.write_back(), carrier: self.carrier() }),
+                Arc::new(adapters::WriteBack { deps: self.write_back(), runner: self.runner() }),
             )
             .queue(
                 "maintain-mailbox",
                 Arc::new(adapters::MaintainMailbox {
                     deps: self.maintain_mailbox(),
-                    carrier: self.carrier(),
+                    runner: self.runner(),
                 }),
             )
             .queue(
                 "maintain-tenant",
                 Arc::new(adapters::MaintainTenant {
                     deps: self.maintain_tenant(),
-                    carrier: self.carrier(),
+                    runner: self.runner(),
                 }),
             )
-            .http("consent", adapters::audited(consent::router(self.consent()), self.carrier()))
+            .http("consent", adapters::with_audit(consent::router(self.consent()), self.runner()))
             .http(
                 my_calendar::NAME,
-                adapters::audited(my_calendar::router(self.my_calendar()), self.carrier()),
+                adapters::with_audit(my_calendar::router(self.my_calendar()), self.runner()),
             )
             .timer("purge-expired", Arc::new(adapters::PurgeExpired(self.purge_expired())))
             .timer("dispatch-due", Arc::new(adapters::DispatchDue(self.dispatch_due())))
@@ -189,16 +195,16 @@ impl App {
         Arc::clone(&self.ports.tables)
     }
 
-    fn claims(&self) -> Claims {
-        Claims::new(Ledger::new(self.tables()), self.rng())
+    fn claims(&self) -> LedgerClaims {
+        LedgerClaims::new(Ledger::new(self.tables()), self.rng())
     }
 
-    fn carrier(&self) -> Carrier {
-        Carrier {
+    fn runner(&self) -> Runner {
+        Runner {
             outbox: Arc::clone(&self.ports.outbox),
             failures: Failures::new(self.tables()),
             audit: Audit::new(self.tables()),
-            backlog: self.backlog.clone(),
+            pending_audit: self.pending_audit.clone(),
             clock: self.clock(),
             rng: self.rng(),
         }
@@ -208,9 +214,9 @@ impl App {
         create_booking::Deps {
             tenants: self.tenants.clone(),
             bookings: Bookings::new(self.tables()),
-            due: Due::new(self.tables()),
+            due: DueEntries::new(self.tables()),
             claims: self.claims(),
-            system: Arc::new(BuiltIn::new(Ledger::new(self.tables()), self.clock())),
+            system: Arc::new(BuiltInSystem::new(Ledger::new(self.tables()), self.clock())),
             clock: self.clock(),
             rng: self.rng(),
         }
@@ -222,7 +228,7 @@ impl App {
             mailboxes: Mailboxes::new(self.tables()),
             rooms: self.rooms.clone(),
             bookings: Bookings::new(self.tables()),
-            due: Due::new(self.tables()),
+            due: DueEntries::new(self.tables()),
             graph: self.graph.clone(),
             clock: self.clock(),
             rng: self.rng(),
@@ -237,11 +243,11 @@ impl App {
             appointments: Appointments::new(self.tables()),
             bookings: Bookings::new(self.tables()),
             failures: Failures::new(self.tables()),
-            due: Due::new(self.tables()),
+            due: DueEntries::new(self.tables()),
             graph: self.graph.clone(),
-            keys: Arc::clone(&self.ports.keys),
+            client_state_keys: Arc::clone(&self.ports.client_state_keys),
             content_keys: Arc::clone(&self.ports.content_keys),
-            settings: self.options.mailboxes.clone(),
+            settings: self.options.mailbox_settings.clone(),
             clock: self.clock(),
             rng: self.rng(),
         }
@@ -264,8 +270,9 @@ impl App {
 impl App {
     fn notifications(&self) -> notifications::Deps {
         let outbox = Arc::clone(&self.ports.webhook_outbox);
-        let (keys, sources) = (Arc::clone(&self.ports.keys), self.options.sources.clone());
-        let tokens = Arc::new(ValidationTokens::new(
+        let (keys, sources) =
+            (Arc::clone(&self.ports.client_state_keys), self.options.sources.clone());
+        let tokens = Arc::new(ValidationTokenVerifier::new(
             Arc::clone(&self.ports.http),
             self.clock(),
             self.options.cloud.clone(),
@@ -281,10 +288,10 @@ impl App {
             rooms: self.rooms.clone(),
             appointments: Appointments::new(self.tables()),
             bookings: Bookings::new(self.tables()),
-            due: Due::new(self.tables()),
+            due: DueEntries::new(self.tables()),
             graph: self.graph.clone(),
             content_keys: Arc::clone(&self.ports.content_keys),
-            handled: self.handled.clone(),
+            dedup: self.dedup.clone(),
             clock: self.clock(),
             rng: self.rng(),
         }
@@ -295,7 +302,7 @@ impl App {
     fn consent(&self) -> consent::Deps {
         let options = &self.options;
         consent::Deps {
-            desk: self.desk("consent"),
+            pages: self.page_context("consent"),
             sign_in: self.sign_in(),
             admin_consent: AdminConsent::new(
                 options.cloud.clone(),
@@ -305,8 +312,8 @@ impl App {
                 self.rng(),
             ),
             registrations: options.registrations.clone(),
-            people: options.people.client_id,
-            invited: options.invited.clone(),
+            sign_in_client_id: options.people.client_id,
+            invited_tenants: options.invited_tenants.clone(),
             tenants: self.tenants.clone(),
             mailboxes: Mailboxes::new(self.tables()),
             rooms: self.rooms.clone(),
@@ -319,7 +326,7 @@ impl App {
         }
     }
 
-    fn my_calendar(&self) -> my_calendar::Front {
+    fn my_calendar(&self) -> my_calendar::AppState {
         let deps = my_calendar::Deps {
             tenants: self.tenants.clone(),
             mailboxes: Mailboxes::new(self.tables()),
@@ -328,44 +335,45 @@ impl App {
             bookings: Bookings::new(self.tables()),
             register: Register::new(self.tables()),
             failures: Failures::new(self.tables()),
-            due: Due::new(self.tables()),
+            due: DueEntries::new(self.tables()),
             graph: self.graph.clone(),
             outbox: Arc::clone(&self.ports.outbox),
             clock: self.clock(),
             rng: self.rng(),
         };
-        let pages = self.options.people.pages.as_str().trim_end_matches('/');
-        my_calendar::Front {
+        let pages = self.options.people.base_url.as_str().trim_end_matches('/');
+        my_calendar::AppState {
             deps,
-            desk: self.desk(my_calendar::NAME),
+            pages: self.page_context(my_calendar::NAME),
             sign_in: self.sign_in(),
-            tokens: Arc::clone(&self.people_tokens),
+            token_verifier: Arc::clone(&self.token_verifier),
             add_in_origin: self.options.add_in_origin.clone(),
-            address: format!("{pages}/{}", my_calendar::NAME),
+            page_url: format!("{pages}/{}", my_calendar::NAME),
         }
     }
 
     /// What stands around the pages of `function`.
-    fn desk(&self, function: &'static str) -> Desk {
+    fn page_context(&self, function: &'static str) -> PageContext {
         let keys = Arc::clone(&self.ports.cookie_keys);
-        let sessions = Arc::new(Sessions::new(keys, self.clock(), self.rng()));
-        Desk::new(sessions, &self.options.people.pages, function)
+        let sessions = Arc::new(SessionCookies::new(keys, self.clock(), self.rng()));
+        PageContext::new(sessions, &self.options.people.base_url, function)
     }
 
     fn sign_in(&self) -> SignIn {
-        let (http, federated) = (Arc::clone(&self.ports.http), Arc::clone(&self.ports.federated));
+        let (http, federated) =
+            (Arc::clone(&self.ports.http), Arc::clone(&self.ports.federated_credential));
         let endpoint =
             TokenEndpoint::new(http, federated, self.clock(), self.options.cloud.clone());
-        let tokens = Arc::clone(&self.people_tokens);
+        let tokens = Arc::clone(&self.token_verifier);
         SignIn::new(endpoint, tokens, self.options.people.clone(), self.rng())
     }
 }
 
 /// What checks the tokens that people bring.
-fn token_checker(ports: &Ports, options: &Options) -> Arc<Tokens> {
+fn token_checker(ports: &Ports, options: &AppOptions) -> Arc<TokenVerifier> {
     let (http, clock) = (Arc::clone(&ports.http), Arc::clone(&ports.clock));
     let keys = SigningKeys::new(http, Arc::clone(&clock), &options.cloud);
-    Arc::new(Tokens::new(keys, clock, options.cloud.clone(), options.people.clone()))
+    Arc::new(TokenVerifier::new(keys, clock, options.cloud.clone(), options.people.clone()))
 }
 
 impl App {
@@ -374,7 +382,7 @@ impl App {
             bookings: Bookings::new(self.tables()),
             appointments: Appointments::new(self.tables()),
             claims: self.claims(),
-            due: Due::new(self.tables()),
+            due: DueEntries::new(self.tables()),
             tenants: self.tenants.clone(),
             failures: Failures::new(self.tables()),
             audit: Audit::new(self.tables()),
@@ -385,15 +393,15 @@ impl App {
 
     fn dispatch_due(&self) -> dispatch_due::Deps {
         dispatch_due::Deps {
-            due: Due::new(self.tables()),
+            due: DueEntries::new(self.tables()),
             tenants: self.tenants.clone(),
             failures: Failures::new(self.tables()),
             outbox: Arc::clone(&self.ports.outbox),
-            keys: dispatch_due::AgingKeys {
-                client_state: Arc::clone(&self.ports.keys),
+            keys: dispatch_due::RotatedKeys {
+                client_state: Arc::clone(&self.ports.client_state_keys),
                 cookies: Arc::clone(&self.ports.cookie_keys),
                 content: Arc::clone(&self.ports.content_keys),
-                content_life: self.options.content_key_life,
+                content_max_age: self.options.content_key_max_age,
             },
             clock: self.clock(),
             rng: self.rng(),

@@ -42,10 +42,10 @@
 //! 2. [`jobs::fetch_event::run`] reads the mailbox's row and drops the item unless the mailbox
 //!    is active and the nonce is its own. It reads the rows it may change, then asks Graph for the
 //!    fields listed in [`graph::fields`] (or opens what the notification brought of them, sealed),
-//!    and makes a [`graph::sighting::Sighting`] of the answer: whose copy, which managed rooms,
+//!    and makes a [`graph::sighting::CopySnapshot`] of the answer: whose copy, which managed rooms,
 //!    when. Without a managed room it stops, and nothing is left behind.
 //! 3. [`domain::booking::Booking::see`] takes in what this copy says;
-//!    [`domain::appointment::Copies::desired`] makes one wish of both copies. The due entries
+//!    [`domain::appointment::Copies::desired_state`] makes one wish of both copies. The due entries
 //!    (purge, unsettled) are written first, then the booking's row, then the pointer from the copy,
 //!    and only then the nudge.
 //! 4. [`jobs::create_booking::run`] asks [`domain::booking::Booking::next_step`] what is
@@ -60,7 +60,7 @@
 //!
 //! # Walkthrough: somebody agrees, and leaves again
 //!
-//! 1. An administrator signs in ([`identity::sign_in`]), consents at Microsoft
+//! 1. An administrator signs in ([`identity::complete_sign_in`]), consents at Microsoft
 //!    ([`identity::admin_consent`]), and comes back. [`web::consent`] believes nothing of what
 //!    the browser brings: it takes a token for that tenant and makes a harmless call. Then it writes
 //!    the decision into the register, the tenant's row, and a task.
@@ -76,7 +76,7 @@
 //!    be on its way any more, and removes the tombstone.
 //!
 //! Between the host and these functions stands [`jobs::runner`]: it decodes a message, runs the function,
-//! and gives the outcome to [`jobs::runner::Carrier`], which sends what comes next, lets what failed wait,
+//! and gives the outcome to [`jobs::runner::Runner`], which sends what comes next, lets what failed wait,
 //! or writes it to `Failures`.
 //!
 //! # Architecture invariants
@@ -90,7 +90,7 @@
 //! - What watches a row is written before the row, and removed after it: a crash leaves a look too
 //!   many, never one too few. Only `write-back` settles.
 //! - The step that meets an error decides whether to wait, to count it, or to let go
-//!   ([`jobs::runner::job::StepError`]); nobody further up decides again.
+//!   ([`jobs::runner::job::JobError`]); nobody further up decides again.
 //! - [`domain`] is pure: no IO, no clock, no serialisation, nothing asynchronous. Wire types stand
 //!   beside the system that they speak to.
 //! - [`host`] alone knows the Functions protocol; [`graph::fields`] alone names fields of an event;
@@ -109,7 +109,7 @@
 //! - Output bindings and the host's own retries of queue functions: a result must be stored before
 //!   the next function is told.
 //! - Any way to read a meeting's body, attachments, online-meeting link or people's answers
-//!   ([`graph::guard`] stops the request).
+//!   ([`graph::allow_list`] stops the request).
 //! - A PATCH of attendees, location, subject or body; `write-back` writes its own property only.
 //!
 //! # Where this is not the obvious design
@@ -120,7 +120,7 @@
 //!   [`store::register`].
 //! - Progress through a directory is a shard number in the message, never Graph's link to the next
 //!   page, which can hold a sign-in name.
-//! - A room's map entry is not beside its days but in one partition a tenant, see [`store::rooms`].
+//! - A room's map entry is not beside its days but in one partition a tenant, see [`store::check_rooms`].
 //! - Nobody is refused before the holder of the time was looked at in Outlook, see
 //!   [`jobs::create_booking`].
 //! - A copy that was seen for the first time is looked at once more, see [`jobs::fetch_event`].
@@ -131,9 +131,9 @@
 //!
 //! # Reading order
 //!
-//! [`domain::booking`] and [`domain::appointment`] (what it is about), [`messages`] and [`jobs::runner`]
-//! (what passes on), [`jobs`] and [`web`] in flow order, [`graph::fields`] and [`graph::guard`] (what may
-//! be asked), [`store`] (the tables), [`booking`] (the ledger), [`identity`] (what proves whom),
+//! [`domain::bookable`] and [`domain::export_appointment`] (what it is about), [`pending_messages`] and [`jobs::runner`]
+//! (what passes on), [`jobs`] and [`web`] in flow order, [`graph::fields`] and [`graph::allow_list`] (what may
+//! be asked), [`raw_tables`] (the tables), [`bookable`] (the ledger), [`identity`] (what proves whom),
 //! [`web::layout`] (what people see, and what their forms must prove),
 //! [`host`] (the protocol), [`app`] (everything put together), `main.rs`. The table of which room
 //! may use which is `tests/it/tidy/layers.rs`; the other side is `tests/world`.

@@ -5,10 +5,10 @@ use std::{error::Error, process::ExitCode, sync::Arc};
 
 use azure_core::http::Transport;
 use roombridge::{
-    app::{App, Options, Ports},
+    app::{App, AppOptions, Ports},
     base::{
         clock::{Clock, ShiftedClock},
-        http::{Patience, RealHttp, client, transport},
+        http::{ReqwestHttp, RetryPolicy, azure_transport, build_client},
         rng::SystemRng,
         telemetry,
     },
@@ -18,8 +18,8 @@ use roombridge::{
         cloud::Cloud,
         content_keys::{ContentKeys, KeyVaultContentKeys},
         key_ring::{CLIENT_STATE_KEYS, COOKIE_KEYS, KeyRing, KeyVaultKeys},
-        managed::{Source, credential},
-        sign_in::People,
+        managed_identity::{CredentialSource, credential},
+        sign_in::SignInRegistration,
         tenant_tokens::Registrations,
     },
     jobs::maintain_mailbox,
@@ -62,11 +62,11 @@ fn start_logging() -> Result<(), tracing::subscriber::SetGlobalDefaultError> {
 }
 
 async fn run() -> Result<(), Box<dyn Error>> {
-    let settings = Settings::from_environment()?;
+    let settings = Settings::from_env()?;
     // Bound before anything that takes time: the host polls until somebody answers.
     let listener = server::bind(settings.host.port).await?;
     let ports = ports(&settings)?;
-    let keys = Arc::clone(&ports.keys);
+    let keys = Arc::clone(&ports.client_state_keys);
     // Ahead of the first notification, which has two seconds for everything.
     let warm = tokio::spawn(async move { keys.load().await.map(drop) });
     let app = App::new(ports, options(&settings));
@@ -75,24 +75,24 @@ async fn run() -> Result<(), Box<dyn Error>> {
         tracing::warn!(seconds = settings.clock.offset.as_secs(), "time is shifted");
     }
     tracing::info!(port = settings.host.port, version = env!("CARGO_PKG_VERSION"), "listening");
-    server::run(listener, router, server::asked_to_stop()).await?;
+    server::run(listener, router, server::shutdown_signal()).await?;
     warm.abort();
     Ok(())
 }
 
 /// The real world: Azure by managed identity, the network, the machine's clock.
 fn ports(settings: &Settings) -> Result<Ports, Box<dyn Error>> {
-    let http = client()?;
-    let shared: Transport = transport(http.clone());
+    let http = build_client()?;
+    let shared: Transport = azure_transport(http.clone());
     let identity = |id: uuid::Uuid| {
-        let endpoint = settings.identity.has_endpoint;
-        credential(&id.to_string(), Source::Functions, endpoint, shared.clone())
+        let endpoint = settings.identity.has_identity_endpoint;
+        credential(&id.to_string(), CredentialSource::Functions, endpoint, shared.clone())
     };
-    let own = identity(settings.identity.client_id)?;
+    let own = identity(settings.identity.managed_identity_client_id)?;
     let queue = settings.storage.queue_url.as_str();
-    let outbox = |patience: Patience| AzureOutbox::new(queue, &own, &shared, patience);
+    let outbox = |patience: RetryPolicy| AzureOutbox::new(queue, &own, &shared, patience);
     let tables =
-        AzureTables::new(settings.storage.table_url.as_str(), &own, &shared, Patience::WORKER)?;
+        AzureTables::new(settings.storage.table_url.as_str(), &own, &shared, RetryPolicy::WORKER)?;
     let vault = settings.identity.vault_url.as_str();
     let clock: Arc<dyn Clock> = Arc::new(ShiftedClock(settings.clock.offset));
     let ring = |secret| -> Result<Arc<KeyRing>, azure_core::Error> {
@@ -101,11 +101,11 @@ fn ports(settings: &Settings) -> Result<Ports, Box<dyn Error>> {
     };
     Ok(Ports {
         tables: Arc::new(tables),
-        outbox: Arc::new(outbox(Patience::WORKER)?),
-        webhook_outbox: Arc::new(outbox(Patience::WEBHOOK)?),
-        http: Arc::new(RealHttp::new(http)),
-        federated: identity(settings.identity.federated_client_id)?,
-        keys: ring(CLIENT_STATE_KEYS)?,
+        outbox: Arc::new(outbox(RetryPolicy::WORKER)?),
+        webhook_outbox: Arc::new(outbox(RetryPolicy::WEBHOOK)?),
+        http: Arc::new(ReqwestHttp::new(http)),
+        federated_credential: identity(settings.identity.federated_client_id)?,
+        client_state_keys: ring(CLIENT_STATE_KEYS)?,
         cookie_keys: ring(COOKIE_KEYS)?,
         content_keys: Arc::new(ContentKeys::new(
             Box::new(KeyVaultContentKeys::new(vault, Arc::clone(&own), shared.clone())?),
@@ -116,34 +116,34 @@ fn ports(settings: &Settings) -> Result<Ports, Box<dyn Error>> {
     })
 }
 
-fn options(settings: &Settings) -> Options {
-    Options {
-        graph: settings.graph.base.clone(),
+fn options(settings: &Settings) -> AppOptions {
+    AppOptions {
+        graph: settings.graph.base_url.clone(),
         cloud: Cloud {
-            authority: settings.identity.authority.clone(),
-            issuer: settings.identity.issuer.clone(),
-            exchange_audience: settings.identity.exchange_audience.clone(),
+            authority: settings.identity.authority_url.clone(),
+            issuer: settings.identity.issuer_url.clone(),
+            token_exchange_audience: settings.identity.exchange_audience.clone(),
             graph_scope: settings.graph.scope.clone(),
         },
         registrations: Registrations {
-            organisation_wide: settings.identity.organisation_wide.to_string(),
-            scoped: settings.identity.scoped.to_string(),
+            organisation_wide: settings.identity.organisation_wide_app_id.to_string(),
+            scoped: settings.identity.scoped_app_id.to_string(),
         },
-        people: People {
-            client_id: settings.identity.people,
-            pages: settings.pages.url.clone(),
+        people: SignInRegistration {
+            client_id: settings.identity.people_app_id,
+            base_url: settings.pages.base_url.clone(),
             add_in_clients: settings.pages.add_in_clients.clone(),
         },
-        invited: settings.pages.invited.iter().copied().map(TenantId).collect(),
+        invited_tenants: settings.pages.invited_tenants.iter().copied().map(TenantId).collect(),
         add_in_origin: settings.pages.add_in_origin.clone(),
-        mailboxes: maintain_mailbox::Settings {
+        mailbox_settings: maintain_mailbox::MailboxSettings {
             notification_url: settings.graph.notification_url.clone(),
-            life: settings.graph.subscription_life,
-            rich_life: settings.graph.rich_life,
-            horizon: settings.graph.horizon,
+            lifetime: settings.graph.subscription_lifetime,
+            rich_lifetime: settings.graph.rich_subscription_lifetime,
+            horizon: settings.graph.resync_horizon,
         },
-        content_key_life: settings.identity.content_key_life,
-        sources: notifications::Sources::new(settings.webhook.sources.clone()),
+        content_key_max_age: settings.identity.content_key_lifetime,
+        sources: notifications::IpAllowList::new(settings.webhook.allowed_sources.clone()),
         limits: Limits::default(),
     }
 }

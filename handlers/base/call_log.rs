@@ -9,16 +9,16 @@ use jiff::Timestamp;
 use crate::domain::ids::{CorrelationId, TenantId};
 
 /// The system of a request that the guard stopped: it never left.
-pub const GUARD: &str = "guard";
+pub const ALLOW_LIST: &str = "guard";
 
 /// One call to a system outside.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CallRecord {
+pub struct ApiCall {
     /// When it was sent.
-    pub at: Timestamp,
+    pub sent_at: Timestamp,
     /// For whose tenant.
     pub tenant: TenantId,
-    /// Which system: `graph`, or a booking system's name; [`GUARD`] for a request that was stopped.
+    /// Which system: `graph`, or a booking system's name; [`ALLOW_LIST`] for a request that was stopped.
     pub system: &'static str,
     /// The HTTP method, or the adapter's verb.
     pub method: &'static str,
@@ -37,12 +37,12 @@ pub struct CallRecord {
 
 /// Collects the calls of one invocation. Clones share the list.
 #[derive(Debug, Clone, Default)]
-pub struct Trail(Arc<Mutex<Vec<CallRecord>>>);
+pub struct CallLog(Arc<Mutex<Vec<ApiCall>>>);
 
-impl Trail {
+impl CallLog {
     /// Adds a call, and logs it, so that it is known even if the process is killed before the
     /// audit is written.
-    pub fn add(&self, record: CallRecord) {
+    pub fn add(&self, record: ApiCall) {
         tracing::info!(
             call.system = record.system,
             call.method = record.method,
@@ -58,7 +58,7 @@ impl Trail {
     }
 
     /// Takes all calls out.
-    pub fn take(&self) -> Vec<CallRecord> {
+    pub fn take(&self) -> Vec<ApiCall> {
         std::mem::take(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }

@@ -41,7 +41,7 @@ impl Clock for ShiftedClock {
 pub struct ManualClock(Arc<Mutex<Timestamp>>);
 
 impl ManualClock {
-    /// A clock that shows `start`.
+    /// A clock that shows `new`.
     pub fn new(start: Timestamp) -> Self {
         Self(Arc::new(Mutex::new(start)))
     }

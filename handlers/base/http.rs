@@ -23,11 +23,11 @@ pub fn is_loopback(address: &Url) -> bool {
     }
 }
 
-/// Sends one request and reads the whole answer: [`RealHttp`] over the network, or a router called
+/// Sends one request and reads the whole answer: [`ReqwestHttp`] over the network, or a router called
 /// in process by the tests' simulation.
 #[async_trait]
 pub trait Http: Send + Sync {
-    /// Sends `request`; any status is an answer, not an error.
+    /// Sends `build_request`; any status is an answer, not an error.
     ///
     /// # Errors
     /// [`HttpError`] when no answer came; whether the request took effect is then unknown.
@@ -47,14 +47,14 @@ pub struct HttpError {
 ///
 /// # Errors
 /// When the TLS backend cannot be set up.
-pub fn client() -> Result<reqwest::Client, reqwest::Error> {
-    builder().build()
+pub fn build_client() -> Result<reqwest::Client, reqwest::Error> {
+    client_builder().build()
 }
 
 /// What [`client`] is built from: rustls with the machine's own roots (`SSL_CERT_FILE` is
 /// honoured), no redirects, bounded times. Tests add the root of their own listeners.
 #[expect(clippy::disallowed_methods, reason = "the one place that builds the HTTP client")]
-pub fn builder() -> reqwest::ClientBuilder {
+pub fn client_builder() -> reqwest::ClientBuilder {
     reqwest::Client::builder()
         .user_agent(concat!("roombridge/", env!("CARGO_PKG_VERSION")))
         .redirect(reqwest::redirect::Policy::none())
@@ -63,7 +63,7 @@ pub fn builder() -> reqwest::ClientBuilder {
 }
 
 /// The transport that all Azure clients share, so that they share connections too.
-pub fn transport(client: reqwest::Client) -> Transport {
+pub fn azure_transport(client: reqwest::Client) -> Transport {
     Transport::new(Arc::new(client))
 }
 
@@ -72,61 +72,64 @@ pub fn transport(client: reqwest::Client) -> Transport {
 /// The Azure crates alone would try nine times in a minute, and would wait as long as a
 /// `Retry-After` says; a function has its own deadline.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Patience {
+pub struct RetryPolicy {
     /// How often a call is sent again when no answer came, or one that says "later".
-    pub retries: u32,
+    pub max_retries: u32,
     /// Half of the wait before the first retry, before jitter of up to a quarter second; each
     /// further wait is twice as long.
-    pub first_wait: Duration,
+    pub initial_delay: Duration,
     /// When to give up on an answer.
-    pub total: Duration,
+    pub max_elapsed: Duration,
 }
 
-impl Patience {
+impl RetryPolicy {
     /// For the webhook: Graph wants an answer within seconds, and comes back itself.
     pub const WEBHOOK: Self = Self {
-        retries: 1,
-        first_wait: Duration::from_millis(50),
-        total: Duration::from_millis(1500),
+        max_retries: 1,
+        initial_delay: Duration::from_millis(50),
+        max_elapsed: Duration::from_millis(1500),
     };
     /// For everything that works off a queue or a timer.
-    pub const WORKER: Self =
-        Self { retries: 3, first_wait: Duration::from_millis(200), total: Duration::from_secs(20) };
+    pub const WORKER: Self = Self {
+        max_retries: 3,
+        initial_delay: Duration::from_millis(200),
+        max_elapsed: Duration::from_secs(20),
+    };
 
-    /// These bounds as the Azure crates take them, over the shared `transport`.
-    pub fn options(self, transport: Transport) -> ClientOptions {
-        let retry = if self.retries == 0 {
+    /// These bounds as the Azure crates take them, over the shared `azure_transport`.
+    pub fn client_options(self, transport: Transport) -> ClientOptions {
+        let retry = if self.max_retries == 0 {
             RetryOptions::none()
         } else {
             RetryOptions::exponential(ExponentialRetryOptions {
-                initial_delay: signed(self.first_wait),
-                max_retries: self.retries,
-                max_total_elapsed: signed(self.total),
-                max_delay: signed(self.total),
+                initial_delay: to_azure_duration(self.initial_delay),
+                max_retries: self.max_retries,
+                max_total_elapsed: to_azure_duration(self.max_elapsed),
+                max_delay: to_azure_duration(self.max_elapsed),
             })
         };
         ClientOptions { retry, transport: Some(transport), ..ClientOptions::default() }
     }
 
-    /// Waits for `call`, but no longer than [`Patience::total`].
+    /// Waits for `handle`, but no longer than [`RetryPolicy::max_elapsed`].
     ///
     /// # Errors
     /// [`HttpError`] when time was up; whether the call took effect is then unknown.
-    pub async fn wait<T>(self, call: impl Future<Output = T>) -> Result<T, HttpError> {
+    pub async fn with_timeout<T>(self, call: impl Future<Output = T>) -> Result<T, HttpError> {
         let late = |_| HttpError { kind: "timed out" };
-        tokio::time::timeout(self.total, call).await.map_err(late)
+        tokio::time::timeout(self.max_elapsed, call).await.map_err(late)
     }
 }
 
-fn signed(duration: Duration) -> azure_core::time::Duration {
+fn to_azure_duration(duration: Duration) -> azure_core::time::Duration {
     azure_core::time::Duration::try_from(duration).unwrap_or(azure_core::time::Duration::MAX)
 }
 
 /// The real network.
 #[derive(Debug, Clone)]
-pub struct RealHttp(reqwest::Client);
+pub struct ReqwestHttp(reqwest::Client);
 
-impl RealHttp {
+impl ReqwestHttp {
     /// Sends through `client`, which should come from [`client`].
     pub fn new(client: reqwest::Client) -> Self {
         Self(client)
@@ -134,23 +137,23 @@ impl RealHttp {
 }
 
 #[async_trait]
-impl Http for RealHttp {
+impl Http for ReqwestHttp {
     async fn send(
         &self,
         request: http::Request<Bytes>,
     ) -> Result<http::Response<Bytes>, HttpError> {
-        let request = reqwest::Request::try_from(request).map_err(|e| kind_of(&e))?;
-        let answer = self.0.execute(request).await.map_err(|e| kind_of(&e))?;
+        let request = reqwest::Request::try_from(request).map_err(|e| to_http_error(&e))?;
+        let answer = self.0.execute(request).await.map_err(|e| to_http_error(&e))?;
         let mut response = http::Response::builder().status(answer.status());
         if let Some(headers) = response.headers_mut() {
             headers.clone_from(answer.headers());
         }
-        let body = answer.bytes().await.map_err(|e| kind_of(&e))?;
+        let body = answer.bytes().await.map_err(|e| to_http_error(&e))?;
         response.body(body).map_err(|_| HttpError { kind: "unreadable answer" })
     }
 }
 
-fn kind_of(error: &reqwest::Error) -> HttpError {
+fn to_http_error(error: &reqwest::Error) -> HttpError {
     let kind = if error.is_timeout() {
         "timed out"
     } else if error.is_connect() {

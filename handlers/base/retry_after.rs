@@ -4,7 +4,7 @@ use http::{HeaderMap, header};
 use jiff::{SignedDuration, Timestamp, fmt::rfc2822::DateTimeParser};
 
 /// The wait that an answer's headers ask for, as seen from `now`.
-pub fn of(headers: &HeaderMap, now: Timestamp) -> Option<SignedDuration> {
+pub fn from_headers(headers: &HeaderMap, now: Timestamp) -> Option<SignedDuration> {
     parse(headers.get(header::RETRY_AFTER)?.to_str().ok()?, now)
 }
 

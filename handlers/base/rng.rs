@@ -13,7 +13,7 @@ pub trait Rng: Send + Sync {
 /// Draws shared by everything that holds an [`Rng`].
 impl dyn Rng {
     /// A random 64-bit number.
-    pub fn number(&self) -> u64 {
+    pub fn next_u64(&self) -> u64 {
         let mut bytes = [0; 8];
         self.fill(&mut bytes);
         u64::from_le_bytes(bytes)
@@ -21,7 +21,7 @@ impl dyn Rng {
 
     /// A random number below `bound`; 0 when `bound` is 0.
     pub fn below(&self, bound: u64) -> u64 {
-        if bound == 0 { 0 } else { self.number() % bound }
+        if bound == 0 { 0 } else { self.next_u64() % bound }
     }
 
     /// A random (version 4) identifier.
@@ -56,7 +56,7 @@ impl SeededRng {
         Self(Mutex::new(seed))
     }
 
-    fn step(&self) -> u64 {
+    fn next_word(&self) -> u64 {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         *state = state.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut z = *state;
@@ -69,7 +69,7 @@ impl SeededRng {
 impl Rng for SeededRng {
     fn fill(&self, bytes: &mut [u8]) {
         for chunk in bytes.chunks_mut(8) {
-            let word = self.step().to_le_bytes();
+            let word = self.next_word().to_le_bytes();
             chunk.copy_from_slice(&word[..chunk.len()]);
         }
     }
@@ -84,6 +84,6 @@ mod tests {
         let (a, b) = (SeededRng::new(7), SeededRng::new(7));
         let (a, b): (&dyn Rng, &dyn Rng) = (&a, &b);
         assert_eq!(a.uuid(), b.uuid());
-        assert_ne!(a.number(), a.number());
+        assert_ne!(a.next_u64(), a.next_u64());
     }
 }

@@ -5,7 +5,7 @@ use tracing_subscriber::{EnvFilter, fmt::MakeWriter, layer::SubscriberExt};
 
 /// What is logged when `RUST_LOG` does not say otherwise. The Azure crates log headers and bodies
 /// at lower levels, so they stay at warnings.
-const USUAL: &str = "info,azure_core=warn,azure_identity=warn,typespec_client_core=warn,reqwest=warn,hyper=warn,h2=warn,rustls=warn";
+const DEFAULT_FILTER: &str = "info,azure_core=warn,azure_identity=warn,typespec_client_core=warn,reqwest=warn,hyper=warn,h2=warn,rustls=warn";
 
 /// The subscriber that writes one JSON line an event to `writer`. `filter` is in the form of
 /// `RUST_LOG`; `None` means the usual one.
@@ -14,7 +14,7 @@ where
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
 {
     let filter = filter.and_then(|filter| EnvFilter::try_new(filter).ok());
-    let filter = filter.unwrap_or_else(|| EnvFilter::new(USUAL));
+    let filter = filter.unwrap_or_else(|| EnvFilter::new(DEFAULT_FILTER));
     let lines = tracing_subscriber::fmt::layer().json().flatten_event(true).with_writer(writer);
     tracing_subscriber::registry().with(filter).with(lines)
 }

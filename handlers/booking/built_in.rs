@@ -8,36 +8,36 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use jiff::Timestamp;
 
-use super::{BookingSystem, Placed, Placing, SystemCall, SystemError};
+use super::{BookingReceipt, BookingSystem, BookingSystemCall, BookingSystemError, PutBooking};
 use crate::{
-    base::{call_log::CallRecord, clock::Clock},
-    domain::{ids::BookingId, keys::BookingKey, ledger::Slot},
+    base::{call_log::ApiCall, clock::Clock},
+    domain::{ids::BookingId, keys::BookingKey, ledger::LedgerSlot},
     store::ledger::Ledger,
 };
 
 /// The built-in booking system.
 #[derive(Clone)]
-pub struct BuiltIn {
+pub struct BuiltInSystem {
     ledger: Ledger,
     clock: Arc<dyn Clock>,
 }
 
-impl BuiltIn {
+impl BuiltInSystem {
     /// A booking system on this ledger.
     pub fn new(ledger: Ledger, clock: Arc<dyn Clock>) -> Self {
         Self { ledger, clock }
     }
 
-    fn record(
+    fn log_call(
         &self,
-        call: &SystemCall,
+        call: &BookingSystemCall,
         key: &BookingKey,
         (method, status): (&'static str, u16),
         at: Timestamp,
     ) {
         let duration_ms = self.clock.now().duration_since(at).as_millis();
-        call.trail.add(CallRecord {
-            at,
+        call.trail.add(ApiCall {
+            sent_at: at,
             tenant: key.tenant,
             system: "built-in",
             method,
@@ -51,35 +51,39 @@ impl BuiltIn {
 }
 
 #[async_trait]
-impl BookingSystem for BuiltIn {
+impl BookingSystem for BuiltInSystem {
     async fn find(
         &self,
-        call: &SystemCall,
-        placing: &Placing,
-    ) -> Result<Option<Placed>, SystemError> {
+        call: &BookingSystemCall,
+        booking: &PutBooking,
+    ) -> Result<Option<BookingReceipt>, BookingSystemError> {
         let at = self.clock.now();
-        let (key, interval) = (placing.key, placing.order.wish.facts.interval);
+        let (key, interval) = (booking.key, booking.order.spec.facts.interval);
         let read = self.ledger.read(key.tenant, key.room, &interval.days()).await;
         let status = if read.is_ok() { 200 } else { 0 };
-        self.record(call, &key, ("find", status), at);
+        self.log_call(call, &key, ("find", status), at);
         let days = read?;
-        let slot = Slot { holder: key, interval };
-        let booked = days.iter().all(|day| day.day.has(&slot));
-        Ok(booked.then(|| Placed { reference: placing.idempotency_key() }))
+        let slot = LedgerSlot { holder: key, interval };
+        let booked = days.iter().all(|day| day.day.contains(&slot));
+        Ok(booked.then(|| BookingReceipt { reference: booking.idempotency_key() }))
     }
 
-    async fn put(&self, call: &SystemCall, placing: &Placing) -> Result<(), SystemError> {
-        self.record(call, &placing.key, ("put", 200), self.clock.now());
+    async fn put(
+        &self,
+        call: &BookingSystemCall,
+        booking: &PutBooking,
+    ) -> Result<(), BookingSystemError> {
+        self.log_call(call, &booking.key, ("put", 200), self.clock.now());
         Ok(())
     }
 
     async fn cancel(
         &self,
-        call: &SystemCall,
+        call: &BookingSystemCall,
         key: &BookingKey,
         _: BookingId,
-    ) -> Result<(), SystemError> {
-        self.record(call, key, ("cancel", 200), self.clock.now());
+    ) -> Result<(), BookingSystemError> {
+        self.log_call(call, key, ("cancel", 200), self.clock.now());
         Ok(())
     }
 }

@@ -7,7 +7,7 @@ use crate::{
     domain::{
         interval::Interval,
         keys::BookingKey,
-        ledger::{Conflict, Slot},
+        ledger::{Conflict, LedgerSlot},
     },
     store::{
         StoreError,
@@ -16,47 +16,47 @@ use crate::{
 };
 
 /// How often a lost race for a day is run again before the item waits its turn in the queue.
-const TRIES: u32 = 8;
+const MAX_CONFLICT_RETRIES: u32 = 8;
 /// The longest pause after a lost race; the first is an eighth of it.
-const PAUSE: Duration = Duration::from_millis(400);
+const CONFLICT_BACKOFF: Duration = Duration::from_millis(400);
 
 /// Claims and releases intervals of rooms.
 #[derive(Clone)]
-pub struct Claims {
+pub struct LedgerClaims {
     ledger: Ledger,
     rng: Arc<dyn Rng>,
 }
 
 /// A free interval, with the days it was read from: to be claimed under their ETags.
 #[derive(Debug, Clone)]
-pub struct Free {
-    slot: Slot,
+pub struct FreeInterval {
+    slot: LedgerSlot,
     /// The days with the slot taken.
     days: Vec<LedgerDay>,
     /// Whether that changes any of them; otherwise the claim stands already.
-    changed: bool,
+    needs_write: bool,
 }
 
 /// What a look at the ledger found.
 #[derive(Debug, Clone)]
-pub enum Looked {
+pub enum Availability {
     /// Nobody else is in the way.
-    Free(Free),
+    Free(FreeInterval),
     /// Somebody else has some of it.
     Taken(Conflict),
 }
 
 /// How a claim went.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Claimed {
+pub enum ClaimResult {
     /// The interval is the holder's.
-    Yes,
+    Claimed,
     /// Somebody else has some of it.
-    No(Conflict),
+    Conflict(Conflict),
 }
 
-impl Claims {
-    /// Claims on `ledger`.
+impl LedgerClaims {
+    /// Claims on `ledger_entries`.
     pub fn new(ledger: Ledger, rng: Arc<dyn Rng>) -> Self {
         Self { ledger, rng }
     }
@@ -65,9 +65,13 @@ impl Claims {
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn look(&self, holder: BookingKey, interval: Interval) -> Result<Looked, StoreError> {
+    pub async fn availability(
+        &self,
+        holder: BookingKey,
+        interval: Interval,
+    ) -> Result<Availability, StoreError> {
         let days = self.ledger.read(holder.tenant, holder.room, &interval.days()).await?;
-        Ok(taking(days, Slot { holder, interval }))
+        Ok(check_availability(days, LedgerSlot { holder, interval }))
     }
 
     /// Takes what was found free, on all its days or on none. Whoever was faster is met by the
@@ -75,23 +79,25 @@ impl Claims {
     ///
     /// # Errors
     /// [`StoreError`]; after a lost answer the claim may stand, and a repeat finds it.
-    pub async fn claim(&self, mut free: Free) -> Result<Claimed, StoreError> {
-        let Slot { holder, interval } = free.slot;
+    pub async fn claim(&self, mut free: FreeInterval) -> Result<ClaimResult, StoreError> {
+        let LedgerSlot { holder, interval } = free.slot;
         for tries in 0.. {
-            if !free.changed {
-                return Ok(Claimed::Yes);
+            if !free.needs_write {
+                return Ok(ClaimResult::Claimed);
             }
             match self.ledger.write(holder.tenant, holder.room, &free.days).await {
-                Ok(()) => return Ok(Claimed::Yes),
-                Err(error) if error.is_changed() && tries < TRIES => self.pause(tries).await,
+                Ok(()) => return Ok(ClaimResult::Claimed),
+                Err(error) if error.is_conflict() && tries < MAX_CONFLICT_RETRIES => {
+                    self.back_off(tries).await
+                }
                 Err(error) => return Err(error),
             }
-            free = match self.look(holder, interval).await? {
-                Looked::Free(free) => free,
-                Looked::Taken(conflict) => return Ok(Claimed::No(conflict)),
+            free = match self.availability(holder, interval).await? {
+                Availability::Free(free) => free,
+                Availability::Taken(conflict) => return Ok(ClaimResult::Conflict(conflict)),
             };
         }
-        Ok(Claimed::Yes)
+        Ok(ClaimResult::Claimed)
     }
 
     /// Gives back every interval of `holder` on the days of `intervals`, but for the one it keeps.
@@ -133,29 +139,32 @@ impl Claims {
             }
             match self.ledger.write(holder.tenant, holder.room, &days).await {
                 Ok(()) => return Ok(()),
-                Err(error) if error.is_changed() && tries < TRIES => self.pause(tries).await,
+                Err(error) if error.is_conflict() && tries < MAX_CONFLICT_RETRIES => {
+                    self.back_off(tries).await
+                }
                 Err(error) => return Err(error),
             }
         }
         Ok(())
     }
 
-    async fn pause(&self, tries: u32) {
-        let longest = PAUSE.as_millis() as u64 * u64::from(tries + 1) / u64::from(TRIES);
+    async fn back_off(&self, tries: u32) {
+        let longest = CONFLICT_BACKOFF.as_millis() as u64 * u64::from(tries + 1)
+            / u64::from(MAX_CONFLICT_RETRIES);
         tokio::time::sleep(Duration::from_millis(1 + self.rng.below(longest))).await;
     }
 }
 
 /// What the days look like with the slot taken.
-fn taking(days: Vec<LedgerDay>, slot: Slot) -> Looked {
+fn check_availability(days: Vec<LedgerDay>, slot: LedgerSlot) -> Availability {
     let mut changed = false;
     let mut taken = Vec::with_capacity(days.len());
     for LedgerDay { date, day, etag } in days {
-        changed |= !day.has(&slot);
+        changed |= !day.contains(&slot);
         match day.claim(slot) {
             Ok(day) => taken.push(LedgerDay { date, day, etag }),
-            Err(conflict) => return Looked::Taken(conflict),
+            Err(conflict) => return Availability::Taken(conflict),
         }
     }
-    Looked::Free(Free { slot, days: taken, changed })
+    Availability::Free(FreeInterval { slot, days: taken, needs_write: changed })
 }

@@ -7,31 +7,31 @@ use async_trait::async_trait;
 use jiff::SignedDuration;
 
 use crate::{
-    base::call_log::Trail,
+    base::call_log::CallLog,
     domain::{
-        booking::Order,
+        booking::BookingOrder,
         ids::{BookingId, CorrelationId},
         keys::BookingKey,
     },
     store::StoreError,
 };
 
-pub use built_in::BuiltIn;
-pub use claims::{Claimed, Claims, Free, Looked};
+pub use built_in::BuiltInSystem;
+pub use claims::{Availability, ClaimResult, FreeInterval, LedgerClaims};
 
-/// A booking to be made, changed or looked up: its [`Placing::idempotency_key`] is the same at
+/// A booking to be made, changed or looked up: its [`PutBooking::idempotency_key`] is the same at
 /// every repeat.
 #[derive(Debug, Clone)]
-pub struct Placing {
+pub struct PutBooking {
     /// Which appointment and room.
     pub key: BookingKey,
     /// The booking's id.
     pub id: BookingId,
     /// What is wanted.
-    pub order: Order,
+    pub order: BookingOrder,
 }
 
-impl Placing {
+impl PutBooking {
     /// Names this booking at the booking system, so that a repeat is known as one.
     pub fn idempotency_key(&self) -> String {
         format!("{}.{}", self.id, self.order.generation)
@@ -40,19 +40,19 @@ impl Placing {
 
 /// The booking system has the booking.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Placed {
+pub struct BookingReceipt {
     /// The booking system's own name for it.
     pub reference: String,
 }
 
 /// Why a booking system did not do what was asked.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum SystemError {
+pub enum BookingSystemError {
     /// It cannot answer now, or no answer came: whether it took effect is unknown.
     #[error("the booking system cannot answer now")]
     Unavailable {
         /// How long it asked us to wait.
-        after: Option<SignedDuration>,
+        retry_after: Option<SignedDuration>,
     },
     /// The ledger could not be read or written.
     #[error("the room ledger failed: {0}")]
@@ -61,9 +61,9 @@ pub enum SystemError {
 
 /// What every call is recorded with.
 #[derive(Debug, Clone)]
-pub struct SystemCall {
+pub struct BookingSystemCall {
     /// Collects the calls of this invocation.
-    pub trail: Trail,
+    pub trail: CallLog,
     /// Ties the call to what caused it.
     pub correlation: CorrelationId,
 }
@@ -76,27 +76,31 @@ pub trait BookingSystem: Send + Sync {
     /// another time, does not count.
     ///
     /// # Errors
-    /// [`SystemError`].
+    /// [`BookingSystemError`].
     async fn find(
         &self,
-        call: &SystemCall,
-        placing: &Placing,
-    ) -> Result<Option<Placed>, SystemError>;
+        call: &BookingSystemCall,
+        booking: &PutBooking,
+    ) -> Result<Option<BookingReceipt>, BookingSystemError>;
 
     /// Makes the booking, or changes the one named by `placing.order.previous`.
     ///
     /// # Errors
-    /// [`SystemError`]; the booking may exist all the same.
-    async fn put(&self, call: &SystemCall, placing: &Placing) -> Result<(), SystemError>;
+    /// [`BookingSystemError`]; the booking may exist all the same.
+    async fn put(
+        &self,
+        call: &BookingSystemCall,
+        booking: &PutBooking,
+    ) -> Result<(), BookingSystemError>;
 
     /// Ends every booking made under `id` for this appointment and room; none is fine.
     ///
     /// # Errors
-    /// [`SystemError`]; the booking may be gone all the same.
+    /// [`BookingSystemError`]; the booking may be gone all the same.
     async fn cancel(
         &self,
-        call: &SystemCall,
+        call: &BookingSystemCall,
         key: &BookingKey,
         id: BookingId,
-    ) -> Result<(), SystemError>;
+    ) -> Result<(), BookingSystemError>;
 }

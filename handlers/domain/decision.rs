@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use super::{
     ids::{MailboxId, TenantId},
     policy::Registration,
-    tenancy::SuspendedBecause,
+    tenancy::SuspensionReason,
 };
 
 /// One entry of the register. It holds object ids, never names or addresses.
@@ -20,12 +20,12 @@ pub struct Decision {
     /// Whose calendar it is about; `None` when it is about the whole tenant.
     pub about: Option<MailboxId>,
     /// What.
-    pub what: What,
+    pub kind: DecisionKind,
 }
 
 /// What was decided.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum What {
+pub enum DecisionKind {
     /// The tenant was connected, or its registration was switched.
     Connected {
         /// Which registration was consented to.
@@ -34,7 +34,7 @@ pub enum What {
         text_version: String,
     },
     /// Access was lost; work stops.
-    Suspended(SuspendedBecause),
+    Suspended(SuspensionReason),
     /// The administrator disconnected the tenant.
     Disconnected,
     /// Everything of the tenant that is not kept as evidence is deleted.
@@ -49,14 +49,14 @@ pub enum What {
         new: String,
     },
     /// A calendar may be followed.
-    Agreed {
+    ConsentGranted {
         /// As whom: the owner, a delegate, the organisation.
-        how: How,
+        capacity: ConsentCapacity,
         /// Which version of the text.
         text_version: String,
     },
     /// A calendar may not be followed any more.
-    Withdrew {
+    ConsentWithdrawn {
         /// Whether future bookings were released, too.
         released: bool,
     },
@@ -69,7 +69,7 @@ pub enum What {
 
 /// In which capacity somebody agreed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum How {
+pub enum ConsentCapacity {
     /// It is their own calendar.
     Own,
     /// As a delegate of the calendar's owner.

@@ -10,14 +10,14 @@ pub struct Drift {
     /// In Outlook, but not booked.
     pub missing: u32,
     /// Booked, but not in Outlook (any more).
-    pub left_over: u32,
+    pub orphaned: u32,
     /// In both, but different.
     pub different: u32,
 }
 
 impl Drift {
     /// Whether the two agreed.
-    pub fn is_none(&self) -> bool {
-        (self.missing, self.left_over, self.different) == (0, 0, 0)
+    pub fn is_zero(&self) -> bool {
+        (self.missing, self.orphaned, self.different) == (0, 0, 0)
     }
 }

@@ -4,32 +4,32 @@
 use jiff::Timestamp;
 
 use super::{
-    appointment::{Facts, Wish},
+    appointment::{BookingSpec, Facts},
     ids::RoomId,
     interval::Interval,
     keys::Digest,
 };
 
-impl Wish {
+impl BookingSpec {
     /// Stands for what the room was asked: when, and which asking it was. A refusal answers this
     /// and is final until it changes; Exchange asks a room that declined again only when the time
     /// changes or the organizer invites it anew, not when a subject is edited.
-    pub fn asking(&self) -> Digest {
+    pub fn request_digest(&self) -> Digest {
         let number = |t: Timestamp| t.as_nanosecond().to_be_bytes();
         let interval = self.facts.interval;
         let (start, end) = (number(interval.start()), number(interval.end()));
-        Digest::of(&[b"asking", &start, &end, &self.asked.to_be_bytes()])
+        Digest::of(&[b"asking", &start, &end, &self.invitation.to_be_bytes()])
     }
 
     /// Stands for everything that was wished, so that an outcome can say what it is the outcome of.
     pub fn fingerprint(&self) -> Digest {
-        let Facts { interval, people, private, details } = &self.facts;
+        let Facts { interval, attendee_count: people, private, details } = &self.facts;
         let mut parts: Vec<Vec<u8>> = vec![
             interval.start().as_nanosecond().to_be_bytes().to_vec(),
             interval.end().as_nanosecond().to_be_bytes().to_vec(),
             people.to_be_bytes().to_vec(),
             vec![u8::from(*private)],
-            self.asked.to_be_bytes().to_vec(),
+            self.invitation.to_be_bytes().to_vec(),
         ];
         let texts = [&details.subject, &details.organizer];
         parts.extend(texts.map(|t| t.as_ref().map_or(vec![], |t| t.reveal().as_bytes().to_vec())));
@@ -41,7 +41,7 @@ impl Wish {
 
 /// Stands for the fields of an appointment by which a resync tells whether the store has missed
 /// something; without content, since a resync never asks for it.
-pub fn glance(facts: Option<(Interval, u16, bool)>, rooms: &[RoomId]) -> Digest {
+pub fn change_digest(facts: Option<(Interval, u16, bool)>, rooms: &[RoomId]) -> Digest {
     let number = |t: Timestamp| t.as_nanosecond().to_be_bytes().to_vec();
     let mut parts = match facts {
         None => vec![b"ended".to_vec()],

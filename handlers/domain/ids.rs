@@ -60,7 +60,7 @@ impl RoomId {
 }
 
 /// The longest event id we take. Graph's are below 200 characters; no limit is published.
-const EVENT_ID_MAX: usize = 512;
+const MAX_EVENT_ID_LEN: usize = 512;
 
 /// An immutable event id: opaque, case-sensitive, another one in every mailbox.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -79,7 +79,7 @@ impl FromStr for EventId {
     /// Takes what Graph uses (base64 letters of either alphabet); anything else could change the
     /// meaning of an address.
     fn from_str(text: &str) -> Result<Self, InvalidId> {
-        let fits = !text.is_empty() && text.len() <= EVENT_ID_MAX;
+        let fits = !text.is_empty() && text.len() <= MAX_EVENT_ID_LEN;
         let known = |c: u8| c.is_ascii_alphanumeric() || matches!(c, b'-' | b'_' | b'=' | b'+');
         if fits && text.bytes().all(known) { Ok(Self(text.to_owned())) } else { Err(InvalidId) }
     }
@@ -92,7 +92,7 @@ impl fmt::Display for EventId {
 }
 
 /// The longest name of one of our own keys: it is part of every client state.
-const KEY_ID_MAX: usize = 16;
+const MAX_KEY_ID_LEN: usize = 16;
 
 /// Names one of our own keys: 1 to 16 letters, digits or hyphens.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -110,7 +110,7 @@ impl FromStr for KeyId {
 
     fn from_str(text: &str) -> Result<Self, InvalidId> {
         let plain = |c: u8| c.is_ascii_alphanumeric() || c == b'-';
-        let fits = (1..=KEY_ID_MAX).contains(&text.len()) && text.bytes().all(plain);
+        let fits = (1..=MAX_KEY_ID_LEN).contains(&text.len()) && text.bytes().all(plain);
         if fits { Ok(Self(text.to_owned())) } else { Err(InvalidId) }
     }
 }
@@ -123,7 +123,7 @@ impl fmt::Display for KeyId {
 
 /// The longest name of a content key
 /// (learn.microsoft.com/graph/api/resources/subscription, `encryptionCertificateId`: 128).
-const CONTENT_KEY_ID_MAX: usize = 128;
+const MAX_CONTENT_KEY_ID_LEN: usize = 128;
 
 /// Names one of the keys that Graph seals the content of rich notifications with: letters, digits
 /// and hyphens, so that it is part of a secret's name in the vault as it is.
@@ -142,7 +142,7 @@ impl FromStr for ContentKeyId {
 
     fn from_str(text: &str) -> Result<Self, InvalidId> {
         let plain = |c: u8| c.is_ascii_alphanumeric() || c == b'-';
-        let fits = (1..=CONTENT_KEY_ID_MAX).contains(&text.len()) && text.bytes().all(plain);
+        let fits = (1..=MAX_CONTENT_KEY_ID_LEN).contains(&text.len()) && text.bytes().all(plain);
         if fits { Ok(Self(text.to_owned())) } else { Err(InvalidId) }
     }
 }
@@ -165,7 +165,7 @@ impl CorrelationId {
     }
 
     /// The id within a `traceparent`; the sampled flag and the span do not matter.
-    pub fn of_traceparent(text: &str) -> Option<Self> {
+    pub fn from_traceparent(text: &str) -> Option<Self> {
         let mut parts = text.split('-');
         let (version, trace) = (parts.next()?, parts.next()?);
         if version.len() != 2 || parts.next()?.len() != 16 {
@@ -215,8 +215,8 @@ mod tests {
         let id = CorrelationId(0x4bf9_2f35_77b3_4da6_a3ce_929d_0e0e_4736);
         let header = id.traceparent(7);
         assert_eq!(header, "00-4bf92f3577b34da6a3ce929d0e0e4736-0000000000000007-01");
-        assert_eq!(CorrelationId::of_traceparent(&header), Some(id));
-        assert_eq!(CorrelationId::of_traceparent("00-0-1-01"), None);
-        assert_eq!(CorrelationId::of_traceparent(""), None);
+        assert_eq!(CorrelationId::from_traceparent(&header), Some(id));
+        assert_eq!(CorrelationId::from_traceparent("00-0-1-01"), None);
+        assert_eq!(CorrelationId::from_traceparent(""), None);
     }
 }

@@ -4,9 +4,9 @@ use jiff::{SignedDuration, Timestamp, civil::Date, tz::TimeZone};
 
 /// The longest booking, in days: the ledger changes all days of a booking in one transaction, and
 /// one transaction holds 100 entities.
-pub const LONGEST_DAYS: i64 = 90;
+pub const MAX_BOOKING_DAYS: i64 = 90;
 
-/// From `start` up to, not including, `end`.
+/// From `new` up to, not including, `end`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Interval {
     start: Timestamp,
@@ -27,9 +27,9 @@ impl Interval {
         if end <= start { Err(EmptyInterval) } else { Ok(Self { start, end }) }
     }
 
-    /// Whether it is longer than [`LONGEST_DAYS`] and so cannot be booked.
+    /// Whether it is longer than [`MAX_BOOKING_DAYS`] and so cannot be booked.
     pub fn is_too_long(&self) -> bool {
-        self.end.duration_since(self.start) > SignedDuration::from_hours(24 * LONGEST_DAYS)
+        self.end.duration_since(self.start) > SignedDuration::from_hours(24 * MAX_BOOKING_DAYS)
     }
 
     /// When it starts.

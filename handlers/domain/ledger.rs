@@ -4,7 +4,7 @@ use super::{interval::Interval, keys::BookingKey};
 
 /// A taken stretch of time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Slot {
+pub struct LedgerSlot {
     /// Which appointment has it.
     pub holder: BookingKey,
     /// When, whole: also the part before or after this day.
@@ -13,8 +13,8 @@ pub struct Slot {
 
 /// All that is taken of one room on one UTC day.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Day {
-    slots: Vec<Slot>,
+pub struct RoomDay {
+    slots: Vec<LedgerSlot>,
 }
 
 /// Another appointment has the room.
@@ -24,14 +24,14 @@ pub struct Conflict {
     pub holder: BookingKey,
 }
 
-impl Day {
+impl RoomDay {
     /// The day with these slots.
-    pub fn new(slots: Vec<Slot>) -> Self {
+    pub fn new(slots: Vec<LedgerSlot>) -> Self {
         Self { slots }
     }
 
     /// The slots.
-    pub fn slots(&self) -> &[Slot] {
+    pub fn slots(&self) -> &[LedgerSlot] {
         &self.slots
     }
 
@@ -41,7 +41,7 @@ impl Day {
     }
 
     /// Whether exactly this slot is taken.
-    pub fn has(&self, slot: &Slot) -> bool {
+    pub fn contains(&self, slot: &LedgerSlot) -> bool {
         self.slots.contains(slot)
     }
 
@@ -50,12 +50,13 @@ impl Day {
     ///
     /// # Errors
     /// [`Conflict`] names the first other holder in the way.
-    pub fn claim(mut self, slot: Slot) -> Result<Self, Conflict> {
-        let rival = |s: &&Slot| s.holder != slot.holder && s.interval.overlaps(&slot.interval);
+    pub fn claim(mut self, slot: LedgerSlot) -> Result<Self, Conflict> {
+        let rival =
+            |s: &&LedgerSlot| s.holder != slot.holder && s.interval.overlaps(&slot.interval);
         if let Some(rival) = self.slots.iter().find(rival) {
             return Err(Conflict { holder: rival.holder });
         }
-        if !self.has(&slot) {
+        if !self.contains(&slot) {
             self.slots.push(slot);
         }
         Ok(self)
@@ -87,14 +88,14 @@ mod tests {
         }
     }
 
-    fn slot(holder: u128, from: i64, to: i64) -> Slot {
+    fn slot(holder: u128, from: i64, to: i64) -> LedgerSlot {
         let hour = |h: i64| Timestamp::from_second(h * 3600).unwrap();
-        Slot { holder: key(holder), interval: Interval::new(hour(from), hour(to)).unwrap() }
+        LedgerSlot { holder: key(holder), interval: Interval::new(hour(from), hour(to)).unwrap() }
     }
 
     #[test]
     fn a_second_appointment_is_a_conflict_and_the_same_one_is_not() {
-        let day = Day::default().claim(slot(1, 9, 10)).unwrap();
+        let day = RoomDay::default().claim(slot(1, 9, 10)).unwrap();
         assert_eq!(day.clone().claim(slot(2, 9, 11)), Err(Conflict { holder: key(1) }));
         assert_eq!(day.clone().claim(slot(1, 9, 10)).unwrap(), day);
         assert_eq!(day.claim(slot(1, 9, 11)).unwrap().slots().len(), 2);
@@ -102,7 +103,7 @@ mod tests {
 
     #[test]
     fn a_release_keeps_what_is_used_and_leaves_others_alone() {
-        let day = Day::new(vec![slot(1, 9, 10), slot(1, 11, 12), slot(2, 14, 15)]);
+        let day = RoomDay::new(vec![slot(1, 9, 10), slot(1, 11, 12), slot(2, 14, 15)]);
         let kept = day.release(key(1), Some(slot(1, 11, 12).interval));
         assert_eq!(kept.slots(), [slot(1, 11, 12), slot(2, 14, 15)]);
     }

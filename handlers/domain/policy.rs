@@ -74,7 +74,7 @@ impl ContentPolicy {
     }
 
     /// Whose addresses go into the booking of an appointment.
-    pub fn people(&self, private: bool) -> PeoplePolicy {
+    pub fn people_policy(&self, private: bool) -> PeoplePolicy {
         match self.private {
             PrivatePolicy::Anonymous if private => PeoplePolicy::Count,
             PrivatePolicy::Anonymous | PrivatePolicy::WithoutSubject => self.people,
@@ -82,7 +82,7 @@ impl ContentPolicy {
     }
 
     /// The subject that goes into the booking, given the one that was read (if any).
-    pub fn subject(&self, private: bool, read: Option<Personal>) -> Option<Personal> {
+    pub fn booking_subject(&self, private: bool, read: Option<Personal>) -> Option<Personal> {
         match (&self.subject, private) {
             (SubjectPolicy::Keep, false) => read,
             (SubjectPolicy::Replace(text), _) => Some(Personal::new(text.clone())),
@@ -93,7 +93,7 @@ impl ContentPolicy {
 
 /// Who answers the organizer for a room.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Answering {
+pub enum ResponseMode {
     /// Exchange accepts by itself (AutoAccept); we only decline what the booking system refuses.
     ExchangeDecides,
     /// The room's mailbox is set to AutoUpdate; we accept or decline.
@@ -108,7 +108,7 @@ pub struct Room {
     /// All addresses that mean this room, in lower case.
     pub addresses: Vec<String>,
     /// Who answers the organizer.
-    pub answering: Answering,
+    pub response_mode: ResponseMode,
     /// IANA name of the zone that an all-day booking's days are of.
     pub time_zone: String,
 }
@@ -128,16 +128,16 @@ mod tests {
     fn a_private_subject_is_not_even_read() {
         let keep = ContentPolicy { subject: SubjectPolicy::Keep, ..ContentPolicy::default() };
         assert!(keep.reads_subject(false) && !keep.reads_subject(true));
-        assert_eq!(keep.subject(true, Some(Personal::new("Surgery"))), None);
+        assert_eq!(keep.booking_subject(true, Some(Personal::new("Surgery"))), None);
     }
 
     #[test]
     fn a_private_appointment_names_nobody_where_the_tenant_wants_that() {
         let open = ContentPolicy { people: PeoplePolicy::Addresses, ..ContentPolicy::default() };
-        assert_eq!(open.people(true), PeoplePolicy::Addresses);
+        assert_eq!(open.people_policy(true), PeoplePolicy::Addresses);
         let shy = ContentPolicy { private: PrivatePolicy::Anonymous, ..open };
-        assert_eq!(shy.people(true), PeoplePolicy::Count);
-        assert_eq!(shy.people(false), PeoplePolicy::Addresses);
+        assert_eq!(shy.people_policy(true), PeoplePolicy::Count);
+        assert_eq!(shy.people_policy(false), PeoplePolicy::Addresses);
     }
 
     #[test]
@@ -145,6 +145,6 @@ mod tests {
         let subject = SubjectPolicy::Replace("Reserved".into());
         let policy = ContentPolicy { subject, ..ContentPolicy::default() };
         assert!(!policy.reads_subject(false));
-        assert_eq!(policy.subject(false, None), Some(Personal::new("Reserved")));
+        assert_eq!(policy.booking_subject(false, None), Some(Personal::new("Reserved")));
     }
 }

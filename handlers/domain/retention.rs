@@ -3,136 +3,136 @@
 use jiff::SignedDuration;
 
 /// How long a row in `Failures` stays.
-pub const FAILURES: SignedDuration = SignedDuration::from_hours(30 * 24);
+pub const FAILURE_RETENTION: SignedDuration = SignedDuration::from_hours(30 * 24);
 
 /// How long the tombstone of somebody who is to be forgotten stays, and so when everything is
 /// removed a second time: the longest that something about them may still be on its way. An item
 /// lives for [`super::retry::PATIENCE`] (24 h), Graph repeats a notification for 4 h before that
 /// (learn.microsoft.com/graph/change-notifications-delivery-webhooks, 2025-08), and the last wait of
 /// an item may be an hour long.
-pub const ERASED_FOR: SignedDuration =
-    SignedDuration::from_hours(super::retry::PATIENCE.as_hours() + 4 + 1);
+pub const TOMBSTONE_RETENTION: SignedDuration =
+    SignedDuration::from_hours(super::retry::MAX_DEFERRAL_TIME.as_hours() + 4 + 1);
 
 /// How old a key that proves notifications or seals cookies may be before a new one follows it.
-pub const PROOF_KEY_LIFE: SignedDuration = SignedDuration::from_hours(24 * 365);
+pub const SECRET_KEY_LIFETIME: SignedDuration = SignedDuration::from_hours(24 * 365);
 
 /// How long such a key stays after a newer one came: twice the longest life of what was made with it.
-pub const PROOF_KEY_OVERLAP: SignedDuration = SignedDuration::from_hours(24 * 14);
+pub const SECRET_KEY_OVERLAP: SignedDuration = SignedDuration::from_hours(24 * 14);
 
 /// How long a content key stays after a newer one came.
 pub const CONTENT_KEY_OVERLAP: SignedDuration = SignedDuration::from_hours(48);
 
 /// What is stored, for how long and why: one row a kind of data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Kept {
+pub struct RetentionRule {
     /// The table it is in.
     pub table: &'static str,
     /// What it holds.
-    pub what: &'static str,
+    pub content: &'static str,
     /// How long it stays.
-    pub how_long: &'static str,
+    pub retention: &'static str,
     /// Why it is needed at all.
-    pub why: &'static str,
+    pub purpose: &'static str,
 }
 
 /// The published list. `README.md` carries the same table; a test compares them.
-pub const KEPT: [Kept; 9] = [
-    Kept {
+pub const RETENTION_RULES: [RetentionRule; 9] = [
+    RetentionRule {
         table: "Tenants",
-        what: "tenant id, state, policy, registration, who consented when to which text",
-        how_long: "until the tenant has left and its audit's time is over",
-        why: "to know for whom to work and how",
+        content: "tenant id, state, policy, registration, who consented when to which text",
+        retention: "until the tenant has left and its audit's time is over",
+        purpose: "to know for whom to work and how",
     },
-    Kept {
+    RetentionRule {
         table: "Mailboxes",
-        what: "mailbox id, consent (who, when, text version), subscription id, nonces, expiry, state; when a notification came last (to the hour), how many appointments the last comparison found different",
-        how_long: "until the person has it erased (29 hours as a tombstone), or the tenant has left",
-        why: "to subscribe, to prove a notification, and to find what was not notified",
+        content: "mailbox id, consent (who, when, text version), subscription id, nonces, expiry, state; when a notification came last (to the hour), how many appointments the last comparison found different",
+        retention: "until the person has it erased (29 hours as a tombstone), or the tenant has left",
+        purpose: "to subscribe, to prove a notification, and to find what was not notified",
     },
-    Kept {
+    RetentionRule {
         table: "Appointments",
-        what: "digest of the event id, event id, keys of its bookings, digest of the business fields, when it was last changed",
-        how_long: "until the appointment's end has passed",
-        why: "to find the booking of a copy that changed or vanished",
+        content: "digest of the event id, event id, keys of its bookings, digest of the business fields, when it was last changed",
+        retention: "until the appointment's end has passed",
+        purpose: "to find the booking of a copy that changed or vanished",
     },
-    Kept {
+    RetentionRule {
         table: "Bookings",
-        what: "time, room, number of people, private flag, event ids; subject and addresses only by policy",
-        how_long: "until the appointment's end has passed",
-        why: "it is the booking",
+        content: "time, room, number of people, private flag, event ids; subject and addresses only by policy",
+        retention: "until the appointment's end has passed",
+        purpose: "it is the booking",
     },
-    Kept {
+    RetentionRule {
         table: "Rooms",
-        what: "the room map; per room and day the taken times, each with a digest",
-        how_long: "times until the appointment's end has passed; the map until it is changed",
-        why: "to see conflicts",
+        content: "the room map; per room and day the taken times, each with a digest",
+        retention: "times until the appointment's end has passed; the map until it is changed",
+        purpose: "to see conflicts",
     },
-    Kept {
+    RetentionRule {
         table: "Due",
-        what: "instant and keys of what must be looked at",
-        how_long: "until it was looked at and is settled",
-        why: "to forget nothing, the purge included",
+        content: "instant and keys of what must be looked at",
+        retention: "until it was looked at and is settled",
+        purpose: "to forget nothing, the purge included",
     },
-    Kept {
+    RetentionRule {
         table: "Failures",
-        what: "function, keys, how often, why; never content",
-        how_long: "30 days",
-        why: "to repair and replay",
+        content: "function, keys, how often, why; never content",
+        retention: "30 days",
+        purpose: "to repair and replay",
     },
-    Kept {
+    RetentionRule {
         table: "Audit",
-        what: "method, path template, fields asked, status, duration, correlation id; never data",
-        how_long: "365 days, or what the tenant's policy says",
-        why: "to prove what was asked",
+        content: "method, path template, fields asked, status, duration, correlation id; never data",
+        retention: "365 days, or what the tenant's policy says",
+        purpose: "to prove what was asked",
     },
-    Kept {
+    RetentionRule {
         table: "Register",
-        what: "who agreed to what text when, withdrawals, changed policies, connecting and disconnecting; object ids, no names",
-        how_long: "as long as the tenant is connected, then as long as its audit",
-        why: "to prove that there was consent",
+        content: "who agreed to what text when, withdrawals, changed policies, connecting and disconnecting; object ids, no names",
+        retention: "as long as the tenant is connected, then as long as its audit",
+        purpose: "to prove that there was consent",
     },
 ];
 
 /// What is kept outside the tables: one row a place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct KeptElsewhere {
+pub struct ExternalRetentionRule {
     /// The service it is in.
     pub service: &'static str,
     /// The queues, containers, secrets or log tables there.
     pub places: &'static [&'static str],
     /// What they hold.
-    pub what: &'static str,
+    pub content: &'static str,
     /// How long it stays.
-    pub how_long: &'static str,
+    pub retention: &'static str,
     /// Why it is needed at all.
-    pub why: &'static str,
+    pub purpose: &'static str,
 }
 
 /// The published list of everything outside the tables. `infra/data-and-access.md` carries it; a test
 /// compares them, and holds the numbers against the constants that the code uses.
-pub const KEPT_ELSEWHERE: [KeptElsewhere; 11] = [
-    KeptElsewhere {
+pub const EXTERNAL_RETENTION_RULES: [ExternalRetentionRule; 11] = [
+    ExternalRetentionRule {
         service: "Queue Storage",
         places: &["event-changes"],
-        what: "ids of tenant, mailbox and event, nonce, digest of the version, correlation id; where a tenant has content brought, the event's fields as Microsoft Graph sealed them",
-        how_long: "until it is worked off; never longer than 7 days, with sealed content 6 hours",
-        why: "to read the event later than the notification is answered",
+        content: "ids of tenant, mailbox and event, nonce, digest of the version, correlation id; where a tenant has content brought, the event's fields as Microsoft Graph sealed them",
+        retention: "until it is worked off; never longer than 7 days, with sealed content 6 hours",
+        purpose: "to read the event later than the notification is answered",
     },
-    KeptElsewhere {
+    ExternalRetentionRule {
         service: "Queue Storage",
         places: &["booking-requests", "calendar-writes"],
-        what: "tenant id, digest of the appointment's id, room id, original start of an occurrence, correlation id",
-        how_long: "until it is worked off; never longer than 7 days",
-        why: "to look at one booking",
+        content: "tenant id, digest of the appointment's id, room id, original start of an occurrence, correlation id",
+        retention: "until it is worked off; never longer than 7 days",
+        purpose: "to look at one booking",
     },
-    KeptElsewhere {
+    ExternalRetentionRule {
         service: "Queue Storage",
         places: &["mailbox-tasks", "tenant-tasks"],
-        what: "ids of tenant and mailbox, the task, correlation id",
-        how_long: "until it is worked off; never longer than 7 days",
-        why: "to subscribe, compare, or forget a mailbox or a tenant",
+        content: "ids of tenant and mailbox, the task, correlation id",
+        retention: "until it is worked off; never longer than 7 days",
+        purpose: "to subscribe, compare, or forget a mailbox or a tenant",
     },
-    KeptElsewhere {
+    ExternalRetentionRule {
         service: "Queue Storage",
         places: &[
             "event-changes-poison",
@@ -141,57 +141,57 @@ pub const KEPT_ELSEWHERE: [KeptElsewhere; 11] = [
             "mailbox-tasks-poison",
             "tenant-tasks-poison",
         ],
-        what: "a message whose processing killed the process five times, as it was",
-        how_long: "until `dispatch-due` has moved it into `Failures`, every five minutes; how long at most is the Functions host's choice",
-        why: "to repair and replay",
+        content: "a message whose processing killed the process five times, as it was",
+        retention: "until `dispatch-due` has moved it into `Failures`, every five minutes; how long at most is the Functions host's choice",
+        purpose: "to repair and replay",
     },
-    KeptElsewhere {
+    ExternalRetentionRule {
         service: "Blob Storage",
         places: &["package", "package-pages"],
-        what: "the program; no data",
-        how_long: "until it is replaced; what is deleted can be brought back for as long as the account's soft delete says",
-        why: "the platform starts the program from there",
+        content: "the program; no data",
+        retention: "until it is replaced; what is deleted can be brought back for as long as the account's soft delete says",
+        purpose: "the platform starts the program from there",
     },
-    KeptElsewhere {
+    ExternalRetentionRule {
         service: "Blob Storage",
         places: &["azure-webjobs-hosts", "azure-webjobs-secrets"],
-        what: "the Functions host's own: leases, when timers ran last, its keys; no data",
-        how_long: "as long as the app is there",
-        why: "the Functions host makes them",
+        content: "the Functions host's own: leases, when timers ran last, its keys; no data",
+        retention: "as long as the app is there",
+        purpose: "the Functions host makes them",
     },
-    KeptElsewhere {
+    ExternalRetentionRule {
         service: "Key Vault",
         places: &["client-state-keys", "cookie-keys"],
-        what: "random keys of 32 bytes",
-        how_long: "a new one follows after 365 days, the old one goes 14 days later; what the vault deletes it keeps for its own time",
-        why: "to prove notifications, to seal the pages' cookies",
+        content: "random keys of 32 bytes",
+        retention: "a new one follows after 365 days, the old one goes 14 days later; what the vault deletes it keeps for its own time",
+        purpose: "to prove notifications, to seal the pages' cookies",
     },
-    KeptElsewhere {
+    ExternalRetentionRule {
         service: "Key Vault",
         places: &["content-key-…"],
-        what: "a certificate that names nobody, and its private key",
-        how_long: "followed by a new one after `ROOMBRIDGE_CONTENT_KEY_DAYS`, deleted and purged 48 hours later; a vault with purge protection keeps it for its own time",
-        why: "to open what Graph sealed, only where a tenant has content brought",
+        content: "a certificate that names nobody, and its private key",
+        retention: "followed by a new one after `ROOMBRIDGE_CONTENT_KEY_DAYS`, deleted and purged 48 hours later; a vault with purge protection keeps it for its own time",
+        purpose: "to open what Graph sealed, only where a tenant has content brought",
     },
-    KeptElsewhere {
+    ExternalRetentionRule {
         service: "Log Analytics",
         places: &["AppTraces"],
-        what: "the handler's lines: tenant id, correlation id, method and path template of a call, fields by name, status, counts, reasons; a due entry that cannot be read is named by its keys, which hold a mailbox's id or a booking's digest",
-        how_long: "`logRetentionDays` of the deployment, and at least the 90 days that Azure keeps these tables",
-        why: "to find faults",
+        content: "the handler's lines: tenant id, correlation id, method and path template of a call, fields by name, status, counts, reasons; a due entry that cannot be read is named by its keys, which hold a mailbox's id or a booking's digest",
+        retention: "`logRetentionDays` of the deployment, and at least the 90 days that Azure keeps these tables",
+        purpose: "to find faults",
     },
-    KeptElsewhere {
+    ExternalRetentionRule {
         service: "Log Analytics",
         places: &["AppRequests", "AppExceptions", "AppMetrics"],
-        what: "the Functions host's own record of each call: function, time, result; of an HTTP call its address, and by Application Insights' default no client address",
-        how_long: "`logRetentionDays` of the deployment, and at least the 90 days that Azure keeps these tables",
-        why: "to find faults",
+        content: "the Functions host's own record of each call: function, time, result; of an HTTP call its address, and by Application Insights' default no client address",
+        retention: "`logRetentionDays` of the deployment, and at least the 90 days that Azure keeps these tables",
+        purpose: "to find faults",
     },
-    KeptElsewhere {
+    ExternalRetentionRule {
         service: "Log Analytics",
         places: &["StorageQueueLogs", "the vault's audit events"],
-        what: "who wrote to a queue or used a secret, from which address, with which status; no message and no secret",
-        how_long: "`logRetentionDays` of the deployment",
-        why: "to see access, and messages in poison queues",
+        content: "who wrote to a queue or used a secret, from which address, with which status; no message and no secret",
+        retention: "`logRetentionDays` of the deployment",
+        purpose: "to see access, and messages in poison queues",
     },
 ];

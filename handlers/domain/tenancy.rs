@@ -17,9 +17,9 @@ pub enum TenantState {
     /// Access was lost; work stops, data stays until its retention ends.
     Suspended(Suspension),
     /// Disconnected by its administrator; everything but the record of it is being deleted.
-    Leaving,
+    Disconnecting,
     /// Everything is deleted; the register and the audit stay for their time.
-    Left(Timestamp),
+    Deleted(Timestamp),
 }
 
 impl TenantState {
@@ -27,7 +27,7 @@ impl TenantState {
     pub fn is_active(self) -> bool {
         match self {
             Self::Active => true,
-            Self::Suspended(_) | Self::Leaving | Self::Left(_) => false,
+            Self::Suspended(_) | Self::Disconnecting | Self::Deleted(_) => false,
         }
     }
 }
@@ -38,18 +38,18 @@ pub struct Suspension {
     /// Since when.
     pub since: Timestamp,
     /// How it was noticed.
-    pub reason: SuspendedBecause,
+    pub reason: SuspensionReason,
 }
 
 /// How it was noticed that access is lost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum SuspendedBecause {
+pub enum SuspensionReason {
     /// Entra gives no token for the tenant any more: our app was removed there.
     TokenRefused,
     /// Graph refuses the harmless call too: the permissions were removed.
     CallRefused,
     /// The organisation-wide registration's token carries no calendar permission any more.
-    CalendarsMissing,
+    CalendarPermissionMissing,
 }
 
 /// How a tenant's people agree.
@@ -62,9 +62,9 @@ pub enum ConsentMode {
 }
 
 /// The shortest time an audit is kept, in days: long enough to answer a question about it.
-pub const AUDIT_DAYS_MIN: u16 = 30;
+pub const MIN_AUDIT_DAYS: u16 = 30;
 /// The longest: ten years.
-pub const AUDIT_DAYS_MAX: u16 = 3_650;
+pub const MAX_AUDIT_DAYS: u16 = 3_650;
 
 /// Everything a tenant's administrator may change.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -74,21 +74,21 @@ pub struct TenantPolicy {
     /// Only members of this group are in scope; everybody when there is none.
     pub scope_group: Option<GroupId>,
     /// Mailboxes that are never subscribed, whatever else says so.
-    pub excluded: BTreeSet<MailboxId>,
+    pub excluded_mailboxes: BTreeSet<MailboxId>,
     /// What becomes of its meetings' content.
     pub content: ContentPolicy,
     /// Whether its rooms' mailboxes are subscribed; if not, only those who agreed are booked.
     pub rooms_subscribed: bool,
     /// Whether a delegate may agree for the owner of a calendar. Needs `mail`: the owner is told.
-    pub delegates: bool,
+    pub delegate_consent: bool,
     /// The mailbox that mail is sent from; `None` when none is ever sent.
-    pub mail: Option<MailboxId>,
+    pub mail_sender: Option<MailboxId>,
     /// How long the audit of calls is kept, in days.
     pub audit_days: u16,
     /// The id of the add-in's extended property, where the tenant uses the add-in.
     pub add_in_property: Option<String>,
     /// Whether notifications bring the event's fields with them, sealed, instead of its id alone.
-    pub rich: bool,
+    pub rich_notifications: bool,
     /// Whether calendars are compared and counted, and nothing is booked: what connecting would do.
     pub rehearsal: bool,
 }
@@ -99,14 +99,14 @@ impl Default for TenantPolicy {
         Self {
             consent: ConsentMode::OptIn,
             scope_group: None,
-            excluded: BTreeSet::new(),
+            excluded_mailboxes: BTreeSet::new(),
             content: ContentPolicy::default(),
             rooms_subscribed: true,
-            delegates: false,
-            mail: None,
+            delegate_consent: false,
+            mail_sender: None,
             audit_days: 365,
             add_in_property: None,
-            rich: false,
+            rich_notifications: false,
             rehearsal: false,
         }
     }
@@ -115,8 +115,8 @@ impl Default for TenantPolicy {
 impl TenantPolicy {
     /// Whether a person's mailbox may be followed at all: a member of the scope group (`in_group`;
     /// anything when there is no such group) and not excluded.
-    pub fn admits(&self, mailbox: MailboxId, in_group: bool) -> bool {
-        !self.excluded.contains(&mailbox) && (self.scope_group.is_none() || in_group)
+    pub fn allows_mailbox(&self, mailbox: MailboxId, in_group: bool) -> bool {
+        !self.excluded_mailboxes.contains(&mailbox) && (self.scope_group.is_none() || in_group)
     }
 }
 
@@ -130,10 +130,10 @@ mod tests {
     fn an_excluded_mailbox_is_out_of_bounds_whatever_else_says_so() {
         let anna = MailboxId(Uuid::from_u128(1));
         let open = TenantPolicy::default();
-        assert!(open.admits(anna, false));
+        assert!(open.allows_mailbox(anna, false));
         let scoped = TenantPolicy { scope_group: Some(GroupId(Uuid::from_u128(2))), ..open };
-        assert!(scoped.admits(anna, true) && !scoped.admits(anna, false));
-        let excluded = TenantPolicy { excluded: [anna].into(), ..scoped };
-        assert!(!excluded.admits(anna, true));
+        assert!(scoped.allows_mailbox(anna, true) && !scoped.allows_mailbox(anna, false));
+        let excluded = TenantPolicy { excluded_mailboxes: [anna].into(), ..scoped };
+        assert!(!excluded.allows_mailbox(anna, true));
     }
 }

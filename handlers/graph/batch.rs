@@ -6,19 +6,19 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::{
-    client::{Ask, TenantGraph},
+    client::{GraphRequest, TenantGraph},
     error::GraphError,
-    wire::Reply,
+    response::GraphResponse,
 };
 use crate::base::retry_after;
 
 #[derive(Deserialize)]
 struct BatchWire {
-    responses: Vec<InnerWire>,
+    responses: Vec<BatchItemWire>,
 }
 
 #[derive(Deserialize)]
-struct InnerWire {
+struct BatchItemWire {
     id: String,
     status: u16,
     #[serde(default)]
@@ -31,46 +31,57 @@ impl TenantGraph {
     /// status and `Retry-After` (the whole has 200 even when its parts are throttled). Parts that
     /// our own pace does not allow yet are not sent; parts that were answered 401 are asked once
     /// more with a new token.
-    pub(super) async fn batch(&self, asks: &[Ask]) -> Vec<Result<Reply, GraphError>> {
-        let pass = |ask| self.shared.pace.pass(self.cx.tenant, ask).map(|()| ask);
-        let passed: Vec<Result<&Ask, GraphError>> = asks.iter().map(pass).collect();
-        let allowed: Vec<&Ask> =
+    pub(super) async fn send_batch(
+        &self,
+        asks: &[GraphRequest],
+    ) -> Vec<Result<GraphResponse, GraphError>> {
+        let pass = |ask| self.shared.rate_limiter.check(self.cx.tenant, ask).map(|()| ask);
+        let passed: Vec<Result<&GraphRequest, GraphError>> = asks.iter().map(pass).collect();
+        let allowed: Vec<&GraphRequest> =
             passed.iter().filter_map(|ask| ask.as_ref().ok().copied()).collect();
-        let mut replies = self.batch_of(&allowed).await.into_iter();
-        let reply = |ask: Result<&Ask, _>| {
+        let mut replies = self.send_with_token_retry(&allowed).await.into_iter();
+        let reply = |ask: Result<&GraphRequest, _>| {
             ask.and_then(|_| replies.next().unwrap_or(Err(GraphError::Unreadable)))
         };
         passed.into_iter().map(reply).collect()
     }
 
-    async fn batch_of(&self, asks: &[&Ask]) -> Vec<Result<Reply, GraphError>> {
+    async fn send_with_token_retry(
+        &self,
+        asks: &[&GraphRequest],
+    ) -> Vec<Result<GraphResponse, GraphError>> {
         if asks.is_empty() {
             return Vec::new();
         }
-        let mut replies = self.post(asks).await;
+        let mut replies = self.send_unthrottled(asks).await;
         let refused: Vec<usize> =
             (0..asks.len()).filter(|n| matches!(&replies[*n], Ok(r) if r.status == 401)).collect();
         if refused.is_empty() {
             return replies;
         }
-        if let Ok(token) = self.token().await {
-            self.forget(&token).await;
+        if let Ok(token) = self.access_token().await {
+            self.invalidate_token(&token).await;
         }
-        let again: Vec<&Ask> = refused.iter().map(|n| asks[*n]).collect();
-        for (n, reply) in refused.into_iter().zip(self.post(&again).await) {
+        let again: Vec<&GraphRequest> = refused.iter().map(|n| asks[*n]).collect();
+        for (n, reply) in refused.into_iter().zip(self.send_unthrottled(&again).await) {
             replies[n] = reply;
         }
         replies
     }
 
     /// What is for a mailbox that wants to be left alone is not sent, and spoils nothing beside it.
-    async fn post(&self, asks: &[&Ask]) -> Vec<Result<Reply, GraphError>> {
+    async fn send_unthrottled(
+        &self,
+        asks: &[&GraphRequest],
+    ) -> Vec<Result<GraphResponse, GraphError>> {
         let now = self.shared.clock.now();
-        let open: Vec<Result<(), GraphError>> =
-            asks.iter().map(|ask| self.shared.in_flight.open(&ask.mailboxes, now)).collect();
+        let open: Vec<Result<(), GraphError>> = asks
+            .iter()
+            .map(|ask| self.shared.concurrency.check_not_throttled(&ask.mailboxes, now))
+            .collect();
         let may = asks.iter().zip(&open).filter(|(_, open)| open.is_ok());
-        let sent: Vec<&Ask> = may.map(|(ask, _)| *ask).collect();
-        let answers = if sent.is_empty() { Vec::new() } else { self.post_all(&sent).await };
+        let sent: Vec<&GraphRequest> = may.map(|(ask, _)| *ask).collect();
+        let answers = if sent.is_empty() { Vec::new() } else { self.post_batch(&sent).await };
         let mut answers = answers.into_iter();
         let answer = |open: Result<(), GraphError>| {
             open.and_then(|()| answers.next().unwrap_or(Err(GraphError::Unreadable)))
@@ -78,39 +89,46 @@ impl TenantGraph {
         open.into_iter().map(answer).collect()
     }
 
-    async fn post_all(&self, asks: &[&Ask]) -> Vec<Result<Reply, GraphError>> {
+    async fn post_batch(&self, asks: &[&GraphRequest]) -> Vec<Result<GraphResponse, GraphError>> {
         let at = self.shared.clock.now();
-        let requests = asks.iter().enumerate().map(|(n, ask)| self.inner(n, ask));
-        let whole = Ask {
+        let requests = asks.iter().enumerate().map(|(n, ask)| self.batch_item(n, ask));
+        let whole = GraphRequest {
             body: Some(json!({ "requests": requests.collect::<Vec<_>>() })),
             mailboxes: asks.iter().flat_map(|ask| ask.mailboxes.iter().copied()).collect(),
-            ..Ask::new(Method::POST, "/$batch", "/$batch".to_owned())
+            ..GraphRequest::new(Method::POST, "/$batch", "/$batch".to_owned())
         };
-        let replies =
-            match self.call(&whole).await.and_then(|reply| self.taken_apart(&reply, asks.len())) {
-                Ok(replies) => replies,
-                Err(error) => asks.iter().map(|_| Err(error.clone())).collect(),
-            };
+        let replies = match self
+            .call(&whole)
+            .await
+            .and_then(|reply| self.split_responses(&reply, asks.len()))
+        {
+            Ok(replies) => replies,
+            Err(error) => asks.iter().map(|_| Err(error.clone())).collect(),
+        };
         for (ask, reply) in asks.iter().zip(&replies) {
             // What was stopped never left: the batch itself is on the trail as stopped.
-            if !matches!(reply, Err(GraphError::Forbidden(_))) {
-                self.record(ask, at, reply.as_ref().map_or(0, |reply| reply.status));
+            if !matches!(reply, Err(GraphError::Blocked(_))) {
+                self.record_call(ask, at, reply.as_ref().map_or(0, |reply| reply.status));
             }
             if let Ok(reply) = reply {
-                self.shared.in_flight.heed(&ask.mailboxes, reply, self.shared.clock.now());
+                self.shared.concurrency.record_throttling(
+                    &ask.mailboxes,
+                    reply,
+                    self.shared.clock.now(),
+                );
             }
         }
         replies
     }
 
-    fn inner(&self, n: usize, ask: &Ask) -> Value {
+    fn batch_item(&self, n: usize, ask: &GraphRequest) -> Value {
         let mut inner = json!({
             "id": n.to_string(),
             "method": ask.method.as_str(),
             "url": ask.target,
             "headers": {
-                "Prefer": ask.prefer(),
-                "client-request-id": self.correlation(ask).as_uuid().to_string(),
+                "Prefer": ask.prefer_header(),
+                "client-request-id": self.correlation_of(ask).as_uuid().to_string(),
                 "return-client-request-id": "false",
             },
         });
@@ -123,14 +141,14 @@ impl TenantGraph {
         inner
     }
 
-    fn taken_apart(
+    fn split_responses(
         &self,
-        reply: &Reply,
+        reply: &GraphResponse,
         count: usize,
-    ) -> Result<Vec<Result<Reply, GraphError>>, GraphError> {
+    ) -> Result<Vec<Result<GraphResponse, GraphError>>, GraphError> {
         reply.check()?;
         let now = self.shared.clock.now();
-        let mut replies: Vec<Result<Reply, GraphError>> =
+        let mut replies: Vec<Result<GraphResponse, GraphError>> =
             (0..count).map(|_| Err(GraphError::Unreadable)).collect();
         for inner in reply.json::<BatchWire>()?.responses {
             let place = inner.id.parse().ok().and_then(|n: usize| replies.get_mut(n));
@@ -139,7 +157,7 @@ impl TenantGraph {
                 inner.headers.iter().find(|(name, _)| name.eq_ignore_ascii_case("retry-after"));
             let text = header
                 .map(|(_, value)| value.as_str().map_or_else(|| value.to_string(), str::to_owned));
-            *place = Ok(Reply {
+            *place = Ok(GraphResponse {
                 status: inner.status,
                 retry_after: text.and_then(|text| retry_after::parse(&text, now)),
                 body: inner.body.map(|body| Bytes::from(body.to_string())).unwrap_or_default(),

@@ -9,17 +9,17 @@ use serde_json::Value;
 use url::Url;
 
 use super::{
-    error::{Cause, GraphError},
-    fields::encoded,
-    guard::{Guard, GuardCounts},
-    in_flight::Limiter,
-    pace::Pace,
-    refusal::{Refusal, Rule},
-    wire::Reply,
+    allow_list::{AllowList, AllowListCounts},
+    concurrency::ConcurrencyLimiter,
+    error::{GraphError, RetryCause},
+    fields::percent_encode,
+    rate_limit::SubscriptionRateLimiter,
+    response::GraphResponse,
+    violation::{Rule, Violation},
 };
 use crate::{
     base::{
-        call_log::{CallRecord, GUARD, Trail},
+        call_log::{ALLOW_LIST, ApiCall, CallLog},
         clock::Clock,
         http::Http,
         retry_after,
@@ -28,7 +28,7 @@ use crate::{
         ids::{CorrelationId, EventId, MailboxId, TenantId},
         policy::Registration,
     },
-    identity::tenant_tokens::{TenantTokens, Token},
+    identity::tenant_tokens::{BearerToken, TenantTokens},
 };
 
 /// Event ids that survive moves within a mailbox, and instants instead of the reader's zone
@@ -39,15 +39,15 @@ const PREFER_MINIMAL: &str = r#"IdType="ImmutableId", outlook.timezone="UTC", re
 
 /// Graph for all tenants. Clones share everything.
 #[derive(Clone)]
-pub struct Graph(Arc<Shared>);
+pub struct Graph(Arc<GraphInner>);
 
-pub(super) struct Shared {
+pub(super) struct GraphInner {
     http: Arc<dyn Http>,
     tokens: TenantTokens,
     pub(super) clock: Arc<dyn Clock>,
-    guard: Guard,
-    pub(super) in_flight: Limiter,
-    pub(super) pace: Pace,
+    allow_list: AllowList,
+    pub(super) concurrency: ConcurrencyLimiter,
+    pub(super) rate_limiter: SubscriptionRateLimiter,
 }
 
 /// For whom and because of what a call is made.
@@ -60,27 +60,34 @@ pub struct CallContext {
     /// Ties the calls to what caused them.
     pub correlation: CorrelationId,
     /// Where the calls are recorded.
-    pub trail: Trail,
+    pub calls: CallLog,
 }
 
 /// Graph for one tenant, within one invocation.
 #[derive(Clone)]
 pub struct TenantGraph {
-    pub(super) shared: Arc<Shared>,
+    pub(super) shared: Arc<GraphInner>,
     pub(super) cx: CallContext,
 }
 
 impl Graph {
-    /// A client of the Graph at `base`, version included: `https://graph.microsoft.com/v1.0`.
+    /// A client of the Graph at `base_url`, version included: `https://graph.microsoft.com/v1.0`.
     pub fn new(
         http: Arc<dyn Http>,
         tokens: TenantTokens,
         clock: Arc<dyn Clock>,
         base: Url,
     ) -> Self {
-        let (guard, in_flight) = (Guard::new(base), Limiter::default());
-        let pace = Pace::new(Arc::clone(&clock));
-        Self(Arc::new(Shared { http, tokens, clock, guard, in_flight, pace }))
+        let (guard, in_flight) = (AllowList::new(base), ConcurrencyLimiter::default());
+        let pace = SubscriptionRateLimiter::new(Arc::clone(&clock));
+        Self(Arc::new(GraphInner {
+            http,
+            tokens,
+            clock,
+            allow_list: guard,
+            concurrency: in_flight,
+            rate_limiter: pace,
+        }))
     }
 
     /// The same Graph for one tenant and one cause.
@@ -89,133 +96,154 @@ impl Graph {
     }
 
     /// What the guard has counted since the start.
-    pub fn counts(&self) -> GuardCounts {
-        self.0.guard.counts()
+    pub fn counts(&self) -> AllowListCounts {
+        self.0.allow_list.counts()
     }
 }
 
 /// One request before it is sent.
-pub(super) struct Ask {
+pub(super) struct GraphRequest {
     pub(super) method: Method,
     /// The path for the trail, ids replaced by their names.
-    pub(super) template: &'static str,
+    pub(super) path_template: &'static str,
     /// A path below the base with its options, or a next link.
     pub(super) target: String,
     /// The names of the fields asked or written.
     pub(super) fields: String,
     pub(super) body: Option<Value>,
     /// Whether to ask for an answer without content.
-    pub(super) minimal: bool,
+    pub(super) return_minimal: bool,
     /// Whether the directory may answer from its index, which some lists need.
-    pub(super) eventual: bool,
+    pub(super) eventual_consistency: bool,
     /// The mailboxes that are touched; each is entered before the call.
     pub(super) mailboxes: Vec<MailboxId>,
     /// What caused it, where the requests of one batch have causes of their own.
     pub(super) correlation: Option<CorrelationId>,
 }
 
-impl Ask {
+impl GraphRequest {
     pub(super) fn new(method: Method, template: &'static str, target: String) -> Self {
         let (fields, body, mailboxes) = ("-".to_owned(), None, Vec::new());
         let (minimal, eventual, correlation) = (false, false, None);
-        Self { method, template, target, fields, body, minimal, eventual, mailboxes, correlation }
+        Self {
+            method,
+            path_template: template,
+            target,
+            fields,
+            body,
+            return_minimal: minimal,
+            eventual_consistency: eventual,
+            mailboxes,
+            correlation,
+        }
     }
 
-    pub(super) fn prefer(&self) -> &'static str {
-        if self.minimal { PREFER_MINIMAL } else { PREFER }
+    pub(super) fn prefer_header(&self) -> &'static str {
+        if self.return_minimal { PREFER_MINIMAL } else { PREFER }
     }
 }
 
 /// The path of one event.
 pub(super) fn event_path(mailbox: MailboxId, event: &EventId) -> String {
-    format!("/users/{mailbox}/events/{}", encoded(event.as_str()))
+    format!("/users/{mailbox}/events/{}", percent_encode(event.as_str()))
 }
 
 impl TenantGraph {
     /// Sends `ask` and returns the answer, whatever its status. A 401 is met once with a new token.
     /// What our own pace does not allow yet is not sent.
-    pub(super) async fn call(&self, ask: &Ask) -> Result<Reply, GraphError> {
-        let Shared { in_flight, clock, pace, .. } = self.shared.as_ref();
-        let _places = in_flight.enter(self.cx.tenant, &ask.mailboxes, || clock.now()).await?;
-        pace.pass(self.cx.tenant, ask)?;
-        let token = self.token().await?;
-        let mut reply = self.exchange(ask, &token).await?;
+    pub(super) async fn call(&self, ask: &GraphRequest) -> Result<GraphResponse, GraphError> {
+        let GraphInner { concurrency: in_flight, clock, rate_limiter: pace, .. } =
+            self.shared.as_ref();
+        let _places = in_flight.acquire(self.cx.tenant, &ask.mailboxes, || clock.now()).await?;
+        pace.check(self.cx.tenant, ask)?;
+        let token = self.access_token().await?;
+        let mut reply = self.send_once(ask, &token).await?;
         if reply.status == 401 {
-            self.forget(&token).await;
-            reply = self.exchange(ask, &self.token().await?).await?;
+            self.invalidate_token(&token).await;
+            reply = self.send_once(ask, &self.access_token().await?).await?;
         }
-        in_flight.heed(&ask.mailboxes, &reply, clock.now());
+        in_flight.record_throttling(&ask.mailboxes, &reply, clock.now());
         Ok(reply)
     }
 
     /// The token for this tenant, from the cache if it is good.
-    pub(super) async fn token(&self) -> Result<Token, GraphError> {
+    pub(super) async fn access_token(&self) -> Result<BearerToken, GraphError> {
         Ok(self.shared.tokens.token(self.cx.tenant, self.cx.registration).await?)
     }
 
     /// Graph refused `token`: it is not used again.
-    pub(super) async fn forget(&self, token: &Token) {
-        self.shared.tokens.forget(self.cx.tenant, self.cx.registration, token).await;
+    pub(super) async fn invalidate_token(&self, token: &BearerToken) {
+        self.shared.tokens.invalidate(self.cx.tenant, self.cx.registration, token).await;
     }
 
     /// Adds a request to the trail; it ends now.
-    pub(super) fn record(&self, ask: &Ask, at: Timestamp, status: u16) {
+    pub(super) fn record_call(&self, ask: &GraphRequest, at: Timestamp, status: u16) {
         let took = self.shared.clock.now().duration_since(at).as_millis();
-        self.cx.trail.add(CallRecord {
-            at,
+        self.cx.calls.add(ApiCall {
+            sent_at: at,
             tenant: self.cx.tenant,
             system: "graph",
-            method: name_of(&ask.method),
-            path: ask.template,
+            method: method_name(&ask.method),
+            path: ask.path_template,
             fields: ask.fields.clone(),
             status,
             duration_ms: u64::try_from(took).unwrap_or(0),
-            correlation: self.correlation(ask),
+            correlation: self.correlation_of(ask),
         });
     }
 
     /// Adds a request that the guard stopped to the trail.
-    fn record_stopped(&self, ask: &Ask, refusal: Refusal) {
-        self.cx.trail.add(CallRecord {
-            at: self.shared.clock.now(),
+    fn record_blocked(&self, ask: &GraphRequest, refusal: Violation) {
+        self.cx.calls.add(ApiCall {
+            sent_at: self.shared.clock.now(),
             tenant: self.cx.tenant,
-            system: GUARD,
-            method: name_of(&ask.method),
-            path: ask.template,
+            system: ALLOW_LIST,
+            method: method_name(&ask.method),
+            path: ask.path_template,
             fields: refusal.0.to_string(),
             status: 0,
             duration_ms: 0,
-            correlation: self.correlation(ask),
+            correlation: self.correlation_of(ask),
         });
     }
 
     /// What caused `ask`.
-    pub(super) fn correlation(&self, ask: &Ask) -> CorrelationId {
+    pub(super) fn correlation_of(&self, ask: &GraphRequest) -> CorrelationId {
         ask.correlation.unwrap_or(self.cx.correlation)
     }
 
     /// The one place that sends: guard, request, answer, trail.
-    async fn exchange(&self, ask: &Ask, token: &Token) -> Result<Reply, GraphError> {
-        let judged = self.shared.guard.check(&ask.method, &ask.target, ask.body.as_ref());
-        let url = judged.inspect_err(|refusal| self.record_stopped(ask, *refusal))?;
-        let request = self.request(ask, &url, token)?;
+    async fn send_once(
+        &self,
+        ask: &GraphRequest,
+        token: &BearerToken,
+    ) -> Result<GraphResponse, GraphError> {
+        let judged = self.shared.allow_list.check(&ask.method, &ask.target, ask.body.as_ref());
+        let url = judged.inspect_err(|refusal| self.record_blocked(ask, *refusal))?;
+        let request = self.build_request(ask, &url, token)?;
         let at = self.shared.clock.now();
         let sent = self.shared.http.send(request).await;
-        self.record(ask, at, sent.as_ref().map_or(0, |answer| answer.status().as_u16()));
-        let answer =
-            sent.map_err(|e| GraphError::Wait { after: None, cause: Cause::NoAnswer(e.kind) })?;
+        self.record_call(ask, at, sent.as_ref().map_or(0, |answer| answer.status().as_u16()));
+        let answer = sent.map_err(|e| GraphError::Retry {
+            after: None,
+            cause: RetryCause::NoResponse(e.kind),
+        })?;
         let now = self.shared.clock.now();
-        let retry_after = retry_after::of(answer.headers(), now);
-        Ok(Reply { status: answer.status().as_u16(), retry_after, body: answer.into_body() })
+        let retry_after = retry_after::from_headers(answer.headers(), now);
+        Ok(GraphResponse {
+            status: answer.status().as_u16(),
+            retry_after,
+            body: answer.into_body(),
+        })
     }
 
-    fn request(
+    fn build_request(
         &self,
-        ask: &Ask,
+        ask: &GraphRequest,
         url: &Url,
-        token: &Token,
+        token: &BearerToken,
     ) -> Result<http::Request<Bytes>, GraphError> {
-        let unsendable = || GraphError::Forbidden(Refusal(Rule::Address));
+        let unsendable = || GraphError::Blocked(Violation(Rule::Address));
         let bearer = format!("Bearer {}", token.secret());
         let mut bearer = HeaderValue::try_from(bearer).map_err(|_| GraphError::Unreadable)?;
         bearer.set_sensitive(true);
@@ -224,10 +252,10 @@ impl TenantGraph {
             .uri(url.as_str())
             .header(header::AUTHORIZATION, bearer)
             .header(header::ACCEPT, "application/json")
-            .header("prefer", ask.prefer())
-            .header("client-request-id", self.correlation(ask).as_uuid().to_string())
+            .header("prefer", ask.prefer_header())
+            .header("client-request-id", self.correlation_of(ask).as_uuid().to_string())
             .header("return-client-request-id", "false");
-        if ask.eventual {
+        if ask.eventual_consistency {
             request = request.header("consistencylevel", "eventual");
         }
         let body = match &ask.body {
@@ -241,7 +269,7 @@ impl TenantGraph {
     }
 }
 
-fn name_of(method: &Method) -> &'static str {
+fn method_name(method: &Method) -> &'static str {
     match *method {
         Method::GET => "GET",
         Method::POST => "POST",
@@ -260,8 +288,8 @@ mod tests {
     use super::*;
     use crate::{
         base::{clock::SystemClock, http::HttpError},
-        graph::trial::{ANN, BASE, event_id},
-        identity::scripted::tokens,
+        graph::test_support::{ANN, BASE, event_id},
+        identity::scripted_http::tenant_tokens,
     };
 
     /// A slow far end that counts how many calls are with it at once.
@@ -297,13 +325,13 @@ mod tests {
     async fn a_mailbox_never_has_more_than_four_calls_in_flight() {
         let far = Arc::new(Slow::default());
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        let tokens = tokens(Arc::clone(&far) as _, Arc::clone(&clock));
+        let tokens = tenant_tokens(Arc::clone(&far) as _, Arc::clone(&clock));
         let graph = Graph::new(Arc::clone(&far) as _, tokens, clock, BASE.parse().unwrap());
         let tenant = graph.for_tenant(CallContext {
             tenant: TenantId(uuid::Uuid::from_u128(1)),
             registration: Registration::Scoped,
             correlation: CorrelationId(1),
-            trail: Trail::default(),
+            calls: CallLog::default(),
         });
         let id = event_id("A");
         let reads = futures::future::join_all((0..16).map(|_| tenant.subject(ANN, &id))).await;

@@ -2,7 +2,10 @@
 
 use serde::Deserialize;
 
-use super::{client::TenantGraph, error::GraphError, fields, reading::read, wire::AddressWire};
+use super::{
+    client::TenantGraph, error::GraphError, event_reads::mailbox_get_request, fields,
+    response::AddressWire,
+};
 use crate::domain::{ids::MailboxId, personal::Personal};
 
 /// Permissions read in all. Each is one person or group that a calendar is shared with.
@@ -28,34 +31,34 @@ pub enum CalendarRole {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct PermissionWire {
+struct CalendarPermissionWire {
     email_address: Option<AddressWire>,
     role: Option<String>,
 }
 
 impl TenantGraph {
-    /// Who may do what in `owner`'s default calendar. Permissions without an address (such as that
+    /// Who may do what in `tenant_of_due_row`'s default calendar. Permissions without an address (such as that
     /// of the whole organisation) are left out.
     ///
     /// # Errors
-    /// [`GraphError`]; `MailboxGone` when there is no such calendar.
-    pub async fn permissions_on(
+    /// [`GraphError`]; `MailboxNotFound` when there is no such calendar.
+    pub async fn calendar_permissions(
         &self,
         owner: MailboxId,
     ) -> Result<Vec<CalendarPermission>, GraphError> {
-        let ask = read(
+        let ask = mailbox_get_request(
             "/users/{id}/calendar/calendarPermissions",
             format!("/users/{owner}/calendar/calendarPermissions"),
             owner,
             fields::CALENDAR_PERMISSION,
         );
-        let permissions: Vec<PermissionWire> = self.whole(ask, PERMISSIONS_MAX).await?;
-        Ok(permissions.into_iter().filter_map(permission).collect())
+        let permissions: Vec<CalendarPermissionWire> = self.list_all(ask, PERMISSIONS_MAX).await?;
+        Ok(permissions.into_iter().filter_map(parse_permission).collect())
     }
 }
 
 /// The roles are those of learn.microsoft.com/graph/api/resources/calendarpermission.
-fn permission(wire: PermissionWire) -> Option<CalendarPermission> {
+fn parse_permission(wire: CalendarPermissionWire) -> Option<CalendarPermission> {
     let address = wire.email_address?.address?.trim().to_lowercase();
     if address.is_empty() {
         return None;
@@ -74,7 +77,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::graph::trial::{ANN, Trial};
+    use crate::graph::test_support::{ANN, GraphFixture};
 
     fn shared(address: Option<&str>, role: &str) -> Value {
         json!({ "id": "x", "emailAddress": { "name": "Bob", "address": address }, "role": role })
@@ -82,7 +85,7 @@ mod tests {
 
     #[tokio::test]
     async fn only_a_delegate_is_one() {
-        let trial = Trial::new();
+        let trial = GraphFixture::new();
         let permissions = [
             shared(Some("Bob@contoso.test"), "delegateWithoutPrivateEventAccess"),
             shared(Some("zoe@contoso.test"), "delegateWithPrivateEventAccess"),
@@ -91,8 +94,8 @@ mod tests {
             shared(None, "freeBusyRead"),
             json!({ "role": "read" }),
         ];
-        trial.far.then(200, &json!({ "value": permissions }));
-        let read = trial.tenant.permissions_on(ANN).await.unwrap();
+        trial.http.respond(200, &json!({ "value": permissions }));
+        let read = trial.tenant.calendar_permissions(ANN).await.unwrap();
         let read: Vec<_> = read.iter().map(|p| (p.address.reveal(), p.role)).collect();
         let expected = [
             ("bob@contoso.test", CalendarRole::Delegate),
@@ -101,10 +104,10 @@ mod tests {
             ("eve@contoso.test", CalendarRole::Other),
         ];
         assert_eq!(read, expected);
-        let asked = &trial.asked()[0];
+        let asked = &trial.sent_requests()[0];
         assert!(asked.starts_with(&format!("GET /users/{ANN}/calendar/calendarPermissions?")));
         assert!(asked.ends_with("=emailAddress,role"), "{asked}");
-        let call = &trial.trail()[0];
+        let call = &trial.take_calls()[0];
         assert_eq!(
             (call.path, &*call.fields),
             ("/users/{id}/calendar/calendarPermissions", "emailAddress,role")
@@ -113,18 +116,18 @@ mod tests {
 
     #[tokio::test]
     async fn a_calendar_that_is_not_there_or_not_ours_to_read_has_no_delegates_to_believe() {
-        let trial = Trial::new();
+        let trial = GraphFixture::new();
         trial
-            .far
-            .then(404, &json!({ "error": { "code": "ErrorInvalidUser" } }))
-            .then(403, &json!({}));
-        assert_eq!(trial.tenant.permissions_on(ANN).await, Err(GraphError::MailboxGone));
-        assert_eq!(trial.tenant.permissions_on(ANN).await, Err(GraphError::Denied));
+            .http
+            .respond(404, &json!({ "error": { "code": "ErrorInvalidUser" } }))
+            .respond(403, &json!({}));
+        assert_eq!(trial.tenant.calendar_permissions(ANN).await, Err(GraphError::MailboxNotFound));
+        assert_eq!(trial.tenant.calendar_permissions(ANN).await, Err(GraphError::AccessDenied));
     }
 
     #[test]
     fn whom_a_calendar_is_shared_with_is_not_printed() {
-        let shown = permission(PermissionWire {
+        let shown = parse_permission(CalendarPermissionWire {
             email_address: Some(AddressWire { address: Some("bob@contoso.test".into()) }),
             role: None,
         });

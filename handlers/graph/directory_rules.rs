@@ -4,52 +4,57 @@
 use serde_json::Value;
 
 use super::{
+    allow_list::ReadCount,
     fields,
-    guard::Reads,
-    options::{Beside, Options},
-    refusal::{Refusal, Rule},
-    shapes::{exactly, guid},
+    query_options::{GraphQueryOptions, PagingRule},
+    shapes::{require_exact_members, require_guid},
+    violation::{Rule, Violation},
 };
 
 /// The type that a group's members are narrowed to.
-pub(super) const USER: &str = "microsoft.graph.user";
+pub(super) const USER_TYPE: &str = "microsoft.graph.user";
 /// The type of place that is asked for.
-pub(super) const ROOM: &str = "microsoft.graph.room";
+pub(super) const ROOM_TYPE: &str = "microsoft.graph.room";
 
 /// The longest address (RFC 5321 section 4.5.3.1: 64 octets, `@`, 255 octets).
 const ADDRESS_MAX: usize = 320;
 
 /// Judges a request of the directory; `None` when it is not one.
-pub(super) fn judge(
+pub(super) fn check_directory_request(
     method: &str,
     path: &[&str],
-    options: &Options,
+    options: &GraphQueryOptions,
     body: Option<&Value>,
-) -> Option<Result<Reads, Refusal>> {
+) -> Option<Result<ReadCount, Violation>> {
     let judged = match (method, path, body) {
-        ("GET", ["users"], None) if options.filters() => {
-            options.looks_up(fields::PERSON, is_address)
+        ("GET", ["users"], None) if options.has_filter() => {
+            options.check_directory_lookup(fields::USER, is_address)
         }
-        ("GET", ["users"], None) => options.lists(fields::PEOPLE, Beside::Pages),
-        ("GET", ["groups", group, "transitiveMembers", USER], None) => {
-            guid(group).and_then(|()| options.lists(fields::PEOPLE, Beside::CountedPages))
+        ("GET", ["users"], None) => {
+            options.check_directory_read(fields::USER_IDS, PagingRule::Pages)
         }
-        ("GET", ["users", name], None) => {
-            person(name).and_then(|()| options.lists(fields::PERSON, Beside::Nothing))
+        ("GET", ["groups", group, "transitiveMembers", USER_TYPE], None) => require_guid(group)
+            .and_then(|()| {
+                options.check_directory_read(fields::USER_IDS, PagingRule::CountedPages)
+            }),
+        ("GET", ["users", name], None) => check_user_key(name)
+            .and_then(|()| options.check_directory_read(fields::USER, PagingRule::SingleObject)),
+        ("GET", ["places", ROOM_TYPE], None) => {
+            options.check_directory_read(fields::PLACE, PagingRule::Pages)
         }
-        ("GET", ["places", ROOM], None) => options.lists(fields::PLACE, Beside::Pages),
         // It is read in a calendar, so it counts as a read of one.
         ("GET", ["users", owner, "calendar", "calendarPermissions"], None) => {
-            let chosen = guid(owner)
-                .and_then(|()| options.lists(fields::CALENDAR_PERMISSION, Beside::Pages));
+            let chosen = require_guid(owner).and_then(|()| {
+                options.check_directory_read(fields::CALENDAR_PERMISSION, PagingRule::Pages)
+            });
             return Some(chosen.map(|()| 1));
         }
-        ("POST", ["users", person, "checkMemberGroups"], Some(body)) => {
-            guid(person).and_then(|()| options.none()).and_then(|()| membership(body))
-        }
-        ("POST", ["users", sender, "sendMail"], Some(body)) => {
-            guid(sender).and_then(|()| options.none()).and_then(|()| mail(body))
-        }
+        ("POST", ["users", person, "checkMemberGroups"], Some(body)) => require_guid(person)
+            .and_then(|()| options.require_none())
+            .and_then(|()| check_membership(body)),
+        ("POST", ["users", sender, "sendMail"], Some(body)) => require_guid(sender)
+            .and_then(|()| options.require_none())
+            .and_then(|()| check_mail(body)),
         _ => return None,
     };
     Some(judged.map(|()| 0))
@@ -67,17 +72,19 @@ pub(super) fn is_address(text: &str) -> bool {
 }
 
 /// An object id or an address, and nothing that could be read as anything else.
-fn person(name: &str) -> Result<(), Refusal> {
-    if is_address(name) { Ok(()) } else { guid(name) }
+fn check_user_key(name: &str) -> Result<(), Violation> {
+    if is_address(name) { Ok(()) } else { require_guid(name) }
 }
 
 /// One group is asked about.
-fn membership(body: &Value) -> Result<(), Refusal> {
-    exactly(body, fields::MEMBERSHIP)?;
+fn check_membership(body: &Value) -> Result<(), Violation> {
+    require_exact_members(body, fields::MEMBERSHIP)?;
     let groups = body["groupIds"].as_array().map(Vec::as_slice);
     match groups {
-        Some([group]) => guid(group.as_str().unwrap_or_default()).map_err(|_| Refusal(Rule::Body)),
-        Some(_) | None => Err(Refusal(Rule::Body)),
+        Some([group]) => {
+            require_guid(group.as_str().unwrap_or_default()).map_err(|_| Violation(Rule::Body))
+        }
+        Some(_) | None => Err(Violation(Rule::Body)),
     }
 }
 
@@ -85,15 +92,19 @@ fn membership(body: &Value) -> Result<(), Refusal> {
 /// forbidden word passes ([`fields::MAIL_TEXT`]): it names what we write ourselves and send, and
 /// nothing that is read. The comparison is with the one message that we can make, so no other
 /// member, content type, recipient or attachment gets by.
-fn mail(body: &Value) -> Result<(), Refusal> {
+fn check_mail(body: &Value) -> Result<(), Violation> {
     let message = &body["message"];
     let text = message[fields::MAIL_TEXT]["content"].as_str();
     let to = message["toRecipients"][0]["emailAddress"]["address"].as_str();
     let (subject, text, to) = match (message["subject"].as_str(), text, to) {
         (Some(subject), Some(text), Some(to)) if is_address(to) => (subject, text, to),
-        _ => return Err(Refusal(Rule::Body)),
+        _ => return Err(Violation(Rule::Body)),
     };
-    if *body == fields::message(subject, text, to) { Ok(()) } else { Err(Refusal(Rule::Body)) }
+    if *body == fields::mail_message(subject, text, to) {
+        Ok(())
+    } else {
+        Err(Violation(Rule::Body))
+    }
 }
 
 #[cfg(test)]
@@ -102,12 +113,12 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::graph::{fields::SELECT, guard::Guard};
+    use crate::graph::{allow_list::AllowList, fields::SELECT};
 
     const ANN: &str = "00000000-0000-0000-0000-00000000000a";
 
-    fn guard() -> Guard {
-        Guard::new("https://graph.test/v1.0".parse().unwrap())
+    fn guard() -> AllowList {
+        AllowList::new("https://graph.test/v1.0".parse().unwrap())
     }
 
     fn get(target: &str) -> Result<(), Rule> {
@@ -119,21 +130,21 @@ mod tests {
     }
 
     fn message() -> Value {
-        fields::message("Your booking", "It is booked.", "ann@contoso.test")
+        fields::mail_message("Your booking", "It is booked.", "ann@contoso.test")
     }
 
     /// What we ask, in full.
     fn ours() -> Vec<String> {
-        let person = fields::PERSON.join(",");
+        let person = fields::USER.join(",");
         let place = fields::PLACE.join(",");
         vec![
             format!("/users?$top=1&{SELECT}=id"),
             format!("/users?$top=999&{SELECT}=id"),
-            format!("/groups/{ANN}/transitiveMembers/{USER}?$top=999&$count=true&{SELECT}=id"),
+            format!("/groups/{ANN}/transitiveMembers/{USER_TYPE}?$top=999&$count=true&{SELECT}=id"),
             format!("/users/{ANN}?{SELECT}={person}"),
             format!("/users/ann.o%27neil%2Broom%40contoso.test?{SELECT}={person}"),
-            format!("/users?{}&{SELECT}={person}", fields::by_mail("o'neil+x@contoso.test")),
-            format!("/places/{ROOM}?$top=100&{SELECT}={place}"),
+            format!("/users?{}&{SELECT}={person}", fields::mail_filter("o'neil+x@contoso.test")),
+            format!("/places/{ROOM_TYPE}?$top=100&{SELECT}={place}"),
             format!("/users/{ANN}/calendar/calendarPermissions?{SELECT}=emailAddress,role"),
         ]
     }
@@ -146,8 +157,10 @@ mod tests {
         let base = "https://graph.test/v1.0";
         for next in [
             format!("{base}/users?{SELECT}=id&$top=999&$skiptoken=RFNwd"),
-            format!("{base}/groups('{ANN}')/transitiveMembers/{USER}?{SELECT}=id&$skiptoken=R"),
-            format!("{base}/places/{ROOM}?{SELECT}={}&$skip=100", fields::PLACE.join("%2c")),
+            format!(
+                "{base}/groups('{ANN}')/transitiveMembers/{USER_TYPE}?{SELECT}=id&$skiptoken=R"
+            ),
+            format!("{base}/places/{ROOM_TYPE}?{SELECT}={}&$skip=100", fields::PLACE.join("%2c")),
         ] {
             assert_eq!(get(&next), Ok(()), "{next}");
         }
@@ -183,10 +196,10 @@ mod tests {
             let window = format!("{target}&startDateTime=a");
             assert_eq!(get(&window), Err(Rule::Option), "{window}");
         }
-        let person = format!("/users/{ANN}?{SELECT}={}", fields::PERSON.join(","));
+        let person = format!("/users/{ANN}?{SELECT}={}", fields::USER.join(","));
         assert_eq!(get(&format!("{person}&$top=5")), Err(Rule::Option));
         assert_eq!(get(&format!("/users?{SELECT}=id&$count=true")), Err(Rule::Option));
-        let group = format!("/groups/{ANN}/transitiveMembers/{USER}?{SELECT}=id");
+        let group = format!("/groups/{ANN}/transitiveMembers/{USER_TYPE}?{SELECT}=id");
         assert_eq!(get(&format!("{group}&$count=false")), Err(Rule::Option));
         let event = format!("/users/{ANN}/events/AAMk?{SELECT}=id");
         assert_eq!(get(&format!("{event}&$count=true")), Err(Rule::Option), "nor of events");
@@ -194,9 +207,9 @@ mod tests {
 
     #[test]
     fn a_list_is_narrowed_to_one_address_and_to_nothing_else() {
-        let person = fields::PERSON.join(",");
+        let person = fields::USER.join(",");
         let asked = |filter: &str, top: &str| {
-            let encoded = fields::encoded(filter);
+            let encoded = fields::percent_encode(filter);
             get(&format!("/users?{}={encoded}{top}&{SELECT}={person}", fields::FILTER))
         };
         assert_eq!(asked("mail eq 'ann@contoso.test'", "&$top=2"), Ok(()));
@@ -218,7 +231,7 @@ mod tests {
             let asked = asked("mail eq 'ann@contoso.test'", top);
             assert_eq!(asked, Err(Rule::Option), "{top}");
         }
-        let ids = format!("/users?{}&{SELECT}=id", fields::by_mail("ann@contoso.test"));
+        let ids = format!("/users?{}&{SELECT}=id", fields::mail_filter("ann@contoso.test"));
         assert_eq!(get(&ids), Err(Rule::Field));
     }
 
@@ -231,9 +244,9 @@ mod tests {
             "/places/microsoft.graph.roomList".to_owned(),
             "/directoryRoles".to_owned(),
             format!("/groups/{ANN}"),
-            format!("/groups/{ANN}/members/{USER}"),
+            format!("/groups/{ANN}/members/{USER_TYPE}"),
             format!("/groups/{ANN}/transitiveMembers"),
-            format!("/groups/everybody/transitiveMembers/{USER}"),
+            format!("/groups/everybody/transitiveMembers/{USER_TYPE}"),
             format!("/groups/{ANN}/transitiveMembers/microsoft.graph.group"),
             format!("/users/{ANN}/manager"),
             format!("/users/{ANN}/messages"),
@@ -243,7 +256,7 @@ mod tests {
             "/users/delta".to_owned(),
             "/users/$count".to_owned(),
         ] {
-            for fields in [fields::PEOPLE, fields::PERSON, fields::CALENDAR_PERMISSION] {
+            for fields in [fields::USER_IDS, fields::USER, fields::CALENDAR_PERMISSION] {
                 let target = format!("{path}?{SELECT}={}", fields.join(","));
                 assert_eq!(get(&target), Err(Rule::Unknown), "{target}");
             }
@@ -255,12 +268,12 @@ mod tests {
             assert_eq!(post(&target, &message()), Err(Rule::Unknown), "{target}");
         }
         let delete = guard().check(&Method::DELETE, &format!("/users/{ANN}"), None);
-        assert_eq!(delete, Err(Refusal(Rule::Unknown)));
+        assert_eq!(delete, Err(Violation(Rule::Unknown)));
     }
 
     #[test]
     fn no_name_leads_to_another_path() {
-        let chosen = format!("{SELECT}={}", fields::PERSON.join(","));
+        let chosen = format!("{SELECT}={}", fields::USER.join(","));
         for hostile in [
             "ann",
             "$count",
@@ -344,7 +357,7 @@ mod tests {
         let event = format!("/users/{ANN}/events/AAMk");
         let inner = message()["message"].clone();
         let patched = guard().check(&Method::PATCH, &event, Some(&inner));
-        assert_eq!(patched, Err(Refusal(Rule::Body)), "not into an event");
+        assert_eq!(patched, Err(Violation(Rule::Body)), "not into an event");
         assert_eq!(post(&format!("{event}/accept"), &message()), Err(Rule::Body));
     }
 

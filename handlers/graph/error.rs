@@ -2,7 +2,7 @@
 
 use jiff::SignedDuration;
 
-use super::refusal::Refusal;
+use super::violation::Violation;
 use crate::identity::tenant_tokens::TokenError;
 
 /// A call to Graph failed. Each variant says what to do; none holds anything of an event.
@@ -10,11 +10,11 @@ use crate::identity::tenant_tokens::TokenError;
 pub enum GraphError {
     /// Somebody else's trouble that passes: try again later, without using up tries.
     #[error("Graph is to be asked later ({cause})")]
-    Wait {
+    Retry {
         /// The wait that Graph asked for, if it named one.
         after: Option<SignedDuration>,
         /// What passes.
-        cause: Cause,
+        cause: RetryCause,
     },
     /// The tenant gives us no token, or Graph refuses a fresh one: the tenant is disconnected.
     /// Stop working for it, tell somebody, keep the data for its retention.
@@ -23,10 +23,10 @@ pub enum GraphError {
     /// 403: the permission for this mailbox is missing. Only an
     /// administrator can help; do not take the event for gone.
     #[error("Graph denies access")]
-    Denied,
+    AccessDenied,
     /// The mailbox does not exist or has no calendar Graph can read. Not the event's end by itself.
     #[error("the mailbox is gone")]
-    MailboxGone,
+    MailboxNotFound,
     /// Graph refuses the request as wrong: our own fault, counts as a try.
     #[error("Graph refuses the request: {status} {code}")]
     Refused {
@@ -37,7 +37,7 @@ pub enum GraphError {
     },
     /// The guard stopped the request before it left: our own fault, counts as a try.
     #[error(transparent)]
-    Forbidden(#[from] Refusal),
+    Blocked(#[from] Violation),
     /// The answer could not be understood: our own fault, counts as a try. Never taken for "free"
     /// or "cancelled".
     #[error("Graph's answer cannot be understood")]
@@ -46,7 +46,7 @@ pub enum GraphError {
 
 /// Why it is worth asking again later.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum Cause {
+pub enum RetryCause {
     /// 429: we asked too much.
     #[error("throttled")]
     Throttled,
@@ -55,26 +55,26 @@ pub enum Cause {
     Unavailable(u16),
     /// No answer came; for a write it is unknown whether it took effect.
     #[error("no answer: {0}")]
-    NoAnswer(&'static str),
+    NoResponse(&'static str),
     /// Entra or the managed identity gave no token for now.
     #[error("no token for now")]
     NoToken,
     /// We have asked as much as we allow ourselves.
     #[error("our own pace")]
-    Paced,
+    RateLimited,
     /// This process has as many calls for this tenant in flight as one tenant may have.
     #[error("the tenant has its share of the process")]
-    Busy,
+    ConcurrencyLimit,
     /// Graph could not reach our webhook in time to validate a subscription.
     #[error("the handshake with our own webhook failed")]
-    Handshake,
+    WebhookValidation,
 }
 
 impl From<TokenError> for GraphError {
     fn from(error: TokenError) -> Self {
         match error {
             TokenError::Refused { .. } => Self::Disconnected,
-            TokenError::Unavailable { after } => Self::Wait { after, cause: Cause::NoToken },
+            TokenError::Unavailable { after } => Self::Retry { after, cause: RetryCause::NoToken },
         }
     }
 }

@@ -2,7 +2,7 @@
 //! option is made here.
 //!
 //! Another field needs a line here with its reason, and the forbidden words never get one: a test
-//! below fails the build, and [`super::guard`] stops the request.
+//! below fails the build, and [`super::allow_list`] stops the request.
 
 use std::borrow::Cow;
 
@@ -18,7 +18,7 @@ use crate::domain::ids::MailboxId;
 /// - `id`: to write to this very copy, and to know it again.
 /// - `iCalUId`: the one name that all copies of an appointment share.
 /// - `type`: a series is read otherwise than a single appointment.
-/// - `start`, `end`, `isAllDay`: when the room is taken.
+/// - `new`, `end`, `isAllDay`: when the room is taken.
 /// - `isCancelled`: whether it is still wanted.
 /// - `isOrganizer`: only the organizer's copy (or a room's) may book.
 /// - `sensitivity`: a private appointment's subject is not read.
@@ -49,13 +49,13 @@ pub const EVENT: &[&str] = &[
 pub const SUBJECT: &[&str] = &["subject"];
 
 /// Looking an event up by its `iCalUId`: its id here, and the `iCalUId` to compare.
-pub const LOOK_UP: &[&str] = &["id", "iCalUId"];
+pub const EVENT_LOOKUP: &[&str] = &["id", "iCalUId"];
 
 /// Whether a mailbox's calendar can be read at all: nothing of any event.
 pub const CALENDAR: &[&str] = &["id"];
 
 /// What a write to an event may hold: our extended property, and by policy a category.
-pub const WRITABLE: &[&str] = &[PROPERTIES, "categories"];
+pub const EVENT_WRITE: &[&str] = &[EXTENDED_PROPERTIES, "categories"];
 
 /// What may be in a request to create a subscription.
 pub const SUBSCRIPTION: &[&str] = &[
@@ -70,10 +70,10 @@ pub const SUBSCRIPTION: &[&str] = &[
 
 /// What an order of a subscription with content has beside [`SUBSCRIPTION`]: that it is wanted, and
 /// the certificate that Graph seals it for.
-pub const SEALED: &[&str] = &[INCLUDE, CERTIFICATE, CERTIFICATE_ID];
+pub const RICH_SUBSCRIPTION: &[&str] = &[INCLUDE_RESOURCE_DATA, CERTIFICATE, CERTIFICATE_ID];
 
 /// Asks for the content of events in their notifications.
-pub(super) const INCLUDE: &str = "includeResourceData";
+pub(super) const INCLUDE_RESOURCE_DATA: &str = "includeResourceData";
 /// The certificate, public key only, in base64.
 pub(super) const CERTIFICATE: &str = "encryptionCertificate";
 /// What we call it.
@@ -86,19 +86,19 @@ pub const RENEWAL: &[&str] = &["expirationDateTime"];
 pub const RICH_RENEWAL: &[&str] = &["expirationDateTime", CERTIFICATE, CERTIFICATE_ID];
 
 /// What an answer to an invitation may hold: never a comment.
-pub const ANSWER: &[&str] = &["sendResponse"];
+pub const INVITATION_RESPONSE: &[&str] = &["sendResponse"];
 
 /// What a list of people tells, and whether there is anybody at all.
 ///
 /// - `id`: whom to subscribe, or to leave alone. What they are called is not asked.
-pub const PEOPLE: &[&str] = &["id"];
+pub const USER_IDS: &[&str] = &["id"];
 
 /// One person, or one room's mailbox, looked up by id, sign-in name or mail address.
 ///
 /// - `id`: what we know this person by.
 /// - `displayName`: shown to whoever asked, so that the right person is meant.
 /// - `mail`, `userPrincipalName`: to match a delegate, and to tell whether an address is theirs.
-pub const PERSON: &[&str] = &["id", "displayName", "mail", "userPrincipalName"];
+pub const USER: &[&str] = &["id", "displayName", "mail", "userPrincipalName"];
 
 /// A room of the tenant's own list, offered to its administrator.
 ///
@@ -127,7 +127,7 @@ pub const MESSAGE: &[&str] = &["subject", MAIL_TEXT, "toRecipients"];
 pub const MAIL_TEXT: &str = "body";
 
 /// The extended properties of an event, the only thing that may be expanded.
-pub const PROPERTIES: &str = "singleValueExtendedProperties";
+pub const EXTENDED_PROPERTIES: &str = "singleValueExtendedProperties";
 
 /// Words that no request may name: content of a meeting, links into it, and people's answers.
 pub const FORBIDDEN: &[&str] = &[
@@ -157,44 +157,44 @@ pub(super) const FILTER: &str = "$filter";
 /// only with it (learn.microsoft.com/graph/api/group-list-transitivemembers).
 pub(super) const COUNT: &str = "$count";
 /// How the one filter of events that is allowed begins.
-pub(super) const BY_ICAL_UID: &str = "iCalUId eq ";
+pub(super) const ICAL_UID_FILTER_PREFIX: &str = "iCalUId eq ";
 /// How the one filter of the directory that is allowed begins.
-const BY_MAIL: &str = "mail eq ";
+const MAIL_FILTER_PREFIX: &str = "mail eq ";
 /// How many a look-up by address asks for: the one that is meant, and whether there is another.
-pub(super) const LOOK_UP_MAX: &str = "2";
+pub(super) const LOOKUP_TOP: &str = "2";
 
 /// What need not be encoded in the value of a query option.
-const PLAIN: &AsciiSet =
+const UNRESERVED: &AsciiSet =
     &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b',');
 
 /// `text` as a path segment or the value of a query option.
-pub(super) fn encoded(text: &str) -> Cow<'_, str> {
-    utf8_percent_encode(text, PLAIN).into()
+pub(super) fn percent_encode(text: &str) -> Cow<'_, str> {
+    utf8_percent_encode(text, UNRESERVED).into()
 }
 
 /// An instant as Graph reads it: whole seconds, since it knows no more than seven digits of a
 /// fraction.
-pub(super) fn instant(at: Timestamp) -> String {
+pub(super) fn format_instant(at: Timestamp) -> String {
     Timestamp::from_second(at.as_second()).unwrap_or(at).to_string()
 }
 
 /// The select option for one of the lists above.
-pub(super) fn select(fields: &[&str]) -> String {
+pub(super) fn select_option(fields: &[&str]) -> String {
     format!("{SELECT}={}", fields.join(","))
 }
 
 /// The expand option for one extended property.
-pub(super) fn expand(property: &PropertyId) -> String {
-    format!("{EXPAND}={}", encoded(&expansion(property)))
+pub(super) fn expand_option(property: &PropertyId) -> String {
+    format!("{EXPAND}={}", percent_encode(&expand_value(property)))
 }
 
 /// The value of the expand option for one extended property.
-pub(super) fn expansion(property: &PropertyId) -> String {
-    format!("{PROPERTIES}({FILTER}=id eq '{property}')")
+pub(super) fn expand_value(property: &PropertyId) -> String {
+    format!("{EXTENDED_PROPERTIES}({FILTER}=id eq '{property}')")
 }
 
 /// What a subscription watches: the events of a mailbox's default calendar.
-pub(super) fn resource(mailbox: MailboxId) -> String {
+pub(super) fn events_resource(mailbox: MailboxId) -> String {
     format!("users/{mailbox}/events")
 }
 
@@ -202,36 +202,42 @@ pub(super) fn resource(mailbox: MailboxId) -> String {
 /// extended property. Graph takes no other expansion here, and wants the fields named
 /// (learn.microsoft.com/graph/change-notifications-with-resource-data, 2026-04-17). The text is a
 /// member of the body, not an address, and is written as documented: without percent-encoding.
-pub(super) fn rich_resource(mailbox: MailboxId, property: Option<&PropertyId>) -> String {
-    let expand = property.map(|property| format!("&{EXPAND}={}", expansion(property)));
-    format!("{}?{}{}", resource(mailbox), select(EVENT), expand.unwrap_or_default())
+pub(super) fn events_resource_with_data(
+    mailbox: MailboxId,
+    property: Option<&PropertyId>,
+) -> String {
+    let expand = property.map(|property| format!("&{EXPAND}={}", expand_value(property)));
+    format!("{}?{}{}", events_resource(mailbox), select_option(EVENT), expand.unwrap_or_default())
 }
 
 /// The filter option that finds an event by its `iCalUId`.
-pub(super) fn by_ical_uid(uid: &str) -> String {
-    format!("{FILTER}={}", encoded(&format!("{BY_ICAL_UID}{}", quoted(uid))))
+pub(super) fn ical_uid_filter(uid: &str) -> String {
+    format!("{FILTER}={}", percent_encode(&format!("{ICAL_UID_FILTER_PREFIX}{}", quote(uid))))
 }
 
 /// The options that find whoever has this mail address in the directory.
-pub(super) fn by_mail(address: &str) -> String {
-    format!("{FILTER}={}&$top={LOOK_UP_MAX}", encoded(&format!("{BY_MAIL}{}", quoted(address))))
+pub(super) fn mail_filter(address: &str) -> String {
+    format!(
+        "{FILTER}={}&$top={LOOKUP_TOP}",
+        percent_encode(&format!("{MAIL_FILTER_PREFIX}{}", quote(address)))
+    )
 }
 
-/// The address that the value of a filter names, if it is one of [`by_mail`].
-pub(super) fn address_in(filter: &str) -> Option<String> {
-    let text = filter.strip_prefix(BY_MAIL)?;
+/// The address that the value of a filter names, if it is one of [`mail_filter`].
+pub(super) fn mail_in_filter(filter: &str) -> Option<String> {
+    let text = filter.strip_prefix(MAIL_FILTER_PREFIX)?;
     let address = text.strip_prefix('\'')?.strip_suffix('\'')?.replace("''", "'");
-    (quoted(&address) == text).then_some(address)
+    (quote(&address) == text).then_some(address)
 }
 
 /// A text that no quote in it can end (learn.microsoft.com/graph/query-parameters, "Escaping single
 /// quotes").
-fn quoted(text: &str) -> String {
+fn quote(text: &str) -> String {
     format!("'{}'", text.replace('\'', "''"))
 }
 
 /// The one message that we send: plain text to one address, of which no copy is kept.
-pub(super) fn message(subject: &str, text: &str, to: &str) -> Value {
+pub(super) fn mail_message(subject: &str, text: &str, to: &str) -> Value {
     json!({
         "message": {
             "subject": subject,
@@ -248,9 +254,10 @@ mod tests {
 
     #[test]
     fn no_list_names_a_forbidden_word() {
-        let orders = [SUBSCRIPTION, SEALED, RENEWAL, RICH_RENEWAL].concat();
-        let events = [EVENT, SUBJECT, LOOK_UP, CALENDAR, WRITABLE, &orders, ANSWER];
-        let directory = [PEOPLE, PERSON, PLACE, CALENDAR_PERMISSION, MEMBERSHIP, MAIL];
+        let orders = [SUBSCRIPTION, RICH_SUBSCRIPTION, RENEWAL, RICH_RENEWAL].concat();
+        let events =
+            [EVENT, SUBJECT, EVENT_LOOKUP, CALENDAR, EVENT_WRITE, &orders, INVITATION_RESPONSE];
+        let directory = [USER_IDS, USER, PLACE, CALENDAR_PERMISSION, MEMBERSHIP, MAIL];
         for field in [events.concat(), directory.concat()].concat() {
             for word in FORBIDDEN {
                 assert!(!field.eq_ignore_ascii_case(word), "{word} is never asked for");
@@ -263,7 +270,7 @@ mod tests {
 
     #[test]
     fn a_message_of_ours_holds_what_the_list_says() {
-        let mail = message("a", "b", "c");
+        let mail = mail_message("a", "b", "c");
         let members = |value: &Value| {
             let names: Vec<String> = value.as_object().unwrap().keys().cloned().collect();
             names.into_iter().collect::<std::collections::BTreeSet<String>>()
@@ -294,7 +301,7 @@ mod tests {
 
     #[test]
     fn a_quote_in_an_ical_uid_cannot_end_the_filter() {
-        let option = by_ical_uid("x' or subject eq 'Merger");
+        let option = ical_uid_filter("x' or subject eq 'Merger");
         let value = option.split_once('=').unwrap().1;
         let decoded = percent_encoding::percent_decode_str(value).decode_utf8().unwrap();
         assert_eq!(decoded, "iCalUId eq 'x'' or subject eq ''Merger'");
@@ -304,17 +311,17 @@ mod tests {
     #[test]
     fn an_address_in_a_filter_is_the_one_that_was_put_there() {
         for address in ["ann@b.c", "o'neil@b.c", "''@b.c", "x' or mail ne 'y@b.c", "'"] {
-            let options = by_mail(address);
+            let options = mail_filter(address);
             let (filter, top) = options.split_once('&').unwrap();
             assert_eq!(top, "$top=2");
             let value = filter.split_once('=').unwrap().1;
             assert!(!value.contains(['\'', ' ', '=']), "{value}");
             let decoded = percent_encoding::percent_decode_str(value).decode_utf8().unwrap();
-            assert_eq!(address_in(&decoded).as_deref(), Some(address));
+            assert_eq!(mail_in_filter(&decoded).as_deref(), Some(address));
         }
         for other in ["mail eq 'o'neil@b.c'", "mail eq ann@b.c", "mail ne 'a@b.c'", "mail eq '", ""]
         {
-            assert_eq!(address_in(other), None, "{other}");
+            assert_eq!(mail_in_filter(other), None, "{other}");
         }
     }
 }

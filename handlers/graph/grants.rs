@@ -17,40 +17,40 @@ pub struct CalendarGrants {
 }
 
 /// Allow to write, and with that to read.
-const WRITE: &[&str] = &["Calendars.ReadWrite"];
+const WRITE_ROLES: &[&str] = &["Calendars.ReadWrite"];
 /// Allow to read.
-const READ: &[&str] = &["Calendars.Read"];
+const READ_ROLES: &[&str] = &["Calendars.Read"];
 
 /// The one claim that is looked at.
 #[derive(Deserialize)]
-struct Claims {
+struct AppRoleClaims {
     #[serde(default)]
     roles: Vec<String>,
 }
 
 impl TenantGraph {
-    /// Looks at the `roles` in our own token. An app whose grants come only from Exchange has none
+    /// Looks at the `set_roles` in our own token. An app whose grants come only from Exchange has none
     /// there, which is normal: both are false then. The token may be up to an hour old; see
-    /// [`TenantGraph::renew_token`].
+    /// [`TenantGraph::discard_cached_token`].
     ///
     /// # Errors
-    /// [`GraphError`]: no token is to be had. `Unreadable` when Entra has changed how tokens look,
+    /// [`GraphError`]: no token is to be had. `UnreadableTime` when Entra has changed how tokens look,
     /// since what cannot be read must not be taken for "nothing is granted".
     pub async fn calendar_grants(&self) -> Result<CalendarGrants, GraphError> {
-        let token = self.token().await?;
-        of_token(token.secret()).ok_or(GraphError::Unreadable)
+        let token = self.access_token().await?;
+        grants_in_token(token.secret()).ok_or(GraphError::Unreadable)
     }
 }
 
 /// The signature is not verified: the token comes straight from the tenant's token endpoint and is
 /// ours to use, and what it says here only informs. It lets nobody in and decides nothing.
-fn of_token(token: &str) -> Option<CalendarGrants> {
+fn grants_in_token(token: &str) -> Option<CalendarGrants> {
     let payload = token.split('.').nth(1)?;
     let payload = BASE64_URL_SAFE_NO_PAD.decode(payload).ok()?;
-    let roles = serde_json::from_slice::<Claims>(&payload).ok()?.roles;
+    let roles = serde_json::from_slice::<AppRoleClaims>(&payload).ok()?.roles;
     let granted = |list: &[&str]| roles.iter().any(|role| list.contains(&role.as_str()));
-    let write = granted(WRITE);
-    Some(CalendarGrants { read: write || granted(READ), write })
+    let write = granted(WRITE_ROLES);
+    Some(CalendarGrants { read: write || granted(READ_ROLES), write })
 }
 
 #[cfg(test)]
@@ -58,18 +58,18 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::graph::trial::Trial;
+    use crate::graph::test_support::GraphFixture;
 
     fn token(claims: &Value) -> String {
         format!("e30.{}.c2ln", BASE64_URL_SAFE_NO_PAD.encode(claims.to_string()))
     }
 
     async fn grants(token: &str) -> Result<CalendarGrants, GraphError> {
-        let trial = Trial::new();
+        let trial = GraphFixture::new();
         let answer = json!({ "token_type": "Bearer", "expires_in": 3599, "access_token": token });
-        trial.far.then_token(200, &[], &answer);
+        trial.http.respond_to_token_request(200, &[], &answer);
         let grants = trial.tenant.calendar_grants().await;
-        assert!(trial.asked().is_empty(), "Graph is not asked");
+        assert!(trial.sent_requests().is_empty(), "Graph is not asked");
         grants
     }
 
@@ -97,8 +97,8 @@ mod tests {
         for bad in ["opaque", "a.b.c", &token(&json!({ "roles": 7 })), &token(&json!([7]))] {
             assert_eq!(grants(bad).await, Err(GraphError::Unreadable), "{bad}");
         }
-        let trial = Trial::new();
-        trial.far.then_token(400, &[], &json!({ "error": "unauthorized_client" }));
+        let trial = GraphFixture::new();
+        trial.http.respond_to_token_request(400, &[], &json!({ "error": "unauthorized_client" }));
         assert_eq!(trial.tenant.calendar_grants().await, Err(GraphError::Disconnected));
     }
 }

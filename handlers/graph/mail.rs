@@ -5,7 +5,7 @@ use std::fmt;
 use http::Method;
 
 use super::{
-    client::{Ask, TenantGraph},
+    client::{GraphRequest, TenantGraph},
     error::GraphError,
     fields,
 };
@@ -31,8 +31,8 @@ impl TenantGraph {
     /// Sends a mail from `sender` to one address. No copy stays with the sender.
     ///
     /// # Errors
-    /// [`GraphError`]: `Denied` when the mailbox is not one that we may send from, `Forbidden` when
-    /// `to` is no address. After `Wait` without an answer it may have been sent.
+    /// [`GraphError`]: `AccessDenied` when the mailbox is not one that we may send from, `Blocked` when
+    /// `to` is no address. After `Retry` without an answer it may have been sent.
     pub async fn send_mail(
         &self,
         sender: MailboxId,
@@ -40,11 +40,11 @@ impl TenantGraph {
         mail: &Mail,
     ) -> Result<(), GraphError> {
         let target = format!("/users/{sender}/sendMail");
-        let ask = Ask {
+        let ask = GraphRequest {
             mailboxes: vec![sender],
             fields: fields::MAIL.join(","),
-            body: Some(fields::message(&mail.subject, &mail.text, to.reveal().trim())),
-            ..Ask::new(Method::POST, "/users/{id}/sendMail", target)
+            body: Some(fields::mail_message(&mail.subject, &mail.text, to.reveal().trim())),
+            ..GraphRequest::new(Method::POST, "/users/{id}/sendMail", target)
         };
         self.call(&ask).await?.check()
     }
@@ -56,8 +56,8 @@ mod tests {
 
     use super::*;
     use crate::graph::{
-        refusal::{Refusal, Rule},
-        trial::{ANN, Trial},
+        test_support::{ANN, GraphFixture},
+        violation::{Rule, Violation},
     };
 
     fn mail() -> Mail {
@@ -66,11 +66,11 @@ mod tests {
 
     #[tokio::test]
     async fn a_mail_is_plain_text_to_one_address_and_leaves_no_copy() {
-        let trial = Trial::new();
-        trial.far.then(202, &json!({}));
+        let trial = GraphFixture::new();
+        trial.http.respond(202, &json!({}));
         let to = Personal::new("bob@contoso.test");
         assert_eq!(trial.tenant.send_mail(ANN, &to, &mail()).await, Ok(()));
-        assert_eq!(trial.asked(), [format!("POST /users/{ANN}/sendMail")]);
+        assert_eq!(trial.sent_requests(), [format!("POST /users/{ANN}/sendMail")]);
         let sent = json!({
             "message": {
                 "subject": "Merger",
@@ -80,7 +80,7 @@ mod tests {
             "saveToSentItems": false,
         });
         assert_eq!(trial.last_body(), sent);
-        let trail = trial.trail();
+        let trail = trial.take_calls();
         assert_eq!((trail[0].method, trail[0].path), ("POST", "/users/{id}/sendMail"));
         let shown = format!("{trail:?} {:?}", mail());
         assert!(!["Merger", "bob", "Room 1"].iter().any(|word| shown.contains(word)), "{shown}");
@@ -88,13 +88,13 @@ mod tests {
 
     #[tokio::test]
     async fn a_sender_that_is_not_ours_and_an_address_that_is_none_are_told_apart() {
-        let trial = Trial::new();
-        trial.far.then(403, &json!({ "error": { "code": "ErrorAccessDenied" } }));
+        let trial = GraphFixture::new();
+        trial.http.respond(403, &json!({ "error": { "code": "ErrorAccessDenied" } }));
         let send = async |to: &str| trial.tenant.send_mail(ANN, &Personal::new(to), &mail()).await;
-        assert_eq!(send("bob@contoso.test").await, Err(GraphError::Denied));
-        let refused = Err(GraphError::Forbidden(Refusal(Rule::Body)));
+        assert_eq!(send("bob@contoso.test").await, Err(GraphError::AccessDenied));
+        let refused = Err(GraphError::Blocked(Violation(Rule::Body)));
         assert_eq!(send("bob@contoso.test, eve@evil.test").await, refused);
         assert_eq!(send("").await, refused);
-        assert_eq!(trial.asked().len(), 1);
+        assert_eq!(trial.sent_requests().len(), 1);
     }
 }

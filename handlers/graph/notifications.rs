@@ -7,34 +7,37 @@
 
 use std::{borrow::Cow, fmt};
 
-use super::{loose::Object, notification_wire::PostWire, subscriptions::SubscriptionId};
+use super::{
+    lenient_json::MaybeObject, notification_wire::NotificationCollectionWire,
+    subscriptions::SubscriptionId,
+};
 use crate::domain::{
+    encrypted_content::EncryptedContent,
     ids::{EventId, TenantId},
     keys::Digest,
-    sealed::Sealed,
 };
 
 /// The most items of one POST. Our own bound; Graph publishes none.
-pub const MAX_ITEMS: usize = 5_000;
+pub const MAX_NOTIFICATIONS: usize = 5_000;
 /// The most validation tokens of one POST that are looked at: one a tenant is documented, and a
 /// POST of more tenants than this has its others' items read from Graph. Our own bound.
-pub const MAX_TOKENS: usize = 64;
+pub const MAX_VALIDATION_TOKENS: usize = 64;
 /// The longest validation token that is looked at, in bytes; they are below 2,000. Our own bound.
-const MAX_TOKEN: usize = 8_192;
+const VALIDATION_TOKEN_MAX_BYTES: usize = 8_192;
 /// A POST's body.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Post {
+pub struct NotificationCollection {
     /// The notifications, in the order they came; no order is promised.
-    pub items: Vec<Item>,
+    pub notifications: Vec<Notification>,
     /// What is to prove that Graph sealed the content; empty when nothing is sealed.
-    pub validation_tokens: ValidationTokenTexts,
+    pub validation_tokens: RawValidationTokens,
 }
 
 /// Validation tokens as they came, unchecked. They are not shown: they are somebody's proof.
 #[derive(Default, PartialEq, Eq)]
-pub struct ValidationTokenTexts(pub Vec<String>);
+pub struct RawValidationTokens(pub Vec<String>);
 
-impl fmt::Debug for ValidationTokenTexts {
+impl fmt::Debug for RawValidationTokens {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} tokens", self.0.len())
     }
@@ -42,7 +45,7 @@ impl fmt::Debug for ValidationTokenTexts {
 
 /// One notification.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Item {
+pub struct Notification {
     /// The subscription it claims to come from; only good for removing a stray one.
     pub subscription: Option<SubscriptionId>,
     /// The tenant it claims to come from; to be compared with the proof.
@@ -50,10 +53,10 @@ pub struct Item {
     /// The client state, a secret: it proves tenant and mailbox.
     pub client_state: Option<String>,
     /// What it tells.
-    pub kind: ItemKind,
+    pub kind: NotificationKind,
 }
 
-impl fmt::Debug for Item {
+impl fmt::Debug for Notification {
     /// Everything but the client state.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Item")
@@ -66,9 +69,9 @@ impl fmt::Debug for Item {
 
 /// What a notification tells.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ItemKind {
+pub enum NotificationKind {
     /// Something became of an event.
-    Change(Told),
+    Change(ChangeNotification),
     /// Something became of the subscription.
     Lifecycle(LifecycleEvent),
     /// Nothing we know.
@@ -77,15 +80,15 @@ pub enum ItemKind {
 
 /// What a change notification tells.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Told {
+pub struct ChangeNotification {
     /// What became of the event.
-    pub change: ChangeType,
+    pub change_type: ChangeType,
     /// Which event of the mailbox.
     pub event: EventId,
     /// Its version: the digest of its `@odata.etag`, where that was named.
     pub version: Option<Digest>,
     /// The event as it was then, sealed, where the subscription asked for it.
-    pub sealed: Option<Sealed>,
+    pub encrypted_content: Option<EncryptedContent>,
 }
 
 /// What became of an event. Not to be relied on: Graph tells one change several times and variously.
@@ -112,35 +115,38 @@ pub enum LifecycleEvent {
 
 /// The body is no notification POST at all.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum NotANotification {
+pub enum InvalidNotificationBody {
     /// Not JSON.
     #[error("not JSON")]
     NotJson,
     /// Not an object with an array `value`.
     #[error("no items")]
-    NoItems,
-    /// More than [`MAX_ITEMS`].
+    NoNotifications,
+    /// More than [`MAX_NOTIFICATIONS`].
     #[error("too many items")]
     TooMany,
 }
 
-/// Reads the body of a POST. An item that makes no sense is [`ItemKind::Unknown`].
+/// Reads the body of a POST. An item that makes no sense is [`NotificationKind::KeyUnknown`].
 ///
 /// # Errors
-/// [`NotANotification`] when the body as a whole is none.
-pub fn parse(body: &[u8]) -> Result<Post, NotANotification> {
-    let read = serde_json::from_slice::<Object<PostWire<'_>>>(body);
-    let wire = read.map_err(|_| NotANotification::NotJson)?.0.unwrap_or_default();
-    let items = wire.value.ok_or(NotANotification::NoItems)?;
-    if items.len() > MAX_ITEMS {
-        return Err(NotANotification::TooMany);
+/// [`InvalidNotificationBody`] when the body as a whole is none.
+pub fn parse(body: &[u8]) -> Result<NotificationCollection, InvalidNotificationBody> {
+    let read = serde_json::from_slice::<MaybeObject<NotificationCollectionWire<'_>>>(body);
+    let wire = read.map_err(|_| InvalidNotificationBody::NotJson)?.0.unwrap_or_default();
+    let items = wire.value.ok_or(InvalidNotificationBody::NoNotifications)?;
+    if items.len() > MAX_NOTIFICATIONS {
+        return Err(InvalidNotificationBody::TooMany);
     }
     let tokens = wire.tokens.into_iter().flatten().filter_map(|text| text.0);
-    let fits = |text: &Cow<'_, str>| (1..=MAX_TOKEN).contains(&text.len());
-    let tokens = tokens.filter(fits).take(MAX_TOKENS).map(Cow::into_owned);
-    Ok(Post {
-        items: items.into_iter().map(|item| item.0.unwrap_or_default().read()).collect(),
-        validation_tokens: ValidationTokenTexts(tokens.collect()),
+    let fits = |text: &Cow<'_, str>| (1..=VALIDATION_TOKEN_MAX_BYTES).contains(&text.len());
+    let tokens = tokens.filter(fits).take(MAX_VALIDATION_TOKENS).map(Cow::into_owned);
+    Ok(NotificationCollection {
+        notifications: items
+            .into_iter()
+            .map(|item| item.0.unwrap_or_default().into_notification())
+            .collect(),
+        validation_tokens: RawValidationTokens(tokens.collect()),
     })
 }
 
@@ -149,25 +155,30 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::domain::sealed::Sealed;
+    use crate::domain::encrypted_content::EncryptedContent;
 
-    fn of(items: Value) -> Vec<Item> {
-        parse(json!({ "value": items }).to_string().as_bytes()).unwrap().items
+    fn of(items: Value) -> Vec<Notification> {
+        parse(json!({ "value": items }).to_string().as_bytes()).unwrap().notifications
     }
 
-    fn updated(event: &str) -> ItemKind {
+    fn updated(event: &str) -> NotificationKind {
         told(event, None)
     }
 
-    fn told(event: &str, etag: Option<&str>) -> ItemKind {
+    fn told(event: &str, etag: Option<&str>) -> NotificationKind {
         let (event, version) = (event.parse().unwrap(), etag.map(Digest::of_etag));
-        ItemKind::Change(Told { change: ChangeType::Updated, event, version, sealed: None })
+        NotificationKind::Change(ChangeNotification {
+            change_type: ChangeType::Updated,
+            event,
+            version,
+            encrypted_content: None,
+        })
     }
 
     #[test]
     fn the_documented_change_notification_is_understood() {
         let body = include_bytes!("../../tests/fixtures/graph/change-notification.json");
-        let items = parse(body).unwrap().items;
+        let items = parse(body).unwrap().notifications;
         assert_eq!(items.len(), 1);
         assert_eq!(
             items[0].subscription.as_ref().unwrap().as_str(),
@@ -183,13 +194,14 @@ mod tests {
     #[test]
     fn all_lifecycle_notifications_are_understood_and_mixed_with_changes() {
         let body = include_bytes!("../../tests/fixtures/graph/lifecycle-notifications.json");
-        let kinds: Vec<_> = parse(body).unwrap().items.into_iter().map(|item| item.kind).collect();
+        let kinds: Vec<_> =
+            parse(body).unwrap().notifications.into_iter().map(|item| item.kind).collect();
         assert_eq!(
             kinds,
             [
-                ItemKind::Lifecycle(LifecycleEvent::ReauthorizationRequired),
-                ItemKind::Lifecycle(LifecycleEvent::SubscriptionRemoved),
-                ItemKind::Lifecycle(LifecycleEvent::Missed),
+                NotificationKind::Lifecycle(LifecycleEvent::ReauthorizationRequired),
+                NotificationKind::Lifecycle(LifecycleEvent::SubscriptionRemoved),
+                NotificationKind::Lifecycle(LifecycleEvent::Missed),
                 updated("AAMkAGUw_-="),
             ]
         );
@@ -198,7 +210,7 @@ mod tests {
     #[test]
     fn the_event_is_found_in_every_spelling_and_its_capitals_are_kept() {
         let body = include_bytes!("../../tests/fixtures/graph/resource-spellings.json");
-        let items = parse(body).unwrap().items;
+        let items = parse(body).unwrap().notifications;
         assert_eq!(items.len(), 7);
         for item in items {
             assert_eq!(item.kind, updated("AAMkAGUw_-="), "{item:?}");
@@ -228,27 +240,32 @@ mod tests {
         items.push(good);
         let read = of(Value::Array(items));
         let (last, others) = read.split_last().unwrap();
-        assert!(others.iter().all(|item| item.kind == ItemKind::Unknown), "{others:?}");
-        assert!(matches!(&last.kind, ItemKind::Change(told) if told.change == ChangeType::Deleted));
+        assert!(others.iter().all(|item| item.kind == NotificationKind::Unknown), "{others:?}");
+        assert!(
+            matches!(&last.kind, NotificationKind::Change(told) if told.change_type == ChangeType::Deleted)
+        );
     }
 
     #[test]
     fn what_is_no_notification_is_refused() {
         let not = |body: &str| parse(body.as_bytes()).unwrap_err();
         for body in ["", "hello", "{\"value\":[", "\u{0}"] {
-            assert_eq!(not(body), NotANotification::NotJson, "{body}");
+            assert_eq!(not(body), InvalidNotificationBody::NotJson, "{body}");
         }
         for body in ["[]", "[[]]", "7", "{}", r#"{"value":null}"#, r#"{"value":{}}"#] {
-            assert_eq!(not(body), NotANotification::NoItems, "{body}");
+            assert_eq!(not(body), InvalidNotificationBody::NoNotifications, "{body}");
         }
-        assert_eq!(not(&"[".repeat(100_000)), NotANotification::NotJson);
+        assert_eq!(not(&"[".repeat(100_000)), InvalidNotificationBody::NotJson);
         let many = |count: usize| json!({ "value": vec![json!({}); count] }).to_string();
-        assert_eq!(parse(many(MAX_ITEMS).as_bytes()).unwrap().items.len(), MAX_ITEMS);
-        assert_eq!(not(&many(MAX_ITEMS + 1)), NotANotification::TooMany);
+        assert_eq!(
+            parse(many(MAX_NOTIFICATIONS).as_bytes()).unwrap().notifications.len(),
+            MAX_NOTIFICATIONS
+        );
+        assert_eq!(not(&many(MAX_NOTIFICATIONS + 1)), InvalidNotificationBody::TooMany);
         assert_eq!(of(json!([])), []);
     }
 
-    fn rich(change: impl Fn(&mut Value)) -> Item {
+    fn rich(change: impl Fn(&mut Value)) -> Notification {
         let mut item = json!({
             "changeType": "updated",
             "resourceData": { "id": "AAMk=", "@odata.etag": "W/\"1\"" },
@@ -262,10 +279,10 @@ mod tests {
         of(json!([item])).remove(0)
     }
 
-    fn content(item: &Item) -> Option<&Sealed> {
+    fn content(item: &Notification) -> Option<&EncryptedContent> {
         match &item.kind {
-            ItemKind::Change(told) => told.sealed.as_ref(),
-            ItemKind::Lifecycle(_) | ItemKind::Unknown => panic!("a change"),
+            NotificationKind::Change(told) => told.encrypted_content.as_ref(),
+            NotificationKind::Lifecycle(_) | NotificationKind::Unknown => panic!("a change"),
         }
     }
 
@@ -275,7 +292,7 @@ mod tests {
         let sealed = content(&item).unwrap();
         assert_eq!((sealed.data.as_str(), sealed.data_key.as_str()), ("ZGF0YQ==", "a2V5"));
         assert_eq!(
-            (sealed.signature.as_str(), sealed.certificate.as_str()),
+            (sealed.data_signature.as_str(), sealed.certificate_id.as_str()),
             ("bWFj", "c-20261124")
         );
         assert!(!format!("{item:?}").contains("ZGF0YQ"));
@@ -312,8 +329,11 @@ mod tests {
         for none in [json!(null), json!("a.b.c"), json!({}), json!(1), json!([])] {
             assert!(tokens(none).is_empty());
         }
-        assert_eq!(tokens(json!(vec!["t"; MAX_TOKENS + 1])).len(), MAX_TOKENS);
-        assert!(tokens(json!(["t".repeat(MAX_TOKEN + 1)])).is_empty());
+        assert_eq!(
+            tokens(json!(vec!["t"; MAX_VALIDATION_TOKENS + 1])).len(),
+            MAX_VALIDATION_TOKENS
+        );
+        assert!(tokens(json!(["t".repeat(VALIDATION_TOKEN_MAX_BYTES + 1)])).is_empty());
         let post = parse(br#"{"value":[],"validationTokens":["proof"]}"#).unwrap();
         assert!(!format!("{post:?}").contains("proof"));
     }
@@ -321,7 +341,7 @@ mod tests {
     #[test]
     fn escapes_are_read_and_of_two_members_of_one_name_the_last_counts() {
         let body = br#"{"value":[{"changeType":"upd\u0061ted","resourceData":{"id":"AA","id":"AAMk\u003d"}}]}"#;
-        assert_eq!(parse(body).unwrap().items[0].kind, updated("AAMk="));
+        assert_eq!(parse(body).unwrap().notifications[0].kind, updated("AAMk="));
     }
 
     #[test]

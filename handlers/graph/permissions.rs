@@ -10,16 +10,16 @@ use crate::domain::policy::Registration;
 
 /// A registration of ours that asks a customer's tenant for something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Which {
+pub enum AppRegistration {
     /// The daemon that reaches every calendar of the organisation.
     OrganisationWide,
     /// The daemon that reaches the calendars that Exchange gives it.
     Scoped,
     /// What people sign in to.
-    People,
+    SignIn,
 }
 
-impl From<Registration> for Which {
+impl From<Registration> for AppRegistration {
     fn from(registration: Registration) -> Self {
         match registration {
             Registration::OrganisationWide => Self::OrganisationWide,
@@ -30,7 +30,7 @@ impl From<Registration> for Which {
 
 /// Who uses a permission.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub enum PermissionKind {
     /// Roombridge by itself, without anybody signed in.
     Application,
     /// Roombridge on behalf of the person who is signed in.
@@ -38,7 +38,7 @@ pub enum Kind {
 }
 
 /// A request that a permission is needed for: its method, and its path with ids by name.
-pub type Serves = (&'static str, &'static str);
+pub type RequestTemplate = (&'static str, &'static str);
 
 /// A permission in Entra.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,9 +48,9 @@ pub struct Permission {
     /// Its id within Microsoft Graph, the same in every tenant.
     pub id: Uuid,
     /// Who uses it.
-    pub kind: Kind,
+    pub kind: PermissionKind,
     /// The registrations that ask for it.
-    pub in_registrations: &'static [Which],
+    pub registrations: &'static [AppRegistration],
     /// What we need it for.
     pub needed_for: &'static str,
     /// What it can technically reach.
@@ -58,7 +58,7 @@ pub struct Permission {
     /// What we never ask, although it could.
     pub never: &'static str,
     /// The requests to Graph that need it; none for a sign-in.
-    pub serves: &'static [Serves],
+    pub requests: &'static [RequestTemplate],
 }
 
 /// A role in Exchange that an administrator gives for chosen mailboxes ("RBAC for Applications",
@@ -68,7 +68,7 @@ pub struct ExchangeRole {
     /// Its name, e.g. `Application Calendars.Read`.
     pub name: &'static str,
     /// The registrations it is given to.
-    pub for_registrations: &'static [Which],
+    pub registrations: &'static [AppRegistration],
     /// What we need it for.
     pub needed_for: &'static str,
     /// What it can technically reach.
@@ -76,13 +76,14 @@ pub struct ExchangeRole {
     /// What we never ask, although it could.
     pub never: &'static str,
     /// The requests to Graph that need it.
-    pub serves: &'static [Serves],
+    pub requests: &'static [RequestTemplate],
 }
 
-const BOTH: &[Which] = &[Which::OrganisationWide, Which::Scoped];
+const BOTH_DAEMONS: &[AppRegistration] =
+    &[AppRegistration::OrganisationWide, AppRegistration::Scoped];
 
 /// What needs to read calendars.
-const CALENDARS_READ: &[Serves] = &[
+const CALENDARS_READ: &[RequestTemplate] = &[
     ("POST", "/subscriptions"),
     ("GET", "/subscriptions"),
     ("PATCH", "/subscriptions/{id}"),
@@ -95,15 +96,15 @@ const CALENDARS_READ: &[Serves] = &[
 ];
 
 /// What needs to write calendars.
-const CALENDARS_WRITE: &[Serves] = &[
+const CALENDARS_WRITE: &[RequestTemplate] = &[
     ("PATCH", "/users/{id}/events/{id}"),
     ("POST", "/users/{id}/events/{id}/accept"),
     ("POST", "/users/{id}/events/{id}/decline"),
 ];
 
-const READS: &str = "To learn that an appointment was made, moved or cancelled, and to read when it \
+const READ_PURPOSE: &str = "To learn that an appointment was made, moved or cancelled, and to read when it \
     takes place, who organizes it and which rooms are invited.";
-const WRITES: &str = "To answer the organizer for a room, and to note on the appointment what \
+const WRITE_PURPOSE: &str = "To answer the organizer for a room, and to note on the appointment what \
     became of its booking.";
 const NEVER_READ: &str = "The text of an appointment, its attachments, links to online meetings, \
     and what people answered. The subject is read only if you decide to keep it, and only of \
@@ -116,35 +117,35 @@ pub const PERMISSIONS: &[Permission] = &[
     Permission {
         name: "Calendars.Read",
         id: uuid!("798ee544-9d2d-430c-a058-570e29e34338"),
-        kind: Kind::Application,
-        in_registrations: &[Which::OrganisationWide],
-        needed_for: READS,
+        kind: PermissionKind::Application,
+        registrations: &[AppRegistration::OrganisationWide],
+        needed_for: READ_PURPOSE,
         reaches: "Every calendar of every mailbox in your organisation, with all its content.",
         never: NEVER_READ,
-        serves: CALENDARS_READ,
+        requests: CALENDARS_READ,
     },
     Permission {
         name: "Calendars.ReadWrite",
         id: uuid!("ef54d2bf-783f-4e0f-bca1-3210c0444d99"),
-        kind: Kind::Application,
-        in_registrations: &[Which::OrganisationWide],
-        needed_for: WRITES,
+        kind: PermissionKind::Application,
+        registrations: &[AppRegistration::OrganisationWide],
+        needed_for: WRITE_PURPOSE,
         reaches: "Every calendar of every mailbox in your organisation: reading, changing, \
             creating and deleting appointments.",
         never: NEVER_WRITTEN,
-        serves: CALENDARS_WRITE,
+        requests: CALENDARS_WRITE,
     },
     Permission {
         name: "User.ReadBasic.All",
         id: uuid!("97235f07-e226-4f63-ace3-39588e11d3a1"),
-        kind: Kind::Application,
-        in_registrations: BOTH,
+        kind: PermissionKind::Application,
+        registrations: BOTH_DAEMONS,
         needed_for: "To find the mailbox that belongs to a person or a room, and to list whose \
             calendars the organisation has switched on.",
         reaches: "The basic profile of everybody in your organisation: name, addresses, photo.",
         never: "Photos, and names in lists: a list holds ids alone, and a mail address finds one \
             mailbox or none.",
-        serves: &[
+        requests: &[
             ("GET", "/users"),
             ("GET", "/users/{id}"),
             ("POST", "/users/{id}/checkMemberGroups"),
@@ -153,24 +154,24 @@ pub const PERMISSIONS: &[Permission] = &[
     Permission {
         name: "Place.Read.All",
         id: uuid!("913b9306-0ce1-42b8-9137-6a7df690a760"),
-        kind: Kind::Application,
-        in_registrations: BOTH,
+        kind: PermissionKind::Application,
+        registrations: BOTH_DAEMONS,
         needed_for: "To show you your rooms, so that you can choose those that Roombridge manages.",
         reaches: "All rooms and room lists of your organisation, with their addresses and \
             equipment.",
         never: "Phone numbers, street addresses, positions and equipment of rooms.",
-        serves: &[("GET", "/places/microsoft.graph.room")],
+        requests: &[("GET", "/places/microsoft.graph.room")],
     },
     Permission {
         name: "GroupMember.Read.All",
         id: uuid!("98830695-27a2-44f7-8c18-0c3ebc9698f6"),
-        kind: Kind::Application,
-        in_registrations: BOTH,
+        kind: PermissionKind::Application,
+        registrations: BOTH_DAEMONS,
         needed_for: "To know who is in the group whose calendars you put into scope.",
         reaches: "All groups of your organisation with their names and members, but for groups \
             with hidden membership.",
         never: "Any group but the one that you name, and what a group is called.",
-        serves: &[
+        requests: &[
             ("GET", "/groups/{id}/transitiveMembers/microsoft.graph.user"),
             ("POST", "/users/{id}/checkMemberGroups"),
         ],
@@ -178,22 +179,22 @@ pub const PERMISSIONS: &[Permission] = &[
     Permission {
         name: "openid",
         id: uuid!("37f7f235-527c-4136-accd-4a02d197296e"),
-        kind: Kind::Delegated,
-        in_registrations: &[Which::People],
+        kind: PermissionKind::Delegated,
+        registrations: &[AppRegistration::SignIn],
         needed_for: "To let people sign in with their work account.",
         reaches: "Who is signed in, as an id.",
         never: "Anything while nobody is signed in.",
-        serves: &[],
+        requests: &[],
     },
     Permission {
         name: "profile",
         id: uuid!("14dad69e-099b-42c9-810b-d002981feec1"),
-        kind: Kind::Delegated,
-        in_registrations: &[Which::People],
+        kind: PermissionKind::Delegated,
+        registrations: &[AppRegistration::SignIn],
         needed_for: "To greet people by name, and to know them by their id and their organisation.",
         reaches: "The name and the sign-in name of whoever is signed in.",
         never: "Anybody else's profile, and anything while nobody is signed in.",
-        serves: &[],
+        requests: &[],
     },
 ];
 
@@ -201,42 +202,42 @@ pub const PERMISSIONS: &[Permission] = &[
 pub const EXCHANGE_ROLES: &[ExchangeRole] = &[
     ExchangeRole {
         name: "Application Calendars.Read",
-        for_registrations: &[Which::Scoped],
-        needed_for: READS,
+        registrations: &[AppRegistration::Scoped],
+        needed_for: READ_PURPOSE,
         reaches: "The calendars of the mailboxes that you put into the scope, with all their \
             content. A grant of Calendars.Read in Entra would add every other calendar.",
         never: NEVER_READ,
-        serves: CALENDARS_READ,
+        requests: CALENDARS_READ,
     },
     ExchangeRole {
         name: "Application Calendars.ReadWrite",
-        for_registrations: &[Which::Scoped],
-        needed_for: WRITES,
+        registrations: &[AppRegistration::Scoped],
+        needed_for: WRITE_PURPOSE,
         reaches: "The calendars of the mailboxes that you put into the scope: reading, changing, \
             creating and deleting appointments. A grant of Calendars.ReadWrite in Entra would add \
             every other calendar.",
         never: NEVER_WRITTEN,
-        serves: CALENDARS_WRITE,
+        requests: CALENDARS_WRITE,
     },
     ExchangeRole {
         name: "Application Mail.Send",
-        for_registrations: BOTH,
+        registrations: BOTH_DAEMONS,
         needed_for: "Only if you switch mail on: to tell people what became of their bookings.",
         reaches: "Sending mail in the name of the mailboxes that you put into the scope, which \
             should be the one sender mailbox.",
         never: "Mail from any other mailbox, attachments, several recipients, and reading mail.",
-        serves: &[("POST", "/users/{id}/sendMail")],
+        requests: &[("POST", "/users/{id}/sendMail")],
     },
 ];
 
 /// The permissions that a registration asks for, in the order of the list.
-pub fn asked_by(which: Which) -> impl Iterator<Item = &'static Permission> {
-    PERMISSIONS.iter().filter(move |permission| permission.in_registrations.contains(&which))
+pub fn permissions_of(which: AppRegistration) -> impl Iterator<Item = &'static Permission> {
+    PERMISSIONS.iter().filter(move |permission| permission.registrations.contains(&which))
 }
 
 /// The roles in Exchange that a registration may be given, in the order of the list.
-pub fn given_to(which: Which) -> impl Iterator<Item = &'static ExchangeRole> {
-    EXCHANGE_ROLES.iter().filter(move |role| role.for_registrations.contains(&which))
+pub fn exchange_roles_of(which: AppRegistration) -> impl Iterator<Item = &'static ExchangeRole> {
+    EXCHANGE_ROLES.iter().filter(move |role| role.registrations.contains(&which))
 }
 
 #[cfg(test)]
@@ -249,15 +250,15 @@ mod tests {
     use super::*;
     use crate::{
         domain::ids::RoomId,
-        graph::{fields, guard::Guard, property_id::PropertyId},
+        graph::{allow_list::AllowList, fields, property_id::PropertyId},
     };
 
     const ANN: &str = "00000000-0000-0000-0000-00000000000a";
 
     /// The requests that something needs a permission for.
-    fn served() -> BTreeSet<Serves> {
-        let permissions = PERMISSIONS.iter().flat_map(|permission| permission.serves);
-        permissions.chain(EXCHANGE_ROLES.iter().flat_map(|role| role.serves)).copied().collect()
+    fn served() -> BTreeSet<RequestTemplate> {
+        let permissions = PERMISSIONS.iter().flat_map(|permission| permission.requests);
+        permissions.chain(EXCHANGE_ROLES.iter().flat_map(|role| role.requests)).copied().collect()
     }
 
     /// What we choose in a read of this path.
@@ -266,9 +267,9 @@ mod tests {
             "/users/{id}/calendar" => fields::CALENDAR,
             "/users/{id}/calendar/calendarPermissions" => fields::CALENDAR_PERMISSION,
             "/users/{id}/calendarView" | "/users/{id}/events/{id}" => fields::EVENT,
-            "/users/{id}/events" => fields::LOOK_UP,
-            "/users" | "/groups/{id}/transitiveMembers/microsoft.graph.user" => fields::PEOPLE,
-            "/users/{id}" => fields::PERSON,
+            "/users/{id}/events" => fields::EVENT_LOOKUP,
+            "/users" | "/groups/{id}/transitiveMembers/microsoft.graph.user" => fields::USER_IDS,
+            "/users/{id}" => fields::USER,
             "/places/microsoft.graph.room" => fields::PLACE,
             _ => &[],
         }
@@ -280,35 +281,37 @@ mod tests {
         Some(match path {
             "/subscriptions" => json!({ "resource": format!("users/{ANN}/events") }),
             "/subscriptions/{id}" => json!({ "expirationDateTime": "x" }),
-            "/users/{id}/events/{id}" => json!({ fields::PROPERTIES: [{ "id": property }] }),
+            "/users/{id}/events/{id}" => {
+                json!({ fields::EXTENDED_PROPERTIES: [{ "id": property }] })
+            }
             "/users/{id}/events/{id}/accept" | "/users/{id}/events/{id}/decline" => {
                 json!({ "sendResponse": true })
             }
             "/users/{id}/checkMemberGroups" => json!({ "groupIds": [ANN] }),
-            "/users/{id}/sendMail" => fields::message("a", "b", "ann@contoso.test"),
+            "/users/{id}/sendMail" => fields::mail_message("a", "b", "ann@contoso.test"),
             _ => return None,
         })
     }
 
     #[test]
     fn every_permission_serves_a_request_that_the_guard_lets_pass() {
-        let guard = Guard::new("https://graph.test/v1.0".parse().unwrap());
+        let guard = AllowList::new("https://graph.test/v1.0".parse().unwrap());
         for (method, path) in served() {
             let mut target = path.replace("{id}", ANN);
             let body = written(path).filter(|_| matches!(method, "POST" | "PATCH"));
             let fields = chosen(path);
             if method == "GET" && !fields.is_empty() {
-                target = format!("{target}?{}", fields::select(fields));
+                target = format!("{target}?{}", fields::select_option(fields));
             }
             let method = method.parse::<Method>().unwrap();
             let judged = guard.check(&method, &target, body.as_ref());
             assert!(judged.is_ok(), "{method} {path}: {judged:?}");
         }
         for permission in PERMISSIONS {
-            let asks = permission.kind == Kind::Application;
-            assert_eq!(!permission.serves.is_empty(), asks, "{}", permission.name);
+            let asks = permission.kind == PermissionKind::Application;
+            assert_eq!(!permission.requests.is_empty(), asks, "{}", permission.name);
         }
-        assert!(EXCHANGE_ROLES.iter().all(|role| !role.serves.is_empty()));
+        assert!(EXCHANGE_ROLES.iter().all(|role| !role.requests.is_empty()));
     }
 
     #[test]
@@ -340,18 +343,26 @@ mod tests {
 
     #[test]
     fn every_registration_asks_for_what_its_mode_needs_and_no_more() {
-        let names = |which| asked_by(which).map(|permission| permission.name).collect::<Vec<_>>();
+        let names =
+            |which| permissions_of(which).map(|permission| permission.name).collect::<Vec<_>>();
         let directory = ["User.ReadBasic.All", "Place.Read.All", "GroupMember.Read.All"];
-        assert_eq!(names(Which::Scoped), directory, "an Entra grant would undo the scope");
+        assert_eq!(
+            names(AppRegistration::Scoped),
+            directory,
+            "an Entra grant would undo the scope"
+        );
         let calendars = ["Calendars.Read", "Calendars.ReadWrite"];
-        assert_eq!(names(Which::OrganisationWide), [&calendars[..], &directory].concat());
-        assert_eq!(names(Which::People), ["openid", "profile"]);
-        assert!(asked_by(Which::People).all(|permission| permission.kind == Kind::Delegated));
+        assert_eq!(names(AppRegistration::OrganisationWide), [&calendars[..], &directory].concat());
+        assert_eq!(names(AppRegistration::SignIn), ["openid", "profile"]);
+        assert!(
+            permissions_of(AppRegistration::SignIn)
+                .all(|permission| permission.kind == PermissionKind::Delegated)
+        );
         assert!(PERMISSIONS.iter().all(|permission| !permission.name.starts_with("Mail")));
-        let roles = |which| given_to(which).map(|role| role.name).collect::<Vec<_>>();
-        assert_eq!(roles(Which::OrganisationWide), ["Application Mail.Send"]);
-        assert_eq!(roles(Which::Scoped).len(), 3);
-        assert!(roles(Which::People).is_empty());
+        let roles = |which| exchange_roles_of(which).map(|role| role.name).collect::<Vec<_>>();
+        assert_eq!(roles(AppRegistration::OrganisationWide), ["Application Mail.Send"]);
+        assert_eq!(roles(AppRegistration::Scoped).len(), 3);
+        assert!(roles(AppRegistration::SignIn).is_empty());
     }
 
     #[test]

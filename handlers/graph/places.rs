@@ -3,18 +3,19 @@
 use serde::Deserialize;
 
 use super::{
-    client::TenantGraph, directory_rules::ROOM, error::GraphError, fields, reading::choose,
+    client::TenantGraph, directory_rules::ROOM_TYPE, error::GraphError, event_reads::get_request,
+    fields,
 };
 
 /// Rooms a page, the most that Graph gives (learn.microsoft.com/graph/api/place-list).
-const PAGE: usize = 100;
+const PAGE_SIZE: usize = 100;
 
 /// Rooms read in all. A tenant with more names the others by address.
 const ROOMS_MAX: usize = 1_000;
 
 /// A room as Exchange lists it. Nothing in it is about a person.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PlaceRead {
+pub struct Place {
     /// What it is called.
     pub name: String,
     /// Its address, in lower case. [`TenantGraph::person`] finds its mailbox.
@@ -54,19 +55,19 @@ impl TenantGraph {
     ///
     /// # Errors
     /// [`GraphError`].
-    pub async fn places(&self) -> Result<Vec<PlaceRead>, GraphError> {
-        let path = format!("/places/{ROOM}?$top={PAGE}");
-        let ask = choose("/places/microsoft.graph.room", path, fields::PLACE);
-        let places: Vec<PlaceWire> = self.whole(ask, ROOMS_MAX).await?;
-        Ok(places.into_iter().filter_map(place).collect())
+    pub async fn list_rooms(&self) -> Result<Vec<Place>, GraphError> {
+        let path = format!("/places/{ROOM_TYPE}?$top={PAGE_SIZE}");
+        let ask = get_request("/places/microsoft.graph.room", path, fields::PLACE);
+        let places: Vec<PlaceWire> = self.list_all(ask, ROOMS_MAX).await?;
+        Ok(places.into_iter().filter_map(parse_place).collect())
     }
 }
 
-fn place(wire: PlaceWire) -> Option<PlaceRead> {
+fn parse_place(wire: PlaceWire) -> Option<Place> {
     let text = |text: Option<String>| text.map(|text| text.trim().to_owned());
     let address = text(wire.email_address).filter(|address| !address.is_empty())?.to_lowercase();
     let name = text(wire.display_name).filter(|name| !name.is_empty());
-    Some(PlaceRead {
+    Some(Place {
         name: name.unwrap_or_else(|| address.clone()),
         address,
         capacity: wire.capacity.and_then(|capacity| u32::try_from(capacity).ok()),
@@ -85,8 +86,8 @@ mod tests {
 
     use super::*;
     use crate::graph::{
-        reading::PAGES_MAX,
-        trial::{BASE, Trial},
+        event_reads::PAGES_MAX,
+        test_support::{BASE, GraphFixture},
     };
 
     fn room(n: usize) -> Value {
@@ -101,21 +102,22 @@ mod tests {
     }
 
     fn page(rooms: &[Value], next: bool) -> Value {
-        let list = format!("{BASE}/places/{ROOM}?{}&$skip=100", fields::select(fields::PLACE));
+        let list =
+            format!("{BASE}/places/{ROOM_TYPE}?{}&$skip=100", fields::select_option(fields::PLACE));
         json!({ "value": rooms, "@odata.nextLink": next.then_some(list) })
     }
 
     #[tokio::test]
     async fn the_rooms_come_from_all_pages() {
-        let trial = Trial::new();
+        let trial = GraphFixture::new();
         let bare =
             json!({ "displayName": " ", "emailAddress": "Bare@contoso.test", "capacity": -1 });
         let reserved = json!({ "emailAddress": "r@contoso.test", "bookingType": "reserved" });
         let nameless = json!({ "displayName": "A shelf", "emailAddress": null });
-        trial.far.then(200, &page(&[room(1), bare, nameless], true));
-        trial.far.then(200, &page(&[reserved], false));
-        let places = trial.tenant.places().await.unwrap();
-        let first = PlaceRead {
+        trial.http.respond(200, &page(&[room(1), bare, nameless], true));
+        trial.http.respond(200, &page(&[reserved], false));
+        let places = trial.tenant.list_rooms().await.unwrap();
+        let first = Place {
             name: "Room 1".into(),
             address: "room1@contoso.test".into(),
             capacity: Some(8),
@@ -126,35 +128,35 @@ mod tests {
         assert_eq!((places[1].name.as_str(), places[1].capacity), ("bare@contoso.test", None));
         assert_eq!(places[1].booking_type, BookingType::Unknown);
         assert_eq!(places[2].booking_type, BookingType::Reserved);
-        assert!(trial.asked()[0].starts_with("GET /places/microsoft.graph.room?$top=100&"));
-        assert_eq!(trial.trail()[1].path, "/places/microsoft.graph.room");
+        assert!(trial.sent_requests()[0].starts_with("GET /places/microsoft.graph.room?$top=100&"));
+        assert_eq!(trial.take_calls()[1].path, "/places/microsoft.graph.room");
     }
 
     #[tokio::test]
     async fn a_list_is_followed_up_to_a_thousand_rooms() {
-        let trial = Trial::new();
+        let trial = GraphFixture::new();
         let rooms: Vec<Value> = (0..300).map(room).collect();
         for _ in 0..4 {
-            trial.far.then(200, &page(&rooms, true));
+            trial.http.respond(200, &page(&rooms, true));
         }
-        assert_eq!(trial.tenant.places().await.unwrap().len(), 1_000);
-        assert_eq!(trial.asked().len(), 4);
+        assert_eq!(trial.tenant.list_rooms().await.unwrap().len(), 1_000);
+        assert_eq!(trial.sent_requests().len(), 4);
     }
 
     #[tokio::test]
     async fn a_list_without_an_end_is_not_followed_for_ever() {
-        let trial = Trial::new();
+        let trial = GraphFixture::new();
         for _ in 0..PAGES_MAX {
-            trial.far.then(200, &page(&[], true));
+            trial.http.respond(200, &page(&[], true));
         }
-        assert_eq!(trial.tenant.places().await, Err(GraphError::Unreadable));
-        assert_eq!(trial.asked().len(), PAGES_MAX);
+        assert_eq!(trial.tenant.list_rooms().await, Err(GraphError::Unreadable));
+        assert_eq!(trial.sent_requests().len(), PAGES_MAX);
     }
 
     #[tokio::test]
     async fn a_tenant_that_does_not_show_its_rooms_says_so() {
-        let trial = Trial::new();
-        trial.far.then(403, &json!({}));
-        assert_eq!(trial.tenant.places().await, Err(GraphError::Denied));
+        let trial = GraphFixture::new();
+        trial.http.respond(403, &json!({}));
+        assert_eq!(trial.tenant.list_rooms().await, Err(GraphError::AccessDenied));
     }
 }

@@ -3,12 +3,12 @@
 use serde_json::json;
 
 use super::{
-    answers::{Reached, reached},
-    client::{Ask, TenantGraph, event_path},
+    client::{GraphRequest, TenantGraph, event_path},
     error::GraphError,
     fields,
     property_id::PropertyId,
-    refusal::{Refusal, Rule},
+    responses::{WriteResult, write_result},
+    violation::{Rule, Violation},
 };
 use crate::domain::ids::{EventId, InvalidId, MailboxId};
 
@@ -17,23 +17,27 @@ impl TenantGraph {
     /// (a minimal one is asked for, but not promised): it is dropped unread.
     ///
     /// # Errors
-    /// [`GraphError`]; `Forbidden` when the property is not one of ours.
+    /// [`GraphError`]; `Blocked` when the property is not one of ours.
     pub async fn set_property(
         &self,
         mailbox: MailboxId,
         event: &EventId,
         property: &PropertyId,
         value: &str,
-    ) -> Result<Reached, GraphError> {
-        let body = json!({ fields::PROPERTIES: [{ "id": property.to_string(), "value": value }] });
-        let ask = Ask {
+    ) -> Result<WriteResult, GraphError> {
+        let body = json!({ fields::EXTENDED_PROPERTIES: [{ "id": property.to_string(), "value": value }] });
+        let ask = GraphRequest {
             mailboxes: vec![mailbox],
-            fields: fields::PROPERTIES.to_owned(),
+            fields: fields::EXTENDED_PROPERTIES.to_owned(),
             body: Some(body),
-            minimal: true,
-            ..Ask::new(http::Method::PATCH, "/users/{id}/events/{id}", event_path(mailbox, event))
+            return_minimal: true,
+            ..GraphRequest::new(
+                http::Method::PATCH,
+                "/users/{id}/events/{id}",
+                event_path(mailbox, event),
+            )
         };
-        reached(&self.call(&ask).await?)
+        write_result(&self.call(&ask).await?)
     }
 }
 
@@ -54,15 +58,17 @@ impl TenantGraph {
         mailbox: MailboxId,
         event: &EventId,
         property: &PropertyId,
-    ) -> Result<Reached, GraphError> {
+    ) -> Result<WriteResult, GraphError> {
         self.set_property(mailbox, event, property, CLEARED).await
     }
 }
 
 /// The add-in's property as the tenant's settings name it.
-pub(super) fn add_in(property: Option<&str>) -> Result<Option<PropertyId>, GraphError> {
+pub(super) fn parse_add_in_property(
+    property: Option<&str>,
+) -> Result<Option<PropertyId>, GraphError> {
     let parsed = property.map(str::parse).transpose();
-    parsed.map_err(|InvalidId| GraphError::Forbidden(Refusal(Rule::Property)))
+    parsed.map_err(|InvalidId| GraphError::Blocked(Violation(Rule::Property)))
 }
 
 #[cfg(test)]
@@ -70,48 +76,59 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
-    use crate::graph::trial::{ANN, Trial, event_id};
+    use crate::graph::test_support::{ANN, GraphFixture, event_id};
 
     #[tokio::test]
     async fn a_write_asks_for_little_and_does_not_read_what_it_gets() {
-        let trial = Trial::new();
-        trial.far.then(200, &json!({ "subject": "Merger", "type": 7, "attendees": "not a list" }));
+        let trial = GraphFixture::new();
+        trial
+            .http
+            .respond(200, &json!({ "subject": "Merger", "type": 7, "attendees": "not a list" }));
         let property = PropertyId::outcome(crate::domain::ids::RoomId(Uuid::from_u128(2)));
         let told = trial.tenant.set_property(ANN, &event_id("A"), &property, "booked").await;
-        assert_eq!(told, Ok(Reached::Done));
+        assert_eq!(told, Ok(WriteResult::Applied));
         assert!(trial.last_header("prefer").ends_with(r#"="UTC", return=minimal"#));
-        assert!(trial.asked()[0].ends_with("/events/A"));
-        let written = &trial.last_body()[fields::PROPERTIES][0];
+        assert!(trial.sent_requests()[0].ends_with("/events/A"));
+        let written = &trial.last_body()[fields::EXTENDED_PROPERTIES][0];
         assert_eq!(*written, json!({ "id": property.to_string(), "value": "booked" }));
-        let trail = trial.trail();
-        assert_eq!((trail[0].method, trail[0].fields.as_str()), ("PATCH", fields::PROPERTIES));
+        let trail = trial.take_calls();
+        assert_eq!(
+            (trail[0].method, trail[0].fields.as_str()),
+            ("PATCH", fields::EXTENDED_PROPERTIES)
+        );
     }
 
     #[tokio::test]
     async fn clearing_leaves_nothing_of_what_was_told() {
-        let trial = Trial::new();
+        let trial = GraphFixture::new();
         trial
-            .far
-            .then(200, &json!({}))
-            .then(404, &json!({ "error": { "code": "ErrorItemNotFound" } }));
+            .http
+            .respond(200, &json!({}))
+            .respond(404, &json!({ "error": { "code": "ErrorItemNotFound" } }));
         let property = PropertyId::outcome(crate::domain::ids::RoomId(Uuid::from_u128(2)));
         let id = event_id("A");
-        assert_eq!(trial.tenant.clear_property(ANN, &id, &property).await, Ok(Reached::Done));
-        let written = &trial.last_body()[fields::PROPERTIES];
+        assert_eq!(
+            trial.tenant.clear_property(ANN, &id, &property).await,
+            Ok(WriteResult::Applied)
+        );
+        let written = &trial.last_body()[fields::EXTENDED_PROPERTIES];
         assert_eq!(*written, json!([{ "id": property.to_string(), "value": "{}" }]));
-        assert_eq!(trial.tenant.clear_property(ANN, &id, &property).await, Ok(Reached::Gone));
+        assert_eq!(
+            trial.tenant.clear_property(ANN, &id, &property).await,
+            Ok(WriteResult::NotFound)
+        );
         let foreign = "String {11111111-2222-3333-4444-555555555555} Name Room".parse().unwrap();
-        let refused = Err(GraphError::Forbidden(Refusal(Rule::Property)));
+        let refused = Err(GraphError::Blocked(Violation(Rule::Property)));
         assert_eq!(trial.tenant.clear_property(ANN, &id, &foreign).await, refused);
     }
 
     #[tokio::test]
     async fn a_property_that_is_not_ours_is_not_written() {
-        let trial = Trial::new();
+        let trial = GraphFixture::new();
         let foreign = "String {11111111-2222-3333-4444-555555555555} Name Room".parse().unwrap();
         let told = trial.tenant.set_property(ANN, &event_id("A"), &foreign, "x").await;
-        assert_eq!(told, Err(GraphError::Forbidden(Refusal(Rule::Property))));
-        assert!(trial.asked().is_empty());
-        assert_eq!(trial.graph.counts().forbidden_asked, 1);
+        assert_eq!(told, Err(GraphError::Blocked(Violation(Rule::Property))));
+        assert!(trial.sent_requests().is_empty());
+        assert_eq!(trial.graph.counts().blocked, 1);
     }
 }

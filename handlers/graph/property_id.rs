@@ -7,11 +7,11 @@ use uuid::{Uuid, uuid};
 use crate::domain::ids::{InvalidId, RoomId};
 
 /// The property set that is ours alone.
-pub const OUR_SET: Uuid = uuid!("6c9b2f0a-3d57-4b1e-9c44-0e5d8a71f3b2");
+pub const OWN_PROPERTY_SET: Uuid = uuid!("6c9b2f0a-3d57-4b1e-9c44-0e5d8a71f3b2");
 
 /// Exchange's own property sets end like this ([MS-OXPROPS] section 1.3.2): appointment, meeting,
 /// internet headers and so on. They hold content.
-const EXCHANGE_SETS: &str = "-0000-0000-c000-000000000046";
+const EXCHANGE_SET_SUFFIX: &str = "-0000-0000-c000-000000000046";
 
 /// The longest name of a property.
 const NAME_MAX: usize = 64;
@@ -28,12 +28,12 @@ impl PropertyId {
     /// What became of `room`: outcome and match id. Each room has a property of its own, so that
     /// two rooms of one appointment never overwrite each other's word.
     pub fn outcome(room: RoomId) -> Self {
-        Self { set: OUR_SET, name: format!("RoombridgeOutcome.{room}") }
+        Self { set: OWN_PROPERTY_SET, name: format!("RoombridgeOutcome.{room}") }
     }
 
     /// Whether it is one of ours, and may be written.
     pub fn is_ours(&self) -> bool {
-        self.set == OUR_SET
+        self.set == OWN_PROPERTY_SET
     }
 }
 
@@ -52,7 +52,7 @@ impl FromStr for PropertyId {
         let set = Uuid::try_parse(set).map_err(|_| InvalidId)?;
         let known = |c: u8| c.is_ascii_alphanumeric() || matches!(c, b'-' | b'_' | b'.');
         let fits = (1..=NAME_MAX).contains(&name.len()) && name.bytes().all(known);
-        if !fits || set.to_string().ends_with(EXCHANGE_SETS) {
+        if !fits || set.to_string().ends_with(EXCHANGE_SET_SUFFIX) {
             return Err(InvalidId);
         }
         Ok(Self { set, name: name.to_owned() })

@@ -5,66 +5,75 @@ use jiff::Timestamp;
 use serde_json::json;
 
 use super::{
-    client::{Ask, TenantGraph},
+    allow_list::BATCH_MAX,
+    client::{GraphRequest, TenantGraph},
     error::GraphError,
     fields,
-    guard::BATCH_MAX,
-    subscriptions::{RichContent, SubscriptionId, of, renewed},
+    subscriptions::{ResourceDataOptions, SubscriptionId, renewal_result, subscription_request},
 };
 use crate::domain::ids::CorrelationId;
 
 /// One subscription to prolong.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Renewal {
+pub struct SubscriptionRenewal {
     /// Which.
     pub id: SubscriptionId,
     /// The wanted end.
-    pub expires: Timestamp,
+    pub expires_at: Timestamp,
     /// The certificate that its content is sealed for from now on, if it brings any.
-    pub content: Option<RichContent>,
+    pub resource_data: Option<ResourceDataOptions>,
     /// What causes it; the renewals of one batch may have causes of their own.
     pub correlation: CorrelationId,
 }
 
 impl TenantGraph {
     /// Prolongs subscriptions: one PATCH for one, `$batch` for several (20 a call). The answers come
-    /// in the order asked, each as of [`TenantGraph::renew`]; each succeeds, waits or fails alone, and
+    /// in the order asked, each as of [`TenantGraph::renew_subscriptions`]; each succeeds, waits or fails alone, and
     /// those that our own pace does not allow yet are not sent.
     pub async fn renew_all(
         &self,
-        renewals: &[Renewal],
+        renewals: &[SubscriptionRenewal],
     ) -> Vec<Result<Option<Timestamp>, GraphError>> {
         let mut answers = Vec::with_capacity(renewals.len());
         for several in renewals.chunks(BATCH_MAX) {
-            let asks: Vec<Ask> = several.iter().map(ask).collect();
+            let asks: Vec<GraphRequest> = several.iter().map(batch_request).collect();
             let replies = match asks.as_slice() {
                 [ask] => vec![self.call(ask).await],
-                asks => self.batch(asks).await,
+                asks => self.send_batch(asks).await,
             };
-            answers.extend(replies.into_iter().map(|reply| renewed(&reply?)));
+            answers.extend(replies.into_iter().map(|reply| renewal_result(&reply?)));
         }
         answers
     }
 }
 
 /// The request that prolongs a subscription; it may be part of a batch.
-pub(super) fn renewal(
+pub(super) fn renewal_request(
     id: &SubscriptionId,
     expires: Timestamp,
-    content: Option<&RichContent>,
-) -> Ask {
-    let mut body = json!({ "expirationDateTime": fields::instant(expires) });
+    content: Option<&ResourceDataOptions>,
+) -> GraphRequest {
+    let mut body = json!({ "expirationDateTime": fields::format_instant(expires) });
     let asked = if let Some(content) = content {
-        content.seal(&mut body);
+        content.add_certificate_to(&mut body);
         fields::RICH_RENEWAL
     } else {
         fields::RENEWAL
     };
-    Ask { fields: asked.join(","), body: Some(body), ..of(Method::PATCH, id) }
+    GraphRequest {
+        fields: asked.join(","),
+        body: Some(body),
+        ..subscription_request(Method::PATCH, id)
+    }
 }
 
-fn ask(Renewal { id, expires, content, correlation }: &Renewal) -> Ask {
-    Ask { correlation: Some(*correlation), ..renewal(id, *expires, content.as_ref()) }
+fn batch_request(
+    SubscriptionRenewal { id, expires_at: expires, resource_data: content, correlation }: &SubscriptionRenewal,
+) -> GraphRequest {
+    GraphRequest {
+        correlation: Some(*correlation),
+        ..renewal_request(id, *expires, content.as_ref())
+    }
 }
 
 #[cfg(test)]
@@ -73,15 +82,15 @@ mod tests {
     use serde_json::Value;
 
     use super::*;
-    use crate::graph::{error::Cause, trial::Trial};
+    use crate::graph::{error::RetryCause, test_support::GraphFixture};
 
     const END: &str = "2026-11-30T09:00:00Z";
 
-    fn renewals(count: usize) -> Vec<Renewal> {
-        let renewal = |n: usize| Renewal {
+    fn renewals(count: usize) -> Vec<SubscriptionRenewal> {
+        let renewal = |n: usize| SubscriptionRenewal {
             id: format!("s{n}").parse().unwrap(),
-            expires: END.parse().unwrap(),
-            content: None,
+            expires_at: END.parse().unwrap(),
+            resource_data: None,
             correlation: CorrelationId(n as u128),
         };
         (0..count).map(renewal).collect()
@@ -97,11 +106,11 @@ mod tests {
 
     #[tokio::test]
     async fn several_renewals_are_one_batch_and_each_is_answered_for_itself() {
-        let trial = Trial::new();
+        let trial = GraphFixture::new();
         let gone = json!({ "error": { "code": "ResourceNotFound", "message": "" } });
         let cold = json!({ "error": { "message": "Subscription validation request timed out." } });
         let long = json!({ "error": { "code": "ErrorInvalidParameter", "message": "" } });
-        trial.far.then(
+        trial.http.respond(
             200,
             &json!({ "responses": [
                 prolonged(0), inner(2, 404, gone), inner(1, 429, json!({})), inner(3, 400, cold),
@@ -110,49 +119,52 @@ mod tests {
         );
         let answers = trial.tenant.renew_all(&renewals(7)).await;
         let wait =
-            |cause| Err(GraphError::Wait { after: Some(SignedDuration::from_secs(7)), cause });
+            |cause| Err(GraphError::Retry { after: Some(SignedDuration::from_secs(7)), cause });
         let expected = [
             Ok(Some(END.parse().unwrap())),
-            wait(Cause::Throttled),
+            wait(RetryCause::Throttled),
             Ok(None),
-            wait(Cause::Handshake),
+            wait(RetryCause::WebhookValidation),
             Err(GraphError::Refused { status: 400, code: "ErrorInvalidParameter".into() }),
-            wait(Cause::Unavailable(503)),
+            wait(RetryCause::Unavailable(503)),
             Err(GraphError::Unreadable),
         ];
         assert_eq!(answers, expected);
-        assert_eq!(trial.asked(), ["POST /$batch"]);
+        assert_eq!(trial.sent_requests(), ["POST /$batch"]);
         let sent = trial.last_body();
         assert_eq!(sent["requests"][6]["method"], "PATCH");
         assert_eq!(sent["requests"][6]["url"], "/subscriptions/s6");
         assert_eq!(sent["requests"][6]["body"], json!({ "expirationDateTime": END }));
         assert_eq!(sent["requests"][6]["headers"]["Content-Type"], "application/json");
-        let trail: Vec<_> = trial.trail().iter().map(|c| (c.path, c.correlation)).collect();
+        let trail: Vec<_> = trial.take_calls().iter().map(|c| (c.path, c.correlation)).collect();
         assert_eq!(trail[7], ("/subscriptions/{id}", CorrelationId(6)));
     }
 
     #[tokio::test]
     async fn one_renewal_needs_no_batch_and_none_no_call() {
-        let trial = Trial::new();
-        trial.far.then(200, &json!({ "id": "s0", "expirationDateTime": END }));
+        let trial = GraphFixture::new();
+        trial.http.respond(200, &json!({ "id": "s0", "expirationDateTime": END }));
         assert_eq!(trial.tenant.renew_all(&renewals(1)).await, [Ok(END.parse().ok())]);
-        assert_eq!(trial.asked(), ["PATCH /subscriptions/s0"]);
+        assert_eq!(trial.sent_requests(), ["PATCH /subscriptions/s0"]);
         assert_eq!(trial.tenant.renew_all(&[]).await, []);
-        assert_eq!(trial.asked().len(), 1);
+        assert_eq!(trial.sent_requests().len(), 1);
     }
 
     #[tokio::test]
     async fn each_request_of_a_batch_takes_a_place_and_those_without_one_wait() {
-        let trial = Trial::new();
+        let trial = GraphFixture::new();
         for _ in 0..5 {
             let all: Vec<Value> = (0..20).map(prolonged).collect();
-            trial.far.then(200, &json!({ "responses": all }));
+            trial.http.respond(200, &json!({ "responses": all }));
         }
         let answers = trial.tenant.renew_all(&renewals(120)).await;
-        assert_eq!(trial.asked(), ["POST /$batch"; 5]);
+        assert_eq!(trial.sent_requests(), ["POST /$batch"; 5]);
         assert!(answers[..100].iter().all(Result::is_ok));
         let paced = |answer: &Result<_, _>| {
-            matches!(answer, Err(GraphError::Wait { after: Some(_), cause: Cause::Paced }))
+            matches!(
+                answer,
+                Err(GraphError::Retry { after: Some(_), cause: RetryCause::RateLimited })
+            )
         };
         assert!(answers[100..].iter().all(paced));
     }

@@ -7,20 +7,20 @@ use crate::domain::ids::ContentKeyId;
 
 /// What makes a subscription bring the content of events: the allowed fields, never the subject.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RichContent {
+pub struct ResourceDataOptions {
     /// The certificate that Graph seals it for: X.509 with the public key alone, DER in base64.
     pub certificate: String,
     /// What we call that certificate; Graph repeats it with everything it seals.
-    pub id: ContentKeyId,
+    pub certificate_id: ContentKeyId,
     /// The one extended property that is brought too, which an add-in may have left its wish in.
     /// A renewal cannot change it.
-    pub add_in: Option<PropertyId>,
+    pub add_in_property: Option<PropertyId>,
 }
 
-impl RichContent {
+impl ResourceDataOptions {
     /// Names the certificate in a request.
-    pub(super) fn seal(&self, body: &mut Value) {
+    pub(super) fn add_certificate_to(&self, body: &mut Value) {
         body[fields::CERTIFICATE] = json!(self.certificate);
-        body[fields::CERTIFICATE_ID] = json!(self.id.as_str());
+        body[fields::CERTIFICATE_ID] = json!(self.certificate_id.as_str());
     }
 }

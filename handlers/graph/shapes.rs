@@ -3,28 +3,28 @@
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use super::refusal::{Refusal, Rule};
+use super::violation::{Rule, Violation};
 
 /// The object, if it has no other members than these, and at least one.
-pub(super) fn object<'a>(
+pub(super) fn require_object<'a>(
     value: &'a Value,
     members: &[&str],
-) -> Result<&'a Map<String, Value>, Refusal> {
-    let object = value.as_object().ok_or(Refusal(Rule::Body))?;
+) -> Result<&'a Map<String, Value>, Violation> {
+    let object = value.as_object().ok_or(Violation(Rule::Body))?;
     if !object.is_empty() && object.keys().all(|name| members.contains(&name.as_str())) {
         Ok(object)
     } else {
-        Err(Refusal(Rule::Body))
+        Err(Violation(Rule::Body))
     }
 }
 
 /// The object, if it has all of these members and no others.
-pub(super) fn exactly(value: &Value, members: &[&str]) -> Result<(), Refusal> {
-    let found = object(value, members)?.len();
-    if found == members.len() { Ok(()) } else { Err(Refusal(Rule::Body)) }
+pub(super) fn require_exact_members(value: &Value, members: &[&str]) -> Result<(), Violation> {
+    let found = require_object(value, members)?.len();
+    if found == members.len() { Ok(()) } else { Err(Violation(Rule::Body)) }
 }
 
 /// Passes an object id.
-pub(super) fn guid(text: &str) -> Result<(), Refusal> {
-    Uuid::try_parse(text).map(drop).map_err(|_| Refusal(Rule::Unknown))
+pub(super) fn require_guid(text: &str) -> Result<(), Violation> {
+    Uuid::try_parse(text).map(drop).map_err(|_| Violation(Rule::Unknown))
 }

@@ -6,8 +6,8 @@ use serde_json::{Map, Value};
 use super::{
     fields,
     property_id::PropertyId,
-    refusal::{Refusal, Rule},
-    shapes::object,
+    shapes::require_object,
+    violation::{Rule, Violation},
 };
 use crate::domain::ids::{ContentKeyId, MailboxId};
 
@@ -16,48 +16,49 @@ const CERTIFICATE_MAX: usize = 8 * 1024;
 
 /// An order: of the events of one mailbox, bare or with their content, and then exactly the allowed
 /// fields of it, sealed.
-pub(super) fn order(body: &Value) -> Result<(), Refusal> {
-    let order = object(body, &[fields::SUBSCRIPTION, fields::SEALED].concat())?;
-    let resource = order.get("resource").and_then(Value::as_str).ok_or(Refusal(Rule::Resource))?;
+pub(super) fn check_creation(body: &Value) -> Result<(), Violation> {
+    let order = require_object(body, &[fields::SUBSCRIPTION, fields::RICH_SUBSCRIPTION].concat())?;
+    let resource =
+        order.get("resource").and_then(Value::as_str).ok_or(Violation(Rule::Resource))?;
     let mailbox = resource.strip_prefix("users/").and_then(|rest| rest.split_once("/events"));
-    let (mailbox, content) = mailbox.ok_or(Refusal(Rule::Resource))?;
-    let mailbox: MailboxId = mailbox.parse().map_err(|_| Refusal(Rule::Resource))?;
+    let (mailbox, content) = mailbox.ok_or(Violation(Rule::Resource))?;
+    let mailbox: MailboxId = mailbox.parse().map_err(|_| Violation(Rule::Resource))?;
     if content.is_empty() {
-        object(body, fields::SUBSCRIPTION)?;
+        require_object(body, fields::SUBSCRIPTION)?;
         return Ok(());
     }
     // The one text that we write, character for character: no other field, option or spelling.
-    let property = property_in(resource)?;
-    if fields::rich_resource(mailbox, property.as_ref()) != resource {
-        return Err(Refusal(Rule::Resource));
+    let property = expanded_property(resource)?;
+    if fields::events_resource_with_data(mailbox, property.as_ref()) != resource {
+        return Err(Violation(Rule::Resource));
     }
-    let included = order.get(fields::INCLUDE) == Some(&Value::Bool(true));
-    if included { sealed(order) } else { Err(Refusal(Rule::Body)) }
+    let included = order.get(fields::INCLUDE_RESOURCE_DATA) == Some(&Value::Bool(true));
+    if included { check_certificate(order) } else { Err(Violation(Rule::Body)) }
 }
 
 /// A renewal: a later end, and either no word of a certificate or a whole one.
-pub(super) fn renewal(body: &Value) -> Result<(), Refusal> {
-    let renewal = object(body, fields::RICH_RENEWAL)?;
+pub(super) fn check_renewal(body: &Value) -> Result<(), Violation> {
+    let renewal = require_object(body, fields::RICH_RENEWAL)?;
     if fields::RENEWAL.iter().any(|member| !renewal.contains_key(*member)) {
-        return Err(Refusal(Rule::Body));
+        return Err(Violation(Rule::Body));
     }
-    if renewal.len() == fields::RENEWAL.len() { Ok(()) } else { sealed(renewal) }
+    if renewal.len() == fields::RENEWAL.len() { Ok(()) } else { check_certificate(renewal) }
 }
 
 /// The extended property that the resource's expansion names, if it has one.
-fn property_in(resource: &str) -> Result<Option<PropertyId>, Refusal> {
+fn expanded_property(resource: &str) -> Result<Option<PropertyId>, Violation> {
     match resource.split('\'').nth(1) {
         None => Ok(None),
-        Some(id) => id.parse().map(Some).map_err(|_| Refusal(Rule::Expansion)),
+        Some(id) => id.parse().map(Some).map_err(|_| Violation(Rule::Expansion)),
     }
 }
 
 /// Certificate and name belong together: what is sealed for a key without a name nobody can open.
-fn sealed(body: &Map<String, Value>) -> Result<(), Refusal> {
+fn check_certificate(body: &Map<String, Value>) -> Result<(), Violation> {
     let text = |member: &str| body.get(member).and_then(Value::as_str).unwrap_or_default();
     let named = text(fields::CERTIFICATE_ID).parse::<ContentKeyId>().is_ok();
     let whole = named && is_certificate(text(fields::CERTIFICATE));
-    if whole { Ok(()) } else { Err(Refusal(Rule::Body)) }
+    if whole { Ok(()) } else { Err(Violation(Rule::Body)) }
 }
 
 /// Whether `text` has a certificate's outer form (RFC 5280, 4.1): a sequence that begins with a

@@ -7,82 +7,82 @@ use serde_json::{Value, json};
 use url::Url;
 
 use super::{
-    client::{Ask, TenantGraph},
-    error::{Cause, GraphError},
-    fields::{self, encoded},
-    renewals::renewal,
-    subscription_words::{id_within, is_handshake, is_over_quota},
-    wire::{Page, Reply},
+    client::{GraphRequest, TenantGraph},
+    error::{GraphError, RetryCause},
+    fields::{self, percent_encode},
+    renewals::renewal_request,
+    response::{GraphResponse, Page},
+    subscription_errors::{existing_subscription_id, is_over_quota, is_webhook_validation_failure},
 };
 use crate::domain::ids::MailboxId;
 
-pub use super::{rich_content::RichContent, subscription_id::SubscriptionId};
+pub use super::{rich_content::ResourceDataOptions, subscription_id::SubscriptionId};
 
 /// The one spelling of the change types: with another one Graph would take a second subscription
 /// for the same mailbox (learn.microsoft.com/graph/change-notifications-delivery-webhooks, 2026-04-22).
-const CHANGES: &str = "created,updated,deleted";
+const CHANGE_TYPES: &str = "created,updated,deleted";
 
 /// Pages of the list that are read before it is called unreadable.
 const PAGES_MAX: usize = 1_000;
 
 /// What to subscribe to, and how it is to prove itself.
 #[derive(Clone)]
-pub struct SubscriptionOrder {
+pub struct NewSubscription {
     /// Whose default calendar.
     pub mailbox: MailboxId,
     /// Where change notifications go.
     pub notification_url: Url,
     /// Where lifecycle notifications go; cannot be added later.
-    pub lifecycle_url: Url,
+    pub lifecycle_notification_url: Url,
     /// The self-proving client state; a secret, cannot be changed later.
     pub client_state: String,
     /// The wanted end: below 10,080 minutes from now, with content below 1,440
     /// (learn.microsoft.com/graph/change-notifications-overview, 2025-03-05).
-    pub expires: Timestamp,
+    pub expires_at: Timestamp,
     /// Whether notifications are to bring the content of events, and sealed for whom.
-    pub content: Option<RichContent>,
+    pub resource_data: Option<ResourceDataOptions>,
 }
 
 /// What became of an order.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Subscribed {
+pub enum CreateResult {
     /// It exists now.
     Created {
         /// Its id.
         id: SubscriptionId,
         /// When it ends, as Graph says.
-        expires: Timestamp,
+        expires_at: Timestamp,
     },
     /// There is one already for this mailbox: adopt or remove it.
-    AlreadyThere {
-        /// Its id, if Graph's message named it; otherwise see [`TenantGraph::subscriptions`].
+    AlreadyExists {
+        /// Its id, if Graph's message named it; otherwise see [`TenantGraph::list_subscriptions`].
         id: Option<SubscriptionId>,
     },
     /// The mailbox has as many subscriptions, of all applications, as it may (1,000:
     /// learn.microsoft.com/graph/change-notifications-overview, 2025-03-05).
     OverQuota,
     /// The end was too far away: order a shorter life (4,200 minutes were always taken).
-    ShorterLife,
+    ExpirationTooFar,
 }
 
 /// A subscription that exists, as far as it is ours to know.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SubscriptionListed {
+pub struct Subscription {
     /// Its id.
     pub id: SubscriptionId,
     /// The mailbox it watches; `None` when it watches something else.
     pub mailbox: Option<MailboxId>,
     /// When it ends.
-    pub expires: Timestamp,
+    pub expires_at: Timestamp,
     /// Where its change notifications go.
     pub notification_url: Option<Url>,
     /// Whether its notifications bring the content of events.
-    pub rich: bool,
+    pub includes_resource_data: bool,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct SubscriptionWire {
+struct GraphSubscriptionWire {
     id: String,
     expiration_date_time: String,
     resource: Option<String>,
@@ -95,43 +95,51 @@ impl TenantGraph {
     /// Graph validates both addresses before it answers.
     ///
     /// # Errors
-    /// [`GraphError`]; `Wait` with [`Cause::Handshake`] when our own webhook did not answer in time.
-    pub async fn subscribe(&self, order: &SubscriptionOrder) -> Result<Subscribed, GraphError> {
-        let (resource, asked) = match &order.content {
-            None => (fields::resource(order.mailbox), fields::SUBSCRIPTION.join(",")),
+    /// [`GraphError`]; `Retry` with [`RetryCause::WebhookValidation`] when our own webhook did not answer in time.
+    pub async fn subscribe(
+        &self,
+        subscription: &NewSubscription,
+    ) -> Result<CreateResult, GraphError> {
+        let (resource, asked) = match &subscription.resource_data {
+            None => (fields::events_resource(subscription.mailbox), fields::SUBSCRIPTION.join(",")),
             Some(content) => {
-                let lists = [fields::SUBSCRIPTION, fields::SEALED, fields::EVENT];
-                let resource = fields::rich_resource(order.mailbox, content.add_in.as_ref());
+                let lists = [fields::SUBSCRIPTION, fields::RICH_SUBSCRIPTION, fields::EVENT];
+                let resource = fields::events_resource_with_data(
+                    subscription.mailbox,
+                    content.add_in_property.as_ref(),
+                );
                 (resource, lists.concat().join(","))
             }
         };
         let mut body = json!({
-            "changeType": CHANGES,
-            "notificationUrl": order.notification_url.as_str(),
-            "lifecycleNotificationUrl": order.lifecycle_url.as_str(),
+            "changeType": CHANGE_TYPES,
+            "notificationUrl": subscription.notification_url.as_str(),
+            "lifecycleNotificationUrl": subscription.lifecycle_notification_url.as_str(),
             "resource": resource,
-            "expirationDateTime": fields::instant(order.expires),
-            "clientState": order.client_state,
+            "expirationDateTime": fields::format_instant(subscription.expires_at),
+            "clientState": subscription.client_state,
             "latestSupportedTlsVersion": "v1_2",
         });
-        if let Some(content) = &order.content {
-            body[fields::INCLUDE] = json!(true);
-            content.seal(&mut body);
+        if let Some(content) = &subscription.resource_data {
+            body[fields::INCLUDE_RESOURCE_DATA] = json!(true);
+            content.add_certificate_to(&mut body);
         }
-        let ask = Ask {
+        let ask = GraphRequest {
             fields: asked,
             body: Some(body),
-            ..Ask::new(Method::POST, "/subscriptions", "/subscriptions".to_owned())
+            ..GraphRequest::new(Method::POST, "/subscriptions", "/subscriptions".to_owned())
         };
         let reply = self.call(&ask).await?;
         match reply.status {
-            409 => Ok(Subscribed::AlreadyThere { id: id_within(&reply.error().message) }),
-            400 => bad_order(&reply),
-            403 if is_over_quota(&reply) => Ok(Subscribed::OverQuota),
+            409 => Ok(CreateResult::AlreadyExists {
+                id: existing_subscription_id(&reply.error().message),
+            }),
+            400 => classify_bad_request(&reply),
+            403 if is_over_quota(&reply) => Ok(CreateResult::OverQuota),
             _ => {
                 reply.check()?;
-                let wire: SubscriptionWire = reply.json()?;
-                Ok(Subscribed::Created { id: id_of(&wire.id)?, expires: wire.expires()? })
+                let wire: GraphSubscriptionWire = reply.json()?;
+                Ok(CreateResult::Created { id: parse_id(&wire.id)?, expires_at: wire.expires()? })
             }
         }
     }
@@ -146,25 +154,25 @@ impl TenantGraph {
         &self,
         id: &SubscriptionId,
         expires: Timestamp,
-        content: Option<&RichContent>,
+        content: Option<&ResourceDataOptions>,
     ) -> Result<Option<Timestamp>, GraphError> {
-        renewed(&self.call(&renewal(id, expires, content)).await?)
+        renewal_result(&self.call(&renewal_request(id, expires, content)).await?)
     }
 
     /// One of our subscriptions; `Ok(None)` when there is no such subscription (any more).
     ///
     /// # Errors
     /// [`GraphError`].
-    pub async fn subscription(
+    pub async fn find_subscription(
         &self,
         id: &SubscriptionId,
-    ) -> Result<Option<SubscriptionListed>, GraphError> {
-        let reply = self.call(&of(Method::GET, id)).await?;
+    ) -> Result<Option<Subscription>, GraphError> {
+        let reply = self.call(&subscription_request(Method::GET, id)).await?;
         if reply.status == 404 {
             return Ok(None);
         }
         reply.check()?;
-        let listed = reply.json::<SubscriptionWire>()?.listed();
+        let listed = reply.json::<GraphSubscriptionWire>()?.into_subscription();
         listed.map(Some).ok_or(GraphError::Unreadable)
     }
 
@@ -173,7 +181,7 @@ impl TenantGraph {
     /// # Errors
     /// [`GraphError`].
     pub async fn unsubscribe(&self, id: &SubscriptionId) -> Result<(), GraphError> {
-        let reply = self.call(&of(Method::DELETE, id)).await?;
+        let reply = self.call(&subscription_request(Method::DELETE, id)).await?;
         if reply.status == 404 { Ok(()) } else { reply.check() }
     }
 
@@ -182,16 +190,16 @@ impl TenantGraph {
     ///
     /// # Errors
     /// [`GraphError`]; an entry without id or end is left out.
-    pub async fn subscriptions(&self) -> Result<Vec<SubscriptionListed>, GraphError> {
+    pub async fn list_subscriptions(&self) -> Result<Vec<Subscription>, GraphError> {
         let mut all = Vec::new();
         let mut target = "/subscriptions".to_owned();
         for _ in 0..PAGES_MAX {
-            let ask = Ask::new(Method::GET, "/subscriptions", target);
+            let ask = GraphRequest::new(Method::GET, "/subscriptions", target);
             let reply = self.call(&ask).await?;
             reply.check()?;
             let page: Page<Value> = reply.json()?;
             let entries = page.value.into_iter().filter_map(|v| serde_json::from_value(v).ok());
-            all.extend(entries.filter_map(SubscriptionWire::listed));
+            all.extend(entries.filter_map(GraphSubscriptionWire::into_subscription));
             match page.next {
                 Some(next) => target = next,
                 None => return Ok(all),
@@ -202,27 +210,31 @@ impl TenantGraph {
 }
 
 /// What became of a renewal.
-pub(super) fn renewed(reply: &Reply) -> Result<Option<Timestamp>, GraphError> {
+pub(super) fn renewal_result(reply: &GraphResponse) -> Result<Option<Timestamp>, GraphError> {
     match reply.status {
         404 => Ok(None),
-        400 if is_handshake(reply) => Err(handshake(reply)),
+        400 if is_webhook_validation_failure(reply) => Err(webhook_validation_error(reply)),
         _ => {
             reply.check()?;
-            reply.json::<SubscriptionWire>()?.expires().map(Some)
+            reply.json::<GraphSubscriptionWire>()?.expires().map(Some)
         }
     }
 }
 
-pub(super) fn of(method: Method, id: &SubscriptionId) -> Ask {
-    Ask::new(method, "/subscriptions/{id}", format!("/subscriptions/{}", encoded(id.as_str())))
+pub(super) fn subscription_request(method: Method, id: &SubscriptionId) -> GraphRequest {
+    GraphRequest::new(
+        method,
+        "/subscriptions/{id}",
+        format!("/subscriptions/{}", percent_encode(id.as_str())),
+    )
 }
 
-impl SubscriptionWire {
+impl GraphSubscriptionWire {
     fn expires(&self) -> Result<Timestamp, GraphError> {
         self.expiration_date_time.parse().map_err(|_| GraphError::Unreadable)
     }
 
-    fn listed(self) -> Option<SubscriptionListed> {
+    fn into_subscription(self) -> Option<Subscription> {
         let resource = self.resource.as_deref().unwrap_or_default().trim_start_matches('/');
         // One that brings content names its fields after the path.
         let resource = resource.split_once('?').map_or(resource, |(path, _)| path);
@@ -234,36 +246,36 @@ impl SubscriptionWire {
             }
             _ => None,
         };
-        Some(SubscriptionListed {
+        Some(Subscription {
             id: self.id.parse().ok()?,
             mailbox,
-            expires: self.expires().ok()?,
+            expires_at: self.expires().ok()?,
             notification_url: self.notification_url.as_deref().and_then(|url| url.parse().ok()),
-            rich: self.include_resource_data == Some(true),
+            includes_resource_data: self.include_resource_data == Some(true),
         })
     }
 }
 
-fn id_of(text: &str) -> Result<SubscriptionId, GraphError> {
+fn parse_id(text: &str) -> Result<SubscriptionId, GraphError> {
     text.parse().map_err(|_| GraphError::Unreadable)
 }
 
-fn bad_order(reply: &Reply) -> Result<Subscribed, GraphError> {
-    if is_handshake(reply) {
-        return Err(handshake(reply));
+fn classify_bad_request(reply: &GraphResponse) -> Result<CreateResult, GraphError> {
+    if is_webhook_validation_failure(reply) {
+        return Err(webhook_validation_error(reply));
     }
     let error = reply.error();
     let too_long = error.code == "ErrorInvalidParameter"
         || error.message.to_ascii_lowercase().contains("expiration");
     if too_long {
-        Ok(Subscribed::ShorterLife)
+        Ok(CreateResult::ExpirationTooFar)
     } else {
-        reply.check().map(|()| Subscribed::ShorterLife)
+        reply.check().map(|()| CreateResult::ExpirationTooFar)
     }
 }
 
-fn handshake(reply: &Reply) -> GraphError {
-    GraphError::Wait { after: reply.retry_after, cause: Cause::Handshake }
+fn webhook_validation_error(reply: &GraphResponse) -> GraphError {
+    GraphError::Retry { after: reply.retry_after, cause: RetryCause::WebhookValidation }
 }
 
 #[cfg(test)]
@@ -271,8 +283,8 @@ mod tests {
     use super::*;
     use crate::graph::{
         property_id::PropertyId,
-        refusal::{Refusal, Rule},
-        trial::{ANN, BASE, Trial},
+        test_support::{ANN, BASE, GraphFixture},
+        violation::{Rule, Violation},
     };
 
     const ID: &str = "7f105c7d-2dc5-4530-97cd-4e7ae6534c07";
@@ -285,28 +297,34 @@ mod tests {
         text.parse().unwrap()
     }
 
-    fn order() -> SubscriptionOrder {
-        SubscriptionOrder {
+    fn order() -> NewSubscription {
+        NewSubscription {
             mailbox: ANN,
             notification_url: "https://rooms.test/api/notifications".parse().unwrap(),
-            lifecycle_url: "https://rooms.test/api/notifications?kind=lifecycle".parse().unwrap(),
+            lifecycle_notification_url: "https://rooms.test/api/notifications?kind=lifecycle"
+                .parse()
+                .unwrap(),
             client_state: "proof".into(),
-            expires: at("2026-11-30T09:00:00.5Z"),
-            content: None,
+            expires_at: at("2026-11-30T09:00:00.5Z"),
+            resource_data: None,
         }
     }
 
     /// A certificate of the outer form; nobody opens anything with it here.
-    fn content() -> RichContent {
+    fn content() -> ResourceDataOptions {
         let id = "c20261122-0a1b2c3d".parse().unwrap();
-        RichContent { certificate: "MAQwAgUA".into(), id, add_in: None }
+        ResourceDataOptions {
+            certificate: "MAQwAgUA".into(),
+            certificate_id: id,
+            add_in_property: None,
+        }
     }
 
     fn subscription(id: &str, resource: &str) -> Value {
         json!({
             "id": id,
             "resource": resource,
-            "changeType": CHANGES,
+            "changeType": CHANGE_TYPES,
             "clientState": null,
             "notificationUrl": "https://rooms.test/api/notifications",
             "expirationDateTime": "2026-11-29T09:00:00.9356913Z",
@@ -319,39 +337,39 @@ mod tests {
 
     #[tokio::test]
     async fn an_order_names_the_mailbox_and_its_proof_and_graphs_word_on_the_end_counts() {
-        let trial = Trial::new();
-        trial.far.then(201, &subscription(ID, "users/x/events"));
+        let trial = GraphFixture::new();
+        trial.http.respond(201, &subscription(ID, "users/x/events"));
         let made = trial.tenant.subscribe(&order()).await;
         let expires = at("2026-11-29T09:00:00.9356913Z");
-        assert_eq!(made, Ok(Subscribed::Created { id: id(), expires }));
+        assert_eq!(made, Ok(CreateResult::Created { id: id(), expires_at: expires }));
         let body = trial.last_body();
         assert_eq!(body["resource"], format!("users/{ANN}/events"));
         assert_eq!(body["changeType"], "created,updated,deleted");
         assert_eq!(body["expirationDateTime"], "2026-11-30T09:00:00Z");
         assert_eq!(body["clientState"], "proof");
-        assert_eq!(body["lifecycleNotificationUrl"], order().lifecycle_url.as_str());
+        assert_eq!(body["lifecycleNotificationUrl"], order().lifecycle_notification_url.as_str());
         assert!(trial.last_header("prefer").contains("ImmutableId"));
-        assert!(!trial.trail()[0].fields.contains("proof"));
+        assert!(!trial.take_calls()[0].fields.contains("proof"));
     }
 
     #[tokio::test]
     async fn each_refusal_of_an_order_is_told_apart() {
-        let trial = Trial::new();
+        let trial = GraphFixture::new();
         let there = format!("Subscription Id <{ID}> already exists for the requested combination");
-        let wait = |cause| Err(GraphError::Wait { after: None, cause });
+        let wait = |cause| Err(GraphError::Retry { after: None, cause });
         let cases = [
-            (409, error("Conflict", &there), Ok(Subscribed::AlreadyThere { id: Some(id()) })),
-            (409, error("Conflict", "exists"), Ok(Subscribed::AlreadyThere { id: None })),
-            (400, error("ErrorInvalidParameter", ""), Ok(Subscribed::ShorterLife)),
+            (409, error("Conflict", &there), Ok(CreateResult::AlreadyExists { id: Some(id()) })),
+            (409, error("Conflict", "exists"), Ok(CreateResult::AlreadyExists { id: None })),
+            (400, error("ErrorInvalidParameter", ""), Ok(CreateResult::ExpirationTooFar)),
             (
                 400,
                 error("InvalidRequest", "Subscription expiration can only be 4230 minutes"),
-                Ok(Subscribed::ShorterLife),
+                Ok(CreateResult::ExpirationTooFar),
             ),
             (
                 400,
                 error("InvalidRequest", "Subscription validation request timed out."),
-                wait(Cause::Handshake),
+                wait(RetryCause::WebhookValidation),
             ),
             (
                 400,
@@ -361,47 +379,52 @@ mod tests {
             (
                 403,
                 error("Forbidden", "The maximum number of 1000 active"),
-                Ok(Subscribed::OverQuota),
+                Ok(CreateResult::OverQuota),
             ),
-            (403, error("Forbidden", "quota exceeded"), Ok(Subscribed::OverQuota)),
+            (403, error("Forbidden", "quota exceeded"), Ok(CreateResult::OverQuota)),
             (
                 403,
                 error("ExtensionError", "Operation: Create; Exception: []"),
-                Err(GraphError::Denied),
+                Err(GraphError::AccessDenied),
             ),
-            (404, error("ErrorInvalidUser", ""), Err(GraphError::MailboxGone)),
-            (429, json!({}), wait(Cause::Throttled)),
+            (404, error("ErrorInvalidUser", ""), Err(GraphError::MailboxNotFound)),
+            (429, json!({}), wait(RetryCause::Throttled)),
         ];
         for (status, body, outcome) in cases {
-            trial.far.then(status, &body);
+            trial.http.respond(status, &body);
             assert_eq!(trial.tenant.subscribe(&order()).await, outcome, "{status} {body}");
         }
     }
 
     #[tokio::test]
     async fn a_renewal_believes_the_answer_and_knows_when_there_is_nothing_to_renew() {
-        let trial = Trial::new();
-        trial.far.then(200, &subscription(ID, "users/x/events"));
-        trial.far.then(404, &error("ResourceNotFound", "The object was not found."));
-        trial.far.then(400, &error("InvalidRequest", "Subscription validation request failed."));
+        let trial = GraphFixture::new();
+        trial.http.respond(200, &subscription(ID, "users/x/events"));
+        trial.http.respond(404, &error("ResourceNotFound", "The object was not found."));
+        trial
+            .http
+            .respond(400, &error("InvalidRequest", "Subscription validation request failed."));
         let wanted = at("2026-12-05T09:00:00Z");
         let renewed = trial.tenant.renew(&id(), wanted, None).await;
         assert_eq!(renewed, Ok(Some(at("2026-11-29T09:00:00.9356913Z"))));
         assert_eq!(trial.last_body(), json!({ "expirationDateTime": "2026-12-05T09:00:00Z" }));
-        assert_eq!(trial.asked()[0], format!("PATCH /subscriptions/{ID}"));
+        assert_eq!(trial.sent_requests()[0], format!("PATCH /subscriptions/{ID}"));
         assert_eq!(trial.tenant.renew(&id(), wanted, None).await, Ok(None));
         let failed = trial.tenant.renew(&id(), wanted, None).await;
-        assert_eq!(failed, Err(GraphError::Wait { after: None, cause: Cause::Handshake }));
+        assert_eq!(
+            failed,
+            Err(GraphError::Retry { after: None, cause: RetryCause::WebhookValidation })
+        );
     }
 
     #[tokio::test]
     async fn an_order_of_content_names_the_allowed_fields_and_who_can_open_it() {
-        let trial = Trial::new();
-        trial.far.then(201, &subscription(ID, "users/x/events"));
+        let trial = GraphFixture::new();
+        trial.http.respond(201, &subscription(ID, "users/x/events"));
         let add_in: PropertyId =
             "String {6c9b2f0a-3d57-4b1e-9c44-0e5d8a71f3b2} Name Wish".parse().unwrap();
-        let rich = RichContent { add_in: Some(add_in.clone()), ..content() };
-        let order = SubscriptionOrder { content: Some(rich), ..order() };
+        let rich = ResourceDataOptions { add_in_property: Some(add_in.clone()), ..content() };
+        let order = NewSubscription { resource_data: Some(rich), ..order() };
         trial.tenant.subscribe(&order).await.unwrap();
         let body = trial.last_body();
         let fields = fields::EVENT.join(",");
@@ -412,13 +435,16 @@ mod tests {
         assert_eq!(body["includeResourceData"], true);
         assert_eq!(body["encryptionCertificate"], "MAQwAgUA");
         assert_eq!(body["encryptionCertificateId"], "c20261122-0a1b2c3d");
-        assert!(trial.trail()[0].fields.contains("attendees"), "the audit names what is brought");
+        assert!(
+            trial.take_calls()[0].fields.contains("attendees"),
+            "the audit names what is brought"
+        );
     }
 
     #[tokio::test]
     async fn a_renewal_brings_the_newest_certificate() {
-        let trial = Trial::new();
-        trial.far.then(200, &subscription(ID, "users/x/events"));
+        let trial = GraphFixture::new();
+        trial.http.respond(200, &subscription(ID, "users/x/events"));
         let wanted = at("2026-12-05T09:00:00Z");
         trial.tenant.renew(&id(), wanted, Some(&content())).await.unwrap();
         assert_eq!(
@@ -433,43 +459,43 @@ mod tests {
 
     #[tokio::test]
     async fn removing_what_is_not_there_is_fine() {
-        let trial = Trial::new();
-        trial.far.then(204, &json!(null)).then(404, &json!({})).then(500, &json!({}));
+        let trial = GraphFixture::new();
+        trial.http.respond(204, &json!(null)).respond(404, &json!({})).respond(500, &json!({}));
         assert_eq!(trial.tenant.unsubscribe(&id()).await, Ok(()));
         assert_eq!(trial.tenant.unsubscribe(&id()).await, Ok(()));
         assert!(trial.tenant.unsubscribe(&id()).await.is_err());
-        assert_eq!(trial.trail()[0].path, "/subscriptions/{id}");
+        assert_eq!(trial.take_calls()[0].path, "/subscriptions/{id}");
     }
 
     #[tokio::test]
     async fn the_list_has_pages_and_tells_whose_subscription_each_is() {
-        let trial = Trial::new();
+        let trial = GraphFixture::new();
         let other = "8f105c7d-2dc5-4530-97cd-4e7ae6534c07";
         let first = [subscription(ID, &format!("/Users/{ANN}/Events")), json!({ "id": 7 })];
-        trial.far.then(
+        trial.http.respond(
             200,
             &json!({
                 "value": first,
                 "@odata.nextLink": format!("{BASE}/subscriptions?$skiptoken=x"),
             }),
         );
-        trial.far.then(
+        trial.http.respond(
             200,
             &json!({ "value": [
             subscription(other, "me/messages"),
-            subscription(other, &fields::rich_resource(ANN, None)),
+            subscription(other, &fields::events_resource_with_data(ANN, None)),
         ] }),
         );
-        let listed = trial.tenant.subscriptions().await.unwrap();
+        let listed = trial.tenant.list_subscriptions().await.unwrap();
         let mailboxes: Vec<_> = listed.iter().map(|listed| listed.mailbox).collect();
         assert_eq!(mailboxes, [Some(ANN), None, Some(ANN)]);
         assert_eq!(listed[0].notification_url, Some(order().notification_url));
 
         let evil =
             json!({ "value": [], "@odata.nextLink": "https://evil.test/v1.0/subscriptions" });
-        trial.far.then(200, &evil);
-        let stopped = trial.tenant.subscriptions().await;
-        assert_eq!(stopped, Err(GraphError::Forbidden(Refusal(Rule::Address))));
+        trial.http.respond(200, &evil);
+        let stopped = trial.tenant.list_subscriptions().await;
+        assert_eq!(stopped, Err(GraphError::Blocked(Violation(Rule::Address))));
     }
 
     #[test]

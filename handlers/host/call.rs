@@ -13,10 +13,8 @@ use http::{HeaderMap, Method, StatusCode, header};
 use tracing::Instrument;
 
 use super::envelope;
-use super::invocation::{
-    InvocationContext, InvocationFailed, Limits, QueueFunction, TimerFunction,
-};
-use super::outcome::Outcome;
+use super::invocation::{InvocationContext, InvocationError, Limits, QueueFunction, TimerFunction};
+use super::outcome::InvocationOutcome;
 use crate::base::clock::Clock;
 
 /// Largest body of a queue or timer call: 64 KiB of message, encoded twice, and once more where the
@@ -24,61 +22,65 @@ use crate::base::clock::Clock;
 const CALL_BODY_LIMIT: usize = 2 * 1024 * 1024;
 
 /// What only a request that came through the platform's front end or the host's proxy carries.
-const PROXY_MARKS: [&str; 5] =
+const PROXY_HEADERS: [&str; 5] =
     ["forwarded", "disguised-host", "client-ip", "x-ms-invocation-id", "x-original-url"];
-const PROXY_MARK_PREFIXES: [&str; 3] = ["x-forwarded-", "x-arr-", "x-ms-client-principal"];
+const PROXY_HEADER_PREFIXES: [&str; 3] = ["x-forwarded-", "x-arr-", "x-ms-client-principal"];
 
 /// What does the work of a function that the host calls itself.
-pub(super) enum Work {
+pub(super) enum FunctionHandler {
     Queue(Arc<dyn QueueFunction>),
     Timer(Arc<dyn TimerFunction>),
 }
 
 /// A function that the host calls itself, ready to be called.
-pub(super) struct Served {
+pub(super) struct FunctionEndpoint {
     pub(super) name: &'static str,
-    pub(super) work: Work,
+    pub(super) handler: FunctionHandler,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) limits: Limits,
 }
 
-impl Served {
+impl FunctionEndpoint {
     /// Answers one request for `/{name}`: 404 unless the host made it, otherwise how it ended.
-    pub(super) async fn call(&self, request: Request) -> Response {
-        if request.method() != Method::POST || !made_by_the_host(request.headers()) {
+    pub(super) async fn handle(&self, request: Request) -> Response {
+        if request.method() != Method::POST || !is_from_host(request.headers()) {
             return StatusCode::NOT_FOUND.into_response();
         }
-        let stops_after = match self.work {
-            Work::Queue(_) => self.limits.cut_after,
-            Work::Timer(_) => self.limits.timer_stops_after,
+        let stops_after = match self.handler {
+            FunctionHandler::Queue(_) => self.limits.timeout,
+            FunctionHandler::Timer(_) => self.limits.timer_soft_timeout,
         };
-        let cx = context(self.name, self.clock.as_ref(), stops_after, request.headers());
-        let span = span_of(&cx);
-        self.run(cx, request).instrument(span).await.into_response()
+        let cx = invocation_context(self.name, self.clock.as_ref(), stops_after, request.headers());
+        let span = invocation_span(&cx);
+        self.invoke_with_timeout(cx, request).instrument(span).await.into_response()
     }
 
-    async fn run(&self, cx: InvocationContext, request: Request) -> Outcome {
-        let work = AssertUnwindSafe(self.work(cx, request)).catch_unwind();
-        match tokio::time::timeout(self.limits.cut_after, work).await {
-            Ok(Ok(Ok(()))) => return Outcome::Done,
-            Ok(Ok(Err(InvocationFailed(reason)))) => tracing::error!(reason, "invocation failed"),
+    async fn invoke_with_timeout(
+        &self,
+        cx: InvocationContext,
+        request: Request,
+    ) -> InvocationOutcome {
+        let work = AssertUnwindSafe(self.invoke(cx, request)).catch_unwind();
+        match tokio::time::timeout(self.limits.timeout, work).await {
+            Ok(Ok(Ok(()))) => return InvocationOutcome::Succeeded,
+            Ok(Ok(Err(InvocationError(reason)))) => tracing::error!(reason, "invocation failed"),
             Ok(Err(_panic)) => tracing::error!("invocation panicked"),
             Err(_elapsed) => tracing::error!("invocation cut at its deadline"),
         }
-        Outcome::Failed
+        InvocationOutcome::Failed
     }
 
-    async fn work(&self, cx: InvocationContext, request: Request) -> Result<(), InvocationFailed> {
+    async fn invoke(&self, cx: InvocationContext, request: Request) -> Result<(), InvocationError> {
         let body = to_bytes(request.into_body(), CALL_BODY_LIMIT)
             .await
-            .map_err(|_| InvocationFailed("the body is too large or broke off".to_owned()))?;
-        let unreadable = |e: envelope::NotAnInvocation| InvocationFailed(e.to_string());
-        match &self.work {
-            Work::Queue(function) => {
+            .map_err(|_| InvocationError("the body is too large or broke off".to_owned()))?;
+        let unreadable = |e: envelope::InvalidInvocation| InvocationError(e.to_string());
+        match &self.handler {
+            FunctionHandler::Queue(function) => {
                 let delivery = envelope::queue_delivery(&body).map_err(unreadable)?;
                 function.invoke(cx, delivery).await
             }
-            Work::Timer(function) => {
+            FunctionHandler::Timer(function) => {
                 let tick = envelope::timer_tick(&body).map_err(unreadable)?;
                 function.invoke(cx, tick).await
             }
@@ -87,15 +89,15 @@ impl Served {
 }
 
 /// Runs an HTTP function: gives it its context and answers 500 when it panics.
-pub(super) async fn proxied(
+pub(super) async fn handle_http(
     name: &'static str,
     clock: &dyn Clock,
     limits: Limits,
     mut request: Request,
     next: Next,
 ) -> Response {
-    let cx = context(name, clock, limits.cut_after, request.headers());
-    let span = span_of(&cx);
+    let cx = invocation_context(name, clock, limits.timeout, request.headers());
+    let span = invocation_span(&cx);
     request.extensions_mut().insert(cx);
     async {
         AssertUnwindSafe(next.run(request)).catch_unwind().await.unwrap_or_else(|_panic| {
@@ -117,21 +119,21 @@ pub(super) async fn proxied(
     .await
 }
 
-fn context(
+fn invocation_context(
     function: &'static str,
     clock: &dyn Clock,
-    stops_after: Duration,
+    time_limit: Duration,
     headers: &HeaderMap,
 ) -> InvocationContext {
     InvocationContext {
         function,
         invocation_id: envelope::invocation_id(headers).unwrap_or_default().to_owned(),
         traceparent: envelope::traceparent(headers).map(str::to_owned),
-        deadline: clock.now() + stops_after,
+        deadline: clock.now() + time_limit,
     }
 }
 
-fn span_of(cx: &InvocationContext) -> tracing::Span {
+fn invocation_span(cx: &InvocationContext) -> tracing::Span {
     tracing::info_span!(
         "invocation",
         function = cx.function,
@@ -143,12 +145,13 @@ fn span_of(cx: &InvocationContext) -> tracing::Span {
 /// The host names itself and the call, and nothing has passed this request on. Requests from
 /// outside always carry the front end's marks; the host overwrites its own headers on them, so the
 /// user agent alone would prove nothing.
-fn made_by_the_host(headers: &HeaderMap) -> bool {
+fn is_from_host(headers: &HeaderMap) -> bool {
     let agent = headers.get(header::USER_AGENT).map(http::HeaderValue::as_bytes);
     agent.is_some_and(|agent| agent.starts_with(b"Azure-Functions-Host/"))
         && envelope::invocation_id(headers).is_some()
         && !headers.keys().any(|name| {
             let name = name.as_str();
-            PROXY_MARKS.contains(&name) || PROXY_MARK_PREFIXES.iter().any(|p| name.starts_with(p))
+            PROXY_HEADERS.contains(&name)
+                || PROXY_HEADER_PREFIXES.iter().any(|p| name.starts_with(p))
         })
 }

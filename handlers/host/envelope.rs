@@ -44,22 +44,22 @@ pub struct TimerTick {
     /// The host was not running when the tick was due; several missed ones come as one.
     pub past_due: bool,
     /// The run before this one; `None` at the first, or when the host keeps no schedule status.
-    pub last: Option<Timestamp>,
+    pub last_run: Option<Timestamp>,
     /// The occurrence that is being run; `None` when the host keeps no schedule status.
-    pub next: Option<Timestamp>,
+    pub next_run: Option<Timestamp>,
 }
 
 /// The body is not a call of the host's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("not an invocation: {0}")]
-pub struct NotAnInvocation(&'static str);
+pub struct InvalidInvocation(&'static str);
 
 /// The header with the host's id of a call.
-pub const INVOCATION_ID: &str = "x-azure-functions-invocationid";
+pub const INVOCATION_ID_HEADER: &str = "x-azure-functions-invocationid";
 
 /// The host's id of the call, when it sent a readable, non-empty one.
 pub fn invocation_id(headers: &HeaderMap) -> Option<&str> {
-    headers.get(INVOCATION_ID)?.to_str().ok().filter(|id| !id.is_empty())
+    headers.get(INVOCATION_ID_HEADER)?.to_str().ok().filter(|id| !id.is_empty())
 }
 
 /// The W3C trace context of the call, when the host sent a readable one.
@@ -70,18 +70,19 @@ pub fn traceparent(headers: &HeaderMap) -> Option<&str> {
 /// Reads the body of a queue call.
 ///
 /// # Errors
-/// [`NotAnInvocation`] when no message text can be found in it.
-pub fn queue_delivery(body: &[u8]) -> Result<QueueDelivery, NotAnInvocation> {
-    let envelope = read(body)?;
-    let text = match only_binding(&envelope)? {
+/// [`InvalidInvocation`] when no message text can be found in it.
+pub fn queue_delivery(body: &[u8]) -> Result<QueueDelivery, InvalidInvocation> {
+    let envelope = parse_envelope(body)?;
+    let text = match single_binding(&envelope)? {
         Value::String(written) => message_text(written),
-        Value::Null => return Err(NotAnInvocation("the message is null")),
+        Value::Null => return Err(InvalidInvocation("the message is null")),
         bare @ (Value::Object(_) | Value::Array(_) | Value::Number(_) | Value::Bool(_)) => {
             bare.to_string()
         }
     };
-    let metadata = field(&envelope, "Metadata").and_then(Value::as_object);
-    let built_in = |name| metadata.and_then(|entries| field(entries, name)).map(unwrapped);
+    let metadata = field_ignoring_case(&envelope, "Metadata").and_then(Value::as_object);
+    let built_in =
+        |name| metadata.and_then(|entries| field_ignoring_case(entries, name)).map(unwrap_json);
     let dequeue_count = built_in("DequeueCount").and_then(|count| match count {
         Value::Number(number) => number.as_u64().and_then(|n| u32::try_from(n).ok()),
         Value::String(digits) => digits.parse().ok(),
@@ -94,48 +95,48 @@ pub fn queue_delivery(body: &[u8]) -> Result<QueueDelivery, NotAnInvocation> {
 /// Reads the body of a timer call.
 ///
 /// # Errors
-/// [`NotAnInvocation`] when there is no timer object in it.
-pub fn timer_tick(body: &[u8]) -> Result<TimerTick, NotAnInvocation> {
-    let envelope = read(body)?;
-    let timer = unwrapped(only_binding(&envelope)?);
-    let timer = timer.as_object().ok_or(NotAnInvocation("the timer is not an object"))?;
-    let past_due = match field(timer, "IsPastDue").map(unwrapped) {
+/// [`InvalidInvocation`] when there is no timer object in it.
+pub fn timer_tick(body: &[u8]) -> Result<TimerTick, InvalidInvocation> {
+    let envelope = parse_envelope(body)?;
+    let timer = unwrap_json(single_binding(&envelope)?);
+    let timer = timer.as_object().ok_or(InvalidInvocation("the timer is not an object"))?;
+    let past_due = match field_ignoring_case(timer, "IsPastDue").map(unwrap_json) {
         Some(Value::Bool(past_due)) => past_due,
         Some(Value::String(text)) => text.eq_ignore_ascii_case("true"),
         _ => false,
     };
-    let status = field(timer, "ScheduleStatus").and_then(Value::as_object);
+    let status = field_ignoring_case(timer, "ScheduleStatus").and_then(Value::as_object);
     let instant = |name| {
-        let written = status.and_then(|status| field(status, name))?.as_str()?;
-        instant(written)
+        let written = status.and_then(|status| field_ignoring_case(status, name))?.as_str()?;
+        parse_timestamp(written)
     };
-    Ok(TimerTick { past_due, last: instant("Last"), next: instant("Next") })
+    Ok(TimerTick { past_due, last_run: instant("Last"), next_run: instant("Next") })
 }
 
-fn read(body: &[u8]) -> Result<Map<String, Value>, NotAnInvocation> {
-    serde_json::from_slice(body).map_err(|_| NotAnInvocation("the body is not a JSON object"))
+fn parse_envelope(body: &[u8]) -> Result<Map<String, Value>, InvalidInvocation> {
+    serde_json::from_slice(body).map_err(|_| InvalidInvocation("the body is not a JSON object"))
 }
 
 /// The value of the trigger, the only binding that our functions have.
-fn only_binding(envelope: &Map<String, Value>) -> Result<&Value, NotAnInvocation> {
-    let data = field(envelope, "Data").and_then(Value::as_object);
-    let mut bindings = data.ok_or(NotAnInvocation("there is no Data"))?.values();
+fn single_binding(envelope: &Map<String, Value>) -> Result<&Value, InvalidInvocation> {
+    let data = field_ignoring_case(envelope, "Data").and_then(Value::as_object);
+    let mut bindings = data.ok_or(InvalidInvocation("there is no Data"))?.values();
     match (bindings.next(), bindings.next()) {
         (Some(value), None) => Ok(value),
-        (None, _) => Err(NotAnInvocation("Data is empty")),
-        (Some(_), Some(_)) => Err(NotAnInvocation("Data has more than the trigger")),
+        (None, _) => Err(InvalidInvocation("Data is empty")),
+        (Some(_), Some(_)) => Err(InvalidInvocation("Data has more than the trigger")),
     }
 }
 
 /// .NET serializers differ in their casing.
-fn field<'a>(object: &'a Map<String, Value>, name: &str) -> Option<&'a Value> {
+fn field_ignoring_case<'a>(object: &'a Map<String, Value>, name: &str) -> Option<&'a Value> {
     object.get(name).or_else(|| {
         object.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value)
     })
 }
 
 /// A value that may be written as a string of JSON.
-fn unwrapped(value: &Value) -> Value {
+fn unwrap_json(value: &Value) -> Value {
     match value.as_str().and_then(|text| serde_json::from_str(text).ok()) {
         Some(inner) => inner,
         None => value.clone(),
@@ -157,7 +158,7 @@ fn message_text(written: &str) -> String {
 }
 
 /// Reads a date with or without an offset; .NET's year 1 means "never".
-fn instant(written: &str) -> Option<Timestamp> {
+fn parse_timestamp(written: &str) -> Option<Timestamp> {
     let instant = match written.parse::<Timestamp>() {
         Ok(instant) => instant,
         Err(_) => {
@@ -234,21 +235,21 @@ mod tests {
     fn a_timer_tells_its_schedule() {
         let tick = timer_tick(fixture!("timer.json")).unwrap();
         assert!(tick.past_due);
-        assert_eq!(tick.last, at("2026-09-24T13:08:00.0096035Z"));
-        assert_eq!(tick.next, at("2026-09-24T13:09:00Z"));
+        assert_eq!(tick.last_run, at("2026-09-24T13:08:00.0096035Z"));
+        assert_eq!(tick.next_run, at("2026-09-24T13:09:00Z"));
     }
 
     #[test]
     fn the_first_run_of_a_timer_has_no_last() {
         let tick = timer_tick(fixture!("timer-first-run.json")).unwrap();
-        assert_eq!((tick.past_due, tick.last), (false, None));
-        assert_eq!(tick.next, at("2026-09-24T13:15:00Z"), "an offset may be missing");
+        assert_eq!((tick.past_due, tick.last_run), (false, None));
+        assert_eq!(tick.next_run, at("2026-09-24T13:15:00Z"), "an offset may be missing");
     }
 
     #[test]
     fn a_timer_may_keep_no_schedule_status() {
         let tick = timer_tick(fixture!("timer-without-status.json")).unwrap();
-        assert_eq!(tick, TimerTick { past_due: false, last: None, next: None });
+        assert_eq!(tick, TimerTick { past_due: false, last_run: None, next_run: None });
     }
 
     #[test]

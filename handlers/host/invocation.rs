@@ -25,7 +25,7 @@ pub struct InvocationContext {
 /// `visibilityTimeout`. The reason goes to the log, so it names no person and no content.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
-pub struct InvocationFailed(pub String);
+pub struct InvocationError(pub String);
 
 /// Takes messages from one queue.
 #[async_trait]
@@ -33,12 +33,12 @@ pub trait QueueFunction: Send + Sync {
     /// Works on one message; the host deletes it after `Ok`. May be dropped at any await.
     ///
     /// # Errors
-    /// [`InvocationFailed`] when the message must be seen again.
+    /// [`InvocationError`] when the message must be seen again.
     async fn invoke(
         &self,
         cx: InvocationContext,
         delivery: QueueDelivery,
-    ) -> Result<(), InvocationFailed>;
+    ) -> Result<(), InvocationError>;
 }
 
 /// Runs on a schedule.
@@ -47,8 +47,8 @@ pub trait TimerFunction: Send + Sync {
     /// Does one run and stops itself at `cx.deadline`. May be dropped at any await.
     ///
     /// # Errors
-    /// [`InvocationFailed`] when the run must be repeated (the host tries three times).
-    async fn invoke(&self, cx: InvocationContext, tick: TimerTick) -> Result<(), InvocationFailed>;
+    /// [`InvocationError`] when the run must be repeated (the host tries three times).
+    async fn invoke(&self, cx: InvocationContext, tick: TimerTick) -> Result<(), InvocationError>;
 }
 
 /// How long calls may take. All of it must stay below `functionTimeout` in host.json, because at
@@ -56,13 +56,13 @@ pub trait TimerFunction: Send + Sync {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
     /// A queue or timer call is cut after this and answered as a failure.
-    pub cut_after: Duration,
+    pub timeout: Duration,
     /// A timer function is asked to stop itself after this, and starts anew at the next tick.
-    pub timer_stops_after: Duration,
+    pub timer_soft_timeout: Duration,
 }
 
 impl Limits {
-    /// The smallest distance that `cut_after` keeps from the host's `functionTimeout`, so that the
+    /// The smallest distance that `timeout` keeps from the host's `functionTimeout`, so that the
     /// answer still gets through on a busy machine.
     pub const MARGIN: Duration = Duration::from_secs(60);
 }
@@ -70,6 +70,6 @@ impl Limits {
 impl Default for Limits {
     /// Cut after 8 minutes (`functionTimeout` is 10), timers stop themselves after 4.
     fn default() -> Self {
-        Self { cut_after: Duration::from_secs(480), timer_stops_after: Duration::from_secs(240) }
+        Self { timeout: Duration::from_secs(480), timer_soft_timeout: Duration::from_secs(240) }
     }
 }

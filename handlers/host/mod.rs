@@ -21,5 +21,5 @@ pub mod router;
 pub mod server;
 
 pub use envelope::{QueueDelivery, TimerTick};
-pub use invocation::{InvocationContext, InvocationFailed, Limits, QueueFunction, TimerFunction};
+pub use invocation::{InvocationContext, InvocationError, Limits, QueueFunction, TimerFunction};
 pub use router::{FUNCTIONS, Function, Functions, Trigger};

@@ -8,25 +8,25 @@
 use axum::response::{IntoResponse, Response};
 use http::{StatusCode, header};
 
-const DONE: &str = r#"{"Outputs":{},"Logs":[],"ReturnValue":null}"#;
-const FAILED: &str =
+const SUCCEEDED_BODY: &str = r#"{"Outputs":{},"Logs":[],"ReturnValue":null}"#;
+const FAILED_BODY: &str =
     r#"{"Outputs":{},"Logs":[],"ReturnValue":null,"error":"the invocation failed"}"#;
 
 /// How a queue or timer call ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Outcome {
+pub enum InvocationOutcome {
     /// The host deletes the message, or notes the run.
-    Done,
+    Succeeded,
     /// The host shows the message again or repeats the run. Why stands in our own log: the host
     /// drops the `Logs` of a failed call.
     Failed,
 }
 
-impl IntoResponse for Outcome {
+impl IntoResponse for InvocationOutcome {
     fn into_response(self) -> Response {
         let (status, body) = match self {
-            Self::Done => (StatusCode::OK, DONE),
-            Self::Failed => (StatusCode::INTERNAL_SERVER_ERROR, FAILED),
+            Self::Succeeded => (StatusCode::OK, SUCCEEDED_BODY),
+            Self::Failed => (StatusCode::INTERNAL_SERVER_ERROR, FAILED_BODY),
         };
         (status, [(header::CONTENT_TYPE, "application/json")], body).into_response()
     }
@@ -40,7 +40,9 @@ mod tests {
 
     #[tokio::test]
     async fn every_answer_is_a_json_object() {
-        for (outcome, status) in [(Outcome::Done, 200), (Outcome::Failed, 500)] {
+        for (outcome, status) in
+            [(InvocationOutcome::Succeeded, 200), (InvocationOutcome::Failed, 500)]
+        {
             let answer = outcome.into_response();
             assert_eq!(answer.status(), status);
             assert_eq!(answer.headers()["content-type"], "application/json");

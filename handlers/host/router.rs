@@ -14,7 +14,7 @@ use axum::middleware;
 use axum::routing::{any, get};
 use http::StatusCode;
 
-use super::call::{self, Served, Work};
+use super::call::{self, FunctionEndpoint, FunctionHandler};
 use super::invocation::{Limits, QueueFunction, TimerFunction};
 use crate::base::clock::Clock;
 use crate::queue::Queue;
@@ -96,7 +96,7 @@ pub struct Functions {
 /// The table and what was given for it do not agree; every difference is named.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the table of functions and their implementations differ: {}", .0.join("; "))]
-pub struct Mismatch(pub Vec<String>);
+pub struct FunctionTableMismatch(pub Vec<String>);
 
 impl Functions {
     /// Nothing given yet.
@@ -105,21 +105,21 @@ impl Functions {
         Self { clock, limits, queues, timers, http }
     }
 
-    /// `work` takes the messages of the queue function `name`.
+    /// `work` takes the messages of the queue function `label`.
     #[must_use]
-    pub fn queue(mut self, name: &'static str, work: Arc<dyn QueueFunction>) -> Self {
-        self.queues.insert(name, work);
+    pub fn queue(mut self, name: &'static str, handler: Arc<dyn QueueFunction>) -> Self {
+        self.queues.insert(name, handler);
         self
     }
 
-    /// `work` does the runs of the timer function `name`.
+    /// `work` does the runs of the timer function `label`.
     #[must_use]
-    pub fn timer(mut self, name: &'static str, work: Arc<dyn TimerFunction>) -> Self {
-        self.timers.insert(name, work);
+    pub fn timer(mut self, name: &'static str, handler: Arc<dyn TimerFunction>) -> Self {
+        self.timers.insert(name, handler);
         self
     }
 
-    /// `routes` answers the HTTP function `name`. Its paths are relative to the fixed beginning of
+    /// `routes` answers the HTTP function `label`. Its paths are relative to the fixed beginning of
     /// the function's route: `/` for `notifications`, `/` and `/{step}` for `consent/{step?}`. Every
     /// request carries an [`super::InvocationContext`] as an extension; bodies are limited to 4 MiB
     /// unless the routes set another limit.
@@ -132,69 +132,83 @@ impl Functions {
     /// The router for [`super::server::run`].
     ///
     /// # Errors
-    /// [`Mismatch`] when a function of the table has nothing that does its work, or something was
+    /// [`FunctionTableMismatch`] when a function of the table has nothing that does its work, or something was
     /// given that the table does not know.
-    pub fn into_router(self) -> Result<Router, Mismatch> {
+    pub fn into_router(self) -> Result<Router, FunctionTableMismatch> {
         self.assemble(FUNCTIONS)
     }
 
-    fn assemble(mut self, table: &[Function]) -> Result<Router, Mismatch> {
+    fn assemble(mut self, table: &[Function]) -> Result<Router, FunctionTableMismatch> {
         let mut differences = Vec::new();
         // The host polls this until the process is up, and later to see whether it is.
         let mut router = Router::new().route("/", get(StatusCode::OK));
         for function in table {
-            match self.take(function) {
-                Some(Given::Called(work)) => router = self.serve(router, function.name, work),
-                Some(Given::Proxied(routes)) => {
-                    router = router.nest(&mount_of(function), self.proxied(function.name, routes));
+            match self.take_route(function) {
+                Some(FunctionRoute::Invoked(work)) => {
+                    router = self.route_invocations(router, function.name, work)
+                }
+                Some(FunctionRoute::Http(routes)) => {
+                    router =
+                        router.nest(&mount_path(function), self.route_http(function.name, routes));
                 }
                 None => differences.push(format!("nothing does the work of {}", function.name)),
             }
         }
         let left = self.queues.keys().chain(self.timers.keys()).chain(self.http.keys());
         differences.extend(left.map(|name| format!("{name} is not such a function of the table")));
-        if differences.is_empty() { Ok(router) } else { Err(Mismatch(differences)) }
+        if differences.is_empty() { Ok(router) } else { Err(FunctionTableMismatch(differences)) }
     }
 
-    fn take(&mut self, function: &Function) -> Option<Given> {
+    fn take_route(&mut self, function: &Function) -> Option<FunctionRoute> {
         match function.trigger {
-            Trigger::Http { .. } => self.http.remove(function.name).map(Given::Proxied),
-            Trigger::Queue { .. } => {
-                self.queues.remove(function.name).map(|work| Given::Called(Work::Queue(work)))
-            }
-            Trigger::Timer { .. } => {
-                self.timers.remove(function.name).map(|work| Given::Called(Work::Timer(work)))
-            }
+            Trigger::Http { .. } => self.http.remove(function.name).map(FunctionRoute::Http),
+            Trigger::Queue { .. } => self
+                .queues
+                .remove(function.name)
+                .map(|work| FunctionRoute::Invoked(FunctionHandler::Queue(work))),
+            Trigger::Timer { .. } => self
+                .timers
+                .remove(function.name)
+                .map(|work| FunctionRoute::Invoked(FunctionHandler::Timer(work))),
         }
     }
 
-    fn serve(&self, router: Router, name: &'static str, work: Work) -> Router {
-        let served =
-            Arc::new(Served { name, work, clock: Arc::clone(&self.clock), limits: self.limits });
+    fn route_invocations(
+        &self,
+        router: Router,
+        name: &'static str,
+        work: FunctionHandler,
+    ) -> Router {
+        let served = Arc::new(FunctionEndpoint {
+            name,
+            handler: work,
+            clock: Arc::clone(&self.clock),
+            limits: self.limits,
+        });
         let answer = move |request: Request| {
             let served = Arc::clone(&served);
-            async move { served.call(request).await }
+            async move { served.handle(request).await }
         };
         router.route(&format!("/{name}"), any(answer))
     }
 
-    fn proxied(&self, name: &'static str, routes: Router) -> Router {
+    fn route_http(&self, name: &'static str, routes: Router) -> Router {
         let (clock, limits) = (Arc::clone(&self.clock), self.limits);
         let guard = move |request: Request, next| {
             let clock = Arc::clone(&clock);
-            async move { call::proxied(name, clock.as_ref(), limits, request, next).await }
+            async move { call::handle_http(name, clock.as_ref(), limits, request, next).await }
         };
         routes.layer(DefaultBodyLimit::max(HTTP_BODY_LIMIT)).layer(middleware::from_fn(guard))
     }
 }
 
-enum Given {
-    Called(Work),
-    Proxied(Router),
+enum FunctionRoute {
+    Invoked(FunctionHandler),
+    Http(Router),
 }
 
 /// The path up to the route's first parameter, where the function's own routes begin.
-fn mount_of(function: &Function) -> String {
+fn mount_path(function: &Function) -> String {
     let Trigger::Http { route, .. } = function.trigger else {
         return format!("/{PREFIX}/{}", function.name);
     };
@@ -204,7 +218,7 @@ fn mount_of(function: &Function) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{InvocationContext, InvocationFailed, QueueDelivery, TimerTick};
+    use super::super::{InvocationContext, InvocationError, QueueDelivery, TimerTick};
     use super::*;
     use crate::base::clock::ManualClock;
     use async_trait::async_trait;
@@ -222,38 +236,34 @@ mod tests {
 
     /// Does what the message text says, and remembers what it got.
     #[derive(Default)]
-    struct Obedient(Mutex<Vec<InvocationContext>>);
+    struct RecordingFunction(Mutex<Vec<InvocationContext>>);
 
     #[async_trait]
-    impl QueueFunction for Obedient {
+    impl QueueFunction for RecordingFunction {
         async fn invoke(
             &self,
             cx: InvocationContext,
             delivery: QueueDelivery,
-        ) -> Result<(), InvocationFailed> {
+        ) -> Result<(), InvocationError> {
             self.0.lock().unwrap().push(cx);
             match delivery.text.as_str() {
                 "panic" => panic!("as told"),
                 "hang" => std::future::pending().await,
-                "fail" => Err(InvocationFailed("as told".into())),
+                "fail" => Err(InvocationError("as told".into())),
                 _ => Ok(()),
             }
         }
     }
 
     #[async_trait]
-    impl TimerFunction for Obedient {
-        async fn invoke(
-            &self,
-            cx: InvocationContext,
-            _: TimerTick,
-        ) -> Result<(), InvocationFailed> {
+    impl TimerFunction for RecordingFunction {
+        async fn invoke(&self, cx: InvocationContext, _: TimerTick) -> Result<(), InvocationError> {
             self.0.lock().unwrap().push(cx);
             Ok(())
         }
     }
 
-    fn all(obedient: &Arc<Obedient>) -> Functions {
+    fn all(obedient: &Arc<RecordingFunction>) -> Functions {
         let clock = Arc::new(ManualClock::new(Timestamp::UNIX_EPOCH));
         let echo = |Extension(cx): Extension<InvocationContext>, body: String| async move {
             assert_ne!(body, "panic", "as told");
@@ -270,8 +280,8 @@ mod tests {
         })
     }
 
-    fn app() -> (Router, Arc<Obedient>) {
-        let obedient = Arc::new(Obedient::default());
+    fn app() -> (Router, Arc<RecordingFunction>) {
+        let obedient = Arc::new(RecordingFunction::default());
         (all(&obedient).into_router().unwrap(), obedient)
     }
 
@@ -336,9 +346,9 @@ mod tests {
 
     #[tokio::test]
     async fn a_call_that_takes_too_long_is_cut_and_fails() {
-        let obedient = Arc::new(Obedient::default());
+        let obedient = Arc::new(RecordingFunction::default());
         let mut functions = all(&obedient);
-        functions.limits.cut_after = Duration::ZERO;
+        functions.limits.timeout = Duration::ZERO;
         let app = functions.into_router().unwrap();
         let answer = app.oneshot(by_host("/fetch-event", message("hang"))).await.unwrap();
         assert_eq!(answer.status(), 500);
@@ -426,10 +436,10 @@ mod tests {
 
     #[test]
     fn what_the_table_and_the_implementations_do_not_share_is_named() {
-        let obedient = Arc::new(Obedient::default());
+        let obedient = Arc::new(RecordingFunction::default());
         let mut functions = all(&obedient).queue("dispatch-due", Arc::clone(&obedient) as _);
         functions.timers.remove("dispatch-due");
-        let Mismatch(differences) = functions.into_router().unwrap_err();
+        let FunctionTableMismatch(differences) = functions.into_router().unwrap_err();
         assert_eq!(
             differences,
             [
@@ -442,7 +452,7 @@ mod tests {
     #[test]
     fn an_http_function_begins_where_its_parameters_begin() {
         let mount = |route| {
-            mount_of(&Function { name: "x", trigger: Trigger::Http { route, methods: &["get"] } })
+            mount_path(&Function { name: "x", trigger: Trigger::Http { route, methods: &["get"] } })
         };
         assert_eq!(mount("notifications"), "/api/notifications");
         assert_eq!(mount("consent/{step?}"), "/api/consent");

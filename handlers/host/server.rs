@@ -17,7 +17,7 @@ pub const PORT_VARIABLE: &str = "FUNCTIONS_CUSTOMHANDLER_PORT";
 
 /// How long calls in flight may take to finish once the process was asked to stop. The host kills
 /// without asking; containers and people ask first.
-const GRACE: Duration = Duration::from_secs(25);
+const SHUTDOWN_GRACE_PERIOD: Duration = Duration::from_secs(25);
 
 /// Binds the loopback address the host calls (never `localhost`, never another interface).
 ///
@@ -53,7 +53,7 @@ pub async fn run(
     let serving = axum::serve(listener, router).with_graceful_shutdown(shutdown);
     let patience = async {
         if stop.await.is_err() {
-            tokio::time::sleep(GRACE).await;
+            tokio::time::sleep(SHUTDOWN_GRACE_PERIOD).await;
         }
     };
     tokio::select! {
@@ -63,7 +63,7 @@ pub async fn run(
 }
 
 /// Completes when the process is asked to stop: SIGTERM, or Ctrl-C in a terminal.
-pub async fn asked_to_stop() {
+pub async fn shutdown_signal() {
     let interrupted = async {
         if let Err(error) = tokio::signal::ctrl_c().await {
             tracing::warn!(%error, "Ctrl-C cannot be heard");
@@ -72,12 +72,12 @@ pub async fn asked_to_stop() {
     };
     tokio::select! {
         () = interrupted => {}
-        () = terminated() => {}
+        () = sigterm() => {}
     }
 }
 
 #[cfg(unix)]
-async fn terminated() {
+async fn sigterm() {
     use tokio::signal::unix::{SignalKind, signal};
     match signal(SignalKind::terminate()) {
         Ok(mut signal) => {
@@ -91,7 +91,7 @@ async fn terminated() {
 }
 
 #[cfg(not(unix))]
-async fn terminated() {
+async fn sigterm() {
     std::future::pending::<()>().await;
 }
 

@@ -13,18 +13,18 @@ use uuid::Uuid;
 
 use super::{
     cloud::Cloud,
-    sign_in::{CallbackQuery, People},
+    oauth_state::{is_expired, random_token, sha256_base64url},
+    sign_in::{CallbackQuery, SignInRegistration},
     tenant_tokens::Registrations,
-    way_back::{hash, is_over, secret},
 };
 use crate::{
     base::{clock::Clock, rng::Rng},
     domain::{ids::TenantId, policy::Registration},
 };
 
-/// Where Entra sends the browser back to, below [`People::pages`]. Registered as a redirect address
+/// Where Entra sends the browser back to, below [`People::base_url`]. Registered as a redirect address
 /// of both daemon registrations.
-pub const GRANTED_PATH: &str = "consent/granted";
+pub const CALLBACK_PATH: &str = "consent/granted";
 
 /// An administrator who was sent to consent and has not come back yet. Kept in a sealed cookie.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -45,7 +45,7 @@ impl PendingConsent {
 
     /// The same errand, which begins with a rehearsal if `yes`: nothing is booked at first.
     #[must_use]
-    pub fn rehearsing(self, yes: bool) -> Self {
+    pub fn with_rehearsal(self, yes: bool) -> Self {
         Self { rehearsal: yes, ..self }
     }
 
@@ -65,7 +65,7 @@ impl fmt::Debug for PendingConsent {
 
 /// An administrator came back, and Entra reported no error. Not yet a proof of anything.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Granted {
+pub struct UnverifiedConsent {
     /// The tenant that was to consent.
     pub tenant: TenantId,
     /// What it was to consent to.
@@ -88,20 +88,20 @@ pub enum ConsentError {
     },
     /// The browser did not start this here, or it was finished before.
     #[error("the answer is to no question of this browser")]
-    ForeignState,
+    StateMismatch,
     /// It took longer than ten minutes.
     #[error("consent took too long")]
     Expired,
     /// Another tenant consented than the one that signed in, or none.
     #[error("another tenant consented")]
-    OtherTenant,
+    TenantMismatch,
 }
 
 /// Sends administrators to consent.
 pub struct AdminConsent {
     cloud: Cloud,
     registrations: Registrations,
-    people: People,
+    sign_in_registration: SignInRegistration,
     clock: Arc<dyn Clock>,
     rng: Arc<dyn Rng>,
 }
@@ -111,22 +111,22 @@ impl AdminConsent {
     pub fn new(
         cloud: Cloud,
         registrations: Registrations,
-        people: People,
+        people: SignInRegistration,
         clock: Arc<dyn Clock>,
         rng: Arc<dyn Rng>,
     ) -> Self {
-        Self { cloud, registrations, people, clock, rng }
+        Self { cloud, registrations, sign_in_registration: people, clock, rng }
     }
 
     /// Where to send the browser of an administrator of `tenant`, and what to keep in its cookie.
     pub fn begin(&self, registration: Registration, tenant: TenantId) -> (Url, PendingConsent) {
-        let state = secret(self.rng.as_ref());
+        let state = random_token(self.rng.as_ref());
         let address = format!("{tenant}/v2.0/adminconsent");
-        let mut url = self.cloud.at_authority(&address);
+        let mut url = self.cloud.authority_url(&address);
         url.query_pairs_mut()
             .append_pair("client_id", self.registrations.client_id(registration))
             .append_pair("scope", &self.cloud.graph_scope)
-            .append_pair("redirect_uri", &self.people.page(GRANTED_PATH))
+            .append_pair("redirect_uri", &self.sign_in_registration.page_url(CALLBACK_PATH))
             .append_pair("state", &state);
         let organisation_wide = match registration {
             Registration::OrganisationWide => true,
@@ -145,7 +145,7 @@ impl AdminConsent {
         )
     }
 
-    /// What came back. `pending` is what the browser's cookie holds; the caller forgets it whatever
+    /// What came back. `open_pending` is what the browser's cookie holds; the caller forgets it whatever
     /// the outcome. An error is looked at before all else: `admin_consent=True` comes with errors,
     /// too.
     ///
@@ -154,25 +154,25 @@ impl AdminConsent {
     pub fn finish(
         &self,
         pending: Option<PendingConsent>,
-        answer: &CallbackQuery,
-    ) -> Result<Granted, ConsentError> {
-        if let Some(code) = answer.refusal() {
+        query: &CallbackQuery,
+    ) -> Result<UnverifiedConsent, ConsentError> {
+        if let Some(code) = query.error_code() {
             return Err(ConsentError::Refused { code });
         }
-        let pending = pending.filter(|pending| answer.answers(&pending.state));
-        let pending = pending.ok_or(ConsentError::ForeignState)?;
-        if is_over(pending.started, self.clock.now()) {
+        let pending = pending.filter(|pending| query.matches_state(&pending.state));
+        let pending = pending.ok_or(ConsentError::StateMismatch)?;
+        if is_expired(pending.started, self.clock.now()) {
             return Err(ConsentError::Expired);
         }
-        let tenant = answer.tenant.as_deref().and_then(|tenant| tenant.parse().ok());
+        let tenant = query.tenant.as_deref().and_then(|tenant| tenant.parse().ok());
         if tenant != Some(pending.tenant()) {
-            return Err(ConsentError::OtherTenant);
+            return Err(ConsentError::TenantMismatch);
         }
-        Ok(Granted {
+        Ok(UnverifiedConsent {
             tenant: pending.tenant(),
             registration: pending.registration(),
             rehearsal: pending.rehearsal,
-            state_digest: hash(&pending.state),
+            state_digest: sha256_base64url(&pending.state),
         })
     }
 }
@@ -186,18 +186,18 @@ mod tests {
     use super::*;
     use crate::{
         base::{clock::ManualClock, rng::SeededRng},
-        identity::scripted::{cloud, people},
+        identity::scripted_http::{cloud, sign_in_registration},
     };
 
     const ACME: TenantId = TenantId(Uuid::from_u128(1));
     const OTHER: TenantId = TenantId(Uuid::from_u128(2));
 
-    fn trial() -> (ManualClock, AdminConsent) {
+    fn fixture() -> (ManualClock, AdminConsent) {
         let clock = ManualClock::new("2026-11-24T09:00:00Z".parse().unwrap());
         let registrations =
             Registrations { organisation_wide: "wide".into(), scoped: "scoped".into() };
         let (time, rng) = (Arc::new(clock.clone()), Arc::new(SeededRng::new(1)));
-        (clock, AdminConsent::new(cloud(), registrations, people(), time, rng))
+        (clock, AdminConsent::new(cloud(), registrations, sign_in_registration(), time, rng))
     }
 
     fn answer(tenant: &str, state: &str) -> CallbackQuery {
@@ -206,7 +206,7 @@ mod tests {
 
     #[test]
     fn an_administrator_is_sent_to_their_own_tenant_and_comes_back() {
-        let (_, consent) = trial();
+        let (_, consent) = fixture();
         for (registration, client) in
             [(Registration::OrganisationWide, "wide"), (Registration::Scoped, "scoped")]
         {
@@ -228,7 +228,7 @@ mod tests {
 
     #[test]
     fn an_error_wins_over_every_flag_of_success() {
-        let (_, consent) = trial();
+        let (_, consent) = fixture();
         let (_, pending) = consent.begin(Registration::Scoped, ACME);
         let state = &pending.state;
         let query = format!(
@@ -240,7 +240,7 @@ mod tests {
 
     #[test]
     fn a_foreign_late_or_swapped_answer_grants_nothing() {
-        let (clock, consent) = trial();
+        let (clock, consent) = fixture();
         let (_, pending) = consent.begin(Registration::OrganisationWide, ACME);
         let (_, foreign) = consent.begin(Registration::OrganisationWide, OTHER);
         let (own, others) = (pending.state.clone(), foreign.state.clone());
@@ -249,14 +249,14 @@ mod tests {
             consent.finish(pending.cloned(), &answer(tenant, state)).err()
         };
         let pending = Some(&pending);
-        assert_eq!(finish(None, &acme, &own), Some(ConsentError::ForeignState));
-        assert_eq!(finish(pending, &acme, &others), Some(ConsentError::ForeignState));
-        assert_eq!(finish(pending, &acme, ""), Some(ConsentError::ForeignState));
-        assert_eq!(finish(pending, &other, &own), Some(ConsentError::OtherTenant));
-        assert_eq!(finish(pending, "", &own), Some(ConsentError::OtherTenant));
-        assert_eq!(finish(pending, "organizations", &own), Some(ConsentError::OtherTenant));
+        assert_eq!(finish(None, &acme, &own), Some(ConsentError::StateMismatch));
+        assert_eq!(finish(pending, &acme, &others), Some(ConsentError::StateMismatch));
+        assert_eq!(finish(pending, &acme, ""), Some(ConsentError::StateMismatch));
+        assert_eq!(finish(pending, &other, &own), Some(ConsentError::TenantMismatch));
+        assert_eq!(finish(pending, "", &own), Some(ConsentError::TenantMismatch));
+        assert_eq!(finish(pending, "organizations", &own), Some(ConsentError::TenantMismatch));
         let twice = format!("{acme}&tenant={other}");
-        assert_eq!(finish(pending, &twice, &own), Some(ConsentError::ForeignState));
+        assert_eq!(finish(pending, &twice, &own), Some(ConsentError::StateMismatch));
         assert_eq!(finish(pending, &acme, &own), None);
         clock.advance(SignedDuration::from_mins(10));
         assert_eq!(finish(pending, &acme, &own), Some(ConsentError::Expired));

@@ -47,13 +47,13 @@ impl TokenError {
 #[derive(Clone)]
 pub struct TokenEndpoint {
     http: Arc<dyn Http>,
-    vouching: Arc<dyn TokenCredential>,
+    assertion_credential: Arc<dyn TokenCredential>,
     clock: Arc<dyn Clock>,
     cloud: Cloud,
 }
 
 #[derive(Deserialize)]
-struct RefusalWire {
+struct OAuthErrorWire {
     error: String,
 }
 
@@ -66,7 +66,7 @@ impl TokenEndpoint {
         clock: Arc<dyn Clock>,
         cloud: Cloud,
     ) -> Self {
-        Self { http, vouching, clock, cloud }
+        Self { http, assertion_credential: vouching, clock, cloud }
     }
 
     /// The cloud it is in.
@@ -79,21 +79,22 @@ impl TokenEndpoint {
     }
 
     /// Posts `fields` to the endpoint of `tenant` (an id, or `organizations`) as the registration
-    /// `client_id`, for which the managed identity vouches. Answers the body of a 200.
+    /// `managed_identity_client_id`, for which the managed identity vouches. Answers the body of a 200.
     ///
     /// # Errors
     /// [`TokenError`].
-    pub(crate) async fn ask(
+    pub(crate) async fn request_token(
         &self,
         tenant: &str,
         client_id: &str,
         fields: &[(&str, &str)],
     ) -> Result<Bytes, TokenError> {
-        let scope = format!("{}/.default", self.cloud.exchange_audience);
-        let assertion = self.vouching.get_token(&[&scope], None).await.map_err(|error| {
-            tracing::warn!(kind = ?error.kind(), "the managed identity gives no token");
-            TokenError::UNAVAILABLE
-        })?;
+        let scope = format!("{}/.default", self.cloud.token_exchange_audience);
+        let assertion =
+            self.assertion_credential.get_token(&[&scope], None).await.map_err(|error| {
+                tracing::warn!(kind = ?error.kind(), "the managed identity gives no token");
+                TokenError::UNAVAILABLE
+            })?;
         let form = form_urlencoded::Serializer::new(String::new())
             .append_pair("client_id", client_id)
             .append_pair("client_assertion_type", ASSERTION_TYPE)
@@ -102,7 +103,7 @@ impl TokenEndpoint {
             .finish();
         let request = http::Request::builder()
             .method(Method::POST)
-            .uri(self.cloud.at_authority(&format!("{tenant}/oauth2/v2.0/token")).as_str())
+            .uri(self.cloud.authority_url(&format!("{tenant}/oauth2/v2.0/token")).as_str())
             .header(
                 header::CONTENT_TYPE,
                 HeaderValue::from_static("application/x-www-form-urlencoded"),
@@ -110,19 +111,19 @@ impl TokenEndpoint {
             .body(Bytes::from(form))
             .map_err(|_| TokenError::UNAVAILABLE)?;
         let answer = self.http.send(request).await.map_err(|_| TokenError::UNAVAILABLE)?;
-        self.read(answer)
+        self.parse_response(answer)
     }
 
-    fn read(&self, answer: http::Response<Bytes>) -> Result<Bytes, TokenError> {
-        let after = || retry_after::of(answer.headers(), self.clock.now());
+    fn parse_response(&self, answer: http::Response<Bytes>) -> Result<Bytes, TokenError> {
+        let after = || retry_after::from_headers(answer.headers(), self.clock.now());
         match answer.status().as_u16() {
             200 => Ok(answer.into_body()),
             408 | 429 => Err(TokenError::Unavailable { after: after() }),
             400..=499 => {
-                let wire = serde_json::from_slice::<RefusalWire>(answer.body());
+                let wire = serde_json::from_slice::<OAuthErrorWire>(answer.body());
                 match wire.map(|wire| wire.error).unwrap_or_default().as_str() {
                     "temporarily_unavailable" => Err(TokenError::Unavailable { after: after() }),
-                    code => Err(TokenError::Refused { code: error_code(code) }),
+                    code => Err(TokenError::Refused { code: sanitize_error_code(code) }),
                 }
             }
             _ => Err(TokenError::Unavailable { after: after() }),
@@ -132,7 +133,7 @@ impl TokenEndpoint {
 
 /// An OAuth error code as it may be shown and logged: `text` itself if it has the form of one
 /// (lower-case letters and underscores), `-` otherwise.
-pub(crate) fn error_code(text: &str) -> String {
+pub(crate) fn sanitize_error_code(text: &str) -> String {
     let plain = |c: u8| c.is_ascii_lowercase() || c == b'_';
     let fits = (1..=CODE_MAX).contains(&text.len()) && text.bytes().all(plain);
     if fits { text.to_owned() } else { "-".to_owned() }

@@ -24,20 +24,20 @@ use crate::domain::ids::{MailboxId, TenantId};
 pub const MAX_CHARS: usize = 128;
 
 const VERSION: u8 = 1;
-const TAG: usize = 16;
+const TAG_BYTES: usize = 16;
 const KEY_BYTES: usize = 32;
 /// Tenant, mailbox and nonce.
-const CLAIMS: usize = 16 + 16 + 8;
+const CLAIMS_BYTES: usize = 16 + 16 + 8;
 
 /// One key. Its bytes are never shown.
 #[derive(Clone)]
-pub struct Key {
+pub struct SecretKey {
     id: KeyId,
     bytes: [u8; KEY_BYTES],
     hmac: hmac::Key,
 }
 
-impl Key {
+impl SecretKey {
     /// The key `id` with these bytes.
     pub fn new(id: KeyId, bytes: &[u8; 32]) -> Self {
         Self { id, bytes: *bytes, hmac: hmac::Key::new(hmac::HMAC_SHA256, bytes) }
@@ -53,15 +53,15 @@ impl Key {
         &self.bytes
     }
 
-    fn tag(&self, claims: &[u8]) -> [u8; TAG] {
+    fn tag(&self, claims: &[u8]) -> [u8; TAG_BYTES] {
         let whole = hmac::sign(&self.hmac, claims);
-        let mut tag = [0; TAG];
-        tag.copy_from_slice(&whole.as_ref()[..TAG]);
+        let mut tag = [0; TAG_BYTES];
+        tag.copy_from_slice(&whole.as_ref()[..TAG_BYTES]);
         tag
     }
 }
 
-impl fmt::Debug for Key {
+impl fmt::Debug for SecretKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Key").field("id", &self.id).finish_non_exhaustive()
     }
@@ -69,109 +69,109 @@ impl fmt::Debug for Key {
 
 /// The keys we prove with, and the one that new client states are made with.
 #[derive(Debug, Clone)]
-pub struct Keys {
-    current: Key,
-    others: BTreeMap<KeyId, Key>,
+pub struct KeySet {
+    current: SecretKey,
+    others: BTreeMap<KeyId, SecretKey>,
     /// When each was made, as far as that is known.
-    made: BTreeMap<KeyId, Timestamp>,
+    created_at: BTreeMap<KeyId, Timestamp>,
 }
 
 /// The stored keys are not what they should be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the keys cannot be read")]
-pub struct BadKeys;
+pub struct InvalidKeySet;
 
 #[derive(Serialize, Deserialize)]
-struct KeysWire {
+struct KeySetWire {
     current: String,
     keys: BTreeMap<String, Zeroizing<String>>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     made: BTreeMap<String, Timestamp>,
 }
 
-impl Keys {
+impl KeySet {
     /// `current` for new client states; `others` still prove old ones.
-    pub fn new(current: Key, others: impl IntoIterator<Item = Key>) -> Self {
+    pub fn new(current: SecretKey, others: impl IntoIterator<Item = SecretKey>) -> Self {
         let others = others.into_iter().map(|key| (key.id.clone(), key)).collect();
-        Self { current, others, made: BTreeMap::new() }
+        Self { current, others, created_at: BTreeMap::new() }
     }
 
     /// Reads `{"current":"k1","keys":{"k1":"<base64 of 32 bytes>"},"made":{"k1":"<instant>"}}`; `made`
     /// may lack keys, or be absent.
     ///
     /// # Errors
-    /// [`BadKeys`], without repeating any of it.
-    pub fn from_json(text: &str) -> Result<Self, BadKeys> {
-        let wire: KeysWire = serde_json::from_str(text).map_err(|_| BadKeys)?;
+    /// [`InvalidKeySet`], without repeating any of it.
+    pub fn from_json(text: &str) -> Result<Self, InvalidKeySet> {
+        let wire: KeySetWire = serde_json::from_str(text).map_err(|_| InvalidKeySet)?;
         let mut others = BTreeMap::new();
         for (id, bytes) in wire.keys {
-            let id: KeyId = id.parse().map_err(|_| BadKeys)?;
-            let bytes = STANDARD.decode(bytes.as_bytes()).map_err(|_| BadKeys)?;
-            let bytes: [u8; KEY_BYTES] = bytes.try_into().map_err(|_| BadKeys)?;
-            others.insert(id.clone(), Key::new(id, &bytes));
+            let id: KeyId = id.parse().map_err(|_| InvalidKeySet)?;
+            let bytes = STANDARD.decode(bytes.as_bytes()).map_err(|_| InvalidKeySet)?;
+            let bytes: [u8; KEY_BYTES] = bytes.try_into().map_err(|_| InvalidKeySet)?;
+            others.insert(id.clone(), SecretKey::new(id, &bytes));
         }
         let mut made = BTreeMap::new();
         for (id, at) in wire.made {
-            made.insert(id.parse().map_err(|_| BadKeys)?, at);
+            made.insert(id.parse().map_err(|_| InvalidKeySet)?, at);
         }
-        let current: KeyId = wire.current.parse().map_err(|_| BadKeys)?;
-        let current = others.remove(&current).ok_or(BadKeys)?;
-        Ok(Self { current, others, made })
+        let current: KeyId = wire.current.parse().map_err(|_| InvalidKeySet)?;
+        let current = others.remove(&current).ok_or(InvalidKeySet)?;
+        Ok(Self { current, others, created_at: made })
     }
 
     /// What [`Keys::from_json`] reads.
     ///
     /// # Errors
-    /// [`BadKeys`] is not to be expected.
-    pub(super) fn to_json(&self) -> Result<Zeroizing<String>, BadKeys> {
+    /// [`InvalidKeySet`] is not to be expected.
+    pub(super) fn to_json(&self) -> Result<Zeroizing<String>, InvalidKeySet> {
         let all = std::iter::once(&self.current).chain(self.others.values());
-        let wire = KeysWire {
+        let wire = KeySetWire {
             current: self.current.id.to_string(),
             keys: all
                 .map(|key| (key.id.to_string(), Zeroizing::new(STANDARD.encode(key.bytes))))
                 .collect(),
-            made: self.made.iter().map(|(id, at)| (id.to_string(), *at)).collect(),
+            made: self.created_at.iter().map(|(id, at)| (id.to_string(), *at)).collect(),
         };
-        serde_json::to_string(&wire).map(Zeroizing::new).map_err(|_| BadKeys)
+        serde_json::to_string(&wire).map(Zeroizing::new).map_err(|_| InvalidKeySet)
     }
 
     /// The key for new client states.
-    pub fn current(&self) -> &Key {
+    pub fn current(&self) -> &SecretKey {
         &self.current
     }
 
     /// The other keys, which still prove what was made with them.
-    pub fn others(&self) -> impl Iterator<Item = &Key> {
+    pub fn others(&self) -> impl Iterator<Item = &SecretKey> {
         self.others.values()
     }
 
     /// When the key of this name was made, if that is known.
-    pub fn made(&self, id: &KeyId) -> Option<Timestamp> {
-        self.made.get(id).copied()
+    pub fn created_at(&self, id: &KeyId) -> Option<Timestamp> {
+        self.created_at.get(id).copied()
     }
 
     /// The same keys; those of unknown age count as made at `at`.
-    pub fn dated(mut self, at: Timestamp) -> Self {
+    pub fn with_default_created_at(mut self, at: Timestamp) -> Self {
         let all = std::iter::once(&self.current).chain(self.others.values());
         for id in all.map(|key| key.id.clone()).collect::<Vec<_>>() {
-            self.made.entry(id).or_insert(at);
+            self.created_at.entry(id).or_insert(at);
         }
         self
     }
 
     /// The same keys and `key`, made at `at`: not current yet, so that everybody can learn of it
     /// before anything is made with it.
-    pub fn with(mut self, key: Key, at: Timestamp) -> Self {
-        self.made.insert(key.id.clone(), at);
+    pub fn with_key(mut self, key: SecretKey, at: Timestamp) -> Self {
+        self.created_at.insert(key.id.clone(), at);
         self.others.insert(key.id.clone(), key);
         self
     }
 
     /// The same keys, with `id` as the current one, which counts as made `at` then; a name that is
     /// not among them changes nothing.
-    pub fn promoted(mut self, id: &KeyId, at: Timestamp) -> Self {
+    pub fn promote(mut self, id: &KeyId, at: Timestamp) -> Self {
         if let Some(key) = self.others.remove(id) {
-            self.made.insert(key.id.clone(), at);
+            self.created_at.insert(key.id.clone(), at);
             let before = std::mem::replace(&mut self.current, key);
             self.others.insert(before.id.clone(), before);
         }
@@ -182,19 +182,19 @@ impl Keys {
     pub fn without(mut self, ids: &[KeyId]) -> Self {
         self.others.retain(|id, _| !ids.contains(id));
         let (current, others) = (&self.current, &self.others);
-        self.made.retain(|id, _| *id == current.id || others.contains_key(id));
+        self.created_at.retain(|id, _| *id == current.id || others.contains_key(id));
         self
     }
 
     /// The key of this name.
-    pub fn get(&self, id: &KeyId) -> Option<&Key> {
+    pub fn get(&self, id: &KeyId) -> Option<&SecretKey> {
         if self.current.id == *id { Some(&self.current) } else { self.others.get(id) }
     }
 }
 
 /// What a client state proves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Proof {
+pub struct ClientStateClaims {
     /// The tenant whose subscription it is.
     pub tenant: TenantId,
     /// The mailbox it watches.
@@ -205,11 +205,11 @@ pub struct Proof {
 
 /// A client state that proves nothing.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum NotOurs {
+pub enum ClientStateError {
     /// It has not our form.
     #[error("not a client state of ours")]
     Malformed,
-    /// It names a key we do not have (yet): ask [`crate::identity::key_ring::KeyRing::keys_knowing`].
+    /// It names a key we do not have (yet): ask [`crate::identity::key_ring::KeyRing::keys_including`].
     #[error("made with an unknown key")]
     UnknownKey(KeyId),
     /// It names a key of ours and was not made with it.
@@ -218,9 +218,9 @@ pub enum NotOurs {
 }
 
 /// Makes the client state of a subscription.
-pub fn issue(key: &Key, tenant: TenantId, mailbox: MailboxId, nonce: u64) -> String {
+pub fn issue(key: &SecretKey, tenant: TenantId, mailbox: MailboxId, nonce: u64) -> String {
     let id = key.id.as_str().as_bytes();
-    let mut bytes = Vec::with_capacity(2 + id.len() + CLAIMS + TAG);
+    let mut bytes = Vec::with_capacity(2 + id.len() + CLAIMS_BYTES + TAG_BYTES);
     bytes.push(VERSION);
     bytes.push(id.len() as u8);
     bytes.extend_from_slice(id);
@@ -235,23 +235,25 @@ pub fn issue(key: &Key, tenant: TenantId, mailbox: MailboxId, nonce: u64) -> Str
 /// Proves a client state. The tag is compared in constant time.
 ///
 /// # Errors
-/// [`NotOurs`].
-pub fn prove(keys: &Keys, text: &str) -> Result<Proof, NotOurs> {
+/// [`ClientStateError`].
+pub fn verify(keys: &KeySet, text: &str) -> Result<ClientStateClaims, ClientStateError> {
     if text.len() > MAX_CHARS {
-        return Err(NotOurs::Malformed);
+        return Err(ClientStateError::Malformed);
     }
-    let bytes = URL_SAFE_NO_PAD.decode(text).map_err(|_| NotOurs::Malformed)?;
-    let (signed, tag) = bytes.split_last_chunk::<TAG>().ok_or(NotOurs::Malformed)?;
-    let [VERSION, length, rest @ ..] = signed else { return Err(NotOurs::Malformed) };
-    let (id, claims) = rest.split_at_checked(usize::from(*length)).ok_or(NotOurs::Malformed)?;
+    let bytes = URL_SAFE_NO_PAD.decode(text).map_err(|_| ClientStateError::Malformed)?;
+    let (signed, tag) = bytes.split_last_chunk::<TAG_BYTES>().ok_or(ClientStateError::Malformed)?;
+    let [VERSION, length, rest @ ..] = signed else { return Err(ClientStateError::Malformed) };
+    let (id, claims) =
+        rest.split_at_checked(usize::from(*length)).ok_or(ClientStateError::Malformed)?;
     let id = std::str::from_utf8(id).ok().and_then(|id| id.parse().ok());
-    let id: KeyId = id.ok_or(NotOurs::Malformed)?;
-    let (tenant, claims) = claims.split_first_chunk::<16>().ok_or(NotOurs::Malformed)?;
-    let (mailbox, nonce) = claims.split_first_chunk::<16>().ok_or(NotOurs::Malformed)?;
-    let nonce: [u8; 8] = nonce.try_into().map_err(|_| NotOurs::Malformed)?;
-    let Some(key) = keys.get(&id) else { return Err(NotOurs::UnknownKey(id)) };
-    constant_time::verify_slices_are_equal(&key.tag(signed), tag).map_err(|_| NotOurs::Forged)?;
-    Ok(Proof {
+    let id: KeyId = id.ok_or(ClientStateError::Malformed)?;
+    let (tenant, claims) = claims.split_first_chunk::<16>().ok_or(ClientStateError::Malformed)?;
+    let (mailbox, nonce) = claims.split_first_chunk::<16>().ok_or(ClientStateError::Malformed)?;
+    let nonce: [u8; 8] = nonce.try_into().map_err(|_| ClientStateError::Malformed)?;
+    let Some(key) = keys.get(&id) else { return Err(ClientStateError::UnknownKey(id)) };
+    constant_time::verify_slices_are_equal(&key.tag(signed), tag)
+        .map_err(|_| ClientStateError::Forged)?;
+    Ok(ClientStateClaims {
         tenant: TenantId(Uuid::from_bytes(*tenant)),
         mailbox: MailboxId(Uuid::from_bytes(*mailbox)),
         nonce: u64::from_be_bytes(nonce),
@@ -265,28 +267,28 @@ mod tests {
 
     const LETTERS: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_+/=. ";
 
-    fn key(id: &str, byte: u8) -> Key {
-        Key::new(id.parse().unwrap(), &[byte; 32])
+    fn key(id: &str, byte: u8) -> SecretKey {
+        SecretKey::new(id.parse().unwrap(), &[byte; 32])
     }
 
-    fn keys() -> Keys {
-        Keys::new(key("k2", 2), [key("k1", 1)])
+    fn keys() -> KeySet {
+        KeySet::new(key("k2", 2), [key("k1", 1)])
     }
 
     fn ids(rng: &(dyn Rng + 'static)) -> (TenantId, MailboxId, u64) {
-        (TenantId(rng.uuid()), MailboxId(rng.uuid()), rng.number())
+        (TenantId(rng.uuid()), MailboxId(rng.uuid()), rng.next_u64())
     }
 
     #[test]
     fn what_was_issued_is_proved_and_fits_graphs_limit() {
         let rng = SeededRng::new(1);
-        let keys = Keys::new(key("a-key-id-16-long", 3), [key("k", 1)]);
+        let keys = KeySet::new(key("a-key-id-16-long", 3), [key("k", 1)]);
         for id in ["a-key-id-16-long", "k"] {
             for _ in 0..100 {
                 let (tenant, mailbox, nonce) = ids(&rng);
                 let text = issue(keys.get(&id.parse().unwrap()).unwrap(), tenant, mailbox, nonce);
                 assert!(text.len() <= 99, "{}", text.len());
-                assert_eq!(prove(&keys, &text), Ok(Proof { tenant, mailbox, nonce }));
+                assert_eq!(verify(&keys, &text), Ok(ClientStateClaims { tenant, mailbox, nonce }));
             }
         }
     }
@@ -300,7 +302,7 @@ mod tests {
                 let mut changed = text.clone().into_bytes();
                 changed[place] = *letter;
                 let changed = String::from_utf8(changed).unwrap();
-                assert!(prove(&keys(), &changed).is_err(), "{place} {changed}");
+                assert!(verify(&keys(), &changed).is_err(), "{place} {changed}");
             }
         }
     }
@@ -310,10 +312,10 @@ mod tests {
         let (tenant, mailbox, nonce) = ids(&SeededRng::new(3));
         let text = issue(keys().current(), tenant, mailbox, nonce);
         for end in 0..text.len() {
-            assert!(prove(&keys(), &text[..end]).is_err(), "{end}");
+            assert!(verify(&keys(), &text[..end]).is_err(), "{end}");
         }
         for more in ["A", "AA", "AAAA", "=", "\n", &"A".repeat(5_000_000)] {
-            assert!(prove(&keys(), &format!("{text}{more}")).is_err());
+            assert!(verify(&keys(), &format!("{text}{more}")).is_err());
         }
     }
 
@@ -328,7 +330,7 @@ mod tests {
             for (byte, right) in bytes.iter_mut().zip([VERSION, 2, b'k', b'2']) {
                 *byte = right;
             }
-            assert!(prove(&keys(), &URL_SAFE_NO_PAD.encode(bytes)).is_err());
+            assert!(verify(&keys(), &URL_SAFE_NO_PAD.encode(bytes)).is_err());
         }
     }
 
@@ -336,18 +338,21 @@ mod tests {
     fn a_key_that_is_not_there_is_named_and_a_wrong_one_is_a_forgery() {
         let (tenant, mailbox, nonce) = ids(&SeededRng::new(5));
         let unknown = issue(&key("k9", 9), tenant, mailbox, nonce);
-        assert_eq!(prove(&keys(), &unknown), Err(NotOurs::UnknownKey("k9".parse().unwrap())));
+        assert_eq!(
+            verify(&keys(), &unknown),
+            Err(ClientStateError::UnknownKey("k9".parse().unwrap()))
+        );
         let forged = issue(&key("k2", 9), tenant, mailbox, nonce);
-        assert_eq!(prove(&keys(), &forged), Err(NotOurs::Forged));
+        assert_eq!(verify(&keys(), &forged), Err(ClientStateError::Forged));
         let older = issue(&key("k1", 1), tenant, mailbox, nonce);
-        assert!(prove(&keys(), &older).is_ok(), "the key before still proves");
+        assert!(verify(&keys(), &older).is_ok(), "the key before still proves");
     }
 
     #[test]
     fn stored_keys_are_read_or_refused_whole_and_never_shown() {
         let k1 = STANDARD.encode([1; 32]);
         let good = format!(r#"{{"current":"k1","keys":{{"k1":"{k1}","k0":"{k1}"}}}}"#);
-        let keys = Keys::from_json(&good).unwrap();
+        let keys = KeySet::from_json(&good).unwrap();
         assert_eq!(keys.current().id(), &"k1".parse().unwrap());
         assert!(keys.get(&"k0".parse().unwrap()).is_some());
         assert!(!format!("{keys:?}").contains(&k1));
@@ -359,7 +364,7 @@ mod tests {
             &good.replace("\"k0\"", "\"not an id\""),
             &good.replace("\"current\":\"k1\"", "\"current\":\"k7\""),
         ] {
-            assert_eq!(Keys::from_json(bad).unwrap_err(), BadKeys, "{bad}");
+            assert_eq!(KeySet::from_json(bad).unwrap_err(), InvalidKeySet, "{bad}");
         }
     }
 }

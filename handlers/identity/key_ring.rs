@@ -13,12 +13,12 @@ use jiff::Timestamp;
 use zeroize::Zeroizing;
 
 use super::{
-    cached::{Cached, Loads},
-    client_state::{KeyId, Keys},
-    content_keys::NotWritten,
+    client_state::{KeyId, KeySet},
+    content_keys::VaultWriteError,
     vault,
+    vault_cache::{VaultCache, VaultLoader},
 };
-use crate::base::{clock::Clock, http::Patience};
+use crate::base::{clock::Clock, http::RetryPolicy};
 
 /// The Key Vault secret with the keys that prove a notification is ours.
 pub const CLIENT_STATE_KEYS: &str = "client-state-keys";
@@ -38,19 +38,19 @@ pub trait KeySource: Send + Sync {
     ///
     /// # Errors
     /// [`KeysUnavailable`].
-    async fn load(&self) -> Result<Keys, KeysUnavailable>;
+    async fn load(&self) -> Result<KeySet, KeysUnavailable>;
 
     /// Whether it is certain that there are none yet.
-    async fn has_none(&self) -> bool {
+    async fn is_empty(&self) -> bool {
         false
     }
 
     /// Keeps `keys` in place of all that are there. A source that cannot be written says so.
     ///
     /// # Errors
-    /// [`NotWritten`].
-    async fn keep(&self, _keys: &Keys) -> Result<(), NotWritten> {
-        Err(NotWritten::Forbidden)
+    /// [`VaultWriteError`].
+    async fn store(&self, _keys: &KeySet) -> Result<(), VaultWriteError> {
+        Err(VaultWriteError::Forbidden)
     }
 }
 
@@ -78,13 +78,13 @@ impl KeyVaultKeys {
             retry: RetryOptions::none(),
             ..ClientOptions::default()
         };
-        Ok(Self { vault: vault::client(vault, credential, options)?, secret })
+        Ok(Self { vault: vault::secret_client(vault, credential, options)?, secret })
     }
 }
 
 #[async_trait]
 impl KeySource for KeyVaultKeys {
-    async fn load(&self) -> Result<Keys, KeysUnavailable> {
+    async fn load(&self) -> Result<KeySet, KeysUnavailable> {
         let unavailable = |error: azure_core::Error| {
             tracing::warn!(secret = self.secret, kind = ?error.kind(), "Key Vault gives no keys");
             KeysUnavailable
@@ -94,98 +94,99 @@ impl KeySource for KeyVaultKeys {
         let created = secret.attributes.and_then(|attributes| attributes.created);
         let created = created.and_then(|at| Timestamp::from_second(at.unix_timestamp()).ok());
         let text = Zeroizing::new(secret.value.unwrap_or_default());
-        let keys = Keys::from_json(&text).map_err(|bad| {
+        let keys = KeySet::from_json(&text).map_err(|bad| {
             tracing::error!(secret = self.secret, "{bad}");
             KeysUnavailable
         })?;
         // Keys that somebody wrote by hand are as old as the secret.
         Ok(match created {
-            Some(created) => keys.dated(created),
+            Some(created) => keys.with_default_created_at(created),
             None => keys,
         })
     }
 
-    async fn has_none(&self) -> bool {
-        let answer = Patience::WORKER.wait(self.vault.get_secret(self.secret, None)).await;
+    async fn is_empty(&self) -> bool {
+        let answer =
+            RetryPolicy::WORKER.with_timeout(self.vault.get_secret(self.secret, None)).await;
         let missing = |error: &azure_core::Error| error.http_status() == Some(StatusCode::NotFound);
         matches!(answer, Ok(Err(error)) if missing(&error))
     }
 
-    async fn keep(&self, keys: &Keys) -> Result<(), NotWritten> {
-        let text = keys.to_json().map_err(|_| NotWritten::Unavailable)?;
-        vault::set(&self.vault, self.secret, &text).await
+    async fn store(&self, keys: &KeySet) -> Result<(), VaultWriteError> {
+        let text = keys.to_json().map_err(|_| VaultWriteError::Unavailable)?;
+        vault::write_secret(&self.vault, self.secret, &text).await
     }
 }
 
 /// Keys that never change, for the simulation.
 #[derive(Debug, Clone)]
-pub struct FixedKeys(pub Keys);
+pub struct FixedKeys(pub KeySet);
 
 #[async_trait]
 impl KeySource for FixedKeys {
-    async fn load(&self) -> Result<Keys, KeysUnavailable> {
+    async fn load(&self) -> Result<KeySet, KeysUnavailable> {
         Ok(self.0.clone())
     }
 }
 
 /// Keys in memory, for the simulation and for tests: none at first, and they can be changed.
 #[derive(Clone, Default)]
-pub struct MemoryKeys(Arc<Mutex<Option<Keys>>>);
+pub struct MemoryKeys(Arc<Mutex<Option<KeySet>>>);
 
 impl MemoryKeys {
     /// The keys that are there.
-    pub fn keys(&self) -> Option<Keys> {
+    pub fn keys(&self) -> Option<KeySet> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Puts `keys` there.
-    pub fn put(&self, keys: Option<Keys>) {
+    pub fn put(&self, keys: Option<KeySet>) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = keys;
     }
 }
 
 #[async_trait]
 impl KeySource for MemoryKeys {
-    async fn load(&self) -> Result<Keys, KeysUnavailable> {
+    async fn load(&self) -> Result<KeySet, KeysUnavailable> {
         self.keys().ok_or(KeysUnavailable)
     }
 
-    async fn has_none(&self) -> bool {
+    async fn is_empty(&self) -> bool {
         self.keys().is_none()
     }
 
-    async fn keep(&self, keys: &Keys) -> Result<(), NotWritten> {
+    async fn store(&self, keys: &KeySet) -> Result<(), VaultWriteError> {
         self.put(Some(keys.clone()));
         Ok(())
     }
 }
 
 /// A source that is loaded from.
-struct Source(Box<dyn KeySource>);
+struct KeySetLoader(Box<dyn KeySource>);
 
 #[async_trait]
-impl Loads for Source {
-    type Loaded = Keys;
+impl VaultLoader for KeySetLoader {
+    type Loaded = KeySet;
 
-    async fn load(&self, _held: Option<&Keys>) -> Result<Keys, KeysUnavailable> {
+    async fn load(&self, _held: Option<&KeySet>) -> Result<KeySet, KeysUnavailable> {
         self.0.load().await
     }
 }
 
 /// The keys, cached.
-pub struct KeyRing(Cached<Source>);
+pub struct KeyRing(VaultCache<KeySetLoader>);
 
 impl KeyRing {
     /// A ring with the keys of `source`, which are loaded when they are first needed.
     pub fn new(source: Box<dyn KeySource>, clock: Arc<dyn Clock>) -> Self {
-        Self(Cached::new(Source(source), clock))
+        Self(VaultCache::new(KeySetLoader(source), clock))
     }
 
     /// The keys: those held, loaded anew after an hour while they serve on.
     ///
     /// # Errors
     /// [`KeysUnavailable`] when they could never be loaded.
-    pub async fn keys(&self) -> Result<Arc<Keys>, KeysUnavailable> {
+    pub async fn keys(&self) -> Result<Arc<KeySet>, KeysUnavailable> {
         self.0.get().await
     }
 
@@ -196,16 +197,16 @@ impl KeyRing {
     /// # Errors
     /// [`KeysUnavailable`] when `id` is unknown and the last attempt to load failed: it may be
     /// ours.
-    pub async fn keys_knowing(&self, id: &KeyId) -> Result<Arc<Keys>, KeysUnavailable> {
-        self.0.with(|keys| keys.get(id).is_some()).await
+    pub async fn keys_including(&self, id: &KeyId) -> Result<Arc<KeySet>, KeysUnavailable> {
+        self.0.get_containing(|keys| keys.get(id).is_some()).await
     }
 
     /// The keys as they are kept now.
     ///
     /// # Errors
     /// [`KeysUnavailable`].
-    pub async fn keys_now(&self) -> Result<Arc<Keys>, KeysUnavailable> {
-        self.0.load_now().await
+    pub async fn reload_keys(&self) -> Result<Arc<KeySet>, KeysUnavailable> {
+        self.0.force_reload().await
     }
 
     /// Where they are kept.
@@ -217,7 +218,7 @@ impl KeyRing {
     ///
     /// # Errors
     /// [`KeysUnavailable`].
-    pub async fn load(&self) -> Result<Arc<Keys>, KeysUnavailable> {
+    pub async fn load(&self) -> Result<Arc<KeySet>, KeysUnavailable> {
         self.0.load().await
     }
 }
@@ -233,15 +234,15 @@ mod tests {
     use super::*;
     use crate::{
         base::clock::ManualClock,
-        identity::{client_state::Key, scripted::Vouching},
+        identity::{client_state::SecretKey, scripted_http::FakeManagedIdentity},
     };
 
     /// Key Vault as its documentation has it: the first request is challenged, the second answered.
     #[derive(Debug, Default)]
-    struct VaultService(StdMutex<Vec<String>>);
+    struct FakeKeySetVault(StdMutex<Vec<String>>);
 
     #[async_trait]
-    impl HttpClient for VaultService {
+    impl HttpClient for FakeKeySetVault {
         async fn execute_request(&self, request: &Request) -> azure_core::Result<AsyncRawResponse> {
             let mut asked = self.0.lock().unwrap_or_else(PoisonError::into_inner);
             asked.push(request.url().path().to_owned());
@@ -261,8 +262,8 @@ mod tests {
 
     #[tokio::test]
     async fn the_keys_are_a_secret_in_the_vault() {
-        let service = Arc::new(VaultService::default());
-        let vouching = Arc::new(Vouching::default());
+        let service = Arc::new(FakeKeySetVault::default());
+        let vouching = Arc::new(FakeManagedIdentity::default());
         let transport = Transport::new(Arc::clone(&service) as _);
         let vault = "https://rooms.vault.test";
         let source =
@@ -270,7 +271,7 @@ mod tests {
                 .unwrap();
         let keys = source.load().await.unwrap();
         assert_eq!(keys.current().id(), key("k1").id());
-        assert_eq!(vouching.asked(), ["https://vault.test/.default"]);
+        assert_eq!(vouching.requested_scopes(), ["https://vault.test/.default"]);
         let asked = service.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
         assert!(
             asked.iter().all(|path| path.starts_with("/secrets/client-state-keys")),
@@ -280,10 +281,10 @@ mod tests {
 
     /// A vault whose content a test can change; it counts the loads.
     #[derive(Clone, Default)]
-    struct Vault(Arc<StdMutex<(Option<Keys>, u32)>>);
+    struct CountingKeySource(Arc<StdMutex<(Option<KeySet>, u32)>>);
 
-    impl Vault {
-        fn put(&self, keys: Option<Keys>) {
+    impl CountingKeySource {
+        fn put(&self, keys: Option<KeySet>) {
             self.0.lock().unwrap_or_else(PoisonError::into_inner).0 = keys;
         }
 
@@ -293,28 +294,28 @@ mod tests {
     }
 
     #[async_trait]
-    impl KeySource for Vault {
-        async fn load(&self) -> Result<Keys, KeysUnavailable> {
+    impl KeySource for CountingKeySource {
+        async fn load(&self) -> Result<KeySet, KeysUnavailable> {
             let mut vault = self.0.lock().unwrap_or_else(PoisonError::into_inner);
             vault.1 += 1;
             vault.0.clone().ok_or(KeysUnavailable)
         }
     }
 
-    fn key(id: &str) -> Key {
-        Key::new(id.parse().unwrap(), &[7; 32])
+    fn key(id: &str) -> SecretKey {
+        SecretKey::new(id.parse().unwrap(), &[7; 32])
     }
 
-    fn k1() -> Keys {
-        Keys::new(key("k1"), [])
+    fn k1() -> KeySet {
+        KeySet::new(key("k1"), [])
     }
 
-    fn k2() -> Keys {
-        Keys::new(key("k2"), [key("k1")])
+    fn k2() -> KeySet {
+        KeySet::new(key("k2"), [key("k1")])
     }
 
-    fn ring() -> (Vault, Arc<ManualClock>, KeyRing) {
-        let vault = Vault::default();
+    fn ring() -> (CountingKeySource, Arc<ManualClock>, KeyRing) {
+        let vault = CountingKeySource::default();
         let clock = Arc::new(ManualClock::new("2026-11-24T09:00:00Z".parse().unwrap()));
         let ring = KeyRing::new(Box::new(vault.clone()), Arc::clone(&clock) as _);
         (vault, clock, ring)
@@ -356,14 +357,14 @@ mod tests {
         ring.keys().await.unwrap();
         clock.advance(SignedDuration::from_secs(30));
         for _ in 0..10 {
-            let keys = ring.keys_knowing(&k2_id).await.unwrap();
+            let keys = ring.keys_including(&k2_id).await.unwrap();
             assert!(keys.get(&k2_id).is_none(), "it is nobody's key: not ours");
         }
         assert_eq!(vault.loads(), 2);
         vault.put(Some(k2()));
         clock.advance(SignedDuration::from_secs(30));
-        assert!(ring.keys_knowing(&k2_id).await.unwrap().get(&k2_id).is_some());
-        ring.keys_knowing(&k2_id).await.unwrap();
+        assert!(ring.keys_including(&k2_id).await.unwrap().get(&k2_id).is_some());
+        ring.keys_including(&k2_id).await.unwrap();
         assert_eq!(vault.loads(), 3);
     }
 
@@ -377,10 +378,10 @@ mod tests {
         ring.keys().await.unwrap();
         vault.put(None);
         clock.advance(SignedDuration::from_hours(2));
-        assert!(ring.keys_knowing(key("k1").id()).await.is_ok());
+        assert!(ring.keys_including(key("k1").id()).await.is_ok());
         assert!(ring.keys().await.is_ok(), "old keys are better than none");
         for _ in 0..3 {
-            assert_eq!(ring.keys_knowing(key("k2").id()).await.unwrap_err(), KeysUnavailable);
+            assert_eq!(ring.keys_including(key("k2").id()).await.unwrap_err(), KeysUnavailable);
         }
         assert_eq!(vault.loads(), 3);
     }

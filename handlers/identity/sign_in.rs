@@ -14,10 +14,10 @@ use url::{Url, form_urlencoded};
 use uuid::Uuid;
 
 use super::{
-    client_assertion::{TokenEndpoint, TokenError, error_code},
-    signing_keys::Unavailable,
-    tokens::{CheckError, Reason, SignedIn, Tokens},
-    way_back::{hash, is_over, same, secret},
+    client_assertion::{TokenEndpoint, TokenError, sanitize_error_code},
+    oauth_state::{constant_time_eq, is_expired, random_token, sha256_base64url},
+    signing_keys::SigningKeysUnavailable,
+    token_verifier::{SignedInUser, TokenRejection, TokenVerifier, VerifyError},
 };
 use crate::{base::rng::Rng, domain::personal::Personal};
 
@@ -30,19 +30,19 @@ const VALUE_MAX: usize = 8 * 1024;
 
 /// The registration that people sign in with, and where they come back to.
 #[derive(Debug, Clone)]
-pub struct People {
+pub struct SignInRegistration {
     /// Its client id, which is also the audience of all tokens for us.
     pub client_id: Uuid,
     /// Below this address browsers reach our pages. Without a slash at its end.
-    pub pages: Url,
+    pub base_url: Url,
     /// Other clients whose tokens our API takes.
     pub add_in_clients: Vec<Uuid>,
 }
 
-impl People {
-    /// The address of the page at `path`, as it is registered with Entra.
-    pub(super) fn page(&self, path: &str) -> String {
-        format!("{}/{path}", self.pages.as_str().trim_end_matches('/'))
+impl SignInRegistration {
+    /// The address of the page at `callback_path`, as it is registered with Entra.
+    pub(super) fn page_url(&self, path: &str) -> String {
+        format!("{}/{path}", self.base_url.as_str().trim_end_matches('/'))
     }
 }
 
@@ -50,17 +50,17 @@ impl People {
 /// chooses an address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Return {
+pub enum ReturnTarget {
     /// The administrator's.
     Consent,
     /// Everybody's own.
     MyCalendar,
 }
 
-impl Return {
-    /// Where Entra sends the browser back to, below [`People::pages`]. Registered as redirect
+impl ReturnTarget {
+    /// Where Entra sends the browser back to, below [`People::base_url`]. Registered as redirect
     /// addresses of the registration.
-    pub fn path(self) -> &'static str {
+    pub fn callback_path(self) -> &'static str {
         match self {
             Self::Consent => "consent/signed-in",
             Self::MyCalendar => "my-calendar/signed-in",
@@ -70,24 +70,24 @@ impl Return {
 
 /// Somebody who was sent to Entra and has not come back yet. Kept in a sealed cookie.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Pending {
+pub struct PendingSignIn {
     state: String,
     nonce: String,
     verifier: String,
     started: Timestamp,
-    back: Return,
+    return_target: ReturnTarget,
 }
 
-impl Pending {
+impl PendingSignIn {
     /// Which page it is for.
-    pub fn back(&self) -> Return {
-        self.back
+    pub fn return_target(&self) -> ReturnTarget {
+        self.return_target
     }
 }
 
-impl fmt::Debug for Pending {
+impl fmt::Debug for PendingSignIn {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Pending").field("back", &self.back).finish_non_exhaustive()
+        f.debug_struct("Pending").field("back", &self.return_target).finish_non_exhaustive()
     }
 }
 
@@ -99,7 +99,7 @@ pub struct CallbackQuery {
     pub(super) code: Option<String>,
     pub(super) tenant: Option<String>,
     /// Something stands there twice (RFC 6749, 3.1 forbids it) or is too long to be Entra's.
-    odd: bool,
+    malformed: bool,
 }
 
 impl CallbackQuery {
@@ -114,20 +114,20 @@ impl CallbackQuery {
                 "tenant" => &mut read.tenant,
                 _ => continue,
             };
-            read.odd |= place.is_some() || value.len() > VALUE_MAX;
+            read.malformed |= place.is_some() || value.len() > VALUE_MAX;
             *place = Some(value.into_owned());
         }
         read
     }
 
     /// The error that Entra reports, fit to be shown.
-    pub(super) fn refusal(&self) -> Option<String> {
-        self.error.as_deref().map(error_code)
+    pub(super) fn error_code(&self) -> Option<String> {
+        self.error.as_deref().map(sanitize_error_code)
     }
 
     /// Whether this is the answer to `state`.
-    pub(super) fn answers(&self, state: &str) -> bool {
-        !self.odd && self.state.as_deref().is_some_and(|given| same(given, state))
+    pub(super) fn matches_state(&self, state: &str) -> bool {
+        !self.malformed && self.state.as_deref().is_some_and(|given| constant_time_eq(given, state))
     }
 }
 
@@ -148,13 +148,13 @@ pub enum SignInError {
     },
     /// The browser did not start this here, or it was finished before.
     #[error("the answer is to no question of this browser")]
-    ForeignState,
+    StateMismatch,
     /// It took longer than ten minutes.
     #[error("sign-in took too long")]
     Expired,
     /// Entra's token does not prove who it is.
     #[error("the token is refused: {0}")]
-    Token(Reason),
+    InvalidToken(TokenRejection),
     /// For now: Entra or the managed identity does not answer.
     #[error("nobody can sign in for now")]
     Unavailable,
@@ -169,11 +169,11 @@ impl From<TokenError> for SignInError {
     }
 }
 
-impl From<CheckError> for SignInError {
-    fn from(error: CheckError) -> Self {
+impl From<VerifyError> for SignInError {
+    fn from(error: VerifyError) -> Self {
         match error {
-            CheckError::Refused(reason) => Self::Token(reason),
-            CheckError::Unavailable(Unavailable) => Self::Unavailable,
+            VerifyError::Refused(reason) => Self::InvalidToken(reason),
+            VerifyError::Unavailable(SigningKeysUnavailable) => Self::Unavailable,
         }
     }
 }
@@ -181,13 +181,13 @@ impl From<CheckError> for SignInError {
 /// Signs people in.
 pub struct SignIn {
     endpoint: TokenEndpoint,
-    tokens: Arc<Tokens>,
-    people: People,
+    verifier: Arc<TokenVerifier>,
+    registration: SignInRegistration,
     rng: Arc<dyn Rng>,
 }
 
 #[derive(Deserialize)]
-struct AnswerWire {
+struct IdTokenWire {
     id_token: String,
 }
 
@@ -195,69 +195,73 @@ impl SignIn {
     /// Signs in at `endpoint` with the registration of `people`; `tokens` checks who it was.
     pub fn new(
         endpoint: TokenEndpoint,
-        tokens: Arc<Tokens>,
-        people: People,
+        tokens: Arc<TokenVerifier>,
+        people: SignInRegistration,
         rng: Arc<dyn Rng>,
     ) -> Self {
-        Self { endpoint, tokens, people, rng }
+        Self { endpoint, verifier: tokens, registration: people, rng }
     }
 
     /// Where to send the browser, and what to keep in its cookie until it is back. `hint` is the
     /// address that is filled in for the person, if it is known.
-    pub fn begin(&self, back: Return, hint: Option<&Personal>) -> (Url, Pending) {
+    pub fn begin(
+        &self,
+        return_target: ReturnTarget,
+        hint: Option<&Personal>,
+    ) -> (Url, PendingSignIn) {
         let rng = self.rng.as_ref();
         let started = self.endpoint.clock().now();
-        let (state, nonce, verifier) = (secret(rng), secret(rng), secret(rng));
+        let (state, nonce, verifier) = (random_token(rng), random_token(rng), random_token(rng));
         let address = format!("{ANY_TENANT}/oauth2/v2.0/authorize");
-        let mut url = self.endpoint.cloud().at_authority(&address);
+        let mut url = self.endpoint.cloud().authority_url(&address);
         url.query_pairs_mut()
-            .append_pair("client_id", &self.people.client_id.to_string())
+            .append_pair("client_id", &self.registration.client_id.to_string())
             .append_pair("response_type", "code")
             .append_pair("response_mode", "query")
-            .append_pair("redirect_uri", &self.people.page(back.path()))
+            .append_pair("redirect_uri", &self.registration.page_url(return_target.callback_path()))
             .append_pair("scope", SCOPE)
             .append_pair("state", &state)
             .append_pair("nonce", &nonce)
-            .append_pair("code_challenge", &hash(&verifier))
+            .append_pair("code_challenge", &sha256_base64url(&verifier))
             .append_pair("code_challenge_method", "S256")
             .append_pair("prompt", "select_account");
         if let Some(hint) = hint {
             url.query_pairs_mut().append_pair("login_hint", hint.reveal());
         }
-        (url, Pending { state, nonce, verifier, started, back })
+        (url, PendingSignIn { state, nonce, verifier, started, return_target })
     }
 
-    /// Who came back. `pending` is what the browser's cookie holds; the caller forgets it whatever
+    /// Who came back. `open_pending` is what the browser's cookie holds; the caller forgets it whatever
     /// the outcome, so that it is good for one answer.
     ///
     /// # Errors
     /// [`SignInError`].
     pub async fn finish(
         &self,
-        pending: Option<Pending>,
-        answer: &CallbackQuery,
-    ) -> Result<SignedIn, SignInError> {
-        if let Some(code) = answer.refusal() {
+        pending: Option<PendingSignIn>,
+        query: &CallbackQuery,
+    ) -> Result<SignedInUser, SignInError> {
+        if let Some(code) = query.error_code() {
             return Err(SignInError::Refused { code });
         }
-        let pending = pending.filter(|pending| answer.answers(&pending.state));
-        let pending = pending.ok_or(SignInError::ForeignState)?;
-        if is_over(pending.started, self.endpoint.clock().now()) {
+        let pending = pending.filter(|pending| query.matches_state(&pending.state));
+        let pending = pending.ok_or(SignInError::StateMismatch)?;
+        if is_expired(pending.started, self.endpoint.clock().now()) {
             return Err(SignInError::Expired);
         }
-        let code = answer.code.as_deref().ok_or(SignInError::ForeignState)?;
-        let client_id = self.people.client_id.to_string();
+        let code = query.code.as_deref().ok_or(SignInError::StateMismatch)?;
+        let client_id = self.registration.client_id.to_string();
         let fields = [
             ("grant_type", "authorization_code"),
             ("code", code),
-            ("redirect_uri", &self.people.page(pending.back.path())),
+            ("redirect_uri", &self.registration.page_url(pending.return_target.callback_path())),
             ("code_verifier", &pending.verifier),
             ("scope", SCOPE),
         ];
-        let answer = self.endpoint.ask(ANY_TENANT, &client_id, &fields).await?;
-        let wire: AnswerWire =
+        let answer = self.endpoint.request_token(ANY_TENANT, &client_id, &fields).await?;
+        let wire: IdTokenWire =
             serde_json::from_slice(&answer).map_err(|_| SignInError::Unavailable)?;
-        Ok(self.tokens.signed_in(&wire.id_token, &pending.nonce).await?)
+        Ok(self.verifier.verify_id_token(&wire.id_token, &pending.nonce).await?)
     }
 }
 
@@ -272,60 +276,68 @@ mod tests {
     use crate::{
         base::{clock::ManualClock, rng::SeededRng},
         identity::{
-            scripted::{PEOPLE, Scripted, Vouching, cloud, id_token, key, people},
+            scripted_http::{
+                FakeManagedIdentity, SIGN_IN_CLIENT_ID, ScriptedHttp, cloud, id_token, key,
+                sign_in_registration,
+            },
             signing_keys::SigningKeys,
         },
     };
 
-    struct Trial {
-        far: Arc<Scripted>,
+    struct SignInFixture {
+        http: Arc<ScriptedHttp>,
         clock: ManualClock,
         sign_in: SignIn,
     }
 
-    fn trial() -> Trial {
-        let far = Arc::new(Scripted::default());
+    fn fixture() -> SignInFixture {
+        let far = Arc::new(ScriptedHttp::default());
         let clock = ManualClock::new("2026-11-24T09:00:00Z".parse().unwrap());
         let time = || Arc::new(clock.clone());
         let keys = SigningKeys::new(Arc::clone(&far) as _, time(), &cloud());
-        let tokens = Arc::new(Tokens::new(keys, time(), cloud(), people()));
+        let tokens = Arc::new(TokenVerifier::new(keys, time(), cloud(), sign_in_registration()));
         let http = Arc::clone(&far) as _;
-        let endpoint = TokenEndpoint::new(http, Arc::new(Vouching::default()), time(), cloud());
-        let sign_in = SignIn::new(endpoint, tokens, people(), Arc::new(SeededRng::new(1)));
-        Trial { far, clock, sign_in }
+        let endpoint =
+            TokenEndpoint::new(http, Arc::new(FakeManagedIdentity::default()), time(), cloud());
+        let sign_in =
+            SignIn::new(endpoint, tokens, sign_in_registration(), Arc::new(SeededRng::new(1)));
+        SignInFixture { http: far, clock, sign_in }
     }
 
-    fn asked_for(url: &Url) -> HashMap<String, String> {
+    fn query_of(url: &Url) -> HashMap<String, String> {
         url.query_pairs().into_owned().collect()
     }
 
-    impl Trial {
+    impl SignInFixture {
         /// Somebody was sent away; what for, and how Entra would answer.
-        fn away(&self) -> (Pending, CallbackQuery) {
-            let (url, pending) = self.sign_in.begin(Return::MyCalendar, None);
-            let answer =
-                format!("code=the-code&state={}&session_state=x", asked_for(&url)["state"]);
+        fn begin_and_answer(&self) -> (PendingSignIn, CallbackQuery) {
+            let (url, pending) = self.sign_in.begin(ReturnTarget::MyCalendar, None);
+            let answer = format!("code=the-code&state={}&session_state=x", query_of(&url)["state"]);
             (pending, CallbackQuery::parse(&answer))
         }
 
         /// Entra gives this id token for the code, and publishes its key.
-        fn gives(&self, nonce: &str) {
+        fn serve_id_token(&self, nonce: &str) {
             let token = key().sign(&id_token(nonce)).unwrap();
-            self.far.then_token(200, &[], &json!({ "id_token": token, "access_token": "unused" }));
-            self.far.then(200, &key().jwks());
+            self.http.respond_to_token_request(
+                200,
+                &[],
+                &json!({ "id_token": token, "access_token": "unused" }),
+            );
+            self.http.respond(200, &key().jwks());
         }
     }
 
     #[tokio::test]
     async fn somebody_is_sent_to_entra_and_comes_back_known() {
-        let trial = trial();
+        let trial = fixture();
         let hint = Personal::new("anna@contoso.example");
-        let (url, pending) = trial.sign_in.begin(Return::Consent, Some(&hint));
+        let (url, pending) = trial.sign_in.begin(ReturnTarget::Consent, Some(&hint));
         assert!(
             url.as_str().starts_with("https://login.test/organizations/oauth2/v2.0/authorize?")
         );
-        let asked = asked_for(&url);
-        assert_eq!(asked["client_id"], PEOPLE);
+        let asked = query_of(&url);
+        assert_eq!(asked["client_id"], SIGN_IN_CLIENT_ID);
         assert_eq!(asked["response_type"], "code");
         assert_eq!(asked["response_mode"], "query");
         assert_eq!(asked["redirect_uri"], "https://rooms.test/api/consent/signed-in");
@@ -333,13 +345,13 @@ mod tests {
         assert_eq!(asked["prompt"], "select_account");
         assert_eq!(asked["login_hint"], "anna@contoso.example");
         assert_eq!(asked["code_challenge_method"], "S256");
-        assert_eq!(asked["code_challenge"], hash(&pending.verifier));
+        assert_eq!(asked["code_challenge"], sha256_base64url(&pending.verifier));
         assert!(!url.as_str().contains(&pending.verifier));
-        trial.gives(&asked["nonce"]);
+        trial.serve_id_token(&asked["nonce"]);
         let answer = CallbackQuery::parse(&format!("code=the-code&state={}", asked["state"]));
         let anna = trial.sign_in.finish(Some(pending.clone()), &answer).await.unwrap();
         assert_eq!(anna.name.reveal(), "Anna Lund");
-        let call = &trial.far.token_calls()[0];
+        let call = &trial.http.token_requests()[0];
         let address = "https://login.test/organizations/oauth2/v2.0/token";
         assert_eq!(call.uri().to_string(), address);
         let form: HashMap<_, _> = form_urlencoded::parse(call.body()).into_owned().collect();
@@ -347,27 +359,28 @@ mod tests {
         assert_eq!(form["code"], "the-code");
         assert_eq!(form["code_verifier"], pending.verifier);
         assert_eq!(form["redirect_uri"], asked["redirect_uri"]);
-        assert_eq!(form["client_id"], PEOPLE);
+        assert_eq!(form["client_id"], SIGN_IN_CLIENT_ID);
         assert_eq!(form["client_assertion"], "assertion");
         assert!(!form.contains_key("client_secret"));
     }
 
     #[tokio::test]
     async fn no_two_journeys_share_anything_and_none_is_shown() {
-        let trial = trial();
-        let ((one, _), (other, _)) = (trial.away(), trial.away());
+        let trial = fixture();
+        let ((one, _), (other, _)) = (trial.begin_and_answer(), trial.begin_and_answer());
         assert!(one.state != other.state && one.nonce != other.nonce);
         assert_ne!(one.verifier, other.verifier);
         assert!(!format!("{one:?}").contains(&one.state));
-        let kept: Pending = serde_json::from_str(&serde_json::to_string(&one).unwrap()).unwrap();
+        let kept: PendingSignIn =
+            serde_json::from_str(&serde_json::to_string(&one).unwrap()).unwrap();
         assert_eq!(kept, one);
     }
 
     #[tokio::test]
     async fn an_answer_that_this_browser_did_not_ask_for_is_refused_before_anything_is_asked() {
-        let trial = trial();
-        let (pending, good) = trial.away();
-        let (_, of_another) = trial.away();
+        let trial = fixture();
+        let (pending, good) = trial.begin_and_answer();
+        let (_, of_another) = trial.begin_and_answer();
         let state = pending.state.clone();
         let foreign = [
             (None, good),
@@ -384,28 +397,28 @@ mod tests {
         ];
         for (at, (pending, answer)) in foreign.into_iter().enumerate() {
             let outcome = trial.sign_in.finish(pending, &answer).await;
-            assert_eq!(outcome, Err(SignInError::ForeignState), "case {at}");
+            assert_eq!(outcome, Err(SignInError::StateMismatch), "case {at}");
         }
-        assert!(trial.far.token_calls().is_empty());
+        assert!(trial.http.token_requests().is_empty());
     }
 
     #[tokio::test]
     async fn ten_minutes_are_enough() {
-        let trial = trial();
-        let (pending, answer) = trial.away();
+        let trial = fixture();
+        let (pending, answer) = trial.begin_and_answer();
         trial.clock.advance(SignedDuration::from_secs(599));
-        trial.gives(&pending.nonce);
+        trial.serve_id_token(&pending.nonce);
         assert!(trial.sign_in.finish(Some(pending.clone()), &answer).await.is_ok());
         trial.clock.advance(SignedDuration::from_secs(1));
         let late = trial.sign_in.finish(Some(pending), &answer).await;
         assert_eq!(late, Err(SignInError::Expired));
-        assert_eq!(trial.far.token_calls().len(), 1);
+        assert_eq!(trial.http.token_requests().len(), 1);
     }
 
     #[tokio::test]
     async fn an_error_is_looked_at_first_and_shown_only_as_a_code() {
-        let trial = trial();
-        let (pending, _) = trial.away();
+        let trial = fixture();
+        let (pending, _) = trial.begin_and_answer();
         for (error, shown) in [
             ("access_denied", "access_denied"),
             ("login_required", "login_required"),
@@ -421,24 +434,24 @@ mod tests {
                 assert_eq!(outcome, Err(SignInError::Refused { code: shown.into() }), "{error}");
             }
         }
-        assert!(trial.far.token_calls().is_empty());
+        assert!(trial.http.token_requests().is_empty());
     }
 
     #[tokio::test]
     async fn what_entra_answers_to_the_code_is_refusal_wait_or_doubt() {
-        let trial = trial();
-        let (pending, answer) = trial.away();
+        let trial = fixture();
+        let (pending, answer) = trial.begin_and_answer();
         let finish = async || trial.sign_in.finish(Some(pending.clone()), &answer).await;
-        trial.far.then_token(400, &[], &json!({ "error": "invalid_grant" }));
+        trial.http.respond_to_token_request(400, &[], &json!({ "error": "invalid_grant" }));
         let replayed = SignInError::Refused { code: "invalid_grant".into() };
         assert_eq!(finish().await, Err(replayed), "a code is good for once");
-        trial.far.then_token(503, &[], &json!({}));
+        trial.http.respond_to_token_request(503, &[], &json!({}));
         assert_eq!(finish().await, Err(SignInError::Unavailable));
-        trial.far.then_token(200, &[], &json!({ "access_token": "no id token" }));
+        trial.http.respond_to_token_request(200, &[], &json!({ "access_token": "no id token" }));
         assert_eq!(finish().await, Err(SignInError::Unavailable));
-        trial.gives("the nonce of another journey");
-        assert_eq!(finish().await, Err(SignInError::Token(Reason::Nonce)));
-        trial.far.then_token(200, &[], &json!({ "id_token": "a.b.c" }));
-        assert_eq!(finish().await, Err(SignInError::Token(Reason::Malformed)));
+        trial.serve_id_token("the nonce of another journey");
+        assert_eq!(finish().await, Err(SignInError::InvalidToken(TokenRejection::Nonce)));
+        trial.http.respond_to_token_request(200, &[], &json!({ "id_token": "a.b.c" }));
+        assert_eq!(finish().await, Err(SignInError::InvalidToken(TokenRejection::Malformed)));
     }
 }

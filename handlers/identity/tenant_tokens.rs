@@ -19,7 +19,7 @@ pub use super::client_assertion::TokenError;
 use crate::domain::{ids::TenantId, policy::Registration};
 
 /// How long before its end a token is replaced.
-const EARLY: SignedDuration = SignedDuration::from_mins(5);
+const RENEW_BEFORE_EXPIRY: SignedDuration = SignedDuration::from_mins(5);
 
 /// The client ids of our two daemon registrations.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,37 +42,37 @@ impl Registrations {
 
 /// A bearer token. Never shown.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Token(Arc<str>);
+pub struct BearerToken(Arc<str>);
 
-impl Token {
+impl BearerToken {
     /// The token itself, for the one header it belongs in.
     pub fn secret(&self) -> &str {
         &self.0
     }
 }
 
-impl fmt::Debug for Token {
+impl fmt::Debug for BearerToken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Token(..)")
     }
 }
 
-struct Held {
-    token: Token,
-    until: Timestamp,
+struct CachedToken {
+    token: BearerToken,
+    valid_until: Timestamp,
 }
 
-type Slot = Arc<AsyncMutex<Option<Held>>>;
+type TokenSlot = Arc<AsyncMutex<Option<CachedToken>>>;
 
-struct Inner {
+struct TenantTokensInner {
     endpoint: TokenEndpoint,
     registrations: Registrations,
-    slots: Mutex<HashMap<(TenantId, Registration), Slot>>,
+    slots: Mutex<HashMap<(TenantId, Registration), TokenSlot>>,
 }
 
 /// The Graph tokens of all tenants, cached. Clones share the cache.
 #[derive(Clone)]
-pub struct TenantTokens(Arc<Inner>);
+pub struct TenantTokens(Arc<TenantTokensInner>);
 
 #[derive(Deserialize)]
 struct TokenWire {
@@ -82,8 +82,8 @@ struct TokenWire {
 
 impl TenantTokens {
     /// Tokens of `endpoint`, for the Graph of its cloud.
-    pub fn for_cloud(endpoint: TokenEndpoint, registrations: Registrations) -> Self {
-        Self(Arc::new(Inner { endpoint, registrations, slots: Mutex::default() }))
+    pub fn new(endpoint: TokenEndpoint, registrations: Registrations) -> Self {
+        Self(Arc::new(TenantTokensInner { endpoint, registrations, slots: Mutex::default() }))
     }
 
     /// The tenant's token: from the cache, or fetched. Whoever asks while it is being fetched waits
@@ -95,12 +95,12 @@ impl TenantTokens {
         &self,
         tenant: TenantId,
         registration: Registration,
-    ) -> Result<Token, TokenError> {
+    ) -> Result<BearerToken, TokenError> {
         let slot = self.slot(tenant, registration);
         let mut held = slot.lock().await;
         let now = self.0.endpoint.clock().now();
         if let Some(held) = held.as_ref()
-            && now < held.until
+            && now < held.valid_until
         {
             return Ok(held.token.clone());
         }
@@ -111,7 +111,12 @@ impl TenantTokens {
     }
 
     /// Graph answered 401 to `refused`: it is not handed out again. A newer one stays.
-    pub async fn forget(&self, tenant: TenantId, registration: Registration, refused: &Token) {
+    pub async fn invalidate(
+        &self,
+        tenant: TenantId,
+        registration: Registration,
+        refused: &BearerToken,
+    ) {
         let slot = self.slot(tenant, registration);
         let mut held = slot.lock().await;
         if held.as_ref().is_some_and(|held| held.token == *refused) {
@@ -119,7 +124,7 @@ impl TenantTokens {
         }
     }
 
-    fn slot(&self, tenant: TenantId, registration: Registration) -> Slot {
+    fn slot(&self, tenant: TenantId, registration: Registration) -> TokenSlot {
         let mut slots = self.0.slots.lock().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(slots.entry((tenant, registration)).or_default())
     }
@@ -129,15 +134,18 @@ impl TenantTokens {
         tenant: TenantId,
         registration: Registration,
         now: Timestamp,
-    ) -> Result<Held, TokenError> {
+    ) -> Result<CachedToken, TokenError> {
         let client_id = self.0.registrations.client_id(registration);
         let scope = &self.0.endpoint.cloud().graph_scope;
         let fields = [("scope", scope.as_str()), ("grant_type", "client_credentials")];
-        let answer = self.0.endpoint.ask(&tenant.to_string(), client_id, &fields).await?;
+        let answer = self.0.endpoint.request_token(&tenant.to_string(), client_id, &fields).await?;
         let wire: TokenWire =
             serde_json::from_slice(&answer).map_err(|_| TokenError::UNAVAILABLE)?;
         let life = SignedDuration::from_secs(wire.expires_in.clamp(0, 86_400));
-        Ok(Held { token: Token(wire.access_token.into()), until: now + (life - EARLY) })
+        Ok(CachedToken {
+            token: BearerToken(wire.access_token.into()),
+            valid_until: now + (life - RENEW_BEFORE_EXPIRY),
+        })
     }
 }
 
@@ -154,7 +162,7 @@ mod tests {
         base::clock::ManualClock,
         identity::{
             cloud::Cloud,
-            scripted::{Scripted, Vouching, cloud},
+            scripted_http::{FakeManagedIdentity, ScriptedHttp, cloud},
         },
     };
 
@@ -165,19 +173,20 @@ mod tests {
     /// Status, headers and body of an answer, and what is made of it.
     type Case = (u16, &'static [(&'static str, &'static str)], serde_json::Value, TokenError);
 
-    struct Trial {
-        far: Arc<Scripted>,
-        vouching: Arc<Vouching>,
+    struct TenantTokensFixture {
+        http: Arc<ScriptedHttp>,
+        managed_identity: Arc<FakeManagedIdentity>,
         clock: Arc<ManualClock>,
         tokens: TenantTokens,
     }
 
-    fn trial() -> Trial {
-        trial_in(cloud())
+    fn fixture() -> TenantTokensFixture {
+        fixture_in(cloud())
     }
 
-    fn trial_in(cloud: Cloud) -> Trial {
-        let (far, vouching) = (Arc::new(Scripted::default()), Arc::new(Vouching::default()));
+    fn fixture_in(cloud: Cloud) -> TenantTokensFixture {
+        let (far, vouching) =
+            (Arc::new(ScriptedHttp::default()), Arc::new(FakeManagedIdentity::default()));
         let clock = Arc::new(ManualClock::new("2026-11-24T09:00:00Z".parse().unwrap()));
         let endpoint = TokenEndpoint::new(
             Arc::clone(&far) as _,
@@ -187,18 +196,21 @@ mod tests {
         );
         let registrations =
             Registrations { organisation_wide: "wide".into(), scoped: "scoped".into() };
-        let tokens = TenantTokens::for_cloud(endpoint, registrations);
-        Trial { far, vouching, clock, tokens }
+        let tokens = TenantTokens::new(endpoint, registrations);
+        TenantTokensFixture { http: far, managed_identity: vouching, clock, tokens }
     }
 
     #[tokio::test]
     async fn the_managed_identity_vouches_at_the_customers_own_endpoint() {
-        let trial = trial();
+        let trial = fixture();
         let token = trial.tokens.token(ACME, Registration::Scoped).await.unwrap();
         assert_eq!(token.secret(), "token-1");
         assert_eq!(format!("{token:?}"), "Token(..)");
-        assert_eq!(trial.vouching.asked(), ["api://AzureADTokenExchange/.default"]);
-        let call = &trial.far.token_calls()[0];
+        assert_eq!(
+            trial.managed_identity.requested_scopes(),
+            ["api://AzureADTokenExchange/.default"]
+        );
+        let call = &trial.http.token_requests()[0];
         assert_eq!(call.uri().to_string(), format!("https://login.test/{ACME}/oauth2/v2.0/token"));
         let form: HashMap<_, _> = form_urlencoded::parse(call.body()).into_owned().collect();
         assert_eq!(form["client_id"], "scoped");
@@ -211,15 +223,18 @@ mod tests {
 
     #[tokio::test]
     async fn a_sovereign_cloud_is_a_matter_of_settings() {
-        let trial = trial_in(Cloud {
+        let trial = fixture_in(Cloud {
             authority: "https://login.partner.test".parse().unwrap(),
-            exchange_audience: "api://AzureADTokenExchangeChina".into(),
+            token_exchange_audience: "api://AzureADTokenExchangeChina".into(),
             graph_scope: "https://graph.partner.test/.default".into(),
             ..cloud()
         });
         trial.tokens.token(ACME, WIDE).await.unwrap();
-        assert_eq!(trial.vouching.asked(), ["api://AzureADTokenExchangeChina/.default"]);
-        let call = &trial.far.token_calls()[0];
+        assert_eq!(
+            trial.managed_identity.requested_scopes(),
+            ["api://AzureADTokenExchangeChina/.default"]
+        );
+        let call = &trial.http.token_requests()[0];
         assert_eq!(call.uri().host(), Some("login.partner.test"));
         let form: HashMap<_, _> = form_urlencoded::parse(call.body()).into_owned().collect();
         assert_eq!(form["scope"], "https://graph.partner.test/.default");
@@ -227,7 +242,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_token_is_kept_until_five_minutes_before_its_end() {
-        let trial = trial();
+        let trial = fixture();
         let token = async || trial.tokens.token(ACME, WIDE).await.unwrap();
         let first = token().await;
         trial.clock.advance(SignedDuration::from_secs(3599 - 300 - 1));
@@ -238,39 +253,39 @@ mod tests {
 
     #[tokio::test]
     async fn tenants_and_registrations_do_not_share_tokens() {
-        let trial = trial();
+        let trial = fixture();
         let other = TenantId(Uuid::from_u128(2));
         for (tenant, registration) in [(ACME, WIDE), (other, WIDE), (ACME, Registration::Scoped)] {
             trial.tokens.token(tenant, registration).await.unwrap();
         }
-        assert_eq!(trial.far.token_calls().len(), 3);
+        assert_eq!(trial.http.token_requests().len(), 3);
     }
 
     #[tokio::test]
     async fn many_who_ask_at_once_make_one_call() {
-        let trial = trial();
+        let trial = fixture();
         let asks = (0..50).map(|_| trial.tokens.token(ACME, WIDE));
         let tokens = futures::future::join_all(asks).await;
         assert!(tokens.iter().all(|token| token.as_ref().unwrap().secret() == "token-1"));
-        assert_eq!(trial.far.token_calls().len(), 1);
+        assert_eq!(trial.http.token_requests().len(), 1);
     }
 
     #[tokio::test]
     async fn many_who_were_refused_the_same_token_fetch_one_new_one() {
-        let trial = trial();
+        let trial = fixture();
         let old = trial.tokens.token(ACME, WIDE).await.unwrap();
         let again = (0..10).map(|_| async {
-            trial.tokens.forget(ACME, WIDE, &old).await;
+            trial.tokens.invalidate(ACME, WIDE, &old).await;
             trial.tokens.token(ACME, WIDE).await.unwrap()
         });
         let tokens = futures::future::join_all(again).await;
         assert!(tokens.iter().all(|token| token.secret() == "token-2"));
-        assert_eq!(trial.far.token_calls().len(), 2);
+        assert_eq!(trial.http.token_requests().len(), 2);
     }
 
     #[tokio::test]
     async fn each_failure_is_a_refusal_or_a_wait() {
-        let trial = trial();
+        let trial = fixture();
         let refused = |code: &str| TokenError::Refused { code: code.into() };
         let wait = |seconds: Option<i64>| TokenError::Unavailable {
             after: seconds.map(SignedDuration::from_secs),
@@ -287,12 +302,12 @@ mod tests {
             (302, &[], json!({}), wait(None)),
         ];
         for (status, headers, body, error) in cases {
-            trial.far.then_token(status, headers, &body);
+            trial.http.respond_to_token_request(status, headers, &body);
             assert_eq!(trial.tokens.token(ACME, WIDE).await, Err(error), "{status} {body}");
         }
-        trial.vouching.broken.store(true, Ordering::Relaxed);
+        trial.managed_identity.unavailable.store(true, Ordering::Relaxed);
         assert_eq!(trial.tokens.token(ACME, WIDE).await, Err(wait(None)));
-        trial.vouching.broken.store(false, Ordering::Relaxed);
+        trial.managed_identity.unavailable.store(false, Ordering::Relaxed);
         assert!(trial.tokens.token(ACME, WIDE).await.is_ok(), "no failure is remembered");
     }
 }

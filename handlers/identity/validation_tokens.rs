@@ -11,9 +11,12 @@ use serde::Deserialize;
 
 use super::{
     cloud::Cloud,
-    signing_keys::{PublishedKey, SigningKeys, Unavailable},
+    signing_keys::{PublishedKey, SigningKeys, SigningKeysUnavailable},
     tenant_tokens::Registrations,
-    tokens::{CheckError, LEEWAY, Reason, in_time, key_named_in, reason, rules_for},
+    token_verifier::{
+        LEEWAY, TokenRejection, VerifyError, check_lifetime, key_id_of, rejection_of,
+        validation_for,
+    },
 };
 use crate::{
     base::{clock::Clock, http::Http},
@@ -30,39 +33,39 @@ const TOKENS_MAX: usize = 64;
 
 /// What the tokens of one POST prove.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Vouched {
+pub struct VerifiedTenants {
     /// The tenants that Graph vouches for: the content of their items may be believed.
     pub tenants: BTreeSet<TenantId>,
     /// Tokens that could not be judged for now: Entra's keys were not to be had, or are said not to
     /// have one that may be minutes old, or there were too many. Items of other tenants may be as
     /// true as any, and are to be handed on without their content.
-    pub unjudged: usize,
+    pub undetermined: usize,
     /// Tokens that prove nothing.
-    pub refused: usize,
+    pub rejected: usize,
 }
 
-impl Vouched {
+impl VerifiedTenants {
     /// Whether Graph vouches for `tenant`.
-    pub fn vouches_for(&self, tenant: TenantId) -> bool {
+    pub fn contains(&self, tenant: TenantId) -> bool {
         self.tenants.contains(&tenant)
     }
 
     /// Whether it may do so, but that could not be judged for now.
-    pub fn may_vouch_for(&self, tenant: TenantId) -> bool {
-        self.unjudged > 0 && !self.vouches_for(tenant)
+    pub fn may_contain(&self, tenant: TenantId) -> bool {
+        self.undetermined > 0 && !self.contains(tenant)
     }
 }
 
 /// Checks validation tokens.
-pub struct ValidationTokens {
+pub struct ValidationTokenVerifier {
     keys: Arc<SigningKeys>,
     clock: Arc<dyn Clock>,
     cloud: Cloud,
-    rules: Validation,
+    validation: Validation,
 }
 
 #[derive(Deserialize)]
-struct Claims {
+struct ValidationTokenClaims {
     // Read as one text: a token for several is not one of Entra's.
     #[serde(rename = "aud")]
     _audience: String,
@@ -75,7 +78,7 @@ struct Claims {
     azp: Option<String>,
 }
 
-impl ValidationTokens {
+impl ValidationTokenVerifier {
     /// Checks tokens of `cloud` for our daemon `registrations`, with keys loaded over `http`.
     pub fn new(
         http: Arc<dyn Http>,
@@ -84,29 +87,31 @@ impl ValidationTokens {
         registrations: &Registrations,
     ) -> Self {
         let keys = Arc::new(SigningKeys::for_notifications(http, Arc::clone(&clock), &cloud));
-        let rules = rules_for(&[&registrations.organisation_wide, &registrations.scoped]);
-        Self { keys, clock, cloud, rules }
+        let rules = validation_for(&[&registrations.organisation_wide, &registrations.scoped]);
+        Self { keys, clock, cloud, validation: rules }
     }
 
     /// Whom the `tokens` of one POST vouch for. Never fails: a token that proves nothing only leaves
     /// its tenant out.
-    pub async fn vouched(&self, tokens: &[String]) -> Vouched {
-        let mut vouched = Vouched::default();
+    pub async fn verified_tenants(&self, tokens: &[String]) -> VerifiedTenants {
+        let mut vouched = VerifiedTenants::default();
         for (n, token) in tokens.iter().enumerate() {
             if n >= TOKENS_MAX {
-                vouched.unjudged += 1;
+                vouched.undetermined += 1;
                 continue;
             }
-            match self.check(token).await {
+            match self.verify(token).await {
                 Ok(tenant) => {
                     vouched.tenants.insert(tenant);
                 }
-                Err(CheckError::Unavailable(_) | CheckError::Refused(Reason::UnknownKey)) => {
-                    vouched.unjudged += 1;
+                Err(
+                    VerifyError::Unavailable(_) | VerifyError::Refused(TokenRejection::UnknownKey),
+                ) => {
+                    vouched.undetermined += 1;
                 }
-                Err(CheckError::Refused(reason)) => {
+                Err(VerifyError::Refused(reason)) => {
                     tracing::warn!(%reason, "a validation token proves nothing");
-                    vouched.refused += 1;
+                    vouched.rejected += 1;
                 }
             }
         }
@@ -116,42 +121,46 @@ impl ValidationTokens {
     /// The tenant that one token vouches for.
     ///
     /// # Errors
-    /// [`CheckError`]; [`Reason::UnknownKey`] may be a key that is newer than ours.
-    pub async fn check(&self, token: &str) -> Result<TenantId, CheckError> {
-        let kid = key_named_in(token)?;
-        let key = self.key(kid).await?.ok_or(Reason::UnknownKey)?;
-        let claims = jsonwebtoken::decode::<Claims>(token, &key.key, &self.rules);
-        let claims = claims.map_err(|error| reason(&error))?.claims;
-        let tenant: TenantId = claims.tid.parse().map_err(|_| Reason::Issuer)?;
+    /// [`VerifyError`]; [`TokenRejection::UnknownKey`] may be a key that is newer than ours.
+    pub async fn verify(&self, token: &str) -> Result<TenantId, VerifyError> {
+        let kid = key_id_of(token)?;
+        let key = self.signing_key(kid).await?.ok_or(TokenRejection::UnknownKey)?;
+        let claims =
+            jsonwebtoken::decode::<ValidationTokenClaims>(token, &key.key, &self.validation);
+        let claims = claims.map_err(|error| rejection_of(&error))?.claims;
+        let tenant: TenantId = claims.tid.parse().map_err(|_| TokenRejection::Issuer)?;
         let (issuer, caller) = match claims.ver.as_str() {
-            "1.0" => (Cloud::first_issuer_of(tenant), &claims.appid),
-            "2.0" => (self.cloud.issuer_of(tenant), &claims.azp),
-            _ => return Err(Reason::Version.into()),
+            "1.0" => (Cloud::v1_issuer(tenant), &claims.appid),
+            "2.0" => (self.cloud.v2_issuer(tenant), &claims.azp),
+            _ => return Err(TokenRejection::Version.into()),
         };
         if claims.iss != issuer {
-            return Err(Reason::Issuer.into());
+            return Err(TokenRejection::Issuer.into());
         }
         // Entra publishes one set of keys and names the issuer of version 2 with each.
-        if !key.signs_for(&self.cloud.issuer_of(tenant), &tenant.to_string()) {
-            return Err(Reason::Signature.into());
+        if !key.may_sign_for(&self.cloud.v2_issuer(tenant), &tenant.to_string()) {
+            return Err(TokenRejection::Signature.into());
         }
         let caller = caller.as_deref().unwrap_or_default();
         if !caller.eq_ignore_ascii_case(CHANGE_TRACKING) {
-            return Err(Reason::Client.into());
+            return Err(TokenRejection::Client.into());
         }
-        in_time(self.clock.now(), LEEWAY, claims.nbf, claims.exp)?;
+        check_lifetime(self.clock.now(), LEEWAY, claims.nbf, claims.exp)?;
         Ok(tenant)
     }
 
     /// A key that is not held is looked for by a task of its own: the webhook gives up after half a
     /// second, and must not undo a load that needs longer, again and again.
-    async fn key(&self, kid: String) -> Result<Option<Arc<PublishedKey>>, Unavailable> {
-        if let Some(key) = self.keys.known(&kid) {
+    async fn signing_key(
+        &self,
+        kid: String,
+    ) -> Result<Option<Arc<PublishedKey>>, SigningKeysUnavailable> {
+        if let Some(key) = self.keys.find_cached(&kid) {
             return Ok(Some(key));
         }
         let keys = Arc::clone(&self.keys);
         let found = tokio::spawn(async move { keys.find(&kid).await }).await;
-        found.unwrap_or(Err(Unavailable))
+        found.unwrap_or(Err(SigningKeysUnavailable))
     }
 }
 
@@ -162,27 +171,27 @@ mod tests {
     use super::*;
     use crate::{
         base::clock::ManualClock,
-        identity::scripted::{Scripted, cloud, key},
+        identity::scripted_http::{ScriptedHttp, cloud, key},
     };
 
     #[tokio::test]
     async fn a_webhook_that_gives_up_does_not_undo_the_load_of_the_keys() {
-        let far = Arc::new(Scripted::default());
-        far.then(200, &key().jwks());
+        let far = Arc::new(ScriptedHttp::default());
+        far.respond(200, &key().jwks());
         let clock = ManualClock::new("2026-11-24T09:00:00Z".parse().unwrap());
         let registrations =
             Registrations { organisation_wide: "wide".into(), scoped: "scoped".into() };
         let http = Arc::clone(&far) as Arc<dyn Http>;
-        let tokens = ValidationTokens::new(http, Arc::new(clock), cloud(), &registrations);
+        let tokens = ValidationTokenVerifier::new(http, Arc::new(clock), cloud(), &registrations);
         let token = key().sign(&json!({})).unwrap();
-        let mut impatient = Box::pin(tokens.check(&token));
+        let mut impatient = Box::pin(tokens.verify(&token));
         assert!(futures::poll!(&mut impatient).is_pending());
         drop(impatient);
         for _ in 0..8 {
             tokio::task::yield_now().await;
         }
-        let judged = tokens.check(&token).await;
-        assert!(matches!(judged, Err(CheckError::Refused(_))), "{judged:?}");
-        assert_eq!(far.asked().len(), 1);
+        let judged = tokens.verify(&token).await;
+        assert!(matches!(judged, Err(VerifyError::Refused(_))), "{judged:?}");
+        assert_eq!(far.requests().len(), 1);
     }
 }

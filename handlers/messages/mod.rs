@@ -12,32 +12,32 @@ use jiff::Timestamp;
 
 use crate::{
     domain::{
+        encrypted_content::EncryptedContent,
         ids::{CorrelationId, EventId, MailboxId, TenantId},
         keys::{BookingKey, Digest},
-        sealed::Sealed,
     },
-    queue::{MESSAGE_LIFE, Queue, SEALED_LIFE},
+    queue::{ENCRYPTED_CONTENT_TTL, MESSAGE_TTL, Queue},
 };
 
-pub use wire::{NotAMessage, packed};
+pub use wire::{InvalidMessage, pack};
 
 /// Travels with every item: what it belongs to and how it has fared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Passage {
+pub struct JobMeta {
     /// Ties everything that one change causes together.
     pub correlation: CorrelationId,
     /// How often an own fault has stopped it.
-    pub tries: u32,
+    pub attempts: u32,
     /// How often it has waited for others: throttling, outages, another worker.
-    pub waits: u32,
+    pub deferrals: u32,
     /// When it was first sent.
     pub first_seen: Timestamp,
 }
 
-impl Passage {
+impl JobMeta {
     /// A fresh start at `now`.
-    pub fn start(correlation: CorrelationId, now: Timestamp) -> Self {
-        Self { correlation, tries: 0, waits: 0, first_seen: now }
+    pub fn new(correlation: CorrelationId, now: Timestamp) -> Self {
+        Self { correlation, attempts: 0, deferrals: 0, first_seen: now }
     }
 }
 
@@ -55,7 +55,7 @@ pub enum Origin {
         version: Option<Digest>,
     },
     /// Our own wish to look: a resync, a second look.
-    Look,
+    Refetch,
 }
 
 /// To `fetch-event`: look at this event.
@@ -69,22 +69,22 @@ pub struct EventChange {
     pub origin: Origin,
     /// What the notification brought, sealed; only ever on the first way to `fetch-event`: whatever
     /// is tried again travels as ids.
-    pub sealed: Option<Sealed>,
+    pub encrypted_content: Option<EncryptedContent>,
     /// Its passage so far.
-    pub passage: Passage,
+    pub meta: JobMeta,
 }
 
 impl EventChange {
     /// Our own wish to look at an event.
-    pub fn look(mailbox: MailboxId, event: EventId, passage: Passage) -> Self {
-        Self { mailbox, event, origin: Origin::Look, sealed: None, passage }
+    pub fn refetch(mailbox: MailboxId, event: EventId, passage: JobMeta) -> Self {
+        Self { mailbox, event, origin: Origin::Refetch, encrypted_content: None, meta: passage }
     }
 
     /// Takes in another telling of the same event in the same mailbox, proved by the same nonce.
     ///
     /// Nothing says which of two versions is the newer one: then neither is believed, and the event
     /// is read. Of two tellings of one version the later content stays.
-    pub fn merge(&mut self, other: Origin, sealed: Option<Sealed>) {
+    pub fn merge(&mut self, other: Origin, sealed: Option<EncryptedContent>) {
         match (&mut self.origin, other) {
             (
                 Origin::Notification { deleted, version, .. },
@@ -92,16 +92,16 @@ impl EventChange {
             ) => {
                 *deleted |= also;
                 if version.is_none() || *version != theirs {
-                    (*version, self.sealed) = (None, None);
+                    (*version, self.encrypted_content) = (None, None);
                 } else if sealed.is_some() {
-                    self.sealed = sealed;
+                    self.encrypted_content = sealed;
                 }
             }
-            (Origin::Look, Origin::Look) => self.sealed = None,
+            (Origin::Refetch, Origin::Refetch) => self.encrypted_content = None,
             // Our own wish is never passed over.
-            (Origin::Look, Origin::Notification { .. })
-            | (Origin::Notification { .. }, Origin::Look) => {
-                (self.origin, self.sealed) = (Origin::Look, None);
+            (Origin::Refetch, Origin::Notification { .. })
+            | (Origin::Notification { .. }, Origin::Refetch) => {
+                (self.origin, self.encrypted_content) = (Origin::Refetch, None);
             }
         }
     }
@@ -109,15 +109,15 @@ impl EventChange {
 
 impl EventChanges {
     /// How long the message may wait: sealed content not as long as ids.
-    pub fn life(&self) -> Duration {
-        let sealed = self.items.iter().any(|item| item.sealed.is_some());
-        if sealed { SEALED_LIFE } else { MESSAGE_LIFE }
+    pub fn time_to_live(&self) -> Duration {
+        let sealed = self.items.iter().any(|item| item.encrypted_content.is_some());
+        if sealed { ENCRYPTED_CONTENT_TTL } else { MESSAGE_TTL }
     }
 
     /// The same as ids alone.
     #[must_use]
     pub fn without_content(mut self) -> Self {
-        self.items.iter_mut().for_each(|item| item.sealed = None);
+        self.items.iter_mut().for_each(|item| item.encrypted_content = None);
         self
     }
 }
@@ -133,7 +133,7 @@ pub struct EventChanges {
 
 /// To `create-booking` and `write-back`: look at this booking.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct BookingNudge {
+pub struct BookingJob {
     /// Which booking.
     pub key: BookingKey,
     /// The due entry that sent this, which the worker deletes once the truth is settled.
@@ -141,12 +141,12 @@ pub struct BookingNudge {
     /// How often a conflict was met and its holder looked at anew.
     pub conflicts: u8,
     /// Its passage so far.
-    pub passage: Passage,
+    pub meta: JobMeta,
 }
 
 /// To `maintain-mailbox`: what to do with a mailbox.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Task {
+pub enum MailboxTaskKind {
     /// See to it that the mailbox is subscribed, then resync it.
     Subscribe,
     /// Prolong the subscription.
@@ -158,12 +158,12 @@ pub enum Task {
     /// Graph wants the subscription to be authorised again.
     Reauthorize,
     /// Graph has removed the subscription.
-    Removed,
+    SubscriptionRemoved,
     /// Graph could not deliver some notifications.
-    Missed,
+    MissedNotifications,
     /// The subscription brings nothing, although the calendar changes: is that still so, and if it
     /// is, make it anew. Its passage says since when it is suspected.
-    Silent,
+    SuspectedDead,
     /// Do what is left to do for a mailbox that is to be forgotten.
     Erase,
 }
@@ -176,54 +176,54 @@ pub struct MailboxTask {
     /// Which mailbox.
     pub mailbox: MailboxId,
     /// What to do.
-    pub task: Task,
+    pub kind: MailboxTaskKind,
     /// The nonce a lifecycle notification proved itself with; `None` for our own tasks.
     pub nonce: Option<u64>,
     /// The due entry that sent this.
     pub due: Option<Timestamp>,
     /// Its passage so far.
-    pub passage: Passage,
+    pub meta: JobMeta,
 }
 
 /// The most tasks of one message: as many renewals as Graph takes in one batch
 /// (learn.microsoft.com/graph/json-batching, 2025-02-21).
-pub const TASKS_MAX: usize = 20;
+pub const MAX_TASKS: usize = 20;
 
 /// To `maintain-mailbox`: look at these mailboxes of one tenant.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MailboxTasks {
     /// The tenant of all of them.
     pub tenant: TenantId,
-    /// The tasks, at most [`TASKS_MAX`].
+    /// The tasks, at most [`MAX_TASKS`].
     pub items: Vec<MailboxTask>,
 }
 
 /// Where a pass over a tenant's mailboxes goes on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Stage {
+pub struct ReconcileCursor {
     /// The first shard of `Mailboxes` that was not looked at yet.
     pub shard: u8,
     /// Whether the pass began by connecting: those that are followed already are subscribed anew.
-    pub anew: bool,
+    pub resubscribe: bool,
     /// Whether each calendar that is followed is compared with the store on the way.
-    pub compare: bool,
+    pub resync: bool,
 }
 
 /// What to do with a tenant.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum TenantWork {
+pub enum TenantTaskKind {
     /// It was connected (again): everything that should be followed is subscribed and resynced.
     Connect,
     /// Its policy was changed: every mailbox is brought in line, and, where the organisation agrees
     /// for everybody, everybody in scope is found.
-    Align {
+    ReconcilePolicy {
         /// Where a pass that was too long for one invocation goes on; `None` for its beginning.
-        from: Option<Stage>,
+        from: Option<ReconcileCursor>,
     },
     /// It is leaving: everything is unsubscribed and deleted.
     Leave,
     /// A call for it was refused: is its access still there?
-    Check,
+    CheckAccess,
 }
 
 /// To `maintain-tenant`: look at this tenant.
@@ -232,9 +232,9 @@ pub struct TenantTask {
     /// Which tenant.
     pub tenant: TenantId,
     /// What to do.
-    pub work: TenantWork,
+    pub kind: TenantTaskKind,
     /// Its passage so far.
-    pub passage: Passage,
+    pub meta: JobMeta,
 }
 
 /// A message of one queue.
@@ -248,26 +248,26 @@ pub trait Message: Sized {
 
 /// To `create-booking`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct BookingRequest(pub BookingNudge);
+pub struct BookingRequest(pub BookingJob);
 
 /// To `write-back`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct CalendarWrite(pub BookingNudge);
+pub struct CalendarWrite(pub BookingJob);
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::queue::MESSAGE_BYTES;
+    use crate::queue::MAX_MESSAGE_BYTES;
 
     const NOON: &str = "2026-11-24T12:00:00Z";
 
-    fn passage() -> Passage {
-        Passage { tries: 2, ..Passage::start(CorrelationId(0xABCD), NOON.parse().unwrap()) }
+    fn meta() -> JobMeta {
+        JobMeta { attempts: 2, ..JobMeta::new(CorrelationId(0xABCD), NOON.parse().unwrap()) }
     }
 
     fn change(origin: Origin) -> EventChange {
         let mailbox = MailboxId(uuid::Uuid::from_u128(7));
-        let look = EventChange::look(mailbox, "AAMk_-=".parse().unwrap(), passage());
+        let look = EventChange::refetch(mailbox, "AAMk_-=".parse().unwrap(), meta());
         EventChange { origin, ..look }
     }
 
@@ -276,14 +276,14 @@ mod tests {
         let tenant = TenantId(uuid::Uuid::from_u128(9));
         let version = Some(Digest::of(&[b"W/1"]));
         let notified = Origin::Notification { nonce: u64::MAX - 1, deleted: true, version };
-        let sealed = Sealed {
+        let sealed = EncryptedContent {
             data: "ZGF0YQ==".to_owned(),
             data_key: "a2V5".to_owned(),
-            signature: "bWFj".to_owned(),
-            certificate: "c-20261124".parse().unwrap(),
+            data_signature: "bWFj".to_owned(),
+            certificate_id: "c-20261124".parse().unwrap(),
         };
-        let rich = EventChange { sealed: Some(sealed), ..change(notified) };
-        let items = vec![change(Origin::Look), change(notified), rich];
+        let rich = EventChange { encrypted_content: Some(sealed), ..change(notified) };
+        let items = vec![change(Origin::Refetch), change(notified), rich];
         let message = EventChanges { tenant, items };
         let text = message.to_text();
         assert_eq!(EventChanges::from_text(&text).unwrap(), message);
@@ -310,61 +310,81 @@ mod tests {
             version: Some(Digest(u128::MAX)),
         };
         let items = vec![change(notified); 1000];
-        let messages = packed(tenant, items.clone());
+        let messages = pack(tenant, items.clone());
         let unpacked: Vec<_> = messages.iter().flat_map(|m| m.items.clone()).collect();
         assert_eq!(unpacked, items);
         for message in &messages {
-            let size = crate::queue::wire_len(&message.to_text());
-            assert!(size <= crate::queue::MESSAGE_BYTES, "{size}");
+            let size = crate::queue::encoded_len(&message.to_text());
+            assert!(size <= crate::queue::MAX_MESSAGE_BYTES, "{size}");
         }
         assert!(messages.len() <= 5, "{}", messages.len());
     }
 
-    fn told(version: Option<&str>) -> Origin {
+    fn notification(version: Option<&str>) -> Origin {
         let version = version.map(Digest::of_etag);
         Origin::Notification { nonce: 1, deleted: false, version }
     }
 
-    fn sealed(data: &str) -> Option<Sealed> {
-        Some(Sealed {
+    fn sealed(data: &str) -> Option<EncryptedContent> {
+        Some(EncryptedContent {
             data: data.to_owned(),
             data_key: "a2V5".to_owned(),
-            signature: "bWFj".to_owned(),
-            certificate: "c-20261124".parse().unwrap(),
+            data_signature: "bWFj".to_owned(),
+            certificate_id: "c-20261124".parse().unwrap(),
         })
     }
 
     #[test]
     fn of_one_version_the_later_content_stays_and_of_two_neither_is_believed() {
-        let first = EventChange { sealed: sealed("Zmlyc3Q="), ..change(told(Some("1"))) };
+        let first = EventChange {
+            encrypted_content: sealed("Zmlyc3Q="),
+            ..change(notification(Some("1")))
+        };
         let mut same = first.clone();
-        same.merge(told(Some("1")), sealed("c2Vjb25k"));
-        same.merge(told(Some("1")), None);
-        assert_eq!((same.sealed.clone(), same.origin), (sealed("c2Vjb25k"), told(Some("1"))));
+        same.merge(notification(Some("1")), sealed("c2Vjb25k"));
+        same.merge(notification(Some("1")), None);
+        assert_eq!(
+            (same.encrypted_content.clone(), same.origin),
+            (sealed("c2Vjb25k"), notification(Some("1")))
+        );
         for other in [Some("2"), None] {
             let mut unclear = first.clone();
-            unclear.merge(told(other), sealed("c2Vjb25k"));
-            assert_eq!((unclear.sealed.clone(), unclear.origin), (None, told(None)));
-            unclear.merge(told(Some("1")), sealed("Zmlyc3Q="));
-            assert_eq!((unclear.sealed.clone(), unclear.origin), (None, told(None)), "for good");
+            unclear.merge(notification(other), sealed("c2Vjb25k"));
+            assert_eq!(
+                (unclear.encrypted_content.clone(), unclear.origin),
+                (None, notification(None))
+            );
+            unclear.merge(notification(Some("1")), sealed("Zmlyc3Q="));
+            assert_eq!(
+                (unclear.encrypted_content.clone(), unclear.origin),
+                (None, notification(None)),
+                "for good"
+            );
         }
         let mut deleted = first.clone();
         let gone = Origin::Notification { nonce: 1, deleted: true, version: None };
         deleted.merge(gone, None);
-        assert_eq!((deleted.sealed, deleted.origin), (None, gone));
+        assert_eq!((deleted.encrypted_content, deleted.origin), (None, gone));
         let mut looked = first;
-        looked.merge(Origin::Look, None);
-        assert_eq!((looked.sealed, looked.origin), (None, Origin::Look));
+        looked.merge(Origin::Refetch, None);
+        assert_eq!((looked.encrypted_content, looked.origin), (None, Origin::Refetch));
     }
 
     #[test]
     fn sealed_content_shortens_a_messages_life_and_what_does_not_fit_travels_as_ids() {
         let tenant = TenantId(uuid::Uuid::nil());
-        let rich = EventChange { sealed: sealed("ZGF0YQ=="), ..change(told(Some("1"))) };
-        let message = EventChanges { tenant, items: vec![change(Origin::Look), rich.clone()] };
-        assert_eq!((message.life(), message.without_content().life()), (SEALED_LIFE, MESSAGE_LIFE));
-        assert!(rich.clone().fitting().sealed.is_some());
-        let large = EventChange { sealed: sealed(&"x".repeat(MESSAGE_BYTES)), ..rich };
-        assert_eq!(large.fitting().sealed, None);
+        let rich = EventChange {
+            encrypted_content: sealed("ZGF0YQ=="),
+            ..change(notification(Some("1")))
+        };
+        let message = EventChanges { tenant, items: vec![change(Origin::Refetch), rich.clone()] };
+        assert_eq!(
+            (message.time_to_live(), message.without_content().time_to_live()),
+            (ENCRYPTED_CONTENT_TTL, MESSAGE_TTL)
+        );
+        assert!(rich.clone().without_oversized_content().encrypted_content.is_some());
+        let large =
+            EventChange { encrypted_content: sealed(&"x".repeat(MAX_MESSAGE_BYTES)), ..rich };
+        assert_eq!(large.without_oversized_content().encrypted_content, None);
     }
 }

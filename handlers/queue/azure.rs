@@ -12,26 +12,29 @@ use azure_storage_queue::models::{
 };
 use azure_storage_queue::{QueueClient, QueueClientOptions};
 
-use super::{Outbox, POISON_HIDDEN, Poisoned, Queue, QueueError, Receipt, TAKEN_AT_ONCE, check};
-use crate::base::http::Patience;
+use super::{
+    MAX_MESSAGES_PER_RECEIVE, MessageReceipt, Outbox, POISON_VISIBILITY_TIMEOUT, PoisonMessage,
+    Queue, QueueError, validate,
+};
+use crate::base::http::RetryPolicy;
 
-/// [`Outbox`] in a storage account, opened with a token. Messages are plain text: base64 is neither
+/// [`NotificationQueue`] in a storage account, opened with a token. Messages are plain text: base64 is neither
 /// added nor expected (host.json: `messageEncoding` is `none`).
 pub struct AzureOutbox {
-    queues: BTreeMap<Queue, Pair>,
-    patience: Patience,
+    queues: BTreeMap<Queue, QueueClients>,
+    retry_policy: RetryPolicy,
 }
 
 /// A queue and its poison queue.
-struct Pair {
+struct QueueClients {
     main: QueueClient,
     poison: QueueClient,
 }
 
 impl AzureOutbox {
     /// The queues of the account whose queue service is at `url` (a trailing slash is ignored),
-    /// with tokens of `credential`, over the shared `transport`. No call takes longer than
-    /// `patience`, retries included. A send that was retried may have put the message twice.
+    /// with tokens of `credential`, over the shared `azure_transport`. No call takes longer than
+    /// `retry_policy`, retries included. A send that was retried may have put the message twice.
     ///
     /// # Errors
     /// [`QueueError`] when `url` is not an https address.
@@ -39,25 +42,26 @@ impl AzureOutbox {
         url: &str,
         credential: &Arc<dyn TokenCredential>,
         transport: &Transport,
-        patience: Patience,
+        retry_policy: RetryPolicy,
     ) -> Result<Self, QueueError> {
         let base = url.trim_end_matches('/'); // the crate would make `//queue` of a trailing slash
         let client = |name: &str| {
             let url = Url::parse(&format!("{base}/{name}"))
                 .map_err(|_| QueueError("not an https address".to_owned()))?;
             let options = QueueClientOptions {
-                client_options: patience.options(transport.clone()),
+                client_options: retry_policy.client_options(transport.clone()),
                 ..QueueClientOptions::default()
             };
             QueueClient::new(url, Some(Arc::clone(credential)), Some(options))
-                .map_err(|error| refusal(&error))
+                .map_err(|error| to_queue_error(&error))
         };
         let mut queues = BTreeMap::new();
         for queue in Queue::ALL {
-            let pair = Pair { main: client(queue.name())?, poison: client(queue.poison_name())? };
+            let pair =
+                QueueClients { main: client(queue.name())?, poison: client(queue.poison_name())? };
             queues.insert(queue, pair);
         }
-        Ok(Self { queues, patience })
+        Ok(Self { queues, retry_policy })
     }
 
     /// Creates every queue that is missing, poison queues too: for a new local world and for
@@ -67,22 +71,22 @@ impl AzureOutbox {
     /// [`QueueError`].
     pub async fn create_all(&self) -> Result<(), QueueError> {
         for pair in self.queues.values() {
-            self.bounded(pair.main.create(None)).await?;
-            self.bounded(pair.poison.create(None)).await?;
+            self.execute(pair.main.create(None)).await?;
+            self.execute(pair.poison.create(None)).await?;
         }
         Ok(())
     }
 
-    fn pair(&self, queue: Queue) -> Result<&Pair, QueueError> {
+    fn clients(&self, queue: Queue) -> Result<&QueueClients, QueueError> {
         self.queues.get(&queue).ok_or_else(|| QueueError("no such queue".to_owned()))
     }
 
-    async fn bounded<T>(
+    async fn execute<T>(
         &self,
         call: impl Future<Output = azure_core::Result<T>>,
     ) -> Result<T, QueueError> {
-        match self.patience.wait(call).await {
-            Ok(answer) => answer.map_err(|error| refusal(&error)),
+        match self.retry_policy.with_timeout(call).await {
+            Ok(answer) => answer.map_err(|error| to_queue_error(&error)),
             Err(late) => Err(QueueError(late.to_string())),
         }
     }
@@ -90,69 +94,80 @@ impl AzureOutbox {
 
 #[async_trait]
 impl Outbox for AzureOutbox {
-    async fn send_for(
+    async fn send_with_ttl(
         &self,
         queue: Queue,
         text: String,
         delay: Duration,
-        life: Duration,
+        ttl: Duration,
     ) -> Result<(), QueueError> {
-        check(&text, delay, life)?;
+        validate(&text, delay, ttl)?;
         let message = QueueMessage { message_text: Some(text) };
-        let message = message.try_into().map_err(|error| refusal(&error))?;
+        let message = message.try_into().map_err(|error| to_queue_error(&error))?;
         let options = QueueClientSendMessageOptions {
-            visibility_timeout: Some(seconds(delay)),
-            message_time_to_live: Some(seconds(life)),
+            visibility_timeout: Some(whole_seconds(delay)),
+            message_time_to_live: Some(whole_seconds(ttl)),
             ..QueueClientSendMessageOptions::default()
         };
-        let call = self.pair(queue)?.main.send_message(message, Some(options));
-        self.bounded(call).await.map(drop)
+        let call = self.clients(queue)?.main.send_message(message, Some(options));
+        self.execute(call).await.map(drop)
     }
 
-    async fn poisoned(&self, queue: Queue, limit: u8) -> Result<Vec<Poisoned>, QueueError> {
+    async fn receive_poisoned(
+        &self,
+        queue: Queue,
+        limit: u8,
+    ) -> Result<Vec<PoisonMessage>, QueueError> {
         let options = QueueClientReceiveMessagesOptions {
-            number_of_messages: Some(i32::from(limit.clamp(1, TAKEN_AT_ONCE))),
-            visibility_timeout: Some(seconds(POISON_HIDDEN)),
+            number_of_messages: Some(i32::from(limit.clamp(1, MAX_MESSAGES_PER_RECEIVE))),
+            visibility_timeout: Some(whole_seconds(POISON_VISIBILITY_TIMEOUT)),
             ..QueueClientReceiveMessagesOptions::default()
         };
-        let call = self.pair(queue)?.poison.receive_messages(Some(options));
-        let answer = match self.patience.wait(call).await {
+        let call = self.clients(queue)?.poison.receive_messages(Some(options));
+        let answer = match self.retry_policy.with_timeout(call).await {
             Ok(Ok(answer)) => answer,
             // The host makes a poison queue when it first needs one.
             Ok(Err(error)) if error.http_status() == Some(StatusCode::NotFound) => {
                 return Ok(Vec::new());
             }
-            Ok(Err(error)) => return Err(refusal(&error)),
+            Ok(Err(error)) => return Err(to_queue_error(&error)),
             Err(error) => return Err(QueueError(error.to_string())),
         };
-        let messages = answer.into_model().map_err(|error| refusal(&error))?.items;
+        let messages = answer.into_model().map_err(|error| to_queue_error(&error))?.items;
         let taken = messages.unwrap_or_default().into_iter().filter_map(|message| {
-            let receipt = Receipt { id: message.message_id?, pop: message.pop_receipt? };
-            Some(Poisoned { text: message.message_text.unwrap_or_default(), receipt })
+            let receipt = MessageReceipt {
+                message_id: message.message_id?,
+                pop_receipt: message.pop_receipt?,
+            };
+            Some(PoisonMessage { text: message.message_text.unwrap_or_default(), receipt })
         });
         Ok(taken.collect())
     }
 
-    async fn discard(&self, queue: Queue, receipt: &Receipt) -> Result<(), QueueError> {
-        let poison = &self.pair(queue)?.poison;
-        let call = poison.delete_message(&receipt.id, &receipt.pop, None);
+    async fn delete_poisoned(
+        &self,
+        queue: Queue,
+        receipt: &MessageReceipt,
+    ) -> Result<(), QueueError> {
+        let poison = &self.clients(queue)?.poison;
+        let call = poison.delete_message(&receipt.message_id, &receipt.pop_receipt, None);
         let gone = |error: &azure_core::Error| error.http_status() == Some(StatusCode::NotFound);
-        match self.patience.wait(call).await {
+        match self.retry_policy.with_timeout(call).await {
             Ok(Ok(_)) => Ok(()),
             Ok(Err(error)) if gone(&error) => Ok(()),
-            Ok(Err(error)) => Err(refusal(&error)),
+            Ok(Err(error)) => Err(to_queue_error(&error)),
             Err(late) => Err(QueueError(late.to_string())),
         }
     }
 }
 
 /// What is told of an error: its kind and the service's code, no address and no content.
-fn refusal(error: &azure_core::Error) -> QueueError {
+fn to_queue_error(error: &azure_core::Error) -> QueueError {
     QueueError(error.kind().to_string())
 }
 
 /// Whole seconds, rounded up: a message must not be seen too early.
-fn seconds(duration: Duration) -> i32 {
+fn whole_seconds(duration: Duration) -> i32 {
     let whole = duration.as_secs() + u64::from(duration.subsec_nanos() > 0);
     i32::try_from(whole).unwrap_or(i32::MAX)
 }

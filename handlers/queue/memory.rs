@@ -8,13 +8,14 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 
 use super::{
-    MESSAGE_LIFE, Outbox, POISON_HIDDEN, Poisoned, Queue, QueueError, Receipt, TAKEN_AT_ONCE, check,
+    MAX_MESSAGES_PER_RECEIVE, MESSAGE_TTL, MessageReceipt, Outbox, POISON_VISIBILITY_TIMEOUT,
+    PoisonMessage, Queue, QueueError, validate,
 };
 use crate::base::clock::Clock;
 
 /// A queue, or where its host puts what it gave up on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Shelf {
+pub enum QueueKind {
     /// The queue itself.
     Main(Queue),
     /// Its poison queue.
@@ -24,8 +25,8 @@ pub enum Shelf {
 /// One delivery of one message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Delivery {
-    /// Names this delivery, for [`MemoryOutbox::delete`] and [`MemoryOutbox::requeue`].
-    pub receipt: Receipt,
+    /// Names this delivery, for [`MemoryOutbox::delete_data`] and [`MemoryOutbox::requeue`].
+    pub receipt: MessageReceipt,
     /// The message text.
     pub text: String,
     /// How often it was delivered, this time included.
@@ -36,7 +37,7 @@ pub struct Delivery {
     pub expires_at: Timestamp,
 }
 
-/// [`Outbox`] in memory. Besides the port it has the verbs of a host, which in Azure belong to the
+/// [`NotificationQueue`] in memory. Besides the port it has the verbs of a host, which in Azure belong to the
 /// Functions runtime: nothing in `functions/` may use them.
 pub struct MemoryOutbox {
     clock: Arc<dyn Clock>,
@@ -45,13 +46,13 @@ pub struct MemoryOutbox {
 
 #[derive(Default)]
 struct State {
-    shelves: BTreeMap<Shelf, Vec<Stored>>,
+    queues: BTreeMap<QueueKind, Vec<StoredMessage>>,
     counter: u64,
 }
 
-struct Stored {
+struct StoredMessage {
     id: String,
-    pop: String,
+    pop_receipt: String,
     text: String,
     dequeue_count: u32,
     sent_at: Timestamp,
@@ -66,75 +67,81 @@ impl MemoryOutbox {
     }
 
     /// Delivers up to `limit` (at most 32) visible messages, oldest first, and hides them for
-    /// `hidden`.
-    pub fn receive(&self, shelf: Shelf, limit: u8, hidden: Duration) -> Vec<Delivery> {
+    /// `visibility_timeout`.
+    pub fn receive(
+        &self,
+        queue: QueueKind,
+        limit: u8,
+        visibility_timeout: Duration,
+    ) -> Vec<Delivery> {
         let now = self.clock.now();
         let mut state = self.state();
         let mut counter = state.counter;
-        let shelf = state.shelves.entry(shelf).or_default();
+        let shelf = state.queues.entry(queue).or_default();
         let visible = shelf.iter_mut().filter(|message| message.visible_at <= now);
-        let deliveries = visible.take(usize::from(limit.min(TAKEN_AT_ONCE))).map(|message| {
-            counter += 1;
-            message.pop = format!("pop-{counter}");
-            message.visible_at = later(now, hidden);
-            message.dequeue_count += 1;
-            message.delivery()
-        });
+        let deliveries =
+            visible.take(usize::from(limit.min(MAX_MESSAGES_PER_RECEIVE))).map(|message| {
+                counter += 1;
+                message.pop_receipt = format!("pop-{counter}");
+                message.visible_at = saturating_add(now, visibility_timeout);
+                message.dequeue_count += 1;
+                message.delivery()
+            });
         let deliveries = deliveries.collect();
         state.counter = counter;
         deliveries
     }
 
     /// Removes a delivered message; `false` when it was delivered again since, or is gone.
-    pub fn delete(&self, shelf: Shelf, receipt: &Receipt) -> bool {
+    pub fn delete(&self, queue: QueueKind, receipt: &MessageReceipt) -> bool {
         let mut state = self.state();
-        let messages = state.shelves.entry(shelf).or_default();
+        let messages = state.queues.entry(queue).or_default();
         let before = messages.len();
-        messages.retain(|message| !message.is(receipt));
+        messages.retain(|message| !message.matches(receipt));
         messages.len() < before
     }
 
     /// Makes a delivered message visible again after `delay`; `false` when it was delivered again
     /// since, or is gone.
-    pub fn requeue(&self, shelf: Shelf, receipt: &Receipt, delay: Duration) -> bool {
-        let visible_at = later(self.clock.now(), delay);
+    pub fn requeue(&self, queue: QueueKind, receipt: &MessageReceipt, delay: Duration) -> bool {
+        let visible_at = saturating_add(self.clock.now(), delay);
         let mut state = self.state();
-        let messages = state.shelves.entry(shelf).or_default();
-        let found = messages.iter_mut().find(|message| message.is(receipt));
+        let messages = state.queues.entry(queue).or_default();
+        let found = messages.iter_mut().find(|message| message.matches(receipt));
         found.map(|message| message.visible_at = visible_at).is_some()
     }
 
     /// Copies a delivered message to the poison queue and removes it, as the host does after its
     /// last try; `false` when it was delivered again since, or is gone.
-    pub fn give_up(&self, queue: Queue, receipt: &Receipt) -> bool {
+    pub fn move_to_poison(&self, queue: Queue, receipt: &MessageReceipt) -> bool {
         let now = self.clock.now();
         let mut state = self.state();
-        let messages = state.shelves.entry(Shelf::Main(queue)).or_default();
-        let Some(index) = messages.iter().position(|message| message.is(receipt)) else {
+        let messages = state.queues.entry(QueueKind::Main(queue)).or_default();
+        let Some(index) = messages.iter().position(|message| message.matches(receipt)) else {
             return false;
         };
         let message = messages.remove(index);
-        state.put(Shelf::Poison(queue), message.text, now, Duration::ZERO, MESSAGE_LIFE);
+        state.push(QueueKind::Poison(queue), message.text, now, Duration::ZERO, MESSAGE_TTL);
         true
     }
 
     /// All messages there are, hidden ones too, oldest first.
-    pub fn messages(&self, shelf: Shelf) -> Vec<Delivery> {
+    pub fn messages(&self, queue: QueueKind) -> Vec<Delivery> {
         let mut state = self.state();
-        state.shelves.entry(shelf).or_default().iter().map(Stored::delivery).collect()
+        state.queues.entry(queue).or_default().iter().map(StoredMessage::delivery).collect()
     }
 
     /// When the next message of `shelf` can be received: now or earlier when one is visible.
-    pub fn next_visible_at(&self, shelf: Shelf) -> Option<Timestamp> {
+    pub fn next_visible_at(&self, queue: QueueKind) -> Option<Timestamp> {
         let mut state = self.state();
-        state.shelves.entry(shelf).or_default().iter().map(|message| message.visible_at).min()
+        state.queues.entry(queue).or_default().iter().map(|message| message.visible_at).min()
     }
 
     /// The queues, without what has expired by now.
     fn state(&self) -> MutexGuard<'_, State> {
         let now = self.clock.now();
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        for messages in state.shelves.values_mut() {
+        for messages in state.queues.values_mut() {
             messages.retain(|message| message.expires_at > now);
         }
         state
@@ -142,29 +149,39 @@ impl MemoryOutbox {
 }
 
 impl State {
-    fn put(&mut self, shelf: Shelf, text: String, now: Timestamp, delay: Duration, life: Duration) {
+    fn push(
+        &mut self,
+        queue: QueueKind,
+        text: String,
+        now: Timestamp,
+        delay: Duration,
+        ttl: Duration,
+    ) {
         self.counter += 1;
-        self.shelves.entry(shelf).or_default().push(Stored {
+        self.queues.entry(queue).or_default().push(StoredMessage {
             id: format!("message-{}", self.counter),
-            pop: String::new(),
+            pop_receipt: String::new(),
             text,
             dequeue_count: 0,
             sent_at: now,
-            visible_at: later(now, delay),
-            expires_at: later(now, life),
+            visible_at: saturating_add(now, delay),
+            expires_at: saturating_add(now, ttl),
         });
     }
 }
 
-impl Stored {
+impl StoredMessage {
     /// Whether `receipt` is of the last delivery.
-    fn is(&self, receipt: &Receipt) -> bool {
-        self.id == receipt.id && self.pop == receipt.pop
+    fn matches(&self, receipt: &MessageReceipt) -> bool {
+        self.id == receipt.message_id && self.pop_receipt == receipt.pop_receipt
     }
 
     fn delivery(&self) -> Delivery {
         Delivery {
-            receipt: Receipt { id: self.id.clone(), pop: self.pop.clone() },
+            receipt: MessageReceipt {
+                message_id: self.id.clone(),
+                pop_receipt: self.pop_receipt.clone(),
+            },
             text: self.text.clone(),
             dequeue_count: self.dequeue_count,
             sent_at: self.sent_at,
@@ -175,34 +192,42 @@ impl Stored {
 
 #[async_trait]
 impl Outbox for MemoryOutbox {
-    async fn send_for(
+    async fn send_with_ttl(
         &self,
         queue: Queue,
         text: String,
         delay: Duration,
-        life: Duration,
+        ttl: Duration,
     ) -> Result<(), QueueError> {
-        check(&text, delay, life)?;
+        validate(&text, delay, ttl)?;
         let now = self.clock.now();
-        self.state().put(Shelf::Main(queue), text, now, delay, life);
+        self.state().push(QueueKind::Main(queue), text, now, delay, ttl);
         Ok(())
     }
 
-    async fn poisoned(&self, queue: Queue, limit: u8) -> Result<Vec<Poisoned>, QueueError> {
-        let taken = self.receive(Shelf::Poison(queue), limit.max(1), POISON_HIDDEN);
-        let poisoned =
-            |delivery: Delivery| Poisoned { text: delivery.text, receipt: delivery.receipt };
-        Ok(taken.into_iter().map(poisoned).collect())
+    async fn receive_poisoned(
+        &self,
+        queue: Queue,
+        limit: u8,
+    ) -> Result<Vec<PoisonMessage>, QueueError> {
+        let taken = self.receive(QueueKind::Poison(queue), limit.max(1), POISON_VISIBILITY_TIMEOUT);
+        let receive_poisoned =
+            |delivery: Delivery| PoisonMessage { text: delivery.text, receipt: delivery.receipt };
+        Ok(taken.into_iter().map(receive_poisoned).collect())
     }
 
-    async fn discard(&self, queue: Queue, receipt: &Receipt) -> Result<(), QueueError> {
+    async fn delete_poisoned(
+        &self,
+        queue: Queue,
+        receipt: &MessageReceipt,
+    ) -> Result<(), QueueError> {
         // Gone, or taken by somebody else meanwhile: either way it is no longer ours.
-        self.delete(Shelf::Poison(queue), receipt);
+        self.delete(QueueKind::Poison(queue), receipt);
         Ok(())
     }
 }
 
-fn later(now: Timestamp, by: Duration) -> Timestamp {
+fn saturating_add(now: Timestamp, by: Duration) -> Timestamp {
     now.checked_add(by).unwrap_or(Timestamp::MAX)
 }
 
@@ -213,7 +238,7 @@ mod tests {
     use super::*;
     use crate::base::clock::ManualClock;
 
-    const MAIN: Shelf = Shelf::Main(Queue::EventChanges);
+    const MAIN: QueueKind = QueueKind::Main(Queue::EventChanges);
     const MINUTE: Duration = Duration::from_secs(60);
 
     fn outbox() -> (MemoryOutbox, ManualClock) {
@@ -248,7 +273,10 @@ mod tests {
     async fn a_message_with_a_shorter_life_is_thrown_away_sooner() {
         let (outbox, clock) = outbox();
         let text = || "sealed".to_owned();
-        outbox.send_for(Queue::EventChanges, text(), Duration::ZERO, MINUTE * 30).await.unwrap();
+        outbox
+            .send_with_ttl(Queue::EventChanges, text(), Duration::ZERO, MINUTE * 30)
+            .await
+            .unwrap();
         outbox.send(Queue::EventChanges, "ids".into(), Duration::ZERO).await.unwrap();
         clock.advance(SignedDuration::from_mins(30));
         let left = outbox.messages(MAIN);
@@ -260,14 +288,14 @@ mod tests {
         let (outbox, clock) = outbox();
         outbox.send(Queue::EventChanges, "bad".into(), Duration::ZERO).await.unwrap();
         let delivery = outbox.receive(MAIN, 1, MINUTE).remove(0);
-        assert!(outbox.give_up(Queue::EventChanges, &delivery.receipt));
-        let first = outbox.poisoned(Queue::EventChanges, 32).await.unwrap().remove(0);
+        assert!(outbox.move_to_poison(Queue::EventChanges, &delivery.receipt));
+        let first = outbox.receive_poisoned(Queue::EventChanges, 32).await.unwrap().remove(0);
         clock.advance(SignedDuration::from_mins(5));
-        let again = outbox.poisoned(Queue::EventChanges, 32).await.unwrap().remove(0);
-        outbox.discard(Queue::EventChanges, &first.receipt).await.unwrap();
-        assert_eq!(outbox.messages(Shelf::Poison(Queue::EventChanges)).len(), 1, "not ours");
-        outbox.discard(Queue::EventChanges, &again.receipt).await.unwrap();
-        assert!(outbox.messages(Shelf::Poison(Queue::EventChanges)).is_empty());
+        let again = outbox.receive_poisoned(Queue::EventChanges, 32).await.unwrap().remove(0);
+        outbox.delete_poisoned(Queue::EventChanges, &first.receipt).await.unwrap();
+        assert_eq!(outbox.messages(QueueKind::Poison(Queue::EventChanges)).len(), 1, "not ours");
+        outbox.delete_poisoned(Queue::EventChanges, &again.receipt).await.unwrap();
+        assert!(outbox.messages(QueueKind::Poison(Queue::EventChanges)).is_empty());
     }
 
     #[tokio::test]

@@ -7,21 +7,21 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-/// The most bytes of one message, as [`wire_len`] counts them
+/// The most bytes of one message, as [`encoded_len`] counts them
 /// (learn.microsoft.com/rest/api/storageservices/put-message: 64 KiB).
-pub const MESSAGE_BYTES: usize = 64 * 1024;
+pub const MAX_MESSAGE_BYTES: usize = 64 * 1024;
 /// How long a message lives, and so the delay that no message may have
 /// (learn.microsoft.com/rest/api/storageservices/put-message: 7 days unless told otherwise, and
 /// the delay must be shorter than the life).
-pub const MESSAGE_LIFE: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+pub const MESSAGE_TTL: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 /// How long sealed content waits at most: after that the message is thrown away unread, and the
 /// next resync finds what it told.
-pub const SEALED_LIFE: Duration = Duration::from_secs(6 * 60 * 60);
+pub const ENCRYPTED_CONTENT_TTL: Duration = Duration::from_secs(6 * 60 * 60);
 /// How long a message taken from a poison queue stays hidden from others.
-const POISON_HIDDEN: Duration = Duration::from_secs(5 * 60);
+const POISON_VISIBILITY_TIMEOUT: Duration = Duration::from_secs(5 * 60);
 /// The most messages taken at once
 /// (learn.microsoft.com/rest/api/storageservices/get-messages: 32).
-const TAKEN_AT_ONCE: u8 = 32;
+const MAX_MESSAGES_PER_RECEIVE: u8 = 32;
 
 /// The queues, each named once; function, folder and queue are told apart in `host/router.rs`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -73,20 +73,20 @@ impl Queue {
 
 /// A message taken from a poison queue, invisible to others for a while.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Poisoned {
+pub struct PoisonMessage {
     /// The message text as it was sent.
     pub text: String,
-    /// What [`Outbox::discard`] needs.
-    pub receipt: Receipt,
+    /// What [`NotificationQueue::delete_poisoned`] needs.
+    pub receipt: MessageReceipt,
 }
 
 /// Names one delivery of one message.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Receipt {
+pub struct MessageReceipt {
     /// The message's id.
-    pub id: String,
+    pub message_id: String,
     /// Proof of this delivery.
-    pub pop: String,
+    pub pop_receipt: String,
 }
 
 /// The queue did not take or give the message; whether a send took effect is unknown.
@@ -97,26 +97,26 @@ pub struct QueueError(pub String);
 /// Sends work on: Azure Storage Queues, or the simulation's in memory.
 #[async_trait]
 pub trait Outbox: Send + Sync {
-    /// Puts `text` (at most [`MESSAGE_BYTES`] by [`wire_len`]) on `queue`, visible after `delay`
-    /// (whole seconds, shorter than [`MESSAGE_LIFE`]).
+    /// Puts `text` (at most [`MAX_MESSAGE_BYTES`] by [`encoded_len`]) on `queue`, visible after `delay`
+    /// (whole seconds, shorter than [`MESSAGE_TTL`]).
     ///
     /// # Errors
     /// [`QueueError`]; the message may be there all the same.
     async fn send(&self, queue: Queue, text: String, delay: Duration) -> Result<(), QueueError> {
-        self.send_for(queue, text, delay, MESSAGE_LIFE).await
+        self.send_with_ttl(queue, text, delay, MESSAGE_TTL).await
     }
 
     /// The same for a message that is thrown away unread after `life` (whole seconds, at most
-    /// [`MESSAGE_LIFE`], longer than `delay`).
+    /// [`MESSAGE_TTL`], longer than `delay`).
     ///
     /// # Errors
     /// [`QueueError`]; the message may be there all the same.
-    async fn send_for(
+    async fn send_with_ttl(
         &self,
         queue: Queue,
         text: String,
         delay: Duration,
-        life: Duration,
+        ttl: Duration,
     ) -> Result<(), QueueError>;
 
     /// Takes up to `limit` (at most 32) messages from the poison queue of `queue`, hidden from
@@ -124,17 +124,25 @@ pub trait Outbox: Send + Sync {
     ///
     /// # Errors
     /// [`QueueError`].
-    async fn poisoned(&self, queue: Queue, limit: u8) -> Result<Vec<Poisoned>, QueueError>;
+    async fn receive_poisoned(
+        &self,
+        queue: Queue,
+        limit: u8,
+    ) -> Result<Vec<PoisonMessage>, QueueError>;
 
-    /// Removes a message taken by [`Outbox::poisoned`]; one that is gone already is fine.
+    /// Removes a message taken by [`NotificationQueue::poisoned`]; one that is gone already is fine.
     ///
     /// # Errors
     /// [`QueueError`].
-    async fn discard(&self, queue: Queue, receipt: &Receipt) -> Result<(), QueueError>;
+    async fn delete_poisoned(
+        &self,
+        queue: Queue,
+        receipt: &MessageReceipt,
+    ) -> Result<(), QueueError>;
 }
 
 /// How many bytes `text` takes in the XML that carries it.
-pub fn wire_len(text: &str) -> usize {
+pub fn encoded_len(text: &str) -> usize {
     let more = |byte: &u8| match byte {
         b'<' | b'>' => "&lt;".len() - 1,
         b'&' => "&amp;".len() - 1,
@@ -144,12 +152,12 @@ pub fn wire_len(text: &str) -> usize {
 }
 
 /// Refuses what the queue service would, by both outboxes alike.
-fn check(text: &str, delay: Duration, life: Duration) -> Result<(), QueueError> {
+fn validate(text: &str, delay: Duration, ttl: Duration) -> Result<(), QueueError> {
     let refuse = |rule: &str| Err(QueueError(rule.to_owned()));
-    if wire_len(text) > MESSAGE_BYTES {
+    if encoded_len(text) > MAX_MESSAGE_BYTES {
         return refuse("the message is larger than 64 KiB");
     }
-    if life > MESSAGE_LIFE || delay >= life {
+    if ttl > MESSAGE_TTL || delay >= ttl {
         return refuse("the delay is not shorter than the life, or that is longer than 7 days");
     }
     // XML 1.0 cannot carry these at all (www.w3.org/TR/xml, "Characters").
@@ -169,16 +177,16 @@ mod tests {
 
     #[test]
     fn markup_counts_as_it_is_escaped() {
-        assert_eq!(wire_len("<a&b>\"'"), "&lt;a&amp;b&gt;\"'".len());
-        assert!(check(&"&".repeat(MESSAGE_BYTES / 4), Duration::ZERO, MESSAGE_LIFE).is_err());
-        assert!(check(&"x".repeat(MESSAGE_BYTES), Duration::ZERO, MESSAGE_LIFE).is_ok());
+        assert_eq!(encoded_len("<a&b>\"'"), "&lt;a&amp;b&gt;\"'".len());
+        assert!(validate(&"&".repeat(MAX_MESSAGE_BYTES / 4), Duration::ZERO, MESSAGE_TTL).is_err());
+        assert!(validate(&"x".repeat(MAX_MESSAGE_BYTES), Duration::ZERO, MESSAGE_TTL).is_ok());
     }
 
     #[test]
     fn a_message_may_not_outlive_itself_unseen() {
-        assert!(check("x", MESSAGE_LIFE, MESSAGE_LIFE).is_err());
-        assert!(check("x", SEALED_LIFE, SEALED_LIFE).is_err());
-        assert!(check("x", Duration::ZERO, MESSAGE_LIFE * 2).is_err());
-        assert!(check("x\u{0}", Duration::ZERO, MESSAGE_LIFE).is_err());
+        assert!(validate("x", MESSAGE_TTL, MESSAGE_TTL).is_err());
+        assert!(validate("x", ENCRYPTED_CONTENT_TTL, ENCRYPTED_CONTENT_TTL).is_err());
+        assert!(validate("x", Duration::ZERO, MESSAGE_TTL * 2).is_err());
+        assert!(validate("x\u{0}", Duration::ZERO, MESSAGE_TTL).is_err());
     }
 }

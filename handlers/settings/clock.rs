@@ -8,11 +8,11 @@
 
 use jiff::SignedDuration;
 
-use super::{GraphSettings, IdentitySettings, PagesSettings, Reader, StorageSettings};
+use super::{GraphSettings, IdentitySettings, PagesSettings, SettingsReader, StorageSettings};
 use crate::base::http::is_loopback;
 
 /// The furthest shift, in seconds: a month.
-const FURTHEST: i64 = 31 * 24 * 3600;
+const MAX_OFFSET_SECONDS: i64 = 31 * 24 * 3600;
 
 /// What time it is taken to be.
 #[derive(Debug, Clone, Copy)]
@@ -23,13 +23,18 @@ pub struct ClockSettings {
 }
 
 impl ClockSettings {
-    pub(super) fn read(reader: &mut Reader<'_>) -> Option<Self> {
-        let seconds = reader.number("ROOMBRIDGE_CLOCK_OFFSET_SECONDS", 0, -FURTHEST, FURTHEST)?;
+    pub(super) fn read(reader: &mut SettingsReader<'_>) -> Option<Self> {
+        let seconds = reader.number(
+            "ROOMBRIDGE_CLOCK_OFFSET_SECONDS",
+            0,
+            -MAX_OFFSET_SECONDS,
+            MAX_OFFSET_SECONDS,
+        )?;
         Some(Self { offset: SignedDuration::from_secs(seconds) })
     }
 
     /// A mistake if time is shifted although one of the addresses is not on this machine.
-    pub(super) fn only_at_home(
+    pub(super) fn check_loopback_only(
         self,
         storage: &StorageSettings,
         identity: &IdentitySettings,
@@ -40,10 +45,10 @@ impl ClockSettings {
             &storage.queue_url,
             &storage.table_url,
             &identity.vault_url,
-            &identity.authority,
-            &graph.base,
+            &identity.authority_url,
+            &graph.base_url,
             &graph.notification_url,
-            &pages.url,
+            &pages.base_url,
         ];
         let away = addresses.into_iter().any(|address| !is_loopback(address));
         (!self.offset.is_zero() && away).then(|| {

@@ -1,6 +1,6 @@
 //! What the Functions host tells us.
 
-use super::Reader;
+use super::SettingsReader;
 
 /// The Functions host.
 #[derive(Debug, Clone, Copy)]
@@ -10,7 +10,7 @@ pub struct HostSettings {
 }
 
 impl HostSettings {
-    pub(super) fn read(reader: &mut Reader<'_>) -> Option<Self> {
+    pub(super) fn read(reader: &mut SettingsReader<'_>) -> Option<Self> {
         let port = reader
             .required("FUNCTIONS_CUSTOMHANDLER_PORT", "a port; the Functions host sets it")?;
         Some(Self { port })

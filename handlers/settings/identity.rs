@@ -4,59 +4,59 @@ use jiff::SignedDuration;
 use url::Url;
 use uuid::Uuid;
 
-use super::Reader;
+use super::SettingsReader;
 
 /// The identities, and the vault they open.
 #[derive(Debug, Clone)]
 pub struct IdentitySettings {
     /// `ROOMBRIDGE_IDENTITY_CLIENT_ID`: the user-assigned identity that opens storage and vault.
-    pub client_id: Uuid,
+    pub managed_identity_client_id: Uuid,
     /// `ROOMBRIDGE_FEDERATED_CLIENT_ID`: the user-assigned identity that is the federated subject
     /// of the app registrations.
     pub federated_client_id: Uuid,
     /// `ROOMBRIDGE_VAULT_URL`: the key vault with the client-state, cookie and content keys.
     pub vault_url: Url,
     /// `ROOMBRIDGE_AUTHORITY_URL`: where tenants' tokens come from; the public cloud by default.
-    pub authority: Url,
+    pub authority_url: Url,
     /// `ROOMBRIDGE_ISSUER_URL`: who tokens say they are from; the authority by default.
-    pub issuer: Url,
+    pub issuer_url: Url,
     /// `ROOMBRIDGE_EXCHANGE_AUDIENCE`: what the federated identity's token is for; that of the
     /// public cloud by default (learn.microsoft.com/entra/workload-id/workload-identity-federation-config-app-trust-managed-identity,
     /// 2024-12-03, names those of the others).
     pub exchange_audience: String,
     /// `ROOMBRIDGE_APP_PEOPLE`: the registration that people sign in with.
-    pub people: Uuid,
+    pub people_app_id: Uuid,
     /// `ROOMBRIDGE_APP_OPERATORS`: the registration of those who run Roombridge. No function takes
     /// its tokens yet; it is known so that it is never the same as another.
-    pub operators: Uuid,
+    pub operators_app_id: Uuid,
     /// `ROOMBRIDGE_APP_ORGANISATION_WIDE`: the daemon registration with organisation-wide grants.
-    pub organisation_wide: Uuid,
+    pub organisation_wide_app_id: Uuid,
     /// `ROOMBRIDGE_APP_SCOPED`: the daemon registration whose calendars are scoped in Exchange.
-    pub scoped: Uuid,
+    pub scoped_app_id: Uuid,
     /// `ROOMBRIDGE_CONTENT_KEY_DAYS`: how old the newest content key may be before there is a new
     /// one; 30 days by default.
-    pub content_key_life: SignedDuration,
+    pub content_key_lifetime: SignedDuration,
     /// Whether `IDENTITY_ENDPOINT` and `IDENTITY_HEADER` are set: the platform sets both.
-    pub has_endpoint: bool,
+    pub has_identity_endpoint: bool,
 }
 
 impl IdentitySettings {
-    pub(super) fn read(reader: &mut Reader<'_>) -> Option<Self> {
+    pub(super) fn read(reader: &mut SettingsReader<'_>) -> Option<Self> {
         let guid = "a client id (GUID)";
         let client_id = reader.required("ROOMBRIDGE_IDENTITY_CLIENT_ID", guid);
         let federated_client_id = reader.required("ROOMBRIDGE_FEDERATED_CLIENT_ID", guid);
-        let vault_url = reader.address("ROOMBRIDGE_VAULT_URL", None);
+        let vault_url = reader.url("ROOMBRIDGE_VAULT_URL", None);
         let authority =
-            reader.address("ROOMBRIDGE_AUTHORITY_URL", Some("https://login.microsoftonline.com"));
+            reader.url("ROOMBRIDGE_AUTHORITY_URL", Some("https://login.microsoftonline.com"));
         let issuer = match (reader.optional("ROOMBRIDGE_ISSUER_URL"), &authority) {
             (None, authority) => authority.clone(),
-            (Some(_), _) => reader.address("ROOMBRIDGE_ISSUER_URL", None),
+            (Some(_), _) => reader.url("ROOMBRIDGE_ISSUER_URL", None),
         };
         let exchange_audience = reader.text(
             "ROOMBRIDGE_EXCHANGE_AUDIENCE",
             "an audience like api://AzureADTokenExchange",
             "api://AzureADTokenExchange".to_owned(),
-            |text| text.starts_with("api://") && plain(text),
+            |text| text.starts_with("api://") && is_url_safe(text),
         );
         let people = reader.required("ROOMBRIDGE_APP_PEOPLE", guid);
         let operators = reader.required("ROOMBRIDGE_APP_OPERATORS", guid);
@@ -67,33 +67,33 @@ impl IdentitySettings {
         let has_endpoint = set("IDENTITY_ENDPOINT") && set("IDENTITY_HEADER");
         if !has_endpoint {
             let text = "IDENTITY_ENDPOINT and IDENTITY_HEADER are not set: assign the managed identity to the app";
-            reader.mistake(text.to_owned());
+            reader.report_error(text.to_owned());
         }
         let daemons = [organisation_wide, scoped];
         let shared = people == operators || daemons.contains(&people);
         if shared && people.is_some() || operators.is_some() && daemons.contains(&operators) {
             let text = "ROOMBRIDGE_APP_PEOPLE and ROOMBRIDGE_APP_OPERATORS are not registrations of their own: a token for one must never be good for another";
-            reader.mistake(text.to_owned());
+            reader.report_error(text.to_owned());
         }
         Some(Self {
-            client_id: client_id?,
+            managed_identity_client_id: client_id?,
             federated_client_id: federated_client_id?,
             vault_url: vault_url?,
-            authority: authority?,
-            issuer: issuer?,
+            authority_url: authority?,
+            issuer_url: issuer?,
             exchange_audience: exchange_audience?,
-            people: people?,
-            operators: operators?,
-            organisation_wide: organisation_wide?,
-            scoped: scoped?,
-            content_key_life: SignedDuration::from_hours(24 * days?),
-            has_endpoint,
+            people_app_id: people?,
+            operators_app_id: operators?,
+            organisation_wide_app_id: organisation_wide?,
+            scoped_app_id: scoped?,
+            content_key_lifetime: SignedDuration::from_hours(24 * days?),
+            has_identity_endpoint: has_endpoint,
         })
     }
 }
 
 /// Whether `text` is made of what an audience or a scope may have.
-pub(super) fn plain(text: &str) -> bool {
+pub(super) fn is_url_safe(text: &str) -> bool {
     let known = |c: u8| c.is_ascii_alphanumeric() || b":/._-".contains(&c);
     text.len() <= 200 && text.bytes().all(known)
 }

@@ -16,7 +16,7 @@ pub use graph::GraphSettings;
 pub use host::HostSettings;
 pub use identity::IdentitySettings;
 pub use pages::PagesSettings;
-pub use reader::Reader;
+pub use reader::SettingsReader;
 pub use storage::StorageSettings;
 pub use webhook::WebhookSettings;
 
@@ -41,32 +41,32 @@ pub struct Settings {
 
 /// The settings are wrong; every mistake is named, with what to do about it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Mistakes(pub Vec<String>);
+pub struct InvalidSettings(pub Vec<String>);
 
-impl fmt::Display for Mistakes {
+impl fmt::Display for InvalidSettings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} setting(s) are wrong: {}", self.0.len(), self.0.join("; "))
     }
 }
 
-impl std::error::Error for Mistakes {}
+impl std::error::Error for InvalidSettings {}
 
 impl Settings {
     /// Reads the process's environment.
     ///
     /// # Errors
-    /// All [`Mistakes`] at once.
+    /// All [`InvalidSettings`] at once.
     #[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
-    pub fn from_environment() -> Result<Self, Mistakes> {
+    pub fn from_env() -> Result<Self, InvalidSettings> {
         Self::read(&|name| std::env::var(name).ok())
     }
 
     /// Reads the settings from `lookup`, which answers a variable's value.
     ///
     /// # Errors
-    /// All [`Mistakes`] at once.
-    pub fn read(lookup: &dyn Fn(&str) -> Option<String>) -> Result<Self, Mistakes> {
-        let mut reader = Reader::new(lookup);
+    /// All [`InvalidSettings`] at once.
+    pub fn read(lookup: &dyn Fn(&str) -> Option<String>) -> Result<Self, InvalidSettings> {
+        let mut reader = SettingsReader::new(lookup);
         let host = HostSettings::read(&mut reader);
         let storage = StorageSettings::read(&mut reader);
         let identity = IdentitySettings::read(&mut reader);
@@ -76,11 +76,11 @@ impl Settings {
         let clock = ClockSettings::read(&mut reader);
         if let (Some(clock), Some(storage), Some(identity), Some(graph), Some(pages)) =
             (clock, &storage, &identity, &graph, &pages)
-            && let Some(mistake) = clock.only_at_home(storage, identity, graph, pages)
+            && let Some(mistake) = clock.check_loopback_only(storage, identity, graph, pages)
         {
-            reader.mistake(mistake);
+            reader.report_error(mistake);
         }
-        let mistakes = reader.into_mistakes();
+        let mistakes = reader.into_errors();
         let all = || {
             let (storage, identity) = (storage?, identity?);
             let (graph, pages, webhook) = (graph?, pages?, webhook?);
@@ -88,7 +88,7 @@ impl Settings {
         };
         match all() {
             Some(settings) if mistakes.is_empty() => Ok(settings),
-            Some(_) | None => Err(Mistakes(mistakes)),
+            Some(_) | None => Err(InvalidSettings(mistakes)),
         }
     }
 }
@@ -114,7 +114,7 @@ mod tests {
         ("IDENTITY_HEADER", "secret"),
     ];
 
-    fn with(changes: &[(&str, Option<&str>)]) -> Result<Settings, Mistakes> {
+    fn with(changes: &[(&str, Option<&str>)]) -> Result<Settings, InvalidSettings> {
         Settings::read(&|name| {
             let changed = changes.iter().find(|(n, _)| *n == name).map(|(_, value)| *value);
             let good = || GOOD.iter().find(|(n, _)| *n == name).map(|(_, value)| *value);
@@ -125,14 +125,14 @@ mod tests {
     #[test]
     fn the_public_cloud_is_the_default() {
         let settings = with(&[]).unwrap();
-        assert_eq!(settings.graph.base.as_str(), "https://graph.microsoft.com/v1.0");
-        assert_eq!(settings.identity.authority.as_str(), "https://login.microsoftonline.com/");
-        assert_eq!(settings.graph.subscription_life.as_hours(), 6 * 24);
+        assert_eq!(settings.graph.base_url.as_str(), "https://graph.microsoft.com/v1.0");
+        assert_eq!(settings.identity.authority_url.as_str(), "https://login.microsoftonline.com/");
+        assert_eq!(settings.graph.subscription_lifetime.as_hours(), 6 * 24);
         assert_eq!(settings.graph.scope, "https://graph.microsoft.com/.default");
-        assert_eq!(settings.identity.issuer, settings.identity.authority);
+        assert_eq!(settings.identity.issuer_url, settings.identity.authority_url);
         assert_eq!(settings.identity.exchange_audience, "api://AzureADTokenExchange");
-        assert_eq!(settings.pages.url.as_str(), "https://contoso.azurewebsites.net/api");
-        assert_eq!(settings.pages.invited.len(), 1);
+        assert_eq!(settings.pages.base_url.as_str(), "https://contoso.azurewebsites.net/api");
+        assert_eq!(settings.pages.invited_tenants.len(), 1);
         assert!(settings.pages.add_in_clients.is_empty());
         assert_eq!(settings.pages.add_in_origin, None);
     }
@@ -153,9 +153,9 @@ mod tests {
         ])
         .unwrap();
         assert_eq!(settings.graph.scope, "https://dod-graph.microsoft.us/.default");
-        assert_eq!(settings.identity.issuer.as_str(), "https://login.microsoftonline.us/");
-        assert_eq!(settings.pages.url.as_str(), "https://rooms.contoso.example/");
-        assert_eq!(settings.pages.invited.len(), 2);
+        assert_eq!(settings.identity.issuer_url.as_str(), "https://login.microsoftonline.us/");
+        assert_eq!(settings.pages.base_url.as_str(), "https://rooms.contoso.example/");
+        assert_eq!(settings.pages.invited_tenants.len(), 2);
         assert_eq!(settings.pages.add_in_clients.len(), 1);
         let origin = settings.pages.add_in_origin.as_deref();
         assert_eq!(origin, Some("https://add-in.contoso.example"));
@@ -181,21 +181,22 @@ mod tests {
             ("ROOMBRIDGE_ADD_IN_ORIGIN", Some("https://add-in.contoso.example/page")),
             ("ROOMBRIDGE_ADD_IN_ORIGIN", Some("http://add-in.contoso.example")),
         ] {
-            let Mistakes(mistakes) = with(&[(name, value)]).unwrap_err();
+            let InvalidSettings(mistakes) = with(&[(name, value)]).unwrap_err();
             assert!(mistakes.len() == 1 && mistakes[0].contains(name), "{value:?}: {mistakes:#?}");
         }
     }
 
     #[test]
     fn sources_are_addresses_and_networks_of_both_kinds_and_none_by_default() {
-        assert!(with(&[]).unwrap().webhook.sources.is_empty());
+        assert!(with(&[]).unwrap().webhook.allowed_sources.is_empty());
         let list = "192.0.2.7, 198.51.100.0/24,2001:db8::/32,2001:db8::7";
         let settings = with(&[("ROOMBRIDGE_SOURCES", Some(list))]).unwrap();
-        let sources = settings.webhook.sources.iter().map(ToString::to_string);
+        let sources = settings.webhook.allowed_sources.iter().map(ToString::to_string);
         let expected = ["192.0.2.7/32", "198.51.100.0/24", "2001:db8::/32", "2001:db8::7/128"];
         assert_eq!(sources.collect::<Vec<_>>(), expected);
         for wrong in ["192.0.2.7/33", "example.com", "192.0.2", "192.0.2.7 198.51.100.1"] {
-            let Mistakes(mistakes) = with(&[("ROOMBRIDGE_SOURCES", Some(wrong))]).unwrap_err();
+            let InvalidSettings(mistakes) =
+                with(&[("ROOMBRIDGE_SOURCES", Some(wrong))]).unwrap_err();
             assert!(mistakes.len() == 1 && mistakes[0].contains("ROOMBRIDGE_SOURCES"), "{wrong}");
         }
     }
@@ -219,7 +220,7 @@ mod tests {
         for away in 1..settings.len() {
             let mut settings = settings.clone();
             settings[away].1 = Some("https://127.0.0.1.contoso.example/");
-            let Mistakes(mistakes) = with(&settings).unwrap_err();
+            let InvalidSettings(mistakes) = with(&settings).unwrap_err();
             assert!(mistakes[0].starts_with(OFFSET.0), "{}: {mistakes:?}", settings[away].0);
         }
         assert_eq!(with(&[OFFSET]).unwrap_err().0.len(), 1);
@@ -230,7 +231,7 @@ mod tests {
 
     #[test]
     fn all_mistakes_are_told_at_once_and_no_value_is_repeated() {
-        let Mistakes(mistakes) = with(&[
+        let InvalidSettings(mistakes) = with(&[
             ("FUNCTIONS_CUSTOMHANDLER_PORT", Some("soon")),
             ("ROOMBRIDGE_QUEUE_URL", None),
             ("ROOMBRIDGE_NOTIFICATION_URL", Some("http://contoso.example/s3cret")),

@@ -3,16 +3,16 @@
 use url::Url;
 use uuid::Uuid;
 
-use super::{GraphSettings, Reader};
+use super::{GraphSettings, SettingsReader};
 
 /// The pages that people see, and who is invited to them.
 #[derive(Debug, Clone)]
 pub struct PagesSettings {
     /// `ROOMBRIDGE_PAGES_URL`: the address below which browsers reach `consent` and `my-calendar`;
     /// the webhook's own without its last segment by default. Without a slash at its end.
-    pub url: Url,
+    pub base_url: Url,
     /// `ROOMBRIDGE_TENANTS`: the tenants that are invited to connect.
-    pub invited: Vec<Uuid>,
+    pub invited_tenants: Vec<Uuid>,
     /// `ROOMBRIDGE_ADD_IN_CLIENTS`: the client ids, beside that of people's own registration, whose
     /// tokens the API takes.
     pub add_in_clients: Vec<Uuid>,
@@ -24,39 +24,48 @@ pub struct PagesSettings {
 impl PagesSettings {
     /// Reads the section. The default address needs `graph`, which is missing when it has mistakes
     /// of its own.
-    pub(super) fn read(reader: &mut Reader<'_>, graph: Option<&GraphSettings>) -> Option<Self> {
-        let beside = graph.map(|graph| folder(&graph.notification_url));
+    pub(super) fn read(
+        reader: &mut SettingsReader<'_>,
+        graph: Option<&GraphSettings>,
+    ) -> Option<Self> {
+        let beside = graph.map(|graph| parent_url(&graph.notification_url));
         let url = match (reader.optional("ROOMBRIDGE_PAGES_URL"), &beside) {
             (None, None) => None,
-            _ => reader.address("ROOMBRIDGE_PAGES_URL", beside.as_ref().map(Url::as_str)),
+            _ => reader.url("ROOMBRIDGE_PAGES_URL", beside.as_ref().map(Url::as_str)),
         };
         let invited = reader.list("ROOMBRIDGE_TENANTS", "tenant ids (GUIDs)");
         if invited.as_ref().is_some_and(Vec::is_empty) {
             let text = "ROOMBRIDGE_TENANTS is not set: give the tenant ids (GUIDs) that are invited, separated by commas";
-            reader.mistake(text.to_owned());
+            reader.report_error(text.to_owned());
         }
         let add_in_clients = reader.list("ROOMBRIDGE_ADD_IN_CLIENTS", "client ids (GUIDs)");
         let add_in_origin = match reader.optional("ROOMBRIDGE_ADD_IN_ORIGIN") {
-            Some(_) => Some(origin(reader)?),
+            Some(_) => Some(read_origin(reader)?),
             None => None,
         };
-        Some(Self { url: url?, invited: invited?, add_in_clients: add_in_clients?, add_in_origin })
+        Some(Self {
+            base_url: url?,
+            invited_tenants: invited?,
+            add_in_clients: add_in_clients?,
+            add_in_origin,
+        })
     }
 }
 
-fn origin(reader: &mut Reader<'_>) -> Option<String> {
+fn read_origin(reader: &mut SettingsReader<'_>) -> Option<String> {
     let name = "ROOMBRIDGE_ADD_IN_ORIGIN";
-    let address = reader.address(name, None)?;
+    let address = reader.url(name, None)?;
     let origin = address.origin().ascii_serialization();
     if address.as_str().trim_end_matches('/') == origin {
         return Some(origin);
     }
-    reader.mistake(format!("{name} is more than an origin: give https, the host, and no path"));
+    reader
+        .report_error(format!("{name} is more than an origin: give https, the host, and no path"));
     None
 }
 
 /// `address` without its last segment, query and fragment.
-fn folder(address: &Url) -> Url {
+fn parent_url(address: &Url) -> Url {
     let mut folder = address.clone();
     folder.set_query(None);
     folder.set_fragment(None);

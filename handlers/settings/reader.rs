@@ -7,20 +7,20 @@ use url::Url;
 use crate::base::http::is_loopback;
 
 /// Looks variables up and remembers what was wrong with them.
-pub struct Reader<'a> {
+pub struct SettingsReader<'a> {
     lookup: &'a dyn Fn(&str) -> Option<String>,
-    mistakes: Vec<String>,
+    errors: Vec<String>,
 }
 
-impl<'a> Reader<'a> {
+impl<'a> SettingsReader<'a> {
     /// A reader of what `lookup` answers. An empty value counts as not set.
     pub fn new(lookup: &'a dyn Fn(&str) -> Option<String>) -> Self {
-        Self { lookup, mistakes: Vec::new() }
+        Self { lookup, errors: Vec::new() }
     }
 
     /// Everything that was wrong, in words. Values are not repeated: some are secret.
-    pub fn into_mistakes(self) -> Vec<String> {
-        self.mistakes
+    pub fn into_errors(self) -> Vec<String> {
+        self.errors
     }
 
     /// The variable's value, if it is set.
@@ -31,9 +31,9 @@ impl<'a> Reader<'a> {
     /// A value of the right form; `None` with a mistake noted when it is missing or wrong.
     pub fn required<T: FromStr>(&mut self, name: &str, form: &str) -> Option<T> {
         match self.optional(name) {
-            Some(value) => self.parsed(name, form, &value),
+            Some(value) => self.parse(name, form, &value),
             None => {
-                self.mistakes.push(format!("{name} is not set: give {form}"));
+                self.errors.push(format!("{name} is not set: give {form}"));
                 None
             }
         }
@@ -41,18 +41,18 @@ impl<'a> Reader<'a> {
 
     /// An https address, or http on the loopback; without a trailing slash in its path unless it
     /// has no path at all.
-    pub fn address(&mut self, name: &str, default: Option<&str>) -> Option<Url> {
+    pub fn url(&mut self, name: &str, default: Option<&str>) -> Option<Url> {
         let form = "an https address";
         let value = self.optional(name).or_else(|| default.map(str::to_owned));
         let Some(value) = value else {
-            self.mistakes.push(format!("{name} is not set: give {form}"));
+            self.errors.push(format!("{name} is not set: give {form}"));
             return None;
         };
-        let url: Url = self.parsed(name, form, value.trim_end_matches('/'))?;
+        let url: Url = self.parse(name, form, value.trim_end_matches('/'))?;
         if url.scheme() == "https" || (url.scheme() == "http" && is_loopback(&url)) {
             return Some(url);
         }
-        self.mistakes.push(format!("{name} is not https: tokens are never sent in clear"));
+        self.errors.push(format!("{name} is not https: tokens are never sent in clear"));
         None
     }
 
@@ -63,12 +63,12 @@ impl<'a> Reader<'a> {
         let words = text.split(',').map(str::trim).filter(|word| !word.is_empty());
         let list: Option<Vec<T>> = words.map(|word| word.parse().ok()).collect();
         if list.is_none() {
-            self.mistakes.push(format!("{name} is not a list of {form}, separated by commas"));
+            self.errors.push(format!("{name} is not a list of {form}, separated by commas"));
         }
         list
     }
 
-    /// A value that must pass `fits`; `default` when it is not set. `None` with a mistake noted when
+    /// A value that must pass `fits_viewport`; `default` when it is not set. `None` with a mistake noted when
     /// it does not fit.
     pub fn text(
         &mut self,
@@ -80,7 +80,7 @@ impl<'a> Reader<'a> {
         match self.optional(name) {
             Some(value) if fits(&value) => Some(value),
             Some(_) => {
-                self.mistakes.push(format!("{name} is not {form}"));
+                self.errors.push(format!("{name} is not {form}"));
                 None
             }
             None => Some(default),
@@ -91,25 +91,25 @@ impl<'a> Reader<'a> {
     pub fn number(&mut self, name: &str, default: i64, least: i64, most: i64) -> Option<i64> {
         let form = format!("a whole number from {least} to {most}");
         let number = match self.optional(name) {
-            Some(value) => self.parsed(name, &form, &value)?,
+            Some(value) => self.parse(name, &form, &value)?,
             None => default,
         };
         if (least..=most).contains(&number) {
             return Some(number);
         }
-        self.mistakes.push(format!("{name} is out of bounds: give {form}"));
+        self.errors.push(format!("{name} is out of bounds: give {form}"));
         None
     }
 
     /// Notes a mistake.
-    pub fn mistake(&mut self, text: String) {
-        self.mistakes.push(text);
+    pub fn report_error(&mut self, text: String) {
+        self.errors.push(text);
     }
 
-    fn parsed<T: FromStr>(&mut self, name: &str, form: &str, value: &str) -> Option<T> {
+    fn parse<T: FromStr>(&mut self, name: &str, form: &str, value: &str) -> Option<T> {
         let parsed = value.parse().ok();
         if parsed.is_none() {
-            self.mistakes.push(format!("{name} is not {form}"));
+            self.errors.push(format!("{name} is not {form}"));
         }
         parsed
     }

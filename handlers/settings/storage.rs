@@ -2,7 +2,7 @@
 
 use url::Url;
 
-use super::Reader;
+use super::SettingsReader;
 
 /// Queues and tables.
 #[derive(Debug, Clone)]
@@ -14,9 +14,9 @@ pub struct StorageSettings {
 }
 
 impl StorageSettings {
-    pub(super) fn read(reader: &mut Reader<'_>) -> Option<Self> {
-        let queue_url = reader.address("ROOMBRIDGE_QUEUE_URL", None);
-        let table_url = reader.address("ROOMBRIDGE_TABLE_URL", None);
+    pub(super) fn read(reader: &mut SettingsReader<'_>) -> Option<Self> {
+        let queue_url = reader.url("ROOMBRIDGE_QUEUE_URL", None);
+        let table_url = reader.url("ROOMBRIDGE_TABLE_URL", None);
         Some(Self { queue_url: queue_url?, table_url: table_url? })
     }
 }

@@ -4,19 +4,19 @@ use std::{net::IpAddr, str::FromStr};
 
 use ipnet::IpNet;
 
-use super::Reader;
+use super::SettingsReader;
 
 /// The webhook.
 #[derive(Debug, Clone, Default)]
 pub struct WebhookSettings {
     /// `ROOMBRIDGE_SOURCES`: the networks that notifications may come from; everywhere by default.
-    pub sources: Vec<IpNet>,
+    pub allowed_sources: Vec<IpNet>,
 }
 
 /// An address, or a network in the form `192.0.2.0/24`.
-struct Source(IpNet);
+struct SourceNetwork(IpNet);
 
-impl FromStr for Source {
+impl FromStr for SourceNetwork {
     type Err = ipnet::AddrParseError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
@@ -26,8 +26,9 @@ impl FromStr for Source {
 }
 
 impl WebhookSettings {
-    pub(super) fn read(reader: &mut Reader<'_>) -> Option<Self> {
-        let sources = reader.list::<Source>("ROOMBRIDGE_SOURCES", "addresses or networks")?;
-        Some(Self { sources: sources.into_iter().map(|source| source.0).collect() })
+    pub(super) fn read(reader: &mut SettingsReader<'_>) -> Option<Self> {
+        let sources =
+            reader.list::<SourceNetwork>("ROOMBRIDGE_SOURCES", "addresses or networks")?;
+        Some(Self { allowed_sources: sources.into_iter().map(|source| source.0).collect() })
     }
 }

@@ -10,19 +10,19 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     error::StoreError,
-    shelf::Shelf,
-    tables::{Change, ETag, Keys, Span, Table, Tables},
+    tables::{ETag, KeyRange, RowChange, RowKey, Table, Tables},
+    typed_table::TypedTable,
     wire::{JsonText, KeyWire, as_text},
 };
 use crate::domain::{
-    appointment::Role,
+    appointment::CopyRole,
     ids::{EventId, MailboxId, TenantId},
     keys::{BookingKey, Digest},
 };
 
 /// Leads from a copy of an appointment to its bookings.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Pointer {
+pub struct AppointmentCopy {
     /// Whose tenant.
     pub tenant: TenantId,
     /// The mailbox that holds the copy.
@@ -30,28 +30,28 @@ pub struct Pointer {
     /// The copy's id there.
     pub event: EventId,
     /// Whose copy it is.
-    pub role: Role,
+    pub role: CopyRole,
     /// The bookings that it asks for or has asked for.
     pub bookings: Vec<BookingKey>,
-    /// What it looked like, see [`crate::domain::fingerprint::glance`].
-    pub glance: Digest,
+    /// What it looked like, see [`crate::domain::fingerprint::change_digest`].
+    pub change_digest: Digest,
     /// When the appointment is over.
     pub ends_at: Timestamp,
     /// When the version that was read last was made, as the mailbox told: what is older says
     /// nothing any more. `None` where it was not told.
-    pub modified: Option<Timestamp>,
+    pub last_modified_at: Option<Timestamp>,
 }
 
 /// The table `Appointments`.
 #[derive(Debug, Clone)]
 pub struct Appointments {
-    shelf: Shelf,
+    table: TypedTable,
 }
 
 impl Appointments {
     /// The table.
     pub fn new(tables: Arc<dyn Tables>) -> Self {
-        Self { shelf: Shelf::new(tables, Table::Appointments) }
+        Self { table: TypedTable::new(tables, Table::Appointments) }
     }
 
     /// What is known of an event in a mailbox.
@@ -63,21 +63,21 @@ impl Appointments {
         tenant: TenantId,
         mailbox: MailboxId,
         event: &EventId,
-    ) -> Result<Option<Pointer>, StoreError> {
-        Ok(self.read(tenant, mailbox, event).await?.map(|(pointer, _)| pointer))
+    ) -> Result<Option<AppointmentCopy>, StoreError> {
+        Ok(self.get_with_etag(tenant, mailbox, event).await?.map(|(pointer, _)| pointer))
     }
 
     /// The same, and its version.
     ///
     /// # Errors
     /// [`StoreError`] when it cannot be read.
-    pub async fn read(
+    pub async fn get_with_etag(
         &self,
         tenant: TenantId,
         mailbox: MailboxId,
         event: &EventId,
-    ) -> Result<Option<(Pointer, ETag)>, StoreError> {
-        let found = self.shelf.get::<PointerRow>(&keys(tenant, mailbox, event)).await?;
+    ) -> Result<Option<(AppointmentCopy, ETag)>, StoreError> {
+        let found = self.table.get::<PointerRow>(&row_key(tenant, mailbox, event)).await?;
         Ok(found.map(|(row, etag)| (row.into(), etag)))
     }
 
@@ -85,25 +85,29 @@ impl Appointments {
     /// version.
     ///
     /// # Errors
-    /// [`StoreError::is_changed`] when there is another version by now.
-    pub async fn write(&self, pointer: &Pointer, read: Option<&ETag>) -> Result<ETag, StoreError> {
-        let keys = keys(pointer.tenant, pointer.mailbox, &pointer.event);
-        let row = Shelf::row(keys, &PointerRow::from(pointer.clone()))?;
-        let change = match read {
-            Some(etag) => Change::Replace(row, etag.clone()),
-            None => Change::Insert(row),
+    /// [`StoreError::is_conflict`] when there is another version by now.
+    pub async fn insert_or_replace(
+        &self,
+        copy: &AppointmentCopy,
+        etag: Option<&ETag>,
+    ) -> Result<ETag, StoreError> {
+        let keys = row_key(copy.tenant, copy.mailbox, &copy.event);
+        let row = TypedTable::encode(keys, &PointerRow::from(copy.clone()))?;
+        let change = match etag {
+            Some(etag) => RowChange::Replace(row, etag.clone()),
+            None => RowChange::Insert(row),
         };
-        self.shelf.change(change).await
+        self.table.write(change).await
     }
 
     /// Writes a pointer, whatever stood there.
     ///
     /// # Errors
     /// [`StoreError`] when it was not written, or may not have been.
-    pub async fn put(&self, pointer: &Pointer) -> Result<(), StoreError> {
-        let keys = keys(pointer.tenant, pointer.mailbox, &pointer.event);
-        let row = Shelf::row(keys, &PointerRow::from(pointer.clone()))?;
-        self.shelf.change(Change::Upsert(row)).await?;
+    pub async fn upsert(&self, copy: &AppointmentCopy) -> Result<(), StoreError> {
+        let keys = row_key(copy.tenant, copy.mailbox, &copy.event);
+        let row = TypedTable::encode(keys, &PointerRow::from(copy.clone()))?;
+        self.table.write(RowChange::Upsert(row)).await?;
         Ok(())
     }
 
@@ -117,20 +121,20 @@ impl Appointments {
         mailbox: MailboxId,
         event: &EventId,
     ) -> Result<(), StoreError> {
-        self.shelf.remove(keys(tenant, mailbox, event), None).await
+        self.table.remove(row_key(tenant, mailbox, event), None).await
     }
 
     /// All pointers of a mailbox.
     ///
     /// # Errors
     /// [`StoreError`] when they cannot be read.
-    pub async fn all(
+    pub async fn list(
         &self,
         tenant: TenantId,
         mailbox: MailboxId,
-    ) -> Result<Vec<Pointer>, StoreError> {
-        let span = Span::partition(partition(tenant, mailbox));
-        let rows = self.shelf.all::<PointerRow>(&span).await?;
+    ) -> Result<Vec<AppointmentCopy>, StoreError> {
+        let span = KeyRange::single_partition(partition(tenant, mailbox));
+        let rows = self.table.list::<PointerRow>(&span).await?;
         Ok(rows.into_iter().map(|(row, _, _)| row.into()).collect())
     }
 }
@@ -139,8 +143,8 @@ fn partition(tenant: TenantId, mailbox: MailboxId) -> String {
     format!("{tenant}_{mailbox}")
 }
 
-fn keys(tenant: TenantId, mailbox: MailboxId, event: &EventId) -> Keys {
-    Keys::new(partition(tenant, mailbox), Digest::of_event(event))
+fn row_key(tenant: TenantId, mailbox: MailboxId, event: &EventId) -> RowKey {
+    RowKey::new(partition(tenant, mailbox), Digest::of_event(event))
 }
 
 #[derive(Serialize, Deserialize)]
@@ -153,35 +157,71 @@ struct PointerRow {
     #[serde(with = "as_text")]
     event: EventId,
     #[serde(with = "RoleWire")]
-    role: Role,
+    role: CopyRole,
     bookings: JsonText<Vec<KeyWire>>,
     #[serde(with = "as_text")]
-    glance: Digest,
+    change_digest: Digest,
     ends_at: Timestamp,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    modified: Option<Timestamp>,
+    last_modified_at: Option<Timestamp>,
 }
 
 #[derive(Serialize, Deserialize)]
-#[serde(remote = "Role")]
+#[serde(remote = "CopyRole")]
 enum RoleWire {
     Organizer,
     Room,
 }
 
-impl From<Pointer> for PointerRow {
-    fn from(pointer: Pointer) -> Self {
-        let Pointer { tenant, mailbox, event, role, bookings, glance, ends_at, modified } = pointer;
+impl From<AppointmentCopy> for PointerRow {
+    fn from(pointer: AppointmentCopy) -> Self {
+        let AppointmentCopy {
+            tenant,
+            mailbox,
+            event,
+            role,
+            bookings,
+            change_digest: glance,
+            ends_at,
+            last_modified_at: modified,
+        } = pointer;
         let bookings = JsonText(bookings.into_iter().map(KeyWire::from).collect());
-        Self { tenant, mailbox, event, role, bookings, glance, ends_at, modified }
+        Self {
+            tenant,
+            mailbox,
+            event,
+            role,
+            bookings,
+            change_digest: glance,
+            ends_at,
+            last_modified_at: modified,
+        }
     }
 }
 
-impl From<PointerRow> for Pointer {
+impl From<PointerRow> for AppointmentCopy {
     fn from(row: PointerRow) -> Self {
-        let PointerRow { tenant, mailbox, event, role, bookings, glance, ends_at, modified } = row;
+        let PointerRow {
+            tenant,
+            mailbox,
+            event,
+            role,
+            bookings,
+            change_digest: glance,
+            ends_at,
+            last_modified_at: modified,
+        } = row;
         let bookings = bookings.0.into_iter().map(BookingKey::from).collect();
-        Self { tenant, mailbox, event, role, bookings, glance, ends_at, modified }
+        Self {
+            tenant,
+            mailbox,
+            event,
+            role,
+            bookings,
+            change_digest: glance,
+            ends_at,
+            last_modified_at: modified,
+        }
     }
 }
 
@@ -192,8 +232,8 @@ mod tests {
     use super::*;
     use crate::store::counting::{CountingTables, at, key, mailbox, tenant};
 
-    fn pointer(event: &str, role: Role) -> Pointer {
-        Pointer {
+    fn pointer(event: &str, role: CopyRole) -> AppointmentCopy {
+        AppointmentCopy {
             tenant: tenant(9),
             mailbox: mailbox(1),
             event: event.parse().unwrap(),
@@ -202,9 +242,10 @@ mod tests {
                 key(1),
                 BookingKey { original_start: Some(at("2026-11-24T09:00:00Z")), ..key(2) },
             ],
-            glance: Digest(u128::MAX),
+            change_digest: Digest(u128::MAX),
             ends_at: at("2026-11-24T10:00:00Z"),
-            modified: (role == Role::Organizer).then(|| at("2026-11-24T08:00:00.1234567Z")),
+            last_modified_at: (role == CopyRole::Organizer)
+                .then(|| at("2026-11-24T08:00:00.1234567Z")),
         }
     }
 
@@ -217,43 +258,44 @@ mod tests {
     async fn pointers_come_back_and_ids_that_differ_in_case_are_two() {
         let (fake, appointments) = opened();
         let (upper, lower) =
-            (pointer("AAMkA_-=", Role::Organizer), pointer("AAMka_-=", Role::Room));
+            (pointer("AAMkA_-=", CopyRole::Organizer), pointer("AAMka_-=", CopyRole::Room));
         for pointer in [&upper, &lower] {
-            appointments.put(pointer).await.unwrap();
-            appointments.put(pointer).await.unwrap();
+            appointments.upsert(pointer).await.unwrap();
+            appointments.upsert(pointer).await.unwrap();
         }
         for pointer in [&upper, &lower] {
             let found = appointments.get(tenant(9), mailbox(1), &pointer.event).await.unwrap();
             assert_eq!(found.as_ref(), Some(pointer));
         }
         assert_eq!(appointments.get(tenant(9), mailbox(2), &upper.event).await.unwrap(), None);
-        assert!(fake.rows(Table::Appointments).iter().all(|row| !row.keys.row.contains("AAMk")));
+        assert!(fake.rows(Table::Appointments).iter().all(|row| !row.key.row.contains("AAMk")));
     }
 
     #[tokio::test]
     async fn a_mailboxes_pointers_are_listed_over_several_pages_and_removed_twice() {
         let (fake, appointments) = opened();
         for n in 0..25 {
-            appointments.put(&pointer(&format!("event{n}"), Role::Room)).await.unwrap();
+            appointments.upsert(&pointer(&format!("event{n}"), CopyRole::Room)).await.unwrap();
         }
-        let other = Pointer { mailbox: mailbox(2), ..pointer("event0", Role::Organizer) };
-        appointments.put(&other).await.unwrap();
-        fake.page.store(10, Ordering::Relaxed);
-        let all = appointments.all(tenant(9), mailbox(1)).await.unwrap();
+        let other =
+            AppointmentCopy { mailbox: mailbox(2), ..pointer("event0", CopyRole::Organizer) };
+        appointments.upsert(&other).await.unwrap();
+        fake.page_limit.store(10, Ordering::Relaxed);
+        let all = appointments.list(tenant(9), mailbox(1)).await.unwrap();
         assert_eq!((all.len(), fake.scans.load(Ordering::Relaxed)), (25, 3));
         for pointer in all.iter().chain(&all) {
             appointments.remove(tenant(9), mailbox(1), &pointer.event).await.unwrap();
         }
-        assert_eq!(appointments.all(tenant(9), mailbox(1)).await.unwrap(), []);
-        assert_eq!(appointments.all(tenant(9), mailbox(2)).await.unwrap(), [other]);
+        assert_eq!(appointments.list(tenant(9), mailbox(1)).await.unwrap(), []);
+        assert_eq!(appointments.list(tenant(9), mailbox(2)).await.unwrap(), [other]);
     }
 
     #[tokio::test]
     async fn a_series_of_a_thousand_bookings_fits_a_row() {
         let (_, appointments) = opened();
         let bookings = (0..1000).map(key).collect();
-        let long = Pointer { bookings, ..pointer("master", Role::Organizer) };
-        appointments.put(&long).await.unwrap();
+        let long = AppointmentCopy { bookings, ..pointer("master", CopyRole::Organizer) };
+        appointments.upsert(&long).await.unwrap();
         let found = appointments.get(tenant(9), mailbox(1), &long.event).await.unwrap();
         assert_eq!(found, Some(long));
     }

@@ -1,4 +1,4 @@
-//! `Audit`: every call to Graph and to a booking system, never its data. A partition is a tenant, a
+//! `AuditTexts`: every call to Graph and to a booking system, never its data. A partition is a tenant, a
 //! UTC day and one of 16 shards; a row is a UUIDv7, so that a partition is in order of time.
 
 use std::{collections::BTreeMap, sync::Arc};
@@ -9,26 +9,26 @@ use uuid::Uuid;
 
 use super::{
     error::StoreError,
-    shelf::{MOST_CHANGES, Shelf},
-    tables::{Change, Continuation, Keys, Row, Span, Table, Tables},
+    tables::{Continuation, KeyRange, RowChange, RowKey, Table, TableRow, Tables},
+    typed_table::{MAX_TRANSACTION_CHANGES, TypedTable},
     wire::{as_text, count},
 };
 use crate::{
-    base::{call_log::CallRecord, rng::Rng},
+    base::{call_log::ApiCall, rng::Rng},
     domain::ids::{CorrelationId, TenantId},
 };
 
 /// Over how many partitions a tenant's day is spread: 0 to f.
 const SHARD_MASK: u8 = 0x0f;
 
-/// A call as the audit has it; the fields are those of [`CallRecord`].
+/// A call as the audit has it; the fields are those of [`ApiCall`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AuditedCall {
     /// When it was sent.
-    pub at: Timestamp,
+    pub sent_at: Timestamp,
     /// For whose tenant.
     pub tenant: TenantId,
-    /// Which system; `guard` for a request that was stopped before it left.
+    /// Which system; `allow_list` for a request that was stopped before it left.
     pub system: String,
     /// The HTTP method, or the adapter's verb.
     pub method: String,
@@ -46,33 +46,35 @@ pub struct AuditedCall {
 
 /// A call with the row it will have.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Numbered {
-    keys: Keys,
-    call: CallRecord,
+pub struct KeyedCall {
+    key: RowKey,
+    call: ApiCall,
 }
 
-/// The table `Audit`.
+/// The table `AuditTexts`.
 #[derive(Debug, Clone)]
 pub struct Audit {
-    shelf: Shelf,
+    table: TypedTable,
 }
 
 impl Audit {
     /// The table.
     pub fn new(tables: Arc<dyn Tables>) -> Self {
-        Self { shelf: Shelf::new(tables, Table::Audit) }
+        Self { table: TypedTable::new(tables, Table::Audit) }
     }
 
     /// Gives the calls of one invocation their rows, once: a repeated write then meets its own.
-    pub fn numbered(calls: Vec<CallRecord>, rng: &dyn Rng) -> Vec<Numbered> {
+    pub fn assign_keys(calls: Vec<ApiCall>, rng: &dyn Rng) -> Vec<KeyedCall> {
         let mut shard = [0];
         rng.fill(&mut shard);
         let shard = shard[0] & SHARD_MASK;
-        let numbered = |call: CallRecord| {
-            let date = call.at.to_zoned(TimeZone::UTC).date();
-            let keys =
-                Keys::new(format_args!("{}_{date}_{shard:x}", call.tenant), id(call.at, rng));
-            Numbered { keys, call }
+        let numbered = |call: ApiCall| {
+            let date = call.sent_at.to_zoned(TimeZone::UTC).date();
+            let keys = RowKey::new(
+                format_args!("{}_{date}_{shard:x}", call.tenant),
+                row_id(call.sent_at, rng),
+            );
+            KeyedCall { key: keys, call }
         };
         calls.into_iter().map(numbered).collect()
     }
@@ -81,16 +83,16 @@ impl Audit {
     ///
     /// # Errors
     /// [`StoreError`] when some were not written, or may not have been.
-    pub async fn write(&self, calls: &[Numbered]) -> Result<(), StoreError> {
-        let mut partitions: BTreeMap<&str, Vec<Row>> = BTreeMap::new();
-        for Numbered { keys, call } in calls {
-            let row = Shelf::row(keys.clone(), &CallRow::from(call))?;
+    pub async fn write(&self, calls: &[KeyedCall]) -> Result<(), StoreError> {
+        let mut partitions: BTreeMap<&str, Vec<TableRow>> = BTreeMap::new();
+        for KeyedCall { key: keys, call } in calls {
+            let row = TypedTable::encode(keys.clone(), &AuditRow::from(call))?;
             partitions.entry(&keys.partition).or_default().push(row);
         }
         for rows in partitions.into_values() {
-            for batch in rows.chunks(MOST_CHANGES) {
-                let changes = batch.iter().cloned().map(Change::Upsert).collect();
-                self.shelf.transaction(changes).await?;
+            for batch in rows.chunks(MAX_TRANSACTION_CHANGES) {
+                let changes = batch.iter().cloned().map(RowChange::Upsert).collect();
+                self.table.transaction(changes).await?;
             }
         }
         Ok(())
@@ -100,10 +102,10 @@ impl Audit {
     ///
     /// # Errors
     /// [`StoreError`] when they cannot be read.
-    pub async fn all(&self, tenant: TenantId, date: Date) -> Result<Vec<AuditedCall>, StoreError> {
-        let rows = self.shelf.all::<CallRow>(&span(tenant, date)).await?;
+    pub async fn list(&self, tenant: TenantId, date: Date) -> Result<Vec<AuditedCall>, StoreError> {
+        let rows = self.table.list::<AuditRow>(&day_range(tenant, date)).await?;
         let mut calls: Vec<AuditedCall> = rows.into_iter().map(|(row, _, _)| row.into()).collect();
-        calls.sort_by_key(|call| call.at);
+        calls.sort_by_key(|call| call.sent_at);
         Ok(calls)
     }
 
@@ -112,13 +114,13 @@ impl Audit {
     ///
     /// # Errors
     /// [`StoreError`] when they cannot be read.
-    pub async fn page(
+    pub async fn list_page(
         &self,
         tenant: TenantId,
         date: Date,
         from: Option<Continuation>,
     ) -> Result<(Vec<AuditedCall>, Option<Continuation>), StoreError> {
-        let (rows, next) = self.shelf.some::<CallRow>(&span(tenant, date), from).await?;
+        let (rows, next) = self.table.list_page::<AuditRow>(&day_range(tenant, date), from).await?;
         Ok((rows.into_iter().map(|(row, _, _)| row.into()).collect(), next))
     }
 
@@ -128,18 +130,18 @@ impl Audit {
     /// [`StoreError`] when some may still be there.
     pub async fn remove_before(&self, tenant: TenantId, date: Date) -> Result<u64, StoreError> {
         // `!` sorts before every digit, so the day itself stays.
-        let span = Span::partitions(format!("{tenant}_0"), format!("{tenant}_{date}!"));
-        let rows = self.shelf.all::<CallRow>(&span).await?;
-        let mut partitions: BTreeMap<String, Vec<Keys>> = BTreeMap::new();
+        let span = KeyRange::partition_range(format!("{tenant}_0"), format!("{tenant}_{date}!"));
+        let rows = self.table.list::<AuditRow>(&span).await?;
+        let mut partitions: BTreeMap<String, Vec<RowKey>> = BTreeMap::new();
         for (_, keys, _) in rows {
             partitions.entry(keys.partition.clone()).or_default().push(keys);
         }
         let mut removed = 0;
         for keys in partitions.into_values() {
-            for batch in keys.chunks(MOST_CHANGES) {
+            for batch in keys.chunks(MAX_TRANSACTION_CHANGES) {
                 let changes =
-                    batch.iter().cloned().map(|keys| Change::Delete(keys, None)).collect();
-                self.shelf.transaction(changes).await?;
+                    batch.iter().cloned().map(|keys| RowChange::Delete(keys, None)).collect();
+                self.table.transaction(changes).await?;
                 removed += batch.len() as u64;
             }
         }
@@ -147,12 +149,12 @@ impl Audit {
     }
 }
 
-fn span(tenant: TenantId, date: Date) -> Span {
-    Span::partitions(format!("{tenant}_{date}_0"), format!("{tenant}_{date}_f"))
+fn day_range(tenant: TenantId, date: Date) -> KeyRange {
+    KeyRange::partition_range(format!("{tenant}_{date}_0"), format!("{tenant}_{date}_f"))
 }
 
 /// A UUIDv7 of the instant (RFC 9562, section 5.7), its random part from `rng`.
-fn id(at: Timestamp, rng: &dyn Rng) -> Uuid {
+fn row_id(at: Timestamp, rng: &dyn Rng) -> Uuid {
     let mut chance = [0; 10];
     rng.fill(&mut chance);
     let millis = u64::try_from(at.as_millisecond()).unwrap_or(0);
@@ -161,7 +163,7 @@ fn id(at: Timestamp, rng: &dyn Rng) -> Uuid {
 
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct CallRow {
+struct AuditRow {
     at: Timestamp,
     #[serde(with = "as_text")]
     tenant: TenantId,
@@ -176,10 +178,10 @@ struct CallRow {
     correlation: CorrelationId,
 }
 
-impl From<&CallRecord> for CallRow {
-    fn from(call: &CallRecord) -> Self {
+impl From<&ApiCall> for AuditRow {
+    fn from(call: &ApiCall) -> Self {
         Self {
-            at: call.at,
+            at: call.sent_at,
             tenant: call.tenant,
             system: call.system.to_owned(),
             method: call.method.to_owned(),
@@ -192,11 +194,11 @@ impl From<&CallRecord> for CallRow {
     }
 }
 
-impl From<CallRow> for AuditedCall {
-    fn from(row: CallRow) -> Self {
-        let CallRow { at, tenant, system, method, path, fields, .. } = row;
-        let CallRow { status, duration_ms, correlation, .. } = row;
-        Self { at, tenant, system, method, path, fields, status, duration_ms, correlation }
+impl From<AuditRow> for AuditedCall {
+    fn from(row: AuditRow) -> Self {
+        let AuditRow { at, tenant, system, method, path, fields, .. } = row;
+        let AuditRow { status, duration_ms, correlation, .. } = row;
+        Self { sent_at: at, tenant, system, method, path, fields, status, duration_ms, correlation }
     }
 }
 
@@ -212,10 +214,10 @@ mod tests {
         store::counting::{CountingTables, at, tenant},
     };
 
-    fn call(n: u64) -> CallRecord {
+    fn call(n: u64) -> ApiCall {
         let start = at("2026-11-24T23:00:00Z");
-        CallRecord {
-            at: start + SignedDuration::from_millis(i64::try_from(n).unwrap()),
+        ApiCall {
+            sent_at: start + SignedDuration::from_millis(i64::try_from(n).unwrap()),
             tenant: tenant(9),
             system: "graph",
             method: "GET",
@@ -232,16 +234,16 @@ mod tests {
         let fake = Arc::new(CountingTables::default());
         let audit = Audit::new(fake.clone());
         let calls: Vec<_> = (0..100).map(call).collect();
-        let numbered = Audit::numbered(calls.clone(), &SeededRng::new(7));
+        let numbered = Audit::assign_keys(calls.clone(), &SeededRng::new(7));
         audit.write(&numbered).await.unwrap();
         assert_eq!(fake.transactions.load(Ordering::Relaxed), 1);
-        let all = audit.all(tenant(9), jiff::civil::date(2026, 11, 24)).await.unwrap();
+        let all = audit.list(tenant(9), jiff::civil::date(2026, 11, 24)).await.unwrap();
         let numbers: Vec<_> = all.iter().map(|call| u64::MAX - call.duration_ms).collect();
         assert_eq!(numbers, (0..100).collect::<Vec<_>>());
         let first = &all[0];
         assert_eq!((first.system.as_str(), first.method.as_str()), ("graph", "GET"));
         assert_eq!((first.path.as_str(), first.fields.as_str()), (calls[0].path, "start,end"));
-        assert_eq!((first.at, first.correlation), (calls[0].at, calls[0].correlation));
+        assert_eq!((first.sent_at, first.correlation), (calls[0].sent_at, calls[0].correlation));
         assert_eq!((first.status, first.tenant), (200, tenant(9)));
     }
 
@@ -249,7 +251,7 @@ mod tests {
     async fn a_repeated_write_leaves_each_call_there_once() {
         let fake = Arc::new(CountingTables::default());
         let audit = Audit::new(fake.clone());
-        let numbered = Audit::numbered((0..3).map(call).collect(), &SeededRng::new(7));
+        let numbered = Audit::assign_keys((0..3).map(call).collect(), &SeededRng::new(7));
         audit.write(&numbered).await.unwrap();
         audit.write(&numbered).await.unwrap();
         assert_eq!(fake.rows(Table::Audit).len(), 3);
@@ -260,19 +262,19 @@ mod tests {
         let fake = Arc::new(CountingTables::default());
         let audit = Audit::new(fake.clone());
         let rng = SeededRng::new(7);
-        let tomorrow = CallRecord { at: at("2026-11-25T00:00:00Z"), ..call(1) };
-        let theirs = CallRecord { tenant: tenant(8), ..call(1) };
+        let tomorrow = ApiCall { sent_at: at("2026-11-25T00:00:00Z"), ..call(1) };
+        let theirs = ApiCall { tenant: tenant(8), ..call(1) };
         for _ in 0..60 {
             let calls = vec![call(0), tomorrow.clone(), theirs.clone()];
-            audit.write(&Audit::numbered(calls, &rng)).await.unwrap();
+            audit.write(&Audit::assign_keys(calls, &rng)).await.unwrap();
         }
         audit.write(&[]).await.unwrap();
         let (today, next) = (jiff::civil::date(2026, 11, 24), jiff::civil::date(2026, 11, 25));
         for (tenant, date) in [(tenant(9), today), (tenant(9), next), (tenant(8), today)] {
-            assert_eq!(audit.all(tenant, date).await.unwrap().len(), 60);
+            assert_eq!(audit.list(tenant, date).await.unwrap().len(), 60);
         }
         let mut partitions: Vec<_> =
-            fake.rows(Table::Audit).into_iter().map(|row| row.keys.partition).collect();
+            fake.rows(Table::Audit).into_iter().map(|row| row.key.partition).collect();
         partitions.dedup();
         assert!(partitions.len() > 36, "{}", partitions.len());
     }
@@ -280,7 +282,7 @@ mod tests {
     #[test]
     fn ids_are_of_version_7_and_sort_by_time() {
         let rng = SeededRng::new(7);
-        let (first, second) = (id(call(0).at, &rng), id(call(1).at, &rng));
+        let (first, second) = (row_id(call(0).sent_at, &rng), row_id(call(1).sent_at, &rng));
         assert_eq!((first.get_version_num(), second.get_version_num()), (7, 7));
         assert!(first < second);
     }

@@ -8,24 +8,26 @@ use azure_core::http::Transport;
 
 use super::limits;
 use super::table_service::{
-    self, Comparison, Entity, Filter, Operation, TableService, TableServiceError, Versioned,
+    self, Comparison, Entity, Filter, Operation, TableService, TableServiceError, VersionedEntity,
 };
-use super::tables::{Change, Continuation, ETag, Keys, Page, Row, Span, Table, TableError, Tables};
-use crate::base::http::Patience;
+use super::tables::{
+    Continuation, ETag, KeyRange, Page, RowChange, RowKey, Table, TableError, TableRow, Tables,
+};
+use crate::base::http::RetryPolicy;
 
 /// Any version of a row.
-const ANY: &str = "*";
+const ANY_ETAG: &str = "*";
 
 /// [`Tables`] in a storage account, opened with a token.
 #[derive(Debug, Clone)]
 pub struct AzureTables {
     service: TableService,
-    patience: Patience,
+    retry_policy: RetryPolicy,
 }
 
 impl AzureTables {
     /// The tables of the account whose table service is at `url`, with tokens of `credential`,
-    /// over the shared `transport`. No call takes longer than `patience`, retries included.
+    /// over the shared `azure_transport`. No call takes longer than `retry_policy`, retries included.
     ///
     /// A write that was retried can be answered as if somebody else had been first (see
     /// [`table_service`]): after [`TableError::AlreadyExists`], [`TableError::Changed`] or
@@ -37,30 +39,30 @@ impl AzureTables {
         url: &str,
         credential: &Arc<dyn TokenCredential>,
         transport: &Transport,
-        patience: Patience,
+        retry_policy: RetryPolicy,
     ) -> Result<Self, TableError> {
-        let options = patience.options(transport.clone());
+        let options = retry_policy.client_options(transport.clone());
         let service = TableService::new(url, Arc::clone(credential), options)?;
-        Ok(Self { service, patience })
+        Ok(Self { service, retry_policy })
     }
 
     /// Creates every table that is missing: for a new local world and for tests. In Azure the
     /// deployment creates them.
     ///
     /// # Errors
-    /// [`TableError::Unavailable`] or [`TableError::Refused`].
+    /// [`TableError::SigningKeysUnavailable`] or [`TableError::Refused`].
     pub async fn create_all(&self) -> Result<(), TableError> {
         for table in Table::ALL {
-            self.bounded(self.service.create_table(table.name())).await?;
+            self.execute(self.service.create_table(table.name())).await?;
         }
         Ok(())
     }
 
-    async fn bounded<T>(
+    async fn execute<T>(
         &self,
         call: impl Future<Output = Result<T, TableServiceError>>,
     ) -> Result<T, TableError> {
-        match self.patience.wait(call).await {
+        match self.retry_policy.with_timeout(call).await {
             Ok(answer) => answer.map_err(TableError::from),
             Err(late) => Err(TableError::Unavailable(late.to_string())),
         }
@@ -69,19 +71,23 @@ impl AzureTables {
 
 #[async_trait]
 impl Tables for AzureTables {
-    async fn get(&self, table: Table, keys: &Keys) -> Result<Option<(Row, ETag)>, TableError> {
-        limits::check_keys(keys)?;
-        let call = self.service.get(table.name(), &keys.partition, &keys.row);
-        Ok(self.bounded(call).await?.map(row))
+    async fn get(
+        &self,
+        table: Table,
+        key: &RowKey,
+    ) -> Result<Option<(TableRow, ETag)>, TableError> {
+        limits::check_keys(key)?;
+        let call = self.service.get(table.name(), &key.partition, &key.row);
+        Ok(self.execute(call).await?.map(to_row))
     }
 
-    async fn apply(&self, table: Table, changes: Vec<Change>) -> Result<Vec<ETag>, TableError> {
-        limits::check(&changes)?;
-        let operations: Vec<Operation> = changes.into_iter().map(operation).collect();
+    async fn apply(&self, table: Table, changes: Vec<RowChange>) -> Result<Vec<ETag>, TableError> {
+        limits::check_changes(&changes)?;
+        let operations: Vec<Operation> = changes.into_iter().map(to_operation).collect();
         let etags = if let [single] = operations.as_slice() {
-            vec![self.bounded(self.service.write(table.name(), single)).await?]
+            vec![self.execute(self.service.write(table.name(), single)).await?]
         } else {
-            self.bounded(self.service.transact(table.name(), &operations)).await?
+            self.execute(self.service.transact(table.name(), &operations)).await?
         };
         Ok(etags.into_iter().map(ETag).collect())
     }
@@ -89,42 +95,44 @@ impl Tables for AzureTables {
     async fn scan(
         &self,
         table: Table,
-        span: &Span,
+        range: &KeyRange,
         from: Option<Continuation>,
         limit: u16,
     ) -> Result<Page, TableError> {
-        let from = from.map(|from| read_continuation(&from)).transpose()?;
-        let filter = filter(span);
+        let from = from.map(|from| decode_continuation(&from)).transpose()?;
+        let filter = to_filter(range);
         let call = self.service.query(table.name(), &filter, limit.clamp(1, 1000), from.as_ref());
-        let page = self.bounded(call).await?;
-        let rows = page.entities.into_iter().map(row).collect();
-        Ok(Page { rows, next: page.next.map(|next| write_continuation(&next)) })
+        let page = self.execute(call).await?;
+        let rows = page.entities.into_iter().map(to_row).collect();
+        Ok(Page { rows, next: page.next.map(|next| encode_continuation(&next)) })
     }
 }
 
-fn operation(change: Change) -> Operation {
+fn to_operation(change: RowChange) -> Operation {
     match change {
-        Change::Insert(row) => Operation::Insert(entity(row)),
-        Change::Replace(row, ETag(etag)) => Operation::Replace(entity(row), etag),
-        Change::Upsert(row) => Operation::Upsert(entity(row)),
-        Change::Delete(Keys { partition, row }, etag) => {
-            Operation::Delete(partition, row, etag.map_or_else(|| ANY.to_owned(), |etag| etag.0))
-        }
+        RowChange::Insert(row) => Operation::Insert(to_entity(row)),
+        RowChange::Replace(row, ETag(etag)) => Operation::Replace(to_entity(row), etag),
+        RowChange::Upsert(row) => Operation::Upsert(to_entity(row)),
+        RowChange::Delete(RowKey { partition, row }, etag) => Operation::Delete(
+            partition,
+            row,
+            etag.map_or_else(|| ANY_ETAG.to_owned(), |etag| etag.0),
+        ),
     }
 }
 
-fn entity(row: Row) -> Entity {
-    Entity { partition: row.keys.partition, row: row.keys.row, properties: row.properties }
+fn to_entity(row: TableRow) -> Entity {
+    Entity { partition: row.key.partition, row: row.key.row, properties: row.properties }
 }
 
 /// Type members are dropped: what was written here never has any.
-fn row(read: Versioned) -> (Row, ETag) {
+fn to_row(read: VersionedEntity) -> (TableRow, ETag) {
     let Entity { partition, row, mut properties } = read.entity;
     properties.retain(|name, _| !name.contains('@'));
-    (Row { keys: Keys { partition, row }, properties }, ETag(read.etag))
+    (TableRow { key: RowKey { partition, row }, properties }, ETag(read.etag))
 }
 
-fn filter(span: &Span) -> Filter {
+fn to_filter(span: &KeyRange) -> Filter {
     let mut filter = Filter::default();
     if span.partition_from == span.partition_to {
         filter = filter.and("PartitionKey", Comparison::Equal, &span.partition_from);
@@ -144,31 +152,34 @@ fn filter(span: &Span) -> Filter {
     filter
 }
 
-fn write_continuation(next: &table_service::Continuation) -> Continuation {
+fn encode_continuation(next: &table_service::EntityContinuation) -> Continuation {
     Continuation(serde_json::json!([next.partition, next.row]).to_string())
 }
 
-fn read_continuation(from: &Continuation) -> Result<table_service::Continuation, TableError> {
+fn decode_continuation(
+    from: &Continuation,
+) -> Result<table_service::EntityContinuation, TableError> {
     let (partition, row) = serde_json::from_str(&from.0)
         .map_err(|_| TableError::Refused("not a continuation of this store".to_owned()))?;
-    Ok(table_service::Continuation { partition, row })
+    Ok(table_service::EntityContinuation { partition, row })
 }
 
 impl From<TableServiceError> for TableError {
     fn from(error: TableServiceError) -> Self {
         match &error {
-            TableServiceError::Answer { status, code, .. } => match (*status, code.as_str()) {
+            TableServiceError::ErrorResponse { status, code, .. } => match (*status, code.as_str())
+            {
                 (_, "EntityAlreadyExists") => Self::AlreadyExists,
                 (_, "ResourceNotFound" | "EntityNotFound") => Self::NotFound,
-                (412, _) | (_, "UpdateConditionNotSatisfied") => Self::Changed,
+                (412, _) | (_, "UpdateConditionNotSatisfied") => Self::ETagMismatch,
                 // Roles take minutes to reach the service, so a refused token may be taken later.
                 (401 | 403 | 408 | 429 | 500.., _) => Self::Unavailable(error.to_string()),
                 _ => Self::Refused(error.to_string()),
             },
-            TableServiceError::NoAnswer(_) | TableServiceError::Unreadable(_) => {
+            TableServiceError::NoResponse(_) | TableServiceError::Unreadable(_) => {
                 Self::Unavailable(error.to_string())
             }
-            TableServiceError::Address => Self::Refused(error.to_string()),
+            TableServiceError::InvalidUrl => Self::Refused(error.to_string()),
         }
     }
 }

@@ -12,7 +12,7 @@ use jiff::{SignedDuration, Timestamp};
 use crate::base::clock::Clock;
 
 /// How long something that was read is believed.
-const BELIEVED: SignedDuration = SignedDuration::from_secs(60);
+const TTL: SignedDuration = SignedDuration::from_secs(60);
 
 /// Values as they were read, each for up to 60 s. Clones share them.
 #[derive(Clone)]
@@ -39,18 +39,18 @@ impl<K: Eq + Hash, V: Clone> Cache<K, V> {
         let values = self.values.lock().unwrap_or_else(PoisonError::into_inner);
         let (read_at, value) = values.get(key)?;
         // A clock that was set back must not make a value immortal.
-        let fresh = *read_at <= now && now.duration_since(*read_at) < BELIEVED;
+        let fresh = *read_at <= now && now.duration_since(*read_at) < TTL;
         fresh.then(|| value.clone())
     }
 
     /// Remembers what was just read.
-    pub(super) fn keep(&self, key: K, value: V) {
+    pub(super) fn insert(&self, key: K, value: V) {
         let now = self.clock.now();
         self.values.lock().unwrap_or_else(PoisonError::into_inner).insert(key, (now, value));
     }
 
     /// Forgets a value that has changed.
-    pub(super) fn forget(&self, key: &K) {
+    pub(super) fn invalidate(&self, key: &K) {
         self.values.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
     }
 }

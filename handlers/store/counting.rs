@@ -9,7 +9,9 @@ use uuid::Uuid;
 
 use super::{
     memory::MemoryTables,
-    tables::{Change, Continuation, ETag, Keys, Page, Row, Span, Table, TableError, Tables},
+    tables::{
+        Continuation, ETag, KeyRange, Page, RowChange, RowKey, Table, TableError, TableRow, Tables,
+    },
 };
 use crate::domain::{
     ids::{MailboxId, RoomId, TenantId},
@@ -49,29 +51,33 @@ pub(super) struct CountingTables {
     pub(super) scans: AtomicUsize,
     pub(super) transactions: AtomicUsize,
     /// How many rows a page holds at most, whatever was asked for; 0 for no such limit.
-    pub(super) page: AtomicUsize,
+    pub(super) page_limit: AtomicUsize,
 }
 
 impl CountingTables {
     /// The rows of a table, in key order.
-    pub(super) fn rows(&self, table: Table) -> Vec<Row> {
+    pub(super) fn rows(&self, table: Table) -> Vec<TableRow> {
         self.tables.rows(table)
     }
 
     /// Puts a row as it is, past every file of the store.
-    pub(super) async fn plant(&self, table: Table, row: Row) {
-        self.tables.apply(table, vec![Change::Upsert(row)]).await.unwrap();
+    pub(super) async fn insert_raw(&self, table: Table, row: TableRow) {
+        self.tables.apply(table, vec![RowChange::Upsert(row)]).await.unwrap();
     }
 }
 
 #[async_trait]
 impl Tables for CountingTables {
-    async fn get(&self, table: Table, keys: &Keys) -> Result<Option<(Row, ETag)>, TableError> {
+    async fn get(
+        &self,
+        table: Table,
+        key: &RowKey,
+    ) -> Result<Option<(TableRow, ETag)>, TableError> {
         self.gets.fetch_add(1, Ordering::Relaxed);
-        self.tables.get(table, keys).await
+        self.tables.get(table, key).await
     }
 
-    async fn apply(&self, table: Table, changes: Vec<Change>) -> Result<Vec<ETag>, TableError> {
+    async fn apply(&self, table: Table, changes: Vec<RowChange>) -> Result<Vec<ETag>, TableError> {
         self.transactions.fetch_add(1, Ordering::Relaxed);
         self.tables.apply(table, changes).await
     }
@@ -79,13 +85,13 @@ impl Tables for CountingTables {
     async fn scan(
         &self,
         table: Table,
-        span: &Span,
+        range: &KeyRange,
         from: Option<Continuation>,
         limit: u16,
     ) -> Result<Page, TableError> {
         self.scans.fetch_add(1, Ordering::Relaxed);
-        let page = u16::try_from(self.page.load(Ordering::Relaxed)).unwrap();
+        let page = u16::try_from(self.page_limit.load(Ordering::Relaxed)).unwrap();
         let limit = if page == 0 { limit } else { limit.min(page) };
-        self.tables.scan(table, span, from, limit).await
+        self.tables.scan(table, range, from, limit).await
     }
 }

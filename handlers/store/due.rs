@@ -11,8 +11,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     error::StoreError,
-    shelf::{MOST_CHANGES, Shelf},
-    tables::{Change, Continuation, Keys, Row, Span, Table, TableError, Tables},
+    tables::{Continuation, KeyRange, RowChange, RowKey, Table, TableError, TableRow, Tables},
+    typed_table::{MAX_TRANSACTION_CHANGES, TypedTable},
     wire::{AsText, JsonText, KeyWire},
 };
 use crate::domain::{
@@ -28,7 +28,7 @@ const SHARDS: u16 = 16;
 
 /// Why something must be looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Purpose {
+pub enum DuePurpose {
     /// Its time is over: it is to be deleted.
     Purge,
     /// It is not settled yet.
@@ -37,7 +37,7 @@ pub enum Purpose {
     Renew,
 }
 
-impl Purpose {
+impl DuePurpose {
     /// Every purpose.
     pub const ALL: [Self; 3] = [Self::Purge, Self::Unsettled, Self::Renew];
 
@@ -53,7 +53,7 @@ impl Purpose {
 
 /// What must be looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Subject {
+pub enum DueSubject {
     /// A booking.
     Booking(BookingKey),
     /// A mailbox.
@@ -64,41 +64,41 @@ pub enum Subject {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct DueEntry {
     /// Why.
-    pub purpose: Purpose,
+    pub purpose: DuePurpose,
     /// When, to the millisecond: what is finer is cut off.
     pub at: Timestamp,
     /// What.
-    pub subject: Subject,
+    pub subject: DueSubject,
     /// How often it was moved on without being settled; not part of its key.
-    pub round: u8,
+    pub attempt: u8,
 }
 
 impl DueEntry {
     /// A first look at `subject`.
-    pub fn new(purpose: Purpose, at: Timestamp, subject: Subject) -> Self {
-        Self { purpose, at, subject, round: 0 }
+    pub fn new(purpose: DuePurpose, at: Timestamp, subject: DueSubject) -> Self {
+        Self { purpose, at, subject, attempt: 0 }
     }
 }
 
 /// The table `Due`.
 #[derive(Debug, Clone)]
-pub struct Due {
-    shelf: Shelf,
+pub struct DueEntries {
+    table: TypedTable,
 }
 
-impl Due {
+impl DueEntries {
     /// The table.
     pub fn new(tables: Arc<dyn Tables>) -> Self {
-        Self { shelf: Shelf::new(tables, Table::Due) }
+        Self { table: TypedTable::new(tables, Table::Due) }
     }
 
     /// Writes an entry; one that is there already is as good.
     ///
     /// # Errors
     /// [`StoreError`] when it was not written, or may not have been.
-    pub async fn put(&self, entry: &DueEntry) -> Result<(), StoreError> {
-        let wire = EntryRow { subject: JsonText(entry.subject.into()), round: entry.round };
-        self.shelf.change(Change::Upsert(Shelf::row(keys(entry), &wire)?)).await?;
+    pub async fn upsert(&self, entry: &DueEntry) -> Result<(), StoreError> {
+        let wire = EntryRow { subject: JsonText(entry.subject.into()), attempt: entry.attempt };
+        self.table.write(RowChange::Upsert(TypedTable::encode(row_key(entry), &wire)?)).await?;
         Ok(())
     }
 
@@ -107,7 +107,7 @@ impl Due {
     /// # Errors
     /// [`StoreError`] when it was not removed, or may not have been.
     pub async fn remove(&self, entry: &DueEntry) -> Result<(), StoreError> {
-        self.shelf.remove(keys(entry), None).await
+        self.table.remove(row_key(entry), None).await
     }
 
     /// Entries that are due at `now` (that instant included), the earliest hours first, at most
@@ -116,23 +116,26 @@ impl Due {
     ///
     /// # Errors
     /// [`StoreError`] when they cannot be read.
-    pub async fn scan(
+    pub async fn list_due(
         &self,
-        purpose: Purpose,
+        purpose: DuePurpose,
         now: Timestamp,
         from: Option<Continuation>,
         limit: u16,
     ) -> Result<(Vec<DueEntry>, Option<Continuation>), StoreError> {
         let name = purpose.name();
         let next = now.checked_add(jiff::SignedDuration::from_millis(1)).unwrap_or(now);
-        let span = Span {
-            row_before: Some(instant(next)),
-            ..Span::partitions(format!("{name}_"), format!("{name}_{}_f", hour(now)))
+        let span = KeyRange {
+            row_before: Some(format_instant(next)),
+            ..KeyRange::partition_range(
+                format!("{name}_"),
+                format!("{name}_{}_f", format_hour(now)),
+            )
         };
-        let page = self.shelf.page(&span, from, limit).await?;
+        let page = self.table.scan(&span, from, limit).await?;
         let entries = page.rows.into_iter().filter_map(|(row, _)| {
-            let keys = row.keys.clone();
-            let entry = self.entry(purpose, row);
+            let keys = row.key.clone();
+            let entry = self.decode_entry(purpose, row);
             if entry.is_err() {
                 tracing::error!(partition = keys.partition, row = keys.row, "unreadable due entry");
             }
@@ -146,15 +149,15 @@ impl Due {
     /// # Errors
     /// [`StoreError`] when some were not removed, or may not have been.
     pub async fn remove_all(&self, entries: &[DueEntry]) -> Result<(), StoreError> {
-        let mut partitions: BTreeMap<String, Vec<Keys>> = BTreeMap::new();
+        let mut partitions: BTreeMap<String, Vec<RowKey>> = BTreeMap::new();
         for entry in entries {
-            let keys = keys(entry);
+            let keys = row_key(entry);
             partitions.entry(keys.partition.clone()).or_default().push(keys);
         }
-        let remove = |mut rows: Vec<Keys>| async move {
+        let remove = |mut rows: Vec<RowKey>| async move {
             rows.sort_unstable();
             rows.dedup();
-            for batch in rows.chunks(MOST_CHANGES) {
+            for batch in rows.chunks(MAX_TRANSACTION_CHANGES) {
                 self.remove_batch(batch).await?;
             }
             Ok(())
@@ -163,13 +166,13 @@ impl Due {
         removals.buffer_unordered(PARTITIONS_AT_ONCE).try_collect().await
     }
 
-    async fn remove_batch(&self, batch: &[Keys]) -> Result<(), StoreError> {
-        let changes = batch.iter().map(|keys| Change::Delete(keys.clone(), None)).collect();
-        match self.shelf.transaction(changes).await {
+    async fn remove_batch(&self, batch: &[RowKey]) -> Result<(), StoreError> {
+        let changes = batch.iter().map(|keys| RowChange::Delete(keys.clone(), None)).collect();
+        match self.table.transaction(changes).await {
             // One of them was gone, so none was removed: each for itself then.
             Err(StoreError::Table(TableError::NotFound)) => {
                 for keys in batch {
-                    self.shelf.remove(keys.clone(), None).await?;
+                    self.table.remove(keys.clone(), None).await?;
                 }
                 Ok(())
             }
@@ -177,33 +180,33 @@ impl Due {
         }
     }
 
-    fn entry(&self, purpose: Purpose, row: Row) -> Result<DueEntry, StoreError> {
-        let keys = row.keys.clone();
+    fn decode_entry(&self, purpose: DuePurpose, row: TableRow) -> Result<DueEntry, StoreError> {
+        let keys = row.key.clone();
         let at = keys.row.split_once('_').and_then(|(at, _)| at.parse().ok());
-        let at: Timestamp = at.ok_or_else(|| self.shelf.unreadable(keys))?;
-        let EntryRow { subject: JsonText(subject), round } = self.shelf.read(row)?;
-        Ok(DueEntry { purpose, at, subject: subject.into(), round })
+        let at: Timestamp = at.ok_or_else(|| self.table.unreadable(keys))?;
+        let EntryRow { subject: JsonText(subject), attempt: round } = self.table.decode(row)?;
+        Ok(DueEntry { purpose, at, subject: subject.into(), attempt: round })
     }
 }
 
 /// An instant with as many characters as every other, so that text order is order in time.
-fn instant(at: Timestamp) -> String {
+fn format_instant(at: Timestamp) -> String {
     at.to_zoned(TimeZone::UTC).strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string()
 }
 
-fn hour(at: Timestamp) -> String {
+fn format_hour(at: Timestamp) -> String {
     at.to_zoned(TimeZone::UTC).strftime("%Y%m%dT%H").to_string()
 }
 
-fn keys(entry: &DueEntry) -> Keys {
+fn row_key(entry: &DueEntry) -> RowKey {
     let subject = match entry.subject {
-        Subject::Booking(key) => format!("booking_{}_{}", key.partition(), key.row()),
-        Subject::Mailbox(tenant, mailbox) => format!("mailbox_{tenant}_{mailbox}"),
+        DueSubject::Booking(key) => format!("booking_{}_{}", key.partition(), key.row()),
+        DueSubject::Mailbox(tenant, mailbox) => format!("mailbox_{tenant}_{mailbox}"),
     };
     let shard = Digest::of(&[b"due", subject.as_bytes()]).shard(SHARDS);
-    Keys::new(
-        format_args!("{}_{}_{shard:x}", entry.purpose.name(), hour(entry.at)),
-        format_args!("{}_{subject}", instant(entry.at)),
+    RowKey::new(
+        format_args!("{}_{}_{shard:x}", entry.purpose.name(), format_hour(entry.at)),
+        format_args!("{}_{subject}", format_instant(entry.at)),
     )
 }
 
@@ -212,7 +215,7 @@ fn keys(entry: &DueEntry) -> Keys {
 struct EntryRow {
     subject: JsonText<SubjectWire>,
     #[serde(default)]
-    round: u8,
+    attempt: u8,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -221,18 +224,18 @@ enum SubjectWire {
     Mailbox { tenant: AsText<TenantId>, mailbox: AsText<MailboxId> },
 }
 
-impl From<Subject> for SubjectWire {
-    fn from(subject: Subject) -> Self {
+impl From<DueSubject> for SubjectWire {
+    fn from(subject: DueSubject) -> Self {
         match subject {
-            Subject::Booking(key) => Self::Booking(key.into()),
-            Subject::Mailbox(tenant, mailbox) => {
+            DueSubject::Booking(key) => Self::Booking(key.into()),
+            DueSubject::Mailbox(tenant, mailbox) => {
                 Self::Mailbox { tenant: AsText(tenant), mailbox: AsText(mailbox) }
             }
         }
     }
 }
 
-impl From<SubjectWire> for Subject {
+impl From<SubjectWire> for DueSubject {
     fn from(wire: SubjectWire) -> Self {
         match wire {
             SubjectWire::Booking(key) => Self::Booking(key.into()),
@@ -248,19 +251,19 @@ mod tests {
     use super::*;
     use crate::store::counting::{CountingTables, at, key, mailbox, tenant};
 
-    fn entry(purpose: Purpose, when: &str, n: u128) -> DueEntry {
-        DueEntry::new(purpose, at(when), Subject::Booking(key(n)))
+    fn entry(purpose: DuePurpose, when: &str, n: u128) -> DueEntry {
+        DueEntry::new(purpose, at(when), DueSubject::Booking(key(n)))
     }
 
-    fn opened() -> (Arc<CountingTables>, Due) {
+    fn opened() -> (Arc<CountingTables>, DueEntries) {
         let fake = Arc::new(CountingTables::default());
-        (fake.clone(), Due::new(fake))
+        (fake.clone(), DueEntries::new(fake))
     }
 
-    async fn due(due: &Due, purpose: Purpose, now: &str, limit: u16) -> Vec<DueEntry> {
+    async fn due(due: &DueEntries, purpose: DuePurpose, now: &str, limit: u16) -> Vec<DueEntry> {
         let (mut all, mut from) = (Vec::new(), None);
         loop {
-            let (entries, next) = due.scan(purpose, at(now), from, limit).await.unwrap();
+            let (entries, next) = due.list_due(purpose, at(now), from, limit).await.unwrap();
             all.extend(entries);
             from = next;
             if from.is_none() {
@@ -273,21 +276,21 @@ mod tests {
     async fn what_is_due_comes_hour_by_hour_and_nothing_else_is_read() {
         let (_, table) = opened();
         let past = [
-            entry(Purpose::Purge, "2025-12-31T23:59:59.999Z", 1),
-            entry(Purpose::Purge, "2026-11-24T08:59:00Z", 2),
-            entry(Purpose::Purge, "2026-11-24T09:30:00Z", 3),
+            entry(DuePurpose::Purge, "2025-12-31T23:59:59.999Z", 1),
+            entry(DuePurpose::Purge, "2026-11-24T08:59:00Z", 2),
+            entry(DuePurpose::Purge, "2026-11-24T09:30:00Z", 3),
         ];
         let others = [
-            entry(Purpose::Purge, "2026-11-24T09:30:00.001Z", 4),
-            entry(Purpose::Purge, "2026-11-24T10:00:00Z", 5),
-            entry(Purpose::Unsettled, "2026-11-24T08:00:00Z", 6),
-            entry(Purpose::Renew, "2026-11-24T08:00:00Z", 7),
+            entry(DuePurpose::Purge, "2026-11-24T09:30:00.001Z", 4),
+            entry(DuePurpose::Purge, "2026-11-24T10:00:00Z", 5),
+            entry(DuePurpose::Unsettled, "2026-11-24T08:00:00Z", 6),
+            entry(DuePurpose::Renew, "2026-11-24T08:00:00Z", 7),
         ];
         for entry in others.iter().chain(past.iter().rev()) {
-            table.put(entry).await.unwrap();
+            table.upsert(entry).await.unwrap();
         }
-        assert_eq!(due(&table, Purpose::Purge, "2026-11-24T09:30:00Z", 1000).await, past);
-        assert_eq!(due(&table, Purpose::Renew, "2026-11-24T09:30:00Z", 1000).await, others[3..]);
+        assert_eq!(due(&table, DuePurpose::Purge, "2026-11-24T09:30:00Z", 1000).await, past);
+        assert_eq!(due(&table, DuePurpose::Renew, "2026-11-24T09:30:00Z", 1000).await, others[3..]);
     }
 
     #[tokio::test]
@@ -295,31 +298,31 @@ mod tests {
         let (fake, table) = opened();
         for n in 0..60 {
             let when = format!("2026-11-24T09:{n:02}:00Z");
-            table.put(&entry(Purpose::Unsettled, &when, n)).await.unwrap();
+            table.upsert(&entry(DuePurpose::Unsettled, &when, n)).await.unwrap();
         }
-        let mut entries = due(&table, Purpose::Unsettled, "2026-11-24T09:29:59.999Z", 7).await;
+        let mut entries = due(&table, DuePurpose::Unsettled, "2026-11-24T09:29:59.999Z", 7).await;
         entries.sort_unstable_by_key(|entry| entry.at);
         let subjects: Vec<_> = entries.iter().map(|entry| entry.subject).collect();
-        assert_eq!(subjects, (0..30).map(|n| Subject::Booking(key(n))).collect::<Vec<_>>());
+        assert_eq!(subjects, (0..30).map(|n| DueSubject::Booking(key(n))).collect::<Vec<_>>());
         assert!(fake.scans.load(Ordering::Relaxed) >= 5);
     }
 
     #[tokio::test]
     async fn an_entry_put_and_removed_with_the_same_instant_meets_itself() {
         let (fake, table) = opened();
-        let mailbox = Subject::Mailbox(tenant(9), mailbox(1));
-        for subject in [Subject::Booking(key(1)), mailbox] {
+        let mailbox = DueSubject::Mailbox(tenant(9), mailbox(1));
+        for subject in [DueSubject::Booking(key(1)), mailbox] {
             let fine = DueEntry {
                 at: at("2026-11-24T09:00:00.123999999Z"),
-                ..DueEntry::new(Purpose::Renew, Timestamp::UNIX_EPOCH, subject)
+                ..DueEntry::new(DuePurpose::Renew, Timestamp::UNIX_EPOCH, subject)
             };
-            table.put(&fine).await.unwrap();
-            table.put(&fine).await.unwrap();
-            let found = due(&table, Purpose::Renew, "2026-11-24T09:00:00.123999999Z", 10).await;
+            table.upsert(&fine).await.unwrap();
+            table.upsert(&fine).await.unwrap();
+            let found = due(&table, DuePurpose::Renew, "2026-11-24T09:00:00.123999999Z", 10).await;
             assert_eq!(found, [DueEntry { at: at("2026-11-24T09:00:00.123Z"), ..fine }]);
             table.remove(&found[0]).await.unwrap();
             assert!(fake.rows(Table::Due).is_empty());
-            table.put(&fine).await.unwrap();
+            table.upsert(&fine).await.unwrap();
             table.remove(&fine).await.unwrap();
             table.remove(&fine).await.unwrap();
             assert!(fake.rows(Table::Due).is_empty());
@@ -329,13 +332,13 @@ mod tests {
     #[tokio::test]
     async fn many_are_removed_a_hundred_of_a_partition_at_once_gone_ones_included() {
         let (fake, table) = opened();
-        let one = entry(Purpose::Purge, "2026-11-24T09:00:00Z", 1);
+        let one = entry(DuePurpose::Purge, "2026-11-24T09:00:00Z", 1);
         // One subject, so one shard; its instants differ.
         let many: Vec<_> = (0..250)
             .map(|n| DueEntry { at: one.at + jiff::SignedDuration::from_secs(n), ..one })
             .collect();
         for entry in &many {
-            table.put(entry).await.unwrap();
+            table.upsert(entry).await.unwrap();
         }
         let before = fake.transactions.load(Ordering::Relaxed);
         let twice = [&many[..], &many[..3]].concat();
@@ -343,7 +346,7 @@ mod tests {
         assert_eq!(fake.transactions.load(Ordering::Relaxed) - before, 3);
         assert!(fake.rows(Table::Due).is_empty());
 
-        table.put(&many[7]).await.unwrap();
+        table.upsert(&many[7]).await.unwrap();
         table.remove_all(&many[..10]).await.unwrap();
         assert!(fake.rows(Table::Due).is_empty());
         table.remove_all(&[]).await.unwrap();
@@ -353,11 +356,15 @@ mod tests {
     async fn nothing_waits_behind_a_row_of_another_age() {
         let (fake, table) = opened();
         let (old, new) = (
-            entry(Purpose::Purge, "2026-11-24T08:00:00Z", 1),
-            entry(Purpose::Purge, "2026-11-24T09:00:00Z", 2),
+            entry(DuePurpose::Purge, "2026-11-24T08:00:00Z", 1),
+            entry(DuePurpose::Purge, "2026-11-24T09:00:00Z", 2),
         );
-        table.put(&new).await.unwrap();
-        fake.plant(Table::Due, Row { keys: keys(&old), properties: serde_json::Map::new() }).await;
-        assert_eq!(due(&table, Purpose::Purge, "2026-11-24T10:00:00Z", 10).await, [new]);
+        table.upsert(&new).await.unwrap();
+        fake.insert_raw(
+            Table::Due,
+            TableRow { key: row_key(&old), properties: serde_json::Map::new() },
+        )
+        .await;
+        assert_eq!(due(&table, DuePurpose::Purge, "2026-11-24T10:00:00Z", 10).await, [new]);
     }
 }

@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     error::StoreError,
-    shelf::Shelf,
-    tables::{Change, Keys, Span, Table, Tables},
+    tables::{KeyRange, RowChange, RowKey, Table, Tables},
+    typed_table::TypedTable,
     wire::{AsText, count},
 };
 use crate::{
@@ -18,7 +18,7 @@ use crate::{
         keys::Digest,
     },
     messages::{
-        BookingNudge, BookingRequest, CalendarWrite, EventChanges, MailboxTasks, Message as _,
+        BookingJob, BookingRequest, CalendarWrite, EventChanges, MailboxTasks, Message as _,
         TenantTask,
     },
     queue::Queue,
@@ -36,7 +36,7 @@ pub struct Failure {
     /// Why it failed the last time, without content.
     pub cause: String,
     /// How often it failed.
-    pub tries: u32,
+    pub attempts: u32,
     /// When the item was first sent.
     pub first_seen: Timestamp,
     /// When it failed the last time.
@@ -51,16 +51,15 @@ impl Failure {
     /// A message of `queue` that ended the process so often that the host put it aside. A `text`
     /// that is none of our messages is not kept: it could hold anything. Of sealed content nothing
     /// is kept: what is sent again is read anew.
-    pub fn poisoned(queue: Queue, text: &str, now: Timestamp) -> Self {
+    pub fn from_poison_message(queue: Queue, text: &str, now: Timestamp) -> Self {
         let mut kept = text.to_owned();
         let mut first = |changes: EventChanges| {
             let changes = changes.without_content();
             kept = changes.to_text();
-            changes.items.first().map(|item| (changes.tenant, item.passage))
+            changes.items.first().map(|item| (changes.tenant, item.meta))
         };
-        let nudge = |nudge: BookingNudge| (nudge.key.tenant, nudge.passage);
-        let task =
-            |tasks: MailboxTasks| tasks.items.first().map(|task| (tasks.tenant, task.passage));
+        let nudge = |nudge: BookingJob| (nudge.key.tenant, nudge.meta);
+        let task = |tasks: MailboxTasks| tasks.items.first().map(|task| (tasks.tenant, task.meta));
         let (function, known) = match queue {
             Queue::EventChanges => {
                 ("fetch-event", EventChanges::from_text(text).ok().and_then(&mut first))
@@ -78,7 +77,7 @@ impl Failure {
             }
             Queue::TenantTasks => {
                 let task = TenantTask::from_text(text).ok();
-                ("maintain-tenant", task.map(|task| (task.tenant, task.passage)))
+                ("maintain-tenant", task.map(|task| (task.tenant, task.meta)))
             }
         };
         let cause = match known {
@@ -91,7 +90,7 @@ impl Failure {
             // One message may be about many things, and each message must stay replayable.
             subject: format!("message {}", Digest::of(&[text.as_bytes()])),
             cause: cause.to_owned(),
-            tries: known.map_or(0, |(_, passage)| passage.tries),
+            attempts: known.map_or(0, |(_, passage)| passage.attempts),
             first_seen: known.map_or(now, |(_, passage)| passage.first_seen),
             failed_at: now,
             correlation: known.map(|(_, passage)| passage.correlation),
@@ -103,23 +102,23 @@ impl Failure {
 /// The table `Failures`.
 #[derive(Debug, Clone)]
 pub struct Failures {
-    shelf: Shelf,
+    table: TypedTable,
 }
 
 impl Failures {
     /// The table.
     pub fn new(tables: Arc<dyn Tables>) -> Self {
-        Self { shelf: Shelf::new(tables, Table::Failures) }
+        Self { table: TypedTable::new(tables, Table::Failures) }
     }
 
     /// Records a failure in place of an earlier one of the same function and subject.
     ///
     /// # Errors
     /// [`StoreError`] when it was not written, or may not have been.
-    pub async fn add(&self, failure: &Failure) -> Result<(), StoreError> {
-        let keys = keys(failure.tenant, &failure.function, &failure.subject);
-        let row = Shelf::row(keys, &FailureRow::from(failure.clone()))?;
-        self.shelf.change(Change::Upsert(row)).await?;
+    pub async fn record(&self, failure: &Failure) -> Result<(), StoreError> {
+        let keys = row_key(failure.tenant, &failure.function, &failure.subject);
+        let row = TypedTable::encode(keys, &FailureRow::from(failure.clone()))?;
+        self.table.write(RowChange::Upsert(row)).await?;
         Ok(())
     }
 
@@ -127,8 +126,9 @@ impl Failures {
     ///
     /// # Errors
     /// [`StoreError`] when they cannot be read.
-    pub async fn all(&self, tenant: Option<TenantId>) -> Result<Vec<Failure>, StoreError> {
-        let rows = self.shelf.all::<FailureRow>(&Span::partition(partition(tenant))).await?;
+    pub async fn list(&self, tenant: Option<TenantId>) -> Result<Vec<Failure>, StoreError> {
+        let rows =
+            self.table.list::<FailureRow>(&KeyRange::single_partition(partition(tenant))).await?;
         Ok(rows.into_iter().map(|(row, _, _)| row.into()).collect())
     }
 
@@ -142,7 +142,7 @@ impl Failures {
         instant: Timestamp,
     ) -> Result<u64, StoreError> {
         let mut removed = 0;
-        for failure in self.all(tenant).await?.into_iter().filter(|f| f.failed_at < instant) {
+        for failure in self.list(tenant).await?.into_iter().filter(|f| f.failed_at < instant) {
             self.remove(tenant, &failure.function, &failure.subject).await?;
             removed += 1;
         }
@@ -153,13 +153,13 @@ impl Failures {
     ///
     /// # Errors
     /// [`StoreError`] when some may still be there.
-    pub async fn remove_about(
+    pub async fn remove_for_mailbox(
         &self,
         tenant: TenantId,
         mailbox: MailboxId,
     ) -> Result<(), StoreError> {
         let id = mailbox.to_string();
-        for failure in self.all(Some(tenant)).await? {
+        for failure in self.list(Some(tenant)).await? {
             let named = failure.message.as_ref().is_some_and(|message| message.contains(&id));
             if named || failure.subject.contains(&id) {
                 self.remove(Some(tenant), &failure.function, &failure.subject).await?;
@@ -178,7 +178,7 @@ impl Failures {
         function: &str,
         subject: &str,
     ) -> Result<(), StoreError> {
-        self.shelf.remove(keys(tenant, function, subject), None).await
+        self.table.remove(row_key(tenant, function, subject), None).await
     }
 }
 
@@ -186,12 +186,12 @@ fn partition(tenant: Option<TenantId>) -> String {
     tenant.map_or_else(|| "-".to_owned(), |tenant| tenant.to_string())
 }
 
-fn keys(tenant: Option<TenantId>, function: &str, subject: &str) -> Keys {
+fn row_key(tenant: Option<TenantId>, function: &str, subject: &str) -> RowKey {
     let digest = Digest::of(&[function.as_bytes(), subject.as_bytes()]);
     // A function's name can stand in a key, but a name from elsewhere might not be one.
     let function: String =
         function.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '-').take(64).collect();
-    Keys::new(partition(tenant), format_args!("{function}_{digest}"))
+    RowKey::new(partition(tenant), format_args!("{function}_{digest}"))
 }
 
 #[derive(Serialize, Deserialize)]
@@ -203,7 +203,7 @@ struct FailureRow {
     subject: String,
     cause: String,
     #[serde(with = "count")]
-    tries: u32,
+    attempts: u32,
     first_seen: Timestamp,
     failed_at: Timestamp,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -214,14 +214,14 @@ struct FailureRow {
 
 impl From<Failure> for FailureRow {
     fn from(failure: Failure) -> Self {
-        let Failure { tenant, function, subject, cause, tries, first_seen, .. } = failure;
+        let Failure { tenant, function, subject, cause, attempts: tries, first_seen, .. } = failure;
         let Failure { failed_at, correlation, message, .. } = failure;
         Self {
             tenant: tenant.map(AsText),
             function,
             subject,
             cause,
-            tries,
+            attempts: tries,
             first_seen,
             failed_at,
             correlation: correlation.map(AsText),
@@ -232,14 +232,14 @@ impl From<Failure> for FailureRow {
 
 impl From<FailureRow> for Failure {
     fn from(row: FailureRow) -> Self {
-        let FailureRow { tenant, function, subject, cause, tries, first_seen, .. } = row;
+        let FailureRow { tenant, function, subject, cause, attempts: tries, first_seen, .. } = row;
         let FailureRow { failed_at, correlation, message, .. } = row;
         Self {
             tenant: tenant.map(|AsText(tenant)| tenant),
             function,
             subject,
             cause,
-            tries,
+            attempts: tries,
             first_seen,
             failed_at,
             correlation: correlation.map(|AsText(correlation)| correlation),
@@ -252,8 +252,8 @@ impl From<FailureRow> for Failure {
 mod tests {
     use super::*;
     use crate::{
-        domain::sealed::Sealed,
-        messages::{EventChange, MailboxTask, Passage, Task},
+        domain::encrypted_content::EncryptedContent,
+        messages::{EventChange, JobMeta, MailboxTask, MailboxTaskKind},
         store::counting::{CountingTables, at, key, mailbox, tenant},
     };
 
@@ -263,7 +263,7 @@ mod tests {
             function: "create-booking".into(),
             subject: "3a1f/?#\\".into(),
             cause: "a row of Bookings cannot be understood".into(),
-            tries: 5,
+            attempts: 5,
             first_seen: at("2026-11-24T09:00:00Z"),
             failed_at: at("2026-11-24T10:00:00Z"),
             correlation: Some(CorrelationId(7)),
@@ -275,33 +275,33 @@ mod tests {
     async fn a_repeat_takes_the_same_row_and_others_take_their_own() {
         let fake = Arc::new(CountingTables::default());
         let failures = Failures::new(fake.clone());
-        failures.add(&failure()).await.unwrap();
-        let again = Failure { tries: 6, message: None, ..failure() };
-        failures.add(&again).await.unwrap();
-        assert_eq!(failures.all(again.tenant).await.unwrap(), [again]);
+        failures.record(&failure()).await.unwrap();
+        let again = Failure { attempts: 6, message: None, ..failure() };
+        failures.record(&again).await.unwrap();
+        assert_eq!(failures.list(again.tenant).await.unwrap(), [again]);
 
         let other = Failure { function: "write-back".into(), ..failure() };
-        failures.add(&other).await.unwrap();
-        assert_eq!(failures.all(other.tenant).await.unwrap().len(), 2);
+        failures.record(&other).await.unwrap();
+        assert_eq!(failures.list(other.tenant).await.unwrap().len(), 2);
         failures.remove(other.tenant, &other.function, &other.subject).await.unwrap();
         failures.remove(other.tenant, &other.function, &other.subject).await.unwrap();
-        assert_eq!(failures.all(other.tenant).await.unwrap().len(), 1);
+        assert_eq!(failures.list(other.tenant).await.unwrap().len(), 1);
     }
 
     #[test]
     fn a_poisoned_message_of_ours_can_be_replayed_and_a_foreign_text_is_not_kept() {
         let noon = at("2026-11-24T12:00:00Z");
-        let passage = Passage::start(CorrelationId(7), at("2026-11-24T11:00:00Z"));
-        let nudge = BookingNudge { key: key(1), due: None, conflicts: 0, passage };
+        let passage = JobMeta::new(CorrelationId(7), at("2026-11-24T11:00:00Z"));
+        let nudge = BookingJob { key: key(1), due: None, conflicts: 0, meta: passage };
         let task = MailboxTask {
             tenant: tenant(9),
             mailbox: mailbox(1),
-            task: Task::Resync,
+            kind: MailboxTaskKind::Resync,
             nonce: None,
             due: None,
-            passage,
+            meta: passage,
         };
-        let change = EventChange::look(mailbox(1), "AAMk".parse().unwrap(), passage);
+        let change = EventChange::refetch(mailbox(1), "AAMk".parse().unwrap(), passage);
         let changes = EventChanges { tenant: tenant(9), items: vec![change] };
         for (queue, text, function) in [
             (Queue::EventChanges, changes.to_text(), "fetch-event"),
@@ -309,12 +309,12 @@ mod tests {
             (Queue::CalendarWrites, CalendarWrite(nudge).to_text(), "write-back"),
             (Queue::MailboxTasks, task.to_text(), "maintain-mailbox"),
         ] {
-            let failure = Failure::poisoned(queue, &text, noon);
+            let failure = Failure::from_poison_message(queue, &text, noon);
             assert_eq!((failure.tenant, failure.function.as_str()), (Some(tenant(9)), function));
             assert_eq!(failure.correlation, Some(CorrelationId(7)));
             assert_eq!((failure.first_seen, failure.failed_at), (passage.first_seen, noon));
             assert_eq!(failure.message, Some(text));
-            let foreign = Failure::poisoned(queue, r#"{"subject":"Merger"}"#, noon);
+            let foreign = Failure::from_poison_message(queue, r#"{"subject":"Merger"}"#, noon);
             assert_eq!((foreign.tenant, &foreign.message), (None, &None));
             assert!(!format!("{foreign:?}").contains("Merger"));
         }
@@ -323,18 +323,18 @@ mod tests {
     #[test]
     fn of_a_poisoned_message_with_sealed_content_the_ids_are_kept() {
         let noon = at("2026-11-24T12:00:00Z");
-        let passage = Passage::start(CorrelationId(7), noon);
-        let look = EventChange::look(mailbox(1), "AAMk".parse().unwrap(), passage);
-        let sealed = Sealed {
+        let passage = JobMeta::new(CorrelationId(7), noon);
+        let look = EventChange::refetch(mailbox(1), "AAMk".parse().unwrap(), passage);
+        let sealed = EncryptedContent {
             data: "c2VhbGVk".to_owned(),
             data_key: "a2V5a2V5".to_owned(),
-            signature: "bWFjbWFj".to_owned(),
-            certificate: "c-20261124".parse().unwrap(),
+            data_signature: "bWFjbWFj".to_owned(),
+            certificate_id: "c-20261124".parse().unwrap(),
         };
-        let items = vec![look.clone(), EventChange { sealed: Some(sealed), ..look }];
+        let items = vec![look.clone(), EventChange { encrypted_content: Some(sealed), ..look }];
         let text = EventChanges { tenant: tenant(9), items }.to_text();
         assert!(text.contains("c2VhbGVk"));
-        let failure = Failure::poisoned(Queue::EventChanges, &text, noon);
+        let failure = Failure::from_poison_message(Queue::EventChanges, &text, noon);
         let kept = failure.message.clone().unwrap();
         assert_eq!(EventChanges::from_text(&kept).unwrap().items.len(), 2);
         for part in ["c2VhbGVk", "a2V5a2V5", "bWFjbWFj", "c-20261124"] {
@@ -345,7 +345,7 @@ mod tests {
     #[tokio::test]
     async fn a_message_that_nobody_understood_belongs_to_no_tenant() {
         let failures = Failures::new(Arc::new(CountingTables::default()));
-        let longest = "x".repeat(crate::queue::MESSAGE_BYTES);
+        let longest = "x".repeat(crate::queue::MAX_MESSAGE_BYTES);
         let poison = Failure {
             tenant: None,
             function: "booking requests/#?".into(),
@@ -353,8 +353,8 @@ mod tests {
             message: Some(longest),
             ..failure()
         };
-        failures.add(&poison).await.unwrap();
-        assert_eq!(failures.all(None).await.unwrap(), [poison]);
-        assert_eq!(failures.all(Some(tenant(9))).await.unwrap(), []);
+        failures.record(&poison).await.unwrap();
+        assert_eq!(failures.list(None).await.unwrap(), [poison]);
+        assert_eq!(failures.list(Some(tenant(9))).await.unwrap(), []);
     }
 }

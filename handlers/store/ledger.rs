@@ -1,4 +1,4 @@
-//! The ledger in the table `Rooms`: a partition a room, a row a UTC day, with all that is taken.
+//! The ledger in the table `RoomsTexts`: a partition a room, a row a UTC day, with all that is taken.
 //!
 //! A day is changed under its ETag, and all days of a booking in one transaction: an atomic check
 //! for conflicts without a lock. A day on which nothing is taken has no row.
@@ -10,15 +10,15 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     error::StoreError,
-    shelf::Shelf,
-    tables::{Change, ETag, Keys, Span, Table, Tables},
+    tables::{ETag, KeyRange, RowChange, RowKey, Table, Tables},
+    typed_table::TypedTable,
     wire::{AsText, JsonText, stretch},
 };
 use crate::domain::{
     ids::{RoomId, TenantId},
     interval::Interval,
     keys::{BookingKey, Digest},
-    ledger::{Day, Slot},
+    ledger::{LedgerSlot, RoomDay},
 };
 
 /// A day of a room, as it was read.
@@ -27,7 +27,7 @@ pub struct LedgerDay {
     /// The UTC day.
     pub date: Date,
     /// What is taken.
-    pub day: Day,
+    pub day: RoomDay,
     /// The version that was read; `None` when the day had no row.
     pub etag: Option<ETag>,
 }
@@ -35,13 +35,13 @@ pub struct LedgerDay {
 /// The ledger.
 #[derive(Debug, Clone)]
 pub struct Ledger {
-    shelf: Shelf,
+    table: TypedTable,
 }
 
 impl Ledger {
     /// The ledger.
     pub fn new(tables: Arc<dyn Tables>) -> Self {
-        Self { shelf: Shelf::new(tables, Table::Rooms) }
+        Self { table: TypedTable::new(tables, Table::Rooms) }
     }
 
     /// These days of a room, each once and in order: one get for one day, one range of rows for
@@ -58,27 +58,27 @@ impl Ledger {
         let mut dates = dates.to_vec();
         dates.sort_unstable();
         dates.dedup();
-        let rows: Vec<(DayRow, Keys, ETag)> = match dates.as_slice() {
+        let rows: Vec<(DayRow, RowKey, ETag)> = match dates.as_slice() {
             [] => Vec::new(),
             [date] => {
-                let keys = keys(tenant, room, *date);
-                let found = self.shelf.get(&keys).await?;
+                let keys = row_key(tenant, room, *date);
+                let found = self.table.get(&keys).await?;
                 found.into_iter().map(|(row, etag)| (row, keys.clone(), etag)).collect()
             }
             [first, .., last] => {
-                let span = Span {
+                let span = KeyRange {
                     row_from: Some(first.to_string()),
                     // Sorts after the last day and before the next.
                     row_before: Some(format!("{last}~")),
-                    ..Span::partition(partition(tenant, room))
+                    ..KeyRange::single_partition(partition(tenant, room))
                 };
-                self.shelf.all(&span).await?
+                self.table.list(&span).await?
             }
         };
         let day = |date: Date| {
             let name = date.to_string();
             match rows.iter().find(|(_, keys, _)| keys.row == name) {
-                None => LedgerDay { date, day: Day::default(), etag: None },
+                None => LedgerDay { date, day: RoomDay::default(), etag: None },
                 Some((row, _, etag)) => {
                     LedgerDay { date, day: row.day(tenant, room), etag: Some(etag.clone()) }
                 }
@@ -91,7 +91,7 @@ impl Ledger {
     /// had, and removes those that have become empty. At most 100 days.
     ///
     /// # Errors
-    /// [`StoreError::is_changed`] when one of them was changed since it was read.
+    /// [`StoreError::is_conflict`] when one of them was changed since it was read.
     pub async fn write(
         &self,
         tenant: TenantId,
@@ -100,17 +100,17 @@ impl Ledger {
     ) -> Result<(), StoreError> {
         let mut changes = Vec::new();
         for LedgerDay { date, day, etag } in days {
-            let keys = keys(tenant, room, *date);
+            let keys = row_key(tenant, room, *date);
             changes.push(match (day.is_empty(), etag) {
                 (true, None) => continue,
-                (true, Some(read)) => Change::Delete(keys, Some(read.clone())),
-                (false, None) => Change::Insert(Shelf::row(keys, &DayRow::of(day))?),
+                (true, Some(read)) => RowChange::Delete(keys, Some(read.clone())),
+                (false, None) => RowChange::Insert(TypedTable::encode(keys, &DayRow::of(day))?),
                 (false, Some(read)) => {
-                    Change::Replace(Shelf::row(keys, &DayRow::of(day))?, read.clone())
+                    RowChange::Replace(TypedTable::encode(keys, &DayRow::of(day))?, read.clone())
                 }
             });
         }
-        self.shelf.transaction(changes).await
+        self.table.transaction(changes).await
     }
 }
 
@@ -118,8 +118,8 @@ fn partition(tenant: TenantId, room: RoomId) -> String {
     format!("{tenant}_{room}")
 }
 
-fn keys(tenant: TenantId, room: RoomId, date: Date) -> Keys {
-    Keys::new(partition(tenant, room), date)
+fn row_key(tenant: TenantId, room: RoomId, date: Date) -> RowKey {
+    RowKey::new(partition(tenant, room), date)
 }
 
 #[derive(Serialize, Deserialize)]
@@ -139,8 +139,8 @@ struct SlotWire {
 }
 
 impl DayRow {
-    fn of(day: &Day) -> Self {
-        let slot = |slot: &Slot| SlotWire {
+    fn of(day: &RoomDay) -> Self {
+        let slot = |slot: &LedgerSlot| SlotWire {
             appointment: AsText(slot.holder.appointment),
             original_start: slot.holder.original_start,
             interval: slot.interval,
@@ -148,12 +148,15 @@ impl DayRow {
         Self { taken: JsonText(day.slots().iter().map(slot).collect()) }
     }
 
-    fn day(&self, tenant: TenantId, room: RoomId) -> Day {
+    fn day(&self, tenant: TenantId, room: RoomId) -> RoomDay {
         let slot = |wire: &SlotWire| {
             let SlotWire { appointment: AsText(appointment), original_start, interval } = *wire;
-            Slot { holder: BookingKey { tenant, appointment, original_start, room }, interval }
+            LedgerSlot {
+                holder: BookingKey { tenant, appointment, original_start, room },
+                interval,
+            }
         };
-        Day::new(self.taken.0.iter().map(slot).collect())
+        RoomDay::new(self.taken.0.iter().map(slot).collect())
     }
 }
 
@@ -169,13 +172,13 @@ mod tests {
     const TUESDAY: Date = date(2026, 11, 24);
     const WEDNESDAY: Date = date(2026, 11, 25);
 
-    fn slot(n: u128, from: &str, to: &str) -> Slot {
+    fn slot(n: u128, from: &str, to: &str) -> LedgerSlot {
         let start = (n == 2).then(|| at("2026-11-24T22:00:00Z"));
         let holder = BookingKey { original_start: start, ..key(n) };
-        Slot { holder, interval: Interval::new(at(from), at(to)).unwrap() }
+        LedgerSlot { holder, interval: Interval::new(at(from), at(to)).unwrap() }
     }
 
-    fn overnight(n: u128) -> Slot {
+    fn overnight(n: u128) -> LedgerSlot {
         slot(n, "2026-11-24T22:00:00Z", "2026-11-25T02:00:00Z")
     }
 
@@ -188,11 +191,11 @@ mod tests {
         ledger.read(tenant(9), room(1), dates).await.unwrap()
     }
 
-    fn claimed(days: Vec<LedgerDay>, slot: Slot) -> Vec<LedgerDay> {
+    fn claimed(days: Vec<LedgerDay>, slot: LedgerSlot) -> Vec<LedgerDay> {
         days.into_iter().map(|d| LedgerDay { day: d.day.claim(slot).unwrap(), ..d }).collect()
     }
 
-    fn released(days: Vec<LedgerDay>, slot: Slot) -> Vec<LedgerDay> {
+    fn released(days: Vec<LedgerDay>, slot: LedgerSlot) -> Vec<LedgerDay> {
         let free = |d: LedgerDay| LedgerDay { day: d.day.release(slot.holder, None), ..d };
         days.into_iter().map(free).collect()
     }
@@ -242,7 +245,7 @@ mod tests {
         let theirs = claimed(read(&ledger, &[WEDNESDAY]).await, morning);
         ledger.write(tenant(9), room(1), &theirs).await.unwrap();
         let lost = ledger.write(tenant(9), room(1), &mine).await.unwrap_err();
-        assert!(lost.is_changed());
+        assert!(lost.is_conflict());
         assert_eq!(fake.rows(Table::Rooms).len(), 1);
 
         // The same with days that have rows already.
@@ -250,7 +253,7 @@ mod tests {
         let evening = slot(4, "2026-11-25T18:00:00Z", "2026-11-25T19:00:00Z");
         ledger.write(tenant(9), room(1), &released(a, morning)).await.unwrap();
         let lost = ledger.write(tenant(9), room(1), &claimed(b, evening)).await.unwrap_err();
-        assert!(lost.is_changed());
+        assert!(lost.is_conflict());
     }
 
     #[tokio::test]
@@ -264,7 +267,7 @@ mod tests {
 
         let days = released(read(&ledger, &[TUESDAY, WEDNESDAY]).await, overnight(1));
         ledger.write(tenant(9), room(1), &days).await.unwrap();
-        let rows: Vec<_> = fake.rows(Table::Rooms).into_iter().map(|r| r.keys.row).collect();
+        let rows: Vec<_> = fake.rows(Table::Rooms).into_iter().map(|r| r.key.row).collect();
         assert_eq!(rows, ["2026-11-25"]);
 
         let before = fake.transactions.load(Ordering::Relaxed);

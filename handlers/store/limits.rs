@@ -7,63 +7,65 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use super::tables::{Change, Keys, Row, TableError};
+use super::tables::{RowChange, RowKey, TableError, TableRow};
 
 /// The most changes of one transaction.
-const CHANGES: usize = 100;
+const MAX_CHANGES: usize = 100;
 /// The most bytes of one transaction.
-const TRANSACTION_BYTES: usize = 4 * 1024 * 1024;
+const MAX_TRANSACTION_BYTES: usize = 4 * 1024 * 1024;
 /// The most bytes of one row.
-const ROW_BYTES: usize = 1024 * 1024;
+const MAX_ROW_BYTES: usize = 1024 * 1024;
 /// The most bytes of one text, which is stored as UTF-16.
-const TEXT_BYTES: usize = 64 * 1024;
+const MAX_TEXT_BYTES: usize = 64 * 1024;
 /// The most bytes of one key, which is stored as UTF-16.
-const KEY_BYTES: usize = 1024;
+const MAX_KEY_BYTES: usize = 1024;
 /// The most properties of one row, keys and time stamp not counted.
-const PROPERTIES: usize = 252;
+const MAX_PROPERTIES: usize = 252;
 /// The most characters of a property's name.
-const NAME_CHARACTERS: usize = 255;
+const MAX_NAME_LEN: usize = 255;
 /// Names that the service uses itself.
-const RESERVED: [&str; 3] = ["PartitionKey", "RowKey", "Timestamp"];
+const RESERVED_NAMES: [&str; 3] = ["PartitionKey", "RowKey", "Timestamp"];
 
 /// Refuses what the table service would: in full before the first change.
 ///
 /// # Errors
 /// [`TableError::Refused`] with the rule that is broken, never with what was in the row.
-pub(super) fn check(changes: &[Change]) -> Result<(), TableError> {
+pub(super) fn check_changes(changes: &[RowChange]) -> Result<(), TableError> {
     let refuse = |rule: &str| Err(TableError::Refused(rule.to_owned()));
     let Some(first) = changes.first() else { return refuse("no change at all") };
-    if changes.len() > CHANGES {
+    if changes.len() > MAX_CHANGES {
         return refuse("more than 100 changes at once");
     }
-    if changes.iter().any(|change| change.keys().partition != first.keys().partition) {
+    if changes.iter().any(|change| change.key().partition != first.key().partition) {
         return refuse("changes of several partitions at once");
     }
-    let rows: BTreeSet<&str> = changes.iter().map(|change| change.keys().row.as_str()).collect();
+    let rows: BTreeSet<&str> = changes.iter().map(|change| change.key().row.as_str()).collect();
     if rows.len() != changes.len() {
         return refuse("two changes of one row at once");
     }
     let mut bytes = 0;
     for change in changes {
-        check_keys(change.keys())?;
+        check_keys(change.key())?;
         bytes += match change {
-            Change::Insert(row) | Change::Replace(row, _) | Change::Upsert(row) => check_row(row)?,
-            Change::Delete(..) => 0,
+            RowChange::Insert(row) | RowChange::Replace(row, _) | RowChange::Upsert(row) => {
+                check_row(row)?
+            }
+            RowChange::Delete(..) => 0,
         };
     }
-    if bytes > TRANSACTION_BYTES { refuse("more than 4 MiB at once") } else { Ok(()) }
+    if bytes > MAX_TRANSACTION_BYTES { refuse("more than 4 MiB at once") } else { Ok(()) }
 }
 
 /// Refuses keys the table service would.
 ///
 /// # Errors
 /// [`TableError::Refused`].
-pub(super) fn check_keys(keys: &Keys) -> Result<(), TableError> {
+pub(super) fn check_keys(keys: &RowKey) -> Result<(), TableError> {
     for key in [&keys.partition, &keys.row] {
         if key.chars().any(|c| matches!(c, '/' | '\\' | '#' | '?') || c.is_control()) {
             return Err(TableError::Refused("a key holds a forbidden character".to_owned()));
         }
-        if utf16_bytes(key) > KEY_BYTES {
+        if utf16_bytes(key) > MAX_KEY_BYTES {
             return Err(TableError::Refused("a key is longer than 1 KiB".to_owned()));
         }
     }
@@ -72,25 +74,25 @@ pub(super) fn check_keys(keys: &Keys) -> Result<(), TableError> {
 
 /// Answers about how many bytes the row takes, as the service counts: 4 for the row, 2 for each
 /// character of keys, names and texts, 8 for each property and its value's own size.
-fn check_row(row: &Row) -> Result<usize, TableError> {
+fn check_row(row: &TableRow) -> Result<usize, TableError> {
     let refuse = |rule: &str| Err(TableError::Refused(rule.to_owned()));
-    if row.properties.len() > PROPERTIES {
+    if row.properties.len() > MAX_PROPERTIES {
         return refuse("a row has more than 252 properties");
     }
-    let mut bytes = 4 + utf16_bytes(&row.keys.partition) + utf16_bytes(&row.keys.row);
+    let mut bytes = 4 + utf16_bytes(&row.key.partition) + utf16_bytes(&row.key.row);
     for (name, value) in &row.properties {
         if !is_name(name) {
             return refuse("a property's name is not allowed");
         }
         bytes += 8 + utf16_bytes(name) + check_value(value)?;
     }
-    if bytes > ROW_BYTES { refuse("a row is larger than 1 MiB") } else { Ok(bytes) }
+    if bytes > MAX_ROW_BYTES { refuse("a row is larger than 1 MiB") } else { Ok(bytes) }
 }
 
 fn check_value(value: &Value) -> Result<usize, TableError> {
     let refuse = |rule: &str| Err(TableError::Refused(rule.to_owned()));
     match value {
-        Value::String(text) if utf16_bytes(text) > TEXT_BYTES => {
+        Value::String(text) if utf16_bytes(text) > MAX_TEXT_BYTES => {
             refuse("a text is larger than 64 KiB")
         }
         Value::String(text) => Ok(4 + utf16_bytes(text)),
@@ -109,7 +111,7 @@ fn check_value(value: &Value) -> Result<usize, TableError> {
 fn is_name(name: &str) -> bool {
     let starts = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
     let goes_on = name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
-    starts && goes_on && name.len() <= NAME_CHARACTERS && !RESERVED.contains(&name)
+    starts && goes_on && name.len() <= MAX_NAME_LEN && !RESERVED_NAMES.contains(&name)
 }
 
 fn utf16_bytes(text: &str) -> usize {

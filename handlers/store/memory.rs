@@ -8,7 +8,9 @@ use async_trait::async_trait;
 use serde_json::{Map, Value};
 
 use super::limits;
-use super::tables::{Change, Continuation, ETag, Keys, Page, Row, Span, Table, TableError, Tables};
+use super::tables::{
+    Continuation, ETag, KeyRange, Page, RowChange, RowKey, Table, TableError, TableRow, Tables,
+};
 
 /// [`Tables`] in memory. Every verb is atomic.
 #[derive(Default)]
@@ -16,12 +18,12 @@ pub struct MemoryTables(Mutex<State>);
 
 #[derive(Default)]
 struct State {
-    tables: BTreeMap<Table, BTreeMap<Keys, Stored>>,
+    tables: BTreeMap<Table, BTreeMap<RowKey, StoredRow>>,
     version: u64,
 }
 
 #[derive(Clone)]
-struct Stored {
+struct StoredRow {
     properties: Map<String, Value>,
     version: u64,
 }
@@ -33,7 +35,7 @@ impl MemoryTables {
     }
 
     /// All rows of a table in key order: for a simulation to check what must always hold.
-    pub fn rows(&self, table: Table) -> Vec<Row> {
+    pub fn rows(&self, table: Table) -> Vec<TableRow> {
         let mut state = self.state();
         let rows = state.tables.entry(table).or_default();
         rows.iter().map(|(keys, stored)| stored.row(keys)).collect()
@@ -44,9 +46,9 @@ impl MemoryTables {
     }
 }
 
-impl Stored {
-    fn row(&self, keys: &Keys) -> Row {
-        Row { keys: keys.clone(), properties: self.properties.clone() }
+impl StoredRow {
+    fn row(&self, keys: &RowKey) -> TableRow {
+        TableRow { key: keys.clone(), properties: self.properties.clone() }
     }
 
     fn etag(&self) -> ETag {
@@ -59,14 +61,14 @@ fn etag(version: u64) -> ETag {
 }
 
 /// Whether `change` may be made to what is stored.
-fn allowed(stored: Option<&Stored>, change: &Change) -> Result<(), TableError> {
+fn check_precondition(stored: Option<&StoredRow>, change: &RowChange) -> Result<(), TableError> {
     match (change, stored) {
-        (Change::Insert(_), Some(_)) => Err(TableError::AlreadyExists),
-        (Change::Replace(..) | Change::Delete(..), None) => Err(TableError::NotFound),
-        (Change::Replace(_, held) | Change::Delete(_, Some(held)), Some(stored))
+        (RowChange::Insert(_), Some(_)) => Err(TableError::AlreadyExists),
+        (RowChange::Replace(..) | RowChange::Delete(..), None) => Err(TableError::NotFound),
+        (RowChange::Replace(_, held) | RowChange::Delete(_, Some(held)), Some(stored))
             if *held != stored.etag() =>
         {
-            Err(TableError::Changed)
+            Err(TableError::ETagMismatch)
         }
         _ => Ok(()),
     }
@@ -74,31 +76,35 @@ fn allowed(stored: Option<&Stored>, change: &Change) -> Result<(), TableError> {
 
 #[async_trait]
 impl Tables for MemoryTables {
-    async fn get(&self, table: Table, keys: &Keys) -> Result<Option<(Row, ETag)>, TableError> {
-        limits::check_keys(keys)?;
+    async fn get(
+        &self,
+        table: Table,
+        key: &RowKey,
+    ) -> Result<Option<(TableRow, ETag)>, TableError> {
+        limits::check_keys(key)?;
         let mut state = self.state();
-        let stored = state.tables.entry(table).or_default().get(keys);
-        Ok(stored.map(|stored| (stored.row(keys), stored.etag())))
+        let stored = state.tables.entry(table).or_default().get(key);
+        Ok(stored.map(|stored| (stored.row(key), stored.etag())))
     }
 
-    async fn apply(&self, table: Table, changes: Vec<Change>) -> Result<Vec<ETag>, TableError> {
-        limits::check(&changes)?;
+    async fn apply(&self, table: Table, changes: Vec<RowChange>) -> Result<Vec<ETag>, TableError> {
+        limits::check_changes(&changes)?;
         let mut state = self.state();
         let State { tables, version } = &mut *state;
         let rows = tables.entry(table).or_default();
         for change in &changes {
-            allowed(rows.get(change.keys()), change)?;
+            check_precondition(rows.get(change.key()), change)?;
         }
         let mut etags = Vec::with_capacity(changes.len());
         for change in changes {
             match change {
-                Change::Insert(row) | Change::Replace(row, _) | Change::Upsert(row) => {
+                RowChange::Insert(row) | RowChange::Replace(row, _) | RowChange::Upsert(row) => {
                     *version += 1;
                     etags.push(etag(*version));
-                    let stored = Stored { properties: row.properties, version: *version };
-                    rows.insert(row.keys, stored);
+                    let stored = StoredRow { properties: row.properties, version: *version };
+                    rows.insert(row.key, stored);
                 }
-                Change::Delete(keys, _) => {
+                RowChange::Delete(keys, _) => {
                     rows.remove(&keys);
                     etags.push(ETag(String::new()));
                 }
@@ -112,26 +118,27 @@ impl Tables for MemoryTables {
     async fn scan(
         &self,
         table: Table,
-        span: &Span,
+        range: &KeyRange,
         from: Option<Continuation>,
         limit: u16,
     ) -> Result<Page, TableError> {
         let first = match from {
-            Some(from) => read_continuation(&from)?,
-            None => Keys::new(&span.partition_from, ""),
+            Some(from) => decode_continuation(&from)?,
+            None => RowKey::new(&range.partition_from, ""),
         };
         let limit = usize::from(limit.clamp(1, 1000));
         let mut state = self.state();
         let rows = state.tables.entry(table).or_default();
         let mut page = Page::default();
         let from_first = rows.range((Bound::Included(first), Bound::Unbounded));
-        for (keys, stored) in from_first.take_while(|(keys, _)| keys.partition <= span.partition_to)
+        for (keys, stored) in
+            from_first.take_while(|(keys, _)| keys.partition <= range.partition_to)
         {
             if page.rows.len() == limit {
-                page.next = Some(write_continuation(keys));
+                page.next = Some(encode_continuation(keys));
                 break;
             }
-            if wanted(span, &keys.row) {
+            if is_in_range(range, &keys.row) {
                 page.rows.push((stored.row(keys), stored.etag()));
             }
         }
@@ -139,17 +146,17 @@ impl Tables for MemoryTables {
     }
 }
 
-fn wanted(span: &Span, row: &str) -> bool {
+fn is_in_range(span: &KeyRange, row: &str) -> bool {
     let after = span.row_from.as_deref().is_none_or(|from| row >= from);
     after && span.row_before.as_deref().is_none_or(|before| row < before)
 }
 
-fn write_continuation(next: &Keys) -> Continuation {
+fn encode_continuation(next: &RowKey) -> Continuation {
     Continuation(serde_json::json!([next.partition, next.row]).to_string())
 }
 
-fn read_continuation(from: &Continuation) -> Result<Keys, TableError> {
+fn decode_continuation(from: &Continuation) -> Result<RowKey, TableError> {
     let (partition, row) = serde_json::from_str(&from.0)
         .map_err(|_| TableError::Refused("not a continuation of this store".to_owned()))?;
-    Ok(Keys { partition, row })
+    Ok(RowKey { partition, row })
 }

@@ -1,16 +1,16 @@
-//! The store: one file a table, over the port in [`tables`].
+//! The store: one file a table, over the port in [`table_faults`].
 //!
 //! | table | files | rows |
 //! |---|---|---|
-//! | `Tenants` | [`tenants`] | one a tenant: state and policy |
+//! | `Tenants` | [`used_by_tenant`] | one a tenant: state and policy |
 //! | `Mailboxes` | [`mailboxes`] | one a mailbox: consent, subscription, nonces |
 //! | `Appointments` | [`appointments`] | one a copy of an appointment: where its bookings are |
 //! | `Bookings` | [`bookings`] | one an appointment and room: the only one with meeting content |
-//! | `Rooms` | [`rooms`], [`ledger`] | one a managed room, and one a room and UTC day |
+//! | `RoomsTexts` | [`check_rooms`], [`ledger_entries`] | one a managed room, and one a room and UTC day |
 //! | `Due` | [`due`] | one for each thing that must be looked at at some instant |
 //! | `Failures` | [`failures`] | one for each thing that failed and stopped |
-//! | `Audit` | [`audit`] | one for each call to Graph or a booking system |
-//! | `Register` | [`register`] | one for each decision: consent, withdrawal, changed policy; a copy for who decides about others |
+//! | `AuditTexts` | [`write_audit`] | one for each call to Graph or a booking system |
+//! | `RegisterTexts` | [`register`] | one for each decision: consent, withdrawal, changed policy; a copy for who decides about others |
 //!
 //! [`tenant_data`] finds a tenant's rows in all of them by their keys, to delete them.
 //!
@@ -34,11 +34,11 @@ pub mod mailboxes;
 pub mod memory;
 pub mod register;
 pub mod rooms;
-mod shelf;
 pub mod table_service;
 pub mod tables;
 pub mod tenant_data;
 pub mod tenants;
+mod typed_table;
 mod wire;
 
 pub use error::StoreError;

@@ -1,4 +1,4 @@
-//! `Register`: what people decided, as evidence. A partition is a person, or the tenant as a whole:
+//! `RegisterTexts`: what people decided, as evidence. A partition is a person, or the tenant as a whole:
 //! all that a person is shown is one partition, and a tenant's register is one range of them.
 //!
 //! A row is the instant, the kind, a digest of everything that was decided, and whom it is about: a
@@ -13,28 +13,28 @@ use serde_json::{Map, Value};
 
 use super::{
     error::StoreError,
-    shelf::Shelf,
-    tables::{Change, Keys, Span, Table, Tables},
+    tables::{KeyRange, RowChange, RowKey, Table, Tables},
+    typed_table::TypedTable,
     wire::{AsText, HowWire, JsonText, ReasonWire, RegistrationWire, as_text},
 };
 use crate::domain::{
-    decision::{Decision, How, What},
+    decision::{ConsentCapacity, Decision, DecisionKind},
     ids::{MailboxId, TenantId},
     keys::Digest,
     policy::Registration,
-    tenancy::SuspendedBecause,
+    tenancy::SuspensionReason,
 };
 
-/// The table `Register`.
+/// The table `RegisterTexts`.
 #[derive(Debug, Clone)]
 pub struct Register {
-    shelf: Shelf,
+    table: TypedTable,
 }
 
 impl Register {
     /// The table.
     pub fn new(tables: Arc<dyn Tables>) -> Self {
-        Self { shelf: Shelf::new(tables, Table::Register) }
+        Self { table: TypedTable::new(tables, Table::Register) }
     }
 
     /// Adds a decision; one that is there already is as good.
@@ -51,17 +51,18 @@ impl Register {
     }
 
     async fn write(&self, partition: String, decision: &Decision) -> Result<(), StoreError> {
-        let mut row = Shelf::row(Keys::new(partition, ""), &DecisionRow::from(decision.clone()))?;
-        row.keys.row = row_key(decision, &row.properties);
-        self.shelf.change(Change::Upsert(row)).await.map(drop)
+        let mut row =
+            TypedTable::encode(RowKey::new(partition, ""), &DecisionRow::from(decision.clone()))?;
+        row.key.row = row_key(decision, &row.properties);
+        self.table.write(RowChange::Upsert(row)).await.map(drop)
     }
 
     /// All decisions of a tenant, in order of time.
     ///
     /// # Errors
     /// [`StoreError`] when they cannot be read.
-    pub async fn all(&self, tenant: TenantId) -> Result<Vec<Decision>, StoreError> {
-        let mut all = self.read(&partitions(tenant)).await?;
+    pub async fn list(&self, tenant: TenantId) -> Result<Vec<Decision>, StoreError> {
+        let mut all = self.query(&tenant_range(tenant)).await?;
         all.retain(|(decision, keys)| partition(tenant, decision.about) == keys.partition);
         Ok(all.into_iter().map(|(decision, _)| decision).collect())
     }
@@ -70,12 +71,12 @@ impl Register {
     ///
     /// # Errors
     /// [`StoreError`] when they cannot be read.
-    pub async fn about(
+    pub async fn list_about(
         &self,
         tenant: TenantId,
         person: MailboxId,
     ) -> Result<Vec<Decision>, StoreError> {
-        let mut all = self.concerning(tenant, person).await?;
+        let mut all = self.list_involving(tenant, person).await?;
         all.retain(|decision| decision.about == Some(person));
         Ok(all)
     }
@@ -84,12 +85,12 @@ impl Register {
     ///
     /// # Errors
     /// [`StoreError`] when they cannot be read.
-    pub async fn concerning(
+    pub async fn list_involving(
         &self,
         tenant: TenantId,
         person: MailboxId,
     ) -> Result<Vec<Decision>, StoreError> {
-        let all = self.read(&Span::partition(partition(tenant, Some(person)))).await?;
+        let all = self.query(&KeyRange::single_partition(partition(tenant, Some(person)))).await?;
         Ok(all.into_iter().map(|(decision, _)| decision).collect())
     }
 
@@ -103,15 +104,15 @@ impl Register {
         tenant: TenantId,
         until: Timestamp,
     ) -> Result<u64, StoreError> {
-        let rows = self.shelf.all::<DecisionRow>(&partitions(tenant)).await?;
+        let rows = self.table.list::<DecisionRow>(&tenant_range(tenant)).await?;
         let over = rows.into_iter().filter(|(row, _, _)| row.at <= until);
-        self.shelf.remove_rows(over.map(|(_, keys, etag)| (keys, etag)).collect()).await
+        self.table.remove_rows(over.map(|(_, keys, etag)| (keys, etag)).collect()).await
     }
 
     /// In order of time. A row's key names no more than the millisecond.
-    async fn read(&self, span: &Span) -> Result<Vec<(Decision, Keys)>, StoreError> {
-        let rows = self.shelf.all::<DecisionRow>(span).await?;
-        let mut all: Vec<(Decision, Keys)> =
+    async fn query(&self, span: &KeyRange) -> Result<Vec<(Decision, RowKey)>, StoreError> {
+        let rows = self.table.list::<DecisionRow>(span).await?;
+        let mut all: Vec<(Decision, RowKey)> =
             rows.into_iter().map(|(row, keys, _)| (row.into(), keys)).collect();
         all.sort_by(|(one, keys), (other, others)| {
             (one.at, &keys.row).cmp(&(other.at, &others.row))
@@ -121,8 +122,8 @@ impl Register {
 }
 
 /// All partitions of a tenant: `~` sorts after every character of our keys.
-fn partitions(tenant: TenantId) -> Span {
-    Span::partitions(format!("{tenant}_"), format!("{tenant}_~"))
+fn tenant_range(tenant: TenantId) -> KeyRange {
+    KeyRange::partition_range(format!("{tenant}_"), format!("{tenant}_~"))
 }
 
 /// A person's, or that of the tenant as a whole.
@@ -134,19 +135,19 @@ fn partition(tenant: TenantId, person: Option<MailboxId>) -> String {
 fn row_key(decision: &Decision, properties: &Map<String, Value>) -> String {
     let at = decision.at.to_zoned(TimeZone::UTC).strftime("%Y-%m-%dT%H:%M:%S%.3fZ");
     let about = decision.about.map_or_else(|| "-".to_owned(), |about| about.to_string());
-    let kind = match &decision.what {
-        What::Connected { .. } => "connected".to_owned(),
-        What::Suspended(_) => "suspended".to_owned(),
-        What::Disconnected => "disconnected".to_owned(),
-        What::Deleted => "deleted".to_owned(),
+    let kind = match &decision.kind {
+        DecisionKind::Connected { .. } => "connected".to_owned(),
+        DecisionKind::Suspended(_) => "suspended".to_owned(),
+        DecisionKind::Disconnected => "disconnected".to_owned(),
+        DecisionKind::Deleted => "deleted".to_owned(),
         // Several may change at once; they are read in the order of their names.
-        What::PolicyChanged { policy, .. } => {
+        DecisionKind::PolicyChanged { policy, .. } => {
             let plain = policy.chars().filter(char::is_ascii_alphanumeric).collect::<String>();
             format!("policy-{plain}")
         }
-        What::Agreed { .. } => "agreed".to_owned(),
-        What::Withdrew { .. } => "withdrew".to_owned(),
-        What::Erased { .. } => "erased".to_owned(),
+        DecisionKind::ConsentGranted { .. } => "agreed".to_owned(),
+        DecisionKind::ConsentWithdrawn { .. } => "withdrew".to_owned(),
+        DecisionKind::Erased { .. } => "erased".to_owned(),
     };
     let all = Value::Object(properties.clone()).to_string();
     let digest = Digest::of(&[b"decision", all.as_bytes()]);
@@ -163,22 +164,22 @@ struct DecisionRow {
     by: Option<AsText<MailboxId>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     about: Option<AsText<MailboxId>>,
-    what: JsonText<WhatText>,
+    kind: JsonText<WhatText>,
 }
 
 #[derive(Serialize, Deserialize)]
 #[serde(transparent)]
-struct WhatText(#[serde(with = "WhatWire")] What);
+struct WhatText(#[serde(with = "WhatWire")] DecisionKind);
 
 #[derive(Serialize, Deserialize)]
-#[serde(remote = "What")]
+#[serde(remote = "DecisionKind")]
 enum WhatWire {
     Connected {
         #[serde(with = "RegistrationWire")]
         registration: Registration,
         text_version: String,
     },
-    Suspended(#[serde(with = "ReasonWire")] SuspendedBecause),
+    Suspended(#[serde(with = "ReasonWire")] SuspensionReason),
     Disconnected,
     Deleted,
     PolicyChanged {
@@ -186,12 +187,12 @@ enum WhatWire {
         old: String,
         new: String,
     },
-    Agreed {
+    ConsentGranted {
         #[serde(with = "HowWire")]
-        how: How,
+        capacity: ConsentCapacity,
         text_version: String,
     },
-    Withdrew {
+    ConsentWithdrawn {
         released: bool,
     },
     Erased {
@@ -201,17 +202,17 @@ enum WhatWire {
 
 impl From<Decision> for DecisionRow {
     fn from(decision: Decision) -> Self {
-        let Decision { tenant, at, by, about, what } = decision;
+        let Decision { tenant, at, by, about, kind: what } = decision;
         let (by, about) = (by.map(AsText), about.map(AsText));
-        Self { tenant, at, by, about, what: JsonText(WhatText(what)) }
+        Self { tenant, at, by, about, kind: JsonText(WhatText(what)) }
     }
 }
 
 impl From<DecisionRow> for Decision {
     fn from(row: DecisionRow) -> Self {
-        let JsonText(WhatText(what)) = row.what;
+        let JsonText(WhatText(what)) = row.kind;
         let (by, about) = (row.by.map(|AsText(id)| id), row.about.map(|AsText(id)| id));
-        Self { tenant: row.tenant, at: row.at, by, about, what }
+        Self { tenant: row.tenant, at: row.at, by, about, kind: what }
     }
 }
 
@@ -222,10 +223,10 @@ mod tests {
     use super::*;
     use crate::store::counting::{CountingTables, at, mailbox, tenant};
 
-    fn said(minute: &str, about: Option<u128>, what: What) -> Decision {
+    fn said(minute: &str, about: Option<u128>, what: DecisionKind) -> Decision {
         let at = at(&format!("2026-11-24T09:{minute}:00Z"));
         let (by, about) = (Some(mailbox(1)), about.map(mailbox));
-        Decision { tenant: tenant(9), at, by, about, what }
+        Decision { tenant: tenant(9), at, by, about, kind: what }
     }
 
     #[tokio::test]
@@ -236,7 +237,7 @@ mod tests {
             said(
                 "00",
                 None,
-                What::Connected {
+                DecisionKind::Connected {
                     registration: Registration::Scoped,
                     text_version: text_version.clone(),
                 },
@@ -244,32 +245,40 @@ mod tests {
             said(
                 "01",
                 None,
-                What::PolicyChanged { policy: "mail".into(), old: "off".into(), new: "on".into() },
+                DecisionKind::PolicyChanged {
+                    policy: "mail".into(),
+                    old: "off".into(),
+                    new: "on".into(),
+                },
             ),
-            said("02", Some(2), What::Agreed { how: How::Delegate, text_version }),
-            said("03", Some(2), What::Withdrew { released: true }),
-            said("04", Some(3), What::Erased { released: false }),
+            said(
+                "02",
+                Some(2),
+                DecisionKind::ConsentGranted { capacity: ConsentCapacity::Delegate, text_version },
+            ),
+            said("03", Some(2), DecisionKind::ConsentWithdrawn { released: true }),
+            said("04", Some(3), DecisionKind::Erased { released: false }),
             Decision {
                 by: None,
-                ..said("05", None, What::Suspended(SuspendedBecause::TokenRefused))
+                ..said("05", None, DecisionKind::Suspended(SuspensionReason::TokenRefused))
             },
-            said("06", None, What::Disconnected),
-            Decision { by: None, ..said("07", None, What::Deleted) },
+            said("06", None, DecisionKind::Disconnected),
+            Decision { by: None, ..said("07", None, DecisionKind::Deleted) },
         ];
         for decision in decisions.iter().rev().chain(&decisions) {
             register.add(decision).await.unwrap();
         }
         let elsewhere = Decision { tenant: tenant(8), ..decisions[0].clone() };
         register.add(&elsewhere).await.unwrap();
-        assert_eq!(register.all(tenant(9)).await.unwrap(), decisions);
-        assert_eq!(register.about(tenant(9), mailbox(2)).await.unwrap(), decisions[2..4]);
-        assert_eq!(register.about(tenant(9), mailbox(1)).await.unwrap(), []);
+        assert_eq!(register.list(tenant(9)).await.unwrap(), decisions);
+        assert_eq!(register.list_about(tenant(9), mailbox(2)).await.unwrap(), decisions[2..4]);
+        assert_eq!(register.list_about(tenant(9), mailbox(1)).await.unwrap(), []);
         let by_one = [&decisions[..5], &decisions[6..7]].concat();
-        assert_eq!(register.concerning(tenant(9), mailbox(1)).await.unwrap(), by_one);
+        assert_eq!(register.list_involving(tenant(9), mailbox(1)).await.unwrap(), by_one);
         let removed = register.remove_until(tenant(9), decisions[6].at).await.unwrap();
         assert_eq!(removed, 7 + by_one.len() as u64, "with the copies of who decided");
-        assert_eq!(register.all(tenant(9)).await.unwrap(), decisions[7..]);
-        assert_eq!(register.all(tenant(8)).await.unwrap(), [elsewhere]);
+        assert_eq!(register.list(tenant(9)).await.unwrap(), decisions[7..]);
+        assert_eq!(register.list(tenant(8)).await.unwrap(), [elsewhere]);
     }
 
     #[tokio::test]
@@ -278,23 +287,23 @@ mod tests {
         let register = Register::new(fake.clone());
         let own = Decision {
             by: Some(mailbox(2)),
-            ..said("00", Some(2), What::Withdrew { released: false })
+            ..said("00", Some(2), DecisionKind::ConsentWithdrawn { released: false })
         };
         let others = [
             Decision { by: Some(mailbox(1)), ..own.clone() },
             Decision { by: None, ..own.clone() },
-            Decision { what: What::Withdrew { released: true }, ..own.clone() },
+            Decision { kind: DecisionKind::ConsentWithdrawn { released: true }, ..own.clone() },
             Decision { at: own.at + jiff::SignedDuration::from_nanos(1), ..own.clone() },
         ];
         for decision in others.iter().chain([&own, &own]) {
             register.add(decision).await.unwrap();
         }
-        let about = register.about(tenant(9), mailbox(2)).await.unwrap();
+        let about = register.list_about(tenant(9), mailbox(2)).await.unwrap();
         assert_eq!(about.len(), 5);
         assert_eq!(about.last(), Some(&others[3]));
-        assert_eq!(register.all(tenant(9)).await.unwrap().len(), 5);
+        assert_eq!(register.list(tenant(9)).await.unwrap().len(), 5);
         let rows = fake.rows(Table::Register);
-        assert!(rows.iter().all(|row| row.keys.row.ends_with(&mailbox(2).to_string())));
+        assert!(rows.iter().all(|row| row.key.row.ends_with(&mailbox(2).to_string())));
     }
 
     #[tokio::test]
@@ -303,13 +312,13 @@ mod tests {
         let register = Register::new(fake.clone());
         for person in 2..50 {
             let by = Some(mailbox(person));
-            let what = What::Erased { released: false };
+            let what = DecisionKind::Erased { released: false };
             let erased = Decision { by, ..said("00", Some(person), what) };
             register.add(&erased).await.unwrap();
         }
-        fake.page.store(1, Ordering::Relaxed);
+        fake.page_limit.store(1, Ordering::Relaxed);
         let before = fake.scans.load(Ordering::Relaxed);
-        assert_eq!(register.concerning(tenant(9), mailbox(7)).await.unwrap().len(), 1);
+        assert_eq!(register.list_involving(tenant(9), mailbox(7)).await.unwrap().len(), 1);
         let scans = fake.scans.load(Ordering::Relaxed) - before;
         assert!(scans <= 2, "{scans}: one partition, a row a page");
     }

@@ -1,4 +1,4 @@
-//! The room map in the table `Rooms`: which rooms a tenant has let Roombridge manage.
+//! The room map in the table `RoomsTexts`: which rooms a tenant has let Roombridge manage.
 //!
 //! The whole map of a tenant is one partition, `{tenant}_map`, with a row a room. This departs from
 //! a row in each room's own partition beside its days: the map is asked for with every appointment,
@@ -11,39 +11,39 @@ use serde::{Deserialize, Serialize};
 use super::{
     cache::Cache,
     error::StoreError,
-    shelf::Shelf,
-    tables::{Change, Keys, Span, Table, Tables},
+    tables::{KeyRange, RowChange, RowKey, Table, Tables},
+    typed_table::TypedTable,
     wire::{JsonText, as_text},
 };
 use crate::{
     base::clock::Clock,
     domain::{
         ids::{RoomId, TenantId},
-        policy::{Answering, Room},
+        policy::{ResponseMode, Room},
     },
 };
 
 /// The room maps. Clones share what was read lately.
 #[derive(Debug, Clone)]
 pub struct RoomMap {
-    shelf: Shelf,
+    table: TypedTable,
     cache: Cache<TenantId, Arc<[Room]>>,
 }
 
 impl RoomMap {
     /// The maps, with an empty cache.
     pub fn new(tables: Arc<dyn Tables>, clock: Arc<dyn Clock>) -> Self {
-        Self { shelf: Shelf::new(tables, Table::Rooms), cache: Cache::new(clock) }
+        Self { table: TypedTable::new(tables, Table::Rooms), cache: Cache::new(clock) }
     }
 
     /// The tenant's rooms as they were at most 60 s ago, ordered by id.
     ///
     /// # Errors
     /// [`StoreError`] when they cannot be read.
-    pub async fn all(&self, tenant: TenantId) -> Result<Arc<[Room]>, StoreError> {
+    pub async fn list(&self, tenant: TenantId) -> Result<Arc<[Room]>, StoreError> {
         match self.cache.get(&tenant) {
             Some(rooms) => Ok(rooms),
-            None => self.all_uncached(tenant).await,
+            None => self.list_uncached(tenant).await,
         }
     }
 
@@ -51,10 +51,11 @@ impl RoomMap {
     ///
     /// # Errors
     /// [`StoreError`] when they cannot be read.
-    pub async fn all_uncached(&self, tenant: TenantId) -> Result<Arc<[Room]>, StoreError> {
-        let rows = self.shelf.all::<RoomRow>(&Span::partition(partition(tenant))).await?;
+    pub async fn list_uncached(&self, tenant: TenantId) -> Result<Arc<[Room]>, StoreError> {
+        let rows =
+            self.table.list::<RoomRow>(&KeyRange::single_partition(partition(tenant))).await?;
         let rooms: Arc<[Room]> = rows.into_iter().map(|(row, _, _)| row.into()).collect();
-        self.cache.keep(tenant, Arc::clone(&rooms));
+        self.cache.insert(tenant, Arc::clone(&rooms));
         Ok(rooms)
     }
 
@@ -62,12 +63,12 @@ impl RoomMap {
     ///
     /// # Errors
     /// [`StoreError`] when it was not written, or may not have been.
-    pub async fn put(&self, tenant: TenantId, room: &Room) -> Result<(), StoreError> {
-        let row = Shelf::row(keys(tenant, room.id), &RoomRow::from(room.clone()))?;
-        let written = self.shelf.change(Change::Upsert(row)).await;
+    pub async fn upsert(&self, tenant: TenantId, room: &Room) -> Result<(), StoreError> {
+        let row = TypedTable::encode(row_key(tenant, room.id), &RoomRow::from(room.clone()))?;
+        let written = self.table.write(RowChange::Upsert(row)).await;
         // Afterwards, or a reader in between would remember the old map; also when it failed,
         // because it may have been written all the same.
-        self.cache.forget(&tenant);
+        self.cache.invalidate(&tenant);
         written.map(|_| ())
     }
 
@@ -76,8 +77,8 @@ impl RoomMap {
     /// # Errors
     /// [`StoreError`] when it was not removed, or may not have been.
     pub async fn remove(&self, tenant: TenantId, room: RoomId) -> Result<(), StoreError> {
-        let removed = self.shelf.remove(keys(tenant, room), None).await;
-        self.cache.forget(&tenant);
+        let removed = self.table.remove(row_key(tenant, room), None).await;
+        self.cache.invalidate(&tenant);
         removed
     }
 }
@@ -86,8 +87,8 @@ fn partition(tenant: TenantId) -> String {
     format!("{tenant}_map")
 }
 
-fn keys(tenant: TenantId, room: RoomId) -> Keys {
-    Keys::new(partition(tenant), room)
+fn row_key(tenant: TenantId, room: RoomId) -> RowKey {
+    RowKey::new(partition(tenant), room)
 }
 
 #[derive(Serialize, Deserialize)]
@@ -97,12 +98,12 @@ struct RoomRow {
     room: RoomId,
     addresses: JsonText<Vec<String>>,
     #[serde(with = "AnsweringWire")]
-    answering: Answering,
+    response_mode: ResponseMode,
     time_zone: String,
 }
 
 #[derive(Serialize, Deserialize)]
-#[serde(remote = "Answering")]
+#[serde(remote = "ResponseMode")]
 enum AnsweringWire {
     ExchangeDecides,
     RoombridgeDecides,
@@ -110,15 +111,16 @@ enum AnsweringWire {
 
 impl From<Room> for RoomRow {
     fn from(room: Room) -> Self {
-        let Room { id, addresses, answering, time_zone } = room;
-        Self { room: id, addresses: JsonText(addresses), answering, time_zone }
+        let Room { id, addresses, response_mode: answering, time_zone } = room;
+        Self { room: id, addresses: JsonText(addresses), response_mode: answering, time_zone }
     }
 }
 
 impl From<RoomRow> for Room {
     fn from(row: RoomRow) -> Self {
-        let RoomRow { room, addresses: JsonText(addresses), answering, time_zone } = row;
-        Self { id: room, addresses, answering, time_zone }
+        let RoomRow { room, addresses: JsonText(addresses), response_mode: answering, time_zone } =
+            row;
+        Self { id: room, addresses, response_mode: answering, time_zone }
     }
 }
 
@@ -134,11 +136,11 @@ mod tests {
         store::counting::{CountingTables, at, room, tenant},
     };
 
-    fn managed(n: u128, answering: Answering) -> Room {
+    fn managed(n: u128, answering: ResponseMode) -> Room {
         Room {
             id: room(n),
             addresses: vec![format!("room{n}@contoso.example"), "zürich@contoso.example".into()],
-            answering,
+            response_mode: answering,
             time_zone: "Europe/Zurich".into(),
         }
     }
@@ -152,18 +154,20 @@ mod tests {
     #[tokio::test]
     async fn a_tenants_whole_map_is_one_read_a_minute() {
         let (fake, clock, map) = opened();
-        let rooms =
-            [managed(1, Answering::ExchangeDecides), managed(2, Answering::RoombridgeDecides)];
+        let rooms = [
+            managed(1, ResponseMode::ExchangeDecides),
+            managed(2, ResponseMode::RoombridgeDecides),
+        ];
         for room in &rooms {
-            map.put(tenant(9), room).await.unwrap();
+            map.upsert(tenant(9), room).await.unwrap();
         }
-        map.put(tenant(8), &rooms[0]).await.unwrap();
+        map.upsert(tenant(8), &rooms[0]).await.unwrap();
         for _ in 0..5 {
-            assert_eq!(*map.all(tenant(9)).await.unwrap(), rooms);
+            assert_eq!(*map.list(tenant(9)).await.unwrap(), rooms);
         }
         assert_eq!(fake.scans.load(Ordering::Relaxed), 1);
         clock.advance(SignedDuration::from_secs(60));
-        assert_eq!(*map.all(tenant(9)).await.unwrap(), rooms);
+        assert_eq!(*map.list(tenant(9)).await.unwrap(), rooms);
         assert_eq!(fake.scans.load(Ordering::Relaxed), 2);
     }
 
@@ -171,12 +175,12 @@ mod tests {
     async fn a_room_taken_out_here_is_gone_at_once_and_elsewhere_within_a_minute() {
         let (fake, clock, map) = opened();
         let elsewhere = RoomMap::new(fake, Arc::new(clock.clone()));
-        map.put(tenant(9), &managed(1, Answering::ExchangeDecides)).await.unwrap();
-        assert_eq!(elsewhere.all(tenant(9)).await.unwrap().len(), 1);
+        map.upsert(tenant(9), &managed(1, ResponseMode::ExchangeDecides)).await.unwrap();
+        assert_eq!(elsewhere.list(tenant(9)).await.unwrap().len(), 1);
         map.remove(tenant(9), room(1)).await.unwrap();
         map.remove(tenant(9), room(1)).await.unwrap();
-        assert_eq!(map.all(tenant(9)).await.unwrap().len(), 0);
-        assert_eq!(elsewhere.all(tenant(9)).await.unwrap().len(), 1);
-        assert_eq!(elsewhere.all_uncached(tenant(9)).await.unwrap().len(), 0);
+        assert_eq!(map.list(tenant(9)).await.unwrap().len(), 0);
+        assert_eq!(elsewhere.list(tenant(9)).await.unwrap().len(), 1);
+        assert_eq!(elsewhere.list_uncached(tenant(9)).await.unwrap().len(), 0);
     }
 }

@@ -64,14 +64,14 @@ pub struct ETag(pub String);
 
 /// A row's two keys. Neither may hold `/`, `\`, `#`, `?` or control characters.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Keys {
+pub struct RowKey {
     /// Rows with one partition key can be changed together.
     pub partition: String,
     /// Names the row within its partition.
     pub row: String,
 }
 
-impl Keys {
+impl RowKey {
     /// Keys from anything that prints as text.
     pub fn new(partition: impl fmt::Display, row: impl fmt::Display) -> Self {
         Self { partition: partition.to_string(), row: row.to_string() }
@@ -84,39 +84,39 @@ impl Keys {
 /// and a double without a fraction comes back as a whole number. Names are ASCII identifiers. How
 /// much a row may hold stands in `store/limits.rs`.
 #[derive(Clone, PartialEq)]
-pub struct Row {
+pub struct TableRow {
     /// The row's keys.
-    pub keys: Keys,
+    pub key: RowKey,
     /// Its properties.
     pub properties: Map<String, Value>,
 }
 
-impl fmt::Debug for Row {
+impl fmt::Debug for TableRow {
     /// Names the row; its properties may be somebody's.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Row").field("keys", &self.keys).finish_non_exhaustive()
+        f.debug_struct("Row").field("keys", &self.key).finish_non_exhaustive()
     }
 }
 
 /// One change of one row.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Change {
+pub enum RowChange {
     /// Add a row that must not be there yet.
-    Insert(Row),
+    Insert(TableRow),
     /// Replace the row if it still has this ETag.
-    Replace(Row, ETag),
+    Replace(TableRow, ETag),
     /// Put the row, whatever stood there.
-    Upsert(Row),
+    Upsert(TableRow),
     /// Remove the row if it still has this ETag; `None` removes any version. Removing a row that
     /// is not there is [`TableError::NotFound`].
-    Delete(Keys, Option<ETag>),
+    Delete(RowKey, Option<ETag>),
 }
 
-impl Change {
+impl RowChange {
     /// The keys of the row that changes.
-    pub fn keys(&self) -> &Keys {
+    pub fn key(&self) -> &RowKey {
         match self {
-            Self::Insert(row) | Self::Replace(row, _) | Self::Upsert(row) => &row.keys,
+            Self::Insert(row) | Self::Replace(row, _) | Self::Upsert(row) => &row.key,
             Self::Delete(keys, _) => keys,
         }
     }
@@ -124,7 +124,7 @@ impl Change {
 
 /// Rows with `from <= partition <= to` (both ends included), optionally one row-key range within.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Span {
+pub struct KeyRange {
     /// First partition key.
     pub partition_from: String,
     /// Last partition key.
@@ -135,15 +135,15 @@ pub struct Span {
     pub row_before: Option<String>,
 }
 
-impl Span {
+impl KeyRange {
     /// All rows of one partition.
-    pub fn partition(key: impl Into<String>) -> Self {
+    pub fn single_partition(key: impl Into<String>) -> Self {
         let key = key.into();
         Self { partition_from: key.clone(), partition_to: key, row_from: None, row_before: None }
     }
 
     /// All rows from one partition key to another, both included.
-    pub fn partitions(from: impl Into<String>, to: impl Into<String>) -> Self {
+    pub fn partition_range(from: impl Into<String>, to: impl Into<String>) -> Self {
         Self {
             partition_from: from.into(),
             partition_to: to.into(),
@@ -161,7 +161,7 @@ pub struct Continuation(pub String);
 #[derive(Debug, Clone, Default)]
 pub struct Page {
     /// The rows.
-    pub rows: Vec<(Row, ETag)>,
+    pub rows: Vec<(TableRow, ETag)>,
     /// Set when there is more.
     pub next: Option<Continuation>,
 }
@@ -177,7 +177,7 @@ pub enum TableError {
     NotFound,
     /// The row has another ETag by now: read again and merge.
     #[error("the row was changed by somebody else")]
-    Changed,
+    ETagMismatch,
     /// The service cannot answer now, or no answer came; whether the change took effect is unknown.
     #[error("table storage cannot answer now: {0}")]
     Unavailable(String),
@@ -192,24 +192,25 @@ pub trait Tables: Send + Sync {
     /// Reads one row; `None` when it is not there.
     ///
     /// # Errors
-    /// [`TableError::Unavailable`] or [`TableError::Refused`].
-    async fn get(&self, table: Table, keys: &Keys) -> Result<Option<(Row, ETag)>, TableError>;
+    /// [`TableError::SigningKeysUnavailable`] or [`TableError::Refused`].
+    async fn get(&self, table: Table, key: &RowKey)
+    -> Result<Option<(TableRow, ETag)>, TableError>;
 
     /// Applies all changes or none; they are of one partition and of different rows, 1 to 100.
     /// Answers the new ETag of each (empty for a delete).
     ///
     /// # Errors
     /// The first change's reason that failed; nothing was changed then.
-    async fn apply(&self, table: Table, changes: Vec<Change>) -> Result<Vec<ETag>, TableError>;
+    async fn apply(&self, table: Table, changes: Vec<RowChange>) -> Result<Vec<ETag>, TableError>;
 
     /// Lists rows in key order, at most `limit` (up to 1,000) a page.
     ///
     /// # Errors
-    /// [`TableError::Unavailable`] or [`TableError::Refused`].
+    /// [`TableError::SigningKeysUnavailable`] or [`TableError::Refused`].
     async fn scan(
         &self,
         table: Table,
-        span: &Span,
+        range: &KeyRange,
         from: Option<Continuation>,
         limit: u16,
     ) -> Result<Page, TableError>;

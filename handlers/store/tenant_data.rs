@@ -11,17 +11,17 @@ use std::sync::Arc;
 
 use super::{
     error::StoreError,
-    shelf::Shelf,
-    tables::{Continuation, ETag, Keys, Span, Table, Tables},
+    tables::{Continuation, ETag, KeyRange, RowKey, Table, Tables},
+    typed_table::TypedTable,
 };
 use crate::domain::ids::{MailboxId, TenantId};
 
 /// How many rows are listed at a time: the most that a page holds.
-const PAGE: u16 = 1_000;
+const PAGE_SIZE: u16 = 1_000;
 
 /// The tables whose rows go when a tenant leaves, in the order in which they go: what is personal
 /// first, the index by time last.
-pub const DELETED: [Table; 6] = [
+pub const TENANT_TABLES: [Table; 6] = [
     Table::Bookings,
     Table::Appointments,
     Table::Mailboxes,
@@ -32,15 +32,15 @@ pub const DELETED: [Table; 6] = [
 
 /// A row that was found, by its keys and version.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Found {
-    keys: Keys,
+pub struct RowRef {
+    key: RowKey,
     etag: ETag,
 }
 
-impl Found {
+impl RowRef {
     /// The mailbox, where it is a row of `Mailboxes`.
     pub fn mailbox(&self) -> Option<MailboxId> {
-        self.keys.row.parse().ok()
+        self.key.row.parse().ok()
     }
 }
 
@@ -61,16 +61,16 @@ impl TenantData {
     ///
     /// # Errors
     /// [`StoreError`] when they cannot be listed.
-    pub async fn find(
+    pub async fn list_rows(
         &self,
         tenant: TenantId,
         table: Table,
         from: Option<Continuation>,
-    ) -> Result<(Vec<Found>, Option<Continuation>), StoreError> {
-        let Some(span) = span(tenant, table) else { return Ok((Vec::new(), None)) };
-        let page = self.shelf(table).page(&span, from, PAGE).await?;
-        let of_tenant = |keys: &Keys| match table {
-            Table::Due => owner(&keys.row) == Some(tenant),
+    ) -> Result<(Vec<RowRef>, Option<Continuation>), StoreError> {
+        let Some(span) = key_range(tenant, table) else { return Ok((Vec::new(), None)) };
+        let page = self.typed_table(table).scan(&span, from, PAGE_SIZE).await?;
+        let of_tenant = |keys: &RowKey| match table {
+            Table::Due => tenant_of_due_row(&keys.row) == Some(tenant),
             Table::Tenants
             | Table::Mailboxes
             | Table::Appointments
@@ -80,8 +80,8 @@ impl TenantData {
             | Table::Audit
             | Table::Register => true,
         };
-        let found = page.rows.into_iter().map(|(row, etag)| Found { keys: row.keys, etag });
-        Ok((found.filter(|found| of_tenant(&found.keys)).collect(), page.next))
+        let found = page.rows.into_iter().map(|(row, etag)| RowRef { key: row.key, etag });
+        Ok((found.filter(|found| of_tenant(&found.key)).collect(), page.next))
     }
 
     /// Removes rows that were found, up to 100 of a partition at once; answers how many. One that
@@ -89,34 +89,36 @@ impl TenantData {
     ///
     /// # Errors
     /// [`StoreError`] when some were not removed, or may not have been.
-    pub async fn remove(&self, table: Table, found: Vec<Found>) -> Result<u64, StoreError> {
-        let rows = found.into_iter().map(|found| (found.keys, found.etag)).collect();
-        self.shelf(table).remove_rows(rows).await
+    pub async fn remove_rows(&self, table: Table, found: Vec<RowRef>) -> Result<u64, StoreError> {
+        let rows = found.into_iter().map(|found| (found.key, found.etag)).collect();
+        self.typed_table(table).remove_rows(rows).await
     }
 
-    fn shelf(&self, table: Table) -> Shelf {
-        Shelf::new(Arc::clone(&self.tables), table)
+    fn typed_table(&self, table: Table) -> TypedTable {
+        TypedTable::new(Arc::clone(&self.tables), table)
     }
 }
 
 /// Where a tenant's rows are. A row of `Tenants` says by itself when it may go.
-fn span(tenant: TenantId, table: Table) -> Option<Span> {
+fn key_range(tenant: TenantId, table: Table) -> Option<KeyRange> {
     match table {
         Table::Tenants => None,
-        Table::Failures => Some(Span::partition(tenant.to_string())),
+        Table::Failures => Some(KeyRange::single_partition(tenant.to_string())),
         // `~` sorts after every character of our keys.
         Table::Mailboxes
         | Table::Appointments
         | Table::Bookings
         | Table::Rooms
         | Table::Audit
-        | Table::Register => Some(Span::partitions(format!("{tenant}_"), format!("{tenant}_~"))),
-        Table::Due => Some(Span::partitions("a", "~")),
+        | Table::Register => {
+            Some(KeyRange::partition_range(format!("{tenant}_"), format!("{tenant}_~")))
+        }
+        Table::Due => Some(KeyRange::partition_range("a", "~")),
     }
 }
 
 /// Whose a row of `Due` is: an instant, what kind of subject, the tenant, and more.
-fn owner(row: &str) -> Option<TenantId> {
+fn tenant_of_due_row(row: &str) -> Option<TenantId> {
     row.split('_').nth(2)?.parse().ok()
 }
 
@@ -129,14 +131,14 @@ mod tests {
     use super::*;
     use crate::store::{
         counting::{CountingTables, at, key, mailbox, tenant},
-        due::{Due, DueEntry, Purpose, Subject},
-        tables::Row,
+        due::{DueEntries, DueEntry, DuePurpose, DueSubject},
+        tables::TableRow,
     };
 
-    async fn all(data: &TenantData, table: Table) -> Vec<Found> {
+    async fn all(data: &TenantData, table: Table) -> Vec<RowRef> {
         let (mut all, mut from) = (Vec::new(), None);
         loop {
-            let (found, next) = data.find(tenant(9), table, from).await.unwrap();
+            let (found, next) = data.list_rows(tenant(9), table, from).await.unwrap();
             all.extend(found);
             from = next;
             if from.is_none() {
@@ -146,14 +148,18 @@ mod tests {
     }
 
     async fn plant(fake: &CountingTables, table: Table, partition: String, row: &str) {
-        fake.plant(table, Row { keys: Keys::new(partition, row), properties: Map::new() }).await;
+        fake.insert_raw(
+            table,
+            TableRow { key: RowKey::new(partition, row), properties: Map::new() },
+        )
+        .await;
     }
 
     #[tokio::test]
     async fn every_row_of_one_tenant_is_found_and_removed_and_no_other() {
         let fake = Arc::new(CountingTables::default());
         let data = TenantData::new(fake.clone());
-        fake.page.store(7, Ordering::Relaxed);
+        fake.page_limit.store(7, Ordering::Relaxed);
         for table in [Table::Bookings, Table::Appointments, Table::Mailboxes, Table::Rooms] {
             for n in 0..120 {
                 let shard = n % 3;
@@ -166,8 +172,8 @@ mod tests {
             assert_eq!(found.len(), 120, "{table:?}");
             // One was changed meanwhile, and one was removed by somebody else.
             plant(&fake, table, format!("{}_00", tenant(9)), "r0").await;
-            data.remove(table, found[1..2].to_vec()).await.unwrap();
-            assert_eq!(data.remove(table, found).await.unwrap(), 118);
+            data.remove_rows(table, found[1..2].to_vec()).await.unwrap();
+            assert_eq!(data.remove_rows(table, found).await.unwrap(), 118);
             assert_eq!(all(&data, table).await.len(), 1);
             assert_eq!(fake.rows(table).len(), 3);
         }
@@ -180,19 +186,19 @@ mod tests {
     #[tokio::test]
     async fn a_tenants_due_entries_are_found_among_everybodys() {
         let fake = Arc::new(CountingTables::default());
-        let (data, due) = (TenantData::new(fake.clone()), Due::new(fake.clone()));
-        for purpose in Purpose::ALL {
+        let (data, due) = (TenantData::new(fake.clone()), DueEntries::new(fake.clone()));
+        for purpose in DuePurpose::ALL {
             let when = at("2026-11-24T09:00:00.5Z");
-            due.put(&DueEntry::new(purpose, when, Subject::Booking(key(1)))).await.unwrap();
+            due.upsert(&DueEntry::new(purpose, when, DueSubject::Booking(key(1)))).await.unwrap();
             for of in [tenant(9), tenant(8)] {
-                let subject = Subject::Mailbox(of, mailbox(1));
-                due.put(&DueEntry::new(purpose, when, subject)).await.unwrap();
+                let subject = DueSubject::Mailbox(of, mailbox(1));
+                due.upsert(&DueEntry::new(purpose, when, subject)).await.unwrap();
             }
         }
-        fake.page.store(2, Ordering::Relaxed);
+        fake.page_limit.store(2, Ordering::Relaxed);
         let found = all(&data, Table::Due).await;
         assert_eq!(found.len(), 6);
-        assert_eq!(data.remove(Table::Due, found).await.unwrap(), 6);
+        assert_eq!(data.remove_rows(Table::Due, found).await.unwrap(), 6);
         assert_eq!(fake.rows(Table::Due).len(), 3);
     }
 }

@@ -8,12 +8,12 @@ use serde::{
 };
 
 use crate::domain::{
-    decision::How,
+    decision::ConsentCapacity,
     ids::{InvalidId, RoomId, TenantId},
     interval::{EmptyInterval, Interval},
     keys::{BookingKey, Digest},
     policy::Registration,
-    tenancy::SuspendedBecause,
+    tenancy::SuspensionReason,
 };
 
 /// Something that prints as text and parses from it.
@@ -161,16 +161,16 @@ pub(super) enum RegistrationWire {
 
 /// How it was noticed that access is lost, by its name.
 #[derive(Serialize, Deserialize)]
-#[serde(remote = "SuspendedBecause")]
+#[serde(remote = "SuspensionReason")]
 pub(super) enum ReasonWire {
     TokenRefused,
     CallRefused,
-    CalendarsMissing,
+    CalendarPermissionMissing,
 }
 
 /// In which capacity somebody agreed, by its name.
 #[derive(Serialize, Deserialize)]
-#[serde(remote = "How")]
+#[serde(remote = "ConsentCapacity")]
 pub(super) enum HowWire {
     Own,
     Delegate,

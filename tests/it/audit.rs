@@ -6,21 +6,21 @@ use roombridge::domain::ids::CorrelationId;
 use roombridge::store::audit::AuditedCall;
 use roombridge::store::tables::Table;
 use world::exchange::{Invitation, Response};
-use world::graph::{Fault, Moment, Outcome as Answer, Scope, Until};
+use world::graph::{FaultOutcome as Answer, FaultTiming, RequestFault, Scope, ThrottleEnd};
 
-use crate::Outcome;
+use crate::TestResult;
 use crate::contoso::{Contoso, at, minutes, on_both, seconds};
 
 on_both!(every_call_is_in_the_audit_once_and_nothing_else_is);
 
 /// Method, path, status and correlation id of a call.
-type Line = (String, String, u16, String);
+type AuditLine = (String, String, u16, String);
 
-fn guid(correlation: CorrelationId) -> String {
+fn correlation_guid(correlation: CorrelationId) -> String {
     correlation.as_uuid().to_string()
 }
 
-fn counted(lines: impl Iterator<Item = Line>) -> BTreeMap<Line, usize> {
+fn count_lines(lines: impl Iterator<Item = AuditLine>) -> BTreeMap<AuditLine, usize> {
     let mut counts = BTreeMap::new();
     for line in lines {
         *counts.entry(line).or_default() += 1;
@@ -29,52 +29,51 @@ fn counted(lines: impl Iterator<Item = Line>) -> BTreeMap<Line, usize> {
 }
 
 /// A day with everything in it.
-async fn busy(contoso: &Contoso) -> Outcome {
-    let Contoso { tenant, anna, ben, cleo, aurora, borealis, office, .. } = contoso;
+async fn busy_day(contoso: &Contoso) -> TestResult {
+    let Contoso { tenant, anna, ben, cleo, aurora, borealis, world: office, .. } = contoso;
     let graph = &office.microsoft.graph;
-    graph.fail(Fault {
+    graph.plan_fault(RequestFault {
         method: "PATCH",
         template: "/users/{id}/events/{id}",
         nth: 1,
-        moment: Moment::After,
+        moment: FaultTiming::After,
         outcome: Answer::Broken,
     });
     let invitation = Invitation::new("Merger", at("09:00"), at("10:00")).with(ben).body("the plan");
     let meeting = tenant.meet(anna, invitation.room(aurora).room(borealis))?;
-    contoso.pass(minutes(1)).await;
-    graph.throttle(Scope::Everything, Until::Requests(3), 429);
+    contoso.run_for(minutes(1)).await;
+    graph.throttle(Scope::Everything, ThrottleEnd::Requests(3), 429);
     contoso.meet(cleo, ("09:30", "10:30"), aurora)?;
     contoso.meet(ben, ("14:00", "15:00"), aurora)?;
-    contoso.pass(minutes(3)).await;
+    contoso.run_for(minutes(3)).await;
     meeting.move_to(at("11:00"), at("12:00"))?;
-    contoso.pass(minutes(1)).await;
+    contoso.run_for(minutes(1)).await;
     meeting.cancel()?;
-    office.seeding().withdraw(cleo).await?;
-    contoso.pass(minutes(5)).await;
+    office.fixtures().withdraw(cleo).await?;
+    contoso.run_for(minutes(5)).await;
     Ok(())
 }
 
-async fn every_call_is_in_the_audit_once_and_nothing_else_is(contoso: Contoso) -> Outcome {
-    busy(&contoso).await?;
+async fn every_call_is_in_the_audit_once_and_nothing_else_is(contoso: Contoso) -> TestResult {
+    busy_day(&contoso).await?;
     let audit = contoso.audit().await?;
-    let audited = audit
-        .iter()
-        .filter(|call| call.system == "graph")
-        .map(|call| (call.method.clone(), call.path.clone(), call.status, guid(call.correlation)));
-    let seen = contoso.office.microsoft.graph.requests().into_iter().map(|seen| {
+    let audited = audit.iter().filter(|call| call.system == "graph").map(|call| {
+        (call.method.clone(), call.path.clone(), call.status, correlation_guid(call.correlation))
+    });
+    let seen = contoso.world.microsoft.graph.requests().into_iter().map(|seen| {
         (seen.method, seen.template, seen.status, seen.correlation.unwrap_or_default())
     });
-    assert_eq!(counted(audited), counted(seen));
+    assert_eq!(count_lines(audited), count_lines(seen));
     assert!(
         audit.iter().any(|call| call.status == 0) && audit.iter().any(|call| call.status == 429)
     );
-    contoso.is_well().await
+    contoso.assert_healthy().await
 }
 
 #[tokio::test]
-async fn the_audit_names_fields_and_never_what_was_in_them() -> Outcome {
+async fn the_audit_names_fields_and_never_what_was_in_them() -> TestResult {
     let contoso = Contoso::open().await?;
-    busy(&contoso).await?;
+    busy_day(&contoso).await?;
     for call in contoso.audit().await? {
         let expected: &[&str] = match (call.method.as_str(), call.path.as_str()) {
             ("GET", "/users/{id}/events/{id}") => &["id", "iCalUId", "attendees", "isOrganizer"],
@@ -90,7 +89,7 @@ async fn the_audit_names_fields_and_never_what_was_in_them() -> Outcome {
     let secrets =
         ["Merger", "the plan", anna.id(), ben.id(), aurora.id(), "@contoso", "AAMk", "0400000082"];
     for row in contoso.rows(Table::Audit).await? {
-        let text = format!("{:?} {:?}", row.keys, row.properties);
+        let text = format!("{:?} {:?}", row.key, row.properties);
         for secret in secrets {
             assert!(!text.contains(secret), "{secret} in {text}");
         }
@@ -107,15 +106,15 @@ fn calls_of(audit: &[AuditedCall], correlation: CorrelationId) -> Vec<(&str, &st
 }
 
 #[tokio::test]
-async fn one_id_leads_from_the_notification_to_the_rooms_answer() -> Outcome {
+async fn one_id_leads_from_the_notification_to_the_rooms_answer() -> TestResult {
     let contoso = Contoso::open().await?;
     let Contoso { ben, aurora, .. } = &contoso;
     let known: Vec<_> = contoso.audit().await?.iter().map(|call| call.correlation).collect();
     let meeting = contoso.meet(ben, ("09:00", "10:00"), aurora)?;
-    contoso.pass(seconds(5)).await;
-    assert_eq!(meeting.answer_of(aurora), Some(Response::Accepted));
+    contoso.run_for(seconds(5)).await;
+    assert_eq!(meeting.response_of(aurora), Some(Response::Accepted));
     let audit = contoso.audit().await?;
-    let correlation = contoso.booked(&meeting, aurora).await?.correlation;
+    let correlation = contoso.expect_booking(&meeting, aurora).await?.correlation;
     assert!(!known.contains(&correlation));
     let ledger = "/rooms/{room}/days/{date}";
     assert_eq!(
@@ -131,25 +130,26 @@ async fn one_id_leads_from_the_notification_to_the_rooms_answer() -> Outcome {
 }
 
 #[tokio::test]
-async fn one_id_leads_to_the_word_on_the_organizers_copy_when_many_are_read_at_once() -> Outcome {
+async fn one_id_leads_to_the_word_on_the_organizers_copy_when_many_are_read_at_once() -> TestResult
+{
     let contoso = Contoso::open().await?;
-    let Contoso { anna, aurora, office, .. } = &contoso;
+    let Contoso { anna, aurora, world: office, .. } = &contoso;
     let graph = &office.microsoft.graph;
     for hour in ["09", "10", "11"] {
         let (start, end) = (format!("{hour}:00"), format!("{hour}:30"));
         contoso.meet(anna, (&start, &end), aurora)?;
     }
     graph.clear_requests();
-    contoso.pass(minutes(2)).await;
+    contoso.run_for(minutes(2)).await;
     // Whatever was written was read before under the same id, in the batch.
     let asked = graph.requests();
     let writes = asked.iter().enumerate().filter(|(_, seen)| seen.method == "PATCH");
     for (place, write) in writes {
-        let read = |seen: &world::graph::Seen| {
+        let read = |seen: &world::graph::RecordedRequest| {
             seen.method == "GET" && seen.correlation == write.correlation
         };
         assert!(asked[..place].iter().any(|seen| seen.in_batch && read(seen)), "{write:?}");
     }
-    assert_eq!(contoso.asked("PATCH", "/users/{id}/events/{id}").len(), 3);
-    contoso.is_well().await
+    assert_eq!(contoso.graph_requests("PATCH", "/users/{id}/events/{id}").len(), 3);
+    contoso.assert_healthy().await
 }

@@ -3,16 +3,16 @@
 
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
-use roombridge::identity::client_state::{self, Key};
+use roombridge::identity::client_state::{self, SecretKey};
 use roombridge::queue::Queue;
 use roombridge::store::tables::Table;
 use serde_json::{Value, json};
-use world::office::APP_HOST;
+use world::test_world::APP_HOST;
 
 use crate::contoso::{Contoso, minutes};
-use crate::{Failure, Outcome};
+use crate::{TestError, TestResult};
 
-fn changed(state: &Value, tenant: &str, event: &str) -> Value {
+fn change_notification(state: &Value, tenant: &str, event: &str) -> Value {
     json!({
         "clientState": state, "tenantId": tenant, "changeType": "updated",
         "resourceData": { "id": event },
@@ -20,7 +20,7 @@ fn changed(state: &Value, tenant: &str, event: &str) -> Value {
 }
 
 /// Every row there is: what must not change by bad input.
-async fn everything(contoso: &Contoso) -> Result<Vec<(Table, usize)>, Failure> {
+async fn row_counts(contoso: &Contoso) -> Result<Vec<(Table, usize)>, TestError> {
     let mut all = Vec::new();
     for table in Table::ALL {
         all.push((table, contoso.count(table).await?));
@@ -29,23 +29,23 @@ async fn everything(contoso: &Contoso) -> Result<Vec<(Table, usize)>, Failure> {
 }
 
 /// Posts each body, and sees that nothing at all comes of it.
-async fn nothing_comes_of(contoso: &Contoso, status: u16, bodies: &[String]) -> Outcome {
-    let before = everything(contoso).await?;
-    contoso.office.microsoft.graph.clear_requests();
-    contoso.office.queues.reset();
+async fn assert_no_effect(contoso: &Contoso, status: u16, bodies: &[String]) -> TestResult {
+    let before = row_counts(contoso).await?;
+    contoso.world.microsoft.graph.clear_requests();
+    contoso.world.queue_faults.reset();
     for body in bodies {
         let shown: String = body.chars().take(200).collect();
         assert_eq!(contoso.post(body.clone()).await?, status, "{shown}");
-        assert_eq!(contoso.office.queues.count(), 0, "{shown}");
+        assert_eq!(contoso.world.queue_faults.count(), 0, "{shown}");
     }
-    contoso.office.settle().await;
-    assert_eq!(everything(contoso).await?, before);
-    assert_eq!(contoso.office.microsoft.graph.requests(), []);
+    contoso.world.run_until_idle().await;
+    assert_eq!(row_counts(contoso).await?, before);
+    assert_eq!(contoso.world.microsoft.graph.requests(), []);
     Ok(())
 }
 
 #[tokio::test]
-async fn what_is_no_notification_is_a_bad_request() -> Outcome {
+async fn what_is_no_notification_is_a_bad_request() -> TestResult {
     let contoso = Contoso::open().await?;
     let bodies = [
         "",
@@ -62,27 +62,27 @@ async fn what_is_no_notification_is_a_bad_request() -> Outcome {
         "\u{feff}{\"value\":[]}",
         "validationToken=x",
     ];
-    nothing_comes_of(&contoso, 400, &bodies.map(str::to_owned)).await?;
+    assert_no_effect(&contoso, 400, &bodies.map(str::to_owned)).await?;
     let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
-    nothing_comes_of(&contoso, 400, &[deep]).await
+    assert_no_effect(&contoso, 400, &[deep]).await
 }
 
 #[tokio::test]
-async fn too_much_at_once_is_too_large() -> Outcome {
+async fn too_much_at_once_is_too_large() -> TestResult {
     let contoso = Contoso::open().await?;
     let state = json!(contoso.client_state(&contoso.anna).await?);
     let items = |count: usize| {
-        let item = |n| changed(&state, contoso.tenant.id(), &format!("AAMk{n}"));
+        let item = |n| change_notification(&state, contoso.tenant.id(), &format!("AAMk{n}"));
         json!({ "value": (0..count).map(item).collect::<Vec<_>>() }).to_string()
     };
     let padded = format!("{{\"value\":[],\"pad\":\"{}\"}}", "x".repeat(5 * 1024 * 1024));
-    nothing_comes_of(&contoso, 413, &[items(10_000), padded]).await?;
+    assert_no_effect(&contoso, 413, &[items(10_000), padded]).await?;
     assert_eq!(contoso.post(items(5_000)).await?, 202);
     Ok(())
 }
 
 #[tokio::test]
-async fn a_compressed_body_is_refused() -> Outcome {
+async fn a_compressed_body_is_refused() -> TestResult {
     let contoso = Contoso::open().await?;
     for (encoding, status) in
         [("gzip", 415), ("br", 415), ("gzip, identity", 415), ("identity", 202)]
@@ -96,11 +96,11 @@ async fn a_compressed_body_is_refused() -> Outcome {
 }
 
 #[tokio::test]
-async fn items_of_the_wrong_shape_are_passed_over() -> Outcome {
+async fn items_of_the_wrong_shape_are_passed_over() -> TestResult {
     let contoso = Contoso::open().await?;
     let state = json!(contoso.client_state(&contoso.anna).await?);
     let tenant = contoso.tenant.id();
-    let good = changed(&state, tenant, "AAMkOne");
+    let good = change_notification(&state, tenant, "AAMkOne");
     let mut bodies = vec![json!({ "value": [null, 1, "x", [], {}, { "clientState": state }] })];
     for (name, wrong) in [
         ("clientState", json!(7)),
@@ -115,11 +115,11 @@ async fn items_of_the_wrong_shape_are_passed_over() -> Outcome {
         bodies.push(json!({ "value": [item] }));
     }
     let texts: Vec<String> = bodies.iter().map(Value::to_string).collect();
-    nothing_comes_of(&contoso, 202, &texts).await
+    assert_no_effect(&contoso, 202, &texts).await
 }
 
 #[tokio::test]
-async fn ids_that_could_change_an_address_are_passed_over() -> Outcome {
+async fn ids_that_could_change_an_address_are_passed_over() -> TestResult {
     let contoso = Contoso::open().await?;
     let state = json!(contoso.client_state(&contoso.anna).await?);
     let long = "A".repeat(100_000);
@@ -141,14 +141,14 @@ async fn ids_that_could_change_an_address_are_passed_over() -> Outcome {
         long.as_str(),
     ];
     let body = |id: &str| {
-        let item = changed(&state, contoso.tenant.id(), id);
+        let item = change_notification(&state, contoso.tenant.id(), id);
         json!({ "value": [item] }).to_string()
     };
-    nothing_comes_of(&contoso, 202, &ids.map(body)).await
+    assert_no_effect(&contoso, 202, &ids.map(body)).await
 }
 
 /// Everything that can be done to a client state without its key.
-fn tampered(state: &str) -> Result<Vec<Value>, Failure> {
+fn tampered_states(state: &str) -> Result<Vec<Value>, TestError> {
     let bytes = BASE64_URL_SAFE_NO_PAD.decode(state)?;
     let mut all = vec![json!(""), json!("x"), json!(state.repeat(2)), json!("A".repeat(100_000))];
     all.push(json!(format!("{state}=")));
@@ -166,89 +166,92 @@ fn tampered(state: &str) -> Result<Vec<Value>, Failure> {
 }
 
 #[tokio::test]
-async fn a_client_state_that_was_tampered_with_proves_nothing() -> Outcome {
+async fn a_client_state_that_was_tampered_with_proves_nothing() -> TestResult {
     let contoso = Contoso::open().await?;
     let state = contoso.client_state(&contoso.anna).await?;
     let row = contoso.mailbox(&contoso.anna).await?;
-    let foreign = Key::new("k1".parse()?, &[8; 32]);
-    let mut states = tampered(&state)?;
+    let foreign = SecretKey::new("k1".parse()?, &[8; 32]);
+    let mut states = tampered_states(&state)?;
     states.push(json!(client_state::issue(&foreign, row.tenant, row.id, row.nonce.unwrap_or(0))));
     let body = |state: &Value| {
-        json!({ "value": [changed(state, contoso.tenant.id(), "AAMkOne")] }).to_string()
+        json!({ "value": [change_notification(state, contoso.tenant.id(), "AAMkOne")] }).to_string()
     };
     let bodies: Vec<String> = states.iter().map(body).collect();
-    nothing_comes_of(&contoso, 202, &bodies).await
+    assert_no_effect(&contoso, 202, &bodies).await
 }
 
 #[tokio::test]
-async fn an_item_that_names_another_tenant_than_its_proof_is_passed_over() -> Outcome {
+async fn an_item_that_names_another_tenant_than_its_proof_is_passed_over() -> TestResult {
     let contoso = Contoso::open().await?;
     let state = json!(contoso.client_state(&contoso.anna).await?);
-    let other = contoso.office.microsoft.tenant("Fabrikam");
-    let item = changed(&state, other.id(), "AAMkOne");
-    nothing_comes_of(&contoso, 202, &[json!({ "value": [item] }).to_string()]).await
+    let other = contoso.world.microsoft.tenant("Fabrikam");
+    let item = change_notification(&state, other.id(), "AAMkOne");
+    assert_no_effect(&contoso, 202, &[json!({ "value": [item] }).to_string()]).await
 }
 
 /// Taken by the webhook, which looks nothing up, and let go by the worker without a word to Graph.
-async fn is_let_go(contoso: &Contoso, state: &str, tenant: &str) -> Outcome {
-    let before = everything(contoso).await?;
-    contoso.office.microsoft.graph.clear_requests();
-    let item = changed(&json!(state), tenant, "AAMkOne");
+async fn assert_dropped(contoso: &Contoso, state: &str, tenant: &str) -> TestResult {
+    let before = row_counts(contoso).await?;
+    contoso.world.microsoft.graph.clear_requests();
+    let item = change_notification(&json!(state), tenant, "AAMkOne");
     assert_eq!(contoso.post(json!({ "value": [item] }).to_string()).await?, 202);
-    assert_eq!(contoso.waiting(Queue::EventChanges), 1);
-    contoso.pass(minutes(2)).await;
-    assert_eq!(contoso.waiting(Queue::EventChanges), 0);
-    assert_eq!(contoso.office.microsoft.graph.requests(), []);
-    assert_eq!(everything(contoso).await?, before);
-    contoso.is_well().await
+    assert_eq!(contoso.queue_len(Queue::EventChanges), 1);
+    contoso.run_for(minutes(2)).await;
+    assert_eq!(contoso.queue_len(Queue::EventChanges), 0);
+    assert_eq!(contoso.world.microsoft.graph.requests(), []);
+    assert_eq!(row_counts(contoso).await?, before);
+    contoso.assert_healthy().await
 }
 
 #[tokio::test]
-async fn who_withdrew_is_not_read_any_more_whatever_still_arrives() -> Outcome {
+async fn who_withdrew_is_not_read_any_more_whatever_still_arrives() -> TestResult {
     let contoso = Contoso::open().await?;
     let state = contoso.client_state(&contoso.anna).await?;
-    contoso.office.seeding().withdraw(&contoso.anna).await?;
-    contoso.pass(minutes(1)).await;
-    is_let_go(&contoso, &state, contoso.tenant.id()).await
+    contoso.world.fixtures().withdraw(&contoso.anna).await?;
+    contoso.run_for(minutes(1)).await;
+    assert_dropped(&contoso, &state, contoso.tenant.id()).await
 }
 
 #[tokio::test]
-async fn a_mailbox_a_tenant_or_a_nonce_that_nobody_knows_is_let_go() -> Outcome {
+async fn a_mailbox_a_tenant_or_a_nonce_that_nobody_knows_is_let_go() -> TestResult {
     let contoso = Contoso::open().await?;
-    let key = Key::new("k1".parse()?, &[7; 32]);
+    let key = SecretKey::new("k1".parse()?, &[7; 32]);
     let row = contoso.mailbox(&contoso.anna).await?;
-    let stranger = contoso.office.microsoft.stranger("Fabrikam");
+    let stranger = contoso.world.microsoft.unconnected_tenant("Fabrikam");
     let nonce = row.nonce.ok_or("never subscribed")?;
     let unknown_tenant = client_state::issue(&key, stranger.id().parse()?, row.id, nonce);
-    is_let_go(&contoso, &unknown_tenant, stranger.id()).await?;
+    assert_dropped(&contoso, &unknown_tenant, stranger.id()).await?;
     let ben = client_state::issue(&key, row.tenant, contoso.ben.id().parse()?, nonce);
-    is_let_go(&contoso, &ben, contoso.tenant.id()).await?;
+    assert_dropped(&contoso, &ben, contoso.tenant.id()).await?;
     let stale = client_state::issue(&key, row.tenant, row.id, nonce ^ 1);
-    is_let_go(&contoso, &stale, contoso.tenant.id()).await
+    assert_dropped(&contoso, &stale, contoso.tenant.id()).await
 }
 
 #[tokio::test]
-async fn a_good_item_beside_bad_ones_is_booked() -> Outcome {
+async fn a_good_item_beside_bad_ones_is_booked() -> TestResult {
     let contoso = Contoso::open().await?;
     let Contoso { anna, aurora, .. } = &contoso;
-    contoso.office.microsoft.graph.set_held(true);
+    contoso.world.microsoft.graph.set_on_hold(true);
     let meeting = contoso.meet(anna, ("09:00", "10:00"), aurora)?;
     let event = meeting.copy_in(anna).ok_or("Anna has a copy")?.event;
     let state = contoso.client_state(anna).await?;
     let tenant = contoso.tenant.id();
     let mut items = vec![json!(null), json!({ "lifecycleEvent": "vanished" })];
-    items.extend(tampered(&state)?.iter().map(|bad| changed(bad, tenant, "AAMkOne")));
-    items.push(changed(&json!(state), tenant, "../AAMk"));
-    items.push(changed(&json!(state), tenant, &event));
-    items.push(changed(&json!(state), tenant, "AAMkNoSuchEvent"));
+    items.extend(
+        tampered_states(&state)?.iter().map(|bad| change_notification(bad, tenant, "AAMkOne")),
+    );
+    items.push(change_notification(&json!(state), tenant, "../AAMk"));
+    items.push(change_notification(&json!(state), tenant, &event));
+    items.push(change_notification(&json!(state), tenant, "AAMkNoSuchEvent"));
     assert_eq!(contoso.post(json!({ "value": items }).to_string()).await?, 202);
-    contoso.pass(minutes(2)).await;
-    assert_eq!(contoso.outcome(&meeting, anna, aurora)?.as_deref(), Some("booked"));
-    contoso.is_well().await
+    contoso.run_for(minutes(2)).await;
+    assert_eq!(contoso.outcome_on_copy(&meeting, anna, aurora)?.as_deref(), Some("booked"));
+    contoso.assert_healthy().await
 }
 
 #[tokio::test]
-async fn other_methods_and_the_workers_own_addresses_cannot_be_reached_from_outside() -> Outcome {
+async fn other_methods_and_the_workers_own_addresses_cannot_be_reached_from_outside() -> TestResult
+{
     let contoso = Contoso::open().await?;
     for (method, path) in [
         ("GET", "/api/notifications"),

@@ -9,16 +9,16 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use roombridge::base::clock::{Clock, ManualClock};
 use roombridge::base::http::{Http, HttpError};
-use roombridge::domain::sealed::Sealed;
-use roombridge::graph::notifications::{ChangeType, ItemKind, LifecycleEvent, parse};
+use roombridge::domain::encrypted_content::EncryptedContent;
+use roombridge::graph::notifications::{ChangeType, LifecycleEvent, NotificationKind, parse};
 use roombridge::identity::cloud::Cloud;
-use roombridge::identity::content_keys::{ContentKey, NotOpened};
+use roombridge::identity::content_keys::{ContentKey, DecryptError};
 use roombridge::identity::tenant_tokens::Registrations;
-use roombridge::identity::validation_tokens::{ValidationTokens, Vouched};
+use roombridge::identity::validation_tokens::{ValidationTokenVerifier, VerifiedTenants};
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::{Failure, Outcome};
+use crate::{TestError, TestResult};
 
 const KEY: &str = include_str!("../fixtures/rich/content-key.json");
 const SEALED: &str = include_str!("../fixtures/rich/sealed.json");
@@ -35,12 +35,12 @@ struct SealedFile {
 }
 
 impl SealedFile {
-    fn sealed(&self) -> Result<Sealed, Failure> {
-        Ok(Sealed {
+    fn sealed(&self) -> Result<EncryptedContent, TestError> {
+        Ok(EncryptedContent {
             data: self.data.clone(),
             data_key: self.data_key.clone(),
-            signature: self.data_signature.clone(),
-            certificate: self.encryption_certificate_id.parse()?,
+            data_signature: self.data_signature.clone(),
+            certificate_id: self.encryption_certificate_id.parse()?,
         })
     }
 }
@@ -59,7 +59,7 @@ struct SealedFiles {
 }
 
 /// The fixtures' key; its private part opens nothing but them.
-pub(crate) fn content_key() -> Result<ContentKey, Failure> {
+pub(crate) fn content_key() -> Result<ContentKey, TestError> {
     let file: BTreeMap<String, String> = serde_json::from_str(KEY)?;
     let part = |name: &str| file.get(name).ok_or(format!("no {name}"));
     let (certificate, private_key) =
@@ -69,29 +69,29 @@ pub(crate) fn content_key() -> Result<ContentKey, Failure> {
 }
 
 #[test]
-fn content_that_another_implementation_sealed_is_opened() -> Outcome {
+fn content_that_another_implementation_sealed_is_opened() -> TestResult {
     let (key, files) = (content_key()?, serde_json::from_str::<SealedFiles>(SEALED)?);
     assert_eq!(files.good.len(), 4);
     for (name, good) in files.good {
         let opened =
-            key.open(&good.sealed.sealed()?).map_err(|error| format!("{name}: {error}"))?;
+            key.decrypt(&good.sealed.sealed()?).map_err(|error| format!("{name}: {error}"))?;
         assert_eq!(opened.json(), good.clear.as_bytes(), "{name}");
     }
     Ok(())
 }
 
 #[test]
-fn whatever_was_done_to_sealed_content_it_stays_shut() -> Outcome {
+fn whatever_was_done_to_sealed_content_it_stays_shut() -> TestResult {
     let (key, files) = (content_key()?, serde_json::from_str::<SealedFiles>(SEALED)?);
     let mut why: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for (name, file) in &files.refused {
-        let Err(refusal) = key.open(&file.sealed()?) else { return Err(name.clone().into()) };
+        let Err(refusal) = key.decrypt(&file.sealed()?) else { return Err(name.clone().into()) };
         why.entry(format!("{refusal:?}")).or_default().push(name.clone());
     }
-    let named = |why: &BTreeMap<String, Vec<String>>, kind: NotOpened| {
+    let named = |why: &BTreeMap<String, Vec<String>>, kind: DecryptError| {
         why.get(&format!("{kind:?}")).cloned().unwrap_or_default()
     };
-    assert_eq!(named(&why, NotOpened::OtherKey), ["another name"]);
+    assert_eq!(named(&why, DecryptError::WrongKey), ["another name"]);
     let forged = [
         "changed data",
         "changed last block",
@@ -102,7 +102,7 @@ fn whatever_was_done_to_sealed_content_it_stays_shut() -> Outcome {
         "signed before encryption",
         "signed with another key",
     ];
-    assert_eq!(named(&why, NotOpened::Forged), forged);
+    assert_eq!(named(&why, DecryptError::InvalidSignature), forged);
     let keys = [
         "changed key",
         "for another certificate",
@@ -114,8 +114,8 @@ fn whatever_was_done_to_sealed_content_it_stays_shut() -> Outcome {
         "wrapped by OAEP with SHA-256",
         "wrapped without OAEP",
     ];
-    assert_eq!(named(&why, NotOpened::Key), keys);
-    assert_eq!(named(&why, NotOpened::Garbled), ["not padded"]);
+    assert_eq!(named(&why, DecryptError::InvalidDataKey), keys);
+    assert_eq!(named(&why, DecryptError::InvalidCiphertext), ["not padded"]);
     let malformed = [
         "data cut by a byte",
         "no data",
@@ -124,11 +124,11 @@ fn whatever_was_done_to_sealed_content_it_stays_shut() -> Outcome {
         "signature cut",
         "signed by SHA-1",
     ];
-    assert_eq!(named(&why, NotOpened::Malformed), malformed);
+    assert_eq!(named(&why, DecryptError::Malformed), malformed);
     assert_eq!(files.refused.len(), 25);
     // No signature covers the initialisation vector: with another one the first block is noise.
     for (name, file) in &files.garbled {
-        let opened = key.open(&file.sealed()?)?;
+        let opened = key.decrypt(&file.sealed()?)?;
         assert!(serde_json::from_slice::<Value>(opened.json()).is_err(), "{name}");
     }
     Ok(())
@@ -145,34 +145,37 @@ struct TokenFiles {
 }
 
 /// Entra, as far as its published keys.
-struct Published;
+struct EntraKeys;
 
 #[async_trait::async_trait]
-impl Http for Published {
+impl Http for EntraKeys {
     async fn send(&self, _: http::Request<Bytes>) -> Result<http::Response<Bytes>, HttpError> {
         Ok(http::Response::new(Bytes::from_static(JWKS.as_bytes())))
     }
 }
 
 /// Entra, out of order.
-struct Away;
+struct UnreachableEntra;
 
 #[async_trait::async_trait]
-impl Http for Away {
+impl Http for UnreachableEntra {
     async fn send(&self, _: http::Request<Bytes>) -> Result<http::Response<Bytes>, HttpError> {
         Err(HttpError { kind: "timed out" })
     }
 }
 
-fn checker(http: Arc<dyn Http>, files: &TokenFiles) -> Result<ValidationTokens, Failure> {
-    checker_of(http, Arc::new(ManualClock::new(Timestamp::from_second(files.now)?)))
+fn validation_tokens_for(
+    http: Arc<dyn Http>,
+    files: &TokenFiles,
+) -> Result<ValidationTokenVerifier, TestError> {
+    validation_tokens_over(http, Arc::new(ManualClock::new(Timestamp::from_second(files.now)?)))
 }
 
 /// Checks tokens for the fixtures' registrations.
-pub(crate) fn checker_of(
+pub(crate) fn validation_tokens_over(
     http: Arc<dyn Http>,
     clock: Arc<dyn Clock>,
-) -> Result<ValidationTokens, Failure> {
+) -> Result<ValidationTokenVerifier, TestError> {
     let files: TokenFiles = serde_json::from_str(TOKENS)?;
     let audience = |name: &str| files.audiences.get(name).cloned().ok_or(format!("no {name}"));
     let registrations = Registrations {
@@ -182,73 +185,82 @@ pub(crate) fn checker_of(
     let cloud = Cloud {
         authority: "https://login.microsoftonline.com".parse()?,
         issuer: "https://login.microsoftonline.com".parse()?,
-        exchange_audience: "api://AzureADTokenExchange".to_owned(),
+        token_exchange_audience: "api://AzureADTokenExchange".to_owned(),
         graph_scope: "https://graph.microsoft.com/.default".to_owned(),
     };
-    Ok(ValidationTokens::new(http, clock, cloud, &registrations))
+    Ok(ValidationTokenVerifier::new(http, clock, cloud, &registrations))
 }
 
 #[tokio::test]
-async fn tokens_of_both_versions_vouch_for_their_tenant() -> Outcome {
+async fn tokens_of_both_versions_vouch_for_their_tenant() -> TestResult {
     let files: TokenFiles = serde_json::from_str(TOKENS)?;
-    let checker = checker(Arc::new(Published), &files)?;
+    let checker = validation_tokens_for(Arc::new(EntraKeys), &files)?;
     assert_eq!(files.good.len(), 5);
     for (name, token) in &files.good {
-        let tenant = checker.check(token).await.map_err(|error| format!("{name}: {error}"))?;
+        let tenant = checker.verify(token).await.map_err(|error| format!("{name}: {error}"))?;
         assert_eq!(tenant, files.tenant.parse()?, "{name}");
     }
     Ok(())
 }
 
 #[tokio::test]
-async fn whatever_was_done_to_a_token_it_vouches_for_nobody() -> Outcome {
+async fn whatever_was_done_to_a_token_it_vouches_for_nobody() -> TestResult {
     let files: TokenFiles = serde_json::from_str(TOKENS)?;
-    let checker = checker(Arc::new(Published), &files)?;
+    let checker = validation_tokens_for(Arc::new(EntraKeys), &files)?;
     assert_eq!(files.refused.len(), 36);
     for (name, token) in &files.refused {
-        let vouched = checker.vouched(std::slice::from_ref(token)).await;
-        assert_eq!(vouched, Vouched { refused: 1, ..Vouched::default() }, "{name}");
+        let vouched = checker.verified_tenants(std::slice::from_ref(token)).await;
+        assert_eq!(
+            vouched,
+            VerifiedTenants { rejected: 1, ..VerifiedTenants::default() },
+            "{name}"
+        );
     }
     // A good one beside them loses nothing.
     let all: Vec<String> = files.refused.values().chain(files.good.values()).cloned().collect();
-    let vouched = checker.vouched(&all).await;
-    assert!(vouched.vouches_for(files.tenant.parse()?) && vouched.tenants.len() == 1);
+    let vouched = checker.verified_tenants(&all).await;
+    assert!(vouched.contains(files.tenant.parse()?) && vouched.tenants.len() == 1);
     Ok(())
 }
 
 #[tokio::test]
-async fn what_cannot_be_judged_for_now_is_said_to_be_so() -> Outcome {
+async fn what_cannot_be_judged_for_now_is_said_to_be_so() -> TestResult {
     let files: TokenFiles = serde_json::from_str(TOKENS)?;
-    let unjudged = Vouched { unjudged: 1, ..Vouched::default() };
-    let published = checker(Arc::new(Published), &files)?;
+    let unjudged = VerifiedTenants { undetermined: 1, ..VerifiedTenants::default() };
+    let published = validation_tokens_for(Arc::new(EntraKeys), &files)?;
     for (name, token) in &files.unjudged {
-        let vouched = published.vouched(std::slice::from_ref(token)).await;
+        let vouched = published.verified_tenants(std::slice::from_ref(token)).await;
         assert_eq!(vouched, unjudged, "{name}: it may be newer than what we know");
     }
-    let away = checker(Arc::new(Away), &files)?;
+    let away = validation_tokens_for(Arc::new(UnreachableEntra), &files)?;
     let good: Vec<String> = files.good.values().take(1).cloned().collect();
-    let vouched = away.vouched(&good).await;
+    let vouched = away.verified_tenants(&good).await;
     assert_eq!(vouched, unjudged);
-    assert!(vouched.may_vouch_for(files.tenant.parse()?));
+    assert!(vouched.may_contain(files.tenant.parse()?));
     let many = vec![good.first().cloned().unwrap_or_default(); 100];
-    assert_eq!(published.vouched(&many).await.unjudged, 36, "a POST has one for each tenant");
+    assert_eq!(
+        published.verified_tenants(&many).await.undetermined,
+        36,
+        "a POST has one for each tenant"
+    );
     Ok(())
 }
 
 #[test]
-fn the_documented_payloads_are_understood() -> Outcome {
-    let basic = parse(include_bytes!("../fixtures/graph/change-notification.json"))?.items;
-    assert!(matches!(basic[0].kind, ItemKind::Change(_)));
-    let lifecycle = parse(include_bytes!("../fixtures/graph/lifecycle-notifications.json"))?.items;
-    assert!(matches!(lifecycle[0].kind, ItemKind::Lifecycle(_)));
+fn the_documented_payloads_are_understood() -> TestResult {
+    let basic = parse(include_bytes!("../fixtures/graph/change-notification.json"))?.notifications;
+    assert!(matches!(basic[0].kind, NotificationKind::Change(_)));
+    let lifecycle =
+        parse(include_bytes!("../fixtures/graph/lifecycle-notifications.json"))?.notifications;
+    assert!(matches!(lifecycle[0].kind, NotificationKind::Lifecycle(_)));
     let rich = parse(include_bytes!("../fixtures/rich/documented-rich.json"))?;
-    assert_eq!((rich.items.len(), rich.validation_tokens.0.len()), (1, 2));
-    assert_eq!(rich.items[0].tenant, "84bd8158-6d4d-4958-8b9f-9d6445542f95".parse().ok());
-    let mixed = parse(include_bytes!("../fixtures/rich/documented-mixed.json"))?.items;
-    assert_eq!(mixed[0].kind, ItemKind::Lifecycle(LifecycleEvent::ReauthorizationRequired));
-    let event_of = |item: &roombridge::graph::notifications::Item| match &item.kind {
-        ItemKind::Change(told) => Some((told.change, told.event.as_str().to_owned())),
-        ItemKind::Lifecycle(_) | ItemKind::Unknown => None,
+    assert_eq!((rich.notifications.len(), rich.validation_tokens.0.len()), (1, 2));
+    assert_eq!(rich.notifications[0].tenant, "84bd8158-6d4d-4958-8b9f-9d6445542f95".parse().ok());
+    let mixed = parse(include_bytes!("../fixtures/rich/documented-mixed.json"))?.notifications;
+    assert_eq!(mixed[0].kind, NotificationKind::Lifecycle(LifecycleEvent::ReauthorizationRequired));
+    let event_of = |item: &roombridge::graph::notifications::Notification| match &item.kind {
+        NotificationKind::Change(told) => Some((told.change_type, told.event.as_str().to_owned())),
+        NotificationKind::Lifecycle(_) | NotificationKind::Unknown => None,
     };
     assert_eq!(event_of(&mixed[1]), Some((ChangeType::Updated, "AAMkAGUw_-=".to_owned())));
     assert_eq!(event_of(&mixed[2]), Some((ChangeType::Created, "AAMkAGUw_+=".to_owned())));
@@ -256,17 +268,19 @@ fn the_documented_payloads_are_understood() -> Outcome {
 }
 
 #[tokio::test]
-async fn a_whole_post_of_another_implementation_is_proved_and_opened() -> Outcome {
+async fn a_whole_post_of_another_implementation_is_proved_and_opened() -> TestResult {
     let post = parse(include_bytes!("../fixtures/rich/post.json"))?;
     let files: TokenFiles = serde_json::from_str(TOKENS)?;
-    let vouched = checker(Arc::new(Published), &files)?.vouched(&post.validation_tokens.0).await;
+    let vouched = validation_tokens_for(Arc::new(EntraKeys), &files)?
+        .verified_tenants(&post.validation_tokens.0)
+        .await;
     let key = content_key()?;
-    assert_eq!(post.items.len(), 2);
-    for item in post.items {
-        assert!(vouched.vouches_for(item.tenant.ok_or("a tenant")?));
-        let ItemKind::Change(told) = item.kind else { return Err("a change".into()) };
+    assert_eq!(post.notifications.len(), 2);
+    for item in post.notifications {
+        assert!(vouched.contains(item.tenant.ok_or("a tenant")?));
+        let NotificationKind::Change(told) = item.kind else { return Err("a change".into()) };
         assert_eq!(told.event.as_str(), "AAkALgAAAAAAHYQDEapmEc2byACqAC_EWg-0AbCd==");
-        let opened = key.open(&told.sealed.ok_or("content")?)?;
+        let opened = key.decrypt(&told.encrypted_content.ok_or("content")?)?;
         let content: Value = serde_json::from_slice(opened.json())?;
         assert_eq!(content["id"], told.event.as_str());
     }
@@ -274,7 +288,7 @@ async fn a_whole_post_of_another_implementation_is_proved_and_opened() -> Outcom
 }
 
 #[test]
-fn no_private_key_is_written_down_but_the_fixtures_own() -> Outcome {
+fn no_private_key_is_written_down_but_the_fixtures_own() -> TestResult {
     let file: BTreeMap<String, String> = serde_json::from_str(KEY)?;
     let key = file.get("private_key").ok_or("no key")?;
     let certificate = file.get("certificate").ok_or("no certificate")?;

@@ -9,40 +9,40 @@ use roombridge::base::http::Http;
 use roombridge::domain::booking::Booking;
 use roombridge::domain::ids::{MailboxId, RoomId, TenantId};
 use roombridge::domain::keys::{BookingKey, Digest};
-use roombridge::domain::ledger::Slot;
-use roombridge::domain::policy::{Answering, ContentPolicy};
+use roombridge::domain::ledger::LedgerSlot;
+use roombridge::domain::policy::{ContentPolicy, ResponseMode};
 use roombridge::graph::PropertyId;
-use roombridge::identity::client_state::{self, Key};
+use roombridge::identity::client_state::{self, SecretKey};
 use roombridge::identity::key_ring::KeySource;
 use roombridge::queue::Queue;
-use roombridge::queue::memory::Shelf;
+use roombridge::queue::memory::QueueKind;
 use roombridge::store::appointments::Appointments;
 use roombridge::store::audit::{Audit, AuditedCall};
 use roombridge::store::bookings::Bookings;
 use roombridge::store::failures::{Failure as FailureRow, Failures};
 use roombridge::store::ledger::Ledger;
 use roombridge::store::mailboxes::{Mailbox as MailboxRow, Mailboxes};
-use roombridge::store::tables::{Row, Table};
+use roombridge::store::tables::{Table, TableRow};
 use serde_json::Value;
 use world::azurite::Azurite;
 use world::exchange::{Invitation, Mailbox, Meeting, Processing, Tenant};
-use world::graph::Seen;
-use world::office::{APP_HOST, Office, Storage};
+use world::graph::RecordedRequest;
+use world::test_world::{APP_HOST, Storage, TestWorld};
 
-use crate::{Failure, Outcome};
+use crate::{TestError, TestResult};
 
 /// Tells each story in memory and on the storage emulator.
 macro_rules! on_both {
     ($($story:ident),+ $(,)?) => {
         mod in_memory {
             $(#[tokio::test]
-            async fn $story() -> crate::Outcome {
+            async fn $story() -> crate::TestResult {
                 super::$story(crate::contoso::Contoso::open().await?).await
             })+
         }
         mod on_azurite {
             $(#[tokio::test]
-            async fn $story() -> crate::Outcome {
+            async fn $story() -> crate::TestResult {
                 super::$story(crate::contoso::Contoso::on_azurite().await?).await
             })+
         }
@@ -52,7 +52,7 @@ pub(crate) use on_both;
 
 /// Anna, Cleo and both rooms are followed; Ben has not agreed.
 pub(crate) struct Contoso {
-    pub(crate) office: Office,
+    pub(crate) world: TestWorld,
     pub(crate) tenant: Tenant,
     pub(crate) anna: Mailbox,
     pub(crate) ben: Mailbox,
@@ -84,75 +84,80 @@ pub(crate) fn hours(count: i64) -> SignedDuration {
 }
 
 impl Contoso {
-    pub(crate) async fn open() -> Result<Self, Failure> {
-        Self::with(ContentPolicy::default()).await
+    pub(crate) async fn open() -> Result<Self, TestError> {
+        Self::with_content(ContentPolicy::default()).await
     }
 
     /// With what the tenant decided about its meetings' content.
-    pub(crate) async fn with(content: ContentPolicy) -> Result<Self, Failure> {
-        Self::settled(Office::new(1)?, content).await
+    pub(crate) async fn with_content(content: ContentPolicy) -> Result<Self, TestError> {
+        Self::connected(TestWorld::new(1)?, content).await
     }
 
-    pub(crate) async fn with_keys(keys: Arc<dyn KeySource>) -> Result<Self, Failure> {
-        Self::settled(Office::on(1, None, keys)?, ContentPolicy::default()).await
+    pub(crate) async fn with_keys(keys: Arc<dyn KeySource>) -> Result<Self, TestError> {
+        Self::connected(TestWorld::with_client_state_keys(1, None, keys)?, ContentPolicy::default())
+            .await
     }
 
-    pub(crate) async fn on_azurite() -> Result<Self, Failure> {
-        let storage = Storage::azure(&Azurite::shared().await?.open()?).await?;
-        Self::settled(Office::stored(1, storage)?, ContentPolicy::default()).await
+    pub(crate) async fn on_azurite() -> Result<Self, TestError> {
+        let storage = Storage::azure(&Azurite::shared().await?.connect()?).await?;
+        Self::connected(TestWorld::on_storage(1, storage)?, ContentPolicy::default()).await
     }
 
-    async fn settled(office: Office, content: ContentPolicy) -> Result<Self, Failure> {
-        let contoso = Self::furnished(office);
-        let seeding = contoso.office.seeding();
+    async fn connected(office: TestWorld, content: ContentPolicy) -> Result<Self, TestError> {
+        let contoso = Self::unconnected(office);
+        let seeding = contoso.world.fixtures();
         seeding.connect(&contoso.tenant, content).await?;
         for person in [&contoso.anna, &contoso.cleo] {
             seeding.agree(person).await?;
         }
-        seeding.manage(&contoso.aurora, Answering::RoombridgeDecides).await?;
-        seeding.manage(&contoso.borealis, Answering::ExchangeDecides).await?;
-        contoso.office.settle().await;
+        seeding.manage_room(&contoso.aurora, ResponseMode::RoombridgeDecides).await?;
+        seeding.manage_room(&contoso.borealis, ResponseMode::ExchangeDecides).await?;
+        contoso.world.run_until_idle().await;
         Ok(contoso)
     }
 
     /// The organisation as it is before anybody has heard of Roombridge.
-    pub(crate) fn furnished(office: Office) -> Self {
+    pub(crate) fn unconnected(office: TestWorld) -> Self {
         let tenant = office.microsoft.tenant("Contoso");
         let (anna, ben) = (tenant.person("Anna"), tenant.person("Ben"));
         let cleo = tenant.person("Cleo");
         let aurora = tenant.room("Aurora", Processing::AutoUpdate);
         let borealis = tenant.room("Borealis", Processing::AutoAccept);
-        Self { office, tenant, anna, ben, cleo, aurora, borealis }
+        Self { world: office, tenant, anna, ben, cleo, aurora, borealis }
     }
 
-    /// `organizer` invites a room on Tuesday, from `start` to `end`.
+    /// `organizer` invites a room on Tuesday, from `new` to `end`.
     pub(crate) fn meet(
         &self,
         organizer: &Mailbox,
         (start, end): (&str, &str),
         room: &Mailbox,
-    ) -> Result<Meeting, Failure> {
+    ) -> Result<Meeting, TestError> {
         let invitation = Invitation::new("Quarterly numbers", at(start), at(end)).room(room);
         Ok(self.tenant.meet(organizer, invitation)?)
     }
 
-    pub(crate) async fn pass(&self, duration: SignedDuration) {
-        self.office.pass(duration).await;
+    pub(crate) async fn run_for(&self, duration: SignedDuration) {
+        self.world.run_for(duration).await;
     }
 
-    pub(crate) async fn rows(&self, table: Table) -> Result<Vec<Row>, Failure> {
-        Ok(self.office.rows(table).await?)
+    pub(crate) async fn rows(&self, table: Table) -> Result<Vec<TableRow>, TestError> {
+        Ok(self.world.rows(table).await?)
     }
 
-    pub(crate) async fn count(&self, table: Table) -> Result<usize, Failure> {
+    pub(crate) async fn count(&self, table: Table) -> Result<usize, TestError> {
         Ok(self.rows(table).await?.len())
     }
 
-    pub(crate) fn tenant_id(&self) -> Result<TenantId, Failure> {
+    pub(crate) fn tenant_id(&self) -> Result<TenantId, TestError> {
         Ok(self.tenant.id().parse()?)
     }
 
-    pub(crate) fn key(&self, meeting: &Meeting, room: &Mailbox) -> Result<BookingKey, Failure> {
+    pub(crate) fn booking_key(
+        &self,
+        meeting: &Meeting,
+        room: &Mailbox,
+    ) -> Result<BookingKey, TestError> {
         Ok(BookingKey {
             tenant: self.tenant_id()?,
             appointment: Digest::of_ical_uid(meeting.ical()),
@@ -165,99 +170,104 @@ impl Contoso {
         &self,
         meeting: &Meeting,
         room: &Mailbox,
-    ) -> Result<Option<Booking>, Failure> {
-        let found =
-            Bookings::new(Arc::clone(&self.office.store)).get(&self.key(meeting, room)?).await?;
+    ) -> Result<Option<Booking>, TestError> {
+        let found = Bookings::new(Arc::clone(&self.world.raw_tables))
+            .get(&self.booking_key(meeting, room)?)
+            .await?;
         Ok(found.map(|(booking, _)| booking))
     }
 
     /// The booking that there must be.
-    pub(crate) async fn booked(
+    pub(crate) async fn expect_booking(
         &self,
         meeting: &Meeting,
         room: &Mailbox,
-    ) -> Result<Booking, Failure> {
+    ) -> Result<Booking, TestError> {
         let booking = self.booking(meeting, room).await?;
         booking.ok_or_else(|| "there is no such booking".into())
     }
 
     /// What is taken of a room on that day.
-    pub(crate) async fn taken(&self, room: &Mailbox, day: &str) -> Result<Vec<Slot>, Failure> {
-        let ledger = Ledger::new(Arc::clone(&self.office.store));
+    pub(crate) async fn ledger_slots(
+        &self,
+        room: &Mailbox,
+        day: &str,
+    ) -> Result<Vec<LedgerSlot>, TestError> {
+        let ledger = Ledger::new(Arc::clone(&self.world.raw_tables));
         let days = ledger.read(self.tenant_id()?, room_id(room)?, &[day.parse()?]).await?;
         Ok(days.into_iter().flat_map(|day| day.day.slots().to_vec()).collect())
     }
 
     /// Our word on the organizer's copy about `room`.
-    pub(crate) fn word(
+    pub(crate) fn outcome_property(
         &self,
         meeting: &Meeting,
         organizer: &Mailbox,
         room: &Mailbox,
-    ) -> Result<Option<Value>, Failure> {
+    ) -> Result<Option<Value>, TestError> {
         let property = PropertyId::outcome(room_id(room)?).to_string();
         let value = meeting.property_in(organizer, &property);
         Ok(value.map(|text| serde_json::from_str(&text)).transpose()?)
     }
 
     /// The outcome within that word.
-    pub(crate) fn outcome(
+    pub(crate) fn outcome_on_copy(
         &self,
         meeting: &Meeting,
         organizer: &Mailbox,
         room: &Mailbox,
-    ) -> Result<Option<String>, Failure> {
-        let word = self.word(meeting, organizer, room)?;
+    ) -> Result<Option<String>, TestError> {
+        let word = self.outcome_property(meeting, organizer, room)?;
         Ok(word.and_then(|word| word["outcome"].as_str().map(str::to_owned)))
     }
 
-    pub(crate) async fn mailbox(&self, mailbox: &Mailbox) -> Result<MailboxRow, Failure> {
-        let mailboxes = Mailboxes::new(Arc::clone(&self.office.store));
+    pub(crate) async fn mailbox(&self, mailbox: &Mailbox) -> Result<MailboxRow, TestError> {
+        let mailboxes = Mailboxes::new(Arc::clone(&self.world.raw_tables));
         let found = mailboxes.get(self.tenant_id()?, mailbox.id().parse()?).await?;
         found.map(|(row, _)| row).ok_or_else(|| "there is no such mailbox".into())
     }
 
     /// How many subscriptions of this mailbox there are at Graph.
     pub(crate) fn subscriptions(&self, mailbox: &Mailbox) -> usize {
-        let all = self.office.microsoft.graph.subscriptions();
+        let all = self.world.microsoft.graph.subscriptions();
         all.iter().filter(|subscription| subscription.mailbox == mailbox.id()).count()
     }
 
-    pub(crate) async fn pointers(&self, mailbox: &Mailbox) -> Result<usize, Failure> {
-        let appointments = Appointments::new(Arc::clone(&self.office.store));
-        Ok(appointments.all(self.tenant_id()?, mailbox.id().parse()?).await?.len())
+    pub(crate) async fn appointment_count(&self, mailbox: &Mailbox) -> Result<usize, TestError> {
+        let appointments = Appointments::new(Arc::clone(&self.world.raw_tables));
+        Ok(appointments.list(self.tenant_id()?, mailbox.id().parse()?).await?.len())
     }
 
     /// Failures of Contoso and of nobody known.
-    pub(crate) async fn failures(&self) -> Result<Vec<FailureRow>, Failure> {
-        let failures = Failures::new(Arc::clone(&self.office.store));
-        let mut all = failures.all(Some(self.tenant_id()?)).await?;
-        all.extend(failures.all(None).await?);
+    pub(crate) async fn failures(&self) -> Result<Vec<FailureRow>, TestError> {
+        let failures = Failures::new(Arc::clone(&self.world.raw_tables));
+        let mut all = failures.list(Some(self.tenant_id()?)).await?;
+        all.extend(failures.list(None).await?);
         Ok(all)
     }
 
     /// Everything in the audit of the week of the story.
-    pub(crate) async fn audit(&self) -> Result<Vec<AuditedCall>, Failure> {
-        let audit = Audit::new(Arc::clone(&self.office.store));
+    pub(crate) async fn audit(&self) -> Result<Vec<AuditedCall>, TestError> {
+        let audit = Audit::new(Arc::clone(&self.world.raw_tables));
         let mut all = Vec::new();
         for day in 22..=30 {
-            all.extend(audit.all(self.tenant_id()?, jiff::civil::date(2026, 11, day)).await?);
+            all.extend(audit.list(self.tenant_id()?, jiff::civil::date(2026, 11, day)).await?);
         }
         Ok(all)
     }
 
     /// What was asked of Graph by this method and path.
-    pub(crate) fn asked(&self, method: &str, template: &str) -> Vec<Seen> {
-        let mut seen = self.office.microsoft.graph.requests();
+    pub(crate) fn graph_requests(&self, method: &str, template: &str) -> Vec<RecordedRequest> {
+        let mut seen = self.world.microsoft.graph.requests();
         seen.retain(|seen| seen.method == method && seen.template == template);
         seen
     }
 
     /// The client state that this mailbox's subscription carries.
-    pub(crate) async fn client_state(&self, mailbox: &Mailbox) -> Result<String, Failure> {
+    pub(crate) async fn client_state(&self, mailbox: &Mailbox) -> Result<String, TestError> {
         let row = self.mailbox(mailbox).await?;
         let nonce = row.nonce.ok_or("never subscribed")?;
-        Ok(client_state::issue(&Key::new("k1".parse()?, &[7; 32]), row.tenant, row.id, nonce))
+        Ok(client_state::issue(&SecretKey::new("k1".parse()?, &[7; 32]), row.tenant, row.id, nonce))
     }
 
     /// Posts to the app from outside; answers the status and the text.
@@ -265,38 +275,38 @@ impl Contoso {
         &self,
         request: http::request::Builder,
         body: impl Into<Bytes>,
-    ) -> Result<(u16, String), Failure> {
-        let answer = self.office.microsoft.network.send(request.body(body.into())?).await?;
+    ) -> Result<(u16, String), TestError> {
+        let answer = self.world.microsoft.network.send(request.body(body.into())?).await?;
         let text = String::from_utf8(answer.body().to_vec())?;
         Ok((answer.status().as_u16(), text))
     }
 
     /// Posts `body` to the webhook.
-    pub(crate) async fn post(&self, body: impl Into<Bytes>) -> Result<u16, Failure> {
+    pub(crate) async fn post(&self, body: impl Into<Bytes>) -> Result<u16, TestError> {
         let request = http::Request::post(format!("https://{APP_HOST}/api/notifications"));
         Ok(self.send(request.header("content-type", "application/json"), body).await?.0)
     }
 
     /// How many messages wait in a queue, in memory.
-    pub(crate) fn waiting(&self, queue: Queue) -> usize {
-        self.office.outbox.messages(Shelf::Main(queue)).len()
+    pub(crate) fn queue_len(&self, queue: Queue) -> usize {
+        self.world.memory_outbox.messages(QueueKind::Main(queue)).len()
     }
 
     /// Nothing failed, nothing is poisoned, no rule was broken towards Graph.
-    pub(crate) async fn is_well(&self) -> Outcome {
-        assert_eq!(self.office.microsoft.graph.violations(), []);
+    pub(crate) async fn assert_healthy(&self) -> TestResult {
+        assert_eq!(self.world.microsoft.graph.violations(), []);
         assert_eq!(self.failures().await?, []);
         for queue in Queue::ALL {
-            assert_eq!(self.office.outbox.messages(Shelf::Poison(queue)), []);
+            assert_eq!(self.world.memory_outbox.messages(QueueKind::Poison(queue)), []);
         }
         Ok(())
     }
 
     pub(crate) fn now(&self) -> Timestamp {
-        self.office.clock.now()
+        self.world.clock.now()
     }
 }
 
-pub(crate) fn room_id(room: &Mailbox) -> Result<RoomId, Failure> {
+pub(crate) fn room_id(room: &Mailbox) -> Result<RoomId, TestError> {
     Ok(RoomId(room.id().parse::<MailboxId>()?.0))
 }

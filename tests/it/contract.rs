@@ -86,8 +86,8 @@ fn no_function_can_be_reached_as_another() {
 #[test]
 fn the_handler_gives_up_before_the_host_does() {
     let limits = Limits::default();
-    assert!(limits.cut_after + Limits::MARGIN <= app().settings.function_timeout);
-    assert!(limits.timer_stops_after < limits.cut_after);
+    assert!(limits.timeout + Limits::MARGIN <= app().settings.function_timeout);
+    assert!(limits.timer_soft_timeout < limits.timeout);
 }
 
 #[test]

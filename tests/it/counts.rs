@@ -9,21 +9,21 @@ use bytes::Bytes;
 use jiff::{SignedDuration, Timestamp};
 use roombridge::base::clock::Clock as _;
 use roombridge::base::http::Http as _;
-use roombridge::domain::policy::{Answering, ContentPolicy};
-use roombridge::messages::Task;
+use roombridge::domain::policy::{ContentPolicy, ResponseMode};
+use roombridge::messages::MailboxTaskKind;
 use roombridge::queue::Queue;
-use roombridge::queue::memory::Shelf;
+use roombridge::queue::memory::QueueKind;
 use roombridge::store::tables::Table;
 use serde_json::json;
 use world::exchange::{Invitation, Mailbox, Meeting, Processing, Tenant};
-use world::office::Office;
-use world::watched::Call;
+use world::fault_injection::Call;
+use world::test_world::TestWorld;
 
-use crate::bringing_content::bring_content;
-use crate::{Failure, Outcome};
+use crate::rich_subscriptions::enable_rich_notifications;
+use crate::{TestError, TestResult};
 
-struct House {
-    office: Office,
+struct CostFixture {
+    world: TestWorld,
     tenant: Tenant,
     anna: Mailbox,
     aurora: Mailbox,
@@ -37,46 +37,47 @@ struct Cost {
     graph: BTreeMap<String, usize>,
 }
 
-impl House {
-    async fn new() -> Result<Self, Failure> {
-        let office = Office::new(3)?;
+impl CostFixture {
+    async fn new() -> Result<Self, TestError> {
+        let office = TestWorld::new(3)?;
         let tenant = office.microsoft.tenant("Contoso");
         let anna = tenant.person("Anna");
         let aurora = tenant.room("Aurora", Processing::AutoUpdate);
-        let seeding = office.seeding();
+        let seeding = office.fixtures();
         seeding.connect(&tenant, ContentPolicy::default()).await?;
         seeding.agree(&anna).await?;
-        seeding.manage(&aurora, Answering::RoombridgeDecides).await?;
-        let house = Self { office, tenant, anna, aurora };
-        house.work_off().await;
-        house.rest();
+        seeding.manage_room(&aurora, ResponseMode::RoombridgeDecides).await?;
+        let house = Self { world: office, tenant, anna, aurora };
+        house.drain().await;
+        house.expire_caches();
         Ok(house)
     }
 
     /// The same, with content in its notifications.
-    async fn rich() -> Result<Self, Failure> {
+    async fn with_rich_notifications() -> Result<Self, TestError> {
         let house = Self::new().await?;
-        bring_content(&house.office, &house.tenant, &[&house.anna, &house.aurora]).await?;
-        house.work_off().await;
-        house.rest();
+        enable_rich_notifications(&house.world, &house.tenant, &[&house.anna, &house.aurora])
+            .await?;
+        house.drain().await;
+        house.expire_caches();
         Ok(house)
     }
 
     /// Each case begins on its own, when what was cached for a minute is read anew.
-    fn rest(&self) {
-        self.office.clock.advance(SignedDuration::from_mins(2));
+    fn expire_caches(&self) {
+        self.world.clock.advance(SignedDuration::from_mins(2));
     }
 
     /// One booking, settled and quiet.
-    async fn booked() -> Result<(Self, Meeting), Failure> {
+    async fn with_booking() -> Result<(Self, Meeting), TestError> {
         let house = Self::new().await?;
         let meeting = house.meet(true, SignedDuration::ZERO)?;
-        house.work_off().await;
-        house.rest();
+        house.drain().await;
+        house.expire_caches();
         Ok((house, meeting))
     }
 
-    fn meet(&self, room: bool, shift: SignedDuration) -> Result<Meeting, Failure> {
+    fn meet(&self, room: bool, shift: SignedDuration) -> Result<Meeting, TestError> {
         let start: Timestamp = "2026-11-24T09:00:00Z".parse()?;
         let end = start + SignedDuration::from_hours(1);
         let invitation = Invitation::new("Quarterly numbers", start + shift, end + shift);
@@ -85,47 +86,48 @@ impl House {
     }
 
     /// Until no notification and no message is left, delayed ones included.
-    async fn work_off(&self) {
+    async fn drain(&self) {
         loop {
-            self.office.settle().await;
-            let shelves = Queue::ALL.map(Shelf::Main);
-            let next = shelves.iter().filter_map(|s| self.office.outbox.next_visible_at(*s)).min();
+            self.world.run_until_idle().await;
+            let shelves = Queue::ALL.map(QueueKind::Main);
+            let next =
+                shelves.iter().filter_map(|s| self.world.memory_outbox.next_visible_at(*s)).min();
             let Some(next) = next else { break };
-            self.office.clock.set(next.max(self.office.clock.now()));
+            self.world.clock.set(next.max(self.world.clock.now()));
         }
     }
 
-    fn begin(&self) {
-        self.office.tables.reset();
-        self.office.queues.reset();
-        self.office.microsoft.graph.clear_requests();
+    fn reset_counters(&self) {
+        self.world.table_faults.reset();
+        self.world.queue_faults.reset();
+        self.world.microsoft.graph.clear_requests();
     }
 
     fn cost(&self) -> Cost {
         let mut cost = Cost::default();
-        for Call { verb, target } in self.office.tables.calls() {
+        for Call { method: verb, target } in self.world.table_faults.calls() {
             *cost.tables.entry((verb, target)).or_default() += 1;
         }
-        for Call { target, .. } in self.office.queues.calls() {
+        for Call { target, .. } in self.world.queue_faults.calls() {
             *cost.sends.entry(target).or_default() += 1;
         }
-        for seen in self.office.microsoft.graph.requests() {
+        for seen in self.world.microsoft.graph.requests() {
             let within = if seen.in_batch { " (within)" } else { "" };
             let name = format!("{} {}{within}", seen.method, seen.template);
             *cost.graph.entry(name).or_default() += 1;
         }
-        assert!(self.office.memory.rows(Table::Failures).is_empty());
+        assert!(self.world.memory_tables.rows(Table::Failures).is_empty());
         cost
     }
 
     /// A POST with `count` notifications, each of another event, as Graph would send it for Anna.
-    async fn post(&self, count: usize) -> Result<u16, Failure> {
-        use roombridge::identity::client_state::{Key, issue};
+    async fn post(&self, count: usize) -> Result<u16, TestError> {
+        use roombridge::identity::client_state::{SecretKey, issue};
         use roombridge::store::mailboxes::Mailboxes;
-        let mailboxes = Mailboxes::new(self.office.memory.clone());
+        let mailboxes = Mailboxes::new(self.world.memory_tables.clone());
         let (tenant, id) = (self.tenant.id().parse()?, self.anna.id().parse()?);
         let nonce = mailboxes.get(tenant, id).await?.and_then(|(row, _)| row.nonce);
-        let state = issue(&Key::new("k1".parse()?, &[7; 32]), tenant, id, nonce.unwrap_or(0));
+        let state = issue(&SecretKey::new("k1".parse()?, &[7; 32]), tenant, id, nonce.unwrap_or(0));
         let item = |number: usize| {
             let event = format!("AAkALgAAAAAAHYQDEapmEc2byACqAC-EWg0AAAAAAAAAAAAAAAA{number:03}");
             let resource = format!("Users/{}/Events/{event}", self.anna.id());
@@ -143,7 +145,7 @@ impl House {
         let request = http::Request::post("https://roombridge.example/api/notifications")
             .header("content-type", "application/json; charset=utf-8")
             .body(Bytes::from(json!({ "value": items }).to_string()))?;
-        Ok(self.office.microsoft.network.send(request).await?.status().as_u16())
+        Ok(self.world.microsoft.network.send(request).await?.status().as_u16())
     }
 }
 
@@ -168,130 +170,130 @@ impl Cost {
     }
 }
 
-async fn new_booking() -> Result<Cost, Failure> {
-    let house = House::new().await?;
-    house.begin();
+async fn new_booking() -> Result<Cost, TestError> {
+    let house = CostFixture::new().await?;
+    house.reset_counters();
     house.meet(true, SignedDuration::ZERO)?;
-    house.work_off().await;
+    house.drain().await;
     Ok(house.cost())
 }
 
-async fn without_room() -> Result<Cost, Failure> {
-    let house = House::new().await?;
-    house.begin();
+async fn without_room() -> Result<Cost, TestError> {
+    let house = CostFixture::new().await?;
+    house.reset_counters();
     house.meet(false, SignedDuration::ZERO)?;
-    house.work_off().await;
+    house.drain().await;
     for table in [Table::Bookings, Table::Appointments] {
-        assert!(house.office.memory.rows(table).is_empty(), "{table:?}");
+        assert!(house.world.memory_tables.rows(table).is_empty(), "{table:?}");
     }
     Ok(house.cost())
 }
 
-async fn at_once(count: usize) -> Result<Cost, Failure> {
-    let house = House::new().await?;
-    house.begin();
+async fn post_items(count: usize) -> Result<Cost, TestError> {
+    let house = CostFixture::new().await?;
+    house.reset_counters();
     assert_eq!(house.post(count).await?, 202);
     Ok(house.cost())
 }
 
-async fn burst() -> Result<Cost, Failure> {
-    let house = House::new().await?;
-    house.begin();
-    house.office.microsoft.graph.set_most_items(1);
+async fn burst() -> Result<Cost, TestError> {
+    let house = CostFixture::new().await?;
+    house.reset_counters();
+    house.world.microsoft.graph.set_max_items_per_post(1);
     house.meet(false, SignedDuration::ZERO)?;
-    house.work_off().await;
+    house.drain().await;
     Ok(house.cost())
 }
 
 /// One POST of so many appointments' storms, with content; not worked off.
-async fn rich_at_once(count: usize) -> Result<Cost, Failure> {
-    let house = House::rich().await?;
-    house.office.microsoft.graph.set_most_items(4 * count);
+async fn rich_at_once(count: usize) -> Result<Cost, TestError> {
+    let house = CostFixture::with_rich_notifications().await?;
+    house.world.microsoft.graph.set_max_items_per_post(4 * count);
     for number in 0..count {
         house.meet(false, SignedDuration::from_mins(i64::try_from(number)?))?;
     }
-    house.begin();
-    let delivery = house.office.microsoft.graph.deliver_due().await;
+    house.reset_counters();
+    let delivery = house.world.microsoft.graph.deliver_due().await;
     assert_eq!((delivery.posts.len(), delivery.delivered), (1, 4 * count));
     Ok(house.cost())
 }
 
-async fn rich_meeting(room: bool) -> Result<Cost, Failure> {
-    let house = House::rich().await?;
-    house.begin();
+async fn rich_meeting(room: bool) -> Result<Cost, TestError> {
+    let house = CostFixture::with_rich_notifications().await?;
+    house.reset_counters();
     house.meet(room, SignedDuration::ZERO)?;
-    house.work_off().await;
+    house.drain().await;
     Ok(house.cost())
 }
 
-async fn echo() -> Result<Cost, Failure> {
-    let (house, meeting) = House::booked().await?;
-    house.begin();
+async fn echo() -> Result<Cost, TestError> {
+    let (house, meeting) = CostFixture::with_booking().await?;
+    house.reset_counters();
     meeting.set_property("String {a0000000-0000-4000-8000-0000000000aa} Name x", "y")?;
-    house.work_off().await;
+    house.drain().await;
     Ok(house.cost())
 }
 
-async fn resync() -> Result<Cost, Failure> {
-    let house = House::new().await?;
+async fn resync() -> Result<Cost, TestError> {
+    let house = CostFixture::new().await?;
     for number in 0..100 {
         house.meet(number % 10 == 0, SignedDuration::from_hours(number))?;
     }
-    house.work_off().await;
-    house.rest();
-    house.begin();
-    house.office.seeding().task(&house.anna, Task::Resync).await?;
-    house.work_off().await;
+    house.drain().await;
+    house.expire_caches();
+    house.reset_counters();
+    house.world.fixtures().send_task(&house.anna, MailboxTaskKind::Resync).await?;
+    house.drain().await;
     Ok(house.cost())
 }
 
-async fn purge() -> Result<Cost, Failure> {
-    let (house, _) = House::booked().await?;
-    house.office.clock.set("2026-11-24T10:00:00Z".parse()?);
-    house.begin();
-    house.office.host.run_timer("purge-expired").await?;
-    assert!(house.office.memory.rows(Table::Bookings).is_empty());
+async fn purge() -> Result<Cost, TestError> {
+    let (house, _) = CostFixture::with_booking().await?;
+    house.world.clock.set("2026-11-24T10:00:00Z".parse()?);
+    house.reset_counters();
+    house.world.host.run_timer("purge-expired").await?;
+    assert!(house.world.memory_tables.rows(Table::Bookings).is_empty());
     Ok(house.cost())
 }
 
 /// A thousand mailboxes of one tenant, all due at once.
-async fn renewals() -> Result<Cost, Failure> {
-    let house = House::new().await?;
+async fn renewals() -> Result<Cost, TestError> {
+    let house = CostFixture::new().await?;
     for number in 0..998 {
-        house.office.seeding().agree(&house.tenant.person(&format!("Person {number}"))).await?;
+        house.world.fixtures().agree(&house.tenant.person(&format!("Person {number}"))).await?;
     }
-    house.work_off().await;
-    house.office.clock.advance(SignedDuration::from_hours(73));
-    house.begin();
-    house.office.host.run_timer("dispatch-due").await?;
-    house.work_off().await;
-    let now = house.office.clock.now();
-    let living = house.office.microsoft.graph.subscriptions();
+    house.drain().await;
+    house.world.clock.advance(SignedDuration::from_hours(73));
+    house.reset_counters();
+    house.world.host.run_timer("dispatch-due").await?;
+    house.drain().await;
+    let now = house.world.clock.now();
+    let living = house.world.microsoft.graph.subscriptions();
     let renewed = living.iter().filter(|s| s.expires > now + SignedDuration::from_hours(5 * 24));
     assert_eq!(renewed.count(), 1_000);
-    assert_eq!(house.office.memory.rows(Table::Due).len(), 1_000);
+    assert_eq!(house.world.memory_tables.rows(Table::Due).len(), 1_000);
     Ok(house.cost())
 }
 
-async fn cancel() -> Result<Cost, Failure> {
-    let (house, meeting) = House::booked().await?;
-    house.begin();
+async fn cancel() -> Result<Cost, TestError> {
+    let (house, meeting) = CostFixture::with_booking().await?;
+    house.reset_counters();
     meeting.cancel()?;
-    house.work_off().await;
+    house.drain().await;
     Ok(house.cost())
 }
 
-async fn moved() -> Result<Cost, Failure> {
-    let (house, meeting) = House::booked().await?;
-    house.begin();
+async fn moved_booking() -> Result<Cost, TestError> {
+    let (house, meeting) = CostFixture::with_booking().await?;
+    house.reset_counters();
     meeting.move_to("2026-11-24T11:00:00Z".parse()?, "2026-11-24T12:00:00Z".parse()?)?;
-    house.work_off().await;
+    house.drain().await;
     Ok(house.cost())
 }
 
 /// The section of the README between its markers.
-fn readme() -> Result<String, Failure> {
-    let text = std::fs::read_to_string(world::office::root().join("README.md"))?;
+fn readme_section() -> Result<String, TestError> {
+    let text = std::fs::read_to_string(world::test_world::repository_root().join("README.md"))?;
     let (_, rest) = text.split_once("<!-- counts -->").ok_or("README.md has no counts")?;
     let (section, _) =
         rest.split_once("<!-- /counts -->").ok_or("README.md's counts do not end")?;
@@ -299,7 +301,7 @@ fn readme() -> Result<String, Failure> {
 }
 
 #[tokio::test]
-async fn what_things_cost_stands_in_the_readme() -> Outcome {
+async fn what_things_cost_is_in_the_readme() -> TestResult {
     let measured = [
         (
             "A new booking: organizer with consent, Roombridge answers for the room; from the POST \
@@ -312,14 +314,14 @@ async fn what_things_cost_stands_in_the_readme() -> Outcome {
             without_room().await?,
         ),
         ("The same, each of the four in a POST of its own", burst().await?),
-        ("The webhook, for one POST of one notification", at_once(1).await?),
+        ("The webhook, for one POST of one notification", post_items(1).await?),
         (
             "The webhook, for one POST of 10 notifications of 10 events of one tenant",
-            at_once(10).await?,
+            post_items(10).await?,
         ),
         (
             "The webhook, for one POST of 100 notifications of 100 events of one tenant",
-            at_once(100).await?,
+            post_items(100).await?,
         ),
         ("The same with content: one event, told four times", rich_at_once(1).await?),
         ("The same with content: 10 events, each told four times", rich_at_once(10).await?),
@@ -332,7 +334,7 @@ async fn what_things_cost_stands_in_the_readme() -> Outcome {
         ),
         ("An echo of our own write (3 updated in one POST)", echo().await?),
         ("A resync of an unchanged mailbox of 100 events, 10 of them with a room", resync().await?),
-        ("A move", moved().await?),
+        ("A move", moved_booking().await?),
         ("A cancellation", cancel().await?),
         ("A run of `purge-expired` that forgets one booking", purge().await?),
         (
@@ -348,7 +350,7 @@ async fn what_things_cost_stands_in_the_readme() -> Outcome {
         table.push('\n');
         table.push_str(&cost.line(what));
     }
-    let written = readme()?;
+    let written = readme_section()?;
     assert!(table == written, "README.md, between the markers, should say:\n\n{table}\n");
     Ok(())
 }

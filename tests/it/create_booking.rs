@@ -3,16 +3,16 @@
 use std::time::Duration;
 
 use futures::poll;
-use roombridge::domain::booking::Observed;
+use roombridge::domain::booking::ObservedState;
 use roombridge::domain::ids::CorrelationId;
-use roombridge::messages::{BookingNudge, BookingRequest, Message, Passage};
+use roombridge::messages::{BookingJob, BookingRequest, JobMeta, Message};
 use roombridge::queue::Queue;
 use roombridge::store::tables::Table;
 use world::exchange::{Invitation, Meeting, Response};
-use world::host::Taken;
+use world::host::DequeuedMessage;
 
 use crate::contoso::{Contoso, at, hours, minutes, on_both, seconds};
-use crate::{Failure, Outcome};
+use crate::{TestError, TestResult};
 
 const DAY: &str = "2026-11-24";
 const EVENT: &str = "/users/{id}/events/{id}";
@@ -20,86 +20,86 @@ const DECLINE: &str = "/users/{id}/events/{id}/decline";
 
 on_both!(
     nobody_is_refused_before_the_holder_was_looked_at,
-    a_room_taken_out_and_asked_for_again_is_booked_anew,
+    a_room_removed_and_requested_again_is_booked_again,
     two_workers_at_one_booking_make_one,
 );
 
 /// A booked meeting of Anna's in Aurora, 09:00 to 10:00.
-async fn booked(contoso: &Contoso) -> Result<Meeting, Failure> {
+async fn book_meeting(contoso: &Contoso) -> Result<Meeting, TestError> {
     let meeting = contoso.meet(&contoso.anna, ("09:00", "10:00"), &contoso.aurora)?;
-    contoso.pass(minutes(5)).await;
-    assert_eq!(meeting.answer_of(&contoso.aurora), Some(Response::Accepted));
+    contoso.run_for(minutes(5)).await;
+    assert_eq!(meeting.response_of(&contoso.aurora), Some(Response::Accepted));
     Ok(meeting)
 }
 
 /// The starts of what is taken of Aurora on Tuesday.
-async fn starts(contoso: &Contoso) -> Result<Vec<jiff::Timestamp>, Failure> {
-    let taken = contoso.taken(&contoso.aurora, DAY).await?;
+async fn booked_starts(contoso: &Contoso) -> Result<Vec<jiff::Timestamp>, TestError> {
+    let taken = contoso.ledger_slots(&contoso.aurora, DAY).await?;
     Ok(taken.iter().map(|slot| slot.interval.start()).collect())
 }
 
-async fn nobody_is_refused_before_the_holder_was_looked_at(contoso: Contoso) -> Outcome {
-    let Contoso { anna, cleo, aurora, office, .. } = &contoso;
-    booked(&contoso).await?;
+async fn nobody_is_refused_before_the_holder_was_looked_at(contoso: Contoso) -> TestResult {
+    let Contoso { anna, cleo, aurora, world: office, .. } = &contoso;
+    book_meeting(&contoso).await?;
     office.microsoft.graph.clear_requests();
     let rival = contoso.meet(cleo, ("09:30", "10:30"), aurora)?;
-    contoso.pass(minutes(2)).await;
-    assert_eq!(rival.answer_of(aurora), Some(Response::Declined));
-    let refused = contoso.outcome(&rival, cleo, aurora)?;
+    contoso.run_for(minutes(2)).await;
+    assert_eq!(rival.response_of(aurora), Some(Response::Declined));
+    let refused = contoso.outcome_on_copy(&rival, cleo, aurora)?;
     assert_eq!(refused.as_deref(), Some("refused: conflict"));
     let asked = office.microsoft.graph.requests();
     let look =
         asked.iter().position(|s| s.template == EVENT && s.mailbox.as_deref() == Some(anna.id()));
     let answer = asked.iter().position(|s| s.template == DECLINE);
     assert!(look.ok_or("looked at")? < answer.ok_or("declined")?);
-    assert_eq!(contoso.asked("POST", DECLINE).len(), 1);
-    assert_eq!(starts(&contoso).await?, [at("09:00")]);
-    contoso.is_well().await
+    assert_eq!(contoso.graph_requests("POST", DECLINE).len(), 1);
+    assert_eq!(booked_starts(&contoso).await?, [at("09:00")]);
+    contoso.assert_healthy().await
 }
 
 #[tokio::test]
-async fn who_waits_for_a_holder_that_was_cancelled_meanwhile_gets_the_room() -> Outcome {
+async fn who_waits_for_a_holder_that_was_cancelled_meanwhile_gets_the_room() -> TestResult {
     let contoso = Contoso::open().await?;
-    let Contoso { cleo, aurora, office, .. } = &contoso;
-    let holder = booked(&contoso).await?;
+    let Contoso { cleo, aurora, world: office, .. } = &contoso;
+    let holder = book_meeting(&contoso).await?;
     office.microsoft.graph.drop_next(1_000);
     holder.cancel()?;
-    office.settle().await;
+    office.run_until_idle().await;
     office.microsoft.graph.drop_next(0);
     let rival = contoso.meet(cleo, ("09:30", "10:30"), aurora)?;
-    contoso.pass(minutes(2)).await;
-    assert_eq!(rival.answer_of(aurora), Some(Response::Accepted));
-    assert_eq!(contoso.asked("POST", DECLINE), []);
-    assert_eq!(starts(&contoso).await?, [at("09:30")]);
-    contoso.is_well().await
+    contoso.run_for(minutes(2)).await;
+    assert_eq!(rival.response_of(aurora), Some(Response::Accepted));
+    assert_eq!(contoso.graph_requests("POST", DECLINE), []);
+    assert_eq!(booked_starts(&contoso).await?, [at("09:30")]);
+    contoso.assert_healthy().await
 }
 
 #[tokio::test]
-async fn a_meeting_over_midnight_holds_both_days() -> Outcome {
+async fn a_meeting_over_midnight_holds_both_days() -> TestResult {
     let contoso = Contoso::open().await?;
     let Contoso { anna, cleo, aurora, .. } = &contoso;
     let late = contoso.meet(anna, ("23:00", "2026-11-25T01:00"), aurora)?;
-    contoso.pass(minutes(2)).await;
+    contoso.run_for(minutes(2)).await;
     for (start, end) in [("22:30", "23:30"), ("2026-11-25T00:30", "2026-11-25T02:00")] {
         let rival = contoso.meet(cleo, (start, end), aurora)?;
-        contoso.pass(minutes(2)).await;
-        assert_eq!(rival.answer_of(aurora), Some(Response::Declined));
+        contoso.run_for(minutes(2)).await;
+        assert_eq!(rival.response_of(aurora), Some(Response::Declined));
     }
     let before = contoso.meet(cleo, ("22:00", "23:00"), aurora)?;
     let after = contoso.meet(cleo, ("2026-11-25T01:00", "2026-11-25T02:00"), aurora)?;
-    contoso.pass(minutes(2)).await;
+    contoso.run_for(minutes(2)).await;
     for meeting in [&late, &before, &after] {
-        assert_eq!(meeting.answer_of(aurora), Some(Response::Accepted));
+        assert_eq!(meeting.response_of(aurora), Some(Response::Accepted));
     }
     late.cancel()?;
-    contoso.pass(minutes(2)).await;
-    assert_eq!(starts(&contoso).await?, [at("22:00")]);
-    assert_eq!(contoso.taken(aurora, "2026-11-25").await?.len(), 1);
-    contoso.is_well().await
+    contoso.run_for(minutes(2)).await;
+    assert_eq!(booked_starts(&contoso).await?, [at("22:00")]);
+    assert_eq!(contoso.ledger_slots(aurora, "2026-11-25").await?.len(), 1);
+    contoso.assert_healthy().await
 }
 
 #[tokio::test]
-async fn more_than_ninety_days_are_refused_by_name() -> Outcome {
+async fn more_than_ninety_days_are_refused_by_name() -> TestResult {
     let contoso = Contoso::open().await?;
     let Contoso { tenant, anna, aurora, .. } = &contoso;
     for (days, answer, outcome) in
@@ -107,199 +107,205 @@ async fn more_than_ninety_days_are_refused_by_name() -> Outcome {
     {
         let (start, end) = (at("09:00"), at("09:00") + hours(24 * days));
         let long = tenant.meet(anna, Invitation::new("Works", start, end).room(aurora))?;
-        contoso.pass(minutes(2)).await;
-        assert_eq!(long.answer_of(aurora), Some(answer), "{days}");
-        assert_eq!(contoso.outcome(&long, anna, aurora)?.as_deref(), Some(outcome));
+        contoso.run_for(minutes(2)).await;
+        assert_eq!(long.response_of(aurora), Some(answer), "{days}");
+        assert_eq!(contoso.outcome_on_copy(&long, anna, aurora)?.as_deref(), Some(outcome));
     }
-    contoso.is_well().await
+    contoso.assert_healthy().await
 }
 
 #[tokio::test]
-async fn a_meeting_moved_within_its_room_keeps_one_claim_and_is_answered_again() -> Outcome {
+async fn a_meeting_moved_within_its_room_keeps_one_claim_and_is_answered_again() -> TestResult {
     let contoso = Contoso::open().await?;
-    let Contoso { aurora, office, .. } = &contoso;
-    let meeting = booked(&contoso).await?;
+    let Contoso { aurora, world: office, .. } = &contoso;
+    let meeting = book_meeting(&contoso).await?;
     meeting.move_to(at("09:30"), at("10:30"))?;
-    contoso.pass(minutes(2)).await;
-    assert_eq!(starts(&contoso).await?, [at("09:30")]);
-    assert_eq!(meeting.answer_of(aurora), Some(Response::Accepted));
-    assert_eq!(office.microsoft.exchange.answers(meeting.ical(), aurora).len(), 2);
-    contoso.is_well().await
+    contoso.run_for(minutes(2)).await;
+    assert_eq!(booked_starts(&contoso).await?, [at("09:30")]);
+    assert_eq!(meeting.response_of(aurora), Some(Response::Accepted));
+    assert_eq!(office.microsoft.exchange.responses_from(meeting.ical(), aurora).len(), 2);
+    contoso.assert_healthy().await
 }
 
 #[tokio::test]
-async fn a_meeting_moved_into_anothers_time_is_refused_and_lets_its_old_time_go() -> Outcome {
+async fn a_meeting_moved_into_anothers_time_is_refused_and_lets_its_old_time_go() -> TestResult {
     let contoso = Contoso::open().await?;
     let Contoso { anna, cleo, aurora, .. } = &contoso;
-    let meeting = booked(&contoso).await?;
+    let meeting = book_meeting(&contoso).await?;
     contoso.meet(cleo, ("11:00", "12:00"), aurora)?;
-    contoso.pass(minutes(2)).await;
+    contoso.run_for(minutes(2)).await;
     meeting.move_to(at("11:30"), at("12:30"))?;
-    contoso.pass(minutes(2)).await;
-    assert_eq!(meeting.answer_of(aurora), Some(Response::Declined));
-    assert_eq!(contoso.outcome(&meeting, anna, aurora)?.as_deref(), Some("refused: conflict"));
-    assert_eq!(starts(&contoso).await?, [at("11:00")], "09:00 is free again");
+    contoso.run_for(minutes(2)).await;
+    assert_eq!(meeting.response_of(aurora), Some(Response::Declined));
+    assert_eq!(
+        contoso.outcome_on_copy(&meeting, anna, aurora)?.as_deref(),
+        Some("refused: conflict")
+    );
+    assert_eq!(booked_starts(&contoso).await?, [at("11:00")], "09:00 is free again");
 
     // Moved on to a free time, the organizer asks anew and gets it.
     meeting.move_to(at("13:00"), at("14:00"))?;
-    contoso.pass(minutes(2)).await;
-    assert_eq!(meeting.answer_of(aurora), Some(Response::Accepted));
-    assert_eq!(contoso.outcome(&meeting, anna, aurora)?.as_deref(), Some("booked"));
-    contoso.is_well().await
+    contoso.run_for(minutes(2)).await;
+    assert_eq!(meeting.response_of(aurora), Some(Response::Accepted));
+    assert_eq!(contoso.outcome_on_copy(&meeting, anna, aurora)?.as_deref(), Some("booked"));
+    contoso.assert_healthy().await
 }
 
-async fn a_room_taken_out_and_asked_for_again_is_booked_anew(contoso: Contoso) -> Outcome {
+async fn a_room_removed_and_requested_again_is_booked_again(contoso: Contoso) -> TestResult {
     let Contoso { aurora, .. } = &contoso;
-    let meeting = booked(&contoso).await?;
-    let first = contoso.booked(&meeting, aurora).await?;
+    let meeting = book_meeting(&contoso).await?;
+    let first = contoso.expect_booking(&meeting, aurora).await?;
     meeting.change_rooms(&[])?;
-    contoso.pass(minutes(2)).await;
-    let ended = contoso.booked(&meeting, aurora).await?;
-    assert_eq!((ended.observed, starts(&contoso).await?), (Observed::Nothing, vec![]));
+    contoso.run_for(minutes(2)).await;
+    let ended = contoso.expect_booking(&meeting, aurora).await?;
+    assert_eq!((ended.observed, booked_starts(&contoso).await?), (ObservedState::Nothing, vec![]));
     meeting.change_rooms(&[aurora])?;
-    contoso.pass(minutes(2)).await;
-    let again = contoso.booked(&meeting, aurora).await?;
+    contoso.run_for(minutes(2)).await;
+    let again = contoso.expect_booking(&meeting, aurora).await?;
     assert_eq!((again.id, again.generation), (first.id, first.generation + 1));
-    assert_eq!(starts(&contoso).await?, [at("09:00")]);
-    assert_eq!(meeting.answer_of(aurora), Some(Response::Accepted));
-    contoso.is_well().await
+    assert_eq!(booked_starts(&contoso).await?, [at("09:00")]);
+    assert_eq!(meeting.response_of(aurora), Some(Response::Accepted));
+    contoso.assert_healthy().await
 }
 
-async fn two_workers_at_one_booking_make_one(contoso: Contoso) -> Outcome {
-    let Contoso { anna, cleo, aurora, office, .. } = &contoso;
+async fn two_workers_at_one_booking_make_one(contoso: Contoso) -> TestResult {
+    let Contoso { anna, cleo, aurora, world: office, .. } = &contoso;
     let (first, second) = (
         contoso.meet(anna, ("09:00", "10:00"), aurora)?,
         contoso.meet(cleo, ("09:30", "10:30"), aurora)?,
     );
     // Each is told of twice, and whatever can be worked on is worked on at once.
-    office.microsoft.graph.double_next(100);
+    office.microsoft.graph.duplicate_next(100);
     for _ in 0..10 {
         office.microsoft.graph.deliver_due().await;
-        office.host.pump_together().await;
+        office.host.process_all_concurrently().await;
     }
-    contoso.pass(minutes(3)).await;
+    contoso.run_for(minutes(3)).await;
     assert_eq!(contoso.count(Table::Bookings).await?, 2);
-    assert_eq!(starts(&contoso).await?.len(), 1);
-    let mut answers = [&first, &second].map(|meeting| meeting.answer_of(aurora));
+    assert_eq!(booked_starts(&contoso).await?.len(), 1);
+    let mut answers = [&first, &second].map(|meeting| meeting.response_of(aurora));
     answers.sort();
     assert_eq!(answers, [Some(Response::Accepted), Some(Response::Declined)]);
-    contoso.is_well().await
+    contoso.assert_healthy().await
 }
 
 /// The request to book the meeting, taken by a worker.
-async fn taken_request(contoso: &Contoso, meeting: &Meeting) -> Result<Taken, Failure> {
-    let passage = Passage::start(CorrelationId(7), contoso.now());
-    let key = contoso.key(meeting, &contoso.aurora)?;
-    let request = BookingRequest(BookingNudge { key, due: None, conflicts: 0, passage });
+async fn dequeue_booking_job(
+    contoso: &Contoso,
+    meeting: &Meeting,
+) -> Result<DequeuedMessage, TestError> {
+    let passage = JobMeta::new(CorrelationId(7), contoso.now());
+    let key = contoso.booking_key(meeting, &contoso.aurora)?;
+    let request = BookingRequest(BookingJob { key, due: None, conflicts: 0, meta: passage });
     let (queue, text) = (Queue::BookingRequests, request.to_text());
-    contoso.office.sends.send(queue, text, Duration::ZERO).await?;
-    let all = contoso.office.host.take_all().await;
+    contoso.world.raw_outbox.send(queue, text, Duration::ZERO).await?;
+    let all = contoso.world.host.dequeue_all().await;
     let found = all.into_iter().find(|taken| taken.function == "create-booking");
     found.ok_or_else(|| "nothing was asked for".into())
 }
 
 /// Kills the worker that does what is missing for `meeting` at its `n`th call of the tables; whether
 /// it came that far.
-async fn kill_at(contoso: &Contoso, meeting: &Meeting, n: usize) -> Result<bool, Failure> {
-    let taken = taken_request(contoso, meeting).await?;
-    contoso.office.tables.reset();
-    contoso.office.tables.hang_call(n);
-    let mut worker = Box::pin(contoso.office.host.process_message(taken));
+async fn kill_at(contoso: &Contoso, meeting: &Meeting, n: usize) -> Result<bool, TestError> {
+    let taken = dequeue_booking_job(contoso, meeting).await?;
+    contoso.world.table_faults.reset();
+    contoso.world.table_faults.hang_call(n);
+    let mut worker = Box::pin(contoso.world.host.process_message(taken));
     let died = loop {
         let worked = poll!(&mut worker);
-        if worked.is_ready() || contoso.office.tables.hung() {
+        if worked.is_ready() || contoso.world.table_faults.has_hung() {
             break worked.is_pending();
         }
         tokio::task::yield_now().await;
     };
     drop(worker);
-    contoso.office.tables.reset();
+    contoso.world.table_faults.reset();
     Ok(died)
 }
 
 #[tokio::test]
-async fn whatever_a_killed_worker_left_is_taken_over_and_ends_right() -> Outcome {
+async fn whatever_a_killed_worker_left_is_taken_over_and_ends_right() -> TestResult {
     for n in 0.. {
         let contoso = Contoso::open().await?;
         let meeting = contoso.meet(&contoso.anna, ("09:00", "10:00"), &contoso.aurora)?;
-        office_until_asked(&contoso).await;
+        run_until_booking_requested(&contoso).await;
         if !kill_at(&contoso, &meeting, n).await? {
             assert!(n > 5, "a booking takes more calls than {n}");
             return Ok(());
         }
-        contoso.pass(minutes(30)).await;
-        assert_eq!(starts(&contoso).await?, [at("09:00")], "killed at {n}");
-        assert_eq!(meeting.answer_of(&contoso.aurora), Some(Response::Accepted), "killed at {n}");
-        assert_eq!(contoso.booked(&meeting, &contoso.aurora).await?.intent, None);
-        contoso.is_well().await?;
+        contoso.run_for(minutes(30)).await;
+        assert_eq!(booked_starts(&contoso).await?, [at("09:00")], "killed at {n}");
+        assert_eq!(meeting.response_of(&contoso.aurora), Some(Response::Accepted), "killed at {n}");
+        assert_eq!(contoso.expect_booking(&meeting, &contoso.aurora).await?.intent, None);
+        contoso.assert_healthy().await?;
     }
     Ok(())
 }
 
 /// Until `create-booking` has been asked, and not a step further.
-async fn office_until_asked(contoso: &Contoso) {
-    contoso.office.microsoft.graph.deliver_due().await;
-    contoso.office.host.pump_once().await;
+async fn run_until_booking_requested(contoso: &Contoso) {
+    contoso.world.microsoft.graph.deliver_due().await;
+    contoso.world.host.process_all().await;
 }
 
 #[tokio::test]
-async fn whatever_a_killed_worker_left_of_a_move_leaves_one_claim() -> Outcome {
+async fn whatever_a_killed_worker_left_of_a_move_leaves_one_claim() -> TestResult {
     for n in 0.. {
         let contoso = Contoso::open().await?;
-        let meeting = booked(&contoso).await?;
+        let meeting = book_meeting(&contoso).await?;
         meeting.move_to(at("14:00"), at("15:00"))?;
-        office_until_asked(&contoso).await;
+        run_until_booking_requested(&contoso).await;
         if !kill_at(&contoso, &meeting, n).await? {
             return Ok(());
         }
         // Before anybody took over, it is moved again.
         meeting.move_to(at("16:00"), at("17:00"))?;
-        contoso.pass(minutes(30)).await;
-        assert_eq!(starts(&contoso).await?, [at("16:00")], "killed at {n}");
-        assert_eq!(meeting.answer_of(&contoso.aurora), Some(Response::Accepted), "killed at {n}");
+        contoso.run_for(minutes(30)).await;
+        assert_eq!(booked_starts(&contoso).await?, [at("16:00")], "killed at {n}");
+        assert_eq!(meeting.response_of(&contoso.aurora), Some(Response::Accepted), "killed at {n}");
         meeting.cancel()?;
-        contoso.pass(minutes(5)).await;
-        assert_eq!(starts(&contoso).await?, [], "killed at {n}");
-        contoso.is_well().await?;
+        contoso.run_for(minutes(5)).await;
+        assert_eq!(booked_starts(&contoso).await?, [], "killed at {n}");
+        contoso.assert_healthy().await?;
     }
     Ok(())
 }
 
 #[tokio::test]
-async fn a_lease_is_respected_while_it_lasts() -> Outcome {
+async fn a_lease_is_respected_while_it_lasts() -> TestResult {
     let contoso = Contoso::open().await?;
     let meeting = contoso.meet(&contoso.anna, ("09:00", "10:00"), &contoso.aurora)?;
-    office_until_asked(&contoso).await;
+    run_until_booking_requested(&contoso).await;
     // Tenant, booking, ledger, then the intent: killed right after it.
     let mut n = 3;
-    while contoso.booked(&meeting, &contoso.aurora).await?.intent.is_none() {
+    while contoso.expect_booking(&meeting, &contoso.aurora).await?.intent.is_none() {
         assert!(kill_at(&contoso, &meeting, n).await?);
         n += 1;
     }
-    contoso.pass(minutes(8)).await;
-    assert_eq!(starts(&contoso).await?, [], "the other one may still be at it");
-    contoso.pass(minutes(7)).await;
-    assert_eq!(starts(&contoso).await?, [at("09:00")]);
-    contoso.pass(seconds(30)).await;
-    assert_eq!(meeting.answer_of(&contoso.aurora), Some(Response::Accepted));
-    contoso.is_well().await
+    contoso.run_for(minutes(8)).await;
+    assert_eq!(booked_starts(&contoso).await?, [], "the other one may still be at it");
+    contoso.run_for(minutes(7)).await;
+    assert_eq!(booked_starts(&contoso).await?, [at("09:00")]);
+    contoso.run_for(seconds(30)).await;
+    assert_eq!(meeting.response_of(&contoso.aurora), Some(Response::Accepted));
+    contoso.assert_healthy().await
 }
 
 /// Each wants what the other still has. Whoever waited with its old time in hand would wait for ever.
 #[tokio::test]
-async fn two_meetings_that_change_places_are_both_booked() -> Outcome {
+async fn two_meetings_that_change_places_are_both_booked() -> TestResult {
     let contoso = Contoso::open().await?;
-    let Contoso { anna, cleo, aurora, office, .. } = &contoso;
+    let Contoso { anna, cleo, aurora, world: office, .. } = &contoso;
     let first = contoso.meet(anna, ("09:00", "10:00"), aurora)?;
     let second = contoso.meet(cleo, ("10:00", "11:00"), aurora)?;
-    contoso.pass(minutes(2)).await;
-    office.microsoft.graph.set_held(true);
+    contoso.run_for(minutes(2)).await;
+    office.microsoft.graph.set_on_hold(true);
     first.move_to(at("10:00"), at("11:00"))?;
     second.move_to(at("09:00"), at("10:00"))?;
-    office.microsoft.graph.set_held(false);
-    contoso.pass(minutes(3)).await;
-    assert_eq!(first.answer_of(aurora), Some(Response::Accepted));
-    assert_eq!(second.answer_of(aurora), Some(Response::Accepted));
-    assert_eq!(starts(&contoso).await?.len(), 2);
-    contoso.is_well().await
+    office.microsoft.graph.set_on_hold(false);
+    contoso.run_for(minutes(3)).await;
+    assert_eq!(first.response_of(aurora), Some(Response::Accepted));
+    assert_eq!(second.response_of(aurora), Some(Response::Accepted));
+    assert_eq!(booked_starts(&contoso).await?.len(), 2);
+    contoso.assert_healthy().await
 }

@@ -3,106 +3,113 @@
 use std::time::Duration;
 
 use roombridge::queue::Queue;
-use roombridge::queue::memory::Shelf;
+use roombridge::queue::memory::QueueKind;
 use roombridge::store::tables::Table;
 use world::exchange::Response;
-use world::graph::{Scope, Until};
+use world::graph::{Scope, ThrottleEnd};
 
 use crate::contoso::{Contoso, hours, minutes, on_both, seconds};
-use crate::{Failure, Outcome};
+use crate::{TestError, TestResult};
 
 on_both!(what_nobody_understands_ends_among_the_failures);
 
 /// Loses everything in a queue.
-fn lose(contoso: &Contoso, queue: Queue) -> usize {
-    let outbox = &contoso.office.outbox;
-    let taken = outbox.receive(Shelf::Main(queue), 32, Duration::ZERO);
-    taken.iter().filter(|taken| outbox.delete(Shelf::Main(queue), &taken.receipt)).count()
+fn lose_messages(contoso: &Contoso, queue: Queue) -> usize {
+    let outbox = &contoso.world.memory_outbox;
+    let taken = outbox.receive(QueueKind::Main(queue), 32, Duration::ZERO);
+    taken.iter().filter(|taken| outbox.delete(QueueKind::Main(queue), &taken.receipt)).count()
 }
 
-async fn unsettled(contoso: &Contoso) -> Result<usize, Failure> {
+async fn unsettled_count(contoso: &Contoso) -> Result<usize, TestError> {
     let due = contoso.rows(Table::Due).await?;
-    Ok(due.iter().filter(|row| row.keys.partition.starts_with("unsettled")).count())
+    Ok(due.iter().filter(|row| row.key.partition.starts_with("unsettled")).count())
 }
 
 #[tokio::test]
-async fn a_lost_nudge_is_repaired_within_a_quarter_of_an_hour() -> Outcome {
+async fn a_lost_nudge_is_repaired_within_a_quarter_of_an_hour() -> TestResult {
     for lost in [Queue::BookingRequests, Queue::CalendarWrites] {
         let contoso = Contoso::open().await?;
-        let Contoso { ben, aurora, office, .. } = &contoso;
+        let Contoso { ben, aurora, world: office, .. } = &contoso;
         let meeting = contoso.meet(ben, ("09:00", "10:00"), aurora)?;
-        while contoso.waiting(lost) == 0 {
+        while contoso.queue_len(lost) == 0 {
             office.microsoft.graph.deliver_due().await;
-            office.host.pump_once().await;
+            office.host.process_all().await;
         }
-        assert!(lose(&contoso, lost) > 0);
+        assert!(lose_messages(&contoso, lost) > 0);
         // The second look would repair it too.
         office.clock.set(contoso.now() + minutes(2));
-        lose(&contoso, Queue::EventChanges);
-        contoso.pass(minutes(2)).await;
-        assert_ne!(meeting.answer_of(aurora), Some(Response::Accepted));
-        assert_eq!(unsettled(&contoso).await?, 1, "something watches it");
-        contoso.pass(minutes(11)).await;
-        assert_eq!(meeting.answer_of(aurora), Some(Response::Accepted), "{lost:?}");
-        assert_eq!(unsettled(&contoso).await?, 0, "all is told, so nothing watches it any more");
-        contoso.is_well().await?;
+        lose_messages(&contoso, Queue::EventChanges);
+        contoso.run_for(minutes(2)).await;
+        assert_ne!(meeting.response_of(aurora), Some(Response::Accepted));
+        assert_eq!(unsettled_count(&contoso).await?, 1, "something watches it");
+        contoso.run_for(minutes(11)).await;
+        assert_eq!(meeting.response_of(aurora), Some(Response::Accepted), "{lost:?}");
+        assert_eq!(
+            unsettled_count(&contoso).await?,
+            0,
+            "all is told, so nothing watches it any more"
+        );
+        contoso.assert_healthy().await?;
     }
     Ok(())
 }
 
 #[tokio::test]
-async fn a_nudge_that_is_lost_again_and_again_is_sent_again_and_again() -> Outcome {
+async fn a_nudge_that_is_lost_again_and_again_is_sent_again_and_again() -> TestResult {
     let contoso = Contoso::open().await?;
     let Contoso { ben, aurora, .. } = &contoso;
     let meeting = contoso.meet(ben, ("09:00", "10:00"), aurora)?;
-    contoso.office.microsoft.graph.deliver_due().await;
-    contoso.office.host.pump_once().await;
+    contoso.world.microsoft.graph.deliver_due().await;
+    contoso.world.host.process_all().await;
     for _ in 0..12 {
-        contoso.office.clock.set(contoso.now() + minutes(5));
-        lose(&contoso, Queue::EventChanges);
-        lose(&contoso, Queue::BookingRequests);
-        contoso.office.host.run_due_timers().await;
-        assert_eq!(unsettled(&contoso).await?, 1);
+        contoso.world.clock.set(contoso.now() + minutes(5));
+        lose_messages(&contoso, Queue::EventChanges);
+        lose_messages(&contoso, Queue::BookingRequests);
+        contoso.world.host.run_due_timers().await;
+        assert_eq!(unsettled_count(&contoso).await?, 1);
     }
-    contoso.pass(minutes(21)).await;
-    assert_eq!(meeting.answer_of(aurora), Some(Response::Accepted));
-    assert_eq!(unsettled(&contoso).await?, 0);
-    contoso.is_well().await
+    contoso.run_for(minutes(21)).await;
+    assert_eq!(meeting.response_of(aurora), Some(Response::Accepted));
+    assert_eq!(unsettled_count(&contoso).await?, 0);
+    contoso.assert_healthy().await
 }
 
 #[tokio::test]
-async fn a_booking_is_watched_for_as_long_as_something_is_not_told() -> Outcome {
+async fn a_booking_keeps_its_due_entry_until_everything_is_published() -> TestResult {
     let contoso = Contoso::open().await?;
-    let Contoso { anna, aurora, office, .. } = &contoso;
+    let Contoso { anna, aurora, world: office, .. } = &contoso;
     let meeting = contoso.meet(anna, ("09:00", "10:00"), aurora)?;
-    while contoso.waiting(Queue::CalendarWrites) == 0 {
+    while contoso.queue_len(Queue::CalendarWrites) == 0 {
         office.microsoft.graph.deliver_due().await;
-        office.host.pump_once().await;
+        office.host.process_all().await;
     }
     let mailbox = Scope::Mailbox(anna.id().to_owned());
-    office.microsoft.graph.throttle(mailbox, Until::Requests(1_000), 503);
-    contoso.pass(hours(3)).await;
-    assert_eq!(meeting.answer_of(aurora), Some(Response::Accepted));
-    assert_eq!(contoso.word(&meeting, anna, aurora)?, None);
-    assert!(unsettled(&contoso).await? >= 1);
+    office.microsoft.graph.throttle(mailbox, ThrottleEnd::Requests(1_000), 503);
+    contoso.run_for(hours(3)).await;
+    assert_eq!(meeting.response_of(aurora), Some(Response::Accepted));
+    assert_eq!(contoso.outcome_property(&meeting, anna, aurora)?, None);
+    assert!(unsettled_count(&contoso).await? >= 1);
     office.microsoft.graph.end_throttling();
-    contoso.pass(hours(2)).await;
-    assert_eq!(contoso.outcome(&meeting, anna, aurora)?.as_deref(), Some("booked"));
-    assert_eq!(unsettled(&contoso).await?, 0);
-    contoso.is_well().await
+    contoso.run_for(hours(2)).await;
+    assert_eq!(contoso.outcome_on_copy(&meeting, anna, aurora)?.as_deref(), Some("booked"));
+    assert_eq!(unsettled_count(&contoso).await?, 0);
+    contoso.assert_healthy().await
 }
 
-async fn what_nobody_understands_ends_among_the_failures(contoso: Contoso) -> Outcome {
-    let office = &contoso.office;
+async fn what_nobody_understands_ends_among_the_failures(contoso: Contoso) -> TestResult {
+    let office = &contoso.world;
     for queue in Queue::ALL {
-        office.sends.send(queue, format!("Merger talks {}", queue.name()), Duration::ZERO).await?;
+        office
+            .raw_outbox
+            .send(queue, format!("Merger talks {}", queue.name()), Duration::ZERO)
+            .await?;
         // The host gives up at the fifth time; its pauses are not what this is about.
-        let mut taken = office.host.take_all().await.pop().ok_or("it was sent")?;
+        let mut taken = office.host.dequeue_all().await.pop().ok_or("it was sent")?;
         taken.message.dequeue_count = 5;
         office.host.process_message(taken).await;
     }
     assert_eq!(contoso.failures().await?, []);
-    contoso.pass(minutes(6)).await;
+    contoso.run_for(minutes(6)).await;
     let failures = contoso.failures().await?;
     assert_eq!(failures.len(), Queue::ALL.len());
     for failure in &failures {
@@ -110,32 +117,37 @@ async fn what_nobody_understands_ends_among_the_failures(contoso: Contoso) -> Ou
         assert!(!format!("{failure:?}").contains("Merger"), "it could be anything");
     }
     for queue in Queue::ALL {
-        assert_eq!(office.sends.poisoned(queue, 32).await?, [], "nothing is left there");
+        assert_eq!(
+            office.raw_outbox.receive_poisoned(queue, 32).await?,
+            [],
+            "nothing is left there"
+        );
     }
     Ok(())
 }
 
 #[tokio::test]
-async fn a_message_of_ours_that_killed_the_process_can_be_sent_again_from_the_failures() -> Outcome
-{
+async fn a_message_of_ours_that_killed_the_process_can_be_sent_again_from_the_failures()
+-> TestResult {
     let contoso = Contoso::open().await?;
-    let Contoso { ben, aurora, office, .. } = &contoso;
+    let Contoso { ben, aurora, world: office, .. } = &contoso;
     let meeting = contoso.meet(ben, ("09:00", "10:00"), aurora)?;
     office.microsoft.graph.deliver_due().await;
-    let taken = office.outbox.receive(Shelf::Main(Queue::EventChanges), 1, Duration::ZERO);
+    let taken =
+        office.memory_outbox.receive(QueueKind::Main(Queue::EventChanges), 1, Duration::ZERO);
     let killed = taken.first().ok_or("the change was told")?;
-    assert!(office.outbox.give_up(Queue::EventChanges, &killed.receipt));
-    contoso.pass(minutes(6)).await;
-    assert_ne!(meeting.answer_of(aurora), Some(Response::Accepted));
+    assert!(office.memory_outbox.move_to_poison(Queue::EventChanges, &killed.receipt));
+    contoso.run_for(minutes(6)).await;
+    assert_ne!(meeting.response_of(aurora), Some(Response::Accepted));
     let failure = contoso.failures().await?.pop().ok_or("it is recorded")?;
     assert_eq!(
         (failure.function.as_str(), failure.tenant),
         ("fetch-event", Some(contoso.tenant_id()?))
     );
-    assert_eq!(office.outbox.messages(Shelf::Poison(Queue::EventChanges)), []);
+    assert_eq!(office.memory_outbox.messages(QueueKind::Poison(Queue::EventChanges)), []);
     let message = failure.message.ok_or("it can be sent again")?;
-    office.sends.send(Queue::EventChanges, message, Duration::ZERO).await?;
-    contoso.pass(seconds(30)).await;
-    assert_eq!(meeting.answer_of(aurora), Some(Response::Accepted));
+    office.raw_outbox.send(Queue::EventChanges, message, Duration::ZERO).await?;
+    contoso.run_for(seconds(30)).await;
+    assert_eq!(meeting.response_of(aurora), Some(Response::Accepted));
     Ok(())
 }

@@ -1,159 +1,177 @@
 //! What a comparison counts, and a subscription that brings nothing.
 
 use roombridge::domain::drift::Drift;
-use roombridge::messages::Task;
+use roombridge::messages::MailboxTaskKind;
 use roombridge::store::tables::Table;
 use world::exchange::Mailbox;
 
 use crate::contoso::{Contoso, at, hours, minutes, on_both};
-use crate::{Failure, Outcome};
+use crate::{TestError, TestResult};
 
-on_both!(a_subscription_that_falls_silent_is_made_anew_and_no_more_than_once_a_day);
+on_both!(a_subscription_that_falls_silent_is_replaced_at_most_once_a_day);
 
 /// Missing, left over, different.
-async fn found(contoso: &Contoso, mailbox: &Mailbox) -> Result<(u32, u32, u32), Failure> {
+async fn drift_counts(contoso: &Contoso, mailbox: &Mailbox) -> Result<(u32, u32, u32), TestError> {
     let drift = contoso.mailbox(mailbox).await?.health.drift.ok_or("never compared")?;
-    Ok((drift.missing, drift.left_over, drift.different))
+    Ok((drift.missing, drift.orphaned, drift.different))
 }
 
-async fn made(contoso: &Contoso, mailbox: &Mailbox) -> Result<String, Failure> {
+async fn subscription_id(contoso: &Contoso, mailbox: &Mailbox) -> Result<String, TestError> {
     Ok(contoso.mailbox(mailbox).await?.subscription.ok_or("not subscribed")?.id)
 }
 
 /// Compares these calendars with the store, and lets what follows from it happen.
-async fn compare(contoso: &Contoso, mailboxes: &[&Mailbox]) -> Outcome {
+async fn compare(contoso: &Contoso, mailboxes: &[&Mailbox]) -> TestResult {
     for mailbox in mailboxes {
-        contoso.office.seeding().task(mailbox, Task::Resync).await?;
+        contoso.world.fixtures().send_task(mailbox, MailboxTaskKind::Resync).await?;
     }
-    contoso.pass(minutes(5)).await;
+    contoso.run_for(minutes(5)).await;
     Ok(())
 }
 
 #[tokio::test]
-async fn what_differs_is_counted_and_an_unchanged_calendar_is_not_written_down_again() -> Outcome {
+async fn what_differs_is_counted_and_an_unchanged_calendar_is_not_written_down_again() -> TestResult
+{
     let contoso = Contoso::open().await?;
-    let Contoso { anna, aurora, office, .. } = &contoso;
+    let Contoso { anna, aurora, world: office, .. } = &contoso;
     let moved = contoso.meet(anna, ("09:00", "10:00"), aurora)?;
     let cancelled = contoso.meet(anna, ("11:00", "12:00"), aurora)?;
-    contoso.pass(minutes(5)).await;
+    contoso.run_for(minutes(5)).await;
     office.microsoft.graph.drop_next(1_000);
     moved.move_to(at("13:00"), at("14:00"))?;
     cancelled.delete_from(anna)?;
     contoso.meet(anna, ("15:00", "16:00"), aurora)?;
     contoso.meet(anna, ("16:00", "17:00"), aurora)?;
-    contoso.pass(minutes(5)).await;
+    contoso.run_for(minutes(5)).await;
     office.microsoft.graph.drop_next(0);
     compare(&contoso, &[anna]).await?;
-    assert_eq!(found(&contoso, anna).await?, (2, 1, 1));
+    assert_eq!(drift_counts(&contoso, anna).await?, (2, 1, 1));
 
     compare(&contoso, &[anna]).await?;
-    assert_eq!(found(&contoso, anna).await?, (0, 0, 0));
+    assert_eq!(drift_counts(&contoso, anna).await?, (0, 0, 0));
     let row = contoso.mailbox(anna).await?;
     compare(&contoso, &[anna]).await?;
     assert_eq!(contoso.mailbox(anna).await?, row);
-    contoso.pass(hours(21)).await;
+    contoso.run_for(hours(21)).await;
     compare(&contoso, &[anna]).await?;
     let later = contoso.mailbox(anna).await?.health.drift.ok_or("never compared")?;
     let before = row.health.drift.ok_or("never compared")?;
     assert!(later.at > before.at && Drift { at: before.at, ..later } == before);
-    contoso.is_well().await
+    contoso.assert_healthy().await
 }
 
 #[tokio::test]
-async fn appointments_without_a_managed_room_are_not_counted() -> Outcome {
+async fn appointments_without_a_managed_room_are_not_counted() -> TestResult {
     let contoso = Contoso::open().await?;
-    let Contoso { anna, ben, tenant, office, .. } = &contoso;
+    let Contoso { anna, ben, tenant, world: office, .. } = &contoso;
     office.microsoft.graph.drop_next(1_000);
     let invitation = world::exchange::Invitation::new("Dentist", at("09:00"), at("10:00"));
     tenant.meet(anna, invitation.with(ben))?;
-    contoso.pass(minutes(5)).await;
+    contoso.run_for(minutes(5)).await;
     compare(&contoso, &[anna]).await?;
-    assert_eq!(found(&contoso, anna).await?, (0, 0, 0));
+    assert_eq!(drift_counts(&contoso, anna).await?, (0, 0, 0));
     assert_eq!(contoso.count(Table::Appointments).await?, 0);
-    contoso.is_well().await
+    contoso.assert_healthy().await
 }
 
-async fn a_subscription_that_falls_silent_is_made_anew_and_no_more_than_once_a_day(
+async fn a_subscription_that_falls_silent_is_replaced_at_most_once_a_day(
     contoso: Contoso,
-) -> Outcome {
-    let Contoso { anna, aurora, office, .. } = &contoso;
+) -> TestResult {
+    let Contoso { anna, aurora, world: office, .. } = &contoso;
     let graph = &office.microsoft.graph;
-    let first = (made(&contoso, anna).await?, made(&contoso, aurora).await?);
-    contoso.pass(hours(2)).await;
+    let first = (subscription_id(&contoso, anna).await?, subscription_id(&contoso, aurora).await?);
+    contoso.run_for(hours(2)).await;
     // Graph lists both subscriptions and delivers nothing.
     graph.drop_next(u32::MAX);
     contoso.meet(anna, ("2026-11-25T09:00", "2026-11-25T10:00"), aurora)?;
-    contoso.pass(hours(1)).await;
+    contoso.run_for(hours(1)).await;
     assert_eq!(contoso.count(Table::Bookings).await?, 0, "nobody has told");
     compare(&contoso, &[anna, aurora]).await?;
     assert_eq!(contoso.count(Table::Bookings).await?, 1, "found without being told");
-    assert_eq!((made(&contoso, anna).await?, made(&contoso, aurora).await?), first, "in doubt");
-    contoso.pass(minutes(20)).await;
-    let second = (made(&contoso, anna).await?, made(&contoso, aurora).await?);
+    assert_eq!(
+        (subscription_id(&contoso, anna).await?, subscription_id(&contoso, aurora).await?),
+        first,
+        "in doubt"
+    );
+    contoso.run_for(minutes(20)).await;
+    let second = (subscription_id(&contoso, anna).await?, subscription_id(&contoso, aurora).await?);
     assert!(second.0 != first.0 && second.1 != first.1);
     assert_eq!((contoso.subscriptions(anna), contoso.subscriptions(aurora)), (1, 1));
 
     // Once more, on the same day.
     contoso.meet(anna, ("2026-11-25T11:00", "2026-11-25T12:00"), aurora)?;
-    contoso.pass(hours(3)).await;
+    contoso.run_for(hours(3)).await;
     compare(&contoso, &[anna, aurora]).await?;
-    contoso.pass(minutes(30)).await;
-    assert_eq!((made(&contoso, anna).await?, made(&contoso, aurora).await?), second);
+    contoso.run_for(minutes(30)).await;
+    assert_eq!(
+        (subscription_id(&contoso, anna).await?, subscription_id(&contoso, aurora).await?),
+        second
+    );
 
     // And when it speaks again, all is as ever.
     graph.drop_next(0);
     let meeting = contoso.meet(anna, ("2026-11-26T09:00", "2026-11-26T10:00"), aurora)?;
-    contoso.pass(minutes(5)).await;
-    assert_eq!(contoso.outcome(&meeting, anna, aurora)?.as_deref(), Some("booked"));
-    assert!(contoso.mailbox(anna).await?.health.heard.is_some());
-    contoso.is_well().await
+    contoso.run_for(minutes(5)).await;
+    assert_eq!(contoso.outcome_on_copy(&meeting, anna, aurora)?.as_deref(), Some("booked"));
+    assert!(contoso.mailbox(anna).await?.health.last_notification_at.is_some());
+    contoso.assert_healthy().await
 }
 
 #[tokio::test]
-async fn a_quiet_mailbox_of_which_one_notification_was_lost_is_left_as_it_is() -> Outcome {
+async fn a_quiet_mailbox_of_which_one_notification_was_lost_is_left_as_it_is() -> TestResult {
     let contoso = Contoso::open().await?;
-    let Contoso { anna, aurora, office, .. } = &contoso;
-    let first = (made(&contoso, anna).await?, made(&contoso, aurora).await?);
-    contoso.pass(hours(30)).await;
+    let Contoso { anna, aurora, world: office, .. } = &contoso;
+    let first = (subscription_id(&contoso, anna).await?, subscription_id(&contoso, aurora).await?);
+    contoso.run_for(hours(30)).await;
     compare(&contoso, &[anna, aurora]).await?;
     office.microsoft.graph.drop_next(u32::MAX);
     let meeting = contoso.meet(anna, ("2026-11-26T09:00", "2026-11-26T10:00"), aurora)?;
-    contoso.pass(hours(1)).await;
+    contoso.run_for(hours(1)).await;
     office.microsoft.graph.drop_next(0);
     compare(&contoso, &[anna, aurora]).await?;
-    assert_eq!(found(&contoso, anna).await?, (1, 0, 0));
+    assert_eq!(drift_counts(&contoso, anna).await?, (1, 0, 0));
     // What we wrote into both copies was heard.
-    contoso.pass(hours(1)).await;
-    assert_eq!(contoso.outcome(&meeting, anna, aurora)?.as_deref(), Some("booked"));
-    assert_eq!((made(&contoso, anna).await?, made(&contoso, aurora).await?), first);
+    contoso.run_for(hours(1)).await;
+    assert_eq!(contoso.outcome_on_copy(&meeting, anna, aurora)?.as_deref(), Some("booked"));
+    assert_eq!(
+        (subscription_id(&contoso, anna).await?, subscription_id(&contoso, aurora).await?),
+        first
+    );
     // Nor does a quiet week make it suspect.
     for _ in 0..3 {
-        contoso.pass(hours(24)).await;
+        contoso.run_for(hours(24)).await;
         compare(&contoso, &[anna, aurora]).await?;
     }
-    assert_eq!((made(&contoso, anna).await?, made(&contoso, aurora).await?), first);
-    contoso.is_well().await
+    assert_eq!(
+        (subscription_id(&contoso, anna).await?, subscription_id(&contoso, aurora).await?),
+        first
+    );
+    contoso.assert_healthy().await
 }
 
 #[tokio::test]
-async fn a_room_that_is_newly_managed_makes_no_subscription_suspect() -> Outcome {
-    let contoso = Contoso::furnished(world::office::Office::new(1)?);
-    let Contoso { anna, aurora, borealis, office, .. } = &contoso;
-    let seeding = office.seeding();
+async fn a_room_that_is_newly_managed_makes_no_subscription_suspect() -> TestResult {
+    let contoso = Contoso::unconnected(world::test_world::TestWorld::new(1)?);
+    let Contoso { anna, aurora, borealis, world: office, .. } = &contoso;
+    let seeding = office.fixtures();
     seeding.connect(&contoso.tenant, Default::default()).await?;
     seeding.agree(anna).await?;
-    contoso.pass(minutes(1)).await;
+    contoso.run_for(minutes(1)).await;
     contoso.meet(anna, ("2026-11-26T09:00", "2026-11-26T10:00"), borealis)?;
-    contoso.pass(hours(24)).await;
+    contoso.run_for(hours(24)).await;
     compare(&contoso, &[anna]).await?;
-    let first = made(&contoso, anna).await?;
-    seeding.manage(borealis, roombridge::domain::policy::Answering::ExchangeDecides).await?;
-    seeding.manage(aurora, roombridge::domain::policy::Answering::RoombridgeDecides).await?;
-    contoso.pass(minutes(2)).await;
+    let first = subscription_id(&contoso, anna).await?;
+    seeding
+        .manage_room(borealis, roombridge::domain::policy::ResponseMode::ExchangeDecides)
+        .await?;
+    seeding
+        .manage_room(aurora, roombridge::domain::policy::ResponseMode::RoombridgeDecides)
+        .await?;
+    contoso.run_for(minutes(2)).await;
     office.microsoft.graph.drop_next(u32::MAX);
     compare(&contoso, &[anna]).await?;
-    contoso.pass(minutes(30)).await;
+    contoso.run_for(minutes(30)).await;
     office.microsoft.graph.drop_next(0);
-    assert_eq!(made(&contoso, anna).await?, first);
-    contoso.is_well().await
+    assert_eq!(subscription_id(&contoso, anna).await?, first);
+    contoso.assert_healthy().await
 }

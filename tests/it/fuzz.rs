@@ -13,15 +13,15 @@ use proptest::prelude::*;
 use proptest::test_runner::{Config, TestCaseError};
 use roombridge::base::clock::{Clock, ManualClock};
 use roombridge::base::http::{Http, HttpError};
+use roombridge::domain::encrypted_content::EncryptedContent;
 use roombridge::domain::ids::{MailboxId, RoomId, TenantId};
-use roombridge::domain::policy::{Answering, Room};
-use roombridge::domain::sealed::Sealed;
-use roombridge::graph::EventRead;
+use roombridge::domain::policy::{ResponseMode, Room};
+use roombridge::graph::Event;
+use roombridge::graph::copy_snapshot::{CalendarOwner, CopySnapshot};
 use roombridge::graph::notifications::parse;
-use roombridge::graph::sighting::{Calendar, Sighting};
-use roombridge::identity::client_state::{Key, Keys, issue, prove};
+use roombridge::identity::client_state::{KeySet, SecretKey, issue, verify};
 use roombridge::identity::content_keys::ContentKey;
-use roombridge::identity::validation_tokens::ValidationTokens;
+use roombridge::identity::validation_tokens::ValidationTokenVerifier;
 use serde_json::{Value, json};
 
 use crate::conformance;
@@ -53,7 +53,7 @@ const NAMES: &[&str] = &[
 ];
 
 /// Where cases are kept is nobody's business here: a failure becomes a test of its own.
-fn config() -> Config {
+fn proptest_config() -> Config {
     Config { failure_persistence: None, ..Config::default() }
 }
 
@@ -88,18 +88,18 @@ fn key() -> Result<&'static ContentKey, TestCaseError> {
 }
 
 /// Entra, with the fixtures' keys.
-struct Published;
+struct FixtureKeys;
 
 #[async_trait::async_trait]
-impl Http for Published {
+impl Http for FixtureKeys {
     async fn send(&self, _: http::Request<Bytes>) -> Result<http::Response<Bytes>, HttpError> {
         Ok(http::Response::new(Bytes::from_static(conformance::JWKS.as_bytes())))
     }
 }
 
-fn proving() -> Result<Keys, TestCaseError> {
+fn client_state_keys() -> Result<KeySet, TestCaseError> {
     let id = "k1".parse().map_err(|_| TestCaseError::fail("k1 is a name"))?;
-    Ok(Keys::new(Key::new(id, &[7; 32]), []))
+    Ok(KeySet::new(SecretKey::new(id, &[7; 32]), []))
 }
 
 /// An event as Graph would seal it.
@@ -140,27 +140,27 @@ fn time() -> impl Strategy<Value = String> {
 }
 
 /// What is done with content that could be read.
-fn looked_at(event: &EventRead) {
+fn exercise_event(event: &Event) {
     let now = jiff::Timestamp::UNIX_EPOCH;
     let room = Room {
         id: RoomId(uuid::Uuid::nil()),
         addresses: vec!["aurora@contoso.com".to_owned()],
-        answering: Answering::RoombridgeDecides,
+        response_mode: ResponseMode::RoombridgeDecides,
         time_zone: "Europe/Amsterdam".to_owned(),
     };
-    for calendar in [Calendar::Person, Calendar::Room(room.id)] {
-        let sighting = Sighting::of(event, calendar, std::slice::from_ref(&room), now);
-        std::hint::black_box(sighting.map(|sighting| sighting.glance()).ok());
+    for calendar in [CalendarOwner::Person, CalendarOwner::Room(room.id)] {
+        let sighting = CopySnapshot::from_event(event, calendar, std::slice::from_ref(&room), now);
+        std::hint::black_box(sighting.map(|sighting| sighting.change_digest()).ok());
     }
 }
 
 proptest! {
-    #![proptest_config(config())]
+    #![proptest_config(proptest_config())]
 
     #[test]
     fn any_content_is_an_event_or_none(bytes in vec(any::<u8>(), 0..1_000), whole in tree()) {
-        prop_assert!(EventRead::of_content(&bytes, None).is_err());
-        drop(EventRead::of_content(whole.to_string().as_bytes(), None));
+        prop_assert!(Event::from_resource_data(&bytes, None).is_err());
+        drop(Event::from_resource_data(whole.to_string().as_bytes(), None));
     }
 
     #[test]
@@ -168,7 +168,7 @@ proptest! {
         member in member(), odd in tree(), start in time(), end in time(), zone in any::<String>(),
     ) {
         let mut event = content();
-        let right = EventRead::of_content(event.to_string().as_bytes(), None);
+        let right = Event::from_resource_data(event.to_string().as_bytes(), None);
         prop_assert!(right.is_ok());
         event["start"]["dateTime"] = json!(start);
         event["end"]["dateTime"] = json!(end);
@@ -176,8 +176,8 @@ proptest! {
             event[member] = odd;
             event
         }] {
-            if let Ok(read) = EventRead::of_content(event.to_string().as_bytes(), None) {
-                looked_at(&read);
+            if let Ok(read) = Event::from_resource_data(event.to_string().as_bytes(), None) {
+                exercise_event(&read);
             }
         }
     }
@@ -192,7 +192,7 @@ proptest! {
         let count = items.len();
         let body = json!({ "value": items, "validationTokens": tokens }).to_string();
         let post = parse(body.as_bytes());
-        prop_assert_eq!(post.map(|post| post.items.len()).ok(), Some(count), "none is swallowed");
+        prop_assert_eq!(post.map(|post| post.notifications.len()).ok(), Some(count), "none is swallowed");
     }
 
     #[test]
@@ -206,9 +206,9 @@ proptest! {
 
     #[test]
     fn no_made_up_client_state_proves_anything(text in any::<String>(), bytes in vec(any::<u8>(), 0..100)) {
-        let keys = proving()?;
-        prop_assert!(prove(&keys, &text).is_err());
-        prop_assert!(prove(&keys, &URL_SAFE_NO_PAD.encode(bytes)).is_err());
+        let keys = client_state_keys()?;
+        prop_assert!(verify(&keys, &text).is_err());
+        prop_assert!(verify(&keys, &URL_SAFE_NO_PAD.encode(bytes)).is_err());
     }
 
     #[test]
@@ -216,15 +216,15 @@ proptest! {
         tenant in any::<u128>(), mailbox in any::<u128>(), nonce in any::<u64>(),
         at in 0_usize..88, changed in 1_u8..,
     ) {
-        let keys = proving()?;
+        let keys = client_state_keys()?;
         let (tenant, mailbox) = (TenantId(uuid::Uuid::from_u128(tenant)), MailboxId(uuid::Uuid::from_u128(mailbox)));
         let text = issue(keys.current(), tenant, mailbox, nonce);
-        let proof = prove(&keys, &text).map_err(|error| TestCaseError::fail(error.to_string()))?;
+        let proof = verify(&keys, &text).map_err(|error| TestCaseError::fail(error.to_string()))?;
         prop_assert_eq!((proof.tenant, proof.mailbox, proof.nonce), (tenant, mailbox, nonce));
         let mut bytes = URL_SAFE_NO_PAD.decode(text).unwrap_or_default();
         let at = at % bytes.len();
         bytes[at] ^= changed;
-        prop_assert!(prove(&keys, &URL_SAFE_NO_PAD.encode(bytes)).is_err());
+        prop_assert!(verify(&keys, &URL_SAFE_NO_PAD.encode(bytes)).is_err());
     }
 
     #[test]
@@ -240,26 +240,26 @@ proptest! {
         };
         let blocks = data.len().next_multiple_of(16);
         for sealed in [
-            Sealed {
+            EncryptedContent {
                 data: whole(data.clone(), blocks),
                 data_key: whole(data_key.clone(), 256),
-                signature: whole(signature.clone(), 32),
-                certificate: certificate.clone(),
+                data_signature: whole(signature.clone(), 32),
+                certificate_id: certificate.clone(),
             },
-            Sealed {
+            EncryptedContent {
                 data: STANDARD.encode(data),
                 data_key: STANDARD.encode(data_key),
-                signature: STANDARD.encode(signature),
-                certificate: certificate.clone(),
+                data_signature: STANDARD.encode(signature),
+                certificate_id: certificate.clone(),
             },
-            Sealed {
+            EncryptedContent {
                 data: texts[0].clone(),
                 data_key: texts[1].clone(),
-                signature: texts[2].clone(),
-                certificate,
+                data_signature: texts[2].clone(),
+                certificate_id: certificate,
             },
         ] {
-            prop_assert!(key.open(&sealed).is_err());
+            prop_assert!(key.decrypt(&sealed).is_err());
         }
     }
 
@@ -268,8 +268,8 @@ proptest! {
         header in tree(), claims in tree(), text in any::<String>(), signature in vec(any::<u8>(), 0..300),
     ) {
         let clock: Arc<dyn Clock> = Arc::new(ManualClock::new(jiff::Timestamp::UNIX_EPOCH));
-        let made = conformance::checker_of(Arc::new(Published), clock);
-        let checker: ValidationTokens = made.map_err(|error| TestCaseError::fail(error.to_string()))?;
+        let made = conformance::validation_tokens_over(Arc::new(FixtureKeys), clock);
+        let checker: ValidationTokenVerifier = made.map_err(|error| TestCaseError::fail(error.to_string()))?;
         let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
         let usual = json!({ "alg": "RS256", "kid": "fixture-key-1" });
         let signature = URL_SAFE_NO_PAD.encode(signature);
@@ -280,7 +280,7 @@ proptest! {
         ];
         let runtime = tokio::runtime::Builder::new_current_thread().build();
         let runtime = runtime.map_err(|error| TestCaseError::fail(error.to_string()))?;
-        let vouched = runtime.block_on(checker.vouched(&tokens));
+        let vouched = runtime.block_on(checker.verified_tenants(&tokens));
         prop_assert!(vouched.tenants.is_empty());
     }
 }

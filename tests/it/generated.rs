@@ -5,10 +5,10 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-use crate::{Failure, Outcome};
+use crate::{TestError, TestResult};
 
 /// Stories run side by side, and some write into the same document.
-static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+static WRITE_LOCK: Mutex<()> = Mutex::new(());
 
 /// A file of the project, by its path from the root.
 pub(crate) fn path_of(file: &str) -> PathBuf {
@@ -16,14 +16,14 @@ pub(crate) fn path_of(file: &str) -> PathBuf {
 }
 
 /// Its text, never half written.
-pub(crate) fn read(file: &str) -> Result<String, Failure> {
-    let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+pub(crate) fn read(file: &str) -> Result<String, TestError> {
+    let _turn = WRITE_LOCK.lock().unwrap_or_else(PoisonError::into_inner);
     Ok(std::fs::read_to_string(path_of(file))?)
 }
 
 /// Whether generated text is to be written instead of compared.
 #[expect(clippy::disallowed_methods, reason = "whoever changed the code asks for it from outside")]
-pub(crate) fn writes() -> bool {
+pub(crate) fn is_writing() -> bool {
     std::env::var("ROOMBRIDGE_WRITE").is_ok_and(|value| value == "1")
 }
 
@@ -44,13 +44,13 @@ impl Section {
     ///
     /// # Errors
     /// When the document cannot be read, has no such section, or says something else.
-    pub(crate) fn holds(&self) -> Outcome {
-        self.same(writes())
+    pub(crate) fn assert_up_to_date(&self) -> TestResult {
+        self.compare(is_writing())
     }
 
-    fn same(&self, writes: bool) -> Outcome {
+    fn compare(&self, writes: bool) -> TestResult {
         let Self { document, name, text } = self;
-        let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+        let _turn = WRITE_LOCK.lock().unwrap_or_else(PoisonError::into_inner);
         let path = path_of(document);
         let found = std::fs::read_to_string(&path)?;
         let (from, to) = (format!("<!-- {name} -->\n"), format!("<!-- /{name} -->"));
@@ -75,8 +75,8 @@ impl Section {
 ///
 /// # Errors
 /// When it cannot be read, or says something else.
-pub(crate) fn whole(file: &str, text: &str) -> Outcome {
-    if writes() {
+pub(crate) fn assert_whole_file(file: &str, text: &str) -> TestResult {
+    if is_writing() {
         std::fs::write(path_of(file), text)?;
     }
     if read(file)? == text {
@@ -97,8 +97,8 @@ pub(crate) fn table(head: &[&str], rows: impl IntoIterator<Item = Vec<String>>) 
 #[test]
 fn a_section_that_is_missing_or_says_something_else_is_an_error() {
     const DOCUMENT: &str = "infra/data-and-access.md";
-    let missing = Section::new(DOCUMENT, "no such section", String::new()).same(true);
+    let missing = Section::new(DOCUMENT, "no such section", String::new()).compare(true);
     assert!(missing.is_err_and(|error| error.to_string().contains("no such section")));
-    let other = Section::new(DOCUMENT, "tables", "| table |".into()).same(false);
+    let other = Section::new(DOCUMENT, "tables", "| table |".into()).compare(false);
     assert!(other.is_err_and(|error| error.to_string().contains("ROOMBRIDGE_WRITE=1")));
 }

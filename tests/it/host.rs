@@ -10,29 +10,32 @@ use axum::body::Body;
 use axum::routing::post;
 use http::Request;
 use roombridge::base::clock::{Clock, SystemClock};
-use roombridge::base::http::Patience;
+use roombridge::base::http::RetryPolicy;
 use roombridge::base::rng::SystemRng;
 use roombridge::host::{
-    FUNCTIONS, Functions, InvocationContext, InvocationFailed, Limits, QueueDelivery,
-    QueueFunction, TimerFunction, TimerTick, Trigger, server,
+    FUNCTIONS, Functions, InvocationContext, InvocationError, Limits, QueueDelivery, QueueFunction,
+    TimerFunction, TimerTick, Trigger, server,
 };
 use roombridge::queue::azure::AzureOutbox;
-use roombridge::queue::memory::{MemoryOutbox, Shelf};
+use roombridge::queue::memory::{MemoryOutbox, QueueKind};
 use roombridge::queue::{Outbox, Queue};
 use tower::ServiceExt;
 use world::azurite::Azurite;
-use world::host::{AzureQueues, Fate, FunctionApp, FunctionsHost, MemoryQueues, Socket, Verdict};
+use world::host::{
+    AzureQueues, Disposition, FunctionApp, FunctionsHost, InvocationResult, MemoryQueues,
+    SocketTransport,
+};
 
-use crate::Outcome;
+use crate::TestResult;
 
 /// Fails what says so, remembers the rest.
 #[derive(Default)]
 struct Recorder(Mutex<Vec<String>>);
 
 impl Recorder {
-    fn record(&self, line: String) -> Result<(), InvocationFailed> {
+    fn record(&self, line: String) -> Result<(), InvocationError> {
         if line.contains("fail") {
-            return Err(InvocationFailed("as told".into()));
+            return Err(InvocationError("as told".into()));
         }
         self.0.lock().unwrap_or_else(PoisonError::into_inner).push(line);
         Ok(())
@@ -49,7 +52,7 @@ impl QueueFunction for Recorder {
         &self,
         cx: InvocationContext,
         delivery: QueueDelivery,
-    ) -> Result<(), InvocationFailed> {
+    ) -> Result<(), InvocationError> {
         let QueueDelivery { text, dequeue_count, id } = delivery;
         let tries = dequeue_count.unwrap_or_default();
         self.record(format!("{} {text} {tries} {}", cx.function, id.is_some()))
@@ -58,8 +61,8 @@ impl QueueFunction for Recorder {
 
 #[async_trait]
 impl TimerFunction for Recorder {
-    async fn invoke(&self, cx: InvocationContext, tick: TimerTick) -> Result<(), InvocationFailed> {
-        self.record(format!("{} {}", cx.function, tick.next.is_some()))
+    async fn invoke(&self, cx: InvocationContext, tick: TimerTick) -> Result<(), InvocationError> {
+        self.record(format!("{} {}", cx.function, tick.next_run.is_some()))
     }
 }
 
@@ -67,7 +70,9 @@ fn app() -> Result<FunctionApp, world::host::AppError> {
     FunctionApp::read(Path::new(env!("CARGO_MANIFEST_DIR")))
 }
 
-fn handler(recorder: &Arc<Recorder>) -> Result<Router, roombridge::host::router::Mismatch> {
+fn handler(
+    recorder: &Arc<Recorder>,
+) -> Result<Router, roombridge::host::router::FunctionTableMismatch> {
     let functions = Functions::new(Arc::new(SystemClock), Limits::default());
     let given = FUNCTIONS.iter().fold(functions, |given, function| match function.trigger {
         Trigger::Http { .. } => {
@@ -81,10 +86,10 @@ fn handler(recorder: &Arc<Recorder>) -> Result<Router, roombridge::host::router:
 }
 
 #[tokio::test]
-async fn every_function_is_reached_over_a_socket() -> Outcome {
+async fn every_function_is_reached_over_a_socket() -> TestResult {
     let recorder = Arc::new(Recorder::default());
     let listener = server::bind(0).await?;
-    let transport = Arc::new(Socket::new(listener.local_addr()?.port()));
+    let transport = Arc::new(SocketTransport::new(listener.local_addr()?.port()));
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
     let serving = tokio::spawn(server::run(listener, handler(&recorder)?, async {
         drop(stopped.await);
@@ -92,20 +97,26 @@ async fn every_function_is_reached_over_a_socket() -> Outcome {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let outbox = Arc::new(MemoryOutbox::new(Arc::clone(&clock)));
     let queues = Arc::new(MemoryQueues::new(Arc::clone(&outbox), Arc::clone(&clock)));
-    let host = FunctionsHost::over(app()?, transport, queues, clock, Arc::new(SystemRng));
+    let host = FunctionsHost::over_transport(app()?, transport, queues, clock, Arc::new(SystemRng));
 
     for queue in Queue::ALL {
         outbox.send(queue, r#"{"v1":{"n":1}}"#.into(), Duration::ZERO).await?;
         outbox.send(queue, "fail".into(), Duration::ZERO).await?;
     }
-    let ran = host.pump_together().await;
-    assert_eq!(ran.iter().filter(|ran| ran.fate == Fate::Done).count(), Queue::ALL.len());
-    assert_eq!(ran.iter().filter(|ran| ran.fate == Fate::Again).count(), Queue::ALL.len());
+    let ran = host.process_all_concurrently().await;
+    assert_eq!(
+        ran.iter().filter(|ran| ran.disposition == Disposition::Completed).count(),
+        Queue::ALL.len()
+    );
+    assert_eq!(
+        ran.iter().filter(|ran| ran.disposition == Disposition::Retried).count(),
+        Queue::ALL.len()
+    );
     for timer in ["purge-expired", "dispatch-due"] {
-        assert_eq!(host.run_timer(timer).await?.verdict, Some(Verdict::Succeeded));
+        assert_eq!(host.run_timer(timer).await?.result, Some(InvocationResult::Succeeded));
     }
     let request = Request::post("/api/notifications").body(Body::from("from outside"))?;
-    assert_eq!(host.front().oneshot(request).await?.status(), 200);
+    assert_eq!(host.http_router().oneshot(request).await?.status(), 200);
 
     let mut lines = recorder.lines();
     lines.sort();
@@ -128,11 +139,11 @@ async fn every_function_is_reached_over_a_socket() -> Outcome {
 }
 
 #[tokio::test]
-async fn messages_of_the_emulator_are_deleted_shown_again_or_given_up() -> Outcome {
-    let storage = Azurite::shared().await?.open()?;
+async fn messages_of_the_emulator_are_deleted_shown_again_or_given_up() -> TestResult {
+    let storage = Azurite::shared().await?.connect()?;
     let (credential, transport) = (&storage.credential, &storage.transport);
     let url = &storage.account.queue_url;
-    let outbox = AzureOutbox::new(url, credential, transport, Patience::WORKER)?;
+    let outbox = AzureOutbox::new(url, credential, transport, RetryPolicy::WORKER)?;
     outbox.create_all().await?;
     let queues = AzureQueues::new(url.parse()?, Arc::clone(credential), transport.clone())?;
     let recorder = Arc::new(Recorder::default());
@@ -149,14 +160,15 @@ async fn messages_of_the_emulator_are_deleted_shown_again_or_given_up() -> Outco
 
     outbox.send(Queue::EventChanges, r#"{"v1":"<&>"}"#.into(), Duration::ZERO).await?;
     outbox.send(Queue::CalendarWrites, "fail".into(), Duration::ZERO).await?;
-    let mut fates: Vec<Fate> = host.pump_once().await.into_iter().map(|ran| ran.fate).collect();
+    let mut fates: Vec<Disposition> =
+        host.process_all().await.into_iter().map(|ran| ran.disposition).collect();
     fates.sort();
-    assert_eq!(fates, [Fate::Done, Fate::Again]);
-    let ran = host.pump_once().await;
-    assert_eq!(ran.iter().map(|ran| ran.fate).collect::<Vec<_>>(), [Fate::GivenUp]);
-    assert!(host.pump_once().await.is_empty());
+    assert_eq!(fates, [Disposition::Completed, Disposition::Retried]);
+    let ran = host.process_all().await;
+    assert_eq!(ran.iter().map(|ran| ran.disposition).collect::<Vec<_>>(), [Disposition::Abandoned]);
+    assert!(host.process_all().await.is_empty());
     assert_eq!(recorder.lines(), [r#"fetch-event {"v1":"<&>"} 1 true"#]);
-    let poisoned = outbox.poisoned(Queue::CalendarWrites, 32).await?;
+    let poisoned = outbox.receive_poisoned(Queue::CalendarWrites, 32).await?;
     assert_eq!(
         poisoned.iter().map(|poisoned| poisoned.text.as_str()).collect::<Vec<_>>(),
         ["fail"]
@@ -165,7 +177,7 @@ async fn messages_of_the_emulator_are_deleted_shown_again_or_given_up() -> Outco
 }
 
 #[tokio::test]
-async fn a_listening_host_works_off_its_queues_by_itself() -> Outcome {
+async fn a_listening_host_works_off_its_queues_by_itself() -> TestResult {
     let recorder = Arc::new(Recorder::default());
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let outbox = Arc::new(MemoryOutbox::new(Arc::clone(&clock)));
@@ -176,7 +188,7 @@ async fn a_listening_host_works_off_its_queues_by_itself() -> Outcome {
         outbox.send(queue, "look".into(), Duration::ZERO).await?;
     }
     let listening = host.listen();
-    while Queue::ALL.iter().any(|queue| !outbox.messages(Shelf::Main(*queue)).is_empty()) {
+    while Queue::ALL.iter().any(|queue| !outbox.messages(QueueKind::Main(*queue)).is_empty()) {
         tokio::task::yield_now().await;
     }
     drop(listening);

@@ -3,14 +3,14 @@
 
 use std::process::Stdio;
 
-use roombridge::base::http::{Patience, client, transport};
-use roombridge::identity::managed::{Source, credential};
+use roombridge::base::http::{RetryPolicy, azure_transport, build_client};
+use roombridge::identity::managed_identity::{CredentialSource, credential};
 use roombridge::store::azure::AzureTables;
-use roombridge::store::tables::{Keys, Table, Tables};
+use roombridge::store::tables::{RowKey, Table, Tables};
 use world::azurite::{Azurite, CLIENT_ID, IDENTITY_HEADER};
 use world::managed_identity::PATH;
 
-use crate::Outcome;
+use crate::TestResult;
 
 /// Names the account's table service for the process started below.
 const TABLES_URL: &str = "ROOMBRIDGE_TEST_TABLES_URL";
@@ -18,7 +18,7 @@ const TABLES_URL: &str = "ROOMBRIDGE_TEST_TABLES_URL";
 /// A process cannot change its own environment, so the test starts itself again with the
 /// environment that the Functions host gives.
 #[tokio::test]
-async fn a_process_with_an_identity_needs_no_other_secret() -> Outcome {
+async fn a_process_with_an_identity_needs_no_other_secret() -> TestResult {
     let shared = Azurite::shared().await?;
     let account = shared.azurite.account()?;
     let folder = tempfile::tempdir()?;
@@ -51,13 +51,13 @@ async fn a_process_with_an_identity_needs_no_other_secret() -> Outcome {
 
 #[tokio::test]
 #[ignore = "started by the test above, with its environment"]
-async fn inside() -> Outcome {
+async fn inside() -> TestResult {
     #[expect(clippy::disallowed_methods, reason = "the test above hands the address over so")]
     let url = std::env::var(TABLES_URL)?;
-    let transport = transport(client()?);
-    let credential = credential(CLIENT_ID, Source::Functions, true, transport.clone())?;
-    let tables = AzureTables::new(&url, &credential, &transport, Patience::WORKER)?;
+    let transport = azure_transport(build_client()?);
+    let credential = credential(CLIENT_ID, CredentialSource::Functions, true, transport.clone())?;
+    let tables = AzureTables::new(&url, &credential, &transport, RetryPolicy::WORKER)?;
     tables.create_all().await?;
-    assert_eq!(tables.get(Table::Due, &Keys::new("p", "r")).await?, None);
+    assert_eq!(tables.get(Table::Due, &RowKey::new("p", "r")).await?, None);
     Ok(())
 }

@@ -7,76 +7,81 @@ use roombridge::base::clock::Clock;
 use roombridge::domain::ids::TenantId;
 use roombridge::identity::content_keys::ContentKeys;
 use roombridge::identity::key_ring::{KeyRing, MemoryKeys};
-use roombridge::jobs::dispatch_due::AgingKeys;
+use roombridge::jobs::dispatch_due::RotatedKeys;
 use roombridge::store::tenants::Tenants;
-use world::office::Office;
+use world::test_world::TestWorld;
 
 use crate::contoso::{Contoso, hours, minutes};
-use crate::{Failure, Outcome};
+use crate::{TestError, TestResult};
 
 /// Keys of the office's own, for a timer that a test calls by hand.
-pub(crate) fn keys_of(office: &Office, clock: &Arc<dyn Clock>) -> AgingKeys {
+pub(crate) fn aging_keys(office: &TestWorld, clock: &Arc<dyn Clock>) -> RotatedKeys {
     let ring = || Arc::new(KeyRing::new(Box::new(MemoryKeys::default()), Arc::clone(clock)));
     let content = ContentKeys::new(Box::new(office.content_keys.clone()), Arc::clone(clock));
     let content_life = hours(30 * 24);
-    AgingKeys { client_state: ring(), cookies: ring(), content: Arc::new(content), content_life }
+    RotatedKeys {
+        client_state: ring(),
+        cookies: ring(),
+        content: Arc::new(content),
+        content_max_age: content_life,
+    }
 }
 
 /// Whether the tenant's notifications are to bring content, from now on.
-pub(crate) async fn decide(contoso: &Contoso, rich: bool) -> Result<(), Failure> {
-    let office = &contoso.office;
+pub(crate) async fn set_rich_policy(contoso: &Contoso, rich: bool) -> Result<(), TestError> {
+    let office = &contoso.world;
     let clock: Arc<dyn Clock> = Arc::new(office.clock.clone());
-    let tenants = Tenants::new(Arc::clone(&office.store), clock);
+    let tenants = Tenants::new(Arc::clone(&office.raw_tables), clock);
     let id: TenantId = contoso.tenant.id().parse()?;
-    let (mut tenant, etag) = tenants.read(id).await?.ok_or("the tenant is there")?;
-    tenant.policy.rich = rich;
+    let (mut tenant, etag) = tenants.get_with_etag(id).await?.ok_or("the tenant is there")?;
+    tenant.policy.rich_notifications = rich;
     tenants.replace(&tenant, &etag).await?;
     Ok(())
 }
 
-/// Moves the clock to the next run of the timer after `time`, and runs it.
-async fn timer_after(contoso: &Contoso, time: jiff::SignedDuration) {
-    contoso.office.clock.set(contoso.now() + time);
-    contoso.office.host.run_due_timers().await;
+/// Moves the clock to the next run of the timer after `next_delay`, and runs it.
+async fn run_timer_after(contoso: &Contoso, time: jiff::SignedDuration) {
+    contoso.world.clock.set(contoso.now() + time);
+    contoso.world.host.run_due_timers().await;
 }
 
 #[tokio::test]
-async fn content_keys_come_and_go_on_schedule() -> Outcome {
+async fn content_keys_come_and_go_on_schedule() -> TestResult {
     let contoso = Contoso::open().await?;
-    let keys = &contoso.office.content_keys;
-    timer_after(&contoso, minutes(6)).await;
+    let keys = &contoso.world.content_keys;
+    run_timer_after(&contoso, minutes(6)).await;
     assert_eq!(keys.ids(), [], "nobody wants content");
-    decide(&contoso, true).await?;
-    timer_after(&contoso, minutes(6)).await;
+    set_rich_policy(&contoso, true).await?;
+    run_timer_after(&contoso, minutes(6)).await;
     let first = keys.ids();
     assert_eq!(first.len(), 1);
     for _ in 0..3 {
-        timer_after(&contoso, hours(7 * 24)).await;
+        run_timer_after(&contoso, hours(7 * 24)).await;
         assert_eq!(keys.ids(), first);
     }
-    timer_after(&contoso, hours(9 * 24)).await;
+    run_timer_after(&contoso, hours(9 * 24)).await;
     let both = keys.ids();
     assert_eq!((both.len(), &both[0]), (2, &first[0]), "the old one still opens");
-    timer_after(&contoso, hours(47)).await;
+    run_timer_after(&contoso, hours(47)).await;
     assert_eq!(keys.ids(), both);
-    timer_after(&contoso, hours(1)).await;
+    run_timer_after(&contoso, hours(1)).await;
     assert_eq!(keys.ids(), both[1..], "no subscription names the old one any more");
     Ok(())
 }
 
 #[tokio::test]
-async fn a_vault_that_cannot_be_written_stops_no_timer() -> Outcome {
+async fn a_vault_that_cannot_be_written_stops_no_timer() -> TestResult {
     let contoso = Contoso::open().await?;
-    let keys = &contoso.office.content_keys;
-    decide(&contoso, true).await?;
+    let keys = &contoso.world.content_keys;
+    set_rich_policy(&contoso, true).await?;
     keys.set_read_only(true);
-    timer_after(&contoso, minutes(6)).await;
+    run_timer_after(&contoso, minutes(6)).await;
     assert_eq!(keys.ids(), []);
     keys.set_outage(true);
-    timer_after(&contoso, minutes(6)).await;
+    run_timer_after(&contoso, minutes(6)).await;
     keys.set_read_only(false);
     keys.set_outage(false);
-    timer_after(&contoso, minutes(6)).await;
+    run_timer_after(&contoso, minutes(6)).await;
     assert_eq!(keys.ids().len(), 1, "the next run makes up for it");
-    contoso.is_well().await
+    contoso.assert_healthy().await
 }

@@ -6,92 +6,97 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use jiff::SignedDuration;
-use roombridge::domain::booking::{Booking, Observed};
-use roombridge::domain::policy::{Answering, ContentPolicy};
+use roombridge::domain::booking::{Booking, ObservedState};
+use roombridge::domain::policy::{ContentPolicy, ResponseMode};
 use roombridge::store::tables::Table;
 use serde_json::Value;
 use world::azurite::Azurite;
 use world::exchange::{Invitation, Mailbox, Meeting, Processing, Response, Tenant};
 use world::host::process::State;
-use world::local::{Installed, Plan, World};
+use world::local::{Installation, LocalWorld, LocalWorldOptions};
 
-use crate::{Failure, Outcome};
+use crate::{TestError, TestResult};
 
 const HANDLER: &str = env!("CARGO_BIN_EXE_handler");
 
-pub(crate) struct Story {
-    pub(crate) world: World,
+pub(crate) struct LocalContoso {
+    pub(crate) world: LocalWorld,
     pub(crate) tenant: Tenant,
     pub(crate) anna: Mailbox,
     pub(crate) aurora: Mailbox,
 }
 
 /// The local world on a Tuesday morning, with the handler as it is shipped.
-pub(crate) async fn started() -> Result<World, Failure> {
-    started_with(Installed::Project { handler: PathBuf::from(HANDLER) }).await
+pub(crate) async fn start_project() -> Result<LocalWorld, TestError> {
+    start_installation(Installation::Project { handler: PathBuf::from(HANDLER) }).await
 }
 
 /// The same, with what is installed.
-pub(crate) async fn started_with(installed: Installed) -> Result<World, Failure> {
+pub(crate) async fn start_installation(installed: Installation) -> Result<LocalWorld, TestError> {
     let shared = Azurite::shared().await?;
-    let plan = Plan {
+    let plan = LocalWorldOptions {
         installed,
         account: shared.azurite.account()?,
         tls: shared.tls.clone(),
         port: 0,
         start: "2026-11-24T08:00:00Z".parse()?,
         sink: None,
-        change: |app| app.settings.queues.visibility_timeout = Duration::from_secs(1),
+        change_app: |app| app.settings.queues.visibility_timeout = Duration::from_secs(1),
     };
-    Ok(World::start(plan).await?)
+    Ok(LocalWorld::start(plan).await?)
 }
 
 /// Contoso: Anna has agreed, and Roombridge answers for Aurora.
-pub(crate) async fn contoso(world: World) -> Result<Story, Failure> {
+pub(crate) async fn connect_contoso(world: LocalWorld) -> Result<LocalContoso, TestError> {
     let tenant = world.microsoft.tenant("Contoso");
     let (anna, aurora) = (tenant.person("Anna"), tenant.room("Aurora", Processing::AutoUpdate));
-    world.seeding.connect(&tenant, ContentPolicy::default()).await?;
-    world.seeding.agree(&anna).await?;
-    world.seeding.manage(&aurora, Answering::RoombridgeDecides).await?;
+    world.fixtures.connect(&tenant, ContentPolicy::default()).await?;
+    world.fixtures.agree(&anna).await?;
+    world.fixtures.manage_room(&aurora, ResponseMode::RoombridgeDecides).await?;
     let graph = &world.microsoft.graph;
     let both = async || Ok((graph.subscriptions().len() == 2).then_some(()));
-    world.until("both calendars are subscribed", both).await?;
-    Ok(Story { world, tenant, anna, aurora })
+    world.wait_for("both calendars are subscribed", both).await?;
+    Ok(LocalContoso { world, tenant, anna, aurora })
 }
 
 /// Waits until the meeting's booking is settled, and answers it.
-pub(crate) async fn settled(world: &World, meeting: &Meeting) -> Result<Booking, Failure> {
+pub(crate) async fn wait_for_settled_booking(
+    world: &LocalWorld,
+    meeting: &Meeting,
+) -> Result<Booking, TestError> {
     let look = async || {
         let found = world.bookings_of(meeting).await?.into_iter().next();
         Ok(found.filter(|booking| booking.unsettled_due.is_none() && booking.intent.is_none()))
     };
-    Ok(world.until("the booking is settled", look).await?)
+    Ok(world.wait_for("the booking is settled", look).await?)
 }
 
 #[tokio::test]
-async fn a_handler_that_is_killed_half_way_leaves_one_booking_and_one_answer_standing() -> Outcome {
-    let Story { mut world, tenant, anna, aurora } = contoso(started().await?).await?;
+async fn a_handler_that_is_killed_half_way_leaves_one_booking_and_one_answer_standing() -> TestResult
+{
+    let LocalContoso { mut world, tenant, anna, aurora } =
+        connect_contoso(start_project().await?).await?;
     let (start, end) = ("2026-11-24T11:00:00Z".parse()?, "2026-11-24T12:00:00Z".parse()?);
-    let mut caught = world.gate.catch("/accept");
+    let mut caught = world.response_gate.catch("/accept");
     let meeting =
         tenant.meet(&anna, Invitation::new("Quarterly numbers", start, end).room(&aurora))?;
 
-    caught.arrived().await;
+    caught.wait().await;
     // Outlook shows the answer, and the handler does not know it yet: the worst moment to die.
-    assert_eq!(meeting.answer_of(&aurora), Some(Response::Accepted));
+    assert_eq!(meeting.response_of(&aurora), Some(Response::Accepted));
     let process = world.host().process().ok_or("no process")?;
     let State::Ready { pid: killed, .. } = process.state() else { return Err("not ready".into()) };
-    process.timed_out(killed).await;
+    process.kill_timed_out(killed).await;
     let other = |state: &State| matches!(state, State::Ready { pid, .. } if *pid != killed);
     process.wait_until(other).await;
     drop(caught);
     // The dead worker's turn to tell ends, and the due entry asks what became of it.
     world.move_time(SignedDuration::from_mins(12)).await?;
 
-    let booking = settled(&world, &meeting).await?;
-    let Observed::Booked(held) = &booking.observed else { return Err("not booked".into()) };
+    let booking = wait_for_settled_booking(&world, &meeting).await?;
+    let ObservedState::Booked(held) = &booking.observed else { return Err("not booked".into()) };
     assert_eq!((held.interval.start(), held.interval.end()), (start, end));
-    assert_eq!(meeting.answer_of(&aurora), Some(Response::Accepted));
+    assert_eq!(meeting.response_of(&aurora), Some(Response::Accepted));
     assert_eq!(world.rows(Table::Bookings).await?.len(), 1);
     let days = world.rows(Table::Rooms).await?.len() - 1;
     assert_eq!(days, 1, "the room is taken once, on one day");
@@ -99,13 +104,13 @@ async fn a_handler_that_is_killed_half_way_leaves_one_booking_and_one_answer_sta
 
     world.move_time(SignedDuration::from_hours(12)).await?;
     let none = async || Ok(world.rows(Table::Bookings).await?.is_empty().then_some(()));
-    world.until("the booking is purged", none).await?;
+    world.wait_for("the booking is purged", none).await?;
     assert_eq!(world.microsoft.graph.violations(), []);
     Ok(())
 }
 
 #[tokio::test]
-async fn without_its_settings_the_handler_says_all_that_is_missing_in_one_line() -> Outcome {
+async fn without_its_settings_the_handler_says_all_that_is_missing_in_one_line() -> TestResult {
     let output = tokio::process::Command::new(HANDLER)
         .env_clear()
         .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")))

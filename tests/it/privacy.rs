@@ -9,18 +9,18 @@ use roombridge::base::http::Http as _;
 use roombridge::domain::ids::{MailboxId, RoomId};
 use roombridge::domain::keys::{BookingKey, Digest};
 use roombridge::domain::personal::Personal;
-use roombridge::domain::policy::{Answering, ContentPolicy, PeoplePolicy, SubjectPolicy};
+use roombridge::domain::policy::{ContentPolicy, PeoplePolicy, ResponseMode, SubjectPolicy};
 use roombridge::graph::fields::FORBIDDEN;
-use roombridge::queue::memory::Shelf;
+use roombridge::queue::memory::QueueKind;
 use roombridge::queue::{Outbox as _, Queue};
 use roombridge::store::bookings::Bookings;
-use roombridge::store::tables::{Row, Table, Tables};
-use world::ears;
+use roombridge::store::tables::{Table, TableRow, Tables};
 use world::exchange::{Invitation, Mailbox, Meeting, Processing, Role, Tenant};
-use world::graph::{Fault, Moment, Outcome as Answer, Scope, Until};
-use world::office::{APP_HOST, Office};
+use world::graph::{FaultOutcome as Answer, FaultTiming, RequestFault, Scope, ThrottleEnd};
+use world::log_capture;
+use world::test_world::{APP_HOST, TestWorld};
 
-use crate::{Failure, Outcome};
+use crate::{TestError, TestResult};
 
 /// People and what they talk about; the rooms' names and addresses are no secret.
 const SECRETS: [&str; 6] = [
@@ -32,25 +32,29 @@ const SECRETS: [&str; 6] = [
     "Nightingale",
 ];
 
-struct Firm {
+struct NamedTenant {
     tenant: Tenant,
     wilhelmina: Mailbox,
     room: Mailbox,
 }
 
 /// A tenant whose people have names one remembers.
-async fn firm(office: &Office, name: &str, content: ContentPolicy) -> Result<Firm, Failure> {
+async fn create_tenant(
+    office: &TestWorld,
+    name: &str,
+    content: ContentPolicy,
+) -> Result<NamedTenant, TestError> {
     let tenant = office.microsoft.tenant(name);
     let wilhelmina = tenant.person("Wilhelmina Zonderland");
     let room = tenant.room("Aurora", Processing::AutoUpdate);
-    let seeding = office.seeding();
+    let seeding = office.fixtures();
     seeding.connect(&tenant, content).await?;
     seeding.agree(&wilhelmina).await?;
-    seeding.manage(&room, Answering::RoombridgeDecides).await?;
-    Ok(Firm { tenant, wilhelmina, room })
+    seeding.manage_room(&room, ResponseMode::RoombridgeDecides).await?;
+    Ok(NamedTenant { tenant, wilhelmina, room })
 }
 
-impl Firm {
+impl NamedTenant {
     fn invitation(&self, hour: i64) -> Invitation {
         let day: Timestamp = "2026-11-24T08:00:00Z".parse().unwrap_or(Timestamp::UNIX_EPOCH);
         let start = day + SignedDuration::from_hours(hour);
@@ -60,11 +64,11 @@ impl Firm {
             .attendee("Xaver Quackenbush", "xaver.quackenbush@outside.example", Role::Required)
     }
 
-    fn meet(&self, invitation: Invitation) -> Result<Meeting, Failure> {
+    fn meet(&self, invitation: Invitation) -> Result<Meeting, TestError> {
         Ok(self.tenant.meet(&self.wilhelmina, invitation)?)
     }
 
-    fn key(&self, meeting: &Meeting) -> Result<BookingKey, Failure> {
+    fn key(&self, meeting: &Meeting) -> Result<BookingKey, TestError> {
         Ok(BookingKey {
             tenant: self.tenant.id().parse()?,
             appointment: Digest::of_ical_uid(meeting.ical()),
@@ -75,19 +79,19 @@ impl Firm {
 }
 
 /// Lets `duration` pass and keeps the text of every message that was sent meanwhile.
-async fn pass(office: &Office, duration: SignedDuration, sent: &mut Vec<String>) {
+async fn run_for(office: &TestWorld, duration: SignedDuration, sent: &mut Vec<String>) {
     let until = office.now() + duration;
     loop {
         office.host.run_due_timers().await;
         loop {
-            let travelled = office.microsoft.exchange.step();
+            let travelled = office.microsoft.exchange.deliver_due();
             let delivered = office.microsoft.graph.deliver_due().await.posts.len();
             for queue in Queue::ALL {
-                for shelf in [Shelf::Main(queue), Shelf::Poison(queue)] {
-                    sent.extend(office.outbox.messages(shelf).into_iter().map(|m| m.text));
+                for shelf in [QueueKind::Main(queue), QueueKind::Poison(queue)] {
+                    sent.extend(office.memory_outbox.messages(shelf).into_iter().map(|m| m.text));
                 }
             }
-            if travelled + delivered + office.host.pump_once().await.len() == 0 {
+            if travelled + delivered + office.host.process_all().await.len() == 0 {
                 break;
             }
         }
@@ -98,7 +102,7 @@ async fn pass(office: &Office, duration: SignedDuration, sent: &mut Vec<String>)
 }
 
 /// Bad input, with names wherever a text fits.
-async fn bad_input(office: &Office) -> Outcome {
+async fn post_bad_input(office: &TestWorld) -> TestResult {
     let url = format!("https://{APP_HOST}/api/notifications");
     let item = r#"{"value":[{"clientState":"Wilhelmina","tenantId":"Oncology","changeType":"updated",
         "resource":"Users/wilhelminazonderland@contoso.example/Events/Nightingale",
@@ -112,13 +116,17 @@ async fn bad_input(office: &Office) -> Outcome {
     }
     for queue in Queue::ALL {
         let text = r#"{"EventChanges":{"subject":"Acquisition of Umbrella, by Wilhelmina"}}"#;
-        office.outbox.send(queue, text.to_owned(), std::time::Duration::ZERO).await?;
+        office.memory_outbox.send(queue, text.to_owned(), std::time::Duration::ZERO).await?;
     }
     Ok(())
 }
 
 /// Booked, private, moved, refused, cancelled, room-less, throttled, failed.
-async fn live(office: &Office, firm: &Firm, sent: &mut Vec<String>) -> Result<Meeting, Failure> {
+async fn run_full_lifecycle(
+    office: &TestWorld,
+    firm: &NamedTenant,
+    sent: &mut Vec<String>,
+) -> Result<Meeting, TestError> {
     let minutes = SignedDuration::from_mins;
     let meeting = firm.meet(firm.invitation(1).room(&firm.room))?;
     let private = firm.meet(firm.invitation(3).room(&firm.room).private())?;
@@ -126,52 +134,64 @@ async fn live(office: &Office, firm: &Firm, sent: &mut Vec<String>) -> Result<Me
     firm.meet(firm.invitation(1).room(&firm.room))?;
     let alone = firm.meet(firm.invitation(6).with(&firm.wilhelmina))?;
     let copy = alone.copy_in(&firm.wilhelmina).ok_or("no copy")?;
-    ears::listen().add_secret(&copy.event);
-    pass(office, minutes(5), sent).await;
+    log_capture::install().add_secret(&copy.event);
+    run_for(office, minutes(5), sent).await;
     let secret = |text: &String| text.contains(&copy.event);
     for table in Table::ALL {
-        assert!(!office.memory.rows(table).iter().map(text).any(|t| secret(&t)), "{table:?}");
+        assert!(
+            !office.memory_tables.rows(table).iter().map(row_text).any(|t| secret(&t)),
+            "{table:?}"
+        );
     }
     let everything = Scope::Everything;
-    office.microsoft.graph.throttle(everything, Until::Requests(3), 429);
+    office.microsoft.graph.throttle(everything, ThrottleEnd::Requests(3), 429);
     private.move_to("2026-11-24T16:00:00Z".parse()?, "2026-11-24T17:00:00Z".parse()?)?;
-    pass(office, minutes(5), sent).await;
+    run_for(office, minutes(5), sent).await;
     for _ in 0..8 {
         let (method, template) = ("GET", "/users/{id}/events/{id}");
-        let (moment, outcome) = (Moment::Before, Answer::Status(400));
-        office.microsoft.graph.fail(Fault { method, template, nth: 1, moment, outcome });
+        let (moment, outcome) = (FaultTiming::Before, Answer::Status(400));
+        office.microsoft.graph.plan_fault(RequestFault {
+            method,
+            template,
+            nth: 1,
+            moment,
+            outcome,
+        });
     }
     private.cancel()?;
-    pass(office, minutes(60), sent).await;
+    run_for(office, minutes(60), sent).await;
     Ok(meeting)
 }
 
-fn text(row: &Row) -> String {
-    format!("{:?} {}", row.keys, serde_json::Value::Object(row.properties.clone()))
+fn row_text(row: &TableRow) -> String {
+    format!("{:?} {}", row.key, serde_json::Value::Object(row.properties.clone()))
 }
 
-fn tells(text: &str) -> Option<&'static str> {
+fn leaked_secret(text: &str) -> Option<&'static str> {
     SECRETS.into_iter().find(|secret| text.contains(secret))
 }
 
 #[tokio::test]
-async fn names_and_subjects_are_nowhere() -> Outcome {
-    let office = Office::new(11)?;
-    let contoso = firm(&office, "Contoso", ContentPolicy::default()).await?;
+async fn names_and_subjects_are_nowhere() -> TestResult {
+    let office = TestWorld::new(11)?;
+    let contoso = create_tenant(&office, "Contoso", ContentPolicy::default()).await?;
     let mut sent = Vec::new();
-    pass(&office, SignedDuration::from_mins(1), &mut sent).await;
-    let heard = ears::listen().lines();
-    live(&office, &contoso, &mut sent).await?;
+    run_for(&office, SignedDuration::from_mins(1), &mut sent).await;
+    let heard = log_capture::install().lines();
+    run_full_lifecycle(&office, &contoso, &mut sent).await?;
     for message in &sent {
-        assert_eq!(tells(message), None, "a message tells it: {message}");
+        assert_eq!(leaked_secret(message), None, "a message tells it: {message}");
     }
-    bad_input(&office).await?;
-    pass(&office, SignedDuration::from_hours(1), &mut Vec::new()).await;
+    post_bad_input(&office).await?;
+    run_for(&office, SignedDuration::from_hours(1), &mut Vec::new()).await;
 
-    assert!(!office.memory.rows(Table::Failures).is_empty(), "nothing failed, so nothing is shown");
+    assert!(
+        !office.memory_tables.rows(Table::Failures).is_empty(),
+        "nothing failed, so nothing is shown"
+    );
     for table in Table::ALL {
-        for row in office.memory.rows(table).iter().map(text) {
-            assert_eq!(tells(&row), None, "{table:?} tells it: {row}");
+        for row in office.memory_tables.rows(table).iter().map(row_text) {
+            assert_eq!(leaked_secret(&row), None, "{table:?} tells it: {row}");
         }
     }
     let graph = &office.microsoft.graph;
@@ -183,64 +203,78 @@ async fn names_and_subjects_are_nowhere() -> Outcome {
     }
     let guard = office.app.graph().counts();
     assert!(guard.calendar_reads > 0);
-    assert_eq!(guard.forbidden_asked, 0);
-    assert!(ears::listen().lines() > heard + 100, "nobody listens");
-    assert_eq!(ears::listen().told(), Vec::<String>::new());
+    assert_eq!(guard.blocked, 0);
+    assert!(log_capture::install().lines() > heard + 100, "nobody listens");
+    assert_eq!(log_capture::install().leaked_lines(), Vec::<String>::new());
     Ok(())
 }
 
 #[tokio::test]
-async fn a_tenant_that_keeps_content_keeps_it_in_its_bookings_and_nowhere_else() -> Outcome {
-    let office = Office::new(12)?;
+async fn a_tenant_that_keeps_content_keeps_it_in_its_bookings_and_nowhere_else() -> TestResult {
+    let office = TestWorld::new(12)?;
     let content = ContentPolicy {
         subject: SubjectPolicy::Keep,
         people: PeoplePolicy::Addresses,
         ..ContentPolicy::default()
     };
-    let fabrikam = firm(&office, "Fabrikam", content).await?;
+    let fabrikam = create_tenant(&office, "Fabrikam", content).await?;
     let mut sent = Vec::new();
-    let meeting = live(&office, &fabrikam, &mut sent).await?;
+    let meeting = run_full_lifecycle(&office, &fabrikam, &mut sent).await?;
     for message in &sent {
-        assert_eq!(tells(message), None, "a message tells it: {message}");
+        assert_eq!(leaked_secret(message), None, "a message tells it: {message}");
     }
     for table in Table::ALL {
-        for row in office.memory.rows(table).iter() {
+        for row in office.memory_tables.rows(table).iter() {
             let may = table == Table::Bookings;
-            assert!(may || tells(&text(row)).is_none(), "{table:?} tells it: {}", text(row));
-            assert_eq!(tells(&format!("{row:?}")), None, "a row shows its properties");
+            assert!(
+                may || leaked_secret(&row_text(row)).is_none(),
+                "{table:?} tells it: {}",
+                row_text(row)
+            );
+            assert_eq!(leaked_secret(&format!("{row:?}")), None, "a row shows its properties");
         }
     }
-    let bookings = Bookings::new(Arc::clone(&office.memory) as Arc<dyn Tables>);
+    let bookings = Bookings::new(Arc::clone(&office.memory_tables) as Arc<dyn Tables>);
     let (booking, _) = bookings.get(&fabrikam.key(&meeting)?).await?.ok_or("not booked")?;
-    let rows = office.memory.rows(Table::Bookings);
-    assert!(rows.iter().any(|row| text(row).contains("Acquisition of Umbrella")), "kept by policy");
-    assert!(!rows.iter().any(|row| text(row).contains("Oncology")), "a private subject is kept");
-    assert_eq!(tells(&format!("{booking:?} {booking:#?}")), None, "a booking shows its content");
+    let rows = office.memory_tables.rows(Table::Bookings);
+    assert!(
+        rows.iter().any(|row| row_text(row).contains("Acquisition of Umbrella")),
+        "kept by policy"
+    );
+    assert!(
+        !rows.iter().any(|row| row_text(row).contains("Oncology")),
+        "a private subject is kept"
+    );
+    assert_eq!(
+        leaked_secret(&format!("{booking:?} {booking:#?}")),
+        None,
+        "a booking shows its content"
+    );
     assert!(!format!("{booking:?}").contains(booking.ical_uid.reveal()));
-    assert_eq!(ears::listen().told(), Vec::<String>::new());
+    assert_eq!(log_capture::install().leaked_lines(), Vec::<String>::new());
     Ok(())
 }
 
 #[test]
-fn what_holds_content_does_not_print_it() -> Outcome {
+fn what_holds_content_does_not_print_it() -> TestResult {
     let said = Personal::new("Acquisition of Umbrella");
-    assert_eq!(tells(&format!("{said:?}")), None);
+    assert_eq!(leaked_secret(&format!("{said:?}")), None);
     let body = br#"{"value":[{"clientState":"Wilhelmina","tenantId":"a0000000-0000-4000-8000-000000000001",
         "changeType":"updated","resource":"Users/wilhelminazonderland@contoso.example/Events/AAMk",
         "resourceData":{"id":"AAMk","subject":"Acquisition of Umbrella"}}]}"#;
     let items = roombridge::graph::notifications::parse(body).map_err(|e| e.to_string())?;
-    assert_eq!(tells(&format!("{items:?}")), None, "an item shows what came with it");
+    assert_eq!(leaked_secret(&format!("{items:?}")), None, "an item shows what came with it");
     let broken = roombridge::graph::notifications::parse(b"{\"Wilhelmina\": ").err();
-    assert_eq!(tells(&format!("{broken:?}")), None);
+    assert_eq!(leaked_secret(&format!("{broken:?}")), None);
     let strange = roombridge::messages::EventChanges::from_text("{\"Wilhelmina\": 1}").err();
-    assert_eq!(tells(&format!("{strange:?} {strange:#?}")), None);
+    assert_eq!(leaked_secret(&format!("{strange:?} {strange:#?}")), None);
     Ok(())
 }
 
 /// Forbidden words as whole string literals, outside the one list and the tests below the code.
 #[test]
-fn no_other_file_of_the_graph_client_names_a_forbidden_field() -> Outcome {
-    let folder = world::office::root().join("handlers/graph");
+fn no_other_file_of_the_graph_client_names_a_forbidden_field() -> TestResult {
+    let folder = world::test_world::repository_root().join("handlers/graph");
     let mut read = 0;
     for entry in std::fs::read_dir(folder)? {
         let path = entry?.path();

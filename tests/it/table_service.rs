@@ -10,73 +10,79 @@ use azure_core::http::headers::{Headers, RETRY_AFTER};
 use azure_core::http::{
     AsyncRawResponse, ClientOptions, HttpClient, Method, Request, StatusCode, Transport,
 };
-use roombridge::base::http::Patience;
+use roombridge::base::http::RetryPolicy;
 use roombridge::store::azure::AzureTables;
 use roombridge::store::table_service::{
     Comparison, Entity, Filter, Operation, TableService, TableServiceError,
 };
-use roombridge::store::tables::{Keys, Table, TableError, Tables};
-use world::azurite::{Azurite, Opened};
+use roombridge::store::tables::{RowKey, Table, TableError, Tables};
+use world::azurite::{Azurite, StorageConnection};
 
-use crate::{Failure, Outcome};
+use crate::{TestError, TestResult};
 
 const TABLE: &str = "Things";
 
-async fn storage() -> Result<Opened, Failure> {
-    Ok(Azurite::shared().await?.open()?)
+async fn storage() -> Result<StorageConnection, TestError> {
+    Ok(Azurite::shared().await?.connect()?)
 }
 
-async fn service() -> Result<TableService, Failure> {
+async fn service() -> Result<TableService, TestError> {
     let storage = storage().await?;
-    let options = Patience::WORKER.options(storage.transport);
+    let options = RetryPolicy::WORKER.client_options(storage.transport);
     let service = TableService::new(&storage.account.table_url, storage.credential, options)?;
     service.create_table(TABLE).await?;
     Ok(service)
 }
 
 /// The status, code and index of an answered error.
-fn answer<T>(outcome: Result<T, TableServiceError>) -> Option<(u16, String, Option<usize>)> {
+fn error_parts<T>(outcome: Result<T, TableServiceError>) -> Option<(u16, String, Option<usize>)> {
     match outcome {
-        Err(TableServiceError::Answer { status, code, failed }) => Some((status, code, failed)),
+        Err(TableServiceError::ErrorResponse { status, code, failed_operation }) => {
+            Some((status, code, failed_operation))
+        }
         _ => None,
     }
 }
 
-fn error(status: u16, code: &str, failed: Option<usize>) -> Option<(u16, String, Option<usize>)> {
+fn expected_error(
+    status: u16,
+    code: &str,
+    failed: Option<usize>,
+) -> Option<(u16, String, Option<usize>)> {
     Some((status, code.to_owned(), failed))
 }
 
 #[tokio::test]
-async fn a_table_can_be_created_twice() -> Outcome {
+async fn a_table_can_be_created_twice() -> TestResult {
     let service = service().await?;
     service.create_table(TABLE).await?;
     Ok(())
 }
 
 #[tokio::test]
-async fn errors_carry_the_services_own_codes() -> Outcome {
+async fn errors_carry_the_services_own_codes() -> TestResult {
     let service = service().await?;
     let thing = Entity::new("p", "r").with("n", 1);
     let first = service.insert(TABLE, &thing).await?;
     assert_eq!(
-        answer(service.insert(TABLE, &thing).await),
-        error(409, "EntityAlreadyExists", None)
+        error_parts(service.insert(TABLE, &thing).await),
+        expected_error(409, "EntityAlreadyExists", None)
     );
     service.replace(TABLE, &thing, &first).await?;
     let stale = service.replace(TABLE, &thing, &first).await;
-    assert_eq!(answer(stale), error(412, "UpdateConditionNotSatisfied", None));
+    assert_eq!(error_parts(stale), expected_error(412, "UpdateConditionNotSatisfied", None));
     let stale = service.delete(TABLE, "p", "r", &first).await;
-    assert_eq!(answer(stale), error(412, "UpdateConditionNotSatisfied", None));
+    assert_eq!(error_parts(stale), expected_error(412, "UpdateConditionNotSatisfied", None));
     service.delete(TABLE, "p", "r", "*").await?;
     let gone = service.delete(TABLE, "p", "r", "*").await;
-    assert_eq!(answer(gone), error(404, "ResourceNotFound", None));
+    assert_eq!(error_parts(gone), expected_error(404, "ResourceNotFound", None));
     let missing = service.get("Nothing", "p", "r").await;
-    assert_eq!(answer(missing), error(404, "TableNotFound", None));
+    assert_eq!(error_parts(missing), expected_error(404, "TableNotFound", None));
     Ok(())
 }
 
 #[tokio::test]
-async fn a_failed_transaction_names_the_operation_at_fault() -> Outcome {
+async fn a_failed_transaction_names_the_operation_at_fault() -> TestResult {
     let service = service().await?;
     let entity = |row: &str| Entity::new("it's", row).with("n", 1);
     let etag = service.insert(TABLE, &entity("there")).await?;
@@ -93,14 +99,14 @@ async fn a_failed_transaction_names_the_operation_at_fault() -> Outcome {
     for (at_fault, (status, code)) in cases {
         let operations = [Operation::Insert(entity("a")), Operation::Upsert(entity("b")), at_fault];
         let outcome = service.transact(TABLE, &operations).await;
-        assert_eq!(answer(outcome), error(status, code, Some(2)));
+        assert_eq!(error_parts(outcome), expected_error(status, code, Some(2)));
         assert!(service.get(TABLE, "it's", "a").await?.is_none(), "nothing of it happened");
     }
     Ok(())
 }
 
 #[tokio::test]
-async fn listings_go_on_over_pages() -> Outcome {
+async fn listings_go_on_over_pages() -> TestResult {
     let service = service().await?;
     let rows: Vec<String> = (0..25).map(|n| format!("it's {n:02}%")).collect();
     let inserts =
@@ -131,7 +137,7 @@ async fn listings_go_on_over_pages() -> Outcome {
 }
 
 #[tokio::test]
-async fn types_that_json_has_not_survive() -> Outcome {
+async fn types_that_json_has_not_survive() -> TestResult {
     let service = service().await?;
     let thing = Entity::new("p", "r")
         .with_int64("large", i64::MAX)
@@ -148,13 +154,13 @@ async fn types_that_json_has_not_survive() -> Outcome {
 
 /// A network on which the answer to every first try of a write is lost.
 #[derive(Debug)]
-struct LosesFirstAnswers {
+struct LosesFirstResponses {
     inner: Transport,
     writes: AtomicUsize,
 }
 
 #[async_trait]
-impl HttpClient for LosesFirstAnswers {
+impl HttpClient for LosesFirstResponses {
     async fn execute_request(&self, request: &Request) -> azure_core::Result<AsyncRawResponse> {
         let answer = self.inner.send(&azure_core::http::Context::new(), &mut request.clone()).await;
         let write = request.method() != Method::Get;
@@ -167,17 +173,20 @@ impl HttpClient for LosesFirstAnswers {
 }
 
 #[tokio::test]
-async fn a_retried_insert_meets_its_own_first_try() -> Outcome {
+async fn a_retried_insert_meets_its_own_first_try() -> TestResult {
     let storage = storage().await?;
-    let lossy = LosesFirstAnswers { inner: storage.transport, writes: AtomicUsize::new(0) };
-    let patience =
-        Patience { retries: 2, first_wait: Duration::from_millis(1), ..Patience::WORKER };
-    let options = patience.options(Transport::new(Arc::new(lossy)));
+    let lossy = LosesFirstResponses { inner: storage.transport, writes: AtomicUsize::new(0) };
+    let patience = RetryPolicy {
+        max_retries: 2,
+        initial_delay: Duration::from_millis(1),
+        ..RetryPolicy::WORKER
+    };
+    let options = patience.client_options(Transport::new(Arc::new(lossy)));
     let service = TableService::new(&storage.account.table_url, storage.credential, options)?;
     service.create_table(TABLE).await?;
     let thing = Entity::new("p", "r").with("n", 1);
     let outcome = service.insert(TABLE, &thing).await;
-    assert_eq!(answer(outcome), error(409, "EntityAlreadyExists", None));
+    assert_eq!(error_parts(outcome), expected_error(409, "EntityAlreadyExists", None));
     let there = service.get(TABLE, "p", "r").await?.ok_or("the first try worked")?;
     assert_eq!(there.entity, thing);
     Ok(())
@@ -185,10 +194,10 @@ async fn a_retried_insert_meets_its_own_first_try() -> Outcome {
 
 /// A service that is always busy and wants to be left alone for an hour.
 #[derive(Debug)]
-struct Busy;
+struct BusyService;
 
 #[async_trait]
-impl HttpClient for Busy {
+impl HttpClient for BusyService {
     async fn execute_request(&self, _request: &Request) -> azure_core::Result<AsyncRawResponse> {
         let mut headers = Headers::new();
         headers.insert(RETRY_AFTER, "3600");
@@ -197,22 +206,22 @@ impl HttpClient for Busy {
 }
 
 #[tokio::test]
-async fn a_busy_service_is_not_waited_for_beyond_the_callers_patience() -> Outcome {
+async fn a_busy_service_is_not_waited_for_beyond_the_callers_patience() -> TestResult {
     let storage = storage().await?;
-    let patience = Patience { total: Duration::from_millis(100), ..Patience::WORKER };
-    let busy = Transport::new(Arc::new(Busy));
+    let patience = RetryPolicy { max_elapsed: Duration::from_millis(100), ..RetryPolicy::WORKER };
+    let busy = Transport::new(Arc::new(BusyService));
     let tables =
         AzureTables::new(&storage.account.table_url, &storage.credential, &busy, patience)?;
-    let outcome = tables.get(Table::Due, &Keys::new("p", "r")).await;
+    let outcome = tables.get(Table::Due, &RowKey::new("p", "r")).await;
     assert_eq!(outcome, Err(TableError::Unavailable("no answer: timed out".to_owned())));
     Ok(())
 }
 
 #[tokio::test]
-async fn tokens_are_not_sent_in_clear() -> Outcome {
+async fn tokens_are_not_sent_in_clear() -> TestResult {
     let storage = storage().await?;
     let url = storage.account.table_url.replace("https:", "http:");
     let refused = TableService::new(&url, storage.credential, ClientOptions::default());
-    assert!(matches!(refused, Err(TableServiceError::Address)));
+    assert!(matches!(refused, Err(TableServiceError::InvalidUrl)));
     Ok(())
 }

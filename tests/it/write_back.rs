@@ -4,7 +4,7 @@ use roombridge::queue::Queue;
 use roombridge::store::tables::Table;
 use world::exchange::{Invitation, Response};
 
-use crate::Outcome;
+use crate::TestResult;
 use crate::contoso::{Contoso, at, hours, minutes, on_both, seconds};
 
 const EVENT: &str = "/users/{id}/events/{id}";
@@ -14,171 +14,187 @@ const DECLINE: &str = "/users/{id}/events/{id}/decline";
 on_both!(each_room_has_its_word_on_the_organizers_copy, our_own_writes_cause_nothing_more,);
 
 /// How many entries watch unsettled bookings.
-async fn unsettled(contoso: &Contoso) -> Result<usize, crate::Failure> {
+async fn unsettled_count(contoso: &Contoso) -> Result<usize, crate::TestError> {
     let due = contoso.rows(Table::Due).await?;
-    Ok(due.iter().filter(|row| row.keys.partition.starts_with("unsettled")).count())
+    Ok(due.iter().filter(|row| row.key.partition.starts_with("unsettled")).count())
 }
 
-async fn each_room_has_its_word_on_the_organizers_copy(contoso: Contoso) -> Outcome {
+async fn each_room_has_its_word_on_the_organizers_copy(contoso: Contoso) -> TestResult {
     let Contoso { tenant, anna, cleo, aurora, borealis, .. } = &contoso;
     contoso.meet(cleo, ("09:30", "10:30"), borealis)?;
-    contoso.pass(minutes(2)).await;
+    contoso.run_for(minutes(2)).await;
     let invitation = Invitation::new("Numbers", at("09:00"), at("09:30")).body("the secret plan");
     let meeting = tenant.meet(anna, invitation.room(aurora).room(borealis))?;
-    contoso.pass(minutes(2)).await;
+    contoso.run_for(minutes(2)).await;
     for room in [aurora, borealis] {
-        let word = contoso.word(&meeting, anna, room)?.ok_or("told")?;
-        let id = contoso.booked(&meeting, room).await?.id;
+        let word = contoso.outcome_property(&meeting, anna, room)?.ok_or("told")?;
+        let id = contoso.expect_booking(&meeting, room).await?.id;
         assert_eq!(word, serde_json::json!({ "outcome": "booked", "match": id.to_string() }));
     }
     meeting.change_rooms(&[aurora])?;
-    contoso.pass(minutes(2)).await;
-    assert_eq!(contoso.outcome(&meeting, anna, borealis)?.as_deref(), Some("released"));
-    assert_eq!(contoso.outcome(&meeting, anna, aurora)?.as_deref(), Some("booked"));
+    contoso.run_for(minutes(2)).await;
+    assert_eq!(contoso.outcome_on_copy(&meeting, anna, borealis)?.as_deref(), Some("released"));
+    assert_eq!(contoso.outcome_on_copy(&meeting, anna, aurora)?.as_deref(), Some("booked"));
     // Graph answers a PATCH with the whole event; nothing of it stays.
     for table in Table::ALL {
         for row in contoso.rows(table).await? {
             assert!(!format!("{:?}", row.properties).contains("secret plan"), "{table:?}");
         }
     }
-    contoso.is_well().await
+    contoso.assert_healthy().await
 }
 
-async fn our_own_writes_cause_nothing_more(contoso: Contoso) -> Outcome {
-    let Contoso { anna, aurora, office, .. } = &contoso;
+async fn our_own_writes_cause_nothing_more(contoso: Contoso) -> TestResult {
+    let Contoso { anna, aurora, world: office, .. } = &contoso;
     office.microsoft.graph.clear_requests();
     let meeting = contoso.meet(anna, ("09:00", "10:00"), aurora)?;
-    contoso.pass(minutes(15)).await;
-    assert_eq!(contoso.asked("POST", ACCEPT).len(), 1);
-    assert_eq!(contoso.asked("PATCH", EVENT).len(), 1);
-    let answers = office.microsoft.exchange.answers(meeting.ical(), aurora);
+    contoso.run_for(minutes(15)).await;
+    assert_eq!(contoso.graph_requests("POST", ACCEPT).len(), 1);
+    assert_eq!(contoso.graph_requests("PATCH", EVENT).len(), 1);
+    let answers = office.microsoft.exchange.responses_from(meeting.ical(), aurora);
     assert_eq!(answers.len(), 1);
     assert!(answers[0].response == Response::Accepted && answers[0].sent);
-    assert_eq!(unsettled(&contoso).await?, 0);
-    let reads = contoso.asked("GET", EVENT).len();
-    contoso.pass(minutes(30)).await;
-    assert_eq!(contoso.asked("GET", EVENT).len(), reads, "all is quiet");
-    contoso.is_well().await
+    assert_eq!(unsettled_count(&contoso).await?, 0);
+    let reads = contoso.graph_requests("GET", EVENT).len();
+    contoso.run_for(minutes(30)).await;
+    assert_eq!(contoso.graph_requests("GET", EVENT).len(), reads, "all is quiet");
+    contoso.assert_healthy().await
 }
 
 #[tokio::test]
-async fn where_exchange_decides_it_answers_and_we_only_book() -> Outcome {
+async fn where_exchange_decides_it_answers_and_we_only_book() -> TestResult {
     let contoso = Contoso::open().await?;
-    let Contoso { anna, cleo, borealis, office, .. } = &contoso;
+    let Contoso { anna, cleo, borealis, world: office, .. } = &contoso;
     let meeting = contoso.meet(anna, ("09:00", "10:00"), borealis)?;
-    contoso.pass(minutes(2)).await;
-    assert_eq!(meeting.answer_of(borealis), Some(Response::Accepted));
-    assert_eq!(contoso.outcome(&meeting, anna, borealis)?.as_deref(), Some("booked"));
+    contoso.run_for(minutes(2)).await;
+    assert_eq!(meeting.response_of(borealis), Some(Response::Accepted));
+    assert_eq!(contoso.outcome_on_copy(&meeting, anna, borealis)?.as_deref(), Some("booked"));
     // What Exchange declines was never booked, and is not our word to give.
     let rival = contoso.meet(cleo, ("09:30", "10:30"), borealis)?;
-    contoso.pass(minutes(10)).await;
-    assert_eq!(rival.answer_of(borealis), Some(Response::Declined));
-    assert_eq!(contoso.taken(borealis, "2026-11-24").await?.len(), 1);
-    assert_eq!(contoso.word(&rival, cleo, borealis)?, None);
-    assert_eq!((contoso.asked("POST", ACCEPT), contoso.asked("POST", DECLINE)), (vec![], vec![]));
-    assert_eq!(office.microsoft.exchange.answers(rival.ical(), borealis).len(), 1);
-    assert_eq!(unsettled(&contoso).await?, 0);
-    contoso.is_well().await
+    contoso.run_for(minutes(10)).await;
+    assert_eq!(rival.response_of(borealis), Some(Response::Declined));
+    assert_eq!(contoso.ledger_slots(borealis, "2026-11-24").await?.len(), 1);
+    assert_eq!(contoso.outcome_property(&rival, cleo, borealis)?, None);
+    assert_eq!(
+        (contoso.graph_requests("POST", ACCEPT), contoso.graph_requests("POST", DECLINE)),
+        (vec![], vec![])
+    );
+    assert_eq!(office.microsoft.exchange.responses_from(rival.ical(), borealis).len(), 1);
+    assert_eq!(unsettled_count(&contoso).await?, 0);
+    contoso.assert_healthy().await
 }
 
 #[tokio::test]
 async fn where_exchange_decides_we_decline_what_it_accepted_and_the_booking_system_has_not()
--> Outcome {
+-> TestResult {
     let contoso = Contoso::open().await?;
     let Contoso { tenant, anna, cleo, borealis, .. } = &contoso;
     // The room's own day begins an hour before the UTC day that Exchange looks at.
     let (first, until) = (at("2026-11-25T00:00"), at("2026-11-26T00:00"));
     let offsite = Invitation::new("Offsite", first, until).room(borealis).all_day();
     tenant.meet(anna, offsite)?;
-    contoso.pass(minutes(2)).await;
+    contoso.run_for(minutes(2)).await;
     let late =
         tenant.meet(cleo, Invitation::new("Late", first - hours(1), first).room(borealis))?;
-    assert_eq!(late.answer_of(borealis), Some(Response::Accepted), "by Exchange");
-    contoso.pass(minutes(2)).await;
-    assert_eq!(late.answer_of(borealis), Some(Response::Declined));
-    assert_eq!(contoso.outcome(&late, cleo, borealis)?.as_deref(), Some("refused: conflict"));
-    contoso.pass(minutes(15)).await;
-    assert_eq!(contoso.asked("POST", DECLINE).len(), 1);
-    assert_eq!(unsettled(&contoso).await?, 0);
-    contoso.is_well().await
+    assert_eq!(late.response_of(borealis), Some(Response::Accepted), "by Exchange");
+    contoso.run_for(minutes(2)).await;
+    assert_eq!(late.response_of(borealis), Some(Response::Declined));
+    assert_eq!(
+        contoso.outcome_on_copy(&late, cleo, borealis)?.as_deref(),
+        Some("refused: conflict")
+    );
+    contoso.run_for(minutes(15)).await;
+    assert_eq!(contoso.graph_requests("POST", DECLINE).len(), 1);
+    assert_eq!(unsettled_count(&contoso).await?, 0);
+    contoso.assert_healthy().await
 }
 
 /// Until somebody is asked to write back, and not a step further.
-async fn until_write_back(contoso: &Contoso) {
-    while contoso.waiting(Queue::CalendarWrites) == 0 {
-        contoso.office.microsoft.graph.deliver_due().await;
-        contoso.office.host.pump_once().await;
+async fn run_until_write_back(contoso: &Contoso) {
+    while contoso.queue_len(Queue::CalendarWrites) == 0 {
+        contoso.world.microsoft.graph.deliver_due().await;
+        contoso.world.host.process_all().await;
     }
 }
 
 #[tokio::test]
-async fn nothing_is_written_to_somebody_who_withdrew_meanwhile() -> Outcome {
+async fn nothing_is_written_to_somebody_who_withdrew_meanwhile() -> TestResult {
     let contoso = Contoso::open().await?;
-    let Contoso { anna, aurora, office, .. } = &contoso;
+    let Contoso { anna, aurora, world: office, .. } = &contoso;
     let meeting = contoso.meet(anna, ("09:00", "10:00"), aurora)?;
-    until_write_back(&contoso).await;
-    office.seeding().withdraw(anna).await?;
-    contoso.pass(minutes(15)).await;
-    assert_eq!(contoso.word(&meeting, anna, aurora)?, None);
-    assert_eq!(contoso.asked("PATCH", EVENT), []);
-    assert_eq!(meeting.answer_of(aurora), Some(Response::Accepted), "the room may answer");
-    assert_eq!(unsettled(&contoso).await?, 0);
-    contoso.is_well().await
+    run_until_write_back(&contoso).await;
+    office.fixtures().withdraw(anna).await?;
+    contoso.run_for(minutes(15)).await;
+    assert_eq!(contoso.outcome_property(&meeting, anna, aurora)?, None);
+    assert_eq!(contoso.graph_requests("PATCH", EVENT), []);
+    assert_eq!(meeting.response_of(aurora), Some(Response::Accepted), "the room may answer");
+    assert_eq!(unsettled_count(&contoso).await?, 0);
+    contoso.assert_healthy().await
 }
 
 #[tokio::test]
-async fn a_rooms_copy_that_nobody_told_of_is_found_by_the_name_all_copies_share() -> Outcome {
+async fn a_rooms_copy_without_a_notification_is_found_by_its_shared_ical_uid() -> TestResult {
     let contoso = Contoso::open().await?;
-    let Contoso { anna, aurora, office, .. } = &contoso;
+    let Contoso { anna, aurora, world: office, .. } = &contoso;
     let graph = &office.microsoft.graph;
     let subscription = contoso.mailbox(aurora).await?.subscription.ok_or("subscribed")?;
-    graph.drop_subscription(&subscription.id);
+    graph.end_silently(&subscription.id);
     office.microsoft.exchange.set_propagation_delay(seconds(20));
     let meeting = contoso.meet(anna, ("09:00", "10:00"), aurora)?;
-    contoso.pass(seconds(10)).await;
-    let searches = contoso.asked("GET", "/users/{id}/events");
+    contoso.run_for(seconds(10)).await;
+    let searches = contoso.graph_requests("GET", "/users/{id}/events");
     assert!(
         searches.iter().all(|s| s.filter.as_ref().is_some_and(|f| f.starts_with("iCalUId eq")))
     );
     assert!(!searches.is_empty(), "it has not arrived yet");
-    contoso.pass(minutes(2)).await;
-    assert_eq!(meeting.answer_of(aurora), Some(Response::Accepted));
-    contoso.is_well().await
+    contoso.run_for(minutes(2)).await;
+    assert_eq!(meeting.response_of(aurora), Some(Response::Accepted));
+    contoso.assert_healthy().await
 }
 
 #[tokio::test]
-async fn a_copy_that_is_gone_when_it_is_to_be_answered_is_looked_at() -> Outcome {
+async fn a_copy_that_is_gone_when_it_is_to_be_answered_is_looked_at() -> TestResult {
     let contoso = Contoso::open().await?;
-    let Contoso { anna, aurora, office, .. } = &contoso;
+    let Contoso { anna, aurora, world: office, .. } = &contoso;
     let meeting = contoso.meet(anna, ("09:00", "10:00"), aurora)?;
-    until_write_back(&contoso).await;
+    run_until_write_back(&contoso).await;
     office.microsoft.graph.drop_next(1_000);
     meeting.delete_from(aurora)?;
-    contoso.pass(seconds(30)).await;
-    let answered = contoso.asked("POST", ACCEPT);
+    contoso.run_for(seconds(30)).await;
+    let answered = contoso.graph_requests("POST", ACCEPT);
     assert!(!answered.is_empty() && answered.iter().all(|seen| seen.status == 404));
-    assert_eq!(contoso.taken(aurora, "2026-11-24").await?, [], "the room has left the meeting");
-    contoso.pass(minutes(15)).await;
-    assert_eq!(unsettled(&contoso).await?, 0);
-    contoso.is_well().await
+    assert_eq!(
+        contoso.ledger_slots(aurora, "2026-11-24").await?,
+        [],
+        "the room has left the meeting"
+    );
+    contoso.run_for(minutes(15)).await;
+    assert_eq!(unsettled_count(&contoso).await?, 0);
+    contoso.assert_healthy().await
 }
 
 #[tokio::test]
-async fn an_answer_that_took_effect_and_was_lost_is_given_again_without_harm() -> Outcome {
-    use world::graph::{Fault, Moment, Outcome as Answer};
+async fn an_answer_that_took_effect_and_was_lost_is_given_again_without_harm() -> TestResult {
+    use world::graph::{FaultOutcome as Answer, FaultTiming, RequestFault};
     for (method, template) in [("POST", ACCEPT), ("PATCH", EVENT)] {
-        for moment in [Moment::Before, Moment::After] {
+        for moment in [FaultTiming::Before, FaultTiming::After] {
             let contoso = Contoso::open().await?;
-            let Contoso { anna, aurora, office, .. } = &contoso;
+            let Contoso { anna, aurora, world: office, .. } = &contoso;
             let outcome = Answer::Broken;
-            office.microsoft.graph.fail(Fault { method, template, nth: 1, moment, outcome });
+            office.microsoft.graph.plan_fault(RequestFault {
+                method,
+                template,
+                nth: 1,
+                moment,
+                outcome,
+            });
             let meeting = contoso.meet(anna, ("09:00", "10:00"), aurora)?;
-            contoso.pass(minutes(15)).await;
-            assert_eq!(office.microsoft.graph.faults_struck(), 1);
-            assert_eq!(meeting.answer_of(aurora), Some(Response::Accepted));
-            assert_eq!(contoso.outcome(&meeting, anna, aurora)?.as_deref(), Some("booked"));
-            assert_eq!(unsettled(&contoso).await?, 0);
-            contoso.is_well().await?;
+            contoso.run_for(minutes(15)).await;
+            assert_eq!(office.microsoft.graph.faults_triggered(), 1);
+            assert_eq!(meeting.response_of(aurora), Some(Response::Accepted));
+            assert_eq!(contoso.outcome_on_copy(&meeting, anna, aurora)?.as_deref(), Some("booked"));
+            assert_eq!(unsettled_count(&contoso).await?, 0);
+            contoso.assert_healthy().await?;
         }
     }
     Ok(())

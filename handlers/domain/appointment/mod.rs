@@ -1,7 +1,7 @@
 //! What the copies of one appointment say about one room, and what should be booked because of it.
 //!
 //! An appointment has a copy in the organizer's calendar and one in the room's. Each is read on its
-//! own, late, twice, or never; [`Copies`] keeps the last word of each, and [`Copies::desired`] makes
+//! own, late, twice, or never; [`Copies`] keeps the last word of each, and [`Copies::desired_state`] makes
 //! one wish of them, so that the order in which they were read does not matter.
 
 mod copies;
@@ -12,7 +12,7 @@ use super::{
     personal::Personal,
 };
 
-pub use copies::{Circumstances, Copies, OrganizerCopy, RoomCopy};
+pub use copies::{Copies, CopyContext, OrganizerCopy, RoomCopy};
 
 /// The part of a meeting's content that the tenant lets into the booking.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -31,7 +31,7 @@ pub struct Facts {
     /// When.
     pub interval: Interval,
     /// How many people are invited, the organizer included; rooms are not people.
-    pub people: u16,
+    pub attendee_count: u16,
     /// Whether the appointment is marked private.
     pub private: bool,
     /// Content; always empty in a room's copy.
@@ -40,7 +40,7 @@ pub struct Facts {
 
 /// Where a copy is.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CopyAt {
+pub struct CopyLocation {
     /// The mailbox whose default calendar holds it.
     pub mailbox: MailboxId,
     /// Its id there.
@@ -49,7 +49,7 @@ pub struct CopyAt {
 
 /// Whose copy was read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Role {
+pub enum CopyRole {
     /// The organizer's.
     Organizer,
     /// The room's.
@@ -58,9 +58,9 @@ pub enum Role {
 
 /// What reading one copy told about one room.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Seen {
+pub enum Observation {
     /// The appointment takes place and holds the room.
-    Holds(Facts),
+    WithRoom(Facts),
     /// The appointment takes place without the room.
     WithoutRoom,
     /// The appointment is cancelled.
@@ -68,32 +68,32 @@ pub enum Seen {
     /// There is no such copy any more, and the mailbox could be read.
     Gone,
     /// Whose mailbox it is has withdrawn: what it said is forgotten.
-    Withheld,
+    Withdrawn,
     /// Whose mailbox it is has withdrawn and gives up the rooms it had asked for.
-    GivenUp,
+    Released,
 }
 
 /// What the appointment asks of the booking system.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Desired {
+pub enum DesiredState {
     /// The room should be booked.
-    Wanted(Wish),
+    Wanted(BookingSpec),
     /// No booking should exist.
-    Unwanted(Ended),
+    Unwanted(EndReason),
 }
 
 /// A booking as it should be.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Wish {
+pub struct BookingSpec {
     /// When, for how many, about what.
     pub facts: Facts,
     /// Which asking this is.
-    pub asked: u32,
+    pub invitation: u32,
 }
 
 /// Why no booking should exist.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ended {
+pub enum EndReason {
     /// The organizer took the room out.
     RoomRemoved,
     /// The appointment was cancelled or deleted.
@@ -104,7 +104,7 @@ pub enum Ended {
     NotAccepted,
     /// Nobody stands for it any more: its organizer has withdrawn and gave the room up, or there
     /// is no other copy that would hold it.
-    GivenUp,
+    Abandoned,
 }
 
 #[cfg(test)]
@@ -113,113 +113,133 @@ mod tests {
 
     use super::*;
 
-    const REFUSED: Circumstances = Circumstances { refused: true, waits_for_room: false };
+    const REFUSED: CopyContext = CopyContext { refused: true, requires_room_copy: false };
 
     fn facts(hour: i32) -> Facts {
         let start: Timestamp = "2026-11-24T00:00:00Z".parse().unwrap();
         let start = start + jiff::SignedDuration::from_hours(i64::from(hour));
         let interval = Interval::new(start, start + jiff::SignedDuration::from_hours(1)).unwrap();
-        Facts { interval, people: 3, private: false, details: Details::default() }
+        Facts { interval, attendee_count: 3, private: false, details: Details::default() }
     }
 
-    fn at(event: &str) -> CopyAt {
-        CopyAt { mailbox: MailboxId(uuid::Uuid::nil()), event: event.parse().unwrap() }
+    fn at(event: &str) -> CopyLocation {
+        CopyLocation { mailbox: MailboxId(uuid::Uuid::nil()), event: event.parse().unwrap() }
     }
 
     fn wanted(copies: &Copies) -> Option<Interval> {
-        match copies.desired(Circumstances::default()) {
-            Some(Desired::Wanted(wish)) => Some(wish.facts.interval),
-            Some(Desired::Unwanted(_)) | None => None,
+        match copies.desired_state(CopyContext::default()) {
+            Some(DesiredState::Wanted(wish)) => Some(wish.facts.interval),
+            Some(DesiredState::Unwanted(_)) | None => None,
         }
     }
 
     #[test]
     fn the_order_in_which_copies_are_read_does_not_matter() {
-        let organizer = |c: Copies| c.see(Role::Organizer, at("O"), false, Seen::Holds(facts(9)));
-        let room = |c: Copies| c.see(Role::Room, at("R"), true, Seen::Holds(facts(9)));
+        let organizer = |c: Copies| {
+            c.observe(CopyRole::Organizer, at("O"), false, Observation::WithRoom(facts(9)))
+        };
+        let room =
+            |c: Copies| c.observe(CopyRole::Room, at("R"), true, Observation::WithRoom(facts(9)));
         assert_eq!(organizer(room(Copies::default())), room(organizer(Copies::default())));
     }
 
     #[test]
     fn the_organizers_word_on_the_time_wins_and_the_disagreement_is_seen() {
         let copies = Copies::default()
-            .see(Role::Organizer, at("O"), false, Seen::Holds(facts(11)))
-            .see(Role::Room, at("R"), true, Seen::Holds(facts(9)));
+            .observe(CopyRole::Organizer, at("O"), false, Observation::WithRoom(facts(11)))
+            .observe(CopyRole::Room, at("R"), true, Observation::WithRoom(facts(9)));
         assert_eq!(wanted(&copies), Some(facts(11).interval));
-        assert!(copies.disagree());
+        assert!(copies.times_differ());
     }
 
     #[test]
     fn an_old_copys_end_told_late_does_not_end_the_new_one() {
         let copies = Copies::default()
-            .see(Role::Room, at("R1"), true, Seen::Holds(facts(9)))
-            .see(Role::Room, at("R2"), true, Seen::Holds(facts(10)))
-            .see(Role::Room, at("R1"), true, Seen::Gone);
+            .observe(CopyRole::Room, at("R1"), true, Observation::WithRoom(facts(9)))
+            .observe(CopyRole::Room, at("R2"), true, Observation::WithRoom(facts(10)))
+            .observe(CopyRole::Room, at("R1"), true, Observation::Gone);
         assert_eq!(wanted(&copies), Some(facts(10).interval));
     }
 
     #[test]
     fn another_copy_in_the_rooms_calendar_is_another_asking_though_the_first_ones_end_was_missed() {
-        let first = Copies::default().see(Role::Room, at("R1"), true, Seen::Holds(facts(9)));
-        let again = first.clone().see(Role::Room, at("R2"), true, Seen::Holds(facts(9)));
-        assert_eq!((first.asked, again.asked), (0, 1));
-        let same = first.see(Role::Room, at("R1"), true, Seen::Holds(facts(10)));
-        assert_eq!(same.asked, 0);
+        let first = Copies::default().observe(
+            CopyRole::Room,
+            at("R1"),
+            true,
+            Observation::WithRoom(facts(9)),
+        );
+        let again =
+            first.clone().observe(CopyRole::Room, at("R2"), true, Observation::WithRoom(facts(9)));
+        assert_eq!((first.invitation, again.invitation), (0, 1));
+        let same = first.observe(CopyRole::Room, at("R1"), true, Observation::WithRoom(facts(10)));
+        assert_eq!(same.invitation, 0);
     }
 
     #[test]
     fn what_a_withdrawn_organizer_said_is_forgotten_and_the_room_keeps_its_booking() {
         let copies = Copies::default()
-            .see(Role::Organizer, at("O"), false, Seen::Holds(facts(9)))
-            .see(Role::Room, at("R"), true, Seen::Holds(facts(11)))
-            .see(Role::Organizer, at("O"), false, Seen::Withheld);
-        assert_eq!(copies.organizer, OrganizerCopy::Unseen);
+            .observe(CopyRole::Organizer, at("O"), false, Observation::WithRoom(facts(9)))
+            .observe(CopyRole::Room, at("R"), true, Observation::WithRoom(facts(11)))
+            .observe(CopyRole::Organizer, at("O"), false, Observation::Withdrawn);
+        assert_eq!(copies.organizer, OrganizerCopy::Unknown);
         assert_eq!(wanted(&copies), Some(facts(11).interval));
     }
 
     #[test]
     fn our_own_decline_does_not_end_the_wish_but_somebody_elses_does() {
         let copies = Copies::default()
-            .see(Role::Organizer, at("O"), false, Seen::Holds(facts(9)))
-            .see(Role::Room, at("R"), true, Seen::Holds(facts(9)))
-            .see(Role::Room, at("R"), true, Seen::Gone);
-        assert!(matches!(copies.desired(REFUSED), Some(Desired::Wanted(_))));
+            .observe(CopyRole::Organizer, at("O"), false, Observation::WithRoom(facts(9)))
+            .observe(CopyRole::Room, at("R"), true, Observation::WithRoom(facts(9)))
+            .observe(CopyRole::Room, at("R"), true, Observation::Gone);
+        assert!(matches!(copies.desired_state(REFUSED), Some(DesiredState::Wanted(_))));
         assert_eq!(
-            copies.desired(Circumstances::default()),
-            Some(Desired::Unwanted(Ended::RoomLeft))
+            copies.desired_state(CopyContext::default()),
+            Some(DesiredState::Unwanted(EndReason::RoomLeft))
         );
     }
 
     #[test]
     fn where_exchange_decides_only_the_rooms_own_copy_books() {
-        let waits = Circumstances { refused: false, waits_for_room: true };
-        let alone = Copies::default().see(Role::Organizer, at("O"), false, Seen::Holds(facts(9)));
-        assert_eq!(alone.desired(waits), Some(Desired::Unwanted(Ended::NotAccepted)));
-        let both = alone.see(Role::Room, at("R"), true, Seen::Holds(facts(9)));
-        assert!(matches!(both.desired(waits), Some(Desired::Wanted(_))));
+        let waits = CopyContext { refused: false, requires_room_copy: true };
+        let alone = Copies::default().observe(
+            CopyRole::Organizer,
+            at("O"),
+            false,
+            Observation::WithRoom(facts(9)),
+        );
+        assert_eq!(
+            alone.desired_state(waits),
+            Some(DesiredState::Unwanted(EndReason::NotAccepted))
+        );
+        let both = alone.observe(CopyRole::Room, at("R"), true, Observation::WithRoom(facts(9)));
+        assert!(matches!(both.desired_state(waits), Some(DesiredState::Wanted(_))));
     }
 
     #[test]
     fn a_room_that_exchange_still_holds_is_not_free() {
         let copies = Copies::default()
-            .see(Role::Organizer, at("O"), false, Seen::Holds(facts(9)))
-            .see(Role::Room, at("R"), true, Seen::Holds(facts(9)))
-            .see(Role::Organizer, at("O"), false, Seen::Gone);
+            .observe(CopyRole::Organizer, at("O"), false, Observation::WithRoom(facts(9)))
+            .observe(CopyRole::Room, at("R"), true, Observation::WithRoom(facts(9)))
+            .observe(CopyRole::Organizer, at("O"), false, Observation::Gone);
         assert_eq!(wanted(&copies), Some(facts(9).interval));
     }
 
     #[test]
     fn asking_again_is_another_wish() {
-        let first = Copies::default().see(Role::Room, at("R"), true, Seen::Holds(facts(9)));
-        let again = first.clone().see(Role::Room, at("R"), true, Seen::Gone).see(
-            Role::Room,
-            at("R2"),
+        let first = Copies::default().observe(
+            CopyRole::Room,
+            at("R"),
             true,
-            Seen::Holds(facts(9)),
+            Observation::WithRoom(facts(9)),
         );
-        let print = |c: &Copies| match c.desired(REFUSED) {
-            Some(Desired::Wanted(wish)) => wish.fingerprint(),
-            Some(Desired::Unwanted(_)) | None => panic!("it is wanted"),
+        let again = first
+            .clone()
+            .observe(CopyRole::Room, at("R"), true, Observation::Gone)
+            .observe(CopyRole::Room, at("R2"), true, Observation::WithRoom(facts(9)));
+        let print = |c: &Copies| match c.desired_state(REFUSED) {
+            Some(DesiredState::Wanted(wish)) => wish.fingerprint(),
+            Some(DesiredState::Unwanted(_)) | None => panic!("it is wanted"),
         };
         assert_ne!(print(&first), print(&again));
     }

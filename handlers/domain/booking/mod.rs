@@ -4,21 +4,25 @@
 //! Each part has one owner: `fetch-event` the desired, `create-booking` the intent and the
 //! observed, `write-back` the shown. Transitions consume the booking and touch only their own part.
 
-mod shown;
+mod published;
 mod step;
 
 use jiff::Timestamp;
 
 use super::{
-    appointment::{Circumstances, Copies, CopyAt, Desired, Ended, Role, RoomCopy, Seen},
+    appointment::{
+        Copies, CopyContext, CopyLocation, CopyRole, DesiredState, EndReason, Observation, RoomCopy,
+    },
     ids::{BookingId, CorrelationId, MailboxId},
     interval::Interval,
     keys::{BookingKey, Digest},
     personal::Personal,
 };
 
-pub use shown::{Answer, Outcome, RoomTold, Shown, Telling, Told};
-pub use step::{Order, Step};
+pub use published::{
+    BookingOutcome, MeetingResponse, PublishLease, Published, PublishedOutcome, RoomResponse,
+};
+pub use step::{BookingOrder, Step};
 
 /// One appointment's booking of one room.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,22 +38,22 @@ pub struct Booking {
     /// The last word of each copy.
     pub copies: Copies,
     /// What should be.
-    pub desired: Desired,
+    pub desired: DesiredState,
     /// What a worker has set out to do and has not finished.
     pub intent: Option<Intent>,
     /// What the booking system has.
-    pub observed: Observed,
+    pub observed: ObservedState,
     /// What Outlook was told.
-    pub shown: Shown,
+    pub published: Published,
     /// A worker that is telling Outlook: nobody else tells meanwhile, or the organizer would be
     /// answered twice.
-    pub telling: Option<Telling>,
+    pub publish_lease: Option<PublishLease>,
     /// Ties the last change to what it caused.
     pub correlation: CorrelationId,
     /// How often the appointment was changed.
-    pub changes: u32,
+    pub change_count: u32,
     /// Every copy that was ever looked at for this booking: their rows go when the booking goes.
-    pub pointers: Vec<CopyAt>,
+    pub known_copies: Vec<CopyLocation>,
     /// The instant of the due entry that watches this row until it is settled.
     pub unsettled_due: Option<Timestamp>,
     /// The instant of the due entry that purges this row: the end of the latest time it was wanted for.
@@ -58,19 +62,19 @@ pub struct Booking {
 
 /// What the booking system has for this appointment and room.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub enum Observed {
+pub enum ObservedState {
     /// Nothing.
     #[default]
     Nothing,
     /// The room is booked.
-    Booked(Held),
+    Booked(ConfirmedBooking),
     /// The room cannot be had.
-    Refused(Refusal),
+    Refused(BookingRefusal),
 }
 
 /// A booking that exists.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Held {
+pub struct ConfirmedBooking {
     /// When.
     pub interval: Interval,
     /// The generation it was made with.
@@ -78,14 +82,14 @@ pub struct Held {
     /// The booking system's own name for it.
     pub reference: String,
     /// The wish it fulfils.
-    pub wish: Digest,
+    pub spec_fingerprint: Digest,
 }
 
 /// A no from the booking system.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Refusal {
-    /// The asking it answers, see [`crate::domain::appointment::Wish::asking`].
-    pub asking: Digest,
+pub struct BookingRefusal {
+    /// The asking it answers, see [`crate::domain::appointment::Wish::request_digest`].
+    pub request_digest: Digest,
     /// Why.
     pub reason: RefusalReason,
 }
@@ -95,7 +99,7 @@ pub struct Refusal {
 pub enum RefusalReason {
     /// Somebody else has it then.
     Conflict,
-    /// Longer than [`super::interval::LONGEST_DAYS`] days.
+    /// Longer than [`super::interval::MAX_BOOKING_DAYS`] days.
     TooLong,
 }
 
@@ -108,7 +112,7 @@ pub struct Intent {
     /// Until when the worker that wrote this may still be at it.
     pub lease_until: Timestamp,
     /// The interval it is about to take; `None` for a cancellation.
-    pub claims: Option<Interval>,
+    pub claim: Option<Interval>,
     /// Every interval the ledger may hold for this booking besides; all that observed does not use
     /// in the end is released before the intent is cleared.
     pub stale: Vec<Interval>,
@@ -118,33 +122,33 @@ pub struct Intent {
 
 /// One reading of one copy of the appointment.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Reading {
+pub struct CopyReading {
     /// Whose copy.
-    pub role: Role,
+    pub role: CopyRole,
     /// Where it is.
-    pub at: CopyAt,
+    pub at: CopyLocation,
     /// Whether the room could answer it (see [`super::appointment::RoomCopy`]).
     pub answerable: bool,
     /// What it says.
-    pub seen: Seen,
+    pub observation: Observation,
     /// Ties what follows to what caused the reading.
     pub correlation: CorrelationId,
 }
 
 impl Booking {
     /// The booking that a first reading asks for; `None` when the reading does not hold the room.
-    /// `waits_for_room` as in [`Circumstances`].
-    pub fn first(
+    /// `requires_room_copy` as in [`CopyContext`].
+    pub fn from_first_reading(
         key: BookingKey,
         id: BookingId,
         ical_uid: Personal,
-        waits_for_room: bool,
-        reading: Reading,
+        requires_room_copy: bool,
+        reading: CopyReading,
     ) -> Option<Self> {
-        let Reading { role, at, answerable, seen, correlation } = reading;
-        let copies = Copies::default().see(role, at.clone(), answerable, seen);
+        let CopyReading { role, at, answerable, observation: seen, correlation } = reading;
+        let copies = Copies::default().observe(role, at.clone(), answerable, seen);
         let purge_due = copies.ends_at()?;
-        let desired = copies.desired(Circumstances { refused: false, waits_for_room })?;
+        let desired = copies.desired_state(CopyContext { refused: false, requires_room_copy })?;
         Some(Self {
             key,
             id,
@@ -153,100 +157,112 @@ impl Booking {
             copies,
             desired,
             intent: None,
-            observed: Observed::Nothing,
-            shown: Shown::default(),
-            telling: None,
+            observed: ObservedState::Nothing,
+            published: Published::default(),
+            publish_lease: None,
             correlation,
-            changes: 0,
-            pointers: vec![at],
+            change_count: 0,
+            known_copies: vec![at],
             unsettled_due: None,
             purge_due,
         })
     }
 
     /// Takes in another reading. Equal to before when the reading brought nothing new.
-    pub fn see(self, waits_for_room: bool, reading: Reading) -> Self {
-        let Reading { role, at, answerable, seen, correlation } = reading;
-        let mut copies = self.copies.clone().see(role, at.clone(), answerable, seen);
-        let mut pointers = self.pointers.clone();
+    pub fn apply_reading(self, requires_room_copy: bool, reading: CopyReading) -> Self {
+        let CopyReading { role, at, answerable, observation: seen, correlation } = reading;
+        let mut copies = self.copies.clone().observe(role, at.clone(), answerable, seen);
+        let mut pointers = self.known_copies.clone();
         // Even a copy that was gone before it could be read: its pointer is there already.
         if !pointers.contains(&at) {
             pointers.push(at);
         }
         if copies == self.copies {
-            return Self { pointers, ..self };
+            return Self { known_copies: pointers, ..self };
         }
-        if self.is_unexpected(&copies) {
-            copies.asked += 1;
+        if self.is_new_invitation(&copies) {
+            copies.invitation += 1;
         }
         let refusal = self.refusal();
-        let circumstances = Circumstances { refused: refusal.is_some(), waits_for_room };
-        if let (Some(no), Some(Desired::Wanted(wish))) = (refusal, copies.desired(circumstances))
-            && no.asking != wish.asking()
+        let circumstances = CopyContext { refused: refusal.is_some(), requires_room_copy };
+        if let (Some(no), Some(DesiredState::Wanted(wish))) =
+            (refusal, copies.desired_state(circumstances))
+            && no.request_digest != wish.request_digest()
         {
-            copies = copies.ask_anew();
+            copies = copies.expect_new_room_copy();
         }
         // No copy is left that would hold it, only what was said before: that must not live on.
-        let desired = copies.desired(circumstances).unwrap_or(Desired::Unwanted(Ended::GivenUp));
+        let desired = copies
+            .desired_state(circumstances)
+            .unwrap_or(DesiredState::Unwanted(EndReason::Abandoned));
         let generation = match (&self.desired, &desired) {
-            (Desired::Unwanted(_), Desired::Wanted(_)) => self.generation + 1,
-            (Desired::Wanted(_), _) | (Desired::Unwanted(_), Desired::Unwanted(_)) => {
-                self.generation
-            }
+            (DesiredState::Unwanted(_), DesiredState::Wanted(_)) => self.generation + 1,
+            (DesiredState::Wanted(_), _)
+            | (DesiredState::Unwanted(_), DesiredState::Unwanted(_)) => self.generation,
         };
         let purge_due = copies.ends_at().unwrap_or(self.purge_due);
-        let changes = self.changes + u32::from(desired != self.desired);
-        Self { copies, desired, generation, purge_due, changes, pointers, correlation, ..self }
+        let changes = self.change_count + u32::from(desired != self.desired);
+        Self {
+            copies,
+            desired,
+            generation,
+            purge_due,
+            change_count: changes,
+            known_copies: pointers,
+            correlation,
+            ..self
+        }
     }
 
     /// Forgets a mailbox that is erased: nothing leads to its copies any more. As long as a copy
     /// carries our mark, the way to it is kept.
     #[must_use]
-    pub fn forget(mut self, mailbox: MailboxId) -> Self {
-        if self.shown.organizer.is_none() {
-            self.pointers.retain(|at| at.mailbox != mailbox);
+    pub fn forget_mailbox(mut self, mailbox: MailboxId) -> Self {
+        if self.published.organizer.is_none() {
+            self.known_copies.retain(|at| at.mailbox != mailbox);
         }
         self
     }
 
     /// The copy that was not read now, when the two disagree.
-    pub fn other_copy(&self, read: Role) -> Option<CopyAt> {
-        if !self.copies.disagree() {
+    pub fn copy_to_reread(&self, read: CopyRole) -> Option<CopyLocation> {
+        if !self.copies.times_differ() {
             return None;
         }
         match read {
-            Role::Organizer => self.copies.room_at().cloned(),
-            Role::Room => self.copies.organizer_at().cloned(),
+            CopyRole::Organizer => self.copies.room_location().cloned(),
+            CopyRole::Room => self.copies.organizer_location().cloned(),
         }
     }
 
     /// Whether a copy came into the room's calendar after the answer to it was given up or lost: it
     /// asks anew, or it would never be answered.
-    fn is_unexpected(&self, copies: &Copies) -> bool {
-        let declined = self
-            .shown
-            .room
-            .is_some_and(|told| told.answer == Answer::Decline && told.asked == copies.asked);
-        declined && self.copies.room == RoomCopy::Unseen && copies.room_at().is_some()
+    fn is_new_invitation(&self, copies: &Copies) -> bool {
+        let declined = self.published.room.is_some_and(|told| {
+            told.response == MeetingResponse::Decline && told.invitation == copies.invitation
+        });
+        declined && self.copies.room == RoomCopy::Unknown && copies.room_location().is_some()
     }
 
-    fn refusal(&self) -> Option<Refusal> {
+    fn refusal(&self) -> Option<BookingRefusal> {
         match self.observed {
-            Observed::Refused(refusal) => Some(refusal),
-            Observed::Nothing | Observed::Booked(_) => None,
+            ObservedState::Refused(refusal) => Some(refusal),
+            ObservedState::Nothing | ObservedState::Booked(_) => None,
         }
     }
 
     /// Whether the booking system has what is desired.
-    pub fn agrees(&self) -> bool {
+    pub fn is_in_sync(&self) -> bool {
         match (&self.desired, &self.observed) {
-            (Desired::Wanted(wish), Observed::Booked(held)) => {
-                held.wish == wish.fingerprint() && held.generation == self.generation
+            (DesiredState::Wanted(wish), ObservedState::Booked(held)) => {
+                held.spec_fingerprint == wish.fingerprint() && held.generation == self.generation
             }
-            (Desired::Wanted(wish), Observed::Refused(no)) => no.asking == wish.asking(),
-            (Desired::Wanted(_), Observed::Nothing)
-            | (Desired::Unwanted(_), Observed::Booked(_)) => false,
-            (Desired::Unwanted(_), Observed::Nothing | Observed::Refused(_)) => true,
+            (DesiredState::Wanted(wish), ObservedState::Refused(no)) => {
+                no.request_digest == wish.request_digest()
+            }
+            (DesiredState::Wanted(_), ObservedState::Nothing)
+            | (DesiredState::Unwanted(_), ObservedState::Booked(_)) => false,
+            (DesiredState::Unwanted(_), ObservedState::Nothing | ObservedState::Refused(_)) => true,
         }
     }
 }

@@ -18,7 +18,7 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use jiff::Timestamp;
 use zeroize::Zeroizing;
 
-use crate::domain::{ids::ContentKeyId, sealed::Sealed};
+use crate::domain::{encrypted_content::EncryptedContent, ids::ContentKeyId};
 
 /// The most content that is opened, in characters of base64. An event's is a few thousand; 500
 /// attendees, the most an event has (learn.microsoft.com/graph/api/resources/event), make 150,000.
@@ -37,58 +37,58 @@ const KEY_BITS: std::ops::RangeInclusive<usize> = 2_048..=4_096;
 /// One key. The private part is parsed once and never shown.
 pub struct ContentKey {
     id: ContentKeyId,
-    made_at: Timestamp,
+    created_at: Timestamp,
     certificate: String,
-    private: OaepPrivateDecryptingKey,
+    private_key: OaepPrivateDecryptingKey,
 }
 
 impl fmt::Debug for ContentKey {
     /// Its name and age.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut shown = f.debug_struct("ContentKey");
-        shown.field("id", &self.id).field("made_at", &self.made_at).finish_non_exhaustive()
+        shown.field("id", &self.id).field("made_at", &self.created_at).finish_non_exhaustive()
     }
 }
 
 /// What is kept is no key, or not the one of the certificate beside it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the content key cannot be read")]
-pub struct BadContentKey;
+pub struct InvalidContentKey;
 
 /// Sealed content that cannot be opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum NotOpened {
+pub enum DecryptError {
     /// It was sealed for another key.
     #[error("sealed for another key")]
-    OtherKey,
+    WrongKey,
     /// It has not the form of sealed content, or is too large.
     #[error("not sealed content")]
     Malformed,
     /// The key within cannot be had with ours, or is not one.
     #[error("the key within cannot be opened")]
-    Key,
+    InvalidDataKey,
     /// It is not as it was when it was sealed.
     #[error("the signature does not fit")]
-    Forged,
+    InvalidSignature,
     /// It was signed, but makes no sense.
     #[error("the content cannot be decrypted")]
-    Garbled,
+    InvalidCiphertext,
 }
 
 /// Content in the clear, for as long as it is held; it is wiped when dropped.
-pub struct Opened {
+pub struct DecryptedContent {
     bytes: Zeroizing<Vec<u8>>,
     length: usize,
 }
 
-impl Opened {
+impl DecryptedContent {
     /// The JSON, as Graph wrote it.
     pub fn json(&self) -> &[u8] {
         self.bytes.get(..self.length).unwrap_or_default()
     }
 }
 
-impl fmt::Debug for Opened {
+impl fmt::Debug for DecryptedContent {
     /// How large it is.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Opened").field("bytes", &self.length).finish()
@@ -99,24 +99,30 @@ impl ContentKey {
     /// The key `id`: certificate (X.509) and private key (PKCS #8), both DER.
     ///
     /// # Errors
-    /// [`BadContentKey`] also when the two do not belong together: everything sealed would be lost.
+    /// [`InvalidContentKey`] also when the two do not belong together: everything sealed would be lost.
     pub fn new(
         id: ContentKeyId,
         made_at: Timestamp,
         certificate: &[u8],
         private_key: &[u8],
-    ) -> Result<Self, BadContentKey> {
-        let private = PrivateDecryptingKey::from_pkcs8(private_key).map_err(|_| BadContentKey)?;
+    ) -> Result<Self, InvalidContentKey> {
+        let private =
+            PrivateDecryptingKey::from_pkcs8(private_key).map_err(|_| InvalidContentKey)?;
         let public: PublicKeyX509Der<'_> =
-            private.public_key().as_der().map_err(|_| BadContentKey)?;
+            private.public_key().as_der().map_err(|_| InvalidContentKey)?;
         // A certificate holds its public key in the very same form (RFC 5280, 4.1).
         let public = public.as_ref();
         let belongs = certificate.windows(public.len()).any(|part| part == public);
         if !belongs || !KEY_BITS.contains(&private.key_size_bits()) {
-            return Err(BadContentKey);
+            return Err(InvalidContentKey);
         }
-        let private = OaepPrivateDecryptingKey::new(private).map_err(|_| BadContentKey)?;
-        Ok(Self { id, made_at, certificate: STANDARD.encode(certificate), private })
+        let private = OaepPrivateDecryptingKey::new(private).map_err(|_| InvalidContentKey)?;
+        Ok(Self {
+            id,
+            created_at: made_at,
+            certificate: STANDARD.encode(certificate),
+            private_key: private,
+        })
     }
 
     /// Its name, as Graph repeats it.
@@ -125,8 +131,8 @@ impl ContentKey {
     }
 
     /// When it came into the vault.
-    pub fn made_at(&self) -> Timestamp {
-        self.made_at
+    pub fn created_at(&self) -> Timestamp {
+        self.created_at
     }
 
     /// The certificate, which has the public key alone: DER in base64, as Graph wants it.
@@ -138,46 +144,48 @@ impl ContentKey {
     /// anything is decrypted.
     ///
     /// # Errors
-    /// [`NotOpened`].
-    pub fn open(&self, sealed: &Sealed) -> Result<Opened, NotOpened> {
-        if sealed.certificate != self.id {
-            return Err(NotOpened::OtherKey);
+    /// [`DecryptError`].
+    pub fn decrypt(&self, sealed: &EncryptedContent) -> Result<DecryptedContent, DecryptError> {
+        if sealed.certificate_id != self.id {
+            return Err(DecryptError::WrongKey);
         }
         let fits = sealed.data.len() <= DATA_MAX
             && sealed.data_key.len() <= DATA_KEY_MAX
-            && sealed.signature.len() == SIGNATURE_CHARS;
+            && sealed.data_signature.len() == SIGNATURE_CHARS;
         if !fits {
-            return Err(NotOpened::Malformed);
+            return Err(DecryptError::Malformed);
         }
-        let decoded = |text: &str| STANDARD.decode(text).map_err(|_| NotOpened::Malformed);
-        let (data_key, signature) = (decoded(&sealed.data_key)?, decoded(&sealed.signature)?);
+        let decoded = |text: &str| STANDARD.decode(text).map_err(|_| DecryptError::Malformed);
+        let (data_key, signature) = (decoded(&sealed.data_key)?, decoded(&sealed.data_signature)?);
         let mut bytes = Zeroizing::new(decoded(&sealed.data)?);
         if bytes.is_empty() || bytes.len() % BLOCK != 0 {
-            return Err(NotOpened::Malformed);
+            return Err(DecryptError::Malformed);
         }
-        let key = self.unwrapped(&data_key)?;
+        let key = self.unwrap_data_key(&data_key)?;
         let mac = hmac::Key::new(hmac::HMAC_SHA256, key.as_slice());
-        hmac::verify(&mac, &bytes, &signature).map_err(|_| NotOpened::Forged)?;
-        let length = decrypted(&key, &mut bytes)?;
-        Ok(Opened { bytes, length })
+        hmac::verify(&mac, &bytes, &signature).map_err(|_| DecryptError::InvalidSignature)?;
+        let length = decrypt_in_place(&key, &mut bytes)?;
+        Ok(DecryptedContent { bytes, length })
     }
 
-    fn unwrapped(&self, data_key: &[u8]) -> Result<Zeroizing<[u8; KEY_BYTES]>, NotOpened> {
-        if data_key.len() != self.private.key_size_bytes() {
-            return Err(NotOpened::Key);
+    fn unwrap_data_key(&self, data_key: &[u8]) -> Result<Zeroizing<[u8; KEY_BYTES]>, DecryptError> {
+        if data_key.len() != self.private_key.key_size_bytes() {
+            return Err(DecryptError::InvalidDataKey);
         }
-        let mut clear = Zeroizing::new(vec![0; self.private.min_output_size()]);
-        let key = self.private.decrypt(&OAEP_SHA1_MGF1SHA1, data_key, &mut clear, None);
-        let key: &[u8] = key.map_err(|_| NotOpened::Key)?;
-        key.try_into().map(Zeroizing::new).map_err(|_| NotOpened::Key)
+        let mut clear = Zeroizing::new(vec![0; self.private_key.min_output_size()]);
+        let key = self.private_key.decrypt(&OAEP_SHA1_MGF1SHA1, data_key, &mut clear, None);
+        let key: &[u8] = key.map_err(|_| DecryptError::InvalidDataKey)?;
+        key.try_into().map(Zeroizing::new).map_err(|_| DecryptError::InvalidDataKey)
     }
 }
 
 /// Decrypts in place, and tells how long the content is.
-fn decrypted(key: &[u8; KEY_BYTES], bytes: &mut [u8]) -> Result<usize, NotOpened> {
-    let Some(vector) = key.first_chunk::<BLOCK>() else { return Err(NotOpened::Key) };
+fn decrypt_in_place(key: &[u8; KEY_BYTES], bytes: &mut [u8]) -> Result<usize, DecryptError> {
+    let Some(vector) = key.first_chunk::<BLOCK>() else { return Err(DecryptError::InvalidDataKey) };
     let context = DecryptionContext::Iv128(FixedLength::from(vector));
     let aes = UnboundCipherKey::new(&AES_256, key).and_then(PaddedBlockDecryptingKey::cbc_pkcs7);
-    let aes = aes.map_err(|_| NotOpened::Garbled)?;
-    aes.decrypt(bytes, context).map(|clear| clear.len()).map_err(|_| NotOpened::Garbled)
+    let aes = aes.map_err(|_| DecryptError::InvalidCiphertext)?;
+    aes.decrypt(bytes, context)
+        .map(|clear| clear.len())
+        .map_err(|_| DecryptError::InvalidCiphertext)
 }

@@ -5,7 +5,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 use jiff::Timestamp;
 
-use super::{ContentKey, ContentKeySource, FreshContentKey, ListedContentKey, NotWritten, fresh};
+use super::{
+    ContentKey, ContentKeyInfo, ContentKeySource, NewContentKey, VaultWriteError, new_key,
+};
 use crate::{base::clock::Clock, domain::ids::ContentKeyId, identity::key_ring::KeysUnavailable};
 
 /// Keys in memory. Clones share them.
@@ -17,7 +19,7 @@ pub struct MemoryContentKeys {
 
 #[derive(Default)]
 struct State {
-    secrets: Vec<(ListedContentKey, String)>,
+    secrets: Vec<(ContentKeyInfo, String)>,
     outage: bool,
     read_only: bool,
     loads: u64,
@@ -51,7 +53,7 @@ impl MemoryContentKeys {
 
     /// Leaves something there that is called like a key and is none.
     pub fn put_unreadable(&self, id: ContentKeyId) {
-        let listed = ListedContentKey { id, made_at: self.clock.now() };
+        let listed = ContentKeyInfo { id, created_at: self.clock.now() };
         self.state().secrets.push((listed, "{}".to_owned()));
     }
 
@@ -59,16 +61,16 @@ impl MemoryContentKeys {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn readable(&self) -> Result<MutexGuard<'_, State>, KeysUnavailable> {
+    fn state_for_read(&self) -> Result<MutexGuard<'_, State>, KeysUnavailable> {
         let state = self.state();
         if state.outage { Err(KeysUnavailable) } else { Ok(state) }
     }
 
-    fn writable(&self) -> Result<MutexGuard<'_, State>, NotWritten> {
+    fn state_for_write(&self) -> Result<MutexGuard<'_, State>, VaultWriteError> {
         let state = self.state();
         match (state.outage, state.read_only) {
-            (true, _) => Err(NotWritten::Unavailable),
-            (false, true) => Err(NotWritten::Forbidden),
+            (true, _) => Err(VaultWriteError::Unavailable),
+            (false, true) => Err(VaultWriteError::Forbidden),
             (false, false) => Ok(state),
         }
     }
@@ -76,33 +78,35 @@ impl MemoryContentKeys {
 
 #[async_trait]
 impl ContentKeySource for MemoryContentKeys {
-    async fn list(&self) -> Result<Vec<ListedContentKey>, KeysUnavailable> {
-        Ok(self.readable()?.secrets.iter().map(|(listed, _)| listed.clone()).collect())
+    async fn list(&self) -> Result<Vec<ContentKeyInfo>, KeysUnavailable> {
+        Ok(self.state_for_read()?.secrets.iter().map(|(listed, _)| listed.clone()).collect())
     }
 
-    async fn load(&self, listed: &ListedContentKey) -> Result<Option<ContentKey>, KeysUnavailable> {
+    async fn load(&self, listed: &ContentKeyInfo) -> Result<Option<ContentKey>, KeysUnavailable> {
         let secret = {
-            let mut state = self.readable()?;
+            let mut state = self.state_for_read()?;
             state.loads += 1;
             let found = state.secrets.iter().find(|(other, _)| other.id == listed.id);
             found.map(|(_, secret)| secret.clone())
         };
-        let key = secret.map(|secret| fresh::read(listed.id.clone(), listed.made_at, &secret).ok());
+        let key = secret.map(|secret| {
+            new_key::parse_secret(listed.id.clone(), listed.created_at, &secret).ok()
+        });
         Ok(key.flatten())
     }
 
-    async fn add(&self, key: &FreshContentKey) -> Result<(), NotWritten> {
-        let secret = key.secret().map_err(|_| NotWritten::Unavailable)?;
+    async fn add(&self, key: &NewContentKey) -> Result<(), VaultWriteError> {
+        let secret = key.to_secret().map_err(|_| VaultWriteError::Unavailable)?;
         // As a vault does, which knows no fractions of a second.
         let now = self.clock.now();
         let made_at = Timestamp::from_second(now.as_second()).unwrap_or(now);
-        let listed = ListedContentKey { id: key.id().clone(), made_at };
-        self.writable()?.secrets.push((listed, secret.as_str().to_owned()));
+        let listed = ContentKeyInfo { id: key.id().clone(), created_at: made_at };
+        self.state_for_write()?.secrets.push((listed, secret.as_str().to_owned()));
         Ok(())
     }
 
-    async fn destroy(&self, id: &ContentKeyId) -> Result<(), NotWritten> {
-        self.writable()?.secrets.retain(|(listed, _)| listed.id != *id);
+    async fn destroy(&self, id: &ContentKeyId) -> Result<(), VaultWriteError> {
+        self.state_for_write()?.secrets.retain(|(listed, _)| listed.id != *id);
         Ok(())
     }
 }

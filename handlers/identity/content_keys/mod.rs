@@ -5,9 +5,9 @@
 //! by that name. Every renewal brings the newest certificate, so an old key has served its time a day
 //! after a new one is there (see `functions/dispatch_due/keys` for the whole reckoning).
 
-mod fresh;
 mod key;
 mod memory;
+mod new_key;
 mod vault;
 
 use std::sync::Arc;
@@ -15,32 +15,32 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use jiff::Timestamp;
 
-pub use fresh::{CannotMake, FreshContentKey};
-pub use key::{BadContentKey, ContentKey, NotOpened, Opened};
+pub use key::{ContentKey, DecryptError, DecryptedContent, InvalidContentKey};
 pub use memory::MemoryContentKeys;
+pub use new_key::{KeyGenerationError, NewContentKey};
 pub use vault::KeyVaultContentKeys;
 
 use super::{
-    cached::{Cached, Loads},
     key_ring::KeysUnavailable,
+    vault_cache::{VaultCache, VaultLoader},
 };
 use crate::{base::clock::Clock, domain::ids::ContentKeyId};
 
 /// How many keys are held: the newest. With one a month and two days of overlap there are two.
-const HELD: usize = 8;
+const MAX_CACHED_KEYS: usize = 8;
 
 /// A key that is there, and since when.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ListedContentKey {
+pub struct ContentKeyInfo {
     /// Its name.
     pub id: ContentKeyId,
     /// When it came into the vault, by the vault's clock, in whole seconds.
-    pub made_at: Timestamp,
+    pub created_at: Timestamp,
 }
 
 /// The vault did not take a change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum NotWritten {
+pub enum VaultWriteError {
     /// Our identity may not do that there: it lacks a right.
     #[error("the vault refuses: our identity lacks the right to write")]
     Forbidden,
@@ -56,45 +56,48 @@ pub trait ContentKeySource: Send + Sync {
     ///
     /// # Errors
     /// [`KeysUnavailable`].
-    async fn list(&self) -> Result<Vec<ListedContentKey>, KeysUnavailable>;
+    async fn list(&self) -> Result<Vec<ContentKeyInfo>, KeysUnavailable>;
 
     /// The key that was listed; `None` when it is not there any more, or cannot be read as one.
     ///
     /// # Errors
     /// [`KeysUnavailable`].
-    async fn load(&self, listed: &ListedContentKey) -> Result<Option<ContentKey>, KeysUnavailable>;
+    async fn load(&self, listed: &ContentKeyInfo) -> Result<Option<ContentKey>, KeysUnavailable>;
 
     /// Keeps a key.
     ///
     /// # Errors
-    /// [`NotWritten`].
-    async fn add(&self, key: &FreshContentKey) -> Result<(), NotWritten>;
+    /// [`VaultWriteError`].
+    async fn add(&self, key: &NewContentKey) -> Result<(), VaultWriteError>;
 
     /// Destroys a key; one that is not there is destroyed.
     ///
     /// # Errors
-    /// [`NotWritten`].
-    async fn destroy(&self, id: &ContentKeyId) -> Result<(), NotWritten>;
+    /// [`VaultWriteError`].
+    async fn destroy(&self, id: &ContentKeyId) -> Result<(), VaultWriteError>;
 }
 
 /// The keys, cached: listed once an hour, and each read once.
-pub struct ContentKeys(Cached<Source>);
+pub struct ContentKeys(VaultCache<ContentKeyLoader>);
 
 /// The newest first.
-type Held = Vec<Arc<ContentKey>>;
+type CachedContentKeys = Vec<Arc<ContentKey>>;
 
 /// A source that is loaded from.
-struct Source(Box<dyn ContentKeySource>);
+struct ContentKeyLoader(Box<dyn ContentKeySource>);
 
 #[async_trait]
-impl Loads for Source {
-    type Loaded = Held;
+impl VaultLoader for ContentKeyLoader {
+    type Loaded = CachedContentKeys;
 
-    async fn load(&self, held: Option<&Held>) -> Result<Held, KeysUnavailable> {
+    async fn load(
+        &self,
+        held: Option<&CachedContentKeys>,
+    ) -> Result<CachedContentKeys, KeysUnavailable> {
         let mut listed = self.0.list().await?;
-        listed.sort_by(|a, b| (b.made_at, &b.id).cmp(&(a.made_at, &a.id)));
-        let mut keys = Held::new();
-        for listed in listed.into_iter().take(HELD) {
+        listed.sort_by(|a, b| (b.created_at, &b.id).cmp(&(a.created_at, &a.id)));
+        let mut keys = CachedContentKeys::new();
+        for listed in listed.into_iter().take(MAX_CACHED_KEYS) {
             let known = held.into_iter().flatten().find(|key| key.id() == &listed.id);
             let key = match known {
                 Some(key) => Some(Arc::clone(key)),
@@ -109,7 +112,7 @@ impl Loads for Source {
 impl ContentKeys {
     /// The keys of `source`, which are loaded when they are first needed.
     pub fn new(source: Box<dyn ContentKeySource>, clock: Arc<dyn Clock>) -> Self {
-        Self(Cached::new(Source(source), clock))
+        Self(VaultCache::new(ContentKeyLoader(source), clock))
     }
 
     /// The newest key, for new subscriptions and renewals; `None` while there is none. Looked up
@@ -119,9 +122,9 @@ impl ContentKeys {
     /// # Errors
     /// [`KeysUnavailable`] when they could never be loaded.
     pub async fn current(&self) -> Result<Option<Arc<ContentKey>>, KeysUnavailable> {
-        let mut keys = self.0.fresh().await?;
+        let mut keys = self.0.get_fresh().await?;
         if keys.is_empty() {
-            keys = self.0.with(|keys| !keys.is_empty()).await?;
+            keys = self.0.get_containing(|keys| !keys.is_empty()).await?;
         }
         Ok(keys.first().cloned())
     }
@@ -131,12 +134,12 @@ impl ContentKeys {
     ///
     /// # Errors
     /// [`KeysUnavailable`] when it is unknown and the last attempt to load failed: it may be there.
-    pub async fn knowing(
+    pub async fn find(
         &self,
         id: &ContentKeyId,
     ) -> Result<Option<Arc<ContentKey>>, KeysUnavailable> {
         let is_it = |key: &&Arc<ContentKey>| key.id() == id;
-        let keys = self.0.with(|keys| keys.iter().any(|key| is_it(&key))).await?;
+        let keys = self.0.get_containing(|keys| keys.iter().any(|key| is_it(&key))).await?;
         Ok(keys.iter().find(is_it).cloned())
     }
 
@@ -152,8 +155,8 @@ impl ContentKeys {
     ///
     /// # Errors
     /// [`KeysUnavailable`].
-    pub async fn all_now(&self) -> Result<Vec<Arc<ContentKey>>, KeysUnavailable> {
-        self.0.load_now().await.map(|keys| keys.to_vec())
+    pub async fn reload_all(&self) -> Result<Vec<Arc<ContentKey>>, KeysUnavailable> {
+        self.0.force_reload().await.map(|keys| keys.to_vec())
     }
 
     /// Where they are kept, to add and destroy some.

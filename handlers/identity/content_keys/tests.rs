@@ -15,29 +15,29 @@ use crate::{
         clock::ManualClock,
         rng::{Rng, SeededRng},
     },
-    domain::sealed::Sealed,
+    domain::encrypted_content::EncryptedContent,
 };
 
 const CONTENT: &str = r#"{"id":"AAMk=","start":{"dateTime":"2026-11-24T09:00:00"}}"#;
 
-struct Trial {
+struct ContentKeysFixture {
     clock: ManualClock,
     source: MemoryContentKeys,
     keys: ContentKeys,
     rng: Box<dyn Rng>,
 }
 
-fn trial() -> Trial {
+fn fixture() -> ContentKeysFixture {
     let clock = ManualClock::new("2026-11-22T09:00:00.5Z".parse().unwrap());
     let shared: Arc<dyn Clock> = Arc::new(clock.clone());
     let source = MemoryContentKeys::new(Arc::clone(&shared));
     let keys = ContentKeys::new(Box::new(source.clone()), shared);
-    Trial { clock, source, keys, rng: Box::new(SeededRng::new(7)) }
+    ContentKeysFixture { clock, source, keys, rng: Box::new(SeededRng::new(7)) }
 }
 
-impl Trial {
+impl ContentKeysFixture {
     async fn add(&self) -> ContentKeyId {
-        let fresh = FreshContentKey::make(self.clock.now(), self.rng.as_ref()).await.unwrap();
+        let fresh = NewContentKey::generate(self.clock.now(), self.rng.as_ref()).await.unwrap();
         self.source.add(&fresh).await.unwrap();
         fresh.id().clone()
     }
@@ -52,8 +52,8 @@ impl Trial {
 }
 
 /// Seals as Graph does, for the certificate of `key`, with this symmetric key.
-fn sealed_with(fresh: &FreshContentKey, symmetric: &[u8], content: &str) -> Sealed {
-    let secret: serde_json::Value = serde_json::from_str(&fresh.secret().unwrap()).unwrap();
+fn encrypt_with(fresh: &NewContentKey, symmetric: &[u8], content: &str) -> EncryptedContent {
+    let secret: serde_json::Value = serde_json::from_str(&fresh.to_secret().unwrap()).unwrap();
     let private = STANDARD.decode(secret["private_key"].as_str().unwrap()).unwrap();
     let public = PrivateDecryptingKey::from_pkcs8(&private).unwrap().public_key();
     let public = OaepPublicEncryptingKey::new(public).unwrap();
@@ -68,29 +68,34 @@ fn sealed_with(fresh: &FreshContentKey, symmetric: &[u8], content: &str) -> Seal
     } else {
         data.resize(64, 0);
     }
-    signed(fresh.id().clone(), symmetric, &data, &data_key)
+    sign(fresh.id().clone(), symmetric, &data, &data_key)
 }
 
-fn signed(certificate: ContentKeyId, symmetric: &[u8], data: &[u8], data_key: &[u8]) -> Sealed {
+fn sign(
+    certificate: ContentKeyId,
+    symmetric: &[u8],
+    data: &[u8],
+    data_key: &[u8],
+) -> EncryptedContent {
     let signature = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, symmetric), data);
-    Sealed {
+    EncryptedContent {
         data: STANDARD.encode(data),
         data_key: STANDARD.encode(data_key),
-        signature: STANDARD.encode(signature),
-        certificate,
+        data_signature: STANDARD.encode(signature),
+        certificate_id: certificate,
     }
 }
 
-async fn fresh() -> FreshContentKey {
+async fn new_content_key() -> NewContentKey {
     let now = "2026-11-22T09:00:00Z".parse().unwrap();
-    FreshContentKey::make(now, &SeededRng::new(3)).await.unwrap()
+    NewContentKey::generate(now, &SeededRng::new(3)).await.unwrap()
 }
 
 #[tokio::test]
 async fn what_was_sealed_for_a_key_is_opened_with_it() {
-    let fresh = fresh().await;
-    let key = fresh.key("2026-11-22T09:00:00Z".parse().unwrap()).unwrap();
-    let opened = key.open(&sealed_with(&fresh, &[9; 32], CONTENT)).unwrap();
+    let fresh = new_content_key().await;
+    let key = fresh.to_content_key("2026-11-22T09:00:00Z".parse().unwrap()).unwrap();
+    let opened = key.decrypt(&encrypt_with(&fresh, &[9; 32], CONTENT)).unwrap();
     assert_eq!(opened.json(), CONTENT.as_bytes());
     assert!(!format!("{opened:?} {key:?} {fresh:?}").contains("AAMk"));
     assert!(!format!("{opened:?}").contains("2026-11-24"));
@@ -98,9 +103,9 @@ async fn what_was_sealed_for_a_key_is_opened_with_it() {
 
 #[tokio::test]
 async fn nothing_is_decrypted_that_was_changed() {
-    let fresh = fresh().await;
-    let key = fresh.key("2026-11-22T09:00:00Z".parse().unwrap()).unwrap();
-    let good = sealed_with(&fresh, &[9; 32], CONTENT);
+    let fresh = new_content_key().await;
+    let key = fresh.to_content_key("2026-11-22T09:00:00Z".parse().unwrap()).unwrap();
+    let good = encrypt_with(&fresh, &[9; 32], CONTENT);
     let flipped = |text: &str| {
         let mut bytes = STANDARD.decode(text).unwrap();
         bytes[0] ^= 1;
@@ -111,56 +116,77 @@ async fn nothing_is_decrypted_that_was_changed() {
         STANDARD.encode(&bytes[..bytes.len() - 16])
     };
     let cases = [
-        (Sealed { data: flipped(&good.data), ..good.clone() }, NotOpened::Forged),
-        (Sealed { data: shorter(&good.data), ..good.clone() }, NotOpened::Forged),
-        (Sealed { signature: flipped(&good.signature), ..good.clone() }, NotOpened::Forged),
-        (Sealed { data_key: flipped(&good.data_key), ..good.clone() }, NotOpened::Key),
-        (Sealed { data_key: shorter(&good.data_key), ..good.clone() }, NotOpened::Key),
-        (Sealed { certificate: "c0".parse().unwrap(), ..good.clone() }, NotOpened::OtherKey),
-        (Sealed { data: String::new(), ..good.clone() }, NotOpened::Malformed),
-        (Sealed { data: "AAAA".into(), ..good.clone() }, NotOpened::Malformed),
-        (Sealed { data: "A".repeat(512 * 1024 + 4), ..good.clone() }, NotOpened::Malformed),
-        (Sealed { data_key: "A".repeat(700), ..good.clone() }, NotOpened::Malformed),
-        (Sealed { data: "no base64".into(), ..good.clone() }, NotOpened::Malformed),
-        (Sealed { signature: "short".into(), ..good }, NotOpened::Malformed),
-        (sealed_with(&fresh, &[9; 16], CONTENT), NotOpened::Key),
-        (sealed_with(&fresh, &[9; 31], CONTENT), NotOpened::Key),
-        (sealed_with(&fresh, &[9; 48], CONTENT), NotOpened::Key),
+        (
+            EncryptedContent { data: flipped(&good.data), ..good.clone() },
+            DecryptError::InvalidSignature,
+        ),
+        (
+            EncryptedContent { data: shorter(&good.data), ..good.clone() },
+            DecryptError::InvalidSignature,
+        ),
+        (
+            EncryptedContent { data_signature: flipped(&good.data_signature), ..good.clone() },
+            DecryptError::InvalidSignature,
+        ),
+        (
+            EncryptedContent { data_key: flipped(&good.data_key), ..good.clone() },
+            DecryptError::InvalidDataKey,
+        ),
+        (
+            EncryptedContent { data_key: shorter(&good.data_key), ..good.clone() },
+            DecryptError::InvalidDataKey,
+        ),
+        (
+            EncryptedContent { certificate_id: "c0".parse().unwrap(), ..good.clone() },
+            DecryptError::WrongKey,
+        ),
+        (EncryptedContent { data: String::new(), ..good.clone() }, DecryptError::Malformed),
+        (EncryptedContent { data: "AAAA".into(), ..good.clone() }, DecryptError::Malformed),
+        (
+            EncryptedContent { data: "A".repeat(512 * 1024 + 4), ..good.clone() },
+            DecryptError::Malformed,
+        ),
+        (EncryptedContent { data_key: "A".repeat(700), ..good.clone() }, DecryptError::Malformed),
+        (EncryptedContent { data: "no base64".into(), ..good.clone() }, DecryptError::Malformed),
+        (EncryptedContent { data_signature: "short".into(), ..good }, DecryptError::Malformed),
+        (encrypt_with(&fresh, &[9; 16], CONTENT), DecryptError::InvalidDataKey),
+        (encrypt_with(&fresh, &[9; 31], CONTENT), DecryptError::InvalidDataKey),
+        (encrypt_with(&fresh, &[9; 48], CONTENT), DecryptError::InvalidDataKey),
     ];
     for (n, (sealed, expected)) in cases.into_iter().enumerate() {
-        assert_eq!(key.open(&sealed).unwrap_err(), expected, "case {n}");
+        assert_eq!(key.decrypt(&sealed).unwrap_err(), expected, "case {n}");
     }
-    let other = sealed_with(&self::fresh().await, &[9; 32], CONTENT);
-    let renamed = Sealed { certificate: key.id().clone(), ..other };
-    assert_eq!(key.open(&renamed).unwrap_err(), NotOpened::Key);
+    let other = encrypt_with(&self::new_content_key().await, &[9; 32], CONTENT);
+    let renamed = EncryptedContent { certificate_id: key.id().clone(), ..other };
+    assert_eq!(key.decrypt(&renamed).unwrap_err(), DecryptError::InvalidDataKey);
 }
 
 #[tokio::test]
 async fn a_certificate_and_a_key_that_do_not_belong_together_are_refused() {
-    let (one, other) = (fresh().await, fresh().await);
+    let (one, other) = (new_content_key().await, new_content_key().await);
     let at = "2026-11-22T09:00:00Z".parse().unwrap();
-    let parts = |fresh: &FreshContentKey| -> (String, String) {
-        let secret: serde_json::Value = serde_json::from_str(&fresh.secret().unwrap()).unwrap();
+    let parts = |fresh: &NewContentKey| -> (String, String) {
+        let secret: serde_json::Value = serde_json::from_str(&fresh.to_secret().unwrap()).unwrap();
         let part = |name: &str| secret[name].as_str().unwrap().to_owned();
         (part("certificate"), part("private_key"))
     };
     let ((certificate, private_key), (_, another)) = (parts(&one), parts(&other));
     let read = |certificate: &str, private_key: &str| {
         let secret = serde_json::json!({ "certificate": certificate, "private_key": private_key });
-        fresh::read("c1".parse().unwrap(), at, &secret.to_string()).map(drop)
+        new_key::parse_secret("c1".parse().unwrap(), at, &secret.to_string()).map(drop)
     };
     assert_eq!(read(&certificate, &private_key), Ok(()));
-    assert_eq!(read(&certificate, &another), Err(BadContentKey));
-    assert_eq!(read(&private_key, &certificate), Err(BadContentKey));
-    assert_eq!(read(&certificate, ""), Err(BadContentKey));
-    assert!(fresh::read("c1".parse().unwrap(), at, "{}").is_err());
+    assert_eq!(read(&certificate, &another), Err(InvalidContentKey));
+    assert_eq!(read(&private_key, &certificate), Err(InvalidContentKey));
+    assert_eq!(read(&certificate, ""), Err(InvalidContentKey));
+    assert!(new_key::parse_secret("c1".parse().unwrap(), at, "{}").is_err());
 }
 
 #[tokio::test]
 async fn the_certificate_names_the_service_alone_and_no_private_key() {
-    let fresh = fresh().await;
+    let fresh = new_content_key().await;
     assert!(fresh.id().as_str().starts_with("c20261122-") && fresh.id().as_str().len() == 18);
-    let key = fresh.key("2026-11-22T09:00:00Z".parse().unwrap()).unwrap();
+    let key = fresh.to_content_key("2026-11-22T09:00:00Z".parse().unwrap()).unwrap();
     let der = STANDARD.decode(key.certificate()).unwrap();
     let holds = |text: &str| der.windows(text.len()).any(|part| part == text.as_bytes());
     assert!(holds("Roombridge content"));
@@ -170,7 +196,7 @@ async fn the_certificate_names_the_service_alone_and_no_private_key() {
 
 #[tokio::test]
 async fn the_newest_key_is_current_and_older_ones_still_open() {
-    let trial = trial();
+    let trial = fixture();
     assert_eq!(trial.current().await, None);
     let first = trial.add().await;
     assert_eq!(trial.current().await, None, "asked a moment ago");
@@ -179,15 +205,15 @@ async fn the_newest_key_is_current_and_older_ones_still_open() {
     let second = trial.add().await;
     assert_eq!(trial.current().await, Some(first.clone()), "for an hour");
     trial.pass(SignedDuration::from_secs(30));
-    assert!(trial.keys.knowing(&second).await.unwrap().is_some(), "looked for at once");
+    assert!(trial.keys.find(&second).await.unwrap().is_some(), "looked for at once");
     assert_eq!(trial.current().await, Some(second.clone()));
-    assert!(trial.keys.knowing(&first).await.unwrap().is_some());
+    assert!(trial.keys.find(&first).await.unwrap().is_some());
     assert_eq!(trial.source.loads(), 2, "each is read once");
 }
 
 #[tokio::test]
 async fn after_a_long_rest_nothing_is_sealed_for_a_key_that_is_gone() {
-    let trial = trial();
+    let trial = fixture();
     let first = trial.add().await;
     assert_eq!(trial.current().await, Some(first.clone()));
     trial.pass(SignedDuration::from_secs(1));
@@ -202,31 +228,31 @@ async fn after_a_long_rest_nothing_is_sealed_for_a_key_that_is_gone() {
 
 #[tokio::test]
 async fn a_key_that_nobody_has_is_told_from_a_vault_that_is_away() {
-    let trial = trial();
+    let trial = fixture();
     let known = trial.add().await;
     let unknown: ContentKeyId = "c20200101-00000000".parse().unwrap();
-    assert!(trial.keys.knowing(&known).await.unwrap().is_some());
+    assert!(trial.keys.find(&known).await.unwrap().is_some());
     trial.pass(SignedDuration::from_secs(30));
-    assert!(trial.keys.knowing(&unknown).await.unwrap().is_none(), "it is lost");
+    assert!(trial.keys.find(&unknown).await.unwrap().is_none(), "it is lost");
     trial.source.set_outage(true);
-    assert!(trial.keys.knowing(&unknown).await.unwrap().is_none(), "looked for a moment ago");
+    assert!(trial.keys.find(&unknown).await.unwrap().is_none(), "looked for a moment ago");
     trial.pass(SignedDuration::from_secs(30));
-    assert_eq!(trial.keys.knowing(&unknown).await.unwrap_err(), KeysUnavailable);
-    assert!(trial.keys.knowing(&known).await.unwrap().is_some(), "known keys serve on");
+    assert_eq!(trial.keys.find(&unknown).await.unwrap_err(), KeysUnavailable);
+    assert!(trial.keys.find(&known).await.unwrap().is_some(), "known keys serve on");
     trial.source.set_outage(false);
     trial.source.destroy(&known).await.unwrap();
-    trial.keys.all_now().await.unwrap();
-    assert!(trial.keys.knowing(&known).await.unwrap().is_none(), "what is destroyed is forgotten");
+    trial.keys.reload_all().await.unwrap();
+    assert!(trial.keys.find(&known).await.unwrap().is_none(), "what is destroyed is forgotten");
 }
 
 #[tokio::test]
 async fn at_most_eight_keys_are_held() {
-    let trial = trial();
+    let trial = fixture();
     for _ in 0..9 {
         trial.add().await;
         trial.pass(SignedDuration::from_secs(1));
     }
     let held = trial.keys.all().await.unwrap();
-    assert_eq!(held.len(), HELD);
+    assert_eq!(held.len(), MAX_CACHED_KEYS);
     assert_eq!(held[0].id(), &trial.source.ids()[8]);
 }

@@ -11,15 +11,17 @@ use azure_security_keyvault_secrets::{ResourceExt, SecretClient, models::SecretP
 use futures::TryStreamExt;
 use jiff::Timestamp;
 
-use super::{ContentKey, ContentKeySource, FreshContentKey, ListedContentKey, NotWritten, fresh};
+use super::{
+    ContentKey, ContentKeyInfo, ContentKeySource, NewContentKey, VaultWriteError, new_key,
+};
 use crate::{
-    base::http::Patience,
+    base::http::RetryPolicy,
     domain::ids::ContentKeyId,
     identity::{key_ring::KeysUnavailable, vault},
 };
 
 /// How the secrets are called.
-const PREFIX: &str = "content-key-";
+const SECRET_PREFIX: &str = "content-key-";
 
 /// How many secrets of the vault are looked through. It is ours, and has a handful.
 const LISTED_MAX: usize = 1_000;
@@ -38,7 +40,8 @@ impl KeyVaultContentKeys {
         credential: Arc<dyn TokenCredential>,
         transport: Transport,
     ) -> azure_core::Result<Self> {
-        vault::client(vault, credential, Patience::WORKER.options(transport)).map(Self)
+        vault::secret_client(vault, credential, RetryPolicy::WORKER.client_options(transport))
+            .map(Self)
     }
 
     /// Purges what was deleted, so that nobody can bring it back. The vault may take a moment to
@@ -48,7 +51,7 @@ impl KeyVaultContentKeys {
         let mut deleted = self.0.list_deleted_secret_properties(None)?;
         while let Some(secret) = deleted.try_next().await? {
             let name = secret.resource_id()?.name;
-            if !name.starts_with(PREFIX) {
+            if !name.starts_with(SECRET_PREFIX) {
                 continue;
             }
             if let Err(error) = self.0.purge_deleted_secret(&name, None).await {
@@ -62,24 +65,24 @@ impl KeyVaultContentKeys {
 
 #[async_trait]
 impl ContentKeySource for KeyVaultContentKeys {
-    async fn list(&self) -> Result<Vec<ListedContentKey>, KeysUnavailable> {
+    async fn list(&self) -> Result<Vec<ContentKeyInfo>, KeysUnavailable> {
         let unavailable = |error: azure_core::Error| {
             tracing::warn!(kind = ?error.kind(), "Key Vault does not list the content keys");
             KeysUnavailable
         };
         let pages = self.0.list_secret_properties(None).map_err(unavailable)?;
-        let all = Patience::WORKER.wait(pages.try_collect::<Vec<_>>()).await;
+        let all = RetryPolicy::WORKER.with_timeout(pages.try_collect::<Vec<_>>()).await;
         let all = all.map_err(|_| KeysUnavailable)?.map_err(unavailable)?;
-        Ok(all.iter().take(LISTED_MAX).filter_map(listed).collect())
+        Ok(all.iter().take(LISTED_MAX).filter_map(parse_key_info).collect())
     }
 
-    async fn load(&self, listed: &ListedContentKey) -> Result<Option<ContentKey>, KeysUnavailable> {
-        let name = named(&listed.id);
+    async fn load(&self, listed: &ContentKeyInfo) -> Result<Option<ContentKey>, KeysUnavailable> {
+        let name = secret_name(&listed.id);
         let unavailable = |error: azure_core::Error| {
             tracing::warn!(secret = name, kind = ?error.kind(), "Key Vault gives no content key");
             KeysUnavailable
         };
-        let answer = Patience::WORKER.wait(self.0.get_secret(&name, None)).await;
+        let answer = RetryPolicy::WORKER.with_timeout(self.0.get_secret(&name, None)).await;
         let secret = match answer.map_err(|_| KeysUnavailable)? {
             Err(error) if error.http_status() == Some(StatusCode::NotFound) => return Ok(None),
             answer => {
@@ -87,26 +90,26 @@ impl ContentKeySource for KeyVaultContentKeys {
             }
         };
         let text = zeroize::Zeroizing::new(secret.value.unwrap_or_default());
-        let key = fresh::read(listed.id.clone(), listed.made_at, &text);
+        let key = new_key::parse_secret(listed.id.clone(), listed.created_at, &text);
         // One that somebody else left there must not keep the others away.
         Ok(key.inspect_err(|bad| tracing::error!(secret = name, "{bad}")).ok())
     }
 
-    async fn add(&self, key: &FreshContentKey) -> Result<(), NotWritten> {
-        let secret = key.secret().map_err(|_| NotWritten::Unavailable)?;
-        vault::set(&self.0, &named(key.id()), &secret).await
+    async fn add(&self, key: &NewContentKey) -> Result<(), VaultWriteError> {
+        let secret = key.to_secret().map_err(|_| VaultWriteError::Unavailable)?;
+        vault::write_secret(&self.0, &secret_name(key.id()), &secret).await
     }
 
-    async fn destroy(&self, id: &ContentKeyId) -> Result<(), NotWritten> {
-        let name = named(id);
-        let gone = Patience::WORKER.wait(self.0.delete_secret(&name, None)).await;
-        match gone.map_err(|_| NotWritten::Unavailable)? {
+    async fn destroy(&self, id: &ContentKeyId) -> Result<(), VaultWriteError> {
+        let name = secret_name(id);
+        let gone = RetryPolicy::WORKER.with_timeout(self.0.delete_secret(&name, None)).await;
+        match gone.map_err(|_| VaultWriteError::Unavailable)? {
             Err(error) if error.http_status() != Some(StatusCode::NotFound) => {
-                return Err(vault::not_written(&error));
+                return Err(vault::vault_write_error(&error));
             }
             Ok(_) | Err(_) => {}
         }
-        match Patience::WORKER.wait(self.purge_deleted()).await {
+        match RetryPolicy::WORKER.with_timeout(self.purge_deleted()).await {
             Ok(Ok(())) => {}
             Ok(Err(_)) | Err(_) => tracing::info!("destroyed keys can still be recovered"),
         }
@@ -114,19 +117,22 @@ impl ContentKeySource for KeyVaultContentKeys {
     }
 }
 
-fn named(id: &ContentKeyId) -> String {
-    format!("{PREFIX}{id}")
+fn secret_name(id: &ContentKeyId) -> String {
+    format!("{SECRET_PREFIX}{id}")
 }
 
 /// One of our keys, unless somebody switched it off.
-fn listed(secret: &SecretProperties) -> Option<ListedContentKey> {
+fn parse_key_info(secret: &SecretProperties) -> Option<ContentKeyInfo> {
     let name = secret.resource_id().ok()?.name;
     let attributes = secret.attributes.as_ref()?;
     if attributes.enabled == Some(false) {
         return None;
     }
     let made_at = Timestamp::from_second(attributes.created?.unix_timestamp()).ok()?;
-    Some(ListedContentKey { id: name.strip_prefix(PREFIX)?.parse().ok()?, made_at })
+    Some(ContentKeyInfo {
+        id: name.strip_prefix(SECRET_PREFIX)?.parse().ok()?,
+        created_at: made_at,
+    })
 }
 
 #[cfg(test)]
@@ -140,11 +146,11 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::{base::rng::SeededRng, identity::scripted::Vouching};
+    use crate::{base::rng::SeededRng, identity::scripted_http::FakeManagedIdentity};
 
     /// Key Vault as its documentation has it (learn.microsoft.com/rest/api/keyvault/secrets, 7.6).
     #[derive(Debug, Default)]
-    struct VaultService(Mutex<State>);
+    struct FakeContentKeyVault(Mutex<State>);
 
     #[derive(Debug, Default)]
     struct State {
@@ -202,7 +208,7 @@ mod tests {
     }
 
     #[async_trait]
-    impl HttpClient for VaultService {
+    impl HttpClient for FakeContentKeyVault {
         async fn execute_request(&self, request: &Request) -> azure_core::Result<AsyncRawResponse> {
             let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
             let mut headers = Headers::new();
@@ -223,29 +229,29 @@ mod tests {
         }
     }
 
-    fn vault() -> (Arc<VaultService>, KeyVaultContentKeys) {
-        let service = Arc::new(VaultService::default());
+    fn vault() -> (Arc<FakeContentKeyVault>, KeyVaultContentKeys) {
+        let service = Arc::new(FakeContentKeyVault::default());
         let transport = Transport::new(Arc::clone(&service) as _);
-        let vouching = Arc::new(Vouching::default());
+        let vouching = Arc::new(FakeManagedIdentity::default());
         let keys = KeyVaultContentKeys::new("https://rooms.vault.test", vouching, transport);
         (service, keys.unwrap())
     }
 
-    impl VaultService {
+    impl FakeContentKeyVault {
         fn with<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
             change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
         }
     }
 
-    async fn fresh() -> FreshContentKey {
+    async fn new_content_key() -> NewContentKey {
         let now = Timestamp::from_second(1_795_338_000).unwrap();
-        FreshContentKey::make(now, &SeededRng::new(5)).await.unwrap()
+        NewContentKey::generate(now, &SeededRng::new(5)).await.unwrap()
     }
 
     #[tokio::test]
     async fn a_key_is_a_secret_of_its_own_and_is_destroyed_alone() {
         let (service, vault) = vault();
-        let fresh = fresh().await;
+        let fresh = new_content_key().await;
         vault.add(&fresh).await.unwrap();
         service.with(|state| {
             for (name, value) in
@@ -257,12 +263,12 @@ mod tests {
         let mut listed = vault.list().await.unwrap();
         listed.retain(|listed| listed.id.as_str() != "odd");
         let made_at = Timestamp::from_second(1_795_338_000).unwrap();
-        assert_eq!(listed, [ListedContentKey { id: fresh.id().clone(), made_at }]);
+        assert_eq!(listed, [ContentKeyInfo { id: fresh.id().clone(), created_at: made_at }]);
         let key = vault.load(&listed[0]).await.unwrap().unwrap();
-        assert_eq!(key.certificate(), fresh.key(made_at).unwrap().certificate());
-        let odd = ListedContentKey { id: "odd".parse().unwrap(), made_at };
+        assert_eq!(key.certificate(), fresh.to_content_key(made_at).unwrap().certificate());
+        let odd = ContentKeyInfo { id: "odd".parse().unwrap(), created_at: made_at };
         assert!(vault.load(&odd).await.unwrap().is_none(), "somebody else's keeps nobody away");
-        let none = ListedContentKey { id: "none".parse().unwrap(), made_at };
+        let none = ContentKeyInfo { id: "none".parse().unwrap(), created_at: made_at };
         assert!(vault.load(&none).await.unwrap().is_none());
         vault.destroy(fresh.id()).await.unwrap();
         assert_eq!(service.with(|state| (state.secrets.len(), state.deleted.len())), (3, 1));
@@ -278,9 +284,9 @@ mod tests {
     #[tokio::test]
     async fn a_missing_right_is_told_from_a_vault_that_is_away() {
         let (service, vault) = vault();
-        let fresh = fresh().await;
+        let fresh = new_content_key().await;
         service.with(|state| state.read_only = true);
-        assert_eq!(vault.add(&fresh).await, Err(NotWritten::Forbidden));
+        assert_eq!(vault.add(&fresh).await, Err(VaultWriteError::Forbidden));
         assert_eq!(vault.list().await.unwrap(), []);
     }
 }

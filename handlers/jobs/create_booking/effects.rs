@@ -1,14 +1,14 @@
 //! What changes the world outside the booking's row: the claim, the calls, and their verification.
 
-use super::Worker;
+use super::BookingWorker;
 use crate::{
-    booking::{Claimed, Free, Placed, Placing},
+    booking::{BookingReceipt, ClaimResult, FreeInterval, PutBooking},
     domain::{
-        appointment::Desired,
-        booking::{Booking, Held, Observed, Order, RefusalReason},
+        appointment::DesiredState,
+        booking::{Booking, BookingOrder, ConfirmedBooking, ObservedState, RefusalReason},
         ledger::Conflict,
     },
-    jobs::runner::job::StepError,
+    jobs::runner::job::JobError,
 };
 
 /// What an effect came to.
@@ -19,20 +19,20 @@ pub(super) enum Effect {
     Conflict(Box<Booking>, Conflict),
 }
 
-impl Worker<'_> {
+impl BookingWorker<'_> {
     /// Claim → call → read back and verify.
     pub(super) async fn put(
         &self,
         booking: Booking,
-        order: &Order,
-        free: Free,
+        order: &BookingOrder,
+        free: FreeInterval,
         taken_over: bool,
-    ) -> Result<Effect, StepError> {
-        let interval = order.wish.facts.interval;
-        if let Claimed::No(conflict) = self.deps.claims.claim(free).await? {
+    ) -> Result<Effect, JobError> {
+        let interval = order.spec.facts.interval;
+        if let ClaimResult::Conflict(conflict) = self.deps.claims.claim(free).await? {
             return Ok(Effect::Conflict(Box::new(booking), conflict));
         }
-        let placing = Placing { key: booking.key, id: booking.id, order: order.clone() };
+        let placing = PutBooking { key: booking.key, id: booking.id, order: order.clone() };
         // A worker before us may have got through without being able to say so.
         let known = if taken_over { self.find(&placing).await? } else { None };
         let placed = match known {
@@ -41,27 +41,27 @@ impl Worker<'_> {
                 self.deps.system.put(self.call, &placing).await?;
                 let verified = self.find(&placing).await?;
                 verified.ok_or_else(|| {
-                    StepError::fault("the booking system took the booking and does not have it")
+                    JobError::fail("the booking system took the booking and does not have it")
                 })?
             }
         };
-        let held = Held {
+        let held = ConfirmedBooking {
             interval,
             generation: order.generation,
             reference: placed.reference,
-            wish: order.wish.fingerprint(),
+            spec_fingerprint: order.spec.fingerprint(),
         };
-        Ok(Effect::Done(Box::new(booking.observe(Observed::Booked(held)))))
+        Ok(Effect::Done(Box::new(booking.with_observed(ObservedState::Booked(held)))))
     }
 
-    async fn find(&self, placing: &Placing) -> Result<Option<Placed>, StepError> {
+    async fn find(&self, placing: &PutBooking) -> Result<Option<BookingReceipt>, JobError> {
         Ok(self.deps.system.find(self.call, placing).await?)
     }
 
     /// Ends what there is; the caller releases the ledger afterwards.
-    pub(super) async fn cancel(&self, booking: Booking) -> Result<Booking, StepError> {
+    pub(super) async fn cancel(&self, booking: Booking) -> Result<Booking, JobError> {
         self.deps.system.cancel(self.call, &booking.key, booking.id).await?;
-        Ok(booking.observe(Observed::Nothing))
+        Ok(booking.with_observed(ObservedState::Nothing))
     }
 
     /// The wish cannot be had, so an earlier booking of the same appointment is of no use either.
@@ -69,13 +69,13 @@ impl Worker<'_> {
         &self,
         booking: Booking,
         reason: RefusalReason,
-    ) -> Result<Booking, StepError> {
-        if booking.held().is_some() || booking.intent.is_some() {
+    ) -> Result<Booking, JobError> {
+        if booking.confirmed().is_some() || booking.intent.is_some() {
             self.deps.system.cancel(self.call, &booking.key, booking.id).await?;
         }
         match booking.desired.clone() {
-            Desired::Wanted(wish) => Ok(booking.refuse(&wish, reason)),
-            Desired::Unwanted(_) => Ok(booking.observe(Observed::Nothing)),
+            DesiredState::Wanted(wish) => Ok(booking.with_refusal(&wish, reason)),
+            DesiredState::Unwanted(_) => Ok(booking.with_observed(ObservedState::Nothing)),
         }
     }
 }

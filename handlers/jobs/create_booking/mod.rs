@@ -18,17 +18,17 @@ use std::{sync::Arc, time::Duration};
 use jiff::SignedDuration;
 
 use crate::{
-    base::{call_log::Trail, clock::Clock, rng::Rng},
-    booking::{BookingSystem, Claims, Free, Looked, SystemCall},
+    base::{call_log::CallLog, clock::Clock, rng::Rng},
+    booking::{Availability, BookingSystem, BookingSystemCall, FreeInterval, LedgerClaims},
     domain::{
         booking::{Booking, Intent, Step},
         tenancy::TenantState,
     },
-    jobs::runner::job::{Next, Onward, StepError},
-    messages::{BookingNudge, BookingRequest, CalendarWrite, Passage},
+    jobs::runner::job::{Enqueue, Job, JobError},
+    messages::{BookingJob, BookingRequest, CalendarWrite, JobMeta},
     store::{
         bookings::Bookings,
-        due::{Due, DueEntry, Purpose, Subject},
+        due::{DueEntries, DueEntry, DuePurpose, DueSubject},
         tables::ETag,
         tenants::Tenants,
     },
@@ -38,9 +38,9 @@ use crate::{
 /// worker that was cut off is surely gone.
 const LEASE: SignedDuration = SignedDuration::from_mins(10);
 /// How often a lost race for the row is run again in place.
-const RACES: u32 = 8;
+const MAX_CONFLICT_RETRIES: u32 = 8;
 /// When to come back after somebody else was faster each time.
-const RACE_TIME: SignedDuration = SignedDuration::from_secs(2);
+const CONFLICT_BACKOFF: SignedDuration = SignedDuration::from_secs(2);
 
 /// What this function works with.
 #[derive(Clone)]
@@ -50,9 +50,9 @@ pub struct Deps {
     /// What should be booked, and what is.
     pub bookings: Bookings,
     /// What must be looked at when.
-    pub due: Due,
+    pub due: DueEntries,
     /// The ledger's claims.
-    pub claims: Claims,
+    pub claims: LedgerClaims,
     /// The booking system.
     pub system: Arc<dyn BookingSystem>,
     /// The time.
@@ -64,135 +64,132 @@ pub struct Deps {
 /// Looks at one booking and does what is missing.
 ///
 /// # Errors
-/// [`StepError`] says whether it waits, counts, or is over.
+/// [`JobError`] says whether it waits, counts, or is over.
 pub async fn run(
     deps: &Deps,
-    trail: &Trail,
+    calls: &CallLog,
     request: BookingRequest,
-) -> Result<Vec<Next>, StepError> {
+) -> Result<Vec<Enqueue>, JobError> {
     let BookingRequest(nudge) = request;
-    for _ in 0..RACES {
+    for _ in 0..MAX_CONFLICT_RETRIES {
         let now = deps.clock.now();
         let Some((booking, etag)) = deps.bookings.get(&nudge.key).await? else {
-            forget(deps, &nudge).await?;
-            return Err(StepError::Drop { reason: "there is no such booking" });
+            remove_due_entry(deps, &nudge).await?;
+            return Err(JobError::Discard { reason: "there is no such booking" });
         };
         if booking.purge_due <= now {
-            forget(deps, &nudge).await?;
-            return Err(StepError::Drop { reason: "it is over" });
+            remove_due_entry(deps, &nudge).await?;
+            return Err(JobError::Discard { reason: "it is over" });
         }
         // After the row: an entry with nothing left to watch goes, whatever became of the tenant.
-        is_active(deps, &nudge).await?;
+        require_active(deps, &nudge).await?;
         let step = booking.next_step(now);
         match &step {
-            Step::Agreed => return Ok(vec![tell(&nudge, &booking)]),
-            Step::ComeBack(at) => {
+            Step::InSync => return Ok(vec![enqueue_write_back(&nudge, &booking)]),
+            Step::Busy(at) => {
                 let rest = at.duration_since(now);
-                return Err(StepError::wait(rest, "another worker may still be at it"));
+                return Err(JobError::retry_after(rest, "another worker may still be at it"));
             }
             Step::Put(_) | Step::Refuse(_) | Step::Cancel => {}
         }
-        let call = SystemCall { trail: trail.clone(), correlation: nudge.passage.correlation };
-        let worker = Worker { deps, call: &call, nudge: &nudge, id: deps.rng.number() };
+        let call = BookingSystemCall { trail: calls.clone(), correlation: nudge.meta.correlation };
+        let worker =
+            BookingWorker { deps, call: &call, job: &nudge, worker_id: deps.rng.next_u64() };
         match worker.advance(booking, etag, step).await? {
             Advance::Done(next) => return Ok(next),
-            Advance::Again => deps.race_pause().await,
+            Advance::Retry => deps.conflict_pause().await,
         }
     }
-    Err(StepError::wait(RACE_TIME, "others were faster each time"))
+    Err(JobError::retry_after(CONFLICT_BACKOFF, "others were faster each time"))
 }
 
-async fn is_active(deps: &Deps, nudge: &BookingNudge) -> Result<(), StepError> {
+async fn require_active(deps: &Deps, nudge: &BookingJob) -> Result<(), JobError> {
     let tenant = deps.tenants.get(nudge.key.tenant).await?;
     match tenant.map(|tenant| tenant.state) {
         Some(TenantState::Active) => Ok(()),
-        Some(TenantState::Suspended(_) | TenantState::Leaving | TenantState::Left(_)) | None => {
-            Err(StepError::Drop { reason: "the tenant is not active" })
-        }
+        Some(TenantState::Suspended(_) | TenantState::Disconnecting | TenantState::Deleted(_))
+        | None => Err(JobError::Discard { reason: "the tenant is not active" }),
     }
 }
 
 /// The entry that sent this has nothing to watch any more.
-async fn forget(deps: &Deps, nudge: &BookingNudge) -> Result<(), StepError> {
+async fn remove_due_entry(deps: &Deps, nudge: &BookingJob) -> Result<(), JobError> {
     if let Some(at) = nudge.due {
-        let subject = Subject::Booking(nudge.key);
-        deps.due.remove(&DueEntry::new(Purpose::Unsettled, at, subject)).await?;
+        let subject = DueSubject::Booking(nudge.key);
+        deps.due.remove(&DueEntry::new(DuePurpose::Unsettled, at, subject)).await?;
     }
     Ok(())
 }
 
 /// On to write-back, with the correlation of the change that is to be shown.
-fn tell(nudge: &BookingNudge, booking: &Booking) -> Next {
-    let passage = Passage::start(booking.correlation, nudge.passage.first_seen);
-    let onward = BookingNudge { conflicts: 0, passage, ..*nudge };
-    Next::now(Onward::Write(CalendarWrite(onward)))
+fn enqueue_write_back(nudge: &BookingJob, booking: &Booking) -> Enqueue {
+    let passage = JobMeta::new(booking.correlation, nudge.meta.first_seen);
+    let onward = BookingJob { conflicts: 0, meta: passage, ..*nudge };
+    Enqueue::now(Job::WriteBack(CalendarWrite(onward)))
 }
 
 impl Deps {
-    async fn race_pause(&self) {
+    async fn conflict_pause(&self) {
         tokio::time::sleep(Duration::from_millis(5 + self.rng.below(50))).await;
     }
 }
 
 /// What one attempt came to.
 enum Advance {
-    Done(Vec<Next>),
-    Again,
+    Done(Vec<Enqueue>),
+    Retry,
 }
 
 /// What a worker found before it set out.
-struct Found {
+struct StepInputs {
     /// The free interval of a booking to be made.
-    free: Option<Free>,
+    free: Option<FreeInterval>,
     /// Whether another worker set out before and did not come back.
     taken_over: bool,
 }
 
 /// One worker at one booking.
-struct Worker<'a> {
+struct BookingWorker<'a> {
     deps: &'a Deps,
-    call: &'a SystemCall,
-    nudge: &'a BookingNudge,
-    id: u64,
+    call: &'a BookingSystemCall,
+    job: &'a BookingJob,
+    worker_id: u64,
 }
 
-impl Worker<'_> {
-    async fn advance(
-        &self,
-        booking: Booking,
-        etag: ETag,
-        step: Step,
-    ) -> Result<Advance, StepError> {
+impl BookingWorker<'_> {
+    async fn advance(&self, booking: Booking, etag: ETag, step: Step) -> Result<Advance, JobError> {
         // Looked at before anything is written: a conflict then costs no intent.
         let free = match &step {
             Step::Put(order) => {
-                let interval = order.wish.facts.interval;
-                match self.deps.claims.look(booking.key, interval).await? {
-                    Looked::Free(free) => Some(free),
-                    Looked::Taken(conflict) => return self.conflict(booking, etag, conflict).await,
+                let interval = order.spec.facts.interval;
+                match self.deps.claims.availability(booking.key, interval).await? {
+                    Availability::Free(free) => Some(free),
+                    Availability::Taken(conflict) => {
+                        return self.resolve_conflict(booking, etag, conflict).await;
+                    }
                 }
             }
-            Step::Refuse(_) | Step::Cancel | Step::Agreed | Step::ComeBack(_) => None,
+            Step::Refuse(_) | Step::Cancel | Step::InSync | Step::Busy(_) => None,
         };
-        let found = Found { free, taken_over: booking.intent.is_some() };
-        let Some((booking, etag)) = self.set_out(booking, etag, &step).await? else {
-            return Ok(Advance::Again);
+        let found = StepInputs { free, taken_over: booking.intent.is_some() };
+        let Some((booking, etag)) = self.begin_intent(booking, etag, &step).await? else {
+            return Ok(Advance::Retry);
         };
         let intent = booking.intent.clone();
-        self.holding(intent, self.work(booking, etag, step, found)).await
+        self.with_lease(intent, self.execute_step(booking, etag, step, found)).await
     }
 
     /// Writes the intent; `None` when somebody else changed the row first.
-    async fn set_out(
+    async fn begin_intent(
         &self,
         booking: Booking,
         etag: ETag,
         step: &Step,
-    ) -> Result<Option<(Booking, ETag)>, StepError> {
-        let ours = booking.set_out(step, self.id, self.deps.clock.now(), LEASE);
+    ) -> Result<Option<(Booking, ETag)>, JobError> {
+        let ours = booking.begin_intent(step, self.worker_id, self.deps.clock.now(), LEASE);
         match self.deps.bookings.replace(&ours, &etag).await {
             Ok(etag) => return Ok(Some((ours, etag))),
-            Err(error) if error.is_changed() => {}
+            Err(error) if error.is_conflict() => {}
             Err(error) => return Err(error.into()),
         }
         // Perhaps it was ours whose answer was lost, and a repeat below us met it.
@@ -200,13 +197,13 @@ impl Worker<'_> {
         Ok(fresh.filter(|(row, _)| row.intent == ours.intent))
     }
 
-    async fn work(
+    async fn execute_step(
         &self,
         booking: Booking,
         etag: ETag,
         step: Step,
-        found: Found,
-    ) -> Result<Advance, StepError> {
+        found: StepInputs,
+    ) -> Result<Advance, JobError> {
         let effect = match (&step, found.free) {
             (Step::Put(order), Some(free)) => {
                 self.put(booking, order, free, found.taken_over).await?
@@ -215,24 +212,24 @@ impl Worker<'_> {
                 effects::Effect::Done(Box::new(self.refuse(booking, *reason).await?))
             }
             (Step::Cancel, _) => effects::Effect::Done(Box::new(self.cancel(booking).await?)),
-            (Step::Put(_), None) | (Step::Agreed | Step::ComeBack(_), _) => {
-                return Ok(Advance::Again);
+            (Step::Put(_), None) | (Step::InSync | Step::Busy(_), _) => {
+                return Ok(Advance::Retry);
             }
         };
         match effect {
-            effects::Effect::Done(booking) => self.record(*booking, etag).await,
+            effects::Effect::Done(booking) => self.record_outcome(*booking, etag).await,
             effects::Effect::Conflict(booking, conflict) => {
-                self.conflict(*booking, etag, conflict).await
+                self.resolve_conflict(*booking, etag, conflict).await
             }
         }
     }
 
     /// Observed first, so that the booking is known; then the ledger is tidied; then the intent is
     /// cleared. When there is nothing to tidy, one write says all.
-    async fn record(&self, booking: Booking, etag: ETag) -> Result<Advance, StepError> {
+    async fn record_outcome(&self, booking: Booking, etag: ETag) -> Result<Advance, JobError> {
         let intent = booking.intent.clone();
-        let stale = booking.to_release();
-        let keep = booking.held().map(|held| held.interval);
+        let stale = booking.intervals_to_release();
+        let keep = booking.confirmed().map(|held| held.interval);
         let (booking, etag) = if stale.is_empty() {
             (booking, etag)
         } else {
@@ -240,8 +237,8 @@ impl Worker<'_> {
             self.deps.claims.release(saved.0.key, &stale, keep).await?;
             saved
         };
-        let (done, _) = self.save(booking.finish(), etag, &intent).await?;
-        Ok(Advance::Done(vec![tell(self.nudge, &done)]))
+        let (done, _) = self.save(booking.clear_intent(), etag, &intent).await?;
+        Ok(Advance::Done(vec![enqueue_write_back(self.job, &done)]))
     }
 
     /// Writes our part of the row. Somebody who changed theirs meanwhile keeps it.
@@ -250,28 +247,28 @@ impl Worker<'_> {
         ours: Booking,
         mut etag: ETag,
         held: &Option<Intent>,
-    ) -> Result<(Booking, ETag), StepError> {
+    ) -> Result<(Booking, ETag), JobError> {
         let mut row = ours.clone();
-        for _ in 0..RACES {
+        for _ in 0..MAX_CONFLICT_RETRIES {
             match self.deps.bookings.replace(&row, &etag).await {
                 Ok(etag) => return Ok((row, etag)),
-                Err(error) if error.is_changed() => {}
+                Err(error) if error.is_conflict() => {}
                 Err(error) => return Err(error.into()),
             }
             let Some((fresh, fresh_etag)) = self.deps.bookings.get(&ours.key).await? else {
-                return Err(StepError::Drop { reason: "the booking was purged meanwhile" });
+                return Err(JobError::Discard { reason: "the booking was purged meanwhile" });
             };
             if fresh.intent != *held {
                 let ours_already = fresh.intent == ours.intent && fresh.observed == ours.observed;
                 return if ours_already {
                     Ok((fresh, fresh_etag))
                 } else {
-                    Err(StepError::wait(RACE_TIME, "another worker took over"))
+                    Err(JobError::retry_after(CONFLICT_BACKOFF, "another worker took over"))
                 };
             }
             row = Booking { intent: ours.intent.clone(), observed: ours.observed.clone(), ..fresh };
             etag = fresh_etag;
         }
-        Err(StepError::wait(RACE_TIME, "others were faster each time"))
+        Err(JobError::retry_after(CONFLICT_BACKOFF, "others were faster each time"))
     }
 }

@@ -7,8 +7,8 @@ use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 use super::Deps;
 use crate::{
     domain::{ids::CorrelationId, tenancy::TenantState},
-    jobs::runner::job::{Onward, StepError},
-    messages::{Passage, TenantTask, TenantWork},
+    jobs::runner::job::{Job, JobError},
+    messages::{JobMeta, TenantTask, TenantTaskKind},
     store::tenants::Tenant,
 };
 
@@ -24,20 +24,20 @@ const SPREAD: u64 = 60 * 60;
 
 /// A pass changes only what is not in line, so one too many is harmless; and both are dated to the
 /// same instant, so what they decide is the same entry of the register.
-pub(super) async fn align(
+pub(super) async fn enqueue_daily_tasks(
     deps: &Deps,
     began: Timestamp,
     stop_at: Timestamp,
-) -> Result<u64, StepError> {
+) -> Result<u64, JobError> {
     let Some(asked) = quiet_hour(began) else { return Ok(0) };
     let mut sent = 0;
-    for (tenant, _) in deps.tenants.all().await? {
+    for (tenant, _) in deps.tenants.list().await? {
         if deps.clock.now() >= stop_at {
             break;
         }
-        let Some(work) = daily(&tenant) else { continue };
-        let passage = Passage::start(CorrelationId(deps.rng.uuid().as_u128()), asked);
-        let task = Onward::Tenant(TenantTask { tenant: tenant.id, work, passage });
+        let Some(work) = daily_task(&tenant) else { continue };
+        let passage = JobMeta::new(CorrelationId(deps.rng.uuid().as_u128()), asked);
+        let task = Job::MaintainTenant(TenantTask { tenant: tenant.id, kind: work, meta: passage });
         let delay = Duration::from_secs(deps.rng.below(SPREAD));
         deps.outbox.send(task.queue(), task.text(), delay).await?;
         sent += 1;
@@ -56,10 +56,10 @@ fn quiet_hour(now: Timestamp) -> Option<Timestamp> {
 }
 
 /// What is looked at in a tenant every day.
-fn daily(tenant: &Tenant) -> Option<TenantWork> {
+fn daily_task(tenant: &Tenant) -> Option<TenantTaskKind> {
     match tenant.state {
-        TenantState::Active => Some(TenantWork::Align { from: None }),
-        TenantState::Leaving => Some(TenantWork::Leave),
-        TenantState::Suspended(_) | TenantState::Left(_) => None,
+        TenantState::Active => Some(TenantTaskKind::ReconcilePolicy { from: None }),
+        TenantState::Disconnecting => Some(TenantTaskKind::Leave),
+        TenantState::Suspended(_) | TenantState::Deleted(_) => None,
     }
 }

@@ -5,19 +5,19 @@
 //! is about: its cost is what is due, and a row that it misread could not be forgotten by mistake.
 //!
 //! A run keeps nothing for the next one. It sends only as many looks as are to be done until then
-//! (`paces`), so however much is due, what waits is in the table and not in a queue.
+//! (`send_slots`), so however much is due, what waits is in the table and not in a queue.
 //!
 //! It also has keys made and destroyed that are due for it, see `keys`.
 //!
 //! Once a day it also has those tenants looked at whose mailboxes depend on the directory, see
-//! `daily`.
+//! `daily_task`.
 
 mod daily;
 mod keys;
-mod looks;
-mod moving;
-mod paces;
 mod poison;
+mod renewals;
+mod reschedule;
+mod send_slots;
 mod unsettled;
 
 use std::sync::Arc;
@@ -27,16 +27,16 @@ use jiff::{SignedDuration, Timestamp};
 use crate::{
     base::{clock::Clock, rng::Rng},
     identity::{content_keys::ContentKeys, key_ring::KeyRing},
-    jobs::runner::job::StepError,
+    jobs::runner::job::JobError,
     queue::Outbox,
-    store::{due::Due, failures::Failures, tenants::Tenants},
+    store::{due::DueEntries, failures::Failures, tenants::Tenants},
 };
 
 /// What this function works with.
 #[derive(Clone)]
 pub struct Deps {
     /// What is due.
-    pub due: Due,
+    pub due: DueEntries,
     /// Who is connected.
     pub tenants: Tenants,
     /// Where failures go.
@@ -44,7 +44,7 @@ pub struct Deps {
     /// The poison queues, and the way to the workers.
     pub outbox: Arc<dyn Outbox>,
     /// The keys that grow old.
-    pub keys: AgingKeys,
+    pub keys: RotatedKeys,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// Chance.
@@ -53,7 +53,7 @@ pub struct Deps {
 
 /// The keys that grow old.
 #[derive(Clone)]
-pub struct AgingKeys {
+pub struct RotatedKeys {
     /// What proves that a notification is ours.
     pub client_state: Arc<KeyRing>,
     /// What cookies are sealed with.
@@ -61,12 +61,12 @@ pub struct AgingKeys {
     /// What Graph seals content with.
     pub content: Arc<ContentKeys>,
     /// How old the newest content key may be before there is a new one.
-    pub content_life: SignedDuration,
+    pub content_max_age: SignedDuration,
 }
 
 /// What one run did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Nudged {
+pub struct DispatchSummary {
     /// Bookings nudged.
     pub unsettled: u64,
     /// How many seconds the oldest of them had been due; 0 when none was.
@@ -74,35 +74,35 @@ pub struct Nudged {
     /// Mailboxes whose look was sent off.
     pub renewals: u64,
     /// How many seconds the oldest look had been due; 0 when none was.
-    pub looks_oldest_s: u64,
+    pub renewals_oldest_s: u64,
     /// Due entries that were read and wait for the next run. What was not even read is not among
     /// them: to count it would cost the reading of it.
-    pub left: u64,
+    pub remaining: u64,
     /// Poisoned messages recorded.
     pub poisoned: u64,
     /// Tenants whose daily look was sent off.
-    pub aligned: u64,
+    pub reconciled: u64,
 }
 
 /// Nudges what is due until nothing is left or `stop_at` has come.
 ///
 /// # Errors
-/// [`StepError`] when a table or queue does not answer; the next run goes on where this one stopped.
-pub async fn run(deps: &Deps, stop_at: Timestamp) -> Result<Nudged, StepError> {
+/// [`JobError`] when a table or queue does not answer; the next run goes on where this one stopped.
+pub async fn run(deps: &Deps, stop_at: Timestamp) -> Result<DispatchSummary, JobError> {
     let began = deps.clock.now();
     // A backlog of bookings must not cost a subscription its life.
-    let looks = looks::nudge(deps, stop_at).await?;
+    let looks = renewals::dispatch(deps, stop_at).await?;
     let poisoned = poison::drain(deps, stop_at).await?;
-    let unsettled = unsettled::nudge(deps, stop_at).await?;
-    let aligned = daily::align(deps, began, stop_at).await?;
+    let unsettled = unsettled::dispatch(deps, stop_at).await?;
+    let aligned = daily::enqueue_daily_tasks(deps, began, stop_at).await?;
     keys::rotate(deps).await;
-    Ok(Nudged {
+    Ok(DispatchSummary {
         unsettled: unsettled.sent,
         unsettled_oldest_s: unsettled.oldest_s,
         renewals: looks.sent,
-        looks_oldest_s: looks.oldest_s,
-        left: looks.left() + unsettled.left(),
+        renewals_oldest_s: looks.oldest_s,
+        remaining: looks.remaining() + unsettled.remaining(),
         poisoned,
-        aligned,
+        reconciled: aligned,
     })
 }

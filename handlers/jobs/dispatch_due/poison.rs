@@ -3,23 +3,23 @@
 use jiff::Timestamp;
 
 use super::Deps;
-use crate::{jobs::runner::job::StepError, queue::Queue, store::failures::Failure};
+use crate::{jobs::runner::job::JobError, queue::Queue, store::failures::Failure};
 
 /// How many poisoned messages are taken at a time; a storage queue gives 32 at most.
-const POISONED: u8 = 32;
+const BATCH_SIZE: u8 = 32;
 
-pub(super) async fn drain(deps: &Deps, stop_at: Timestamp) -> Result<u64, StepError> {
+pub(super) async fn drain(deps: &Deps, stop_at: Timestamp) -> Result<u64, JobError> {
     let mut drained = 0;
     for queue in Queue::ALL {
         while deps.clock.now() < stop_at {
-            let poisoned = deps.outbox.poisoned(queue, POISONED).await?;
+            let poisoned = deps.outbox.receive_poisoned(queue, BATCH_SIZE).await?;
             if poisoned.is_empty() {
                 break;
             }
             for message in poisoned {
-                let failure = Failure::poisoned(queue, &message.text, deps.clock.now());
-                deps.failures.add(&failure).await?;
-                deps.outbox.discard(queue, &message.receipt).await?;
+                let failure = Failure::from_poison_message(queue, &message.text, deps.clock.now());
+                deps.failures.record(&failure).await?;
+                deps.outbox.delete_poisoned(queue, &message.receipt).await?;
                 drained += 1;
             }
         }

@@ -8,40 +8,40 @@ use std::{collections::BTreeSet, time::Duration};
 
 use jiff::SignedDuration;
 
-use super::{Context, Deps, Look, Outcome};
+use super::{ChangeOutcome, Context, Deps, StoredState};
 use crate::{
     domain::{
-        appointment::Role,
+        appointment::CopyRole,
         ids::{MailboxId, TenantId},
     },
     graph::{
-        EventKind, EventRead,
-        sighting::{Passed, Sighting},
+        Event, EventKind,
+        copy_snapshot::{CopySnapshot, SkipReason},
     },
-    identity::content_keys::NotOpened,
-    jobs::runner::job::{Next, Onward, StepError},
-    messages::{EventChange, MailboxTask, Origin, Passage, Task},
-    queue::SEALED_LIFE,
+    identity::content_keys::DecryptError,
+    jobs::runner::job::{Enqueue, Job, JobError},
+    messages::{EventChange, JobMeta, MailboxTask, MailboxTaskKind, Origin},
+    queue::ENCRYPTED_CONTENT_TTL,
 };
 
 /// The longest that the vault is waited for; after that the event is read.
-const PATIENCE: Duration = Duration::from_secs(2);
+const KEY_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Why an event is read although its content came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub(super) enum Doubt {
+pub(super) enum ContentRejection {
     #[error("a deletion")]
     Deleted,
     #[error("the tenant wants no content")]
-    Unwanted,
+    NotEnabled,
     #[error("too old")]
     TooOld,
     #[error("the keys are unavailable")]
-    Keys,
+    KeysUnavailable,
     #[error("the key is lost")]
-    Lost,
+    KeyLost,
     #[error("{0}")]
-    Sealed(#[from] NotOpened),
+    NotDecrypted(#[from] DecryptError),
     #[error("it cannot be understood")]
     Unreadable,
     #[error("it is of another event")]
@@ -49,30 +49,30 @@ pub(super) enum Doubt {
     #[error("part of a series")]
     Series,
     #[error("older than what is known")]
-    Behind,
+    Outdated,
     #[error("the copy is not known to be there")]
-    NoCopy,
+    UnknownCopy,
 }
 
 impl Context<'_> {
     /// The event as the notification brought it; `None` when it brought nothing, or nothing that
     /// may be believed. A mailbox whose content nobody can open any more is added to `lost`.
-    pub(super) async fn told(
+    pub(super) async fn decrypt(
         &self,
         item: &EventChange,
-        look: &Look,
+        look: &StoredState,
         lost: &mut BTreeSet<MailboxId>,
-    ) -> Option<EventRead> {
-        item.sealed.as_ref()?;
-        let read = match self.opened(item).await {
-            Ok(read) => self.doubt(item, look, &read).map_or(Ok(read), Err),
+    ) -> Option<Event> {
+        item.encrypted_content.as_ref()?;
+        let read = match self.open_sealed(item).await {
+            Ok(read) => self.rejection(item, look, &read).map_or(Ok(read), Err),
             Err(doubt) => Err(doubt),
         };
         match read {
             Ok(read) => Some(read),
             Err(doubt) => {
-                tracing::info!(correlation = %item.passage.correlation, %doubt, "content that is not used");
-                if doubt == Doubt::Lost {
+                tracing::info!(correlation = %item.meta.correlation, %doubt, "content that is not used");
+                if doubt == ContentRejection::KeyLost {
                     lost.insert(item.mailbox);
                 }
                 None
@@ -80,88 +80,105 @@ impl Context<'_> {
         }
     }
 
-    async fn opened(&self, item: &EventChange) -> Result<EventRead, Doubt> {
-        let sealed = item.sealed.as_ref().ok_or(Doubt::Unreadable)?;
+    async fn open_sealed(&self, item: &EventChange) -> Result<Event, ContentRejection> {
+        let sealed = item.encrypted_content.as_ref().ok_or(ContentRejection::Unreadable)?;
         if matches!(item.origin, Origin::Notification { deleted: true, .. }) {
-            return Err(Doubt::Deleted);
+            return Err(ContentRejection::Deleted);
         }
-        if !self.tenant.policy.rich {
-            return Err(Doubt::Unwanted);
+        if !self.tenant.policy.rich_notifications {
+            return Err(ContentRejection::NotEnabled);
         }
-        let age = self.deps.clock.now().duration_since(item.passage.first_seen);
-        if age >= SignedDuration::try_from(SEALED_LIFE).unwrap_or_default() {
-            return Err(Doubt::TooOld);
+        let age = self.deps.clock.now().duration_since(item.meta.first_seen);
+        if age >= SignedDuration::try_from(ENCRYPTED_CONTENT_TTL).unwrap_or_default() {
+            return Err(ContentRejection::TooOld);
         }
-        let key = self.deps.content_keys.knowing(&sealed.certificate);
-        let key = tokio::time::timeout(PATIENCE, key).await.map_err(|_| Doubt::Keys)?;
-        let key = key.map_err(|_| Doubt::Keys)?.ok_or(Doubt::Lost)?;
-        let clear = key.open(sealed)?;
+        let key = self.deps.content_keys.find(&sealed.certificate_id);
+        let key = tokio::time::timeout(KEY_TIMEOUT, key)
+            .await
+            .map_err(|_| ContentRejection::KeysUnavailable)?;
+        let key =
+            key.map_err(|_| ContentRejection::KeysUnavailable)?.ok_or(ContentRejection::KeyLost)?;
+        let clear = key.decrypt(sealed)?;
         let property = self.tenant.policy.add_in_property.as_deref();
-        EventRead::of_content(clear.json(), property).map_err(|_| Doubt::Unreadable)
+        Event::from_resource_data(clear.json(), property).map_err(|_| ContentRejection::Unreadable)
     }
 
     /// What speaks against `read`.
-    fn doubt(&self, item: &EventChange, look: &Look, read: &EventRead) -> Option<Doubt> {
-        if read.event != item.event {
-            return Some(Doubt::OtherEvent);
+    fn rejection(
+        &self,
+        item: &EventChange,
+        look: &StoredState,
+        read: &Event,
+    ) -> Option<ContentRejection> {
+        if read.id != item.event {
+            return Some(ContentRejection::OtherEvent);
         }
         match read.kind {
-            EventKind::Single => {}
-            EventKind::Master | EventKind::Occurrence | EventKind::Exception => {
-                return Some(Doubt::Series);
+            EventKind::SingleInstance => {}
+            EventKind::SeriesMaster | EventKind::Occurrence | EventKind::Exception => {
+                return Some(ContentRejection::Series);
             }
         }
-        let Some(modified) = read.modified else { return Some(Doubt::Behind) };
-        let passed = Sighting::of(read, look.calendar, self.rooms, self.deps.clock.now()).err();
-        if passed == Some(Passed::Unreadable) {
-            return Some(Doubt::Unreadable);
+        let Some(modified) = read.last_modified_at else { return Some(ContentRejection::Outdated) };
+        let passed =
+            CopySnapshot::from_event(read, look.calendar, self.rooms, self.deps.clock.now()).err();
+        if passed == Some(SkipReason::UnreadableTime) {
+            return Some(ContentRejection::Unreadable);
         }
         let Some(pointer) = &look.pointer else { return None };
-        if pointer.modified.is_none_or(|known| modified < known) {
-            return Some(Doubt::Behind);
+        if pointer.last_modified_at.is_none_or(|known| modified < known) {
+            return Some(ContentRejection::Outdated);
         }
-        let there = look.found.iter().all(|found| {
+        let there = look.bookings.iter().all(|found| {
             let copies = found.row.as_ref().map(|(booking, _)| &booking.copies);
             let at = copies.and_then(|copies| match pointer.role {
-                Role::Organizer => copies.organizer_at(),
-                Role::Room => copies.room_at(),
+                CopyRole::Organizer => copies.organizer_location(),
+                CopyRole::Room => copies.room_location(),
             });
             at.is_some_and(|at| at.mailbox == item.mailbox && at.event == item.event)
         });
-        let unfit = !there || passed == Some(Passed::AttendeesCopy);
-        unfit.then_some(Doubt::NoCopy)
+        let unfit = !there || passed == Some(SkipReason::AttendeeCopy);
+        unfit.then_some(ContentRejection::UnknownCopy)
     }
 
     /// Each mailbox of `lost` is renewed once: that brings Graph the certificate of today. The next
     /// such notification asks again where this one is still to be tried again.
-    pub(super) fn renew(&self, lost: &mut BTreeSet<MailboxId>, outcomes: &mut [Outcome]) {
+    pub(super) fn renew_subscriptions(
+        &self,
+        lost: &mut BTreeSet<MailboxId>,
+        outcomes: &mut [ChangeOutcome],
+    ) {
         for (item, result) in outcomes {
             if !lost.contains(&item.mailbox) {
                 continue;
             }
             let next = match result {
                 Ok(next) => next,
-                Err(StepError::Drop { .. }) => {
+                Err(JobError::Discard { .. }) => {
                     *result = Ok(Vec::new());
                     let Ok(next) = result else { continue };
                     next
                 }
                 Err(
-                    StepError::Wait { .. } | StepError::Closed { .. } | StepError::Fault { .. },
+                    JobError::Retry { .. } | JobError::AccessLost { .. } | JobError::Fail { .. },
                 ) => {
                     continue;
                 }
             };
             lost.remove(&item.mailbox);
-            if self.deps.handled.is_first_call(self.tenant.id, item.mailbox) {
-                next.push(Next::now(Onward::Maintain(renewal(self.deps, self.tenant.id, item))));
+            if self.deps.dedup.is_first_for_mailbox(self.tenant.id, item.mailbox) {
+                next.push(Enqueue::now(Job::MaintainMailbox(renewal_task(
+                    self.deps,
+                    self.tenant.id,
+                    item,
+                ))));
             }
         }
     }
 }
 
-fn renewal(deps: &Deps, tenant: TenantId, item: &EventChange) -> MailboxTask {
-    let passage = Passage::start(item.passage.correlation, deps.clock.now());
-    let (mailbox, task) = (item.mailbox, Task::Renew);
-    MailboxTask { tenant, mailbox, task, nonce: None, due: None, passage }
+fn renewal_task(deps: &Deps, tenant: TenantId, item: &EventChange) -> MailboxTask {
+    let passage = JobMeta::new(item.meta.correlation, deps.clock.now());
+    let (mailbox, task) = (item.mailbox, MailboxTaskKind::Renew);
+    MailboxTask { tenant, mailbox, kind: task, nonce: None, due: None, meta: passage }
 }

@@ -2,82 +2,100 @@
 
 use jiff::SignedDuration;
 
-use super::{Context, Look, desire::Desire};
+use super::{Context, StoredState, reconcile::Reconciler};
 use crate::{
-    domain::{appointment::Role, personal::Personal},
+    domain::{appointment::CopyRole, personal::Personal},
     graph::{
-        EventRead, GraphError,
-        sighting::{Passed, Sighting},
+        Event, GraphError,
+        copy_snapshot::{CopySnapshot, SkipReason},
     },
-    jobs::runner::job::{Next, StepError},
+    jobs::runner::job::{Enqueue, JobError},
     messages::EventChange,
     store::mailboxes::MailboxState,
 };
 
 /// How long a reading that is older than what is known is given to catch up.
-const LATE: SignedDuration = SignedDuration::from_secs(10);
+const CATCH_UP_DELAY: SignedDuration = SignedDuration::from_secs(10);
 
 impl Context<'_> {
     pub(super) async fn decide(
         &self,
         item: &EventChange,
-        look: Look,
-        answer: Result<Option<EventRead>, GraphError>,
-    ) -> Result<Vec<Next>, StepError> {
+        look: StoredState,
+        answer: Result<Option<Event>, GraphError>,
+    ) -> Result<Vec<Enqueue>, JobError> {
         match answer? {
-            Some(read) => self.present(item, look, read).await,
-            None => self.absent(item, look).await,
+            Some(read) => self.handle_event(item, look, read).await,
+            None => self.handle_missing(item, look).await,
         }
     }
 
-    pub(super) async fn present(
+    pub(super) async fn handle_event(
         &self,
         item: &EventChange,
-        look: Look,
-        read: EventRead,
-    ) -> Result<Vec<Next>, StepError> {
+        look: StoredState,
+        read: Event,
+    ) -> Result<Vec<Enqueue>, JobError> {
         let now = self.deps.clock.now();
-        if item.passage.waits == 0 && look.is_behind(&read) {
+        if item.meta.deferrals == 0 && look.is_newer_than(&read) {
             // An answer from a place that is behind. Told twice it is believed: a mailbox can be
             // set back.
-            return Err(StepError::wait(LATE, "an older version was read than the one known"));
+            return Err(JobError::retry_after(
+                CATCH_UP_DELAY,
+                "an older version was read than the one known",
+            ));
         }
-        let sighting = match Sighting::of(&read, look.calendar, self.rooms, now) {
+        let sighting = match CopySnapshot::from_event(&read, look.calendar, self.rooms, now) {
             Ok(sighting) => sighting,
-            Err(Passed::AttendeesCopy) => {
-                return Err(StepError::Drop { reason: "an attendee's copy" });
+            Err(SkipReason::AttendeeCopy) => {
+                return Err(JobError::Discard { reason: "an attendee's copy" });
             }
-            Err(Passed::Unreadable) => {
-                return Err(StepError::fault("the event's times cannot be understood"));
+            Err(SkipReason::UnreadableTime) => {
+                return Err(JobError::fail("the event's times cannot be understood"));
             }
         };
-        if sighting.rooms.is_empty() && look.found.is_empty() {
-            return Err(StepError::Drop { reason: "no managed room" });
+        if sighting.rooms.is_empty() && look.bookings.is_empty() {
+            return Err(JobError::Discard { reason: "no managed room" });
         }
-        let subject = self.subject(item, &sighting).await?;
-        self.desire(item, look).of_present(&sighting, read, subject).await
+        let subject = self.read_subject(item, &sighting).await?;
+        self.reconciler(item, look).apply_copy(&sighting, read, subject).await
     }
 
-    pub(super) fn desire<'a>(&'a self, item: &'a EventChange, look: Look) -> Desire<'a> {
-        let Look { pointer, etag, found, state, .. } = look;
+    pub(super) fn reconciler<'a>(
+        &'a self,
+        item: &'a EventChange,
+        look: StoredState,
+    ) -> Reconciler<'a> {
+        let StoredState {
+            pointer, pointer_etag: etag, bookings: found, mailbox_state: state, ..
+        } = look;
         let Self { deps, tenant, rooms, .. } = *self;
         // While access is lost the way to the copy is kept: our property is still to leave it.
         let erased = matches!(state, MailboxState::Erased(..)) && tenant.state.is_active();
-        Desire { deps, tenant, rooms, item, pointer, etag, found, erased }
+        Reconciler {
+            deps,
+            tenant,
+            rooms,
+            item,
+            pointer,
+            pointer_etag: etag,
+            bookings: found,
+            erased,
+        }
     }
 
     /// The second read, for the subject alone, made only when it will be kept.
-    async fn subject(
+    async fn read_subject(
         &self,
         item: &EventChange,
-        sighting: &Sighting,
-    ) -> Result<Option<Personal>, StepError> {
+        sighting: &CopySnapshot,
+    ) -> Result<Option<Personal>, JobError> {
         let kept = self.tenant.policy.content.reads_subject(sighting.private);
         match sighting.role {
-            Role::Organizer if kept && !sighting.rooms.is_empty() => {
+            CopyRole::Organizer if kept && !sighting.rooms.is_empty() => {
                 Ok(self.graph.subject(item.mailbox, &item.event).await?)
             }
-            Role::Organizer | Role::Room => Ok(None),
+            CopyRole::Organizer | CopyRole::Room => Ok(None),
         }
     }
 }

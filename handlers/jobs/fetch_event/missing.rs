@@ -3,75 +3,79 @@
 
 use jiff::SignedDuration;
 
-use super::{Context, Look};
+use super::{Context, StoredState};
 use crate::{
-    domain::appointment::Seen,
-    graph::{EventRead, sighting::Calendar},
-    jobs::runner::job::{Next, StepError},
+    domain::appointment::Observation,
+    graph::{Event, copy_snapshot::CalendarOwner},
+    jobs::runner::job::{Enqueue, JobError},
     messages::{EventChange, Origin},
-    store::mailboxes::Farewell,
+    store::mailboxes::BookingDisposition,
 };
 
 /// How long an event that cannot be found is given before it counts as deleted, when nothing said
 /// that it was. A GET right after a change may miss (learn.microsoft.com/graph, 2026-04).
-const SECOND_LOOK: SignedDuration = SignedDuration::from_secs(10);
+const RECHECK_DELAY: SignedDuration = SignedDuration::from_secs(10);
 
-impl Look {
+impl StoredState {
     /// Whether `read` is older than what this copy is known to have said.
-    pub(super) fn is_behind(&self, read: &EventRead) -> bool {
-        let known = self.pointer.as_ref().and_then(|pointer| pointer.modified);
-        known.zip(read.modified).is_some_and(|(known, read)| read < known)
+    pub(super) fn is_newer_than(&self, read: &Event) -> bool {
+        let known = self.pointer.as_ref().and_then(|pointer| pointer.last_modified_at);
+        known.zip(read.last_modified_at).is_some_and(|(known, read)| read < known)
     }
 }
 
 impl Context<'_> {
-    pub(super) async fn absent(
+    pub(super) async fn handle_missing(
         &self,
         item: &EventChange,
-        look: Look,
-    ) -> Result<Vec<Next>, StepError> {
+        look: StoredState,
+    ) -> Result<Vec<Enqueue>, JobError> {
         if look.pointer.is_none() {
-            return Err(StepError::Drop { reason: "gone, and nothing was booked for it" });
+            return Err(JobError::Discard { reason: "gone, and nothing was booked for it" });
         }
         let told = match item.origin {
             Origin::Notification { deleted, .. } => deleted,
-            Origin::Look => false,
+            Origin::Refetch => false,
         };
-        if !told && item.passage.waits == 0 {
-            return Err(StepError::wait(SECOND_LOOK, "the event cannot be found; one more look"));
+        if !told && item.meta.deferrals == 0 {
+            return Err(JobError::retry_after(
+                RECHECK_DELAY,
+                "the event cannot be found; one more look",
+            ));
         }
         // A mailbox that cannot be read says nothing about its events: never taken for a deletion.
         if !self.graph.mailbox_is_readable(item.mailbox).await? {
-            return Err(StepError::fault(
+            return Err(JobError::fail(
                 "the mailbox cannot be read, so the event is not known to be gone",
             ));
         }
-        self.without_a_read(item, look, Seen::Gone).await
+        self.apply_without_read(item, look, Observation::Gone).await
     }
 
     /// Nothing is asked of Graph: what the copy said is forgotten, and the room's copy speaks alone;
     /// or the rooms are given up, as the person wished.
-    pub(super) async fn withheld(
+    pub(super) async fn handle_inactive_mailbox(
         &self,
         item: &EventChange,
-        look: Look,
-    ) -> Result<Vec<Next>, StepError> {
-        let seen = match (look.calendar, look.state.farewell()) {
-            (Calendar::Person, Farewell::Released) => Seen::GivenUp,
-            (Calendar::Person, Farewell::Anonymous) | (Calendar::Room(_), _) => Seen::Withheld,
+        look: StoredState,
+    ) -> Result<Vec<Enqueue>, JobError> {
+        let seen = match (look.calendar, look.mailbox_state.booking_disposition()) {
+            (CalendarOwner::Person, BookingDisposition::Release) => Observation::Released,
+            (CalendarOwner::Person, BookingDisposition::KeepAnonymous)
+            | (CalendarOwner::Room(_), _) => Observation::Withdrawn,
         };
-        self.without_a_read(item, look, seen).await
+        self.apply_without_read(item, look, seen).await
     }
 
-    async fn without_a_read(
+    async fn apply_without_read(
         &self,
         item: &EventChange,
-        look: Look,
-        seen: Seen,
-    ) -> Result<Vec<Next>, StepError> {
+        look: StoredState,
+        seen: Observation,
+    ) -> Result<Vec<Enqueue>, JobError> {
         let Some(role) = look.pointer.as_ref().map(|pointer| pointer.role) else {
-            return Err(StepError::Drop { reason: "nothing was booked for it" });
+            return Err(JobError::Discard { reason: "nothing was booked for it" });
         };
-        self.desire(item, look).of_missing(role, seen).await
+        self.reconciler(item, look).apply_absence(role, seen).await
     }
 }

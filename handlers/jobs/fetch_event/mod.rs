@@ -14,11 +14,11 @@
 
 mod content;
 mod decide;
-mod desire;
-mod handled;
-mod heard;
+mod dedup;
+mod last_notification;
 mod message;
 mod missing;
+mod reconcile;
 mod rows;
 
 use std::{
@@ -27,20 +27,20 @@ use std::{
 };
 
 use crate::{
-    base::{call_log::Trail, clock::Clock, rng::Rng},
+    base::{call_log::CallLog, clock::Clock, rng::Rng},
     domain::{
         ids::{CorrelationId, RoomId, TenantId},
         policy::Room,
         tenancy::TenantState,
     },
-    graph::{CallContext, Graph, TenantGraph, Wanted, sighting::Calendar},
+    graph::{CallContext, EventRef, Graph, TenantGraph, copy_snapshot::CalendarOwner},
     identity::content_keys::ContentKeys,
-    jobs::runner::job::{Next, StepError},
+    jobs::runner::job::{Enqueue, JobError},
     messages::{EventChange, EventChanges, Origin},
     store::{
-        appointments::{Appointments, Pointer},
+        appointments::{AppointmentCopy, Appointments},
         bookings::Bookings,
-        due::Due,
+        due::DueEntries,
         mailboxes::{MailboxKind, MailboxState, Mailboxes},
         rooms::RoomMap,
         tables::ETag,
@@ -48,10 +48,10 @@ use crate::{
     },
 };
 
-use desire::Found;
+use reconcile::BookingSnapshot;
 
-pub use handled::{Handled, Handling};
-pub use message::{Looked, run};
+pub use dedup::{DedupCache, DedupSession};
+pub use message::{BatchResult, run};
 
 /// What this function works with.
 #[derive(Clone)]
@@ -67,13 +67,13 @@ pub struct Deps {
     /// What should be booked.
     pub bookings: Bookings,
     /// What must be looked at when.
-    pub due: Due,
+    pub due: DueEntries,
     /// The calendars.
     pub graph: Graph,
     /// What opens the content that notifications bring.
     pub content_keys: Arc<ContentKeys>,
     /// What was handled already.
-    pub handled: Handled,
+    pub dedup: DedupCache,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// Chance, for new ids.
@@ -81,29 +81,29 @@ pub struct Deps {
 }
 
 /// One item and how it went.
-pub type Outcome = (EventChange, Result<Vec<Next>, StepError>);
+pub type ChangeOutcome = (EventChange, Result<Vec<Enqueue>, JobError>);
 
-async fn look_at(
+async fn process_batch(
     deps: &Deps,
-    trail: &Trail,
+    trail: &CallLog,
     changes: EventChanges,
-    handling: &mut Handling,
-) -> Vec<Outcome> {
-    let mut mailboxes = heard::Read::new();
-    let outcomes = looked_at(deps, trail, changes, &mut mailboxes, handling).await;
-    heard::note(deps, &mailboxes, &outcomes).await;
+    handling: &mut DedupSession,
+) -> Vec<ChangeOutcome> {
+    let mut mailboxes = last_notification::LoadedMailboxes::new();
+    let outcomes = process_items(deps, trail, changes, &mut mailboxes, handling).await;
+    last_notification::record_notification(deps, &mailboxes, &outcomes).await;
     outcomes
 }
 
-async fn looked_at(
+async fn process_items(
     deps: &Deps,
-    trail: &Trail,
+    trail: &CallLog,
     changes: EventChanges,
-    mailboxes: &mut heard::Read,
-    handling: &mut Handling,
-) -> Vec<Outcome> {
+    mailboxes: &mut last_notification::LoadedMailboxes,
+    handling: &mut DedupSession,
+) -> Vec<ChangeOutcome> {
     let EventChanges { tenant, items } = changes;
-    let (tenant, rooms) = match tenant_of(deps, tenant).await {
+    let (tenant, rooms) = match load_tenant(deps, tenant).await {
         Ok(both) => both,
         Err(error) => return items.into_iter().map(|item| (item, Err(error.clone()))).collect(),
     };
@@ -111,26 +111,26 @@ async fn looked_at(
     let mut looks = Vec::new();
     let mut lost = BTreeSet::new();
     for item in items {
-        let graph = graph_of(deps, trail, &tenant, item.passage.correlation);
+        let graph = graph_for(deps, trail, &tenant, item.meta.correlation);
         let context = Context { deps, graph: &graph, tenant: &tenant, rooms: &rooms };
-        match prepare(deps, &tenant, &rooms, mailboxes, &item).await {
-            Ok(look) if !look.state.is_active() => {
-                let result = context.withheld(&item, look).await;
+        match load_stored_state(deps, &tenant, &rooms, mailboxes, &item).await {
+            Ok(look) if !look.mailbox_state.is_active() => {
+                let result = context.handle_inactive_mailbox(&item, look).await;
                 outcomes.push((item, result));
             }
             Ok(_) if !tenant.state.is_active() => {
-                let lost = StepError::Drop { reason: "access to the tenant is lost" };
+                let lost = JobError::Discard { reason: "access to the tenant is lost" };
                 outcomes.push((item, Err(lost)));
             }
             // Calendars are compared and counted by the resync; nothing is read or booked for them.
             Ok(_) if tenant.policy.rehearsal => {
-                outcomes.push((item, Err(StepError::Drop { reason: "rehearsal" })));
+                outcomes.push((item, Err(JobError::Discard { reason: "rehearsal" })));
             }
-            Ok(look) => match context.told(&item, &look, &mut lost).await {
+            Ok(look) => match context.decrypt(&item, &look, &mut lost).await {
                 Some(read) => {
                     let version = read.version;
-                    let result = context.present(&item, look, read).await;
-                    handling.read(&item, version, &result);
+                    let result = context.handle_event(&item, look, read).await;
+                    handling.record_read(&item, version, &result);
                     outcomes.push((item, result));
                 }
                 None => looks.push((item, look)),
@@ -139,35 +139,36 @@ async fn looked_at(
         }
     }
     let Some((first, _)) = looks.first() else { return outcomes };
-    let graph = graph_of(deps, trail, &tenant, first.passage.correlation);
-    let wanted: Vec<_> = looks.iter().map(|(item, _)| wanted(item)).collect();
+    let graph = graph_for(deps, trail, &tenant, first.meta.correlation);
+    let wanted: Vec<_> = looks.iter().map(|(item, _)| event_ref(item)).collect();
     let answers = graph.events(&wanted, tenant.policy.add_in_property.as_deref()).await;
     for ((item, look), answer) in looks.into_iter().zip(answers) {
-        let graph = graph_of(deps, trail, &tenant, item.passage.correlation);
+        let graph = graph_for(deps, trail, &tenant, item.meta.correlation);
         let context = Context { deps, graph: &graph, tenant: &tenant, rooms: &rooms };
         let version = answer.as_ref().ok().and_then(|read| read.as_ref()?.version);
         let result = context.decide(&item, look, answer).await;
-        handling.read(&item, version, &result);
+        handling.record_read(&item, version, &result);
         outcomes.push((item, result));
     }
-    Context { deps, graph: &graph, tenant: &tenant, rooms: &rooms }.renew(&mut lost, &mut outcomes);
+    Context { deps, graph: &graph, tenant: &tenant, rooms: &rooms }
+        .renew_subscriptions(&mut lost, &mut outcomes);
     outcomes
 }
 
-fn wanted(item: &EventChange) -> Wanted {
+fn event_ref(item: &EventChange) -> EventRef {
     let (mailbox, event) = (item.mailbox, item.event.clone());
-    Wanted { mailbox, event, correlation: item.passage.correlation }
+    EventRef { mailbox, event, correlation: item.meta.correlation }
 }
 
 /// What is known about an item before Graph is asked.
-struct Look {
-    calendar: Calendar,
+struct StoredState {
+    calendar: CalendarOwner,
     /// Where its mailbox stands: one that is not active may not be read any more.
-    state: MailboxState,
-    pointer: Option<Pointer>,
+    mailbox_state: MailboxState,
+    pointer: Option<AppointmentCopy>,
     /// The pointer's version.
-    etag: Option<ETag>,
-    found: Vec<Found>,
+    pointer_etag: Option<ETag>,
+    bookings: Vec<BookingSnapshot>,
 }
 
 /// What every decision of one message shares.
@@ -178,27 +179,27 @@ struct Context<'a> {
     rooms: &'a [Room],
 }
 
-async fn tenant_of(deps: &Deps, id: TenantId) -> Result<(Tenant, Arc<[Room]>), StepError> {
+async fn load_tenant(deps: &Deps, id: TenantId) -> Result<(Tenant, Arc<[Room]>), JobError> {
     let tenant = match deps.tenants.get(id).await? {
         // The look that a rehearsal's end sends must not meet what was cached before it.
         Some(tenant) if tenant.policy.rehearsal => deps.tenants.get_uncached(id).await?,
         tenant => tenant,
     };
-    let tenant = tenant.ok_or(StepError::Drop { reason: "the tenant is unknown" })?;
+    let tenant = tenant.ok_or(JobError::Discard { reason: "the tenant is unknown" })?;
     match tenant.state {
         // What somebody said is forgotten without asking Graph, also while access is lost.
         TenantState::Active | TenantState::Suspended(_) => {}
-        TenantState::Leaving | TenantState::Left(_) => {
-            return Err(StepError::Drop { reason: "the tenant is not active" });
+        TenantState::Disconnecting | TenantState::Deleted(_) => {
+            return Err(JobError::Discard { reason: "the tenant is not active" });
         }
     }
-    let rooms = deps.rooms.all(id).await?;
+    let rooms = deps.rooms.list(id).await?;
     Ok((tenant, rooms))
 }
 
-fn graph_of(
+fn graph_for(
     deps: &Deps,
-    trail: &Trail,
+    trail: &CallLog,
     tenant: &Tenant,
     correlation: CorrelationId,
 ) -> TenantGraph {
@@ -207,51 +208,51 @@ fn graph_of(
         tenant: tenant.id,
         registration,
         correlation,
-        trail: trail.clone(),
+        calls: trail.clone(),
     })
 }
 
 /// Checks that the mailbox still wants this, and reads the rows that Graph's answer will change.
-async fn prepare(
+async fn load_stored_state(
     deps: &Deps,
     tenant: &Tenant,
     rooms: &[Room],
-    mailboxes: &mut heard::Read,
+    mailboxes: &mut last_notification::LoadedMailboxes,
     item: &EventChange,
-) -> Result<Look, StepError> {
+) -> Result<StoredState, JobError> {
     let mailbox = match mailboxes.entry(item.mailbox) {
         Entry::Occupied(read) => read.into_mut(),
         Entry::Vacant(unread) => unread.insert(deps.mailboxes.get(tenant.id, item.mailbox).await?),
     };
     let mailbox = mailbox.as_ref().map(|(mailbox, _)| mailbox);
-    let mailbox = mailbox.ok_or(StepError::Drop { reason: "the mailbox is unknown" })?;
+    let mailbox = mailbox.ok_or(JobError::Discard { reason: "the mailbox is unknown" })?;
     let state = mailbox.state;
     let welcome = match item.origin {
-        Origin::Notification { nonce, .. } => mailbox.accepts(nonce, deps.clock.now()),
+        Origin::Notification { nonce, .. } => mailbox.accepts_nonce(nonce, deps.clock.now()),
         // A look at a withdrawn mailbox's copy is how what it said is forgotten.
-        Origin::Look => true,
+        Origin::Refetch => true,
     };
     if !welcome {
-        return Err(StepError::Drop {
+        return Err(JobError::Discard {
             reason: "the mailbox has withdrawn or the nonce is not its own",
         });
     }
     let calendar = match mailbox.kind {
-        MailboxKind::Person => Calendar::Person,
-        MailboxKind::Room => Calendar::Room(RoomId(mailbox.id.0)),
+        MailboxKind::Person => CalendarOwner::Person,
+        MailboxKind::Room => CalendarOwner::Room(RoomId(mailbox.id.0)),
     };
     // What a room's copies said is forgotten also when the room is not managed any more.
-    if let Calendar::Room(id) = calendar
+    if let CalendarOwner::Room(id) = calendar
         && state.is_active()
         && !rooms.iter().any(|room| room.id == id)
     {
-        return Err(StepError::Drop { reason: "the room is not managed" });
+        return Err(JobError::Discard { reason: "the room is not managed" });
     }
-    let pointer = deps.appointments.read(tenant.id, item.mailbox, &item.event).await?;
+    let pointer = deps.appointments.get_with_etag(tenant.id, item.mailbox, &item.event).await?;
     let (pointer, etag) = pointer.unzip();
     let mut found = Vec::new();
     for key in pointer.iter().flat_map(|pointer| &pointer.bookings) {
-        found.push(Found { key: *key, row: deps.bookings.get(key).await? });
+        found.push(BookingSnapshot { key: *key, row: deps.bookings.get(key).await? });
     }
-    Ok(Look { calendar, state, pointer, etag, found })
+    Ok(StoredState { calendar, mailbox_state: state, pointer, pointer_etag: etag, bookings: found })
 }

@@ -2,77 +2,80 @@
 
 use jiff::SignedDuration;
 
-use super::Keeper;
+use super::MailboxWorker;
 use crate::{
-    graph::RichContent,
-    store::mailboxes::{Mailbox, SubscriptionRow},
+    graph::ResourceDataOptions,
+    store::mailboxes::{Mailbox, MailboxSubscription},
 };
 
 /// What is ordered now.
-pub(super) enum Content {
+pub(super) enum ContentMode {
     /// The tenant wants ids alone.
     Off,
     /// The tenant wants content, and there is no key to seal it with yet, or none any more.
     NoKey,
     /// The tenant wants content, and the vault does not say what keys there are.
-    Unknown,
+    KeyUnknown,
     /// Content, sealed.
-    Sealed(RichContent),
+    Encrypted(ResourceDataOptions),
 }
 
-impl Content {
+impl ContentMode {
     /// What an order or renewal holds of it.
-    pub(super) fn sealed(&self) -> Option<&RichContent> {
+    pub(super) fn rich_content(&self) -> Option<&ResourceDataOptions> {
         match self {
-            Self::Sealed(content) => Some(content),
-            Self::Off | Self::NoKey | Self::Unknown => None,
+            Self::Encrypted(content) => Some(content),
+            Self::Off | Self::NoKey | Self::KeyUnknown => None,
         }
     }
 
     /// Whether a subscription is of the other kind, which only another subscription can change.
-    pub(super) fn differs(&self, subscription: &SubscriptionRow) -> bool {
+    pub(super) fn differs_from(&self, subscription: &MailboxSubscription) -> bool {
         match self {
             Self::Off | Self::NoKey => subscription.content_key.is_some(),
-            Self::Sealed(_) => subscription.content_key.is_none(),
-            Self::Unknown => false,
+            Self::Encrypted(_) => subscription.content_key.is_none(),
+            Self::KeyUnknown => false,
         }
     }
 
     /// Whether content is sealed for another key than the present one, which a renewal changes.
-    pub(super) fn is_newer(&self, subscription: &SubscriptionRow) -> bool {
-        let id = self.sealed().map(|content| &content.id);
+    pub(super) fn has_newer_key_than(&self, subscription: &MailboxSubscription) -> bool {
+        let id = self.rich_content().map(|content| &content.certificate_id);
         id.is_some() && id != subscription.content_key.as_ref()
     }
 }
 
-impl Keeper<'_> {
-    pub(super) async fn content(&self) -> Content {
+impl MailboxWorker<'_> {
+    pub(super) async fn content_mode(&self) -> ContentMode {
         let policy = &self.tenant.policy;
-        if !policy.rich {
-            return Content::Off;
+        if !policy.rich_notifications {
+            return ContentMode::Off;
         }
         match self.deps.content_keys.current().await {
-            Ok(Some(key)) => Content::Sealed(RichContent {
+            Ok(Some(key)) => ContentMode::Encrypted(ResourceDataOptions {
                 certificate: key.certificate().to_owned(),
-                id: key.id().clone(),
-                add_in: policy.add_in_property.as_deref().and_then(|text| text.parse().ok()),
+                certificate_id: key.id().clone(),
+                add_in_property: policy
+                    .add_in_property
+                    .as_deref()
+                    .and_then(|text| text.parse().ok()),
             }),
-            Ok(None) => Content::NoKey,
-            Err(_) => Content::Unknown,
+            Ok(None) => ContentMode::NoKey,
+            Err(_) => ContentMode::KeyUnknown,
         }
     }
 
     /// Whether the mailbox has a subscription of the other kind.
-    pub(super) async fn is_of_other_kind(&self, mailbox: &Mailbox) -> bool {
+    pub(super) async fn has_wrong_content_mode(&self, mailbox: &Mailbox) -> bool {
         match &mailbox.subscription {
-            Some(subscription) => self.content().await.differs(subscription),
+            Some(subscription) => self.content_mode().await.differs_from(subscription),
             None => false,
         }
     }
 
     /// How long a subscription is asked for: one with content lives less than a day.
-    pub(super) fn life(&self, sealed: bool) -> SignedDuration {
+    pub(super) fn lifetime(&self, sealed: bool) -> SignedDuration {
         let settings = &self.deps.settings;
-        if sealed { settings.rich_life } else { settings.life }
+        if sealed { settings.rich_lifetime } else { settings.lifetime }
     }
 }

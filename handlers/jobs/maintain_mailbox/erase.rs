@@ -7,43 +7,43 @@
 
 use jiff::Timestamp;
 
-use super::{Keeper, unwatch};
+use super::{MailboxWorker, remove_due_entry};
 use crate::{
-    jobs::runner::job::{Next, StepError},
+    jobs::runner::job::{Enqueue, JobError},
     store::{mailboxes::Mailbox, tables::ETag},
 };
 
-impl Keeper<'_> {
+impl MailboxWorker<'_> {
     /// `until` is when the tombstone may go.
     pub(super) async fn erase(
         &self,
         mailbox: Mailbox,
         etag: ETag,
         until: Timestamp,
-    ) -> Result<Vec<Next>, StepError> {
+    ) -> Result<Vec<Enqueue>, JobError> {
         let (tenant, id) = (mailbox.tenant, mailbox.id);
         let early = self.deps.clock.now() < until;
         if early {
             // The watcher first: whatever stops this run, another one comes.
-            self.deps.due.put(&self.renew_entry(until)).await?;
+            self.deps.due.upsert(&self.renew_entry(until)).await?;
         }
         // Nothing new first, whatever becomes of what is there.
         self.unsubscribe(&mailbox, etag).await?;
-        let pointers = self.deps.appointments.all(tenant, id).await?;
+        let pointers = self.deps.appointments.list(tenant, id).await?;
         for pointer in &pointers {
-            self.take_property_back(pointer).await?;
+            self.remove_outcome_properties(pointer).await?;
         }
-        self.deps.failures.remove_about(tenant, id).await?;
+        self.deps.failures.remove_for_mailbox(tenant, id).await?;
         if early {
             // Nothing else need bring the last run.
-            unwatch(self.deps, self.task).await?;
+            remove_due_entry(self.deps, self.task).await?;
         }
         if pointers.is_empty() && !early {
             self.deps.mailboxes.remove(tenant, id).await?;
             self.deps.due.remove(&self.renew_entry(until)).await?;
-            unwatch(self.deps, self.task).await?;
+            remove_due_entry(self.deps, self.task).await?;
             return Ok(Vec::new());
         }
-        Ok(self.forget(&mailbox, pointers))
+        Ok(self.forget_copies(&mailbox, pointers))
     }
 }

@@ -3,44 +3,44 @@
 
 use jiff::SignedDuration;
 
-use super::Keeper;
+use super::MailboxWorker;
 use crate::{
-    jobs::runner::job::{Next, StepError},
+    jobs::runner::job::{Enqueue, JobError},
     store::{mailboxes::Mailbox, tables::ETag},
 };
 
 /// Resyncs because of missed notifications are at least this far apart.
-const MISSED_APART: SignedDuration = SignedDuration::from_mins(1);
+const MISSED_RESYNC_INTERVAL: SignedDuration = SignedDuration::from_mins(1);
 
-impl Keeper<'_> {
+impl MailboxWorker<'_> {
     /// Graph has removed a subscription. Each has a nonce of its own, so one that was replaced
     /// already is known by it.
-    pub(super) async fn removed(
+    pub(super) async fn handle_removed(
         &self,
         mailbox: Mailbox,
         etag: ETag,
-    ) -> Result<Vec<Next>, StepError> {
+    ) -> Result<Vec<Enqueue>, JobError> {
         let present = self.task.nonce.is_none_or(|nonce| mailbox.nonce == Some(nonce));
         if !present && mailbox.subscription.is_some() {
-            return Err(StepError::Drop { reason: "the subscription was replaced already" });
+            return Err(JobError::Discard { reason: "the subscription was replaced already" });
         }
         self.replace(mailbox, etag).await
     }
 
     /// Graph could not deliver some notifications. A resync that began after it said so has found
     /// what they told; and one a minute finds all that Graph tells of in that minute.
-    pub(super) async fn missed(
+    pub(super) async fn handle_missed(
         &self,
         mailbox: &Mailbox,
         etag: &ETag,
-    ) -> Result<Vec<Next>, StepError> {
+    ) -> Result<Vec<Enqueue>, JobError> {
         if let Some(last) = mailbox.health.drift.map(|drift| drift.at) {
-            if last >= self.task.passage.first_seen {
-                return Err(StepError::Drop { reason: "a resync has been here since" });
+            if last >= self.task.meta.first_seen {
+                return Err(JobError::Discard { reason: "a resync has been here since" });
             }
-            let rest = (last + MISSED_APART).duration_since(self.deps.clock.now());
+            let rest = (last + MISSED_RESYNC_INTERVAL).duration_since(self.deps.clock.now());
             if rest.is_positive() {
-                return Err(StepError::wait(rest, "a resync was here a moment ago"));
+                return Err(JobError::retry_after(rest, "a resync was here a moment ago"));
             }
         }
         self.resync(mailbox, etag).await

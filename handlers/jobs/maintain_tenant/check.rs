@@ -7,96 +7,101 @@
 
 use jiff::SignedDuration;
 
-use super::Keeper;
+use super::TenantWorker;
 use crate::{
     domain::{
-        decision::What,
+        decision::DecisionKind,
         policy::Registration,
-        tenancy::{SuspendedBecause, Suspension, TenantState},
+        tenancy::{Suspension, SuspensionReason, TenantState},
     },
     graph::{CalendarGrants, GraphError, TenantGraph},
-    jobs::runner::job::{Next, StepError},
+    jobs::runner::job::{Enqueue, JobError},
     store::{tables::ETag, tenants::Tenant},
 };
 
 /// How often a tenant's access is looked at, whatever is refused.
-const AT_MOST_EVERY: SignedDuration = SignedDuration::from_mins(5);
+const CHECK_INTERVAL: SignedDuration = SignedDuration::from_mins(5);
 
-impl Keeper<'_> {
-    pub(super) async fn check(&self, tenant: Tenant) -> Result<Vec<Next>, StepError> {
+impl TenantWorker<'_> {
+    pub(super) async fn check_access(&self, tenant: Tenant) -> Result<Vec<Enqueue>, JobError> {
         if !tenant.state.is_active() {
-            return Err(StepError::Drop { reason: "the tenant is not active" });
+            return Err(JobError::Discard { reason: "the tenant is not active" });
         }
         let now = self.deps.clock.now();
-        if let Some(at) = tenant.checked_at {
-            if at > self.task.passage.first_seen {
+        if let Some(at) = tenant.access_checked_at {
+            if at > self.task.meta.first_seen {
                 return Ok(Vec::new());
             }
-            if now < at + AT_MOST_EVERY {
-                let rest = (at + AT_MOST_EVERY).duration_since(now);
-                return Err(StepError::wait(rest, "the tenant was looked at just now"));
+            if now < at + CHECK_INTERVAL {
+                let rest = (at + CHECK_INTERVAL).duration_since(now);
+                return Err(JobError::retry_after(rest, "the tenant was looked at just now"));
             }
         }
-        let lost = self.lost(&tenant).await?;
+        let lost = self.access_loss(&tenant).await?;
         // As it is now: it may have been connected anew, or be leaving, since the question.
-        let Some((fresh, etag)) = self.deps.tenants.read(tenant.id).await? else {
-            return Err(StepError::Drop { reason: "the tenant is unknown" });
+        let Some((fresh, etag)) = self.deps.tenants.get_with_etag(tenant.id).await? else {
+            return Err(JobError::Discard { reason: "the tenant is unknown" });
         };
         if fresh.state != tenant.state
             || fresh.registration != tenant.registration
-            || fresh.connected != tenant.connected
+            || fresh.connection != tenant.connection
         {
-            return Err(StepError::Drop { reason: "the tenant has changed meanwhile" });
+            return Err(JobError::Discard { reason: "the tenant has changed meanwhile" });
         }
-        self.note(fresh, etag, lost).await
+        self.record_check(fresh, etag, lost).await
     }
 
     /// The evidence before the state that it explains.
-    async fn note(
+    async fn record_check(
         &self,
         tenant: Tenant,
         etag: ETag,
-        lost: Option<SuspendedBecause>,
-    ) -> Result<Vec<Next>, StepError> {
+        lost: Option<SuspensionReason>,
+    ) -> Result<Vec<Enqueue>, JobError> {
         let state = match lost {
             None => tenant.state,
             Some(reason) => {
                 tracing::error!(tenant = %tenant.id, ?reason, "access is lost; work stops");
-                self.register(None, None, What::Suspended(reason)).await?;
-                TenantState::Suspended(Suspension { since: self.task.passage.first_seen, reason })
+                self.record_decision(None, None, DecisionKind::Suspended(reason)).await?;
+                TenantState::Suspended(Suspension { since: self.task.meta.first_seen, reason })
             }
         };
         let checked_at = Some(self.deps.clock.now());
-        match self.deps.tenants.replace(&Tenant { state, checked_at, ..tenant }, &etag).await {
+        match self
+            .deps
+            .tenants
+            .replace(&Tenant { state, access_checked_at: checked_at, ..tenant }, &etag)
+            .await
+        {
             Ok(_) => Ok(Vec::new()),
             // Somebody else looked, or decided, at the same moment: see what they made of it.
-            Err(error) if error.is_changed() => {
-                Err(StepError::wait(SignedDuration::from_secs(2), "others were faster"))
+            Err(error) if error.is_conflict() => {
+                Err(JobError::retry_after(SignedDuration::from_secs(2), "others were faster"))
             }
             Err(error) => Err(error.into()),
         }
     }
 
     /// Why access is lost; `None` when it is there.
-    async fn lost(&self, tenant: &Tenant) -> Result<Option<SuspendedBecause>, StepError> {
+    async fn access_loss(&self, tenant: &Tenant) -> Result<Option<SuspensionReason>, JobError> {
         let graph = self.graph(tenant);
-        match granted(&graph).await {
+        match fetch_grants(&graph).await {
             Ok(grants) => Ok(match tenant.registration {
                 // One without the other leaves half of the work: nothing could be answered, or
                 // nothing be subscribed.
                 Registration::OrganisationWide if !(grants.read && grants.write) => {
-                    Some(SuspendedBecause::CalendarsMissing)
+                    Some(SuspensionReason::CalendarPermissionMissing)
                 }
                 // Its calendars are granted in Exchange, mailbox by mailbox, and not in the token.
                 Registration::OrganisationWide | Registration::Scoped => None,
             }),
-            Err(GraphError::Disconnected) => Ok(Some(SuspendedBecause::TokenRefused)),
-            Err(GraphError::Denied) => Ok(Some(SuspendedBecause::CallRefused)),
+            Err(GraphError::Disconnected) => Ok(Some(SuspensionReason::TokenRefused)),
+            Err(GraphError::AccessDenied) => Ok(Some(SuspensionReason::CallRefused)),
             Err(
-                error @ (GraphError::Wait { .. }
-                | GraphError::MailboxGone
+                error @ (GraphError::Retry { .. }
+                | GraphError::MailboxNotFound
                 | GraphError::Refused { .. }
-                | GraphError::Forbidden(_)
+                | GraphError::Blocked(_)
                 | GraphError::Unreadable),
             ) => Err(error.into()),
         }
@@ -104,8 +109,8 @@ impl Keeper<'_> {
 }
 
 /// What a token made now carries, once Graph has taken it.
-async fn granted(graph: &TenantGraph) -> Result<CalendarGrants, GraphError> {
-    graph.renew_token().await?;
-    graph.is_connected().await?;
+async fn fetch_grants(graph: &TenantGraph) -> Result<CalendarGrants, GraphError> {
+    graph.discard_cached_token().await?;
+    graph.check_connection().await?;
     graph.calendar_grants().await
 }

@@ -2,27 +2,33 @@
 //! resynced, and on the way all are brought in line with the policy.
 //!
 //! After access was lost nobody knows whether Graph still has a subscription that a row names, so a
-//! row that is still good on paper is not believed: [`Task::Removed`] removes the subscription if it
+//! row that is still good on paper is not believed: [`MailboxTaskKind::SubscriptionRemoved`] removes the subscription if it
 //! is there after all, and makes it anew. One that another registration made is replaced by
-//! [`Task::Subscribe`].
+//! [`MailboxTaskKind::Subscribe`].
 
-use super::Keeper;
+use super::TenantWorker;
 use crate::{
-    jobs::runner::job::{Next, StepError},
-    messages::{Stage, Task},
+    jobs::runner::job::{Enqueue, JobError},
+    messages::{MailboxTaskKind, ReconcileCursor},
     store::{mailboxes::Mailbox, tenants::Tenant},
 };
 
-impl Keeper<'_> {
-    pub(super) async fn connect(&self, tenant: Tenant) -> Result<Vec<Next>, StepError> {
-        self.align(tenant, Some(Stage { anew: true, ..Stage::default() })).await
+impl TenantWorker<'_> {
+    pub(super) async fn connect(&self, tenant: Tenant) -> Result<Vec<Enqueue>, JobError> {
+        self.reconcile_policy(
+            tenant,
+            Some(ReconcileCursor { resubscribe: true, ..ReconcileCursor::default() }),
+        )
+        .await
     }
 }
 
 /// How a mailbox that is to be followed is caught up after connecting.
-pub(super) fn anew(mailbox: &Mailbox, tenant: &Tenant) -> Task {
+pub(super) fn catch_up_task(mailbox: &Mailbox, tenant: &Tenant) -> MailboxTaskKind {
     match &mailbox.subscription {
-        Some(subscription) if subscription.registration == tenant.registration => Task::Removed,
-        Some(_) | None => Task::Subscribe,
+        Some(subscription) if subscription.registration == tenant.registration => {
+            MailboxTaskKind::SubscriptionRemoved
+        }
+        Some(_) | None => MailboxTaskKind::Subscribe,
     }
 }

@@ -17,73 +17,73 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 
 use super::{
-    Change, Keeper,
-    tasks::{AT_ONCE, Tasks},
+    MailboxStateChange, TenantWorker,
+    tasks::{MAX_TASKS_PER_RUN, PacedTasks},
 };
 use crate::{
     domain::{
-        decision::{Decision, What},
+        decision::{Decision, DecisionKind},
         ids::MailboxId,
         tenancy::{TenantPolicy, TenantState},
     },
-    jobs::runner::job::{Next, Onward, StepError},
-    messages::{Passage, Task, TenantTask},
+    jobs::runner::job::{Enqueue, Job, JobError},
+    messages::{JobMeta, MailboxTaskKind, TenantTask},
     store::{
         StoreError,
-        mailboxes::{Farewell, MailboxState},
+        mailboxes::{BookingDisposition, MailboxState},
         tables::{ETag, Table},
-        tenant_data::{DELETED, Found},
+        tenant_data::{RowRef, TENANT_TABLES},
         tenants::Tenant,
     },
 };
 
 /// The pause after a round, at first: somebody is watching.
-const PAUSE: SignedDuration = SignedDuration::from_secs(5);
+const MIN_PAUSE: SignedDuration = SignedDuration::from_secs(5);
 /// The longest pause.
-const LONGEST_PAUSE: SignedDuration = SignedDuration::from_hours(1);
+const MAX_PAUSE: SignedDuration = SignedDuration::from_hours(1);
 /// Of so many rounds without anything new, one asks again for what is still there.
-const ASK_AGAIN: u32 = 5;
+const RESEND_EVERY: u32 = 5;
 /// So many pauses later it is asked again at the latest.
-const ASKED_ANEW: i32 = 5;
+const RESEND_WITHIN: i32 = 5;
 /// How long it is tried to unsubscribe everybody: as long as any item waits for others.
-const PATIENCE: SignedDuration = SignedDuration::from_hours(24);
+const UNSUBSCRIBE_TIMEOUT: SignedDuration = SignedDuration::from_hours(24);
 /// How long one invocation deletes: well below the host's ten minutes.
-const BUDGET: SignedDuration = SignedDuration::from_mins(3);
+const TIME_BUDGET: SignedDuration = SignedDuration::from_mins(3);
 /// When everything is looked for once more: ten minutes are what the host gives an invocation
 /// (`host.json`), and a minute is how long one believes in a tenant that has left.
-const AFTERWARDS: Duration = Duration::from_secs(11 * 60);
+const FINAL_SWEEP_DELAY: Duration = Duration::from_secs(11 * 60);
 
-impl Keeper<'_> {
-    pub(super) async fn leave(&self, tenant: Tenant, etag: ETag) -> Result<Vec<Next>, StepError> {
+impl TenantWorker<'_> {
+    pub(super) async fn leave(&self, tenant: Tenant, etag: ETag) -> Result<Vec<Enqueue>, JobError> {
         match tenant.state {
-            TenantState::Leaving => {}
-            TenantState::Left(_) => {
-                let all = self.delete(tenant.state).await?;
-                return Ok(if all { Vec::new() } else { vec![self.again(0, Duration::ZERO)] });
+            TenantState::Disconnecting => {}
+            TenantState::Deleted(_) => {
+                let all = self.delete_data(tenant.state).await?;
+                return Ok(if all { Vec::new() } else { vec![self.requeue(0, Duration::ZERO)] });
             }
             TenantState::Active | TenantState::Suspended(_) => {
-                return Err(StepError::Drop { reason: "the tenant is not leaving" });
+                return Err(JobError::Discard { reason: "the tenant is not leaving" });
             }
         }
-        let waited = self.deps.clock.now().duration_since(self.task.passage.first_seen);
-        if waited < PATIENCE {
-            let found = self.mailboxes().await?;
+        let waited = self.deps.clock.now().duration_since(self.task.meta.first_seen);
+        if waited < UNSUBSCRIBE_TIMEOUT {
+            let found = self.find_mailboxes().await?;
             if !found.is_empty() {
-                return self.round(found, waited).await;
+                return self.unsubscribe_batch(found, waited).await;
             }
         }
-        if !self.delete(tenant.state).await? {
-            return Ok(vec![self.again(0, Duration::ZERO)]);
+        if !self.delete_data(tenant.state).await? {
+            return Ok(vec![self.requeue(0, Duration::ZERO)]);
         }
         self.close(tenant, etag).await
     }
 
     /// Some of the mailboxes that are left; none only when there is none.
-    async fn mailboxes(&self) -> Result<Vec<Found>, StepError> {
+    async fn find_mailboxes(&self) -> Result<Vec<RowRef>, JobError> {
         let mut from = None;
         loop {
             let table = Table::Mailboxes;
-            let (found, next) = self.deps.data.find(self.task.tenant, table, from).await?;
+            let (found, next) = self.deps.data.list_rows(self.task.tenant, table, from).await?;
             if !found.is_empty() || next.is_none() {
                 return Ok(found);
             }
@@ -92,94 +92,100 @@ impl Keeper<'_> {
     }
 
     /// Marks and sends for what is new, and now and then for what is not.
-    async fn round(
+    async fn unsubscribe_batch(
         &self,
-        found: Vec<Found>,
+        found: Vec<RowRef>,
         waited: SignedDuration,
-    ) -> Result<Vec<Next>, StepError> {
-        let passage = Passage::start(self.task.passage.correlation, self.deps.clock.now());
-        let pause = (waited / 8).clamp(PAUSE, LONGEST_PAUSE);
-        let rounds = self.task.passage.waits;
+    ) -> Result<Vec<Enqueue>, JobError> {
+        let passage = JobMeta::new(self.task.meta.correlation, self.deps.clock.now());
+        let pause = (waited / 8).clamp(MIN_PAUSE, MAX_PAUSE);
+        let rounds = self.task.meta.deferrals;
         // In the first round of all, too: who withdrew before is only to be let go.
-        let ask_again = rounds.is_multiple_of(ASK_AGAIN);
+        let ask_again = rounds.is_multiple_of(RESEND_EVERY);
         // Whatever still waits for Graph by then ends, or there would be one more each time.
-        let asked_anew = self.deps.clock.now() + pause * ASKED_ANEW;
-        let mut tasks = Tasks::new(self.task.tenant, passage).until(asked_anew);
+        let asked_anew = self.deps.clock.now() + pause * RESEND_WITHIN;
+        let mut tasks = PacedTasks::new(self.task.tenant, passage).expiring_at(asked_anew);
         let mut new = false;
-        for found in found.into_iter().take(AT_ONCE) {
+        for found in found.into_iter().take(MAX_TASKS_PER_RUN) {
             let marked = match found.mailbox() {
-                Some(mailbox) => self.mark(mailbox).await?,
-                None => Marked::Broken,
+                Some(mailbox) => self.mark_withdrawn(mailbox).await?,
+                None => MarkResult::Unreadable,
             };
             match (marked, found.mailbox()) {
-                (Marked::Now, Some(mailbox)) => {
+                (MarkResult::Marked, Some(mailbox)) => {
                     new = true;
-                    tasks.push(mailbox, Task::Unsubscribe);
+                    tasks.push(mailbox, MailboxTaskKind::Unsubscribe);
                 }
-                (Marked::Before, Some(mailbox)) if ask_again => {
-                    tasks.push(mailbox, Task::Unsubscribe);
+                (MarkResult::AlreadyMarked, Some(mailbox)) if ask_again => {
+                    tasks.push(mailbox, MailboxTaskKind::Unsubscribe);
                 }
-                (Marked::Broken, _) => {
+                (MarkResult::Unreadable, _) => {
                     tracing::error!("a mailbox that cannot be understood is deleted by its keys");
-                    self.deps.data.remove(Table::Mailboxes, vec![found]).await?;
+                    self.deps.data.remove_rows(Table::Mailboxes, vec![found]).await?;
                 }
-                (Marked::Before | Marked::Gone, _) | (Marked::Now, None) => {}
+                (MarkResult::AlreadyMarked | MarkResult::NotFound, _)
+                | (MarkResult::Marked, None) => {}
             }
         }
-        let busy = if tasks.is_empty() { Duration::ZERO } else { tasks.time() };
+        let busy = if tasks.is_empty() { Duration::ZERO } else { tasks.next_delay() };
         let (rounds, pause) = match new {
-            true => (1, PAUSE),
+            true => (1, MIN_PAUSE),
             false => (rounds.saturating_add(1), pause),
         };
-        let mut next = tasks.into_next();
-        next.push(self.again(rounds, busy + pause.unsigned_abs()));
+        let mut next = tasks.into_jobs();
+        next.push(self.requeue(rounds, busy + pause.unsigned_abs()));
         Ok(next)
     }
 
-    async fn mark(&self, id: MailboxId) -> Result<Marked, StepError> {
+    async fn mark_withdrawn(&self, id: MailboxId) -> Result<MarkResult, JobError> {
         let read = match self.deps.mailboxes.get(self.task.tenant, id).await {
-            Err(StoreError::Unreadable { .. }) => return Ok(Marked::Broken),
+            Err(StoreError::Unreadable { .. }) => return Ok(MarkResult::Unreadable),
             read => read?,
         };
-        let Some((mailbox, etag)) = read else { return Ok(Marked::Gone) };
+        let Some((mailbox, etag)) = read else { return Ok(MarkResult::NotFound) };
         match mailbox.state {
             MailboxState::Active | MailboxState::Paused => {}
-            MailboxState::Withdrawn(_) | MailboxState::Erased(..) => return Ok(Marked::Before),
+            MailboxState::Withdrawn(_) | MailboxState::Erased(..) => {
+                return Ok(MarkResult::AlreadyMarked);
+            }
         }
-        let to = MailboxState::Withdrawn(Farewell::Anonymous);
-        let written = self.set(Change { mailbox, etag, to }).await?;
-        Ok(if written.is_some() { Marked::Now } else { Marked::Before })
+        let to = MailboxState::Withdrawn(BookingDisposition::KeepAnonymous);
+        let written = self.set_state(MailboxStateChange { mailbox, etag, to }).await?;
+        Ok(if written.is_some() { MarkResult::Marked } else { MarkResult::AlreadyMarked })
     }
 
     /// The next round, as old as the first.
-    fn again(&self, waits: u32, after: Duration) -> Next {
-        let passage = Passage { tries: 0, waits, ..self.task.passage };
-        Next::later(Onward::Tenant(TenantTask { passage, ..self.task.clone() }), after)
+    fn requeue(&self, waits: u32, after: Duration) -> Enqueue {
+        let passage = JobMeta { attempts: 0, deferrals: waits, ..self.task.meta };
+        Enqueue::later(
+            Job::MaintainTenant(TenantTask { meta: passage, ..self.task.clone() }),
+            after,
+        )
     }
 
     /// Deletes every row of the tenant that has no time of its own, as long as the tenant stands
     /// where it stood; `false` when there was not enough time.
-    async fn delete(&self, state: TenantState) -> Result<bool, StepError> {
+    async fn delete_data(&self, state: TenantState) -> Result<bool, JobError> {
         let (id, began) = (self.task.tenant, self.deps.clock.now());
-        for table in DELETED {
+        for table in TENANT_TABLES {
             let mut from = None;
             loop {
-                let (found, next) = self.deps.data.find(id, table, from).await?;
+                let (found, next) = self.deps.data.list_rows(id, table, from).await?;
                 if !found.is_empty() {
                     // Rows that were there while the tenant stood so, and only in the version of then:
                     // nothing is lost of a tenant that comes back at this very moment.
-                    let now = self.deps.tenants.read(id).await?;
+                    let now = self.deps.tenants.get_with_etag(id).await?;
                     if now.is_none_or(|(now, _)| now.state != state) {
-                        return Err(StepError::Drop { reason: "the tenant has come back" });
+                        return Err(JobError::Discard { reason: "the tenant has come back" });
                     }
-                    self.deps.data.remove(table, found).await?;
+                    self.deps.data.remove_rows(table, found).await?;
                 }
                 from = next;
                 if from.is_none() {
                     break;
                 }
                 // The index by time can only be read from end to end.
-                if table != Table::Due && self.deps.clock.now() >= began + BUDGET {
+                if table != Table::Due && self.deps.clock.now() >= began + TIME_BUDGET {
                     return Ok(false);
                 }
             }
@@ -188,37 +194,38 @@ impl Keeper<'_> {
     }
 
     /// All is deleted: the evidence, then the row that says so.
-    async fn close(&self, tenant: Tenant, etag: ETag) -> Result<Vec<Next>, StepError> {
+    async fn close(&self, tenant: Tenant, etag: ETag) -> Result<Vec<Enqueue>, JobError> {
         let now = self.deps.clock.now();
-        self.register_deleted(now).await?;
+        self.record_deletion(now).await?;
         let audit_days = tenant.policy.audit_days;
         let left = Tenant {
-            state: TenantState::Left(now),
-            connected: None,
-            checked_at: None,
+            state: TenantState::Deleted(now),
+            connection: None,
+            access_checked_at: None,
             policy: TenantPolicy { audit_days, ..TenantPolicy::default() },
             ..tenant
         };
         self.deps.tenants.replace(&left, &etag).await?;
         tracing::info!(tenant = %left.id, "the tenant has left");
-        Ok(vec![self.again(0, AFTERWARDS)])
+        Ok(vec![self.requeue(0, FINAL_SWEEP_DELAY)])
     }
 
     /// Once for each time that the tenant left, however often this was cut off.
-    async fn register_deleted(&self, at: Timestamp) -> Result<(), StepError> {
+    async fn record_deletion(&self, at: Timestamp) -> Result<(), JobError> {
         let tenant = self.task.tenant;
-        let decisions = self.deps.register.all(tenant).await?;
-        let last = decisions.iter().rev().find_map(|decision| match decision.what {
-            What::Deleted => Some(true),
-            What::Connected { .. } | What::Disconnected => Some(false),
-            What::Suspended(_)
-            | What::PolicyChanged { .. }
-            | What::Agreed { .. }
-            | What::Withdrew { .. }
-            | What::Erased { .. } => None,
+        let decisions = self.deps.register.list(tenant).await?;
+        let last = decisions.iter().rev().find_map(|decision| match decision.kind {
+            DecisionKind::Deleted => Some(true),
+            DecisionKind::Connected { .. } | DecisionKind::Disconnected => Some(false),
+            DecisionKind::Suspended(_)
+            | DecisionKind::PolicyChanged { .. }
+            | DecisionKind::ConsentGranted { .. }
+            | DecisionKind::ConsentWithdrawn { .. }
+            | DecisionKind::Erased { .. } => None,
         });
         if last != Some(true) {
-            let decision = Decision { tenant, at, by: None, about: None, what: What::Deleted };
+            let decision =
+                Decision { tenant, at, by: None, about: None, kind: DecisionKind::Deleted };
             self.deps.register.add(&decision).await?;
         }
         Ok(())
@@ -227,13 +234,13 @@ impl Keeper<'_> {
 
 /// How a mailbox's row was found.
 #[derive(Clone, Copy)]
-enum Marked {
+enum MarkResult {
     /// It was followed, or could have been again.
-    Now,
+    Marked,
     /// It was marked already, or somebody else was faster.
-    Before,
+    AlreadyMarked,
     /// It is gone.
-    Gone,
+    NotFound,
     /// Nobody understands it.
-    Broken,
+    Unreadable,
 }

@@ -4,11 +4,11 @@
 //! missing, and may be cut off at any point and repeated. What takes long goes on in a message of
 //! its own: a pass over the mailboxes shard by shard, leaving in rounds.
 
-mod align;
 mod check;
 mod connect;
 mod enrol;
 mod leave;
+mod reconcile_policy;
 mod tasks;
 
 use std::sync::Arc;
@@ -16,11 +16,11 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use crate::{
-    base::{call_log::Trail, clock::Clock, rng::Rng},
+    base::{call_log::CallLog, clock::Clock, rng::Rng},
     domain::ids::MailboxId,
     graph::{CallContext, Graph, TenantGraph},
-    jobs::runner::job::{Next, StepError},
-    messages::{TenantTask, TenantWork},
+    jobs::runner::job::{Enqueue, JobError},
+    messages::{TenantTask, TenantTaskKind},
     store::{
         mailboxes::{Mailbox, MailboxState, Mailboxes},
         register::Register,
@@ -55,55 +55,55 @@ pub struct Deps {
 /// Does one task for one tenant.
 ///
 /// # Errors
-/// [`StepError`] says whether it waits, counts, or is over.
-pub async fn run(deps: &Deps, trail: &Trail, task: TenantTask) -> Result<Vec<Next>, StepError> {
+/// [`JobError`] says whether it waits, counts, or is over.
+pub async fn run(deps: &Deps, calls: &CallLog, task: TenantTask) -> Result<Vec<Enqueue>, JobError> {
     // Never from the cache: an administrator has just decided something.
-    let Some((tenant, etag)) = deps.tenants.read(task.tenant).await? else {
-        return Err(StepError::Drop { reason: "the tenant is unknown" });
+    let Some((tenant, etag)) = deps.tenants.get_with_etag(task.tenant).await? else {
+        return Err(JobError::Discard { reason: "the tenant is unknown" });
     };
-    let keeper = Keeper { deps, trail, task: &task };
-    match &task.work {
-        TenantWork::Connect => keeper.connect(tenant).await,
-        TenantWork::Align { from } => keeper.align(tenant, *from).await,
-        TenantWork::Leave => keeper.leave(tenant, etag).await,
-        TenantWork::Check => keeper.check(tenant).await,
+    let keeper = TenantWorker { deps, calls, task: &task };
+    match &task.kind {
+        TenantTaskKind::Connect => keeper.connect(tenant).await,
+        TenantTaskKind::ReconcilePolicy { from } => keeper.reconcile_policy(tenant, *from).await,
+        TenantTaskKind::Leave => keeper.leave(tenant, etag).await,
+        TenantTaskKind::CheckAccess => keeper.check_access(tenant).await,
     }
 }
 
 /// One worker at one tenant.
-struct Keeper<'a> {
+struct TenantWorker<'a> {
     deps: &'a Deps,
-    trail: &'a Trail,
+    calls: &'a CallLog,
     task: &'a TenantTask,
 }
 
 /// A mailbox as it was read, and what it is to become.
-struct Change {
+struct MailboxStateChange {
     mailbox: Mailbox,
     etag: ETag,
     to: MailboxState,
 }
 
-impl Keeper<'_> {
+impl TenantWorker<'_> {
     fn graph(&self, tenant: &Tenant) -> TenantGraph {
         self.deps.graph.for_tenant(CallContext {
             tenant: tenant.id,
             registration: tenant.registration,
-            correlation: self.task.passage.correlation,
-            trail: self.trail.clone(),
+            correlation: self.task.meta.correlation,
+            calls: self.calls.clone(),
         })
     }
 
     /// Writes where a mailbox stands; `None` when somebody else was faster, whose word then stands.
-    async fn set(&self, change: Change) -> Result<Option<Mailbox>, StepError> {
-        let Change { mailbox, etag, to } = change;
+    async fn set_state(&self, change: MailboxStateChange) -> Result<Option<Mailbox>, JobError> {
+        let MailboxStateChange { mailbox, etag, to } = change;
         if mailbox.state == to {
             return Ok(Some(mailbox));
         }
         let after = Mailbox { state: to, ..mailbox };
         match self.deps.mailboxes.replace(&after, &etag).await {
             Ok(_) => Ok(Some(after)),
-            Err(error) if error.is_changed() => Ok(None),
+            Err(error) if error.is_conflict() => Ok(None),
             Err(error) => Err(error.into()),
         }
     }
@@ -111,22 +111,22 @@ impl Keeper<'_> {
 
 /// Whether anything of the mailbox may be with Graph, or looks at it from time to time.
 fn is_followed(mailbox: &Mailbox) -> bool {
-    mailbox.subscription.is_some() || mailbox.nonce.is_some() || mailbox.polled.is_some()
+    mailbox.subscription.is_some() || mailbox.nonce.is_some() || mailbox.polling.is_some()
 }
 
 /// Whether the mailbox is subscribed at `now`, or polled where it cannot be.
-fn is_caught(mailbox: &Mailbox, now: Timestamp) -> bool {
-    let alive = mailbox.subscription.as_ref().is_some_and(|made| made.expires > now);
-    alive || mailbox.polled.is_some()
+fn is_covered(mailbox: &Mailbox, now: Timestamp) -> bool {
+    let alive = mailbox.subscription.as_ref().is_some_and(|made| made.expires_at > now);
+    alive || mailbox.polling.is_some()
 }
 
 /// Whether its notifications bring content and should bring ids alone, or the other way round.
-fn is_of_other_kind(mailbox: &Mailbox, tenant: &Tenant) -> bool {
+fn has_wrong_content_mode(mailbox: &Mailbox, tenant: &Tenant) -> bool {
     let made = mailbox.subscription.as_ref();
-    made.is_some_and(|made| made.content_key.is_some() != tenant.policy.rich)
+    made.is_some_and(|made| made.content_key.is_some() != tenant.policy.rich_notifications)
 }
 
 /// Rooms by their mailboxes' ids.
-fn is_managed(rooms: &[crate::domain::policy::Room], mailbox: MailboxId) -> bool {
+fn is_managed_room(rooms: &[crate::domain::policy::Room], mailbox: MailboxId) -> bool {
     rooms.iter().any(|room| room.id.mailbox() == mailbox)
 }

@@ -10,62 +10,62 @@ use jiff::Timestamp;
 
 use crate::{
     domain::ids::{MailboxId, TenantId},
-    jobs::runner::job::{Next, Onward},
-    messages::{MailboxTask, Passage, Task},
+    jobs::runner::job::{Enqueue, Job},
+    messages::{JobMeta, MailboxTask, MailboxTaskKind},
 };
 
 /// Tasks that leave in a second: a fifth of what one tenant may change, beside the half that
 /// renewals may take, so that ten tenants at once stay below the limit for all.
-pub(super) const A_SECOND: u32 = 5;
+pub(super) const TASKS_PER_SECOND: u32 = 5;
 /// Tasks of one invocation, or a few more: 200 s of work, so that the next part is sent when this
 /// one is nearly done and no queue ever holds a whole tenant.
-pub(super) const AT_ONCE: usize = 1_000;
+pub(super) const MAX_TASKS_PER_RUN: usize = 1_000;
 
 /// Tasks of one tenant that leave one after another.
-pub(super) struct Tasks {
+pub(super) struct PacedTasks {
     tenant: TenantId,
-    passage: Passage,
-    until: Option<Timestamp>,
-    sent: Vec<Next>,
+    meta: JobMeta,
+    expires_at: Option<Timestamp>,
+    queued: Vec<Enqueue>,
 }
 
-impl Tasks {
+impl PacedTasks {
     /// None yet.
-    pub(super) fn new(tenant: TenantId, passage: Passage) -> Self {
-        Self { tenant, passage, until: None, sent: Vec::new() }
+    pub(super) fn new(tenant: TenantId, passage: JobMeta) -> Self {
+        Self { tenant, meta: passage, expires_at: None, queued: Vec::new() }
     }
 
     /// They end at `at` if they still wait for others then: somebody asks again.
-    pub(super) fn until(self, at: Timestamp) -> Self {
-        Self { until: Some(at), ..self }
+    pub(super) fn expiring_at(self, at: Timestamp) -> Self {
+        Self { expires_at: Some(at), ..self }
     }
 
     /// Adds a task behind the others.
-    pub(super) fn push(&mut self, mailbox: MailboxId, task: Task) {
-        let (tenant, passage, due) = (self.tenant, self.passage, self.until);
-        let task = MailboxTask { tenant, mailbox, task, nonce: None, due, passage };
-        self.sent.push(Next::later(Onward::Maintain(task), self.time()));
+    pub(super) fn push(&mut self, mailbox: MailboxId, task: MailboxTaskKind) {
+        let (tenant, passage, due) = (self.tenant, self.meta, self.expires_at);
+        let task = MailboxTask { tenant, mailbox, kind: task, nonce: None, due, meta: passage };
+        self.queued.push(Enqueue::later(Job::MaintainMailbox(task), self.next_delay()));
     }
 
     /// How many there are.
     pub(super) fn len(&self) -> usize {
-        self.sent.len()
+        self.queued.len()
     }
 
     /// Whether there is none.
     pub(super) fn is_empty(&self) -> bool {
-        self.sent.is_empty()
+        self.queued.is_empty()
     }
 
     /// When the next one would leave.
-    pub(super) fn time(&self) -> Duration {
-        let places = u32::try_from(self.sent.len()).unwrap_or(u32::MAX);
-        Duration::from_secs(1) * (places / A_SECOND)
+    pub(super) fn next_delay(&self) -> Duration {
+        let places = u32::try_from(self.queued.len()).unwrap_or(u32::MAX);
+        Duration::from_secs(1) * (places / TASKS_PER_SECOND)
     }
 
     /// All of them.
-    pub(super) fn into_next(self) -> Vec<Next> {
-        self.sent
+    pub(super) fn into_jobs(self) -> Vec<Enqueue> {
+        self.queued
     }
 }
 
@@ -78,17 +78,17 @@ mod tests {
 
     #[test]
     fn no_twenty_seconds_hold_more_than_a_fifth_of_what_graph_allows() {
-        let passage = Passage::start(CorrelationId(1), jiff::Timestamp::UNIX_EPOCH);
+        let passage = JobMeta::new(CorrelationId(1), jiff::Timestamp::UNIX_EPOCH);
         let tenant = TenantId(Uuid::from_u128(9));
-        let mut tasks = Tasks::new(tenant, passage);
+        let mut tasks = PacedTasks::new(tenant, passage);
         for n in 0..1_000 {
-            tasks.push(MailboxId(Uuid::from_u128(n)), Task::Subscribe);
+            tasks.push(MailboxId(Uuid::from_u128(n)), MailboxTaskKind::Subscribe);
         }
-        assert_eq!(tasks.time(), Duration::from_secs(200));
-        let next = tasks.into_next();
+        assert_eq!(tasks.next_delay(), Duration::from_secs(200));
+        let next = tasks.into_jobs();
         assert_eq!(next[0].delay, Duration::ZERO);
         for first in &next {
-            let within = |other: &&Next| {
+            let within = |other: &&Enqueue| {
                 other.delay >= first.delay && other.delay < first.delay + Duration::from_secs(20)
             };
             assert!(next.iter().filter(within).count() <= 100);

@@ -12,15 +12,15 @@ use jiff::Timestamp;
 
 use crate::{
     base::clock::Clock,
-    booking::Claims,
+    booking::LedgerClaims,
     domain::{booking::Booking, interval::Interval, keys::BookingKey},
-    jobs::runner::job::StepError,
+    jobs::runner::job::JobError,
     store::{
         StoreError,
         appointments::Appointments,
         audit::Audit,
         bookings::Bookings,
-        due::{Due, DueEntry, Purpose, Subject},
+        due::{DueEntries, DueEntry, DuePurpose, DueSubject},
         failures::Failures,
         register::Register,
         tables::ETag,
@@ -29,9 +29,9 @@ use crate::{
 };
 
 /// How many bookings are deleted at once: enough to keep the table busy, few enough to be polite.
-const AT_ONCE: usize = 8;
+const CONCURRENCY: usize = 8;
 /// How many due entries are read at a time.
-const PAGE: u16 = 500;
+const PAGE_SIZE: u16 = 500;
 
 /// What this function works with.
 #[derive(Clone)]
@@ -41,9 +41,9 @@ pub struct Deps {
     /// The pointers to it.
     pub appointments: Appointments,
     /// Its times in the ledger.
-    pub claims: Claims,
+    pub claims: LedgerClaims,
     /// What is due.
-    pub due: Due,
+    pub due: DueEntries,
     /// Whose records there are.
     pub tenants: Tenants,
     /// Records of failures.
@@ -58,13 +58,13 @@ pub struct Deps {
 
 /// What one run did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Purged {
+pub struct PurgeSummary {
     /// Bookings deleted with all that belongs to them.
     pub deleted: u32,
     /// Entries whose booking is gone or was moved later.
-    pub passed_over: u32,
+    pub skipped: u32,
     /// Bookings that could not be deleted now; their entries stay.
-    pub left: u32,
+    pub remaining: u32,
     /// Records of failures and calls that were old enough to go.
     pub records: u64,
 }
@@ -72,26 +72,26 @@ pub struct Purged {
 /// Deletes what is due until nothing is left or `stop_at` has come.
 ///
 /// # Errors
-/// [`StepError`] when the due entries cannot be read; a booking that cannot be deleted is only left.
-pub async fn run(deps: &Deps, stop_at: Timestamp) -> Result<Purged, StepError> {
-    let mut purged = Purged::default();
+/// [`JobError`] when the due entries cannot be read; a booking that cannot be deleted is only left.
+pub async fn run(deps: &Deps, stop_at: Timestamp) -> Result<PurgeSummary, JobError> {
+    let mut purged = PurgeSummary::default();
     let mut from = None;
     // One instant for the whole run: a listing goes on only under the question it began with.
     let now = deps.clock.now();
     loop {
-        let (entries, next) = deps.due.scan(Purpose::Purge, now, from, PAGE).await?;
+        let (entries, next) = deps.due.list_due(DuePurpose::Purge, now, from, PAGE_SIZE).await?;
         let results = stream::iter(entries).map(|entry| async move {
-            let result = purge(deps, &entry, now).await;
+            let result = purge_booking(deps, &entry, now).await;
             (entry, result)
         });
-        let results: Vec<_> = results.buffer_unordered(AT_ONCE).collect().await;
+        let results: Vec<_> = results.buffer_unordered(CONCURRENCY).collect().await;
         let mut finished = Vec::new();
         for (entry, result) in results {
             match result {
                 Ok(true) => purged.deleted += 1,
-                Ok(false) => purged.passed_over += 1,
+                Ok(false) => purged.skipped += 1,
                 Err(error) => {
-                    purged.left += 1;
+                    purged.remaining += 1;
                     tracing::warn!(%error, "a booking could not be purged now");
                     continue;
                 }
@@ -112,8 +112,8 @@ pub async fn run(deps: &Deps, stop_at: Timestamp) -> Result<Purged, StepError> {
 }
 
 /// Whether the booking was deleted; `false` when the entry watches nothing any more.
-async fn purge(deps: &Deps, entry: &DueEntry, now: Timestamp) -> Result<bool, StoreError> {
-    let Subject::Booking(key) = entry.subject else { return Ok(false) };
+async fn purge_booking(deps: &Deps, entry: &DueEntry, now: Timestamp) -> Result<bool, StoreError> {
+    let DueSubject::Booking(key) = entry.subject else { return Ok(false) };
     let read = match deps.bookings.get(&key).await {
         // Nobody can use it, and its time is over: it must not stay because it is broken.
         Err(StoreError::Unreadable { .. }) => {
@@ -127,30 +127,30 @@ async fn purge(deps: &Deps, entry: &DueEntry, now: Timestamp) -> Result<bool, St
     if booking.purge_due > now {
         return Ok(false);
     }
-    forget(deps, key, &booking, &etag).await?;
+    delete_booking(deps, key, &booking, &etag).await?;
     Ok(true)
 }
 
 /// The ledger and the pointers first, the booking that names them last.
-async fn forget(
+async fn delete_booking(
     deps: &Deps,
     key: BookingKey,
     booking: &Booking,
     etag: &ETag,
 ) -> Result<(), StoreError> {
     let mut intervals: Vec<Interval> =
-        booking.held().map(|held| held.interval).into_iter().collect();
-    intervals.extend(booking.to_release());
+        booking.confirmed().map(|held| held.interval).into_iter().collect();
+    intervals.extend(booking.intervals_to_release());
     if !intervals.is_empty() {
         deps.claims.release(key, &intervals, None).await?;
     }
-    for pointer in &booking.pointers {
+    for pointer in &booking.known_copies {
         deps.appointments.remove(key.tenant, pointer.mailbox, &pointer.event).await?;
     }
     deps.bookings.remove(&key, Some(etag)).await?;
     if let Some(at) = booking.unsettled_due {
-        let subject = Subject::Booking(key);
-        deps.due.remove(&DueEntry::new(Purpose::Unsettled, at, subject)).await?;
+        let subject = DueSubject::Booking(key);
+        deps.due.remove(&DueEntry::new(DuePurpose::Unsettled, at, subject)).await?;
     }
     Ok(())
 }

@@ -5,71 +5,71 @@ use async_trait::async_trait;
 use axum::{Router, extract::Request, middleware};
 
 use crate::{
-    base::call_log::Trail,
+    base::call_log::CallLog,
     domain::ids::TenantId,
     host::{
-        InvocationContext, InvocationFailed, QueueDelivery, QueueFunction, TimerFunction, TimerTick,
+        InvocationContext, InvocationError, QueueDelivery, QueueFunction, TimerFunction, TimerTick,
     },
     jobs::{
         create_booking, dispatch_due,
-        fetch_event::{self, Looked},
+        fetch_event::{self, BatchResult},
         maintain_mailbox, maintain_tenant, purge_expired,
         runner::{
-            Carrier, Item, NotCarried,
-            job::{Next, StepError},
+            DispatchError, JobItem, Runner,
+            job::{Enqueue, JobError},
         },
         write_back,
     },
     messages::{
-        BookingRequest, CalendarWrite, EventChanges, MailboxTasks, NotAMessage, TenantTask,
+        BookingRequest, CalendarWrite, EventChanges, InvalidMessage, MailboxTasks, TenantTask,
     },
 };
 
-impl From<NotCarried> for InvocationFailed {
-    fn from(error: NotCarried) -> Self {
+impl From<DispatchError> for InvocationError {
+    fn from(error: DispatchError) -> Self {
         Self(error.to_string())
     }
 }
 
-impl From<StepError> for InvocationFailed {
-    fn from(error: StepError) -> Self {
+impl From<JobError> for InvocationError {
+    fn from(error: JobError) -> Self {
         Self(error.to_string())
     }
 }
 
-impl From<NotAMessage> for InvocationFailed {
+impl From<InvalidMessage> for InvocationError {
     /// The host repeats it a few times and then puts it aside as poison, where `dispatch-due` finds it.
-    fn from(error: NotAMessage) -> Self {
+    fn from(error: InvalidMessage) -> Self {
         Self(error.to_string())
     }
 }
 
 /// The calls first: they were made whatever becomes of the item.
-async fn finish<I: Item>(
-    carrier: &Carrier,
-    trail: &Trail,
+async fn complete_all<I: JobItem>(
+    carrier: &Runner,
+    trail: &CallLog,
     function: &'static str,
     tenant: TenantId,
-    outcomes: Vec<(I, Result<Vec<Next>, StepError>)>,
-) -> Result<(), InvocationFailed> {
-    carrier.audit(trail).await;
+    outcomes: Vec<(I, Result<Vec<Enqueue>, JobError>)>,
+) -> Result<(), InvocationError> {
+    carrier.write_audit(trail).await;
     for (item, outcome) in outcomes {
-        carrier.carry(function, tenant, &item, outcome).await?;
+        carrier.complete(function, tenant, &item, outcome).await?;
     }
     Ok(())
 }
 
-/// `routes` of a function that calls Graph while somebody waits: each request carries a [`Trail`],
+/// `routes` of a function that calls Graph while somebody waits: each request carries a [`CallLog`],
 /// and its calls go into the audit before the answer leaves, or with the next when it is cut off.
-pub(crate) fn audited(routes: Router, carrier: Carrier) -> Router {
+pub(crate) fn with_audit(routes: Router, carrier: Runner) -> Router {
     routes.layer(middleware::from_fn(move |mut request: Request, next: middleware::Next| {
         let carrier = carrier.clone();
         async move {
-            let trail = Trail::default();
+            let trail = CallLog::default();
             request.extensions_mut().insert(trail.clone());
-            let _watched = carrier.watch(&trail);
+            let _watched = carrier.audit_guard(&trail);
             let answer = next.run(request).await;
-            carrier.audit(&trail).await;
+            carrier.write_audit(&trail).await;
             answer
         }
     }))
@@ -78,7 +78,7 @@ pub(crate) fn audited(routes: Router, carrier: Carrier) -> Router {
 /// `fetch-event` on its queue.
 pub(crate) struct FetchEvent {
     pub(crate) deps: fetch_event::Deps,
-    pub(crate) carrier: Carrier,
+    pub(crate) runner: Runner,
 }
 
 #[async_trait]
@@ -87,15 +87,16 @@ impl QueueFunction for FetchEvent {
         &self,
         cx: InvocationContext,
         delivery: QueueDelivery,
-    ) -> Result<(), InvocationFailed> {
+    ) -> Result<(), InvocationError> {
         let message = EventChanges::from_text(&delivery.text)?;
-        let (tenant, trail) = (message.tenant, Trail::default());
-        let _watched = self.carrier.watch(&trail);
-        let Looked { outcomes, handling } = fetch_event::run(&self.deps, &trail, message).await;
-        self.carrier.audit(&trail).await;
+        let (tenant, trail) = (message.tenant, CallLog::default());
+        let _watched = self.runner.audit_guard(&trail);
+        let BatchResult { outcomes, dedup: handling } =
+            fetch_event::run(&self.deps, &trail, message).await;
+        self.runner.write_audit(&trail).await;
         for (item, outcome) in outcomes {
-            self.carrier.carry(cx.function, tenant, &item, outcome).await?;
-            handling.carried_on(&item);
+            self.runner.complete(cx.function, tenant, &item, outcome).await?;
+            handling.mark_handled(&item);
         }
         Ok(())
     }
@@ -104,7 +105,7 @@ impl QueueFunction for FetchEvent {
 /// `create-booking` on its queue.
 pub(crate) struct CreateBooking {
     pub(crate) deps: create_booking::Deps,
-    pub(crate) carrier: Carrier,
+    pub(crate) runner: Runner,
 }
 
 #[async_trait]
@@ -113,19 +114,19 @@ impl QueueFunction for CreateBooking {
         &self,
         cx: InvocationContext,
         delivery: QueueDelivery,
-    ) -> Result<(), InvocationFailed> {
+    ) -> Result<(), InvocationError> {
         let message = BookingRequest::from_text(&delivery.text)?;
-        let (tenant, trail) = (message.0.key.tenant, Trail::default());
-        let _watched = self.carrier.watch(&trail);
+        let (tenant, trail) = (message.0.key.tenant, CallLog::default());
+        let _watched = self.runner.audit_guard(&trail);
         let outcome = create_booking::run(&self.deps, &trail, message).await;
-        finish(&self.carrier, &trail, cx.function, tenant, vec![(message, outcome)]).await
+        complete_all(&self.runner, &trail, cx.function, tenant, vec![(message, outcome)]).await
     }
 }
 
 /// `write-back` on its queue.
 pub(crate) struct WriteBack {
     pub(crate) deps: write_back::Deps,
-    pub(crate) carrier: Carrier,
+    pub(crate) runner: Runner,
 }
 
 #[async_trait]
@@ -134,19 +135,19 @@ impl QueueFunction for WriteBack {
         &self,
         cx: InvocationContext,
         delivery: QueueDelivery,
-    ) -> Result<(), InvocationFailed> {
+    ) -> Result<(), InvocationError> {
         let message = CalendarWrite::from_text(&delivery.text)?;
-        let (tenant, trail) = (message.0.key.tenant, Trail::default());
-        let _watched = self.carrier.watch(&trail);
+        let (tenant, trail) = (message.0.key.tenant, CallLog::default());
+        let _watched = self.runner.audit_guard(&trail);
         let outcome = write_back::run(&self.deps, &trail, message).await;
-        finish(&self.carrier, &trail, cx.function, tenant, vec![(message, outcome)]).await
+        complete_all(&self.runner, &trail, cx.function, tenant, vec![(message, outcome)]).await
     }
 }
 
 /// `maintain-mailbox` on its queue.
 pub(crate) struct MaintainMailbox {
     pub(crate) deps: maintain_mailbox::Deps,
-    pub(crate) carrier: Carrier,
+    pub(crate) runner: Runner,
 }
 
 #[async_trait]
@@ -155,19 +156,19 @@ impl QueueFunction for MaintainMailbox {
         &self,
         cx: InvocationContext,
         delivery: QueueDelivery,
-    ) -> Result<(), InvocationFailed> {
+    ) -> Result<(), InvocationError> {
         let message = MailboxTasks::from_text(&delivery.text)?;
-        let (tenant, trail) = (message.tenant, Trail::default());
-        let _watched = self.carrier.watch(&trail);
+        let (tenant, trail) = (message.tenant, CallLog::default());
+        let _watched = self.runner.audit_guard(&trail);
         let outcomes = maintain_mailbox::run(&self.deps, &trail, message).await;
-        finish(&self.carrier, &trail, cx.function, tenant, outcomes).await
+        complete_all(&self.runner, &trail, cx.function, tenant, outcomes).await
     }
 }
 
 /// `maintain-tenant` on its queue.
 pub(crate) struct MaintainTenant {
     pub(crate) deps: maintain_tenant::Deps,
-    pub(crate) carrier: Carrier,
+    pub(crate) runner: Runner,
 }
 
 #[async_trait]
@@ -176,12 +177,12 @@ impl QueueFunction for MaintainTenant {
         &self,
         cx: InvocationContext,
         delivery: QueueDelivery,
-    ) -> Result<(), InvocationFailed> {
+    ) -> Result<(), InvocationError> {
         let message = TenantTask::from_text(&delivery.text)?;
-        let (tenant, trail) = (message.tenant, Trail::default());
-        let _watched = self.carrier.watch(&trail);
+        let (tenant, trail) = (message.tenant, CallLog::default());
+        let _watched = self.runner.audit_guard(&trail);
         let outcome = maintain_tenant::run(&self.deps, &trail, message.clone()).await;
-        finish(&self.carrier, &trail, cx.function, tenant, vec![(message, outcome)]).await
+        complete_all(&self.runner, &trail, cx.function, tenant, vec![(message, outcome)]).await
     }
 }
 
@@ -190,12 +191,12 @@ pub(crate) struct PurgeExpired(pub(crate) purge_expired::Deps);
 
 #[async_trait]
 impl TimerFunction for PurgeExpired {
-    async fn invoke(&self, cx: InvocationContext, _: TimerTick) -> Result<(), InvocationFailed> {
+    async fn invoke(&self, cx: InvocationContext, _: TimerTick) -> Result<(), InvocationError> {
         let purged = purge_expired::run(&self.0, cx.deadline).await?;
         tracing::info!(
             deleted = purged.deleted,
-            passed_over = purged.passed_over,
-            left = purged.left,
+            passed_over = purged.skipped,
+            left = purged.remaining,
             records = purged.records,
             "purged"
         );
@@ -208,16 +209,16 @@ pub(crate) struct DispatchDue(pub(crate) dispatch_due::Deps);
 
 #[async_trait]
 impl TimerFunction for DispatchDue {
-    async fn invoke(&self, cx: InvocationContext, _: TimerTick) -> Result<(), InvocationFailed> {
+    async fn invoke(&self, cx: InvocationContext, _: TimerTick) -> Result<(), InvocationError> {
         let nudged = dispatch_due::run(&self.0, cx.deadline).await?;
         tracing::info!(
             unsettled = nudged.unsettled,
             unsettled_oldest_s = nudged.unsettled_oldest_s,
             renewals = nudged.renewals,
-            looks_oldest_s = nudged.looks_oldest_s,
-            left = nudged.left,
+            looks_oldest_s = nudged.renewals_oldest_s,
+            left = nudged.remaining,
             poisoned = nudged.poisoned,
-            aligned = nudged.aligned,
+            aligned = nudged.reconciled,
             "nudged"
         );
         Ok(())

@@ -4,25 +4,25 @@ use jiff::Timestamp;
 
 use crate::{
     domain::ids::TenantId,
-    jobs::runner::job::Onward,
+    jobs::runner::job::Job,
     messages::{
-        BookingNudge, BookingRequest, CalendarWrite, EventChange, EventChanges, MailboxTask,
-        Passage, Task, TenantTask,
+        BookingJob, BookingRequest, CalendarWrite, EventChange, EventChanges, JobMeta, MailboxTask,
+        MailboxTaskKind, TenantTask,
     },
 };
 
 /// Something that travels in a message and can be sent anew.
-pub trait Item: Clone + Send + Sync {
+pub trait JobItem: Clone + Send + Sync {
     /// Its passage so far.
-    fn passage(&self) -> Passage;
+    fn meta(&self) -> JobMeta;
     /// Whose tenant it is for.
     fn tenant(&self, of: TenantId) -> TenantId;
     /// The same item with another passage, as a message of its own.
-    fn anew(&self, of: TenantId, passage: Passage) -> Onward;
+    fn requeue(&self, of: TenantId, passage: JobMeta) -> Job;
     /// What is kept to be sent again after it stopped. Outlook is the truth behind an event's
     /// change, so its replay is a resync of the mailbox, and no event id is kept.
-    fn replay(&self, of: TenantId, passage: Passage) -> Onward {
-        self.anew(of, passage)
+    fn replay(&self, of: TenantId, passage: JobMeta) -> Job {
+        self.requeue(of, passage)
     }
     /// When the due entry that sent it comes back by itself, if one did.
     fn due(&self) -> Option<Timestamp> {
@@ -32,24 +32,31 @@ pub trait Item: Clone + Send + Sync {
     fn subject(&self) -> String;
 }
 
-impl Item for EventChange {
-    fn passage(&self) -> Passage {
-        self.passage
+impl JobItem for EventChange {
+    fn meta(&self) -> JobMeta {
+        self.meta
     }
 
     fn tenant(&self, of: TenantId) -> TenantId {
         of
     }
 
-    fn anew(&self, of: TenantId, passage: Passage) -> Onward {
-        // Sealed content is for the first try only: what is tried again is read anew.
-        let items = vec![Self { passage, sealed: None, ..self.clone() }];
-        Onward::Fetch(EventChanges { tenant: of, items })
+    fn requeue(&self, of: TenantId, passage: JobMeta) -> Job {
+        // Sealed content is for the first try only: what is tried again is read requeue.
+        let items = vec![Self { meta: passage, encrypted_content: None, ..self.clone() }];
+        Job::FetchEvent(EventChanges { tenant: of, items })
     }
 
-    fn replay(&self, of: TenantId, passage: Passage) -> Onward {
-        let (tenant, mailbox, task) = (of, self.mailbox, Task::Resync);
-        Onward::Maintain(MailboxTask { tenant, mailbox, task, nonce: None, due: None, passage })
+    fn replay(&self, of: TenantId, passage: JobMeta) -> Job {
+        let (tenant, mailbox, task) = (of, self.mailbox, MailboxTaskKind::Resync);
+        Job::MaintainMailbox(MailboxTask {
+            tenant,
+            mailbox,
+            kind: task,
+            nonce: None,
+            due: None,
+            meta: passage,
+        })
     }
 
     fn subject(&self) -> String {
@@ -57,17 +64,17 @@ impl Item for EventChange {
     }
 }
 
-impl Item for BookingRequest {
-    fn passage(&self) -> Passage {
-        self.0.passage
+impl JobItem for BookingRequest {
+    fn meta(&self) -> JobMeta {
+        self.0.meta
     }
 
     fn tenant(&self, _: TenantId) -> TenantId {
         self.0.key.tenant
     }
 
-    fn anew(&self, _: TenantId, passage: Passage) -> Onward {
-        Onward::Book(Self(BookingNudge { passage, ..self.0 }))
+    fn requeue(&self, _: TenantId, passage: JobMeta) -> Job {
+        Job::CreateBooking(Self(BookingJob { meta: passage, ..self.0 }))
     }
 
     fn due(&self) -> Option<Timestamp> {
@@ -75,21 +82,21 @@ impl Item for BookingRequest {
     }
 
     fn subject(&self) -> String {
-        subject_of(&self.0)
+        booking_subject(&self.0)
     }
 }
 
-impl Item for CalendarWrite {
-    fn passage(&self) -> Passage {
-        self.0.passage
+impl JobItem for CalendarWrite {
+    fn meta(&self) -> JobMeta {
+        self.0.meta
     }
 
     fn tenant(&self, _: TenantId) -> TenantId {
         self.0.key.tenant
     }
 
-    fn anew(&self, _: TenantId, passage: Passage) -> Onward {
-        Onward::Write(Self(BookingNudge { passage, ..self.0 }))
+    fn requeue(&self, _: TenantId, passage: JobMeta) -> Job {
+        Job::WriteBack(Self(BookingJob { meta: passage, ..self.0 }))
     }
 
     fn due(&self) -> Option<Timestamp> {
@@ -97,21 +104,21 @@ impl Item for CalendarWrite {
     }
 
     fn subject(&self) -> String {
-        subject_of(&self.0)
+        booking_subject(&self.0)
     }
 }
 
-impl Item for MailboxTask {
-    fn passage(&self) -> Passage {
-        self.passage
+impl JobItem for MailboxTask {
+    fn meta(&self) -> JobMeta {
+        self.meta
     }
 
     fn tenant(&self, _: TenantId) -> TenantId {
         self.tenant
     }
 
-    fn anew(&self, _: TenantId, passage: Passage) -> Onward {
-        Onward::Maintain(Self { passage, ..*self })
+    fn requeue(&self, _: TenantId, passage: JobMeta) -> Job {
+        Job::MaintainMailbox(Self { meta: passage, ..*self })
     }
 
     fn due(&self) -> Option<Timestamp> {
@@ -123,17 +130,17 @@ impl Item for MailboxTask {
     }
 }
 
-impl Item for TenantTask {
-    fn passage(&self) -> Passage {
-        self.passage
+impl JobItem for TenantTask {
+    fn meta(&self) -> JobMeta {
+        self.meta
     }
 
     fn tenant(&self, _: TenantId) -> TenantId {
         self.tenant
     }
 
-    fn anew(&self, _: TenantId, passage: Passage) -> Onward {
-        Onward::Tenant(Self { passage, ..self.clone() })
+    fn requeue(&self, _: TenantId, passage: JobMeta) -> Job {
+        Job::MaintainTenant(Self { meta: passage, ..self.clone() })
     }
 
     fn subject(&self) -> String {
@@ -142,6 +149,6 @@ impl Item for TenantTask {
 }
 
 /// A booking by its keys, which hold digests and no content.
-fn subject_of(nudge: &BookingNudge) -> String {
+fn booking_subject(nudge: &BookingJob) -> String {
     format!("{} {}", nudge.key.partition(), nudge.key.row())
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use jiff::SignedDuration;
 
 use crate::{
-    booking::SystemError,
+    booking::BookingSystemError,
     graph::GraphError,
     messages::{
         BookingRequest, CalendarWrite, EventChanges, MailboxTask, MailboxTasks, Message, TenantTask,
@@ -17,11 +17,11 @@ use crate::{
 
 /// Why a step was not done. Decided where the error arises; nobody further up decides again.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum StepError {
+pub enum JobError {
     /// Somebody else cannot do their part now. The item waits without using up its tries, at least
     /// `after`.
     #[error("waiting: {cause}")]
-    Wait {
+    Retry {
         /// How long the other side asked for.
         after: Option<SignedDuration>,
         /// What it waits for, without content.
@@ -30,149 +30,149 @@ pub enum StepError {
     /// The tenant or the mailbox is closed to us. It waits like any other, because access can come
     /// back within the day; and the tenant is looked at, because it may have left without a word.
     #[error("closed: {cause}")]
-    Closed {
+    AccessLost {
         /// How that was said, without content.
         cause: String,
     },
     /// Something is wrong on our side, or in what we asked. Tried again a few times, then recorded.
     #[error("failed: {cause}")]
-    Fault {
+    Fail {
         /// What is wrong, without content.
         cause: String,
     },
     /// There is nothing (left) to do for this item.
     #[error("dropped: {reason}")]
-    Drop {
+    Discard {
         /// Why not.
         reason: &'static str,
     },
 }
 
-impl StepError {
+impl JobError {
     /// Waits a certain time.
-    pub fn wait(after: SignedDuration, cause: &str) -> Self {
-        Self::Wait { after: Some(after), cause: cause.to_owned() }
+    pub fn retry_after(after: SignedDuration, cause: &str) -> Self {
+        Self::Retry { after: Some(after), cause: cause.to_owned() }
     }
 
     /// Our own fault.
-    pub fn fault(cause: impl Into<String>) -> Self {
-        Self::Fault { cause: cause.into() }
+    pub fn fail(cause: impl Into<String>) -> Self {
+        Self::Fail { cause: cause.into() }
     }
 }
 
-impl From<TableError> for StepError {
+impl From<TableError> for JobError {
     fn from(error: TableError) -> Self {
         let cause = error.to_string();
         match error {
-            TableError::Unavailable(_) => Self::Wait { after: None, cause },
+            TableError::Unavailable(_) => Self::Retry { after: None, cause },
             // A lost race that was not resolved in place: later there will be no rival.
-            TableError::Changed | TableError::AlreadyExists | TableError::NotFound => {
-                Self::Wait { after: None, cause }
+            TableError::ETagMismatch | TableError::AlreadyExists | TableError::NotFound => {
+                Self::Retry { after: None, cause }
             }
-            TableError::Refused(_) => Self::Fault { cause },
+            TableError::Refused(_) => Self::Fail { cause },
         }
     }
 }
 
-impl From<StoreError> for StepError {
+impl From<StoreError> for JobError {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::Table(error) => error.into(),
-            StoreError::Unreadable { .. } => Self::Fault { cause: error.to_string() },
+            StoreError::Unreadable { .. } => Self::Fail { cause: error.to_string() },
         }
     }
 }
 
-impl From<QueueError> for StepError {
+impl From<QueueError> for JobError {
     fn from(error: QueueError) -> Self {
-        Self::Wait { after: None, cause: error.to_string() }
+        Self::Retry { after: None, cause: error.to_string() }
     }
 }
 
-impl From<GraphError> for StepError {
+impl From<GraphError> for JobError {
     fn from(error: GraphError) -> Self {
         let cause = error.to_string();
         match error {
-            GraphError::Wait { after, .. } => Self::Wait { after, cause },
-            GraphError::Disconnected | GraphError::Denied => Self::Closed { cause },
-            GraphError::MailboxGone
+            GraphError::Retry { after, .. } => Self::Retry { after, cause },
+            GraphError::Disconnected | GraphError::AccessDenied => Self::AccessLost { cause },
+            GraphError::MailboxNotFound
             | GraphError::Refused { .. }
-            | GraphError::Forbidden(_)
-            | GraphError::Unreadable => Self::Fault { cause },
+            | GraphError::Blocked(_)
+            | GraphError::Unreadable => Self::Fail { cause },
         }
     }
 }
 
-impl From<SystemError> for StepError {
-    fn from(error: SystemError) -> Self {
+impl From<BookingSystemError> for JobError {
+    fn from(error: BookingSystemError) -> Self {
         let cause = error.to_string();
         match error {
-            SystemError::Unavailable { after } => Self::Wait { after, cause },
-            SystemError::Store(error) => error.into(),
+            BookingSystemError::Unavailable { retry_after: after } => Self::Retry { after, cause },
+            BookingSystemError::Store(error) => error.into(),
         }
     }
 }
 
 /// Work for a function, now or later.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Next {
+pub struct Enqueue {
     /// What to send.
-    pub message: Onward,
+    pub job: Job,
     /// How long it stays invisible.
     pub delay: Duration,
 }
 
 /// A message to one of the functions.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Onward {
+pub enum Job {
     /// To `fetch-event`.
-    Fetch(EventChanges),
+    FetchEvent(EventChanges),
     /// To `create-booking`.
-    Book(BookingRequest),
+    CreateBooking(BookingRequest),
     /// To `write-back`.
-    Write(CalendarWrite),
+    WriteBack(CalendarWrite),
     /// To `maintain-mailbox`.
-    Maintain(MailboxTask),
+    MaintainMailbox(MailboxTask),
     /// To `maintain-mailbox`, several at once.
-    MaintainAll(MailboxTasks),
+    MaintainMailboxes(MailboxTasks),
     /// To `maintain-tenant`.
-    Tenant(TenantTask),
+    MaintainTenant(TenantTask),
 }
 
-impl Next {
+impl Enqueue {
     /// To be done at once.
-    pub fn now(message: Onward) -> Self {
-        Self { message, delay: Duration::ZERO }
+    pub fn now(message: Job) -> Self {
+        Self { job: message, delay: Duration::ZERO }
     }
 
     /// To be done in a while.
-    pub fn later(message: Onward, delay: Duration) -> Self {
-        Self { message, delay }
+    pub fn later(message: Job, delay: Duration) -> Self {
+        Self { job: message, delay }
     }
 }
 
-impl Onward {
+impl Job {
     /// The queue it goes to.
     pub fn queue(&self) -> Queue {
         match self {
-            Self::Fetch(message) => message.queue(),
-            Self::Book(message) => message.queue(),
-            Self::Write(message) => message.queue(),
-            Self::Maintain(message) => message.queue(),
-            Self::MaintainAll(message) => message.queue(),
-            Self::Tenant(message) => message.queue(),
+            Self::FetchEvent(message) => message.queue(),
+            Self::CreateBooking(message) => message.queue(),
+            Self::WriteBack(message) => message.queue(),
+            Self::MaintainMailbox(message) => message.queue(),
+            Self::MaintainMailboxes(message) => message.queue(),
+            Self::MaintainTenant(message) => message.queue(),
         }
     }
 
     /// The text to send.
     pub fn text(&self) -> String {
         match self {
-            Self::Fetch(message) => message.to_text(),
-            Self::Book(message) => message.to_text(),
-            Self::Write(message) => message.to_text(),
-            Self::Maintain(message) => message.to_text(),
-            Self::MaintainAll(message) => message.to_text(),
-            Self::Tenant(message) => message.to_text(),
+            Self::FetchEvent(message) => message.to_text(),
+            Self::CreateBooking(message) => message.to_text(),
+            Self::WriteBack(message) => message.to_text(),
+            Self::MaintainMailbox(message) => message.to_text(),
+            Self::MaintainMailboxes(message) => message.to_text(),
+            Self::MaintainTenant(message) => message.to_text(),
         }
     }
 }

@@ -4,27 +4,27 @@
 //! gets our extended property and nothing else. When all is shown the booking is settled, and the
 //! due entry that watched it goes: this function is the only one that settles.
 
-mod tell;
-mod turn;
+mod lease;
+mod publish;
 
 use std::sync::Arc;
 
 use jiff::SignedDuration;
 
 use crate::{
-    base::{call_log::Trail, clock::Clock, rng::Rng},
+    base::{call_log::CallLog, clock::Clock, rng::Rng},
     domain::{
-        appointment::CopyAt,
-        booking::{Booking, RoomTold, Told},
-        policy::Answering,
+        appointment::CopyLocation,
+        booking::{Booking, PublishedOutcome, RoomResponse},
+        policy::ResponseMode,
         tenancy::TenantState,
     },
     graph::{CallContext, Graph, TenantGraph},
-    jobs::runner::job::{Next, Onward, StepError},
-    messages::{BookingNudge, BookingRequest, CalendarWrite, EventChange, EventChanges, Passage},
+    jobs::runner::job::{Enqueue, Job, JobError},
+    messages::{BookingJob, BookingRequest, CalendarWrite, EventChange, EventChanges, JobMeta},
     store::{
         bookings::Bookings,
-        due::{Due, DueEntry, Purpose, Subject},
+        due::{DueEntries, DueEntry, DuePurpose, DueSubject},
         mailboxes::Mailboxes,
         rooms::RoomMap,
         tables::ETag,
@@ -33,9 +33,9 @@ use crate::{
 };
 
 /// When to come back after somebody else was faster.
-const RACE_TIME: SignedDuration = SignedDuration::from_secs(2);
+const CONFLICT_BACKOFF: SignedDuration = SignedDuration::from_secs(2);
 /// How often a lost race for the row is run again in place.
-const RACES: u32 = 8;
+const MAX_CONFLICT_RETRIES: u32 = 8;
 
 /// What this function works with.
 #[derive(Clone)]
@@ -49,7 +49,7 @@ pub struct Deps {
     /// What should be shown, and what is.
     pub bookings: Bookings,
     /// What must be looked at when.
-    pub due: Due,
+    pub due: DueEntries,
     /// The calendars.
     pub graph: Graph,
     /// The time.
@@ -61,24 +61,28 @@ pub struct Deps {
 /// Looks at one booking and shows what is not shown yet.
 ///
 /// # Errors
-/// [`StepError`] says whether it waits, counts, or is over.
-pub async fn run(deps: &Deps, trail: &Trail, write: CalendarWrite) -> Result<Vec<Next>, StepError> {
+/// [`JobError`] says whether it waits, counts, or is over.
+pub async fn run(
+    deps: &Deps,
+    calls: &CallLog,
+    write: CalendarWrite,
+) -> Result<Vec<Enqueue>, JobError> {
     let CalendarWrite(nudge) = write;
     let Some((booking, etag)) = deps.bookings.get(&nudge.key).await? else {
-        let watched = nudge.due.map(|at| entry(&nudge, at));
-        remove(deps, watched).await?;
-        return Err(StepError::Drop { reason: "there is no such booking" });
+        let watched = nudge.due.map(|at| unsettled_entry(&nudge, at));
+        remove_due_entry(deps, watched).await?;
+        return Err(JobError::Discard { reason: "there is no such booking" });
     };
     if booking.purge_due <= deps.clock.now() {
-        remove(deps, nudge.due.map(|at| entry(&nudge, at))).await?;
-        return Err(StepError::Drop { reason: "it is over" });
+        remove_due_entry(deps, nudge.due.map(|at| unsettled_entry(&nudge, at))).await?;
+        return Err(JobError::Discard { reason: "it is over" });
     }
-    let tenant = active(deps.tenants.get(nudge.key.tenant).await?)?;
-    if booking.intent.is_some() || !booking.agrees() {
+    let tenant = require_active(deps.tenants.get(nudge.key.tenant).await?)?;
+    if booking.intent.is_some() || !booking.is_in_sync() {
         // Not ours yet: create-booking comes first and nudges us again.
-        let request = BookingRequest(BookingNudge { conflicts: 0, ..nudge });
+        let request = BookingRequest(BookingJob { conflicts: 0, ..nudge });
         let ahead = if booking.intent.is_none() {
-            vec![Next::now(Onward::Book(request))]
+            vec![Enqueue::now(Job::CreateBooking(request))]
         } else {
             Vec::new()
         };
@@ -86,96 +90,105 @@ pub async fn run(deps: &Deps, trail: &Trail, write: CalendarWrite) -> Result<Vec
     }
     let (correlation, registration) = (booking.correlation, tenant.registration);
     let context =
-        CallContext { tenant: tenant.id, registration, correlation, trail: trail.clone() };
+        CallContext { tenant: tenant.id, registration, correlation, calls: calls.clone() };
     let graph = deps.graph.for_tenant(context);
-    let rooms = deps.rooms.all(tenant.id).await?;
-    let answering = rooms.iter().find(|room| room.id == nudge.key.room).map(|room| room.answering);
-    let writer = Writer { deps, graph, nudge: &nudge, answering, id: deps.rng.number() };
-    writer.show(booking, etag).await
+    let rooms = deps.rooms.list(tenant.id).await?;
+    let answering =
+        rooms.iter().find(|room| room.id == nudge.key.room).map(|room| room.response_mode);
+    let writer = Publisher { deps, graph, job: &nudge, answering, worker_id: deps.rng.next_u64() };
+    writer.publish(booking, etag).await
 }
 
-fn active(tenant: Option<Tenant>) -> Result<Tenant, StepError> {
-    let tenant = tenant.ok_or(StepError::Drop { reason: "the tenant is unknown" })?;
+fn require_active(tenant: Option<Tenant>) -> Result<Tenant, JobError> {
+    let tenant = tenant.ok_or(JobError::Discard { reason: "the tenant is unknown" })?;
     match tenant.state {
         TenantState::Active => Ok(tenant),
-        TenantState::Suspended(_) | TenantState::Leaving | TenantState::Left(_) => {
-            Err(StepError::Drop { reason: "the tenant is not active" })
+        TenantState::Suspended(_) | TenantState::Disconnecting | TenantState::Deleted(_) => {
+            Err(JobError::Discard { reason: "the tenant is not active" })
         }
     }
 }
 
-fn entry(nudge: &BookingNudge, at: jiff::Timestamp) -> DueEntry {
-    DueEntry::new(Purpose::Unsettled, at, Subject::Booking(nudge.key))
+fn unsettled_entry(nudge: &BookingJob, at: jiff::Timestamp) -> DueEntry {
+    DueEntry::new(DuePurpose::Unsettled, at, DueSubject::Booking(nudge.key))
 }
 
-async fn remove(deps: &Deps, entry: Option<DueEntry>) -> Result<(), StepError> {
+async fn remove_due_entry(deps: &Deps, entry: Option<DueEntry>) -> Result<(), JobError> {
     if let Some(entry) = entry {
         deps.due.remove(&entry).await?;
     }
     Ok(())
 }
 
-struct Writer<'a> {
+struct Publisher<'a> {
     deps: &'a Deps,
     graph: TenantGraph,
-    nudge: &'a BookingNudge,
+    job: &'a BookingJob,
     /// `None` when the room is not managed any more: nobody answers for it then.
-    answering: Option<Answering>,
+    answering: Option<ResponseMode>,
     /// Names this worker.
-    id: u64,
+    worker_id: u64,
 }
 
 /// What was done in Outlook, to be recorded even when the rest failed.
 #[derive(Default)]
-struct Done {
-    room: Option<RoomTold>,
-    organizer: Option<Told>,
-    look: Vec<CopyAt>,
+struct PublishResult {
+    room: Option<RoomResponse>,
+    organizer: Option<PublishedOutcome>,
+    refetch: Vec<CopyLocation>,
 }
 
-impl Writer<'_> {
-    async fn show(&self, booking: Booking, etag: ETag) -> Result<Vec<Next>, StepError> {
-        let Some((booking, etag)) = self.take_turn(booking, etag).await? else {
+impl Publisher<'_> {
+    async fn publish(&self, booking: Booking, etag: ETag) -> Result<Vec<Enqueue>, JobError> {
+        let Some((booking, etag)) = self.acquire_lease(booking, etag).await? else {
             // Whoever is telling looks once more when done.
             return Ok(Vec::new());
         };
-        let mut done = Done::default();
+        let mut done = PublishResult::default();
         // Whoever read the one copy has looked at the other; when that was lost, the due entry asks.
-        if booking.copies.disagree() && self.nudge.due.is_some() {
-            let copies = [booking.copies.organizer_at(), booking.copies.room_at()];
-            done.look.extend(copies.into_iter().flatten().cloned());
+        if booking.copies.times_differ() && self.job.due.is_some() {
+            let copies = [booking.copies.organizer_location(), booking.copies.room_location()];
+            done.refetch.extend(copies.into_iter().flatten().cloned());
         }
-        let told = tokio::time::timeout(turn::TELL_TIME, self.tell(&booking, &mut done)).await;
-        let late = || StepError::Wait { after: None, cause: "telling took too long".to_owned() };
+        let told =
+            tokio::time::timeout(lease::PUBLISH_TIMEOUT, self.publish_outcome(&booking, &mut done))
+                .await;
+        let late = || JobError::Retry { after: None, cause: "telling took too long".to_owned() };
         let result = told.unwrap_or_else(|_| Err(late()));
-        let recorded = self.record(booking, etag, &done).await;
+        let recorded = self.record_published(booking, etag, &done).await;
         if recorded.is_err() {
-            self.give_up_turn().await;
+            self.release_lease().await;
         }
         let more = recorded?;
         result?;
-        let mut next: Vec<Next> = done.look.into_iter().map(|copy| self.look_at(copy)).collect();
+        let mut next: Vec<Enqueue> =
+            done.refetch.into_iter().map(|copy| self.refetch(copy)).collect();
         if more {
-            let nudge = BookingNudge { due: None, ..*self.nudge };
-            next.push(Next::now(Onward::Write(CalendarWrite(nudge))));
+            let nudge = BookingJob { due: None, ..*self.job };
+            next.push(Enqueue::now(Job::WriteBack(CalendarWrite(nudge))));
         }
         Ok(next)
     }
 
     /// Writes our part of the row, ends our turn, and settles the booking if nothing is left to do.
     /// Answers whether the row changed meanwhile so that there is more to tell.
-    async fn record(&self, booking: Booking, etag: ETag, done: &Done) -> Result<bool, StepError> {
+    async fn record_published(
+        &self,
+        booking: Booking,
+        etag: ETag,
+        done: &PublishResult,
+    ) -> Result<bool, JobError> {
         let (mut row, mut etag, mut raced) = (booking, etag, false);
-        for _ in 0..RACES {
+        for _ in 0..MAX_CONFLICT_RETRIES {
             let mut after = row.clone();
-            if after.telling.is_some_and(|telling| telling.worker == self.id) {
-                after.telling = None;
+            if after.publish_lease.is_some_and(|telling| telling.worker == self.worker_id) {
+                after.publish_lease = None;
             }
             if let Some(told) = done.room {
-                after = after.answered(told);
+                after = after.with_room_response(told);
             }
             if let Some(told) = done.organizer {
-                after = after.told_organizer(told);
+                after = after.with_published_outcome(told);
             }
             let settled = self.answering.is_none_or(|answering| after.is_settled(answering));
             let watched = after.unsettled_due;
@@ -188,32 +201,37 @@ impl Writer<'_> {
                 self.deps.bookings.replace(&after, &etag).await.map(drop)
             };
             match saved {
-                Ok(()) if settled => return self.unwatch(watched).await.map(|()| false),
-                Ok(()) => return Ok(raced && after.is_to_tell(self.answering)),
-                Err(error) if error.is_changed() => {}
+                Ok(()) if settled => {
+                    return self.clear_unsettled_entries(watched).await.map(|()| false);
+                }
+                Ok(()) => return Ok(raced && after.needs_publishing(self.answering)),
+                Err(error) if error.is_conflict() => {}
                 Err(error) => return Err(error.into()),
             }
-            match self.deps.bookings.get(&self.nudge.key).await? {
+            match self.deps.bookings.get(&self.job.key).await? {
                 Some(fresh) => (row, etag) = fresh,
                 None => return Ok(false),
             }
             raced = true;
         }
-        Err(StepError::wait(RACE_TIME, "others were faster each time"))
+        Err(JobError::retry_after(CONFLICT_BACKOFF, "others were faster each time"))
     }
 
     /// The row says that it is settled; only now may its watchers go.
-    async fn unwatch(&self, watched: Option<jiff::Timestamp>) -> Result<(), StepError> {
-        for at in [watched, self.nudge.due].into_iter().flatten() {
-            self.deps.due.remove(&entry(self.nudge, at)).await?;
+    async fn clear_unsettled_entries(
+        &self,
+        watched: Option<jiff::Timestamp>,
+    ) -> Result<(), JobError> {
+        for at in [watched, self.job.due].into_iter().flatten() {
+            self.deps.due.remove(&unsettled_entry(self.job, at)).await?;
         }
         Ok(())
     }
 
-    fn look_at(&self, copy: CopyAt) -> Next {
-        let CopyAt { mailbox, event } = copy;
-        let passage = Passage::start(self.nudge.passage.correlation, self.deps.clock.now());
-        let items = vec![EventChange::look(mailbox, event, passage)];
-        Next::now(Onward::Fetch(EventChanges { tenant: self.nudge.key.tenant, items }))
+    fn refetch(&self, copy: CopyLocation) -> Enqueue {
+        let CopyLocation { mailbox, event } = copy;
+        let passage = JobMeta::new(self.job.meta.correlation, self.deps.clock.now());
+        let items = vec![EventChange::refetch(mailbox, event, passage)];
+        Enqueue::now(Job::FetchEvent(EventChanges { tenant: self.job.key.tenant, items }))
     }
 }

@@ -3,14 +3,14 @@
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{NotAMessage, PassageWire, nonce_of, read, text_of};
+use super::{InvalidMessage, PassageWire, parse, parse_nonce, to_json};
 use crate::{
     domain::{
+        encrypted_content::EncryptedContent,
         ids::{MailboxId, TenantId},
-        sealed::Sealed,
     },
     messages::{EventChange, EventChanges, Message, Origin},
-    queue::{MESSAGE_BYTES, Queue, wire_len},
+    queue::{MAX_MESSAGE_BYTES, Queue, encoded_len},
 };
 
 #[derive(Serialize, Deserialize)]
@@ -51,19 +51,24 @@ struct SealedWire {
     certificate: String,
 }
 
-impl From<&Sealed> for SealedWire {
-    fn from(sealed: &Sealed) -> Self {
-        let Sealed { data, data_key, signature, certificate } = sealed.clone();
+impl From<&EncryptedContent> for SealedWire {
+    fn from(sealed: &EncryptedContent) -> Self {
+        let EncryptedContent {
+            data,
+            data_key,
+            data_signature: signature,
+            certificate_id: certificate,
+        } = sealed.clone();
         Self { data, key: data_key, mac: signature, certificate: certificate.as_str().to_owned() }
     }
 }
 
-impl TryFrom<SealedWire> for Sealed {
-    type Error = NotAMessage;
+impl TryFrom<SealedWire> for EncryptedContent {
+    type Error = InvalidMessage;
 
-    fn try_from(wire: SealedWire) -> Result<Self, NotAMessage> {
+    fn try_from(wire: SealedWire) -> Result<Self, InvalidMessage> {
         let SealedWire { data, key: data_key, mac: signature, certificate } = wire;
-        Ok(Self { data, data_key, signature, certificate: certificate.parse()? })
+        Ok(Self { data, data_key, data_signature: signature, certificate_id: certificate.parse()? })
     }
 }
 
@@ -76,7 +81,7 @@ impl From<Origin> for OriginWire {
                 deleted,
                 version: version.map(|version| version.to_string()),
             },
-            Origin::Look => Self::Look,
+            Origin::Refetch => Self::Look,
         }
     }
 }
@@ -87,29 +92,29 @@ impl From<&EventChange> for EventChangeWire {
             mailbox: item.mailbox.0,
             event: item.event.as_str().to_owned(),
             origin: item.origin.into(),
-            sealed: item.sealed.as_ref().map(SealedWire::from),
-            passage: item.passage.into(),
+            sealed: item.encrypted_content.as_ref().map(SealedWire::from),
+            passage: item.meta.into(),
         }
     }
 }
 
 impl TryFrom<EventChangeWire> for EventChange {
-    type Error = NotAMessage;
+    type Error = InvalidMessage;
 
-    fn try_from(wire: EventChangeWire) -> Result<Self, NotAMessage> {
+    fn try_from(wire: EventChangeWire) -> Result<Self, InvalidMessage> {
         let origin = match wire.origin {
             OriginWire::Notification { nonce, deleted, version } => {
                 let version = version.map(|text| text.parse()).transpose()?;
-                Origin::Notification { nonce: nonce_of(&nonce)?, deleted, version }
+                Origin::Notification { nonce: parse_nonce(&nonce)?, deleted, version }
             }
-            OriginWire::Look => Origin::Look,
+            OriginWire::Look => Origin::Refetch,
         };
         Ok(Self {
             mailbox: MailboxId(wire.mailbox),
             event: wire.event.parse()?,
             origin,
-            sealed: wire.sealed.map(Sealed::try_from).transpose()?,
-            passage: wire.passage.try_into()?,
+            encrypted_content: wire.sealed.map(EncryptedContent::try_from).transpose()?,
+            meta: wire.passage.try_into()?,
         })
     }
 }
@@ -121,7 +126,7 @@ impl Message for EventChanges {
 
     fn to_text(&self) -> String {
         let items = self.items.iter().map(EventChangeWire::from).collect();
-        text_of(EventChangesWire { tenant: self.tenant.0, items })
+        to_json(EventChangesWire { tenant: self.tenant.0, items })
     }
 }
 
@@ -129,23 +134,23 @@ impl EventChanges {
     /// Reads a message back.
     ///
     /// # Errors
-    /// [`NotAMessage`] when it is none of ours.
-    pub fn from_text(text: &str) -> Result<Self, NotAMessage> {
-        let wire: EventChangesWire = read(text)?;
+    /// [`InvalidMessage`] when it is none of ours.
+    pub fn from_text(text: &str) -> Result<Self, InvalidMessage> {
+        let wire: EventChangesWire = parse(text)?;
         let items = wire.items.into_iter().map(EventChange::try_from).collect::<Result<_, _>>()?;
         Ok(Self { tenant: TenantId(wire.tenant), items })
     }
 }
 
 /// What a message takes beside its items.
-const FRAME: usize = 128;
+const ENVELOPE_BYTES: usize = 128;
 
 impl EventChange {
     /// The same, without its content if that does not fit a message.
     #[must_use]
-    pub fn fitting(mut self) -> Self {
-        if self.sealed.is_some() && self.size() > MESSAGE_BYTES - FRAME {
-            self.sealed = None;
+    pub fn without_oversized_content(mut self) -> Self {
+        if self.encrypted_content.is_some() && self.size() > MAX_MESSAGE_BYTES - ENVELOPE_BYTES {
+            self.encrypted_content = None;
         }
         self
     }
@@ -153,12 +158,12 @@ impl EventChange {
     /// How many bytes it takes in a message.
     fn size(&self) -> usize {
         let text = serde_json::to_string(&EventChangeWire::from(self)).unwrap_or_default();
-        wire_len(&text) + 1
+        encoded_len(&text) + 1
     }
 }
 
 /// Packs items of one tenant into as few messages as the queue's limit allows.
-pub fn packed(tenant: TenantId, items: Vec<EventChange>) -> Vec<EventChanges> {
+pub fn pack(tenant: TenantId, items: Vec<EventChange>) -> Vec<EventChanges> {
     let mut messages: Vec<EventChanges> = Vec::new();
     let mut room = 0;
     for item in items {
@@ -169,7 +174,7 @@ pub fn packed(tenant: TenantId, items: Vec<EventChange>) -> Vec<EventChanges> {
                 last.items.push(item);
             }
             Some(_) | None => {
-                room = (MESSAGE_BYTES - FRAME).saturating_sub(size);
+                room = (MAX_MESSAGE_BYTES - ENVELOPE_BYTES).saturating_sub(size);
                 messages.push(EventChanges { tenant, items: vec![item] });
             }
         }

@@ -4,13 +4,13 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{NotAMessage, PassageWire, read, text_of};
+use super::{InvalidMessage, PassageWire, parse, to_json};
 use crate::{
     domain::{
         ids::{RoomId, TenantId},
         keys::BookingKey,
     },
-    messages::{BookingNudge, BookingRequest, CalendarWrite, Message},
+    messages::{BookingJob, BookingRequest, CalendarWrite, Message},
     queue::Queue,
 };
 
@@ -29,8 +29,8 @@ struct NudgeWire {
     passage: PassageWire,
 }
 
-impl From<BookingNudge> for NudgeWire {
-    fn from(nudge: BookingNudge) -> Self {
+impl From<BookingJob> for NudgeWire {
+    fn from(nudge: BookingJob) -> Self {
         Self {
             tenant: nudge.key.tenant.0,
             appointment: nudge.key.appointment.to_string(),
@@ -38,15 +38,15 @@ impl From<BookingNudge> for NudgeWire {
             room: nudge.key.room.0,
             due: nudge.due,
             conflicts: nudge.conflicts,
-            passage: nudge.passage.into(),
+            passage: nudge.meta.into(),
         }
     }
 }
 
-impl TryFrom<NudgeWire> for BookingNudge {
-    type Error = NotAMessage;
+impl TryFrom<NudgeWire> for BookingJob {
+    type Error = InvalidMessage;
 
-    fn try_from(wire: NudgeWire) -> Result<Self, NotAMessage> {
+    fn try_from(wire: NudgeWire) -> Result<Self, InvalidMessage> {
         let key = BookingKey {
             tenant: TenantId(wire.tenant),
             appointment: wire.appointment.parse()?,
@@ -54,7 +54,7 @@ impl TryFrom<NudgeWire> for BookingNudge {
             room: RoomId(wire.room),
         };
         let passage = wire.passage.try_into()?;
-        Ok(Self { key, due: wire.due, conflicts: wire.conflicts, passage })
+        Ok(Self { key, due: wire.due, conflicts: wire.conflicts, meta: passage })
     }
 }
 
@@ -64,7 +64,7 @@ impl Message for BookingRequest {
     }
 
     fn to_text(&self) -> String {
-        text_of(NudgeWire::from(self.0))
+        to_json(NudgeWire::from(self.0))
     }
 }
 
@@ -72,9 +72,9 @@ impl BookingRequest {
     /// Reads a message back.
     ///
     /// # Errors
-    /// [`NotAMessage`] when it is none of ours.
-    pub fn from_text(text: &str) -> Result<Self, NotAMessage> {
-        Ok(Self(read::<NudgeWire>(text)?.try_into()?))
+    /// [`InvalidMessage`] when it is none of ours.
+    pub fn from_text(text: &str) -> Result<Self, InvalidMessage> {
+        Ok(Self(parse::<NudgeWire>(text)?.try_into()?))
     }
 }
 
@@ -84,7 +84,7 @@ impl Message for CalendarWrite {
     }
 
     fn to_text(&self) -> String {
-        text_of(NudgeWire::from(self.0))
+        to_json(NudgeWire::from(self.0))
     }
 }
 
@@ -92,8 +92,8 @@ impl CalendarWrite {
     /// Reads a message back.
     ///
     /// # Errors
-    /// [`NotAMessage`] when it is none of ours.
-    pub fn from_text(text: &str) -> Result<Self, NotAMessage> {
-        Ok(Self(read::<NudgeWire>(text)?.try_into()?))
+    /// [`InvalidMessage`] when it is none of ours.
+    pub fn from_text(text: &str) -> Result<Self, InvalidMessage> {
+        Ok(Self(parse::<NudgeWire>(text)?.try_into()?))
     }
 }

@@ -4,10 +4,10 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{NotAMessage, PassageWire, nonce_of, read, text_of};
+use super::{InvalidMessage, PassageWire, parse, parse_nonce, to_json};
 use crate::{
     domain::ids::{MailboxId, TenantId},
-    messages::{MailboxTask, MailboxTasks, Message, Task},
+    messages::{MailboxTask, MailboxTaskKind, MailboxTasks, Message},
     queue::Queue,
 };
 
@@ -43,23 +43,23 @@ enum TaskName {
     Erase,
 }
 
-impl From<Task> for TaskName {
-    fn from(task: Task) -> Self {
+impl From<MailboxTaskKind> for TaskName {
+    fn from(task: MailboxTaskKind) -> Self {
         match task {
-            Task::Subscribe => Self::Subscribe,
-            Task::Renew => Self::Renew,
-            Task::Unsubscribe => Self::Unsubscribe,
-            Task::Resync => Self::Resync,
-            Task::Reauthorize => Self::Reauthorize,
-            Task::Removed => Self::Removed,
-            Task::Missed => Self::Missed,
-            Task::Silent => Self::Silent,
-            Task::Erase => Self::Erase,
+            MailboxTaskKind::Subscribe => Self::Subscribe,
+            MailboxTaskKind::Renew => Self::Renew,
+            MailboxTaskKind::Unsubscribe => Self::Unsubscribe,
+            MailboxTaskKind::Resync => Self::Resync,
+            MailboxTaskKind::Reauthorize => Self::Reauthorize,
+            MailboxTaskKind::SubscriptionRemoved => Self::Removed,
+            MailboxTaskKind::MissedNotifications => Self::Missed,
+            MailboxTaskKind::SuspectedDead => Self::Silent,
+            MailboxTaskKind::Erase => Self::Erase,
         }
     }
 }
 
-impl From<TaskName> for Task {
+impl From<TaskName> for MailboxTaskKind {
     fn from(name: TaskName) -> Self {
         match name {
             TaskName::Subscribe => Self::Subscribe,
@@ -67,9 +67,9 @@ impl From<TaskName> for Task {
             TaskName::Unsubscribe => Self::Unsubscribe,
             TaskName::Resync => Self::Resync,
             TaskName::Reauthorize => Self::Reauthorize,
-            TaskName::Removed => Self::Removed,
-            TaskName::Missed => Self::Missed,
-            TaskName::Silent => Self::Silent,
+            TaskName::Removed => Self::SubscriptionRemoved,
+            TaskName::Missed => Self::MissedNotifications,
+            TaskName::Silent => Self::SuspectedDead,
             TaskName::Erase => Self::Erase,
         }
     }
@@ -79,23 +79,23 @@ impl From<&MailboxTask> for TaskWire {
     fn from(task: &MailboxTask) -> Self {
         Self {
             mailbox: task.mailbox.0,
-            task: task.task.into(),
+            task: task.kind.into(),
             nonce: task.nonce.map(|nonce| format!("{nonce:016x}")),
             due: task.due,
-            passage: task.passage.into(),
+            passage: task.meta.into(),
         }
     }
 }
 
 impl TaskWire {
-    fn of(self, tenant: TenantId) -> Result<MailboxTask, NotAMessage> {
+    fn of(self, tenant: TenantId) -> Result<MailboxTask, InvalidMessage> {
         Ok(MailboxTask {
             tenant,
             mailbox: MailboxId(self.mailbox),
-            task: self.task.into(),
-            nonce: self.nonce.as_deref().map(nonce_of).transpose()?,
+            kind: self.task.into(),
+            nonce: self.nonce.as_deref().map(parse_nonce).transpose()?,
             due: self.due,
-            passage: self.passage.try_into()?,
+            meta: self.passage.try_into()?,
         })
     }
 }
@@ -107,7 +107,7 @@ impl Message for MailboxTask {
 
     /// A message of its own.
     fn to_text(&self) -> String {
-        text_of(TasksWire { tenant: self.tenant.0, items: vec![self.into()] })
+        to_json(TasksWire { tenant: self.tenant.0, items: vec![self.into()] })
     }
 }
 
@@ -118,7 +118,7 @@ impl Message for MailboxTasks {
 
     fn to_text(&self) -> String {
         let items = self.items.iter().map(TaskWire::from).collect();
-        text_of(TasksWire { tenant: self.tenant.0, items })
+        to_json(TasksWire { tenant: self.tenant.0, items })
     }
 }
 
@@ -126,9 +126,9 @@ impl MailboxTasks {
     /// Reads a message back.
     ///
     /// # Errors
-    /// [`NotAMessage`] when it is none of ours.
-    pub fn from_text(text: &str) -> Result<Self, NotAMessage> {
-        let wire: TasksWire = read(text)?;
+    /// [`InvalidMessage`] when it is none of ours.
+    pub fn from_text(text: &str) -> Result<Self, InvalidMessage> {
+        let wire: TasksWire = parse(text)?;
         let tenant = TenantId(wire.tenant);
         let items = wire.items.into_iter().map(|item| item.of(tenant)).collect::<Result<_, _>>()?;
         Ok(Self { tenant, items })
@@ -140,8 +140,8 @@ mod tests {
     use super::*;
     use crate::{
         domain::ids::CorrelationId,
-        messages::{Passage, TASKS_MAX},
-        queue::{MESSAGE_BYTES, wire_len},
+        messages::{JobMeta, MAX_TASKS},
+        queue::{MAX_MESSAGE_BYTES, encoded_len},
     };
 
     #[test]
@@ -151,15 +151,15 @@ mod tests {
         let task = |n: u128| MailboxTask {
             tenant,
             mailbox: MailboxId(Uuid::from_u128(n)),
-            task: Task::Renew,
+            kind: MailboxTaskKind::Renew,
             nonce: Some(u64::MAX),
             due: Some(now),
-            passage: Passage { waits: 7, ..Passage::start(CorrelationId(7), now) },
+            meta: JobMeta { deferrals: 7, ..JobMeta::new(CorrelationId(7), now) },
         };
-        let items = (0..TASKS_MAX as u128).map(task).collect();
+        let items = (0..MAX_TASKS as u128).map(task).collect();
         let tasks = MailboxTasks { tenant, items };
         assert_eq!(MailboxTasks::from_text(&tasks.to_text()).unwrap(), tasks);
-        assert!(wire_len(&tasks.to_text()) < MESSAGE_BYTES / 8);
+        assert!(encoded_len(&tasks.to_text()) < MAX_MESSAGE_BYTES / 8);
 
         let alone = MailboxTasks::from_text(&task(1).to_text()).unwrap();
         assert_eq!(alone, MailboxTasks { tenant, items: vec![task(1)] });

@@ -3,10 +3,10 @@
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{NotAMessage, PassageWire, read, text_of};
+use super::{InvalidMessage, PassageWire, parse, to_json};
 use crate::{
     domain::ids::TenantId,
-    messages::{Message, Stage, TenantTask, TenantWork},
+    messages::{Message, ReconcileCursor, TenantTask, TenantTaskKind},
     queue::Queue,
 };
 
@@ -38,36 +38,42 @@ struct StageWire {
     compare: bool,
 }
 
-impl From<Stage> for StageWire {
-    fn from(Stage { shard, anew, compare }: Stage) -> Self {
+impl From<ReconcileCursor> for StageWire {
+    fn from(
+        ReconcileCursor { shard, resubscribe: anew, resync: compare }: ReconcileCursor,
+    ) -> Self {
         Self { shard, anew, compare }
     }
 }
 
-impl From<StageWire> for Stage {
+impl From<StageWire> for ReconcileCursor {
     fn from(StageWire { shard, anew, compare }: StageWire) -> Self {
-        Self { shard, anew, compare }
+        Self { shard, resubscribe: anew, resync: compare }
     }
 }
 
-impl From<TenantWork> for WorkWire {
-    fn from(work: TenantWork) -> Self {
+impl From<TenantTaskKind> for WorkWire {
+    fn from(work: TenantTaskKind) -> Self {
         match work {
-            TenantWork::Connect => Self::Connect,
-            TenantWork::Align { from } => Self::Align { from: from.map(StageWire::from) },
-            TenantWork::Leave => Self::Leave,
-            TenantWork::Check => Self::Check,
+            TenantTaskKind::Connect => Self::Connect,
+            TenantTaskKind::ReconcilePolicy { from } => {
+                Self::Align { from: from.map(StageWire::from) }
+            }
+            TenantTaskKind::Leave => Self::Leave,
+            TenantTaskKind::CheckAccess => Self::Check,
         }
     }
 }
 
-impl From<WorkWire> for TenantWork {
+impl From<WorkWire> for TenantTaskKind {
     fn from(wire: WorkWire) -> Self {
         match wire {
             WorkWire::Connect => Self::Connect,
-            WorkWire::Align { from } => Self::Align { from: from.map(Stage::from) },
+            WorkWire::Align { from } => {
+                Self::ReconcilePolicy { from: from.map(ReconcileCursor::from) }
+            }
             WorkWire::Leave => Self::Leave,
-            WorkWire::Check => Self::Check,
+            WorkWire::Check => Self::CheckAccess,
         }
     }
 }
@@ -78,10 +84,10 @@ impl Message for TenantTask {
     }
 
     fn to_text(&self) -> String {
-        text_of(TaskWire {
+        to_json(TaskWire {
             tenant: self.tenant.0,
-            work: self.work.clone().into(),
-            passage: self.passage.into(),
+            work: self.kind.clone().into(),
+            passage: self.meta.into(),
         })
     }
 }
@@ -90,13 +96,13 @@ impl TenantTask {
     /// Reads a message back.
     ///
     /// # Errors
-    /// [`NotAMessage`] when it is none of ours.
-    pub fn from_text(text: &str) -> Result<Self, NotAMessage> {
-        let wire: TaskWire = read(text)?;
+    /// [`InvalidMessage`] when it is none of ours.
+    pub fn from_text(text: &str) -> Result<Self, InvalidMessage> {
+        let wire: TaskWire = parse(text)?;
         Ok(Self {
             tenant: TenantId(wire.tenant),
-            work: wire.work.into(),
-            passage: wire.passage.try_into()?,
+            kind: wire.work.into(),
+            meta: wire.passage.try_into()?,
         })
     }
 }
@@ -104,22 +110,21 @@ impl TenantTask {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{domain::ids::CorrelationId, messages::Passage};
+    use crate::{domain::ids::CorrelationId, messages::JobMeta};
 
     #[test]
     fn a_task_comes_back_as_it_was() {
         let now = "2026-11-24T12:00:00Z".parse().unwrap();
-        let (tenant, passage) =
-            (TenantId(Uuid::from_u128(9)), Passage::start(CorrelationId(7), now));
-        let stage = Stage { shard: 255, anew: true, compare: true };
+        let (tenant, passage) = (TenantId(Uuid::from_u128(9)), JobMeta::new(CorrelationId(7), now));
+        let stage = ReconcileCursor { shard: 255, resubscribe: true, resync: true };
         for work in [
-            TenantWork::Connect,
-            TenantWork::Align { from: None },
-            TenantWork::Align { from: Some(stage) },
-            TenantWork::Leave,
-            TenantWork::Check,
+            TenantTaskKind::Connect,
+            TenantTaskKind::ReconcilePolicy { from: None },
+            TenantTaskKind::ReconcilePolicy { from: Some(stage) },
+            TenantTaskKind::Leave,
+            TenantTaskKind::CheckAccess,
         ] {
-            let task = TenantTask { tenant, work, passage };
+            let task = TenantTask { tenant, kind: work, meta: passage };
             assert_eq!(TenantTask::from_text(&task.to_text()).unwrap(), task);
         }
     }

@@ -6,10 +6,12 @@ use super::*;
 use crate::{
     domain::{
         appointment::{
-            Copies, CopyAt, Desired, Details, Ended, Facts, OrganizerCopy, RoomCopy, Wish,
+            BookingSpec, Copies, CopyLocation, DesiredState, Details, EndReason, Facts,
+            OrganizerCopy, RoomCopy,
         },
         booking::{
-            Answer, Held, Intent, Observed, Outcome, Refusal, RefusalReason, RoomTold, Shown, Told,
+            BookingOutcome, BookingRefusal, ConfirmedBooking, Intent, MeetingResponse,
+            ObservedState, Published, PublishedOutcome, RefusalReason, RoomResponse,
         },
         ids::{BookingId, CorrelationId},
         interval::Interval,
@@ -28,7 +30,7 @@ fn nine() -> Interval {
 }
 
 fn facts(details: Details) -> Facts {
-    Facts { interval: nine(), people: u16::MAX, private: true, details }
+    Facts { interval: nine(), attendee_count: u16::MAX, private: true, details }
 }
 
 fn details() -> Details {
@@ -39,8 +41,8 @@ fn details() -> Details {
     }
 }
 
-fn copy(event: &str) -> CopyAt {
-    CopyAt { mailbox: mailbox(4), event: event.parse().unwrap() }
+fn copy(event: &str) -> CopyLocation {
+    CopyLocation { mailbox: mailbox(4), event: event.parse().unwrap() }
 }
 
 fn plain() -> Booking {
@@ -50,14 +52,14 @@ fn plain() -> Booking {
         generation: 1,
         ical_uid: Personal::new("040000008200E00074C5B7101A82E008"),
         copies: Copies::default(),
-        desired: Desired::Unwanted(Ended::Cancelled),
+        desired: DesiredState::Unwanted(EndReason::Cancelled),
         intent: None,
-        observed: Observed::Nothing,
-        shown: Shown::default(),
+        observed: ObservedState::Nothing,
+        published: Published::default(),
         correlation: CorrelationId(1),
-        changes: 0,
-        pointers: vec![],
-        telling: None,
+        change_count: 0,
+        known_copies: vec![],
+        publish_lease: None,
         unsettled_due: None,
         purge_due: at("2026-11-24T10:00:00Z"),
     }
@@ -67,30 +69,34 @@ fn of_the_appointment() -> Vec<Booking> {
     let mut all = Vec::new();
     for facts in [facts(details()), facts(Details::default())] {
         for organizer in [
-            OrganizerCopy::Unseen,
+            OrganizerCopy::Unknown,
             OrganizerCopy::Live(copy("O_-="), facts.clone()),
             OrganizerCopy::WithoutRoom(copy("O")),
             OrganizerCopy::Cancelled,
             OrganizerCopy::Gone,
-            OrganizerCopy::GivenUp,
+            OrganizerCopy::Released,
         ] {
             let copies = Copies { organizer, ..Copies::default() };
             all.push(Booking { copies, ..plain() });
         }
         for answerable in [true, false] {
             let room = RoomCopy::Live { at: copy("R"), facts: facts.clone(), answerable };
-            let copies = Copies { room, asked: u32::MAX, ..Copies::default() };
+            let copies = Copies { room, invitation: u32::MAX, ..Copies::default() };
             all.push(Booking { copies, ..plain() });
         }
-        let wish = Wish { facts, asked: u32::MAX };
-        all.push(Booking { desired: Desired::Wanted(wish), ..plain() });
+        let wish = BookingSpec { facts, invitation: u32::MAX };
+        all.push(Booking { desired: DesiredState::Wanted(wish), ..plain() });
     }
     let copies = Copies { room: RoomCopy::Gone, ..Copies::default() };
     all.push(Booking { copies, ..plain() });
-    for ended in
-        [Ended::RoomRemoved, Ended::Cancelled, Ended::RoomLeft, Ended::NotAccepted, Ended::GivenUp]
-    {
-        all.push(Booking { desired: Desired::Unwanted(ended), ..plain() });
+    for ended in [
+        EndReason::RoomRemoved,
+        EndReason::Cancelled,
+        EndReason::RoomLeft,
+        EndReason::NotAccepted,
+        EndReason::Abandoned,
+    ] {
+        all.push(Booking { desired: DesiredState::Unwanted(ended), ..plain() });
     }
     all
 }
@@ -101,30 +107,35 @@ fn of_the_work() -> Vec<Booking> {
         [(None, vec![]), (Some(nine()), vec![nine(), hour("2026-11-25T09:00:00Z")])]
     {
         let lease_until = at("2026-11-24T09:02:00Z");
-        let intent = Intent { worker: u64::MAX, lease_until, claims, stale, generation: u32::MAX };
+        let intent =
+            Intent { worker: u64::MAX, lease_until, claim: claims, stale, generation: u32::MAX };
         all.push(Booking { intent: Some(intent), ..plain() });
     }
-    let held = Held {
+    let held = ConfirmedBooking {
         interval: nine(),
         generation: u32::MAX,
         reference: "R-2026/1".into(),
-        wish: key(7).appointment,
+        spec_fingerprint: key(7).appointment,
     };
-    all.push(Booking { observed: Observed::Booked(held), ..plain() });
+    all.push(Booking { observed: ObservedState::Booked(held), ..plain() });
     let event = key(8).appointment;
-    let mut outcomes = vec![Outcome::Booked, Outcome::Released];
+    let mut outcomes = vec![BookingOutcome::Booked, BookingOutcome::Released];
     for reason in [RefusalReason::Conflict, RefusalReason::TooLong] {
-        let observed = Observed::Refused(Refusal { asking: key(7).appointment, reason });
+        let observed =
+            ObservedState::Refused(BookingRefusal { request_digest: key(7).appointment, reason });
         all.push(Booking { observed, ..plain() });
-        outcomes.push(Outcome::Refused(reason));
+        outcomes.push(BookingOutcome::Refused(reason));
     }
     for outcome in outcomes {
-        let shown = Shown { organizer: Some(Told { event, outcome }), room: None };
-        all.push(Booking { shown, ..plain() });
+        let shown = Published {
+            organizer: Some(PublishedOutcome { event_digest: event, outcome }),
+            room: None,
+        };
+        all.push(Booking { published: shown, ..plain() });
     }
-    for answer in [Answer::Accept, Answer::Decline] {
-        let room = Some(RoomTold { answer, interval: nine(), asked: u32::MAX });
-        all.push(Booking { shown: Shown { organizer: None, room }, ..plain() });
+    for answer in [MeetingResponse::Accept, MeetingResponse::Decline] {
+        let room = Some(RoomResponse { response: answer, interval: nine(), invitation: u32::MAX });
+        all.push(Booking { published: Published { organizer: None, room }, ..plain() });
     }
     all
 }
@@ -134,16 +145,16 @@ fn of_the_row() -> Vec<Booking> {
     vec![
         plain(),
         Booking { key: BookingKey { original_start: start, ..key(u128::MAX) }, ..plain() },
-        Booking { generation: u32::MAX, changes: u32::MAX, ..plain() },
+        Booking { generation: u32::MAX, change_count: u32::MAX, ..plain() },
         Booking {
-            telling: Some(crate::domain::booking::Telling {
+            publish_lease: Some(crate::domain::booking::PublishLease {
                 worker: u64::MAX - 1,
-                until: at("2026-11-24T09:00:01Z"),
+                lease_until: at("2026-11-24T09:00:01Z"),
             }),
             ..plain()
         },
         Booking { unsettled_due: Some(at("2026-11-24T09:00:00.123456789Z")), ..plain() },
-        Booking { pointers: vec![copy("O"), copy("R_-=")], ..plain() },
+        Booking { known_copies: vec![copy("O"), copy("R_-=")], ..plain() },
         Booking { correlation: CorrelationId(u128::MAX), ..plain() },
     ]
 }
@@ -163,7 +174,7 @@ async fn every_variant_comes_back_as_it_was() {
 async fn an_operator_can_read_the_row_and_finds_content_only_where_it_belongs() {
     let fake = Arc::new(CountingTables::default());
     let organizer = OrganizerCopy::Live(copy("O"), facts(details()));
-    let desired = Desired::Wanted(Wish { facts: facts(details()), asked: 0 });
+    let desired = DesiredState::Wanted(BookingSpec { facts: facts(details()), invitation: 0 });
     let copies = Copies { organizer, ..Copies::default() };
     let booking = Booking { copies, desired, ..plain() };
     Bookings::new(fake.clone()).insert(&booking).await.unwrap();
@@ -187,7 +198,11 @@ async fn a_meeting_of_two_thousand_fits_a_row() {
     let facts = facts(Details { attendees, ..details() });
     let organizer = OrganizerCopy::Live(copy("O"), facts.clone());
     let copies = Copies { organizer, ..Copies::default() };
-    let booking = Booking { copies, desired: Desired::Wanted(Wish { facts, asked: 0 }), ..plain() };
+    let booking = Booking {
+        copies,
+        desired: DesiredState::Wanted(BookingSpec { facts, invitation: 0 }),
+        ..plain()
+    };
     let etag = bookings.insert(&booking).await.unwrap();
     assert_eq!(bookings.get(&booking.key).await.unwrap(), Some((booking.clone(), etag.clone())));
     bookings.replace(&plain(), &etag).await.unwrap();
@@ -198,16 +213,16 @@ async fn a_meeting_of_two_thousand_fits_a_row() {
 async fn of_two_who_change_a_booking_one_reads_again() {
     let bookings = Bookings::new(Arc::new(CountingTables::default()));
     let read = bookings.insert(&plain()).await.unwrap();
-    assert!(bookings.insert(&plain()).await.unwrap_err().is_changed());
-    let changed = Booking { changes: 1, ..plain() };
+    assert!(bookings.insert(&plain()).await.unwrap_err().is_conflict());
+    let changed = Booking { change_count: 1, ..plain() };
     let newer = bookings.replace(&changed, &read).await.unwrap();
-    assert!(bookings.replace(&plain(), &read).await.unwrap_err().is_changed());
-    assert!(bookings.remove(&key(1), Some(&read)).await.unwrap_err().is_changed());
+    assert!(bookings.replace(&plain(), &read).await.unwrap_err().is_conflict());
+    assert!(bookings.remove(&key(1), Some(&read)).await.unwrap_err().is_conflict());
     bookings.remove(&key(1), Some(&newer)).await.unwrap();
     bookings.remove(&key(1), Some(&newer)).await.unwrap();
     bookings.remove(&key(1), None).await.unwrap();
     assert_eq!(bookings.get(&key(1)).await.unwrap(), None);
-    assert!(bookings.replace(&changed, &newer).await.unwrap_err().is_changed());
+    assert!(bookings.replace(&changed, &newer).await.unwrap_err().is_conflict());
 }
 
 #[tokio::test]
@@ -218,7 +233,7 @@ async fn a_series_is_listed_whole_and_alone() {
         bookings.insert(&Booking { key, ..plain() }).await.unwrap();
     }
     bookings.insert(&Booking { key: key(2), ..plain() }).await.unwrap();
-    assert_eq!(bookings.of_appointment(tenant(9), key(1).appointment).await.unwrap().len(), 2);
+    assert_eq!(bookings.list_by_appointment(tenant(9), key(1).appointment).await.unwrap().len(), 2);
 }
 
 #[tokio::test]
@@ -228,7 +243,7 @@ async fn a_row_of_another_age_is_an_error_that_does_not_repeat_it() {
     bookings.insert(&plain()).await.unwrap();
     let mut row = fake.rows(Table::Bookings).remove(0);
     row.properties.insert("Desired".into(), r#"{"Hoped":"Merger"}"#.into());
-    fake.plant(Table::Bookings, row).await;
+    fake.insert_raw(Table::Bookings, row).await;
     let error = bookings.get(&key(1)).await.unwrap_err();
     assert!(matches!(error, StoreError::Unreadable { table: Table::Bookings, .. }));
     assert!(!format!("{error} {error:?}").contains("Merger"));

@@ -12,19 +12,19 @@ use jiff::Timestamp;
 
 use super::{
     error::StoreError,
-    shelf::Shelf,
-    tables::{Change, Continuation, ETag, Keys, Row, Span, Table, Tables},
+    tables::{Continuation, ETag, KeyRange, RowChange, RowKey, Table, TableRow, Tables},
+    typed_table::TypedTable,
 };
 use crate::domain::{
-    decision::How,
+    decision::ConsentCapacity,
     ids::{ContentKeyId, KeyId, MailboxId, TenantId},
     keys::Digest,
     policy::Registration,
 };
 
-use row::{MailboxRow, Stored};
+use row::{MailboxRow, StoredMailbox};
 
-pub use health::{HEARD_EVERY, Health};
+pub use health::{Health, LAST_NOTIFICATION_RESOLUTION};
 
 /// Over how many partitions a tenant's mailboxes are spread.
 const SHARDS: u16 = 256;
@@ -46,10 +46,10 @@ pub enum MailboxState {
     /// Consent stands, but the tenant's policy keeps it out: it is excluded or out of scope.
     Paused,
     /// Consent was withdrawn; the row says so until nothing of it is left to do.
-    Withdrawn(Farewell),
+    Withdrawn(BookingDisposition),
     /// Everything is to be forgotten: the row is a tombstone, so that nothing that is still on its
     /// way brings anything back, and goes itself at that instant.
-    Erased(Farewell, Timestamp),
+    Erased(BookingDisposition, Timestamp),
 }
 
 impl MailboxState {
@@ -62,9 +62,9 @@ impl MailboxState {
     }
 
     /// What becomes of the bookings that this mailbox's copies asked for, once it is not followed.
-    pub fn farewell(self) -> Farewell {
+    pub fn booking_disposition(self) -> BookingDisposition {
         match self {
-            Self::Active | Self::Paused => Farewell::Anonymous,
+            Self::Active | Self::Paused => BookingDisposition::KeepAnonymous,
             Self::Withdrawn(farewell) | Self::Erased(farewell, _) => farewell,
         }
     }
@@ -72,57 +72,57 @@ impl MailboxState {
 
 /// What becomes of future bookings when a person leaves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Farewell {
+pub enum BookingDisposition {
     /// They go on without content, as long as the room's own calendar holds the appointment.
-    Anonymous,
+    KeepAnonymous,
     /// The rooms are released.
-    Released,
+    Release,
 }
 
 /// The subscription of a mailbox's calendar.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SubscriptionRow {
+pub struct MailboxSubscription {
     /// Graph's id for it.
     pub id: String,
     /// When it ends unless it is renewed.
-    pub expires: Timestamp,
+    pub expires_at: Timestamp,
     /// The instant of the due entry that looks at it next; at half-life that look renews it.
-    pub renew_due: Timestamp,
+    pub next_due_at: Timestamp,
     /// When it was made or renewed last.
     pub renewed_at: Timestamp,
     /// Which registration made it: another one can neither see nor renew it.
     pub registration: Registration,
     /// Which client-state key its client state was made with; unknown for the oldest rows.
-    pub state_key: Option<KeyId>,
+    pub client_state_key: Option<KeyId>,
     /// Which key its content is sealed with; `None` when its notifications bring ids alone.
     pub content_key: Option<ContentKeyId>,
 }
 
-impl SubscriptionRow {
+impl MailboxSubscription {
     /// When it is to be renewed: half-way between the last time and its end.
-    pub fn half_life(&self) -> Timestamp {
-        self.renewed_at + self.expires.duration_since(self.renewed_at) / 2
+    pub fn renew_at(&self) -> Timestamp {
+        self.renewed_at + self.expires_at.duration_since(self.renewed_at) / 2
     }
 }
 
 /// A mailbox whose calendar may be read but not subscribed: the resync looks instead.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Polled {
+pub struct PollingState {
     /// Since when.
     pub since: Timestamp,
     /// The instant of the due entry that looks next.
-    pub due: Timestamp,
+    pub next_due_at: Timestamp,
 }
 
 /// Who agreed to what, and when.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Consent {
     /// The object id of the one who agreed.
-    pub by: MailboxId,
+    pub given_by: MailboxId,
     /// In which capacity.
-    pub how: How,
+    pub capacity: ConsentCapacity,
     /// When.
-    pub at: Timestamp,
+    pub given_at: Timestamp,
     /// Which version of the text they agreed to.
     pub text_version: String,
 }
@@ -139,15 +139,15 @@ pub struct Mailbox {
     /// Where it stands.
     pub state: MailboxState,
     /// Which consent this is: each one raises it, so that nothing of an earlier one comes back.
-    pub epoch: u32,
+    pub consent_epoch: u32,
     /// The nonce of the present subscription's client state.
     pub nonce: Option<u64>,
     /// The nonce before, and until when notifications that carry it are still taken.
     pub previous_nonce: Option<(u64, Timestamp)>,
     /// The subscription, once Graph has confirmed it.
-    pub subscription: Option<SubscriptionRow>,
+    pub subscription: Option<MailboxSubscription>,
     /// That it is polled, where Graph refuses to subscribe it.
-    pub polled: Option<Polled>,
+    pub polling: Option<PollingState>,
     /// The consent that it is followed by.
     pub consent: Option<Consent>,
     /// How well that goes.
@@ -162,11 +162,11 @@ impl Mailbox {
             id,
             kind,
             state,
-            epoch: 1,
+            consent_epoch: 1,
             nonce: None,
             previous_nonce: None,
             subscription: None,
-            polled: None,
+            polling: None,
             consent: None,
             health: Health::default(),
         }
@@ -174,7 +174,7 @@ impl Mailbox {
 
     /// Whether a notification that carries `nonce` is taken at `now`: the mailbox is active, and
     /// the nonce is its present one, or the one before and its time has not passed.
-    pub fn accepts(&self, nonce: u64, now: Timestamp) -> bool {
+    pub fn accepts_nonce(&self, nonce: u64, now: Timestamp) -> bool {
         let previous = self.previous_nonce.is_some_and(|(old, until)| old == nonce && now <= until);
         self.state.is_active() && (self.nonce == Some(nonce) || previous)
     }
@@ -183,13 +183,13 @@ impl Mailbox {
 /// The table `Mailboxes`.
 #[derive(Debug, Clone)]
 pub struct Mailboxes {
-    shelf: Shelf,
+    table: TypedTable,
 }
 
 impl Mailboxes {
     /// The table.
     pub fn new(tables: Arc<dyn Tables>) -> Self {
-        Self { shelf: Shelf::new(tables, Table::Mailboxes) }
+        Self { table: TypedTable::new(tables, Table::Mailboxes) }
     }
 
     /// The mailbox as it is, and its version.
@@ -201,32 +201,32 @@ impl Mailboxes {
         tenant: TenantId,
         id: MailboxId,
     ) -> Result<Option<(Mailbox, ETag)>, StoreError> {
-        let found = self.shelf.get(&keys(tenant, id)).await?;
-        Ok(found.map(|(Stored(mailbox), etag)| (mailbox, etag)))
+        let found = self.table.get(&row_key(tenant, id)).await?;
+        Ok(found.map(|(StoredMailbox(mailbox), etag)| (mailbox, etag)))
     }
 
     /// Adds a mailbox that must not be there yet; answers its version.
     ///
     /// # Errors
-    /// [`StoreError::is_changed`] when it is there already.
+    /// [`StoreError::is_conflict`] when it is there already.
     pub async fn insert(&self, mailbox: &Mailbox) -> Result<ETag, StoreError> {
-        self.shelf.change(Change::Insert(row(mailbox)?)).await
+        self.table.write(RowChange::Insert(row(mailbox)?)).await
     }
 
     /// Replaces the version that was read; answers the new one.
     ///
     /// # Errors
-    /// [`StoreError::is_changed`] when there is another version by now, or none.
-    pub async fn replace(&self, mailbox: &Mailbox, read: &ETag) -> Result<ETag, StoreError> {
-        self.shelf.change(Change::Replace(row(mailbox)?, read.clone())).await
+    /// [`StoreError::is_conflict`] when there is another version by now, or none.
+    pub async fn replace(&self, mailbox: &Mailbox, etag: &ETag) -> Result<ETag, StoreError> {
+        self.table.write(RowChange::Replace(row(mailbox)?, etag.clone())).await
     }
 
     /// Writes the mailbox, whatever stood there; answers its version.
     ///
     /// # Errors
     /// [`StoreError`] when it was not written, or may not have been.
-    pub async fn put(&self, mailbox: &Mailbox) -> Result<ETag, StoreError> {
-        self.shelf.change(Change::Upsert(row(mailbox)?)).await
+    pub async fn upsert(&self, mailbox: &Mailbox) -> Result<ETag, StoreError> {
+        self.table.write(RowChange::Upsert(row(mailbox)?)).await
     }
 
     /// Removes a mailbox's row; one that is not there is fine.
@@ -234,16 +234,16 @@ impl Mailboxes {
     /// # Errors
     /// [`StoreError`] when it was not removed, or may not have been.
     pub async fn remove(&self, tenant: TenantId, id: MailboxId) -> Result<(), StoreError> {
-        self.shelf.remove(keys(tenant, id), None).await
+        self.table.remove(row_key(tenant, id), None).await
     }
 
     /// All mailboxes of a tenant, in no particular order.
     ///
     /// # Errors
     /// [`StoreError`] when they cannot be read.
-    pub async fn all(&self, tenant: TenantId) -> Result<Vec<Mailbox>, StoreError> {
-        let rows = self.shelf.all(&span(tenant)).await?;
-        Ok(rows.into_iter().map(|(Stored(mailbox), _, _)| mailbox).collect())
+    pub async fn list(&self, tenant: TenantId) -> Result<Vec<Mailbox>, StoreError> {
+        let rows = self.table.list(&tenant_range(tenant)).await?;
+        Ok(rows.into_iter().map(|(StoredMailbox(mailbox), _, _)| mailbox).collect())
     }
 
     /// Up to 1,000 of a tenant's mailboxes, always in the same order, and where the next ones begin:
@@ -251,13 +251,13 @@ impl Mailboxes {
     ///
     /// # Errors
     /// [`StoreError`] when they cannot be read.
-    pub async fn page(
+    pub async fn list_page(
         &self,
         tenant: TenantId,
         from: Option<Continuation>,
     ) -> Result<(Vec<Mailbox>, Option<Continuation>), StoreError> {
-        let (rows, next) = self.shelf.some(&span(tenant), from).await?;
-        Ok((rows.into_iter().map(|(Stored(mailbox), _, _)| mailbox).collect(), next))
+        let (rows, next) = self.table.list_page(&tenant_range(tenant), from).await?;
+        Ok((rows.into_iter().map(|(StoredMailbox(mailbox), _, _)| mailbox).collect(), next))
     }
 
     /// Those of a tenant's mailboxes that are in this shard, each with its version: a pass over a
@@ -265,13 +265,13 @@ impl Mailboxes {
     ///
     /// # Errors
     /// [`StoreError`] when they cannot be read.
-    pub async fn in_shard(
+    pub async fn list_shard(
         &self,
         tenant: TenantId,
         shard: u8,
     ) -> Result<Vec<(Mailbox, ETag)>, StoreError> {
-        let rows = self.shelf.all(&Span::partition(partition(tenant, shard))).await?;
-        Ok(rows.into_iter().map(|(Stored(mailbox), _, etag)| (mailbox, etag)).collect())
+        let rows = self.table.list(&KeyRange::single_partition(partition(tenant, shard))).await?;
+        Ok(rows.into_iter().map(|(StoredMailbox(mailbox), _, etag)| (mailbox, etag)).collect())
     }
 
     /// The shard that a mailbox is in.
@@ -280,20 +280,20 @@ impl Mailboxes {
     }
 }
 
-fn span(tenant: TenantId) -> Span {
-    Span::partitions(format!("{tenant}_00"), format!("{tenant}_ff"))
+fn tenant_range(tenant: TenantId) -> KeyRange {
+    KeyRange::partition_range(format!("{tenant}_00"), format!("{tenant}_ff"))
 }
 
 fn partition(tenant: TenantId, shard: u8) -> String {
     format!("{tenant}_{shard:02x}")
 }
 
-fn keys(tenant: TenantId, id: MailboxId) -> Keys {
-    Keys::new(partition(tenant, Mailboxes::shard(id)), id)
+fn row_key(tenant: TenantId, id: MailboxId) -> RowKey {
+    RowKey::new(partition(tenant, Mailboxes::shard(id)), id)
 }
 
-fn row(mailbox: &Mailbox) -> Result<Row, StoreError> {
-    Shelf::row(keys(mailbox.tenant, mailbox.id), &MailboxRow::from(mailbox.clone()))
+fn row(mailbox: &Mailbox) -> Result<TableRow, StoreError> {
+    TypedTable::encode(row_key(mailbox.tenant, mailbox.id), &MailboxRow::from(mailbox.clone()))
 }
 
 #[cfg(test)]
@@ -311,40 +311,40 @@ mod tests {
     fn subscribed_room() -> Mailbox {
         Mailbox {
             kind: MailboxKind::Room,
-            state: MailboxState::Erased(Farewell::Released, at("2026-11-26T09:00:00Z")),
-            epoch: u32::MAX,
+            state: MailboxState::Erased(BookingDisposition::Release, at("2026-11-26T09:00:00Z")),
+            consent_epoch: u32::MAX,
             nonce: Some(u64::MAX),
             previous_nonce: Some((7, at("2026-11-24T13:00:00.000000001Z"))),
-            subscription: Some(SubscriptionRow {
+            subscription: Some(MailboxSubscription {
                 id: "7f105c7d-2dc5-4530-97cd-4e7ae6534c07".into(),
-                expires: at("2026-11-30T09:00:00Z"),
-                renew_due: at("2026-11-28T09:00:00Z"),
+                expires_at: at("2026-11-30T09:00:00Z"),
+                next_due_at: at("2026-11-28T09:00:00Z"),
                 renewed_at: at("2026-11-24T09:00:00Z"),
                 registration: Registration::Scoped,
-                state_key: Some("k1".parse().unwrap()),
+                client_state_key: Some("k1".parse().unwrap()),
                 content_key: Some("c-20261124".parse().unwrap()),
             }),
-            polled: Some(Polled {
+            polling: Some(PollingState {
                 since: at("2026-11-24T09:00:00Z"),
-                due: at("2026-11-24T09:15:00Z"),
+                next_due_at: at("2026-11-24T09:15:00Z"),
             }),
             consent: Some(Consent {
-                by: mailbox(7),
-                how: How::Delegate,
-                at: at("2026-11-20T09:00:00Z"),
+                given_by: mailbox(7),
+                capacity: ConsentCapacity::Delegate,
+                given_at: at("2026-11-20T09:00:00Z"),
                 text_version: "2026-11".into(),
             }),
             health: Health {
-                heard: Some(at("2026-11-24T08:00:00Z")),
+                last_notification_at: Some(at("2026-11-24T08:00:00Z")),
                 drift: Some(Drift {
                     at: at("2026-11-24T08:30:00Z"),
                     missing: 1,
-                    left_over: 2,
+                    orphaned: 2,
                     different: 3,
                 }),
-                basis: Some(Digest(u128::MAX)),
-                silent: Some(at("2026-11-22T08:00:00Z")),
-                over_quota: Some(at("2026-11-23T08:00:00Z")),
+                drift_basis: Some(Digest(u128::MAX)),
+                replaced_as_dead_at: Some(at("2026-11-22T08:00:00Z")),
+                over_quota_since: Some(at("2026-11-23T08:00:00Z")),
             },
             ..person(2)
         }
@@ -371,12 +371,12 @@ mod tests {
     async fn of_two_who_change_a_mailbox_one_reads_again() {
         let (_, mailboxes) = opened();
         let read = mailboxes.insert(&person(1)).await.unwrap();
-        assert!(mailboxes.insert(&person(1)).await.unwrap_err().is_changed());
-        let raised = Mailbox { epoch: 2, ..person(1) };
+        assert!(mailboxes.insert(&person(1)).await.unwrap_err().is_conflict());
+        let raised = Mailbox { consent_epoch: 2, ..person(1) };
         let newer = mailboxes.replace(&raised, &read).await.unwrap();
-        assert!(mailboxes.replace(&person(1), &read).await.unwrap_err().is_changed());
-        assert!(mailboxes.replace(&person(4), &newer).await.unwrap_err().is_changed());
-        let put = mailboxes.put(&person(1)).await.unwrap();
+        assert!(mailboxes.replace(&person(1), &read).await.unwrap_err().is_conflict());
+        assert!(mailboxes.replace(&person(4), &newer).await.unwrap_err().is_conflict());
+        let put = mailboxes.upsert(&person(1)).await.unwrap();
         assert_eq!(mailboxes.get(tenant(9), mailbox(1)).await.unwrap(), Some((person(1), put)));
     }
 
@@ -384,23 +384,23 @@ mod tests {
     async fn a_tenants_mailboxes_are_spread_and_listed_with_nobody_elses() {
         let (fake, mailboxes) = opened();
         for n in 0..40 {
-            mailboxes.put(&person(n)).await.unwrap();
+            mailboxes.upsert(&person(n)).await.unwrap();
         }
-        mailboxes.put(&Mailbox { tenant: tenant(8), ..person(1) }).await.unwrap();
-        mailboxes.put(&Mailbox { tenant: tenant(10), ..person(1) }).await.unwrap();
+        mailboxes.upsert(&Mailbox { tenant: tenant(8), ..person(1) }).await.unwrap();
+        mailboxes.upsert(&Mailbox { tenant: tenant(10), ..person(1) }).await.unwrap();
         let mut partitions: Vec<_> =
-            fake.rows(Table::Mailboxes).into_iter().map(|row| row.keys.partition).collect();
+            fake.rows(Table::Mailboxes).into_iter().map(|row| row.key.partition).collect();
         partitions.dedup();
         assert!(partitions.len() > 20, "{}", partitions.len());
 
-        fake.page.store(7, Ordering::Relaxed);
-        let mut all = mailboxes.all(tenant(9)).await.unwrap();
+        fake.page_limit.store(7, Ordering::Relaxed);
+        let mut all = mailboxes.list(tenant(9)).await.unwrap();
         all.sort_by_key(|mailbox| mailbox.id);
         assert_eq!(all, (0..40).map(person).collect::<Vec<_>>());
 
         let mut by_shard = Vec::new();
         for shard in 0..=u8::MAX {
-            for (mailbox, etag) in mailboxes.in_shard(tenant(9), shard).await.unwrap() {
+            for (mailbox, etag) in mailboxes.list_shard(tenant(9), shard).await.unwrap() {
                 assert_eq!(Mailboxes::shard(mailbox.id), shard);
                 mailboxes.replace(&mailbox, &etag).await.unwrap();
                 by_shard.push(mailbox);
@@ -414,25 +414,25 @@ mod tests {
     fn a_notification_is_taken_by_an_active_mailbox_with_its_nonce_or_for_a_while_the_old_one() {
         let (noon, later) = (at("2026-11-24T12:00:00Z"), at("2026-11-24T12:00:01Z"));
         let active = Mailbox { nonce: Some(2), previous_nonce: Some((1, noon)), ..person(1) };
-        assert!(active.accepts(2, later));
-        assert!(active.accepts(1, noon));
-        assert!(!active.accepts(1, later));
-        assert!(!active.accepts(3, noon));
-        assert!(!person(1).accepts(0, noon));
+        assert!(active.accepts_nonce(2, later));
+        assert!(active.accepts_nonce(1, noon));
+        assert!(!active.accepts_nonce(1, later));
+        assert!(!active.accepts_nonce(3, noon));
+        assert!(!person(1).accepts_nonce(0, noon));
         let withdrawn = Mailbox {
-            state: MailboxState::Erased(Farewell::Released, at("2026-11-26T09:00:00Z")),
+            state: MailboxState::Erased(BookingDisposition::Release, at("2026-11-26T09:00:00Z")),
             ..active
         };
-        assert!(!withdrawn.accepts(2, noon) && !withdrawn.accepts(1, noon));
+        assert!(!withdrawn.accepts_nonce(2, noon) && !withdrawn.accepts_nonce(1, noon));
     }
 
     #[tokio::test]
     async fn half_of_a_pair_is_not_understood() {
         let (fake, mailboxes) = opened();
-        mailboxes.put(&subscribed_room()).await.unwrap();
+        mailboxes.upsert(&subscribed_room()).await.unwrap();
         let mut row = fake.rows(Table::Mailboxes).remove(0);
         row.properties.remove("PreviousNonceUntil");
-        fake.plant(Table::Mailboxes, row).await;
+        fake.insert_raw(Table::Mailboxes, row).await;
         let error = mailboxes.get(tenant(9), mailbox(2)).await.unwrap_err();
         assert!(matches!(error, StoreError::Unreadable { table: Table::Mailboxes, .. }));
     }

@@ -5,10 +5,11 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     super::wire::{AsText, HowWire, JsonText, Nonce, RegistrationWire, as_text, count, maybe_text},
-    Consent, Farewell, Health, Mailbox, MailboxKind, MailboxState, Polled, SubscriptionRow,
+    BookingDisposition, Consent, Health, Mailbox, MailboxKind, MailboxState, MailboxSubscription,
+    PollingState,
 };
 use crate::domain::{
-    decision::How,
+    decision::ConsentCapacity,
     drift::Drift,
     ids::{ContentKeyId, InvalidId, KeyId, MailboxId, TenantId},
     keys::Digest,
@@ -35,7 +36,7 @@ pub(super) struct MailboxRow {
     kind: MailboxKind,
     state: JsonText<State>,
     #[serde(with = "count")]
-    epoch: u32,
+    consent_epoch: u32,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     nonce: Option<AsText<Nonce>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -45,7 +46,7 @@ pub(super) struct MailboxRow {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     subscription: Option<JsonText<SubscriptionWire>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    polled: Option<JsonText<PolledWire>>,
+    polling: Option<JsonText<PolledWire>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     consent: Option<JsonText<ConsentWire>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -68,45 +69,45 @@ struct State(#[serde(with = "StateWire")] MailboxState);
 enum StateWire {
     Active,
     Paused,
-    Withdrawn(#[serde(with = "FarewellWire")] Farewell),
-    Erased(#[serde(with = "FarewellWire")] Farewell, Timestamp),
+    Withdrawn(#[serde(with = "FarewellWire")] BookingDisposition),
+    Erased(#[serde(with = "FarewellWire")] BookingDisposition, Timestamp),
 }
 
 #[derive(Serialize, Deserialize)]
-#[serde(remote = "Farewell")]
+#[serde(remote = "BookingDisposition")]
 enum FarewellWire {
-    Anonymous,
-    Released,
+    KeepAnonymous,
+    Release,
 }
 
 #[derive(Serialize, Deserialize)]
 #[serde(transparent)]
-struct SubscriptionWire(#[serde(with = "SubscriptionParts")] SubscriptionRow);
+struct SubscriptionWire(#[serde(with = "SubscriptionParts")] MailboxSubscription);
 
 #[derive(Serialize, Deserialize)]
-#[serde(remote = "SubscriptionRow")]
+#[serde(remote = "MailboxSubscription")]
 struct SubscriptionParts {
     id: String,
-    expires: Timestamp,
-    renew_due: Timestamp,
+    expires_at: Timestamp,
+    next_due_at: Timestamp,
     renewed_at: Timestamp,
     #[serde(with = "RegistrationWire")]
     registration: Registration,
     #[serde(default, with = "maybe_text", skip_serializing_if = "Option::is_none")]
-    state_key: Option<KeyId>,
+    client_state_key: Option<KeyId>,
     #[serde(default, with = "maybe_text", skip_serializing_if = "Option::is_none")]
     content_key: Option<ContentKeyId>,
 }
 
 #[derive(Serialize, Deserialize)]
 struct HealthWire {
-    heard: Option<Timestamp>,
+    last_notification_at: Option<Timestamp>,
     drift: Option<DriftWire>,
     #[serde(default, with = "maybe_text", skip_serializing_if = "Option::is_none")]
-    basis: Option<Digest>,
+    drift_basis: Option<Digest>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    silent: Option<Timestamp>,
-    over_quota: Option<Timestamp>,
+    replaced_as_dead_at: Option<Timestamp>,
+    over_quota_since: Option<Timestamp>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -118,33 +119,57 @@ struct DriftWire(#[serde(with = "DriftParts")] Drift);
 struct DriftParts {
     at: Timestamp,
     missing: u32,
-    left_over: u32,
+    orphaned: u32,
     different: u32,
 }
 
 impl From<Health> for HealthWire {
     fn from(health: Health) -> Self {
-        let Health { heard, drift, basis, silent, over_quota } = health;
-        Self { heard, drift: drift.map(DriftWire), basis, silent, over_quota }
+        let Health {
+            last_notification_at: heard,
+            drift,
+            drift_basis: basis,
+            replaced_as_dead_at: silent,
+            over_quota_since: over_quota,
+        } = health;
+        Self {
+            last_notification_at: heard,
+            drift: drift.map(DriftWire),
+            drift_basis: basis,
+            replaced_as_dead_at: silent,
+            over_quota_since: over_quota,
+        }
     }
 }
 
 impl From<HealthWire> for Health {
     fn from(wire: HealthWire) -> Self {
-        let HealthWire { heard, drift, basis, silent, over_quota } = wire;
-        Self { heard, drift: drift.map(|DriftWire(drift)| drift), basis, silent, over_quota }
+        let HealthWire {
+            last_notification_at: heard,
+            drift,
+            drift_basis: basis,
+            replaced_as_dead_at: silent,
+            over_quota_since: over_quota,
+        } = wire;
+        Self {
+            last_notification_at: heard,
+            drift: drift.map(|DriftWire(drift)| drift),
+            drift_basis: basis,
+            replaced_as_dead_at: silent,
+            over_quota_since: over_quota,
+        }
     }
 }
 
 #[derive(Serialize, Deserialize)]
 #[serde(transparent)]
-struct PolledWire(#[serde(with = "PolledParts")] Polled);
+struct PolledWire(#[serde(with = "PolledParts")] PollingState);
 
 #[derive(Serialize, Deserialize)]
-#[serde(remote = "Polled")]
+#[serde(remote = "PollingState")]
 struct PolledParts {
     since: Timestamp,
-    due: Timestamp,
+    next_due_at: Timestamp,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -155,28 +180,30 @@ struct ConsentWire(#[serde(with = "ConsentParts")] Consent);
 #[serde(remote = "Consent")]
 struct ConsentParts {
     #[serde(with = "as_text")]
-    by: MailboxId,
+    given_by: MailboxId,
     #[serde(with = "HowWire")]
-    how: How,
-    at: Timestamp,
+    capacity: ConsentCapacity,
+    given_at: Timestamp,
     text_version: String,
 }
 
 impl From<Mailbox> for MailboxRow {
     fn from(mailbox: Mailbox) -> Self {
-        let Mailbox { tenant, id, kind, state, epoch, .. } = mailbox;
-        let Mailbox { nonce, previous_nonce, subscription, polled, consent, health, .. } = mailbox;
+        let Mailbox { tenant, id, kind, state, consent_epoch: epoch, .. } = mailbox;
+        let Mailbox {
+            nonce, previous_nonce, subscription, polling: polled, consent, health, ..
+        } = mailbox;
         Self {
             tenant,
             mailbox: id,
             kind,
             state: JsonText(State(state)),
-            epoch,
+            consent_epoch: epoch,
             nonce: nonce.map(|nonce| AsText(Nonce(nonce))),
             previous_nonce: previous_nonce.map(|(nonce, _)| AsText(Nonce(nonce))),
             previous_nonce_until: previous_nonce.map(|(_, until)| until),
             subscription: subscription.map(|s| JsonText(SubscriptionWire(s))),
-            polled: polled.map(|p| JsonText(PolledWire(p))),
+            polling: polled.map(|p| JsonText(PolledWire(p))),
             consent: consent.map(|c| JsonText(ConsentWire(c))),
             health: (health != Health::default()).then(|| JsonText(health.into())),
         }
@@ -185,9 +212,9 @@ impl From<Mailbox> for MailboxRow {
 
 #[derive(Deserialize)]
 #[serde(try_from = "MailboxRow")]
-pub(super) struct Stored(pub(super) Mailbox);
+pub(super) struct StoredMailbox(pub(super) Mailbox);
 
-impl TryFrom<MailboxRow> for Stored {
+impl TryFrom<MailboxRow> for StoredMailbox {
     type Error = InvalidId;
 
     fn try_from(row: MailboxRow) -> Result<Self, InvalidId> {
@@ -199,11 +226,11 @@ impl TryFrom<MailboxRow> for Stored {
             id: row.mailbox,
             kind: row.kind,
             state,
-            epoch: row.epoch,
+            consent_epoch: row.consent_epoch,
             nonce: row.nonce.map(|AsText(Nonce(nonce))| nonce),
             previous_nonce,
             subscription: row.subscription.map(|JsonText(SubscriptionWire(s))| s),
-            polled: row.polled.map(|JsonText(PolledWire(p))| p),
+            polling: row.polling.map(|JsonText(PolledWire(p))| p),
             consent: row.consent.map(|JsonText(ConsentWire(c))| c),
             health: row.health.map(|JsonText(health)| health.into()).unwrap_or_default(),
         }))

@@ -3,36 +3,36 @@
 use azure_core::http::Url;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
-use super::{Continuation, TableServiceError};
+use super::{EntityContinuation, TableServiceError};
 
 /// Everything but RFC 3986's unreserved characters.
 const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// The service's own address, without a trailing slash.
 #[derive(Debug, Clone)]
-pub(super) struct Address(String);
+pub(super) struct ServiceUrl(String);
 
-impl Address {
+impl ServiceUrl {
     pub(super) fn parse(url: &str) -> Result<Self, TableServiceError> {
-        let parsed = Url::parse(url).map_err(|_| TableServiceError::Address)?;
+        let parsed = Url::parse(url).map_err(|_| TableServiceError::InvalidUrl)?;
         let plain = parsed.query().is_none() && parsed.fragment().is_none();
         if parsed.scheme() == "https" && plain {
             Ok(Self(parsed.as_str().trim_end_matches('/').to_owned()))
         } else {
-            Err(TableServiceError::Address)
+            Err(TableServiceError::InvalidUrl)
         }
     }
 
     pub(super) fn tables(&self) -> Result<Url, TableServiceError> {
-        self.below("Tables")
+        self.join("Tables")
     }
 
     pub(super) fn batch(&self) -> Result<Url, TableServiceError> {
-        self.below("$batch")
+        self.join("$batch")
     }
 
     pub(super) fn table(&self, table: &str) -> Result<Url, TableServiceError> {
-        self.below(&encode(table))
+        self.join(&encode(table))
     }
 
     pub(super) fn entity(
@@ -42,15 +42,15 @@ impl Address {
         row: &str,
     ) -> Result<Url, TableServiceError> {
         let (partition, row) = (encode(&quote(partition)), encode(&quote(row)));
-        self.below(&format!("{}(PartitionKey={partition},RowKey={row})", encode(table)))
+        self.join(&format!("{}(PartitionKey={partition},RowKey={row})", encode(table)))
     }
 
-    pub(super) fn listing(
+    pub(super) fn query(
         &self,
         table: &str,
         filter: &Filter,
         top: u16,
-        from: Option<&Continuation>,
+        from: Option<&EntityContinuation>,
     ) -> Result<Url, TableServiceError> {
         let mut path = format!("{}()?$top={top}", encode(table));
         if let Some(text) = filter.text() {
@@ -62,11 +62,11 @@ impl Address {
                 path.push_str(&format!("&NextRowKey={}", encode(row)));
             }
         }
-        self.below(&path)
+        self.join(&path)
     }
 
-    fn below(&self, path: &str) -> Result<Url, TableServiceError> {
-        Url::parse(&format!("{}/{path}", self.0)).map_err(|_| TableServiceError::Address)
+    fn join(&self, path: &str) -> Result<Url, TableServiceError> {
+        Url::parse(&format!("{}/{path}", self.0)).map_err(|_| TableServiceError::InvalidUrl)
     }
 }
 
@@ -127,7 +127,7 @@ mod tests {
 
     #[test]
     fn a_key_cannot_leave_its_quotes() {
-        let address = Address::parse("https://127.0.0.1/account/").unwrap();
+        let address = ServiceUrl::parse("https://127.0.0.1/account/").unwrap();
         let url = address.entity("T", "a',RowKey='b", "50% ü").unwrap();
         assert_eq!(
             url.as_str(),
@@ -147,7 +147,7 @@ mod tests {
 
     #[test]
     fn tokens_do_not_travel_in_clear() {
-        assert!(Address::parse("http://account.table.core.windows.net").is_err());
-        assert!(Address::parse("https://account.table.core.windows.net/?sig=x").is_err());
+        assert!(ServiceUrl::parse("http://account.table.core.windows.net").is_err());
+        assert!(ServiceUrl::parse("https://account.table.core.windows.net/?sig=x").is_err());
     }
 }

@@ -5,8 +5,8 @@ use azure_core::http::{Method, Url};
 use bytes::Bytes;
 use serde_json::Value;
 
-use super::address::Address;
-use super::{Entity, TableServiceError, condition};
+use super::address::ServiceUrl;
+use super::{Entity, TableServiceError, if_match_header};
 
 /// Parts the batch from its one change set, and the change set's operations from each other. Keys
 /// are percent-encoded and bodies are one line of JSON, so neither can stand at a line's start.
@@ -36,7 +36,7 @@ impl Operation {
         }
     }
 
-    pub(super) fn url(&self, address: &Address, table: &str) -> Result<Url, TableServiceError> {
+    pub(super) fn url(&self, address: &ServiceUrl, table: &str) -> Result<Url, TableServiceError> {
         match self {
             Self::Insert(_) => address.table(table),
             Self::Replace(entity, _) | Self::Upsert(entity) => {
@@ -49,7 +49,7 @@ impl Operation {
     pub(super) fn headers(&self) -> Vec<(HeaderName, HeaderValue)> {
         match self {
             Self::Insert(_) => vec![(PREFER, HeaderValue::from_static("return-no-content"))],
-            Self::Replace(_, etag) | Self::Delete(_, _, etag) => vec![condition(etag)],
+            Self::Replace(_, etag) | Self::Delete(_, _, etag) => vec![if_match_header(etag)],
             Self::Upsert(_) => Vec::new(),
         }
     }
@@ -63,14 +63,14 @@ impl Operation {
         }
     }
 
-    pub(super) fn leaves_an_entity(&self) -> bool {
+    pub(super) fn returns_etag(&self) -> bool {
         !matches!(self, Self::Delete(..))
     }
 }
 
 /// The content type and body of a transaction.
-pub(super) fn write(
-    address: &Address,
+pub(super) fn encode(
+    address: &ServiceUrl,
     table: &str,
     operations: &[Operation],
 ) -> Result<(String, Bytes), TableServiceError> {
@@ -99,22 +99,23 @@ pub(super) fn write(
 }
 
 /// Reads the answer to a transaction: one part for each operation, or a single one with the error.
-pub(super) fn read(
+pub(super) fn decode(
     answer: &[u8],
     operations: &[Operation],
 ) -> Result<Vec<String>, TableServiceError> {
     let answer = std::str::from_utf8(answer)
         .map_err(|_| TableServiceError::Unreadable("a transaction's answer is not text"))?;
-    let parts: Vec<Part<'_>> = answer.split("HTTP/1.1 ").skip(1).filter_map(Part::read).collect();
+    let parts: Vec<ResponsePart<'_>> =
+        answer.split("HTTP/1.1 ").skip(1).filter_map(ResponsePart::parse).collect();
     if let Some(failed) = parts.iter().find(|part| !(200..300).contains(&part.status)) {
-        return Err(TableServiceError::from_part(failed.status, failed.body));
+        return Err(TableServiceError::from_batch_part(failed.status, failed.body));
     }
     if parts.len() != operations.len() {
         return Err(TableServiceError::Unreadable("a transaction's answer lacks parts"));
     }
     let etags = parts.iter().zip(operations).map(|(part, operation)| match part.etag {
         Some(etag) => Ok(etag.to_owned()),
-        None if operation.leaves_an_entity() => {
+        None if operation.returns_etag() => {
             Err(TableServiceError::Unreadable("a transaction's part lacks its ETag"))
         }
         None => Ok(String::new()),
@@ -122,15 +123,15 @@ pub(super) fn read(
     etags.collect()
 }
 
-struct Part<'a> {
+struct ResponsePart<'a> {
     status: u16,
     etag: Option<&'a str>,
     body: &'a str,
 }
 
-impl<'a> Part<'a> {
+impl<'a> ResponsePart<'a> {
     /// Reads from after the protocol's name to the next boundary.
-    fn read(text: &'a str) -> Option<Self> {
+    fn parse(text: &'a str) -> Option<Self> {
         let status = text.get(..3)?.parse().ok()?;
         let (head, rest) = text.split_once("\r\n\r\n").unwrap_or((text, ""));
         let etag = head.lines().find_map(|line| {
@@ -156,14 +157,17 @@ mod tests {
     fn the_one_part_of_a_failure_tells_which_and_why() {
         let operations =
             [Operation::Upsert(Entity::new("p", "1")), Operation::Upsert(Entity::new("p", "2"))];
-        let error = read(FAILED.as_bytes(), &operations).unwrap_err();
-        let TableServiceError::Answer { status, code, failed } = error else { panic!("{error}") };
+        let error = decode(FAILED.as_bytes(), &operations).unwrap_err();
+        let TableServiceError::ErrorResponse { status, code, failed_operation: failed } = error
+        else {
+            panic!("{error}")
+        };
         assert_eq!((status, code.as_str(), failed), (412, "UpdateConditionNotSatisfied", Some(1)));
     }
 
     #[test]
     fn an_answer_that_lacks_parts_is_no_success() {
         let operations = [Operation::Upsert(Entity::new("p", "1"))];
-        assert!(read(b"--batchresponse_1--\r\n", &operations).is_err());
+        assert!(decode(b"--batchresponse_1--\r\n", &operations).is_err());
     }
 }

@@ -75,7 +75,7 @@ impl Entity {
 
 /// An entity as it was read, and which version of it.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Versioned {
+pub struct VersionedEntity {
     /// The entity.
     pub entity: Entity,
     /// Its ETag.
@@ -83,23 +83,27 @@ pub struct Versioned {
 }
 
 /// Reads the answer to a read of one entity.
-pub(super) fn read_one(answer: &RawResponse) -> Result<Versioned, TableServiceError> {
+pub(super) fn entity_from_response(
+    answer: &RawResponse,
+) -> Result<VersionedEntity, TableServiceError> {
     let members = serde_json::from_slice(answer.body())
         .map_err(|_| TableServiceError::Unreadable("an entity is not JSON"))?;
-    read(members, answer.headers().get_optional_string(&ETAG))
+    parse_entity(members, answer.headers().get_optional_string(&ETAG))
 }
 
 /// Reads the answer to a listing.
-pub(super) fn read_many(answer: &RawResponse) -> Result<Vec<Versioned>, TableServiceError> {
+pub(super) fn entities_from_listing(
+    answer: &RawResponse,
+) -> Result<Vec<VersionedEntity>, TableServiceError> {
     let listing: Listing = serde_json::from_slice(answer.body())
         .map_err(|_| TableServiceError::Unreadable("a listing is not JSON"))?;
-    listing.value.into_iter().map(|members| read(members, None)).collect()
+    listing.value.into_iter().map(|members| parse_entity(members, None)).collect()
 }
 
-fn read(
+fn parse_entity(
     mut members: Map<String, Value>,
     header: Option<String>,
-) -> Result<Versioned, TableServiceError> {
+) -> Result<VersionedEntity, TableServiceError> {
     let mut text = |name: &str| match members.remove(name) {
         Some(Value::String(text)) => Some(text),
         _ => None,
@@ -110,5 +114,5 @@ fn read(
         return Err(TableServiceError::Unreadable("an entity came without keys or ETag"));
     };
     members.retain(|name, _| !name.starts_with("odata.") && !name.starts_with("Timestamp"));
-    Ok(Versioned { entity: Entity { partition, row, properties: members }, etag })
+    Ok(VersionedEntity { entity: Entity { partition, row, properties: members }, etag })
 }

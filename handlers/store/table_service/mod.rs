@@ -32,10 +32,10 @@ use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use self::address::Address;
+use self::address::ServiceUrl;
 pub use self::address::{Comparison, Filter};
 pub use self::batch::Operation;
-pub use self::entity::{Entity, Versioned};
+pub use self::entity::{Entity, VersionedEntity};
 pub use self::error::TableServiceError;
 
 /// The oldest service version that takes Entra tokens for tables
@@ -52,13 +52,13 @@ const NEXT_ROW: HeaderName = HeaderName::from_static("x-ms-continuation-nextrowk
 /// The table service of one storage account.
 #[derive(Debug, Clone)]
 pub struct TableService {
-    address: Address,
+    address: ServiceUrl,
     pipeline: Pipeline,
 }
 
 /// Where a listing goes on: the service's two continuation headers.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Continuation {
+pub struct EntityContinuation {
     /// The partition key to go on from.
     pub partition: String,
     /// The row key to go on from; the service may leave it out.
@@ -69,9 +69,9 @@ pub struct Continuation {
 #[derive(Debug, Clone, Default)]
 pub struct EntityPage {
     /// The entities.
-    pub entities: Vec<Versioned>,
+    pub entities: Vec<VersionedEntity>,
     /// Set when there is more.
-    pub next: Option<Continuation>,
+    pub next: Option<EntityContinuation>,
 }
 
 impl TableService {
@@ -87,7 +87,7 @@ impl TableService {
         credential: Arc<dyn TokenCredential>,
         options: ClientOptions,
     ) -> Result<Self, TableServiceError> {
-        let address = Address::parse(url)?;
+        let address = ServiceUrl::parse(url)?;
         let authorize: Arc<dyn Policy> =
             Arc::new(BearerTokenAuthorizationPolicy::new(credential, [SCOPE]));
         let pipeline = Pipeline::new(
@@ -110,7 +110,9 @@ impl TableService {
         request.insert_header(PREFER, "return-no-content");
         set_json(&mut request, &json!({ "TableName": table }));
         match self.send(request).await {
-            Err(TableServiceError::Answer { code, .. }) if code == "TableAlreadyExists" => Ok(()),
+            Err(TableServiceError::ErrorResponse { code, .. }) if code == "TableAlreadyExists" => {
+                Ok(())
+            }
             other => other.map(drop),
         }
     }
@@ -124,7 +126,7 @@ impl TableService {
         self.write(table, &Operation::Insert(entity.clone())).await
     }
 
-    /// Replaces the entity if it still has `etag` (`*` for any version); answers its new ETag.
+    /// Replaces the entity if it still has `pointer_etag` (`*` for any version); answers its new ETag.
     ///
     /// # Errors
     /// [`TableServiceError::Answer`] with `UpdateConditionNotSatisfied` or `ResourceNotFound`, and
@@ -146,7 +148,7 @@ impl TableService {
         self.write(table, &Operation::Upsert(entity.clone())).await
     }
 
-    /// Removes the entity if it still has `etag` (`*` for any version).
+    /// Removes the entity if it still has `pointer_etag` (`*` for any version).
     ///
     /// # Errors
     /// [`TableServiceError::Answer`] with `UpdateConditionNotSatisfied` or `ResourceNotFound`, and
@@ -181,7 +183,7 @@ impl TableService {
         let answer = self.send(request).await?;
         match answer.headers().get_optional_string(&ETAG) {
             Some(etag) => Ok(etag),
-            None if operation.leaves_an_entity() => {
+            None if operation.returns_etag() => {
                 Err(TableServiceError::Unreadable("a write was answered without an ETag"))
             }
             None => Ok(String::new()),
@@ -197,11 +199,13 @@ impl TableService {
         table: &str,
         partition: &str,
         row: &str,
-    ) -> Result<Option<Versioned>, TableServiceError> {
+    ) -> Result<Option<VersionedEntity>, TableServiceError> {
         let request = self.request(self.address.entity(table, partition, row)?, Method::Get);
         match self.send(request).await {
-            Ok(answer) => entity::read_one(&answer).map(Some),
-            Err(TableServiceError::Answer { code, .. }) if code == "ResourceNotFound" => Ok(None),
+            Ok(answer) => entity::entity_from_response(&answer).map(Some),
+            Err(TableServiceError::ErrorResponse { code, .. }) if code == "ResourceNotFound" => {
+                Ok(None)
+            }
             Err(other) => Err(other),
         }
     }
@@ -215,15 +219,15 @@ impl TableService {
         table: &str,
         filter: &Filter,
         top: u16,
-        from: Option<&Continuation>,
+        from: Option<&EntityContinuation>,
     ) -> Result<EntityPage, TableServiceError> {
-        let url = self.address.listing(table, filter, top, from)?;
+        let url = self.address.query(table, filter, top, from)?;
         let answer = self.send(self.request(url, Method::Get)).await?;
         let next = answer.headers().get_optional_string(&NEXT_PARTITION).map(|partition| {
             let row = answer.headers().get_optional_string(&NEXT_ROW);
-            Continuation { partition, row }
+            EntityContinuation { partition, row }
         });
-        Ok(EntityPage { entities: entity::read_many(&answer)?, next })
+        Ok(EntityPage { entities: entity::entities_from_listing(&answer)?, next })
     }
 
     /// Does all operations or none, as an entity group transaction: 1 to 100 operations on
@@ -240,11 +244,11 @@ impl TableService {
         operations: &[Operation],
     ) -> Result<Vec<String>, TableServiceError> {
         let mut request = self.request(self.address.batch()?, Method::Post);
-        let (content_type, body) = batch::write(&self.address, table, operations)?;
+        let (content_type, body) = batch::encode(&self.address, table, operations)?;
         request.insert_header(CONTENT_TYPE, content_type);
         request.set_body(body);
         let answer = self.send(request).await?;
-        batch::read(answer.body(), operations)
+        batch::decode(answer.body(), operations)
     }
 
     fn request(&self, url: Url, method: Method) -> Request {
@@ -262,7 +266,7 @@ impl TableService {
         if answer.status().is_success() {
             Ok(answer)
         } else {
-            Err(TableServiceError::from_answer(&answer))
+            Err(TableServiceError::from_response(&answer))
         }
     }
 }
@@ -279,6 +283,6 @@ struct Listing {
 }
 
 /// Headers that make an operation conditional, or its answer short.
-fn condition(etag: &str) -> (HeaderName, HeaderValue) {
+fn if_match_header(etag: &str) -> (HeaderName, HeaderValue) {
     (IF_MATCH, HeaderValue::from(etag.to_owned()))
 }

@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize};
 use super::{
     cache::Cache,
     error::StoreError,
-    shelf::Shelf,
-    tables::{Change, ETag, Keys, Row, Span, Table, Tables},
+    tables::{ETag, KeyRange, RowChange, RowKey, Table, TableRow, Tables},
+    typed_table::TypedTable,
     wire::as_text,
 };
 use crate::{
@@ -36,39 +36,39 @@ pub struct Tenant {
     /// Which of our registrations its administrator consented to.
     pub registration: Registration,
     /// Who connected it.
-    pub connected: Option<Connected>,
+    pub connection: Option<TenantConnection>,
     /// When its access was looked at last.
-    pub checked_at: Option<Timestamp>,
+    pub access_checked_at: Option<Timestamp>,
     /// What its administrator has decided.
     pub policy: TenantPolicy,
 }
 
 /// The consent that a tenant is connected by.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Connected {
+pub struct TenantConnection {
     /// The object id of the administrator.
     #[serde(with = "as_text")]
-    pub by: MailboxId,
+    pub connected_by: MailboxId,
     /// When.
-    pub at: Timestamp,
+    pub connected_at: Timestamp,
     /// Which version of the text was agreed to.
     pub text_version: String,
     /// The digest of the state that this consent came back with: it is taken once.
     #[serde(with = "as_text")]
-    pub state: Digest,
+    pub state_digest: Digest,
 }
 
 /// The table `Tenants`. Clones share what was read lately.
 #[derive(Debug, Clone)]
 pub struct Tenants {
-    shelf: Shelf,
+    table: TypedTable,
     cache: Cache<TenantId, Tenant>,
 }
 
 impl Tenants {
     /// The table, with an empty cache.
     pub fn new(tables: Arc<dyn Tables>, clock: Arc<dyn Clock>) -> Self {
-        Self { shelf: Shelf::new(tables, Table::Tenants), cache: Cache::new(clock) }
+        Self { table: TypedTable::new(tables, Table::Tenants), cache: Cache::new(clock) }
     }
 
     /// The tenant as it was at most 60 s ago. Only an active one is remembered: that one is not
@@ -88,15 +88,15 @@ impl Tenants {
     /// # Errors
     /// [`StoreError`] when it cannot be read.
     pub async fn get_uncached(&self, id: TenantId) -> Result<Option<Tenant>, StoreError> {
-        let Some((row, _)) = self.shelf.get::<TenantRow>(&keys(id)).await? else {
-            self.cache.forget(&id);
+        let Some((row, _)) = self.table.get::<TenantRow>(&row_key(id)).await? else {
+            self.cache.invalidate(&id);
             return Ok(None);
         };
         let tenant = Tenant::from(row);
         if tenant.state.is_active() {
-            self.cache.keep(id, tenant.clone());
+            self.cache.insert(id, tenant.clone());
         } else {
-            self.cache.forget(&id);
+            self.cache.invalidate(&id);
         }
         Ok(Some(tenant))
     }
@@ -105,9 +105,9 @@ impl Tenants {
     ///
     /// # Errors
     /// [`StoreError`] when they cannot be read.
-    pub async fn all(&self) -> Result<Vec<(Tenant, ETag)>, StoreError> {
+    pub async fn list(&self) -> Result<Vec<(Tenant, ETag)>, StoreError> {
         // Keys are GUIDs in lower case: everything from `0` up to `f...`.
-        let rows = self.shelf.all::<TenantRow>(&Span::partitions("0", "g")).await?;
+        let rows = self.table.list::<TenantRow>(&KeyRange::partition_range("0", "g")).await?;
         Ok(rows.into_iter().map(|(row, _, etag)| (Tenant::from(row), etag)).collect())
     }
 
@@ -115,35 +115,35 @@ impl Tenants {
     ///
     /// # Errors
     /// [`StoreError`] when it cannot be read.
-    pub async fn read(&self, id: TenantId) -> Result<Option<(Tenant, ETag)>, StoreError> {
-        let found = self.shelf.get::<TenantRow>(&keys(id)).await?;
+    pub async fn get_with_etag(&self, id: TenantId) -> Result<Option<(Tenant, ETag)>, StoreError> {
+        let found = self.table.get::<TenantRow>(&row_key(id)).await?;
         Ok(found.map(|(row, etag)| (Tenant::from(row), etag)))
     }
 
     /// Adds a tenant that must not be there yet.
     ///
     /// # Errors
-    /// [`StoreError::is_changed`] when it is there already.
+    /// [`StoreError::is_conflict`] when it is there already.
     pub async fn insert(&self, tenant: &Tenant) -> Result<ETag, StoreError> {
-        self.write(tenant.id, Change::Insert(row(tenant)?)).await
+        self.apply(tenant.id, RowChange::Insert(row(tenant)?)).await
     }
 
     /// Replaces the version that was read; answers the new one.
     ///
     /// # Errors
-    /// [`StoreError::is_changed`] when there is another version by now, or none.
-    pub async fn replace(&self, tenant: &Tenant, read: &ETag) -> Result<ETag, StoreError> {
-        self.write(tenant.id, Change::Replace(row(tenant)?, read.clone())).await
+    /// [`StoreError::is_conflict`] when there is another version by now, or none.
+    pub async fn replace(&self, tenant: &Tenant, etag: &ETag) -> Result<ETag, StoreError> {
+        self.apply(tenant.id, RowChange::Replace(row(tenant)?, etag.clone())).await
     }
 
     /// Removes a tenant that has left and whose records' time is over, if it is still the version
     /// that was read.
     ///
     /// # Errors
-    /// [`StoreError::is_changed`] when it has come back meanwhile.
-    pub async fn remove(&self, id: TenantId, read: &ETag) -> Result<(), StoreError> {
-        let removed = self.shelf.remove(keys(id), Some(read)).await;
-        self.cache.forget(&id);
+    /// [`StoreError::is_conflict`] when it has come back meanwhile.
+    pub async fn remove(&self, id: TenantId, etag: &ETag) -> Result<(), StoreError> {
+        let removed = self.table.remove(row_key(id), Some(etag)).await;
+        self.cache.invalidate(&id);
         removed
     }
 
@@ -151,25 +151,25 @@ impl Tenants {
     ///
     /// # Errors
     /// [`StoreError`] when it was not written, or may not have been.
-    pub async fn put(&self, tenant: &Tenant) -> Result<(), StoreError> {
-        self.write(tenant.id, Change::Upsert(row(tenant)?)).await.map(drop)
+    pub async fn upsert(&self, tenant: &Tenant) -> Result<(), StoreError> {
+        self.apply(tenant.id, RowChange::Upsert(row(tenant)?)).await.map(drop)
     }
 
-    async fn write(&self, id: TenantId, change: Change) -> Result<ETag, StoreError> {
-        let written = self.shelf.change(change).await;
+    async fn apply(&self, id: TenantId, change: RowChange) -> Result<ETag, StoreError> {
+        let written = self.table.write(change).await;
         // Afterwards, or a reader in between would remember the old one; also when it failed,
         // because it may have been written all the same.
-        self.cache.forget(&id);
+        self.cache.invalidate(&id);
         written
     }
 }
 
-fn keys(id: TenantId) -> Keys {
-    Keys::new(id, id)
+fn row_key(id: TenantId) -> RowKey {
+    RowKey::new(id, id)
 }
 
-fn row(tenant: &Tenant) -> Result<Row, StoreError> {
-    Shelf::row(keys(tenant.id), &TenantRow::from(tenant.clone()))
+fn row(tenant: &Tenant) -> Result<TableRow, StoreError> {
+    TypedTable::encode(row_key(tenant.id), &TenantRow::from(tenant.clone()))
 }
 
 #[cfg(test)]
@@ -182,7 +182,7 @@ mod tests {
         domain::{
             ids::GroupId,
             policy::{ContentPolicy, PeoplePolicy, PrivatePolicy, SubjectPolicy},
-            tenancy::{ConsentMode, SuspendedBecause, Suspension},
+            tenancy::{ConsentMode, Suspension, SuspensionReason},
         },
         store::counting::{CountingTables, at, mailbox, tenant},
     };
@@ -192,8 +192,8 @@ mod tests {
             id: tenant(9),
             state: TenantState::Active,
             registration: Registration::Scoped,
-            connected: None,
-            checked_at: None,
+            connection: None,
+            access_checked_at: None,
             policy: TenantPolicy::default(),
         }
     }
@@ -212,14 +212,14 @@ mod tests {
         let suspended = |reason| TenantState::Suspended(Suspension { since, reason });
         for state in [
             TenantState::Active,
-            suspended(SuspendedBecause::TokenRefused),
-            suspended(SuspendedBecause::CallRefused),
-            suspended(SuspendedBecause::CalendarsMissing),
-            TenantState::Leaving,
-            TenantState::Left(since),
+            suspended(SuspensionReason::TokenRefused),
+            suspended(SuspensionReason::CallRefused),
+            suspended(SuspensionReason::CalendarPermissionMissing),
+            TenantState::Disconnecting,
+            TenantState::Deleted(since),
         ] {
             let tenant = Tenant { state, ..contoso() };
-            tenants.put(&tenant).await.unwrap();
+            tenants.upsert(&tenant).await.unwrap();
             assert_eq!(tenants.get(tenant.id).await.unwrap(), Some(tenant));
         }
         for subject in [
@@ -232,37 +232,37 @@ mod tests {
                 let content = ContentPolicy { subject: subject.clone(), people, private };
                 let policy = TenantPolicy { content, ..TenantPolicy::default() };
                 let tenant = Tenant { policy, ..contoso() };
-                tenants.put(&tenant).await.unwrap();
+                tenants.upsert(&tenant).await.unwrap();
                 assert_eq!(tenants.get(tenant.id).await.unwrap(), Some(tenant));
             }
         }
         let policy = TenantPolicy {
             consent: ConsentMode::Organisation,
             scope_group: Some(GroupId(uuid::Uuid::from_u128(5))),
-            excluded: (1..600).map(mailbox).collect(),
+            excluded_mailboxes: (1..600).map(mailbox).collect(),
             content: ContentPolicy::default(),
             rooms_subscribed: false,
-            delegates: true,
-            mail: Some(mailbox(7)),
+            delegate_consent: true,
+            mail_sender: Some(mailbox(7)),
             audit_days: 30,
             add_in_property: Some("String {1a2b} Name room".into()),
-            rich: true,
+            rich_notifications: true,
             rehearsal: true,
         };
-        let connected = Connected {
-            by: mailbox(3),
-            at: since,
+        let connected = TenantConnection {
+            connected_by: mailbox(3),
+            connected_at: since,
             text_version: "2026-11".into(),
-            state: Digest::of(&[b"state"]),
+            state_digest: Digest::of(&[b"state"]),
         };
         let other = Tenant {
             registration: Registration::OrganisationWide,
-            connected: Some(connected),
-            checked_at: Some(since),
+            connection: Some(connected),
+            access_checked_at: Some(since),
             policy,
             ..contoso()
         };
-        tenants.put(&other).await.unwrap();
+        tenants.upsert(&other).await.unwrap();
         assert_eq!(tenants.get_uncached(other.id).await.unwrap(), Some(other));
     }
 
@@ -270,13 +270,16 @@ mod tests {
     async fn of_two_administrators_the_slower_one_reads_again() {
         let (_, _, tenants) = opened();
         let read = tenants.insert(&contoso()).await.unwrap();
-        assert!(tenants.insert(&contoso()).await.unwrap_err().is_changed());
-        let leaving = Tenant { state: TenantState::Leaving, ..contoso() };
+        assert!(tenants.insert(&contoso()).await.unwrap_err().is_conflict());
+        let leaving = Tenant { state: TenantState::Disconnecting, ..contoso() };
         let newer = tenants.replace(&leaving, &read).await.unwrap();
-        assert!(tenants.replace(&contoso(), &read).await.unwrap_err().is_changed());
-        assert_eq!(tenants.read(tenant(9)).await.unwrap(), Some((leaving.clone(), newer.clone())));
-        assert!(tenants.remove(tenant(9), &read).await.unwrap_err().is_changed());
-        assert_eq!(tenants.all().await.unwrap(), [(leaving, newer.clone())]);
+        assert!(tenants.replace(&contoso(), &read).await.unwrap_err().is_conflict());
+        assert_eq!(
+            tenants.get_with_etag(tenant(9)).await.unwrap(),
+            Some((leaving.clone(), newer.clone()))
+        );
+        assert!(tenants.remove(tenant(9), &read).await.unwrap_err().is_conflict());
+        assert_eq!(tenants.list().await.unwrap(), [(leaving, newer.clone())]);
         tenants.remove(tenant(9), &newer).await.unwrap();
         assert_eq!(tenants.get(tenant(9)).await.unwrap(), None);
     }
@@ -286,11 +289,11 @@ mod tests {
         let (fake, clock, tenants) = opened();
         let elsewhere = Tenants::new(fake, Arc::new(clock.clone()));
         assert_eq!(tenants.get(tenant(9)).await.unwrap(), None);
-        elsewhere.put(&contoso()).await.unwrap();
+        elsewhere.upsert(&contoso()).await.unwrap();
         assert_eq!(tenants.get(tenant(9)).await.unwrap(), Some(contoso()));
 
-        let leaving = Tenant { state: TenantState::Leaving, ..contoso() };
-        elsewhere.put(&leaving).await.unwrap();
+        let leaving = Tenant { state: TenantState::Disconnecting, ..contoso() };
+        elsewhere.upsert(&leaving).await.unwrap();
         clock.advance(SignedDuration::from_secs(59));
         assert_eq!(tenants.get(tenant(9)).await.unwrap(), Some(contoso()));
         assert_eq!(elsewhere.get(tenant(9)).await.unwrap(), Some(leaving.clone()));
@@ -303,10 +306,13 @@ mod tests {
         let (fake, _, tenants) = opened();
         let mut properties = serde_json::Map::new();
         properties.insert("State".into(), "Merger".into());
-        fake.plant(Table::Tenants, super::super::tables::Row { keys: keys(tenant(9)), properties })
-            .await;
+        fake.insert_raw(
+            Table::Tenants,
+            super::super::tables::TableRow { key: row_key(tenant(9)), properties },
+        )
+        .await;
         let error = tenants.get(tenant(9)).await.unwrap_err();
-        let expected = StoreError::Unreadable { table: Table::Tenants, keys: keys(tenant(9)) };
+        let expected = StoreError::Unreadable { table: Table::Tenants, key: row_key(tenant(9)) };
         assert_eq!(error, expected);
         assert!(!error.to_string().contains("Merger"));
     }

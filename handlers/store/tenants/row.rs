@@ -7,12 +7,12 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     super::wire::{AsText, JsonText, ReasonWire, RegistrationWire, as_text},
-    Connected, Tenant,
+    Tenant, TenantConnection,
 };
 use crate::domain::{
     ids::{GroupId, MailboxId, TenantId},
     policy::{ContentPolicy, PeoplePolicy, PrivatePolicy, Registration, SubjectPolicy},
-    tenancy::{ConsentMode, SuspendedBecause, Suspension, TenantPolicy, TenantState},
+    tenancy::{ConsentMode, Suspension, SuspensionReason, TenantPolicy, TenantState},
 };
 
 #[derive(Serialize, Deserialize)]
@@ -24,12 +24,12 @@ pub(super) struct TenantRow {
     #[serde(with = "RegistrationWire")]
     registration: Registration,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    connected: Option<JsonText<Connected>>,
+    connection: Option<JsonText<TenantConnection>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    checked_at: Option<Timestamp>,
+    access_checked_at: Option<Timestamp>,
     policy: JsonText<PolicyWire>,
     /// Apart from the policy, because it may be long.
-    excluded: JsonText<Vec<AsText<MailboxId>>>,
+    excluded_mailboxes: JsonText<Vec<AsText<MailboxId>>>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -41,8 +41,8 @@ struct State(#[serde(with = "StateWire")] TenantState);
 enum StateWire {
     Active,
     Suspended(#[serde(with = "SuspensionWire")] Suspension),
-    Leaving,
-    Left(Timestamp),
+    Disconnecting,
+    Deleted(Timestamp),
 }
 
 #[derive(Serialize, Deserialize)]
@@ -50,7 +50,7 @@ enum StateWire {
 struct SuspensionWire {
     since: Timestamp,
     #[serde(with = "ReasonWire")]
-    reason: SuspendedBecause,
+    reason: SuspensionReason,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -65,12 +65,12 @@ struct PolicyWire {
     #[serde(with = "PrivateWire")]
     private: PrivatePolicy,
     rooms_subscribed: bool,
-    delegates: bool,
-    mail: Option<AsText<MailboxId>>,
+    delegate_consent: bool,
+    mail_sender: Option<AsText<MailboxId>>,
     audit_days: u16,
     add_in_property: Option<String>,
     #[serde(default)]
-    rich: bool,
+    rich_notifications: bool,
     #[serde(default)]
     rehearsal: bool,
 }
@@ -107,17 +107,31 @@ enum PrivateWire {
 
 impl From<Tenant> for TenantRow {
     fn from(tenant: Tenant) -> Self {
-        let Tenant { id, state, registration, connected, checked_at, policy } = tenant;
-        let TenantPolicy { consent, scope_group, excluded, content, .. } = policy;
-        let TenantPolicy { rooms_subscribed, delegates, mail, audit_days, .. } = policy;
-        let TenantPolicy { add_in_property, rich, rehearsal, .. } = policy;
+        let Tenant {
+            id,
+            state,
+            registration,
+            connection: connected,
+            access_checked_at: checked_at,
+            policy,
+        } = tenant;
+        let TenantPolicy { consent, scope_group, excluded_mailboxes: excluded, content, .. } =
+            policy;
+        let TenantPolicy {
+            rooms_subscribed,
+            delegate_consent: delegates,
+            mail_sender: mail,
+            audit_days,
+            ..
+        } = policy;
+        let TenantPolicy { add_in_property, rich_notifications: rich, rehearsal, .. } = policy;
         let ContentPolicy { subject, people, private } = content;
         Self {
             tenant: id,
             state: JsonText(State(state)),
             registration,
-            connected: connected.map(JsonText),
-            checked_at,
+            connection: connected.map(JsonText),
+            access_checked_at: checked_at,
             policy: JsonText(PolicyWire {
                 consent,
                 scope_group: scope_group.map(AsText),
@@ -125,14 +139,14 @@ impl From<Tenant> for TenantRow {
                 people,
                 private,
                 rooms_subscribed,
-                delegates,
-                mail: mail.map(AsText),
+                delegate_consent: delegates,
+                mail_sender: mail.map(AsText),
                 audit_days,
                 add_in_property,
-                rich,
+                rich_notifications: rich,
                 rehearsal,
             }),
-            excluded: JsonText(excluded.into_iter().map(AsText).collect()),
+            excluded_mailboxes: JsonText(excluded.into_iter().map(AsText).collect()),
         }
     }
 }
@@ -141,29 +155,29 @@ impl From<TenantRow> for Tenant {
     fn from(row: TenantRow) -> Self {
         let JsonText(State(state)) = row.state;
         let JsonText(policy) = row.policy;
-        let JsonText(excluded) = row.excluded;
+        let JsonText(excluded) = row.excluded_mailboxes;
         let excluded: BTreeSet<MailboxId> = excluded.into_iter().map(|AsText(id)| id).collect();
         Self {
             id: row.tenant,
             state,
             registration: row.registration,
-            connected: row.connected.map(|JsonText(connected)| connected),
-            checked_at: row.checked_at,
+            connection: row.connection.map(|JsonText(connected)| connected),
+            access_checked_at: row.access_checked_at,
             policy: TenantPolicy {
                 consent: policy.consent,
                 scope_group: policy.scope_group.map(|AsText(group)| group),
-                excluded,
+                excluded_mailboxes: excluded,
                 content: ContentPolicy {
                     subject: policy.subject,
                     people: policy.people,
                     private: policy.private,
                 },
                 rooms_subscribed: policy.rooms_subscribed,
-                delegates: policy.delegates,
-                mail: policy.mail.map(|AsText(sender)| sender),
+                delegate_consent: policy.delegate_consent,
+                mail_sender: policy.mail_sender.map(|AsText(sender)| sender),
                 audit_days: policy.audit_days,
                 add_in_property: policy.add_in_property,
-                rich: policy.rich,
+                rich_notifications: policy.rich_notifications,
                 rehearsal: policy.rehearsal,
             },
         }

@@ -12,162 +12,179 @@ use axum::{
 };
 use http::{HeaderMap, StatusCode};
 
-use super::{Deps, Shared, TEXT_VERSION, gate, policy, sign::with_cookie};
+use super::{Deps, SharedDeps, TEXT_VERSION, authz, policy, sign_in::with_cookie};
 use crate::{
-    base::call_log::Trail,
+    base::call_log::CallLog,
     domain::{
-        decision::What,
+        decision::DecisionKind,
         keys::Digest,
         policy::Registration,
         tenancy::{TenantPolicy, TenantState},
     },
     graph::GraphError,
-    identity::{admin_consent::Granted, session::Errand, sign_in::CallbackQuery},
-    messages::TenantWork,
-    store::tenants::{Connected, Tenant},
-    web::layout::{Field, Frame, Posted, Problem, Visitor, html, html_with},
+    identity::{admin_consent::UnverifiedConsent, session::PendingFlow, sign_in::CallbackQuery},
+    messages::TenantTaskKind,
+    store::tenants::{Tenant, TenantConnection},
+    web::layout::{CurrentUser, Field, Frame, PageError, VerifiedForm, html, html_with_status},
 };
 
 #[derive(Template)]
 #[template(path = "connect.html")]
-struct LeavePage<'a> {
+struct ConnectPage<'a> {
     frame: Frame<'a>,
-    address: &'a str,
+    consent_url: &'a str,
 }
 
 #[derive(Template)]
 #[template(path = "prove.html")]
-struct NotYetPage<'a> {
+struct GrantPendingPage<'a> {
     frame: Frame<'a>,
-    again: String,
+    retry_url: String,
 }
 
 /// POST `connect`: the page with the link to Entra. A link and no redirect, because a browser holds
 /// redirects that follow a form to `form-action`.
-pub(super) async fn leave(State(deps): State<Shared>, posted: Posted) -> Result<Response, Problem> {
-    let form = posted.form(&[Field::line("mode", 20), Field::line("rehearsal", 3)])?;
-    let visitor = &posted.visitor;
-    gate::administrator(&deps, visitor)?;
+pub(super) async fn begin(
+    State(deps): State<SharedDeps>,
+    posted: VerifiedForm,
+) -> Result<Response, PageError> {
+    let form =
+        posted.parse(&[Field::single_line("mode", 20), Field::single_line("rehearsal", 3)])?;
+    let visitor = &posted.user;
+    authz::require_invited_admin(&deps, visitor)?;
     let registration = match form.text("mode") {
         "organisation-wide" => Registration::OrganisationWide,
         "scoped" => Registration::Scoped,
-        _ => return Err(Problem::BadForm),
+        _ => return Err(PageError::MalformedForm),
     };
     let tenant = deps.tenants.get_uncached(visitor.tenant()).await?;
-    if tenant.is_some_and(|tenant| tenant.state == TenantState::Leaving) {
-        return Ok(deps.desk.see_other("disconnect"));
+    if tenant.is_some_and(|tenant| tenant.state == TenantState::Disconnecting) {
+        return Ok(deps.pages.see_other("disconnect"));
     }
     let (address, pending) = deps.admin_consent.begin(registration, visitor.tenant());
     let cookie = deps
-        .desk
+        .pages
         .sessions()
-        .seal_pending(&Errand::Consent(pending.rehearsing(form.ticked("rehearsal"))))
+        .seal_pending(&PendingFlow::Consent(pending.with_rehearsal(form.is_checked("rehearsal"))))
         .await?;
-    let frame = deps.desk.frame(deps.desk.texts().connect.title).of(visitor);
-    let page = html(&LeavePage { frame, address: address.as_str() })?;
+    let frame = deps.pages.frame(deps.pages.texts().connect.title).for_user(visitor);
+    let page = html(&ConnectPage { frame, consent_url: address.as_str() })?;
     Ok(with_cookie(page, cookie))
 }
 
 /// GET `granted`, and GET `prove` for the same once more: back from Entra.
-pub(super) async fn came_back(
-    State(deps): State<Shared>,
-    Extension(trail): Extension<Trail>,
-    visitor: Visitor,
+pub(super) async fn callback(
+    State(deps): State<SharedDeps>,
+    Extension(calls): Extension<CallLog>,
+    user: CurrentUser,
     headers: HeaderMap,
     RawQuery(query): RawQuery,
 ) -> Response {
     let query = query.unwrap_or_default();
-    match finish(&deps, &trail, &visitor, &headers, &query).await {
-        Ok(Proof::Done) => {
-            with_cookie(deps.desk.see_other(""), deps.desk.sessions().forget_pending())
+    match complete_consent(&deps, &calls, &user, &headers, &query).await {
+        Ok(ConsentOutcome::Connected) => {
+            with_cookie(deps.pages.see_other(""), deps.pages.sessions().clear_pending())
         }
         // The errand goes on: its cookie stays until the proof succeeds or its time is over.
-        Ok(Proof::NotYet) => not_yet(&deps, &visitor, &query).into_response(),
-        Err(later @ (Problem::MicrosoftUnavailable | Problem::StorageUnavailable)) => {
+        Ok(ConsentOutcome::GrantPending) => {
+            grant_pending_page(&deps, &user, &query).into_response()
+        }
+        Err(later @ (PageError::MicrosoftUnavailable | PageError::StorageUnavailable)) => {
             later.into_response()
         }
-        Err(problem) => with_cookie(problem.into_response(), deps.desk.sessions().forget_pending()),
+        Err(problem) => with_cookie(problem.into_response(), deps.pages.sessions().clear_pending()),
     }
 }
 
-enum Proof {
-    Done,
-    NotYet,
+enum ConsentOutcome {
+    Connected,
+    GrantPending,
 }
 
-async fn finish(
+async fn complete_consent(
     deps: &Deps,
-    trail: &Trail,
-    visitor: &Visitor,
+    calls: &CallLog,
+    user: &CurrentUser,
     headers: &HeaderMap,
     query: &str,
-) -> Result<Proof, Problem> {
-    gate::administrator(deps, visitor)?;
-    let pending = match deps.desk.sessions().pending(headers).await? {
-        Some(Errand::Consent(pending)) => Some(pending),
-        Some(Errand::SignIn(_)) | None => None,
+) -> Result<ConsentOutcome, PageError> {
+    authz::require_invited_admin(deps, user)?;
+    let pending = match deps.pages.sessions().open_pending(headers).await? {
+        Some(PendingFlow::Consent(pending)) => Some(pending),
+        Some(PendingFlow::SignIn(_)) | None => None,
     };
-    let pending = pending.filter(|pending| pending.tenant() == visitor.tenant());
+    let pending = pending.filter(|pending| pending.tenant() == user.tenant());
     let granted = deps.admin_consent.finish(pending, &CallbackQuery::parse(query))?;
     let state = Digest::of(&[granted.state_digest.as_bytes()]);
-    let found = deps.tenants.read(granted.tenant).await?;
-    let used = |tenant: &Tenant| tenant.connected.as_ref().is_some_and(|c| c.state == state);
+    let found = deps.tenants.get_with_etag(granted.tenant).await?;
+    let used =
+        |tenant: &Tenant| tenant.connection.as_ref().is_some_and(|c| c.state_digest == state);
     match &found {
-        Some((tenant, _)) if used(tenant) => return Err(Problem::ConsentUsed),
-        Some((tenant, _)) if tenant.state == TenantState::Leaving => {
-            return Err(Problem::NotConnected);
+        Some((tenant, _)) if used(tenant) => return Err(PageError::ConsentReplayed),
+        Some((tenant, _)) if tenant.state == TenantState::Disconnecting => {
+            return Err(PageError::NotConnected);
         }
         Some(_) | None => {}
     }
-    if !is_proved(deps, trail, &granted).await? {
-        return Ok(Proof::NotYet);
+    if !verify_access(deps, calls, &granted).await? {
+        return Ok(ConsentOutcome::GrantPending);
     }
     // The evidence first: a crash leaves an entry too many, never a connection without one.
     let (registration, text_version) = (granted.registration, TEXT_VERSION.to_owned());
-    let what = What::Connected { registration, text_version: text_version.clone() };
-    deps.decided(visitor, None, what).await?;
+    let what = DecisionKind::Connected { registration, text_version: text_version.clone() };
+    deps.record_decision(user, None, what).await?;
     let now = deps.clock.now();
-    let connected = Connected { by: visitor.person(), at: now, text_version, state };
-    let kept = found.as_ref().filter(|(tenant, _)| !matches!(tenant.state, TenantState::Left(_)));
+    let connected = TenantConnection {
+        connected_by: user.person(),
+        connected_at: now,
+        text_version,
+        state_digest: state,
+    };
+    let kept =
+        found.as_ref().filter(|(tenant, _)| !matches!(tenant.state, TenantState::Deleted(_)));
     let policy = match kept {
         Some((tenant, _)) => tenant.policy.clone(),
-        None => first_policy(deps, visitor, &granted).await?,
+        None => initial_policy(deps, user, &granted).await?,
     };
     let tenant = Tenant {
         id: granted.tenant,
         state: TenantState::Active,
         registration,
-        connected: Some(connected),
-        checked_at: Some(now),
+        connection: Some(connected),
+        access_checked_at: Some(now),
         policy,
     };
     match found {
         Some((_, etag)) => deps.tenants.replace(&tenant, &etag).await?,
         None => deps.tenants.insert(&tenant).await?,
     };
-    deps.tell_tenant(granted.tenant, TenantWork::Connect).await?;
-    Ok(Proof::Done)
+    deps.enqueue_tenant_task(granted.tenant, TenantTaskKind::Connect).await?;
+    Ok(ConsentOutcome::Connected)
 }
 
 /// What a tenant begins with; that it begins with a rehearsal is evidenced like any other choice.
-async fn first_policy(
+async fn initial_policy(
     deps: &Deps,
-    visitor: &Visitor,
-    granted: &Granted,
-) -> Result<TenantPolicy, Problem> {
+    user: &CurrentUser,
+    granted: &UnverifiedConsent,
+) -> Result<TenantPolicy, PageError> {
     let usual = TenantPolicy::default();
     let policy = TenantPolicy { rehearsal: granted.rehearsal, ..usual.clone() };
-    policy::evidence(deps, visitor, policy::differences(&usual, &policy)).await?;
+    policy::record_changes(deps, user, policy::policy_changes(&usual, &policy)).await?;
     Ok(policy)
 }
 
 /// Whether the tenant lets us in by this registration: a token of this moment, a harmless call, and
 /// for the organisation-wide registration the calendar permissions in the token.
-async fn is_proved(deps: &Deps, trail: &Trail, granted: &Granted) -> Result<bool, Problem> {
-    let graph = deps.graph(granted.tenant, granted.registration, trail);
+async fn verify_access(
+    deps: &Deps,
+    calls: &CallLog,
+    granted: &UnverifiedConsent,
+) -> Result<bool, PageError> {
+    let graph = deps.graph(granted.tenant, granted.registration, calls);
     let proved = async {
-        graph.renew_token().await?;
-        graph.is_connected().await?;
+        graph.discard_cached_token().await?;
+        graph.check_connection().await?;
         let grants = graph.calendar_grants().await?;
         Ok(match granted.registration {
             Registration::OrganisationWide => grants.read && grants.write,
@@ -177,13 +194,13 @@ async fn is_proved(deps: &Deps, trail: &Trail, granted: &Granted) -> Result<bool
     let proved: Result<bool, GraphError> = proved.await;
     match proved {
         Ok(proved) => Ok(proved),
-        Err(GraphError::Disconnected | GraphError::Denied) => Ok(false),
+        Err(GraphError::Disconnected | GraphError::AccessDenied) => Ok(false),
         Err(other) => Err(other.into()),
     }
 }
 
-fn not_yet(deps: &Deps, visitor: &Visitor, query: &str) -> Result<Response, Problem> {
-    let frame = deps.desk.frame(deps.desk.texts().connect.not_yet_title).of(visitor);
+fn grant_pending_page(deps: &Deps, user: &CurrentUser, query: &str) -> Result<Response, PageError> {
+    let frame = deps.pages.frame(deps.pages.texts().connect.not_yet_title).for_user(user);
     let again = format!("{}?{query}", frame.link("prove"));
-    html_with(StatusCode::ACCEPTED, &NotYetPage { frame, again })
+    html_with_status(StatusCode::ACCEPTED, &GrantPendingPage { frame, retry_url: again })
 }

@@ -3,20 +3,20 @@
 use askama::Template;
 use axum::response::Response;
 
-use super::{Deps, gate};
+use super::{Deps, authz};
 use crate::{
     domain::{
         ids::TenantId,
         policy::Registration,
-        tenancy::{ConsentMode, SuspendedBecause, TenantState},
+        tenancy::{ConsentMode, SuspensionReason, TenantState},
     },
     store::mailboxes::{Mailbox, MailboxKind, MailboxState},
-    web::layout::{Frame, Problem, Visitor, When, html, texts::Texts},
+    web::layout::{CurrentUser, DisplayTime, Frame, PageError, html, texts::Texts},
 };
 
 /// How many of a tenant's calendars stand where.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) struct Counts {
+pub(super) struct CalendarCounts {
     /// People's that are followed by a subscription, or about to be.
     pub(super) people: usize,
     /// Rooms' likewise.
@@ -29,15 +29,15 @@ pub(super) struct Counts {
     pub(super) withdrawn: usize,
 }
 
-impl Counts {
+impl CalendarCounts {
     /// Counts the mailboxes of `tenant`, a page at a time.
     ///
     /// # Errors
-    /// [`Problem`] when they cannot be read.
-    pub(super) async fn of(deps: &Deps, tenant: TenantId) -> Result<Self, Problem> {
+    /// [`PageError`] when they cannot be read.
+    pub(super) async fn load(deps: &Deps, tenant: TenantId) -> Result<Self, PageError> {
         let (mut counts, mut next) = (Self::default(), None);
         loop {
-            let (mailboxes, more) = deps.mailboxes.page(tenant, next).await?;
+            let (mailboxes, more) = deps.mailboxes.list_page(tenant, next).await?;
             mailboxes.iter().for_each(|mailbox| counts.add(mailbox));
             next = more;
             if next.is_none() {
@@ -48,7 +48,7 @@ impl Counts {
 
     fn add(&mut self, mailbox: &Mailbox) {
         let place = match (mailbox.state, mailbox.kind) {
-            (MailboxState::Active, _) if mailbox.polled.is_some() => &mut self.polled,
+            (MailboxState::Active, _) if mailbox.polling.is_some() => &mut self.polled,
             (MailboxState::Active, MailboxKind::Person) => &mut self.people,
             (MailboxState::Active, MailboxKind::Room) => &mut self.rooms,
             (MailboxState::Paused, _) => &mut self.paused,
@@ -62,62 +62,62 @@ impl Counts {
 #[template(path = "dashboard.html")]
 struct DashboardPage<'a> {
     frame: Frame<'a>,
-    suspended: Option<(&'static str, When)>,
+    suspended: Option<(&'static str, DisplayTime)>,
     registration: &'static str,
     /// The value of the form's field `mode` that connects the same again.
-    same: &'static str,
+    current_mode: &'static str,
     /// The other way, for switching.
-    other: &'static str,
-    other_name: &'static str,
+    other_mode: &'static str,
+    other_mode_label: &'static str,
     consent: &'static str,
-    connected_at: Option<When>,
+    connected_at: Option<DisplayTime>,
     connected_by: String,
     text_version: String,
-    checked_at: Option<When>,
-    counts: Counts,
+    checked_at: Option<DisplayTime>,
+    counts: CalendarCounts,
 }
 
 /// The page of an administrator whose tenant is active or suspended.
-pub(super) async fn show(deps: &Deps, visitor: &Visitor) -> Result<Response, Problem> {
-    let (tenant, _) = gate::connected(deps, visitor).await?;
-    let counts = Counts::of(deps, tenant.id).await?;
-    let t = deps.desk.texts();
-    let sections = gate::sections(t);
+pub(super) async fn show(deps: &Deps, user: &CurrentUser) -> Result<Response, PageError> {
+    let (tenant, _) = authz::require_connected_tenant(deps, user).await?;
+    let counts = CalendarCounts::load(deps, tenant.id).await?;
+    let t = deps.pages.texts();
+    let sections = authz::sections(t);
     let (here, there) = (t.start.organisation_wide, t.start.scoped);
     let (registration, same, other, other_name) = match tenant.registration {
         Registration::OrganisationWide => (here, "organisation-wide", "scoped", there),
         Registration::Scoped => (there, "scoped", "organisation-wide", here),
     };
-    let connected = tenant.connected.as_ref();
+    let connected = tenant.connection.as_ref();
     html(&DashboardPage {
         suspended: match tenant.state {
             TenantState::Suspended(suspension) => {
-                Some((why(t, suspension.reason), When(suspension.since)))
+                Some((suspension_text(t, suspension.reason), DisplayTime(suspension.since)))
             }
-            TenantState::Active | TenantState::Leaving | TenantState::Left(_) => None,
+            TenantState::Active | TenantState::Disconnecting | TenantState::Deleted(_) => None,
         },
         registration,
-        same,
-        other,
-        other_name,
+        current_mode: same,
+        other_mode: other,
+        other_mode_label: other_name,
         consent: match tenant.policy.consent {
             ConsentMode::OptIn => t.policy.opt_in,
             ConsentMode::Organisation => t.policy.organisation,
         },
-        connected_at: connected.map(|c| When(c.at)),
-        connected_by: connected.map(|c| c.by.to_string()).unwrap_or_default(),
+        connected_at: connected.map(|c| DisplayTime(c.connected_at)),
+        connected_by: connected.map(|c| c.connected_by.to_string()).unwrap_or_default(),
         text_version: connected.map(|c| c.text_version.clone()).unwrap_or_default(),
-        checked_at: tenant.checked_at.map(When),
+        checked_at: tenant.access_checked_at.map(DisplayTime),
         counts,
-        frame: deps.desk.frame(t.dashboard.title).of(visitor).within(&sections, ""),
+        frame: deps.pages.frame(t.dashboard.title).for_user(user).with_sections(&sections, ""),
     })
 }
 
 /// Why a tenant is suspended, and what to do, in words.
-fn why(t: &Texts, reason: SuspendedBecause) -> &'static str {
+fn suspension_text(t: &Texts, reason: SuspensionReason) -> &'static str {
     match reason {
-        SuspendedBecause::TokenRefused => t.dashboard.token_refused,
-        SuspendedBecause::CallRefused => t.dashboard.call_refused,
-        SuspendedBecause::CalendarsMissing => t.dashboard.calendars_missing,
+        SuspensionReason::TokenRefused => t.dashboard.token_refused,
+        SuspensionReason::CallRefused => t.dashboard.call_refused,
+        SuspensionReason::CalendarPermissionMissing => t.dashboard.calendars_missing,
     }
 }

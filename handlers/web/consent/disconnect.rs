@@ -4,16 +4,19 @@ use askama::Template;
 use axum::{extract::State, response::Response};
 use http::StatusCode;
 
-use super::{Deps, Shared, gate};
+use super::{Deps, SharedDeps, authz};
 use crate::{
-    domain::{decision::What, tenancy::TenantState},
-    messages::TenantWork,
+    domain::{decision::DecisionKind, tenancy::TenantState},
+    messages::TenantTaskKind,
     store::tenants::Tenant,
-    web::layout::{Field, FieldError, Frame, Posted, Problem, Visitor, When, html, html_with},
+    web::layout::{
+        CurrentUser, DisplayTime, Field, FieldError, Frame, PageError, VerifiedForm, html,
+        html_with_status,
+    },
 };
 
 /// How often a browser looks at the progress, in seconds.
-const LOOK_AGAIN: u32 = 5;
+const REFRESH_SECONDS: u32 = 5;
 
 #[derive(Template)]
 #[template(path = "disconnect.html")]
@@ -24,68 +27,76 @@ struct DisconnectPage<'a> {
 
 #[derive(Template)]
 #[template(path = "leaving.html")]
-struct LeavingPage<'a> {
+struct DisconnectProgressPage<'a> {
     frame: Frame<'a>,
     /// Mailboxes still to do; `None` once the tenant has left.
     remaining: Option<usize>,
-    left_at: Option<When>,
+    disconnected_at: Option<DisplayTime>,
 }
 
 /// GET `disconnect`: what it means; or how far it is.
 pub(super) async fn show(
-    State(deps): State<Shared>,
-    visitor: Visitor,
-) -> Result<Response, Problem> {
-    gate::may_leave(&visitor)?;
-    let t = &deps.desk.texts().disconnect;
-    let tenant = deps.tenants.get_uncached(visitor.tenant()).await?.ok_or(Problem::NotConnected)?;
+    State(deps): State<SharedDeps>,
+    user: CurrentUser,
+) -> Result<Response, PageError> {
+    authz::require_admin(&user)?;
+    let t = &deps.pages.texts().disconnect;
+    let tenant = deps.tenants.get_uncached(user.tenant()).await?.ok_or(PageError::NotConnected)?;
     let (remaining, left_at) = match tenant.state {
         TenantState::Active | TenantState::Suspended(_) => {
-            return ask(&deps, &visitor, StatusCode::OK, &[]);
+            return confirmation_page(&deps, &user, StatusCode::OK, &[]);
         }
-        TenantState::Leaving => (Some(deps.mailboxes.all(tenant.id).await?.len()), None),
-        TenantState::Left(at) => (None, Some(When(at))),
+        TenantState::Disconnecting => (Some(deps.mailboxes.list(tenant.id).await?.len()), None),
+        TenantState::Deleted(at) => (None, Some(DisplayTime(at))),
     };
     let title = if remaining.is_some() { t.leaving } else { t.left };
-    let frame = deps.desk.frame(title).of(&visitor);
-    let frame = if remaining.is_some() { frame.again_after(LOOK_AGAIN) } else { frame };
-    html(&LeavingPage { frame, remaining, left_at })
+    let frame = deps.pages.frame(title).for_user(&user);
+    let frame = if remaining.is_some() { frame.refresh_after(REFRESH_SECONDS) } else { frame };
+    html(&DisconnectProgressPage { frame, remaining, disconnected_at: left_at })
 }
 
 /// POST `disconnect`: from now on nothing is done for the tenant but leaving.
-pub(super) async fn leave(State(deps): State<Shared>, posted: Posted) -> Result<Response, Problem> {
-    let form = posted.form(&[Field::line("sure", 3)])?;
-    let visitor = &posted.visitor;
-    gate::may_leave(visitor)?;
-    let found = deps.tenants.read(visitor.tenant()).await?;
-    let (tenant, etag) = found.ok_or(Problem::NotConnected)?;
+pub(super) async fn disconnect(
+    State(deps): State<SharedDeps>,
+    posted: VerifiedForm,
+) -> Result<Response, PageError> {
+    let form = posted.parse(&[Field::single_line("sure", 3)])?;
+    let visitor = &posted.user;
+    authz::require_admin(visitor)?;
+    let found = deps.tenants.get_with_etag(visitor.tenant()).await?;
+    let (tenant, etag) = found.ok_or(PageError::NotConnected)?;
     match tenant.state {
-        TenantState::Left(_) => return Ok(deps.desk.see_other("disconnect")),
+        TenantState::Deleted(_) => return Ok(deps.pages.see_other("disconnect")),
         // Again: the task may have been lost, and one too many does nothing.
-        TenantState::Leaving => {}
+        TenantState::Disconnecting => {}
         TenantState::Active | TenantState::Suspended(_) => {
-            if !form.ticked("sure") {
-                let errors = [FieldError::new("sure", deps.desk.texts().disconnect.tick)];
-                return ask(&deps, visitor, StatusCode::UNPROCESSABLE_ENTITY, &errors);
+            if !form.is_checked("sure") {
+                let errors = [FieldError::new("sure", deps.pages.texts().disconnect.tick)];
+                return confirmation_page(
+                    &deps,
+                    visitor,
+                    StatusCode::UNPROCESSABLE_ENTITY,
+                    &errors,
+                );
             }
-            deps.decided(visitor, None, What::Disconnected).await?;
-            let leaving = Tenant { state: TenantState::Leaving, ..tenant };
+            deps.record_decision(visitor, None, DecisionKind::Disconnected).await?;
+            let leaving = Tenant { state: TenantState::Disconnecting, ..tenant };
             deps.tenants.replace(&leaving, &etag).await?;
         }
     }
-    deps.tell_tenant(visitor.tenant(), TenantWork::Leave).await?;
-    Ok(deps.desk.see_other("disconnect"))
+    deps.enqueue_tenant_task(visitor.tenant(), TenantTaskKind::Leave).await?;
+    Ok(deps.pages.see_other("disconnect"))
 }
 
-fn ask(
+fn confirmation_page(
     deps: &Deps,
-    visitor: &Visitor,
+    user: &CurrentUser,
     status: StatusCode,
     errors: &[FieldError],
-) -> Result<Response, Problem> {
-    let t = deps.desk.texts();
-    let sections = gate::sections(t);
-    let frame = deps.desk.frame(t.disconnect.title).of(visitor);
-    let frame = frame.within(&sections, "disconnect");
-    html_with(status, &DisconnectPage { frame, errors })
+) -> Result<Response, PageError> {
+    let t = deps.pages.texts();
+    let sections = authz::sections(t);
+    let frame = deps.pages.frame(t.disconnect.title).for_user(user);
+    let frame = frame.with_sections(&sections, "disconnect");
+    html_with_status(status, &DisconnectPage { frame, errors })
 }

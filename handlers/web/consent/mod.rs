@@ -1,24 +1,24 @@
 //! `consent`: a tenant's administrator connects the organisation, sets its policy, and disconnects.
 //!
-//! One file a page, in the order in which an administrator meets them: `start` says what is asked
-//! for, `sign` signs in, `connect` goes to Entra and proves what comes back, `dashboard` shows
-//! how it stands, then `health`, `policy`, `rooms`, `reach`, `register`, `audit` and
+//! One file a page, in the order in which an administrator meets them: `new` says what is asked
+//! for, `sign_in` signs in, `connect` goes to Entra and proves what comes back, `dashboard` shows
+//! how it stands, then `health`, `policy`, `check_rooms`, `resolve`, `register`, `write_audit` and
 //! `disconnect`. `table` is how downloads leave, page by page. `gate`
 //! stands before them: an administrator reaches the tenant of the session and no other.
 
 mod audit;
+mod authz;
 mod connect;
 mod dashboard;
 mod disconnect;
-mod gate;
+mod export;
 mod health;
 mod policy;
 mod reach;
 mod register;
 mod rooms;
-mod sign;
+mod sign_in;
 mod start;
-mod table;
 
 use std::sync::Arc;
 
@@ -38,17 +38,17 @@ use crate::{
     store::{
         audit::Audit, mailboxes::Mailboxes, register::Register, rooms::RoomMap, tenants::Tenants,
     },
-    web::layout::Desk,
+    web::layout::PageContext,
 };
 
-/// The version of the text that an administrator agrees to: the page `start` with the list of
+/// The version of the text that an administrator agrees to: the page `new` with the list of
 /// permissions. It changes whenever they say something else.
 pub const TEXT_VERSION: &str = "2026-11";
 
 /// What this function works with.
 pub struct Deps {
     /// What stands around pages.
-    pub desk: Desk,
+    pub pages: PageContext,
     /// Signs administrators in.
     pub sign_in: SignIn,
     /// Sends them to consent.
@@ -56,9 +56,9 @@ pub struct Deps {
     /// The daemon registrations, to be named in commands.
     pub registrations: Registrations,
     /// The registration that people sign in with, to be named in commands.
-    pub people: Uuid,
+    pub sign_in_client_id: Uuid,
     /// The tenants that may connect.
-    pub invited: Vec<TenantId>,
+    pub invited_tenants: Vec<TenantId>,
     /// Who is connected.
     pub tenants: Tenants,
     /// Whose calendars are followed.
@@ -80,26 +80,26 @@ pub struct Deps {
 }
 
 /// What handlers share.
-type Shared = Arc<Deps>;
+type SharedDeps = Arc<Deps>;
 
-impl FromRef<Shared> for Desk {
-    fn from_ref(deps: &Shared) -> Self {
-        deps.desk.clone()
+impl FromRef<SharedDeps> for PageContext {
+    fn from_ref(deps: &SharedDeps) -> Self {
+        deps.pages.clone()
     }
 }
 
 /// The function's routes, relative to `api/consent`. Every request must carry a
-/// [`crate::base::call_log::Trail`] as an extension, whose calls the caller writes to the audit.
+/// [`crate::base::call_log::CallLog`] as an extension, whose calls the caller writes to the audit.
 pub fn router(deps: Deps) -> Router {
     let deps = Arc::new(deps);
     let routes = Router::new()
         .route("/", get(start::show))
-        .route("/sign-in", get(sign::leave))
-        .route("/signed-in", get(sign::came_back))
-        .route("/sign-out", post(sign::out))
-        .route("/connect", post(connect::leave))
-        .route("/granted", get(connect::came_back))
-        .route("/prove", get(connect::came_back))
+        .route("/sign-in", get(sign_in::begin))
+        .route("/signed-in", get(sign_in::callback))
+        .route("/sign-out", post(sign_in::sign_out))
+        .route("/connect", post(connect::begin))
+        .route("/granted", get(connect::callback))
+        .route("/prove", get(connect::callback))
         .route("/policy", get(policy::show).post(policy::save))
         .route("/health", get(health::show).post(health::compare))
         .route("/health.csv", get(health::csv))
@@ -112,7 +112,7 @@ pub fn router(deps: Deps) -> Router {
         .route("/register", get(register::show))
         .route("/register.csv", get(register::csv))
         .route("/register.json", get(register::json))
-        .route("/disconnect", get(disconnect::show).post(disconnect::leave))
+        .route("/disconnect", get(disconnect::show).post(disconnect::disconnect))
         .with_state(Arc::clone(&deps));
-    deps.desk.around(routes)
+    deps.pages.wrap(routes)
 }

@@ -4,19 +4,19 @@ use askama::Template;
 use axum::{extract::State, response::Response};
 use serde::Serialize;
 
-use super::{Deps, Shared, gate, table::line};
+use super::{Deps, SharedDeps, authz, export::csv_line};
 use crate::{
     domain::{
-        decision::{Decision, How, What},
+        decision::{ConsentCapacity, Decision, DecisionKind},
         policy::Registration,
-        tenancy::SuspendedBecause,
+        tenancy::SuspensionReason,
     },
-    web::layout::{Frame, Problem, Visitor, When, download, html},
+    web::layout::{CurrentUser, DisplayTime, Frame, PageError, download, html},
 };
 
 /// One entry, in words that do not change with the language: it is evidence.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-struct Entry {
+struct RegisterEntry {
     at: String,
     by: String,
     about: String,
@@ -29,14 +29,14 @@ struct Entry {
 
 const COLUMNS: [&str; 8] = ["at", "by", "about", "what", "text_version", "detail", "old", "new"];
 
-impl Entry {
+impl RegisterEntry {
     fn cells(&self) -> [&str; 8] {
         let Self { at, by, about, what, text_version, detail, old, new } = self;
         [at, by, about, what, text_version, detail, old, new]
     }
 }
 
-impl From<Decision> for Entry {
+impl From<Decision> for RegisterEntry {
     fn from(decision: Decision) -> Self {
         let id =
             |id: Option<_>, none: &str| id.map_or_else(|| none.to_owned(), |id| format!("{id}"));
@@ -51,8 +51,8 @@ impl From<Decision> for Entry {
             new: String::new(),
         };
         let farewell = |released| if released { "bookings released" } else { "bookings kept" };
-        match decision.what {
-            What::Connected { registration, text_version } => {
+        match decision.kind {
+            DecisionKind::Connected { registration, text_version } => {
                 entry.what = "connected";
                 entry.text_version = text_version;
                 entry.detail = match registration {
@@ -61,36 +61,36 @@ impl From<Decision> for Entry {
                 }
                 .to_owned();
             }
-            What::Suspended(reason) => {
+            DecisionKind::Suspended(reason) => {
                 entry.what = "suspended";
                 entry.detail = match reason {
-                    SuspendedBecause::TokenRefused => "token refused",
-                    SuspendedBecause::CallRefused => "call refused",
-                    SuspendedBecause::CalendarsMissing => "calendar permissions missing",
+                    SuspensionReason::TokenRefused => "token refused",
+                    SuspensionReason::CallRefused => "call refused",
+                    SuspensionReason::CalendarPermissionMissing => "calendar permissions missing",
                 }
                 .to_owned();
             }
-            What::Disconnected => entry.what = "disconnected",
-            What::Deleted => entry.what = "deleted",
-            What::PolicyChanged { policy, old, new } => {
+            DecisionKind::Disconnected => entry.what = "disconnected",
+            DecisionKind::Deleted => entry.what = "deleted",
+            DecisionKind::PolicyChanged { policy, old, new } => {
                 entry.what = "policy changed";
                 (entry.detail, entry.old, entry.new) = (policy, old, new);
             }
-            What::Agreed { how, text_version } => {
+            DecisionKind::ConsentGranted { capacity: how, text_version } => {
                 entry.what = "agreed";
                 entry.text_version = text_version;
                 entry.detail = match how {
-                    How::Own => "own calendar",
-                    How::Delegate => "as a delegate",
-                    How::Organisation => "for the organisation",
+                    ConsentCapacity::Own => "own calendar",
+                    ConsentCapacity::Delegate => "as a delegate",
+                    ConsentCapacity::Organisation => "for the organisation",
                 }
                 .to_owned();
             }
-            What::Withdrew { released } => {
+            DecisionKind::ConsentWithdrawn { released } => {
                 entry.what = "withdrew";
                 entry.detail = farewell(released).to_owned();
             }
-            What::Erased { released } => {
+            DecisionKind::Erased { released } => {
                 entry.what = "erased";
                 entry.detail = farewell(released).to_owned();
             }
@@ -104,54 +104,58 @@ impl From<Decision> for Entry {
 struct RegisterPage<'a> {
     frame: Frame<'a>,
     /// Each with its instant for people: the entry's own is for the downloads.
-    entries: Vec<(When, Entry)>,
+    entries: Vec<(DisplayTime, RegisterEntry)>,
 }
 
 /// GET `register`.
 pub(super) async fn show(
-    State(deps): State<Shared>,
-    visitor: Visitor,
-) -> Result<Response, Problem> {
-    let decisions = decisions(&deps, &visitor).await?;
-    let entries = decisions.into_iter().map(|decision| (When(decision.at), decision.into()));
+    State(deps): State<SharedDeps>,
+    user: CurrentUser,
+) -> Result<Response, PageError> {
+    let decisions = load_decisions(&deps, &user).await?;
+    let entries = decisions.into_iter().map(|decision| (DisplayTime(decision.at), decision.into()));
     let entries = entries.collect();
-    let t = deps.desk.texts();
-    let sections = gate::sections(t);
-    let frame = deps.desk.frame(t.register.title).of(&visitor).within(&sections, "register");
+    let t = deps.pages.texts();
+    let sections = authz::sections(t);
+    let frame =
+        deps.pages.frame(t.register.title).for_user(&user).with_sections(&sections, "register");
     html(&RegisterPage { frame, entries })
 }
 
 /// GET `register.csv`.
-pub(super) async fn csv(State(deps): State<Shared>, visitor: Visitor) -> Result<Response, Problem> {
-    let entries = entries(&deps, &visitor).await?;
-    Ok(download("register.csv", "text/csv; charset=utf-8", table(&entries)))
+pub(super) async fn csv(
+    State(deps): State<SharedDeps>,
+    user: CurrentUser,
+) -> Result<Response, PageError> {
+    let entries = load_entries(&deps, &user).await?;
+    Ok(download("register.csv", "text/csv; charset=utf-8", to_csv(&entries)))
 }
 
 /// GET `register.json`.
 pub(super) async fn json(
-    State(deps): State<Shared>,
-    visitor: Visitor,
-) -> Result<Response, Problem> {
-    let entries = entries(&deps, &visitor).await?;
-    let text = serde_json::to_string_pretty(&entries).map_err(|_| Problem::Internal)?;
+    State(deps): State<SharedDeps>,
+    user: CurrentUser,
+) -> Result<Response, PageError> {
+    let entries = load_entries(&deps, &user).await?;
+    let text = serde_json::to_string_pretty(&entries).map_err(|_| PageError::Internal)?;
     Ok(download("register.json", "application/json", text))
 }
 
 /// All decisions of the administrator's tenant. They stay readable after the tenant has left.
-async fn decisions(deps: &Deps, visitor: &Visitor) -> Result<Vec<Decision>, Problem> {
-    gate::may_leave(visitor)?;
-    Ok(deps.register.all(visitor.tenant()).await?)
+async fn load_decisions(deps: &Deps, user: &CurrentUser) -> Result<Vec<Decision>, PageError> {
+    authz::require_admin(user)?;
+    Ok(deps.register.list(user.tenant()).await?)
 }
 
 /// What the downloads hold.
-async fn entries(deps: &Deps, visitor: &Visitor) -> Result<Vec<Entry>, Problem> {
-    let decisions = decisions(deps, visitor).await?;
-    Ok(decisions.into_iter().map(Entry::from).collect())
+async fn load_entries(deps: &Deps, user: &CurrentUser) -> Result<Vec<RegisterEntry>, PageError> {
+    let decisions = load_decisions(deps, user).await?;
+    Ok(decisions.into_iter().map(RegisterEntry::from).collect())
 }
 
-fn table(entries: &[Entry]) -> String {
-    let lines = entries.iter().map(|entry| line(entry.cells().into_iter()));
-    line(COLUMNS.into_iter()) + &lines.collect::<String>()
+fn to_csv(entries: &[RegisterEntry]) -> String {
+    let lines = entries.iter().map(|entry| csv_line(entry.cells().into_iter()));
+    csv_line(COLUMNS.into_iter()) + &lines.collect::<String>()
 }
 
 #[cfg(test)]
@@ -161,17 +165,17 @@ mod tests {
     use super::*;
     use crate::domain::ids::{MailboxId, TenantId};
 
-    fn said(what: What) -> Entry {
+    fn said(what: DecisionKind) -> RegisterEntry {
         let at = "2026-11-24T09:00:00Z".parse().unwrap();
         let by = Some(MailboxId(Uuid::from_u128(1)));
-        Decision { tenant: TenantId(Uuid::nil()), at, by, about: None, what }.into()
+        Decision { tenant: TenantId(Uuid::nil()), at, by, about: None, kind: what }.into()
     }
 
     #[test]
     fn a_text_of_the_policy_becomes_no_formula() {
         let (old, new) = ("=HYPERLINK(\"x\")".to_owned(), "plain".to_owned());
-        let entry = said(What::PolicyChanged { policy: "subject".to_owned(), old, new });
-        let text = table(&[entry]);
+        let entry = said(DecisionKind::PolicyChanged { policy: "subject".to_owned(), old, new });
+        let text = to_csv(&[entry]);
         let mut lines = text.split("\r\n");
         assert_eq!(
             lines.next(),
@@ -184,13 +188,19 @@ mod tests {
     #[test]
     fn every_kind_of_decision_has_words() {
         for what in [
-            What::Connected { registration: Registration::Scoped, text_version: "1".into() },
-            What::Suspended(SuspendedBecause::CallRefused),
-            What::Disconnected,
-            What::Deleted,
-            What::Agreed { how: How::Delegate, text_version: "1".into() },
-            What::Withdrew { released: true },
-            What::Erased { released: false },
+            DecisionKind::Connected {
+                registration: Registration::Scoped,
+                text_version: "1".into(),
+            },
+            DecisionKind::Suspended(SuspensionReason::CallRefused),
+            DecisionKind::Disconnected,
+            DecisionKind::Deleted,
+            DecisionKind::ConsentGranted {
+                capacity: ConsentCapacity::Delegate,
+                text_version: "1".into(),
+            },
+            DecisionKind::ConsentWithdrawn { released: true },
+            DecisionKind::Erased { released: false },
         ] {
             assert!(!said(what).what.is_empty());
         }

@@ -4,18 +4,20 @@
 use askama::Template;
 use axum::{extract::State, response::Response};
 
-use super::{Deps, Shared, dashboard, gate};
+use super::{Deps, SharedDeps, authz, dashboard};
 use crate::{
     domain::{policy::Registration, tenancy::TenantState},
     graph::{
         fields::{EVENT, FORBIDDEN, SUBJECT},
-        permissions::{ExchangeRole, Permission, Which, asked_by, given_to},
+        permissions::{
+            AppRegistration, ExchangeRole, Permission, exchange_roles_of, permissions_of,
+        },
     },
-    web::layout::{Frame, Problem, Visitor, html},
+    web::layout::{CurrentUser, Frame, PageError, html},
 };
 
 /// What one registration asks for.
-pub(super) struct Asked {
+pub(super) struct RequestedPermissions {
     heading: &'static str,
     about: &'static str,
     permissions: Vec<&'static Permission>,
@@ -26,69 +28,69 @@ pub(super) struct Asked {
 #[template(path = "start.html")]
 struct StartPage<'a> {
     frame: Frame<'a>,
-    asked: [Asked; 3],
-    event: &'static [&'static str],
-    subject: &'static [&'static str],
-    forbidden: &'static [&'static str],
+    requested: [RequestedPermissions; 3],
+    event_fields: &'static [&'static str],
+    subject_fields: &'static [&'static str],
+    forbidden_fields: &'static [&'static str],
     /// Whether the visitor may choose now.
     may_connect: bool,
     /// Whether the tenant was connected before and left.
-    left: bool,
+    was_connected: bool,
 }
 
 /// GET: for anybody what it is; for the administrator of a connected tenant, how it stands.
 pub(super) async fn show(
-    State(deps): State<Shared>,
-    visitor: Option<Visitor>,
-) -> Result<Response, Problem> {
-    let Some(visitor) = visitor else { return page(&deps, None, false) };
-    gate::may_leave(&visitor)?;
+    State(deps): State<SharedDeps>,
+    user: Option<CurrentUser>,
+) -> Result<Response, PageError> {
+    let Some(visitor) = user else { return start_page(&deps, None, false) };
+    authz::require_admin(&visitor)?;
     let tenant = deps.tenants.get_uncached(visitor.tenant()).await?;
     let state = tenant.as_ref().map(|tenant| tenant.state);
-    match gate::administrator(&deps, &visitor) {
+    match authz::require_invited_admin(&deps, &visitor) {
         Ok(()) => {}
         // Not invited any more, and still here: the way out is open.
-        Err(Problem::NotInvited) if !matches!(state, None | Some(TenantState::Left(_))) => {
-            return Ok(deps.desk.see_other("disconnect"));
+        Err(PageError::NotInvited) if !matches!(state, None | Some(TenantState::Deleted(_))) => {
+            return Ok(deps.pages.see_other("disconnect"));
         }
         Err(problem) => return Err(problem),
     }
     match state {
-        None => page(&deps, Some(&visitor), false),
-        Some(TenantState::Left(_)) => page(&deps, Some(&visitor), true),
-        Some(TenantState::Leaving) => Ok(deps.desk.see_other("disconnect")),
+        None => start_page(&deps, Some(&visitor), false),
+        Some(TenantState::Deleted(_)) => start_page(&deps, Some(&visitor), true),
+        Some(TenantState::Disconnecting) => Ok(deps.pages.see_other("disconnect")),
         Some(TenantState::Active | TenantState::Suspended(_)) => {
             dashboard::show(&deps, &visitor).await
         }
     }
 }
 
-fn page(deps: &Deps, visitor: Option<&Visitor>, left: bool) -> Result<Response, Problem> {
-    let t = deps.desk.texts();
-    let frame = deps.desk.frame(t.start.title);
-    let asked = |heading, about, which| Asked {
+fn start_page(deps: &Deps, user: Option<&CurrentUser>, left: bool) -> Result<Response, PageError> {
+    let t = deps.pages.texts();
+    let frame = deps.pages.frame(t.start.title);
+    let asked = |heading, about, which| RequestedPermissions {
         heading,
         about,
-        permissions: asked_by(which).collect(),
-        roles: given_to(which).collect(),
+        permissions: permissions_of(which).collect(),
+        roles: exchange_roles_of(which).collect(),
     };
     html(&StartPage {
-        asked: [
+        requested: [
             asked(
                 t.start.organisation_wide,
                 t.start.organisation_wide_means,
                 Registration::OrganisationWide.into(),
             ),
             asked(t.start.scoped, t.start.scoped_means, Registration::Scoped.into()),
-            asked(t.start.sign_in_app, t.start.sign_in_app_means, Which::People),
+            asked(t.start.sign_in_app, t.start.sign_in_app_means, AppRegistration::SignIn),
         ],
-        event: EVENT,
-        subject: SUBJECT,
-        forbidden: FORBIDDEN,
-        may_connect: visitor.is_some(),
-        left,
-        frame: match visitor {
-            Some(visitor) => frame.of(visitor),
+        event_fields: EVENT,
+        subject_fields: SUBJECT,
+        forbidden_fields: FORBIDDEN,
+        may_connect: user.is_some(),
+        was_connected: left,
+        frame: match user {
+            Some(visitor) => frame.for_user(visitor),
             None => frame,
         },
     })

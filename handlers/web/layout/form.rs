@@ -2,31 +2,31 @@
 
 use url::form_urlencoded;
 
-use super::problem::Problem;
+use super::error::PageError;
 
 /// What one field of a form may hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Field {
     name: &'static str,
-    max: usize,
-    lines: bool,
-    repeats: bool,
+    max_chars: usize,
+    multiline: bool,
+    repeatable: bool,
 }
 
 impl Field {
     /// One line of at most `max` characters.
-    pub const fn line(name: &'static str, max: usize) -> Self {
-        Self { name, max, lines: false, repeats: false }
+    pub const fn single_line(name: &'static str, max: usize) -> Self {
+        Self { name, max_chars: max, multiline: false, repeatable: false }
     }
 
     /// Several lines of at most `max` characters together.
-    pub const fn lines(name: &'static str, max: usize) -> Self {
-        Self { name, max, lines: true, repeats: false }
+    pub const fn multiline(name: &'static str, max: usize) -> Self {
+        Self { name, max_chars: max, multiline: true, repeatable: false }
     }
 
     /// A field that may come several times, each a line of at most `max` characters.
-    pub const fn repeated(name: &'static str, max: usize) -> Self {
-        Self { name, max, lines: false, repeats: true }
+    pub const fn repeatable(name: &'static str, max: usize) -> Self {
+        Self { name, max_chars: max, multiline: false, repeatable: true }
     }
 }
 
@@ -36,18 +36,18 @@ pub struct FieldError {
     /// The `id` of the field on its page.
     pub field: String,
     /// What is wrong and what to do, in one sentence. Escaped where it is shown.
-    pub text: String,
+    pub message: String,
 }
 
 impl FieldError {
-    /// `text` about `field`.
+    /// `text` about `field_ignoring_case`.
     pub fn new(field: impl Into<String>, text: impl Into<String>) -> Self {
-        Self { field: field.into(), text: text.into() }
+        Self { field: field.into(), message: text.into() }
     }
 
-    /// What `errors` say about the field with the id `field`.
-    pub fn at<'a>(errors: &'a [Self], field: &str) -> Option<&'a str> {
-        errors.iter().find(|error| error.field == field).map(|error| error.text.as_str())
+    /// What `errors` say about the field with the id `field_ignoring_case`.
+    pub fn message_for<'a>(errors: &'a [Self], field: &str) -> Option<&'a str> {
+        errors.iter().find(|error| error.field == field).map(|error| error.message.as_str())
     }
 }
 
@@ -58,53 +58,54 @@ impl FieldError {
 pub struct Form {
     fields: Vec<(String, String)>,
     too_long: Vec<(&'static str, usize)>,
-    hostile: Vec<&'static str>,
+    invalid_chars: Vec<&'static str>,
 }
 
 impl Form {
     /// Reads `body`. A value that is too long, or holds what nobody can type, is kept as it came,
-    /// and named by [`Form::too_long`] and [`Form::hostile`]: nothing typed is lost.
+    /// and named by [`Form::too_long`] and [`Form::invalid_chars`]: nothing typed is lost.
     ///
     /// # Errors
-    /// [`Problem::BadForm`] for a field that is not among `known`, or comes twice and must not.
-    pub fn read(body: &[u8], known: &[Field]) -> Result<Self, Problem> {
-        let mut form = Self { fields: Vec::new(), too_long: Vec::new(), hostile: Vec::new() };
+    /// [`PageError::MalformedForm`] for a field that is not among `known`, or comes twice and must not.
+    pub fn parse(body: &[u8], known: &[Field]) -> Result<Self, PageError> {
+        let mut form = Self { fields: Vec::new(), too_long: Vec::new(), invalid_chars: Vec::new() };
         if std::str::from_utf8(body).is_err() {
-            return Err(Problem::BadForm);
+            return Err(PageError::MalformedForm);
         }
         for (name, value) in form_urlencoded::parse(body) {
-            let field = known.iter().find(|field| field.name == name).ok_or(Problem::BadForm)?;
-            if !field.repeats && form.fields.iter().any(|(known, _)| *known == name) {
-                return Err(Problem::BadForm);
+            let field =
+                known.iter().find(|field| field.name == name).ok_or(PageError::MalformedForm)?;
+            if !field.repeatable && form.fields.iter().any(|(known, _)| *known == name) {
+                return Err(PageError::MalformedForm);
             }
             // Browsers end a line with CR LF (HTML, 4.10.21.8).
             let value = value.replace("\r\n", "\n");
-            if value.chars().count() > field.max {
-                form.too_long.push((field.name, field.max));
+            if value.chars().count() > field.max_chars {
+                form.too_long.push((field.name, field.max_chars));
             }
-            let line_end = |c: char| field.lines && matches!(c, '\n' | '\t');
+            let line_end = |c: char| field.multiline && matches!(c, '\n' | '\t');
             if value.chars().any(|c| c.is_control() && !line_end(c) || c == '\u{FFFD}') {
-                form.hostile.push(field.name);
+                form.invalid_chars.push(field.name);
             }
             form.fields.push((name.into_owned(), value));
         }
         Ok(form)
     }
 
-    /// What stands in `name`, as it was typed; empty when it is not there, as with a box that is
+    /// What stands in `label`, as it was typed; empty when it is not there, as with a box that is
     /// not ticked.
     pub fn text(&self, name: &str) -> &str {
         let found = self.fields.iter().find(|(known, _)| known == name);
         found.map(|(_, value)| value.as_str()).unwrap_or_default()
     }
 
-    /// All that stands in `name`, in order.
+    /// All that stands in `label`, in order.
     pub fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
         self.fields.iter().filter(move |(known, _)| known == name).map(|(_, value)| value.as_str())
     }
 
-    /// Whether the box `name` is ticked.
-    pub fn ticked(&self, name: &str) -> bool {
+    /// Whether the box `label` is ticked.
+    pub fn is_checked(&self, name: &str) -> bool {
         self.text(name) == "yes"
     }
 
@@ -114,8 +115,8 @@ impl Form {
     }
 
     /// Fields that hold control characters or broken text.
-    pub fn hostile(&self) -> &[&'static str] {
-        &self.hostile
+    pub fn invalid_chars(&self) -> &[&'static str] {
+        &self.invalid_chars
     }
 }
 
@@ -123,35 +124,38 @@ impl Form {
 mod tests {
     use super::*;
 
-    const KNOWN: &[Field] =
-        &[Field::line("name", 5), Field::lines("list", 20), Field::repeated("room", 10)];
+    const KNOWN: &[Field] = &[
+        Field::single_line("name", 5),
+        Field::multiline("list", 20),
+        Field::repeatable("room", 10),
+    ];
 
     #[test]
     fn what_was_typed_comes_through_as_it_is() {
         let body = b"name=J%C3%BCrg&list=one%0D%0Atwo&room=a&room=b+c";
-        let form = Form::read(body, KNOWN).ok().unwrap();
+        let form = Form::parse(body, KNOWN).ok().unwrap();
         assert_eq!((form.text("name"), form.text("list")), ("Jürg", "one\ntwo"));
         assert_eq!(form.all("room").collect::<Vec<_>>(), ["a", "b c"]);
-        assert_eq!((form.text("other"), form.ticked("name")), ("", false));
-        assert!(form.too_long().is_empty() && form.hostile().is_empty());
+        assert_eq!((form.text("other"), form.is_checked("name")), ("", false));
+        assert!(form.too_long().is_empty() && form.invalid_chars().is_empty());
     }
 
     #[test]
     fn a_field_nobody_asked_for_and_one_that_comes_twice_are_refused() {
         for body in ["name=a&admin=yes", "name=a&name=b", "Name=a"] {
-            let read = Form::read(body.as_bytes(), KNOWN);
-            assert_eq!(read.err(), Some(Problem::BadForm), "{body}");
+            let read = Form::parse(body.as_bytes(), KNOWN);
+            assert_eq!(read.err(), Some(PageError::MalformedForm), "{body}");
         }
-        assert_eq!(Form::read(b"name=\xff", KNOWN).err(), Some(Problem::BadForm));
+        assert_eq!(Form::parse(b"name=\xff", KNOWN).err(), Some(PageError::MalformedForm));
     }
 
     #[test]
     fn what_is_too_long_or_hostile_is_named_and_kept() {
-        let form = Form::read(b"name=aaaaaa&list=a%00b&room=a%0Ab", KNOWN).ok().unwrap();
+        let form = Form::parse(b"name=aaaaaa&list=a%00b&room=a%0Ab", KNOWN).ok().unwrap();
         assert_eq!(form.too_long(), [("name", 5)]);
-        assert_eq!(form.hostile(), ["list", "room"]);
+        assert_eq!(form.invalid_chars(), ["list", "room"]);
         assert_eq!(form.text("name"), "aaaaaa");
-        let broken = Form::read(b"name=%ff", KNOWN).ok().unwrap();
-        assert_eq!(broken.hostile(), ["name"]);
+        let broken = Form::parse(b"name=%ff", KNOWN).ok().unwrap();
+        assert_eq!(broken.invalid_chars(), ["name"]);
     }
 }

@@ -1,8 +1,8 @@
 //! Pages: what every page that people see is made of, and what every form that they post must prove.
 //!
 //! No framework and no script: a page is HTML, a form is a POST, an answer to a form is a page or a
-//! 303. Reading order: [`Desk`] puts the room around a function's routes; [`Visitor`] and [`Posted`]
-//! are what handlers take as arguments, so that none can forget to ask; [`Problem`] is what they
+//! 303. Reading order: [`PageContext`] puts the room around a function's routes; [`CurrentUser`] and [`VerifiedForm`]
+//! are what handlers take as arguments, so that none can forget to ask; [`PageError`] is what they
 //! answer when something stands in the way; [`Frame`] is the page around a page; [`texts`] holds
 //! every word.
 //!
@@ -22,21 +22,21 @@
 //! desk.around(Router::new().route("/my-step", get(my_page).post(save)).with_state(deps))
 //! ```
 
-mod answer;
-mod desk;
+mod context;
+mod display_time;
+mod error;
+mod extract;
 mod form;
 mod frame;
-mod headers;
-mod problem;
+mod response;
+mod security_headers;
 pub mod texts;
-mod visitor;
-mod when;
 
-pub use answer::{download, html, html_with};
-pub use desk::Desk;
+pub use context::PageContext;
+pub use display_time::DisplayTime;
+pub use error::PageError;
+pub use extract::{CurrentUser, VerifiedForm};
 pub use form::{Field, FieldError, Form};
 pub use frame::{Frame, Section};
-pub use headers::PAGE_POLICY;
-pub use problem::Problem;
-pub use visitor::{Posted, Visitor};
-pub use when::When;
+pub use response::{download, html, html_with_status};
+pub use security_headers::PAGE_POLICY;

@@ -22,17 +22,17 @@ macro_rules! told {
     }) => {
         $(#[$about])*
         pub struct $name {
-            $(#[doc = $happened] pub $field: Told,)*
+            $(#[doc = $happened] pub $field: ErrorMessage,)*
         }
 
         const $english: $name = $name {
-            $($field: Told { title: $title, happened: $happened, next: $next },)*
+            $($field: ErrorMessage { title: $title, happened: $happened, next: $next },)*
         };
     };
 }
 
 /// One problem in words.
-pub struct Told {
+pub struct ErrorMessage {
     /// What it is called: the page's title.
     pub title: &'static str,
     /// What happened.
@@ -46,38 +46,38 @@ pub struct Texts {
     /// The language, as HTML's `lang` wants it.
     pub lang: &'static str,
     /// Around every page.
-    pub layout: Layout,
+    pub layout: LayoutTexts,
     /// What stands in the way.
-    pub problems: Problems,
+    pub errors: ErrorTexts,
     /// `consent`: what is asked for.
-    pub start: Start,
+    pub start: StartTexts,
     /// `consent`: to Microsoft and back.
-    pub connect: Connect,
+    pub connect: ConnectTexts,
     /// `consent`: how it stands.
-    pub dashboard: Dashboard,
+    pub dashboard: DashboardTexts,
     /// `consent`: how well calendars are followed.
-    pub health: Health,
+    pub health: HealthTexts,
     /// `consent`: what the tenant decides.
-    pub policy: Policy,
+    pub policy: PolicyTexts,
     /// `consent`: the rooms.
-    pub rooms: Rooms,
+    pub rooms: RoomsTexts,
     /// `consent`: what can be reached.
-    pub reach: Reach,
+    pub reach: ReachTexts,
     /// `consent`: what was decided.
-    pub register: Register,
+    pub register: RegisterTexts,
     /// `consent`: what was asked.
-    pub audit: Audit,
+    pub audit: AuditTexts,
     /// `consent`: leaving.
-    pub disconnect: Disconnect,
+    pub disconnect: DisconnectTexts,
     /// `my-calendar`: what a person reads about the own calendar.
-    pub my_calendar: MyCalendar,
+    pub my_calendar: MyCalendarTexts,
 }
 
 /// The texts in English.
 pub static ENGLISH: Texts = Texts {
     lang: "en",
     layout: LAYOUT,
-    problems: PROBLEMS,
+    errors: PROBLEMS,
     start: START,
     connect: CONNECT,
     dashboard: DASHBOARD,
@@ -100,7 +100,7 @@ pub fn fill(text: &str, values: &[(&str, &str)]) -> String {
 
 texts! {
     /// Around every page.
-    Layout LAYOUT {
+    LayoutTexts LAYOUT {
         product: "Roombridge",
         skip: "Skip to the content",
         navigation: "Pages",
@@ -112,14 +112,14 @@ texts! {
         code_was: "Microsoft gave this reason:",
         errors: "Some of it cannot be saved yet",
         too_long: "This is too long: at most {max} characters.",
-        hostile: "This holds characters that cannot be typed. Type it anew.",
+        invalid_chars: "This holds characters that cannot be typed. Type it anew.",
         footer: "Roombridge turns calendar appointments into room bookings, and forgets them when they are over.",
     }
 }
 
 texts! {
     /// What a person reads about the own calendar.
-    MyCalendar MY_CALENDAR {
+    MyCalendarTexts MY_CALENDAR {
         title: "Your calendar and Roombridge",
         what_it_is: "When you invite a meeting room in Outlook, Roombridge can book that room for you in the system that your organisation books rooms with. For that it has to look at the appointments in your calendar.",
         what_here: "Here you decide whether it may, see everything that is stored about you, and can have it deleted. Nobody decides on this page for you.",
@@ -181,9 +181,9 @@ texts! {
         stored_consent: "Consent",
         stored_subscription: "Subscription at Microsoft",
         stored_subscription_is: "ends {ends}, is renewed {renewal}",
-        stored_looked: "Looked at regularly since",
-        stored_heard: "Last notification from Microsoft, to the hour",
-        stored_compared: "Last comparison; appointments not booked, not in Outlook, different",
+        stored_polled_since: "Looked at regularly since",
+        stored_last_notification: "Last notification from Microsoft, to the hour",
+        stored_drift: "Last comparison; appointments not booked, not in Outlook, different",
         stored_secret: "A secret number that proves notifications from Microsoft",
         stored_yes: "is there; it is not shown",
         stored_no: "is not there",
@@ -194,7 +194,7 @@ texts! {
         column_when: "When",
         column_people: "People",
         column_content: "Subject and addresses",
-        column_told: "What Outlook shows",
+        column_published: "What Outlook shows",
         content_none: "none kept",
         decisions: "What was decided",
         decisions_none: "Nothing was decided yet.",
@@ -209,7 +209,7 @@ texts! {
         failures_none: "Nothing failed.",
         column_function: "Where",
         column_cause: "Why",
-        column_tries: "Tries",
+        column_attempts: "Tries",
         not_stored: "What is not stored",
         not_stored_lines: "the text of your appointments, or anything attached to them\nlinks to online meetings\nwho accepted or declined\nappointments without a room that your organisation manages\nyour name\nyour address, unless your organisation keeps addresses in bookings\nyour password, or anything that lets Roombridge sign in as you",
         download: "Download everything as a file (JSON)",
@@ -217,23 +217,23 @@ texts! {
         did_agree_before: "You had agreed already. If anything was missing, it is being done now.",
         did_withdraw: "You have withdrawn. Your calendar is not followed any more.",
         did_erase: "What was stored about you is being deleted. This takes some minutes; load the page again to see it.",
-        did_leave_before: "That was decided before. If anything was left to do, it is being done now.",
+        did_withdraw_before: "That was decided before. If anything was left to do, it is being done now.",
         did_nothing: "There was nothing to do: your calendar is not followed, and nothing is stored.",
         did_delegate: "You agreed for the owner, who was told by mail.",
         did_delegate_before: "That calendar is followed already. Nothing was changed.",
-        not_in_suspension: "Nothing was changed: Roombridge has lost its access to your organisation. Ask an administrator.",
-        not_while_leaving: "Nothing was changed: your organisation is being disconnected.",
-        not_in_scope: "Nothing was changed: the calendar is not among those that your organisation lets Roombridge follow.",
-        not_excluded: "Nothing was changed: an administrator has excluded that mailbox.",
-        not_room: "Nothing was changed: an administrator decides about the mailbox of a room.",
-        not_old_text: "Nothing was changed: the text has changed meanwhile. Read it again below.",
-        not_delegates: "Nothing was changed: your organisation does not let delegates agree for owners.",
-        not_owner: "Nothing was changed: your organisation's directory knows nobody with that address.",
-        not_own: "Nothing was changed: that is your own calendar. Agree for it above.",
-        not_delegate: "Nothing was changed: the owner has not made you a delegate of the calendar. Sharing it with you is not enough.",
-        not_proved: "Nothing was changed: who the delegates of that calendar are cannot be read, so nothing is proved.",
-        not_told: "Nothing was changed: the owner cannot be told by mail, and no calendar is followed without its owner knowing.",
-        not_back: "Nothing was changed: the owner has withdrawn before. Only the owner can agree again.",
+        denied_suspended: "Nothing was changed: Roombridge has lost its access to your organisation. Ask an administrator.",
+        denied_leaving: "Nothing was changed: your organisation is being disconnected.",
+        denied_out_of_scope: "Nothing was changed: the calendar is not among those that your organisation lets Roombridge follow.",
+        denied_excluded: "Nothing was changed: an administrator has excluded that mailbox.",
+        denied_room: "Nothing was changed: an administrator decides about the mailbox of a room.",
+        denied_text_changed: "Nothing was changed: the text has changed meanwhile. Read it again below.",
+        denied_delegates_off: "Nothing was changed: your organisation does not let delegates agree for owners.",
+        denied_owner_unknown: "Nothing was changed: your organisation's directory knows nobody with that address.",
+        denied_own_calendar: "Nothing was changed: that is your own calendar. Agree for it above.",
+        denied_no_delegation: "Nothing was changed: the owner has not made you a delegate of the calendar. Sharing it with you is not enough.",
+        denied_delegation_unreadable: "Nothing was changed: who the delegates of that calendar are cannot be read, so nothing is proved.",
+        denied_owner_not_notified: "Nothing was changed: the owner cannot be told by mail, and no calendar is followed without its owner knowing.",
+        denied_owner_withdrew: "Nothing was changed: the owner has withdrawn before. Only the owner can agree again.",
         mail_subject: "Somebody agreed for you that Roombridge follows your calendar",
         mail_text: "Hello,\n\n{delegate} is a delegate of your calendar and has agreed for you that Roombridge follows it, so that rooms which you invite are booked.\n\nIf that is right, you need to do nothing. If not, or if you want to see what is stored about you, open this page, sign in, and withdraw:\n\n{address}\n\nYour delegate cannot agree again after you have withdrawn.\n",
     }
@@ -241,11 +241,11 @@ texts! {
 
 told! {
     /// What stands in the way.
-    Problems PROBLEMS {
+    ErrorTexts PROBLEMS {
         not_signed_in: "You are not signed in",
             "This page is for people who are signed in. You were not yet, or your session of one hour is over.",
             "Sign in, then open the page again.";
-        session_over: "Your session is over",
+        session_expired: "Your session is over",
             "A session lasts one hour. It ended before you sent this form, so nothing was changed.",
             "Go back in your browser to copy what you typed, sign in, and fill in the form again.";
         not_administrator: "You cannot decide for your organisation",
@@ -260,10 +260,10 @@ told! {
         cross_site: "Another site sent this",
             "The form came from a page that is not part of Roombridge. Nothing was changed.",
             "If you did not expect this, close the page that you came from. If you came from Roombridge itself, your browser may be too old to say so: update it.";
-        old_form: "This form is of an earlier session",
+        csrf_mismatch: "This form is of an earlier session",
             "The form does not belong to the session that you are signed in with now. Nothing was changed.",
             "Go back in your browser to copy what you typed, open the page again, and fill it in there.";
-        bad_form: "This form cannot be read",
+        malformed_form: "This form cannot be read",
             "What was sent is not a form of this page. Nothing was changed.",
             "Open the page again and fill in the form there.";
         too_large: "This form is too large",
@@ -272,10 +272,10 @@ told! {
         not_found: "There is no such page",
             "The address leads nowhere: it may be mistyped, or of an earlier version.",
             "Begin at the first page.";
-        wrong_method: "This page cannot be used like this",
+        method_not_allowed: "This page cannot be used like this",
             "The address exists, but takes another kind of request.",
             "Begin at the first page.";
-        changed: "Somebody else was faster",
+        conflict: "Somebody else was faster",
             "The same was changed at the same moment by somebody else. Nothing of yours was saved.",
             "Open the page again, look at how it stands now, and repeat your change if it is still needed.";
         keys_unavailable: "Roombridge cannot check who you are for now",
@@ -287,28 +287,28 @@ told! {
         microsoft_unavailable: "Microsoft does not answer for now",
             "Microsoft Entra or Microsoft Graph asks us to come back later. What you asked for may not have been done.",
             "Try again in half a minute: repeating it is safe.";
-        microsoft_refuses: "Microsoft refuses us",
+        microsoft_denied: "Microsoft refuses us",
             "Your organisation gives us no access, or not enough for this. A grant may take some minutes to work everywhere.",
             "Try again in some minutes. If it stays so, an administrator can connect the organisation again from the first page.";
         sign_in_refused: "You were not signed in",
             "You or Microsoft stopped the sign-in. Nothing was changed.",
             "Sign in again. If Microsoft says that your organisation must allow it first, ask your administrator.";
-        sign_in_foreign: "This sign-in was not begun here",
+        sign_in_state_mismatch: "This sign-in was not begun here",
             "The answer from Microsoft belongs to no sign-in of this browser, or was used before. Nobody was signed in.",
             "Sign in again, and use one tab only.";
         sign_in_expired: "The sign-in took too long",
             "More than ten minutes passed. Nobody was signed in.",
             "Sign in again.";
-        sign_in_unproved: "We cannot tell who you are",
+        sign_in_unverified: "We cannot tell who you are",
             "What Microsoft sent does not prove who signed in. Nobody was signed in.",
             "Sign in again with an account of your organisation. If it happens again, tell whoever runs Roombridge.";
         consent_refused: "Your organisation was not connected",
             "You or Microsoft refused the permissions. Nothing was changed.",
             "Read what is asked for on the first page, and begin again there if you want to connect.";
-        consent_foreign: "This consent was not begun here",
+        consent_state_mismatch: "This consent was not begun here",
             "The answer from Microsoft belongs to no request of this browser and account, or was used before. Nothing was changed.",
             "Begin again at the first page, and use one tab only.";
-        consent_used: "This consent was used before",
+        consent_replayed: "This consent was used before",
             "Each answer from Microsoft is taken once. Nothing was changed.",
             "Look at the first page: your organisation is probably connected already.";
         consent_expired: "The consent took too long",
@@ -325,12 +325,12 @@ told! {
 
 texts! {
     /// `consent`: what is asked for, and how to connect.
-    Start START {
+    StartTexts START {
         title: "Connect your organisation",
         what: "Roombridge reads the appointments in calendars that you and your people allow it to read, and books the meeting rooms in them. When an appointment is over, what was stored about it is deleted.",
         how: "It learns from Microsoft 365 that an appointment was made, moved or cancelled, reads when it takes place and which rooms are invited, books those rooms, answers the organizer for the room, and notes the outcome on the appointment.",
         who_may: "Connecting takes a Global Administrator or a Privileged Role Administrator. Signing in grants nothing yet.",
-        left: "Your organisation was disconnected. You can connect it anew; nobody's earlier consent comes back.",
+        was_connected: "Your organisation was disconnected. You can connect it anew; nobody's earlier consent comes back.",
         two_ways: "Two ways to give access to calendars",
         two_ways_why: "You choose who could read what. Both ways need the same few directory permissions; they differ in the calendars.",
         organisation_wide: "Organisation-wide",
@@ -364,7 +364,7 @@ texts! {
 
 texts! {
     /// `consent`: to Microsoft's consent page and back.
-    Connect CONNECT {
+    ConnectTexts CONNECT {
         title: "Grant the permissions at Microsoft",
         leave: "The next page is Microsoft's. It lists what is granted, and asks you to accept it for your whole organisation.",
         same_account: "Choose the account that you are signed in with here. You have ten minutes.",
@@ -379,7 +379,7 @@ texts! {
 
 texts! {
     /// `consent`: how a connected organisation stands.
-    Dashboard DASHBOARD {
+    DashboardTexts DASHBOARD {
         title: "Overview",
         active: "Your organisation is connected.",
         suspended: "Your organisation is suspended",
@@ -409,7 +409,7 @@ texts! {
 
 texts! {
     /// `consent`: how well calendars are followed.
-    Health HEALTH {
+    HealthTexts HEALTH {
         title: "Health",
         about: "Each followed calendar is compared with what is booked: after it was subscribed, after any gap, and regularly besides. So what a notification did not tell is found all the same.",
         rehearsal: "Rehearsal: nothing is booked",
@@ -420,7 +420,7 @@ texts! {
         quota_about: "There are as many subscriptions as Microsoft allows for your organisation or for these mailboxes. Changes in these calendars are not notified; they are seen when the calendar is compared. It is tried again by itself. Other apps may hold subscriptions to the same mailboxes: remove those that you do not need, or exclude mailboxes under Policy that book no rooms.",
         quota_since: "The first one since",
         followed: "How calendars are followed",
-        way: "Way",
+        mode: "Way",
         people: "People's",
         rooms: "Rooms'",
         basic: "Subscribed",
@@ -429,7 +429,7 @@ texts! {
         over_quota: "Not subscribed, because Microsoft refuses more",
         waiting: "Waiting to be subscribed",
         paused: "Paused by your policy",
-        leaving: "Withdrawn, being forgotten",
+        withdrawn: "Withdrawn, being forgotten",
         drift: "What the last comparison found",
         drift_about: "What was found is set right at once: the numbers say what a notification had not told, and the next comparison should find none of it. The same appointment counts once in its organizer's calendar and once in each room's.",
         drift_rehearsal: "In a rehearsal nothing is set right: the numbers say what would be done. The same appointment counts once in its organizer's calendar and once in each room's.",
@@ -462,7 +462,7 @@ texts! {
 
 texts! {
     /// `consent`: what was asked.
-    Audit AUDIT {
+    AuditTexts AUDIT {
         title: "Audit",
         about: "Every call that Roombridge made for your organisation: which, when, which fields it named, and how it ended. Never what was answered. All numbers are counted from these rows.",
         from: "From the day",
@@ -471,13 +471,13 @@ texts! {
         show: "Show these days",
         as_csv: "Download these calls for a spreadsheet (CSV)",
         as_json: "Download as JSON",
-        cut: "There are more calls than this page counts at once: the last day shown is not complete, and days may be missing. Choose fewer days, or download: the download is always complete.",
+        truncated: "There are more calls than this page counts at once: the last day shown is not complete, and days may be missing. Choose fewer days, or download: the download is always complete.",
         no_calls: "No call.",
         calls: "Calls",
         reads: "Requests that read a calendar or an appointment",
         answered: "Those that Microsoft answered",
         forbidden: "Forbidden fields asked of Microsoft",
-        stopped: "Requests stopped before they left",
+        blocked: "Requests stopped before they left",
         call: "Call",
         fields: "Fields named",
         not_said: "What this cannot say",
@@ -491,12 +491,12 @@ texts! {
 
 texts! {
     /// `consent`: what the tenant decides.
-    Policy POLICY {
+    PolicyTexts POLICY {
         title: "Policy",
         about: "Each change is kept in the register with what it was and what it is.",
         saved: "Saved. Calendars are being brought in line.",
-        elsewhere: "Somebody else has changed the policy meanwhile",
-        elsewhere_about: "What you typed is below, and was not saved. Saving now replaces the following:",
+        conflict: "Somebody else has changed the policy meanwhile",
+        conflict_about: "What you typed is below, and was not saved. Saving now replaces the following:",
         now: "it is now",
         yours: "and would become",
         consent: "How people agree",
@@ -548,15 +548,15 @@ texts! {
         bad_property: "This is not the name of a property. It looks like String {GUID} Name text, and is not one of Exchange's own.",
         no_replacement: "Give the text that stands in the place of the subject.",
         delegates_need_mail: "Delegates need mail, because the owner is told: give a sender too.",
-        nobody: "Your directory knows nobody by “{name}”.",
-        directory_away: "Microsoft does not answer for now. Save again in half a minute.",
-        directory_refuses: "Microsoft refuses to look this up. Connect again from the overview.",
+        mailbox_unknown: "Your directory knows nobody by “{name}”.",
+        directory_unavailable: "Microsoft does not answer for now. Save again in half a minute.",
+        directory_denied: "Microsoft refuses to look this up. Connect again from the overview.",
     }
 }
 
 texts! {
     /// `consent`: the rooms.
-    Rooms ROOMS {
+    RoomsTexts ROOMS {
         title: "Rooms",
         about: "These are the rooms that Exchange lists. Choose which of them Roombridge manages, and who answers the organizer for them. Page “Reach” shows what must be set in Exchange.",
         total: "Rooms in all:",
@@ -578,7 +578,7 @@ texts! {
 
 texts! {
     /// `consent`: what can really be reached.
-    Reach REACH {
+    ReachTexts REACH {
         title: "Reach",
         about: "What Microsoft really lets us reach, tried at this moment.",
         grants: "Calendars granted for the whole organisation, by our token",
@@ -586,8 +586,8 @@ texts! {
         grants_read: "Every calendar may be read.",
         grants_write: "Every calendar may be read and changed.",
         grants_unknown: "This cannot be seen for now.",
-        adds_up: "Your scope in Exchange is without effect",
-        adds_up_about: "You chose the scoped way, and calendars are granted for the whole organisation too. Grants add up: we could reach every calendar. Remove the permissions for calendars of our app in Entra, under Enterprise applications, Permissions.",
+        unscoped_grants: "Your scope in Exchange is without effect",
+        unscoped_grants_about: "You chose the scoped way, and calendars are granted for the whole organisation too. Grants add up: we could reach every calendar. Remove the permissions for calendars of our app in Entra, under Enterprise applications, Permissions.",
         polled: "Calendars that are looked at now and then",
         polled_about: "Microsoft refuses to notify us about these, although we may read them. They are looked at regularly instead, so their rooms are booked somewhat later.",
         probe: "Try two mailboxes",
@@ -621,7 +621,7 @@ texts! {
 
 texts! {
     /// `consent`: what was decided.
-    Register REGISTER {
+    RegisterTexts REGISTER {
         title: "Register",
         about: "Who allowed access, when, to which version of the text, and withdrew it when; and each change of the policy. People are named by their object ids. It is kept when you disconnect, as evidence.",
         as_csv: "Download for a spreadsheet (CSV)",
@@ -639,7 +639,7 @@ texts! {
 
 texts! {
     /// `consent`: leaving.
-    Disconnect DISCONNECT {
+    DisconnectTexts DISCONNECT {
         title: "Disconnect",
         about: "Disconnecting ends everything that Roombridge does for your organisation.",
         unsubscribed: "No calendar is followed any more.",
@@ -656,7 +656,7 @@ texts! {
         again: "It does not move: nudge it",
         left: "Disconnected",
         done: "Everything is deleted, since",
-        anew: "To the first page, where the organisation can be connected anew",
+        reconnect: "To the first page, where the organisation can be connected anew",
     }
 }
 

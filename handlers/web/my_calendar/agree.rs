@@ -3,13 +3,13 @@
 //! The register's entry is written before the row, and the row before the task: whoever is
 //! subscribed has agreed, and it can be shown. A repeat finishes what is missing.
 
-use super::visit::{RACES, Refusal, Trouble, Visit};
+use super::context::{DenialReason, Error, MAX_CONFLICT_RETRIES, RequestContext};
 use crate::{
     domain::{
-        decision::{Decision, How, What},
+        decision::{ConsentCapacity, Decision, DecisionKind},
         ids::{MailboxId, TenantId},
     },
-    messages::Task,
+    messages::MailboxTaskKind,
     store::{
         mailboxes::{Consent, Mailbox, MailboxKind, MailboxState},
         tenants::Tenant,
@@ -21,96 +21,103 @@ pub const TEXT_VERSION: &str = "2026-11";
 
 /// How agreeing ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Agreed {
+pub enum AgreeOutcome {
     /// Agreed, and being subscribed.
-    Now,
+    Recorded,
     /// It was agreed before; what was missing is being done.
-    Before,
+    AlreadyRecorded,
 }
 
-impl Visit<'_> {
+impl RequestContext<'_> {
     /// The visitor agrees for the own calendar, to the text of `text_version`.
     ///
     /// # Errors
     /// [`Trouble`].
-    pub async fn agree(&self, text_version: &str) -> Result<Agreed, Trouble> {
-        is_current(text_version)?;
-        let standing = self.standing_of(self.person).await?;
-        standing.may_agree()?;
-        let agreed = self.follow(self.person, How::Own).await?;
-        self.decided_meanwhile(&standing.tenant).await?;
+    pub async fn agree(&self, text_version: &str) -> Result<AgreeOutcome, Error> {
+        require_current_text(text_version)?;
+        let standing = self.eligibility_of(self.person).await?;
+        standing.check_may_agree()?;
+        let agreed = self.enrol(self.person, ConsentCapacity::Own).await?;
+        self.reconcile_if_policy_changed(&standing.tenant).await?;
         Ok(agreed)
     }
 
-    /// Writes that `owner`'s calendar may be followed, and has it subscribed. That it may be was
+    /// Writes that `tenant_of_due_row`'s calendar may be followed, and has it subscribed. That it may be was
     /// checked.
-    pub(super) async fn follow(&self, owner: MailboxId, how: How) -> Result<Agreed, Trouble> {
+    pub(super) async fn enrol(
+        &self,
+        owner: MailboxId,
+        how: ConsentCapacity,
+    ) -> Result<AgreeOutcome, Error> {
         let (at, text_version) = (self.deps.clock.now(), TEXT_VERSION.to_owned());
-        let consent = Consent { by: self.person, how, at, text_version };
-        for _ in 0..RACES {
+        let consent = Consent { given_by: self.person, capacity: how, given_at: at, text_version };
+        for _ in 0..MAX_CONFLICT_RETRIES {
             let found = self.deps.mailboxes.get(self.tenant, owner).await?;
             let (row, etag) = found.map_or((None, None), |(row, etag)| (Some(row), Some(etag)));
             if row.as_ref().is_some_and(|row| row.kind == MailboxKind::Room) {
-                return Err(Refusal::Room.into());
+                return Err(DenialReason::RoomMailbox.into());
             }
             // Asked of the very row that is written: the owner may have left since the proof was
             // read and the mail was sent.
-            if how == How::Delegate && row.as_ref().is_some_and(has_left) {
-                return Err(Refusal::OwnerWithdrew.into());
+            if how == ConsentCapacity::Delegate && row.as_ref().is_some_and(has_withdrawn) {
+                return Err(DenialReason::OwnerWithdrew.into());
             }
-            let Some(new) = followed(self.tenant, owner, row.as_ref(), &consent) else {
-                self.finish(owner, row.as_ref()).await?;
-                return Ok(Agreed::Before);
+            let Some(new) = enrolled_row(self.tenant, owner, row.as_ref(), &consent) else {
+                self.resend_subscribe(owner, row.as_ref()).await?;
+                return Ok(AgreeOutcome::AlreadyRecorded);
             };
-            self.record(owner, &consent).await?;
-            self.watch(owner).await?;
+            self.register_agreement(owner, &consent).await?;
+            self.put_recheck(owner).await?;
             let written = match &etag {
                 Some(read) => self.deps.mailboxes.replace(&new, read).await,
                 None => self.deps.mailboxes.insert(&new).await,
             };
             match written {
                 Ok(_) => {
-                    self.send(owner, Task::Subscribe).await?;
-                    return Ok(Agreed::Now);
+                    self.enqueue_mailbox_task(owner, MailboxTaskKind::Subscribe).await?;
+                    return Ok(AgreeOutcome::Recorded);
                 }
-                Err(error) if error.is_changed() => {}
+                Err(error) if error.is_conflict() => {}
                 Err(error) => return Err(error.into()),
             }
         }
-        Err(Trouble::Outrun)
+        Err(Error::Conflict)
     }
 
     /// Where the administrator has decided something since `before` was read, the pass that carried
     /// it out may have run before the row was there: another one does.
-    pub(super) async fn decided_meanwhile(&self, before: &Tenant) -> Result<(), Trouble> {
+    pub(super) async fn reconcile_if_policy_changed(&self, before: &Tenant) -> Result<(), Error> {
         let now = self.deps.tenants.get_uncached(self.tenant).await?;
         if now.is_some_and(|now| now.policy != before.policy) {
-            self.send_align().await?;
+            self.enqueue_policy_reconcile().await?;
         }
         Ok(())
     }
 
     /// Agreed before: if the subscription is missing, its task was lost, or is still on its way.
-    async fn finish(&self, owner: MailboxId, row: Option<&Mailbox>) -> Result<(), Trouble> {
-        if row.is_some_and(|row| row.subscription.is_none() && row.polled.is_none()) {
-            self.send(owner, Task::Subscribe).await?;
+    async fn resend_subscribe(&self, owner: MailboxId, row: Option<&Mailbox>) -> Result<(), Error> {
+        if row.is_some_and(|row| row.subscription.is_none() && row.polling.is_none()) {
+            self.enqueue_mailbox_task(owner, MailboxTaskKind::Subscribe).await?;
         }
         Ok(())
     }
 
-    async fn record(&self, owner: MailboxId, consent: &Consent) -> Result<(), Trouble> {
+    async fn register_agreement(&self, owner: MailboxId, consent: &Consent) -> Result<(), Error> {
         let decision = Decision {
             tenant: self.tenant,
-            at: consent.at,
-            by: Some(consent.by),
+            at: consent.given_at,
+            by: Some(consent.given_by),
             about: Some(owner),
-            what: What::Agreed { how: consent.how, text_version: consent.text_version.clone() },
+            kind: DecisionKind::ConsentGranted {
+                capacity: consent.capacity,
+                text_version: consent.text_version.clone(),
+            },
         };
         Ok(self.deps.register.add(&decision).await?)
     }
 }
 
-fn has_left(row: &Mailbox) -> bool {
+fn has_withdrawn(row: &Mailbox) -> bool {
     match row.state {
         MailboxState::Withdrawn(_) | MailboxState::Erased(..) => true,
         MailboxState::Active | MailboxState::Paused => false,
@@ -120,13 +127,13 @@ fn has_left(row: &Mailbox) -> bool {
 /// Whether `text_version` is what people agree to now.
 ///
 /// # Errors
-/// [`Refusal::OldText`].
-pub(super) fn is_current(text_version: &str) -> Result<(), Refusal> {
-    if text_version == TEXT_VERSION { Ok(()) } else { Err(Refusal::OldText) }
+/// [`Refusal::TextChanged`].
+pub(super) fn require_current_text(text_version: &str) -> Result<(), DenialReason> {
+    if text_version == TEXT_VERSION { Ok(()) } else { Err(DenialReason::TextChanged) }
 }
 
 /// The row as it is to be with this consent; `None` when it says as much already.
-fn followed(
+fn enrolled_row(
     tenant: TenantId,
     owner: MailboxId,
     row: Option<&Mailbox>,
@@ -140,10 +147,12 @@ fn followed(
     match row.state {
         MailboxState::Active => {
             let says_as_much = row.consent.as_ref().is_some_and(|old| {
-                let as_near = old.how == How::Own || consent.how != How::Own;
+                let as_near = old.capacity == ConsentCapacity::Own
+                    || consent.capacity != ConsentCapacity::Own;
                 // A delegate's word never takes the place of the owner's or the organisation's, not
                 // for a newer text either: the owner is only told of the first.
-                let outranked = consent.how == How::Delegate && old.how != How::Delegate;
+                let outranked = consent.capacity == ConsentCapacity::Delegate
+                    && old.capacity != ConsentCapacity::Delegate;
                 outranked || as_near && old.text_version == consent.text_version
             });
             // The owner's own word, or a newer text, takes the place of what was there.
@@ -152,7 +161,7 @@ fn followed(
         MailboxState::Paused | MailboxState::Withdrawn(_) | MailboxState::Erased(..) => {
             Some(Mailbox {
                 state: MailboxState::Active,
-                epoch: row.epoch.saturating_add(1),
+                consent_epoch: row.consent_epoch.saturating_add(1),
                 // Nothing that an earlier consent's subscription still brings is believed. It stays
                 // known, so that the worker can remove it.
                 nonce: None,
@@ -170,7 +179,7 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
-    use crate::{domain::keys::Digest, store::mailboxes::Farewell};
+    use crate::{domain::keys::Digest, store::mailboxes::BookingDisposition};
 
     #[test]
     fn who_changes_the_text_raises_its_version() {
@@ -185,24 +194,27 @@ mod tests {
     const TENANT: TenantId = TenantId(Uuid::from_u128(9));
     const ANNA: MailboxId = MailboxId(Uuid::from_u128(1));
 
-    fn consent(how: How) -> Consent {
+    fn consent(how: ConsentCapacity) -> Consent {
         let text_version = TEXT_VERSION.to_owned();
-        Consent { by: ANNA, how, at: Timestamp::UNIX_EPOCH, text_version }
+        Consent { given_by: ANNA, capacity: how, given_at: Timestamp::UNIX_EPOCH, text_version }
     }
 
-    fn active(how: How) -> Mailbox {
-        let new = followed(TENANT, ANNA, None, &consent(how)).unwrap();
+    fn active(how: ConsentCapacity) -> Mailbox {
+        let new = enrolled_row(TENANT, ANNA, None, &consent(how)).unwrap();
         Mailbox { nonce: Some(7), ..new }
     }
 
     #[test]
     fn a_repeat_changes_nothing_and_the_owners_own_word_outweighs_others() {
-        let new = |row: &Mailbox, how| followed(TENANT, ANNA, Some(row), &consent(how));
-        assert_eq!(new(&active(How::Own), How::Own), None);
-        assert_eq!(new(&active(How::Own), How::Delegate), None);
-        assert_eq!(new(&active(How::Organisation), How::Delegate), None);
-        let own = new(&active(How::Organisation), How::Own).unwrap();
-        assert_eq!((own.consent.unwrap().how, own.nonce, own.epoch), (How::Own, Some(7), 1));
+        let new = |row: &Mailbox, how| enrolled_row(TENANT, ANNA, Some(row), &consent(how));
+        assert_eq!(new(&active(ConsentCapacity::Own), ConsentCapacity::Own), None);
+        assert_eq!(new(&active(ConsentCapacity::Own), ConsentCapacity::Delegate), None);
+        assert_eq!(new(&active(ConsentCapacity::Organisation), ConsentCapacity::Delegate), None);
+        let own = new(&active(ConsentCapacity::Organisation), ConsentCapacity::Own).unwrap();
+        assert_eq!(
+            (own.consent.unwrap().capacity, own.nonce, own.consent_epoch),
+            (ConsentCapacity::Own, Some(7), 1)
+        );
     }
 
     #[test]
@@ -213,23 +225,27 @@ mod tests {
                 row.consent.map(|consent| Consent { text_version: "1".into(), ..consent });
             Mailbox { consent, ..row }
         };
-        let new = |row: &Mailbox, how| followed(TENANT, ANNA, Some(row), &consent(how));
-        assert_eq!(new(&old(How::Own), How::Delegate), None);
-        assert_eq!(new(&old(How::Organisation), How::Delegate), None);
-        assert!(new(&old(How::Delegate), How::Delegate).is_some());
-        assert!(new(&old(How::Own), How::Own).is_some());
+        let new = |row: &Mailbox, how| enrolled_row(TENANT, ANNA, Some(row), &consent(how));
+        assert_eq!(new(&old(ConsentCapacity::Own), ConsentCapacity::Delegate), None);
+        assert_eq!(new(&old(ConsentCapacity::Organisation), ConsentCapacity::Delegate), None);
+        assert!(new(&old(ConsentCapacity::Delegate), ConsentCapacity::Delegate).is_some());
+        assert!(new(&old(ConsentCapacity::Own), ConsentCapacity::Own).is_some());
     }
 
     #[test]
     fn whoever_comes_back_begins_anew() {
         let left = [
-            MailboxState::Withdrawn(Farewell::Released),
-            MailboxState::Erased(Farewell::Anonymous, Timestamp::UNIX_EPOCH),
+            MailboxState::Withdrawn(BookingDisposition::Release),
+            MailboxState::Erased(BookingDisposition::KeepAnonymous, Timestamp::UNIX_EPOCH),
         ];
         for state in left {
-            let row = Mailbox { state, epoch: 4, ..active(How::Own) };
-            let back = followed(TENANT, ANNA, Some(&row), &consent(How::Own)).unwrap();
-            assert_eq!((back.epoch, back.nonce, back.state), (5, None, MailboxState::Active));
+            let row = Mailbox { state, consent_epoch: 4, ..active(ConsentCapacity::Own) };
+            let back =
+                enrolled_row(TENANT, ANNA, Some(&row), &consent(ConsentCapacity::Own)).unwrap();
+            assert_eq!(
+                (back.consent_epoch, back.nonce, back.state),
+                (5, None, MailboxState::Active)
+            );
         }
     }
 }

@@ -2,20 +2,20 @@
 //!
 //! The rules are in [`standing`], [`agree`], [`leave`], [`delegate`] and [`stored`], and know
 //! nothing of pages. `desk.rs` shows them to browsers and `api.rs` to an add-in; both do the same
-//! through a [`visit::Visit`].
+//! through a [`visit::RequestContext`].
 
 pub mod agree;
 mod api;
+mod api_error;
+pub mod context;
 pub mod delegate;
-mod desk;
-mod fault;
-mod gather;
-pub mod leave;
+pub mod eligibility;
+mod export;
+mod handlers;
 mod page;
-mod shown;
-pub mod standing;
-pub mod stored;
-pub mod visit;
+pub mod stored_data;
+mod summary;
+pub mod withdraw;
 
 use std::sync::Arc;
 
@@ -29,13 +29,13 @@ use crate::{
     base::{clock::Clock, rng::Rng},
     domain::personal::Personal,
     graph::{Graph, Mail},
-    identity::{sign_in::SignIn, tokens::Tokens},
+    identity::{sign_in::SignIn, token_verifier::TokenVerifier},
     queue::Outbox,
     store::{
-        appointments::Appointments, bookings::Bookings, due::Due, failures::Failures,
+        appointments::Appointments, bookings::Bookings, due::DueEntries, failures::Failures,
         mailboxes::Mailboxes, register::Register, rooms::RoomMap, tenants::Tenants,
     },
-    web::layout::{Desk, texts::fill},
+    web::layout::{PageContext, texts::fill},
 };
 
 /// The last segment of its address.
@@ -59,7 +59,7 @@ pub struct Deps {
     /// What failed.
     pub failures: Failures,
     /// What is looked at again.
-    pub due: Due,
+    pub due: DueEntries,
     /// The directory.
     pub graph: Graph,
     /// The way to the workers.
@@ -71,51 +71,51 @@ pub struct Deps {
 }
 
 /// What the pages and the API work with.
-pub struct Front {
+pub struct AppState {
     /// What the rules work with.
     pub deps: Deps,
     /// What stands around the pages.
-    pub desk: Desk,
+    pub pages: PageContext,
     /// How people sign in.
     pub sign_in: SignIn,
     /// What checks the API's bearer tokens.
-    pub tokens: Arc<Tokens>,
+    pub token_verifier: Arc<TokenVerifier>,
     /// The origin of an add-in that may call the API from a browser.
     pub add_in_origin: Option<String>,
     /// The address of the first page, for mails.
-    pub address: String,
+    pub page_url: String,
 }
 
-impl Front {
+impl AppState {
     /// What an owner is told when a delegate has agreed.
-    fn notice(&self, delegate: &Personal) -> Mail {
-        let t = &self.desk.texts().my_calendar;
-        let values = [("delegate", delegate.reveal()), ("address", self.address.as_str())];
+    fn delegate_notice(&self, delegate: &Personal) -> Mail {
+        let t = &self.pages.texts().my_calendar;
+        let values = [("delegate", delegate.reveal()), ("address", self.page_url.as_str())];
         Mail { subject: t.mail_subject.to_owned(), text: fill(t.mail_text, &values) }
     }
 }
 
-impl FromRef<Arc<Front>> for Desk {
-    fn from_ref(front: &Arc<Front>) -> Self {
-        front.desk.clone()
+impl FromRef<Arc<AppState>> for PageContext {
+    fn from_ref(state: &Arc<AppState>) -> Self {
+        state.pages.clone()
     }
 }
 
 /// The function's routes, relative to `api/my-calendar`. Each request must carry a
-/// [`crate::base::call_log::Trail`] as an extension.
-pub fn router(front: Front) -> Router {
-    let (desk, front) = (front.desk.clone(), Arc::new(front));
+/// [`crate::base::call_log::CallLog`] as an extension.
+pub fn router(state: AppState) -> Router {
+    let (desk, front) = (state.pages.clone(), Arc::new(state));
     let pages = Router::new()
-        .route("/", get(desk::first))
-        .route("/sign-in", get(desk::sign_in))
-        .route("/signed-in", get(desk::signed_in))
-        .route("/sign-out", post(desk::sign_out))
-        .route("/agree", post(desk::agree))
-        .route("/withdraw", post(desk::withdraw))
-        .route("/erase", post(desk::erase))
-        .route("/delegate", post(desk::delegate))
-        .route("/data.json", get(desk::data))
+        .route("/", get(handlers::index))
+        .route("/sign-in", get(handlers::sign_in))
+        .route("/signed-in", get(handlers::signed_in))
+        .route("/sign-out", post(handlers::sign_out))
+        .route("/agree", post(handlers::agree))
+        .route("/withdraw", post(handlers::withdraw))
+        .route("/erase", post(handlers::erase))
+        .route("/delegate", post(handlers::delegate))
+        .route("/data.json", get(handlers::download_data))
         .with_state(Arc::clone(&front));
     // Beside the desk, which knows cookies: the API does not.
-    desk.around(pages).merge(Router::new().route("/api", any(api::answer)).with_state(front))
+    desk.wrap(pages).merge(Router::new().route("/api", any(api::handle)).with_state(front))
 }

@@ -7,45 +7,45 @@ use jiff::Timestamp;
 use url::form_urlencoded;
 
 use super::{
-    Front,
+    AppState,
     agree::TEXT_VERSION,
-    shown::StandingShown,
-    standing::{Bounds, Standing},
-    stored::Stored,
-    visit::{Refusal, Visit},
+    context::{DenialReason, RequestContext},
+    eligibility::{Eligibility, ScopeStatus},
+    stored_data::PersonalDataExport,
+    summary::EligibilitySummary,
 };
 use crate::{
     domain::{
-        decision::How,
+        decision::ConsentCapacity,
         personal::Personal,
         policy::{PeoplePolicy, PrivatePolicy, SubjectPolicy},
         tenancy::{ConsentMode, TenantPolicy, TenantState},
     },
     store::mailboxes::MailboxState,
     web::layout::{
-        FieldError, Frame, Problem, Visitor, When, html_with,
-        texts::{MyCalendar, Texts, fill},
+        CurrentUser, DisplayTime, FieldError, Frame, PageError, html_with_status,
+        texts::{MyCalendarTexts, Texts, fill},
     },
 };
 
 /// What the page says above everything else, and with which status it is sent.
-pub(super) struct Told {
+pub(super) struct Flash {
     pub(super) status: StatusCode,
     pub(super) text: Option<&'static str>,
-    pub(super) good: bool,
+    pub(super) is_success: bool,
     pub(super) errors: Vec<FieldError>,
     /// The owner's address as it was typed.
     pub(super) owner: String,
 }
 
-impl Told {
-    fn nothing() -> Self {
+impl Flash {
+    fn none() -> Self {
         let (errors, owner) = (Vec::new(), String::new());
-        Self { status: StatusCode::OK, text: None, good: true, errors, owner }
+        Self { status: StatusCode::OK, text: None, is_success: true, errors, owner }
     }
 
     /// What a form has done, by the word that it was sent on with: any other word says nothing.
-    pub(super) fn of_query(query: &str, texts: &'static Texts) -> Self {
+    pub(super) fn from_query(query: &str, texts: &'static Texts) -> Self {
         let t = &texts.my_calendar;
         let mut fields = form_urlencoded::parse(query.as_bytes());
         let done = fields.find(|(name, _)| name == "done").map(|(_, done)| done);
@@ -54,45 +54,45 @@ impl Told {
             Some("agreed-before") => t.did_agree_before,
             Some("withdrew") => t.did_withdraw,
             Some("erased") => t.did_erase,
-            Some("left-before") => t.did_leave_before,
+            Some("left-before") => t.did_withdraw_before,
             Some("nothing") => t.did_nothing,
             Some("delegate") => t.did_delegate,
             Some("delegate-before") => t.did_delegate_before,
-            Some(_) | None => return Self::nothing(),
+            Some(_) | None => return Self::none(),
         };
-        Self { text: Some(text), ..Self::nothing() }
+        Self { text: Some(text), ..Self::none() }
     }
 
     /// What is wrong with a form.
-    pub(super) fn mistakes(errors: Vec<FieldError>) -> Self {
-        Self { status: StatusCode::UNPROCESSABLE_ENTITY, errors, ..Self::nothing() }
+    pub(super) fn with_errors(errors: Vec<FieldError>) -> Self {
+        Self { status: StatusCode::UNPROCESSABLE_ENTITY, errors, ..Self::none() }
     }
 
     /// Why nothing was done.
-    pub(super) fn refused(refusal: Refusal, texts: &'static Texts) -> Self {
+    pub(super) fn denied(reason: DenialReason, texts: &'static Texts) -> Self {
         let t = &texts.my_calendar;
-        let text = match refusal {
-            Refusal::TenantUnknown => texts.problems.not_connected.happened,
-            Refusal::TenantSuspended => t.not_in_suspension,
-            Refusal::TenantLeaving => t.not_while_leaving,
-            Refusal::OutOfScope => t.not_in_scope,
-            Refusal::Excluded => t.not_excluded,
-            Refusal::Room => t.not_room,
-            Refusal::OldText => t.not_old_text,
-            Refusal::DelegatesOff => t.not_delegates,
-            Refusal::OwnerUnknown => t.not_owner,
-            Refusal::OwnCalendar => t.not_own,
-            Refusal::NotDelegate => t.not_delegate,
-            Refusal::ProofUnreadable => t.not_proved,
-            Refusal::OwnerNotTold => t.not_told,
-            Refusal::OwnerWithdrew => t.not_back,
+        let text = match reason {
+            DenialReason::TenantUnknown => texts.errors.not_connected.happened,
+            DenialReason::TenantSuspended => t.denied_suspended,
+            DenialReason::TenantLeaving => t.denied_leaving,
+            DenialReason::OutOfScope => t.denied_out_of_scope,
+            DenialReason::Excluded => t.denied_excluded,
+            DenialReason::RoomMailbox => t.denied_room,
+            DenialReason::TextChanged => t.denied_text_changed,
+            DenialReason::DelegatesOff => t.denied_delegates_off,
+            DenialReason::OwnerUnknown => t.denied_owner_unknown,
+            DenialReason::OwnCalendar => t.denied_own_calendar,
+            DenialReason::NotDelegate => t.denied_no_delegation,
+            DenialReason::DelegationUnreadable => t.denied_delegation_unreadable,
+            DenialReason::OwnerNotNotified => t.denied_owner_not_notified,
+            DenialReason::OwnerWithdrew => t.denied_owner_withdrew,
         };
-        Self { text: Some(text), good: false, ..Self::nothing() }
+        Self { text: Some(text), is_success: false, ..Self::none() }
     }
 }
 
 /// What a signed-in person sees.
-struct View {
+struct MyCalendarView {
     /// What the organisation has switched on.
     switched_on: Vec<&'static str>,
     /// Why less than usual is possible.
@@ -100,76 +100,79 @@ struct View {
     /// How it stands, in sentences.
     status: Vec<String>,
     may_agree: bool,
-    may_leave: bool,
+    may_withdraw: bool,
     may_delegate: bool,
-    stored: Stored,
+    stored: PersonalDataExport,
 }
 
 #[derive(Template)]
 #[template(path = "my-calendar.html")]
-struct Page<'a> {
+struct MyCalendarPage<'a> {
     frame: Frame<'a>,
-    w: &'static MyCalendar,
-    told: Told,
+    t: &'static MyCalendarTexts,
+    flash: Flash,
     version: &'static str,
-    view: Option<View>,
+    view: Option<MyCalendarView>,
 }
 
-impl Page<'_> {
-    fn when(&self, at: &Timestamp) -> String {
-        When(*at).to_string()
+impl MyCalendarPage<'_> {
+    fn format_time(&self, at: &Timestamp) -> String {
+        DisplayTime(*at).to_string()
     }
 
-    fn filled(&self, text: impl AsRef<str>, name: &str, value: impl AsRef<str>) -> String {
+    fn fill_in(&self, text: impl AsRef<str>, name: &str, value: impl AsRef<str>) -> String {
         fill(text.as_ref(), &[(name, value.as_ref())])
     }
 }
 
 /// The page, for anybody (`visit` is `None`) or for who is signed in.
-pub(super) async fn show(
-    front: &Front,
-    visitor: Option<&Visitor>,
-    visit: Option<&Visit<'_>>,
-    told: Told,
-) -> Result<Response, Problem> {
-    let texts = front.desk.texts();
-    let mut frame = front.desk.frame(texts.my_calendar.title);
-    if let Some(visitor) = visitor {
-        frame = frame.of(visitor);
+pub(super) async fn render(
+    state: &AppState,
+    user: Option<&CurrentUser>,
+    ctx: Option<&RequestContext<'_>>,
+    flash: Flash,
+) -> Result<Response, PageError> {
+    let texts = state.pages.texts();
+    let mut frame = state.pages.frame(texts.my_calendar.title);
+    if let Some(visitor) = user {
+        frame = frame.for_user(visitor);
     }
-    let view = match visit {
-        Some(visit) => Some(view(visit, texts).await?),
+    let view = match ctx {
+        Some(visit) => Some(load_view(visit, texts).await?),
         None => None,
     };
-    let status = told.status;
-    let page = Page { frame, w: &texts.my_calendar, told, version: TEXT_VERSION, view };
-    html_with(status, &page)
+    let status = flash.status;
+    let page = MyCalendarPage { frame, t: &texts.my_calendar, flash, version: TEXT_VERSION, view };
+    html_with_status(status, &page)
 }
 
-async fn view(visit: &Visit<'_>, texts: &'static Texts) -> Result<View, Problem> {
-    let standing = visit.standing_of(visit.person).await?;
-    let stored = visit.stored().await?;
+async fn load_view(
+    ctx: &RequestContext<'_>,
+    texts: &'static Texts,
+) -> Result<MyCalendarView, PageError> {
+    let standing = ctx.eligibility_of(ctx.person).await?;
+    let stored = ctx.export().await?;
     let t = &texts.my_calendar;
     let active = standing.tenant.state.is_active();
-    let leaving = standing.tenant.state == TenantState::Leaving;
-    let person = standing.bounds != Bounds::Room;
+    let leaving = standing.tenant.state == TenantState::Disconnecting;
+    let person = standing.scope != ScopeStatus::RoomMailbox;
     let enrolled = standing.tenant.policy.consent == ConsentMode::Organisation;
-    let status = status(visit, &standing, t).await;
-    let agreed_alone = standing.consent() != Some(How::Own);
+    let status = status(ctx, &standing, t).await;
+    let agreed_alone = standing.consent_kind() != Some(ConsentCapacity::Own);
     let state = standing.state();
     let followed = state == Some(MailboxState::Active);
-    Ok(View {
+    Ok(MyCalendarView {
         switched_on: switched_on(&standing.tenant.policy, t),
         limits: limits(&standing, t),
         status,
-        may_agree: standing.may_agree().is_ok() && (!followed || agreed_alone && !enrolled),
-        may_leave: person && !leaving && (standing.mailbox.is_some() || enrolled),
-        may_delegate: active && StandingShown::of(&standing).delegates,
+        may_agree: standing.check_may_agree().is_ok() && (!followed || agreed_alone && !enrolled),
+        may_withdraw: person && !leaving && (standing.mailbox.is_some() || enrolled),
+        may_delegate: active && EligibilitySummary::of(&standing).delegates,
         stored,
     })
 }
 
-fn switched_on(policy: &TenantPolicy, t: &'static MyCalendar) -> Vec<&'static str> {
+fn switched_on(policy: &TenantPolicy, t: &'static MyCalendarTexts) -> Vec<&'static str> {
     let mut all = vec![match policy.consent {
         ConsentMode::OptIn => t.on_opt_in,
         ConsentMode::Organisation => t.on_organisation,
@@ -188,31 +191,35 @@ fn switched_on(policy: &TenantPolicy, t: &'static MyCalendar) -> Vec<&'static st
         PrivatePolicy::WithoutSubject => t.private_without_subject,
         PrivatePolicy::Anonymous => t.private_anonymous,
     });
-    if policy.delegates && policy.mail.is_some() {
+    if policy.delegate_consent && policy.mail_sender.is_some() {
         all.push(t.on_delegates);
     }
     all
 }
 
-fn limits(standing: &Standing, t: &'static MyCalendar) -> Vec<&'static str> {
+fn limits(eligibility: &Eligibility, t: &'static MyCalendarTexts) -> Vec<&'static str> {
     let mut all = Vec::new();
-    match standing.tenant.state {
+    match eligibility.tenant.state {
         TenantState::Active => {}
         TenantState::Suspended(_) => all.push(t.suspended),
-        TenantState::Leaving | TenantState::Left(_) => all.push(t.leaving),
+        TenantState::Disconnecting | TenantState::Deleted(_) => all.push(t.leaving),
     }
-    match &standing.bounds {
-        Bounds::Within | Bounds::Unknown(None) => {}
-        Bounds::OutOfScope => all.push(t.out_of_scope),
-        Bounds::Excluded => all.push(t.excluded),
-        Bounds::Room => all.push(t.room),
-        Bounds::Unknown(Some(_)) => all.push(t.unknown),
+    match &eligibility.scope {
+        ScopeStatus::InScope | ScopeStatus::Unknown(None) => {}
+        ScopeStatus::OutOfScope => all.push(t.out_of_scope),
+        ScopeStatus::Excluded => all.push(t.excluded),
+        ScopeStatus::RoomMailbox => all.push(t.room),
+        ScopeStatus::Unknown(Some(_)) => all.push(t.unknown),
     }
     all
 }
 
-async fn status(visit: &Visit<'_>, standing: &Standing, t: &'static MyCalendar) -> Vec<String> {
-    let state = match standing.state() {
+async fn status(
+    ctx: &RequestContext<'_>,
+    eligibility: &Eligibility,
+    t: &'static MyCalendarTexts,
+) -> Vec<String> {
+    let state = match eligibility.state() {
         None => t.is_none,
         Some(MailboxState::Active) => t.is_active,
         Some(MailboxState::Paused) => t.is_paused,
@@ -220,18 +227,20 @@ async fn status(visit: &Visit<'_>, standing: &Standing, t: &'static MyCalendar) 
         Some(MailboxState::Erased(..)) => t.is_erased,
     };
     let mut all = vec![state.to_owned()];
-    let consent = standing.mailbox.as_ref().filter(|_| standing.consent().is_some());
+    let consent = eligibility.mailbox.as_ref().filter(|_| eligibility.consent_kind().is_some());
     if let Some(consent) = consent.and_then(|(mailbox, _)| mailbox.consent.as_ref()) {
-        let who = match consent.how {
-            How::Delegate => visit.name_of(&standing.tenant, consent.by).await,
-            How::Own | How::Organisation => Personal::default(),
+        let who = match consent.capacity {
+            ConsentCapacity::Delegate => {
+                ctx.display_name(&eligibility.tenant, consent.given_by).await
+            }
+            ConsentCapacity::Own | ConsentCapacity::Organisation => Personal::default(),
         };
-        let text = match consent.how {
-            How::Own => t.by_own,
-            How::Delegate => t.by_delegate,
-            How::Organisation => t.by_organisation,
+        let text = match consent.capacity {
+            ConsentCapacity::Own => t.by_own,
+            ConsentCapacity::Delegate => t.by_delegate,
+            ConsentCapacity::Organisation => t.by_organisation,
         };
-        let at = When(consent.at).to_string();
+        let at = DisplayTime(consent.given_at).to_string();
         let values =
             [("at", at.as_str()), ("version", &consent.text_version), ("who", who.reveal())];
         all.push(fill(text, &values));

@@ -6,17 +6,17 @@ use axum::{
 };
 
 /// The longest token that is echoed. Graph's are below 200 characters; their format may change.
-const MAX_TOKEN: usize = 2_048;
+const MAX_TOKEN_BYTES: usize = 2_048;
 
 /// The decoded token of a handshake; `None` when the request is none.
-pub(super) fn token(query: &str) -> Option<String> {
+pub(super) fn validation_token(query: &str) -> Option<String> {
     let mut pairs = url::form_urlencoded::parse(query.as_bytes());
     pairs.find(|(name, _)| name == "validationToken").map(|(_, token)| token.into_owned())
 }
 
 /// Plain text that no browser takes for anything else.
-pub(super) fn answer(token: &str) -> Response {
-    if token.is_empty() || token.len() > MAX_TOKEN {
+pub(super) fn echo(token: &str) -> Response {
+    if token.is_empty() || token.len() > MAX_TOKEN_BYTES {
         return (StatusCode::BAD_REQUEST, "not a validation token").into_response();
     }
     let headers = [
@@ -34,14 +34,14 @@ mod tests {
     #[test]
     fn the_token_comes_back_decoded_wherever_it_stands_in_the_query() {
         let query = "code=x&validationToken=Validation%3a+Testing+%e2%9c%93+a%26b%2B%25&z=1";
-        assert_eq!(token(query).as_deref(), Some("Validation: Testing ✓ a&b+%"));
-        assert_eq!(token("validationtoken=x"), None);
-        assert_eq!(token(""), None);
+        assert_eq!(validation_token(query).as_deref(), Some("Validation: Testing ✓ a&b+%"));
+        assert_eq!(validation_token("validationtoken=x"), None);
+        assert_eq!(validation_token(""), None);
     }
 
     #[test]
     fn a_token_without_end_is_refused() {
-        assert_eq!(answer(&"x".repeat(MAX_TOKEN + 1)).status(), StatusCode::BAD_REQUEST);
-        assert_eq!(answer(&"x".repeat(MAX_TOKEN)).status(), StatusCode::OK);
+        assert_eq!(echo(&"x".repeat(MAX_TOKEN_BYTES + 1)).status(), StatusCode::BAD_REQUEST);
+        assert_eq!(echo(&"x".repeat(MAX_TOKEN_BYTES)).status(), StatusCode::OK);
     }
 }

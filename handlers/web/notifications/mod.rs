@@ -5,8 +5,8 @@
 //! time is refused with 503, and Graph comes back with it for four hours.
 
 mod handshake;
-mod sort;
-mod sources;
+mod ip_allow_list;
+mod triage;
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
@@ -21,35 +21,35 @@ use axum::{
 use futures::future::try_join_all;
 use tokio::sync::Semaphore;
 
-pub use sources::Sources;
+pub use ip_allow_list::IpAllowList;
 
 use crate::{
     base::{clock::Clock, rng::Rng},
     domain::ids::TenantId,
-    graph::notifications::{NotANotification, parse},
+    graph::notifications::{InvalidNotificationBody, parse},
     identity::{
         key_ring::{KeyRing, KeysUnavailable},
-        validation_tokens::ValidationTokens,
+        validation_tokens::ValidationTokenVerifier,
     },
-    jobs::runner::job::{Next, Onward},
-    queue::{MESSAGE_LIFE, Outbox, QueueError},
+    jobs::runner::job::{Enqueue, Job},
+    queue::{MESSAGE_TTL, Outbox, QueueError},
 };
 
 /// The largest body that is read: about 4,000 items. Graph publishes no limit (2026-04).
 pub const MAX_BODY: usize = 4 * 1024 * 1024;
 /// The whole answer. Graph counts three seconds, and one slow tenant makes all wait
 /// (learn.microsoft.com/graph/change-notifications-delivery-webhooks, 2026-04-22).
-const BUDGET: Duration = Duration::from_secs(2);
+const RESPONSE_TIMEOUT: Duration = Duration::from_secs(2);
 /// The part of it that the keys of validation tokens are waited for.
-const VOUCHING: Duration = Duration::from_millis(500);
+const VERIFICATION_TIMEOUT: Duration = Duration::from_millis(500);
 /// Puts in flight in this process: beyond that a storage queue only answers later.
-const PUTS_IN_FLIGHT: usize = 64;
+const MAX_CONCURRENT_PUTS: usize = 64;
 
 /// What this function works with.
 #[derive(Clone)]
 pub struct Deps {
     /// The keys that prove a client state.
-    pub keys: Arc<KeyRing>,
+    pub client_state_keys: Arc<KeyRing>,
     /// The way to `fetch-event` and `maintain-mailbox`.
     pub outbox: Arc<dyn Outbox>,
     /// The time.
@@ -57,11 +57,11 @@ pub struct Deps {
     /// Chance, for correlation ids.
     pub rng: Arc<dyn Rng>,
     /// Caps the puts in flight for the whole process.
-    pub puts: Arc<Semaphore>,
+    pub put_permits: Arc<Semaphore>,
     /// What checks that Graph sealed the content.
-    pub tokens: Arc<ValidationTokens>,
+    pub validation_tokens: Arc<ValidationTokenVerifier>,
     /// Where requests may come from.
-    pub sources: Sources,
+    pub allowed_ips: IpAllowList,
 }
 
 impl Deps {
@@ -71,31 +71,39 @@ impl Deps {
         outbox: Arc<dyn Outbox>,
         clock: Arc<dyn Clock>,
         rng: Arc<dyn Rng>,
-        tokens: Arc<ValidationTokens>,
-        sources: Sources,
+        tokens: Arc<ValidationTokenVerifier>,
+        sources: IpAllowList,
     ) -> Self {
-        let puts = Arc::new(Semaphore::new(PUTS_IN_FLIGHT));
-        Self { keys, outbox, clock, rng, puts, tokens, sources }
+        let puts = Arc::new(Semaphore::new(MAX_CONCURRENT_PUTS));
+        Self {
+            client_state_keys: keys,
+            outbox,
+            clock,
+            rng,
+            put_permits: puts,
+            validation_tokens: tokens,
+            allowed_ips: sources,
+        }
     }
 }
 
 /// The function's route, relative to `api/notifications`.
 pub fn router(deps: Deps) -> Router {
-    Router::new().route("/", post(answer)).layer(DefaultBodyLimit::max(MAX_BODY)).with_state(deps)
+    Router::new().route("/", post(handle)).layer(DefaultBodyLimit::max(MAX_BODY)).with_state(deps)
 }
 
 /// Why a POST is not taken. Each has its status; none of them names content.
 #[derive(Debug, thiserror::Error)]
-enum Refused {
+enum WebhookError {
     #[error("not from here")]
-    Elsewhere,
+    SourceNotAllowed,
     #[error("not a change notification")]
     NotANotification,
     #[error("send the body uncompressed")]
-    Encoded,
+    UnsupportedEncoding,
     #[error(
         "too large: at most {} items in {MAX_BODY} bytes",
-        crate::graph::notifications::MAX_ITEMS
+        crate::graph::notifications::MAX_NOTIFICATIONS
     )]
     TooLarge,
     #[error("the keys cannot be had now, send it again: {0}")]
@@ -103,73 +111,75 @@ enum Refused {
     #[error("the queue did not take it, send it again: {0}")]
     Queue(#[from] QueueError),
     #[error("it took too long, send it again")]
-    TooSlow,
+    Timeout,
 }
 
-impl IntoResponse for Refused {
+impl IntoResponse for WebhookError {
     fn into_response(self) -> Response {
         let status = match self {
-            Self::Elsewhere => StatusCode::FORBIDDEN,
+            Self::SourceNotAllowed => StatusCode::FORBIDDEN,
             Self::NotANotification => StatusCode::BAD_REQUEST,
-            Self::Encoded => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::UnsupportedEncoding => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::Keys(_) | Self::Queue(_) | Self::TooSlow => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Keys(_) | Self::Queue(_) | Self::Timeout => StatusCode::SERVICE_UNAVAILABLE,
         };
         tracing::warn!(http.status = status.as_u16(), reason = %self, "a POST to the webhook was refused");
         (status, self.to_string()).into_response()
     }
 }
 
-impl From<NotANotification> for Refused {
-    fn from(refused: NotANotification) -> Self {
+impl From<InvalidNotificationBody> for WebhookError {
+    fn from(refused: InvalidNotificationBody) -> Self {
         match refused {
-            NotANotification::TooMany => Self::TooLarge,
-            NotANotification::NotJson | NotANotification::NoItems => Self::NotANotification,
+            InvalidNotificationBody::TooMany => Self::TooLarge,
+            InvalidNotificationBody::NotJson | InvalidNotificationBody::NoNotifications => {
+                Self::NotANotification
+            }
         }
     }
 }
 
-async fn answer(State(deps): State<Deps>, request: Request) -> Response {
-    if !deps.sources.admit(request.headers()) {
-        return Refused::Elsewhere.into_response();
+async fn handle(State(deps): State<Deps>, request: Request) -> Response {
+    if !deps.allowed_ips.allows(request.headers()) {
+        return WebhookError::SourceNotAllowed.into_response();
     }
     // Before everything else: the handshake may come at any time and knows no client state.
-    if let Some(token) = handshake::token(request.uri().query().unwrap_or_default()) {
-        return handshake::answer(&token);
+    if let Some(token) = handshake::validation_token(request.uri().query().unwrap_or_default()) {
+        return handshake::echo(&token);
     }
-    let taken = tokio::time::timeout(BUDGET, take(&deps, request)).await;
-    match taken.unwrap_or(Err(Refused::TooSlow)) {
+    let taken = tokio::time::timeout(RESPONSE_TIMEOUT, accept(&deps, request)).await;
+    match taken.unwrap_or(Err(WebhookError::Timeout)) {
         Ok(()) => StatusCode::ACCEPTED.into_response(),
         Err(refused) => refused.into_response(),
     }
 }
 
-async fn take(deps: &Deps, request: Request) -> Result<(), Refused> {
+async fn accept(deps: &Deps, request: Request) -> Result<(), WebhookError> {
     let plain = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"identity");
     if request.headers().get(header::CONTENT_ENCODING).is_some_and(|value| !plain(value)) {
-        return Err(Refused::Encoded);
+        return Err(WebhookError::UnsupportedEncoding);
     }
     let body =
         Bytes::from_request(request, &()).await.map_err(|rejection| match rejection.status() {
-            StatusCode::PAYLOAD_TOO_LARGE => Refused::TooLarge,
-            _ => Refused::NotANotification,
+            StatusCode::PAYLOAD_TOO_LARGE => WebhookError::TooLarge,
+            _ => WebhookError::NotANotification,
         })?;
-    let sorted = sort::sort(deps, parse(&body)?).await?;
+    let sorted = triage::triage(deps, parse(&body)?).await?;
     if sorted.foreign > 0 {
         tracing::warn!(
             items.foreign = sorted.foreign,
-            items.ours = sorted.ours,
+            items.ours = sorted.verified,
             "items that did not prove themselves"
         );
     }
-    if sorted.unvouched > 0 {
+    if sorted.unverified_content > 0 {
         tracing::warn!(
-            items.unvouched = sorted.unvouched,
+            items.unvouched = sorted.unverified_content,
             "sealed content that Graph did not vouch for is not used; its events are read"
         );
     }
-    try_join_all(sorted.next.iter().map(|next| put(deps, next))).await?;
-    tracing::info!(items.ours = sorted.ours, puts = sorted.next.len(), "handed on");
+    try_join_all(sorted.jobs.iter().map(|next| enqueue(deps, next))).await?;
+    tracing::info!(items.ours = sorted.verified, puts = sorted.jobs.len(), "handed on");
     Ok(())
 }
 
@@ -177,23 +187,25 @@ async fn take(deps: &Deps, request: Request) -> Result<(), Refused> {
 ///
 /// Where that cannot be told in time the items go on without it: a slow answer would cost every
 /// tenant, and a refused POST would come back to the same trouble.
-async fn vouched(deps: &Deps, tokens: &[String]) -> BTreeSet<TenantId> {
-    let vouched = tokio::time::timeout(VOUCHING, deps.tokens.vouched(tokens)).await;
+async fn verified_tenants(deps: &Deps, tokens: &[String]) -> BTreeSet<TenantId> {
+    let vouched =
+        tokio::time::timeout(VERIFICATION_TIMEOUT, deps.validation_tokens.verified_tenants(tokens))
+            .await;
     vouched.map(|vouched| vouched.tenants).unwrap_or_default()
 }
 
 /// The outbox itself tries twice; a second failure is Graph's to repeat.
-async fn put(deps: &Deps, next: &Next) -> Result<(), QueueError> {
+async fn enqueue(deps: &Deps, next: &Enqueue) -> Result<(), QueueError> {
     let closed = |_| QueueError("the process is stopping".to_owned());
-    let _place = deps.puts.acquire().await.map_err(closed)?;
-    let life = match &next.message {
-        Onward::Fetch(changes) => changes.life(),
-        Onward::Book(_)
-        | Onward::Write(_)
-        | Onward::Maintain(_)
-        | Onward::MaintainAll(_)
-        | Onward::Tenant(_) => MESSAGE_LIFE,
+    let _place = deps.put_permits.acquire().await.map_err(closed)?;
+    let life = match &next.job {
+        Job::FetchEvent(changes) => changes.time_to_live(),
+        Job::CreateBooking(_)
+        | Job::WriteBack(_)
+        | Job::MaintainMailbox(_)
+        | Job::MaintainMailboxes(_)
+        | Job::MaintainTenant(_) => MESSAGE_TTL,
     };
-    let (queue, text) = (next.message.queue(), next.message.text());
-    deps.outbox.send_for(queue, text, next.delay, life).await
+    let (queue, text) = (next.job.queue(), next.job.text());
+    deps.outbox.send_with_ttl(queue, text, next.delay, life).await
 }

@@ -25,7 +25,7 @@ pub struct Problem {
 }
 
 impl Problem {
-    /// A problem of `rule` at a place.
+    /// A problem of `answering_rule` at a place.
     #[must_use]
     pub fn new(file: &str, place: Place, rule: &'static str, message: impl Into<String>) -> Self {
         Self { file: file.to_owned(), place, rule, message: message.into() }

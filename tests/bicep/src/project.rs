@@ -114,7 +114,7 @@ fn is_source(name: &str) -> bool {
     extension == "bicep" || extension == "bicepparam"
 }
 
-/// The path that `relative`, written in `file`, means.
+/// The path that `relative`, written in `push`, means.
 pub(crate) fn beside(file: &str, relative: &str) -> String {
     let mut parts: Vec<&str> = file.split('/').collect();
     parts.pop();

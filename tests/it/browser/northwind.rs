@@ -1,15 +1,15 @@
 //! Northwind, an organisation that has not heard of Roombridge yet, and browsers for its people.
 
-use roombridge::store::tables::{Row, Table};
+use roombridge::store::tables::{Table, TableRow};
 use world::exchange::{Invitation, Mailbox, Meeting, Processing, Tenant};
-use world::local::World;
+use world::local::LocalWorld;
 
-use super::driver::{Browser, Look};
-use crate::{Failure, Outcome, local};
+use super::driver::{Chromium, Viewport};
+use crate::{TestError, TestResult, local};
 
 /// The world with everybody in it.
 pub(super) struct Northwind {
-    pub(super) world: World,
+    pub(super) world: LocalWorld,
     pub(super) tenant: Tenant,
     /// Global Administrator, without a mailbox.
     pub(super) ada: String,
@@ -18,16 +18,16 @@ pub(super) struct Northwind {
 }
 
 impl Northwind {
-    pub(super) async fn open() -> Result<Self, Failure> {
-        let world = local::started().await?;
+    pub(super) async fn open() -> Result<Self, TestError> {
+        let world = local::start_project().await?;
         let tenant = world.tenant.clone();
-        let ada = world.microsoft.administrator(&tenant, "Ada");
+        let ada = world.microsoft.add_administrator(&tenant, "Ada");
         let (anna, aurora) = (tenant.person("Anna"), tenant.room("Aurora", Processing::AutoUpdate));
         Ok(Self { world, tenant, ada, anna, aurora })
     }
 
     pub(super) fn page(&self, path: &str) -> String {
-        format!("{}/api/{path}", self.world.addresses.front)
+        format!("{}/api/{path}", self.world.addresses.app)
     }
 
     /// A browser on which `person` (an object id) is signed in at this page.
@@ -35,30 +35,30 @@ impl Northwind {
         &self,
         person: &str,
         path: &str,
-        look: Look,
-    ) -> Result<Browser, Failure> {
-        let browser = Browser::open(look).await?;
-        browser.go(&self.page(path)).await?;
-        browser.press("Sign in with your work account").await?;
-        browser.choose("user", person).await?;
+        look: Viewport,
+    ) -> Result<Chromium, TestError> {
+        let browser = Chromium::open(look).await?;
+        browser.goto(&self.page(path)).await?;
+        browser.click("Sign in with your work account").await?;
+        browser.click_value("user", person).await?;
         Ok(browser)
     }
 
     /// Anna invites Aurora.
-    pub(super) fn meet(&self, subject: &str, hour: u8) -> Result<Meeting, Failure> {
+    pub(super) fn invite_aurora(&self, subject: &str, hour: u8) -> Result<Meeting, TestError> {
         let at = |hour: u8| format!("2026-11-24T{hour:02}:00:00Z").parse();
         let invitation = Invitation::new(subject, at(hour)?, at(hour + 1)?).room(&self.aurora);
         Ok(self.tenant.meet(&self.anna, invitation)?)
     }
 
-    pub(super) async fn rows(&self, table: Table) -> Result<Vec<Row>, Failure> {
+    pub(super) async fn rows(&self, table: Table) -> Result<Vec<TableRow>, TestError> {
         Ok(self.world.rows(table).await?)
     }
 
     /// Waits until Graph has this many subscriptions.
-    pub(super) async fn followed(&self, calendars: usize) -> Outcome {
+    pub(super) async fn wait_for_subscriptions(&self, calendars: usize) -> TestResult {
         let graph = &self.world.microsoft.graph;
         let all = async || Ok((graph.subscriptions().len() == calendars).then_some(()));
-        Ok(self.world.until("the calendars that are followed", all).await?)
+        Ok(self.world.wait_for("the calendars that are followed", all).await?)
     }
 }

@@ -2,69 +2,69 @@
 
 use std::sync::Arc;
 
-use roombridge::domain::booking::Observed;
+use roombridge::domain::booking::ObservedState;
 use roombridge::store::register::Register;
 use roombridge::store::tables::Table;
 use world::exchange::{Meeting, Response};
 
-use super::driver::{Browser, DESK, PHONE};
+use super::driver::{Chromium, DESKTOP, PHONE};
 use super::northwind::Northwind;
-use crate::{Failure, Outcome};
+use crate::{TestError, TestResult};
 
 #[tokio::test]
-async fn an_organisation_connects_a_person_decides_and_all_leave_again() -> Outcome {
+async fn an_organisation_connects_a_person_decides_and_all_leave_again() -> TestResult {
     let northwind = Northwind::open().await?;
     let Northwind { world, ada, anna, aurora, .. } = &northwind;
-    let admin = connected(&northwind, ada).await?;
-    northwind.followed(1).await?;
+    let admin = connect(&northwind, ada).await?;
+    northwind.wait_for_subscriptions(1).await?;
     // From now on only those who agreed are booked.
-    admin.press("Policy").await?;
-    admin.picture("consent-policy").await?;
-    admin.tick("form", "rooms-subscribed", "yes").await?;
-    admin.tick("form", "subject", "keep").await?;
-    admin.press("Save").await?;
-    admin.reads("Calendars are being brought in line.").await?;
-    northwind.followed(0).await?;
+    admin.click("Policy").await?;
+    admin.screenshot("consent-policy").await?;
+    admin.check_option("form", "rooms-subscribed", "yes").await?;
+    admin.check_option("form", "subject", "keep").await?;
+    admin.click("Save").await?;
+    admin.wait_for_text("Calendars are being brought in line.").await?;
+    northwind.wait_for_subscriptions(0).await?;
 
     // What can really be reached is tried, not believed.
-    admin.press("Reach").await?;
+    admin.click("Reach").await?;
     admin.fill("inside", anna.address()).await?;
     admin.fill("outside", aurora.address()).await?;
-    admin.press("Try").await?;
-    admin.reads("With the organisation-wide way every calendar can be reached.").await?;
-    admin.picture("consent-reach").await?;
+    admin.click("Try").await?;
+    admin.wait_for_text("With the organisation-wide way every calendar can be reached.").await?;
+    admin.screenshot("consent-reach").await?;
 
-    let employee = northwind.signed_in(anna.id(), "my-calendar", DESK).await?;
-    employee.reads("Your calendar is not followed.").await?;
-    employee.picture("my-calendar-before").await?;
-    employee.press("Agree").await?;
-    employee.reads("Tick the box if you agree.").await?;
-    employee.tick("#agree-form", "agree", "yes").await?;
-    employee.press("Agree").await?;
-    employee.reads("Your calendar is followed.").await?;
-    northwind.followed(1).await?;
+    let employee = northwind.signed_in(anna.id(), "my-calendar", DESKTOP).await?;
+    employee.wait_for_text("Your calendar is not followed.").await?;
+    employee.screenshot("my-calendar-before").await?;
+    employee.click("Agree").await?;
+    employee.wait_for_text("Tick the box if you agree.").await?;
+    employee.check_option("#agree-form", "agree", "yes").await?;
+    employee.click("Agree").await?;
+    employee.wait_for_text("Your calendar is followed.").await?;
+    northwind.wait_for_subscriptions(1).await?;
 
     // What is posted now becomes a booking.
-    let meeting = northwind.meet("Quarterly numbers", 11)?;
-    northwind.booked(&meeting).await?;
-    assert_eq!(meeting.answer_of(aurora), Some(Response::Accepted));
-    employee.go(&northwind.page("my-calendar")).await?;
-    employee.reads("Quarterly numbers").await?;
-    employee.picture("my-calendar-followed").await?;
+    let meeting = northwind.invite_aurora("Quarterly numbers", 11)?;
+    northwind.wait_until_booked(&meeting).await?;
+    assert_eq!(meeting.response_of(aurora), Some(Response::Accepted));
+    employee.goto(&northwind.page("my-calendar")).await?;
+    employee.wait_for_text("Quarterly numbers").await?;
+    employee.screenshot("my-calendar-followed").await?;
 
-    looked_after(&northwind, &admin, ada).await?;
-    withdraws(&northwind, &employee).await?;
-    erases(&northwind, &employee, &meeting).await?;
+    check_health_page(&northwind, &admin, ada).await?;
+    withdraw(&northwind, &employee).await?;
+    erase_after_new_booking(&northwind, &employee, &meeting).await?;
 
     // The record of it all, and the end.
-    admin.press("Register").await?;
-    admin.reads(anna.id()).await?;
-    admin.picture("consent-register").await?;
-    admin.press("Disconnect").await?;
-    admin.tick("form", "sure", "yes").await?;
-    admin.picture("consent-disconnect").await?;
-    admin.press("Disconnect").await?;
-    admin.reads("Disconnected").await?;
+    admin.click("Register").await?;
+    admin.wait_for_text(anna.id()).await?;
+    admin.screenshot("consent-register").await?;
+    admin.click("Disconnect").await?;
+    admin.check_option("form", "sure", "yes").await?;
+    admin.screenshot("consent-disconnect").await?;
+    admin.click("Disconnect").await?;
+    admin.wait_for_text("Disconnected").await?;
     assert_eq!(world.microsoft.graph.subscriptions().len(), 0);
     for table in Table::ALL {
         let kept = matches!(table, Table::Tenants | Table::Register | Table::Audit);
@@ -72,113 +72,118 @@ async fn an_organisation_connects_a_person_decides_and_all_leave_again() -> Outc
         assert!(kept || rows.is_empty(), "{table:?}: {rows:?}");
     }
     let register = Register::new(Arc::clone(&world.tables));
-    assert!(register.all(northwind.tenant.id().parse()?).await?.len() >= 7);
+    assert!(register.list(northwind.tenant.id().parse()?).await?.len() >= 7);
     Ok(())
 }
 
 /// Ada connects Northwind, and has Aurora managed.
 /// How well calendars are followed, and what was asked: at a desk, and on a phone at night.
-async fn looked_after(northwind: &Northwind, admin: &Browser, ada: &str) -> Outcome {
-    admin.press("Health").await?;
-    admin.reads("How calendars are followed").await?;
-    admin.press("Compare now").await?;
-    admin.reads("Every calendar is being compared.").await?;
-    admin.picture("consent-health").await?;
-    assert!(admin.fits().await?);
-    admin.press("Audit").await?;
-    admin.reads("Forbidden fields asked of Microsoft").await?;
-    admin.picture("consent-audit").await?;
-    assert!(admin.fits().await?);
+async fn check_health_page(northwind: &Northwind, admin: &Chromium, ada: &str) -> TestResult {
+    admin.click("Health").await?;
+    admin.wait_for_text("How calendars are followed").await?;
+    admin.click("Compare now").await?;
+    admin.wait_for_text("Every calendar is being compared.").await?;
+    admin.screenshot("consent-health").await?;
+    assert!(admin.fits_viewport().await?);
+    admin.click("Audit").await?;
+    admin.wait_for_text("Forbidden fields asked of Microsoft").await?;
+    admin.screenshot("consent-audit").await?;
+    assert!(admin.fits_viewport().await?);
     admin.fill("from", "2026-13-01").await?;
-    admin.press("Show these days").await?;
-    admin.reads("This is no day.").await?;
+    admin.click("Show these days").await?;
+    admin.wait_for_text("This is no day.").await?;
     let phone = northwind.signed_in(ada, "consent", PHONE).await?;
     for (link, words, name) in [
         ("Health", "What the last comparison found", "consent-health-phone"),
         ("Audit", "What this cannot say", "consent-audit-phone"),
     ] {
-        phone.press(link).await?;
-        phone.reads(words).await?;
-        phone.picture(name).await?;
-        assert!(phone.fits().await?, "nobody scrolls sideways");
+        phone.click(link).await?;
+        phone.wait_for_text(words).await?;
+        phone.screenshot(name).await?;
+        assert!(phone.fits_viewport().await?, "nobody scrolls sideways");
     }
     phone.close().await
 }
 
-async fn connected(northwind: &Northwind, ada: &str) -> Result<Browser, Failure> {
-    let admin = northwind.signed_in(ada, "consent", DESK).await?;
-    admin.reads("Which way?").await?;
-    admin.picture("consent-start").await?;
-    admin.tick("form", "mode", "organisation-wide").await?;
-    admin.press("Go on").await?;
-    admin.reads("The next page is Microsoft's").await?;
-    admin.press("Go on to Microsoft").await?;
-    admin.reads("Calendars.ReadWrite").await?;
-    admin.choose("user", ada).await?;
-    admin.reads("Your organisation is connected.").await?;
-    admin.picture("consent-overview").await?;
-    admin.press("Rooms").await?;
-    admin.reads("Aurora").await?;
-    admin.select("mode", "roombridge").await?;
+async fn connect(northwind: &Northwind, ada: &str) -> Result<Chromium, TestError> {
+    let admin = northwind.signed_in(ada, "consent", DESKTOP).await?;
+    admin.wait_for_text("Which way?").await?;
+    admin.screenshot("consent-start").await?;
+    admin.check_option("form", "mode", "organisation-wide").await?;
+    admin.click("Go on").await?;
+    admin.wait_for_text("The next page is Microsoft's").await?;
+    admin.click("Go on to Microsoft").await?;
+    admin.wait_for_text("Calendars.ReadWrite").await?;
+    admin.click_value("user", ada).await?;
+    admin.wait_for_text("Your organisation is connected.").await?;
+    admin.screenshot("consent-overview").await?;
+    admin.click("Rooms").await?;
+    admin.wait_for_text("Aurora").await?;
+    admin.select_value("mode", "roombridge").await?;
     admin.fill("zone", "Europe/Atlantis").await?;
-    admin.press("Save these rooms").await?;
-    admin.reads("this is no time zone").await?;
+    admin.click("Save these rooms").await?;
+    admin.wait_for_text("this is no time zone").await?;
     admin.fill("zone", "Europe/Amsterdam").await?;
-    admin.press("Save these rooms").await?;
-    admin.reads("Saved.").await?;
-    admin.picture("consent-rooms").await?;
+    admin.click("Save these rooms").await?;
+    admin.wait_for_text("Saved.").await?;
+    admin.screenshot("consent-rooms").await?;
     Ok(admin)
 }
 
-async fn withdraws(northwind: &Northwind, employee: &Browser) -> Outcome {
-    employee.tick("#withdraw-form", "bookings", "released").await?;
-    employee.press("Withdraw").await?;
-    employee.reads("You have withdrawn.").await?;
-    northwind.followed(0).await?;
-    let later = northwind.meet("Not theirs to know", 14)?;
+async fn withdraw(northwind: &Northwind, employee: &Chromium) -> TestResult {
+    employee.check_option("#withdraw-form", "bookings", "released").await?;
+    employee.click("Withdraw").await?;
+    employee.wait_for_text("You have withdrawn.").await?;
+    northwind.wait_for_subscriptions(0).await?;
+    let later = northwind.invite_aurora("Not theirs to know", 14)?;
     // Nobody is told of it, so nobody ever reads it; the next step gives it time to be wrong.
-    employee.tick("#agree-form", "agree", "yes").await?;
+    employee.check_option("#agree-form", "agree", "yes").await?;
     assert_eq!(northwind.world.bookings_of(&later).await?, []);
     later.cancel()?;
     Ok(())
 }
 
 /// Agrees again, has a meeting booked, and then everything deleted.
-async fn erases(northwind: &Northwind, employee: &Browser, earlier: &Meeting) -> Outcome {
-    employee.press("Agree").await?;
-    employee.reads("Your calendar is followed.").await?;
-    northwind.followed(1).await?;
-    let meeting = northwind.meet("Redundancies", 16)?;
-    northwind.booked(&meeting).await?;
-    employee.go(&northwind.page("my-calendar")).await?;
-    employee.tick("#erase-form", "bookings", "released").await?;
-    employee.tick("#erase-form", "confirm", "yes").await?;
-    employee.press("Delete everything about me").await?;
-    employee.reads("is being deleted").await?;
-    northwind.followed(0).await?;
-    northwind.nothing_names_anna(&[earlier, &meeting]).await?;
-    employee.go(&northwind.page("my-calendar")).await?;
-    employee.reads("No appointment of yours is stored.").await?;
-    employee.picture("my-calendar-erased").await?;
+async fn erase_after_new_booking(
+    northwind: &Northwind,
+    employee: &Chromium,
+    earlier: &Meeting,
+) -> TestResult {
+    employee.click("Agree").await?;
+    employee.wait_for_text("Your calendar is followed.").await?;
+    northwind.wait_for_subscriptions(1).await?;
+    let meeting = northwind.invite_aurora("Redundancies", 16)?;
+    northwind.wait_until_booked(&meeting).await?;
+    employee.goto(&northwind.page("my-calendar")).await?;
+    employee.check_option("#erase-form", "bookings", "released").await?;
+    employee.check_option("#erase-form", "confirm", "yes").await?;
+    employee.click("Delete everything about me").await?;
+    employee.wait_for_text("is being deleted").await?;
+    northwind.wait_for_subscriptions(0).await?;
+    northwind.assert_no_trace_of_anna(&[earlier, &meeting]).await?;
+    employee.goto(&northwind.page("my-calendar")).await?;
+    employee.wait_for_text("No appointment of yours is stored.").await?;
+    employee.screenshot("my-calendar-erased").await?;
     Ok(())
 }
 
 impl Northwind {
     /// Waits until the meeting is booked.
-    async fn booked(&self, meeting: &Meeting) -> Outcome {
+    async fn wait_until_booked(&self, meeting: &Meeting) -> TestResult {
         let look = async || {
             let found = self.world.bookings_of(meeting).await?.into_iter().next();
             let booked = |booking: &roombridge::domain::booking::Booking| {
-                matches!(booking.observed, Observed::Booked(_)) && booking.unsettled_due.is_none()
+                matches!(booking.observed, ObservedState::Booked(_))
+                    && booking.unsettled_due.is_none()
             };
             Ok(found.filter(booked).map(drop))
         };
-        Ok(self.world.until("the booking is settled", look).await?)
+        Ok(self.world.wait_for("the booking is settled", look).await?)
     }
 
     /// Waits until no row names Anna but those that may: the register, and the tombstone with what
     /// ends it.
-    async fn nothing_names_anna(&self, meetings: &[&Meeting]) -> Outcome {
+    async fn assert_no_trace_of_anna(&self, meetings: &[&Meeting]) -> TestResult {
         let mut words: Vec<String> =
             [self.anna.id(), self.anna.address(), "Anna", "Quarterly", "Redundancies"]
                 .map(str::to_owned)
@@ -193,7 +198,7 @@ impl Northwind {
             for table in Table::ALL {
                 for row in self.world.rows(table).await? {
                     let own = matches!(table, Table::Mailboxes | Table::Due | Table::Register)
-                        && row.keys.row.ends_with(self.anna.id());
+                        && row.key.row.ends_with(self.anna.id());
                     let text = format!("{row:?}");
                     if !own && words.iter().any(|word| text.contains(word.as_str())) {
                         return Ok(None);
@@ -202,6 +207,6 @@ impl Northwind {
             }
             Ok(Some(()))
         };
-        Ok(self.world.until("nothing names Anna", look).await?)
+        Ok(self.world.wait_for("nothing names Anna", look).await?)
     }
 }

@@ -5,9 +5,9 @@ use serde_json::{Value, json};
 use world::entra::Signing;
 use world::microsoft::OPERATORS_APP;
 
-use super::Newcomer;
-use crate::Outcome;
-use crate::visit::Browser;
+use super::UnconnectedContoso;
+use crate::TestResult;
+use crate::http_browser::Browser;
 
 /// Global Administrator.
 const GLOBAL: &str = "62e90394-69f5-4237-9190-012177145e10";
@@ -16,10 +16,10 @@ const STRANGER: &str = "c0000000-0000-4000-8000-000000000009";
 const CONNECT: &[(&str, &str)] = &[("mode", "organisation-wide")];
 
 #[tokio::test]
-async fn a_consent_is_taken_once() -> Outcome {
-    let contoso = Newcomer::open()?;
-    let mut browser = contoso.ada().await?;
-    let back = contoso.granted(&mut browser, "organisation-wide", &contoso.ada).await?;
+async fn a_consent_is_taken_once() -> TestResult {
+    let contoso = UnconnectedContoso::open()?;
+    let mut browser = contoso.signed_in_admin().await?;
+    let back = contoso.grant(&mut browser, "organisation-wide", &contoso.ada).await?;
     let pending = browser.cookies.clone();
     assert_eq!(browser.get(&back).await?.status, StatusCode::SEE_OTHER);
     assert_eq!(browser.get(&back).await?.heading(), "This consent was not begun here");
@@ -27,73 +27,73 @@ async fn a_consent_is_taken_once() -> Outcome {
     browser.cookies = pending;
     let page = browser.get(&back).await?;
     assert_eq!((page.status.as_u16(), page.heading()), (409, "This consent was used before"));
-    assert_eq!((contoso.decisions().await?.len(), contoso.told().len()), (1, 1));
+    assert_eq!((contoso.decisions().await?.len(), contoso.pending_tenant_work().len()), (1, 1));
     Ok(())
 }
 
 #[tokio::test]
-async fn a_consent_of_another_browser_is_refused() -> Outcome {
-    let contoso = Newcomer::open()?;
-    let mut theirs = contoso.ada().await?;
-    let back = contoso.granted(&mut theirs, "organisation-wide", &contoso.ada).await?;
-    let mut ours = contoso.ada().await?;
+async fn a_consent_of_another_browser_is_refused() -> TestResult {
+    let contoso = UnconnectedContoso::open()?;
+    let mut theirs = contoso.signed_in_admin().await?;
+    let back = contoso.grant(&mut theirs, "organisation-wide", &contoso.ada).await?;
+    let mut ours = contoso.signed_in_admin().await?;
     ours.post("connect", CONNECT).await?;
     let page = ours.get(&back).await?;
     assert_eq!((page.status.as_u16(), page.heading()), (403, "This consent was not begun here"));
-    contoso.nothing_happened().await
+    contoso.assert_nothing_stored_or_sent().await
 }
 
 #[tokio::test]
-async fn a_consent_for_another_tenant_than_the_one_that_signed_in_is_refused() -> Outcome {
-    let contoso = Newcomer::open()?;
-    let fabrikam = contoso.office.microsoft.stranger("Fabrikam");
-    let mut browser = contoso.ada().await?;
-    let back = contoso.granted(&mut browser, "organisation-wide", &contoso.ada).await?;
+async fn a_consent_for_another_tenant_than_the_one_that_signed_in_is_refused() -> TestResult {
+    let contoso = UnconnectedContoso::open()?;
+    let fabrikam = contoso.world.microsoft.unconnected_tenant("Fabrikam");
+    let mut browser = contoso.signed_in_admin().await?;
+    let back = contoso.grant(&mut browser, "organisation-wide", &contoso.ada).await?;
     let swapped = back.replace(contoso.tenant.id(), fabrikam.id());
     let page = browser.get(&swapped).await?;
     assert_eq!((page.status.as_u16(), page.heading()), (403, "Another organisation consented"));
-    contoso.nothing_happened().await
+    contoso.assert_nothing_stored_or_sent().await
 }
 
 #[tokio::test]
-async fn success_beside_an_error_is_an_error() -> Outcome {
-    let contoso = Newcomer::open()?;
-    let mut browser = contoso.ada().await?;
-    let back = contoso.granted(&mut browser, "organisation-wide", &contoso.ada).await?;
+async fn success_beside_an_error_is_an_error() -> TestResult {
+    let contoso = UnconnectedContoso::open()?;
+    let mut browser = contoso.signed_in_admin().await?;
+    let back = contoso.grant(&mut browser, "organisation-wide", &contoso.ada).await?;
     let page = browser.get(&format!("{back}&error=server_error")).await?;
     assert_eq!(page.heading(), "Your organisation was not connected");
-    contoso.nothing_happened().await
+    contoso.assert_nothing_stored_or_sent().await
 }
 
 #[tokio::test]
-async fn what_took_too_long_is_over() -> Outcome {
-    let contoso = Newcomer::open()?;
-    let mut browser = contoso.ada().await?;
-    let back = contoso.granted(&mut browser, "organisation-wide", &contoso.ada).await?;
-    contoso.pass(10);
+async fn what_took_too_long_is_over() -> TestResult {
+    let contoso = UnconnectedContoso::open()?;
+    let mut browser = contoso.signed_in_admin().await?;
+    let back = contoso.grant(&mut browser, "organisation-wide", &contoso.ada).await?;
+    contoso.advance_minutes(10);
     let page = browser.get(&back).await?;
     assert_eq!((page.status.as_u16(), page.heading()), (400, "The consent took too long"));
 
-    let there = browser.leave_to_sign_in().await?;
-    let back = contoso.office.microsoft.entra.authorize(&there, &contoso.ada);
-    contoso.pass(10);
+    let there = browser.sign_in_url().await?;
+    let back = contoso.world.microsoft.entra.authorize(&there, &contoso.ada);
+    contoso.advance_minutes(10);
     let page = browser.get(back.map_err(|page| page.text)?.as_str()).await?;
     assert_eq!(page.heading(), "The sign-in took too long");
 
-    let mut browser = contoso.ada().await?;
-    contoso.pass(60);
+    let mut browser = contoso.signed_in_admin().await?;
+    contoso.advance_minutes(60);
     assert_eq!(browser.get("policy").await?.heading(), "You are not signed in");
     let page = browser.post("connect", CONNECT).await?;
     assert_eq!((page.status.as_u16(), page.heading()), (401, "Your session is over"));
-    contoso.nothing_happened().await
+    contoso.assert_nothing_stored_or_sent().await
 }
 
 #[tokio::test]
-async fn a_sign_in_is_good_for_one_browser_and_one_time() -> Outcome {
-    let contoso = Newcomer::open()?;
+async fn a_sign_in_is_good_for_one_browser_and_one_time() -> TestResult {
+    let contoso = UnconnectedContoso::open()?;
     let mut browser = contoso.browser();
-    let there = browser.leave_to_sign_in().await?;
-    let back = contoso.office.microsoft.entra.authorize(&there, &contoso.ada);
+    let there = browser.sign_in_url().await?;
+    let back = contoso.world.microsoft.entra.authorize(&there, &contoso.ada);
     let back = back.map_err(|page| page.text)?;
     let mut victim = contoso.browser();
     assert_eq!(victim.get(back.as_str()).await?.heading(), "This sign-in was not begun here");
@@ -106,33 +106,33 @@ async fn a_sign_in_is_good_for_one_browser_and_one_time() -> Outcome {
 }
 
 #[tokio::test]
-async fn a_post_of_another_site_or_without_the_token_changes_nothing() -> Outcome {
-    let contoso = Newcomer::open()?;
-    let mut browser = contoso.connected("organisation-wide").await?;
-    let before = (contoso.row().await?, contoso.told());
+async fn a_post_of_another_site_or_without_the_token_changes_nothing() -> TestResult {
+    let contoso = UnconnectedContoso::open()?;
+    let mut browser = contoso.connect("organisation-wide").await?;
+    let before = (contoso.tenant_row().await?, contoso.pending_tenant_work());
     let steps = ["sign-out", "connect", "health", "policy", "rooms", "reach", "disconnect"];
     for step in steps {
         for (site, origin) in
             [("cross-site", "null"), ("same-site", "null"), ("same-origin", "https://evil.example")]
         {
-            (browser.site, browser.origin) = (site, origin);
+            (browser.sec_fetch_site, browser.origin) = (site, origin);
             let page = browser.post(step, &[("sure", "yes")]).await?;
             assert_eq!((page.status.as_u16(), page.heading()), (403, "Another site sent this"));
         }
-        (browser.site, browser.origin) = ("same-origin", "null");
+        (browser.sec_fetch_site, browser.origin) = ("same-origin", "null");
         for token in ["", "x", &"A".repeat(43)] {
-            let page = browser.post_bare(step, &[("csrf", token), ("sure", "yes")]).await?;
+            let page = browser.post_without_csrf(step, &[("csrf", token), ("sure", "yes")]).await?;
             assert_eq!(page.heading(), "This form is of an earlier session", "{step}");
         }
-        let page = browser.post_bare(step, &[("sure", "yes")]).await?;
+        let page = browser.post_without_csrf(step, &[("sure", "yes")]).await?;
         assert_eq!(page.status, StatusCode::FORBIDDEN, "{step}");
     }
-    assert_eq!((contoso.row().await?, contoso.told()), before);
+    assert_eq!((contoso.tenant_row().await?, contoso.pending_tenant_work()), before);
     Ok(())
 }
 
 #[tokio::test]
-async fn a_sign_in_with_a_token_that_proves_nothing_opens_nothing() -> Outcome {
+async fn a_sign_in_with_a_token_that_proves_nothing_opens_nothing() -> TestResult {
     type Tampering = fn(&mut Value, &mut Signing);
     let tamperings: [(&str, Tampering); 10] = [
         ("another audience", |claims, _| claims["aud"] = OPERATORS_APP.into()),
@@ -146,8 +146,8 @@ async fn a_sign_in_with_a_token_that_proves_nothing_opens_nothing() -> Outcome {
         ("signed with a forged key", |_, signing| *signing = Signing::Forged),
         ("signed with the public key", |_, signing| *signing = Signing::HmacWithPublicKey),
     ];
-    let contoso = Newcomer::open()?;
-    let entra = &contoso.office.microsoft.entra;
+    let contoso = UnconnectedContoso::open()?;
+    let entra = &contoso.world.microsoft.entra;
     entra.rotate_keys()?;
     entra.retire_old_keys();
     for (what, tamper) in tamperings {
@@ -158,14 +158,14 @@ async fn a_sign_in_with_a_token_that_proves_nothing_opens_nothing() -> Outcome {
         assert!(browser.cookies.is_empty(), "{what}");
         assert_eq!(browser.get("policy").await?.heading(), "You are not signed in", "{what}");
     }
-    contoso.nothing_happened().await
+    contoso.assert_nothing_stored_or_sent().await
 }
 
 #[tokio::test]
-async fn a_role_that_the_customer_calls_operator_makes_nobody_an_administrator() -> Outcome {
-    let contoso = Newcomer::open()?;
-    contoso.connected("organisation-wide").await?;
-    contoso.office.microsoft.entra.tamper_next_id_token(|claims, _| {
+async fn a_role_that_the_customer_calls_operator_makes_nobody_an_administrator() -> TestResult {
+    let contoso = UnconnectedContoso::open()?;
+    contoso.connect("organisation-wide").await?;
+    contoso.world.microsoft.entra.tamper_next_id_token(|claims, _| {
         claims["roles"] = json!(["Operator", "Auditor", "Global Administrator", GLOBAL]);
         claims["groups"] = json!([GLOBAL]);
     });
@@ -177,16 +177,17 @@ async fn a_role_that_the_customer_calls_operator_makes_nobody_an_administrator()
 }
 
 #[tokio::test]
-async fn an_employee_opens_no_page_and_posts_no_form_of_the_administrator() -> Outcome {
-    let contoso = Newcomer::open()?;
-    let mut ada = contoso.connected("organisation-wide").await?;
-    let before = (contoso.row().await?, contoso.decisions().await?, contoso.told());
+async fn an_employee_opens_no_page_and_posts_no_form_of_the_administrator() -> TestResult {
+    let contoso = UnconnectedContoso::open()?;
+    let mut ada = contoso.connect("organisation-wide").await?;
+    let before =
+        (contoso.tenant_row().await?, contoso.decisions().await?, contoso.pending_tenant_work());
     // What Ada brings back from Entra is of no use to Anna, with Ada's own errand even.
-    let back = contoso.granted(&mut ada, "scoped", &contoso.ada).await?;
+    let back = contoso.grant(&mut ada, "scoped", &contoso.ada).await?;
     let errand = ada.cookies.get("__Host-roombridge-pending").cloned().ok_or("no errand")?;
 
     // Anna has a session, and the token of its forms, which no page of hers here shows.
-    let mut anna = Browser::new(&contoso.office, "my-calendar");
+    let mut anna = Browser::new(&contoso.world, "my-calendar");
     anna.sign_in(contoso.anna.id()).await?;
     let (cookies, csrf) = (anna.cookies, anna.csrf);
     assert!(!csrf.is_empty());
@@ -226,15 +227,16 @@ async fn an_employee_opens_no_page_and_posts_no_form_of_the_administrator() -> O
     anna.cookies.insert("__Host-roombridge-pending".to_owned(), errand);
     let page = anna.get(&back).await?;
     assert_eq!(page.heading(), "You cannot decide for your organisation");
-    let after = (contoso.row().await?, contoso.decisions().await?, contoso.told());
+    let after =
+        (contoso.tenant_row().await?, contoso.decisions().await?, contoso.pending_tenant_work());
     assert_eq!(after, before);
     Ok(())
 }
 
 #[tokio::test]
-async fn a_page_does_not_take_other_methods() -> Outcome {
-    let contoso = Newcomer::open()?;
-    let mut browser = contoso.connected("scoped").await?;
+async fn a_page_does_not_take_other_methods() -> TestResult {
+    let contoso = UnconnectedContoso::open()?;
+    let mut browser = contoso.connect("scoped").await?;
     let page = browser.get("connect").await?;
     assert_eq!((page.status.as_u16(), page.heading()), (405, "This page cannot be used like this"));
     assert_eq!(browser.post("register", &[]).await?.status, StatusCode::METHOD_NOT_ALLOWED);

@@ -3,22 +3,22 @@
 use std::sync::Arc;
 
 use http::StatusCode;
-use roombridge::base::call_log::{CallRecord, GUARD};
+use roombridge::base::call_log::{ALLOW_LIST, ApiCall};
 use roombridge::domain::ids::{CorrelationId, TenantId};
 use roombridge::store::audit::Audit;
 use world::exchange::Invitation;
-use world::graph::{Scope, Until};
-use world::office::INVITED;
+use world::graph::{Scope, ThrottleEnd};
+use world::test_world::INVITED_TENANT;
 
-use super::Newcomer;
+use super::UnconnectedContoso;
 use crate::contoso::{at, hours, minutes};
-use crate::visit::Page;
-use crate::{Failure, Outcome};
+use crate::http_browser::Page;
+use crate::{TestError, TestResult};
 
 const DAYS: [&str; 2] = ["2026-11-23", "2026-11-24"];
 
 fn number(page: &Page, what: &str, day: &str) -> usize {
-    page.of_id(&format!("{what}-{day}")).parse().unwrap_or_default()
+    page.text_of_id(&format!("{what}-{day}")).parse().unwrap_or_default()
 }
 
 fn sum(page: &Page, what: &str) -> usize {
@@ -26,31 +26,31 @@ fn sum(page: &Page, what: &str) -> usize {
 }
 
 /// Some meetings, some of which Graph throttles, until the next morning.
-async fn busy(contoso: &Newcomer) -> Outcome {
-    let Newcomer { tenant, anna, aurora, office, .. } = contoso;
+async fn busy_day(contoso: &UnconnectedContoso) -> TestResult {
+    let UnconnectedContoso { tenant, anna, aurora, world: office, .. } = contoso;
     for n in 0..5 {
         let start = at("08:00") + hours(n);
         let invitation = Invitation::new("Merger", start, start + hours(1)).room(aurora);
         tenant.meet(anna, invitation)?;
     }
-    office.pass(minutes(2)).await;
-    office.microsoft.graph.throttle(Scope::Everything, Until::Requests(2), 429);
+    office.run_for(minutes(2)).await;
+    office.microsoft.graph.throttle(Scope::Everything, ThrottleEnd::Requests(2), 429);
     let start = at("18:00");
     tenant.meet(anna, Invitation::new("Merger", start, start + hours(1)).room(aurora))?;
-    office.pass(hours(20)).await;
+    office.run_for(hours(20)).await;
     Ok(())
 }
 
 #[tokio::test]
-async fn reads_are_counted_as_graph_has_served_them() -> Outcome {
-    let contoso = Newcomer::open()?;
-    let mut browser = contoso.connected("organisation-wide").await?;
-    contoso.manage(&mut browser, "exchange").await?;
-    busy(&contoso).await?;
+async fn reads_are_counted_as_graph_has_served_them() -> TestResult {
+    let contoso = UnconnectedContoso::open()?;
+    let mut browser = contoso.connect("organisation-wide").await?;
+    contoso.manage_aurora(&mut browser, "exchange").await?;
+    busy_day(&contoso).await?;
     // The session is over by now.
-    let mut browser = contoso.ada().await?;
+    let mut browser = contoso.signed_in_admin().await?;
     let page = browser.get("audit?from=2026-11-23&to=2026-11-24").await?;
-    let journal = contoso.office.microsoft.graph.requests();
+    let journal = contoso.world.microsoft.graph.requests();
     let reads: Vec<_> = journal
         .iter()
         .filter(|seen| {
@@ -74,9 +74,9 @@ async fn reads_are_counted_as_graph_has_served_them() -> Outcome {
 
     // The downloads hold the same rows.
     let rows = sum(&page, "calls");
-    let csv = browser.get(&page.link("/api/consent/audit.csv")).await?;
+    let csv = browser.get(&page.link_starting_with("/api/consent/audit.csv")).await?;
     assert_eq!(csv.text.lines().count(), rows + 1);
-    let json = browser.get(&page.link("/api/consent/audit.json")).await?;
+    let json = browser.get(&page.link_starting_with("/api/consent/audit.json")).await?;
     let calls: Vec<serde_json::Value> = serde_json::from_str(&json.text)?;
     assert_eq!(calls.len(), rows);
     let correlation = calls[0]["correlation"].as_str().ok_or("a correlation")?;
@@ -85,13 +85,13 @@ async fn reads_are_counted_as_graph_has_served_them() -> Outcome {
 }
 
 #[tokio::test]
-async fn a_stopped_request_is_shown_as_stopped() -> Outcome {
-    let contoso = Newcomer::open()?;
-    let mut browser = contoso.connected("organisation-wide").await?;
-    let stopped = CallRecord {
-        at: contoso.office.now(),
-        tenant: TenantId(INVITED),
-        system: GUARD,
+async fn a_stopped_request_is_shown_as_stopped() -> TestResult {
+    let contoso = UnconnectedContoso::open()?;
+    let mut browser = contoso.connect("organisation-wide").await?;
+    let stopped = ApiCall {
+        sent_at: contoso.world.now(),
+        tenant: TenantId(INVITED_TENANT),
+        system: ALLOW_LIST,
         method: "GET",
         path: "/users/{id}/events/{id}",
         fields: "a field is not on the list".to_owned(),
@@ -99,8 +99,8 @@ async fn a_stopped_request_is_shown_as_stopped() -> Outcome {
         duration_ms: 0,
         correlation: CorrelationId(1),
     };
-    let numbered = Audit::numbered(vec![stopped], contoso.office.rng.as_ref());
-    Audit::new(Arc::clone(&contoso.office.store)).write(&numbered).await?;
+    let numbered = Audit::assign_keys(vec![stopped], contoso.world.rng.as_ref());
+    Audit::new(Arc::clone(&contoso.world.raw_tables)).write(&numbered).await?;
     let page = browser.get("audit").await?;
     assert_eq!((number(&page, "stopped", DAYS[0]), number(&page, "forbidden", DAYS[0])), (1, 0));
     assert!(page.text.contains("a field is not on the list"));
@@ -109,9 +109,9 @@ async fn a_stopped_request_is_shown_as_stopped() -> Outcome {
 }
 
 #[tokio::test]
-async fn days_that_are_none_are_said_at_their_field() -> Outcome {
-    let contoso = Newcomer::open()?;
-    let mut browser = contoso.connected("organisation-wide").await?;
+async fn days_that_are_none_are_said_at_their_field() -> TestResult {
+    let contoso = UnconnectedContoso::open()?;
+    let mut browser = contoso.connect("organisation-wide").await?;
     let cases = [
         ("from=yesterday", "from"),
         ("to=%22%3E%3Cscript%3E", "to"),
@@ -129,5 +129,5 @@ async fn days_that_are_none_are_said_at_their_field() -> Outcome {
     }
     let month = browser.get("audit?from=2026-11-01&to=2026-12-01").await?;
     assert_eq!(month.status, StatusCode::OK);
-    Ok::<(), Failure>(())
+    Ok::<(), TestError>(())
 }

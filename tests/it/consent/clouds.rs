@@ -4,12 +4,12 @@ use roombridge::store::tables::Table;
 use world::entra::CloudHosts;
 use world::exchange::{Invitation, Processing, Response};
 use world::microsoft::{GRAPH_HOST, LOGIN_HOST};
-use world::office::Office;
+use world::test_world::TestWorld;
 
-use super::Newcomer;
-use crate::Outcome;
+use super::UnconnectedContoso;
+use crate::TestResult;
 use crate::contoso::{at, minutes};
-use crate::visit::Browser;
+use crate::http_browser::Browser;
 
 /// The hosts of Azure Government
 /// (learn.microsoft.com/graph/deployments and /entra/identity-platform/authentication-national-cloud,
@@ -23,11 +23,11 @@ fn government() -> CloudHosts {
 }
 
 #[tokio::test]
-async fn an_organisation_in_another_cloud_connects_agrees_and_is_booked() -> Outcome {
-    let office = Office::in_cloud(7, government())?;
-    let contoso = Newcomer::in_office(office, Processing::AutoUpdate);
-    let Newcomer { office, tenant, anna, aurora, .. } = &contoso;
-    let mut ada = contoso.connected("organisation-wide").await?;
+async fn an_organisation_in_another_cloud_connects_agrees_and_is_booked() -> TestResult {
+    let office = TestWorld::in_cloud(7, government())?;
+    let contoso = UnconnectedContoso::in_world(office, Processing::AutoUpdate);
+    let UnconnectedContoso { world: office, tenant, anna, aurora, .. } = &contoso;
+    let mut ada = contoso.connect("organisation-wide").await?;
     ada.get("rooms").await?;
     let rooms = [
         ("from", "0"),
@@ -41,13 +41,13 @@ async fn an_organisation_in_another_cloud_connects_agrees_and_is_booked() -> Out
     employee.get("").await?;
     let agrees = [("text_version", "2026-11"), ("agree", "yes")];
     assert_eq!(employee.post("agree", &agrees).await?.status, 303);
-    office.pass(minutes(3)).await;
+    office.run_for(minutes(3)).await;
     assert_eq!(office.rows(Table::Failures).await?, []);
 
     let invitation = Invitation::new("Quarterly numbers", at("09:00"), at("10:00")).room(aurora);
     let meeting = tenant.meet(anna, invitation)?;
-    office.pass(minutes(3)).await;
-    assert_eq!(meeting.answer_of(aurora), Some(Response::Accepted));
+    office.run_for(minutes(3)).await;
+    assert_eq!(meeting.response_of(aurora), Some(Response::Accepted));
     let network = &office.microsoft.network;
     assert_eq!((network.requests(GRAPH_HOST), network.requests(LOGIN_HOST)), (0, 0));
     Ok(())

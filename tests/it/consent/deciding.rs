@@ -2,24 +2,24 @@
 
 use http::StatusCode;
 use roombridge::domain::ids::TenantId;
-use roombridge::domain::policy::Answering;
+use roombridge::domain::policy::ResponseMode;
 use roombridge::domain::tenancy::ConsentMode;
 use roombridge::queue::Queue;
-use roombridge::queue::memory::Shelf;
+use roombridge::queue::memory::QueueKind;
 use roombridge::store::mailboxes::{MailboxKind, MailboxState, Mailboxes};
 use roombridge::store::rooms::RoomMap;
 use std::sync::Arc;
 use world::microsoft::{DAEMON_APP, SCOPED_APP};
-use world::office::INVITED;
+use world::test_world::INVITED_TENANT;
 
-use super::Newcomer;
-use crate::visit::Browser;
-use crate::{Failure, Outcome};
+use super::UnconnectedContoso;
+use crate::http_browser::Browser;
+use crate::{TestError, TestResult};
 
 type Fields<'a> = Vec<(&'a str, &'a str)>;
 
 /// The policy's form as it stands by default, with `changes`.
-pub(super) fn policy<'a>(version: &'a str, changes: &[(&'a str, &'a str)]) -> Fields<'a> {
+pub(super) fn policy_form<'a>(version: &'a str, changes: &[(&'a str, &'a str)]) -> Fields<'a> {
     let mut fields = vec![
         ("version", version),
         ("consent", "opt-in"),
@@ -41,15 +41,15 @@ pub(super) fn policy<'a>(version: &'a str, changes: &[(&'a str, &'a str)]) -> Fi
     fields
 }
 
-async fn version(browser: &mut Browser<'_>) -> Result<String, Failure> {
+async fn current_version(browser: &mut Browser<'_>) -> Result<String, TestError> {
     Ok(browser.get("policy").await?.value("version"))
 }
 
 #[tokio::test]
-async fn a_changed_policy_is_evidenced_with_what_it_was_and_is() -> Outcome {
-    let contoso = Newcomer::open()?;
-    let mut browser = contoso.connected("organisation-wide").await?;
-    let seen = version(&mut browser).await?;
+async fn a_changed_policy_is_evidenced_with_what_it_was_and_is() -> TestResult {
+    let contoso = UnconnectedContoso::open()?;
+    let mut browser = contoso.connect("organisation-wide").await?;
+    let seen = current_version(&mut browser).await?;
     let address = contoso.anna.address();
     let excluded = format!("{address}\r\n{}", contoso.ada);
     let changes = [
@@ -61,14 +61,14 @@ async fn a_changed_policy_is_evidenced_with_what_it_was_and_is() -> Outcome {
         ("mail", address),
         ("delegates", "yes"),
     ];
-    let page = browser.post("policy", &policy(&seen, &changes)).await?;
+    let page = browser.post("policy", &policy_form(&seen, &changes)).await?;
     assert_eq!(page.status, StatusCode::SEE_OTHER, "{}", page.text);
     assert_eq!(page.location(), "/api/consent/policy?saved");
-    let row = contoso.row().await?.ok_or("a row")?;
+    let row = contoso.tenant_row().await?.ok_or("a row")?;
     assert_eq!(row.policy.consent, ConsentMode::Organisation);
-    assert_eq!(row.policy.excluded.len(), 2);
-    assert_eq!(row.policy.mail.map(|id| id.to_string()).as_deref(), Some(contoso.anna.id()));
-    let changes = contoso.changes().await?;
+    assert_eq!(row.policy.excluded_mailboxes.len(), 2);
+    assert_eq!(row.policy.mail_sender.map(|id| id.to_string()).as_deref(), Some(contoso.anna.id()));
+    let changes = contoso.policy_changes().await?;
     let names: Vec<&str> = changes.iter().map(|(name, ..)| name.as_str()).collect();
     let mut expected =
         ["consent", "excluded mailboxes", "subject", "delegates", "mail sender", "audit days"];
@@ -76,7 +76,7 @@ async fn a_changed_policy_is_evidenced_with_what_it_was_and_is() -> Outcome {
     assert_eq!(names, expected);
     let subject = changes.iter().find(|(name, ..)| name == "subject").ok_or("the subject")?;
     assert_eq!((subject.1.as_str(), subject.2.as_str()), ("drop", "replace by: =Reserved"));
-    assert_eq!(contoso.told(), ["connect", "align"]);
+    assert_eq!(contoso.pending_tenant_work(), ["connect", "align"]);
     let page = browser.get(page.location()).await?;
     assert!(page.text.contains("Saved."));
     assert!(page.text.contains("-Role &#34;Application Mail.Send&#34;"));
@@ -84,32 +84,32 @@ async fn a_changed_policy_is_evidenced_with_what_it_was_and_is() -> Outcome {
 }
 
 #[tokio::test]
-async fn of_two_administrators_the_slower_one_is_told_and_loses_nothing() -> Outcome {
-    let contoso = Newcomer::open()?;
-    let mut first = contoso.connected("organisation-wide").await?;
-    let mut second = contoso.ada().await?;
-    let (seen, too) = (version(&mut first).await?, version(&mut second).await?);
-    let days = policy(&seen, &[("audit-days", "100")]);
+async fn of_two_administrators_the_slower_one_sees_the_conflict_and_loses_nothing() -> TestResult {
+    let contoso = UnconnectedContoso::open()?;
+    let mut first = contoso.connect("organisation-wide").await?;
+    let mut second = contoso.signed_in_admin().await?;
+    let (seen, too) = (current_version(&mut first).await?, current_version(&mut second).await?);
+    let days = policy_form(&seen, &[("audit-days", "100")]);
     assert_eq!(first.post("policy", &days).await?.status, StatusCode::SEE_OTHER);
-    let typed = policy(&too, &[("subject", "replace"), ("subject-text", "Taken")]);
+    let typed = policy_form(&too, &[("subject", "replace"), ("subject-text", "Taken")]);
     let page = second.post("policy", &typed).await?;
     assert_eq!(page.status, StatusCode::CONFLICT);
     assert!(page.text.contains("Somebody else has changed the policy meanwhile"));
     assert!(page.text.contains("“100”") && page.text.contains("value=\"Taken\""));
-    assert_eq!(contoso.row().await?.ok_or("a row")?.policy.audit_days, 100);
+    assert_eq!(contoso.tenant_row().await?.ok_or("a row")?.policy.audit_days, 100);
     // Having seen that, it may be saved.
     let fresh = page.value("version");
-    let typed = policy(&fresh, &[("audit-days", "100"), ("people", "organizer")]);
+    let typed = policy_form(&fresh, &[("audit-days", "100"), ("people", "organizer")]);
     assert_eq!(second.post("policy", &typed).await?.status, StatusCode::SEE_OTHER);
     Ok(())
 }
 
 #[tokio::test]
-async fn what_cannot_be_is_said_at_its_field_and_everything_typed_stays() -> Outcome {
-    let contoso = Newcomer::open()?;
-    let mut browser = contoso.connected("organisation-wide").await?;
-    let before = contoso.row().await?;
-    let seen = version(&mut browser).await?;
+async fn what_cannot_be_is_said_at_its_field_and_everything_typed_stays() -> TestResult {
+    let contoso = UnconnectedContoso::open()?;
+    let mut browser = contoso.connect("organisation-wide").await?;
+    let before = contoso.tenant_row().await?;
+    let seen = current_version(&mut browser).await?;
     let long = "x".repeat(400);
     let cases = [
         ("scope-group", "everybody"),
@@ -128,7 +128,7 @@ async fn what_cannot_be_is_said_at_its_field_and_everything_typed_stays() -> Out
         ("delegates", "yes"),
     ];
     for (field, value) in cases {
-        let typed = policy(&seen, &[(field, value)]);
+        let typed = policy_form(&seen, &[(field, value)]);
         let page = browser.post("policy", &typed).await?;
         assert_eq!(page.status, StatusCode::UNPROCESSABLE_ENTITY, "{field} {value}");
         assert!(page.text.contains("role=\"alert\""), "{field}");
@@ -139,14 +139,14 @@ async fn what_cannot_be_is_said_at_its_field_and_everything_typed_stays() -> Out
             assert_eq!(page.value(field), value, "what was typed stays");
         }
     }
-    assert_eq!((contoso.row().await?, contoso.changes().await?), (before, vec![]));
+    assert_eq!((contoso.tenant_row().await?, contoso.policy_changes().await?), (before, vec![]));
     Ok(())
 }
 
 #[tokio::test]
-async fn rooms_are_taken_and_given_up() -> Outcome {
-    let contoso = Newcomer::open()?;
-    let mut browser = contoso.connected("organisation-wide").await?;
+async fn rooms_are_taken_and_given_up() -> TestResult {
+    let contoso = UnconnectedContoso::open()?;
+    let mut browser = contoso.connect("organisation-wide").await?;
     let page = browser.get("rooms").await?;
     assert!(page.text.contains(contoso.aurora.address()));
     let row = |mode: &'static str, zone: &'static str| {
@@ -168,24 +168,24 @@ async fn rooms_are_taken_and_given_up() -> Outcome {
     let page = save(&mut browser, row("roombridge", "Europe/Zurich")).await?;
     assert_eq!(page.status, StatusCode::SEE_OTHER, "{}", page.text);
 
-    let (tenant, id) = (TenantId(INVITED), contoso.aurora.id().parse()?);
-    let store = || Arc::clone(&contoso.office.store);
-    let rooms = RoomMap::new(store(), Arc::new(contoso.office.clock.clone()));
-    let managed = rooms.all_uncached(tenant).await?;
-    assert_eq!((managed.len(), managed[0].answering), (1, Answering::RoombridgeDecides));
+    let (tenant, id) = (TenantId(INVITED_TENANT), contoso.aurora.id().parse()?);
+    let store = || Arc::clone(&contoso.world.raw_tables);
+    let rooms = RoomMap::new(store(), Arc::new(contoso.world.clock.clone()));
+    let managed = rooms.list_uncached(tenant).await?;
+    assert_eq!((managed.len(), managed[0].response_mode), (1, ResponseMode::RoombridgeDecides));
     assert_eq!(managed[0].id.mailbox(), id);
     let mailboxes = Mailboxes::new(store());
     let (mailbox, _) = mailboxes.get(tenant, id).await?.ok_or("the room's mailbox")?;
     assert_eq!((mailbox.kind, mailbox.state), (MailboxKind::Room, MailboxState::Active));
     let tasks = |name: &str| {
-        let messages = contoso.office.outbox.messages(Shelf::Main(Queue::MailboxTasks));
+        let messages = contoso.world.memory_outbox.messages(QueueKind::Main(Queue::MailboxTasks));
         messages.iter().filter(|message| message.text.contains(&format!("\"{name}\""))).count()
     };
     assert_eq!(tasks("subscribe"), 1);
 
     let page = save(&mut browser, row("off", "")).await?;
     assert_eq!(page.status, StatusCode::SEE_OTHER);
-    assert!(rooms.all_uncached(tenant).await?.is_empty());
+    assert!(rooms.list_uncached(tenant).await?.is_empty());
     let (mailbox, _) = mailboxes.get(tenant, id).await?.ok_or("the room's mailbox")?;
     assert!(!mailbox.state.is_active());
     assert_eq!(tasks("unsubscribe"), 1);
@@ -196,37 +196,38 @@ async fn rooms_are_taken_and_given_up() -> Outcome {
 }
 
 #[tokio::test]
-async fn a_room_is_found_by_its_mail_address_also_where_that_is_not_its_sign_in_name() -> Outcome {
-    let contoso = Newcomer::open()?;
+async fn a_room_is_found_by_its_mail_address_also_where_that_is_not_its_sign_in_name() -> TestResult
+{
+    let contoso = UnconnectedContoso::open()?;
     contoso.aurora.set_sign_in_name("room-17@contoso.example");
-    let mut browser = contoso.connected("organisation-wide").await?;
+    let mut browser = contoso.connect("organisation-wide").await?;
     let address = contoso.aurora.address().to_lowercase();
     let row =
         [("from", "0"), ("address", &*address), ("mode", "exchange"), ("zone", "Europe/Zurich")];
     let page = browser.post("rooms", &row).await?;
     assert_eq!(page.status, StatusCode::SEE_OTHER, "{}", page.text);
-    let clock = Arc::new(contoso.office.clock.clone());
-    let rooms = RoomMap::new(Arc::clone(&contoso.office.store), clock);
-    let managed = rooms.all_uncached(TenantId(INVITED)).await?;
+    let clock = Arc::new(contoso.world.clock.clone());
+    let rooms = RoomMap::new(Arc::clone(&contoso.world.raw_tables), clock);
+    let managed = rooms.list_uncached(TenantId(INVITED_TENANT)).await?;
     assert_eq!(managed[0].id.mailbox(), contoso.aurora.id().parse()?);
     assert_eq!(managed[0].addresses, [address, "room-17@contoso.example".to_owned()]);
     Ok(())
 }
 
 #[tokio::test]
-async fn the_probe_tells_who_is_inside_and_that_grants_add_up() -> Outcome {
-    let contoso = Newcomer::open()?;
+async fn the_probe_tells_who_is_inside_and_that_grants_add_up() -> TestResult {
+    let contoso = UnconnectedContoso::open()?;
     let ben = contoso.tenant.person("Ben");
-    let mut browser = contoso.connected("scoped").await?;
-    let (microsoft, tenant) = (&contoso.office.microsoft, contoso.tenant.id());
+    let mut browser = contoso.connect("scoped").await?;
+    let (microsoft, tenant) = (&contoso.world.microsoft, contoso.tenant.id());
     microsoft.graph.grant_in_exchange(tenant, SCOPED_APP, true, true, &[&contoso.anna]);
     let typed = [("inside", contoso.anna.address()), ("outside", ben.address())];
     let page = browser.post("reach", &typed).await?;
     assert_eq!(page.status, StatusCode::OK);
     assert!(page.text.contains("its calendar can be read."));
     assert!(page.text.contains("Microsoft itself refuses it."));
-    assert_eq!(page.of_id("grants"), "None. With the scoped way that is as it should be.");
-    assert!(page.of_id("adds-up").is_empty());
+    assert_eq!(page.text_of_id("grants"), "None. With the scoped way that is as it should be.");
+    assert!(page.text_of_id("adds-up").is_empty());
     assert!(page.text.contains("New-ManagementScope") && page.text.contains(SCOPED_APP));
     assert!(page.text.contains("30 minutes to 2 hours"));
 
@@ -247,23 +248,24 @@ async fn the_probe_tells_who_is_inside_and_that_grants_add_up() -> Outcome {
 }
 
 #[tokio::test]
-async fn with_the_wide_way_nothing_is_out_of_reach_and_the_page_says_so() -> Outcome {
-    let contoso = Newcomer::open()?;
-    let mut browser = contoso.connected("organisation-wide").await?;
+async fn with_the_wide_way_nothing_is_out_of_reach_and_the_page_says_so() -> TestResult {
+    let contoso = UnconnectedContoso::open()?;
+    let mut browser = contoso.connect("organisation-wide").await?;
     let page =
         browser.post("reach", &[("inside", ""), ("outside", contoso.anna.address())]).await?;
     assert!(page.text.contains("With the organisation-wide way every calendar can be reached."));
-    assert_eq!(page.of_id("grants"), "Every calendar may be read and changed.");
-    assert!(contoso.office.microsoft.entra.is_consented(contoso.tenant.id(), DAEMON_APP));
+    assert_eq!(page.text_of_id("grants"), "Every calendar may be read and changed.");
+    assert!(contoso.world.microsoft.entra.is_consented(contoso.tenant.id(), DAEMON_APP));
     Ok(())
 }
 
 #[tokio::test]
-async fn the_register_is_shown_and_downloaded() -> Outcome {
-    let contoso = Newcomer::open()?;
-    let mut browser = contoso.connected("organisation-wide").await?;
-    let seen = version(&mut browser).await?;
-    let typed = policy(&seen, &[("subject", "replace"), ("subject-text", "=cmd|' /C calc'!A0")]);
+async fn the_register_is_shown_and_downloaded() -> TestResult {
+    let contoso = UnconnectedContoso::open()?;
+    let mut browser = contoso.connect("organisation-wide").await?;
+    let seen = current_version(&mut browser).await?;
+    let typed =
+        policy_form(&seen, &[("subject", "replace"), ("subject-text", "=cmd|' /C calc'!A0")]);
     browser.post("policy", &typed).await?;
     let page = browser.get("register").await?;
     assert!(page.text.contains("connected") && page.text.contains(&contoso.ada));

@@ -6,80 +6,85 @@ use roombridge::domain::drift::Drift;
 use roombridge::domain::ids::{ContentKeyId, MailboxId, TenantId};
 use roombridge::domain::policy::Registration;
 use roombridge::store::mailboxes::{
-    Health, Mailbox, MailboxKind, MailboxState, Mailboxes, Polled, SubscriptionRow,
+    Health, Mailbox, MailboxKind, MailboxState, MailboxSubscription, Mailboxes, PollingState,
 };
 use uuid::Uuid;
-use world::office::INVITED;
-use world::watched::Call;
+use world::fault_injection::Call;
+use world::test_world::INVITED_TENANT;
 
-use super::Newcomer;
+use super::UnconnectedContoso;
 use crate::contoso::{hours, minutes};
-use crate::{Failure, Outcome};
+use crate::{TestError, TestResult};
 
 fn person(n: u128) -> Mailbox {
     let id = MailboxId(Uuid::from_u128(0xF000_0000 + n));
-    Mailbox::new(TenantId(INVITED), id, MailboxKind::Person, MailboxState::Active)
+    Mailbox::new(TenantId(INVITED_TENANT), id, MailboxKind::Person, MailboxState::Active)
 }
 
-fn subscribed(contoso: &Newcomer, mailbox: Mailbox, content_key: Option<ContentKeyId>) -> Mailbox {
-    let now = contoso.office.now();
-    let subscription = SubscriptionRow {
+fn with_subscription(
+    contoso: &UnconnectedContoso,
+    mailbox: Mailbox,
+    content_key: Option<ContentKeyId>,
+) -> Mailbox {
+    let now = contoso.world.now();
+    let subscription = MailboxSubscription {
         id: "b0000000-0000-4000-8000-000000000001".to_owned(),
-        expires: now + hours(20),
-        renew_due: now + hours(10),
+        expires_at: now + hours(20),
+        next_due_at: now + hours(10),
         renewed_at: now,
         registration: Registration::OrganisationWide,
-        state_key: None,
+        client_state_key: None,
         content_key,
     };
     Mailbox { subscription: Some(subscription), ..mailbox }
 }
 
 /// With so many appointments that are not booked.
-fn drifted(contoso: &Newcomer, mailbox: Mailbox, missing: u32) -> Mailbox {
-    let at = contoso.office.now() - hours(1);
-    let drift = Some(Drift { at, missing, left_over: 0, different: 0 });
+fn with_drift(contoso: &UnconnectedContoso, mailbox: Mailbox, missing: u32) -> Mailbox {
+    let at = contoso.world.now() - hours(1);
+    let drift = Some(Drift { at, missing, orphaned: 0, different: 0 });
     Mailbox { health: Health { drift, ..mailbox.health }, ..mailbox }
 }
 
-async fn put(contoso: &Newcomer, mailboxes: Vec<Mailbox>) -> Outcome {
-    let table = Mailboxes::new(Arc::clone(&contoso.office.store));
+async fn put(contoso: &UnconnectedContoso, mailboxes: Vec<Mailbox>) -> TestResult {
+    let table = Mailboxes::new(Arc::clone(&contoso.world.raw_tables));
     for mailbox in mailboxes {
-        table.put(&mailbox).await?;
+        table.upsert(&mailbox).await?;
     }
     Ok(())
 }
 
-fn lines(csv: &str) -> usize {
+fn line_count(csv: &str) -> usize {
     csv.lines().count()
 }
 
 #[tokio::test]
-async fn each_way_of_being_followed_is_counted_and_said() -> Outcome {
-    let contoso = Newcomer::open()?;
-    let mut browser = contoso.connected("organisation-wide").await?;
-    let now = contoso.office.now();
-    let full = Health { over_quota: Some(now - minutes(90)), ..Health::default() };
-    let polled = Some(Polled { since: now, due: now + minutes(15) });
-    let rich = subscribed(&contoso, person(2), Some("c-20261123".parse()?));
-    let farewell = roombridge::store::mailboxes::Farewell::Anonymous;
+async fn each_way_of_being_followed_is_counted_and_said() -> TestResult {
+    let contoso = UnconnectedContoso::open()?;
+    let mut browser = contoso.connect("organisation-wide").await?;
+    let now = contoso.world.now();
+    let full = Health { over_quota_since: Some(now - minutes(90)), ..Health::default() };
+    let polled = Some(PollingState { since: now, next_due_at: now + minutes(15) });
+    let rich = with_subscription(&contoso, person(2), Some("c-20261123".parse()?));
+    let farewell = roombridge::store::mailboxes::BookingDisposition::KeepAnonymous;
     let all = vec![
-        drifted(&contoso, subscribed(&contoso, person(1), None), 3),
-        drifted(&contoso, rich, 0),
-        Mailbox { polled, ..person(3) },
+        with_drift(&contoso, with_subscription(&contoso, person(1), None), 3),
+        with_drift(&contoso, rich, 0),
+        Mailbox { polling: polled, ..person(3) },
         Mailbox { health: full, ..person(4) },
         person(5),
-        Mailbox { state: MailboxState::Paused, ..drifted(&contoso, person(6), 9) },
+        Mailbox { state: MailboxState::Paused, ..with_drift(&contoso, person(6), 9) },
         Mailbox { state: MailboxState::Withdrawn(farewell), ..person(7) },
     ];
     put(&contoso, all).await?;
     let page = browser.get("health").await?;
     for way in ["basic", "rich", "polled", "over-quota", "waiting", "paused", "leaving"] {
-        assert_eq!(page.of_id(&format!("people-{way}")), "1", "{way}");
-        assert_eq!(page.of_id(&format!("rooms-{way}")), "0", "{way}");
+        assert_eq!(page.text_of_id(&format!("people-{way}")), "1", "{way}");
+        assert_eq!(page.text_of_id(&format!("rooms-{way}")), "0", "{way}");
     }
-    let (missing, compared) = (page.of_id("people-missing"), page.of_id("people-compared"));
-    assert_eq!((missing, compared, page.of_id("people-not-compared")), ("3", "2", "3"));
+    let (missing, compared) =
+        (page.text_of_id("people-missing"), page.text_of_id("people-compared"));
+    assert_eq!((missing, compared, page.text_of_id("people-not-compared")), ("3", "2", "3"));
     assert!(page.text.contains("Microsoft refuses more subscriptions"));
     assert!(page.text.contains(&person(1).id.to_string()));
     assert!(page.text.contains(&person(4).id.to_string()));
@@ -88,7 +93,7 @@ async fn each_way_of_being_followed_is_counted_and_said() -> Outcome {
 
     let csv = browser.get("health.csv").await?;
     assert_eq!(csv.header("content-disposition"), "attachment; filename=\"health.csv\"");
-    assert_eq!(lines(&csv.text), 7, "a head and all but who is being forgotten");
+    assert_eq!(line_count(&csv.text), 7, "a head and all but who is being forgotten");
     let json = browser.get("health.json").await?;
     let standings: Vec<serde_json::Value> = serde_json::from_str(&json.text)?;
     let one = standings.iter().find(|one| one["mailbox"] == person(1).id.to_string());
@@ -98,44 +103,44 @@ async fn each_way_of_being_followed_is_counted_and_said() -> Outcome {
 }
 
 #[tokio::test]
-async fn many_calendars_are_read_a_page_at_a_time_and_listed_in_parts() -> Outcome {
-    let contoso = Newcomer::open()?;
-    let mut browser = contoso.connected("organisation-wide").await?;
-    let all = (0..2_500).map(|n| drifted(&contoso, person(n), u32::from(n < 300))).collect();
+async fn many_calendars_are_read_a_page_at_a_time_and_listed_in_parts() -> TestResult {
+    let contoso = UnconnectedContoso::open()?;
+    let mut browser = contoso.connect("organisation-wide").await?;
+    let all = (0..2_500).map(|n| with_drift(&contoso, person(n), u32::from(n < 300))).collect();
     put(&contoso, all).await?;
-    contoso.office.tables.reset();
+    contoso.world.table_faults.reset();
     let page = browser.get("health").await?;
     let scans = |calls: Vec<Call>| {
-        calls.into_iter().filter(|call| (call.verb, call.target) == ("scan", "Mailboxes")).count()
+        calls.into_iter().filter(|call| (call.method, call.target) == ("scan", "Mailboxes")).count()
     };
-    assert_eq!(scans(contoso.office.tables.calls()), 3);
+    assert_eq!(scans(contoso.world.table_faults.calls()), 3);
     let listed = |text: &str| text.matches("not booked: 1").count();
-    assert_eq!((page.of_id("people-waiting"), listed(&page.text)), ("2500", 200));
-    let more = page.link("/api/consent/health?from=");
+    assert_eq!((page.text_of_id("people-waiting"), listed(&page.text)), ("2500", 200));
+    let more = page.link_starting_with("/api/consent/health?from=");
     let rest = browser.get(&more).await?;
     assert_eq!(listed(&rest.text), 100);
     for odd in ["health?from=18446744073709551615", "health?from=-1", "health?from=x&comparing"] {
-        assert_eq!(browser.get(odd).await?.of_id("people-waiting"), "2500", "{odd}");
+        assert_eq!(browser.get(odd).await?.text_of_id("people-waiting"), "2500", "{odd}");
     }
-    assert_eq!(lines(&browser.get("health.csv").await?.text), 2_501);
+    assert_eq!(line_count(&browser.get("health.csv").await?.text), 2_501);
     let json = browser.get("health.json").await?;
     assert_eq!(serde_json::from_str::<Vec<serde_json::Value>>(&json.text)?.len(), 2_500);
     Ok(())
 }
 
 #[tokio::test]
-async fn nobody_compares_without_the_form_and_nothing_is_compared_where_access_is_lost() -> Outcome
-{
-    let contoso = Newcomer::open()?;
-    let mut browser = contoso.connected("organisation-wide").await?;
-    let told = contoso.told();
-    let forged = browser.post_bare("health", &[("csrf", "x")]).await?;
+async fn nobody_compares_without_the_form_and_nothing_is_compared_where_access_is_lost()
+-> TestResult {
+    let contoso = UnconnectedContoso::open()?;
+    let mut browser = contoso.connect("organisation-wide").await?;
+    let told = contoso.pending_tenant_work();
+    let forged = browser.post_without_csrf("health", &[("csrf", "x")]).await?;
     assert!(forged.status.is_client_error(), "{}", forged.status);
-    browser.site = "cross-site";
+    browser.sec_fetch_site = "cross-site";
     assert!(browser.post("health", &[]).await?.status.is_client_error());
-    assert_eq!(contoso.told(), told);
-    browser.site = "same-origin";
+    assert_eq!(contoso.pending_tenant_work(), told);
+    browser.sec_fetch_site = "same-origin";
     browser.post("health", &[]).await?;
-    assert_eq!(contoso.told().len(), told.len() + 1);
-    Ok::<(), Failure>(())
+    assert_eq!(contoso.pending_tenant_work().len(), told.len() + 1);
+    Ok::<(), TestError>(())
 }

@@ -4,20 +4,20 @@ use std::sync::Arc;
 
 use http::StatusCode;
 use roombridge::queue::Queue;
-use roombridge::queue::memory::Shelf;
+use roombridge::queue::memory::QueueKind;
 use roombridge::store::tables::Table;
 use roombridge::store::tenants::Tenants;
-use world::office::APP_HOST;
+use world::test_world::APP_HOST;
 
-use super::Newcomer;
-use crate::Outcome;
+use super::UnconnectedContoso;
+use crate::TestResult;
 
 const CONNECT: &[(&str, &str)] = &[("mode", "organisation-wide")];
 
 #[tokio::test]
-async fn nothing_hostile_in_any_field_gets_through() -> Outcome {
-    let contoso = Newcomer::open()?;
-    let mut browser = contoso.connected("organisation-wide").await?;
+async fn nothing_hostile_in_any_field_gets_through() -> TestResult {
+    let contoso = UnconnectedContoso::open()?;
+    let mut browser = contoso.connect("organisation-wide").await?;
     let seen = browser.get("policy").await?.value("version");
     let room = contoso.aurora.address().to_lowercase();
     let forms: [(&str, &[(&str, &str)]); 5] = [
@@ -42,7 +42,7 @@ async fn nothing_hostile_in_any_field_gets_through() -> Outcome {
         ("reach", &[("inside", ""), ("outside", "")]),
         ("disconnect", &[("sure", "")]),
     ];
-    let before = (contoso.row().await?, contoso.decisions().await?);
+    let before = (contoso.tenant_row().await?, contoso.decisions().await?);
     let long = "x".repeat(31_000);
     let script = "\"><script>alert(1)</script>";
     let values = [script, &long, "a\u{0}b", "a\r\nSet-Cookie: x=y", "$(calc)\u{2019}", "\u{202e}"];
@@ -65,15 +65,15 @@ async fn nothing_hostile_in_any_field_gets_through() -> Outcome {
             }
         }
     }
-    assert_eq!((contoso.row().await?, contoso.decisions().await?), before);
-    assert!(contoso.office.rows(Table::Rooms).await?.is_empty());
+    assert_eq!((contoso.tenant_row().await?, contoso.decisions().await?), before);
+    assert!(contoso.world.rows(Table::Rooms).await?.is_empty());
     Ok(())
 }
 
 #[tokio::test]
-async fn a_place_in_the_list_of_rooms_that_is_none_is_the_beginning() -> Outcome {
-    let contoso = Newcomer::open()?;
-    let mut browser = contoso.connected("organisation-wide").await?;
+async fn a_place_in_the_list_of_rooms_that_is_none_is_the_beginning() -> TestResult {
+    let contoso = UnconnectedContoso::open()?;
+    let mut browser = contoso.connect("organisation-wide").await?;
     let room = contoso.aurora.address().to_lowercase();
     for from in ["18446744073709551615", "18446744073709551600", "-1", "x", "999999999999999999999"]
     {
@@ -89,24 +89,24 @@ async fn a_place_in_the_list_of_rooms_that_is_none_is_the_beginning() -> Outcome
 }
 
 #[tokio::test]
-async fn an_excluded_mailbox_is_not_followed_as_a_room_either() -> Outcome {
-    let contoso = Newcomer::open()?;
-    let mut browser = contoso.connected("organisation-wide").await?;
-    let mut row = contoso.row().await?.ok_or("a row")?;
-    row.policy.excluded = [contoso.aurora.id().parse()?].into();
-    let clock = Arc::new(contoso.office.clock.clone());
-    Tenants::new(Arc::clone(&contoso.office.store), clock).put(&row).await?;
+async fn an_excluded_mailbox_is_not_followed_as_a_room_either() -> TestResult {
+    let contoso = UnconnectedContoso::open()?;
+    let mut browser = contoso.connect("organisation-wide").await?;
+    let mut row = contoso.tenant_row().await?.ok_or("a row")?;
+    row.policy.excluded_mailboxes = [contoso.aurora.id().parse()?].into();
+    let clock = Arc::new(contoso.world.clock.clone());
+    Tenants::new(Arc::clone(&contoso.world.raw_tables), clock).upsert(&row).await?;
     let room = contoso.aurora.address().to_lowercase();
     let fields = [("address", room.as_str()), ("mode", "exchange"), ("zone", "UTC")];
     assert_eq!(browser.post("rooms", &fields).await?.status, StatusCode::SEE_OTHER);
-    assert_eq!(contoso.office.outbox.messages(Shelf::Main(Queue::MailboxTasks)), []);
+    assert_eq!(contoso.world.memory_outbox.messages(QueueKind::Main(Queue::MailboxTasks)), []);
     Ok(())
 }
 
 #[tokio::test]
-async fn a_form_with_a_field_of_nobody_is_refused() -> Outcome {
-    let contoso = Newcomer::open()?;
-    let mut browser = contoso.ada().await?;
+async fn a_form_with_a_field_of_nobody_is_refused() -> TestResult {
+    let contoso = UnconnectedContoso::open()?;
+    let mut browser = contoso.signed_in_admin().await?;
     for extra in [("tenant", "another"), ("administrator", "yes"), ("mode", "scoped")] {
         let page = browser.post("connect", &[CONNECT, &[extra]].concat()).await?;
         assert_eq!((page.status.as_u16(), page.heading()), (400, "This form cannot be read"));
@@ -115,12 +115,12 @@ async fn a_form_with_a_field_of_nobody_is_refused() -> Outcome {
     assert_eq!(page.status, StatusCode::BAD_REQUEST);
     let page = browser.post("connect", &[("mode", &"x".repeat(70_000))]).await?;
     assert_eq!((page.status.as_u16(), page.heading()), (413, "This form is too large"));
-    contoso.nothing_happened().await
+    contoso.assert_nothing_stored_or_sent().await
 }
 
 #[tokio::test]
-async fn nothing_a_browser_sends_chooses_where_it_goes() -> Outcome {
-    let contoso = Newcomer::open()?;
+async fn nothing_a_browser_sends_chooses_where_it_is_redirected() -> TestResult {
+    let contoso = UnconnectedContoso::open()?;
     let mut browser = contoso.browser();
     let queries = ["redirect=https://evil.example", "return_to=//evil.example", "next=/%5Cevil"];
     for query in queries {
@@ -128,7 +128,7 @@ async fn nothing_a_browser_sends_chooses_where_it_goes() -> Outcome {
         assert!(page.location().starts_with("https://login.microsoftonline.com/organizations/"));
         assert!(!page.location().contains("evil"), "{query}");
     }
-    let mut browser = contoso.connected("scoped").await?;
+    let mut browser = contoso.connect("scoped").await?;
     let evil = "\"><script>alert(1)</script>";
     let page = browser
         .get(&format!("https://{APP_HOST}/api/consent/policy?saved=%22%3E%3Cscript%3E"))

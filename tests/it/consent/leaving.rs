@@ -1,84 +1,87 @@
 //! Disconnecting: confirmed, told once or again, and watched.
 
 use http::StatusCode;
-use roombridge::domain::decision::What;
+use roombridge::domain::decision::DecisionKind;
 use roombridge::domain::policy::ContentPolicy;
 use roombridge::domain::tenancy::TenantState;
 use roombridge::store::tables::Table;
 use roombridge::store::tenants::Tenants;
 use std::sync::Arc;
 
-use super::Newcomer;
-use crate::Outcome;
+use super::UnconnectedContoso;
+use crate::TestResult;
 
 #[tokio::test]
-async fn disconnecting_is_confirmed_evidenced_and_told() -> Outcome {
-    let contoso = Newcomer::open()?;
-    let mut browser = contoso.connected("organisation-wide").await?;
+async fn disconnecting_is_confirmed_recorded_and_queued() -> TestResult {
+    let contoso = UnconnectedContoso::open()?;
+    let mut browser = contoso.connect("organisation-wide").await?;
     let page = browser.post("disconnect", &[]).await?;
     assert_eq!(page.status, StatusCode::UNPROCESSABLE_ENTITY);
     assert!(page.text.contains("href=\"#sure\""));
-    assert_eq!(contoso.row().await?.ok_or("a row")?.state, TenantState::Active);
+    assert_eq!(contoso.tenant_row().await?.ok_or("a row")?.state, TenantState::Active);
 
-    contoso.pass(1);
+    contoso.advance_minutes(1);
     let page = browser.post("disconnect", &[("sure", "yes")]).await?;
     assert_eq!(page.status, StatusCode::SEE_OTHER);
-    assert_eq!(contoso.row().await?.ok_or("a row")?.state, TenantState::Leaving);
-    assert_eq!(contoso.decisions().await?.last().map(|d| d.what.clone()), Some(What::Disconnected));
-    assert_eq!(contoso.told(), ["connect", "leave"]);
+    assert_eq!(contoso.tenant_row().await?.ok_or("a row")?.state, TenantState::Disconnecting);
+    assert_eq!(
+        contoso.decisions().await?.last().map(|d| d.kind.clone()),
+        Some(DecisionKind::Disconnected)
+    );
+    assert_eq!(contoso.pending_tenant_work(), ["connect", "leave"]);
     let page = browser.get("disconnect").await?;
-    assert_eq!((page.heading(), page.of_id("remaining")), ("Disconnecting", "0"));
+    assert_eq!((page.heading(), page.text_of_id("remaining")), ("Disconnecting", "0"));
     assert!(page.text.contains("http-equiv=\"refresh\""));
     // The first page leads there, and nothing else is open.
     assert_eq!(browser.get("").await?.location(), "/api/consent/disconnect");
     assert_eq!(browser.get("policy").await?.status, StatusCode::CONFLICT);
     // Again: told again, written down once.
     browser.post("disconnect", &[("sure", "yes")]).await?;
-    assert_eq!(contoso.told(), ["connect", "leave", "leave"]);
+    assert_eq!(contoso.pending_tenant_work(), ["connect", "leave", "leave"]);
     assert_eq!(contoso.decisions().await?.len(), 2);
     Ok(())
 }
 
 #[tokio::test]
-async fn who_has_left_may_come_back_with_nothing_decided() -> Outcome {
-    let contoso = Newcomer::open()?;
-    let mut browser = contoso.connected("organisation-wide").await?;
-    let mut row = contoso.row().await?.ok_or("a row")?;
-    row.state = TenantState::Left(contoso.office.now());
+async fn who_has_left_may_come_back_with_nothing_decided() -> TestResult {
+    let contoso = UnconnectedContoso::open()?;
+    let mut browser = contoso.connect("organisation-wide").await?;
+    let mut row = contoso.tenant_row().await?.ok_or("a row")?;
+    row.state = TenantState::Deleted(contoso.world.now());
     row.policy.audit_days = 30;
-    let clock = Arc::new(contoso.office.clock.clone());
-    Tenants::new(Arc::clone(&contoso.office.store), clock).put(&row).await?;
+    let clock = Arc::new(contoso.world.clock.clone());
+    Tenants::new(Arc::clone(&contoso.world.raw_tables), clock).upsert(&row).await?;
     assert_eq!(browser.get("disconnect").await?.heading(), "Disconnected");
     let page = browser.get("").await?;
     assert!(page.text.contains("Your organisation was disconnected."));
     assert_eq!(browser.get("register").await?.status, StatusCode::OK, "the evidence stays");
-    contoso.pass(1);
-    contoso.consent(&mut browser, "organisation-wide").await?;
-    let row = contoso.row().await?.ok_or("a row")?;
+    contoso.advance_minutes(1);
+    contoso.grant_and_return(&mut browser, "organisation-wide").await?;
+    let row = contoso.tenant_row().await?.ok_or("a row")?;
     assert_eq!((row.state, row.policy.audit_days), (TenantState::Active, 365));
     Ok(())
 }
 
 #[tokio::test]
-async fn a_disconnected_organisation_is_gone_but_for_the_evidence() -> Outcome {
-    let contoso = Newcomer::open()?;
-    let mut browser = contoso.connected("organisation-wide").await?;
-    contoso.office.settle().await;
+async fn a_disconnected_organisation_is_gone_but_for_the_evidence() -> TestResult {
+    let contoso = UnconnectedContoso::open()?;
+    let mut browser = contoso.connect("organisation-wide").await?;
+    contoso.world.run_until_idle().await;
     let address = contoso.aurora.address().to_lowercase();
     let room = [("from", "0"), ("address", &address), ("mode", "exchange"), ("zone", "UTC")];
     assert_eq!(browser.post("rooms", &room).await?.status, StatusCode::SEE_OTHER);
-    contoso.office.settle().await;
-    assert_eq!(browser.get("").await?.of_id("count-rooms"), "1");
-    assert_eq!(contoso.office.microsoft.graph.subscriptions().len(), 1);
+    contoso.world.run_until_idle().await;
+    assert_eq!(browser.get("").await?.text_of_id("count-rooms"), "1");
+    assert_eq!(contoso.world.microsoft.graph.subscriptions().len(), 1);
 
     browser.post("disconnect", &[("sure", "yes")]).await?;
-    contoso.office.settle().await;
-    contoso.office.pass(jiff::SignedDuration::from_mins(30)).await;
+    contoso.world.run_until_idle().await;
+    contoso.world.run_for(jiff::SignedDuration::from_mins(30)).await;
     let page = browser.get("disconnect").await?;
-    assert_eq!(page.heading(), "Disconnected", "{}", page.of_id("remaining"));
-    assert!(contoso.office.microsoft.graph.subscriptions().is_empty());
+    assert_eq!(page.heading(), "Disconnected", "{}", page.text_of_id("remaining"));
+    assert!(contoso.world.microsoft.graph.subscriptions().is_empty());
     for table in [Table::Mailboxes, Table::Rooms, Table::Bookings, Table::Appointments] {
-        assert!(contoso.office.rows(table).await?.is_empty(), "{table:?}");
+        assert!(contoso.world.rows(table).await?.is_empty(), "{table:?}");
     }
     let page = browser.get("register").await?;
     for what in ["connected", "agreed", "disconnected", "deleted"] {
@@ -88,33 +91,33 @@ async fn a_disconnected_organisation_is_gone_but_for_the_evidence() -> Outcome {
 }
 
 #[tokio::test]
-async fn storage_that_is_away_is_said_and_repeating_ends_clean() -> Outcome {
-    let contoso = Newcomer::open()?;
-    let mut browser = contoso.connected("organisation-wide").await?;
-    contoso.office.tables.set_down(true);
+async fn storage_that_is_away_is_said_and_repeating_ends_clean() -> TestResult {
+    let contoso = UnconnectedContoso::open()?;
+    let mut browser = contoso.connect("organisation-wide").await?;
+    contoso.world.table_faults.set_down(true);
     for step in ["", "policy", "rooms", "reach", "register", "disconnect"] {
         let page = browser.get(step).await?;
         assert_eq!((page.status.as_u16(), page.header("retry-after")), (503, "30"), "{step}");
         assert_eq!(page.heading(), "Roombridge cannot reach its storage for now");
     }
-    contoso.office.tables.set_down(false);
-    contoso.office.queues.set_down(true);
+    contoso.world.table_faults.set_down(false);
+    contoso.world.queue_faults.set_down(true);
     let page = browser.post("disconnect", &[("sure", "yes")]).await?;
     assert_eq!(page.status, StatusCode::SERVICE_UNAVAILABLE);
-    assert_eq!(contoso.row().await?.ok_or("a row")?.state, TenantState::Leaving);
-    contoso.office.queues.set_down(false);
-    assert_eq!(contoso.told(), ["connect"]);
+    assert_eq!(contoso.tenant_row().await?.ok_or("a row")?.state, TenantState::Disconnecting);
+    contoso.world.queue_faults.set_down(false);
+    assert_eq!(contoso.pending_tenant_work(), ["connect"]);
     browser.post("disconnect", &[("sure", "yes")]).await?;
-    assert_eq!(contoso.told(), ["connect", "leave"]);
+    assert_eq!(contoso.pending_tenant_work(), ["connect", "leave"]);
     Ok(())
 }
 
 #[tokio::test]
-async fn who_is_not_invited_any_more_may_still_leave_and_do_nothing_else() -> Outcome {
-    let contoso = Newcomer::open()?;
-    let fabrikam = contoso.office.microsoft.stranger("Fabrikam");
-    let fred = contoso.office.microsoft.administrator(&fabrikam, "Fred");
-    contoso.office.seeding().connect(&fabrikam, ContentPolicy::default()).await?;
+async fn who_is_not_invited_any_more_may_still_leave_and_do_nothing_else() -> TestResult {
+    let contoso = UnconnectedContoso::open()?;
+    let fabrikam = contoso.world.microsoft.unconnected_tenant("Fabrikam");
+    let fred = contoso.world.microsoft.add_administrator(&fabrikam, "Fred");
+    contoso.world.fixtures().connect(&fabrikam, ContentPolicy::default()).await?;
     let mut browser = contoso.browser();
     let page = browser.sign_in(&fred).await?;
     assert_eq!(page.location(), "/api/consent/disconnect");
@@ -127,7 +130,7 @@ async fn who_is_not_invited_any_more_may_still_leave_and_do_nothing_else() -> Ou
     assert_eq!(page.heading(), "Your organisation is not invited");
     let page = browser.post("disconnect", &[("sure", "yes")]).await?;
     assert_eq!(page.status, StatusCode::SEE_OTHER, "{}", page.text);
-    assert_eq!(contoso.told(), ["leave"]);
-    assert_eq!(contoso.row().await?, None, "and nothing of Contoso's is touched");
+    assert_eq!(contoso.pending_tenant_work(), ["leave"]);
+    assert_eq!(contoso.tenant_row().await?, None, "and nothing of Contoso's is touched");
     Ok(())
 }

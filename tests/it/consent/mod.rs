@@ -13,22 +13,22 @@ mod rehearsal;
 use std::sync::Arc;
 
 use jiff::SignedDuration;
-use roombridge::domain::decision::{Decision, What};
+use roombridge::domain::decision::{Decision, DecisionKind};
 use roombridge::domain::ids::TenantId;
 use roombridge::queue::Queue;
-use roombridge::queue::memory::Shelf;
+use roombridge::queue::memory::QueueKind;
 use roombridge::store::register::Register;
 use roombridge::store::tables::Table;
 use roombridge::store::tenants::{Tenant as TenantRow, Tenants};
 use world::exchange::{Mailbox, Processing, Tenant};
-use world::office::{INVITED, Office};
+use world::test_world::{INVITED_TENANT, TestWorld};
 
-use crate::Failure;
-use crate::visit::{Browser, Page};
+use crate::TestError;
+use crate::http_browser::{Browser, Page};
 
 /// Contoso before it has ever heard of Roombridge.
-struct Newcomer {
-    office: Office,
+struct UnconnectedContoso {
+    world: TestWorld,
     tenant: Tenant,
     /// Global Administrator, without a mailbox.
     ada: String,
@@ -36,41 +36,45 @@ struct Newcomer {
     aurora: Mailbox,
 }
 
-impl Newcomer {
-    fn open() -> Result<Self, Failure> {
-        Ok(Self::in_office(Office::new(7)?, Processing::AutoAccept))
+impl UnconnectedContoso {
+    fn open() -> Result<Self, TestError> {
+        Ok(Self::in_world(TestWorld::new(7)?, Processing::AutoAccept))
     }
 
-    fn in_office(office: Office, processing: Processing) -> Self {
-        let tenant = office.invited("Contoso");
-        let ada = office.microsoft.administrator(&tenant, "Ada");
+    fn in_world(office: TestWorld, processing: Processing) -> Self {
+        let tenant = office.add_invited_tenant("Contoso");
+        let ada = office.microsoft.add_administrator(&tenant, "Ada");
         let anna = tenant.person("Anna");
         let aurora = tenant.room("Aurora", processing);
-        Self { office, tenant, ada, anna, aurora }
+        Self { world: office, tenant, ada, anna, aurora }
     }
 
     fn browser(&self) -> Browser<'_> {
-        Browser::new(&self.office, "consent")
+        Browser::new(&self.world, "consent")
     }
 
     /// Ada's browser, signed in.
-    async fn ada(&self) -> Result<Browser<'_>, Failure> {
+    async fn signed_in_admin(&self) -> Result<Browser<'_>, TestError> {
         let mut browser = self.browser();
         browser.sign_in(&self.ada).await?;
         Ok(browser)
     }
 
     /// Ada's browser, and Contoso connected in this way.
-    async fn connected(&self, mode: &str) -> Result<Browser<'_>, Failure> {
-        let mut browser = self.ada().await?;
-        let page = self.consent(&mut browser, mode).await?;
+    async fn connect(&self, mode: &str) -> Result<Browser<'_>, TestError> {
+        let mut browser = self.signed_in_admin().await?;
+        let page = self.grant_and_return(&mut browser, mode).await?;
         assert_eq!(page.heading(), "Overview", "{}", page.text);
         Ok(browser)
     }
 
     /// Consents in this way; answers the page that it ends on.
-    async fn consent(&self, browser: &mut Browser<'_>, mode: &str) -> Result<Page, Failure> {
-        let back = self.granted(browser, mode, &self.ada).await?;
+    async fn grant_and_return(
+        &self,
+        browser: &mut Browser<'_>,
+        mode: &str,
+    ) -> Result<Page, TestError> {
+        let back = self.grant(browser, mode, &self.ada).await?;
         let page = browser.get(&back).await?;
         match page.location() {
             "" => Ok(page),
@@ -79,42 +83,43 @@ impl Newcomer {
     }
 
     /// Grants at Entra as `user`; answers the address that Entra sends the browser back to.
-    async fn granted(
+    async fn grant(
         &self,
         browser: &mut Browser<'_>,
         mode: &str,
         user: &str,
-    ) -> Result<String, Failure> {
-        self.granted_by(browser, &[("mode", mode)], user).await
+    ) -> Result<String, TestError> {
+        self.grant_with_choices(browser, &[("mode", mode)], user).await
     }
 
     /// The same with these choices on the first page.
-    async fn granted_by(
+    async fn grant_with_choices(
         &self,
         browser: &mut Browser<'_>,
         choices: &[(&str, &str)],
         user: &str,
-    ) -> Result<String, Failure> {
+    ) -> Result<String, TestError> {
         let page = browser.post("connect", choices).await?;
-        let there = page.link(&self.office.microsoft.entra.cloud().authority).parse()?;
-        let back = self.office.microsoft.entra.admin_consent(&there, user);
+        let there =
+            page.link_starting_with(&self.world.microsoft.entra.cloud().authority).parse()?;
+        let back = self.world.microsoft.entra.admin_consent(&there, user);
         Ok(back.map_err(|page| page.text)?.to_string())
     }
 
-    async fn row(&self) -> Result<Option<TenantRow>, Failure> {
-        let clock = Arc::new(self.office.clock.clone());
-        let tenants = Tenants::new(Arc::clone(&self.office.store), clock);
-        Ok(tenants.get_uncached(TenantId(INVITED)).await?)
+    async fn tenant_row(&self) -> Result<Option<TenantRow>, TestError> {
+        let clock = Arc::new(self.world.clock.clone());
+        let tenants = Tenants::new(Arc::clone(&self.world.raw_tables), clock);
+        Ok(tenants.get_uncached(TenantId(INVITED_TENANT)).await?)
     }
 
-    async fn decisions(&self) -> Result<Vec<Decision>, Failure> {
-        Ok(Register::new(Arc::clone(&self.office.store)).all(TenantId(INVITED)).await?)
+    async fn decisions(&self) -> Result<Vec<Decision>, TestError> {
+        Ok(Register::new(Arc::clone(&self.world.raw_tables)).list(TenantId(INVITED_TENANT)).await?)
     }
 
     /// What was changed: the policy's name, what it was and what it is.
-    async fn changes(&self) -> Result<Vec<(String, String, String)>, Failure> {
+    async fn policy_changes(&self) -> Result<Vec<(String, String, String)>, TestError> {
         let changed = self.decisions().await?.into_iter().filter_map(|decision| {
-            if let What::PolicyChanged { policy, old, new } = decision.what {
+            if let DecisionKind::PolicyChanged { policy, old, new } = decision.kind {
                 return Some((policy, old, new));
             }
             None
@@ -123,26 +128,29 @@ impl Newcomer {
     }
 
     /// The work that waits for `maintain-tenant`, by its name in the message.
-    fn told(&self) -> Vec<String> {
-        let messages = self.office.outbox.messages(Shelf::Main(Queue::TenantTasks));
+    fn pending_tenant_work(&self) -> Vec<String> {
+        let messages = self.world.memory_outbox.messages(QueueKind::Main(Queue::TenantTasks));
         let names = ["connect", "align", "leave"];
         let name = |text: &str| names.iter().find(|name| text.contains(&format!("\"{name}\"")));
         messages.iter().filter_map(|m| name(&m.text)).map(|name| (*name).to_owned()).collect()
     }
 
     /// Nothing of any tenant is stored, and nobody was told anything.
-    async fn nothing_happened(&self) -> Result<(), Failure> {
+    async fn assert_nothing_stored_or_sent(&self) -> Result<(), TestError> {
         for table in [Table::Tenants, Table::Register, Table::Mailboxes, Table::Rooms] {
-            assert_eq!(self.office.rows(table).await?.len(), 0, "{table:?}");
+            assert_eq!(self.world.rows(table).await?.len(), 0, "{table:?}");
         }
         for queue in Queue::ALL {
-            assert!(self.office.outbox.messages(Shelf::Main(queue)).is_empty(), "{queue:?}");
+            assert!(
+                self.world.memory_outbox.messages(QueueKind::Main(queue)).is_empty(),
+                "{queue:?}"
+            );
         }
         Ok(())
     }
 
     /// Ada manages Aurora.
-    async fn manage(&self, browser: &mut Browser<'_>, mode: &str) -> crate::Outcome {
+    async fn manage_aurora(&self, browser: &mut Browser<'_>, mode: &str) -> crate::TestResult {
         let address = self.aurora.address().to_lowercase();
         let row = [("from", "0"), ("address", &*address), ("mode", mode), ("zone", "UTC")];
         let page = browser.post("rooms", &row).await?;
@@ -150,7 +158,7 @@ impl Newcomer {
         Ok(())
     }
 
-    fn pass(&self, minutes: i64) {
-        self.office.clock.advance(SignedDuration::from_mins(minutes));
+    fn advance_minutes(&self, minutes: i64) {
+        self.world.clock.advance(SignedDuration::from_mins(minutes));
     }
 }

@@ -4,72 +4,72 @@ use http::StatusCode;
 use roombridge::store::tables::Table;
 use world::exchange::{Invitation, Response};
 
-use super::Newcomer;
-use super::deciding::policy;
+use super::UnconnectedContoso;
+use super::deciding::policy_form;
 use crate::contoso::{at, hours, minutes};
-use crate::{Failure, Outcome};
+use crate::{TestError, TestResult};
 
 /// How often anything was written into a calendar.
-fn writes(contoso: &Newcomer) -> usize {
-    let asked = contoso.office.microsoft.graph.requests();
+fn calendar_writes(contoso: &UnconnectedContoso) -> usize {
+    let asked = contoso.world.microsoft.graph.requests();
     let writes =
         asked.iter().filter(|seen| seen.method != "GET" && seen.template.contains("/events"));
     writes.count()
 }
 
 #[tokio::test]
-async fn what_would_be_booked_is_counted_and_booked_when_the_rehearsal_ends() -> Outcome {
-    let contoso = Newcomer::open()?;
-    let Newcomer { tenant, anna, aurora, office, .. } = &contoso;
-    let meet = |n: i64| -> Result<_, Failure> {
+async fn what_would_be_booked_is_counted_and_booked_when_the_rehearsal_ends() -> TestResult {
+    let contoso = UnconnectedContoso::open()?;
+    let UnconnectedContoso { tenant, anna, aurora, world: office, .. } = &contoso;
+    let meet = |n: i64| -> Result<_, TestError> {
         let start = at("08:00") + hours(n);
         let invitation = Invitation::new("Quarterly numbers", start, start + hours(1));
         Ok(tenant.meet(anna, invitation.room(aurora))?)
     };
     let meetings = (0..12).map(meet).collect::<Result<Vec<_>, _>>()?;
-    let mut browser = contoso.ada().await?;
+    let mut browser = contoso.signed_in_admin().await?;
     let choices = [("mode", "organisation-wide"), ("rehearsal", "yes")];
-    let back = contoso.granted_by(&mut browser, &choices, &contoso.ada).await?;
+    let back = contoso.grant_with_choices(&mut browser, &choices, &contoso.ada).await?;
     assert_eq!(browser.get(&back).await?.location(), "/api/consent");
-    assert!(contoso.row().await?.ok_or("a row")?.policy.rehearsal);
+    assert!(contoso.tenant_row().await?.ok_or("a row")?.policy.rehearsal);
     browser.get("").await?;
-    contoso.manage(&mut browser, "exchange").await?;
-    office.pass(minutes(5)).await;
+    contoso.manage_aurora(&mut browser, "exchange").await?;
+    office.run_for(minutes(5)).await;
 
     let page = browser.get("health").await?;
     assert!(page.text.contains("12 appointments would be booked"), "{}", page.text);
-    assert_eq!((page.of_id("rooms-missing"), page.of_id("rooms-basic")), ("12", "1"));
+    assert_eq!((page.text_of_id("rooms-missing"), page.text_of_id("rooms-basic")), ("12", "1"));
     assert!(page.text.contains(&aurora.address().to_lowercase()));
     // A change that is notified is not read, and not booked.
     office.microsoft.graph.clear_requests();
     meet(12)?;
-    office.pass(minutes(5)).await;
+    office.run_for(minutes(5)).await;
     assert_eq!(office.microsoft.graph.requests(), []);
     assert_eq!(browser.post("health", &[]).await?.location(), "/api/consent/health?comparing");
-    office.pass(minutes(5)).await;
+    office.run_for(minutes(5)).await;
     let page = browser.get("health?comparing").await?;
     assert!(page.text.contains("13 appointments would be booked"));
     assert!(page.text.contains("Every calendar is being compared."));
     for table in [Table::Bookings, Table::Appointments] {
         assert!(office.rows(table).await?.is_empty(), "{table:?}");
     }
-    assert_eq!(writes(&contoso), 0);
+    assert_eq!(calendar_writes(&contoso), 0);
 
     let seen = browser.get("policy").await?.value("version");
-    let page = browser.post("policy", &policy(&seen, &[])).await?;
+    let page = browser.post("policy", &policy_form(&seen, &[])).await?;
     assert_eq!(page.status, StatusCode::SEE_OTHER, "{}", page.text);
-    office.pass(minutes(5)).await;
+    office.run_for(minutes(5)).await;
     assert_eq!(office.rows(Table::Bookings).await?.len(), 13);
     for meeting in &meetings {
-        assert_eq!(meeting.answer_of(aurora), Some(Response::Accepted));
+        assert_eq!(meeting.response_of(aurora), Some(Response::Accepted));
     }
     browser.get("health").await?;
     browser.post("health", &[]).await?;
-    office.pass(minutes(5)).await;
+    office.run_for(minutes(5)).await;
     let page = browser.get("health").await?;
-    assert_eq!(page.of_id("rooms-missing"), "0");
+    assert_eq!(page.text_of_id("rooms-missing"), "0");
     assert!(!page.text.contains("would be booked"));
-    let told: Vec<_> = contoso.changes().await?;
+    let told: Vec<_> = contoso.policy_changes().await?;
     let told: Vec<_> = told.iter().map(|(name, old, new)| [&**name, &**old, &**new]).collect();
     assert_eq!(told, [["rehearsal", "no", "yes"], ["rehearsal", "yes", "no"]]);
     assert_eq!(office.microsoft.graph.violations(), []);
@@ -77,13 +77,13 @@ async fn what_would_be_booked_is_counted_and_booked_when_the_rehearsal_ends() ->
 }
 
 #[tokio::test]
-async fn connecting_again_keeps_what_was_decided() -> Outcome {
-    let contoso = Newcomer::open()?;
-    let mut browser = contoso.connected("organisation-wide").await?;
+async fn connecting_again_keeps_what_was_decided() -> TestResult {
+    let contoso = UnconnectedContoso::open()?;
+    let mut browser = contoso.connect("organisation-wide").await?;
     let choices = [("mode", "scoped"), ("rehearsal", "yes")];
-    let back = contoso.granted_by(&mut browser, &choices, &contoso.ada).await?;
+    let back = contoso.grant_with_choices(&mut browser, &choices, &contoso.ada).await?;
     browser.get(&back).await?;
-    assert!(!contoso.row().await?.ok_or("a row")?.policy.rehearsal);
-    assert_eq!(contoso.changes().await?, []);
+    assert!(!contoso.tenant_row().await?.ok_or("a row")?.policy.rehearsal);
+    assert_eq!(contoso.policy_changes().await?, []);
     Ok(())
 }

@@ -7,89 +7,95 @@ use std::task::Poll;
 
 use jiff::SignedDuration;
 use roombridge::host::{FUNCTIONS, Trigger};
-use world::host::Taken;
-use world::office::Office;
+use world::host::DequeuedMessage;
+use world::test_world::TestWorld;
 
 /// Rounds after which something must be going round in circles.
-const TOO_MANY: usize = 10_000;
+const MAX_ROUNDS: usize = 10_000;
 
 /// How messages and timer ticks are worked off.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Manner {
+pub(crate) enum Disturbance {
     /// Each once.
-    Once,
+    Undisturbed,
     /// Each twice in a row, timers too.
-    TwiceInTurn,
+    DuplicatedAtOnce,
     /// Each once, and when all is done every message a second time, oldest first.
-    TwiceAfterwards,
+    DuplicatedAtEnd,
     /// Each once, but whoever is at work at this await point (counted from 1 over all of them) is
     /// dropped there, as when its process is killed.
-    Cut(usize),
+    DroppedAt(usize),
 }
 
 /// Lets time pass in an office, in one manner.
 pub(crate) struct Driver<'a> {
-    office: &'a Office,
-    manner: Cell<Manner>,
-    points: Cell<usize>,
-    cut: Cell<bool>,
-    copies: RefCell<Vec<Taken>>,
+    world: &'a TestWorld,
+    disturbance: Cell<Disturbance>,
+    await_points: Cell<usize>,
+    has_dropped: Cell<bool>,
+    copies: RefCell<Vec<DequeuedMessage>>,
 }
 
 impl<'a> Driver<'a> {
-    pub(crate) fn new(office: &'a Office, manner: Manner) -> Self {
+    pub(crate) fn new(office: &'a TestWorld, manner: Disturbance) -> Self {
         let (manner, points, cut) = (Cell::new(manner), Cell::new(0), Cell::new(false));
-        Self { office, manner, points, cut, copies: RefCell::default() }
+        Self {
+            world: office,
+            disturbance: manner,
+            await_points: points,
+            has_dropped: cut,
+            copies: RefCell::default(),
+        }
     }
 
     /// How many await points were passed so far.
-    pub(crate) fn points(&self) -> usize {
-        self.points.get()
+    pub(crate) fn await_points(&self) -> usize {
+        self.await_points.get()
     }
 
     /// Whether a worker was cut off.
-    pub(crate) fn has_cut(&self) -> bool {
-        self.cut.get()
+    pub(crate) fn has_dropped(&self) -> bool {
+        self.has_dropped.get()
     }
 
     /// Ends the disturbance; what was to come a second time comes now.
     pub(crate) async fn end(&self) {
-        self.manner.set(Manner::Once);
+        self.disturbance.set(Disturbance::Undisturbed);
         for copy in self.copies.take() {
-            self.office.host.process_message(copy).await;
+            self.world.host.process_message(copy).await;
         }
-        self.settle().await;
+        self.run_until_idle().await;
     }
 
     /// Lets `duration` pass, with everything that happens in it.
-    pub(crate) async fn pass(&self, duration: SignedDuration) {
-        let until = self.office.now() + duration;
-        self.tick().await;
-        for _ in 0..TOO_MANY {
-            let next = self.office.next_event().filter(|next| *next <= until);
+    pub(crate) async fn run_for(&self, duration: SignedDuration) {
+        let until = self.world.now() + duration;
+        self.run_due().await;
+        for _ in 0..MAX_ROUNDS {
+            let next = self.world.next_event().filter(|next| *next <= until);
             let Some(next) = next else { break };
-            self.office.clock.set(next.max(self.office.now()));
-            self.tick().await;
+            self.world.clock.set(next.max(self.world.now()));
+            self.run_due().await;
         }
-        self.office.clock.set(until);
+        self.world.clock.set(until);
     }
 
-    async fn tick(&self) {
-        self.timers().await;
-        self.settle().await;
+    async fn run_due(&self) {
+        self.run_timers().await;
+        self.run_until_idle().await;
     }
 
-    async fn timers(&self) {
-        let host = &self.office.host;
-        let now = self.office.now();
+    async fn run_timers(&self) {
+        let host = &self.world.host;
+        let now = self.world.now();
         let due = FUNCTIONS.iter().filter(|function| match function.trigger {
             Trigger::Timer { .. } => host.next_run(function.name).is_some_and(|at| at <= now),
             Trigger::Http { .. } | Trigger::Queue { .. } => false,
         });
         let due: Vec<&str> = due.map(|function| function.name).collect();
         // A run that was cut off is still due, and is run again by a host that has restarted.
-        while self.unless_cut(host.run_due_timers()).await.is_none() {}
-        if self.manner.get() == Manner::TwiceInTurn {
+        while self.unless_dropped(host.run_due_timers()).await.is_none() {}
+        if self.disturbance.get() == Disturbance::DuplicatedAtOnce {
             for name in due {
                 let again = host.run_timer(name).await;
                 assert!(again.is_ok(), "{again:?}");
@@ -97,14 +103,14 @@ impl<'a> Driver<'a> {
         }
     }
 
-    async fn settle(&self) {
-        for _ in 0..TOO_MANY {
-            let travelled = self.office.microsoft.exchange.step();
-            let delivered = self.office.microsoft.graph.deliver_due().await.posts.len();
-            let taken = self.office.host.take_all().await;
+    async fn run_until_idle(&self) {
+        for _ in 0..MAX_ROUNDS {
+            let travelled = self.world.microsoft.exchange.deliver_due();
+            let delivered = self.world.microsoft.graph.deliver_due().await.posts.len();
+            let taken = self.world.host.dequeue_all().await;
             let idle = travelled + delivered + taken.len() == 0;
             for taken in taken {
-                self.work(taken).await;
+                self.process(taken).await;
             }
             if idle {
                 break;
@@ -112,31 +118,33 @@ impl<'a> Driver<'a> {
         }
     }
 
-    async fn work(&self, taken: Taken) {
-        let host = &self.office.host;
-        match self.manner.get() {
-            Manner::Once => drop(host.process_message(taken).await),
-            Manner::TwiceInTurn => {
+    async fn process(&self, taken: DequeuedMessage) {
+        let host = &self.world.host;
+        match self.disturbance.get() {
+            Disturbance::Undisturbed => drop(host.process_message(taken).await),
+            Disturbance::DuplicatedAtOnce => {
                 host.process_message(taken.clone()).await;
                 host.process_message(taken).await;
             }
-            Manner::TwiceAfterwards => {
+            Disturbance::DuplicatedAtEnd => {
                 self.copies.borrow_mut().push(taken.clone());
                 host.process_message(taken).await;
             }
-            Manner::Cut(_) => drop(self.unless_cut(host.process_message(taken)).await),
+            Disturbance::DroppedAt(_) => {
+                drop(self.unless_dropped(host.process_message(taken)).await)
+            }
         }
     }
 
     /// Runs `work`, unless its await point is the one to be cut at: `None` then.
-    async fn unless_cut<T>(&self, work: impl Future<Output = T>) -> Option<T> {
+    async fn unless_dropped<T>(&self, work: impl Future<Output = T>) -> Option<T> {
         let mut work = pin!(work);
         poll_fn(|cx| match work.as_mut().poll(cx) {
             Poll::Ready(done) => Poll::Ready(Some(done)),
             Poll::Pending => {
-                self.points.set(self.points.get() + 1);
-                if self.manner.get() == Manner::Cut(self.points.get()) {
-                    self.cut.set(true);
+                self.await_points.set(self.await_points.get() + 1);
+                if self.disturbance.get() == Disturbance::DroppedAt(self.await_points.get()) {
+                    self.has_dropped.set(true);
                     Poll::Ready(None)
                 } else {
                     Poll::Pending

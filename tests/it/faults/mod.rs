@@ -5,71 +5,82 @@
 //! effect, each worker dropped at each point where it waits. Each time the story must end alike:
 //! what is booked, the ledger, what Outlook shows, nothing failed, nothing left, all forgotten.
 
+mod call_faults;
 pub(crate) mod driver;
-mod ending;
+mod end_state;
 mod scene;
-mod strikes;
 
-use driver::{Driver, Manner};
-use ending::{Ending, When};
-use scene::{Scene, Story};
-use strikes::{Calls, Strike};
+use call_faults::{CallFault, Calls};
+use driver::{Disturbance, Driver};
+use end_state::{EndState, Phase};
+use scene::{Story, StoryWorld};
 
-use crate::{Failure, Outcome};
+use crate::{TestError, TestResult};
 
 /// How a run ended, and what it cost.
-struct Played {
-    quiet: Ending,
-    afterwards: Ending,
+struct StoryRun {
+    settled: EndState,
+    purged: EndState,
     calls: Calls,
-    points: usize,
-    struck: bool,
+    await_points: usize,
+    fault_happened: bool,
 }
 
-async fn play(story: Story, manner: Manner, strike: Option<&Strike>) -> Result<Played, Failure> {
-    let scene = Scene::new(story).await?;
-    let mut meetings = scene.before(story).await?;
-    let driver = Driver::new(&scene.office, manner);
-    let tokens = strikes::watch_tokens(&scene.office, strike);
-    let before = Calls::so_far(&scene.office, &tokens);
+async fn run_story(
+    story: Story,
+    manner: Disturbance,
+    strike: Option<&CallFault>,
+) -> Result<StoryRun, TestError> {
+    let scene = StoryWorld::new(story).await?;
+    let mut meetings = scene.set_up(story).await?;
+    let driver = Driver::new(&scene.world, manner);
+    let tokens = call_faults::count_token_requests(&scene.world, strike);
+    let before = Calls::count(&scene.world, &tokens);
     if let Some(strike) = strike {
-        strike.plan(&scene.office);
+        strike.plan(&scene.world);
     }
-    scene.play(story, &mut meetings, &driver).await?;
-    let calls = Calls::so_far(&scene.office, &tokens).since(before);
+    scene.perform(story, &mut meetings, &driver).await?;
+    let calls = Calls::count(&scene.world, &tokens).since(before);
     driver.end().await;
-    scene.quiet_down().await;
-    let quiet = Ending::of(&scene, &meetings, When::Quiet).await?;
-    let struck = driver.has_cut() || strike.is_some_and(|s| s.has_struck(&scene.office, &calls));
-    scene.afterwards(story).await;
-    let afterwards = Ending::of(&scene, &meetings, When::Forgotten).await?;
-    Ok(Played { quiet, afterwards, calls, points: driver.points(), struck })
+    scene.run_until_settled().await;
+    let quiet = EndState::of(&scene, &meetings, Phase::Settled).await?;
+    let struck =
+        driver.has_dropped() || strike.is_some_and(|s| s.has_happened(&scene.world, &calls));
+    scene.run_until_purged(story).await;
+    let afterwards = EndState::of(&scene, &meetings, Phase::Purged).await?;
+    Ok(StoryRun {
+        settled: quiet,
+        purged: afterwards,
+        calls,
+        await_points: driver.await_points(),
+        fault_happened: struck,
+    })
 }
 
 /// Plays the story under every disturbance.
-async fn withstands(story: Story) -> Outcome {
-    let calm = play(story, Manner::Cut(0), None).await?;
+async fn assert_same_end_state(story: Story) -> TestResult {
+    let calm = run_story(story, Disturbance::DroppedAt(0), None).await?;
     // One run is heard by the privacy test; hundreds of the same would only take time.
     let _deaf = tracing::subscriber::set_default(tracing::subscriber::NoSubscriber::default());
     let mut worse = Vec::new();
-    let mut compare = |what: String, played: &Played| {
-        if played.quiet != calm.quiet {
-            worse.push(format!("{what}:\n{:#?}\n", played.quiet));
-        } else if played.afterwards != calm.afterwards {
-            worse.push(format!("{what}, afterwards:\n{:#?}\n", played.afterwards));
+    let mut compare = |what: String, played: &StoryRun| {
+        if played.settled != calm.settled {
+            worse.push(format!("{what}:\n{:#?}\n", played.settled));
+        } else if played.purged != calm.purged {
+            worse.push(format!("{what}, afterwards:\n{:#?}\n", played.purged));
         }
     };
-    for manner in [Manner::TwiceInTurn, Manner::TwiceAfterwards] {
-        compare(format!("{manner:?}"), &play(story, manner, None).await?);
+    for manner in [Disturbance::DuplicatedAtOnce, Disturbance::DuplicatedAtEnd] {
+        compare(format!("{manner:?}"), &run_story(story, manner, None).await?);
     }
-    for strike in calm.calls.strikes() {
-        let played = play(story, Manner::Once, Some(&strike)).await?;
-        assert!(played.struck, "{story:?}: {strike:?} never happened");
+    for strike in calm.calls.all_faults() {
+        let played = run_story(story, Disturbance::Undisturbed, Some(&strike)).await?;
+        assert!(played.fault_happened, "{story:?}: {strike:?} never happened");
         compare(format!("{strike:?}"), &played);
     }
-    for point in 1..=calm.points {
-        let played = play(story, Manner::Cut(point), None).await?;
-        assert!(played.struck, "{story:?}: nobody was at work at {point}");
+    for point in 1..=calm.await_points {
+        let played = run_story(story, Disturbance::DroppedAt(point), None).await?;
+        assert!(played.fault_happened, "{story:?}: nobody was at work at {point}");
         compare(format!("cut at {point}"), &played);
     }
     let Some(first) = worse.first() else { return Ok(()) };
@@ -77,68 +88,68 @@ async fn withstands(story: Story) -> Outcome {
     let text = format!(
         "{story:?} ends otherwise in {} runs: {names:#?}\ncalm: {:#?}\n{:#?}\n{first}",
         worse.len(),
-        calm.quiet,
-        calm.afterwards
+        calm.settled,
+        calm.purged
     );
     Err(text.into())
 }
 
 #[tokio::test]
-async fn a_booking_ends_alike_whatever_fails() -> Outcome {
-    withstands(Story::Book).await
+async fn a_booking_ends_alike_whatever_fails() -> TestResult {
+    assert_same_end_state(Story::Book).await
 }
 
 #[tokio::test]
-async fn a_move_ends_alike_whatever_fails() -> Outcome {
-    withstands(Story::Move).await
+async fn a_move_ends_alike_whatever_fails() -> TestResult {
+    assert_same_end_state(Story::Move).await
 }
 
 #[tokio::test]
-async fn a_cancellation_ends_alike_whatever_fails() -> Outcome {
-    withstands(Story::Cancel).await
+async fn a_cancellation_ends_alike_whatever_fails() -> TestResult {
+    assert_same_end_state(Story::Cancel).await
 }
 
 #[tokio::test]
-async fn a_conflict_ends_alike_whatever_fails() -> Outcome {
-    withstands(Story::Conflict).await
+async fn a_conflict_ends_alike_whatever_fails() -> TestResult {
+    assert_same_end_state(Story::Conflict).await
 }
 
 #[tokio::test]
-async fn a_change_of_room_ends_alike_whatever_fails() -> Outcome {
-    withstands(Story::ChangeRoom).await
+async fn a_change_of_room_ends_alike_whatever_fails() -> TestResult {
+    assert_same_end_state(Story::ChangeRoom).await
 }
 
 #[tokio::test]
-async fn a_new_subscription_ends_alike_whatever_fails() -> Outcome {
-    withstands(Story::Subscribe).await
+async fn a_new_subscription_ends_alike_whatever_fails() -> TestResult {
+    assert_same_end_state(Story::Subscribe).await
 }
 
 #[tokio::test]
-async fn a_renewal_ends_alike_whatever_fails() -> Outcome {
-    withstands(Story::Renew).await
+async fn a_renewal_ends_alike_whatever_fails() -> TestResult {
+    assert_same_end_state(Story::Renew).await
 }
 
 #[tokio::test]
-async fn a_change_of_keys_ends_alike_whatever_fails() -> Outcome {
-    withstands(Story::Rotate).await
+async fn a_change_of_keys_ends_alike_whatever_fails() -> TestResult {
+    assert_same_end_state(Story::Rotate).await
 }
 
 #[tokio::test]
-async fn a_resync_ends_alike_whatever_fails() -> Outcome {
-    withstands(Story::Resync).await
+async fn a_resync_ends_alike_whatever_fails() -> TestResult {
+    assert_same_end_state(Story::Resync).await
 }
 
 #[tokio::test]
-async fn a_room_that_is_given_up_ends_alike_whatever_fails() -> Outcome {
-    withstands(Story::GiveUp).await
+async fn a_room_that_is_given_up_ends_alike_whatever_fails() -> TestResult {
+    assert_same_end_state(Story::ReleaseRooms).await
 }
 
 #[tokio::test]
-async fn an_erasure_ends_alike_whatever_fails() -> Outcome {
-    withstands(Story::Erase).await
+async fn an_erasure_ends_alike_whatever_fails() -> TestResult {
+    assert_same_end_state(Story::Erase).await
 }
 
 #[tokio::test]
-async fn a_purge_ends_alike_whatever_fails() -> Outcome {
-    withstands(Story::Purge).await
+async fn a_purge_ends_alike_whatever_fails() -> TestResult {
+    assert_same_end_state(Story::Purge).await
 }

@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use jiff::civil::Date;
 use jiff::{SignedDuration, Timestamp};
-use roombridge::domain::policy::{Answering, ContentPolicy};
-use roombridge::messages::Task;
-use roombridge::store::mailboxes::{Farewell, MailboxState, Mailboxes};
+use roombridge::domain::policy::{ContentPolicy, ResponseMode};
+use roombridge::messages::MailboxTaskKind;
+use roombridge::store::mailboxes::{BookingDisposition, MailboxState, Mailboxes};
 use world::exchange::{Invitation, Mailbox, Meeting, Processing, Tenant};
-use world::office::Office;
+use world::test_world::TestWorld;
 
 use super::driver::Driver;
-use crate::Failure;
+use crate::TestError;
 
 /// A story in which every step and every call is disturbed once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,13 +26,13 @@ pub(super) enum Story {
     Rotate,
     Resync,
     Purge,
-    GiveUp,
+    ReleaseRooms,
     Erase,
 }
 
 /// Contoso: Anna and Clara have agreed; the rooms Aurora and Borealis are answered by Roombridge.
-pub(super) struct Scene {
-    pub(super) office: Office,
+pub(super) struct StoryWorld {
+    pub(super) world: TestWorld,
     pub(super) tenant: Tenant,
     anna: Mailbox,
     clara: Mailbox,
@@ -48,33 +48,33 @@ fn slot(shift: SignedDuration) -> (Timestamp, Timestamp) {
 
 const MINUTES: fn(i64) -> SignedDuration = SignedDuration::from_mins;
 
-impl Scene {
+impl StoryWorld {
     /// Everybody in the story is subscribed, but for Anna in the one that subscribes her.
-    pub(super) async fn new(story: Story) -> Result<Self, Failure> {
-        let office = Office::new(7)?;
+    pub(super) async fn new(story: Story) -> Result<Self, TestError> {
+        let office = TestWorld::new(7)?;
         let tenant = office.microsoft.tenant("Contoso");
         let (anna, clara) = (tenant.person("Anna"), tenant.person("Clara"));
         let aurora = tenant.room("Aurora", Processing::AutoUpdate);
         let borealis = tenant.room("Borealis", Processing::AutoUpdate);
-        let seeding = office.seeding();
+        let seeding = office.fixtures();
         seeding.connect(&tenant, ContentPolicy::default()).await?;
-        seeding.manage(&aurora, Answering::RoombridgeDecides).await?;
+        seeding.manage_room(&aurora, ResponseMode::RoombridgeDecides).await?;
         // Only who matters to the story, so that hundreds of runs stay quick.
         if story == Story::Conflict {
             seeding.agree(&clara).await?;
         }
         if story == Story::ChangeRoom {
-            seeding.manage(&borealis, Answering::RoombridgeDecides).await?;
+            seeding.manage_room(&borealis, ResponseMode::RoombridgeDecides).await?;
         }
         if story != Story::Subscribe {
             seeding.agree(&anna).await?;
         }
-        office.pass(MINUTES(1)).await;
-        Ok(Self { office, tenant, anna, clara, aurora, borealis })
+        office.run_for(MINUTES(1)).await;
+        Ok(Self { world: office, tenant, anna, clara, aurora, borealis })
     }
 
-    pub(super) fn answering(&self) -> Answering {
-        Answering::RoombridgeDecides
+    pub(super) fn answering(&self) -> ResponseMode {
+        ResponseMode::RoombridgeDecides
     }
 
     pub(super) fn rooms(&self) -> [(&'static str, &Mailbox); 2] {
@@ -96,7 +96,7 @@ impl Scene {
         first.series(jiff::Span::new().days(1)).take(8).collect()
     }
 
-    fn meet(&self, who: &Mailbox, shift: SignedDuration) -> Result<Meeting, Failure> {
+    fn meet(&self, who: &Mailbox, shift: SignedDuration) -> Result<Meeting, TestError> {
         let (start, end) = slot(shift);
         let invitation = Invitation::new("Quarterly numbers", start, end);
         let invitation = invitation.with(&self.clara).with(&self.anna).room(&self.aurora);
@@ -104,14 +104,14 @@ impl Scene {
     }
 
     /// What was before, undisturbed.
-    pub(super) async fn before(&self, story: Story) -> Result<Vec<Meeting>, Failure> {
-        let office = &self.office;
+    pub(super) async fn set_up(&self, story: Story) -> Result<Vec<Meeting>, TestError> {
+        let office = &self.world;
         let meeting = match story {
             Story::Book | Story::Renew | Story::Rotate => return Ok(Vec::new()),
             Story::Resync => {
                 office.microsoft.graph.drop_next(100);
                 let meeting = self.meet(&self.anna, SignedDuration::ZERO)?;
-                office.pass(MINUTES(1)).await;
+                office.run_for(MINUTES(1)).await;
                 office.microsoft.graph.drop_next(0);
                 meeting
             }
@@ -121,29 +121,29 @@ impl Scene {
             | Story::ChangeRoom
             | Story::Subscribe
             | Story::Purge
-            | Story::GiveUp
+            | Story::ReleaseRooms
             | Story::Erase => {
                 let meeting = self.meet(&self.anna, SignedDuration::ZERO)?;
-                office.pass(MINUTES(4)).await;
+                office.run_for(MINUTES(4)).await;
                 meeting
             }
         };
         if story == Story::Purge {
             let (_, end) = slot(SignedDuration::ZERO);
             office.clock.set(end - MINUTES(2));
-            office.pass(MINUTES(1)).await;
+            office.run_for(MINUTES(1)).await;
         }
         Ok(vec![meeting])
     }
 
     /// What is played, with what follows at once.
-    pub(super) async fn play(
+    pub(super) async fn perform(
         &self,
         story: Story,
         meetings: &mut Vec<Meeting>,
         driver: &Driver<'_>,
-    ) -> Result<(), Failure> {
-        let seeding = self.office.seeding();
+    ) -> Result<(), TestError> {
+        let seeding = self.world.fixtures();
         match (story, meetings.first()) {
             (Story::Book, _) => meetings.push(self.meet(&self.anna, SignedDuration::ZERO)?),
             (Story::Move, Some(meeting)) => {
@@ -154,62 +154,62 @@ impl Scene {
             (Story::Conflict, _) => meetings.push(self.meet(&self.clara, MINUTES(30))?),
             (Story::ChangeRoom, Some(meeting)) => meeting.change_rooms(&[&self.borealis])?,
             (Story::Subscribe, _) => seeding.agree(&self.anna).await?,
-            (Story::Renew, _) => self.office.clock.set(self.office.now() + HALF_A_LIFE),
+            (Story::Renew, _) => self.world.clock.set(self.world.now() + HALF_SUBSCRIPTION_LIFE),
             (Story::Rotate, _) => self.rotate().await?,
             (Story::Resync, _) => {
                 for mailbox in [&self.anna, &self.aurora] {
-                    seeding.task(mailbox, Task::Resync).await?;
+                    seeding.send_task(mailbox, MailboxTaskKind::Resync).await?;
                 }
             }
-            (Story::GiveUp, _) => {
-                let gives_up = MailboxState::Withdrawn(Farewell::Released);
-                seeding.stand(&self.anna, gives_up).await?;
-                seeding.task(&self.anna, Task::Unsubscribe).await?;
+            (Story::ReleaseRooms, _) => {
+                let gives_up = MailboxState::Withdrawn(BookingDisposition::Release);
+                seeding.set_mailbox_state(&self.anna, gives_up).await?;
+                seeding.send_task(&self.anna, MailboxTaskKind::Unsubscribe).await?;
             }
             (Story::Erase, _) => {
-                let until = self.office.now() + TOMBSTONE;
-                let erased = MailboxState::Erased(Farewell::Anonymous, until);
-                seeding.stand(&self.anna, erased).await?;
-                seeding.task(&self.anna, Task::Erase).await?;
+                let until = self.world.now() + TOMBSTONE;
+                let erased = MailboxState::Erased(BookingDisposition::KeepAnonymous, until);
+                seeding.set_mailbox_state(&self.anna, erased).await?;
+                seeding.send_task(&self.anna, MailboxTaskKind::Erase).await?;
             }
             (Story::Purge, _) | (Story::Move | Story::Cancel | Story::ChangeRoom, None) => {}
         }
-        driver.pass(MINUTES(3)).await;
+        driver.run_for(MINUTES(3)).await;
         Ok(())
     }
 
     /// A day passes after which every subscription is one of an earlier key.
-    async fn rotate(&self) -> Result<(), Failure> {
-        let mailboxes = Mailboxes::new(Arc::clone(&self.office.store));
-        for mut row in mailboxes.all(self.tenant.id().parse()?).await? {
+    async fn rotate(&self) -> Result<(), TestError> {
+        let mailboxes = Mailboxes::new(Arc::clone(&self.world.raw_tables));
+        for mut row in mailboxes.list(self.tenant.id().parse()?).await? {
             if let Some(subscription) = &mut row.subscription {
-                subscription.state_key = Some("k0".parse()?);
+                subscription.client_state_key = Some("k0".parse()?);
             }
-            mailboxes.put(&row).await?;
+            mailboxes.upsert(&row).await?;
         }
-        self.office.clock.set(self.office.now() + SignedDuration::from_hours(25));
+        self.world.clock.set(self.world.now() + SignedDuration::from_hours(25));
         Ok(())
     }
 
     /// Long enough for every retry, and for whatever was left to be found.
-    pub(super) async fn quiet_down(&self) {
-        self.office.pass(MINUTES(90)).await;
+    pub(super) async fn run_until_settled(&self) {
+        self.world.run_for(MINUTES(90)).await;
     }
 
     /// After the last of it has ended, and been forgotten; where it is about subscriptions, after
     /// the next renewals.
-    pub(super) async fn afterwards(&self, story: Story) {
+    pub(super) async fn run_until_purged(&self, story: Story) {
         let (_, end) = slot(MINUTES(30));
-        if self.office.now() < end {
-            self.office.clock.set(end);
+        if self.world.now() < end {
+            self.world.clock.set(end);
         }
-        self.office.pass(MINUTES(16)).await;
+        self.world.run_for(MINUTES(16)).await;
         if story == Story::Erase {
-            self.office.pass(TOMBSTONE).await;
+            self.world.run_for(TOMBSTONE).await;
         }
         if matches!(story, Story::Subscribe | Story::Renew | Story::Rotate) {
-            self.office.clock.set(self.office.now() + HALF_A_LIFE);
-            self.office.pass(MINUTES(90)).await;
+            self.world.clock.set(self.world.now() + HALF_SUBSCRIPTION_LIFE);
+            self.world.run_for(MINUTES(90)).await;
         }
     }
 }
@@ -217,4 +217,4 @@ impl Scene {
 /// How long an erased mailbox's row stays.
 const TOMBSTONE: SignedDuration = SignedDuration::from_hours(29);
 /// Renewals are due when half of a subscription's six days have passed.
-const HALF_A_LIFE: SignedDuration = SignedDuration::from_hours(3 * 24);
+const HALF_SUBSCRIPTION_LIFE: SignedDuration = SignedDuration::from_hours(3 * 24);

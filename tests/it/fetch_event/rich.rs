@@ -6,55 +6,55 @@ use std::time::Duration;
 use roombridge::domain::policy::{ContentPolicy, SubjectPolicy};
 use roombridge::identity::content_keys::ContentKeySource as _;
 use roombridge::messages::{EventChanges, Message as _, Origin};
-use roombridge::queue::memory::Shelf;
-use roombridge::queue::{Queue, SEALED_LIFE};
+use roombridge::queue::memory::QueueKind;
+use roombridge::queue::{ENCRYPTED_CONTENT_TTL, Queue};
 use roombridge::store::tables::Table;
 use serde_json::{Value, json};
 use world::exchange::{Invitation, Meeting, Response};
-use world::graph::ValidationTokens;
-use world::host::Taken;
+use world::graph::ValidationTokenForm;
+use world::host::DequeuedMessage;
 
-use super::{EVENT, Logged, wanted};
-use crate::bringing_content::bring_content;
+use super::{EVENT, LogBuffer, wanted_facts};
 use crate::contoso::{Contoso, at, hours, minutes, seconds};
-use crate::{Failure, Outcome};
+use crate::rich_subscriptions::enable_rich_notifications;
+use crate::{TestError, TestResult};
 
 /// Contoso wants its notifications with content, and has them.
-pub(crate) async fn rich(content: ContentPolicy) -> Result<Contoso, Failure> {
-    let contoso = Contoso::with(content).await?;
+pub(crate) async fn rich_contoso(content: ContentPolicy) -> Result<Contoso, TestError> {
+    let contoso = Contoso::with_content(content).await?;
     let followed = [&contoso.anna, &contoso.cleo, &contoso.aurora, &contoso.borealis];
-    bring_content(&contoso.office, &contoso.tenant, &followed).await?;
-    contoso.pass(minutes(2)).await;
-    contoso.office.microsoft.graph.clear_requests();
+    enable_rich_notifications(&contoso.world, &contoso.tenant, &followed).await?;
+    contoso.run_for(minutes(2)).await;
+    contoso.world.microsoft.graph.clear_requests();
     Ok(contoso)
 }
 
 /// How many events were read, alone or within a batch.
-fn reads(contoso: &Contoso) -> usize {
-    contoso.asked("GET", EVENT).len()
+fn event_reads(contoso: &Contoso) -> usize {
+    contoso.graph_requests("GET", EVENT).len()
 }
 
 /// What changed is told, and what is told worked off, once: nothing that follows from it.
-async fn first_round(contoso: &Contoso) {
-    contoso.office.microsoft.exchange.step();
-    contoso.office.microsoft.graph.deliver_due().await;
-    contoso.office.host.pump_once().await;
+async fn deliver_and_process_once(contoso: &Contoso) {
+    contoso.world.microsoft.exchange.deliver_due();
+    contoso.world.microsoft.graph.deliver_due().await;
+    contoso.world.host.process_all().await;
 }
 
 /// The messages that wait for `fetch-event`.
-fn messages(contoso: &Contoso) -> Vec<roombridge::queue::memory::Delivery> {
-    contoso.office.outbox.messages(Shelf::Main(Queue::EventChanges))
+fn pending_messages(contoso: &Contoso) -> Vec<roombridge::queue::memory::Delivery> {
+    contoso.world.memory_outbox.messages(QueueKind::Main(Queue::EventChanges))
 }
 
 #[tokio::test]
-async fn an_appointment_without_a_room_costs_no_call_and_leaves_no_trace() -> Outcome {
-    let contoso = rich(ContentPolicy::default()).await?;
-    let Contoso { tenant, anna, office, .. } = &contoso;
-    let logged = Logged::default();
+async fn an_appointment_without_a_room_costs_no_call_and_leaves_no_trace() -> TestResult {
+    let contoso = rich_contoso(ContentPolicy::default()).await?;
+    let Contoso { tenant, anna, world: office, .. } = &contoso;
+    let logged = LogBuffer::default();
     let guard = tracing::subscriber::set_default(logged.subscriber());
     let audited = contoso.audit().await?.len();
     let dentist = tenant.meet(anna, Invitation::new("Dentist", at("09:00"), at("10:00")))?;
-    contoso.pass(minutes(5)).await;
+    contoso.run_for(minutes(5)).await;
     drop(guard);
     assert_eq!(office.microsoft.graph.requests().len(), 0);
     for table in [Table::Bookings, Table::Appointments, Table::Failures] {
@@ -67,83 +67,88 @@ async fn an_appointment_without_a_room_costs_no_call_and_leaves_no_trace() -> Ou
     for secret in [event.as_str(), dentist.ical(), "Dentist", anna.address(), anna.id()] {
         assert_eq!(text.lines().find(|line| line.contains(secret)), None);
     }
-    contoso.is_well().await
+    contoso.assert_healthy().await
 }
 
 #[tokio::test]
-async fn a_room_is_booked_from_content_and_read_only_for_the_look_a_minute_later() -> Outcome {
-    let contoso = rich(ContentPolicy::default()).await?;
+async fn a_room_is_booked_from_content_and_read_only_for_the_look_a_minute_later() -> TestResult {
+    let contoso = rich_contoso(ContentPolicy::default()).await?;
     let Contoso { anna, aurora, .. } = &contoso;
     let meeting = contoso.meet(anna, ("09:00", "10:00"), aurora)?;
-    first_round(&contoso).await;
-    contoso.booked(&meeting, aurora).await?;
-    assert_eq!(contoso.office.microsoft.graph.requests().len(), 0, "not one call");
-    contoso.pass(seconds(50)).await;
+    deliver_and_process_once(&contoso).await;
+    contoso.expect_booking(&meeting, aurora).await?;
+    assert_eq!(contoso.world.microsoft.graph.requests().len(), 0, "not one call");
+    contoso.run_for(seconds(50)).await;
     // Our answer and our mark are two versions of Anna's copy told at once: neither is believed.
-    assert_eq!(reads(&contoso), 1);
-    assert_eq!(meeting.answer_of(aurora), Some(Response::Accepted));
-    assert_eq!(contoso.outcome(&meeting, anna, aurora)?.as_deref(), Some("booked"));
-    assert_eq!(wanted(&contoso.booked(&meeting, aurora).await?)?.people, 1);
-    contoso.pass(minutes(2)).await;
-    assert_eq!(reads(&contoso), 3, "each copy once more after its first sight");
+    assert_eq!(event_reads(&contoso), 1);
+    assert_eq!(meeting.response_of(aurora), Some(Response::Accepted));
+    assert_eq!(contoso.outcome_on_copy(&meeting, anna, aurora)?.as_deref(), Some("booked"));
+    assert_eq!(wanted_facts(&contoso.expect_booking(&meeting, aurora).await?)?.attendee_count, 1);
+    contoso.run_for(minutes(2)).await;
+    assert_eq!(event_reads(&contoso), 3, "each copy once more after its first sight");
 
     let start = at("11:00");
     meeting.move_to(start, start + hours(1))?;
-    contoso.pass(minutes(1)).await;
-    assert_eq!(wanted(&contoso.booked(&meeting, aurora).await?)?.interval.start(), start);
+    contoso.run_for(minutes(1)).await;
+    assert_eq!(
+        wanted_facts(&contoso.expect_booking(&meeting, aurora).await?)?.interval.start(),
+        start
+    );
     meeting.cancel()?;
-    contoso.pass(minutes(2)).await;
-    assert_eq!(contoso.taken(aurora, "2026-11-24").await?, []);
-    contoso.is_well().await
+    contoso.run_for(minutes(2)).await;
+    assert_eq!(contoso.ledger_slots(aurora, "2026-11-24").await?, []);
+    contoso.assert_healthy().await
 }
 
 #[tokio::test]
-async fn the_subject_is_still_a_read_of_its_own_and_only_where_it_is_kept() -> Outcome {
+async fn the_subject_is_still_a_read_of_its_own_and_only_where_it_is_kept() -> TestResult {
     let kept = ContentPolicy { subject: SubjectPolicy::Keep, ..ContentPolicy::default() };
-    let contoso = rich(kept).await?;
+    let contoso = rich_contoso(kept).await?;
     let Contoso { tenant, anna, aurora, .. } = &contoso;
     tenant.meet(anna, Invitation::new("Dentist", at("14:00"), at("15:00")))?;
     let meeting = contoso.meet(anna, ("09:00", "10:00"), aurora)?;
-    first_round(&contoso).await;
-    let asked = contoso.asked("GET", EVENT);
+    deliver_and_process_once(&contoso).await;
+    let asked = contoso.graph_requests("GET", EVENT);
     assert_eq!(asked.len(), 1, "{asked:?}");
     assert_eq!(asked[0].select, ["subject"]);
-    let booking = contoso.booked(&meeting, aurora).await?;
-    let subject = wanted(&booking)?.details.subject.as_ref();
+    let booking = contoso.expect_booking(&meeting, aurora).await?;
+    let subject = wanted_facts(&booking)?.details.subject.as_ref();
     assert_eq!(subject.map(|subject| subject.reveal()), Some("Quarterly numbers"));
-    contoso.is_well().await
+    contoso.assert_healthy().await
 }
 
 #[tokio::test]
-async fn what_graph_does_not_vouch_for_is_read() -> Outcome {
+async fn what_graph_does_not_vouch_for_is_read() -> TestResult {
     for odd in 0..3 {
-        let contoso = rich(ContentPolicy::default()).await?;
-        let Contoso { anna, aurora, office, .. } = &contoso;
+        let contoso = rich_contoso(ContentPolicy::default()).await?;
+        let Contoso { anna, aurora, world: office, .. } = &contoso;
         let graph = &office.microsoft.graph;
         let meeting = contoso.meet(anna, ("09:00", "10:00"), aurora)?;
         match odd {
-            0 => graph.set_validation_tokens(ValidationTokens::Null),
+            0 => graph.set_validation_tokens(ValidationTokenForm::Null),
             1 => graph.tamper_next_post(|body| body["validationTokens"] = json!(["a.b.c"])),
             _ => graph.tamper_next_post(|body| body["validationTokens"] = json!({})),
         }
         let delivery = graph.deliver_due().await;
         assert!(delivery.posts.iter().all(|post| post.status == Some(202)));
-        assert!(messages(&contoso).iter().all(|m| !m.text.contains("sealed")));
-        contoso.pass(seconds(50)).await;
-        assert!(reads(&contoso) >= 2, "{odd}");
-        assert_eq!(meeting.answer_of(aurora), Some(Response::Accepted));
-        contoso.is_well().await?;
+        assert!(pending_messages(&contoso).iter().all(|m| !m.text.contains("sealed")));
+        contoso.run_for(seconds(50)).await;
+        assert!(event_reads(&contoso) >= 2, "{odd}");
+        assert_eq!(meeting.response_of(aurora), Some(Response::Accepted));
+        contoso.assert_healthy().await?;
     }
     Ok(())
 }
 
 /// A booking settled long ago, whose organizer's copy then changes; the POST that tells of it is
 /// changed on its way.
-async fn told_oddly(change: impl Fn(&mut Value) + Send + 'static) -> Result<Contoso, Failure> {
-    let contoso = rich(ContentPolicy::default()).await?;
-    let Contoso { anna, aurora, office, .. } = &contoso;
+async fn assert_read_when_altered(
+    change: impl Fn(&mut Value) + Send + 'static,
+) -> Result<Contoso, TestError> {
+    let contoso = rich_contoso(ContentPolicy::default()).await?;
+    let Contoso { anna, aurora, world: office, .. } = &contoso;
     let meeting = contoso.meet(anna, ("09:00", "10:00"), aurora)?;
-    contoso.pass(minutes(15)).await;
+    contoso.run_for(minutes(15)).await;
     office.microsoft.graph.clear_requests();
     let start = at("11:00");
     meeting.move_to(start, start + hours(1))?;
@@ -152,17 +157,20 @@ async fn told_oddly(change: impl Fn(&mut Value) + Send + 'static) -> Result<Cont
             change(item);
         }
     });
-    contoso.pass(minutes(1)).await;
-    assert!(reads(&contoso) >= 1, "it was read");
-    assert_eq!(wanted(&contoso.booked(&meeting, aurora).await?)?.interval.start(), start);
-    contoso.is_well().await?;
+    contoso.run_for(minutes(1)).await;
+    assert!(event_reads(&contoso) >= 1, "it was read");
+    assert_eq!(
+        wanted_facts(&contoso.expect_booking(&meeting, aurora).await?)?.interval.start(),
+        start
+    );
+    contoso.assert_healthy().await?;
     Ok(contoso)
 }
 
 #[tokio::test]
-async fn content_that_was_tampered_with_is_read_instead() -> Outcome {
+async fn content_that_was_tampered_with_is_read_instead() -> TestResult {
     for name in ["data", "dataSignature", "dataKey"] {
-        told_oddly(move |item| {
+        assert_read_when_altered(move |item| {
             let text = item["encryptedContent"][name].as_str().unwrap_or_default().to_owned();
             let other = if text.starts_with('A') { "B" } else { "A" };
             item["encryptedContent"][name] = json!(format!("{other}{}", &text[1..]));
@@ -173,9 +181,9 @@ async fn content_that_was_tampered_with_is_read_instead() -> Outcome {
 }
 
 #[tokio::test]
-async fn content_of_another_event_is_read_instead() -> Outcome {
-    let contoso = rich(ContentPolicy::default()).await?;
-    let Contoso { anna, aurora, office, .. } = &contoso;
+async fn content_of_another_event_is_read_instead() -> TestResult {
+    let contoso = rich_contoso(ContentPolicy::default()).await?;
+    let Contoso { anna, aurora, world: office, .. } = &contoso;
     let early = contoso.meet(anna, ("09:00", "10:00"), aurora)?;
     let late = contoso.meet(anna, ("15:00", "16:00"), aurora)?;
     office.microsoft.graph.tamper_next_post(|body| {
@@ -186,91 +194,98 @@ async fn content_of_another_event_is_read_instead() -> Outcome {
             item["encryptedContent"] = content;
         }
     });
-    contoso.pass(minutes(1)).await;
+    contoso.run_for(minutes(1)).await;
     for (meeting, hour) in [(early, "09:00"), (late, "15:00")] {
-        let booking = contoso.booked(&meeting, aurora).await?;
-        assert_eq!(wanted(&booking)?.interval.start(), at(hour));
+        let booking = contoso.expect_booking(&meeting, aurora).await?;
+        assert_eq!(wanted_facts(&booking)?.interval.start(), at(hour));
     }
-    contoso.is_well().await
+    contoso.assert_healthy().await
 }
 
 #[tokio::test]
-async fn late_content_undoes_nothing_newer() -> Outcome {
-    let contoso = rich(ContentPolicy::default()).await?;
-    let Contoso { anna, aurora, office, .. } = &contoso;
+async fn late_content_undoes_nothing_newer() -> TestResult {
+    let contoso = rich_contoso(ContentPolicy::default()).await?;
+    let Contoso { anna, aurora, world: office, .. } = &contoso;
     let graph = &office.microsoft.graph;
     let meeting = contoso.meet(anna, ("09:00", "10:00"), aurora)?;
-    contoso.pass(minutes(2)).await;
+    contoso.run_for(minutes(2)).await;
     meeting.move_to(at("11:00"), at("12:00"))?;
-    contoso.office.microsoft.exchange.step();
+    contoso.world.microsoft.exchange.deliver_due();
     graph.deliver_due().await;
     // The first move waits in the queue while the second one is told and worked off.
-    let late: Vec<String> = messages(&contoso).into_iter().map(|m| m.text).collect();
+    let late: Vec<String> = pending_messages(&contoso).into_iter().map(|m| m.text).collect();
     assert!(late.iter().any(|text| text.contains("sealed")));
-    contoso.pass(seconds(30)).await;
+    contoso.run_for(seconds(30)).await;
     meeting.move_to(at("13:00"), at("14:00"))?;
-    contoso.pass(minutes(15)).await;
+    contoso.run_for(minutes(15)).await;
     graph.clear_requests();
     for text in late {
-        office.sends.send(Queue::EventChanges, text, Duration::ZERO).await?;
+        office.raw_outbox.send(Queue::EventChanges, text, Duration::ZERO).await?;
     }
-    contoso.pass(minutes(1)).await;
-    assert!(reads(&contoso) >= 1, "in doubt");
-    assert_eq!(wanted(&contoso.booked(&meeting, aurora).await?)?.interval.start(), at("13:00"));
+    contoso.run_for(minutes(1)).await;
+    assert!(event_reads(&contoso) >= 1, "in doubt");
+    assert_eq!(
+        wanted_facts(&contoso.expect_booking(&meeting, aurora).await?)?.interval.start(),
+        at("13:00")
+    );
 
     // And nothing that was cancelled comes back.
     let late: Vec<String> = {
         meeting.move_to(at("15:00"), at("16:00"))?;
-        office.microsoft.exchange.step();
+        office.microsoft.exchange.deliver_due();
         graph.deliver_due().await;
-        messages(&contoso).into_iter().map(|m| m.text).collect()
+        pending_messages(&contoso).into_iter().map(|m| m.text).collect()
     };
-    contoso.pass(seconds(30)).await;
+    contoso.run_for(seconds(30)).await;
     meeting.cancel()?;
-    contoso.pass(minutes(15)).await;
+    contoso.run_for(minutes(15)).await;
     for text in late {
-        office.sends.send(Queue::EventChanges, text, Duration::ZERO).await?;
+        office.raw_outbox.send(Queue::EventChanges, text, Duration::ZERO).await?;
     }
-    contoso.pass(minutes(1)).await;
-    assert_eq!(contoso.taken(aurora, "2026-11-24").await?, []);
-    contoso.is_well().await
+    contoso.run_for(minutes(1)).await;
+    assert_eq!(contoso.ledger_slots(aurora, "2026-11-24").await?, []);
+    contoso.assert_healthy().await
 }
 
 /// What is told of one move, taken from the queue, and without its version: as in two processes,
 /// nobody waits for the other's turn.
-async fn moved(contoso: &Contoso, meeting: &Meeting, hour: i64) -> Result<Vec<Taken>, Failure> {
-    let office = &contoso.office;
+async fn move_and_dequeue(
+    contoso: &Contoso,
+    meeting: &Meeting,
+    hour: i64,
+) -> Result<Vec<DequeuedMessage>, TestError> {
+    let office = &contoso.world;
     office.clock.advance(seconds(2));
     let start = at("00:00") + hours(hour);
     meeting.move_to(start, start + hours(1))?;
-    office.microsoft.exchange.step();
+    office.microsoft.exchange.deliver_due();
     office.microsoft.graph.deliver_due().await;
-    let shelf = Shelf::Main(Queue::EventChanges);
-    let told = office.outbox.receive(shelf, 32, Duration::ZERO);
+    let shelf = QueueKind::Main(Queue::EventChanges);
+    let told = office.memory_outbox.receive(shelf, 32, Duration::ZERO);
     assert!(told.iter().any(|message| message.text.contains("sealed")));
     for message in told {
-        office.outbox.delete(shelf, &message.receipt);
+        office.memory_outbox.delete(shelf, &message.receipt);
         let mut changes = EventChanges::from_text(&message.text)?;
         for item in &mut changes.items {
             if let Origin::Notification { version, .. } = &mut item.origin {
                 *version = None;
             }
         }
-        office.sends.send(Queue::EventChanges, changes.to_text(), Duration::ZERO).await?;
+        office.raw_outbox.send(Queue::EventChanges, changes.to_text(), Duration::ZERO).await?;
     }
-    Ok(office.host.take_all().await)
+    Ok(office.host.dequeue_all().await)
 }
 
 #[tokio::test]
-async fn of_two_contents_worked_on_at_once_the_older_one_does_not_win() -> Outcome {
+async fn of_two_contents_worked_on_at_once_the_older_one_does_not_win() -> TestResult {
     for step in 0..400 {
-        let contoso = rich(ContentPolicy::default()).await?;
-        let Contoso { anna, aurora, office, .. } = &contoso;
+        let contoso = rich_contoso(ContentPolicy::default()).await?;
+        let Contoso { anna, aurora, world: office, .. } = &contoso;
         let meeting = contoso.meet(anna, ("09:00", "10:00"), aurora)?;
-        contoso.pass(minutes(15)).await;
+        contoso.run_for(minutes(15)).await;
         // There and back again: the newer word is what is booked already.
-        let older = moved(&contoso, &meeting, 11).await?;
-        let newer = moved(&contoso, &meeting, 9).await?;
+        let older = move_and_dequeue(&contoso, &meeting, 11).await?;
+        let newer = move_and_dequeue(&contoso, &meeting, 9).await?;
         let mut late = std::pin::pin!(async {
             for taken in older {
                 office.host.process_message(taken).await;
@@ -289,93 +304,98 @@ async fn of_two_contents_worked_on_at_once_the_older_one_does_not_win() -> Outco
             office.host.process_message(taken).await;
         }
         late.await;
-        contoso.pass(minutes(3)).await;
-        let booking = contoso.booked(&meeting, aurora).await?;
-        assert_eq!(wanted(&booking)?.interval.start(), at("09:00"), "after {step}");
-        contoso.is_well().await?;
+        contoso.run_for(minutes(3)).await;
+        let booking = contoso.expect_booking(&meeting, aurora).await?;
+        assert_eq!(wanted_facts(&booking)?.interval.start(), at("09:00"), "after {step}");
+        contoso.assert_healthy().await?;
     }
     Err("it never ends".into())
 }
 
 #[tokio::test]
-async fn a_series_is_read_and_left_alone() -> Outcome {
-    let contoso = rich(ContentPolicy::default()).await?;
+async fn a_series_is_read_and_left_alone() -> TestResult {
+    let contoso = rich_contoso(ContentPolicy::default()).await?;
     let Contoso { anna, aurora, .. } = &contoso;
     let single = contoso.meet(anna, ("15:00", "16:00"), aurora)?;
-    contoso.pass(minutes(15)).await;
-    contoso.office.microsoft.graph.clear_requests();
+    contoso.run_for(minutes(15)).await;
+    contoso.world.microsoft.graph.clear_requests();
     single.become_series();
-    contoso.pass(minutes(2)).await;
-    assert!(reads(&contoso) >= 1);
-    assert_eq!(contoso.taken(aurora, "2026-11-24").await?, []);
-    contoso.is_well().await
+    contoso.run_for(minutes(2)).await;
+    assert!(event_reads(&contoso) >= 1);
+    assert_eq!(contoso.ledger_slots(aurora, "2026-11-24").await?, []);
+    contoso.assert_healthy().await
 }
 
 #[tokio::test]
-async fn a_vault_that_is_down_costs_a_read_and_a_lost_key_calls_for_a_renewal_once() -> Outcome {
-    let contoso = rich(ContentPolicy::default()).await?;
-    let Contoso { anna, aurora, office, tenant, .. } = &contoso;
+async fn a_vault_that_is_down_costs_a_read_and_a_lost_key_calls_for_a_renewal_once() -> TestResult {
+    let contoso = rich_contoso(ContentPolicy::default()).await?;
+    let Contoso { anna, aurora, world: office, tenant, .. } = &contoso;
     // Sealed for a key that is newer than what this process holds.
-    bring_content(office, tenant, &[anna, aurora]).await?;
+    enable_rich_notifications(office, tenant, &[anna, aurora]).await?;
     office.content_keys.set_outage(true);
-    office.queues.reset();
+    office.queue_faults.reset();
     let renewals =
-        || office.queues.calls().iter().filter(|call| call.target == "mailbox-tasks").count();
+        || office.queue_faults.calls().iter().filter(|call| call.target == "mailbox-tasks").count();
     let meeting = contoso.meet(anna, ("09:00", "10:00"), aurora)?;
-    contoso.pass(seconds(50)).await;
-    assert!(reads(&contoso) >= 2);
-    assert_eq!(meeting.answer_of(aurora), Some(Response::Accepted));
+    contoso.run_for(seconds(50)).await;
+    assert!(event_reads(&contoso) >= 2);
+    assert_eq!(meeting.response_of(aurora), Some(Response::Accepted));
     assert_eq!(renewals(), 0, "the keys may be there");
     office.content_keys.set_outage(false);
     for id in office.content_keys.ids() {
         office.content_keys.destroy(&id).await?;
     }
-    contoso.pass(hours(2)).await;
-    office.queues.reset();
-    office.microsoft.graph.set_most_items(1);
+    contoso.run_for(hours(2)).await;
+    office.queue_faults.reset();
+    office.microsoft.graph.set_max_items_per_post(1);
     let other = contoso.meet(anna, ("11:00", "12:00"), aurora)?;
-    first_round(&contoso).await;
-    contoso.booked(&other, aurora).await?;
+    deliver_and_process_once(&contoso).await;
+    contoso.expect_booking(&other, aurora).await?;
     assert_eq!(renewals(), 2, "one for Anna's and one for the room's mailbox");
     assert_eq!(contoso.failures().await?, []);
     Ok(())
 }
 
 #[tokio::test]
-async fn sealed_content_waits_six_hours_at_most_and_never_goes_further() -> Outcome {
-    let contoso = rich(ContentPolicy::default()).await?;
-    let Contoso { anna, aurora, office, .. } = &contoso;
-    let logged = Logged::default();
+async fn encrypted_content_waits_six_hours_at_most_and_is_never_passed_on() -> TestResult {
+    let contoso = rich_contoso(ContentPolicy::default()).await?;
+    let Contoso { anna, aurora, world: office, .. } = &contoso;
+    let logged = LogBuffer::default();
     let guard = tracing::subscriber::set_default(logged.subscriber());
     contoso.meet(anna, ("09:00", "10:00"), aurora)?;
-    office.microsoft.exchange.step();
+    office.microsoft.exchange.deliver_due();
     office.microsoft.graph.deliver_due().await;
-    let sent = messages(&contoso);
+    let sent = pending_messages(&contoso);
     let mut parts = Vec::new();
     for message in &sent {
         assert!(message.text.contains("sealed"));
         assert_eq!(message.expires_at.duration_since(message.sent_at), hours(6));
         for item in EventChanges::from_text(&message.text)?.items {
-            let sealed = item.sealed.ok_or("it brought content")?;
-            parts.extend([sealed.data, sealed.data_key, sealed.signature]);
+            let sealed = item.encrypted_content.ok_or("it brought content")?;
+            parts.extend([sealed.data, sealed.data_key, sealed.data_signature]);
         }
     }
     // What is tried again, what fails for good, and what killed the process holds none of it.
-    office.tables.set_down(true);
-    office.host.pump_once().await;
-    office.tables.set_down(false);
-    let again = messages(&contoso);
+    office.table_faults.set_down(true);
+    office.host.process_all().await;
+    office.table_faults.set_down(false);
+    let again = pending_messages(&contoso);
     assert!(!again.is_empty() && again.iter().all(|m| !m.text.contains("sealed")));
     for message in &sent {
         let (queue, now) = (Queue::EventChanges, Duration::ZERO);
-        office.sends.send_for(queue, message.text.clone(), now, SEALED_LIFE).await?;
+        office
+            .raw_outbox
+            .send_with_ttl(queue, message.text.clone(), now, ENCRYPTED_CONTENT_TTL)
+            .await?;
     }
-    for taken in office.outbox.receive(Shelf::Main(Queue::EventChanges), 32, Duration::ZERO) {
+    for taken in
+        office.memory_outbox.receive(QueueKind::Main(Queue::EventChanges), 32, Duration::ZERO)
+    {
         if taken.text.contains("sealed") {
-            assert!(office.outbox.give_up(Queue::EventChanges, &taken.receipt));
+            assert!(office.memory_outbox.move_to_poison(Queue::EventChanges, &taken.receipt));
         }
     }
-    contoso.pass(minutes(10)).await;
+    contoso.run_for(minutes(10)).await;
     let failures = contoso.failures().await?;
     assert_eq!(failures.len(), sent.len());
     drop(guard);
@@ -393,19 +413,19 @@ async fn sealed_content_waits_six_hours_at_most_and_never_goes_further() -> Outc
 }
 
 #[tokio::test]
-async fn many_with_content_are_booked_without_a_call() -> Outcome {
-    let contoso = rich(ContentPolicy::default()).await?;
-    let Contoso { anna, aurora, office, .. } = &contoso;
-    office.microsoft.graph.set_most_items(1_000);
+async fn many_with_content_are_booked_without_a_call() -> TestResult {
+    let contoso = rich_contoso(ContentPolicy::default()).await?;
+    let Contoso { anna, aurora, world: office, .. } = &contoso;
+    office.microsoft.graph.set_max_items_per_post(1_000);
     for n in 0..10 {
         let start = at("2026-11-25T00:00") + hours(n);
         let invitation = Invitation::new("Numbers", start, start + hours(1)).room(aurora);
         contoso.tenant.meet(anna, invitation)?;
     }
-    first_round(&contoso).await;
+    deliver_and_process_once(&contoso).await;
     assert_eq!(contoso.count(Table::Bookings).await?, 10);
     assert_eq!(office.microsoft.graph.requests().len(), 0);
-    contoso.pass(minutes(5)).await;
-    assert_eq!(contoso.taken(aurora, "2026-11-25").await?.len(), 10);
-    contoso.is_well().await
+    contoso.run_for(minutes(5)).await;
+    assert_eq!(contoso.ledger_slots(aurora, "2026-11-25").await?.len(), 10);
+    contoso.assert_healthy().await
 }

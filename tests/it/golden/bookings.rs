@@ -1,11 +1,13 @@
 //! The rows of `Bookings`, the one table with content: every word of a booking's life.
 
 use roombridge::domain::appointment::{
-    Copies, CopyAt, Desired, Details, Ended, Facts, OrganizerCopy, RoomCopy, Wish,
+    BookingSpec, Copies, CopyLocation, DesiredState, Details, EndReason, Facts, OrganizerCopy,
+    RoomCopy,
 };
 use roombridge::domain::booking::{
-    Answer, Booking, Held, Intent, Observed, Outcome as Told, Refusal, RefusalReason, RoomTold,
-    Shown, Telling, Told as OrganizerTold,
+    Booking, BookingOutcome as Told, BookingRefusal, ConfirmedBooking, Intent, MeetingResponse,
+    ObservedState, PublishLease, Published, PublishedOutcome as OrganizerTold, RefusalReason,
+    RoomResponse,
 };
 use roombridge::domain::ids::{BookingId, CorrelationId};
 use roombridge::domain::interval::Interval;
@@ -16,7 +18,7 @@ use uuid::Uuid;
 
 use super::rows::hold;
 use super::{ROOM, at, interval, mailbox, occurrence, parsed, single};
-use crate::Outcome;
+use crate::TestResult;
 
 fn nine() -> Interval {
     interval("2026-11-24T09:00:00Z", "2026-11-24T10:00:00Z")
@@ -33,20 +35,20 @@ fn open() -> Facts {
         organizer: Some(Personal::new("ada@contoso.example")),
         attendees: vec![Personal::new("bob@contoso.example"), Personal::new("")],
     };
-    Facts { interval: nine(), people: 3, private: false, details }
+    Facts { interval: nine(), attendee_count: 3, private: false, details }
 }
 
 /// As little as possible.
 fn closed() -> Facts {
-    Facts { interval: nine(), people: u16::MAX, private: true, details: Details::default() }
+    Facts { interval: nine(), attendee_count: u16::MAX, private: true, details: Details::default() }
 }
 
-fn in_annas() -> CopyAt {
-    CopyAt { mailbox: mailbox(1), event: parsed("AAMkO+==") }
+fn in_annas() -> CopyLocation {
+    CopyLocation { mailbox: mailbox(1), event: parsed("AAMkO+==") }
 }
 
-fn in_the_rooms() -> CopyAt {
-    CopyAt { mailbox: ROOM.mailbox(), event: parsed("AAMkR_-=") }
+fn in_the_rooms() -> CopyLocation {
+    CopyLocation { mailbox: ROOM.mailbox(), event: parsed("AAMkR_-=") }
 }
 
 fn live(facts: Facts, answerable: bool) -> RoomCopy {
@@ -54,32 +56,32 @@ fn live(facts: Facts, answerable: bool) -> RoomCopy {
 }
 
 fn copies(organizer: OrganizerCopy, room: RoomCopy) -> Copies {
-    Copies { organizer, room, asked: 0 }
+    Copies { organizer, room, invitation: 0 }
 }
 
-fn wanted(facts: Facts, asked: u32) -> Desired {
-    Desired::Wanted(Wish { facts, asked })
+fn wanted(facts: Facts, asked: u32) -> DesiredState {
+    DesiredState::Wanted(BookingSpec { facts, invitation: asked })
 }
 
-fn held(interval: Interval) -> Observed {
-    Observed::Booked(Held {
+fn held(interval: Interval) -> ObservedState {
+    ObservedState::Booked(ConfirmedBooking {
         interval,
         generation: 1,
         reference: "R-2026/1".to_owned(),
-        wish: Digest(0x3154),
+        spec_fingerprint: Digest(0x3154),
     })
 }
 
-fn refused(reason: RefusalReason) -> Observed {
-    Observed::Refused(Refusal { asking: Digest(0xa5c), reason })
+fn refused(reason: RefusalReason) -> ObservedState {
+    ObservedState::Refused(BookingRefusal { request_digest: Digest(0xa5c), reason })
 }
 
 fn told(outcome: Told) -> Option<OrganizerTold> {
-    Some(OrganizerTold { event: Digest::of_event(&in_annas().event), outcome })
+    Some(OrganizerTold { event_digest: Digest::of_event(&in_annas().event), outcome })
 }
 
-fn answered(answer: Answer) -> Option<RoomTold> {
-    Some(RoomTold { answer, interval: nine(), asked: 1 })
+fn answered(answer: MeetingResponse) -> Option<RoomResponse> {
+    Some(RoomResponse { response: answer, interval: nine(), invitation: 1 })
 }
 
 /// Nothing is known, wanted or done.
@@ -90,14 +92,14 @@ fn empty() -> Booking {
         generation: 1,
         ical_uid: Personal::new("040000008200E00074C5B7101A82E008"),
         copies: Copies::default(),
-        desired: Desired::Unwanted(Ended::GivenUp),
+        desired: DesiredState::Unwanted(EndReason::Abandoned),
         intent: None,
-        observed: Observed::Nothing,
-        shown: Shown::default(),
-        telling: None,
+        observed: ObservedState::Nothing,
+        published: Published::default(),
+        publish_lease: None,
         correlation: CorrelationId(1),
-        changes: 0,
-        pointers: vec![],
+        change_count: 0,
+        known_copies: vec![],
         unsettled_due: None,
         purge_due: at("2026-11-24T10:00:00Z"),
     }
@@ -112,15 +114,21 @@ fn booked() -> Booking {
         intent: Some(Intent {
             worker: 0x1a2b,
             lease_until: at("2026-11-24T08:02:00Z"),
-            claims: Some(nine()),
+            claim: Some(nine()),
             stale: vec![nine(), ten()],
             generation: 2,
         }),
         observed: held(nine()),
-        shown: Shown { organizer: told(Told::Booked), room: answered(Answer::Accept) },
-        telling: Some(Telling { worker: u64::MAX, until: at("2026-11-24T08:01:00Z") }),
+        published: Published {
+            organizer: told(Told::Booked),
+            room: answered(MeetingResponse::Accept),
+        },
+        publish_lease: Some(PublishLease {
+            worker: u64::MAX,
+            lease_until: at("2026-11-24T08:01:00Z"),
+        }),
         correlation: CorrelationId(0x4bf9_2f35_77b3_4da6_a3ce_929d_0e0e_4736),
-        pointers: vec![in_annas(), in_the_rooms()],
+        known_copies: vec![in_annas(), in_the_rooms()],
         unsettled_due: Some(at("2026-11-24T08:05:00.123456789Z")),
         ..empty()
     }
@@ -130,19 +138,22 @@ fn booked() -> Booking {
 fn declined(reason: RefusalReason) -> Booking {
     Booking {
         copies: Copies {
-            asked: 1,
+            invitation: 1,
             ..copies(OrganizerCopy::Live(in_annas(), closed()), RoomCopy::Gone)
         },
         desired: wanted(closed(), 1),
         observed: refused(reason),
-        shown: Shown { organizer: told(Told::Refused(reason)), room: answered(Answer::Decline) },
+        published: Published {
+            organizer: told(Told::Refused(reason)),
+            room: answered(MeetingResponse::Decline),
+        },
         ..empty()
     }
 }
 
 /// The room was had, and is not wanted any more.
-fn ended(organizer: OrganizerCopy, room: RoomCopy, because: Ended) -> Booking {
-    Booking { copies: copies(organizer, room), desired: Desired::Unwanted(because), ..empty() }
+fn ended(organizer: OrganizerCopy, room: RoomCopy, because: EndReason) -> Booking {
+    Booking { copies: copies(organizer, room), desired: DesiredState::Unwanted(because), ..empty() }
 }
 
 /// A worker is about to cancel.
@@ -150,47 +161,47 @@ fn cancelling() -> Booking {
     let intent = Intent {
         worker: 1,
         lease_until: at("2026-11-24T08:02:00Z"),
-        claims: None,
+        claim: None,
         stale: vec![],
         generation: 1,
     };
     Booking {
         intent: Some(intent),
         observed: held(ten()),
-        shown: Shown { organizer: told(Told::Booked), room: None },
-        ..ended(OrganizerCopy::WithoutRoom(in_annas()), live(open(), false), Ended::RoomRemoved)
+        published: Published { organizer: told(Told::Booked), room: None },
+        ..ended(OrganizerCopy::WithoutRoom(in_annas()), live(open(), false), EndReason::RoomRemoved)
     }
 }
 
 /// Numbers that are text in a row.
 fn largest() -> Booking {
-    let held = Held {
+    let held = ConfirmedBooking {
         interval: nine(),
         generation: u32::MAX,
         reference: String::new(),
-        wish: Digest(u128::MAX),
+        spec_fingerprint: Digest(u128::MAX),
     };
     Booking {
         key: BookingKey { appointment: Digest(u128::MAX), ..single() },
         generation: u32::MAX,
-        copies: Copies { asked: u32::MAX, ..Copies::default() },
+        copies: Copies { invitation: u32::MAX, ..Copies::default() },
         desired: wanted(closed(), u32::MAX),
-        observed: Observed::Booked(held),
+        observed: ObservedState::Booked(held),
         correlation: CorrelationId(u128::MAX),
-        changes: u32::MAX,
+        change_count: u32::MAX,
         ..empty()
     }
 }
 
 #[tokio::test]
-async fn bookings() -> Outcome {
+async fn bookings() -> TestResult {
     let released = Booking {
-        shown: Shown { organizer: told(Told::Released), room: None },
-        ..ended(OrganizerCopy::Cancelled, RoomCopy::Gone, Ended::Cancelled)
+        published: Published { organizer: told(Told::Released), room: None },
+        ..ended(OrganizerCopy::Cancelled, RoomCopy::Gone, EndReason::Cancelled)
     };
     let annas = OrganizerCopy::Live(in_annas(), closed());
-    let room_left = ended(annas.clone(), RoomCopy::Gone, Ended::RoomLeft);
-    let not_accepted = ended(annas, RoomCopy::Unseen, Ended::NotAccepted);
+    let room_left = ended(annas.clone(), RoomCopy::Gone, EndReason::RoomLeft);
+    let not_accepted = ended(annas, RoomCopy::Unknown, EndReason::NotAccepted);
     let cases = vec![
         ("empty", empty()),
         ("booked", booked()),
@@ -200,14 +211,15 @@ async fn bookings() -> Outcome {
         ("released", released),
         ("room-left", room_left),
         ("not-accepted", not_accepted),
-        ("gone", ended(OrganizerCopy::Gone, RoomCopy::Unseen, Ended::Cancelled)),
-        ("given-up", ended(OrganizerCopy::GivenUp, live(closed(), true), Ended::GivenUp)),
+        ("gone", ended(OrganizerCopy::Gone, RoomCopy::Unknown, EndReason::Cancelled)),
+        ("given-up", ended(OrganizerCopy::Released, live(closed(), true), EndReason::Abandoned)),
         ("largest", largest()),
     ];
     hold("bookings", cases, async |tables, booking| {
         let bookings = Bookings::new(tables);
         bookings.insert(booking).await?;
-        let read = bookings.of_appointment(booking.key.tenant, booking.key.appointment).await?;
+        let read =
+            bookings.list_by_appointment(booking.key.tenant, booking.key.appointment).await?;
         Ok(read.into_iter().map(|(booking, _)| booking).collect())
     })
     .await

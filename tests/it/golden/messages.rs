@@ -3,23 +3,24 @@
 use std::collections::BTreeSet;
 use std::fmt::Debug;
 
+use roombridge::domain::encrypted_content::EncryptedContent;
 use roombridge::domain::ids::{CorrelationId, EventId};
 use roombridge::domain::keys::Digest;
-use roombridge::domain::sealed::Sealed;
 use roombridge::messages::{
-    BookingNudge, BookingRequest, CalendarWrite, EventChange, EventChanges, MailboxTask,
-    MailboxTasks, Message, NotAMessage, Origin, Passage, Stage, Task, TenantTask, TenantWork,
+    BookingJob, BookingRequest, CalendarWrite, EventChange, EventChanges, InvalidMessage, JobMeta,
+    MailboxTask, MailboxTaskKind, MailboxTasks, Message, Origin, ReconcileCursor, TenantTask,
+    TenantTaskKind,
 };
 use serde::Serialize;
 
 use super::{TENANT, at, holds, mailbox, no_others, occurrence, parsed, single};
-use crate::{Failure, Outcome};
+use crate::{TestError, TestResult};
 
 /// Checks that each message is written as its file says and is read back unchanged.
 fn hold<M: Message + PartialEq + Debug>(
     cases: Vec<(&str, M)>,
-    read: impl Fn(&str) -> Result<M, NotAMessage>,
-) -> Outcome {
+    read: impl Fn(&str) -> Result<M, InvalidMessage>,
+) -> TestResult {
     let queue = cases.first().ok_or("no case")?.1.queue().name();
     let mut names = BTreeSet::new();
     for (name, message) in cases {
@@ -32,19 +33,19 @@ fn hold<M: Message + PartialEq + Debug>(
     no_others("messages", &format!("{queue}-"), names)
 }
 
-fn passage() -> Passage {
-    Passage {
+fn passage() -> JobMeta {
+    JobMeta {
         correlation: CorrelationId(0x4bf9_2f35_77b3_4da6_a3ce_929d_0e0e_4736),
-        tries: 0,
-        waits: 0,
+        attempts: 0,
+        deferrals: 0,
         first_seen: at("2026-11-24T08:00:00Z"),
     }
 }
 
 /// It has failed and waited, and began between two seconds.
-fn long_passage() -> Passage {
+fn long_passage() -> JobMeta {
     let first_seen = at("2026-11-24T08:00:00.123456789Z");
-    Passage { tries: 2, waits: u32::MAX, first_seen, ..passage() }
+    JobMeta { attempts: 2, deferrals: u32::MAX, first_seen, ..passage() }
 }
 
 // === event-changes ===
@@ -53,9 +54,9 @@ fn refetch() -> EventChange {
     EventChange {
         mailbox: mailbox(1),
         event: parsed("AAkALgAAAAAAHYQDEapmEc2byACqAC_EWg-0AbCd=="),
-        origin: Origin::Look,
-        sealed: None,
-        passage: passage(),
+        origin: Origin::Refetch,
+        encrypted_content: None,
+        meta: passage(),
     }
 }
 
@@ -65,13 +66,13 @@ fn notified(deleted: bool, version: Option<&str>) -> EventChange {
 }
 
 fn sealed() -> EventChange {
-    let sealed = Sealed {
+    let sealed = EncryptedContent {
         data: "ZGF0YQ==".to_owned(),
         data_key: "a2V5".to_owned(),
-        signature: "bWFj".to_owned(),
-        certificate: parsed("c-20261124"),
+        data_signature: "bWFj".to_owned(),
+        certificate_id: parsed("c-20261124"),
     };
-    EventChange { sealed: Some(sealed), ..notified(false, Some("W/\"1\"")) }
+    EventChange { encrypted_content: Some(sealed), ..notified(false, Some("W/\"1\"")) }
 }
 
 fn changes(items: Vec<EventChange>) -> EventChanges {
@@ -79,9 +80,9 @@ fn changes(items: Vec<EventChange>) -> EventChanges {
 }
 
 #[test]
-fn event_changes() -> Outcome {
+fn event_changes() -> TestResult {
     let other = EventChange { mailbox: mailbox(2), event: parsed("AAMk"), ..refetch() };
-    let tried = EventChange { passage: long_passage(), ..refetch() };
+    let tried = EventChange { meta: long_passage(), ..refetch() };
     hold(
         vec![
             ("refetch", changes(vec![refetch()])),
@@ -100,72 +101,73 @@ fn event_changes() -> Outcome {
 
 // === booking-requests and calendar-writes ===
 
-fn nudges() -> Vec<(&'static str, BookingNudge)> {
-    let plain = BookingNudge { key: single(), due: None, conflicts: 0, passage: passage() };
+fn nudges() -> Vec<(&'static str, BookingJob)> {
+    let plain = BookingJob { key: single(), due: None, conflicts: 0, meta: passage() };
     let due = Some(at("2026-11-24T08:05:00.250Z"));
     vec![
         ("single", plain),
-        ("occurrence", BookingNudge { key: occurrence(), ..plain }),
-        ("due", BookingNudge { due, ..plain }),
-        ("conflicts", BookingNudge { conflicts: u8::MAX, passage: long_passage(), ..plain }),
-        ("occurrence-due", BookingNudge { key: occurrence(), due, conflicts: 1, ..plain }),
+        ("occurrence", BookingJob { key: occurrence(), ..plain }),
+        ("due", BookingJob { due, ..plain }),
+        ("conflicts", BookingJob { conflicts: u8::MAX, meta: long_passage(), ..plain }),
+        ("occurrence-due", BookingJob { key: occurrence(), due, conflicts: 1, ..plain }),
     ]
 }
 
 #[test]
-fn booking_requests() -> Outcome {
+fn booking_requests() -> TestResult {
     let cases = nudges().into_iter().map(|(name, nudge)| (name, BookingRequest(nudge)));
     hold(cases.collect(), BookingRequest::from_text)
 }
 
 #[test]
-fn calendar_writes() -> Outcome {
+fn calendar_writes() -> TestResult {
     let cases = nudges().into_iter().map(|(name, nudge)| (name, CalendarWrite(nudge)));
     hold(cases.collect(), CalendarWrite::from_text)
 }
 
 // === mailbox-tasks ===
 
-fn task(task: Task) -> MailboxTask {
+fn task(task: MailboxTaskKind) -> MailboxTask {
     MailboxTask {
         tenant: TENANT,
         mailbox: mailbox(1),
-        task,
+        kind: task,
         nonce: None,
         due: None,
-        passage: passage(),
+        meta: passage(),
     }
 }
 
-fn due(of: Task) -> MailboxTask {
+fn due(of: MailboxTaskKind) -> MailboxTask {
     MailboxTask { due: Some(at("2026-11-27T08:00:00.500Z")), ..task(of) }
 }
 
 /// A lifecycle notification brought it.
-fn proved(of: Task) -> MailboxTask {
+fn proved(of: MailboxTaskKind) -> MailboxTask {
     MailboxTask { nonce: Some(0x1a2b), ..task(of) }
 }
 
 fn tasks() -> Vec<(&'static str, MailboxTask)> {
     vec![
-        ("subscribe", task(Task::Subscribe)),
-        ("renew", due(Task::Renew)),
-        ("unsubscribe", task(Task::Unsubscribe)),
-        ("resync", MailboxTask { passage: long_passage(), ..task(Task::Resync) }),
-        ("reauthorize", proved(Task::Reauthorize)),
-        ("removed", proved(Task::Removed)),
-        ("missed", proved(Task::Missed)),
-        ("silent", due(Task::Silent)),
-        ("erase", MailboxTask { nonce: Some(u64::MAX), ..due(Task::Erase) }),
+        ("subscribe", task(MailboxTaskKind::Subscribe)),
+        ("renew", due(MailboxTaskKind::Renew)),
+        ("unsubscribe", task(MailboxTaskKind::Unsubscribe)),
+        ("resync", MailboxTask { meta: long_passage(), ..task(MailboxTaskKind::Resync) }),
+        ("reauthorize", proved(MailboxTaskKind::Reauthorize)),
+        ("removed", proved(MailboxTaskKind::SubscriptionRemoved)),
+        ("missed", proved(MailboxTaskKind::MissedNotifications)),
+        ("silent", due(MailboxTaskKind::SuspectedDead)),
+        ("erase", MailboxTask { nonce: Some(u64::MAX), ..due(MailboxTaskKind::Erase) }),
     ]
 }
 
 #[test]
-fn mailbox_tasks() -> Outcome {
+fn mailbox_tasks() -> TestResult {
     let alone = |(name, task)| (name, MailboxTasks { tenant: TENANT, items: vec![task] });
     let mut cases: Vec<_> = tasks().into_iter().map(alone).collect();
-    let ben = MailboxTask { mailbox: mailbox(2), ..due(Task::Renew) };
-    let items = vec![due(Task::Renew), ben, proved(Task::Missed)];
+    let ben = MailboxTask { mailbox: mailbox(2), ..due(MailboxTaskKind::Renew) };
+    let items =
+        vec![due(MailboxTaskKind::Renew), ben, proved(MailboxTaskKind::MissedNotifications)];
     cases.push(("several", MailboxTasks { tenant: TENANT, items }));
     hold(cases, MailboxTasks::from_text)
 }
@@ -181,19 +183,19 @@ fn a_mailbox_task_alone_is_a_message_of_one() {
 // === tenant-tasks ===
 
 #[test]
-fn tenant_tasks() -> Outcome {
-    let task = |work| TenantTask { tenant: TENANT, work, passage: passage() };
-    let from = |stage| TenantWork::Align { from: Some(stage) };
-    let connecting = from(Stage { shard: 17, anew: true, compare: false });
-    let comparing = from(Stage { shard: u8::MAX, anew: false, compare: true });
+fn tenant_tasks() -> TestResult {
+    let task = |work| TenantTask { tenant: TENANT, kind: work, meta: passage() };
+    let from = |stage| TenantTaskKind::ReconcilePolicy { from: Some(stage) };
+    let connecting = from(ReconcileCursor { shard: 17, resubscribe: true, resync: false });
+    let comparing = from(ReconcileCursor { shard: u8::MAX, resubscribe: false, resync: true });
     hold(
         vec![
-            ("connect", task(TenantWork::Connect)),
-            ("align", task(TenantWork::Align { from: None })),
+            ("connect", task(TenantTaskKind::Connect)),
+            ("align", task(TenantTaskKind::ReconcilePolicy { from: None })),
             ("align-connecting", task(connecting)),
             ("align-comparing", task(comparing)),
-            ("leave", task(TenantWork::Leave)),
-            ("check", TenantTask { passage: long_passage(), ..task(TenantWork::Check) }),
+            ("leave", task(TenantTaskKind::Leave)),
+            ("check", TenantTask { meta: long_passage(), ..task(TenantTaskKind::CheckAccess) }),
         ],
         TenantTask::from_text,
     )
@@ -217,8 +219,8 @@ const FOREIGN: [&str; 6] =
 fn refuse<M: Message + Debug>(
     good: &M,
     parts: &[(&str, &str)],
-    read: impl Fn(&str) -> Result<M, NotAMessage>,
-) -> Result<String, Failure> {
+    read: impl Fn(&str) -> Result<M, InvalidMessage>,
+) -> Result<String, TestError> {
     let good_text = good.to_text();
     let broken = parts.iter().map(|(from, to)| {
         assert!(good_text.contains(from), "{from} is in {good_text}");
@@ -229,14 +231,14 @@ fn refuse<M: Message + Debug>(
         assert!(!error.contains("Merger"), "{error}");
         Ok(Refused { text, error })
     });
-    let refused = refused.collect::<Result<Vec<_>, Failure>>()?;
+    let refused = refused.collect::<Result<Vec<_>, TestError>>()?;
     let file = format!("refused-{}.json", good.queue().name());
     holds(&format!("messages/{file}"), &serde_json::to_string_pretty(&refused)?)?;
     Ok(file)
 }
 
 #[test]
-fn what_is_not_a_message_is_refused_with_these_words() -> Outcome {
+fn what_is_not_a_message_is_refused_with_these_words() -> TestResult {
     let event: EventId = parsed("AAMk");
     let change = EventChange { event, ..sealed() };
     let version = Digest::of_etag("W/\"1\"").to_string();
@@ -263,11 +265,11 @@ fn what_is_not_a_message_is_refused_with_these_words() -> Outcome {
     let writes = refuse(&CalendarWrite(nudge), &parts, CalendarWrite::from_text)?;
 
     let parts = [trace, instant, tenant, ("missed", "Merger"), ("0000000000001a2b", "Merger")];
-    let items = vec![proved(Task::Missed)];
+    let items = vec![proved(MailboxTaskKind::MissedNotifications)];
     let missed = MailboxTasks { tenant: TENANT, items };
     let tasks = refuse(&missed, &parts, MailboxTasks::from_text)?;
 
-    let leave = TenantTask { tenant: TENANT, work: TenantWork::Leave, passage: passage() };
+    let leave = TenantTask { tenant: TENANT, kind: TenantTaskKind::Leave, meta: passage() };
     let parts = [trace, instant, tenant, ("leave", "Merger")];
     let work = refuse(&leave, &parts, TenantTask::from_text)?;
     no_others("messages", "refused-", [changes, requests, writes, tasks, work].into())

@@ -16,7 +16,7 @@ use roombridge::domain::interval::Interval;
 use roombridge::domain::keys::{BookingKey, Digest};
 use uuid::Uuid;
 
-use crate::{Outcome, generated};
+use crate::{TestResult, generated};
 
 /// Where the files are.
 const FOLDER: &str = "tests/fixtures/golden";
@@ -54,9 +54,9 @@ fn occurrence() -> BookingKey {
 }
 
 /// Compares `found` with the file, or writes the file when asked to.
-fn holds(file: &str, found: &str) -> Outcome {
+fn holds(file: &str, found: &str) -> TestResult {
     let path = format!("{FOLDER}/{file}");
-    if generated::writes() {
+    if generated::is_writing() {
         std::fs::write(generated::path_of(&path), format!("{found}\n"))?;
     }
     let kept = std::fs::read_to_string(generated::path_of(&path)).unwrap_or_default();
@@ -68,7 +68,7 @@ fn holds(file: &str, found: &str) -> Outcome {
 
 /// Checks that the files that begin with `prefix` are exactly `names`, so that no file outlives its
 /// case.
-fn no_others(folder: &str, prefix: &str, names: BTreeSet<String>) -> Outcome {
+fn no_others(folder: &str, prefix: &str, names: BTreeSet<String>) -> TestResult {
     let mut found = BTreeSet::new();
     for entry in std::fs::read_dir(generated::path_of(&format!("{FOLDER}/{folder}")))? {
         let name = entry?.file_name().to_string_lossy().into_owned();

@@ -5,42 +5,42 @@ use std::fmt::Debug;
 use std::sync::Arc;
 
 use jiff::civil::{Date, date};
-use roombridge::base::call_log::CallRecord;
+use roombridge::base::call_log::ApiCall;
 use roombridge::base::clock::{Clock, ManualClock};
 use roombridge::base::rng::SeededRng;
-use roombridge::domain::appointment::Role;
-use roombridge::domain::decision::{Decision, How, What};
+use roombridge::domain::appointment::CopyRole;
+use roombridge::domain::decision::{ConsentCapacity, Decision, DecisionKind};
 use roombridge::domain::drift::Drift;
 use roombridge::domain::ids::{CorrelationId, GroupId};
 use roombridge::domain::keys::Digest;
-use roombridge::domain::ledger::{Day, Slot};
+use roombridge::domain::ledger::{LedgerSlot, RoomDay};
 use roombridge::domain::policy::{
-    Answering, ContentPolicy, PeoplePolicy, PrivatePolicy, Registration, Room, SubjectPolicy,
+    ContentPolicy, PeoplePolicy, PrivatePolicy, Registration, ResponseMode, Room, SubjectPolicy,
 };
 use roombridge::domain::tenancy::{
-    ConsentMode, SuspendedBecause, Suspension, TenantPolicy, TenantState,
+    ConsentMode, Suspension, SuspensionReason, TenantPolicy, TenantState,
 };
 use roombridge::store::StoreError;
-use roombridge::store::appointments::{Appointments, Pointer};
+use roombridge::store::appointments::{AppointmentCopy, Appointments};
 use roombridge::store::audit::{Audit, AuditedCall};
-use roombridge::store::due::{Due, DueEntry, Purpose, Subject};
+use roombridge::store::due::{DueEntries, DueEntry, DuePurpose, DueSubject};
 use roombridge::store::failures::{Failure as FailureRow, Failures};
 use roombridge::store::ledger::{Ledger, LedgerDay};
 use roombridge::store::mailboxes::{
-    Consent, Farewell, Health, Mailbox, MailboxKind, MailboxState, Mailboxes, Polled,
-    SubscriptionRow,
+    BookingDisposition, Consent, Health, Mailbox, MailboxKind, MailboxState, MailboxSubscription,
+    Mailboxes, PollingState,
 };
 use roombridge::store::memory::MemoryTables;
 use roombridge::store::register::Register;
 use roombridge::store::rooms::RoomMap;
 use roombridge::store::tables::Table;
-use roombridge::store::tenants::{Connected, Tenant, Tenants};
+use roombridge::store::tenants::{Tenant, TenantConnection, Tenants};
 use serde::Serialize;
 use serde_json::Value;
 use uuid::Uuid;
 
 use super::{ROOM, TENANT, at, holds, interval, mailbox, no_others, occurrence, parsed, single};
-use crate::Outcome;
+use crate::TestResult;
 
 /// A row as its file has it.
 #[derive(Serialize)]
@@ -56,8 +56,8 @@ fn stored(tables: &MemoryTables) -> Vec<Stored> {
     let of = |table: Table| {
         tables.rows(table).into_iter().map(move |row| Stored {
             table: table.name(),
-            partition: row.keys.partition,
-            row: row.keys.row,
+            partition: row.key.partition,
+            row: row.key.row,
             properties: row.properties.into_iter().collect(),
         })
     };
@@ -70,7 +70,7 @@ pub(super) async fn hold<V: PartialEq + Debug>(
     kind: &str,
     cases: Vec<(&str, V)>,
     there_and_back: impl AsyncFn(Arc<MemoryTables>, &V) -> Result<Vec<V>, StoreError>,
-) -> Outcome {
+) -> TestResult {
     let mut names = BTreeSet::new();
     for (name, value) in cases {
         let tables = Arc::new(MemoryTables::new());
@@ -99,13 +99,13 @@ fn tenant(state: TenantState) -> Tenant {
         id: TENANT,
         state,
         registration: Registration::OrganisationWide,
-        connected: None,
-        checked_at: None,
+        connection: None,
+        access_checked_at: None,
         policy: TenantPolicy::default(),
     }
 }
 
-fn suspended(reason: SuspendedBecause) -> Tenant {
+fn suspended(reason: SuspensionReason) -> Tenant {
     tenant(TenantState::Suspended(Suspension { since: at("2026-11-24T08:00:00Z"), reason }))
 }
 
@@ -116,40 +116,40 @@ fn with_content(content: ContentPolicy) -> Tenant {
 
 /// Whatever its administrator may decide is decided.
 fn decided() -> Tenant {
-    let connected = Connected {
-        by: mailbox(9),
-        at: at("2026-11-23T08:00:00.123456789Z"),
+    let connected = TenantConnection {
+        connected_by: mailbox(9),
+        connected_at: at("2026-11-23T08:00:00.123456789Z"),
         text_version: "2026-11".to_owned(),
-        state: Digest::of(&[b"state"]),
+        state_digest: Digest::of(&[b"state"]),
     };
     let policy = TenantPolicy {
         consent: ConsentMode::Organisation,
         scope_group: Some(GroupId(Uuid::from_u128(5))),
-        excluded: [mailbox(2), mailbox(1)].into(),
+        excluded_mailboxes: [mailbox(2), mailbox(1)].into(),
         content: ContentPolicy {
             subject: SubjectPolicy::Replace("Réservé \"x\"".to_owned()),
             people: PeoplePolicy::Addresses,
             private: PrivatePolicy::Anonymous,
         },
         rooms_subscribed: false,
-        delegates: true,
-        mail: Some(mailbox(7)),
+        delegate_consent: true,
+        mail_sender: Some(mailbox(7)),
         audit_days: 30,
         add_in_property: Some("String {1a2b} Name room".to_owned()),
-        rich: true,
+        rich_notifications: true,
         rehearsal: true,
     };
     Tenant {
         registration: Registration::Scoped,
-        connected: Some(connected),
-        checked_at: Some(at("2026-11-24T03:00:00Z")),
+        connection: Some(connected),
+        access_checked_at: Some(at("2026-11-24T03:00:00Z")),
         policy,
         ..tenant(TenantState::Active)
     }
 }
 
 #[tokio::test]
-async fn tenants() -> Outcome {
+async fn tenants() -> TestResult {
     let kept = ContentPolicy {
         subject: SubjectPolicy::Keep,
         people: PeoplePolicy::Organizer,
@@ -159,16 +159,16 @@ async fn tenants() -> Outcome {
         ("undecided", tenant(TenantState::Active)),
         ("decided", decided()),
         ("subject-kept", with_content(kept)),
-        ("suspended-token-refused", suspended(SuspendedBecause::TokenRefused)),
-        ("suspended-call-refused", suspended(SuspendedBecause::CallRefused)),
-        ("suspended-calendars-missing", suspended(SuspendedBecause::CalendarsMissing)),
-        ("leaving", tenant(TenantState::Leaving)),
-        ("left", tenant(TenantState::Left(at("2026-11-24T08:00:00Z")))),
+        ("suspended-token-refused", suspended(SuspensionReason::TokenRefused)),
+        ("suspended-call-refused", suspended(SuspensionReason::CallRefused)),
+        ("suspended-calendars-missing", suspended(SuspensionReason::CalendarPermissionMissing)),
+        ("leaving", tenant(TenantState::Disconnecting)),
+        ("left", tenant(TenantState::Deleted(at("2026-11-24T08:00:00Z")))),
     ];
     hold("tenants", cases, async |tables, tenant| {
         let tenants = Tenants::new(tables, clock());
-        tenants.put(tenant).await?;
-        Ok(found(tenants.read(tenant.id).await?))
+        tenants.upsert(tenant).await?;
+        Ok(found(tenants.get_with_etag(tenant.id).await?))
     })
     .await
 }
@@ -179,19 +179,24 @@ fn person(state: MailboxState) -> Mailbox {
     Mailbox::new(TENANT, mailbox(1), MailboxKind::Person, state)
 }
 
-fn consent(how: How) -> Option<Consent> {
+fn consent(how: ConsentCapacity) -> Option<Consent> {
     let (by, text_version) = (mailbox(3), "2026-11".to_owned());
-    Some(Consent { by, how, at: at("2026-11-24T07:00:00Z"), text_version })
+    Some(Consent {
+        given_by: by,
+        capacity: how,
+        given_at: at("2026-11-24T07:00:00Z"),
+        text_version,
+    })
 }
 
-fn subscription(registration: Registration) -> SubscriptionRow {
-    SubscriptionRow {
+fn subscription(registration: Registration) -> MailboxSubscription {
+    MailboxSubscription {
         id: "7f105c7d-2dc5-4530-97cd-4e7ae6534c07".to_owned(),
-        expires: at("2026-12-01T07:00:00Z"),
-        renew_due: at("2026-11-27T19:00:00.250Z"),
+        expires_at: at("2026-12-01T07:00:00Z"),
+        next_due_at: at("2026-11-27T19:00:00.250Z"),
         renewed_at: at("2026-11-24T07:00:00Z"),
         registration,
-        state_key: None,
+        client_state_key: None,
         content_key: None,
     }
 }
@@ -199,55 +204,57 @@ fn subscription(registration: Registration) -> SubscriptionRow {
 /// Everything is known of it.
 fn followed() -> Mailbox {
     let health = Health {
-        heard: Some(at("2026-11-24T08:00:00Z")),
+        last_notification_at: Some(at("2026-11-24T08:00:00Z")),
         drift: Some(Drift {
             at: at("2026-11-24T03:00:00Z"),
             missing: 1,
-            left_over: 2,
+            orphaned: 2,
             different: u32::MAX,
         }),
-        basis: Some(Digest::of(&[b"basis"])),
-        silent: Some(at("2026-11-23T03:00:00Z")),
-        over_quota: Some(at("2026-11-22T03:00:00Z")),
+        drift_basis: Some(Digest::of(&[b"basis"])),
+        replaced_as_dead_at: Some(at("2026-11-23T03:00:00Z")),
+        over_quota_since: Some(at("2026-11-22T03:00:00Z")),
     };
     Mailbox {
-        epoch: 2,
+        consent_epoch: 2,
         nonce: Some(0x1a2b),
         previous_nonce: Some((u64::MAX, at("2026-11-24T09:00:00Z"))),
-        subscription: Some(SubscriptionRow {
-            state_key: Some(parsed("k2")),
+        subscription: Some(MailboxSubscription {
+            client_state_key: Some(parsed("k2")),
             content_key: Some(parsed("c-20261124")),
             ..subscription(Registration::OrganisationWide)
         }),
-        polled: Some(Polled {
+        polling: Some(PollingState {
             since: at("2026-11-24T07:00:00Z"),
-            due: at("2026-11-24T08:30:00.125Z"),
+            next_due_at: at("2026-11-24T08:30:00.125Z"),
         }),
-        consent: consent(How::Own),
+        consent: consent(ConsentCapacity::Own),
         health,
         ..person(MailboxState::Active)
     }
 }
 
 fn room_followed() -> Mailbox {
-    let health = Health { heard: Some(at("2026-11-24T08:00:00Z")), ..Health::default() };
+    let health =
+        Health { last_notification_at: Some(at("2026-11-24T08:00:00Z")), ..Health::default() };
     Mailbox {
         nonce: Some(1),
         subscription: Some(subscription(Registration::Scoped)),
-        consent: consent(How::Organisation),
+        consent: consent(ConsentCapacity::Organisation),
         health,
         ..Mailbox::new(TENANT, ROOM.mailbox(), MailboxKind::Room, MailboxState::Active)
     }
 }
 
 #[tokio::test]
-async fn mailboxes() -> Outcome {
+async fn mailboxes() -> TestResult {
     let erased = |farewell| MailboxState::Erased(farewell, at("2026-11-25T13:00:00Z"));
-    let agreed = Mailbox { consent: consent(How::Delegate), ..person(MailboxState::Active) };
+    let agreed =
+        Mailbox { consent: consent(ConsentCapacity::Delegate), ..person(MailboxState::Active) };
     let since = Some(at("2026-11-22T03:00:00Z"));
-    let health = Health { over_quota: since, ..Health::default() };
+    let health = Health { over_quota_since: since, ..Health::default() };
     let over_quota = Mailbox { health, ..person(MailboxState::Active) };
-    let often = Mailbox { epoch: u32::MAX, ..person(MailboxState::Active) };
+    let often = Mailbox { consent_epoch: u32::MAX, ..person(MailboxState::Active) };
     let cases = vec![
         ("new", person(MailboxState::Active)),
         ("agreed-by-delegate", agreed),
@@ -256,14 +263,14 @@ async fn mailboxes() -> Outcome {
         ("followed", followed()),
         ("room-followed", room_followed()),
         ("paused", person(MailboxState::Paused)),
-        ("withdrawn-anonymous", person(MailboxState::Withdrawn(Farewell::Anonymous))),
-        ("withdrawn-released", person(MailboxState::Withdrawn(Farewell::Released))),
-        ("erased-anonymous", person(erased(Farewell::Anonymous))),
-        ("erased-released", person(erased(Farewell::Released))),
+        ("withdrawn-anonymous", person(MailboxState::Withdrawn(BookingDisposition::KeepAnonymous))),
+        ("withdrawn-released", person(MailboxState::Withdrawn(BookingDisposition::Release))),
+        ("erased-anonymous", person(erased(BookingDisposition::KeepAnonymous))),
+        ("erased-released", person(erased(BookingDisposition::Release))),
     ];
     hold("mailboxes", cases, async |tables, mailbox| {
         let mailboxes = Mailboxes::new(tables);
-        mailboxes.put(mailbox).await?;
+        mailboxes.upsert(mailbox).await?;
         Ok(found(mailboxes.get(mailbox.tenant, mailbox.id).await?))
     })
     .await
@@ -272,30 +279,30 @@ async fn mailboxes() -> Outcome {
 // === Appointments ===
 
 #[tokio::test]
-async fn appointments() -> Outcome {
-    let room = Pointer {
+async fn appointments() -> TestResult {
+    let room = AppointmentCopy {
         tenant: TENANT,
         mailbox: ROOM.mailbox(),
         event: parsed("AAMkR_-="),
-        role: Role::Room,
+        role: CopyRole::Room,
         bookings: vec![],
-        glance: Digest(0x61a),
+        change_digest: Digest(0x61a),
         ends_at: at("2026-11-24T10:00:00Z"),
-        modified: None,
+        last_modified_at: None,
     };
-    let organizer = Pointer {
+    let organizer = AppointmentCopy {
         mailbox: mailbox(1),
         event: parsed("AAMkO+=="),
-        role: Role::Organizer,
+        role: CopyRole::Organizer,
         bookings: vec![single(), occurrence()],
-        modified: Some(at("2026-11-24T08:00:00.1234567Z")),
+        last_modified_at: Some(at("2026-11-24T08:00:00.1234567Z")),
         ..room.clone()
     };
     let cases = vec![("room", room), ("organizer", organizer)];
     hold("appointments", cases, async |tables, pointer| {
         let appointments = Appointments::new(tables);
-        appointments.put(pointer).await?;
-        appointments.all(pointer.tenant, pointer.mailbox).await
+        appointments.upsert(pointer).await?;
+        appointments.list(pointer.tenant, pointer.mailbox).await
     })
     .await
 }
@@ -303,16 +310,16 @@ async fn appointments() -> Outcome {
 // === Rooms: the map and the ledger ===
 
 #[tokio::test]
-async fn rooms() -> Outcome {
+async fn rooms() -> TestResult {
     let exchange_decides = Room {
         id: ROOM,
         addresses: vec!["aurora@contoso.example".to_owned(), "zürich@contoso.example".to_owned()],
-        answering: Answering::ExchangeDecides,
+        response_mode: ResponseMode::ExchangeDecides,
         time_zone: "Europe/Zurich".to_owned(),
     };
     let roombridge_decides = Room {
         addresses: vec![],
-        answering: Answering::RoombridgeDecides,
+        response_mode: ResponseMode::RoombridgeDecides,
         time_zone: "UTC".to_owned(),
         ..exchange_decides.clone()
     };
@@ -320,34 +327,34 @@ async fn rooms() -> Outcome {
         vec![("exchange-decides", exchange_decides), ("roombridge-decides", roombridge_decides)];
     hold("rooms", cases, async |tables, room| {
         let map = RoomMap::new(tables, clock());
-        map.put(TENANT, room).await?;
-        Ok(map.all_uncached(TENANT).await?.to_vec())
+        map.upsert(TENANT, room).await?;
+        Ok(map.list_uncached(TENANT).await?.to_vec())
     })
     .await
 }
 
 #[tokio::test]
-async fn ledger() -> Outcome {
+async fn ledger() -> TestResult {
     const TUESDAY: Date = date(2026, 11, 24);
     const WEDNESDAY: Date = date(2026, 11, 25);
     let nine = interval("2026-11-24T09:00:00Z", "2026-11-24T10:00:00Z");
     let night = interval("2026-11-24T22:00:00.5Z", "2026-11-25T02:00:00Z");
-    let morning = Slot { holder: occurrence(), interval: nine };
-    let overnight = Slot { holder: single(), interval: night };
+    let morning = LedgerSlot { holder: occurrence(), interval: nine };
+    let overnight = LedgerSlot { holder: single(), interval: night };
     let cases = vec![
-        ("day", vec![(TUESDAY, Day::new(vec![morning]))]),
+        ("day", vec![(TUESDAY, RoomDay::new(vec![morning]))]),
         (
             "overnight",
             vec![
-                (TUESDAY, Day::new(vec![morning, overnight])),
-                (WEDNESDAY, Day::new(vec![overnight])),
+                (TUESDAY, RoomDay::new(vec![morning, overnight])),
+                (WEDNESDAY, RoomDay::new(vec![overnight])),
             ],
         ),
     ];
-    hold("ledger", cases, async |tables, days: &Vec<(Date, Day)>| {
+    hold("ledger", cases, async |tables, days: &Vec<(Date, RoomDay)>| {
         let ledger = Ledger::new(tables);
         let new =
-            |(date, day): &(Date, Day)| LedgerDay { date: *date, day: day.clone(), etag: None };
+            |(date, day): &(Date, RoomDay)| LedgerDay { date: *date, day: day.clone(), etag: None };
         let new: Vec<LedgerDay> = days.iter().map(new).collect();
         ledger.write(TENANT, ROOM, &new).await?;
         let dates: Vec<Date> = days.iter().map(|(date, _)| *date).collect();
@@ -360,22 +367,22 @@ async fn ledger() -> Outcome {
 // === Due ===
 
 #[tokio::test]
-async fn due() -> Outcome {
+async fn due() -> TestResult {
     let when = at("2026-11-24T10:00:00.250Z");
-    let anna = Subject::Mailbox(TENANT, mailbox(1));
-    let purge = DueEntry::new(Purpose::Purge, when, Subject::Booking(single()));
-    let unsettled = DueEntry::new(Purpose::Unsettled, when, Subject::Booking(occurrence()));
-    let renew = DueEntry::new(Purpose::Renew, when, anna);
+    let anna = DueSubject::Mailbox(TENANT, mailbox(1));
+    let purge = DueEntry::new(DuePurpose::Purge, when, DueSubject::Booking(single()));
+    let unsettled = DueEntry::new(DuePurpose::Unsettled, when, DueSubject::Booking(occurrence()));
+    let renew = DueEntry::new(DuePurpose::Renew, when, anna);
     let cases = vec![
         ("purge-booking", purge),
         ("unsettled-booking", unsettled),
-        ("unsettled-mailbox", DueEntry { round: u8::MAX, subject: anna, ..unsettled }),
+        ("unsettled-mailbox", DueEntry { attempt: u8::MAX, subject: anna, ..unsettled }),
         ("renew-mailbox", renew),
     ];
     hold("due", cases, async |tables, entry| {
-        let due = Due::new(tables);
-        due.put(entry).await?;
-        Ok(due.scan(entry.purpose, entry.at, None, 10).await?.0)
+        let due = DueEntries::new(tables);
+        due.upsert(entry).await?;
+        Ok(due.list_due(entry.purpose, entry.at, None, 10).await?.0)
     })
     .await
 }
@@ -388,7 +395,7 @@ fn failure() -> FailureRow {
         function: "fetch-event".to_owned(),
         subject: "message 0000000000000000000000000000061a".to_owned(),
         cause: "not a message of this queue".to_owned(),
-        tries: 0,
+        attempts: 0,
         first_seen: at("2026-11-24T08:00:00.123456789Z"),
         failed_at: at("2026-11-24T09:00:00Z"),
         correlation: None,
@@ -401,28 +408,28 @@ async fn fail(
     failure: &FailureRow,
 ) -> Result<Vec<FailureRow>, StoreError> {
     let failures = Failures::new(tables);
-    failures.add(failure).await?;
-    failures.all(failure.tenant).await
+    failures.record(failure).await?;
+    failures.list(failure.tenant).await
 }
 
 #[tokio::test]
-async fn failures() -> Outcome {
+async fn failures() -> TestResult {
     let known = FailureRow {
         tenant: Some(TENANT),
         function: "create-booking".to_owned(),
-        tries: 5,
+        attempts: 5,
         correlation: Some(CorrelationId(0x4bf9)),
         message: Some(r#"{"v1":{}}"#.to_owned()),
         ..failure()
     };
     // A key may not contain every character, so the name in it is shortened.
-    let odd = FailureRow { function: "a/b?c#d".to_owned(), tries: u32::MAX, ..known.clone() };
+    let odd = FailureRow { function: "a/b?c#d".to_owned(), attempts: u32::MAX, ..known.clone() };
     let cases = vec![("unknown", failure()), ("known", known), ("odd", odd)];
     hold("failures", cases, fail).await
 }
 
 #[tokio::test]
-async fn a_long_text_is_spread_over_properties() -> Outcome {
+async fn a_long_text_is_spread_over_properties() -> TestResult {
     let tables = Arc::new(MemoryTables::new());
     let long = FailureRow { message: Some("ä😀x".repeat(20_000)), ..failure() };
     assert_eq!(fail(Arc::clone(&tables), &long).await?, [long]);
@@ -438,9 +445,9 @@ async fn a_long_text_is_spread_over_properties() -> Outcome {
 
 // === Audit ===
 
-fn call(method: &'static str, path: &'static str, fields: &str) -> CallRecord {
-    CallRecord {
-        at: at("2026-11-24T09:00:00.123456789Z"),
+fn call(method: &'static str, path: &'static str, fields: &str) -> ApiCall {
+    ApiCall {
+        sent_at: at("2026-11-24T09:00:00.123456789Z"),
         tenant: TENANT,
         system: "graph",
         method,
@@ -453,25 +460,24 @@ fn call(method: &'static str, path: &'static str, fields: &str) -> CallRecord {
 }
 
 /// A record of a call holds static names, what is read holds owned ones.
-fn record(read: AuditedCall) -> CallRecord {
-    let AuditedCall { at, tenant, system, method, path, fields, .. } = read;
+fn record(read: AuditedCall) -> ApiCall {
+    let AuditedCall { sent_at: at, tenant, system, method, path, fields, .. } = read;
     let (system, method, path) = (system.leak(), method.leak(), path.leak());
     let AuditedCall { status, duration_ms, correlation, .. } = read;
-    CallRecord { at, tenant, system, method, path, fields, status, duration_ms, correlation }
+    ApiCall { sent_at: at, tenant, system, method, path, fields, status, duration_ms, correlation }
 }
 
 #[tokio::test]
-async fn audit() -> Outcome {
+async fn audit() -> TestResult {
     let read = call("GET", "/users/{id}/events/{id}", "start,end");
     let unanswered =
-        CallRecord { status: 0, duration_ms: u64::MAX, ..call("POST", "/subscriptions", "-") };
-    let guarded =
-        CallRecord { system: "guard", ..call("PATCH", "/users/{id}/events/{id}", "body") };
+        ApiCall { status: 0, duration_ms: u64::MAX, ..call("POST", "/subscriptions", "-") };
+    let guarded = ApiCall { system: "guard", ..call("PATCH", "/users/{id}/events/{id}", "body") };
     let cases = vec![("read", read), ("unanswered", unanswered), ("guarded", guarded)];
     hold("audit", cases, async |tables, call| {
         let audit = Audit::new(tables);
-        audit.write(&Audit::numbered(vec![call.clone()], &SeededRng::new(7))).await?;
-        let read = audit.all(TENANT, date(2026, 11, 24)).await?;
+        audit.write(&Audit::assign_keys(vec![call.clone()], &SeededRng::new(7))).await?;
+        let read = audit.list(TENANT, date(2026, 11, 24)).await?;
         Ok(read.into_iter().map(record).collect())
     })
     .await
@@ -480,56 +486,66 @@ async fn audit() -> Outcome {
 // === Register ===
 
 /// What an administrator decided about everybody.
-fn decided_for_all(what: What) -> Decision {
+fn decided_for_all(what: DecisionKind) -> Decision {
     let by = Some(mailbox(9));
-    Decision { tenant: TENANT, at: at("2026-11-24T09:00:00.123456789Z"), by, about: None, what }
+    Decision {
+        tenant: TENANT,
+        at: at("2026-11-24T09:00:00.123456789Z"),
+        by,
+        about: None,
+        kind: what,
+    }
 }
 
 /// What Roombridge itself wrote down.
-fn noticed(what: What) -> Decision {
+fn noticed(what: DecisionKind) -> Decision {
     Decision { by: None, ..decided_for_all(what) }
 }
 
 /// What Anna decided about her own calendar.
-fn own(what: What) -> Decision {
+fn own(what: DecisionKind) -> Decision {
     Decision { by: Some(mailbox(1)), about: Some(mailbox(1)), ..decided_for_all(what) }
 }
 
 /// What somebody else decided about Anna's calendar.
-fn about_anna(what: What) -> Decision {
+fn about_anna(what: DecisionKind) -> Decision {
     Decision { about: Some(mailbox(1)), ..decided_for_all(what) }
 }
 
 #[tokio::test]
-async fn register() -> Outcome {
+async fn register() -> TestResult {
     let text_version = || "2026-11".to_owned();
-    let connected = |registration| What::Connected { registration, text_version: text_version() };
-    let agreed = |how| What::Agreed { how, text_version: text_version() };
+    let connected =
+        |registration| DecisionKind::Connected { registration, text_version: text_version() };
+    let agreed = |how| DecisionKind::ConsentGranted { capacity: how, text_version: text_version() };
     let [policy, old, new] = ["scope group", "-", "\"x\""].map(str::to_owned);
-    let changed = What::PolicyChanged { policy, old, new };
-    let calendars_missing = What::Suspended(SuspendedBecause::CalendarsMissing);
+    let changed = DecisionKind::PolicyChanged { policy, old, new };
+    let calendars_missing = DecisionKind::Suspended(SuspensionReason::CalendarPermissionMissing);
     let (wide, scoped) = (Registration::OrganisationWide, Registration::Scoped);
     let cases = vec![
         ("connected-organisation-wide", decided_for_all(connected(wide))),
         ("connected-scoped", decided_for_all(connected(scoped))),
-        ("suspended-token-refused", noticed(What::Suspended(SuspendedBecause::TokenRefused))),
-        ("suspended-call-refused", noticed(What::Suspended(SuspendedBecause::CallRefused))),
+        (
+            "suspended-token-refused",
+            noticed(DecisionKind::Suspended(SuspensionReason::TokenRefused)),
+        ),
+        ("suspended-call-refused", noticed(DecisionKind::Suspended(SuspensionReason::CallRefused))),
         ("suspended-calendars-missing", noticed(calendars_missing)),
-        ("disconnected", decided_for_all(What::Disconnected)),
-        ("deleted", noticed(What::Deleted)),
+        ("disconnected", decided_for_all(DecisionKind::Disconnected)),
+        ("deleted", noticed(DecisionKind::Deleted)),
         ("policy-changed", decided_for_all(changed)),
-        ("agreed-own", own(agreed(How::Own))),
-        ("agreed-delegate", about_anna(agreed(How::Delegate))),
-        ("agreed-organisation", about_anna(agreed(How::Organisation))),
-        ("withdrew", own(What::Withdrew { released: false })),
-        ("withdrew-released", own(What::Withdrew { released: true })),
-        ("erased", about_anna(What::Erased { released: false })),
-        ("erased-released", own(What::Erased { released: true })),
+        ("agreed-own", own(agreed(ConsentCapacity::Own))),
+        ("agreed-delegate", about_anna(agreed(ConsentCapacity::Delegate))),
+        ("agreed-organisation", about_anna(agreed(ConsentCapacity::Organisation))),
+        ("withdrew", own(DecisionKind::ConsentWithdrawn { released: false })),
+        ("withdrew-released", own(DecisionKind::ConsentWithdrawn { released: true })),
+        ("erased", about_anna(DecisionKind::Erased { released: false })),
+        ("erased-released", own(DecisionKind::Erased { released: true })),
     ];
     hold("register", cases, async |tables, decision| {
         let register = Register::new(tables);
         register.add(decision).await?;
-        register.all(TENANT).await
+        register.list(TENANT).await
     })
     .await
 }

@@ -5,18 +5,21 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::SignedDuration;
 use roombridge::domain::retention::{
-    CONTENT_KEY_OVERLAP, KEPT, KEPT_ELSEWHERE, PROOF_KEY_LIFE, PROOF_KEY_OVERLAP,
+    CONTENT_KEY_OVERLAP, EXTERNAL_RETENTION_RULES, RETENTION_RULES, SECRET_KEY_LIFETIME,
+    SECRET_KEY_OVERLAP,
 };
 use roombridge::graph::fields;
-use roombridge::graph::permissions::{EXCHANGE_ROLES, Kind, PERMISSIONS, Which};
+use roombridge::graph::permissions::{
+    AppRegistration, EXCHANGE_ROLES, PERMISSIONS, PermissionKind,
+};
 use roombridge::host::{FUNCTIONS, Trigger, router::PREFIX};
 use roombridge::identity::key_ring::{CLIENT_STATE_KEYS, COOKIE_KEYS};
 use roombridge::identity::session::COOKIES;
-use roombridge::queue::{MESSAGE_LIFE, Queue, SEALED_LIFE};
+use roombridge::queue::{ENCRYPTED_CONTENT_TTL, MESSAGE_TTL, Queue};
 use roombridge::store::tables::Table;
 
 use super::policy::ROLES;
-use crate::Outcome;
+use crate::TestResult;
 use crate::generated::{Section, read, table};
 
 /// The reviewer's document.
@@ -32,38 +35,44 @@ fn codes<'a>(words: impl IntoIterator<Item = &'a str>) -> String {
 
 /// Every table, what it holds, how long and why; the README has the same.
 pub(crate) fn kept() -> String {
-    let rows = KEPT.iter().map(|kept| {
-        vec![code(kept.table), kept.what.into(), kept.how_long.into(), kept.why.into()]
+    let rows = RETENTION_RULES.iter().map(|kept| {
+        vec![code(kept.table), kept.content.into(), kept.retention.into(), kept.purpose.into()]
     });
     table(&["table", "holds", "how long", "why"], rows)
 }
 
 #[test]
-fn what_is_kept_in_tables_is_what_the_document_says() -> Outcome {
-    let named: BTreeSet<&str> = KEPT.iter().map(|kept| kept.table).collect();
+fn what_is_kept_in_tables_is_what_the_document_says() -> TestResult {
+    let named: BTreeSet<&str> = RETENTION_RULES.iter().map(|kept| kept.table).collect();
     assert_eq!(named, Table::ALL.iter().map(|table| table.name()).collect());
-    Section::new(DATA_AND_ACCESS, "tables", kept()).holds()
+    Section::new(DATA_AND_ACCESS, "tables", kept()).assert_up_to_date()
 }
 
 #[test]
-fn what_is_kept_elsewhere_is_what_the_document_says() -> Outcome {
-    let rows = KEPT_ELSEWHERE.iter().map(|kept| {
+fn what_is_kept_elsewhere_is_what_the_document_says() -> TestResult {
+    let rows = EXTERNAL_RETENTION_RULES.iter().map(|kept| {
         let plain = |place: &&str| place.contains(' ');
         let places = kept.places.iter().map(|place| match plain(place) {
             true => (*place).to_owned(),
             false => code(place),
         });
         let places = places.collect::<Vec<_>>().join(", ");
-        vec![kept.service.into(), places, kept.what.into(), kept.how_long.into(), kept.why.into()]
+        vec![
+            kept.service.into(),
+            places,
+            kept.content.into(),
+            kept.retention.into(),
+            kept.purpose.into(),
+        ]
     });
     let text = table(&["service", "where", "holds", "how long", "why"], rows);
-    Section::new(DATA_AND_ACCESS, "elsewhere", text).holds()
+    Section::new(DATA_AND_ACCESS, "elsewhere", text).assert_up_to_date()
 }
 
 #[test]
 fn every_queue_and_every_secret_is_in_the_list_of_what_is_kept() {
     let places = |service: &str| -> BTreeSet<&str> {
-        let of = KEPT_ELSEWHERE.iter().filter(|kept| kept.service == service);
+        let of = EXTERNAL_RETENTION_RULES.iter().filter(|kept| kept.service == service);
         of.flat_map(|kept| kept.places).copied().collect()
     };
     let queues = Queue::ALL.iter().flat_map(|queue| [queue.name(), queue.poison_name()]);
@@ -74,19 +83,20 @@ fn every_queue_and_every_secret_is_in_the_list_of_what_is_kept() {
 #[test]
 fn the_numbers_in_the_list_are_those_that_the_code_uses() {
     let says = |place: &str| {
-        let kept = KEPT_ELSEWHERE.iter().find(|kept| kept.places.contains(&place));
-        kept.map_or("", |kept| kept.how_long)
+        let kept = EXTERNAL_RETENTION_RULES.iter().find(|kept| kept.places.contains(&place));
+        kept.map_or("", |kept| kept.retention)
     };
     let hours = |life: SignedDuration| life.as_hours();
-    let week = format!("{} days", MESSAGE_LIFE.as_secs() / (24 * 60 * 60));
+    let week = format!("{} days", MESSAGE_TTL.as_secs() / (24 * 60 * 60));
     for queue in Queue::ALL {
         assert!(says(queue.name()).contains(&week), "{queue:?}");
     }
-    let sealed = format!("with sealed content {} hours", SEALED_LIFE.as_secs() / (60 * 60));
+    let sealed =
+        format!("with sealed content {} hours", ENCRYPTED_CONTENT_TTL.as_secs() / (60 * 60));
     assert!(says(Queue::EventChanges.name()).contains(&sealed), "{sealed}");
     let proof = [
-        format!("after {} days", hours(PROOF_KEY_LIFE) / 24),
-        format!("goes {} days later", hours(PROOF_KEY_OVERLAP) / 24),
+        format!("after {} days", hours(SECRET_KEY_LIFETIME) / 24),
+        format!("goes {} days later", hours(SECRET_KEY_OVERLAP) / 24),
     ];
     for words in proof {
         assert!(says(CLIENT_STATE_KEYS).contains(&words), "{words}");
@@ -96,62 +106,62 @@ fn the_numbers_in_the_list_are_those_that_the_code_uses() {
 }
 
 #[test]
-fn the_cookies_are_those_that_the_pages_set() -> Outcome {
+fn the_cookies_are_those_that_the_pages_set() -> TestResult {
     let rows = COOKIES.iter().map(|cookie| {
-        let life = match cookie.life.as_mins() {
+        let life = match cookie.max_age.as_mins() {
             60 => "1 hour".to_owned(),
             minutes => format!("{minutes} minutes"),
         };
-        vec![code(cookie.name), cookie.holds.into(), life, cookie.why.into()]
+        vec![code(cookie.name), cookie.contents.into(), life, cookie.purpose.into()]
     });
     let text = table(&["cookie", "holds, sealed", "lifetime", "why"], rows);
-    Section::new(DATA_AND_ACCESS, "cookies", text).holds()
+    Section::new(DATA_AND_ACCESS, "cookies", text).assert_up_to_date()
 }
 
-fn registrations(which: &[Which]) -> String {
-    let word = |which: &Which| match which {
-        Which::OrganisationWide => "organisation-wide",
-        Which::Scoped => "scoped",
-        Which::People => "people",
+fn registrations(which: &[AppRegistration]) -> String {
+    let word = |which: &AppRegistration| match which {
+        AppRegistration::OrganisationWide => "organisation-wide",
+        AppRegistration::Scoped => "scoped",
+        AppRegistration::SignIn => "people",
     };
     which.iter().map(word).collect::<Vec<_>>().join(", ")
 }
 
 #[test]
-fn the_permissions_are_those_that_are_asked_for() -> Outcome {
+fn the_permissions_are_those_that_are_asked_for() -> TestResult {
     let rows = PERMISSIONS.iter().map(|asked| {
         let kind = match asked.kind {
-            Kind::Application => "application",
-            Kind::Delegated => "delegated",
+            PermissionKind::Application => "application",
+            PermissionKind::Delegated => "delegated",
         };
         vec![
             code(asked.name),
             kind.into(),
-            registrations(asked.in_registrations),
+            registrations(asked.registrations),
             asked.needed_for.into(),
             asked.reaches.into(),
             asked.never.into(),
         ]
     });
     let head = ["permission", "kind", "registrations", "needed for", "could reach", "never asked"];
-    Section::new(DATA_AND_ACCESS, "permissions", table(&head, rows)).holds()?;
+    Section::new(DATA_AND_ACCESS, "permissions", table(&head, rows)).assert_up_to_date()?;
     let rows = EXCHANGE_ROLES.iter().map(|role| {
         vec![
             code(role.name),
-            registrations(role.for_registrations),
+            registrations(role.registrations),
             role.needed_for.into(),
             role.reaches.into(),
             role.never.into(),
         ]
     });
     let head = ["role in Exchange", "registrations", "needed for", "could reach", "never asked"];
-    Section::new(DATA_AND_ACCESS, "exchange-roles", table(&head, rows)).holds()
+    Section::new(DATA_AND_ACCESS, "exchange-roles", table(&head, rows)).assert_up_to_date()
 }
 
 /// Every request that the code can make of Graph, and what permits it.
 fn requests() -> BTreeMap<(&'static str, &'static str), BTreeSet<&'static str>> {
-    let permissions = PERMISSIONS.iter().map(|asked| (asked.name, asked.serves));
-    let roles = EXCHANGE_ROLES.iter().map(|role| (role.name, role.serves));
+    let permissions = PERMISSIONS.iter().map(|asked| (asked.name, asked.requests));
+    let roles = EXCHANGE_ROLES.iter().map(|role| (role.name, role.requests));
     let mut requests: BTreeMap<_, BTreeSet<_>> = BTreeMap::new();
     for (name, serves) in permissions.chain(roles) {
         for (method, path) in serves {
@@ -162,36 +172,37 @@ fn requests() -> BTreeMap<(&'static str, &'static str), BTreeSet<&'static str>> 
 }
 
 #[test]
-fn the_requests_are_those_that_something_permits() -> Outcome {
+fn the_requests_are_those_that_something_permits() -> TestResult {
     let rows = requests()
         .into_iter()
         .map(|((path, method), names)| vec![code(&format!("{method} {path}")), codes(names)]);
     let text = table(&["request", "permitted by one of"], rows);
-    Section::new(DATA_AND_ACCESS, "requests", text).holds()?;
+    Section::new(DATA_AND_ACCESS, "requests", text).assert_up_to_date()?;
     // For the query that looks for anything else: what each becomes when ids are replaced.
     let mut known: BTreeSet<String> =
         requests().into_keys().map(|(path, method)| format!("{method} {path}")).collect();
     known.insert("POST /$batch".into());
     let lines: Vec<String> = known.iter().map(|request| format!("    '{request}'")).collect();
     let text = include_str!("documents.kql").replace("KNOWN", &lines.join(",\n"));
-    Section::new(DATA_AND_ACCESS, "any-other-request", format!("```kusto\n{text}```")).holds()
+    Section::new(DATA_AND_ACCESS, "any-other-request", format!("```kusto\n{text}```"))
+        .assert_up_to_date()
 }
 
 /// Every list of `graph/fields.rs`, and what it is asked of.
 const LISTS: [(&str, &[&str], &str); 17] = [
     ("EVENT", fields::EVENT, "an appointment"),
     ("SUBJECT", fields::SUBJECT, "an appointment, in a request of its own"),
-    ("LOOK_UP", fields::LOOK_UP, "an appointment whose id in another mailbox is looked for"),
+    ("LOOK_UP", fields::EVENT_LOOKUP, "an appointment whose id in another mailbox is looked for"),
     ("CALENDAR", fields::CALENDAR, "a calendar"),
     ("CALENDAR_PERMISSION", fields::CALENDAR_PERMISSION, "who may act in a calendar"),
-    ("PEOPLE", fields::PEOPLE, "a list of people"),
-    ("PERSON", fields::PERSON, "one person"),
+    ("PEOPLE", fields::USER_IDS, "a list of people"),
+    ("PERSON", fields::USER, "one person"),
     ("PLACE", fields::PLACE, "a room"),
     ("MEMBERSHIP", fields::MEMBERSHIP, "sent: whether somebody is in the group"),
-    ("WRITABLE", fields::WRITABLE, "written to an appointment"),
-    ("ANSWER", fields::ANSWER, "sent with a room's answer"),
+    ("WRITABLE", fields::EVENT_WRITE, "written to an appointment"),
+    ("ANSWER", fields::INVITATION_RESPONSE, "sent with a room's answer"),
     ("SUBSCRIPTION", fields::SUBSCRIPTION, "sent to subscribe"),
-    ("SEALED", fields::SEALED, "sent to subscribe with content"),
+    ("SEALED", fields::RICH_SUBSCRIPTION, "sent to subscribe with content"),
     ("RENEWAL", fields::RENEWAL, "sent to renew"),
     ("RICH_RENEWAL", fields::RICH_RENEWAL, "sent to renew with content"),
     ("MAIL", fields::MAIL, "sent with mail"),
@@ -221,7 +232,7 @@ fn said(list: &str) -> (String, Vec<(String, String)>) {
 }
 
 #[test]
-fn the_fields_of_an_appointment_are_those_of_the_one_list() -> Outcome {
+fn the_fields_of_an_appointment_are_those_of_the_one_list() -> TestResult {
     let (_, points) = said("EVENT");
     let named: Vec<&str> = points.iter().flat_map(|(named, _)| named.split(", ")).collect();
     assert_eq!(
@@ -231,13 +242,13 @@ fn the_fields_of_an_appointment_are_those_of_the_one_list() -> Outcome {
     );
     let rows = points.into_iter().map(|(named, why)| vec![named, why]);
     let text = table(&["field", "why"], rows);
-    Section::new(DATA_AND_ACCESS, "appointment-fields", text).holds()?;
+    Section::new(DATA_AND_ACCESS, "appointment-fields", text).assert_up_to_date()?;
     let never = codes(fields::FORBIDDEN.iter().copied());
-    Section::new(DATA_AND_ACCESS, "forbidden-fields", never).holds()
+    Section::new(DATA_AND_ACCESS, "forbidden-fields", never).assert_up_to_date()
 }
 
 #[test]
-fn all_other_fields_are_those_of_their_lists() -> Outcome {
+fn all_other_fields_are_those_of_their_lists() -> TestResult {
     let listed: BTreeSet<&str> =
         LISTS.iter().map(|(name, ..)| *name).chain(["FORBIDDEN"]).collect();
     let there = SOURCE.split("pub const ").skip(1).filter_map(|rest| rest.split_once(": &[&str]"));
@@ -248,7 +259,7 @@ fn all_other_fields_are_those_of_their_lists() -> Outcome {
         vec![(*of).to_owned(), codes(list.iter().copied()), link(&head)]
     });
     let text = table(&["of what", "fields", "says the source"], rows);
-    Section::new(DATA_AND_ACCESS, "other-fields", text).holds()
+    Section::new(DATA_AND_ACCESS, "other-fields", text).assert_up_to_date()
 }
 
 /// What stands in one column of the first table below `heading`, without backticks.
@@ -261,7 +272,7 @@ fn column(text: &str, heading: &str, column: usize) -> BTreeSet<String> {
 }
 
 #[test]
-fn the_ways_in_are_the_functions_that_answer_http() -> Outcome {
+fn the_ways_in_are_the_functions_that_answer_http() -> TestResult {
     let http = FUNCTIONS.iter().filter_map(|function| match function.trigger {
         Trigger::Http { route, .. } => Some(format!("/{PREFIX}/{route}")),
         Trigger::Queue { .. } | Trigger::Timer { .. } => None,
@@ -271,7 +282,7 @@ fn the_ways_in_are_the_functions_that_answer_http() -> Outcome {
 }
 
 #[test]
-fn the_roles_are_those_that_the_templates_give() -> Outcome {
+fn the_roles_are_those_that_the_templates_give() -> TestResult {
     let given = ROLES.map(|(role, _)| role.to_owned());
     assert_eq!(column(&read(DATA_AND_ACCESS)?, "### Roles", 1), given.into());
     Ok(())

@@ -3,9 +3,9 @@
 
 use std::path::{Path, PathBuf};
 
-use world::office::root;
+use world::test_world::repository_root;
 
-use crate::{Failure, Outcome};
+use crate::{TestError, TestResult};
 
 /// What fits in a line is put there (Azure/bicep, src/Bicep.Core/PrettyPrintV2, version 0.46).
 const WIDTH: usize = 120;
@@ -78,7 +78,7 @@ fn would_fit(first: &str, following: &[&str]) -> bool {
     false
 }
 
-fn templates(folder: &Path, into: &mut Vec<PathBuf>) -> Outcome {
+fn templates(folder: &Path, into: &mut Vec<PathBuf>) -> TestResult {
     for entry in std::fs::read_dir(folder)? {
         let path = entry?.path();
         if path.is_dir() {
@@ -91,9 +91,9 @@ fn templates(folder: &Path, into: &mut Vec<PathBuf>) -> Outcome {
 }
 
 #[test]
-fn templates_have_the_form_that_the_compiler_gives_them() -> Outcome {
+fn templates_have_the_form_that_the_compiler_gives_them() -> TestResult {
     let mut paths = Vec::new();
-    templates(&root().join("infra"), &mut paths)?;
+    templates(&repository_root().join("infra"), &mut paths)?;
     assert!(paths.len() > 15, "they were found");
     for path in paths {
         let text = std::fs::read_to_string(&path)?;
@@ -107,7 +107,7 @@ fn templates_have_the_form_that_the_compiler_gives_them() -> Outcome {
 }
 
 #[test]
-fn what_the_formatter_would_change_is_found() -> Result<(), Failure> {
+fn what_the_formatter_would_change_is_found() -> Result<(), TestError> {
     let long = "a".repeat(WIDTH);
     for text in [
         "var a = [for b in c: {\n  d: b\n}]\n".to_owned(),

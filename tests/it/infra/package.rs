@@ -9,16 +9,16 @@ use std::path::{Path, PathBuf};
 use package::check::{self, CEILING, check};
 use package::contents::{Contents, EXECUTABLE, FUNCTION, HANDLER, HOST, Part, READABLE};
 use package::problem::{self, Problem};
-use roombridge::domain::booking::Observed;
+use roombridge::domain::booking::ObservedState;
 use roombridge::host::{FUNCTIONS, Trigger};
 use world::azurite::Azurite;
 use world::exchange::{Invitation, Response};
 use world::host::FunctionApp;
 use world::host::process::State;
-use world::local::Installed;
+use world::local::Installation;
 
-use crate::local::{Story, contoso, settled, started_with};
-use crate::{Failure, Outcome};
+use crate::local::{LocalContoso, connect_contoso, start_installation, wait_for_settled_booking};
+use crate::{TestError, TestResult};
 
 const BUILT_HERE: &str = env!("CARGO_BIN_EXE_handler");
 
@@ -27,13 +27,13 @@ fn project() -> &'static Path {
 }
 
 /// `part` with the handler that the tests are built with: for this machine, not for Azure.
-fn packed(part: Part) -> Result<Vec<u8>, Failure> {
+fn packed(part: Part) -> Result<Vec<u8>, TestError> {
     Ok(Contents::gather(project(), Path::new(BUILT_HERE), part)?.zip()?)
 }
 
 /// Writes each file under its name, with the mode that the zip gives it. Nothing is made executable
 /// that is not so in the zip.
-fn unpacked(zip: &[u8], folder: &Path) -> Result<PathBuf, Failure> {
+fn unpacked(zip: &[u8], folder: &Path) -> Result<PathBuf, TestError> {
     let staged = folder.join("staged");
     for file in check::read(zip)? {
         let path = staged.join(&file.name);
@@ -51,21 +51,21 @@ fn unpacked(zip: &[u8], folder: &Path) -> Result<PathBuf, Failure> {
 }
 
 /// A room is booked, from Graph's notification on.
-async fn a_room_is_booked(story: &Story) -> Outcome {
-    let Story { world, tenant, anna, aurora } = story;
+async fn a_room_is_booked(story: &LocalContoso) -> TestResult {
+    let LocalContoso { world, tenant, anna, aurora } = story;
     let (start, end) = ("2026-11-24T11:00:00Z".parse()?, "2026-11-24T12:00:00Z".parse()?);
     let invitation = Invitation::new("Quarterly numbers", start, end).room(aurora);
     let meeting = tenant.meet(anna, invitation)?;
-    let booking = settled(world, &meeting).await?;
-    let Observed::Booked(held) = &booking.observed else { return Err("not booked".into()) };
+    let booking = wait_for_settled_booking(world, &meeting).await?;
+    let ObservedState::Booked(held) = &booking.observed else { return Err("not booked".into()) };
     assert_eq!((held.interval.start(), held.interval.end()), (start, end));
-    assert_eq!(meeting.answer_of(aurora), Some(Response::Accepted));
+    assert_eq!(meeting.response_of(aurora), Some(Response::Accepted));
     assert_eq!(world.microsoft.graph.violations(), []);
     Ok(())
 }
 
 #[tokio::test]
-async fn a_package_is_started_as_it_is_unpacked_and_books_a_room() -> Outcome {
+async fn a_package_is_started_as_it_is_unpacked_and_books_a_room() -> TestResult {
     let folder = tempfile::tempdir()?;
     let zip = packed(Part::Whole)?;
     // Built for this machine it may need a newer C library than Azure has, and it knows where its
@@ -78,7 +78,8 @@ async fn a_package_is_started_as_it_is_unpacked_and_books_a_room() -> Outcome {
     assert_eq!(wrong, []);
 
     let root = unpacked(&zip, folder.path())?;
-    let story = contoso(started_with(Installed::Package(root.clone())).await?).await?;
+    let story =
+        connect_contoso(start_installation(Installation::Package(root.clone())).await?).await?;
     assert_eq!(story.world.host().app().root, root);
     let process = story.world.host().process().ok_or("no process")?;
     let State::Ready { pid, .. } = process.state() else { return Err("not ready".into()) };
@@ -88,7 +89,7 @@ async fn a_package_is_started_as_it_is_unpacked_and_books_a_room() -> Outcome {
 }
 
 #[tokio::test]
-async fn work_and_pages_run_as_two_apps() -> Outcome {
+async fn work_and_pages_run_as_two_apps() -> TestResult {
     let folder = tempfile::tempdir()?;
     let unpack = |part: Part, name: &str| {
         let below = folder.path().join(name);
@@ -96,24 +97,25 @@ async fn work_and_pages_run_as_two_apps() -> Outcome {
         unpacked(&packed(part)?, &below)
     };
     let (work, pages) = (unpack(Part::Work, "work")?, unpack(Part::Pages, "pages")?);
-    let names = |root: &Path| -> Result<BTreeSet<String>, Failure> {
+    let names = |root: &Path| -> Result<BTreeSet<String>, TestError> {
         Ok(FunctionApp::read(root)?.functions.into_iter().map(|f| f.name).collect())
     };
     assert_eq!(names(&pages)?, BTreeSet::from(["consent".to_owned(), "my-calendar".to_owned()]));
     let all: BTreeSet<String> = FUNCTIONS.iter().map(|f| f.name.to_owned()).collect();
     assert_eq!(names(&work)?, all.difference(&names(&pages)?).cloned().collect());
 
-    let story = contoso(started_with(Installed::Split { work, pages }).await?).await?;
+    let story =
+        connect_contoso(start_installation(Installation::Split { work, pages }).await?).await?;
     let at = &story.world.addresses;
     let client = Azurite::shared().await?.tls.client()?;
     let beside = at.webhook.trim_end_matches("/notifications");
     for page in ["consent", "my-calendar"] {
-        let shown = client.get(format!("{}/api/{page}", at.front)).send().await?;
+        let shown = client.get(format!("{}/api/{page}", at.app)).send().await?;
         assert_eq!(shown.status(), 200, "{page}");
         let elsewhere = client.get(format!("{beside}/{page}")).send().await?;
         assert_eq!(elsewhere.status(), 404, "{page} beside the webhook");
     }
-    let handshake = format!("{}/api/notifications?validationToken=x", at.front);
+    let handshake = format!("{}/api/notifications?validationToken=x", at.app);
     assert_eq!(client.post(handshake).send().await?.status(), 404, "no webhook beside the pages");
     a_room_is_booked(&story).await
 }
@@ -131,20 +133,20 @@ fn the_list_of_functions_is_the_handlers_own() {
 }
 
 /// The package with something in the handler's place that no computer runs, which is quicker packed.
-fn light(part: Part) -> Result<Contents, Failure> {
+fn light(part: Part) -> Result<Contents, TestError> {
     let mut contents = Contents::gather(project(), &project().join(HOST), part)?;
     contents.put(HANDLER, EXECUTABLE, b"the handler".to_vec());
     Ok(contents)
 }
 
-/// What is wrong with `contents`, but for the missing handler.
-fn wrong(contents: &Contents, part: Part) -> Result<Vec<Problem>, Failure> {
+/// What is wrong with `rotate_content_keys`, but for the missing handler.
+fn wrong(contents: &Contents, part: Part) -> Result<Vec<Problem>, TestError> {
     let problems = check(&contents.zip()?, part, &[]).problems.into_iter();
     Ok(problems.filter(|problem| !matches!(problem, Problem::NotForThere(_))).collect())
 }
 
 #[test]
-fn a_package_that_would_not_work_is_refused_and_says_all_that_is_wrong() -> Outcome {
+fn a_package_that_would_not_work_is_refused_and_says_all_that_is_wrong() -> TestResult {
     for part in [Part::Whole, Part::Work, Part::Pages] {
         assert_eq!(wrong(&light(part)?, part)?, [], "{part:?}");
     }
@@ -181,7 +183,7 @@ fn a_package_that_would_not_work_is_refused_and_says_all_that_is_wrong() -> Outc
 }
 
 #[test]
-fn a_zip_that_others_unpack_to_something_else_is_refused() -> Outcome {
+fn a_zip_that_others_unpack_to_something_else_is_refused() -> TestResult {
     let mut zip = light(Part::Whole)?.zip()?;
     // The type bits of the first file's mode, in the central directory: S_IFREG becomes S_IFLNK.
     let first = b"consent/function.json";
@@ -217,7 +219,7 @@ fn a_zip_that_others_unpack_to_something_else_is_refused() -> Outcome {
 }
 
 #[test]
-fn a_handler_under_another_name_is_refused() -> Outcome {
+fn a_handler_under_another_name_is_refused() -> TestResult {
     let mut renamed = light(Part::Whole)?;
     let handler = renamed.files.remove(HANDLER).ok_or("no handler")?;
     renamed.put("roombridge", EXECUTABLE, handler.bytes);
@@ -235,7 +237,7 @@ fn a_handler_under_another_name_is_refused() -> Outcome {
 }
 
 #[test]
-fn a_function_in_the_wrong_part_is_refused() -> Outcome {
+fn a_function_in_the_wrong_part_is_refused() -> TestResult {
     let whole = light(Part::Whole)?;
     let pages = wrong(&whole, Part::Work)?;
     let other = |name: &str| Problem::OtherPart(name.to_owned());
@@ -246,7 +248,7 @@ fn a_function_in_the_wrong_part_is_refused() -> Outcome {
 }
 
 #[test]
-fn a_handler_for_another_machine_is_refused() -> Outcome {
+fn a_handler_for_another_machine_is_refused() -> TestResult {
     let mut bytes = fs::read(BUILT_HERE)?;
     // Every x86-64 program needs the first version of the C library, and the library itself.
     change(&mut bytes, b"\0GLIBC_2.2.5\0", b"\0GLIBC_2.99\0\0")?;
@@ -266,7 +268,7 @@ fn a_handler_for_another_machine_is_refused() -> Outcome {
 
 /// Writes `new` over `old` of the same length in the names that a program needs, which stand at its
 /// beginning.
-fn change(bytes: &mut [u8], old: &[u8], new: &[u8]) -> Outcome {
+fn change(bytes: &mut [u8], old: &[u8], new: &[u8]) -> TestResult {
     const NAMES: usize = 1 << 20;
     let names = bytes.get_mut(..NAMES).ok_or("too short")?;
     let at = names.windows(old.len()).position(|place| place == old).ok_or("not there")?;
@@ -275,9 +277,9 @@ fn change(bytes: &mut [u8], old: &[u8], new: &[u8]) -> Outcome {
 }
 
 #[test]
-fn the_same_files_make_the_same_bytes_in_whatever_order_they_were_written() -> Outcome {
+fn the_same_files_make_the_same_bytes_in_whatever_order_they_were_written() -> TestResult {
     let names: Vec<&str> = FUNCTIONS.iter().map(|function| function.name).collect();
-    let write = |order: &[&str]| -> Result<Vec<u8>, Failure> {
+    let write = |order: &[&str]| -> Result<Vec<u8>, TestError> {
         let copy = tempfile::tempdir()?;
         for name in order {
             let folder = copy.path().join("function-app").join(name);

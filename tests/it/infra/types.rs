@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use bicep::{Project, Types};
 
 use super::say;
-use crate::{Failure, Outcome};
+use crate::{TestError, TestResult};
 
 /// Where the templates are.
 pub(super) fn templates() -> PathBuf {
@@ -14,13 +14,13 @@ pub(super) fn templates() -> PathBuf {
 }
 
 /// The templates and parameter files as they are on disk.
-pub(super) fn project() -> Result<Project, Failure> {
+pub(super) fn project() -> Result<Project, TestError> {
     Ok(Project::load(&templates())?)
 }
 
 /// The slice of the compiler's own types: a file that `ROOMBRIDGE_BICEP_TYPES` names, or one that lies beside the
 /// project. None where there is none, which is then said loudly.
-pub(super) fn slice() -> Result<Option<Types>, Failure> {
+pub(super) fn slice() -> Result<Option<Types>, TestError> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     #[expect(
         clippy::disallowed_methods,
@@ -42,7 +42,7 @@ pub(super) fn slice() -> Result<Option<Types>, Failure> {
 }
 
 #[test]
-fn nothing_is_wrong_with_any_template_or_parameter_file() -> Outcome {
+fn nothing_is_wrong_with_any_template_or_parameter_file() -> TestResult {
     let project = project()?;
     for needed in ["main.bicep", "env/dev.bicepparam", "env/test.bicepparam", "env/prod.bicepparam"]
     {
@@ -55,7 +55,7 @@ fn nothing_is_wrong_with_any_template_or_parameter_file() -> Outcome {
 }
 
 #[test]
-fn what_each_parameter_file_deploys_fits_the_types_with_its_values_in_place() -> Outcome {
+fn what_each_parameter_file_deploys_fits_the_types_with_its_values_in_place() -> TestResult {
     let (project, types) = (project()?, slice()?);
     let files: Vec<&str> = project.files().filter(|it| it.ends_with(".bicepparam")).collect();
     for file in files {

@@ -9,7 +9,7 @@ use std::{
 
 use yaml_rust2::{Yaml, YamlLoader};
 
-use crate::{Failure, Outcome};
+use crate::{TestError, TestResult};
 
 /// The jobs that may ask GitHub for a token that says who they are.
 const KNOWN_TO_OTHERS: [(&str, &str); 7] = [
@@ -34,13 +34,13 @@ struct Workflow {
 }
 
 impl Workflow {
-    fn jobs(&self) -> Result<Vec<(&str, &Yaml)>, Failure> {
+    fn jobs(&self) -> Result<Vec<(&str, &Yaml)>, TestError> {
         let jobs = self.yaml["jobs"].as_hash().ok_or("no jobs")?;
         Ok(jobs.iter().filter_map(|(name, job)| Some((name.as_str()?, job))).collect())
     }
 
     /// The steps of all jobs.
-    fn steps(&self) -> Result<Vec<&Yaml>, Failure> {
+    fn steps(&self) -> Result<Vec<&Yaml>, TestError> {
         let jobs = self.jobs()?;
         Ok(jobs
             .into_iter()
@@ -49,7 +49,7 @@ impl Workflow {
     }
 
     /// What the steps run.
-    fn scripts(&self) -> Result<Vec<&str>, Failure> {
+    fn scripts(&self) -> Result<Vec<&str>, TestError> {
         Ok(self.steps()?.into_iter().filter_map(|step| step["run"].as_str()).collect())
     }
 
@@ -60,14 +60,14 @@ impl Workflow {
     }
 }
 
-fn read(path: &Path) -> Result<Workflow, Failure> {
+fn read(path: &Path) -> Result<Workflow, TestError> {
     let text = fs::read_to_string(path)?;
     let yaml = YamlLoader::load_from_str(&text)?.pop().ok_or("an empty file")?;
     let name = path.file_stem().and_then(|name| name.to_str()).ok_or("no name")?.to_owned();
     Ok(Workflow { name, text, yaml })
 }
 
-fn workflows() -> Result<BTreeMap<String, Workflow>, Failure> {
+fn workflows() -> Result<BTreeMap<String, Workflow>, TestError> {
     let mut all = BTreeMap::new();
     for entry in fs::read_dir(root().join(".github/workflows"))? {
         let workflow = read(&entry?.path())?;
@@ -78,7 +78,7 @@ fn workflows() -> Result<BTreeMap<String, Workflow>, Failure> {
 }
 
 #[test]
-fn every_action_is_pinned_by_commit_and_says_its_version() -> Outcome {
+fn every_action_is_pinned_by_commit_and_says_its_version() -> TestResult {
     let mut pins = BTreeMap::new();
     for (name, workflow) in workflows()? {
         for line in workflow.text.lines() {
@@ -107,7 +107,7 @@ fn every_action_is_pinned_by_commit_and_says_its_version() -> Outcome {
 }
 
 #[test]
-fn there_is_no_secret_and_nothing_of_a_stranger_in_a_command() -> Outcome {
+fn there_is_no_secret_and_nothing_of_a_stranger_in_a_command() -> TestResult {
     for (name, workflow) in workflows()? {
         let secrets = workflow.text.match_indices("secrets").map(|(at, _)| &workflow.text[at..]);
         for secret in secrets {
@@ -131,7 +131,7 @@ fn there_is_no_secret_and_nothing_of_a_stranger_in_a_command() -> Outcome {
 }
 
 #[test]
-fn every_job_has_the_least_rights_and_an_end() -> Outcome {
+fn every_job_has_the_least_rights_and_an_end() -> TestResult {
     let mut known = BTreeSet::new();
     for (name, workflow) in workflows()? {
         let rights = workflow.yaml["permissions"].as_hash().ok_or("no permissions")?;
@@ -161,7 +161,7 @@ fn every_job_has_the_least_rights_and_an_end() -> Outcome {
 }
 
 #[test]
-fn they_run_what_everybody_runs() -> Outcome {
+fn they_run_what_everybody_runs() -> TestResult {
     let workflows = workflows()?;
     for (name, command) in [
         ("ci", ".ci/run"),
@@ -206,13 +206,13 @@ fn variables(text: &str) -> BTreeSet<String> {
 }
 
 /// The parameter files of the app, which read what is only known to whoever deploys.
-fn parameter_files() -> Result<Vec<PathBuf>, Failure> {
+fn parameter_files() -> Result<Vec<PathBuf>, TestError> {
     let names = ["dev", "test", "prod"];
     Ok(names.map(|name| root().join(format!("infra/env/{name}.bicepparam"))).to_vec())
 }
 
 #[test]
-fn a_deployment_is_given_every_variable_that_the_parameter_files_read() -> Outcome {
+fn a_deployment_is_given_every_variable_that_the_parameter_files_read() -> TestResult {
     let workflows = workflows()?;
     let mut read = BTreeSet::new();
     for path in parameter_files()? {
@@ -232,7 +232,7 @@ fn a_deployment_is_given_every_variable_that_the_parameter_files_read() -> Outco
 }
 
 #[test]
-fn a_fork_never_meets_a_token_and_production_takes_only_tags() -> Outcome {
+fn a_fork_never_meets_a_token_and_production_takes_only_tags() -> TestResult {
     let workflows = workflows()?;
     let what_if = &workflows["infra"].yaml["jobs"]["what-if"];
     let condition = what_if["if"].as_str().ok_or("what-if runs always")?;
@@ -262,7 +262,7 @@ fn a_fork_never_meets_a_token_and_production_takes_only_tags() -> Outcome {
 }
 
 #[test]
-fn the_rules_ask_for_two_reviewers_and_for_checks_that_exist() -> Outcome {
+fn the_rules_ask_for_two_reviewers_and_for_checks_that_exist() -> TestResult {
     let rules = fs::read_to_string(root().join(".github/rulesets/main.json"))?;
     let rules: serde_json::Value = serde_json::from_str(&rules)?;
     let rule = |kind: &str| {
@@ -291,7 +291,7 @@ fn the_rules_ask_for_two_reviewers_and_for_checks_that_exist() -> Outcome {
 }
 
 #[test]
-fn updates_are_looked_for_where_there_is_something_to_update() -> Outcome {
+fn updates_are_looked_for_where_there_is_something_to_update() -> TestResult {
     let dependabot = read(&root().join(".github/dependabot.yml"))?;
     let updates = dependabot.yaml["updates"].as_vec().ok_or("no updates")?;
     let mut kinds = BTreeSet::new();
@@ -312,7 +312,7 @@ fn updates_are_looked_for_where_there_is_something_to_update() -> Outcome {
 }
 
 #[test]
-fn one_compiler_builds_everything() -> Outcome {
+fn one_compiler_builds_everything() -> TestResult {
     let mut compilers = BTreeSet::new();
     for workflow in workflows()?.values() {
         compilers.extend(workflow.yaml["env"]["RUSTUP_TOOLCHAIN"].as_str().map(str::to_owned));

@@ -1,89 +1,96 @@
 //! How a tenant is kept: connected, in line with what it decided, suspended, forgotten.
 
-mod align;
+mod concurrent_changes;
 mod connect;
-mod cut_off;
+mod interruptions;
 mod leave;
-mod meanwhile;
+mod reconcile_policy;
 mod rehearsal;
 mod suspend;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use roombridge::domain::decision::{Decision, What};
+use roombridge::domain::decision::{Decision, DecisionKind};
 use roombridge::domain::ids::{CorrelationId, MailboxId};
 use roombridge::domain::keys::Digest;
 use roombridge::domain::tenancy::{TenantPolicy, TenantState};
-use roombridge::messages::{Message, Passage, TenantTask, TenantWork};
+use roombridge::messages::{JobMeta, Message, TenantTask, TenantTaskKind};
 use roombridge::store::mailboxes::MailboxState;
 use roombridge::store::register::Register;
-use roombridge::store::tenants::{Connected, Tenant, Tenants};
+use roombridge::store::tenants::{Tenant, TenantConnection, Tenants};
 use world::exchange::Mailbox;
 
 use crate::contoso::Contoso;
-use crate::{Failure, Outcome};
+use crate::{TestError, TestResult};
 
 /// The administrator who connected Contoso.
 const ADMINISTRATOR: MailboxId = MailboxId(uuid::Uuid::from_u128(0xAD));
 
 impl Contoso {
     fn tenants(&self) -> Tenants {
-        Tenants::new(Arc::clone(&self.office.store), Arc::new(self.office.clock.clone()))
+        Tenants::new(Arc::clone(&self.world.raw_tables), Arc::new(self.world.clock.clone()))
     }
 
-    async fn row(&self) -> Result<Tenant, Failure> {
-        let found = self.tenants().read(self.tenant_id()?).await?;
+    async fn stored_tenant(&self) -> Result<Tenant, TestError> {
+        let found = self.tenants().get_with_etag(self.tenant_id()?).await?;
         Ok(found.ok_or("no such tenant")?.0)
     }
 
     /// What the administrator's page does: a new row, and a task.
-    pub(crate) async fn decide(
+    pub(crate) async fn change_tenant(
         &self,
-        work: TenantWork,
+        work: TenantTaskKind,
         change: impl FnOnce(&mut Tenant),
-    ) -> Outcome {
+    ) -> TestResult {
         let tenants = self.tenants();
-        let (mut tenant, etag) = tenants.read(self.tenant_id()?).await?.ok_or("no such tenant")?;
+        let (mut tenant, etag) =
+            tenants.get_with_etag(self.tenant_id()?).await?.ok_or("no such tenant")?;
         change(&mut tenant);
         tenants.replace(&tenant, &etag).await?;
-        self.ask(work).await
+        self.send_tenant_task(work).await
     }
 
-    async fn allow(&self, change: impl FnOnce(&mut TenantPolicy)) -> Outcome {
-        self.decide(TenantWork::Align { from: None }, |tenant| change(&mut tenant.policy)).await
+    async fn change_policy(&self, change: impl FnOnce(&mut TenantPolicy)) -> TestResult {
+        self.change_tenant(TenantTaskKind::ReconcilePolicy { from: None }, |tenant| {
+            change(&mut tenant.policy)
+        })
+        .await
     }
 
-    async fn leaves(&self) -> Outcome {
+    async fn disconnect(&self) -> TestResult {
         let (tenant, at) = (self.tenant_id()?, self.now());
-        let (by, what) = (Some(ADMINISTRATOR), What::Disconnected);
-        let register = Register::new(Arc::clone(&self.office.store));
-        register.add(&Decision { tenant, at, by, about: None, what }).await?;
-        self.decide(TenantWork::Leave, |tenant| tenant.state = TenantState::Leaving).await
+        let (by, what) = (Some(ADMINISTRATOR), DecisionKind::Disconnected);
+        let register = Register::new(Arc::clone(&self.world.raw_tables));
+        register.add(&Decision { tenant, at, by, about: None, kind: what }).await?;
+        self.change_tenant(TenantTaskKind::Leave, |tenant| {
+            tenant.state = TenantState::Disconnecting
+        })
+        .await
     }
 
-    async fn ask(&self, work: TenantWork) -> Outcome {
-        let correlation = CorrelationId(self.office.rng.uuid().as_u128());
-        let passage = Passage::start(correlation, self.now());
-        let task = TenantTask { tenant: self.tenant_id()?, work, passage };
-        Ok(self.office.sends.send(task.queue(), task.to_text(), Duration::ZERO).await?)
+    async fn send_tenant_task(&self, work: TenantTaskKind) -> TestResult {
+        let correlation = CorrelationId(self.world.rng.uuid().as_u128());
+        let passage = JobMeta::new(correlation, self.now());
+        let task = TenantTask { tenant: self.tenant_id()?, kind: work, meta: passage };
+        Ok(self.world.raw_outbox.send(task.queue(), task.to_text(), Duration::ZERO).await?)
     }
 
-    async fn register(&self) -> Result<Vec<Decision>, Failure> {
-        Ok(Register::new(Arc::clone(&self.office.store)).all(self.tenant_id()?).await?)
+    async fn register(&self) -> Result<Vec<Decision>, TestError> {
+        Ok(Register::new(Arc::clone(&self.world.raw_tables)).list(self.tenant_id()?).await?)
     }
 
-    async fn state_of(&self, mailbox: &Mailbox) -> Result<MailboxState, Failure> {
+    async fn expect_mailbox_state(&self, mailbox: &Mailbox) -> Result<MailboxState, TestError> {
         Ok(self.mailbox(mailbox).await?.state)
     }
 }
 
 /// The administrator's consent.
-fn connected(contoso: &Contoso) -> Connected {
-    Connected {
-        by: ADMINISTRATOR,
-        at: contoso.now(),
+fn admin_consent(contoso: &Contoso) -> TenantConnection {
+    TenantConnection {
+        connected_by: ADMINISTRATOR,
+        connected_at: contoso.now(),
         text_version: "2026-11".to_owned(),
-        state: Digest::of(&[b"state"]),
+        state_digest: Digest::of(&[b"state"]),
     }
 }

@@ -1,143 +1,146 @@
 //! How it is noticed that access is lost, what is not taken for that, and what goes on meanwhile.
 
-use roombridge::domain::decision::What;
+use roombridge::domain::decision::DecisionKind;
 use roombridge::domain::policy::Registration;
-use roombridge::domain::tenancy::{SuspendedBecause, TenantState};
-use roombridge::messages::{Task, TenantWork};
+use roombridge::domain::tenancy::{SuspensionReason, TenantState};
+use roombridge::messages::{MailboxTaskKind, TenantTaskKind};
 use roombridge::store::tables::Table;
 use world::microsoft::{DAEMON_APP, SCOPED_APP};
 
 use crate::contoso::{Contoso, hours, minutes, on_both, seconds};
-use crate::{Failure, Outcome};
+use crate::{TestError, TestResult};
 
 on_both!(an_app_that_was_removed_is_noticed_by_the_first_item_that_is_refused);
 
 const DIRECTORY: [&str; 3] = ["User.ReadBasic.All", "GroupMember.Read.All", "Place.Read.All"];
 
 /// Why Contoso is suspended, as its row and its register say alike.
-async fn reason(contoso: &Contoso) -> Result<Option<SuspendedBecause>, Failure> {
-    let suspension = match contoso.row().await?.state {
+async fn suspension_reason(contoso: &Contoso) -> Result<Option<SuspensionReason>, TestError> {
+    let suspension = match contoso.stored_tenant().await?.state {
         TenantState::Suspended(suspension) => Some(suspension),
-        TenantState::Active | TenantState::Leaving | TenantState::Left(_) => None,
+        TenantState::Active | TenantState::Disconnecting | TenantState::Deleted(_) => None,
     };
     let register = contoso.register().await?;
     let mut entries =
-        register.iter().filter(|decision| matches!(decision.what, What::Suspended(_)));
+        register.iter().filter(|decision| matches!(decision.kind, DecisionKind::Suspended(_)));
     let entry = entries.next();
     assert_eq!(entries.next(), None, "it is written down once");
     assert_eq!(entry.map(|entry| entry.at), suspension.map(|suspension| suspension.since));
     let reason = suspension.map(|suspension| suspension.reason);
-    assert_eq!(entry.map(|entry| entry.what.clone()), reason.map(What::Suspended));
+    assert_eq!(entry.map(|entry| entry.kind.clone()), reason.map(DecisionKind::Suspended));
     Ok(reason)
 }
 
 async fn an_app_that_was_removed_is_noticed_by_the_first_item_that_is_refused(
     contoso: Contoso,
-) -> Outcome {
-    let Contoso { anna, office, tenant, .. } = &contoso;
+) -> TestResult {
+    let Contoso { anna, world: office, tenant, .. } = &contoso;
     office.microsoft.entra.revoke(tenant.id(), DAEMON_APP);
-    office.seeding().task(anna, Task::Resync).await?;
-    office.settle().await;
+    office.fixtures().send_task(anna, MailboxTaskKind::Resync).await?;
+    office.run_until_idle().await;
     // Nothing but what was there at this instant has run.
-    assert_eq!(reason(&contoso).await?, Some(SuspendedBecause::TokenRefused));
-    contoso.pass(hours(25)).await;
-    assert_eq!(reason(&contoso).await?, Some(SuspendedBecause::TokenRefused));
-    contoso.is_well().await
+    assert_eq!(suspension_reason(&contoso).await?, Some(SuspensionReason::TokenRefused));
+    contoso.run_for(hours(25)).await;
+    assert_eq!(suspension_reason(&contoso).await?, Some(SuspensionReason::TokenRefused));
+    contoso.assert_healthy().await
 }
 
 #[tokio::test]
-async fn permissions_that_were_taken_away_are_noticed_too() -> Outcome {
+async fn permissions_that_were_taken_away_are_noticed_too() -> TestResult {
     for (roles, because) in [
-        (&[][..], SuspendedBecause::CallRefused),
-        (&DIRECTORY[..], SuspendedBecause::CalendarsMissing),
-        (&[&DIRECTORY[..], &["Calendars.Read"]].concat(), SuspendedBecause::CalendarsMissing),
+        (&[][..], SuspensionReason::CallRefused),
+        (&DIRECTORY[..], SuspensionReason::CalendarPermissionMissing),
+        (
+            &[&DIRECTORY[..], &["Calendars.Read"]].concat(),
+            SuspensionReason::CalendarPermissionMissing,
+        ),
     ] {
         let contoso = Contoso::open().await?;
-        contoso.office.microsoft.entra.consent(contoso.tenant.id(), DAEMON_APP, roles);
-        contoso.ask(TenantWork::Check).await?;
-        contoso.pass(minutes(1)).await;
-        assert_eq!(reason(&contoso).await?, Some(because));
-        contoso.is_well().await?;
+        contoso.world.microsoft.entra.consent(contoso.tenant.id(), DAEMON_APP, roles);
+        contoso.send_tenant_task(TenantTaskKind::CheckAccess).await?;
+        contoso.run_for(minutes(1)).await;
+        assert_eq!(suspension_reason(&contoso).await?, Some(because));
+        contoso.assert_healthy().await?;
     }
     Ok(())
 }
 
 #[tokio::test]
-async fn one_mailbox_that_is_out_of_scope_suspends_nobody() -> Outcome {
+async fn one_mailbox_that_is_out_of_scope_suspends_nobody() -> TestResult {
     let contoso = Contoso::open().await?;
-    let Contoso { anna, ben, cleo, aurora, borealis, office, tenant, .. } = &contoso;
+    let Contoso { anna, ben, cleo, aurora, borealis, world: office, tenant, .. } = &contoso;
     let microsoft = &office.microsoft;
     microsoft.entra.consent_to_all(tenant.id(), SCOPED_APP);
     let scope = [anna, cleo, aurora, borealis];
     microsoft.graph.grant_in_exchange(tenant.id(), SCOPED_APP, true, true, &scope);
     contoso
-        .decide(TenantWork::Connect, |tenant| tenant.registration = Registration::Scoped)
+        .change_tenant(TenantTaskKind::Connect, |tenant| tenant.registration = Registration::Scoped)
         .await?;
-    contoso.pass(minutes(3)).await;
-    office.seeding().agree(ben).await?;
-    contoso.pass(minutes(20)).await;
-    assert_eq!(reason(&contoso).await?, None);
-    assert!(contoso.row().await?.checked_at.is_some(), "it was looked at");
+    contoso.run_for(minutes(3)).await;
+    office.fixtures().agree(ben).await?;
+    contoso.run_for(minutes(20)).await;
+    assert_eq!(suspension_reason(&contoso).await?, None);
+    assert!(contoso.stored_tenant().await?.access_checked_at.is_some(), "it was looked at");
     for mailbox in scope {
         assert_eq!(contoso.subscriptions(mailbox), 1, "made anew by the other registration");
     }
     assert_eq!(contoso.subscriptions(ben), 0);
-    contoso.is_well().await
+    contoso.assert_healthy().await
 }
 
 #[tokio::test]
-async fn what_passes_is_no_loss_of_access() -> Outcome {
+async fn what_passes_is_no_loss_of_access() -> TestResult {
     let contoso = Contoso::open().await?;
-    let Contoso { office, .. } = &contoso;
+    let Contoso { world: office, .. } = &contoso;
     office.microsoft.entra.set_outage(true);
-    contoso.ask(TenantWork::Check).await?;
-    contoso.pass(minutes(10)).await;
-    assert_eq!(reason(&contoso).await?, None);
-    assert_eq!(contoso.row().await?.checked_at, None, "nobody could tell");
+    contoso.send_tenant_task(TenantTaskKind::CheckAccess).await?;
+    contoso.run_for(minutes(10)).await;
+    assert_eq!(suspension_reason(&contoso).await?, None);
+    assert_eq!(contoso.stored_tenant().await?.access_checked_at, None, "nobody could tell");
     office.microsoft.entra.set_outage(false);
-    contoso.pass(minutes(20)).await;
-    assert_eq!(reason(&contoso).await?, None);
-    assert!(contoso.row().await?.checked_at.is_some());
-    contoso.is_well().await
+    contoso.run_for(minutes(20)).await;
+    assert_eq!(suspension_reason(&contoso).await?, None);
+    assert!(contoso.stored_tenant().await?.access_checked_at.is_some());
+    contoso.assert_healthy().await
 }
 
 #[tokio::test]
-async fn a_wave_of_refusals_is_one_look_and_one_more_five_minutes_later() -> Outcome {
+async fn a_wave_of_refusals_is_one_look_and_one_more_five_minutes_later() -> TestResult {
     let contoso = Contoso::open().await?;
-    contoso.ask(TenantWork::Check).await?;
-    contoso.pass(seconds(1)).await;
-    contoso.office.microsoft.graph.clear_requests();
+    contoso.send_tenant_task(TenantTaskKind::CheckAccess).await?;
+    contoso.run_for(seconds(1)).await;
+    contoso.world.microsoft.graph.clear_requests();
     for _ in 0..50 {
-        contoso.ask(TenantWork::Check).await?;
+        contoso.send_tenant_task(TenantTaskKind::CheckAccess).await?;
     }
-    contoso.pass(minutes(4)).await;
-    assert_eq!(contoso.asked("GET", "/users"), []);
-    contoso.pass(minutes(60)).await;
-    let looks = contoso.asked("GET", "/users").len();
+    contoso.run_for(minutes(4)).await;
+    assert_eq!(contoso.graph_requests("GET", "/users"), []);
+    contoso.run_for(minutes(60)).await;
+    let looks = contoso.graph_requests("GET", "/users").len();
     assert!((1..=2).contains(&looks), "{looks}");
-    assert_eq!(reason(&contoso).await?, None);
-    contoso.is_well().await
+    assert_eq!(suspension_reason(&contoso).await?, None);
+    contoso.assert_healthy().await
 }
 
 #[tokio::test]
-async fn who_leaves_is_not_suspended() -> Outcome {
-    for state in [TenantState::Leaving, TenantState::Left(jiff::Timestamp::UNIX_EPOCH)] {
+async fn who_leaves_is_not_suspended() -> TestResult {
+    for state in [TenantState::Disconnecting, TenantState::Deleted(jiff::Timestamp::UNIX_EPOCH)] {
         let contoso = Contoso::open().await?;
-        contoso.office.microsoft.entra.revoke(contoso.tenant.id(), DAEMON_APP);
-        contoso.decide(TenantWork::Check, |tenant| tenant.state = state).await?;
-        contoso.pass(minutes(1)).await;
-        assert_eq!(contoso.row().await?.state, state);
-        assert_eq!(reason(&contoso).await?, None);
+        contoso.world.microsoft.entra.revoke(contoso.tenant.id(), DAEMON_APP);
+        contoso.change_tenant(TenantTaskKind::CheckAccess, |tenant| tenant.state = state).await?;
+        contoso.run_for(minutes(1)).await;
+        assert_eq!(contoso.stored_tenant().await?.state, state);
+        assert_eq!(suspension_reason(&contoso).await?, None);
     }
     Ok(())
 }
 
 #[tokio::test]
-async fn a_week_of_suspension_is_quiet_and_reconnecting_catches_up() -> Outcome {
+async fn a_week_of_suspension_is_quiet_and_reconnecting_catches_up() -> TestResult {
     let contoso = Contoso::open().await?;
-    let Contoso { anna, cleo, aurora, borealis, office, tenant, .. } = &contoso;
+    let Contoso { anna, cleo, aurora, borealis, world: office, tenant, .. } = &contoso;
     let entra = &office.microsoft.entra;
-    contoso.pass(minutes(15)).await;
+    contoso.run_for(minutes(15)).await;
     entra.revoke(tenant.id(), DAEMON_APP);
     // Whatever comes in is refused, by the hundred.
     for day in 24..=28 {
@@ -147,10 +150,10 @@ async fn a_week_of_suspension_is_quiet_and_reconnecting_catches_up() -> Outcome 
             contoso.meet(cleo, (&slot("30"), &slot("50")), borealis)?;
         }
     }
-    contoso.pass(minutes(10)).await;
-    assert_eq!(reason(&contoso).await?, Some(SuspendedBecause::TokenRefused));
+    contoso.run_for(minutes(10)).await;
+    assert_eq!(suspension_reason(&contoso).await?, Some(SuspensionReason::TokenRefused));
     office.microsoft.graph.clear_requests();
-    let ran = office.pass(hours(7 * 24)).await;
+    let ran = office.run_for(hours(7 * 24)).await;
     assert_eq!(office.microsoft.graph.requests(), [], "nobody is asked for a suspended tenant");
     let workers = ran.functions.iter().filter(|name| {
         !matches!(name.as_str(), "dispatch-due" | "purge-expired" | "notifications")
@@ -158,16 +161,18 @@ async fn a_week_of_suspension_is_quiet_and_reconnecting_catches_up() -> Outcome 
     let worked = workers.count();
     assert!(worked < 500, "{worked} messages in a week");
     assert_eq!(contoso.count(Table::Failures).await?, 0);
-    contoso.is_well().await?;
+    contoso.assert_healthy().await?;
 
     entra.consent_to_all(tenant.id(), DAEMON_APP);
-    contoso.decide(TenantWork::Connect, |tenant| tenant.state = TenantState::Active).await?;
-    contoso.pass(minutes(30)).await;
+    contoso
+        .change_tenant(TenantTaskKind::Connect, |tenant| tenant.state = TenantState::Active)
+        .await?;
+    contoso.run_for(minutes(30)).await;
     for mailbox in [anna, cleo, aurora, borealis] {
         assert_eq!(contoso.subscriptions(mailbox), 1);
     }
     assert_eq!(contoso.count(Table::Bookings).await?, 100, "what was missed is booked");
-    let slots = contoso.taken(aurora, "2026-12-24").await?;
+    let slots = contoso.ledger_slots(aurora, "2026-12-24").await?;
     assert_eq!(slots.len(), 10);
-    contoso.is_well().await
+    contoso.assert_healthy().await
 }

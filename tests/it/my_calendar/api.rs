@@ -1,19 +1,19 @@
 //! The API for an add-in: what it does, and what no token gets it to do.
 
 use http::Method;
-use roombridge::domain::tenancy::{SuspendedBecause, Suspension, TenantState};
-use roombridge::store::mailboxes::{Farewell, MailboxState};
+use roombridge::domain::tenancy::{Suspension, SuspensionReason, TenantState};
+use roombridge::store::mailboxes::{BookingDisposition, MailboxState};
 use roombridge::store::tables::Table;
 use serde_json::json;
 use world::entra::{ApiTokenSpec, Signing};
 use world::microsoft::{DAEMON_APP, OPERATORS_APP};
-use world::office::ADD_IN_ORIGIN;
+use world::test_world::ADD_IN_ORIGIN;
 
-use super::{Answer, Browser, TEXT, address, send};
-use crate::Outcome;
+use super::{Browser, PageResponse, TEXT, address, send};
+use crate::TestResult;
 use crate::contoso::{Contoso, minutes};
 
-fn is_protected(answer: &Answer) {
+fn assert_protected(answer: &PageResponse) {
     let policy = answer.header("content-security-policy");
     assert_eq!(policy, "default-src 'none'; frame-ancestors 'none'");
     assert_eq!(answer.header("x-content-type-options"), "nosniff");
@@ -23,11 +23,11 @@ fn is_protected(answer: &Answer) {
 }
 
 #[tokio::test]
-async fn an_add_in_agrees_shows_withdraws_and_erases() -> Outcome {
+async fn an_add_in_agrees_shows_withdraws_and_erases() -> TestResult {
     let contoso = Contoso::open().await?;
     let token = contoso.token(&contoso.ben);
     let all = contoso.call(Method::GET, &token, "", None).await?;
-    is_protected(&all);
+    assert_protected(&all);
     let before = all.json()?;
     assert_eq!(before["standing"]["state"], "none");
     assert_eq!(before["standing"]["scope"], "within");
@@ -39,7 +39,7 @@ async fn an_add_in_agrees_shows_withdraws_and_erases() -> Outcome {
     let version = json!({ "text_version": before["standing"]["text_version"] });
     let done = contoso.call(Method::PUT, &token, "", Some(version.clone())).await?;
     assert_eq!((done.status, &done.json()?["result"]), (200, &json!("agreed")));
-    contoso.pass(minutes(2)).await;
+    contoso.run_for(minutes(2)).await;
     let done = contoso.call(Method::PUT, &token, "", Some(version)).await?;
     assert_eq!(done.json()?["result"], "agreed_before");
     let all = contoso.call(Method::GET, &token, "", None).await?.json()?;
@@ -48,24 +48,24 @@ async fn an_add_in_agrees_shows_withdraws_and_erases() -> Outcome {
 
     let left = contoso.call(Method::DELETE, &token, "?bookings=released", None).await?;
     assert_eq!(left.json()?["result"], "left");
-    let withdrawn = MailboxState::Withdrawn(Farewell::Released);
-    assert_eq!(contoso.state(&contoso.ben).await, Some(withdrawn));
+    let withdrawn = MailboxState::Withdrawn(BookingDisposition::Release);
+    assert_eq!(contoso.mailbox_state(&contoso.ben).await, Some(withdrawn));
     contoso.call(Method::DELETE, &token, "?bookings=anonymous&erase=true", None).await?;
-    let erased = contoso.state(&contoso.ben).await;
-    assert!(matches!(erased, Some(MailboxState::Erased(Farewell::Anonymous, _))));
-    contoso.pass(minutes(5)).await;
-    contoso.is_well().await
+    let erased = contoso.mailbox_state(&contoso.ben).await;
+    assert!(matches!(erased, Some(MailboxState::Erased(BookingDisposition::KeepAnonymous, _))));
+    contoso.run_for(minutes(5)).await;
+    contoso.assert_healthy().await
 }
 
 #[tokio::test]
-async fn a_token_that_is_not_for_this_does_nothing() -> Outcome {
+async fn a_token_that_is_not_for_this_does_nothing() -> TestResult {
     let contoso = Contoso::open().await?;
     let good = ApiTokenSpec::default;
     let (now, ben) = (contoso.now().as_second(), &contoso.ben);
-    let other = contoso.office.microsoft.tenant("Fabrikam");
+    let other = contoso.world.microsoft.tenant("Fabrikam");
     let zoe = other.person("Zoe");
-    contoso.office.microsoft.entra.rotate_keys()?;
-    contoso.office.microsoft.entra.retire_old_keys();
+    contoso.world.microsoft.entra.rotate_keys()?;
+    contoso.world.microsoft.entra.retire_old_keys();
     let with_audience = |audience: &str| ApiTokenSpec { audience: audience.into(), ..good() };
     let refused = [
         ("another audience", with_audience(DAEMON_APP)),
@@ -75,19 +75,19 @@ async fn a_token_that_is_not_for_this_does_nothing() -> Outcome {
         ("not yet valid", good().with("nbf", now + 3_600)),
         ("v1", good().with("ver", "1.0")),
         ("nobody", good().with("oid", ())),
-        ("unsigned", good().signed(Signing::None)),
-        ("a rotated-out key", good().signed(Signing::Retired)),
-        ("a foreign key", good().signed(Signing::Foreign)),
-        ("a forged key", good().signed(Signing::Forged)),
-        ("the public key as a secret", good().signed(Signing::HmacWithPublicKey)),
+        ("unsigned", good().signed_as(Signing::None)),
+        ("a rotated-out key", good().signed_as(Signing::Retired)),
+        ("a foreign key", good().signed_as(Signing::Foreign)),
+        ("a forged key", good().signed_as(Signing::Forged)),
+        ("the public key as a secret", good().signed_as(Signing::HmacWithPublicKey)),
     ];
     let version = || Some(json!({ "text_version": TEXT }));
     for (what, spec) in refused {
-        let token = contoso.token_like(ben, &spec);
+        let token = contoso.token_with(ben, &spec);
         let answer = contoso.call(Method::PUT, &token, "", version()).await?;
         assert_eq!((answer.status, answer.code()?.as_str()), (401, "token_refused"), "{what}");
         assert_eq!(answer.header("www-authenticate"), r#"Bearer error="invalid_token""#, "{what}");
-        is_protected(&answer);
+        assert_protected(&answer);
     }
     let insufficient = [
         ("app-only", ApiTokenSpec::app_only()),
@@ -97,7 +97,7 @@ async fn a_token_that_is_not_for_this_does_nothing() -> Outcome {
         ("roles alone", good().with("scp", ()).with("roles", json!(["Operator"]))),
     ];
     for (what, spec) in insufficient {
-        let token = contoso.token_like(ben, &spec);
+        let token = contoso.token_with(ben, &spec);
         let answer = contoso.call(Method::PUT, &token, "", version()).await?;
         assert_eq!((answer.status, answer.code()?.as_str()), (403, "token_insufficient"), "{what}");
         assert!(answer.header("www-authenticate").contains("insufficient_scope"), "{what}");
@@ -105,26 +105,26 @@ async fn a_token_that_is_not_for_this_does_nothing() -> Outcome {
     let token = contoso.token(&zoe);
     let answer = contoso.call(Method::PUT, &token, "", version()).await?;
     assert_eq!((answer.status, answer.code()?.as_str()), (403, "tenant_unknown"));
-    assert_eq!(contoso.state(ben).await, None);
+    assert_eq!(contoso.mailbox_state(ben).await, None);
     assert_eq!(contoso.count(Table::Register).await?, 0);
-    contoso.is_well().await
+    contoso.assert_healthy().await
 }
 
 #[tokio::test]
-async fn a_role_that_the_customer_gives_its_people_gains_nothing() -> Outcome {
+async fn a_role_that_the_customer_gives_its_people_gains_nothing() -> TestResult {
     let contoso = Contoso::open().await?;
     let operator = ApiTokenSpec::default().with("roles", json!(["Operator", "Auditor"]));
-    let token = contoso.token_like(&contoso.ben, &operator);
+    let token = contoso.token_with(&contoso.ben, &operator);
     let all = contoso.call(Method::GET, &token, "", None).await?.json()?;
     assert_eq!(all["stored"]["person"], contoso.ben.id());
     assert!(!all.to_string().contains(contoso.anna.id()));
-    contoso.is_well().await
+    contoso.assert_healthy().await
 }
 
 #[tokio::test]
-async fn a_cookie_opens_no_api_and_a_token_no_page() -> Outcome {
+async fn a_cookie_opens_no_api_and_a_token_no_page() -> TestResult {
     let contoso = Contoso::open().await?;
-    let browser = Browser::of(&contoso, &contoso.anna).await?;
+    let browser = Browser::signed_in(&contoso, &contoso.anna).await?;
     let answer = browser.get("api").await?;
     assert_eq!((answer.status, answer.code()?.as_str()), (401, "token_missing"));
     assert_eq!(answer.header("www-authenticate"), "Bearer");
@@ -148,12 +148,12 @@ async fn a_cookie_opens_no_api_and_a_token_no_page() -> Outcome {
     assert_eq!(send(&contoso, twice, "").await?.code()?, "token_missing");
     let basic = http::Request::get(address("api")).header("authorization", "Basic YTpi");
     assert_eq!(send(&contoso, basic, "").await?.code()?, "token_missing");
-    assert_eq!(contoso.state(&contoso.anna).await, Some(MailboxState::Active));
-    contoso.is_well().await
+    assert_eq!(contoso.mailbox_state(&contoso.anna).await, Some(MailboxState::Active));
+    contoso.assert_healthy().await
 }
 
 #[tokio::test]
-async fn only_the_add_ins_own_origin_may_read_answers_in_a_browser() -> Outcome {
+async fn only_the_add_ins_own_origin_may_read_answers_in_a_browser() -> TestResult {
     let contoso = Contoso::open().await?;
     let preflight = async |origin: &str| {
         let request = http::Request::options(address("api"))
@@ -165,7 +165,7 @@ async fn only_the_add_ins_own_origin_may_read_answers_in_a_browser() -> Outcome 
     assert_eq!(allowed.status, 204);
     assert_eq!(allowed.header("access-control-allow-origin"), ADD_IN_ORIGIN);
     assert_eq!(allowed.header("access-control-allow-methods"), "DELETE, GET, POST, PUT");
-    is_protected(&allowed);
+    assert_protected(&allowed);
     for origin in ["https://evil.example", "null", "https://add-in.example.evil.example", "*"] {
         let answer = preflight(origin).await?;
         assert_eq!(answer.header("access-control-allow-origin"), "", "{origin}");
@@ -176,11 +176,11 @@ async fn only_the_add_ins_own_origin_may_read_answers_in_a_browser() -> Outcome 
     assert_eq!(answer.status, 401);
     assert_eq!(answer.header("access-control-allow-origin"), ADD_IN_ORIGIN, "errors can be read");
     assert_eq!(answer.header("vary"), "Origin");
-    contoso.is_well().await
+    contoso.assert_healthy().await
 }
 
 #[tokio::test]
-async fn what_is_not_documented_is_refused() -> Outcome {
+async fn what_is_not_documented_is_refused() -> TestResult {
     let contoso = Contoso::open().await?;
     let token = contoso.token(&contoso.ben);
     let good = json!({ "text_version": TEXT });
@@ -212,16 +212,16 @@ async fn what_is_not_documented_is_refused() -> Outcome {
     }
     let patch = contoso.call(Method::PATCH, &token, "", Some(good)).await?;
     assert!(matches!(patch.status, 404 | 405), "{}", patch.status);
-    assert_eq!(contoso.state(&contoso.ben).await, None);
-    contoso.is_well().await
+    assert_eq!(contoso.mailbox_state(&contoso.ben).await, None);
+    contoso.assert_healthy().await
 }
 
 #[tokio::test]
-async fn while_access_is_lost_people_see_and_leave_and_cannot_agree() -> Outcome {
+async fn while_access_is_lost_people_see_and_leave_and_cannot_agree() -> TestResult {
     let contoso = Contoso::open().await?;
-    let (since, reason) = (contoso.now(), SuspendedBecause::TokenRefused);
+    let (since, reason) = (contoso.now(), SuspensionReason::TokenRefused);
     let state = TenantState::Suspended(Suspension { since, reason });
-    contoso.tenant_row(|tenant| tenant.state = state).await?;
+    contoso.update_tenant(|tenant| tenant.state = state).await?;
     let token = contoso.token(&contoso.anna);
     assert_eq!(contoso.call(Method::GET, &token, "", None).await?.status, 200);
     let version = Some(json!({ "text_version": TEXT }));

@@ -2,17 +2,17 @@
 
 use http::Method;
 use roombridge::store::mailboxes::MailboxState;
-use world::office::APP_HOST;
+use world::test_world::APP_HOST;
 
 use super::{Browser, TEXT, address, send};
-use crate::Outcome;
+use crate::TestResult;
 use crate::contoso::{Contoso, minutes};
 
 #[tokio::test]
-async fn a_sign_in_is_good_once_for_the_browser_that_began_it() -> Outcome {
+async fn a_sign_in_is_good_once_for_the_browser_that_began_it() -> TestResult {
     let contoso = Contoso::open().await?;
     let anna = Browser::new(&contoso);
-    let back = anna.begin(&contoso.anna).await?;
+    let back = anna.start_sign_in(&contoso.anna).await?;
     let stranger = Browser::new(&contoso);
     assert_eq!(stranger.open(back.as_str()).await?.status, 403, "a foreign browser");
     assert!(stranger.cookies().is_empty());
@@ -20,12 +20,12 @@ async fn a_sign_in_is_good_once_for_the_browser_that_began_it() -> Outcome {
     assert_eq!(anna.open(&swapped).await?.status, 403, "another state");
     assert_eq!(anna.open(back.as_str()).await?.status, 403, "the errand was forgotten");
 
-    let back = anna.begin(&contoso.anna).await?;
+    let back = anna.start_sign_in(&contoso.anna).await?;
     assert_eq!(anna.open(back.as_str()).await?.status, 303);
     assert_eq!(anna.open(back.as_str()).await?.status, 403, "a replay");
     let late = Browser::new(&contoso);
-    let back = late.begin(&contoso.anna).await?;
-    contoso.pass(minutes(11)).await;
+    let back = late.start_sign_in(&contoso.anna).await?;
+    contoso.run_for(minutes(11)).await;
     assert_eq!(late.open(back.as_str()).await?.status, 400);
     let refused = late.get("signed-in?error=access_denied&code=x&state=y").await?;
     assert_eq!(refused.status, 403);
@@ -34,23 +34,23 @@ async fn a_sign_in_is_good_once_for_the_browser_that_began_it() -> Outcome {
 }
 
 #[tokio::test]
-async fn a_session_ends_by_signing_out_and_by_itself() -> Outcome {
+async fn a_session_ends_by_signing_out_and_by_itself() -> TestResult {
     let contoso = Contoso::open().await?;
-    let browser = Browser::of(&contoso, &contoso.anna).await?;
+    let browser = Browser::signed_in(&contoso, &contoso.anna).await?;
     assert_eq!(browser.post("sign-out", &[]).await?.status, 303);
     assert_eq!(browser.get("data.json").await?.status, 401);
-    let browser = Browser::of(&contoso, &contoso.anna).await?;
-    contoso.pass(minutes(61)).await;
+    let browser = Browser::signed_in(&contoso, &contoso.anna).await?;
+    contoso.run_for(minutes(61)).await;
     assert_eq!(browser.get("data.json").await?.status, 401);
     Ok(())
 }
 
 #[tokio::test]
-async fn another_sites_form_does_nothing() -> Outcome {
+async fn another_sites_form_does_nothing() -> TestResult {
     let contoso = Contoso::open().await?;
-    let anna = Browser::of(&contoso, &contoso.anna).await?;
+    let anna = Browser::signed_in(&contoso, &contoso.anna).await?;
     let csrf = anna.csrf().await?;
-    let bens = Browser::of(&contoso, &contoso.ben).await?.csrf().await?;
+    let bens = Browser::signed_in(&contoso, &contoso.ben).await?.csrf().await?;
     let own = format!("https://{APP_HOST}");
     let good = format!("csrf={csrf}&bookings=released");
     for (what, site, origin, body) in [
@@ -70,14 +70,14 @@ async fn another_sites_form_does_nothing() -> Outcome {
     for step in ["agree", "withdraw", "erase", "delegate", "sign-out"] {
         assert_eq!(anna.get(step).await?.status, 405, "{step}");
     }
-    assert_eq!(contoso.state(&contoso.anna).await, Some(MailboxState::Active));
-    contoso.is_well().await
+    assert_eq!(contoso.mailbox_state(&contoso.anna).await, Some(MailboxState::Active));
+    contoso.assert_healthy().await
 }
 
 #[tokio::test]
-async fn no_form_takes_a_post_of_another_site_or_without_its_token() -> Outcome {
+async fn no_form_takes_a_post_of_another_site_or_without_its_token() -> TestResult {
     let contoso = Contoso::open().await?;
-    let anna = Browser::of(&contoso, &contoso.anna).await?;
+    let anna = Browser::signed_in(&contoso, &contoso.anna).await?;
     let csrf = anna.csrf().await?;
     let own = format!("https://{APP_HOST}");
     for step in ["agree", "withdraw", "erase", "delegate", "sign-out"] {
@@ -97,16 +97,18 @@ async fn no_form_takes_a_post_of_another_site_or_without_its_token() -> Outcome 
         }
     }
     assert_eq!(anna.get("data.json").await?.status, 200, "nor was anybody signed out");
-    assert_eq!(contoso.state(&contoso.anna).await, Some(MailboxState::Active));
-    contoso.is_well().await
+    assert_eq!(contoso.mailbox_state(&contoso.anna).await, Some(MailboxState::Active));
+    contoso.assert_healthy().await
 }
 
 #[tokio::test]
-async fn nothing_hostile_in_any_field_gets_through() -> Outcome {
+async fn nothing_hostile_in_any_field_gets_through() -> TestResult {
     let contoso = Contoso::open().await?;
     let sender = contoso.cleo.id().parse()?;
-    contoso.policy(|policy| (policy.delegates, policy.mail) = (true, Some(sender))).await?;
-    let browser = Browser::of(&contoso, &contoso.anna).await?;
+    contoso
+        .set_policy(|policy| (policy.delegate_consent, policy.mail_sender) = (true, Some(sender)))
+        .await?;
+    let browser = Browser::signed_in(&contoso, &contoso.anna).await?;
     let forms: [(&str, &[(&str, &str)]); 4] = [
         ("agree", &[("agree", "yes"), ("text_version", TEXT)]),
         ("withdraw", &[("bookings", "released")]),
@@ -132,13 +134,13 @@ async fn nothing_hostile_in_any_field_gets_through() -> Outcome {
             }
         }
     }
-    assert_eq!(contoso.state(&contoso.anna).await, Some(MailboxState::Active));
-    assert!(contoso.office.microsoft.graph.mails().is_empty());
-    contoso.is_well().await
+    assert_eq!(contoso.mailbox_state(&contoso.anna).await, Some(MailboxState::Active));
+    assert!(contoso.world.microsoft.graph.mails().is_empty());
+    contoso.assert_healthy().await
 }
 
 #[tokio::test]
-async fn nothing_a_browser_sends_chooses_where_it_goes() -> Outcome {
+async fn nothing_a_browser_sends_chooses_where_it_is_redirected() -> TestResult {
     let contoso = Contoso::open().await?;
     let browser = Browser::new(&contoso);
     for query in ["redirect=https://evil.example", "return_to=//evil.example", "next=/%5Cevil"] {
@@ -146,7 +148,7 @@ async fn nothing_a_browser_sends_chooses_where_it_goes() -> Outcome {
         let there = sent.header("location");
         assert!(there.starts_with("https://login.microsoftonline.com/organizations/"), "{there}");
         assert!(!there.contains("evil"), "{there}");
-        let back = browser.begin(&contoso.anna).await?;
+        let back = browser.start_sign_in(&contoso.anna).await?;
         let answer = browser.open(&format!("{back}&{query}")).await?;
         assert_eq!(answer.header("location"), "/api/my-calendar");
     }
@@ -154,11 +156,11 @@ async fn nothing_a_browser_sends_chooses_where_it_goes() -> Outcome {
 }
 
 #[tokio::test]
-async fn whoever_is_not_signed_in_costs_no_storage_and_no_call() -> Outcome {
+async fn requests_without_a_session_cost_no_storage_and_no_call() -> TestResult {
     let contoso = Contoso::open().await?;
-    let microsoft = &contoso.office.microsoft;
-    contoso.office.tables.reset();
-    contoso.office.queues.reset();
+    let microsoft = &contoso.world.microsoft;
+    contoso.world.table_faults.reset();
+    contoso.world.queue_faults.reset();
     microsoft.graph.clear_requests();
     let tokens = microsoft.entra.token_requests();
     let forged = "__Host-roombridge-session=k1.AAAA; __Host-roombridge-pending=k1.AAAA";
@@ -174,18 +176,20 @@ async fn whoever_is_not_signed_in_costs_no_storage_and_no_call() -> Outcome {
     }
     let request = http::Request::get(address("api")).header("authorization", "Bearer a.b.c");
     assert_eq!(send(&contoso, request, "").await?.status, 401);
-    assert_eq!((contoso.office.tables.count(), contoso.office.queues.count()), (0, 0));
+    assert_eq!((contoso.world.table_faults.count(), contoso.world.queue_faults.count()), (0, 0));
     assert_eq!(microsoft.graph.requests(), []);
     assert_eq!(microsoft.entra.token_requests(), tokens);
     Ok(())
 }
 
 #[tokio::test]
-async fn hostile_input_is_refused_or_shown_as_text() -> Outcome {
+async fn hostile_input_is_refused_or_shown_as_text() -> TestResult {
     let contoso = Contoso::open().await?;
     let sender = contoso.cleo.id().parse()?;
-    contoso.policy(|policy| (policy.delegates, policy.mail) = (true, Some(sender))).await?;
-    let browser = Browser::of(&contoso, &contoso.anna).await?;
+    contoso
+        .set_policy(|policy| (policy.delegate_consent, policy.mail_sender) = (true, Some(sender)))
+        .await?;
+    let browser = Browser::signed_in(&contoso, &contoso.anna).await?;
     let script = r#""><script>alert(1)</script>"#;
     let long = format!("{}@contoso.example", "x".repeat(400));
     for owner in [script, &long, "a\u{0}b", ""] {
@@ -207,14 +211,14 @@ async fn hostile_input_is_refused_or_shown_as_text() -> Outcome {
     for step in ["nowhere", "api/x", "%2e%2e/consent", "AGREE"] {
         assert!(matches!(browser.get(step).await?.status, 404 | 405), "{step}");
     }
-    assert_eq!(contoso.state(&contoso.anna).await, Some(MailboxState::Active));
-    contoso.is_well().await
+    assert_eq!(contoso.mailbox_state(&contoso.anna).await, Some(MailboxState::Active));
+    contoso.assert_healthy().await
 }
 
 #[tokio::test]
-async fn pages_may_load_nothing_and_be_framed_nowhere() -> Outcome {
+async fn pages_may_load_nothing_and_be_framed_nowhere() -> TestResult {
     let contoso = Contoso::open().await?;
-    let browser = Browser::of(&contoso, &contoso.anna).await?;
+    let browser = Browser::signed_in(&contoso, &contoso.anna).await?;
     for step in ["", "data.json", "nowhere"] {
         let answer = browser.get(step).await?;
         let policy = answer.header("content-security-policy");

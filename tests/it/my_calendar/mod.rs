@@ -2,9 +2,9 @@
 
 mod agreeing;
 mod api;
+mod crashes;
 mod delegating;
 mod forms;
-mod kills;
 mod leaving;
 mod races;
 mod seeing;
@@ -15,11 +15,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use bytes::Bytes;
 use http::{HeaderMap, Method};
 use roombridge::base::http::Http as _;
-use roombridge::domain::decision::What;
+use roombridge::domain::decision::DecisionKind;
 use roombridge::domain::policy::ContentPolicy;
 use roombridge::domain::tenancy::TenantPolicy;
 use roombridge::queue::Queue;
-use roombridge::queue::memory::Shelf;
+use roombridge::queue::memory::QueueKind;
 use roombridge::store::mailboxes::MailboxState;
 use roombridge::store::register::Register;
 use roombridge::store::tenants::{Tenant, Tenants};
@@ -27,9 +27,9 @@ use serde_json::Value;
 use url::{Url, form_urlencoded};
 use world::entra::ApiTokenSpec;
 use world::exchange::Mailbox;
-use world::office::APP_HOST;
+use world::test_world::APP_HOST;
 
-use crate::Failure;
+use crate::TestError;
 use crate::contoso::Contoso;
 
 const PAGES: &str = "/api/my-calendar";
@@ -37,23 +37,23 @@ const PAGES: &str = "/api/my-calendar";
 const TEXT: &str = "2026-11";
 
 /// What came back.
-struct Answer {
+struct PageResponse {
     status: u16,
     headers: HeaderMap,
     text: String,
 }
 
-impl Answer {
+impl PageResponse {
     fn header(&self, name: &str) -> &str {
         self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
     }
 
-    fn json(&self) -> Result<Value, Failure> {
+    fn json(&self) -> Result<Value, TestError> {
         Ok(serde_json::from_str(&self.text)?)
     }
 
     /// The code of a problem.
-    fn code(&self) -> Result<String, Failure> {
+    fn code(&self) -> Result<String, TestError> {
         assert_eq!(self.header("content-type"), "application/problem+json", "{}", self.text);
         Ok(self.json()?["code"].as_str().unwrap_or_default().to_owned())
     }
@@ -71,33 +71,33 @@ impl<'a> Browser<'a> {
     }
 
     /// A browser in which `person` has signed in.
-    async fn of(contoso: &'a Contoso, person: &Mailbox) -> Result<Self, Failure> {
+    async fn signed_in(contoso: &'a Contoso, person: &Mailbox) -> Result<Self, TestError> {
         let browser = Self::new(contoso);
-        let back = browser.begin(person).await?;
+        let back = browser.start_sign_in(person).await?;
         let answer = browser.open(back.as_str()).await?;
         assert_eq!((answer.status, answer.header("location")), (303, PAGES), "{}", answer.text);
         Ok(browser)
     }
 
     /// Begins to sign in; answers where Entra sends the browser back to.
-    async fn begin(&self, person: &Mailbox) -> Result<Url, Failure> {
+    async fn start_sign_in(&self, person: &Mailbox) -> Result<Url, TestError> {
         let sent = self.get("sign-in").await?;
         assert_eq!(sent.status, 302, "{}", sent.text);
         let to: Url = sent.header("location").parse()?;
-        let entra = &self.contoso.office.microsoft.entra;
+        let entra = &self.contoso.world.microsoft.entra;
         entra.authorize(&to, person.id()).map_err(|page| format!("{page:?}").into())
     }
 
-    async fn get(&self, step: &str) -> Result<Answer, Failure> {
+    async fn get(&self, step: &str) -> Result<PageResponse, TestError> {
         self.open(&address(step)).await
     }
 
-    async fn open(&self, url: &str) -> Result<Answer, Failure> {
+    async fn open(&self, url: &str) -> Result<PageResponse, TestError> {
         self.send(http::Request::get(url), Bytes::new()).await
     }
 
     /// Fills in a form of the first page and sends it.
-    async fn post(&self, step: &str, fields: &[(&str, &str)]) -> Result<Answer, Failure> {
+    async fn post(&self, step: &str, fields: &[(&str, &str)]) -> Result<PageResponse, TestError> {
         let csrf = self.csrf().await?;
         self.post_with(step, &csrf, fields).await
     }
@@ -107,7 +107,7 @@ impl<'a> Browser<'a> {
         step: &str,
         csrf: &str,
         fields: &[(&str, &str)],
-    ) -> Result<Answer, Failure> {
+    ) -> Result<PageResponse, TestError> {
         let mut form = form_urlencoded::Serializer::new(String::new());
         form.append_pair("csrf", csrf).extend_pairs(fields);
         let request = http::Request::post(address(step))
@@ -117,7 +117,7 @@ impl<'a> Browser<'a> {
         self.send(request, form.finish()).await
     }
 
-    async fn csrf(&self) -> Result<String, Failure> {
+    async fn csrf(&self) -> Result<String, TestError> {
         let page = self.get("").await?;
         let after = page.text.split(r#"name="csrf" value=""#).nth(1);
         let token = after.and_then(|rest| rest.split('"').next());
@@ -125,22 +125,22 @@ impl<'a> Browser<'a> {
     }
 
     /// Does what a form does, and follows to the page that says so.
-    async fn done(&self, step: &str, fields: &[(&str, &str)]) -> Result<Answer, Failure> {
+    async fn submit(&self, step: &str, fields: &[(&str, &str)]) -> Result<PageResponse, TestError> {
         let answer = self.post(step, fields).await?;
         assert_eq!(answer.status, 303, "{step}: {}", answer.text);
         let url = format!("https://{APP_HOST}{}", answer.header("location"));
         self.open(&url).await
     }
 
-    async fn agree(&self) -> Result<Answer, Failure> {
-        self.done("agree", &[("agree", "yes"), ("text_version", TEXT)]).await
+    async fn agree(&self) -> Result<PageResponse, TestError> {
+        self.submit("agree", &[("agree", "yes"), ("text_version", TEXT)]).await
     }
 
     async fn send(
         &self,
         mut request: http::request::Builder,
         body: impl Into<Bytes>,
-    ) -> Result<Answer, Failure> {
+    ) -> Result<PageResponse, TestError> {
         let cookies = self.cookies();
         if !cookies.is_empty() {
             request = request.header("cookie", cookies);
@@ -172,11 +172,11 @@ async fn send(
     contoso: &Contoso,
     request: http::request::Builder,
     body: impl Into<Bytes>,
-) -> Result<Answer, Failure> {
-    let answer = contoso.office.microsoft.network.send(request.body(body.into())?).await?;
+) -> Result<PageResponse, TestError> {
+    let answer = contoso.world.microsoft.network.send(request.body(body.into())?).await?;
     let (parts, body) = answer.into_parts();
     let text = String::from_utf8(body.to_vec())?;
-    Ok(Answer { status: parts.status.as_u16(), headers: parts.headers, text })
+    Ok(PageResponse { status: parts.status.as_u16(), headers: parts.headers, text })
 }
 
 fn address(step: &str) -> String {
@@ -186,49 +186,49 @@ fn address(step: &str) -> String {
 
 impl Contoso {
     /// An administrator changes the policy.
-    async fn policy(&self, change: impl FnOnce(&mut TenantPolicy)) -> Result<(), Failure> {
-        self.tenant_row(|tenant| change(&mut tenant.policy)).await
+    async fn set_policy(&self, change: impl FnOnce(&mut TenantPolicy)) -> Result<(), TestError> {
+        self.update_tenant(|tenant| change(&mut tenant.policy)).await
     }
 
-    async fn tenant_row(&self, change: impl FnOnce(&mut Tenant)) -> Result<(), Failure> {
-        let store = Arc::clone(&self.office.store);
-        let tenants = Tenants::new(store, Arc::new(self.office.clock.clone()));
+    async fn update_tenant(&self, change: impl FnOnce(&mut Tenant)) -> Result<(), TestError> {
+        let store = Arc::clone(&self.world.raw_tables);
+        let tenants = Tenants::new(store, Arc::new(self.world.clock.clone()));
         let mut row = tenants.get(self.tenant_id()?).await?.ok_or("not connected")?;
         change(&mut row);
-        tenants.put(&row).await?;
+        tenants.upsert(&row).await?;
         // The workers believe what they read for a minute.
-        self.pass(crate::contoso::minutes(2)).await;
+        self.run_for(crate::contoso::minutes(2)).await;
         Ok(())
     }
 
     /// What waits in a queue is lost, as with a process that was killed before it sent anything.
-    fn lose(&self, queue: Queue) {
-        let shelf = Shelf::Main(queue);
+    fn drop_messages(&self, queue: Queue) {
+        let shelf = QueueKind::Main(queue);
         let hidden = std::time::Duration::from_secs(60);
-        for message in self.office.outbox.receive(shelf, 32, hidden) {
-            assert!(self.office.outbox.delete(shelf, &message.receipt));
+        for message in self.world.memory_outbox.receive(shelf, 32, hidden) {
+            assert!(self.world.memory_outbox.delete(shelf, &message.receipt));
         }
     }
 
     /// Where the mailbox of `person` stands; `None` without a row.
-    async fn state(&self, person: &Mailbox) -> Option<MailboxState> {
+    async fn mailbox_state(&self, person: &Mailbox) -> Option<MailboxState> {
         self.mailbox(person).await.ok().map(|row| row.state)
     }
 
     /// What was decided about the calendar of `person`, in order.
-    async fn decided(&self, person: &Mailbox) -> Result<Vec<What>, Failure> {
-        let register = Register::new(Arc::clone(&self.office.store));
-        let about = register.about(self.tenant_id()?, person.id().parse()?).await?;
-        Ok(about.into_iter().map(|decision| decision.what).collect())
+    async fn decisions_about(&self, person: &Mailbox) -> Result<Vec<DecisionKind>, TestError> {
+        let register = Register::new(Arc::clone(&self.world.raw_tables));
+        let about = register.list_about(self.tenant_id()?, person.id().parse()?).await?;
+        Ok(about.into_iter().map(|decision| decision.kind).collect())
     }
 
     /// A good token of `person` for the API.
     fn token(&self, person: &Mailbox) -> String {
-        self.token_like(person, &ApiTokenSpec::default())
+        self.token_with(person, &ApiTokenSpec::default())
     }
 
-    fn token_like(&self, person: &Mailbox, spec: &ApiTokenSpec) -> String {
-        self.office.microsoft.entra.api_token(person.tenant_id(), person.id(), spec)
+    fn token_with(&self, person: &Mailbox, spec: &ApiTokenSpec) -> String {
+        self.world.microsoft.entra.api_token(person.tenant_id(), person.id(), spec)
     }
 
     /// Calls the API.
@@ -238,7 +238,7 @@ impl Contoso {
         token: &str,
         query: &str,
         body: Option<Value>,
-    ) -> Result<Answer, Failure> {
+    ) -> Result<PageResponse, TestError> {
         let mut request = http::Request::builder()
             .method(method)
             .uri(address(&format!("api{query}")))
@@ -251,8 +251,8 @@ impl Contoso {
 }
 
 /// Contoso, which keeps subjects and addresses.
-async fn open_minded() -> Result<Contoso, Failure> {
+async fn contoso_keeping_content() -> Result<Contoso, TestError> {
     use roombridge::domain::policy::{PeoplePolicy, SubjectPolicy};
     let (subject, people) = (SubjectPolicy::Keep, PeoplePolicy::Addresses);
-    Contoso::with(ContentPolicy { subject, people, ..ContentPolicy::default() }).await
+    Contoso::with_content(ContentPolicy { subject, people, ..ContentPolicy::default() }).await
 }

@@ -5,23 +5,23 @@ use std::pin::pin;
 use std::task::Poll;
 
 use roombridge::domain::tenancy::ConsentMode;
-use roombridge::store::mailboxes::{Farewell, MailboxState};
+use roombridge::store::mailboxes::{BookingDisposition, MailboxState};
 use world::exchange::CalendarRole;
 
 use super::{Browser, TEXT};
 use crate::contoso::{Contoso, minutes};
-use crate::{Failure, Outcome};
+use crate::{TestError, TestResult};
 
 /// More await points than any form has.
-const TOO_MANY: usize = 400;
+const MAX_AWAIT_POINTS: usize = 400;
 
-/// Drives `work` up to its await point number `at`, lets `meanwhile` happen, and drives it to its
+/// Drives `work` up to its await point number `at`, lets `concurrent_changes` happen, and drives it to its
 /// end; `None` when it was done before.
-async fn meets<T>(
+async fn interleave_at<T>(
     at: usize,
-    work: impl Future<Output = Result<T, Failure>>,
-    meanwhile: impl Future<Output = Outcome>,
-) -> Result<Option<T>, Failure> {
+    work: impl Future<Output = Result<T, TestError>>,
+    meanwhile: impl Future<Output = TestResult>,
+) -> Result<Option<T>, TestError> {
     let mut work = pin!(work);
     let mut points = 0;
     let done = poll_fn(|cx| match work.as_mut().poll(cx) {
@@ -40,15 +40,15 @@ async fn meets<T>(
 }
 
 #[tokio::test]
-async fn an_owner_who_leaves_while_a_delegate_agrees_has_left() -> Outcome {
-    for at in 0..TOO_MANY {
+async fn an_owner_who_leaves_while_a_delegate_agrees_has_left() -> TestResult {
+    for at in 0..MAX_AWAIT_POINTS {
         let contoso = Contoso::with_delegates().await?;
         // So that leaving is written down also by who was not followed yet.
-        contoso.policy(|policy| policy.consent = ConsentMode::Organisation).await?;
+        contoso.set_policy(|policy| policy.consent = ConsentMode::Organisation).await?;
         let Contoso { anna, ben, .. } = &contoso;
         ben.share_calendar_with(anna, CalendarRole::DelegateWithPrivateEventAccess);
-        let delegate = Browser::of(&contoso, anna).await?;
-        let owner = Browser::of(&contoso, ben).await?;
+        let delegate = Browser::signed_in(&contoso, anna).await?;
+        let owner = Browser::signed_in(&contoso, ben).await?;
         let (delegates, owners) = (delegate.csrf().await?, owner.csrf().await?);
         let fields = [("owner", ben.address()), ("agree", "yes"), ("text_version", TEXT)];
         let agrees = delegate.post_with("delegate", &delegates, &fields);
@@ -57,41 +57,44 @@ async fn an_owner_who_leaves_while_a_delegate_agrees_has_left() -> Outcome {
             assert_eq!(answer.status, 303, "{at}");
             Ok(())
         };
-        let Some(answer) = meets(at, agrees, leaves).await? else {
+        let Some(answer) = interleave_at(at, agrees, leaves).await? else {
             assert!(at > 10, "they never met");
             return Ok(());
         };
         assert!(matches!(answer.status, 303 | 409), "{at}: {}", answer.text);
-        let withdrawn = MailboxState::Withdrawn(Farewell::Released);
-        assert_eq!(contoso.state(ben).await, Some(withdrawn), "{at}");
-        contoso.pass(minutes(12)).await;
-        assert_eq!((contoso.state(ben).await, contoso.subscriptions(ben)), (Some(withdrawn), 0));
+        let withdrawn = MailboxState::Withdrawn(BookingDisposition::Release);
+        assert_eq!(contoso.mailbox_state(ben).await, Some(withdrawn), "{at}");
+        contoso.run_for(minutes(12)).await;
+        assert_eq!(
+            (contoso.mailbox_state(ben).await, contoso.subscriptions(ben)),
+            (Some(withdrawn), 0)
+        );
     }
     Err("a delegate never ends".into())
 }
 
 #[tokio::test]
-async fn whoever_is_excluded_while_they_agree_is_not_subscribed() -> Outcome {
+async fn excluding_somebody_while_they_agree_prevents_their_subscription() -> TestResult {
     let mut put_right = 0;
-    for at in 0..TOO_MANY {
+    for at in 0..MAX_AWAIT_POINTS {
         let contoso = Contoso::open().await?;
         let ben = &contoso.ben;
-        let browser = Browser::of(&contoso, ben).await?;
+        let browser = Browser::signed_in(&contoso, ben).await?;
         let (csrf, own) = (browser.csrf().await?, ben.id().parse()?);
         let fields = [("agree", "yes"), ("text_version", TEXT)];
         let agrees = browser.post_with("agree", &csrf, &fields);
-        let excludes = contoso.policy(|policy| policy.excluded = [own].into());
-        let Some(answer) = meets(at, agrees, excludes).await? else {
+        let excludes = contoso.set_policy(|policy| policy.excluded_mailboxes = [own].into());
+        let Some(answer) = interleave_at(at, agrees, excludes).await? else {
             assert!(put_right > 3, "they never met");
             return Ok(());
         };
         assert!(matches!(answer.status, 303 | 409), "{at}: {}", answer.text);
-        contoso.pass(minutes(12)).await;
+        contoso.run_for(minutes(12)).await;
         assert_eq!(contoso.subscriptions(ben), 0, "{at}");
-        if contoso.state(ben).await == Some(MailboxState::Paused) {
+        if contoso.mailbox_state(ben).await == Some(MailboxState::Paused) {
             put_right += 1;
         }
-        contoso.is_well().await?;
+        contoso.assert_healthy().await?;
     }
     Err("agreeing never ends".into())
 }

@@ -6,18 +6,18 @@ use serde_json::Value;
 use world::entra::ApiTokenSpec;
 use world::exchange::Invitation;
 
-use super::{Browser, open_minded};
-use crate::Outcome;
+use super::{Browser, contoso_keeping_content};
+use crate::TestResult;
 use crate::contoso::{Contoso, at, minutes};
 
 #[tokio::test]
-async fn own_data_is_shown_and_downloaded_whole() -> Outcome {
-    let contoso = open_minded().await?;
+async fn own_data_is_shown_and_downloaded_whole() -> TestResult {
+    let contoso = contoso_keeping_content().await?;
     let Contoso { tenant, anna, ben, aurora, .. } = &contoso;
     let invitation = Invitation::new("Quarterly numbers", at("09:00"), at("10:00"));
     tenant.meet(anna, invitation.with(ben).room(aurora))?;
-    contoso.pass(minutes(5)).await;
-    let browser = Browser::of(&contoso, anna).await?;
+    contoso.run_for(minutes(5)).await;
+    let browser = Browser::signed_in(&contoso, anna).await?;
     let page = browser.get("").await?;
     for words in ["Quarterly numbers", aurora.address(), "24 November 2026, 09:00 UTC"] {
         assert!(page.text.contains(words), "{words}: {}", page.text);
@@ -38,17 +38,17 @@ async fn own_data_is_shown_and_downloaded_whole() -> Outcome {
     assert!(
         !file.text.contains(&format!("{nonce:016x}")) && !file.text.contains(&nonce.to_string())
     );
-    contoso.is_well().await
+    contoso.assert_healthy().await
 }
 
 #[tokio::test]
-async fn nobody_sees_anything_of_anybody_else() -> Outcome {
-    let contoso = open_minded().await?;
+async fn nobody_sees_anything_of_anybody_else() -> TestResult {
+    let contoso = contoso_keeping_content().await?;
     let Contoso { tenant, anna, cleo, aurora, .. } = &contoso;
     let invitation = Invitation::new("Merger", at("09:00"), at("10:00"));
     tenant.meet(anna, invitation.with(cleo).room(aurora))?;
-    contoso.pass(minutes(5)).await;
-    let browser = Browser::of(&contoso, cleo).await?;
+    contoso.run_for(minutes(5)).await;
+    let browser = Browser::signed_in(&contoso, cleo).await?;
     for text in [browser.get("").await?.text, browser.get("data.json").await?.text] {
         for word in ["Merger", anna.id(), anna.address(), "Anna"] {
             assert!(!text.contains(word), "{word}: {text}");
@@ -57,22 +57,22 @@ async fn nobody_sees_anything_of_anybody_else() -> Outcome {
     let data = browser.get("data.json").await?.json()?;
     assert_eq!(data["appointments"], Value::Array(Vec::new()));
     // Nor does somebody of another organisation, connected or not, whoever they say they are.
-    let other = contoso.office.microsoft.tenant("Fabrikam");
+    let other = contoso.world.microsoft.tenant("Fabrikam");
     let zoe = other.person("Zoe");
-    let browser = Browser::of(&contoso, &zoe).await?;
+    let browser = Browser::signed_in(&contoso, &zoe).await?;
     assert_eq!(browser.get("").await?.status, 409, "that organisation is not connected");
-    contoso.office.seeding().connect(&other, ContentPolicy::default()).await?;
+    contoso.world.fixtures().connect(&other, ContentPolicy::default()).await?;
     let namesake = ApiTokenSpec::default().with("oid", anna.id());
-    let token = contoso.token_like(&zoe, &namesake);
+    let token = contoso.token_with(&zoe, &namesake);
     let all = contoso.call(Method::GET, &token, "", None).await?.json()?;
     assert_eq!(all["stored"]["person"], anna.id());
     assert_eq!(all["standing"]["state"], "none", "{all}");
     assert_eq!(all["stored"]["appointments"], Value::Array(Vec::new()));
-    contoso.is_well().await
+    contoso.assert_healthy().await
 }
 
 #[tokio::test]
-async fn who_is_not_signed_in_learns_what_this_is_and_no_more() -> Outcome {
+async fn who_is_not_signed_in_learns_what_this_is_and_no_more() -> TestResult {
     let contoso = Contoso::open().await?;
     let browser = Browser::new(&contoso);
     let page = browser.get("").await?;
@@ -82,5 +82,5 @@ async fn who_is_not_signed_in_learns_what_this_is_and_no_more() -> Outcome {
     assert_eq!(browser.get("data.json").await?.status, 401);
     let page = browser.get("?done=%3Cscript%3Ealert(1)%3C/script%3E").await?;
     assert!(!page.text.contains("<script"), "{}", page.text);
-    contoso.is_well().await
+    contoso.assert_healthy().await
 }

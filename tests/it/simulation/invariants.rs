@@ -2,26 +2,26 @@
 
 use std::collections::BTreeSet;
 
-use roombridge::domain::appointment::{Desired, Ended, RoomCopy};
-use roombridge::domain::booking::{Answer, Booking, Observed, RefusalReason};
+use roombridge::domain::appointment::{DesiredState, EndReason, RoomCopy};
+use roombridge::domain::booking::{Booking, MeetingResponse, ObservedState, RefusalReason};
 use roombridge::domain::ids::{RoomId, TenantId};
 use roombridge::domain::interval::Interval;
 use roombridge::domain::keys::Digest;
 use roombridge::graph::PropertyId;
 use roombridge::queue::Queue;
-use roombridge::queue::memory::Shelf;
+use roombridge::queue::memory::QueueKind;
 use roombridge::store::bookings::Bookings;
 use roombridge::store::memory::MemoryTables;
-use roombridge::store::tables::{Row, Table, Tables};
+use roombridge::store::tables::{Table, TableRow, Tables};
 use serde::Deserialize;
 use world::exchange::{CopyView, Mailbox, Response};
 
-use super::run::{ANSWERING, Known, Run, Wrong};
-use crate::Failure;
+use super::run::{ANSWERING, KnownMeeting, SimulationRun, Violations};
+use crate::TestError;
 
 /// A taken stretch of a room's time, as the ledger has it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Taken {
+pub(super) struct LedgerEntry {
     room: String,
     appointment: String,
     start: jiff::Timestamp,
@@ -42,13 +42,13 @@ struct FromTo {
 
 /// Everything that was ever taken.
 #[derive(Default)]
-pub(super) struct History(BTreeSet<Taken>);
+pub(super) struct LedgerHistory(BTreeSet<LedgerEntry>);
 
-impl History {
+impl LedgerHistory {
     /// Looks at the ledger as it is now: no two appointments may have a room at once.
-    pub(super) fn look(&mut self, memory: &MemoryTables) -> Wrong {
-        let now = ledger(memory);
-        let mut wrong = Wrong::new();
+    pub(super) fn record(&mut self, memory: &MemoryTables) -> Violations {
+        let now = ledger_entries(memory);
+        let mut wrong = Violations::new();
         for (place, one) in now.iter().enumerate() {
             let others = now.iter().skip(place + 1);
             let rivals = others.filter(|o| o.room == one.room && o.appointment != one.appointment);
@@ -71,14 +71,14 @@ impl History {
 }
 
 /// All taken stretches, each once however many days it touches.
-fn ledger(memory: &MemoryTables) -> BTreeSet<Taken> {
+fn ledger_entries(memory: &MemoryTables) -> BTreeSet<LedgerEntry> {
     let mut all = BTreeSet::new();
-    for row in memory.rows(Table::Rooms).into_iter().filter(|row| row.keys.row.starts_with("20")) {
+    for row in memory.rows(Table::Rooms).into_iter().filter(|row| row.key.row.starts_with("20")) {
         let text = row.properties.get("Taken").and_then(|v| v.as_str()).unwrap_or("unreadable");
         let slots: Vec<SlotJson> = serde_json::from_str(text).unwrap_or_default();
         for slot in slots {
-            all.insert(Taken {
-                room: row.keys.partition.clone(),
+            all.insert(LedgerEntry {
+                room: row.key.partition.clone(),
                 appointment: slot.appointment,
                 start: slot.interval.from,
                 end: slot.interval.to,
@@ -88,27 +88,27 @@ fn ledger(memory: &MemoryTables) -> BTreeSet<Taken> {
     all
 }
 
-impl Run {
+impl SimulationRun {
     fn bookings(&self) -> Bookings {
-        Bookings::new(std::sync::Arc::clone(&self.office.memory) as std::sync::Arc<dyn Tables>)
+        Bookings::new(std::sync::Arc::clone(&self.world.memory_tables) as std::sync::Arc<dyn Tables>)
     }
 
-    async fn rows_of(&self, known: &Known) -> Result<Vec<Booking>, Failure> {
+    async fn rows_of(&self, known: &KnownMeeting) -> Result<Vec<Booking>, TestError> {
         let tenant: TenantId = known.meeting.tenant_id().parse().map_err(|_| "no tenant id")?;
         let digest = Digest::of_ical_uid(known.meeting.ical());
-        let rows = self.bookings().of_appointment(tenant, digest).await?;
+        let rows = self.bookings().list_by_appointment(tenant, digest).await?;
         Ok(rows.into_iter().map(|(booking, _)| booking).collect())
     }
 }
 
 /// What must hold after every operation.
-pub(super) async fn always(run: &mut Run) -> Result<Wrong, Failure> {
-    let mut wrong = run.history.look(&run.office.memory);
-    let taken = ledger(&run.office.memory);
-    let now = run.office.now();
+pub(super) async fn check_always(run: &mut SimulationRun) -> Result<Violations, TestError> {
+    let mut wrong = run.history.record(&run.world.memory_tables);
+    let taken = ledger_entries(&run.world.memory_tables);
+    let now = run.world.now();
     for (nth, known) in run.meetings.iter().enumerate() {
         for booking in run.rows_of(known).await? {
-            let Observed::Booked(held) = &booking.observed else { continue };
+            let ObservedState::Booked(held) = &booking.observed else { continue };
             let slot = taken.iter().any(|t| {
                 t.appointment == booking.key.appointment.to_string()
                     && t.room.ends_with(&booking.key.room.to_string())
@@ -119,15 +119,18 @@ pub(super) async fn always(run: &mut Run) -> Result<Wrong, Failure> {
             }
         }
     }
-    for violation in run.office.microsoft.graph.violations() {
+    for violation in run.world.microsoft.graph.violations() {
         wrong.push(format!("Graph was asked wrongly: {violation:?}"));
     }
     Ok(wrong)
 }
 
 /// What must hold once nothing is left to do.
-pub(super) async fn at_rest(run: &Run, faults: bool) -> Result<Wrong, Failure> {
-    let mut wrong = Wrong::new();
+pub(super) async fn check_at_rest(
+    run: &SimulationRun,
+    faults: bool,
+) -> Result<Violations, TestError> {
+    let mut wrong = Violations::new();
     for (nth, known) in run.meetings.iter().enumerate() {
         let rows = run.rows_of(known).await?;
         for (index, room) in run.rooms.iter().enumerate() {
@@ -137,21 +140,21 @@ pub(super) async fn at_rest(run: &Run, faults: bool) -> Result<Wrong, Failure> {
         }
     }
     if !faults {
-        for row in run.office.memory.rows(Table::Failures) {
+        for row in run.world.memory_tables.rows(Table::Failures) {
             wrong.push(format!("a failure without a fault: {:?}", row.properties.get("Cause")));
         }
     }
-    wrong.extend(waiting(run));
+    wrong.extend(leftover_messages(run));
     Ok(wrong)
 }
 
 /// Messages that nobody needs any more.
-fn waiting(run: &Run) -> Wrong {
-    let shelves = Queue::ALL.into_iter().flat_map(|q| [Shelf::Main(q), Shelf::Poison(q)]);
+fn leftover_messages(run: &SimulationRun) -> Violations {
+    let shelves = Queue::ALL.into_iter().flat_map(|q| [QueueKind::Main(q), QueueKind::Poison(q)]);
     // The nightly look at every tenant is spread over an hour, whatever else happens.
-    let shelves = shelves.filter(|shelf| *shelf != Shelf::Main(Queue::TenantTasks));
+    let shelves = shelves.filter(|shelf| *shelf != QueueKind::Main(Queue::TenantTasks));
     let left = shelves.flat_map(|shelf| {
-        let messages = run.office.outbox.messages(shelf);
+        let messages = run.world.memory_outbox.messages(shelf);
         messages.into_iter().map(move |m| format!("a message is left on {shelf:?}: {}", m.text))
     });
     left.collect()
@@ -159,31 +162,32 @@ fn waiting(run: &Run) -> Wrong {
 
 /// One meeting and one room, at rest.
 struct Case<'a> {
-    run: &'a Run,
-    known: &'a Known,
+    run: &'a SimulationRun,
+    known: &'a KnownMeeting,
     room: &'a Mailbox,
     index: usize,
     row: Option<&'a Booking>,
 }
 
 impl Case<'_> {
-    fn check(&self) -> Result<Wrong, Failure> {
-        let mut wrong = Wrong::new();
-        let now = self.run.office.now();
+    fn check(&self) -> Result<Violations, TestError> {
+        let mut wrong = Violations::new();
+        let now = self.run.world.now();
         if self.row.is_some_and(|row| row.purge_due <= now) {
             return Ok(wrong);
         }
         // Deleted before anybody read it: nothing tells that it was ever there, and the booking
         // rests on the organizer's word until the meeting is over.
-        let unseen = |row: &&Booking| row.copies.room == RoomCopy::Unseen;
-        if self.known.left && self.row.filter(unseen).is_some() {
+        let unseen = |row: &&Booking| row.copies.room == RoomCopy::Unknown;
+        if self.known.deleted_from_room && self.row.filter(unseen).is_some() {
             return Ok(wrong);
         }
         // Declined by ourselves while it was being moved, and the move was told to nobody: the copy
         // that would have told is gone with the answer.
         let declined = |row: &Booking| {
-            let told = row.shown.room.as_ref().map(|told| told.answer);
-            told == Some(Answer::Decline) && matches!(row.observed, Observed::Booked(_))
+            let told = row.published.room.as_ref().map(|told| told.response);
+            told == Some(MeetingResponse::Decline)
+                && matches!(row.observed, ObservedState::Booked(_))
         };
         let gone = self.known.meeting.copy_in(self.room).is_none();
         if gone && self.row.filter(unseen).is_some_and(declined) {
@@ -192,18 +196,26 @@ impl Case<'_> {
         if let Some(row) = self.row
             && (!row.is_settled(ANSWERING[self.index]) || row.unsettled_due.is_some())
         {
-            let Booking { desired, observed, shown, intent, copies, unsettled_due: due, .. } = row;
+            let Booking {
+                desired,
+                observed,
+                published: shown,
+                intent,
+                copies,
+                unsettled_due: due,
+                ..
+            } = row;
             wrong.push(format!(
                 "unsettled: {copies:?} {desired:?} {observed:?} {shown:?} {intent:?} {due:?}"
             ));
         }
         let copy = self.known.meeting.copy_in(self.room).filter(|copy| !copy.is_cancelled);
         match copy.filter(|copy| self.end_of(copy) > now) {
-            Some(copy) => self.taken(&copy, &mut wrong),
-            None => self.not_taken(&mut wrong),
+            Some(copy) => self.check_booked(&copy, &mut wrong),
+            None => self.check_not_booked(&mut wrong),
         }
-        self.told(&mut wrong)?;
-        self.justified(&mut wrong);
+        self.check_organizer_outcome(&mut wrong)?;
+        self.check_refusal_reason(&mut wrong);
         Ok(wrong)
     }
 
@@ -212,17 +224,17 @@ impl Case<'_> {
     }
 
     /// The organizer's copy, while it takes place.
-    fn organizers(&self) -> Option<CopyView> {
-        let organizer = &self.run.people[self.known.who];
+    fn organizer_copy(&self) -> Option<CopyView> {
+        let organizer = &self.run.people[self.known.organizer];
         let copy = self.known.meeting.copy_in(organizer).filter(|copy| !copy.is_cancelled)?;
-        (self.end_of(&copy) > self.run.office.now()).then_some(copy)
+        (self.end_of(&copy) > self.run.world.now()).then_some(copy)
     }
 
     /// The room's calendar holds it: it is booked, at the very time, and the room says so.
-    fn taken(&self, copy: &CopyView, wrong: &mut Wrong) {
+    fn check_booked(&self, copy: &CopyView, wrong: &mut Violations) {
         let wanted = self.known.interval(copy.start, copy.end);
         match self.row.map(|row| &row.observed) {
-            Some(Observed::Booked(held)) => {
+            Some(ObservedState::Booked(held)) => {
                 let has = (held.interval.start(), held.interval.end());
                 if has != wanted {
                     wrong.push(format!("booked for {has:?}, in the calendar for {wanted:?}"));
@@ -230,35 +242,37 @@ impl Case<'_> {
             }
             other => wrong.push(format!("in the room's calendar, but {other:?}")),
         }
-        let shown = self.known.meeting.answer_of(self.room);
+        let shown = self.known.meeting.response_of(self.room);
         let told =
-            self.organizers().is_none() || shown.is_none() || shown == Some(Response::Accepted);
+            self.organizer_copy().is_none() || shown.is_none() || shown == Some(Response::Accepted);
         let answered = copy.response == Response::Accepted && told;
-        if !answered && !self.known.back_again {
+        if !answered && !self.known.moved_back {
             wrong.push(format!("the room says {:?}, its organizer sees {shown:?}", copy.response));
         }
     }
 
     /// The room's calendar does not hold it: it is not booked, and if it was asked for, the
     /// organizer has a no.
-    fn not_taken(&self, wrong: &mut Wrong) {
-        if let Some(Observed::Booked(held)) = self.row.map(|row| &row.observed) {
+    fn check_not_booked(&self, wrong: &mut Violations) {
+        if let Some(ObservedState::Booked(held)) = self.row.map(|row| &row.observed) {
             wrong.push(format!("booked for {:?}, but not in the calendar", held.interval));
         }
-        let asked = self.organizers().and_then(|_| self.known.meeting.answer_of(self.room));
-        let Some(answer) = asked.filter(|_| !self.known.left) else { return };
+        let asked = self.organizer_copy().and_then(|_| self.known.meeting.response_of(self.room));
+        let Some(answer) = asked.filter(|_| !self.known.deleted_from_room) else { return };
         if answer != Response::Declined {
             wrong.push(format!("not in the room's calendar, and the organizer sees {answer:?}"));
         }
         match self.row.map(|row| (&row.desired, &row.observed)) {
-            None if self.run.agreed[self.known.who] => wrong.push("nobody looked at it".to_owned()),
-            Some((Desired::Unwanted(why), _)) if self.run.agreed[self.known.who] => {
+            None if self.run.agreed[self.known.organizer] => {
+                wrong.push("nobody looked at it".to_owned())
+            }
+            Some((DesiredState::Unwanted(why), _)) if self.run.agreed[self.known.organizer] => {
                 // A meeting that is moved while its room declines has been declined for both times.
-                let answers = &self.run.office.microsoft.exchange;
-                let answers = answers.answers(self.known.meeting.ical(), self.room);
+                let answers = &self.run.world.microsoft.exchange;
+                let answers = answers.responses_from(self.known.meeting.ical(), self.room);
                 let declined = answers.iter().any(|a| a.response == Response::Declined);
-                let left = *why == Ended::RoomLeft && declined;
-                if !left && (self.index == 0 || *why != Ended::NotAccepted) {
+                let left = *why == EndReason::RoomLeft && declined;
+                if !left && (self.index == 0 || *why != EndReason::NotAccepted) {
                     wrong.push(format!("the organizer asks for it, but {why:?}: {:?}", self.row));
                 }
             }
@@ -267,23 +281,25 @@ impl Case<'_> {
     }
 
     /// An organizer who has agreed reads the outcome in their own copy.
-    fn told(&self, wrong: &mut Wrong) -> Result<(), Failure> {
-        let (Some(row), Some(_)) = (self.row, self.organizers()) else { return Ok(()) };
-        if !self.run.agreed[self.known.who] {
+    fn check_organizer_outcome(&self, wrong: &mut Violations) -> Result<(), TestError> {
+        let (Some(row), Some(_)) = (self.row, self.organizer_copy()) else { return Ok(()) };
+        if !self.run.agreed[self.known.organizer] {
             return Ok(());
         }
         let room: RoomId = self.room.id().parse().map_err(|_| "no room id")?;
         let property = PropertyId::outcome(room).to_string();
-        let organizer = &self.run.people[self.known.who];
+        let organizer = &self.run.people[self.known.organizer];
         let shown = self.known.meeting.property_in(organizer, &property);
         let word = match (&row.desired, &row.observed) {
-            (Desired::Wanted(_), Observed::Booked(_)) => Some("\"booked\""),
-            (Desired::Wanted(_), Observed::Refused(_)) => Some("\"refused: "),
-            (Desired::Unwanted(_), Observed::Nothing | Observed::Refused(_)) => {
+            (DesiredState::Wanted(_), ObservedState::Booked(_)) => Some("\"booked\""),
+            (DesiredState::Wanted(_), ObservedState::Refused(_)) => Some("\"refused: "),
+            (DesiredState::Unwanted(_), ObservedState::Nothing | ObservedState::Refused(_)) => {
                 shown.as_ref().map(|_| "\"released\"")
             }
-            (Desired::Wanted(_), Observed::Nothing)
-            | (Desired::Unwanted(_), Observed::Booked(_)) => Some("nothing, it is unsettled"),
+            (DesiredState::Wanted(_), ObservedState::Nothing)
+            | (DesiredState::Unwanted(_), ObservedState::Booked(_)) => {
+                Some("nothing, it is unsettled")
+            }
         };
         let right = match (word, &shown) {
             (Some(word), Some(shown)) => shown.contains(word),
@@ -297,9 +313,11 @@ impl Case<'_> {
     }
 
     /// A refusal has a reason: somebody had the room, or it was asked for too long.
-    fn justified(&self, wrong: &mut Wrong) {
+    fn check_refusal_reason(&self, wrong: &mut Violations) {
         let Some(row) = self.row else { return };
-        let (Desired::Wanted(wish), Observed::Refused(no)) = (&row.desired, &row.observed) else {
+        let (DesiredState::Wanted(wish), ObservedState::Refused(no)) =
+            (&row.desired, &row.observed)
+        else {
             return;
         };
         let interval = wish.facts.interval;
@@ -316,34 +334,35 @@ impl Case<'_> {
 }
 
 /// Nothing of a meeting is kept once it is over and a purge has run.
-pub(super) fn forgotten(run: &Run) -> Wrong {
-    let memory = &run.office.memory;
-    let mut wrong = Wrong::new();
+pub(super) fn check_purged(run: &SimulationRun) -> Violations {
+    let memory = &run.world.memory_tables;
+    let mut wrong = Violations::new();
     for table in [Table::Bookings, Table::Appointments] {
         wrong.extend(memory.rows(table).iter().map(|row| format!("kept in {table:?}: {row:?}")));
     }
-    wrong.extend(ledger(memory).iter().map(|taken| format!("kept in the ledger: {taken:?}")));
+    wrong.extend(
+        ledger_entries(memory).iter().map(|taken| format!("kept in the ledger: {taken:?}")),
+    );
     wrong
 }
 
 /// And nothing is waiting for it either; each subscribed mailbox has the one entry that renews it.
-pub(super) fn nothing_left(run: &Run) -> Wrong {
-    let memory = &run.office.memory;
-    let mut wrong = waiting(run);
+pub(super) fn check_nothing_left(run: &SimulationRun) -> Violations {
+    let memory = &run.world.memory_tables;
+    let mut wrong = leftover_messages(run);
     let entries = memory.rows(Table::Due);
-    for row in entries.iter().filter(|row| !row.keys.partition.starts_with("renew_")) {
-        wrong.push(format!("a due entry without a cause: {:?}", row.keys));
+    for row in entries.iter().filter(|row| !row.key.partition.starts_with("renew_")) {
+        wrong.push(format!("a due entry without a cause: {:?}", row.key));
     }
-    let subscribed = run.office.microsoft.graph.subscriptions().len();
+    let subscribed = run.world.microsoft.graph.subscriptions().len();
     let expected = 2 + run.agreed.iter().filter(|agreed| **agreed).count();
     // The tombstone of somebody who is erased has an entry that ends it.
-    let erased = |row: &Row| {
+    let erased = |row: &TableRow| {
         row.properties.get("State").is_some_and(|state| state.to_string().contains("Erased"))
     };
-    let tombs: Vec<Row> = memory.rows(Table::Mailboxes).into_iter().filter(erased).collect();
-    let renewals = entries.iter().filter(|row| row.keys.partition.starts_with("renew_"));
-    let renewals =
-        renewals.filter(|due| !tombs.iter().any(|t| due.keys.row.ends_with(&t.keys.row)));
+    let tombs: Vec<TableRow> = memory.rows(Table::Mailboxes).into_iter().filter(erased).collect();
+    let renewals = entries.iter().filter(|row| row.key.partition.starts_with("renew_"));
+    let renewals = renewals.filter(|due| !tombs.iter().any(|t| due.key.row.ends_with(&t.key.row)));
     let renewals = renewals.count();
     if (subscribed, renewals) != (expected, expected) {
         wrong.push(format!("{subscribed} subscriptions and {renewals} renewals for {expected}"));

@@ -7,7 +7,7 @@ use roombridge::queue::Queue;
 
 /// How long a meeting is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Shape {
+pub(super) enum MeetingLength {
     /// Half an hour.
     Half,
     /// An hour.
@@ -22,7 +22,7 @@ pub(super) enum Shape {
 
 /// A queue whose messages may be lost without harm: somebody comes back by themselves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Nudge {
+pub(super) enum JobQueue {
     /// To `fetch-event`.
     Fetch,
     /// To `create-booking`.
@@ -33,7 +33,7 @@ pub(super) enum Nudge {
 
 /// Which request to Graph.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Ask {
+pub(super) enum GraphOperation {
     /// One event.
     Event,
     /// Several events at once.
@@ -60,7 +60,7 @@ pub(super) enum Ask {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Op {
     /// A person sends an invitation.
-    Create { who: u8, room: u8, day: u8, slot: u8, shape: Shape, private: bool },
+    Create { who: u8, room: u8, day: u8, slot: u8, shape: MeetingLength, private: bool },
     /// The organizer moves a meeting.
     Move { nth: u8, day: u8, slot: u8 },
     /// The organizer takes another room, or none.
@@ -78,9 +78,9 @@ pub(super) enum Op {
     /// The same person asks for the same room and time in a new meeting.
     Rebook { nth: u8 },
     /// Everything that can happen now happens.
-    Settle,
+    RunUntilIdle,
     /// One round: what is due is delivered, and all messages that are there are worked on together.
-    Together,
+    ProcessConcurrently,
     /// Time passes.
     Minutes(u16),
     /// Nothing runs for so many hours, then a quarter of an hour passes.
@@ -94,12 +94,12 @@ pub(super) enum Op {
     /// Notifications are held back, or let go.
     Hold(bool),
     /// Requests and answers take so many seconds from calendar to calendar.
-    Slow(u8),
+    DelayMessages(u8),
     /// The oldest message of a queue is lost.
-    Lose(Nudge),
+    DropMessage(JobQueue),
     /// The oldest message of a queue comes once more.
-    Twice(Nudge),
-    /// The process ends at its `call`-th storage call, before or after it took effect, with
+    DuplicateMessage(JobQueue),
+    /// The process ends at its `handle`-th storage call, before or after it took effect, with
     /// everything it was working on.
     Crash { call: u8, after: bool },
     /// The same at a queue call.
@@ -109,7 +109,7 @@ pub(super) enum Op {
     /// A send fails.
     FailSend { call: u8, after: bool },
     /// A request to Graph fails with a status, or the connection breaks.
-    FailGraph { ask: Ask, after: bool, broken: bool },
+    FailGraph { operation: GraphOperation, after: bool, broken: bool },
     /// Graph refuses requests to a room's mailbox (or all, for 2) for so many minutes.
     Throttle { room: u8, minutes: u8 },
     /// A person withdraws.
@@ -121,19 +121,19 @@ pub(super) enum Op {
     /// A mailbox is resynced: people first, then rooms.
     Resync { mailbox: u8 },
     /// Every notification vanishes without a word, or none any more.
-    Losing(bool),
+    DropAllNotifications(bool),
     /// A subscription ends at Graph, which says so or does not: people first, then rooms.
-    LoseSubscription { mailbox: u8, told: bool },
+    LoseSubscription { mailbox: u8, announced: bool },
     /// Graph says that it could not deliver some notifications, or wants to be authorised anew.
     Lifecycle { mailbox: u8, missed: bool },
     /// New client states are made with another key; the old one still proves, or is lost.
-    TurnKeys { lost: bool },
+    RotateKeys { lost: bool },
     /// There is another key that content is sealed for; the one before stays, or is lost.
-    TurnContentKey { lost: bool },
+    RotateContentKey { lost: bool },
     /// The administrator takes the app's permissions away.
-    Revoke,
+    RevokeAccess,
     /// The administrator connects again.
-    Regain,
+    RestoreAccess,
 }
 
 impl Op {
@@ -147,7 +147,7 @@ impl Op {
                 | Self::FailSend { .. }
                 | Self::FailGraph { .. }
                 | Self::Throttle { .. }
-                | Self::Revoke
+                | Self::RevokeAccess
         )
     }
 }
@@ -156,9 +156,9 @@ impl Op {
     /// How long it takes until everything is as it should be, where nobody says a word: what Graph
     /// ended is noticed when it is to be renewed, and what was left behind there because we were not
     /// let in ends by itself.
-    pub(super) fn is_noticed_in(self) -> SignedDuration {
-        let revoked = matches!(self, Self::Revoke);
-        let lost = matches!(self, Self::LoseSubscription { .. } | Self::TurnKeys { .. });
+    pub(super) fn recovery_time(self) -> SignedDuration {
+        let revoked = matches!(self, Self::RevokeAccess);
+        let lost = matches!(self, Self::LoseSubscription { .. } | Self::RotateKeys { .. });
         SignedDuration::from_hours(if revoked {
             7 * 24
         } else if lost {
@@ -169,7 +169,7 @@ impl Op {
     }
 }
 
-impl Nudge {
+impl JobQueue {
     /// The queue.
     pub(super) fn queue(self) -> Queue {
         match self {
@@ -180,7 +180,7 @@ impl Nudge {
     }
 }
 
-impl Ask {
+impl GraphOperation {
     /// Method and path template.
     pub(super) fn request(self) -> (&'static str, &'static str) {
         match self {
@@ -198,64 +198,65 @@ impl Ask {
 }
 
 /// What everything is drawn from.
-pub(super) type Chance = dyn Rng;
+pub(super) type DynRng = dyn Rng;
 
 /// Draws a list of things that happen.
-pub(super) fn draw(rng: &Chance) -> Vec<Op> {
+pub(super) fn generate(rng: &DynRng) -> Vec<Op> {
     let count = 4 + rng.below(22);
     let quiet = rng.below(4) == 0;
-    let mut ops = vec![create(rng)];
+    let mut ops = vec![create_op(rng)];
     for _ in 0..count {
         ops.push(match rng.below(100) {
-            0..=16 => create(rng),
-            17..=41 => edit(rng),
-            42..=62 => passing(rng),
-            63..=74 => delivery(rng),
-            75..=79 => silence(rng),
-            80..=99 if quiet => Op::Settle,
-            _ => fault(rng),
+            0..=16 => create_op(rng),
+            17..=41 => edit_op(rng),
+            42..=62 => time_op(rng),
+            63..=74 => delivery_op(rng),
+            75..=79 => silent_fault_op(rng),
+            80..=99 if quiet => Op::RunUntilIdle,
+            _ => fault_op(rng),
         });
     }
     ops
 }
 
-fn pick<T: Copy>(rng: &Chance, of: &[T]) -> T {
+fn pick<T: Copy>(rng: &DynRng, of: &[T]) -> T {
     of[usize::try_from(rng.below(of.len() as u64)).unwrap_or(0)]
 }
 
-fn small(rng: &Chance, below: u64) -> u8 {
+fn draw_below(rng: &DynRng, below: u64) -> u8 {
     u8::try_from(rng.below(below)).unwrap_or(0)
 }
 
-fn yes(rng: &Chance) -> bool {
+fn coin_flip(rng: &DynRng) -> bool {
     rng.below(2) == 0
 }
 
-fn create(rng: &Chance) -> Op {
+fn create_op(rng: &DynRng) -> Op {
     const ROOMS: [u8; 8] = [0, 0, 0, 0, 1, 1, 1, 2];
-    const SHAPES: [Shape; 10] = {
-        use Shape::{AllDay, Endless, Half, Hour, Overnight};
+    const SHAPES: [MeetingLength; 10] = {
+        use MeetingLength::{AllDay, Endless, Half, Hour, Overnight};
         [Half, Half, Hour, Hour, Hour, Hour, Overnight, Overnight, AllDay, Endless]
     };
     let shape = pick(rng, &SHAPES);
-    let shape = if shape == Shape::Endless && yes(rng) { Shape::Hour } else { shape };
+    let shape =
+        if shape == MeetingLength::Endless && coin_flip(rng) { MeetingLength::Hour } else { shape };
     Op::Create {
-        who: small(rng, 3),
+        who: draw_below(rng, 3),
         room: pick(rng, &ROOMS),
-        day: small(rng, 2),
-        slot: small(rng, 4),
+        day: draw_below(rng, 2),
+        slot: draw_below(rng, 4),
         shape,
         private: rng.below(4) == 0,
     }
 }
 
-fn edit(rng: &Chance) -> Op {
-    let nth = small(rng, 6);
+fn edit_op(rng: &DynRng) -> Op {
+    let nth = draw_below(rng, 6);
     match rng.below(17) {
-        0..=4 => Op::Move { nth, day: small(rng, 2), slot: small(rng, 4) },
-        5..=7 => Op::ChangeRoom { nth, room: small(rng, 3) },
-        8..=9 => Op::EditPeople { nth, guests: small(rng, 3) },
-        10..=11 => Op::Cancel { nth, keeps: yes(rng) },
+        0..=4 => Op::Move { nth, day: draw_below(rng, 2), slot: draw_below(rng, 4) },
+        5..=7 => Op::ChangeRoom { nth, room: draw_below(rng, 3) },
+        8..=9 => Op::EditPeople { nth, guests: draw_below(rng, 3) },
+        10..=11 => Op::Cancel { nth, keeps: coin_flip(rng) },
         12 => Op::DeleteSilently { nth },
         13 => Op::DeleteFromRoom { nth },
         14 => Op::InviteAgain { nth },
@@ -263,68 +264,68 @@ fn edit(rng: &Chance) -> Op {
     }
 }
 
-fn passing(rng: &Chance) -> Op {
+fn time_op(rng: &DynRng) -> Op {
     match rng.below(16) {
-        0..=5 => Op::Settle,
-        6..=8 => Op::Together,
-        9..=11 => Op::Minutes(1 + u16::from(small(rng, 7))),
-        12..=13 => Op::Minutes(10 * (1 + u16::from(small(rng, 9)))),
+        0..=5 => Op::RunUntilIdle,
+        6..=8 => Op::ProcessConcurrently,
+        9..=11 => Op::Minutes(1 + u16::from(draw_below(rng, 7))),
+        12..=13 => Op::Minutes(10 * (1 + u16::from(draw_below(rng, 9)))),
         14 => Op::Minutes(240),
-        _ => Op::Down { hours: 1 + small(rng, 30) },
+        _ => Op::Down { hours: 1 + draw_below(rng, 30) },
     }
 }
 
-fn delivery(rng: &Chance) -> Op {
-    let nudge = pick(rng, &[Nudge::Fetch, Nudge::Book, Nudge::Write]);
+fn delivery_op(rng: &DynRng) -> Op {
+    let nudge = pick(rng, &[JobQueue::Fetch, JobQueue::Book, JobQueue::Write]);
     match rng.below(12) {
-        0..=1 => Op::DropNotifications(1 + small(rng, 8)),
-        2 => Op::DoubleNotifications(1 + small(rng, 8)),
-        3 => Op::Shuffle(yes(rng)),
-        4..=5 => Op::Hold(yes(rng)),
-        6 => Op::Slow(small(rng, 60)),
-        7..=8 => Op::Lose(nudge),
-        9 => Op::Twice(nudge),
-        10 if yes(rng) && yes(rng) => Op::Erase { who: small(rng, 2) },
-        10 if yes(rng) => Op::Withdraw { who: small(rng, 2) },
-        10 => Op::Agree { who: small(rng, 2) },
-        _ => Op::Resync { mailbox: small(rng, 5) },
+        0..=1 => Op::DropNotifications(1 + draw_below(rng, 8)),
+        2 => Op::DoubleNotifications(1 + draw_below(rng, 8)),
+        3 => Op::Shuffle(coin_flip(rng)),
+        4..=5 => Op::Hold(coin_flip(rng)),
+        6 => Op::DelayMessages(draw_below(rng, 60)),
+        7..=8 => Op::DropMessage(nudge),
+        9 => Op::DuplicateMessage(nudge),
+        10 if coin_flip(rng) && coin_flip(rng) => Op::Erase { who: draw_below(rng, 2) },
+        10 if coin_flip(rng) => Op::Withdraw { who: draw_below(rng, 2) },
+        10 => Op::Agree { who: draw_below(rng, 2) },
+        _ => Op::Resync { mailbox: draw_below(rng, 5) },
     }
 }
 
 /// What Graph, the vault and the administrator do behind our back.
-fn silence(rng: &Chance) -> Op {
-    let mailbox = small(rng, 5);
+fn silent_fault_op(rng: &DynRng) -> Op {
+    let mailbox = draw_below(rng, 5);
     match rng.below(12) {
-        0..=1 => Op::Losing(true),
-        2 => Op::Losing(false),
-        3..=4 => Op::LoseSubscription { mailbox, told: yes(rng) },
-        5..=6 => Op::Lifecycle { mailbox, missed: yes(rng) },
-        7 => Op::TurnKeys { lost: yes(rng) },
-        8 => Op::TurnContentKey { lost: yes(rng) },
-        9 if yes(rng) => Op::Revoke,
-        _ => Op::Regain,
+        0..=1 => Op::DropAllNotifications(true),
+        2 => Op::DropAllNotifications(false),
+        3..=4 => Op::LoseSubscription { mailbox, announced: coin_flip(rng) },
+        5..=6 => Op::Lifecycle { mailbox, missed: coin_flip(rng) },
+        7 => Op::RotateKeys { lost: coin_flip(rng) },
+        8 => Op::RotateContentKey { lost: coin_flip(rng) },
+        9 if coin_flip(rng) => Op::RevokeAccess,
+        _ => Op::RestoreAccess,
     }
 }
 
-fn fault(rng: &Chance) -> Op {
-    const ASKS: [Ask; 9] = [
-        Ask::Event,
-        Ask::Batch,
-        Ask::Property,
-        Ask::Accept,
-        Ask::Decline,
-        Ask::View,
-        Ask::Find,
-        Ask::Subscribe,
-        Ask::Unsubscribe,
+fn fault_op(rng: &DynRng) -> Op {
+    const ASKS: [GraphOperation; 9] = [
+        GraphOperation::Event,
+        GraphOperation::Batch,
+        GraphOperation::Property,
+        GraphOperation::Accept,
+        GraphOperation::Decline,
+        GraphOperation::View,
+        GraphOperation::Find,
+        GraphOperation::Subscribe,
+        GraphOperation::Unsubscribe,
     ];
-    let after = yes(rng);
+    let after = coin_flip(rng);
     match rng.below(12) {
-        0..=3 => Op::Crash { call: small(rng, 20), after },
-        4 => Op::CrashSending { call: small(rng, 3), after },
-        5..=7 => Op::FailTable { call: small(rng, 20), after },
-        8 => Op::FailSend { call: small(rng, 3), after },
-        9..=10 => Op::FailGraph { ask: pick(rng, &ASKS), after, broken: yes(rng) },
-        _ => Op::Throttle { room: small(rng, 3), minutes: 1 + small(rng, 90) },
+        0..=3 => Op::Crash { call: draw_below(rng, 20), after },
+        4 => Op::CrashSending { call: draw_below(rng, 3), after },
+        5..=7 => Op::FailTable { call: draw_below(rng, 20), after },
+        8 => Op::FailSend { call: draw_below(rng, 3), after },
+        9..=10 => Op::FailGraph { operation: pick(rng, &ASKS), after, broken: coin_flip(rng) },
+        _ => Op::Throttle { room: draw_below(rng, 3), minutes: 1 + draw_below(rng, 90) },
     }
 }

@@ -1,10 +1,10 @@
 //! Every bug the simulation found, as the few things that had to happen, with its story. Each of
 //! them failed before its repair.
 
-use super::operations::{Op, Op::*, Shape::*};
-use crate::Outcome;
+use super::operations::{MeetingLength::*, Op, Op::*};
+use crate::TestResult;
 
-fn replay(seed: u64, ops: &[Op]) -> Outcome {
+fn replay(seed: u64, ops: &[Op]) -> TestResult {
     let wrong = super::play(seed, ops)?;
     assert!(wrong.is_empty(), "{wrong:#?}");
     Ok(())
@@ -16,7 +16,7 @@ fn meeting(who: u8, room: u8) -> Op {
 
 /// A crash left a booking that nothing led to from its copy, so the copy's end never ended it.
 #[test]
-fn a_copy_that_is_gone_when_the_crash_is_over_still_leads_to_its_booking() -> Outcome {
+fn a_copy_that_is_gone_when_the_crash_is_over_still_leads_to_its_booking() -> TestResult {
     let night = Create { who: 2, room: 0, day: 0, slot: 0, shape: AllDay, private: false };
     replay(57, &[night, Crash { call: 6, after: false }, DeleteFromRoom { nth: 2 }])
 }
@@ -24,34 +24,34 @@ fn a_copy_that_is_gone_when_the_crash_is_over_still_leads_to_its_booking() -> Ou
 /// The organizer's copy was moved, the room's not yet: the room accepted the old question and never
 /// answered the new one.
 #[test]
-fn a_room_answers_only_the_question_that_it_has() -> Outcome {
-    replay(99, &[meeting(0, 0), Slow(45), Move { nth: 0, day: 0, slot: 0 }])
+fn a_room_answers_only_the_question_that_it_has() -> TestResult {
+    replay(99, &[meeting(0, 0), DelayMessages(45), Move { nth: 0, day: 0, slot: 0 }])
 }
 
 /// The room's copy was deleted and came back before its end was read: the second one was taken for
 /// answered.
 #[test]
-fn another_copy_is_another_question() -> Outcome {
+fn another_copy_is_another_question() -> TestResult {
     let (gone, again) = (DeleteFromRoom { nth: 0 }, EditPeople { nth: 0, guests: 2 });
-    replay(110, &[meeting(1, 0), Settle, gone, Crash { call: 1, after: true }, again])
+    replay(110, &[meeting(1, 0), RunUntilIdle, gone, Crash { call: 1, after: true }, again])
 }
 
 /// Write-back waited for the room's copy for a day, one more message with every nudge, and the
 /// organizer was told nothing meanwhile.
 #[test]
-fn a_room_whose_copy_never_comes_does_not_pile_up_messages() -> Outcome {
+fn a_room_whose_copy_never_comes_does_not_pile_up_messages() -> TestResult {
     replay(277, &[meeting(1, 0), DeleteFromRoom { nth: 5 }])
 }
 
 /// Nothing ran for more than a day, and the first try after it was the item's last.
 #[test]
-fn a_day_without_the_app_does_not_use_up_an_items_patience() -> Outcome {
-    replay(381, &[meeting(2, 0), Settle, DeleteFromRoom { nth: 0 }, Down { hours: 27 }])
+fn a_day_without_the_app_does_not_use_up_an_items_patience() -> TestResult {
+    replay(381, &[meeting(2, 0), RunUntilIdle, DeleteFromRoom { nth: 0 }, Down { hours: 27 }])
 }
 
 /// The decline was sent and its worker ended: nobody could decline again, so it never settled.
 #[test]
-fn a_decline_that_was_not_recorded_is_found_done() -> Outcome {
+fn a_decline_that_was_not_recorded_is_found_done() -> TestResult {
     let night = Create { who: 1, room: 0, day: 0, slot: 0, shape: AllDay, private: true };
     let evening = Create { who: 2, room: 0, day: 0, slot: 0, shape: Overnight, private: false };
     replay(
@@ -60,11 +60,11 @@ fn a_decline_that_was_not_recorded_is_found_done() -> Outcome {
             meeting(1, 0),
             DeleteSilently { nth: 1 },
             night,
-            Settle,
+            RunUntilIdle,
             Rebook { nth: 3 },
             evening,
-            Settle,
-            Twice(super::operations::Nudge::Book),
+            RunUntilIdle,
+            DuplicateMessage(super::operations::JobQueue::Book),
             Move { nth: 2, day: 1, slot: 1 },
             Crash { call: 8, after: true },
         ],
@@ -74,26 +74,29 @@ fn a_decline_that_was_not_recorded_is_found_done() -> Outcome {
 /// The person came back before the task that unsubscribes them was worked on; and what they had
 /// said before they withdrew did not follow the meeting any more.
 #[test]
-fn who_withdraws_is_forgotten_and_who_comes_back_is_followed() -> Outcome {
+fn who_withdraws_is_forgotten_and_who_comes_back_is_followed() -> TestResult {
     let moved = Move { nth: 0, day: 0, slot: 0 };
     replay(5, &[meeting(0, 0), Minutes(5), Withdraw { who: 0 }, Agree { who: 0 }, moved])?;
-    replay(6, &[meeting(0, 0), Minutes(5), Withdraw { who: 0 }, moved, Settle, Agree { who: 0 }])?;
-    replay(7, &[meeting(0, 0), Minutes(5), Withdraw { who: 0 }, Settle, moved])
+    replay(
+        6,
+        &[meeting(0, 0), Minutes(5), Withdraw { who: 0 }, moved, RunUntilIdle, Agree { who: 0 }],
+    )?;
+    replay(7, &[meeting(0, 0), Minutes(5), Withdraw { who: 0 }, RunUntilIdle, moved])
 }
 
 /// A copy was pointed at, its worker failed, and the other copy made the booking meanwhile. Then the
 /// first one was gone: the booking had never heard of it, and its purge left the pointer behind.
 #[test]
-fn a_copy_that_was_gone_before_it_could_be_read_is_forgotten_with_its_booking() -> Outcome {
+fn a_copy_that_was_gone_before_it_could_be_read_is_forgotten_with_its_booking() -> TestResult {
     let hour = Create { who: 0, room: 1, day: 0, slot: 0, shape: Hour, private: false };
     let fails = FailTable { call: 7, after: true };
-    replay(3484, &[hour, fails, Settle, DeleteSilently { nth: 5 }])
+    replay(3484, &[hour, fails, RunUntilIdle, DeleteSilently { nth: 5 }])
 }
 
 /// A worker was killed after its claim; the meeting moved, and met a rival there. Standing back from
 /// the rival, the next worker forgot what the killed one had claimed.
 #[test]
-fn a_rival_does_not_make_a_worker_forget_what_a_killed_one_claimed() -> Outcome {
+fn a_rival_does_not_make_a_worker_forget_what_a_killed_one_claimed() -> TestResult {
     let night = Create { who: 2, room: 0, day: 0, slot: 2, shape: Overnight, private: false };
     let killed = Crash { call: 12, after: true };
     let moved = Move { nth: 2, day: 1, slot: 0 };
@@ -103,8 +106,8 @@ fn a_rival_does_not_make_a_worker_forget_what_a_killed_one_claimed() -> Outcome 
 /// The entry of a look, which knows milliseconds, came a moment before the instant in the row: it was
 /// taken for one that is over, and nobody looked at the mailbox any more.
 #[test]
-fn a_look_comes_at_the_very_instant_that_its_row_names() -> Outcome {
-    let ask = super::operations::Ask::Batch;
-    let broken = FailGraph { ask, after: false, broken: true };
+fn a_look_comes_at_the_very_instant_that_its_row_names() -> TestResult {
+    let ask = super::operations::GraphOperation::Batch;
+    let broken = FailGraph { operation: ask, after: false, broken: true };
     replay(283, &[Minutes(240), broken, Down { hours: 27 }, Minutes(240)])
 }

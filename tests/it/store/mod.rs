@@ -5,13 +5,15 @@ mod listings;
 
 use std::sync::Arc;
 
-use roombridge::base::http::Patience;
+use roombridge::base::http::RetryPolicy;
 use roombridge::store::azure::AzureTables;
-use roombridge::store::tables::{Change, ETag, Keys, Row, Span, Table, TableError, Tables};
+use roombridge::store::tables::{
+    ETag, KeyRange, RowChange, RowKey, Table, TableError, TableRow, Tables,
+};
 use serde_json::{Map, Value};
 use world::azurite::Azurite;
 
-use crate::Failure;
+use crate::TestError;
 
 /// Asks each behaviour of each store.
 macro_rules! both {
@@ -20,13 +22,13 @@ macro_rules! both {
             use roombridge::store::memory::MemoryTables;
 
             $(#[tokio::test]
-            async fn $behaviour() -> crate::Outcome {
+            async fn $behaviour() -> crate::TestResult {
                 super::$behaviour(std::sync::Arc::new(MemoryTables::new())).await
             })+
         }
         mod azurite {
             $(#[tokio::test]
-            async fn $behaviour() -> crate::Outcome {
+            async fn $behaviour() -> crate::TestResult {
                 super::$behaviour(crate::store::azure_tables().await?).await
             })+
         }
@@ -34,35 +36,40 @@ macro_rules! both {
 }
 use both;
 
-async fn azure_tables() -> Result<Arc<AzureTables>, Failure> {
-    let storage = Azurite::shared().await?.open()?;
+async fn azure_tables() -> Result<Arc<AzureTables>, TestError> {
+    let storage = Azurite::shared().await?.connect()?;
     let url = &storage.account.table_url;
-    let tables = AzureTables::new(url, &storage.credential, &storage.transport, Patience::WORKER)?;
+    let tables =
+        AzureTables::new(url, &storage.credential, &storage.transport, RetryPolicy::WORKER)?;
     tables.create_all().await?;
     Ok(Arc::new(tables))
 }
 
-fn row(partition: &str, row: &str, value: impl Into<Value>) -> Row {
+fn row(partition: &str, row: &str, value: impl Into<Value>) -> TableRow {
     let mut properties = Map::new();
     properties.insert("value".to_owned(), value.into());
-    Row { keys: Keys::new(partition, row), properties }
+    TableRow { key: RowKey::new(partition, row), properties }
 }
 
-async fn value(tables: &dyn Tables, keys: &Keys) -> Result<Option<Value>, TableError> {
+async fn value(tables: &dyn Tables, keys: &RowKey) -> Result<Option<Value>, TableError> {
     Ok(tables.get(Table::Due, keys).await?.map(|(row, _)| row.properties["value"].clone()))
 }
 
-async fn one(tables: &dyn Tables, change: Change) -> Result<ETag, TableError> {
+async fn apply_one(tables: &dyn Tables, change: RowChange) -> Result<ETag, TableError> {
     Ok(tables.apply(Table::Due, vec![change]).await?.remove(0))
 }
 
-async fn names(tables: &dyn Tables, span: &Span, limit: u16) -> Result<Vec<String>, Failure> {
+async fn scan_names(
+    tables: &dyn Tables,
+    span: &KeyRange,
+    limit: u16,
+) -> Result<Vec<String>, TestError> {
     let (mut names, mut from) = (Vec::new(), None);
     loop {
         let page = tables.scan(Table::Due, span, from, limit).await?;
         assert!(page.rows.len() <= usize::from(limit));
         names.extend(
-            page.rows.iter().map(|(row, _)| format!("{}/{}", row.keys.partition, row.keys.row)),
+            page.rows.iter().map(|(row, _)| format!("{}/{}", row.key.partition, row.key.row)),
         );
         from = page.next;
         if from.is_none() {

@@ -1,34 +1,39 @@
 //! Files: what each one says first, how long it may be, what it may be called.
 
-use super::{handlers, none, rust, source::Source, source::file, tree};
+use super::{
+    assert_no_violations, handler_sources, rust_sources, source::Source, source::file, tree,
+};
 
 /// The longest a file of code may be, its tests not counted.
-const CODE: usize = 500;
+const MAX_CODE_LINES: usize = 500;
 /// The longest a file of tests may be.
-const TESTS: usize = 600;
+const MAX_TEST_LINES: usize = 600;
 /// Prose, not code: a language is translated as one file, however much there is to say.
-const PROSE: &str = "handlers/web/layout/texts.rs";
+const UNLIMITED_FILE: &str = "handlers/web/layout/texts.rs";
 
 #[test]
 fn every_file_says_what_it_is() {
-    let silent = rust().into_iter().filter(|source| {
+    let silent = rust_sources().into_iter().filter(|source| {
         let first = source.text.lines().next().unwrap_or_default();
         first.strip_prefix("//! ").is_none_or(|words| words.len() < 12)
     });
-    none("A file opens with a `//!` sentence about itself.", silent.map(|source| source.path));
+    assert_no_violations(
+        "A file opens with a `//!` sentence about itself.",
+        silent.map(|source| source.path),
+    );
 }
 
 #[test]
 fn files_can_be_read_in_one_go() {
-    let code = rust().into_iter().filter(|source| source.path != PROSE);
+    let code = rust_sources().into_iter().filter(|source| source.path != UNLIMITED_FILE);
     let long = code.filter_map(|source| {
         let (lines, most) = match source.is_test() {
-            true => (source.text.lines().count(), TESTS),
-            false => (source.without_tests().lines().count(), CODE),
+            true => (source.text.lines().count(), MAX_TEST_LINES),
+            false => (source.without_tests().lines().count(), MAX_CODE_LINES),
         };
         (lines > most).then(|| format!("{}: {lines} lines, {most} at most", source.path))
     });
-    none("A file is split before it is too long.", long);
+    assert_no_violations("A file is split before it is too long.", long);
 }
 
 #[test]
@@ -48,23 +53,26 @@ fn no_drawers() {
         let names = source.segments();
         names.iter().any(|name| drawers.contains(&name.to_lowercase().as_str()))
     });
-    none("Code lives with its noun, not in a drawer.", named.map(|source| source.path));
-    let inline = rust().into_iter().filter(|source| {
+    assert_no_violations(
+        "Code lives with its noun, not in a drawer.",
+        named.map(|source| source.path),
+    );
+    let inline = rust_sources().into_iter().filter(|source| {
         let code = source.code();
         drawers.iter().any(|name| code.contains(&format!("mod {name} {{")))
     });
-    none("An inline module is no drawer either.", inline.map(|source| source.path));
+    assert_no_violations("An inline module is no drawer either.", inline.map(|source| source.path));
 }
 
 #[test]
 fn a_module_with_a_folder_is_its_mod_rs() {
-    let sources = rust();
+    let sources = rust_sources();
     let beside = sources.iter().filter(|source| {
         let folder = source.path.trim_end_matches(".rs");
         let crate_root = ["/lib", "/main"].iter().any(|root| folder.ends_with(root));
         !crate_root && sources.iter().any(|other| other.path.starts_with(&format!("{folder}/")))
     });
-    none("A module's folder holds its mod.rs.", beside.map(|source| &source.path));
+    assert_no_violations("A module's folder holds its mod.rs.", beside.map(|source| &source.path));
 }
 
 #[test]
@@ -73,13 +81,16 @@ fn nothing_is_put_off() {
     let left = tree().into_iter().filter(|source| {
         source.path != "Cargo.lock" && marks.iter().any(|mark| source.text.contains(mark))
     });
-    none("What is left to do is an issue, not a comment.", left.map(|source| source.path));
+    assert_no_violations(
+        "What is left to do is an issue, not a comment.",
+        left.map(|source| source.path),
+    );
 }
 
 #[test]
 fn every_number_of_the_rules_says_why() {
     let mut silent = Vec::new();
-    for source in handlers() {
+    for source in handler_sources() {
         let rules = ["handlers/domain/", "handlers/jobs/", "handlers/web/"];
         if !rules.iter().any(|folder| source.path.starts_with(folder)) {
             continue;
@@ -98,7 +109,7 @@ fn every_number_of_the_rules_says_why() {
             }
         }
     }
-    none("A constant with a number has a sentence above it.", silent);
+    assert_no_violations("A constant with a number has a sentence above it.", silent);
 }
 
 #[test]
@@ -124,7 +135,7 @@ fn every_dependency_says_what_it_is_for() {
         }
         assert!(seen > 2, "{path}: the dependencies were found");
     }
-    none("A dependency's line ends with what it is for.", silent);
+    assert_no_violations("A dependency's line ends with what it is for.", silent);
 }
 
 #[test]

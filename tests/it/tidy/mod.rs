@@ -12,20 +12,20 @@ use std::fmt::Display;
 
 use source::{Source, tree};
 
-/// Fails with every line of `broken`, under the rule that it breaks.
-fn none<T: Display>(rule: &str, broken: impl IntoIterator<Item = T>) {
+/// Fails with every line of `unavailable`, under the rule that it breaks.
+fn assert_no_violations<T: Display>(rule: &str, broken: impl IntoIterator<Item = T>) {
     let broken: Vec<String> = broken.into_iter().map(|line| line.to_string()).collect();
     assert!(broken.is_empty(), "{rule}\n  {}", broken.join("\n  "));
 }
 
 /// The Rust files of the tree.
-fn rust() -> Vec<Source> {
+fn rust_sources() -> Vec<Source> {
     let rust: Vec<_> = tree().into_iter().filter(|source| source.path.ends_with(".rs")).collect();
     assert!(rust.len() > 100, "the walk found the sources");
     rust
 }
 
 /// The Rust files of the handler.
-fn handlers() -> Vec<Source> {
-    rust().into_iter().filter(|source| source.path.starts_with("handlers/")).collect()
+fn handler_sources() -> Vec<Source> {
+    rust_sources().into_iter().filter(|source| source.path.starts_with("handlers/")).collect()
 }

@@ -5,19 +5,19 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use jiff::SignedDuration;
-use roombridge::domain::retention::{FAILURES, KEPT};
+use roombridge::domain::retention::{FAILURE_RETENTION, RETENTION_RULES};
 use roombridge::domain::tenancy::TenantPolicy;
 use roombridge::host::{FUNCTIONS, Trigger, router::PREFIX};
 
 use super::source::{Source, file, tree};
-use crate::Outcome;
+use crate::TestResult;
 use crate::generated::Section;
 use crate::infra::documents::kept;
 
 /// The rows of the table between `<!-- name -->` and `<!-- /name -->`, cell by cell, without its
 /// head.
 fn table(name: &str) -> Vec<Vec<String>> {
-    let inside = between(name);
+    let inside = marked_section(name);
     let rows = inside.lines().filter(|line| line.starts_with('|')).skip(2).map(|line| {
         let cells = line.trim().trim_matches('|').split('|');
         cells.map(|cell| cell.trim().to_owned()).collect()
@@ -25,7 +25,7 @@ fn table(name: &str) -> Vec<Vec<String>> {
     rows.collect()
 }
 
-fn between(name: &str) -> String {
+fn marked_section(name: &str) -> String {
     let readme = file("README.md");
     let after = readme.split_once(&format!("<!-- {name} -->")).map(|(_, after)| after);
     let inside = after.and_then(|after| after.split_once(&format!("<!-- /{name} -->")));
@@ -38,14 +38,14 @@ fn code(word: &str) -> String {
 }
 
 #[test]
-fn what_is_kept_is_what_the_readme_says() -> Outcome {
-    Section::new("README.md", "retention", kept()).holds()?;
+fn what_is_kept_is_what_the_readme_says() -> TestResult {
+    Section::new("README.md", "retention", kept()).assert_up_to_date()?;
     let days = |table: &str| {
-        let kept = KEPT.iter().find(|kept| kept.table == table);
-        let days = kept.and_then(|kept| kept.how_long.split_once(" days")?.0.parse().ok());
+        let kept = RETENTION_RULES.iter().find(|kept| kept.table == table);
+        let days = kept.and_then(|kept| kept.retention.split_once(" days")?.0.parse().ok());
         days.map(|days: i64| SignedDuration::from_hours(24 * days))
     };
-    assert_eq!(days("Failures"), Some(FAILURES));
+    assert_eq!(days("Failures"), Some(FAILURE_RETENTION));
     let usual = TenantPolicy::default().audit_days;
     assert_eq!(days("Audit"), Some(SignedDuration::from_hours(24 * i64::from(usual))));
     Ok(())
@@ -73,7 +73,7 @@ fn the_functions_are_those_of_the_router() {
 
 #[test]
 fn the_settings_are_those_that_are_read() {
-    let read: BTreeSet<String> = super::handlers()
+    let read: BTreeSet<String> = super::handler_sources()
         .iter()
         .filter(|source| {
             source.path.starts_with("handlers/settings/") || source.path == "handlers/main.rs"
@@ -100,7 +100,7 @@ fn variables(text: &str) -> Vec<String> {
 
 #[test]
 fn the_counts_have_their_place() {
-    assert!(!between("counts").trim().is_empty());
+    assert!(!marked_section("counts").trim().is_empty());
 }
 
 #[test]
@@ -138,7 +138,7 @@ fn links(text: &str) -> Vec<String> {
     links.filter(|link| !link.contains("://")).map(str::to_owned).collect()
 }
 
-/// The path from the root that `link` means in the document at `from`.
+/// The path from the root that `link_starting_with` means in the document at `caller_address`.
 fn from_root(from: &str, link: &str) -> String {
     let folder = from.rsplit_once('/').map_or("", |(folder, _)| folder);
     let mut segments: Vec<&str> = Vec::new();
@@ -169,7 +169,7 @@ fn exists(path: &str) -> bool {
 }
 
 /// Words that Mermaid keeps for itself: a node of that name makes the whole picture an error.
-const KEPT_BY_MERMAID: [&str; 8] =
+const MERMAID_KEYWORDS: [&str; 8] =
     ["graph", "end", "subgraph", "flowchart", "style", "class", "click", "default"];
 
 #[test]
@@ -185,7 +185,7 @@ fn every_picture_in_the_documents_can_be_drawn() {
             // The first line says which kind of picture it is.
             let nodes = picture.lines().skip(1).filter(|line| line.contains(['[', '(', '{']));
             let taken = nodes.filter(|line| !line.trim().starts_with("subgraph ")).filter_map(node);
-            let taken = taken.filter(|name| KEPT_BY_MERMAID.contains(&name.as_str()));
+            let taken = taken.filter(|name| MERMAID_KEYWORDS.contains(&name.as_str()));
             wrong.extend(taken.map(|name| format!("{path}: a node is called {name}")));
             if picture.contains("\\n") {
                 wrong.push(format!("{path}: a new line in a label is <br/>"));
@@ -193,7 +193,7 @@ fn every_picture_in_the_documents_can_be_drawn() {
         }
     }
     assert!(pictures >= 3, "the pictures were found");
-    super::none("A picture is one that GitHub draws.", wrong);
+    super::assert_no_violations("A picture is one that GitHub draws.", wrong);
 }
 
 #[test]
@@ -215,7 +215,10 @@ fn every_link_in_the_documents_leads_somewhere() {
             }
         }
     }
-    super::none("A link in the documents leads to a file, and to a heading of it.", broken);
+    super::assert_no_violations(
+        "A link in the documents leads to a file, and to a heading of it.",
+        broken,
+    );
 }
 
 #[test]
@@ -232,7 +235,7 @@ fn every_path_in_the_documents_leads_somewhere() {
         });
         broken.extend(lost.map(|word| format!("{path}: {word}")));
     }
-    super::none("A path in the documents exists.", broken);
+    super::assert_no_violations("A path in the documents exists.", broken);
 }
 
 #[test]
@@ -249,7 +252,7 @@ fn every_document_is_found_by_who_reads_the_first_one() {
         }
     }
     let lost = documents().into_iter().map(|source| source.path);
-    super::none(
+    super::assert_no_violations(
         "Links lead from the README to every document.",
         lost.filter(|path| !known.contains(path)),
     );
@@ -261,14 +264,14 @@ fn commands<'a>(text: &'a str, command: &'a str) -> impl Iterator<Item = &'a str
     text.split(command).skip(1).filter_map(move |rest| rest.split(ends).next())
 }
 
-/// The places of a Rust path below `folder` that could hold it: a file or a folder.
+/// The places of a Rust path below `parent_url` that could hold it: a file or a folder.
 fn module(folder: &str, path: &[&str]) -> Option<String> {
     let stem = format!("{folder}/{}", path.join("/"));
     [format!("{stem}.rs"), format!("{stem}/mod.rs")].into_iter().find(|place| exists(place))
 }
 
 /// Whether a filter names stories: modules, and in the last of them perhaps one test.
-fn told(folder: &str, filter: &str) -> bool {
+fn matches_a_test(folder: &str, filter: &str) -> bool {
     let path: Vec<&str> = filter.split("::").filter(|segment| !segment.is_empty()).collect();
     if module(folder, &path).is_some() {
         return true;
@@ -290,7 +293,7 @@ fn every_test_that_the_documents_name_exists() {
                 // Cargo itself takes one filter; several stand behind its two hyphens.
                 let several = words.len() > 1 && words.first() != Some(&"--");
                 let filters = words.iter().filter(|word| !word.starts_with('-'));
-                let lost = filters.filter(|filter| !told(folder, filter));
+                let lost = filters.filter(|filter| !matches_a_test(folder, filter));
                 broken.extend(lost.map(|filter| format!("{path}: {command} {filter}")));
                 if several {
                     broken.push(format!("{path}: {command}{rest} needs `--` before its filters"));
@@ -298,7 +301,7 @@ fn every_test_that_the_documents_name_exists() {
             }
         }
     }
-    super::none("A story that the documents name is told.", broken);
+    super::assert_no_violations("A story that the documents name is told.", broken);
 }
 
 #[test]

@@ -49,7 +49,7 @@ impl Source {
 
     /// The code alone: no tests, no comments, no contents of literals.
     pub(super) fn code(&self) -> String {
-        bare(&self.without_tests())
+        strip_comments_and_literals(&self.without_tests())
     }
 }
 
@@ -86,16 +86,16 @@ fn walk(root: &Path, folder: &Path, found: &mut Vec<Source>) {
 }
 
 /// `text` without comments and without what stands in string and character literals.
-fn bare(text: &str) -> String {
+fn strip_comments_and_literals(text: &str) -> String {
     let mut out = String::new();
     let mut rest = text;
     while let Some(first) = rest.chars().next() {
         let skipped = if rest.starts_with("//") {
             rest.find('\n').unwrap_or(rest.len())
         } else if rest.starts_with("r\"") || rest.starts_with("r#") {
-            raw(rest)
+            raw_string_len(rest)
         } else if first == '"' {
-            quoted(rest)
+            string_len(rest)
         } else if rest.starts_with("'\\") || rest.chars().nth(2) == Some('\'') && first == '\'' {
             1 + rest.get(2..).and_then(|rest| rest.find('\'')).map_or(1, |at| at + 2)
         } else {
@@ -111,7 +111,7 @@ fn bare(text: &str) -> String {
 }
 
 /// How long the raw string at the beginning of `rest` is; 0 when there is none.
-fn raw(rest: &str) -> usize {
+fn raw_string_len(rest: &str) -> usize {
     let hashes = rest.chars().skip(1).take_while(|c| *c == '#').count();
     let body = rest.get(1 + hashes..).and_then(|rest| rest.strip_prefix('"'));
     let end = format!("\"{}", "#".repeat(hashes));
@@ -119,7 +119,7 @@ fn raw(rest: &str) -> usize {
 }
 
 /// How long the string at the beginning of `rest` is.
-fn quoted(rest: &str) -> usize {
+fn string_len(rest: &str) -> usize {
     let mut escaped = false;
     for (at, c) in rest.char_indices().skip(1) {
         match c {
@@ -136,7 +136,7 @@ fn only_code_is_read_as_code() {
     let text = r##"use crate::a; // crate::b
 let x = "crate::c \" crate::d"; let y = r#"crate::e"#; let c = '"'; crate::f::<'static>();
 "##;
-    let code = bare(text);
+    let code = strip_comments_and_literals(text);
     let found: Vec<_> = code.match_indices("crate::").collect();
     assert_eq!(found.len(), 2, "{code}");
 }

@@ -3,7 +3,7 @@
 //! `GET {IDENTITY_ENDPOINT}?api-version=2019-08-01&resource=..&client_id=..` with the header
 //! `X-IDENTITY-HEADER` (learn.microsoft.com/azure/app-service/overview-managed-identity, "REST
 //! endpoint reference").
-//! Only user-assigned identities exist here: a call without `client_id` finds none.
+//! Only user-assigned identities exist here: a call without `managed_identity_client_id` finds none.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -44,7 +44,7 @@ pub struct Identity {
 
 /// Why no token was given.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum Refusal {
+pub enum IdentityEndpointError {
     /// The header is not the one the host gave this app.
     #[error("the identity header is missing or wrong")]
     WrongHeader,
@@ -95,7 +95,7 @@ struct Inner {
 }
 
 #[derive(Deserialize)]
-struct Ask {
+struct TokenQuery {
     #[serde(rename = "api-version")]
     api_version: Option<String>,
     resource: Option<String>,
@@ -135,7 +135,7 @@ impl ManagedIdentity {
 
     /// Answers at [`PATH`].
     pub fn router(&self) -> Router {
-        Router::new().route(PATH, get(answer)).with_state(self.clone())
+        Router::new().route(PATH, get(token_endpoint)).with_state(self.clone())
     }
 
     /// How many tokens were asked for over HTTP, granted or not.
@@ -156,15 +156,15 @@ impl ManagedIdentity {
     ///
     /// # Errors
     /// [`Refusal::NotAssigned`].
-    pub fn token(&self, client_id: &str, resource: &str) -> Result<Token, Refusal> {
+    pub fn token(&self, client_id: &str, resource: &str) -> Result<Token, IdentityEndpointError> {
         let identity = self
             .0
             .identities
             .iter()
             .find(|identity| identity.client_id == client_id)
-            .ok_or(Refusal::NotAssigned)?;
+            .ok_or(IdentityEndpointError::NotAssigned)?;
         let claims = self.claims(identity, resource);
-        let access_token = self.0.key.sign(&claims).map_err(|_| Refusal::Unsigned)?;
+        let access_token = self.0.key.sign(&claims).map_err(|_| IdentityEndpointError::Unsigned)?;
         Ok(Token {
             access_token,
             expires_on: claims["exp"].to_string(),
@@ -176,7 +176,7 @@ impl ManagedIdentity {
 
     /// A credential for the Azure crates in this process, which cannot be given `IDENTITY_ENDPOINT`.
     pub fn credential(&self, client_id: impl Into<String>) -> Arc<dyn TokenCredential> {
-        Arc::new(InProcess { endpoint: self.clone(), client_id: client_id.into() })
+        Arc::new(IdentityCredential { endpoint: self.clone(), client_id: client_id.into() })
     }
 
     /// Resources get v1 tokens. An assertion has the v2 issuer and the principal as its subject,
@@ -209,9 +209,9 @@ impl ManagedIdentity {
     }
 }
 
-async fn answer(
+async fn token_endpoint(
     State(endpoint): State<ManagedIdentity>,
-    Query(ask): Query<Ask>,
+    Query(ask): Query<TokenQuery>,
     headers: HeaderMap,
 ) -> Response {
     *endpoint.counts().entry(ask.resource.clone().unwrap_or_default()).or_default() += 1;
@@ -219,9 +219,11 @@ async fn answer(
         Ok(token) => Json(token).into_response(),
         Err(refusal) => {
             let status = match refusal {
-                Refusal::WrongHeader => StatusCode::FORBIDDEN,
-                Refusal::BadRequest | Refusal::NotAssigned => StatusCode::BAD_REQUEST,
-                Refusal::Unsigned => StatusCode::INTERNAL_SERVER_ERROR,
+                IdentityEndpointError::WrongHeader => StatusCode::FORBIDDEN,
+                IdentityEndpointError::BadRequest | IdentityEndpointError::NotAssigned => {
+                    StatusCode::BAD_REQUEST
+                }
+                IdentityEndpointError::Unsigned => StatusCode::INTERNAL_SERVER_ERROR,
             };
             let body = json!({ "statusCode": status.as_u16(), "message": refusal.to_string() });
             (status, Json(body)).into_response()
@@ -229,40 +231,50 @@ async fn answer(
     }
 }
 
-fn grant(endpoint: &ManagedIdentity, ask: &Ask, headers: &HeaderMap) -> Result<Token, Refusal> {
+fn grant(
+    endpoint: &ManagedIdentity,
+    ask: &TokenQuery,
+    headers: &HeaderMap,
+) -> Result<Token, IdentityEndpointError> {
     let header = headers.get("x-identity-header").map(axum::http::HeaderValue::as_bytes);
     if header != Some(endpoint.0.header.as_bytes()) {
-        return Err(Refusal::WrongHeader);
+        return Err(IdentityEndpointError::WrongHeader);
     }
     if ask.api_version.as_deref() != Some(API_VERSION) {
-        return Err(Refusal::BadRequest);
+        return Err(IdentityEndpointError::BadRequest);
     }
-    let resource = ask.resource.as_deref().filter(|r| !r.is_empty()).ok_or(Refusal::BadRequest)?;
-    let client_id = ask.client_id.as_deref().ok_or(Refusal::NotAssigned)?;
+    let resource = ask
+        .resource
+        .as_deref()
+        .filter(|r| !r.is_empty())
+        .ok_or(IdentityEndpointError::BadRequest)?;
+    let client_id = ask.client_id.as_deref().ok_or(IdentityEndpointError::NotAssigned)?;
     endpoint.token(client_id, resource)
 }
 
-struct InProcess {
+struct IdentityCredential {
     endpoint: ManagedIdentity,
     client_id: String,
 }
 
-impl fmt::Debug for InProcess {
+impl fmt::Debug for IdentityCredential {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("InProcess").finish_non_exhaustive()
     }
 }
 
 #[async_trait]
-impl TokenCredential for InProcess {
+impl TokenCredential for IdentityCredential {
     async fn get_token(
         &self,
         scopes: &[&str],
         _options: Option<TokenRequestOptions<'_>>,
     ) -> azure_core::Result<AccessToken> {
         let credential_error =
-            |refusal: Refusal| azure_core::Error::new(ErrorKind::Credential, refusal);
-        let [scope] = scopes else { return Err(credential_error(Refusal::BadRequest)) };
+            |refusal: IdentityEndpointError| azure_core::Error::new(ErrorKind::Credential, refusal);
+        let [scope] = scopes else {
+            return Err(credential_error(IdentityEndpointError::BadRequest));
+        };
         let resource = scope.strip_suffix("/.default").unwrap_or(scope);
         let token = self.endpoint.token(&self.client_id, resource).map_err(credential_error)?;
         let expires = token.expires_on.parse().unwrap_or_default();

@@ -9,9 +9,9 @@ use roombridge::base::rng::Rng;
 use crate::entra::{AppRegistration, CloudHosts, Entra, roles};
 use crate::exchange::{Exchange, Tenant};
 use crate::graph::Graph;
-use crate::in_process::InProcess;
 use crate::key_vault::KeyVault;
 use crate::managed_identity::{Identity, ManagedIdentity};
+use crate::network::Network;
 use crate::signing::{SigningError, SigningKey};
 
 /// Graph's host.
@@ -84,7 +84,7 @@ pub struct Microsoft {
     /// The endpoint beside the app that gives it its own tokens.
     pub identity: ManagedIdentity,
     /// A network that reaches all of these by their public host names, and what a test adds.
-    pub network: InProcess,
+    pub network: Network,
 }
 
 impl Microsoft {
@@ -95,7 +95,7 @@ impl Microsoft {
     /// # Errors
     /// [`SigningError`] text when no key could be made.
     pub fn new(clock: Arc<dyn Clock>, rng: Arc<dyn Rng>) -> Result<Self, &'static SigningError> {
-        Self::with_token_time(Arc::clone(&clock), clock, rng)
+        Self::with_token_clock(Arc::clone(&clock), clock, rng)
     }
 
     /// As [`Microsoft::new`], but what issues and checks tokens (Entra and the identity endpoint, and
@@ -104,18 +104,18 @@ impl Microsoft {
     ///
     /// # Errors
     /// As [`Microsoft::new`].
-    pub fn with_token_time(
+    pub fn with_token_clock(
         clock: Arc<dyn Clock>,
         tokens: Arc<dyn Clock>,
         rng: Arc<dyn Rng>,
     ) -> Result<Self, &'static SigningError> {
         let key = KEY.as_ref()?.clone();
-        let network = InProcess::new();
+        let network = Network::new();
         let exchange = Exchange::new(Arc::clone(&clock), Arc::clone(&rng));
         let entra = Entra::new(key.clone(), HOME_TENANT, Arc::clone(&tokens), Arc::clone(&rng));
         entra.use_mailboxes_of(exchange.clone());
         entra.set_sign_in_clock(Arc::clone(&clock));
-        register(&entra);
+        register_apps(&entra);
         let identities =
             [(PROCESS_IDENTITY, PROCESS_PRINCIPAL), (FEDERATED_IDENTITY, FEDERATED_PRINCIPAL)].map(
                 |(client, principal)| Identity {
@@ -143,7 +143,7 @@ impl Microsoft {
     }
 
     /// Tells Entra where the app's pages are (scheme, host and port without a slash at the end).
-    pub fn app_is_at(&self, front: &str) {
+    pub fn set_app_url(&self, front: &str) {
         let at = |paths: &[&str]| paths.iter().map(|path| format!("{front}{path}")).collect();
         let pages: [(&str, &[&str]); 4] = [
             (PEOPLE_APP, &["/api/consent/signed-in", "/api/my-calendar/signed-in"]),
@@ -173,20 +173,20 @@ impl Microsoft {
 
     /// Adds a tenant whose administrator consented to [`DAEMON_APP`], with everything it requires.
     pub fn tenant(&self, name: &str) -> Tenant {
-        let tenant = self.stranger(name);
+        let tenant = self.unconnected_tenant(name);
         self.entra.consent_to_all(tenant.id(), DAEMON_APP);
         tenant
     }
 
     /// Adds a tenant that knows nothing of the daemon.
-    pub fn stranger(&self, name: &str) -> Tenant {
+    pub fn unconnected_tenant(&self, name: &str) -> Tenant {
         let tenant = self.exchange.tenant(name);
         self.entra.add_tenant(tenant.id());
         tenant
     }
 
     /// Adds a Global Administrator without a mailbox to `tenant`; answers the object id.
-    pub fn administrator(&self, tenant: &Tenant, name: &str) -> String {
+    pub fn add_administrator(&self, tenant: &Tenant, name: &str) -> String {
         let at = |text: &str| text.to_ascii_lowercase().replace(' ', "");
         let address = format!("{}@{}.example", at(name), at(&tenant.name()));
         let user = self.entra.add_user(tenant.id(), name, &address);
@@ -201,7 +201,7 @@ impl Microsoft {
 }
 
 /// The four registrations, each with the managed identity as its only credential.
-fn register(entra: &Entra) {
+fn register_apps(entra: &Entra) {
     let words = |all: &[&str]| all.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
     let directory = ["User.ReadBasic.All", "GroupMember.Read.All", "Place.Read.All"];
     let calendars = ["Calendars.Read", "Calendars.ReadWrite"];

@@ -97,7 +97,7 @@ impl Tls {
     /// [`TlsError::Client`].
     pub fn client(&self) -> Result<reqwest::Client, TlsError> {
         let authority = reqwest::Certificate::from_pem(self.authority.as_bytes())?;
-        Ok(roombridge::base::http::builder().tls_certs_merge([authority]).build()?)
+        Ok(roombridge::base::http::client_builder().tls_certs_merge([authority]).build()?)
     }
 }
 

@@ -9,25 +9,27 @@ use http::Request;
 use jiff::SignedDuration;
 use roombridge::base::clock::{Clock, ManualClock};
 use roombridge::base::rng::SystemRng;
-use roombridge::queue::memory::{MemoryOutbox, Shelf};
+use roombridge::queue::memory::{MemoryOutbox, QueueKind};
 use roombridge::queue::{Outbox, Queue};
 use tower::ServiceExt;
 use world::host::process::State;
-use world::host::{Fate, FunctionApp, FunctionsHost, Level, MemoryQueues, Start, Verdict};
+use world::host::{
+    Disposition, FunctionApp, FunctionsHost, InvocationResult, Level, MemoryQueues, StartOptions,
+};
 
 type Failure = Box<dyn std::error::Error>;
 
-struct Scene {
+struct ProcessFixture {
     host: Arc<FunctionsHost>,
     outbox: Arc<MemoryOutbox>,
     clock: ManualClock,
 }
 
-impl Scene {
-    fn start(change: impl FnOnce(&mut FunctionApp, &mut Start)) -> Result<Self, Failure> {
+impl ProcessFixture {
+    fn start(change: impl FnOnce(&mut FunctionApp, &mut StartOptions)) -> Result<Self, Failure> {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
         let mut app = FunctionApp::read(&root)?;
-        let mut start = Start {
+        let mut start = StartOptions {
             executable: Some(env!("CARGO_BIN_EXE_fake-handler").into()),
             settings: vec![("GREETING".into(), "hello".into())],
             sink: None,
@@ -42,18 +44,18 @@ impl Scene {
     }
 
     /// Sends `text` and has it worked on.
-    async fn tell(&self, text: &str) -> Result<(Verdict, Fate), Failure> {
+    async fn send_command(&self, text: &str) -> Result<(InvocationResult, Disposition), Failure> {
         self.outbox.send(Queue::EventChanges, text.into(), Duration::ZERO).await?;
-        let mut ran = self.host.pump_once().await;
+        let mut ran = self.host.process_all().await;
         let ran = ran.pop().ok_or("nothing was taken")?;
-        Ok((ran.verdict.ok_or("nothing ran")?, ran.fate))
+        Ok((ran.result.ok_or("nothing ran")?, ran.disposition))
     }
 
     async fn wait_until(&self, wanted: impl Fn(&State) -> bool) -> Result<State, Failure> {
         Ok(self.host.process().ok_or("no process")?.wait_until(wanted).await)
     }
 
-    async fn ready(&self) -> Result<u32, Failure> {
+    async fn wait_until_ready(&self) -> Result<u32, Failure> {
         match self.wait_until(|state| !matches!(state, State::Starting)).await? {
             State::Ready { pid, .. } => Ok(pid),
             State::Starting | State::Abandoned | State::Stopped => Err("not ready".into()),
@@ -61,21 +63,24 @@ impl Scene {
     }
 
     /// Waits for a process that is not `earlier`.
-    async fn restarted(&self, earlier: u32) -> Result<u32, Failure> {
+    async fn wait_for_restart(&self, earlier: u32) -> Result<u32, Failure> {
         let other = |state: &State| matches!(state, State::Ready { pid, .. } if *pid != earlier);
         self.wait_until(other).await?;
-        self.ready().await
+        self.wait_until_ready().await
     }
 }
 
-fn is_failed(verdict: &Verdict) -> bool {
-    matches!(verdict, Verdict::Failed(_))
+fn is_failed(verdict: &InvocationResult) -> bool {
+    matches!(verdict, InvocationResult::Failed(_))
 }
 
 #[tokio::test]
 async fn the_handler_runs_with_its_settings_and_its_lines_are_filed() -> Result<(), Failure> {
-    let scene = Scene::start(|_, _| {})?;
-    assert_eq!(scene.tell("print").await?, (Verdict::Succeeded, Fate::Done));
+    let scene = ProcessFixture::start(|_, _| {})?;
+    assert_eq!(
+        scene.send_command("print").await?,
+        (InvocationResult::Succeeded, Disposition::Completed)
+    );
     let line = scene.host.log().wait_for("out ").await;
     assert_eq!(line.level, Level::Information);
     assert!(line.text.starts_with("out \"hello\""), "{}", line.text);
@@ -87,42 +92,42 @@ async fn the_handler_runs_with_its_settings_and_its_lines_are_filed() -> Result<
 
 #[tokio::test]
 async fn a_handler_that_ends_well_is_never_started_again() -> Result<(), Failure> {
-    let scene = Scene::start(|_, _| {})?;
-    scene.ready().await?;
-    assert!(is_failed(&scene.tell("quit").await?.0));
+    let scene = ProcessFixture::start(|_, _| {})?;
+    scene.wait_until_ready().await?;
+    assert!(is_failed(&scene.send_command("quit").await?.0));
     scene.wait_until(|state| matches!(state, State::Abandoned)).await?;
-    assert!(is_failed(&scene.tell("print").await?.0));
+    assert!(is_failed(&scene.send_command("print").await?.0));
     Ok(())
 }
 
 #[tokio::test]
 async fn the_third_crash_stops_the_host() -> Result<(), Failure> {
-    let scene = Scene::start(|_, _| {})?;
+    let scene = ProcessFixture::start(|_, _| {})?;
     for _ in 0..2 {
-        let pid = scene.ready().await?;
-        assert!(is_failed(&scene.tell("crash").await?.0));
-        scene.restarted(pid).await?;
+        let pid = scene.wait_until_ready().await?;
+        assert!(is_failed(&scene.send_command("crash").await?.0));
+        scene.wait_for_restart(pid).await?;
     }
-    assert!(is_failed(&scene.tell("crash").await?.0));
+    assert!(is_failed(&scene.send_command("crash").await?.0));
     scene.wait_until(|state| matches!(state, State::Stopped)).await?;
     Ok(())
 }
 
 #[tokio::test]
 async fn crashes_more_than_half_an_hour_apart_are_forgotten() -> Result<(), Failure> {
-    let scene = Scene::start(|_, _| {})?;
+    let scene = ProcessFixture::start(|_, _| {})?;
     for _ in 0..5 {
-        let pid = scene.ready().await?;
-        scene.tell("crash").await?;
-        scene.restarted(pid).await?;
+        let pid = scene.wait_until_ready().await?;
+        scene.send_command("crash").await?;
+        scene.wait_for_restart(pid).await?;
         scene.clock.advance(SignedDuration::from_mins(31));
         // What was put back for another try is not part of this.
-        for taken in scene.host.take_all().await {
+        for taken in scene.host.dequeue_all().await {
             scene.outbox.delete(
-                Shelf::Main(Queue::EventChanges),
-                &roombridge::queue::Receipt {
-                    id: taken.message.id,
-                    pop: taken.message.pop_receipt,
+                QueueKind::Main(Queue::EventChanges),
+                &roombridge::queue::MessageReceipt {
+                    message_id: taken.message.id,
+                    pop_receipt: taken.message.pop_receipt,
                 },
             );
         }
@@ -132,27 +137,31 @@ async fn crashes_more_than_half_an_hour_apart_are_forgotten() -> Result<(), Fail
 
 #[tokio::test]
 async fn status_200_restarts_without_counting() -> Result<(), Failure> {
-    let scene = Scene::start(|_, _| {})?;
-    let mut pid = scene.ready().await?;
+    let scene = ProcessFixture::start(|_, _| {})?;
+    let mut pid = scene.wait_until_ready().await?;
     for _ in 0..4 {
-        scene.tell("again").await?;
-        pid = scene.restarted(pid).await?;
+        scene.send_command("again").await?;
+        pid = scene.wait_for_restart(pid).await?;
     }
     Ok(())
 }
 
 #[tokio::test]
 async fn an_empty_answer_times_out_and_takes_the_process_with_it() -> Result<(), Failure> {
-    let scene = Scene::start(|app, _| app.settings.function_timeout = Duration::from_secs(1))?;
-    let pid = scene.ready().await?;
-    assert_eq!(scene.tell("hang").await?, (Verdict::TimedOut, Fate::Again));
-    scene.restarted(pid).await?;
+    let scene =
+        ProcessFixture::start(|app, _| app.settings.function_timeout = Duration::from_secs(1))?;
+    let pid = scene.wait_until_ready().await?;
+    assert_eq!(
+        scene.send_command("hang").await?,
+        (InvocationResult::TimedOut, Disposition::Retried)
+    );
+    scene.wait_for_restart(pid).await?;
     Ok(())
 }
 
 #[tokio::test]
 async fn a_handler_that_listens_nowhere_is_an_error_each_time() -> Result<(), Failure> {
-    let scene = Scene::start(|app, start| {
+    let scene = ProcessFixture::start(|app, start| {
         app.settings.initialization_timeout = Duration::from_millis(50);
         start.settings.push(("SILENT".into(), "1".into()));
     })?;
@@ -161,10 +170,10 @@ async fn a_handler_that_listens_nowhere_is_an_error_each_time() -> Result<(), Fa
 }
 
 #[tokio::test]
-async fn a_request_from_outside_goes_through_to_the_process() -> Result<(), Failure> {
-    let scene = Scene::start(|_, _| {})?;
+async fn a_request_from_outside_reaches_the_process() -> Result<(), Failure> {
+    let scene = ProcessFixture::start(|_, _| {})?;
     let request = Request::post("/api/notifications?a=1&a=2").body(Body::from("body"))?;
-    let answer = scene.host.front().oneshot(request).await?;
+    let answer = scene.host.http_router().oneshot(request).await?;
     assert_eq!(answer.status(), 200);
     assert_eq!(to_bytes(answer.into_body(), 64).await?, "body");
     Ok(())
@@ -172,7 +181,7 @@ async fn a_request_from_outside_goes_through_to_the_process() -> Result<(), Fail
 
 #[tokio::test]
 async fn the_process_dies_with_its_host() -> Result<(), Failure> {
-    let scene = Scene::start(|_, _| {})?;
+    let scene = ProcessFixture::start(|_, _| {})?;
     let state = scene.wait_until(|state| matches!(state, State::Ready { .. })).await?;
     let State::Ready { port, .. } = state else { return Err("not ready".into()) };
     drop(scene);

@@ -21,119 +21,128 @@ use super::Deps;
 use crate::{
     base::{clock::Clock, rng::Rng},
     domain::{
-        retention::{CONTENT_KEY_OVERLAP, PROOF_KEY_LIFE, PROOF_KEY_OVERLAP},
+        retention::{CONTENT_KEY_OVERLAP, SECRET_KEY_LIFETIME, SECRET_KEY_OVERLAP},
         tenancy::TenantState,
     },
     identity::{
-        client_state::{Key, Keys},
-        content_keys::{ContentKey, ContentKeys, FreshContentKey, ListedContentKey, NotWritten},
+        client_state::{KeySet, SecretKey},
+        content_keys::{ContentKey, ContentKeyInfo, ContentKeys, NewContentKey, VaultWriteError},
         key_ring::{CLIENT_STATE_KEYS, COOKIE_KEYS, KeyRing, KeysUnavailable},
     },
     store::error::StoreError,
 };
 
 /// How long a new one is known before it is used.
-const KNOWN_FIRST: SignedDuration = SignedDuration::from_hours(1);
+const ACTIVATION_DELAY: SignedDuration = SignedDuration::from_hours(1);
 
 /// What kept a key from being made or destroyed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-enum Trouble {
+enum RotationError {
     #[error(transparent)]
-    NotRead(#[from] KeysUnavailable),
+    KeysUnavailable(#[from] KeysUnavailable),
     #[error(transparent)]
-    NotWritten(#[from] NotWritten),
+    NotWritten(#[from] VaultWriteError),
     #[error(transparent)]
     Store(#[from] StoreError),
     #[error("the cryptography library makes no key")]
-    NotMade,
+    NotGenerated,
 }
 
 /// Makes and destroys what is due; what fails is logged, once for each kind of key.
 pub(super) async fn rotate(deps: &Deps) {
     let (clock, rng) = (deps.clock.as_ref(), deps.rng.as_ref());
-    say(CLIENT_STATE_KEYS, proofs(&deps.keys.client_state, clock, rng).await);
-    say(COOKIE_KEYS, proofs(&deps.keys.cookies, clock, rng).await);
-    say("content-key-*", contents(deps).await);
+    log_failure(CLIENT_STATE_KEYS, rotate_key_ring(&deps.keys.client_state, clock, rng).await);
+    log_failure(COOKIE_KEYS, rotate_key_ring(&deps.keys.cookies, clock, rng).await);
+    log_failure("content-key-*", rotate_content_keys(deps).await);
 }
 
-fn say(secret: &str, outcome: Result<(), Trouble>) {
+fn log_failure(secret: &str, outcome: Result<(), RotationError>) {
     let Err(trouble) = outcome else { return };
     let what = match trouble {
-        Trouble::NotWritten(NotWritten::Forbidden) => {
+        RotationError::NotWritten(VaultWriteError::Forbidden) => {
             "give the handler's identity the role Key Vault Secrets Officer on the vault, or change the keys by hand"
         }
-        Trouble::NotWritten(NotWritten::Unavailable)
-        | Trouble::NotRead(_)
-        | Trouble::Store(_)
-        | Trouble::NotMade => "the next run tries again; if this goes on, look at the vault",
+        RotationError::NotWritten(VaultWriteError::Unavailable)
+        | RotationError::KeysUnavailable(_)
+        | RotationError::Store(_)
+        | RotationError::NotGenerated => {
+            "the next run tries again; if this goes on, look at the vault"
+        }
     };
     tracing::warn!(secret, %trouble, what_to_do = what, "keys cannot be changed");
 }
 
 /// The content keys, as long as any tenant has its notifications brought with content.
-async fn contents(deps: &Deps) -> Result<(), Trouble> {
-    let tenants = deps.tenants.all().await?;
+async fn rotate_content_keys(deps: &Deps) -> Result<(), RotationError> {
+    let tenants = deps.tenants.list().await?;
     let rich = tenants.iter().any(|(tenant, _)| match tenant.state {
-        TenantState::Active => tenant.policy.rich,
-        TenantState::Suspended(_) | TenantState::Leaving | TenantState::Left(_) => false,
+        TenantState::Active => tenant.policy.rich_notifications,
+        TenantState::Suspended(_) | TenantState::Disconnecting | TenantState::Deleted(_) => false,
     });
     if !rich {
         return Ok(());
     }
-    age(&deps.keys.content, deps.keys.content_life, deps.clock.now(), deps.rng.as_ref()).await
+    rotate_if_due(
+        &deps.keys.content,
+        deps.keys.content_max_age,
+        deps.clock.now(),
+        deps.rng.as_ref(),
+    )
+    .await
 }
 
 /// Only keys that can be read count: one that cannot takes no other's place.
-async fn age(
+async fn rotate_if_due(
     keys: &ContentKeys,
     life: SignedDuration,
     now: Timestamp,
     rng: &(dyn Rng + 'static),
-) -> Result<(), Trouble> {
+) -> Result<(), RotationError> {
     let all = |keys: Vec<Arc<ContentKey>>| {
-        keys.iter().map(|key| listed(key.id(), key.made_at())).collect()
+        keys.iter().map(|key| listed_key(key.id(), key.created_at())).collect()
     };
-    if !Due::of(all(keys.all().await?), now, life).is_anything() {
+    if !ContentKeyPlan::new(all(keys.all().await?), now, life).has_work() {
         return Ok(());
     }
     // What is held may be an hour old: somebody else may have been here.
-    let due = Due::of(all(keys.all_now().await?), now, life);
-    change(keys, &due, now, rng).await
+    let due = ContentKeyPlan::new(all(keys.reload_all().await?), now, life);
+    apply_plan(keys, &due, now, rng).await
 }
 
 /// What is to be done about the content keys.
 #[derive(Debug, PartialEq, Eq)]
-struct Due {
-    make: bool,
-    destroy: Vec<ListedContentKey>,
+struct ContentKeyPlan {
+    create: bool,
+    destroy: Vec<ContentKeyInfo>,
 }
 
-impl Due {
-    fn of(mut keys: Vec<ListedContentKey>, now: Timestamp, life: SignedDuration) -> Self {
-        keys.sort_by(|a, b| (b.made_at, &b.id).cmp(&(a.made_at, &a.id)));
-        let make = keys.first().is_none_or(|newest| newest.made_at + life <= now);
-        let superseded = |pair: &&[ListedContentKey]| pair[0].made_at + CONTENT_KEY_OVERLAP <= now;
+impl ContentKeyPlan {
+    fn new(mut keys: Vec<ContentKeyInfo>, now: Timestamp, life: SignedDuration) -> Self {
+        keys.sort_by(|a, b| (b.created_at, &b.id).cmp(&(a.created_at, &a.id)));
+        let make = keys.first().is_none_or(|newest| newest.created_at + life <= now);
+        let superseded = |pair: &&[ContentKeyInfo]| pair[0].created_at + CONTENT_KEY_OVERLAP <= now;
         let destroy = keys.windows(2).filter(superseded).map(|pair| pair[1].clone()).collect();
-        Self { make, destroy }
+        Self { create: make, destroy }
     }
 
-    fn is_anything(&self) -> bool {
-        self.make || !self.destroy.is_empty()
+    fn has_work(&self) -> bool {
+        self.create || !self.destroy.is_empty()
     }
 }
 
-fn listed(id: &crate::domain::ids::ContentKeyId, made_at: Timestamp) -> ListedContentKey {
-    ListedContentKey { id: id.clone(), made_at }
+fn listed_key(id: &crate::domain::ids::ContentKeyId, made_at: Timestamp) -> ContentKeyInfo {
+    ContentKeyInfo { id: id.clone(), created_at: made_at }
 }
 
-async fn change(
+async fn apply_plan(
     keys: &ContentKeys,
-    due: &Due,
+    due: &ContentKeyPlan,
     now: Timestamp,
     rng: &(dyn Rng + 'static),
-) -> Result<(), Trouble> {
-    if due.make {
-        let key = FreshContentKey::make(now, rng).await.map_err(|_| Trouble::NotMade)?;
+) -> Result<(), RotationError> {
+    if due.create {
+        let key =
+            NewContentKey::generate(now, rng).await.map_err(|_| RotationError::NotGenerated)?;
         keys.source().add(&key).await?;
         tracing::info!(key = %key.id(), "a content key was made");
     }
@@ -141,74 +150,78 @@ async fn change(
         keys.source().destroy(&old.id).await?;
         tracing::info!(key = %old.id, "a content key was destroyed");
     }
-    keys.all_now().await?;
+    keys.reload_all().await?;
     Ok(())
 }
 
 /// The keys in one secret, client-state and cookie keys alike.
-async fn proofs(
+async fn rotate_key_ring(
     ring: &KeyRing,
     clock: &dyn Clock,
     rng: &(dyn Rng + 'static),
-) -> Result<(), Trouble> {
+) -> Result<(), RotationError> {
     let now = clock.now();
     let held = match ring.keys().await {
         Ok(held) => held,
         Err(away) => {
             // Keys that are there and cannot be had must not be replaced.
-            if !ring.source().has_none().await {
+            if !ring.source().is_empty().await {
                 return Err(away.into());
             }
-            let key = fresh(now, rng)?;
+            let key = generate_key(now, rng)?;
             let id = key.id().clone();
-            ring.source().keep(&Keys::new(key, []).dated(now)).await?;
+            ring.source().store(&KeySet::new(key, []).with_default_created_at(now)).await?;
             tracing::info!(key = %id, "the first key was made");
-            ring.keys_now().await?;
+            ring.reload_keys().await?;
             return Ok(());
         }
     };
-    if next(&held, now, rng)?.is_none() {
+    if next_keys(&held, now, rng)?.is_none() {
         return Ok(());
     }
-    let now_there = ring.keys_now().await?;
-    if let Some(next) = next(&now_there, now, rng)? {
-        ring.source().keep(&next).await?;
+    let now_there = ring.reload_keys().await?;
+    if let Some(next) = next_keys(&now_there, now, rng)? {
+        ring.source().store(&next).await?;
         tracing::info!(current = %next.current().id(), "keys were changed");
-        ring.keys_now().await?;
+        ring.reload_keys().await?;
     }
     Ok(())
 }
 
 /// The keys as they should be now; `None` when they are.
-fn next(keys: &Keys, now: Timestamp, rng: &(dyn Rng + 'static)) -> Result<Option<Keys>, Trouble> {
+fn next_keys(
+    keys: &KeySet,
+    now: Timestamp,
+    rng: &(dyn Rng + 'static),
+) -> Result<Option<KeySet>, RotationError> {
     // Keys without an age belong to somebody who cares for them by hand.
-    let Some(current) = keys.made(keys.current().id()) else { return Ok(None) };
-    let made = |key: &Key| keys.made(key.id()).unwrap_or(current);
+    let Some(current) = keys.created_at(keys.current().id()) else { return Ok(None) };
+    let made = |key: &SecretKey| keys.created_at(key.id()).unwrap_or(current);
     let newer = keys.others().filter(|key| made(key) > current).max_by_key(|key| made(key));
     if let Some(newer) = newer {
-        let known = made(newer) + KNOWN_FIRST <= now;
+        let known = made(newer) + ACTIVATION_DELAY <= now;
         // Dated anew: from now on the one before is superseded, however long this had to wait.
-        return Ok(known.then(|| keys.clone().promoted(newer.id(), now)));
+        return Ok(known.then(|| keys.clone().promote(newer.id(), now)));
     }
-    if current + PROOF_KEY_LIFE <= now {
-        return Ok(Some(keys.clone().with(fresh(now, rng)?, now)));
+    if current + SECRET_KEY_LIFETIME <= now {
+        return Ok(Some(keys.clone().with_key(generate_key(now, rng)?, now)));
     }
     let mut ages: Vec<Timestamp> = keys.others().map(made).chain([current]).collect();
     ages.sort_unstable();
     // What came next is what a key was superseded by.
     let after = |at: Timestamp| ages.iter().copied().find(|age| *age > at).unwrap_or(current);
-    let over = keys.others().filter(|key| after(made(key)) + PROOF_KEY_OVERLAP <= now);
+    let over = keys.others().filter(|key| after(made(key)) + SECRET_KEY_OVERLAP <= now);
     let over: Vec<_> = over.map(|key| key.id().clone()).collect();
     Ok((!over.is_empty()).then(|| keys.clone().without(&over)))
 }
 
 /// A key named after the day and by chance.
-fn fresh(now: Timestamp, rng: &(dyn Rng + 'static)) -> Result<Key, Trouble> {
+fn generate_key(now: Timestamp, rng: &(dyn Rng + 'static)) -> Result<SecretKey, RotationError> {
     let today = now.to_zoned(TimeZone::UTC).date();
-    let id = format!("k{}-{:04x}", today.strftime("%Y%m%d"), rng.number() as u16);
+    let id = format!("k{}-{:04x}", today.strftime("%Y%m%d"), rng.next_u64() as u16);
     let mut bytes = zeroize::Zeroizing::new([0; 32]);
     rng.fill(bytes.as_mut_slice());
-    Ok(Key::new(id.parse().map_err(|_| Trouble::NotMade)?, &bytes))
+    Ok(SecretKey::new(id.parse().map_err(|_| RotationError::NotGenerated)?, &bytes))
 }
 
 #[cfg(test)]

@@ -20,16 +20,16 @@ fn start() -> Timestamp {
     "2026-11-22T09:00:00Z".parse().unwrap()
 }
 
-fn content(name: &str, age: SignedDuration) -> ListedContentKey {
+fn content(name: &str, age: SignedDuration) -> ContentKeyInfo {
     let id: ContentKeyId = name.parse().unwrap();
-    ListedContentKey { id, made_at: start() - age }
+    ContentKeyInfo { id, created_at: start() - age }
 }
 
 #[test]
 fn a_content_key_is_followed_on_schedule_and_goes_two_days_later() {
-    let due = |keys: &[ListedContentKey]| {
-        let due = Due::of(keys.to_vec(), start(), days(30));
-        (due.make, due.destroy.into_iter().map(|key| key.id.to_string()).collect::<Vec<_>>())
+    let due = |keys: &[ContentKeyInfo]| {
+        let due = ContentKeyPlan::new(keys.to_vec(), start(), days(30));
+        (due.create, due.destroy.into_iter().map(|key| key.id.to_string()).collect::<Vec<_>>())
     };
     let none: Vec<String> = Vec::new();
     assert_eq!(due(&[]), (true, none.clone()), "the first");
@@ -48,21 +48,22 @@ async fn two_runs_at_once_make_at_worst_one_key_too_many() {
     let shared: Arc<dyn Clock> = Arc::new(clock.clone());
     let source = MemoryContentKeys::new(Arc::clone(&shared));
     let keys = ContentKeys::new(Box::new(source.clone()), shared);
-    let look = async || Due::of(keys.source().list().await.unwrap(), clock.now(), days(30));
+    let look =
+        async || ContentKeyPlan::new(keys.source().list().await.unwrap(), clock.now(), days(30));
     let rng = SeededRng::new(1);
     let (one, other) = (look().await, look().await);
-    change(&keys, &one, clock.now(), &rng).await.unwrap();
-    change(&keys, &other, clock.now(), &rng).await.unwrap();
+    apply_plan(&keys, &one, clock.now(), &rng).await.unwrap();
+    apply_plan(&keys, &other, clock.now(), &rng).await.unwrap();
     assert_eq!(source.ids().len(), 2);
-    assert!(!look().await.is_anything());
+    assert!(!look().await.has_work());
     // Both are of the same second, and one of them counts as the newer for everybody.
     clock.advance(days(2));
-    change(&keys, &look().await, clock.now(), &rng).await.unwrap();
+    apply_plan(&keys, &look().await, clock.now(), &rng).await.unwrap();
     assert_eq!(source.ids().len(), 1);
     source.set_read_only(true);
     clock.advance(days(30));
-    let refused = change(&keys, &look().await, clock.now(), &rng).await;
-    assert_eq!(refused, Err(Trouble::NotWritten(NotWritten::Forbidden)));
+    let refused = apply_plan(&keys, &look().await, clock.now(), &rng).await;
+    assert_eq!(refused, Err(RotationError::NotWritten(VaultWriteError::Forbidden)));
     assert!(keys.current().await.unwrap().is_some(), "the old one serves on");
 }
 
@@ -73,26 +74,26 @@ async fn a_key_that_nobody_can_read_supersedes_none() {
     let source = MemoryContentKeys::new(Arc::clone(&shared));
     let keys = ContentKeys::new(Box::new(source.clone()), shared);
     let rng = SeededRng::new(1);
-    age(&keys, days(30), clock.now(), &rng).await.unwrap();
+    rotate_if_due(&keys, days(30), clock.now(), &rng).await.unwrap();
     let first = source.ids().remove(0);
     clock.advance(days(28));
     source.put_unreadable("odd".parse().unwrap());
     clock.advance(days(2));
-    keys.all_now().await.unwrap();
-    age(&keys, days(30), clock.now(), &rng).await.unwrap();
+    keys.reload_all().await.unwrap();
+    rotate_if_due(&keys, days(30), clock.now(), &rng).await.unwrap();
     let ids = source.ids();
     assert!(ids.contains(&first), "subscriptions still name it");
     assert_ne!(keys.current().await.unwrap().unwrap().id(), &first, "and it is followed in time");
 }
 
-struct Proofs {
+struct KeyRingFixture {
     clock: ManualClock,
     rng: SeededRng,
     source: MemoryKeys,
     ring: KeyRing,
 }
 
-impl Proofs {
+impl KeyRingFixture {
     fn new() -> Self {
         let clock = ManualClock::new(start());
         let source = MemoryKeys::default();
@@ -100,20 +101,20 @@ impl Proofs {
         Self { clock, rng: SeededRng::new(1), source, ring }
     }
 
-    async fn run_after(&self, time: SignedDuration) -> Keys {
+    async fn run_after(&self, time: SignedDuration) -> KeySet {
         self.clock.advance(time);
         // What is held may be an hour old, as in every other process.
-        self.ring.keys_now().await.ok();
-        proofs(&self.ring, &self.clock, &self.rng).await.unwrap();
+        self.ring.reload_keys().await.ok();
+        rotate_key_ring(&self.ring, &self.clock, &self.rng).await.unwrap();
         self.source.keys().unwrap()
     }
 }
 
 #[tokio::test]
 async fn proving_keys_follow_each_other_yearly_and_are_known_before_they_are_used() {
-    let proofs = Proofs::new();
+    let proofs = KeyRingFixture::new();
     let first = proofs.run_after(SignedDuration::ZERO).await.current().id().clone();
-    let ids = |keys: &Keys| keys.others().map(|key| key.id().clone()).collect::<Vec<_>>();
+    let ids = |keys: &KeySet| keys.others().map(|key| key.id().clone()).collect::<Vec<_>>();
     let still = proofs.run_after(days(365) - HOUR).await;
     assert_eq!((still.current().id(), ids(&still).len()), (&first, 0));
     let both = proofs.run_after(HOUR).await;
@@ -131,7 +132,7 @@ async fn proving_keys_follow_each_other_yearly_and_are_known_before_they_are_use
 
 #[tokio::test]
 async fn a_key_whose_turn_came_late_leaves_the_one_before_its_whole_time() {
-    let proofs = Proofs::new();
+    let proofs = KeyRingFixture::new();
     let first = proofs.run_after(SignedDuration::ZERO).await.current().id().clone();
     assert_eq!(proofs.run_after(days(365)).await.others().count(), 1);
     // Nothing ran, or nothing could be written, for three weeks.
@@ -147,24 +148,24 @@ async fn keys_that_are_there_and_cannot_be_had_are_not_replaced() {
     struct Away;
     #[async_trait::async_trait]
     impl crate::identity::key_ring::KeySource for Away {
-        async fn load(&self) -> Result<Keys, KeysUnavailable> {
+        async fn load(&self) -> Result<KeySet, KeysUnavailable> {
             Err(KeysUnavailable)
         }
     }
     let clock = ManualClock::new(start());
     let ring = KeyRing::new(Box::new(Away), Arc::new(clock.clone()));
-    let outcome = proofs(&ring, &clock, &SeededRng::new(1)).await;
-    assert_eq!(outcome, Err(Trouble::NotRead(KeysUnavailable)));
+    let outcome = rotate_key_ring(&ring, &clock, &SeededRng::new(1)).await;
+    assert_eq!(outcome, Err(RotationError::KeysUnavailable(KeysUnavailable)));
 }
 
 #[tokio::test]
 async fn keys_without_an_age_are_left_to_whoever_made_them() {
-    let proofs = Proofs::new();
-    let by_hand = Key::new("k1".parse().unwrap(), &[1; 32]);
-    proofs.source.put(Some(Keys::new(by_hand.clone(), [])));
+    let proofs = KeyRingFixture::new();
+    let by_hand = SecretKey::new("k1".parse().unwrap(), &[1; 32]);
+    proofs.source.put(Some(KeySet::new(by_hand.clone(), [])));
     let kept = proofs.run_after(days(4_000)).await;
     assert_eq!((kept.current().id(), kept.others().count()), (by_hand.id(), 0));
     // A vault tells how old the secret is, and then it is as old as that.
-    proofs.source.put(Some(Keys::new(by_hand, []).dated(start())));
+    proofs.source.put(Some(KeySet::new(by_hand, []).with_default_created_at(start())));
     assert_eq!(proofs.run_after(HOUR).await.others().count(), 1);
 }

@@ -5,7 +5,10 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::{
     domain::{
-        appointment::{CopyAt, Desired, Details, Ended, Facts, OrganizerCopy, RoomCopy, Wish},
+        appointment::{
+            BookingSpec, CopyLocation, DesiredState, Details, EndReason, Facts, OrganizerCopy,
+            RoomCopy,
+        },
         ids::{EventId, MailboxId},
         interval::Interval,
         personal::Personal,
@@ -76,7 +79,7 @@ mod details {
 struct FactsWire {
     #[serde(with = "stretch")]
     interval: Interval,
-    people: u16,
+    attendee_count: u16,
     private: bool,
     #[serde(with = "details")]
     details: Details,
@@ -84,10 +87,10 @@ struct FactsWire {
 
 #[derive(Serialize, Deserialize)]
 #[serde(transparent)]
-pub(super) struct CopyAtText(#[serde(with = "CopyAtWire")] pub(super) CopyAt);
+pub(super) struct CopyAtText(#[serde(with = "CopyAtWire")] pub(super) CopyLocation);
 
 #[derive(Serialize, Deserialize)]
-#[serde(remote = "CopyAt")]
+#[serde(remote = "CopyLocation")]
 struct CopyAtWire {
     #[serde(with = "as_text")]
     mailbox: MailboxId,
@@ -102,12 +105,12 @@ pub(super) struct OrganizerCopyText(#[serde(with = "OrganizerCopyWire")] pub(sup
 #[derive(Serialize, Deserialize)]
 #[serde(remote = "OrganizerCopy")]
 enum OrganizerCopyWire {
-    Unseen,
-    Live(#[serde(with = "CopyAtWire")] CopyAt, #[serde(with = "FactsWire")] Facts),
-    WithoutRoom(#[serde(with = "CopyAtWire")] CopyAt),
+    Unknown,
+    Live(#[serde(with = "CopyAtWire")] CopyLocation, #[serde(with = "FactsWire")] Facts),
+    WithoutRoom(#[serde(with = "CopyAtWire")] CopyLocation),
     Cancelled,
     Gone,
-    GivenUp,
+    Released,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -117,10 +120,10 @@ pub(super) struct RoomCopyText(#[serde(with = "RoomCopyWire")] pub(super) RoomCo
 #[derive(Serialize, Deserialize)]
 #[serde(remote = "RoomCopy")]
 enum RoomCopyWire {
-    Unseen,
+    Unknown,
     Live {
         #[serde(with = "CopyAtWire")]
-        at: CopyAt,
+        at: CopyLocation,
         #[serde(with = "FactsWire")]
         facts: Facts,
         answerable: bool,
@@ -130,29 +133,29 @@ enum RoomCopyWire {
 
 #[derive(Serialize, Deserialize)]
 #[serde(transparent)]
-pub(super) struct DesiredText(#[serde(with = "DesiredWire")] pub(super) Desired);
+pub(super) struct DesiredText(#[serde(with = "DesiredWire")] pub(super) DesiredState);
 
 #[derive(Serialize, Deserialize)]
-#[serde(remote = "Desired")]
+#[serde(remote = "DesiredState")]
 enum DesiredWire {
-    Wanted(#[serde(with = "WishWire")] Wish),
-    Unwanted(#[serde(with = "EndedWire")] Ended),
+    Wanted(#[serde(with = "WishWire")] BookingSpec),
+    Unwanted(#[serde(with = "EndedWire")] EndReason),
 }
 
 #[derive(Serialize, Deserialize)]
-#[serde(remote = "Wish")]
+#[serde(remote = "BookingSpec")]
 struct WishWire {
     #[serde(with = "FactsWire")]
     facts: Facts,
-    asked: u32,
+    invitation: u32,
 }
 
 #[derive(Serialize, Deserialize)]
-#[serde(remote = "Ended")]
+#[serde(remote = "EndReason")]
 enum EndedWire {
     RoomRemoved,
     Cancelled,
     RoomLeft,
     NotAccepted,
-    GivenUp,
+    Abandoned,
 }

@@ -1,5 +1,5 @@
 //! A booking as its row has it. Personal text is in `IcalUid`, `OrganizerCopy`, `RoomCopy` and
-//! `Desired`, and nowhere else.
+//! `DesiredState`, and nowhere else.
 //!
 //! The wire types mirror the domain's field by field; the compiler refuses them when one is missing.
 
@@ -13,8 +13,8 @@ use crate::{
     domain::{
         appointment::Copies,
         booking::{
-            Answer, Booking, Held, Intent, Observed, Outcome, Refusal, RefusalReason, RoomTold,
-            Shown, Telling, Told,
+            Booking, BookingOutcome, BookingRefusal, ConfirmedBooking, Intent, MeetingResponse,
+            ObservedState, PublishLease, Published, PublishedOutcome, RefusalReason, RoomResponse,
         },
         ids::{BookingId, CorrelationId, RoomId, TenantId},
         interval::Interval,
@@ -44,19 +44,19 @@ pub(super) struct BookingRow {
     organizer_copy: JsonText<OrganizerCopyText>,
     room_copy: JsonText<RoomCopyText>,
     #[serde(with = "count")]
-    asked: u32,
+    invitation: u32,
     desired: JsonText<DesiredText>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     intent: Option<JsonText<IntentWire>>,
     observed: JsonText<ObservedText>,
-    shown: JsonText<ShownWire>,
+    published: JsonText<ShownWire>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    telling: Option<JsonText<TellingWire>>,
+    publish_lease: Option<JsonText<TellingWire>>,
     #[serde(with = "as_text")]
     correlation: CorrelationId,
     #[serde(with = "count")]
-    changes: u32,
-    pointers: JsonText<Vec<CopyAtText>>,
+    change_count: u32,
+    known_copies: JsonText<Vec<CopyAtText>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     unsettled_due: Option<Timestamp>,
     purge_due: Timestamp,
@@ -65,7 +65,7 @@ pub(super) struct BookingRow {
 #[derive(Serialize, Deserialize)]
 struct TellingWire {
     worker: AsText<Nonce>,
-    until: Timestamp,
+    lease_until: Timestamp,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -73,7 +73,7 @@ struct IntentWire {
     worker: AsText<Nonce>,
     lease_until: Timestamp,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    claims: Option<Stretch>,
+    claim: Option<Stretch>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     stale: Vec<Stretch>,
     generation: u32,
@@ -81,32 +81,32 @@ struct IntentWire {
 
 #[derive(Serialize, Deserialize)]
 #[serde(transparent)]
-struct ObservedText(#[serde(with = "ObservedWire")] Observed);
+struct ObservedText(#[serde(with = "ObservedWire")] ObservedState);
 
 #[derive(Serialize, Deserialize)]
-#[serde(remote = "Observed")]
+#[serde(remote = "ObservedState")]
 enum ObservedWire {
     Nothing,
-    Booked(#[serde(with = "HeldWire")] Held),
-    Refused(#[serde(with = "RefusalWire")] Refusal),
+    Booked(#[serde(with = "HeldWire")] ConfirmedBooking),
+    Refused(#[serde(with = "RefusalWire")] BookingRefusal),
 }
 
 #[derive(Serialize, Deserialize)]
-#[serde(remote = "Held")]
+#[serde(remote = "ConfirmedBooking")]
 struct HeldWire {
     #[serde(with = "stretch")]
     interval: Interval,
     generation: u32,
     reference: String,
     #[serde(with = "as_text")]
-    wish: Digest,
+    spec_fingerprint: Digest,
 }
 
 #[derive(Serialize, Deserialize)]
-#[serde(remote = "Refusal")]
+#[serde(remote = "BookingRefusal")]
 struct RefusalWire {
     #[serde(with = "as_text")]
-    asking: Digest,
+    request_digest: Digest,
     #[serde(with = "RefusalReasonWire")]
     reason: RefusalReason,
 }
@@ -128,19 +128,19 @@ struct ShownWire {
 
 #[derive(Serialize, Deserialize)]
 #[serde(transparent)]
-struct ToldText(#[serde(with = "ToldWire")] Told);
+struct ToldText(#[serde(with = "ToldWire")] PublishedOutcome);
 
 #[derive(Serialize, Deserialize)]
-#[serde(remote = "Told")]
+#[serde(remote = "PublishedOutcome")]
 struct ToldWire {
     #[serde(with = "as_text")]
-    event: Digest,
+    event_digest: Digest,
     #[serde(with = "OutcomeWire")]
-    outcome: Outcome,
+    outcome: BookingOutcome,
 }
 
 #[derive(Serialize, Deserialize)]
-#[serde(remote = "Outcome")]
+#[serde(remote = "BookingOutcome")]
 enum OutcomeWire {
     Booked,
     Refused(#[serde(with = "RefusalReasonWire")] RefusalReason),
@@ -149,55 +149,60 @@ enum OutcomeWire {
 
 #[derive(Serialize, Deserialize)]
 #[serde(transparent)]
-struct RoomToldText(#[serde(with = "RoomToldWire")] RoomTold);
+struct RoomToldText(#[serde(with = "RoomToldWire")] RoomResponse);
 
 #[derive(Serialize, Deserialize)]
-#[serde(remote = "RoomTold")]
+#[serde(remote = "RoomResponse")]
 struct RoomToldWire {
     #[serde(with = "AnswerWire")]
-    answer: Answer,
+    response: MeetingResponse,
     #[serde(with = "stretch")]
     interval: Interval,
-    asked: u32,
+    invitation: u32,
 }
 
 #[derive(Serialize, Deserialize)]
-#[serde(remote = "Answer")]
+#[serde(remote = "MeetingResponse")]
 enum AnswerWire {
     Accept,
     Decline,
 }
 
-impl From<Telling> for TellingWire {
-    fn from(telling: Telling) -> Self {
-        let Telling { worker, until } = telling;
-        Self { worker: AsText(Nonce(worker)), until }
+impl From<PublishLease> for TellingWire {
+    fn from(telling: PublishLease) -> Self {
+        let PublishLease { worker, lease_until: until } = telling;
+        Self { worker: AsText(Nonce(worker)), lease_until: until }
     }
 }
 
-impl From<TellingWire> for Telling {
+impl From<TellingWire> for PublishLease {
     fn from(wire: TellingWire) -> Self {
-        let TellingWire { worker: AsText(Nonce(worker)), until } = wire;
-        Self { worker, until }
+        let TellingWire { worker: AsText(Nonce(worker)), lease_until: until } = wire;
+        Self { worker, lease_until: until }
     }
 }
 
 impl From<Intent> for IntentWire {
     fn from(intent: Intent) -> Self {
-        let Intent { worker, lease_until, claims, stale, generation } = intent;
+        let Intent { worker, lease_until, claim: claims, stale, generation } = intent;
         let stale = stale.into_iter().map(Stretch).collect();
         let worker = AsText(Nonce(worker));
-        Self { worker, lease_until, claims: claims.map(Stretch), stale, generation }
+        Self { worker, lease_until, claim: claims.map(Stretch), stale, generation }
     }
 }
 
 impl From<IntentWire> for Intent {
     fn from(wire: IntentWire) -> Self {
-        let IntentWire { worker: AsText(Nonce(worker)), lease_until, claims, stale, generation } =
-            wire;
+        let IntentWire {
+            worker: AsText(Nonce(worker)),
+            lease_until,
+            claim: claims,
+            stale,
+            generation,
+        } = wire;
         let claims = claims.map(|Stretch(interval)| interval);
         let stale = stale.into_iter().map(|Stretch(interval)| interval).collect();
-        Self { worker, lease_until, claims, stale, generation }
+        Self { worker, lease_until, claim: claims, stale, generation }
     }
 }
 
@@ -206,18 +211,18 @@ impl From<Booking> for BookingRow {
         let Booking { key, id, generation, ical_uid, copies, desired, intent, observed, .. } =
             booking;
         let Booking {
-            shown,
-            telling,
+            published: shown,
+            publish_lease: telling,
             correlation,
-            changes,
-            pointers,
+            change_count: changes,
+            known_copies: pointers,
             unsettled_due,
             purge_due,
             ..
         } = booking;
         let BookingKey { tenant, appointment, original_start, room } = key;
-        let Copies { organizer, room: room_copy, asked } = copies;
-        let Shown { organizer: told, room: answered } = shown;
+        let Copies { organizer, room: room_copy, invitation: asked } = copies;
+        let Published { organizer: told, room: answered } = shown;
         Self {
             tenant,
             appointment,
@@ -228,18 +233,18 @@ impl From<Booking> for BookingRow {
             ical_uid,
             organizer_copy: JsonText(OrganizerCopyText(organizer)),
             room_copy: JsonText(RoomCopyText(room_copy)),
-            asked,
+            invitation: asked,
             desired: JsonText(DesiredText(desired)),
             intent: intent.map(|intent| JsonText(intent.into())),
             observed: JsonText(ObservedText(observed)),
-            shown: JsonText(ShownWire {
+            published: JsonText(ShownWire {
                 organizer: told.map(ToldText),
                 room: answered.map(RoomToldText),
             }),
-            telling: telling.map(|telling| JsonText(telling.into())),
+            publish_lease: telling.map(|telling| JsonText(telling.into())),
             correlation,
-            changes,
-            pointers: JsonText(pointers.into_iter().map(CopyAtText).collect()),
+            change_count: changes,
+            known_copies: JsonText(pointers.into_iter().map(CopyAtText).collect()),
             unsettled_due,
             purge_due,
         }
@@ -249,33 +254,33 @@ impl From<Booking> for BookingRow {
 /// A booking read back.
 #[derive(Deserialize)]
 #[serde(from = "BookingRow")]
-pub(super) struct Stored(pub(super) Booking);
+pub(super) struct StoredBooking(pub(super) Booking);
 
-impl From<BookingRow> for Stored {
+impl From<BookingRow> for StoredBooking {
     fn from(row: BookingRow) -> Self {
         let BookingRow { tenant, appointment, original_start, room, .. } = row;
         let JsonText(OrganizerCopyText(organizer)) = row.organizer_copy;
         let JsonText(RoomCopyText(room_copy)) = row.room_copy;
         let JsonText(DesiredText(desired)) = row.desired;
         let JsonText(ObservedText(observed)) = row.observed;
-        let JsonText(ShownWire { organizer: told, room: answered }) = row.shown;
+        let JsonText(ShownWire { organizer: told, room: answered }) = row.published;
         Self(Booking {
             key: BookingKey { tenant, appointment, original_start, room },
             id: row.booking,
             generation: row.generation,
             ical_uid: row.ical_uid,
-            copies: Copies { organizer, room: room_copy, asked: row.asked },
+            copies: Copies { organizer, room: room_copy, invitation: row.invitation },
             desired,
             intent: row.intent.map(|JsonText(intent)| intent.into()),
             observed,
-            shown: Shown {
+            published: Published {
                 organizer: told.map(|ToldText(told)| told),
                 room: answered.map(|RoomToldText(told)| told),
             },
-            telling: row.telling.map(|JsonText(telling)| telling.into()),
+            publish_lease: row.publish_lease.map(|JsonText(telling)| telling.into()),
             correlation: row.correlation,
-            changes: row.changes,
-            pointers: row.pointers.0.into_iter().map(|CopyAtText(at)| at).collect(),
+            change_count: row.change_count,
+            known_copies: row.known_copies.0.into_iter().map(|CopyAtText(at)| at).collect(),
             unsettled_due: row.unsettled_due,
             purge_due: row.purge_due,
         })

@@ -1,7 +1,7 @@
 //! The audit, for those whom it is about: which calls were made for the tenant on which days, which
 //! fields they named, and the rows themselves to keep.
 
-mod tally;
+mod stats;
 
 use askama::Template;
 use axum::{
@@ -13,22 +13,22 @@ use http::StatusCode;
 use jiff::{ToSpan, civil::Date, tz::TimeZone};
 
 use super::{
-    Deps, Shared, gate,
-    table::{self, Pages},
+    Deps, SharedDeps, authz,
+    export::{self, ExportPages},
 };
 use crate::{
     domain::ids::TenantId,
     store::audit::AuditedCall,
-    web::layout::{FieldError, Frame, Problem, Visitor, html_with, texts::Texts},
+    web::layout::{CurrentUser, FieldError, Frame, PageError, html_with_status, texts::Texts},
 };
 
-use tally::{Called, Day};
+use stats::{AuditExportRow, DayStats};
 
 /// The most days that are asked for at once.
-const DAYS_MAX: usize = 31;
+const MAX_DAYS: usize = 31;
 /// The most pages of 1,000 rows that one view counts: within half a minute or so. More are
 /// downloaded, or counted in fewer days.
-const PAGES_MAX: usize = 300;
+const MAX_PAGES: usize = 300;
 
 #[derive(Template)]
 #[template(path = "audit.html")]
@@ -39,20 +39,20 @@ struct AuditPage<'a> {
     /// The same days for the downloads.
     query: String,
     errors: &'a [FieldError],
-    days: &'a [Day],
+    days: &'a [DayStats],
     /// Whether there are more rows than were counted.
-    cut: bool,
+    truncated: bool,
 }
 
 /// The days that were asked for, as they were typed.
-struct Asked {
+struct DayRange {
     from: String,
     to: String,
 }
 
-impl Asked {
+impl DayRange {
     /// `?from=2026-11-23&to=2026-11-24`; yesterday and today where nothing is said.
-    fn read(deps: &Deps, query: Option<&str>) -> Self {
+    fn from_query(deps: &Deps, query: Option<&str>) -> Self {
         let query = query.unwrap_or_default().as_bytes();
         let value = |name| {
             let mut pairs = url::form_urlencoded::parse(query);
@@ -74,50 +74,53 @@ impl Asked {
             return Err(FieldError::new("to", t.audit.backwards));
         }
         let days: Vec<Date> =
-            from.series(1.day()).take_while(|day| *day <= to).take(DAYS_MAX + 1).collect();
-        if days.len() > DAYS_MAX {
+            from.series(1.day()).take_while(|day| *day <= to).take(MAX_DAYS + 1).collect();
+        if days.len() > MAX_DAYS {
             return Err(FieldError::new("to", t.audit.too_many_days));
         }
         Ok(days)
     }
 }
 
-/// GET `audit`.
+/// GET `write_audit`.
 pub(super) async fn show(
-    State(deps): State<Shared>,
-    visitor: Visitor,
+    State(deps): State<SharedDeps>,
+    user: CurrentUser,
     RawQuery(query): RawQuery,
-) -> Result<Response, Problem> {
-    gate::may_leave(&visitor)?;
-    let t = deps.desk.texts();
-    let asked = Asked::read(&deps, query.as_deref());
+) -> Result<Response, PageError> {
+    authz::require_admin(&user)?;
+    let t = deps.pages.texts();
+    let asked = DayRange::from_query(&deps, query.as_deref());
     let (status, errors, (days, cut)) = match asked.days(t) {
-        Ok(dates) => (StatusCode::OK, vec![], counted(&deps, visitor.tenant(), &dates).await?),
+        Ok(dates) => (StatusCode::OK, vec![], load_days(&deps, user.tenant(), &dates).await?),
         Err(error) => (StatusCode::UNPROCESSABLE_ENTITY, vec![error], (vec![], false)),
     };
-    let sections = gate::sections(t);
-    let frame = deps.desk.frame(t.audit.title).of(&visitor).within(&sections, "audit");
+    let sections = authz::sections(t);
+    let frame = deps.pages.frame(t.audit.title).for_user(&user).with_sections(&sections, "audit");
     let (from, to) = (asked.from.as_str(), asked.to.as_str());
     let mut query = url::form_urlencoded::Serializer::new(String::new());
     let query = query.append_pair("from", from).append_pair("to", to).finish();
-    html_with(status, &AuditPage { frame, from, to, query, errors: &errors, days: &days, cut })
+    html_with_status(
+        status,
+        &AuditPage { frame, from, to, query, errors: &errors, days: &days, truncated: cut },
+    )
 }
 
 /// The latest day first, and whether rows are left that were not counted.
-async fn counted(
+async fn load_days(
     deps: &Deps,
     tenant: TenantId,
     dates: &[Date],
-) -> Result<(Vec<Day>, bool), Problem> {
+) -> Result<(Vec<DayStats>, bool), PageError> {
     let (mut days, mut pages) = (Vec::new(), 0);
     for date in dates.iter().rev() {
-        let (mut day, mut next) = (Day::new(*date), None);
+        let (mut day, mut next) = (DayStats::new(*date), None);
         loop {
-            if pages == PAGES_MAX {
+            if pages == MAX_PAGES {
                 days.push(day);
                 return Ok((days, true));
             }
-            let (calls, more) = deps.audit.page(tenant, *date, next).await?;
+            let (calls, more) = deps.audit.list_page(tenant, *date, next).await?;
             pages += 1;
             calls.into_iter().for_each(|call| day.add(call));
             next = more;
@@ -132,33 +135,39 @@ async fn counted(
 
 /// GET `audit.csv`, with the days like the page.
 pub(super) async fn csv(
-    State(deps): State<Shared>,
-    visitor: Visitor,
+    State(deps): State<SharedDeps>,
+    user: CurrentUser,
     RawQuery(query): RawQuery,
-) -> Result<Response, Problem> {
-    table::csv("audit.csv", calls(deps, &visitor, query.as_deref())?).await
+) -> Result<Response, PageError> {
+    export::csv("audit.csv", export_calls(deps, &user, query.as_deref())?).await
 }
 
 /// GET `audit.json`.
 pub(super) async fn json(
-    State(deps): State<Shared>,
-    visitor: Visitor,
+    State(deps): State<SharedDeps>,
+    user: CurrentUser,
     RawQuery(query): RawQuery,
-) -> Result<Response, Problem> {
-    table::json("audit.json", calls(deps, &visitor, query.as_deref())?).await
+) -> Result<Response, PageError> {
+    export::json("audit.json", export_calls(deps, &user, query.as_deref())?).await
 }
 
 /// Every row, day by day; of one day in 16 parts, each in order of time, as they are stored.
-fn calls(deps: Shared, visitor: &Visitor, query: Option<&str>) -> Result<Pages<Called>, Problem> {
-    gate::may_leave(visitor)?;
-    let days = Asked::read(&deps, query).days(deps.desk.texts()).map_err(|_| Problem::BadForm)?;
-    let (tenant, mut dates) = (visitor.tenant(), days.into_iter());
+fn export_calls(
+    deps: SharedDeps,
+    user: &CurrentUser,
+    query: Option<&str>,
+) -> Result<ExportPages<AuditExportRow>, PageError> {
+    authz::require_admin(user)?;
+    let days = DayRange::from_query(&deps, query)
+        .days(deps.pages.texts())
+        .map_err(|_| PageError::MalformedForm)?;
+    let (tenant, mut dates) = (user.tenant(), days.into_iter());
     let first = dates.next().map(|date| (date, None));
     let pages = stream::try_unfold((first, dates), move |(place, mut dates)| {
         let audit = deps.audit.clone();
         async move {
             let Some((date, from)) = place else { return Ok(None) };
-            let (page, more) = audit.page(tenant, date, from).await?;
+            let (page, more) = audit.list_page(tenant, date, from).await?;
             let place = match more {
                 Some(more) => Some((date, Some(more))),
                 None => dates.next().map(|date| (date, None)),
@@ -166,6 +175,7 @@ fn calls(deps: Shared, visitor: &Visitor, query: Option<&str>) -> Result<Pages<C
             Ok(Some((page, (place, dates))))
         }
     });
-    let lines = pages.map_ok(|page: Vec<AuditedCall>| page.into_iter().map(Called::from).collect());
+    let lines =
+        pages.map_ok(|page: Vec<AuditedCall>| page.into_iter().map(AuditExportRow::from).collect());
     Ok(lines.boxed())
 }

@@ -7,9 +7,9 @@
 
 use crate::domain::{
     ids::{GroupId, MailboxId},
-    policy::{Answering, Registration, Room},
+    policy::{Registration, ResponseMode, Room},
 };
-use crate::graph::permissions::given_to;
+use crate::graph::permissions::exchange_roles_of;
 
 /// What the scope in Exchange is called.
 const SCOPE: &str = "Roombridge calendars";
@@ -19,7 +19,7 @@ const MAIL_SCOPE: &str = "Roombridge mail";
 /// `text` as one word of PowerShell: in single quotes nothing is expanded, and only a quote ends it.
 /// The typographic ones count as quotes, too, and each is doubled to mean itself
 /// (learn.microsoft.com/powershell/module/microsoft.powershell.core/about/about_quoting_rules).
-fn quoted(text: &str) -> String {
+fn quote(text: &str) -> String {
     let mut quoted = String::from("'");
     for c in text.chars().filter(|c| !c.is_control()) {
         if matches!(c, '\'' | '\u{2018}'..='\u{201B}') {
@@ -31,7 +31,7 @@ fn quoted(text: &str) -> String {
 }
 
 /// Makes the app known to Exchange.
-fn service_principal(app: &str) -> String {
+fn service_principal_command(app: &str) -> String {
     format!(
         "$sp = Get-MgServicePrincipal -Filter \"AppId eq '{app}'\"\n\
          New-ServicePrincipal -AppId $sp.AppId -ObjectId $sp.Id -DisplayName \"Roombridge\""
@@ -39,36 +39,36 @@ fn service_principal(app: &str) -> String {
 }
 
 /// Gives the app `app` the calendars of the members of `group`, and tries it with `mailbox`.
-pub(in super::super) fn scope(
+pub(in super::super) fn scope_commands(
     app: &str,
     group: Option<GroupId>,
     mailbox: Option<&str>,
 ) -> Vec<String> {
     let group = group.map_or_else(|| "<object id of the group>".to_owned(), |id| id.to_string());
     let mut commands = vec![
-        service_principal(app),
+        service_principal_command(app),
         format!(
             "$group = Get-Recipient -Filter \"ExternalDirectoryObjectId -eq '{group}'\"\n\
              New-ManagementScope -Name \"{SCOPE}\" -RecipientRestrictionFilter \"MemberOfGroup -eq '$($group.DistinguishedName)'\""
         ),
     ];
-    let calendars =
-        given_to(Registration::Scoped.into()).filter(|role| role.name.contains("Calendars"));
+    let calendars = exchange_roles_of(Registration::Scoped.into())
+        .filter(|role| role.name.contains("Calendars"));
     commands.extend(calendars.map(|role| {
         let name = role.name;
         format!("New-ManagementRoleAssignment -App {app} -Role \"{name}\" -CustomResourceScope \"{SCOPE}\"")
     }));
-    let mailbox = mailbox.map_or_else(|| "<address of a mailbox>".to_owned(), quoted);
+    let mailbox = mailbox.map_or_else(|| "<address of a mailbox>".to_owned(), quote);
     commands
         .push(format!("Test-ServicePrincipalAuthorization -Identity {app} -Resource {mailbox}"));
     commands
 }
 
 /// Lets the app `app` send as `sender`, and as nobody else.
-pub(in super::super) fn mail(app: &str, sender: Option<MailboxId>) -> Vec<String> {
+pub(in super::super) fn mail_commands(app: &str, sender: Option<MailboxId>) -> Vec<String> {
     let sender = sender.map_or_else(|| "<object id of the sender>".to_owned(), |id| id.to_string());
     vec![
-        service_principal(app),
+        service_principal_command(app),
         format!(
             "New-ManagementScope -Name \"{MAIL_SCOPE}\" -RecipientRestrictionFilter \"ExternalDirectoryObjectId -eq '{sender}'\""
         ),
@@ -79,25 +79,25 @@ pub(in super::super) fn mail(app: &str, sender: Option<MailboxId>) -> Vec<String
 }
 
 /// Shows whether only assigned people may sign in to the app `people`.
-pub(super) fn assignment(people: &str) -> String {
+pub(super) fn assignment_command(people: &str) -> String {
     format!(
         "Get-MgServicePrincipal -Filter \"AppId eq '{people}'\" | Format-List DisplayName, AppRoleAssignmentRequired"
     )
 }
 
 /// Shows how a room answers invitations.
-pub(super) fn processing(address: &str) -> String {
-    let address = quoted(address);
+pub(super) fn processing_command(address: &str) -> String {
+    let address = quote(address);
     format!(
         "Get-CalendarProcessing -Identity {address} | Format-List AutomateProcessing, DeleteSubject, AddOrganizerToSubject, RemovePrivateProperty, BookingWindowInDays"
     )
 }
 
 /// What `AutomateProcessing` of the room must be.
-pub(super) fn wanted_processing(room: &Room) -> &'static str {
-    match room.answering {
-        Answering::ExchangeDecides => "AutoAccept",
-        Answering::RoombridgeDecides => "AutoUpdate",
+pub(super) fn expected_processing(room: &Room) -> &'static str {
+    match room.response_mode {
+        ResponseMode::ExchangeDecides => "AutoAccept",
+        ResponseMode::RoombridgeDecides => "AutoUpdate",
     }
 }
 
@@ -110,7 +110,7 @@ mod tests {
     #[test]
     fn the_commands_are_filled_in_for_both_calendar_roles_and_no_other() {
         let group = GroupId(Uuid::from_u128(5));
-        let commands = scope("app-id", Some(group), Some("anna@contoso.example"));
+        let commands = scope_commands("app-id", Some(group), Some("anna@contoso.example"));
         let text = commands.join("\n");
         assert!(text.contains(&group.to_string()) && !text.contains('<'));
         assert_eq!(text.matches("New-ManagementRoleAssignment").count(), 2);
@@ -118,7 +118,9 @@ mod tests {
         assert!(text.contains("\"Application Calendars.ReadWrite\" -CustomResourceScope"));
         assert!(!text.contains("Mail.Send"));
         assert!(text.ends_with("-Identity app-id -Resource 'anna@contoso.example'"));
-        assert!(scope("app-id", None, None).join("\n").contains("<object id of the group>"));
+        assert!(
+            scope_commands("app-id", None, None).join("\n").contains("<object id of the group>")
+        );
     }
 
     #[test]
@@ -129,9 +131,9 @@ mod tests {
             ("a\u{2019}; calc #@x.y", "'a\u{2019}\u{2019}; calc #@x.y'"),
             ("a@x.y\r\ncalc", "'a@x.ycalc'"),
         ] {
-            assert_eq!(quoted(address), expected);
-            assert!(processing(address).contains(&format!("-Identity {expected} |")));
-            let tried = scope("app-id", None, Some(address)).join("\n");
+            assert_eq!(quote(address), expected);
+            assert!(processing_command(address).contains(&format!("-Identity {expected} |")));
+            let tried = scope_commands("app-id", None, Some(address)).join("\n");
             assert!(tried.ends_with(&format!("-Resource {expected}")), "{tried}");
         }
     }
@@ -139,7 +141,7 @@ mod tests {
     #[test]
     fn mail_is_one_sender() {
         let sender = MailboxId(Uuid::from_u128(6));
-        let text = mail("app-id", Some(sender)).join("\n");
+        let text = mail_commands("app-id", Some(sender)).join("\n");
         assert!(text.contains(&format!("-eq '{sender}'")));
         assert!(text.contains("-App app-id -Role \"Application Mail.Send\""));
     }

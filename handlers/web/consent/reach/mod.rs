@@ -6,15 +6,15 @@ use askama::Template;
 use axum::{Extension, extract::State, response::Response};
 use http::StatusCode;
 
-use super::{Deps, Shared, dashboard::Counts, gate};
+use super::{Deps, SharedDeps, authz, dashboard::CalendarCounts};
 use crate::{
-    base::call_log::Trail,
+    base::call_log::CallLog,
     domain::{personal::Personal, policy::Registration},
     graph::{BookingType, CalendarGrants, GraphError, TenantGraph},
     store::tenants::Tenant,
     web::layout::{
-        Field, FieldError, Form, Frame, Posted, Problem, Visitor, html_with,
-        texts::{Reach as Words, Texts, fill},
+        CurrentUser, Field, FieldError, Form, Frame, PageError, VerifiedForm, html_with_status,
+        texts::{ReachTexts as Words, Texts, fill},
     },
 };
 
@@ -22,11 +22,12 @@ use crate::{
 const ADDRESS_MAX: usize = 320;
 
 /// The two addresses of the form.
-const FIELDS: &[Field] = &[Field::line("inside", ADDRESS_MAX), Field::line("outside", ADDRESS_MAX)];
+const FIELDS: &[Field] =
+    &[Field::single_line("inside", ADDRESS_MAX), Field::single_line("outside", ADDRESS_MAX)];
 
 /// What trying one mailbox has shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Tried {
+enum ProbeOutcome {
     Readable,
     Denied,
     NoMailbox,
@@ -34,21 +35,21 @@ enum Tried {
 }
 
 /// What is shown of one mailbox that was tried.
-struct Shown {
+struct ProbeResult {
     address: String,
     /// What was found.
     outcome: &'static str,
     /// Whether it is as it should be, and what to do if not.
     verdict: &'static str,
-    good: bool,
+    as_expected: bool,
 }
 
 /// A managed room and its settings.
-struct RoomShown {
+struct RoomCheck {
     name: String,
-    booking: &'static str,
-    processing: String,
-    wanted: &'static str,
+    bookable: &'static str,
+    processing_command: String,
+    expected_processing: &'static str,
 }
 
 #[derive(Template)]
@@ -58,174 +59,185 @@ struct ReachPage<'a> {
     inside: &'a str,
     outside: &'a str,
     errors: &'a [FieldError],
-    tried: &'a [Shown],
+    probes: &'a [ProbeResult],
     grants: &'static str,
     /// A tenant-wide grant stands beside the scope.
-    adds_up: bool,
+    has_unscoped_grants: bool,
     scoped: bool,
     polled: usize,
-    commands: Vec<String>,
-    assignment: String,
-    rooms: Vec<RoomShown>,
+    scope_commands: Vec<String>,
+    assignment_command: String,
+    rooms: Vec<RoomCheck>,
 }
 
-/// GET `reach`.
+/// GET `resolve`.
 pub(super) async fn show(
-    State(deps): State<Shared>,
-    Extension(trail): Extension<Trail>,
-    visitor: Visitor,
-) -> Result<Response, Problem> {
-    let (tenant, _) = gate::connected(&deps, &visitor).await?;
-    let graph = deps.graph(tenant.id, tenant.registration, &trail);
-    let page = Page { deps: &deps, visitor: &visitor, tenant: &tenant, graph: &graph };
-    page.with("", "", &[], &[]).await
+    State(deps): State<SharedDeps>,
+    Extension(calls): Extension<CallLog>,
+    user: CurrentUser,
+) -> Result<Response, PageError> {
+    let (tenant, _) = authz::require_connected_tenant(&deps, &user).await?;
+    let graph = deps.graph(tenant.id, tenant.registration, &calls);
+    let page = ReachView { deps: &deps, user: &user, tenant: &tenant, graph: &graph };
+    page.render("", "", &[], &[]).await
 }
 
-/// POST `reach`: tries both mailboxes. Nothing is stored, so the answer is the page itself.
+/// POST `resolve`: tries both mailboxes. Nothing is stored, so the answer is the page itself.
 pub(super) async fn probe(
-    State(deps): State<Shared>,
-    Extension(trail): Extension<Trail>,
-    posted: Posted,
-) -> Result<Response, Problem> {
-    let form = posted.form(FIELDS)?;
-    let (visitor, t) = (&posted.visitor, deps.desk.texts());
-    let (tenant, _) = gate::connected(&deps, visitor).await?;
-    let graph = deps.graph(tenant.id, tenant.registration, &trail);
-    let (mut tried, mut errors) = (Vec::new(), unfit(&form, t));
+    State(deps): State<SharedDeps>,
+    Extension(calls): Extension<CallLog>,
+    posted: VerifiedForm,
+) -> Result<Response, PageError> {
+    let form = posted.parse(FIELDS)?;
+    let (visitor, t) = (&posted.user, deps.pages.texts());
+    let (tenant, _) = authz::require_connected_tenant(&deps, visitor).await?;
+    let graph = deps.graph(tenant.id, tenant.registration, &calls);
+    let (mut tried, mut errors) = (Vec::new(), input_errors(&form, t));
     for (field, inside) in [("inside", true), ("outside", false)] {
         let address = form.text(field).trim();
         if errors.iter().any(|error: &FieldError| error.field == field) || address.is_empty() {
             continue;
         }
-        match outcome(&graph, address).await {
+        match probe_mailbox(&graph, address).await {
             Some(outcome) => {
                 let scoped = tenant.registration == Registration::Scoped;
-                tried.push(judged(&t.reach, address, outcome, inside, scoped));
+                tried.push(evaluate_probe(&t.reach, address, outcome, inside, scoped));
             }
             None => {
-                let text = fill(t.policy.nobody, &[("name", address)]);
+                let text = fill(t.policy.mailbox_unknown, &[("name", address)]);
                 errors.push(FieldError::new(field, text));
             }
         }
     }
     // The next look at the grants is at those of this moment.
-    let renewed = graph.renew_token().await;
+    let renewed = graph.discard_cached_token().await;
     if renewed.is_err() {
         tracing::info!(tenant = %tenant.id, "no token is to be had for a look at the grants");
     }
-    let page = Page { deps: &deps, visitor, tenant: &tenant, graph: &graph };
-    page.with(form.text("inside"), form.text("outside"), &errors, &tried).await
+    let page = ReachView { deps: &deps, user: visitor, tenant: &tenant, graph: &graph };
+    page.render(form.text("inside"), form.text("outside"), &errors, &tried).await
 }
 
-fn unfit(form: &Form, t: &Texts) -> Vec<FieldError> {
+fn input_errors(form: &Form, t: &Texts) -> Vec<FieldError> {
     let too_long = form.too_long().iter().map(|(field, max)| {
         FieldError::new(*field, fill(t.layout.too_long, &[("max", &max.to_string())]))
     });
-    let hostile = form.hostile().iter().map(|field| FieldError::new(*field, t.layout.hostile));
+    let hostile =
+        form.invalid_chars().iter().map(|field| FieldError::new(*field, t.layout.invalid_chars));
     too_long.chain(hostile).collect()
 }
 
 /// What trying the mailbox of `address` shows; `None` when the directory knows nobody of that name.
-async fn outcome(graph: &TenantGraph, address: &str) -> Option<Tried> {
-    let readable = match graph.person(&Personal::new(address)).await {
+async fn probe_mailbox(graph: &TenantGraph, address: &str) -> Option<ProbeOutcome> {
+    let readable = match graph.find_user(&Personal::new(address)).await {
         Ok(Some(person)) => graph.mailbox_is_readable(person.id).await,
         Ok(None) => return None,
         Err(error) => Err(error),
     };
     Some(match readable {
-        Ok(true) => Tried::Readable,
-        Ok(false) => Tried::NoMailbox,
-        Err(GraphError::Denied) => Tried::Denied,
-        Err(_) => Tried::Unknown,
+        Ok(true) => ProbeOutcome::Readable,
+        Ok(false) => ProbeOutcome::NoMailbox,
+        Err(GraphError::AccessDenied) => ProbeOutcome::Denied,
+        Err(_) => ProbeOutcome::Unknown,
     })
 }
 
-fn judged(t: &Words, address: &str, tried: Tried, inside: bool, scoped: bool) -> Shown {
+fn evaluate_probe(
+    t: &Words,
+    address: &str,
+    tried: ProbeOutcome,
+    inside: bool,
+    scoped: bool,
+) -> ProbeResult {
     let outcome = match tried {
-        Tried::Readable => t.readable,
-        Tried::Denied => t.denied,
-        Tried::NoMailbox => t.no_mailbox,
-        Tried::Unknown => t.unknown,
+        ProbeOutcome::Readable => t.readable,
+        ProbeOutcome::Denied => t.denied,
+        ProbeOutcome::NoMailbox => t.no_mailbox,
+        ProbeOutcome::Unknown => t.unknown,
     };
     let (good, verdict) = match (tried, inside, scoped) {
-        (Tried::Readable, true, _) => (true, t.inside_good),
-        (Tried::Denied, true, _) => (false, t.inside_denied),
-        (Tried::Denied, false, _) => (true, t.outside_good),
-        (Tried::Readable, false, true) => (false, t.outside_readable),
-        (Tried::Readable, false, false) => (false, t.outside_wide),
-        (Tried::NoMailbox | Tried::Unknown, _, _) => (false, t.try_again),
+        (ProbeOutcome::Readable, true, _) => (true, t.inside_good),
+        (ProbeOutcome::Denied, true, _) => (false, t.inside_denied),
+        (ProbeOutcome::Denied, false, _) => (true, t.outside_good),
+        (ProbeOutcome::Readable, false, true) => (false, t.outside_readable),
+        (ProbeOutcome::Readable, false, false) => (false, t.outside_wide),
+        (ProbeOutcome::NoMailbox | ProbeOutcome::Unknown, _, _) => (false, t.try_again),
     };
-    Shown { address: address.to_owned(), outcome, verdict, good }
+    ProbeResult { address: address.to_owned(), outcome, verdict, as_expected: good }
 }
 
-struct Page<'a> {
+struct ReachView<'a> {
     deps: &'a Deps,
-    visitor: &'a Visitor,
+    user: &'a CurrentUser,
     tenant: &'a Tenant,
     graph: &'a TenantGraph,
 }
 
-impl Page<'_> {
-    async fn with(
+impl ReachView<'_> {
+    async fn render(
         &self,
         inside: &str,
         outside: &str,
         errors: &[FieldError],
-        tried: &[Shown],
-    ) -> Result<Response, Problem> {
-        let (deps, tenant, t) = (self.deps, self.tenant, self.deps.desk.texts());
+        tried: &[ProbeResult],
+    ) -> Result<Response, PageError> {
+        let (deps, tenant, t) = (self.deps, self.tenant, self.deps.pages.texts());
         let grants = self.graph.calendar_grants().await;
         let scoped = tenant.registration == Registration::Scoped;
         let app = deps.registrations.client_id(tenant.registration);
-        let sections = gate::sections(t);
-        let polled = Counts::of(deps, tenant.id).await?.polled;
+        let sections = authz::sections(t);
+        let polled = CalendarCounts::load(deps, tenant.id).await?.polled;
         let given = if errors.is_empty() { tried.first() } else { None };
         let status =
             if errors.is_empty() { StatusCode::OK } else { StatusCode::UNPROCESSABLE_ENTITY };
         let page = ReachPage {
-            frame: deps.desk.frame(t.reach.title).of(self.visitor).within(&sections, "reach"),
+            frame: deps
+                .pages
+                .frame(t.reach.title)
+                .for_user(self.user)
+                .with_sections(&sections, "reach"),
             inside,
             outside,
             errors,
-            tried,
-            grants: granted(&t.reach, grants.as_ref().ok()),
-            adds_up: scoped && grants.is_ok_and(|grants| grants.read || grants.write),
+            probes: tried,
+            grants: grants_text(&t.reach, grants.as_ref().ok()),
+            has_unscoped_grants: scoped && grants.is_ok_and(|grants| grants.read || grants.write),
             scoped,
             polled,
-            commands: commands::scope(
+            scope_commands: commands::scope_commands(
                 app,
                 tenant.policy.scope_group,
                 given.map(|shown| shown.address.as_str()),
             ),
-            assignment: commands::assignment(&deps.people.to_string()),
-            rooms: self.rooms(&t.reach).await?,
+            assignment_command: commands::assignment_command(&deps.sign_in_client_id.to_string()),
+            rooms: self.check_rooms(&t.reach).await?,
         };
-        html_with(status, &page)
+        html_with_status(status, &page)
     }
 
-    async fn rooms(&self, t: &Words) -> Result<Vec<RoomShown>, Problem> {
-        let places = self.graph.places().await.unwrap_or_default();
-        let rooms = self.deps.rooms.all_uncached(self.tenant.id).await?;
+    async fn check_rooms(&self, t: &Words) -> Result<Vec<RoomCheck>, PageError> {
+        let places = self.graph.list_rooms().await.unwrap_or_default();
+        let rooms = self.deps.rooms.list_uncached(self.tenant.id).await?;
         let shown = rooms.iter().map(|room| {
             let place = places.iter().find(|place| room.has_address(&place.address));
             let address = place.map(|place| place.address.as_str());
             let address = address.or(room.addresses.first().map(String::as_str));
-            RoomShown {
+            RoomCheck {
                 name: place.map_or_else(|| room.id.to_string(), |place| place.name.clone()),
-                booking: match place.map(|place| place.booking_type) {
+                bookable: match place.map(|place| place.booking_type) {
                     Some(BookingType::Standard) => t.bookable,
                     Some(BookingType::Reserved) => t.reserved,
                     Some(BookingType::Unknown) | None => t.booking_unknown,
                 },
-                processing: commands::processing(address.unwrap_or_default()),
-                wanted: commands::wanted_processing(room),
+                processing_command: commands::processing_command(address.unwrap_or_default()),
+                expected_processing: commands::expected_processing(room),
             }
         });
         Ok(shown.collect())
     }
 }
 
-fn granted(t: &Words, grants: Option<&CalendarGrants>) -> &'static str {
+fn grants_text(t: &Words, grants: Option<&CalendarGrants>) -> &'static str {
     match grants {
         None => t.grants_unknown,
         Some(CalendarGrants { write: true, .. }) => t.grants_write,
@@ -241,11 +253,20 @@ mod tests {
 
     #[test]
     fn only_what_is_as_it_should_be_is_called_good() {
-        let good = |tried, inside, scoped| judged(&ENGLISH.reach, "a", tried, inside, scoped).good;
-        assert!(good(Tried::Readable, true, true) && good(Tried::Readable, true, false));
-        assert!(good(Tried::Denied, false, true));
-        assert!(!good(Tried::Readable, false, true) && !good(Tried::Readable, false, false));
-        assert!(!good(Tried::Denied, true, true) && !good(Tried::Unknown, false, true));
-        assert!(!good(Tried::NoMailbox, true, true));
+        let good = |tried, inside, scoped| {
+            evaluate_probe(&ENGLISH.reach, "a", tried, inside, scoped).as_expected
+        };
+        assert!(
+            good(ProbeOutcome::Readable, true, true) && good(ProbeOutcome::Readable, true, false)
+        );
+        assert!(good(ProbeOutcome::Denied, false, true));
+        assert!(
+            !good(ProbeOutcome::Readable, false, true)
+                && !good(ProbeOutcome::Readable, false, false)
+        );
+        assert!(
+            !good(ProbeOutcome::Denied, true, true) && !good(ProbeOutcome::Unknown, false, true)
+        );
+        assert!(!good(ProbeOutcome::NoMailbox, true, true));
     }
 }

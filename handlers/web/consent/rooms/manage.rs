@@ -4,114 +4,122 @@ use std::collections::BTreeSet;
 
 use super::{
     super::{Deps, TEXT_VERSION},
-    Row,
+    RoomFormRow,
 };
 use crate::{
-    base::call_log::Trail,
+    base::call_log::CallLog,
     domain::{
-        decision::{How, What},
+        decision::{ConsentCapacity, DecisionKind},
         ids::RoomId,
         personal::Personal,
-        policy::{Answering, Room},
+        policy::{ResponseMode, Room},
     },
-    messages::Task,
+    messages::MailboxTaskKind,
     store::{
-        mailboxes::{Consent, Farewell, Mailbox, MailboxKind, MailboxState},
+        mailboxes::{BookingDisposition, Consent, Mailbox, MailboxKind, MailboxState},
         tenants::Tenant,
     },
-    web::layout::{FieldError, Problem, Visitor, texts::fill},
+    web::layout::{CurrentUser, FieldError, PageError, texts::fill},
 };
 
 /// Makes the rooms of `rows` what they say; answers what could not be done, at its field.
-pub(super) async fn all(
+pub(super) async fn apply(
     deps: &Deps,
-    trail: &Trail,
-    visitor: &Visitor,
+    calls: &CallLog,
+    user: &CurrentUser,
     tenant: &Tenant,
-    rows: &[Row],
-) -> Result<Vec<FieldError>, Problem> {
-    let managed = deps.rooms.all_uncached(tenant.id).await?;
+    rows: &[RoomFormRow],
+) -> Result<Vec<FieldError>, PageError> {
+    let managed = deps.rooms.list_uncached(tenant.id).await?;
     let mut errors = Vec::new();
     for (at, row) in rows.iter().enumerate() {
         let room = managed.iter().find(|room| room.has_address(&row.address));
         match (room, row.answering()) {
             (None, None) => {}
-            (Some(room), None) => release(deps, visitor, tenant, room).await?,
+            (Some(room), None) => unmanage_room(deps, user, tenant, room).await?,
             (Some(room), Some(answering)) => {
                 let time_zone = row.zone.trim().to_owned();
-                let changed = Room { answering, time_zone, ..room.clone() };
-                take(deps, visitor, tenant, &changed, changed != *room).await?;
+                let changed = Room { response_mode: answering, time_zone, ..room.clone() };
+                manage_room(deps, user, tenant, &changed, changed != *room).await?;
             }
-            (None, Some(answering)) => match found(deps, trail, tenant, row, answering).await? {
-                Some(room) if is_free(deps, tenant, &room).await? => {
-                    take(deps, visitor, tenant, &room, true).await?;
+            (None, Some(answering)) => {
+                match find_room(deps, calls, tenant, row, answering).await? {
+                    Some(room) if may_be_room(deps, tenant, &room).await? => {
+                        manage_room(deps, user, tenant, &room, true).await?;
+                    }
+                    Some(_) => errors.push(row_error(at, row, deps.pages.texts().rooms.a_person)),
+                    None => errors.push(row_error(at, row, deps.pages.texts().rooms.no_mailbox)),
                 }
-                Some(_) => errors.push(said(at, row, deps.desk.texts().rooms.a_person)),
-                None => errors.push(said(at, row, deps.desk.texts().rooms.no_mailbox)),
-            },
+            }
         }
     }
     Ok(errors)
 }
 
-fn said(at: usize, row: &Row, text: &str) -> FieldError {
+fn row_error(at: usize, row: &RoomFormRow, text: &str) -> FieldError {
     FieldError::new(format!("mode-{at}"), fill(text, &[("room", &row.name)]))
 }
 
 /// The room of `row` with its mailbox's id and all addresses that the directory knows.
-async fn found(
+async fn find_room(
     deps: &Deps,
-    trail: &Trail,
+    calls: &CallLog,
     tenant: &Tenant,
-    row: &Row,
-    answering: Answering,
-) -> Result<Option<Room>, Problem> {
-    let graph = deps.graph(tenant.id, tenant.registration, trail);
-    let person = graph.person(&Personal::new(row.address.clone())).await;
+    row: &RoomFormRow,
+    answering: ResponseMode,
+) -> Result<Option<Room>, PageError> {
+    let graph = deps.graph(tenant.id, tenant.registration, calls);
+    let person = graph.find_user(&Personal::new(row.address.clone())).await;
     Ok(person?.map(|person| {
         let known = person.addresses.iter().map(|address| address.reveal().to_lowercase());
         let addresses: BTreeSet<String> = known.chain([row.address.to_lowercase()]).collect();
         Room {
             id: RoomId(person.id.0),
             addresses: addresses.into_iter().collect(),
-            answering,
+            response_mode: answering,
             time_zone: row.zone.trim().to_owned(),
         }
     }))
 }
 
 /// Whether the mailbox is not a person's who has agreed.
-async fn is_free(deps: &Deps, tenant: &Tenant, room: &Room) -> Result<bool, Problem> {
+async fn may_be_room(deps: &Deps, tenant: &Tenant, room: &Room) -> Result<bool, PageError> {
     let found = deps.mailboxes.get(tenant.id, room.id.mailbox()).await?;
     Ok(found.is_none_or(|(mailbox, _)| mailbox.kind == MailboxKind::Room))
 }
 
 /// The mailbox first, the map after it: as long as the map lacks the room, saving again takes it.
-async fn take(
+async fn manage_room(
     deps: &Deps,
-    visitor: &Visitor,
+    user: &CurrentUser,
     tenant: &Tenant,
     room: &Room,
     changed: bool,
-) -> Result<(), Problem> {
+) -> Result<(), PageError> {
     let id = room.id.mailbox();
     let found = deps.mailboxes.get(tenant.id, id).await?;
-    let followed = tenant.policy.rooms_subscribed && !tenant.policy.excluded.contains(&id);
+    let followed =
+        tenant.policy.rooms_subscribed && !tenant.policy.excluded_mailboxes.contains(&id);
     let state = if followed { MailboxState::Active } else { MailboxState::Paused };
     let stands = found.as_ref().is_some_and(|(mailbox, _)| {
         matches!(mailbox.state, MailboxState::Active | MailboxState::Paused)
     });
     if !stands {
         let text_version = TEXT_VERSION.to_owned();
-        let how = How::Organisation;
-        deps.decided(visitor, Some(id), What::Agreed { how, text_version: text_version.clone() })
-            .await?;
+        let how = ConsentCapacity::Organisation;
+        deps.record_decision(
+            user,
+            Some(id),
+            DecisionKind::ConsentGranted { capacity: how, text_version: text_version.clone() },
+        )
+        .await?;
         let at = deps.clock.now();
-        let consent = Some(Consent { by: visitor.person(), how, at, text_version });
+        let consent =
+            Some(Consent { given_by: user.person(), capacity: how, given_at: at, text_version });
         match found.clone() {
             Some((mailbox, etag)) => {
-                let epoch = mailbox.epoch.saturating_add(1);
-                let anew = Mailbox { state, epoch, consent, ..mailbox };
+                let epoch = mailbox.consent_epoch.saturating_add(1);
+                let anew = Mailbox { state, consent_epoch: epoch, consent, ..mailbox };
                 deps.mailboxes.replace(&anew, &etag).await?;
             }
             None => {
@@ -122,32 +130,33 @@ async fn take(
         }
     }
     if changed {
-        deps.rooms.put(tenant.id, room).await?;
+        deps.rooms.upsert(tenant.id, room).await?;
     }
     // Also for one that was taken before and is not followed yet: that task may have been lost.
     let followed = found
-        .is_some_and(|(mailbox, _)| mailbox.subscription.is_some() || mailbox.polled.is_some());
+        .is_some_and(|(mailbox, _)| mailbox.subscription.is_some() || mailbox.polling.is_some());
     if state.is_active() && (changed || !followed) {
-        deps.tell_mailbox(tenant.id, id, Task::Subscribe).await?;
+        deps.enqueue_mailbox_task(tenant.id, id, MailboxTaskKind::Subscribe).await?;
     }
     Ok(())
 }
 
 /// The mailbox first, so that nothing of it is taken any more; then the map, then the subscription.
-async fn release(
+async fn unmanage_room(
     deps: &Deps,
-    visitor: &Visitor,
+    user: &CurrentUser,
     tenant: &Tenant,
     room: &Room,
-) -> Result<(), Problem> {
+) -> Result<(), PageError> {
     let id = room.id.mailbox();
     if let Some((mailbox, etag)) = deps.mailboxes.get(tenant.id, id).await?
         && mailbox.kind == MailboxKind::Room
     {
-        deps.decided(visitor, Some(id), What::Withdrew { released: false }).await?;
-        let state = MailboxState::Withdrawn(Farewell::Anonymous);
+        deps.record_decision(user, Some(id), DecisionKind::ConsentWithdrawn { released: false })
+            .await?;
+        let state = MailboxState::Withdrawn(BookingDisposition::KeepAnonymous);
         deps.mailboxes.replace(&Mailbox { state, ..mailbox }, &etag).await?;
-        deps.tell_mailbox(tenant.id, id, Task::Unsubscribe).await?;
+        deps.enqueue_mailbox_task(tenant.id, id, MailboxTaskKind::Unsubscribe).await?;
     }
     Ok(deps.rooms.remove(tenant.id, room.id).await?)
 }

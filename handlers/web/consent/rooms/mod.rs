@@ -1,7 +1,7 @@
 //! The rooms of the tenant: which of them Roombridge manages, who answers for them, in which zone.
 
+mod form;
 mod manage;
-mod typed;
 
 use askama::Template;
 use axum::{
@@ -11,22 +11,22 @@ use axum::{
 };
 use http::StatusCode;
 
-use super::{Deps, Shared, gate};
+use super::{Deps, SharedDeps, authz};
 use crate::{
-    base::call_log::Trail,
+    base::call_log::CallLog,
     domain::policy::Room,
-    graph::PlaceRead,
+    graph::Place,
     store::tenants::Tenant,
-    web::layout::{FieldError, Frame, Posted, Problem, Visitor, html_with},
+    web::layout::{CurrentUser, FieldError, Frame, PageError, VerifiedForm, html_with_status},
 };
 
-use typed::{FIELDS, ROWS, Row};
+use form::{FIELDS, ROWS_PER_PAGE, RoomFormRow};
 
 #[derive(Template)]
 #[template(path = "rooms.html")]
 struct RoomsPage<'a> {
     frame: Frame<'a>,
-    rows: &'a [Row],
+    rows: &'a [RoomFormRow],
     from: usize,
     total: usize,
     before: Option<usize>,
@@ -35,96 +35,105 @@ struct RoomsPage<'a> {
     saved: bool,
 }
 
-/// GET `rooms`, from the n-th room on: `?from=n`.
+/// GET `check_rooms`, from the n-th room on: `?from=n`.
 pub(super) async fn show(
-    State(deps): State<Shared>,
-    Extension(trail): Extension<Trail>,
-    visitor: Visitor,
+    State(deps): State<SharedDeps>,
+    Extension(calls): Extension<CallLog>,
+    user: CurrentUser,
     RawQuery(query): RawQuery,
-) -> Result<Response, Problem> {
-    let (tenant, _) = gate::connected(&deps, &visitor).await?;
+) -> Result<Response, PageError> {
+    let (tenant, _) = authz::require_connected_tenant(&deps, &user).await?;
     let query = query.unwrap_or_default();
     let mut parts = query.split('&');
     let from = parts.clone().find_map(|part| part.strip_prefix("from=")?.parse().ok());
     let saved = parts.any(|part| part == "saved");
-    let all = all(&deps, &trail, &tenant).await?;
+    let all = list_rooms(&deps, &calls, &tenant).await?;
     let from = from.filter(|from| *from < all.len()).unwrap_or(0);
-    let rows: Vec<Row> = all.iter().skip(from).take(ROWS).cloned().collect();
-    page(&deps, &visitor, Shown { rows: &rows, from, total: all.len(), errors: &[], saved })
+    let rows: Vec<RoomFormRow> = all.iter().skip(from).take(ROWS_PER_PAGE).cloned().collect();
+    render(&deps, &user, RoomsPageState { rows: &rows, from, total: all.len(), errors: &[], saved })
 }
 
-/// POST `rooms`: the rows of one page.
+/// POST `check_rooms`: the rows of one page.
 pub(super) async fn save(
-    State(deps): State<Shared>,
-    Extension(trail): Extension<Trail>,
-    posted: Posted,
-) -> Result<Response, Problem> {
-    let form = posted.form(FIELDS)?;
-    let visitor = &posted.visitor;
-    let (tenant, _) = gate::connected(&deps, visitor).await?;
-    let all = all(&deps, &trail, &tenant).await?;
+    State(deps): State<SharedDeps>,
+    Extension(calls): Extension<CallLog>,
+    posted: VerifiedForm,
+) -> Result<Response, PageError> {
+    let form = posted.parse(FIELDS)?;
+    let visitor = &posted.user;
+    let (tenant, _) = authz::require_connected_tenant(&deps, visitor).await?;
+    let all = list_rooms(&deps, &calls, &tenant).await?;
     let from = form.text("from").parse().ok().filter(|from| *from < all.len()).unwrap_or(0);
-    let mut rows = typed::read(&form)?;
+    let mut rows = form::parse(&form)?;
     for row in &mut rows {
         // What a room is called is never taken from a form; a room that is not listed is refused.
         let known = all.iter().find(|known| known.address == row.address);
-        row.name = known.ok_or(Problem::BadForm)?.name.clone();
+        row.name = known.ok_or(PageError::MalformedForm)?.name.clone();
     }
-    let mut errors = typed::check(&form, &rows, deps.desk.texts());
+    let mut errors = form::validate(&form, &rows, deps.pages.texts());
     if errors.is_empty() {
-        errors = manage::all(&deps, &trail, visitor, &tenant, &rows).await?;
+        errors = manage::apply(&deps, &calls, visitor, &tenant, &rows).await?;
     }
     if !errors.is_empty() {
-        let shown = Shown { rows: &rows, from, total: all.len(), errors: &errors, saved: false };
-        return page(&deps, visitor, shown);
+        let shown =
+            RoomsPageState { rows: &rows, from, total: all.len(), errors: &errors, saved: false };
+        return render(&deps, visitor, shown);
     }
-    Ok(deps.desk.see_other(&format!("rooms?from={from}&saved")))
+    Ok(deps.pages.see_other(&format!("rooms?from={from}&saved")))
 }
 
-struct Shown<'a> {
-    rows: &'a [Row],
+struct RoomsPageState<'a> {
+    rows: &'a [RoomFormRow],
     from: usize,
     total: usize,
     errors: &'a [FieldError],
     saved: bool,
 }
 
-fn page(deps: &Deps, visitor: &Visitor, shown: Shown<'_>) -> Result<Response, Problem> {
-    let t = deps.desk.texts();
-    let sections = gate::sections(t);
-    let Shown { rows, from, total, errors, saved } = shown;
+fn render(
+    deps: &Deps,
+    user: &CurrentUser,
+    view: RoomsPageState<'_>,
+) -> Result<Response, PageError> {
+    let t = deps.pages.texts();
+    let sections = authz::sections(t);
+    let RoomsPageState { rows, from, total, errors, saved } = view;
     let status = if errors.is_empty() { StatusCode::OK } else { StatusCode::UNPROCESSABLE_ENTITY };
     let page = RoomsPage {
-        frame: deps.desk.frame(t.rooms.title).of(visitor).within(&sections, "rooms"),
+        frame: deps.pages.frame(t.rooms.title).for_user(user).with_sections(&sections, "rooms"),
         rows,
         from,
         total,
-        before: (from > 0).then(|| from.saturating_sub(ROWS)),
-        after: Some(from + ROWS).filter(|after| *after < total),
+        before: (from > 0).then(|| from.saturating_sub(ROWS_PER_PAGE)),
+        after: Some(from + ROWS_PER_PAGE).filter(|after| *after < total),
         errors,
         saved,
     };
-    html_with(status, &page)
+    html_with_status(status, &page)
 }
 
 /// Every room that Exchange lists, and every managed one that it does not list (any more).
-async fn all(deps: &Deps, trail: &Trail, tenant: &Tenant) -> Result<Vec<Row>, Problem> {
-    let places = deps.graph(tenant.id, tenant.registration, trail).places().await?;
-    let managed = deps.rooms.all_uncached(tenant.id).await?;
-    Ok(joined(&places, &managed))
+async fn list_rooms(
+    deps: &Deps,
+    calls: &CallLog,
+    tenant: &Tenant,
+) -> Result<Vec<RoomFormRow>, PageError> {
+    let places = deps.graph(tenant.id, tenant.registration, calls).list_rooms().await?;
+    let managed = deps.rooms.list_uncached(tenant.id).await?;
+    Ok(merge_rooms(&places, &managed))
 }
 
-fn joined(places: &[PlaceRead], managed: &[Room]) -> Vec<Row> {
+fn merge_rooms(places: &[Place], managed: &[Room]) -> Vec<RoomFormRow> {
     let zone = managed.first().map_or("UTC", |room| room.time_zone.as_str());
     let listed = places.iter().map(|place| {
         let room = managed.iter().find(|room| room.has_address(&place.address));
-        Row::of(&place.address, &place.name, room, zone)
+        RoomFormRow::new(&place.address, &place.name, room, zone)
     });
     let unlisted =
         managed.iter().filter(|room| !places.iter().any(|place| room.has_address(&place.address)));
     let unlisted = unlisted.filter_map(|room| {
         let address = room.addresses.first()?;
-        Some(Row::of(address, address, Some(room), zone))
+        Some(RoomFormRow::new(address, address, Some(room), zone))
     });
     listed.chain(unlisted).collect()
 }

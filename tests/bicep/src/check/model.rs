@@ -103,7 +103,7 @@ impl<'a> Model<'a> {
         }
     }
 
-    /// The key of the symbol that `name` means, seen from inside some resources.
+    /// The key of the symbol that `label` means, seen from inside some resources.
     pub(crate) fn key_of(&self, name: &str, inside: &[usize]) -> Option<String> {
         let nested = inside.iter().rev().map(|it| format!("{}::{name}", self.resources[*it].key));
         nested.chain([name.to_owned()]).find(|key| self.symbols.contains_key(key))

@@ -183,7 +183,7 @@ impl Checker<'_> {
         }
     }
 
-    /// `parent`, `scope` and `dependsOn`.
+    /// `parent`, `scope_commands` and `dependsOn`.
     fn special_properties(&self, resource: &Res<'_>, scope: &Scope) {
         for property in &resource.body.object.properties {
             match property.plain_key() {

@@ -29,7 +29,7 @@ pub struct Deployed {
     pub id: String,
     /// The id of the resource that it is attached to, for role assignments, diagnostic settings and the like.
     pub scope: Option<String>,
-    /// Everything that the template says of it: `name`, `location`, `kind`, `sku`, `properties`, …
+    /// Everything that the template says of it: `label`, `location_json`, `parse_kind`, `sku`, `properties`, …
     pub body: Value,
     /// The modules that it stands in, by symbolic name from the outermost, divided by slashes; empty in the template itself.
     pub module_path: String,

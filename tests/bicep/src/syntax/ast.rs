@@ -36,7 +36,7 @@ pub(crate) enum Kind {
     Property { base: Box<Expr>, name: String, safe: bool, name_at: Place },
     /// `base[index]` or, when `safe`, `base[?index]`.
     Index { base: Box<Expr>, index: Box<Expr>, safe: bool },
-    /// `base::name`, a nested resource.
+    /// `base::label`, a nested resource.
     Child { base: Box<Expr>, name: String },
     /// `value!`
     NotNull(Box<Expr>),

@@ -25,7 +25,7 @@ pub(crate) struct TypeExpr {
 /// The kinds of written types.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum TypeKind {
-    /// `string`, `int`, `bool`, `array`, `object`, or the name of a declared type.
+    /// `string`, `int`, `bool`, `from_array`, `object`, or the name of a declared type.
     Name(String),
     /// A string, number or truth value that is the only one allowed.
     Literal(Expr),

@@ -15,7 +15,7 @@ use serde_json::Value;
 use world::host::HostLog;
 use world::serve::{self, Serving};
 
-use crate::{Failure, Outcome};
+use crate::{TestError, TestResult};
 
 /// The options that say what is asked for; their values are part of a document's name.
 const NAMING: [&str; 8] = [
@@ -111,13 +111,13 @@ impl Azure {
     }
 
     /// Takes it away: the call fails.
-    pub(super) fn lose(&self, name: &str) -> Outcome {
+    pub(super) fn lose(&self, name: &str) -> TestResult {
         let lost = lock(&self.documents).remove(name);
         lost.map(drop).ok_or_else(|| format!("no such document: {name}").into())
     }
 
     /// Changes one value of a document.
-    pub(super) fn set(&self, name: &str, pointer: &str, value: Value) -> Outcome {
+    pub(super) fn set(&self, name: &str, pointer: &str, value: Value) -> TestResult {
         let mut documents = lock(&self.documents);
         let document = documents.get_mut(name).ok_or_else(|| format!("no document {name}"))?;
         *document.pointer_mut(pointer).ok_or_else(|| format!("{name} has no {pointer}"))? = value;
@@ -125,7 +125,7 @@ impl Azure {
     }
 
     /// Changes a document by hand.
-    pub(super) fn change(&self, name: &str, change: impl FnOnce(&mut Value)) -> Outcome {
+    pub(super) fn change(&self, name: &str, change: impl FnOnce(&mut Value)) -> TestResult {
         let mut documents = lock(&self.documents);
         change(documents.get_mut(name).ok_or_else(|| format!("no document {name}"))?);
         Ok(())
@@ -218,8 +218,8 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Serves `azure` and writes the program `az` into `folder`, which asks it.
-pub(super) fn stub(azure: &Arc<Azure>, folder: &Path) -> Result<Serving, Failure> {
+/// Serves `azure` and writes the program `az` into `parent_url`, which asks it.
+pub(super) fn stub(azure: &Arc<Azure>, folder: &Path) -> Result<Serving, TestError> {
     let router = Router::new().route("/", post(told)).with_state(Arc::clone(azure));
     let serving = serve::http(router)?;
     // Few processes: a check asks some fifty times.

@@ -7,12 +7,12 @@ use http::{StatusCode, header};
 use serde_json::{Value, json};
 use tower::ServiceExt as _;
 use world::azurite::Azurite;
-use world::local::World;
+use world::local::LocalWorld;
 use world::serve::{self, Serving};
 use world::tls::Tls;
 
 use super::script::{Stage, Told};
-use crate::{Failure, Outcome};
+use crate::{TestError, TestResult};
 
 /// The app.
 pub(super) const SITE: &str = "func-roombridge-test";
@@ -63,13 +63,13 @@ fn workspace() -> String {
 
 /// The handler that runs, and the certificates it is reached with.
 pub(super) struct Deployment {
-    pub(super) world: World,
+    pub(super) world: LocalWorld,
     pub(super) tls: Tls,
 }
 
 impl Deployment {
-    pub(super) async fn start() -> Result<Self, Failure> {
-        let world = crate::local::started().await?;
+    pub(super) async fn start() -> Result<Self, TestError> {
+        let world = crate::local::start_project().await?;
         Ok(Self { world, tls: Azurite::shared().await?.tls.clone() })
     }
 }
@@ -94,12 +94,12 @@ impl std::ops::Deref for Scene {
 
 impl Scene {
     /// Runs `infra/check.sh` on it.
-    pub(super) async fn check(&self, more: &[&str]) -> Result<Told, Failure> {
+    pub(super) async fn check(&self, more: &[&str]) -> Result<Told, TestError> {
         self.run("check.sh", &[&[GROUP, SITE], more].concat()).await
     }
 
     /// The pages are in an app of their own.
-    pub(super) fn with_pages_site(&self) -> Outcome {
+    pub(super) fn with_pages_site(&self) -> TestResult {
         let azure = &self.azure;
         describe_site(azure, PAGES_SITE, &["consent", "my-calendar"]);
         azure.change(&format!("functionapp function list {SITE}"), |list| {
@@ -115,8 +115,12 @@ impl Scene {
 }
 
 /// The app behind the name `localhost`, as a browser finds it: https, and http that leads there.
-pub(super) fn scene(world: &World, tls: &Tls, spoil: Option<Spoil>) -> Result<Scene, Failure> {
-    let app = (world.host().front(), spoil);
+pub(super) fn scene(
+    world: &LocalWorld,
+    tls: &Tls,
+    spoil: Option<Spoil>,
+) -> Result<Scene, TestError> {
+    let app = (world.host().http_router(), spoil);
     let secure = serve::https(Router::new().fallback(pass_on).with_state(app), tls)?;
     let plain = serve::http(Router::new().fallback(to_https).with_state(spoil))?;
     let mut stage = Stage::empty()?;
@@ -156,7 +160,7 @@ async fn to_https(State(spoil): State<Option<Spoil>>, mut request: Request) -> R
 #[derive(Clone)]
 pub(super) struct Plain;
 
-fn describe(stage: &Stage, world: &World) {
+fn describe(stage: &Stage, world: &LocalWorld) {
     let azure = &stage.azure;
     let names: Vec<&str> = roombridge::host::router::FUNCTIONS.iter().map(|f| f.name).collect();
     describe_site(azure, SITE, &names);
@@ -183,7 +187,7 @@ fn describe(stage: &Stage, world: &World) {
 
 /// The log holds what the handler has really written: the simulated Log Analytics counts there when it
 /// is set up, so a first notification that proves nothing is sent before.
-fn describe_log(stage: &Stage, world: &World) {
+fn describe_log(stage: &Stage, world: &LocalWorld) {
     let cloud = json!({ "name": "AzureCloud", "endpoints": { "logAnalyticsResourceId": "https://api.loganalytics.io" } });
     stage.azure.put("cloud show", cloud);
     let lines = world.host().log().clone();

@@ -18,12 +18,12 @@ use roombridge::queue::Queue;
 use roombridge::store::tables::Table;
 use serde_json::json;
 
-use crate::{Failure, Outcome};
+use crate::{TestError, TestResult};
 use deployment::{Deployment, SITE};
 use script::{lines_of, usable};
 
 #[tokio::test]
-async fn a_right_deployment_passes_every_check() -> Outcome {
+async fn a_right_deployment_passes_every_check() -> TestResult {
     if !usable() {
         return Ok(());
     }
@@ -38,7 +38,7 @@ async fn a_right_deployment_passes_every_check() -> Outcome {
 }
 
 #[tokio::test]
-async fn what_cannot_be_looked_at_is_said_to_be_unchecked() -> Outcome {
+async fn what_cannot_be_looked_at_is_said_to_be_unchecked() -> TestResult {
     if !usable() {
         return Ok(());
     }
@@ -56,7 +56,7 @@ async fn what_cannot_be_looked_at_is_said_to_be_unchecked() -> Outcome {
 }
 
 #[tokio::test]
-async fn two_apps_share_the_functions_between_them() -> Outcome {
+async fn two_apps_share_the_functions_between_them() -> TestResult {
     if !usable() {
         return Ok(());
     }
@@ -79,7 +79,7 @@ async fn two_apps_share_the_functions_between_them() -> Outcome {
 }
 
 #[tokio::test]
-async fn called_wrongly_it_ends_with_2_and_asks_nothing() -> Outcome {
+async fn called_wrongly_it_ends_with_2_and_asks_nothing() -> TestResult {
     if !usable() {
         return Ok(());
     }
@@ -93,7 +93,7 @@ async fn called_wrongly_it_ends_with_2_and_asks_nothing() -> Outcome {
 }
 
 /// The lists at the head of the script.
-fn list(name: &str) -> Result<BTreeSet<String>, Failure> {
+fn list(name: &str) -> Result<BTreeSet<String>, TestError> {
     let text = std::fs::read_to_string(script::infra().join("check.sh"))?;
     let (_, rest) = text.split_once(&format!("\n{name}=(")).ok_or("no such list")?;
     let (inside, _) = rest.split_once(')').ok_or("the list does not end")?;
@@ -101,7 +101,7 @@ fn list(name: &str) -> Result<BTreeSet<String>, Failure> {
 }
 
 #[test]
-fn the_script_knows_what_the_program_needs() -> Outcome {
+fn the_script_knows_what_the_program_needs() -> TestResult {
     let owned = |names: Vec<&str>| names.into_iter().map(str::to_owned).collect::<BTreeSet<_>>();
     assert_eq!(list("queues")?, owned(Queue::ALL.map(Queue::name).to_vec()));
     assert_eq!(list("tables")?, owned(Table::ALL.map(Table::name).to_vec()));
@@ -126,7 +126,7 @@ fn the_script_knows_what_the_program_needs() -> Outcome {
 }
 
 #[tokio::test]
-async fn the_scripts_are_bash() -> Outcome {
+async fn the_scripts_are_bash() -> TestResult {
     if !usable() {
         return Ok(());
     }

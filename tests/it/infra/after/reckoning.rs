@@ -3,7 +3,7 @@
 
 use super::script::infra;
 use crate::generated::{Section, table};
-use crate::{Failure, Outcome};
+use crate::{TestError, TestResult};
 
 const RUNBOOK: &str = "infra/README.md";
 /// Working days of a month, and all its days.
@@ -33,7 +33,7 @@ impl Load {
     }
 }
 
-/// `number` with at most so many decimals, and commas between its thousands.
+/// `next_u64` with at most so many decimals, and commas between its thousands.
 fn short(number: f64, decimals: usize) -> String {
     let text = format!("{number:.decimals$}");
     let (whole, rest) = text.split_once('.').unwrap_or((&text, ""));
@@ -52,7 +52,7 @@ fn short(number: f64, decimals: usize) -> String {
 
 /// What one of these makes: three numbers from the row of `README.md` that begins with `what`, and the
 /// POSTs that tell of it.
-fn counted(what: &str, posts: f64) -> Result<Load, Failure> {
+fn counted(what: &str, posts: f64) -> Result<Load, TestError> {
     let readme = std::fs::read_to_string(infra().join("../README.md"))?;
     let row = readme.lines().find(|line| line.starts_with(&format!("| {what}")));
     let cells = row.ok_or_else(|| format!("README.md counts no {what}"))?.split('|').skip(2);
@@ -69,7 +69,7 @@ struct Mailbox {
     month: Load,
 }
 
-fn mailbox() -> Result<Mailbox, Failure> {
+fn mailbox() -> Result<Mailbox, TestError> {
     let alone = counted("An appointment without a room (1 created", 2.0)?;
     // Told in two POSTs, and so in two messages; it is read and looked up once.
     let [tables, messages, graph, posts] = alone.0;
@@ -88,7 +88,7 @@ fn mailbox() -> Result<Mailbox, Failure> {
 }
 
 #[test]
-fn the_load_of_a_mailbox_is_made_of_the_counts() -> Outcome {
+fn the_load_of_a_mailbox_is_made_of_the_counts() -> TestResult {
     let Mailbox { parts, day, look, month } = mailbox()?;
     let mut rows: Vec<_> = parts.iter().map(|(name, part)| part.row(name)).collect();
     rows.push(day.row("**a working day**"));
@@ -98,11 +98,11 @@ fn the_load_of_a_mailbox_is_made_of_the_counts() -> Outcome {
         std::iter::once("**a month** (22 and 30 days)".to_owned()).chain(month_row).collect(),
     );
     let head = ["", "table calls", "queue messages", "requests to Graph", "POSTs"];
-    Section::new(RUNBOOK, "load", table(&head, rows)).holds()
+    Section::new(RUNBOOK, "load", table(&head, rows)).assert_up_to_date()
 }
 
 /// What so many mailboxes cost in a month, in USD: the columns of the runbook's table.
-fn cost(mailboxes: f64) -> Result<Vec<String>, Failure> {
+fn cost(mailboxes: f64) -> Result<Vec<String>, TestError> {
     let [tables, messages, _, posts] = mailbox()?.month.times(mailboxes).0;
     let tables = tables * 0.00036 / 1e4;
     let idle = 5.0 * 43_200.0 * DAYS / 2.0;
@@ -124,20 +124,20 @@ fn cost(mailboxes: f64) -> Result<Vec<String>, Failure> {
 }
 
 #[test]
-fn the_cost_is_reckoned_from_the_load() -> Outcome {
+fn the_cost_is_reckoned_from_the_load() -> TestResult {
     let sizes = [100.0, 1_000.0, 10_000.0, 100_000.0];
     let rows = sizes.into_iter().map(cost).collect::<Result<Vec<_>, _>>()?;
     let (together, one) = ("**together, USD a month**", "for a mailbox");
     let parts = ["tables", "queues", "executions", "compute", "always ready", "logs"];
     let head: Vec<&str> = ["mailboxes"].into_iter().chain(parts).chain([together, one]).collect();
-    Section::new(RUNBOOK, "cost", table(&head, rows)).holds()
+    Section::new(RUNBOOK, "cost", table(&head, rows)).assert_up_to_date()
 }
 
 /// What happens in a working day happens at this part of it a second, in the busiest hour.
 const BUSIEST: f64 = 0.2 / 3_600.0;
 
 #[test]
-fn a_million_mailboxes_are_reckoned_from_the_load() -> Outcome {
+fn a_million_mailboxes_are_reckoned_from_the_load() -> TestResult {
     let [tables, messages, graph, posts] = mailbox()?.day.times(1e6 * BUSIEST).0;
     // All messages but two of booking-requests and two of calendar-writes for each change of a booking.
     let changes = (8.0 * 2.0 + 0.5 * 4.0 + 0.1 * 3.0 + 0.05) * 1e6 * BUSIEST;
@@ -154,11 +154,11 @@ fn a_million_mailboxes_are_reckoned_from_the_load() -> Outcome {
         ),
     ];
     let head = ["for a million mailboxes", "a second, in the busiest hour"];
-    Section::new(RUNBOOK, "scale", table(&head, rows)).holds()
+    Section::new(RUNBOOK, "scale", table(&head, rows)).assert_up_to_date()
 }
 
 #[test]
-fn the_sentences_repeat_the_numbers_of_the_tables() -> Outcome {
+fn the_sentences_repeat_the_numbers_of_the_tables() -> TestResult {
     let runbook = std::fs::read_to_string(infra().join("README.md"))?;
     let [_, messages, graph, posts] = mailbox()?.month.0;
     let runs = posts + messages;

@@ -4,13 +4,13 @@
 use std::collections::BTreeSet;
 
 use super::script::infra;
-use crate::{Failure, Outcome};
+use crate::{TestError, TestResult};
 
-fn file(name: &str) -> Result<String, Failure> {
+fn file(name: &str) -> Result<String, TestError> {
     Ok(std::fs::read_to_string(infra().join(name))?)
 }
 
-/// What stands between `from` and `to`, each time.
+/// What stands between `caller_address` and `to`, each time.
 fn between<'a>(text: &'a str, from: &str, to: &str) -> BTreeSet<&'a str> {
     text.split(from).skip(1).filter_map(|rest| Some(rest.split_once(to)?.0)).collect()
 }
@@ -27,7 +27,7 @@ fn headings(runbook: &str) -> BTreeSet<&str> {
 }
 
 #[test]
-fn every_alert_has_its_row() -> Outcome {
+fn every_alert_has_its_row() -> TestResult {
     let (runbook, alerts, storage) =
         (file("README.md")?, file("modules/alerts.bicep")?, file("modules/storage.bicep")?);
     let mut names: BTreeSet<String> =
@@ -57,7 +57,7 @@ fn severity_after<'a>(alerts: &'a str, place: &str) -> Option<&'a str> {
 }
 
 #[test]
-fn every_alert_is_as_urgent_as_its_row_says() -> Outcome {
+fn every_alert_is_as_urgent_as_its_row_says() -> TestResult {
     let (runbook, alerts) = (file("README.md")?, file("modules/alerts.bicep")?);
     let mut seen = 0;
     for row in runbook.lines().filter(|line| line.starts_with("| `")) {
@@ -77,7 +77,7 @@ fn every_alert_is_as_urgent_as_its_row_says() -> Outcome {
 }
 
 #[test]
-fn every_variable_of_the_parameter_files_is_explained() -> Outcome {
+fn every_variable_of_the_parameter_files_is_explained() -> TestResult {
     let runbook = file("README.md")?;
     for name in ["dev", "test", "prod"] {
         let text = file(&format!("env/{name}.bicepparam"))?;
@@ -89,7 +89,7 @@ fn every_variable_of_the_parameter_files_is_explained() -> Outcome {
 }
 
 #[test]
-fn whoever_is_sent_to_a_heading_finds_it() -> Outcome {
+fn whoever_is_sent_to_a_heading_finds_it() -> TestResult {
     let runbook = file("README.md")?;
     let headings = headings(&runbook);
     for script in ["deploy.sh", "check.sh"] {
@@ -114,7 +114,7 @@ fn whoever_is_sent_to_a_heading_finds_it() -> Outcome {
 }
 
 #[test]
-fn every_stage_is_described() -> Outcome {
+fn every_stage_is_described() -> TestResult {
     let (runbook, script) = (file("README.md")?, file("deploy.sh")?);
     let stages = between(&script, "case $stage in all | ", ") ;;");
     let stages: Vec<&str> = stages.into_iter().flat_map(|all| all.split(" | ")).collect();

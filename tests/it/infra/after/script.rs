@@ -9,7 +9,7 @@ use world::serve::Serving;
 
 use super::super::say;
 use super::azure::{Azure, stub};
-use crate::Failure;
+use crate::TestError;
 
 /// What a script said and how it ended.
 pub(super) struct Told {
@@ -32,14 +32,14 @@ pub(super) struct Stage {
 
 impl Stage {
     /// An Azure that knows nothing.
-    pub(super) fn empty() -> Result<Self, Failure> {
+    pub(super) fn empty() -> Result<Self, TestError> {
         let (azure, folder) = (Arc::new(Azure::default()), tempfile::tempdir()?);
         let serving = stub(&azure, folder.path())?;
         Ok(Self { azure, folder, serving, environment: Vec::new() })
     }
 
     /// Runs a script of `infra/`.
-    pub(super) async fn run(&self, script: &str, arguments: &[&str]) -> Result<Told, Failure> {
+    pub(super) async fn run(&self, script: &str, arguments: &[&str]) -> Result<Told, TestError> {
         let path = std::env::var_os("PATH").unwrap_or_default();
         let others = std::env::split_paths(&path);
         let paths = std::iter::once(self.folder.path().to_owned()).chain(others);

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::azure::Call;
 use super::deployment::{APPS, FEDERATED, GROUP, HOME, SITE, id};
 use super::script::{Stage, Told, usable};
-use crate::{Failure, Outcome};
+use crate::{TestError, TestResult};
 
 const DEPLOYED: &str = "deployment group create";
 const UPLOADED: &str = "functionapp deployment source config-zip";
@@ -16,7 +16,7 @@ const INVITED: &str = "cccccccc-cccc-4ccc-8ccc-cccccccccccc,dddddddd-dddd-4ddd-8
 const PAGES: &str = "https://localhost/api";
 
 /// A subscription in which everything can be deployed; nothing is yet.
-fn empty() -> Result<Stage, Failure> {
+fn empty() -> Result<Stage, TestError> {
     let mut stage = Stage::empty()?;
     let azure = &stage.azure;
     azure.put("account show", json!({ "name": "Contoso", "tenantId": HOME }));
@@ -89,14 +89,14 @@ fn sited(stage: &Stage, pages_site: &str) {
     }
 }
 
-async fn deploy(stage: &Stage, more: &[&str]) -> Result<Told, Failure> {
+async fn deploy(stage: &Stage, more: &[&str]) -> Result<Told, TestError> {
     let zips = stage.folder.path().join("package").to_string_lossy().into_owned();
     let arguments = [&["test", GROUP, "--package", zips.as_str()], more].concat();
     stage.run("deploy.sh", &arguments).await
 }
 
 /// The calls that change something, by name.
-fn changes(stage: &Stage) -> Result<Vec<String>, Failure> {
+fn changes(stage: &Stage) -> Result<Vec<String>, TestError> {
     let reads = ["show", "list", "what-if"];
     let reads = |name: &str| name.split(' ').take(4).any(|word| reads.contains(&word));
     let names = stage.azure.calls().iter().map(Call::name).collect::<Result<Vec<_>, _>>()?;
@@ -114,7 +114,7 @@ fn given(stage: &Stage, name: &str) -> BTreeMap<String, String> {
 const NAMES: [&str; 4] = ["ORGANISATION_WIDE", "SCOPED", "PEOPLE", "OPERATORS"];
 
 #[tokio::test]
-async fn all_stages_run_in_the_order_in_which_each_finds_what_it_needs() -> Outcome {
+async fn all_stages_run_in_the_order_in_which_each_finds_what_it_needs() -> TestResult {
     if !usable() {
         return Ok(());
     }
@@ -154,7 +154,7 @@ async fn all_stages_run_in_the_order_in_which_each_finds_what_it_needs() -> Outc
 }
 
 #[tokio::test]
-async fn what_if_changes_nothing_on_an_empty_group_and_on_a_full_one() -> Outcome {
+async fn what_if_changes_nothing_on_an_empty_group_and_on_a_full_one() -> TestResult {
     if !usable() {
         return Ok(());
     }
@@ -181,7 +181,7 @@ async fn what_if_changes_nothing_on_an_empty_group_and_on_a_full_one() -> Outcom
 }
 
 #[tokio::test]
-async fn who_may_only_read_compares_without_being_asked_for_more() -> Outcome {
+async fn who_may_only_read_compares_without_being_asked_for_more() -> TestResult {
     if !usable() {
         return Ok(());
     }
@@ -201,7 +201,7 @@ async fn who_may_only_read_compares_without_being_asked_for_more() -> Outcome {
 }
 
 #[tokio::test]
-async fn after_a_deployment_that_failed_the_registrations_keep_what_they_had() -> Outcome {
+async fn after_a_deployment_that_failed_the_registrations_keep_what_they_had() -> TestResult {
     if !usable() {
         return Ok(());
     }
@@ -232,7 +232,7 @@ async fn after_a_deployment_that_failed_the_registrations_keep_what_they_had() -
 }
 
 #[tokio::test]
-async fn what_is_set_and_empty_counts_as_not_set() -> Outcome {
+async fn what_is_set_and_empty_counts_as_not_set() -> TestResult {
     if !usable() {
         return Ok(());
     }
@@ -249,7 +249,7 @@ async fn what_is_set_and_empty_counts_as_not_set() -> Outcome {
 }
 
 #[tokio::test]
-async fn the_package_is_sent_again_until_the_roles_are_known() -> Outcome {
+async fn the_package_is_sent_again_until_the_roles_are_known() -> TestResult {
     if !usable() {
         return Ok(());
     }
@@ -270,7 +270,7 @@ async fn the_package_is_sent_again_until_the_roles_are_known() -> Outcome {
 }
 
 #[tokio::test]
-async fn with_two_apps_each_gets_its_own_package() -> Outcome {
+async fn with_two_apps_each_gets_its_own_package() -> TestResult {
     if !usable() {
         return Ok(());
     }
@@ -289,7 +289,7 @@ async fn with_two_apps_each_gets_its_own_package() -> Outcome {
 }
 
 #[tokio::test]
-async fn a_package_that_is_not_what_was_built_is_not_sent() -> Outcome {
+async fn a_package_that_is_not_what_was_built_is_not_sent() -> TestResult {
     if !usable() {
         return Ok(());
     }
@@ -313,7 +313,7 @@ async fn a_package_that_is_not_what_was_built_is_not_sent() -> Outcome {
 }
 
 #[tokio::test]
-async fn registrations_made_by_others_are_given_by_name() -> Outcome {
+async fn registrations_made_by_others_are_given_by_name() -> TestResult {
     if !usable() {
         return Ok(());
     }
@@ -338,7 +338,7 @@ async fn registrations_made_by_others_are_given_by_name() -> Outcome {
 }
 
 #[tokio::test]
-async fn an_update_of_the_app_keeps_whom_it_knew_before() -> Outcome {
+async fn an_update_of_the_app_keeps_whom_it_knew_before() -> TestResult {
     if !usable() {
         return Ok(());
     }
@@ -367,7 +367,7 @@ async fn an_update_of_the_app_keeps_whom_it_knew_before() -> Outcome {
 }
 
 #[tokio::test]
-async fn every_stop_says_what_to_do_next() -> Outcome {
+async fn every_stop_says_what_to_do_next() -> TestResult {
     if !usable() {
         return Ok(());
     }

@@ -2,13 +2,13 @@
 
 use jiff::{SignedDuration, Timestamp};
 use world::exchange::Invitation;
-use world::local::World;
+use world::local::LocalWorld;
 
-use crate::Outcome;
-use crate::local::{Story, contoso, settled, started};
+use crate::TestResult;
+use crate::local::{LocalContoso, connect_contoso, start_project, wait_for_settled_booking};
 
 /// Lines and bytes of the handler so far.
-fn logged(world: &World) -> (usize, usize) {
+fn logged(world: &LocalWorld) -> (usize, usize) {
     let lines = world.host().log().lines();
     let ours: Vec<_> = lines.iter().filter(|line| line.text.starts_with('{')).collect();
     (ours.len(), ours.iter().map(|line| line.text.len()).sum())
@@ -33,15 +33,16 @@ fn holds(what: &str, (lines, bytes): (usize, usize)) {
 }
 
 #[tokio::test]
-async fn the_log_of_a_booking_is_as_large_as_the_runbook_reckons() -> Outcome {
-    let Story { world, tenant, anna, aurora } = contoso(started().await?).await?;
+async fn the_log_of_a_booking_is_as_large_as_the_runbook_reckons() -> TestResult {
+    let LocalContoso { world, tenant, anna, aurora } =
+        connect_contoso(start_project().await?).await?;
     quiet(&world).await?;
 
     let before = logged(&world);
     let start: Timestamp = "2026-11-24T11:00:00Z".parse()?;
     let end = start + SignedDuration::from_hours(1);
     let meeting = tenant.meet(&anna, Invitation::new("Numbers", start, end).room(&aurora))?;
-    settled(&world, &meeting).await?;
+    wait_for_settled_booking(&world, &meeting).await?;
     quiet(&world).await?;
     let after = logged(&world);
     holds("a new booking, until settled", (after.0 - before.0, after.1 - before.1));
@@ -55,7 +56,7 @@ async fn the_log_of_a_booking_is_as_large_as_the_runbook_reckons() -> Outcome {
 }
 
 /// Waits until nothing was logged for a while: every echo has been looked at.
-async fn quiet(world: &World) -> Outcome {
+async fn quiet(world: &LocalWorld) -> TestResult {
     let seen = std::cell::Cell::new((0, logged(world)));
     let still = async || {
         let now = logged(world);
@@ -64,5 +65,5 @@ async fn quiet(world: &World) -> Outcome {
         seen.set(if now == last { (times + 1, now) } else { (0, now) });
         Ok((times >= 100).then_some(()))
     };
-    Ok(world.until("nothing happens any more", still).await?)
+    Ok(world.wait_for("nothing happens any more", still).await?)
 }

@@ -6,23 +6,23 @@ use axum::response::{IntoResponse as _, Response};
 use futures::{StreamExt as _, stream};
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
-use world::local::World;
+use world::local::LocalWorld;
 use world::tls::Tls;
 
 use super::azure::Azure;
 use super::deployment::{APPS, Deployment, FEDERATED, OWN, Plain, SITE, Spoil, account, id, scene};
 use super::script::{lines_of, usable};
-use crate::{Failure, Outcome};
+use crate::{TestError, TestResult};
 
 /// Something wrong, and the check that must say so.
 struct Wrong {
     what: &'static str,
     named: &'static str,
-    change: fn(&Azure) -> Outcome,
+    change: fn(&Azure) -> TestResult,
     spoil: Option<Spoil>,
 }
 
-fn azure(what: &'static str, named: &'static str, change: fn(&Azure) -> Outcome) -> Wrong {
+fn azure(what: &'static str, named: &'static str, change: fn(&Azure) -> TestResult) -> Wrong {
     Wrong { what, named, change, spoil: None }
 }
 
@@ -39,7 +39,7 @@ fn settings() -> String {
 }
 
 /// Adds a setting, or takes its place.
-fn set(azure: &Azure, name: &str, value: &str) -> Outcome {
+fn set(azure: &Azure, name: &str, value: &str) -> TestResult {
     azure.change(&settings(), |list| {
         if let Some(list) = list.as_array_mut() {
             list.retain(|setting| setting["name"] != name);
@@ -49,7 +49,7 @@ fn set(azure: &Azure, name: &str, value: &str) -> Outcome {
 }
 
 /// Takes away whatever in a list names it.
-fn without(azure: &Azure, document: &str, name: &str) -> Outcome {
+fn without(azure: &Azure, document: &str, name: &str) -> TestResult {
     azure.change(document, |list| {
         let inside = if list.is_array() { list } else { &mut list["value"] };
         if let Some(list) = inside.as_array_mut() {
@@ -58,7 +58,7 @@ fn without(azure: &Azure, document: &str, name: &str) -> Outcome {
     })
 }
 
-fn push(azure: &Azure, document: &str, item: Value) -> Outcome {
+fn push(azure: &Azure, document: &str, item: Value) -> TestResult {
     azure.change(document, |list| {
         if let Some(list) = list.as_array_mut() {
             list.push(item);
@@ -345,7 +345,7 @@ fn of_wide_effect() -> Vec<Wrong> {
 }
 
 #[tokio::test]
-async fn whatever_is_wrong_is_named() -> Outcome {
+async fn whatever_is_wrong_is_named() -> TestResult {
     if !usable() {
         return Ok(());
     }
@@ -374,7 +374,11 @@ async fn whatever_is_wrong_is_named() -> Outcome {
 
 /// Runs the check on a deployment with all of `round` wrong, and reports what it did not name. Of
 /// several each must fail a check of its own and no other, so that none is named for another's sake.
-async fn unnoticed(world: &World, tls: &Tls, round: Vec<Wrong>) -> Result<Vec<String>, Failure> {
+async fn unnoticed(
+    world: &LocalWorld,
+    tls: &Tls,
+    round: Vec<Wrong>,
+) -> Result<Vec<String>, TestError> {
     let scene = scene(world, tls, round.iter().find_map(|wrong| wrong.spoil))?;
     for wrong in &round {
         (wrong.change)(&scene.azure)?;
@@ -394,7 +398,7 @@ async fn unnoticed(world: &World, tls: &Tls, round: Vec<Wrong>) -> Result<Vec<St
 }
 
 #[tokio::test]
-async fn an_app_that_is_not_there_is_said_in_one_line() -> Outcome {
+async fn an_app_that_is_not_there_is_said_in_one_line() -> TestResult {
     if !usable() {
         return Ok(());
     }

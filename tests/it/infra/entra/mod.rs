@@ -13,14 +13,14 @@ use std::{
 };
 
 use roombridge::{
-    graph::permissions::{Kind, Which, asked_by},
-    identity::{admin_consent::GRANTED_PATH, sign_in::Return, tokens::API_SCOPE},
+    graph::permissions::{AppRegistration, PermissionKind, permissions_of},
+    identity::{admin_consent::CALLBACK_PATH, sign_in::ReturnTarget, token_verifier::API_SCOPE},
 };
 use serde_json::{Value, json};
 use world::microsoft::{DAEMON_APP, Microsoft, OPERATORS_APP, PEOPLE_APP, SCOPED_APP};
 
-use crate::generated::whole;
-use crate::{Failure, Outcome};
+use crate::generated::assert_whole_file;
+use crate::{TestError, TestResult};
 
 /// Microsoft Graph's application id, the same in every tenant
 /// (learn.microsoft.com/troubleshoot/entra/entra-id/governance/verify-first-party-apps-sign-in, 2025-01).
@@ -40,10 +40,10 @@ const OPERATOR: &str = "9e002617-fe47-45bf-a1b1-8aaea64370e1";
 const AUDITOR: &str = "de20ad8a-a12a-4264-9ff4-f1920904c882";
 
 /// The registrations' names, with what they ask for where they ask for anything.
-const REGISTRATIONS: [(&str, Option<Which>); 4] = [
-    ("organisation-wide", Some(Which::OrganisationWide)),
-    ("scoped", Some(Which::Scoped)),
-    ("people", Some(Which::People)),
+const REGISTRATIONS: [(&str, Option<AppRegistration>); 4] = [
+    ("organisation-wide", Some(AppRegistration::OrganisationWide)),
+    ("scoped", Some(AppRegistration::Scoped)),
+    ("people", Some(AppRegistration::SignIn)),
     ("operators", None),
 ];
 
@@ -64,30 +64,33 @@ fn path_of(name: &str) -> PathBuf {
 }
 
 /// The `requiredResourceAccess` of a registration.
-fn permissions(which: Which) -> Value {
-    let asked = asked_by(which).map(|permission| {
+fn permissions(which: AppRegistration) -> Value {
+    let asked = permissions_of(which).map(|permission| {
         let kind = match permission.kind {
-            Kind::Application => "Role",
-            Kind::Delegated => "Scope",
+            PermissionKind::Application => "Role",
+            PermissionKind::Delegated => "Scope",
         };
         json!({ "id": permission.id, "type": kind })
     });
     json!([{ "resourceAppId": GRAPH, "resourceAccess": asked.collect::<Vec<_>>() }])
 }
 
-/// What the program needs: `client_id` is what Entra made for people's registration, if it was
-/// known; `pages` where browsers reach the pages, if that was.
+/// What the program needs: `managed_identity_client_id` is what Entra made for people's registration, if it was
+/// known; `base_url` where browsers reach the pages, if that was.
 fn needed(client_id: Option<&str>, pages: Option<&str>) -> BTreeMap<&'static str, Registration> {
     let below = |paths: &[&str]| match pages {
         Some(pages) => paths.iter().map(|path| format!("{pages}/{path}")).collect(),
         None => Vec::new(),
     };
-    let signed_in = [Return::Consent.path(), Return::MyCalendar.path()];
+    let signed_in =
+        [ReturnTarget::Consent.callback_path(), ReturnTarget::MyCalendar.callback_path()];
     let mut all = BTreeMap::new();
     for (name, which) in REGISTRATIONS {
         let redirects = match which {
-            Some(Which::OrganisationWide | Which::Scoped) => below(&[GRANTED_PATH]),
-            Some(Which::People) => below(&signed_in),
+            Some(AppRegistration::OrganisationWide | AppRegistration::Scoped) => {
+                below(&[CALLBACK_PATH])
+            }
+            Some(AppRegistration::SignIn) => below(&signed_in),
             None => Vec::new(),
         };
         let mut application = json!({
@@ -103,7 +106,7 @@ fn needed(client_id: Option<&str>, pages: Option<&str>) -> BTreeMap<&'static str
             },
             "servicePrincipalLockConfiguration": { "isEnabled": true, "allProperties": true },
         });
-        if which == Some(Which::People) {
+        if which == Some(AppRegistration::SignIn) {
             peoples_own(&mut application, client_id);
         }
         if which.is_none() {
@@ -140,8 +143,8 @@ fn peoples_own(application: &mut Value, client_id: Option<&str>) {
 }
 
 /// An application without its words for people, of which there must be some.
-fn without_words(mut application: Value) -> Result<Value, Failure> {
-    let wordless = |value: &mut Value, words: &[&str]| -> Outcome {
+fn without_words(mut application: Value) -> Result<Value, TestError> {
+    let wordless = |value: &mut Value, words: &[&str]| -> TestResult {
         let members = value.as_object_mut().ok_or("no object")?;
         for word in words {
             let text = members.remove(*word).ok_or_else(|| format!("{word} is not said"))?;
@@ -171,11 +174,11 @@ fn without_words(mut application: Value) -> Result<Value, Failure> {
 }
 
 #[test]
-fn each_registration_asks_for_exactly_what_the_consent_page_shows() -> Outcome {
+fn each_registration_asks_for_exactly_what_the_consent_page_shows() -> TestResult {
     for (name, which) in REGISTRATIONS {
         let Some(which) = which else { continue };
         let text = serde_json::to_string_pretty(&permissions(which))? + "\n";
-        whole(&format!("infra/entra/permissions/{name}.json"), &text)?;
+        assert_whole_file(&format!("infra/entra/permissions/{name}.json"), &text)?;
     }
     let files = fs::read_dir(path_of("permissions"))?.count();
     assert_eq!(files, 3, "a file for each registration that asks for anything, and no other");
@@ -183,7 +186,7 @@ fn each_registration_asks_for_exactly_what_the_consent_page_shows() -> Outcome {
 }
 
 #[test]
-fn the_simulated_entra_holds_the_same_registrations() -> Outcome {
+fn the_simulated_entra_holds_the_same_registrations() -> TestResult {
     let clock = roombridge::base::clock::ManualClock::new("2026-11-24T09:00:00Z".parse()?);
     let rng = roombridge::base::rng::SeededRng::new(1);
     let microsoft = Microsoft::new(std::sync::Arc::new(clock), std::sync::Arc::new(rng))?;
@@ -194,8 +197,8 @@ fn the_simulated_entra_holds_the_same_registrations() -> Outcome {
         let application = &needed[name].application;
         let mut asked: Vec<&str> = which
             .into_iter()
-            .flat_map(asked_by)
-            .filter(|permission| permission.kind == Kind::Application)
+            .flat_map(permissions_of)
+            .filter(|permission| permission.kind == PermissionKind::Application)
             .map(|permission| permission.name)
             .collect();
         let mut given = app.application_permissions.clone();

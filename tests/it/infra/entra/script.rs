@@ -11,13 +11,13 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use super::{ADD_IN, IDENTITY, PAGES, REGISTRATIONS, Registration, needed, path_of, without_words};
-use crate::{Failure, Outcome};
+use crate::{TestError, TestResult};
 
 /// What the script has made so far.
 struct Tenant(TempDir);
 
 impl Tenant {
-    fn new() -> Result<Self, Failure> {
+    fn new() -> Result<Self, TestError> {
         Ok(Self(tempfile::tempdir()?))
     }
 
@@ -26,7 +26,7 @@ impl Tenant {
     }
 
     /// Runs the script for the environment `test`, with these words too.
-    fn run_in(&self, cloud: &str, words: &[&str]) -> Result<Output, Failure> {
+    fn run_in(&self, cloud: &str, words: &[&str]) -> Result<Output, TestError> {
         let stub = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/infra/entra/bin");
         let path = std::env::var_os("PATH").unwrap_or_default();
         let path = std::env::join_paths(std::iter::once(stub).chain(std::env::split_paths(&path)))?;
@@ -42,7 +42,7 @@ impl Tenant {
     }
 
     /// Runs it, and takes its output.
-    fn run(&self, words: &[&str]) -> Result<String, Failure> {
+    fn run(&self, words: &[&str]) -> Result<String, TestError> {
         let output = self.run_in("AzureCloud", words)?;
         let complaint = String::from_utf8(output.stderr)?;
         assert!(output.status.success(), "{complaint}");
@@ -50,7 +50,7 @@ impl Tenant {
     }
 
     /// Runs it, and takes what it complains about.
-    fn refusal(&self, words: &[&str]) -> Result<String, Failure> {
+    fn refusal(&self, words: &[&str]) -> Result<String, TestError> {
         let output = self.run_in("AzureCloud", words)?;
         assert!(!output.status.success(), "{words:?} should be refused");
         Ok(String::from_utf8(output.stderr)?)
@@ -68,7 +68,7 @@ impl Tenant {
     }
 
     /// The folders that hold the registrations, by name.
-    fn folders(&self) -> Result<BTreeMap<&'static str, PathBuf>, Failure> {
+    fn folders(&self) -> Result<BTreeMap<&'static str, PathBuf>, TestError> {
         let mut all = BTreeMap::new();
         for folder in fs::read_dir(self.path().join("apps"))? {
             let folder = folder?.path();
@@ -81,7 +81,7 @@ impl Tenant {
     }
 
     /// The registrations as they are now.
-    fn registrations(&self) -> Result<BTreeMap<&'static str, Registration>, Failure> {
+    fn registrations(&self) -> Result<BTreeMap<&'static str, Registration>, TestError> {
         let mut all = BTreeMap::new();
         for (name, folder) in self.folders()? {
             let principal = fs::read_to_string(folder.join("principal-patch.json"))?;
@@ -98,7 +98,7 @@ impl Tenant {
 }
 
 /// An application as it is after all changes.
-fn application_in(folder: &Path) -> Result<Value, Failure> {
+fn application_in(folder: &Path) -> Result<Value, TestError> {
     let mut application = serde_json::json!({});
     for patch in json_files(folder, "patch-")? {
         for (member, value) in patch.as_object().ok_or("no object")? {
@@ -109,15 +109,15 @@ fn application_in(folder: &Path) -> Result<Value, Failure> {
 }
 
 /// Every application that the script makes, when it is told everything.
-pub(super) fn applications() -> Result<BTreeMap<&'static str, Value>, Failure> {
+pub(super) fn applications() -> Result<BTreeMap<&'static str, Value>, TestError> {
     let tenant = Tenant::new()?;
     tenant.run(&["--pages-url", PAGES, "--add-in-client", ADD_IN])?;
     let folders = tenant.folders()?.into_iter();
     folders.map(|(name, folder)| Ok((name, application_in(&folder)?))).collect()
 }
 
-/// What stands in the files of `folder` whose names begin with `start`, in their order.
-fn json_files(folder: &Path, start: &str) -> Result<Vec<Value>, Failure> {
+/// What stands in the files of `parent_url` whose names begin with `new`, in their order.
+fn json_files(folder: &Path, start: &str) -> Result<Vec<Value>, TestError> {
     let mut names = Vec::new();
     for entry in fs::read_dir(folder)? {
         names.push(entry?.file_name().into_string().map_err(|_| "an odd name")?);
@@ -128,14 +128,14 @@ fn json_files(folder: &Path, start: &str) -> Result<Vec<Value>, Failure> {
     names.iter().map(read).collect()
 }
 
-/// What the script's output says of `name`.
-fn output_of<'a>(output: &'a str, name: &str) -> Result<&'a str, Failure> {
+/// What the script's output says of `label`.
+fn output_of<'a>(output: &'a str, name: &str) -> Result<&'a str, TestError> {
     let line = output.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix('='));
     Ok(line.ok_or_else(|| format!("{name} is not said"))?)
 }
 
 #[test]
-fn two_runs_make_what_the_program_needs_and_nothing_twice() -> Outcome {
+fn two_runs_make_what_the_program_needs_and_nothing_twice() -> TestResult {
     let tenant = Tenant::new()?;
     let first = tenant.run(&[])?;
     let second =
@@ -156,7 +156,7 @@ fn two_runs_make_what_the_program_needs_and_nothing_twice() -> Outcome {
 }
 
 #[test]
-fn a_dry_run_prints_every_command_and_runs_none() -> Outcome {
+fn a_dry_run_prints_every_command_and_runs_none() -> TestResult {
     let tenant = Tenant::new()?;
     let printed = tenant.run(&["--dry-run", "--pages-url", PAGES])?;
     assert_eq!(tenant.calls(), Vec::<String>::new());
@@ -170,7 +170,7 @@ fn a_dry_run_prints_every_command_and_runs_none() -> Outcome {
 }
 
 #[test]
-fn whatever_else_could_act_for_a_registration_stops_it() -> Outcome {
+fn whatever_else_could_act_for_a_registration_stops_it() -> TestResult {
     let tenant = Tenant::new()?;
     tenant.run(&[])?;
     let app = fs::read_dir(tenant.path().join("apps"))?.next().ok_or("no registration")??.path();
@@ -184,7 +184,7 @@ fn whatever_else_could_act_for_a_registration_stops_it() -> Outcome {
 }
 
 #[test]
-fn a_registration_of_the_same_name_is_not_taken_for_ours() -> Outcome {
+fn a_registration_of_the_same_name_is_not_taken_for_ours() -> TestResult {
     let tenant = Tenant::new()?;
     let app = tenant.path().join("apps/0b7ec700-0000-4000-8000-00000000000f");
     fs::create_dir_all(&app)?;
@@ -196,7 +196,7 @@ fn a_registration_of_the_same_name_is_not_taken_for_ours() -> Outcome {
 }
 
 #[test]
-fn words_that_are_not_ids_or_addresses_go_nowhere() -> Outcome {
+fn words_that_are_not_ids_or_addresses_go_nowhere() -> TestResult {
     let tenant = Tenant::new()?;
     for words in [
         &["--pages-url", "http://rooms.contoso.example/api"][..],
@@ -216,7 +216,7 @@ fn words_that_are_not_ids_or_addresses_go_nowhere() -> Outcome {
 }
 
 #[test]
-fn another_cloud_has_another_audience_and_no_unique_names() -> Outcome {
+fn another_cloud_has_another_audience_and_no_unique_names() -> TestResult {
     let tenant = Tenant::new()?;
     for _ in 0..2 {
         let output = tenant.run_in("AzureUSGovernment", &["--pages-url", PAGES])?;

@@ -7,10 +7,10 @@ use serde_json::Value;
 use super::{
     ADD_IN, AUDITOR, MY_CALENDAR, OPERATOR, PAGES, REGISTRATIONS, path_of, script::applications,
 };
-use crate::{Failure, Outcome};
+use crate::{TestError, TestResult};
 
 /// Both files of the template.
-fn text() -> Result<String, Failure> {
+fn text() -> Result<String, TestError> {
     let registrations = fs::read_to_string(path_of("registrations.bicep"))?;
     Ok(registrations + &fs::read_to_string(path_of("modules/daemon.bicep"))?)
 }
@@ -99,7 +99,7 @@ fn lines(text: &str) -> BTreeSet<String> {
 }
 
 #[test]
-fn the_template_says_what_the_script_sends_and_nothing_else() -> Outcome {
+fn the_template_says_what_the_script_sends_and_nothing_else() -> TestResult {
     let text = text()?;
     let mut sent = BTreeSet::from(PASSED_ON.map(str::to_owned));
     for (name, mut application) in applications()? {
@@ -139,7 +139,7 @@ fn the_template_says_what_the_script_sends_and_nothing_else() -> Outcome {
 }
 
 #[test]
-fn one_credential_for_each_registration_that_the_handler_asks_tokens_as() -> Outcome {
+fn one_credential_for_each_registration_that_the_handler_asks_tokens_as() -> TestResult {
     let main = fs::read_to_string(path_of("registrations.bicep"))?;
     let daemon = fs::read_to_string(path_of("modules/daemon.bicep"))?;
     let credential = "resource credential 'federatedIdentityCredentials@v1.0'";
@@ -170,7 +170,7 @@ fn one_credential_for_each_registration_that_the_handler_asks_tokens_as() -> Out
 }
 
 #[test]
-fn only_the_operators_registration_wants_an_assignment() -> Outcome {
+fn only_the_operators_registration_wants_an_assignment() -> TestResult {
     let text = text()?;
     assert_eq!(text.matches("appRoleAssignmentRequired: true").count(), 1);
     let (_, last) = text.split_once("resource operatorsPrincipal ").ok_or("no principal")?;
@@ -180,7 +180,7 @@ fn only_the_operators_registration_wants_an_assignment() -> Outcome {
 }
 
 #[test]
-fn nothing_here_has_room_for_a_secret() -> Outcome {
+fn nothing_here_has_room_for_a_secret() -> TestResult {
     let text = text()?;
     for word in ["passwordCredentials", "keyCredentials", "@secure", "secretText"] {
         assert!(!text.contains(word), "{word}");

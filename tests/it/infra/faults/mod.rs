@@ -10,7 +10,7 @@ use bicep::{Project, Types};
 use super::say;
 use super::types::{environment, project, slice};
 use crate::generated::{Section, table};
-use crate::{Failure, Outcome};
+use crate::{TestError, TestResult};
 use further::FURTHER;
 use seeded::{FIRST, Fault};
 
@@ -45,7 +45,7 @@ impl By {
 
 /// The project with one fault in it. The text to be replaced must stand in the file exactly once, so that a fault
 /// never silently stops being one.
-fn with(sound: &Project, fault: &Fault) -> Result<Project, Failure> {
+fn with(sound: &Project, fault: &Fault) -> Result<Project, TestError> {
     let text =
         sound.text(fault.file).ok_or_else(|| format!("{}: there is no such file", fault.file))?;
     let found = text.matches(fault.find).count();
@@ -62,7 +62,7 @@ fn with(sound: &Project, fault: &Fault) -> Result<Project, Failure> {
 }
 
 /// The first check that notices something, and all that it says but `anyway`, without the fault too.
-fn noticed(project: &Project, types: &Types, anyway: &[String]) -> Result<(By, String), Failure> {
+fn noticed(project: &Project, types: &Types, anyway: &[String]) -> Result<(By, String), TestError> {
     let problems = bicep::check(project, Some(types));
     if !problems.is_empty() {
         return Ok((
@@ -88,7 +88,7 @@ fn noticed(project: &Project, types: &Types, anyway: &[String]) -> Result<(By, S
 }
 
 #[test]
-fn seeded_faults_are_noticed_by_the_check_that_is_there_for_them() -> Outcome {
+fn seeded_faults_are_noticed_by_the_check_that_is_there_for_them() -> TestResult {
     let sound = project()?;
     let Some(types) = slice()? else {
         for fault in faults() {
@@ -118,11 +118,11 @@ fn seeded_faults_are_noticed_by_the_check_that_is_there_for_them() -> Outcome {
 }
 
 #[test]
-fn the_list_of_faults_is_the_one_in_the_readme() -> Outcome {
-    Section::new("tests/bicep/README.md", "faults", listed()?).holds()
+fn the_list_of_faults_is_the_one_in_the_readme() -> TestResult {
+    Section::new("tests/bicep/README.md", "faults", listed()?).assert_up_to_date()
 }
 
-fn listed() -> Result<String, Failure> {
+fn listed() -> Result<String, TestError> {
     let count = |by: By| faults().filter(|it| it.by == by).count();
     let rows = (1..).zip(faults()).map(|(number, fault)| {
         let file = format!("`{}`", fault.file);

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bicep::{Deployed, Deployment};
 use roombridge::host::{FUNCTIONS, Trigger};
-use roombridge::settings::{Mistakes, Settings};
+use roombridge::settings::{InvalidSettings, Settings};
 use serde_json::Value;
 
 use super::{Promise, differ, differences};
@@ -108,7 +108,7 @@ fn settings(config: &Deployed) -> Vec<String> {
             name => values.get(name).cloned(),
         }
     });
-    if let Err(Mistakes(mistakes)) = outcome {
+    if let Err(InvalidSettings(mistakes)) = outcome {
         said.push(format!("{}: the program does not start: {mistakes:?}", config.name));
     }
     let elsewhere =

@@ -16,7 +16,7 @@ use bicep::{Deployed, Deployment, Project};
 pub(crate) use access::ROLES;
 
 use super::types::project;
-use crate::{Failure, Outcome};
+use crate::{TestError, TestResult};
 
 /// The parameter files of a whole deployment.
 const ENVIRONMENTS: [&str; 3] =
@@ -27,7 +27,7 @@ const ENVIRONMENTS: [&str; 3] =
 ///
 /// # Errors
 /// What cannot be worked out at all.
-pub(super) fn objections(project: &Project) -> Result<Vec<String>, Failure> {
+pub(super) fn objections(project: &Project) -> Result<Vec<String>, TestError> {
     let mut said = mistaken(project);
     for file in ENVIRONMENTS {
         let deployment = deployed(project, file, "true")?;
@@ -58,7 +58,7 @@ fn mistaken(project: &Project) -> Vec<String> {
 }
 
 /// What a parameter file deploys once the registrations are there.
-fn deployed(project: &Project, file: &str, with_site: &str) -> Result<Deployment, Failure> {
+fn deployed(project: &Project, file: &str, with_site: &str) -> Result<Deployment, TestError> {
     let given = [
         ("ROOMBRIDGE_WITH_SITE", with_site),
         ("ROOMBRIDGE_APP_ORGANISATION_WIDE", "33333333-3333-4333-8333-333333333333"),
@@ -102,14 +102,14 @@ fn differ<T: Ord + Debug>(what: &str, found: &BTreeSet<T>, wanted: &BTreeSet<T>)
 }
 
 #[test]
-fn what_would_be_deployed_is_what_the_program_needs_and_no_more() -> Outcome {
+fn what_would_be_deployed_is_what_the_program_needs_and_no_more() -> TestResult {
     let said = objections(&project()?)?;
     assert!(said.is_empty(), "\n{}", said.join("\n"));
     Ok(())
 }
 
 #[test]
-fn the_first_stage_gives_every_role_and_makes_no_app() -> Outcome {
+fn the_first_stage_gives_every_role_and_makes_no_app() -> TestResult {
     let project = project()?;
     for file in ENVIRONMENTS {
         let first = deployed(&project, file, "false")?;

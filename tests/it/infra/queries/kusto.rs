@@ -7,10 +7,10 @@ use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
 use world::azurite::Azurite;
-use world::office::root;
+use world::test_world::repository_root;
 
 use super::queries;
-use crate::{Failure, Outcome};
+use crate::{TestError, TestResult};
 
 /// Microsoft's parser and analyser of Kusto queries, MIT, the one behind the portal's editor
 /// (npmjs.com/package/@kusto/language-service-next).
@@ -59,7 +59,7 @@ const TABLES: [(&str, &str); 7] = [
 ];
 
 /// The parser's folder in `target/`, installed the first time (31 MB).
-fn parser() -> Result<PathBuf, Failure> {
+fn parser() -> Result<PathBuf, TestError> {
     let target = Azurite::target_dir()?;
     let home = target.join("kusto");
     let folder = home.join("node_modules").join(PARSER);
@@ -92,10 +92,10 @@ fn parser() -> Result<PathBuf, Failure> {
 }
 
 /// What the parser finds wrong with `queries`.
-fn wrong(queries: &BTreeMap<String, String>) -> Result<Vec<String>, Failure> {
+fn wrong(queries: &BTreeMap<String, String>) -> Result<Vec<String>, TestError> {
     let tables: BTreeMap<&str, &str> = TABLES.into_iter().collect();
     let mut node = Command::new("node")
-        .arg(root().join("tests/it/infra/queries/analyse.cjs"))
+        .arg(repository_root().join("tests/it/infra/queries/analyse.cjs"))
         .arg(parser()?)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -109,13 +109,13 @@ fn wrong(queries: &BTreeMap<String, String>) -> Result<Vec<String>, Failure> {
 }
 
 #[test]
-fn kusto_understands_every_query() -> Outcome {
+fn kusto_understands_every_query() -> TestResult {
     assert_eq!(wrong(&queries()?)?, Vec::<String>::new());
     Ok(())
 }
 
 #[test]
-fn a_wrong_name_and_a_wrong_word_are_found() -> Outcome {
+fn a_wrong_name_and_a_wrong_word_are_found() -> TestResult {
     const BROKEN: [(&str, &str); 5] = [
         ("AppTraces | where Massage == \"x\"", "Massage"),
         ("AppTrace | take 1", "AppTrace"),

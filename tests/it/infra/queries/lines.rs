@@ -7,19 +7,19 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use roombridge::base::{call_log, telemetry};
-use roombridge::domain::retry::FAULTS;
-use roombridge::messages::Task;
+use roombridge::domain::retry::MAX_ATTEMPTS;
+use roombridge::messages::MailboxTaskKind;
 use roombridge::queue::Queue;
-use roombridge::queue::memory::Shelf;
+use roombridge::queue::memory::QueueKind;
 use serde_json::Value;
-use world::graph::{Fault, Moment, Outcome as Answer, Scope, Until};
+use world::graph::{FaultOutcome as Answer, FaultTiming, RequestFault, Scope, ThrottleEnd};
 use world::microsoft::DAEMON_APP;
-use world::office::root;
+use world::test_world::repository_root;
 
 use super::{between, code, literals, queries};
 use crate::contoso::{Contoso, hours, minutes};
-use crate::keys::decide;
-use crate::{Failure, Outcome};
+use crate::keys::set_rich_policy;
+use crate::{TestError, TestResult};
 
 /// What every line has, and what the lines of an invocation have in `span` (`host/call.rs`).
 const ALWAYS: [&str; 5] = ["timestamp", "level", "message", "target", "span"];
@@ -49,44 +49,49 @@ impl io::Write for Heard {
 }
 
 impl Heard {
-    fn lines(&self) -> Result<Vec<Value>, Failure> {
+    fn lines(&self) -> Result<Vec<Value>, TestError> {
         let bytes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         parsed(&String::from_utf8(bytes.clone())?)
     }
 }
 
-fn parsed(text: &str) -> Result<Vec<Value>, Failure> {
+fn parsed(text: &str) -> Result<Vec<Value>, TestError> {
     Ok(text.lines().map(serde_json::from_str).collect::<Result<_, _>>()?)
 }
 
 /// Booked, throttled, given up, poisoned, refused, purged, cut off, and a handler that cannot start: with the
 /// subscriber and the filter that the handler runs with.
-async fn story() -> Result<Vec<Value>, Failure> {
+async fn story() -> Result<Vec<Value>, TestError> {
     let heard = Heard::default();
     let writer = heard.clone();
     let subscriber = telemetry::subscriber(None, move || writer.clone());
     let _listening = tracing::subscriber::set_default(subscriber);
     let contoso = Contoso::open().await?;
-    let Contoso { anna, ben, aurora, office, tenant, .. } = &contoso;
+    let Contoso { anna, ben, aurora, world: office, tenant, .. } = &contoso;
     let graph = &office.microsoft.graph;
     let meeting = contoso.meet(anna, ("09:00", "10:00"), aurora)?;
-    contoso.pass(minutes(10)).await;
+    contoso.run_for(minutes(10)).await;
 
-    graph.throttle(Scope::Everything, Until::Requests(3), 429);
+    graph.throttle(Scope::Everything, ThrottleEnd::Requests(3), 429);
     meeting.cancel()?;
-    contoso.pass(minutes(10)).await;
-    for _ in 0..FAULTS {
+    contoso.run_for(minutes(10)).await;
+    for _ in 0..MAX_ATTEMPTS {
         let (method, template) = ("GET", "/users/{id}/events/{id}");
-        let (moment, outcome) = (Moment::Before, Answer::Status(400));
-        graph.fail(Fault { method, template, nth: 1, moment, outcome });
+        let (moment, outcome) = (FaultTiming::Before, Answer::Status(400));
+        graph.plan_fault(RequestFault { method, template, nth: 1, moment, outcome });
     }
     contoso.meet(ben, ("11:00", "12:00"), aurora)?;
-    contoso.pass(minutes(10)).await;
+    contoso.run_for(minutes(10)).await;
 
-    office.sends.send(Queue::EventChanges, "{}".to_owned(), Duration::ZERO).await?;
-    let taken = office.outbox.receive(Shelf::Main(Queue::EventChanges), 1, Duration::ZERO);
-    assert!(office.outbox.give_up(Queue::EventChanges, &taken.first().ok_or("sent")?.receipt));
-    decide(&contoso, true).await?;
+    office.raw_outbox.send(Queue::EventChanges, "{}".to_owned(), Duration::ZERO).await?;
+    let taken =
+        office.memory_outbox.receive(QueueKind::Main(Queue::EventChanges), 1, Duration::ZERO);
+    assert!(
+        office
+            .memory_outbox
+            .move_to_poison(Queue::EventChanges, &taken.first().ok_or("sent")?.receipt)
+    );
+    set_rich_policy(&contoso, true).await?;
     office.content_keys.set_read_only(true);
     assert_eq!(contoso.post("{").await?, 400);
     let foreign = format!(
@@ -97,12 +102,12 @@ async fn story() -> Result<Vec<Value>, Failure> {
     assert_eq!(contoso.post(foreign).await?, 202);
     // The next time anything runs the meetings are over.
     office.clock.set(contoso.now() + hours(36));
-    contoso.pass(minutes(16)).await;
+    contoso.run_for(minutes(16)).await;
 
     office.microsoft.entra.revoke(tenant.id(), DAEMON_APP);
-    office.seeding().task(anna, Task::Resync).await?;
-    contoso.pass(minutes(20)).await;
-    assert_eq!(office.outbox.messages(Shelf::Poison(Queue::EventChanges)), []);
+    office.fixtures().send_task(anna, MailboxTaskKind::Resync).await?;
+    contoso.run_for(minutes(20)).await;
+    assert_eq!(office.memory_outbox.messages(QueueKind::Poison(Queue::EventChanges)), []);
 
     let mut lines = heard.lines()?;
     let mut handler = Command::new(env!("CARGO_BIN_EXE_handler"));
@@ -134,7 +139,7 @@ fn asked(code: &str) -> BTreeSet<(bool, String)> {
 }
 
 /// The queries of our own lines, without comments.
-fn of_lines() -> Result<BTreeMap<String, String>, Failure> {
+fn of_lines() -> Result<BTreeMap<String, String>, TestError> {
     let all = queries()?.into_iter().map(|(name, text)| (name, code(&text)));
     let ours: BTreeMap<_, _> = all.filter(|(_, code)| code.contains("AppTraces")).collect();
     assert!(ours.len() > 15);
@@ -170,9 +175,9 @@ fn taken_apart(call: &str) -> (String, BTreeSet<String>) {
 }
 
 /// Messages with their fields, as the source writes them: what stands in each `tracing::…!( … )`.
-fn written() -> Result<BTreeMap<String, BTreeSet<String>>, Failure> {
+fn written() -> Result<BTreeMap<String, BTreeSet<String>>, TestError> {
     let mut messages: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-    let mut folders = vec![root().join("handlers")];
+    let mut folders = vec![repository_root().join("handlers")];
     while let Some(folder) = folders.pop() {
         for entry in std::fs::read_dir(folder)? {
             let path = entry?.path();
@@ -194,14 +199,14 @@ fn written() -> Result<BTreeMap<String, BTreeSet<String>>, Failure> {
 }
 
 #[tokio::test]
-async fn what_queries_ask_of_lines_is_logged() -> Outcome {
+async fn what_queries_ask_of_lines_is_logged() -> TestResult {
     let lines = story().await?;
     fields_are_logged(&lines)?;
     words_are_said(&lines)
 }
 
 /// Each field that a query names is on a line with one of the messages that it names.
-fn fields_are_logged(lines: &[Value]) -> Outcome {
+fn fields_are_logged(lines: &[Value]) -> TestResult {
     let mut said: BTreeMap<&str, Vec<&Value>> = BTreeMap::new();
     for line in lines {
         said.entry(line["message"].as_str().ok_or("a message")?).or_default().push(line);
@@ -233,8 +238,8 @@ fn fields_are_logged(lines: &[Value]) -> Outcome {
 }
 
 /// A word that is no message, no field and no label is a message that was misspelt, or is no more.
-fn words_are_said(lines: &[Value]) -> Outcome {
-    let mut values: BTreeSet<&str> = BTreeSet::from([call_log::GUARD]);
+fn words_are_said(lines: &[Value]) -> TestResult {
+    let mut values: BTreeSet<&str> = BTreeSet::from([call_log::ALLOW_LIST]);
     for line in lines {
         let of_calls = ["call.system", "call.method"];
         values.extend(of_calls.iter().filter_map(|field| line[*field].as_str()));
@@ -255,7 +260,7 @@ fn words_are_said(lines: &[Value]) -> Outcome {
 
 /// What has an alert of its own is not told twice; everything else that is an error is told.
 #[test]
-fn other_errors_are_those_without_an_alert_of_their_own() -> Outcome {
+fn other_errors_are_those_without_an_alert_of_their_own() -> TestResult {
     let all = queries()?;
     let list = between(&all["other-errors"], "dynamic([", "])");
     for message in literals(list[0]) {
@@ -269,8 +274,9 @@ fn other_errors_are_those_without_an_alert_of_their_own() -> Outcome {
 /// Lines are information of the category Host.Function.Console (Azure/azure-functions-host,
 /// WorkerProcess, 4.1037): whatever takes them away takes most alerts with it.
 #[test]
-fn the_host_lets_the_lines_through() -> Outcome {
-    let host: Value = serde_json::from_str(&std::fs::read_to_string(root().join("host.json"))?)?;
+fn the_host_lets_the_lines_through() -> TestResult {
+    let host: Value =
+        serde_json::from_str(&std::fs::read_to_string(repository_root().join("host.json"))?)?;
     let logging = &host["logging"];
     assert_eq!(logging["logLevel"]["Host.Function.Console"], "Information");
     assert_eq!(logging["logLevel"]["default"], "Information", "Host.Results are the runs");
@@ -284,7 +290,7 @@ fn the_host_lets_the_lines_through() -> Outcome {
 
 /// The numbers in due-late.kql that come from the program.
 #[test]
-fn what_is_due_is_late_by_the_programs_own_numbers() -> Outcome {
+fn what_is_due_is_late_by_the_programs_own_numbers() -> TestResult {
     let late = code(&queries()?["due-late"]);
     let schedule = roombridge::host::FUNCTIONS.iter().find(|f| f.name == "dispatch-due");
     let schedule = format!("{:?}", schedule.ok_or("it is there")?.trigger);

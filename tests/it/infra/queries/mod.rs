@@ -8,12 +8,12 @@ mod use_of;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
-use world::office::root;
+use world::test_world::repository_root;
 
-use crate::Failure;
+use crate::TestError;
 
 /// Every query by the name of its file.
-fn queries() -> Result<BTreeMap<String, String>, Failure> {
+fn queries() -> Result<BTreeMap<String, String>, TestError> {
     let mut queries = BTreeMap::new();
     for entry in std::fs::read_dir(infra("queries"))? {
         let path = entry?.path();
@@ -26,10 +26,10 @@ fn queries() -> Result<BTreeMap<String, String>, Failure> {
 }
 
 fn infra(path: &str) -> PathBuf {
-    root().join("infra").join(path)
+    repository_root().join("infra").join(path)
 }
 
-fn read(path: &str) -> Result<String, Failure> {
+fn read(path: &str) -> Result<String, TestError> {
     Ok(std::fs::read_to_string(infra(path))?)
 }
 
@@ -44,14 +44,14 @@ fn literals(code: &str) -> BTreeSet<&str> {
     code.split('"').skip(1).step_by(2).collect()
 }
 
-/// What follows each `start` up to `end`.
+/// What follows each `new` up to `end`.
 fn between<'a>(text: &'a str, start: &str, end: &str) -> Vec<&'a str> {
     let parts = text.split(start).skip(1);
     parts.filter_map(|part| part.split_once(end).map(|(inside, _)| inside)).collect()
 }
 
 #[test]
-fn every_query_says_its_question_and_can_be_read() -> crate::Outcome {
+fn every_query_says_its_question_and_can_be_read() -> crate::TestResult {
     for (name, text) in queries()? {
         let question = text.lines().next().and_then(|line| line.strip_prefix("// "));
         assert!(question.is_some_and(|question| question.contains('?')), "{name} asks nothing");
@@ -70,7 +70,7 @@ fn every_query_says_its_question_and_can_be_read() -> crate::Outcome {
 
 /// A caller, an address, a user: what logs of Azure hold about people.
 #[test]
-fn no_query_asks_who_somebody_is() -> crate::Outcome {
+fn no_query_asks_who_somebody_is() -> crate::TestResult {
     let personal = ["Caller", "Claims", "Upn", "ClientIP", "CallerIpAddress", "UserId", "Url"];
     for (name, text) in queries()? {
         let code = code(&text);

@@ -7,17 +7,17 @@ use roombridge::queue::Queue;
 use serde_json::Value;
 
 use super::{between, code, infra, literals, queries, read};
-use crate::{Failure, Outcome};
+use crate::{TestError, TestResult};
 
 /// The queries that a module loads.
-fn loaded(module: &str) -> Result<BTreeSet<String>, Failure> {
+fn loaded(module: &str) -> Result<BTreeSet<String>, TestError> {
     let text = read(module)?;
     let names = between(&text, "loadTextContent('../queries/", ".kql')");
     Ok(names.into_iter().map(str::to_owned).collect())
 }
 
 #[test]
-fn every_query_is_used_and_every_one_that_is_used_is_there() -> Outcome {
+fn every_query_is_used_and_every_one_that_is_used_is_there() -> TestResult {
     let mut used = loaded("modules/alerts.bicep")?;
     used.extend(loaded("modules/workbook.bicep")?);
     assert_eq!(used, queries()?.into_keys().collect());
@@ -25,7 +25,7 @@ fn every_query_is_used_and_every_one_that_is_used_is_there() -> Outcome {
 }
 
 #[test]
-fn the_workbook_has_a_place_for_each_of_its_queries_and_a_query_for_each_place() -> Outcome {
+fn the_workbook_has_a_place_for_each_of_its_queries_and_a_query_for_each_place() -> TestResult {
     let workbook: Value = serde_json::from_str(&read("workbook.json")?)?;
     assert_eq!(workbook["version"], "Notebook/1.0");
     let (mut places, mut names) = (BTreeSet::new(), BTreeSet::new());
@@ -49,7 +49,7 @@ fn the_workbook_has_a_place_for_each_of_its_queries_and_a_query_for_each_place()
 
 /// The alerts that are written out, each with its query's name: the rule is called like it.
 #[test]
-fn a_rule_is_called_like_its_query() -> Outcome {
+fn a_rule_is_called_like_its_query() -> TestResult {
     let alerts = read("modules/alerts.bicep")?;
     let list = between(&alerts, "\nvar watched = [\n", "\n]\n")[0];
     let (rules, all) = (list.split("\n    name: '").skip(1), queries()?);
@@ -72,7 +72,7 @@ fn a_rule_is_called_like_its_query() -> Outcome {
 
 /// What a query wants replaced is what the template replaces.
 #[test]
-fn nothing_in_braces_reaches_azure() -> Outcome {
+fn nothing_in_braces_reaches_azure() -> TestResult {
     let alerts = read("modules/alerts.bicep")?;
     let mut wanted = BTreeSet::new();
     for (name, text) in queries()? {
@@ -87,7 +87,7 @@ fn nothing_in_braces_reaches_azure() -> Outcome {
 }
 
 #[test]
-fn each_poison_queue_has_a_rule_and_is_the_one_that_the_query_names() -> Outcome {
+fn each_poison_queue_has_a_rule_and_is_the_one_that_the_query_names() -> TestResult {
     let alerts = read("modules/alerts.bicep")?;
     assert!(alerts.contains("\n  for queue in poisonQueues: {"), "one rule for each");
     assert!(alerts.contains("poison-queue.kql'), '{{queue}}', queue)"));
@@ -101,7 +101,7 @@ fn each_poison_queue_has_a_rule_and_is_the_one_that_the_query_names() -> Outcome
 
 /// A client's first request to a vault has no token, and is written down without anybody's name.
 #[test]
-fn asking_the_vault_where_to_get_a_token_is_no_alert() -> Outcome {
+fn asking_the_vault_where_to_get_a_token_is_no_alert() -> TestResult {
     let all = queries()?;
     let reads = code(&all["vault-reads"]);
     assert!(reads.contains("where not(isempty(Reader) and HttpStatusCode == 401)"));
@@ -111,7 +111,7 @@ fn asking_the_vault_where_to_get_a_token_is_no_alert() -> Outcome {
 /// A table that its first row makes is not there in the first weeks of a quiet deployment, and Azure
 /// switches off a rule whose query fails for a week.
 #[test]
-fn the_alert_on_poison_lives_through_a_time_without_a_message() -> Outcome {
+fn the_alert_on_poison_lives_through_a_time_without_a_message() -> TestResult {
     let all = queries()?;
     let poison = code(&all["poison-queue"]);
     assert!(poison.starts_with("union isfuzzy=true (datatable("), "{poison}");
@@ -124,7 +124,7 @@ fn period(schedule: &str) -> Option<u32> {
 }
 
 #[test]
-fn each_timer_may_be_silent_for_four_of_its_periods() -> Outcome {
+fn each_timer_may_be_silent_for_four_of_its_periods() -> TestResult {
     let all = queries()?;
     let silence = code(&all["timer-silence"]);
     let mut longest = 0;
@@ -146,7 +146,7 @@ fn each_timer_may_be_silent_for_four_of_its_periods() -> Outcome {
 }
 
 #[test]
-fn functions_are_named_as_they_are() -> Outcome {
+fn functions_are_named_as_they_are() -> TestResult {
     let names: BTreeSet<&str> = FUNCTIONS.iter().map(|function| function.name).collect();
     for (name, text) in queries()? {
         let code = code(&text);
@@ -161,7 +161,7 @@ fn functions_are_named_as_they_are() -> Outcome {
 
 /// The words of an operator's first questions stand in the order in which they are asked.
 #[test]
-fn the_workbook_answers_five_questions_and_the_security_officers() -> Outcome {
+fn the_workbook_answers_five_questions_and_the_security_officers() -> TestResult {
     let text = read("workbook.json")?;
     let mut from = 0;
     for question in [
@@ -181,14 +181,14 @@ fn the_workbook_answers_five_questions_and_the_security_officers() -> Outcome {
 /// Every row that arrives late is still in a window, and nobody is told twice of one that must be
 /// closed by hand.
 #[test]
-fn windows_are_longer_than_the_time_between_two_looks() -> Outcome {
+fn windows_are_longer_than_the_time_between_two_looks() -> TestResult {
     let minutes = |text: &str| match text {
         "PT5M" => Ok(5),
         "PT15M" => Ok(15),
         "PT30M" => Ok(30),
         "PT1H" => Ok(60),
         "PT2H" => Ok(120),
-        other => Err(Failure::from(format!("{other} is not a duration that rules take"))),
+        other => Err(TestError::from(format!("{other} is not a duration that rules take"))),
     };
     let alerts = read("modules/alerts.bicep")?;
     let quoted = |text: &str, key: &str| -> Option<String> {
@@ -210,7 +210,7 @@ fn windows_are_longer_than_the_time_between_two_looks() -> Outcome {
 
 /// The vault's audit events have a table of their own only where the setting says so.
 #[test]
-fn the_vaults_events_come_to_the_table_that_is_asked() -> Outcome {
+fn the_vaults_events_come_to_the_table_that_is_asked() -> TestResult {
     let path = infra("modules/diagnostics.bicep");
     if path.exists() {
         let text = std::fs::read_to_string(path)?;

@@ -18,14 +18,14 @@ use base64::prelude::BASE64_STANDARD;
 use roombridge::base::rng::{Rng, SystemRng};
 
 use self::install::{AZURITE, NODE_MAJOR};
-pub use self::shared::{CLIENT_ID, IDENTITY_HEADER, Opened, Shared};
+pub use self::shared::{CLIENT_ID, IDENTITY_HEADER, SharedAzurite, StorageConnection};
 use crate::signing::SigningError;
 use crate::tls::{Tls, TlsError};
 
 /// The account that every emulator has.
 const DEFAULT_ACCOUNT: &str = "devstoreaccount1";
 /// How many empty accounts wait for tests. The emulator learns of new ones only once a minute.
-const ACCOUNTS: usize = 400;
+const SPARE_ACCOUNTS: usize = 400;
 /// How long Azurite may take to listen, on a busy machine.
 const START_LIMIT: Duration = Duration::from_secs(90);
 /// Ends the emulator when the process that started it is gone.
@@ -60,7 +60,7 @@ pub enum AzuriteError {
     #[error(transparent)]
     Signing(#[from] SigningError),
     /// No account is left.
-    #[error("all {ACCOUNTS} storage accounts are in use")]
+    #[error("all {SPARE_ACCOUNTS} storage accounts are in use")]
     NoAccount,
 }
 
@@ -135,7 +135,7 @@ impl Azurite {
     /// [`AzuriteError::NoAccount`].
     pub fn account(&self) -> Result<Account, AzuriteError> {
         let number = self.next_account.fetch_add(1, Ordering::Relaxed);
-        if number >= ACCOUNTS {
+        if number >= SPARE_ACCOUNTS {
             return Err(AzuriteError::NoAccount);
         }
         let name = account_name(number);
@@ -168,7 +168,9 @@ fn account_name(number: usize) -> String {
 fn accounts() -> String {
     let mut key = [0; 64];
     let mut accounts = String::new();
-    for name in std::iter::once(DEFAULT_ACCOUNT.to_owned()).chain((0..ACCOUNTS).map(account_name)) {
+    for name in
+        std::iter::once(DEFAULT_ACCOUNT.to_owned()).chain((0..SPARE_ACCOUNTS).map(account_name))
+    {
         SystemRng.fill(&mut key);
         accounts.push_str(&format!("{name}:{};", BASE64_STANDARD.encode(key)));
     }
@@ -191,10 +193,11 @@ fn wait_for_ports(process: &mut Child) -> Result<(u16, u16), AzuriteError> {
         let line = lines
             .recv_timeout(START_LIMIT)
             .map_err(|_| AzuriteError::Start(format!("it ended or went silent after:\n{said}")))?;
-        if let Some(port) = listening(&line, "Azurite Queue service") {
+        if let Some(port) = listening_port(&line, "Azurite Queue service") {
             queue = Some(port);
         }
-        if let (Some(queue), Some(table)) = (queue, listening(&line, "Azurite Table service")) {
+        if let (Some(queue), Some(table)) = (queue, listening_port(&line, "Azurite Table service"))
+        {
             return Ok((queue, table));
         }
         said.push_str(&line);
@@ -202,7 +205,7 @@ fn wait_for_ports(process: &mut Child) -> Result<(u16, u16), AzuriteError> {
     }
 }
 
-fn listening(line: &str, service: &str) -> Option<u16> {
+fn listening_port(line: &str, service: &str) -> Option<u16> {
     let address = line.strip_prefix(service)?.strip_prefix(" is successfully listening at ")?;
     address.rsplit(':').next()?.trim().parse().ok()
 }
@@ -214,8 +217,8 @@ mod tests {
     #[test]
     fn ports_are_read_from_what_it_says() {
         let line = "Azurite Table service is successfully listening at https://127.0.0.1:40803";
-        assert_eq!(listening(line, "Azurite Table service"), Some(40803));
+        assert_eq!(listening_port(line, "Azurite Table service"), Some(40803));
         let starting = "Azurite Table service is starting at https://127.0.0.1:0";
-        assert_eq!(listening(starting, "Azurite Table service"), None);
+        assert_eq!(listening_port(starting, "Azurite Table service"), None);
     }
 }

@@ -13,7 +13,7 @@ use crate::signing::SigningKey;
 use crate::tls::Tls;
 
 /// The emulator that all tests of one process share, and what opens it.
-pub struct Shared {
+pub struct SharedAzurite {
     /// The emulator.
     pub azurite: Azurite,
     /// Its certificates. The files are gone; [`Tls::client`] works.
@@ -29,7 +29,7 @@ pub const IDENTITY_HEADER: &str = "the-host-told-only-this-app";
 
 /// A storage account of its own for one test, and what opens it.
 #[derive(Debug, Clone)]
-pub struct Opened {
+pub struct StorageConnection {
     /// The account.
     pub account: Account,
     /// Gives tokens for it.
@@ -38,16 +38,16 @@ pub struct Opened {
     pub transport: Transport,
 }
 
-impl Shared {
+impl SharedAzurite {
     /// An empty account, a credential and a transport.
     ///
     /// # Errors
     /// [`AzuriteError::NoAccount`] or [`AzuriteError::Tls`].
-    pub fn open(&self) -> Result<Opened, AzuriteError> {
-        Ok(Opened {
+    pub fn connect(&self) -> Result<StorageConnection, AzuriteError> {
+        Ok(StorageConnection {
             account: self.azurite.account()?,
             credential: self.identity.credential(CLIENT_ID),
-            transport: roombridge::base::http::transport(self.tls.client()?),
+            transport: roombridge::base::http::azure_transport(self.tls.client()?),
         })
     }
 }
@@ -57,8 +57,8 @@ impl Azurite {
     ///
     /// # Errors
     /// [`AzuriteError`].
-    pub async fn shared() -> Result<&'static Shared, AzuriteError> {
-        static SHARED: OnceCell<Shared> = OnceCell::const_new();
+    pub async fn shared() -> Result<&'static SharedAzurite, AzuriteError> {
+        static SHARED: OnceCell<SharedAzurite> = OnceCell::const_new();
         SHARED
             .get_or_try_init(|| async {
                 tokio::task::spawn_blocking(start_shared)
@@ -69,7 +69,7 @@ impl Azurite {
     }
 }
 
-fn start_shared() -> Result<Shared, AzuriteError> {
+fn start_shared() -> Result<SharedAzurite, AzuriteError> {
     let target = Azurite::target_dir()?;
     Azurite::install(&target)?;
     let directory = tempfile::tempdir()?;
@@ -86,7 +86,7 @@ fn start_shared() -> Result<Shared, AzuriteError> {
         SigningKey::generate()?,
         Arc::new(SystemClock),
     );
-    Ok(Shared { azurite, tls, identity })
+    Ok(SharedAzurite { azurite, tls, identity })
 }
 
 #[cfg(test)]

@@ -22,21 +22,21 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let port: u16 = port.to_str().ok_or("no port")?.parse()?;
     let router = Router::new()
         .route("/", get(|| async { "ready" }))
-        .route("/{function}", post(obey))
+        .route("/{function}", post(run_command))
         .route("/api/{function}", post(|body: String| async { body }));
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await?;
     axum::serve(listener, router).await?;
     Ok(())
 }
 
-async fn obey(body: String) -> Response {
+async fn run_command(body: String) -> Response {
     let told = |word: &str| body.contains(word);
     if told("crash") {
-        end(7)
+        exit(7)
     } else if told("again") {
-        end(200)
+        exit(200)
     } else if told("quit") {
-        end(0)
+        exit(0)
     } else if told("hang") {
         return ().into_response();
     } else if told("print") {
@@ -55,11 +55,11 @@ fn print() {
         writeln!(std::io::stderr(), "a complaint"),
     ];
     if lines.iter().any(Result::is_err) {
-        end(1)
+        exit(1)
     }
 }
 
 #[expect(clippy::disallowed_methods, reason = "ending with a given status is what it is for")]
-fn end(status: i32) -> ! {
+fn exit(status: i32) -> ! {
     std::process::exit(status)
 }

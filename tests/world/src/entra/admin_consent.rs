@@ -6,12 +6,12 @@
 
 use url::Url;
 
-use super::answers::{Complaint, Ended, ErrorPage};
+use super::redirects::{ErrorPage, FlowError, OAuthError};
 use super::registration::AppRegistration;
-use super::{Entra, Fields};
+use super::{Entra, RequestFields};
 
 /// A request that may go on.
-pub(super) struct Wish {
+pub(super) struct ConsentRequest {
     pub(super) endpoint: String,
     pub(super) app: AppRegistration,
     redirect_uri: Url,
@@ -27,9 +27,9 @@ impl Entra {
     /// [`ErrorPage`] when the browser stays on a page of Entra's own.
     pub fn admin_consent(&self, url: &Url, user: &str) -> Result<Url, ErrorPage> {
         let (endpoint, fields) = self.endpoint_of(url, "v2.0/adminconsent")?;
-        match self.wish(&endpoint, &fields) {
-            Ok(wish) => Ok(self.accept(&wish, user)),
-            Err(ended) => ended.outcome(),
+        match self.parse_consent_request(&endpoint, &fields) {
+            Ok(wish) => Ok(self.accept_consent(&wish, user)),
+            Err(ended) => ended.into_result(),
         }
     }
 
@@ -39,58 +39,62 @@ impl Entra {
     /// As [`Entra::admin_consent`].
     pub fn refuse_admin_consent(&self, url: &Url) -> Result<Url, ErrorPage> {
         let (endpoint, fields) = self.endpoint_of(url, "v2.0/adminconsent")?;
-        match self.wish(&endpoint, &fields) {
-            Ok(wish) => Ok(self.refuse(&wish)),
-            Err(ended) => ended.outcome(),
+        match self.parse_consent_request(&endpoint, &fields) {
+            Ok(wish) => Ok(self.refuse_consent(&wish)),
+            Err(ended) => ended.into_result(),
         }
     }
 
     /// Answers refusals with `consent_required`, as the documentation's example does, instead of
     /// `access_denied`, as is seen in practice.
-    pub fn refuse_as_documented(&self, on: bool) {
+    pub fn use_documented_refusals(&self, on: bool) {
         self.lock().documented_refusals = on;
     }
 
-    /// Reads `GET /{tenant}/v2.0/adminconsent`. `common` is not known there.
-    pub(super) fn wish(&self, endpoint: &str, fields: &Fields) -> Result<Wish, Ended> {
+    /// Reads `GET /{tenant}/v2.0/adminconsent`. `common_body` is not known there.
+    pub(super) fn parse_consent_request(
+        &self,
+        endpoint: &str,
+        fields: &RequestFields,
+    ) -> Result<ConsentRequest, FlowError> {
         if endpoint == "common" {
             let text = "The tenant 'common' cannot be used here; use 'organizations'.";
             return Err(ErrorPage::new(90002, text).into());
         }
-        let (app, redirect_uri) = self.client(endpoint, fields)?;
-        let wish = Wish {
+        let (app, redirect_uri) = self.find_client(endpoint, fields)?;
+        let wish = ConsentRequest {
             endpoint: endpoint.to_owned(),
             app,
             redirect_uri,
-            scope: fields.text("scope").to_owned(),
-            state: fields.has("state").then(|| fields.text("state").to_owned()),
+            scope: fields.value("scope").to_owned(),
+            state: fields.has("state").then(|| fields.value("state").to_owned()),
         };
         if wish.scope.is_empty() {
             let text = "The request body must contain the following parameter: 'scope'.";
-            let complaint = Complaint::new("invalid_request", 900_144, text);
-            return Err(Ended::Back(self.unhappy(&wish, &complaint)));
+            let complaint = OAuthError::new("invalid_request", 900_144, text);
+            return Err(FlowError::Redirect(self.consent_error(&wish, &complaint)));
         }
         // Application permissions are granted through the static list alone.
         if wish.scope != format!("{}/.default", self.cloud().graph_audience) {
             let text = "The provided value for the input parameter 'scope' is not valid.";
-            let complaint = Complaint::new("invalid_scope", 70011, text);
-            return Err(Ended::Back(self.unhappy(&wish, &complaint)));
+            let complaint = OAuthError::new("invalid_scope", 70011, text);
+            return Err(FlowError::Redirect(self.consent_error(&wish, &complaint)));
         }
         Ok(wish)
     }
 
     /// "Accept", as that user.
-    pub(super) fn accept(&self, wish: &Wish, user: &str) -> Url {
-        let user = match self.persona(&wish.endpoint, user) {
+    pub(super) fn accept_consent(&self, wish: &ConsentRequest, user: &str) -> Url {
+        let user = match self.user_at_endpoint(&wish.endpoint, user) {
             Ok(user) => user,
             Err(page) => {
-                let complaint = Complaint::new("access_denied", page.number, page.text);
-                return self.unhappy(wish, &complaint);
+                let complaint = OAuthError::new("access_denied", page.number, page.text);
+                return self.consent_error(wish, &complaint);
             }
         };
         if !self.is_consenting_administrator(&user) {
             let text = "The grant requires administrator permission.";
-            return self.unhappy(wish, &Complaint::new("access_denied", 90094, text));
+            return self.consent_error(wish, &OAuthError::new("access_denied", 90094, text));
         }
         self.consent_to_all(&user.tenant, &wish.app.client_id);
         let mut pairs = vec![
@@ -99,20 +103,21 @@ impl Entra {
             ("scope", wish.scope.as_str()),
         ];
         pairs.extend(wish.state.as_deref().map(|state| ("state", state)));
-        Self::back(&wish.redirect_uri, &pairs)
+        Self::redirect_url(&wish.redirect_uri, &pairs)
     }
 
     /// "Cancel".
-    pub(super) fn refuse(&self, wish: &Wish) -> Url {
+    pub(super) fn refuse_consent(&self, wish: &ConsentRequest) -> Url {
         let documented = self.lock().documented_refusals;
         let error = if documented { "consent_required" } else { "access_denied" };
-        let complaint = Complaint::new(error, 65004, "User declined to consent to access the app.");
-        self.unhappy(wish, &complaint)
+        let complaint =
+            OAuthError::new(error, 65004, "User declined to consent to access the app.");
+        self.consent_error(wish, &complaint)
     }
 
-    fn unhappy(&self, wish: &Wish, complaint: &Complaint) -> Url {
+    fn consent_error(&self, wish: &ConsentRequest, complaint: &OAuthError) -> Url {
         let mut more = vec![("admin_consent", "True")];
         more.extend(wish.state.as_deref().map(|state| ("state", state)));
-        self.complain(&wish.redirect_uri, complaint, &more)
+        self.error_redirect(&wish.redirect_uri, complaint, &more)
     }
 }

@@ -6,17 +6,17 @@
 
 use url::Url;
 
-use super::answers::{Complaint, Ended, ErrorPage};
+use super::redirects::{ErrorPage, FlowError, OAuthError};
 use super::registration::AppRegistration;
-use super::{Entra, Fields};
+use super::{Entra, RequestFields};
 
 /// The words for "any organisation" and "anybody".
-const SHARED: [&str; 2] = ["organizations", "common"];
+const SHARED_ENDPOINTS: [&str; 2] = ["organizations", "common"];
 /// Scopes that belong to no API.
 const OPENID_SCOPES: [&str; 4] = ["openid", "profile", "email", "offline_access"];
 
 /// A request that may go on.
-pub(super) struct SignIn {
+pub(super) struct SignInRequest {
     /// The tenant in the path, as written.
     pub(super) endpoint: String,
     pub(super) app: AppRegistration,
@@ -32,24 +32,24 @@ pub(super) struct SignIn {
 
 /// Whether the path names no tenant of its own.
 pub(super) fn is_shared(endpoint: &str) -> bool {
-    SHARED.contains(&endpoint)
+    SHARED_ENDPOINTS.contains(&endpoint)
 }
 
 impl Entra {
     /// The registration that a browser's request names, and where it may be answered.
-    pub(super) fn client(
+    pub(super) fn find_client(
         &self,
         endpoint: &str,
-        fields: &Fields,
+        fields: &RequestFields,
     ) -> Result<(AppRegistration, Url), ErrorPage> {
         let page = |number, text: &str| ErrorPage::new(number, text);
-        if fields.twice() {
+        if fields.has_duplicates() {
             return Err(page(9_000_410, "Malformed request: a parameter appears twice."));
         }
-        if !is_shared(endpoint) && !self.knows(endpoint) {
+        if !is_shared(endpoint) && !self.has_tenant(endpoint) {
             return Err(page(90002, &format!("Tenant '{endpoint}' not found.")));
         }
-        let client_id = fields.text("client_id");
+        let client_id = fields.value("client_id");
         let unknown = || page(700_016, &format!("Application '{client_id}' was not found."));
         let app = self.registration(client_id).ok_or_else(unknown)?;
         if !app.multi_tenant && is_shared(endpoint) {
@@ -61,7 +61,7 @@ impl Entra {
         if !app.multi_tenant && endpoint != self.home_tenant() {
             return Err(unknown());
         }
-        let asked = fields.text("redirect_uri");
+        let asked = fields.value("redirect_uri");
         let known = app.redirect_uris.iter().any(|uri| uri == asked);
         let url = Url::parse(asked).ok().filter(|_| known).ok_or_else(|| {
             page(50011, "The redirect URI does not match those configured for the application.")
@@ -70,47 +70,60 @@ impl Entra {
     }
 
     /// Reads `GET /{tenant}/oauth2/v2.0/authorize`.
-    pub(super) fn asked(&self, endpoint: &str, fields: &Fields) -> Result<SignIn, Ended> {
-        let (app, redirect_uri) = self.client(endpoint, fields)?;
-        if let Some(complaint) = faults(fields).or_else(|| self.scope_fault(fields)) {
-            return Err(Ended::Back(self.answer_with(&redirect_uri, &complaint, fields)));
+    pub(super) fn parse_sign_in(
+        &self,
+        endpoint: &str,
+        fields: &RequestFields,
+    ) -> Result<SignInRequest, FlowError> {
+        let (app, redirect_uri) = self.find_client(endpoint, fields)?;
+        if let Some(complaint) = request_error(fields).or_else(|| self.scope_error(fields)) {
+            return Err(FlowError::Redirect(self.error_redirect_with_state(
+                &redirect_uri,
+                &complaint,
+                fields,
+            )));
         }
-        Ok(SignIn {
+        Ok(SignInRequest {
             endpoint: endpoint.to_owned(),
             app,
             redirect_uri,
-            redirect_text: fields.text("redirect_uri").to_owned(),
-            state: fields.text("state").to_owned(),
-            nonce: fields.text("nonce").to_owned(),
-            challenge: fields.text("code_challenge").to_owned(),
-            scopes: fields.words("scope"),
-            login_hint: fields.text("login_hint").to_owned(),
+            redirect_text: fields.value("redirect_uri").to_owned(),
+            state: fields.value("state").to_owned(),
+            nonce: fields.value("nonce").to_owned(),
+            challenge: fields.value("code_challenge").to_owned(),
+            scopes: fields.split_value("scope"),
+            login_hint: fields.value("login_hint").to_owned(),
         })
     }
 
-    fn answer_with(&self, redirect_uri: &Url, complaint: &Complaint, fields: &Fields) -> Url {
-        let state = [("state", fields.text("state"))];
+    fn error_redirect_with_state(
+        &self,
+        redirect_uri: &Url,
+        complaint: &OAuthError,
+        fields: &RequestFields,
+    ) -> Url {
+        let state = [("state", fields.value("state"))];
         let state = if fields.has("state") { &state[..] } else { &[] };
-        self.complain(redirect_uri, complaint, state)
+        self.error_redirect(redirect_uri, complaint, state)
     }
 
     /// `openid` must be there; any API must be one that a registration here exposes.
-    fn scope_fault(&self, fields: &Fields) -> Option<Complaint> {
-        let scopes = fields.words("scope");
+    fn scope_error(&self, fields: &RequestFields) -> Option<OAuthError> {
+        let scopes = fields.split_value("scope");
         if !scopes.iter().any(|scope| scope == "openid") {
             let text = "The provided value for the input parameter 'scope' is not valid: openid.";
-            return Some(Complaint::new("invalid_scope", 70011, text));
+            return Some(OAuthError::new("invalid_scope", 70011, text));
         }
         let ours = |scope: &String| {
-            OPENID_SCOPES.contains(&scope.as_str()) || self.exposing(scope).is_some()
+            OPENID_SCOPES.contains(&scope.as_str()) || self.app_exposing(scope).is_some()
         };
         let foreign = scopes.into_iter().find(|scope| !ours(scope))?;
         let text = format!("The resource principal of '{foreign}' was not found in the tenant.");
-        Some(Complaint::new("invalid_resource", 500_011, text))
+        Some(OAuthError::new("invalid_resource", 500_011, text))
     }
 
     /// The registration whose API has the scope `api://{client_id}/{name}`, and the name.
-    pub(super) fn exposing(&self, scope: &str) -> Option<(String, String)> {
+    pub(super) fn app_exposing(&self, scope: &str) -> Option<(String, String)> {
         let (client_id, name) = scope.strip_prefix("api://")?.split_once('/')?;
         let app = self.registration(client_id)?;
         let exposed = app.exposed_scopes.iter().any(|known| known == name);
@@ -118,42 +131,42 @@ impl Entra {
     }
 
     /// Whether there is such a tenant.
-    pub(super) fn knows(&self, tenant: &str) -> bool {
+    pub(super) fn has_tenant(&self, tenant: &str) -> bool {
         self.lock().tenants.contains_key(tenant)
     }
 }
 
 /// What the app did wrong, if anything.
-fn faults(fields: &Fields) -> Option<Complaint> {
-    let invalid = |number, text: String| Some(Complaint::new("invalid_request", number, text));
+fn request_error(fields: &RequestFields) -> Option<OAuthError> {
+    let invalid = |number, text: String| Some(OAuthError::new("invalid_request", number, text));
     for name in ["response_type", "state", "nonce", "scope"] {
-        if fields.text(name).is_empty() {
+        if fields.value(name).is_empty() {
             let text = format!("The request body must contain the following parameter: '{name}'.");
             return invalid(900_144, text);
         }
     }
-    if fields.text("response_type") != "code" {
+    if fields.value("response_type") != "code" {
         let text = "The response type is not supported for the application.";
-        return Some(Complaint::new("unsupported_response_type", 700_054, text));
+        return Some(OAuthError::new("unsupported_response_type", 700_054, text));
     }
-    if !matches!(fields.text("response_mode"), "" | "query") {
+    if !matches!(fields.value("response_mode"), "" | "query") {
         return invalid(70007, "The response mode is not supported here: query.".to_owned());
     }
-    let challenge = fields.text("code_challenge");
+    let challenge = fields.value("code_challenge");
     if challenge.is_empty() {
         return invalid(9_002_325, "Proof Key for Code Exchange is required.".to_owned());
     }
     let plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
     // SHA-256 in base64url without padding (RFC 7636, section 4.2).
     let hash = challenge.len() == 43 && challenge.chars().all(plain);
-    if fields.text("code_challenge_method") != "S256" || !hash {
+    if fields.value("code_challenge_method") != "S256" || !hash {
         return invalid(501_491, "The code challenge must be of method S256.".to_owned());
     }
-    match fields.text("prompt") {
+    match fields.value("prompt") {
         "" | "select_account" | "login" | "consent" => None,
         "none" => {
             let text = "Session information is not sufficient for single-sign-on.";
-            Some(Complaint::new("login_required", 50058, text))
+            Some(OAuthError::new("login_required", 50058, text))
         }
         _ => invalid(90023, "Unsupported 'prompt' value.".to_owned()),
     }

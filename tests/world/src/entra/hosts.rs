@@ -35,7 +35,7 @@ impl Default for CloudHosts {
 
 /// How this Entra is set up, apart from what its directories hold.
 #[derive(Default)]
-pub(super) struct Setup {
+pub(super) struct EntraSetup {
     pub(super) hosts: CloudHosts,
     base: Option<String>,
     sign_in_clock: Option<Arc<dyn Clock>>,
@@ -65,7 +65,7 @@ impl Entra {
         self.setup().sign_in_clock = Some(clock);
     }
 
-    /// Counts every mailbox of `exchange` as a user of its tenant's directory.
+    /// Counts every mailbox of `send_once` as a user of its tenant's directory.
     pub fn use_mailboxes_of(&self, exchange: Exchange) {
         self.setup().exchange = Some(exchange);
     }
@@ -91,7 +91,7 @@ impl Entra {
         clock.unwrap_or_else(|| Arc::clone(&self.0.clock)).now().as_second()
     }
 
-    pub(super) fn setup(&self) -> MutexGuard<'_, Setup> {
+    pub(super) fn setup(&self) -> MutexGuard<'_, EntraSetup> {
         self.0.setup.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -8,13 +8,14 @@ use super::Entra;
 use crate::signing::{SigningError, SigningKey, jwks, kid_of, unsigned};
 
 /// Making an RSA key takes long, and no test depends on its bits: these serve the whole process.
-static SPARES: [LazyLock<Result<SigningKey, SigningError>>; 3] = [
+static SPARE_KEYS: [LazyLock<Result<SigningKey, SigningError>>; 3] = [
     LazyLock::new(SigningKey::generate),
     LazyLock::new(SigningKey::generate),
     LazyLock::new(SigningKey::generate),
 ];
 /// A key that Entra never had.
-static FOREIGN: LazyLock<Result<SigningKey, SigningError>> = LazyLock::new(SigningKey::generate);
+static UNPUBLISHED_KEY: LazyLock<Result<SigningKey, SigningError>> =
+    LazyLock::new(SigningKey::generate);
 
 /// How a token is signed: as Entra would, or as somebody who wishes to be taken for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -35,19 +36,19 @@ pub enum Signing {
 }
 
 /// The keys of one Entra.
-pub(super) struct Keys {
+pub(super) struct EntraKeySet {
     /// What it began with; managed identities go on signing with it.
-    founding: SigningKey,
+    initial: SigningKey,
     signing: SigningKey,
-    old: Vec<SigningKey>,
+    previous: Vec<SigningKey>,
     retired: Vec<SigningKey>,
     rotations: usize,
 }
 
-impl Keys {
+impl EntraKeySet {
     pub(super) fn new(founding: SigningKey) -> Self {
         let signing = founding.clone();
-        Self { founding, signing, old: Vec::new(), retired: Vec::new(), rotations: 0 }
+        Self { initial: founding, signing, previous: Vec::new(), retired: Vec::new(), rotations: 0 }
     }
 }
 
@@ -59,19 +60,19 @@ impl Entra {
     /// When no key could be made.
     pub fn rotate_keys(&self) -> Result<(), &'static SigningError> {
         let mut keys = self.keys();
-        let next = SPARES[keys.rotations % SPARES.len()].as_ref()?.clone();
+        let next = SPARE_KEYS[keys.rotations % SPARE_KEYS.len()].as_ref()?.clone();
         keys.rotations += 1;
-        keys.old.retain(|key| key.kid() != next.kid());
+        keys.previous.retain(|key| key.kid() != next.kid());
         keys.retired.retain(|key| key.kid() != next.kid());
         let before = std::mem::replace(&mut keys.signing, next);
-        keys.old.push(before);
+        keys.previous.push(before);
         Ok(())
     }
 
     /// Takes every key that does not sign any more out of the published sets.
     pub fn retire_old_keys(&self) {
         let mut keys = self.keys();
-        let old = std::mem::take(&mut keys.old);
+        let old = std::mem::take(&mut keys.previous);
         keys.retired.extend(old);
     }
 
@@ -80,16 +81,16 @@ impl Entra {
         self.keys().signing.kid().to_owned()
     }
 
-    /// The published keys, each with `issuer` if there is one.
+    /// The published keys, each with `issuer_url` if there is one.
     pub(super) fn published(&self, issuer: Option<&str>) -> Value {
         let keys = self.keys();
-        jwks(std::iter::once(&keys.signing).chain(&keys.old), issuer)
+        jwks(std::iter::once(&keys.signing).chain(&keys.previous), issuer)
     }
 
     /// A token with these claims; empty when it could not be signed.
     pub(super) fn sign(&self, claims: &Value, signing: Signing) -> String {
         let keys = self.keys();
-        let foreign = || FOREIGN.as_ref().ok();
+        let foreign = || UNPUBLISHED_KEY.as_ref().ok();
         let token = match signing {
             Signing::Current => keys.signing.sign(claims).ok(),
             Signing::Foreign => foreign().and_then(|key| key.sign(claims).ok()),
@@ -110,11 +111,11 @@ impl Entra {
     pub(super) fn verify(&self, token: &str) -> Option<Value> {
         let kid = kid_of(token)?;
         let keys = self.keys();
-        let mut known = [&keys.signing, &keys.founding].into_iter().chain(&keys.old);
+        let mut known = [&keys.signing, &keys.initial].into_iter().chain(&keys.previous);
         known.find(|key| key.kid() == kid)?.verify(token).ok()
     }
 
-    fn keys(&self) -> MutexGuard<'_, Keys> {
+    fn keys(&self) -> MutexGuard<'_, EntraKeySet> {
         self.0.keys.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

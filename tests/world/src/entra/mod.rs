@@ -6,19 +6,19 @@
 //! `v2-admin-consent.md`.
 
 mod admin_consent;
-mod answers;
 mod assertion;
 mod authorize;
-mod fields;
 mod hosts;
 mod keys;
 mod pages;
 mod people;
 mod redemption;
-mod refusal;
+mod redirects;
 mod registration;
+mod request_fields;
 mod routes;
 mod sign_in;
+mod token_error;
 mod tokens;
 mod tracking;
 
@@ -30,18 +30,18 @@ use roombridge::base::clock::Clock;
 use roombridge::base::rng::Rng;
 use serde_json::{Value, json};
 
-pub use answers::ErrorPage;
 pub use hosts::{CloudHosts, GRAPH};
 pub use keys::Signing;
 pub use people::{User, roles};
+pub use redirects::ErrorPage;
 pub use registration::AppRegistration;
 pub use tokens::ApiTokenSpec;
 pub use tracking::{CHANGE_TRACKING, TokenVersion};
 
 use crate::signing::SigningKey;
-use fields::Fields;
-use refusal::Refusal;
-use registration::Principal;
+use registration::ServicePrincipal;
+use request_fields::RequestFields;
+use token_error::TokenEndpointError;
 
 /// How long a token for an app lives (`expires_in` of the documented answer).
 const LIFETIME: SignedDuration = SignedDuration::from_secs(3599);
@@ -62,11 +62,11 @@ pub struct Caller {
 pub struct Entra(Arc<Inner>);
 
 struct Inner {
-    keys: Mutex<keys::Keys>,
+    keys: Mutex<keys::EntraKeySet>,
     home_tenant: String,
     clock: Arc<dyn Clock>,
     rng: Arc<dyn Rng>,
-    setup: Mutex<hosts::Setup>,
+    setup: Mutex<hosts::EntraSetup>,
     state: Mutex<Directory>,
 }
 
@@ -74,13 +74,13 @@ struct Inner {
 struct Directory {
     apps: BTreeMap<String, AppRegistration>,
     /// By tenant id.
-    tenants: BTreeMap<String, Organisation>,
+    tenants: BTreeMap<String, TenantDirectory>,
     /// Whose people the pages offer; empty for everybody's.
-    persona_tenants: Vec<String>,
-    codes: BTreeMap<String, sign_in::Code>,
+    offered_tenants: Vec<String>,
+    codes: BTreeMap<String, sign_in::AuthorizationCode>,
     /// The `uti` of tokens taken back.
     revoked: BTreeSet<String>,
-    tampering: Option<tokens::Tampering>,
+    tampering: Option<tokens::IdTokenTampering>,
     documented_refusals: bool,
     outage: bool,
     requests: u64,
@@ -89,11 +89,11 @@ struct Directory {
 
 /// One tenant's directory.
 #[derive(Default)]
-struct Organisation {
+struct TenantDirectory {
     /// By application id.
-    principals: BTreeMap<String, Principal>,
-    people: people::People,
-    no_user_consent: bool,
+    principals: BTreeMap<String, ServicePrincipal>,
+    directory: people::UserDirectory,
+    user_consent_disabled: bool,
 }
 
 impl Entra {
@@ -105,7 +105,7 @@ impl Entra {
         rng: Arc<dyn Rng>,
     ) -> Self {
         let inner = Inner {
-            keys: Mutex::new(keys::Keys::new(key)),
+            keys: Mutex::new(keys::EntraKeySet::new(key)),
             home_tenant: home_tenant.to_owned(),
             clock,
             rng,
@@ -126,9 +126,9 @@ impl Entra {
     }
 
     /// Offers the people of these tenants alone on the pages.
-    pub fn offer_people_of(&self, tenants: &[&str]) {
+    pub fn offer_users_of(&self, tenants: &[&str]) {
         let tenants = tenants.iter().map(|tenant| (*tenant).to_owned()).collect();
-        self.lock().persona_tenants = tenants;
+        self.lock().offered_tenants = tenants;
     }
 
     /// Lets the token endpoint answer 503 (or stop doing so).
@@ -147,20 +147,29 @@ impl Entra {
     }
 
     /// The answer to `grant_type=client_credentials`.
-    fn credentials(&self, tenant: &str, form: &Fields) -> Result<Value, Refusal> {
-        if form.text("scope") != format!("{}/.default", self.cloud().graph_audience) {
-            return Err(Refusal::BAD_SCOPE);
+    fn client_credentials(
+        &self,
+        tenant: &str,
+        form: &RequestFields,
+    ) -> Result<Value, TokenEndpointError> {
+        if form.value("scope") != format!("{}/.default", self.cloud().graph_audience) {
+            return Err(TokenEndpointError::BAD_SCOPE);
         }
-        let client_id = form.text("client_id");
+        let client_id = form.value("client_id");
         let subject = {
             let state = self.lock();
-            let organisation = state.tenants.get(tenant).ok_or(Refusal::UNKNOWN_TENANT)?;
+            let organisation =
+                state.tenants.get(tenant).ok_or(TokenEndpointError::UNKNOWN_TENANT)?;
             let known = organisation.principals.contains_key(client_id);
-            let app = state.apps.get(client_id).filter(|_| known).ok_or(Refusal::UNKNOWN_APP)?;
+            let app = state
+                .apps
+                .get(client_id)
+                .filter(|_| known)
+                .ok_or(TokenEndpointError::UNKNOWN_APP)?;
             app.federated_subject.clone()
         };
-        assertion::prove(self, &subject, form)?;
-        let token = self.graph_token(tenant, client_id).ok_or(Refusal::UNKNOWN_APP)?;
+        assertion::check_assertion(self, &subject, form)?;
+        let token = self.graph_token(tenant, client_id).ok_or(TokenEndpointError::UNKNOWN_APP)?;
         Ok(json!({
             "token_type": "Bearer",
             "expires_in": LIFETIME.as_secs(),
@@ -197,7 +206,7 @@ impl Entra {
 
     /// The claims of a token that was signed here for `audience`, has not expired and was not taken
     /// back.
-    pub fn check(&self, token: &str, audience: &str) -> Option<Value> {
+    pub fn verify_audience(&self, token: &str, audience: &str) -> Option<Value> {
         let claims = self.verify(token)?;
         let now = self.0.clock.now().as_second();
         let fits = claims["aud"].as_str().map(|a| a.trim_end_matches('/')) == Some(audience);
@@ -209,7 +218,7 @@ impl Entra {
     /// Who holds this Graph token; none when it is not valid or the app lost its service principal.
     /// A permission taken away is gone at once: in reality caches keep it for up to an hour.
     pub fn graph_caller(&self, token: &str) -> Option<Caller> {
-        let claims = self.check(token, &self.cloud().graph_audience)?;
+        let claims = self.verify_audience(token, &self.cloud().graph_audience)?;
         let tenant = claims["tid"].as_str()?.to_owned();
         let app = claims["appid"].as_str()?.to_owned();
         let issuer = format!("https://sts.windows.net/{tenant}/");
@@ -224,7 +233,7 @@ impl Entra {
     }
 
     /// The app as it stands in the tenant now; none without a service principal.
-    pub(crate) fn present(&self, tenant: &str, app: &str) -> Option<Caller> {
+    pub(crate) fn service_principal_caller(&self, tenant: &str, app: &str) -> Option<Caller> {
         self.service_principal(tenant, app)?;
         let roles = self.granted_roles(tenant, app);
         Some(Caller { tenant: tenant.to_owned(), app: app.to_owned(), roles })

@@ -4,14 +4,14 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
 use super::Entra;
-use super::admin_consent::Wish;
-use super::answers::ErrorPage;
-use super::authorize::{SignIn, is_shared};
+use super::admin_consent::ConsentRequest;
+use super::authorize::{SignInRequest, is_shared};
 use super::people::{User, roles};
+use super::redirects::ErrorPage;
 
 /// No script and nothing from elsewhere. There is no `form-action`: browsers apply it to the redirect
 /// that follows a form, and this one leads to the app.
-const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; \
+const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; \
                       frame-ancestors 'none'";
 const STYLE: &str = "\
 :root{color-scheme:light dark;font-family:system-ui,sans-serif;line-height:1.5}\
@@ -24,19 +24,22 @@ button span{display:block;font-size:.9em;opacity:.85}";
 
 impl Entra {
     /// Who signs in?
-    pub(super) fn persona_page(&self, sign_in: &SignIn, query: &str) -> Response {
+    pub(super) fn account_picker_page(&self, sign_in: &SignInRequest, query: &str) -> Response {
         let lead = format!(
             "<p><strong>{}</strong> wants to know who you are. Choose an account; there are no \
              passwords here.</p>",
             escape(&sign_in.app.name),
         );
         let action = format!("/{}/oauth2/v2.0/persona?{query}", sign_in.endpoint);
-        let people = self.personas(&sign_in.endpoint, &sign_in.login_hint);
-        page("Sign in", &format!("{lead}{}", self.choice(&action, "Continue as", &people)))
+        let people = self.offered_users(&sign_in.endpoint, &sign_in.login_hint);
+        render_page(
+            "Sign in",
+            &format!("{lead}{}", self.choice_form(&action, "Continue as", &people)),
+        )
     }
 
     /// May the app have what it requires?
-    pub(super) fn consent_page(&self, wish: &Wish, query: &str) -> Response {
+    pub(super) fn consent_page(&self, wish: &ConsentRequest, query: &str) -> Response {
         let mut lead = format!(
             "<p><strong>{}</strong> asks for these permissions, for your whole organisation:</p><ul>",
             escape(&wish.app.name),
@@ -52,14 +55,14 @@ impl Entra {
                        Privileged Role Administrator can accept.</p>",
         );
         let action = format!("/{}/v2.0/adminconsent?{query}", wish.endpoint);
-        let people = self.personas(&wish.endpoint, "");
-        let body = format!("{lead}{}", self.choice(&action, "Accept as", &people));
-        page("Permissions requested: review for your organisation", &body)
+        let people = self.offered_users(&wish.endpoint, "");
+        let body = format!("{lead}{}", self.choice_form(&action, "Accept as", &people));
+        render_page("Permissions requested: review for your organisation", &body)
     }
 
     /// Whom the page offers: with a hint, that account first.
-    fn personas(&self, endpoint: &str, hint: &str) -> Vec<User> {
-        let shown = self.lock().persona_tenants.clone();
+    fn offered_users(&self, endpoint: &str, hint: &str) -> Vec<User> {
+        let shown = self.lock().offered_tenants.clone();
         let all: Vec<String> = self.lock().tenants.keys().cloned().collect();
         let tenants = if shown.is_empty() { all } else { shown };
         let people = tenants.iter().flat_map(|tenant| self.users(tenant));
@@ -75,7 +78,7 @@ impl Entra {
         people
     }
 
-    fn choice(&self, action: &str, verb: &str, people: &[User]) -> String {
+    fn choice_form(&self, action: &str, verb: &str, people: &[User]) -> String {
         let mut form = format!("<form method=\"post\" action=\"{}\">", escape(action));
         form.push_str("<ul class=\"people\">");
         for user in people {
@@ -84,7 +87,7 @@ impl Entra {
                  <span>{}</span></button></li>",
                 escape(&user.id),
                 escape(&user.name),
-                escape(&self.described(user)),
+                escape(&self.describe_user(user)),
             ));
         }
         form.push_str(
@@ -94,7 +97,7 @@ impl Entra {
     }
 
     /// Address, organisation, roles.
-    fn described(&self, user: &User) -> String {
+    fn describe_user(&self, user: &User) -> String {
         let named = self.exchange().and_then(|exchange| exchange.tenant_name(&user.tenant));
         let organisation = named.unwrap_or_else(|| match self.home_tenant() == user.tenant {
             true => "Roombridge's own tenant".to_owned(),
@@ -116,10 +119,10 @@ pub(super) fn error_page(error: &ErrorPage) -> Response {
         error.number,
         escape(&error.text),
     );
-    (StatusCode::BAD_REQUEST, page("Sign in", &body)).into_response()
+    (StatusCode::BAD_REQUEST, render_page("Sign in", &body)).into_response()
 }
 
-fn page(title: &str, body: &str) -> Response {
+fn render_page(title: &str, body: &str) -> Response {
     let title = escape(title);
     let html = format!(
         "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\">\
@@ -130,7 +133,7 @@ fn page(title: &str, body: &str) -> Response {
     let headers = [
         (header::CONTENT_TYPE, "text/html; charset=utf-8"),
         (header::CACHE_CONTROL, "no-store"),
-        (header::CONTENT_SECURITY_POLICY, POLICY),
+        (header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY),
         (header::REFERRER_POLICY, "no-referrer"),
     ];
     (headers, html).into_response()

@@ -69,7 +69,7 @@ pub(super) struct Group {
 
 /// What a directory holds besides mailboxes.
 #[derive(Default)]
-pub(super) struct People {
+pub(super) struct UserDirectory {
     users: BTreeMap<String, User>,
     roles: BTreeMap<String, BTreeSet<String>>,
     groups: BTreeMap<String, Group>,
@@ -89,7 +89,7 @@ impl Entra {
             signs_in: true,
             has_mailbox: false,
         };
-        self.people(tenant, |people| people.users.insert(id.clone(), user));
+        self.with_directory(tenant, |people| people.users.insert(id.clone(), user));
         id
     }
 
@@ -99,7 +99,7 @@ impl Entra {
         let known = self.user(home, user)?;
         let id = self.add_user(tenant, &known.name, &known.address);
         let home = Some((home.to_owned(), user.to_owned()));
-        self.people(tenant, |people| {
+        self.with_directory(tenant, |people| {
             if let Some(guest) = people.users.get_mut(&id) {
                 guest.home = home;
             }
@@ -107,21 +107,23 @@ impl Entra {
         Some(id)
     }
 
-    /// Gives a user a directory role, by its template id (see [`roles`]).
+    /// Gives a user a directory role, by its template id (see [`set_roles`]).
     pub fn assign_role(&self, tenant: &str, user: &str, role: &str) {
-        self.people(tenant, |people| {
+        self.with_directory(tenant, |people| {
             people.roles.entry(user.to_owned()).or_default().insert(role.to_owned())
         });
     }
 
     /// Takes a directory role from a user.
     pub fn remove_role(&self, tenant: &str, user: &str, role: &str) {
-        self.people(tenant, |people| people.roles.entry(user.to_owned()).or_default().remove(role));
+        self.with_directory(tenant, |people| {
+            people.roles.entry(user.to_owned()).or_default().remove(role)
+        });
     }
 
     /// Template ids of a user's directory roles, with what every member or guest has.
     pub fn wids(&self, user: &User) -> Vec<String> {
-        let own = self.people(&user.tenant, |people| people.roles.get(&user.id).cloned());
+        let own = self.with_directory(&user.tenant, |people| people.roles.get(&user.id).cloned());
         let everybody = if user.home.is_some() { roles::GUEST_USER } else { roles::EVERY_MEMBER };
         let all = own.into_iter().flatten();
         all.chain([everybody.to_owned()]).collect()
@@ -137,13 +139,13 @@ impl Entra {
     /// Adds a group; answers its id.
     pub fn add_group(&self, tenant: &str) -> String {
         let id = self.0.rng.uuid().to_string();
-        self.people(tenant, |people| people.groups.insert(id.clone(), Group::default()));
+        self.with_directory(tenant, |people| people.groups.insert(id.clone(), Group::default()));
         id
     }
 
     /// Puts a user or another group into a group.
     pub fn add_member(&self, tenant: &str, group: &str, member: &str) {
-        self.people(tenant, |people| {
+        self.with_directory(tenant, |people| {
             if let Some(group) = people.groups.get_mut(group) {
                 group.members.insert(member.to_owned());
             }
@@ -152,7 +154,7 @@ impl Entra {
 
     /// Takes a member out of a group.
     pub fn remove_member(&self, tenant: &str, group: &str, member: &str) {
-        self.people(tenant, |people| {
+        self.with_directory(tenant, |people| {
             people.groups.get_mut(group).is_some_and(|group| group.members.remove(member))
         });
     }
@@ -160,7 +162,8 @@ impl Entra {
     /// Everybody in a tenant's directory in the order of ids: mailboxes (rooms too), others, guests.
     pub fn users(&self, tenant: &str) -> Vec<User> {
         let mailboxes = self.exchange().map(|exchange| exchange.directory(tenant));
-        let own = self.people(tenant, |people| people.users.values().cloned().collect::<Vec<_>>());
+        let own = self
+            .with_directory(tenant, |people| people.users.values().cloned().collect::<Vec<_>>());
         let mut all: Vec<User> = mailboxes.into_iter().flatten().chain(own).collect();
         all.sort_by(|a, b| a.id.cmp(&b.id));
         all
@@ -173,20 +176,20 @@ impl Entra {
 
     /// The users of a group, those of its groups too; none when there is no such group.
     pub fn transitive_members(&self, tenant: &str, group: &str) -> Option<Vec<User>> {
-        let ids = self.people(tenant, |people| {
-            people.groups.contains_key(group).then(|| people.below(group))
+        let ids = self.with_directory(tenant, |people| {
+            people.groups.contains_key(group).then(|| people.group_members(group))
         })?;
         Some(self.users(tenant).into_iter().filter(|user| ids.contains(&user.id)).collect())
     }
 
-    fn people<T>(&self, tenant: &str, work: impl FnOnce(&mut People) -> T) -> T {
-        work(&mut self.lock().tenants.entry(tenant.to_owned()).or_default().people)
+    fn with_directory<T>(&self, tenant: &str, work: impl FnOnce(&mut UserDirectory) -> T) -> T {
+        work(&mut self.lock().tenants.entry(tenant.to_owned()).or_default().directory)
     }
 }
 
-impl People {
+impl UserDirectory {
     /// Everything below a group; groups may contain each other in a circle.
-    fn below(&self, group: &str) -> BTreeSet<String> {
+    fn group_members(&self, group: &str) -> BTreeSet<String> {
         let (mut found, mut open) = (BTreeSet::new(), vec![group.to_owned()]);
         while let Some(next) = open.pop() {
             for member in self.groups.get(&next).into_iter().flat_map(|g| &g.members) {

@@ -6,32 +6,36 @@ use base64::prelude::BASE64_URL_SAFE_NO_PAD as BASE64;
 use serde_json::{Value, json};
 
 use super::authorize::is_shared;
-use super::refusal::Refusal;
-use super::{Entra, Fields, assertion};
+use super::token_error::TokenEndpointError;
+use super::{Entra, RequestFields, assertion};
 
 /// How long a code is good, in seconds ("typically, they expire after about 10 minutes",
 /// learn.microsoft.com/entra/identity-platform/v2-oauth2-auth-code-flow).
-const CODE_LIFE: i64 = 600;
+const CODE_LIFETIME_SECONDS: i64 = 600;
 
 impl Entra {
     /// The answer to `grant_type=authorization_code`.
-    pub(super) fn redeem(&self, endpoint: &str, form: &Fields) -> Result<Value, Refusal> {
-        if !is_shared(endpoint) && !self.knows(endpoint) {
-            return Err(Refusal::UNKNOWN_TENANT);
+    pub(super) fn redeem_code(
+        &self,
+        endpoint: &str,
+        form: &RequestFields,
+    ) -> Result<Value, TokenEndpointError> {
+        if !is_shared(endpoint) && !self.has_tenant(endpoint) {
+            return Err(TokenEndpointError::UNKNOWN_TENANT);
         }
-        let client_id = form.text("client_id");
-        let app = self.registration(client_id).ok_or(Refusal::UNKNOWN_APP)?;
-        assertion::prove(self, &app.federated_subject, form)?;
-        let code = form.text("code");
+        let client_id = form.value("client_id");
+        let app = self.registration(client_id).ok_or(TokenEndpointError::UNKNOWN_APP)?;
+        assertion::check_assertion(self, &app.federated_subject, form)?;
+        let code = form.value("code");
         self.check_code(endpoint, form, code)?;
         let (user, nonce, scopes) = {
             let mut state = self.lock();
-            let known = state.codes.get_mut(code).ok_or(Refusal::CODE_UNKNOWN)?;
+            let known = state.codes.get_mut(code).ok_or(TokenEndpointError::CODE_UNKNOWN)?;
             known.redeemed = Some(String::new());
             (known.user.clone(), known.nonce.clone(), known.scopes.clone())
         };
         if !self.is_consented(&user.tenant, client_id) {
-            return Err(Refusal::UNKNOWN_APP);
+            return Err(TokenEndpointError::UNKNOWN_APP);
         }
         let (access, uti, granted) = self.delegated_token(client_id, &user, &scopes);
         let id_token = self.id_token(&app, &user, &nonce);
@@ -48,31 +52,36 @@ impl Entra {
         }))
     }
 
-    fn check_code(&self, endpoint: &str, form: &Fields, code: &str) -> Result<(), Refusal> {
+    fn check_code(
+        &self,
+        endpoint: &str,
+        form: &RequestFields,
+        code: &str,
+    ) -> Result<(), TokenEndpointError> {
         let now = self.sign_in_time();
         let mut state = self.lock();
-        let known = state.codes.get(code).ok_or(Refusal::CODE_UNKNOWN)?;
-        if known.client_id != form.text("client_id") {
-            return Err(Refusal::CODE_CLIENT);
+        let known = state.codes.get(code).ok_or(TokenEndpointError::CODE_UNKNOWN)?;
+        if known.client_id != form.value("client_id") {
+            return Err(TokenEndpointError::CODE_CLIENT);
         }
         if let Some(uti) = known.redeemed.clone() {
             // Whoever comes second may be the thief or the victim: what it gave is worth nothing now.
             state.revoked.insert(uti);
-            return Err(Refusal::CODE_USED);
+            return Err(TokenEndpointError::CODE_USED);
         }
-        if now >= known.issued + CODE_LIFE {
-            return Err(Refusal::CODE_EXPIRED);
+        if now >= known.issued + CODE_LIFETIME_SECONDS {
+            return Err(TokenEndpointError::CODE_EXPIRED);
         }
-        if known.redirect_uri != form.text("redirect_uri") {
-            return Err(Refusal::REDIRECT);
+        if known.redirect_uri != form.value("redirect_uri") {
+            return Err(TokenEndpointError::REDIRECT);
         }
         let at = [known.endpoint.as_str(), "organizations", known.user.tenant.as_str()];
         if !at.contains(&endpoint) {
-            return Err(Refusal::CODE_TENANT);
+            return Err(TokenEndpointError::CODE_TENANT);
         }
-        let hash = digest::digest(&digest::SHA256, form.text("code_verifier").as_bytes());
+        let hash = digest::digest(&digest::SHA256, form.value("code_verifier").as_bytes());
         if BASE64.encode(hash) != known.challenge {
-            return Err(Refusal::VERIFIER);
+            return Err(TokenEndpointError::VERIFIER);
         }
         Ok(())
     }

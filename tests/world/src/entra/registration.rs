@@ -44,7 +44,7 @@ impl AppRegistration {
 
 /// An app's service principal in one tenant.
 #[derive(Default)]
-pub(super) struct Principal {
+pub(super) struct ServicePrincipal {
     pub(super) object_id: String,
     /// The application permissions granted.
     pub(super) roles: Vec<String>,
@@ -57,7 +57,8 @@ pub(super) struct Principal {
 impl Entra {
     /// Registers an app in the home tenant, where it has a service principal from the start.
     pub fn register(&self, app: AppRegistration) {
-        let principal = Principal { object_id: own_principal(&app), ..Principal::default() };
+        let principal =
+            ServicePrincipal { object_id: home_principal_id(&app), ..ServicePrincipal::default() };
         let mut state = self.lock();
         let home = state.tenants.entry(self.home_tenant().to_owned()).or_default();
         home.principals.entry(app.client_id.clone()).or_insert(principal);
@@ -76,21 +77,21 @@ impl Entra {
         self.lock().apps.get(client_id).cloned()
     }
 
-    /// An administrator of `tenant` consents: the app gets a service principal there with `roles`
+    /// An administrator of `tenant` consents: the app gets a service principal there with `set_roles`
     /// (application permissions; none when Exchange RBAC grants instead). Again: replaces the roles.
     pub fn consent(&self, tenant: &str, client_id: &str, roles: &[&str]) {
         let roles = roles.iter().map(|role| (*role).to_owned()).collect();
-        self.provision(tenant, client_id).roles(self, roles);
+        self.provision(tenant, client_id).set_roles(self, roles);
     }
 
     /// As the admin consent endpoint does: grants exactly what the registration requires.
     pub fn consent_to_all(&self, tenant: &str, client_id: &str) {
         let Some(app) = self.registration(client_id) else { return };
-        self.provision(tenant, client_id).roles(self, app.application_permissions);
+        self.provision(tenant, client_id).set_roles(self, app.application_permissions);
     }
 
     /// Takes every application permission away and leaves the service principal: tokens are still
-    /// issued, without `roles`.
+    /// issued, without `set_roles`.
     pub fn remove_roles(&self, tenant: &str, client_id: &str) {
         if self.is_consented(tenant, client_id) {
             self.consent(tenant, client_id, &[]);
@@ -125,7 +126,7 @@ impl Entra {
 
     /// Whether people may let apps in by themselves (they may, until this says otherwise).
     pub fn set_user_consent(&self, tenant: &str, allowed: bool) {
-        self.lock().tenants.entry(tenant.to_owned()).or_default().no_user_consent = !allowed;
+        self.lock().tenants.entry(tenant.to_owned()).or_default().user_consent_disabled = !allowed;
     }
 
     /// Sets `appRoleAssignmentRequired`, if the app has a service principal in `tenant`.
@@ -141,7 +142,12 @@ impl Entra {
         });
     }
 
-    fn with_principal(&self, tenant: &str, client_id: &str, change: impl FnOnce(&mut Principal)) {
+    fn with_principal(
+        &self,
+        tenant: &str,
+        client_id: &str,
+        change: impl FnOnce(&mut ServicePrincipal),
+    ) {
         let mut state = self.lock();
         let organisation = state.tenants.get_mut(tenant);
         if let Some(principal) = organisation.and_then(|t| t.principals.get_mut(client_id)) {
@@ -150,18 +156,22 @@ impl Entra {
     }
 
     /// Makes sure of a service principal.
-    pub(super) fn provision<'a>(&self, tenant: &'a str, client_id: &'a str) -> Provisioned<'a> {
+    pub(super) fn provision<'a>(
+        &self,
+        tenant: &'a str,
+        client_id: &'a str,
+    ) -> ProvisionedPrincipal<'a> {
         let object_id = self.0.rng.uuid().to_string();
         let mut state = self.lock();
         let organisation = state.tenants.entry(tenant.to_owned()).or_default();
-        let fresh = Principal { object_id, ..Principal::default() };
+        let fresh = ServicePrincipal { object_id, ..ServicePrincipal::default() };
         organisation.principals.entry(client_id.to_owned()).or_insert(fresh);
-        Provisioned { tenant, client_id }
+        ProvisionedPrincipal { tenant, client_id }
     }
 }
 
 /// The object id of an app's service principal at home, always the same.
-fn own_principal(app: &AppRegistration) -> String {
+fn home_principal_id(app: &AppRegistration) -> String {
     let hash = digest::digest(&digest::SHA256, app.client_id.as_bytes());
     let mut bytes = [0; 16];
     bytes.copy_from_slice(&hash.as_ref()[..16]);
@@ -169,13 +179,13 @@ fn own_principal(app: &AppRegistration) -> String {
 }
 
 /// A service principal that exists.
-pub(super) struct Provisioned<'a> {
+pub(super) struct ProvisionedPrincipal<'a> {
     tenant: &'a str,
     client_id: &'a str,
 }
 
-impl Provisioned<'_> {
-    fn roles(&self, entra: &Entra, roles: Vec<String>) {
+impl ProvisionedPrincipal<'_> {
+    fn set_roles(&self, entra: &Entra, roles: Vec<String>) {
         entra.with_principal(self.tenant, self.client_id, |p| p.roles = roles);
     }
 }

@@ -9,11 +9,11 @@ use axum::{Json, Router};
 use serde_json::{Value, json};
 use url::Url;
 
-use super::answers::{Ended, ErrorPage};
 use super::authorize::is_shared;
 use super::pages::error_page;
-use super::refusal::Refusal;
-use super::{Entra, Fields};
+use super::redirects::{ErrorPage, FlowError};
+use super::token_error::TokenEndpointError;
+use super::{Entra, RequestFields};
 
 impl Entra {
     /// Everything below the authority's host.
@@ -21,12 +21,12 @@ impl Entra {
         Router::new()
             .route("/{tenant}/oauth2/v2.0/token", post(token))
             .route("/{tenant}/oauth2/v2.0/authorize", get(authorize))
-            .route("/{tenant}/oauth2/v2.0/persona", post(persona))
-            .route("/{tenant}/v2.0/adminconsent", get(admin_consent).post(consented))
+            .route("/{tenant}/oauth2/v2.0/persona", post(account_chosen))
+            .route("/{tenant}/v2.0/adminconsent", get(admin_consent).post(consent_decided))
             .route("/{tenant}/discovery/v2.0/keys", get(keys))
-            .route("/{tenant}/discovery/keys", get(old_keys))
+            .route("/{tenant}/discovery/keys", get(v1_keys))
             .route("/{tenant}/v2.0/.well-known/openid-configuration", get(configuration))
-            .route("/{tenant}/.well-known/openid-configuration", get(old_configuration))
+            .route("/{tenant}/.well-known/openid-configuration", get(v1_configuration))
             .with_state(self.clone())
     }
 }
@@ -39,12 +39,12 @@ async fn token(State(entra): State<Entra>, Path(tenant): Path<String>, body: Byt
             return StatusCode::SERVICE_UNAVAILABLE.into_response();
         }
     }
-    let form = Fields::read(&body);
-    let answer = match form.text("grant_type") {
-        _ if form.twice() => Err(Refusal::TWICE),
-        "client_credentials" => entra.credentials(&tenant, &form),
-        "authorization_code" => entra.redeem(&tenant, &form),
-        _ => Err(Refusal::BAD_GRANT),
+    let form = RequestFields::parse(&body);
+    let answer = match form.value("grant_type") {
+        _ if form.has_duplicates() => Err(TokenEndpointError::TWICE),
+        "client_credentials" => entra.client_credentials(&tenant, &form),
+        "authorization_code" => entra.redeem_code(&tenant, &form),
+        _ => Err(TokenEndpointError::BAD_GRANT),
     };
     match answer {
         Ok(body) => {
@@ -61,25 +61,25 @@ async fn authorize(
     RawQuery(query): RawQuery,
 ) -> Response {
     let query = query.unwrap_or_default();
-    match entra.asked(&tenant, &Fields::read(query.as_bytes())) {
-        Ok(sign_in) => entra.persona_page(&sign_in, &query),
-        Err(ended) => leave(ended.outcome(), StatusCode::FOUND),
+    match entra.parse_sign_in(&tenant, &RequestFields::parse(query.as_bytes())) {
+        Ok(sign_in) => entra.account_picker_page(&sign_in, &query),
+        Err(ended) => redirect_or_page(ended.into_result(), StatusCode::FOUND),
     }
 }
 
-async fn persona(
+async fn account_chosen(
     State(entra): State<Entra>,
     Path(tenant): Path<String>,
     RawQuery(query): RawQuery,
     body: Bytes,
 ) -> Response {
-    let (query, form) = (query.unwrap_or_default(), Fields::read(&body));
-    let outcome = match entra.asked(&tenant, &Fields::read(query.as_bytes())) {
-        Ok(sign_in) if form.has("cancel") => Ok(entra.cancelled(&sign_in)),
-        Ok(sign_in) => entra.sign_in(&sign_in, form.text("user")),
-        Err(ended) => ended.outcome(),
+    let (query, form) = (query.unwrap_or_default(), RequestFields::parse(&body));
+    let outcome = match entra.parse_sign_in(&tenant, &RequestFields::parse(query.as_bytes())) {
+        Ok(sign_in) if form.has("cancel") => Ok(entra.cancel_redirect(&sign_in)),
+        Ok(sign_in) => entra.complete_sign_in(&sign_in, form.value("user")),
+        Err(ended) => ended.into_result(),
     };
-    leave(outcome, StatusCode::SEE_OTHER)
+    redirect_or_page(outcome, StatusCode::SEE_OTHER)
 }
 
 async fn admin_consent(
@@ -88,29 +88,30 @@ async fn admin_consent(
     RawQuery(query): RawQuery,
 ) -> Response {
     let query = query.unwrap_or_default();
-    match entra.wish(&tenant, &Fields::read(query.as_bytes())) {
+    match entra.parse_consent_request(&tenant, &RequestFields::parse(query.as_bytes())) {
         Ok(wish) => entra.consent_page(&wish, &query),
-        Err(ended) => leave(ended.outcome(), StatusCode::FOUND),
+        Err(ended) => redirect_or_page(ended.into_result(), StatusCode::FOUND),
     }
 }
 
-async fn consented(
+async fn consent_decided(
     State(entra): State<Entra>,
     Path(tenant): Path<String>,
     RawQuery(query): RawQuery,
     body: Bytes,
 ) -> Response {
-    let (query, form) = (query.unwrap_or_default(), Fields::read(&body));
-    let outcome = match entra.wish(&tenant, &Fields::read(query.as_bytes())) {
-        Ok(wish) if form.has("cancel") => Ok(entra.refuse(&wish)),
-        Ok(wish) => Ok(entra.accept(&wish, form.text("user"))),
-        Err(ended) => Ended::outcome(ended),
-    };
-    leave(outcome, StatusCode::SEE_OTHER)
+    let (query, form) = (query.unwrap_or_default(), RequestFields::parse(&body));
+    let outcome =
+        match entra.parse_consent_request(&tenant, &RequestFields::parse(query.as_bytes())) {
+            Ok(wish) if form.has("cancel") => Ok(entra.refuse_consent(&wish)),
+            Ok(wish) => Ok(entra.accept_consent(&wish, form.value("user"))),
+            Err(ended) => FlowError::into_result(ended),
+        };
+    redirect_or_page(outcome, StatusCode::SEE_OTHER)
 }
 
 /// Sends the browser to the app, or shows the page it stays on.
-fn leave(outcome: Result<Url, ErrorPage>, status: StatusCode) -> Response {
+fn redirect_or_page(outcome: Result<Url, ErrorPage>, status: StatusCode) -> Response {
     match outcome {
         Ok(url) => {
             let headers = [
@@ -125,30 +126,30 @@ fn leave(outcome: Result<Url, ErrorPage>, status: StatusCode) -> Response {
 }
 
 /// What `tenant` stands for in an issuer: itself, or the placeholder of the shared endpoints.
-fn in_issuer(entra: &Entra, tenant: &str) -> Option<String> {
+fn issuer_tenant(entra: &Entra, tenant: &str) -> Option<String> {
     match tenant {
         _ if is_shared(tenant) => Some("{tenantid}".to_owned()),
-        _ => entra.knows(tenant).then(|| tenant.to_owned()),
+        _ => entra.has_tenant(tenant).then(|| tenant.to_owned()),
     }
 }
 
 async fn keys(State(entra): State<Entra>, Path(tenant): Path<String>) -> Response {
     entra.lock().key_requests += 1;
-    let Some(named) = in_issuer(&entra, &tenant) else {
-        return Refusal::UNKNOWN_TENANT.into_response();
+    let Some(named) = issuer_tenant(&entra, &tenant) else {
+        return TokenEndpointError::UNKNOWN_TENANT.into_response();
     };
     let issuer = entra.issuer(&named);
     Json(entra.published(Some(&issuer))).into_response()
 }
 
-async fn old_keys(State(entra): State<Entra>) -> Json<Value> {
+async fn v1_keys(State(entra): State<Entra>) -> Json<Value> {
     entra.lock().key_requests += 1;
     Json(entra.published(None))
 }
 
 async fn configuration(State(entra): State<Entra>, Path(tenant): Path<String>) -> Response {
-    let Some(named) = in_issuer(&entra, &tenant) else {
-        return Refusal::UNKNOWN_TENANT.into_response();
+    let Some(named) = issuer_tenant(&entra, &tenant) else {
+        return TokenEndpointError::UNKNOWN_TENANT.into_response();
     };
     let base = format!("{}/{tenant}", entra.base());
     let document = json!({
@@ -176,9 +177,9 @@ async fn configuration(State(entra): State<Entra>, Path(tenant): Path<String>) -
 
 /// The v1 document, which readers of validation tokens are sent to
 /// (learn.microsoft.com/graph/change-notifications-with-resource-data, 2026-04-17).
-async fn old_configuration(State(entra): State<Entra>, Path(tenant): Path<String>) -> Response {
-    let Some(named) = in_issuer(&entra, &tenant) else {
-        return Refusal::UNKNOWN_TENANT.into_response();
+async fn v1_configuration(State(entra): State<Entra>, Path(tenant): Path<String>) -> Response {
+    let Some(named) = issuer_tenant(&entra, &tenant) else {
+        return TokenEndpointError::UNKNOWN_TENANT.into_response();
     };
     let base = format!("{}/{tenant}", entra.base());
     let document = json!({

@@ -4,14 +4,14 @@ use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD as BASE64;
 use url::Url;
 
-use super::answers::{Complaint, ErrorPage};
-use super::authorize::{SignIn, is_shared};
+use super::authorize::{SignInRequest, is_shared};
 use super::people::User;
+use super::redirects::{ErrorPage, OAuthError};
 use super::registration::AppRegistration;
-use super::{Entra, Fields};
+use super::{Entra, RequestFields};
 
 /// An authorization code and all it is bound to.
-pub(super) struct Code {
+pub(super) struct AuthorizationCode {
     pub(super) client_id: String,
     pub(super) endpoint: String,
     pub(super) redirect_uri: String,
@@ -33,9 +33,9 @@ impl Entra {
     /// [`ErrorPage`] when the browser stays on a page of Entra's own.
     pub fn authorize(&self, url: &Url, user: &str) -> Result<Url, ErrorPage> {
         let (endpoint, fields) = self.endpoint_of(url, "oauth2/v2.0/authorize")?;
-        match self.asked(&endpoint, &fields) {
-            Ok(sign_in) => self.sign_in(&sign_in, user),
-            Err(ended) => ended.outcome(),
+        match self.parse_sign_in(&endpoint, &fields) {
+            Ok(sign_in) => self.complete_sign_in(&sign_in, user),
+            Err(ended) => ended.into_result(),
         }
     }
 
@@ -45,33 +45,37 @@ impl Entra {
     /// As [`Entra::authorize`].
     pub fn deny(&self, url: &Url) -> Result<Url, ErrorPage> {
         let (endpoint, fields) = self.endpoint_of(url, "oauth2/v2.0/authorize")?;
-        match self.asked(&endpoint, &fields) {
-            Ok(sign_in) => Ok(self.cancelled(&sign_in)),
-            Err(ended) => ended.outcome(),
+        match self.parse_sign_in(&endpoint, &fields) {
+            Ok(sign_in) => Ok(self.cancel_redirect(&sign_in)),
+            Err(ended) => ended.into_result(),
         }
     }
 
     /// The tenant and the parameters in an address of ours.
-    pub(super) fn endpoint_of(&self, url: &Url, path: &str) -> Result<(String, Fields), ErrorPage> {
+    pub(super) fn endpoint_of(
+        &self,
+        url: &Url,
+        path: &str,
+    ) -> Result<(String, RequestFields), ErrorPage> {
         let origin = url.origin().ascii_serialization();
         let ours = [self.base(), self.cloud().authority].contains(&origin);
         let (tenant, rest) = url.path().trim_start_matches('/').split_once('/').unwrap_or_default();
         if !ours || rest != path {
             return Err(ErrorPage::new(404, "There is nothing at this address."));
         }
-        let fields = Fields::read(url.query().unwrap_or_default().as_bytes());
+        let fields = RequestFields::parse(url.query().unwrap_or_default().as_bytes());
         Ok((tenant.to_owned(), fields))
     }
 
     /// "Cancel" on the page.
-    pub(super) fn cancelled(&self, sign_in: &SignIn) -> Url {
-        let complaint = Complaint::new("access_denied", 65004, "User declined to consent.");
+    pub(super) fn cancel_redirect(&self, sign_in: &SignInRequest) -> Url {
+        let complaint = OAuthError::new("access_denied", 65004, "User declined to consent.");
         let more = [("error_subcode", "cancel"), ("state", sign_in.state.as_str())];
-        self.complain(&sign_in.redirect_uri, &complaint, &more)
+        self.error_redirect(&sign_in.redirect_uri, &complaint, &more)
     }
 
     /// The user of that id as the endpoint sees it: in its tenant, or wherever it is at home.
-    pub(super) fn persona(&self, endpoint: &str, id: &str) -> Result<User, ErrorPage> {
+    pub(super) fn user_at_endpoint(&self, endpoint: &str, id: &str) -> Result<User, ErrorPage> {
         let stranger = || {
             let text = "The selected user account does not exist in the tenant and cannot access \
                         the application.";
@@ -91,37 +95,42 @@ impl Entra {
     }
 
     /// Somebody was chosen on the page.
-    pub(super) fn sign_in(&self, sign_in: &SignIn, user: &str) -> Result<Url, ErrorPage> {
-        let user = self.persona(&sign_in.endpoint, user)?;
-        if let Some(complaint) = self.refused_entry(&sign_in.app, &user) {
+    pub(super) fn complete_sign_in(
+        &self,
+        sign_in: &SignInRequest,
+        user: &str,
+    ) -> Result<Url, ErrorPage> {
+        let user = self.user_at_endpoint(&sign_in.endpoint, user)?;
+        if let Some(complaint) = self.admission_error(&sign_in.app, &user) {
             let state = [("state", sign_in.state.as_str())];
-            return Ok(self.complain(&sign_in.redirect_uri, &complaint, &state));
+            return Ok(self.error_redirect(&sign_in.redirect_uri, &complaint, &state));
         }
         if !self.is_assigned(&sign_in.app.client_id, &user) {
             let text = "Your administrator has configured the application to block users unless \
                         they are specifically granted ('assigned') access to the application.";
             return Err(ErrorPage::new(50105, text));
         }
-        let code = self.keep_code(sign_in, user);
+        let code = self.issue_code(sign_in, user);
         let session = self.0.rng.uuid().to_string();
         let pairs = [
             ("code", code.as_str()),
             ("state", sign_in.state.as_str()),
             ("session_state", session.as_str()),
         ];
-        Ok(Self::back(&sign_in.redirect_uri, &pairs))
+        Ok(Self::redirect_url(&sign_in.redirect_uri, &pairs))
     }
 
     /// Lets the app into the tenant at the first sign-in, or says why not.
-    fn refused_entry(&self, app: &AppRegistration, user: &User) -> Option<Complaint> {
+    fn admission_error(&self, app: &AppRegistration, user: &User) -> Option<OAuthError> {
         if self.is_consented(&user.tenant, &app.client_id) {
             return None;
         }
-        let blocked = self.lock().tenants.get(&user.tenant).is_some_and(|t| t.no_user_consent);
+        let blocked =
+            self.lock().tenants.get(&user.tenant).is_some_and(|t| t.user_consent_disabled);
         if blocked && !self.is_consenting_administrator(user) {
             let text = "The grant requires administrator permission. Ask the tenant administrator \
                         to provide consent for this application.";
-            return Some(Complaint::new("access_denied", 90094, text));
+            return Some(OAuthError::new("access_denied", 90094, text));
         }
         self.provision(&user.tenant, &app.client_id);
         None
@@ -133,9 +142,9 @@ impl Entra {
         principal.is_none_or(|p| !p.assignment_required || p.assigned.contains_key(&user.id))
     }
 
-    fn keep_code(&self, sign_in: &SignIn, user: User) -> String {
-        let text = format!("1.A{}", self.draw::<48>());
-        let code = Code {
+    fn issue_code(&self, sign_in: &SignInRequest, user: User) -> String {
+        let text = format!("1.A{}", self.random_base64url::<48>());
+        let code = AuthorizationCode {
             client_id: sign_in.app.client_id.clone(),
             endpoint: sign_in.endpoint.clone(),
             redirect_uri: sign_in.redirect_text.clone(),
@@ -151,7 +160,7 @@ impl Entra {
     }
 
     /// Random bytes in base64url.
-    pub(super) fn draw<const N: usize>(&self) -> String {
+    pub(super) fn random_base64url<const N: usize>(&self) -> String {
         let mut bytes = [0; N];
         self.0.rng.fill(&mut bytes);
         BASE64.encode(bytes)

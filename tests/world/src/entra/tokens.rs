@@ -18,7 +18,7 @@ use crate::microsoft::PEOPLE_APP;
 const GRAPH_APP: &str = "00000003-0000-0000-c000-000000000000";
 
 /// What happens to the next id token.
-pub(super) type Tampering = Box<dyn FnOnce(&mut Value, &mut Signing) + Send>;
+pub(super) type IdTokenTampering = Box<dyn FnOnce(&mut Value, &mut Signing) + Send>;
 
 /// A token for an API of ours, as it should be or not.
 #[derive(Debug, Clone)]
@@ -58,7 +58,7 @@ impl ApiTokenSpec {
 
     /// The same, signed otherwise.
     #[must_use]
-    pub fn signed(mut self, signing: Signing) -> Self {
+    pub fn signed_as(mut self, signing: Signing) -> Self {
         self.signing = signing;
         self
     }
@@ -82,7 +82,7 @@ impl Entra {
         self.sign(&claims, spec.signing)
     }
 
-    /// An id token as `client_id` would get it, with claims replaced (null takes one away).
+    /// An id token as `managed_identity_client_id` would get it, with claims replaced (null takes one away).
     pub fn id_token_with(
         &self,
         (tenant, user): (&str, &str),
@@ -126,7 +126,7 @@ impl Entra {
         user: &User,
         scopes: &[String],
     ) -> (String, String, String) {
-        let api = scopes.iter().find_map(|scope| self.exposing(scope));
+        let api = scopes.iter().find_map(|scope| self.app_exposing(scope));
         let mut claims = match api {
             Some((audience, name)) => self.api_claims(&audience, client_id, user, &name),
             None => self.api_claims(GRAPH_APP, client_id, user, "openid profile email"),
@@ -152,14 +152,14 @@ impl Entra {
             "iat": now,
             "nbf": now,
             "exp": now + 3600,
-            "aio": self.draw::<60>(),
+            "aio": self.random_base64url::<60>(),
             "name": user.name,
             "oid": user.id,
             "preferred_username": user.address,
-            "rh": format!("1.A{}", self.draw::<30>()),
-            "sub": pairwise(audience, user),
+            "rh": format!("1.A{}", self.random_base64url::<30>()),
+            "sub": pairwise_subject(audience, user),
             "tid": user.tenant,
-            "uti": self.draw::<16>(),
+            "uti": self.random_base64url::<16>(),
             "ver": "2.0",
         });
         if let Some((home, _)) = &user.home {
@@ -185,7 +185,7 @@ impl Entra {
         claims
     }
 
-    /// `wids` if the registration wants them, `roles` if the user is assigned any.
+    /// `wids` if the registration wants them, `set_roles` if the user is assigned any.
     fn add_roles(&self, claims: &mut Value, client_id: &str, user: &User) {
         if self.registration(client_id).is_some_and(|app| app.directory_roles) {
             claims["wids"] = json!(self.wids(user));
@@ -200,7 +200,7 @@ impl Entra {
 }
 
 /// The same person is another `sub` for every application.
-fn pairwise(audience: &str, user: &User) -> String {
+fn pairwise_subject(audience: &str, user: &User) -> String {
     let text = format!("{audience}|{}|{}", user.tenant, user.id);
     BASE64.encode(digest::digest(&digest::SHA256, text.as_bytes()))
 }

@@ -54,12 +54,12 @@ impl Entra {
             "iat": now,
             "nbf": now,
             "exp": now + LIFETIME,
-            "aio": self.draw::<30>(),
+            "aio": self.random_base64url::<30>(),
             "oid": principal,
-            "rh": format!("0.A{}", self.draw::<30>()),
+            "rh": format!("0.A{}", self.random_base64url::<30>()),
             "sub": principal,
             "tid": tenant,
-            "uti": self.draw::<16>(),
+            "uti": self.random_base64url::<16>(),
         });
         match version {
             TokenVersion::V1 => {

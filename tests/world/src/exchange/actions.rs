@@ -4,9 +4,9 @@ use std::fmt;
 
 use jiff::Timestamp;
 
+use super::graph_names::{EventType, Response, Role, Sensitivity};
 use super::invitation::room_names;
 use super::state::Address;
-use super::words::{EventType, Response, Role, Sensitivity};
 use super::{Exchange, ExchangeError, Invitation, Mailbox, Tenant, ids};
 
 /// A meeting, known by its `iCalUId`. Cheap to clone; shows only that when printed.
@@ -25,15 +25,20 @@ impl Meeting {
         invitation: Invitation,
     ) -> Result<Self, ExchangeError> {
         let exchange = organizer.exchange.clone();
-        let ical = exchange.work(|w| {
+        let ical = exchange.transact(|w| {
             let row = w.state.mailboxes.get(organizer.id());
-            row.filter(|m| !m.gone).ok_or(ExchangeError::NoMailbox)?;
+            row.filter(|m| !m.deleted).ok_or(ExchangeError::NoMailbox)?;
             let ical = ids::ical(w.rng.as_ref());
             let properties = invitation.properties.clone();
             let details = invitation.details(ical.clone(), organizer.who.clone());
-            w.put_with(organizer.id(), details.clone(), Response::Organizer, properties);
+            w.add_copy_with_properties(
+                organizer.id(),
+                details.clone(),
+                Response::Organizer,
+                properties,
+            );
             w.invite(&details, |_| true);
-            w.pump();
+            w.deliver_pending();
             Ok(ical)
         })?;
         let organizer_id = Some(organizer.id().to_owned());
@@ -41,14 +46,14 @@ impl Meeting {
         Ok(Self { exchange, tenant, ical, organizer: organizer_id })
     }
 
-    pub(super) fn from_outside(tenant: &Tenant, who: Address, invitation: Invitation) -> Self {
+    pub(super) fn from_external(tenant: &Tenant, who: Address, invitation: Invitation) -> Self {
         let exchange = tenant.exchange.clone();
-        let ical = exchange.work(|w| {
+        let ical = exchange.transact(|w| {
             let ical = ids::ical(w.rng.as_ref());
             let details = invitation.details(ical.clone(), who);
-            w.state.outside.insert(ical.clone(), details.clone());
+            w.state.external_meetings.insert(ical.clone(), details.clone());
             w.invite(&details, |_| true);
-            w.pump();
+            w.deliver_pending();
             ical
         });
         Self { exchange, tenant: tenant.id().to_owned(), ical, organizer: None }
@@ -81,23 +86,23 @@ impl Meeting {
     /// Moves it; every attendee is asked again.
     ///
     /// # Errors
-    /// [`ExchangeError::NoCopy`] when the organizer no longer has it.
+    /// [`ExchangeError::UnknownCopy`] when the organizer no longer has it.
     pub fn move_to(&self, start: Timestamp, end: Timestamp) -> Result<(), ExchangeError> {
-        self.send_again(|d| (d.start, d.end) = (start, end))
+        self.resend(|d| (d.start, d.end) = (start, end))
     }
 
     /// Sends the request again to everybody, without a change; every attendee is asked again.
     ///
     /// # Errors
-    /// [`ExchangeError::NoCopy`] when the organizer no longer has it.
+    /// [`ExchangeError::UnknownCopy`] when the organizer no longer has it.
     pub fn invite_again(&self) -> Result<(), ExchangeError> {
-        self.send_again(|_| ())
+        self.resend(|_| ())
     }
 
     /// Changes the subject; those who have not declined get the update.
     ///
     /// # Errors
-    /// [`ExchangeError::NoCopy`] when the organizer no longer has it.
+    /// [`ExchangeError::UnknownCopy`] when the organizer no longer has it.
     pub fn rename(&self, subject: &str) -> Result<(), ExchangeError> {
         self.update(|d| subject.clone_into(&mut d.subject))
     }
@@ -105,7 +110,7 @@ impl Meeting {
     /// Changes the location line only: the rooms stay booked.
     ///
     /// # Errors
-    /// [`ExchangeError::NoCopy`] when the organizer no longer has it.
+    /// [`ExchangeError::UnknownCopy`] when the organizer no longer has it.
     pub fn change_location_text(&self, text: &str) -> Result<(), ExchangeError> {
         self.update(|d| text.clone_into(&mut d.location))
     }
@@ -113,7 +118,7 @@ impl Meeting {
     /// Marks it private, personal, confidential or normal.
     ///
     /// # Errors
-    /// [`ExchangeError::NoCopy`] when the organizer no longer has it.
+    /// [`ExchangeError::UnknownCopy`] when the organizer no longer has it.
     pub fn set_sensitivity(&self, sensitivity: Sensitivity) -> Result<(), ExchangeError> {
         self.update(|d| d.sensitivity = sensitivity)
     }
@@ -121,24 +126,24 @@ impl Meeting {
     /// Marks it private.
     ///
     /// # Errors
-    /// [`ExchangeError::NoCopy`] when the organizer no longer has it.
+    /// [`ExchangeError::UnknownCopy`] when the organizer no longer has it.
     pub fn mark_private(&self) -> Result<(), ExchangeError> {
         self.set_sensitivity(Sensitivity::Private)
     }
 
-    /// Books exactly `rooms` instead of those booked so far, and writes their names as location.
+    /// Books exactly `check_rooms` instead of those booked so far, and writes their names as location.
     ///
     /// # Errors
-    /// [`ExchangeError::NoCopy`] when the organizer no longer has it.
+    /// [`ExchangeError::UnknownCopy`] when the organizer no longer has it.
     pub fn change_rooms(&self, rooms: &[&Mailbox]) -> Result<(), ExchangeError> {
         self.change_rooms_keeping_location(rooms)?;
         self.update(|d| d.location = room_names(&d.attendees))
     }
 
-    /// Books exactly `rooms`, but leaves the old location text, as Outlook often does.
+    /// Books exactly `check_rooms`, but leaves the old location text, as Outlook often does.
     ///
     /// # Errors
-    /// [`ExchangeError::NoCopy`] when the organizer no longer has it.
+    /// [`ExchangeError::UnknownCopy`] when the organizer no longer has it.
     pub fn change_rooms_keeping_location(&self, rooms: &[&Mailbox]) -> Result<(), ExchangeError> {
         let rooms = rooms.iter().map(|m| ((*m).clone(), Role::Resource));
         self.replace_attendees(|a| a.role == Role::Resource, rooms.collect())
@@ -147,7 +152,7 @@ impl Meeting {
     /// Invites exactly `people` (required) instead of those invited so far; rooms stay.
     ///
     /// # Errors
-    /// [`ExchangeError::NoCopy`] when the organizer no longer has it.
+    /// [`ExchangeError::UnknownCopy`] when the organizer no longer has it.
     pub fn change_people(&self, people: &[&Mailbox]) -> Result<(), ExchangeError> {
         let people = people.iter().map(|m| ((*m).clone(), Role::Required));
         self.replace_attendees(|a| a.role != Role::Resource, people.collect())
@@ -156,32 +161,32 @@ impl Meeting {
     /// Cancels with notice: the organizer's copy goes away, rooms lose theirs, people's are marked.
     ///
     /// # Errors
-    /// [`ExchangeError::NoCopy`] when the organizer no longer has it.
+    /// [`ExchangeError::UnknownCopy`] when the organizer no longer has it.
     pub fn cancel(&self) -> Result<(), ExchangeError> {
-        self.end(|w, mailbox, id| w.remove(mailbox, id))
+        self.end_meeting(|w, mailbox, id| w.remove_copy(mailbox, id))
     }
 
     /// Cancels with notice, and the organizer's copy stays, marked cancelled.
     ///
     /// # Errors
-    /// [`ExchangeError::NoCopy`] when the organizer no longer has it.
+    /// [`ExchangeError::UnknownCopy`] when the organizer no longer has it.
     pub fn cancel_keeping_copy(&self) -> Result<(), ExchangeError> {
-        self.end(|w, mailbox, id| {
+        self.end_meeting(|w, mailbox, id| {
             if let Some(copy) = w.copy_mut(mailbox, id) {
                 copy.is_cancelled = true;
             }
-            w.touch(mailbox, id);
+            w.bump_change_key(mailbox, id);
         })
     }
 
     /// The organizer deletes their own copy and tells nobody.
     ///
     /// # Errors
-    /// [`ExchangeError::NoCopy`] when the organizer no longer has it.
+    /// [`ExchangeError::UnknownCopy`] when the organizer no longer has it.
     pub fn delete_silently(&self) -> Result<(), ExchangeError> {
-        self.exchange.work(|w| {
+        self.exchange.transact(|w| {
             let (mailbox, id) = self.own_copy(w)?;
-            w.remove(&mailbox, &id);
+            w.remove_copy(&mailbox, &id);
             Ok(())
         })
     }
@@ -189,11 +194,11 @@ impl Meeting {
     /// Whoever manages `mailbox` deletes its copy and tells nobody.
     ///
     /// # Errors
-    /// [`ExchangeError::NoCopy`] when that calendar has none.
+    /// [`ExchangeError::UnknownCopy`] when that calendar has none.
     pub fn delete_from(&self, mailbox: &Mailbox) -> Result<(), ExchangeError> {
-        self.exchange.work(|w| {
+        self.exchange.transact(|w| {
             let id = w.copy_id(mailbox.id(), &self.ical)?;
-            w.remove(mailbox.id(), &id);
+            w.remove_copy(mailbox.id(), &id);
             Ok(())
         })
     }
@@ -201,12 +206,12 @@ impl Meeting {
     /// `mailbox` (a person, or somebody acting for a room) answers and tells the organizer.
     ///
     /// # Errors
-    /// [`ExchangeError::NoCopy`] when that calendar has none, [`ExchangeError::OwnMeeting`] for the organizer.
+    /// [`ExchangeError::UnknownCopy`] when that calendar has none, [`ExchangeError::OwnMeeting`] for the organizer.
     pub fn respond(&self, mailbox: &Mailbox, response: Response) -> Result<(), ExchangeError> {
-        self.exchange.work(|w| {
+        self.exchange.transact(|w| {
             let id = w.copy_id(mailbox.id(), &self.ical)?;
-            w.answer(mailbox.id(), &id, response, "", true)?;
-            w.pump();
+            w.respond(mailbox.id(), &id, response, "", true)?;
+            w.deliver_pending();
             Ok(())
         })
     }
@@ -214,7 +219,7 @@ impl Meeting {
     /// Makes a series of it: every copy is the series' master from now on. Its occurrences are not
     /// shown; [`Invitation::series`] makes a series with them.
     pub fn become_series(&self) {
-        self.exchange.work(|w| {
+        self.exchange.transact(|w| {
             let all = w.state.mailboxes.values();
             let copies: Vec<(String, String)> = all
                 .filter_map(|m| m.copy_of(&self.ical).map(|c| (m.id.clone(), c.id.clone())))
@@ -223,7 +228,7 @@ impl Meeting {
                 if let Some(copy) = w.copy_mut(&mailbox, &id) {
                     copy.kind = EventType::SeriesMaster;
                 }
-                w.touch(&mailbox, &id);
+                w.bump_change_key(&mailbox, &id);
             }
         });
     }
@@ -231,14 +236,14 @@ impl Meeting {
     /// The add-in sets an extended property on the organizer's copy.
     ///
     /// # Errors
-    /// [`ExchangeError::NoCopy`] when the organizer no longer has it.
+    /// [`ExchangeError::UnknownCopy`] when the organizer no longer has it.
     pub fn set_property(&self, id: &str, value: &str) -> Result<(), ExchangeError> {
-        self.exchange.work(|w| {
+        self.exchange.transact(|w| {
             let (mailbox, copy) = self.own_copy(w)?;
             if let Some(copy) = w.copy_mut(&mailbox, &copy) {
                 copy.properties.insert(id.to_owned(), value.to_owned());
             }
-            w.touch(&mailbox, &copy);
+            w.bump_change_key(&mailbox, &copy);
             Ok(())
         })
     }

@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
+use super::graph_names::{EventType, Response, Role};
 use super::state::{EventCopy, MailboxRow};
-use super::words::{EventType, Response, Role};
 use super::{Exchange, Mailbox};
 
 /// One line of a calendar. It holds what people wrote, and is never printed.
-pub struct Entry {
+pub struct AgendaEntry {
     /// The meeting's `iCalUId`.
     pub ical: String,
     /// The subject.
@@ -29,7 +29,7 @@ pub struct Entry {
     /// The owner's own answer.
     pub response: Response,
     /// Everybody invited, in the organizer's order.
-    pub invited: Vec<Invited>,
+    pub invited: Vec<Invitee>,
     /// Categories of this copy.
     pub categories: Vec<String>,
     /// Single-value extended properties of this copy by id. Outlook shows none of them.
@@ -37,7 +37,7 @@ pub struct Entry {
 }
 
 /// Somebody invited, as this copy of the meeting tells it.
-pub struct Invited {
+pub struct Invitee {
     /// The name.
     pub name: String,
     /// Object id of the mailbox, if the address is that of one here.
@@ -51,26 +51,29 @@ pub struct Invited {
 impl Exchange {
     /// What is in the calendar of `mailbox`, in the order of time: every copy but series masters,
     /// whose occurrences stand for them.
-    pub fn agenda(&self, mailbox: &Mailbox) -> Vec<Entry> {
+    pub fn agenda(&self, mailbox: &Mailbox) -> Vec<AgendaEntry> {
         let state = self.lock();
         let Some(row) = state.mailboxes.get(mailbox.id()) else { return Vec::new() };
         let shown = row.copies.values().filter(|c| c.kind != EventType::SeriesMaster);
-        let mut entries: Vec<Entry> =
-            shown.map(|copy| entry(copy, state.mailboxes.values())).collect();
+        let mut entries: Vec<AgendaEntry> =
+            shown.map(|copy| agenda_entry(copy, state.mailboxes.values())).collect();
         entries.sort_by(|a, b| (a.start, a.end, &a.ical).cmp(&(b.start, b.end, &b.ical)));
         entries
     }
 }
 
-fn entry<'a>(copy: &EventCopy, all: impl Iterator<Item = &'a MailboxRow> + Clone) -> Entry {
+fn agenda_entry<'a>(
+    copy: &EventCopy,
+    all: impl Iterator<Item = &'a MailboxRow> + Clone,
+) -> AgendaEntry {
     let details = &copy.details;
-    let invited = details.attendees.iter().map(|line| Invited {
+    let invited = details.attendees.iter().map(|line| Invitee {
         name: line.who.name.clone(),
         mailbox: all.clone().find(|m| m.answers_to(&line.who.address)).map(|m| m.id.clone()),
         role: line.role,
         response: line.response,
     });
-    Entry {
+    AgendaEntry {
         ical: details.ical.clone(),
         subject: details.subject.clone(),
         start: details.start,

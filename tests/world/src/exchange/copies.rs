@@ -3,15 +3,15 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::graph_names::{EventType, Response};
 use super::state::{Change, ChangeKind, Details, EventCopy, Snapshot};
-use super::words::{EventType, Response};
-use super::{Work, ids};
+use super::{Transaction, ids};
 
-impl Work<'_> {
+impl Transaction<'_> {
     /// The id of the living mailbox with that address, in any tenant.
     pub(crate) fn mailbox_at(&self, address: &str) -> Option<String> {
         let mut all = self.state.mailboxes.values();
-        all.find(|m| !m.gone && m.answers_to(address)).map(|m| m.id.clone())
+        all.find(|m| !m.deleted && m.answers_to(address)).map(|m| m.id.clone())
     }
 
     pub(crate) fn copy(&self, mailbox: &str, id: &str) -> Option<&EventCopy> {
@@ -23,12 +23,17 @@ impl Work<'_> {
     }
 
     /// Puts a new copy into `mailbox` (a series with its occurrences); answers its immutable id.
-    pub(crate) fn put(&mut self, mailbox: &str, details: Details, response: Response) -> String {
-        self.put_with(mailbox, details, response, BTreeMap::new())
+    pub(crate) fn add_copy(
+        &mut self,
+        mailbox: &str,
+        details: Details,
+        response: Response,
+    ) -> String {
+        self.add_copy_with_properties(mailbox, details, response, BTreeMap::new())
     }
 
     /// As [`Work::put`], with extended properties (a series has them on its master).
-    pub(crate) fn put_with(
+    pub(crate) fn add_copy_with_properties(
         &mut self,
         mailbox: &str,
         details: Details,
@@ -61,8 +66,8 @@ impl Work<'_> {
     fn new_copy(&self, details: Details, response: Response, kind: EventType) -> EventCopy {
         let rng = self.rng.as_ref();
         EventCopy {
-            id: ids::immutable(rng),
-            mutable_id: ids::mutable(rng),
+            id: ids::immutable_id(rng),
+            mutable_id: ids::mutable_id(rng),
             change_key: ids::change_key(rng),
             kind,
             master: None,
@@ -82,28 +87,28 @@ impl Work<'_> {
         let Some(row) = self.state.mailboxes.get_mut(mailbox) else { return };
         let id = copy.id.clone();
         row.copies.insert(id.clone(), copy);
-        self.record(mailbox, &id, ChangeKind::Created);
+        self.record_change(mailbox, &id, ChangeKind::Created);
     }
 
     /// Gives a changed copy its new change key and tells about it.
-    pub(crate) fn touch(&mut self, mailbox: &str, id: &str) {
+    pub(crate) fn bump_change_key(&mut self, mailbox: &str, id: &str) {
         let (key, now) = (ids::change_key(self.rng.as_ref()), self.now);
         if let Some(copy) = self.copy_mut(mailbox, id) {
             copy.change_key = key;
             copy.modified = now;
-            self.record(mailbox, id, ChangeKind::Updated);
+            self.record_change(mailbox, id, ChangeKind::Updated);
         }
     }
 
     /// Takes a copy (a series with its occurrences) off the calendar.
-    pub(crate) fn remove(&mut self, mailbox: &str, id: &str) {
-        self.record(mailbox, id, ChangeKind::Deleted);
+    pub(crate) fn remove_copy(&mut self, mailbox: &str, id: &str) {
+        self.record_change(mailbox, id, ChangeKind::Deleted);
         if let Some(row) = self.state.mailboxes.get_mut(mailbox) {
             row.copies.retain(|key, c| key != id && c.master.as_deref() != Some(id));
         }
     }
 
-    fn record(&mut self, mailbox: &str, id: &str, kind: ChangeKind) {
+    fn record_change(&mut self, mailbox: &str, id: &str, kind: ChangeKind) {
         let Some(row) = self.state.mailboxes.get(mailbox) else { return };
         let Some(copy) = row.copies.get(id) else { return };
         self.state.seq += 1;

@@ -1,6 +1,6 @@
 //! Mailboxes as the directory sees them: users, rooms as places, and who may see whose calendar.
 
-use super::state::{Kind, MailboxRow};
+use super::state::{MailboxRow, MailboxType};
 use super::{Exchange, Mailbox, ids};
 use crate::entra::User;
 
@@ -25,7 +25,7 @@ pub enum CalendarRole {
 
 impl CalendarRole {
     /// Graph's word.
-    pub fn word(self) -> &'static str {
+    pub fn as_graph_str(self) -> &'static str {
         match self {
             Self::FreeBusyRead => "freeBusyRead",
             Self::LimitedRead => "limitedRead",
@@ -57,7 +57,7 @@ pub(crate) struct Share {
 }
 
 /// A room as Places lists it.
-pub(crate) struct Place {
+pub(crate) struct RoomPlace {
     /// The place's own id, which is not the mailbox's.
     pub(crate) id: String,
     pub(crate) name: String,
@@ -66,7 +66,7 @@ pub(crate) struct Place {
 }
 
 impl Mailbox {
-    /// Lets `other` do something with this mailbox's calendar, in place of what it might before.
+    /// Lets `other_mode` do something with this mailbox's calendar, in place of what it might before.
     pub fn share_calendar_with(&self, other: &Mailbox, role: CalendarRole) {
         let share = Share {
             name: other.name().to_owned(),
@@ -74,25 +74,25 @@ impl Mailbox {
             role,
             inside: other.tenant_id() == self.tenant_id(),
         };
-        self.change(|m| {
+        self.update_row(|m| {
             m.shares.retain(|known| known.address != share.address);
             m.shares.push(share);
         });
     }
 
-    /// Takes back what `other` might do with this mailbox's calendar.
+    /// Takes back what `other_mode` might do with this mailbox's calendar.
     pub fn unshare_calendar_with(&self, other: &Mailbox) {
-        self.change(|m| m.shares.retain(|known| known.address != other.address()));
+        self.update_row(|m| m.shares.retain(|known| known.address != other.address()));
     }
 
     /// Sets what Places says about this room.
     pub fn set_place(&self, facts: PlaceFacts) {
-        self.change(|m| m.place = facts);
+        self.update_row(|m| m.place = facts);
     }
 
     /// The id Places has for this room.
     pub fn place_id(&self) -> String {
-        ids::place(self.id())
+        ids::place_id(self.id())
     }
 }
 
@@ -100,18 +100,18 @@ impl Exchange {
     /// Everybody with a mailbox, rooms too, in the order of ids.
     pub(crate) fn directory(&self, tenant: &str) -> Vec<User> {
         let state = self.lock();
-        let own = state.mailboxes.values().filter(|m| m.tenant == tenant && !m.gone);
+        let own = state.mailboxes.values().filter(|m| m.tenant == tenant && !m.deleted);
         own.map(user).collect()
     }
 
     /// The rooms of a tenant in the order of names.
-    pub(crate) fn places(&self, tenant: &str) -> Vec<Place> {
+    pub(crate) fn places(&self, tenant: &str) -> Vec<RoomPlace> {
         let state = self.lock();
-        let own = state.mailboxes.values().filter(|m| m.tenant == tenant && !m.gone);
-        let rooms = own.filter(|m| matches!(m.kind, Kind::Room(_)));
-        let mut places: Vec<Place> = rooms
-            .map(|m| Place {
-                id: ids::place(&m.id),
+        let own = state.mailboxes.values().filter(|m| m.tenant == tenant && !m.deleted);
+        let rooms = own.filter(|m| matches!(m.kind, MailboxType::Room(_)));
+        let mut places: Vec<RoomPlace> = rooms
+            .map(|m| RoomPlace {
+                id: ids::place_id(&m.id),
                 name: m.name.clone(),
                 address: m.address.clone(),
                 facts: m.place.clone(),
@@ -141,7 +141,7 @@ fn user(row: &MailboxRow) -> User {
         address: row.address.clone(),
         sign_in_name: row.sign_in_name.clone(),
         home: None,
-        signs_in: row.kind == Kind::Person,
+        signs_in: row.kind == MailboxType::Person,
         has_mailbox: true,
     }
 }

@@ -9,26 +9,26 @@ use roombridge::base::rng::Rng;
 /// Start of every global object id ([MS-OXOCAL] 2.2.1.27), which Graph shows as `iCalUId`.
 const GLOBAL_OBJECT_ID: &str = "040000008200E00074C5B7101A82E008";
 
-fn draw<const N: usize>(rng: &dyn Rng) -> [u8; N] {
+fn random_bytes<const N: usize>(rng: &dyn Rng) -> [u8; N] {
     let mut bytes = [0; N];
     rng.fill(&mut bytes);
     bytes
 }
 
 /// An immutable event id (concepts/outlook-immutable-id.md): base64url, case-sensitive, `=` at its end.
-pub(crate) fn immutable(rng: &dyn Rng) -> String {
-    let tail = URL_SAFE.encode(draw::<47>(rng));
+pub(crate) fn immutable_id(rng: &dyn Rng) -> String {
+    let tail = URL_SAFE.encode(random_bytes::<47>(rng));
     format!("AAkALgAAAAAAHYQDEapmEc2byACqAC-EWg0A{tail}")
 }
 
 /// The id the same copy has for a caller who does not ask for immutable ids.
-pub(crate) fn mutable(rng: &dyn Rng) -> String {
-    let tail = URL_SAFE.encode(draw::<65>(rng));
+pub(crate) fn mutable_id(rng: &dyn Rng) -> String {
+    let tail = URL_SAFE.encode(random_bytes::<65>(rng));
     format!("AAMkAG{tail}")
 }
 
 /// The id that Places gives the room of a mailbox: always the same, and not the mailbox's.
-pub(crate) fn place(mailbox: &str) -> String {
+pub(crate) fn place_id(mailbox: &str) -> String {
     let hash = digest::digest(&digest::SHA256, format!("place of {mailbox}").as_bytes());
     let mut bytes = [0; 16];
     bytes.copy_from_slice(&hash.as_ref()[..16]);
@@ -37,7 +37,7 @@ pub(crate) fn place(mailbox: &str) -> String {
 
 /// A change key.
 pub(crate) fn change_key(rng: &dyn Rng) -> String {
-    format!("DwAAABYAAAC{}", STANDARD.encode(draw::<17>(rng)))
+    format!("DwAAABYAAAC{}", STANDARD.encode(random_bytes::<17>(rng)))
 }
 
 /// A new meeting's `iCalUId`.
@@ -45,7 +45,7 @@ pub(crate) fn ical(rng: &dyn Rng) -> String {
     use std::fmt::Write as _;
     let mut id = String::from(GLOBAL_OBJECT_ID);
     id.push_str("00000000");
-    for byte in draw::<28>(rng) {
+    for byte in random_bytes::<28>(rng) {
         // Writing into a String cannot fail.
         if write!(id, "{byte:02X}").is_err() {
             break;

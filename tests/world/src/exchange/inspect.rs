@@ -2,8 +2,8 @@
 
 use jiff::Timestamp;
 
-use super::state::{Answer, EventCopy, Kind, MailboxRow};
-use super::words::{EventType, Response};
+use super::graph_names::{EventType, Response};
+use super::state::{EventCopy, MailboxRow, MailboxType, SentResponse};
 use super::{Exchange, Mailbox, Meeting};
 
 /// One mailbox's copy, as its owner sees it; nothing personal in it but the subject's absence.
@@ -46,14 +46,14 @@ impl Exchange {
         let state = self.lock();
         let rooms: Vec<&MailboxRow> = state.mailboxes.values().filter(|m| is_room(m)).collect();
         let mut found = Vec::new();
-        for row in state.mailboxes.values().filter(|m| m.tenant == tenant && !m.gone) {
+        for row in state.mailboxes.values().filter(|m| m.tenant == tenant && !m.deleted) {
             let own = row.copies.values().filter(|c| c.is_organizer && !c.is_cancelled);
             for copy in own.filter(|c| c.kind != EventType::Occurrence) {
                 let booked = copy.details.attendees.iter().filter_map(|line| {
                     let room = rooms.iter().find(|m| m.answers_to(&line.who.address))?;
                     Some((room.id.clone(), line.response))
                 });
-                found.push(MeetingView { rooms: booked.collect(), copy: view(row, copy) });
+                found.push(MeetingView { rooms: booked.collect(), copy: copy_view(row, copy) });
             }
         }
         found
@@ -71,25 +71,25 @@ impl Exchange {
     pub fn calendar(&self, mailbox: &Mailbox) -> Vec<CopyView> {
         let state = self.lock();
         let Some(row) = state.mailboxes.get(mailbox.id()) else { return Vec::new() };
-        row.copies.values().map(|c| view(row, c)).collect()
+        row.copies.values().map(|c| copy_view(row, c)).collect()
     }
 
     /// What the organizer's copy of `ical` shows as the answer of `room`; none when there is no
     /// such copy or no such attendee. For a meeting from outside: what was sent there.
-    pub fn room_answer(&self, ical: &str, room: &Mailbox) -> Option<Response> {
+    pub fn response_seen_by_organizer(&self, ical: &str, room: &Mailbox) -> Option<Response> {
         let state = self.lock();
         let room = state.mailboxes.get(room.id())?;
         let all = state.mailboxes.values().flat_map(|m| m.copies.values());
         let own = all.into_iter().find(|c| c.is_organizer && c.details.ical == ical);
-        let details = own.map(|c| &c.details).or_else(|| state.outside.get(ical))?;
+        let details = own.map(|c| &c.details).or_else(|| state.external_meetings.get(ical))?;
         let mut lines = details.attendees.iter();
         lines.find(|a| room.answers_to(&a.who.address)).map(|a| a.response)
     }
 
     /// Every answer that `mailbox` gave to `ical`, oldest first, with its comment.
-    pub fn answers(&self, ical: &str, mailbox: &Mailbox) -> Vec<Answer> {
+    pub fn responses_from(&self, ical: &str, mailbox: &Mailbox) -> Vec<SentResponse> {
         let state = self.lock();
-        let given = state.answers.iter().filter(|a| a.ical == ical && a.mailbox == mailbox.id());
+        let given = state.responses.iter().filter(|a| a.ical == ical && a.mailbox == mailbox.id());
         given.cloned().collect()
     }
 
@@ -118,12 +118,12 @@ impl Meeting {
     pub fn copy_in(&self, mailbox: &Mailbox) -> Option<CopyView> {
         let state = self.exchange.lock();
         let row = state.mailboxes.get(mailbox.id())?;
-        row.copy_of(self.ical()).map(|c| view(row, c))
+        row.copy_of(self.ical()).map(|c| copy_view(row, c))
     }
 
     /// What the organizer sees as the answer of `room` (or of a person).
-    pub fn answer_of(&self, room: &Mailbox) -> Option<Response> {
-        self.exchange.room_answer(self.ical(), room)
+    pub fn response_of(&self, room: &Mailbox) -> Option<Response> {
+        self.exchange.response_seen_by_organizer(self.ical(), room)
     }
 
     /// The extended property `property` on the copy in `mailbox`.
@@ -133,10 +133,10 @@ impl Meeting {
 }
 
 fn is_room(row: &MailboxRow) -> bool {
-    matches!(row.kind, Kind::Room(_)) && !row.gone
+    matches!(row.kind, MailboxType::Room(_)) && !row.deleted
 }
 
-fn view(row: &MailboxRow, copy: &EventCopy) -> CopyView {
+fn copy_view(row: &MailboxRow, copy: &EventCopy) -> CopyView {
     CopyView {
         mailbox: row.id.clone(),
         event: copy.id.clone(),

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 
 use super::Mailbox;
+use super::graph_names::{Response, Role, Sensitivity};
 use super::state::{Address, Attendee, Details};
-use super::words::{Response, Role, Sensitivity};
 
 /// A meeting to be sent. Everything but subject, start and end has a default.
 #[derive(Clone)]
@@ -25,7 +25,7 @@ pub struct Invitation {
 }
 
 impl Invitation {
-    /// A meeting about `subject` from `start` to `end`.
+    /// A meeting about `subject` from `new` to `end`.
     pub fn new(subject: &str, start: Timestamp, end: Timestamp) -> Self {
         Self {
             subject: subject.to_owned(),
@@ -88,7 +88,7 @@ impl Invitation {
         self.sensitivity(Sensitivity::Private)
     }
 
-    /// Takes whole days; `start` and `end` must be midnights.
+    /// Takes whole days; `new` and `end` must be midnights.
     #[must_use]
     pub fn all_day(mut self) -> Self {
         self.all_day = true;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use super::directory::PlaceFacts;
-use super::state::{Address, Kind, MailboxRow, Processing, RoomRules, TenantRow};
+use super::state::{Address, MailboxRow, MailboxType, Processing, RoomRules, TenantRow};
 use super::{Exchange, ExchangeError, Invitation, Meeting, ids};
 
 /// A tenant. Cheap to clone.
@@ -24,17 +24,17 @@ pub struct Mailbox {
 }
 
 impl Exchange {
-    /// Adds a tenant called `name`; its mail domain is the name in small letters under `.example`.
+    /// Adds a tenant called `label`; its mail domain is the name in small letters under `.example`.
     pub fn tenant(&self, name: &str) -> Tenant {
-        let id = self.work(|w| w.rng.uuid().to_string());
+        let id = self.transact(|w| w.rng.uuid().to_string());
         self.tenant_with_id(name, &id)
     }
 
     /// Adds a tenant whose id (a GUID) is known beforehand.
     pub fn tenant_with_id(&self, name: &str, id: &str) -> Tenant {
         let id = id.to_owned();
-        self.work(|w| {
-            let domain = format!("{}.example", plain(name));
+        self.transact(|w| {
+            let domain = format!("{}.example", address_part(name));
             w.state.tenants.insert(id.clone(), TenantRow { name: name.to_owned(), domain });
             Tenant { exchange: self.clone(), id }
         })
@@ -53,20 +53,20 @@ impl Exchange {
     /// The living mailbox with that object id or address, in any tenant.
     pub fn mailbox(&self, id_or_address: &str) -> Option<Mailbox> {
         let state = self.lock();
-        let mut all = state.mailboxes.values().filter(|m| !m.gone);
+        let mut all = state.mailboxes.values().filter(|m| !m.deleted);
         let row = all.find(|m| m.id == id_or_address || m.answers_to(id_or_address))?;
-        Some(self.handle(row))
+        Some(self.mailbox_handle(row))
     }
 
-    fn handle(&self, row: &MailboxRow) -> Mailbox {
+    fn mailbox_handle(&self, row: &MailboxRow) -> Mailbox {
         let who = Address { name: row.name.clone(), address: row.address.clone() };
         let (tenant, id) = (row.tenant.clone(), row.id.clone());
         Mailbox { exchange: self.clone(), tenant, id, who }
     }
 }
 
-/// Letters and digits of `name` in small letters: what an address can hold.
-fn plain(name: &str) -> String {
+/// Letters and digits of `label` in small letters: what an address can hold.
+fn address_part(name: &str) -> String {
     let kept: String = name.chars().filter(char::is_ascii_alphanumeric).collect();
     kept.to_ascii_lowercase()
 }
@@ -84,19 +84,19 @@ impl Tenant {
 
     /// Adds a person's mailbox; the address is the name at the tenant's domain.
     pub fn person(&self, name: &str) -> Mailbox {
-        self.add(name, Kind::Person)
+        self.add(name, MailboxType::Person)
     }
 
     /// Adds a room's mailbox.
     pub fn room(&self, name: &str, processing: Processing) -> Mailbox {
-        self.add(name, Kind::Room(processing))
+        self.add(name, MailboxType::Room(processing))
     }
 
     /// Its living mailboxes, people's and rooms', in the order of names.
     pub fn mailboxes(&self) -> Vec<Mailbox> {
         let state = self.exchange.lock();
-        let own = state.mailboxes.values().filter(|m| m.tenant == self.id && !m.gone);
-        let mut all: Vec<Mailbox> = own.map(|row| self.exchange.handle(row)).collect();
+        let own = state.mailboxes.values().filter(|m| m.tenant == self.id && !m.deleted);
+        let mut all: Vec<Mailbox> = own.map(|row| self.exchange.mailbox_handle(row)).collect();
         all.sort_by(|a, b| (a.name(), a.address()).cmp(&(b.name(), b.address())));
         all
     }
@@ -113,16 +113,16 @@ impl Tenant {
         Meeting::organize(organizer, invitation)
     }
 
-    /// Somebody outside of every tenant here (`name`, `address`) invites mailboxes of this one.
-    pub fn meet_from_outside(&self, name: &str, address: &str, invitation: Invitation) -> Meeting {
+    /// Somebody outside of every tenant here (`label`, `address`) invites mailboxes of this one.
+    pub fn meet_as_external(&self, name: &str, address: &str, invitation: Invitation) -> Meeting {
         let who = Address { name: name.to_owned(), address: address.to_owned() };
-        Meeting::from_outside(self, who, invitation)
+        Meeting::from_external(self, who, invitation)
     }
 
-    fn add(&self, name: &str, kind: Kind) -> Mailbox {
-        self.exchange.work(|w| {
+    fn add(&self, name: &str, kind: MailboxType) -> Mailbox {
+        self.exchange.transact(|w| {
             let domain = w.state.tenants.get(&self.id).map(|t| t.domain.clone());
-            let mut address = format!("{}@{}", plain(name), domain.unwrap_or_default());
+            let mut address = format!("{}@{}", address_part(name), domain.unwrap_or_default());
             if w.state.mailboxes.values().any(|m| m.answers_to(&address)) {
                 address = format!("{}{}", w.rng.below(1_000_000), address);
             }
@@ -136,8 +136,8 @@ impl Tenant {
                 sign_in_name: None,
                 kind,
                 rules: RoomRules::default(),
-                gone: false,
-                calendar: ids::mutable(w.rng.as_ref()),
+                deleted: false,
+                calendar: ids::mutable_id(w.rng.as_ref()),
                 shares: Vec::new(),
                 place: PlaceFacts::default(),
                 copies: BTreeMap::new(),
@@ -163,7 +163,7 @@ impl Mailbox {
     /// Whether it is a room's.
     pub fn is_room(&self) -> bool {
         let state = self.exchange.lock();
-        state.mailboxes.get(&self.id).is_some_and(|m| m.kind != Kind::Person)
+        state.mailboxes.get(&self.id).is_some_and(|m| m.kind != MailboxType::Person)
     }
 
     /// The display name.
@@ -181,7 +181,7 @@ impl Mailbox {
         format!("users/{}/events", self.id)
     }
 
-    /// Sends `invitation` as its organizer, as [`Tenant::meet`] does.
+    /// Sends `invitation` as its organizer, as [`MaintainTenant::invite_aurora`] does.
     ///
     /// # Errors
     /// [`ExchangeError::NoMailbox`] when the mailbox is gone.
@@ -191,34 +191,34 @@ impl Mailbox {
 
     /// Gives it one more address.
     pub fn add_proxy_address(&self, address: &str) {
-        self.change(|m| m.proxies.push(address.to_owned()));
+        self.update_row(|m| m.proxies.push(address.to_owned()));
     }
 
     /// Gives it a user principal name that is not its primary address.
     pub fn set_sign_in_name(&self, name: &str) {
-        self.change(|m| m.sign_in_name = Some(name.to_owned()));
+        self.update_row(|m| m.sign_in_name = Some(name.to_owned()));
     }
 
     /// Changes what a room mailbox does with requests from now on.
     pub fn set_processing(&self, processing: Processing) {
-        self.change(|m| m.kind = Kind::Room(processing));
+        self.update_row(|m| m.kind = MailboxType::Room(processing));
     }
 
     /// Sets what this room does with cancelled, private and outside meetings from now on.
     pub fn set_rules(&self, rules: RoomRules) {
-        self.change(|m| m.rules = rules);
+        self.update_row(|m| m.rules = rules);
     }
 
     /// Deletes the mailbox for good, with all its copies and without a notification.
     pub fn delete_mailbox(&self) {
-        self.change(|m| {
-            m.gone = true;
+        self.update_row(|m| {
+            m.deleted = true;
             m.copies.clear();
         });
     }
 
-    pub(super) fn change(&self, change: impl FnOnce(&mut MailboxRow)) {
-        self.exchange.work(|w| {
+    pub(super) fn update_row(&self, change: impl FnOnce(&mut MailboxRow)) {
+        self.exchange.transact(|w| {
             if let Some(row) = w.state.mailboxes.get_mut(&self.id) {
                 change(row);
             }

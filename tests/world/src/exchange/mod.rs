@@ -2,9 +2,10 @@
 
 mod actions;
 mod agenda;
-mod answers;
+mod app_writes;
 mod copies;
 mod directory;
+mod graph_names;
 mod ids;
 mod inspect;
 mod invitation;
@@ -12,7 +13,6 @@ mod mailboxes;
 mod organizer;
 mod propagation;
 pub(crate) mod state;
-mod words;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -21,13 +21,13 @@ use roombridge::base::clock::Clock;
 use roombridge::base::rng::Rng;
 
 pub use actions::Meeting;
-pub use agenda::{Entry, Invited};
+pub use agenda::{AgendaEntry, Invitee};
 pub use directory::{CalendarRole, PlaceFacts};
+pub use graph_names::{EventType, Response, Role, Sensitivity};
 pub use inspect::{CopyView, MeetingView};
 pub use invitation::Invitation;
 pub use mailboxes::{Mailbox, Tenant};
-pub use state::{Answer, Change, ChangeKind, Kind, Processing, RoomRules};
-pub use words::{EventType, Response, Role, Sensitivity};
+pub use state::{Change, ChangeKind, MailboxType, Processing, RoomRules, SentResponse};
 
 use state::State;
 
@@ -56,7 +56,7 @@ struct Inner {
 }
 
 /// The state under its lock, with the instant and the chance of one action.
-pub(crate) struct Work<'a> {
+pub(crate) struct Transaction<'a> {
     pub(crate) state: &'a mut State,
     pub(crate) now: Timestamp,
     pub(crate) rng: Arc<dyn Rng>,
@@ -71,16 +71,16 @@ impl Exchange {
     /// How long a request, an update, a cancellation or an answer takes from one mailbox to another.
     /// Zero (the default) carries it at once; otherwise [`Exchange::step`] carries what is due.
     pub fn set_propagation_delay(&self, delay: SignedDuration) {
-        self.work(|w| w.state.delay = delay);
+        self.transact(|w| w.state.delay = delay);
     }
 
     /// Carries every message that is due by now; answers how many.
-    pub fn step(&self) -> usize {
-        self.work(|w| w.pump())
+    pub fn deliver_due(&self) -> usize {
+        self.transact(|w| w.deliver_pending())
     }
 
     /// How many messages are still under way.
-    pub fn under_way(&self) -> usize {
+    pub fn in_transit(&self) -> usize {
         self.lock().pending.len()
     }
 
@@ -99,10 +99,10 @@ impl Exchange {
     }
 
     /// Runs `action` under the lock.
-    pub(crate) fn work<T>(&self, action: impl FnOnce(&mut Work<'_>) -> T) -> T {
+    pub(crate) fn transact<T>(&self, action: impl FnOnce(&mut Transaction<'_>) -> T) -> T {
         let now = self.0.clock.now();
         let mut state = self.lock();
-        action(&mut Work { state: &mut state, now, rng: Arc::clone(&self.0.rng) })
+        action(&mut Transaction { state: &mut state, now, rng: Arc::clone(&self.0.rng) })
     }
 }
 

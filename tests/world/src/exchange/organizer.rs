@@ -1,12 +1,12 @@
 //! The steps behind an organizer's actions: change the own copy, then tell who has to know.
 
+use super::graph_names::{Response, Role};
 use super::invitation::attendee;
 use super::state::{Attendee, Details, EventCopy, Message};
-use super::words::{Response, Role};
-use super::{ExchangeError, Mailbox, Meeting, Work};
+use super::{ExchangeError, Mailbox, Meeting, Transaction};
 
 impl Meeting {
-    pub(super) fn own_copy(&self, w: &Work<'_>) -> Result<(String, String), ExchangeError> {
+    pub(super) fn own_copy(&self, w: &Transaction<'_>) -> Result<(String, String), ExchangeError> {
         let mailbox = self.organizer.clone().ok_or(ExchangeError::NoCopy)?;
         let id = w.copy_id(&mailbox, &self.ical)?;
         Ok((mailbox, id))
@@ -15,10 +15,10 @@ impl Meeting {
     /// Changes the organizer's details and returns them as they are now.
     pub(super) fn edit(
         &self,
-        w: &mut Work<'_>,
+        w: &mut Transaction<'_>,
         change: impl FnOnce(&mut Details),
     ) -> Result<Details, ExchangeError> {
-        if let Some(details) = w.state.outside.get_mut(&self.ical) {
+        if let Some(details) = w.state.external_meetings.get_mut(&self.ical) {
             change(details);
             return Ok(details.clone());
         }
@@ -28,24 +28,21 @@ impl Meeting {
         let copy = copy.ok_or(ExchangeError::NoCopy)?;
         change(&mut copy.details);
         let details = copy.details.clone();
-        w.touch(&mailbox, &id);
+        w.bump_change_key(&mailbox, &id);
         Ok(details)
     }
 
     pub(super) fn update(&self, change: impl FnOnce(&mut Details)) -> Result<(), ExchangeError> {
-        self.exchange.work(|w| {
+        self.exchange.transact(|w| {
             let details = self.edit(w, change)?;
             w.invite(&details, |a| a.response != Response::Declined);
-            w.pump();
+            w.deliver_pending();
             Ok(())
         })
     }
 
-    pub(super) fn send_again(
-        &self,
-        change: impl FnOnce(&mut Details),
-    ) -> Result<(), ExchangeError> {
-        self.exchange.work(|w| {
+    pub(super) fn resend(&self, change: impl FnOnce(&mut Details)) -> Result<(), ExchangeError> {
+        self.exchange.transact(|w| {
             let details = self.edit(w, |d| {
                 change(d);
                 d.sequence += 1;
@@ -54,7 +51,7 @@ impl Meeting {
                 }
             })?;
             w.invite(&details, |_| true);
-            w.pump();
+            w.deliver_pending();
             Ok(())
         })
     }
@@ -64,7 +61,7 @@ impl Meeting {
         replaced: impl Fn(&Attendee) -> bool,
         by: Vec<(Mailbox, Role)>,
     ) -> Result<(), ExchangeError> {
-        self.exchange.work(|w| {
+        self.exchange.transact(|w| {
             let mut left = Vec::new();
             let details = self.edit(w, |d| {
                 let (old, mut kept): (Vec<_>, Vec<_>) = d.attendees.drain(..).partition(&replaced);
@@ -76,19 +73,19 @@ impl Meeting {
                 left = old.into_iter().filter(|a| !kept.iter().any(|k| k.who == a.who)).collect();
                 d.attendees = kept;
             })?;
-            w.call_off(&self.ical, &left);
+            w.send_cancellations(&self.ical, &left);
             w.invite(&details, |a| a.response != Response::Declined);
-            w.pump();
+            w.deliver_pending();
             Ok(())
         })
     }
 
-    pub(super) fn end(
+    pub(super) fn end_meeting(
         &self,
-        own: impl FnOnce(&mut Work<'_>, &str, &str),
+        own: impl FnOnce(&mut Transaction<'_>, &str, &str),
     ) -> Result<(), ExchangeError> {
-        self.exchange.work(|w| {
-            let invited = match w.state.outside.remove(&self.ical) {
+        self.exchange.transact(|w| {
+            let invited = match w.state.external_meetings.remove(&self.ical) {
                 Some(details) => details.attendees,
                 None => {
                     let (mailbox, id) = self.own_copy(w)?;
@@ -98,14 +95,14 @@ impl Meeting {
                     invited
                 }
             };
-            w.call_off(&self.ical, &invited);
-            w.pump();
+            w.send_cancellations(&self.ical, &invited);
+            w.deliver_pending();
             Ok(())
         })
     }
 }
 
-impl Work<'_> {
+impl Transaction<'_> {
     /// Sends a request to those attendees with a mailbox here that `wanted` picks.
     pub(super) fn invite(&mut self, details: &Details, wanted: impl Fn(&Attendee) -> bool) {
         for line in details.attendees.iter().filter(|a| wanted(a)) {
@@ -115,7 +112,7 @@ impl Work<'_> {
         }
     }
 
-    pub(super) fn call_off(&mut self, ical: &str, attendees: &[Attendee]) {
+    pub(super) fn send_cancellations(&mut self, ical: &str, attendees: &[Attendee]) {
         for line in attendees {
             if let Some(mailbox) = self.mailbox_at(&line.who.address) {
                 self.send(&mailbox, Message::Cancel { ical: ical.to_owned() });
@@ -124,7 +121,7 @@ impl Work<'_> {
     }
 
     pub(super) fn copy_id(&self, mailbox: &str, ical: &str) -> Result<String, ExchangeError> {
-        let row = self.state.mailboxes.get(mailbox).filter(|m| !m.gone);
+        let row = self.state.mailboxes.get(mailbox).filter(|m| !m.deleted);
         let row = row.ok_or(ExchangeError::NoMailbox)?;
         row.copy_of(ical).map(|c: &EventCopy| c.id.clone()).ok_or(ExchangeError::NoCopy)
     }

@@ -2,20 +2,21 @@
 
 use jiff::Timestamp;
 
+use super::graph_names::{EventType, Response, Sensitivity};
 use super::state::{
-    Answer, Details, EventCopy, Kind, MailboxRow, Message, Pending, Processing, Verdict,
+    Details, EventCopy, MailboxRow, MailboxType, MeetingResponse, Message, PendingMessage,
+    Processing, SentResponse,
 };
-use super::words::{EventType, Response, Sensitivity};
-use super::{ExchangeError, Work};
+use super::{ExchangeError, Transaction};
 
-impl Work<'_> {
+impl Transaction<'_> {
     /// Sends `message` to `mailbox`; it arrives after the propagation delay.
     pub(crate) fn send(&mut self, mailbox: &str, message: Message) {
         self.state.seq += 1;
         let before = self.state.pending.iter().filter(|p| p.mailbox == mailbox).map(|p| p.due);
         // What was sent to a mailbox earlier arrives there earlier, though the way was longer then.
         let due = before.max().unwrap_or(self.now).max(self.now + self.state.delay);
-        self.state.pending.push(Pending {
+        self.state.pending.push(PendingMessage {
             due,
             seq: self.state.seq,
             mailbox: mailbox.to_owned(),
@@ -24,15 +25,15 @@ impl Work<'_> {
     }
 
     /// Carries what is due, oldest first, also what that causes; answers how many messages.
-    pub(crate) fn pump(&mut self) -> usize {
+    pub(crate) fn deliver_pending(&mut self) -> usize {
         let mut carried = 0;
         while let Some(index) = self.next_due() {
-            let Pending { mailbox, message, .. } = self.state.pending.remove(index);
+            let PendingMessage { mailbox, message, .. } = self.state.pending.remove(index);
             carried += 1;
             match message {
                 Message::Request(details) => self.receive(&mailbox, &details),
                 Message::Cancel { ical } => self.receive_cancel(&mailbox, &ical),
-                Message::Answer(verdict) => self.receive_answer(&mailbox, &verdict),
+                Message::Response(verdict) => self.receive_response(&mailbox, &verdict),
             }
         }
         carried
@@ -45,38 +46,38 @@ impl Work<'_> {
 
     /// A request or update arrives: the copy appears or changes, and a room processes it.
     fn receive(&mut self, mailbox: &str, details: &Details) {
-        let Some(row) = self.state.mailboxes.get(mailbox).filter(|m| !m.gone) else { return };
+        let Some(row) = self.state.mailboxes.get(mailbox).filter(|m| !m.deleted) else { return };
         let kind = row.kind;
-        let outside = self.state.outside.contains_key(&details.ical);
-        if outside && matches!(kind, Kind::Room(_)) && !row.rules.takes_external {
+        let outside = self.state.external_meetings.contains_key(&details.ical);
+        if outside && matches!(kind, MailboxType::Room(_)) && !row.rules.takes_external {
             return;
         }
         let known = row.copy_of(&details.ical).cloned();
-        let shown = as_shown(row, details);
+        let shown = processed_details(row, details);
         let (id, asked) = match known {
             Some(EventCopy { id, details: old, is_cancelled, .. }) => {
                 // Who was called off and is invited again is asked again.
                 let asked = is_cancelled
                     || (old.start, old.end, old.sequence)
                         != (details.start, details.end, details.sequence);
-                self.refresh(mailbox, &id, shown, asked);
+                self.replace_details(mailbox, &id, shown, asked);
                 (id, asked)
             }
-            None => (self.put(mailbox, shown, Response::NotResponded), true),
+            None => (self.add_copy(mailbox, shown, Response::NotResponded), true),
         };
         let unanswered = self.copy(mailbox, &id).is_some_and(|c| c.response != Response::Accepted);
-        if kind == Kind::Room(Processing::AutoAccept) && (asked || unanswered) {
-            let taken = self.is_taken(mailbox, &id, details);
+        if kind == MailboxType::Room(Processing::AutoAccept) && (asked || unanswered) {
+            let taken = self.has_conflict(mailbox, &id, details);
             let response = if taken { Response::Declined } else { Response::Accepted };
             // The copy was put there a moment ago, so answering cannot fail.
-            if self.answer(mailbox, &id, response, "", true).is_err() {
+            if self.respond(mailbox, &id, response, "", true).is_err() {
                 tracing::debug!("a room's copy was gone before it was answered");
             }
         }
     }
 
     /// Replaces what a copy says; a new time or a new question takes back its answer.
-    fn refresh(&mut self, mailbox: &str, id: &str, shown: Details, asked: bool) {
+    fn replace_details(&mut self, mailbox: &str, id: &str, shown: Details, asked: bool) {
         if let Some(copy) = self.copy_mut(mailbox, id) {
             copy.details = shown;
             copy.is_cancelled = false;
@@ -84,11 +85,11 @@ impl Work<'_> {
                 copy.response = Response::NotResponded;
             }
         }
-        self.touch(mailbox, id);
+        self.bump_change_key(mailbox, id);
     }
 
     /// Whether another live copy already takes that time (`AllowConflicts` is false by default).
-    fn is_taken(&self, mailbox: &str, id: &str, details: &Details) -> bool {
+    fn has_conflict(&self, mailbox: &str, id: &str, details: &Details) -> bool {
         let Some(row) = self.state.mailboxes.get(mailbox) else { return false };
         row.copies
             .values()
@@ -100,25 +101,25 @@ impl Work<'_> {
     fn receive_cancel(&mut self, mailbox: &str, ical: &str) {
         let Some(row) = self.state.mailboxes.get(mailbox) else { return };
         let Some(id) = row.copy_of(ical).map(|c| c.id.clone()) else { return };
-        if matches!(row.kind, Kind::Room(_)) && !row.rules.keeps_cancelled {
-            self.remove(mailbox, &id);
+        if matches!(row.kind, MailboxType::Room(_)) && !row.rules.keeps_cancelled {
+            self.remove_copy(mailbox, &id);
             return;
         }
         if let Some(copy) = self.copy_mut(mailbox, &id) {
             copy.is_cancelled = true;
             copy.details.subject = format!("Canceled: {}", copy.details.subject);
         }
-        self.touch(mailbox, &id);
+        self.bump_change_key(mailbox, &id);
     }
 
-    fn receive_answer(&mut self, mailbox: &str, verdict: &Verdict) {
+    fn receive_response(&mut self, mailbox: &str, verdict: &MeetingResponse) {
         let now = self.now;
         let Some(row) = self.state.mailboxes.get_mut(mailbox) else { return };
         let mut copies = row.copies.values_mut();
         let Some(copy) = copies.find(|c| c.details.ical == verdict.ical) else { return };
         let id = copy.id.clone();
-        if verdict.enter(&mut copy.details, now) {
-            self.touch(mailbox, &id);
+        if verdict.apply_to(&mut copy.details, now) {
+            self.bump_change_key(mailbox, &id);
         }
     }
 
@@ -127,7 +128,7 @@ impl Work<'_> {
     ///
     /// # Errors
     /// When the copy is gone or is the organizer's own.
-    pub(crate) fn answer(
+    pub(crate) fn respond(
         &mut self,
         mailbox: &str,
         id: &str,
@@ -142,13 +143,13 @@ impl Work<'_> {
         copy.response = response;
         let details = copy.details.clone();
         if response == Response::Declined {
-            self.remove(mailbox, id);
+            self.remove_copy(mailbox, id);
         } else {
-            self.touch(mailbox, id);
+            self.bump_change_key(mailbox, id);
         }
         let (at, mailbox) = (self.now, mailbox.to_owned());
         let comment = comment.to_owned();
-        self.state.answers.push(Answer {
+        self.state.responses.push(SentResponse {
             ical: details.ical.clone(),
             mailbox: mailbox.clone(),
             response,
@@ -157,31 +158,31 @@ impl Work<'_> {
             at,
         });
         if send {
-            self.tell_organizer(&mailbox, &details, response);
+            self.notify_organizer(&mailbox, &details, response);
         }
         Ok(())
     }
 
-    fn tell_organizer(&mut self, mailbox: &str, details: &Details, response: Response) {
+    fn notify_organizer(&mut self, mailbox: &str, details: &Details, response: Response) {
         let Some(row) = self.state.mailboxes.get(mailbox) else { return };
         let mut lines = details.attendees.iter();
         let from = lines
             .find(|a| row.answers_to(&a.who.address))
             .map_or_else(|| row.address.clone(), |a| a.who.address.clone());
         let ical = details.ical.clone();
-        let verdict = Verdict { ical, from, response, sequence: details.sequence };
-        if let Some(own) = self.state.outside.get_mut(&verdict.ical) {
-            verdict.enter(own, self.now);
+        let verdict = MeetingResponse { ical, from, response, sequence: details.sequence };
+        if let Some(own) = self.state.external_meetings.get_mut(&verdict.ical) {
+            verdict.apply_to(own, self.now);
         } else if let Some(to) = self.mailbox_at(&details.organizer.address) {
-            self.send(&to, Message::Answer(verdict));
+            self.send(&to, Message::Response(verdict));
         }
     }
 }
 
-impl Verdict {
+impl MeetingResponse {
     /// Enters the answer in the organizer's list; an answer to an older request than the last is
     /// ignored ([MS-OXOCAL], "out-of-date", and 2.2.1.1 `PidLidAppointmentSequence`). Whether anything was entered.
-    fn enter(&self, own: &mut Details, now: Timestamp) -> bool {
+    fn apply_to(&self, own: &mut Details, now: Timestamp) -> bool {
         if self.sequence < own.sequence {
             return false;
         }
@@ -198,9 +199,9 @@ impl Verdict {
 /// that accepts by itself also replaces the subject by the organizer's name and drops the text
 /// (`DeleteSubject`, `AddOrganizerToSubject`, `DeleteComments`: true by default, used with AutoAccept
 /// only: learn.microsoft.com/powershell/module/exchange/set-calendarprocessing, 2023-09).
-fn as_shown(row: &MailboxRow, details: &Details) -> Details {
+fn processed_details(row: &MailboxRow, details: &Details) -> Details {
     let mut shown = details.clone();
-    let Kind::Room(processing) = row.kind else { return shown };
+    let MailboxType::Room(processing) = row.kind else { return shown };
     if shown.sensitivity == Sensitivity::Private && !row.rules.keeps_private {
         shown.sensitivity = Sensitivity::Normal;
     }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use jiff::{SignedDuration, Timestamp};
 
 use super::directory::{PlaceFacts, Share};
-use super::words::{EventType, Response, Role, Sensitivity};
+use super::graph_names::{EventType, Response, Role, Sensitivity};
 
 /// A tenant of Exchange Online.
 pub(crate) struct TenantRow {
@@ -29,7 +29,7 @@ pub enum Processing {
 
 /// Whose mailbox it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub enum MailboxType {
     /// A person's.
     Person,
     /// A room's, with its processing.
@@ -60,10 +60,10 @@ pub(crate) struct MailboxRow {
     pub(crate) proxies: Vec<String>,
     /// The user principal name, where it is not the primary address.
     pub(crate) sign_in_name: Option<String>,
-    pub(crate) kind: Kind,
+    pub(crate) kind: MailboxType,
     pub(crate) rules: RoomRules,
     /// Hard deleted.
-    pub(crate) gone: bool,
+    pub(crate) deleted: bool,
     pub(crate) calendar: String,
     /// What others may do with the calendar.
     pub(crate) shares: Vec<Share>,
@@ -228,7 +228,7 @@ pub struct Change {
 
 /// An answer on its way to the organizer.
 #[derive(Clone)]
-pub(crate) struct Verdict {
+pub(crate) struct MeetingResponse {
     pub(crate) ical: String,
     /// The address that was invited.
     pub(crate) from: String,
@@ -245,11 +245,11 @@ pub(crate) enum Message {
     /// A cancellation.
     Cancel { ical: String },
     /// An answer to the organizer.
-    Answer(Verdict),
+    Response(MeetingResponse),
 }
 
 /// A message that has not arrived yet.
-pub(crate) struct Pending {
+pub(crate) struct PendingMessage {
     pub(crate) due: Timestamp,
     pub(crate) seq: u64,
     pub(crate) mailbox: String,
@@ -258,7 +258,7 @@ pub(crate) struct Pending {
 
 /// An answer that a mailbox gave.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Answer {
+pub struct SentResponse {
     /// The meeting's iCalUId.
     pub ical: String,
     /// Object id of the mailbox that answered.
@@ -279,10 +279,10 @@ pub(crate) struct State {
     pub(crate) tenants: BTreeMap<String, TenantRow>,
     pub(crate) mailboxes: BTreeMap<String, MailboxRow>,
     /// Meetings organized outside of every tenant here, as their organizer knows them.
-    pub(crate) outside: BTreeMap<String, Details>,
-    pub(crate) pending: Vec<Pending>,
+    pub(crate) external_meetings: BTreeMap<String, Details>,
+    pub(crate) pending: Vec<PendingMessage>,
     pub(crate) delay: SignedDuration,
     pub(crate) changes: Vec<Change>,
-    pub(crate) answers: Vec<Answer>,
+    pub(crate) responses: Vec<SentResponse>,
     pub(crate) seq: u64,
 }

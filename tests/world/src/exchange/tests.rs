@@ -29,7 +29,7 @@ fn every_mailbox_has_its_own_copy() {
     assert!(copies.iter().all(|c| c.ical == meeting.ical() && c.event.ends_with('=')));
     assert_ne!(copies[0].event, copies[2].event);
     assert_eq!(copies[2].response, Response::NotResponded);
-    assert_eq!(meeting.answer_of(&aurora), Some(Response::None));
+    assert_eq!(meeting.response_of(&aurora), Some(Response::None));
 }
 
 #[test]
@@ -40,11 +40,11 @@ fn an_accepting_room_declines_a_conflict_and_drops_its_copy() {
     let aurora = tenant.room("Aurora", Processing::AutoAccept);
     let first = tenant.meet(&anna, Invitation::new("A", at(9), at(10)).room(&aurora)).unwrap();
     let second = tenant.meet(&anna, Invitation::new("B", at(9), at(11)).room(&aurora)).unwrap();
-    assert_eq!(first.answer_of(&aurora), Some(Response::Accepted));
-    assert_eq!(second.answer_of(&aurora), Some(Response::Declined));
+    assert_eq!(first.response_of(&aurora), Some(Response::Accepted));
+    assert_eq!(second.response_of(&aurora), Some(Response::Declined));
     assert!(second.copy_in(&aurora).is_none());
     second.move_to(at(10), at(11)).unwrap();
-    assert_eq!(second.answer_of(&aurora), Some(Response::Accepted));
+    assert_eq!(second.response_of(&aurora), Some(Response::Accepted));
 }
 
 #[test]
@@ -56,10 +56,10 @@ fn a_declined_meeting_that_moves_comes_back_under_a_new_id() {
     let meeting = tenant.meet(&anna, Invitation::new("A", at(9), at(10)).room(&aurora)).unwrap();
     let before = meeting.copy_in(&aurora).unwrap().event;
     meeting.respond(&aurora, Response::Declined).unwrap();
-    assert_eq!(meeting.answer_of(&aurora), Some(Response::Declined));
+    assert_eq!(meeting.response_of(&aurora), Some(Response::Declined));
     assert!(meeting.copy_in(&aurora).is_none());
     meeting.move_to(at(12), at(13)).unwrap();
-    assert_eq!(meeting.answer_of(&aurora), Some(Response::None));
+    assert_eq!(meeting.response_of(&aurora), Some(Response::None));
     assert_ne!(meeting.copy_in(&aurora).unwrap().event, before);
 }
 
@@ -73,13 +73,13 @@ fn messages_take_the_time_they_are_given() {
     let meeting = tenant.meet(&anna, Invitation::new("A", at(9), at(10)).room(&aurora)).unwrap();
     assert!(meeting.copy_in(&aurora).is_none());
     clock.advance(SignedDuration::from_secs(20));
-    assert_eq!(exchange.step(), 1);
+    assert_eq!(exchange.deliver_due(), 1);
     assert!(meeting.copy_in(&aurora).is_some());
-    assert_eq!(meeting.answer_of(&aurora), Some(Response::None), "the answer is still under way");
+    assert_eq!(meeting.response_of(&aurora), Some(Response::None), "the answer is still under way");
     clock.advance(SignedDuration::from_secs(20));
-    assert_eq!(exchange.step(), 1);
-    assert_eq!(meeting.answer_of(&aurora), Some(Response::Accepted));
-    assert_eq!(exchange.under_way(), 0);
+    assert_eq!(exchange.deliver_due(), 1);
+    assert_eq!(meeting.response_of(&aurora), Some(Response::Accepted));
+    assert_eq!(exchange.in_transit(), 0);
 }
 
 #[test]
@@ -130,12 +130,12 @@ fn a_guest_from_outside_books_a_room_and_is_answered() {
     let tenant = exchange.tenant("Contoso");
     let aurora = tenant.room("Aurora", Processing::AutoUpdate);
     let invitation = || Invitation::new("A", at(9), at(10)).room(&aurora);
-    let ignored = tenant.meet_from_outside("Guest", "guest@fabrikam.example", invitation());
+    let ignored = tenant.meet_as_external("Guest", "guest@fabrikam.example", invitation());
     assert!(ignored.copy_in(&aurora).is_none(), "rooms ignore the outside at first");
     aurora.set_rules(RoomRules { takes_external: true, ..RoomRules::default() });
-    let meeting = tenant.meet_from_outside("Guest", "guest@fabrikam.example", invitation());
+    let meeting = tenant.meet_as_external("Guest", "guest@fabrikam.example", invitation());
     meeting.respond(&aurora, Response::Accepted).unwrap();
-    assert_eq!(meeting.answer_of(&aurora), Some(Response::Accepted));
+    assert_eq!(meeting.response_of(&aurora), Some(Response::Accepted));
     meeting.cancel().unwrap();
     assert!(exchange.room_calendar(&aurora).is_empty());
 }
@@ -151,8 +151,8 @@ fn an_answer_to_an_older_request_is_ignored() {
     meeting.respond(&aurora, Response::Accepted).unwrap();
     meeting.move_to(at(12), at(13)).unwrap();
     clock.advance(SignedDuration::from_secs(5));
-    exchange.step();
-    assert_eq!(meeting.answer_of(&aurora), Some(Response::None));
+    exchange.deliver_due();
+    assert_eq!(meeting.response_of(&aurora), Some(Response::None));
     assert_eq!(meeting.copy_in(&aurora).unwrap().response, Response::NotResponded);
 }
 
@@ -179,7 +179,7 @@ fn a_room_known_by_a_proxy_address_answers_under_it() {
     let invitation = Invitation::new("A", at(9), at(10));
     let invitation = invitation.attendee("North", "North.Light@contoso.example", Role::Optional);
     let meeting = tenant.meet(&anna, invitation).unwrap();
-    assert_eq!(meeting.answer_of(&aurora), Some(Response::Accepted));
+    assert_eq!(meeting.response_of(&aurora), Some(Response::Accepted));
 }
 
 #[test]
@@ -203,6 +203,6 @@ fn who_is_asked_again_answers_again() {
     let aurora = tenant.room("Aurora", Processing::AutoAccept);
     let meeting = tenant.meet(&anna, Invitation::new("A", at(9), at(10)).room(&aurora)).unwrap();
     meeting.invite_again().unwrap();
-    assert_eq!(meeting.answer_of(&aurora), Some(Response::Accepted));
-    assert_eq!(exchange.answers(meeting.ical(), &aurora).len(), 2);
+    assert_eq!(meeting.response_of(&aurora), Some(Response::Accepted));
+    assert_eq!(exchange.responses_from(meeting.ical(), &aurora).len(), 2);
 }

@@ -26,7 +26,7 @@ pub struct ExchangeGrant {
 
 /// What a call needs.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Need {
+pub(super) enum RequiredAccess {
     Read,
     Write,
     /// Subscriptions want the read permission itself, not the wider one
@@ -50,7 +50,7 @@ impl Graph {
     ) {
         let mailboxes = mailboxes.iter().map(|m| m.id().to_owned()).collect();
         let mut state = self.lock();
-        let grant = state.grants.entry((tenant.to_owned(), app.to_owned())).or_default();
+        let grant = state.exchange_grants.entry((tenant.to_owned(), app.to_owned())).or_default();
         (grant.read, grant.write, grant.mailboxes) = (read, write, mailboxes);
     }
 
@@ -58,12 +58,13 @@ impl Graph {
     pub fn grant_mail_in_exchange(&self, tenant: &str, app: &str, senders: &[&Mailbox]) {
         let senders = senders.iter().map(|m| m.id().to_owned()).collect();
         let mut state = self.lock();
-        state.grants.entry((tenant.to_owned(), app.to_owned())).or_default().senders = senders;
+        state.exchange_grants.entry((tenant.to_owned(), app.to_owned())).or_default().senders =
+            senders;
     }
 
     /// Takes back every grant in Exchange.
     pub fn revoke_in_exchange(&self, tenant: &str, app: &str) {
-        self.lock().grants.remove(&(tenant.to_owned(), app.to_owned()));
+        self.lock().exchange_grants.remove(&(tenant.to_owned(), app.to_owned()));
     }
 
     /// Whether a tenant's mailboxes that are granted in Exchange alone can not be subscribed: no
@@ -71,9 +72,9 @@ impl Graph {
     pub fn refuse_scoped_subscriptions(&self, tenant: &str, on: bool) {
         let mut state = self.lock();
         if on {
-            state.unscoped.insert(tenant.to_owned());
+            state.scoped_refused.insert(tenant.to_owned());
         } else {
-            state.unscoped.remove(tenant);
+            state.scoped_refused.remove(tenant);
         }
     }
 
@@ -93,13 +94,13 @@ impl Graph {
         })
     }
 
-    /// The object id of the mailbox that `name` (object id or address) means, if the caller may
-    /// do what `need` says with it.
+    /// The object id of the mailbox that `label` (object id or address) means, if the caller may
+    /// do what `required_access` says with it.
     pub(super) fn mailbox_for(
         &self,
         caller: &Caller,
         name: &str,
-        need: Need,
+        need: RequiredAccess,
     ) -> Result<String, Reply> {
         let found = {
             let state = self.0.exchange.lock();
@@ -109,13 +110,13 @@ impl Graph {
             let by_address =
                 || state.mailboxes.values().filter(theirs).find(|m| m.answers_to(name));
             let found = by_id.or_else(by_address);
-            found.map(|m| (m.id.clone(), m.gone))
+            found.map(|m| (m.id.clone(), m.deleted))
         };
         let (id, gone) = found.ok_or_else(|| {
             let text = "Resource could not be discovered.";
             Reply::error(StatusCode::NOT_FOUND, "ResourceNotFound", text)
         })?;
-        if !self.may(caller, &id, need) {
+        if !self.has_access(caller, &id, need) {
             let text = "Access is denied. Check credentials and try again.";
             return Err(Reply::error(StatusCode::FORBIDDEN, "ErrorAccessDenied", text));
         }
@@ -127,39 +128,44 @@ impl Graph {
         Ok(id)
     }
 
-    fn may(&self, caller: &Caller, mailbox: &str, need: Need) -> bool {
-        may(&self.lock(), caller, mailbox, need)
+    fn has_access(&self, caller: &Caller, mailbox: &str, need: RequiredAccess) -> bool {
+        grants_access(&self.lock(), caller, mailbox, need)
     }
 }
 
 /// A grant in Entra is for the whole tenant; one in Exchange for its scope; both add up.
-pub(super) fn may(state: &State, caller: &Caller, mailbox: &str, need: Need) -> bool {
+pub(super) fn grants_access(
+    state: &State,
+    caller: &Caller,
+    mailbox: &str,
+    need: RequiredAccess,
+) -> bool {
     let has = |role: &str| caller.roles.iter().any(|r| r == role);
     let by_role = match need {
-        Need::Read => has("Calendars.Read") || has("Calendars.ReadWrite"),
-        Need::Write => has("Calendars.ReadWrite"),
-        Need::Subscribe | Need::Deliver => has("Calendars.Read"),
-        Need::Send => has("Mail.Send"),
+        RequiredAccess::Read => has("Calendars.Read") || has("Calendars.ReadWrite"),
+        RequiredAccess::Write => has("Calendars.ReadWrite"),
+        RequiredAccess::Subscribe | RequiredAccess::Deliver => has("Calendars.Read"),
+        RequiredAccess::Send => has("Mail.Send"),
     };
     if by_role {
         return true;
     }
-    let grant = state.grants.get(&(caller.tenant.clone(), caller.app.clone()));
+    let grant = state.exchange_grants.get(&(caller.tenant.clone(), caller.app.clone()));
     grant.is_some_and(|g| {
-        let scope = if need == Need::Send { &g.senders } else { &g.mailboxes };
+        let scope = if need == RequiredAccess::Send { &g.senders } else { &g.mailboxes };
         let allowed = match need {
-            Need::Read => g.read || g.write,
-            Need::Write => g.write,
-            Need::Subscribe => g.read && !state.unscoped.contains(&caller.tenant),
-            Need::Deliver => g.read,
-            Need::Send => true,
+            RequiredAccess::Read => g.read || g.write,
+            RequiredAccess::Write => g.write,
+            RequiredAccess::Subscribe => g.read && !state.scoped_refused.contains(&caller.tenant),
+            RequiredAccess::Deliver => g.read,
+            RequiredAccess::Send => true,
         };
         allowed && scope.contains(mailbox)
     })
 }
 
 /// What a call on a mailbox needs.
-pub(super) fn need(method: &Method, route: &Route) -> Need {
+pub(super) fn required_access(method: &Method, route: &Route) -> RequiredAccess {
     let writes = matches!(route, Route::Answer { .. }) || method != Method::GET;
-    if writes { Need::Write } else { Need::Read }
+    if writes { RequiredAccess::Write } else { RequiredAccess::Read }
 }

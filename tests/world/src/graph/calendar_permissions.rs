@@ -5,8 +5,8 @@ use base64::prelude::BASE64_URL_SAFE_NO_PAD as BASE64;
 use serde_json::{Value, json};
 
 use super::Graph;
-use super::access::Need;
-use super::directory::only;
+use super::access::RequiredAccess;
+use super::directory::pick_fields;
 use super::request::{Call, Reply, Route};
 use crate::entra::Caller;
 
@@ -22,8 +22,9 @@ impl Graph {
         route: &Route,
         caller: &Caller,
     ) -> Result<Reply, Reply> {
-        let mailbox = self.mailbox_for(caller, route.mailbox().unwrap_or_default(), Need::Read)?;
-        let fields = self.picked(call, route, PERMISSION)?;
+        let mailbox =
+            self.mailbox_for(caller, route.mailbox().unwrap_or_default(), RequiredAccess::Read)?;
+        let fields = self.selected_fields(call, route, PERMISSION)?;
         let everybody = json!({
             "id": "RGVmYXVsdA==",
             "emailAddress": { "name": "My Organization" },
@@ -44,14 +45,14 @@ impl Graph {
             json!({
                 "id": BASE64.encode(&share.address),
                 "emailAddress": { "name": share.name, "address": share.address },
-                "role": share.role.word(),
+                "role": share.role.as_graph_str(),
                 "isRemovable": true,
                 "isInsideOrganization": share.inside,
                 "allowedRoles": if share.inside { inside } else { &inside[..3] },
             })
         });
         let all = std::iter::once(everybody).chain(granted);
-        let value: Vec<Value> = all.map(|line| only(&line, &fields)).collect();
+        let value: Vec<Value> = all.map(|line| pick_fields(&line, &fields)).collect();
         Ok(Reply::ok(json!({ "value": value })))
     }
 }

@@ -8,25 +8,25 @@ use http::Request;
 use jiff::SignedDuration;
 use tokio::time::Instant;
 
-use super::pausing::lifecycle;
-use super::storm::{Item, storm};
+use super::change_items::{NotificationItem, items_of_change};
+use super::subscription_access::lifecycle_item;
 use super::{Graph, State};
 
 /// How long a notification is tried (change-notifications-delivery-webhooks, 2026-04-22).
-const TRIED_FOR: SignedDuration = SignedDuration::from_hours(4);
+const RETRY_WINDOW: SignedDuration = SignedDuration::from_hours(4);
 /// The first wait between tries; it doubles. Graph does not publish its intervals.
-const FIRST_WAIT: SignedDuration = SignedDuration::from_secs(10);
+const FIRST_BACKOFF: SignedDuration = SignedDuration::from_secs(10);
 /// How long an endpoint may take for an answer, and for one to a retry, until it counts as slow
 /// (change-notifications-delivery-webhooks, 2026-04-22).
-const ALLOWANCE: Duration = Duration::from_secs(3);
-const RETRY_ALLOWANCE: Duration = Duration::from_secs(10);
+const RESPONSE_TIMEOUT: Duration = Duration::from_secs(3);
+const RETRY_RESPONSE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The three lifecycle events (change-notifications-lifecycle-events, 2026-03-24).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Lifecycle {
+pub enum LifecycleKind {
     /// The subscription wants to be reauthorized.
     ReauthorizationRequired,
-    /// Graph removed it; [`Graph::raise`] does so.
+    /// Graph removed it; [`Graph::send_lifecycle`] does so.
     SubscriptionRemoved,
     /// Notifications were lost.
     Missed,
@@ -34,7 +34,7 @@ pub enum Lifecycle {
 
 /// One POST to a notification URL.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Post {
+pub struct NotificationPost {
     /// How many items it carried.
     pub items: usize,
     /// The answer's status; none when there was no answer.
@@ -43,9 +43,9 @@ pub struct Post {
 
 /// What one round of deliveries did.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Delivery {
+pub struct DeliveryRound {
     /// The POSTs, in their order.
-    pub posts: Vec<Post>,
+    pub posts: Vec<NotificationPost>,
     /// Items that were taken (2xx).
     pub delivered: usize,
     /// Items that will be tried again.
@@ -66,15 +66,15 @@ impl Drop for DeliveryTask {
 
 impl Graph {
     /// Sends a lifecycle notification for subscription `id`; whether there is such a subscription.
-    pub fn raise(&self, id: &str, event: Lifecycle) -> bool {
+    pub fn send_lifecycle(&self, id: &str, event: LifecycleKind) -> bool {
         let now = self.now();
         let mut state = self.lock();
-        self.collect(&mut state);
+        self.collect_changes(&mut state);
         let Some(subscription) = state.subscriptions.get(id).cloned() else { return false };
-        if event == Lifecycle::SubscriptionRemoved {
+        if event == LifecycleKind::SubscriptionRemoved {
             state.subscriptions.remove(id);
         }
-        state.outbox.post(lifecycle(&subscription, event, now));
+        state.notifications.push_lifecycle(lifecycle_item(&subscription, event, now));
         true
     }
 
@@ -82,16 +82,18 @@ impl Graph {
     /// Where the app may not read the mailbox any more delivery pauses, what happens meanwhile is
     /// lost, and the app is told once that reauthorization is required
     /// (change-notifications-lifecycle-events, 2026-03-24).
-    pub(super) fn collect(&self, state: &mut State) {
-        self.pause(state);
+    pub(super) fn collect_changes(&self, state: &mut State) {
+        self.update_paused(state);
         for change in self.0.exchange.take_changes() {
-            let State { subscriptions, outbox, .. } = &mut *state;
+            let State { subscriptions, notifications: outbox, .. } = &mut *state;
             let concerned = subscriptions.values().filter(|s| {
-                s.mailbox == change.mailbox && s.after < change.seq && change.at < s.expires
+                s.mailbox == change.mailbox
+                    && s.created_at_seq < change.seq
+                    && change.at < s.expires
             });
             for subscription in concerned.filter(|s| !s.paused) {
-                for item in storm(subscription, &change, self.0.rng.as_ref()) {
-                    outbox.add(item, &subscription.tenant, &subscription.mailbox);
+                for item in items_of_change(subscription, &change, self.0.rng.as_ref()) {
+                    outbox.push_change(item, &subscription.tenant, &subscription.mailbox);
                 }
             }
         }
@@ -100,8 +102,8 @@ impl Graph {
     }
 
     /// Sends everything that is due, several items in one POST for each notification URL.
-    pub async fn deliver_due(&self) -> Delivery {
-        let mut done = Delivery::default();
+    pub async fn deliver_due(&self) -> DeliveryRound {
+        let mut done = DeliveryRound::default();
         for (url, items) in self.take_due() {
             let body = Bytes::from(self.envelope(&items).to_string());
             let request = Request::post(&url)
@@ -113,16 +115,17 @@ impl Graph {
                 Ok(request) => self.http().send(request).await.ok().map(|a| a.status()),
                 Err(_) => None,
             };
-            let first = items.iter().any(|item| item.tries == 0);
-            if began.elapsed() > if first { ALLOWANCE } else { RETRY_ALLOWANCE } {
-                self.lock().outbox.slow += 1;
+            let first = items.iter().any(|item| item.attempts == 0);
+            if began.elapsed() > if first { RESPONSE_TIMEOUT } else { RETRY_RESPONSE_TIMEOUT } {
+                self.lock().notifications.slow += 1;
             }
             let taken = status.is_some_and(|s| s.is_success());
-            done.posts.push(Post { items: items.len(), status: status.map(|s| s.as_u16()) });
+            done.posts
+                .push(NotificationPost { items: items.len(), status: status.map(|s| s.as_u16()) });
             if taken {
                 done.delivered += items.len();
             } else {
-                self.put_back(items, &mut done);
+                self.schedule_retry(items, &mut done);
             }
         }
         done
@@ -134,55 +137,55 @@ impl Graph {
         DeliveryTask(tokio::spawn(async move {
             loop {
                 tokio::time::sleep(interval).await;
-                graph.0.exchange.step();
+                graph.0.exchange.deliver_due();
                 let done = graph.deliver_due().await;
                 tracing::debug!(posts = done.posts.len(), "notifications left");
             }
         }))
     }
 
-    fn take_due(&self) -> Vec<(String, Vec<Item>)> {
+    fn take_due(&self) -> Vec<(String, Vec<NotificationItem>)> {
         let now = self.now();
         let mut state = self.lock();
-        self.collect(&mut state);
-        if state.outbox.held {
+        self.collect_changes(&mut state);
+        if state.notifications.on_hold {
             return Vec::new();
         }
-        let all = std::mem::take(&mut state.outbox.items);
+        let all = std::mem::take(&mut state.notifications.items);
         let (mut due, later): (Vec<_>, Vec<_>) = all.into_iter().partition(|i| i.due <= now);
-        state.outbox.items = later;
-        if state.outbox.shuffled {
+        state.notifications.items = later;
+        if state.notifications.shuffled {
             for last in (1..due.len()).rev() {
                 let other = self.0.rng.below(last as u64 + 1);
                 due.swap(last, usize::try_from(other).unwrap_or(last));
             }
         }
-        let mut by_url: BTreeMap<String, Vec<Item>> = BTreeMap::new();
+        let mut by_url: BTreeMap<String, Vec<NotificationItem>> = BTreeMap::new();
         for item in due {
             by_url.entry(item.url.clone()).or_default().push(item);
         }
-        let most = state.outbox.most_items;
-        let split = |(url, items): (String, Vec<Item>)| {
+        let most = state.notifications.max_items_per_post;
+        let split = |(url, items): (String, Vec<NotificationItem>)| {
             let chunks: Vec<_> = items.chunks(most).map(|c| (url.clone(), c.to_vec())).collect();
             chunks
         };
         by_url.into_iter().flat_map(split).collect()
     }
 
-    fn put_back(&self, items: Vec<Item>, done: &mut Delivery) {
+    fn schedule_retry(&self, items: Vec<NotificationItem>, done: &mut DeliveryRound) {
         let now = self.now();
         let mut state = self.lock();
         for mut item in items {
-            let first = *item.first.get_or_insert(now);
-            item.tries += 1;
-            let doublings = item.tries.saturating_sub(1).min(16);
-            item.due = now + FIRST_WAIT * (1_i32 << doublings);
-            if item.due > first + TRIED_FOR {
+            let first = *item.first_attempt.get_or_insert(now);
+            item.attempts += 1;
+            let doublings = item.attempts.saturating_sub(1).min(16);
+            item.due = now + FIRST_BACKOFF * (1_i32 << doublings);
+            if item.due > first + RETRY_WINDOW {
                 done.lost += 1;
-                state.outbox.lost += 1;
+                state.notifications.lost += 1;
             } else {
                 done.retried += 1;
-                state.outbox.items.push(item);
+                state.notifications.items.push(item);
             }
         }
     }

@@ -6,29 +6,30 @@ use http::StatusCode;
 use serde_json::{Map, Value, json};
 
 use super::Graph;
-use super::query::quoted;
+use super::query::unquote;
 use super::request::{Call, Reply, Route};
-use super::writes::segment;
+use super::writes::encode_segment;
 use crate::entra::{Caller, User};
 
 /// What `User.ReadBasic.All` shows, as far as it is simulated.
-const USER: &[&str] = &["id", "mail", "userPrincipalName", "displayName"];
+const USER_FIELDS: &[&str] = &["id", "mail", "userPrincipalName", "displayName"];
 /// What a room shows (resources/room.md), as far as it is simulated.
-const ROOM: &[&str] = &["id", "displayName", "emailAddress", "capacity", "building", "bookingType"];
+const ROOM_FIELDS: &[&str] =
+    &["id", "displayName", "emailAddress", "capacity", "building", "bookingType"];
 /// Ids in one `checkMemberGroups` (learn.microsoft.com/graph/api/directoryobject-checkmembergroups).
-const GROUPS: usize = 20;
+const MAX_GROUP_IDS: usize = 20;
 /// Whether a user belongs to the answer.
-type Test = Box<dyn Fn(&User) -> bool>;
+type UserFilter = Box<dyn Fn(&User) -> bool>;
 
 /// Directory pages: the default and the largest (learn.microsoft.com/graph/api/user-list).
-const PAGE: (usize, usize) = (100, 999);
+const PAGE_SIZES: (usize, usize) = (100, 999);
 
-fn refused() -> Reply {
+fn access_denied() -> Reply {
     let text = "Insufficient privileges to complete the operation.";
     Reply::error(StatusCode::FORBIDDEN, "Authorization_RequestDenied", text)
 }
 
-fn missing(name: &str) -> Reply {
+fn user_not_found(name: &str) -> Reply {
     let text = format!(
         "Resource '{name}' does not exist or one of its queried reference-property objects are not \
          present.",
@@ -36,13 +37,13 @@ fn missing(name: &str) -> Reply {
     Reply::error(StatusCode::NOT_FOUND, "Request_ResourceNotFound", &text)
 }
 
-fn wrong(text: &str) -> Reply {
+fn bad_request(text: &str) -> Reply {
     Reply::error(StatusCode::BAD_REQUEST, "Request_BadRequest", text)
 }
 
-fn want(caller: &Caller, roles: &[&str]) -> Result<(), Reply> {
+fn require_role(caller: &Caller, roles: &[&str]) -> Result<(), Reply> {
     let held = |role: &&str| caller.roles.iter().any(|known| known == role);
-    if roles.iter().all(held) { Ok(()) } else { Err(refused()) }
+    if roles.iter().all(held) { Ok(()) } else { Err(access_denied()) }
 }
 
 impl Graph {
@@ -52,11 +53,11 @@ impl Graph {
         route: &Route,
         caller: &Caller,
     ) -> Result<Reply, Reply> {
-        want(caller, &["User.ReadBasic.All"])?;
-        let fields = self.picked(call, route, USER)?;
-        let test = filter(call.option("$filter").unwrap_or_default())?;
+        require_role(caller, &["User.ReadBasic.All"])?;
+        let fields = self.selected_fields(call, route, USER_FIELDS)?;
+        let test = parse_filter(call.option("$filter").unwrap_or_default())?;
         let users = self.0.entra.users(&caller.tenant);
-        let shown = users.iter().filter(|user| test(user)).map(|user| shown(user, &fields));
+        let shown = users.iter().filter(|user| test(user)).map(|user| user_json(user, &fields));
         self.directory_page(call, shown.collect())
     }
 
@@ -67,10 +68,10 @@ impl Graph {
         caller: &Caller,
         name: &str,
     ) -> Result<Reply, Reply> {
-        want(caller, &["User.ReadBasic.All"])?;
-        let fields = self.picked(call, route, USER)?;
+        require_role(caller, &["User.ReadBasic.All"])?;
+        let fields = self.selected_fields(call, route, USER_FIELDS)?;
         let user = self.directory_user(caller, name)?;
-        let mut body = shown(&user, &fields);
+        let mut body = user_json(&user, &fields);
         let fields = fields.join(",");
         let context = format!("https://graph.microsoft.com/v1.0/$metadata#users({fields})/$entity");
         body["@odata.context"] = json!(context);
@@ -84,13 +85,13 @@ impl Graph {
         caller: &Caller,
         name: &str,
     ) -> Result<Reply, Reply> {
-        want(caller, &["User.ReadBasic.All", "GroupMember.Read.All"])?;
+        require_role(caller, &["User.ReadBasic.All", "GroupMember.Read.All"])?;
         let user = self.directory_user(caller, name)?;
         let body = call.json()?;
         let asked = body["groupIds"].as_array().map(Vec::as_slice).unwrap_or_default();
         let asked: Option<Vec<&str>> = asked.iter().map(Value::as_str).collect();
-        let asked = asked.filter(|ids| (1..=GROUPS).contains(&ids.len()));
-        let asked = asked.ok_or_else(|| wrong("groupIds must hold one to twenty ids."))?;
+        let asked = asked.filter(|ids| (1..=MAX_GROUP_IDS).contains(&ids.len()));
+        let asked = asked.ok_or_else(|| bad_request("groupIds must hold one to twenty ids."))?;
         let belongs = |group: &&str| {
             let members = self.0.entra.transitive_members(&caller.tenant, group);
             members.is_some_and(|all| all.iter().any(|member| member.id == user.id))
@@ -110,17 +111,17 @@ impl Graph {
         caller: &Caller,
         group: &str,
     ) -> Result<Reply, Reply> {
-        want(caller, &["GroupMember.Read.All"])?;
-        let fields = self.picked(call, route, &["id"])?;
+        require_role(caller, &["GroupMember.Read.All"])?;
+        let fields = self.selected_fields(call, route, &["id"])?;
         let eventual = call.header("consistencylevel").is_some_and(|v| v == "eventual");
         let advanced = eventual && call.option("$count") == Some("true");
-        if self.lock().switches.wants_advanced && !advanced {
+        if self.lock().switches.requires_advanced_queries && !advanced {
             let text = "This query needs ConsistencyLevel: eventual and $count=true.";
             return Err(Reply::error(StatusCode::BAD_REQUEST, "Request_UnsupportedQuery", text));
         }
         let members = self.0.entra.transitive_members(&caller.tenant, group);
-        let members = members.ok_or_else(|| missing(group))?;
-        self.directory_page(call, members.iter().map(|user| shown(user, &fields)).collect())
+        let members = members.ok_or_else(|| user_not_found(group))?;
+        self.directory_page(call, members.iter().map(|user| user_json(user, &fields)).collect())
     }
 
     /// Places' own ids: the mailbox behind one is found by its address.
@@ -130,8 +131,8 @@ impl Graph {
         route: &Route,
         caller: &Caller,
     ) -> Result<Reply, Reply> {
-        want(caller, &["Place.Read.All"])?;
-        let fields = self.picked(call, route, ROOM)?;
+        require_role(caller, &["Place.Read.All"])?;
+        let fields = self.selected_fields(call, route, ROOM_FIELDS)?;
         let places = self.0.exchange.places(&caller.tenant);
         let shown = places.into_iter().map(|place| {
             let all = json!({
@@ -142,7 +143,7 @@ impl Graph {
                 "building": place.facts.building,
                 "bookingType": "standard",
             });
-            only(&all, &fields)
+            pick_fields(&all, &fields)
         });
         self.directory_page(call, shown.collect())
     }
@@ -153,11 +154,11 @@ impl Graph {
         let mut found = users.into_iter();
         let found =
             found.find(|user| user.id == name || principal_name(user).eq_ignore_ascii_case(name));
-        found.ok_or_else(|| missing(name))
+        found.ok_or_else(|| user_not_found(name))
     }
 
     /// What `$select` names: it must be there, and name nothing but these.
-    pub(super) fn picked(
+    pub(super) fn selected_fields(
         &self,
         call: &Call,
         route: &Route,
@@ -165,19 +166,23 @@ impl Graph {
     ) -> Result<Vec<&'static str>, Reply> {
         let select = call.option("$select").unwrap_or_default();
         if select.trim().is_empty() {
-            self.breach(call, route, "a directory read without $select");
+            self.record_violation(call, route, "a directory read without $select");
             let text = "A directory read without $select would answer with more than is needed.";
             return Err(Reply::error(StatusCode::BAD_REQUEST, "WorldSelectRequired", text));
         }
         let options = ["$select", "$top", "$filter", "$skiptoken", "$count"];
         let odd = call.query.iter().find(|(name, _)| !options.contains(&name.as_str()));
         if let Some((name, _)) = odd {
-            return Err(wrong(&format!("The query option '{name}' is not supported here.")));
+            return Err(bad_request(&format!("The query option '{name}' is not supported here.")));
         }
         let mut fields = Vec::new();
         for name in select.split(',').map(str::trim) {
             let Some(field) = known.iter().find(|field| **field == name) else {
-                self.breach(call, route, format!("the field {name} of a directory object"));
+                self.record_violation(
+                    call,
+                    route,
+                    format!("the field {name} of a directory object"),
+                );
                 let text = format!("Could not find a property named '{name}'.");
                 return Err(Reply::error(StatusCode::BAD_REQUEST, "BadRequest", &text));
             };
@@ -188,17 +193,19 @@ impl Graph {
 
     fn directory_page(&self, call: &Call, all: Vec<Value>) -> Result<Reply, Reply> {
         let size = match call.option("$top") {
-            None => PAGE.0,
+            None => PAGE_SIZES.0,
             Some(top) => {
-                let size = top.parse().ok().filter(|n| (1..=PAGE.1).contains(n));
+                let size = top.parse().ok().filter(|n| (1..=PAGE_SIZES.1).contains(n));
                 size.ok_or_else(|| {
-                    wrong("Invalid page size specified. Must be between 1 and 999.")
+                    bad_request("Invalid page size specified. Must be between 1 and 999.")
                 })?
             }
         };
         let from = match call.option("$skiptoken") {
             None => 0,
-            Some(token) => offset(token).ok_or_else(|| wrong("The skip token is not valid."))?,
+            Some(token) => {
+                offset(token).ok_or_else(|| bad_request("The skip token is not valid."))?
+            }
         };
         let next = from + size;
         let link = (next < all.len()).then(|| self.link_to(call, next));
@@ -211,11 +218,11 @@ impl Graph {
     }
 
     fn link_to(&self, call: &Call, next: usize) -> String {
-        let path: Vec<_> = call.path.iter().map(|part| segment(part)).collect();
+        let path: Vec<_> = call.path.iter().map(|part| encode_segment(part)).collect();
         let mut query = url::form_urlencoded::Serializer::new(String::new());
         query.extend_pairs(call.query.iter().filter(|(name, _)| name != "$skiptoken"));
         query.append_pair("$skiptoken", &BASE64.encode(format!("page {next}")));
-        format!("{}/v1.0/{}?{}", self.outside().base, path.join("/"), query.finish())
+        format!("{}/v1.0/{}?{}", self.outbound().base, path.join("/"), query.finish())
     }
 }
 
@@ -225,18 +232,18 @@ fn offset(token: &str) -> Option<usize> {
 }
 
 /// `mail eq '..' or userPrincipalName eq '..'`, or either alone.
-fn filter(text: &str) -> Result<Test, Reply> {
+fn parse_filter(text: &str) -> Result<UserFilter, Reply> {
     if text.trim().is_empty() {
         return Ok(Box::new(|_| true));
     }
     let clause = |clause: &str| {
         let (name, value) = clause.trim().split_once(" eq ")?;
         let name = ["mail", "userPrincipalName"].into_iter().find(|known| *known == name.trim())?;
-        Some((name, quoted(value)?))
+        Some((name, unquote(value)?))
     };
     let clauses: Option<Vec<_>> = text.split(" or ").map(clause).collect();
     let clauses =
-        clauses.ok_or_else(|| wrong("Only mail and userPrincipalName with eq and or."))?;
+        clauses.ok_or_else(|| bad_request("Only mail and userPrincipalName with eq and or."))?;
     Ok(Box::new(move |user| {
         clauses.iter().any(|(name, value)| {
             let own = if *name == "mail" { mail(user) } else { Some(principal_name(user)) };
@@ -257,18 +264,18 @@ fn mail(user: &User) -> Option<String> {
     (user.has_mailbox || user.home.is_some()).then(|| user.address.clone())
 }
 
-fn shown(user: &User, fields: &[&'static str]) -> Value {
+fn user_json(user: &User, fields: &[&'static str]) -> Value {
     let all = json!({
         "id": user.id,
         "mail": mail(user),
         "userPrincipalName": principal_name(user),
         "displayName": user.name,
     });
-    only(&all, fields)
+    pick_fields(&all, fields)
 }
 
 /// The named members of an object.
-pub(super) fn only(all: &Value, fields: &[&'static str]) -> Value {
+pub(super) fn pick_fields(all: &Value, fields: &[&'static str]) -> Value {
     let chosen = fields.iter().map(|name| ((*name).to_owned(), all[*name].clone()));
     Value::Object(chosen.collect::<Map<String, Value>>())
 }

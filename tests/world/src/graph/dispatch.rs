@@ -7,7 +7,7 @@ use http::{Method, StatusCode};
 
 use super::limits::Limit;
 use super::request::{Call, Reply, Route};
-use super::switches::{Moment, failure, too_many};
+use super::switches::{FaultTiming, fault_reply, throttle_error};
 use super::{Graph, batch};
 use crate::entra::Caller;
 
@@ -29,26 +29,26 @@ pub(super) async fn receive(
     let target = parts.uri.path_and_query().map_or("/", |p| p.as_str());
     let Some(target) = target.strip_prefix("/v1.0") else {
         let nowhere = Call::new(parts.method, target, parts.headers, Bytes::new());
-        let reply = unknown();
-        graph.note(&nowhere, None, None, &reply);
-        return graph.finish(reply).into_response();
+        let reply = unknown_route();
+        graph.record_request(&nowhere, None, None, &reply);
+        return graph.add_response_ids(reply).into_response();
     };
     let call = Call::new(parts.method, target, parts.headers, body);
     graph.answer(&call).await.into_response()
 }
 
-fn unknown() -> Reply {
+fn unknown_route() -> Reply {
     let text = "Resource not found for the segment.";
     Reply::error(StatusCode::NOT_FOUND, "BadRequest", text)
 }
 
 /// Takes a place in a mailbox's four and gives it back when dropped.
-struct Place {
+struct MailboxPermit {
     graph: Graph,
     key: (String, String),
 }
 
-impl Drop for Place {
+impl Drop for MailboxPermit {
     fn drop(&mut self) {
         if let Some(count) = self.graph.lock().in_flight.get_mut(&self.key) {
             *count = count.saturating_sub(1);
@@ -60,73 +60,77 @@ impl Graph {
     /// Answers one request and keeps a note of it.
     pub(super) async fn answer(&self, call: &Call) -> Reply {
         let Some(route) = Route::of(&call.path) else {
-            let reply = unknown();
-            self.note(call, None, None, &reply);
-            return self.finish(reply);
+            let reply = unknown_route();
+            self.record_request(call, None, None, &reply);
+            return self.add_response_ids(reply);
         };
         let caller = match self.caller(call) {
             Ok(caller) => caller,
             Err(reply) => {
-                self.note(call, Some(&route), None, &reply);
-                return self.finish(reply);
+                self.record_request(call, Some(&route), None, &reply);
+                return self.add_response_ids(reply);
             }
         };
-        let reply = self.guarded(call, &route, &caller).await;
-        self.note(call, Some(&route), Some(&caller), &reply);
-        self.finish(reply)
+        let reply = self.answer_authorized(call, &route, &caller).await;
+        self.record_request(call, Some(&route), Some(&caller), &reply);
+        self.add_response_ids(reply)
     }
 
-    async fn guarded(&self, call: &Call, route: &Route, caller: &Caller) -> Reply {
-        let fault = self.strike(&call.method, route);
-        if let Some((Moment::Before, outcome)) = fault {
-            return failure(outcome);
+    async fn answer_authorized(&self, call: &Call, route: &Route, caller: &Caller) -> Reply {
+        let fault = self.take_fault(&call.method, route);
+        if let Some((FaultTiming::Before, outcome)) = fault {
+            return fault_reply(outcome);
         }
-        if let Some(reply) = self.switched_off(call, route, caller) {
+        if let Some(reply) = self.throttled_reply(call, route, caller) {
             return reply;
         }
-        if let Some(reply) = self.over_limit(call, route, caller) {
+        if let Some(reply) = self.check_limit(call, route, caller) {
             return reply;
         }
-        let _place = match self.enter(route, caller) {
+        let _place = match self.acquire_permit(route, caller) {
             Ok(place) => place,
             Err(reply) => return reply,
         };
-        self.take_time(route, caller).await;
+        self.delay_answer(route, caller).await;
         // Others get their turn while this one is in flight, as on a real server.
         tokio::task::yield_now().await;
-        let reply = self.work(call, route, caller).await.unwrap_or_else(|reply| reply);
+        let reply = self.handle(call, route, caller).await.unwrap_or_else(|reply| reply);
         tokio::task::yield_now().await;
         match fault {
-            Some((_, outcome)) => failure(outcome),
+            Some((_, outcome)) => fault_reply(outcome),
             None => reply,
         }
     }
 
-    fn enter(&self, route: &Route, caller: &Caller) -> Result<Option<Place>, Reply> {
+    fn acquire_permit(
+        &self,
+        route: &Route,
+        caller: &Caller,
+    ) -> Result<Option<MailboxPermit>, Reply> {
         let Some(mailbox) = route.mailbox() else { return Ok(None) };
         let key = (caller.app.clone(), mailbox.to_ascii_lowercase());
         let mut state = self.lock();
         let count = state.in_flight.entry(key.clone()).or_default();
         if *count >= MAILBOX_CONCURRENCY {
-            state.limits.refused(Limit::MailboxConcurrency);
+            state.limits.count_refusal(Limit::MailboxConcurrency);
             let text = "Application is over its MailboxConcurrency limit.";
-            return Err(too_many(StatusCode::TOO_MANY_REQUESTS, text).retry_after(1));
+            return Err(throttle_error(StatusCode::TOO_MANY_REQUESTS, text).retry_after(1));
         }
         *count += 1;
-        Ok(Some(Place { graph: self.clone(), key }))
+        Ok(Some(MailboxPermit { graph: self.clone(), key }))
     }
 
     /// Lets the time pass that a test wants answers to this tenant to take.
-    async fn take_time(&self, route: &Route, caller: &Caller) {
+    async fn delay_answer(&self, route: &Route, caller: &Caller) {
         let time = self.lock().switches.answer_times.get(&caller.tenant).copied();
         if let Some(time) = time.filter(|_| *route != Route::Batch) {
             tokio::time::sleep(time).await;
         }
     }
 
-    async fn work(&self, call: &Call, route: &Route, caller: &Caller) -> Result<Reply, Reply> {
+    async fn handle(&self, call: &Call, route: &Route, caller: &Caller) -> Result<Reply, Reply> {
         match (route, call.method.as_str()) {
-            (Route::Batch, "POST") if !call.in_batch => batch::run(self, call).await,
+            (Route::Batch, "POST") if !call.in_batch => batch::run_batch(self, call).await,
             (Route::Event { event, .. }, "GET") => self.read_event(call, route, caller, event),
             (Route::Event { event, .. }, "PATCH") => self.patch_event(call, route, caller, event),
             (Route::Answer { event, response, .. }, "POST") => {
@@ -159,7 +163,7 @@ impl Graph {
     }
 
     /// Gives an answer its ids and date.
-    fn finish(&self, mut reply: Reply) -> Reply {
+    fn add_response_ids(&self, mut reply: Reply) -> Reply {
         let id = self.0.rng.uuid().to_string();
         let date = self.now().strftime("%Y-%m-%dT%H:%M:%S").to_string();
         reply.headers.push(("request-id", id.clone()));

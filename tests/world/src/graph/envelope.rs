@@ -5,12 +5,12 @@ use std::collections::BTreeSet;
 use serde_json::{Value, json};
 
 use super::Graph;
-use super::storm::Item;
+use super::change_items::NotificationItem;
 use crate::entra::TokenVersion;
 
 /// How the validation tokens of rich notifications look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum ValidationTokens {
+pub enum ValidationTokenForm {
     /// All in the v1.0 form.
     V1,
     /// All in the v2.0 form, as the documentation's sample is now.
@@ -25,24 +25,25 @@ pub enum ValidationTokens {
 
 impl Graph {
     /// Sets how validation tokens look from now on.
-    pub fn set_validation_tokens(&self, form: ValidationTokens) {
+    pub fn set_validation_tokens(&self, form: ValidationTokenForm) {
         self.lock().switches.tokens = form;
     }
 
     /// The body of a POST with these items. Where any is of a rich subscription, one token for each
     /// distinct pair of app and tenant goes with them (learn.microsoft.com/graph/
     /// change-notifications-with-resource-data, 2026-04-17).
-    pub(super) fn envelope(&self, items: &[Item]) -> Value {
+    pub(super) fn envelope(&self, items: &[NotificationItem]) -> Value {
         let bodies: Vec<&Value> = items.iter().map(|item| &item.body).collect();
         let mut body = json!({ "value": bodies });
-        let vouched: BTreeSet<_> = items.iter().filter_map(|item| item.vouched.as_ref()).collect();
+        let vouched: BTreeSet<_> =
+            items.iter().filter_map(|item| item.token_subject.as_ref()).collect();
         if !vouched.is_empty() {
             let tokens =
                 vouched.into_iter().filter_map(|(app, tenant)| self.token_for(app, tenant));
             let tokens: Vec<String> = tokens.collect();
             body["validationTokens"] = if tokens.is_empty() { Value::Null } else { json!(tokens) };
         }
-        let tampering = self.lock().outbox.tampering.take();
+        let tampering = self.lock().notifications.tampering.take();
         if let Some(change) = tampering {
             change(&mut body);
         }
@@ -54,10 +55,10 @@ impl Graph {
         let version = {
             let switches = &mut self.lock().switches;
             match switches.tokens {
-                ValidationTokens::V1 => TokenVersion::V1,
-                ValidationTokens::V2 => TokenVersion::V2,
-                ValidationTokens::Null => return None,
-                ValidationTokens::Mixed => {
+                ValidationTokenForm::V1 => TokenVersion::V1,
+                ValidationTokenForm::V2 => TokenVersion::V2,
+                ValidationTokenForm::Null => return None,
+                ValidationTokenForm::Mixed => {
                     switches.second_form = !switches.second_form;
                     if switches.second_form { TokenVersion::V2 } else { TokenVersion::V1 }
                 }

@@ -3,38 +3,38 @@
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
-use super::query::{KNOWN, Wanted};
+use super::query::{EVENT_FIELDS, FieldSelection};
 use crate::exchange::state::{Address, Attendee, Details, EventCopy, MasterIds, Snapshot, State};
 use crate::exchange::{Response, Role};
 
 /// `2026-11-24T09:00:00.0000000`, seven digits and no offset.
-pub(super) fn wall(instant: Timestamp) -> String {
+pub(super) fn local_time(instant: Timestamp) -> String {
     instant.strftime("%Y-%m-%dT%H:%M:%S.0000000").to_string()
 }
 
 /// An instant with seven digits and a `Z`.
-pub(super) fn stamp(instant: Timestamp) -> String {
-    format!("{}Z", wall(instant))
+pub(super) fn utc_time(instant: Timestamp) -> String {
+    format!("{}Z", local_time(instant))
 }
 
-fn moment(instant: Timestamp) -> Value {
-    json!({ "dateTime": wall(instant), "timeZone": "UTC" })
+fn date_time_json(instant: Timestamp) -> Value {
+    json!({ "dateTime": local_time(instant), "timeZone": "UTC" })
 }
 
-fn address(who: &Address) -> Value {
+fn email_address_json(who: &Address) -> Value {
     json!({ "name": who.name, "address": who.address })
 }
 
-fn attendee(line: &Attendee) -> Value {
-    let answered = line.answered.map_or_else(|| "0001-01-01T00:00:00Z".to_owned(), stamp);
+fn attendee_json(line: &Attendee) -> Value {
+    let answered = line.answered.map_or_else(|| "0001-01-01T00:00:00Z".to_owned(), utc_time);
     json!({
-        "type": line.role.word(),
-        "status": { "response": line.response.word(), "time": answered },
-        "emailAddress": address(&line.who),
+        "type": line.role.as_graph_str(),
+        "status": { "response": line.response.as_graph_str(), "time": answered },
+        "emailAddress": email_address_json(&line.who),
     })
 }
 
-fn location(details: &Details) -> Value {
+fn location_json(details: &Details) -> Value {
     json!({
         "displayName": details.location,
         "locationType": "default",
@@ -44,7 +44,7 @@ fn location(details: &Details) -> Value {
 }
 
 /// The rooms whose names the location line still holds, or the line itself.
-fn locations(details: &Details) -> Value {
+fn locations_json(details: &Details) -> Value {
     if details.location.is_empty() {
         return json!([]);
     }
@@ -61,11 +61,11 @@ fn locations(details: &Details) -> Value {
             })
         })
         .collect();
-    if named.is_empty() { json!([location(details)]) } else { Value::Array(named) }
+    if named.is_empty() { json!([location_json(details)]) } else { Value::Array(named) }
 }
 
 /// The id that a caller sees.
-pub(super) fn shown_id(copy: &EventCopy, immutable: bool) -> &str {
+pub(super) fn visible_id(copy: &EventCopy, immutable: bool) -> &str {
     if immutable { &copy.id } else { &copy.mutable_id }
 }
 
@@ -74,37 +74,37 @@ fn master_id(master: Option<&MasterIds>, immutable: bool) -> Value {
 }
 
 /// What is shown of a copy: itself and its master's ids.
-struct Shown<'a> {
+struct EventView<'a> {
     copy: &'a EventCopy,
     master: Option<MasterIds>,
     immutable: bool,
 }
 
-fn field(shown: &Shown<'_>, name: &str) -> Value {
+fn field(shown: &EventView<'_>, name: &str) -> Value {
     let (copy, immutable) = (shown.copy, shown.immutable);
     let d = &copy.details;
     match name {
-        "id" => json!(shown_id(copy, immutable)),
+        "id" => json!(visible_id(copy, immutable)),
         "iCalUId" => json!(d.ical),
         "subject" => json!(d.subject),
-        "start" => moment(d.start),
-        "end" => moment(d.end),
-        "originalStart" => copy.original_start.map_or(Value::Null, |i| json!(stamp(i))),
+        "start" => date_time_json(d.start),
+        "end" => date_time_json(d.end),
+        "originalStart" => copy.original_start.map_or(Value::Null, |i| json!(utc_time(i))),
         "isAllDay" => json!(d.all_day),
         "isCancelled" => json!(copy.is_cancelled),
         "isOrganizer" => json!(copy.is_organizer),
-        "organizer" => json!({ "emailAddress": address(&d.organizer) }),
-        "attendees" => d.attendees.iter().map(attendee).collect(),
-        "location" => location(d),
-        "locations" => locations(d),
+        "organizer" => json!({ "emailAddress": email_address_json(&d.organizer) }),
+        "attendees" => d.attendees.iter().map(attendee_json).collect(),
+        "location" => location_json(d),
+        "locations" => locations_json(d),
         "recurrence" => recurrence(d),
-        "type" => json!(copy.kind.word()),
+        "type" => json!(copy.kind.as_graph_str()),
         "seriesMasterId" => master_id(shown.master.as_ref(), immutable),
-        "sensitivity" => json!(d.sensitivity.word()),
+        "sensitivity" => json!(d.sensitivity.as_graph_str()),
         "showAs" => json!(copy.show_as()),
         "changeKey" => json!(copy.change_key),
-        "createdDateTime" => json!(stamp(copy.created)),
-        "lastModifiedDateTime" => json!(stamp(copy.modified)),
+        "createdDateTime" => json!(utc_time(copy.created)),
+        "lastModifiedDateTime" => json!(utc_time(copy.modified)),
         "originalStartTimeZone" | "originalEndTimeZone" => json!(d.time_zone),
         "categories" => json!(copy.categories),
         "importance" => json!("normal"),
@@ -135,21 +135,26 @@ fn master(state: &State, mailbox: &str, copy: &EventCopy) -> Option<MasterIds> {
 }
 
 /// The copy with the selected fields, its id, its ETag and the expanded properties that it has.
-pub(super) fn selected(state: &State, mailbox: &str, copy: &EventCopy, wanted: &Wanted) -> Value {
+pub(super) fn selected_event(
+    state: &State,
+    mailbox: &str,
+    copy: &EventCopy,
+    wanted: &FieldSelection,
+) -> Value {
     let master = master(state, mailbox, copy);
-    let mut event = content(&Shown { copy, master, immutable: wanted.immutable }, wanted);
-    event.insert("id".to_owned(), json!(shown_id(copy, wanted.immutable)));
+    let mut event = event_fields(&EventView { copy, master, immutable: wanted.immutable }, wanted);
+    event.insert("id".to_owned(), json!(visible_id(copy, wanted.immutable)));
     Value::Object(event)
 }
 
 /// What a rich notification tells of a snapshot: its ETag and what was selected and expanded, no more.
-pub(super) fn told(snapshot: &Snapshot, wanted: &Wanted) -> Value {
+pub(super) fn resource_data(snapshot: &Snapshot, wanted: &FieldSelection) -> Value {
     let Snapshot { copy, master } = snapshot;
-    let shown = Shown { copy, master: master.clone(), immutable: wanted.immutable };
-    Value::Object(content(&shown, wanted))
+    let shown = EventView { copy, master: master.clone(), immutable: wanted.immutable };
+    Value::Object(event_fields(&shown, wanted))
 }
 
-fn content(shown: &Shown<'_>, wanted: &Wanted) -> Map<String, Value> {
+fn event_fields(shown: &EventView<'_>, wanted: &FieldSelection) -> Map<String, Value> {
     let mut event = Map::new();
     event.insert("@odata.etag".to_owned(), json!(shown.copy.etag()));
     for name in &wanted.fields {
@@ -168,14 +173,14 @@ fn content(shown: &Shown<'_>, wanted: &Wanted) -> Map<String, Value> {
 }
 
 /// The whole event with text, links and answers: what Graph answers to a write, asked or not.
-pub(super) fn everything(state: &State, mailbox: &str, copy: &EventCopy, immutable: bool) -> Value {
+pub(super) fn full_event(state: &State, mailbox: &str, copy: &EventCopy, immutable: bool) -> Value {
     let mut event = Map::new();
     event.insert("@odata.etag".to_owned(), json!(copy.etag()));
-    let shown = Shown { copy, master: master(state, mailbox, copy), immutable };
-    for name in KNOWN {
+    let shown = EventView { copy, master: master(state, mailbox, copy), immutable };
+    for name in EVENT_FIELDS {
         event.insert((*name).to_owned(), field(&shown, name));
     }
-    let own = json!({ "response": copy.response.word(), "time": stamp(copy.modified) });
+    let own = json!({ "response": copy.response.as_graph_str(), "time": utc_time(copy.modified) });
     let text = &copy.details.body;
     let extra = json!({
         "body": { "contentType": "html", "content": text },

@@ -4,18 +4,18 @@ use http::StatusCode;
 use serde_json::{Value, json};
 
 use super::Graph;
-use super::access::Need;
-use super::event_json::{selected, shown_id};
-use super::query::{Wanted, instant, page_size, quoted};
+use super::access::RequiredAccess;
+use super::event_json::{selected_event, visible_id};
+use super::query::{FieldSelection, page_size, parse_instant, unquote};
 use super::request::{Call, Reply, Route};
 use crate::entra::Caller;
 use crate::exchange::EventType;
 use crate::exchange::state::EventCopy;
 
 /// What a read finds in a copy to decide whether it belongs to the answer.
-type Test = Box<dyn Fn(&EventCopy) -> bool>;
+type EventFilter = Box<dyn Fn(&EventCopy) -> bool>;
 
-pub(super) fn not_found() -> Reply {
+pub(super) fn event_not_found() -> Reply {
     let text = "The specified object was not found in the store.";
     Reply::error(StatusCode::NOT_FOUND, "ErrorItemNotFound", text)
 }
@@ -30,9 +30,9 @@ impl Graph {
         immutable: bool,
     ) -> Result<String, Reply> {
         let state = self.0.exchange.lock();
-        let row = state.mailboxes.get(mailbox).ok_or_else(not_found)?;
-        let found = row.copies.values().find(|c| shown_id(c, immutable) == id);
-        found.map(|c| c.id.clone()).ok_or_else(not_found)
+        let row = state.mailboxes.get(mailbox).ok_or_else(event_not_found)?;
+        let found = row.copies.values().find(|c| visible_id(c, immutable) == id);
+        found.map(|c| c.id.clone()).ok_or_else(event_not_found)
     }
 
     pub(super) fn read_event(
@@ -42,13 +42,13 @@ impl Graph {
         caller: &Caller,
         event: &str,
     ) -> Result<Reply, Reply> {
-        let mailbox = self.readable(route, caller)?;
-        let wanted = self.wanted(call, route)?;
+        let mailbox = self.readable_mailbox(route, caller)?;
+        let wanted = self.parse_selection(call, route)?;
         let id = self.event_id(&mailbox, event, wanted.immutable)?;
         let state = self.0.exchange.lock();
-        let row = state.mailboxes.get(&mailbox).ok_or_else(not_found)?;
-        let copy = row.copies.get(&id).ok_or_else(not_found)?;
-        let mut body = selected(&state, &mailbox, copy, &wanted);
+        let row = state.mailboxes.get(&mailbox).ok_or_else(event_not_found)?;
+        let copy = row.copies.get(&id).ok_or_else(event_not_found)?;
+        let mut body = selected_event(&state, &mailbox, copy, &wanted);
         let fields = wanted.fields.join(",");
         let context = format!("$metadata#users('{mailbox}')/events({fields})/$entity");
         body["@odata.context"] = json!(format!("https://graph.microsoft.com/v1.0/{context}"));
@@ -61,10 +61,10 @@ impl Graph {
         route: &Route,
         caller: &Caller,
     ) -> Result<Reply, Reply> {
-        let mailbox = self.readable(route, caller)?;
+        let mailbox = self.readable_mailbox(route, caller)?;
         if !call.option("$select").is_some_and(|s| s.trim().eq_ignore_ascii_case("id")) {
-            self.breach(call, route, "more of a calendar than its id");
-            return Err(Reply::bad("Only $select=id is answered here."));
+            self.record_violation(call, route, "more of a calendar than its id");
+            return Err(Reply::bad_request("Only $select=id is answered here."));
         }
         let state = self.0.exchange.lock();
         let id = state.mailboxes.get(&mailbox).map(|m| m.calendar.clone());
@@ -77,9 +77,9 @@ impl Graph {
         route: &Route,
         caller: &Caller,
     ) -> Result<Reply, Reply> {
-        let mailbox = self.readable(route, caller)?;
-        let wanted = self.wanted(call, route)?;
-        let bound = |name: &str| call.option(name).and_then(instant);
+        let mailbox = self.readable_mailbox(route, caller)?;
+        let wanted = self.parse_selection(call, route)?;
+        let bound = |name: &str| call.option(name).and_then(parse_instant);
         let (Some(from), Some(to)) = (bound("startDateTime"), bound("endDateTime")) else {
             let code = "ErrorInvalidParameter";
             let text = "This request requires a time window specified by the query string \
@@ -87,12 +87,12 @@ impl Graph {
             return Err(Reply::error(StatusCode::BAD_REQUEST, code, text));
         };
         if call.option("$filter").is_some() {
-            return Err(Reply::bad("$filter is not simulated here."));
+            return Err(Reply::bad_request("$filter is not simulated here."));
         }
-        let window: Test = Box::new(move |c| {
+        let window: EventFilter = Box::new(move |c| {
             c.kind != EventType::SeriesMaster && c.details.start < to && from < c.details.end
         });
-        Ok(self.page(call, &mailbox, &wanted, window.as_ref()))
+        Ok(self.event_page(call, &mailbox, &wanted, window.as_ref()))
     }
 
     /// `GET /users/{id}/events`: singles and masters, filtered by `iCalUId` or by the value of an
@@ -103,26 +103,26 @@ impl Graph {
         route: &Route,
         caller: &Caller,
     ) -> Result<Reply, Reply> {
-        let mailbox = self.readable(route, caller)?;
-        let wanted = self.wanted(call, route)?;
+        let mailbox = self.readable_mailbox(route, caller)?;
+        let wanted = self.parse_selection(call, route)?;
         let filter = call.option("$filter").map(str::trim).unwrap_or_default();
         let test = filter_test(filter).ok_or_else(|| {
-            Reply::bad(
+            Reply::bad_request(
                 "Only iCalUId eq '..' and singleValueExtendedProperties/Any(..) are known here.",
             )
         })?;
-        Ok(self.page(call, &mailbox, &wanted, test.as_ref()))
+        Ok(self.event_page(call, &mailbox, &wanted, test.as_ref()))
     }
 
-    fn readable(&self, route: &Route, caller: &Caller) -> Result<String, Reply> {
-        self.mailbox_for(caller, route.mailbox().unwrap_or_default(), Need::Read)
+    fn readable_mailbox(&self, route: &Route, caller: &Caller) -> Result<String, Reply> {
+        self.mailbox_for(caller, route.mailbox().unwrap_or_default(), RequiredAccess::Read)
     }
 
-    fn page(
+    fn event_page(
         &self,
         call: &Call,
         mailbox: &str,
-        wanted: &Wanted,
+        wanted: &FieldSelection,
         belongs: &dyn Fn(&EventCopy) -> bool,
     ) -> Reply {
         let state = self.0.exchange.lock();
@@ -136,7 +136,7 @@ impl Graph {
             .iter()
             .skip(skip)
             .take(size)
-            .map(|copy| selected(&state, mailbox, copy, wanted))
+            .map(|copy| selected_event(&state, mailbox, copy, wanted))
             .collect();
         let mut body = json!({ "value": items });
         let next = skip.saturating_add(size);
@@ -148,18 +148,18 @@ impl Graph {
     }
 
     fn next_link(&self, call: &Call, skip: usize) -> String {
-        let path: Vec<_> = call.path.iter().map(|p| super::writes::segment(p)).collect();
+        let path: Vec<_> = call.path.iter().map(|p| super::writes::encode_segment(p)).collect();
         let mut query = url::form_urlencoded::Serializer::new(String::new());
         for (name, value) in call.query.iter().filter(|(n, _)| !n.eq_ignore_ascii_case("$skip")) {
             query.append_pair(name, value);
         }
         query.append_pair("$skip", &skip.to_string());
-        let base = self.outside().base.clone();
+        let base = self.outbound().base.clone();
         format!("{base}/v1.0/{}?{}", path.join("/"), query.finish())
     }
 }
 
-fn filter_test(filter: &str) -> Option<Test> {
+fn filter_test(filter: &str) -> Option<EventFilter> {
     let listed =
         |c: &EventCopy| matches!(c.kind, EventType::SingleInstance | EventType::SeriesMaster);
     if filter.is_empty() {
@@ -168,14 +168,14 @@ fn filter_test(filter: &str) -> Option<Test> {
     if let Some((name, value)) = filter.split_once(" eq ")
         && name.trim().eq_ignore_ascii_case("iCalUId")
     {
-        let ical = quoted(value)?;
+        let ical = unquote(value)?;
         return Some(Box::new(move |c| listed(c) && c.details.ical == ical));
     }
     // singleValueExtendedProperties/Any(ep: ep/id eq '..' and ep/value eq '..')
     let inner = filter.strip_prefix("singleValueExtendedProperties/Any(ep:")?.strip_suffix(')')?;
     let (id, value) = inner.split_once(" and ")?;
-    let id = quoted(id.trim().strip_prefix("ep/id eq ")?)?;
-    let value = quoted(value.trim().strip_prefix("ep/value eq ")?)?;
+    let id = unquote(id.trim().strip_prefix("ep/id eq ")?)?;
+    let value = unquote(value.trim().strip_prefix("ep/value eq ")?)?;
     Some(Box::new(move |c| {
         listed(c) && c.properties.get(&id).is_some_and(|v| v.eq_ignore_ascii_case(&value))
     }))

@@ -6,28 +6,28 @@ use http::{Request, StatusCode};
 
 use super::Graph;
 use super::request::Reply;
-use super::writes::segment;
+use super::writes::encode_segment;
 
 impl Graph {
     /// Validates a notification URL; its query is kept.
     pub(super) async fn validate(&self, url: &str) -> Result<(), Reply> {
-        if self.times_out() {
-            return Err(timed_out());
+        if self.must_time_out() {
+            return Err(validation_timed_out());
         }
         let token = self.token();
         let joint = if url.contains('?') { '&' } else { '?' };
-        let address = format!("{url}{joint}validationToken={}", segment(&token));
+        let address = format!("{url}{joint}validationToken={}", encode_segment(&token));
         let request = Request::post(address)
             .header("content-type", "text/plain; charset=utf-8")
             .header("content-length", "0")
             .body(Bytes::new())
-            .map_err(|_| refused("The notification URL is not valid."))?;
+            .map_err(|_| validation_failed("The notification URL is not valid."))?;
         let Ok(answer) = self.http().send(request).await else {
-            return Err(timed_out());
+            return Err(validation_timed_out());
         };
         if answer.status() != StatusCode::OK {
             let reason = answer.status().canonical_reason().unwrap_or("Unknown").replace(' ', "");
-            return Err(refused(&format!(
+            return Err(validation_failed(&format!(
                 "Subscription validation request failed. HTTP status code is '{reason}'. \
                  Notification endpoint must respond with 200 OK to validation request."
             )));
@@ -37,7 +37,7 @@ impl Graph {
             k.split(';').next().is_some_and(|k| k.trim().eq_ignore_ascii_case("text/plain"))
         });
         if !plain || answer.body() != token.as_bytes() {
-            return Err(refused(
+            return Err(validation_failed(
                 "Subscription validation request failed. Must respond with 200 OK to this request \
                  and the validation token as plain text.",
             ));
@@ -46,7 +46,7 @@ impl Graph {
     }
 
     /// Whether this one times out because a test wants it.
-    fn times_out(&self) -> bool {
+    fn must_time_out(&self) -> bool {
         let left = &mut self.lock().switches.handshakes_to_time_out;
         let out = *left > 0;
         *left = left.saturating_sub(1);
@@ -64,10 +64,10 @@ impl Graph {
     }
 }
 
-fn timed_out() -> Reply {
-    refused("Subscription validation request timed out.")
+fn validation_timed_out() -> Reply {
+    validation_failed("Subscription validation request timed out.")
 }
 
-fn refused(text: &str) -> Reply {
+fn validation_failed(text: &str) -> Reply {
     Reply::error(StatusCode::BAD_REQUEST, "InvalidRequest", text)
 }

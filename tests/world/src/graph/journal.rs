@@ -5,7 +5,7 @@ use super::request::{Call, Reply, Route};
 
 /// One request, without any content.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Seen {
+pub struct RecordedRequest {
     /// The method.
     pub method: String,
     /// The path with `{id}` in place of ids, e.g. `/users/{id}/events/{id}`; the path itself when unknown.
@@ -45,31 +45,31 @@ pub struct Violation {
 
 #[derive(Default)]
 pub(super) struct Journal {
-    seen: Vec<Seen>,
+    requests: Vec<RecordedRequest>,
     violations: Vec<Violation>,
 }
 
 impl Graph {
     /// Every request so far, oldest first; a batch's inner ones before the batch.
-    pub fn requests(&self) -> Vec<Seen> {
-        self.lock().journal.seen.clone()
+    pub fn requests(&self) -> Vec<RecordedRequest> {
+        self.lock().journal.requests.clone()
     }
 
     /// How many requests of that method and template came, inside batches or by themselves.
     pub fn count(&self, method: &str, template: &str) -> usize {
         let state = self.lock();
-        let all = state.journal.seen.iter();
+        let all = state.journal.requests.iter();
         all.filter(|s| s.method == method && s.template == template).count()
     }
 
     /// How many HTTP requests came: inner requests of batches are not counted.
     pub fn http_requests(&self) -> usize {
-        self.lock().journal.seen.iter().filter(|s| !s.in_batch).count()
+        self.lock().journal.requests.iter().filter(|s| !s.in_batch).count()
     }
 
     /// Forgets the requests so far (not the violations).
     pub fn clear_requests(&self) {
-        self.lock().journal.seen.clear();
+        self.lock().journal.requests.clear();
     }
 
     /// Every breach of this project's rules so far; a good test ends with none.
@@ -77,7 +77,7 @@ impl Graph {
         self.lock().journal.violations.clone()
     }
 
-    pub(super) fn breach(&self, call: &Call, route: &Route, rule: impl Into<String>) {
+    pub(super) fn record_violation(&self, call: &Call, route: &Route, rule: impl Into<String>) {
         let violation = Violation {
             rule: rule.into(),
             method: call.method.to_string(),
@@ -86,7 +86,7 @@ impl Graph {
         self.lock().journal.violations.push(violation);
     }
 
-    pub(super) fn note(
+    pub(super) fn record_request(
         &self,
         call: &Call,
         route: Option<&Route>,
@@ -94,7 +94,7 @@ impl Graph {
         reply: &Reply,
     ) {
         let select = call.option("$select").unwrap_or_default();
-        let seen = Seen {
+        let seen = RecordedRequest {
             method: call.method.to_string(),
             template: route.map_or_else(|| call.path.join("/"), |r| r.template().to_owned()),
             tenant: caller.map(|c| c.tenant.clone()),
@@ -108,6 +108,6 @@ impl Graph {
             status: if reply.broken { 0 } else { reply.status.as_u16() },
             in_batch: call.in_batch,
         };
-        self.lock().journal.seen.push(seen);
+        self.lock().journal.requests.push(seen);
     }
 }

@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::Graph;
 use super::request::{Call, Reply, Route};
-use super::switches::too_many;
+use super::switches::throttle_error;
 use crate::entra::Caller;
 
 /// The time that the limits of the subscription API are for
@@ -47,7 +47,7 @@ impl Limit {
 
     /// Requests in twenty seconds: of one app in one tenant, and of one app in all tenants
     /// (learn.microsoft.com/graph/throttling-limits, 2026-02-06).
-    fn most(self) -> (usize, usize) {
+    fn quota(self) -> (usize, usize) {
         match self {
             Self::SubscriptionWrites | Self::SubscriptionReads => (500, 2_000),
             Self::Reauthorizations => (1_000, 4_000),
@@ -59,14 +59,14 @@ impl Limit {
 
 /// The instants of recent requests, oldest first.
 #[derive(Default)]
-struct Recent {
+struct SlidingWindow {
     at: VecDeque<Timestamp>,
     /// The most that ever were in one window.
     peak: usize,
 }
 
-impl Recent {
-    fn forget(&mut self, now: Timestamp) {
+impl SlidingWindow {
+    fn evict(&mut self, now: Timestamp) {
         while self.at.front().is_some_and(|at| *at + WINDOW <= now) {
             self.at.pop_front();
         }
@@ -88,14 +88,14 @@ impl Recent {
 #[derive(Default)]
 pub(super) struct Limits {
     /// What was taken, by limit, app, and tenant (none for all tenants together).
-    taken: BTreeMap<(Limit, String, Option<String>), Recent>,
+    accepted: BTreeMap<(Limit, String, Option<String>), SlidingWindow>,
     /// Writes of subscriptions by tenant, taken or not.
-    writes: BTreeMap<String, Recent>,
+    writes: BTreeMap<String, SlidingWindow>,
     refused: BTreeMap<Limit, u64>,
 }
 
 impl Limits {
-    pub(super) fn refused(&mut self, limit: Limit) {
+    pub(super) fn count_refusal(&mut self, limit: Limit) {
         *self.refused.entry(limit).or_default() += 1;
     }
 
@@ -103,24 +103,24 @@ impl Limits {
     fn take(&mut self, limit: Limit, caller: &Caller, now: Timestamp) -> Result<(), Timestamp> {
         if limit == Limit::SubscriptionWrites {
             let all = self.writes.entry(caller.tenant.clone()).or_default();
-            all.forget(now);
+            all.evict(now);
             all.add(now);
         }
-        let (of_tenant, of_app) = limit.most();
+        let (of_tenant, of_app) = limit.quota();
         let key = |tenant: Option<&String>| (limit, caller.app.clone(), tenant.cloned());
         let keys = [(key(Some(&caller.tenant)), of_tenant), (key(None), of_app)];
         let mut until = None;
         for (key, most) in &keys {
-            let recent = self.taken.entry(key.clone()).or_default();
-            recent.forget(now);
+            let recent = self.accepted.entry(key.clone()).or_default();
+            recent.evict(now);
             until = until.max(recent.full_until(*most));
         }
         if let Some(until) = until {
-            self.refused(limit);
+            self.count_refusal(limit);
             return Err(until);
         }
         for (key, _) in keys {
-            self.taken.entry(key).or_default().add(now);
+            self.accepted.entry(key).or_default().add(now);
         }
         Ok(())
     }
@@ -129,7 +129,7 @@ impl Limits {
 impl Graph {
     /// The greatest number of POST, PATCH and DELETE requests for subscriptions of `tenant` in any
     /// twenty seconds, refused ones included.
-    pub fn most_subscription_writes(&self, tenant: &str) -> usize {
+    pub fn peak_subscription_writes(&self, tenant: &str) -> usize {
         self.lock().limits.writes.get(tenant).map_or(0, |recent| recent.peak)
     }
 
@@ -139,20 +139,20 @@ impl Graph {
     }
 
     /// How many requests were refused with 429 in all.
-    pub fn throttled_in_all(&self) -> u64 {
+    pub fn total_throttled(&self) -> u64 {
         self.lock().limits.refused.values().sum()
     }
 
     /// The refusal where this request is one too many. Refused requests do not count against the
     /// limit: whoever waits as told gets in.
-    pub(super) fn over_limit(&self, call: &Call, route: &Route, caller: &Caller) -> Option<Reply> {
+    pub(super) fn check_limit(&self, call: &Call, route: &Route, caller: &Caller) -> Option<Reply> {
         let limit = Limit::of(&call.method, route)?;
         let now = self.now();
         let until = self.lock().limits.take(limit, caller, now).err()?;
         let wait = until.duration_since(now);
         let seconds = wait.as_secs() + i64::from(wait.subsec_nanos() > 0);
         let text = "Too many requests for subscriptions.";
-        let reply = too_many(StatusCode::TOO_MANY_REQUESTS, text);
+        let reply = throttle_error(StatusCode::TOO_MANY_REQUESTS, text);
         Some(reply.retry_after(seconds.max(1)))
     }
 }

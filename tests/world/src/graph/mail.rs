@@ -4,7 +4,7 @@ use http::StatusCode;
 use serde_json::Value;
 
 use super::Graph;
-use super::access::Need;
+use super::access::RequiredAccess;
 use super::request::{Call, Reply};
 use crate::entra::Caller;
 
@@ -21,7 +21,7 @@ pub struct Mail {
     pub subject: String,
     /// Its text.
     pub body: String,
-    /// `Text` or `HTML`, as sent.
+    /// `MaybeText` or `HTML`, as sent.
     pub content_type: String,
     /// Whether a copy stays in Sent Items (true unless told otherwise).
     pub saved: bool,
@@ -40,7 +40,7 @@ impl Graph {
         caller: &Caller,
         name: &str,
     ) -> Result<Reply, Reply> {
-        let from = self.mailbox_for(caller, name, Need::Send)?;
+        let from = self.mailbox_for(caller, name, RequiredAccess::Send)?;
         let body = call.json()?;
         let message = &body["message"];
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();

@@ -6,9 +6,11 @@
 mod access;
 mod batch;
 mod calendar_permissions;
+mod change_items;
 mod delivery;
 mod directory;
 mod dispatch;
+mod encryption;
 mod envelope;
 mod event_json;
 mod events;
@@ -16,13 +18,11 @@ mod handshake;
 mod journal;
 mod limits;
 mod mail;
-mod outbox;
-mod pausing;
+mod notification_queue;
 mod query;
 mod request;
 mod route;
-mod sealing;
-mod storm;
+mod subscription_access;
 mod subscriptions;
 mod switches;
 mod writes;
@@ -37,13 +37,13 @@ use roombridge::base::http::Http;
 use roombridge::base::rng::Rng;
 
 pub use access::ExchangeGrant;
-pub use delivery::{Delivery, DeliveryTask, Lifecycle, Post};
-pub use envelope::ValidationTokens;
-pub use journal::{Seen, Violation};
+pub use delivery::{DeliveryRound, DeliveryTask, LifecycleKind, NotificationPost};
+pub use envelope::ValidationTokenForm;
+pub use journal::{RecordedRequest, Violation};
 pub use limits::Limit;
 pub use mail::Mail;
 pub use subscriptions::SubscriptionView;
-pub use switches::{Fault, Moment, Outcome, Scope, Until};
+pub use switches::{FaultOutcome, FaultTiming, RequestFault, Scope, ThrottleEnd};
 
 use crate::entra::Entra;
 use crate::exchange::Exchange;
@@ -58,11 +58,11 @@ struct Inner {
     clock: Arc<dyn Clock>,
     rng: Arc<dyn Rng>,
     /// How it reaches the notification URLs, and the address that next links start with.
-    outside: Mutex<Outside>,
+    outbound: Mutex<Outbound>,
     state: Mutex<State>,
 }
 
-struct Outside {
+struct Outbound {
     http: Arc<dyn Http>,
     base: String,
 }
@@ -72,19 +72,19 @@ struct Outside {
 struct State {
     subscriptions: BTreeMap<String, subscriptions::Subscription>,
     limits: limits::Limits,
-    grants: BTreeMap<(String, String), ExchangeGrant>,
+    exchange_grants: BTreeMap<(String, String), ExchangeGrant>,
     /// Tenants where a grant in Exchange does not suffice for a subscription.
-    unscoped: BTreeSet<String>,
+    scoped_refused: BTreeSet<String>,
     /// Requests in flight by app and mailbox.
     in_flight: BTreeMap<(String, String), u32>,
     switches: switches::Switches,
-    outbox: outbox::Outbox,
+    notifications: notification_queue::NotificationQueue,
     journal: journal::Journal,
     mails: Vec<Mail>,
 }
 
 impl Graph {
-    /// A Graph over `exchange` that takes tokens of `entra` and sends notifications through `http`.
+    /// A Graph over `send_once` that takes tokens of `entra` and sends notifications through `http`.
     pub fn new(
         exchange: Exchange,
         entra: Entra,
@@ -93,8 +93,15 @@ impl Graph {
         rng: Arc<dyn Rng>,
     ) -> Self {
         let base = "https://graph.microsoft.com".to_owned();
-        let outside = Mutex::new(Outside { http, base });
-        Self(Arc::new(Inner { exchange, entra, clock, rng, outside, state: Mutex::default() }))
+        let outside = Mutex::new(Outbound { http, base });
+        Self(Arc::new(Inner {
+            exchange,
+            entra,
+            clock,
+            rng,
+            outbound: outside,
+            state: Mutex::default(),
+        }))
     }
 
     /// Answers everything under `/v1.0`; what it does not know is a 404 in Graph's shape.
@@ -104,20 +111,20 @@ impl Graph {
 
     /// Where clients reach it, without a slash at the end: next links start with it.
     pub fn set_public_base(&self, base: &str) {
-        base.clone_into(&mut self.outside().base);
+        base.clone_into(&mut self.outbound().base);
     }
 
     /// Sends handshakes and notifications through `http` from now on.
     pub fn deliver_through(&self, http: Arc<dyn Http>) {
-        self.outside().http = http;
+        self.outbound().http = http;
     }
 
     fn http(&self) -> Arc<dyn Http> {
-        Arc::clone(&self.outside().http)
+        Arc::clone(&self.outbound().http)
     }
 
-    fn outside(&self) -> MutexGuard<'_, Outside> {
-        self.0.outside.lock().unwrap_or_else(PoisonError::into_inner)
+    fn outbound(&self) -> MutexGuard<'_, Outbound> {
+        self.0.outbound.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

@@ -9,7 +9,7 @@ use super::Graph;
 use super::request::{Call, Reply, Route};
 
 /// The fields of an event that may be asked for (resources/event.md).
-pub(super) const KNOWN: &[&str] = &[
+pub(super) const EVENT_FIELDS: &[&str] = &[
     "id",
     "iCalUId",
     "subject",
@@ -44,7 +44,7 @@ pub(super) const KNOWN: &[&str] = &[
 ];
 
 /// Fields that exist, and that this project never asks for.
-const FORBIDDEN: &[&str] = &[
+const FORBIDDEN_FIELDS: &[&str] = &[
     "body",
     "bodyPreview",
     "uniqueBody",
@@ -61,7 +61,7 @@ const FORBIDDEN: &[&str] = &[
 ];
 
 /// Options that a calendar read understands here.
-const OPTIONS: &[&str] = &[
+const QUERY_OPTIONS: &[&str] = &[
     "$select",
     "$expand",
     "$filter",
@@ -75,7 +75,7 @@ const OPTIONS: &[&str] = &[
 
 /// What a read asks for.
 #[derive(Clone)]
-pub(super) struct Wanted {
+pub(super) struct FieldSelection {
     /// In their canonical spelling.
     pub(super) fields: Vec<&'static str>,
     /// Ids of the extended properties to be expanded.
@@ -85,47 +85,61 @@ pub(super) struct Wanted {
 
 impl Graph {
     /// Reads what is wanted, and refuses what this project must never ask.
-    pub(super) fn wanted(&self, call: &Call, route: &Route) -> Result<Wanted, Reply> {
+    pub(super) fn parse_selection(
+        &self,
+        call: &Call,
+        route: &Route,
+    ) -> Result<FieldSelection, Reply> {
         for (name, _) in &call.query {
-            if !OPTIONS.iter().any(|o| o.eq_ignore_ascii_case(name)) {
-                return Err(Reply::bad(&format!("The query option '{name}' is not supported.")));
+            if !QUERY_OPTIONS.iter().any(|o| o.eq_ignore_ascii_case(name)) {
+                return Err(Reply::bad_request(&format!(
+                    "The query option '{name}' is not supported."
+                )));
             }
         }
         self.check_time_zone(call, route)?;
         let immutable = call.immutable_ids();
         if !immutable {
-            self.breach(call, route, "a calendar read without Prefer: IdType=\"ImmutableId\"");
+            self.record_violation(
+                call,
+                route,
+                "a calendar read without Prefer: IdType=\"ImmutableId\"",
+            );
         }
-        let fields = self.fields(call, route, call.option("$select").unwrap_or_default())?;
+        let fields = self.parse_select(call, route, call.option("$select").unwrap_or_default())?;
         let properties = match call.option("$expand") {
-            Some(expand) => self.expansion(call, route, expand)?,
+            Some(expand) => self.parse_expand(call, route, expand)?,
             None => Vec::new(),
         };
-        Ok(Wanted { fields, properties, immutable })
+        Ok(FieldSelection { fields, properties, immutable })
     }
 
     /// The fields that `select` names, in their canonical spelling.
-    pub(super) fn fields(
+    pub(super) fn parse_select(
         &self,
         call: &Call,
         route: &Route,
         select: &str,
     ) -> Result<Vec<&'static str>, Reply> {
         if select.trim().is_empty() {
-            self.breach(call, route, "a calendar read without $select");
+            self.record_violation(call, route, "a calendar read without $select");
             let code = "WorldSelectRequired";
             let text = "A calendar read without $select would answer with the body.";
             return Err(Reply::error(StatusCode::BAD_REQUEST, code, text));
         }
         let mut fields = Vec::new();
         for name in select.split(',').map(str::trim) {
-            if let Some(word) = FORBIDDEN.iter().find(|f| f.eq_ignore_ascii_case(name)) {
-                self.breach(call, route, format!("the forbidden field {word} in $select"));
+            if let Some(word) = FORBIDDEN_FIELDS.iter().find(|f| f.eq_ignore_ascii_case(name)) {
+                self.record_violation(
+                    call,
+                    route,
+                    format!("the forbidden field {word} in $select"),
+                );
                 let code = "WorldForbiddenField";
                 let text = format!("The field '{word}' must never be asked for.");
                 return Err(Reply::error(StatusCode::BAD_REQUEST, code, &text));
             }
-            let known = KNOWN.iter().find(|k| k.eq_ignore_ascii_case(name));
+            let known = EVENT_FIELDS.iter().find(|k| k.eq_ignore_ascii_case(name));
             fields.push(*known.ok_or_else(|| unknown_property(name))?);
         }
         Ok(fields)
@@ -133,7 +147,7 @@ impl Graph {
 
     /// `singleValueExtendedProperties($filter=id eq '..' or id eq '..')`
     /// (api/singlevaluelegacyextendedproperty-get.md, 2024-04-04); nothing else may be expanded.
-    pub(super) fn expansion(
+    pub(super) fn parse_expand(
         &self,
         call: &Call,
         route: &Route,
@@ -146,8 +160,12 @@ impl Graph {
             .and_then(|rest| rest.trim().strip_prefix("$filter="))
             .and_then(|filter| filter.split(" or ").map(quoted_id).collect::<Option<Vec<_>>>());
         ids.ok_or_else(|| {
-            self.breach(call, route, "$expand of something else than one's own properties");
-            Reply::bad(
+            self.record_violation(
+                call,
+                route,
+                "$expand of something else than one's own properties",
+            );
+            Reply::bad_request(
                 "Only singleValueExtendedProperties($filter=id eq '..') can be expanded here.",
             )
         })
@@ -156,8 +174,8 @@ impl Graph {
     fn check_time_zone(&self, call: &Call, route: &Route) -> Result<(), Reply> {
         match call.preference("outlook.timezone") {
             Some(zone) if !zone.eq_ignore_ascii_case("UTC") => {
-                self.breach(call, route, "another time zone than UTC asked for");
-                Err(Reply::bad("Only UTC is simulated here."))
+                self.record_violation(call, route, "another time zone than UTC asked for");
+                Err(Reply::bad_request("Only UTC is simulated here."))
             }
             Some(_) | None => Ok(()),
         }
@@ -172,17 +190,17 @@ fn unknown_property(name: &str) -> Reply {
 /// The id in `id eq '...'`.
 fn quoted_id(clause: &str) -> Option<String> {
     let (name, value) = clause.trim().split_once(" eq ")?;
-    name.trim().eq_ignore_ascii_case("id").then(|| quoted(value)).flatten()
+    name.trim().eq_ignore_ascii_case("id").then(|| unquote(value)).flatten()
 }
 
 /// The text between single quotes, with doubled ones undone.
-pub(super) fn quoted(value: &str) -> Option<String> {
+pub(super) fn unquote(value: &str) -> Option<String> {
     let inner = value.trim().strip_prefix('\'')?.strip_suffix('\'')?;
     Some(inner.replace("''", "'"))
 }
 
 /// An instant in a query: with offset, or without one in UTC.
-pub(super) fn instant(text: &str) -> Option<Timestamp> {
+pub(super) fn parse_instant(text: &str) -> Option<Timestamp> {
     if let Ok(instant) = text.parse::<Timestamp>() {
         return Some(instant);
     }

@@ -63,7 +63,7 @@ impl Call {
 
     pub(super) fn json(&self) -> Result<Value, Reply> {
         let text = "Unable to read JSON request payload.";
-        serde_json::from_slice(&self.body).map_err(|_| Reply::bad(text))
+        serde_json::from_slice(&self.body).map_err(|_| Reply::bad_request(text))
     }
 }
 
@@ -93,7 +93,7 @@ impl Reply {
         Self::new(status, json!({ "error": { "code": code, "message": message } }))
     }
 
-    pub(super) fn bad(message: &str) -> Self {
+    pub(super) fn bad_request(message: &str) -> Self {
         Self::error(StatusCode::BAD_REQUEST, "BadRequest", message)
     }
 

@@ -7,7 +7,7 @@ use http::{Method, StatusCode};
 use jiff::Timestamp;
 
 use super::Graph;
-use super::envelope::ValidationTokens;
+use super::envelope::ValidationTokenForm;
 use super::limits::Limit;
 use super::request::{Call, Reply, Route};
 use crate::entra::Caller;
@@ -36,7 +36,7 @@ impl Scope {
 
 /// How long a throttle lasts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Until {
+pub enum ThrottleEnd {
     /// Up to that instant; `Retry-After` names the rest.
     Instant(Timestamp),
     /// For so many requests; `Retry-After` is 1 s
@@ -46,7 +46,7 @@ pub enum Until {
 
 /// When a fault strikes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Moment {
+pub enum FaultTiming {
     /// Before the request took effect.
     Before,
     /// After it took effect.
@@ -55,7 +55,7 @@ pub enum Moment {
 
 /// What the caller gets from a fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Outcome {
+pub enum FaultOutcome {
     /// This status, with an error body.
     Status(u16),
     /// No answer: the connection breaks.
@@ -64,7 +64,7 @@ pub enum Outcome {
 
 /// A planned failure of one request.
 #[derive(Debug, Clone)]
-pub struct Fault {
+pub struct RequestFault {
     /// The method.
     pub method: &'static str,
     /// The path template, e.g. `/users/{id}/events/{id}`.
@@ -72,27 +72,27 @@ pub struct Fault {
     /// Which matching request from now on, counted from 1.
     pub nth: u32,
     /// When.
-    pub moment: Moment,
+    pub moment: FaultTiming,
     /// What the caller gets.
-    pub outcome: Outcome,
+    pub outcome: FaultOutcome,
 }
 
 struct Throttle {
     scope: Scope,
-    until: Until,
+    until: ThrottleEnd,
     status: u16,
 }
 
 #[derive(Default)]
 pub(super) struct Switches {
     throttles: Vec<Throttle>,
-    faults: Vec<Fault>,
-    struck: u32,
+    faults: Vec<RequestFault>,
+    triggered: u32,
     pub(super) validate_on_renewal: bool,
     pub(super) max_minutes: Option<i64>,
     pub(super) null_removes: bool,
-    pub(super) wants_advanced: bool,
-    pub(super) tokens: ValidationTokens,
+    pub(super) requires_advanced_queries: bool,
+    pub(super) tokens: ValidationTokenForm,
     /// Whether the next validation token is in the other form.
     pub(super) second_form: bool,
     /// How long Graph takes for an answer, by tenant.
@@ -102,8 +102,8 @@ pub(super) struct Switches {
 }
 
 impl Graph {
-    /// Refuses requests in `scope` with 429 (or any other status, e.g. 503) for some time.
-    pub fn throttle(&self, scope: Scope, until: Until, status: u16) {
+    /// Refuses requests in `scope_commands` with 429 (or any other status, e.g. 503) for some time.
+    pub fn throttle(&self, scope: Scope, until: ThrottleEnd, status: u16) {
         self.lock().switches.throttles.push(Throttle { scope, until, status });
     }
 
@@ -113,7 +113,7 @@ impl Graph {
     }
 
     /// Plans a failure.
-    pub fn fail(&self, fault: Fault) {
+    pub fn plan_fault(&self, fault: RequestFault) {
         self.lock().switches.faults.push(fault);
     }
 
@@ -123,8 +123,8 @@ impl Graph {
     }
 
     /// How many planned failures happened.
-    pub fn faults_struck(&self) -> u32 {
-        self.lock().switches.struck
+    pub fn faults_triggered(&self) -> u32 {
+        self.lock().switches.triggered
     }
 
     /// How many planned failures have not happened yet.
@@ -154,7 +154,7 @@ impl Graph {
     /// `$count=true`, as learn.microsoft.com/graph/api/group-list-memberof says of OData casts.
     /// Off at first.
     pub fn require_advanced_queries(&self, on: bool) {
-        self.lock().switches.wants_advanced = on;
+        self.lock().switches.requires_advanced_queries = on;
     }
 
     /// How long Graph takes for each of its answers to `tenant` from now on, in tokio's time: a test
@@ -170,7 +170,11 @@ impl Graph {
     }
 
     /// The failure that strikes this request, if one was planned for it.
-    pub(super) fn strike(&self, method: &Method, route: &Route) -> Option<(Moment, Outcome)> {
+    pub(super) fn take_fault(
+        &self,
+        method: &Method,
+        route: &Route,
+    ) -> Option<(FaultTiming, FaultOutcome)> {
         let mut state = self.lock();
         let switches = &mut state.switches;
         let mut hit = None;
@@ -183,12 +187,12 @@ impl Graph {
             }
         }
         let fault = switches.faults.remove(hit?);
-        switches.struck += 1;
+        switches.triggered += 1;
         Some((fault.moment, fault.outcome))
     }
 
     /// The refusal of a throttle that hits this request.
-    pub(super) fn switched_off(
+    pub(super) fn throttled_reply(
         &self,
         call: &Call,
         route: &Route,
@@ -202,30 +206,30 @@ impl Graph {
         let mut state = self.lock();
         let throttles = &mut state.switches.throttles;
         throttles.retain(|t| match t.until {
-            Until::Instant(end) => now < end,
-            Until::Requests(left) => left > 0,
+            ThrottleEnd::Instant(end) => now < end,
+            ThrottleEnd::Requests(left) => left > 0,
         });
         let hit = throttles.iter_mut().find(|t| t.scope.covers(&caller.tenant, mailbox))?;
         let seconds = match &mut hit.until {
-            Until::Instant(end) => {
+            ThrottleEnd::Instant(end) => {
                 let rest = end.duration_since(now);
                 rest.as_secs() + i64::from(rest.subsec_nanos() > 0)
             }
-            Until::Requests(left) => {
+            ThrottleEnd::Requests(left) => {
                 *left -= 1;
                 1
             }
         };
         let status = StatusCode::from_u16(hit.status).unwrap_or(StatusCode::TOO_MANY_REQUESTS);
         if status == StatusCode::TOO_MANY_REQUESTS {
-            state.limits.refused(Limit::Throttle);
+            state.limits.count_refusal(Limit::Throttle);
         }
-        Some(too_many(status, "Too many requests.").retry_after(seconds))
+        Some(throttle_error(status, "Too many requests.").retry_after(seconds))
     }
 }
 
 /// A refusal for load.
-pub(super) fn too_many(status: StatusCode, message: &str) -> Reply {
+pub(super) fn throttle_error(status: StatusCode, message: &str) -> Reply {
     let code = if status == StatusCode::TOO_MANY_REQUESTS {
         "ApplicationThrottled"
     } else {
@@ -235,10 +239,10 @@ pub(super) fn too_many(status: StatusCode, message: &str) -> Reply {
 }
 
 /// What the caller of a struck request gets.
-pub(super) fn failure(outcome: Outcome) -> Reply {
+pub(super) fn fault_reply(outcome: FaultOutcome) -> Reply {
     match outcome {
-        Outcome::Broken => Reply::broken(),
-        Outcome::Status(status) => {
+        FaultOutcome::Broken => Reply::broken(),
+        FaultOutcome::Status(status) => {
             let status = StatusCode::from_u16(status).unwrap_or(StatusCode::SERVICE_UNAVAILABLE);
             Reply::error(status, "UnknownError", "The server had a fault.")
         }

@@ -11,7 +11,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::function_json::{FunctionFile, function_file};
+use super::function_json::{FunctionFile, parse_function};
 
 /// A function app on disk.
 #[derive(Debug, Clone)]
@@ -77,7 +77,7 @@ pub enum AppError {
 }
 
 impl FunctionApp {
-    /// Reads the app in `root`: host.json, and the function folders under `function-app/` as in the
+    /// Reads the app in `repository_root`: host.json, and the function folders under `function-app/` as in the
     /// repository, or beside host.json as in a package.
     ///
     /// # Errors
@@ -95,14 +95,14 @@ impl FunctionApp {
             if path.is_file() {
                 let name = entry.file_name().to_string_lossy().into_owned();
                 let file = parse(&path)?;
-                functions.push(function_file(name, file).map_err(refused(&path))?);
+                functions.push(parse_function(name, file).map_err(refused(&path))?);
             }
         }
         functions.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(Self { root: root.to_owned(), settings, functions })
     }
 
-    /// The function called `name`.
+    /// The function called `label`.
     pub fn function(&self, name: &str) -> Option<&FunctionFile> {
         self.functions.iter().find(|function| function.name == name)
     }

@@ -15,7 +15,7 @@ use azure_storage_queue::models::{
 use azure_storage_queue::{QueueClient, QueueServiceClient, QueueServiceClientOptions};
 use jiff::Timestamp;
 
-use super::queues::{HostQueues, QueueFault, Received};
+use super::queues::{HostMessage, HostQueueError, HostQueues};
 
 /// Queues of one storage account.
 pub struct AzureQueues {
@@ -24,7 +24,7 @@ pub struct AzureQueues {
 
 impl AzureQueues {
     /// Queues at `service` (https, without a trailing slash), opened with tokens of `credential`;
-    /// `transport` is the HTTP client to share.
+    /// `azure_transport` is the HTTP client to share.
     ///
     /// # Errors
     /// When the address is not one for tokens.
@@ -32,16 +32,16 @@ impl AzureQueues {
         service: Url,
         credential: Arc<dyn TokenCredential>,
         transport: Transport,
-    ) -> Result<Self, QueueFault> {
+    ) -> Result<Self, HostQueueError> {
         let client_options = ClientOptions { transport: Some(transport), ..Default::default() };
         let options = QueueServiceClientOptions { client_options, ..Default::default() };
         let service = QueueServiceClient::new(service, Some(credential), Some(options))
-            .map_err(|e| fault(&e))?;
+            .map_err(|e| queue_error(&e))?;
         Ok(Self { service })
     }
 
-    fn queue(&self, name: &str) -> Result<QueueClient, QueueFault> {
-        self.service.queue_client(name).map_err(|e| fault(&e))
+    fn queue(&self, name: &str) -> Result<QueueClient, HostQueueError> {
+        self.service.queue_client(name).map_err(|e| queue_error(&e))
     }
 }
 
@@ -52,52 +52,59 @@ impl HostQueues for AzureQueues {
         queue: &str,
         limit: u8,
         hidden: Duration,
-    ) -> Result<Vec<Received>, QueueFault> {
+    ) -> Result<Vec<HostMessage>, HostQueueError> {
         let options = QueueClientReceiveMessagesOptions {
             number_of_messages: Some(i32::from(limit)),
             visibility_timeout: Some(seconds(hidden)),
             ..Default::default()
         };
-        let answer =
-            self.queue(queue)?.receive_messages(Some(options)).await.map_err(|e| fault(&e))?;
-        let messages = answer.into_model().map_err(|e| fault(&e))?.items.unwrap_or_default();
-        Ok(messages.into_iter().filter_map(received).collect())
+        let answer = self
+            .queue(queue)?
+            .receive_messages(Some(options))
+            .await
+            .map_err(|e| queue_error(&e))?;
+        let messages = answer.into_model().map_err(|e| queue_error(&e))?.items.unwrap_or_default();
+        Ok(messages.into_iter().filter_map(host_message).collect())
     }
 
     async fn update(
         &self,
         queue: &str,
-        message: &Received,
+        message: &HostMessage,
         hidden: Duration,
-    ) -> Result<String, QueueFault> {
+    ) -> Result<String, HostQueueError> {
         let queue = self.queue(queue)?;
         let answer = queue
             .update_message(&message.id, &message.pop_receipt, seconds(hidden), None)
             .await
-            .map_err(|e| fault(&e))?;
+            .map_err(|e| queue_error(&e))?;
         let receipt = HeaderName::from_static("x-ms-popreceipt");
         answer
             .headers()
             .get_optional_string(&receipt)
-            .ok_or_else(|| QueueFault::Other("no new receipt came".to_owned()))
+            .ok_or_else(|| HostQueueError::Other("no new receipt came".to_owned()))
     }
 
-    async fn delete(&self, queue: &str, message: &Received) -> Result<(), QueueFault> {
+    async fn delete(&self, queue: &str, message: &HostMessage) -> Result<(), HostQueueError> {
         let queue = self.queue(queue)?;
         let deleted = queue.delete_message(&message.id, &message.pop_receipt, None).await;
-        deleted.map(drop).map_err(|e| fault(&e))
+        deleted.map(drop).map_err(|e| queue_error(&e))
     }
 
-    async fn give_up(&self, queue: &str, message: &Received) -> Result<(), QueueFault> {
+    async fn move_to_poison(
+        &self,
+        queue: &str,
+        message: &HostMessage,
+    ) -> Result<(), HostQueueError> {
         let poison = self.queue(&format!("{queue}-poison"))?;
         match poison.create(None).await {
             Ok(_) => {}
             Err(e) if e.http_status() == Some(StatusCode::Conflict) => {}
-            Err(e) => return Err(fault(&e)),
+            Err(e) => return Err(queue_error(&e)),
         }
         let copy = QueueMessage { message_text: Some(message.text.clone()) };
-        let copy = copy.try_into().map_err(|e: azure_core::Error| fault(&e))?;
-        poison.send_message(copy, None).await.map_err(|e| fault(&e))?;
+        let copy = copy.try_into().map_err(|e: azure_core::Error| queue_error(&e))?;
+        poison.send_message(copy, None).await.map_err(|e| queue_error(&e))?;
         self.delete(queue, message).await
     }
 }
@@ -106,19 +113,19 @@ fn seconds(duration: Duration) -> i32 {
     i32::try_from(duration.as_secs()).unwrap_or(i32::MAX)
 }
 
-fn fault(error: &azure_core::Error) -> QueueFault {
+fn queue_error(error: &azure_core::Error) -> HostQueueError {
     let ErrorKind::HttpResponse { error_code: Some(code), .. } = error.kind() else {
-        return QueueFault::Other(error.to_string());
+        return HostQueueError::Other(error.to_string());
     };
     match code.as_str() {
-        "PopReceiptMismatch" | "MessageNotFound" | "QueueNotFound" => QueueFault::Gone,
-        _ => QueueFault::Other(error.to_string()),
+        "PopReceiptMismatch" | "MessageNotFound" | "QueueNotFound" => HostQueueError::Gone,
+        _ => HostQueueError::Other(error.to_string()),
     }
 }
 
-fn received(message: ReceivedMessage) -> Option<Received> {
+fn host_message(message: ReceivedMessage) -> Option<HostMessage> {
     let inserted = instant(message.insertion_time?)?;
-    Some(Received {
+    Some(HostMessage {
         id: message.message_id?,
         pop_receipt: message.pop_receipt?,
         text: message.message_text.unwrap_or_default(),

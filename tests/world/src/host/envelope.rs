@@ -12,27 +12,27 @@ use jiff::Timestamp;
 use serde::{Serialize, Serializer};
 use serde_json::{Value, json};
 
-use super::queues::Received;
+use super::queues::HostMessage;
 
 /// JSON members in the order in which they were put.
 #[derive(Clone, Default)]
-pub(super) struct Members(Vec<(String, Member)>);
+pub(super) struct JsonObject(Vec<(String, JsonMember)>);
 
 #[derive(Clone, Serialize)]
 #[serde(untagged)]
-enum Member {
+enum JsonMember {
     Value(Value),
-    Nested(Members),
+    Nested(JsonObject),
 }
 
-impl Members {
+impl JsonObject {
     /// Puts a member, over one of the same name in any case (a .NET dictionary with
     /// `OrdinalIgnoreCase` keeps the first spelling and the place).
     fn put(&mut self, name: &str, value: Value) {
         let there = self.0.iter_mut().find(|(known, _)| known.eq_ignore_ascii_case(name));
         match there {
-            Some((_, old)) => *old = Member::Value(value),
-            None => self.0.push((name.to_owned(), Member::Value(value))),
+            Some((_, old)) => *old = JsonMember::Value(value),
+            None => self.0.push((name.to_owned(), JsonMember::Value(value))),
         }
     }
 
@@ -41,11 +41,11 @@ impl Members {
     }
 
     fn nest(&mut self, name: &str, members: Self) {
-        self.0.push((name.to_owned(), Member::Nested(members)));
+        self.0.push((name.to_owned(), JsonMember::Nested(members)));
     }
 }
 
-impl Serialize for Members {
+impl Serialize for JsonObject {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_map(self.0.iter().map(|(name, value)| (name, value)))
     }
@@ -59,8 +59,8 @@ pub(super) struct Sys<'a> {
 }
 
 impl Sys<'_> {
-    fn members(&self) -> Members {
-        let mut members = Members::default();
+    fn members(&self) -> JsonObject {
+        let mut members = JsonObject::default();
         members.put("MethodName", self.function.into());
         members.put("UtcNow", utc(self.now).into());
         members.put("RandGuid", self.guid.as_str().into());
@@ -72,22 +72,22 @@ impl Sys<'_> {
 pub(super) fn queue_call(
     binding: &str,
     binary: bool,
-    message: &Received,
+    message: &HostMessage,
     sys: &Sys<'_>,
-) -> Members {
-    let mut metadata = Members::default();
-    metadata.put("DequeueCount", quoted(&message.dequeue_count.into()));
+) -> JsonObject {
+    let mut metadata = JsonObject::default();
+    metadata.put("DequeueCount", json_string(&message.dequeue_count.into()));
     let never = || "9999-12-31T23:59:59+00:00".to_owned();
     metadata.put("ExpirationTime", message.expires.map_or_else(never, iso).into());
-    metadata.put("Id", quoted(&message.id.as_str().into()));
+    metadata.put("Id", json_string(&message.id.as_str().into()));
     metadata.put("InsertionTime", iso(message.inserted).into());
     metadata.put("NextVisibleTime", iso(message.next_visible).into());
-    metadata.put("PopReceipt", quoted(&message.pop_receipt.as_str().into()));
+    metadata.put("PopReceipt", json_string(&message.pop_receipt.as_str().into()));
     let value = if binary {
         STANDARD.encode(&message.text).into()
     } else {
-        merge(&mut metadata, &message.text);
-        quoted(&message.text.as_str().into())
+        merge_json(&mut metadata, &message.text);
+        json_string(&message.text.as_str().into())
     };
     if !metadata.has("sys") {
         metadata.nest("sys", sys.members());
@@ -98,36 +98,36 @@ pub(super) fn queue_call(
 /// The body of a timer call.
 pub(super) fn timer_call(
     binding: &str,
-    status: Option<Members>,
+    status: Option<JsonObject>,
     past_due: bool,
     retry: Option<(u32, u32)>,
     sys: &Sys<'_>,
-) -> Members {
-    let mut timer = Members::default();
+) -> JsonObject {
+    let mut timer = JsonObject::default();
     timer.put("Schedule", json!({ "AdjustForDST": true }));
     match status {
         Some(status) => timer.nest("ScheduleStatus", status),
         None => timer.put("ScheduleStatus", Value::Null),
     }
     timer.put("IsPastDue", past_due.into());
-    let mut metadata = Members::default();
+    let mut metadata = JsonObject::default();
     if let Some((count, max)) = retry {
         metadata.put("RetryContext", json!({ "RetryCount": count, "MaxRetryCount": max }));
     }
     metadata.nest("sys", sys.members());
-    let mut data = Members::default();
+    let mut data = JsonObject::default();
     data.nest(binding, timer);
-    whole(data, metadata)
+    invocation_body(data, metadata)
 }
 
-fn call(binding: &str, value: Value, metadata: Members) -> Members {
-    let mut data = Members::default();
+fn call(binding: &str, value: Value, metadata: JsonObject) -> JsonObject {
+    let mut data = JsonObject::default();
     data.put(binding, value);
-    whole(data, metadata)
+    invocation_body(data, metadata)
 }
 
-fn whole(data: Members, metadata: Members) -> Members {
-    let mut whole = Members::default();
+fn invocation_body(data: JsonObject, metadata: JsonObject) -> JsonObject {
+    let mut whole = JsonObject::default();
     whole.nest("Data", data);
     whole.nest("Metadata", metadata);
     whole
@@ -135,7 +135,7 @@ fn whole(data: Members, metadata: Members) -> Members {
 
 /// Merges the properties of a message that is a JSON object; arrays are left out, and so is what
 /// ends in "trigger".
-fn merge(metadata: &mut Members, text: &str) {
+fn merge_json(metadata: &mut JsonObject, text: &str) {
     let Ok(Value::Object(properties)) = serde_json::from_str(text) else { return };
     for (name, value) in properties {
         if name.to_ascii_lowercase().ends_with("trigger") {
@@ -144,19 +144,19 @@ fn merge(metadata: &mut Members, text: &str) {
         match value {
             Value::Array(_) => {}
             Value::Object(_) => metadata.put(&name, value),
-            Value::String(_) => metadata.put(&name, quoted(&value)),
-            Value::Null => metadata.put(&name, quoted(&"".into())),
+            Value::String(_) => metadata.put(&name, json_string(&value)),
+            Value::Null => metadata.put(&name, json_string(&"".into())),
             // .NET writes booleans as True and False.
             Value::Bool(yes) => {
-                metadata.put(&name, quoted(&if yes { "True" } else { "False" }.into()));
+                metadata.put(&name, json_string(&if yes { "True" } else { "False" }.into()));
             }
-            Value::Number(number) => metadata.put(&name, quoted(&number.to_string().into())),
+            Value::Number(number) => metadata.put(&name, json_string(&number.to_string().into())),
         }
     }
 }
 
 /// A string that holds the JSON of the value.
-fn quoted(value: &Value) -> Value {
+fn json_string(value: &Value) -> Value {
     Value::String(value.to_string())
 }
 
@@ -170,10 +170,10 @@ pub(super) fn schedule_status(
     last: Option<Timestamp>,
     next: Timestamp,
     updated: Option<Timestamp>,
-) -> Members {
+) -> JsonObject {
     let never = || "0001-01-01T00:00:00+00:00".to_owned();
     let precise = |instant: Timestamp| format!("{}+00:00", utc(instant).trim_end_matches('Z'));
-    let mut status = Members::default();
+    let mut status = JsonObject::default();
     status.put("Last", last.map_or_else(never, precise).into());
     status.put("Next", iso(next).into());
     status.put("LastUpdated", updated.map_or_else(never, precise).into());
@@ -188,8 +188,8 @@ fn utc(instant: Timestamp) -> String {
 mod tests {
     use super::*;
 
-    fn message(text: &str) -> Received {
-        Received {
+    fn message(text: &str) -> HostMessage {
+        HostMessage {
             id: "5b0c2f5e-5d39-4f5b-9f0c-3d9c8f5a0f11".into(),
             pop_receipt: "AgAAAAMAAAAAAAAA+0e1".into(),
             text: text.into(),
@@ -262,6 +262,6 @@ mod tests {
         let call = timer_call("timer", Some(status), true, Some((1, 3)), &sys());
         let call = serde_json::to_vec(&call).unwrap();
         let tick = roombridge::host::envelope::timer_tick(&call).unwrap();
-        assert_eq!((tick.past_due, tick.last, tick.next), (true, None, Some(next)));
+        assert_eq!((tick.past_due, tick.last_run, tick.next_run), (true, None, Some(next)));
     }
 }

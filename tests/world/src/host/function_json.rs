@@ -63,14 +63,14 @@ pub struct FixedDelay {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub(super) struct WrittenFunction {
+pub(super) struct RawFunction {
     bindings: Vec<Binding>,
-    retry: Option<WrittenRetry>,
+    retry: Option<RawRetry>,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct WrittenRetry {
+struct RawRetry {
     strategy: String,
     max_retry_count: u32,
     delay_interval: String,
@@ -109,9 +109,9 @@ enum Binding {
     },
 }
 
-/// Judges a function.json, which `name` is the folder of.
-pub(super) fn function_file(name: String, file: WrittenFunction) -> Result<FunctionFile, String> {
-    let retry = file.retry.map(retry_policy).transpose()?;
+/// Judges a function.json, which `label` is the folder of.
+pub(super) fn parse_function(name: String, file: RawFunction) -> Result<FunctionFile, String> {
+    let retry = file.retry.map(parse_retry).transpose()?;
     let mut bindings = file.bindings.into_iter();
     let trigger = match (bindings.next(), bindings.next(), bindings.next()) {
         (
@@ -157,7 +157,7 @@ pub(super) fn function_file(name: String, file: WrittenFunction) -> Result<Funct
     Ok(FunctionFile { name, trigger, retry })
 }
 
-fn retry_policy(written: WrittenRetry) -> Result<FixedDelay, String> {
+fn parse_retry(written: RawRetry) -> Result<FixedDelay, String> {
     if written.strategy != "fixedDelay" {
         return Err("this host knows the retry strategy fixedDelay only".to_owned());
     }
@@ -171,7 +171,7 @@ mod tests {
     use serde_json::{Value, json};
 
     fn function(file: Value) -> Result<FunctionFile, String> {
-        function_file("f".to_owned(), serde_json::from_value(file).map_err(|e| e.to_string())?)
+        parse_function("f".to_owned(), serde_json::from_value(file).map_err(|e| e.to_string())?)
     }
 
     #[test]

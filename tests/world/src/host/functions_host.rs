@@ -10,12 +10,12 @@ use roombridge::base::rng::Rng;
 
 use super::app::FunctionApp;
 use super::function_json::{FunctionFile, TriggerFile};
-use super::invoke::Worker;
+use super::invocation::Worker;
 use super::log::{HostLog, Sink};
-use super::process::{Launch, Process};
+use super::process::{LaunchOptions, Process};
 use super::queues::HostQueues;
 use super::timers::TimerState;
-use super::transport::{HandlerTransport, InProcess};
+use super::transport::{HandlerTransport, RouterTransport};
 
 /// A running Functions host for one app. A handler process it started dies with it.
 pub struct FunctionsHost {
@@ -30,7 +30,7 @@ pub struct FunctionsHost {
 
 /// How to start the handler process.
 #[derive(Default)]
-pub struct Start {
+pub struct StartOptions {
     /// The executable, instead of the one that host.json names beside itself (as the setting
     /// `AzureFunctionsJobHost__customHandler__description__defaultExecutablePath` does).
     pub executable: Option<PathBuf>,
@@ -41,7 +41,7 @@ pub struct Start {
 }
 
 impl FunctionsHost {
-    /// A host that calls `handler` in process.
+    /// A host that calls `ready_handler` in process.
     pub fn in_process(
         app: FunctionApp,
         handler: Router,
@@ -49,11 +49,11 @@ impl FunctionsHost {
         clock: Arc<dyn Clock>,
         rng: Arc<dyn Rng>,
     ) -> Arc<Self> {
-        Self::over(app, Arc::new(InProcess::new(handler)), queues, clock, rng)
+        Self::over_transport(app, Arc::new(RouterTransport::new(handler)), queues, clock, rng)
     }
 
-    /// A host that calls a handler through `transport` and leaves its life to others.
-    pub fn over(
+    /// A host that calls a handler through `azure_transport` and leaves its life to others.
+    pub fn over_transport(
         app: FunctionApp,
         transport: Arc<dyn HandlerTransport>,
         queues: Arc<dyn HostQueues>,
@@ -61,21 +61,21 @@ impl FunctionsHost {
         rng: Arc<dyn Rng>,
     ) -> Arc<Self> {
         let log = HostLog::new(None);
-        Arc::new(Self::with(app, Worker::Attached(transport), queues, clock, rng, log))
+        Arc::new(Self::build(app, Worker::Attached(transport), queues, clock, rng, log))
     }
 
     /// A host that starts the handler as a child process. It answers at once; calls wait until the
     /// handler is ready.
     pub fn start(
         app: FunctionApp,
-        start: Start,
+        start: StartOptions,
         queues: Arc<dyn HostQueues>,
         clock: Arc<dyn Clock>,
         rng: Arc<dyn Rng>,
     ) -> Arc<Self> {
         let log = HostLog::new(start.sink);
         let beside = app.root.join(&app.settings.executable);
-        let launch = Launch {
+        let launch = LaunchOptions {
             executable: start.executable.unwrap_or(beside),
             arguments: Vec::new(),
             root: app.root.clone(),
@@ -83,10 +83,10 @@ impl FunctionsHost {
             initialization_timeout: app.settings.initialization_timeout,
         };
         let process = Process::start(launch, log.clone(), Arc::clone(&clock), Arc::clone(&rng));
-        Arc::new(Self::with(app, Worker::Process(process), queues, clock, rng, log))
+        Arc::new(Self::build(app, Worker::Process(process), queues, clock, rng, log))
     }
 
-    fn with(
+    fn build(
         app: FunctionApp,
         worker: Worker,
         queues: Arc<dyn HostQueues>,

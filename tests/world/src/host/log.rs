@@ -20,7 +20,7 @@ pub enum Level {
 }
 
 /// How many records are kept, so that a host can run for days.
-const KEPT: usize = 10_000;
+const MAX_LINES: usize = 10_000;
 
 /// One record.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,9 +36,9 @@ pub type Sink = Box<dyn Fn(&Line) + Send + Sync>;
 
 /// The records of a host, the last 10,000. Clones share them.
 #[derive(Clone)]
-pub struct HostLog(Arc<Shared>);
+pub struct HostLog(Arc<LogState>);
 
-struct Shared {
+struct LogState {
     lines: Mutex<VecDeque<Line>>,
     count: watch::Sender<usize>,
     sink: Option<Sink>,
@@ -48,7 +48,7 @@ impl HostLog {
     /// An empty log; `sink` sees every record as it comes.
     pub fn new(sink: Option<Sink>) -> Self {
         let (count, _) = watch::channel(0);
-        Self(Arc::new(Shared { lines: Mutex::default(), count, sink }))
+        Self(Arc::new(LogState { lines: Mutex::default(), count, sink }))
     }
 
     /// The records so far.
@@ -72,25 +72,25 @@ impl HostLog {
     }
 
     pub(super) fn stdout(&self, text: String) {
-        self.file(Line { level: Level::Information, text });
+        self.push(Line { level: Level::Information, text });
     }
 
     pub(super) fn stderr(&self, text: String) {
         let warns = text.to_ascii_lowercase().contains("warn");
-        self.file(Line { level: if warns { Level::Warning } else { Level::Error }, text });
+        self.push(Line { level: if warns { Level::Warning } else { Level::Error }, text });
     }
 
     /// A complaint of the host's own.
     pub(super) fn host(&self, text: impl Into<String>) {
-        self.file(Line { level: Level::Error, text: text.into() });
+        self.push(Line { level: Level::Error, text: text.into() });
     }
 
-    fn file(&self, line: Line) {
+    fn push(&self, line: Line) {
         if let Some(sink) = &self.0.sink {
             sink(&line);
         }
         let mut lines = self.0.lines.lock().unwrap_or_else(PoisonError::into_inner);
-        if lines.len() == KEPT {
+        if lines.len() == MAX_LINES {
             lines.pop_front();
         }
         lines.push_back(line);

@@ -6,10 +6,10 @@ use std::time::Duration;
 use async_trait::async_trait;
 use jiff::Timestamp;
 use roombridge::base::clock::Clock;
-use roombridge::queue::memory::{Delivery, MemoryOutbox, Shelf};
-use roombridge::queue::{Queue, Receipt};
+use roombridge::queue::memory::{Delivery, MemoryOutbox, QueueKind};
+use roombridge::queue::{MessageReceipt, Queue};
 
-use super::queues::{HostQueues, QueueFault, Received};
+use super::queues::{HostMessage, HostQueueError, HostQueues};
 
 /// The host's side of an outbox in memory.
 #[derive(Clone)]
@@ -32,52 +32,56 @@ impl HostQueues for MemoryQueues {
         queue: &str,
         limit: u8,
         hidden: Duration,
-    ) -> Result<Vec<Received>, QueueFault> {
-        let shelf = shelf(queue)?;
+    ) -> Result<Vec<HostMessage>, HostQueueError> {
+        let shelf = queue_kind(queue)?;
         let deliveries = self.outbox.receive(shelf, limit, hidden);
         let next_visible = self.clock.now() + hidden;
-        Ok(deliveries.into_iter().map(|delivery| received(delivery, next_visible)).collect())
+        Ok(deliveries.into_iter().map(|delivery| host_message(delivery, next_visible)).collect())
     }
 
     async fn update(
         &self,
         queue: &str,
-        message: &Received,
+        message: &HostMessage,
         hidden: Duration,
-    ) -> Result<String, QueueFault> {
-        let shown = self.outbox.requeue(shelf(queue)?, &receipt(message), hidden);
-        if shown { Ok(message.pop_receipt.clone()) } else { Err(QueueFault::Gone) }
+    ) -> Result<String, HostQueueError> {
+        let shown = self.outbox.requeue(queue_kind(queue)?, &receipt(message), hidden);
+        if shown { Ok(message.pop_receipt.clone()) } else { Err(HostQueueError::Gone) }
     }
 
-    async fn delete(&self, queue: &str, message: &Received) -> Result<(), QueueFault> {
-        let deleted = self.outbox.delete(shelf(queue)?, &receipt(message));
-        if deleted { Ok(()) } else { Err(QueueFault::Gone) }
+    async fn delete(&self, queue: &str, message: &HostMessage) -> Result<(), HostQueueError> {
+        let deleted = self.outbox.delete(queue_kind(queue)?, &receipt(message));
+        if deleted { Ok(()) } else { Err(HostQueueError::Gone) }
     }
 
-    async fn give_up(&self, queue: &str, message: &Received) -> Result<(), QueueFault> {
-        let Shelf::Main(main) = shelf(queue)? else { return Err(QueueFault::Gone) };
-        let moved = self.outbox.give_up(main, &receipt(message));
-        if moved { Ok(()) } else { Err(QueueFault::Gone) }
+    async fn move_to_poison(
+        &self,
+        queue: &str,
+        message: &HostMessage,
+    ) -> Result<(), HostQueueError> {
+        let QueueKind::Main(main) = queue_kind(queue)? else { return Err(HostQueueError::Gone) };
+        let moved = self.outbox.move_to_poison(main, &receipt(message));
+        if moved { Ok(()) } else { Err(HostQueueError::Gone) }
     }
 }
 
-fn shelf(name: &str) -> Result<Shelf, QueueFault> {
+fn queue_kind(name: &str) -> Result<QueueKind, HostQueueError> {
     let of_name = |queue: Queue| match name {
-        _ if name == queue.name() => Some(Shelf::Main(queue)),
-        _ if name == queue.poison_name() => Some(Shelf::Poison(queue)),
+        _ if name == queue.name() => Some(QueueKind::Main(queue)),
+        _ if name == queue.poison_name() => Some(QueueKind::Poison(queue)),
         _ => None,
     };
-    Queue::ALL.into_iter().find_map(of_name).ok_or(QueueFault::Gone)
+    Queue::ALL.into_iter().find_map(of_name).ok_or(HostQueueError::Gone)
 }
 
-fn receipt(message: &Received) -> Receipt {
-    Receipt { id: message.id.clone(), pop: message.pop_receipt.clone() }
+fn receipt(message: &HostMessage) -> MessageReceipt {
+    MessageReceipt { message_id: message.id.clone(), pop_receipt: message.pop_receipt.clone() }
 }
 
-fn received(delivery: Delivery, next_visible: Timestamp) -> Received {
-    Received {
-        id: delivery.receipt.id,
-        pop_receipt: delivery.receipt.pop,
+fn host_message(delivery: Delivery, next_visible: Timestamp) -> HostMessage {
+    HostMessage {
+        id: delivery.receipt.message_id,
+        pop_receipt: delivery.receipt.pop_receipt,
         text: delivery.text,
         dequeue_count: delivery.dequeue_count,
         inserted: delivery.sent_at,

@@ -3,23 +3,23 @@
 //! Strict where the real one is strict. Written from Azure/azure-functions-host 4.1037.0
 //! (2024-10-24), azure-webjobs-sdk, and the storage queue extension in azure-sdk-for-net; each part
 //! names the fact it implements. Reading order: `app` and `function_json` (the app's files),
-//! [`FunctionsHost`], `envelope` (the calls), `invoke` (judging answers), `listener` (queues),
-//! `timers`, `front` (HTTP), [`process`] (the handler's life), `transport`.
+//! [`FunctionsHost`], `envelope` (the calls), `invocation` (judging answers), `listener` (queues),
+//! `run_timers`, `front` (HTTP), [`process`] (the handler's life), `azure_transport`.
 //!
 //! Two ways to use it:
-//! - over sockets: [`FunctionsHost::start`] runs the handler as a child process,
-//!   [`FunctionsHost::listen`] polls queues and follows schedules in the background, and
+//! - over sockets: [`FunctionsHost::new`] runs the handler as a child process,
+//!   [`FunctionsHost::install`] polls queues and follows schedules in the background, and
 //!   [`FunctionsHost::front`] is what the outside reaches;
-//! - in process, in virtual time: [`FunctionsHost::in_process`] calls the handler's router, and the
-//!   test moves on with [`FunctionsHost::pump_once`] and [`FunctionsHost::run_due_timers`].
+//! - in process, in virtual time: [`FunctionsHost::network`] calls the handler's router, and the
+//!   test moves on with [`FunctionsHost::process_all`] and [`FunctionsHost::run_due_timers`].
 
 mod app;
 mod azure_queues;
 mod envelope;
-mod front;
 mod function_json;
 mod functions_host;
-mod invoke;
+mod http_proxy;
+mod invocation;
 mod listener;
 mod log;
 mod memory_queues;
@@ -35,11 +35,11 @@ mod tests;
 pub use app::{AppError, FunctionApp, HostSettings, QueueSettings};
 pub use azure_queues::AzureQueues;
 pub use function_json::{FixedDelay, FunctionFile, TriggerFile};
-pub use functions_host::{FunctionsHost, Start};
-pub use invoke::Verdict;
-pub use listener::{Fate, Listening, Ran, Taken};
+pub use functions_host::{FunctionsHost, StartOptions};
+pub use invocation::InvocationResult;
+pub use listener::{DequeuedMessage, Disposition, Listener, RunReport};
 pub use log::{HostLog, Level, Line, Sink};
 pub use memory_queues::MemoryQueues;
-pub use queues::{HostQueues, QueueFault, Received};
+pub use queues::{HostMessage, HostQueueError, HostQueues};
 pub use timers::NoSuchTimer;
-pub use transport::{HandlerTransport, InProcess, NoAnswer, Socket};
+pub use transport::{HandlerTransport, RouterTransport, SocketTransport, TransportError};

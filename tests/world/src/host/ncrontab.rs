@@ -23,7 +23,7 @@ pub struct Schedule {
 /// The text is not a six-field NCRONTAB expression.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is not a six-field NCRONTAB expression")]
-pub struct NotASchedule(String);
+pub struct InvalidSchedule(String);
 
 /// How far ahead an occurrence is looked for; the 29th of February is never further away.
 const HORIZON_DAYS: usize = 366 * 8;
@@ -36,14 +36,14 @@ impl Schedule {
     /// Reads an expression.
     ///
     /// # Errors
-    /// [`NotASchedule`] for anything else than six valid fields.
-    pub fn parse(text: &str) -> Result<Self, NotASchedule> {
+    /// [`InvalidSchedule`] for anything else than six valid fields.
+    pub fn parse(text: &str) -> Result<Self, InvalidSchedule> {
         let fields: Vec<&str> = text.split_whitespace().collect();
         let &[second, minute, hour, day, month, weekday] = fields.as_slice() else {
-            return Err(NotASchedule(text.to_owned()));
+            return Err(InvalidSchedule(text.to_owned()));
         };
         let read = |field: &str, low, high, names: &[&str]| {
-            Field::parse(field, low, high, names).ok_or_else(|| NotASchedule(text.to_owned()))
+            Field::parse(field, low, high, names).ok_or_else(|| InvalidSchedule(text.to_owned()))
         };
         Ok(Self {
             seconds: read(second, 0, 59, &[])?,
@@ -61,7 +61,7 @@ impl Schedule {
         let mut date = from.date();
         let mut after = Some(from.time());
         for _ in 0..HORIZON_DAYS {
-            if self.on(date)
+            if self.matches_date(date)
                 && let Some(time) = self.time_after(after)
             {
                 let found = DateTime::from_parts(date, time);
@@ -73,7 +73,7 @@ impl Schedule {
         None
     }
 
-    fn on(&self, date: Date) -> bool {
+    fn matches_date(&self, date: Date) -> bool {
         self.months.has(date.month())
             && self.days.has(date.day())
             && self.weekdays.has(date.weekday().to_sunday_zero_offset())

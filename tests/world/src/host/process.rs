@@ -24,16 +24,16 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
 use super::log::HostLog;
-use super::transport::{HandlerTransport, NoAnswer, Socket};
+use super::transport::{HandlerTransport, SocketTransport, TransportError};
 
-const POLL: Duration = Duration::from_millis(25);
-const ERRORS_THAT_STOP: usize = 3;
-const ERRORS_ARE_FORGOTTEN_AFTER: SignedDuration = SignedDuration::from_mins(30);
-const RESTART_WITHOUT_COUNTING: i32 = 200;
+const POLL_INTERVAL: Duration = Duration::from_millis(25);
+const MAX_ERRORS: usize = 3;
+const ERROR_WINDOW: SignedDuration = SignedDuration::from_mins(30);
+const RESTART_EXIT_CODE: i32 = 200;
 
 /// What to start.
 #[derive(Debug, Clone)]
-pub struct Launch {
+pub struct LaunchOptions {
     /// The executable.
     pub executable: PathBuf,
     /// Its arguments.
@@ -59,7 +59,7 @@ pub enum State {
         /// The port it listens on.
         port: u16,
         /// The way to it.
-        transport: Arc<Socket>,
+        transport: Arc<SocketTransport>,
     },
     /// It ended with status 0: calls find nobody and it is never started again.
     Abandoned,
@@ -83,7 +83,12 @@ impl Drop for Process {
 
 impl Process {
     /// Starts the handler in the background; see [`Process::state`].
-    pub fn start(launch: Launch, log: HostLog, clock: Arc<dyn Clock>, rng: Arc<dyn Rng>) -> Self {
+    pub fn start(
+        launch: LaunchOptions,
+        log: HostLog,
+        clock: Arc<dyn Clock>,
+        rng: Arc<dyn Rng>,
+    ) -> Self {
         let (announce, state) = watch::channel(State::Starting);
         let (kill, kills) = mpsc::channel(8);
         let supervisor = Supervisor { launch, log, clock, rng, announce, errors: Vec::new() };
@@ -111,19 +116,22 @@ impl Process {
     ///
     /// # Errors
     /// [`NoAnswer::Refused`] when it is not there or does not come up.
-    pub async fn transport(&self, patience: Duration) -> Result<(u32, Arc<Socket>), NoAnswer> {
+    pub async fn transport(
+        &self,
+        patience: Duration,
+    ) -> Result<(u32, Arc<SocketTransport>), TransportError> {
         let settled = self.wait_until(|state| !matches!(state, State::Starting));
         match tokio::time::timeout(patience, settled).await {
             Ok(State::Ready { pid, transport, .. }) => Ok((pid, transport)),
             Ok(State::Starting | State::Abandoned | State::Stopped) | Err(_) => {
-                Err(NoAnswer::Refused)
+                Err(TransportError::Refused)
             }
         }
     }
 
     /// Kills process `pid` as after a function timeout and starts it again, uncounted; nothing
     /// happens when another one runs by now.
-    pub async fn timed_out(&self, pid: u32) {
+    pub async fn kill_timed_out(&self, pid: u32) {
         if self.kill.send(pid).await.is_err() {
             tracing::debug!("the host is gone already");
         }
@@ -131,7 +139,7 @@ impl Process {
 }
 
 struct Supervisor {
-    launch: Launch,
+    launch: LaunchOptions,
     log: HostLog,
     clock: Arc<dyn Clock>,
     rng: Arc<dyn Rng>,
@@ -140,7 +148,7 @@ struct Supervisor {
 }
 
 /// How one life of the process ended.
-enum End {
+enum ProcessExit {
     Exited(ExitStatus),
     TimedOut,
     NeverAnswered,
@@ -151,20 +159,20 @@ impl Supervisor {
     async fn run(mut self, mut kills: mpsc::Receiver<u32>) {
         loop {
             self.announce.send_replace(State::Starting);
-            let reason = match self.live(&mut kills).await {
-                End::TimedOut => continue,
-                End::Exited(status) if status.code() == Some(RESTART_WITHOUT_COUNTING) => continue,
-                End::Exited(status) if status.code() == Some(0) => {
+            let reason = match self.run_once(&mut kills).await {
+                ProcessExit::TimedOut => continue,
+                ProcessExit::Exited(status) if status.code() == Some(RESTART_EXIT_CODE) => continue,
+                ProcessExit::Exited(status) if status.code() == Some(0) => {
                     self.log.host("the handler ended with status 0 and is not started again");
                     self.announce.send_replace(State::Abandoned);
                     return;
                 }
-                End::Exited(status) => format!("the handler ended: {status}"),
-                End::NeverAnswered => "the handler did not answer GET / in time".to_owned(),
-                End::CannotStart(why) => format!("the handler cannot be started: {why}"),
+                ProcessExit::Exited(status) => format!("the handler ended: {status}"),
+                ProcessExit::NeverAnswered => "the handler did not answer GET / in time".to_owned(),
+                ProcessExit::CannotStart(why) => format!("the handler cannot be started: {why}"),
             };
             self.log.host(reason);
-            if self.count_error() >= ERRORS_THAT_STOP {
+            if self.count_error() >= MAX_ERRORS {
                 self.log.host("Exceeded http worker restart retry count");
                 self.announce.send_replace(State::Stopped);
                 return;
@@ -175,10 +183,7 @@ impl Supervisor {
     /// Notes an error and answers how many count now.
     fn count_error(&mut self) -> usize {
         let now = self.clock.now();
-        let old = self
-            .errors
-            .last()
-            .is_some_and(|last| now.duration_since(*last) > ERRORS_ARE_FORGOTTEN_AFTER);
+        let old = self.errors.last().is_some_and(|last| now.duration_since(*last) > ERROR_WINDOW);
         if old {
             self.errors.clear();
         }
@@ -186,41 +191,43 @@ impl Supervisor {
         self.errors.len()
     }
 
-    async fn live(&self, kills: &mut mpsc::Receiver<u32>) -> End {
+    async fn run_once(&self, kills: &mut mpsc::Receiver<u32>) -> ProcessExit {
         let (port, mut child) = match self.spawn() {
             Ok(started) => started,
-            Err(error) => return End::CannotStart(error.to_string()),
+            Err(error) => return ProcessExit::CannotStart(error.to_string()),
         };
-        let Some(pid) = child.id() else { return End::CannotStart("it has no id".to_owned()) };
-        self.listen_to(child.stdout.take(), HostLog::stdout);
-        self.listen_to(child.stderr.take(), HostLog::stderr);
-        let transport = Arc::new(Socket::new(port));
+        let Some(pid) = child.id() else {
+            return ProcessExit::CannotStart("it has no id".to_owned());
+        };
+        self.forward_output(child.stdout.take(), HostLog::stdout);
+        self.forward_output(child.stderr.take(), HostLog::stderr);
+        let transport = Arc::new(SocketTransport::new(port));
         tokio::select! {
-            ended = child.wait() => return exited(ended),
-            () = self.answers(&transport) => {}
+            ended = child.wait() => return process_exit(ended),
+            () = self.wait_for_response(&transport) => {}
             () = tokio::time::sleep(self.launch.initialization_timeout) => {
-                return Self::kill(child, End::NeverAnswered).await;
+                return Self::kill(child, ProcessExit::NeverAnswered).await;
             }
         }
         self.announce.send_replace(State::Ready { pid, port, transport });
         loop {
             tokio::select! {
-                ended = child.wait() => return exited(ended),
+                ended = child.wait() => return process_exit(ended),
                 doomed = kills.recv() => match doomed {
                     Some(doomed) if doomed == pid => {
-                        return Self::kill(child, End::TimedOut).await;
+                        return Self::kill(child, ProcessExit::TimedOut).await;
                     }
                     Some(_an_earlier_one) => {}
-                    None => return Self::kill(child, End::TimedOut).await,
+                    None => return Self::kill(child, ProcessExit::TimedOut).await,
                 },
             }
         }
     }
 
-    async fn kill(mut child: Child, end: End) -> End {
+    async fn kill(mut child: Child, end: ProcessExit) -> ProcessExit {
         match child.kill().await {
             Ok(()) => end,
-            Err(error) => End::CannotStart(error.to_string()),
+            Err(error) => ProcessExit::CannotStart(error.to_string()),
         }
     }
 
@@ -246,7 +253,7 @@ impl Supervisor {
         Ok((port, command.spawn()?))
     }
 
-    fn listen_to(
+    fn forward_output(
         &self,
         pipe: Option<impl AsyncRead + Send + Unpin + 'static>,
         file: impl Fn(&HostLog, String) + Send + 'static,
@@ -263,7 +270,7 @@ impl Supervisor {
     }
 
     /// Completes when the handler gives any answer to `GET /`.
-    async fn answers(&self, transport: &Socket) {
+    async fn wait_for_response(&self, transport: &SocketTransport) {
         loop {
             let request = Request::get("/").body(Body::empty());
             let Ok(request) = request else { return };
@@ -274,16 +281,16 @@ impl Supervisor {
                     }
                     return;
                 }
-                Err(NoAnswer::Broken) => return,
-                Err(NoAnswer::Refused) => tokio::time::sleep(POLL).await,
+                Err(TransportError::Broken) => return,
+                Err(TransportError::Refused) => tokio::time::sleep(POLL_INTERVAL).await,
             }
         }
     }
 }
 
-fn exited(ended: std::io::Result<ExitStatus>) -> End {
+fn process_exit(ended: std::io::Result<ExitStatus>) -> ProcessExit {
     match ended {
-        Ok(status) => End::Exited(status),
-        Err(error) => End::CannotStart(error.to_string()),
+        Ok(status) => ProcessExit::Exited(status),
+        Err(error) => ProcessExit::CannotStart(error.to_string()),
     }
 }

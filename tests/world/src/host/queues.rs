@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 /// One delivery of one message.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Received {
+pub struct HostMessage {
     /// The message's id.
     pub id: String,
     /// Proof of this delivery; a change of visibility brings a new one.
@@ -26,7 +26,7 @@ pub struct Received {
 
 /// The queue service did not do what was asked.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum QueueFault {
+pub enum HostQueueError {
     /// The message is gone or was taken by somebody else meanwhile; also: there is no such queue.
     #[error("there is no such queue or delivery")]
     Gone,
@@ -38,38 +38,42 @@ pub enum QueueFault {
 /// A queue service as the host uses it.
 #[async_trait]
 pub trait HostQueues: Send + Sync {
-    /// Takes up to `limit` visible messages and hides them from others for `hidden`.
+    /// Takes up to `limit` visible messages and hides them from others for `visibility_timeout`.
     ///
     /// # Errors
-    /// [`QueueFault::Gone`] when there is no such queue.
+    /// [`HostQueueError::NotFound`] when there is no such queue.
     async fn receive(
         &self,
         queue: &str,
         limit: u8,
         hidden: Duration,
-    ) -> Result<Vec<Received>, QueueFault>;
+    ) -> Result<Vec<HostMessage>, HostQueueError>;
 
-    /// Shows the message again after `hidden`; answers the new receipt.
+    /// Shows the message again after `visibility_timeout`; answers the new receipt.
     ///
     /// # Errors
-    /// [`QueueFault::Gone`] when the delivery is no longer the current one.
+    /// [`HostQueueError::NotFound`] when the delivery is no longer the current one.
     async fn update(
         &self,
         queue: &str,
-        message: &Received,
+        message: &HostMessage,
         hidden: Duration,
-    ) -> Result<String, QueueFault>;
+    ) -> Result<String, HostQueueError>;
 
     /// Removes the message.
     ///
     /// # Errors
-    /// [`QueueFault::Gone`] when the delivery is no longer the current one.
-    async fn delete(&self, queue: &str, message: &Received) -> Result<(), QueueFault>;
+    /// [`HostQueueError::NotFound`] when the delivery is no longer the current one.
+    async fn delete(&self, queue: &str, message: &HostMessage) -> Result<(), HostQueueError>;
 
     /// Copies the message's text to the queue's poison queue, which is made if missing, and then
     /// removes the message. The copy has a new id and counts anew.
     ///
     /// # Errors
-    /// [`QueueFault`] when either half failed.
-    async fn give_up(&self, queue: &str, message: &Received) -> Result<(), QueueFault>;
+    /// [`HostQueueError`] when either half failed.
+    async fn move_to_poison(
+        &self,
+        queue: &str,
+        message: &HostMessage,
+    ) -> Result<(), HostQueueError>;
 }

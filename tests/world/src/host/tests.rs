@@ -15,7 +15,7 @@ use http::{StatusCode, header};
 use jiff::{SignedDuration, Timestamp};
 use roombridge::base::clock::{Clock, ManualClock};
 use roombridge::base::rng::SeededRng;
-use roombridge::queue::memory::{MemoryOutbox, Shelf};
+use roombridge::queue::memory::{MemoryOutbox, QueueKind};
 use roombridge::queue::{Outbox, Queue};
 use serde_json::Value;
 use tokio::sync::{Semaphore, watch};
@@ -27,13 +27,13 @@ const QUEUE: Queue = Queue::EventChanges;
 const JSON: [(http::HeaderName, &str); 1] = [(header::CONTENT_TYPE, "application/json")];
 
 /// What reached the handler.
-type Seen = Arc<Mutex<Vec<(Parts, Vec<u8>)>>>;
+type ReceivedRequests = Arc<Mutex<Vec<(Parts, Vec<u8>)>>>;
 
-struct Scene {
+struct HostFixture {
     host: Arc<FunctionsHost>,
     outbox: Arc<MemoryOutbox>,
     clock: ManualClock,
-    seen: Seen,
+    seen: ReceivedRequests,
 }
 
 fn repository() -> FunctionApp {
@@ -41,18 +41,18 @@ fn repository() -> FunctionApp {
 }
 
 /// A host over a handler that answers everything with `answer`.
-fn scene(answer: impl Fn() -> Response + Clone + Send + Sync + 'static) -> Scene {
-    scene_within(repository().settings.function_timeout, answer)
+fn host_fixture(answer: impl Fn() -> Response + Clone + Send + Sync + 'static) -> HostFixture {
+    host_fixture_with_timeout(repository().settings.function_timeout, answer)
 }
 
-/// As [`scene`], with a `functionTimeout` that can be waited for.
-fn scene_within(
+/// As [`host_fixture`], with a `functionTimeout` that can be waited for.
+fn host_fixture_with_timeout(
     function_timeout: Duration,
     answer: impl Fn() -> Response + Clone + Send + Sync + 'static,
-) -> Scene {
+) -> HostFixture {
     let mut app = repository();
     app.settings.function_timeout = function_timeout;
-    let seen = Seen::default();
+    let seen = ReceivedRequests::default();
     let record = Arc::clone(&seen);
     let handler = Router::new().fallback(move |request: Request| async move {
         let (head, body) = request.into_parts();
@@ -60,17 +60,17 @@ fn scene_within(
         record.lock().unwrap().push((head, body));
         answer()
     });
-    scene_of(app, handler, seen)
+    host_fixture_for(app, handler, seen)
 }
 
-fn scene_of(app: FunctionApp, handler: Router, seen: Seen) -> Scene {
+fn host_fixture_for(app: FunctionApp, handler: Router, seen: ReceivedRequests) -> HostFixture {
     let clock = ManualClock::new(at("2026-11-21T10:00:00Z"));
     let time: Arc<dyn Clock> = Arc::new(clock.clone());
     let outbox = Arc::new(MemoryOutbox::new(Arc::clone(&time)));
     let queues = Arc::new(MemoryQueues::new(Arc::clone(&outbox), Arc::clone(&time)));
     let rng = Arc::new(SeededRng::new(1));
     let host = FunctionsHost::in_process(app, handler, queues, time, rng);
-    Scene { host, outbox, clock, seen }
+    HostFixture { host, outbox, clock, seen }
 }
 
 fn at(text: &str) -> Timestamp {
@@ -85,14 +85,14 @@ fn failed() -> Response {
     (StatusCode::INTERNAL_SERVER_ERROR, JSON, "{}").into_response()
 }
 
-impl Scene {
+impl HostFixture {
     async fn send(&self, text: &str) {
         self.outbox.send(QUEUE, text.into(), Duration::ZERO).await.unwrap();
     }
 
     /// The next run, which must be the only one.
-    async fn pump(&self) -> Ran {
-        let mut ran = self.host.pump_once().await;
+    async fn run_next(&self) -> RunReport {
+        let mut ran = self.host.process_all().await;
         assert_eq!(ran.len(), 1, "{ran:?}");
         ran.remove(0)
     }
@@ -102,7 +102,7 @@ impl Scene {
     }
 
     fn waiting(&self) -> usize {
-        self.outbox.messages(Shelf::Main(QUEUE)).len()
+        self.outbox.messages(QueueKind::Main(QUEUE)).len()
     }
 
     /// The body of the last call.
@@ -117,18 +117,18 @@ impl Scene {
 
 #[tokio::test]
 async fn a_success_deletes_the_message() {
-    let scene = scene(done);
+    let scene = host_fixture(done);
     scene.send("hello").await;
-    let ran = scene.pump().await;
-    assert_eq!((ran.function.as_str(), ran.fate), ("fetch-event", Fate::Done));
+    let ran = scene.run_next().await;
+    assert_eq!((ran.function.as_str(), ran.disposition), ("fetch-event", Disposition::Completed));
     assert_eq!(scene.waiting(), 0);
 }
 
 #[tokio::test]
 async fn a_queue_call_looks_as_captured_ones_do() {
-    let scene = scene(done);
+    let scene = host_fixture(done);
     scene.send("hello").await;
-    scene.pump().await;
+    scene.run_next().await;
     let seen = scene.seen.lock().unwrap();
     let head = &seen[0].0;
     assert_eq!((head.method.as_str(), head.uri.to_string().as_str()), ("POST", "/fetch-event"));
@@ -148,32 +148,32 @@ async fn a_queue_call_looks_as_captured_ones_do() {
 
 #[tokio::test]
 async fn a_message_that_fails_five_times_is_poison() {
-    let scene = scene(failed);
+    let scene = host_fixture(failed);
     scene.send("hello").await;
     for _ in 0..4 {
-        assert_eq!(scene.pump().await.fate, Fate::Again);
-        assert!(scene.host.pump_once().await.is_empty(), "hidden for a minute");
+        assert_eq!(scene.run_next().await.disposition, Disposition::Retried);
+        assert!(scene.host.process_all().await.is_empty(), "hidden for a minute");
         scene.minutes(1);
     }
-    assert_eq!(scene.pump().await.fate, Fate::GivenUp);
+    assert_eq!(scene.run_next().await.disposition, Disposition::Abandoned);
     assert_eq!(scene.last_call()["Metadata"]["DequeueCount"], "5");
     assert_eq!(scene.waiting(), 0);
-    assert_eq!(scene.outbox.messages(Shelf::Poison(QUEUE))[0].text, "hello");
+    assert_eq!(scene.outbox.messages(QueueKind::Poison(QUEUE))[0].text, "hello");
 }
 
 #[tokio::test]
 async fn a_message_that_killed_five_instances_is_poison_without_running() {
-    let scene = scene(done);
+    let scene = host_fixture(done);
     scene.send("hello").await;
     for _ in 0..5 {
-        assert_eq!(scene.host.take_all().await.len(), 1);
-        assert!(scene.host.take_all().await.is_empty(), "hidden for ten minutes");
+        assert_eq!(scene.host.dequeue_all().await.len(), 1);
+        assert!(scene.host.dequeue_all().await.is_empty(), "hidden for ten minutes");
         scene.minutes(10);
     }
-    let ran = scene.pump().await;
-    assert_eq!((ran.verdict, ran.fate), (None, Fate::GivenUp));
+    let ran = scene.run_next().await;
+    assert_eq!((ran.result, ran.disposition), (None, Disposition::Abandoned));
     assert!(scene.seen.lock().unwrap().is_empty());
-    assert_eq!(scene.outbox.messages(Shelf::Poison(QUEUE)).len(), 1);
+    assert_eq!(scene.outbox.messages(QueueKind::Poison(QUEUE)).len(), 1);
 }
 
 #[tokio::test]
@@ -186,11 +186,15 @@ async fn only_a_json_object_is_a_success() {
         (|| (StatusCode::NOT_FOUND, JSON, "{}").into_response(), false),
     ];
     for (place, (answer, success)) in answers.into_iter().enumerate() {
-        let scene = scene(answer);
+        let scene = host_fixture(answer);
         scene.send("hello").await;
-        let ran = scene.pump().await;
-        assert_eq!(ran.verdict == Some(Verdict::Succeeded), success, "{place}");
-        assert_eq!(ran.fate, if success { Fate::Done } else { Fate::Again }, "{place}");
+        let ran = scene.run_next().await;
+        assert_eq!(ran.result == Some(InvocationResult::Succeeded), success, "{place}");
+        assert_eq!(
+            ran.disposition,
+            if success { Disposition::Completed } else { Disposition::Retried },
+            "{place}"
+        );
     }
 }
 
@@ -202,21 +206,24 @@ async fn a_success_without_a_body_never_completes() {
         || (JSON, "null").into_response(),
     ];
     for answer in answers {
-        let scene = scene_within(Duration::from_millis(20), answer);
+        let scene = host_fixture_with_timeout(Duration::from_millis(20), answer);
         scene.send("hello").await;
-        let ran = scene.pump().await;
-        assert_eq!((ran.verdict, ran.fate), (Some(Verdict::TimedOut), Fate::Again));
+        let ran = scene.run_next().await;
+        assert_eq!(
+            (ran.result, ran.disposition),
+            (Some(InvocationResult::TimedOut), Disposition::Retried)
+        );
     }
 }
 
 #[tokio::test]
 async fn the_order_of_messages_is_drawn_and_repeats_with_its_seed() {
     let order = async || {
-        let scene = scene(done);
+        let scene = host_fixture(done);
         for number in 0..20 {
             scene.send(&number.to_string()).await;
         }
-        assert_eq!(scene.host.pump_together().await.len(), 20);
+        assert_eq!(scene.host.process_all_concurrently().await.len(), 20);
         let seen = scene.seen.lock().unwrap();
         let text =
             |body: &Vec<u8>| serde_json::from_slice::<Value>(body).unwrap()["Data"].to_string();
@@ -240,7 +247,7 @@ async fn at_most_a_batch_and_the_threshold_run_at_once() {
         count.send_modify(|running| *running -= 1);
         done()
     });
-    let scene = scene_of(repository(), handler, Seen::default());
+    let scene = host_fixture_for(repository(), handler, ReceivedRequests::default());
     for _ in 0..150 {
         scene.send("hello").await;
     }
@@ -255,7 +262,7 @@ async fn at_most_a_batch_and_the_threshold_run_at_once() {
 
 #[tokio::test]
 async fn the_first_run_of_a_timer_has_year_one_as_its_last() {
-    let scene = scene(done);
+    let scene = host_fixture(done);
     assert!(scene.host.run_due_timers().await.is_empty());
     assert_eq!(scene.host.next_run("purge-expired"), Some(at("2026-11-21T10:15:00Z")));
     scene.clock.set(at("2026-11-21T10:00:30Z"));
@@ -270,7 +277,7 @@ async fn the_first_run_of_a_timer_has_year_one_as_its_last() {
 
 #[tokio::test]
 async fn missed_runs_are_caught_up_by_exactly_one() {
-    let scene = scene(done);
+    let scene = host_fixture(done);
     scene.clock.set(at("2026-11-21T10:44:00Z"));
     let ran: Vec<String> =
         scene.host.run_due_timers().await.into_iter().map(|ran| ran.function).collect();
@@ -287,11 +294,14 @@ async fn missed_runs_are_caught_up_by_exactly_one() {
 
 #[tokio::test]
 async fn a_failed_run_is_repeated_three_times_half_a_minute_apart() {
-    let scene = scene(failed);
+    let scene = host_fixture(failed);
     scene.clock.set(at("2026-11-21T10:00:30Z"));
     for retry in 0..4 {
         let ran = scene.host.run_due_timers().await;
-        assert_eq!(ran[0].fate, if retry < 3 { Fate::Again } else { Fate::GivenUp });
+        assert_eq!(
+            ran[0].disposition,
+            if retry < 3 { Disposition::Retried } else { Disposition::Abandoned }
+        );
         let count = &scene.last_call()["Metadata"]["RetryContext"]["RetryCount"];
         assert_eq!(count.as_i64(), (retry > 0).then_some(retry));
         assert!(scene.host.run_due_timers().await.is_empty());
@@ -303,9 +313,9 @@ async fn a_failed_run_is_repeated_three_times_half_a_minute_apart() {
 
 #[tokio::test]
 async fn a_timer_run_by_hand_leaves_its_schedule_alone() {
-    let scene = scene(done);
+    let scene = host_fixture(done);
     let ran = scene.host.run_timer("purge-expired").await.unwrap();
-    assert_eq!(ran.verdict, Some(Verdict::Succeeded));
+    assert_eq!(ran.result, Some(InvocationResult::Succeeded));
     assert_eq!(scene.host.next_run("purge-expired"), Some(at("2026-11-21T10:15:00Z")));
     assert!(scene.host.run_timer("fetch-event").await.is_err());
 }
@@ -316,7 +326,7 @@ async fn a_request_from_outside_is_passed_on_as_it_came() {
         let headers = [("connection", "close, x-hop"), ("x-hop", "1"), ("location", "/away")];
         (StatusCode::FOUND, headers, "moved").into_response()
     };
-    let scene = scene(answer);
+    let scene = host_fixture(answer);
     let request = Request::post("/api/notifications?validationToken=a%20b+c&x=1&x=2")
         .header("host", "roombridge.example")
         .header("connection", "keep-alive, x-private")
@@ -327,7 +337,7 @@ async fn a_request_from_outside_is_passed_on_as_it_came() {
         .header("traceparent", "00-caller")
         .body(Body::from("as it is"))
         .unwrap();
-    let answer = scene.host.front().oneshot(request).await.unwrap();
+    let answer = scene.host.http_router().oneshot(request).await.unwrap();
     assert_eq!(answer.status(), 302, "redirects are the caller's");
     assert!(answer.headers().get("x-hop").is_none());
     let seen = scene.seen.lock().unwrap();
@@ -347,9 +357,9 @@ async fn a_request_from_outside_is_passed_on_as_it_came() {
 #[tokio::test]
 async fn the_platform_appends_the_callers_address_to_whatever_the_caller_claims() {
     use roombridge::base::http::Http as _;
-    let scene = scene(done);
-    let network = crate::in_process::InProcess::new();
-    network.register("app.example", scene.host.front());
+    let scene = host_fixture(done);
+    let network = crate::network::Network::new();
+    network.register("app.example", scene.host.http_router());
     let graph = network.calling_from("20.190.0.7:443".parse().unwrap());
     let attacker = network.calling_from("[2001:db8::1]:4711".parse().unwrap());
     let request = |claims: &[&str]| {
@@ -379,7 +389,7 @@ async fn the_platform_appends_the_callers_address_to_whatever_the_caller_claims(
 
 #[tokio::test]
 async fn what_no_function_answers_is_not_found() {
-    let scene = scene(done);
+    let scene = host_fixture(done);
     let outside = [
         ("GET", "/api/notifications"),
         ("POST", "/notifications"),
@@ -391,7 +401,7 @@ async fn what_no_function_answers_is_not_found() {
     ];
     for (method, path) in outside {
         let request = Request::builder().method(method).uri(path).body(Body::empty()).unwrap();
-        let answer = scene.host.front().oneshot(request).await.unwrap();
+        let answer = scene.host.http_router().oneshot(request).await.unwrap();
         assert_eq!(answer.status(), 404, "{method} {path}");
     }
     assert!(scene.seen.lock().unwrap().is_empty());
@@ -399,20 +409,20 @@ async fn what_no_function_answers_is_not_found() {
 
 #[tokio::test]
 async fn a_body_beyond_the_platforms_limit_is_refused() {
-    let scene = scene(done);
+    let scene = host_fixture(done);
     let request = Request::post("/api/notifications")
         .header("content-length", "104857601")
         .body(Body::empty())
         .unwrap();
-    assert_eq!(scene.host.front().oneshot(request).await.unwrap().status(), 413);
+    assert_eq!(scene.host.http_router().oneshot(request).await.unwrap().status(), 413);
 }
 
 #[tokio::test]
 async fn the_app_is_served_over_tls() {
     let directory = tempfile::tempdir().unwrap();
     let tls = crate::tls::Tls::create(directory.path()).unwrap();
-    let scene = scene(|| "handshake".into_response());
-    let serving = crate::serve::https(scene.host.front(), &tls).unwrap();
+    let scene = host_fixture(|| "handshake".into_response());
+    let serving = crate::serve::https(scene.host.http_router(), &tls).unwrap();
     let url = format!("{}/api/notifications", serving.url());
     let answer = tls.client().unwrap().post(url).body("x").send().await.unwrap();
     assert_eq!(answer.text().await.unwrap(), "handshake");

@@ -13,8 +13,8 @@ use super::FunctionsHost;
 use super::app::FunctionApp;
 use super::envelope;
 use super::function_json::{FunctionFile, TriggerFile};
-use super::invoke::Verdict;
-use super::listener::{Fate, Ran};
+use super::invocation::InvocationResult;
+use super::listener::{Disposition, RunReport};
 
 /// Where one timer stands.
 #[derive(Debug, Clone, Default)]
@@ -39,10 +39,10 @@ struct Retry {
 pub struct NoSuchTimer(pub String);
 
 /// A run that is due.
-struct Due {
+struct DueRun {
     state: TimerState,
     past_due: bool,
-    tries: u32,
+    attempts: u32,
 }
 
 impl TimerState {
@@ -60,7 +60,7 @@ impl TimerState {
 
 impl FunctionsHost {
     /// Runs each timer function that is due now, once. Answers what ran.
-    pub async fn run_due_timers(&self) -> Vec<Ran> {
+    pub async fn run_due_timers(&self) -> Vec<RunReport> {
         let mut ran = Vec::new();
         for function in &self.app.functions {
             ran.extend(self.tick(function).await);
@@ -68,40 +68,48 @@ impl FunctionsHost {
         ran
     }
 
-    /// When the timer function `name` runs next, a repetition of a failed run included.
+    /// When the timer function `label` runs next, a repetition of a failed run included.
     pub fn next_run(&self, name: &str) -> Option<Timestamp> {
         let timers = self.timers();
         let state = timers.get(name)?;
         state.retry.map(|retry| retry.at).or(state.next)
     }
 
-    /// Runs the timer function `name` now, by hand, as `POST /admin/functions/{name}` does: its
+    /// Runs the timer function `label` now, by hand, as `POST /admin/functions/{name}` does: its
     /// schedule goes on as if nothing had happened.
     ///
     /// # Errors
     /// [`NoSuchTimer`].
-    pub async fn run_timer(&self, name: &str) -> Result<Ran, NoSuchTimer> {
+    pub async fn run_timer(&self, name: &str) -> Result<RunReport, NoSuchTimer> {
         let no_such = || NoSuchTimer(name.to_owned());
         let function = self.app.function(name).ok_or_else(no_such)?;
         let state = self.timers().get(name).cloned().ok_or_else(no_such)?;
-        let due = Due { state, past_due: false, tries: 0 };
+        let due = DueRun { state, past_due: false, attempts: 0 };
         let verdict = self.call_timer(function, &due).await.ok_or_else(no_such)?;
-        let fate = if verdict == Verdict::Succeeded { Fate::Done } else { Fate::GivenUp };
-        Ok(Ran { function: name.to_owned(), verdict: Some(verdict), fate })
+        let fate = if verdict == InvocationResult::Succeeded {
+            Disposition::Completed
+        } else {
+            Disposition::Abandoned
+        };
+        Ok(RunReport { function: name.to_owned(), result: Some(verdict), disposition: fate })
     }
 
     /// Runs `function` if it is a timer function, due, and not running already.
-    pub(super) async fn tick(&self, function: &FunctionFile) -> Option<Ran> {
-        let due = self.take_due(function)?;
-        let running = Running { host: self, name: &function.name };
+    pub(super) async fn tick(&self, function: &FunctionFile) -> Option<RunReport> {
+        let due = self.start_due_run(function)?;
+        let running = RunningGuard { host: self, name: &function.name };
         let started = self.clock.now();
         let verdict = self.call_timer(function, &due).await?;
-        let fate = self.settle(function, &due, started, &verdict);
+        let fate = self.record_result(function, &due, started, &verdict);
         drop(running);
-        Some(Ran { function: function.name.clone(), verdict: Some(verdict), fate })
+        Some(RunReport {
+            function: function.name.clone(),
+            result: Some(verdict),
+            disposition: fate,
+        })
     }
 
-    fn take_due(&self, function: &FunctionFile) -> Option<Due> {
+    fn start_due_run(&self, function: &FunctionFile) -> Option<DueRun> {
         let TriggerFile::Timer { schedule, .. } = &function.trigger else { return None };
         let now = self.clock.now();
         let mut timers = self.timers();
@@ -118,46 +126,46 @@ impl FunctionsHost {
                 (schedule.next_after(next).is_some_and(|another| another <= now), 0)
             }
         };
-        let due = Due { state: state.clone(), past_due, tries };
+        let due = DueRun { state: state.clone(), past_due, attempts: tries };
         state.running = true;
         Some(due)
     }
 
     /// Notes how a run ended: when the next one is, or when this one is repeated.
-    fn settle(
+    fn record_result(
         &self,
         function: &FunctionFile,
-        due: &Due,
+        due: &DueRun,
         started: Timestamp,
-        verdict: &Verdict,
-    ) -> Fate {
+        verdict: &InvocationResult,
+    ) -> Disposition {
         let mut timers = self.timers();
-        let Some(state) = timers.get_mut(&function.name) else { return Fate::GivenUp };
-        let failed = *verdict != Verdict::Succeeded;
-        if let Some(policy) = function.retry.filter(|policy| due.tries < policy.max_retry_count)
+        let Some(state) = timers.get_mut(&function.name) else { return Disposition::Abandoned };
+        let failed = *verdict != InvocationResult::Succeeded;
+        if let Some(policy) = function.retry.filter(|policy| due.attempts < policy.max_retry_count)
             && failed
         {
             let at = self.clock.now() + policy.delay;
-            state.retry = Some(Retry { at, count: due.tries + 1, past_due: due.past_due });
-            return Fate::Again;
+            state.retry = Some(Retry { at, count: due.attempts + 1, past_due: due.past_due });
+            return Disposition::Retried;
         }
         state.retry = None;
         state.last = Some(started);
         if let TriggerFile::Timer { schedule, .. } = &function.trigger {
             state.next = schedule.next_after(self.clock.now());
         }
-        if failed { Fate::GivenUp } else { Fate::Done }
+        if failed { Disposition::Abandoned } else { Disposition::Completed }
     }
 
-    async fn call_timer(&self, function: &FunctionFile, due: &Due) -> Option<Verdict> {
+    async fn call_timer(&self, function: &FunctionFile, due: &DueRun) -> Option<InvocationResult> {
         let TriggerFile::Timer { binding, use_monitor, .. } = &function.trigger else {
             return None;
         };
         let state = &due.state;
         let status = state.next.filter(|_| *use_monitor);
         let status = status.map(|next| envelope::schedule_status(state.last, next, state.last));
-        let retries = function.retry.filter(|_| due.tries > 0);
-        let retry = retries.map(|policy| (due.tries, policy.max_retry_count));
+        let retries = function.retry.filter(|_| due.attempts > 0);
+        let retry = retries.map(|policy| (due.attempts, policy.max_retry_count));
         let sys = self.sys(&function.name);
         let body = envelope::timer_call(binding, status, due.past_due, retry, &sys);
         Some(self.invoke(&function.name, &body).await)
@@ -169,12 +177,12 @@ impl FunctionsHost {
 }
 
 /// Marks a timer as running; also when the run is dropped half way.
-struct Running<'a> {
+struct RunningGuard<'a> {
     host: &'a FunctionsHost,
     name: &'a str,
 }
 
-impl Drop for Running<'_> {
+impl Drop for RunningGuard<'_> {
     fn drop(&mut self) {
         if let Some(state) = self.host.timers().get_mut(self.name) {
             state.running = false;

@@ -14,7 +14,7 @@ use tower::ServiceExt;
 
 /// No answer came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum NoAnswer {
+pub enum TransportError {
     /// Nobody listens.
     #[error("connection refused")]
     Refused,
@@ -26,27 +26,27 @@ pub enum NoAnswer {
 /// Carries a request to the handler. The request's address is a path and query.
 #[async_trait]
 pub trait HandlerTransport: Send + Sync {
-    /// Sends `request`; any status is an answer.
+    /// Sends `build_request`; any status is an answer.
     ///
     /// # Errors
     /// [`NoAnswer`].
-    async fn call(&self, request: Request<Body>) -> Result<Response<Body>, NoAnswer>;
+    async fn call(&self, request: Request<Body>) -> Result<Response<Body>, TransportError>;
 }
 
 /// The handler's router, called in process.
 #[derive(Debug, Clone)]
-pub struct InProcess(Router);
+pub struct RouterTransport(Router);
 
-impl InProcess {
-    /// Calls `handler`.
+impl RouterTransport {
+    /// Calls `ready_handler`.
     pub fn new(handler: Router) -> Self {
         Self(handler)
     }
 }
 
 #[async_trait]
-impl HandlerTransport for InProcess {
-    async fn call(&self, request: Request<Body>) -> Result<Response<Body>, NoAnswer> {
+impl HandlerTransport for RouterTransport {
+    async fn call(&self, request: Request<Body>) -> Result<Response<Body>, TransportError> {
         let answer: Result<_, Infallible> = self.0.clone().oneshot(request).await;
         match answer {
             Ok(response) => Ok(response),
@@ -57,12 +57,12 @@ impl HandlerTransport for InProcess {
 
 /// A handler that listens on a loopback port: HTTP/1.1, address untouched, redirects passed on.
 #[derive(Debug, Clone)]
-pub struct Socket {
+pub struct SocketTransport {
     authority: Authority,
     client: Client<HttpConnector, Body>,
 }
 
-impl Socket {
+impl SocketTransport {
     /// Calls `http://127.0.0.1:{port}`.
     ///
     /// # Panics
@@ -76,8 +76,8 @@ impl Socket {
 }
 
 #[async_trait]
-impl HandlerTransport for Socket {
-    async fn call(&self, mut request: Request<Body>) -> Result<Response<Body>, NoAnswer> {
+impl HandlerTransport for SocketTransport {
+    async fn call(&self, mut request: Request<Body>) -> Result<Response<Body>, TransportError> {
         let mut parts = http::uri::Parts::default();
         parts.scheme = Some(Scheme::HTTP);
         parts.authority = Some(self.authority.clone());
@@ -88,11 +88,11 @@ impl HandlerTransport for Socket {
                 .cloned()
                 .unwrap_or_else(|| PathAndQuery::from_static("/")),
         );
-        *request.uri_mut() = Uri::from_parts(parts).map_err(|_| NoAnswer::Broken)?;
+        *request.uri_mut() = Uri::from_parts(parts).map_err(|_| TransportError::Broken)?;
         match self.client.request(request).await {
             Ok(response) => Ok(response.map(Body::new)),
-            Err(error) if error.is_connect() => Err(NoAnswer::Refused),
-            Err(_) => Err(NoAnswer::Broken),
+            Err(error) if error.is_connect() => Err(TransportError::Refused),
+            Err(_) => Err(TransportError::Broken),
         }
     }
 }

@@ -1,8 +1,8 @@
 //! A key vault that only has secrets (learn.microsoft.com/rest/api/keyvault/secrets, 7.6): reads, writes, lists, soft deletion.
 
-mod refusal;
 mod routes;
 mod secrets;
+mod vault_error;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -13,8 +13,8 @@ use jiff::Timestamp;
 use roombridge::base::clock::Clock;
 use roombridge::base::rng::Rng;
 
-use self::refusal::Refusal;
-use self::secrets::{Held, Version};
+use self::secrets::{SecretVersion, VaultState};
+use self::vault_error::VaultError;
 use crate::entra::Entra;
 
 /// The audience of tokens for a vault.
@@ -30,11 +30,11 @@ struct Inner {
     entra: Entra,
     clock: Arc<dyn Clock>,
     rng: Arc<dyn Rng>,
-    state: Mutex<Held>,
+    state: Mutex<VaultState>,
 }
 
 impl KeyVault {
-    /// An empty vault at `base` that takes tokens of `entra` and dates its secrets by `clock`.
+    /// An empty vault at `base_url` that takes tokens of `entra` and dates its secrets by `clock`.
     pub fn new(base: &str, entra: Entra, clock: Arc<dyn Clock>, rng: Arc<dyn Rng>) -> Self {
         let base = Mutex::new(base.to_owned());
         Self(Arc::new(Inner { base, entra, clock, rng, state: Mutex::default() }))
@@ -45,9 +45,9 @@ impl KeyVault {
         base.clone_into(&mut self.0.base.lock().unwrap_or_else(PoisonError::into_inner));
     }
 
-    /// Adds a version of the secret `name`, also where it was deleted; answers the version's id.
+    /// Adds a version of the secret `label`, also where it was deleted; answers the version's id.
     pub fn set(&self, name: &str, value: &str) -> String {
-        let version = Version::new(self.new_id(), value, self.now());
+        let version = SecretVersion::new(self.new_id(), value, self.now());
         let id = version.id.clone();
         self.lock().add(name, version);
         id
@@ -63,19 +63,19 @@ impl KeyVault {
         self.lock().deleted.keys().cloned().collect()
     }
 
-    /// The newest value of the secret `name`, uncounted.
+    /// The newest value of the secret `label`, uncounted.
     pub fn value(&self, name: &str) -> Option<String> {
         self.lock().live.get(name)?.last().map(|version| version.value.clone())
     }
 
-    /// When the newest version of the secret `name` was made.
+    /// When the newest version of the secret `label` was made.
     pub fn created(&self, name: &str) -> Option<Timestamp> {
         self.lock().live.get(name)?.last().map(|version| version.created)
     }
 
-    /// Takes the secret `name` out of the vault without a word: it is not even among the deleted
+    /// Takes the secret `label` out of the vault without a word: it is not even among the deleted
     /// ones. Whether it was there.
-    pub fn lose(&self, name: &str) -> bool {
+    pub fn remove_without_trace(&self, name: &str) -> bool {
         let mut state = self.lock();
         let deleted = state.deleted.remove(name).is_some();
         state.live.remove(name).is_some() || deleted
@@ -130,17 +130,17 @@ impl KeyVault {
     }
 
     /// The state, without the deleted secrets whose time has come.
-    fn lock(&self) -> MutexGuard<'_, Held> {
+    fn lock(&self) -> MutexGuard<'_, VaultState> {
         let now = self.now();
         let mut state = self.0.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.purge_due(now);
         state
     }
 
-    fn admits(&self, headers: &HeaderMap) -> bool {
+    fn is_authorized(&self, headers: &HeaderMap) -> bool {
         let token = headers.get(header::AUTHORIZATION).and_then(|v| v.to_str().ok());
         let token = token.and_then(|v| v.strip_prefix("Bearer "));
-        token.is_some_and(|t| self.0.entra.check(t, VAULT).is_some())
+        token.is_some_and(|t| self.0.entra.verify_audience(t, VAULT).is_some())
     }
 
     /// The challenge that tells a client whom to ask for a token
@@ -150,7 +150,7 @@ impl KeyVault {
         let authority = format!("https://login.microsoftonline.com/{tenant}");
         let challenge = format!("Bearer authorization=\"{authority}\", resource=\"{VAULT}\"");
         let text = "AKV10000: Request is missing a Bearer or PoP token.";
-        let refusal = Refusal::new(StatusCode::UNAUTHORIZED, "Unauthorized", text);
+        let refusal = VaultError::new(StatusCode::UNAUTHORIZED, "Unauthorized", text);
         let mut response = refusal.into_response();
         if let Ok(value) = challenge.parse() {
             response.headers_mut().insert(header::WWW_AUTHENTICATE, value);

@@ -13,8 +13,8 @@ use percent_encoding::percent_decode_str;
 use serde_json::{Value, json};
 
 use super::KeyVault;
-use super::refusal::Refusal;
-use super::secrets::{Deleted, Held, Version, is_name};
+use super::secrets::{DeletedSecret, SecretVersion, VaultState, is_valid_name};
+use super::vault_error::VaultError;
 
 /// The largest request body, in bytes.
 const MAX_BODY: usize = 1024 * 1024;
@@ -25,7 +25,7 @@ const PAGE: usize = 25;
 type Options = BTreeMap<String, String>;
 
 /// An answer or a refusal.
-type Answer = Result<Response, Refusal>;
+type VaultResult = Result<Response, VaultError>;
 
 pub(super) async fn receive(State(vault): State<KeyVault>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
@@ -37,13 +37,13 @@ pub(super) async fn receive(State(vault): State<KeyVault>, request: Request) -> 
     if vault.lock().outage {
         let text = "Out of service.";
         let code = "ServiceUnavailable";
-        return Refusal::new(StatusCode::SERVICE_UNAVAILABLE, code, text).into_response();
+        return VaultError::new(StatusCode::SERVICE_UNAVAILABLE, code, text).into_response();
     }
     if !options.contains_key("api-version") {
-        return Refusal::bad("api-version must be given.").into_response();
+        return VaultError::bad("api-version must be given.").into_response();
     }
     // Whoever has no token is challenged before anything is said about what was asked.
-    if !vault.admits(&parts.headers) {
+    if !vault.is_authorized(&parts.headers) {
         return vault.challenge();
     }
     let decode = |s: &str| percent_decode_str(s).decode_utf8_lossy().into_owned();
@@ -53,55 +53,61 @@ pub(super) async fn receive(State(vault): State<KeyVault>, request: Request) -> 
 }
 
 impl KeyVault {
-    fn answer(&self, method: &Method, path: &[String], options: &Options, body: &Bytes) -> Answer {
+    fn answer(
+        &self,
+        method: &Method,
+        path: &[String],
+        options: &Options,
+        body: &Bytes,
+    ) -> VaultResult {
         let path: Vec<&str> = path.iter().map(String::as_str).collect();
         if *method != Method::GET && self.lock().read_only {
             let text = "Caller is not authorized to perform action on resource.";
-            return Err(Refusal::forbidden("ForbiddenByRbac", text));
+            return Err(VaultError::forbidden("ForbiddenByRbac", text));
         }
         match (method.as_str(), path.as_slice()) {
             ("GET", ["secrets"]) => self.list(options, false),
             ("GET", ["deletedsecrets"]) => self.list(options, true),
-            ("GET", ["secrets", name]) => self.read(name, None),
+            ("GET", ["secrets", name]) => self.get_secret(name, None),
             ("GET", ["secrets", name, "versions"]) => self.list_versions(name),
-            ("GET", ["secrets", name, version]) => self.read(name, Some(version)),
-            ("PUT", ["secrets", name]) => self.put(name, body),
+            ("GET", ["secrets", name, version]) => self.get_secret(name, Some(version)),
+            ("PUT", ["secrets", name]) => self.set_secret(name, body),
             ("PATCH", ["secrets", name, version]) => self.patch(name, version, body),
             ("DELETE", ["secrets", name]) => self.delete(name),
             ("GET", ["deletedsecrets", name]) => {
                 let state = self.lock();
-                let deleted = state.deleted.get(*name).ok_or_else(Refusal::missing)?;
+                let deleted = state.deleted.get(*name).ok_or_else(VaultError::not_found)?;
                 Ok(Json(self.bundle_of_deleted(name, deleted)).into_response())
             }
             ("DELETE", ["deletedsecrets", name]) => {
                 let mut state = self.lock();
-                state.deleted.remove(*name).ok_or_else(Refusal::missing)?;
+                state.deleted.remove(*name).ok_or_else(VaultError::not_found)?;
                 state.writes += 1;
                 Ok(StatusCode::NO_CONTENT.into_response())
             }
             ("POST", ["deletedsecrets", name, "recover"]) => self.recover(name),
-            _ => Err(Refusal::new(StatusCode::NOT_FOUND, "NotFound", "No such operation here.")),
+            _ => Err(VaultError::new(StatusCode::NOT_FOUND, "NotFound", "No such operation here.")),
         }
     }
 
-    fn id(&self, name: &str, version: &Version) -> String {
+    fn id(&self, name: &str, version: &SecretVersion) -> String {
         format!("{}/secrets/{name}/{}", self.base(), version.id)
     }
 
     /// A secret with its value; one that is switched off keeps it to itself.
-    fn read(&self, name: &str, version: Option<&str>) -> Answer {
+    fn get_secret(&self, name: &str, version: Option<&str>) -> VaultResult {
         let mut state = self.lock();
         let versions = state.live.get(name).map(Vec::as_slice).unwrap_or_default();
         let found = match version {
             Some(id) => versions.iter().find(|v| v.id == id),
             None => versions.last(),
         };
-        let found = found.ok_or_else(Refusal::missing)?;
+        let found = found.ok_or_else(VaultError::not_found)?;
         if !found.enabled {
             let text = "Operation get is not allowed on a disabled secret.";
-            return Err(Refusal::forbidden("SecretDisabled", text));
+            return Err(VaultError::forbidden("SecretDisabled", text));
         }
-        let mut bundle = found.shown(&self.id(name, found));
+        let mut bundle = found.to_json(&self.id(name, found));
         bundle["value"] = json!(found.value);
         state.reads += 1;
         Ok(Json(bundle).into_response())
@@ -109,14 +115,15 @@ impl KeyVault {
 
     /// Makes a new version. The name of a deleted secret cannot be used until it is purged
     /// (learn.microsoft.com/azure/key-vault/general/soft-delete-overview).
-    fn put(&self, name: &str, body: &Bytes) -> Answer {
-        if !is_name(name) {
-            return Err(Refusal::bad("The name must be 1 to 127 letters, digits or hyphens."));
+    fn set_secret(&self, name: &str, body: &Bytes) -> VaultResult {
+        if !is_valid_name(name) {
+            return Err(VaultError::bad("The name must be 1 to 127 letters, digits or hyphens."));
         }
         let body: Value =
-            serde_json::from_slice(body).map_err(|_| Refusal::bad("The body is not JSON."))?;
-        let version = Version::read(self.new_id(), &body, self.now()).map_err(Refusal::bad)?;
-        let mut bundle = version.shown(&self.id(name, &version));
+            serde_json::from_slice(body).map_err(|_| VaultError::bad("The body is not JSON."))?;
+        let version =
+            SecretVersion::read(self.new_id(), &body, self.now()).map_err(VaultError::bad)?;
+        let mut bundle = version.to_json(&self.id(name, &version));
         bundle["value"] = json!(version.value);
         let mut state = self.lock();
         if state.deleted.contains_key(name) {
@@ -124,50 +131,51 @@ impl KeyVault {
                 "Secret {name} is currently in a deleted but recoverable state, and its name cannot \
                  be reused; in this state, the secret can only be recovered or purged."
             );
-            let refusal = Refusal::new(StatusCode::CONFLICT, "Conflict", &text);
-            return Err(refusal.because("ObjectIsDeletedButRecoverable"));
+            let refusal = VaultError::new(StatusCode::CONFLICT, "Conflict", &text);
+            return Err(refusal.with_inner_code("ObjectIsDeletedButRecoverable"));
         }
         state.add(name, version);
         state.writes += 1;
         Ok(Json(bundle).into_response())
     }
 
-    fn patch(&self, name: &str, version: &str, body: &Bytes) -> Answer {
+    fn patch(&self, name: &str, version: &str, body: &Bytes) -> VaultResult {
         let body: Value =
-            serde_json::from_slice(body).map_err(|_| Refusal::bad("The body is not JSON."))?;
+            serde_json::from_slice(body).map_err(|_| VaultError::bad("The body is not JSON."))?;
         let now = self.now();
         let mut state = self.lock();
-        let versions = state.live.get_mut(name).ok_or_else(Refusal::missing)?;
-        let found = versions.iter_mut().find(|v| v.id == version).ok_or_else(Refusal::missing)?;
-        found.change(&body, now).map_err(Refusal::bad)?;
-        let bundle = found.shown(&self.id(name, found));
+        let versions = state.live.get_mut(name).ok_or_else(VaultError::not_found)?;
+        let found =
+            versions.iter_mut().find(|v| v.id == version).ok_or_else(VaultError::not_found)?;
+        found.change(&body, now).map_err(VaultError::bad)?;
+        let bundle = found.to_json(&self.id(name, found));
         state.writes += 1;
         Ok(Json(bundle).into_response())
     }
 
-    fn delete(&self, name: &str) -> Answer {
+    fn delete(&self, name: &str) -> VaultResult {
         let at = self.now();
         let mut state = self.lock();
-        let versions = state.live.remove(name).ok_or_else(Refusal::missing)?;
-        let deleted = Deleted { versions, at };
+        let versions = state.live.remove(name).ok_or_else(VaultError::not_found)?;
+        let deleted = DeletedSecret { versions, at };
         let bundle = self.bundle_of_deleted(name, &deleted);
         state.deleted.insert(name.to_owned(), deleted);
         state.writes += 1;
         Ok(Json(bundle).into_response())
     }
 
-    fn recover(&self, name: &str) -> Answer {
+    fn recover(&self, name: &str) -> VaultResult {
         let mut state = self.lock();
-        let deleted = state.deleted.remove(name).ok_or_else(Refusal::missing)?;
-        let bundle = deleted.versions.last().map(|v| v.shown(&self.id(name, v)));
+        let deleted = state.deleted.remove(name).ok_or_else(VaultError::not_found)?;
+        let bundle = deleted.versions.last().map(|v| v.to_json(&self.id(name, v)));
         state.live.insert(name.to_owned(), deleted.versions);
         state.writes += 1;
         Ok(Json(bundle.unwrap_or_default()).into_response())
     }
 
-    fn bundle_of_deleted(&self, name: &str, deleted: &Deleted) -> Value {
+    fn bundle_of_deleted(&self, name: &str, deleted: &DeletedSecret) -> Value {
         let newest = deleted.versions.last();
-        let mut bundle = newest.map(|v| v.shown(&self.id(name, v))).unwrap_or_default();
+        let mut bundle = newest.map(|v| v.to_json(&self.id(name, v))).unwrap_or_default();
         bundle["recoveryId"] = json!(format!("{}/deletedsecrets/{name}", self.base()));
         bundle["deletedDate"] = json!(deleted.at.as_second());
         bundle["scheduledPurgeDate"] = json!(deleted.purged_at().as_second());
@@ -175,20 +183,20 @@ impl KeyVault {
     }
 
     /// A page in the order of names: ids without versions, attributes, content types and tags.
-    fn list(&self, options: &Options, deleted: bool) -> Answer {
+    fn list(&self, options: &Options, deleted: bool) -> VaultResult {
         let size = match options.get("maxresults").map(|n| n.parse::<usize>()) {
             None => PAGE,
             Some(Ok(size)) if (1..=PAGE).contains(&size) => size,
-            Some(_) => return Err(Refusal::bad("maxresults must be between 1 and 25.")),
+            Some(_) => return Err(VaultError::bad("maxresults must be between 1 and 25.")),
         };
         let after = options.get("$skiptoken").map(|token| {
             let name = BASE64.decode(token).ok().and_then(|bytes| String::from_utf8(bytes).ok());
-            name.ok_or_else(|| Refusal::bad("The skip token is not valid."))
+            name.ok_or_else(|| VaultError::bad("The skip token is not valid."))
         });
         let after = after.transpose()?.unwrap_or_default();
         let mut state = self.lock();
         let items: Vec<(String, Value)> = self
-            .listed(&state, deleted)
+            .list_entries(&state, deleted)
             .into_iter()
             .filter(|(name, _)| after.is_empty() || *name > after)
             .take(size + 1)
@@ -209,20 +217,20 @@ impl KeyVault {
         Ok(Json(body).into_response())
     }
 
-    fn listed(&self, state: &Held, deleted: bool) -> Vec<(String, Value)> {
+    fn list_entries(&self, state: &VaultState, deleted: bool) -> Vec<(String, Value)> {
         if deleted {
             let all = state.deleted.iter();
             return all.map(|(name, d)| (name.clone(), self.bundle_of_deleted(name, d))).collect();
         }
         let newest = state.live.iter().filter_map(|(name, all)| Some((name, all.last()?)));
         let id = |name: &str| format!("{}/secrets/{name}", self.base());
-        newest.map(|(name, version)| (name.clone(), version.shown(&id(name)))).collect()
+        newest.map(|(name, version)| (name.clone(), version.to_json(&id(name)))).collect()
     }
 
-    fn list_versions(&self, name: &str) -> Answer {
+    fn list_versions(&self, name: &str) -> VaultResult {
         let mut state = self.lock();
-        let versions = state.live.get(name).ok_or_else(Refusal::missing)?;
-        let items: Vec<Value> = versions.iter().map(|v| v.shown(&self.id(name, v))).collect();
+        let versions = state.live.get(name).ok_or_else(VaultError::not_found)?;
+        let items: Vec<Value> = versions.iter().map(|v| v.to_json(&self.id(name, v))).collect();
         state.lists += 1;
         Ok(Json(json!({ "value": items, "nextLink": null })).into_response())
     }

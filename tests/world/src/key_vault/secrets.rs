@@ -21,10 +21,10 @@ const CONTENT_TYPE_MAX: usize = 255;
 
 /// Everything the vault holds and counts.
 #[derive(Default)]
-pub(super) struct Held {
+pub(super) struct VaultState {
     /// Versions of each secret, oldest first.
-    pub(super) live: BTreeMap<String, Vec<Version>>,
-    pub(super) deleted: BTreeMap<String, Deleted>,
+    pub(super) live: BTreeMap<String, Vec<SecretVersion>>,
+    pub(super) deleted: BTreeMap<String, DeletedSecret>,
     pub(super) outage: bool,
     pub(super) read_only: bool,
     pub(super) reads: u64,
@@ -33,13 +33,13 @@ pub(super) struct Held {
 }
 
 /// A secret that was deleted and can be recovered.
-pub(super) struct Deleted {
-    pub(super) versions: Vec<Version>,
+pub(super) struct DeletedSecret {
+    pub(super) versions: Vec<SecretVersion>,
     pub(super) at: Timestamp,
 }
 
 /// One version of a secret.
-pub(super) struct Version {
+pub(super) struct SecretVersion {
     pub(super) id: String,
     pub(super) value: String,
     pub(super) created: Timestamp,
@@ -51,8 +51,8 @@ pub(super) struct Version {
     tags: Option<Map<String, Value>>,
 }
 
-impl Held {
-    pub(super) fn add(&mut self, name: &str, version: Version) {
+impl VaultState {
+    pub(super) fn add(&mut self, name: &str, version: SecretVersion) {
         let earlier = self.deleted.remove(name).map(|d| d.versions);
         let versions = self.live.entry(name.to_owned()).or_default();
         versions.extend(earlier.into_iter().flatten());
@@ -65,13 +65,13 @@ impl Held {
     }
 }
 
-impl Deleted {
+impl DeletedSecret {
     pub(super) fn purged_at(&self) -> Timestamp {
         self.at + SignedDuration::from_hours(24 * RECOVERABLE_DAYS)
     }
 }
 
-impl Version {
+impl SecretVersion {
     pub(super) fn new(id: String, value: &str, now: Timestamp) -> Self {
         Self {
             id,
@@ -124,7 +124,7 @@ impl Version {
     }
 
     /// As every answer shows it: `id` and what is known of it, never the value.
-    pub(super) fn shown(&self, id: &str) -> Value {
+    pub(super) fn to_json(&self, id: &str) -> Value {
         let mut attributes = json!({
             "enabled": self.enabled,
             "created": self.created.as_second(),
@@ -149,7 +149,7 @@ impl Version {
 }
 
 /// Whether a secret can be called so.
-pub(super) fn is_name(name: &str) -> bool {
+pub(super) fn is_valid_name(name: &str) -> bool {
     let fits = (1..=NAME_MAX).contains(&name.len());
     fits && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
 }

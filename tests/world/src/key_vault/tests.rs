@@ -14,14 +14,14 @@ use super::*;
 use crate::signing::SigningKey;
 
 /// A vault, its clock, and a token that it takes for a year.
-struct Story {
+struct VaultFixture {
     clock: ManualClock,
     key: SigningKey,
     vault: KeyVault,
     token: String,
 }
 
-fn story() -> Story {
+fn vault_fixture() -> VaultFixture {
     let now = Timestamp::from_second(1_795_510_800).unwrap();
     let clock = ManualClock::new(now);
     let time: Arc<dyn Clock> = Arc::new(clock.clone());
@@ -31,10 +31,10 @@ fn story() -> Story {
     let vault = KeyVault::new("https://kv.vault.azure.net", entra, time, rng);
     let exp = now.as_second() + 365 * 24 * 3600;
     let token = key.sign(&json!({ "aud": VAULT, "exp": exp })).unwrap();
-    Story { clock, key, vault, token }
+    VaultFixture { clock, key, vault, token }
 }
 
-impl Story {
+impl VaultFixture {
     async fn send(
         &self,
         method: Method,
@@ -68,7 +68,7 @@ impl Story {
 
 #[tokio::test]
 async fn a_secret_is_read_with_a_token_for_vaults_only() {
-    let story = story();
+    let story = vault_fixture();
     let old = story.vault.set("client-state", "first");
     story.vault.set("client-state", "second");
     let claims = json!({ "aud": "https://storage.azure.com", "exp": 1_795_514_400 });
@@ -94,7 +94,7 @@ async fn a_secret_is_read_with_a_token_for_vaults_only() {
 
 #[tokio::test]
 async fn a_secret_is_set_with_what_is_known_of_it_and_dated_by_the_clock() {
-    let story = story();
+    let story = vault_fixture();
     let body = json!({
         "value": "k1", "contentType": "application/x-pem-file",
         "tags": { "purpose": "notifications" }, "attributes": { "exp": 1_800_000_000 },
@@ -133,7 +133,7 @@ async fn a_secret_is_set_with_what_is_known_of_it_and_dated_by_the_clock() {
 
 #[tokio::test]
 async fn lists_come_in_pages_and_never_show_a_value() {
-    let story = story();
+    let story = vault_fixture();
     for n in 0..30 {
         story.vault.set(&format!("key-{n:02}"), "TOP-SECRET");
     }
@@ -161,7 +161,7 @@ async fn lists_come_in_pages_and_never_show_a_value() {
 
 #[tokio::test]
 async fn a_deleted_secret_blocks_its_name_until_it_is_purged() {
-    let story = story();
+    let story = vault_fixture();
     story.vault.set("cert-1", "first");
     let path = "/secrets/cert-1";
     let (status, gone) = story.call(Method::DELETE, path, Value::Null).await;
@@ -187,7 +187,7 @@ async fn a_deleted_secret_blocks_its_name_until_it_is_purged() {
 
 #[tokio::test]
 async fn a_secret_can_be_lost_and_writing_can_be_forbidden() {
-    let story = story();
+    let story = vault_fixture();
     story.vault.set("cert-1", "first");
     story.vault.set_read_only(true);
     let (status, error) = story.call(Method::PUT, "/secrets/b", json!({ "value": "x" })).await;
@@ -195,7 +195,7 @@ async fn a_secret_can_be_lost_and_writing_can_be_forbidden() {
     assert_eq!(story.call(Method::DELETE, "/secrets/cert-1", Value::Null).await.0, 403);
     assert_eq!(story.get("/secrets/cert-1").await.0, 200);
     story.vault.set_read_only(false);
-    assert!(story.vault.lose("cert-1"));
+    assert!(story.vault.remove_without_trace("cert-1"));
     assert_eq!(story.get("/secrets/cert-1").await.0, 404);
     assert_eq!(story.call(Method::PUT, "/secrets/cert-1", json!({ "value": "x" })).await.0, 200);
     assert_eq!(story.vault.writes(), 1);

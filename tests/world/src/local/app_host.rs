@@ -14,9 +14,9 @@ use roombridge::base::clock::Clock;
 use roombridge::base::rng::SystemRng;
 use tower::ServiceExt as _;
 
-use super::{Installed, LocalError, WorldClock, last_lines};
+use super::{Installation, LocalError, WorldClock, last_lines};
 use crate::host::process::State as ProcessState;
-use crate::host::{FunctionApp, FunctionsHost, HostQueues, Line, Listening, Start};
+use crate::host::{FunctionApp, FunctionsHost, HostQueues, Line, Listener, StartOptions};
 
 /// How long the handler may take to answer, on a busy machine.
 const START_LIMIT: Duration = Duration::from_secs(60);
@@ -26,14 +26,14 @@ pub(super) type SharedSink = Arc<dyn Fn(&Line) + Send + Sync>;
 
 /// Leads to whichever host runs now.
 #[derive(Clone, Default)]
-pub(super) struct Front(Arc<RwLock<Option<Arc<FunctionsHost>>>>);
+pub(super) struct AppProxy(Arc<RwLock<Option<Arc<FunctionsHost>>>>);
 
-impl Front {
+impl AppProxy {
     pub(super) fn router(&self) -> Router {
-        Router::new().fallback(pass_on).with_state(self.clone())
+        Router::new().fallback(proxy).with_state(self.clone())
     }
 
-    fn lead_to(&self, host: Option<Arc<FunctionsHost>>) {
+    fn set_target(&self, host: Option<Arc<FunctionsHost>>) {
         *self.0.write().unwrap_or_else(PoisonError::into_inner) = host;
     }
 
@@ -43,28 +43,30 @@ impl Front {
 }
 
 /// The fronts of what is installed.
-pub(super) struct Fronts {
+pub(super) struct AppProxies {
     /// Of the app with the webhook.
-    pub(super) app: Front,
+    pub(super) app: AppProxy,
     /// Of the pages' own app, where there is one.
-    pub(super) pages: Option<Front>,
+    pub(super) pages: Option<AppProxy>,
 }
 
-impl Fronts {
-    pub(super) fn of(installed: &Installed) -> Self {
-        Self { app: Front::default(), pages: installed.pages().map(|_| Front::default()) }
+impl AppProxies {
+    pub(super) fn of(installed: &Installation) -> Self {
+        Self { app: AppProxy::default(), pages: installed.pages().map(|_| AppProxy::default()) }
     }
 }
 
-async fn pass_on(State(front): State<Front>, request: Request) -> Response {
+async fn proxy(State(front): State<AppProxy>, request: Request) -> Response {
     match front.host() {
-        Some(host) => host.front().oneshot(request).await.unwrap_or_else(|never| match never {}),
+        Some(host) => {
+            host.http_router().oneshot(request).await.unwrap_or_else(|never| match never {})
+        }
         None => StatusCode::SERVICE_UNAVAILABLE.into_response(),
     }
 }
 
 /// What the host starts, each time.
-pub(super) struct Recipe {
+pub(super) struct HostConfig {
     pub(super) app: FunctionApp,
     /// Instead of the one that host.json names.
     pub(super) executable: Option<PathBuf>,
@@ -76,25 +78,25 @@ pub(super) struct Recipe {
 
 /// The running host.
 pub(super) struct AppHost {
-    recipe: Recipe,
-    front: Front,
+    config: HostConfig,
+    proxy: AppProxy,
     host: Arc<FunctionsHost>,
-    listening: Option<Listening>,
+    listener: Option<Listener>,
 }
 
 impl Drop for AppHost {
     fn drop(&mut self) {
         // Otherwise the front would keep the host, and with it the process.
-        self.front.lead_to(None);
+        self.proxy.set_target(None);
     }
 }
 
 impl AppHost {
     /// Starts the handler and waits until it answers; then queues and schedules are followed.
-    pub(super) async fn start(recipe: Recipe, front: Front) -> Result<Self, LocalError> {
+    pub(super) async fn start(recipe: HostConfig, front: AppProxy) -> Result<Self, LocalError> {
         let host = recipe.start(SignedDuration::ZERO);
-        let mut started = Self { recipe, front, host, listening: None };
-        started.open().await?;
+        let mut started = Self { config: recipe, proxy: front, host, listener: None };
+        started.wait_until_ready().await?;
         Ok(started)
     }
 
@@ -106,16 +108,16 @@ impl AppHost {
     /// is finished first. When the clock has moved, too, [`AppHost::open`] waits for it, and its
     /// timers find that their time has passed.
     pub(super) async fn replace(&mut self, by: SignedDuration) {
-        if let Some(listening) = self.listening.take() {
-            listening.finish().await;
+        if let Some(listening) = self.listener.take() {
+            listening.drain().await;
         }
-        self.front.lead_to(None);
-        self.host = self.recipe.start(by);
+        self.proxy.set_target(None);
+        self.host = self.config.start(by);
     }
 
     /// Waits until the handler answers; then queues and schedules are followed.
-    pub(super) async fn open(&mut self) -> Result<(), LocalError> {
-        self.front.lead_to(Some(Arc::clone(&self.host)));
+    pub(super) async fn wait_until_ready(&mut self) -> Result<(), LocalError> {
+        self.proxy.set_target(Some(Arc::clone(&self.host)));
         let settled = async {
             match self.host.process() {
                 Some(process) => process.wait_until(|s| !matches!(s, ProcessState::Starting)).await,
@@ -125,19 +127,21 @@ impl AppHost {
         // A process that ended is started again until the host gives up; that is soon.
         match tokio::time::timeout(START_LIMIT, settled).await {
             Ok(ProcessState::Ready { .. }) => {
-                self.listening = Some(self.host.listen());
+                self.listener = Some(self.host.listen());
                 Ok(())
             }
             Ok(ProcessState::Starting | ProcessState::Abandoned | ProcessState::Stopped)
-            | Err(_) => Err(self.failed()),
+            | Err(_) => Err(self.handler_error()),
         }
     }
 
     /// An error if the handler was given up.
-    pub(super) fn check(&self) -> Result<(), LocalError> {
+    pub(super) fn check_running(&self) -> Result<(), LocalError> {
         match self.host.process().map(crate::host::process::Process::state) {
             Some(ProcessState::Starting | ProcessState::Ready { .. }) => Ok(()),
-            Some(ProcessState::Abandoned | ProcessState::Stopped) | None => Err(self.failed()),
+            Some(ProcessState::Abandoned | ProcessState::Stopped) | None => {
+                Err(self.handler_error())
+            }
         }
     }
 
@@ -145,12 +149,12 @@ impl AppHost {
         last_lines(&self.host.log().lines())
     }
 
-    fn failed(&self) -> LocalError {
+    fn handler_error(&self) -> LocalError {
         LocalError::Handler(self.last_lines())
     }
 }
 
-impl Recipe {
+impl HostConfig {
     /// A host whose handler's clock is `ahead` of the world's as it is now.
     fn start(&self, ahead: SignedDuration) -> Arc<FunctionsHost> {
         let mut settings = self.settings.clone();
@@ -163,7 +167,7 @@ impl Recipe {
             let sink: crate::host::Sink = Box::new(move |line| sink(line));
             sink
         });
-        let start = Start { executable: self.executable.clone(), settings, sink };
+        let start = StartOptions { executable: self.executable.clone(), settings, sink };
         let clock: Arc<dyn Clock> = Arc::new(self.clock.clone());
         let queues = Arc::clone(&self.queues);
         FunctionsHost::start(self.app.clone(), start, queues, clock, Arc::new(SystemRng))

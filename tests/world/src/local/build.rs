@@ -21,7 +21,7 @@ pub(super) async fn handler() -> Result<PathBuf, LocalError> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut build = Command::new(cargo);
     build
-        .current_dir(crate::office::root())
+        .current_dir(crate::test_world::repository_root())
         // Both packages: Cargo then chooses the same features as for this program, and what both
         // depend on is not built twice.
         .args(["build", "--quiet", "--package", "roombridge", "--package", "roombridge-world"])

@@ -11,7 +11,7 @@ use roombridge::base::clock::{Clock, ShiftedClock, SystemClock};
 pub struct WorldClock(Arc<AtomicI64>);
 
 impl WorldClock {
-    /// A clock that shows `start` now, to the second.
+    /// A clock that shows `new` now, to the second.
     pub fn starting_at(start: Timestamp) -> Self {
         let ahead = start.duration_since(SystemClock.now());
         Self(Arc::new(AtomicI64::new(ahead.as_secs())))

@@ -7,8 +7,8 @@ use clap::Parser;
 
 use super::app_host::SharedSink;
 use super::day::{self, Day};
-use super::feed::Feed;
-use super::{Installed, LocalError, Plan, World, build, closing, posting};
+use super::feed::ProgressFeed;
+use super::{Installation, LocalError, LocalWorld, LocalWorldOptions, build, guide, report};
 use crate::azurite::{Azurite, AzuriteError};
 use crate::host::Line;
 use crate::tls::Tls;
@@ -36,12 +36,12 @@ pub struct Arguments {
 /// Runs until the day is over, or with `--serve` until somebody stops it. Answers 0 only when every
 /// expectation came true.
 pub async fn run(arguments: Arguments) -> ExitCode {
-    let feed = Feed::new(day::STEPS);
+    let feed = ProgressFeed::new(day::STEPS);
     let serving = std::sync::atomic::AtomicBool::new(false);
     let outcome = tokio::select! {
-        outcome = course(&arguments, &feed, &serving) => outcome.map(|()| true),
+        outcome = run_steps(&arguments, &feed, &serving) => outcome.map(|()| true),
         // Dropping the course ends everything it started.
-        () = asked_to_stop() => Ok(serving.into_inner()),
+        () = wait_for_stop_signal() => Ok(serving.into_inner()),
     };
     feed.close();
     match outcome {
@@ -55,48 +55,48 @@ pub async fn run(arguments: Arguments) -> ExitCode {
             ExitCode::from(130)
         }
         Err(error) => {
-            feed.complain(&format!("Failed: {error}"));
+            feed.print_error(&format!("Failed: {error}"));
             ExitCode::FAILURE
         }
     }
 }
 
-async fn course(
+async fn run_steps(
     arguments: &Arguments,
-    feed: &Feed,
+    feed: &ProgressFeed,
     serving: &std::sync::atomic::AtomicBool,
 ) -> Result<(), LocalError> {
-    feed.doing("building the handler, starting the storage emulator");
-    let (handler, (azurite, tls)) = tokio::try_join!(build::handler(), emulator(feed))?;
-    feed.doing("starting the handler");
-    let plan = Plan {
-        installed: Installed::Project { handler },
+    feed.set_activity("building the handler, starting the storage emulator");
+    let (handler, (azurite, tls)) = tokio::try_join!(build::handler(), start_emulator(feed))?;
+    feed.set_activity("starting the handler");
+    let plan = LocalWorldOptions {
+        installed: Installation::Project { handler },
         account: azurite.account()?,
         tls,
         port: arguments.port,
         start: day::start()?,
         sink: arguments.log.then(|| sink(feed)),
-        change: |_| {},
+        change_app: |_| {},
     };
     let start = plan.start.strftime("%A %-d %B %Y, %H:%M UTC").to_string();
-    let mut world = World::start(plan).await?;
+    let mut world = LocalWorld::start(plan).await?;
     feed.line(&format!("{start}. The handler runs under the simulated Functions host."));
     let played = Day::new(&mut world, feed)?.play().await?;
     feed.close();
-    let (asked, summary) = closing::asked(&world).await?;
-    feed.line(&format!("\n{}", closing::appointments(&world, &played).await?));
+    let (asked, summary) = report::graph_requests(&world).await?;
+    feed.line(&format!("\n{}", report::appointments(&world, &played).await?));
     feed.line(&format!("\nAsked of Graph:\n{asked}\n{summary}"));
-    feed.line(&format!("\n{}\n\n{CLOSING_LINE}", closing::left(&world).await?));
+    feed.line(&format!("\n{}\n\n{CLOSING_LINE}", report::remaining_rows(&world).await?));
     if arguments.serve {
-        feed.line(&format!("\n{}", posting::guide(&world)));
+        feed.line(&format!("\n{}", guide::guide(&world)));
         serving.store(true, std::sync::atomic::Ordering::Relaxed);
-        world.until_given_up().await?;
+        world.wait_until_abandoned().await?;
     }
     Ok(())
 }
 
 /// Installs the emulator if it is missing, and starts it.
-async fn emulator(feed: &Feed) -> Result<(Azurite, Tls), LocalError> {
+async fn start_emulator(feed: &ProgressFeed) -> Result<(Azurite, Tls), LocalError> {
     let target = Azurite::target_dir()?;
     if !Azurite::is_installed(&target) {
         feed.line("Installing the storage emulator into target/, once: half a minute, 550 MB.");
@@ -107,16 +107,16 @@ async fn emulator(feed: &Feed) -> Result<(Azurite, Tls), LocalError> {
         let tls = Tls::create(folder.path())?;
         Ok::<_, AzuriteError>((Azurite::start(&target, &tls)?, tls))
     });
-    Ok(started.await.map_err(LocalError::at("starting the storage emulator"))??)
+    Ok(started.await.map_err(LocalError::while_doing("starting the storage emulator"))??)
 }
 
-fn sink(feed: &Feed) -> SharedSink {
+fn sink(feed: &ProgressFeed) -> SharedSink {
     let feed = feed.clone();
     Arc::new(move |line: &Line| feed.line(&line.text))
 }
 
 /// Ctrl-C, or being asked to end.
-async fn asked_to_stop() {
+async fn wait_for_stop_signal() {
     let interrupted = async {
         if tokio::signal::ctrl_c().await.is_err() {
             std::future::pending::<()>().await;

@@ -11,9 +11,9 @@ const TICK: Duration = Duration::from_millis(120);
 
 /// Where lines go. Clones share it.
 #[derive(Clone)]
-pub struct Feed(ProgressBar);
+pub struct ProgressFeed(ProgressBar);
 
-impl Feed {
+impl ProgressFeed {
     /// A feed that expects `steps` steps.
     pub fn new(steps: u64) -> Self {
         let bar = ProgressBar::new(steps);
@@ -37,7 +37,7 @@ impl Feed {
     }
 
     /// What went wrong, on standard error.
-    pub fn complain(&self, text: &str) {
+    pub fn print_error(&self, text: &str) {
         self.0.suspend(|| {
             if writeln!(std::io::stderr(), "{text}").is_err() {
                 tracing::debug!("nobody reads the complaints any more");
@@ -46,12 +46,12 @@ impl Feed {
     }
 
     /// What is being done, on the progress line only.
-    pub fn doing(&self, text: &str) {
+    pub fn set_activity(&self, text: &str) {
         self.0.set_message(text.to_owned());
     }
 
     /// One step is done.
-    pub fn done(&self) {
+    pub fn finish_step(&self) {
         self.0.inc(1);
     }
 

@@ -1,32 +1,32 @@
 //! The local world: the handler as it is shipped, as a process under the simulated host, on the
 //! emulator, with the simulated Microsoft side around it; all over sockets, all on this machine.
 //!
-//! [`World`] starts and stops it, for `cargo local` and for the test that kills the handler.
-//! [`command`] is the command line, [`day`] what is played, [`feed`] and [`closing`] what is shown.
+//! [`LocalWorld`] starts and stops it, for `cargo local` and for the test that kills the handler.
+//! [`command`] is the command line, [`day`] what is played, [`feed`] and [`report`] what is shown.
 
 mod app_host;
 mod build;
 mod clock;
-pub mod closing;
 pub mod command;
 pub mod day;
+mod environment;
 pub mod feed;
-mod gate;
-mod installed;
-mod newcomer;
-mod posting;
-mod surroundings;
+mod guide;
+mod installation;
+mod organisations;
+pub mod report;
+mod response_gate;
 mod world;
 
 use crate::azurite::AzuriteError;
 use crate::host::{Level, Line};
 
 pub use clock::WorldClock;
-pub use gate::{Caught, Gate};
-pub use installed::Installed;
-pub use newcomer::{Newcomer, Uninvited};
-pub use surroundings::Addresses;
-pub use world::{Plan, World};
+pub use environment::Addresses;
+pub use installation::Installation;
+pub use organisations::{InvitedOrganisation, UninvitedOrganisation};
+pub use response_gate::{CaughtResponse, ResponseGate};
+pub use world::{LocalWorld, LocalWorldOptions};
 
 /// How many of the handler's last lines are shown when it failed.
 const LAST_LINES: usize = 12;
@@ -61,7 +61,7 @@ pub enum LocalError {
     },
     /// What was expected is not so.
     #[error("this did not come true: {0}")]
-    Otherwise(String),
+    Unexpected(String),
     /// Something else went wrong before or beside the handler.
     #[error("{what}: {why}")]
     Other {
@@ -74,7 +74,7 @@ pub enum LocalError {
 
 impl LocalError {
     /// An error met while doing `what`.
-    pub(crate) fn at<E: std::fmt::Display>(what: &'static str) -> impl FnOnce(E) -> Self {
+    pub(crate) fn while_doing<E: std::fmt::Display>(what: &'static str) -> impl FnOnce(E) -> Self {
         move |error| Self::Other { what, why: error.to_string() }
     }
 }

@@ -6,42 +6,44 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use roombridge::base::clock::{Clock, SystemClock};
-use roombridge::base::http::RealHttp;
+use roombridge::base::http::ReqwestHttp;
 use roombridge::base::rng::{Rng, SystemRng};
 use roombridge::domain::booking::Booking;
 use roombridge::domain::keys::Digest;
 use roombridge::store::bookings::Bookings;
-use roombridge::store::tables::{Row, Span, Table, Tables};
+use roombridge::store::tables::{KeyRange, Table, TableRow, Tables};
 
-use super::app_host::{AppHost, Front, Fronts, Recipe, SharedSink};
-use super::surroundings::{
-    Addresses, COOKIE_SECRET, KEYS_SECRET, fresh_keys, listen, settings, storage,
+use super::app_host::{AppHost, AppProxies, AppProxy, HostConfig, SharedSink};
+use super::environment::{
+    Addresses, COOKIE_SECRET, KEYS_SECRET, listen, new_client_state_keys, settings, storage,
 };
-use super::{Gate, Installed, LocalError, Newcomer, Uninvited, WorldClock};
+use super::{
+    Installation, InvitedOrganisation, LocalError, ResponseGate, UninvitedOrganisation, WorldClock,
+};
 use crate::azurite::Account;
 use crate::exchange::{Meeting, Tenant};
 use crate::graph::DeliveryTask;
 use crate::host::process::State;
 use crate::host::{FunctionApp, FunctionsHost, HostQueues};
 use crate::microsoft::Microsoft;
-use crate::office::Seeding;
 use crate::outlook::Outlook;
 use crate::serve::Serving;
+use crate::test_world::Fixtures;
 use crate::tls::Tls;
 
 /// What the day's organisation is called.
 const ORGANISATION: &str = "Northwind";
-/// How often Graph looks for notifications to deliver, and [`World::until`] looks again.
-const LOOK: Duration = Duration::from_millis(50);
+/// How often Graph looks for notifications to deliver, and [`LocalWorld::until`] looks again.
+const POLL_INTERVAL: Duration = Duration::from_millis(50);
 /// The longest an empty queue is left alone: a person is watching.
-const POLL: Duration = Duration::from_millis(200);
+const MAX_QUEUE_POLLING_INTERVAL: Duration = Duration::from_millis(200);
 /// How long anything may take that is waited for, on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(60);
+const WAIT_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// What to start.
-pub struct Plan {
+pub struct LocalWorldOptions {
     /// The app's files and the handler.
-    pub installed: Installed,
+    pub installed: Installation,
     /// An empty storage account of an emulator that outlives the world.
     pub account: Account,
     /// The emulator's certificates; every listener here uses them too.
@@ -53,11 +55,11 @@ pub struct Plan {
     /// Sees every line of the handler.
     pub sink: Option<SharedSink>,
     /// Changes what the app's files say.
-    pub change: fn(&mut FunctionApp),
+    pub change_app: fn(&mut FunctionApp),
 }
 
 /// The running world. The fields end in this order: the handler first.
-pub struct World {
+pub struct LocalWorld {
     app: AppHost,
     pages: Option<AppHost>,
     #[expect(dead_code, reason = "held for its drop, which ends the deliveries")]
@@ -67,17 +69,17 @@ pub struct World {
     /// The organisation of the day, which may connect, with nobody in it yet.
     pub tenant: Tenant,
     /// The one that may connect too and has not yet, with its people and rooms.
-    pub newcomer: Newcomer,
+    pub invited: InvitedOrganisation,
     /// The one that may not connect.
-    pub uninvited: Uninvited,
-    /// The world's time. It is moved by [`World::move_time`].
+    pub uninvited: UninvitedOrganisation,
+    /// The world's time. It is moved by [`LocalWorld::move_time`].
     pub clock: WorldClock,
     /// The app's tables.
     pub tables: Arc<dyn Tables>,
     /// Writes consent.
-    pub seeding: Seeding,
+    pub fixtures: Fixtures,
     /// Holds Graph's answers back.
-    pub gate: Gate,
+    pub response_gate: ResponseGate,
     /// Where everything is.
     pub addresses: Addresses,
     #[expect(dead_code, reason = "held for its drop, which ends the listeners")]
@@ -86,38 +88,42 @@ pub struct World {
     folder: tempfile::TempDir,
 }
 
-impl World {
+impl LocalWorld {
     /// Starts everything, and waits until the handler answers.
     ///
     /// # Errors
     /// [`LocalError`].
-    pub async fn start(plan: Plan) -> Result<Self, LocalError> {
+    pub async fn start(plan: LocalWorldOptions) -> Result<Self, LocalError> {
         let clock = WorldClock::starting_at(plan.start);
         let time: Arc<dyn Clock> = Arc::new(clock.clone());
         let rng: Arc<dyn Rng> = Arc::new(SystemRng);
         let microsoft =
-            Microsoft::with_token_time(Arc::clone(&time), Arc::new(SystemClock), Arc::clone(&rng))
-                .map_err(LocalError::at("the key that signs tokens"))?;
-        microsoft.vault.set(KEYS_SECRET, &fresh_keys());
-        microsoft.vault.set(COOKIE_SECRET, &fresh_keys());
+            Microsoft::with_token_clock(Arc::clone(&time), Arc::new(SystemClock), Arc::clone(&rng))
+                .map_err(LocalError::while_doing("the key that signs tokens"))?;
+        microsoft.vault.set(KEYS_SECRET, &new_client_state_keys());
+        microsoft.vault.set(COOKIE_SECRET, &new_client_state_keys());
         let tenant = microsoft.tenant(ORGANISATION);
-        let (newcomer, uninvited) = (Newcomer::settle(&microsoft), Uninvited::settle(&microsoft));
+        let (newcomer, uninvited) =
+            (InvitedOrganisation::create(&microsoft), UninvitedOrganisation::create(&microsoft));
         let outlook = Outlook::new(microsoft.exchange.clone(), Arc::clone(&time));
-        let folder = tempfile::tempdir().map_err(LocalError::at("a folder for certificates"))?;
-        let (fronts, gate) = (Fronts::of(&plan.installed), Gate::default());
+        let folder =
+            tempfile::tempdir().map_err(LocalError::while_doing("a folder for certificates"))?;
+        let (fronts, gate) = (AppProxies::of(&plan.installed), ResponseGate::default());
         let (listeners, addresses) =
             listen(&plan, &microsoft, &fronts, &gate, &outlook, folder.path())?;
         let (tables, outbox, queues) = storage(&plan, &microsoft).await?;
         let tables: Arc<dyn Tables> = Arc::new(tables);
-        let seeding = Seeding::new(Arc::clone(&tables), Arc::new(outbox), Arc::clone(&time), rng);
+        let seeding = Fixtures::new(Arc::clone(&tables), Arc::new(outbox), Arc::clone(&time), rng);
         let queues: Arc<dyn HostQueues> = Arc::new(queues);
-        let client = plan.tls.client().map_err(LocalError::at("the client of the world"))?;
-        microsoft.graph.deliver_through(Arc::new(RealHttp::new(client)));
-        let start = async |folder: PathBuf, front: Front| {
-            let mut app = FunctionApp::read(&folder).map_err(LocalError::at("the app's files"))?;
-            app.settings.queues.max_polling_interval = POLL;
-            (plan.change)(&mut app);
-            let recipe = Recipe {
+        let client =
+            plan.tls.client().map_err(LocalError::while_doing("the client of the world"))?;
+        microsoft.graph.deliver_through(Arc::new(ReqwestHttp::new(client)));
+        let start = async |folder: PathBuf, front: AppProxy| {
+            let mut app =
+                FunctionApp::read(&folder).map_err(LocalError::while_doing("the app's files"))?;
+            app.settings.queues.max_polling_interval = MAX_QUEUE_POLLING_INTERVAL;
+            (plan.change_app)(&mut app);
+            let recipe = HostConfig {
                 app,
                 executable: plan.installed.executable(),
                 settings: settings(&addresses, &[&tenant, &newcomer.tenant]),
@@ -132,19 +138,19 @@ impl World {
             Some((folder, front)) => Some(start(folder, front).await?),
             None => None,
         };
-        let delivery = microsoft.graph.run_delivery(LOOK);
+        let delivery = microsoft.graph.run_delivery(POLL_INTERVAL);
         Ok(Self {
             app,
             pages,
             delivery,
             microsoft,
             tenant,
-            newcomer,
+            invited: newcomer,
             uninvited,
             clock,
             tables,
-            seeding,
-            gate,
+            fixtures: seeding,
+            response_gate: gate,
             addresses,
             listeners,
             folder,
@@ -161,17 +167,17 @@ impl World {
     /// # Errors
     /// [`LocalError::Handler`] when it does not start.
     pub async fn move_time(&mut self, by: SignedDuration) -> Result<(), LocalError> {
-        self.microsoft.graph.set_held(true);
+        self.microsoft.graph.set_on_hold(true);
         self.app.replace(by).await;
         if let Some(pages) = &mut self.pages {
             pages.replace(by).await;
         }
         self.clock.advance(by);
-        self.app.open().await?;
+        self.app.wait_until_ready().await?;
         if let Some(pages) = &mut self.pages {
-            pages.open().await?;
+            pages.wait_until_ready().await?;
         }
-        self.microsoft.graph.set_held(false);
+        self.microsoft.graph.set_on_hold(false);
         Ok(())
     }
 
@@ -180,18 +186,18 @@ impl World {
     /// # Errors
     /// [`LocalError::NotInTime`] naming `what`, [`LocalError::Handler`] when the handler was given
     /// up, and whatever `look` meets.
-    pub async fn until<T>(
+    pub async fn wait_for<T>(
         &self,
         what: &str,
         look: impl AsyncFn() -> Result<Option<T>, LocalError>,
     ) -> Result<T, LocalError> {
-        let found = tokio::time::timeout(PATIENCE, async {
+        let found = tokio::time::timeout(WAIT_TIMEOUT, async {
             loop {
                 if let Some(found) = look().await? {
                     return Ok(found);
                 }
-                self.app.check()?;
-                tokio::time::sleep(LOOK).await;
+                self.app.check_running()?;
+                tokio::time::sleep(POLL_INTERVAL).await;
             }
         });
         let lines = || self.app.last_lines();
@@ -203,12 +209,12 @@ impl World {
     ///
     /// # Errors
     /// [`LocalError::Handler`], then.
-    pub async fn until_given_up(&self) -> Result<(), LocalError> {
+    pub async fn wait_until_abandoned(&self) -> Result<(), LocalError> {
         if let Some(process) = self.host().process() {
             let ended = |state: &State| matches!(state, State::Abandoned | State::Stopped);
             process.wait_until(ended).await;
         }
-        self.app.check()
+        self.app.check_running()
     }
 
     /// The bookings of a meeting, as the table has them.
@@ -216,10 +222,11 @@ impl World {
     /// # Errors
     /// [`LocalError::Other`] when they cannot be read.
     pub async fn bookings_of(&self, meeting: &Meeting) -> Result<Vec<Booking>, LocalError> {
-        let tenant = meeting.tenant_id().parse().map_err(LocalError::at("a tenant's id"))?;
+        let tenant =
+            meeting.tenant_id().parse().map_err(LocalError::while_doing("a tenant's id"))?;
         let bookings = Bookings::new(Arc::clone(&self.tables));
-        let found = bookings.of_appointment(tenant, Digest::of_ical_uid(meeting.ical())).await;
-        let found = found.map_err(LocalError::at("reading bookings"))?;
+        let found = bookings.list_by_appointment(tenant, Digest::of_ical_uid(meeting.ical())).await;
+        let found = found.map_err(LocalError::while_doing("reading bookings"))?;
         Ok(found.into_iter().map(|(booking, _)| booking).collect())
     }
 
@@ -227,13 +234,13 @@ impl World {
     ///
     /// # Errors
     /// [`LocalError::Other`] when they cannot be read.
-    pub async fn rows(&self, table: Table) -> Result<Vec<Row>, LocalError> {
+    pub async fn rows(&self, table: Table) -> Result<Vec<TableRow>, LocalError> {
         let (mut rows, mut from) = (Vec::new(), None);
         // Every key here is plain ASCII, so this is everything.
-        let all = Span::partitions("", "~");
+        let all = KeyRange::partition_range("", "~");
         loop {
             let page = self.tables.scan(table, &all, from, 1000).await;
-            let page = page.map_err(LocalError::at("reading a table"))?;
+            let page = page.map_err(LocalError::while_doing("reading a table"))?;
             rows.extend(page.rows.into_iter().map(|(row, _)| row));
             from = page.next;
             if from.is_none() {

@@ -8,7 +8,7 @@ use crate::exchange::{Exchange, Invitation, Mailbox};
 
 /// A new meeting as it was typed; shown again when something is wrong with it.
 #[derive(Default)]
-pub(super) struct Wish {
+pub(super) struct MeetingForm {
     pub(super) subject: String,
     /// `2026-11-24`.
     pub(super) date: String,
@@ -21,21 +21,22 @@ pub(super) struct Wish {
 }
 
 /// Something that cannot be sent like that.
-pub(super) struct Mistake {
+pub(super) struct FormError {
     /// Id of the field.
     pub(super) field: &'static str,
     /// What is wrong, as a sentence.
     pub(super) text: &'static str,
 }
 
-const DATE: Mistake = Mistake { field: "date", text: "Give the date as year-month-day." };
-const START: Mistake = Mistake { field: "start", text: "Give the start as hours:minutes." };
-const END: Mistake = Mistake { field: "end", text: "Give the end as hours:minutes." };
-const ORDER: Mistake = Mistake { field: "end", text: "The end must be after the start." };
-const STRANGER: Mistake =
-    Mistake { field: "invited", text: "Somebody who was chosen is not in this organisation." };
+const DATE: FormError = FormError { field: "date", text: "Give the date as year-month-day." };
+const START: FormError = FormError { field: "start", text: "Give the start as hours:minutes." };
+const END: FormError = FormError { field: "end", text: "Give the end as hours:minutes." };
+const END_BEFORE_START: FormError =
+    FormError { field: "end", text: "The end must be after the start." };
+const UNKNOWN_INVITEE: FormError =
+    FormError { field: "invited", text: "Somebody who was chosen is not in this organisation." };
 
-impl Wish {
+impl MeetingForm {
     /// An hour from the next full one on.
     pub(super) fn next_hour(now: Timestamp) -> Self {
         let hour = SignedDuration::from_hours(1).as_secs();
@@ -73,7 +74,7 @@ impl Wish {
     }
 
     /// The invitation to those of `colleagues` who were chosen, or everything that is wrong with it.
-    pub(super) fn invitation(&self, colleagues: &[Mailbox]) -> Result<Invitation, Vec<Mistake>> {
+    pub(super) fn invitation(&self, colleagues: &[Mailbox]) -> Result<Invitation, Vec<FormError>> {
         let mut mistakes = Vec::new();
         let (date, start, end) = (
             self.date.parse::<Date>().map_err(|_| mistakes.push(DATE)),
@@ -82,13 +83,13 @@ impl Wish {
         );
         let known = |id: &String| colleagues.iter().any(|one| one.id() == id);
         if !self.invited.iter().all(known) {
-            mistakes.push(STRANGER);
+            mistakes.push(UNKNOWN_INVITEE);
         }
         let (Ok(date), Ok(start), Ok(end)) = (date, start, end) else { return Err(mistakes) };
-        let times = match times(date, start, end) {
+        let times = match meeting_times(date, start, end) {
             Some((start, end)) if start < end => (start, end),
-            Some(_) => return Err(with(mistakes, ORDER)),
-            None => return Err(with(mistakes, DATE)),
+            Some(_) => return Err(with_error(mistakes, END_BEFORE_START)),
+            None => return Err(with_error(mistakes, DATE)),
         };
         if !mistakes.is_empty() {
             return Err(mistakes);
@@ -102,13 +103,13 @@ impl Wish {
     }
 }
 
-fn with(mut mistakes: Vec<Mistake>, last: Mistake) -> Vec<Mistake> {
+fn with_error(mut mistakes: Vec<FormError>, last: FormError) -> Vec<FormError> {
     mistakes.push(last);
     mistakes
 }
 
 /// Both instants; none when they lie outside of all calendars.
-fn times(date: Date, start: Time, end: Time) -> Option<(Timestamp, Timestamp)> {
+fn meeting_times(date: Date, start: Time, end: Time) -> Option<(Timestamp, Timestamp)> {
     let last = if end == Time::midnight() { date.checked_add(1.day()).ok()? } else { date };
     let at = |date: Date, time| date.to_datetime(time).to_zoned(TimeZone::UTC).ok();
     Some((at(date, start)?.timestamp(), at(last, end)?.timestamp()))
@@ -116,14 +117,14 @@ fn times(date: Date, start: Time, end: Time) -> Option<(Timestamp, Timestamp)> {
 
 /// What is to be done with a meeting.
 #[derive(Default)]
-pub(super) struct Deed {
+pub(super) struct MeetingAction {
     /// Which.
     pub(super) ical: String,
     /// Its new start. It is absolute, so that a form sent twice moves once.
     pub(super) start: Option<Timestamp>,
 }
 
-impl Deed {
+impl MeetingAction {
     /// Reads the form.
     pub(super) fn read(body: &[u8]) -> Self {
         let mut deed = Self::default();
@@ -138,7 +139,7 @@ impl Deed {
     }
 }
 
-/// Whom `owner` can invite: people and rooms of the same organisation.
+/// Whom `tenant_of_due_row` can invite: people and rooms of the same organisation.
 pub(super) fn colleagues(exchange: &Exchange, owner: &Mailbox) -> Vec<Mailbox> {
     let own = exchange.tenants().into_iter().filter(|tenant| tenant.id() == owner.tenant_id());
     let all = own.flat_map(|tenant| tenant.mailboxes());

@@ -2,8 +2,8 @@
 //! an organizer does. Pages without a script, nobody signs in, all times are UTC.
 
 mod form;
+mod outlook_error;
 mod pages;
-mod trouble;
 
 use std::sync::Arc;
 
@@ -16,8 +16,8 @@ use jiff::Timestamp;
 use roombridge::base::clock::Clock;
 
 use crate::exchange::{Exchange, Mailbox, Meeting};
-use form::{Deed, Wish};
-use trouble::Trouble;
+use form::{MeetingAction, MeetingForm};
+use outlook_error::OutlookError;
 
 /// The simulated Outlook. Clones share it.
 #[derive(Clone)]
@@ -27,7 +27,7 @@ pub struct Outlook {
 }
 
 impl Outlook {
-    /// Shows the calendars of `exchange`, as they are at the time of `clock`.
+    /// Shows the calendars of `send_once`, as they are at the time of `clock`.
     pub fn new(exchange: Exchange, clock: Arc<dyn Clock>) -> Self {
         Self { exchange, clock }
     }
@@ -37,32 +37,32 @@ impl Outlook {
     /// `POST /{mailbox}/move` and `/{mailbox}/cancel`: what an organizer does with one (`ical`).
     pub fn router(&self) -> Router {
         Router::new()
-            .route("/", get(choose))
+            .route("/", get(pick_calendar))
             .route("/{mailbox}", get(calendar))
-            .route("/{mailbox}/new", get(new).post(send))
-            .route("/{mailbox}/move", post(move_to))
-            .route("/{mailbox}/cancel", post(cancel))
-            .fallback(async || Trouble::NoPage.into_response())
+            .route("/{mailbox}/new", get(new_meeting_page).post(send_invitation))
+            .route("/{mailbox}/move", post(move_meeting))
+            .route("/{mailbox}/cancel", post(cancel_meeting))
+            .fallback(async || OutlookError::NoPage.into_response())
             .with_state(self.clone())
     }
 
-    fn mailbox(&self, named: &str) -> Result<Mailbox, Trouble> {
-        self.exchange.mailbox(named).ok_or(Trouble::NoCalendar)
+    fn mailbox(&self, named: &str) -> Result<Mailbox, OutlookError> {
+        self.exchange.mailbox(named).ok_or(OutlookError::NoCalendar)
     }
 
     /// The mailbox of somebody who can organize: a room cannot.
-    fn organizer(&self, named: &str) -> Result<Mailbox, Trouble> {
+    fn organizer(&self, named: &str) -> Result<Mailbox, OutlookError> {
         let mailbox = self.mailbox(named)?;
-        if mailbox.is_room() { Err(Trouble::Room(mailbox)) } else { Ok(mailbox) }
+        if mailbox.is_room() { Err(OutlookError::RoomCannotOrganize(mailbox)) } else { Ok(mailbox) }
     }
 
-    /// What `owner` wants done with which meeting, and its start and end.
-    fn own_meeting(
+    /// What `tenant_of_due_row` wants done with which meeting, and its start and end.
+    fn organized_meeting(
         &self,
         owner: &Mailbox,
-        deed: &Deed,
-    ) -> Result<(Meeting, Timestamp, Timestamp), Trouble> {
-        let gone = || Trouble::NoMeeting(owner.clone());
+        deed: &MeetingAction,
+    ) -> Result<(Meeting, Timestamp, Timestamp), OutlookError> {
+        let gone = || OutlookError::NoMeeting(owner.clone());
         let meeting = Meeting::organized_by(owner, &deed.ical).ok_or_else(gone)?;
         let copy = meeting.copy_in(owner).filter(|copy| !copy.is_cancelled).ok_or_else(gone)?;
         Ok((meeting, copy.start, copy.end))
@@ -70,11 +70,11 @@ impl Outlook {
 }
 
 /// Back to the calendar, by GET.
-fn back_to(owner: &Mailbox) -> Response {
+fn redirect_to_calendar(owner: &Mailbox) -> Response {
     Redirect::to(&format!("/{}", owner.id())).into_response()
 }
 
-async fn choose(State(outlook): State<Outlook>) -> Response {
+async fn pick_calendar(State(outlook): State<Outlook>) -> Response {
     pages::choose(&outlook.exchange)
 }
 
@@ -82,28 +82,28 @@ async fn calendar(
     State(outlook): State<Outlook>,
     Path(mailbox): Path<String>,
     RawQuery(query): RawQuery,
-) -> Result<Response, Trouble> {
+) -> Result<Response, OutlookError> {
     let owner = outlook.mailbox(&mailbox)?;
     let refreshes = query.as_deref() != Some("still");
     Ok(pages::calendar(&outlook.exchange, &owner, outlook.clock.now(), refreshes))
 }
 
-async fn new(
+async fn new_meeting_page(
     State(outlook): State<Outlook>,
     Path(mailbox): Path<String>,
-) -> Result<Response, Trouble> {
+) -> Result<Response, OutlookError> {
     let owner = outlook.organizer(&mailbox)?;
     let now = outlook.clock.now();
-    Ok(pages::new(&outlook.exchange, &owner, now, Wish::next_hour(now), Vec::new()))
+    Ok(pages::new(&outlook.exchange, &owner, now, MeetingForm::next_hour(now), Vec::new()))
 }
 
-async fn send(
+async fn send_invitation(
     State(outlook): State<Outlook>,
     Path(mailbox): Path<String>,
     body: Bytes,
-) -> Result<Response, Trouble> {
+) -> Result<Response, OutlookError> {
     let owner = outlook.organizer(&mailbox)?;
-    let wish = Wish::read(&body);
+    let wish = MeetingForm::read(&body);
     let invitation = match wish.invitation(&form::colleagues(&outlook.exchange, &owner)) {
         Ok(invitation) => invitation,
         Err(mistakes) => {
@@ -111,34 +111,34 @@ async fn send(
             return Ok(pages::new(&outlook.exchange, &owner, now, wish, mistakes));
         }
     };
-    owner.invite(invitation).map_err(|_| Trouble::NoCalendar)?;
-    Ok(back_to(&owner))
+    owner.invite(invitation).map_err(|_| OutlookError::NoCalendar)?;
+    Ok(redirect_to_calendar(&owner))
 }
 
-async fn move_to(
+async fn move_meeting(
     State(outlook): State<Outlook>,
     Path(mailbox): Path<String>,
     body: Bytes,
-) -> Result<Response, Trouble> {
+) -> Result<Response, OutlookError> {
     let owner = outlook.organizer(&mailbox)?;
-    let deed = Deed::read(&body);
-    let (meeting, start, end) = outlook.own_meeting(&owner, &deed)?;
-    let times = || Trouble::Times(owner.clone());
+    let deed = MeetingAction::read(&body);
+    let (meeting, start, end) = outlook.organized_meeting(&owner, &deed)?;
+    let times = || OutlookError::InvalidTimes(owner.clone());
     let moved = deed.start.ok_or_else(times)?;
     let until = moved.checked_add(end.duration_since(start)).map_err(|_| times())?;
-    meeting.move_to(moved, until).map_err(|_| Trouble::NoMeeting(owner.clone()))?;
-    Ok(back_to(&owner))
+    meeting.move_to(moved, until).map_err(|_| OutlookError::NoMeeting(owner.clone()))?;
+    Ok(redirect_to_calendar(&owner))
 }
 
-async fn cancel(
+async fn cancel_meeting(
     State(outlook): State<Outlook>,
     Path(mailbox): Path<String>,
     body: Bytes,
-) -> Result<Response, Trouble> {
+) -> Result<Response, OutlookError> {
     let owner = outlook.organizer(&mailbox)?;
-    let (meeting, ..) = outlook.own_meeting(&owner, &Deed::read(&body))?;
-    meeting.cancel().map_err(|_| Trouble::NoMeeting(owner.clone()))?;
-    Ok(back_to(&owner))
+    let (meeting, ..) = outlook.organized_meeting(&owner, &MeetingAction::read(&body))?;
+    meeting.cancel().map_err(|_| OutlookError::NoMeeting(owner.clone()))?;
+    Ok(redirect_to_calendar(&owner))
 }
 
 #[cfg(test)]

@@ -7,14 +7,14 @@ use jiff::{SignedDuration, Timestamp};
 use roombridge::domain::ids::RoomId;
 use roombridge::graph::PropertyId;
 
-use super::form::{Mistake, Wish, colleagues};
-use crate::exchange::{self, Entry, EventType, Exchange, Invited, Mailbox, Role};
+use super::form::{FormError, MeetingForm, colleagues};
+use crate::exchange::{self, AgendaEntry, EventType, Exchange, Invitee, Mailbox, Role};
 
 /// No script, and nothing from elsewhere.
-const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; \
+const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; \
                       base-uri 'none'; frame-ancestors 'none'";
 /// How often a calendar is looked at again, in seconds.
-const LOOK: u32 = 5;
+const REFRESH_SECONDS: u32 = 5;
 
 /// What a page says of a mailbox.
 struct Owner<'a> {
@@ -39,23 +39,23 @@ impl<'a> Owner<'a> {
 
 #[derive(Template)]
 #[template(path = "choose.html")]
-struct Choose {
+struct CalendarPicker {
     organisations: Vec<Organisation>,
 }
 
 struct Organisation {
     name: String,
-    people: Vec<Named>,
-    rooms: Vec<Named>,
+    people: Vec<MailboxOption>,
+    rooms: Vec<MailboxOption>,
 }
 
-struct Named {
+struct MailboxOption {
     id: String,
     name: String,
     address: String,
 }
 
-impl From<Mailbox> for Named {
+impl From<Mailbox> for MailboxOption {
     fn from(mailbox: Mailbox) -> Self {
         let owned = str::to_owned;
         let (id, name) = (owned(mailbox.id()), owned(mailbox.name()));
@@ -64,19 +64,22 @@ impl From<Mailbox> for Named {
 }
 
 /// People, then rooms.
-fn parted(all: Vec<Mailbox>) -> (Vec<Named>, Vec<Named>) {
+fn split_people_and_rooms(all: Vec<Mailbox>) -> (Vec<MailboxOption>, Vec<MailboxOption>) {
     let (rooms, people): (Vec<Mailbox>, Vec<Mailbox>) = all.into_iter().partition(Mailbox::is_room);
-    (people.into_iter().map(Named::from).collect(), rooms.into_iter().map(Named::from).collect())
+    (
+        people.into_iter().map(MailboxOption::from).collect(),
+        rooms.into_iter().map(MailboxOption::from).collect(),
+    )
 }
 
 /// Whose calendar? Organisations without a mailbox are left out.
 pub(super) fn choose(exchange: &Exchange) -> Response {
     let organisations = exchange.tenants().into_iter().map(|tenant| {
-        let (people, rooms) = parted(tenant.mailboxes());
+        let (people, rooms) = split_people_and_rooms(tenant.mailboxes());
         Organisation { name: tenant.name(), people, rooms }
     });
     let peopled = organisations.filter(|one| !(one.people.is_empty() && one.rooms.is_empty()));
-    page(StatusCode::OK, &Choose { organisations: peopled.collect() })
+    page(StatusCode::OK, &CalendarPicker { organisations: peopled.collect() })
 }
 
 #[derive(Template)]
@@ -91,10 +94,10 @@ struct Calendar<'a> {
 
 struct Day {
     date: String,
-    lines: Vec<Line>,
+    lines: Vec<CalendarLine>,
 }
 
-struct Line {
+struct CalendarLine {
     ical: String,
     hours: String,
     subject: String,
@@ -103,26 +106,26 @@ struct Line {
     is_cancelled: bool,
     /// The owner's own answer.
     answer: &'static str,
-    rooms: Vec<Guest>,
-    people: Vec<Guest>,
+    rooms: Vec<AttendeeRow>,
+    people: Vec<AttendeeRow>,
     categories: String,
     can_change: bool,
-    shifts: Vec<Shift>,
+    shifts: Vec<MoveButton>,
 }
 
-struct Guest {
+struct AttendeeRow {
     name: String,
     answer: &'static str,
     /// What Roombridge noted for this room on the organizer's copy.
     outcome: Option<String>,
 }
 
-struct Shift {
+struct MoveButton {
     label: &'static str,
     start: String,
 }
 
-/// The calendar of `owner`.
+/// The calendar of `tenant_of_due_row`.
 pub(super) fn calendar(
     exchange: &Exchange,
     owner: &Mailbox,
@@ -132,7 +135,7 @@ pub(super) fn calendar(
     let mut days: Vec<Day> = Vec::new();
     for entry in exchange.agenda(owner) {
         let date = entry.start.strftime("%A %-d %B %Y").to_string();
-        let line = Line::from(entry);
+        let line = CalendarLine::from(entry);
         match days.last_mut().filter(|day| day.date == date) {
             Some(day) => day.lines.push(line),
             None => days.push(Day { date, lines: vec![line] }),
@@ -140,26 +143,26 @@ pub(super) fn calendar(
     }
     let owner = Owner::of(exchange, owner);
     let now = clock_time(now);
-    page(StatusCode::OK, &Calendar { owner, now, refreshes, seconds: LOOK, days })
+    page(StatusCode::OK, &Calendar { owner, now, refreshes, seconds: REFRESH_SECONDS, days })
 }
 
-impl From<Entry> for Line {
-    fn from(entry: Entry) -> Self {
+impl From<AgendaEntry> for CalendarLine {
+    fn from(entry: AgendaEntry) -> Self {
         let single = entry.kind == EventType::SingleInstance;
         let shift = |label, hours| {
             let start = entry.start.checked_add(SignedDuration::from_hours(hours)).ok()?;
-            Some(Shift { label, start: start.to_string() })
+            Some(MoveButton { label, start: start.to_string() })
         };
         let shifts = [shift("An hour earlier", -1), shift("An hour later", 1)];
         let guests = |rooms: bool| {
             let invited = entry.invited.iter().filter(|one| (one.role == Role::Resource) == rooms);
-            invited.map(|one| guest(one, &entry)).collect()
+            invited.map(|one| attendee_row(one, &entry)).collect()
         };
         Self {
-            hours: hours(entry.start, entry.end),
+            hours: format_hours(entry.start, entry.end),
             rooms: guests(true),
             people: guests(false),
-            answer: word(entry.response),
+            answer: response_text(entry.response),
             is_own: entry.is_organizer,
             is_cancelled: entry.is_cancelled,
             categories: entry.categories.join(", "),
@@ -172,7 +175,7 @@ impl From<Entry> for Line {
     }
 }
 
-fn guest(invited: &Invited, entry: &Entry) -> Guest {
+fn attendee_row(invited: &Invitee, entry: &AgendaEntry) -> AttendeeRow {
     let noted = || {
         let room: RoomId = invited.mailbox.as_ref()?.parse().ok()?;
         let note = entry.properties.get(&PropertyId::outcome(room).to_string())?;
@@ -180,11 +183,15 @@ fn guest(invited: &Invited, entry: &Entry) -> Guest {
         let outcome = known.as_ref().and_then(|known| known["outcome"].as_str());
         Some(outcome.unwrap_or(note).to_owned())
     };
-    Guest { name: invited.name.clone(), answer: word(invited.response), outcome: noted() }
+    AttendeeRow {
+        name: invited.name.clone(),
+        answer: response_text(invited.response),
+        outcome: noted(),
+    }
 }
 
 /// An answer as Outlook words it; also the name of its style.
-fn word(response: exchange::Response) -> &'static str {
+fn response_text(response: exchange::Response) -> &'static str {
     match response {
         exchange::Response::None | exchange::Response::NotResponded => "no answer yet",
         exchange::Response::Organizer => "organizer",
@@ -195,7 +202,7 @@ fn word(response: exchange::Response) -> &'static str {
 }
 
 /// `09:00–10:00`, with the date of the end when it is another one.
-fn hours(start: Timestamp, end: Timestamp) -> String {
+fn format_hours(start: Timestamp, end: Timestamp) -> String {
     let date = |time: Timestamp| time.strftime("%Y-%m-%d").to_string();
     let last = if date(start) == date(end) { "%H:%M" } else { "%H:%M (%-d %B)" };
     format!("{}–{}", start.strftime("%H:%M"), end.strftime(last))
@@ -207,13 +214,13 @@ fn clock_time(now: Timestamp) -> String {
 
 #[derive(Template)]
 #[template(path = "new.html")]
-struct New<'a> {
+struct NewMeetingPage<'a> {
     owner: Owner<'a>,
     now: String,
-    wish: Wish,
-    mistakes: Vec<Mistake>,
-    people: Vec<Named>,
-    rooms: Vec<Named>,
+    wish: MeetingForm,
+    mistakes: Vec<FormError>,
+    people: Vec<MailboxOption>,
+    rooms: Vec<MailboxOption>,
 }
 
 /// A meeting to fill in, with what was wrong with it.
@@ -221,20 +228,20 @@ pub(super) fn new(
     exchange: &Exchange,
     owner: &Mailbox,
     now: Timestamp,
-    wish: Wish,
-    mistakes: Vec<Mistake>,
+    wish: MeetingForm,
+    mistakes: Vec<FormError>,
 ) -> Response {
     let status = if mistakes.is_empty() { StatusCode::OK } else { StatusCode::BAD_REQUEST };
-    let (people, rooms) = parted(colleagues(exchange, owner));
+    let (people, rooms) = split_people_and_rooms(colleagues(exchange, owner));
     let (owner, now) = (Owner::of(exchange, owner), clock_time(now));
-    page(status, &New { owner, now, wish, mistakes, people, rooms })
+    page(status, &NewMeetingPage { owner, now, wish, mistakes, people, rooms })
 }
 
 /// The page, with what every page carries.
 pub(super) fn page(status: StatusCode, template: &impl Template) -> Response {
     let headers = [
         (header::CACHE_CONTROL, "no-store"),
-        (header::CONTENT_SECURITY_POLICY, POLICY),
+        (header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY),
         (header::REFERRER_POLICY, "no-referrer"),
     ];
     match template.render() {

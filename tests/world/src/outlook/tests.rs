@@ -16,7 +16,7 @@ use crate::exchange::{
     Exchange, Invitation, Mailbox, Processing, Response as Answer, RoomRules, Tenant,
 };
 
-struct Story {
+struct OutlookFixture {
     exchange: Exchange,
     outlook: Outlook,
     tenant: Tenant,
@@ -26,15 +26,15 @@ struct Story {
 }
 
 /// Contoso at 08:20: two people, and a room that Exchange answers for.
-fn story() -> Story {
-    story_at("2026-11-24T08:20:00Z")
+fn outlook_fixture() -> OutlookFixture {
+    outlook_fixture_at("2026-11-24T08:20:00Z")
 }
 
-fn story_at(now: &str) -> Story {
+fn outlook_fixture_at(now: &str) -> OutlookFixture {
     let clock = Arc::new(ManualClock::new(time(now)));
     let exchange = Exchange::new(clock.clone(), Arc::new(SeededRng::new(1)));
     let tenant = exchange.tenant("Contoso");
-    Story {
+    OutlookFixture {
         outlook: Outlook::new(exchange.clone(), clock),
         anna: tenant.person("Anna"),
         ben: tenant.person("Ben"),
@@ -54,7 +54,7 @@ struct Page {
     text: String,
 }
 
-impl Story {
+impl OutlookFixture {
     async fn send(&self, request: Request<Body>) -> Page {
         let answer = self.outlook.router().oneshot(request).await.unwrap();
         let to = answer.headers().get(header::LOCATION).map(|to| to.to_str().unwrap().to_owned());
@@ -80,7 +80,7 @@ impl Story {
 
 #[tokio::test]
 async fn a_meeting_is_made_moved_and_cancelled() {
-    let story = story();
+    let story = outlook_fixture();
     let (home, aurora) = (format!("/{}", story.anna.id()), story.aurora.id());
     let fields = [
         ("subject", "Budget"),
@@ -118,7 +118,7 @@ async fn a_meeting_is_made_moved_and_cancelled() {
 
 #[tokio::test]
 async fn what_roombridge_noted_is_shown_beside_the_rooms_answer() {
-    let story = story();
+    let story = outlook_fixture();
     let (start, end) = (time("2026-11-24T10:00:00Z"), time("2026-11-24T11:00:00Z"));
     let meeting = Invitation::new("Budget", start, end).room(&story.aurora);
     let meeting = story.tenant.meet(&story.anna, meeting).unwrap();
@@ -134,7 +134,7 @@ async fn what_roombridge_noted_is_shown_beside_the_rooms_answer() {
 
 #[tokio::test]
 async fn a_calendar_looks_again_by_itself_until_it_is_held_still_and_a_form_never_does() {
-    let story = story();
+    let story = outlook_fixture();
     let refresh = "http-equiv=\"refresh\"";
     let home = format!("/{}", story.anna.id());
     assert!(story.open(&home).await.text.contains(refresh));
@@ -148,7 +148,7 @@ async fn a_calendar_looks_again_by_itself_until_it_is_held_still_and_a_form_neve
 
 #[tokio::test]
 async fn late_in_the_evening_the_next_hour_ends_at_midnight() {
-    let story = story_at("2026-11-24T22:05:00Z");
+    let story = outlook_fixture_at("2026-11-24T22:05:00Z");
     let form = story.open(&story.form()).await.text;
     assert!(form.contains("value=\"23:00\"") && form.contains("value=\"00:00\""));
     let fields = [("date", "2026-11-24"), ("start", "23:00"), ("end", "00:00")];
@@ -158,7 +158,7 @@ async fn late_in_the_evening_the_next_hour_ends_at_midnight() {
 
 #[tokio::test]
 async fn what_cannot_be_sent_is_shown_again_with_what_is_wrong() {
-    let story = story();
+    let story = outlook_fixture();
     let fabrikam = story.exchange.tenant("Fabrikam").person("Fay");
     let good = ("2026-11-24", "10:00", "11:00", story.ben.id());
     let cases = [
@@ -192,7 +192,7 @@ async fn what_cannot_be_sent_is_shown_again_with_what_is_wrong() {
 
 #[tokio::test]
 async fn only_who_organizes_a_meeting_changes_it() {
-    let story = story();
+    let story = outlook_fixture();
     let (start, end) = (time("2026-11-24T10:00:00Z"), time("2026-11-24T11:00:00Z"));
     let meeting = Invitation::new("<i>Budget</i>", start, end).with(&story.ben);
     let meeting = story.tenant.meet(&story.anna, meeting).unwrap();
@@ -216,7 +216,7 @@ async fn only_who_organizes_a_meeting_changes_it() {
 
 #[tokio::test]
 async fn rooms_show_their_calendar_cancelled_meetings_are_marked_and_a_series_is_left_alone() {
-    let story = story();
+    let story = outlook_fixture();
     story.aurora.set_rules(RoomRules { keeps_cancelled: true, ..RoomRules::default() });
     let (start, end) = (time("2026-11-24T10:00:00Z"), time("2026-11-24T11:00:00Z"));
     let single = Invitation::new("Budget", start, end).room(&story.aurora);
@@ -235,7 +235,7 @@ async fn rooms_show_their_calendar_cancelled_meetings_are_marked_and_a_series_is
 
 #[tokio::test]
 async fn everybody_can_be_chosen_and_nobody_else() {
-    let story = story();
+    let story = outlook_fixture();
     story.exchange.tenant("Empty");
     let deleted = story.tenant.person("Dora");
     deleted.delete_mailbox();

@@ -1,22 +1,22 @@
 //! Administrators consent, refuse, take back; clouds and discovery.
 
-use roombridge::base::http::{Http as _, RealHttp};
+use roombridge::base::http::{Http as _, ReqwestHttp};
 use serde_json::json;
 use url::Url;
 
-use super::walks::{FRONT, Walk, changed, parameter, walk};
+use super::fixture::{APP_URL, SignInFixture, parameter, sign_in_fixture, with_parameters};
 use crate::entra::{CloudHosts, roles};
 use crate::microsoft::{DAEMON_APP, FEDERATED_IDENTITY, LOGIN_HOST, SCOPED_APP};
 use crate::serve;
 use crate::tls::Tls;
 
-fn wish(walk: &Walk, endpoint: &str, client_id: &str) -> Url {
+fn consent_url(walk: &SignInFixture, endpoint: &str, client_id: &str) -> Url {
     let host = walk.ms.entra.cloud().authority;
     let mut url = Url::parse(&format!("{host}/{endpoint}/v2.0/adminconsent")).unwrap();
     url.query_pairs_mut().extend_pairs([
         ("client_id", client_id),
         ("scope", &format!("{}/.default", walk.ms.entra.cloud().graph_audience)),
-        ("redirect_uri", &format!("{FRONT}/api/consent/granted")),
+        ("redirect_uri", &format!("{APP_URL}/api/consent/granted")),
         ("state", "the-state"),
     ]);
     url
@@ -24,9 +24,9 @@ fn wish(walk: &Walk, endpoint: &str, client_id: &str) -> Url {
 
 #[tokio::test]
 async fn an_administrator_grants_exactly_the_static_list() {
-    let walk = walk();
+    let walk = sign_in_fixture();
     let (entra, tenant) = (&walk.ms.entra, walk.tenant.id());
-    let back = entra.admin_consent(&wish(&walk, tenant, SCOPED_APP), &walk.admin).unwrap();
+    let back = entra.admin_consent(&consent_url(&walk, tenant, SCOPED_APP), &walk.admin).unwrap();
     assert_eq!(parameter(&back, "admin_consent"), "True");
     assert_eq!(
         (parameter(&back, "tenant"), parameter(&back, "state")),
@@ -38,16 +38,16 @@ async fn an_administrator_grants_exactly_the_static_list() {
     entra.remove_roles(tenant, SCOPED_APP);
     assert!(entra.granted_roles(tenant, SCOPED_APP).is_empty());
     assert_eq!(entra.service_principal(tenant, SCOPED_APP), Some(first));
-    let organisation = wish(&walk, "organizations", DAEMON_APP);
+    let organisation = consent_url(&walk, "organizations", DAEMON_APP);
     entra.admin_consent(&organisation, &walk.admin).unwrap();
     assert_eq!(entra.granted_roles(tenant, DAEMON_APP).len(), 5);
 }
 
 #[tokio::test]
 async fn everybody_else_and_cancel_come_back_with_an_error_and_the_success_flag() {
-    let walk = walk();
+    let walk = sign_in_fixture();
     let (entra, tenant) = (&walk.ms.entra, walk.tenant.id());
-    let url = wish(&walk, tenant, DAEMON_APP);
+    let url = consent_url(&walk, tenant, DAEMON_APP);
     let told = |back: &Url| {
         assert_eq!(parameter(back, "admin_consent"), "True");
         assert_eq!(parameter(back, "state"), "the-state");
@@ -60,23 +60,23 @@ async fn everybody_else_and_cancel_come_back_with_an_error_and_the_success_flag(
     for user in [walk.anna.id(), &cloud_admin] {
         assert_eq!(told(&entra.admin_consent(&url, user).unwrap()), denied("AADSTS90094"));
     }
-    let other = walk.ms.stranger("Fabrikam").person("Eve");
+    let other = walk.ms.unconnected_tenant("Fabrikam").person("Eve");
     assert_eq!(told(&entra.admin_consent(&url, other.id()).unwrap()), denied("AADSTS50020"));
     assert_eq!(told(&entra.refuse_admin_consent(&url).unwrap()), denied("AADSTS65004"));
-    entra.refuse_as_documented(true);
+    entra.use_documented_refusals(true);
     assert_eq!(told(&entra.refuse_admin_consent(&url).unwrap()).0, "consent_required");
-    let narrow = changed(&url, &[("scope", "https://graph.microsoft.com/Calendars.Read")]);
+    let narrow = with_parameters(&url, &[("scope", "https://graph.microsoft.com/Calendars.Read")]);
     assert_eq!(told(&entra.admin_consent(&narrow, &walk.admin).unwrap()).0, "invalid_scope");
     assert!(!entra.is_consented(tenant, DAEMON_APP));
     let page = |url: &Url| entra.admin_consent(url, &walk.admin).unwrap_err().number;
-    assert_eq!(page(&wish(&walk, "common", DAEMON_APP)), 90002);
-    assert_eq!(page(&changed(&url, &[("redirect_uri", "https://evil.example")])), 50011);
+    assert_eq!(page(&consent_url(&walk, "common", DAEMON_APP)), 90002);
+    assert_eq!(page(&with_parameters(&url, &[("redirect_uri", "https://evil.example")])), 50011);
 }
 
 #[tokio::test]
 async fn the_consent_page_lists_the_permissions() {
-    let walk = walk();
-    let url = wish(&walk, walk.tenant.id(), DAEMON_APP);
+    let walk = sign_in_fixture();
+    let url = consent_url(&walk, walk.tenant.id(), DAEMON_APP);
     let (status, page) = walk.get(url.as_str()).await;
     let page = page.as_str().unwrap();
     assert_eq!(status, 200);
@@ -93,7 +93,7 @@ async fn the_consent_page_lists_the_permissions() {
 
 #[tokio::test]
 async fn discovery_names_the_authority_as_issuer_and_the_listener_as_endpoint() {
-    let walk = walk();
+    let walk = sign_in_fixture();
     walk.ms.entra.set_base("https://127.0.0.1:4443");
     let at = |tenant: &str| {
         format!("https://{LOGIN_HOST}/{tenant}/v2.0/.well-known/openid-configuration")
@@ -114,14 +114,14 @@ async fn discovery_names_the_authority_as_issuer_and_the_listener_as_endpoint() 
 
 #[tokio::test]
 async fn another_cloud_is_settings_only() {
-    let walk = walk();
+    let walk = sign_in_fixture();
     walk.ms.set_cloud(CloudHosts {
         authority: "https://login.microsoftonline.us".to_owned(),
         graph_audience: "https://graph.microsoft.us".to_owned(),
         exchange_audience: "api://AzureADTokenExchangeUSGov".to_owned(),
     });
     let tenant = walk.tenant.id();
-    let url = wish(&walk, tenant, DAEMON_APP);
+    let url = consent_url(&walk, tenant, DAEMON_APP);
     walk.ms.entra.admin_consent(&url, &walk.admin).unwrap();
     let good = walk.ms.identity.token(FEDERATED_IDENTITY, "api://AzureADTokenExchangeUSGov");
     let wrong = walk.ms.identity.token(FEDERATED_IDENTITY, "api://AzureADTokenExchange");
@@ -156,12 +156,12 @@ async fn another_cloud_is_settings_only() {
 
 #[tokio::test]
 async fn a_browser_finds_everything_behind_a_listener() {
-    let walk = walk();
+    let walk = sign_in_fixture();
     let folder = tempfile::tempdir().unwrap();
     let tls = Tls::create(folder.path()).unwrap();
     let serving = serve::https(walk.ms.entra.router(), &tls).unwrap();
     walk.ms.entra.set_base(&serving.url());
-    let http = RealHttp::new(tls.client().unwrap());
+    let http = ReqwestHttp::new(tls.client().unwrap());
     let get = async |url: &str| {
         let request = http::Request::get(url).body(bytes::Bytes::new()).unwrap();
         let answer = http.send(request).await.unwrap();
@@ -176,5 +176,5 @@ async fn a_browser_finds_everything_behind_a_listener() {
     url.set_query(walk.sign_in_at(tenant).query());
     let (status, page) = get(url.as_str()).await;
     assert!(status == 200 && page.contains("Continue as Anna"));
-    assert!(walk.choose(&url, walk.anna.id()).unwrap().as_str().starts_with(FRONT));
+    assert!(walk.authorize(&url, walk.anna.id()).unwrap().as_str().starts_with(APP_URL));
 }

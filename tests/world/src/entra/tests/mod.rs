@@ -1,8 +1,8 @@
 //! Tokens: who gets one, and whose word Entra takes.
 
 mod consenting;
+mod fixture;
 mod signing_in;
-mod walks;
 
 use axum::body::Body;
 use axum::http::StatusCode;
@@ -39,7 +39,7 @@ fn assertion(key: &SigningKey, change: &[(&str, &str)]) -> String {
     key.sign(&claims).unwrap()
 }
 
-async fn ask(entra: &Entra, assertion: &str) -> (StatusCode, Value) {
+async fn request_token(entra: &Entra, assertion: &str) -> (StatusCode, Value) {
     let form = url::form_urlencoded::Serializer::new(String::new())
         .append_pair("client_id", APP)
         .append_pair("scope", "https://graph.microsoft.com/.default")
@@ -61,7 +61,7 @@ async fn ask(entra: &Entra, assertion: &str) -> (StatusCode, Value) {
 async fn a_consented_app_with_the_right_assertion_gets_a_token() {
     let (_, key, entra) = world();
     entra.consent(TENANT, APP, &["Calendars.Read"]);
-    let (status, body) = ask(&entra, &assertion(&key, &[])).await;
+    let (status, body) = request_token(&entra, &assertion(&key, &[])).await;
     assert_eq!(status, StatusCode::OK);
     let caller = entra.graph_caller(body["access_token"].as_str().unwrap()).unwrap();
     assert_eq!((caller.tenant.as_str(), caller.app.as_str()), (TENANT, APP));
@@ -72,14 +72,14 @@ async fn a_consented_app_with_the_right_assertion_gets_a_token() {
 async fn every_mismatch_has_its_number() {
     let (_, key, entra) = world();
     let number = |body: Value| body["error_codes"][0].as_u64().unwrap();
-    assert_eq!(number(ask(&entra, &assertion(&key, &[])).await.1), 700_016, "no consent");
+    assert_eq!(number(request_token(&entra, &assertion(&key, &[])).await.1), 700_016, "no consent");
     entra.consent(TENANT, APP, &[]);
     let other = SigningKey::generate().unwrap();
-    assert_eq!(number(ask(&entra, &assertion(&other, &[])).await.1), 700_027);
-    assert_eq!(number(ask(&entra, &assertion(&key, &[("iss", "x")])).await.1), 700_211);
-    assert_eq!(number(ask(&entra, &assertion(&key, &[("sub", "x")])).await.1), 700_213);
-    assert_eq!(number(ask(&entra, &assertion(&key, &[("aud", "x")])).await.1), 7_002_121);
-    assert_eq!(number(ask(&entra, &assertion(&key, &[("exp", "1")])).await.1), 700_024);
+    assert_eq!(number(request_token(&entra, &assertion(&other, &[])).await.1), 700_027);
+    assert_eq!(number(request_token(&entra, &assertion(&key, &[("iss", "x")])).await.1), 700_211);
+    assert_eq!(number(request_token(&entra, &assertion(&key, &[("sub", "x")])).await.1), 700_213);
+    assert_eq!(number(request_token(&entra, &assertion(&key, &[("aud", "x")])).await.1), 7_002_121);
+    assert_eq!(number(request_token(&entra, &assertion(&key, &[("exp", "1")])).await.1), 700_024);
 }
 
 #[tokio::test]
@@ -100,6 +100,9 @@ async fn an_outage_is_503() {
     let (_, key, entra) = world();
     entra.consent(TENANT, APP, &[]);
     entra.set_outage(true);
-    assert_eq!(ask(&entra, &assertion(&key, &[])).await.0, StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(
+        request_token(&entra, &assertion(&key, &[])).await.0,
+        StatusCode::SERVICE_UNAVAILABLE
+    );
     assert_eq!(entra.token_requests(), 1);
 }

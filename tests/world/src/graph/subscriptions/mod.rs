@@ -1,7 +1,7 @@
 //! Subscriptions on `users/{id}/events` (resources/subscription.md; learn.microsoft.com/graph/change-notifications-overview, 2025-03-05).
 
 mod certificate;
-mod proposal;
+mod creation;
 mod renewal;
 mod resource;
 
@@ -11,8 +11,8 @@ use http::StatusCode;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::event_json::stamp;
-use super::query::Wanted;
+use super::event_json::utc_time;
+use super::query::FieldSelection;
 use super::request::{Call, Reply};
 use super::{Graph, State};
 use crate::entra::Caller;
@@ -36,21 +36,21 @@ pub(super) struct Subscription {
     pub(super) expires: Timestamp,
     pub(super) immutable: bool,
     /// Changes up to this number are older than the subscription.
-    pub(super) after: u64,
+    pub(super) created_at_seq: u64,
     reauthorized: Option<Timestamp>,
     /// The app may not read the mailbox any more, and has been told.
     pub(super) paused: bool,
     /// For one with resource data.
-    pub(super) rich: Option<Rich>,
+    pub(super) rich: Option<ResourceDataOptions>,
 }
 
 /// What a subscription with resource data has besides.
 #[derive(Clone)]
-pub(super) struct Rich {
+pub(super) struct ResourceDataOptions {
     /// What its content is sealed for.
     pub(super) certificate: Certificate,
     /// What its content holds.
-    pub(super) wanted: Wanted,
+    pub(super) selection: FieldSelection,
 }
 
 /// A subscription as a test sees it.
@@ -76,11 +76,11 @@ pub struct SubscriptionView {
     pub certificate: Option<String>,
 }
 
-fn gone() -> Reply {
+fn subscription_not_found() -> Reply {
     Reply::error(StatusCode::NOT_FOUND, "ResourceNotFound", "The object was not found.")
 }
 
-fn invalid(text: &str) -> Reply {
+fn invalid_request(text: &str) -> Reply {
     Reply::error(StatusCode::BAD_REQUEST, "InvalidRequest", text)
 }
 
@@ -88,7 +88,7 @@ impl Graph {
     /// The living subscriptions.
     pub fn subscriptions(&self) -> Vec<SubscriptionView> {
         let mut state = self.lock();
-        self.collect(&mut state);
+        self.collect_changes(&mut state);
         let all = state.subscriptions.values();
         all.map(|s| SubscriptionView {
             id: s.id.clone(),
@@ -104,24 +104,24 @@ impl Graph {
         .collect()
     }
 
-    /// Ends a subscription on Graph's side, without a word (see [`Graph::raise`] for the word).
-    pub fn drop_subscription(&self, id: &str) -> bool {
+    /// Ends a subscription on Graph's side, without a word (see [`Graph::send_lifecycle`] for the word).
+    pub fn end_silently(&self, id: &str) -> bool {
         let mut state = self.lock();
-        self.collect(&mut state);
+        self.collect_changes(&mut state);
         state.subscriptions.remove(id).is_some()
     }
 
     pub(super) async fn subscribe(&self, call: &Call, caller: &Caller) -> Result<Reply, Reply> {
         let body = call.json()?;
-        let mut wanted = self.proposal(call, caller, &body)?;
-        self.refuse(&wanted)?;
+        let mut wanted = self.parse_new_subscription(call, caller, &body)?;
+        self.check_acceptable(&wanted)?;
         self.validate(&wanted.notification_url).await?;
         self.validate(&wanted.lifecycle_url).await?;
-        self.refuse(&wanted)?;
+        self.check_acceptable(&wanted)?;
         let mut state = self.lock();
-        self.collect(&mut state);
-        wanted.after = self.0.exchange.lock().seq;
-        let body = shown(&wanted, wanted.client_state.as_deref());
+        self.collect_changes(&mut state);
+        wanted.created_at_seq = self.0.exchange.lock().seq;
+        let body = subscription_json(&wanted, wanted.client_state.as_deref());
         state.subscriptions.insert(wanted.id.clone(), wanted);
         Ok(Reply::new(StatusCode::CREATED, body))
     }
@@ -132,10 +132,10 @@ impl Graph {
     }
 
     /// Refuses a twin, and one too many for its mailbox.
-    fn refuse(&self, wanted: &Subscription) -> Result<(), Reply> {
+    fn check_acceptable(&self, wanted: &Subscription) -> Result<(), Reply> {
         let mut state = self.lock();
-        self.collect(&mut state);
-        refuse_twin(&state, wanted)?;
+        self.collect_changes(&mut state);
+        check_duplicate(&state, wanted)?;
         let most = state.switches.quota.unwrap_or(QUOTA);
         let held = state.subscriptions.values().filter(|s| s.mailbox == wanted.mailbox).count();
         if held < most {
@@ -150,38 +150,40 @@ impl Graph {
 
     pub(super) fn list_subscriptions(&self, caller: &Caller) -> Result<Reply, Reply> {
         let mut state = self.lock();
-        self.collect(&mut state);
+        self.collect_changes(&mut state);
         let own = state.subscriptions.values();
         let own = own.filter(|s| s.app == caller.app && s.tenant == caller.tenant);
-        let list: Vec<Value> = own.map(|s| shown(s, None)).collect();
+        let list: Vec<Value> = own.map(|s| subscription_json(s, None)).collect();
         Ok(Reply::ok(json!({ "value": list })))
     }
 
     pub(super) fn read_subscription(&self, caller: &Caller, id: &str) -> Result<Reply, Reply> {
         let mut state = self.lock();
-        Ok(Reply::ok(shown(self.own(&mut state, caller, id)?, None)))
+        Ok(Reply::ok(subscription_json(self.own_subscription(&mut state, caller, id)?, None)))
     }
 
     pub(super) fn unsubscribe(&self, caller: &Caller, id: &str) -> Result<Reply, Reply> {
         let mut state = self.lock();
-        self.own(&mut state, caller, id)?;
+        self.own_subscription(&mut state, caller, id)?;
         state.subscriptions.remove(id);
         Ok(Reply::empty(StatusCode::NO_CONTENT))
     }
 
-    pub(super) fn own<'a>(
+    pub(super) fn own_subscription<'a>(
         &self,
         state: &'a mut State,
         caller: &Caller,
         id: &str,
     ) -> Result<&'a mut Subscription, Reply> {
-        self.collect(state);
+        self.collect_changes(state);
         let found = state.subscriptions.get_mut(id);
-        found.filter(|s| s.app == caller.app && s.tenant == caller.tenant).ok_or_else(gone)
+        found
+            .filter(|s| s.app == caller.app && s.tenant == caller.tenant)
+            .ok_or_else(subscription_not_found)
     }
 }
 
-fn shown(subscription: &Subscription, client_state: Option<&str>) -> Value {
+fn subscription_json(subscription: &Subscription, client_state: Option<&str>) -> Value {
     let rich = subscription.rich.as_ref();
     json!({
         "@odata.context": "https://graph.microsoft.com/v1.0/$metadata#subscriptions/$entity",
@@ -192,7 +194,7 @@ fn shown(subscription: &Subscription, client_state: Option<&str>) -> Value {
         "clientState": client_state,
         "notificationUrl": subscription.notification_url,
         "lifecycleNotificationUrl": subscription.lifecycle_url,
-        "expirationDateTime": stamp(subscription.expires),
+        "expirationDateTime": utc_time(subscription.expires),
         "latestSupportedTlsVersion": "v1_2",
         "includeResourceData": rich.map(|_| true),
         "encryptionCertificate": null,
@@ -202,7 +204,7 @@ fn shown(subscription: &Subscription, client_state: Option<&str>) -> Value {
 
 /// There can be only one with the same resource (query included) and change type
 /// (learn.microsoft.com/graph/change-notifications-delivery-webhooks, 2026-04-22).
-fn refuse_twin(state: &State, wanted: &Subscription) -> Result<(), Reply> {
+fn check_duplicate(state: &State, wanted: &Subscription) -> Result<(), Reply> {
     let twin = state.subscriptions.values().find(|s| {
         s.mailbox == wanted.mailbox
             && s.app == wanted.app

@@ -1,7 +1,7 @@
 //! Notifications: storms, batches, retries, losses.
 
 use super::*;
-use crate::graph::{Lifecycle, Post};
+use crate::graph::{LifecycleKind, NotificationPost};
 
 fn kinds(items: &[Value]) -> Vec<&str> {
     items.iter().map(|i| i["changeType"].as_str().unwrap_or("lifecycle")).collect()
@@ -9,9 +9,9 @@ fn kinds(items: &[Value]) -> Vec<&str> {
 
 #[tokio::test]
 async fn each_change_causes_the_documented_storm() {
-    let story = story();
+    let story = graph_fixture();
     story.subscribe(&story.anna).await;
-    assert_eq!(story.ms.graph.waiting(), 0, "what was there before is not told");
+    assert_eq!(story.ms.graph.pending_notifications(), 0, "what was there before is not told");
     let invitation = Invitation::new("New", at(12), at(13));
     let meeting = story.tenant.meet(&story.anna, invitation).unwrap();
     story.ms.graph.deliver_due().await;
@@ -34,13 +34,17 @@ async fn each_change_causes_the_documented_storm() {
 
 #[tokio::test]
 async fn own_writes_come_back_too() {
-    let story = story();
+    let story = graph_fixture();
     story.subscribe(&story.anna).await;
     story.subscribe(&story.aurora).await;
     let path = format!("{}/accept", story.path(&story.aurora));
     story.call("POST", &path, json!({})).await;
     let done = story.ms.graph.deliver_due().await;
-    assert_eq!(done.posts, [Post { items: 6, status: Some(202) }], "both copies changed, one POST");
+    assert_eq!(
+        done.posts,
+        [NotificationPost { items: 6, status: Some(202) }],
+        "both copies changed, one POST"
+    );
     let body = json!({ "singleValueExtendedProperties": [{ "id": PROPERTY, "value": "x" }] });
     story.call("PATCH", &story.path(&story.anna), body).await;
     assert_eq!(story.ms.graph.deliver_due().await.delivered, 3);
@@ -48,7 +52,7 @@ async fn own_writes_come_back_too() {
 
 #[tokio::test]
 async fn a_refused_post_is_tried_again_for_four_hours() {
-    let story = story();
+    let story = graph_fixture();
     story.subscribe(&story.anna).await;
     story.receiver.answer(503);
     story.meeting.rename("Other").unwrap();
@@ -74,44 +78,44 @@ async fn a_refused_post_is_tried_again_for_four_hours() {
 
 #[tokio::test]
 async fn a_test_can_drop_double_hold_and_split() {
-    let story = story();
+    let story = graph_fixture();
     story.subscribe(&story.anna).await;
     story.ms.graph.drop_next(2);
-    story.ms.graph.double_next(1);
-    story.ms.graph.set_most_items(1);
-    story.ms.graph.set_held(true);
+    story.ms.graph.duplicate_next(1);
+    story.ms.graph.set_max_items_per_post(1);
+    story.ms.graph.set_on_hold(true);
     story.meeting.rename("Other").unwrap();
     assert!(story.ms.graph.deliver_due().await.posts.is_empty());
-    story.ms.graph.set_held(false);
+    story.ms.graph.set_on_hold(false);
     let done = story.ms.graph.deliver_due().await;
     assert_eq!((done.posts.len(), done.delivered), (2, 2));
 }
 
 #[tokio::test]
 async fn expired_subscriptions_are_silent_and_lifecycle_events_are_raised() {
-    let story = story();
+    let story = graph_fixture();
     let (_, made) = story.subscribe(&story.anna).await;
     let id = made["id"].as_str().unwrap();
-    assert!(story.ms.graph.raise(id, Lifecycle::Missed));
+    assert!(story.ms.graph.send_lifecycle(id, LifecycleKind::Missed));
     story.ms.graph.deliver_due().await;
     let items = story.receiver.take();
     assert_eq!(items[0]["lifecycleEvent"], "missed");
     assert!(items[0].get("resource").is_none());
     story.clock.set(at(24 * 6));
     story.meeting.rename("Late").unwrap();
-    assert_eq!(story.ms.graph.waiting(), 0);
-    assert!(!story.ms.graph.raise(id, Lifecycle::Missed));
+    assert_eq!(story.ms.graph.pending_notifications(), 0);
+    assert!(!story.ms.graph.send_lifecycle(id, LifecycleKind::Missed));
 }
 
 #[tokio::test]
 async fn delivery_pauses_without_consent_and_waits_for_its_latency() {
-    let story = story();
+    let story = graph_fixture();
     story.subscribe(&story.anna).await;
     story.ms.entra.revoke(story.tenant.id(), crate::microsoft::DAEMON_APP);
     story.meeting.rename("Unheard").unwrap();
     assert_eq!(story.ms.graph.deliver_due().await.delivered, 1);
     assert_eq!(story.receiver.take()[0]["lifecycleEvent"], "reauthorizationRequired");
-    assert_eq!(story.ms.graph.waiting(), 0);
+    assert_eq!(story.ms.graph.pending_notifications(), 0);
     story.ms.entra.consent(story.tenant.id(), crate::microsoft::DAEMON_APP, &["Calendars.Read"]);
     story.ms.graph.set_latency(SignedDuration::from_secs(30));
     story.meeting.rename("Heard").unwrap();
@@ -122,7 +126,7 @@ async fn delivery_pauses_without_consent_and_waits_for_its_latency() {
 
 #[tokio::test]
 async fn tenants_that_share_an_address_share_a_post() {
-    let mut story = story();
+    let mut story = graph_fixture();
     story.subscribe(&story.anna).await;
     let first = story.tenant.clone();
     let other = story.ms.tenant("Fabrikam");
@@ -133,7 +137,7 @@ async fn tenants_that_share_an_address_share_a_post() {
     story.tenant.meet(&eve, Invitation::new("B", at(12), at(13))).unwrap();
     story.ms.graph.set_shuffled(true);
     let done = story.ms.graph.deliver_due().await;
-    assert_eq!(done.posts, [Post { items: 8, status: Some(202) }]);
+    assert_eq!(done.posts, [NotificationPost { items: 8, status: Some(202) }]);
     let tenants: std::collections::BTreeSet<_> =
         story.receiver.take().iter().map(|i| i["tenantId"].to_string()).collect();
     assert_eq!(tenants.len(), 2);

@@ -6,7 +6,7 @@ use crate::microsoft::DAEMON_APP;
 
 #[tokio::test]
 async fn users_come_in_pages_and_only_with_select() {
-    let story = story();
+    let story = graph_fixture();
     let ada = story.ms.entra.add_user(story.tenant.id(), "Ada", "ada@contoso.example");
     let (_, first) = story.get("/users?$top=1&$select=id").await;
     let mut ids = vec![first["value"][0]["id"].clone()];
@@ -30,16 +30,16 @@ async fn users_come_in_pages_and_only_with_select() {
     let (_, found) = story.get(&by_mail).await;
     let anna = json!([{ "id": story.anna.id(), "mail": story.anna.address() }]);
     assert_eq!(found["value"], anna);
-    assert!(story.rules_broken().is_empty());
+    assert!(story.broken_rules().is_empty());
     assert_eq!(story.get("/users").await.0, StatusCode::BAD_REQUEST);
     assert_eq!(story.get("/users?$select=id,birthday").await.0, StatusCode::BAD_REQUEST);
     assert_eq!(story.get("/users?$select=id&$top=1000").await.0, StatusCode::BAD_REQUEST);
-    assert_eq!(story.rules_broken().len(), 2);
+    assert_eq!(story.broken_rules().len(), 2);
 }
 
 #[tokio::test]
 async fn one_user_is_found_by_id_or_address_and_needs_the_permission() {
-    let story = story();
+    let story = graph_fixture();
     let select = "?$select=id,mail,userPrincipalName,displayName";
     for name in [story.aurora.id(), story.aurora.address()] {
         let (status, room) = story.get(&format!("/users/{name}{select}")).await;
@@ -57,7 +57,7 @@ async fn one_user_is_found_by_id_or_address_and_needs_the_permission() {
 
 #[tokio::test]
 async fn groups_know_their_members_through_other_groups() {
-    let story = story();
+    let story = graph_fixture();
     let (entra, tenant) = (&story.ms.entra, story.tenant.id());
     let (outer, inner, other) =
         (entra.add_group(tenant), entra.add_group(tenant), entra.add_group(tenant));
@@ -86,7 +86,7 @@ async fn groups_know_their_members_through_other_groups() {
 
 #[tokio::test]
 async fn rooms_have_ids_of_their_own() {
-    let story = story();
+    let story = graph_fixture();
     let facts = PlaceFacts { capacity: Some(8), building: Some("North".into()) };
     story.aurora.set_place(facts);
     let select = "id,displayName,emailAddress,capacity,building,bookingType";
@@ -104,7 +104,7 @@ async fn rooms_have_ids_of_their_own() {
 
 #[tokio::test]
 async fn a_calendar_tells_who_may_do_what_with_it() {
-    let story = story();
+    let story = graph_fixture();
     let ben = story.tenant.person("Ben");
     story.anna.share_calendar_with(&ben, CalendarRole::DelegateWithPrivateEventAccess);
     let path = format!(

@@ -5,7 +5,7 @@ use crate::microsoft::DAEMON_APP;
 
 #[tokio::test]
 async fn mail_leaves_from_the_granted_mailbox_alone() {
-    let story = story();
+    let story = graph_fixture();
     let ben = story.tenant.person("Ben");
     let send = async |from: &Mailbox| {
         let body = json!({ "saveToSentItems": false, "message": {
@@ -26,7 +26,7 @@ async fn mail_leaves_from_the_granted_mailbox_alone() {
 
 #[tokio::test]
 async fn a_tenant_may_refuse_to_subscribe_what_exchange_alone_grants() {
-    let story = story();
+    let story = graph_fixture();
     let (graph, tenant) = (&story.ms.graph, story.tenant.id());
     story.ms.entra.remove_roles(tenant, DAEMON_APP);
     graph.grant_in_exchange(tenant, DAEMON_APP, true, true, &[&story.aurora]);
@@ -43,7 +43,7 @@ async fn a_tenant_may_refuse_to_subscribe_what_exchange_alone_grants() {
 
 #[tokio::test]
 async fn without_permissions_delivery_pauses_and_renewing_fails_until_they_return() {
-    let story = story();
+    let story = graph_fixture();
     let (_, made) = story.subscribe(&story.anna).await;
     let path = format!("/subscriptions/{}", made["id"].as_str().unwrap());
     let renew = async || {
@@ -57,11 +57,11 @@ async fn without_permissions_delivery_pauses_and_renewing_fails_until_they_retur
     assert_eq!(told[0]["lifecycleEvent"], "reauthorizationRequired");
     assert_eq!(told[0]["clientState"], "proof");
     story.meeting.rename("Unheard").unwrap();
-    assert_eq!(story.ms.graph.waiting(), 0);
+    assert_eq!(story.ms.graph.pending_notifications(), 0);
     let denied = story.get(&format!("{}?$select=id", story.path(&story.anna))).await;
     assert_eq!((denied.0, renew().await), (StatusCode::FORBIDDEN, StatusCode::FORBIDDEN));
     story.ms.entra.consent_to_all(tenant, DAEMON_APP);
     assert_eq!(renew().await, StatusCode::OK);
     story.meeting.rename("Heard").unwrap();
-    assert_eq!(story.ms.graph.waiting(), 3);
+    assert_eq!(story.ms.graph.pending_notifications(), 3);
 }

@@ -5,7 +5,7 @@ use futures::future::join_all;
 use super::*;
 use crate::graph::Limit;
 
-impl Story {
+impl GraphFixture {
     /// A batch of requests for subscriptions.
     async fn batch(&self, requests: Vec<Value>) -> Vec<Value> {
         let (status, body) = self.call("POST", "/$batch", json!({ "requests": requests })).await;
@@ -34,20 +34,20 @@ fn statuses(answers: &[Value]) -> Vec<u64> {
 
 #[tokio::test]
 async fn five_hundred_writes_in_twenty_seconds_are_the_most_for_a_tenant() {
-    let story = story();
+    let story = graph_fixture();
     let (_, made) = story.subscribe(&story.anna).await;
     let path = format!("/subscriptions/{}", made["id"].as_str().unwrap());
     let mut taken = 1;
     for _ in 0..25 {
-        let requests = (0..20).map(|n| Story::inner(n, "PATCH", &path, story.renewal()));
+        let requests = (0..20).map(|n| GraphFixture::inner(n, "PATCH", &path, story.renewal()));
         let answers = story.batch(requests.collect()).await;
         taken += statuses(&answers).iter().filter(|s| **s == 200).count();
         story.clock.advance(SignedDuration::from_millis(100));
     }
     assert_eq!(taken, 500, "the last one of the last batch was too many");
     let tenant = story.tenant.id();
-    assert_eq!(story.ms.graph.most_subscription_writes(tenant), 501);
-    let one = vec![Story::inner(0, "PATCH", &path, story.renewal())];
+    assert_eq!(story.ms.graph.peak_subscription_writes(tenant), 501);
+    let one = vec![GraphFixture::inner(0, "PATCH", &path, story.renewal())];
     let refused = story.batch(one.clone()).await.remove(0);
     assert_eq!(refused["status"], 429);
     assert_eq!(refused["body"]["error"]["code"], "ApplicationThrottled");
@@ -62,35 +62,41 @@ async fn five_hundred_writes_in_twenty_seconds_are_the_most_for_a_tenant() {
 
 #[tokio::test]
 async fn two_thousand_are_the_most_for_an_app_in_all_tenants() {
-    let mut story = story();
+    let mut story = graph_fixture();
     let mut refused = 0;
     for n in 0..5 {
         story.tenant = story.ms.tenant(&format!("Tenant {n}"));
         for _ in 0..25 {
-            let gone = (0..20).map(|n| Story::inner(n, "DELETE", "/subscriptions/x", Value::Null));
+            let gone =
+                (0..20).map(|n| GraphFixture::inner(n, "DELETE", "/subscriptions/x", Value::Null));
             let answers = story.batch(gone.collect()).await;
             refused += statuses(&answers).iter().filter(|s| **s == 429).count();
         }
     }
     assert_eq!(refused, 500, "what was asked in vain counts too");
-    assert_eq!(story.ms.graph.throttled_in_all(), 500);
-    assert_eq!(story.ms.graph.most_subscription_writes(story.tenant.id()), 500);
+    assert_eq!(story.ms.graph.total_throttled(), 500);
+    assert_eq!(story.ms.graph.peak_subscription_writes(story.tenant.id()), 500);
 }
 
 #[tokio::test]
 async fn a_batch_subscribes_renews_and_unsubscribes_each_with_an_answer_of_its_own() {
-    let story = story();
+    let story = graph_fixture();
     let (_, made) = story.subscribe(&story.anna).await;
     let path = format!("/subscriptions/{}", made["id"].as_str().unwrap());
     let ben = story.tenant.person("Ben");
     let answers = story
         .batch(vec![
-            Story::inner(0, "POST", "/subscriptions", story.wish(&story.aurora)),
-            Story::inner(1, "POST", "/subscriptions", story.wish(&story.anna)),
-            Story::inner(2, "PATCH", &path, story.renewal()),
-            Story::inner(3, "PATCH", "/subscriptions/gone", story.renewal()),
-            Story::inner(4, "POST", "/subscriptions", story.wish(&ben)),
-            Story::inner(5, "DELETE", &path, Value::Null),
+            GraphFixture::inner(
+                0,
+                "POST",
+                "/subscriptions",
+                story.subscription_body(&story.aurora),
+            ),
+            GraphFixture::inner(1, "POST", "/subscriptions", story.subscription_body(&story.anna)),
+            GraphFixture::inner(2, "PATCH", &path, story.renewal()),
+            GraphFixture::inner(3, "PATCH", "/subscriptions/gone", story.renewal()),
+            GraphFixture::inner(4, "POST", "/subscriptions", story.subscription_body(&ben)),
+            GraphFixture::inner(5, "DELETE", &path, Value::Null),
         ])
         .await;
     let mut by_id: Vec<_> = answers.iter().map(|a| (a["id"].as_str(), &a["status"])).collect();
@@ -105,10 +111,10 @@ async fn a_batch_subscribes_renews_and_unsubscribes_each_with_an_answer_of_its_o
 
 #[tokio::test]
 async fn a_mailbox_takes_a_thousand_subscriptions_or_fewer() {
-    let story = story();
+    let story = graph_fixture();
     story.ms.graph.set_subscription_quota(1);
     let (_, made) = story.subscribe(&story.anna).await;
-    let mut wish = story.wish(&story.anna);
+    let mut wish = story.subscription_body(&story.anna);
     wish["changeType"] = json!("updated");
     let (status, error) = story.call("POST", "/subscriptions", wish.clone()).await;
     assert_eq!(status, StatusCode::FORBIDDEN);
@@ -121,18 +127,22 @@ async fn a_mailbox_takes_a_thousand_subscriptions_or_fewer() {
 
 #[tokio::test]
 async fn refusals_are_counted_by_what_refused() {
-    let story = story();
+    let story = graph_fixture();
     let path = format!("{}?$select=id", story.path(&story.anna));
     join_all((0..6).map(|_| story.get(&path))).await;
     for _ in 0..26 {
         story.get("/subscriptions").await;
     }
-    story.ms.graph.throttle(crate::graph::Scope::Everything, crate::graph::Until::Requests(3), 429);
+    story.ms.graph.throttle(
+        crate::graph::Scope::Everything,
+        crate::graph::ThrottleEnd::Requests(3),
+        429,
+    );
     for _ in 0..4 {
         story.get(&path).await;
     }
     let count = |limit| story.ms.graph.throttled(limit);
     assert_eq!(count(Limit::MailboxConcurrency), 2);
     assert_eq!(count(Limit::SubscriptionLists), 1);
-    assert_eq!((count(Limit::Throttle), story.ms.graph.throttled_in_all()), (3, 6));
+    assert_eq!((count(Limit::Throttle), story.ms.graph.total_throttled()), (3, 6));
 }

@@ -7,23 +7,23 @@ use crate::graph::Scope;
 
 #[tokio::test]
 async fn while_losing_is_on_changes_leave_no_trace() {
-    let story = story();
+    let story = graph_fixture();
     story.subscribe(&story.anna).await;
     story.subscribe(&story.aurora).await;
     let (graph, everything) = (&story.ms.graph, Scope::Everything);
     story.meeting.rename("On its way").unwrap();
-    graph.set_losing(&everything, true);
+    graph.set_dropping(&everything, true);
     story.meeting.rename("Lost").unwrap();
-    graph.set_losing(&everything, false);
+    graph.set_dropping(&everything, false);
     story.meeting.rename("Told").unwrap();
     assert_eq!(graph.deliver_due().await.delivered, 12, "three for each copy, twice");
     assert_eq!(graph.dropped_and_lost(), (6, 0));
 
     let room = Scope::Mailbox(story.aurora.id().to_owned());
-    graph.set_losing(&room, true);
+    graph.set_dropping(&room, true);
     story.meeting.rename("In the person's calendar").unwrap();
     assert_eq!(graph.deliver_due().await.delivered, 3);
-    graph.set_losing(&Scope::Tenant(story.tenant.id().to_owned()), true);
+    graph.set_dropping(&Scope::Tenant(story.tenant.id().to_owned()), true);
     story.meeting.rename("Nowhere").unwrap();
     assert_eq!(graph.deliver_due().await.delivered, 0);
     assert!(story.receiver.take().iter().all(|item| item.get("lifecycleEvent").is_none()));
@@ -32,11 +32,11 @@ async fn while_losing_is_on_changes_leave_no_trace() {
 
 #[tokio::test]
 async fn a_storm_can_come_in_separate_posts_in_any_order() {
-    let story = story();
+    let story = graph_fixture();
     story.subscribe(&story.anna).await;
-    story.ms.graph.set_most_items(1);
+    story.ms.graph.set_max_items_per_post(1);
     story.ms.graph.set_shuffled(true);
-    story.ms.graph.double_next(1);
+    story.ms.graph.duplicate_next(1);
     story.tenant.meet(&story.anna, Invitation::new("New", at(12), at(13))).unwrap();
     let done = story.ms.graph.deliver_due().await;
     assert!(done.posts.len() == 5 && done.posts.iter().all(|post| post.items == 1));
@@ -44,7 +44,7 @@ async fn a_storm_can_come_in_separate_posts_in_any_order() {
 
 #[tokio::test(start_paused = true)]
 async fn answers_to_one_tenant_can_take_long_without_a_wait_for_another() {
-    let mut story = story();
+    let mut story = graph_fixture();
     story.ms.graph.set_answer_time(story.tenant.id(), Duration::from_secs(30));
     let path = format!("{}?$select=id", story.path(&story.anna));
     let began = tokio::time::Instant::now();
@@ -65,7 +65,7 @@ async fn answers_to_one_tenant_can_take_long_without_a_wait_for_another() {
 
 #[tokio::test(start_paused = true)]
 async fn an_endpoint_that_takes_more_than_three_seconds_is_counted_as_slow() {
-    let story = story();
+    let story = graph_fixture();
     let slowly = axum::routing::post(|Query(query): Query<Vec<(String, String)>>| async move {
         if let Some((_, token)) = query.into_iter().find(|(name, _)| name == "validationToken") {
             return (StatusCode::OK, token);
@@ -78,15 +78,15 @@ async fn an_endpoint_that_takes_more_than_three_seconds_is_counted_as_slow() {
     story.subscribe(&story.anna).await;
     story.meeting.rename("Other").unwrap();
     story.ms.graph.deliver_due().await;
-    assert_eq!(story.ms.graph.slow_answers(), 1);
+    assert_eq!(story.ms.graph.slow_responses(), 1);
     story.clock.set(story.ms.graph.next_delivery().unwrap());
     assert_eq!(story.ms.graph.deliver_due().await.posts.len(), 1);
-    assert_eq!(story.ms.graph.slow_answers(), 1, "a retry may take ten");
+    assert_eq!(story.ms.graph.slow_responses(), 1, "a retry may take ten");
 }
 
 #[tokio::test]
 async fn handshakes_time_out_at_creation_and_at_renewal() {
-    let story = story();
+    let story = graph_fixture();
     story.ms.graph.time_out_handshakes(1);
     let (status, error) = story.subscribe(&story.anna).await;
     assert_eq!(status, StatusCode::BAD_REQUEST);
@@ -104,7 +104,7 @@ async fn handshakes_time_out_at_creation_and_at_renewal() {
 
 #[tokio::test]
 async fn reads_and_notifications_give_the_same_etag() {
-    let story = story();
+    let story = graph_fixture();
     story.subscribe(&story.anna).await;
     story.meeting.rename("Other").unwrap();
     story.ms.graph.deliver_due().await;

@@ -32,28 +32,28 @@ const PREFER: &str = "IdType=\"ImmutableId\", outlook.timezone=\"UTC\", return=m
 const PROPERTY: &str = "String {6f0d4e1a-2b3c-4d5e-8f90-a1b2c3d4e5f6} Name Outcome";
 
 /// One tenant with a person, a room and their meeting from 9 to 10, and a receiver of notifications.
-struct Story {
+struct GraphFixture {
     clock: ManualClock,
     ms: Microsoft,
     tenant: Tenant,
     anna: Mailbox,
     aurora: Mailbox,
     meeting: Meeting,
-    receiver: Receiver,
+    receiver: NotificationReceiver,
 }
 
 /// What a notification endpoint got, and what it answers.
 #[derive(Clone)]
-struct Receiver(Arc<Mutex<Received>>);
+struct NotificationReceiver(Arc<Mutex<ReceivedPosts>>);
 
-struct Received {
+struct ReceivedPosts {
     status: u16,
     posts: Vec<Value>,
 }
 
-impl Receiver {
+impl NotificationReceiver {
     fn new() -> Self {
-        Self(Arc::new(Mutex::new(Received { status: 202, posts: Vec::new() })))
+        Self(Arc::new(Mutex::new(ReceivedPosts { status: 202, posts: Vec::new() })))
     }
 
     fn answer(&self, status: u16) {
@@ -91,7 +91,7 @@ fn at(hour: i64) -> Timestamp {
     Timestamp::from_second(1_795_510_800 + hour * 3600).unwrap()
 }
 
-fn story() -> Story {
+fn graph_fixture() -> GraphFixture {
     let clock = ManualClock::new(at(0));
     let ms = Microsoft::new(Arc::new(clock.clone()), Arc::new(SeededRng::new(1))).unwrap();
     let tenant = ms.tenant("Contoso");
@@ -99,12 +99,12 @@ fn story() -> Story {
     let aurora = tenant.room("Aurora", Processing::AutoUpdate);
     let invitation = Invitation::new("Budget", at(9), at(10)).room(&aurora).body("SECRET");
     let meeting = tenant.meet(&anna, invitation).unwrap();
-    let receiver = Receiver::new();
+    let receiver = NotificationReceiver::new();
     ms.network.register("hook.example", receiver.router());
-    Story { clock, ms, tenant, anna, aurora, meeting, receiver }
+    GraphFixture { clock, ms, tenant, anna, aurora, meeting, receiver }
 }
 
-impl Story {
+impl GraphFixture {
     async fn call(&self, method: &str, path: &str, body: Value) -> (StatusCode, Value) {
         self.call_with(method, path, body, PREFER).await
     }
@@ -153,10 +153,10 @@ impl Story {
     }
 
     async fn subscribe(&self, mailbox: &Mailbox) -> (StatusCode, Value) {
-        self.call("POST", "/subscriptions", self.wish(mailbox)).await
+        self.call("POST", "/subscriptions", self.subscription_body(mailbox)).await
     }
 
-    fn wish(&self, mailbox: &Mailbox) -> Value {
+    fn subscription_body(&self, mailbox: &Mailbox) -> Value {
         let expires = at(0) + SignedDuration::from_hours(24 * 6);
         json!({
             "changeType": "created,updated,deleted",
@@ -168,7 +168,7 @@ impl Story {
         })
     }
 
-    fn rules_broken(&self) -> Vec<String> {
+    fn broken_rules(&self) -> Vec<String> {
         self.ms.graph.violations().into_iter().map(|v| v.rule).collect()
     }
 }

@@ -4,7 +4,7 @@ use super::*;
 
 #[tokio::test]
 async fn a_read_answers_exactly_what_was_selected() {
-    let story = story();
+    let story = graph_fixture();
     let path = story.path(&story.anna);
     let (status, event) = story.get(&format!("{path}?$select=START,attendees,organizer")).await;
     assert_eq!(status, StatusCode::OK);
@@ -13,12 +13,12 @@ async fn a_read_answers_exactly_what_was_selected() {
     assert_eq!(event["start"]["dateTime"], "2026-11-24T18:00:00.0000000");
     assert_eq!(event["attendees"][0]["type"], "resource");
     assert_eq!(event["attendees"][0]["status"]["response"], "none");
-    assert!(story.rules_broken().is_empty());
+    assert!(story.broken_rules().is_empty());
 }
 
 #[tokio::test]
 async fn a_read_without_select_or_with_a_forbidden_field_is_refused_and_noted() {
-    let story = story();
+    let story = graph_fixture();
     let path = story.path(&story.anna);
     assert_eq!(story.get(&path).await.0, StatusCode::BAD_REQUEST);
     let (status, error) = story.get(&format!("{path}?$select=start,BodyPreview")).await;
@@ -26,12 +26,12 @@ async fn a_read_without_select_or_with_a_forbidden_field_is_refused_and_noted() 
     assert_eq!(error["error"]["code"], "WorldForbiddenField");
     assert!(error["error"]["innerError"]["request-id"].is_string());
     assert_eq!(story.get(&format!("{path}?$select=nonsense")).await.0, StatusCode::BAD_REQUEST);
-    assert_eq!(story.rules_broken().len(), 2);
+    assert_eq!(story.broken_rules().len(), 2);
 }
 
 #[tokio::test]
 async fn ids_without_the_preference_are_others_and_do_not_mix() {
-    let story = story();
+    let story = graph_fixture();
     let path = story.path(&story.anna);
     let forgot = |path: String| async {
         let path = path;
@@ -49,7 +49,7 @@ async fn ids_without_the_preference_are_others_and_do_not_mix() {
 
 #[tokio::test]
 async fn what_is_gone_and_what_is_not_allowed_say_so_differently() {
-    let story = story();
+    let story = graph_fixture();
     let path = format!("{}?$select=id", story.path(&story.anna));
     story.meeting.cancel().unwrap();
     let (status, error) = story.get(&path).await;
@@ -73,7 +73,7 @@ async fn what_is_gone_and_what_is_not_allowed_say_so_differently() {
 
 #[tokio::test]
 async fn a_calendar_view_comes_in_pages() {
-    let story = story();
+    let story = graph_fixture();
     for hour in 20..32 {
         let invitation = Invitation::new("More", at(hour), at(hour + 1)).room(&story.aurora);
         story.tenant.meet(&story.anna, invitation).unwrap();
@@ -93,12 +93,12 @@ async fn a_calendar_view_comes_in_pages() {
         path = next.strip_prefix("https://graph.microsoft.com/v1.0").unwrap().to_owned();
     }
     assert_eq!(sizes, [10, 3]);
-    assert!(story.rules_broken().is_empty());
+    assert!(story.broken_rules().is_empty());
 }
 
 #[tokio::test]
 async fn an_event_is_found_by_its_ical_id_and_with_its_property() {
-    let story = story();
+    let story = graph_fixture();
     story.meeting.set_property(PROPERTY, "booked").unwrap();
     let path = format!(
         "/users/{}/events?$filter=iCalUId eq '{}'&$select=id&$expand=\
@@ -117,7 +117,7 @@ async fn an_event_is_found_by_its_ical_id_and_with_its_property() {
 
 #[tokio::test]
 async fn a_series_shows_its_occurrences_in_the_view_and_its_master_in_the_list() {
-    let story = story();
+    let story = graph_fixture();
     let days = (0..3).map(|d| (at(9 + 24 * d), at(10 + 24 * d))).collect();
     let invitation = Invitation::new("Daily", at(9), at(10)).room(&story.aurora).series(days);
     story.tenant.meet(&story.anna, invitation).unwrap();
@@ -139,7 +139,7 @@ async fn a_series_shows_its_occurrences_in_the_view_and_its_master_in_the_list()
 
 #[tokio::test]
 async fn what_a_room_shows_depends_on_its_processing() {
-    let story = story();
+    let story = graph_fixture();
     let borealis = story.tenant.room("Borealis", Processing::AutoAccept);
     story.meeting.mark_private().unwrap();
     story.meeting.change_rooms(&[&story.aurora, &borealis]).unwrap();

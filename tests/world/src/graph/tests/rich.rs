@@ -11,7 +11,7 @@ use rcgen::{CertificateParams, KeyPair, PKCS_ECDSA_P256_SHA256, PKCS_RSA_SHA256,
 
 use super::*;
 use crate::entra::{CHANGE_TRACKING, Signing};
-use crate::graph::ValidationTokens;
+use crate::graph::ValidationTokenForm;
 use crate::microsoft::{DAEMON_APP, SCOPED_APP};
 
 /// A certificate with an RSA key of 1,024 bits (`openssl req -x509 -newkey rsa:1024`).
@@ -19,15 +19,15 @@ const SMALL: &str = "MIIB/DCCAWWgAwIBAgIUWvBY902ofv4IaBaawR9iGtiyaEkwDQYJKoZIhvc
 const SELECT: &str = "?$select=start,end,isCancelled,type";
 
 /// A certificate with its key: making one takes long, so two serve the whole process.
-struct Pair {
+struct CertificatePair {
     der: Vec<u8>,
     private: Vec<u8>,
 }
 
-static FIRST: LazyLock<Pair> = LazyLock::new(Pair::make);
-static SECOND: LazyLock<Pair> = LazyLock::new(Pair::make);
+static FIRST: LazyLock<CertificatePair> = LazyLock::new(CertificatePair::make);
+static SECOND: LazyLock<CertificatePair> = LazyLock::new(CertificatePair::make);
 
-impl Pair {
+impl CertificatePair {
     fn make() -> Self {
         let key = KeyPair::generate_rsa_for(&PKCS_RSA_SHA256, RsaKeySize::_2048).unwrap();
         let certificate = CertificateParams::new(vec![]).unwrap().self_signed(&key).unwrap();
@@ -58,9 +58,9 @@ impl Pair {
     }
 }
 
-impl Story {
-    fn rich_wish(&self, mailbox: &Mailbox, query: &str) -> Value {
-        let mut wish = self.wish(mailbox);
+impl GraphFixture {
+    fn rich_subscription_body(&self, mailbox: &Mailbox, query: &str) -> Value {
+        let mut wish = self.subscription_body(mailbox);
         wish["includeResourceData"] = json!(true);
         wish["encryptionCertificate"] = json!(FIRST.text());
         wish["encryptionCertificateId"] = json!("first");
@@ -69,8 +69,8 @@ impl Story {
         wish
     }
 
-    async fn subscribe_richly(&self, mailbox: &Mailbox, query: &str) -> String {
-        let wish = self.rich_wish(mailbox, query);
+    async fn subscribe_rich(&self, mailbox: &Mailbox, query: &str) -> String {
+        let wish = self.rich_subscription_body(mailbox, query);
         let (status, made) = self.call("POST", "/subscriptions", wish).await;
         assert_eq!(status, StatusCode::CREATED, "{made}");
         made["id"].as_str().unwrap().to_owned()
@@ -81,7 +81,7 @@ impl Story {
         let tokens = post["validationTokens"].as_array().unwrap().iter();
         let claims = tokens.map(|token| {
             let token = token.as_str().unwrap();
-            apps.iter().find_map(|app| self.ms.entra.check(token, app)).unwrap()
+            apps.iter().find_map(|app| self.ms.entra.verify_audience(token, app)).unwrap()
         });
         claims.collect()
     }
@@ -89,7 +89,7 @@ impl Story {
 
 #[tokio::test]
 async fn it_wants_a_certificate_with_an_id_a_selection_and_a_short_life() {
-    let story = story();
+    let story = graph_fixture();
     let elliptic = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).unwrap();
     let elliptic = CertificateParams::new(vec![]).unwrap().self_signed(&elliptic).unwrap();
     let (events, late) = (story.anna.events_resource(), at(24) + SignedDuration::from_mins(1));
@@ -108,31 +108,31 @@ async fn it_wants_a_certificate_with_an_id_a_selection_and_a_short_life() {
         ("resource", json!(format!("{events}?$select=id,color")), "color"),
         ("includeResourceData", json!(false), "without resource data"),
     ] {
-        let mut wish = story.rich_wish(&story.anna, SELECT);
+        let mut wish = story.rich_subscription_body(&story.anna, SELECT);
         wish[name] = value;
         let (status, error) = story.call("POST", "/subscriptions", wish).await;
         assert_eq!(status, StatusCode::BAD_REQUEST, "{name} {words}");
         assert!(error["error"]["message"].as_str().unwrap().contains(words), "{error}");
     }
-    assert!(story.rules_broken().is_empty());
+    assert!(story.broken_rules().is_empty());
     for select in ["start,body", "uniqueBody", "bodyPreview", "subject", "webLink"] {
-        let wish = story.rich_wish(&story.anna, &format!("?$select={select}"));
+        let wish = story.rich_subscription_body(&story.anna, &format!("?$select={select}"));
         assert_eq!(story.call("POST", "/subscriptions", wish).await.0, 400, "{select}");
     }
-    let wish = story.rich_wish(&story.anna, &format!("{SELECT}&$expand=attachments"));
+    let wish = story.rich_subscription_body(&story.anna, &format!("{SELECT}&$expand=attachments"));
     assert_eq!(story.call("POST", "/subscriptions", wish).await.0, 400);
-    assert_eq!(story.rules_broken().len(), 6);
+    assert_eq!(story.broken_rules().len(), 6);
     assert_eq!(story.ms.network.requests("hook.example"), 0);
-    story.subscribe_richly(&story.anna, SELECT).await;
+    story.subscribe_rich(&story.anna, SELECT).await;
 }
 
 #[tokio::test]
 async fn the_query_belongs_to_the_resource_when_twins_are_looked_for() {
-    let story = story();
-    let id = story.subscribe_richly(&story.anna, SELECT).await;
-    let wish = story.rich_wish(&story.anna, SELECT);
+    let story = graph_fixture();
+    let id = story.subscribe_rich(&story.anna, SELECT).await;
+    let wish = story.rich_subscription_body(&story.anna, SELECT);
     assert_eq!(story.call("POST", "/subscriptions", wish).await.0, StatusCode::CONFLICT);
-    story.subscribe_richly(&story.anna, "?$select=start").await;
+    story.subscribe_rich(&story.anna, "?$select=start").await;
     assert_eq!(story.subscribe(&story.anna).await.0, StatusCode::CREATED);
     let all = story.ms.graph.subscriptions();
     let shown = all.iter().find(|s| s.id == id).unwrap();
@@ -147,9 +147,9 @@ async fn the_query_belongs_to_the_resource_when_twins_are_looked_for() {
 
 #[tokio::test]
 async fn an_item_carries_what_was_selected_and_expanded_and_its_etag_and_no_more() {
-    let story = story();
+    let story = graph_fixture();
     let expand = format!("&$expand=singleValueExtendedProperties($filter=id eq '{PROPERTY}')");
-    story.subscribe_richly(&story.anna, &format!("{SELECT}{expand}")).await;
+    story.subscribe_rich(&story.anna, &format!("{SELECT}{expand}")).await;
     let invitation = Invitation::new("New", at(12), at(13)).body("SECRET").property(PROPERTY, "x");
     let meeting = story.tenant.meet(&story.anna, invitation).unwrap();
     story.ms.graph.deliver_due().await;
@@ -191,15 +191,15 @@ async fn an_item_carries_what_was_selected_and_expanded_and_its_etag_and_no_more
 
 #[tokio::test]
 async fn the_content_is_how_the_copy_stood_then() {
-    let story = story();
-    story.subscribe_richly(&story.anna, SELECT).await;
-    story.ms.graph.set_held(true);
+    let story = graph_fixture();
+    story.subscribe_rich(&story.anna, SELECT).await;
+    story.ms.graph.set_on_hold(true);
     for hour in [11, 14] {
         story.meeting.move_to(at(hour), at(hour + 1)).unwrap();
     }
-    story.ms.graph.set_held(false);
-    story.ms.graph.set_most_items(1);
-    story.ms.graph.double_next(1);
+    story.ms.graph.set_on_hold(false);
+    story.ms.graph.set_max_items_per_post(1);
+    story.ms.graph.duplicate_next(1);
     story.ms.graph.set_shuffled(true);
     let done = story.ms.graph.deliver_due().await;
     let posts = story.receiver.take_posts();
@@ -219,8 +219,8 @@ async fn the_content_is_how_the_copy_stood_then() {
 
 #[tokio::test]
 async fn validation_tokens_come_in_both_forms_or_not_at_all() {
-    let story = story();
-    story.subscribe_richly(&story.anna, SELECT).await;
+    let story = graph_fixture();
+    story.subscribe_rich(&story.anna, SELECT).await;
     let deliver = async |form| {
         story.ms.graph.set_validation_tokens(form);
         story.meeting.rename("Other").unwrap();
@@ -228,45 +228,45 @@ async fn validation_tokens_come_in_both_forms_or_not_at_all() {
         story.receiver.take_posts().remove(0)
     };
     let tenant = story.tenant.id();
-    let claims = story.claims(&deliver(ValidationTokens::V2).await, &[DAEMON_APP]).remove(0);
+    let claims = story.claims(&deliver(ValidationTokenForm::V2).await, &[DAEMON_APP]).remove(0);
     assert_eq!(claims["iss"], format!("https://login.microsoftonline.com/{tenant}/v2.0"));
     assert_eq!((&claims["azp"], &claims["ver"]), (&json!(CHANGE_TRACKING), &json!("2.0")));
     assert!(claims.get("appid").is_none() && claims["tid"] == tenant);
-    let claims = story.claims(&deliver(ValidationTokens::V1).await, &[DAEMON_APP]).remove(0);
+    let claims = story.claims(&deliver(ValidationTokenForm::V1).await, &[DAEMON_APP]).remove(0);
     assert_eq!(claims["iss"], format!("https://sts.windows.net/{tenant}/"));
     assert_eq!((&claims["appid"], &claims["ver"]), (&json!(CHANGE_TRACKING), &json!("1.0")));
     assert!(claims.get("azp").is_none() && claims["aud"] == DAEMON_APP);
-    let post = deliver(ValidationTokens::Null).await;
+    let post = deliver(ValidationTokenForm::Null).await;
     assert!(post["validationTokens"].is_null() && post["value"][0]["encryptedContent"].is_object());
-    story.ms.graph.set_validation_tokens(ValidationTokens::V2);
+    story.ms.graph.set_validation_tokens(ValidationTokenForm::V2);
     story.ms.entra.require_assignment(tenant, DAEMON_APP, true);
-    assert!(deliver(ValidationTokens::V2).await["validationTokens"].is_null());
+    assert!(deliver(ValidationTokenForm::V2).await["validationTokens"].is_null());
     story.ms.entra.require_assignment(tenant, DAEMON_APP, false);
 
     story.ms.entra.rotate_keys().unwrap();
     story.ms.entra.retire_old_keys();
-    let post = deliver(ValidationTokens::V2).await;
+    let post = deliver(ValidationTokenForm::V2).await;
     assert_eq!(story.claims(&post, &[DAEMON_APP]).len(), 1, "by the key that signs now");
 }
 
 #[tokio::test]
 async fn one_post_mixes_apps_tenants_rich_and_basic_with_one_token_for_each_pair() {
-    let mut story = story();
-    story.subscribe_richly(&story.anna, SELECT).await;
-    story.subscribe_richly(&story.aurora, SELECT).await;
+    let mut story = graph_fixture();
+    story.subscribe_rich(&story.anna, SELECT).await;
+    story.subscribe_rich(&story.aurora, SELECT).await;
     let tenant = story.tenant.id().to_owned();
     story.ms.entra.consent(&tenant, SCOPED_APP, &["Calendars.Read"]);
     let token = story.ms.entra.graph_token(&tenant, SCOPED_APP).unwrap();
-    let wish = story.rich_wish(&story.anna, SELECT);
+    let wish = story.rich_subscription_body(&story.anna, SELECT);
     let (status, _) = story.call_by(&token, "POST", "/subscriptions", wish, PREFER).await;
     assert_eq!(status, StatusCode::CREATED, "another app is no twin");
     let ben = story.tenant.person("Ben");
     story.subscribe(&ben).await;
     let first = std::mem::replace(&mut story.tenant, story.ms.tenant("Fabrikam"));
     let eve = story.tenant.person("Eve");
-    story.subscribe_richly(&eve, SELECT).await;
+    story.subscribe_rich(&eve, SELECT).await;
 
-    story.ms.graph.set_validation_tokens(ValidationTokens::Mixed);
+    story.ms.graph.set_validation_tokens(ValidationTokenForm::Mixed);
     story.meeting.move_to(at(15), at(16)).unwrap();
     first.meet(&ben, Invitation::new("A", at(12), at(13))).unwrap();
     story.tenant.meet(&eve, Invitation::new("B", at(12), at(13))).unwrap();
@@ -288,8 +288,8 @@ async fn one_post_mixes_apps_tenants_rich_and_basic_with_one_token_for_each_pair
 
 #[tokio::test]
 async fn a_renewal_may_bring_a_new_certificate() {
-    let story = story();
-    let id = story.subscribe_richly(&story.anna, SELECT).await;
+    let story = graph_fixture();
+    let id = story.subscribe_rich(&story.anna, SELECT).await;
     let path = format!("/subscriptions/{id}");
     let renew = async |path: &str, until: Timestamp, certificate: Value, name: Value| {
         let mut body = json!({ "expirationDateTime": until.to_string() });
@@ -313,7 +313,7 @@ async fn a_renewal_may_bring_a_new_certificate() {
     story.meeting.move_to(at(12), at(13)).unwrap();
     story.ms.graph.deliver_due().await;
     let items = story.receiver.take();
-    let told = |item: &Value, by: &Pair| by.open(item)["start"]["dateTime"].to_string();
+    let told = |item: &Value, by: &CertificatePair| by.open(item)["start"]["dateTime"].to_string();
     assert_eq!(items[0]["encryptedContent"]["encryptionCertificateId"], "first");
     assert!(told(&items[0], &FIRST).contains("T20:00"), "what changed before names the old one");
     assert_eq!(items[3]["encryptedContent"]["encryptionCertificateId"], "second");
@@ -326,8 +326,8 @@ async fn a_renewal_may_bring_a_new_certificate() {
 
 #[tokio::test]
 async fn a_test_can_tamper_with_a_post() {
-    let story = story();
-    story.subscribe_richly(&story.anna, SELECT).await;
+    let story = graph_fixture();
+    story.subscribe_rich(&story.anna, SELECT).await;
     story.receiver.answer(503);
     story.meeting.move_to(at(11), at(12)).unwrap();
     story.ms.graph.tamper_next_post(|body| body["validationTokens"] = json!(["forged"]));
@@ -345,5 +345,5 @@ async fn a_test_can_tamper_with_a_post() {
         &serde_json::Map::new(),
         Signing::Foreign,
     );
-    assert!(story.ms.entra.check(&foreign, DAEMON_APP).is_none());
+    assert!(story.ms.entra.verify_audience(&foreign, DAEMON_APP).is_none());
 }

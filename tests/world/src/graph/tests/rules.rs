@@ -3,12 +3,12 @@
 use futures::future::join_all;
 
 use super::*;
-use crate::graph::{Fault, Moment, Outcome, Scope, Until};
+use crate::graph::{FaultOutcome, FaultTiming, RequestFault, Scope, ThrottleEnd};
 use crate::microsoft::DAEMON_APP;
 
 #[tokio::test]
 async fn no_token_no_answer() {
-    let story = story();
+    let story = graph_fixture();
     story.ms.entra.revoke(story.tenant.id(), DAEMON_APP);
     let (status, error) = story.get("/subscriptions").await;
     assert_eq!(status, StatusCode::UNAUTHORIZED);
@@ -17,7 +17,7 @@ async fn no_token_no_answer() {
 
 #[tokio::test]
 async fn roles_and_grants_in_exchange_decide() {
-    let story = story();
+    let story = graph_fixture();
     let tenant = story.tenant.id();
     let read = format!("{}?$select=id", story.path(&story.anna));
     let accept = format!("{}/accept", story.path(&story.aurora));
@@ -40,7 +40,7 @@ async fn roles_and_grants_in_exchange_decide() {
 
 #[tokio::test]
 async fn the_fifth_request_at_once_in_a_mailbox_is_throttled() {
-    let story = story();
+    let story = graph_fixture();
     let path = format!("{}?$select=id", story.path(&story.anna));
     let answers = join_all((0..5).map(|_| story.get(&path))).await;
     let throttled: Vec<_> = answers.iter().filter(|(s, _)| *s == 429).collect();
@@ -51,15 +51,15 @@ async fn the_fifth_request_at_once_in_a_mailbox_is_throttled() {
 
 #[tokio::test]
 async fn throttles_last_as_long_as_they_are_told() {
-    let story = story();
+    let story = graph_fixture();
     let anna = format!("{}?$select=id", story.path(&story.anna));
     let aurora = format!("{}?$select=id", story.path(&story.aurora));
     let graph = &story.ms.graph;
-    graph.throttle(Scope::Mailbox(story.anna.id().to_owned()), Until::Requests(1), 429);
+    graph.throttle(Scope::Mailbox(story.anna.id().to_owned()), ThrottleEnd::Requests(1), 429);
     assert_eq!(story.get(&aurora).await.0, StatusCode::OK);
     assert_eq!(story.get(&anna).await.0, StatusCode::TOO_MANY_REQUESTS);
     assert_eq!(story.get(&anna).await.0, StatusCode::OK);
-    graph.throttle(Scope::Everything, Until::Instant(at(1)), 503);
+    graph.throttle(Scope::Everything, ThrottleEnd::Instant(at(1)), 503);
     let batch = json!({ "requests": [{ "id": "1", "method": "GET", "url": anna,
         "headers": { "Prefer": PREFER } }] });
     let (status, body) = story.call("POST", "/$batch", batch).await;
@@ -71,23 +71,23 @@ async fn throttles_last_as_long_as_they_are_told() {
 
 #[tokio::test]
 async fn a_planned_fault_strikes_before_or_after_the_effect() {
-    let story = story();
+    let story = graph_fixture();
     let path = story.path(&story.aurora);
     let accept = format!("{path}/accept");
     let template = "/users/{id}/events/{id}/accept";
-    let plan = |moment, outcome| Fault { method: "POST", template, nth: 1, moment, outcome };
-    story.ms.graph.fail(plan(Moment::Before, Outcome::Status(503)));
+    let plan = |moment, outcome| RequestFault { method: "POST", template, nth: 1, moment, outcome };
+    story.ms.graph.plan_fault(plan(FaultTiming::Before, FaultOutcome::Status(503)));
     assert_eq!(story.call("POST", &accept, json!({})).await.0, StatusCode::SERVICE_UNAVAILABLE);
-    let given = || story.ms.exchange.answers(story.meeting.ical(), &story.aurora).len();
+    let given = || story.ms.exchange.responses_from(story.meeting.ical(), &story.aurora).len();
     assert_eq!(given(), 0);
-    story.ms.graph.fail(plan(Moment::After, Outcome::Broken));
+    story.ms.graph.plan_fault(plan(FaultTiming::After, FaultOutcome::Broken));
     let request = Request::post(format!("https://{GRAPH_HOST}/v1.0{accept}"))
         .header("authorization", format!("Bearer {}", story.ms.graph_token(&story.tenant)))
         .header("prefer", PREFER)
         .body(Bytes::new())
         .unwrap();
     assert!(story.ms.network.send(request).await.is_err());
-    assert_eq!((given(), story.ms.graph.faults_struck()), (1, 2));
+    assert_eq!((given(), story.ms.graph.faults_triggered()), (1, 2));
     let seen = story.ms.graph.requests();
     assert_eq!(seen.iter().map(|s| s.status).collect::<Vec<_>>(), [503, 0]);
     assert_eq!(seen[1].template, template);
@@ -95,7 +95,7 @@ async fn a_planned_fault_strikes_before_or_after_the_effect() {
 
 #[tokio::test]
 async fn unknown_routes_are_404_in_graphs_shape() {
-    let story = story();
+    let story = graph_fixture();
     let (status, error) = story.get("/users/x/messages").await;
     assert_eq!(status, StatusCode::NOT_FOUND);
     assert!(error["error"]["innerError"]["date"].is_string());

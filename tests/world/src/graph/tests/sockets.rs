@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use roombridge::base::http::{RealHttp, client};
+use roombridge::base::http::{ReqwestHttp, build_client};
 
 use super::*;
-use crate::graph::{Fault, Moment, Outcome};
+use crate::graph::{FaultOutcome, FaultTiming, RequestFault};
 
 /// Serves `router` on a free port of loopback; answers its base address.
 async fn serve(router: Router) -> (String, tokio::task::JoinHandle<()>) {
@@ -16,8 +16,8 @@ async fn serve(router: Router) -> (String, tokio::task::JoinHandle<()>) {
 
 #[tokio::test]
 async fn graph_and_its_notifications_work_over_sockets() {
-    let story = story();
-    let http = Arc::new(RealHttp::new(client().unwrap()));
+    let story = graph_fixture();
+    let http = Arc::new(ReqwestHttp::new(build_client().unwrap()));
     let (graph, server) = serve(story.ms.graph.router()).await;
     let (hook, endpoint) = serve(story.receiver.router()).await;
     story.ms.network.forward(GRAPH_HOST, &graph, http.clone());
@@ -26,8 +26,8 @@ async fn graph_and_its_notifications_work_over_sockets() {
 
     let path = format!("{}?$select=id", story.path(&story.anna));
     let template = "/users/{id}/events/{id}";
-    let (moment, outcome) = (Moment::After, Outcome::Broken);
-    story.ms.graph.fail(Fault { method: "GET", template, nth: 1, moment, outcome });
+    let (moment, outcome) = (FaultTiming::After, FaultOutcome::Broken);
+    story.ms.graph.plan_fault(RequestFault { method: "GET", template, nth: 1, moment, outcome });
     let request = Request::get(format!("https://{GRAPH_HOST}/v1.0{path}"))
         .header("authorization", format!("Bearer {}", story.ms.graph_token(&story.tenant)))
         .body(Bytes::new())

@@ -4,7 +4,7 @@ use super::*;
 
 #[tokio::test]
 async fn a_subscription_is_made_after_two_handshakes() {
-    let story = story();
+    let story = graph_fixture();
     let (status, body) = story.subscribe(&story.aurora).await;
     assert_eq!(status, StatusCode::CREATED);
     assert_eq!(body["clientState"], "proof");
@@ -21,7 +21,7 @@ async fn a_subscription_is_made_after_two_handshakes() {
 
 #[tokio::test]
 async fn an_endpoint_that_does_not_echo_the_token_gets_none() {
-    let story = story();
+    let story = graph_fixture();
     let encoded = axum::routing::post(|uri: http::Uri| async move {
         let query = uri.query().unwrap_or_default().to_owned();
         query.split_once("validationToken=").map(|(_, t)| t.to_owned()).unwrap_or_default()
@@ -37,7 +37,7 @@ async fn an_endpoint_that_does_not_echo_the_token_gets_none() {
         ("html", "Must respond with 200 OK"),
         ("closed", "HTTP status code is 'Forbidden'"),
     ] {
-        let mut wish = story.wish(&story.aurora);
+        let mut wish = story.subscription_body(&story.aurora);
         wish["notificationUrl"] = json!(format!("https://bad.example/{path}"));
         let (status, error) = story.call("POST", "/subscriptions", wish).await;
         assert_eq!(status, StatusCode::BAD_REQUEST);
@@ -48,22 +48,22 @@ async fn an_endpoint_that_does_not_echo_the_token_gets_none() {
 
 #[tokio::test]
 async fn a_second_one_for_the_same_is_a_conflict_that_names_the_first() {
-    let story = story();
+    let story = graph_fixture();
     let (_, first) = story.subscribe(&story.aurora).await;
     let (status, error) = story.subscribe(&story.aurora).await;
     assert_eq!(status, StatusCode::CONFLICT);
     let id = first["id"].as_str().unwrap();
     let text = format!("Subscription Id {id} already exists for the requested combination");
     assert_eq!(error["error"]["message"], text);
-    let mut other = story.wish(&story.aurora);
+    let mut other = story.subscription_body(&story.aurora);
     other["changeType"] = json!("updated");
     assert_eq!(story.call("POST", "/subscriptions", other).await.0, StatusCode::CREATED);
 }
 
 #[tokio::test]
 async fn life_is_bounded_and_renewed_by_patch() {
-    let story = story();
-    let mut wish = story.wish(&story.aurora);
+    let story = graph_fixture();
+    let mut wish = story.subscription_body(&story.aurora);
     wish["expirationDateTime"] = json!((at(0) + SignedDuration::from_mins(10_081)).to_string());
     assert_eq!(story.call("POST", "/subscriptions", wish).await.0, StatusCode::BAD_REQUEST);
     let (_, made) = story.subscribe(&story.aurora).await;
@@ -80,7 +80,7 @@ async fn life_is_bounded_and_renewed_by_patch() {
 
 #[tokio::test]
 async fn bad_wishes_are_refused() {
-    let story = story();
+    let story = graph_fixture();
     for (name, value) in [
         ("notificationUrl", json!("http://hook.example/notify")),
         ("lifecycleNotificationUrl", Value::Null),
@@ -89,7 +89,7 @@ async fn bad_wishes_are_refused() {
         ("resource", json!("users/x/events/y")),
         ("expirationDateTime", json!("2020-01-01T00:00:00Z")),
     ] {
-        let mut wish = story.wish(&story.aurora);
+        let mut wish = story.subscription_body(&story.aurora);
         wish[name] = value;
         let status = story.call("POST", "/subscriptions", wish).await.0;
         assert_eq!(status, StatusCode::BAD_REQUEST, "{name}");
@@ -98,7 +98,7 @@ async fn bad_wishes_are_refused() {
 
 #[tokio::test]
 async fn lists_are_paced() {
-    let story = story();
+    let story = graph_fixture();
     for _ in 0..25 {
         assert_eq!(story.get("/subscriptions").await.0, StatusCode::OK);
     }

@@ -5,7 +5,7 @@ use crate::exchange::Response;
 
 #[tokio::test]
 async fn a_patch_of_our_property_answers_with_everything() {
-    let story = story();
+    let story = graph_fixture();
     let before = story.meeting.copy_in(&story.anna).unwrap().etag;
     let body = json!({ "singleValueExtendedProperties": [{ "id": PROPERTY, "value": "booked" }] });
     let (status, event) = story.call("PATCH", &story.path(&story.anna), body).await;
@@ -15,15 +15,15 @@ async fn a_patch_of_our_property_answers_with_everything() {
     assert_ne!(story.meeting.copy_in(&story.anna).unwrap().etag, before);
     assert_eq!(story.meeting.property_in(&story.anna, PROPERTY).as_deref(), Some("booked"));
     assert_eq!(story.meeting.property_in(&story.aurora, PROPERTY), None);
-    assert!(story.rules_broken().is_empty());
+    assert!(story.broken_rules().is_empty());
     let body = json!({ "subject": "Mine", "categories": ["Booked"] });
     story.call("PATCH", &story.path(&story.anna), body).await;
-    assert_eq!(story.rules_broken(), ["a PATCH of subject"]);
+    assert_eq!(story.broken_rules(), ["a PATCH of subject"]);
 }
 
 #[tokio::test]
 async fn a_property_is_emptied_and_removed_only_where_null_does_that() {
-    let story = story();
+    let story = graph_fixture();
     let path = story.path(&story.anna);
     let set = async |value: Value| {
         let body = json!({ "singleValueExtendedProperties": [{ "id": PROPERTY, "value": value }] });
@@ -42,21 +42,21 @@ async fn a_property_is_emptied_and_removed_only_where_null_does_that() {
 
 #[tokio::test]
 async fn the_room_accepts_and_the_organizer_sees_it() {
-    let story = story();
+    let story = graph_fixture();
     let path = format!("{}/accept", story.path(&story.aurora));
     let body = json!({ "comment": "See you", "sendResponse": true });
     assert_eq!(story.call("POST", &path, body).await, (StatusCode::ACCEPTED, Value::Null));
-    assert_eq!(story.meeting.answer_of(&story.aurora), Some(Response::Accepted));
-    let answers = story.ms.exchange.answers(story.meeting.ical(), &story.aurora);
+    assert_eq!(story.meeting.response_of(&story.aurora), Some(Response::Accepted));
+    let answers = story.ms.exchange.responses_from(story.meeting.ical(), &story.aurora);
     assert!(answers.len() == 1 && answers[0].comment == "See you");
 }
 
 #[tokio::test]
 async fn declining_takes_the_copy_away_and_a_second_time_is_404() {
-    let story = story();
+    let story = graph_fixture();
     let path = format!("{}/decline", story.path(&story.aurora));
     assert_eq!(story.call("POST", &path, json!({})).await.0, StatusCode::ACCEPTED);
-    assert_eq!(story.meeting.answer_of(&story.aurora), Some(Response::Declined));
+    assert_eq!(story.meeting.response_of(&story.aurora), Some(Response::Declined));
     let (status, error) = story.call("POST", &path, json!({})).await;
     assert_eq!(
         (status, &error["error"]["code"]),
@@ -68,7 +68,7 @@ async fn declining_takes_the_copy_away_and_a_second_time_is_404() {
 
 #[tokio::test]
 async fn a_batch_answers_each_request_for_itself() {
-    let story = story();
+    let story = graph_fixture();
     let select = |mailbox: &Mailbox| format!("{}?$select=id", story.path(mailbox));
     let one = |id: &str, url: String, after: Value| {
         json!({ "id": id, "method": "GET", "url": url, "headers": { "Prefer": PREFER },

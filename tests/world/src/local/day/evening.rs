@@ -3,48 +3,61 @@
 use roombridge::base::clock::Clock as _;
 use roombridge::store::tables::Table;
 
-use super::expect::{Wanted, wish};
-use super::{Day, Outcome};
+use super::expectations::{ExpectedBooking, wanted_facts};
+use super::{AppointmentOutcome, Day};
 use crate::exchange::Invitation;
 use crate::local::LocalError;
 
 impl Day<'_> {
     pub(super) async fn a_night_is_booked(&mut self) -> Result<(), LocalError> {
         let (start, end) = (self.at(22, 0), self.at(25, 0));
-        let (chiara, aurora) = (self.cast.chiara.clone(), self.cast.aurora.clone());
+        let (chiara, aurora) = (self.organisation.chiara.clone(), self.organisation.aurora.clone());
         let title = "Release night";
         let meeting = self.invite(&chiara, Invitation::new(title, start, end).room(&aurora))?;
-        self.booked(&Wanted { meeting: &meeting, room: &aurora, start, subject: Some(title) })
-            .await?;
+        self.wait_until_booked(&ExpectedBooking {
+            meeting: &meeting,
+            room: &aurora,
+            start,
+            subject: Some(title),
+        })
+        .await?;
         let tomorrow = self.at(24, 0).strftime("%Y-%m-%d").to_string();
         let days = self.world.rows(Table::Rooms).await?;
-        let taken = days.iter().filter(|row| row.keys.row == tomorrow).count();
-        self.must("Aurora is taken tomorrow too", taken == 1)?;
-        self.tell(
+        let taken = days.iter().filter(|row| row.key.row == tomorrow).count();
+        self.ensure("Aurora is taken tomorrow too", taken == 1)?;
+        self.report_step(
             "Chiara books Aurora over midnight, 22:00–01:00",
             "booked on both days at once",
             "Aurora accepted",
         );
-        self.remember(&chiara, title, Some(&aurora), (start, end), meeting, Outcome::Booked);
+        self.add_to_report(
+            &chiara,
+            title,
+            Some(&aurora),
+            (start, end),
+            meeting,
+            AppointmentOutcome::Booked,
+        );
         for played in &mut self.played {
             let bookings = self.world.bookings_of(&played.meeting).await?;
-            let subject = bookings.iter().filter_map(wish).find_map(|f| f.details.subject.as_ref());
+            let subject =
+                bookings.iter().filter_map(wanted_facts).find_map(|f| f.details.subject.as_ref());
             played.kept = subject.map(|subject| subject.reveal().to_owned());
         }
         Ok(())
     }
 
     pub(super) async fn evening_comes(&mut self) -> Result<(), LocalError> {
-        self.feed.doing("time moves to 18:30");
+        self.feed.set_activity("time moves to 18:30");
         let by = self.at(18, 30).duration_since(self.world.clock.now());
         let before = self.world.rows(Table::Bookings).await?.len();
         self.world.move_time(by).await?;
-        self.rows_left(Table::Bookings, 1).await?;
+        self.wait_for_rows(Table::Bookings, 1).await?;
         if let Some(night) = self.played.last() {
             let kept = self.world.bookings_of(&night.meeting).await?.len();
-            self.must("tonight's booking is still there", kept == 1)?;
+            self.ensure("tonight's booking is still there", kept == 1)?;
         }
-        self.tell(
+        self.report_step(
             "It is 18:30; another instance takes over",
             &format!("purged {} of {before} bookings: their time is over", before - 1),
             "unchanged: calendars are never cleaned by Roombridge",
@@ -53,12 +66,12 @@ impl Day<'_> {
     }
 
     pub(super) async fn the_night_passes(&mut self) -> Result<(), LocalError> {
-        self.feed.doing("time moves to 02:00");
+        self.feed.set_activity("time moves to 02:00");
         let by = self.at(26, 0).duration_since(self.world.clock.now());
         self.world.move_time(by).await?;
-        self.rows_left(Table::Bookings, 0).await?;
-        self.rows_left(Table::Appointments, 0).await?;
-        self.tell(
+        self.wait_for_rows(Table::Bookings, 0).await?;
+        self.wait_for_rows(Table::Appointments, 0).await?;
+        self.report_step(
             "It is 02:00",
             "purged the last booking; nothing of the day is kept",
             "unchanged",
@@ -66,20 +79,20 @@ impl Day<'_> {
         Ok(())
     }
 
-    async fn rows_left(&self, table: Table, count: usize) -> Result<(), LocalError> {
+    async fn wait_for_rows(&self, table: Table, count: usize) -> Result<(), LocalError> {
         let what = format!("{count} rows are left in {}", table.name());
         let look = async || Ok((self.world.rows(table).await?.len() == count).then_some(()));
-        self.world.until(&what, look).await
+        self.world.wait_for(&what, look).await
     }
 
     pub(super) async fn nothing_was_asked_too_much(&mut self) -> Result<(), LocalError> {
         let graph = &self.world.microsoft.graph;
         let violations = graph.violations();
-        self.must(&format!("no rule was broken: {violations:?}"), violations.is_empty())?;
-        let farid = self.cast.farid.id();
+        self.ensure(&format!("no rule was broken: {violations:?}"), violations.is_empty())?;
+        let farid = self.organisation.farid.id();
         let asked = graph.requests().iter().any(|seen| seen.mailbox.as_deref() == Some(farid));
-        self.must("Farid's calendar was never asked for", !asked)?;
+        self.ensure("Farid's calendar was never asked for", !asked)?;
         let failures = self.world.rows(Table::Failures).await?.len();
-        self.must("nothing is in Failures", failures == 0)
+        self.ensure("nothing is in Failures", failures == 0)
     }
 }

@@ -2,18 +2,18 @@
 //! until Roombridge has done its part, and is told in one line. A step that does not come true ends
 //! the day with an error.
 
-mod cast;
 mod evening;
-mod expect;
+mod expectations;
 mod morning;
+mod organisation;
 
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp, ToSpan as _};
 use roombridge::base::clock::{Clock as _, SystemClock};
 
-use self::cast::Cast;
-use super::feed::Feed;
-use super::{LocalError, World};
+use self::organisation::DayOrganisation;
+use super::feed::ProgressFeed;
+use super::{LocalError, LocalWorld};
 use crate::exchange::Meeting;
 
 /// How many steps there are: for the progress line.
@@ -26,16 +26,19 @@ pub const STEPS: u64 = 16;
 pub fn start() -> Result<Timestamp, LocalError> {
     let mut date = SystemClock.now().to_zoned(TimeZone::UTC).date();
     loop {
-        date = date.checked_add(1.day()).map_err(LocalError::at("finding a working day"))?;
+        date =
+            date.checked_add(1.day()).map_err(LocalError::while_doing("finding a working day"))?;
         if date.weekday().to_monday_one_offset() <= 5 {
             let morning = date.at(8, 0, 0, 0).to_zoned(TimeZone::UTC);
-            return Ok(morning.map_err(LocalError::at("finding a working day"))?.timestamp());
+            return Ok(morning
+                .map_err(LocalError::while_doing("finding a working day"))?
+                .timestamp());
         }
     }
 }
 
 /// An appointment of the day, and what became of it.
-pub struct Played {
+pub struct PlayedAppointment {
     /// The appointment.
     pub meeting: Meeting,
     /// Who organizes it.
@@ -49,12 +52,12 @@ pub struct Played {
     /// The subject that the booking kept.
     pub kept: Option<String>,
     /// What became of it before it was over.
-    pub outcome: Outcome,
+    pub outcome: AppointmentOutcome,
 }
 
 /// What became of an appointment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Outcome {
+pub enum AppointmentOutcome {
     /// The room is booked.
     Booked,
     /// Roombridge declined for the room.
@@ -67,9 +70,9 @@ pub enum Outcome {
     Untouched,
 }
 
-impl Outcome {
+impl AppointmentOutcome {
     /// As a person reads it.
-    pub fn word(self) -> &'static str {
+    pub fn as_str(self) -> &'static str {
         match self {
             Self::Booked => "booked",
             Self::Refused => "refused: conflict",
@@ -82,11 +85,11 @@ impl Outcome {
 
 /// The day while it is played.
 pub struct Day<'a> {
-    world: &'a mut World,
-    feed: &'a Feed,
-    cast: Cast,
+    world: &'a mut LocalWorld,
+    feed: &'a ProgressFeed,
+    organisation: DayOrganisation,
     midnight: Timestamp,
-    played: Vec<Played>,
+    played: Vec<PlayedAppointment>,
 }
 
 impl<'a> Day<'a> {
@@ -94,18 +97,18 @@ impl<'a> Day<'a> {
     ///
     /// # Errors
     /// [`LocalError::Other`] when the calendar ends.
-    pub fn new(world: &'a mut World, feed: &'a Feed) -> Result<Self, LocalError> {
-        let cast = Cast::hire(world);
+    pub fn new(world: &'a mut LocalWorld, feed: &'a ProgressFeed) -> Result<Self, LocalError> {
+        let cast = DayOrganisation::create(world);
         let today = world.clock.now().to_zoned(TimeZone::UTC).start_of_day();
-        let midnight = today.map_err(LocalError::at("finding midnight"))?.timestamp();
-        Ok(Self { world, feed, cast, midnight, played: Vec::new() })
+        let midnight = today.map_err(LocalError::while_doing("finding midnight"))?.timestamp();
+        Ok(Self { world, feed, organisation: cast, midnight, played: Vec::new() })
     }
 
     /// Plays it all; answers what became of each appointment.
     ///
     /// # Errors
     /// [`LocalError`]: the first thing that did not come true.
-    pub async fn play(mut self) -> Result<Vec<Played>, LocalError> {
+    pub async fn play(mut self) -> Result<Vec<PlayedAppointment>, LocalError> {
         self.connect().await?;
         self.a_room_is_booked().await?;
         self.a_conflict_is_declined_and_moved_away().await?;
@@ -128,14 +131,14 @@ impl<'a> Day<'a> {
     }
 
     /// One line: what somebody did, what Roombridge did, what Outlook shows.
-    fn tell(&self, did: &str, made: &str, shown: &str) {
+    fn report_step(&self, did: &str, made: &str, shown: &str) {
         let time = self.world.clock.now().strftime("%H:%M:%S").to_string();
         self.feed.line(&format!("{time}  {did}  →  {made}  →  {shown}"));
-        self.feed.done();
+        self.feed.finish_step();
     }
 }
 
 /// `10:00–11:00`.
-fn hours(start: Timestamp, end: Timestamp) -> String {
+fn format_hours(start: Timestamp, end: Timestamp) -> String {
     format!("{}–{}", start.strftime("%H:%M"), end.strftime("%H:%M"))
 }

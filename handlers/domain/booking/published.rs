@@ -1,0 +1,169 @@
+//! What Outlook should show of a booking, and what it was told.
+
+use jiff::Timestamp;
+
+use super::{Booking, ObservedState, RefusalReason};
+use crate::domain::{
+    appointment::{DesiredState, EndReason, RoomCopy},
+    interval::Interval,
+    keys::Digest,
+    policy::ResponseMode,
+};
+
+/// The outcome that the organizer's copy carries in our extended property.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BookingOutcome {
+    /// The room is booked.
+    Booked,
+    /// The room cannot be had.
+    Refused(RefusalReason),
+    /// The room was booked or refused before and is not wanted any more.
+    Released,
+}
+
+/// An outcome written to one copy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PublishedOutcome {
+    /// Which copy, by the digest of its event id.
+    pub event_digest: Digest,
+    /// What it was told.
+    pub outcome: BookingOutcome,
+}
+
+/// A room's answer to the organizer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MeetingResponse {
+    /// The room accepts.
+    Accept,
+    /// The room declines.
+    Decline,
+}
+
+/// An answer given for the room, and to what.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RoomResponse {
+    /// The answer.
+    pub response: MeetingResponse,
+    /// The time it was for: a moved meeting has to be answered anew.
+    pub interval: Interval,
+    /// Which asking it was for, see [`crate::domain::appointment::Wish::asked`].
+    pub invitation: u32,
+}
+
+/// What Outlook was told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Published {
+    /// Our property on the organizer's copy.
+    pub organizer: Option<PublishedOutcome>,
+    /// The room's answer.
+    pub room: Option<RoomResponse>,
+}
+
+/// A worker's turn to tell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PublishLease {
+    /// Which worker: a random number, so that a worker knows its own after a lost answer.
+    pub worker: u64,
+    /// Until when it may still be at it.
+    pub lease_until: Timestamp,
+}
+
+impl Booking {
+    /// Whether another worker may be telling at `now`.
+    pub fn has_publish_lease(&self, now: Timestamp) -> bool {
+        self.publish_lease.is_some_and(|telling| telling.lease_until > now)
+    }
+
+    /// Whether Outlook is to be told anything, and the booking system is done.
+    pub fn needs_publishing(&self, response_mode: Option<ResponseMode>) -> bool {
+        let room = response_mode.and_then(|answering| self.pending_response(answering)).is_some();
+        self.intent.is_none() && self.is_in_sync() && (room || self.pending_outcome().is_some())
+    }
+
+    /// What the organizer's copy should be told and has not been.
+    pub fn pending_outcome(&self) -> Option<PublishedOutcome> {
+        let event = Digest::of_event(&self.copies.organizer_location()?.event);
+        let outcome = match (&self.desired, &self.observed) {
+            (DesiredState::Unwanted(_), ObservedState::Nothing | ObservedState::Refused(_)) => {
+                // Nothing to take back where nothing was told.
+                self.published.organizer?;
+                BookingOutcome::Released
+            }
+            (DesiredState::Wanted(_), ObservedState::Booked(_)) => BookingOutcome::Booked,
+            (DesiredState::Wanted(_), ObservedState::Refused(no)) => {
+                BookingOutcome::Refused(no.reason)
+            }
+            (DesiredState::Wanted(_), ObservedState::Nothing)
+            | (DesiredState::Unwanted(_), ObservedState::Booked(_)) => return None,
+        };
+        let told = PublishedOutcome { event_digest: event, outcome };
+        if self.published.organizer == Some(told) { None } else { Some(told) }
+    }
+
+    /// What the room should answer and has not.
+    pub fn pending_response(&self, response_mode: ResponseMode) -> Option<RoomResponse> {
+        let wish = match &self.desired {
+            DesiredState::Wanted(wish) => wish,
+            DesiredState::Unwanted(EndReason::Abandoned) => return self.pending_release_response(),
+            DesiredState::Unwanted(
+                EndReason::RoomRemoved
+                | EndReason::Cancelled
+                | EndReason::RoomLeft
+                | EndReason::NotAccepted,
+            ) => return None,
+        };
+        let answer = match (&self.observed, response_mode) {
+            (ObservedState::Booked(_), ResponseMode::RoombridgeDecides) => MeetingResponse::Accept,
+            (ObservedState::Refused(_), _) => MeetingResponse::Decline,
+            (ObservedState::Booked(_), ResponseMode::ExchangeDecides)
+            | (ObservedState::Nothing, _) => {
+                return None;
+            }
+        };
+        match &self.copies.room {
+            // The room itself is the organizer: there is nobody to answer.
+            RoomCopy::Live { answerable: false, .. } => return None,
+            // After our decline the copy is gone, and there is nothing left to answer.
+            RoomCopy::Gone => return None,
+            // The copy still asks for another time: the question we could answer is on its way.
+            RoomCopy::Live { facts, .. } if facts.interval != wish.facts.interval => return None,
+            RoomCopy::Live { .. } | RoomCopy::Unknown => {}
+        }
+        let told = RoomResponse {
+            response: answer,
+            interval: wish.facts.interval,
+            invitation: wish.invitation,
+        };
+        if self.published.room == Some(told) { None } else { Some(told) }
+    }
+
+    /// The room leaves an appointment that its organizer still holds and gave it up for.
+    fn pending_release_response(&self) -> Option<RoomResponse> {
+        let RoomCopy::Live { facts, answerable: true, .. } = &self.copies.room else { return None };
+        let (interval, asked) = (facts.interval, self.copies.invitation);
+        let told = RoomResponse { response: MeetingResponse::Decline, interval, invitation: asked };
+        if self.published.room == Some(told) { None } else { Some(told) }
+    }
+
+    /// Records that the organizer's copy was told.
+    pub fn with_published_outcome(mut self, outcome: PublishedOutcome) -> Self {
+        self.published.organizer = Some(outcome);
+        self
+    }
+
+    /// Records that the room has answered.
+    pub fn with_room_response(mut self, response: RoomResponse) -> Self {
+        self.published.room = Some(response);
+        self
+    }
+
+    /// Whether desired, observed and shown agree and nobody is at work. Copies that disagree about
+    /// the time are nothing to rest on: one of them is still to be read.
+    pub fn is_settled(&self, response_mode: ResponseMode) -> bool {
+        self.intent.is_none()
+            && self.is_in_sync()
+            && !self.copies.times_differ()
+            && self.pending_outcome().is_none()
+            && self.pending_response(response_mode).is_none()
+    }
+}

@@ -1,0 +1,267 @@
+//! How a tenant's calendars are followed, counted page by page: a tenant of any size needs the
+//! memory of one page.
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use super::super::export::ExportRow;
+use crate::{
+    domain::drift::Drift,
+    store::mailboxes::{Mailbox, MailboxKind, MailboxState},
+};
+
+/// How many mailboxes one page lists.
+pub(super) const PAGE_SIZE: usize = 200;
+
+/// How a mailbox is followed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum SyncMode {
+    Rich,
+    Basic,
+    OverQuota,
+    Polled,
+    Waiting,
+    Paused,
+    Withdrawn,
+}
+
+impl SyncMode {
+    pub(super) fn of(mailbox: &Mailbox, now: Timestamp) -> Self {
+        match mailbox.state {
+            MailboxState::Active => {}
+            MailboxState::Paused => return Self::Paused,
+            MailboxState::Withdrawn(_) | MailboxState::Erased(..) => return Self::Withdrawn,
+        }
+        match &mailbox.subscription {
+            Some(made) if made.expires_at > now && made.content_key.is_some() => Self::Rich,
+            Some(made) if made.expires_at > now => Self::Basic,
+            _ if mailbox.health.over_quota_since.is_some() => Self::OverQuota,
+            _ if mailbox.polling.is_some() => Self::Polled,
+            _ => Self::Waiting,
+        }
+    }
+
+    /// In words that do not change with the language: they are in downloads.
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Self::Rich => "subscribed, with fields",
+            Self::Basic => "subscribed",
+            Self::OverQuota => "over quota",
+            Self::Polled => "polled",
+            Self::Waiting => "waiting",
+            Self::Paused => "paused",
+            Self::Withdrawn => "being forgotten",
+        }
+    }
+}
+
+/// The sums over one kind of mailbox.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct HealthTotals {
+    pub(super) rich: usize,
+    pub(super) basic: usize,
+    pub(super) over_quota: usize,
+    pub(super) polled: usize,
+    pub(super) waiting: usize,
+    pub(super) paused: usize,
+    pub(super) withdrawn: usize,
+    /// Followed, and compared at least once.
+    pub(super) compared: usize,
+    /// Followed, and not compared yet.
+    pub(super) not_compared: usize,
+    pub(super) missing: u64,
+    pub(super) left_over: u64,
+    pub(super) different: u64,
+}
+
+impl HealthTotals {
+    fn add(&mut self, followed: SyncMode, drift: Option<Drift>) {
+        let place = match followed {
+            SyncMode::Rich => &mut self.rich,
+            SyncMode::Basic => &mut self.basic,
+            SyncMode::OverQuota => &mut self.over_quota,
+            SyncMode::Polled => &mut self.polled,
+            SyncMode::Waiting => &mut self.waiting,
+            SyncMode::Paused => &mut self.paused,
+            SyncMode::Withdrawn => &mut self.withdrawn,
+        };
+        *place += 1;
+        match (followed, drift) {
+            (SyncMode::Paused | SyncMode::Withdrawn, _) => {}
+            (_, None) => self.not_compared += 1,
+            (_, Some(drift)) => {
+                self.compared += 1;
+                self.missing += u64::from(drift.missing);
+                self.left_over += u64::from(drift.orphaned);
+                self.different += u64::from(drift.different);
+            }
+        }
+    }
+}
+
+/// Everything that the page says, from the rows.
+#[derive(Debug, Default)]
+pub(super) struct HealthStats {
+    pub(super) people: HealthTotals,
+    pub(super) rooms: HealthTotals,
+    /// The comparison that is longest ago, among the last ones of each.
+    pub(super) oldest: Option<Timestamp>,
+    /// The latest.
+    pub(super) newest: Option<Timestamp>,
+    /// Since when the first one is over quota.
+    pub(super) over_quota: Option<Timestamp>,
+    /// How many have something to say.
+    pub(super) notable: usize,
+    /// Those of them that this page lists.
+    pub(super) listed: Vec<MailboxHealthRow>,
+    from: usize,
+}
+
+impl HealthStats {
+    /// Lists from the `caller_address`-th notable mailbox on.
+    pub(super) fn from(from: usize) -> Self {
+        Self { from, ..Self::default() }
+    }
+
+    pub(super) fn add(&mut self, mailbox: &Mailbox, now: Timestamp) {
+        let (followed, drift) = (SyncMode::of(mailbox, now), mailbox.health.drift);
+        let sums = match mailbox.kind {
+            MailboxKind::Person => &mut self.people,
+            MailboxKind::Room => &mut self.rooms,
+        };
+        sums.add(followed, drift);
+        match followed {
+            SyncMode::Paused | SyncMode::Withdrawn => return,
+            SyncMode::OverQuota => {
+                let since = mailbox.health.over_quota_since;
+                self.over_quota = self.over_quota.into_iter().chain(since).min();
+            }
+            SyncMode::Rich | SyncMode::Basic | SyncMode::Polled | SyncMode::Waiting => {}
+        }
+        if let Some(Drift { at, .. }) = drift {
+            self.oldest = Some(self.oldest.map_or(at, |oldest| oldest.min(at)));
+            self.newest = Some(self.newest.map_or(at, |newest| newest.max(at)));
+        }
+        let differs = drift.is_some_and(|drift| !drift.is_zero());
+        if differs || followed == SyncMode::OverQuota {
+            if self.notable >= self.from && self.listed.len() < PAGE_SIZE {
+                self.listed.push(MailboxHealthRow::of(mailbox, now));
+            }
+            self.notable += 1;
+        }
+    }
+}
+
+/// How one mailbox stands, in words that do not change with the language.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(super) struct MailboxHealthRow {
+    pub(super) mailbox: String,
+    pub(super) kind: &'static str,
+    pub(super) followed: &'static str,
+    pub(super) over_quota_since: Option<Timestamp>,
+    pub(super) compared_at: Option<Timestamp>,
+    pub(super) missing: u32,
+    pub(super) left_over: u32,
+    pub(super) different: u32,
+}
+
+impl MailboxHealthRow {
+    pub(super) fn of(mailbox: &Mailbox, now: Timestamp) -> Self {
+        let drift = mailbox.health.drift;
+        Self {
+            mailbox: mailbox.id.to_string(),
+            kind: match mailbox.kind {
+                MailboxKind::Person => "person",
+                MailboxKind::Room => "room",
+            },
+            followed: SyncMode::of(mailbox, now).as_str(),
+            over_quota_since: mailbox.health.over_quota_since,
+            compared_at: drift.map(|drift| drift.at),
+            missing: drift.map_or(0, |drift| drift.missing),
+            left_over: drift.map_or(0, |drift| drift.orphaned),
+            different: drift.map_or(0, |drift| drift.different),
+        }
+    }
+}
+
+impl ExportRow for MailboxHealthRow {
+    const COLUMNS: &'static [&'static str] = &[
+        "mailbox",
+        "kind",
+        "followed",
+        "over_quota_since",
+        "compared_at",
+        "missing",
+        "left_over",
+        "different",
+    ];
+
+    fn cells(&self) -> Vec<String> {
+        let at = |at: Option<Timestamp>| at.map(|at| at.to_string()).unwrap_or_default();
+        vec![
+            self.mailbox.clone(),
+            self.kind.to_owned(),
+            self.followed.to_owned(),
+            at(self.over_quota_since),
+            at(self.compared_at),
+            self.missing.to_string(),
+            self.left_over.to_string(),
+            self.different.to_string(),
+        ]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::SignedDuration;
+
+    use super::*;
+    use uuid::Uuid;
+
+    use crate::{
+        domain::ids::{MailboxId, TenantId},
+        store::mailboxes::{Health, PollingState},
+    };
+
+    const NOON: &str = "2026-11-24T12:00:00Z";
+
+    fn person(n: u128) -> Mailbox {
+        let (tenant, id) = (TenantId(Uuid::from_u128(9)), MailboxId(Uuid::from_u128(n)));
+        Mailbox::new(tenant, id, MailboxKind::Person, MailboxState::Active)
+    }
+
+    #[test]
+    fn a_hundred_thousand_mailboxes_are_counted_and_two_hundred_listed() {
+        let now = NOON.parse().unwrap();
+        let mut tally = HealthStats::from(400);
+        for n in 0..100_000 {
+            let missing = u32::from(n % 100 == 0);
+            let drift = Drift { at: now, missing, orphaned: 0, different: 0 };
+            let health = Health { drift: Some(drift), ..Health::default() };
+            tally.add(&Mailbox { health, ..person(n) }, now);
+        }
+        assert_eq!((tally.people.waiting, tally.people.missing), (100_000, 1_000));
+        assert_eq!((tally.notable, tally.listed.len()), (1_000, PAGE_SIZE));
+        assert_eq!(tally.listed[0].mailbox, person(40_000).id.to_string());
+    }
+
+    #[test]
+    fn each_mailbox_is_followed_in_one_way() {
+        let now: Timestamp = NOON.parse().unwrap();
+        let polled =
+            Some(PollingState { since: now, next_due_at: now + SignedDuration::from_mins(15) });
+        let full = Health { over_quota_since: Some(now), ..Health::default() };
+        let cases = [
+            (person(1), SyncMode::Waiting),
+            (Mailbox { polling: polled, ..person(1) }, SyncMode::Polled),
+            (Mailbox { polling: polled, health: full, ..person(1) }, SyncMode::OverQuota),
+            (
+                Mailbox { state: MailboxState::Paused, polling: polled, ..person(1) },
+                SyncMode::Paused,
+            ),
+        ];
+        for (mailbox, expected) in cases {
+            assert_eq!(SyncMode::of(&mailbox, now), expected);
+        }
+    }
+}

@@ -1,0 +1,115 @@
+//! A policy in words that do not change with the language: what the register keeps, and what tells
+//! whether somebody else changed it meanwhile.
+
+use crate::domain::{
+    keys::Digest,
+    policy::{PeoplePolicy, PrivatePolicy, SubjectPolicy},
+    tenancy::{ConsentMode, TenantPolicy},
+};
+
+/// A policy that differs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in super::super) struct PolicyChange {
+    /// Which, by its name.
+    pub(super) name: &'static str,
+    /// What it was.
+    pub(super) old: String,
+    /// What it is.
+    pub(super) new: String,
+}
+
+/// What differs between two policies.
+pub(in super::super) fn policy_changes(
+    old: &TenantPolicy,
+    new: &TenantPolicy,
+) -> Vec<PolicyChange> {
+    let pairs = describe(old).into_iter().zip(describe(new));
+    let differ = pairs.filter(|((_, old), (_, new))| old != new);
+    differ.map(|((policy, old), (_, new))| PolicyChange { name: policy, old, new }).collect()
+}
+
+/// Names this very policy: the form carries it, so that nobody overwrites what they have not seen.
+pub(super) fn version(policy: &TenantPolicy) -> String {
+    let words = describe(policy);
+    let parts: Vec<&[u8]> = words.iter().map(|(_, text)| text.as_bytes()).collect();
+    Digest::of(&parts).to_string()
+}
+
+/// Every policy by its name, always in the same order.
+fn describe(policy: &TenantPolicy) -> [(&'static str, String); 13] {
+    let yes_no = |yes| if yes { "yes" } else { "no" }.to_owned();
+    let or = |text: Option<String>, none: &str| text.unwrap_or_else(|| none.to_owned());
+    let excluded: Vec<String> = policy.excluded_mailboxes.iter().map(ToString::to_string).collect();
+    [
+        (
+            "consent",
+            match policy.consent {
+                ConsentMode::OptIn => "each person",
+                ConsentMode::Organisation => "organisation",
+            }
+            .to_owned(),
+        ),
+        ("scope group", or(policy.scope_group.map(|group| group.to_string()), "everybody")),
+        ("excluded mailboxes", excluded.join(" ")),
+        (
+            "subject",
+            match &policy.content.subject {
+                SubjectPolicy::Drop => "drop".to_owned(),
+                SubjectPolicy::Keep => "keep".to_owned(),
+                SubjectPolicy::Replace(text) => format!("replace by: {text}"),
+            },
+        ),
+        (
+            "people",
+            match policy.content.people {
+                PeoplePolicy::Count => "count",
+                PeoplePolicy::Organizer => "organizer",
+                PeoplePolicy::Addresses => "addresses",
+            }
+            .to_owned(),
+        ),
+        (
+            "private appointments",
+            match policy.content.private {
+                PrivatePolicy::WithoutSubject => "without subject",
+                PrivatePolicy::Anonymous => "anonymous",
+            }
+            .to_owned(),
+        ),
+        ("rooms subscribed", yes_no(policy.rooms_subscribed)),
+        ("delegates", yes_no(policy.delegate_consent)),
+        ("mail sender", or(policy.mail_sender.map(|sender| sender.to_string()), "off")),
+        ("audit days", policy.audit_days.to_string()),
+        ("add-in property", or(policy.add_in_property.clone(), "none")),
+        ("rich notifications", yes_no(policy.rich_notifications)),
+        ("rehearsal", yes_no(policy.rehearsal)),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::domain::ids::{GroupId, MailboxId};
+
+    #[test]
+    fn each_changed_policy_is_told_with_what_it_was_and_is() {
+        let old = TenantPolicy::default();
+        assert_eq!(policy_changes(&old, &old), []);
+        let new = TenantPolicy {
+            scope_group: Some(GroupId(Uuid::nil())),
+            excluded_mailboxes: [MailboxId(Uuid::from_u128(2)), MailboxId(Uuid::from_u128(1))]
+                .into(),
+            audit_days: 30,
+            ..old.clone()
+        };
+        let told = policy_changes(&old, &new);
+        let names: Vec<_> = told.iter().map(|d| d.name).collect();
+        assert_eq!(names, ["scope group", "excluded mailboxes", "audit days"]);
+        assert_eq!((told[0].old.as_str(), told[2].new.as_str()), ("everybody", "30"));
+        assert!(told[1].new.starts_with("00000000-0000-0000-0000-000000000001 "));
+        assert_ne!(version(&old), version(&new));
+        assert_eq!(version(&old), version(&TenantPolicy::default()));
+    }
+}

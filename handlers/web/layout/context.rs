@@ -1,0 +1,217 @@
+//! The desk: what stands around the routes of a function that shows pages.
+
+use std::sync::Arc;
+
+use axum::{
+    Router,
+    extract::DefaultBodyLimit,
+    middleware,
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use http::{HeaderValue, StatusCode, header};
+use url::Url;
+
+use super::{
+    error::PageError,
+    frame::Frame,
+    response::content_type,
+    security_headers::set_security_headers,
+    texts::{ENGLISH, Texts},
+};
+use crate::identity::session::SessionCookies;
+
+/// The largest form that is read, in bytes.
+const MAX_FORM_BYTES: usize = 64 * 1024;
+
+const STYLESHEET: &str = include_str!("templates/style.css");
+
+/// What the pages of one function share. Clones are cheap.
+#[derive(Clone)]
+pub struct PageContext(Arc<PageContextInner>);
+
+struct PageContextInner {
+    sessions: Arc<SessionCookies>,
+    base: String,
+    origin: String,
+}
+
+impl PageContext {
+    /// The desk of `function`, whose pages browsers reach below `base_url`, the address without a slash
+    /// at its end.
+    pub fn new(sessions: Arc<SessionCookies>, pages: &Url, function: &'static str) -> Self {
+        let base = format!("{}/{function}", pages.path().trim_end_matches('/'));
+        Self(Arc::new(PageContextInner {
+            sessions,
+            base,
+            origin: pages.origin().ascii_serialization(),
+        }))
+    }
+
+    /// The cookies.
+    pub fn sessions(&self) -> &SessionCookies {
+        &self.0.sessions
+    }
+
+    /// All texts.
+    pub fn texts(&self) -> &'static Texts {
+        &ENGLISH
+    }
+
+    /// The frame of a page with this title, for anybody; see [`Frame::of`].
+    pub fn frame<'a>(&'a self, title: &'a str) -> Frame<'a> {
+        let (t, base) = (self.texts(), self.0.base.as_str());
+        Frame { t, title, base, user: None, sections: &[], current: "", refresh_seconds: None }
+    }
+
+    /// 303 to `step` of this function (which may have a query): the answer to every form that did
+    /// something, so that loading the page again does nothing twice.
+    pub fn see_other(&self, path: &str) -> Response {
+        let place = HeaderValue::try_from(join_path(&self.0.base, path));
+        match place {
+            Ok(place) => (StatusCode::SEE_OTHER, [(header::LOCATION, place)]).into_response(),
+            Err(_) => PageError::Internal.into_response(),
+        }
+    }
+
+    /// 302 to Entra: the answer to a link, never to a form.
+    pub fn redirect_to(&self, address: &Url) -> Response {
+        match HeaderValue::try_from(address.as_str()) {
+            Ok(place) => (StatusCode::FOUND, [(header::LOCATION, place)]).into_response(),
+            Err(_) => PageError::Internal.into_response(),
+        }
+    }
+
+    /// `routes` with what all pages share: the style, the limit of forms, every [`PageError`] as a
+    /// page, and the headers that protect.
+    pub fn wrap(&self, routes: Router) -> Router {
+        let desk = self.clone();
+        let dress = middleware::map_response(move |answer: Response| {
+            let desk = desk.clone();
+            async move { desk.render_problem(answer) }
+        });
+        routes
+            .route("/style.css", get(stylesheet))
+            .fallback(async || PageError::NotFound)
+            .method_not_allowed_fallback(async || PageError::MethodNotAllowed)
+            .layer(DefaultBodyLimit::max(MAX_FORM_BYTES))
+            .layer(dress)
+    }
+
+    /// The origin of our own pages, as browsers write it.
+    pub(super) fn origin(&self) -> &str {
+        &self.0.origin
+    }
+
+    fn render_problem(&self, mut answer: Response) -> Response {
+        if let Some(problem) = answer.extensions_mut().remove::<PageError>() {
+            let page = problem.render(self.frame(""));
+            for (name, value) in content_type("text/html; charset=utf-8") {
+                answer.headers_mut().insert(name, value);
+            }
+            answer.headers_mut().remove(header::CONTENT_LENGTH);
+            *answer.body_mut() = page.into();
+        }
+        set_security_headers(answer.headers_mut());
+        answer
+    }
+}
+
+async fn stylesheet() -> Response {
+    let cache = [(header::CACHE_CONTROL, HeaderValue::from_static("public, max-age=3600"))];
+    (content_type("text/css; charset=utf-8"), cache, STYLESHEET).into_response()
+}
+
+/// The path of `step` below `base_url`; a query alone belongs to the first page.
+pub(super) fn join_path(base: &str, path: &str) -> String {
+    let slash = if path.is_empty() || path.starts_with('?') { "" } else { "/" };
+    format!("{base}{slash}{path}")
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::{
+        body::{Body, to_bytes},
+        extract::FromRef,
+        routing::post,
+    };
+    use http::Request;
+    use jiff::Timestamp;
+    use tower::ServiceExt as _;
+
+    use super::*;
+    use crate::{
+        base::{clock::ManualClock, rng::SeededRng},
+        identity::{
+            client_state::KeySet,
+            key_ring::{KeyRing, KeySource, KeysUnavailable},
+        },
+        web::layout::{CurrentUser, VerifiedForm},
+    };
+
+    struct UnavailableKeys;
+
+    #[async_trait::async_trait]
+    impl KeySource for UnavailableKeys {
+        async fn load(&self) -> Result<KeySet, KeysUnavailable> {
+            Err(KeysUnavailable)
+        }
+    }
+
+    #[derive(Clone)]
+    struct State(PageContext);
+
+    impl FromRef<State> for PageContext {
+        fn from_ref(state: &State) -> Self {
+            state.0.clone()
+        }
+    }
+
+    /// Pages whose keys are away.
+    fn app() -> Router {
+        let clock = Arc::new(ManualClock::new(Timestamp::UNIX_EPOCH));
+        let ring = Arc::new(KeyRing::new(Box::new(UnavailableKeys), Arc::clone(&clock) as _));
+        let sessions = Arc::new(SessionCookies::new(ring, clock, Arc::new(SeededRng::new(1))));
+        let desk = PageContext::new(sessions, &"https://x.example/api".parse().unwrap(), "consent");
+        let routes = Router::new()
+            .route("/mine", get(async |_: CurrentUser| "yours"))
+            .route("/save", post(async |_: VerifiedForm| "saved"))
+            .with_state(State(desk.clone()));
+        desk.wrap(routes)
+    }
+
+    async fn ask(request: Request<Body>) -> (u16, http::HeaderMap, String) {
+        let answer = app().oneshot(request).await.unwrap();
+        let (parts, body) = answer.into_parts();
+        let text = to_bytes(body, 1 << 20).await.unwrap().to_vec();
+        (parts.status.as_u16(), parts.headers, String::from_utf8(text).unwrap())
+    }
+
+    #[tokio::test]
+    async fn a_problem_is_a_protected_page_with_a_way_on() {
+        let cookie = "__Host-roombridge-session=c1.AAAA";
+        let request = Request::get("/mine").header("cookie", cookie).body(Body::empty()).unwrap();
+        let (status, headers, text) = ask(request).await;
+        assert_eq!((status, headers["retry-after"].to_str().unwrap()), (503, "30"));
+        assert!(text.contains("Try again in half a minute."));
+        assert!(text.contains("href=\"/api/consent/style.css\""));
+        assert_eq!(headers["content-security-policy"], crate::web::layout::PAGE_POLICY);
+        assert_eq!(headers["cache-control"], "no-store");
+        let (status, _, text) = ask(Request::get("/mine").body(Body::empty()).unwrap()).await;
+        assert_eq!(status, 401, "{text}");
+        assert!(text.contains("href=\"/api/consent/sign-in\""));
+    }
+
+    #[tokio::test]
+    async fn what_is_not_there_and_what_is_not_asked_so_are_pages_too() {
+        let (status, _, text) = ask(Request::get("/none").body(Body::empty()).unwrap()).await;
+        assert!(status == 404 && text.contains("There is no such page"));
+        let (status, headers, _) = ask(Request::get("/save").body(Body::empty()).unwrap()).await;
+        assert_eq!((status, headers["allow"].to_str().unwrap()), (405, "POST"));
+        let (status, headers, text) =
+            ask(Request::get("/style.css").body(Body::empty()).unwrap()).await;
+        assert!(status == 200 && text.contains("prefers-color-scheme: dark"));
+        assert_eq!(headers["cache-control"], "public, max-age=3600");
+        assert!(!text.contains("http") && !text.contains("url("), "nothing from elsewhere");
+    }
+}

@@ -1,0 +1,213 @@
+//! Who visits: what a handler takes as an argument, so that it cannot be reached without proof.
+
+use axum::{
+    body::Bytes,
+    extract::{FromRef, FromRequest, FromRequestParts, OptionalFromRequestParts, Request},
+};
+use http::{HeaderMap, Method, header, request::Parts};
+use url::form_urlencoded;
+
+use super::{
+    context::PageContext,
+    error::PageError,
+    form::{Field, Form},
+};
+use crate::{
+    domain::{
+        ids::{MailboxId, TenantId},
+        personal::Personal,
+    },
+    identity::session::Session,
+};
+
+/// The field that proves that a form was made by a page of this session.
+const CSRF_TOKEN: Field = Field::single_line("csrf", 43);
+
+/// Somebody who is signed in. As an argument of a handler it is demanded; as `Option<Visitor>` the
+/// page may be seen by anybody.
+#[derive(Debug, Clone)]
+pub struct CurrentUser(Session);
+
+impl CurrentUser {
+    /// The visitor's tenant: the only one whose data any page shows or changes.
+    pub fn tenant(&self) -> TenantId {
+        self.0.signed_in.tenant
+    }
+
+    /// The visitor's object id, which is the mailbox's too.
+    pub fn person(&self) -> MailboxId {
+        self.0.signed_in.person
+    }
+
+    /// The address that the visitor signs in with; proves nothing.
+    pub fn address(&self) -> &Personal {
+        &self.0.signed_in.address
+    }
+
+    /// Whether the visitor may decide for the tenant.
+    pub fn is_administrator(&self) -> bool {
+        self.0.signed_in.administrator
+    }
+
+    /// What every form of this session carries.
+    pub fn csrf_token(&self) -> &str {
+        &self.0.csrf
+    }
+
+    /// The name to greet with, or the address where there is none.
+    pub fn display_name(&self) -> &str {
+        let (name, address) = (&self.0.signed_in.name, &self.0.signed_in.address);
+        if name.reveal().is_empty() { address.reveal() } else { name.reveal() }
+    }
+}
+
+async fn current_user(
+    pages: &PageContext,
+    headers: &HeaderMap,
+) -> Result<Option<CurrentUser>, PageError> {
+    Ok(pages.sessions().open(headers).await?.map(CurrentUser))
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for CurrentUser
+where
+    PageContext: FromRef<S>,
+{
+    type Rejection = PageError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, PageError> {
+        current_user(&PageContext::from_ref(state), &parts.headers)
+            .await?
+            .ok_or(PageError::NotSignedIn)
+    }
+}
+
+impl<S: Send + Sync> OptionalFromRequestParts<S> for CurrentUser
+where
+    PageContext: FromRef<S>,
+{
+    type Rejection = PageError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Option<Self>, PageError> {
+        current_user(&PageContext::from_ref(state), &parts.headers).await
+    }
+}
+
+/// A form that a signed-in visitor posted from a page of this very session.
+///
+/// No `Debug`: what people type is theirs.
+pub struct VerifiedForm {
+    /// Who posted it.
+    pub user: CurrentUser,
+    body: Bytes,
+}
+
+impl VerifiedForm {
+    /// The form, which may have these fields (`csrf_token` is seen to).
+    ///
+    /// # Errors
+    /// [`PageError::MalformedForm`] for any other field.
+    pub fn parse(&self, known: &[Field]) -> Result<Form, PageError> {
+        Form::parse(&self.body, &[known, &[CSRF_TOKEN]].concat())
+    }
+}
+
+impl<S: Send + Sync> FromRequest<S> for VerifiedForm
+where
+    PageContext: FromRef<S>,
+{
+    type Rejection = PageError;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, PageError> {
+        let desk = PageContext::from_ref(state);
+        let (parts, body) = request.into_parts();
+        if parts.method != Method::POST {
+            return Err(PageError::MethodNotAllowed);
+        }
+        if !is_same_origin(&parts.headers, desk.origin()) {
+            return Err(PageError::CrossSite);
+        }
+        let visitor =
+            current_user(&desk, &parts.headers).await?.ok_or(PageError::SessionExpired)?;
+        if !is_form_urlencoded(&parts.headers) {
+            return Err(PageError::UnsupportedMediaType);
+        }
+        let body = Request::from_parts(parts, body);
+        let body = Bytes::from_request(body, state).await.map_err(|_| PageError::TooLarge)?;
+        let mut tokens = form_urlencoded::parse(&body).filter(|(name, _)| name == "csrf");
+        let token = tokens.next().map(|(_, value)| value).unwrap_or_default();
+        if !visitor.0.csrf_matches(&token) {
+            return Err(PageError::CsrfMismatch);
+        }
+        Ok(Self { user: visitor, body })
+    }
+}
+
+/// Whether the browser says that a page of ours posted this, or says nothing: the token in the form
+/// is what proves it. `Referrer-Policy: no-referrer` makes browsers write `Origin: null` (Fetch,
+/// "append a request Origin header"), which counts only beside their word in `Sec-Fetch-Site`.
+fn is_same_origin(headers: &HeaderMap, own: &str) -> bool {
+    let text = |name| headers.get(name).map(|value| value.to_str().unwrap_or("?"));
+    let site = text("sec-fetch-site");
+    if site.is_some_and(|site| site != "same-origin") {
+        return false;
+    }
+    match text(header::ORIGIN.as_str()) {
+        None => true,
+        Some("null") => site.is_some(),
+        Some(origin) => origin == own,
+    }
+}
+
+fn is_form_urlencoded(headers: &HeaderMap) -> bool {
+    let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
+    let kind = kind.unwrap_or_default().split(';').next().unwrap_or_default();
+    kind.trim().eq_ignore_ascii_case("application/x-www-form-urlencoded")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_post_of_another_site_is_told_apart() {
+        let own = "https://roombridge.example";
+        for (site, origin, expected) in [
+            (Some("same-origin"), Some(own), true),
+            (Some("same-origin"), Some("null"), true),
+            (Some("same-origin"), None, true),
+            (None, Some(own), true),
+            (None, None, true),
+            (Some("cross-site"), Some(own), false),
+            (Some("same-site"), None, false),
+            (Some("none"), None, false),
+            (Some("same-origin"), Some("https://evil.example"), false),
+            (None, Some("null"), false),
+            (None, Some("https://roombridge.example.evil.example"), false),
+            (None, Some("http://roombridge.example"), false),
+        ] {
+            let mut headers = HeaderMap::new();
+            if let Some(site) = site {
+                headers.insert("sec-fetch-site", site.parse().unwrap());
+            }
+            if let Some(origin) = origin {
+                headers.insert("origin", origin.parse().unwrap());
+            }
+            assert_eq!(is_same_origin(&headers, own), expected, "{site:?} {origin:?}");
+        }
+    }
+
+    #[test]
+    fn only_a_form_is_read_as_a_form() {
+        for (kind, expected) in [
+            ("application/x-www-form-urlencoded", true),
+            ("Application/X-WWW-Form-Urlencoded; charset=UTF-8", true),
+            ("text/plain", false),
+            ("multipart/form-data; boundary=x", false),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert("content-type", kind.parse().unwrap());
+            assert_eq!(is_form_urlencoded(&headers), expected, "{kind}");
+        }
+        assert!(!is_form_urlencoded(&HeaderMap::new()));
+    }
+}

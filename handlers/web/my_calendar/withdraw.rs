@@ -1,0 +1,204 @@
+//! A calendar may not be followed any more: its owner withdraws, or has everything forgotten.
+//!
+//! Both work while access to the organisation is lost, too: what is left to do at Microsoft waits.
+
+use jiff::Timestamp;
+
+use super::context::{DenialReason, Error, MAX_CONFLICT_RETRIES, RequestContext};
+use crate::{
+    domain::{
+        decision::{Decision, DecisionKind},
+        ids::{MailboxId, TenantId},
+        retention::TOMBSTONE_RETENTION,
+        tenancy::{ConsentMode, TenantState},
+    },
+    messages::MailboxTaskKind,
+    store::mailboxes::{BookingDisposition, Mailbox, MailboxKind, MailboxState},
+};
+
+/// How leaving ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WithdrawOutcome {
+    /// It was decided now, and is being carried out.
+    Recorded,
+    /// It was decided before; it is being carried out again, in case something was lost.
+    AlreadyRecorded,
+    /// There was nothing to leave.
+    NothingStored,
+}
+
+/// How somebody leaves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum WithdrawKind {
+    Withdraw,
+    Erase,
+}
+
+impl RequestContext<'_> {
+    /// The visitor withdraws: the own calendar is unsubscribed, and `farewell` says what becomes of
+    /// future bookings. In an organisation that agrees for everybody the row stays and says so, also
+    /// where there was none yet, so that nobody is brought back.
+    ///
+    /// # Errors
+    /// [`Trouble`].
+    pub async fn withdraw(
+        &self,
+        disposition: BookingDisposition,
+    ) -> Result<WithdrawOutcome, Error> {
+        self.withdraw_or_erase(WithdrawKind::Withdraw, disposition).await
+    }
+
+    /// Everything about the visitor is forgotten but the record of what was decided.
+    ///
+    /// # Errors
+    /// [`Trouble`].
+    pub async fn erase(&self, disposition: BookingDisposition) -> Result<WithdrawOutcome, Error> {
+        self.withdraw_or_erase(WithdrawKind::Erase, disposition).await
+    }
+
+    async fn withdraw_or_erase(
+        &self,
+        way: WithdrawKind,
+        disposition: BookingDisposition,
+    ) -> Result<WithdrawOutcome, Error> {
+        let tenant = self.load_tenant().await?;
+        if tenant.state == TenantState::Disconnecting {
+            return Err(DenialReason::TenantLeaving.into());
+        }
+        let now = self.deps.clock.now();
+        let state = match way {
+            WithdrawKind::Withdraw => MailboxState::Withdrawn(disposition),
+            WithdrawKind::Erase => MailboxState::Erased(disposition, now + TOMBSTONE_RETENTION),
+        };
+        for _ in 0..MAX_CONFLICT_RETRIES {
+            let found = self.deps.mailboxes.get(self.tenant, self.person).await?;
+            let (row, etag) = found.map_or((None, None), |(row, etag)| (Some(row), Some(etag)));
+            let new = match &row {
+                Some(row) if row.kind == MailboxKind::Room => {
+                    return Err(DenialReason::RoomMailbox.into());
+                }
+                Some(row) => withdrawn_row(row, state),
+                // Whoever would be enrolled all the same says so beforehand.
+                None if tenant.policy.consent == ConsentMode::Organisation => {
+                    Some(preemptive_row(self.tenant, self.person, state))
+                }
+                None => return Ok(WithdrawOutcome::NothingStored),
+            };
+            let Some(new) = new else {
+                self.enqueue_mailbox_task(
+                    self.person,
+                    task_for(row.map_or(state, |row| row.state)),
+                )
+                .await?;
+                return Ok(WithdrawOutcome::AlreadyRecorded);
+            };
+            self.register_withdrawal(now, new.state).await?;
+            self.put_recheck(self.person).await?;
+            let written = match &etag {
+                Some(read) => self.deps.mailboxes.replace(&new, read).await,
+                None => self.deps.mailboxes.insert(&new).await,
+            };
+            match written {
+                Ok(_) => {
+                    self.enqueue_mailbox_task(self.person, task_for(new.state)).await?;
+                    return Ok(WithdrawOutcome::Recorded);
+                }
+                Err(error) if error.is_conflict() => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err(Error::Conflict)
+    }
+
+    async fn register_withdrawal(&self, at: Timestamp, state: MailboxState) -> Result<(), Error> {
+        let released = state.booking_disposition() == BookingDisposition::Release;
+        let what = match state {
+            MailboxState::Erased(..) => DecisionKind::Erased { released },
+            MailboxState::Withdrawn(_) | MailboxState::Active | MailboxState::Paused => {
+                DecisionKind::ConsentWithdrawn { released }
+            }
+        };
+        let (by, about) = (Some(self.person), Some(self.person));
+        let decision = Decision { tenant: self.tenant, at, by, about, kind: what };
+        Ok(self.deps.register.add(&decision).await?)
+    }
+}
+
+/// The row of somebody who leaves before having come.
+fn preemptive_row(tenant: TenantId, id: MailboxId, state: MailboxState) -> Mailbox {
+    Mailbox::new(tenant, id, MailboxKind::Person, state)
+}
+
+fn task_for(state: MailboxState) -> MailboxTaskKind {
+    match state {
+        MailboxState::Erased(..) => MailboxTaskKind::Erase,
+        MailboxState::Withdrawn(_) | MailboxState::Active | MailboxState::Paused => {
+            MailboxTaskKind::Unsubscribe
+        }
+    }
+}
+
+/// The row as it is to be when its owner leaves to `wanted`; `None` when it says as much already.
+/// The subscription stays known until it is removed at Graph.
+fn withdrawn_row(row: &Mailbox, wanted: MailboxState) -> Option<Mailbox> {
+    match (row.state, wanted) {
+        // Erased says more than withdrawn; another word on the bookings still counts.
+        (MailboxState::Erased(old, until), _) => {
+            let farewell = wanted.booking_disposition();
+            let state = MailboxState::Erased(farewell, until);
+            (old != farewell).then(|| Mailbox { state, ..row.clone() })
+        }
+        (_, MailboxState::Erased(..)) => Some(Mailbox {
+            state: wanted,
+            consent_epoch: row.consent_epoch.saturating_add(1),
+            // A nonce without a subscription tells that one may have been made all the same.
+            nonce: row.nonce.filter(|_| row.subscription.is_none()),
+            previous_nonce: None,
+            ..row.clone()
+        }),
+        (old, _) if old == wanted => None,
+        _ => Some(Mailbox { state: wanted, ..row.clone() }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+
+    fn row(state: MailboxState) -> Mailbox {
+        let (tenant, id) = (TenantId(Uuid::from_u128(9)), MailboxId(Uuid::from_u128(1)));
+        let (nonce, previous_nonce) = (Some(7), Some((6, Timestamp::UNIX_EPOCH)));
+        Mailbox { nonce, previous_nonce, consent_epoch: 3, ..preemptive_row(tenant, id, state) }
+    }
+
+    const ERASED: MailboxState =
+        MailboxState::Erased(BookingDisposition::Release, Timestamp::UNIX_EPOCH);
+    const WITHDRAWN: MailboxState = MailboxState::Withdrawn(BookingDisposition::Release);
+
+    #[test]
+    fn a_repeat_changes_nothing_and_the_erased_stay_erased() {
+        assert_eq!(withdrawn_row(&row(WITHDRAWN), WITHDRAWN), None);
+        assert_eq!(withdrawn_row(&row(ERASED), WITHDRAWN), None);
+        let later = MailboxState::Erased(BookingDisposition::Release, Timestamp::MAX);
+        assert_eq!(
+            withdrawn_row(&row(ERASED), later),
+            None,
+            "the tombstone's time does not start anew"
+        );
+        let kept =
+            withdrawn_row(&row(ERASED), MailboxState::Withdrawn(BookingDisposition::KeepAnonymous))
+                .unwrap();
+        assert_eq!(
+            kept.state,
+            MailboxState::Erased(BookingDisposition::KeepAnonymous, Timestamp::UNIX_EPOCH)
+        );
+    }
+
+    #[test]
+    fn who_is_erased_has_a_new_epoch_and_a_nonce_only_where_a_stray_may_be_left() {
+        let new = withdrawn_row(&row(MailboxState::Active), ERASED).unwrap();
+        assert_eq!((new.consent_epoch, new.nonce, new.previous_nonce), (4, Some(7), None));
+    }
+}

@@ -1,0 +1,209 @@
+//! What the timer does with what has gathered while nothing ran.
+
+use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use jiff::{SignedDuration, Timestamp};
+use roombridge::base::clock::{Clock, ManualClock};
+use roombridge::domain::ids::{MailboxId, TenantId};
+use roombridge::jobs::dispatch_due::{self, Deps};
+use roombridge::messages::{MAX_TASKS, MailboxTask, MailboxTasks};
+use roombridge::queue::Queue;
+use roombridge::queue::memory::QueueKind;
+use roombridge::store::due::{DueEntries, DueEntry, DuePurpose, DueSubject};
+use roombridge::store::failures::Failures;
+use roombridge::store::tables::{
+    Continuation, ETag, KeyRange, Page, RowChange, RowKey, Table, TableError, TableRow, Tables,
+};
+use roombridge::store::tenants::Tenants;
+use uuid::Uuid;
+use world::test_world::TestWorld;
+
+use crate::contoso::{hours, minutes, seconds};
+use crate::keys::aging_keys;
+use crate::{TestError, TestResult};
+
+/// How many entries are due: set it to 1000000 for the long run.
+const COUNT_VAR: &str = "ROOMBRIDGE_DUE";
+/// Looks that may leave in a second, of one tenant and of all.
+const MAX_PER_SECOND: [usize; 2] = [12, 50];
+
+#[expect(clippy::disallowed_methods, reason = "the long run is asked for from outside")]
+fn entry_count() -> Result<u128, TestError> {
+    Ok(std::env::var(COUNT_VAR).ok().map(|text| text.parse()).transpose()?.unwrap_or(20_000))
+}
+
+/// Three of four are of one tenant.
+fn tenant(n: u128) -> TenantId {
+    TenantId(Uuid::from_u128(if n.is_multiple_of(4) { 2 } else { 1 }))
+}
+
+fn entry(n: u128, at: Timestamp) -> DueEntry {
+    let subject = DueSubject::Mailbox(tenant(n), MailboxId(Uuid::from_u128(n)));
+    DueEntry::new(DuePurpose::Renew, at, subject)
+}
+
+/// Entries that fell due while nothing ran for three days.
+async fn seed_backlog(office: &TestWorld, count: u128) -> Result<DueEntries, TestError> {
+    let due = DueEntries::new(Arc::clone(&office.raw_tables));
+    let began = office.now();
+    for n in 0..count {
+        let within = i64::try_from(n % (72 * 60))?;
+        due.upsert(&entry(n, began + minutes(within))).await?;
+    }
+    office.clock.set(began + hours(72));
+    Ok(due)
+}
+
+/// Takes every message that leaves until then, and does what the workers would: the entries go.
+async fn drain_queue(
+    office: &TestWorld,
+    due: &DueEntries,
+    until: Timestamp,
+) -> Result<Vec<(SignedDuration, MailboxTask)>, TestError> {
+    let (began, shelf) = (office.now(), QueueKind::Main(Queue::MailboxTasks));
+    let mut done = Vec::new();
+    while let Some(next) = office.memory_outbox.next_visible_at(shelf).filter(|next| *next < until)
+    {
+        office.clock.set(next.max(office.now()));
+        for taken in office.memory_outbox.receive(shelf, 32, Duration::from_secs(60)) {
+            office.memory_outbox.delete(shelf, &taken.receipt);
+            let tasks = MailboxTasks::from_text(&taken.text)?;
+            assert!(tasks.items.len() <= MAX_TASKS);
+            for task in tasks.items {
+                let at = task.due.ok_or("the entry that sent it")?;
+                assert!(at >= office.now() + minutes(55), "it comes back after its nudge");
+                let subject = DueSubject::Mailbox(task.tenant, task.mailbox);
+                due.remove(&DueEntry::new(DuePurpose::Renew, at, subject)).await?;
+                done.push((office.now().duration_since(began), task));
+            }
+        }
+    }
+    office.clock.set(until);
+    Ok(done)
+}
+
+/// No 20 s hold more than the pace allows, but for the one message that does not fit in between.
+fn assert_paced(done: &[(SignedDuration, MailboxTask)]) {
+    let mut tenants: BTreeMap<Option<TenantId>, BTreeMap<i64, usize>> = BTreeMap::new();
+    for (after, task) in done {
+        for who in [Some(task.tenant), None] {
+            *tenants.entry(who).or_default().entry(after.as_secs()).or_default() += 1;
+        }
+    }
+    for (who, seconds) in tenants {
+        let [one, all] = MAX_PER_SECOND;
+        let most = 20 * if who.is_some() { one } else { all } + MAX_TASKS;
+        for first in 0..300 {
+            let within: usize = seconds.range(first..first + 20).map(|(_, count)| count).sum();
+            assert!(within <= most, "{who:?}: {within} from second {first} on");
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_has_gathered_for_three_days_leaves_at_the_pace_each_once() -> TestResult {
+    let (office, count) = (TestWorld::new(1)?, entry_count()?);
+    let due = seed_backlog(&office, count).await?;
+    let (mut seen, mut runs) = (HashSet::new(), 0);
+    while !office.memory_tables.rows(Table::Due).is_empty() {
+        office.table_faults.reset();
+        let now = office.now();
+        office.host.run_timer("dispatch-due").await?;
+        let scans = office.table_faults.count_of("scan");
+        let left = usize::try_from(count)? - seen.len();
+        assert!(scans <= left / 1_000 + 8, "{scans} reads for {left} that were due");
+        let done = drain_queue(&office, &due, now + minutes(5)).await?;
+        assert!(done.len() <= 5 * 60 * MAX_PER_SECOND[1]);
+        assert_paced(&done);
+        for (_, task) in done {
+            assert!(seen.insert(task.mailbox), "each once");
+        }
+        runs += 1;
+    }
+    assert_eq!(seen.len() as u128, count);
+    let slowest = (count - count / 4).div_ceil(5 * 60 * MAX_PER_SECOND[0] as u128);
+    assert_eq!(runs, slowest, "the larger tenant's pace, and no run for nothing");
+    Ok(())
+}
+
+#[tokio::test]
+async fn after_three_days_without_work_a_run_costs_its_few_reads() -> TestResult {
+    let office = TestWorld::new(1)?;
+    office.clock.advance(hours(72) + seconds(30));
+    office.table_faults.reset();
+    office.host.run_timer("dispatch-due").await?;
+    let calls = office.table_faults.calls();
+    let reads = calls.iter().filter(|call| call.target == Table::Due.name()).count();
+    assert_eq!(reads, 2, "one for looks, one for bookings, and none for each hour: {calls:?}");
+    Ok(())
+}
+
+/// Tables so far away that each call takes time.
+struct SlowTables {
+    inner: Arc<dyn Tables>,
+    clock: ManualClock,
+}
+
+#[async_trait]
+impl Tables for SlowTables {
+    async fn get(
+        &self,
+        table: Table,
+        keys: &RowKey,
+    ) -> Result<Option<(TableRow, ETag)>, TableError> {
+        self.inner.get(table, keys).await
+    }
+
+    async fn apply(&self, table: Table, changes: Vec<RowChange>) -> Result<Vec<ETag>, TableError> {
+        self.clock.advance(SignedDuration::from_millis(100));
+        self.inner.apply(table, changes).await
+    }
+
+    async fn scan(
+        &self,
+        table: Table,
+        span: &KeyRange,
+        from: Option<Continuation>,
+        limit: u16,
+    ) -> Result<Page, TableError> {
+        self.clock.advance(seconds(1));
+        self.inner.scan(table, span, from, limit).await
+    }
+}
+
+#[tokio::test]
+async fn a_run_that_is_slow_stops_itself_and_the_next_one_continues() -> TestResult {
+    let office = TestWorld::new(1)?;
+    let due = seed_backlog(&office, 3_000).await?;
+    let clock: Arc<dyn Clock> = Arc::new(office.clock.clone());
+    let slow: Arc<dyn Tables> =
+        Arc::new(SlowTables { inner: Arc::clone(&office.raw_tables), clock: office.clock.clone() });
+    let deps = Deps {
+        due: DueEntries::new(Arc::clone(&slow)),
+        tenants: Tenants::new(Arc::clone(&slow), Arc::clone(&clock)),
+        failures: Failures::new(slow),
+        outbox: Arc::clone(&office.raw_outbox),
+        keys: aging_keys(&office, &clock),
+        clock,
+        rng: Arc::clone(&office.rng),
+    };
+    let (mut seen, mut runs) = (HashSet::new(), 0);
+    while !office.memory_tables.rows(Table::Due).is_empty() {
+        let stop_at = office.now() + minutes(1);
+        let nudged = dispatch_due::run(&deps, stop_at).await?;
+        assert!(nudged.renewals > 0 && nudged.renewals < 1_500, "{nudged:?}");
+        assert!(nudged.renewals_oldest_s > 0, "{nudged:?}");
+        assert!(office.now() < stop_at + minutes(1), "within the margin");
+        let until = office.now() + minutes(5);
+        for (_, task) in drain_queue(&office, &due, until).await? {
+            assert!(seen.insert(task.mailbox), "each once");
+        }
+        runs += 1;
+    }
+    assert_eq!(seen.len(), 3_000);
+    assert!(runs >= 3, "{runs}");
+    Ok(())
+}

@@ -1,0 +1,155 @@
+//! One change comes as several notifications: it is looked at once in a process, and nothing is
+//! passed over that was not handled.
+
+use std::time::Duration;
+
+use roombridge::domain::ids::CorrelationId;
+use roombridge::domain::keys::Digest;
+use roombridge::messages::{EventChange, EventChanges, JobMeta, Message as _, Origin};
+use roombridge::queue::Queue;
+use roombridge::queue::memory::QueueKind;
+use roombridge::store::tables::Table;
+use world::exchange::{Invitation, Response};
+use world::fault_injection::Fault as Lost;
+use world::graph::{FaultOutcome as Answer, FaultTiming, RequestFault};
+
+use super::{BATCH, EVENT};
+use crate::TestResult;
+use crate::contoso::{Contoso, at, minutes, seconds};
+
+/// Anna makes an appointment without a room, and each of its four notifications has a POST of its
+/// own; they are taken, and not worked off.
+async fn four_posts(contoso: &Contoso) -> TestResult {
+    let Contoso { tenant, anna, world: office, .. } = contoso;
+    let graph = &office.microsoft.graph;
+    graph.set_max_items_per_post(1);
+    tenant.meet(anna, Invitation::new("Dentist", at("09:00"), at("10:00")))?;
+    graph.clear_requests();
+    assert_eq!(graph.deliver_due().await.posts.len(), 4);
+    assert_eq!(contoso.queue_len(Queue::EventChanges), 4);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_burst_of_four_in_four_posts_costs_one_read_one_after_the_other() -> TestResult {
+    let contoso = Contoso::open().await?;
+    four_posts(&contoso).await?;
+    contoso.world.table_faults.reset();
+    contoso.world.host.process_all().await;
+    assert_eq!(contoso.graph_requests("GET", EVENT).len(), 1);
+    let calls = contoso.world.table_faults.count();
+    assert!(calls <= 5, "those that are passed over read no row either: {calls}");
+    contoso.assert_healthy().await
+}
+
+#[tokio::test]
+async fn and_all_at_once_too() -> TestResult {
+    let contoso = Contoso::open().await?;
+    four_posts(&contoso).await?;
+    contoso.world.host.process_all_concurrently().await;
+    assert_eq!(contoso.graph_requests("GET", EVENT).len(), 1);
+    assert_eq!(contoso.queue_len(Queue::EventChanges), 0);
+    contoso.assert_healthy().await
+}
+
+#[tokio::test]
+async fn a_repeat_after_ten_minutes_is_read_again() -> TestResult {
+    let contoso = Contoso::open().await?;
+    four_posts(&contoso).await?;
+    let messages = contoso.world.memory_outbox.messages(QueueKind::Main(Queue::EventChanges));
+    let text = messages.first().ok_or("four wait")?.text.clone();
+    for (pause, reads) in [(0, 1), (9, 1), (2, 2)] {
+        contoso.run_for(minutes(pause)).await;
+        contoso.world.raw_outbox.send(Queue::EventChanges, text.clone(), Duration::ZERO).await?;
+        contoso.world.host.process_all().await;
+        assert_eq!(contoso.graph_requests("GET", EVENT).len(), reads);
+    }
+    contoso.assert_healthy().await
+}
+
+#[tokio::test]
+async fn a_look_that_failed_is_no_excuse_for_the_others() -> TestResult {
+    let contoso = Contoso::open().await?;
+    let Contoso { ben, aurora, world: office, .. } = &contoso;
+    let graph = &office.microsoft.graph;
+    graph.set_max_items_per_post(1);
+    let meeting = contoso.meet(ben, ("09:00", "10:00"), aurora)?;
+    graph.plan_fault(RequestFault {
+        method: "GET",
+        template: EVENT,
+        nth: 1,
+        moment: FaultTiming::Before,
+        outcome: Answer::Status(500),
+    });
+    graph.clear_requests();
+    graph.deliver_due().await;
+    office.host.process_all().await;
+    let reads = contoso.graph_requests("GET", EVENT);
+    assert_eq!(reads.len(), 2, "the second notification looks, the third and fourth need not");
+    contoso.run_for(minutes(2)).await;
+    assert_eq!(meeting.response_of(aurora), Some(Response::Accepted));
+    contoso.assert_healthy().await
+}
+
+#[tokio::test]
+async fn what_was_read_and_not_sent_on_is_read_again() -> TestResult {
+    let contoso = Contoso::open().await?;
+    let Contoso { ben, aurora, world: office, .. } = &contoso;
+    let graph = &office.microsoft.graph;
+    graph.set_max_items_per_post(1);
+    let meeting = contoso.meet(ben, ("09:00", "10:00"), aurora)?;
+    graph.clear_requests();
+    graph.deliver_due().await;
+    // The nudge to create-booking is lost, and the invocation with it.
+    office.queue_faults.fail_next(Lost::Before);
+    office.host.process_all().await;
+    assert_eq!(contoso.graph_requests("GET", EVENT).len(), 2, "not believed to be handled");
+    contoso.run_for(minutes(2)).await;
+    assert_eq!(meeting.response_of(aurora), Some(Response::Accepted));
+    contoso.assert_healthy().await
+}
+
+#[tokio::test]
+async fn a_change_of_the_change_is_read_whatever_was_handled() -> TestResult {
+    let contoso = Contoso::open().await?;
+    let Contoso { ben, aurora, .. } = &contoso;
+    let meeting = contoso.meet(ben, ("09:00", "10:00"), aurora)?;
+    contoso.run_for(seconds(5)).await;
+    for start in ["11:00", "12:00", "11:00"] {
+        let start = at(start);
+        meeting.move_to(start, start + minutes(60))?;
+        contoso.run_for(seconds(5)).await;
+        let booking = contoso.expect_booking(&meeting, aurora).await?;
+        assert_eq!(super::wanted_facts(&booking)?.interval.start(), start);
+    }
+    meeting.cancel()?;
+    contoso.run_for(minutes(2)).await;
+    assert_eq!(contoso.ledger_slots(aurora, "2026-11-24").await?, []);
+    contoso.assert_healthy().await
+}
+
+#[tokio::test]
+async fn items_of_one_event_in_one_message_are_read_once() -> TestResult {
+    let contoso = Contoso::open().await?;
+    let Contoso { anna, aurora, world: office, .. } = &contoso;
+    let meeting = contoso.meet(anna, ("09:00", "10:00"), aurora)?;
+    contoso.run_for(minutes(2)).await;
+    let nonce = contoso.mailbox(anna).await?.nonce.ok_or("subscribed")?;
+    let event = meeting.copy_in(anna).ok_or("Anna has a copy")?.event;
+    let passage = JobMeta::new(CorrelationId(1), contoso.now());
+    let look = EventChange::refetch(anna.id().parse()?, event.parse()?, passage);
+    let told = |version: u128| {
+        let version = Some(Digest(version));
+        let origin = Origin::Notification { nonce, deleted: false, version };
+        EventChange { origin, ..look.clone() }
+    };
+    let items = vec![told(1), told(2), told(2), told(1)];
+    let message = EventChanges { tenant: contoso.tenant_id()?, items };
+    office.microsoft.graph.clear_requests();
+    office.raw_outbox.send(Queue::EventChanges, message.to_text(), Duration::ZERO).await?;
+    office.host.process_all().await;
+    assert_eq!(contoso.graph_requests("GET", EVENT).len(), 1);
+    assert_eq!(contoso.graph_requests("POST", BATCH).len(), 0);
+    assert_eq!(contoso.count(Table::Bookings).await?, 1);
+    contoso.assert_healthy().await
+}

@@ -1,0 +1,350 @@
+//! How a mailbox is left: rooms go on anonymously or are given up, and nothing of a person stays.
+
+use roombridge::domain::appointment::{DesiredState, EndReason, OrganizerCopy};
+use roombridge::domain::booking::ObservedState;
+use roombridge::domain::policy::{ContentPolicy, PeoplePolicy, SubjectPolicy};
+use roombridge::domain::tenancy::{Suspension, SuspensionReason, TenantState};
+use roombridge::messages::MailboxTaskKind;
+use roombridge::store::mailboxes::{BookingDisposition, MailboxState};
+use roombridge::store::tables::Table;
+use roombridge::store::tenants::{Tenant, Tenants};
+use world::exchange::{Mailbox, Response};
+use world::graph::{FaultOutcome as Answer, FaultTiming, RequestFault};
+use world::microsoft::DAEMON_APP;
+
+use crate::contoso::{Contoso, at, hours, minutes, on_both};
+use crate::{TestError, TestResult};
+
+on_both!(
+    releasing_the_rooms_frees_them_and_notifies_the_organizer,
+    who_erases_everything_leaves_nothing_behind,
+);
+
+/// How long a tombstone stays in these stories.
+const TOMBSTONE_HOURS: i64 = 29;
+
+impl Contoso {
+    /// Anna leaves like this, and everything that follows at once has happened.
+    async fn remove_anna(&self, state: MailboxState, task: MailboxTaskKind) -> TestResult {
+        let seeding = self.world.fixtures();
+        seeding.set_mailbox_state(&self.anna, state).await?;
+        seeding.send_task(&self.anna, task).await?;
+        self.run_for(minutes(2)).await;
+        Ok(())
+    }
+
+    async fn set_tenant_state(&self, state: TenantState) -> TestResult {
+        let store = std::sync::Arc::clone(&self.world.raw_tables);
+        let tenants = Tenants::new(store, std::sync::Arc::new(self.world.clock.clone()));
+        let (tenant, etag) =
+            tenants.get_with_etag(self.tenant_id()?).await?.ok_or("no such tenant")?;
+        tenants.replace(&Tenant { state, ..tenant }, &etag).await?;
+        Ok(())
+    }
+
+    fn erased_state(&self, farewell: BookingDisposition) -> MailboxState {
+        MailboxState::Erased(farewell, self.now() + hours(TOMBSTONE_HOURS))
+    }
+
+    /// Where rows and waiting messages name `person`: by id, address, name, or the id of one of
+    /// their copies in `events`. The register may, and the tombstone with its due entry.
+    async fn traces(&self, person: &Mailbox, events: &[String]) -> Result<Vec<String>, TestError> {
+        let words = [person.id(), person.address(), "Anna", "Quarterly numbers"];
+        let mut words: Vec<String> = words.map(str::to_owned).to_vec();
+        words.extend_from_slice(events);
+        let mut found = Vec::new();
+        for table in Table::ALL {
+            for row in self.rows(table).await? {
+                let text = serde_json::to_string(&row.properties)?;
+                let text = format!("{} {} {text}", row.key.partition, row.key.row);
+                let named = words.iter().any(|word| text.contains(word.as_str()));
+                let own = matches!(table, Table::Mailboxes | Table::Due | Table::Register)
+                    && row.key.row.ends_with(person.id());
+                if named && !own {
+                    found.push(format!("{table:?} {} {}", row.key.partition, row.key.row));
+                }
+            }
+        }
+        for queue in roombridge::queue::Queue::ALL {
+            let shelf = roombridge::queue::memory::QueueKind::Main(queue);
+            for message in self.world.memory_outbox.messages(shelf) {
+                if words.iter().any(|word| message.text.contains(word.as_str())) {
+                    found.push(format!("{queue:?}"));
+                }
+            }
+        }
+        Ok(found)
+    }
+}
+
+/// Everything that a tenant may let into a booking.
+async fn contoso_keeping_content() -> Result<Contoso, TestError> {
+    let (subject, people) = (SubjectPolicy::Keep, PeoplePolicy::Addresses);
+    Contoso::with_content(ContentPolicy { subject, people, ..ContentPolicy::default() }).await
+}
+
+#[tokio::test]
+async fn who_withdraws_leaves_the_booking_to_the_rooms_own_copy() -> TestResult {
+    let contoso = contoso_keeping_content().await?;
+    let meeting = contoso.meet(&contoso.anna, ("09:00", "10:00"), &contoso.aurora)?;
+    contoso.run_for(minutes(5)).await;
+    let state = MailboxState::Withdrawn(BookingDisposition::KeepAnonymous);
+    contoso.remove_anna(state, MailboxTaskKind::Unsubscribe).await?;
+
+    let booking = contoso.expect_booking(&meeting, &contoso.aurora).await?;
+    assert!(matches!(booking.observed, ObservedState::Booked(_)));
+    let DesiredState::Wanted(wish) = &booking.desired else { return Err("not wanted".into()) };
+    assert_eq!(wish.facts.details, Default::default(), "nothing of what Anna's copy said");
+    assert_eq!(meeting.response_of(&contoso.aurora), Some(Response::Accepted));
+    contoso.assert_healthy().await
+}
+
+async fn releasing_the_rooms_frees_them_and_notifies_the_organizer(contoso: Contoso) -> TestResult {
+    let Contoso { anna, aurora, borealis, .. } = &contoso;
+    let at_aurora = contoso.meet(anna, ("09:00", "10:00"), aurora)?;
+    let at_borealis = contoso.meet(anna, ("09:00", "10:00"), borealis)?;
+    contoso.run_for(minutes(5)).await;
+    let state = MailboxState::Withdrawn(BookingDisposition::Release);
+    contoso.remove_anna(state, MailboxTaskKind::Unsubscribe).await?;
+    contoso.run_for(minutes(10)).await;
+
+    for (meeting, room) in [(&at_aurora, aurora), (&at_borealis, borealis)] {
+        let booking = contoso.expect_booking(meeting, room).await?;
+        assert_eq!(booking.desired, DesiredState::Unwanted(EndReason::Abandoned));
+        assert_eq!(booking.observed, ObservedState::Nothing);
+        assert_eq!(meeting.response_of(room), Some(Response::Declined));
+        assert_eq!(contoso.ledger_slots(room, "2026-11-24").await?, []);
+        assert_eq!(contoso.outcome_property(meeting, anna, room)?, Some(serde_json::json!({})));
+    }
+    // Ben takes the time that has become free.
+    let bens = contoso.meet(&contoso.ben, ("09:00", "10:00"), aurora)?;
+    contoso.run_for(minutes(5)).await;
+    assert_eq!(bens.response_of(aurora), Some(Response::Accepted));
+    // Who asks the room again, knowing that it was given up, gets it like anybody else.
+    at_borealis.move_to(at("14:00"), at("15:00"))?;
+    contoso.run_for(minutes(5)).await;
+    assert!(matches!(
+        contoso.expect_booking(&at_borealis, borealis).await?.observed,
+        ObservedState::Booked(_)
+    ));
+    contoso.assert_healthy().await
+}
+
+async fn who_erases_everything_leaves_nothing_behind(contoso: Contoso) -> TestResult {
+    let Contoso { anna, aurora, borealis, .. } = &contoso;
+    let meetings = [
+        contoso.meet(anna, ("09:00", "10:00"), aurora)?,
+        contoso.meet(anna, ("11:00", "12:00"), borealis)?,
+    ];
+    contoso.run_for(minutes(5)).await;
+    let events: Vec<String> = meetings
+        .iter()
+        .filter_map(|meeting| meeting.copy_in(anna).map(|copy| copy.event))
+        .collect();
+    assert_eq!(events.len(), 2);
+    assert!(!contoso.traces(anna, &events).await?.is_empty());
+    let old = contoso.client_state(anna).await?;
+
+    contoso
+        .remove_anna(
+            contoso.erased_state(BookingDisposition::KeepAnonymous),
+            MailboxTaskKind::Erase,
+        )
+        .await?;
+    assert_eq!(contoso.traces(anna, &events).await?, Vec::<String>::new());
+    for (meeting, room) in meetings.iter().zip([aurora, borealis]) {
+        assert_eq!(contoso.outcome_property(meeting, anna, room)?, Some(serde_json::json!({})));
+        assert!(matches!(
+            contoso.expect_booking(meeting, room).await?.observed,
+            ObservedState::Booked(_)
+        ));
+    }
+
+    // What Graph delivers again finds nobody.
+    contoso.world.microsoft.graph.clear_requests();
+    let again = serde_json::json!({ "value": [{
+        "subscriptionId": "7f105c7d-2dc5-4530-97cd-4e7ae6534c07",
+        "clientState": old,
+        "changeType": "updated",
+        "tenantId": contoso.tenant.id(),
+        "resource": format!("Users/{}/Events/{}", anna.id(), events[0]),
+        "resourceData": { "id": events[0] },
+    }]});
+    assert_eq!(contoso.post(again.to_string()).await?, 202);
+    contoso.run_for(minutes(5)).await;
+    assert_eq!(contoso.graph_requests("GET", "/users/{id}/events/{id}"), []);
+    assert_eq!(contoso.traces(anna, &events).await?, Vec::<String>::new());
+
+    // And at last the tombstone goes, too.
+    contoso.run_for(hours(TOMBSTONE_HOURS + 1)).await;
+    assert!(contoso.mailbox(anna).await.is_err());
+    let due = contoso.rows(Table::Due).await?;
+    assert!(due.iter().all(|row| !row.key.row.contains(anna.id())), "{due:?}");
+    contoso.assert_healthy().await
+}
+
+#[tokio::test]
+async fn who_erases_and_gives_up_the_rooms_leaves_them_free() -> TestResult {
+    let contoso = contoso_keeping_content().await?;
+    let meeting = contoso.meet(&contoso.anna, ("09:00", "10:00"), &contoso.aurora)?;
+    contoso.run_for(minutes(5)).await;
+    let events = vec![meeting.copy_in(&contoso.anna).ok_or("no copy")?.event];
+    contoso
+        .remove_anna(contoso.erased_state(BookingDisposition::Release), MailboxTaskKind::Erase)
+        .await?;
+    contoso.run_for(minutes(10)).await;
+    assert_eq!(contoso.traces(&contoso.anna, &events).await?, Vec::<String>::new());
+    assert_eq!(meeting.response_of(&contoso.aurora), Some(Response::Declined));
+    assert_eq!(contoso.ledger_slots(&contoso.aurora, "2026-11-24").await?, []);
+    contoso.assert_healthy().await
+}
+
+#[tokio::test]
+async fn who_leaves_while_access_is_lost_is_forgotten_at_once_and_the_rest_waits() -> TestResult {
+    let later = ("2026-12-03T09:00", "2026-12-03T10:00");
+    for erased in [false, true] {
+        let contoso = contoso_keeping_content().await?;
+        let Contoso { anna, aurora, world: office, tenant, .. } = &contoso;
+        let meeting = contoso.meet(anna, later, aurora)?;
+        contoso.run_for(minutes(5)).await;
+        office.microsoft.entra.revoke(tenant.id(), DAEMON_APP);
+        let (since, reason) = (contoso.now(), SuspensionReason::TokenRefused);
+        contoso.set_tenant_state(TenantState::Suspended(Suspension { since, reason })).await?;
+        let (state, task) = match erased {
+            true => (contoso.erased_state(BookingDisposition::Release), MailboxTaskKind::Erase),
+            false => {
+                (MailboxState::Withdrawn(BookingDisposition::Release), MailboxTaskKind::Unsubscribe)
+            }
+        };
+        contoso.remove_anna(state, task).await?;
+        let booking = contoso.expect_booking(&meeting, aurora).await?;
+        assert_eq!(booking.desired, DesiredState::Unwanted(EndReason::Abandoned));
+        assert_eq!(booking.copies.organizer, OrganizerCopy::Released, "what her copy said is gone");
+
+        office.microsoft.entra.consent_to_all(tenant.id(), DAEMON_APP);
+        contoso.set_tenant_state(TenantState::Active).await?;
+        contoso.run_for(hours(TOMBSTONE_HOURS + 12)).await;
+        assert_eq!(meeting.response_of(aurora), Some(Response::Declined));
+        assert_eq!(contoso.ledger_slots(aurora, "2026-12-03").await?, []);
+        if erased {
+            assert_eq!(
+                contoso.outcome_property(&meeting, anna, aurora)?,
+                Some(serde_json::json!({}))
+            );
+            assert_eq!(contoso.appointment_count(anna).await?, 0);
+            assert!(contoso.mailbox(anna).await.is_err());
+        }
+        contoso.assert_healthy().await?;
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn who_agrees_again_while_being_erased_is_followed_again() -> TestResult {
+    let contoso = Contoso::open().await?;
+    let meeting = contoso.meet(&contoso.anna, ("09:00", "10:00"), &contoso.aurora)?;
+    contoso.run_for(minutes(5)).await;
+    let seeding = contoso.world.fixtures();
+    let old = contoso.mailbox(&contoso.anna).await?.nonce;
+    contoso
+        .remove_anna(
+            contoso.erased_state(BookingDisposition::KeepAnonymous),
+            MailboxTaskKind::Erase,
+        )
+        .await?;
+    seeding.agree(&contoso.anna).await?;
+    contoso.run_for(minutes(5)).await;
+    let row = contoso.mailbox(&contoso.anna).await?;
+    assert!(row.subscription.is_some() && row.nonce != old);
+    assert_eq!(
+        contoso.outcome_on_copy(&meeting, &contoso.anna, &contoso.aurora)?.as_deref(),
+        Some("booked")
+    );
+    contoso.run_for(hours(TOMBSTONE_HOURS + 2)).await;
+    assert!(contoso.mailbox(&contoso.anna).await.is_ok(), "the tombstone's time is not hers");
+    contoso.assert_healthy().await
+}
+
+#[tokio::test]
+async fn a_mailbox_that_graph_does_not_subscribe_is_looked_at_instead() -> TestResult {
+    let contoso = Contoso::open().await?;
+    let Contoso { ben, aurora, world: office, .. } = &contoso;
+    let daemon = world::microsoft::DAEMON_APP;
+    office.microsoft.entra.consent(contoso.tenant.id(), daemon, &["Calendars.ReadWrite"]);
+    contoso.run_for(hours(2)).await;
+    office.fixtures().agree(ben).await?;
+    office.run_until_idle().await;
+    let row = contoso.mailbox(ben).await?;
+    assert!(row.subscription.is_none() && row.polling.is_some());
+
+    let meeting = contoso.meet(ben, ("09:00", "10:00"), aurora)?;
+    contoso.run_for(minutes(25)).await;
+    assert_eq!(contoso.outcome_on_copy(&meeting, ben, aurora)?.as_deref(), Some("booked"));
+
+    // Once Graph takes it, there is nothing to look for any more.
+    office.microsoft.entra.consent(
+        contoso.tenant.id(),
+        daemon,
+        &["Calendars.Read", "Calendars.ReadWrite"],
+    );
+    contoso.run_for(hours(26)).await;
+    let row = contoso.mailbox(ben).await?;
+    assert!(row.subscription.is_some() && row.polling.is_none());
+    office.fixtures().withdraw(ben).await?;
+    contoso.run_for(minutes(30)).await;
+    let due = contoso.rows(Table::Due).await?;
+    assert!(due.iter().all(|row| !row.key.row.contains(ben.id())), "{due:?}");
+    contoso.assert_healthy().await
+}
+
+#[tokio::test]
+async fn an_appointment_that_cannot_be_changed_keeps_nothing_else_from_being_erased() -> TestResult
+{
+    let contoso = contoso_keeping_content().await?;
+    let Contoso { anna, aurora, world: office, .. } = &contoso;
+    contoso.meet(anna, ("09:00", "10:00"), aurora)?;
+    contoso.run_for(minutes(5)).await;
+    for nth in 1..=20 {
+        let (method, template) = ("PATCH", "/users/{id}/events/{id}");
+        let (moment, outcome) = (FaultTiming::Before, Answer::Status(400));
+        office.microsoft.graph.plan_fault(RequestFault { method, template, nth, moment, outcome });
+    }
+    contoso
+        .remove_anna(
+            contoso.erased_state(BookingDisposition::KeepAnonymous),
+            MailboxTaskKind::Erase,
+        )
+        .await?;
+    assert_eq!(contoso.subscriptions(anna), 0, "nothing new comes in, whatever is refused");
+    contoso.run_for(hours(6)).await;
+    assert_eq!(contoso.appointment_count(anna).await?, 0);
+    contoso.run_for(hours(TOMBSTONE_HOURS)).await;
+    assert!(contoso.mailbox(anna).await.is_err(), "the tombstone is gone");
+    contoso.assert_healthy().await
+}
+
+#[tokio::test]
+async fn whenever_somebody_erases_our_mark_does_not_stay() -> TestResult {
+    for step in 0..14 {
+        let contoso = Contoso::open().await?;
+        let Contoso { anna, aurora, world: office, .. } = &contoso;
+        let meeting = contoso.meet(anna, ("09:00", "10:00"), aurora)?;
+        for _ in 0..step {
+            office.microsoft.exchange.deliver_due();
+            office.microsoft.graph.deliver_due().await;
+            office.host.process_all().await;
+        }
+        contoso
+            .remove_anna(
+                contoso.erased_state(BookingDisposition::KeepAnonymous),
+                MailboxTaskKind::Erase,
+            )
+            .await?;
+        contoso.run_for(hours(2)).await;
+        let word = contoso.outcome_property(&meeting, anna, aurora)?;
+        assert!(word.is_none_or(|word| word == serde_json::json!({})), "after step {step}");
+        assert_eq!(contoso.traces(anna, &[]).await?, Vec::<String>::new(), "after step {step}");
+        contoso.assert_healthy().await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,249 @@
+//! Outages of our own: the webhook answers within two seconds, never 202 without the message, and
+//! never drops anything. And a slow tenant is slow for itself alone.
+
+use std::future::pending;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use axum::body::Body;
+use roombridge::domain::policy::{ContentPolicy, ResponseMode};
+use roombridge::identity::client_state::{KeySet, SecretKey, issue};
+use roombridge::identity::cloud::Cloud;
+use roombridge::identity::key_ring::{FixedKeys, KeyRing, KeySource, KeysUnavailable};
+use roombridge::identity::tenant_tokens::Registrations;
+use roombridge::identity::validation_tokens::ValidationTokenVerifier;
+use roombridge::queue::Queue;
+use roombridge::queue::memory::QueueKind;
+use roombridge::store::tables::Table;
+use roombridge::web::notifications::{self, IpAllowList};
+use serde_json::json;
+use tokio::time::Instant;
+use tower::ServiceExt as _;
+use world::exchange::{Invitation, Processing, Response};
+use world::microsoft::LOGIN_HOST;
+use world::test_world::TestWorld;
+
+use crate::contoso::{Contoso, at, hours, minutes, seconds};
+use crate::fetch_event::rich::rich_contoso;
+use crate::{TestError, TestResult};
+
+/// The whole answer, and a little for the way.
+const RESPONSE_DEADLINE: Duration = Duration::from_millis(2_001);
+
+/// Delivers what is due, and how long the answers took in all, on a clock that nobody waits for.
+async fn deliver(contoso: &Contoso) -> (Vec<Option<u16>>, Duration) {
+    let begun = Instant::now();
+    contoso.world.microsoft.exchange.deliver_due();
+    let delivery = contoso.world.microsoft.graph.deliver_due().await;
+    (delivery.posts.iter().map(|post| post.status).collect(), begun.elapsed())
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_queue_that_does_not_answer_is_a_503_after_two_seconds() -> TestResult {
+    let contoso = Contoso::open().await?;
+    let Contoso { ben, aurora, world: office, .. } = &contoso;
+    let meeting = contoso.meet(ben, ("09:00", "10:00"), aurora)?;
+    office.queue_faults.reset();
+    office.queue_faults.hang_call(0);
+    let (statuses, took) = deliver(&contoso).await;
+    assert_eq!(statuses, [Some(503)]);
+    assert!(took <= RESPONSE_DEADLINE, "{took:?}");
+    assert_eq!(contoso.queue_len(Queue::EventChanges), 0);
+    contoso.run_for(minutes(5)).await;
+    assert_eq!(meeting.response_of(aurora), Some(Response::Accepted), "Graph came back with it");
+    contoso.assert_healthy().await
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_queue_that_is_down_for_an_hour_loses_nothing() -> TestResult {
+    let contoso = Contoso::open().await?;
+    let Contoso { ben, aurora, world: office, .. } = &contoso;
+    let meeting = contoso.meet(ben, ("09:00", "10:00"), aurora)?;
+    office.queue_faults.set_down(true);
+    let (statuses, took) = deliver(&contoso).await;
+    assert_eq!((statuses, took), (vec![Some(503)], Duration::ZERO), "at once");
+    contoso.run_for(hours(1)).await;
+    office.queue_faults.set_down(false);
+    contoso.run_for(hours(2)).await;
+    assert_eq!(meeting.response_of(aurora), Some(Response::Accepted));
+    contoso.assert_healthy().await
+}
+
+/// A vault that can stop answering.
+struct FailingKeySource(AtomicBool);
+
+#[async_trait]
+impl KeySource for FailingKeySource {
+    async fn load(&self) -> Result<KeySet, KeysUnavailable> {
+        if !self.0.load(Ordering::SeqCst) {
+            pending::<()>().await;
+        }
+        Ok(KeySet::new(key()?, []))
+    }
+}
+
+fn key() -> Result<SecretKey, KeysUnavailable> {
+    Ok(SecretKey::new("k1".parse().map_err(|_| KeysUnavailable)?, &[7; 32]))
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_vault_that_does_not_answer_a_cold_process_is_a_503_after_two_seconds() -> TestResult {
+    let vault = Arc::new(FailingKeySource(AtomicBool::new(false)));
+    let office =
+        TestWorld::with_client_state_keys(1, None, Arc::clone(&vault) as Arc<dyn KeySource>)?;
+    let contoso = Contoso::unconnected(office);
+    let (tenant, mailbox) = (contoso.tenant_id()?, contoso.anna.id().parse()?);
+    let body = json!({ "value": [{
+        "clientState": issue(&key()?, tenant, mailbox, 7), "tenantId": tenant.to_string(),
+        "changeType": "updated", "resourceData": { "id": "AAMk=" },
+    }] });
+    let begun = Instant::now();
+    assert_eq!(contoso.post(body.to_string()).await?, 503);
+    assert!(begun.elapsed() <= RESPONSE_DEADLINE, "{:?}", begun.elapsed());
+    assert_eq!(contoso.queue_len(Queue::EventChanges), 0);
+    Ok(())
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_vault_that_does_not_answer_a_warm_process_is_not_noticed() -> TestResult {
+    let vault = Arc::new(FailingKeySource(AtomicBool::new(true)));
+    let contoso = Contoso::with_keys(Arc::clone(&vault) as Arc<dyn KeySource>).await?;
+    let Contoso { ben, aurora, .. } = &contoso;
+    vault.0.store(false, Ordering::SeqCst);
+    contoso.run_for(hours(3)).await;
+    contoso.meet(ben, ("09:00", "10:00"), aurora)?;
+    assert_eq!(deliver(&contoso).await, (vec![Some(202)], Duration::ZERO));
+    assert_eq!(contoso.queue_len(Queue::EventChanges), 1);
+    contoso.assert_healthy().await
+}
+
+#[tokio::test]
+async fn without_the_keys_of_validation_tokens_events_are_read_and_none_is_dropped() -> TestResult {
+    let contoso = rich_contoso(ContentPolicy::default()).await?;
+    let Contoso { ben, aurora, world: office, .. } = &contoso;
+    office.microsoft.network.set_down(LOGIN_HOST, true);
+    let meeting = contoso.meet(ben, ("09:00", "10:00"), aurora)?;
+    let (statuses, _) = deliver(&contoso).await;
+    assert_eq!(statuses, [Some(202)]);
+    let waiting = contoso.world.memory_outbox.messages(QueueKind::Main(Queue::EventChanges));
+    assert!(waiting.len() == 1 && !waiting[0].text.contains("sealed"), "as ids");
+    contoso.run_for(seconds(50)).await;
+    assert!(!contoso.graph_requests("GET", "/users/{id}/events/{id}").is_empty());
+    assert_eq!(meeting.response_of(aurora), Some(Response::Accepted));
+    contoso.assert_healthy().await
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_tenant_that_answers_slowly_does_not_delay_another() -> TestResult {
+    let contoso = Contoso::open().await?;
+    let Contoso { ben, aurora, world: office, .. } = &contoso;
+    let seeding = office.fixtures();
+    let fabrikam = office.microsoft.tenant("Fabrikam");
+    let frank = fabrikam.person("Frank");
+    seeding.connect(&fabrikam, ContentPolicy::default()).await?;
+    let mut rooms = Vec::new();
+    for n in 0..40 {
+        let room = fabrikam.room(&format!("Room {n}"), Processing::AutoUpdate);
+        seeding.manage_room(&room, ResponseMode::RoombridgeDecides).await?;
+        rooms.push(room);
+    }
+    office.run_until_idle().await;
+    contoso.run_for(minutes(2)).await;
+    let graph = &office.microsoft.graph;
+    graph.set_max_items_per_post(1);
+    for room in &rooms {
+        let invitation = Invitation::new("Numbers", at("09:00"), at("10:00")).room(room);
+        fabrikam.meet(&frank, invitation)?;
+    }
+    graph.deliver_due().await;
+    let meeting = contoso.meet(ben, ("09:00", "10:00"), aurora)?;
+    graph.deliver_due().await;
+    graph.set_answer_time(fabrikam.id(), Duration::from_secs(60));
+    assert_eq!(contoso.queue_len(Queue::EventChanges), 164, "Fabrikam's are in front");
+
+    let begun = Instant::now();
+    let listening = office.host.listen();
+    while contoso.booking(&meeting, aurora).await?.is_none() {
+        // paused clock: the host polls and Graph answers on it.
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    assert!(begun.elapsed() < Duration::from_secs(30), "{:?}", begun.elapsed());
+    let asked = contoso.graph_requests("GET", "/users/{id}/events/{id}");
+    let of = |id: &str| asked.iter().filter(|seen| seen.tenant.as_deref() == Some(id)).count();
+    assert!(of(fabrikam.id()) <= 16, "it holds its share: {}", of(fabrikam.id()));
+    graph.set_answer_time(fabrikam.id(), Duration::ZERO);
+    listening.drain().await;
+    contoso.run_for(hours(1)).await;
+    assert_eq!(contoso.count(Table::Bookings).await?, 41);
+    contoso.assert_healthy().await
+}
+
+/// The webhook with a list of sources, and nothing behind it that could answer.
+fn webhook_with_source_list() -> Result<axum::Router, TestError> {
+    struct Nothing;
+    #[async_trait]
+    impl KeySource for Nothing {
+        async fn load(&self) -> Result<KeySet, KeysUnavailable> {
+            Err(KeysUnavailable)
+        }
+    }
+    let office = TestWorld::new(1)?;
+    let clock = || Arc::new(office.clock.clone());
+    let registrations = Registrations { organisation_wide: "a".to_owned(), scoped: "b".to_owned() };
+    let cloud = Cloud {
+        authority: "https://login.example".parse()?,
+        issuer: "https://login.example".parse()?,
+        token_exchange_audience: "api://exchange".to_owned(),
+        graph_scope: "https://graph.example/.default".to_owned(),
+    };
+    let http = Arc::new(office.microsoft.network.clone());
+    let tokens = Arc::new(ValidationTokenVerifier::new(http, clock(), cloud, &registrations));
+    let sources = IpAllowList::new(vec!["192.0.2.0/24".parse()?]);
+    let keys = Arc::new(KeyRing::new(Box::new(Nothing), clock()));
+    let outbox = Arc::clone(&office.raw_outbox);
+    let rng = Arc::clone(&office.rng);
+    Ok(notifications::router(notifications::Deps::new(keys, outbox, clock(), rng, tokens, sources)))
+}
+
+#[tokio::test]
+async fn where_a_list_of_sources_is_set_nobody_else_is_even_read() -> TestResult {
+    let router = webhook_with_source_list()?;
+    let ask = async |from: Option<&str>, query: &str, body: &str| -> Result<u16, TestError> {
+        let mut request = http::Request::post(format!("/{query}"));
+        if let Some(from) = from {
+            request = request.header("x-forwarded-for", from);
+        }
+        let request = request.body(Body::from(body.to_owned()))?;
+        Ok(router.clone().oneshot(request).await?.status().as_u16())
+    };
+    let inside = Some("198.51.100.9, 192.0.2.7:50000");
+    assert_eq!(ask(inside, "?validationToken=x", "").await?, 200);
+    assert_eq!(ask(inside, "", r#"{"value":[]}"#).await?, 202);
+    assert_eq!(ask(inside, "", "{").await?, 400);
+    for outside in [None, Some("192.0.2.7, 198.51.100.9:50000"), Some("")] {
+        assert_eq!(ask(outside, "?validationToken=x", "").await?, 403);
+        assert_eq!(ask(outside, "", r#"{"value":[]}"#).await?, 403);
+        assert_eq!(ask(outside, "", "{").await?, 403);
+    }
+    Ok(())
+}
+
+/// Keys that never change are a source like any other.
+#[tokio::test(start_paused = true)]
+async fn a_post_without_anything_of_ours_waits_for_nothing() -> TestResult {
+    let keys = Arc::new(FixedKeys(KeySet::new(key()?, [])));
+    let contoso = Contoso::with_keys(keys).await?;
+    let begun = Instant::now();
+    let body = json!({
+        "value": [{ "clientState": "foreign", "encryptedContent": { "data": "ZGF0YQ==" } }],
+        "validationTokens": vec!["a.b.c"; 1_000],
+    });
+    contoso.world.microsoft.network.set_down(LOGIN_HOST, true);
+    let before = contoso.world.microsoft.network.requests(LOGIN_HOST);
+    assert_eq!(contoso.post(body.to_string()).await?, 202);
+    assert_eq!(contoso.world.microsoft.network.requests(LOGIN_HOST), before, "no token is read");
+    assert_eq!(begun.elapsed(), Duration::ZERO);
+    Ok(())
+}

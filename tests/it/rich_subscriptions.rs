@@ -1,0 +1,77 @@
+//! Subscriptions that bring the content of events, in place of those that do not.
+
+use std::sync::Arc;
+
+use jiff::SignedDuration;
+use roombridge::base::call_log::CallLog;
+use roombridge::base::clock::Clock as _;
+use roombridge::domain::ids::CorrelationId;
+use roombridge::domain::policy::Registration;
+use roombridge::graph::subscriptions::ResourceDataOptions;
+use roombridge::graph::{CallContext, NewSubscription};
+use roombridge::identity::client_state::{SecretKey, issue};
+use roombridge::identity::content_keys::{ContentKeySource as _, NewContentKey};
+use roombridge::store::mailboxes::Mailboxes;
+use roombridge::store::tenants::Tenants;
+use world::exchange::{Mailbox, Tenant};
+use world::test_world::{APP_HOST, TestWorld};
+
+use crate::TestResult;
+
+/// The tenant wants its notifications with content, and gets them for these mailboxes.
+pub(crate) async fn enable_rich_notifications(
+    office: &TestWorld,
+    tenant: &Tenant,
+    mailboxes: &[&Mailbox],
+) -> TestResult {
+    let tenants = Tenants::new(Arc::clone(&office.raw_tables), Arc::new(office.clock.clone()));
+    let mut row = tenants.get_uncached(tenant.id().parse()?).await?.ok_or("connected")?;
+    row.policy.rich_notifications = true;
+    tenants.upsert(&row).await?;
+    let fresh = NewContentKey::generate(office.now(), office.rng.as_ref()).await?;
+    office.content_keys.add(&fresh).await?;
+    for mailbox in mailboxes {
+        replace_by_rich_subscription(office, tenant, mailbox, &fresh).await?;
+    }
+    office.clock.advance(SignedDuration::from_mins(2));
+    Ok(())
+}
+
+async fn replace_by_rich_subscription(
+    office: &TestWorld,
+    tenant: &Tenant,
+    mailbox: &Mailbox,
+    key: &NewContentKey,
+) -> TestResult {
+    let graph = office.app.graph().for_tenant(CallContext {
+        tenant: tenant.id().parse()?,
+        registration: Registration::OrganisationWide,
+        correlation: CorrelationId(1),
+        calls: CallLog::default(),
+    });
+    let mailboxes = Mailboxes::new(Arc::clone(&office.raw_tables));
+    let found = mailboxes.get(tenant.id().parse()?, mailbox.id().parse()?).await?;
+    let (row, _) = found.ok_or("the mailbox is followed")?;
+    for listed in graph.list_subscriptions().await? {
+        if listed.mailbox == Some(row.id) {
+            graph.unsubscribe(&listed.id).await?;
+        }
+    }
+    let url: url::Url = format!("https://{APP_HOST}/api/notifications").parse()?;
+    let certificate = key.to_content_key(office.now())?.certificate().to_owned();
+    let nonce = row.nonce.ok_or("it was subscribed")?;
+    let order = NewSubscription {
+        mailbox: row.id,
+        notification_url: url.clone(),
+        lifecycle_notification_url: url,
+        client_state: issue(&SecretKey::new("k1".parse()?, &[7; 32]), row.tenant, row.id, nonce),
+        expires_at: office.clock.now() + SignedDuration::from_hours(20),
+        resource_data: Some(ResourceDataOptions {
+            certificate,
+            certificate_id: key.id().clone(),
+            add_in_property: None,
+        }),
+    };
+    graph.subscribe(&order).await?;
+    Ok(())
+}

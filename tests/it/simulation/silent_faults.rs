@@ -1,0 +1,138 @@
+//! What happens behind our back: notifications vanish, subscriptions end, keys are turned or lost,
+//! permissions are taken away and given again.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use async_trait::async_trait;
+use roombridge::base::rng::SeededRng;
+use roombridge::identity::client_state::{KeySet, SecretKey};
+use roombridge::identity::content_keys::{ContentKeySource as _, MemoryContentKeys, NewContentKey};
+use roombridge::identity::key_ring::{KeySource, KeysUnavailable};
+use tokio::sync::OnceCell;
+use world::exchange::Mailbox;
+use world::graph::LifecycleKind;
+use world::microsoft::DAEMON_APP;
+
+use super::operations::Op;
+use super::run::SimulationRun;
+use crate::{TestError, TestResult};
+
+/// Client-state keys that change while everything runs. Clones share them.
+#[derive(Clone)]
+pub(super) struct RotatingKeys(Arc<Mutex<Vec<SecretKey>>>);
+
+impl RotatingKeys {
+    pub(super) fn new() -> Result<Self, TestError> {
+        Ok(Self(Arc::new(Mutex::new(vec![key(1)?]))))
+    }
+
+    /// Another key for new client states; the old ones are lost, or still prove.
+    fn rotate(&self, lost: bool) -> Result<(), TestError> {
+        let mut keys = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let number = keys.last().and_then(|key| key.id().as_str().get(1..)?.parse().ok());
+        let next = key(number.unwrap_or(0_u8) + 1)?;
+        if lost {
+            keys.clear();
+        }
+        keys.push(next);
+        Ok(())
+    }
+}
+
+/// Keys that content is sealed for, made once for all seeds: each takes a while.
+static CONTENT_KEYS: OnceCell<Vec<NewContentKey>> = OnceCell::const_new();
+/// How many there are, round and round.
+const CONTENT_KEY_COUNT: u64 = 4;
+
+/// Puts a spare key that is not there yet into the vault, the `nth` if it may be.
+pub(super) async fn add_content_key(vault: &MemoryContentKeys, nth: usize) -> TestResult {
+    let spare = CONTENT_KEYS
+        .get_or_try_init(|| async {
+            let mut keys = Vec::new();
+            for seed in 0..CONTENT_KEY_COUNT {
+                let made_at = jiff::Timestamp::UNIX_EPOCH;
+                keys.push(NewContentKey::generate(made_at, &SeededRng::new(seed)).await?);
+            }
+            Ok::<_, TestError>(keys)
+        })
+        .await?;
+    let known = vault.ids();
+    let mut others = spare.iter().cycle().skip(nth).take(spare.len());
+    if let Some(key) = others.find(|key| !known.contains(key.id())) {
+        vault.add(key).await?;
+    }
+    Ok(())
+}
+
+fn key(number: u8) -> Result<SecretKey, TestError> {
+    Ok(SecretKey::new(format!("k{number}").parse()?, &[number; 32]))
+}
+
+#[async_trait]
+impl KeySource for RotatingKeys {
+    async fn load(&self) -> Result<KeySet, KeysUnavailable> {
+        let keys = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let (current, others) = keys.split_last().ok_or(KeysUnavailable)?;
+        Ok(KeySet::new(current.clone(), others.iter().cloned()))
+    }
+}
+
+impl SimulationRun {
+    #[expect(clippy::wildcard_enum_match_arm, reason = "the caller sorts operations by kind")]
+    pub(super) async fn apply_silent_fault(&mut self, op: Op) -> Result<(), TestError> {
+        let graph = &self.world.microsoft.graph;
+        match op {
+            Op::DropAllNotifications(on) => graph.drop_next(if on { u32::MAX } else { 0 }),
+            Op::LoseSubscription { mailbox, announced: told } => {
+                for id in self.subscriptions_of(mailbox) {
+                    if told {
+                        graph.send_lifecycle(&id, LifecycleKind::SubscriptionRemoved);
+                    } else {
+                        graph.end_silently(&id);
+                    }
+                }
+            }
+            Op::Lifecycle { mailbox, missed } => {
+                let event = if missed {
+                    LifecycleKind::Missed
+                } else {
+                    LifecycleKind::ReauthorizationRequired
+                };
+                for id in self.subscriptions_of(mailbox) {
+                    graph.send_lifecycle(&id, event);
+                }
+            }
+            Op::RotateKeys { lost } => self.keys.rotate(lost)?,
+            Op::RotateContentKey { lost } => {
+                let known = self.world.content_keys.ids();
+                add_content_key(&self.world.content_keys, known.len()).await?;
+                for id in known.iter().filter(|_| lost) {
+                    self.world.content_keys.destroy(id).await?;
+                }
+            }
+            Op::RevokeAccess => {
+                self.revoked = true;
+                self.world.microsoft.entra.revoke(self.tenant.id(), DAEMON_APP);
+            }
+            Op::RestoreAccess => self.restore_access().await?,
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// The administrator gives the permissions again and connects, if they were taken away.
+    pub(super) async fn restore_access(&mut self) -> Result<(), TestError> {
+        if std::mem::take(&mut self.revoked) {
+            self.world.microsoft.entra.consent_to_all(self.tenant.id(), DAEMON_APP);
+            self.world.fixtures().reconnect(&self.tenant).await?;
+        }
+        Ok(())
+    }
+
+    fn subscriptions_of(&self, mailbox: u8) -> Vec<String> {
+        let all: Vec<&Mailbox> = self.people.iter().chain(&self.rooms).collect();
+        let mailbox = all[usize::from(mailbox) % all.len()].id();
+        let living = self.world.microsoft.graph.subscriptions();
+        living.into_iter().filter(|one| one.mailbox == mailbox).map(|one| one.id).collect()
+    }
+}

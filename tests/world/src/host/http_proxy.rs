@@ -1,0 +1,185 @@
+//! The HTTP front: the platform's front end and the host's proxy in one.
+//!
+//! Routes and methods are those of the function.json files under the prefix, anything else is 404.
+//! A request goes on with its method, path and raw query untouched, its body streamed, without
+//! hop-by-hop headers, with the host's own headers over the caller's; the answer comes back as it is
+//! (`DefaultHttpProxyService` with `enableProxyingHttpRequest`, host of 2025). The front end in
+//! front of it adds `X-Forwarded-*`, `X-ARR-SSL` and `DISGUISED-HOST`; to `X-Forwarded-For` it appends
+//! the caller's address with its port, after whatever the caller claimed.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{ConnectInfo, Request, State};
+use axum::response::{IntoResponse, Response};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use http_body_util::Limited;
+
+use super::FunctionsHost;
+use super::function_json::TriggerFile;
+use super::process::State as ProcessState;
+
+/// `FUNCTIONS_REQUEST_BODY_SIZE_LIMIT` at its default.
+const BODY_LIMIT: usize = 104_857_600;
+const CONNECT_ATTEMPTS: u32 = 10;
+const CONNECT_PAUSE: Duration = Duration::from_millis(50);
+
+const HOP_BY_HOP: [&str; 10] = [
+    "connection",
+    "keep-alive",
+    "proxy-authenticate",
+    "proxy-authorization",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "trailers",
+    "transfer-encoding",
+    "upgrade",
+];
+
+impl FunctionsHost {
+    /// The app as the outside sees it. Serve it with connection info to have callers' addresses in
+    /// `X-Forwarded-For`; in process [`crate::in_process::InProcess::calling_from`] names one.
+    pub fn http_router(self: &Arc<Self>) -> Router {
+        Router::new().fallback(proxy).with_state(Arc::clone(self))
+    }
+
+    fn has_route(&self, method: &Method, path: &str) -> bool {
+        let prefix = &self.app.settings.route_prefix;
+        self.app.functions.iter().any(|function| match &function.trigger {
+            TriggerFile::Http { route, methods } => {
+                let route =
+                    if prefix.is_empty() { route.clone() } else { format!("{prefix}/{route}") };
+                methods.iter().any(|known| known.eq_ignore_ascii_case(method.as_str()))
+                    && route_matches(&route, path)
+            }
+            TriggerFile::Queue { .. } | TriggerFile::Timer { .. } => false,
+        })
+    }
+
+    /// Connection attempts are repeated up to ten times before anything is sent.
+    async fn wait_until_connectable(&self) {
+        let Some(process) = self.process() else { return };
+        for _ in 0..CONNECT_ATTEMPTS {
+            let ProcessState::Ready { port, .. } = process.state() else { return };
+            if tokio::net::TcpStream::connect(("127.0.0.1", port)).await.is_ok() {
+                return;
+            }
+            tokio::time::sleep(CONNECT_PAUSE).await;
+        }
+    }
+
+    fn add_platform_headers(&self, headers: &mut HeaderMap, caller: Option<SocketAddr>) {
+        let invocation = self.add_host_headers(headers);
+        if !headers.contains_key("traceparent") {
+            self.add_trace_context(headers);
+        }
+        let caller = caller.map_or_else(|| "203.0.113.1:50000".to_owned(), |at| at.to_string());
+        let host = headers.get(header::HOST).cloned();
+        let host = host.unwrap_or_else(|| HeaderValue::from_static("localhost"));
+        headers.insert("x-forwarded-proto", HeaderValue::from_static("https"));
+        headers.insert("x-arr-ssl", HeaderValue::from_static("2048|256|CN=loopback"));
+        headers.insert("x-forwarded-host", host.clone());
+        headers.insert("disguised-host", host);
+        // Whatever the caller claims stays in front: only the last entry is the platform's own.
+        let claimed = headers.get_all("x-forwarded-for").iter().filter_map(|v| v.to_str().ok());
+        let forwarded: Vec<&str> = claimed.chain([caller.as_str()]).collect();
+        let forwarded = forwarded.join(", ");
+        for (name, value) in [("x-forwarded-for", forwarded), ("x-ms-invocation-id", invocation)] {
+            if let Ok(value) = value.parse() {
+                headers.insert(name, value);
+            }
+        }
+    }
+}
+
+async fn proxy(State(host): State<Arc<FunctionsHost>>, request: Request) -> Response {
+    if !host.has_route(request.method(), request.uri().path()) {
+        return StatusCode::NOT_FOUND.into_response();
+    }
+    let length = request.headers().get(header::CONTENT_LENGTH);
+    let length = length.and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
+    if length.is_some_and(|length| length > BODY_LIMIT as u64) {
+        return StatusCode::PAYLOAD_TOO_LARGE.into_response();
+    }
+    host.wait_until_connectable().await;
+    let Ok((_, transport)) = host.ready_handler().await else {
+        return StatusCode::BAD_GATEWAY.into_response();
+    };
+    let (mut head, body) = request.into_parts();
+    let caller = head.extensions.get::<ConnectInfo<SocketAddr>>().map(|info| info.0);
+    head.extensions.clear();
+    head.version = http::Version::HTTP_11;
+    drop_hop_by_hop(&mut head.headers);
+    host.add_platform_headers(&mut head.headers, caller);
+    let body = Body::new(Limited::new(body, BODY_LIMIT));
+    match transport.call(Request::from_parts(head, body)).await {
+        Ok(mut answer) => {
+            drop_hop_by_hop(answer.headers_mut());
+            answer
+        }
+        Err(error) => {
+            host.log().host(format!("a proxied request failed: {error}"));
+            StatusCode::BAD_GATEWAY.into_response()
+        }
+    }
+}
+
+fn drop_hop_by_hop(headers: &mut HeaderMap) {
+    let named: Vec<HeaderName> = headers
+        .get_all(header::CONNECTION)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .filter_map(|name| name.trim().parse().ok())
+        .collect();
+    for name in named {
+        headers.remove(name);
+    }
+    for name in HOP_BY_HOP {
+        headers.remove(name);
+    }
+}
+
+/// ASP.NET's routing, as far as our routes need it: literal segments in any case, `{name}`, and
+/// `{name?}` at the end; a trailing slash does not matter.
+fn route_matches(route: &str, path: &str) -> bool {
+    let path = path.strip_prefix('/').unwrap_or(path);
+    let path = path.strip_suffix('/').unwrap_or(path);
+    let mut segments = path.split('/');
+    for expected in route.split('/') {
+        let parameter = expected.strip_prefix('{').and_then(|rest| rest.strip_suffix('}'));
+        let fits = match (segments.next(), parameter) {
+            (Some(segment), Some(_)) => !segment.is_empty(),
+            (Some(segment), None) => segment.eq_ignore_ascii_case(expected),
+            (None, Some(parameter)) => parameter.ends_with('?'),
+            (None, None) => false,
+        };
+        if !fits {
+            return false;
+        }
+    }
+    segments.next().is_none()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::route_matches;
+
+    #[test]
+    fn routes_match_as_the_host_matches_them() {
+        assert!(route_matches("api/notifications", "/api/notifications"));
+        assert!(route_matches("api/notifications", "/API/Notifications/"));
+        assert!(!route_matches("api/notifications", "/api/notifications/x"));
+        assert!(!route_matches("api/notifications", "/notifications"));
+        assert!(route_matches("api/admin/{resource}/{id?}/{action?}", "/api/admin/failures"));
+        assert!(route_matches(
+            "api/admin/{resource}/{id?}/{action?}",
+            "/api/admin/failures/7/replay"
+        ));
+        assert!(!route_matches("api/admin/{resource}/{id?}/{action?}", "/api/admin"));
+    }
+}

@@ -1,0 +1,147 @@
+//! One queue or timer call, and what the host makes of the answer.
+//!
+//! A status other than 2xx fails the call; 2xx with an empty or `null` body never completes, so the
+//! function times out and the process is killed; anything else than a JSON object fails
+//! (`DefaultHttpWorkerService.ProcessDefaultInvocationRequest`, host 4.1037.0).
+
+use std::convert::Infallible;
+use std::future::pending;
+use std::sync::Arc;
+
+use axum::body::{Body, to_bytes};
+use bytes::Bytes;
+use futures::stream;
+use http::{HeaderMap, Request, Response, header};
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use super::FunctionsHost;
+use super::envelope::Sys;
+use super::process::Process;
+use super::transport::{HandlerTransport, TransportError};
+
+/// The version this host claims to be.
+pub(super) const HOST_VERSION: &str = "4.1037.0.0";
+/// Calls wait this many times the initialization timeout for a handler that starts.
+pub(super) const READY_TIMEOUT_FACTOR: u32 = 4;
+const MAX_RESPONSE_BYTES: usize = 16 * 1024 * 1024;
+
+/// What the host made of a call.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum InvocationResult {
+    /// It succeeded.
+    Succeeded,
+    /// It failed, for this reason.
+    Failed(String),
+    /// It did not complete within `functionTimeout`; a handler process has been killed for it.
+    TimedOut,
+}
+
+pub(super) enum Worker {
+    Attached(Arc<dyn HandlerTransport>),
+    Process(Process),
+}
+
+impl FunctionsHost {
+    /// Calls `POST /{function}` with `body`.
+    pub(super) async fn invoke(&self, function: &str, body: &impl Serialize) -> InvocationResult {
+        let (pid, transport) = match self.ready_handler().await {
+            Ok(handler) => handler,
+            Err(error) => return InvocationResult::Failed(error.to_string()),
+        };
+        let exchange = async {
+            let request = self.request(function, body)?;
+            let response = transport.call(request).await.map_err(|e| e.to_string())?;
+            check_response(response).await
+        };
+        match tokio::time::timeout(self.app.settings.function_timeout, exchange).await {
+            Ok(Ok(())) => InvocationResult::Succeeded,
+            Ok(Err(reason)) => {
+                self.log.host(format!("{function} failed: {reason}"));
+                InvocationResult::Failed(reason)
+            }
+            Err(_elapsed) => {
+                self.log.host(format!("{function} timed out"));
+                if let (Worker::Process(process), Some(pid)) = (&self.worker, pid) {
+                    process.kill_timed_out(pid).await;
+                }
+                InvocationResult::TimedOut
+            }
+        }
+    }
+
+    /// The way to the handler once it is ready, with its process id if it is a process.
+    pub(super) async fn ready_handler(
+        &self,
+    ) -> Result<(Option<u32>, Arc<dyn HandlerTransport>), TransportError> {
+        match &self.worker {
+            Worker::Attached(transport) => Ok((None, Arc::clone(transport))),
+            Worker::Process(process) => {
+                let patience = self.app.settings.initialization_timeout * READY_TIMEOUT_FACTOR;
+                let (pid, socket) = process.transport(patience).await?;
+                Ok((Some(pid), socket))
+            }
+        }
+    }
+
+    fn request(&self, function: &str, body: &impl Serialize) -> Result<Request<Body>, String> {
+        let body = serde_json::to_vec(body).map_err(|e| e.to_string())?;
+        // A stream has no known length, so the body goes out chunked and without Content-Length.
+        let body = stream::iter([Ok::<_, Infallible>(Bytes::from(body))]);
+        let mut request = Request::post(format!("/{function}"))
+            .header(header::CONTENT_TYPE, "application/json; charset=utf-8")
+            .header(header::USER_AGENT, format!("Azure-Functions-Host/{HOST_VERSION}"));
+        if let Some(headers) = request.headers_mut() {
+            self.add_host_headers(headers);
+            self.add_trace_context(headers);
+        }
+        request.body(Body::from_stream(body)).map_err(|e| e.to_string())
+    }
+
+    /// Names host and call, over whatever stood there.
+    pub(super) fn add_host_headers(&self, headers: &mut HeaderMap) -> String {
+        let invocation = self.rng.uuid().to_string();
+        headers.insert(
+            "x-azure-functions-hostversion",
+            header::HeaderValue::from_static(HOST_VERSION),
+        );
+        if let Ok(value) = invocation.parse() {
+            headers.insert("x-azure-functions-invocationid", value);
+        }
+        invocation
+    }
+
+    /// Adds a trace context, not sampled as in captured calls.
+    pub(super) fn add_trace_context(&self, headers: &mut HeaderMap) {
+        let (trace, span) = (self.rng.uuid().simple().to_string(), self.rng.next_u64() | 1);
+        if let Ok(value) = format!("00-{trace}-{span:016x}-00").parse() {
+            headers.insert("traceparent", value);
+        }
+    }
+
+    pub(super) fn sys<'a>(&self, function: &'a str) -> Sys<'a> {
+        Sys { function, now: self.clock.now(), guid: self.rng.uuid().to_string() }
+    }
+}
+
+async fn check_response(response: Response<Body>) -> Result<(), String> {
+    let (head, body) = response.into_parts();
+    if !head.status.is_success() {
+        return Err(format!("status {}", head.status.as_u16()));
+    }
+    let body =
+        to_bytes(body, MAX_RESPONSE_BYTES).await.map_err(|_| TransportError::Broken.to_string())?;
+    let text = body.trim_ascii();
+    if text.is_empty() || text == b"null" {
+        return pending().await;
+    }
+    let kind = head.headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
+    let kind = kind.unwrap_or_default().split(';').next().unwrap_or_default().trim();
+    if !(kind.eq_ignore_ascii_case("application/json") || kind.ends_with("+json")) {
+        return Err(format!("the answer is {kind:?}, not JSON"));
+    }
+    match serde_json::from_slice::<Map<String, Value>>(text) {
+        Ok(_) => Ok(()),
+        Err(_) => Err("the answer is not a JSON object".to_owned()),
+    }
+}

@@ -1,0 +1,50 @@
+//! The office's keys: what a vault would keep.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use roombridge::base::clock::Clock;
+use roombridge::identity::client_state::{KeySet, SecretKey};
+use roombridge::identity::content_keys::{ContentKeys, MemoryContentKeys, VaultWriteError};
+use roombridge::identity::key_ring::{FixedKeys, KeyRing, KeySource, KeysUnavailable};
+
+use super::TestWorldError;
+
+/// The client-state keys of an office that was given none.
+pub(super) fn client_state_keys() -> Result<KeySet, TestWorldError> {
+    let id = "k1".parse().map_err(TestWorldError::from_any)?;
+    Ok(KeySet::new(SecretKey::new(id, &[7; 32]), []))
+}
+
+/// The keys that the office's cookies are sealed with.
+pub(super) fn cookie_key_ring(clock: Arc<dyn Clock>) -> Result<Arc<KeyRing>, TestWorldError> {
+    let id = "c1".parse().map_err(TestWorldError::from_any)?;
+    let keys = FixedKeys(KeySet::new(SecretKey::new(id, &[8; 32]), []));
+    Ok(Arc::new(KeyRing::new(Box::new(keys), clock)))
+}
+
+/// What the app holds of the content keys in `source`.
+pub(super) fn content_key_cache(
+    source: &MemoryContentKeys,
+    clock: &Arc<dyn Clock>,
+) -> Arc<ContentKeys> {
+    Arc::new(ContentKeys::new(Box::new(source.clone()), Arc::clone(clock)))
+}
+
+/// A source that a test keeps a hand on.
+pub(super) struct SharedKeySource(pub(super) Arc<dyn KeySource>);
+
+#[async_trait]
+impl KeySource for SharedKeySource {
+    async fn load(&self) -> Result<KeySet, KeysUnavailable> {
+        self.0.load().await
+    }
+
+    async fn is_empty(&self) -> bool {
+        self.0.is_empty().await
+    }
+
+    async fn store(&self, keys: &KeySet) -> Result<(), VaultWriteError> {
+        self.0.store(keys).await
+    }
+}

@@ -1,0 +1,272 @@
+//! A small organisation with Roombridge plugged in, whole and in this process: memory ports, the
+//! simulated Microsoft side, the simulated Functions host, one clock that only moves when told to.
+//!
+//! Tests tell their stories with it; the simulation draws its operations on it.
+
+mod fixtures;
+mod keys;
+mod storage;
+mod time;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use roombridge::app::{App, AppOptions, Ports};
+use roombridge::base::clock::{Clock, ManualClock};
+use roombridge::base::rng::{Rng, SeededRng};
+use roombridge::domain::ids::TenantId;
+use roombridge::host::Limits;
+use roombridge::identity::cloud::Cloud;
+use roombridge::identity::content_keys::MemoryContentKeys;
+use roombridge::identity::key_ring::{FixedKeys, KeyRing, KeySource};
+use roombridge::identity::sign_in::SignInRegistration;
+use roombridge::identity::tenant_tokens::Registrations;
+use roombridge::jobs::maintain_mailbox;
+use roombridge::queue::Outbox;
+use roombridge::queue::memory::MemoryOutbox;
+use roombridge::store::memory::MemoryTables;
+use roombridge::store::tables::{KeyRange, Table, TableRow, Tables};
+use roombridge::web::notifications::IpAllowList;
+
+use crate::entra::CloudHosts;
+use crate::fault_injection::{FaultInjector, FaultyOutbox, FaultyTables};
+use crate::host::{FunctionApp, FunctionsHost, MemoryQueues};
+use crate::microsoft::{DAEMON_APP, FEDERATED_IDENTITY, Microsoft, SCOPED_APP};
+use keys::{SharedKeySource, client_state_keys, content_key_cache, cookie_key_ring};
+use storage::DelayedOutbox;
+
+pub use fixtures::Fixtures;
+pub use storage::Storage;
+pub use time::RunLog;
+
+/// The host name under which the office's Functions app is reached.
+pub const APP_HOST: &str = "roombridge.example";
+
+/// The tenant that the office's Roombridge has invited.
+pub const INVITED_TENANT: uuid::Uuid =
+    uuid::Uuid::from_u128(0xc000_0000_0000_4000_8000_0000_0000_0001);
+
+/// The registration that people sign in with.
+const PEOPLE_APP: uuid::Uuid = uuid::Uuid::from_u128(0xa000_0000_0000_4000_8000_0000_0000_0008);
+
+/// The origin of the add-in that may call the office's API from a browser.
+pub const ADD_IN_ORIGIN: &str = "https://add-in.example";
+
+/// The office could not be set up or used; says what failed.
+#[derive(Debug, thiserror::Error)]
+#[error("the office: {0}")]
+pub struct TestWorldError(pub String);
+
+impl TestWorldError {
+    pub(crate) fn from_any(error: impl std::fmt::Display) -> Self {
+        Self(error.to_string())
+    }
+}
+
+/// The whole system, on memory ports unless told otherwise.
+pub struct TestWorld {
+    /// The time, for everybody.
+    pub clock: ManualClock,
+    /// Chance, for everybody.
+    pub rng: Arc<dyn Rng>,
+    /// Exchange, Graph, Entra.
+    pub microsoft: Microsoft,
+    /// What the app's table calls are counted and failed with.
+    pub table_faults: FaultInjector,
+    /// What the app's queue sends are counted and failed with.
+    pub queue_faults: FaultInjector,
+    /// The tables themselves, for looking in without being counted.
+    pub raw_tables: Arc<dyn Tables>,
+    /// The way into the queues themselves, uncounted.
+    pub raw_outbox: Arc<dyn Outbox>,
+    /// The tables in memory; empty when the office stands on other storage.
+    pub memory_tables: Arc<MemoryTables>,
+    /// The queues in memory; empty when the office stands on other storage.
+    pub memory_outbox: Arc<MemoryOutbox>,
+    /// What waits for the office's time to come; nothing on memory ports.
+    delayed_outbox: Option<Arc<DelayedOutbox>>,
+    /// The Functions host that calls the app.
+    pub host: Arc<FunctionsHost>,
+    /// The app.
+    pub app: App,
+    /// The keys that content is sealed with, as the vault would keep them: none at first.
+    pub content_keys: MemoryContentKeys,
+}
+
+impl TestWorld {
+    /// An office at 08:00 UTC on Monday 23 November 2026; the same `seed` repeats every random draw.
+    ///
+    /// # Errors
+    /// [`TestWorldError`] when the repository's function files cannot be read or no key could be made.
+    pub fn new(seed: u64) -> Result<Self, TestWorldError> {
+        Self::with_client_state_keys(seed, None, Arc::new(FixedKeys(client_state_keys()?)))
+    }
+
+    /// The same office with its rows and messages in `storage`.
+    ///
+    /// # Errors
+    /// As [`TestWorld::new`].
+    pub fn on_storage(seed: u64, storage: Storage) -> Result<Self, TestWorldError> {
+        Self::with_client_state_keys(seed, Some(storage), Arc::new(FixedKeys(client_state_keys()?)))
+    }
+
+    /// The same office on `storage` (`None`: in memory), with the client-state keys of `keys`.
+    ///
+    /// # Errors
+    /// As [`TestWorld::new`].
+    pub fn with_client_state_keys(
+        seed: u64,
+        storage: Option<Storage>,
+        keys: Arc<dyn KeySource>,
+    ) -> Result<Self, TestWorldError> {
+        Self::build(seed, storage, keys, CloudHosts::default())
+    }
+
+    /// The same office in another of Microsoft's clouds.
+    ///
+    /// # Errors
+    /// As [`TestWorld::new`].
+    pub fn in_cloud(seed: u64, hosts: CloudHosts) -> Result<Self, TestWorldError> {
+        Self::build(seed, None, Arc::new(FixedKeys(client_state_keys()?)), hosts)
+    }
+
+    fn build(
+        seed: u64,
+        storage: Option<Storage>,
+        keys: Arc<dyn KeySource>,
+        hosts: CloudHosts,
+    ) -> Result<Self, TestWorldError> {
+        crate::log_capture::install();
+        let start = "2026-11-23T08:00:00Z".parse().map_err(TestWorldError::from_any)?;
+        let hand = ManualClock::new(start);
+        let clock: Arc<dyn Clock> = Arc::new(hand.clone());
+        let rng: Arc<dyn Rng> = Arc::new(SeededRng::new(seed));
+        let microsoft = Microsoft::new(Arc::clone(&clock), Arc::clone(&rng))
+            .map_err(TestWorldError::from_any)?;
+        let memory = Arc::new(MemoryTables::new());
+        let outbox = Arc::new(MemoryOutbox::new(Arc::clone(&clock)));
+        let held_back = storage.as_ref().map(|storage| {
+            Arc::new(DelayedOutbox::new(Arc::clone(&storage.outbox), Arc::clone(&clock)))
+        });
+        let in_memory = || Storage {
+            tables: Arc::clone(&memory) as Arc<dyn Tables>,
+            outbox: Arc::clone(&outbox) as Arc<dyn Outbox>,
+            queues: Arc::new(MemoryQueues::new(Arc::clone(&outbox), Arc::clone(&clock))),
+        };
+        let Storage { tables: store, outbox: sends, queues: from_queues } =
+            storage.unwrap_or_else(in_memory);
+        let held = held_back.clone().map(|held_back| held_back as Arc<dyn Outbox>);
+        let sends = held.unwrap_or(sends);
+        let (tables, queues) = (FaultInjector::new(), FaultInjector::new());
+        let watched_outbox: Arc<dyn Outbox> =
+            Arc::new(FaultyOutbox::new(Arc::clone(&sends), queues.clone()));
+        let content_keys = MemoryContentKeys::new(Arc::clone(&clock));
+        let ports = Ports {
+            tables: Arc::new(FaultyTables::new(Arc::clone(&store), tables.clone())),
+            outbox: Arc::clone(&watched_outbox),
+            webhook_outbox: watched_outbox,
+            http: Arc::new(microsoft.network.clone()),
+            federated_credential: microsoft.identity.credential(FEDERATED_IDENTITY),
+            client_state_keys: Arc::new(KeyRing::new(
+                Box::new(SharedKeySource(keys)),
+                Arc::clone(&clock),
+            )),
+            cookie_keys: cookie_key_ring(Arc::clone(&clock))?,
+            content_keys: content_key_cache(&content_keys, &clock),
+            clock: Arc::clone(&clock),
+            rng: Arc::clone(&rng),
+        };
+        let app = App::new(ports, options(&hosts)?);
+        let files = FunctionApp::read(&repository_root()).map_err(TestWorldError::from_any)?;
+        let router = app.router().map_err(TestWorldError::from_any)?;
+        let host = FunctionsHost::in_process(files, router, from_queues, clock, Arc::clone(&rng));
+        microsoft.network.register(APP_HOST, host.http_router());
+        microsoft.set_app_url(&format!("https://{APP_HOST}"));
+        microsoft.set_cloud(hosts);
+        Ok(Self {
+            clock: hand,
+            rng,
+            microsoft,
+            table_faults: tables,
+            queue_faults: queues,
+            raw_tables: store,
+            raw_outbox: sends,
+            memory_tables: memory,
+            memory_outbox: outbox,
+            delayed_outbox: held_back,
+            host,
+            app,
+            content_keys,
+        })
+    }
+
+    /// All rows of `table`, wherever they are stored, uncounted.
+    ///
+    /// # Errors
+    /// [`TestWorldError`] when the store fails.
+    pub async fn rows(&self, table: Table) -> Result<Vec<TableRow>, TestWorldError> {
+        // Every key of ours is made of letters, digits, hyphens and underscores.
+        let everything = KeyRange::partition_range(" ", "~");
+        let (mut rows, mut from) = (Vec::new(), None);
+        loop {
+            let page = self.raw_tables.scan(table, &everything, from, 1000).await;
+            let page = page.map_err(TestWorldError::from_any)?;
+            rows.extend(page.rows.into_iter().map(|(row, _)| row));
+            from = page.next;
+            if from.is_none() {
+                return Ok(rows);
+            }
+        }
+    }
+
+    /// Adds the invited tenant, which knows nothing of Roombridge yet.
+    pub fn add_invited_tenant(&self, name: &str) -> crate::exchange::Tenant {
+        let tenant = self.microsoft.exchange.tenant_with_id(name, &INVITED_TENANT.to_string());
+        self.microsoft.entra.add_tenant(tenant.id());
+        tenant
+    }
+
+    /// The present instant.
+    pub fn now(&self) -> jiff::Timestamp {
+        self.clock.now()
+    }
+}
+
+/// The repository.
+pub fn repository_root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+/// The app's options: what makes a cloud another one is settings.
+fn options(hosts: &CloudHosts) -> Result<AppOptions, TestWorldError> {
+    let url = |text: String| text.parse().map_err(TestWorldError::from_any);
+    Ok(AppOptions {
+        graph: url(format!("{}/v1.0", hosts.graph_audience))?,
+        cloud: Cloud {
+            authority: url(hosts.authority.clone())?,
+            issuer: url(hosts.authority.clone())?,
+            token_exchange_audience: hosts.exchange_audience.clone(),
+            graph_scope: format!("{}/.default", hosts.graph_audience),
+        },
+        registrations: Registrations {
+            organisation_wide: DAEMON_APP.to_owned(),
+            scoped: SCOPED_APP.to_owned(),
+        },
+        people: SignInRegistration {
+            client_id: PEOPLE_APP,
+            base_url: url(format!("https://{APP_HOST}/api"))?,
+            add_in_clients: Vec::new(),
+        },
+        invited_tenants: vec![TenantId(INVITED_TENANT)],
+        add_in_origin: Some(ADD_IN_ORIGIN.to_owned()),
+        mailbox_settings: maintain_mailbox::MailboxSettings {
+            notification_url: url(format!("https://{APP_HOST}/api/notifications"))?,
+            lifetime: jiff::SignedDuration::from_hours(6 * 24),
+            rich_lifetime: jiff::SignedDuration::from_mins(1_380),
+            horizon: jiff::SignedDuration::from_hours(365 * 24),
+        },
+        content_key_max_age: jiff::SignedDuration::from_hours(30 * 24),
+        sources: IpAllowList::default(),
+        limits: Limits::default(),
+    })
+}
