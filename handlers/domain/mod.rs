@@ -10,6 +10,7 @@ pub mod ids;
 pub mod interval;
 pub mod keys;
 pub mod ledger;
+pub mod mailbox;
 pub mod personal;
 pub mod policy;
 pub mod retention;

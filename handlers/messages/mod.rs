@@ -19,6 +19,7 @@ use crate::{
     queue::{ENCRYPTED_CONTENT_TTL, MESSAGE_TTL, Queue},
 };
 
+pub use crate::domain::mailbox::MailboxTaskKind;
 pub use wire::{InvalidMessage, pack};
 
 /// Travels with every item: what it belongs to and how it has fared.
@@ -142,30 +143,6 @@ pub struct BookingJob {
     pub conflicts: u8,
     /// Its passage so far.
     pub meta: JobMeta,
-}
-
-/// To `maintain-mailbox`: what to do with a mailbox.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum MailboxTaskKind {
-    /// See to it that the mailbox is subscribed, then resync it.
-    Subscribe,
-    /// Prolong the subscription.
-    Renew,
-    /// Remove the subscription.
-    Unsubscribe,
-    /// Compare the calendar with the store.
-    Resync,
-    /// Graph wants the subscription to be authorised again.
-    Reauthorize,
-    /// Graph has removed the subscription.
-    SubscriptionRemoved,
-    /// Graph could not deliver some notifications.
-    MissedNotifications,
-    /// The subscription brings nothing, although the calendar changes: is that still so, and if it
-    /// is, make it anew. Its passage says since when it is suspected.
-    SuspectedDead,
-    /// Do what is left to do for a mailbox that is to be forgotten.
-    Erase,
 }
 
 /// One item of [`MailboxTasks`]: look at this mailbox.

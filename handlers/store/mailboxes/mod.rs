@@ -24,6 +24,7 @@ use crate::domain::{
 
 use row::{MailboxRow, StoredMailbox};
 
+pub use crate::domain::mailbox::{BookingDisposition, MailboxState};
 pub use health::{Health, LAST_NOTIFICATION_RESOLUTION};
 
 /// Over how many partitions a tenant's mailboxes are spread.
@@ -36,47 +37,6 @@ pub enum MailboxKind {
     Person,
     /// A managed room's.
     Room,
-}
-
-/// Where a mailbox stands. Only an active one is worked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum MailboxState {
-    /// Its calendar is followed.
-    Active,
-    /// Consent stands, but the tenant's policy keeps it out: it is excluded or out of scope.
-    Paused,
-    /// Consent was withdrawn; the row says so until nothing of it is left to do.
-    Withdrawn(BookingDisposition),
-    /// Everything is to be forgotten: the row is a tombstone, so that nothing that is still on its
-    /// way brings anything back, and goes itself at that instant.
-    Erased(BookingDisposition, Timestamp),
-}
-
-impl MailboxState {
-    /// Whether its calendar is followed.
-    pub fn is_active(self) -> bool {
-        match self {
-            Self::Active => true,
-            Self::Paused | Self::Withdrawn(_) | Self::Erased(..) => false,
-        }
-    }
-
-    /// What becomes of the bookings that this mailbox's copies asked for, once it is not followed.
-    pub fn booking_disposition(self) -> BookingDisposition {
-        match self {
-            Self::Active | Self::Paused => BookingDisposition::KeepAnonymous,
-            Self::Withdrawn(farewell) | Self::Erased(farewell, _) => farewell,
-        }
-    }
-}
-
-/// What becomes of future bookings when a person leaves.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum BookingDisposition {
-    /// They go on without content, as long as the room's own calendar holds the appointment.
-    KeepAnonymous,
-    /// The rooms are released.
-    Release,
 }
 
 /// The subscription of a mailbox's calendar.
