@@ -1,6 +1,7 @@
 //! What people decided: the entries of a tenant's register.
 
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 
 use super::{
     ids::{MailboxId, TenantId},
@@ -9,7 +10,7 @@ use super::{
 };
 
 /// One entry of the register. It holds object ids, never names or addresses.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Decision {
     /// Whose tenant.
     pub tenant: TenantId,
@@ -24,7 +25,7 @@ pub struct Decision {
 }
 
 /// What was decided.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum DecisionKind {
     /// The tenant was connected, or its registration was switched.
     Connected {
@@ -68,7 +69,7 @@ pub enum DecisionKind {
 }
 
 /// In which capacity somebody agreed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ConsentCapacity {
     /// It is their own calendar.
     Own,

@@ -1,9 +1,10 @@
 //! How far a calendar and the store were apart when a resync compared them.
 
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 
 /// What a resync found. Appointments of managed rooms alone are counted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Drift {
     /// When the two were compared.
     pub at: Timestamp,

@@ -2,6 +2,7 @@
 
 use std::{fmt, str::FromStr};
 
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 /// The text is not an id of the wanted kind.
@@ -9,10 +10,45 @@ use uuid::Uuid;
 #[error("not a valid id")]
 pub struct InvalidId;
 
+/// Serialises a type as the text that it displays as and is parsed from.
+macro_rules! serde_as_text {
+    ($name:ty) => {
+        impl serde::Serialize for $name {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.collect_str(self)
+            }
+        }
+
+        impl<'de> serde::Deserialize<'de> for $name {
+            fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+                let text = <String as serde::Deserialize>::deserialize(from)?;
+                text.parse().map_err(serde::de::Error::custom)
+            }
+        }
+    };
+}
+pub(super) use serde_as_text;
+
+/// For `#[serde(with = "hex")]`: a nonce, as 16 hex digits.
+pub(crate) mod hex {
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+    pub(crate) fn serialize<S: Serializer>(nonce: &u64, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_str(&format_args!("{nonce:016x}"))
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<u64, D::Error> {
+        u64::from_str_radix(&String::deserialize(from)?, 16).map_err(D::Error::custom)
+    }
+}
+
 macro_rules! uuid_id {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[derive(
+            Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+        )]
+        #[serde(transparent)]
         pub struct $name(pub Uuid);
 
         impl fmt::Display for $name {
@@ -59,98 +95,55 @@ impl RoomId {
     }
 }
 
-/// The longest event id we take. Graph's are below 200 characters; no limit is published.
-const MAX_EVENT_ID_LEN: usize = 512;
+/// An id that somebody else writes: `$allowed` are its letters, besides ASCII letters and digits.
+macro_rules! text_id {
+    ($(#[$doc:meta])* $name:ident, max $max:literal, allowed $allowed:literal) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(String);
 
-/// An immutable event id: opaque, case-sensitive, another one in every mailbox.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct EventId(String);
+        impl $name {
+            /// The id as it was written.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
 
-impl EventId {
-    /// The id as Graph wrote it; percent-encode it before it goes into an address.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
+        impl FromStr for $name {
+            type Err = InvalidId;
+
+            fn from_str(text: &str) -> Result<Self, InvalidId> {
+                let allowed = |c: char| c.is_ascii_alphanumeric() || $allowed.contains(c);
+                let valid = (1..=$max).contains(&text.len()) && text.chars().all(allowed);
+                if valid { Ok(Self(text.to_owned())) } else { Err(InvalidId) }
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+
+        serde_as_text!($name);
+    };
 }
 
-impl FromStr for EventId {
-    type Err = InvalidId;
-
-    /// Takes what Graph uses (base64 letters of either alphabet); anything else could change the
-    /// meaning of an address.
-    fn from_str(text: &str) -> Result<Self, InvalidId> {
-        let fits = !text.is_empty() && text.len() <= MAX_EVENT_ID_LEN;
-        let known = |c: u8| c.is_ascii_alphanumeric() || matches!(c, b'-' | b'_' | b'=' | b'+');
-        if fits && text.bytes().all(known) { Ok(Self(text.to_owned())) } else { Err(InvalidId) }
-    }
+text_id! {
+    /// An immutable event id: opaque, case-sensitive, another one in every mailbox. Graph writes
+    /// base64 of either alphabet, below 200 characters (no limit is published); any other letter
+    /// could change the meaning of an address. Percent-encode it before it goes into one.
+    EventId, max 512, allowed "-_=+"
 }
-
-impl fmt::Display for EventId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
+text_id! {
+    /// Names one of our own keys. It is part of every client state, so it is short.
+    KeyId, max 16, allowed "-"
 }
-
-/// The longest name of one of our own keys: it is part of every client state.
-const MAX_KEY_ID_LEN: usize = 16;
-
-/// Names one of our own keys: 1 to 16 letters, digits or hyphens.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct KeyId(String);
-
-impl KeyId {
-    /// The name.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl FromStr for KeyId {
-    type Err = InvalidId;
-
-    fn from_str(text: &str) -> Result<Self, InvalidId> {
-        let plain = |c: u8| c.is_ascii_alphanumeric() || c == b'-';
-        let fits = (1..=MAX_KEY_ID_LEN).contains(&text.len()) && text.bytes().all(plain);
-        if fits { Ok(Self(text.to_owned())) } else { Err(InvalidId) }
-    }
-}
-
-impl fmt::Display for KeyId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-/// The longest name of a content key
-/// (learn.microsoft.com/graph/api/resources/subscription, `encryptionCertificateId`: 128).
-const MAX_CONTENT_KEY_ID_LEN: usize = 128;
-
-/// Names one of the keys that Graph seals the content of rich notifications with: letters, digits
-/// and hyphens, so that it is part of a secret's name in the vault as it is.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ContentKeyId(String);
-
-impl ContentKeyId {
-    /// The name as Graph repeats it.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl FromStr for ContentKeyId {
-    type Err = InvalidId;
-
-    fn from_str(text: &str) -> Result<Self, InvalidId> {
-        let plain = |c: u8| c.is_ascii_alphanumeric() || c == b'-';
-        let fits = (1..=MAX_CONTENT_KEY_ID_LEN).contains(&text.len()) && text.bytes().all(plain);
-        if fits { Ok(Self(text.to_owned())) } else { Err(InvalidId) }
-    }
-}
-
-impl fmt::Display for ContentKeyId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
+text_id! {
+    /// Names one of the keys that Graph encrypts the content of rich notifications with. It is part
+    /// of a secret's name in the vault as it is. Graph allows 128 characters
+    /// (learn.microsoft.com/graph/api/resources/subscription, `encryptionCertificateId`).
+    ContentKeyId, max 128, allowed "-"
 }
 
 /// Ties everything one change caused together, from the change notification to the write-back: a
@@ -195,6 +188,8 @@ impl FromStr for CorrelationId {
         if number == 0 { Err(InvalidId) } else { Ok(Self(number)) }
     }
 }
+
+serde_as_text!(CorrelationId);
 
 #[cfg(test)]
 mod tests {

@@ -1,16 +1,35 @@
 //! A stretch of time in which a room is taken.
 
 use jiff::{SignedDuration, Timestamp, civil::Date, tz::TimeZone};
+use serde::{Deserialize, Serialize};
 
 /// The longest booking, in days: the ledger changes all days of a booking in one transaction, and
 /// one transaction holds 100 entities.
 pub const MAX_BOOKING_DAYS: i64 = 90;
 
-/// From `new` up to, not including, `end`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+/// From `start` up to, not including, `end`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "UncheckedInterval")]
 pub struct Interval {
+    #[serde(rename = "from")]
     start: Timestamp,
+    #[serde(rename = "to")]
     end: Timestamp,
+}
+
+/// Two instants that may be no interval.
+#[derive(Deserialize)]
+struct UncheckedInterval {
+    from: Timestamp,
+    to: Timestamp,
+}
+
+impl TryFrom<UncheckedInterval> for Interval {
+    type Error = EmptyInterval;
+
+    fn try_from(UncheckedInterval { from, to }: UncheckedInterval) -> Result<Self, EmptyInterval> {
+        Self::new(from, to)
+    }
 }
 
 /// The two instants are no interval: it ends before it starts, or at the same instant.

@@ -4,6 +4,7 @@ use std::fmt;
 
 use aws_lc_rs::digest;
 use jiff::{Timestamp, tz::TimeZone};
+use serde::{Deserialize, Serialize};
 
 use super::ids::{EventId, RoomId, TenantId};
 
@@ -63,15 +64,18 @@ impl std::str::FromStr for Digest {
     }
 }
 
+super::ids::serde_as_text!(Digest);
+
 /// Names one wish for one room by one appointment: tenant, `iCalUId`, the occurrence's original
 /// start, and the room. Never a start that can move, never an event id.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct BookingKey {
     /// Whose appointment.
     pub tenant: TenantId,
     /// The master's (or single's) `iCalUId`, digested.
     pub appointment: Digest,
     /// Which occurrence of a series; `None` for a single appointment.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub original_start: Option<Timestamp>,
     /// The room that was asked for.
     pub room: RoomId,

@@ -1,19 +1,23 @@
 //! The ledger of one room and one UTC day: who has it when. A claim is an atomic conflict check.
 
+use serde::{Deserialize, Serialize};
+
 use super::{interval::Interval, keys::BookingKey};
 
 /// A taken stretch of time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LedgerSlot {
     /// Which appointment has it.
+    #[serde(flatten)]
     pub holder: BookingKey,
     /// When, whole: also the part before or after this day.
     pub interval: Interval,
 }
 
 /// All that is taken of one room on one UTC day.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct RoomDay {
+    #[serde(rename = "taken")]
     slots: Vec<LedgerSlot>,
 }
 

@@ -1,4 +1,5 @@
-//! The rules of the job, pure: no IO, no clock, no serialisation.
+//! The rules of the job, pure: no IO and no clock. Types derive how they are written (serde); none knows
+//! a format.
 
 pub mod appointment;
 pub mod booking;

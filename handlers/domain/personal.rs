@@ -2,9 +2,12 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 /// A subject, name or address. `Debug` hides it, `Display` is not there; [`Personal::reveal`] is
-/// the one way to it and easy to search for.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+/// the one way to it and easy to search for. It is stored in clear.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[serde(transparent)]
 pub struct Personal(String);
 
 impl Personal {

@@ -1,9 +1,11 @@
 //! What a tenant and its rooms have decided.
 
+use serde::{Deserialize, Serialize};
+
 use super::{ids::RoomId, personal::Personal};
 
 /// Which of our two daemon registrations a tenant's administrator consented to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Registration {
     /// Every mailbox of the organisation.
     OrganisationWide,
@@ -12,7 +14,7 @@ pub enum Registration {
 }
 
 /// What becomes of a meeting's subject.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum SubjectPolicy {
     /// It is never asked for.
     Drop,
@@ -23,7 +25,7 @@ pub enum SubjectPolicy {
 }
 
 /// What becomes of the people invited.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum PeoplePolicy {
     /// Only how many they are.
     Count,
@@ -34,7 +36,7 @@ pub enum PeoplePolicy {
 }
 
 /// What becomes of an appointment that is marked private. Its subject is never read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum PrivatePolicy {
     /// It is booked like any other, without a subject.
     WithoutSubject,
@@ -43,7 +45,7 @@ pub enum PrivatePolicy {
 }
 
 /// A tenant's decisions about its meetings' content.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ContentPolicy {
     /// What becomes of the subject.
     pub subject: SubjectPolicy,
@@ -92,7 +94,7 @@ impl ContentPolicy {
 }
 
 /// Who answers the organizer for a room.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ResponseMode {
     /// Exchange accepts by itself (AutoAccept); we only decline what the booking system refuses.
     ExchangeDecides,
@@ -101,9 +103,10 @@ pub enum ResponseMode {
 }
 
 /// A room that Roombridge manages, as the room map has it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Room {
     /// The room, and its mailbox.
+    #[serde(rename = "room")]
     pub id: RoomId,
     /// All addresses that mean this room, in lower case.
     pub addresses: Vec<String>,

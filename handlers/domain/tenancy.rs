@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 
 use super::{
     ids::{GroupId, MailboxId},
@@ -10,7 +11,7 @@ use super::{
 };
 
 /// Where a tenant stands. Only an active one is worked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum TenantState {
     /// Connected.
     Active,
@@ -33,7 +34,7 @@ impl TenantState {
 }
 
 /// Since when and why access is lost.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Suspension {
     /// Since when.
     pub since: Timestamp,
@@ -42,7 +43,7 @@ pub struct Suspension {
 }
 
 /// How it was noticed that access is lost.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum SuspensionReason {
     /// Entra gives no token for the tenant any more: our app was removed there.
     TokenRefused,
@@ -53,7 +54,7 @@ pub enum SuspensionReason {
 }
 
 /// How a tenant's people agree.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ConsentMode {
     /// Each person must agree.
     OptIn,
@@ -67,7 +68,7 @@ pub const MIN_AUDIT_DAYS: u16 = 30;
 pub const MAX_AUDIT_DAYS: u16 = 3_650;
 
 /// Everything a tenant's administrator may change.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TenantPolicy {
     /// How people agree.
     pub consent: ConsentMode,
@@ -76,6 +77,7 @@ pub struct TenantPolicy {
     /// Mailboxes that are never subscribed, whatever else says so.
     pub excluded_mailboxes: BTreeSet<MailboxId>,
     /// What becomes of its meetings' content.
+    #[serde(flatten)]
     pub content: ContentPolicy,
     /// Whether its rooms' mailboxes are subscribed; if not, only those who agreed are booked.
     pub rooms_subscribed: bool,
@@ -88,8 +90,10 @@ pub struct TenantPolicy {
     /// The id of the add-in's extended property, where the tenant uses the add-in.
     pub add_in_property: Option<String>,
     /// Whether notifications bring the event's fields with them, sealed, instead of its id alone.
+    #[serde(default)]
     pub rich_notifications: bool,
     /// Whether calendars are compared and counted, and nothing is booked: what connecting would do.
+    #[serde(default)]
     pub rehearsal: bool,
 }
 

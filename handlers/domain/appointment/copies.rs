@@ -1,11 +1,12 @@
 //! The last word of each copy of an appointment, and the one wish that is made of both.
 
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 
 use super::{BookingSpec, CopyLocation, CopyRole, DesiredState, EndReason, Facts, Observation};
 
 /// The last word of the organizer's copy.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub enum OrganizerCopy {
     /// Never read: the organizer has not agreed, or the notification is still to come.
     #[default]
@@ -24,7 +25,7 @@ pub enum OrganizerCopy {
 }
 
 /// The last word of the room's copy.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub enum RoomCopy {
     /// Never read.
     #[default]
@@ -43,11 +44,13 @@ pub enum RoomCopy {
 }
 
 /// Both copies, and how often the room was asked for anew.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Copies {
     /// The organizer's copy.
+    #[serde(rename = "organizer_copy")]
     pub organizer: OrganizerCopy,
     /// The room's copy.
+    #[serde(rename = "room_copy")]
     pub room: RoomCopy,
     /// Rises each time the room has a new copy: the organizer asked again.
     pub invitation: u32,

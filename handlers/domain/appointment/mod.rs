@@ -6,6 +6,8 @@
 
 mod copies;
 
+use serde::{Deserialize, Serialize};
+
 use super::{
     ids::{EventId, MailboxId},
     interval::Interval,
@@ -15,18 +17,21 @@ use super::{
 pub use copies::{Copies, CopyContext, OrganizerCopy, RoomCopy};
 
 /// The part of a meeting's content that the tenant lets into the booking.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Details {
     /// The subject, or what stands in its place.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub subject: Option<Personal>,
     /// The organizer's address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub organizer: Option<Personal>,
     /// The addresses of the people invited, sorted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub attendees: Vec<Personal>,
 }
 
 /// What one live copy says: the business fields and nothing else.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Facts {
     /// When.
     pub interval: Interval,
@@ -39,7 +44,7 @@ pub struct Facts {
 }
 
 /// Where a copy is.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CopyLocation {
     /// The mailbox whose default calendar holds it.
     pub mailbox: MailboxId,
@@ -48,7 +53,7 @@ pub struct CopyLocation {
 }
 
 /// Whose copy was read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum CopyRole {
     /// The organizer's.
     Organizer,
@@ -74,7 +79,7 @@ pub enum Observation {
 }
 
 /// What the appointment asks of the booking system.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum DesiredState {
     /// The room should be booked.
     Wanted(BookingSpec),
@@ -83,7 +88,7 @@ pub enum DesiredState {
 }
 
 /// A booking as it should be.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BookingSpec {
     /// When, for how many, about what.
     pub facts: Facts,
@@ -92,7 +97,7 @@ pub struct BookingSpec {
 }
 
 /// Why no booking should exist.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum EndReason {
     /// The organizer took the room out.
     RoomRemoved,

@@ -8,12 +8,13 @@ mod published;
 mod step;
 
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 
 use super::{
     appointment::{
         Copies, CopyContext, CopyLocation, CopyRole, DesiredState, EndReason, Observation, RoomCopy,
     },
-    ids::{BookingId, CorrelationId, MailboxId},
+    ids::{BookingId, CorrelationId, MailboxId, hex},
     interval::Interval,
     keys::{BookingKey, Digest},
     personal::Personal,
@@ -25,17 +26,20 @@ pub use published::{
 pub use step::{BookingOrder, Step};
 
 /// One appointment's booking of one room.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Booking {
     /// Which appointment and room.
+    #[serde(flatten)]
     pub key: BookingKey,
     /// The match id; with the generation it is the idempotency key at the booking system.
+    #[serde(rename = "booking")]
     pub id: BookingId,
     /// Rises when an ended booking is wanted again, so that the cancelled one is not revived.
     pub generation: u32,
     /// The appointment's `iCalUId`, to find the room's copy when it was never seen.
     pub ical_uid: Personal,
     /// The last word of each copy.
+    #[serde(flatten)]
     pub copies: Copies,
     /// What should be.
     pub desired: DesiredState,
@@ -61,7 +65,7 @@ pub struct Booking {
 }
 
 /// What the booking system has for this appointment and room.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub enum ObservedState {
     /// Nothing.
     #[default]
@@ -73,7 +77,7 @@ pub enum ObservedState {
 }
 
 /// A booking that exists.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ConfirmedBooking {
     /// When.
     pub interval: Interval,
@@ -86,7 +90,7 @@ pub struct ConfirmedBooking {
 }
 
 /// A no from the booking system.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BookingRefusal {
     /// The asking it answers, see [`crate::domain::appointment::Wish::request_digest`].
     pub request_digest: Digest,
@@ -95,7 +99,7 @@ pub struct BookingRefusal {
 }
 
 /// Why a room cannot be had.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum RefusalReason {
     /// Somebody else has it then.
     Conflict,
@@ -105,16 +109,19 @@ pub enum RefusalReason {
 
 /// Written before any effect: what a worker is about to do, so that another one can tell what may
 /// have happened if the first was killed.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Intent {
     /// Which worker wrote it: a random number, so that a worker knows its own after a lost answer.
+    #[serde(with = "hex")]
     pub worker: u64,
     /// Until when the worker that wrote this may still be at it.
     pub lease_until: Timestamp,
     /// The interval it is about to take; `None` for a cancellation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub claim: Option<Interval>,
     /// Every interval the ledger may hold for this booking besides; all that observed does not use
     /// in the end is released before the intent is cleared.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub stale: Vec<Interval>,
     /// The generation it works with.
     pub generation: u32,

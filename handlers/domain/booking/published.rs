@@ -1,17 +1,19 @@
 //! What Outlook should show of a booking, and what it was told.
 
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 
 use super::{Booking, ObservedState, RefusalReason};
 use crate::domain::{
     appointment::{DesiredState, EndReason, RoomCopy},
+    ids::hex,
     interval::Interval,
     keys::Digest,
     policy::ResponseMode,
 };
 
 /// The outcome that the organizer's copy carries in our extended property.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum BookingOutcome {
     /// The room is booked.
     Booked,
@@ -22,7 +24,7 @@ pub enum BookingOutcome {
 }
 
 /// An outcome written to one copy.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PublishedOutcome {
     /// Which copy, by the digest of its event id.
     pub event_digest: Digest,
@@ -31,7 +33,7 @@ pub struct PublishedOutcome {
 }
 
 /// A room's answer to the organizer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum MeetingResponse {
     /// The room accepts.
     Accept,
@@ -40,7 +42,7 @@ pub enum MeetingResponse {
 }
 
 /// An answer given for the room, and to what.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RoomResponse {
     /// The answer.
     pub response: MeetingResponse,
@@ -51,18 +53,21 @@ pub struct RoomResponse {
 }
 
 /// What Outlook was told.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Published {
     /// Our property on the organizer's copy.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub organizer: Option<PublishedOutcome>,
     /// The room's answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub room: Option<RoomResponse>,
 }
 
 /// A worker's turn to tell.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PublishLease {
     /// Which worker: a random number, so that a worker knows its own after a lost answer.
+    #[serde(with = "hex")]
     pub worker: u64,
     /// Until when it may still be at it.
     pub lease_until: Timestamp,
