@@ -20,7 +20,7 @@ use roombridge::base::rng::{Rng, SystemRng};
 use roombridge::domain::ids::{MailboxId, TenantId};
 use roombridge::identity::client_state::{KeySet, SecretKey, issue};
 use roombridge::identity::cloud::Cloud;
-use roombridge::identity::key_ring::{FixedKeys, KeyRing};
+use roombridge::identity::key_ring::KeyRing;
 use roombridge::identity::tenant_tokens::Registrations;
 use roombridge::identity::validation_tokens::ValidationTokenVerifier;
 use roombridge::queue::{MessageReceipt, Outbox, PoisonMessage, Queue, QueueError};
@@ -29,6 +29,7 @@ use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 use tower::ServiceExt as _;
 use world::entra::TokenVersion;
+use world::memory::FixedKeys;
 use world::microsoft::{DAEMON_APP, LOGIN_HOST, Microsoft};
 
 /// Whatever went wrong before anything was measured.

@@ -1,7 +1,5 @@
 //! The clock: the only place that asks what time it is.
 
-use std::sync::{Arc, Mutex, PoisonError};
-
 use jiff::{SignedDuration, Timestamp};
 
 /// Tells the current instant. Everything that needs the time gets one of these, so that tests and
@@ -36,34 +34,6 @@ impl Clock for ShiftedClock {
     }
 }
 
-/// A clock that stands still until it is moved. Clones share the hand.
-#[derive(Debug, Clone)]
-pub struct ManualClock(Arc<Mutex<Timestamp>>);
-
-impl ManualClock {
-    /// A clock that shows `new`.
-    pub fn new(start: Timestamp) -> Self {
-        Self(Arc::new(Mutex::new(start)))
-    }
-
-    /// Moves the hand forward (or back, with a negative duration).
-    pub fn advance(&self, by: SignedDuration) {
-        let mut hand = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        *hand += by;
-    }
-
-    /// Sets the hand to `instant`.
-    pub fn set(&self, instant: Timestamp) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = instant;
-    }
-}
-
-impl Clock for ManualClock {
-    fn now(&self) -> Timestamp {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -74,13 +44,5 @@ mod tests {
         let shifted = ShiftedClock(SignedDuration::from_hours(5)).now();
         let ahead = SignedDuration::from_hours(5);
         assert!(before + ahead <= shifted && shifted <= SystemClock.now() + ahead);
-    }
-
-    #[test]
-    fn clones_share_the_hand() {
-        let clock = ManualClock::new(Timestamp::UNIX_EPOCH);
-        let twin = clock.clone();
-        clock.advance(SignedDuration::from_secs(90));
-        assert_eq!(twin.now().as_second(), 90);
     }
 }

@@ -6,3 +6,5 @@ pub mod http;
 pub mod retry_after;
 pub mod rng;
 pub mod telemetry;
+#[cfg(any(test, feature = "test-support"))]
+pub mod test_support;

@@ -1,7 +1,5 @@
 //! Chance: the only place that draws random numbers, so that a simulation can be replayed from its seed.
 
-use std::sync::{Mutex, PoisonError};
-
 use uuid::Uuid;
 
 /// A source of random bytes.
@@ -43,47 +41,5 @@ impl Rng for SystemRng {
     )]
     fn fill(&self, bytes: &mut [u8]) {
         aws_lc_rs::rand::fill(bytes).expect("the operating system gives random bytes");
-    }
-}
-
-/// A generator that repeats itself from its seed (SplitMix64): for simulations only, never for secrets.
-#[derive(Debug)]
-pub struct SeededRng(Mutex<u64>);
-
-impl SeededRng {
-    /// A generator that always draws the same numbers for the same `seed`.
-    pub fn new(seed: u64) -> Self {
-        Self(Mutex::new(seed))
-    }
-
-    fn next_word(&self) -> u64 {
-        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        *state = state.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = *state;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        z ^ (z >> 31)
-    }
-}
-
-impl Rng for SeededRng {
-    fn fill(&self, bytes: &mut [u8]) {
-        for chunk in bytes.chunks_mut(8) {
-            let word = self.next_word().to_le_bytes();
-            chunk.copy_from_slice(&word[..chunk.len()]);
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_seed_repeats_itself() {
-        let (a, b) = (SeededRng::new(7), SeededRng::new(7));
-        let (a, b): (&dyn Rng, &dyn Rng) = (&a, &b);
-        assert_eq!(a.uuid(), b.uuid());
-        assert_ne!(a.next_u64(), a.next_u64());
     }
 }

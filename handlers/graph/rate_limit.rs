@@ -132,7 +132,7 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
-    use crate::base::clock::ManualClock;
+    use crate::base::test_support::ManualClock;
 
     fn tenant(n: u128) -> TenantId {
         TenantId(Uuid::from_u128(n))

@@ -9,7 +9,7 @@ use super::client::{CallContext, Graph, TenantGraph};
 use crate::{
     base::{
         call_log::{ApiCall, CallLog},
-        clock::ManualClock,
+        test_support::ManualClock,
     },
     domain::{
         ids::{CorrelationId, EventId, MailboxId, TenantId},

@@ -220,7 +220,7 @@ fn mount_path(function: &Function) -> String {
 mod tests {
     use super::super::{InvocationContext, InvocationError, QueueDelivery, TimerTick};
     use super::*;
-    use crate::base::clock::ManualClock;
+    use crate::base::test_support::ManualClock;
     use async_trait::async_trait;
     use axum::Extension;
     use axum::body::{Body, to_bytes};

@@ -185,7 +185,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        base::{clock::ManualClock, rng::SeededRng},
+        base::test_support::{ManualClock, SeededRng},
         identity::scripted_http::{cloud, sign_in_registration},
     };
 

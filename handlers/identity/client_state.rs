@@ -263,7 +263,7 @@ pub fn verify(keys: &KeySet, text: &str) -> Result<ClientStateClaims, ClientStat
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::rng::{Rng, SeededRng};
+    use crate::base::{rng::Rng, test_support::SeededRng};
 
     const LETTERS: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_+/=. ";
 

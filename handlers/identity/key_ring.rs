@@ -1,7 +1,9 @@
 //! Keys from the vault, client-state and cookie keys alike: loaded once, and again when somebody
 //! names one we do not know.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
+#[cfg(any(test, feature = "test-support"))]
+use std::sync::{Mutex, PoisonError};
 
 use async_trait::async_trait;
 use azure_core::{
@@ -118,21 +120,12 @@ impl KeySource for KeyVaultKeys {
     }
 }
 
-/// Keys that never change, for the simulation.
-#[derive(Debug, Clone)]
-pub struct FixedKeys(pub KeySet);
-
-#[async_trait]
-impl KeySource for FixedKeys {
-    async fn load(&self) -> Result<KeySet, KeysUnavailable> {
-        Ok(self.0.clone())
-    }
-}
-
-/// Keys in memory, for the simulation and for tests: none at first, and they can be changed.
+/// Keys in memory: none at first, and a test can change them.
+#[cfg(any(test, feature = "test-support"))]
 #[derive(Clone, Default)]
 pub struct MemoryKeys(Arc<Mutex<Option<KeySet>>>);
 
+#[cfg(any(test, feature = "test-support"))]
 impl MemoryKeys {
     /// The keys that are there.
     pub fn keys(&self) -> Option<KeySet> {
@@ -145,6 +138,7 @@ impl MemoryKeys {
     }
 }
 
+#[cfg(any(test, feature = "test-support"))]
 #[async_trait]
 impl KeySource for MemoryKeys {
     async fn load(&self) -> Result<KeySet, KeysUnavailable> {
@@ -233,7 +227,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        base::clock::ManualClock,
+        base::test_support::ManualClock,
         identity::{client_state::SecretKey, scripted_http::FakeManagedIdentity},
     };
 

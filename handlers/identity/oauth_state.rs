@@ -35,7 +35,7 @@ pub(super) fn is_expired(started: Timestamp, now: Timestamp) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::rng::SeededRng;
+    use crate::base::test_support::SeededRng;
 
     #[test]
     fn the_challenge_is_that_of_the_specification() {

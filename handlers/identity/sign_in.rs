@@ -274,7 +274,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        base::{clock::ManualClock, rng::SeededRng},
+        base::test_support::{ManualClock, SeededRng},
         identity::{
             scripted_http::{
                 FakeManagedIdentity, SIGN_IN_CLIENT_ID, ScriptedHttp, cloud, id_token, key,

@@ -228,7 +228,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        base::clock::ManualClock,
+        base::test_support::ManualClock,
         identity::scripted_http::{ScriptedHttp, cloud},
     };
 

@@ -159,7 +159,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        base::clock::ManualClock,
+        base::test_support::ManualClock,
         identity::{
             cloud::Cloud,
             scripted_http::{FakeManagedIdentity, ScriptedHttp, cloud},

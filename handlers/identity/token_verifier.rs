@@ -317,7 +317,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        base::clock::ManualClock,
+        base::test_support::ManualClock,
         identity::scripted_http::{
             ADD_IN_CLIENT_ID, SIGN_IN_CLIENT_ID, ScriptedHttp, cloud, id_token, key,
             sign_in_registration,

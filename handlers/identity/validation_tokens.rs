@@ -170,7 +170,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        base::clock::ManualClock,
+        base::test_support::ManualClock,
         identity::scripted_http::{ScriptedHttp, cloud, key},
     };
 

@@ -1,7 +1,6 @@
 //! The outbox: how a function hands work to the next one.
 
 pub mod azure;
-pub mod memory;
 
 use std::time::Duration;
 
@@ -18,10 +17,10 @@ pub const MESSAGE_TTL: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 /// next resync finds what it told.
 pub const ENCRYPTED_CONTENT_TTL: Duration = Duration::from_secs(6 * 60 * 60);
 /// How long a message taken from a poison queue stays hidden from others.
-const POISON_VISIBILITY_TIMEOUT: Duration = Duration::from_secs(5 * 60);
+pub const POISON_VISIBILITY_TIMEOUT: Duration = Duration::from_secs(5 * 60);
 /// The most messages taken at once
 /// (learn.microsoft.com/rest/api/storageservices/get-messages: 32).
-const MAX_MESSAGES_PER_RECEIVE: u8 = 32;
+pub const MAX_MESSAGES_PER_RECEIVE: u8 = 32;
 
 /// The queues, each named once; function, folder and queue are told apart in `host/router.rs`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -94,7 +93,7 @@ pub struct MessageReceipt {
 #[error("queue storage cannot answer now: {0}")]
 pub struct QueueError(pub String);
 
-/// Sends work on: Azure Storage Queues, or the simulation's in memory.
+/// Sends work on: to Azure Storage Queues, or in tests to queues in memory.
 #[async_trait]
 pub trait Outbox: Send + Sync {
     /// Puts `text` (at most [`MAX_MESSAGE_BYTES`] by [`encoded_len`]) on `queue`, visible after `delay`
@@ -151,8 +150,12 @@ pub fn encoded_len(text: &str) -> usize {
     text.len() + text.as_bytes().iter().map(more).sum::<usize>()
 }
 
-/// Refuses what the queue service would, by both outboxes alike.
-fn validate(text: &str, delay: Duration, ttl: Duration) -> Result<(), QueueError> {
+/// Refuses what the queue service would refuse. Azure's outbox and the tests' outbox in memory both call
+/// it, so that they take the same messages.
+///
+/// # Errors
+/// [`QueueError`] with the rule that is broken.
+pub fn validate(text: &str, delay: Duration, ttl: Duration) -> Result<(), QueueError> {
     let refuse = |rule: &str| Err(QueueError(rule.to_owned()));
     if encoded_len(text) > MAX_MESSAGE_BYTES {
         return refuse("the message is larger than 64 KiB");

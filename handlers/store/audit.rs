@@ -210,7 +210,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        base::rng::SeededRng,
+        base::test_support::SeededRng,
         store::counting::{CountingTables, at, tenant},
     };
 

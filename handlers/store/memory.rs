@@ -1,4 +1,5 @@
-//! Tables in memory, with the service's rules: for the simulation.
+//! Tables in memory, with the service's rules: for tests. In no build without
+//! `test-support`.
 
 use std::collections::BTreeMap;
 use std::ops::Bound;

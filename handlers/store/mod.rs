@@ -31,6 +31,7 @@ pub mod failures;
 pub mod ledger;
 mod limits;
 pub mod mailboxes;
+#[cfg(any(test, feature = "test-support"))]
 pub mod memory;
 pub mod register;
 pub mod rooms;

@@ -132,7 +132,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        base::clock::ManualClock,
+        base::test_support::ManualClock,
         store::counting::{CountingTables, at, room, tenant},
     };
 

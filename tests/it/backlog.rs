@@ -6,12 +6,11 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
-use roombridge::base::clock::{Clock, ManualClock};
+use roombridge::base::{clock::Clock, test_support::ManualClock};
 use roombridge::domain::ids::{MailboxId, TenantId};
 use roombridge::jobs::dispatch_due::{self, Deps};
 use roombridge::messages::{MAX_TASKS, MailboxTask, MailboxTasks};
 use roombridge::queue::Queue;
-use roombridge::queue::memory::QueueKind;
 use roombridge::store::due::{DueEntries, DueEntry, DuePurpose, DueSubject};
 use roombridge::store::failures::Failures;
 use roombridge::store::tables::{
@@ -19,6 +18,7 @@ use roombridge::store::tables::{
 };
 use roombridge::store::tenants::Tenants;
 use uuid::Uuid;
+use world::memory::QueueKind;
 use world::test_world::TestWorld;
 
 use crate::contoso::{hours, minutes, seconds};

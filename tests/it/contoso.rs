@@ -15,7 +15,6 @@ use roombridge::graph::PropertyId;
 use roombridge::identity::client_state::{self, SecretKey};
 use roombridge::identity::key_ring::KeySource;
 use roombridge::queue::Queue;
-use roombridge::queue::memory::QueueKind;
 use roombridge::store::appointments::Appointments;
 use roombridge::store::audit::{Audit, AuditedCall};
 use roombridge::store::bookings::Bookings;
@@ -27,6 +26,7 @@ use serde_json::Value;
 use world::azurite::Azurite;
 use world::exchange::{Invitation, Mailbox, Meeting, Processing, Tenant};
 use world::graph::RecordedRequest;
+use world::memory::QueueKind;
 use world::test_world::{APP_HOST, Storage, TestWorld};
 
 use crate::{TestError, TestResult};

@@ -12,11 +12,11 @@ use roombridge::base::http::Http as _;
 use roombridge::domain::policy::{ContentPolicy, ResponseMode};
 use roombridge::messages::MailboxTaskKind;
 use roombridge::queue::Queue;
-use roombridge::queue::memory::QueueKind;
 use roombridge::store::tables::Table;
 use serde_json::json;
 use world::exchange::{Invitation, Mailbox, Meeting, Processing, Tenant};
 use world::fault_injection::Call;
+use world::memory::QueueKind;
 use world::test_world::TestWorld;
 
 use crate::rich_subscriptions::enable_rich_notifications;

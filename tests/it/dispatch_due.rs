@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use roombridge::queue::Queue;
-use roombridge::queue::memory::QueueKind;
 use roombridge::store::tables::Table;
 use world::exchange::Response;
 use world::graph::{Scope, ThrottleEnd};
+use world::memory::QueueKind;
 
 use crate::contoso::{Contoso, hours, minutes, on_both, seconds};
 use crate::{TestError, TestResult};

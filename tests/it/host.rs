@@ -17,7 +17,6 @@ use roombridge::host::{
     TimerFunction, TimerTick, Trigger, server,
 };
 use roombridge::queue::azure::AzureOutbox;
-use roombridge::queue::memory::{MemoryOutbox, QueueKind};
 use roombridge::queue::{Outbox, Queue};
 use tower::ServiceExt;
 use world::azurite::Azurite;
@@ -25,6 +24,7 @@ use world::host::{
     AzureQueues, Disposition, FunctionApp, FunctionsHost, InvocationResult, MemoryQueues,
     SocketTransport,
 };
+use world::memory::{MemoryOutbox, QueueKind};
 
 use crate::TestResult;
 

@@ -10,12 +10,12 @@ use roombridge::identity::client_state::{self, KeySet, SecretKey};
 use roombridge::identity::key_ring::{KeySource, KeysUnavailable};
 use roombridge::messages::EventChanges;
 use roombridge::queue::Queue;
-use roombridge::queue::memory::QueueKind;
 use roombridge::store::tables::Table;
 use serde_json::{Value, json};
 use tower::ServiceExt as _;
 use world::exchange::Response;
 use world::fault_injection::Fault;
+use world::memory::QueueKind;
 use world::test_world::APP_HOST;
 
 use crate::contoso::{Contoso, minutes, on_both, seconds};

@@ -66,7 +66,7 @@ impl Contoso {
             }
         }
         for queue in roombridge::queue::Queue::ALL {
-            let shelf = roombridge::queue::memory::QueueKind::Main(queue);
+            let shelf = world::memory::QueueKind::Main(queue);
             for message in self.world.memory_outbox.messages(shelf) {
                 if words.iter().any(|word| message.text.contains(word.as_str())) {
                     found.push(format!("{queue:?}"));

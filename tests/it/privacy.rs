@@ -11,13 +11,13 @@ use roombridge::domain::keys::{BookingKey, Digest};
 use roombridge::domain::personal::Personal;
 use roombridge::domain::policy::{ContentPolicy, PeoplePolicy, ResponseMode, SubjectPolicy};
 use roombridge::graph::fields::FORBIDDEN;
-use roombridge::queue::memory::QueueKind;
 use roombridge::queue::{Outbox as _, Queue};
 use roombridge::store::bookings::Bookings;
 use roombridge::store::tables::{Table, TableRow, Tables};
 use world::exchange::{Invitation, Mailbox, Meeting, Processing, Role, Tenant};
 use world::graph::{FaultOutcome as Answer, FaultTiming, RequestFault, Scope, ThrottleEnd};
 use world::log_capture;
+use world::memory::QueueKind;
 use world::test_world::{APP_HOST, TestWorld};
 
 use crate::{TestError, TestResult};

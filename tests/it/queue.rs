@@ -12,11 +12,11 @@ use bytes::Bytes;
 use roombridge::base::clock::SystemClock;
 use roombridge::base::http::RetryPolicy;
 use roombridge::queue::azure::AzureOutbox;
-use roombridge::queue::memory::{MemoryOutbox, QueueKind};
 use roombridge::queue::{
     MAX_MESSAGE_BYTES, MESSAGE_TTL, MessageReceipt, Outbox, PoisonMessage, Queue, encoded_len,
 };
 use world::azurite::{Azurite, StorageConnection};
+use world::memory::{MemoryOutbox, QueueKind};
 
 use crate::{TestError, TestResult};
 

@@ -5,9 +5,9 @@ use std::time::Duration;
 use jiff::SignedDuration;
 use roombridge::messages::EventChanges;
 use roombridge::queue::Queue;
-use roombridge::queue::memory::QueueKind;
 use world::exchange::{Invitation, Response};
 use world::graph::{FaultOutcome as Answer, FaultTiming, RequestFault, Scope, ThrottleEnd};
+use world::memory::QueueKind;
 use world::microsoft::GRAPH_HOST;
 
 use crate::TestResult;

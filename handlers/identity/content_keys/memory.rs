@@ -1,4 +1,4 @@
-//! Keys in memory, for the simulation and for tests: they come, go and fail by hand.
+//! Keys in memory that a test adds, removes and makes fail. In no build without `test-support`.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 

@@ -6,6 +6,7 @@
 //! after a new one is there (see `functions/dispatch_due/keys` for the whole reckoning).
 
 mod key;
+#[cfg(any(test, feature = "test-support"))]
 mod memory;
 mod new_key;
 mod vault;
@@ -16,6 +17,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 
 pub use key::{ContentKey, DecryptError, DecryptedContent, InvalidContentKey};
+#[cfg(any(test, feature = "test-support"))]
 pub use memory::MemoryContentKeys;
 pub use new_key::{KeyGenerationError, NewContentKey};
 pub use vault::KeyVaultContentKeys;

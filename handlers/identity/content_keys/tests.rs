@@ -12,8 +12,8 @@ use jiff::SignedDuration;
 use super::*;
 use crate::{
     base::{
-        clock::ManualClock,
-        rng::{Rng, SeededRng},
+        rng::Rng,
+        test_support::{ManualClock, SeededRng},
     },
     domain::encrypted_content::EncryptedContent,
 };

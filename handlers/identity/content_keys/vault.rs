@@ -146,7 +146,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::{base::rng::SeededRng, identity::scripted_http::FakeManagedIdentity};
+    use crate::{base::test_support::SeededRng, identity::scripted_http::FakeManagedIdentity};
 
     /// Key Vault as its documentation has it (learn.microsoft.com/rest/api/keyvault/secrets, 7.6).
     #[derive(Debug, Default)]

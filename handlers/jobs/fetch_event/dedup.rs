@@ -212,7 +212,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        base::{clock::ManualClock, rng::SeededRng},
+        base::test_support::{ManualClock, SeededRng},
         domain::ids::CorrelationId,
         messages::JobMeta,
     };

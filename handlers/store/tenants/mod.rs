@@ -178,7 +178,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        base::clock::ManualClock,
+        base::test_support::ManualClock,
         domain::{
             ids::GroupId,
             policy::{ContentPolicy, PeoplePolicy, PrivatePolicy, SubjectPolicy},

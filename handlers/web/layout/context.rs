@@ -141,7 +141,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        base::{clock::ManualClock, rng::SeededRng},
+        base::test_support::{ManualClock, SeededRng},
         identity::{
             client_state::KeySet,
             key_ring::{KeyRing, KeySource, KeysUnavailable},

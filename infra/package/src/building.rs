@@ -124,6 +124,10 @@ impl Machine {
     }
 }
 
+/// What is built: the one package alone. Together with `tests/world` Cargo would turn on the feature
+/// `test-support`, too.
+const SELECTION: [&str; 2] = ["--package", "roombridge"];
+
 /// Builds the handler, and answers where it is. What Cargo says goes to standard error.
 ///
 /// # Errors
@@ -151,7 +155,8 @@ pub fn handler(machine: &Machine, tools: &Tools, say: &dyn Fn(&str)) -> Result<P
         say(&format!("Not used here, so that everybody gets the same bytes: {}", list.join(", ")));
     }
     build
-        .args(["zigbuild", "--release", "--locked", "--package", "roombridge"])
+        .args(["zigbuild", "--release", "--locked"])
+        .args(SELECTION)
         .args(["--bin", "handler", "--target", &format!("{TARGET}.{CEILING}")])
         .arg("--target-dir")
         .arg(&machine.target)
@@ -206,5 +211,20 @@ fn run(mut command: Command, what: &str) -> Result<(), PackError> {
         Ok(status) if status.success() => Ok(()),
         Ok(status) => Err(PackError::Tool(format!("{what} ended: {status}"))),
         Err(error) => Err(PackError::Tool(format!("{what} cannot be started: {error}"))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_package_has_no_clock_or_chance_of_the_tests() {
+        let mut tree = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+        tree.args(["tree", "--offline", "--locked", "--edges", "no-dev", "--depth", "0"])
+            .args(SELECTION)
+            .args(["--format", "{lib}: {f}"])
+            .current_dir(env!("CARGO_MANIFEST_DIR"));
+        assert_eq!(answer(&mut tree).unwrap().trim(), "roombridge:");
     }
 }

@@ -5,10 +5,10 @@ use roombridge::domain::ids::TenantId;
 use roombridge::domain::policy::ResponseMode;
 use roombridge::domain::tenancy::ConsentMode;
 use roombridge::queue::Queue;
-use roombridge::queue::memory::QueueKind;
 use roombridge::store::mailboxes::{MailboxKind, MailboxState, Mailboxes};
 use roombridge::store::rooms::RoomMap;
 use std::sync::Arc;
+use world::memory::QueueKind;
 use world::microsoft::{DAEMON_APP, SCOPED_APP};
 use world::test_world::INVITED_TENANT;
 

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use http::StatusCode;
 use roombridge::queue::Queue;
-use roombridge::queue::memory::QueueKind;
 use roombridge::store::tables::Table;
 use roombridge::store::tenants::Tenants;
+use world::memory::QueueKind;
 use world::test_world::APP_HOST;
 
 use super::UnconnectedContoso;

@@ -16,11 +16,11 @@ use jiff::SignedDuration;
 use roombridge::domain::decision::{Decision, DecisionKind};
 use roombridge::domain::ids::TenantId;
 use roombridge::queue::Queue;
-use roombridge::queue::memory::QueueKind;
 use roombridge::store::register::Register;
 use roombridge::store::tables::Table;
 use roombridge::store::tenants::{Tenant as TenantRow, Tenants};
 use world::exchange::{Mailbox, Processing, Tenant};
+use world::memory::QueueKind;
 use world::test_world::{INVITED_TENANT, TestWorld};
 
 use crate::TestError;

@@ -11,12 +11,12 @@ use roombridge::domain::ids::{MailboxId, RoomId, TenantId};
 use roombridge::domain::keys::{BookingKey, Digest};
 use roombridge::graph::PropertyId;
 use roombridge::queue::Queue;
-use roombridge::queue::memory::QueueKind;
 use roombridge::store::bookings::Bookings;
 use roombridge::store::ledger::Ledger;
 use roombridge::store::mailboxes::Mailboxes;
 use roombridge::store::tables::{Table, Tables};
 use world::exchange::{Mailbox, Meeting, Response};
+use world::memory::QueueKind;
 
 use super::scene::StoryWorld;
 use crate::TestError;

@@ -7,11 +7,11 @@ use roombridge::domain::ids::CorrelationId;
 use roombridge::domain::keys::Digest;
 use roombridge::messages::{EventChange, EventChanges, JobMeta, Message as _, Origin};
 use roombridge::queue::Queue;
-use roombridge::queue::memory::QueueKind;
 use roombridge::store::tables::Table;
 use world::exchange::{Invitation, Response};
 use world::fault_injection::Fault as Lost;
 use world::graph::{FaultOutcome as Answer, FaultTiming, RequestFault};
+use world::memory::QueueKind;
 
 use super::{BATCH, EVENT};
 use crate::TestResult;

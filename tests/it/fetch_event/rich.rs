@@ -6,13 +6,13 @@ use std::time::Duration;
 use roombridge::domain::policy::{ContentPolicy, SubjectPolicy};
 use roombridge::identity::content_keys::ContentKeySource as _;
 use roombridge::messages::{EventChanges, Message as _, Origin};
-use roombridge::queue::memory::QueueKind;
 use roombridge::queue::{ENCRYPTED_CONTENT_TTL, Queue};
 use roombridge::store::tables::Table;
 use serde_json::{Value, json};
 use world::exchange::{Invitation, Meeting, Response};
 use world::graph::ValidationTokenForm;
 use world::host::DequeuedMessage;
+use world::memory::QueueKind;
 
 use super::{EVENT, LogBuffer, wanted_facts};
 use crate::contoso::{Contoso, at, hours, minutes, seconds};
@@ -42,7 +42,7 @@ async fn deliver_and_process_once(contoso: &Contoso) {
 }
 
 /// The messages that wait for `fetch-event`.
-fn pending_messages(contoso: &Contoso) -> Vec<roombridge::queue::memory::Delivery> {
+fn pending_messages(contoso: &Contoso) -> Vec<world::memory::Delivery> {
     contoso.world.memory_outbox.messages(QueueKind::Main(Queue::EventChanges))
 }
 

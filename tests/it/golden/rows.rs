@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use jiff::civil::{Date, date};
 use roombridge::base::call_log::ApiCall;
-use roombridge::base::clock::{Clock, ManualClock};
-use roombridge::base::rng::SeededRng;
+use roombridge::base::test_support::SeededRng;
+use roombridge::base::{clock::Clock, test_support::ManualClock};
 use roombridge::domain::appointment::CopyRole;
 use roombridge::domain::decision::{ConsentCapacity, Decision, DecisionKind};
 use roombridge::domain::drift::Drift;

@@ -2,20 +2,20 @@
 
 use std::collections::BTreeSet;
 
-use roombridge::base::clock::{Clock, ManualClock};
+use roombridge::base::{clock::Clock, test_support::ManualClock};
 use roombridge::domain::decision::{ConsentCapacity, DecisionKind};
 use roombridge::domain::ids::MailboxId;
 use roombridge::domain::tenancy::{ConsentMode, Suspension, SuspensionReason, TenantState};
 use roombridge::jobs::dispatch_due::{self, Deps, DispatchSummary};
 use roombridge::messages::{MailboxTaskKind, TenantTaskKind};
 use roombridge::queue::Queue;
-use roombridge::queue::memory::QueueKind;
 use roombridge::store::due::DueEntries;
 use roombridge::store::failures::Failures;
 use roombridge::store::mailboxes::{BookingDisposition, Consent, MailboxState, Mailboxes};
 use roombridge::store::tables::Table;
 use roombridge::store::tenants::Tenants;
 use world::exchange::{Mailbox, Response};
+use world::memory::QueueKind;
 
 use super::{ADMINISTRATOR, admin_consent};
 use crate::contoso::{Contoso, at, hours, minutes, on_both};

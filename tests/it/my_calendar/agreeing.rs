@@ -207,7 +207,7 @@ impl Browser<'_> {
             .contoso
             .world
             .memory_outbox
-            .messages(roombridge::queue::memory::QueueKind::Main(Queue::MailboxTasks));
+            .messages(world::memory::QueueKind::Main(Queue::MailboxTasks));
         let sent = sent.first().ok_or("no task was sent")?;
         let tasks = roombridge::messages::MailboxTasks::from_text(&sent.text)?.items;
         assert_eq!(

@@ -19,7 +19,6 @@ use roombridge::domain::decision::DecisionKind;
 use roombridge::domain::policy::ContentPolicy;
 use roombridge::domain::tenancy::TenantPolicy;
 use roombridge::queue::Queue;
-use roombridge::queue::memory::QueueKind;
 use roombridge::store::mailboxes::MailboxState;
 use roombridge::store::register::Register;
 use roombridge::store::tenants::{Tenant, Tenants};
@@ -27,6 +26,7 @@ use serde_json::Value;
 use url::{Url, form_urlencoded};
 use world::entra::ApiTokenSpec;
 use world::exchange::Mailbox;
+use world::memory::QueueKind;
 use world::test_world::APP_HOST;
 
 use crate::TestError;

@@ -9,12 +9,12 @@ use roombridge::domain::interval::Interval;
 use roombridge::domain::keys::Digest;
 use roombridge::graph::PropertyId;
 use roombridge::queue::Queue;
-use roombridge::queue::memory::QueueKind;
 use roombridge::store::bookings::Bookings;
 use roombridge::store::memory::MemoryTables;
 use roombridge::store::tables::{Table, TableRow, Tables};
 use serde::Deserialize;
 use world::exchange::{CopyView, Mailbox, Response};
+use world::memory::QueueKind;
 
 use super::run::{ANSWERING, KnownMeeting, SimulationRun, Violations};
 use crate::TestError;

@@ -11,7 +11,7 @@ mod run;
 mod silent_faults;
 
 use jiff::SignedDuration;
-use roombridge::base::rng::SeededRng;
+use roombridge::base::test_support::SeededRng;
 use tracing::subscriber::NoSubscriber;
 
 use self::operations::Op;

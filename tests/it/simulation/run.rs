@@ -7,13 +7,13 @@ use jiff::{SignedDuration, Timestamp, ToSpan as _};
 use roombridge::base::clock::Clock as _;
 use roombridge::domain::policy::{ContentPolicy, PeoplePolicy, ResponseMode, SubjectPolicy};
 use roombridge::messages::MailboxTaskKind;
-use roombridge::queue::memory::QueueKind;
 use roombridge::queue::{Outbox as _, Queue};
 use roombridge::store::mailboxes::{BookingDisposition, MailboxState};
 use roombridge::store::tables::Table;
 use world::exchange::{Invitation, Mailbox, Meeting, Processing, RoomRules, Tenant};
 use world::fault_injection::Fault;
 use world::graph::{self, FaultOutcome, FaultTiming, Scope, ThrottleEnd};
+use world::memory::QueueKind;
 use world::test_world::TestWorld;
 
 use super::invariants::{self, LedgerHistory};

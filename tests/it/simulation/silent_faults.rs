@@ -4,7 +4,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
-use roombridge::base::rng::SeededRng;
+use roombridge::base::test_support::SeededRng;
 use roombridge::identity::client_state::{KeySet, SecretKey};
 use roombridge::identity::content_keys::{ContentKeySource as _, MemoryContentKeys, NewContentKey};
 use roombridge::identity::key_ring::{KeySource, KeysUnavailable};

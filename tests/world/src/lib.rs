@@ -10,6 +10,7 @@ pub mod key_vault;
 pub mod local;
 pub mod log_capture;
 pub mod managed_identity;
+pub mod memory;
 pub mod microsoft;
 pub mod network;
 pub mod outlook;

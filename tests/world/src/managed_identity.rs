@@ -289,7 +289,7 @@ mod tests {
     use axum::body::Body;
     use axum::http::Request;
     use jiff::Timestamp;
-    use roombridge::base::clock::ManualClock;
+    use roombridge::base::test_support::ManualClock;
     use tower::ServiceExt;
 
     use super::*;

@@ -53,7 +53,7 @@ static KEY: LazyLock<Result<SigningKey, SigningError>> = LazyLock::new(SigningKe
 ///
 /// use jiff::SignedDuration;
 /// use roombridge::base::clock::{Clock as _, ManualClock};
-/// use roombridge::base::rng::SeededRng;
+/// use roombridge::base::test_support::SeededRng;
 /// use world::exchange::{Invitation, Processing, Response};
 /// use world::microsoft::Microsoft;
 ///
@@ -234,8 +234,8 @@ fn register_apps(entra: &Entra) {
 mod tests {
     use bytes::Bytes;
     use jiff::Timestamp;
-    use roombridge::base::clock::ManualClock;
-    use roombridge::base::rng::SeededRng;
+    use roombridge::base::test_support::ManualClock;
+    use roombridge::base::test_support::SeededRng;
     use serde_json::Value;
 
     use super::*;

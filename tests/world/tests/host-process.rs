@@ -7,15 +7,15 @@ use std::time::Duration;
 use axum::body::{Body, to_bytes};
 use http::Request;
 use jiff::SignedDuration;
-use roombridge::base::clock::{Clock, ManualClock};
 use roombridge::base::rng::SystemRng;
-use roombridge::queue::memory::{MemoryOutbox, QueueKind};
+use roombridge::base::{clock::Clock, test_support::ManualClock};
 use roombridge::queue::{Outbox, Queue};
 use tower::ServiceExt;
 use world::host::process::State;
 use world::host::{
     Disposition, FunctionApp, FunctionsHost, InvocationResult, Level, MemoryQueues, StartOptions,
 };
+use world::memory::{MemoryOutbox, QueueKind};
 
 type Failure = Box<dyn std::error::Error>;
 

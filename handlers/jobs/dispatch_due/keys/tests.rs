@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::*;
 use crate::{
-    base::{clock::ManualClock, rng::SeededRng},
+    base::test_support::{ManualClock, SeededRng},
     domain::ids::ContentKeyId,
     identity::{content_keys::MemoryContentKeys, key_ring::MemoryKeys},
 };

@@ -187,8 +187,8 @@ fn each_registration_asks_for_exactly_what_the_consent_page_shows() -> TestResul
 
 #[test]
 fn the_simulated_entra_holds_the_same_registrations() -> TestResult {
-    let clock = roombridge::base::clock::ManualClock::new("2026-11-24T09:00:00Z".parse()?);
-    let rng = roombridge::base::rng::SeededRng::new(1);
+    let clock = roombridge::base::test_support::ManualClock::new("2026-11-24T09:00:00Z".parse()?);
+    let rng = roombridge::base::test_support::SeededRng::new(1);
     let microsoft = Microsoft::new(std::sync::Arc::new(clock), std::sync::Arc::new(rng))?;
     let needed = needed(Some(PEOPLE_APP), None);
     let clients = [DAEMON_APP, SCOPED_APP, PEOPLE_APP, OPERATORS_APP];

@@ -10,9 +10,9 @@ use roombridge::base::{call_log, telemetry};
 use roombridge::domain::retry::MAX_ATTEMPTS;
 use roombridge::messages::MailboxTaskKind;
 use roombridge::queue::Queue;
-use roombridge::queue::memory::QueueKind;
 use serde_json::Value;
 use world::graph::{FaultOutcome as Answer, FaultTiming, RequestFault, Scope, ThrottleEnd};
+use world::memory::QueueKind;
 use world::microsoft::DAEMON_APP;
 use world::test_world::repository_root;
 

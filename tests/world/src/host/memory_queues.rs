@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::memory::{Delivery, MemoryOutbox, QueueKind};
 use async_trait::async_trait;
 use jiff::Timestamp;
 use roombridge::base::clock::Clock;
-use roombridge::queue::memory::{Delivery, MemoryOutbox, QueueKind};
 use roombridge::queue::{MessageReceipt, Queue};
 
 use super::queues::{HostMessage, HostQueueError, HostQueues};

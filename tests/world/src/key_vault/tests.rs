@@ -5,8 +5,8 @@ use std::sync::Arc;
 use axum::body::Body;
 use http::{Method, StatusCode};
 use jiff::{SignedDuration, Timestamp};
-use roombridge::base::clock::ManualClock;
-use roombridge::base::rng::SeededRng;
+use roombridge::base::test_support::ManualClock;
+use roombridge::base::test_support::SeededRng;
 use serde_json::{Value, json};
 use tower::ServiceExt as _;
 

@@ -66,7 +66,7 @@ mod tests {
     use std::sync::Arc;
 
     use roombridge::base::clock::SystemClock;
-    use roombridge::base::rng::SeededRng;
+    use roombridge::base::test_support::SeededRng;
 
     use super::*;
     use crate::microsoft::{DAEMON_APP, SCOPED_APP};

@@ -6,8 +6,8 @@ use axum::body::Body;
 use http::{Request, StatusCode, header};
 use http_body_util::BodyExt as _;
 use jiff::Timestamp;
-use roombridge::base::clock::ManualClock;
-use roombridge::base::rng::SeededRng;
+use roombridge::base::test_support::ManualClock;
+use roombridge::base::test_support::SeededRng;
 use roombridge::graph::PropertyId;
 use tower::ServiceExt as _;
 

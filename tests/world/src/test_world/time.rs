@@ -1,10 +1,10 @@
 //! How time passes in the office: to the next thing that happens, never past it.
 
+use crate::memory::QueueKind;
 use jiff::{SignedDuration, Timestamp};
 use roombridge::base::clock::Clock;
 use roombridge::host::{FUNCTIONS, Trigger};
 use roombridge::queue::Queue;
-use roombridge::queue::memory::QueueKind;
 
 use super::TestWorld;
 

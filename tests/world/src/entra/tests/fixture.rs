@@ -8,9 +8,9 @@ use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD as BASE64;
 use bytes::Bytes;
 use jiff::Timestamp;
-use roombridge::base::clock::ManualClock;
 use roombridge::base::http::Http as _;
-use roombridge::base::rng::SeededRng;
+use roombridge::base::test_support::ManualClock;
+use roombridge::base::test_support::SeededRng;
 use serde_json::Value;
 use url::Url;
 

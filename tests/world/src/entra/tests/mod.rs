@@ -7,8 +7,8 @@ mod signing_in;
 use axum::body::Body;
 use axum::http::StatusCode;
 use jiff::Timestamp;
-use roombridge::base::clock::ManualClock;
-use roombridge::base::rng::SeededRng;
+use roombridge::base::test_support::ManualClock;
+use roombridge::base::test_support::SeededRng;
 use tower::ServiceExt as _;
 
 use super::*;

@@ -20,9 +20,9 @@ use axum::response::IntoResponse;
 use bytes::Bytes;
 use http::{Request, StatusCode};
 use jiff::{SignedDuration, Timestamp};
-use roombridge::base::clock::ManualClock;
 use roombridge::base::http::Http as _;
-use roombridge::base::rng::SeededRng;
+use roombridge::base::test_support::ManualClock;
+use roombridge::base::test_support::SeededRng;
 use serde_json::{Value, json};
 
 use crate::exchange::{Invitation, Mailbox, Meeting, Processing, Tenant};

@@ -1,4 +1,4 @@
-//! The outbox in memory, on the Clock's time: for the simulation and its Functions host.
+//! The outbox in memory, on the clock's time, with the verbs that the Functions host has.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -7,12 +7,11 @@ use std::time::Duration;
 use async_trait::async_trait;
 use jiff::Timestamp;
 
-use super::{
+use roombridge::base::clock::Clock;
+use roombridge::queue::{
     MAX_MESSAGES_PER_RECEIVE, MESSAGE_TTL, MessageReceipt, Outbox, POISON_VISIBILITY_TIMEOUT,
     PoisonMessage, Queue, QueueError, validate,
 };
-use crate::base::clock::Clock;
-
 /// A queue, or where its host puts what it gave up on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum QueueKind {
@@ -25,7 +24,7 @@ pub enum QueueKind {
 /// One delivery of one message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Delivery {
-    /// Names this delivery, for [`MemoryOutbox::delete_data`] and [`MemoryOutbox::requeue`].
+    /// Names this delivery, for [`MemoryOutbox::delete`] and [`MemoryOutbox::requeue`].
     pub receipt: MessageReceipt,
     /// The message text.
     pub text: String,
@@ -37,8 +36,8 @@ pub struct Delivery {
     pub expires_at: Timestamp,
 }
 
-/// [`NotificationQueue`] in memory. Besides the port it has the verbs of a host, which in Azure belong to the
-/// Functions runtime: nothing in `functions/` may use them.
+/// [`Outbox`] in memory. Apart from the port it has the verbs of a host, which in Azure belong to
+/// the Functions runtime.
 pub struct MemoryOutbox {
     clock: Arc<dyn Clock>,
     state: Mutex<State>,
@@ -77,8 +76,8 @@ impl MemoryOutbox {
         let now = self.clock.now();
         let mut state = self.state();
         let mut counter = state.counter;
-        let shelf = state.queues.entry(queue).or_default();
-        let visible = shelf.iter_mut().filter(|message| message.visible_at <= now);
+        let messages = state.queues.entry(queue).or_default();
+        let visible = messages.iter_mut().filter(|message| message.visible_at <= now);
         let deliveries =
             visible.take(usize::from(limit.min(MAX_MESSAGES_PER_RECEIVE))).map(|message| {
                 counter += 1;
@@ -131,7 +130,7 @@ impl MemoryOutbox {
         state.queues.entry(queue).or_default().iter().map(StoredMessage::delivery).collect()
     }
 
-    /// When the next message of `shelf` can be received: now or earlier when one is visible.
+    /// When the next message of `queue` can be received: now or earlier when one is visible.
     pub fn next_visible_at(&self, queue: QueueKind) -> Option<Timestamp> {
         let mut state = self.state();
         state.queues.entry(queue).or_default().iter().map(|message| message.visible_at).min()
@@ -236,7 +235,7 @@ mod tests {
     use jiff::SignedDuration;
 
     use super::*;
-    use crate::base::clock::ManualClock;
+    use roombridge::base::test_support::ManualClock;
 
     const MAIN: QueueKind = QueueKind::Main(Queue::EventChanges);
     const MINUTE: Duration = Duration::from_secs(60);
