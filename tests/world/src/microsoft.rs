@@ -52,7 +52,7 @@ static KEY: LazyLock<Result<SigningKey, SigningError>> = LazyLock::new(SigningKe
 /// use std::sync::Arc;
 ///
 /// use jiff::SignedDuration;
-/// use roombridge::base::clock::{Clock as _, ManualClock};
+/// use roombridge::base::{clock::Clock as _, test_support::ManualClock};
 /// use roombridge::base::test_support::SeededRng;
 /// use world::exchange::{Invitation, Processing, Response};
 /// use world::microsoft::Microsoft;
