@@ -18,7 +18,7 @@ use crate::domain::ids::MailboxId;
 /// - `id`: to write to this very copy, and to know it again.
 /// - `iCalUId`: the one name that all copies of an appointment share.
 /// - `type`: a series is read otherwise than a single appointment.
-/// - `new`, `end`, `isAllDay`: when the room is taken.
+/// - `start`, `end`, `isAllDay`: when the room is taken.
 /// - `isCancelled`: whether it is still wanted.
 /// - `isOrganizer`: only the organizer's copy (or a room's) may book.
 /// - `sensitivity`: a private appointment's subject is not read.

@@ -446,7 +446,7 @@ mod tests {
         let trial = fixture();
         let pending = serde_json::json!({
             "state": "s", "nonce": "n", "verifier": "v",
-            "started": "2026-11-24T09:00:00Z", "back": "my-calendar",
+            "started": "2026-11-24T09:00:00Z", "return_target": "my-calendar",
         });
         let consent = serde_json::json!({
             "state": "s", "tenant": Uuid::from_u128(1), "organisation_wide": false,

@@ -124,10 +124,10 @@ async fn every_function_is_reached_over_a_socket() -> TestResult {
         lines,
         [
             r#"create-booking {"v1":{"n":1}} 1 true"#,
+            "dispatch-due true",
             r#"fetch-event {"v1":{"n":1}} 1 true"#,
             r#"maintain-mailbox {"v1":{"n":1}} 1 true"#,
             r#"maintain-tenant {"v1":{"n":1}} 1 true"#,
-            "dispatch-due true",
             "purge-expired true",
             r#"write-back {"v1":{"n":1}} 1 true"#,
         ]

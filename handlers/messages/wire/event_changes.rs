@@ -143,13 +143,13 @@ impl EventChanges {
 }
 
 /// What a message takes beside its items.
-const ENVELOPE_BYTES: usize = 128;
+const VERSION_BYTES: usize = 128;
 
 impl EventChange {
     /// The same, without its content if that does not fit a message.
     #[must_use]
     pub fn without_oversized_content(mut self) -> Self {
-        if self.encrypted_content.is_some() && self.size() > MAX_MESSAGE_BYTES - ENVELOPE_BYTES {
+        if self.encrypted_content.is_some() && self.size() > MAX_MESSAGE_BYTES - VERSION_BYTES {
             self.encrypted_content = None;
         }
         self
@@ -174,7 +174,7 @@ pub fn pack(tenant: TenantId, items: Vec<EventChange>) -> Vec<EventChanges> {
                 last.items.push(item);
             }
             Some(_) | None => {
-                room = (MAX_MESSAGE_BYTES - ENVELOPE_BYTES).saturating_sub(size);
+                room = (MAX_MESSAGE_BYTES - VERSION_BYTES).saturating_sub(size);
                 messages.push(EventChanges { tenant, items: vec![item] });
             }
         }

@@ -32,18 +32,18 @@ impl From<InvalidId> for InvalidMessage {
 }
 
 #[derive(Serialize, Deserialize)]
-enum MessageEnvelope<T> {
+enum Versioned<T> {
     #[serde(rename = "v1")]
     V1(T),
 }
 
 fn to_json<T: Serialize>(wire: T) -> String {
     // Maps with string keys and plain values always serialise.
-    serde_json::to_string(&MessageEnvelope::V1(wire)).unwrap_or_default()
+    serde_json::to_string(&Versioned::V1(wire)).unwrap_or_default()
 }
 
 fn parse<T: for<'de> Deserialize<'de>>(text: &str) -> Result<T, InvalidMessage> {
-    let MessageEnvelope::V1(wire) = serde_json::from_str(text)?;
+    let Versioned::V1(wire) = serde_json::from_str(text)?;
     Ok(wire)
 }
 

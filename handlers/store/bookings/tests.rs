@@ -180,7 +180,7 @@ async fn an_operator_can_read_the_row_and_finds_content_only_where_it_belongs() 
     Bookings::new(fake.clone()).insert(&booking).await.unwrap();
     let row = fake.rows(Table::Bookings).remove(0);
     let names: Vec<&str> = row.properties.keys().map(String::as_str).collect();
-    for name in ["Desired", "Observed", "Shown", "Generation", "PurgeDue", "Room"] {
+    for name in ["Desired", "Observed", "Published", "Generation", "PurgeDue", "Room"] {
         assert!(names.contains(&name), "{names:?}");
     }
     for (name, value) in &row.properties {

@@ -1,9 +1,9 @@
 //! `consent`: a tenant's administrator connects the organisation, sets its policy, and disconnects.
 //!
-//! One file a page, in the order in which an administrator meets them: `new` says what is asked
+//! One file a page, in the order in which an administrator meets them: `start` says what is asked
 //! for, `sign_in` signs in, `connect` goes to Entra and proves what comes back, `dashboard` shows
-//! how it stands, then `health`, `policy`, `check_rooms`, `resolve`, `register`, `write_audit` and
-//! `disconnect`. `table` is how downloads leave, page by page. `gate`
+//! how it stands, then `health`, `policy`, `rooms`, `reach`, `register`, `audit` and
+//! `disconnect`. `export` is how downloads leave, page by page. `authz`
 //! stands before them: an administrator reaches the tenant of the session and no other.
 
 mod audit;
@@ -41,7 +41,7 @@ use crate::{
     web::layout::PageContext,
 };
 
-/// The version of the text that an administrator agrees to: the page `new` with the list of
+/// The version of the text that an administrator agrees to: the page `start` with the list of
 /// permissions. It changes whenever they say something else.
 pub const TEXT_VERSION: &str = "2026-11";
 
