@@ -12,7 +12,7 @@ use crate::{
     booking::{BuiltInSystem, LedgerClaims},
     domain::ids::TenantId,
     graph::Graph,
-    host::{Functions, Limits, router::FunctionTableMismatch},
+    host::{Functions, Limits, QueueFunction, router::FunctionTableMismatch},
     identity::{
         admin_consent::AdminConsent,
         client_assertion::TokenEndpoint,
@@ -29,7 +29,10 @@ use crate::{
     jobs::{
         create_booking, dispatch_due, fetch_event, maintain_mailbox, maintain_tenant,
         purge_expired,
-        runner::{PendingAudit, Runner, adapters},
+        runner::{
+            QueueJob, QueueJobFunction, Runner, TimerJobFunction,
+            audit::{AuditWriter, with_audit},
+        },
         write_back,
     },
     queue::Outbox,
@@ -97,7 +100,7 @@ pub struct App {
     graph: Graph,
     tenants: Tenants,
     rooms: RoomMap,
-    pending_audit: PendingAudit,
+    audit: AuditWriter,
     dedup: fetch_event::DedupCache,
     /// What checks the tokens that people bring: one cache of Entra's keys for all.
     token_verifier: Arc<TokenVerifier>,
@@ -118,7 +121,7 @@ impl App {
         let tenants = Tenants::new(Arc::clone(&ports.tables), clock());
         let rooms = RoomMap::new(Arc::clone(&ports.tables), clock());
         let people_tokens = token_checker(&ports, &options);
-        let backlog = PendingAudit::default();
+        let audit = AuditWriter::new(Audit::new(Arc::clone(&ports.tables)), Arc::clone(&ports.rng));
         let handled = fetch_event::DedupCache::new(clock(), ports.rng.as_ref());
         Self {
             ports,
@@ -126,7 +129,7 @@ impl App {
             graph,
             tenants,
             rooms,
-            pending_audit: backlog,
+            audit,
             dedup: handled,
             token_verifier: people_tokens,
         }
@@ -144,42 +147,18 @@ impl App {
     pub fn router(&self) -> Result<Router, FunctionTableMismatch> {
         Functions::new(Arc::clone(&self.ports.clock), self.options.limits)
             .http("notifications", notifications::router(self.notifications()))
-            .queue(
-                "fetch-event",
-                Arc::new(adapters::FetchEvent { deps: self.fetch_event(), runner: self.runner() }),
-            )
-            .queue(
-                "create-booking",
-                Arc::new(adapters::CreateBooking {
-                    deps: self.create_booking(),
-                    runner: self.runner(),
-                }),
-            )
-            .queue(
-                "write-back",
-                Arc::new(adapters::WriteBack { deps: self.write_back(), runner: self.runner() }),
-            )
-            .queue(
-                "maintain-mailbox",
-                Arc::new(adapters::MaintainMailbox {
-                    deps: self.maintain_mailbox(),
-                    runner: self.runner(),
-                }),
-            )
-            .queue(
-                "maintain-tenant",
-                Arc::new(adapters::MaintainTenant {
-                    deps: self.maintain_tenant(),
-                    runner: self.runner(),
-                }),
-            )
-            .http("consent", adapters::with_audit(consent::router(self.consent()), self.runner()))
+            .queue("fetch-event", self.queue_job(self.fetch_event()))
+            .queue("create-booking", self.queue_job(self.create_booking()))
+            .queue("write-back", self.queue_job(self.write_back()))
+            .queue("maintain-mailbox", self.queue_job(self.maintain_mailbox()))
+            .queue("maintain-tenant", self.queue_job(self.maintain_tenant()))
+            .http("consent", with_audit(consent::router(self.consent()), self.audit.clone()))
             .http(
                 my_calendar::NAME,
-                adapters::with_audit(my_calendar::router(self.my_calendar()), self.runner()),
+                with_audit(my_calendar::router(self.my_calendar()), self.audit.clone()),
             )
-            .timer("purge-expired", Arc::new(adapters::PurgeExpired(self.purge_expired())))
-            .timer("dispatch-due", Arc::new(adapters::DispatchDue(self.dispatch_due())))
+            .timer("purge-expired", Arc::new(TimerJobFunction(self.purge_expired())))
+            .timer("dispatch-due", Arc::new(TimerJobFunction(self.dispatch_due())))
             .into_router()
     }
 
@@ -199,12 +178,15 @@ impl App {
         LedgerClaims::new(Ledger::new(self.tables()), self.rng())
     }
 
+    fn queue_job<J: QueueJob + 'static>(&self, job: J) -> Arc<dyn QueueFunction> {
+        Arc::new(QueueJobFunction { job, runner: self.runner() })
+    }
+
     fn runner(&self) -> Runner {
         Runner {
             outbox: Arc::clone(&self.ports.outbox),
             failures: Failures::new(self.tables()),
-            audit: Audit::new(self.tables()),
-            pending_audit: self.pending_audit.clone(),
+            audit: self.audit.clone(),
             clock: self.clock(),
             rng: self.rng(),
         }

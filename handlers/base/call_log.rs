@@ -50,8 +50,8 @@ impl CallLog {
             call.fields = record.fields,
             call.status = record.status,
             call.duration_ms = record.duration_ms,
-            tenant = %record.tenant,
-            correlation = %record.correlation,
+            // Its own, as a batch holds requests of several items.
+            call.correlation = %record.correlation,
             "called"
         );
         self.0.lock().unwrap_or_else(PoisonError::into_inner).push(record);

@@ -3,6 +3,7 @@
 pub mod call_log;
 pub mod clock;
 pub mod http;
+pub mod invocation;
 pub mod retry_after;
 pub mod rng;
 pub mod telemetry;

@@ -15,6 +15,13 @@ where
 {
     let filter = filter.and_then(|filter| EnvFilter::try_new(filter).ok());
     let filter = filter.unwrap_or_else(|| EnvFilter::new(DEFAULT_FILTER));
-    let lines = tracing_subscriber::fmt::layer().json().flatten_event(true).with_writer(writer);
+    // The fields of all spans around an event are on its line, beside its own: what a query reads is
+    // at the same place whether the function's span or the event has it.
+    let lines = json_subscriber::fmt::layer()
+        .flatten_event(true)
+        .flatten_span_list_on_top_level(true)
+        .with_current_span(false)
+        .with_span_list(false)
+        .with_writer(writer);
     tracing_subscriber::registry().with(filter).with(lines)
 }

@@ -139,6 +139,9 @@ fn invocation_span(cx: &InvocationContext) -> tracing::Span {
         function = cx.function,
         invocation_id = cx.invocation_id,
         traceparent = cx.traceparent,
+        // Known once the message was read or somebody has signed in: `base::invocation`.
+        tenant = tracing::field::Empty,
+        correlation = tracing::field::Empty,
     )
 }
 

@@ -221,6 +221,18 @@ pub trait Message: Sized {
 
     /// Its text.
     fn to_text(&self) -> String;
+
+    /// Reads a message back.
+    ///
+    /// # Errors
+    /// [`InvalidMessage`] when the text is not a message of this queue.
+    fn from_text(text: &str) -> Result<Self, InvalidMessage>;
+
+    /// The tenant that it is for.
+    fn tenant(&self) -> TenantId;
+
+    /// How its first item has fared; `None` when it has no items.
+    fn meta(&self) -> Option<JobMeta>;
 }
 
 /// To `create-booking`.

@@ -9,6 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 use roombridge::base::{clock::Clock, test_support::ManualClock};
 use roombridge::domain::ids::{MailboxId, TenantId};
 use roombridge::jobs::dispatch_due::{self, Deps};
+use roombridge::messages::Message as _;
 use roombridge::messages::{MAX_TASKS, MailboxTask, MailboxTasks};
 use roombridge::queue::Queue;
 use roombridge::store::due::{DueEntries, DueEntry, DuePurpose, DueSubject};

@@ -9,6 +9,7 @@ use roombridge::domain::ids::{MailboxId, TenantId};
 use roombridge::identity::client_state::{self, KeySet, SecretKey};
 use roombridge::identity::key_ring::{KeySource, KeysUnavailable};
 use roombridge::messages::EventChanges;
+use roombridge::messages::Message as _;
 use roombridge::queue::Queue;
 use roombridge::store::tables::Table;
 use serde_json::{Value, json};

@@ -11,6 +11,7 @@ use roombridge::domain::keys::{BookingKey, Digest};
 use roombridge::domain::personal::Personal;
 use roombridge::domain::policy::{ContentPolicy, PeoplePolicy, ResponseMode, SubjectPolicy};
 use roombridge::graph::fields::FORBIDDEN;
+use roombridge::messages::Message as _;
 use roombridge::queue::{Outbox as _, Queue};
 use roombridge::store::bookings::Bookings;
 use roombridge::store::tables::{Table, TableRow, Tables};

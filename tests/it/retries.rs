@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use jiff::SignedDuration;
 use roombridge::messages::EventChanges;
+use roombridge::messages::Message as _;
 use roombridge::queue::Queue;
 use world::exchange::{Invitation, Response};
 use world::graph::{FaultOutcome as Answer, FaultTiming, RequestFault, Scope, ThrottleEnd};

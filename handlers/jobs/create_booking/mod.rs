@@ -15,16 +15,20 @@ mod lease;
 
 use std::{sync::Arc, time::Duration};
 
+use async_trait::async_trait;
 use jiff::SignedDuration;
 
 use crate::{
-    base::{call_log::CallLog, clock::Clock, rng::Rng},
+    base::{clock::Clock, invocation::Invocation, rng::Rng},
     booking::{Availability, BookingSystem, BookingSystemCall, FreeInterval, LedgerClaims},
     domain::{
         booking::{Booking, Intent, Step},
         tenancy::TenantState,
     },
-    jobs::runner::job::{Enqueue, Job, JobError},
+    jobs::runner::{
+        Outcomes, QueueJob,
+        job::{Enqueue, Job, JobError},
+    },
     messages::{BookingJob, BookingRequest, CalendarWrite, JobMeta},
     store::{
         bookings::Bookings,
@@ -61,15 +65,31 @@ pub struct Deps {
     pub rng: Arc<dyn Rng>,
 }
 
+#[async_trait]
+impl QueueJob for Deps {
+    type Message = BookingRequest;
+    type Item = BookingRequest;
+
+    async fn run(
+        &self,
+        invocation: &Invocation,
+        request: BookingRequest,
+    ) -> Outcomes<BookingRequest> {
+        let outcome = run(self, invocation, request).await;
+        vec![(request, outcome)].into()
+    }
+}
+
 /// Looks at one booking and does what is missing.
 ///
 /// # Errors
 /// [`JobError`] says whether it waits, counts, or is over.
-pub async fn run(
+async fn run(
     deps: &Deps,
-    calls: &CallLog,
+    invocation: &Invocation,
     request: BookingRequest,
 ) -> Result<Vec<Enqueue>, JobError> {
+    let calls = &invocation.calls;
     let BookingRequest(nudge) = request;
     for _ in 0..MAX_CONFLICT_RETRIES {
         let now = deps.clock.now();

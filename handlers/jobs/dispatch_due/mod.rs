@@ -22,12 +22,13 @@ mod unsettled;
 
 use std::sync::Arc;
 
+use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::{
     base::{clock::Clock, rng::Rng},
     identity::{content_keys::ContentKeys, key_ring::KeyRing},
-    jobs::runner::job::JobError,
+    jobs::runner::{TimerJob, job::JobError},
     queue::Outbox,
     store::{due::DueEntries, failures::Failures, tenants::Tenants},
 };
@@ -82,6 +83,24 @@ pub struct DispatchSummary {
     pub poisoned: u64,
     /// Tenants whose daily look was sent off.
     pub reconciled: u64,
+}
+
+#[async_trait]
+impl TimerJob for Deps {
+    async fn run(&self, stop_at: Timestamp) -> Result<(), JobError> {
+        let nudged = run(self, stop_at).await?;
+        tracing::info!(
+            unsettled = nudged.unsettled,
+            unsettled_oldest_s = nudged.unsettled_oldest_s,
+            renewals = nudged.renewals,
+            looks_oldest_s = nudged.renewals_oldest_s,
+            left = nudged.remaining,
+            poisoned = nudged.poisoned,
+            aligned = nudged.reconciled,
+            "nudged"
+        );
+        Ok(())
+    }
 }
 
 /// Nudges what is due until nothing is left or `stop_at` has come.

@@ -169,7 +169,7 @@ fn notification_key(item: &EventChange) -> NotificationKey {
 }
 
 /// One message being handled; it holds the turns of its events until it is dropped.
-pub struct DedupSession {
+pub(super) struct DedupSession {
     cache: DedupCache,
     tenant: TenantId,
     versions_read: HashMap<NotificationKey, Digest>,
@@ -196,7 +196,7 @@ impl DedupSession {
     }
 
     /// `item`'s outcome was carried on: the version that was read for it is handled.
-    pub fn mark_handled(&self, item: &EventChange) {
+    pub(super) fn mark_handled(&self, item: &EventChange) {
         if let Some(version) = self.versions_read.get(&notification_key(item)) {
             let DedupCache(inner) = &self.cache;
             let mark = self.cache.dedup_key(self.tenant, item.mailbox, &item.event, Some(*version));

@@ -2,23 +2,33 @@
 
 use std::collections::{HashMap, hash_map::Entry};
 
+use async_trait::async_trait;
+
 use super::{ChangeOutcome, DedupSession, Deps, process_batch};
 use crate::{
-    base::call_log::CallLog,
-    jobs::runner::job::JobError,
+    base::{call_log::CallLog, invocation::Invocation},
+    jobs::runner::{Outcomes, QueueJob, job::JobError},
     messages::{EventChange, EventChanges, Origin},
 };
 
-/// What became of a message.
-pub struct BatchResult {
-    /// Each of its items and how it went.
-    pub outcomes: Vec<ChangeOutcome>,
-    /// To be told of each item whose outcome was carried on.
-    pub dedup: DedupSession,
+#[async_trait]
+impl QueueJob for Deps {
+    type Message = EventChanges;
+    type Item = EventChange;
+
+    async fn run(&self, invocation: &Invocation, changes: EventChanges) -> Outcomes<EventChange> {
+        let (outcomes, dedup) = run(self, &invocation.calls, changes).await;
+        // A version is handled only once everything that follows from it was sent.
+        Outcomes::from(outcomes).on_completed(move |item| dedup.mark_handled(item))
+    }
 }
 
 /// Looks at every event of one message; each item succeeds or fails alone.
-pub async fn run(deps: &Deps, calls: &CallLog, changes: EventChanges) -> BatchResult {
+async fn run(
+    deps: &Deps,
+    calls: &CallLog,
+    changes: EventChanges,
+) -> (Vec<ChangeOutcome>, DedupSession) {
     let EventChanges { tenant, items } = changes;
     let items = merge_duplicates(items);
     let mut handling = deps.dedup.begin(tenant, &items).await;
@@ -30,7 +40,7 @@ pub async fn run(deps: &Deps, calls: &CallLog, changes: EventChanges) -> BatchRe
         let changes = EventChanges { tenant, items };
         outcomes.extend(process_batch(deps, calls, changes, &mut handling).await);
     }
-    BatchResult { outcomes, dedup: handling }
+    (outcomes, handling)
 }
 
 /// Each event of a mailbox once for each nonce: whether a nonce is the mailbox's own is still to be

@@ -50,8 +50,9 @@ use crate::{
 
 use reconcile::BookingSnapshot;
 
-pub use dedup::{DedupCache, DedupSession};
-pub use message::{BatchResult, run};
+pub use dedup::DedupCache;
+
+use dedup::DedupSession;
 
 /// What this function works with.
 #[derive(Clone)]

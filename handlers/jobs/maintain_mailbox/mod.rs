@@ -18,15 +18,19 @@ mod unsubscribe;
 
 use std::sync::Arc;
 
+use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
 use url::Url;
 
 use crate::{
-    base::{call_log::CallLog, clock::Clock, rng::Rng},
+    base::{call_log::CallLog, clock::Clock, invocation::Invocation, rng::Rng},
     domain::{policy::Registration, tenancy::TenantState},
     graph::{CallContext, Graph, TenantGraph},
     identity::{content_keys::ContentKeys, key_ring::KeyRing},
-    jobs::runner::job::{Enqueue, Job, JobError},
+    jobs::runner::{
+        Outcomes, QueueJob,
+        job::{Enqueue, Job, JobError},
+    },
     messages::{JobMeta, MailboxTask, MailboxTaskKind, MailboxTasks},
     store::{
         appointments::Appointments,
@@ -94,8 +98,19 @@ pub struct MailboxSettings {
     pub horizon: SignedDuration,
 }
 
+#[async_trait]
+impl QueueJob for Deps {
+    type Message = MailboxTasks;
+    type Item = MailboxTask;
+
+    async fn run(&self, invocation: &Invocation, tasks: MailboxTasks) -> Outcomes<MailboxTask> {
+        run(self, invocation, tasks).await.into()
+    }
+}
+
 /// Does the tasks of one message; answers each with what comes next, or why it was not done.
-pub async fn run(deps: &Deps, calls: &CallLog, tasks: MailboxTasks) -> Vec<TaskOutcome> {
+async fn run(deps: &Deps, invocation: &Invocation, tasks: MailboxTasks) -> Vec<TaskOutcome> {
+    let calls = &invocation.calls;
     // Never from the cache: an administrator may have decided a moment ago.
     let tenant = deps.tenants.get_uncached(tasks.tenant).await;
     match tenant {

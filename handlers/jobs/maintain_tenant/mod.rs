@@ -13,13 +13,17 @@ mod tasks;
 
 use std::sync::Arc;
 
+use async_trait::async_trait;
 use jiff::Timestamp;
 
 use crate::{
-    base::{call_log::CallLog, clock::Clock, rng::Rng},
+    base::{call_log::CallLog, clock::Clock, invocation::Invocation, rng::Rng},
     domain::ids::MailboxId,
     graph::{CallContext, Graph, TenantGraph},
-    jobs::runner::job::{Enqueue, JobError},
+    jobs::runner::{
+        Outcomes, QueueJob,
+        job::{Enqueue, JobError},
+    },
     messages::{TenantTask, TenantTaskKind},
     store::{
         mailboxes::{Mailbox, MailboxState, Mailboxes},
@@ -52,11 +56,27 @@ pub struct Deps {
     pub rng: Arc<dyn Rng>,
 }
 
+#[async_trait]
+impl QueueJob for Deps {
+    type Message = TenantTask;
+    type Item = TenantTask;
+
+    async fn run(&self, invocation: &Invocation, task: TenantTask) -> Outcomes<TenantTask> {
+        let outcome = run(self, invocation, task.clone()).await;
+        vec![(task, outcome)].into()
+    }
+}
+
 /// Does one task for one tenant.
 ///
 /// # Errors
 /// [`JobError`] says whether it waits, counts, or is over.
-pub async fn run(deps: &Deps, calls: &CallLog, task: TenantTask) -> Result<Vec<Enqueue>, JobError> {
+async fn run(
+    deps: &Deps,
+    invocation: &Invocation,
+    task: TenantTask,
+) -> Result<Vec<Enqueue>, JobError> {
+    let calls = &invocation.calls;
     // Never from the cache: an administrator has just decided something.
     let Some((tenant, etag)) = deps.tenants.get_with_etag(task.tenant).await? else {
         return Err(JobError::Discard { reason: "the tenant is unknown" });

@@ -7,6 +7,7 @@ mod records;
 
 use std::sync::Arc;
 
+use async_trait::async_trait;
 use futures::{StreamExt, stream};
 use jiff::Timestamp;
 
@@ -14,7 +15,7 @@ use crate::{
     base::clock::Clock,
     booking::LedgerClaims,
     domain::{booking::Booking, interval::Interval, keys::BookingKey},
-    jobs::runner::job::JobError,
+    jobs::runner::{TimerJob, job::JobError},
     store::{
         StoreError,
         appointments::Appointments,
@@ -67,6 +68,21 @@ pub struct PurgeSummary {
     pub remaining: u32,
     /// Records of failures and calls that were old enough to go.
     pub records: u64,
+}
+
+#[async_trait]
+impl TimerJob for Deps {
+    async fn run(&self, stop_at: Timestamp) -> Result<(), JobError> {
+        let purged = run(self, stop_at).await?;
+        tracing::info!(
+            deleted = purged.deleted,
+            passed_over = purged.skipped,
+            left = purged.remaining,
+            records = purged.records,
+            "purged"
+        );
+        Ok(())
+    }
 }
 
 /// Deletes what is due until nothing is left or `stop_at` has come.

@@ -1,34 +1,35 @@
-//! Carries a step's outcome on: what it asks for is sent, what failed waits or is recorded, and the
-//! calls it made go into the audit.
+//! Runs queue and timer functions: decodes a message, runs its function, and completes each item.
 //!
-//! A failed item is sent anew alone, as the last act of its invocation, so that the host sees a
-//! success and its dequeue count is left for what kills the process.
+//! An item is completed by sending the work that follows from it, by sending it again later, or by
+//! recording its failure. A failed item is requeued alone, as the last act of its invocation, so
+//! the host sees a success and its dequeue count is left for what kills the process.
 
-pub(crate) mod adapters;
+pub mod audit;
+mod function;
 mod items;
 pub mod job;
 
-use std::{
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use jiff::SignedDuration;
 
+pub use function::{Outcomes, QueueJob, QueueJobFunction, TimerJob, TimerJobFunction};
 pub use items::JobItem;
 
 use crate::{
-    base::{call_log::CallLog, clock::Clock, rng::Rng},
+    base::{clock::Clock, rng::Rng},
     domain::{
         ids::{CorrelationId, TenantId},
         retry::{backoff, is_exhausted},
     },
-    jobs::runner::job::{Enqueue, JobError},
+    jobs::runner::{
+        audit::AuditWriter,
+        job::{Enqueue, JobError},
+    },
     messages::{JobMeta, Message as _, TenantTask, TenantTaskKind},
     queue::{Outbox, QueueError},
     store::{
         StoreError,
-        audit::{Audit, KeyedCall},
         failures::{Failure, Failures},
     },
 };
@@ -55,9 +56,7 @@ pub struct Runner {
     /// Where failures go.
     pub failures: Failures,
     /// Where calls go.
-    pub audit: Audit,
-    /// Calls that could not be written yet.
-    pub pending_audit: PendingAudit,
+    pub audit: AuditWriter,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// Chance.
@@ -81,7 +80,7 @@ impl Runner {
         let mut waiting = false;
         let error = match outcome {
             Ok(next) => {
-                tracing::info!(function, tenant = %whose, %correlation, next = next.len(), "done");
+                tracing::info!(next = next.len(), "done");
                 for next in next {
                     self.outbox.send(next.job.queue(), next.job.text(), next.delay).await?;
                 }
@@ -89,7 +88,7 @@ impl Runner {
             }
             Err(error) => error,
         };
-        tracing::info!(function, tenant = %whose, %correlation, outcome = %error, "not done");
+        tracing::info!(outcome = %error, "not done");
         let passage = item.meta();
         let waited = self.clock.now().duration_since(passage.first_seen);
         let (passage, after, cause) = match error {
@@ -149,14 +148,7 @@ impl Runner {
         cause: String,
     ) -> Result<(), DispatchError> {
         let whose = item.tenant(tenant);
-        tracing::error!(
-            function,
-            tenant = %whose,
-            correlation = %passage.correlation,
-            %cause,
-            tries = passage.attempts,
-            "gave up"
-        );
+        tracing::error!(%cause, tries = passage.attempts, "gave up");
         let fresh = JobMeta::new(passage.correlation, self.clock.now());
         let failure = Failure {
             tenant: Some(whose),
@@ -171,64 +163,5 @@ impl Runner {
         };
         self.failures.record(&failure).await?;
         Ok(())
-    }
-
-    /// Watches `trail` until the invocation ends.
-    pub fn audit_guard(&self, calls: &CallLog) -> AuditGuard<'_> {
-        AuditGuard { runner: self, calls: calls.clone() }
-    }
-
-    /// Writes the calls of one invocation, and those that could not be written before. The work
-    /// was done whether or not this succeeds, so a failure only keeps them for the next time; they
-    /// are in the log in any case.
-    pub async fn write_audit(&self, calls: &CallLog) {
-        let mut pending = self.pending_audit.take();
-        pending.extend(Audit::assign_keys(calls.take(), self.rng.as_ref()));
-        if pending.is_empty() {
-            return;
-        }
-        if let Err(error) = self.audit.write(&pending).await {
-            tracing::warn!(%error, calls = pending.len(), "the audit will be written later");
-            self.pending_audit.add(pending);
-        }
-    }
-}
-
-/// Sees to it that the calls of an invocation that is cut off, or panics, are written with the next.
-pub struct AuditGuard<'a> {
-    runner: &'a Runner,
-    calls: CallLog,
-}
-
-impl Drop for AuditGuard<'_> {
-    fn drop(&mut self) {
-        let calls = self.calls.take();
-        if !calls.is_empty() {
-            self.runner.pending_audit.add(Audit::assign_keys(calls, self.runner.rng.as_ref()));
-        }
-    }
-}
-
-/// Calls that are still to be written into the audit. Clones share them.
-#[derive(Debug, Clone, Default)]
-pub struct PendingAudit(Arc<Mutex<Vec<KeyedCall>>>);
-
-/// How many calls wait at most: some minutes of a busy process. The oldest go first.
-const MAX_PENDING_CALLS: usize = 10_000;
-
-impl PendingAudit {
-    fn take(&self) -> Vec<KeyedCall> {
-        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    fn add(&self, mut calls: Vec<KeyedCall>) {
-        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        calls.append(&mut kept);
-        let over = calls.len().saturating_sub(MAX_PENDING_CALLS);
-        if over > 0 {
-            tracing::error!(calls = over, "calls are in the log and will not be in the audit");
-            calls.drain(..over);
-        }
-        *kept = calls;
     }
 }

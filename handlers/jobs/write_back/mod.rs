@@ -9,10 +9,11 @@ mod publish;
 
 use std::sync::Arc;
 
+use async_trait::async_trait;
 use jiff::SignedDuration;
 
 use crate::{
-    base::{call_log::CallLog, clock::Clock, rng::Rng},
+    base::{clock::Clock, invocation::Invocation, rng::Rng},
     domain::{
         appointment::CopyLocation,
         booking::{Booking, PublishedOutcome, RoomResponse},
@@ -20,7 +21,10 @@ use crate::{
         tenancy::TenantState,
     },
     graph::{CallContext, Graph, TenantGraph},
-    jobs::runner::job::{Enqueue, Job, JobError},
+    jobs::runner::{
+        Outcomes, QueueJob,
+        job::{Enqueue, Job, JobError},
+    },
     messages::{BookingJob, BookingRequest, CalendarWrite, EventChange, EventChanges, JobMeta},
     store::{
         bookings::Bookings,
@@ -58,15 +62,27 @@ pub struct Deps {
     pub rng: Arc<dyn Rng>,
 }
 
+#[async_trait]
+impl QueueJob for Deps {
+    type Message = CalendarWrite;
+    type Item = CalendarWrite;
+
+    async fn run(&self, invocation: &Invocation, write: CalendarWrite) -> Outcomes<CalendarWrite> {
+        let outcome = run(self, invocation, write).await;
+        vec![(write, outcome)].into()
+    }
+}
+
 /// Looks at one booking and shows what is not shown yet.
 ///
 /// # Errors
 /// [`JobError`] says whether it waits, counts, or is over.
-pub async fn run(
+async fn run(
     deps: &Deps,
-    calls: &CallLog,
+    invocation: &Invocation,
     write: CalendarWrite,
 ) -> Result<Vec<Enqueue>, JobError> {
+    let calls = &invocation.calls;
     let CalendarWrite(nudge) = write;
     let Some((booking, etag)) = deps.bookings.get(&nudge.key).await? else {
         let watched = nudge.due.map(|at| unsettled_entry(&nudge, at));

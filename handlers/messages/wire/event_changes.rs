@@ -9,7 +9,7 @@ use crate::{
         encrypted_content::EncryptedContent,
         ids::{MailboxId, TenantId},
     },
-    messages::{EventChange, EventChanges, Message, Origin},
+    messages::{EventChange, EventChanges, JobMeta, Message, Origin},
     queue::{MAX_MESSAGE_BYTES, Queue, encoded_len},
 };
 
@@ -128,17 +128,19 @@ impl Message for EventChanges {
         let items = self.items.iter().map(EventChangeWire::from).collect();
         to_json(EventChangesWire { tenant: self.tenant.0, items })
     }
-}
 
-impl EventChanges {
-    /// Reads a message back.
-    ///
-    /// # Errors
-    /// [`InvalidMessage`] when it is none of ours.
-    pub fn from_text(text: &str) -> Result<Self, InvalidMessage> {
+    fn from_text(text: &str) -> Result<Self, InvalidMessage> {
         let wire: EventChangesWire = parse(text)?;
         let items = wire.items.into_iter().map(EventChange::try_from).collect::<Result<_, _>>()?;
         Ok(Self { tenant: TenantId(wire.tenant), items })
+    }
+
+    fn tenant(&self) -> TenantId {
+        self.tenant
+    }
+
+    fn meta(&self) -> Option<JobMeta> {
+        self.items.first().map(|item| item.meta)
     }
 }
 

@@ -10,7 +10,7 @@ use crate::{
         ids::{RoomId, TenantId},
         keys::BookingKey,
     },
-    messages::{BookingJob, BookingRequest, CalendarWrite, Message},
+    messages::{BookingJob, BookingRequest, CalendarWrite, JobMeta, Message},
     queue::Queue,
 };
 
@@ -66,15 +66,17 @@ impl Message for BookingRequest {
     fn to_text(&self) -> String {
         to_json(NudgeWire::from(self.0))
     }
-}
 
-impl BookingRequest {
-    /// Reads a message back.
-    ///
-    /// # Errors
-    /// [`InvalidMessage`] when it is none of ours.
-    pub fn from_text(text: &str) -> Result<Self, InvalidMessage> {
+    fn from_text(text: &str) -> Result<Self, InvalidMessage> {
         Ok(Self(parse::<NudgeWire>(text)?.try_into()?))
+    }
+
+    fn tenant(&self) -> TenantId {
+        self.0.key.tenant
+    }
+
+    fn meta(&self) -> Option<JobMeta> {
+        Some(self.0.meta)
     }
 }
 
@@ -86,14 +88,16 @@ impl Message for CalendarWrite {
     fn to_text(&self) -> String {
         to_json(NudgeWire::from(self.0))
     }
-}
 
-impl CalendarWrite {
-    /// Reads a message back.
-    ///
-    /// # Errors
-    /// [`InvalidMessage`] when it is none of ours.
-    pub fn from_text(text: &str) -> Result<Self, InvalidMessage> {
+    fn from_text(text: &str) -> Result<Self, InvalidMessage> {
         Ok(Self(parse::<NudgeWire>(text)?.try_into()?))
+    }
+
+    fn tenant(&self) -> TenantId {
+        self.0.key.tenant
+    }
+
+    fn meta(&self) -> Option<JobMeta> {
+        Some(self.0.meta)
     }
 }

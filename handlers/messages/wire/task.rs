@@ -6,8 +6,8 @@ use uuid::Uuid;
 
 use super::{InvalidMessage, PassageWire, parse, parse_nonce, to_json};
 use crate::{
-    domain::ids::{MailboxId, TenantId},
-    messages::{MailboxTask, MailboxTaskKind, MailboxTasks, Message},
+    domain::ids::{InvalidId, MailboxId, TenantId},
+    messages::{JobMeta, MailboxTask, MailboxTaskKind, MailboxTasks, Message},
     queue::Queue,
 };
 
@@ -109,6 +109,19 @@ impl Message for MailboxTask {
     fn to_text(&self) -> String {
         to_json(TasksWire { tenant: self.tenant.0, items: vec![self.into()] })
     }
+
+    fn from_text(text: &str) -> Result<Self, InvalidMessage> {
+        let first = MailboxTasks::from_text(text)?.items.into_iter().next();
+        first.ok_or_else(|| InvalidId.into())
+    }
+
+    fn tenant(&self) -> TenantId {
+        self.tenant
+    }
+
+    fn meta(&self) -> Option<JobMeta> {
+        Some(self.meta)
+    }
 }
 
 impl Message for MailboxTasks {
@@ -120,18 +133,20 @@ impl Message for MailboxTasks {
         let items = self.items.iter().map(TaskWire::from).collect();
         to_json(TasksWire { tenant: self.tenant.0, items })
     }
-}
 
-impl MailboxTasks {
-    /// Reads a message back.
-    ///
-    /// # Errors
-    /// [`InvalidMessage`] when it is none of ours.
-    pub fn from_text(text: &str) -> Result<Self, InvalidMessage> {
+    fn from_text(text: &str) -> Result<Self, InvalidMessage> {
         let wire: TasksWire = parse(text)?;
         let tenant = TenantId(wire.tenant);
         let items = wire.items.into_iter().map(|item| item.of(tenant)).collect::<Result<_, _>>()?;
         Ok(Self { tenant, items })
+    }
+
+    fn tenant(&self) -> TenantId {
+        self.tenant
+    }
+
+    fn meta(&self) -> Option<JobMeta> {
+        self.items.first().map(|item| item.meta)
     }
 }
 

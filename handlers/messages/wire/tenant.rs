@@ -6,7 +6,7 @@ use uuid::Uuid;
 use super::{InvalidMessage, PassageWire, parse, to_json};
 use crate::{
     domain::ids::TenantId,
-    messages::{Message, ReconcileCursor, TenantTask, TenantTaskKind},
+    messages::{JobMeta, Message, ReconcileCursor, TenantTask, TenantTaskKind},
     queue::Queue,
 };
 
@@ -90,20 +90,22 @@ impl Message for TenantTask {
             passage: self.meta.into(),
         })
     }
-}
 
-impl TenantTask {
-    /// Reads a message back.
-    ///
-    /// # Errors
-    /// [`InvalidMessage`] when it is none of ours.
-    pub fn from_text(text: &str) -> Result<Self, InvalidMessage> {
+    fn from_text(text: &str) -> Result<Self, InvalidMessage> {
         let wire: TaskWire = parse(text)?;
         Ok(Self {
             tenant: TenantId(wire.tenant),
             kind: wire.work.into(),
             meta: wire.passage.try_into()?,
         })
+    }
+
+    fn tenant(&self) -> TenantId {
+        self.tenant
+    }
+
+    fn meta(&self) -> Option<JobMeta> {
+        Some(self.meta)
     }
 }
 

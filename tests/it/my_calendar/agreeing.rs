@@ -3,6 +3,7 @@
 use roombridge::domain::decision::{ConsentCapacity, DecisionKind};
 use roombridge::domain::tenancy::{ConsentMode, Suspension, SuspensionReason, TenantState};
 use roombridge::messages::MailboxTaskKind;
+use roombridge::messages::Message as _;
 use roombridge::queue::Queue;
 use roombridge::store::mailboxes::{BookingDisposition, MailboxState};
 use roombridge::store::tables::Table;

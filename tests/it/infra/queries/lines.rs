@@ -21,8 +21,9 @@ use crate::contoso::{Contoso, hours, minutes};
 use crate::keys::set_rich_policy;
 use crate::{TestError, TestResult};
 
-/// What every line has, and what the lines of an invocation have in `span` (`host/call.rs`).
-const ALWAYS: [&str; 5] = ["timestamp", "level", "message", "target", "span"];
+/// What every line has, and what the spans of an invocation give to its lines (`host/call.rs`).
+const ALWAYS: [&str; 7] =
+    ["timestamp", "level", "message", "target", "function", "tenant", "correlation"];
 
 /// Messages that no story of this file brings about, as they need a program that is wrong or a token
 /// that is forged; they are held against the source alone.
@@ -117,23 +118,17 @@ async fn story() -> Result<Vec<Value>, TestError> {
     Ok(lines)
 }
 
-/// What a query asks of a line: `Line.x`, `Line["x"]`, `Line.span["x"]`.
-fn asked(code: &str) -> BTreeSet<(bool, String)> {
+/// What a query asks of a line: `Line.x`, `Line["x"]`.
+fn asked(code: &str) -> BTreeSet<String> {
     let mut fields = BTreeSet::new();
     for rest in code.split("Line").skip(1) {
-        let (in_span, rest) = match rest.strip_prefix(".span") {
-            Some(rest) => (true, rest),
-            None => (false, rest),
-        };
         let name = match rest.strip_prefix("[\"") {
             Some(quoted) => quoted.split('"').next(),
             None => rest
                 .strip_prefix('.')
                 .and_then(|rest| rest.split(|c: char| !c.is_alphanumeric() && c != '_').next()),
         };
-        if let Some(name) = name.filter(|name| !name.is_empty()) {
-            fields.insert((in_span, name.to_owned()));
-        }
+        fields.extend(name.filter(|name| !name.is_empty()).map(str::to_owned));
     }
     fields
 }
@@ -224,13 +219,10 @@ fn fields_are_logged(lines: &[Value]) -> TestResult {
         }
         let lines: Vec<&Value> =
             heard.iter().filter_map(|m| said.get(m)).flatten().copied().collect();
-        for (in_span, field) in &fields {
-            let real = lines.iter().any(|line| match in_span {
-                true => !line["span"][field.as_str()].is_null(),
-                false => !line[field.as_str()].is_null(),
-            });
+        for field in &fields {
+            let real = lines.iter().any(|line| !line[field.as_str()].is_null());
             let always = ALWAYS.contains(&field.as_str());
-            let in_source = held.iter().any(|m| *in_span || always || written[*m].contains(field));
+            let in_source = held.iter().any(|m| always || written[*m].contains(field));
             assert!(real || in_source, "{name}: no line of {messages:?} has {field}");
         }
     }
@@ -246,7 +238,7 @@ fn words_are_said(lines: &[Value]) -> TestResult {
     }
     let written = written()?;
     for (name, code) in of_lines()? {
-        let fields: BTreeSet<String> = asked(&code).into_iter().map(|(_, field)| field).collect();
+        let fields = asked(&code);
         for word in literals(&code) {
             let known = written.contains_key(word)
                 || fields.contains(word)

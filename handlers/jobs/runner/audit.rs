@@ -1,0 +1,100 @@
+//! The calls of an invocation go into the audit, also when the invocation is cut off or panics.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use axum::{Router, extract::Request, middleware};
+
+use crate::{
+    base::{call_log::CallLog, invocation::RequestInvocation, rng::Rng},
+    domain::ids::CorrelationId,
+    store::audit::{Audit, KeyedCall},
+};
+
+/// Writes calls into the audit, and keeps those that could not be written. Clones share them.
+#[derive(Clone)]
+pub struct AuditWriter {
+    audit: Audit,
+    rng: Arc<dyn Rng>,
+    pending: Arc<Mutex<Vec<KeyedCall>>>,
+}
+
+/// How many calls are kept: some minutes of a busy process. The oldest are dropped first.
+const MAX_PENDING_CALLS: usize = 10_000;
+
+impl AuditWriter {
+    /// A writer that keeps nothing yet.
+    pub fn new(audit: Audit, rng: Arc<dyn Rng>) -> Self {
+        Self { audit, rng, pending: Arc::default() }
+    }
+
+    /// Keeps what `calls` holds when the guard is dropped.
+    pub fn guard(&self, calls: &CallLog) -> AuditGuard<'_> {
+        AuditGuard { writer: self, calls: calls.clone() }
+    }
+
+    /// Writes the calls of one invocation, and those that could not be written before. The work
+    /// was done whether or not this succeeds, so a failure only keeps them for the next time; they
+    /// are in the log in any case.
+    pub async fn write(&self, calls: &CallLog) {
+        let mut pending = self.take();
+        pending.extend(Audit::assign_keys(calls.take(), self.rng.as_ref()));
+        if pending.is_empty() {
+            return;
+        }
+        if let Err(error) = self.audit.write(&pending).await {
+            tracing::warn!(%error, calls = pending.len(), "audit write failed; will be retried");
+            self.keep(pending);
+        }
+    }
+
+    fn take(&self) -> Vec<KeyedCall> {
+        std::mem::take(&mut *self.pending.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn keep(&self, mut calls: Vec<KeyedCall>) {
+        let mut kept = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
+        calls.append(&mut kept);
+        let over = calls.len().saturating_sub(MAX_PENDING_CALLS);
+        if over > 0 {
+            tracing::error!(calls = over, "audit buffer is full; calls are in the log only");
+            calls.drain(..over);
+        }
+        *kept = calls;
+    }
+}
+
+/// Keeps the calls of an invocation that is cut off, or panics, until the next one writes them.
+pub struct AuditGuard<'a> {
+    writer: &'a AuditWriter,
+    calls: CallLog,
+}
+
+impl Drop for AuditGuard<'_> {
+    fn drop(&mut self) {
+        let calls = self.calls.take();
+        if !calls.is_empty() {
+            self.writer.keep(Audit::assign_keys(calls, self.writer.rng.as_ref()));
+        }
+    }
+}
+
+/// `routes` of a function that calls Graph while somebody waits: each request carries a
+/// [`RequestInvocation`], and its calls are in the audit before the response leaves, or are kept
+/// for the next one when the request is cut off.
+pub(crate) fn with_audit(routes: Router, writer: AuditWriter) -> Router {
+    routes.layer(middleware::from_fn(move |mut request: Request, next: middleware::Next| {
+        let writer = writer.clone();
+        async move {
+            let correlation = CorrelationId(writer.rng.uuid().as_u128());
+            let invocation = RequestInvocation::start(correlation);
+            let calls = invocation.calls.clone();
+            // Until every handler takes the invocation.
+            request.extensions_mut().insert(calls.clone());
+            request.extensions_mut().insert(invocation);
+            let _audit_guard = writer.guard(&calls);
+            let response = next.run(request).await;
+            writer.write(&calls).await;
+            response
+        }
+    }))
+}
