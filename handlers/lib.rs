@@ -12,26 +12,28 @@
 //!  Outlook / Exchange Online
 //!      │ change and lifecycle notifications (POST /api/notifications)
 //!      ▼
-//!  notifications ── 202 ──┬──────────────────────────────┐
-//!      │ event-changes                                   │ mailbox-tasks
-//!      ▼                                                 ▼
-//!  fetch-event ◀──── event-changes (resync) ──── maintain-mailbox
-//!      │ reads Graph, writes the DESIRED state           subscribe, renew, unsubscribe, resync
-//!      │ booking-requests
+//!  notifications ── 202 ──┬───────────────────────────┐
+//!      │ changed events                               │ lost subscriptions
+//!      ▼                                              ▼
+//!  fetch-event ◀── what a resync found ──────── maintain-mailbox
+//!      │ reads Graph, writes the DESIRED state        subscribe, renew, unsubscribe, resync
+//!      │ what to book
 //!      ▼
 //!  create-booking ── room ledger ── booking system
 //!      │ writes the OBSERVED state
-//!      │ calendar-writes
+//!      │ the outcome
 //!      ▼
 //!  write-back ── the room's answer, our own property ──▶ Outlook
-//!        writes the SHOWN state; settled when all three agree
+//!        writes the PUBLISHED state; settled when all three agree
 //!
-//!  timers:  dispatch-due      nudges what is due, empties the poison queues, changes the keys
+//!  timers:  dispatch-due   nudges what is due, empties the poison queues, changes the keys
 //!           purge-expired  deletes what is over
 //!
-//!  an administrator ──▶ consent ───── tenant-tasks ──▶ maintain-tenant ── mailbox-tasks ─┐
-//!  an employee ───────▶ my-calendar ─────────────────── mailbox-tasks ──▶ maintain-mailbox
+//!  an administrator ──▶ consent ──▶ maintain-tenant ──▶ maintain-mailbox
+//!  an employee ──▶ my-calendar ──▶ maintain-mailbox
 //! ```
+//!
+//! A function that takes messages shares its name with its queue.
 //!
 //! # Walkthrough: an appointment with a room becomes a booking
 //!

@@ -18,7 +18,7 @@ END
 }
 
 # What the program needs. `tests/it/infra/after.rs` holds these lists against the code.
-queues=(event-changes booking-requests calendar-writes mailbox-tasks tenant-tasks)
+queues=(fetch-event create-booking write-back maintain-mailbox maintain-tenant)
 tables=(Tenants Mailboxes Appointments Bookings Rooms Due Failures Audit Register)
 pages=(consent my-calendar)
 work=(notifications fetch-event create-booking write-back maintain-mailbox maintain-tenant purge-expired dispatch-due)
@@ -467,7 +467,7 @@ check_log() {
     [ $((SECONDS - started)) -lt "$wait_for_log" ] || break
     sleep 30
   done
-  say "$name" "no line within $wait_for_log s" 'Either the log does not arrive (role Monitoring Metrics Publisher, daily cap), or the item was believed: look at AppTraces and at the queue event-changes.'
+  say "$name" "no line within $wait_for_log s" 'Either the log does not arrive (role Monitoring Metrics Publisher, daily cap), or the item was believed: look at AppTraces and at the queue fetch-event.'
 }
 
 check_pages() {

@@ -113,21 +113,21 @@ pub struct ExternalRetentionRule {
 pub const EXTERNAL_RETENTION_RULES: [ExternalRetentionRule; 11] = [
     ExternalRetentionRule {
         service: "Queue Storage",
-        places: &["event-changes"],
+        places: &["fetch-event"],
         content: "ids of tenant, mailbox and event, nonce, digest of the version, correlation id; where a tenant has content brought, the event's fields as Microsoft Graph sealed them",
         retention: "until it is worked off; never longer than 7 days, with sealed content 6 hours",
         purpose: "to read the event later than the notification is answered",
     },
     ExternalRetentionRule {
         service: "Queue Storage",
-        places: &["booking-requests", "calendar-writes"],
+        places: &["create-booking", "write-back"],
         content: "tenant id, digest of the appointment's id, room id, original start of an occurrence, correlation id",
         retention: "until it is worked off; never longer than 7 days",
         purpose: "to look at one booking",
     },
     ExternalRetentionRule {
         service: "Queue Storage",
-        places: &["mailbox-tasks", "tenant-tasks"],
+        places: &["maintain-mailbox", "maintain-tenant"],
         content: "ids of tenant and mailbox, the task, correlation id",
         retention: "until it is worked off; never longer than 7 days",
         purpose: "to subscribe, compare, or forget a mailbox or a tenant",
@@ -135,11 +135,11 @@ pub const EXTERNAL_RETENTION_RULES: [ExternalRetentionRule; 11] = [
     ExternalRetentionRule {
         service: "Queue Storage",
         places: &[
-            "event-changes-poison",
-            "booking-requests-poison",
-            "calendar-writes-poison",
-            "mailbox-tasks-poison",
-            "tenant-tasks-poison",
+            "fetch-event-poison",
+            "create-booking-poison",
+            "write-back-poison",
+            "maintain-mailbox-poison",
+            "maintain-tenant-poison",
         ],
         content: "a message whose processing killed the process five times, as it was",
         retention: "until `dispatch-due` has moved it into `Failures`, every five minutes; how long at most is the Functions host's choice",

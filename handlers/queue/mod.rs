@@ -22,50 +22,50 @@ pub const POISON_VISIBILITY_TIMEOUT: Duration = Duration::from_secs(5 * 60);
 /// (learn.microsoft.com/rest/api/storageservices/get-messages: 32).
 pub const MAX_MESSAGES_PER_RECEIVE: u8 = 32;
 
-/// The queues, each named once; function, folder and queue are told apart in `host/router.rs`.
+/// The queues; each has the name of the function that reads it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Queue {
     /// To `fetch-event`: something changed in a calendar.
-    EventChanges,
+    FetchEvent,
     /// To `create-booking`: look at this booking.
-    BookingRequests,
+    CreateBooking,
     /// To `write-back`: look at what Outlook shows of this booking.
-    CalendarWrites,
+    WriteBack,
     /// To `maintain-mailbox`: look at this mailbox.
-    MailboxTasks,
+    MaintainMailbox,
     /// To `maintain-tenant`: look at this tenant.
-    TenantTasks,
+    MaintainTenant,
 }
 
 impl Queue {
     /// Every queue.
     pub const ALL: [Self; 5] = [
-        Self::EventChanges,
-        Self::BookingRequests,
-        Self::CalendarWrites,
-        Self::MailboxTasks,
-        Self::TenantTasks,
+        Self::FetchEvent,
+        Self::CreateBooking,
+        Self::WriteBack,
+        Self::MaintainMailbox,
+        Self::MaintainTenant,
     ];
 
     /// The queue's name in the storage account.
     pub fn name(self) -> &'static str {
         match self {
-            Self::EventChanges => "event-changes",
-            Self::BookingRequests => "booking-requests",
-            Self::CalendarWrites => "calendar-writes",
-            Self::MailboxTasks => "mailbox-tasks",
-            Self::TenantTasks => "tenant-tasks",
+            Self::FetchEvent => "fetch-event",
+            Self::CreateBooking => "create-booking",
+            Self::WriteBack => "write-back",
+            Self::MaintainMailbox => "maintain-mailbox",
+            Self::MaintainTenant => "maintain-tenant",
         }
     }
 
     /// Where the host puts a message of this queue whose processing killed the process too often.
     pub fn poison_name(self) -> &'static str {
         match self {
-            Self::EventChanges => "event-changes-poison",
-            Self::BookingRequests => "booking-requests-poison",
-            Self::CalendarWrites => "calendar-writes-poison",
-            Self::MailboxTasks => "mailbox-tasks-poison",
-            Self::TenantTasks => "tenant-tasks-poison",
+            Self::FetchEvent => "fetch-event-poison",
+            Self::CreateBooking => "create-booking-poison",
+            Self::WriteBack => "write-back-poison",
+            Self::MaintainMailbox => "maintain-mailbox-poison",
+            Self::MaintainTenant => "maintain-tenant-poison",
         }
     }
 }

@@ -61,21 +61,21 @@ impl Failure {
         let nudge = |nudge: BookingJob| (nudge.key.tenant, nudge.meta);
         let task = |tasks: MailboxTasks| tasks.items.first().map(|task| (tasks.tenant, task.meta));
         let (function, known) = match queue {
-            Queue::EventChanges => {
+            Queue::FetchEvent => {
                 ("fetch-event", EventChanges::from_text(text).ok().and_then(&mut first))
             }
-            Queue::BookingRequests => {
+            Queue::CreateBooking => {
                 let request = BookingRequest::from_text(text).ok();
                 ("create-booking", request.map(|request| nudge(request.0)))
             }
-            Queue::CalendarWrites => {
+            Queue::WriteBack => {
                 let write = CalendarWrite::from_text(text).ok();
                 ("write-back", write.map(|write| nudge(write.0)))
             }
-            Queue::MailboxTasks => {
+            Queue::MaintainMailbox => {
                 ("maintain-mailbox", MailboxTasks::from_text(text).ok().and_then(task))
             }
-            Queue::TenantTasks => {
+            Queue::MaintainTenant => {
                 let task = TenantTask::from_text(text).ok();
                 ("maintain-tenant", task.map(|task| (task.tenant, task.meta)))
             }
@@ -304,10 +304,10 @@ mod tests {
         let change = EventChange::refetch(mailbox(1), "AAMk".parse().unwrap(), passage);
         let changes = EventChanges { tenant: tenant(9), items: vec![change] };
         for (queue, text, function) in [
-            (Queue::EventChanges, changes.to_text(), "fetch-event"),
-            (Queue::BookingRequests, BookingRequest(nudge).to_text(), "create-booking"),
-            (Queue::CalendarWrites, CalendarWrite(nudge).to_text(), "write-back"),
-            (Queue::MailboxTasks, task.to_text(), "maintain-mailbox"),
+            (Queue::FetchEvent, changes.to_text(), "fetch-event"),
+            (Queue::CreateBooking, BookingRequest(nudge).to_text(), "create-booking"),
+            (Queue::WriteBack, CalendarWrite(nudge).to_text(), "write-back"),
+            (Queue::MaintainMailbox, task.to_text(), "maintain-mailbox"),
         ] {
             let failure = Failure::from_poison_message(queue, &text, noon);
             assert_eq!((failure.tenant, failure.function.as_str()), (Some(tenant(9)), function));
@@ -334,7 +334,7 @@ mod tests {
         let items = vec![look.clone(), EventChange { encrypted_content: Some(sealed), ..look }];
         let text = EventChanges { tenant: tenant(9), items }.to_text();
         assert!(text.contains("c2VhbGVk"));
-        let failure = Failure::from_poison_message(Queue::EventChanges, &text, noon);
+        let failure = Failure::from_poison_message(Queue::FetchEvent, &text, noon);
         let kept = failure.message.clone().unwrap();
         assert_eq!(EventChanges::from_text(&kept).unwrap().items.len(), 2);
         for part in ["c2VhbGVk", "a2V5a2V5", "bWFjbWFj", "c-20261124"] {

@@ -35,21 +35,21 @@ var pagesPackageName = 'package-pages'
 
 // As in handlers/queue/mod.rs.
 var queueNames = [
-  'event-changes'
-  'booking-requests'
-  'calendar-writes'
-  'mailbox-tasks'
-  'tenant-tasks'
+  'fetch-event'
+  'create-booking'
+  'write-back'
+  'maintain-mailbox'
+  'maintain-tenant'
 ]
 
 // Where the host puts a message that failed too often. It would make them itself; made here, they
 // are there for the alerts and for `dispatch-due`, which empties them.
 var poisonQueueNames = [
-  'event-changes-poison'
-  'booking-requests-poison'
-  'calendar-writes-poison'
-  'mailbox-tasks-poison'
-  'tenant-tasks-poison'
+  'fetch-event-poison'
+  'create-booking-poison'
+  'write-back-poison'
+  'maintain-mailbox-poison'
+  'maintain-tenant-poison'
 ]
 
 // As in handlers/store/tables.rs.

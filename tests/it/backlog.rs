@@ -64,7 +64,7 @@ async fn drain_queue(
     due: &DueEntries,
     until: Timestamp,
 ) -> Result<Vec<(SignedDuration, MailboxTask)>, TestError> {
-    let (began, shelf) = (office.now(), QueueKind::Main(Queue::MailboxTasks));
+    let (began, shelf) = (office.now(), QueueKind::Main(Queue::MaintainMailbox));
     let mut done = Vec::new();
     while let Some(next) = office.memory_outbox.next_visible_at(shelf).filter(|next| *next < until)
     {

@@ -195,9 +195,9 @@ async fn assert_dropped(contoso: &Contoso, state: &str, tenant: &str) -> TestRes
     contoso.world.microsoft.graph.clear_requests();
     let item = change_notification(&json!(state), tenant, "AAMkOne");
     assert_eq!(contoso.post(json!({ "value": [item] }).to_string()).await?, 202);
-    assert_eq!(contoso.queue_len(Queue::EventChanges), 1);
+    assert_eq!(contoso.queue_len(Queue::FetchEvent), 1);
     contoso.run_for(minutes(2)).await;
-    assert_eq!(contoso.queue_len(Queue::EventChanges), 0);
+    assert_eq!(contoso.queue_len(Queue::FetchEvent), 0);
     assert_eq!(contoso.world.microsoft.graph.requests(), []);
     assert_eq!(row_counts(contoso).await?, before);
     contoso.assert_healthy().await

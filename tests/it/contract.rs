@@ -43,6 +43,7 @@ fn every_folder_says_what_the_table_says() {
             }
             (Trigger::Queue { queue }, TriggerFile::Queue { queue: q, connection, binary, .. }) => {
                 assert_eq!(queue.name(), q);
+                assert_eq!(function.name, q, "a queue is called what its function is called");
                 assert_eq!(connection, "AzureWebJobsStorage");
                 assert!(!binary, "{}: the text comes as a string", file.name);
             }

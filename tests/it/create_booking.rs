@@ -197,7 +197,7 @@ async fn dequeue_booking_job(
     let passage = JobMeta::new(CorrelationId(7), contoso.now());
     let key = contoso.booking_key(meeting, &contoso.aurora)?;
     let request = BookingRequest(BookingJob { key, due: None, conflicts: 0, meta: passage });
-    let (queue, text) = (Queue::BookingRequests, request.to_text());
+    let (queue, text) = (Queue::CreateBooking, request.to_text());
     contoso.world.raw_outbox.send(queue, text, Duration::ZERO).await?;
     let all = contoso.world.host.dequeue_all().await;
     let found = all.into_iter().find(|taken| taken.function == "create-booking");

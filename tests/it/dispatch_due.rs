@@ -27,7 +27,7 @@ async fn unsettled_count(contoso: &Contoso) -> Result<usize, TestError> {
 
 #[tokio::test]
 async fn a_lost_nudge_is_repaired_within_a_quarter_of_an_hour() -> TestResult {
-    for lost in [Queue::BookingRequests, Queue::CalendarWrites] {
+    for lost in [Queue::CreateBooking, Queue::WriteBack] {
         let contoso = Contoso::open().await?;
         let Contoso { ben, aurora, world: office, .. } = &contoso;
         let meeting = contoso.meet(ben, ("09:00", "10:00"), aurora)?;
@@ -38,7 +38,7 @@ async fn a_lost_nudge_is_repaired_within_a_quarter_of_an_hour() -> TestResult {
         assert!(lose_messages(&contoso, lost) > 0);
         // The second look would repair it too.
         office.clock.set(contoso.now() + minutes(2));
-        lose_messages(&contoso, Queue::EventChanges);
+        lose_messages(&contoso, Queue::FetchEvent);
         contoso.run_for(minutes(2)).await;
         assert_ne!(meeting.response_of(aurora), Some(Response::Accepted));
         assert_eq!(unsettled_count(&contoso).await?, 1, "something watches it");
@@ -63,8 +63,8 @@ async fn a_nudge_that_is_lost_again_and_again_is_sent_again_and_again() -> TestR
     contoso.world.host.process_all().await;
     for _ in 0..12 {
         contoso.world.clock.set(contoso.now() + minutes(5));
-        lose_messages(&contoso, Queue::EventChanges);
-        lose_messages(&contoso, Queue::BookingRequests);
+        lose_messages(&contoso, Queue::FetchEvent);
+        lose_messages(&contoso, Queue::CreateBooking);
         contoso.world.host.run_due_timers().await;
         assert_eq!(unsettled_count(&contoso).await?, 1);
     }
@@ -79,7 +79,7 @@ async fn a_booking_keeps_its_due_entry_until_everything_is_published() -> TestRe
     let contoso = Contoso::open().await?;
     let Contoso { anna, aurora, world: office, .. } = &contoso;
     let meeting = contoso.meet(anna, ("09:00", "10:00"), aurora)?;
-    while contoso.queue_len(Queue::CalendarWrites) == 0 {
+    while contoso.queue_len(Queue::WriteBack) == 0 {
         office.microsoft.graph.deliver_due().await;
         office.host.process_all().await;
     }
@@ -133,10 +133,9 @@ async fn a_message_of_ours_that_killed_the_process_can_be_sent_again_from_the_fa
     let Contoso { ben, aurora, world: office, .. } = &contoso;
     let meeting = contoso.meet(ben, ("09:00", "10:00"), aurora)?;
     office.microsoft.graph.deliver_due().await;
-    let taken =
-        office.memory_outbox.receive(QueueKind::Main(Queue::EventChanges), 1, Duration::ZERO);
+    let taken = office.memory_outbox.receive(QueueKind::Main(Queue::FetchEvent), 1, Duration::ZERO);
     let killed = taken.first().ok_or("the change was told")?;
-    assert!(office.memory_outbox.move_to_poison(Queue::EventChanges, &killed.receipt));
+    assert!(office.memory_outbox.move_to_poison(Queue::FetchEvent, &killed.receipt));
     contoso.run_for(minutes(6)).await;
     assert_ne!(meeting.response_of(aurora), Some(Response::Accepted));
     let failure = contoso.failures().await?.pop().ok_or("it is recorded")?;
@@ -144,9 +143,9 @@ async fn a_message_of_ours_that_killed_the_process_can_be_sent_again_from_the_fa
         (failure.function.as_str(), failure.tenant),
         ("fetch-event", Some(contoso.tenant_id()?))
     );
-    assert_eq!(office.memory_outbox.messages(QueueKind::Poison(Queue::EventChanges)), []);
+    assert_eq!(office.memory_outbox.messages(QueueKind::Poison(Queue::FetchEvent)), []);
     let message = failure.message.ok_or("it can be sent again")?;
-    office.raw_outbox.send(Queue::EventChanges, message, Duration::ZERO).await?;
+    office.raw_outbox.send(Queue::FetchEvent, message, Duration::ZERO).await?;
     contoso.run_for(seconds(30)).await;
     assert_eq!(meeting.response_of(aurora), Some(Response::Accepted));
     Ok(())

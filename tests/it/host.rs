@@ -158,8 +158,8 @@ async fn messages_of_the_emulator_are_deleted_shown_again_or_given_up() -> TestR
         Arc::new(SystemRng),
     );
 
-    outbox.send(Queue::EventChanges, r#"{"v1":"<&>"}"#.into(), Duration::ZERO).await?;
-    outbox.send(Queue::CalendarWrites, "fail".into(), Duration::ZERO).await?;
+    outbox.send(Queue::FetchEvent, r#"{"v1":"<&>"}"#.into(), Duration::ZERO).await?;
+    outbox.send(Queue::WriteBack, "fail".into(), Duration::ZERO).await?;
     let mut fates: Vec<Disposition> =
         host.process_all().await.into_iter().map(|ran| ran.disposition).collect();
     fates.sort();
@@ -168,7 +168,7 @@ async fn messages_of_the_emulator_are_deleted_shown_again_or_given_up() -> TestR
     assert_eq!(ran.iter().map(|ran| ran.disposition).collect::<Vec<_>>(), [Disposition::Abandoned]);
     assert!(host.process_all().await.is_empty());
     assert_eq!(recorder.lines(), [r#"fetch-event {"v1":"<&>"} 1 true"#]);
-    let poisoned = outbox.receive_poisoned(Queue::CalendarWrites, 32).await?;
+    let poisoned = outbox.receive_poisoned(Queue::WriteBack, 32).await?;
     assert_eq!(
         poisoned.iter().map(|poisoned| poisoned.text.as_str()).collect::<Vec<_>>(),
         ["fail"]

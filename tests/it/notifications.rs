@@ -100,12 +100,12 @@ async fn items_are_packed_into_as_few_messages_as_fit() -> TestResult {
     let contoso = Contoso::open().await?;
     let state = contoso.client_state(&contoso.anna).await?;
     for (count, messages) in [(1, 1), (100, 1), (1_000, 8)] {
-        let before = contoso.queue_len(Queue::EventChanges);
+        let before = contoso.queue_len(Queue::FetchEvent);
         let items: Vec<Value> = (0..count)
             .map(|n| change_notification(&state, contoso.tenant.id(), &format!("AAMk{:0>144}", n)))
             .collect();
         assert_eq!(contoso.post(notification_body(&items)).await?, 202);
-        let now = contoso.world.memory_outbox.messages(QueueKind::Main(Queue::EventChanges));
+        let now = contoso.world.memory_outbox.messages(QueueKind::Main(Queue::FetchEvent));
         assert!(now.len() - before <= messages, "{count}: {}", now.len() - before);
         let mut told = 0;
         for message in &now[before..] {
@@ -141,8 +141,8 @@ async fn items_of_many_tenants_and_subscriptions_come_in_one_post_and_repeats_ar
     assert_eq!(contoso.post(notification_body(&items)).await?, 202);
     let sent: Vec<&str> =
         contoso.world.queue_faults.calls().iter().map(|call| call.target).collect();
-    assert_eq!(sent, ["event-changes", "event-changes", "mailbox-tasks"]);
-    let messages = contoso.world.memory_outbox.messages(QueueKind::Main(Queue::EventChanges));
+    assert_eq!(sent, ["fetch-event", "fetch-event", "maintain-mailbox"]);
+    let messages = contoso.world.memory_outbox.messages(QueueKind::Main(Queue::FetchEvent));
     let mut told = Vec::new();
     for message in messages {
         let changes = EventChanges::from_text(&message.text)?;
@@ -243,11 +243,11 @@ async fn an_unknown_key_is_looked_for_at_most_every_half_minute() -> TestResult 
         contoso.run_for(seconds(1)).await;
     }
     assert_eq!(vault.loads.load(Ordering::SeqCst) - before, 1);
-    assert_eq!(contoso.queue_len(Queue::EventChanges), 0);
+    assert_eq!(contoso.queue_len(Queue::FetchEvent), 0);
     vault.has_second_key.store(true, Ordering::SeqCst);
     contoso.run_for(seconds(11)).await;
     assert_eq!(contoso.post(told).await?, 202);
-    assert_eq!(contoso.queue_len(Queue::EventChanges), 1, "the new key has arrived");
+    assert_eq!(contoso.queue_len(Queue::FetchEvent), 1, "the new key has arrived");
     Ok(())
 }
 

@@ -51,7 +51,7 @@ async fn a_queue_that_does_not_answer_is_a_503_after_two_seconds() -> TestResult
     let (statuses, took) = deliver(&contoso).await;
     assert_eq!(statuses, [Some(503)]);
     assert!(took <= RESPONSE_DEADLINE, "{took:?}");
-    assert_eq!(contoso.queue_len(Queue::EventChanges), 0);
+    assert_eq!(contoso.queue_len(Queue::FetchEvent), 0);
     contoso.run_for(minutes(5)).await;
     assert_eq!(meeting.response_of(aurora), Some(Response::Accepted), "Graph came back with it");
     contoso.assert_healthy().await
@@ -103,7 +103,7 @@ async fn a_vault_that_does_not_answer_a_cold_process_is_a_503_after_two_seconds(
     let begun = Instant::now();
     assert_eq!(contoso.post(body.to_string()).await?, 503);
     assert!(begun.elapsed() <= RESPONSE_DEADLINE, "{:?}", begun.elapsed());
-    assert_eq!(contoso.queue_len(Queue::EventChanges), 0);
+    assert_eq!(contoso.queue_len(Queue::FetchEvent), 0);
     Ok(())
 }
 
@@ -116,7 +116,7 @@ async fn a_vault_that_does_not_answer_a_warm_process_is_not_noticed() -> TestRes
     contoso.run_for(hours(3)).await;
     contoso.meet(ben, ("09:00", "10:00"), aurora)?;
     assert_eq!(deliver(&contoso).await, (vec![Some(202)], Duration::ZERO));
-    assert_eq!(contoso.queue_len(Queue::EventChanges), 1);
+    assert_eq!(contoso.queue_len(Queue::FetchEvent), 1);
     contoso.assert_healthy().await
 }
 
@@ -128,7 +128,7 @@ async fn without_the_keys_of_validation_tokens_events_are_read_and_none_is_dropp
     let meeting = contoso.meet(ben, ("09:00", "10:00"), aurora)?;
     let (statuses, _) = deliver(&contoso).await;
     assert_eq!(statuses, [Some(202)]);
-    let waiting = contoso.world.memory_outbox.messages(QueueKind::Main(Queue::EventChanges));
+    let waiting = contoso.world.memory_outbox.messages(QueueKind::Main(Queue::FetchEvent));
     assert!(waiting.len() == 1 && !waiting[0].text.contains("sealed"), "as ids");
     contoso.run_for(seconds(50)).await;
     assert!(!contoso.graph_requests("GET", "/users/{id}/events/{id}").is_empty());
@@ -162,7 +162,7 @@ async fn a_tenant_that_answers_slowly_does_not_delay_another() -> TestResult {
     let meeting = contoso.meet(ben, ("09:00", "10:00"), aurora)?;
     graph.deliver_due().await;
     graph.set_answer_time(fabrikam.id(), Duration::from_secs(60));
-    assert_eq!(contoso.queue_len(Queue::EventChanges), 164, "Fabrikam's are in front");
+    assert_eq!(contoso.queue_len(Queue::FetchEvent), 164, "Fabrikam's are in front");
 
     let begun = Instant::now();
     let listening = office.host.listen();

@@ -20,7 +20,7 @@ use world::memory::{MemoryOutbox, QueueKind};
 
 use crate::{TestError, TestResult};
 
-const QUEUE: Queue = Queue::EventChanges;
+const QUEUE: Queue = Queue::FetchEvent;
 
 /// An outbox seen from both ends: a test sends through the port and plays the host.
 #[async_trait]
@@ -142,7 +142,7 @@ async fn a_message_arrives_as_it_was_sent(ends: &dyn QueueEnds) -> TestResult {
         ends.outbox().send(QUEUE, text.to_owned(), Duration::ZERO).await?;
         assert_eq!(ends.receive_texts(QUEUE).await?, [text]);
     }
-    assert_eq!(ends.receive_texts(Queue::CalendarWrites).await?, [""; 0], "nothing elsewhere");
+    assert_eq!(ends.receive_texts(Queue::WriteBack).await?, [""; 0], "nothing elsewhere");
     Ok(())
 }
 

@@ -31,7 +31,7 @@ async fn graphs_wish_to_wait_is_obeyed_to_the_second_and_costs_no_try() -> TestR
     );
     let meeting = contoso.meet(ben, ("09:00", "10:00"), aurora)?;
     office.run_until_idle().await;
-    let waiting = office.memory_outbox.messages(QueueKind::Main(Queue::EventChanges));
+    let waiting = office.memory_outbox.messages(QueueKind::Main(Queue::FetchEvent));
     let item = EventChanges::from_text(&waiting.first().ok_or("it waits")?.text)?.items.remove(0);
     assert_eq!((item.meta.attempts, item.meta.deferrals), (0, 1));
     contoso.run_for(seconds(121)).await;
@@ -117,7 +117,7 @@ async fn an_own_fault_ends_among_the_failures_after_five_tries_and_can_be_replay
     // Outlook is the truth behind it: to replay is to compare the mailbox with the store.
     let message = failure.message.clone().ok_or("it can be sent again")?;
     assert!(!message.contains("AAMk"), "no event is named");
-    office.raw_outbox.send(Queue::MailboxTasks, message, Duration::ZERO).await?;
+    office.raw_outbox.send(Queue::MaintainMailbox, message, Duration::ZERO).await?;
     contoso.run_for(seconds(30)).await;
     assert_eq!(meeting.response_of(aurora), Some(Response::Accepted));
     Ok(())
@@ -162,13 +162,13 @@ async fn a_day_of_throttling_is_given_up_and_not_before() -> TestResult {
     let meeting = contoso.meet(ben, far, aurora)?;
     contoso.run_for(hours(23) + minutes(55)).await;
     assert_eq!(contoso.failures().await?, []);
-    assert_eq!(contoso.queue_len(Queue::EventChanges), 1, "it waits");
+    assert_eq!(contoso.queue_len(Queue::FetchEvent), 1, "it waits");
     contoso.run_for(hours(2)).await;
     let failures = contoso.failures().await?;
     let [failure] = failures.as_slice() else { return Err("one failure".into()) };
     assert_eq!((failure.function.as_str(), failure.attempts), ("fetch-event", 0));
     assert!(failure.failed_at.duration_since(failure.first_seen) >= hours(24));
-    assert_eq!(contoso.queue_len(Queue::EventChanges), 0);
+    assert_eq!(contoso.queue_len(Queue::FetchEvent), 0);
     let asked = contoso.graph_requests("GET", EVENT).len();
     assert!((20..45).contains(&asked), "about once an hour: {asked}");
 
@@ -176,7 +176,7 @@ async fn a_day_of_throttling_is_given_up_and_not_before() -> TestResult {
     // Outlook is the truth behind it: to replay is to compare the mailbox with the store.
     let message = failure.message.clone().ok_or("it can be sent again")?;
     assert!(!message.contains("AAMk"), "no event is named");
-    office.raw_outbox.send(Queue::MailboxTasks, message, Duration::ZERO).await?;
+    office.raw_outbox.send(Queue::MaintainMailbox, message, Duration::ZERO).await?;
     contoso.run_for(minutes(2)).await;
     assert_eq!(meeting.response_of(aurora), Some(Response::Accepted));
     Ok(())

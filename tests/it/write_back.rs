@@ -111,7 +111,7 @@ async fn where_exchange_decides_we_decline_what_it_accepted_and_the_booking_syst
 
 /// Until somebody is asked to write back, and not a step further.
 async fn run_until_write_back(contoso: &Contoso) {
-    while contoso.queue_len(Queue::CalendarWrites) == 0 {
+    while contoso.queue_len(Queue::WriteBack) == 0 {
         contoso.world.microsoft.graph.deliver_due().await;
         contoso.world.host.process_all().await;
     }

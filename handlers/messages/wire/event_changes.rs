@@ -1,4 +1,4 @@
-//! The JSON of `event-changes`, and how items are packed into messages.
+//! The JSON of `fetch-event`, and how items are packed into messages.
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -121,7 +121,7 @@ impl TryFrom<EventChangeWire> for EventChange {
 
 impl Message for EventChanges {
     fn queue(&self) -> Queue {
-        Queue::EventChanges
+        Queue::FetchEvent
     }
 
     fn to_text(&self) -> String {

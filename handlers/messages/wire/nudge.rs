@@ -1,4 +1,4 @@
-//! The JSON of `booking-requests` and `calendar-writes`.
+//! The JSON of `create-booking` and `write-back`.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -60,7 +60,7 @@ impl TryFrom<NudgeWire> for BookingJob {
 
 impl Message for BookingRequest {
     fn queue(&self) -> Queue {
-        Queue::BookingRequests
+        Queue::CreateBooking
     }
 
     fn to_text(&self) -> String {
@@ -82,7 +82,7 @@ impl Message for BookingRequest {
 
 impl Message for CalendarWrite {
     fn queue(&self) -> Queue {
-        Queue::CalendarWrites
+        Queue::WriteBack
     }
 
     fn to_text(&self) -> String {

@@ -1,4 +1,4 @@
-//! The JSON of `mailbox-tasks`.
+//! The JSON of `maintain-mailbox`.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -102,7 +102,7 @@ impl TaskWire {
 
 impl Message for MailboxTask {
     fn queue(&self) -> Queue {
-        Queue::MailboxTasks
+        Queue::MaintainMailbox
     }
 
     /// A message of its own.
@@ -126,7 +126,7 @@ impl Message for MailboxTask {
 
 impl Message for MailboxTasks {
     fn queue(&self) -> Queue {
-        Queue::MailboxTasks
+        Queue::MaintainMailbox
     }
 
     fn to_text(&self) -> String {

@@ -1,4 +1,4 @@
-//! The JSON of `tenant-tasks`.
+//! The JSON of `maintain-tenant`.
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -80,7 +80,7 @@ impl From<WorkWire> for TenantTaskKind {
 
 impl Message for TenantTask {
     fn queue(&self) -> Queue {
-        Queue::TenantTasks
+        Queue::MaintainTenant
     }
 
     fn to_text(&self) -> String {

@@ -178,7 +178,8 @@ async fn rooms_are_taken_and_given_up() -> TestResult {
     let (mailbox, _) = mailboxes.get(tenant, id).await?.ok_or("the room's mailbox")?;
     assert_eq!((mailbox.kind, mailbox.state), (MailboxKind::Room, MailboxState::Active));
     let tasks = |name: &str| {
-        let messages = contoso.world.memory_outbox.messages(QueueKind::Main(Queue::MailboxTasks));
+        let messages =
+            contoso.world.memory_outbox.messages(QueueKind::Main(Queue::MaintainMailbox));
         messages.iter().filter(|message| message.text.contains(&format!("\"{name}\""))).count()
     };
     assert_eq!(tasks("subscribe"), 1);

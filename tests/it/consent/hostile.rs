@@ -99,7 +99,7 @@ async fn an_excluded_mailbox_is_not_followed_as_a_room_either() -> TestResult {
     let room = contoso.aurora.address().to_lowercase();
     let fields = [("address", room.as_str()), ("mode", "exchange"), ("zone", "UTC")];
     assert_eq!(browser.post("rooms", &fields).await?.status, StatusCode::SEE_OTHER);
-    assert_eq!(contoso.world.memory_outbox.messages(QueueKind::Main(Queue::MailboxTasks)), []);
+    assert_eq!(contoso.world.memory_outbox.messages(QueueKind::Main(Queue::MaintainMailbox)), []);
     Ok(())
 }
 

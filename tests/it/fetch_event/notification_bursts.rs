@@ -26,7 +26,7 @@ async fn four_posts(contoso: &Contoso) -> TestResult {
     tenant.meet(anna, Invitation::new("Dentist", at("09:00"), at("10:00")))?;
     graph.clear_requests();
     assert_eq!(graph.deliver_due().await.posts.len(), 4);
-    assert_eq!(contoso.queue_len(Queue::EventChanges), 4);
+    assert_eq!(contoso.queue_len(Queue::FetchEvent), 4);
     Ok(())
 }
 
@@ -48,7 +48,7 @@ async fn and_all_at_once_too() -> TestResult {
     four_posts(&contoso).await?;
     contoso.world.host.process_all_concurrently().await;
     assert_eq!(contoso.graph_requests("GET", EVENT).len(), 1);
-    assert_eq!(contoso.queue_len(Queue::EventChanges), 0);
+    assert_eq!(contoso.queue_len(Queue::FetchEvent), 0);
     contoso.assert_healthy().await
 }
 
@@ -56,11 +56,11 @@ async fn and_all_at_once_too() -> TestResult {
 async fn a_repeat_after_ten_minutes_is_read_again() -> TestResult {
     let contoso = Contoso::open().await?;
     four_posts(&contoso).await?;
-    let messages = contoso.world.memory_outbox.messages(QueueKind::Main(Queue::EventChanges));
+    let messages = contoso.world.memory_outbox.messages(QueueKind::Main(Queue::FetchEvent));
     let text = messages.first().ok_or("four wait")?.text.clone();
     for (pause, reads) in [(0, 1), (9, 1), (2, 2)] {
         contoso.run_for(minutes(pause)).await;
-        contoso.world.raw_outbox.send(Queue::EventChanges, text.clone(), Duration::ZERO).await?;
+        contoso.world.raw_outbox.send(Queue::FetchEvent, text.clone(), Duration::ZERO).await?;
         contoso.world.host.process_all().await;
         assert_eq!(contoso.graph_requests("GET", EVENT).len(), reads);
     }
@@ -146,7 +146,7 @@ async fn items_of_one_event_in_one_message_are_read_once() -> TestResult {
     let items = vec![told(1), told(2), told(2), told(1)];
     let message = EventChanges { tenant: contoso.tenant_id()?, items };
     office.microsoft.graph.clear_requests();
-    office.raw_outbox.send(Queue::EventChanges, message.to_text(), Duration::ZERO).await?;
+    office.raw_outbox.send(Queue::FetchEvent, message.to_text(), Duration::ZERO).await?;
     office.host.process_all().await;
     assert_eq!(contoso.graph_requests("GET", EVENT).len(), 1);
     assert_eq!(contoso.graph_requests("POST", BATCH).len(), 0);

@@ -43,7 +43,7 @@ async fn deliver_and_process_once(contoso: &Contoso) {
 
 /// The messages that wait for `fetch-event`.
 fn pending_messages(contoso: &Contoso) -> Vec<world::memory::Delivery> {
-    contoso.world.memory_outbox.messages(QueueKind::Main(Queue::EventChanges))
+    contoso.world.memory_outbox.messages(QueueKind::Main(Queue::FetchEvent))
 }
 
 #[tokio::test]
@@ -220,7 +220,7 @@ async fn late_content_undoes_nothing_newer() -> TestResult {
     contoso.run_for(minutes(15)).await;
     graph.clear_requests();
     for text in late {
-        office.raw_outbox.send(Queue::EventChanges, text, Duration::ZERO).await?;
+        office.raw_outbox.send(Queue::FetchEvent, text, Duration::ZERO).await?;
     }
     contoso.run_for(minutes(1)).await;
     assert!(event_reads(&contoso) >= 1, "in doubt");
@@ -240,7 +240,7 @@ async fn late_content_undoes_nothing_newer() -> TestResult {
     meeting.cancel()?;
     contoso.run_for(minutes(15)).await;
     for text in late {
-        office.raw_outbox.send(Queue::EventChanges, text, Duration::ZERO).await?;
+        office.raw_outbox.send(Queue::FetchEvent, text, Duration::ZERO).await?;
     }
     contoso.run_for(minutes(1)).await;
     assert_eq!(contoso.ledger_slots(aurora, "2026-11-24").await?, []);
@@ -260,7 +260,7 @@ async fn move_and_dequeue(
     meeting.move_to(start, start + hours(1))?;
     office.microsoft.exchange.deliver_due();
     office.microsoft.graph.deliver_due().await;
-    let shelf = QueueKind::Main(Queue::EventChanges);
+    let shelf = QueueKind::Main(Queue::FetchEvent);
     let told = office.memory_outbox.receive(shelf, 32, Duration::ZERO);
     assert!(told.iter().any(|message| message.text.contains("sealed")));
     for message in told {
@@ -271,7 +271,7 @@ async fn move_and_dequeue(
                 *version = None;
             }
         }
-        office.raw_outbox.send(Queue::EventChanges, changes.to_text(), Duration::ZERO).await?;
+        office.raw_outbox.send(Queue::FetchEvent, changes.to_text(), Duration::ZERO).await?;
     }
     Ok(office.host.dequeue_all().await)
 }
@@ -334,8 +334,9 @@ async fn a_vault_that_is_down_costs_a_read_and_a_lost_key_calls_for_a_renewal_on
     enable_rich_notifications(office, tenant, &[anna, aurora]).await?;
     office.content_keys.set_outage(true);
     office.queue_faults.reset();
-    let renewals =
-        || office.queue_faults.calls().iter().filter(|call| call.target == "mailbox-tasks").count();
+    let renewals = || {
+        office.queue_faults.calls().iter().filter(|call| call.target == "maintain-mailbox").count()
+    };
     let meeting = contoso.meet(anna, ("09:00", "10:00"), aurora)?;
     contoso.run_for(seconds(50)).await;
     assert!(event_reads(&contoso) >= 2);
@@ -382,17 +383,17 @@ async fn encrypted_content_waits_six_hours_at_most_and_is_never_passed_on() -> T
     let again = pending_messages(&contoso);
     assert!(!again.is_empty() && again.iter().all(|m| !m.text.contains("sealed")));
     for message in &sent {
-        let (queue, now) = (Queue::EventChanges, Duration::ZERO);
+        let (queue, now) = (Queue::FetchEvent, Duration::ZERO);
         office
             .raw_outbox
             .send_with_ttl(queue, message.text.clone(), now, ENCRYPTED_CONTENT_TTL)
             .await?;
     }
     for taken in
-        office.memory_outbox.receive(QueueKind::Main(Queue::EventChanges), 32, Duration::ZERO)
+        office.memory_outbox.receive(QueueKind::Main(Queue::FetchEvent), 32, Duration::ZERO)
     {
         if taken.text.contains("sealed") {
-            assert!(office.memory_outbox.move_to_poison(Queue::EventChanges, &taken.receipt));
+            assert!(office.memory_outbox.move_to_poison(Queue::FetchEvent, &taken.receipt));
         }
     }
     contoso.run_for(minutes(10)).await;

@@ -48,7 +48,7 @@ fn long_passage() -> JobMeta {
     JobMeta { attempts: 2, deferrals: u32::MAX, first_seen, ..passage() }
 }
 
-// === event-changes ===
+// === fetch-event ===
 
 fn refetch() -> EventChange {
     EventChange {
@@ -99,7 +99,7 @@ fn event_changes() -> TestResult {
     )
 }
 
-// === booking-requests and calendar-writes ===
+// === create-booking and write-back ===
 
 fn nudges() -> Vec<(&'static str, BookingJob)> {
     let plain = BookingJob { key: single(), due: None, conflicts: 0, meta: passage() };
@@ -125,7 +125,7 @@ fn calendar_writes() -> TestResult {
     hold(cases.collect(), CalendarWrite::from_text)
 }
 
-// === mailbox-tasks ===
+// === maintain-mailbox ===
 
 fn task(task: MailboxTaskKind) -> MailboxTask {
     MailboxTask {
@@ -180,7 +180,7 @@ fn a_mailbox_task_alone_is_a_message_of_one() {
     }
 }
 
-// === tenant-tasks ===
+// === maintain-tenant ===
 
 #[test]
 fn tenant_tasks() -> TestResult {

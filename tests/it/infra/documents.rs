@@ -93,7 +93,7 @@ fn the_numbers_in_the_list_are_those_that_the_code_uses() {
     }
     let sealed =
         format!("with sealed content {} hours", ENCRYPTED_CONTENT_TTL.as_secs() / (60 * 60));
-    assert!(says(Queue::EventChanges.name()).contains(&sealed), "{sealed}");
+    assert!(says(Queue::FetchEvent.name()).contains(&sealed), "{sealed}");
     let proof = [
         format!("after {} days", hours(SECRET_KEY_LIFETIME) / 24),
         format!("goes {} days later", hours(SECRET_KEY_OVERLAP) / 24),

@@ -109,7 +109,7 @@ async fn leaving_ends_even_if_graph_is_gone_for_days_and_floods_no_queue() -> Te
     assert!(matches!(contoso.stored_tenant().await?.state, TenantState::Deleted(_)));
     office.run_for(hours(24)).await;
     // Tasks that gave up later were recorded, and went with the rest or by their own time.
-    assert_eq!(contoso.queue_len(Queue::TenantTasks), 0);
+    assert_eq!(contoso.queue_len(Queue::MaintainTenant), 0);
     let left = tenant_rows(&contoso, tenant.id()).await?;
     assert_eq!(left, []);
     Ok(())

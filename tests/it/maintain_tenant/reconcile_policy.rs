@@ -239,7 +239,7 @@ async fn a_tenant_whose_leaving_was_lost_leaves_in_the_night() -> TestResult {
     contoso
         .change_tenant(TenantTaskKind::Leave, |tenant| tenant.state = TenantState::Disconnecting)
         .await?;
-    let (outbox, shelf) = (&contoso.world.memory_outbox, QueueKind::Main(Queue::TenantTasks));
+    let (outbox, shelf) = (&contoso.world.memory_outbox, QueueKind::Main(Queue::MaintainTenant));
     let lost = outbox.receive(shelf, 1, std::time::Duration::ZERO).pop().ok_or("it was sent")?;
     outbox.delete(shelf, &lost.receipt);
     contoso.run_for(hours(48)).await;

@@ -45,7 +45,7 @@ async fn a_second_press_changes_nothing_and_finishes_what_was_lost() -> TestResu
     let ben = Browser::signed_in(&contoso, &contoso.ben).await?;
     ben.agree().await?;
     // The task is lost on its way.
-    contoso.drop_messages(Queue::MailboxTasks);
+    contoso.drop_messages(Queue::MaintainMailbox);
     let before = contoso.mailbox(&contoso.ben).await?;
     let page = ben.agree_again().await?;
     assert!(page.text.contains("You had agreed already."), "{}", page.text);
@@ -60,7 +60,7 @@ async fn a_second_press_changes_nothing_and_finishes_what_was_lost() -> TestResu
 async fn a_task_that_was_lost_is_made_up_for_without_a_second_press() -> TestResult {
     let contoso = Contoso::open().await?;
     Browser::signed_in(&contoso, &contoso.ben).await?.agree().await?;
-    contoso.drop_messages(Queue::MailboxTasks);
+    contoso.drop_messages(Queue::MaintainMailbox);
     contoso.run_for(minutes(12)).await;
     assert_eq!(contoso.subscriptions(&contoso.ben), 1);
     contoso.assert_healthy().await
@@ -151,7 +151,7 @@ async fn who_comes_back_is_followed_again_and_no_earlier_state_is_trusted() -> T
     assert_eq!(contoso.subscriptions(anna), 1);
     // And at once, before the worker has unsubscribed anything.
     browser.submit("erase", &[("bookings", "anonymous"), ("confirm", "yes")]).await?;
-    contoso.drop_messages(Queue::MailboxTasks);
+    contoso.drop_messages(Queue::MaintainMailbox);
     browser.agree().await?;
     contoso.run_for(minutes(2)).await;
     let newest = contoso.mailbox(anna).await?;
@@ -202,13 +202,13 @@ impl Browser<'_> {
     }
 
     async fn agree_again(&self) -> Result<super::PageResponse, crate::TestError> {
-        assert_eq!(self.contoso.queue_len(Queue::MailboxTasks), 0);
+        assert_eq!(self.contoso.queue_len(Queue::MaintainMailbox), 0);
         let page = self.agree().await?;
         let sent = self
             .contoso
             .world
             .memory_outbox
-            .messages(world::memory::QueueKind::Main(Queue::MailboxTasks));
+            .messages(world::memory::QueueKind::Main(Queue::MaintainMailbox));
         let sent = sent.first().ok_or("no task was sent")?;
         let tasks = roombridge::messages::MailboxTasks::from_text(&sent.text)?.items;
         assert_eq!(

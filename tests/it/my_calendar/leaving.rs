@@ -102,7 +102,7 @@ async fn a_withdrawal_whose_task_was_lost_is_carried_out_all_the_same() -> TestR
     let contoso = Contoso::open().await?;
     let browser = Browser::signed_in(&contoso, &contoso.anna).await?;
     browser.submit("withdraw", &[("bookings", "released")]).await?;
-    contoso.drop_messages(Queue::MailboxTasks);
+    contoso.drop_messages(Queue::MaintainMailbox);
     assert_eq!(contoso.subscriptions(&contoso.anna), 1);
     contoso.run_for(minutes(12)).await;
     assert_eq!(contoso.subscriptions(&contoso.anna), 0);

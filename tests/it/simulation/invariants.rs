@@ -152,7 +152,7 @@ pub(super) async fn check_at_rest(
 fn leftover_messages(run: &SimulationRun) -> Violations {
     let shelves = Queue::ALL.into_iter().flat_map(|q| [QueueKind::Main(q), QueueKind::Poison(q)]);
     // The nightly look at every tenant is spread over an hour, whatever else happens.
-    let shelves = shelves.filter(|shelf| *shelf != QueueKind::Main(Queue::TenantTasks));
+    let shelves = shelves.filter(|shelf| *shelf != QueueKind::Main(Queue::MaintainTenant));
     let left = shelves.flat_map(|shelf| {
         let messages = run.world.memory_outbox.messages(shelf);
         messages.into_iter().map(move |m| format!("a message is left on {shelf:?}: {}", m.text))

@@ -173,9 +173,9 @@ impl JobQueue {
     /// The queue.
     pub(super) fn queue(self) -> Queue {
         match self {
-            Self::Fetch => Queue::EventChanges,
-            Self::Book => Queue::BookingRequests,
-            Self::Write => Queue::CalendarWrites,
+            Self::Fetch => Queue::FetchEvent,
+            Self::Book => Queue::CreateBooking,
+            Self::Write => Queue::WriteBack,
         }
     }
 }

@@ -45,7 +45,7 @@ impl ProcessFixture {
 
     /// Sends `text` and has it worked on.
     async fn send_command(&self, text: &str) -> Result<(InvocationResult, Disposition), Failure> {
-        self.outbox.send(Queue::EventChanges, text.into(), Duration::ZERO).await?;
+        self.outbox.send(Queue::FetchEvent, text.into(), Duration::ZERO).await?;
         let mut ran = self.host.process_all().await;
         let ran = ran.pop().ok_or("nothing was taken")?;
         Ok((ran.result.ok_or("nothing ran")?, ran.disposition))
@@ -124,7 +124,7 @@ async fn crashes_more_than_half_an_hour_apart_are_forgotten() -> Result<(), Fail
         // What was put back for another try is not part of this.
         for taken in scene.host.dequeue_all().await {
             scene.outbox.delete(
-                QueueKind::Main(Queue::EventChanges),
+                QueueKind::Main(Queue::FetchEvent),
                 &roombridge::queue::MessageReceipt {
                     message_id: taken.message.id,
                     pop_receipt: taken.message.pop_receipt,

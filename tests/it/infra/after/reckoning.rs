@@ -139,13 +139,13 @@ const BUSIEST: f64 = 0.2 / 3_600.0;
 #[test]
 fn a_million_mailboxes_are_reckoned_from_the_load() -> TestResult {
     let [tables, messages, graph, posts] = mailbox()?.day.times(1e6 * BUSIEST).0;
-    // All messages but two of booking-requests and two of calendar-writes for each change of a booking.
+    // All messages but two of create-booking and two of write-back for each change of a booking.
     let changes = (8.0 * 2.0 + 0.5 * 4.0 + 0.1 * 3.0 + 0.05) * 1e6 * BUSIEST;
     let of = |name: &str, number: f64| vec![name.to_owned(), short(number, 0)];
     let rows = [
         of("POSTs", posts),
         of("messages, all queues", messages),
-        of("messages to `event-changes`, and reads of events", changes),
+        of("messages to `fetch-event`, and reads of events", changes),
         of("table calls", tables),
         of("requests to Graph", graph),
         of(

@@ -166,10 +166,10 @@ fn of_its_surroundings() -> Vec<Wrong> {
             azure.set(&show_account(), "/allowSharedKeyAccess", Value::Null)
         }),
         azure("a queue is missing", "queues and poison queues", |azure| {
-            without(azure, &storage("queueServices/default/queues"), "mailbox-tasks")
+            without(azure, &storage("queueServices/default/queues"), "maintain-mailbox")
         }),
         azure("a poison queue is missing", "queues and poison queues", |azure| {
-            without(azure, &storage("queueServices/default/queues"), "event-changes-poison")
+            without(azure, &storage("queueServices/default/queues"), "fetch-event-poison")
         }),
         azure("a table is missing", "tables exist", |azure| {
             without(azure, &storage("tableServices/default/tables"), "Register")

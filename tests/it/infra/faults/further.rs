@@ -167,9 +167,9 @@ pub(super) const FURTHER: &[Fault] = &[
     Fault {
         what: "A queue has another name than in the program",
         file: "modules/storage.bicep",
-        find: "  'calendar-writes'\n",
+        find: "  'write-back'\n",
         put: "  'calendar-write'\n",
-        says: "calendar-writes",
+        says: "write-back",
         by: By::Policy,
     },
     Fault {

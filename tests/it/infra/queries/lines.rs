@@ -84,13 +84,12 @@ async fn story() -> Result<Vec<Value>, TestError> {
     contoso.meet(ben, ("11:00", "12:00"), aurora)?;
     contoso.run_for(minutes(10)).await;
 
-    office.raw_outbox.send(Queue::EventChanges, "{}".to_owned(), Duration::ZERO).await?;
-    let taken =
-        office.memory_outbox.receive(QueueKind::Main(Queue::EventChanges), 1, Duration::ZERO);
+    office.raw_outbox.send(Queue::FetchEvent, "{}".to_owned(), Duration::ZERO).await?;
+    let taken = office.memory_outbox.receive(QueueKind::Main(Queue::FetchEvent), 1, Duration::ZERO);
     assert!(
         office
             .memory_outbox
-            .move_to_poison(Queue::EventChanges, &taken.first().ok_or("sent")?.receipt)
+            .move_to_poison(Queue::FetchEvent, &taken.first().ok_or("sent")?.receipt)
     );
     set_rich_policy(&contoso, true).await?;
     office.content_keys.set_read_only(true);
@@ -108,7 +107,7 @@ async fn story() -> Result<Vec<Value>, TestError> {
     office.microsoft.entra.revoke(tenant.id(), DAEMON_APP);
     office.fixtures().send_task(anna, MailboxTaskKind::Resync).await?;
     contoso.run_for(minutes(20)).await;
-    assert_eq!(office.memory_outbox.messages(QueueKind::Poison(Queue::EventChanges)), []);
+    assert_eq!(office.memory_outbox.messages(QueueKind::Poison(Queue::FetchEvent)), []);
 
     let mut lines = heard.lines()?;
     let mut handler = Command::new(env!("CARGO_BIN_EXE_handler"));

@@ -23,7 +23,7 @@ use tower::ServiceExt;
 
 use super::*;
 
-const QUEUE: Queue = Queue::EventChanges;
+const QUEUE: Queue = Queue::FetchEvent;
 const JSON: [(http::HeaderName, &str); 1] = [(header::CONTENT_TYPE, "application/json")];
 
 /// What reached the handler.

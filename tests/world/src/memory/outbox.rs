@@ -237,7 +237,7 @@ mod tests {
     use super::*;
     use roombridge::base::test_support::ManualClock;
 
-    const MAIN: QueueKind = QueueKind::Main(Queue::EventChanges);
+    const MAIN: QueueKind = QueueKind::Main(Queue::FetchEvent);
     const MINUTE: Duration = Duration::from_secs(60);
 
     fn outbox() -> (MemoryOutbox, ManualClock) {
@@ -248,7 +248,7 @@ mod tests {
     #[tokio::test]
     async fn a_delivery_that_was_forgotten_comes_again() {
         let (outbox, clock) = outbox();
-        outbox.send(Queue::EventChanges, "look".into(), Duration::ZERO).await.unwrap();
+        outbox.send(Queue::FetchEvent, "look".into(), Duration::ZERO).await.unwrap();
         let first = outbox.receive(MAIN, 32, MINUTE).remove(0);
         assert!(outbox.receive(MAIN, 32, MINUTE).is_empty());
         clock.advance(SignedDuration::from_secs(60));
@@ -261,7 +261,7 @@ mod tests {
     #[tokio::test]
     async fn a_delayed_message_waits_and_an_old_one_expires() {
         let (outbox, clock) = outbox();
-        outbox.send(Queue::EventChanges, "later".into(), MINUTE).await.unwrap();
+        outbox.send(Queue::FetchEvent, "later".into(), MINUTE).await.unwrap();
         assert!(outbox.receive(MAIN, 32, MINUTE).is_empty());
         assert_eq!(outbox.next_visible_at(MAIN).unwrap().as_second(), 60);
         clock.advance(SignedDuration::from_hours(7 * 24));
@@ -272,11 +272,8 @@ mod tests {
     async fn a_message_with_a_shorter_life_is_thrown_away_sooner() {
         let (outbox, clock) = outbox();
         let text = || "sealed".to_owned();
-        outbox
-            .send_with_ttl(Queue::EventChanges, text(), Duration::ZERO, MINUTE * 30)
-            .await
-            .unwrap();
-        outbox.send(Queue::EventChanges, "ids".into(), Duration::ZERO).await.unwrap();
+        outbox.send_with_ttl(Queue::FetchEvent, text(), Duration::ZERO, MINUTE * 30).await.unwrap();
+        outbox.send(Queue::FetchEvent, "ids".into(), Duration::ZERO).await.unwrap();
         clock.advance(SignedDuration::from_mins(30));
         let left = outbox.messages(MAIN);
         assert_eq!(left.iter().map(|message| &message.text).collect::<Vec<_>>(), ["ids"]);
@@ -285,22 +282,22 @@ mod tests {
     #[tokio::test]
     async fn what_the_host_gives_up_on_can_be_taken_from_the_poison_queue() {
         let (outbox, clock) = outbox();
-        outbox.send(Queue::EventChanges, "bad".into(), Duration::ZERO).await.unwrap();
+        outbox.send(Queue::FetchEvent, "bad".into(), Duration::ZERO).await.unwrap();
         let delivery = outbox.receive(MAIN, 1, MINUTE).remove(0);
-        assert!(outbox.move_to_poison(Queue::EventChanges, &delivery.receipt));
-        let first = outbox.receive_poisoned(Queue::EventChanges, 32).await.unwrap().remove(0);
+        assert!(outbox.move_to_poison(Queue::FetchEvent, &delivery.receipt));
+        let first = outbox.receive_poisoned(Queue::FetchEvent, 32).await.unwrap().remove(0);
         clock.advance(SignedDuration::from_mins(5));
-        let again = outbox.receive_poisoned(Queue::EventChanges, 32).await.unwrap().remove(0);
-        outbox.delete_poisoned(Queue::EventChanges, &first.receipt).await.unwrap();
-        assert_eq!(outbox.messages(QueueKind::Poison(Queue::EventChanges)).len(), 1, "not ours");
-        outbox.delete_poisoned(Queue::EventChanges, &again.receipt).await.unwrap();
-        assert!(outbox.messages(QueueKind::Poison(Queue::EventChanges)).is_empty());
+        let again = outbox.receive_poisoned(Queue::FetchEvent, 32).await.unwrap().remove(0);
+        outbox.delete_poisoned(Queue::FetchEvent, &first.receipt).await.unwrap();
+        assert_eq!(outbox.messages(QueueKind::Poison(Queue::FetchEvent)).len(), 1, "not ours");
+        outbox.delete_poisoned(Queue::FetchEvent, &again.receipt).await.unwrap();
+        assert!(outbox.messages(QueueKind::Poison(Queue::FetchEvent)).is_empty());
     }
 
     #[tokio::test]
     async fn a_message_can_be_put_back() {
         let (outbox, _clock) = outbox();
-        outbox.send(Queue::EventChanges, "again".into(), Duration::ZERO).await.unwrap();
+        outbox.send(Queue::FetchEvent, "again".into(), Duration::ZERO).await.unwrap();
         let delivery = outbox.receive(MAIN, 1, MINUTE).remove(0);
         assert!(outbox.requeue(MAIN, &delivery.receipt, Duration::ZERO));
         assert_eq!(outbox.receive(MAIN, 1, MINUTE)[0].dequeue_count, 2);
