@@ -15,12 +15,11 @@ use roombridge::{
     domain::ids::TenantId,
     host::{Limits, server},
     identity::{
-        cloud::Cloud,
-        content_keys::{ContentKeys, KeyVaultContentKeys},
-        key_ring::{CLIENT_STATE_KEYS, COOKIE_KEYS, KeyRing, KeyVaultKeys},
-        managed_identity::{CredentialSource, credential},
-        sign_in::SignInRegistration,
-        tenant_tokens::Registrations,
+        app_tokens::{Cloud, CredentialSource, Registrations, SignInRegistration, credential},
+        keys::{
+            CLIENT_STATE_KEYS, COOKIE_KEYS, KeyRing, KeyVaultKeys,
+            content_keys::{ContentKeys, KeyVaultContentKeys},
+        },
     },
     jobs::maintain_mailbox,
     queue::azure::AzureOutbox,

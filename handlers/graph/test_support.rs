@@ -1,11 +1,13 @@
 //! What the unit tests of this folder share: one tenant's Graph against a scripted far end.
 
-use std::sync::Arc;
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::client::{CallContext, Graph, TenantGraph};
 use crate::{
     base::{
         call_log::{ApiCall, CallLog},
@@ -15,11 +17,31 @@ use crate::{
         ids::{CorrelationId, EventId, MailboxId, TenantId},
         policy::Registration,
     },
+    graph::client::send::{CallContext, Graph, TenantGraph},
     identity::scripted_http::{ScriptedHttp, tenant_tokens},
 };
 
 pub(super) const BASE: &str = "https://graph.test/v1.0";
 pub(super) const ANN: MailboxId = MailboxId(Uuid::from_u128(0xA));
+
+/// Every source file of this folder and of those in it, with its text.
+pub(super) fn graph_sources() -> Vec<(PathBuf, String)> {
+    let mut folders = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("handlers/graph")];
+    let mut sources = Vec::new();
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|e| e == "rs") {
+                let text = std::fs::read_to_string(&path).unwrap();
+                sources.push((path, text));
+            }
+        }
+    }
+    assert!(sources.len() > 20, "the scan found the sources");
+    sources
+}
 
 /// One tenant's Graph, and both its ends.
 pub(super) struct GraphFixture {

@@ -15,15 +15,12 @@ use http::{Request, Response};
 use serde_json::Value;
 use world::signing::SigningKey;
 
-use super::{
-    client_assertion::TokenEndpoint,
-    cloud::Cloud,
-    sign_in::SignInRegistration,
-    tenant_tokens::{Registrations, TenantTokens},
-};
-use crate::base::{
-    clock::Clock,
-    http::{Http, HttpError},
+use crate::{
+    base::{
+        clock::Clock,
+        http::{Http, HttpError},
+    },
+    identity::app_tokens::{Cloud, Registrations, SignInRegistration, TenantTokens, TokenEndpoint},
 };
 
 /// The cloud of the unit tests.

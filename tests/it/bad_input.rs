@@ -3,7 +3,7 @@
 
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
-use roombridge::identity::client_state::{self, SecretKey};
+use roombridge::identity::keys::client_state::{self, SecretKey};
 use roombridge::queue::Queue;
 use roombridge::store::tables::Table;
 use serde_json::{Value, json};

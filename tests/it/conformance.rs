@@ -11,10 +11,10 @@ use roombridge::base::http::{Http, HttpError};
 use roombridge::base::{clock::Clock, test_support::ManualClock};
 use roombridge::domain::encrypted_content::EncryptedContent;
 use roombridge::graph::notifications::{ChangeType, LifecycleEvent, NotificationKind, parse};
-use roombridge::identity::cloud::Cloud;
-use roombridge::identity::content_keys::{ContentKey, DecryptError};
-use roombridge::identity::tenant_tokens::Registrations;
-use roombridge::identity::validation_tokens::{ValidationTokenVerifier, VerifiedTenants};
+use roombridge::identity::app_tokens::Cloud;
+use roombridge::identity::app_tokens::Registrations;
+use roombridge::identity::keys::content_keys::{ContentKey, DecryptError};
+use roombridge::identity::keys::{ValidationTokenVerifier, VerifiedTenants};
 use serde::Deserialize;
 use serde_json::Value;
 

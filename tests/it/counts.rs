@@ -122,7 +122,7 @@ impl CostFixture {
 
     /// A POST with `count` notifications, each of another event, as Graph would send it for Anna.
     async fn post(&self, count: usize) -> Result<u16, TestError> {
-        use roombridge::identity::client_state::{SecretKey, issue};
+        use roombridge::identity::keys::client_state::{SecretKey, issue};
         use roombridge::store::mailboxes::Mailboxes;
         let mailboxes = Mailboxes::new(self.world.memory_tables.clone());
         let (tenant, id) = (self.tenant.id().parse()?, self.anna.id().parse()?);

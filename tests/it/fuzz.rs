@@ -17,11 +17,11 @@ use roombridge::domain::encrypted_content::EncryptedContent;
 use roombridge::domain::ids::{MailboxId, RoomId, TenantId};
 use roombridge::domain::policy::{ResponseMode, Room};
 use roombridge::graph::Event;
-use roombridge::graph::copy_snapshot::{CalendarOwner, CopySnapshot};
 use roombridge::graph::notifications::parse;
-use roombridge::identity::client_state::{KeySet, SecretKey, issue, verify};
-use roombridge::identity::content_keys::ContentKey;
-use roombridge::identity::validation_tokens::ValidationTokenVerifier;
+use roombridge::graph::{CalendarOwner, CopySnapshot};
+use roombridge::identity::keys::ValidationTokenVerifier;
+use roombridge::identity::keys::client_state::{KeySet, SecretKey, issue, verify};
+use roombridge::identity::keys::content_keys::ContentKey;
 use serde_json::{Value, json};
 
 use crate::conformance;

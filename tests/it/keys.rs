@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use roombridge::base::clock::Clock;
 use roombridge::domain::ids::TenantId;
-use roombridge::identity::content_keys::ContentKeys;
-use roombridge::identity::key_ring::{KeyRing, MemoryKeys};
+use roombridge::identity::keys::content_keys::ContentKeys;
+use roombridge::identity::keys::{KeyRing, MemoryKeys};
 use roombridge::jobs::dispatch_due::RotatedKeys;
 use roombridge::store::tenants::Tenants;
 use world::test_world::TestWorld;

@@ -3,9 +3,9 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
-use roombridge::identity::client_state::{KeySet, SecretKey};
-use roombridge::identity::content_keys::ContentKeySource as _;
-use roombridge::identity::key_ring::{KeySource, KeysUnavailable};
+use roombridge::identity::keys::client_state::{KeySet, SecretKey};
+use roombridge::identity::keys::content_keys::ContentKeySource as _;
+use roombridge::identity::keys::{KeySource, KeysUnavailable};
 use roombridge::messages::{MailboxTaskKind, TenantTaskKind};
 use roombridge::store::due::{DueEntries, DueEntry, DuePurpose, DueSubject};
 use roombridge::store::mailboxes::{Mailbox as MailboxRow, MailboxSubscription, Mailboxes};

@@ -27,7 +27,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::{
     base::{clock::Clock, rng::Rng},
-    identity::{content_keys::ContentKeys, key_ring::KeyRing},
+    identity::keys::{KeyRing, content_keys::ContentKeys},
     jobs::runner::{TimerJob, job::JobError},
     queue::Outbox,
     store::{due::DueEntries, failures::Failures, tenants::Tenants},

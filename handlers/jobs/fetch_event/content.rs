@@ -14,11 +14,8 @@ use crate::{
         appointment::CopyRole,
         ids::{MailboxId, TenantId},
     },
-    graph::{
-        Event, EventKind,
-        copy_snapshot::{CopySnapshot, SkipReason},
-    },
-    identity::content_keys::DecryptError,
+    graph::{CopySnapshot, Event, EventKind, SkipReason},
+    identity::keys::content_keys::DecryptError,
     jobs::runner::job::{Enqueue, Job, JobError},
     messages::{EventChange, JobMeta, MailboxTask, MailboxTaskKind, Origin},
     queue::ENCRYPTED_CONTENT_TTL,

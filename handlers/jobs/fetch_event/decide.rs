@@ -5,10 +5,7 @@ use jiff::SignedDuration;
 use super::{Context, StoredState, reconcile::Reconciler};
 use crate::{
     domain::{appointment::CopyRole, personal::Personal},
-    graph::{
-        Event, GraphError,
-        copy_snapshot::{CopySnapshot, SkipReason},
-    },
+    graph::{CopySnapshot, Event, GraphError, SkipReason},
     jobs::runner::job::{Enqueue, JobError},
     messages::EventChange,
     store::mailboxes::MailboxState,

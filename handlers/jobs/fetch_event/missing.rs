@@ -6,7 +6,7 @@ use jiff::SignedDuration;
 use super::{Context, StoredState};
 use crate::{
     domain::appointment::Observation,
-    graph::{Event, copy_snapshot::CalendarOwner},
+    graph::{CalendarOwner, Event},
     jobs::runner::job::{Enqueue, JobError},
     messages::{EventChange, Origin},
     store::mailboxes::BookingDisposition,

@@ -33,8 +33,8 @@ use crate::{
         policy::Room,
         tenancy::TenantState,
     },
-    graph::{CallContext, EventRef, Graph, TenantGraph, copy_snapshot::CalendarOwner},
-    identity::content_keys::ContentKeys,
+    graph::{CalendarOwner, CallContext, EventRef, Graph, TenantGraph},
+    identity::keys::content_keys::ContentKeys,
     jobs::runner::job::{Enqueue, JobError},
     messages::{EventChange, EventChanges, Origin},
     store::{

@@ -14,7 +14,7 @@ use crate::{
         personal::Personal,
         policy::Room,
     },
-    graph::{Event, copy_snapshot::CopySnapshot},
+    graph::{CopySnapshot, Event},
     jobs::runner::job::{Enqueue, Job, JobError},
     messages::{BookingJob, BookingRequest, EventChange, EventChanges, JobMeta},
     store::{appointments::AppointmentCopy, tables::ETag, tenants::Tenant},

@@ -14,7 +14,7 @@ use super::{
 use crate::{
     domain::policy::Registration,
     graph::{CreateResult, GraphError, NewSubscription, Subscription, SubscriptionId, TenantGraph},
-    identity::client_state::{self, KeySet},
+    identity::keys::client_state::{self, KeySet},
     jobs::runner::job::{Enqueue, JobError},
     store::{
         mailboxes::{Health, Mailbox, MailboxSubscription},

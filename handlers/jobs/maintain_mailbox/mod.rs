@@ -26,7 +26,7 @@ use crate::{
     base::{call_log::CallLog, clock::Clock, invocation::Invocation, rng::Rng},
     domain::{policy::Registration, tenancy::TenantState},
     graph::{CallContext, Graph, TenantGraph},
-    identity::{content_keys::ContentKeys, key_ring::KeyRing},
+    identity::keys::{KeyRing, content_keys::ContentKeys},
     jobs::runner::{
         Outcomes, QueueJob,
         job::{Enqueue, Job, JobError},

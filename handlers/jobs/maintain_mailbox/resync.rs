@@ -14,7 +14,7 @@ use crate::{
         keys::Digest,
         policy::Room,
     },
-    graph::copy_snapshot::{CalendarOwner, CopySnapshot},
+    graph::{CalendarOwner, CopySnapshot},
     jobs::runner::job::{Enqueue, Job, JobError},
     messages::{EventChange, JobMeta, MailboxTaskKind, pack},
     store::{

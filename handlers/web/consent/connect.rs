@@ -22,7 +22,7 @@ use crate::{
         tenancy::{TenantPolicy, TenantState},
     },
     graph::GraphError,
-    identity::{admin_consent::UnverifiedConsent, session::PendingFlow, sign_in::CallbackQuery},
+    identity::sign_in::{CallbackQuery, PendingFlow, UnverifiedConsent},
     messages::TenantTaskKind,
     store::tenants::{Tenant, TenantConnection},
     web::layout::{CurrentUser, Field, Frame, PageError, VerifiedForm, html, html_with_status},

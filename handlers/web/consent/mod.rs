@@ -33,7 +33,10 @@ use crate::{
     base::{clock::Clock, rng::Rng},
     domain::ids::TenantId,
     graph::Graph,
-    identity::{admin_consent::AdminConsent, sign_in::SignIn, tenant_tokens::Registrations},
+    identity::{
+        app_tokens::Registrations,
+        sign_in::{AdminConsent, SignIn},
+    },
     queue::Outbox,
     store::{
         audit::Audit, mailboxes::Mailboxes, register::Register, rooms::RoomMap, tenants::Tenants,

@@ -8,10 +8,7 @@ use http::{HeaderMap, HeaderValue, header};
 
 use super::{Deps, SharedDeps};
 use crate::{
-    identity::{
-        session::PendingFlow,
-        sign_in::{CallbackQuery, ReturnTarget, SignInError},
-    },
+    identity::sign_in::{CallbackQuery, PendingFlow, ReturnTarget, SignInError},
     web::layout::{PageError, VerifiedForm},
 };
 

@@ -19,7 +19,7 @@ use super::{
     security_headers::set_security_headers,
     texts::{ENGLISH, Texts},
 };
-use crate::identity::session::SessionCookies;
+use crate::identity::sign_in::SessionCookies;
 
 /// The largest form that is read, in bytes.
 const MAX_FORM_BYTES: usize = 64 * 1024;
@@ -142,10 +142,7 @@ mod tests {
     use super::*;
     use crate::{
         base::test_support::{ManualClock, SeededRng},
-        identity::{
-            client_state::KeySet,
-            key_ring::{KeyRing, KeySource, KeysUnavailable},
-        },
+        identity::keys::{KeyRing, KeySource, KeysUnavailable, client_state::KeySet},
         web::layout::{CurrentUser, VerifiedForm},
     };
 

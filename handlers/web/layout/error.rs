@@ -10,7 +10,10 @@ use super::{
 };
 use crate::{
     graph::GraphError,
-    identity::{admin_consent::ConsentError, key_ring::KeysUnavailable, sign_in::SignInError},
+    identity::{
+        keys::KeysUnavailable,
+        sign_in::{ConsentError, SignInError},
+    },
     queue::QueueError,
     store::StoreError,
 };

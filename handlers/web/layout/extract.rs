@@ -17,7 +17,7 @@ use crate::{
         ids::{MailboxId, TenantId},
         personal::Personal,
     },
-    identity::session::Session,
+    identity::sign_in::Session,
 };
 
 /// The field that proves that a form was made by a page of this session.

@@ -21,7 +21,7 @@ use super::{
     stored_data::PersonalDataExport, summary::EligibilitySummary, withdraw::WithdrawOutcome,
 };
 use crate::{
-    base::call_log::CallLog, domain::personal::Personal, identity::token_verifier::SignedInUser,
+    base::call_log::CallLog, domain::personal::Personal, identity::sign_in::SignedInUser,
     store::mailboxes::BookingDisposition,
 };
 

@@ -11,8 +11,8 @@ use super::{
 };
 use crate::{
     identity::{
-        signing_keys::SigningKeysUnavailable,
-        token_verifier::{API_SCOPE, TokenRejection, VerifyError},
+        keys::{SigningKeysUnavailable, TokenRejection, VerifyError},
+        sign_in::API_SCOPE,
     },
     web::layout::texts::ENGLISH,
 };

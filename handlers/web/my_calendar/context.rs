@@ -12,7 +12,7 @@ use crate::{
         personal::Personal,
     },
     graph::{CallContext, GraphError, TenantGraph},
-    identity::token_verifier::SignedInUser,
+    identity::sign_in::SignedInUser,
     messages::{JobMeta, MailboxTask, MailboxTaskKind, Message as _, TenantTask, TenantTaskKind},
     queue::QueueError,
     store::{

@@ -20,11 +20,7 @@ use super::{
 use crate::{
     base::call_log::CallLog,
     domain::personal::Personal,
-    identity::{
-        session::PendingFlow,
-        sign_in::{CallbackQuery, ReturnTarget},
-        token_verifier::SignedInUser,
-    },
+    identity::sign_in::{CallbackQuery, PendingFlow, ReturnTarget, SignedInUser},
     store::mailboxes::BookingDisposition,
     web::layout::{
         CurrentUser, Field, FieldError, Form, PageError, VerifiedForm, download, texts::fill,

@@ -29,7 +29,7 @@ use crate::{
     base::{clock::Clock, rng::Rng},
     domain::personal::Personal,
     graph::{Graph, Mail},
-    identity::{sign_in::SignIn, token_verifier::TokenVerifier},
+    identity::sign_in::{SignIn, TokenVerifier},
     queue::Outbox,
     store::{
         appointments::Appointments, bookings::Bookings, due::DueEntries, failures::Failures,

@@ -27,10 +27,7 @@ use crate::{
     base::{clock::Clock, rng::Rng},
     domain::ids::TenantId,
     graph::notifications::{InvalidNotificationBody, parse},
-    identity::{
-        key_ring::{KeyRing, KeysUnavailable},
-        validation_tokens::ValidationTokenVerifier,
-    },
+    identity::keys::{KeyRing, KeysUnavailable, ValidationTokenVerifier},
     jobs::runner::job::{Enqueue, Job},
     queue::{MESSAGE_TTL, Outbox, QueueError},
 };

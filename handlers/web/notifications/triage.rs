@@ -10,9 +10,9 @@ use crate::{
         ChangeNotification, ChangeType, LifecycleEvent, Notification, NotificationCollection,
         NotificationKind,
     },
-    identity::{
+    identity::keys::{
+        KeysUnavailable,
         client_state::{ClientStateClaims, ClientStateError, verify},
-        key_ring::KeysUnavailable,
     },
     jobs::runner::job::{Enqueue, Job},
     messages::{

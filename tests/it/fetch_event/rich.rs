@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use roombridge::domain::policy::{ContentPolicy, SubjectPolicy};
-use roombridge::identity::content_keys::ContentKeySource as _;
+use roombridge::identity::keys::content_keys::ContentKeySource as _;
 use roombridge::messages::{EventChanges, Message as _, Origin};
 use roombridge::queue::{ENCRYPTED_CONTENT_TTL, Queue};
 use roombridge::store::tables::Table;

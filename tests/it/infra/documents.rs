@@ -13,8 +13,8 @@ use roombridge::graph::permissions::{
     AppRegistration, EXCHANGE_ROLES, PERMISSIONS, PermissionKind,
 };
 use roombridge::host::{FUNCTIONS, Trigger, router::PREFIX};
-use roombridge::identity::key_ring::{CLIENT_STATE_KEYS, COOKIE_KEYS};
-use roombridge::identity::session::COOKIES;
+use roombridge::identity::keys::{CLIENT_STATE_KEYS, COOKIE_KEYS};
+use roombridge::identity::sign_in::COOKIES;
 use roombridge::queue::{ENCRYPTED_CONTENT_TTL, MESSAGE_TTL, Queue};
 use roombridge::store::tables::Table;
 
@@ -188,7 +188,7 @@ fn the_requests_are_those_that_something_permits() -> TestResult {
         .assert_up_to_date()
 }
 
-/// Every list of `graph/fields.rs`, and what it is asked of.
+/// Every list of `allow_list/fields.rs`, and what it is asked of.
 const LISTS: [(&str, &[&str], &str); 17] = [
     ("EVENT", fields::EVENT, "an appointment"),
     ("SUBJECT", fields::SUBJECT, "an appointment, in a request of its own"),
@@ -213,7 +213,8 @@ const LISTS: [(&str, &[&str], &str); 17] = [
     ("MESSAGE", fields::MESSAGE, "in a message of ours"),
 ];
 
-const SOURCE: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/handlers/graph/fields.rs"));
+const SOURCE: &str =
+    include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/handlers/graph/allow_list/fields.rs"));
 
 /// The sentences above a list in the source: those before its points, and its points.
 fn said(list: &str) -> (String, Vec<(String, String)>) {

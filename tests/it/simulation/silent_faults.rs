@@ -5,9 +5,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use roombridge::base::test_support::SeededRng;
-use roombridge::identity::client_state::{KeySet, SecretKey};
-use roombridge::identity::content_keys::{ContentKeySource as _, MemoryContentKeys, NewContentKey};
-use roombridge::identity::key_ring::{KeySource, KeysUnavailable};
+use roombridge::identity::keys::client_state::{KeySet, SecretKey};
+use roombridge::identity::keys::content_keys::{
+    ContentKeySource as _, MemoryContentKeys, NewContentKey,
+};
+use roombridge::identity::keys::{KeySource, KeysUnavailable};
 use tokio::sync::OnceCell;
 use world::exchange::Mailbox;
 use world::graph::LifecycleKind;

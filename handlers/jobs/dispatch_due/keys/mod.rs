@@ -24,10 +24,10 @@ use crate::{
         retention::{CONTENT_KEY_OVERLAP, SECRET_KEY_LIFETIME, SECRET_KEY_OVERLAP},
         tenancy::TenantState,
     },
-    identity::{
+    identity::keys::{
+        CLIENT_STATE_KEYS, COOKIE_KEYS, KeyRing, KeysUnavailable,
         client_state::{KeySet, SecretKey},
         content_keys::{ContentKey, ContentKeyInfo, ContentKeys, NewContentKey, VaultWriteError},
-        key_ring::{CLIENT_STATE_KEYS, COOKIE_KEYS, KeyRing, KeysUnavailable},
     },
     store::error::StoreError,
 };

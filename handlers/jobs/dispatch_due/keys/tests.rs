@@ -6,7 +6,7 @@ use super::*;
 use crate::{
     base::test_support::{ManualClock, SeededRng},
     domain::ids::ContentKeyId,
-    identity::{content_keys::MemoryContentKeys, key_ring::MemoryKeys},
+    identity::keys::{MemoryKeys, content_keys::MemoryContentKeys},
 };
 
 /// For ages just short of a whole number of days.
@@ -147,7 +147,7 @@ async fn a_key_whose_turn_came_late_leaves_the_one_before_its_whole_time() {
 async fn keys_that_are_there_and_cannot_be_had_are_not_replaced() {
     struct Away;
     #[async_trait::async_trait]
-    impl crate::identity::key_ring::KeySource for Away {
+    impl crate::identity::keys::KeySource for Away {
         async fn load(&self) -> Result<KeySet, KeysUnavailable> {
             Err(KeysUnavailable)
         }

@@ -14,7 +14,7 @@ use std::{
 
 use roombridge::{
     graph::permissions::{AppRegistration, PermissionKind, permissions_of},
-    identity::{admin_consent::CALLBACK_PATH, sign_in::ReturnTarget, token_verifier::API_SCOPE},
+    identity::sign_in::{API_SCOPE, CONSENT_CALLBACK_PATH, ReturnTarget},
 };
 use serde_json::{Value, json};
 use world::microsoft::{DAEMON_APP, Microsoft, OPERATORS_APP, PEOPLE_APP, SCOPED_APP};
@@ -88,7 +88,7 @@ fn needed(client_id: Option<&str>, pages: Option<&str>) -> BTreeMap<&'static str
     for (name, which) in REGISTRATIONS {
         let redirects = match which {
             Some(AppRegistration::OrganisationWide | AppRegistration::Scoped) => {
-                below(&[CALLBACK_PATH])
+                below(&[CONSENT_CALLBACK_PATH])
             }
             Some(AppRegistration::SignIn) => below(&signed_in),
             None => Vec::new(),

@@ -1,8 +1,8 @@
 //! Keys that never change.
 
 use async_trait::async_trait;
-use roombridge::identity::client_state::KeySet;
-use roombridge::identity::key_ring::{KeySource, KeysUnavailable};
+use roombridge::identity::keys::client_state::KeySet;
+use roombridge::identity::keys::{KeySource, KeysUnavailable};
 
 /// The same keys at every load. Nobody can store others, as in a vault that may only be read.
 #[derive(Debug, Clone)]

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use crate::memory::FixedKeys;
 use async_trait::async_trait;
 use roombridge::base::clock::Clock;
-use roombridge::identity::client_state::{KeySet, SecretKey};
-use roombridge::identity::content_keys::{ContentKeys, MemoryContentKeys, VaultWriteError};
-use roombridge::identity::key_ring::{KeyRing, KeySource, KeysUnavailable};
+use roombridge::identity::keys::client_state::{KeySet, SecretKey};
+use roombridge::identity::keys::content_keys::{ContentKeys, MemoryContentKeys, VaultWriteError};
+use roombridge::identity::keys::{KeyRing, KeySource, KeysUnavailable};
 
 use super::TestWorldError;
 

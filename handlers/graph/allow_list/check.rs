@@ -1,0 +1,593 @@
+//! The run-time guard: every request to Graph passes it, and what is not on its list does not leave.
+//!
+//! It is an allow-list of whole requests: method, path, options and body. What it cannot place it
+//! refuses. It judges the request as it would go over the wire, not how it was made.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use serde_json::Value;
+use url::Url;
+
+use super::{
+    directory_rules, fields,
+    property_id::PropertyId,
+    query_options::GraphQueryOptions,
+    shapes::{require_guid, require_object},
+    subscription_rules,
+    violation::{Rule, Violation},
+};
+
+/// Requests in one `$batch` (learn.microsoft.com/graph/json-batching, 2025-02-21).
+pub(in crate::graph) const BATCH_MAX: usize = 20;
+
+/// What reads a calendar or an event, as the audit names its path: each a GET.
+pub const CALENDAR_READS: &[&str] = &[
+    "/users/{id}/calendar",
+    "/users/{id}/calendarView",
+    "/users/{id}/events",
+    "/users/{id}/events/{id}",
+];
+
+/// How often calendars were read, and how often something forbidden was stopped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct AllowListCounts {
+    /// Requests that read a calendar or an event and were let through, those in batches included.
+    pub calendar_reads: u64,
+    /// Requests that were stopped. Anything but 0 is a fault in this code.
+    pub blocked: u64,
+}
+
+/// Judges requests, and counts.
+#[derive(Debug)]
+pub(in crate::graph) struct AllowList {
+    base: Url,
+    reads: AtomicU64,
+    blocked: AtomicU64,
+}
+
+/// Calendar reads within one request that may pass.
+pub(in crate::graph) type ReadCount = u64;
+
+impl AllowList {
+    /// A guard for requests below `base_url`.
+    pub(in crate::graph) fn new(base: Url) -> Self {
+        Self { base, reads: AtomicU64::default(), blocked: AtomicU64::default() }
+    }
+
+    /// How often it let pass and how often it stopped.
+    pub(in crate::graph) fn counts(&self) -> AllowListCounts {
+        AllowListCounts {
+            calendar_reads: self.reads.load(Ordering::Relaxed),
+            blocked: self.blocked.load(Ordering::Relaxed),
+        }
+    }
+
+    /// The absolute address of `target`: a path below the base, or a next link as it is.
+    fn absolute_url(&self, target: &str) -> Result<Url, Violation> {
+        let text = if target.starts_with('/') {
+            format!("{}{target}", self.base.as_str().trim_end_matches('/'))
+        } else {
+            target.to_owned()
+        };
+        Url::parse(&text).map_err(|_| Violation(Rule::Address))
+    }
+
+    /// Lets a request pass and returns its address, exactly as it was judged.
+    ///
+    /// # Errors
+    /// [`Refusal`] with the rule it broke; it must not be sent then.
+    pub(in crate::graph) fn check(
+        &self,
+        method: &http::Method,
+        target: &str,
+        body: Option<&Value>,
+    ) -> Result<Url, Violation> {
+        let judged = self.absolute_url(target).and_then(|url| {
+            let reads = self.check_url(method.as_str(), &url, body, false)?;
+            Ok((url, reads))
+        });
+        match judged {
+            Ok((url, reads)) => {
+                self.reads.fetch_add(reads, Ordering::Relaxed);
+                Ok(url)
+            }
+            Err(refusal) => {
+                self.blocked.fetch_add(1, Ordering::Relaxed);
+                tracing::error!(rule = %refusal.0, "a request to Graph was stopped");
+                Err(refusal)
+            }
+        }
+    }
+
+    fn check_url(
+        &self,
+        method: &str,
+        url: &Url,
+        body: Option<&Value>,
+        inner: bool,
+    ) -> Result<ReadCount, Violation> {
+        let segments = self.path_segments(url)?;
+        let options = GraphQueryOptions::parse(url)?;
+        let path: Vec<&str> = segments.iter().map(String::as_str).collect();
+        // The directory is asked call by call, never in a batch.
+        if !inner
+            && let Some(judged) =
+                directory_rules::check_directory_request(method, &path, &options, body)
+        {
+            return judged;
+        }
+        match (method, path.as_slice(), body) {
+            ("GET", ["users", mailbox, rest @ ..], None) => {
+                require_guid(mailbox)?;
+                check_read(rest, &options)
+            }
+            ("GET", ["subscriptions"], None) => options.require_paging_only().map(|()| 0),
+            ("GET", ["subscriptions", _], None) if !inner => options.require_none().map(|()| 0),
+            ("PATCH" | "POST", ["users", mailbox, "events", _, rest @ ..], Some(body))
+                if !inner =>
+            {
+                require_guid(mailbox)?;
+                options.require_none()?;
+                check_write(method, rest, body)
+            }
+            ("POST", ["subscriptions"], Some(body)) if !inner => {
+                options.require_none()?;
+                subscription_rules::check_creation(body).map(|()| 0)
+            }
+            // The one write that batches hold: many are due at once, and none of them touches
+            // anything but its own end.
+            ("PATCH", ["subscriptions", _], Some(body)) => {
+                options.require_none()?;
+                subscription_rules::check_renewal(body).map(|()| 0)
+            }
+            ("DELETE", ["subscriptions", _], None) if !inner => options.require_none().map(|()| 0),
+            ("POST", ["$batch"], Some(body)) if !inner => {
+                options.require_none()?;
+                self.check_batch(body)
+            }
+            _ => Err(Violation(Rule::Unknown)),
+        }
+    }
+
+    /// The decoded path segments below the base. `users('id')` and `groups('id')`, which next links
+    /// may use, count as two.
+    fn path_segments(&self, url: &Url) -> Result<Vec<String>, Violation> {
+        let here = url.origin() == self.base.origin()
+            && url.username().is_empty()
+            && url.password().is_none()
+            && url.fragment().is_none();
+        let below = url.path().strip_prefix(self.base.path().trim_end_matches('/'));
+        let path = below.and_then(|path| path.strip_prefix('/')).filter(|_| here);
+        let mut segments = Vec::new();
+        for raw in path.ok_or(Violation(Rule::Address))?.split('/') {
+            let decoded = percent_encoding::percent_decode_str(raw).decode_utf8();
+            let text = decoded.map_err(|_| Violation(Rule::Address))?;
+            if text.is_empty() || text.contains(['/', '\\', '?', '#']) {
+                return Err(Violation(Rule::Address));
+            }
+            let keyed = text.strip_suffix("')").and_then(|keyed| keyed.split_once("('"));
+            match keyed {
+                Some((list @ ("users" | "groups"), id)) => {
+                    segments.extend([list.to_owned(), id.to_owned()]);
+                }
+                Some(_) | None => segments.push(text.into_owned()),
+            }
+        }
+        Ok(segments)
+    }
+
+    fn check_batch(&self, body: &Value) -> Result<ReadCount, Violation> {
+        let requests =
+            require_object(body, &["requests"])?.get("requests").and_then(Value::as_array);
+        let requests = requests.ok_or(Violation(Rule::Body))?;
+        if requests.is_empty() || requests.len() > BATCH_MAX {
+            return Err(Violation(Rule::Body));
+        }
+        let mut reads = 0;
+        for request in requests {
+            let request = require_object(request, &["id", "method", "url", "headers", "body"])?;
+            let text = |name| request.get(name).and_then(Value::as_str);
+            let (method, target) = text("method").zip(text("url")).ok_or(Violation(Rule::Body))?;
+            let url = self.absolute_url(target)?;
+            // It is sent as written, so it must mean what was judged: no dot segments, no base of
+            // its own.
+            if !target.starts_with('/') || !url.as_str().ends_with(target) {
+                return Err(Violation(Rule::Address));
+            }
+            reads += self.check_url(method, &url, request.get("body"), true)?;
+        }
+        Ok(reads)
+    }
+}
+
+/// A read below `/users/{id}`.
+fn check_read(rest: &[&str], options: &GraphQueryOptions) -> Result<ReadCount, Violation> {
+    match rest {
+        ["calendar"] => options.check_calendar_read(&[fields::CALENDAR], false, false),
+        ["calendarView"] => options.check_calendar_read(&[fields::EVENT], false, false),
+        ["events"] => options.check_calendar_read(&[fields::EVENT_LOOKUP], false, true),
+        ["events", _] => {
+            options.check_calendar_read(&[fields::EVENT, fields::SUBJECT], true, false)
+        }
+        _ => Err(Violation(Rule::Unknown)),
+    }
+}
+
+/// A write below `/users/{id}/events/{id}`.
+fn check_write(method: &str, rest: &[&str], body: &Value) -> Result<ReadCount, Violation> {
+    match (method, rest) {
+        ("POST", ["accept" | "decline"]) => {
+            require_object(body, fields::INVITATION_RESPONSE).map(|_| 0)
+        }
+        ("PATCH", []) => {
+            let body = require_object(body, fields::EVENT_WRITE)?;
+            if let Some(properties) = body.get(fields::EXTENDED_PROPERTIES) {
+                let properties = properties.as_array().ok_or(Violation(Rule::Body))?;
+                properties.iter().try_for_each(check_own_property)?;
+            }
+            Ok(0)
+        }
+        _ => Err(Violation(Rule::Unknown)),
+    }
+}
+
+fn check_own_property(property: &Value) -> Result<(), Violation> {
+    let property = require_object(property, &["id", "value"])?;
+    let id = property.get("id").and_then(Value::as_str).unwrap_or_default();
+    let ours = id.parse::<PropertyId>().is_ok_and(|id| id.is_ours());
+    if ours { Ok(()) } else { Err(Violation(Rule::Property)) }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::Method;
+    use serde_json::json;
+
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::domain::ids::{MailboxId, RoomId};
+    use crate::graph::allow_list::fields::{EXPAND, FILTER, SELECT};
+
+    const ANN: &str = "00000000-0000-0000-0000-00000000000a";
+
+    fn guard() -> AllowList {
+        AllowList::new("https://graph.test/v1.0".parse().unwrap())
+    }
+
+    fn get(target: &str) -> Result<(), Rule> {
+        guard().check(&Method::GET, target, None).map(drop).map_err(|refusal| refusal.0)
+    }
+
+    fn send(method: Method, target: &str, body: &Value) -> Result<(), Rule> {
+        guard().check(&method, target, Some(body)).map(drop).map_err(|refusal| refusal.0)
+    }
+
+    #[test]
+    fn a_calendar_read_chooses_fields_from_the_list() {
+        let event = format!("/users/{ANN}/events/AAMk");
+        assert_eq!(get(&format!("{event}?{SELECT}=id,start")), Ok(()));
+        assert_eq!(get(&format!("{event}?{SELECT}=subject")), Ok(()));
+        for bad in [
+            event.clone(),
+            format!("{event}?{SELECT}="),
+            format!("{event}?{SELECT}=id,body"),
+            format!("{event}?{SELECT}=id,%62ody"),
+            format!("{event}?{SELECT}=id,subject"),
+            format!("{event}?{SELECT}=ID"),
+            format!("{event}?{SELECT}=*"),
+            format!("/users/{ANN}/calendarView?startDateTime=a&endDateTime=b"),
+            format!("/users/{ANN}/calendarView?{SELECT}=subject"),
+            format!("/users/{ANN}/events?{SELECT}=id,start"),
+            format!("/users/{ANN}/calendar?{SELECT}=owner"),
+        ] {
+            assert_eq!(get(&bad), Err(Rule::Field), "{bad}");
+        }
+        for word in fields::FORBIDDEN {
+            assert_eq!(get(&format!("{event}?{SELECT}={word}")), Err(Rule::Field), "{word}");
+        }
+    }
+
+    #[test]
+    fn options_that_could_change_the_choice_are_refused() {
+        let event = format!("/users/{ANN}/events/AAMk?{SELECT}=id");
+        for bad in
+            ["select=body", "$SELECT=body", "$search=x", "$format=x", "$orderby=subject", "x=y"]
+        {
+            assert_eq!(get(&format!("{event}&{bad}")), Err(Rule::Option), "{bad}");
+        }
+        assert_eq!(get(&format!("{event}&{SELECT}=body")), Err(Rule::Option));
+        assert_eq!(get(&format!("{event}&{FILTER}=contains(subject,'x')")), Err(Rule::Option));
+        let list = format!("/users/{ANN}/events?{SELECT}=id&{FILTER}=subject eq 'x'");
+        assert_eq!(get(&list), Err(Rule::Option));
+    }
+
+    #[test]
+    fn only_one_named_property_is_expanded() {
+        let event = format!("/users/{ANN}/events/AAMk?{SELECT}=id&{EXPAND}=");
+        let ours = fields::expand_value(&PropertyId::outcome(RoomId(Uuid::nil())));
+        assert_eq!(get(&format!("{event}{ours}")), Ok(()));
+        for bad in [
+            "attachments".to_owned(),
+            fields::EXTENDED_PROPERTIES.to_owned(),
+            format!("{ours},attachments"),
+            format!("{}({FILTER}=id eq 'String 0x0037')", fields::EXTENDED_PROPERTIES),
+            ours.replace("')", "' or id eq 'String 0x1000')"),
+        ] {
+            assert_eq!(get(&format!("{event}{bad}")), Err(Rule::Expansion), "{bad}");
+        }
+    }
+
+    #[test]
+    fn nothing_leaves_the_base_address() {
+        let rest = format!("users/{ANN}/events/AAMk?{SELECT}=id");
+        assert_eq!(get(&format!("https://graph.test/v1.0/{rest}")), Ok(()));
+        assert_eq!(
+            get(&format!("https://graph.test/v1.0/users('{ANN}')/calendarView?{SELECT}=id")),
+            Ok(())
+        );
+        for bad in [
+            format!("https://evil.test/v1.0/{rest}"),
+            format!("http://graph.test/v1.0/{rest}"),
+            format!("https://graph.test:444/v1.0/{rest}"),
+            format!("https://graph.test@evil.test/v1.0/{rest}"),
+            format!("https://me:x@graph.test/v1.0/{rest}"),
+            format!("https://graph.test/beta/{rest}"),
+            format!("https://graph.test/v1.0/../beta/{rest}"),
+            format!("https://graph.test/v1.0//{rest}"),
+            format!("/users/{ANN}%2Fmessages/events/AAMk?{SELECT}=id"),
+            format!("/{rest}#x"),
+        ] {
+            assert_eq!(get(&bad), Err(Rule::Address), "{bad}");
+        }
+        for unknown in [
+            format!("/users/{ANN}/messages?{SELECT}=id"),
+            format!("/users/{ANN}/events/AAMk/attachments?{SELECT}=id"),
+            format!("/me/events/AAMk?{SELECT}=id"),
+            format!("/users/ann@contoso.test/events/AAMk?{SELECT}=id"),
+        ] {
+            assert_eq!(get(&unknown), Err(Rule::Unknown), "{unknown}");
+        }
+    }
+
+    #[test]
+    fn writes_hold_our_property_a_category_or_an_answer_and_nothing_else() {
+        let event = format!("/users/{ANN}/events/AAMk");
+        let patch = |body: Value| send(Method::PATCH, &event, &body);
+        let ours = PropertyId::outcome(RoomId(Uuid::nil())).to_string();
+        let property =
+            |id: &str| json!({ fields::EXTENDED_PROPERTIES: [{ "id": id, "value": "x" }] });
+        assert_eq!(patch(property(&ours)), Ok(()));
+        assert_eq!(patch(json!({ "categories": ["Booked"] })), Ok(()));
+        assert_eq!(patch(property("String 0x0037")), Err(Rule::Property));
+        let foreign = "String {6c9b2f0a-3d57-4b1e-9c44-0e5d8a71f3b3} Name X";
+        assert_eq!(patch(property(foreign)), Err(Rule::Property));
+        for bad in [
+            json!({}),
+            json!([]),
+            json!({ "subject": "x" }),
+            json!({ "body": { "content": "x" } }),
+            json!({ "attendees": [] }),
+            json!({ fields::EXTENDED_PROPERTIES: "x" }),
+            json!({ fields::EXTENDED_PROPERTIES: [{ "id": ours, "value": "x", "more": 1 }] }),
+        ] {
+            assert_eq!(patch(bad.clone()), Err(Rule::Body), "{bad}");
+        }
+        let accept = format!("{event}/accept");
+        assert_eq!(send(Method::POST, &accept, &json!({ "sendResponse": true })), Ok(()));
+        let comment = json!({ "sendResponse": true, "comment": "hello" });
+        assert_eq!(send(Method::POST, &accept, &comment), Err(Rule::Body));
+        let forward = format!("{event}/forward");
+        assert_eq!(send(Method::POST, &forward, &json!({})), Err(Rule::Unknown));
+    }
+
+    #[test]
+    fn a_subscription_is_for_the_events_of_one_mailbox() {
+        let order = |resource: &str| json!({ "changeType": "created", "resource": resource });
+        let post = |body: &Value| send(Method::POST, "/subscriptions", body);
+        assert_eq!(post(&order(&format!("users/{ANN}/events"))), Ok(()));
+        for bad in [
+            format!("users/{ANN}/events?{SELECT}=subject"),
+            format!("users/{ANN}/messages"),
+            format!("users/{ANN}/calendars/x/events"),
+            "users/ann@contoso.test/events".to_owned(),
+            "me/events".to_owned(),
+        ] {
+            assert_eq!(post(&order(&bad)), Err(Rule::Resource), "{bad}");
+        }
+        let patch = |body: &Value| send(Method::PATCH, "/subscriptions/x", body);
+        assert_eq!(patch(&json!({ "expirationDateTime": "x" })), Ok(()));
+        assert_eq!(patch(&json!({ "notificationUrl": "x" })), Err(Rule::Body));
+        assert_eq!(patch(&json!({})), Err(Rule::Body));
+    }
+
+    /// The outer form of a certificate, and that of a private key.
+    const CERTIFICATE: &str = "MIIABDACBQA=";
+    const PRIVATE_KEY: &str = "MAUCAQAwAA==";
+
+    fn rich(resource: &str) -> Value {
+        json!({
+            "resource": resource,
+            "includeResourceData": true,
+            "encryptionCertificate": CERTIFICATE,
+            "encryptionCertificateId": "c20261122-0a1b2c3d",
+        })
+    }
+
+    #[test]
+    fn content_comes_with_exactly_the_allowed_fields_and_one_property() {
+        let post = |body: &Value| send(Method::POST, "/subscriptions", body);
+        let ann = MailboxId(ANN.parse().unwrap());
+        let property = PropertyId::outcome(RoomId(Uuid::nil()));
+        let bare = fields::events_resource_with_data(ann, None);
+        let expanded = fields::events_resource_with_data(ann, Some(&property));
+        assert_eq!(post(&rich(&bare)), Ok(()));
+        assert_eq!(post(&rich(&expanded)), Ok(()));
+        for bad in [
+            bare.replace("?", "?$top=1&"),
+            bare.replace("id,", ""),
+            bare.replace("id,", "id,subject,"),
+            bare.replace("id,", "id,body,"),
+            bare.replace("id,", "id,id,"),
+            bare.replace("type", "Type"),
+            bare.replace("users/", "Users/"),
+            bare.replace("users/", "/users/"),
+            bare.replace("/events", "/messages"),
+            bare.replace("/events", "/calendars/x/events"),
+            bare.replace(ANN, "ann@contoso.test"),
+            bare.replace(ANN, &ANN.replace('a', "A")),
+            bare.replace(ANN, &format!("{ANN}/events/x")),
+            format!("{bare}&{SELECT}=subject"),
+            format!("{bare}&{EXPAND}=attachments"),
+            format!("{bare},subject"),
+            format!("{bare}%2Csubject"),
+            format!("{bare}#subject"),
+            format!("{expanded},attachments"),
+            format!("{expanded}&{FILTER}=isCancelled eq false"),
+            expanded.replace("single", "multi"),
+            expanded.replace("')", "' or id eq 'String 0x1000')"),
+            expanded.replace(" eq ", " ne "),
+            format!("users/{ANN}/events?"),
+            format!("users/{ANN}/events?{SELECT}="),
+            format!("users/{ANN}/events?{SELECT}=id"),
+            format!("users/{ANN}/events?{EXPAND}={}", fields::expand_value(&property)),
+        ] {
+            assert_eq!(post(&rich(&bad)), Err(Rule::Resource), "{bad}");
+        }
+        for word in [fields::FORBIDDEN, fields::SUBJECT].concat() {
+            let named = bare.replace("attendees", word);
+            assert_eq!(post(&rich(&named)), Err(Rule::Resource), "{word}");
+        }
+        let content = "String {00062002-0000-0000-C000-000000000046} Name X";
+        let foreign = expanded.replace(&property.to_string(), content);
+        assert_eq!(post(&rich(&foreign)), Err(Rule::Expansion));
+    }
+
+    #[test]
+    fn content_is_sealed_or_not_asked_for() {
+        let post = |body: &Value| send(Method::POST, "/subscriptions", body);
+        let whole = rich(&fields::events_resource_with_data(MailboxId(ANN.parse().unwrap()), None));
+        let with = |member: &str, value: Value| {
+            let mut changed = whole.clone();
+            changed[member] = value;
+            changed
+        };
+        for member in ["includeResourceData", "encryptionCertificate", "encryptionCertificateId"] {
+            let mut part = whole.clone();
+            part.as_object_mut().unwrap().remove(member);
+            assert_eq!(post(&part), Err(Rule::Body), "{member}");
+            let mut bare = json!({ "resource": format!("users/{ANN}/events") });
+            bare[member] = whole[member].clone();
+            assert_eq!(post(&bare), Err(Rule::Body), "{member} with nothing to seal");
+        }
+        for bad in [
+            with("includeResourceData", json!(false)),
+            with("includeResourceData", json!("true")),
+            with("encryptionCertificate", json!("")),
+            with("encryptionCertificate", json!("not base64")),
+            with("encryptionCertificate", json!(PRIVATE_KEY)),
+            with("encryptionCertificate", json!("MIIABTACBQA=".repeat(1000))),
+            with("encryptionCertificateId", json!("")),
+            with("encryptionCertificateId", json!("a b")),
+            with("encryptionCertificateId", json!("x".repeat(129))),
+            with("encryptionCertificateThumbprint", json!("x")),
+        ] {
+            assert_eq!(post(&bad), Err(Rule::Body), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_renewal_brings_a_whole_certificate_or_none() {
+        let patch = |body: &Value| send(Method::PATCH, "/subscriptions/x", body);
+        let end = json!({ "expirationDateTime": "x" });
+        let mut whole = end.clone();
+        whole["encryptionCertificate"] = json!(CERTIFICATE);
+        whole["encryptionCertificateId"] = json!("c1");
+        assert_eq!(patch(&whole), Ok(()));
+        for member in ["expirationDateTime", "encryptionCertificate", "encryptionCertificateId"] {
+            let mut part = whole.clone();
+            part.as_object_mut().unwrap().remove(member);
+            assert_eq!(patch(&part), Err(Rule::Body), "without {member}");
+        }
+        whole["encryptionCertificate"] = json!(PRIVATE_KEY);
+        assert_eq!(patch(&whole), Err(Rule::Body));
+        let mut more = end;
+        more["includeResourceData"] = json!(true);
+        assert_eq!(patch(&more), Err(Rule::Body));
+    }
+
+    #[test]
+    fn the_one_write_in_a_batch_is_a_renewal() {
+        let post =
+            |requests: Vec<Value>| send(Method::POST, "/$batch", &json!({ "requests": requests }));
+        let inner = |method: &str, url: &str, body: Value| {
+            let headers = json!({ "Content-Type": "application/json" });
+            json!({ "id": "1", "method": method, "url": url, "headers": headers, "body": body })
+        };
+        let end = json!({ "expirationDateTime": "x" });
+        let mut sealed = end.clone();
+        sealed["encryptionCertificate"] = json!(CERTIFICATE);
+        sealed["encryptionCertificateId"] = json!("c1");
+        let basic = inner("PATCH", "/subscriptions/x", end.clone());
+        let rich = inner("PATCH", "/subscriptions/y", sealed);
+        let read = json!({ "id": "2", "method": "GET", "url": format!("/users/{ANN}/events/A?{SELECT}=id") });
+        assert_eq!(post(vec![basic.clone(); 20]), Ok(()));
+        assert_eq!(post(vec![basic.clone(); 21]), Err(Rule::Body));
+        assert_eq!(post(vec![basic.clone(), rich, read]), Ok(()));
+        let half = json!({ "expirationDateTime": "x", "encryptionCertificateId": "c1" });
+        let order = json!({ "resource": format!("users/{ANN}/events") });
+        let event = format!("/users/{ANN}/events/A");
+        let property = PropertyId::outcome(RoomId(Uuid::nil())).to_string();
+        let stamp = json!({ fields::EXTENDED_PROPERTIES: [{ "id": property, "value": "x" }] });
+        for (bad, rule) in [
+            (inner("PATCH", "/subscriptions/x", half), Rule::Body),
+            (inner("PATCH", &format!("/subscriptions/x?{SELECT}=id"), end.clone()), Rule::Option),
+            (inner("PATCH", "/subscriptions", end.clone()), Rule::Unknown),
+            (inner("PUT", "/subscriptions/x", end), Rule::Unknown),
+            (inner("POST", "/subscriptions", order), Rule::Unknown),
+            (inner("PATCH", &event, stamp), Rule::Unknown),
+            (
+                inner("POST", &format!("{event}/accept"), json!({ "sendResponse": true })),
+                Rule::Unknown,
+            ),
+            (json!({ "id": "1", "method": "DELETE", "url": "/subscriptions/x" }), Rule::Unknown),
+        ] {
+            assert_eq!(post(vec![basic.clone(), bad.clone()]), Err(rule), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_batch_is_judged_by_each_of_its_requests() {
+        let good = json!({ "id": "0", "method": "GET", "url": format!("/users/{ANN}/events/A?{SELECT}=id") });
+        let post =
+            |requests: Vec<Value>| send(Method::POST, "/$batch", &json!({ "requests": requests }));
+        assert_eq!(post(vec![good.clone(); 20]), Ok(()));
+        assert_eq!(post(vec![good.clone(); 21]), Err(Rule::Body));
+        assert_eq!(post(vec![]), Err(Rule::Body));
+        let other = |url: &str| json!({ "id": "1", "method": "GET", "url": url });
+        for (url, rule) in [
+            (format!("/users/{ANN}/events/A"), Rule::Field),
+            (format!("/users/{ANN}/events/A?{SELECT}=body"), Rule::Field),
+            (format!("/x/../users/{ANN}/events/A?{SELECT}=id"), Rule::Address),
+            (format!("https://graph.test/v1.0/users/{ANN}/events/A?{SELECT}=id"), Rule::Address),
+            ("/$batch".to_owned(), Rule::Unknown),
+        ] {
+            assert_eq!(post(vec![good.clone(), other(&url)]), Err(rule), "{url}");
+        }
+        let nested = json!({ "id": "1", "method": "POST", "url": "/$batch", "body": { "requests": [good] } });
+        assert_eq!(post(vec![nested]), Err(Rule::Unknown));
+    }
+
+    #[test]
+    fn it_counts_what_it_lets_pass_and_what_it_stops() {
+        let guard = guard();
+        let event = format!("/users/{ANN}/events/A?{SELECT}=id");
+        let inner = json!({ "id": "0", "method": "GET", "url": event });
+        guard.check(&Method::GET, &event, None).unwrap();
+        let batch = json!({ "requests": [inner.clone(), inner] });
+        guard.check(&Method::POST, "/$batch", Some(&batch)).unwrap();
+        guard.check(&Method::GET, "/subscriptions", None).unwrap();
+        guard.check(&Method::GET, &format!("{event},body"), None).unwrap_err();
+        assert_eq!(guard.counts(), AllowListCounts { calendar_reads: 3, blocked: 1 });
+    }
+}

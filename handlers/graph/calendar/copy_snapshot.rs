@@ -1,0 +1,164 @@
+//! From what Graph answered to what the domain needs: whose copy it is, which managed rooms it
+//! holds, and when.
+//!
+//! Used by the fetch and by the resync alike, so that both see the same.
+
+use jiff::{Timestamp, civil::Date, tz::TimeZone};
+
+use crate::{
+    domain::{
+        appointment::{CopyRole, Details, Facts},
+        fingerprint::change_digest,
+        ids::RoomId,
+        interval::Interval,
+        keys::Digest,
+        personal::Personal,
+        policy::{ContentPolicy, PeoplePolicy, Room},
+    },
+    graph::{Event, EventKind, EventTime},
+};
+
+/// Whose calendar was read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CalendarOwner {
+    /// A person's.
+    Person,
+    /// A room's.
+    Room(RoomId),
+}
+
+/// What one copy says, as far as Roombridge is concerned.
+#[derive(Debug, Clone)]
+pub struct CopySnapshot {
+    /// Whose copy it is.
+    pub role: CopyRole,
+    /// Whether the room could answer it: a room does not answer itself.
+    pub can_respond: bool,
+    /// The managed rooms it holds, each with the time in that room's zone; empty for a cancelled
+    /// appointment and for one that is over.
+    pub rooms: Vec<(RoomId, Interval)>,
+    /// Whether it was cancelled, or is over.
+    pub ended: bool,
+    /// Whether it is marked private.
+    pub private: bool,
+    people: u16,
+    organizer: Option<Personal>,
+    attendees: Vec<Personal>,
+}
+
+/// Why an event is none of Roombridge's business, or cannot be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SkipReason {
+    /// Somebody else's invitation: the organizer's and the rooms' copies are the ones that book.
+    AttendeeCopy,
+    /// Its times cannot be understood.
+    UnreadableTime,
+}
+
+impl CopySnapshot {
+    /// What `read` says, seen in `calendar` at `now`.
+    ///
+    /// # Errors
+    /// [`SkipReason`] when it says nothing that may be acted on.
+    pub fn from_event(
+        event: &Event,
+        owner: CalendarOwner,
+        map: &[Room],
+        now: Timestamp,
+    ) -> Result<Self, SkipReason> {
+        let role = match owner {
+            CalendarOwner::Room(_) => CopyRole::Room,
+            CalendarOwner::Person if event.is_organizer => CopyRole::Organizer,
+            CalendarOwner::Person => return Err(SkipReason::AttendeeCopy),
+        };
+        let matched = event.match_rooms(map);
+        let wanted = match owner {
+            CalendarOwner::Room(room) => vec![room],
+            CalendarOwner::Person => matched.rooms,
+        };
+        // Series are not booked yet: their masters and occurrences hold no room for us, so what was
+        // booked as a single appointment ends when it becomes one.
+        let single = match event.kind {
+            EventKind::SingleInstance => true,
+            EventKind::SeriesMaster | EventKind::Occurrence | EventKind::Exception => false,
+        };
+        let mut rooms = Vec::new();
+        for room in map.iter().filter(|room| wanted.contains(&room.id)) {
+            let interval =
+                interval_in_room_zone(&event.time, room).ok_or(SkipReason::UnreadableTime)?;
+            if single && !event.cancelled && !interval.is_over(now) {
+                rooms.push((room.id, interval));
+            }
+        }
+        let over = match &event.time {
+            EventTime::Timed(interval) => interval.is_over(now),
+            EventTime::AllDay { .. } | EventTime::Unreadable => false,
+        };
+        Ok(Self {
+            role,
+            can_respond: !event.is_organizer,
+            rooms,
+            ended: event.cancelled || over,
+            private: event.private,
+            people: matched.people,
+            organizer: matched.organizer,
+            attendees: matched.attendees,
+        })
+    }
+
+    /// The facts of this copy about a room it holds. Only the organizer's copy, read with the
+    /// organizer's consent, brings content.
+    pub fn facts(
+        &self,
+        interval: Interval,
+        policy: &ContentPolicy,
+        subject: Option<Personal>,
+    ) -> Facts {
+        let details = match self.role {
+            CopyRole::Room => Details::default(),
+            CopyRole::Organizer => Details {
+                subject: policy.booking_subject(self.private, subject),
+                organizer: match policy.people_policy(self.private) {
+                    PeoplePolicy::Count => None,
+                    PeoplePolicy::Organizer | PeoplePolicy::Addresses => self.organizer.clone(),
+                },
+                attendees: match policy.people_policy(self.private) {
+                    PeoplePolicy::Count | PeoplePolicy::Organizer => Vec::new(),
+                    PeoplePolicy::Addresses => self.attendees.clone(),
+                },
+            },
+        };
+        Facts { interval, attendee_count: self.people, private: self.private, details }
+    }
+
+    /// What a resync compares with the store.
+    pub fn change_digest(&self) -> Digest {
+        let rooms: Vec<RoomId> = self.rooms.iter().map(|(room, _)| *room).collect();
+        let first = self.rooms.first();
+        change_digest(first.map(|(_, interval)| (*interval, self.people, self.private)), &rooms)
+    }
+
+    /// The glance of a copy that is known of and not read (any more); like none that was read.
+    pub fn never_read() -> Digest {
+        Digest(0)
+    }
+
+    /// What a resync compares with the store for a copy that is gone.
+    pub fn digest_when_gone() -> Digest {
+        change_digest(None, &[])
+    }
+}
+
+/// The interval in the room's zone: an all-day booking is the room's day, wherever the organizer is.
+fn interval_in_room_zone(when: &EventTime, room: &Room) -> Option<Interval> {
+    match when {
+        EventTime::Timed(interval) => Some(*interval),
+        EventTime::AllDay { first, until } => {
+            let zone = TimeZone::get(&room.time_zone).unwrap_or(TimeZone::UTC);
+            let midnight =
+                |day: &Date| day.to_zoned(zone.clone()).map(|start| start.timestamp()).ok();
+            Interval::new(midnight(first)?, midnight(until)?).ok()
+        }
+        EventTime::Unreadable => None,
+    }
+}

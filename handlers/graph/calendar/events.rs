@@ -1,0 +1,377 @@
+//! What one read of an event tells, with the addresses kept behind the rooms they are matched with.
+
+use std::collections::BTreeSet;
+
+use jiff::{
+    Timestamp,
+    civil::{Date, DateTime, Time},
+    tz::TimeZone,
+};
+
+use super::properties::parse_add_in_property;
+use crate::{
+    domain::{
+        ids::{EventId, RoomId},
+        interval::Interval,
+        keys::Digest,
+        personal::Personal,
+        policy::Room,
+    },
+    graph::{
+        allow_list::property_id::PropertyId,
+        client::{
+            error::GraphError,
+            response::{AddressWire, EventWire, TimeWire},
+        },
+    },
+};
+
+/// An event as the first read tells it. Whom it concerns is asked with [`Event::match_rooms`] only.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Event {
+    /// Its immutable id in this mailbox.
+    pub id: EventId,
+    /// The digest of its `@odata.etag`; `None` when the answer had none.
+    pub version: Option<Digest>,
+    /// When it was last changed, as the mailbox tells; `None` when it does not. Changes without
+    /// cause, too.
+    pub last_modified_at: Option<Timestamp>,
+    /// The name that all copies share.
+    pub ical_uid: Personal,
+    /// Single, or what part of a series.
+    pub kind: EventKind,
+    /// When it takes place.
+    pub time: EventTime,
+    /// Whether it is cancelled.
+    pub cancelled: bool,
+    /// Whether this mailbox organizes it.
+    pub is_organizer: bool,
+    /// Whether it is private or confidential; also true for a sensitivity we do not know.
+    pub private: bool,
+    /// When an occurrence was to start before it was moved.
+    pub original_start: Option<Timestamp>,
+    /// The master of an occurrence, in this mailbox.
+    pub series_master: Option<EventId>,
+    /// The value of the add-in's extended property, if it was asked for and is there.
+    pub add_in_value: Option<Personal>,
+    organizer: Option<Personal>,
+    attendees: Vec<Attendee>,
+}
+
+/// What an event is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EventKind {
+    /// It stands alone.
+    SingleInstance,
+    /// The series itself.
+    SeriesMaster,
+    /// One of a series, as the series says.
+    Occurrence,
+    /// One of a series, changed.
+    Exception,
+}
+
+/// When an event takes place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EventTime {
+    /// Between two instants.
+    Timed(Interval),
+    /// All day, in the zone of whoever asks.
+    AllDay {
+        /// The first day.
+        first: Date,
+        /// The day after the last.
+        until: Date,
+    },
+    /// No time can be made of what was told: a zone without an IANA name, an end that is not after
+    /// the start, an all-day event that does not begin at midnight.
+    Unreadable,
+}
+
+/// What an event has to do with the managed rooms.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RoomMatch {
+    /// The managed rooms that are invited, in the order they were given.
+    pub rooms: Vec<RoomId>,
+    /// Organizer and attendees that are neither managed rooms nor resources; an address counts once.
+    pub people: u16,
+    /// The addresses of the people invited, the organizer's not among them, in lower case, sorted.
+    pub attendees: Vec<Personal>,
+    /// The organizer's address in lower case; `None` if it is a managed room's, or there is none.
+    pub organizer: Option<Personal>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Attendee {
+    address: Option<Personal>,
+    is_resource: bool,
+}
+
+impl Event {
+    /// Which of `check_rooms` are invited, and the people beside them. The only way to the addresses.
+    pub fn match_rooms(&self, rooms: &[Room]) -> RoomMatch {
+        let is_room = |address: &Personal| rooms.iter().any(|r| r.has_address(address.reveal()));
+        let invited = |room: &Room| {
+            let mut addresses = self.attendees.iter().filter_map(|i| i.address.as_ref());
+            addresses.any(|address| room.has_address(address.reveal()))
+        };
+        let organizer = self.organizer.clone().filter(|address| !is_room(address));
+        let people = || self.attendees.iter().filter(|i| !i.is_resource);
+        let addresses: BTreeSet<&Personal> = people()
+            .filter_map(|i| i.address.as_ref())
+            .filter(|address| !is_room(address) && Some(*address) != organizer.as_ref())
+            .collect();
+        let nameless = people().filter(|i| i.address.is_none()).count();
+        let count = addresses.len() + nameless + usize::from(organizer.is_some());
+        RoomMatch {
+            rooms: rooms.iter().filter(|room| invited(room)).map(|room| room.id).collect(),
+            people: u16::try_from(count).unwrap_or(u16::MAX),
+            attendees: addresses.into_iter().cloned().collect(),
+            organizer,
+        }
+    }
+
+    /// The event as a notification brought it, read as an answer would be; `add_in_property` as in
+    /// [`super::TenantGraph::events`].
+    ///
+    /// # Errors
+    /// [`GraphError::UnreadableTime`], and [`GraphError::Blocked`] for a property that is none.
+    pub fn from_resource_data(
+        json: &[u8],
+        add_in_property: Option<&str>,
+    ) -> Result<Self, GraphError> {
+        let property = parse_add_in_property(add_in_property)?;
+        let wire: EventWire = serde_json::from_slice(json).map_err(|_| GraphError::Unreadable)?;
+        Self::from_wire(wire, property.as_ref())
+    }
+
+    /// Makes sense of the JSON; `add_in` is the property that was expanded.
+    pub(in crate::graph) fn from_wire(
+        wire: EventWire,
+        add_in: Option<&PropertyId>,
+    ) -> Result<Self, GraphError> {
+        let id = |text: String| text.parse::<EventId>().map_err(|_| GraphError::Unreadable);
+        let wanted = add_in.map(ToString::to_string);
+        let mut properties = wire.single_value_extended_properties.unwrap_or_default().into_iter();
+        let add_in = wanted
+            .and_then(|wanted| properties.find(|p| p.id.eq_ignore_ascii_case(&wanted)))
+            .and_then(|property| property.value);
+        let original_start = wire.original_start.map(|text| text.parse()).transpose();
+        let invited = wire.attendees.into_iter().map(|attendee| Attendee {
+            address: parse_address(attendee.email_address),
+            is_resource: attendee.kind.is_some_and(|kind| kind.eq_ignore_ascii_case("resource")),
+        });
+        Ok(Self {
+            id: id(wire.id)?,
+            version: wire.etag.as_deref().map(Digest::of_etag),
+            last_modified_at: wire.last_modified_date_time.and_then(|text| text.parse().ok()),
+            ical_uid: Personal::new(wire.ical_uid),
+            kind: parse_kind(&wire.kind)?,
+            time: parse_time(wire.is_all_day, &wire.start, &wire.end),
+            cancelled: wire.is_cancelled,
+            is_organizer: wire.is_organizer,
+            private: !matches!(wire.sensitivity.as_str(), "normal" | "personal"),
+            original_start: original_start.map_err(|_| GraphError::Unreadable)?,
+            series_master: wire.series_master_id.map(id).transpose()?,
+            add_in_value: add_in.map(Personal::new),
+            organizer: wire.organizer.and_then(|organizer| parse_address(organizer.email_address)),
+            attendees: invited.collect(),
+        })
+    }
+}
+
+fn parse_address(wire: Option<AddressWire>) -> Option<Personal> {
+    let text = wire?.address?.trim().to_lowercase();
+    (!text.is_empty()).then(|| Personal::new(text))
+}
+
+fn parse_kind(text: &str) -> Result<EventKind, GraphError> {
+    match text {
+        "singleInstance" => Ok(EventKind::SingleInstance),
+        "seriesMaster" => Ok(EventKind::SeriesMaster),
+        "occurrence" => Ok(EventKind::Occurrence),
+        "exception" => Ok(EventKind::Exception),
+        _ => Err(GraphError::Unreadable),
+    }
+}
+
+fn parse_time(all_day: bool, start: &TimeWire, end: &TimeWire) -> EventTime {
+    let read = if all_day { parse_all_day(start, end) } else { parse_timed(start, end) };
+    read.unwrap_or(EventTime::Unreadable)
+}
+
+fn parse_all_day(start: &TimeWire, end: &TimeWire) -> Option<EventTime> {
+    let day = |time: &TimeWire| {
+        let at: DateTime = time.date_time.parse().ok()?;
+        (at.time() == Time::midnight()).then(|| at.date())
+    };
+    let (first, until) = (day(start)?, day(end)?);
+    (first < until).then_some(EventTime::AllDay { first, until })
+}
+
+fn parse_timed(start: &TimeWire, end: &TimeWire) -> Option<EventTime> {
+    Interval::new(parse_instant(start)?, parse_instant(end)?).ok().map(EventTime::Timed)
+}
+
+/// UTC was asked for; another zone is taken if it has an IANA name (never a Windows one).
+fn parse_instant(time: &TimeWire) -> Option<Timestamp> {
+    let at: DateTime = time.date_time.parse().ok()?;
+    let zone = match time.time_zone.as_str() {
+        "UTC" => TimeZone::UTC,
+        name => TimeZone::get(name).ok()?,
+    };
+    Some(at.to_zoned(zone).ok()?.timestamp())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::{domain::policy::ResponseMode, graph::test_support::event_json};
+
+    fn read(json: Value) -> Result<Event, GraphError> {
+        let wire = serde_json::from_value(json).map_err(|_| GraphError::Unreadable)?;
+        Event::from_wire(wire, None)
+    }
+
+    fn with(name: &str, value: Value) -> Value {
+        let mut json = event_json("AAMk1");
+        json[name] = value;
+        json
+    }
+
+    fn time(text: &str, zone: &str) -> Value {
+        json!({ "dateTime": text, "timeZone": zone })
+    }
+
+    fn room(id: u128, addresses: &[&str]) -> Room {
+        Room {
+            id: RoomId(Uuid::from_u128(id)),
+            addresses: addresses.iter().map(ToString::to_string).collect(),
+            response_mode: ResponseMode::RoombridgeDecides,
+            time_zone: "Europe/Berlin".into(),
+        }
+    }
+
+    fn invited(people: &[(&str, &str)]) -> Event {
+        let attendee = |(kind, address): &(&str, &str)| json!({ "type": kind, "emailAddress": { "address": address } });
+        read(with("attendees", people.iter().map(attendee).collect())).unwrap()
+    }
+
+    #[test]
+    fn a_room_is_found_by_any_of_its_addresses_and_is_nobody() {
+        let rooms =
+            [room(1, &["other@contoso.test"]), room(2, &["x@y.test", "big.room@contoso.test"])];
+        let found = read(event_json("AAMk1")).unwrap().match_rooms(&rooms);
+        assert_eq!(found.rooms, [rooms[1].id]);
+        assert_eq!(found.people, 2, "Ann and Bob; the beamer is a resource");
+        assert_eq!(found.attendees, [Personal::new("bob@contoso.test")]);
+        assert_eq!(found.organizer, Some(Personal::new("ann@contoso.test")));
+    }
+
+    #[test]
+    fn a_room_invited_as_a_person_is_still_a_room() {
+        let rooms = [room(2, &["big.room@contoso.test"])];
+        let found = invited(&[("optional", "BIG.ROOM@contoso.test")]).match_rooms(&rooms);
+        assert_eq!((found.rooms.len(), found.people), (1, 1));
+    }
+
+    #[test]
+    fn nobody_is_counted_twice_and_the_nameless_count() {
+        let people = [
+            ("required", "zoe@contoso.test"),
+            ("optional", "Zoe@Contoso.test"),
+            ("required", "ANN@contoso.test"),
+            ("required", "bob@contoso.test"),
+            ("required", ""),
+        ];
+        let found = invited(&people).match_rooms(&[]);
+        assert_eq!(found.people, 4, "Ann, Bob, Zoe, and one without an address");
+        let sorted = ["bob@contoso.test", "zoe@contoso.test"].map(Personal::new);
+        assert_eq!(found.attendees, sorted);
+    }
+
+    #[test]
+    fn a_room_that_organizes_is_not_named_as_a_person() {
+        let found = invited(&[]).match_rooms(&[room(3, &["ann@contoso.test"])]);
+        assert_eq!((found.people, found.organizer, found.rooms), (0, None, vec![]));
+    }
+
+    #[test]
+    fn times_are_instants_and_days_are_days() {
+        let when = |json: Value| read(json).unwrap().time;
+        let interval = |start: &str, end: &str| {
+            EventTime::Timed(Interval::new(start.parse().unwrap(), end.parse().unwrap()).unwrap())
+        };
+        let ten = interval("2026-11-24T10:00:00Z", "2026-11-24T11:00:00Z");
+        assert_eq!(when(event_json("AAMk1")), ten);
+        let berlin = with("start", time("2026-11-24T10:30:00.0000000", "Europe/Berlin"));
+        assert_eq!(when(berlin), interval("2026-11-24T09:30:00Z", "2026-11-24T11:00:00Z"));
+
+        let mut all_day = with("isAllDay", json!(true));
+        all_day["start"] = time("2026-11-24T00:00:00.0000000", "UTC");
+        all_day["end"] = time("2026-11-26T00:00:00.0000000", "UTC");
+        let (first, until) = ("2026-11-24".parse().unwrap(), "2026-11-26".parse().unwrap());
+        assert_eq!(when(all_day.clone()), EventTime::AllDay { first, until });
+        all_day["start"] = time("2026-11-23T23:00:00.0000000", "UTC");
+        assert_eq!(when(all_day), EventTime::Unreadable);
+    }
+
+    #[test]
+    fn what_is_no_time_is_unreadable_and_not_free() {
+        for end in [
+            time("2026-11-24T11:00:00", "W. Europe Standard Time"),
+            time("2026-11-24T10:00:00", "UTC"),
+            time("2026-11-24T09:00:00", "UTC"),
+            time("tomorrow", "UTC"),
+        ] {
+            assert_eq!(read(with("end", end)).unwrap().time, EventTime::Unreadable);
+        }
+    }
+
+    #[test]
+    fn what_was_asked_for_and_is_not_there_is_no_answer() {
+        for name in ["attendees", "isCancelled", "isOrganizer", "iCalUId", "start", "sensitivity"] {
+            let mut json = event_json("AAMk1");
+            json.as_object_mut().unwrap().remove(name);
+            assert_eq!(read(json), Err(GraphError::Unreadable), "{name}");
+        }
+        assert_eq!(read(with("type", json!("holiday"))), Err(GraphError::Unreadable));
+        assert_eq!(read(with("id", json!("../me"))), Err(GraphError::Unreadable));
+    }
+
+    #[test]
+    fn an_occurrence_knows_its_series_and_where_it_was() {
+        let mut json = with("type", json!("exception"));
+        json["originalStart"] = json!("2026-11-23T10:00:00Z");
+        json["seriesMasterId"] = json!("AAMkMaster");
+        let read = read(json).unwrap();
+        assert_eq!(read.kind, EventKind::Exception);
+        assert_eq!(read.original_start, Some("2026-11-23T10:00:00Z".parse().unwrap()));
+        assert_eq!(read.series_master, Some("AAMkMaster".parse().unwrap()));
+    }
+
+    #[test]
+    fn private_is_what_says_so_and_what_is_not_known() {
+        for (text, private) in [
+            ("normal", false),
+            ("personal", false),
+            ("private", true),
+            ("confidential", true),
+            ("?", true),
+        ] {
+            assert_eq!(read(with("sensitivity", json!(text))).unwrap().private, private, "{text}");
+        }
+    }
+
+    #[test]
+    fn debug_tells_no_address_and_no_name() {
+        let read = read(event_json("AAMk1")).unwrap();
+        let text = format!("{read:?} {:?}", read.match_rooms(&[])).to_lowercase();
+        for secret in ["ann", "bob", "somebody", "contoso", "040000008200e000"] {
+            assert!(!text.contains(secret), "{secret} in {text}");
+        }
+    }
+}

@@ -1,0 +1,9 @@
+//! The events of one mailbox's calendar, and who may act in it.
+
+pub(super) mod calendar_view;
+pub(super) mod copy_snapshot;
+pub(super) mod delegates;
+pub(super) mod event_reads;
+pub(super) mod events;
+pub(super) mod properties;
+pub(super) mod responses;

@@ -1,0 +1,168 @@
+//! Several requests in one call: reads, or renewals of subscriptions.
+
+use bytes::Bytes;
+use http::Method;
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use super::{
+    error::GraphError,
+    response::GraphResponse,
+    send::{GraphRequest, TenantGraph},
+};
+use crate::base::retry_after;
+
+#[derive(Deserialize)]
+struct BatchWire {
+    responses: Vec<BatchItemWire>,
+}
+
+#[derive(Deserialize)]
+struct BatchItemWire {
+    id: String,
+    status: u16,
+    #[serde(default)]
+    headers: Map<String, Value>,
+    body: Option<Value>,
+}
+
+impl TenantGraph {
+    /// Sends up to 20 requests as one; the answers come in the order asked, each with its own
+    /// status and `Retry-After` (the whole has 200 even when its parts are throttled). Parts that
+    /// our own pace does not allow yet are not sent; parts that were answered 401 are asked once
+    /// more with a new token.
+    pub(in crate::graph) async fn send_batch(
+        &self,
+        asks: &[GraphRequest],
+    ) -> Vec<Result<GraphResponse, GraphError>> {
+        let pass = |ask| self.shared.rate_limiter.check(self.cx.tenant, ask).map(|()| ask);
+        let passed: Vec<Result<&GraphRequest, GraphError>> = asks.iter().map(pass).collect();
+        let allowed: Vec<&GraphRequest> =
+            passed.iter().filter_map(|ask| ask.as_ref().ok().copied()).collect();
+        let mut replies = self.send_with_token_retry(&allowed).await.into_iter();
+        let reply = |ask: Result<&GraphRequest, _>| {
+            ask.and_then(|_| replies.next().unwrap_or(Err(GraphError::Unreadable)))
+        };
+        passed.into_iter().map(reply).collect()
+    }
+
+    async fn send_with_token_retry(
+        &self,
+        asks: &[&GraphRequest],
+    ) -> Vec<Result<GraphResponse, GraphError>> {
+        if asks.is_empty() {
+            return Vec::new();
+        }
+        let mut replies = self.send_unthrottled(asks).await;
+        let refused: Vec<usize> =
+            (0..asks.len()).filter(|n| matches!(&replies[*n], Ok(r) if r.status == 401)).collect();
+        if refused.is_empty() {
+            return replies;
+        }
+        if let Ok(token) = self.access_token().await {
+            self.invalidate_token(&token).await;
+        }
+        let again: Vec<&GraphRequest> = refused.iter().map(|n| asks[*n]).collect();
+        for (n, reply) in refused.into_iter().zip(self.send_unthrottled(&again).await) {
+            replies[n] = reply;
+        }
+        replies
+    }
+
+    /// What is for a mailbox that wants to be left alone is not sent, and spoils nothing beside it.
+    async fn send_unthrottled(
+        &self,
+        asks: &[&GraphRequest],
+    ) -> Vec<Result<GraphResponse, GraphError>> {
+        let now = self.shared.clock.now();
+        let open: Vec<Result<(), GraphError>> = asks
+            .iter()
+            .map(|ask| self.shared.concurrency.check_not_throttled(&ask.mailboxes, now))
+            .collect();
+        let may = asks.iter().zip(&open).filter(|(_, open)| open.is_ok());
+        let sent: Vec<&GraphRequest> = may.map(|(ask, _)| *ask).collect();
+        let answers = if sent.is_empty() { Vec::new() } else { self.post_batch(&sent).await };
+        let mut answers = answers.into_iter();
+        let answer = |open: Result<(), GraphError>| {
+            open.and_then(|()| answers.next().unwrap_or(Err(GraphError::Unreadable)))
+        };
+        open.into_iter().map(answer).collect()
+    }
+
+    async fn post_batch(&self, asks: &[&GraphRequest]) -> Vec<Result<GraphResponse, GraphError>> {
+        let at = self.shared.clock.now();
+        let requests = asks.iter().enumerate().map(|(n, ask)| self.batch_item(n, ask));
+        let whole = GraphRequest {
+            body: Some(json!({ "requests": requests.collect::<Vec<_>>() })),
+            mailboxes: asks.iter().flat_map(|ask| ask.mailboxes.iter().copied()).collect(),
+            ..GraphRequest::new(Method::POST, "/$batch", "/$batch".to_owned())
+        };
+        let replies = match self
+            .call(&whole)
+            .await
+            .and_then(|reply| self.split_responses(&reply, asks.len()))
+        {
+            Ok(replies) => replies,
+            Err(error) => asks.iter().map(|_| Err(error.clone())).collect(),
+        };
+        for (ask, reply) in asks.iter().zip(&replies) {
+            // What was stopped never left: the batch itself is on the trail as stopped.
+            if !matches!(reply, Err(GraphError::Blocked(_))) {
+                self.record_call(ask, at, reply.as_ref().map_or(0, |reply| reply.status));
+            }
+            if let Ok(reply) = reply {
+                self.shared.concurrency.record_throttling(
+                    &ask.mailboxes,
+                    reply,
+                    self.shared.clock.now(),
+                );
+            }
+        }
+        replies
+    }
+
+    fn batch_item(&self, n: usize, ask: &GraphRequest) -> Value {
+        let mut inner = json!({
+            "id": n.to_string(),
+            "method": ask.method.as_str(),
+            "url": ask.target,
+            "headers": {
+                "Prefer": ask.prefer_header(),
+                "client-request-id": self.correlation_of(ask).as_uuid().to_string(),
+                "return-client-request-id": "false",
+            },
+        });
+        if let Some(body) = &ask.body {
+            // Whoever sends a body in a batch says what it is
+            // (learn.microsoft.com/graph/json-batching, 2025-02-21).
+            inner["headers"]["Content-Type"] = json!("application/json");
+            inner["body"] = body.clone();
+        }
+        inner
+    }
+
+    fn split_responses(
+        &self,
+        reply: &GraphResponse,
+        count: usize,
+    ) -> Result<Vec<Result<GraphResponse, GraphError>>, GraphError> {
+        reply.check()?;
+        let now = self.shared.clock.now();
+        let mut replies: Vec<Result<GraphResponse, GraphError>> =
+            (0..count).map(|_| Err(GraphError::Unreadable)).collect();
+        for inner in reply.json::<BatchWire>()?.responses {
+            let place = inner.id.parse().ok().and_then(|n: usize| replies.get_mut(n));
+            let Some(place) = place else { continue };
+            let header =
+                inner.headers.iter().find(|(name, _)| name.eq_ignore_ascii_case("retry-after"));
+            let text = header
+                .map(|(_, value)| value.as_str().map_or_else(|| value.to_string(), str::to_owned));
+            *place = Ok(GraphResponse {
+                status: inner.status,
+                retry_after: text.and_then(|text| retry_after::parse(&text, now)),
+                body: inner.body.map(|body| Bytes::from(body.to_string())).unwrap_or_default(),
+            });
+        }
+        Ok(replies)
+    }
+}

@@ -1,0 +1,79 @@
+//! What went wrong at Graph, as the decision the caller has to take.
+
+use jiff::SignedDuration;
+
+use crate::{graph::allow_list::violation::Violation, identity::app_tokens::TokenError};
+
+/// A call to Graph failed. Each variant says what to do; none holds anything of an event.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum GraphError {
+    /// Somebody else's trouble that passes: try again later, without using up tries.
+    #[error("Graph is to be asked later ({cause})")]
+    Retry {
+        /// The wait that Graph asked for, if it named one.
+        after: Option<SignedDuration>,
+        /// What passes.
+        cause: RetryCause,
+    },
+    /// The tenant gives us no token, or Graph refuses a fresh one: the tenant is disconnected.
+    /// Stop working for it, tell somebody, keep the data for its retention.
+    #[error("the tenant refuses our identity")]
+    Disconnected,
+    /// 403: the permission for this mailbox is missing. Only an
+    /// administrator can help; do not take the event for gone.
+    #[error("Graph denies access")]
+    AccessDenied,
+    /// The mailbox does not exist or has no calendar Graph can read. Not the event's end by itself.
+    #[error("the mailbox is gone")]
+    MailboxNotFound,
+    /// Graph refuses the request as wrong: our own fault, counts as a try.
+    #[error("Graph refuses the request: {status} {code}")]
+    Refused {
+        /// The HTTP status.
+        status: u16,
+        /// Graph's error code, e.g. `ErrorInvalidIdMalformed`; `-` when there was none.
+        code: String,
+    },
+    /// The guard stopped the request before it left: our own fault, counts as a try.
+    #[error(transparent)]
+    Blocked(#[from] Violation),
+    /// The answer could not be understood: our own fault, counts as a try. Never taken for "free"
+    /// or "cancelled".
+    #[error("Graph's answer cannot be understood")]
+    Unreadable,
+}
+
+/// Why it is worth asking again later.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum RetryCause {
+    /// 429: we asked too much.
+    #[error("throttled")]
+    Throttled,
+    /// A server error; the status.
+    #[error("unavailable, {0}")]
+    Unavailable(u16),
+    /// No answer came; for a write it is unknown whether it took effect.
+    #[error("no answer: {0}")]
+    NoResponse(&'static str),
+    /// Entra or the managed identity gave no token for now.
+    #[error("no token for now")]
+    NoToken,
+    /// We have asked as much as we allow ourselves.
+    #[error("our own pace")]
+    RateLimited,
+    /// This process has as many calls for this tenant in flight as one tenant may have.
+    #[error("the tenant has its share of the process")]
+    ConcurrencyLimit,
+    /// Graph could not reach our webhook in time to validate a subscription.
+    #[error("the handshake with our own webhook failed")]
+    WebhookValidation,
+}
+
+impl From<TokenError> for GraphError {
+    fn from(error: TokenError) -> Self {
+        match error {
+            TokenError::Refused { .. } => Self::Disconnected,
+            TokenError::Unavailable { after } => Self::Retry { after, cause: RetryCause::NoToken },
+        }
+    }
+}

@@ -1,0 +1,347 @@
+//! The Graph client: one place that sends, with the token, the guard, the limiter and the trail.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{HeaderValue, Method, header};
+use jiff::Timestamp;
+use serde_json::Value;
+use url::Url;
+
+use super::{
+    concurrency::ConcurrencyLimiter,
+    error::{GraphError, RetryCause},
+    rate_limit::SubscriptionRateLimiter,
+    response::GraphResponse,
+};
+use crate::{
+    base::{
+        call_log::{ALLOW_LIST, ApiCall, CallLog},
+        clock::Clock,
+        http::Http,
+        retry_after,
+    },
+    domain::{
+        ids::{CorrelationId, EventId, MailboxId, TenantId},
+        policy::Registration,
+    },
+    graph::allow_list::{
+        check::{AllowList, AllowListCounts},
+        fields::percent_encode,
+        violation::{Rule, Violation},
+    },
+    identity::app_tokens::{BearerToken, TenantTokens},
+};
+
+/// Event ids that survive moves within a mailbox, and instants instead of the reader's zone
+/// (learn.microsoft.com/graph/outlook-immutable-id, /graph/api/event-get).
+const PREFER: &str = r#"IdType="ImmutableId", outlook.timezone="UTC""#;
+/// For writes: an answer without the event, if Graph is so kind.
+const PREFER_MINIMAL: &str = r#"IdType="ImmutableId", outlook.timezone="UTC", return=minimal"#;
+
+/// Graph for all tenants. Clones share everything.
+#[derive(Clone)]
+pub struct Graph(Arc<GraphInner>);
+
+pub(in crate::graph) struct GraphInner {
+    http: Arc<dyn Http>,
+    tokens: TenantTokens,
+    pub(in crate::graph) clock: Arc<dyn Clock>,
+    allow_list: AllowList,
+    pub(in crate::graph) concurrency: ConcurrencyLimiter,
+    pub(in crate::graph) rate_limiter: SubscriptionRateLimiter,
+}
+
+/// For whom and because of what a call is made.
+#[derive(Clone)]
+pub struct CallContext {
+    /// The tenant.
+    pub tenant: TenantId,
+    /// The registration it has consented to.
+    pub registration: Registration,
+    /// Ties the calls to what caused them.
+    pub correlation: CorrelationId,
+    /// Where the calls are recorded.
+    pub calls: CallLog,
+}
+
+/// Graph for one tenant, within one invocation.
+#[derive(Clone)]
+pub struct TenantGraph {
+    pub(in crate::graph) shared: Arc<GraphInner>,
+    pub(in crate::graph) cx: CallContext,
+}
+
+impl Graph {
+    /// A client of the Graph at `base_url`, version included: `https://graph.microsoft.com/v1.0`.
+    pub fn new(
+        http: Arc<dyn Http>,
+        tokens: TenantTokens,
+        clock: Arc<dyn Clock>,
+        base: Url,
+    ) -> Self {
+        let (guard, in_flight) = (AllowList::new(base), ConcurrencyLimiter::default());
+        let pace = SubscriptionRateLimiter::new(Arc::clone(&clock));
+        Self(Arc::new(GraphInner {
+            http,
+            tokens,
+            clock,
+            allow_list: guard,
+            concurrency: in_flight,
+            rate_limiter: pace,
+        }))
+    }
+
+    /// The same Graph for one tenant and one cause.
+    pub fn for_tenant(&self, cx: CallContext) -> TenantGraph {
+        TenantGraph { shared: Arc::clone(&self.0), cx }
+    }
+
+    /// What the guard has counted since the start.
+    pub fn counts(&self) -> AllowListCounts {
+        self.0.allow_list.counts()
+    }
+}
+
+/// One request before it is sent.
+pub(in crate::graph) struct GraphRequest {
+    pub(in crate::graph) method: Method,
+    /// The path for the trail, ids replaced by their names.
+    pub(in crate::graph) path_template: &'static str,
+    /// A path below the base with its options, or a next link.
+    pub(in crate::graph) target: String,
+    /// The names of the fields asked or written.
+    pub(in crate::graph) fields: String,
+    pub(in crate::graph) body: Option<Value>,
+    /// Whether to ask for an answer without content.
+    pub(in crate::graph) return_minimal: bool,
+    /// Whether the directory may answer from its index, which some lists need.
+    pub(in crate::graph) eventual_consistency: bool,
+    /// The mailboxes that are touched; each is entered before the call.
+    pub(in crate::graph) mailboxes: Vec<MailboxId>,
+    /// What caused it, where the requests of one batch have causes of their own.
+    pub(in crate::graph) correlation: Option<CorrelationId>,
+}
+
+impl GraphRequest {
+    pub(in crate::graph) fn new(method: Method, template: &'static str, target: String) -> Self {
+        let (fields, body, mailboxes) = ("-".to_owned(), None, Vec::new());
+        let (minimal, eventual, correlation) = (false, false, None);
+        Self {
+            method,
+            path_template: template,
+            target,
+            fields,
+            body,
+            return_minimal: minimal,
+            eventual_consistency: eventual,
+            mailboxes,
+            correlation,
+        }
+    }
+
+    pub(in crate::graph) fn prefer_header(&self) -> &'static str {
+        if self.return_minimal { PREFER_MINIMAL } else { PREFER }
+    }
+}
+
+/// The path of one event.
+pub(in crate::graph) fn event_path(mailbox: MailboxId, event: &EventId) -> String {
+    format!("/users/{mailbox}/events/{}", percent_encode(event.as_str()))
+}
+
+impl TenantGraph {
+    /// Sends `ask` and returns the answer, whatever its status. A 401 is met once with a new token.
+    /// What our own pace does not allow yet is not sent.
+    pub(in crate::graph) async fn call(
+        &self,
+        ask: &GraphRequest,
+    ) -> Result<GraphResponse, GraphError> {
+        let GraphInner { concurrency: in_flight, clock, rate_limiter: pace, .. } =
+            self.shared.as_ref();
+        let _places = in_flight.acquire(self.cx.tenant, &ask.mailboxes, || clock.now()).await?;
+        pace.check(self.cx.tenant, ask)?;
+        let token = self.access_token().await?;
+        let mut reply = self.send_once(ask, &token).await?;
+        if reply.status == 401 {
+            self.invalidate_token(&token).await;
+            reply = self.send_once(ask, &self.access_token().await?).await?;
+        }
+        in_flight.record_throttling(&ask.mailboxes, &reply, clock.now());
+        Ok(reply)
+    }
+
+    /// The token for this tenant, from the cache if it is good.
+    pub(in crate::graph) async fn access_token(&self) -> Result<BearerToken, GraphError> {
+        Ok(self.shared.tokens.token(self.cx.tenant, self.cx.registration).await?)
+    }
+
+    /// Graph refused `token`: it is not used again.
+    pub(in crate::graph) async fn invalidate_token(&self, token: &BearerToken) {
+        self.shared.tokens.invalidate(self.cx.tenant, self.cx.registration, token).await;
+    }
+
+    /// Adds a request to the trail; it ends now.
+    pub(in crate::graph) fn record_call(&self, ask: &GraphRequest, at: Timestamp, status: u16) {
+        let took = self.shared.clock.now().duration_since(at).as_millis();
+        self.cx.calls.add(ApiCall {
+            sent_at: at,
+            tenant: self.cx.tenant,
+            system: "graph",
+            method: method_name(&ask.method),
+            path: ask.path_template,
+            fields: ask.fields.clone(),
+            status,
+            duration_ms: u64::try_from(took).unwrap_or(0),
+            correlation: self.correlation_of(ask),
+        });
+    }
+
+    /// Adds a request that the guard stopped to the trail.
+    fn record_blocked(&self, ask: &GraphRequest, refusal: Violation) {
+        self.cx.calls.add(ApiCall {
+            sent_at: self.shared.clock.now(),
+            tenant: self.cx.tenant,
+            system: ALLOW_LIST,
+            method: method_name(&ask.method),
+            path: ask.path_template,
+            fields: refusal.0.to_string(),
+            status: 0,
+            duration_ms: 0,
+            correlation: self.correlation_of(ask),
+        });
+    }
+
+    /// What caused `ask`.
+    pub(in crate::graph) fn correlation_of(&self, ask: &GraphRequest) -> CorrelationId {
+        ask.correlation.unwrap_or(self.cx.correlation)
+    }
+
+    /// The one place that sends: guard, request, answer, trail.
+    async fn send_once(
+        &self,
+        ask: &GraphRequest,
+        token: &BearerToken,
+    ) -> Result<GraphResponse, GraphError> {
+        let judged = self.shared.allow_list.check(&ask.method, &ask.target, ask.body.as_ref());
+        let url = judged.inspect_err(|refusal| self.record_blocked(ask, *refusal))?;
+        let request = self.build_request(ask, &url, token)?;
+        let at = self.shared.clock.now();
+        let sent = self.shared.http.send(request).await;
+        self.record_call(ask, at, sent.as_ref().map_or(0, |answer| answer.status().as_u16()));
+        let answer = sent.map_err(|e| GraphError::Retry {
+            after: None,
+            cause: RetryCause::NoResponse(e.kind),
+        })?;
+        let now = self.shared.clock.now();
+        let retry_after = retry_after::from_headers(answer.headers(), now);
+        Ok(GraphResponse {
+            status: answer.status().as_u16(),
+            retry_after,
+            body: answer.into_body(),
+        })
+    }
+
+    fn build_request(
+        &self,
+        ask: &GraphRequest,
+        url: &Url,
+        token: &BearerToken,
+    ) -> Result<http::Request<Bytes>, GraphError> {
+        let unsendable = || GraphError::Blocked(Violation(Rule::Address));
+        let bearer = format!("Bearer {}", token.secret());
+        let mut bearer = HeaderValue::try_from(bearer).map_err(|_| GraphError::Unreadable)?;
+        bearer.set_sensitive(true);
+        let mut request = http::Request::builder()
+            .method(ask.method.clone())
+            .uri(url.as_str())
+            .header(header::AUTHORIZATION, bearer)
+            .header(header::ACCEPT, "application/json")
+            .header("prefer", ask.prefer_header())
+            .header("client-request-id", self.correlation_of(ask).as_uuid().to_string())
+            .header("return-client-request-id", "false");
+        if ask.eventual_consistency {
+            request = request.header("consistencylevel", "eventual");
+        }
+        let body = match &ask.body {
+            Some(body) => {
+                request = request.header(header::CONTENT_TYPE, "application/json");
+                Bytes::from(body.to_string())
+            }
+            None => Bytes::new(),
+        };
+        request.body(body).map_err(|_| unsendable())
+    }
+}
+
+fn method_name(method: &Method) -> &'static str {
+    match *method {
+        Method::GET => "GET",
+        Method::POST => "POST",
+        Method::PATCH => "PATCH",
+        Method::DELETE => "DELETE",
+        _ => "OTHER",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use async_trait::async_trait;
+
+    use super::*;
+    use crate::{
+        base::{clock::SystemClock, http::HttpError},
+        graph::test_support::{ANN, BASE, event_id},
+        identity::scripted_http::tenant_tokens,
+    };
+
+    /// A slow far end that counts how many calls are with it at once.
+    #[derive(Default)]
+    struct Slow {
+        here: AtomicU32,
+        most: AtomicU32,
+        served: AtomicU32,
+    }
+
+    #[async_trait]
+    impl Http for Slow {
+        async fn send(
+            &self,
+            request: http::Request<Bytes>,
+        ) -> Result<http::Response<Bytes>, HttpError> {
+            if request.uri().path().ends_with("/token") {
+                let token = r#"{"access_token":"t","expires_in":3599}"#;
+                return Ok(http::Response::new(Bytes::from_static(token.as_bytes())));
+            }
+            let here = self.here.fetch_add(1, Ordering::SeqCst) + 1;
+            self.most.fetch_max(here, Ordering::SeqCst);
+            for _ in 0..10 {
+                tokio::task::yield_now().await;
+            }
+            self.here.fetch_sub(1, Ordering::SeqCst);
+            self.served.fetch_add(1, Ordering::SeqCst);
+            Ok(http::Response::new(Bytes::from_static(b"{}")))
+        }
+    }
+
+    #[tokio::test]
+    async fn a_mailbox_never_has_more_than_four_calls_in_flight() {
+        let far = Arc::new(Slow::default());
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let tokens = tenant_tokens(Arc::clone(&far) as _, Arc::clone(&clock));
+        let graph = Graph::new(Arc::clone(&far) as _, tokens, clock, BASE.parse().unwrap());
+        let tenant = graph.for_tenant(CallContext {
+            tenant: TenantId(uuid::Uuid::from_u128(1)),
+            registration: Registration::Scoped,
+            correlation: CorrelationId(1),
+            calls: CallLog::default(),
+        });
+        let id = event_id("A");
+        let reads = futures::future::join_all((0..16).map(|_| tenant.subject(ANN, &id))).await;
+        assert!(reads.iter().all(Result::is_ok));
+        assert_eq!(far.served.load(Ordering::SeqCst), 16);
+        assert_eq!(far.most.load(Ordering::SeqCst), 4);
+    }
+}

@@ -1,0 +1,104 @@
+//! What our own token says it was granted for the whole tenant, beside any scope in Exchange.
+
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+use serde::Deserialize;
+
+use crate::graph::client::{error::GraphError, send::TenantGraph};
+
+/// The calendar permissions that are granted in Entra, and so for every mailbox of the tenant. Such
+/// a grant and a scope in Exchange add up: the scope is then without effect
+/// (learn.microsoft.com/exchange/permissions-exo/application-rbac).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct CalendarGrants {
+    /// Every calendar may be read.
+    pub read: bool,
+    /// Every calendar may be written.
+    pub write: bool,
+}
+
+/// Allow to write, and with that to read.
+const WRITE_ROLES: &[&str] = &["Calendars.ReadWrite"];
+/// Allow to read.
+const READ_ROLES: &[&str] = &["Calendars.Read"];
+
+/// The one claim that is looked at.
+#[derive(Deserialize)]
+struct AppRoleClaims {
+    #[serde(default)]
+    roles: Vec<String>,
+}
+
+impl TenantGraph {
+    /// Looks at the `set_roles` in our own token. An app whose grants come only from Exchange has none
+    /// there, which is normal: both are false then. The token may be up to an hour old; see
+    /// [`TenantGraph::discard_cached_token`].
+    ///
+    /// # Errors
+    /// [`GraphError`]: no token is to be had. `UnreadableTime` when Entra has changed how tokens look,
+    /// since what cannot be read must not be taken for "nothing is granted".
+    pub async fn calendar_grants(&self) -> Result<CalendarGrants, GraphError> {
+        let token = self.access_token().await?;
+        grants_in_token(token.secret()).ok_or(GraphError::Unreadable)
+    }
+}
+
+/// The signature is not verified: the token comes straight from the tenant's token endpoint and is
+/// ours to use, and what it says here only informs. It lets nobody in and decides nothing.
+fn grants_in_token(token: &str) -> Option<CalendarGrants> {
+    let payload = token.split('.').nth(1)?;
+    let payload = BASE64_URL_SAFE_NO_PAD.decode(payload).ok()?;
+    let roles = serde_json::from_slice::<AppRoleClaims>(&payload).ok()?.roles;
+    let granted = |list: &[&str]| roles.iter().any(|role| list.contains(&role.as_str()));
+    let write = granted(WRITE_ROLES);
+    Some(CalendarGrants { read: write || granted(READ_ROLES), write })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::graph::test_support::GraphFixture;
+
+    fn token(claims: &Value) -> String {
+        format!("e30.{}.c2ln", BASE64_URL_SAFE_NO_PAD.encode(claims.to_string()))
+    }
+
+    async fn grants(token: &str) -> Result<CalendarGrants, GraphError> {
+        let trial = GraphFixture::new();
+        let answer = json!({ "token_type": "Bearer", "expires_in": 3599, "access_token": token });
+        trial.http.respond_to_token_request(200, &[], &answer);
+        let grants = trial.tenant.calendar_grants().await;
+        assert!(trial.sent_requests().is_empty(), "Graph is not asked");
+        grants
+    }
+
+    #[tokio::test]
+    async fn the_roles_of_the_token_are_what_entra_grants() {
+        let (none, read, both) = ((false, false), (true, false), (true, true));
+        for (claims, expected) in [
+            (json!({}), none),
+            (json!({ "roles": [] }), none),
+            (
+                json!({ "roles": ["User.ReadBasic.All", "calendars.read", "Calendars.ReadBasic.All"] }),
+                none,
+            ),
+            (json!({ "roles": ["Calendars.Read"] }), read),
+            (json!({ "roles": ["Place.Read.All", "Calendars.ReadWrite"] }), both),
+            (json!({ "scp": "Calendars.ReadWrite" }), none),
+        ] {
+            let found = grants(&token(&claims)).await.unwrap();
+            assert_eq!((found.read, found.write), expected, "{claims}");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_cannot_be_read_is_not_taken_for_nothing() {
+        for bad in ["opaque", "a.b.c", &token(&json!({ "roles": 7 })), &token(&json!([7]))] {
+            assert_eq!(grants(bad).await, Err(GraphError::Unreadable), "{bad}");
+        }
+        let trial = GraphFixture::new();
+        trial.http.respond_to_token_request(400, &[], &json!({ "error": "unauthorized_client" }));
+        assert_eq!(trial.tenant.calendar_grants().await, Err(GraphError::Disconnected));
+    }
+}

@@ -1,0 +1,574 @@
+//! People in the tenant's directory: whether it answers us at all, who is in a group, who is who.
+
+use std::{collections::BTreeSet, fmt, str::FromStr};
+
+use http::Method;
+use serde::Deserialize;
+use serde_json::json;
+use url::Url;
+
+use crate::{
+    domain::{
+        ids::{GroupId, InvalidId, MailboxId},
+        personal::Personal,
+    },
+    graph::{
+        allow_list::{
+            directory_rules::{USER_TYPE, is_address},
+            fields,
+            violation::{Rule, Violation},
+        },
+        calendar::event_reads::get_request,
+        client::{
+            error::GraphError,
+            response::Page,
+            send::{GraphRequest, TenantGraph},
+        },
+    },
+};
+
+/// People a page, the most that Graph gives (learn.microsoft.com/graph/api/user-list and
+/// /graph/api/group-list-transitivemembers).
+const PAGE_SIZE: usize = 999;
+
+/// The longest next link we keep.
+const LINK_MAX: usize = 8_192;
+
+/// Leads to the next page of the same list of people.
+///
+/// It is opaque and not free of personal data: the skip token in the directory's links has been
+/// seen to hold the sign-in name of the page's last person. So it is not shown, and whoever stores
+/// or sends its text seals it first. It is judged by the guard when it is followed.
+#[derive(Clone, PartialEq, Eq)]
+pub struct UsersNextLink(String);
+
+impl UsersNextLink {
+    /// The link as text, which [`str::parse`] takes back. Seal it before it leaves the process.
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether it goes on with the list of `group`, or of everybody.
+    fn continues_list_of(&self, group: Option<GroupId>) -> bool {
+        let url = Url::parse(&self.0);
+        // Links may be written with more percent signs than they need.
+        let decoded = |url: Url| {
+            let path = percent_encoding::percent_decode_str(url.path()).decode_utf8_lossy();
+            path.to_lowercase()
+        };
+        let path = url.map(decoded).unwrap_or_default();
+        match group {
+            Some(group) => path.contains(&group.to_string()),
+            None => path.ends_with("/users"),
+        }
+    }
+}
+
+impl FromStr for UsersNextLink {
+    type Err = InvalidId;
+
+    fn from_str(text: &str) -> Result<Self, InvalidId> {
+        let url = Url::parse(text).map_err(|_| InvalidId)?;
+        let fits = text.len() <= LINK_MAX && matches!(url.scheme(), "https" | "http");
+        if fits { Ok(Self(text.to_owned())) } else { Err(InvalidId) }
+    }
+}
+
+impl fmt::Debug for UsersNextLink {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("PeopleLink(..)")
+    }
+}
+
+/// A page of a list of people.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UserIdPage {
+    /// Who is on it. In a list of everybody some have no mailbox.
+    pub user_ids: Vec<MailboxId>,
+    /// The way to the next page; `None` on the last.
+    pub next: Option<UsersNextLink>,
+}
+
+/// One person, or a room's mailbox, as the directory knows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct User {
+    /// The object id.
+    pub id: MailboxId,
+    /// What the directory shows; empty when it shows nothing.
+    pub name: Personal,
+    /// The mail address and the sign-in name, in lower case, each once. Other addresses of the
+    /// mailbox are not among them.
+    pub addresses: Vec<Personal>,
+    /// The mail address, which alone is sure to be one that mail reaches.
+    pub mail: Option<Personal>,
+}
+
+#[derive(Deserialize)]
+struct IdWire {
+    id: String,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct UserWire {
+    id: String,
+    display_name: Option<String>,
+    mail: Option<String>,
+    user_principal_name: Option<String>,
+}
+
+impl TenantGraph {
+    /// A harmless call that proves that the tenant lets us in: it asks for anybody's id and does
+    /// not look at the answer.
+    ///
+    /// # Errors
+    /// [`GraphError`]: `Disconnected` when the tenant gives no token or Graph refuses it, `AccessDenied`
+    /// when nothing was consented to.
+    pub async fn check_connection(&self) -> Result<(), GraphError> {
+        let ask = get_request("/users", "/users?$top=1".to_owned(), fields::USER_IDS);
+        self.call(&ask).await?.check()
+    }
+
+    /// Drops the cached token, so that the next call has one that knows what was granted by now: a
+    /// token names the grants of the moment when it was made, and lives for an hour.
+    ///
+    /// # Errors
+    /// [`GraphError`]: no token is to be had.
+    pub async fn discard_cached_token(&self) -> Result<(), GraphError> {
+        let token = self.access_token().await?;
+        self.invalidate_token(&token).await;
+        Ok(())
+    }
+
+    /// Whether `person` is in `group`, directly or through other groups. Nobody whom Graph does not
+    /// know is, and nobody is in a group that does not exist.
+    ///
+    /// # Errors
+    /// [`GraphError`].
+    pub async fn is_member(&self, person: MailboxId, group: GroupId) -> Result<bool, GraphError> {
+        let ask = GraphRequest {
+            fields: fields::MEMBERSHIP.join(","),
+            body: Some(json!({ "groupIds": [group.to_string()] })),
+            ..GraphRequest::new(
+                Method::POST,
+                "/users/{id}/checkMemberGroups",
+                format!("/users/{person}/checkMemberGroups"),
+            )
+        };
+        let reply = self.call(&ask).await?;
+        if reply.is_unknown_object() {
+            return Ok(false);
+        }
+        reply.check()?;
+        let groups: Page<String> = reply.json()?;
+        Ok(groups.value.iter().any(|found| found.parse() == Ok(group)))
+    }
+
+    /// A page of the people in `group` (through other groups too), or of everybody in the tenant:
+    /// the first, or the one that `next` leads to. `Ok(None)`: there is no such group. A group with
+    /// hidden membership looks empty to us (Graph would want `Member.Read.Hidden`).
+    ///
+    /// # Errors
+    /// [`GraphError`]; `Blocked` when `next` leaves Graph or belongs to another list.
+    /// `UnreadableTime` when a page makes no sense: a missing person must not be taken for one who left.
+    pub async fn list_users(
+        &self,
+        group: Option<GroupId>,
+        next: Option<UsersNextLink>,
+    ) -> Result<Option<UserIdPage>, GraphError> {
+        let mut ask = match group {
+            Some(group) => GraphRequest {
+                // A list of one type of member comes from the directory's index only, and counted.
+                eventual_consistency: true,
+                ..get_request(
+                    "/groups/{id}/transitiveMembers/microsoft.graph.user",
+                    format!(
+                        "/groups/{group}/transitiveMembers/{USER_TYPE}?$top={PAGE_SIZE}&{}=true",
+                        fields::COUNT
+                    ),
+                    fields::USER_IDS,
+                )
+            },
+            None => get_request("/users", format!("/users?$top={PAGE_SIZE}"), fields::USER_IDS),
+        };
+        if let Some(next) = next {
+            if !next.continues_list_of(group) {
+                return Err(GraphError::Blocked(Violation(Rule::Address)));
+            }
+            ask.target = next.0;
+        }
+        let reply = self.call(&ask).await?;
+        if group.is_some() && reply.is_unknown_object() {
+            return Ok(None);
+        }
+        reply.check()?;
+        let page: Page<IdWire> = reply.json()?;
+        let people = page.value.iter().map(|person| person.id.parse());
+        let people: Result<Vec<MailboxId>, InvalidId> = people.collect();
+        let next = page.next.map(|next| next.parse()).transpose();
+        let (people, next) =
+            people.and_then(|people| Ok((people, next?))).map_err(|_| GraphError::Unreadable)?;
+        Ok(Some(UserIdPage { user_ids: people, next }))
+    }
+
+    /// Looks a person (or a room) up by object id or by address: the sign-in name, or else the mail
+    /// address, which may be another one. `Ok(None)`: there is nobody of that name, or not only one
+    /// of that mail address, or it is no name at all, and then nothing is asked. Guests, who have no
+    /// mailbox in the tenant, are nobody by their address.
+    ///
+    /// # Errors
+    /// [`GraphError`].
+    pub async fn find_user(&self, name: &Personal) -> Result<Option<User>, GraphError> {
+        let text = name.reveal().trim();
+        let id = text.parse::<MailboxId>().ok();
+        let segment = match id {
+            Some(id) => id.to_string(),
+            None if is_address(text) => fields::percent_encode(text).into_owned(),
+            None => return Ok(None),
+        };
+        let ask = get_request("/users/{id}", format!("/users/{segment}"), fields::USER);
+        let reply = self.call(&ask).await?;
+        if reply.is_unknown_object() {
+            return if id.is_some() { Ok(None) } else { self.find_user_by_mail(text).await };
+        }
+        reply.check()?;
+        let person: User = reply.json::<UserWire>()?.try_into()?;
+        if id.is_some_and(|id| id != person.id) {
+            return Err(GraphError::Unreadable);
+        }
+        Ok(Some(person))
+    }
+
+    async fn find_user_by_mail(&self, address: &str) -> Result<Option<User>, GraphError> {
+        let target = format!("/users?{}", fields::mail_filter(address));
+        let reply = self.call(&get_request("/users", target, fields::USER)).await?;
+        reply.check()?;
+        let page: Page<UserWire> = reply.json()?;
+        let mut found = page.value.into_iter();
+        let (Some(wire), None) = (found.next(), found.next()) else { return Ok(None) };
+        let named = wire.mail.as_deref().unwrap_or_default().trim();
+        if !named.eq_ignore_ascii_case(address) {
+            return Err(GraphError::Unreadable);
+        }
+        if wire.is_guest() { Ok(None) } else { wire.try_into().map(Some) }
+    }
+}
+
+impl UserWire {
+    /// What Entra makes of a guest's address at home
+    /// (learn.microsoft.com/entra/external-id/user-properties).
+    fn is_guest(&self) -> bool {
+        let name = self.user_principal_name.as_deref().unwrap_or_default();
+        name.to_ascii_uppercase().contains("#EXT#")
+    }
+}
+
+impl TryFrom<UserWire> for User {
+    type Error = GraphError;
+
+    fn try_from(wire: UserWire) -> Result<Self, GraphError> {
+        let mail = wire.mail.as_deref().map(str::trim).filter(|mail| !mail.is_empty());
+        let mail = mail.map(|mail| Personal::new(mail.to_lowercase()));
+        let addresses = [wire.mail, wire.user_principal_name].into_iter().flatten();
+        let addresses = addresses.map(|address| address.trim().to_lowercase());
+        let addresses: BTreeSet<String> = addresses.filter(|text| !text.is_empty()).collect();
+        Ok(Self {
+            id: wire.id.parse().map_err(|_| GraphError::Unreadable)?,
+            name: Personal::new(wire.display_name.unwrap_or_default()),
+            addresses: addresses.into_iter().map(Personal::new).collect(),
+            mail,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::graph::{
+        allow_list::check::AllowListCounts,
+        client::error::RetryCause,
+        test_support::{ANN, BASE, GraphFixture},
+    };
+
+    const STAFF: GroupId = GroupId(Uuid::from_u128(0x57AF));
+
+    fn error(code: &str) -> Value {
+        json!({ "error": { "code": code, "message": "Dinner with Ann" } })
+    }
+
+    fn nobody() -> Value {
+        error("Request_ResourceNotFound")
+    }
+
+    #[tokio::test]
+    async fn a_tenant_is_connected_when_graph_answers_whatever_it_says() {
+        let trial = GraphFixture::new();
+        trial
+            .http
+            .respond(200, &json!("nonsense"))
+            .respond(403, &error("Authorization_RequestDenied"));
+        assert_eq!(trial.tenant.check_connection().await, Ok(()));
+        assert_eq!(trial.tenant.check_connection().await, Err(GraphError::AccessDenied));
+        trial.http.respond(401, &json!({})).respond(401, &json!({}));
+        assert_eq!(trial.tenant.check_connection().await, Err(GraphError::Disconnected));
+        trial.tenant.discard_cached_token().await.unwrap();
+        trial.http.respond_to_token_request(400, &[], &json!({ "error": "unauthorized_client" }));
+        assert_eq!(trial.tenant.check_connection().await, Err(GraphError::Disconnected));
+        assert!(
+            trial.sent_requests()[0].starts_with("GET /users?$top=1&"),
+            "{:?}",
+            trial.sent_requests()
+        );
+        assert!(trial.sent_requests()[0].ends_with("=id"));
+        let trail = trial.take_calls();
+        assert_eq!((trail[0].path, trail[0].fields.as_str()), ("/users", "id"));
+        assert_eq!(trial.graph.counts(), AllowListCounts { calendar_reads: 0, blocked: 0 });
+    }
+
+    #[tokio::test]
+    async fn a_renewed_token_is_a_new_one() {
+        let trial = GraphFixture::new();
+        trial.http.respond(200, &json!({})).respond(200, &json!({}));
+        trial.tenant.check_connection().await.unwrap();
+        trial.tenant.discard_cached_token().await.unwrap();
+        trial.tenant.check_connection().await.unwrap();
+        assert_eq!(trial.last_header("authorization"), "Bearer token-2");
+    }
+
+    #[tokio::test]
+    async fn membership_is_graphs_word_about_this_very_group() {
+        let trial = GraphFixture::new();
+        let other = GroupId(Uuid::from_u128(0xBAD));
+        trial.http.respond(200, &json!({ "value": [STAFF.to_string().to_uppercase()] }));
+        trial
+            .http
+            .respond(200, &json!({ "value": [other.to_string()] }))
+            .respond(200, &json!({ "value": [] }));
+        trial
+            .http
+            .respond(404, &nobody())
+            .respond(404, &error("Surprise"))
+            .respond(403, &json!({}));
+        let is_member = async || trial.tenant.is_member(ANN, STAFF).await;
+        assert_eq!(is_member().await, Ok(true));
+        assert_eq!(trial.last_body(), json!({ "groupIds": [STAFF.to_string()] }));
+        assert_eq!(trial.sent_requests()[0], format!("POST /users/{ANN}/checkMemberGroups"));
+        assert_eq!(is_member().await, Ok(false));
+        assert_eq!(is_member().await, Ok(false));
+        assert_eq!(is_member().await, Ok(false), "unknown people are in no group");
+        let surprise = GraphError::Refused { status: 404, code: "Surprise".into() };
+        assert_eq!(is_member().await, Err(surprise), "a 404 of another kind says nothing");
+        assert_eq!(is_member().await, Err(GraphError::AccessDenied));
+        assert_eq!(trial.take_calls()[0].path, "/users/{id}/checkMemberGroups");
+    }
+
+    fn page(ids: &[u128], next: Option<String>) -> Value {
+        let people = ids.iter().map(|id| json!({ "id": Uuid::from_u128(*id).to_string() }));
+        json!({ "value": people.collect::<Vec<_>>(), "@odata.nextLink": next })
+    }
+
+    #[tokio::test]
+    async fn the_people_of_a_group_come_page_by_page_and_the_link_survives_as_text() {
+        let trial = GraphFixture::new();
+        let list = format!("{BASE}/groups('{STAFF}')/transitiveMembers/{USER_TYPE}");
+        let link = format!("{list}?{}&$skiptoken=RFNwd", fields::select_option(fields::USER_IDS));
+        trial.http.respond(200, &page(&[1, 2], Some(link.clone()))).respond(200, &page(&[3], None));
+        let first = trial.tenant.list_users(Some(STAFF), None).await.unwrap().unwrap();
+        assert_eq!(first.user_ids.len(), 2);
+        let asked = &trial.sent_requests()[0];
+        let members = format!("GET /groups/{STAFF}/transitiveMembers/{USER_TYPE}");
+        assert!(asked.starts_with(&format!("{members}?$top=999&$count=true&")), "{asked}");
+        assert_eq!(trial.last_header("consistencylevel"), "eventual");
+        let text = first.next.as_ref().unwrap().reveal().to_owned();
+        assert_eq!(format!("{:?}", first.next), "Some(PeopleLink(..))");
+        let second = trial.tenant.list_users(Some(STAFF), Some(text.parse().unwrap())).await;
+        let last = vec![MailboxId(Uuid::from_u128(3))];
+        assert_eq!(second, Ok(Some(UserIdPage { user_ids: last, next: None })));
+        assert_eq!(trial.last_header("consistencylevel"), "eventual");
+        assert_eq!(
+            trial.take_calls()[1].path,
+            "/groups/{id}/transitiveMembers/microsoft.graph.user"
+        );
+    }
+
+    #[tokio::test]
+    async fn everybody_is_a_list_too() {
+        let trial = GraphFixture::new();
+        trial.http.respond(200, &page(&[1], None)).respond(404, &nobody());
+        assert!(trial.tenant.list_users(None, None).await.unwrap().is_some());
+        assert!(trial.sent_requests()[0].starts_with("GET /users?$top=999&"));
+        assert!(trial.http.requests()[0].headers().get("consistencylevel").is_none());
+        assert_eq!(trial.tenant.list_users(None, None).await, Err(GraphError::MailboxNotFound));
+    }
+
+    #[tokio::test]
+    async fn a_group_that_does_not_exist_is_told_apart_from_an_empty_one() {
+        let trial = GraphFixture::new();
+        trial
+            .http
+            .respond(404, &nobody())
+            .respond(200, &page(&[], None))
+            .respond(404, &error("Surprise"));
+        assert_eq!(trial.tenant.list_users(Some(STAFF), None).await, Ok(None));
+        let empty = UserIdPage { user_ids: vec![], next: None };
+        assert_eq!(trial.tenant.list_users(Some(STAFF), None).await, Ok(Some(empty)));
+        assert!(trial.tenant.list_users(Some(STAFF), None).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn a_link_to_anywhere_else_is_not_followed() {
+        let trial = GraphFixture::new();
+        let select = fields::select_option(fields::USER_IDS);
+        let other = Uuid::from_u128(9);
+        for link in [
+            format!("https://evil.test/v1.0/groups/{STAFF}/transitiveMembers/{USER_TYPE}?{select}"),
+            format!("{BASE}/groups/{other}/transitiveMembers/{USER_TYPE}?{select}"),
+            format!("{BASE}/groups/{STAFF}/transitiveMembers?{select}"),
+            format!("{BASE}/groups/{STAFF}/transitiveMembers/{USER_TYPE}?$skiptoken=x"),
+            format!("{BASE}/groups/{STAFF}/transitiveMembers/{USER_TYPE}?{select},mail"),
+            format!("{BASE}/users?{select}"),
+        ] {
+            let followed = trial.tenant.list_users(Some(STAFF), Some(link.parse().unwrap())).await;
+            assert!(matches!(followed, Err(GraphError::Blocked(_))), "{link}");
+        }
+        let members = format!("{BASE}/groups/{STAFF}/transitiveMembers/{USER_TYPE}?{select}");
+        let followed = trial.tenant.list_users(None, Some(members.parse().unwrap())).await;
+        assert!(matches!(followed, Err(GraphError::Blocked(_))));
+        assert!(trial.sent_requests().is_empty());
+        for bad in ["", "users", "/users?x", "file:///etc/passwd", &"https://x.test/".repeat(999)] {
+            assert_eq!(bad.parse::<UsersNextLink>(), Err(InvalidId), "{bad}");
+        }
+    }
+
+    #[tokio::test]
+    async fn one_strange_id_spoils_the_page() {
+        let trial = GraphFixture::new();
+        trial
+            .http
+            .respond(200, &json!({ "value": [{ "id": "ann" }] }))
+            .respond(200, &json!({ "value": [{}] }));
+        trial.http.respond(200, &page(&[1], Some("not a link".into())));
+        for _ in 0..3 {
+            assert_eq!(trial.tenant.list_users(None, None).await, Err(GraphError::Unreadable));
+        }
+    }
+
+    fn ann() -> Value {
+        json!({
+            "id": ANN.to_string(),
+            "displayName": "Ann Example",
+            "mail": "Ann@contoso.test",
+            "userPrincipalName": "ann@CONTOSO.test",
+        })
+    }
+
+    #[tokio::test]
+    async fn a_person_is_found_by_id_and_by_address() {
+        let trial = GraphFixture::new();
+        let mut two = ann();
+        two["mail"] = json!("ann.example@contoso.test");
+        two["displayName"] = json!(null);
+        trial.http.respond(200, &ann()).respond(200, &two).respond(404, &nobody());
+        trial.http.respond(200, &json!({ "value": [] }));
+        let person = async |name: &str| trial.tenant.find_user(&Personal::new(name)).await;
+        let found = person(&ANN.to_string().to_uppercase()).await.unwrap().unwrap();
+        assert_eq!((found.id, found.name.reveal()), (ANN, "Ann Example"));
+        assert_eq!(found.addresses, [Personal::new("ann@contoso.test")]);
+        assert!(!format!("{found:?}").contains("Ann Example"));
+        assert!(!format!("{found:?}").contains("contoso"));
+        let found = person(" o'neil+x@contoso.test ").await.unwrap().unwrap();
+        assert_eq!(found.addresses.len(), 2);
+        assert_eq!(found.name, Personal::default());
+        assert_eq!(person("bob@contoso.test").await, Ok(None));
+        let asked = trial.sent_requests();
+        assert!(asked[0].starts_with(&format!("GET /users/{ANN}?")), "{asked:?}");
+        assert!(asked[1].starts_with("GET /users/o%27neil%2Bx%40contoso.test?"), "{asked:?}");
+        let trail = trial.take_calls();
+        let paths: Vec<&str> = trail.iter().map(|call| call.path).collect();
+        assert_eq!(paths, ["/users/{id}", "/users/{id}", "/users/{id}", "/users"]);
+        assert!(!format!("{trail:?}").contains("contoso"), "no address in the trail");
+    }
+
+    #[tokio::test]
+    async fn a_mailbox_whose_mail_address_is_not_its_sign_in_name_is_found_all_the_same() {
+        let trial = GraphFixture::new();
+        let person = async |name: &str| trial.tenant.find_user(&Personal::new(name)).await;
+        let answers = |people: &[Value]| {
+            trial.http.respond(404, &nobody()).respond(200, &json!({ "value": people }));
+        };
+        let mut room = ann();
+        room["mail"] = json!("O'Neil+Room@contoso.test");
+        answers(&[room.clone()]);
+        let found = person("o'neil+room@contoso.test").await.unwrap().unwrap();
+        assert_eq!((found.id, found.addresses.len()), (ANN, 2));
+        let person_fields = fields::select_option(fields::USER);
+        assert_eq!(
+            trial.sent_requests()[1],
+            format!(
+                "GET /users?$filter=mail%20eq%20%27o%27%27neil%2Broom%40contoso.test%27&$top=2\
+                 &{person_fields}"
+            )
+        );
+        answers(&[room.clone(), ann()]);
+        assert_eq!(person("o'neil+room@contoso.test").await, Ok(None), "which of them?");
+        answers(&[ann()]);
+        assert_eq!(person("bob@contoso.test").await, Err(GraphError::Unreadable));
+        let mut guest = ann();
+        guest["userPrincipalName"] = json!("ann_contoso.test#EXT#@fabrikam.test");
+        answers(&[guest]);
+        assert_eq!(person("ann@contoso.test").await, Ok(None));
+        trial.http.respond(404, &nobody());
+        assert_eq!(person(&ANN.to_string()).await, Ok(None), "an id is no mail address");
+        trial.http.respond(404, &nobody()).respond(503, &json!({}));
+        assert!(person("bob@contoso.test").await.is_err());
+        assert_eq!(trial.graph.counts(), AllowListCounts::default());
+    }
+
+    #[tokio::test]
+    async fn what_is_no_name_is_nobody_and_nothing_is_asked() {
+        let trial = GraphFixture::new();
+        for hostile in [
+            "",
+            "ann",
+            "../groups",
+            "a@b/../../me",
+            "a@b.c?x=y",
+            "a@b.c#x",
+            "a@b.c%2F",
+            "$count",
+            "a@b@c",
+            "a b@c.d",
+            "x')/messages('@c.d",
+            "a\n@b.c",
+            "é@b.c",
+            "ann_x.test#EXT#@b.c",
+            "@",
+        ] {
+            assert_eq!(
+                trial.tenant.find_user(&Personal::new(hostile)).await,
+                Ok(None),
+                "{hostile}"
+            );
+        }
+        assert!(trial.sent_requests().is_empty());
+        assert_eq!(trial.graph.counts(), AllowListCounts::default());
+    }
+
+    #[tokio::test]
+    async fn an_answer_about_somebody_else_is_not_believed() {
+        let trial = GraphFixture::new();
+        let other = Personal::new(Uuid::from_u128(9).to_string());
+        trial
+            .http
+            .respond(200, &ann())
+            .respond(200, &json!({ "id": "ann" }))
+            .respond(503, &json!({}));
+        assert_eq!(trial.tenant.find_user(&other).await, Err(GraphError::Unreadable));
+        assert_eq!(trial.tenant.find_user(&other).await, Err(GraphError::Unreadable));
+        let later = GraphError::Retry { after: None, cause: RetryCause::Unavailable(503) };
+        assert_eq!(trial.tenant.find_user(&other).await, Err(later));
+    }
+}

@@ -1,0 +1,11 @@
+//! The body of a notification POST.
+
+mod lenient_json;
+mod types;
+mod wire;
+
+pub use types::{
+    ChangeNotification, ChangeType, InvalidNotificationBody, LifecycleEvent, MAX_NOTIFICATIONS,
+    MAX_VALIDATION_TOKENS, Notification, NotificationCollection, NotificationKind,
+    RawValidationTokens, parse,
+};

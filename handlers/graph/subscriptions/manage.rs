@@ -1,0 +1,517 @@
+//! Subscriptions: Graph's promise to tell us of changes in one mailbox.
+
+use http::Method;
+use jiff::Timestamp;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use url::Url;
+
+use super::{
+    renewals::renewal_request,
+    rich_content::ResourceDataOptions,
+    subscription_errors::{existing_subscription_id, is_over_quota, is_webhook_validation_failure},
+    subscription_id::SubscriptionId,
+};
+use crate::{
+    domain::ids::MailboxId,
+    graph::{
+        allow_list::fields::{self, percent_encode},
+        client::{
+            error::{GraphError, RetryCause},
+            response::{GraphResponse, Page},
+            send::{GraphRequest, TenantGraph},
+        },
+    },
+};
+
+/// The one spelling of the change types: with another one Graph would take a second subscription
+/// for the same mailbox (learn.microsoft.com/graph/change-notifications-delivery-webhooks, 2026-04-22).
+const CHANGE_TYPES: &str = "created,updated,deleted";
+
+/// Pages of the list that are read before it is called unreadable.
+const PAGES_MAX: usize = 1_000;
+
+/// What to subscribe to, and how it is to prove itself.
+#[derive(Clone)]
+pub struct NewSubscription {
+    /// Whose default calendar.
+    pub mailbox: MailboxId,
+    /// Where change notifications go.
+    pub notification_url: Url,
+    /// Where lifecycle notifications go; cannot be added later.
+    pub lifecycle_notification_url: Url,
+    /// The self-proving client state; a secret, cannot be changed later.
+    pub client_state: String,
+    /// The wanted end: below 10,080 minutes from now, with content below 1,440
+    /// (learn.microsoft.com/graph/change-notifications-overview, 2025-03-05).
+    pub expires_at: Timestamp,
+    /// Whether notifications are to bring the content of events, and sealed for whom.
+    pub resource_data: Option<ResourceDataOptions>,
+}
+
+/// What became of an order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CreateResult {
+    /// It exists now.
+    Created {
+        /// Its id.
+        id: SubscriptionId,
+        /// When it ends, as Graph says.
+        expires_at: Timestamp,
+    },
+    /// There is one already for this mailbox: adopt or remove it.
+    AlreadyExists {
+        /// Its id, if Graph's message named it; otherwise see [`TenantGraph::list_subscriptions`].
+        id: Option<SubscriptionId>,
+    },
+    /// The mailbox has as many subscriptions, of all applications, as it may (1,000:
+    /// learn.microsoft.com/graph/change-notifications-overview, 2025-03-05).
+    OverQuota,
+    /// The end was too far away: order a shorter life (4,200 minutes were always taken).
+    ExpirationTooFar,
+}
+
+/// A subscription that exists, as far as it is ours to know.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Subscription {
+    /// Its id.
+    pub id: SubscriptionId,
+    /// The mailbox it watches; `None` when it watches something else.
+    pub mailbox: Option<MailboxId>,
+    /// When it ends.
+    pub expires_at: Timestamp,
+    /// Where its change notifications go.
+    pub notification_url: Option<Url>,
+    /// Whether its notifications bring the content of events.
+    pub includes_resource_data: bool,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct GraphSubscriptionWire {
+    id: String,
+    expiration_date_time: String,
+    resource: Option<String>,
+    notification_url: Option<String>,
+    include_resource_data: Option<bool>,
+}
+
+impl TenantGraph {
+    /// Orders a subscription to the changes of a mailbox's default calendar, with immutable ids.
+    /// Graph validates both addresses before it answers.
+    ///
+    /// # Errors
+    /// [`GraphError`]; `Retry` with [`RetryCause::WebhookValidation`] when our own webhook did not answer in time.
+    pub async fn subscribe(
+        &self,
+        subscription: &NewSubscription,
+    ) -> Result<CreateResult, GraphError> {
+        let (resource, asked) = match &subscription.resource_data {
+            None => (fields::events_resource(subscription.mailbox), fields::SUBSCRIPTION.join(",")),
+            Some(content) => {
+                let lists = [fields::SUBSCRIPTION, fields::RICH_SUBSCRIPTION, fields::EVENT];
+                let resource = fields::events_resource_with_data(
+                    subscription.mailbox,
+                    content.add_in_property.as_ref(),
+                );
+                (resource, lists.concat().join(","))
+            }
+        };
+        let mut body = json!({
+            "changeType": CHANGE_TYPES,
+            "notificationUrl": subscription.notification_url.as_str(),
+            "lifecycleNotificationUrl": subscription.lifecycle_notification_url.as_str(),
+            "resource": resource,
+            "expirationDateTime": fields::format_instant(subscription.expires_at),
+            "clientState": subscription.client_state,
+            "latestSupportedTlsVersion": "v1_2",
+        });
+        if let Some(content) = &subscription.resource_data {
+            body[fields::INCLUDE_RESOURCE_DATA] = json!(true);
+            content.add_certificate_to(&mut body);
+        }
+        let ask = GraphRequest {
+            fields: asked,
+            body: Some(body),
+            ..GraphRequest::new(Method::POST, "/subscriptions", "/subscriptions".to_owned())
+        };
+        let reply = self.call(&ask).await?;
+        match reply.status {
+            409 => Ok(CreateResult::AlreadyExists {
+                id: existing_subscription_id(&reply.error().message),
+            }),
+            400 => classify_bad_request(&reply),
+            403 if is_over_quota(&reply) => Ok(CreateResult::OverQuota),
+            _ => {
+                reply.check()?;
+                let wire: GraphSubscriptionWire = reply.json()?;
+                Ok(CreateResult::Created { id: parse_id(&wire.id)?, expires_at: wire.expires()? })
+            }
+        }
+    }
+
+    /// Prolongs a subscription (which also authorises it anew) and returns the end that Graph
+    /// answers, whatever was asked; `Ok(None)` when there is no such subscription any more. One that
+    /// brings content is given the certificate of `content` from now on.
+    ///
+    /// # Errors
+    /// [`GraphError`]; `Refused` with 400 also when the end is too far away.
+    pub async fn renew(
+        &self,
+        id: &SubscriptionId,
+        expires: Timestamp,
+        content: Option<&ResourceDataOptions>,
+    ) -> Result<Option<Timestamp>, GraphError> {
+        renewal_result(&self.call(&renewal_request(id, expires, content)).await?)
+    }
+
+    /// One of our subscriptions; `Ok(None)` when there is no such subscription (any more).
+    ///
+    /// # Errors
+    /// [`GraphError`].
+    pub async fn find_subscription(
+        &self,
+        id: &SubscriptionId,
+    ) -> Result<Option<Subscription>, GraphError> {
+        let reply = self.call(&subscription_request(Method::GET, id)).await?;
+        if reply.status == 404 {
+            return Ok(None);
+        }
+        reply.check()?;
+        let listed = reply.json::<GraphSubscriptionWire>()?.into_subscription();
+        listed.map(Some).ok_or(GraphError::Unreadable)
+    }
+
+    /// Removes a subscription; one that is not there any more is removed.
+    ///
+    /// # Errors
+    /// [`GraphError`].
+    pub async fn unsubscribe(&self, id: &SubscriptionId) -> Result<(), GraphError> {
+        let reply = self.call(&subscription_request(Method::DELETE, id)).await?;
+        if reply.status == 404 { Ok(()) } else { reply.check() }
+    }
+
+    /// All our subscriptions in this tenant. Rarely: Graph allows 25 of these calls in 20 s
+    /// (learn.microsoft.com/graph/throttling-limits, 2026-02-06).
+    ///
+    /// # Errors
+    /// [`GraphError`]; an entry without id or end is left out.
+    pub async fn list_subscriptions(&self) -> Result<Vec<Subscription>, GraphError> {
+        let mut all = Vec::new();
+        let mut target = "/subscriptions".to_owned();
+        for _ in 0..PAGES_MAX {
+            let ask = GraphRequest::new(Method::GET, "/subscriptions", target);
+            let reply = self.call(&ask).await?;
+            reply.check()?;
+            let page: Page<Value> = reply.json()?;
+            let entries = page.value.into_iter().filter_map(|v| serde_json::from_value(v).ok());
+            all.extend(entries.filter_map(GraphSubscriptionWire::into_subscription));
+            match page.next {
+                Some(next) => target = next,
+                None => return Ok(all),
+            }
+        }
+        Err(GraphError::Unreadable)
+    }
+}
+
+/// What became of a renewal.
+pub(in crate::graph) fn renewal_result(
+    reply: &GraphResponse,
+) -> Result<Option<Timestamp>, GraphError> {
+    match reply.status {
+        404 => Ok(None),
+        400 if is_webhook_validation_failure(reply) => Err(webhook_validation_error(reply)),
+        _ => {
+            reply.check()?;
+            reply.json::<GraphSubscriptionWire>()?.expires().map(Some)
+        }
+    }
+}
+
+pub(in crate::graph) fn subscription_request(method: Method, id: &SubscriptionId) -> GraphRequest {
+    GraphRequest::new(
+        method,
+        "/subscriptions/{id}",
+        format!("/subscriptions/{}", percent_encode(id.as_str())),
+    )
+}
+
+impl GraphSubscriptionWire {
+    fn expires(&self) -> Result<Timestamp, GraphError> {
+        self.expiration_date_time.parse().map_err(|_| GraphError::Unreadable)
+    }
+
+    fn into_subscription(self) -> Option<Subscription> {
+        let resource = self.resource.as_deref().unwrap_or_default().trim_start_matches('/');
+        // One that brings content names its fields after the path.
+        let resource = resource.split_once('?').map_or(resource, |(path, _)| path);
+        let mailbox = match resource.split('/').collect::<Vec<_>>().as_slice() {
+            [users, id, events]
+                if users.eq_ignore_ascii_case("users") && events.eq_ignore_ascii_case("events") =>
+            {
+                id.parse().ok()
+            }
+            _ => None,
+        };
+        Some(Subscription {
+            id: self.id.parse().ok()?,
+            mailbox,
+            expires_at: self.expires().ok()?,
+            notification_url: self.notification_url.as_deref().and_then(|url| url.parse().ok()),
+            includes_resource_data: self.include_resource_data == Some(true),
+        })
+    }
+}
+
+fn parse_id(text: &str) -> Result<SubscriptionId, GraphError> {
+    text.parse().map_err(|_| GraphError::Unreadable)
+}
+
+fn classify_bad_request(reply: &GraphResponse) -> Result<CreateResult, GraphError> {
+    if is_webhook_validation_failure(reply) {
+        return Err(webhook_validation_error(reply));
+    }
+    let error = reply.error();
+    let too_long = error.code == "ErrorInvalidParameter"
+        || error.message.to_ascii_lowercase().contains("expiration");
+    if too_long {
+        Ok(CreateResult::ExpirationTooFar)
+    } else {
+        reply.check().map(|()| CreateResult::ExpirationTooFar)
+    }
+}
+
+fn webhook_validation_error(reply: &GraphResponse) -> GraphError {
+    GraphError::Retry { after: reply.retry_after, cause: RetryCause::WebhookValidation }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::graph::{
+        allow_list::{
+            property_id::PropertyId,
+            violation::{Rule, Violation},
+        },
+        test_support::{ANN, BASE, GraphFixture},
+    };
+
+    const ID: &str = "7f105c7d-2dc5-4530-97cd-4e7ae6534c07";
+
+    fn id() -> SubscriptionId {
+        ID.parse().unwrap()
+    }
+
+    fn at(text: &str) -> Timestamp {
+        text.parse().unwrap()
+    }
+
+    fn order() -> NewSubscription {
+        NewSubscription {
+            mailbox: ANN,
+            notification_url: "https://rooms.test/api/notifications".parse().unwrap(),
+            lifecycle_notification_url: "https://rooms.test/api/notifications?kind=lifecycle"
+                .parse()
+                .unwrap(),
+            client_state: "proof".into(),
+            expires_at: at("2026-11-30T09:00:00.5Z"),
+            resource_data: None,
+        }
+    }
+
+    /// A certificate of the outer form; nobody opens anything with it here.
+    fn content() -> ResourceDataOptions {
+        let id = "c20261122-0a1b2c3d".parse().unwrap();
+        ResourceDataOptions {
+            certificate: "MAQwAgUA".into(),
+            certificate_id: id,
+            add_in_property: None,
+        }
+    }
+
+    fn subscription(id: &str, resource: &str) -> Value {
+        json!({
+            "id": id,
+            "resource": resource,
+            "changeType": CHANGE_TYPES,
+            "clientState": null,
+            "notificationUrl": "https://rooms.test/api/notifications",
+            "expirationDateTime": "2026-11-29T09:00:00.9356913Z",
+        })
+    }
+
+    fn error(code: &str, message: &str) -> Value {
+        json!({ "error": { "code": code, "message": message } })
+    }
+
+    #[tokio::test]
+    async fn an_order_names_the_mailbox_and_its_proof_and_graphs_word_on_the_end_counts() {
+        let trial = GraphFixture::new();
+        trial.http.respond(201, &subscription(ID, "users/x/events"));
+        let made = trial.tenant.subscribe(&order()).await;
+        let expires = at("2026-11-29T09:00:00.9356913Z");
+        assert_eq!(made, Ok(CreateResult::Created { id: id(), expires_at: expires }));
+        let body = trial.last_body();
+        assert_eq!(body["resource"], format!("users/{ANN}/events"));
+        assert_eq!(body["changeType"], "created,updated,deleted");
+        assert_eq!(body["expirationDateTime"], "2026-11-30T09:00:00Z");
+        assert_eq!(body["clientState"], "proof");
+        assert_eq!(body["lifecycleNotificationUrl"], order().lifecycle_notification_url.as_str());
+        assert!(trial.last_header("prefer").contains("ImmutableId"));
+        assert!(!trial.take_calls()[0].fields.contains("proof"));
+    }
+
+    #[tokio::test]
+    async fn each_refusal_of_an_order_is_told_apart() {
+        let trial = GraphFixture::new();
+        let there = format!("Subscription Id <{ID}> already exists for the requested combination");
+        let wait = |cause| Err(GraphError::Retry { after: None, cause });
+        let cases = [
+            (409, error("Conflict", &there), Ok(CreateResult::AlreadyExists { id: Some(id()) })),
+            (409, error("Conflict", "exists"), Ok(CreateResult::AlreadyExists { id: None })),
+            (400, error("ErrorInvalidParameter", ""), Ok(CreateResult::ExpirationTooFar)),
+            (
+                400,
+                error("InvalidRequest", "Subscription expiration can only be 4230 minutes"),
+                Ok(CreateResult::ExpirationTooFar),
+            ),
+            (
+                400,
+                error("InvalidRequest", "Subscription validation request timed out."),
+                wait(RetryCause::WebhookValidation),
+            ),
+            (
+                400,
+                error("InvalidRequest", "No"),
+                Err(GraphError::Refused { status: 400, code: "InvalidRequest".into() }),
+            ),
+            (
+                403,
+                error("Forbidden", "The maximum number of 1000 active"),
+                Ok(CreateResult::OverQuota),
+            ),
+            (403, error("Forbidden", "quota exceeded"), Ok(CreateResult::OverQuota)),
+            (
+                403,
+                error("ExtensionError", "Operation: Create; Exception: []"),
+                Err(GraphError::AccessDenied),
+            ),
+            (404, error("ErrorInvalidUser", ""), Err(GraphError::MailboxNotFound)),
+            (429, json!({}), wait(RetryCause::Throttled)),
+        ];
+        for (status, body, outcome) in cases {
+            trial.http.respond(status, &body);
+            assert_eq!(trial.tenant.subscribe(&order()).await, outcome, "{status} {body}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_renewal_believes_the_answer_and_knows_when_there_is_nothing_to_renew() {
+        let trial = GraphFixture::new();
+        trial.http.respond(200, &subscription(ID, "users/x/events"));
+        trial.http.respond(404, &error("ResourceNotFound", "The object was not found."));
+        trial
+            .http
+            .respond(400, &error("InvalidRequest", "Subscription validation request failed."));
+        let wanted = at("2026-12-05T09:00:00Z");
+        let renewed = trial.tenant.renew(&id(), wanted, None).await;
+        assert_eq!(renewed, Ok(Some(at("2026-11-29T09:00:00.9356913Z"))));
+        assert_eq!(trial.last_body(), json!({ "expirationDateTime": "2026-12-05T09:00:00Z" }));
+        assert_eq!(trial.sent_requests()[0], format!("PATCH /subscriptions/{ID}"));
+        assert_eq!(trial.tenant.renew(&id(), wanted, None).await, Ok(None));
+        let failed = trial.tenant.renew(&id(), wanted, None).await;
+        assert_eq!(
+            failed,
+            Err(GraphError::Retry { after: None, cause: RetryCause::WebhookValidation })
+        );
+    }
+
+    #[tokio::test]
+    async fn an_order_of_content_names_the_allowed_fields_and_who_can_open_it() {
+        let trial = GraphFixture::new();
+        trial.http.respond(201, &subscription(ID, "users/x/events"));
+        let add_in: PropertyId =
+            "String {6c9b2f0a-3d57-4b1e-9c44-0e5d8a71f3b2} Name Wish".parse().unwrap();
+        let rich = ResourceDataOptions { add_in_property: Some(add_in.clone()), ..content() };
+        let order = NewSubscription { resource_data: Some(rich), ..order() };
+        trial.tenant.subscribe(&order).await.unwrap();
+        let body = trial.last_body();
+        let fields = fields::EVENT.join(",");
+        let expansion = format!("singleValueExtendedProperties($filter=id eq '{add_in}')");
+        let resource = format!("users/{ANN}/events?{}={fields}", fields::SELECT);
+        assert_eq!(body["resource"], format!("{resource}&{}={expansion}", fields::EXPAND));
+        assert!(!resource.contains("subject"));
+        assert_eq!(body["includeResourceData"], true);
+        assert_eq!(body["encryptionCertificate"], "MAQwAgUA");
+        assert_eq!(body["encryptionCertificateId"], "c20261122-0a1b2c3d");
+        assert!(
+            trial.take_calls()[0].fields.contains("attendees"),
+            "the audit names what is brought"
+        );
+    }
+
+    #[tokio::test]
+    async fn a_renewal_brings_the_newest_certificate() {
+        let trial = GraphFixture::new();
+        trial.http.respond(200, &subscription(ID, "users/x/events"));
+        let wanted = at("2026-12-05T09:00:00Z");
+        trial.tenant.renew(&id(), wanted, Some(&content())).await.unwrap();
+        assert_eq!(
+            trial.last_body(),
+            json!({
+                "expirationDateTime": "2026-12-05T09:00:00Z",
+                "encryptionCertificate": "MAQwAgUA",
+                "encryptionCertificateId": "c20261122-0a1b2c3d",
+            })
+        );
+    }
+
+    #[tokio::test]
+    async fn removing_what_is_not_there_is_fine() {
+        let trial = GraphFixture::new();
+        trial.http.respond(204, &json!(null)).respond(404, &json!({})).respond(500, &json!({}));
+        assert_eq!(trial.tenant.unsubscribe(&id()).await, Ok(()));
+        assert_eq!(trial.tenant.unsubscribe(&id()).await, Ok(()));
+        assert!(trial.tenant.unsubscribe(&id()).await.is_err());
+        assert_eq!(trial.take_calls()[0].path, "/subscriptions/{id}");
+    }
+
+    #[tokio::test]
+    async fn the_list_has_pages_and_tells_whose_subscription_each_is() {
+        let trial = GraphFixture::new();
+        let other = "8f105c7d-2dc5-4530-97cd-4e7ae6534c07";
+        let first = [subscription(ID, &format!("/Users/{ANN}/Events")), json!({ "id": 7 })];
+        trial.http.respond(
+            200,
+            &json!({
+                "value": first,
+                "@odata.nextLink": format!("{BASE}/subscriptions?$skiptoken=x"),
+            }),
+        );
+        trial.http.respond(
+            200,
+            &json!({ "value": [
+            subscription(other, "me/messages"),
+            subscription(other, &fields::events_resource_with_data(ANN, None)),
+        ] }),
+        );
+        let listed = trial.tenant.list_subscriptions().await.unwrap();
+        let mailboxes: Vec<_> = listed.iter().map(|listed| listed.mailbox).collect();
+        assert_eq!(mailboxes, [Some(ANN), None, Some(ANN)]);
+        assert_eq!(listed[0].notification_url, Some(order().notification_url));
+
+        let evil =
+            json!({ "value": [], "@odata.nextLink": "https://evil.test/v1.0/subscriptions" });
+        trial.http.respond(200, &evil);
+        let stopped = trial.tenant.list_subscriptions().await;
+        assert_eq!(stopped, Err(GraphError::Blocked(Violation(Rule::Address))));
+    }
+
+    #[test]
+    fn an_id_cannot_leave_its_path_segment() {
+        for bad in ["", "a/b", "..", "a?b", "a b"] {
+            assert!(bad.parse::<SubscriptionId>().is_err(), "{bad}");
+        }
+    }
+}

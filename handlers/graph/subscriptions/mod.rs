@@ -1,0 +1,7 @@
+//! Subscriptions to the changes of one mailbox's calendar.
+
+pub(super) mod manage;
+pub(super) mod renewals;
+pub(super) mod rich_content;
+pub(super) mod subscription_errors;
+pub(super) mod subscription_id;

@@ -1,0 +1,296 @@
+//! Tokens for a customer's Graph, without a stored secret: the managed identity vouches for our app
+//! registration at the customer's own token endpoint.
+//!
+//! learn.microsoft.com/entra/workload-id/workload-identity-federation-config-app-trust-managed-identity,
+//! 2024-12-03; /entra/identity-platform/v2-oauth2-client-creds-grant-flow, 2023-02.
+
+use std::{
+    collections::HashMap,
+    fmt,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use jiff::{SignedDuration, Timestamp};
+use serde::Deserialize;
+use tokio::sync::Mutex as AsyncMutex;
+
+use super::{
+    client_assertion::{TokenEndpoint, TokenError},
+    registrations::Registrations,
+};
+use crate::domain::{ids::TenantId, policy::Registration};
+
+/// How long before its end a token is replaced.
+const RENEW_BEFORE_EXPIRY: SignedDuration = SignedDuration::from_mins(5);
+
+/// A bearer token. Never shown.
+#[derive(Clone, PartialEq, Eq)]
+pub struct BearerToken(Arc<str>);
+
+impl BearerToken {
+    /// The token itself, for the one header it belongs in.
+    pub fn secret(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for BearerToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Token(..)")
+    }
+}
+
+struct CachedToken {
+    token: BearerToken,
+    valid_until: Timestamp,
+}
+
+type TokenSlot = Arc<AsyncMutex<Option<CachedToken>>>;
+
+struct TenantTokensInner {
+    endpoint: TokenEndpoint,
+    registrations: Registrations,
+    slots: Mutex<HashMap<(TenantId, Registration), TokenSlot>>,
+}
+
+/// The Graph tokens of all tenants, cached. Clones share the cache.
+#[derive(Clone)]
+pub struct TenantTokens(Arc<TenantTokensInner>);
+
+#[derive(Deserialize)]
+struct TokenWire {
+    access_token: String,
+    expires_in: i64,
+}
+
+impl TenantTokens {
+    /// Tokens of `endpoint`, for the Graph of its cloud.
+    pub fn new(endpoint: TokenEndpoint, registrations: Registrations) -> Self {
+        Self(Arc::new(TenantTokensInner { endpoint, registrations, slots: Mutex::default() }))
+    }
+
+    /// The tenant's token: from the cache, or fetched. Whoever asks while it is being fetched waits
+    /// for that one.
+    ///
+    /// # Errors
+    /// [`TokenError`].
+    pub async fn token(
+        &self,
+        tenant: TenantId,
+        registration: Registration,
+    ) -> Result<BearerToken, TokenError> {
+        let slot = self.slot(tenant, registration);
+        let mut held = slot.lock().await;
+        let now = self.0.endpoint.clock().now();
+        if let Some(held) = held.as_ref()
+            && now < held.valid_until
+        {
+            return Ok(held.token.clone());
+        }
+        let fresh = self.fetch(tenant, registration, now).await?;
+        let token = fresh.token.clone();
+        *held = Some(fresh);
+        Ok(token)
+    }
+
+    /// Graph answered 401 to `refused`: it is not handed out again. A newer one stays.
+    pub async fn invalidate(
+        &self,
+        tenant: TenantId,
+        registration: Registration,
+        refused: &BearerToken,
+    ) {
+        let slot = self.slot(tenant, registration);
+        let mut held = slot.lock().await;
+        if held.as_ref().is_some_and(|held| held.token == *refused) {
+            *held = None;
+        }
+    }
+
+    fn slot(&self, tenant: TenantId, registration: Registration) -> TokenSlot {
+        let mut slots = self.0.slots.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(slots.entry((tenant, registration)).or_default())
+    }
+
+    async fn fetch(
+        &self,
+        tenant: TenantId,
+        registration: Registration,
+        now: Timestamp,
+    ) -> Result<CachedToken, TokenError> {
+        let client_id = self.0.registrations.client_id(registration);
+        let scope = &self.0.endpoint.cloud().graph_scope;
+        let fields = [("scope", scope.as_str()), ("grant_type", "client_credentials")];
+        let answer = self.0.endpoint.request_token(&tenant.to_string(), client_id, &fields).await?;
+        let wire: TokenWire =
+            serde_json::from_slice(&answer).map_err(|_| TokenError::UNAVAILABLE)?;
+        let life = SignedDuration::from_secs(wire.expires_in.clamp(0, 86_400));
+        Ok(CachedToken {
+            token: BearerToken(wire.access_token.into()),
+            valid_until: now + (life - RENEW_BEFORE_EXPIRY),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::Ordering;
+
+    use serde_json::json;
+    use url::form_urlencoded;
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::{
+        base::test_support::ManualClock,
+        identity::{
+            app_tokens::Cloud,
+            scripted_http::{FakeManagedIdentity, ScriptedHttp, cloud},
+        },
+    };
+
+    const ACME: TenantId = TenantId(Uuid::from_u128(1));
+    const LATER: &[(&str, &str)] = &[("retry-after", "9")];
+    const WIDE: Registration = Registration::OrganisationWide;
+
+    /// Status, headers and body of an answer, and what is made of it.
+    type Case = (u16, &'static [(&'static str, &'static str)], serde_json::Value, TokenError);
+
+    struct TenantTokensFixture {
+        http: Arc<ScriptedHttp>,
+        managed_identity: Arc<FakeManagedIdentity>,
+        clock: Arc<ManualClock>,
+        tokens: TenantTokens,
+    }
+
+    fn fixture() -> TenantTokensFixture {
+        fixture_in(cloud())
+    }
+
+    fn fixture_in(cloud: Cloud) -> TenantTokensFixture {
+        let (far, vouching) =
+            (Arc::new(ScriptedHttp::default()), Arc::new(FakeManagedIdentity::default()));
+        let clock = Arc::new(ManualClock::new("2026-11-24T09:00:00Z".parse().unwrap()));
+        let endpoint = TokenEndpoint::new(
+            Arc::clone(&far) as _,
+            Arc::clone(&vouching) as _,
+            Arc::clone(&clock) as _,
+            cloud,
+        );
+        let registrations =
+            Registrations { organisation_wide: "wide".into(), scoped: "scoped".into() };
+        let tokens = TenantTokens::new(endpoint, registrations);
+        TenantTokensFixture { http: far, managed_identity: vouching, clock, tokens }
+    }
+
+    #[tokio::test]
+    async fn the_managed_identity_vouches_at_the_customers_own_endpoint() {
+        let trial = fixture();
+        let token = trial.tokens.token(ACME, Registration::Scoped).await.unwrap();
+        assert_eq!(token.secret(), "token-1");
+        assert_eq!(format!("{token:?}"), "Token(..)");
+        assert_eq!(
+            trial.managed_identity.requested_scopes(),
+            ["api://AzureADTokenExchange/.default"]
+        );
+        let call = &trial.http.token_requests()[0];
+        assert_eq!(call.uri().to_string(), format!("https://login.test/{ACME}/oauth2/v2.0/token"));
+        let form: HashMap<_, _> = form_urlencoded::parse(call.body()).into_owned().collect();
+        assert_eq!(form["client_id"], "scoped");
+        assert_eq!(form["scope"], "https://graph.microsoft.com/.default");
+        assert_eq!(form["client_assertion"], "assertion");
+        let assertion_type = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
+        assert_eq!(form["client_assertion_type"], assertion_type);
+        assert_eq!(form["grant_type"], "client_credentials");
+    }
+
+    #[tokio::test]
+    async fn a_sovereign_cloud_is_a_matter_of_settings() {
+        let trial = fixture_in(Cloud {
+            authority: "https://login.partner.test".parse().unwrap(),
+            token_exchange_audience: "api://AzureADTokenExchangeChina".into(),
+            graph_scope: "https://graph.partner.test/.default".into(),
+            ..cloud()
+        });
+        trial.tokens.token(ACME, WIDE).await.unwrap();
+        assert_eq!(
+            trial.managed_identity.requested_scopes(),
+            ["api://AzureADTokenExchangeChina/.default"]
+        );
+        let call = &trial.http.token_requests()[0];
+        assert_eq!(call.uri().host(), Some("login.partner.test"));
+        let form: HashMap<_, _> = form_urlencoded::parse(call.body()).into_owned().collect();
+        assert_eq!(form["scope"], "https://graph.partner.test/.default");
+    }
+
+    #[tokio::test]
+    async fn a_token_is_kept_until_five_minutes_before_its_end() {
+        let trial = fixture();
+        let token = async || trial.tokens.token(ACME, WIDE).await.unwrap();
+        let first = token().await;
+        trial.clock.advance(SignedDuration::from_secs(3599 - 300 - 1));
+        assert_eq!(token().await, first);
+        trial.clock.advance(SignedDuration::from_secs(1));
+        assert_eq!(token().await.secret(), "token-2");
+    }
+
+    #[tokio::test]
+    async fn tenants_and_registrations_do_not_share_tokens() {
+        let trial = fixture();
+        let other = TenantId(Uuid::from_u128(2));
+        for (tenant, registration) in [(ACME, WIDE), (other, WIDE), (ACME, Registration::Scoped)] {
+            trial.tokens.token(tenant, registration).await.unwrap();
+        }
+        assert_eq!(trial.http.token_requests().len(), 3);
+    }
+
+    #[tokio::test]
+    async fn many_who_ask_at_once_make_one_call() {
+        let trial = fixture();
+        let asks = (0..50).map(|_| trial.tokens.token(ACME, WIDE));
+        let tokens = futures::future::join_all(asks).await;
+        assert!(tokens.iter().all(|token| token.as_ref().unwrap().secret() == "token-1"));
+        assert_eq!(trial.http.token_requests().len(), 1);
+    }
+
+    #[tokio::test]
+    async fn many_who_were_refused_the_same_token_fetch_one_new_one() {
+        let trial = fixture();
+        let old = trial.tokens.token(ACME, WIDE).await.unwrap();
+        let again = (0..10).map(|_| async {
+            trial.tokens.invalidate(ACME, WIDE, &old).await;
+            trial.tokens.token(ACME, WIDE).await.unwrap()
+        });
+        let tokens = futures::future::join_all(again).await;
+        assert!(tokens.iter().all(|token| token.secret() == "token-2"));
+        assert_eq!(trial.http.token_requests().len(), 2);
+    }
+
+    #[tokio::test]
+    async fn each_failure_is_a_refusal_or_a_wait() {
+        let trial = fixture();
+        let refused = |code: &str| TokenError::Refused { code: code.into() };
+        let wait = |seconds: Option<i64>| TokenError::Unavailable {
+            after: seconds.map(SignedDuration::from_secs),
+        };
+        let cases: [Case; 9] = [
+            (400, &[], json!({ "error": "unauthorized_client" }), refused("unauthorized_client")),
+            (401, &[], json!({ "error": "invalid_client" }), refused("invalid_client")),
+            (400, &[], json!({ "error": "Ann's dinner" }), refused("-")),
+            (403, &[], json!("proxy"), refused("-")),
+            (400, LATER, json!({ "error": "temporarily_unavailable" }), wait(Some(9))),
+            (429, LATER, json!({}), wait(Some(9))),
+            (503, &[], json!({}), wait(None)),
+            (200, &[], json!({ "token_type": "Bearer" }), wait(None)),
+            (302, &[], json!({}), wait(None)),
+        ];
+        for (status, headers, body, error) in cases {
+            trial.http.respond_to_token_request(status, headers, &body);
+            assert_eq!(trial.tokens.token(ACME, WIDE).await, Err(error), "{status} {body}");
+        }
+        trial.managed_identity.unavailable.store(true, Ordering::Relaxed);
+        assert_eq!(trial.tokens.token(ACME, WIDE).await, Err(wait(None)));
+        trial.managed_identity.unavailable.store(false, Ordering::Relaxed);
+        assert!(trial.tokens.token(ACME, WIDE).await.is_ok(), "no failure is remembered");
+    }
+}

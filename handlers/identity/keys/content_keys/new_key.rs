@@ -1,0 +1,133 @@
+//! A new key: RSA with 2,048 bits and a certificate of its own making.
+//!
+//! 4,096 bits would cost five times as much for every notification, and Graph takes 2,048
+//! (learn.microsoft.com/graph/change-notifications-with-resource-data, 2026-04-17: RSA, 2,048 to 4,096
+//! bits, self-signed allowed).
+
+use std::fmt;
+
+use base64::{Engine, engine::general_purpose::STANDARD};
+use jiff::{Timestamp, ToSpan, civil::Date, tz::TimeZone};
+use rcgen::{
+    CertificateParams, DistinguishedName, DnType, KeyPair, PKCS_RSA_SHA256, RsaKeySize,
+    date_time_ymd,
+};
+use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
+
+use super::key::{ContentKey, InvalidContentKey};
+use crate::{base::rng::Rng, domain::ids::ContentKeyId};
+
+/// What the certificate names: the service, and nobody's tenant.
+const SUBJECT: &str = "Roombridge content";
+
+/// How long the certificate is valid, in years: far beyond its use, since a key is destroyed on
+/// schedule, and not because its certificate ran out.
+const VALID_YEARS: i64 = 3;
+
+/// The longest secret that is read, in bytes; a vault takes 25 KB
+/// (learn.microsoft.com/azure/key-vault/secrets/about-secrets).
+const SECRET_MAX: usize = 25_000;
+
+/// No key could be made; the cryptography library says no more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("no content key can be made")]
+pub struct KeyGenerationError;
+
+/// A key that is not kept anywhere yet. It is wiped when dropped.
+pub struct NewContentKey {
+    id: ContentKeyId,
+    certificate: Vec<u8>,
+    private_key: Zeroizing<Vec<u8>>,
+}
+
+impl fmt::Debug for NewContentKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FreshContentKey").field("id", &self.id).finish_non_exhaustive()
+    }
+}
+
+/// The secret in the vault.
+#[derive(Serialize, Deserialize)]
+struct SecretWire {
+    certificate: String,
+    private_key: Zeroizing<String>,
+}
+
+impl NewContentKey {
+    /// Makes a key, named after the day and by chance. Takes some tenths of a second of computing.
+    ///
+    /// # Errors
+    /// [`KeyGenerationError`].
+    pub async fn generate(
+        now: Timestamp,
+        rng: &(dyn Rng + 'static),
+    ) -> Result<Self, KeyGenerationError> {
+        let today = now.to_zoned(TimeZone::UTC).date();
+        let id = format!("c{}-{:08x}", today.strftime("%Y%m%d"), rng.next_u64() as u32);
+        let id: ContentKeyId = id.parse().map_err(|_| KeyGenerationError)?;
+        // On a thread where it holds nobody up.
+        let made = tokio::task::spawn_blocking(move || generate_certificate(today)).await;
+        let (certificate, private_key) = made.map_err(|_| KeyGenerationError)??;
+        Ok(Self { id, certificate, private_key })
+    }
+
+    /// Its name.
+    pub fn id(&self) -> &ContentKeyId {
+        &self.id
+    }
+
+    /// The same key, as of `created_at`.
+    ///
+    /// # Errors
+    /// [`InvalidContentKey`].
+    pub fn to_content_key(&self, made_at: Timestamp) -> Result<ContentKey, InvalidContentKey> {
+        ContentKey::new(self.id.clone(), made_at, &self.certificate, &self.private_key)
+    }
+
+    /// The text that is kept.
+    pub(in crate::identity) fn to_secret(&self) -> Result<Zeroizing<String>, KeyGenerationError> {
+        let wire = SecretWire {
+            certificate: STANDARD.encode(&self.certificate),
+            private_key: Zeroizing::new(STANDARD.encode(&*self.private_key)),
+        };
+        serde_json::to_string(&wire).map(Zeroizing::new).map_err(|_| KeyGenerationError)
+    }
+}
+
+/// Reads what [`NewContentKey::secret`] wrote, or an operator put there in the same form:
+/// `{"certificate":"<DER in base64>","private_key":"<PKCS #8, DER in base64>"}`.
+pub(in crate::identity) fn parse_secret(
+    id: ContentKeyId,
+    made_at: Timestamp,
+    secret: &str,
+) -> Result<ContentKey, InvalidContentKey> {
+    if secret.len() > SECRET_MAX {
+        return Err(InvalidContentKey);
+    }
+    let wire: SecretWire = serde_json::from_str(secret).map_err(|_| InvalidContentKey)?;
+    let certificate = STANDARD.decode(&wire.certificate).map_err(|_| InvalidContentKey)?;
+    let private_key =
+        STANDARD.decode(wire.private_key.as_bytes()).map_err(|_| InvalidContentKey)?;
+    ContentKey::new(id, made_at, &certificate, &Zeroizing::new(private_key))
+}
+
+type CertificateAndKey = (Vec<u8>, Zeroizing<Vec<u8>>);
+
+fn generate_certificate(today: Date) -> Result<CertificateAndKey, KeyGenerationError> {
+    let pair = KeyPair::generate_rsa_for(&PKCS_RSA_SHA256, RsaKeySize::_2048);
+    let pair = pair.map_err(|_| KeyGenerationError)?;
+    let mut subject = DistinguishedName::new();
+    subject.push(DnType::CommonName, SUBJECT);
+    // From yesterday on: Graph's clock may be behind ours.
+    let (from, until) = (today.saturating_sub(1.day()), today.saturating_add(VALID_YEARS.years()));
+    let mut params = CertificateParams::default();
+    (params.not_before, params.not_after) = (offset_midnight(from), offset_midnight(until));
+    params.distinguished_name = subject;
+    let certificate = params.self_signed(&pair).map_err(|_| KeyGenerationError)?;
+    Ok((certificate.der().to_vec(), Zeroizing::new(pair.serialize_der())))
+}
+
+fn offset_midnight(day: Date) -> azure_core::time::OffsetDateTime {
+    date_time_ymd(i32::from(day.year()), day.month() as u8, day.day() as u8)
+}

@@ -1,0 +1,126 @@
+//! What every signed token is checked for, whoever it is about: form, algorithm, key, time.
+
+use jiff::{SignedDuration, Timestamp};
+use jsonwebtoken::{Algorithm, Validation, errors::ErrorKind};
+
+use super::signing_keys::SigningKeysUnavailable;
+
+/// How far Entra's clock and ours may be apart.
+pub(in crate::identity) const LEEWAY: SignedDuration = SignedDuration::from_mins(5);
+
+/// The longest token that is looked at, in bytes. Entra's are a few thousand.
+const TOKEN_MAX: usize = 16 * 1024;
+
+/// What was wrong with a token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum TokenRejection {
+    /// It is not a token, or lacks a claim that all tokens have.
+    #[error("malformed")]
+    Malformed,
+    /// It is not signed with RS256.
+    #[error("algorithm")]
+    Algorithm,
+    /// Entra has no key of the name it gives.
+    #[error("unknown key")]
+    UnknownKey,
+    /// The key did not sign it, or may not sign for this issuer.
+    #[error("signature")]
+    Signature,
+    /// It is for somebody else.
+    #[error("audience")]
+    Audience,
+    /// It is not a v2.0 token.
+    #[error("version")]
+    Version,
+    /// It names no tenant, or another one than its issuer.
+    #[error("issuer")]
+    Issuer,
+    /// It names nobody.
+    #[error("person")]
+    Person,
+    /// It is over.
+    #[error("expired")]
+    Expired,
+    /// Its time has not come.
+    #[error("not yet valid")]
+    NotYetValid,
+    /// It does not answer the question that was asked.
+    #[error("nonce")]
+    Nonce,
+    /// It stands for an app, not for a person.
+    #[error("app-only")]
+    AppOnly,
+    /// It does not allow our API.
+    #[error("scope")]
+    Scope,
+    /// A client got it that we do not know.
+    #[error("client")]
+    Client,
+}
+
+/// A token that opens nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum VerifyError {
+    /// It proves nothing.
+    #[error("the token is refused: {0}")]
+    Refused(#[from] TokenRejection),
+    /// It cannot be checked for now: answer 503.
+    #[error(transparent)]
+    Unavailable(#[from] SigningKeysUnavailable),
+}
+
+/// The name of the key that a token says it is signed with, before anything of it is believed.
+pub(in crate::identity) fn key_id_of(token: &str) -> Result<String, TokenRejection> {
+    if token.len() > TOKEN_MAX {
+        return Err(TokenRejection::Malformed);
+    }
+    let header = jsonwebtoken::decode_header(token).map_err(|error| rejection_of(&error))?;
+    if header.alg != Algorithm::RS256 {
+        return Err(TokenRejection::Algorithm);
+    }
+    // An extension that must be understood, and is not (RFC 7515, 4.1.11).
+    let (None, Some(kid)) = (header.crit, header.kid) else {
+        return Err(TokenRejection::Malformed);
+    };
+    Ok(kid)
+}
+
+/// What the library checks: the signature, its algorithm and that one of `audiences` is meant. Times
+/// are compared with our own clock.
+pub(in crate::identity) fn validation_for(audiences: &[impl ToString]) -> Validation {
+    let mut rules = Validation::new(Algorithm::RS256);
+    rules.set_audience(audiences);
+    rules.set_required_spec_claims(&["aud", "exp", "iss", "nbf"]);
+    rules.validate_exp = false;
+    rules.validate_nbf = false;
+    rules
+}
+
+/// Whether it is a token's time, give or take `leeway`; `nbf` and `exp` as the token has them.
+pub(in crate::identity) fn check_lifetime(
+    now: Timestamp,
+    leeway: SignedDuration,
+    nbf: i64,
+    exp: i64,
+) -> Result<(), TokenRejection> {
+    let (now, leeway) = (now.as_second(), leeway.as_secs());
+    if now >= exp.saturating_add(leeway) {
+        return Err(TokenRejection::Expired);
+    }
+    if now.saturating_add(leeway) < nbf {
+        return Err(TokenRejection::NotYetValid);
+    }
+    Ok(())
+}
+
+pub(in crate::identity) fn rejection_of(error: &jsonwebtoken::errors::Error) -> TokenRejection {
+    #[expect(clippy::wildcard_enum_match_arm, reason = "the library may learn more ways to fail")]
+    match error.kind() {
+        ErrorKind::InvalidSignature => TokenRejection::Signature,
+        ErrorKind::InvalidAlgorithm
+        | ErrorKind::InvalidAlgorithmName
+        | ErrorKind::UnsupportedAlgorithm => TokenRejection::Algorithm,
+        ErrorKind::InvalidAudience => TokenRejection::Audience,
+        _ => TokenRejection::Malformed,
+    }
+}

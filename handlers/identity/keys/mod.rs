@@ -1,0 +1,22 @@
+//! The keys that prove something: our own in the vault, and those that Entra publishes.
+
+pub mod client_state;
+pub mod content_keys;
+mod jwt;
+mod key_ring;
+mod signing_keys;
+mod validation_tokens;
+mod vault;
+mod vault_cache;
+
+pub(in crate::identity) use jwt::{
+    LEEWAY, check_lifetime, key_id_of, rejection_of, validation_for,
+};
+pub use jwt::{TokenRejection, VerifyError};
+#[cfg(any(test, feature = "test-support"))]
+pub use key_ring::MemoryKeys;
+pub use key_ring::{
+    CLIENT_STATE_KEYS, COOKIE_KEYS, KeyRing, KeySource, KeyVaultKeys, KeysUnavailable,
+};
+pub use signing_keys::{PublishedKey, SigningKeys, SigningKeysUnavailable};
+pub use validation_tokens::{ValidationTokenVerifier, VerifiedTenants};

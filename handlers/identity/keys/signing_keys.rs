@@ -1,0 +1,366 @@
+//! The keys that Entra signs tokens with, as it publishes them: kept for a day, and loaded anew when
+//! a token names one that is not among them.
+//!
+//! learn.microsoft.com/entra/identity-platform/signing-key-rollover, 2024-03; /access-tokens, 2025-01.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex as StdMutex, MutexGuard, PoisonError},
+};
+
+use bytes::Bytes;
+use http::Method;
+use jiff::{SignedDuration, Timestamp};
+use jsonwebtoken::DecodingKey;
+use serde::Deserialize;
+use tokio::sync::Mutex;
+use url::Url;
+
+use crate::{
+    base::{clock::Clock, http::Http},
+    identity::app_tokens::Cloud,
+};
+
+/// Keys older than this are not believed any more.
+const MAX_AGE: SignedDuration = SignedDuration::from_hours(24);
+
+/// Tokens that name unknown keys cause a load at most this often: anybody can send one.
+const UNKNOWN_KEY_PAUSE: SignedDuration = SignedDuration::from_mins(5);
+
+/// The same where a client state has proved whose notification it is before its token is looked at.
+const NOTIFICATION_UNKNOWN_KEY_PAUSE: SignedDuration = SignedDuration::from_secs(30);
+
+/// A load that failed is not tried again for this long.
+const FAILED_PAUSE: SignedDuration = SignedDuration::from_secs(5);
+
+/// Entra's keys cannot be had for now. Nothing is proved or refuted without them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the keys that tokens are signed with are unavailable")]
+pub struct SigningKeysUnavailable;
+
+/// A key that Entra signs with (RS256).
+#[derive(Clone)]
+pub struct PublishedKey {
+    pub(in crate::identity) key: DecodingKey,
+    /// Whose tokens it may sign; `{tenantid}` stands for any tenant.
+    issuer: Option<String>,
+}
+
+impl PublishedKey {
+    /// Whether the key may sign for `issuer_url`, who is the issuer of `tenant`. A key for personal
+    /// accounts must not vouch for an organisation.
+    pub(in crate::identity) fn may_sign_for(&self, issuer: &str, tenant: &str) -> bool {
+        let any = |published: &String| published.replace("{tenantid}", tenant) == issuer;
+        self.issuer.as_ref().is_none_or(any)
+    }
+}
+
+type KeysById = HashMap<String, Arc<PublishedKey>>;
+
+#[derive(Default)]
+struct SigningKeyCacheState {
+    keys: Option<(Arc<KeysById>, Timestamp)>,
+    /// When a load last failed, unless one went well since.
+    last_failure: Option<Timestamp>,
+    /// When a token last named a key that made us load.
+    last_unknown_key: Option<Timestamp>,
+}
+
+/// Entra's published keys, cached.
+pub struct SigningKeys {
+    http: Arc<dyn Http>,
+    clock: Arc<dyn Clock>,
+    jwks_url: Url,
+    unknown_key_pause: SignedDuration,
+    state: StdMutex<SigningKeyCacheState>,
+    /// One load at a time; those who wait for it look again.
+    load_lock: Mutex<()>,
+}
+
+#[derive(Deserialize)]
+struct JwksWire {
+    keys: Vec<JwkWire>,
+}
+
+#[derive(Deserialize)]
+struct JwkWire {
+    #[serde(default)]
+    kty: String,
+    kid: Option<String>,
+    alg: Option<String>,
+    #[serde(rename = "use")]
+    used_for: Option<String>,
+    n: Option<String>,
+    e: Option<String>,
+    issuer: Option<String>,
+}
+
+impl JwkWire {
+    fn into_published_key(self) -> Option<(String, Arc<PublishedKey>)> {
+        let fits = self.kty == "RSA"
+            && self.alg.is_none_or(|alg| alg == "RS256")
+            && self.used_for.is_none_or(|used_for| used_for == "sig");
+        let key = DecodingKey::from_rsa_components(&self.n?, &self.e?).ok()?;
+        let key = PublishedKey { key, issuer: self.issuer };
+        if fits { Some((self.kid?, Arc::new(key))) } else { None }
+    }
+}
+
+impl SigningKeys {
+    /// The keys that `cloud` publishes, loaded over `http` when they are first needed.
+    pub fn new(http: Arc<dyn Http>, clock: Arc<dyn Clock>, cloud: &Cloud) -> Self {
+        let address = cloud.authority_url("common/discovery/v2.0/keys");
+        let (held, loading) = (StdMutex::default(), Mutex::default());
+        Self {
+            http,
+            clock,
+            jwks_url: address,
+            unknown_key_pause: UNKNOWN_KEY_PAUSE,
+            state: held,
+            load_lock: loading,
+        }
+    }
+
+    /// The same for the tokens of notifications, which strangers cannot send: an unknown key is
+    /// looked for every 30 s, since what waits for it is somebody's appointment.
+    pub fn for_notifications(http: Arc<dyn Http>, clock: Arc<dyn Clock>, cloud: &Cloud) -> Self {
+        Self { unknown_key_pause: NOTIFICATION_UNKNOWN_KEY_PAUSE, ..Self::new(http, clock, cloud) }
+    }
+
+    /// The key named `kid`, if it is held and fresh.
+    pub(in crate::identity) fn find_cached(&self, kid: &str) -> Option<Arc<PublishedKey>> {
+        self.cached_keys()?.get(kid).cloned()
+    }
+
+    /// The key named `kid`; `None` if Entra has no such key (any more).
+    ///
+    /// # Errors
+    /// [`SigningKeysUnavailable`] when that cannot be said, because the keys could not be loaded.
+    pub async fn find(
+        &self,
+        kid: &str,
+    ) -> Result<Option<Arc<PublishedKey>>, SigningKeysUnavailable> {
+        let held = self.cached_keys();
+        if let Some(key) = held.as_ref().and_then(|keys| keys.get(kid)) {
+            return Ok(Some(Arc::clone(key)));
+        }
+        Ok(self.load(held.is_some()).await?.get(kid).cloned())
+    }
+
+    fn lock_state(&self) -> MutexGuard<'_, SigningKeyCacheState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn cached_keys(&self) -> Option<Arc<KeysById>> {
+        let now = self.clock.now();
+        let held = self.lock_state();
+        let (keys, at) = held.keys.as_ref()?;
+        (now.duration_since(*at) < MAX_AGE).then(|| Arc::clone(keys))
+    }
+
+    /// Whether keys that are fresh may be loaded again for the sake of an unknown name. After a
+    /// load that failed: as soon as one may be tried again.
+    fn may_reload(&self) -> bool {
+        let (now, held) = (self.clock.now(), self.lock_state());
+        let over = |since: Timestamp, pause| now.duration_since(since) >= pause;
+        match held.last_failure {
+            Some(failed) => over(failed, FAILED_PAUSE),
+            None => held.last_unknown_key.is_none_or(|missed| over(missed, self.unknown_key_pause)),
+        }
+    }
+
+    /// Loads the keys; `again`: although those that are held are fresh, if it is time for that.
+    async fn load(&self, again: bool) -> Result<Arc<KeysById>, SigningKeysUnavailable> {
+        let _turn = self.load_lock.lock().await;
+        let now = self.clock.now();
+        // Somebody else may have loaded while this one waited for its turn.
+        if let Some(keys) = self.cached_keys()
+            && !(again && self.may_reload())
+        {
+            return if again && self.lock_state().last_failure.is_some() {
+                Err(SigningKeysUnavailable)
+            } else {
+                Ok(keys)
+            };
+        }
+        {
+            let mut held = self.lock_state();
+            if held.last_failure.is_some_and(|failed| now.duration_since(failed) < FAILED_PAUSE) {
+                return Err(SigningKeysUnavailable);
+            }
+            // So it stands until the keys are here: whoever gives up waiting leaves it so.
+            held.last_failure = Some(now);
+            if again {
+                held.last_unknown_key = Some(now);
+            }
+        }
+        let keys = Arc::new(self.fetch().await?);
+        let mut held = self.lock_state();
+        held.keys = Some((Arc::clone(&keys), now));
+        held.last_failure = None;
+        Ok(keys)
+    }
+
+    async fn fetch(&self) -> Result<KeysById, SigningKeysUnavailable> {
+        let request = http::Request::builder().method(Method::GET).uri(self.jwks_url.as_str());
+        let request = request.body(Bytes::new()).map_err(|_| SigningKeysUnavailable)?;
+        let answer = self.http.send(request).await.map_err(|error| {
+            tracing::warn!(%error, "Entra's signing keys cannot be had");
+            SigningKeysUnavailable
+        })?;
+        let set = serde_json::from_slice::<JwksWire>(answer.body());
+        let keys: KeysById = match (answer.status().as_u16(), set) {
+            (200, Ok(set)) => {
+                set.keys.into_iter().filter_map(JwkWire::into_published_key).collect()
+            }
+            (status, _) => {
+                tracing::warn!(status, "Entra's signing keys cannot be read");
+                return Err(SigningKeysUnavailable);
+            }
+        };
+        // Entra always has some; an answer without any is not an answer.
+        if keys.is_empty() { Err(SigningKeysUnavailable) } else { Ok(keys) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+    use world::signing::SigningKey;
+
+    use super::*;
+    use crate::{
+        base::test_support::ManualClock,
+        identity::scripted_http::{ScriptedHttp, cloud},
+    };
+
+    struct SigningKeysFixture {
+        http: Arc<ScriptedHttp>,
+        clock: ManualClock,
+        keys: SigningKeys,
+    }
+
+    fn fixture() -> SigningKeysFixture {
+        let far = Arc::new(ScriptedHttp::default());
+        let clock = ManualClock::new("2026-11-24T09:00:00Z".parse().unwrap());
+        let keys = SigningKeys::new(Arc::clone(&far) as _, Arc::new(clock.clone()), &cloud());
+        SigningKeysFixture { http: far, clock, keys }
+    }
+
+    impl SigningKeysFixture {
+        async fn knows(&self, kid: &str) -> Result<bool, SigningKeysUnavailable> {
+            self.keys.find(kid).await.map(|key| key.is_some())
+        }
+
+        fn loads(&self) -> usize {
+            self.http.requests().len()
+        }
+
+        fn pass(&self, seconds: i64) {
+            self.clock.advance(SignedDuration::from_secs(seconds));
+        }
+    }
+
+    fn key() -> SigningKey {
+        SigningKey::generate().unwrap()
+    }
+
+    /// What Entra publishes during a rollover.
+    fn rollover_jwks(old: &SigningKey, new: &SigningKey) -> Value {
+        json!({ "keys": [old.jwks()["keys"][0], new.jwks()["keys"][0]] })
+    }
+
+    fn with(set: Value, change: impl Fn(&mut Value)) -> Value {
+        let mut set = set;
+        change(&mut set["keys"][0]);
+        set
+    }
+
+    #[tokio::test]
+    async fn keys_are_loaded_once_a_day() {
+        let (trial, key) = (fixture(), key());
+        trial.http.respond(200, &key.jwks());
+        let many = futures::future::join_all((0..10).map(|_| trial.knows(key.kid()))).await;
+        assert!(many.into_iter().all(|known| known == Ok(true)));
+        assert_eq!(trial.loads(), 1);
+        let address = trial.http.requests()[0].uri().to_string();
+        assert_eq!(address, "https://login.test/common/discovery/v2.0/keys");
+        trial.pass(24 * 3600 - 1);
+        assert_eq!(trial.knows(key.kid()).await, Ok(true));
+        assert_eq!(trial.loads(), 1);
+        trial.pass(1);
+        trial.http.respond(200, &key.jwks());
+        assert_eq!(trial.knows(key.kid()).await, Ok(true));
+        assert_eq!(trial.loads(), 2);
+    }
+
+    #[tokio::test]
+    async fn a_new_key_is_found_at_once_and_made_up_ones_cost_a_load_in_five_minutes() {
+        let (trial, old, new) = (fixture(), key(), key());
+        trial.http.respond(200, &old.jwks());
+        assert_eq!(trial.knows(old.kid()).await, Ok(true));
+        trial.http.respond(200, &rollover_jwks(&old, &new));
+        assert_eq!(trial.knows(new.kid()).await, Ok(true));
+        for seconds in [0, 200, 99] {
+            trial.pass(seconds);
+            assert_eq!(trial.knows("made up").await, Ok(false));
+        }
+        assert_eq!(trial.loads(), 2);
+        trial.pass(1);
+        trial.http.respond(200, &new.jwks());
+        let many = futures::future::join_all((0..10).map(|_| trial.knows("made up"))).await;
+        assert!(many.into_iter().all(|known| known == Ok(false)));
+        assert_eq!(trial.loads(), 3);
+        assert_eq!(trial.knows(old.kid()).await, Ok(false), "it was rotated out");
+    }
+
+    #[tokio::test]
+    async fn while_entra_is_away_nothing_is_called_unknown() {
+        let (trial, old, new) = (fixture(), key(), key());
+        trial.http.time_out();
+        assert_eq!(trial.knows(old.kid()).await, Err(SigningKeysUnavailable));
+        assert_eq!(trial.knows(old.kid()).await, Err(SigningKeysUnavailable));
+        assert_eq!(trial.loads(), 1, "asked a moment ago");
+        trial.pass(5);
+        trial.http.respond(200, &old.jwks());
+        assert_eq!(trial.knows(old.kid()).await, Ok(true));
+        trial.http.respond(503, &json!({}));
+        for _ in 0..3 {
+            assert_eq!(trial.knows(new.kid()).await, Err(SigningKeysUnavailable));
+            assert_eq!(trial.knows(old.kid()).await, Ok(true), "it is known still");
+        }
+        assert_eq!(trial.loads(), 3);
+        trial.pass(5);
+        trial.http.respond(200, &rollover_jwks(&old, &new));
+        assert_eq!(trial.knows(new.kid()).await, Ok(true));
+        trial.pass(24 * 3600);
+        trial.http.respond(200, &json!({ "keys": [] }));
+        assert_eq!(
+            trial.knows(old.kid()).await,
+            Err(SigningKeysUnavailable),
+            "a day old, and none to compare"
+        );
+    }
+
+    #[tokio::test]
+    async fn only_rsa_keys_for_signatures_are_taken() {
+        let key = key();
+        let cases = [
+            with(key.jwks(), |key| key["kty"] = json!("EC")),
+            with(key.jwks(), |key| key["kty"] = json!("oct")),
+            with(key.jwks(), |key| key["use"] = json!("enc")),
+            with(key.jwks(), |key| key["alg"] = json!("RS512")),
+            with(key.jwks(), |key| key["n"] = Value::Null),
+            with(key.jwks(), |key| key["kid"] = Value::Null),
+        ];
+        for mut set in cases {
+            let trial = fixture();
+            let other = self::key();
+            let good = other.jwks()["keys"][0].clone();
+            set["keys"].as_array_mut().unwrap().push(good);
+            trial.http.respond(200, &set).respond(200, &set);
+            assert_eq!(trial.knows(other.kid()).await, Ok(true), "{set}");
+            assert_eq!(trial.knows(key.kid()).await, Ok(false), "{set}");
+        }
+    }
+}

@@ -1,0 +1,196 @@
+//! Validation tokens: what Graph sends with notifications that bring content, to prove that they are
+//! its own, for one of our registrations, and from which tenants.
+//!
+//! learn.microsoft.com/graph/change-notifications-with-resource-data, 2026-04-17, "Validation tokens":
+//! issuer and caller stand in different claims in the two versions of a token, and both versions come.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use jsonwebtoken::Validation;
+use serde::Deserialize;
+
+use super::{
+    jwt::{
+        LEEWAY, TokenRejection, VerifyError, check_lifetime, key_id_of, rejection_of,
+        validation_for,
+    },
+    signing_keys::{PublishedKey, SigningKeys, SigningKeysUnavailable},
+};
+use crate::{
+    base::{clock::Clock, http::Http},
+    domain::ids::TenantId,
+    identity::app_tokens::{Cloud, Registrations},
+};
+
+/// Microsoft Graph Change Tracking, the application that Graph sends notifications as (the same
+/// page).
+const CHANGE_TRACKING: &str = "0bf30f3b-4a52-48df-9a82-234910c4a086";
+
+/// The most tokens of one POST that are looked at. There is one for each pair of registration and
+/// tenant in it; each costs about 20 µs.
+const TOKENS_MAX: usize = 64;
+
+/// What the tokens of one POST prove.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct VerifiedTenants {
+    /// The tenants that Graph vouches for: the content of their items may be believed.
+    pub tenants: BTreeSet<TenantId>,
+    /// Tokens that could not be judged for now: Entra's keys were not to be had, or are said not to
+    /// have one that may be minutes old, or there were too many. Items of other tenants may be as
+    /// true as any, and are to be handed on without their content.
+    pub undetermined: usize,
+    /// Tokens that prove nothing.
+    pub rejected: usize,
+}
+
+impl VerifiedTenants {
+    /// Whether Graph vouches for `tenant`.
+    pub fn contains(&self, tenant: TenantId) -> bool {
+        self.tenants.contains(&tenant)
+    }
+
+    /// Whether it may do so, but that could not be judged for now.
+    pub fn may_contain(&self, tenant: TenantId) -> bool {
+        self.undetermined > 0 && !self.contains(tenant)
+    }
+}
+
+/// Checks validation tokens.
+pub struct ValidationTokenVerifier {
+    keys: Arc<SigningKeys>,
+    clock: Arc<dyn Clock>,
+    cloud: Cloud,
+    validation: Validation,
+}
+
+#[derive(Deserialize)]
+struct ValidationTokenClaims {
+    // Read as one text: a token for several is not one of Entra's.
+    #[serde(rename = "aud")]
+    _audience: String,
+    iss: String,
+    exp: i64,
+    nbf: i64,
+    ver: String,
+    tid: String,
+    appid: Option<String>,
+    azp: Option<String>,
+}
+
+impl ValidationTokenVerifier {
+    /// Checks tokens of `cloud` for our daemon `registrations`, with keys loaded over `http`.
+    pub fn new(
+        http: Arc<dyn Http>,
+        clock: Arc<dyn Clock>,
+        cloud: Cloud,
+        registrations: &Registrations,
+    ) -> Self {
+        let keys = Arc::new(SigningKeys::for_notifications(http, Arc::clone(&clock), &cloud));
+        let rules = validation_for(&[&registrations.organisation_wide, &registrations.scoped]);
+        Self { keys, clock, cloud, validation: rules }
+    }
+
+    /// Whom the `tokens` of one POST vouch for. Never fails: a token that proves nothing only leaves
+    /// its tenant out.
+    pub async fn verified_tenants(&self, tokens: &[String]) -> VerifiedTenants {
+        let mut vouched = VerifiedTenants::default();
+        for (n, token) in tokens.iter().enumerate() {
+            if n >= TOKENS_MAX {
+                vouched.undetermined += 1;
+                continue;
+            }
+            match self.verify(token).await {
+                Ok(tenant) => {
+                    vouched.tenants.insert(tenant);
+                }
+                Err(
+                    VerifyError::Unavailable(_) | VerifyError::Refused(TokenRejection::UnknownKey),
+                ) => {
+                    vouched.undetermined += 1;
+                }
+                Err(VerifyError::Refused(reason)) => {
+                    tracing::warn!(%reason, "a validation token proves nothing");
+                    vouched.rejected += 1;
+                }
+            }
+        }
+        vouched
+    }
+
+    /// The tenant that one token vouches for.
+    ///
+    /// # Errors
+    /// [`VerifyError`]; [`TokenRejection::UnknownKey`] may be a key that is newer than ours.
+    pub async fn verify(&self, token: &str) -> Result<TenantId, VerifyError> {
+        let kid = key_id_of(token)?;
+        let key = self.signing_key(kid).await?.ok_or(TokenRejection::UnknownKey)?;
+        let claims =
+            jsonwebtoken::decode::<ValidationTokenClaims>(token, &key.key, &self.validation);
+        let claims = claims.map_err(|error| rejection_of(&error))?.claims;
+        let tenant: TenantId = claims.tid.parse().map_err(|_| TokenRejection::Issuer)?;
+        let (issuer, caller) = match claims.ver.as_str() {
+            "1.0" => (Cloud::v1_issuer(tenant), &claims.appid),
+            "2.0" => (self.cloud.v2_issuer(tenant), &claims.azp),
+            _ => return Err(TokenRejection::Version.into()),
+        };
+        if claims.iss != issuer {
+            return Err(TokenRejection::Issuer.into());
+        }
+        // Entra publishes one set of keys and names the issuer of version 2 with each.
+        if !key.may_sign_for(&self.cloud.v2_issuer(tenant), &tenant.to_string()) {
+            return Err(TokenRejection::Signature.into());
+        }
+        let caller = caller.as_deref().unwrap_or_default();
+        if !caller.eq_ignore_ascii_case(CHANGE_TRACKING) {
+            return Err(TokenRejection::Client.into());
+        }
+        check_lifetime(self.clock.now(), LEEWAY, claims.nbf, claims.exp)?;
+        Ok(tenant)
+    }
+
+    /// A key that is not held is looked for by a task of its own: the webhook gives up after half a
+    /// second, and must not undo a load that needs longer, again and again.
+    async fn signing_key(
+        &self,
+        kid: String,
+    ) -> Result<Option<Arc<PublishedKey>>, SigningKeysUnavailable> {
+        if let Some(key) = self.keys.find_cached(&kid) {
+            return Ok(Some(key));
+        }
+        let keys = Arc::clone(&self.keys);
+        let found = tokio::spawn(async move { keys.find(&kid).await }).await;
+        found.unwrap_or(Err(SigningKeysUnavailable))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::{
+        base::test_support::ManualClock,
+        identity::scripted_http::{ScriptedHttp, cloud, key},
+    };
+
+    #[tokio::test]
+    async fn a_webhook_that_gives_up_does_not_undo_the_load_of_the_keys() {
+        let far = Arc::new(ScriptedHttp::default());
+        far.respond(200, &key().jwks());
+        let clock = ManualClock::new("2026-11-24T09:00:00Z".parse().unwrap());
+        let registrations =
+            Registrations { organisation_wide: "wide".into(), scoped: "scoped".into() };
+        let http = Arc::clone(&far) as Arc<dyn Http>;
+        let tokens = ValidationTokenVerifier::new(http, Arc::new(clock), cloud(), &registrations);
+        let token = key().sign(&json!({})).unwrap();
+        let mut impatient = Box::pin(tokens.verify(&token));
+        assert!(futures::poll!(&mut impatient).is_pending());
+        drop(impatient);
+        for _ in 0..8 {
+            tokio::task::yield_now().await;
+        }
+        let judged = tokens.verify(&token).await;
+        assert!(matches!(judged, Err(VerifyError::Refused(_))), "{judged:?}");
+        assert_eq!(far.requests().len(), 1);
+    }
+}

@@ -1,0 +1,85 @@
+//! The key vault: the client that everything kept in it is read and written with.
+
+use std::sync::Arc;
+
+use azure_core::{
+    credentials::TokenCredential,
+    http::{ClientOptions, StatusCode},
+};
+use azure_security_keyvault_secrets::{
+    SecretClient, SecretClientOptions, models::SetSecretParameters,
+};
+
+use super::content_keys::VaultWriteError;
+use crate::base::http::{RetryPolicy, is_loopback};
+
+/// A client of the vault at `vault` (`https://NAME.vault.azure.net`), opened by `credential`.
+///
+/// # Errors
+/// When the address is not one.
+pub(in crate::identity) fn secret_client(
+    vault: &str,
+    credential: Arc<dyn TokenCredential>,
+    client_options: ClientOptions,
+) -> azure_core::Result<SecretClient> {
+    let options = SecretClientOptions {
+        client_options,
+        // The vault names whom the token is to be for, and that must be its own domain. A vault
+        // on this very machine (the local world) has none.
+        verify_challenge_resource: Some(!is_loopback_vault(vault)),
+        ..SecretClientOptions::default()
+    };
+    SecretClient::new(vault, credential, Some(options))
+}
+
+/// Keeps `text`, JSON, as the secret `label`.
+///
+/// # Errors
+/// [`VaultWriteError`].
+pub(in crate::identity) async fn write_secret(
+    vault: &SecretClient,
+    name: &str,
+    text: &str,
+) -> Result<(), VaultWriteError> {
+    let parameters = SetSecretParameters {
+        value: Some(text.to_owned()),
+        content_type: Some("application/json".to_owned()),
+        ..SetSecretParameters::default()
+    };
+    let parameters = parameters.try_into().map_err(|error| vault_write_error(&error))?;
+    let set = RetryPolicy::WORKER.with_timeout(vault.set_secret(name, parameters, None)).await;
+    let set = set.map_err(|_| VaultWriteError::Unavailable)?;
+    set.map(drop).map_err(|error| vault_write_error(&error))
+}
+
+/// Why the vault did not take a change.
+pub(in crate::identity) fn vault_write_error(error: &azure_core::Error) -> VaultWriteError {
+    let status = error.http_status();
+    tracing::warn!(kind = ?error.kind(), "Key Vault does not take a change");
+    match status {
+        Some(StatusCode::Forbidden | StatusCode::Unauthorized) => VaultWriteError::Forbidden,
+        Some(_) | None => VaultWriteError::Unavailable,
+    }
+}
+
+fn is_loopback_vault(vault: &str) -> bool {
+    vault.parse().is_ok_and(|vault| is_loopback(&vault))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_vault_on_this_machine_may_name_another_domain() {
+        assert!(
+            is_loopback_vault("https://127.0.0.1:4711") && is_loopback_vault("https://localhost/")
+        );
+        assert!(is_loopback_vault("https://[::1]:4711"));
+        for vault in
+            ["https://rooms.vault.azure.net", "https://localhost.evil.test", "https://10.0.0.1"]
+        {
+            assert!(!is_loopback_vault(vault), "{vault}");
+        }
+    }
+}

@@ -1,0 +1,154 @@
+//! What is read from the vault, kept for an hour: loaded when first needed, again when it is an hour
+//! old, and again when somebody names what is not in it.
+
+use std::sync::{Arc, Mutex as StdMutex, MutexGuard, PoisonError};
+
+use async_trait::async_trait;
+use jiff::{SignedDuration, Timestamp};
+use tokio::sync::Mutex;
+
+use super::key_ring::KeysUnavailable;
+use crate::base::clock::Clock;
+
+/// Loads are at least this far apart, so that foreign notifications and cookies cannot wear the vault out.
+const MIN_RELOAD_INTERVAL: SignedDuration = SignedDuration::from_secs(30);
+
+/// The same while nothing was loaded yet: whoever comes waits for them.
+const MIN_FIRST_LOAD_INTERVAL: SignedDuration = SignedDuration::from_secs(2);
+
+/// What is older than this is loaded again, so that a new current key is taken up.
+const MAX_AGE: SignedDuration = SignedDuration::from_hours(1);
+
+/// Where something is loaded from.
+#[async_trait]
+pub(in crate::identity) trait VaultLoader: Send + Sync + 'static {
+    /// What is loaded.
+    type Loaded: Send + Sync;
+
+    /// Loads all of it; `held` is what was loaded before.
+    async fn load(&self, held: Option<&Self::Loaded>) -> Result<Self::Loaded, KeysUnavailable>;
+}
+
+/// What was loaded, and when it was; shared by everybody who holds it.
+///
+/// It is loaded by a task of its own: a caller that gives up after its two seconds must not undo a
+/// load that needs three.
+pub(in crate::identity) struct VaultCache<S: VaultLoader>(Arc<VaultCacheInner<S>>);
+
+struct VaultCacheInner<S: VaultLoader> {
+    source: S,
+    clock: Arc<dyn Clock>,
+    state: StdMutex<VaultCacheState<S::Loaded>>,
+    /// One load at a time; those who wait for it share its outcome.
+    load_lock: Mutex<()>,
+}
+
+struct VaultCacheState<T> {
+    loaded: Option<(Arc<T>, Timestamp)>,
+    last_attempt: Option<Timestamp>,
+}
+
+/// When to load.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum ReloadMode {
+    /// Unless that was done a moment ago.
+    Throttled,
+    /// In any case: it was just changed, or is about to be.
+    Forced,
+}
+
+impl<S: VaultLoader> VaultCache<S> {
+    pub(in crate::identity) fn new(source: S, clock: Arc<dyn Clock>) -> Self {
+        let held = StdMutex::new(VaultCacheState { loaded: None, last_attempt: None });
+        Self(Arc::new(VaultCacheInner { source, clock, state: held, load_lock: Mutex::default() }))
+    }
+
+    /// Where it is loaded from.
+    pub(in crate::identity) fn source(&self) -> &S {
+        &self.0.source
+    }
+
+    /// What is held, loaded anew after an hour while it serves on.
+    pub(in crate::identity) async fn get(&self) -> Result<Arc<S::Loaded>, KeysUnavailable> {
+        let Some((loaded, at)) = self.0.lock_state().loaded.clone() else {
+            return self.load().await;
+        };
+        if self.0.clock.now().duration_since(at) >= MAX_AGE {
+            let inner = Arc::clone(&self.0);
+            drop(tokio::spawn(async move { inner.load(ReloadMode::Throttled).await.map(drop) }));
+        }
+        Ok(loaded)
+    }
+
+    /// What is held, loaded anew first if it is an hour old; what is older serves on only where that
+    /// fails.
+    pub(in crate::identity) async fn get_fresh(&self) -> Result<Arc<S::Loaded>, KeysUnavailable> {
+        let Some((loaded, at)) = self.0.lock_state().loaded.clone() else {
+            return self.load().await;
+        };
+        if self.0.clock.now().duration_since(at) < MAX_AGE {
+            return Ok(loaded);
+        }
+        Ok(self.load().await.unwrap_or(loaded))
+    }
+
+    /// What is held if it `has` what is looked for; otherwise loaded anew, at most every 30 s, and
+    /// then it may still not be in it.
+    pub(in crate::identity) async fn get_containing(
+        &self,
+        has: impl Fn(&S::Loaded) -> bool + Send,
+    ) -> Result<Arc<S::Loaded>, KeysUnavailable> {
+        let held = self.0.lock_state().loaded.clone();
+        match held.filter(|(loaded, _)| has(loaded)) {
+            Some((loaded, _)) => Ok(loaded),
+            None => self.load().await,
+        }
+    }
+
+    /// Loads it, whether or not the caller stays to see it.
+    pub(in crate::identity) async fn load(&self) -> Result<Arc<S::Loaded>, KeysUnavailable> {
+        self.spawn_load(ReloadMode::Throttled).await
+    }
+
+    /// Loads it although that may have been done a moment ago.
+    pub(in crate::identity) async fn force_reload(
+        &self,
+    ) -> Result<Arc<S::Loaded>, KeysUnavailable> {
+        self.spawn_load(ReloadMode::Forced).await
+    }
+
+    async fn spawn_load(&self, turn: ReloadMode) -> Result<Arc<S::Loaded>, KeysUnavailable> {
+        let inner = Arc::clone(&self.0);
+        let loaded = tokio::spawn(async move { inner.load(turn).await }).await;
+        loaded.unwrap_or(Err(KeysUnavailable))
+    }
+}
+
+impl<S: VaultLoader> VaultCacheInner<S> {
+    fn lock_state(&self) -> MutexGuard<'_, VaultCacheState<S::Loaded>> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Loads, unless that was done a moment ago: then the outcome of that time stands.
+    async fn load(&self, turn: ReloadMode) -> Result<Arc<S::Loaded>, KeysUnavailable> {
+        let _turn = self.load_lock.lock().await;
+        let now = self.clock.now();
+        let before = {
+            let mut held = self.lock_state();
+            let pause =
+                if held.loaded.is_some() { MIN_RELOAD_INTERVAL } else { MIN_FIRST_LOAD_INTERVAL };
+            let just_now = held.last_attempt.is_some_and(|tried| now.duration_since(tried) < pause);
+            if just_now && turn == ReloadMode::Throttled {
+                let loaded_then =
+                    held.loaded.as_ref().filter(|(_, at)| Some(*at) == held.last_attempt);
+                return loaded_then.map(|(it, _)| Arc::clone(it)).ok_or(KeysUnavailable);
+            }
+            held.last_attempt = Some(now);
+            held.loaded.clone()
+        };
+        let before = before.as_ref().map(|(loaded, _)| loaded.as_ref());
+        let loaded = Arc::new(self.source.load(before).await?);
+        self.lock_state().loaded = Some((Arc::clone(&loaded), now));
+        Ok(loaded)
+    }
+}
