@@ -144,10 +144,16 @@ impl App {
             .queue("write-back", self.queue_job(self.write_back()))
             .queue("maintain-mailbox", self.queue_job(self.maintain_mailbox()))
             .queue("maintain-tenant", self.queue_job(self.maintain_tenant()))
-            .http("consent", with_audit(consent::router(self.consent()), self.audit.clone()))
+            .http(
+                "consent",
+                with_audit(consent::router(self.consent(), self.sign_in()), self.audit.clone()),
+            )
             .http(
                 my_calendar::NAME,
-                with_audit(my_calendar::router(self.my_calendar()), self.audit.clone()),
+                with_audit(
+                    my_calendar::router(self.my_calendar(), self.sign_in()),
+                    self.audit.clone(),
+                ),
             )
             .timer("purge-expired", Arc::new(TimerJobFunction(self.purge_expired())))
             .timer("dispatch-due", Arc::new(TimerJobFunction(self.dispatch_due())))
@@ -277,7 +283,6 @@ impl App {
         let options = &self.options;
         consent::Deps {
             pages: self.page_context("consent"),
-            sign_in: self.sign_in(),
             admin_consent: AdminConsent::new(
                 options.cloud.clone(),
                 options.registrations.clone(),
@@ -319,7 +324,6 @@ impl App {
         my_calendar::AppState {
             deps,
             pages: self.page_context(my_calendar::NAME),
-            sign_in: self.sign_in(),
             token_verifier: Arc::clone(&self.token_verifier),
             add_in_origin: self.options.add_in_origin.clone(),
             page_url: format!("{pages}/{}", my_calendar::NAME),

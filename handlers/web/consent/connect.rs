@@ -1,8 +1,8 @@
 //! Connecting: to the admin consent endpoint, back, and the proof.
 //!
-//! What the browser brings back is believed in nothing. It only says which round trip is over; that
-//! access was granted is proved by a fresh token and a harmless call, and until that succeeds nothing
-//! is written and the browser may ask for the proof again.
+//! We believe nothing that the browser brings back. It only says which round trip is over. A fresh
+//! token and a harmless call prove that access was granted; until they succeed nothing is written, and
+//! the browser may ask for the proof again.
 
 use askama::Template;
 use axum::{
@@ -12,7 +12,11 @@ use axum::{
 };
 use http::{HeaderMap, StatusCode};
 
-use super::{Deps, SharedDeps, TEXT_VERSION, authz, policy, sign_in::with_cookie};
+use super::{
+    authz,
+    deps::{Deps, SharedDeps, TEXT_VERSION},
+    policy::{policy_changes, record_changes},
+};
 use crate::{
     base::call_log::CallLog,
     domain::{
@@ -25,7 +29,9 @@ use crate::{
     identity::sign_in::{CallbackQuery, PendingFlow, UnverifiedConsent},
     messages::TenantTaskKind,
     store::tenants::{Tenant, TenantConnection},
-    web::layout::{CurrentUser, Field, Frame, PageError, VerifiedForm, html, html_with_status},
+    web::layout::{
+        CurrentUser, Field, Frame, PageError, VerifiedForm, html, html_with_status, with_cookie,
+    },
 };
 
 #[derive(Template)]
@@ -36,38 +42,35 @@ struct ConnectPage<'a> {
 }
 
 #[derive(Template)]
-#[template(path = "prove.html")]
+#[template(path = "grant-pending.html")]
 struct GrantPendingPage<'a> {
     frame: Frame<'a>,
     retry_url: String,
 }
 
-/// POST `connect`: the page with the link to Entra. A link and no redirect, because a browser holds
-/// redirects that follow a form to `form-action`.
+/// POST `connect`: the page with the link to Entra. A link and no redirect, because browsers apply
+/// `form-action` to redirects that follow a form.
 pub(super) async fn begin(
     State(deps): State<SharedDeps>,
     posted: VerifiedForm,
 ) -> Result<Response, PageError> {
     let form =
         posted.parse(&[Field::single_line("mode", 20), Field::single_line("rehearsal", 3)])?;
-    let visitor = &posted.user;
-    authz::require_invited_admin(&deps, visitor)?;
+    let user = &posted.user;
+    authz::require_invited_admin(&deps, user)?;
     let registration = match form.text("mode") {
         "organisation-wide" => Registration::OrganisationWide,
         "scoped" => Registration::Scoped,
         _ => return Err(PageError::MalformedForm),
     };
-    let tenant = deps.tenants.get_uncached(visitor.tenant()).await?;
+    let tenant = deps.tenants.get_uncached(user.tenant()).await?;
     if tenant.is_some_and(|tenant| tenant.state == TenantState::Disconnecting) {
         return Ok(deps.pages.see_other("disconnect"));
     }
-    let (address, pending) = deps.admin_consent.begin(registration, visitor.tenant());
-    let cookie = deps
-        .pages
-        .sessions()
-        .seal_pending(&PendingFlow::Consent(pending.with_rehearsal(form.is_checked("rehearsal"))))
-        .await?;
-    let frame = deps.pages.frame(deps.pages.texts().connect.title).for_user(visitor);
+    let (address, pending) = deps.admin_consent.begin(registration, user.tenant());
+    let pending = PendingFlow::Consent(pending.with_rehearsal(form.is_checked("rehearsal")));
+    let cookie = deps.pages.sessions().seal_pending(&pending).await?;
+    let frame = deps.pages.frame(deps.pages.texts().connect.title).for_user(user);
     let page = html(&ConnectPage { frame, consent_url: address.as_str() })?;
     Ok(with_cookie(page, cookie))
 }
@@ -85,14 +88,14 @@ pub(super) async fn callback(
         Ok(ConsentOutcome::Connected) => {
             with_cookie(deps.pages.see_other(""), deps.pages.sessions().clear_pending())
         }
-        // The errand goes on: its cookie stays until the proof succeeds or its time is over.
+        // The flow continues: its cookie stays until the proof succeeds or the flow expires.
         Ok(ConsentOutcome::GrantPending) => {
             grant_pending_page(&deps, &user, &query).into_response()
         }
-        Err(later @ (PageError::MicrosoftUnavailable | PageError::StorageUnavailable)) => {
-            later.into_response()
+        Err(temporary @ (PageError::MicrosoftUnavailable | PageError::StorageUnavailable)) => {
+            temporary.into_response()
         }
-        Err(problem) => with_cookie(problem.into_response(), deps.pages.sessions().clear_pending()),
+        Err(error) => with_cookie(error.into_response(), deps.pages.sessions().clear_pending()),
     }
 }
 
@@ -115,10 +118,11 @@ async fn complete_consent(
     };
     let pending = pending.filter(|pending| pending.tenant() == user.tenant());
     let granted = deps.admin_consent.finish(pending, &CallbackQuery::parse(query))?;
-    let state = Digest::of(&[granted.state_digest.as_bytes()]);
+    let state_digest = Digest::of(&[granted.state_digest.as_bytes()]);
     let found = deps.tenants.get_with_etag(granted.tenant).await?;
-    let used =
-        |tenant: &Tenant| tenant.connection.as_ref().is_some_and(|c| c.state_digest == state);
+    let used = |tenant: &Tenant| {
+        tenant.connection.as_ref().is_some_and(|c| c.state_digest == state_digest)
+    };
     match &found {
         Some((tenant, _)) if used(tenant) => return Err(PageError::ConsentReplayed),
         Some((tenant, _)) if tenant.state == TenantState::Disconnecting => {
@@ -131,15 +135,9 @@ async fn complete_consent(
     }
     // The evidence first: a crash leaves an entry too many, never a connection without one.
     let (registration, text_version) = (granted.registration, TEXT_VERSION.to_owned());
-    let what = DecisionKind::Connected { registration, text_version: text_version.clone() };
-    deps.record_decision(user, None, what).await?;
+    let decision = DecisionKind::Connected { registration, text_version: text_version.clone() };
+    deps.record_decision(user, None, decision).await?;
     let now = deps.clock.now();
-    let connected = TenantConnection {
-        connected_by: user.person(),
-        connected_at: now,
-        text_version,
-        state_digest: state,
-    };
     let kept =
         found.as_ref().filter(|(tenant, _)| !matches!(tenant.state, TenantState::Deleted(_)));
     let policy = match kept {
@@ -150,7 +148,12 @@ async fn complete_consent(
         id: granted.tenant,
         state: TenantState::Active,
         registration,
-        connection: Some(connected),
+        connection: Some(TenantConnection {
+            connected_by: user.person(),
+            connected_at: now,
+            text_version,
+            state_digest,
+        }),
         access_checked_at: Some(now),
         policy,
     };
@@ -162,7 +165,7 @@ async fn complete_consent(
     Ok(ConsentOutcome::Connected)
 }
 
-/// What a tenant begins with; that it begins with a rehearsal is evidenced like any other choice.
+/// The policy that a tenant starts with. The register keeps a rehearsal like any other choice.
 async fn initial_policy(
     deps: &Deps,
     user: &CurrentUser,
@@ -170,11 +173,11 @@ async fn initial_policy(
 ) -> Result<TenantPolicy, PageError> {
     let usual = TenantPolicy::default();
     let policy = TenantPolicy { rehearsal: granted.rehearsal, ..usual.clone() };
-    policy::record_changes(deps, user, policy::policy_changes(&usual, &policy)).await?;
+    record_changes(deps, user, policy_changes(&usual, &policy)).await?;
     Ok(policy)
 }
 
-/// Whether the tenant lets us in by this registration: a token of this moment, a harmless call, and
+/// Whether the tenant gives us access through this registration: a fresh token, a harmless call, and
 /// for the organisation-wide registration the calendar permissions in the token.
 async fn verify_access(
     deps: &Deps,
@@ -182,17 +185,13 @@ async fn verify_access(
     granted: &UnverifiedConsent,
 ) -> Result<bool, PageError> {
     let graph = deps.graph(granted.tenant, granted.registration, calls);
-    let proved = async {
+    let proof = async {
         graph.discard_cached_token().await?;
         graph.check_connection().await?;
         let grants = graph.calendar_grants().await?;
-        Ok(match granted.registration {
-            Registration::OrganisationWide => grants.read && grants.write,
-            Registration::Scoped => true,
-        })
+        Ok(granted.registration == Registration::Scoped || grants.read && grants.write)
     };
-    let proved: Result<bool, GraphError> = proved.await;
-    match proved {
+    match proof.await {
         Ok(proved) => Ok(proved),
         Err(GraphError::Disconnected | GraphError::AccessDenied) => Ok(false),
         Err(other) => Err(other.into()),
@@ -201,6 +200,6 @@ async fn verify_access(
 
 fn grant_pending_page(deps: &Deps, user: &CurrentUser, query: &str) -> Result<Response, PageError> {
     let frame = deps.pages.frame(deps.pages.texts().connect.not_yet_title).for_user(user);
-    let again = format!("{}?{query}", frame.link("prove"));
-    html_with_status(StatusCode::ACCEPTED, &GrantPendingPage { frame, retry_url: again })
+    let retry_url = format!("{}?{query}", frame.link("prove"));
+    html_with_status(StatusCode::ACCEPTED, &GrantPendingPage { frame, retry_url })
 }

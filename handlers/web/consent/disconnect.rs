@@ -1,10 +1,13 @@
-//! Disconnecting: explained, confirmed, then watched until it is done. Safe to repeat.
+//! Disconnecting: the page explains it, asks for confirmation, and shows the progress. Safe to repeat.
 
 use askama::Template;
 use axum::{extract::State, response::Response};
 use http::StatusCode;
 
-use super::{Deps, SharedDeps, authz};
+use super::{
+    authz,
+    deps::{Deps, SharedDeps},
+};
 use crate::{
     domain::{decision::DecisionKind, tenancy::TenantState},
     messages::TenantTaskKind,
@@ -15,7 +18,7 @@ use crate::{
     },
 };
 
-/// How often a browser looks at the progress, in seconds.
+/// How often a browser reloads the progress, in seconds.
 const REFRESH_SECONDS: u32 = 5;
 
 #[derive(Template)]
@@ -26,15 +29,15 @@ struct DisconnectPage<'a> {
 }
 
 #[derive(Template)]
-#[template(path = "leaving.html")]
+#[template(path = "disconnect-progress.html")]
 struct DisconnectProgressPage<'a> {
     frame: Frame<'a>,
-    /// Mailboxes still to do; `None` once the tenant has left.
+    /// Mailboxes that still have to be removed; `None` once everything is deleted.
     remaining: Option<usize>,
     disconnected_at: Option<DisplayTime>,
 }
 
-/// GET `disconnect`: what it means; or how far it is.
+/// GET `disconnect`: what it means, or the progress.
 pub(super) async fn show(
     State(deps): State<SharedDeps>,
     user: CurrentUser,
@@ -42,9 +45,9 @@ pub(super) async fn show(
     authz::require_admin(&user)?;
     let t = &deps.pages.texts().disconnect;
     let tenant = deps.tenants.get_uncached(user.tenant()).await?.ok_or(PageError::NotConnected)?;
-    let (remaining, left_at) = match tenant.state {
+    let (remaining, disconnected_at) = match tenant.state {
         TenantState::Active | TenantState::Suspended(_) => {
-            return confirmation_page(&deps, &user, StatusCode::OK, &[]);
+            return confirmation_page(&deps, &user, &[]);
         }
         TenantState::Disconnecting => (Some(deps.mailboxes.list(tenant.id).await?.len()), None),
         TenantState::Deleted(at) => (None, Some(DisplayTime(at))),
@@ -52,51 +55,43 @@ pub(super) async fn show(
     let title = if remaining.is_some() { t.leaving } else { t.left };
     let frame = deps.pages.frame(title).for_user(&user);
     let frame = if remaining.is_some() { frame.refresh_after(REFRESH_SECONDS) } else { frame };
-    html(&DisconnectProgressPage { frame, remaining, disconnected_at: left_at })
+    html(&DisconnectProgressPage { frame, remaining, disconnected_at })
 }
 
-/// POST `disconnect`: from now on nothing is done for the tenant but leaving.
+/// POST `disconnect`: from now on we do nothing for the tenant but delete its data.
 pub(super) async fn disconnect(
     State(deps): State<SharedDeps>,
     posted: VerifiedForm,
 ) -> Result<Response, PageError> {
     let form = posted.parse(&[Field::single_line("sure", 3)])?;
-    let visitor = &posted.user;
-    authz::require_admin(visitor)?;
-    let found = deps.tenants.get_with_etag(visitor.tenant()).await?;
+    let user = &posted.user;
+    authz::require_admin(user)?;
+    let found = deps.tenants.get_with_etag(user.tenant()).await?;
     let (tenant, etag) = found.ok_or(PageError::NotConnected)?;
     match tenant.state {
         TenantState::Deleted(_) => return Ok(deps.pages.see_other("disconnect")),
-        // Again: the task may have been lost, and one too many does nothing.
+        // Enqueued again, because the task may have been lost; a second one does nothing.
         TenantState::Disconnecting => {}
         TenantState::Active | TenantState::Suspended(_) => {
             if !form.is_checked("sure") {
                 let errors = [FieldError::new("sure", deps.pages.texts().disconnect.tick)];
-                return confirmation_page(
-                    &deps,
-                    visitor,
-                    StatusCode::UNPROCESSABLE_ENTITY,
-                    &errors,
-                );
+                return confirmation_page(&deps, user, &errors);
             }
-            deps.record_decision(visitor, None, DecisionKind::Disconnected).await?;
-            let leaving = Tenant { state: TenantState::Disconnecting, ..tenant };
-            deps.tenants.replace(&leaving, &etag).await?;
+            deps.record_decision(user, None, DecisionKind::Disconnected).await?;
+            let disconnecting = Tenant { state: TenantState::Disconnecting, ..tenant };
+            deps.tenants.replace(&disconnecting, &etag).await?;
         }
     }
-    deps.enqueue_tenant_task(visitor.tenant(), TenantTaskKind::Leave).await?;
+    deps.enqueue_tenant_task(user.tenant(), TenantTaskKind::Leave).await?;
     Ok(deps.pages.see_other("disconnect"))
 }
 
 fn confirmation_page(
     deps: &Deps,
     user: &CurrentUser,
-    status: StatusCode,
     errors: &[FieldError],
 ) -> Result<Response, PageError> {
-    let t = deps.pages.texts();
-    let sections = authz::sections(t);
-    let frame = deps.pages.frame(t.disconnect.title).for_user(user);
-    let frame = frame.with_sections(&sections, "disconnect");
+    let status = if errors.is_empty() { StatusCode::OK } else { StatusCode::UNPROCESSABLE_ENTITY };
+    let frame = deps.frame(user, "disconnect");
     html_with_status(status, &DisconnectPage { frame, errors })
 }

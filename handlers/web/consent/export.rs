@@ -1,8 +1,11 @@
-//! Tables to keep: lines as CSV or JSON that leave page by page, so that a table of any length needs
-//! no more memory than one page of it.
+//! Tables to keep: rows as CSV or JSON that leave page by page, so that a table of any length needs
+//! the memory of one page.
 
-use axum::{body::Body, response::Response};
-use futures::{Stream, StreamExt, TryStreamExt, stream};
+use std::borrow::Cow;
+
+use axum::{BoxError, body::Body, response::Response};
+use csv::{QuoteStyle, ReaderBuilder, Terminator, WriterBuilder};
+use futures::{StreamExt as _, TryStreamExt as _, stream, stream::BoxStream};
 use serde::Serialize;
 
 use crate::{
@@ -10,42 +13,32 @@ use crate::{
     web::layout::{PageError, download},
 };
 
-/// A line of a table.
+/// A row of a table. Its fields are its cells.
 pub(super) trait ExportRow: Serialize + Send + 'static {
-    /// What its cells are called, in order.
+    /// The names of the cells, in order. An empty table has them too.
     const COLUMNS: &'static [&'static str];
-
-    /// Its cells, in order.
-    fn cells(&self) -> Vec<String>;
 }
 
-/// Pages of lines. One that cannot be read ends the table with an error, which a browser reports.
-pub(super) type ExportPages<L> =
-    std::pin::Pin<Box<dyn Stream<Item = Result<Vec<L>, StoreError>> + Send>>;
+/// Pages of rows. One that cannot be read ends the table with an error, which a browser reports.
+pub(super) type Pages<T> = BoxStream<'static, Result<Vec<T>, StoreError>>;
 
-/// The table as CSV (RFC 4180: quoted cells, lines that end with CR LF).
-///
-/// # Errors
-/// [`PageError`] when its first page cannot be read.
+/// The table as CSV (RFC 4180: quoted cells, lines that end with CR LF). It fails when the first page
+/// cannot be read.
 pub(super) async fn csv<L: ExportRow>(
     name: &'static str,
-    mut pages: ExportPages<L>,
+    mut pages: Pages<L>,
 ) -> Result<Response, PageError> {
     let first = pages.try_next().await?.unwrap_or_default();
-    let head = csv_line(L::COLUMNS.iter().copied());
-    let head = head + &csv_page(&first);
-    let rest = pages.map_ok(|page| csv_page(&page));
-    let whole = stream::once(async { Ok::<_, StoreError>(head) }).chain(rest);
+    let head = csv_text(&first, true).map_err(|_| PageError::Internal)?;
+    let rest = pages.map(|page| csv_text(&page?, false));
+    let whole = stream::once(async { Ok(head) }).chain(rest);
     Ok(download(name, "text/csv; charset=utf-8", Body::from_stream(whole)))
 }
 
-/// The table as a JSON array.
-///
-/// # Errors
-/// [`PageError`] when its first page cannot be read.
+/// The table as a JSON array. It fails when the first page cannot be read.
 pub(super) async fn json<L: ExportRow>(
     name: &'static str,
-    mut pages: ExportPages<L>,
+    mut pages: Pages<L>,
 ) -> Result<Response, PageError> {
     let first = pages.try_next().await?.unwrap_or_default();
     let (head, mut begun) = (format!("[{}", json_page(&first)), !first.is_empty());
@@ -59,29 +52,36 @@ pub(super) async fn json<L: ExportRow>(
     Ok(download(name, "application/json", Body::from_stream(head.chain(rest).chain(end))))
 }
 
-fn csv_page<L: ExportRow>(page: &[L]) -> String {
-    let cells = page.iter().map(ExportRow::cells);
-    cells.map(|cells| csv_line(cells.iter().map(String::as_str))).collect()
-}
-
-fn json_page<L: ExportRow>(page: &[L]) -> String {
-    // A line is a struct of texts and numbers: it always has a JSON.
-    let lines: Vec<String> =
-        page.iter().filter_map(|line| serde_json::to_string(line).ok()).collect();
-    lines.join(",\n")
-}
-
-/// A line of CSV.
-pub(super) fn csv_line<'a>(cells: impl Iterator<Item = &'a str>) -> String {
-    cells.map(csv_cell).collect::<Vec<_>>().join(",") + "\r\n"
+/// The rows as CSV, each cell guarded. The first pass turns the fields into texts, the second one
+/// writes them: only texts can be guarded.
+pub(super) fn csv_text<L: ExportRow>(rows: &[L], header: bool) -> Result<String, BoxError> {
+    let mut plain = WriterBuilder::new().has_headers(false).from_writer(Vec::new());
+    rows.iter().try_for_each(|row| plain.serialize(row))?;
+    let plain = plain.into_inner()?;
+    let mut guarded = WriterBuilder::new()
+        .quote_style(QuoteStyle::Always)
+        .terminator(Terminator::CRLF)
+        .from_writer(Vec::new());
+    if header {
+        guarded.write_record(L::COLUMNS)?;
+    }
+    for record in ReaderBuilder::new().has_headers(false).from_reader(plain.as_slice()).records() {
+        guarded.write_record(record?.iter().map(guard_formula).map(Cow::into_owned))?;
+    }
+    Ok(String::from_utf8(guarded.into_inner()?)?)
 }
 
 /// A cell that no spreadsheet takes for a formula (owasp.org/www-community/attacks/CSV_Injection,
-/// 2024): an apostrophe goes before what would begin one.
-fn csv_cell(text: &str) -> String {
+/// 2024): an apostrophe goes before a character that would begin one.
+fn guard_formula(text: &str) -> Cow<'_, str> {
     let begins = text.starts_with(['=', '+', '-', '@', '\t', '\r', '\n', '|', '%', '\u{FF1D}']);
-    let guard = if begins { "'" } else { "" };
-    format!("\"{guard}{}\"", text.replace('"', "\"\""))
+    if begins { Cow::Owned(format!("'{text}")) } else { Cow::Borrowed(text) }
+}
+
+fn json_page<L: ExportRow>(page: &[L]) -> String {
+    // A row is a struct of texts and numbers: it always has a JSON.
+    let rows: Vec<String> = page.iter().filter_map(|row| serde_json::to_string(row).ok()).collect();
+    rows.join(",\n")
 }
 
 #[cfg(test)]
@@ -96,13 +96,9 @@ mod tests {
 
     impl ExportRow for TestRow {
         const COLUMNS: &'static [&'static str] = &["word"];
-
-        fn cells(&self) -> Vec<String> {
-            vec![self.0.to_owned()]
-        }
     }
 
-    fn pages(pages: Vec<Result<Vec<TestRow>, StoreError>>) -> ExportPages<TestRow> {
+    fn pages(pages: Vec<Result<Vec<TestRow>, StoreError>>) -> Pages<TestRow> {
         stream::iter(pages).boxed()
     }
 
@@ -118,9 +114,10 @@ mod tests {
     #[test]
     fn no_cell_is_a_formula_and_no_text_leaves_its_cell() {
         for bad in ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1"] {
-            assert!(csv_cell(bad).starts_with("\"'"), "{bad:?}");
+            assert!(csv_text(&[TestRow(bad)], false).unwrap().starts_with("\"'"), "{bad:?}");
         }
-        assert_eq!(csv_cell("a\",\"=b"), "\"a\"\",\"\"=b\"");
+        let text = csv_text(&[TestRow("a\",\"=b")], false).unwrap();
+        assert_eq!(text, "\"a\"\",\"\"=b\"\r\n");
     }
 
     #[tokio::test]

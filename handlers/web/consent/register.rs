@@ -1,10 +1,16 @@
-//! The register: who allowed access, when, to which text, withdrawn when; and every changed policy.
+//! The register: who allowed access, when and to which text, who withdrew it, and every change of the
+//! policy.
 
 use askama::Template;
 use axum::{extract::State, response::Response};
+use futures::{StreamExt as _, stream};
 use serde::Serialize;
 
-use super::{Deps, SharedDeps, authz, export::csv_line};
+use super::{
+    authz,
+    deps::{Deps, SharedDeps},
+    export::{self, ExportRow},
+};
 use crate::{
     domain::{
         decision::{ConsentCapacity, Decision, DecisionKind},
@@ -27,13 +33,9 @@ struct RegisterEntry {
     new: String,
 }
 
-const COLUMNS: [&str; 8] = ["at", "by", "about", "what", "text_version", "detail", "old", "new"];
-
-impl RegisterEntry {
-    fn cells(&self) -> [&str; 8] {
-        let Self { at, by, about, what, text_version, detail, old, new } = self;
-        [at, by, about, what, text_version, detail, old, new]
-    }
+impl ExportRow for RegisterEntry {
+    const COLUMNS: &'static [&'static str] =
+        &["at", "by", "about", "what", "text_version", "detail", "old", "new"];
 }
 
 impl From<Decision> for RegisterEntry {
@@ -50,7 +52,7 @@ impl From<Decision> for RegisterEntry {
             old: String::new(),
             new: String::new(),
         };
-        let farewell = |released| if released { "bookings released" } else { "bookings kept" };
+        let bookings = |released| if released { "bookings released" } else { "bookings kept" };
         match decision.kind {
             DecisionKind::Connected { registration, text_version } => {
                 entry.what = "connected";
@@ -88,11 +90,11 @@ impl From<Decision> for RegisterEntry {
             }
             DecisionKind::ConsentWithdrawn { released } => {
                 entry.what = "withdrew";
-                entry.detail = farewell(released).to_owned();
+                entry.detail = bookings(released).to_owned();
             }
             DecisionKind::Erased { released } => {
                 entry.what = "erased";
-                entry.detail = farewell(released).to_owned();
+                entry.detail = bookings(released).to_owned();
             }
         }
         entry
@@ -103,7 +105,7 @@ impl From<Decision> for RegisterEntry {
 #[template(path = "register.html")]
 struct RegisterPage<'a> {
     frame: Frame<'a>,
-    /// Each with its instant for people: the entry's own is for the downloads.
+    /// Each with its instant for people; the entry's own is for the downloads.
     entries: Vec<(DisplayTime, RegisterEntry)>,
 }
 
@@ -114,12 +116,7 @@ pub(super) async fn show(
 ) -> Result<Response, PageError> {
     let decisions = load_decisions(&deps, &user).await?;
     let entries = decisions.into_iter().map(|decision| (DisplayTime(decision.at), decision.into()));
-    let entries = entries.collect();
-    let t = deps.pages.texts();
-    let sections = authz::sections(t);
-    let frame =
-        deps.pages.frame(t.register.title).for_user(&user).with_sections(&sections, "register");
-    html(&RegisterPage { frame, entries })
+    html(&RegisterPage { frame: deps.frame(&user, "register"), entries: entries.collect() })
 }
 
 /// GET `register.csv`.
@@ -128,7 +125,7 @@ pub(super) async fn csv(
     user: CurrentUser,
 ) -> Result<Response, PageError> {
     let entries = load_entries(&deps, &user).await?;
-    Ok(download("register.csv", "text/csv; charset=utf-8", to_csv(&entries)))
+    export::csv("register.csv", stream::iter([Ok(entries)]).boxed()).await
 }
 
 /// GET `register.json`.
@@ -141,21 +138,15 @@ pub(super) async fn json(
     Ok(download("register.json", "application/json", text))
 }
 
-/// All decisions of the administrator's tenant. They stay readable after the tenant has left.
+/// All decisions of the administrator's tenant. They stay readable after the tenant has disconnected.
 async fn load_decisions(deps: &Deps, user: &CurrentUser) -> Result<Vec<Decision>, PageError> {
     authz::require_admin(user)?;
     Ok(deps.register.list(user.tenant()).await?)
 }
 
-/// What the downloads hold.
 async fn load_entries(deps: &Deps, user: &CurrentUser) -> Result<Vec<RegisterEntry>, PageError> {
     let decisions = load_decisions(deps, user).await?;
     Ok(decisions.into_iter().map(RegisterEntry::from).collect())
-}
-
-fn to_csv(entries: &[RegisterEntry]) -> String {
-    let lines = entries.iter().map(|entry| csv_line(entry.cells().into_iter()));
-    csv_line(COLUMNS.into_iter()) + &lines.collect::<String>()
 }
 
 #[cfg(test)]
@@ -165,7 +156,7 @@ mod tests {
     use super::*;
     use crate::domain::ids::{MailboxId, TenantId};
 
-    fn said(what: DecisionKind) -> RegisterEntry {
+    fn entry(what: DecisionKind) -> RegisterEntry {
         let at = "2026-11-24T09:00:00Z".parse().unwrap();
         let by = Some(MailboxId(Uuid::from_u128(1)));
         Decision { tenant: TenantId(Uuid::nil()), at, by, about: None, kind: what }.into()
@@ -174,8 +165,8 @@ mod tests {
     #[test]
     fn a_text_of_the_policy_becomes_no_formula() {
         let (old, new) = ("=HYPERLINK(\"x\")".to_owned(), "plain".to_owned());
-        let entry = said(DecisionKind::PolicyChanged { policy: "subject".to_owned(), old, new });
-        let text = to_csv(&[entry]);
+        let entry = entry(DecisionKind::PolicyChanged { policy: "subject".to_owned(), old, new });
+        let text = export::csv_text(&[entry], true).unwrap();
         let mut lines = text.split("\r\n");
         assert_eq!(
             lines.next(),
@@ -202,7 +193,7 @@ mod tests {
             DecisionKind::ConsentWithdrawn { released: true },
             DecisionKind::Erased { released: false },
         ] {
-            assert!(!said(what).what.is_empty());
+            assert!(!entry(what).what.is_empty());
         }
     }
 }

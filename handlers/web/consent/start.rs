@@ -1,10 +1,13 @@
 //! The first page: what Roombridge asks for, in plain words, and for a tenant that is not connected
-//! the choice of how.
+//! the choice between two ways to connect.
 
 use askama::Template;
 use axum::{extract::State, response::Response};
 
-use super::{Deps, SharedDeps, authz, dashboard};
+use super::{
+    authz, dashboard,
+    deps::{Deps, SharedDeps},
+};
 use crate::{
     domain::{policy::Registration, tenancy::TenantState},
     graph::{
@@ -17,7 +20,7 @@ use crate::{
 };
 
 /// What one registration asks for.
-pub(super) struct RequestedPermissions {
+struct RequestedPermissions {
     heading: &'static str,
     about: &'static str,
     permissions: Vec<&'static Permission>,
@@ -32,65 +35,69 @@ struct StartPage<'a> {
     event_fields: &'static [&'static str],
     subject_fields: &'static [&'static str],
     forbidden_fields: &'static [&'static str],
-    /// Whether the visitor may choose now.
+    /// Whether the user may connect the tenant now.
     may_connect: bool,
-    /// Whether the tenant was connected before and left.
+    /// Whether the tenant was connected before and disconnected.
     was_connected: bool,
 }
 
-/// GET: for anybody what it is; for the administrator of a connected tenant, how it stands.
+/// GET: what Roombridge is, for anybody; the overview, for the administrator of a connected tenant.
 pub(super) async fn show(
     State(deps): State<SharedDeps>,
     user: Option<CurrentUser>,
 ) -> Result<Response, PageError> {
-    let Some(visitor) = user else { return start_page(&deps, None, false) };
-    authz::require_admin(&visitor)?;
-    let tenant = deps.tenants.get_uncached(visitor.tenant()).await?;
+    let Some(user) = user else { return start_page(&deps, None, false) };
+    authz::require_admin(&user)?;
+    let tenant = deps.tenants.get_uncached(user.tenant()).await?;
     let state = tenant.as_ref().map(|tenant| tenant.state);
-    match authz::require_invited_admin(&deps, &visitor) {
+    match authz::require_invited_admin(&deps, &user) {
         Ok(()) => {}
-        // Not invited any more, and still here: the way out is open.
+        // No longer invited, but still connected: the administrator may disconnect.
         Err(PageError::NotInvited) if !matches!(state, None | Some(TenantState::Deleted(_))) => {
             return Ok(deps.pages.see_other("disconnect"));
         }
-        Err(problem) => return Err(problem),
+        Err(error) => return Err(error),
     }
     match state {
-        None => start_page(&deps, Some(&visitor), false),
-        Some(TenantState::Deleted(_)) => start_page(&deps, Some(&visitor), true),
+        None => start_page(&deps, Some(&user), false),
+        Some(TenantState::Deleted(_)) => start_page(&deps, Some(&user), true),
         Some(TenantState::Disconnecting) => Ok(deps.pages.see_other("disconnect")),
         Some(TenantState::Active | TenantState::Suspended(_)) => {
-            dashboard::show(&deps, &visitor).await
+            dashboard::show(&deps, &user).await
         }
     }
 }
 
-fn start_page(deps: &Deps, user: Option<&CurrentUser>, left: bool) -> Result<Response, PageError> {
+fn start_page(
+    deps: &Deps,
+    user: Option<&CurrentUser>,
+    was_connected: bool,
+) -> Result<Response, PageError> {
     let t = deps.pages.texts();
     let frame = deps.pages.frame(t.start.title);
-    let asked = |heading, about, which| RequestedPermissions {
+    let requested = |heading, about, app| RequestedPermissions {
         heading,
         about,
-        permissions: permissions_of(which).collect(),
-        roles: exchange_roles_of(which).collect(),
+        permissions: permissions_of(app).collect(),
+        roles: exchange_roles_of(app).collect(),
     };
     html(&StartPage {
         requested: [
-            asked(
+            requested(
                 t.start.organisation_wide,
                 t.start.organisation_wide_means,
                 Registration::OrganisationWide.into(),
             ),
-            asked(t.start.scoped, t.start.scoped_means, Registration::Scoped.into()),
-            asked(t.start.sign_in_app, t.start.sign_in_app_means, AppRegistration::SignIn),
+            requested(t.start.scoped, t.start.scoped_means, Registration::Scoped.into()),
+            requested(t.start.sign_in_app, t.start.sign_in_app_means, AppRegistration::SignIn),
         ],
         event_fields: EVENT,
         subject_fields: SUBJECT,
         forbidden_fields: FORBIDDEN,
         may_connect: user.is_some(),
-        was_connected: left,
+        was_connected,
         frame: match user {
-            Some(visitor) => frame.for_user(visitor),
+            Some(user) => frame.for_user(user),
             None => frame,
         },
     })

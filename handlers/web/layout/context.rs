@@ -1,10 +1,10 @@
-//! The desk: what stands around the routes of a function that shows pages.
+//! What the pages of one function share, and what surrounds that function's routes.
 
 use std::sync::Arc;
 
 use axum::{
     Router,
-    extract::DefaultBodyLimit,
+    extract::{DefaultBodyLimit, State},
     middleware,
     response::{IntoResponse, Response},
     routing::get,
@@ -14,9 +14,8 @@ use url::Url;
 
 use super::{
     error::PageError,
-    frame::Frame,
-    response::content_type,
-    security_headers::set_security_headers,
+    frame::{Frame, join_path},
+    response::{content_type, with_page_headers},
     texts::{ENGLISH, Texts},
 };
 use crate::identity::sign_in::SessionCookies;
@@ -37,95 +36,78 @@ struct PageContextInner {
 }
 
 impl PageContext {
-    /// The desk of `function`, whose pages browsers reach below `base_url`, the address without a slash
-    /// at its end.
-    pub fn new(sessions: Arc<SessionCookies>, pages: &Url, function: &'static str) -> Self {
+    /// The context of `function`, whose pages browsers reach below the address `pages`.
+    pub(crate) fn new(sessions: Arc<SessionCookies>, pages: &Url, function: &'static str) -> Self {
         let base = format!("{}/{function}", pages.path().trim_end_matches('/'));
-        Self(Arc::new(PageContextInner {
-            sessions,
-            base,
-            origin: pages.origin().ascii_serialization(),
-        }))
+        let origin = pages.origin().ascii_serialization();
+        Self(Arc::new(PageContextInner { sessions, base, origin }))
     }
 
-    /// The cookies.
-    pub fn sessions(&self) -> &SessionCookies {
+    pub(crate) fn sessions(&self) -> &SessionCookies {
         &self.0.sessions
     }
 
-    /// All texts.
-    pub fn texts(&self) -> &'static Texts {
+    pub(crate) fn texts(&self) -> &'static Texts {
         &ENGLISH
     }
 
-    /// The frame of a page with this title, for anybody; see [`Frame::of`].
-    pub fn frame<'a>(&'a self, title: &'a str) -> Frame<'a> {
+    /// The frame of a page with this title, for anybody; see [`Frame::for_user`].
+    pub(crate) fn frame<'a>(&'a self, title: &'a str) -> Frame<'a> {
         let (t, base) = (self.texts(), self.0.base.as_str());
-        Frame { t, title, base, user: None, sections: &[], current: "", refresh_seconds: None }
+        Frame { t, title, base, user: None, sections: vec![], current: "", refresh_seconds: None }
     }
 
-    /// 303 to `step` of this function (which may have a query): the answer to every form that did
-    /// something, so that loading the page again does nothing twice.
-    pub fn see_other(&self, path: &str) -> Response {
-        let place = HeaderValue::try_from(join_path(&self.0.base, path));
-        match place {
-            Ok(place) => (StatusCode::SEE_OTHER, [(header::LOCATION, place)]).into_response(),
-            Err(_) => PageError::Internal.into_response(),
-        }
+    /// 303 to the page `path` of this function (which may have a query): the answer to every form that
+    /// did something, so that reloading the page does nothing twice.
+    pub(crate) fn see_other(&self, path: &str) -> Response {
+        redirect(StatusCode::SEE_OTHER, &join_path(&self.0.base, path))
     }
 
     /// 302 to Entra: the answer to a link, never to a form.
-    pub fn redirect_to(&self, address: &Url) -> Response {
-        match HeaderValue::try_from(address.as_str()) {
-            Ok(place) => (StatusCode::FOUND, [(header::LOCATION, place)]).into_response(),
-            Err(_) => PageError::Internal.into_response(),
-        }
+    pub(crate) fn redirect_to(&self, address: &Url) -> Response {
+        redirect(StatusCode::FOUND, address.as_str())
     }
 
     /// `routes` with what all pages share: the style, the limit of forms, every [`PageError`] as a
-    /// page, and the headers that protect.
-    pub fn wrap(&self, routes: Router) -> Router {
-        let desk = self.clone();
-        let dress = middleware::map_response(move |answer: Response| {
-            let desk = desk.clone();
-            async move { desk.render_problem(answer) }
-        });
-        routes
+    /// page, and the security headers.
+    pub(crate) fn wrap(&self, routes: Router) -> Router {
+        let routes = routes
             .route("/style.css", get(stylesheet))
             .fallback(async || PageError::NotFound)
             .method_not_allowed_fallback(async || PageError::MethodNotAllowed)
             .layer(DefaultBodyLimit::max(MAX_FORM_BYTES))
-            .layer(dress)
+            .layer(middleware::map_response_with_state(self.clone(), render_error));
+        with_page_headers(routes)
     }
 
     /// The origin of our own pages, as browsers write it.
     pub(super) fn origin(&self) -> &str {
         &self.0.origin
     }
+}
 
-    fn render_problem(&self, mut answer: Response) -> Response {
-        if let Some(problem) = answer.extensions_mut().remove::<PageError>() {
-            let page = problem.render(self.frame(""));
-            for (name, value) in content_type("text/html; charset=utf-8") {
-                answer.headers_mut().insert(name, value);
-            }
-            answer.headers_mut().remove(header::CONTENT_LENGTH);
-            *answer.body_mut() = page.into();
-        }
-        set_security_headers(answer.headers_mut());
-        answer
+fn redirect(status: StatusCode, address: &str) -> Response {
+    match HeaderValue::try_from(address) {
+        Ok(address) => (status, [(header::LOCATION, address)]).into_response(),
+        Err(_) => PageError::Internal.into_response(),
     }
+}
+
+/// Gives an answer that carries a [`PageError`] the page for it. Only here is known of which function
+/// the page is, and so where its links lead.
+async fn render_error(State(pages): State<PageContext>, mut response: Response) -> Response {
+    if let Some(error) = response.extensions_mut().remove::<PageError>() {
+        let page = error.render(pages.frame(""));
+        response.headers_mut().extend(content_type("text/html; charset=utf-8"));
+        response.headers_mut().remove(header::CONTENT_LENGTH);
+        *response.body_mut() = page.into();
+    }
+    response
 }
 
 async fn stylesheet() -> Response {
     let cache = [(header::CACHE_CONTROL, HeaderValue::from_static("public, max-age=3600"))];
     (content_type("text/css; charset=utf-8"), cache, STYLESHEET).into_response()
-}
-
-/// The path of `step` below `base_url`; a query alone belongs to the first page.
-pub(super) fn join_path(base: &str, path: &str) -> String {
-    let slash = if path.is_empty() || path.starts_with('?') { "" } else { "/" };
-    format!("{base}{slash}{path}")
 }
 
 #[cfg(test)]
@@ -169,12 +151,13 @@ mod tests {
         let clock = Arc::new(ManualClock::new(Timestamp::UNIX_EPOCH));
         let ring = Arc::new(KeyRing::new(Box::new(UnavailableKeys), Arc::clone(&clock) as _));
         let sessions = Arc::new(SessionCookies::new(ring, clock, Arc::new(SeededRng::new(1))));
-        let desk = PageContext::new(sessions, &"https://x.example/api".parse().unwrap(), "consent");
+        let pages =
+            PageContext::new(sessions, &"https://x.example/api".parse().unwrap(), "consent");
         let routes = Router::new()
             .route("/mine", get(async |_: CurrentUser| "yours"))
             .route("/save", post(async |_: VerifiedForm| "saved"))
-            .with_state(State(desk.clone()));
-        desk.wrap(routes)
+            .with_state(State(pages.clone()));
+        pages.wrap(routes)
     }
 
     async fn ask(request: Request<Body>) -> (u16, http::HeaderMap, String) {
@@ -185,14 +168,14 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_problem_is_a_protected_page_with_a_way_on() {
+    async fn an_error_is_a_protected_page_that_says_what_to_do() {
         let cookie = "__Host-roombridge-session=c1.AAAA";
         let request = Request::get("/mine").header("cookie", cookie).body(Body::empty()).unwrap();
         let (status, headers, text) = ask(request).await;
         assert_eq!((status, headers["retry-after"].to_str().unwrap()), (503, "30"));
         assert!(text.contains("Try again in half a minute."));
         assert!(text.contains("href=\"/api/consent/style.css\""));
-        assert_eq!(headers["content-security-policy"], crate::web::layout::PAGE_POLICY);
+        assert_eq!(headers["content-security-policy"], crate::web::layout::response::PAGE_POLICY);
         assert_eq!(headers["cache-control"], "no-store");
         let (status, _, text) = ask(Request::get("/mine").body(Body::empty()).unwrap()).await;
         assert_eq!(status, 401, "{text}");

@@ -1,4 +1,4 @@
-//! Problems: what stands in somebody's way, what happened, and what to do next.
+//! What keeps a request from being done: what happened, and what to do next, as a page.
 
 use askama::Template;
 use axum::response::{IntoResponse, Response};
@@ -6,7 +6,7 @@ use http::{HeaderValue, StatusCode, header};
 
 use super::{
     frame::Frame,
-    texts::{ErrorMessage, ErrorTexts},
+    texts::{ENGLISH, ErrorMessage, ErrorTexts},
 };
 use crate::{
     graph::GraphError,
@@ -18,22 +18,19 @@ use crate::{
     store::StoreError,
 };
 
-/// Seconds after which a browser may ask again when something of ours is away.
+/// Seconds after which a browser may retry when a service that we need does not answer.
 const RETRY_AFTER_SECONDS: &str = "30";
 
-/// Something stands in the way. Answered by a handler, it becomes a page within
-/// [`super::PageContext::around`].
+/// Why a request is not done. Returned by a handler, it becomes a page within
+/// [`super::PageContext::wrap`].
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum PageError {
-    /// Nobody is signed in.
+pub(crate) enum PageError {
     NotSignedIn,
-    /// Somebody was signed in while filling in a form, and is not any more.
+    /// The session ended while its user filled in a form.
     SessionExpired,
-    /// It is for administrators.
     NotAdministrator,
-    /// The tenant is not invited.
     NotInvited,
-    /// The tenant is not connected, or not any more.
+    /// The tenant is not connected, or is no longer connected.
     NotConnected,
     /// The request came from another site.
     CrossSite,
@@ -41,39 +38,33 @@ pub enum PageError {
     CsrfMismatch,
     /// The form has fields that no page of ours has.
     MalformedForm,
-    /// The form is not a form.
     UnsupportedMediaType,
-    /// The form is larger than any of ours.
     TooLarge,
-    /// There is no such page.
     NotFound,
-    /// The page does not take this method.
     MethodNotAllowed,
-    /// Somebody else changed the same at the same time.
+    /// Somebody else changed the same row at the same time.
     Conflict,
-    /// The cookie keys are away.
+    /// The cookie keys cannot be read.
     KeysUnavailable,
-    /// Tables or queues are away.
+    /// Tables or queues do not answer.
     StorageUnavailable,
-    /// Entra or Graph is away.
+    /// Entra or Graph does not answer.
     MicrosoftUnavailable,
-    /// The tenant refuses us.
+    /// The tenant denies us access.
     MicrosoftDenied,
-    /// Signing in was refused, with Entra's code.
+    /// Entra refused the sign-in, with this code.
     SignInRefused(String),
-    /// The sign-in was not started by this browser, or used before.
+    /// This browser did not start the sign-in, or used it already.
     SignInStateMismatch,
-    /// The sign-in took too long.
     SignInExpired,
-    /// What Entra sent does not prove who it is.
+    /// What Entra sent does not prove who the user is.
     SignInUnverified,
-    /// The consent was refused, with Entra's code.
+    /// Entra refused the consent, with this code.
     ConsentRefused(String),
-    /// The consent was not started by this browser.
+    /// This browser did not start the consent.
     ConsentStateMismatch,
-    /// The consent was used before.
+    /// The consent was used already.
     ConsentReplayed,
-    /// The consent took too long.
     ConsentExpired,
     /// Another organisation consented.
     ConsentOtherTenant,
@@ -82,64 +73,38 @@ pub enum PageError {
 }
 
 impl PageError {
-    /// The status that the page is sent with.
-    pub fn status(&self) -> StatusCode {
+    /// The status that the page is sent with, and what it says.
+    fn describe<'a>(&self, t: &'a ErrorTexts) -> (StatusCode, &'a ErrorMessage) {
         match self {
-            Self::NotSignedIn | Self::SessionExpired => StatusCode::UNAUTHORIZED,
-            Self::NotAdministrator | Self::NotInvited | Self::CrossSite | Self::CsrfMismatch => {
-                StatusCode::FORBIDDEN
+            Self::NotSignedIn => (StatusCode::UNAUTHORIZED, &t.not_signed_in),
+            Self::SessionExpired => (StatusCode::UNAUTHORIZED, &t.session_expired),
+            Self::NotAdministrator => (StatusCode::FORBIDDEN, &t.not_administrator),
+            Self::NotInvited => (StatusCode::FORBIDDEN, &t.not_invited),
+            Self::NotConnected => (StatusCode::CONFLICT, &t.not_connected),
+            Self::CrossSite => (StatusCode::FORBIDDEN, &t.cross_site),
+            Self::CsrfMismatch => (StatusCode::FORBIDDEN, &t.csrf_mismatch),
+            Self::MalformedForm => (StatusCode::BAD_REQUEST, &t.malformed_form),
+            Self::UnsupportedMediaType => (StatusCode::UNSUPPORTED_MEDIA_TYPE, &t.malformed_form),
+            Self::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, &t.too_large),
+            Self::NotFound => (StatusCode::NOT_FOUND, &t.not_found),
+            Self::MethodNotAllowed => (StatusCode::METHOD_NOT_ALLOWED, &t.method_not_allowed),
+            Self::Conflict => (StatusCode::CONFLICT, &t.conflict),
+            Self::KeysUnavailable => (StatusCode::SERVICE_UNAVAILABLE, &t.keys_unavailable),
+            Self::StorageUnavailable => (StatusCode::SERVICE_UNAVAILABLE, &t.storage_unavailable),
+            Self::MicrosoftUnavailable => {
+                (StatusCode::SERVICE_UNAVAILABLE, &t.microsoft_unavailable)
             }
-            Self::SignInRefused(_) | Self::SignInStateMismatch | Self::SignInUnverified => {
-                StatusCode::FORBIDDEN
-            }
-            Self::ConsentRefused(_) | Self::ConsentStateMismatch | Self::ConsentOtherTenant => {
-                StatusCode::FORBIDDEN
-            }
-            Self::MalformedForm | Self::SignInExpired | Self::ConsentExpired => {
-                StatusCode::BAD_REQUEST
-            }
-            Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::NotFound => StatusCode::NOT_FOUND,
-            Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
-            Self::NotConnected | Self::Conflict | Self::ConsentReplayed | Self::MicrosoftDenied => {
-                StatusCode::CONFLICT
-            }
-            Self::KeysUnavailable | Self::StorageUnavailable | Self::MicrosoftUnavailable => {
-                StatusCode::SERVICE_UNAVAILABLE
-            }
-            Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
-        }
-    }
-
-    fn text<'a>(&self, t: &'a ErrorTexts) -> &'a ErrorMessage {
-        match self {
-            Self::NotSignedIn => &t.not_signed_in,
-            Self::SessionExpired => &t.session_expired,
-            Self::NotAdministrator => &t.not_administrator,
-            Self::NotInvited => &t.not_invited,
-            Self::NotConnected => &t.not_connected,
-            Self::CrossSite => &t.cross_site,
-            Self::CsrfMismatch => &t.csrf_mismatch,
-            Self::MalformedForm | Self::UnsupportedMediaType => &t.malformed_form,
-            Self::TooLarge => &t.too_large,
-            Self::NotFound => &t.not_found,
-            Self::MethodNotAllowed => &t.method_not_allowed,
-            Self::Conflict => &t.conflict,
-            Self::KeysUnavailable => &t.keys_unavailable,
-            Self::StorageUnavailable => &t.storage_unavailable,
-            Self::MicrosoftUnavailable => &t.microsoft_unavailable,
-            Self::MicrosoftDenied => &t.microsoft_denied,
-            Self::SignInRefused(_) => &t.sign_in_refused,
-            Self::SignInStateMismatch => &t.sign_in_state_mismatch,
-            Self::SignInExpired => &t.sign_in_expired,
-            Self::SignInUnverified => &t.sign_in_unverified,
-            Self::ConsentRefused(_) => &t.consent_refused,
-            Self::ConsentStateMismatch => &t.consent_state_mismatch,
-            Self::ConsentReplayed => &t.consent_replayed,
-            Self::ConsentExpired => &t.consent_expired,
-            Self::ConsentOtherTenant => &t.consent_other_tenant,
-            Self::Internal => &t.internal,
+            Self::MicrosoftDenied => (StatusCode::CONFLICT, &t.microsoft_denied),
+            Self::SignInRefused(_) => (StatusCode::FORBIDDEN, &t.sign_in_refused),
+            Self::SignInStateMismatch => (StatusCode::FORBIDDEN, &t.sign_in_state_mismatch),
+            Self::SignInExpired => (StatusCode::BAD_REQUEST, &t.sign_in_expired),
+            Self::SignInUnverified => (StatusCode::FORBIDDEN, &t.sign_in_unverified),
+            Self::ConsentRefused(_) => (StatusCode::FORBIDDEN, &t.consent_refused),
+            Self::ConsentStateMismatch => (StatusCode::FORBIDDEN, &t.consent_state_mismatch),
+            Self::ConsentReplayed => (StatusCode::CONFLICT, &t.consent_replayed),
+            Self::ConsentExpired => (StatusCode::BAD_REQUEST, &t.consent_expired),
+            Self::ConsentOtherTenant => (StatusCode::FORBIDDEN, &t.consent_other_tenant),
+            Self::Internal => (StatusCode::INTERNAL_SERVER_ERROR, &t.internal),
         }
     }
 
@@ -163,7 +128,7 @@ impl PageError {
 
     /// The page, within `frame`.
     pub(super) fn render(&self, mut frame: Frame<'_>) -> String {
-        let ErrorMessage { title, happened, next } = self.text(&frame.t.errors);
+        let (_, ErrorMessage { title, happened, next }) = self.describe(&frame.t.errors);
         frame.title = title;
         let page =
             ErrorPage { happened, next, code: self.code(), sign_in: self.offers_sign_in(), frame };
@@ -172,7 +137,7 @@ impl PageError {
 }
 
 #[derive(Template)]
-#[template(path = "problem.html")]
+#[template(path = "error.html")]
 struct ErrorPage<'a> {
     frame: Frame<'a>,
     happened: &'a str,
@@ -184,18 +149,19 @@ struct ErrorPage<'a> {
 impl IntoResponse for PageError {
     fn into_response(self) -> Response {
         if self == Self::Internal {
-            tracing::error!("a page could not be made");
+            tracing::error!("page rendering failed");
         } else {
-            tracing::info!(problem = ?self, "a page says what stands in the way");
+            tracing::info!(error = ?self, "page error shown");
         }
-        let mut answer = self.status().into_response();
-        if answer.status() == StatusCode::SERVICE_UNAVAILABLE {
-            answer
+        let (status, _) = self.describe(&ENGLISH.errors);
+        let mut response = status.into_response();
+        if response.status() == StatusCode::SERVICE_UNAVAILABLE {
+            response
                 .headers_mut()
                 .insert(header::RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER_SECONDS));
         }
-        answer.extensions_mut().insert(self);
-        answer
+        response.extensions_mut().insert(self);
+        response
     }
 }
 
@@ -211,7 +177,7 @@ impl From<StoreError> for PageError {
             changed if changed.is_conflict() => Self::Conflict,
             StoreError::Table(_) => Self::StorageUnavailable,
             StoreError::Unreadable { .. } => {
-                tracing::error!(%error, "a page could not be made");
+                tracing::error!(%error, "page rendering failed");
                 Self::Internal
             }
         }
@@ -233,7 +199,7 @@ impl From<GraphError> for PageError {
             | GraphError::Refused { .. }
             | GraphError::Blocked(_)
             | GraphError::Unreadable => {
-                tracing::error!(%error, "a page could not be made");
+                tracing::error!(%error, "page rendering failed");
                 Self::Internal
             }
         }
@@ -247,7 +213,7 @@ impl From<SignInError> for PageError {
             SignInError::StateMismatch => Self::SignInStateMismatch,
             SignInError::Expired => Self::SignInExpired,
             SignInError::InvalidToken(reason) => {
-                tracing::warn!(%reason, "an id token was refused");
+                tracing::warn!(%reason, "id token rejected");
                 Self::SignInUnverified
             }
             SignInError::Unavailable => Self::MicrosoftUnavailable,

@@ -1,4 +1,5 @@
-//! Who visits: what a handler takes as an argument, so that it cannot be reached without proof.
+//! What a handler takes as an argument, so that it cannot be reached without proof: a signed-in user,
+//! or a form that this user posted from a page of ours.
 
 use axum::{
     body::Bytes,
@@ -9,63 +10,20 @@ use url::form_urlencoded;
 
 use super::{
     context::PageContext,
+    current_user::CurrentUser,
     error::PageError,
     form::{Field, Form},
 };
-use crate::{
-    domain::{
-        ids::{MailboxId, TenantId},
-        personal::Personal,
-    },
-    identity::sign_in::Session,
-};
 
-/// The field that proves that a form was made by a page of this session.
+/// The field that proves that a page of this session made the form. A token is 32 random bytes in
+/// base64url.
 const CSRF_TOKEN: Field = Field::single_line("csrf", 43);
-
-/// Somebody who is signed in. As an argument of a handler it is demanded; as `Option<Visitor>` the
-/// page may be seen by anybody.
-#[derive(Debug, Clone)]
-pub struct CurrentUser(Session);
-
-impl CurrentUser {
-    /// The visitor's tenant: the only one whose data any page shows or changes.
-    pub fn tenant(&self) -> TenantId {
-        self.0.signed_in.tenant
-    }
-
-    /// The visitor's object id, which is the mailbox's too.
-    pub fn person(&self) -> MailboxId {
-        self.0.signed_in.person
-    }
-
-    /// The address that the visitor signs in with; proves nothing.
-    pub fn address(&self) -> &Personal {
-        &self.0.signed_in.address
-    }
-
-    /// Whether the visitor may decide for the tenant.
-    pub fn is_administrator(&self) -> bool {
-        self.0.signed_in.administrator
-    }
-
-    /// What every form of this session carries.
-    pub fn csrf_token(&self) -> &str {
-        &self.0.csrf
-    }
-
-    /// The name to greet with, or the address where there is none.
-    pub fn display_name(&self) -> &str {
-        let (name, address) = (&self.0.signed_in.name, &self.0.signed_in.address);
-        if name.reveal().is_empty() { address.reveal() } else { name.reveal() }
-    }
-}
 
 async fn current_user(
     pages: &PageContext,
     headers: &HeaderMap,
 ) -> Result<Option<CurrentUser>, PageError> {
-    Ok(pages.sessions().open(headers).await?.map(CurrentUser))
+    Ok(pages.sessions().open(headers).await?.map(CurrentUser::new))
 }
 
 impl<S: Send + Sync> FromRequestParts<S> for CurrentUser
@@ -92,21 +50,18 @@ where
     }
 }
 
-/// A form that a signed-in visitor posted from a page of this very session.
+/// A form that a signed-in user posted from a page of this very session.
 ///
 /// No `Debug`: what people type is theirs.
-pub struct VerifiedForm {
+pub(crate) struct VerifiedForm {
     /// Who posted it.
-    pub user: CurrentUser,
+    pub(crate) user: CurrentUser,
     body: Bytes,
 }
 
 impl VerifiedForm {
-    /// The form, which may have these fields (`csrf_token` is seen to).
-    ///
-    /// # Errors
-    /// [`PageError::MalformedForm`] for any other field.
-    pub fn parse(&self, known: &[Field]) -> Result<Form, PageError> {
+    /// The form, which may have these fields and the token; any other field is an error.
+    pub(crate) fn parse(&self, known: &[Field]) -> Result<Form, PageError> {
         Form::parse(&self.body, &[known, &[CSRF_TOKEN]].concat())
     }
 }
@@ -118,16 +73,15 @@ where
     type Rejection = PageError;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, PageError> {
-        let desk = PageContext::from_ref(state);
+        let pages = PageContext::from_ref(state);
         let (parts, body) = request.into_parts();
         if parts.method != Method::POST {
             return Err(PageError::MethodNotAllowed);
         }
-        if !is_same_origin(&parts.headers, desk.origin()) {
+        if !is_same_origin(&parts.headers, pages.origin()) {
             return Err(PageError::CrossSite);
         }
-        let visitor =
-            current_user(&desk, &parts.headers).await?.ok_or(PageError::SessionExpired)?;
+        let user = current_user(&pages, &parts.headers).await?.ok_or(PageError::SessionExpired)?;
         if !is_form_urlencoded(&parts.headers) {
             return Err(PageError::UnsupportedMediaType);
         }
@@ -135,16 +89,16 @@ where
         let body = Bytes::from_request(body, state).await.map_err(|_| PageError::TooLarge)?;
         let mut tokens = form_urlencoded::parse(&body).filter(|(name, _)| name == "csrf");
         let token = tokens.next().map(|(_, value)| value).unwrap_or_default();
-        if !visitor.0.csrf_matches(&token) {
+        if !user.csrf_matches(&token) {
             return Err(PageError::CsrfMismatch);
         }
-        Ok(Self { user: visitor, body })
+        Ok(Self { user, body })
     }
 }
 
 /// Whether the browser says that a page of ours posted this, or says nothing: the token in the form
-/// is what proves it. `Referrer-Policy: no-referrer` makes browsers write `Origin: null` (Fetch,
-/// "append a request Origin header"), which counts only beside their word in `Sec-Fetch-Site`.
+/// is the proof. `Referrer-Policy: no-referrer` makes browsers write `Origin: null` (Fetch, "append a
+/// request Origin header"), which counts only together with `Sec-Fetch-Site`.
 fn is_same_origin(headers: &HeaderMap, own: &str) -> bool {
     let text = |name| headers.get(name).map(|value| value.to_str().unwrap_or("?"));
     let site = text("sec-fetch-site");

@@ -1,12 +1,18 @@
-//! Forms: what a browser posted, read strictly, and what is wrong with it, said at the field.
+//! Forms: what a browser posted, read strictly, and the errors shown at each field.
 
 use url::form_urlencoded;
 
-use super::error::PageError;
+use super::{
+    error::PageError,
+    texts::{Texts, fill},
+};
+
+/// The longest address of a mailbox, in characters (RFC 5321, 4.5.3.1: 64 + 1 + 255).
+pub(crate) const MAX_ADDRESS_CHARS: usize = 320;
 
 /// What one field of a form may hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Field {
+pub(crate) struct Field {
     name: &'static str,
     max_chars: usize,
     multiline: bool,
@@ -15,60 +21,70 @@ pub struct Field {
 
 impl Field {
     /// One line of at most `max` characters.
-    pub const fn single_line(name: &'static str, max: usize) -> Self {
+    pub(crate) const fn single_line(name: &'static str, max: usize) -> Self {
         Self { name, max_chars: max, multiline: false, repeatable: false }
     }
 
     /// Several lines of at most `max` characters together.
-    pub const fn multiline(name: &'static str, max: usize) -> Self {
+    pub(crate) const fn multiline(name: &'static str, max: usize) -> Self {
         Self { name, max_chars: max, multiline: true, repeatable: false }
     }
 
     /// A field that may come several times, each a line of at most `max` characters.
-    pub const fn repeatable(name: &'static str, max: usize) -> Self {
+    pub(crate) const fn repeatable(name: &'static str, max: usize) -> Self {
         Self { name, max_chars: max, multiline: false, repeatable: true }
     }
 }
 
-/// What is wrong with one field: shown beside it and in the summary above the form.
+/// An error in one field: shown next to it and in the summary above the form.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct FieldError {
+pub(crate) struct FieldError {
     /// The `id` of the field on its page.
-    pub field: String,
+    pub(crate) field: String,
     /// What is wrong and what to do, in one sentence. Escaped where it is shown.
-    pub message: String,
+    pub(crate) message: String,
 }
 
 impl FieldError {
-    /// `text` about `field_ignoring_case`.
-    pub fn new(field: impl Into<String>, text: impl Into<String>) -> Self {
+    pub(crate) fn new(field: impl Into<String>, text: impl Into<String>) -> Self {
         Self { field: field.into(), message: text.into() }
     }
 
-    /// What `errors` say about the field with the id `field_ignoring_case`.
-    pub fn message_for<'a>(errors: &'a [Self], field: &str) -> Option<&'a str> {
+    /// What `errors` say about the field with the id `field`.
+    pub(crate) fn message_for<'a>(errors: &'a [Self], field: &str) -> Option<&'a str> {
         errors.iter().find(|error| error.field == field).map(|error| error.message.as_str())
     }
 }
 
-/// A posted form: only fields that were asked for, everything as it was typed.
+/// A posted form: only known fields, every value as it was typed.
 ///
 /// No `Debug`: what people type is theirs.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Form {
+pub(crate) struct Form {
     fields: Vec<(String, String)>,
     too_long: Vec<(&'static str, usize)>,
     invalid_chars: Vec<&'static str>,
 }
 
 impl Form {
-    /// Reads `body`. A value that is too long, or holds what nobody can type, is kept as it came,
-    /// and named by [`Form::too_long`] and [`Form::invalid_chars`]: nothing typed is lost.
-    ///
-    /// # Errors
-    /// [`PageError::MalformedForm`] for a field that is not among `known`, or comes twice and must not.
-    pub fn parse(body: &[u8], known: &[Field]) -> Result<Self, PageError> {
-        let mut form = Self { fields: Vec::new(), too_long: Vec::new(), invalid_chars: Vec::new() };
+    /// The form as a page shows it at first, with these values.
+    pub(crate) fn of<const N: usize>(fields: [(&str, String); N]) -> Self {
+        let fields = fields.map(|(name, value)| (name.to_owned(), value)).to_vec();
+        Self { fields, too_long: Vec::new(), invalid_chars: Vec::new() }
+    }
+
+    /// Types `value` into the field `name`.
+    #[cfg(test)]
+    pub(crate) fn set(&mut self, name: &str, value: &str) {
+        self.fields.retain(|(known, _)| known != name);
+        self.fields.push((name.to_owned(), value.to_owned()));
+    }
+
+    /// Reads `body`. A value that is too long, or holds what nobody can type, stays as it came and is
+    /// reported by [`Form::input_errors`], so that the user loses nothing. A field that is not among
+    /// `known`, or comes twice and must not, is an error.
+    pub(crate) fn parse(body: &[u8], known: &[Field]) -> Result<Self, PageError> {
+        let mut form = Self::of([]);
         if std::str::from_utf8(body).is_err() {
             return Err(PageError::MalformedForm);
         }
@@ -92,31 +108,36 @@ impl Form {
         Ok(form)
     }
 
-    /// What stands in `label`, as it was typed; empty when it is not there, as with a box that is
-    /// not ticked.
-    pub fn text(&self, name: &str) -> &str {
+    /// The value of `name`, as it was typed; empty when the field is missing, like a box that is not
+    /// ticked.
+    pub(crate) fn text(&self, name: &str) -> &str {
         let found = self.fields.iter().find(|(known, _)| known == name);
         found.map(|(_, value)| value.as_str()).unwrap_or_default()
     }
 
-    /// All that stands in `label`, in order.
-    pub fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
+    /// All values of `name`, in order.
+    pub(crate) fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
         self.fields.iter().filter(move |(known, _)| known == name).map(|(_, value)| value.as_str())
     }
 
-    /// Whether the box `label` is ticked.
-    pub fn is_checked(&self, name: &str) -> bool {
+    /// Whether the box `name` is ticked.
+    pub(crate) fn is_checked(&self, name: &str) -> bool {
         self.text(name) == "yes"
     }
 
     /// Fields whose value is longer than it may be, and the most characters they take.
-    pub fn too_long(&self) -> &[(&'static str, usize)] {
+    pub(crate) fn too_long(&self) -> &[(&'static str, usize)] {
         &self.too_long
     }
 
-    /// Fields that hold control characters or broken text.
-    pub fn invalid_chars(&self) -> &[&'static str] {
-        &self.invalid_chars
+    /// What is too long, or holds control characters or broken text, each at its field.
+    pub(crate) fn input_errors(&self, t: &Texts) -> Vec<FieldError> {
+        let too_long = self.too_long.iter().map(|(field, max)| {
+            FieldError::new(*field, fill(t.layout.too_long, &[("max", &max.to_string())]))
+        });
+        let invalid = self.invalid_chars.iter();
+        let invalid = invalid.map(|field| FieldError::new(*field, t.layout.invalid_chars));
+        too_long.chain(invalid).collect()
     }
 }
 
@@ -137,7 +158,7 @@ mod tests {
         assert_eq!((form.text("name"), form.text("list")), ("Jürg", "one\ntwo"));
         assert_eq!(form.all("room").collect::<Vec<_>>(), ["a", "b c"]);
         assert_eq!((form.text("other"), form.is_checked("name")), ("", false));
-        assert!(form.too_long().is_empty() && form.invalid_chars().is_empty());
+        assert!(form.too_long().is_empty() && form.invalid_chars.is_empty());
     }
 
     #[test]
@@ -153,9 +174,9 @@ mod tests {
     fn what_is_too_long_or_hostile_is_named_and_kept() {
         let form = Form::parse(b"name=aaaaaa&list=a%00b&room=a%0Ab", KNOWN).ok().unwrap();
         assert_eq!(form.too_long(), [("name", 5)]);
-        assert_eq!(form.invalid_chars(), ["list", "room"]);
+        assert_eq!(form.invalid_chars, ["list", "room"]);
         assert_eq!(form.text("name"), "aaaaaa");
         let broken = Form::parse(b"name=%ff", KNOWN).ok().unwrap();
-        assert_eq!(broken.invalid_chars(), ["name"]);
+        assert_eq!(broken.invalid_chars, ["name"]);
     }
 }

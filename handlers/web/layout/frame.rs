@@ -1,63 +1,106 @@
-//! The page around a page: title, navigation, who is signed in.
+//! What surrounds the content of a page: title, navigation, who is signed in; and how instants are
+//! written on it.
 
-use super::{extract::CurrentUser, texts::Texts};
+use std::fmt;
+
+use jiff::{Timestamp, tz::TimeZone};
+
+use super::{current_user::CurrentUser, texts::Texts};
 
 /// A link of the navigation.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Section {
+pub(crate) struct Section {
     /// The last segment of its address; empty for the function's first page.
-    pub path: &'static str,
-    /// What it is called.
-    pub label: &'static str,
+    pub(crate) path: &'static str,
+    /// What the link says, which is also the page's title.
+    pub(crate) label: &'static str,
 }
 
 /// What `layout.html` shows around a page. A page's template struct has it as its field `frame`.
-pub struct Frame<'a> {
+pub(crate) struct Frame<'a> {
     /// All texts, for the page too.
-    pub t: &'static Texts,
+    pub(crate) t: &'static Texts,
     /// The page's title and its one first heading.
-    pub title: &'a str,
-    /// The path of the function's first page, without a slash at its end: links are made of it.
-    pub base: &'a str,
+    pub(crate) title: &'a str,
+    /// The path of the function's first page, without a slash at its end: links start with it.
+    pub(crate) base: &'a str,
     /// Who is signed in.
-    pub user: Option<&'a CurrentUser>,
+    pub(crate) user: Option<&'a CurrentUser>,
     /// The navigation; empty where there is nowhere to go.
-    pub sections: &'a [Section],
-    /// The step of the page itself.
-    pub current: &'a str,
-    /// After how many seconds the page shows itself anew, where something is going on.
-    pub refresh_seconds: Option<u32>,
+    pub(crate) sections: Vec<Section>,
+    /// The section that the page belongs to.
+    pub(crate) current: &'a str,
+    /// After how many seconds the browser reloads the page, while work is under way.
+    pub(crate) refresh_seconds: Option<u32>,
 }
 
 impl<'a> Frame<'a> {
-    /// The same for somebody who is signed in: with the name, and the button to sign out.
+    /// Adds the user's name and the button to sign out.
     #[must_use]
-    pub fn for_user(mut self, user: &'a CurrentUser) -> Self {
+    pub(crate) fn for_user(mut self, user: &'a CurrentUser) -> Self {
         self.user = Some(user);
         self
     }
 
-    /// The same with navigation, on the page of `current`.
+    /// Adds the navigation, on the page of `current`.
     #[must_use]
-    pub fn with_sections(mut self, sections: &'a [Section], current: &'a str) -> Self {
+    pub(crate) fn with_sections(mut self, sections: Vec<Section>, current: &'a str) -> Self {
         (self.sections, self.current) = (sections, current);
         self
     }
 
-    /// The same, which the browser loads again after `seconds`.
+    /// Makes the browser load the page again after `seconds`.
     #[must_use]
-    pub fn refresh_after(mut self, seconds: u32) -> Self {
+    pub(crate) fn refresh_after(mut self, seconds: u32) -> Self {
         self.refresh_seconds = Some(seconds);
         self
     }
 
-    /// What a form of this page must carry in its field `csrf_token`; empty when nobody is signed in.
-    pub fn csrf_token(&self) -> &str {
+    /// The token that a form of this page must carry; empty when nobody is signed in.
+    pub(crate) fn csrf_token(&self) -> &str {
         self.user.map(CurrentUser::csrf_token).unwrap_or_default()
     }
 
-    /// The address of `step` of this function.
-    pub fn link(&self, path: &str) -> String {
-        super::context::join_path(self.base, path)
+    /// The address of the page `path` of this function.
+    pub(crate) fn link(&self, path: &str) -> String {
+        join_path(self.base, path)
+    }
+}
+
+/// The address of the page `path` below `base`; a query alone belongs to the first page.
+pub(super) fn join_path(base: &str, path: &str) -> String {
+    let slash = if path.is_empty() || path.starts_with('?') { "" } else { "/" };
+    format!("{base}{slash}{path}")
+}
+
+/// An instant on a page, in UTC and to the minute: `24 November 2026, 09:00 UTC`.
+///
+/// In a template: `<time datetime="{{ at.rfc3339() }}">{{ at }}</time>`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct DisplayTime(pub(crate) Timestamp);
+
+impl DisplayTime {
+    /// The same for the attribute `datetime`, in whole seconds: it takes no more than three digits
+    /// of a fraction (html.spec.whatwg.org, "Times").
+    pub(crate) fn rfc3339(&self) -> String {
+        self.0.to_zoned(TimeZone::UTC).strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+    }
+}
+
+impl fmt::Display for DisplayTime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0.to_zoned(TimeZone::UTC).strftime("%-d %B %Y, %H:%M UTC"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_instant_is_written_for_people_and_for_their_browsers() {
+        let at = DisplayTime("2026-11-04T09:05:59.123456789Z".parse().unwrap());
+        assert_eq!(at.to_string(), "4 November 2026, 09:05 UTC");
+        assert_eq!(at.rfc3339(), "2026-11-04T09:05:59Z");
     }
 }

@@ -1,42 +1,42 @@
-//! Pages: what every page that people see is made of, and what every form that they post must prove.
+//! What every page is made of, and what every form must prove.
 //!
-//! No framework and no script: a page is HTML, a form is a POST, an answer to a form is a page or a
-//! 303. Reading order: [`PageContext`] puts the room around a function's routes; [`CurrentUser`] and [`VerifiedForm`]
-//! are what handlers take as arguments, so that none can forget to ask; [`PageError`] is what they
-//! answer when something stands in the way; [`Frame`] is the page around a page; [`texts`] holds
-//! every word.
+//! No framework and no script: a page is HTML, a form is a POST, and the answer to a form is a page or
+//! a 303. Reading order: [`PageContext`] surrounds a function's routes; [`CurrentUser`] and
+//! [`VerifiedForm`] are what handlers take as arguments, so that none can forget to check;
+//! [`PageError`] is what they return when a request cannot be done; [`Frame`] surrounds the content of
+//! a page; [`texts`] holds every word.
 //!
-//! A page function does this:
+//! A function with pages does this:
 //!
 //! ```text
 //! #[derive(Template)] #[template(path = "my-page.html")]      // {% extends "layout.html" %}
 //! struct MyPage<'a> { frame: Frame<'a>, .. }
 //!
-//! async fn my_page(State(d): State<Arc<Deps>>, visitor: Visitor) -> Result<Response, Problem> {
-//!     html(&MyPage { frame: d.desk.frame(title).of(&visitor), .. })
+//! async fn my_page(State(d): State<Arc<Deps>>, user: CurrentUser) -> Result<Response, PageError> {
+//!     html(&MyPage { frame: d.pages.frame(title).for_user(&user), .. })
 //! }
-//! async fn save(State(d): State<Arc<Deps>>, posted: Posted) -> Result<Response, Problem> {
-//!     let form = posted.form(&[Field::line("name", 100)])?;   // csrf and origin are proved
-//!     Ok(d.desk.see_other("my-step"))
+//! async fn save(State(d): State<Arc<Deps>>, posted: VerifiedForm) -> Result<Response, PageError> {
+//!     let form = posted.parse(&[Field::single_line("name", 100)])?;   // origin and token are proved
+//!     Ok(d.pages.see_other("my-page"))
 //! }
-//! desk.around(Router::new().route("/my-step", get(my_page).post(save)).with_state(deps))
+//! pages.wrap(Router::new().route("/my-page", get(my_page).post(save)).with_state(deps))
 //! ```
 
 mod context;
-mod display_time;
+mod current_user;
 mod error;
 mod extract;
 mod form;
 mod frame;
 mod response;
-mod security_headers;
-pub mod texts;
+mod sign_in;
+pub(crate) mod texts;
 
 pub use context::PageContext;
-pub use display_time::DisplayTime;
-pub use error::PageError;
-pub use extract::{CurrentUser, VerifiedForm};
-pub use form::{Field, FieldError, Form};
-pub use frame::{Frame, Section};
-pub use response::{download, html, html_with_status};
-pub use security_headers::PAGE_POLICY;
+pub(crate) use current_user::CurrentUser;
+pub(crate) use error::PageError;
+pub(crate) use extract::VerifiedForm;
+pub(crate) use form::{Field, FieldError, Form, MAX_ADDRESS_CHARS};
+pub(crate) use frame::{DisplayTime, Frame, Section};
+pub(crate) use response::{download, html, html_with_status, with_cookie, with_security_headers};
+pub(crate) use sign_in::sign_in_routes;

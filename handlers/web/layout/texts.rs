@@ -7,8 +7,8 @@
 macro_rules! texts {
     ($(#[$about:meta])* $name:ident $english:ident { $($field:ident: $text:literal,)* }) => {
         $(#[$about])*
-        pub struct $name {
-            $(#[doc = $text] pub $field: &'static str,)*
+        pub(crate) struct $name {
+            $(#[doc = $text] pub(crate) $field: &'static str,)*
         }
 
         const $english: $name = $name { $($field: $text,)* };
@@ -16,13 +16,13 @@ macro_rules! texts {
 }
 
 /// The same for problems: what it is called, what happened, what to do next.
-macro_rules! told {
+macro_rules! error_texts {
     ($(#[$about:meta])* $name:ident $english:ident {
         $($field:ident: $title:literal, $happened:literal, $next:literal;)*
     }) => {
         $(#[$about])*
-        pub struct $name {
-            $(#[doc = $happened] pub $field: ErrorMessage,)*
+        pub(crate) struct $name {
+            $(#[doc = $happened] pub(crate) $field: ErrorMessage,)*
         }
 
         const $english: $name = $name {
@@ -32,49 +32,49 @@ macro_rules! told {
 }
 
 /// One problem in words.
-pub struct ErrorMessage {
+pub(crate) struct ErrorMessage {
     /// What it is called: the page's title.
-    pub title: &'static str,
+    pub(crate) title: &'static str,
     /// What happened.
-    pub happened: &'static str,
+    pub(crate) happened: &'static str,
     /// What to do next.
-    pub next: &'static str,
+    pub(crate) next: &'static str,
 }
 
 /// All texts in one language.
-pub struct Texts {
+pub(crate) struct Texts {
     /// The language, as HTML's `lang` wants it.
-    pub lang: &'static str,
+    pub(crate) lang: &'static str,
     /// Around every page.
-    pub layout: LayoutTexts,
+    pub(crate) layout: LayoutTexts,
     /// What stands in the way.
-    pub errors: ErrorTexts,
+    pub(crate) errors: ErrorTexts,
     /// `consent`: what is asked for.
-    pub start: StartTexts,
+    pub(crate) start: StartTexts,
     /// `consent`: to Microsoft and back.
-    pub connect: ConnectTexts,
+    pub(crate) connect: ConnectTexts,
     /// `consent`: how it stands.
-    pub dashboard: DashboardTexts,
+    pub(crate) dashboard: DashboardTexts,
     /// `consent`: how well calendars are followed.
-    pub health: HealthTexts,
+    pub(crate) health: HealthTexts,
     /// `consent`: what the tenant decides.
-    pub policy: PolicyTexts,
+    pub(crate) policy: PolicyTexts,
     /// `consent`: the rooms.
-    pub rooms: RoomsTexts,
+    pub(crate) rooms: RoomsTexts,
     /// `consent`: what can be reached.
-    pub reach: ReachTexts,
+    pub(crate) reach: ReachTexts,
     /// `consent`: what was decided.
-    pub register: RegisterTexts,
+    pub(crate) register: RegisterTexts,
     /// `consent`: what was asked.
-    pub audit: AuditTexts,
+    pub(crate) audit: AuditTexts,
     /// `consent`: leaving.
-    pub disconnect: DisconnectTexts,
+    pub(crate) disconnect: DisconnectTexts,
     /// `my-calendar`: what a person reads about the own calendar.
-    pub my_calendar: MyCalendarTexts,
+    pub(crate) my_calendar: MyCalendarTexts,
 }
 
 /// The texts in English.
-pub static ENGLISH: Texts = Texts {
+pub(crate) static ENGLISH: Texts = Texts {
     lang: "en",
     layout: LAYOUT,
     errors: PROBLEMS,
@@ -92,7 +92,7 @@ pub static ENGLISH: Texts = Texts {
 };
 
 /// `text` with `{name}` replaced by its value, for each of `values`.
-pub fn fill(text: &str, values: &[(&str, &str)]) -> String {
+pub(crate) fn fill(text: &str, values: &[(&str, &str)]) -> String {
     values
         .iter()
         .fold(text.to_owned(), |text, (name, value)| text.replace(&format!("{{{name}}}"), value))
@@ -239,7 +239,7 @@ texts! {
     }
 }
 
-told! {
+error_texts! {
     /// What stands in the way.
     ErrorTexts PROBLEMS {
         not_signed_in: "You are not signed in",

@@ -1,9 +1,13 @@
-//! A calendar may be followed: somebody agrees, and the mailbox is subscribed.
+//! Somebody agrees that we follow a calendar, and we have the mailbox subscribed.
 //!
-//! The register's entry is written before the row, and the row before the task: whoever is
-//! subscribed has agreed, and it can be shown. A repeat finishes what is missing.
+//! We write the register's entry before the row, and the row before the task: for every subscribed
+//! mailbox the register proves that somebody agreed. A repeat completes what is missing.
 
-use super::context::{DenialReason, Error, MAX_CONFLICT_RETRIES, RequestContext};
+use super::{
+    consent_text::{TEXT_VERSION, require_current_text},
+    context::{MAX_CONFLICT_RETRIES, RequestContext},
+    error::{DenialReason, Error},
+};
 use crate::{
     domain::{
         decision::{ConsentCapacity, Decision, DecisionKind},
@@ -16,50 +20,43 @@ use crate::{
     },
 };
 
-/// Which version of the text people agree to. A test holds it together with the text.
-pub const TEXT_VERSION: &str = "2026-11";
-
 /// How agreeing ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum AgreeOutcome {
-    /// Agreed, and being subscribed.
+pub(super) enum AgreeOutcome {
+    /// Recorded now; the mailbox is being subscribed.
     Recorded,
-    /// It was agreed before; what was missing is being done.
+    /// Somebody agreed before; whatever was missing is being done.
     AlreadyRecorded,
 }
 
 impl RequestContext<'_> {
-    /// The visitor agrees for the own calendar, to the text of `text_version`.
-    ///
-    /// # Errors
-    /// [`Trouble`].
-    pub async fn agree(&self, text_version: &str) -> Result<AgreeOutcome, Error> {
+    /// The person agrees for the own calendar, to the text of `text_version`.
+    pub(super) async fn agree(&self, text_version: &str) -> Result<AgreeOutcome, Error> {
         require_current_text(text_version)?;
-        let standing = self.eligibility_of(self.person).await?;
-        standing.check_may_agree()?;
-        let agreed = self.enrol(self.person, ConsentCapacity::Own).await?;
-        self.reconcile_if_policy_changed(&standing.tenant).await?;
-        Ok(agreed)
+        let eligibility = self.eligibility_of(self.person).await?;
+        eligibility.check_may_agree()?;
+        let outcome = self.enrol(self.person, ConsentCapacity::Own).await?;
+        self.reconcile_if_policy_changed(&eligibility.tenant).await?;
+        Ok(outcome)
     }
 
-    /// Writes that `tenant_of_due_row`'s calendar may be followed, and has it subscribed. That it may be was
-    /// checked.
+    /// Records the consent for the calendar of `owner`, and has it subscribed. The caller has checked
+    /// that this is allowed.
     pub(super) async fn enrol(
         &self,
         owner: MailboxId,
-        how: ConsentCapacity,
+        capacity: ConsentCapacity,
     ) -> Result<AgreeOutcome, Error> {
-        let (at, text_version) = (self.deps.clock.now(), TEXT_VERSION.to_owned());
-        let consent = Consent { given_by: self.person, capacity: how, given_at: at, text_version };
+        let (given_at, text_version) = (self.deps.clock.now(), TEXT_VERSION.to_owned());
+        let consent = Consent { given_by: self.person, capacity, given_at, text_version };
         for _ in 0..MAX_CONFLICT_RETRIES {
             let found = self.deps.mailboxes.get(self.tenant, owner).await?;
             let (row, etag) = found.map_or((None, None), |(row, etag)| (Some(row), Some(etag)));
             if row.as_ref().is_some_and(|row| row.kind == MailboxKind::Room) {
                 return Err(DenialReason::RoomMailbox.into());
             }
-            // Asked of the very row that is written: the owner may have left since the proof was
-            // read and the mail was sent.
-            if how == ConsentCapacity::Delegate && row.as_ref().is_some_and(has_withdrawn) {
+            // Checked on the very row that is written: the owner may have withdrawn since the proof
+            // was read and the mail was sent.
+            if capacity == ConsentCapacity::Delegate && row.as_ref().is_some_and(has_withdrawn) {
                 return Err(DenialReason::OwnerWithdrew.into());
             }
             let Some(new) = enrolled_row(self.tenant, owner, row.as_ref(), &consent) else {
@@ -84,8 +81,8 @@ impl RequestContext<'_> {
         Err(Error::Conflict)
     }
 
-    /// Where the administrator has decided something since `before` was read, the pass that carried
-    /// it out may have run before the row was there: another one does.
+    /// If the administrator changed the policy since `before` was read, the pass that applied it may
+    /// have run before the row existed: this starts another one.
     pub(super) async fn reconcile_if_policy_changed(&self, before: &Tenant) -> Result<(), Error> {
         let now = self.deps.tenants.get_uncached(self.tenant).await?;
         if now.is_some_and(|now| now.policy != before.policy) {
@@ -94,7 +91,8 @@ impl RequestContext<'_> {
         Ok(())
     }
 
-    /// Agreed before: if the subscription is missing, its task was lost, or is still on its way.
+    /// For a calendar that somebody agreed to before: if the subscription is missing, its task was lost
+    /// or is still on its way.
     async fn resend_subscribe(&self, owner: MailboxId, row: Option<&Mailbox>) -> Result<(), Error> {
         if row.is_some_and(|row| row.subscription.is_none() && row.polling.is_none()) {
             self.enqueue_mailbox_task(owner, MailboxTaskKind::Subscribe).await?;
@@ -124,15 +122,7 @@ fn has_withdrawn(row: &Mailbox) -> bool {
     }
 }
 
-/// Whether `text_version` is what people agree to now.
-///
-/// # Errors
-/// [`Refusal::TextChanged`].
-pub(super) fn require_current_text(text_version: &str) -> Result<(), DenialReason> {
-    if text_version == TEXT_VERSION { Ok(()) } else { Err(DenialReason::TextChanged) }
-}
-
-/// The row as it is to be with this consent; `None` when it says as much already.
+/// The row with this consent; `None` when the row needs no change.
 fn enrolled_row(
     tenant: TenantId,
     owner: MailboxId,
@@ -146,24 +136,24 @@ fn enrolled_row(
     let Some(row) = row else { return Some(fresh()) };
     match row.state {
         MailboxState::Active => {
-            let says_as_much = row.consent.as_ref().is_some_and(|old| {
-                let as_near = old.capacity == ConsentCapacity::Own
+            let is_covered = row.consent.as_ref().is_some_and(|old| {
+                let is_as_close = old.capacity == ConsentCapacity::Own
                     || consent.capacity != ConsentCapacity::Own;
-                // A delegate's word never takes the place of the owner's or the organisation's, not
-                // for a newer text either: the owner is only told of the first.
+                // A delegate's consent never replaces the owner's or the organisation's, not even for
+                // a newer text: the owner is notified of the first one only.
                 let outranked = consent.capacity == ConsentCapacity::Delegate
                     && old.capacity != ConsentCapacity::Delegate;
-                outranked || as_near && old.text_version == consent.text_version
+                outranked || is_as_close && old.text_version == consent.text_version
             });
-            // The owner's own word, or a newer text, takes the place of what was there.
-            (!says_as_much).then(|| Mailbox { consent: Some(consent.clone()), ..row.clone() })
+            // The owner's own consent, or one to a newer text, replaces the old one.
+            (!is_covered).then(|| Mailbox { consent: Some(consent.clone()), ..row.clone() })
         }
         MailboxState::Paused | MailboxState::Withdrawn(_) | MailboxState::Erased(..) => {
             Some(Mailbox {
                 state: MailboxState::Active,
                 consent_epoch: row.consent_epoch.saturating_add(1),
-                // Nothing that an earlier consent's subscription still brings is believed. It stays
-                // known, so that the worker can remove it.
+                // We trust nothing that the subscription of an earlier consent still delivers. The
+                // subscription stays in the row, so that the worker can remove it.
                 nonce: None,
                 previous_nonce: None,
                 consent: Some(consent.clone()),
@@ -179,17 +169,7 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
-    use crate::{domain::keys::Digest, store::mailboxes::BookingDisposition};
-
-    #[test]
-    fn who_changes_the_text_raises_its_version() {
-        let text = crate::web::layout::texts::ENGLISH.my_calendar.agreement;
-        let digest = Digest::of(&[text.as_bytes()]).to_string();
-        assert_eq!(
-            (TEXT_VERSION, digest.as_str()),
-            ("2026-11", "7f8470e337c78182c5ad2a2fb6a1f20d")
-        );
-    }
+    use crate::store::mailboxes::BookingDisposition;
 
     const TENANT: TenantId = TenantId(Uuid::from_u128(9));
     const ANNA: MailboxId = MailboxId(Uuid::from_u128(1));
@@ -205,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn a_repeat_changes_nothing_and_the_owners_own_word_outweighs_others() {
+    fn a_repeat_changes_nothing_and_the_owners_own_consent_outweighs_others() {
         let new = |row: &Mailbox, how| enrolled_row(TENANT, ANNA, Some(row), &consent(how));
         assert_eq!(new(&active(ConsentCapacity::Own), ConsentCapacity::Own), None);
         assert_eq!(new(&active(ConsentCapacity::Own), ConsentCapacity::Delegate), None);
@@ -233,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_comes_back_begins_anew() {
+    fn who_agrees_again_after_withdrawing_starts_a_new_consent() {
         let left = [
             MailboxState::Withdrawn(BookingDisposition::Release),
             MailboxState::Erased(BookingDisposition::KeepAnonymous, Timestamp::UNIX_EPOCH),

@@ -1,8 +1,6 @@
-//! The API for an add-in: the same as the pages, as JSON, for a bearer token and nothing else.
+//! The API for an add-in: the same as the page, as JSON, for a bearer token and nothing else.
 //!
-//! Cookies are never looked at here, and a token opens no page, so neither can be used in the
-//! other's place. The answers are not for a browser to show: they may load nothing and be framed
-//! nowhere.
+//! The API never reads cookies, and a token opens no page, so neither can replace the other.
 
 use std::sync::Arc;
 
@@ -12,30 +10,52 @@ use axum::{
     extract::{Request, State},
     response::{IntoResponse, Response},
 };
-use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use url::form_urlencoded;
 
 use super::{
-    AppState, agree::AgreeOutcome, api_error::ApiError, context::RequestContext,
-    stored_data::PersonalDataExport, summary::EligibilitySummary, withdraw::WithdrawOutcome,
+    agree::AgreeOutcome,
+    consent_text::{TEXT_VERSION, agreement},
+    context::{AppState, RequestContext},
+    eligibility::{Eligibility, ScopeStatus},
+    error::{DenialReason, Error},
+    stored_data::{PersonalDataExport, consent_kind_str, state_str},
+    withdraw::WithdrawOutcome,
 };
 use crate::{
-    base::call_log::CallLog, domain::personal::Personal, identity::sign_in::SignedInUser,
+    base::call_log::CallLog,
+    domain::{
+        personal::Personal,
+        policy::{PeoplePolicy, PrivatePolicy, SubjectPolicy},
+        tenancy::{ConsentMode, TenantState},
+    },
+    identity::{
+        keys::{SigningKeysUnavailable, TokenRejection, VerifyError},
+        sign_in::{API_SCOPE, SignedInUser, TokenVerifier},
+    },
     store::mailboxes::BookingDisposition,
+    web::layout::MAX_ADDRESS_CHARS,
 };
 
 /// The largest body that is read, in bytes.
 const MAX_BODY_BYTES: usize = 4 * 1024;
-/// The longest address of an owner, in characters: the longest that mail takes (RFC 5321, 4.5.3.1).
-pub(super) const MAX_ADDRESS_CHARS: usize = 320;
-/// The longest text version that is compared.
+/// The longest text version that is compared, in characters.
 const MAX_VERSION_CHARS: usize = 64;
 
-const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; frame-ancestors 'none'";
-const ALLOWED_METHODS: &str = "DELETE, GET, POST, PUT";
-/// How long a browser remembers a preflight, in seconds.
-const PREFLIGHT_MAX_AGE: &str = "600";
+/// An answer is not for a browser to show: it may load nothing, and no page may frame it.
+pub(super) const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; frame-ancestors 'none'";
+/// Seconds after which a caller may retry.
+const RETRY_AFTER_SECONDS: &str = "30";
+/// What an add-in may send, which a browser remembers for 600 seconds.
+const PREFLIGHT_HEADERS: [(HeaderName, &str); 3] = [
+    (header::ACCESS_CONTROL_ALLOW_METHODS, "DELETE, GET, POST, PUT"),
+    (header::ACCESS_CONTROL_ALLOW_HEADERS, "authorization, content-type"),
+    (header::ACCESS_CONTROL_MAX_AGE, "600"),
+];
+/// What an add-in may read of an answer.
+const READ_HEADERS: [(HeaderName, &str); 1] =
+    [(header::ACCESS_CONTROL_EXPOSE_HEADERS, "retry-after, www-authenticate")];
 
 /// `PUT`: the caller agrees.
 #[derive(Deserialize)]
@@ -59,13 +79,83 @@ struct StatusBody {
     stored: PersonalDataExport,
 }
 
-/// The answer to what changes something.
+/// The answer to a request that changes something.
 #[derive(Serialize)]
 struct ResultBody {
     result: &'static str,
 }
 
-/// Answers every request for `api`.
+/// What applies to the caller, in words that never change.
+#[derive(Serialize)]
+struct EligibilitySummary {
+    /// `active`, `suspended` or `leaving`.
+    organisation: &'static str,
+    /// `opt_in` or `organisation`.
+    consent_mode: &'static str,
+    /// `dropped`, `kept` or `replaced`.
+    subjects: &'static str,
+    /// `count`, `organizer` or `addresses`.
+    people: &'static str,
+    /// `without_subject` or `anonymous`.
+    private: &'static str,
+    /// Whether a delegate may agree for an owner.
+    delegates: bool,
+    /// `within`, `out_of_scope`, `excluded`, `room` or `unknown`.
+    scope: &'static str,
+    /// `none`, `active`, `paused`, `withdrawn` or `erased`.
+    state: &'static str,
+    /// `own`, `delegate` or `organisation`, while we follow the calendar.
+    consent: Option<&'static str>,
+    text_version: &'static str,
+    /// The text that people agree to now.
+    text: &'static str,
+}
+
+impl EligibilitySummary {
+    fn of(eligibility: &Eligibility) -> Self {
+        let policy = &eligibility.tenant.policy;
+        Self {
+            organisation: match eligibility.tenant.state {
+                TenantState::Active => "active",
+                TenantState::Suspended(_) => "suspended",
+                TenantState::Disconnecting | TenantState::Deleted(_) => "leaving",
+            },
+            consent_mode: match policy.consent {
+                ConsentMode::OptIn => "opt_in",
+                ConsentMode::Organisation => "organisation",
+            },
+            subjects: match policy.content.subject {
+                SubjectPolicy::Drop => "dropped",
+                SubjectPolicy::Keep => "kept",
+                SubjectPolicy::Replace(_) => "replaced",
+            },
+            people: match policy.content.people {
+                PeoplePolicy::Count => "count",
+                PeoplePolicy::Organizer => "organizer",
+                PeoplePolicy::Addresses => "addresses",
+            },
+            private: match policy.content.private {
+                PrivatePolicy::WithoutSubject => "without_subject",
+                PrivatePolicy::Anonymous => "anonymous",
+            },
+            delegates: eligibility.allows_delegates(),
+            scope: match &eligibility.scope {
+                ScopeStatus::InScope => "within",
+                ScopeStatus::OutOfScope => "out_of_scope",
+                ScopeStatus::Excluded => "excluded",
+                ScopeStatus::RoomMailbox => "room",
+                ScopeStatus::Unknown(_) => "unknown",
+            },
+            state: eligibility.state().map_or("none", state_str),
+            consent: eligibility.consent_kind().map(consent_kind_str),
+            text_version: TEXT_VERSION,
+            text: agreement(),
+        }
+    }
+}
+
+/// Answers every request for `api`. Only the add-in's own origin may read an answer from a browser,
+/// and never with cookies.
 pub(super) async fn handle(
     State(state): State<Arc<AppState>>,
     Extension(calls): Extension<CallLog>,
@@ -73,113 +163,94 @@ pub(super) async fn handle(
 ) -> Response {
     let origin = request.headers().get(header::ORIGIN).cloned();
     let preflight = request.method() == Method::OPTIONS;
-    let mut answer = match state.dispatch(request, calls).await {
-        Ok(answer) => answer,
-        Err(fault) => fault.into_response(),
-    };
+    let mut response =
+        dispatch(&state, request, calls).await.unwrap_or_else(IntoResponse::into_response);
     let own = state.add_in_origin.as_deref().map(str::as_bytes);
     let allowed = origin.filter(|origin| own == Some(origin.as_bytes()));
-    set_headers(answer.headers_mut(), allowed, preflight);
-    answer
+    let headers = response.headers_mut();
+    headers.insert(header::VARY, HeaderValue::from_static("Origin"));
+    if let Some(origin) = allowed {
+        headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
+        let cors = if preflight { &PREFLIGHT_HEADERS[..] } else { &READ_HEADERS[..] };
+        headers.extend(
+            cors.iter().map(|(name, value)| (name.clone(), HeaderValue::from_static(value))),
+        );
+    }
+    response
 }
 
-/// Headers of every answer. Only the add-in's own origin may read it from a browser, and never with
-/// cookies.
-fn set_headers(headers: &mut HeaderMap, allowed: Option<HeaderValue>, preflight: bool) {
-    let fixed = |text: &'static str| HeaderValue::from_static(text);
-    headers.insert(header::CONTENT_SECURITY_POLICY, fixed(CONTENT_SECURITY_POLICY));
-    headers.insert(header::X_CONTENT_TYPE_OPTIONS, fixed("nosniff"));
-    headers.insert(header::X_FRAME_OPTIONS, fixed("DENY"));
-    headers.insert(header::REFERRER_POLICY, fixed("no-referrer"));
-    headers.insert(header::CACHE_CONTROL, fixed("no-store"));
-    headers.insert(header::STRICT_TRANSPORT_SECURITY, fixed("max-age=63072000; includeSubDomains"));
-    headers.insert(header::VARY, fixed("Origin"));
-    let Some(origin) = allowed else { return };
-    headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
-    if preflight {
-        headers.insert(header::ACCESS_CONTROL_ALLOW_METHODS, fixed(ALLOWED_METHODS));
-        headers.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, fixed("authorization, content-type"));
-        headers.insert(header::ACCESS_CONTROL_MAX_AGE, fixed(PREFLIGHT_MAX_AGE));
-    } else {
-        let exposed = fixed("retry-after, www-authenticate");
-        headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, exposed);
+async fn dispatch(
+    state: &AppState,
+    request: Request,
+    calls: CallLog,
+) -> Result<Response, ApiError> {
+    let method = request.method().clone();
+    if method == Method::OPTIONS {
+        return Ok(StatusCode::NO_CONTENT.into_response());
+    }
+    let caller = authenticate(&state.token_verifier, request.headers()).await?;
+    let ctx = RequestContext::new(&state.deps, caller.tenant, caller.person, calls);
+    match method {
+        Method::GET => {
+            let eligibility = ctx.eligibility_of(ctx.person).await?;
+            let eligibility = EligibilitySummary::of(&eligibility);
+            json(&StatusBody { eligibility, stored: ctx.export().await? })
+        }
+        Method::PUT => {
+            let body: AgreeRequest = parse_body(request).await?;
+            let version = single_line(&body.text_version, MAX_VERSION_CHARS)?;
+            agree_response(ctx.agree(version).await?)
+        }
+        Method::DELETE => {
+            let query = request.uri().query().unwrap_or_default();
+            let (disposition, erase) = parse_withdrawal(query)?;
+            let outcome = match erase {
+                true => ctx.erase(disposition).await?,
+                false => ctx.withdraw(disposition).await?,
+            };
+            json(&ResultBody {
+                result: match outcome {
+                    WithdrawOutcome::Recorded => "withdrawn",
+                    WithdrawOutcome::AlreadyRecorded => "already_withdrawn",
+                    WithdrawOutcome::NothingStored => "nothing_stored",
+                },
+            })
+        }
+        Method::POST => {
+            let body: DelegateRequest = parse_body(request).await?;
+            let owner = Personal::new(single_line(&body.owner, MAX_ADDRESS_CHARS)?);
+            let version = single_line(&body.text_version, MAX_VERSION_CHARS)?;
+            let notice = |name: &Personal| state.delegate_notice(name);
+            agree_response(ctx.agree_as_delegate(&owner, version, &notice).await?)
+        }
+        _ => Err(ApiError::MethodNotAllowed),
     }
 }
 
-impl AppState {
-    async fn dispatch(&self, request: Request, calls: CallLog) -> Result<Response, ApiError> {
-        let method = request.method().clone();
-        if method == Method::OPTIONS {
-            return Ok(StatusCode::NO_CONTENT.into_response());
-        }
-        let caller = self.authenticate(request.headers()).await?;
-        let visit = RequestContext::for_caller(&self.deps, &caller, calls);
-        match method {
-            Method::GET => status_response(&visit).await,
-            Method::PUT => {
-                let wire: AgreeRequest = body(request).await?;
-                let agreed =
-                    visit.agree(single_line(&wire.text_version, MAX_VERSION_CHARS)?).await?;
-                json(&ResultBody { result: agree_outcome_str(agreed) })
-            }
-            Method::DELETE => {
-                let (farewell, erase) =
-                    parse_withdrawal(request.uri().query().unwrap_or_default())?;
-                let left = match erase {
-                    true => visit.erase(farewell).await?,
-                    false => visit.withdraw(farewell).await?,
-                };
-                json(&ResultBody { result: withdraw_outcome_str(left) })
-            }
-            Method::POST => {
-                let wire: DelegateRequest = body(request).await?;
-                let owner = Personal::new(single_line(&wire.owner, MAX_ADDRESS_CHARS)?);
-                let version = single_line(&wire.text_version, MAX_VERSION_CHARS)?;
-                let agreed = visit
-                    .agree_as_delegate(&owner, version, &|name| self.delegate_notice(name))
-                    .await?;
-                json(&ResultBody { result: agree_outcome_str(agreed) })
-            }
-            _ => Err(ApiError::MethodNotAllowed),
-        }
+/// Who calls: the bearer of exactly one token, in its header and nowhere else.
+async fn authenticate(
+    verifier: &TokenVerifier,
+    headers: &HeaderMap,
+) -> Result<SignedInUser, ApiError> {
+    let mut all = headers.get_all(header::AUTHORIZATION).into_iter();
+    let (Some(one), None) = (all.next(), all.next()) else {
+        return Err(ApiError::TokenMissing);
+    };
+    let text = one.to_str().map_err(|_| ApiError::TokenRefused)?;
+    let (scheme, token) = text.split_once(' ').ok_or(ApiError::TokenMissing)?;
+    if !scheme.eq_ignore_ascii_case("bearer") {
+        return Err(ApiError::TokenMissing);
     }
-
-    /// Who calls: the bearer of exactly one token, in its header and nowhere else.
-    async fn authenticate(&self, headers: &HeaderMap) -> Result<SignedInUser, ApiError> {
-        let mut all = headers.get_all(header::AUTHORIZATION).into_iter();
-        let (Some(one), None) = (all.next(), all.next()) else {
-            return Err(ApiError::TokenMissing);
-        };
-        let text = one.to_str().map_err(|_| ApiError::TokenRefused)?;
-        let (scheme, token) = text.split_once(' ').ok_or(ApiError::TokenMissing)?;
-        if !scheme.eq_ignore_ascii_case("bearer") {
-            return Err(ApiError::TokenMissing);
-        }
-        Ok(self.token_verifier.verify_access_token(token.trim()).await?)
-    }
+    Ok(verifier.verify_access_token(token.trim()).await?)
 }
 
-async fn status_response(ctx: &RequestContext<'_>) -> Result<Response, ApiError> {
-    let standing = ctx.eligibility_of(ctx.person).await?;
-    json(&StatusBody {
-        eligibility: EligibilitySummary::of(&standing),
-        stored: ctx.export().await?,
+fn agree_response(outcome: AgreeOutcome) -> Result<Response, ApiError> {
+    json(&ResultBody {
+        result: match outcome {
+            AgreeOutcome::Recorded => "agreed",
+            AgreeOutcome::AlreadyRecorded => "already_agreed",
+        },
     })
-}
-
-fn agree_outcome_str(agreed: AgreeOutcome) -> &'static str {
-    match agreed {
-        AgreeOutcome::Recorded => "agreed",
-        AgreeOutcome::AlreadyRecorded => "agreed_before",
-    }
-}
-
-fn withdraw_outcome_str(left: WithdrawOutcome) -> &'static str {
-    match left {
-        WithdrawOutcome::Recorded => "left",
-        WithdrawOutcome::AlreadyRecorded => "left_before",
-        WithdrawOutcome::NothingStored => "nothing_stored",
-    }
 }
 
 fn json(content: &impl Serialize) -> Result<Response, ApiError> {
@@ -188,8 +259,8 @@ fn json(content: &impl Serialize) -> Result<Response, ApiError> {
     Ok((kind, text).into_response())
 }
 
-/// The JSON of a request, with nothing in it that is not documented.
-async fn body<T: DeserializeOwned>(request: Request) -> Result<T, ApiError> {
+/// The JSON of a request. A field that is not documented is an error.
+async fn parse_body<T: DeserializeOwned>(request: Request) -> Result<T, ApiError> {
     let kind = request.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
     let kind = kind.unwrap_or_default().split(';').next().unwrap_or_default();
     if !kind.trim().eq_ignore_ascii_case("application/json") {
@@ -206,23 +277,182 @@ fn single_line(text: &str, max: usize) -> Result<&str, ApiError> {
     if fits { Ok(text) } else { Err(ApiError::BadRequest) }
 }
 
-/// What `DELETE` says: what becomes of bookings, which has no default, and whether to erase.
+/// The query of `DELETE`: what becomes of bookings, which has no default, and whether to erase.
 fn parse_withdrawal(query: &str) -> Result<(BookingDisposition, bool), ApiError> {
-    let (mut farewell, mut erase) = (None, None);
+    let (mut disposition, mut erase) = (None, None);
     for (name, value) in form_urlencoded::parse(query.as_bytes()) {
         match (name.as_ref(), value.as_ref()) {
-            ("bookings", "released") if farewell.is_none() => {
-                farewell = Some(BookingDisposition::Release)
+            ("bookings", "released") if disposition.is_none() => {
+                disposition = Some(BookingDisposition::Release)
             }
-            ("bookings", "anonymous") if farewell.is_none() => {
-                farewell = Some(BookingDisposition::KeepAnonymous)
+            ("bookings", "anonymous") if disposition.is_none() => {
+                disposition = Some(BookingDisposition::KeepAnonymous)
             }
             ("erase", "true") if erase.is_none() => erase = Some(true),
             ("erase", "false") if erase.is_none() => erase = Some(false),
             _ => return Err(ApiError::BadRequest),
         }
     }
-    Ok((farewell.ok_or(ApiError::BadRequest)?, erase.unwrap_or(false)))
+    Ok((disposition.ok_or(ApiError::BadRequest)?, erase.unwrap_or(false)))
+}
+
+/// Why the API does not do what it was asked. The answer is problem details (RFC 9457) with a code
+/// that never changes.
+#[derive(Debug, PartialEq, Eq)]
+enum ApiError {
+    /// There is no bearer token, or more than one.
+    TokenMissing,
+    TokenRefused,
+    /// The token is Entra's and for us, but does not allow this.
+    TokenInsufficient,
+    MethodNotAllowed,
+    UnsupportedMediaType,
+    TooLarge,
+    BadRequest,
+    /// The request was understood, and not done.
+    Failed(Error),
+    /// We cannot verify a token now.
+    KeysUnavailable,
+}
+
+impl From<Error> for ApiError {
+    fn from(error: Error) -> Self {
+        Self::Failed(error)
+    }
+}
+
+impl From<VerifyError> for ApiError {
+    fn from(error: VerifyError) -> Self {
+        match error {
+            VerifyError::Refused(
+                TokenRejection::Scope | TokenRejection::Client | TokenRejection::AppOnly,
+            ) => Self::TokenInsufficient,
+            VerifyError::Refused(reason) => {
+                tracing::info!(%reason, "a token was refused");
+                Self::TokenRefused
+            }
+            VerifyError::Unavailable(SigningKeysUnavailable) => Self::KeysUnavailable,
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct ProblemDetails {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    title: String,
+    status: u16,
+    code: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    text_version: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    text: Option<&'static str>,
+}
+
+impl ApiError {
+    /// The status, the code and the title.
+    fn describe(&self) -> (StatusCode, &'static str, String) {
+        let (status, code, title) = match self {
+            Self::TokenMissing => {
+                (StatusCode::UNAUTHORIZED, "token_missing", "one bearer token is needed")
+            }
+            Self::TokenRefused => {
+                (StatusCode::UNAUTHORIZED, "token_refused", "the token is invalid")
+            }
+            Self::TokenInsufficient => {
+                (StatusCode::FORBIDDEN, "token_insufficient", "the token does not allow this")
+            }
+            Self::MethodNotAllowed => (
+                StatusCode::METHOD_NOT_ALLOWED,
+                "method_not_allowed",
+                "the address does not take this method",
+            ),
+            Self::UnsupportedMediaType => (
+                StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                "not_json",
+                "the body must be application/json",
+            ),
+            Self::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "too_large", "the body is too large"),
+            Self::BadRequest => {
+                (StatusCode::BAD_REQUEST, "bad_request", "the request is not as documented")
+            }
+            Self::Failed(Error::Denied(reason)) => {
+                return (denial_status(*reason), reason.code(), reason.to_string());
+            }
+            // Which of our services does not answer is our own business.
+            Self::Failed(_) | Self::KeysUnavailable => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "unavailable",
+                "temporarily unavailable; retrying is safe",
+            ),
+        };
+        (status, code, title.to_owned())
+    }
+
+    /// What the bearer token lacks (RFC 6750, 3).
+    fn challenge(&self) -> Option<String> {
+        let insufficient = || format!(r#"Bearer error="insufficient_scope", scope="{API_SCOPE}""#);
+        match self {
+            Self::TokenMissing => Some("Bearer".to_owned()),
+            Self::TokenRefused => Some(r#"Bearer error="invalid_token""#.to_owned()),
+            Self::TokenInsufficient => Some(insufficient()),
+            Self::MethodNotAllowed
+            | Self::UnsupportedMediaType
+            | Self::TooLarge
+            | Self::BadRequest
+            | Self::Failed(_)
+            | Self::KeysUnavailable => None,
+        }
+    }
+}
+
+fn denial_status(reason: DenialReason) -> StatusCode {
+    match reason {
+        DenialReason::TenantUnknown
+        | DenialReason::OutOfScope
+        | DenialReason::Excluded
+        | DenialReason::RoomMailbox
+        | DenialReason::DelegatesOff
+        | DenialReason::NotDelegate => StatusCode::FORBIDDEN,
+        DenialReason::OwnerUnknown => StatusCode::NOT_FOUND,
+        DenialReason::TenantSuspended
+        | DenialReason::TenantLeaving
+        | DenialReason::TextChanged
+        | DenialReason::OwnCalendar
+        | DenialReason::DelegationUnreadable
+        | DenialReason::OwnerNotNotified
+        | DenialReason::OwnerWithdrew => StatusCode::CONFLICT,
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        if let Self::Failed(error) = &self {
+            tracing::info!(%error, "API request failed");
+        }
+        let (status, code, title) = self.describe();
+        let old_text = self == Self::Failed(DenialReason::TextChanged.into());
+        let details = ProblemDetails {
+            kind: "about:blank",
+            title,
+            status: status.as_u16(),
+            code,
+            text_version: old_text.then_some(TEXT_VERSION),
+            text: old_text.then(agreement),
+        };
+        let body = serde_json::to_string(&details).unwrap_or_default();
+        let kind = [(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"))];
+        let mut response = (status, kind, body).into_response();
+        let challenge = self.challenge().and_then(|text| HeaderValue::try_from(text).ok());
+        if let Some(challenge) = challenge {
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
+        }
+        if status == StatusCode::SERVICE_UNAVAILABLE {
+            let seconds = HeaderValue::from_static(RETRY_AFTER_SECONDS);
+            response.headers_mut().insert(header::RETRY_AFTER, seconds);
+        }
+        response
+    }
 }
 
 #[cfg(test)]

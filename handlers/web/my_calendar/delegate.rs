@@ -1,9 +1,11 @@
-//! A delegate agrees for the owner of a calendar: only with proof, and never without the owner
-//! being told.
+//! A delegate agrees for the owner of a calendar: only with proof, and only after we notified the
+//! owner.
 
 use super::{
-    agree::{AgreeOutcome, require_current_text},
-    context::{DenialReason, Error, RequestContext},
+    agree::AgreeOutcome,
+    consent_text::require_current_text,
+    context::RequestContext,
+    error::{DenialReason, Error},
 };
 use crate::{
     domain::{
@@ -15,20 +17,16 @@ use crate::{
     store::mailboxes::MailboxState,
 };
 
-/// What the owner is told: made of the texts, with the delegate's name and our page's address.
-pub type NoticeTemplate<'a> = &'a (dyn Fn(&Personal) -> Mail + Send + Sync);
+/// Makes the mail to the owner, from the delegate's name.
+pub(super) type NoticeTemplate<'a> = &'a (dyn Fn(&Personal) -> Mail + Send + Sync);
 
 impl RequestContext<'_> {
-    /// The visitor agrees for the person at the address `tenant_of_due_row`, as a delegate of that calendar.
-    /// The proof is read from Graph once, and the addresses that it is compared with from the
-    /// directory, never from a token.
+    /// The person agrees for the owner with this address, as a delegate of that calendar. We read the
+    /// proof from Graph once, and compare it with addresses from the directory, never from a token.
     ///
-    /// The owner is told before anything is written, so that no calendar is followed untold; a
-    /// visit that ends in between is repeated, and then tells twice.
-    ///
-    /// # Errors
-    /// [`Trouble`].
-    pub async fn agree_as_delegate(
+    /// We notify the owner before we write anything, so that no calendar is followed without its owner
+    /// knowing. A request that ends in between is repeated, and then notifies twice.
+    pub(super) async fn agree_as_delegate(
         &self,
         owner: &Personal,
         text_version: &str,
@@ -39,7 +37,6 @@ impl RequestContext<'_> {
         let sender = tenant.policy.mail_sender.filter(|_| tenant.policy.delegate_consent);
         let sender = sender.ok_or(DenialReason::DelegatesOff)?;
         if !tenant.state.is_active() {
-            // Says which way it is not.
             self.eligibility_of(self.person).await?.check_may_agree()?;
         }
         let graph = self.graph(&tenant);
@@ -48,9 +45,9 @@ impl RequestContext<'_> {
             return Err(DenialReason::OwnCalendar.into());
         }
         let delegate = self.verify_delegate(&graph, owner.id).await?;
-        let standing = self.eligibility_of(owner.id).await?;
-        standing.check_may_agree()?;
-        match standing.state() {
+        let eligibility = self.eligibility_of(owner.id).await?;
+        eligibility.check_may_agree()?;
+        match eligibility.state() {
             Some(MailboxState::Active) => {
                 return self.enrol(owner.id, ConsentCapacity::Delegate).await;
             }
@@ -63,19 +60,19 @@ impl RequestContext<'_> {
         let to = owner.mail.as_ref().ok_or(DenialReason::OwnerNotNotified)?;
         match graph.send_mail(sender, to, &notice(&delegate.name)).await {
             Ok(()) => {
-                let agreed = self.enrol(owner.id, ConsentCapacity::Delegate).await?;
-                self.reconcile_if_policy_changed(&standing.tenant).await?;
-                Ok(agreed)
+                let outcome = self.enrol(owner.id, ConsentCapacity::Delegate).await?;
+                self.reconcile_if_policy_changed(&eligibility.tenant).await?;
+                Ok(outcome)
             }
             Err(error @ GraphError::Retry { .. }) => Err(error.into()),
             Err(error) => {
-                tracing::warn!(%error, tenant = %self.tenant, "an owner could not be told");
+                tracing::warn!(%error, tenant = %self.tenant, "delegate notice could not be sent");
                 Err(DenialReason::OwnerNotNotified.into())
             }
         }
     }
 
-    /// Who the visitor is, if the owner has made them a delegate.
+    /// The person's directory entry, if the owner has made them a delegate.
     async fn verify_delegate(&self, graph: &TenantGraph, owner: MailboxId) -> Result<User, Error> {
         let own = Personal::new(self.person.to_string());
         let delegate = graph.find_user(&own).await?.ok_or(DenialReason::NotDelegate)?;
@@ -83,7 +80,7 @@ impl RequestContext<'_> {
             Ok(permissions) => permissions,
             Err(error @ GraphError::Retry { .. }) => return Err(error.into()),
             Err(error) => {
-                tracing::warn!(%error, tenant = %self.tenant, "a delegation cannot be read");
+                tracing::warn!(%error, tenant = %self.tenant, "calendar permissions could not be read");
                 return Err(DenialReason::DelegationUnreadable.into());
             }
         };
@@ -94,11 +91,11 @@ impl RequestContext<'_> {
         if named { Ok(delegate) } else { Err(DenialReason::NotDelegate.into()) }
     }
 
-    /// Whoever has left is not brought back by a delegate, even after the row is gone.
+    /// A delegate cannot agree for an owner who has withdrawn, not even after the row is deleted.
     async fn require_never_withdrawn(&self, owner: MailboxId) -> Result<(), Error> {
         let decisions = self.deps.register.list_about(self.tenant, owner).await?;
         let last = decisions.iter().rev().find_map(|decision| match decision.kind {
-            // What others agreed to does not take the owner's own word back.
+            // What others agreed to does not undo the owner's withdrawal.
             DecisionKind::ConsentGranted { capacity: ConsentCapacity::Own, .. } => Some(false),
             DecisionKind::ConsentWithdrawn { .. } | DecisionKind::Erased { .. } => Some(true),
             DecisionKind::ConsentGranted {

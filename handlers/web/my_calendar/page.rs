@@ -1,4 +1,4 @@
-//! The one page of `my-calendar`, as its template wants it.
+//! The one page of `my-calendar`: what its template shows, and what it says after a form.
 
 use askama::Template;
 use axum::response::Response;
@@ -7,14 +7,14 @@ use jiff::Timestamp;
 use url::form_urlencoded;
 
 use super::{
-    AppState,
-    agree::TEXT_VERSION,
-    context::{DenialReason, RequestContext},
+    consent_text::TEXT_VERSION,
+    context::{AppState, RequestContext},
     eligibility::{Eligibility, ScopeStatus},
+    error::{DenialReason, Error},
     stored_data::PersonalDataExport,
-    summary::EligibilitySummary,
 };
 use crate::{
+    base::call_log::CallLog,
     domain::{
         decision::ConsentCapacity,
         personal::Personal,
@@ -28,12 +28,12 @@ use crate::{
     },
 };
 
-/// What the page says above everything else, and with which status it is sent.
+/// What the page says at its top, and with which status it is sent.
 pub(super) struct Flash {
-    pub(super) status: StatusCode,
-    pub(super) text: Option<&'static str>,
-    pub(super) is_success: bool,
-    pub(super) errors: Vec<FieldError>,
+    status: StatusCode,
+    text: Option<&'static str>,
+    is_success: bool,
+    errors: Vec<FieldError>,
     /// The owner's address as it was typed.
     pub(super) owner: String,
 }
@@ -44,31 +44,31 @@ impl Flash {
         Self { status: StatusCode::OK, text: None, is_success: true, errors, owner }
     }
 
-    /// What a form has done, by the word that it was sent on with: any other word says nothing.
+    /// What a form has done, by the word in `?done=`. An unknown word says nothing.
     pub(super) fn from_query(query: &str, texts: &'static Texts) -> Self {
         let t = &texts.my_calendar;
         let mut fields = form_urlencoded::parse(query.as_bytes());
         let done = fields.find(|(name, _)| name == "done").map(|(_, done)| done);
         let text = match done.as_deref() {
             Some("agreed") => t.did_agree,
-            Some("agreed-before") => t.did_agree_before,
-            Some("withdrew") => t.did_withdraw,
+            Some("already-agreed") => t.did_agree_before,
+            Some("withdrawn") => t.did_withdraw,
             Some("erased") => t.did_erase,
-            Some("left-before") => t.did_withdraw_before,
-            Some("nothing") => t.did_nothing,
-            Some("delegate") => t.did_delegate,
-            Some("delegate-before") => t.did_delegate_before,
+            Some("already-withdrawn") => t.did_withdraw_before,
+            Some("nothing-stored") => t.did_nothing,
+            Some("delegate-agreed") => t.did_delegate,
+            Some("already-followed") => t.did_delegate_before,
             Some(_) | None => return Self::none(),
         };
         Self { text: Some(text), ..Self::none() }
     }
 
-    /// What is wrong with a form.
+    /// The errors in a form.
     pub(super) fn with_errors(errors: Vec<FieldError>) -> Self {
         Self { status: StatusCode::UNPROCESSABLE_ENTITY, errors, ..Self::none() }
     }
 
-    /// Why nothing was done.
+    /// Why the rules denied a form.
     pub(super) fn denied(reason: DenialReason, texts: &'static Texts) -> Self {
         let t = &texts.my_calendar;
         let text = match reason {
@@ -87,17 +87,19 @@ impl Flash {
             DenialReason::OwnerNotNotified => t.denied_owner_not_notified,
             DenialReason::OwnerWithdrew => t.denied_owner_withdrew,
         };
-        Self { text: Some(text), is_success: false, ..Self::none() }
+        let status = StatusCode::CONFLICT;
+        Self { status, text: Some(text), is_success: false, ..Self::none() }
     }
 }
 
-/// What a signed-in person sees.
+pub(super) type PageResult = Result<Response, PageError>;
+
+/// What the page shows to a signed-in person.
 struct MyCalendarView {
     /// What the organisation has switched on.
     switched_on: Vec<&'static str>,
-    /// Why less than usual is possible.
+    /// Why the person can do less than usual.
     limits: Vec<&'static str>,
-    /// How it stands, in sentences.
     status: Vec<String>,
     may_agree: bool,
     may_withdraw: bool,
@@ -125,49 +127,85 @@ impl MyCalendarPage<'_> {
     }
 }
 
-/// The page, for anybody (`visit` is `None`) or for who is signed in.
-pub(super) async fn render(
+/// The page for people who are not signed in.
+pub(super) fn anonymous_page(state: &AppState, flash: Flash) -> PageResult {
+    render(state, state.pages.frame(state.pages.texts().my_calendar.title), flash, None)
+}
+
+fn render(
     state: &AppState,
-    user: Option<&CurrentUser>,
-    ctx: Option<&RequestContext<'_>>,
+    frame: Frame<'_>,
     flash: Flash,
-) -> Result<Response, PageError> {
-    let texts = state.pages.texts();
-    let mut frame = state.pages.frame(texts.my_calendar.title);
-    if let Some(visitor) = user {
-        frame = frame.for_user(visitor);
+    view: Option<MyCalendarView>,
+) -> PageResult {
+    let (status, t) = (flash.status, &state.pages.texts().my_calendar);
+    html_with_status(status, &MyCalendarPage { frame, t, flash, version: TEXT_VERSION, view })
+}
+
+/// The page of one signed-in user.
+pub(super) struct UserPage<'a> {
+    state: &'a AppState,
+    user: &'a CurrentUser,
+    pub(super) ctx: RequestContext<'a>,
+}
+
+impl<'a> UserPage<'a> {
+    pub(super) fn new(state: &'a AppState, user: &'a CurrentUser, calls: CallLog) -> Self {
+        let ctx = RequestContext::new(&state.deps, user.tenant(), user.person(), calls);
+        Self { state, user, ctx }
     }
-    let view = match ctx {
-        Some(visit) => Some(load_view(visit, texts).await?),
-        None => None,
-    };
-    let status = flash.status;
-    let page = MyCalendarPage { frame, t: &texts.my_calendar, flash, version: TEXT_VERSION, view };
-    html_with_status(status, &page)
+
+    pub(super) fn t(&self) -> &'static MyCalendarTexts {
+        &self.state.pages.texts().my_calendar
+    }
+
+    pub(super) async fn show(&self, flash: Flash) -> PageResult {
+        let frame = self.state.pages.frame(self.t().title).for_user(self.user);
+        render(self.state, frame, flash, Some(load_view(&self.ctx, self.t()).await?))
+    }
+
+    /// Sends the browser to the page, where `word` says what a form has done, see
+    /// [`Flash::from_query`].
+    pub(super) fn done(&self, word: &str) -> PageResult {
+        Ok(self.state.pages.see_other(&format!("?done={word}")))
+    }
+
+    /// Says on the page itself why the rules denied a form. Every other error has a page of its own.
+    pub(super) async fn show_error(&self, error: Error) -> PageResult {
+        match error {
+            Error::Denied(reason) if reason != DenialReason::TenantUnknown => {
+                self.show(Flash::denied(reason, self.state.pages.texts())).await
+            }
+            Error::Denied(_)
+            | Error::Store(_)
+            | Error::Queue(_)
+            | Error::Graph(_)
+            | Error::Conflict => Err(error.into()),
+        }
+    }
 }
 
 async fn load_view(
     ctx: &RequestContext<'_>,
-    texts: &'static Texts,
+    t: &'static MyCalendarTexts,
 ) -> Result<MyCalendarView, PageError> {
-    let standing = ctx.eligibility_of(ctx.person).await?;
+    let eligibility = ctx.eligibility_of(ctx.person).await?;
     let stored = ctx.export().await?;
-    let t = &texts.my_calendar;
-    let active = standing.tenant.state.is_active();
-    let leaving = standing.tenant.state == TenantState::Disconnecting;
-    let person = standing.scope != ScopeStatus::RoomMailbox;
-    let enrolled = standing.tenant.policy.consent == ConsentMode::Organisation;
-    let status = status(ctx, &standing, t).await;
-    let agreed_alone = standing.consent_kind() != Some(ConsentCapacity::Own);
-    let state = standing.state();
-    let followed = state == Some(MailboxState::Active);
+    let Eligibility { tenant, scope, mailbox } = &eligibility;
+    let disconnecting = tenant.state == TenantState::Disconnecting;
+    let is_person = *scope != ScopeStatus::RoomMailbox;
+    let organisation_agrees = tenant.policy.consent == ConsentMode::Organisation;
+    let followed = eligibility.state() == Some(MailboxState::Active);
+    // The owner's own consent may replace a delegate's.
+    let may_replace =
+        eligibility.consent_kind() != Some(ConsentCapacity::Own) && !organisation_agrees;
     Ok(MyCalendarView {
-        switched_on: switched_on(&standing.tenant.policy, t),
-        limits: limits(&standing, t),
-        status,
-        may_agree: standing.check_may_agree().is_ok() && (!followed || agreed_alone && !enrolled),
-        may_withdraw: person && !leaving && (standing.mailbox.is_some() || enrolled),
-        may_delegate: active && EligibilitySummary::of(&standing).delegates,
+        switched_on: switched_on(&tenant.policy, t),
+        limits: limits(&eligibility, t),
+        status: status(ctx, &eligibility, t).await,
+        may_agree: eligibility.check_may_agree().is_ok() && (!followed || may_replace),
+        may_withdraw: is_person && !disconnecting && (mailbox.is_some() || organisation_agrees),
+        may_delegate: tenant.state.is_active() && eligibility.allows_delegates(),
         stored,
     })
 }
@@ -227,8 +265,8 @@ async fn status(
         Some(MailboxState::Erased(..)) => t.is_erased,
     };
     let mut all = vec![state.to_owned()];
-    let consent = eligibility.mailbox.as_ref().filter(|_| eligibility.consent_kind().is_some());
-    if let Some(consent) = consent.and_then(|(mailbox, _)| mailbox.consent.as_ref()) {
+    let mailbox = eligibility.mailbox.as_ref().filter(|mailbox| mailbox.state.is_active());
+    if let Some(consent) = mailbox.and_then(|mailbox| mailbox.consent.as_ref()) {
         let who = match consent.capacity {
             ConsentCapacity::Delegate => {
                 ctx.display_name(&eligibility.tenant, consent.given_by).await

@@ -1,10 +1,13 @@
-//! A calendar may not be followed any more: its owner withdraws, or has everything forgotten.
+//! The owner of a calendar withdraws, or has everything deleted.
 //!
-//! Both work while access to the organisation is lost, too: what is left to do at Microsoft waits.
+//! Both also work while access to the organisation is lost: what is left to do at Microsoft waits.
 
 use jiff::Timestamp;
 
-use super::context::{DenialReason, Error, MAX_CONFLICT_RETRIES, RequestContext};
+use super::{
+    context::{MAX_CONFLICT_RETRIES, RequestContext},
+    error::{DenialReason, Error},
+};
 use crate::{
     domain::{
         decision::{Decision, DecisionKind},
@@ -16,60 +19,41 @@ use crate::{
     store::mailboxes::{BookingDisposition, Mailbox, MailboxKind, MailboxState},
 };
 
-/// How leaving ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum WithdrawOutcome {
-    /// It was decided now, and is being carried out.
+/// How a withdrawal ended.
+pub(super) enum WithdrawOutcome {
+    /// Recorded now, and being carried out.
     Recorded,
-    /// It was decided before; it is being carried out again, in case something was lost.
+    /// Recorded before; it is being carried out again, in case a task was lost.
     AlreadyRecorded,
-    /// There was nothing to leave.
     NothingStored,
 }
 
-/// How somebody leaves.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum WithdrawKind {
-    Withdraw,
-    Erase,
-}
-
 impl RequestContext<'_> {
-    /// The visitor withdraws: the own calendar is unsubscribed, and `farewell` says what becomes of
-    /// future bookings. In an organisation that agrees for everybody the row stays and says so, also
-    /// where there was none yet, so that nobody is brought back.
-    ///
-    /// # Errors
-    /// [`Trouble`].
-    pub async fn withdraw(
+    /// The person withdraws: we unsubscribe the calendar, and `disposition` says what becomes of future
+    /// bookings. In an organisation that agrees for everybody we keep the row, or write one, so that
+    /// nobody is enrolled again.
+    pub(super) async fn withdraw(
         &self,
         disposition: BookingDisposition,
     ) -> Result<WithdrawOutcome, Error> {
-        self.withdraw_or_erase(WithdrawKind::Withdraw, disposition).await
+        self.leave(MailboxState::Withdrawn(disposition)).await
     }
 
-    /// Everything about the visitor is forgotten but the record of what was decided.
-    ///
-    /// # Errors
-    /// [`Trouble`].
-    pub async fn erase(&self, disposition: BookingDisposition) -> Result<WithdrawOutcome, Error> {
-        self.withdraw_or_erase(WithdrawKind::Erase, disposition).await
-    }
-
-    async fn withdraw_or_erase(
+    /// We delete everything about the person except the record of what was decided.
+    pub(super) async fn erase(
         &self,
-        way: WithdrawKind,
         disposition: BookingDisposition,
     ) -> Result<WithdrawOutcome, Error> {
+        let until = self.deps.clock.now() + TOMBSTONE_RETENTION;
+        self.leave(MailboxState::Erased(disposition, until)).await
+    }
+
+    async fn leave(&self, state: MailboxState) -> Result<WithdrawOutcome, Error> {
         let tenant = self.load_tenant().await?;
         if tenant.state == TenantState::Disconnecting {
             return Err(DenialReason::TenantLeaving.into());
         }
         let now = self.deps.clock.now();
-        let state = match way {
-            WithdrawKind::Withdraw => MailboxState::Withdrawn(disposition),
-            WithdrawKind::Erase => MailboxState::Erased(disposition, now + TOMBSTONE_RETENTION),
-        };
         for _ in 0..MAX_CONFLICT_RETRIES {
             let found = self.deps.mailboxes.get(self.tenant, self.person).await?;
             let (row, etag) = found.map_or((None, None), |(row, etag)| (Some(row), Some(etag)));
@@ -78,18 +62,15 @@ impl RequestContext<'_> {
                     return Err(DenialReason::RoomMailbox.into());
                 }
                 Some(row) => withdrawn_row(row, state),
-                // Whoever would be enrolled all the same says so beforehand.
+                // The organisation would enrol this person: the row prevents it.
                 None if tenant.policy.consent == ConsentMode::Organisation => {
                     Some(preemptive_row(self.tenant, self.person, state))
                 }
                 None => return Ok(WithdrawOutcome::NothingStored),
             };
             let Some(new) = new else {
-                self.enqueue_mailbox_task(
-                    self.person,
-                    task_for(row.map_or(state, |row| row.state)),
-                )
-                .await?;
+                let task = task_for(row.map_or(state, |row| row.state));
+                self.enqueue_mailbox_task(self.person, task).await?;
                 return Ok(WithdrawOutcome::AlreadyRecorded);
             };
             self.register_withdrawal(now, new.state).await?;
@@ -112,19 +93,19 @@ impl RequestContext<'_> {
 
     async fn register_withdrawal(&self, at: Timestamp, state: MailboxState) -> Result<(), Error> {
         let released = state.booking_disposition() == BookingDisposition::Release;
-        let what = match state {
+        let kind = match state {
             MailboxState::Erased(..) => DecisionKind::Erased { released },
             MailboxState::Withdrawn(_) | MailboxState::Active | MailboxState::Paused => {
                 DecisionKind::ConsentWithdrawn { released }
             }
         };
         let (by, about) = (Some(self.person), Some(self.person));
-        let decision = Decision { tenant: self.tenant, at, by, about, kind: what };
+        let decision = Decision { tenant: self.tenant, at, by, about, kind };
         Ok(self.deps.register.add(&decision).await?)
     }
 }
 
-/// The row of somebody who leaves before having come.
+/// The row of somebody who withdraws before being enrolled.
 fn preemptive_row(tenant: TenantId, id: MailboxId, state: MailboxState) -> Mailbox {
     Mailbox::new(tenant, id, MailboxKind::Person, state)
 }
@@ -138,20 +119,20 @@ fn task_for(state: MailboxState) -> MailboxTaskKind {
     }
 }
 
-/// The row as it is to be when its owner leaves to `wanted`; `None` when it says as much already.
-/// The subscription stays known until it is removed at Graph.
+/// The row after its owner chose `wanted`; `None` when the row needs no change. The subscription stays
+/// in the row until it is removed at Graph.
 fn withdrawn_row(row: &Mailbox, wanted: MailboxState) -> Option<Mailbox> {
     match (row.state, wanted) {
-        // Erased says more than withdrawn; another word on the bookings still counts.
+        // Erasing includes withdrawing; another choice about the bookings still counts.
         (MailboxState::Erased(old, until), _) => {
-            let farewell = wanted.booking_disposition();
-            let state = MailboxState::Erased(farewell, until);
-            (old != farewell).then(|| Mailbox { state, ..row.clone() })
+            let disposition = wanted.booking_disposition();
+            let state = MailboxState::Erased(disposition, until);
+            (old != disposition).then(|| Mailbox { state, ..row.clone() })
         }
         (_, MailboxState::Erased(..)) => Some(Mailbox {
             state: wanted,
             consent_epoch: row.consent_epoch.saturating_add(1),
-            // A nonce without a subscription tells that one may have been made all the same.
+            // A nonce without a subscription means that one may exist at Graph all the same.
             nonce: row.nonce.filter(|_| row.subscription.is_none()),
             previous_nonce: None,
             ..row.clone()
@@ -185,7 +166,7 @@ mod tests {
         assert_eq!(
             withdrawn_row(&row(ERASED), later),
             None,
-            "the tombstone's time does not start anew"
+            "the tombstone's time does not start again"
         );
         let kept =
             withdrawn_row(&row(ERASED), MailboxState::Withdrawn(BookingDisposition::KeepAnonymous))

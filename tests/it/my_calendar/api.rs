@@ -29,25 +29,25 @@ async fn an_add_in_agrees_shows_withdraws_and_erases() -> TestResult {
     let all = contoso.call(Method::GET, &token, "", None).await?;
     assert_protected(&all);
     let before = all.json()?;
-    assert_eq!(before["standing"]["state"], "none");
-    assert_eq!(before["standing"]["scope"], "within");
+    assert_eq!(before["eligibility"]["state"], "none");
+    assert_eq!(before["eligibility"]["scope"], "within");
     let old = contoso.call(Method::PUT, &token, "", Some(json!({ "text_version": "1" }))).await?;
     assert_eq!((old.status, old.code()?.as_str()), (409, "text_changed"));
     assert_eq!(old.json()?["text_version"], TEXT);
-    assert_eq!(old.json()?["text"], before["standing"]["text"]);
+    assert_eq!(old.json()?["text"], before["eligibility"]["text"]);
 
-    let version = json!({ "text_version": before["standing"]["text_version"] });
+    let version = json!({ "text_version": before["eligibility"]["text_version"] });
     let done = contoso.call(Method::PUT, &token, "", Some(version.clone())).await?;
     assert_eq!((done.status, &done.json()?["result"]), (200, &json!("agreed")));
     contoso.run_for(minutes(2)).await;
     let done = contoso.call(Method::PUT, &token, "", Some(version)).await?;
-    assert_eq!(done.json()?["result"], "agreed_before");
+    assert_eq!(done.json()?["result"], "already_agreed");
     let all = contoso.call(Method::GET, &token, "", None).await?.json()?;
-    assert_eq!(all["standing"]["consent"], "own");
+    assert_eq!(all["eligibility"]["consent"], "own");
     assert_eq!(all["stored"]["calendar"]["state"], "active");
 
     let left = contoso.call(Method::DELETE, &token, "?bookings=released", None).await?;
-    assert_eq!(left.json()?["result"], "left");
+    assert_eq!(left.json()?["result"], "withdrawn");
     let withdrawn = MailboxState::Withdrawn(BookingDisposition::Release);
     assert_eq!(contoso.mailbox_state(&contoso.ben).await, Some(withdrawn));
     contoso.call(Method::DELETE, &token, "?bookings=anonymous&erase=true", None).await?;
@@ -228,6 +228,6 @@ async fn while_access_is_lost_people_see_and_leave_and_cannot_agree() -> TestRes
     let answer = contoso.call(Method::PUT, &token, "", version).await?;
     assert_eq!((answer.status, answer.code()?.as_str()), (409, "tenant_suspended"));
     let answer = contoso.call(Method::DELETE, &token, "?bookings=released", None).await?;
-    assert_eq!(answer.json()?["result"], "left");
+    assert_eq!(answer.json()?["result"], "withdrawn");
     Ok(())
 }

@@ -30,9 +30,9 @@ async fn own_data_is_shown_and_downloaded_whole() -> TestResult {
     assert_eq!(data["calendar"]["state"], "active");
     assert_eq!(data["calendar"]["has_secret_number"], true);
     let booking = &data["appointments"][0]["bookings"][0];
-    assert_eq!(booking["said"]["subject"], "Quarterly numbers");
-    assert_eq!(booking["said"]["people"], 2);
-    assert_eq!(booking["told"], "booked");
+    assert_eq!(booking["own_copy"]["subject"], "Quarterly numbers");
+    assert_eq!(booking["own_copy"]["people"], 2);
+    assert_eq!(booking["published_outcome"], "booked");
     assert_eq!(booking["booked"][0], "2026-11-24T09:00:00Z");
     let nonce = contoso.mailbox(anna).await?.nonce.ok_or("never subscribed")?;
     assert!(
@@ -66,7 +66,7 @@ async fn nobody_sees_anything_of_anybody_else() -> TestResult {
     let token = contoso.token_with(&zoe, &namesake);
     let all = contoso.call(Method::GET, &token, "", None).await?.json()?;
     assert_eq!(all["stored"]["person"], anna.id());
-    assert_eq!(all["standing"]["state"], "none", "{all}");
+    assert_eq!(all["eligibility"]["state"], "none", "{all}");
     assert_eq!(all["stored"]["appointments"], Value::Array(Vec::new()));
     contoso.assert_healthy().await
 }

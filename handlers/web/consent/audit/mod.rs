@@ -1,5 +1,5 @@
-//! The audit, for those whom it is about: which calls were made for the tenant on which days, which
-//! fields they named, and the rows themselves to keep.
+//! The audit, for the organisation that it is about: which calls we made for it on which days, which
+//! fields they named, and the rows themselves to download.
 
 mod stats;
 
@@ -8,13 +8,14 @@ use axum::{
     extract::{RawQuery, State},
     response::Response,
 };
-use futures::{StreamExt, TryStreamExt, stream};
+use futures::{StreamExt as _, TryStreamExt as _, stream};
 use http::StatusCode;
 use jiff::{ToSpan, civil::Date, tz::TimeZone};
 
 use super::{
-    Deps, SharedDeps, authz,
-    export::{self, ExportPages},
+    authz,
+    deps::{Deps, SharedDeps},
+    export::{self, Pages},
 };
 use crate::{
     domain::ids::TenantId,
@@ -24,10 +25,10 @@ use crate::{
 
 use stats::{AuditExportRow, DayStats};
 
-/// The most days that are asked for at once.
+/// The most days in one request.
 const MAX_DAYS: usize = 31;
-/// The most pages of 1,000 rows that one view counts: within half a minute or so. More are
-/// downloaded, or counted in fewer days.
+/// The most pages of 1,000 rows that one view counts, which takes about half a minute. For more there
+/// is the download, or a view of fewer days.
 const MAX_PAGES: usize = 300;
 
 #[derive(Template)]
@@ -38,20 +39,20 @@ struct AuditPage<'a> {
     to: &'a str,
     /// The same days for the downloads.
     query: String,
-    errors: &'a [FieldError],
-    days: &'a [DayStats],
-    /// Whether there are more rows than were counted.
+    errors: Vec<FieldError>,
+    days: Vec<DayStats>,
+    /// Whether there are rows that were not counted.
     truncated: bool,
 }
 
-/// The days that were asked for, as they were typed.
+/// The requested days, as they were typed.
 struct DayRange {
     from: String,
     to: String,
 }
 
 impl DayRange {
-    /// `?from=2026-11-23&to=2026-11-24`; yesterday and today where nothing is said.
+    /// `?from=2026-11-23&to=2026-11-24`; by default yesterday and today.
     fn from_query(deps: &Deps, query: Option<&str>) -> Self {
         let query = query.unwrap_or_default().as_bytes();
         let value = |name| {
@@ -64,7 +65,7 @@ impl DayRange {
         Self { from: or(value("from"), yesterday), to: or(value("to"), today) }
     }
 
-    /// The days in order, or what is wrong at which field.
+    /// The days in order, or the error at its field.
     fn days(&self, t: &Texts) -> Result<Vec<Date>, FieldError> {
         let date = |name: &'static str, text: &str| {
             text.trim().parse::<Date>().map_err(|_| FieldError::new(name, t.audit.bad_day))
@@ -82,7 +83,7 @@ impl DayRange {
     }
 }
 
-/// GET `write_audit`.
+/// GET `audit`.
 pub(super) async fn show(
     State(deps): State<SharedDeps>,
     user: CurrentUser,
@@ -90,23 +91,19 @@ pub(super) async fn show(
 ) -> Result<Response, PageError> {
     authz::require_admin(&user)?;
     let t = deps.pages.texts();
-    let asked = DayRange::from_query(&deps, query.as_deref());
-    let (status, errors, (days, cut)) = match asked.days(t) {
+    let range = DayRange::from_query(&deps, query.as_deref());
+    let (status, errors, (days, truncated)) = match range.days(t) {
         Ok(dates) => (StatusCode::OK, vec![], load_days(&deps, user.tenant(), &dates).await?),
         Err(error) => (StatusCode::UNPROCESSABLE_ENTITY, vec![error], (vec![], false)),
     };
-    let sections = authz::sections(t);
-    let frame = deps.pages.frame(t.audit.title).for_user(&user).with_sections(&sections, "audit");
-    let (from, to) = (asked.from.as_str(), asked.to.as_str());
+    let frame = deps.frame(&user, "audit");
+    let (from, to) = (range.from.as_str(), range.to.as_str());
     let mut query = url::form_urlencoded::Serializer::new(String::new());
     let query = query.append_pair("from", from).append_pair("to", to).finish();
-    html_with_status(
-        status,
-        &AuditPage { frame, from, to, query, errors: &errors, days: &days, truncated: cut },
-    )
+    html_with_status(status, &AuditPage { frame, from, to, query, errors, days, truncated })
 }
 
-/// The latest day first, and whether rows are left that were not counted.
+/// The latest day first, and whether there are rows that were not counted.
 async fn load_days(
     deps: &Deps,
     tenant: TenantId,
@@ -151,31 +148,31 @@ pub(super) async fn json(
     export::json("audit.json", export_calls(deps, &user, query.as_deref())?).await
 }
 
-/// Every row, day by day; of one day in 16 parts, each in order of time, as they are stored.
+/// Every row, day by day; each day comes in 16 parts, each in order of time, as it is stored.
 fn export_calls(
     deps: SharedDeps,
     user: &CurrentUser,
     query: Option<&str>,
-) -> Result<ExportPages<AuditExportRow>, PageError> {
+) -> Result<Pages<AuditExportRow>, PageError> {
     authz::require_admin(user)?;
     let days = DayRange::from_query(&deps, query)
         .days(deps.pages.texts())
         .map_err(|_| PageError::MalformedForm)?;
     let (tenant, mut dates) = (user.tenant(), days.into_iter());
     let first = dates.next().map(|date| (date, None));
-    let pages = stream::try_unfold((first, dates), move |(place, mut dates)| {
+    let pages = stream::try_unfold((first, dates), move |(position, mut dates)| {
         let audit = deps.audit.clone();
         async move {
-            let Some((date, from)) = place else { return Ok(None) };
+            let Some((date, from)) = position else { return Ok(None) };
             let (page, more) = audit.list_page(tenant, date, from).await?;
-            let place = match more {
+            let position = match more {
                 Some(more) => Some((date, Some(more))),
                 None => dates.next().map(|date| (date, None)),
             };
-            Ok(Some((page, (place, dates))))
+            Ok(Some((page, (position, dates))))
         }
     });
-    let lines =
+    let rows =
         pages.map_ok(|page: Vec<AuditedCall>| page.into_iter().map(AuditExportRow::from).collect());
-    Ok(lines.boxed())
+    Ok(rows.boxed())
 }

@@ -1,4 +1,4 @@
-//! The audit of some days, counted from its rows and from nothing else.
+//! Counts the calls of one day, from the rows of the audit and from nothing else.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -21,17 +21,17 @@ pub(super) struct EndpointStats {
 }
 
 /// One UTC day.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct DayStats {
     pub(super) date: Date,
     pub(super) calls: u64,
     /// Requests that read a calendar or an event.
     pub(super) calendar_reads: u64,
-    /// Those of them that Microsoft answered with what was asked.
+    /// Those of them that Microsoft answered with success.
     pub(super) answered: u64,
-    /// Forbidden fields that were named in a request to Microsoft.
+    /// Forbidden fields that a request to Microsoft named.
     pub(super) forbidden_fields: u64,
-    /// Requests that were stopped before they left.
+    /// Requests that the allow-list stopped before they left.
     pub(super) blocked: u64,
     /// By system, method and path.
     pub(super) endpoints: BTreeMap<(String, String, String), EndpointStats>,
@@ -39,23 +39,14 @@ pub(super) struct DayStats {
 
 impl DayStats {
     pub(super) fn new(date: Date) -> Self {
-        let (calls, reads, answered, forbidden, stopped) = (0, 0, 0, 0, 0);
-        Self {
-            date,
-            calls,
-            calendar_reads: reads,
-            answered,
-            forbidden_fields: forbidden,
-            blocked: stopped,
-            endpoints: BTreeMap::new(),
-        }
+        Self { date, ..Self::default() }
     }
 
     pub(super) fn add(&mut self, call: AuditedCall) {
         self.calls += 1;
-        let stopped = call.system == ALLOW_LIST;
+        let blocked = call.system == ALLOW_LIST;
         let named = || call.fields.split(',').filter(|field| *field != "-");
-        if stopped {
+        if blocked {
             self.blocked += 1;
         } else {
             let forbidden = named().filter(|field| FORBIDDEN.contains(field)).count();
@@ -69,9 +60,9 @@ impl DayStats {
             self.answered += u64::from((200..300).contains(&call.status));
         }
         let fields: Vec<String> = named().map(str::to_owned).collect();
-        let kind = self.endpoints.entry((call.system, call.method, call.path)).or_default();
-        kind.calls += 1;
-        kind.fields.extend(fields);
+        let endpoint = self.endpoints.entry((call.system, call.method, call.path)).or_default();
+        endpoint.calls += 1;
+        endpoint.fields.extend(fields);
     }
 }
 
@@ -100,19 +91,6 @@ impl From<AuditedCall> for AuditExportRow {
 impl ExportRow for AuditExportRow {
     const COLUMNS: &'static [&'static str] =
         &["at", "system", "method", "path", "fields", "status", "duration_ms", "correlation"];
-
-    fn cells(&self) -> Vec<String> {
-        vec![
-            self.at.to_string(),
-            self.system.clone(),
-            self.method.clone(),
-            self.path.clone(),
-            self.fields.clone(),
-            self.status.to_string(),
-            self.duration_ms.to_string(),
-            self.correlation.clone(),
-        ]
-    }
 }
 
 #[cfg(test)]

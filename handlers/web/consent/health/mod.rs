@@ -1,5 +1,5 @@
-//! How well the tenant's calendars are followed: which way, since when, and what the last comparison
-//! of each with what is booked has found. In a rehearsal that is what would be booked.
+//! How well we follow the tenant's calendars: in which mode, and what the last comparison of each
+//! calendar with its bookings found. In a rehearsal that is what would be booked.
 
 mod stats;
 
@@ -8,11 +8,12 @@ use axum::{
     extract::{RawQuery, State},
     response::Response,
 };
-use futures::{StreamExt, TryStreamExt, stream};
+use futures::{StreamExt as _, TryStreamExt as _};
 
 use super::{
-    Deps, SharedDeps, authz,
-    export::{self, ExportPages},
+    authz,
+    deps::{Deps, SharedDeps},
+    export::{self, Pages},
 };
 use crate::{
     domain::{ids::TenantId, policy::Room},
@@ -31,12 +32,12 @@ use stats::{HealthStats, MailboxHealthRow, PAGE_SIZE};
 struct HealthPage<'a> {
     frame: Frame<'a>,
     stats: &'a HealthStats,
-    /// Each with what its room is called, where it is one.
+    /// Each with the room's address, if it is a room.
     listed: Vec<(&'a MailboxHealthRow, &'a str)>,
     oldest: Option<DisplayTime>,
     newest: Option<DisplayTime>,
     over_quota: Option<DisplayTime>,
-    /// What would be booked, where nothing is.
+    /// What a rehearsal would book.
     rehearsal: Option<String>,
     may_compare: bool,
     comparing: bool,
@@ -46,7 +47,7 @@ struct HealthPage<'a> {
     after: Option<usize>,
 }
 
-/// GET `health`, listing from the n-th mailbox on: `?from=n`.
+/// GET `health`, which lists mailboxes from the n-th on: `?from=n`.
 pub(super) async fn show(
     State(deps): State<SharedDeps>,
     user: CurrentUser,
@@ -58,30 +59,28 @@ pub(super) async fn show(
     let from = parts.clone().find_map(|part| part.strip_prefix("from=")?.parse().ok());
     let comparing = parts.any(|part| part == "comparing");
     let from = from.unwrap_or(0);
-    let tally = load_stats(&deps, tenant.id, from).await?;
+    let stats = load_stats(&deps, tenant.id, from).await?;
     let rooms = deps.rooms.list_uncached(tenant.id).await?;
-    let t = deps.pages.texts();
-    let sections = authz::sections(t);
-    let until = from + tally.listed.len();
+    let until = from + stats.listed.len();
     html(&HealthPage {
-        frame: deps.pages.frame(t.health.title).for_user(&user).with_sections(&sections, "health"),
-        listed: tally.listed.iter().map(|one| (one, room_address(&rooms, one))).collect(),
-        oldest: tally.oldest.map(DisplayTime),
-        newest: tally.newest.map(DisplayTime),
-        over_quota: tally.over_quota.map(DisplayTime),
-        rehearsal: tenant.policy.rehearsal.then(|| would_book(&deps, &tenant, &tally)),
+        frame: deps.frame(&user, "health"),
+        listed: stats.listed.iter().map(|one| (one, room_address(&rooms, one))).collect(),
+        oldest: stats.oldest.map(DisplayTime),
+        newest: stats.newest.map(DisplayTime),
+        over_quota: stats.over_quota.map(DisplayTime),
+        rehearsal: tenant.policy.rehearsal.then(|| would_book(&deps, &tenant, &stats)),
         may_compare: tenant.state.is_active(),
         comparing,
         from,
         until,
         before: (from > 0).then(|| from.saturating_sub(PAGE_SIZE)),
-        after: Some(until).filter(|until| *until < tally.notable && !tally.listed.is_empty()),
-        stats: &tally,
+        after: Some(until).filter(|until| *until < stats.notable && !stats.listed.is_empty()),
+        stats: &stats,
     })
 }
 
-/// A room's booking stands in the room's calendar, whoever asked for it; where rooms are not
-/// followed, in its organizer's.
+/// The bookings are counted in the rooms' calendars, where each appears once. If rooms are not
+/// followed, they are counted in the organizers' calendars.
 fn would_book(deps: &Deps, tenant: &Tenant, stats: &HealthStats) -> String {
     let t = &deps.pages.texts().health;
     let (text, count) = if tenant.policy.rooms_subscribed {
@@ -92,25 +91,22 @@ fn would_book(deps: &Deps, tenant: &Tenant, stats: &HealthStats) -> String {
     fill(text, &[("count", &count.to_string())])
 }
 
-/// What a room is invited by; people are shown by their ids alone.
+/// The address that a room is invited by. People appear by their ids alone.
 fn room_address<'a>(rooms: &'a [Room], row: &MailboxHealthRow) -> &'a str {
     let room = rooms.iter().find(|room| room.id.mailbox().to_string() == row.mailbox);
     room.and_then(|room| room.addresses.first()).map(String::as_str).unwrap_or_default()
 }
 
 async fn load_stats(deps: &Deps, tenant: TenantId, from: usize) -> Result<HealthStats, PageError> {
-    let (now, mut tally, mut next) = (deps.clock.now(), HealthStats::from(from), None);
-    loop {
-        let (mailboxes, more) = deps.mailboxes.list_page(tenant, next).await?;
-        mailboxes.iter().for_each(|mailbox| tally.add(mailbox, now));
-        next = more;
-        if next.is_none() {
-            return Ok(tally);
-        }
+    let (now, mut stats) = (deps.clock.now(), HealthStats::from(from));
+    let mut pages = deps.mailbox_pages(tenant);
+    while let Some(mailboxes) = pages.try_next().await? {
+        mailboxes.iter().for_each(|mailbox| stats.add(mailbox, now));
     }
+    Ok(stats)
 }
 
-/// POST `health`: every calendar is compared with what is booked.
+/// POST `health`: has every calendar compared with its bookings.
 pub(super) async fn compare(
     State(deps): State<SharedDeps>,
     posted: VerifiedForm,
@@ -124,13 +120,13 @@ pub(super) async fn compare(
     Ok(deps.pages.see_other("health?comparing"))
 }
 
-/// GET `health.csv`: every mailbox that is not being forgotten.
+/// GET `health.csv`: every mailbox whose data is not being deleted.
 pub(super) async fn csv(
     State(deps): State<SharedDeps>,
     user: CurrentUser,
 ) -> Result<Response, PageError> {
     let (tenant, _) = authz::require_connected_tenant(&deps, &user).await?;
-    export::csv("health.csv", export_mailboxes(deps, tenant.id)).await
+    export::csv("health.csv", export_mailboxes(&deps, tenant.id)).await
 }
 
 /// GET `health.json`.
@@ -139,25 +135,17 @@ pub(super) async fn json(
     user: CurrentUser,
 ) -> Result<Response, PageError> {
     let (tenant, _) = authz::require_connected_tenant(&deps, &user).await?;
-    export::json("health.json", export_mailboxes(deps, tenant.id)).await
+    export::json("health.json", export_mailboxes(&deps, tenant.id)).await
 }
 
-fn export_mailboxes(deps: SharedDeps, tenant: TenantId) -> ExportPages<MailboxHealthRow> {
+fn export_mailboxes(deps: &Deps, tenant: TenantId) -> Pages<MailboxHealthRow> {
     let now = deps.clock.now();
-    let pages = stream::try_unfold(Some(None), move |next| {
-        let mailboxes = deps.mailboxes.clone();
-        async move {
-            let Some(from) = next else { return Ok(None) };
-            let (page, more) = mailboxes.list_page(tenant, from).await?;
-            Ok(Some((page, more.map(Some))))
-        }
-    });
     let stays = |mailbox: &Mailbox| match mailbox.state {
         MailboxState::Active | MailboxState::Paused => true,
         MailboxState::Withdrawn(_) | MailboxState::Erased(..) => false,
     };
-    let lines = pages.map_ok(move |page: Vec<Mailbox>| {
+    let rows = deps.mailbox_pages(tenant).map_ok(move |page| {
         page.iter().filter(|one| stays(one)).map(|one| MailboxHealthRow::of(one, now)).collect()
     });
-    lines.boxed()
+    rows.boxed()
 }

@@ -1,4 +1,4 @@
-//! How a tenant's calendars are followed, counted page by page: a tenant of any size needs the
+//! Counts how a tenant's calendars are followed, page by page, so that a tenant of any size needs the
 //! memory of one page.
 
 use jiff::Timestamp;
@@ -10,7 +10,7 @@ use crate::{
     store::mailboxes::{Mailbox, MailboxKind, MailboxState},
 };
 
-/// How many mailboxes one page lists.
+/// How many mailboxes a page lists.
 pub(super) const PAGE_SIZE: usize = 200;
 
 /// How a mailbox is followed.
@@ -41,7 +41,7 @@ impl SyncMode {
         }
     }
 
-    /// In words that do not change with the language: they are in downloads.
+    /// The word in downloads, which does not change with the language.
     pub(super) fn as_str(self) -> &'static str {
         match self {
             Self::Rich => "subscribed, with fields",
@@ -50,7 +50,7 @@ impl SyncMode {
             Self::Polled => "polled",
             Self::Waiting => "waiting",
             Self::Paused => "paused",
-            Self::Withdrawn => "being forgotten",
+            Self::Withdrawn => "being deleted",
         }
     }
 }
@@ -65,9 +65,9 @@ pub(super) struct HealthTotals {
     pub(super) waiting: usize,
     pub(super) paused: usize,
     pub(super) withdrawn: usize,
-    /// Followed, and compared at least once.
+    /// Followed and compared at least once.
     pub(super) compared: usize,
-    /// Followed, and not compared yet.
+    /// Followed and not compared yet.
     pub(super) not_compared: usize,
     pub(super) missing: u64,
     pub(super) left_over: u64,
@@ -76,7 +76,7 @@ pub(super) struct HealthTotals {
 
 impl HealthTotals {
     fn add(&mut self, followed: SyncMode, drift: Option<Drift>) {
-        let place = match followed {
+        let count = match followed {
             SyncMode::Rich => &mut self.rich,
             SyncMode::Basic => &mut self.basic,
             SyncMode::OverQuota => &mut self.over_quota,
@@ -85,7 +85,7 @@ impl HealthTotals {
             SyncMode::Paused => &mut self.paused,
             SyncMode::Withdrawn => &mut self.withdrawn,
         };
-        *place += 1;
+        *count += 1;
         match (followed, drift) {
             (SyncMode::Paused | SyncMode::Withdrawn, _) => {}
             (_, None) => self.not_compared += 1,
@@ -99,18 +99,18 @@ impl HealthTotals {
     }
 }
 
-/// Everything that the page says, from the rows.
+/// Everything that the page shows.
 #[derive(Debug, Default)]
 pub(super) struct HealthStats {
     pub(super) people: HealthTotals,
     pub(super) rooms: HealthTotals,
-    /// The comparison that is longest ago, among the last ones of each.
+    /// The oldest among the last comparisons of each calendar.
     pub(super) oldest: Option<Timestamp>,
-    /// The latest.
+    /// The newest.
     pub(super) newest: Option<Timestamp>,
-    /// Since when the first one is over quota.
+    /// Since when the first mailbox is over quota.
     pub(super) over_quota: Option<Timestamp>,
-    /// How many have something to say.
+    /// How many mailboxes differ or are over quota.
     pub(super) notable: usize,
     /// Those of them that this page lists.
     pub(super) listed: Vec<MailboxHealthRow>,
@@ -118,18 +118,18 @@ pub(super) struct HealthStats {
 }
 
 impl HealthStats {
-    /// Lists from the `caller_address`-th notable mailbox on.
+    /// Lists notable mailboxes from the `from`-th on.
     pub(super) fn from(from: usize) -> Self {
         Self { from, ..Self::default() }
     }
 
     pub(super) fn add(&mut self, mailbox: &Mailbox, now: Timestamp) {
         let (followed, drift) = (SyncMode::of(mailbox, now), mailbox.health.drift);
-        let sums = match mailbox.kind {
+        let totals = match mailbox.kind {
             MailboxKind::Person => &mut self.people,
             MailboxKind::Room => &mut self.rooms,
         };
-        sums.add(followed, drift);
+        totals.add(followed, drift);
         match followed {
             SyncMode::Paused | SyncMode::Withdrawn => return,
             SyncMode::OverQuota => {
@@ -152,7 +152,7 @@ impl HealthStats {
     }
 }
 
-/// How one mailbox stands, in words that do not change with the language.
+/// The state of one mailbox, in words that do not change with the language.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(super) struct MailboxHealthRow {
     pub(super) mailbox: String,
@@ -195,20 +195,6 @@ impl ExportRow for MailboxHealthRow {
         "left_over",
         "different",
     ];
-
-    fn cells(&self) -> Vec<String> {
-        let at = |at: Option<Timestamp>| at.map(|at| at.to_string()).unwrap_or_default();
-        vec![
-            self.mailbox.clone(),
-            self.kind.to_owned(),
-            self.followed.to_owned(),
-            at(self.over_quota_since),
-            at(self.compared_at),
-            self.missing.to_string(),
-            self.left_over.to_string(),
-            self.different.to_string(),
-        ]
-    }
 }
 
 #[cfg(test)]
@@ -233,16 +219,16 @@ mod tests {
     #[test]
     fn a_hundred_thousand_mailboxes_are_counted_and_two_hundred_listed() {
         let now = NOON.parse().unwrap();
-        let mut tally = HealthStats::from(400);
+        let mut stats = HealthStats::from(400);
         for n in 0..100_000 {
             let missing = u32::from(n % 100 == 0);
             let drift = Drift { at: now, missing, orphaned: 0, different: 0 };
             let health = Health { drift: Some(drift), ..Health::default() };
-            tally.add(&Mailbox { health, ..person(n) }, now);
+            stats.add(&Mailbox { health, ..person(n) }, now);
         }
-        assert_eq!((tally.people.waiting, tally.people.missing), (100_000, 1_000));
-        assert_eq!((tally.notable, tally.listed.len()), (1_000, PAGE_SIZE));
-        assert_eq!(tally.listed[0].mailbox, person(40_000).id.to_string());
+        assert_eq!((stats.people.waiting, stats.people.missing), (100_000, 1_000));
+        assert_eq!((stats.notable, stats.listed.len()), (1_000, PAGE_SIZE));
+        assert_eq!(stats.listed[0].mailbox, person(40_000).id.to_string());
     }
 
     #[test]

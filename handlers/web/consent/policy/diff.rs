@@ -1,5 +1,5 @@
-//! A policy in words that do not change with the language: what the register keeps, and what tells
-//! whether somebody else changed it meanwhile.
+//! A policy in words that do not change with the language: the register keeps them, and they show
+//! whether somebody else changed the policy in the meantime.
 
 use crate::domain::{
     keys::Digest,
@@ -7,35 +7,32 @@ use crate::domain::{
     tenancy::{ConsentMode, TenantPolicy},
 };
 
-/// A policy that differs.
+/// One setting that differs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in super::super) struct PolicyChange {
-    /// Which, by its name.
     pub(super) name: &'static str,
-    /// What it was.
     pub(super) old: String,
-    /// What it is.
     pub(super) new: String,
 }
 
-/// What differs between two policies.
+/// The settings that differ between two policies.
 pub(in super::super) fn policy_changes(
     old: &TenantPolicy,
     new: &TenantPolicy,
 ) -> Vec<PolicyChange> {
     let pairs = describe(old).into_iter().zip(describe(new));
     let differ = pairs.filter(|((_, old), (_, new))| old != new);
-    differ.map(|((policy, old), (_, new))| PolicyChange { name: policy, old, new }).collect()
+    differ.map(|((name, old), (_, new))| PolicyChange { name, old, new }).collect()
 }
 
-/// Names this very policy: the form carries it, so that nobody overwrites what they have not seen.
-pub(super) fn version(policy: &TenantPolicy) -> String {
+/// Identifies this very policy. The form carries it, so that nobody overwrites what they did not see.
+pub(super) fn policy_version(policy: &TenantPolicy) -> String {
     let words = describe(policy);
     let parts: Vec<&[u8]> = words.iter().map(|(_, text)| text.as_bytes()).collect();
     Digest::of(&parts).to_string()
 }
 
-/// Every policy by its name, always in the same order.
+/// Every setting by its name, always in the same order.
 fn describe(policy: &TenantPolicy) -> [(&'static str, String); 13] {
     let yes_no = |yes| if yes { "yes" } else { "no" }.to_owned();
     let or = |text: Option<String>, none: &str| text.unwrap_or_else(|| none.to_owned());
@@ -104,12 +101,12 @@ mod tests {
             audit_days: 30,
             ..old.clone()
         };
-        let told = policy_changes(&old, &new);
-        let names: Vec<_> = told.iter().map(|d| d.name).collect();
+        let changes = policy_changes(&old, &new);
+        let names: Vec<_> = changes.iter().map(|d| d.name).collect();
         assert_eq!(names, ["scope group", "excluded mailboxes", "audit days"]);
-        assert_eq!((told[0].old.as_str(), told[2].new.as_str()), ("everybody", "30"));
-        assert!(told[1].new.starts_with("00000000-0000-0000-0000-000000000001 "));
-        assert_ne!(version(&old), version(&new));
-        assert_eq!(version(&old), version(&TenantPolicy::default()));
+        assert_eq!((changes[0].old.as_str(), changes[2].new.as_str()), ("everybody", "30"));
+        assert!(changes[1].new.starts_with("00000000-0000-0000-0000-000000000001 "));
+        assert_ne!(policy_version(&old), policy_version(&new));
+        assert_eq!(policy_version(&old), policy_version(&TenantPolicy::default()));
     }
 }

@@ -1,4 +1,4 @@
-//! The policy as it is typed, and what of it is a policy.
+//! The form of the policy: how it shows a policy, and what it accepts as one.
 
 use std::collections::BTreeSet;
 
@@ -10,20 +10,17 @@ use crate::{
     },
     graph::PropertyId,
     web::layout::{
-        Field, FieldError, Form, PageError,
+        Field, FieldError, Form, MAX_ADDRESS_CHARS, PageError,
         texts::{Texts, fill},
     },
 };
 
 /// The most excluded mailboxes: their ids, old and new, fit into one entry of the register, which
-/// takes 32 Ki characters (learn.microsoft.com/rest/api/storageservices/understanding-the-table-service-data-model).
-const EXCLUDED_MAX: usize = 400;
+/// holds 32 Ki characters (learn.microsoft.com/rest/api/storageservices/understanding-the-table-service-data-model).
+const MAX_EXCLUDED: usize = 400;
 
-/// The longest text that may stand in a subject's place, in characters.
-const SUBJECT_MAX: usize = 100;
-
-/// The longest address, in characters (RFC 5321, 4.5.3.1: 64 + 1 + 255).
-const ADDRESS_MAX: usize = 320;
+/// The longest text that may replace a subject, in characters.
+const MAX_REPLACEMENT_CHARS: usize = 100;
 
 /// The fields of the form; each one's `id` is its name.
 pub(super) const FIELDS: &[Field] = &[
@@ -32,39 +29,21 @@ pub(super) const FIELDS: &[Field] = &[
     Field::single_line("scope-group", 40),
     Field::multiline("excluded", 30_000),
     Field::single_line("subject", 20),
-    Field::single_line("subject-text", SUBJECT_MAX),
+    Field::single_line("subject-text", MAX_REPLACEMENT_CHARS),
     Field::single_line("people", 20),
     Field::single_line("private", 20),
     Field::single_line("rooms-subscribed", 3),
     Field::single_line("delegates", 3),
     Field::single_line("rehearsal", 3),
     Field::single_line("rich", 3),
-    Field::single_line("mail", ADDRESS_MAX),
+    Field::single_line("mail", MAX_ADDRESS_CHARS),
     Field::single_line("audit-days", 8),
     Field::single_line("add-in-property", 120),
 ];
 
-/// What stands in the form, exactly as it was typed.
-pub(super) struct PolicyForm {
-    pub(super) consent: String,
-    pub(super) scope_group: String,
-    pub(super) excluded: String,
-    pub(super) subject: String,
-    pub(super) subject_text: String,
-    pub(super) people: String,
-    pub(super) private: String,
-    pub(super) rooms_subscribed: bool,
-    pub(super) delegates: bool,
-    pub(super) rehearsal: bool,
-    pub(super) rich: bool,
-    pub(super) mail: String,
-    pub(super) audit_days: String,
-    pub(super) add_in_property: String,
-}
-
-/// What was typed, as a policy; names that only the directory knows are still to be found.
+/// What was typed, as a policy. The directory still has to resolve the names in it.
 pub(super) struct PolicyDraft {
-    /// The policy without the mailboxes of `excluded_mailboxes` and `mail`.
+    /// The policy without the mailboxes of `excluded` and `mail`.
     pub(super) policy: TenantPolicy,
     /// Addresses of excluded mailboxes.
     pub(super) excluded: Vec<String>,
@@ -72,152 +51,133 @@ pub(super) struct PolicyDraft {
     pub(super) mail: Option<String>,
 }
 
-impl PolicyForm {
-    /// The form for `policy` as it stands.
-    pub(super) fn from_policy(policy: &TenantPolicy) -> Self {
-        let excluded: Vec<String> =
-            policy.excluded_mailboxes.iter().map(ToString::to_string).collect();
-        let (subject, subject_text) = match &policy.content.subject {
-            SubjectPolicy::Drop => ("drop", String::new()),
-            SubjectPolicy::Keep => ("keep", String::new()),
-            SubjectPolicy::Replace(text) => ("replace", text.clone()),
-        };
-        Self {
-            consent: match policy.consent {
-                ConsentMode::OptIn => "opt-in",
-                ConsentMode::Organisation => "organisation",
-            }
-            .to_owned(),
-            scope_group: policy.scope_group.map(|group| group.to_string()).unwrap_or_default(),
-            excluded: excluded.join("\n"),
-            subject: subject.to_owned(),
-            subject_text,
-            people: match policy.content.people {
-                PeoplePolicy::Count => "count",
-                PeoplePolicy::Organizer => "organizer",
-                PeoplePolicy::Addresses => "addresses",
-            }
-            .to_owned(),
-            private: match policy.content.private {
-                PrivatePolicy::WithoutSubject => "without-subject",
-                PrivatePolicy::Anonymous => "anonymous",
-            }
-            .to_owned(),
-            rooms_subscribed: policy.rooms_subscribed,
-            delegates: policy.delegate_consent,
-            rehearsal: policy.rehearsal,
-            rich: policy.rich_notifications,
-            mail: policy.mail_sender.map(|sender| sender.to_string()).unwrap_or_default(),
-            audit_days: policy.audit_days.to_string(),
-            add_in_property: policy.add_in_property.clone().unwrap_or_default(),
-        }
-    }
+/// The form that shows `policy`.
+pub(super) fn from_policy(policy: &TenantPolicy) -> Form {
+    let excluded: Vec<String> = policy.excluded_mailboxes.iter().map(ToString::to_string).collect();
+    let (subject, subject_text) = match &policy.content.subject {
+        SubjectPolicy::Drop => ("drop", ""),
+        SubjectPolicy::Keep => ("keep", ""),
+        SubjectPolicy::Replace(text) => ("replace", text.as_str()),
+    };
+    let consent = match policy.consent {
+        ConsentMode::OptIn => "opt-in",
+        ConsentMode::Organisation => "organisation",
+    };
+    let people = match policy.content.people {
+        PeoplePolicy::Count => "count",
+        PeoplePolicy::Organizer => "organizer",
+        PeoplePolicy::Addresses => "addresses",
+    };
+    let private = match policy.content.private {
+        PrivatePolicy::WithoutSubject => "without-subject",
+        PrivatePolicy::Anonymous => "anonymous",
+    };
+    let text = |id: Option<String>| id.unwrap_or_default();
+    let ticked = |yes| if yes { "yes".to_owned() } else { String::new() };
+    Form::of([
+        ("consent", consent.to_owned()),
+        ("scope-group", text(policy.scope_group.map(|group| group.to_string()))),
+        ("excluded", excluded.join("\n")),
+        ("subject", subject.to_owned()),
+        ("subject-text", subject_text.to_owned()),
+        ("people", people.to_owned()),
+        ("private", private.to_owned()),
+        ("rooms-subscribed", ticked(policy.rooms_subscribed)),
+        ("delegates", ticked(policy.delegate_consent)),
+        ("rehearsal", ticked(policy.rehearsal)),
+        ("rich", ticked(policy.rich_notifications)),
+        ("mail", text(policy.mail_sender.map(|sender| sender.to_string()))),
+        ("audit-days", policy.audit_days.to_string()),
+        ("add-in-property", text(policy.add_in_property.clone())),
+    ])
+}
 
-    /// What was posted.
-    pub(super) fn parse(form: &Form) -> Self {
-        let text = |name| form.text(name).to_owned();
-        Self {
-            consent: text("consent"),
-            scope_group: text("scope-group"),
-            excluded: text("excluded"),
-            subject: text("subject"),
-            subject_text: text("subject-text"),
-            people: text("people"),
-            private: text("private"),
-            rooms_subscribed: form.is_checked("rooms-subscribed"),
-            delegates: form.is_checked("delegates"),
-            rehearsal: form.is_checked("rehearsal"),
-            rich: form.is_checked("rich"),
-            mail: text("mail"),
-            audit_days: text("audit-days"),
-            add_in_property: text("add-in-property"),
-        }
+/// The policy that was typed, and the errors at their fields. A choice that the page does not offer is
+/// an error of the whole form.
+pub(super) fn validate(
+    form: &Form,
+    t: &Texts,
+) -> Result<(PolicyDraft, Vec<FieldError>), PageError> {
+    let mut errors = Vec::new();
+    let mut wrong = |field: &str, text: String| errors.push(FieldError::new(field, text));
+    let scope_group = form.text("scope-group").trim();
+    let scope_group = (!scope_group.is_empty()).then(|| scope_group.parse());
+    let scope_group = scope_group.transpose().unwrap_or_else(|_| {
+        wrong("scope-group", t.policy.bad_group.to_owned());
+        None
+    });
+    let (excluded_mailboxes, excluded) = parse_mailbox_list(form.text("excluded"));
+    if excluded_mailboxes.len() + excluded.len() > MAX_EXCLUDED {
+        let max = MAX_EXCLUDED.to_string();
+        wrong("excluded", fill(t.policy.too_many_excluded, &[("max", &max)]));
     }
-
-    /// What of it is a policy; what is not is said at its field.
-    ///
-    /// # Errors
-    /// [`PageError::MalformedForm`] for a choice that the page does not offer.
-    pub(super) fn validate(&self, t: &Texts) -> Result<(PolicyDraft, Vec<FieldError>), PageError> {
-        let mut errors = Vec::new();
-        let mut wrong = |field: &str, text: String| errors.push(FieldError::new(field, text));
-        let scope_group = self.scope_group.trim();
-        let group = (!scope_group.is_empty()).then(|| scope_group.parse());
-        let group = group.transpose().unwrap_or_else(|_| {
-            wrong("scope-group", t.policy.bad_group.to_owned());
-            None
-        });
-        let (ids, addresses) = parse_mailbox_list(&self.excluded);
-        if ids.len() + addresses.len() > EXCLUDED_MAX {
-            let max = EXCLUDED_MAX.to_string();
-            wrong("excluded", fill(t.policy.too_many_excluded, &[("max", &max)]));
-        }
-        let days = self.audit_days.trim().parse().ok();
-        let days = days.filter(|days| (MIN_AUDIT_DAYS..=MAX_AUDIT_DAYS).contains(days));
-        if days.is_none() {
-            let (min, max) = (MIN_AUDIT_DAYS.to_string(), MAX_AUDIT_DAYS.to_string());
-            wrong("audit-days", fill(t.policy.bad_days, &[("min", &min), ("max", &max)]));
-        }
-        let property = self.add_in_property.trim();
-        if !property.is_empty() && property.parse::<PropertyId>().is_err() {
-            wrong("add-in-property", t.policy.bad_property.to_owned());
-        }
-        let replacement = self.subject_text.trim();
-        if self.subject == "replace" && replacement.is_empty() {
-            wrong("subject-text", t.policy.no_replacement.to_owned());
-        }
-        let mail = Some(self.mail.trim().to_owned()).filter(|mail| !mail.is_empty());
-        if self.delegates && mail.is_none() {
-            wrong("delegates", t.policy.delegates_need_mail.to_owned());
-        }
-        let policy = TenantPolicy {
-            consent: self.consent()?,
-            scope_group: group,
-            excluded_mailboxes: ids,
-            content: self.content(replacement)?,
-            rooms_subscribed: self.rooms_subscribed,
-            delegate_consent: self.delegates,
-            mail_sender: None,
-            audit_days: days.unwrap_or(MAX_AUDIT_DAYS),
-            add_in_property: Some(property.to_owned()).filter(|text| !text.is_empty()),
-            rich_notifications: self.rich,
-            rehearsal: self.rehearsal,
-        };
-        Ok((PolicyDraft { policy, excluded: addresses, mail }, errors))
+    let days = form.text("audit-days").trim().parse().ok();
+    let days = days.filter(|days| (MIN_AUDIT_DAYS..=MAX_AUDIT_DAYS).contains(days));
+    if days.is_none() {
+        let (min, max) = (MIN_AUDIT_DAYS.to_string(), MAX_AUDIT_DAYS.to_string());
+        wrong("audit-days", fill(t.policy.bad_days, &[("min", &min), ("max", &max)]));
     }
-
-    fn consent(&self) -> Result<ConsentMode, PageError> {
-        match self.consent.as_str() {
-            "opt-in" => Ok(ConsentMode::OptIn),
-            "organisation" => Ok(ConsentMode::Organisation),
-            _ => Err(PageError::MalformedForm),
-        }
+    let property = form.text("add-in-property").trim();
+    if !property.is_empty() && property.parse::<PropertyId>().is_err() {
+        wrong("add-in-property", t.policy.bad_property.to_owned());
     }
+    let replacement = form.text("subject-text").trim();
+    if form.text("subject") == "replace" && replacement.is_empty() {
+        wrong("subject-text", t.policy.no_replacement.to_owned());
+    }
+    let mail = Some(form.text("mail").trim().to_owned()).filter(|mail| !mail.is_empty());
+    let delegate_consent = form.is_checked("delegates");
+    if delegate_consent && mail.is_none() {
+        wrong("delegates", t.policy.delegates_need_mail.to_owned());
+    }
+    let policy = TenantPolicy {
+        consent: parse_consent(form)?,
+        scope_group,
+        excluded_mailboxes,
+        content: parse_content(form, replacement)?,
+        rooms_subscribed: form.is_checked("rooms-subscribed"),
+        delegate_consent,
+        mail_sender: None,
+        audit_days: days.unwrap_or(MAX_AUDIT_DAYS),
+        add_in_property: Some(property.to_owned()).filter(|text| !text.is_empty()),
+        rich_notifications: form.is_checked("rich"),
+        rehearsal: form.is_checked("rehearsal"),
+    };
+    errors.extend(form.input_errors(t));
+    Ok((PolicyDraft { policy, excluded, mail }, errors))
+}
 
-    fn content(&self, replacement: &str) -> Result<ContentPolicy, PageError> {
-        Ok(ContentPolicy {
-            subject: match self.subject.as_str() {
-                "drop" => SubjectPolicy::Drop,
-                "keep" => SubjectPolicy::Keep,
-                "replace" => SubjectPolicy::Replace(replacement.to_owned()),
-                _ => return Err(PageError::MalformedForm),
-            },
-            people: match self.people.as_str() {
-                "count" => PeoplePolicy::Count,
-                "organizer" => PeoplePolicy::Organizer,
-                "addresses" => PeoplePolicy::Addresses,
-                _ => return Err(PageError::MalformedForm),
-            },
-            private: match self.private.as_str() {
-                "without-subject" => PrivatePolicy::WithoutSubject,
-                "anonymous" => PrivatePolicy::Anonymous,
-                _ => return Err(PageError::MalformedForm),
-            },
-        })
+fn parse_consent(form: &Form) -> Result<ConsentMode, PageError> {
+    match form.text("consent") {
+        "opt-in" => Ok(ConsentMode::OptIn),
+        "organisation" => Ok(ConsentMode::Organisation),
+        _ => Err(PageError::MalformedForm),
     }
 }
 
-/// The ids and the addresses among lines of either, each once.
+fn parse_content(form: &Form, replacement: &str) -> Result<ContentPolicy, PageError> {
+    Ok(ContentPolicy {
+        subject: match form.text("subject") {
+            "drop" => SubjectPolicy::Drop,
+            "keep" => SubjectPolicy::Keep,
+            "replace" => SubjectPolicy::Replace(replacement.to_owned()),
+            _ => return Err(PageError::MalformedForm),
+        },
+        people: match form.text("people") {
+            "count" => PeoplePolicy::Count,
+            "organizer" => PeoplePolicy::Organizer,
+            "addresses" => PeoplePolicy::Addresses,
+            _ => return Err(PageError::MalformedForm),
+        },
+        private: match form.text("private") {
+            "without-subject" => PrivatePolicy::WithoutSubject,
+            "anonymous" => PrivatePolicy::Anonymous,
+            _ => return Err(PageError::MalformedForm),
+        },
+    })
+}
+
+/// The ids and the addresses among `lines`, each once.
 fn parse_mailbox_list(lines: &str) -> (BTreeSet<MailboxId>, Vec<String>) {
     let (mut ids, mut addresses) = (BTreeSet::new(), BTreeSet::new());
     for line in lines.lines().map(str::trim).filter(|line| !line.is_empty()) {
@@ -235,8 +195,8 @@ mod tests {
     use crate::{domain::ids::GroupId, web::layout::texts::ENGLISH};
     use uuid::Uuid;
 
-    fn checked(typed: &PolicyForm) -> (PolicyDraft, Vec<String>) {
-        let (draft, errors) = typed.validate(&ENGLISH).unwrap();
+    fn checked(form: &Form) -> (PolicyDraft, Vec<String>) {
+        let (draft, errors) = validate(form, &ENGLISH).unwrap();
         (draft, errors.into_iter().map(|error| error.field).collect())
     }
 
@@ -261,31 +221,33 @@ mod tests {
             ),
             ..TenantPolicy::default()
         };
-        let (draft, errors) = checked(&PolicyForm::from_policy(&policy));
+        let (draft, errors) = checked(&from_policy(&policy));
         assert_eq!((draft.policy, errors), (policy, vec![]));
         assert!(draft.excluded.is_empty() && draft.mail.is_none());
     }
 
     #[test]
     fn what_is_no_policy_is_said_at_its_field() {
-        let good = || PolicyForm::from_policy(&TenantPolicy::default());
-        let cases: [(&str, PolicyForm); 7] = [
-            ("scope-group", PolicyForm { scope_group: "everybody' or 1=1".into(), ..good() }),
-            (
-                "excluded",
-                PolicyForm { excluded: (0..401).map(|n| format!("{n}@x\n")).collect(), ..good() },
-            ),
-            ("audit-days", PolicyForm { audit_days: "29".into(), ..good() }),
-            ("audit-days", PolicyForm { audit_days: "3651".into(), ..good() }),
-            ("add-in-property", PolicyForm { add_in_property: "Subject".into(), ..good() }),
-            ("subject-text", PolicyForm { subject: "replace".into(), ..good() }),
-            ("delegates", PolicyForm { delegates: true, ..good() }),
+        let typed = |field: &str, value: &str| {
+            let mut form = from_policy(&TenantPolicy::default());
+            form.set(field, value);
+            form
+        };
+        let many: String = (0..401).map(|n| format!("{n}@x\n")).collect();
+        let cases = [
+            ("scope-group", typed("scope-group", "everybody' or 1=1")),
+            ("excluded", typed("excluded", &many)),
+            ("audit-days", typed("audit-days", "29")),
+            ("audit-days", typed("audit-days", "3651")),
+            ("add-in-property", typed("add-in-property", "Subject")),
+            ("subject-text", typed("subject", "replace")),
+            ("delegates", typed("delegates", "yes")),
         ];
-        for (field, typed) in cases {
-            assert_eq!(checked(&typed).1, [field]);
+        for (field, form) in cases {
+            assert_eq!(checked(&form).1, [field]);
         }
-        let foreign = PolicyForm { consent: "everything".into(), ..good() };
-        assert_eq!(foreign.validate(&ENGLISH).err(), Some(PageError::MalformedForm));
+        let foreign = typed("consent", "everything");
+        assert_eq!(validate(&foreign, &ENGLISH).err(), Some(PageError::MalformedForm));
     }
 
     #[test]

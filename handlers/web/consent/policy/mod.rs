@@ -1,5 +1,5 @@
-//! What the tenant decides: shown, changed under the version that was seen, each change evidenced
-//! with what it was and is.
+//! The policy of the tenant. An administrator changes the version that the page showed, and the
+//! register keeps each change with its old and new value.
 
 mod diff;
 mod form;
@@ -10,10 +10,14 @@ use axum::{
     extract::{RawQuery, State},
     response::Response,
 };
-use futures::{StreamExt, stream};
+use futures::{StreamExt as _, stream};
 use http::StatusCode;
 
-use super::{Deps, SharedDeps, authz, reach::commands};
+use super::{
+    authz,
+    deps::{Deps, SharedDeps},
+    exchange_commands::mail_commands,
+};
 use crate::{
     base::call_log::CallLog,
     domain::{decision::DecisionKind, ids::MailboxId, personal::Personal, tenancy::TenantPolicy},
@@ -21,28 +25,29 @@ use crate::{
     messages::{ReconcileCursor, TenantTaskKind},
     store::tenants::Tenant,
     web::layout::{
-        CurrentUser, FieldError, Form, Frame, PageError, VerifiedForm, html_with_status,
+        CurrentUser, FieldError, Form, Frame, PageError, VerifiedForm, html, html_with_status,
         texts::{Texts, fill},
     },
 };
 
-use diff::{PolicyChange, version};
-use form::{FIELDS, PolicyDraft, PolicyForm};
+use diff::{PolicyChange, policy_version};
+use form::{FIELDS, PolicyDraft, from_policy, validate};
 
 pub(super) use diff::policy_changes;
 
-/// Addresses that are looked up at the same time.
+/// How many addresses are looked up at the same time.
 const CONCURRENT_LOOKUPS: usize = 8;
 
 #[derive(Template)]
 #[template(path = "policy.html")]
 struct PolicyPage<'a> {
     frame: Frame<'a>,
-    form: &'a PolicyForm,
-    version: &'a str,
-    errors: &'a [FieldError],
-    /// What somebody else made different from what is typed.
-    conflicts: &'a [PolicyChange],
+    form: Form,
+    /// The version that the typed values started from.
+    version: String,
+    errors: Vec<FieldError>,
+    /// Where the typed values differ from what somebody else saved.
+    conflicts: Vec<PolicyChange>,
     saved: bool,
     mail_commands: Vec<String>,
 }
@@ -54,10 +59,8 @@ pub(super) async fn show(
     RawQuery(query): RawQuery,
 ) -> Result<Response, PageError> {
     let (tenant, _) = authz::require_connected_tenant(&deps, &user).await?;
-    let typed = PolicyForm::from_policy(&tenant.policy);
-    let shown =
-        PolicyPageState { saved: query.as_deref() == Some("saved"), ..PolicyPageState::default() };
-    render(&deps, &user, &tenant, &typed, shown)
+    let saved = query.as_deref() == Some("saved");
+    html(&PolicyPage { saved, ..page(&deps, &user, &tenant, from_policy(&tenant.policy)) })
 }
 
 /// POST `policy`.
@@ -67,53 +70,43 @@ pub(super) async fn save(
     posted: VerifiedForm,
 ) -> Result<Response, PageError> {
     let form = posted.parse(FIELDS)?;
-    let (visitor, t) = (&posted.user, deps.pages.texts());
-    let (tenant, etag) = authz::require_connected_tenant(&deps, visitor).await?;
-    let typed = PolicyForm::parse(&form);
-    let (draft, mut errors) = typed.validate(t)?;
-    errors.extend(input_errors(&form, t));
-    let version = form.text("version");
+    let user = &posted.user;
+    let (tenant, etag) = authz::require_connected_tenant(&deps, user).await?;
+    let (draft, mut errors) = validate(&form, deps.pages.texts())?;
+    let version = form.text("version").to_owned();
     let mut policy = TenantPolicy::default();
     if errors.is_empty() {
         (policy, errors) = resolve_draft(&deps, &calls, &tenant, draft).await?;
     }
     if !errors.is_empty() {
-        let shown = PolicyPageState {
-            version: Some(version),
-            errors: &errors,
-            ..PolicyPageState::default()
-        };
-        return render(&deps, visitor, &tenant, &typed, shown);
+        let page = PolicyPage { version, errors, ..page(&deps, user, &tenant, form) };
+        return html_with_status(StatusCode::UNPROCESSABLE_ENTITY, &page);
     }
     let changes = policy_changes(&tenant.policy, &policy);
-    // A rehearsal that begins is counted, and what is there when it ends is booked.
+    // The start of a rehearsal counts what it would book, and its end books what is in the calendars.
     let compare = changes.is_empty() || policy.rehearsal != tenant.policy.rehearsal;
     if !changes.is_empty() {
-        if version != diff::version(&tenant.policy) {
-            let shown = PolicyPageState { conflicts: &changes, ..PolicyPageState::default() };
-            return render(&deps, visitor, &tenant, &typed, shown);
+        if version != policy_version(&tenant.policy) {
+            return conflict_page(&deps, user, &tenant, form, changes);
         }
-        record_changes(&deps, visitor, changes).await?;
+        record_changes(&deps, user, changes).await?;
         let changed = Tenant { policy: policy.clone(), ..tenant };
-        let replaced = deps.tenants.replace(&changed, &etag).await;
-        if replaced.as_ref().is_err_and(|error| error.is_conflict()) {
-            let (tenant, _) = authz::require_connected_tenant(&deps, visitor).await?;
-            let elsewhere = policy_changes(&tenant.policy, &policy);
-            let shown = PolicyPageState { conflicts: &elsewhere, ..PolicyPageState::default() };
-            return render(&deps, visitor, &tenant, &typed, shown);
+        match deps.tenants.replace(&changed, &etag).await {
+            Err(error) if error.is_conflict() => {
+                let (tenant, _) = authz::require_connected_tenant(&deps, user).await?;
+                let changes = policy_changes(&tenant.policy, &policy);
+                return conflict_page(&deps, user, &tenant, form, changes);
+            }
+            replaced => drop(replaced?),
         }
-        replaced?;
     }
-    // Also when nothing is different: the task of an earlier save may not have been sent.
+    // Also when nothing changed: the task of an earlier save may not have been sent.
     let from = compare.then(|| ReconcileCursor { resync: true, ..ReconcileCursor::default() });
-    deps.enqueue_tenant_task(visitor.tenant(), TenantTaskKind::ReconcilePolicy { from }).await?;
+    deps.enqueue_tenant_task(user.tenant(), TenantTaskKind::ReconcilePolicy { from }).await?;
     Ok(deps.pages.see_other("policy?saved"))
 }
 
-/// Each change as an entry of the register.
-///
-/// # Errors
-/// [`PageError`] when one was not written.
+/// Writes each change to the register.
 pub(super) async fn record_changes(
     deps: &Deps,
     user: &CurrentUser,
@@ -126,54 +119,35 @@ pub(super) async fn record_changes(
     Ok(())
 }
 
-#[derive(Default)]
-struct PolicyPageState<'a> {
-    /// The version that the typed values were made from, where it is not the present one.
-    version: Option<&'a str>,
-    errors: &'a [FieldError],
-    conflicts: &'a [PolicyChange],
-    saved: bool,
+/// The page that shows `form`.
+fn page<'a>(deps: &'a Deps, user: &'a CurrentUser, tenant: &Tenant, form: Form) -> PolicyPage<'a> {
+    let app = deps.registrations.client_id(tenant.registration);
+    PolicyPage {
+        frame: deps.frame(user, "policy"),
+        form,
+        version: policy_version(&tenant.policy),
+        errors: Vec::new(),
+        conflicts: Vec::new(),
+        saved: false,
+        mail_commands: mail_commands(app, tenant.policy.mail_sender),
+    }
 }
 
-fn render(
+/// The page after somebody else changed the policy. It carries the present version, so that saving
+/// again replaces `conflicts`.
+fn conflict_page(
     deps: &Deps,
     user: &CurrentUser,
     tenant: &Tenant,
-    form: &PolicyForm,
-    view: PolicyPageState<'_>,
+    form: Form,
+    conflicts: Vec<PolicyChange>,
 ) -> Result<Response, PageError> {
-    let t = deps.pages.texts();
-    let sections = authz::sections(t);
-    let current = version(&tenant.policy);
-    let status = match (view.errors, view.conflicts) {
-        ([], []) => StatusCode::OK,
-        ([], _) => StatusCode::CONFLICT,
-        _ => StatusCode::UNPROCESSABLE_ENTITY,
-    };
-    let app = deps.registrations.client_id(tenant.registration);
-    let page = PolicyPage {
-        frame: deps.pages.frame(t.policy.title).for_user(user).with_sections(&sections, "policy"),
-        form,
-        version: view.version.unwrap_or(&current),
-        errors: view.errors,
-        conflicts: view.conflicts,
-        saved: view.saved,
-        mail_commands: commands::mail_commands(app, tenant.policy.mail_sender),
-    };
-    html_with_status(status, &page)
+    let page = PolicyPage { conflicts, ..page(deps, user, tenant, form) };
+    html_with_status(StatusCode::CONFLICT, &page)
 }
 
-/// What is too long or cannot be typed, at its field.
-fn input_errors(form: &Form, t: &Texts) -> Vec<FieldError> {
-    let too_long = form.too_long().iter().map(|(field, max)| {
-        FieldError::new(*field, fill(t.layout.too_long, &[("max", &max.to_string())]))
-    });
-    let hostile =
-        form.invalid_chars().iter().map(|field| FieldError::new(*field, t.layout.invalid_chars));
-    too_long.chain(hostile).collect()
-}
-
-/// The whole policy, with the mailboxes that the directory knows by the addresses in `draft`.
+/// The whole policy, with the mailboxes that the directory knows by the addresses in `draft`; or the
+/// errors at their fields.
 async fn resolve_draft(
     deps: &Deps,
     calls: &CallLog,
@@ -228,10 +202,10 @@ async fn resolve_draft(
 
 async fn find_mailbox(graph: &TenantGraph, name: &str) -> Result<Option<MailboxId>, GraphError> {
     let found = graph.find_user(&Personal::new(name)).await?;
-    Ok(found.map(|person| person.id))
+    Ok(found.map(|user| user.id))
 }
 
-/// Why the directory did not say.
+/// Why the directory did not answer.
 fn directory_error_text(t: &Texts, error: &GraphError) -> &'static str {
     match error {
         GraphError::Disconnected | GraphError::AccessDenied => t.policy.directory_denied,

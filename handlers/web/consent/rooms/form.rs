@@ -1,36 +1,36 @@
-//! The rows of the form of rooms, as they are typed.
+//! The rows of the form for rooms, as they are typed.
 
 use crate::{
     domain::policy::{ResponseMode, Room},
     web::layout::{
-        Field, FieldError, Form, PageError,
+        Field, FieldError, Form, MAX_ADDRESS_CHARS, PageError,
         texts::{Texts, fill},
     },
 };
 
-/// Rooms a page: their form stays well below what a form may hold.
+/// Rooms for each page: their form stays well below the largest form that is read.
 pub(super) const ROWS_PER_PAGE: usize = 50;
 
 /// The fields of the form; a row is one of each of the last three.
 pub(super) const FIELDS: &[Field] = &[
     Field::single_line("from", 6),
-    Field::repeatable("address", 320),
+    Field::repeatable("address", MAX_ADDRESS_CHARS),
     Field::repeatable("mode", 20),
     Field::repeatable("zone", 60),
 ];
 
-/// One room as it is shown and typed.
+/// One room, as it is shown and typed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct RoomFormRow {
     pub(super) address: String,
     pub(super) name: String,
-    /// `off`, or who answers the organizer: `send_once`, `roombridge`.
+    /// `off`, or who answers the organizer: `exchange` or `roombridge`.
     pub(super) mode: String,
     pub(super) zone: String,
 }
 
 impl RoomFormRow {
-    /// The row of a room as it stands; `zone` is offered for one that is not managed.
+    /// The row of a room; `zone` is the suggestion for a room that is not managed.
     pub(super) fn new(address: &str, name: &str, room: Option<&Room>, zone: &str) -> Self {
         let mode = match room.map(|room| room.response_mode) {
             None => "off",
@@ -45,7 +45,7 @@ impl RoomFormRow {
         }
     }
 
-    /// Who answers; `None` when the room is not to be managed.
+    /// Who answers; `None` for a room that shall not be managed.
     pub(super) fn answering(&self) -> Option<ResponseMode> {
         match self.mode.as_str() {
             "exchange" => Some(ResponseMode::ExchangeDecides),
@@ -55,16 +55,14 @@ impl RoomFormRow {
     }
 }
 
-/// The rows of `parse`, without names.
-///
-/// # Errors
-/// [`PageError::MalformedForm`] when they are not whole rows, too many, or choose what is not offered.
+/// The rows of `form`, without names. Incomplete rows, too many rows and modes that the page does not
+/// offer are errors.
 pub(super) fn parse(form: &Form) -> Result<Vec<RoomFormRow>, PageError> {
     let (modes, zones): (Vec<_>, Vec<_>) = (form.all("mode").collect(), form.all("zone").collect());
     let addresses: Vec<_> = form.all("address").collect();
-    let whole = modes.len() == addresses.len() && zones.len() == addresses.len();
+    let complete = modes.len() == addresses.len() && zones.len() == addresses.len();
     let offered = modes.iter().all(|mode| matches!(*mode, "off" | "exchange" | "roombridge"));
-    if !whole || !offered || addresses.len() > ROWS_PER_PAGE {
+    if !complete || !offered || addresses.len() > ROWS_PER_PAGE {
         return Err(PageError::MalformedForm);
     }
     let rows = addresses.into_iter().zip(modes).zip(zones);
@@ -77,7 +75,7 @@ pub(super) fn parse(form: &Form) -> Result<Vec<RoomFormRow>, PageError> {
     Ok(rows.map(row).collect())
 }
 
-/// What is wrong with `rows`, at their fields: `zone-n` of the n-th.
+/// The errors in `rows`, each at its field: `zone-n` in the n-th row.
 pub(super) fn validate(form: &Form, rows: &[RoomFormRow], t: &Texts) -> Vec<FieldError> {
     let mut errors = Vec::new();
     for (at, row) in rows.iter().enumerate() {
@@ -93,7 +91,7 @@ pub(super) fn validate(form: &Form, rows: &[RoomFormRow], t: &Texts) -> Vec<Fiel
     errors
 }
 
-/// Whether it is the IANA name of a time zone.
+/// Whether `name` is the IANA name of a time zone.
 fn is_time_zone(name: &str) -> bool {
     let known = |c: u8| c.is_ascii_alphanumeric() || b"/_+-".contains(&c);
     name.bytes().all(known) && jiff::tz::db().get(name).is_ok()

@@ -1,10 +1,10 @@
-//! Taking rooms into the room map and out of it. Every write may be repeated.
+//! Adds rooms to the room map and removes them. Every write may be repeated.
 
 use std::collections::BTreeSet;
 
 use super::{
-    super::{Deps, TEXT_VERSION},
-    RoomFormRow,
+    super::deps::{Deps, TEXT_VERSION},
+    form::RoomFormRow,
 };
 use crate::{
     base::call_log::CallLog,
@@ -22,7 +22,7 @@ use crate::{
     web::layout::{CurrentUser, FieldError, PageError, texts::fill},
 };
 
-/// Makes the rooms of `rows` what they say; answers what could not be done, at its field.
+/// Brings the rooms in line with `rows`; returns what could not be done, at its field.
 pub(super) async fn apply(
     deps: &Deps,
     calls: &CallLog,
@@ -60,35 +60,35 @@ fn row_error(at: usize, row: &RoomFormRow, text: &str) -> FieldError {
     FieldError::new(format!("mode-{at}"), fill(text, &[("room", &row.name)]))
 }
 
-/// The room of `row` with its mailbox's id and all addresses that the directory knows.
+/// The room of `row`, with its mailbox's id and all addresses that the directory knows.
 async fn find_room(
     deps: &Deps,
     calls: &CallLog,
     tenant: &Tenant,
     row: &RoomFormRow,
-    answering: ResponseMode,
+    response_mode: ResponseMode,
 ) -> Result<Option<Room>, PageError> {
     let graph = deps.graph(tenant.id, tenant.registration, calls);
-    let person = graph.find_user(&Personal::new(row.address.clone())).await;
-    Ok(person?.map(|person| {
-        let known = person.addresses.iter().map(|address| address.reveal().to_lowercase());
+    let user = graph.find_user(&Personal::new(row.address.clone())).await?;
+    Ok(user.map(|user| {
+        let known = user.addresses.iter().map(|address| address.reveal().to_lowercase());
         let addresses: BTreeSet<String> = known.chain([row.address.to_lowercase()]).collect();
         Room {
-            id: RoomId(person.id.0),
+            id: RoomId(user.id.0),
             addresses: addresses.into_iter().collect(),
-            response_mode: answering,
+            response_mode,
             time_zone: row.zone.trim().to_owned(),
         }
     }))
 }
 
-/// Whether the mailbox is not a person's who has agreed.
+/// Whether the mailbox does not belong to a person who has agreed.
 async fn may_be_room(deps: &Deps, tenant: &Tenant, room: &Room) -> Result<bool, PageError> {
     let found = deps.mailboxes.get(tenant.id, room.id.mailbox()).await?;
     Ok(found.is_none_or(|(mailbox, _)| mailbox.kind == MailboxKind::Room))
 }
 
-/// The mailbox first, the map after it: as long as the map lacks the room, saving again takes it.
+/// Writes the mailbox first and the map after it: while the map lacks the room, saving again adds it.
 async fn manage_room(
     deps: &Deps,
     user: &CurrentUser,
@@ -101,26 +101,22 @@ async fn manage_room(
     let followed =
         tenant.policy.rooms_subscribed && !tenant.policy.excluded_mailboxes.contains(&id);
     let state = if followed { MailboxState::Active } else { MailboxState::Paused };
-    let stands = found.as_ref().is_some_and(|(mailbox, _)| {
+    let managed = found.as_ref().is_some_and(|(mailbox, _)| {
         matches!(mailbox.state, MailboxState::Active | MailboxState::Paused)
     });
-    if !stands {
+    if !managed {
         let text_version = TEXT_VERSION.to_owned();
-        let how = ConsentCapacity::Organisation;
-        deps.record_decision(
-            user,
-            Some(id),
-            DecisionKind::ConsentGranted { capacity: how, text_version: text_version.clone() },
-        )
-        .await?;
-        let at = deps.clock.now();
-        let consent =
-            Some(Consent { given_by: user.person(), capacity: how, given_at: at, text_version });
+        let capacity = ConsentCapacity::Organisation;
+        let decision =
+            DecisionKind::ConsentGranted { capacity, text_version: text_version.clone() };
+        deps.record_decision(user, Some(id), decision).await?;
+        let (given_by, given_at) = (user.person(), deps.clock.now());
+        let consent = Some(Consent { given_by, capacity, given_at, text_version });
         match found.clone() {
             Some((mailbox, etag)) => {
-                let epoch = mailbox.consent_epoch.saturating_add(1);
-                let anew = Mailbox { state, consent_epoch: epoch, consent, ..mailbox };
-                deps.mailboxes.replace(&anew, &etag).await?;
+                let consent_epoch = mailbox.consent_epoch.saturating_add(1);
+                let mailbox = Mailbox { state, consent_epoch, consent, ..mailbox };
+                deps.mailboxes.replace(&mailbox, &etag).await?;
             }
             None => {
                 let mailbox =
@@ -132,7 +128,7 @@ async fn manage_room(
     if changed {
         deps.rooms.upsert(tenant.id, room).await?;
     }
-    // Also for one that was taken before and is not followed yet: that task may have been lost.
+    // Also for a room that was added before and is not followed yet: its task may have been lost.
     let followed = found
         .is_some_and(|(mailbox, _)| mailbox.subscription.is_some() || mailbox.polling.is_some());
     if state.is_active() && (changed || !followed) {
@@ -141,7 +137,8 @@ async fn manage_room(
     Ok(())
 }
 
-/// The mailbox first, so that nothing of it is taken any more; then the map, then the subscription.
+/// Changes the mailbox first, so that nothing from it is accepted any more; then the map, then the
+/// subscription.
 async fn unmanage_room(
     deps: &Deps,
     user: &CurrentUser,

@@ -1,4 +1,5 @@
-//! The rooms of the tenant: which of them Roombridge manages, who answers for them, in which zone.
+//! The rooms of the tenant: which of them Roombridge manages, who answers for them, and in which time
+//! zone.
 
 mod form;
 mod manage;
@@ -11,13 +12,18 @@ use axum::{
 };
 use http::StatusCode;
 
-use super::{Deps, SharedDeps, authz};
+use super::{
+    authz,
+    deps::{Deps, SharedDeps},
+};
 use crate::{
     base::call_log::CallLog,
     domain::policy::Room,
     graph::Place,
     store::tenants::Tenant,
-    web::layout::{CurrentUser, FieldError, Frame, PageError, VerifiedForm, html_with_status},
+    web::layout::{
+        CurrentUser, FieldError, Frame, PageError, VerifiedForm, html, html_with_status,
+    },
 };
 
 use form::{FIELDS, ROWS_PER_PAGE, RoomFormRow};
@@ -26,16 +32,16 @@ use form::{FIELDS, ROWS_PER_PAGE, RoomFormRow};
 #[template(path = "rooms.html")]
 struct RoomsPage<'a> {
     frame: Frame<'a>,
-    rows: &'a [RoomFormRow],
+    rows: Vec<RoomFormRow>,
     from: usize,
     total: usize,
     before: Option<usize>,
     after: Option<usize>,
-    errors: &'a [FieldError],
+    errors: Vec<FieldError>,
     saved: bool,
 }
 
-/// GET `check_rooms`, from the n-th room on: `?from=n`.
+/// GET `rooms`, from the n-th room on: `?from=n`.
 pub(super) async fn show(
     State(deps): State<SharedDeps>,
     Extension(calls): Extension<CallLog>,
@@ -49,70 +55,58 @@ pub(super) async fn show(
     let saved = parts.any(|part| part == "saved");
     let all = list_rooms(&deps, &calls, &tenant).await?;
     let from = from.filter(|from| *from < all.len()).unwrap_or(0);
-    let rows: Vec<RoomFormRow> = all.iter().skip(from).take(ROWS_PER_PAGE).cloned().collect();
-    render(&deps, &user, RoomsPageState { rows: &rows, from, total: all.len(), errors: &[], saved })
+    let rows = all.iter().skip(from).take(ROWS_PER_PAGE).cloned().collect();
+    html(&RoomsPage { saved, ..page(&deps, &user, rows, from, all.len()) })
 }
 
-/// POST `check_rooms`: the rows of one page.
+/// POST `rooms`: the rows of one page.
 pub(super) async fn save(
     State(deps): State<SharedDeps>,
     Extension(calls): Extension<CallLog>,
     posted: VerifiedForm,
 ) -> Result<Response, PageError> {
     let form = posted.parse(FIELDS)?;
-    let visitor = &posted.user;
-    let (tenant, _) = authz::require_connected_tenant(&deps, visitor).await?;
+    let user = &posted.user;
+    let (tenant, _) = authz::require_connected_tenant(&deps, user).await?;
     let all = list_rooms(&deps, &calls, &tenant).await?;
     let from = form.text("from").parse().ok().filter(|from| *from < all.len()).unwrap_or(0);
     let mut rows = form::parse(&form)?;
     for row in &mut rows {
-        // What a room is called is never taken from a form; a room that is not listed is refused.
+        // A room's name never comes from a form, and a form cannot add a room that is not listed.
         let known = all.iter().find(|known| known.address == row.address);
         row.name = known.ok_or(PageError::MalformedForm)?.name.clone();
     }
     let mut errors = form::validate(&form, &rows, deps.pages.texts());
     if errors.is_empty() {
-        errors = manage::apply(&deps, &calls, visitor, &tenant, &rows).await?;
+        errors = manage::apply(&deps, &calls, user, &tenant, &rows).await?;
     }
     if !errors.is_empty() {
-        let shown =
-            RoomsPageState { rows: &rows, from, total: all.len(), errors: &errors, saved: false };
-        return render(&deps, visitor, shown);
+        let page = RoomsPage { errors, ..page(&deps, user, rows, from, all.len()) };
+        return html_with_status(StatusCode::UNPROCESSABLE_ENTITY, &page);
     }
     Ok(deps.pages.see_other(&format!("rooms?from={from}&saved")))
 }
 
-struct RoomsPageState<'a> {
-    rows: &'a [RoomFormRow],
+fn page<'a>(
+    deps: &'a Deps,
+    user: &'a CurrentUser,
+    rows: Vec<RoomFormRow>,
     from: usize,
     total: usize,
-    errors: &'a [FieldError],
-    saved: bool,
-}
-
-fn render(
-    deps: &Deps,
-    user: &CurrentUser,
-    view: RoomsPageState<'_>,
-) -> Result<Response, PageError> {
-    let t = deps.pages.texts();
-    let sections = authz::sections(t);
-    let RoomsPageState { rows, from, total, errors, saved } = view;
-    let status = if errors.is_empty() { StatusCode::OK } else { StatusCode::UNPROCESSABLE_ENTITY };
-    let page = RoomsPage {
-        frame: deps.pages.frame(t.rooms.title).for_user(user).with_sections(&sections, "rooms"),
+) -> RoomsPage<'a> {
+    RoomsPage {
+        frame: deps.frame(user, "rooms"),
         rows,
         from,
         total,
         before: (from > 0).then(|| from.saturating_sub(ROWS_PER_PAGE)),
         after: Some(from + ROWS_PER_PAGE).filter(|after| *after < total),
-        errors,
-        saved,
-    };
-    html_with_status(status, &page)
+        errors: Vec::new(),
+        saved: false,
+    }
 }
 
-/// Every room that Exchange lists, and every managed one that it does not list (any more).
+/// Every room that Exchange lists, and every managed room that it does not list or no longer lists.
 async fn list_rooms(
     deps: &Deps,
     calls: &CallLog,

@@ -5,7 +5,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, header};
 /// What a page may load and do: our own style and pictures, forms to ourselves, nothing else. It is
 /// never framed. Browsers hold redirects that follow a form to `form-action`, too, so the way to
 /// Entra is always a link.
-pub const PAGE_POLICY: &str = "default-src 'none'; style-src 'self'; img-src 'self'; \
+pub(crate) const PAGE_POLICY: &str = "default-src 'none'; style-src 'self'; img-src 'self'; \
     form-action 'self'; frame-ancestors 'none'; base-uri 'none'";
 
 /// Two years, as hstspreload.org asks (2025-01).

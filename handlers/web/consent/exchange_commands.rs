@@ -11,13 +11,13 @@ use crate::domain::{
 };
 use crate::graph::permissions::exchange_roles_of;
 
-/// What the scope in Exchange is called.
+/// The name of the scope in Exchange.
 const SCOPE: &str = "Roombridge calendars";
-/// What the scope of the one sender is called.
+/// The name of the scope of the one sender.
 const MAIL_SCOPE: &str = "Roombridge mail";
 
 /// `text` as one word of PowerShell: in single quotes nothing is expanded, and only a quote ends it.
-/// The typographic ones count as quotes, too, and each is doubled to mean itself
+/// The typographic ones count as quotes too, and a doubled one means itself
 /// (learn.microsoft.com/powershell/module/microsoft.powershell.core/about/about_quoting_rules).
 fn quote(text: &str) -> String {
     let mut quoted = String::from("'");
@@ -38,8 +38,8 @@ fn service_principal_command(app: &str) -> String {
     )
 }
 
-/// Gives the app `app` the calendars of the members of `group`, and tries it with `mailbox`.
-pub(in super::super) fn scope_commands(
+/// Gives the app access to the calendars of the members of `group`, and tries it with `mailbox`.
+pub(super) fn scope_commands(
     app: &str,
     group: Option<GroupId>,
     mailbox: Option<&str>,
@@ -64,8 +64,8 @@ pub(in super::super) fn scope_commands(
     commands
 }
 
-/// Lets the app `app` send as `sender`, and as nobody else.
-pub(in super::super) fn mail_commands(app: &str, sender: Option<MailboxId>) -> Vec<String> {
+/// Lets the app send as `sender`, and as nobody else.
+pub(super) fn mail_commands(app: &str, sender: Option<MailboxId>) -> Vec<String> {
     let sender = sender.map_or_else(|| "<object id of the sender>".to_owned(), |id| id.to_string());
     vec![
         service_principal_command(app),
@@ -93,7 +93,7 @@ pub(super) fn processing_command(address: &str) -> String {
     )
 }
 
-/// What `AutomateProcessing` of the room must be.
+/// The value that `AutomateProcessing` of the room must have.
 pub(super) fn expected_processing(room: &Room) -> &'static str {
     match room.response_mode {
         ResponseMode::ExchangeDecides => "AutoAccept",

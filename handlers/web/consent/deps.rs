@@ -1,0 +1,149 @@
+//! What the handlers of this function work with.
+
+use std::{sync::Arc, time::Duration};
+
+use axum::extract::FromRef;
+use futures::{StreamExt as _, stream};
+use uuid::Uuid;
+
+use super::export::Pages;
+use crate::{
+    base::{call_log::CallLog, clock::Clock, rng::Rng},
+    domain::{
+        decision::{Decision, DecisionKind},
+        ids::{CorrelationId, MailboxId, TenantId},
+        policy::Registration,
+    },
+    graph::{CallContext, Graph, TenantGraph},
+    identity::{app_tokens::Registrations, sign_in::AdminConsent},
+    messages::{JobMeta, MailboxTask, MailboxTaskKind, Message, TenantTask, TenantTaskKind},
+    queue::Outbox,
+    store::{
+        audit::Audit,
+        mailboxes::{Mailbox, Mailboxes},
+        register::Register,
+        rooms::RoomMap,
+        tenants::Tenants,
+    },
+    web::layout::{CurrentUser, Frame, PageContext, PageError, Section, texts::Texts},
+};
+
+/// The version of the text that an administrator agrees to: the page `start` with the list of
+/// permissions. It changes whenever they say something else.
+pub(super) const TEXT_VERSION: &str = "2026-11";
+
+/// What this function works with.
+pub(crate) struct Deps {
+    pub(crate) pages: PageContext,
+    pub(crate) admin_consent: AdminConsent,
+    /// The daemon registrations, to be named in commands.
+    pub(crate) registrations: Registrations,
+    /// The registration that people sign in with, to be named in commands.
+    pub(crate) sign_in_client_id: Uuid,
+    /// The tenants that may connect.
+    pub(crate) invited_tenants: Vec<TenantId>,
+    pub(crate) tenants: Tenants,
+    pub(crate) mailboxes: Mailboxes,
+    pub(crate) rooms: RoomMap,
+    pub(crate) register: Register,
+    pub(crate) audit: Audit,
+    pub(crate) graph: Graph,
+    pub(crate) outbox: Arc<dyn Outbox>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) rng: Arc<dyn Rng>,
+}
+
+pub(super) type SharedDeps = Arc<Deps>;
+
+impl FromRef<SharedDeps> for PageContext {
+    fn from_ref(deps: &SharedDeps) -> Self {
+        deps.pages.clone()
+    }
+}
+
+impl Deps {
+    fn new_correlation_id(&self) -> CorrelationId {
+        CorrelationId(self.rng.uuid().as_u128())
+    }
+
+    /// Graph for `tenant` through `registration`; `calls` records what is asked.
+    pub(super) fn graph(
+        &self,
+        tenant: TenantId,
+        registration: Registration,
+        calls: &CallLog,
+    ) -> TenantGraph {
+        let (correlation, calls) = (self.new_correlation_id(), calls.clone());
+        self.graph.for_tenant(CallContext { tenant, registration, correlation, calls })
+    }
+
+    /// The frame of the page `path` of a connected tenant, with the navigation.
+    pub(super) fn frame<'a>(&'a self, user: &'a CurrentUser, path: &'static str) -> Frame<'a> {
+        let sections = sections(self.pages.texts());
+        let title = sections.iter().find(|section| section.path == path);
+        let title = title.map_or("", |section| section.label);
+        self.pages.frame(title).for_user(user).with_sections(sections, path)
+    }
+
+    /// The mailboxes of `tenant`, page by page: a tenant of any size needs the memory of one page.
+    pub(super) fn mailbox_pages(&self, tenant: TenantId) -> Pages<Mailbox> {
+        let mailboxes = self.mailboxes.clone();
+        let pages = stream::try_unfold(Some(None), move |next| {
+            let mailboxes = mailboxes.clone();
+            async move {
+                let Some(from) = next else { return Ok(None) };
+                let (page, more) = mailboxes.list_page(tenant, from).await?;
+                Ok(Some((page, more.map(Some))))
+            }
+        });
+        pages.boxed()
+    }
+
+    /// Adds a decision of `user` to the register, about one mailbox or the whole tenant.
+    pub(super) async fn record_decision(
+        &self,
+        user: &CurrentUser,
+        about: Option<MailboxId>,
+        kind: DecisionKind,
+    ) -> Result<(), PageError> {
+        let (tenant, at, by) = (user.tenant(), self.clock.now(), Some(user.person()));
+        Ok(self.register.add(&Decision { tenant, at, by, about, kind }).await?)
+    }
+
+    pub(super) async fn enqueue_tenant_task(
+        &self,
+        tenant: TenantId,
+        kind: TenantTaskKind,
+    ) -> Result<(), PageError> {
+        let meta = JobMeta::new(self.new_correlation_id(), self.clock.now());
+        let task = TenantTask { tenant, kind, meta };
+        Ok(self.outbox.send(task.queue(), task.to_text(), Duration::ZERO).await?)
+    }
+
+    pub(super) async fn enqueue_mailbox_task(
+        &self,
+        tenant: TenantId,
+        mailbox: MailboxId,
+        kind: MailboxTaskKind,
+    ) -> Result<(), PageError> {
+        let meta = JobMeta::new(self.new_correlation_id(), self.clock.now());
+        let task = MailboxTask { tenant, mailbox, kind, nonce: None, due: None, meta };
+        Ok(self.outbox.send(task.queue(), task.to_text(), Duration::ZERO).await?)
+    }
+}
+
+/// The pages of a connected tenant.
+fn sections(t: &Texts) -> Vec<Section> {
+    [
+        ("", t.dashboard.title),
+        ("health", t.health.title),
+        ("policy", t.policy.title),
+        ("rooms", t.rooms.title),
+        ("reach", t.reach.title),
+        ("register", t.register.title),
+        ("audit", t.audit.title),
+        ("disconnect", t.disconnect.title),
+    ]
+    .map(|(path, label)| Section { path, label })
+    .to_vec()
+}

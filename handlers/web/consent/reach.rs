@@ -1,0 +1,253 @@
+//! Which calendars we can really reach: tried, not assumed. And which settings would break that later.
+
+use askama::Template;
+use axum::{Extension, extract::State, response::Response};
+use http::StatusCode;
+
+use super::{
+    authz,
+    calendar_counts::CalendarCounts,
+    deps::{Deps, SharedDeps},
+    exchange_commands::{
+        assignment_command, expected_processing, processing_command, scope_commands,
+    },
+};
+use crate::{
+    base::call_log::CallLog,
+    domain::{personal::Personal, policy::Registration},
+    graph::{BookingType, CalendarGrants, GraphError, TenantGraph},
+    store::tenants::Tenant,
+    web::layout::{
+        CurrentUser, Field, FieldError, Frame, MAX_ADDRESS_CHARS, PageError, VerifiedForm, html,
+        html_with_status,
+        texts::{ReachTexts, fill},
+    },
+};
+
+/// The two addresses of the form.
+const FIELDS: &[Field] = &[
+    Field::single_line("inside", MAX_ADDRESS_CHARS),
+    Field::single_line("outside", MAX_ADDRESS_CHARS),
+];
+
+/// What a try of one mailbox showed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum ProbeOutcome {
+    Readable,
+    Denied,
+    NoMailbox,
+    Unknown,
+}
+
+/// What the page says about one mailbox that was tried.
+struct ProbeResult {
+    address: String,
+    outcome: &'static str,
+    /// Whether that is as expected, and what to do if not.
+    verdict: &'static str,
+    as_expected: bool,
+}
+
+/// A managed room and its settings.
+struct RoomCheck {
+    name: String,
+    bookable: &'static str,
+    processing_command: String,
+    expected_processing: &'static str,
+}
+
+#[derive(Template)]
+#[template(path = "reach.html")]
+struct ReachPage<'a> {
+    frame: Frame<'a>,
+    inside: String,
+    outside: String,
+    errors: Vec<FieldError>,
+    probes: Vec<ProbeResult>,
+    grants: &'static str,
+    /// A grant for the whole organisation makes the scope useless.
+    has_unscoped_grants: bool,
+    scoped: bool,
+    polled: usize,
+    scope_commands: Vec<String>,
+    assignment_command: String,
+    rooms: Vec<RoomCheck>,
+}
+
+/// GET `reach`.
+pub(super) async fn show(
+    State(deps): State<SharedDeps>,
+    Extension(calls): Extension<CallLog>,
+    user: CurrentUser,
+) -> Result<Response, PageError> {
+    let (tenant, _) = authz::require_connected_tenant(&deps, &user).await?;
+    let graph = deps.graph(tenant.id, tenant.registration, &calls);
+    html(&load_page(&deps, &user, &tenant, &graph, None).await?)
+}
+
+/// POST `reach`: tries both mailboxes. Nothing is stored, so the answer is the page itself.
+pub(super) async fn probe(
+    State(deps): State<SharedDeps>,
+    Extension(calls): Extension<CallLog>,
+    posted: VerifiedForm,
+) -> Result<Response, PageError> {
+    let form = posted.parse(FIELDS)?;
+    let (user, t) = (&posted.user, deps.pages.texts());
+    let (tenant, _) = authz::require_connected_tenant(&deps, user).await?;
+    let graph = deps.graph(tenant.id, tenant.registration, &calls);
+    let (mut probes, mut errors) = (Vec::new(), form.input_errors(t));
+    for (field, inside) in [("inside", true), ("outside", false)] {
+        let address = form.text(field).trim();
+        if errors.iter().any(|error: &FieldError| error.field == field) || address.is_empty() {
+            continue;
+        }
+        match probe_mailbox(&graph, address).await {
+            Some(outcome) => {
+                let scoped = tenant.registration == Registration::Scoped;
+                probes.push(evaluate_probe(&t.reach, address, outcome, inside, scoped));
+            }
+            None => {
+                let text = fill(t.policy.mailbox_unknown, &[("name", address)]);
+                errors.push(FieldError::new(field, text));
+            }
+        }
+    }
+    // So that the page shows the grants of this moment.
+    if graph.discard_cached_token().await.is_err() {
+        tracing::info!(tenant = %tenant.id, "token for reading the grants could not be renewed");
+    }
+    let tried = probes.first().filter(|_| errors.is_empty());
+    let tried = tried.map(|probe: &ProbeResult| probe.address.as_str());
+    let page = load_page(&deps, user, &tenant, &graph, tried).await?;
+    let status = if errors.is_empty() { StatusCode::OK } else { StatusCode::UNPROCESSABLE_ENTITY };
+    let (inside, outside) = (form.text("inside").to_owned(), form.text("outside").to_owned());
+    html_with_status(status, &ReachPage { inside, outside, errors, probes, ..page })
+}
+
+/// The page with an empty form. The commands name the address `tried`, if there is one.
+async fn load_page<'a>(
+    deps: &'a Deps,
+    user: &'a CurrentUser,
+    tenant: &Tenant,
+    graph: &TenantGraph,
+    tried: Option<&str>,
+) -> Result<ReachPage<'a>, PageError> {
+    let t = &deps.pages.texts().reach;
+    let grants = graph.calendar_grants().await;
+    let scoped = tenant.registration == Registration::Scoped;
+    let app = deps.registrations.client_id(tenant.registration);
+    Ok(ReachPage {
+        frame: deps.frame(user, "reach"),
+        inside: String::new(),
+        outside: String::new(),
+        errors: Vec::new(),
+        probes: Vec::new(),
+        grants: grants_text(t, grants.as_ref().ok()),
+        has_unscoped_grants: scoped && grants.is_ok_and(|grants| grants.read || grants.write),
+        scoped,
+        polled: CalendarCounts::load(deps, tenant.id).await?.polled,
+        scope_commands: scope_commands(app, tenant.policy.scope_group, tried),
+        assignment_command: assignment_command(&deps.sign_in_client_id.to_string()),
+        rooms: check_rooms(deps, tenant, graph).await?,
+    })
+}
+
+/// The managed rooms, and what we know about their settings.
+async fn check_rooms(
+    deps: &Deps,
+    tenant: &Tenant,
+    graph: &TenantGraph,
+) -> Result<Vec<RoomCheck>, PageError> {
+    let t = &deps.pages.texts().reach;
+    let places = graph.list_rooms().await.unwrap_or_default();
+    let rooms = deps.rooms.list_uncached(tenant.id).await?;
+    let checks = rooms.iter().map(|room| {
+        let place = places.iter().find(|place| room.has_address(&place.address));
+        let address = place.map(|place| place.address.as_str());
+        let address = address.or(room.addresses.first().map(String::as_str));
+        RoomCheck {
+            name: place.map_or_else(|| room.id.to_string(), |place| place.name.clone()),
+            bookable: match place.map(|place| place.booking_type) {
+                Some(BookingType::Standard) => t.bookable,
+                Some(BookingType::Reserved) => t.reserved,
+                Some(BookingType::Unknown) | None => t.booking_unknown,
+            },
+            processing_command: processing_command(address.unwrap_or_default()),
+            expected_processing: expected_processing(room),
+        }
+    });
+    Ok(checks.collect())
+}
+
+/// Tries the mailbox of `address`; `None` when the directory knows nobody by that name.
+async fn probe_mailbox(graph: &TenantGraph, address: &str) -> Option<ProbeOutcome> {
+    let readable = match graph.find_user(&Personal::new(address)).await {
+        Ok(Some(person)) => graph.mailbox_is_readable(person.id).await,
+        Ok(None) => return None,
+        Err(error) => Err(error),
+    };
+    Some(match readable {
+        Ok(true) => ProbeOutcome::Readable,
+        Ok(false) => ProbeOutcome::NoMailbox,
+        Err(GraphError::AccessDenied) => ProbeOutcome::Denied,
+        Err(_) => ProbeOutcome::Unknown,
+    })
+}
+
+fn evaluate_probe(
+    t: &ReachTexts,
+    address: &str,
+    outcome: ProbeOutcome,
+    inside: bool,
+    scoped: bool,
+) -> ProbeResult {
+    let text = match outcome {
+        ProbeOutcome::Readable => t.readable,
+        ProbeOutcome::Denied => t.denied,
+        ProbeOutcome::NoMailbox => t.no_mailbox,
+        ProbeOutcome::Unknown => t.unknown,
+    };
+    let (as_expected, verdict) = match (outcome, inside, scoped) {
+        (ProbeOutcome::Readable, true, _) => (true, t.inside_good),
+        (ProbeOutcome::Denied, true, _) => (false, t.inside_denied),
+        (ProbeOutcome::Denied, false, _) => (true, t.outside_good),
+        (ProbeOutcome::Readable, false, true) => (false, t.outside_readable),
+        (ProbeOutcome::Readable, false, false) => (false, t.outside_wide),
+        (ProbeOutcome::NoMailbox | ProbeOutcome::Unknown, _, _) => (false, t.try_again),
+    };
+    ProbeResult { address: address.to_owned(), outcome: text, verdict, as_expected }
+}
+
+fn grants_text(t: &ReachTexts, grants: Option<&CalendarGrants>) -> &'static str {
+    match grants {
+        None => t.grants_unknown,
+        Some(CalendarGrants { write: true, .. }) => t.grants_write,
+        Some(CalendarGrants { read: true, .. }) => t.grants_read,
+        Some(CalendarGrants { read: false, write: false }) => t.grants_none,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::web::layout::texts::ENGLISH;
+
+    #[test]
+    fn only_what_is_as_it_should_be_is_called_good() {
+        let good = |tried, inside, scoped| {
+            evaluate_probe(&ENGLISH.reach, "a", tried, inside, scoped).as_expected
+        };
+        assert!(
+            good(ProbeOutcome::Readable, true, true) && good(ProbeOutcome::Readable, true, false)
+        );
+        assert!(good(ProbeOutcome::Denied, false, true));
+        assert!(
+            !good(ProbeOutcome::Readable, false, true)
+                && !good(ProbeOutcome::Readable, false, false)
+        );
+        assert!(
+            !good(ProbeOutcome::Denied, true, true) && !good(ProbeOutcome::Unknown, false, true)
+        );
+        assert!(!good(ProbeOutcome::NoMailbox, true, true));
+    }
+}
