@@ -3,19 +3,24 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 use super::ids::ContentKeyId;
 
 /// Sealed content, all three parts in base64 as Graph wrote them
 /// (learn.microsoft.com/graph/change-notifications-with-resource-data, 2026-04-17).
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EncryptedContent {
     /// The content, encrypted with a key of its own.
     pub data: String,
     /// That key, encrypted with the public key of the certificate.
+    #[serde(rename = "key")]
     pub data_key: String,
     /// The HMAC of the encrypted content, made with that key.
+    #[serde(rename = "mac")]
     pub data_signature: String,
     /// Which certificate.
+    #[serde(rename = "certificate")]
     pub certificate_id: ContentKeyId,
 }
 

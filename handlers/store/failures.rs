@@ -307,7 +307,7 @@ mod tests {
             (Queue::FetchEvent, changes.to_text(), "fetch-event"),
             (Queue::CreateBooking, BookingRequest(nudge).to_text(), "create-booking"),
             (Queue::WriteBack, CalendarWrite(nudge).to_text(), "write-back"),
-            (Queue::MaintainMailbox, task.to_text(), "maintain-mailbox"),
+            (Queue::MaintainMailbox, MailboxTasks::from(task).to_text(), "maintain-mailbox"),
         ] {
             let failure = Failure::from_poison_message(queue, &text, noon);
             assert_eq!((failure.tenant, failure.function.as_str()), (Some(tenant(9)), function));

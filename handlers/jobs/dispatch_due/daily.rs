@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 use super::Deps;
 use crate::{
     domain::{ids::CorrelationId, tenancy::TenantState},
-    jobs::runner::job::{Job, JobError},
+    jobs::runner::job::{Enqueue, Job, JobError},
     messages::{JobMeta, TenantTask, TenantTaskKind},
     store::tenants::Tenant,
 };
@@ -39,7 +39,7 @@ pub(super) async fn enqueue_daily_tasks(
         let passage = JobMeta::new(CorrelationId(deps.rng.uuid().as_u128()), asked);
         let task = Job::MaintainTenant(TenantTask { tenant: tenant.id, kind: work, meta: passage });
         let delay = Duration::from_secs(deps.rng.below(SPREAD));
-        deps.outbox.send(task.queue(), task.text(), delay).await?;
+        deps.outbox.enqueue(Enqueue::later(task, delay)).await?;
         sent += 1;
     }
     Ok(sent)

@@ -84,9 +84,7 @@ pub(super) async fn send_and_reschedule(
     let new: Vec<DueEntry> = moves.iter().map(|moved| moved.new).collect();
     let puts = new.into_iter().map(|entry| async move { deps.due.upsert(&entry).await });
     stream::iter(puts).buffer_unordered(CONCURRENCY).try_collect::<()>().await?;
-    let sends = nudges
-        .into_iter()
-        .map(|next| deps.outbox.send(next.job.queue(), next.job.text(), next.delay));
+    let sends = nudges.into_iter().map(|next| deps.outbox.enqueue(next));
     stream::iter(sends).buffer_unordered(CONCURRENCY).try_collect::<()>().await?;
     let old: Vec<DueEntry> = moves.iter().map(|moved| moved.old).collect();
     deps.due.remove_all(&old).await?;

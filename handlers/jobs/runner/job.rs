@@ -1,19 +1,16 @@
 //! How a step ends: with work for the next function, or with an error that already says whether to
 //! wait, to count it as our fault, or to let go.
 
-use std::time::Duration;
-
 use jiff::SignedDuration;
 
 use crate::{
     booking::BookingSystemError,
     graph::GraphError,
-    messages::{
-        BookingRequest, CalendarWrite, EventChanges, MailboxTask, MailboxTasks, Message, TenantTask,
-    },
-    queue::{Queue, QueueError},
+    queue::QueueError,
     store::{StoreError, tables::TableError},
 };
+
+pub use crate::messages::{Enqueue, Job};
 
 /// Why a step was not done. Decided where the error arises; nobody further up decides again.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -109,70 +106,6 @@ impl From<BookingSystemError> for JobError {
         match error {
             BookingSystemError::Unavailable { retry_after: after } => Self::Retry { after, cause },
             BookingSystemError::Store(error) => error.into(),
-        }
-    }
-}
-
-/// Work for a function, now or later.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Enqueue {
-    /// What to send.
-    pub job: Job,
-    /// How long it stays invisible.
-    pub delay: Duration,
-}
-
-/// A message to one of the functions.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Job {
-    /// To `fetch-event`.
-    FetchEvent(EventChanges),
-    /// To `create-booking`.
-    CreateBooking(BookingRequest),
-    /// To `write-back`.
-    WriteBack(CalendarWrite),
-    /// To `maintain-mailbox`.
-    MaintainMailbox(MailboxTask),
-    /// To `maintain-mailbox`, several at once.
-    MaintainMailboxes(MailboxTasks),
-    /// To `maintain-tenant`.
-    MaintainTenant(TenantTask),
-}
-
-impl Enqueue {
-    /// To be done at once.
-    pub fn now(message: Job) -> Self {
-        Self { job: message, delay: Duration::ZERO }
-    }
-
-    /// To be done in a while.
-    pub fn later(message: Job, delay: Duration) -> Self {
-        Self { job: message, delay }
-    }
-}
-
-impl Job {
-    /// The queue it goes to.
-    pub fn queue(&self) -> Queue {
-        match self {
-            Self::FetchEvent(message) => message.queue(),
-            Self::CreateBooking(message) => message.queue(),
-            Self::WriteBack(message) => message.queue(),
-            Self::MaintainMailbox(message) => message.queue(),
-            Self::MaintainMailboxes(message) => message.queue(),
-            Self::MaintainTenant(message) => message.queue(),
-        }
-    }
-
-    /// The text to send.
-    pub fn text(&self) -> String {
-        match self {
-            Self::FetchEvent(message) => message.to_text(),
-            Self::CreateBooking(message) => message.to_text(),
-            Self::WriteBack(message) => message.to_text(),
-            Self::MaintainMailbox(message) => message.to_text(),
-            Self::MaintainMailboxes(message) => message.to_text(),
-            Self::MaintainTenant(message) => message.to_text(),
         }
     }
 }

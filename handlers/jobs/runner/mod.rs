@@ -26,7 +26,7 @@ use crate::{
         audit::AuditWriter,
         job::{Enqueue, JobError},
     },
-    messages::{JobMeta, Message as _, TenantTask, TenantTaskKind},
+    messages::{JobMeta, TenantTask, TenantTaskKind},
     queue::{Outbox, QueueError},
     store::{
         StoreError,
@@ -82,7 +82,7 @@ impl Runner {
             Ok(next) => {
                 tracing::info!(next = next.len(), "done");
                 for next in next {
-                    self.outbox.send(next.job.queue(), next.job.text(), next.delay).await?;
+                    self.outbox.enqueue(next).await?;
                 }
                 return Ok(());
             }
@@ -123,7 +123,7 @@ impl Runner {
         }
         let delay: Duration = delay.unsigned_abs();
         let message = item.requeue(tenant, passage);
-        self.outbox.send(message.queue(), message.text(), delay).await?;
+        self.outbox.enqueue(Enqueue::later(message, delay)).await?;
         Ok(())
     }
 
@@ -135,7 +135,7 @@ impl Runner {
     ) -> Result<(), QueueError> {
         let passage = JobMeta::new(correlation, self.clock.now());
         let task = TenantTask { tenant, kind: TenantTaskKind::CheckAccess, meta: passage };
-        self.outbox.send(task.queue(), task.to_text(), Duration::ZERO).await
+        self.outbox.enqueue(task).await
     }
 
     /// The item stops here, visible to people, with its message for a replay.

@@ -1,6 +1,6 @@
 //! What the handlers of this function work with.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use axum::extract::FromRef;
 use futures::{StreamExt as _, stream};
@@ -16,7 +16,7 @@ use crate::{
     },
     graph::{CallContext, Graph, TenantGraph},
     identity::{app_tokens::Registrations, sign_in::AdminConsent},
-    messages::{JobMeta, MailboxTask, MailboxTaskKind, Message, TenantTask, TenantTaskKind},
+    messages::{JobMeta, MailboxTask, MailboxTaskKind, TenantTask, TenantTaskKind},
     queue::Outbox,
     store::{
         audit::Audit,
@@ -117,7 +117,7 @@ impl Deps {
     ) -> Result<(), PageError> {
         let meta = JobMeta::new(self.new_correlation_id(), self.clock.now());
         let task = TenantTask { tenant, kind, meta };
-        Ok(self.outbox.send(task.queue(), task.to_text(), Duration::ZERO).await?)
+        Ok(self.outbox.enqueue(task).await?)
     }
 
     pub(super) async fn enqueue_mailbox_task(
@@ -128,7 +128,7 @@ impl Deps {
     ) -> Result<(), PageError> {
         let meta = JobMeta::new(self.new_correlation_id(), self.clock.now());
         let task = MailboxTask { tenant, mailbox, kind, nonce: None, due: None, meta };
-        Ok(self.outbox.send(task.queue(), task.to_text(), Duration::ZERO).await?)
+        Ok(self.outbox.enqueue(task).await?)
     }
 }
 

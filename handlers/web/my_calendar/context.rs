@@ -1,6 +1,6 @@
 //! What a request works with: what it may use, who asks, and what it hands on to the workers.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use axum::extract::FromRef;
 use jiff::SignedDuration;
@@ -15,7 +15,7 @@ use crate::{
     },
     graph::{CallContext, Graph, Mail, TenantGraph},
     identity::sign_in::TokenVerifier,
-    messages::{JobMeta, MailboxTask, MailboxTaskKind, Message as _, TenantTask, TenantTaskKind},
+    messages::{JobMeta, MailboxTask, MailboxTaskKind, TenantTask, TenantTaskKind},
     queue::{Outbox, QueueError},
     store::{
         StoreError,
@@ -139,7 +139,7 @@ impl<'a> RequestContext<'a> {
         let meta = JobMeta::new(self.correlation, self.deps.clock.now());
         let kind = TenantTaskKind::ReconcilePolicy { from: None };
         let task = TenantTask { tenant: self.tenant, kind, meta };
-        self.deps.outbox.send(task.queue(), task.to_text(), Duration::ZERO).await
+        self.deps.outbox.enqueue(task).await
     }
 
     pub(super) async fn enqueue_mailbox_task(
@@ -149,6 +149,6 @@ impl<'a> RequestContext<'a> {
     ) -> Result<(), QueueError> {
         let meta = JobMeta::new(self.correlation, self.deps.clock.now());
         let task = MailboxTask { tenant: self.tenant, mailbox, kind, nonce: None, due: None, meta };
-        self.deps.outbox.send(task.queue(), task.to_text(), Duration::ZERO).await
+        self.deps.outbox.enqueue(task).await
     }
 }

@@ -28,8 +28,8 @@ use crate::{
     domain::ids::TenantId,
     graph::notifications::{InvalidNotificationBody, parse},
     identity::keys::{KeyRing, KeysUnavailable, ValidationTokenVerifier},
-    jobs::runner::job::{Enqueue, Job},
-    queue::{MESSAGE_TTL, Outbox, QueueError},
+    messages::Enqueue,
+    queue::{Outbox, QueueError},
 };
 
 /// The largest body that is read: about 4,000 items. Graph publishes no limit (2026-04).
@@ -175,8 +175,9 @@ async fn accept(deps: &Deps, request: Request) -> Result<(), WebhookError> {
             "sealed content that Graph did not vouch for is not used; its events are read"
         );
     }
-    try_join_all(sorted.jobs.iter().map(|next| enqueue(deps, next))).await?;
-    tracing::info!(items.ours = sorted.verified, puts = sorted.jobs.len(), "handed on");
+    let puts = sorted.jobs.len();
+    try_join_all(sorted.jobs.into_iter().map(|next| enqueue(deps, next))).await?;
+    tracing::info!(items.ours = sorted.verified, puts, "handed on");
     Ok(())
 }
 
@@ -192,17 +193,8 @@ async fn verified_tenants(deps: &Deps, tokens: &[String]) -> BTreeSet<TenantId> 
 }
 
 /// The outbox itself tries twice; a second failure is Graph's to repeat.
-async fn enqueue(deps: &Deps, next: &Enqueue) -> Result<(), QueueError> {
+async fn enqueue(deps: &Deps, next: Enqueue) -> Result<(), QueueError> {
     let closed = |_| QueueError("the process is stopping".to_owned());
     let _place = deps.put_permits.acquire().await.map_err(closed)?;
-    let life = match &next.job {
-        Job::FetchEvent(changes) => changes.time_to_live(),
-        Job::CreateBooking(_)
-        | Job::WriteBack(_)
-        | Job::MaintainMailbox(_)
-        | Job::MaintainMailboxes(_)
-        | Job::MaintainTenant(_) => MESSAGE_TTL,
-    };
-    let (queue, text) = (next.job.queue(), next.job.text());
-    deps.outbox.send_with_ttl(queue, text, next.delay, life).await
+    deps.outbox.enqueue(next).await
 }

@@ -9,13 +9,12 @@ mod rehearsal;
 mod suspend;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use roombridge::domain::decision::{Decision, DecisionKind};
 use roombridge::domain::ids::{CorrelationId, MailboxId};
 use roombridge::domain::keys::Digest;
 use roombridge::domain::tenancy::{TenantPolicy, TenantState};
-use roombridge::messages::{JobMeta, Message, TenantTask, TenantTaskKind};
+use roombridge::messages::{JobMeta, TenantTask, TenantTaskKind};
 use roombridge::store::mailboxes::MailboxState;
 use roombridge::store::register::Register;
 use roombridge::store::tenants::{Tenant, TenantConnection, Tenants};
@@ -73,7 +72,7 @@ impl Contoso {
         let correlation = CorrelationId(self.world.rng.uuid().as_u128());
         let passage = JobMeta::new(correlation, self.now());
         let task = TenantTask { tenant: self.tenant_id()?, kind: work, meta: passage };
-        Ok(self.world.raw_outbox.send(task.queue(), task.to_text(), Duration::ZERO).await?)
+        Ok(self.world.raw_outbox.enqueue(task).await?)
     }
 
     async fn register(&self) -> Result<Vec<Decision>, TestError> {

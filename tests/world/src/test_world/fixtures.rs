@@ -6,9 +6,7 @@ use roombridge::domain::decision::ConsentCapacity;
 use roombridge::domain::ids::{CorrelationId, MailboxId, RoomId, TenantId};
 use roombridge::domain::policy::{ContentPolicy, Registration, ResponseMode, Room};
 use roombridge::domain::tenancy::{TenantPolicy, TenantState};
-use roombridge::messages::{
-    JobMeta, MailboxTask, MailboxTaskKind, Message, TenantTask, TenantTaskKind,
-};
+use roombridge::messages::{JobMeta, MailboxTask, MailboxTaskKind, TenantTask, TenantTaskKind};
 use roombridge::queue::Outbox;
 use roombridge::store::mailboxes::{
     BookingDisposition, Consent, Mailbox, MailboxKind, MailboxState, Mailboxes,
@@ -75,7 +73,7 @@ impl Fixtures {
         self.tenants.upsert(&row).await.map_err(TestWorldError::from_any)?;
         let passage = JobMeta::new(CorrelationId(self.rng.uuid().as_u128()), self.clock.now());
         let task = TenantTask { tenant, kind: TenantTaskKind::Connect, meta: passage };
-        let sent = self.outbox.send(task.queue(), task.to_text(), std::time::Duration::ZERO).await;
+        let sent = self.outbox.enqueue(task).await;
         sent.map_err(TestWorldError::from_any)
     }
 
@@ -173,7 +171,7 @@ impl Fixtures {
             due: None,
             meta: passage,
         };
-        let sent = self.outbox.send(task.queue(), task.to_text(), std::time::Duration::ZERO).await;
+        let sent = self.outbox.enqueue(task).await;
         sent.map_err(TestWorldError::from_any)
     }
 
