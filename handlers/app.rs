@@ -36,7 +36,7 @@ use crate::{
     web::{consent, layout::PageContext, my_calendar, notifications},
 };
 
-/// What the app stands on: real or simulated.
+/// The services that the app uses: real or simulated.
 pub struct Ports {
     /// Table storage.
     pub tables: Arc<dyn Tables>,
@@ -60,7 +60,7 @@ pub struct Ports {
     pub rng: Arc<dyn Rng>,
 }
 
-/// What the app is told.
+/// The app's settings.
 #[derive(Debug, Clone)]
 pub struct AppOptions {
     /// Graph, version included.
@@ -127,7 +127,7 @@ impl App {
         }
     }
 
-    /// What the guard on outgoing Graph requests has counted.
+    /// The counts of the allow-list for requests to Graph.
     pub fn graph(&self) -> &Graph {
         &self.graph
     }
@@ -330,7 +330,7 @@ impl App {
         }
     }
 
-    /// What stands around the pages of `function`.
+    /// The layout of the pages of `function`.
     fn page_context(&self, function: &'static str) -> PageContext {
         let keys = Arc::clone(&self.ports.cookie_keys);
         let sessions = Arc::new(SessionCookies::new(keys, self.clock(), self.rng()));

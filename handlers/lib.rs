@@ -44,10 +44,10 @@
 //! 2. [`jobs::fetch_event::run`] reads the mailbox's row and drops the item unless the mailbox
 //!    is active and the nonce is its own. It reads the rows it may change, then asks Graph for the
 //!    fields listed in [`graph::fields`] (or opens what the notification brought of them, sealed),
-//!    and makes a [`graph::sighting::CopySnapshot`] of the answer: whose copy, which managed rooms,
+//!    and makes a [`graph::copy_snapshot::CopySnapshot`] of the answer: whose copy, which managed rooms,
 //!    when. Without a managed room it stops, and nothing is left behind.
 //! 3. [`domain::booking::Booking::see`] takes in what this copy says;
-//!    [`domain::appointment::Copies::desired_state`] makes one wish of both copies. The due entries
+//!    [`domain::appointment::Copies::desired_state`] makes one desired state of both copies. The due entries
 //!    (purge, unsettled) are written first, then the booking's row, then the pointer from the copy,
 //!    and only then the nudge.
 //! 4. [`jobs::create_booking::run`] asks [`domain::booking::Booking::next_step`] what is
@@ -66,7 +66,7 @@
 //!    ([`identity::admin_consent`]), and comes back. [`web::consent`] believes nothing of what
 //!    the browser brings: it takes a token for that tenant and makes a harmless call. Then it writes
 //!    the decision into the register, the tenant's row, and a task.
-//! 2. [`jobs::maintain_tenant`] goes over the tenant's mailboxes shard by shard, and sends a task
+//! 2. [`jobs::maintain_tenant`] reads the tenant's mailboxes shard by shard, and sends a task
 //!    for each that is to be followed and is not, or the other way round. It does so again after every
 //!    change of the policy.
 //! 3. Anna ticks the box. [`web::my_calendar`] asks whether she is in scope and not excluded,
@@ -77,7 +77,7 @@
 //!    unsubscribes, and has `fetch-event` forget each copy. It runs again when nothing about her can
 //!    be on its way any more, and removes the tombstone.
 //!
-//! Between the host and these functions stands [`jobs::runner`]: it decodes a message, runs the function,
+//! [`jobs::runner`] is between the host and these functions: it decodes a message, runs the function,
 //! and gives the outcome to [`jobs::runner::Runner`], which sends what comes next, lets what failed wait,
 //! or writes it to `Failures`.
 //!
@@ -109,7 +109,7 @@
 //! - A scan of a whole table: [`store::due`] is the only index by time, and costs what is due. (A
 //!   tenant that leaves has its due entries looked for once, see [`store::tenant_data`].)
 //! - Output bindings and the host's own retries of queue functions: a result must be stored before
-//!   the next function is told.
+//!   the next function gets a message.
 //! - Any way to read a meeting's body, attachments, online-meeting link or people's answers
 //!   ([`graph::allow_list`] stops the request).
 //! - A PATCH of attendees, location, subject or body; `write-back` writes its own property only.
@@ -127,7 +127,7 @@
 //!   [`jobs::create_booking`].
 //! - A copy that was seen for the first time is looked at once more, see [`jobs::fetch_event`].
 //! - `dispatch-due` never deletes what it nudges about, see [`jobs::dispatch_due`].
-//! - A failed item is sent anew alone instead of failing the invocation, see [`jobs::runner`].
+//! - A failed item is sent again alone instead of failing the invocation, see [`jobs::runner`].
 //! - The client of the tables is our own, and knows nothing of this job, see
 //!   [`store::table_service`].
 //!

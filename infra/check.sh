@@ -341,7 +341,7 @@ check_vault_and_telemetry() {
   if ask component resource list --resource-group "$group" --resource-type Microsoft.Insights/components --query '[].id'; then
     insights=$(row component 1)
     if arm insights "$insights?api-version=2020-02-02" '[to_string(properties.DisableLocalAuth), properties.WorkspaceResourceId, properties.InstrumentationKey]'; then
-      [ "$(row insights 1)" = true ] || problem+='; whoever knows its key may write to it'
+      [ "$(row insights 1)" = true ] || problem+='; anyone who knows its key may write to it'
       case $(setting APPLICATIONINSIGHTS_CONNECTION_STRING) in *"$(row insights 3)"*) ;; *) problem+='; the app writes to another one' ;; esac
     else
       problem=$(why)

@@ -24,7 +24,7 @@ usage: infra/deploy.sh ENV RESOURCE_GROUP [--stage NAME] [--registrations WAY] [
                           ROOMBRIDGE_APP_ORGANISATION_WIDE, _SCOPED, _PEOPLE and _OPERATORS
   --package FOLDER        where `cargo pack` put the zip [target/package]
   --what-if               prints what would change, and changes nothing
-  --reader                with --what-if: does not ask whether whoever compares may also deploy
+  --reader                with --what-if: does not ask whether the one who compares may also deploy
 
 Needs az (signed in, the subscription chosen) with Bicep, and for the package sha256sum.
 END
@@ -52,7 +52,7 @@ while [ "$#" -gt 0 ]; do
 done
 case $stage in all | foundation | registrations | site | package | redirects | check) ;; *) usage "There is no stage '$stage'." ;; esac
 case $way in bicep | script | given) ;; *) usage "--registrations takes bicep, script or given, not '$way'." ;; esac
-[ "$level" = Provider ] || $what_if || usage '--reader only compares: it goes with --what-if.'
+[ "$level" = Provider ] || $what_if || usage '--reader only compares: it needs --what-if.'
 
 # What is set and empty would beat the defaults of the parameter files.
 for name in "${!ROOMBRIDGE_@}"; do [ -n "${!name}" ] || unset "$name"; done
@@ -97,7 +97,7 @@ preflight() {
     stop 'az is not signed in' 'az login, then az account set --subscription NAME'
   az group show --name "$group" --query name --output tsv >/dev/null 2>&1 ||
     stop "there is no resource group $group in this subscription" "az group create --name $group --location REGION (az functionapp list-flexconsumption-locations says which regions can)"
-  # Whoever may deploy to the group alone need not be able to read this of the subscription.
+  # Someone who may deploy to the group alone need not be able to read this of the subscription.
   known=$(az provider list --query "[?registrationState=='Registered'].namespace" --output tsv 2>/dev/null) || {
     echo 'not checked: whether the resource providers are registered, which is for readers of the subscription' >&2
     return 0
@@ -167,7 +167,7 @@ registrations() {
         return
       fi
       take "$lines"
-      # The only place where they are told: a later run of one stage gets them from the environment.
+      # The only place where they are given: a later run of one stage gets them from the environment.
       printf 'ROOMBRIDGE_APP_%s\n' "ORGANISATION_WIDE=$ROOMBRIDGE_APP_ORGANISATION_WIDE" "SCOPED=$ROOMBRIDGE_APP_SCOPED" \
         "PEOPLE=$ROOMBRIDGE_APP_PEOPLE" "OPERATORS=$ROOMBRIDGE_APP_OPERATORS"
       ;;
@@ -282,7 +282,7 @@ redirects() {
   fi
   say "redirects: below $pages"
   if [ "$way" = given ]; then
-    printf '%s\n' "Ask whoever made the registrations to add (infra/check.sh tells whether they did):" \
+    printf '%s\n' "Ask the person who made the registrations to add (infra/check.sh tells whether they did):" \
       "  organisation-wide, scoped: $pages/consent/granted" \
       "  people: $pages/consent/signed-in and $pages/my-calendar/signed-in"
     return

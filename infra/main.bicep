@@ -72,13 +72,13 @@ param tenants array = []
 
 // Addresses
 
-@description('Host name of the webhook, where it is not the own name of the app; whoever sets it has bound it. Graph keeps the address of a subscription until the subscription is made anew.')
+@description('Host name of the webhook, where it is not the own name of the app; bind it before you set it. Graph keeps the address of a subscription until the subscription is replaced.')
 param notificationHost string = ''
 
-@description('Host name of the pages, where it is not the own name of their app; whoever sets it has bound it.')
+@description('Host name of the pages, where it is not the own name of their app; bind it before you set it.')
 param pagesHost string = ''
 
-@description('Networks that notifications may come from, as addresses with a mask, such as those that Microsoft publishes for Graph. The program compares them with the address that the platform saw. With a second app for the pages the platform turns everybody else away before any code runs; with one app it cannot, because its rules hold for every function of an app, and people come from anywhere. Whoever sets this has to follow the published list, or notifications are lost.')
+@description('Networks that notifications may come from, as addresses with a mask, such as those that Microsoft publishes for Graph. The program compares them with the address that the platform saw. With a second app for the pages the platform turns everybody else away before any code runs; with one app it cannot, because its rules hold for every function of an app, and people come from anywhere. If you set this, follow the published list, or notifications are lost.')
 @maxLength(500)
 param allowedSources array = []
 
@@ -167,7 +167,7 @@ param storageSku string = 'Standard_ZRS'
 @maxValue(30)
 param undoDays int = 7
 
-@description('Whether the vault keeps what is deleted for seven days, whoever asks for less. It guards against the loss of all keys; its price is that a destroyed content key can be recovered for that long. Once on, it stays on.')
+@description('Whether the vault keeps what is deleted for seven days, even if somebody asks for less. It guards against the loss of all keys; its price is that a destroyed content key can be recovered for that long. Once on, it stays on.')
 param vaultPurgeProtection bool = true
 
 // Network, only where it is private
@@ -192,7 +192,7 @@ param natGatewayId string = ''
 @description('Addresses that alerts and the budget write to.')
 param alertEmails array = []
 
-@description('What a month may cost in the currency of the subscription before somebody is told; 0: no budget.')
+@description('What a month may cost in the currency of the subscription before somebody is notified; 0: no budget.')
 @minValue(0)
 param budgetAmount int = 0
 
@@ -469,10 +469,10 @@ output notificationUrl string = withSite ? notificationAddress : ''
 @description('Name of the storage account.')
 output storageAccountName string = storageName
 
-@description('Name of the container that the package goes to.')
+@description('Name of the container that takes the package.')
 output packageContainerName string = storage.outputs.packageContainerName
 
-@description('Name of the container that the package of the pages goes to; empty where there is none.')
+@description('Name of the container that takes the package of the pages; empty where there is none.')
 output pagesPackageContainerName string = storage.outputs.pagesPackageContainerName
 
 @description('Name of the vault.')

@@ -8,8 +8,8 @@ use jiff::Timestamp;
 
 use crate::domain::ids::{CorrelationId, TenantId};
 
-/// The system of a request that the guard stopped: it never left.
-pub const ALLOW_LIST: &str = "guard";
+/// The system of a request that the allow-list stopped: it was never sent.
+pub const ALLOW_LIST: &str = "allow-list";
 
 /// One call to a system outside.
 #[derive(Debug, Clone, PartialEq, Eq)]

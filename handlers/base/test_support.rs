@@ -8,12 +8,12 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::{clock::Clock, rng::Rng};
 
-/// A clock that stands still until it is moved. Clones share the hand.
+/// A clock that does not move until a test moves it. Clones share the hand.
 #[derive(Debug, Clone)]
 pub struct ManualClock(Arc<Mutex<Timestamp>>);
 
 impl ManualClock {
-    /// A clock that shows `new`.
+    /// A clock that shows `start`.
     pub fn new(start: Timestamp) -> Self {
         Self(Arc::new(Mutex::new(start)))
     }

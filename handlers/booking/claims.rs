@@ -33,7 +33,7 @@ pub struct FreeInterval {
     slot: LedgerSlot,
     /// The days with the slot taken.
     days: Vec<LedgerDay>,
-    /// Whether that changes any of them; otherwise the claim stands already.
+    /// Whether that changes any of them; otherwise the claim exists already.
     needs_write: bool,
 }
 
@@ -61,7 +61,7 @@ impl LedgerClaims {
         Self { ledger, rng }
     }
 
-    /// Looks whether `interval` is free for `holder`, without claiming it.
+    /// Checks whether `interval` is free for `holder`, without claiming it.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -74,8 +74,8 @@ impl LedgerClaims {
         Ok(check_availability(days, LedgerSlot { holder, interval }))
     }
 
-    /// Takes what was found free, on all its days or on none. Whoever was faster is met by the
-    /// ETags, and then looked at anew.
+    /// Takes what was found free, on all its days or on none. An ETag
+    /// shows that another worker was faster; then the rows are read again.
     ///
     /// # Errors
     /// [`StoreError`]; after a lost answer the claim may stand, and a repeat finds it.

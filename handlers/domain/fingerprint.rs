@@ -11,9 +11,9 @@ use super::{
 };
 
 impl BookingSpec {
-    /// Stands for what the room was asked: when, and which asking it was. A refusal answers this
+    /// The digest of what the room was asked: when, and by which invitation. A refusal answers this
     /// and is final until it changes; Exchange asks a room that declined again only when the time
-    /// changes or the organizer invites it anew, not when a subject is edited.
+    /// changes or the organizer invites it again, not when a subject is edited.
     pub fn request_digest(&self) -> Digest {
         let number = |t: Timestamp| t.as_nanosecond().to_be_bytes();
         let interval = self.facts.interval;
@@ -21,7 +21,7 @@ impl BookingSpec {
         Digest::of(&[b"asking", &start, &end, &self.invitation.to_be_bytes()])
     }
 
-    /// Stands for everything that was wished, so that an outcome can say what it is the outcome of.
+    /// The digest of everything that was wanted, so that an outcome can say what it is the outcome of.
     pub fn fingerprint(&self) -> Digest {
         let Facts { interval, attendee_count: people, private, details } = &self.facts;
         let mut parts: Vec<Vec<u8>> = vec![
@@ -39,7 +39,7 @@ impl BookingSpec {
     }
 }
 
-/// Stands for the fields of an appointment by which a resync tells whether the store has missed
+/// The digest of the fields of an appointment by which a resync tells whether the store has missed
 /// something; without content, since a resync never asks for it.
 pub fn change_digest(facts: Option<(Interval, u16, bool)>, rooms: &[RoomId]) -> Digest {
     let number = |t: Timestamp| t.as_nanosecond().to_be_bytes().to_vec();

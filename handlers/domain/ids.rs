@@ -95,7 +95,7 @@ impl RoomId {
     }
 }
 
-/// An id that somebody else writes: `$allowed` are its letters, besides ASCII letters and digits.
+/// An id that somebody else writes: `$allowed` are its letters, apart from ASCII letters and digits.
 macro_rules! text_id {
     ($(#[$doc:meta])* $name:ident, max $max:literal, allowed $allowed:literal) => {
         $(#[$doc])*
@@ -132,7 +132,7 @@ macro_rules! text_id {
 text_id! {
     /// An immutable event id: opaque, case-sensitive, another one in every mailbox. Graph writes
     /// base64 of either alphabet, below 200 characters (no limit is published); any other letter
-    /// could change the meaning of an address. Percent-encode it before it goes into one.
+    /// could change the meaning of an address. Percent-encode it before you put it into one.
     EventId, max 512, allowed "-_=+"
 }
 text_id! {

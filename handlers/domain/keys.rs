@@ -13,7 +13,7 @@ use super::ids::{EventId, RoomId, TenantId};
 pub struct Digest(pub u128);
 
 impl Digest {
-    /// The digest of these parts, told apart by their lengths.
+    /// The digest of these parts, each preceded by its length.
     pub fn of(parts: &[&[u8]]) -> Self {
         let mut context = digest::Context::new(&digest::SHA256);
         for part in parts {
@@ -66,7 +66,7 @@ impl std::str::FromStr for Digest {
 
 super::ids::serde_as_text!(Digest);
 
-/// Names one wish for one room by one appointment: tenant, `iCalUId`, the occurrence's original
+/// Names one appointment's use of one room: tenant, `iCalUId`, the occurrence's original
 /// start, and the room. Never a start that can move, never an event id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct BookingKey {

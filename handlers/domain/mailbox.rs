@@ -75,7 +75,7 @@ pub enum MailboxTaskKind {
 pub enum MailboxAction {
     /// Remove the subscription and the row.
     Remove,
-    /// Forget everything; the tombstone goes last.
+    /// Forget everything; the tombstone is deleted last.
     Erase,
     /// Write that policy keeps it out, then leave it.
     Pause,

@@ -20,7 +20,7 @@ pub enum SubjectPolicy {
     Drop,
     /// It is asked for once a managed room was found, and passed on.
     Keep,
-    /// It is never asked for; this text stands in its place.
+    /// It is never asked for; this text replaces it.
     Replace(String),
 }
 
@@ -83,7 +83,7 @@ impl ContentPolicy {
         }
     }
 
-    /// The subject that goes into the booking, given the one that was read (if any).
+    /// The booking's subject, given the one that was read (if any).
     pub fn booking_subject(&self, private: bool, read: Option<Personal>) -> Option<Personal> {
         match (&self.subject, private) {
             (SubjectPolicy::Keep, false) => read,

@@ -69,8 +69,8 @@ pub const RETENTION_RULES: [RetentionRule; 9] = [
     },
     RetentionRule {
         table: "Due",
-        content: "instant and keys of what must be looked at",
-        retention: "until it was looked at and is settled",
+        content: "instant and keys of what is due",
+        retention: "until it is done and settled",
         purpose: "to forget nothing, the purge included",
     },
     RetentionRule {
@@ -123,7 +123,7 @@ pub const EXTERNAL_RETENTION_RULES: [ExternalRetentionRule; 11] = [
         places: &["create-booking", "write-back"],
         content: "tenant id, digest of the appointment's id, room id, original start of an occurrence, correlation id",
         retention: "until it is worked off; never longer than 7 days",
-        purpose: "to look at one booking",
+        purpose: "to book, or to publish the outcome of, one booking",
     },
     ExternalRetentionRule {
         service: "Queue Storage",
@@ -163,7 +163,7 @@ pub const EXTERNAL_RETENTION_RULES: [ExternalRetentionRule; 11] = [
         service: "Key Vault",
         places: &["client-state-keys", "cookie-keys"],
         content: "random keys of 32 bytes",
-        retention: "a new one follows after 365 days, the old one goes 14 days later; what the vault deletes it keeps for its own time",
+        retention: "a new one follows after 365 days, the old one is removed 14 days later; what the vault deletes it keeps for its own time",
         purpose: "to prove notifications, to seal the pages' cookies",
     },
     ExternalRetentionRule {

@@ -1,4 +1,4 @@
-//! What a tenant as a whole has decided: how its people agree, who is out of bounds, and where it stands.
+//! What a tenant as a whole has decided: how its people agree, who is out of bounds, and its state.
 
 use std::collections::BTreeSet;
 
@@ -10,7 +10,7 @@ use super::{
     policy::ContentPolicy,
 };
 
-/// Where a tenant stands. Only an active one is worked for.
+/// A tenant's state. Only an active one is worked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum TenantState {
     /// Connected.
@@ -58,7 +58,7 @@ pub enum SuspensionReason {
 pub enum ConsentMode {
     /// Each person must agree.
     OptIn,
-    /// The organisation agrees for everybody in scope; people are told, and may still withdraw.
+    /// The organisation agrees for everybody in scope; people are notified, and may still withdraw.
     Organisation,
 }
 
@@ -81,7 +81,7 @@ pub struct TenantPolicy {
     pub content: ContentPolicy,
     /// Whether its rooms' mailboxes are subscribed; if not, only those who agreed are booked.
     pub rooms_subscribed: bool,
-    /// Whether a delegate may agree for the owner of a calendar. Needs `mail`: the owner is told.
+    /// Whether a delegate may agree for the owner of a calendar. Needs `mail`: the owner is notified.
     pub delegate_consent: bool,
     /// The mailbox that mail is sent from; `None` when none is ever sent.
     pub mail_sender: Option<MailboxId>,

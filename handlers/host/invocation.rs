@@ -22,7 +22,7 @@ pub struct InvocationContext {
 }
 
 /// The call failed as a whole: the host counts a try and shows a queue message again after its
-/// `visibilityTimeout`. The reason goes to the log, so it names no person and no content.
+/// `visibilityTimeout`. The reason is logged, so it names no person and no content.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct InvocationError(pub String);
@@ -57,7 +57,7 @@ pub trait TimerFunction: Send + Sync {
 pub struct Limits {
     /// A queue or timer call is cut after this and answered as a failure.
     pub timeout: Duration,
-    /// A timer function is asked to stop itself after this, and starts anew at the next tick.
+    /// A timer function is asked to stop itself after this, and starts again at the next tick.
     pub timer_soft_timeout: Duration,
 }
 

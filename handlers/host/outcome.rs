@@ -17,7 +17,7 @@ const FAILED_BODY: &str =
 pub enum InvocationOutcome {
     /// The host deletes the message, or notes the run.
     Succeeded,
-    /// The host shows the message again or repeats the run. Why stands in our own log: the host
+    /// The host shows the message again or repeats the run. Our own log says why: the host
     /// drops the `Logs` of a failed call.
     Failed,
 }

@@ -2,8 +2,8 @@
 //!
 //! HTTP functions live under `/api/`, queue and timer functions at `/{name}`. No HTTP route of
 //! host.json or function.json reaches a path outside `/api/`, so nobody outside can pose as a queue;
-//! `call.rs` checks the caller's marks besides. `tests/it/contract.rs` holds this table, the
-//! function.json files, host.json and the queues together.
+//! `call.rs` checks the caller's marks, too. `tests/it/contract.rs` compares this table, the
+//! function.json files, host.json and the queues.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -108,21 +108,21 @@ impl Functions {
         Self { clock, limits, queues, timers, http }
     }
 
-    /// `work` takes the messages of the queue function `label`.
+    /// `handler` takes the messages of the queue function `name`.
     #[must_use]
     pub fn queue(mut self, name: &'static str, handler: Arc<dyn QueueFunction>) -> Self {
         self.queues.insert(name, handler);
         self
     }
 
-    /// `work` does the runs of the timer function `label`.
+    /// `handler` does the runs of the timer function `name`.
     #[must_use]
     pub fn timer(mut self, name: &'static str, handler: Arc<dyn TimerFunction>) -> Self {
         self.timers.insert(name, handler);
         self
     }
 
-    /// `routes` answers the HTTP function `label`. Its paths are relative to the fixed beginning of
+    /// `routes` answers the HTTP function `name`. Its paths are relative to the fixed beginning of
     /// the function's route: `/` for `notifications`, `/` and `/{step}` for `consent/{step?}`. Every
     /// request carries an [`super::InvocationContext`] as an extension; bodies are limited to 4 MiB
     /// unless the routes set another limit.
@@ -250,9 +250,9 @@ mod tests {
         ) -> Result<(), InvocationError> {
             self.0.lock().unwrap().push(cx);
             match delivery.text.as_str() {
-                "panic" => panic!("as told"),
+                "panic" => panic!("as asked"),
                 "hang" => std::future::pending().await,
-                "fail" => Err(InvocationError("as told".into())),
+                "fail" => Err(InvocationError("as asked".into())),
                 _ => Ok(()),
             }
         }
@@ -269,7 +269,7 @@ mod tests {
     fn all(obedient: &Arc<RecordingFunction>) -> Functions {
         let clock = Arc::new(ManualClock::new(Timestamp::UNIX_EPOCH));
         let echo = |Extension(cx): Extension<InvocationContext>, body: String| async move {
-            assert_ne!(body, "panic", "as told");
+            assert_ne!(body, "panic", "as asked");
             format!("{} got {body}", cx.function)
         };
         FUNCTIONS.iter().fold(Functions::new(clock, Limits::default()), |given, function| {

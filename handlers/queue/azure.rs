@@ -161,7 +161,7 @@ impl Outbox for AzureOutbox {
     }
 }
 
-/// What is told of an error: its kind and the service's code, no address and no content.
+/// What is said of an error: its kind and the service's code, no address and no content.
 fn to_queue_error(error: &azure_core::Error) -> QueueError {
     QueueError(error.kind().to_string())
 }

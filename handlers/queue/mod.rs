@@ -10,11 +10,11 @@ use async_trait::async_trait;
 /// (learn.microsoft.com/rest/api/storageservices/put-message: 64 KiB).
 pub const MAX_MESSAGE_BYTES: usize = 64 * 1024;
 /// How long a message lives, and so the delay that no message may have
-/// (learn.microsoft.com/rest/api/storageservices/put-message: 7 days unless told otherwise, and
+/// (learn.microsoft.com/rest/api/storageservices/put-message: 7 days by default, and
 /// the delay must be shorter than the life).
 pub const MESSAGE_TTL: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 /// How long sealed content waits at most: after that the message is thrown away unread, and the
-/// next resync finds what it told.
+/// next resync finds the change.
 pub const ENCRYPTED_CONTENT_TTL: Duration = Duration::from_secs(6 * 60 * 60);
 /// How long a message taken from a poison queue stays hidden from others.
 pub const POISON_VISIBILITY_TIMEOUT: Duration = Duration::from_secs(5 * 60);

@@ -6,7 +6,7 @@ use url::Url;
 
 use crate::base::http::is_loopback;
 
-/// Looks variables up and remembers what was wrong with them.
+/// Reads variables and remembers what was wrong with them.
 pub struct SettingsReader<'a> {
     lookup: &'a dyn Fn(&str) -> Option<String>,
     errors: Vec<String>,

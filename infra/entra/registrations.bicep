@@ -51,7 +51,7 @@ param exchangeAudience string = 'api://AzureADTokenExchange'
 @description('Client ids of Outlook add-ins that may ask for my-calendar without a question to the person. The same as addInClients of main.bicep.')
 param addInClients array = []
 
-@description('Object ids of people who own the registrations, two at least, beside whoever deploys. Owners may add credentials: keep them few, and look at the sign-in and audit logs of Entra.')
+@description('Object ids of people who own the registrations, two at least, beside the one who deploys. Owners may add credentials: keep them few, and look at the sign-in and audit logs of Entra.')
 param owners array = []
 
 @description('Your privacy statement, shown where people and administrators consent; empty for none.')

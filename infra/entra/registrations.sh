@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Makes the app registrations with the Azure CLI: the same as registrations.bicep, for teams whose
-# pipeline has no rights in Entra, and for clouds that Microsoft Graph Bicep does not know. Whoever
-# runs it is signed in (az login) to the tenant of the identity, and has the role Application
+# pipeline has no rights in Entra, and for clouds that Microsoft Graph Bicep does not know. Its
+# user is signed in (az login) to the tenant of the identity, and has the role Application
 # Developer there, or owns the registrations.
 #
 # It can be run again: what is there is changed, nothing is made twice, and nothing is deleted. It
@@ -53,7 +53,7 @@ address() { # VALUE OPTION
     die "$2 takes an https address without a slash at its end, not '$1'"
 }
 
-# usage: what stands at the head of this file.
+# usage: the head of this file.
 usage() { sed -n 's/^# \{0,1\}//; 2,/^set /{ /^set /d; p; }' registrations.sh >&2; }
 [ $# -gt 0 ] || { usage && exit 2; }
 case $1 in -h | --help) usage && exit 2 ;; esac

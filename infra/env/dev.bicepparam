@@ -19,7 +19,7 @@ param maximumInstances = 40
 param instanceMemoryMB = 512
 param httpConcurrency = 32
 
-// One building: what is lost here is made anew.
+// One building: what is lost here is made again.
 param storageSku = 'Standard_LRS'
 param undoDays = 1
 

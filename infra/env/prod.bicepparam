@@ -21,11 +21,11 @@ param privateNetworking = true
 param natGatewayId = readEnvironmentVariable('ROOMBRIDGE_NAT_GATEWAY_ID', '')
 param vaultPurgeProtection = true
 
-// Names that stay when the app is made anew; empty: the apps' own.
+// Names that stay when the app is replaced; empty: the apps' own.
 param notificationHost = readEnvironmentVariable('ROOMBRIDGE_NOTIFICATION_HOST', '')
 param pagesHost = readEnvironmentVariable('ROOMBRIDGE_PAGES_HOST', '')
 
-// Graph waits ten seconds at the most, and a cold start can take longer.
+// Graph waits at most ten seconds, and a cold start can take longer.
 param alwaysReadyInstances = 1
 // Enough for a morning on which everybody books, and still a bound: modules/site.bicep reckons what
 // 40 cost; this is two and a half times as much.
@@ -34,7 +34,7 @@ param instanceMemoryMB = 2048
 param httpConcurrency = 100
 
 // Three zones of the region: what is stored outlives a building. The apps come up again in what is
-// left; whoever cannot wait for that sets `zoneRedundant` and pays for sixteen instances at rest.
+// left; an operator who cannot wait for that sets `zoneRedundant` and pays for sixteen instances at rest.
 param storageSku = 'Standard_ZRS'
 param zoneRedundant = false
 param undoDays = 14

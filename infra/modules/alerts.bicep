@@ -1,15 +1,15 @@
-// Who is told when something is wrong.
+// Who is notified when something is wrong.
 //
 // Every query answers with one row for each thing that is wrong and none when all is well, so every
-// rule is the same: rows > 0. The numbers that make something wrong stand in the query.
+// rule is the same: rows > 0. The query holds the numbers that make something wrong.
 //
-// Windows are longer than the time between two looks, because logs arrive minutes late and a row that
-// arrives after its window is never seen. Nobody is told twice. What ends by itself (a rate, a
+// Windows are longer than the time between two evaluations, because logs arrive minutes late and a row that
+// arrives after its window is never seen. Nobody is notified twice. What ends by itself (a rate, a
 // silence) is stateful: it fires once and resolves itself (autoMitigate). What has happened and needs
 // a person stays open until that person closes it, and is muted for as long as the same row is in the
 // window (muteActionsDuration, which Azure takes only where autoMitigate is off).
 //
-// Cost: a rule is paid for by how often it looks (azure.microsoft.com/pricing/details/monitor, to be
+// Cost: a rule is paid for by how often it is evaluated (azure.microsoft.com/pricing/details/monitor, to be
 // looked up for the region; about USD 1.50 a month at 5 minutes and 0.50 at 15 minutes or more, and a
 // tenth of it for each value of a dimension): about 6 for the four urgent rules, and 8 for the other
 // eleven and five poison queues.
@@ -26,7 +26,7 @@ param tags object
 @description('The workspace that holds the logs of the app, of the queues, of the vault and of the subscription.')
 param workspaceId string
 
-@description('The resource id of the identity that the app registrations trust: whatever happens to it is told.')
+@description('The resource id of the identity that the app registrations trust: whatever happens to it is an alert.')
 param federatedIdentityId string
 
 @description('The object id of that identity. Without it, roles that are given to it are not seen.')
@@ -80,9 +80,9 @@ var watched = [
   }
   {
     // A security event, which a person closes. The request did not leave, but the next one may be another.
-    name: 'guard-stop'
+    name: 'request-blocked'
     title: 'a forbidden request to Graph was stopped'
-    query: loadTextContent('../queries/guard-stop.kql')
+    query: loadTextContent('../queries/request-blocked.kql')
     severity: 1
     every: 'PT5M'
     window: 'PT15M'
@@ -153,7 +153,7 @@ var watched = [
     mute: ''
   }
   {
-    // To know, not to act: 429 is heeded, and work waits for as long as Graph says.
+    // To know, not to act: after a 429 work waits for as long as Graph says.
     name: 'graph-throttled'
     title: 'Microsoft Graph throttles'
     query: loadTextContent('../queries/graph-throttled.kql')
@@ -297,7 +297,7 @@ resource poison 'Microsoft.Insights/scheduledQueryRules@2023-12-01' = [
   }
 ]
 
-// A security event, which a person closes. Whoever looks into the vault by hand is seen here, as intended.
+// A security event, which a person closes. A person who looks into the vault by hand is seen here, as intended.
 resource vaultReads 'Microsoft.Insights/scheduledQueryRules@2023-12-01' = if (!empty(ownPrincipalId)) {
   name: 'alert-${prefix}-vault-reads'
   location: location

@@ -12,7 +12,7 @@ param amount int
 @maxLength(10)
 param startDate string
 
-@description('Who is told, beside the owners of the resource group.')
+@description('Who is notified, beside the owners of the resource group.')
 param emails array
 
 resource budget 'Microsoft.Consumption/budgets@2024-08-01' = {

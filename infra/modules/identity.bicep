@@ -1,5 +1,5 @@
 // The two identities. They are made by us rather than by the app, so that they outlive it, so that
-// roles stand before the app first starts, and because only such an identity can be the subject of
+// roles exist before the app first starts, and because only such an identity can be the subject of
 // a federated credential.
 //
 // One opens what is ours, the other is what the app registrations trust. A mistake in the roles of
@@ -23,7 +23,7 @@ resource own 'Microsoft.ManagedIdentity/userAssignedIdentities@2024-11-30' = {
   tags: tags
 }
 
-// Whoever may assign this identity to a machine of theirs can act as the registrations in every
+// Anyone who may assign this identity to a machine of theirs can act as the registrations in every
 // connected tenant. So it gets no role, nobody needs a right on it, and each assignment of it is
 // an alert (alerts.bicep).
 resource federated 'Microsoft.ManagedIdentity/userAssignedIdentities@2024-11-30' = {

@@ -1,7 +1,7 @@
 // Every role that this deployment gives, and nothing else. They all go to the own identity; no
 // person and no group gets one, and the federated identity is not even a parameter.
 //
-// The principal is part of each assignment's name: an identity that was made anew is another
+// The principal is part of each assignment's name: an identity that was made again is another
 // principal, and gets assignments of its own instead of a collision with the old ones.
 
 @description('Object id of the own identity.')

@@ -5,7 +5,7 @@
 // the other, and both hosts are known only when both apps are there.
 //
 // The program counts an empty value as not set (handlers/settings/reader.rs), so each of its
-// settings is written always and stands for the program's default where it is empty. Not written:
+// settings is always written, and empty means the program's default. Not written:
 // RUST_LOG, because the Azure crates log headers and bodies below their usual level and an empty
 // value would silence the program; ROOMBRIDGE_CLOCK_OFFSET_SECONDS, which is for the local world;
 // and what the platform sets (FUNCTIONS_CUSTOMHANDLER_PORT, IDENTITY_ENDPOINT, IDENTITY_HEADER).

@@ -136,7 +136,7 @@ resource site 'Microsoft.Web/sites@2025-03-01' = {
       remoteDebuggingEnabled: false
       ipSecurityRestrictions: accessRules
       ipSecurityRestrictionsDefaultAction: empty(allowedSources) ? 'Allow' : 'Deny'
-      // The deployment site is reached by whoever deploys, not by Graph; it asks for a token.
+      // The deployment site is for those who deploy, not for Graph; it asks for a token.
       scmIpSecurityRestrictionsUseMain: false
       // No `cors`: the platform would answer the add-in's preflight before the program does.
     }

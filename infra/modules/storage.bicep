@@ -168,18 +168,18 @@ output queueEndpoint string = account.properties.primaryEndpoints.queue
 @description('Address of the tables of the account.')
 output tableEndpoint string = account.properties.primaryEndpoints.table
 
-@description('Name of the container that the package goes to.')
+@description('Name of the container that takes the package.')
 output packageContainerName string = package.name
 
-@description('Address of the container that the package goes to.')
+@description('Address of the container that takes the package.')
 output packageContainerUrl string = '${account.properties.primaryEndpoints.blob}${package.name}'
 
-@description('Name of the container that the package of the pages goes to; empty without a second app.')
+@description('Name of the container that takes the package of the pages; empty without a second app.')
 output pagesPackageContainerName string = withPagesContainer ? pagesPackageName : ''
 
 var pagesPackageUrl = '${account.properties.primaryEndpoints.blob}${pagesPackageName}'
 
-@description('Address of the container that the package of the pages goes to; empty without a second app.')
+@description('Address of the container that takes the package of the pages; empty without a second app.')
 output pagesPackageContainerUrl string = withPagesContainer ? pagesPackageUrl : ''
 
 @description('The poison queues, each of which has an alert.')

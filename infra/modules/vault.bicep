@@ -17,7 +17,7 @@ param tags object
 @description('Whether only a private endpoint reaches the vault.')
 param privateOnly bool
 
-@description('Whether nobody, not even an owner, can purge what was deleted before its time is over. On guards against the loss of all keys. Its price: a destroyed content key can be recovered for seven days by whoever may recover secrets. Once on it cannot be turned off.')
+@description('Whether nobody, not even an owner, can purge what was deleted before its time is over. On guards against the loss of all keys. Its price: a destroyed content key can be recovered for seven days by anyone who may recover secrets. Once on it cannot be turned off.')
 param purgeProtection bool
 
 resource vault 'Microsoft.KeyVault/vaults@2024-11-01' = {

@@ -1,6 +1,6 @@
 // The page that answers an operator's first questions.
 //
-// `workbook.json` says what stands where. An item that is named like a query gets that query's text
+// `workbook.json` says what is where. An item that is named like a query gets that query's text
 // here, so that the text is only in its .kql file, and `string()` does the escaping.
 
 @description('Where the workbook is kept.')
@@ -37,7 +37,7 @@ var queries = {
   'queue-puts': loadTextContent('../queries/queue-puts.kql')
   ingestion: loadTextContent('../queries/ingestion.kql')
   'calendar-fields': loadTextContent('../queries/calendar-fields.kql')
-  'guard-stops': loadTextContent('../queries/guard-stops.kql')
+  'blocked-requests': loadTextContent('../queries/blocked-requests.kql')
   unproven: loadTextContent('../queries/unproven.kql')
   'keys-unchanged': loadTextContent('../queries/keys-unchanged.kql')
 }

@@ -323,12 +323,12 @@ async fn what_things_cost_is_in_the_readme() -> TestResult {
             "The webhook, for one POST of 100 notifications of 100 events of one tenant",
             post_items(100).await?,
         ),
-        ("The same with content: one event, told four times", rich_at_once(1).await?),
-        ("The same with content: 10 events, each told four times", rich_at_once(10).await?),
-        ("The same with content: 100 events, each told four times", rich_at_once(100).await?),
+        ("The same with content: one event in four notifications", rich_at_once(1).await?),
+        ("The same with content: 10 events, each in four notifications", rich_at_once(10).await?),
+        ("The same with content: 100 events, each in four notifications", rich_at_once(100).await?),
         ("With content: an appointment without a room", rich_meeting(false).await?),
         (
-            "With content: a new booking as above, until settled, with the look a minute later and \
+            "With content: a new booking as above, until settled, with the second read a minute later and \
              the echoes of our own two writes",
             rich_meeting(true).await?,
         ),

@@ -1,4 +1,4 @@
-//! The last word of each copy of an appointment, and the one wish that is made of both.
+//! The last word of each copy of an appointment, and the one desired state that is made of both.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -20,7 +20,7 @@ pub enum OrganizerCopy {
     /// It is gone.
     Gone,
     /// Its owner has withdrawn and gave the room up, though the room's own copy may live on. It
-    /// stays so until the room is asked for anew.
+    /// stays so until the room is invited again.
     Released,
 }
 
@@ -43,7 +43,7 @@ pub enum RoomCopy {
     Gone,
 }
 
-/// Both copies, and how often the room was asked for anew.
+/// Both copies, and how often the room was invited again.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Copies {
     /// The organizer's copy.
@@ -60,7 +60,7 @@ pub struct Copies {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct CopyContext {
     /// The booking system's answer to this appointment was no: the room's copy is then gone because
-    /// we declined it, and the wish stands.
+    /// we declined it, and the room is still wanted.
     pub refused: bool,
     /// Exchange accepts or declines for this room and the room's mailbox is subscribed: only the
     /// room's own copy shows that it accepted.
@@ -69,7 +69,7 @@ pub struct CopyContext {
 
 impl Copies {
     /// Takes in what was read of one copy. A copy that is gone matters only if it is the one that
-    /// was known: after a new invitation the old copy's end may be told late.
+    /// was known: after a new invitation the old copy's end may be reported late.
     pub fn observe(
         mut self,
         role: CopyRole,
@@ -80,13 +80,13 @@ impl Copies {
         match role {
             CopyRole::Organizer => self.organizer = self.organizer.observe(at, seen),
             CopyRole::Room => {
-                // Another copy than the one known, too: its end was only not told yet.
-                let anew = match &self.room {
+                // Another copy than the one known, too: its end was just not reported yet.
+                let invited_again = match &self.room {
                     RoomCopy::Unknown => false,
                     RoomCopy::Live { at: known, .. } => known.event != at.event,
                     RoomCopy::Gone => true,
                 };
-                if anew && matches!(seen, Observation::WithRoom(_)) {
+                if invited_again && matches!(seen, Observation::WithRoom(_)) {
                     self.invitation += 1;
                     if self.organizer == OrganizerCopy::Released {
                         self.organizer = OrganizerCopy::Unknown;
@@ -147,7 +147,7 @@ impl Copies {
     }
 
     /// Forgets that the room's copy is gone: the appointment changed after our decline, so the
-    /// organizer is asking anew and a new copy is on its way.
+    /// organizer is inviting again and a new copy is on its way.
     pub fn expect_new_room_copy(mut self) -> Self {
         if self.room == RoomCopy::Gone {
             self.room = RoomCopy::Unknown;

@@ -2,7 +2,7 @@
 //!
 //! An appointment has a copy in the organizer's calendar and one in the room's. Each is read on its
 //! own, late, twice, or never; [`Copies`] keeps the last word of each, and [`Copies::desired_state`] makes
-//! one wish of them, so that the order in which they were read does not matter.
+//! one desired state of them, so that the order in which they were read does not matter.
 
 mod copies;
 
@@ -19,7 +19,7 @@ pub use copies::{Copies, CopyContext, OrganizerCopy, RoomCopy};
 /// The part of a meeting's content that the tenant lets into the booking.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Details {
-    /// The subject, or what stands in its place.
+    /// The subject, or what replaces it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub subject: Option<Personal>,
     /// The organizer's address.
@@ -61,7 +61,7 @@ pub enum CopyRole {
     Room,
 }
 
-/// What reading one copy told about one room.
+/// What one reading of one copy said about one room.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Observation {
     /// The appointment takes place and holds the room.
@@ -107,7 +107,7 @@ pub enum EndReason {
     RoomLeft,
     /// Exchange decides for this room, and its calendar does not hold the appointment (yet).
     NotAccepted,
-    /// Nobody stands for it any more: its organizer has withdrawn and gave the room up, or there
+    /// Nobody is responsible for it any more: its organizer has withdrawn and gave the room up, or there
     /// is no other copy that would hold it.
     Abandoned,
 }
@@ -133,7 +133,7 @@ mod tests {
 
     fn wanted(copies: &Copies) -> Option<Interval> {
         match copies.desired_state(CopyContext::default()) {
-            Some(DesiredState::Wanted(wish)) => Some(wish.facts.interval),
+            Some(DesiredState::Wanted(spec)) => Some(spec.facts.interval),
             Some(DesiredState::Unwanted(_)) | None => None,
         }
     }
@@ -243,7 +243,7 @@ mod tests {
             .observe(CopyRole::Room, at("R"), true, Observation::Gone)
             .observe(CopyRole::Room, at("R2"), true, Observation::WithRoom(facts(9)));
         let print = |c: &Copies| match c.desired_state(REFUSED) {
-            Some(DesiredState::Wanted(wish)) => wish.fingerprint(),
+            Some(DesiredState::Wanted(spec)) => spec.fingerprint(),
             Some(DesiredState::Unwanted(_)) | None => panic!("it is wanted"),
         };
         assert_ne!(print(&first), print(&again));

@@ -1,5 +1,5 @@
 //! A booking's life: what is desired, what the booking system has (observed), and what Outlook was
-//! told (shown). It is settled when all three agree.
+//! told (published). It is settled when all three agree.
 //!
 //! Each part has one owner: `fetch-event` the desired, `create-booking` the intent and the
 //! observed, `write-back` the shown. Transitions consume the booking and touch only their own part.
@@ -47,7 +47,7 @@ pub struct Booking {
     pub intent: Option<Intent>,
     /// What the booking system has.
     pub observed: ObservedState,
-    /// What Outlook was told.
+    /// What was published to Outlook.
     pub published: Published,
     /// A worker that is telling Outlook: nobody else tells meanwhile, or the organizer would be
     /// answered twice.
@@ -56,7 +56,7 @@ pub struct Booking {
     pub correlation: CorrelationId,
     /// How often the appointment was changed.
     pub change_count: u32,
-    /// Every copy that was ever looked at for this booking: their rows go when the booking goes.
+    /// Every copy that was ever read for this booking: their rows are deleted with the booking.
     pub known_copies: Vec<CopyLocation>,
     /// The instant of the due entry that watches this row until it is settled.
     pub unsettled_due: Option<Timestamp>,
@@ -85,14 +85,14 @@ pub struct ConfirmedBooking {
     pub generation: u32,
     /// The booking system's own name for it.
     pub reference: String,
-    /// The wish it fulfils.
+    /// The specification that it fulfils.
     pub spec_fingerprint: Digest,
 }
 
 /// A no from the booking system.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BookingRefusal {
-    /// The asking it answers, see [`crate::domain::appointment::Wish::request_digest`].
+    /// The request that it answers, see [`BookingSpec::request_digest`].
     pub request_digest: Digest,
     /// Why.
     pub reason: RefusalReason,
@@ -119,7 +119,7 @@ pub struct Intent {
     /// The interval it is about to take; `None` for a cancellation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub claim: Option<Interval>,
-    /// Every interval the ledger may hold for this booking besides; all that observed does not use
+    /// Every interval the ledger may hold for this booking in addition; all that observed does not use
     /// in the end is released before the intent is cleared.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub stale: Vec<Interval>,
@@ -192,9 +192,9 @@ impl Booking {
         }
         let refusal = self.refusal();
         let circumstances = CopyContext { refused: refusal.is_some(), requires_room_copy };
-        if let (Some(no), Some(DesiredState::Wanted(wish))) =
+        if let (Some(no), Some(DesiredState::Wanted(spec))) =
             (refusal, copies.desired_state(circumstances))
-            && no.request_digest != wish.request_digest()
+            && no.request_digest != spec.request_digest()
         {
             copies = copies.expect_new_room_copy();
         }
@@ -243,10 +243,11 @@ impl Booking {
     }
 
     /// Whether a copy came into the room's calendar after the answer to it was given up or lost: it
-    /// asks anew, or it would never be answered.
+    /// asks again, or it would never be answered.
     fn is_new_invitation(&self, copies: &Copies) -> bool {
-        let declined = self.published.room.is_some_and(|told| {
-            told.response == MeetingResponse::Decline && told.invitation == copies.invitation
+        let declined = self.published.room.is_some_and(|published| {
+            published.response == MeetingResponse::Decline
+                && published.invitation == copies.invitation
         });
         declined && self.copies.room == RoomCopy::Unknown && copies.room_location().is_some()
     }
@@ -261,11 +262,11 @@ impl Booking {
     /// Whether the booking system has what is desired.
     pub fn is_in_sync(&self) -> bool {
         match (&self.desired, &self.observed) {
-            (DesiredState::Wanted(wish), ObservedState::Booked(held)) => {
-                held.spec_fingerprint == wish.fingerprint() && held.generation == self.generation
+            (DesiredState::Wanted(spec), ObservedState::Booked(held)) => {
+                held.spec_fingerprint == spec.fingerprint() && held.generation == self.generation
             }
-            (DesiredState::Wanted(wish), ObservedState::Refused(no)) => {
-                no.request_digest == wish.request_digest()
+            (DesiredState::Wanted(spec), ObservedState::Refused(no)) => {
+                no.request_digest == spec.request_digest()
             }
             (DesiredState::Wanted(_), ObservedState::Nothing)
             | (DesiredState::Unwanted(_), ObservedState::Booked(_)) => false,

@@ -1,4 +1,4 @@
-//! What Outlook should show of a booking, and what it was told.
+//! What Outlook should show of a booking, and what was published to it.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -28,7 +28,7 @@ pub enum BookingOutcome {
 pub struct PublishedOutcome {
     /// Which copy, by the digest of its event id.
     pub event_digest: Digest,
-    /// What it was told.
+    /// The outcome.
     pub outcome: BookingOutcome,
 }
 
@@ -46,13 +46,13 @@ pub enum MeetingResponse {
 pub struct RoomResponse {
     /// The answer.
     pub response: MeetingResponse,
-    /// The time it was for: a moved meeting has to be answered anew.
+    /// The time it was for: a moved meeting has to be answered again.
     pub interval: Interval,
-    /// Which asking it was for, see [`crate::domain::appointment::Wish::asked`].
+    /// Which invitation it was for, see [`BookingSpec::invitation`].
     pub invitation: u32,
 }
 
-/// What Outlook was told.
+/// What was published to Outlook.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Published {
     /// Our property on the organizer's copy.
@@ -79,18 +79,18 @@ impl Booking {
         self.publish_lease.is_some_and(|telling| telling.lease_until > now)
     }
 
-    /// Whether Outlook is to be told anything, and the booking system is done.
+    /// Whether something has to be published to Outlook, and the booking system is done.
     pub fn needs_publishing(&self, response_mode: Option<ResponseMode>) -> bool {
         let room = response_mode.and_then(|answering| self.pending_response(answering)).is_some();
         self.intent.is_none() && self.is_in_sync() && (room || self.pending_outcome().is_some())
     }
 
-    /// What the organizer's copy should be told and has not been.
+    /// The outcome that the organizer's copy should carry and does not.
     pub fn pending_outcome(&self) -> Option<PublishedOutcome> {
         let event = Digest::of_event(&self.copies.organizer_location()?.event);
         let outcome = match (&self.desired, &self.observed) {
             (DesiredState::Unwanted(_), ObservedState::Nothing | ObservedState::Refused(_)) => {
-                // Nothing to take back where nothing was told.
+                // Nothing to take back where nothing was published.
                 self.published.organizer?;
                 BookingOutcome::Released
             }
@@ -101,14 +101,14 @@ impl Booking {
             (DesiredState::Wanted(_), ObservedState::Nothing)
             | (DesiredState::Unwanted(_), ObservedState::Booked(_)) => return None,
         };
-        let told = PublishedOutcome { event_digest: event, outcome };
-        if self.published.organizer == Some(told) { None } else { Some(told) }
+        let outcome = PublishedOutcome { event_digest: event, outcome };
+        if self.published.organizer == Some(outcome) { None } else { Some(outcome) }
     }
 
     /// What the room should answer and has not.
     pub fn pending_response(&self, response_mode: ResponseMode) -> Option<RoomResponse> {
-        let wish = match &self.desired {
-            DesiredState::Wanted(wish) => wish,
+        let spec = match &self.desired {
+            DesiredState::Wanted(spec) => spec,
             DesiredState::Unwanted(EndReason::Abandoned) => return self.pending_release_response(),
             DesiredState::Unwanted(
                 EndReason::RoomRemoved
@@ -131,26 +131,27 @@ impl Booking {
             // After our decline the copy is gone, and there is nothing left to answer.
             RoomCopy::Gone => return None,
             // The copy still asks for another time: the question we could answer is on its way.
-            RoomCopy::Live { facts, .. } if facts.interval != wish.facts.interval => return None,
+            RoomCopy::Live { facts, .. } if facts.interval != spec.facts.interval => return None,
             RoomCopy::Live { .. } | RoomCopy::Unknown => {}
         }
-        let told = RoomResponse {
+        let response = RoomResponse {
             response: answer,
-            interval: wish.facts.interval,
-            invitation: wish.invitation,
+            interval: spec.facts.interval,
+            invitation: spec.invitation,
         };
-        if self.published.room == Some(told) { None } else { Some(told) }
+        if self.published.room == Some(response) { None } else { Some(response) }
     }
 
     /// The room leaves an appointment that its organizer still holds and gave it up for.
     fn pending_release_response(&self) -> Option<RoomResponse> {
         let RoomCopy::Live { facts, answerable: true, .. } = &self.copies.room else { return None };
         let (interval, asked) = (facts.interval, self.copies.invitation);
-        let told = RoomResponse { response: MeetingResponse::Decline, interval, invitation: asked };
-        if self.published.room == Some(told) { None } else { Some(told) }
+        let response =
+            RoomResponse { response: MeetingResponse::Decline, interval, invitation: asked };
+        if self.published.room == Some(response) { None } else { Some(response) }
     }
 
-    /// Records that the organizer's copy was told.
+    /// Records that the organizer's copy carries the outcome.
     pub fn with_published_outcome(mut self, outcome: PublishedOutcome) -> Self {
         self.published.organizer = Some(outcome);
         self

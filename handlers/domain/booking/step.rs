@@ -11,11 +11,11 @@ use crate::domain::{
 /// What is ordered from the booking system.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BookingOrder {
-    /// The wish to fulfil.
+    /// The specification to fulfil.
     pub spec: BookingSpec,
     /// With the booking's id this is the idempotency key.
     pub generation: u32,
-    /// What the booking system has so far, to be changed rather than made anew.
+    /// What the booking system has so far, to be changed rather than made again.
     pub previous: Option<ConfirmedBooking>,
 }
 
@@ -46,11 +46,11 @@ impl Booking {
         }
         match &self.desired {
             DesiredState::Unwanted(_) => Step::Cancel,
-            DesiredState::Wanted(wish) if wish.facts.interval.is_too_long() => {
+            DesiredState::Wanted(spec) if spec.facts.interval.is_too_long() => {
                 Step::Refuse(RefusalReason::TooLong)
             }
-            DesiredState::Wanted(wish) => Step::Put(BookingOrder {
-                spec: wish.clone(),
+            DesiredState::Wanted(spec) => Step::Put(BookingOrder {
+                spec: spec.clone(),
                 generation: self.generation,
                 previous: self.confirmed().cloned(),
             }),
@@ -131,7 +131,7 @@ impl Booking {
         Self { intent: None, ..self }
     }
 
-    /// The booking system's no to `wish`.
+    /// The booking system's refusal of `spec`.
     pub fn with_refusal(self, spec: &BookingSpec, reason: RefusalReason) -> Self {
         self.with_observed(ObservedState::Refused(BookingRefusal {
             request_digest: spec.request_digest(),

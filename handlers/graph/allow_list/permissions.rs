@@ -192,7 +192,7 @@ pub const PERMISSIONS: &[Permission] = &[
         kind: PermissionKind::Delegated,
         registrations: &[AppRegistration::SignIn],
         needed_for: "To greet people by name, and to know them by their id and their organisation.",
-        reaches: "The name and the sign-in name of whoever is signed in.",
+        reaches: "The name and the sign-in name of the signed-in person.",
         never: "Anybody else's profile, and anything while nobody is signed in.",
         requests: &[],
     },

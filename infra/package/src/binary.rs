@@ -24,7 +24,7 @@ pub struct Binary {
     pub loader: Option<String>,
     /// The libraries that the loader must find (`DT_NEEDED`).
     pub libraries: Vec<String>,
-    /// Where else the loader is told to look (`DT_RPATH`, `DT_RUNPATH`).
+    /// Where else the loader looks (`DT_RPATH`, `DT_RUNPATH`).
     pub search_paths: Vec<String>,
     /// The newest version of the C library that a symbol is of.
     pub glibc: Option<Glibc>,

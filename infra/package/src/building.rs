@@ -1,4 +1,4 @@
-//! Building the handler so that the same source makes the same bytes, whoever builds it and wherever.
+//! Building the handler so that the same source makes the same bytes for everyone everywhere.
 
 use std::env;
 use std::ffi::OsString;
@@ -101,7 +101,7 @@ impl Machine {
         vec![&self.root, &self.target, &self.cargo_home, &self.sysroot]
     }
 
-    /// What stands in the handler for which folder. Where several fit the last one counts, for
+    /// What the handler holds instead of which folder. Where several fit the last one counts, for
     /// rustc (doc.rust-lang.org/rustc/remap-source-paths.html) as for clang.
     fn names(&self) -> Result<Vec<(PathBuf, String)>, PackError> {
         let mut names = vec![(self.cargo_home.clone(), "/cargo".to_owned())];
@@ -128,7 +128,7 @@ impl Machine {
 /// `test-support`, too.
 const SELECTION: [&str; 2] = ["--package", "roombridge"];
 
-/// Builds the handler, and answers where it is. What Cargo says goes to standard error.
+/// Builds the handler, and answers where it is. Cargo's output is on standard error.
 ///
 /// # Errors
 /// [`PackError::Tool`].

@@ -214,8 +214,8 @@ fn machine_paths(bytes: &[u8], own: &[&Path]) -> Vec<Problem> {
     }
     let mut found: Vec<(String, usize)> = Vec::new();
     for (path, times) in marks {
-        let told = found.iter().any(|(longer, t)| longer.contains(&path) && *t == times);
-        if times > 0 && !told {
+        let reported = found.iter().any(|(longer, t)| longer.contains(&path) && *t == times);
+        if times > 0 && !reported {
             found.push((path, times));
         }
     }

@@ -1,4 +1,4 @@
-//! What goes into a zip: host.json, the handler, and a folder for each function; and the zip of it.
+//! What is in a zip: host.json, the handler, and a folder for each function; and the zip of it.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -89,7 +89,7 @@ impl Part {
     }
 }
 
-/// A file that goes into a zip.
+/// A file of a zip.
 #[derive(Debug, Clone)]
 pub struct File {
     /// Its permission bits.

@@ -1,7 +1,7 @@
 //! The package: the zip that Azure runs, how it is made, and what must be true of it.
 //!
 //! In the order of `cargo pack`: [`tools`] finds the linker, [`building`] makes the handler,
-//! [`contents`] gathers what goes into the zip and writes it, [`check`] reads it back and complains
+//! [`contents`] gathers what belongs in the zip and writes it, [`check`] reads it back and complains
 //! of each [`problem`], with [`binary`] for what the handler needs of the system it runs on.
 //! [`command`] is the command.
 //!

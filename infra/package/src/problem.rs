@@ -10,12 +10,12 @@ pub enum Problem {
     #[error("it is not a zip ({0}): make it with `cargo pack`")]
     NotAZip(String),
     #[error(
-        "a name stands in it twice, so who unpacks it decides which is meant: make it with `cargo pack`"
+        "a name is in it twice, so the program that unpacks it decides which is meant: make it with `cargo pack`"
     )]
     Twice,
     #[error("{0} is a link or a device, and no file: make the zip with `cargo pack`")]
     NotAFile(String),
-    #[error("{0} stands at no root: files belong at the zip's root, not in a folder of their own")]
+    #[error("{0} is not at the root: files belong at the zip's root, not in a folder of their own")]
     Nested(String),
     #[error(
         "{name} has the mode {mode:o}, not {wanted:o}: pack on Linux or macOS, with `cargo pack`"

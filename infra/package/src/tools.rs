@@ -103,7 +103,7 @@ fn install(environment: &Path) -> Result<(), PackError> {
     )
 }
 
-/// Runs a command to its end; its output goes to standard error, where a person sees it.
+/// Runs a command to its end; its output is on standard error, where a person sees it.
 fn done(mut command: Command, otherwise: &str) -> Result<(), PackError> {
     let status = command.stdin(Stdio::null()).stdout(std::io::stderr()).status();
     match status {

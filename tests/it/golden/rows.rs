@@ -472,8 +472,9 @@ async fn audit() -> TestResult {
     let read = call("GET", "/users/{id}/events/{id}", "start,end");
     let unanswered =
         ApiCall { status: 0, duration_ms: u64::MAX, ..call("POST", "/subscriptions", "-") };
-    let guarded = ApiCall { system: "guard", ..call("PATCH", "/users/{id}/events/{id}", "body") };
-    let cases = vec![("read", read), ("unanswered", unanswered), ("guarded", guarded)];
+    let blocked =
+        ApiCall { system: "allow-list", ..call("PATCH", "/users/{id}/events/{id}", "body") };
+    let cases = vec![("read", read), ("unanswered", unanswered), ("blocked", blocked)];
     hold("audit", cases, async |tables, call| {
         let audit = Audit::new(tables);
         audit.write(&Audit::assign_keys(vec![call.clone()], &SeededRng::new(7))).await?;

@@ -1,5 +1,5 @@
 //! What the documents for the security reviewer say is what the code does: their tables are made from
-//! it, and written anew with `ROOMBRIDGE_WRITE=1 cargo test --test it -- infra::documents tidy::readme`.
+//! it, and written again with `ROOMBRIDGE_WRITE=1 cargo test --test it -- infra::documents tidy::readme`.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -96,7 +96,7 @@ fn the_numbers_in_the_list_are_those_that_the_code_uses() {
     assert!(says(Queue::FetchEvent.name()).contains(&sealed), "{sealed}");
     let proof = [
         format!("after {} days", hours(SECRET_KEY_LIFETIME) / 24),
-        format!("goes {} days later", hours(SECRET_KEY_OVERLAP) / 24),
+        format!("removed {} days later", hours(SECRET_KEY_OVERLAP) / 24),
     ];
     for words in proof {
         assert!(says(CLIENT_STATE_KEYS).contains(&words), "{words}");
@@ -267,7 +267,7 @@ fn all_other_fields_are_those_of_their_lists() -> TestResult {
     Section::new(DATA_AND_ACCESS, "other-fields", text).assert_up_to_date()
 }
 
-/// What stands in one column of the first table below `heading`, without backticks.
+/// What is in one column of the first table below `heading`, without backticks.
 fn column(text: &str, heading: &str, column: usize) -> BTreeSet<String> {
     let below = text.split_once(&format!("\n{heading}\n")).map_or("", |(_, below)| below);
     let rows = below.lines().skip_while(|line| !line.starts_with('|'));

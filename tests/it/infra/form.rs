@@ -1,4 +1,4 @@
-//! Templates are written as the compiler's own formatter writes them, as far as that can be told
+//! Templates are written as the compiler's own formatter writes them, as far as that can be seen
 //! line by line; `.github/bicep.sh` holds them against the formatter itself.
 
 use std::path::{Path, PathBuf};
@@ -25,7 +25,7 @@ fn wrong(text: &str) -> Vec<(usize, &'static str)> {
             found.push((at + 1, "a choice over several lines has ? and : on lines of their own"));
         }
         if begins.starts_with("}, ") || begins.starts_with("], ") {
-            found.push((at + 1, "only the last argument goes over several lines beside others"));
+            found.push((at + 1, "only the last argument takes several lines beside others"));
         }
         let call = !begins.starts_with('@') && line.contains('(');
         if line.chars().count() > WIDTH && (call || line.contains(" ? ")) {

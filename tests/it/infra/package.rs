@@ -261,12 +261,12 @@ fn a_handler_for_another_machine_is_refused() -> TestResult {
     assert!(found.iter().any(source), "a test's handler knows where it was built: {found:?}");
 
     bytes[18] = 183; // e_machine: EM_AARCH64
-    let told = package::binary::Binary::read(&bytes);
-    assert_eq!(told, Err("it is for another processor than x86-64".to_owned()));
+    let read = package::binary::Binary::read(&bytes);
+    assert_eq!(read, Err("it is for another processor than x86-64".to_owned()));
     Ok(())
 }
 
-/// Writes `new` over `old` of the same length in the names that a program needs, which stand at its
+/// Writes `new` over `old` of the same length in the names that a program needs, which are at its
 /// beginning.
 fn change(bytes: &mut [u8], old: &[u8], new: &[u8]) -> TestResult {
     const NAMES: usize = 1 << 20;

@@ -24,7 +24,7 @@ pub(super) fn slice() -> Result<Option<Types>, TestError> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     #[expect(
         clippy::disallowed_methods,
-        reason = "whoever has the types says from outside where they are"
+        reason = "the caller that has the types says where they are"
     )]
     let named = std::env::var("ROOMBRIDGE_BICEP_TYPES").ok().map(PathBuf::from);
     let beside = || {

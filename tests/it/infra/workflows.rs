@@ -205,7 +205,7 @@ fn variables(text: &str) -> BTreeSet<String> {
     text.match_indices("ROOMBRIDGE_").map(|(at, _)| word(&text[at..])).collect()
 }
 
-/// The parameter files of the app, which read what is only known to whoever deploys.
+/// The parameter files of the app, which read what only the one who deploys knows.
 fn parameter_files() -> Result<Vec<PathBuf>, TestError> {
     let names = ["dev", "test", "prod"];
     Ok(names.map(|name| root().join(format!("infra/env/{name}.bicepparam"))).to_vec())

@@ -125,7 +125,7 @@ fn every_dependency_says_what_it_is_for() {
             }
             let named = inside && line.contains('=');
             seen += usize::from(named);
-            // One that several members use says it once, where its version stands.
+            // One that several members use says it once, beside its version.
             if named && !line.contains("workspace = true") && !line.contains(".workspace") {
                 let why = line.split_once(" # ").map_or("", |(_, why)| why);
                 if why.len() < 4 {

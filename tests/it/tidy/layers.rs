@@ -116,7 +116,7 @@ fn each_folder_uses_only_those_before_it() {
             _ => broken.push(format!("{} uses {}", user.join("::"), used.join("::"))),
         }
     }
-    assert_no_violations("A folder uses only the folders that stand before it in ORDER.", broken);
+    assert_no_violations("A folder uses only the folders before it in ORDER.", broken);
 }
 
 /// For each folder, which of its files and folders uses which other one. A folder's own `mod.rs` is
@@ -210,7 +210,7 @@ fn only_host_knows_the_hosts_protocol() {
         let with = words.iter().filter(|word| text.contains(**word));
         broken.extend(with.map(|word| format!("{}: {word}", source.path)));
     }
-    assert_no_violations("The words of the protocol stand in handlers/host alone.", broken);
+    assert_no_violations("The words of the protocol are in handlers/host alone.", broken);
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! The rules of the house, as tests that read the tree: what a lint cannot say stands here.
+//! The rules of the code, as tests that read the tree: what a lint cannot check is checked here.
 //!
 //! Each test collects everything that breaks its rule and names all of it at once.
 
@@ -12,7 +12,7 @@ use std::fmt::Display;
 
 use source::{Source, tree};
 
-/// Fails with every line of `unavailable`, under the rule that it breaks.
+/// Fails with every line of `broken`, under the rule that it breaks.
 fn assert_no_violations<T: Display>(rule: &str, broken: impl IntoIterator<Item = T>) {
     let broken: Vec<String> = broken.into_iter().map(|line| line.to_string()).collect();
     assert!(broken.is_empty(), "{rule}\n  {}", broken.join("\n  "));

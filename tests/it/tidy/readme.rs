@@ -84,7 +84,7 @@ fn the_settings_are_those_that_are_read() {
     let written: Vec<String> =
         table("settings").iter().filter_map(|row| row.first().cloned()).collect();
     let unique: BTreeSet<String> = written.iter().cloned().collect();
-    assert_eq!(written.len(), unique.len(), "each setting stands once");
+    assert_eq!(written.len(), unique.len(), "each setting has one row");
     assert_eq!(unique, read.iter().map(|name| code(name)).collect());
 }
 
@@ -121,7 +121,7 @@ fn documents() -> Vec<Source> {
     found
 }
 
-/// The prose of a document: what stands between fences is for a shell or a picture.
+/// The prose of a document: what is between fences is for a shell or a picture.
 fn prose(text: &str) -> String {
     let mut fenced = false;
     let outside = text.lines().filter(|line| {
@@ -132,13 +132,13 @@ fn prose(text: &str) -> String {
     outside.collect::<Vec<_>>().join("\n")
 }
 
-/// What the links of a document lead to, places outside left out.
+/// What the links of a document lead to, other sites left out.
 fn links(text: &str) -> Vec<String> {
     let links = text.split("](").skip(1).filter_map(|rest| rest.split(')').next());
     links.filter(|link| !link.contains("://")).map(str::to_owned).collect()
 }
 
-/// The path from the root that `link_starting_with` means in the document at `caller_address`.
+/// The path from the root that `link` means in the document at `from`.
 fn from_root(from: &str, link: &str) -> String {
     let folder = from.rsplit_once('/').map_or("", |(folder, _)| folder);
     let mut segments: Vec<&str> = Vec::new();
@@ -258,13 +258,13 @@ fn every_document_is_found_by_who_reads_the_first_one() {
     );
 }
 
-/// The commands in a document that begin with `command`: what each goes on with on its line.
+/// The commands in a document that begin with `command`: the rest of the line of each.
 fn commands<'a>(text: &'a str, command: &'a str) -> impl Iterator<Item = &'a str> {
     let ends = |c: char| matches!(c, '`' | '\n' | '|' | '#');
     text.split(command).skip(1).filter_map(move |rest| rest.split(ends).next())
 }
 
-/// The places of a Rust path below `parent_url` that could hold it: a file or a folder.
+/// The file of the module `path` below `folder`.
 fn module(folder: &str, path: &[&str]) -> Option<String> {
     let stem = format!("{folder}/{}", path.join("/"));
     [format!("{stem}.rs"), format!("{stem}/mod.rs")].into_iter().find(|place| exists(place))
@@ -290,7 +290,7 @@ fn every_test_that_the_documents_name_exists() {
         for (command, folder) in kinds {
             for rest in commands(&text, command) {
                 let words: Vec<&str> = rest.split_whitespace().collect();
-                // Cargo itself takes one filter; several stand behind its two hyphens.
+                // Cargo itself takes one filter; several come after its two hyphens.
                 let several = words.len() > 1 && words.first() != Some(&"--");
                 let filters = words.iter().filter(|word| !word.starts_with('-'));
                 let lost = filters.filter(|filter| !matches_a_test(folder, filter));
@@ -301,7 +301,7 @@ fn every_test_that_the_documents_name_exists() {
             }
         }
     }
-    super::assert_no_violations("A story that the documents name is told.", broken);
+    super::assert_no_violations("A test that the documents name exists.", broken);
 }
 
 #[test]

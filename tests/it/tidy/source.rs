@@ -85,7 +85,7 @@ fn walk(root: &Path, folder: &Path, found: &mut Vec<Source>) {
     }
 }
 
-/// `text` without comments and without what stands in string and character literals.
+/// `text` without comments and without the contents of string and character literals.
 fn strip_comments_and_literals(text: &str) -> String {
     let mut out = String::new();
     let mut rest = text;

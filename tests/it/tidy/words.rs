@@ -1,4 +1,4 @@
-//! Words that must not stand somewhere: secrets, places of one machine, pauses in tests.
+//! Words that must not be somewhere: secrets, places of one machine, pauses in tests.
 
 use super::{assert_no_violations, handler_sources, rust_sources, tree};
 

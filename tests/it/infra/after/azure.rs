@@ -218,9 +218,9 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Serves `azure` and writes the program `az` into `parent_url`, which asks it.
+/// Serves `azure` and writes the program `az` into `folder`, which asks it.
 pub(super) fn stub(azure: &Arc<Azure>, folder: &Path) -> Result<Serving, TestError> {
-    let router = Router::new().route("/", post(told)).with_state(Arc::clone(azure));
+    let router = Router::new().route("/", post(answer_call)).with_state(Arc::clone(azure));
     let serving = serve::http(router)?;
     // Few processes: a check asks some fifty times.
     let program = format!(
@@ -255,7 +255,7 @@ fn executable(_: &Path) -> std::io::Result<()> {
     Ok(())
 }
 
-async fn told(State(azure): State<Arc<Azure>>, body: Bytes) -> Response {
+async fn answer_call(State(azure): State<Arc<Azure>>, body: Bytes) -> Response {
     match azure.answer(&Call::read(&body)) {
         Ok(rows) => format!("ok{rows}").into_response(),
         Err(why) => (why + "\n").into_response(),

@@ -1,4 +1,4 @@
-//! A deployment as the templates make it, told by `az`, with the real handler answering.
+//! A deployment as the templates make it, as `az` reports it, with the real handler answering.
 
 use axum::Router;
 use axum::extract::{Request, State};
@@ -11,7 +11,7 @@ use world::local::LocalWorld;
 use world::serve::{self, Serving};
 use world::tls::Tls;
 
-use super::script::{Stage, Told};
+use super::script::{ScriptOutput, Stage};
 use crate::{TestError, TestResult};
 
 /// The app.
@@ -94,7 +94,7 @@ impl std::ops::Deref for Scene {
 
 impl Scene {
     /// Runs `infra/check.sh` on it.
-    pub(super) async fn check(&self, more: &[&str]) -> Result<Told, TestError> {
+    pub(super) async fn check(&self, more: &[&str]) -> Result<ScriptOutput, TestError> {
         self.run("check.sh", &[&[GROUP, SITE], more].concat()).await
     }
 

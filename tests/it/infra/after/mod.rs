@@ -29,10 +29,10 @@ async fn a_right_deployment_passes_every_check() -> TestResult {
     }
     let Deployment { world, tls } = Deployment::start().await?;
     let scene = deployment::scene(&world, &tls, None)?;
-    let told = scene.check(&["--wait-for-log", "0", "--strict"]).await?;
-    assert_eq!(told.status, Some(0), "{}", told.text);
-    assert!(told.text.lines().count() > 25, "{}", told.text);
-    let unwell = [lines_of(&told.text, "FAILED"), lines_of(&told.text, "not checked")].concat();
+    let output = scene.check(&["--wait-for-log", "0", "--strict"]).await?;
+    assert_eq!(output.status, Some(0), "{}", output.text);
+    assert!(output.text.lines().count() > 25, "{}", output.text);
+    let unwell = [lines_of(&output.text, "FAILED"), lines_of(&output.text, "not checked")].concat();
     assert!(unwell.is_empty(), "{unwell:?}");
     Ok(())
 }
@@ -47,10 +47,10 @@ async fn what_cannot_be_looked_at_is_said_to_be_unchecked() -> TestResult {
     for app in deployment::APPS {
         scene.azure.lose(&format!("ad app show {app}"))?;
     }
-    let told = scene.check(&[]).await?;
-    assert_eq!(told.status, Some(0), "{}", told.text);
-    let unchecked = lines_of(&told.text, "not checked");
-    assert_eq!(unchecked.len(), 5, "four registrations, and the log: {}", told.text);
+    let output = scene.check(&[]).await?;
+    assert_eq!(output.status, Some(0), "{}", output.text);
+    let unchecked = lines_of(&output.text, "not checked");
+    assert_eq!(unchecked.len(), 5, "four registrations, and the log: {}", output.text);
     assert_eq!(scene.check(&["--strict"]).await?.status, Some(1));
     Ok(())
 }
@@ -63,8 +63,8 @@ async fn two_apps_share_the_functions_between_them() -> TestResult {
     let Deployment { world, tls } = Deployment::start().await?;
     let scene = deployment::scene(&world, &tls, None)?;
     scene.with_pages_site()?;
-    let told = scene.check(&["--pages-site", deployment::PAGES_SITE]).await?;
-    assert_eq!(told.status, Some(0), "{}", told.text);
+    let output = scene.check(&["--pages-site", deployment::PAGES_SITE]).await?;
+    assert_eq!(output.status, Some(0), "{}", output.text);
     // The pages left in the first app, too, are too much there.
     let name = format!("functionapp function list {SITE}");
     let more = json!({ "name": format!("{SITE}/consent") });
@@ -73,8 +73,13 @@ async fn two_apps_share_the_functions_between_them() -> TestResult {
             list.push(more);
         }
     })?;
-    let told = scene.check(&["--pages-site", deployment::PAGES_SITE]).await?;
-    assert_eq!((told.status, lines_of(&told.text, "FAILED").len()), (Some(1), 1), "{}", told.text);
+    let output = scene.check(&["--pages-site", deployment::PAGES_SITE]).await?;
+    assert_eq!(
+        (output.status, lines_of(&output.text, "FAILED").len()),
+        (Some(1), 1),
+        "{}",
+        output.text
+    );
     Ok(())
 }
 
@@ -85,8 +90,8 @@ async fn called_wrongly_it_ends_with_2_and_asks_nothing() -> TestResult {
     }
     let stage = script::Stage::empty()?;
     for arguments in [&["only-a-group"][..], &[], &["a", "b", "--wait-for-log", "soon"]] {
-        let told = stage.run("check.sh", arguments).await?;
-        assert_eq!(told.status, Some(2), "{arguments:?}: {}", told.text);
+        let output = stage.run("check.sh", arguments).await?;
+        assert_eq!(output.status, Some(2), "{arguments:?}: {}", output.text);
     }
     assert!(stage.azure.calls().is_empty());
     Ok(())

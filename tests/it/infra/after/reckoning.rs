@@ -33,7 +33,7 @@ impl Load {
     }
 }
 
-/// `next_u64` with at most so many decimals, and commas between its thousands.
+/// `number` with at most so many decimals, and commas between its thousands.
 fn short(number: f64, decimals: usize) -> String {
     let text = format!("{number:.decimals$}");
     let (whole, rest) = text.split_once('.').unwrap_or((&text, ""));
@@ -65,16 +65,16 @@ fn counted(what: &str, posts: f64) -> Result<Load, TestError> {
 struct Mailbox {
     parts: Vec<(&'static str, Load)>,
     day: Load,
-    look: Load,
+    comparison: Load,
     month: Load,
 }
 
 fn mailbox() -> Result<Mailbox, TestError> {
     let alone = counted("An appointment without a room (1 created", 2.0)?;
-    // Told in two POSTs, and so in two messages; it is read and looked up once.
+    // Notified in two POSTs, and so in two messages; it is read and looked up once.
     let [tables, messages, graph, posts] = alone.0;
     let alone = Load([tables, 2.0 * messages, graph, posts]);
-    let look = counted("Renewing 1,000 mailboxes", 0.0)?.times(0.001);
+    let comparison = counted("Renewing 1,000 mailboxes", 0.0)?.times(0.001);
     let parts = vec![
         ("8 appointments without a room", alone.times(8.0)),
         ("0.5 bookings", counted("A new booking: ", 6.0)?.times(0.5)),
@@ -83,16 +83,16 @@ fn mailbox() -> Result<Mailbox, TestError> {
         ("0.5 bookings purged", counted("A run of `purge-expired`", 0.0)?.times(0.5)),
     ];
     let day = parts.iter().fold(Load([0.0; 4]), |sum, (_, part)| sum.and(*part));
-    let month = day.times(WORKING_DAYS).and(look.times(DAYS));
-    Ok(Mailbox { parts, day, look, month })
+    let month = day.times(WORKING_DAYS).and(comparison.times(DAYS));
+    Ok(Mailbox { parts, day, comparison, month })
 }
 
 #[test]
 fn the_load_of_a_mailbox_is_made_of_the_counts() -> TestResult {
-    let Mailbox { parts, day, look, month } = mailbox()?;
+    let Mailbox { parts, day, comparison, month } = mailbox()?;
     let mut rows: Vec<_> = parts.iter().map(|(name, part)| part.row(name)).collect();
     rows.push(day.row("**a working day**"));
-    rows.push(look.row("a look, every day"));
+    rows.push(comparison.row("a comparison, every day"));
     let month_row = month.0.iter().map(|number| format!("**{}**", short(*number, 0)));
     rows.push(
         std::iter::once("**a month** (22 and 30 days)".to_owned()).chain(month_row).collect(),

@@ -10,7 +10,7 @@ fn file(name: &str) -> Result<String, TestError> {
     Ok(std::fs::read_to_string(infra().join(name))?)
 }
 
-/// What stands between `caller_address` and `to`, each time.
+/// What is between `from` and `to`, each time.
 fn between<'a>(text: &'a str, from: &str, to: &str) -> BTreeSet<&'a str> {
     text.split(from).skip(1).filter_map(|rest| Some(rest.split_once(to)?.0)).collect()
 }
@@ -89,7 +89,7 @@ fn every_variable_of_the_parameter_files_is_explained() -> TestResult {
 }
 
 #[test]
-fn whoever_is_sent_to_a_heading_finds_it() -> TestResult {
+fn every_heading_that_a_link_names_exists() -> TestResult {
     let runbook = file("README.md")?;
     let headings = headings(&runbook);
     for script in ["deploy.sh", "check.sh"] {

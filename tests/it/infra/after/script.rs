@@ -12,7 +12,7 @@ use super::azure::{Azure, stub};
 use crate::TestError;
 
 /// What a script said and how it ended.
-pub(super) struct Told {
+pub(super) struct ScriptOutput {
     /// Its exit code.
     pub(super) status: Option<i32>,
     /// Standard output, then standard error.
@@ -39,7 +39,11 @@ impl Stage {
     }
 
     /// Runs a script of `infra/`.
-    pub(super) async fn run(&self, script: &str, arguments: &[&str]) -> Result<Told, TestError> {
+    pub(super) async fn run(
+        &self,
+        script: &str,
+        arguments: &[&str],
+    ) -> Result<ScriptOutput, TestError> {
         let path = std::env::var_os("PATH").unwrap_or_default();
         let others = std::env::split_paths(&path);
         let paths = std::iter::once(self.folder.path().to_owned()).chain(others);
@@ -57,7 +61,7 @@ impl Stage {
             .output()
             .await?;
         let text = [output.stdout, output.stderr].concat();
-        Ok(Told { status: output.status.code(), text: String::from_utf8(text)? })
+        Ok(ScriptOutput { status: output.status.code(), text: String::from_utf8(text)? })
     }
 }
 

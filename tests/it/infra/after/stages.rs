@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::azure::Call;
 use super::deployment::{APPS, FEDERATED, GROUP, HOME, SITE, id};
-use super::script::{Stage, Told, usable};
+use super::script::{ScriptOutput, Stage, usable};
 use crate::{TestError, TestResult};
 
 const DEPLOYED: &str = "deployment group create";
@@ -89,7 +89,7 @@ fn sited(stage: &Stage, pages_site: &str) {
     }
 }
 
-async fn deploy(stage: &Stage, more: &[&str]) -> Result<Told, TestError> {
+async fn deploy(stage: &Stage, more: &[&str]) -> Result<ScriptOutput, TestError> {
     let zips = stage.folder.path().join("package").to_string_lossy().into_owned();
     let arguments = [&["test", GROUP, "--package", zips.as_str()], more].concat();
     stage.run("deploy.sh", &arguments).await
@@ -123,10 +123,10 @@ async fn all_stages_run_in_the_order_in_which_each_finds_what_it_needs() -> Test
     founded(&stage);
     registered(&stage);
     sited(&stage, "");
-    let told = deploy(&stage, &[]).await?;
+    let output = deploy(&stage, &[]).await?;
     // The check at the end finds nothing of this made-up app.
-    assert_eq!(told.status, Some(1), "{}", told.text);
-    assert!(told.text.contains("STOPPED: something is not as it should be"), "{}", told.text);
+    assert_eq!(output.status, Some(1), "{}", output.text);
+    assert!(output.text.contains("STOPPED: something is not as it should be"), "{}", output.text);
     let site = id("Microsoft.Web/sites", SITE);
     let expected = [
         format!("{DEPLOYED} roombridge-foundation"),
@@ -137,7 +137,7 @@ async fn all_stages_run_in_the_order_in_which_each_finds_what_it_needs() -> Test
         format!("{UPLOADED} {SITE}"),
         format!("{DEPLOYED} roombridge-registrations"),
     ];
-    assert_eq!(changes(&stage)?, expected, "{}", told.text);
+    assert_eq!(changes(&stage)?, expected, "{}", output.text);
     assert_eq!(given(&stage, "roombridge-foundation")["ROOMBRIDGE_WITH_SITE"], "false");
     let site = given(&stage, "roombridge-site");
     assert_eq!(site["ROOMBRIDGE_WITH_SITE"], "true");
@@ -160,14 +160,14 @@ async fn what_if_changes_nothing_on_an_empty_group_and_on_a_full_one() -> TestRe
     }
     for way in ["bicep", "given", "script"] {
         let stage = empty()?;
-        let told = deploy(&stage, &["--what-if", "--registrations", way]).await?;
-        assert_eq!(told.status, Some(0), "{}", told.text);
+        let output = deploy(&stage, &["--what-if", "--registrations", way]).await?;
+        assert_eq!(output.status, Some(0), "{}", output.text);
         assert_eq!(changes(&stage)?, Vec::<String>::new());
         founded(&stage);
         registered(&stage);
         sited(&stage, "func-pages");
-        let told = deploy(&stage, &["--what-if", "--registrations", way]).await?;
-        assert_eq!(told.status, Some(0), "{way}: {}", told.text);
+        let output = deploy(&stage, &["--what-if", "--registrations", way]).await?;
+        assert_eq!(output.status, Some(0), "{way}: {}", output.text);
         assert_eq!(changes(&stage)?, Vec::<String>::new());
         let compared = stage
             .azure
@@ -188,15 +188,15 @@ async fn who_may_only_read_compares_without_being_asked_for_more() -> TestResult
     for (more, level) in [(&[][..], "Provider"), (&["--reader"], "ProviderNoRbac")] {
         let stage = empty()?;
         let arguments = [&["--stage", "site", "--what-if"], more].concat();
-        let told = deploy(&stage, &arguments).await?;
-        assert_eq!(told.status, Some(0), "{}", told.text);
+        let output = deploy(&stage, &arguments).await?;
+        assert_eq!(output.status, Some(0), "{}", output.text);
         let calls = stage.azure.calls();
         let asked: Vec<_> =
             calls.iter().filter_map(|call| call.option("--validation-level")).collect();
         assert_eq!(asked, [level]);
     }
-    let told = deploy(&empty()?, &["--reader"]).await?;
-    assert_eq!(told.status, Some(2), "readers deploy nothing: {}", told.text);
+    let output = deploy(&empty()?, &["--reader"]).await?;
+    assert_eq!(output.status, Some(2), "readers deploy nothing: {}", output.text);
     Ok(())
 }
 
@@ -214,8 +214,8 @@ async fn after_a_deployment_that_failed_the_registrations_keep_what_they_had() -
     stage.azure.put("functionapp list", json!([{ "name": SITE }]));
     let settings = format!("functionapp config appsettings list {SITE}");
     stage.azure.put(&settings, json!([{ "name": "ROOMBRIDGE_PAGES_URL", "value": PAGES }]));
-    let told = deploy(&stage, &["--stage", "registrations"]).await?;
-    assert_eq!(told.status, Some(0), "{}", told.text);
+    let output = deploy(&stage, &["--stage", "registrations"]).await?;
+    assert_eq!(output.status, Some(0), "{}", output.text);
     let last = given(&stage, "roombridge-registrations");
     assert_eq!(
         (&*last["ROOMBRIDGE_PAGES_URL"], last["ROOMBRIDGE_APP_PEOPLE"].as_str()),
@@ -225,8 +225,8 @@ async fn after_a_deployment_that_failed_the_registrations_keep_what_they_had() -
     for unknown in [settings.as_str(), "functionapp list"] {
         stage.azure.lose(unknown)?;
         let before = changes(&stage)?;
-        let told = deploy(&stage, &["--stage", "registrations"]).await?;
-        assert_eq!((told.status, changes(&stage)?), (Some(1), before), "{}", told.text);
+        let output = deploy(&stage, &["--stage", "registrations"]).await?;
+        assert_eq!((output.status, changes(&stage)?), (Some(1), before), "{}", output.text);
     }
     Ok(())
 }
@@ -240,9 +240,9 @@ async fn what_is_set_and_empty_counts_as_not_set() -> TestResult {
     stage.environment.push(("ROOMBRIDGE_OWNER".to_owned(), String::new()));
     // Registered or not is for those to see who may read the subscription.
     stage.azure.lose("provider list")?;
-    let told = deploy(&stage, &["--stage", "foundation"]).await?;
-    assert_eq!(told.status, Some(0), "{}", told.text);
-    assert!(told.text.contains("not checked: whether the resource providers"), "{}", told.text);
+    let output = deploy(&stage, &["--stage", "foundation"]).await?;
+    assert_eq!(output.status, Some(0), "{}", output.text);
+    assert!(output.text.contains("not checked: whether the resource providers"), "{}", output.text);
     let given = given(&stage, "roombridge-foundation");
     assert!(given.contains_key("ROOMBRIDGE_TENANTS") && !given.contains_key("ROOMBRIDGE_OWNER"));
     Ok(())
@@ -257,15 +257,15 @@ async fn the_package_is_sent_again_until_the_roles_are_known() -> TestResult {
     sited(&stage, "");
     let upload = format!("{UPLOADED} {SITE}");
     stage.azure.refuse(&upload, 9);
-    let told = deploy(&stage, &["--stage", "package"]).await?;
-    assert_eq!(told.status, Some(0), "{}", told.text);
+    let output = deploy(&stage, &["--stage", "package"]).await?;
+    assert_eq!(output.status, Some(0), "{}", output.text);
     assert_eq!(changes(&stage)?, vec![upload.clone(); 10]);
 
     stage.azure.refuse(&upload, 10);
-    let told = deploy(&stage, &["--stage", "package"]).await?;
-    assert_eq!(told.status, Some(1), "{}", told.text);
+    let output = deploy(&stage, &["--stage", "package"]).await?;
+    assert_eq!(output.status, Some(1), "{}", output.text);
     assert_eq!(changes(&stage)?.len(), 20);
-    assert!(told.text.contains("When the package is not taken"), "{}", told.text);
+    assert!(output.text.contains("When the package is not taken"), "{}", output.text);
     Ok(())
 }
 
@@ -276,8 +276,8 @@ async fn with_two_apps_each_gets_its_own_package() -> TestResult {
     }
     let stage = empty()?;
     sited(&stage, "func-pages");
-    let told = deploy(&stage, &["--stage", "package"]).await?;
-    assert_eq!(told.status, Some(0), "{}", told.text);
+    let output = deploy(&stage, &["--stage", "package"]).await?;
+    assert_eq!(output.status, Some(0), "{}", output.text);
     let calls = stage.azure.calls();
     let sent =
         calls.iter().filter_map(|call| Some((call.option("--name")?, call.option("--src")?)));
@@ -297,18 +297,18 @@ async fn a_package_that_is_not_what_was_built_is_not_sent() -> TestResult {
     sited(&stage, "");
     let zip = stage.folder.path().join("package/roombridge.zip");
     std::fs::write(&zip, "zap")?;
-    let told = deploy(&stage, &["--stage", "package"]).await?;
-    assert_eq!((told.status, changes(&stage)?.len()), (Some(1), 0), "{}", told.text);
-    assert!(told.text.contains("is not what"), "{}", told.text);
+    let output = deploy(&stage, &["--stage", "package"]).await?;
+    assert_eq!((output.status, changes(&stage)?.len()), (Some(1), 0), "{}", output.text);
+    assert!(output.text.contains("is not what"), "{}", output.text);
     // Not even where the file of sums names a file that is as it should be.
     let sums = stage.folder.path().join("package");
     let other = std::fs::read(sums.join("roombridge-work.zip.sha256"))?;
     std::fs::write(sums.join("roombridge.zip.sha256"), other)?;
-    let told = deploy(&stage, &["--stage", "package"]).await?;
-    assert_eq!((told.status, changes(&stage)?.len()), (Some(1), 0), "{}", told.text);
+    let output = deploy(&stage, &["--stage", "package"]).await?;
+    assert_eq!((output.status, changes(&stage)?.len()), (Some(1), 0), "{}", output.text);
     std::fs::remove_file(&zip)?;
-    let told = deploy(&stage, &["--stage", "package"]).await?;
-    assert!(told.text.contains("cargo pack"), "{}", told.text);
+    let output = deploy(&stage, &["--stage", "package"]).await?;
+    assert!(output.text.contains("cargo pack"), "{}", output.text);
     Ok(())
 }
 
@@ -319,21 +319,21 @@ async fn registrations_made_by_others_are_given_by_name() -> TestResult {
     }
     let mut stage = empty()?;
     founded(&stage);
-    let told = deploy(&stage, &["--stage", "registrations", "--registrations", "given"]).await?;
-    assert_eq!(told.status, Some(1), "{}", told.text);
-    assert!(told.text.contains("set ROOMBRIDGE_APP_ORGANISATION_WIDE"), "{}", told.text);
+    let output = deploy(&stage, &["--stage", "registrations", "--registrations", "given"]).await?;
+    assert_eq!(output.status, Some(1), "{}", output.text);
+    assert!(output.text.contains("set ROOMBRIDGE_APP_ORGANISATION_WIDE"), "{}", output.text);
     for (name, app) in NAMES.into_iter().zip(APPS) {
         stage.environment.push((format!("ROOMBRIDGE_APP_{name}"), app.to_owned()));
     }
     for stage_name in ["registrations", "site"] {
         let arguments = ["--stage", stage_name, "--registrations", "given"];
-        let told = deploy(&stage, &arguments).await?;
-        assert_eq!(told.status, Some(0), "{}", told.text);
+        let output = deploy(&stage, &arguments).await?;
+        assert_eq!(output.status, Some(0), "{}", output.text);
     }
     assert_eq!(given(&stage, "roombridge-site")["ROOMBRIDGE_APP_SCOPED"], APPS[1]);
     sited(&stage, "");
-    let told = deploy(&stage, &["--stage", "redirects", "--registrations", "given"]).await?;
-    assert!(told.text.contains(&format!("{PAGES}/my-calendar/signed-in")), "{}", told.text);
+    let output = deploy(&stage, &["--stage", "redirects", "--registrations", "given"]).await?;
+    assert!(output.text.contains(&format!("{PAGES}/my-calendar/signed-in")), "{}", output.text);
     Ok(())
 }
 
@@ -356,8 +356,8 @@ async fn an_update_of_the_app_keeps_whom_it_knew_before() -> TestResult {
     stage.azure.change("deployment group show roombridge-site", |shown| {
         shown["properties"]["parameters"] = Value::Object(parameters);
     })?;
-    let told = deploy(&stage, &["--stage", "site"]).await?;
-    assert_eq!(told.status, Some(0), "{}", told.text);
+    let output = deploy(&stage, &["--stage", "site"]).await?;
+    assert_eq!(output.status, Some(0), "{}", output.text);
     let site = given(&stage, "roombridge-site");
     assert_eq!(
         (site["ROOMBRIDGE_APP_PEOPLE"].as_str(), &*site["ROOMBRIDGE_TENANTS"]),
@@ -379,24 +379,24 @@ async fn every_stop_says_what_to_do_next() -> TestResult {
     for (name, next) in lacking {
         let stage = empty()?;
         stage.azure.lose(name)?;
-        let told = deploy(&stage, &["--stage", "foundation"]).await?;
-        assert_eq!(told.status, Some(1), "{}", told.text);
-        assert!(told.text.contains("next: ") && told.text.contains(next), "{}", told.text);
+        let output = deploy(&stage, &["--stage", "foundation"]).await?;
+        assert_eq!(output.status, Some(1), "{}", output.text);
+        assert!(output.text.contains("next: ") && output.text.contains(next), "{}", output.text);
     }
     let stage = empty()?;
     stage.azure.put("provider list", json!([]));
-    let told = deploy(&stage, &["--stage", "foundation"]).await?;
-    assert!(told.text.contains("Microsoft.App") && told.text.contains("az provider register"));
+    let output = deploy(&stage, &["--stage", "foundation"]).await?;
+    assert!(output.text.contains("Microsoft.App") && output.text.contains("az provider register"));
     for early in ["registrations", "site", "package", "redirects", "check"] {
         let stage = empty()?;
-        let told = deploy(&stage, &["--stage", early]).await?;
-        assert_eq!(told.status, Some(1), "{early}: {}", told.text);
-        assert!(told.text.contains("next: infra/deploy.sh test"), "{early}: {}", told.text);
+        let output = deploy(&stage, &["--stage", early]).await?;
+        assert_eq!(output.status, Some(1), "{early}: {}", output.text);
+        assert!(output.text.contains("next: infra/deploy.sh test"), "{early}: {}", output.text);
         assert_eq!(changes(&stage)?, Vec::<String>::new());
     }
     for wrong in [&["staging", GROUP][..], &["test"], &["test", GROUP, "--stage", "slot"]] {
-        let told = Stage::empty()?.run("deploy.sh", wrong).await?;
-        assert_eq!(told.status, Some(2), "{wrong:?}: {}", told.text);
+        let output = Stage::empty()?.run("deploy.sh", wrong).await?;
+        assert_eq!(output.status, Some(2), "{wrong:?}: {}", output.text);
     }
     Ok(())
 }

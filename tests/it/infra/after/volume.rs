@@ -1,4 +1,4 @@
-//! How much the handler logs: the numbers that the runbook's cost estimate stands on.
+//! How much the handler logs: the numbers behind the runbook's cost estimate.
 
 use jiff::{SignedDuration, Timestamp};
 use world::exchange::Invitation;

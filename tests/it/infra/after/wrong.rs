@@ -337,10 +337,14 @@ fn of_wide_effect() -> Vec<Wrong> {
         azure("another account", "host and handler use one account", |azure| {
             set(azure, "ROOMBRIDGE_QUEUE_URL", "https://other.queue.core.windows.net")
         }),
-        answer("what is forged is told so", "a notification with a made-up client", |request| {
-            let posted = is(request, Method::POST, "/api/notifications") && !asks(request);
-            posted.then(|| StatusCode::UNAUTHORIZED.into_response())
-        }),
+        answer(
+            "a forged notification is refused openly",
+            "a notification with a made-up client",
+            |request| {
+                let posted = is(request, Method::POST, "/api/notifications") && !asks(request);
+                posted.then(|| StatusCode::UNAUTHORIZED.into_response())
+            },
+        ),
     ]
 }
 
@@ -383,16 +387,16 @@ async fn unnoticed(
     for wrong in &round {
         (wrong.change)(&scene.azure)?;
     }
-    let told = scene.check(&["--wait-for-log", "0"]).await?;
-    let failed = lines_of(&told.text, "FAILED");
+    let output = scene.check(&["--wait-for-log", "0"]).await?;
+    let failed = lines_of(&output.text, "FAILED");
     let named = |wrong: &&Wrong| failed.iter().any(|line| line.contains(wrong.named));
     let silent = round.iter().filter(|wrong| !named(wrong));
     let mut reports: Vec<String> =
-        silent.map(|wrong| format!("{} ({}):\n{}", wrong.what, wrong.named, told.text)).collect();
+        silent.map(|wrong| format!("{} ({}):\n{}", wrong.what, wrong.named, output.text)).collect();
     let mixed = round.len() > 1 && failed.len() != round.len();
-    if told.status != Some(1) || mixed {
+    if output.status != Some(1) || mixed {
         let whats: Vec<&str> = round.iter().map(|wrong| wrong.what).collect();
-        reports.push(format!("{whats:?}: status {:?}, {failed:#?}", told.status));
+        reports.push(format!("{whats:?}: status {:?}, {failed:#?}", output.status));
     }
     Ok(reports)
 }
@@ -403,9 +407,9 @@ async fn an_app_that_is_not_there_is_said_in_one_line() -> TestResult {
         return Ok(());
     }
     let stage = super::script::Stage::empty()?;
-    let told = stage.run("check.sh", &["rg-nobody", "func-nobody"]).await?;
-    assert_eq!(told.status, Some(1), "{}", told.text);
-    let [line] = lines_of(&told.text, "FAILED")[..] else { return Err(told.text.into()) };
+    let output = stage.run("check.sh", &["rg-nobody", "func-nobody"]).await?;
+    assert_eq!(output.status, Some(1), "{}", output.text);
+    let [line] = lines_of(&output.text, "FAILED")[..] else { return Err(output.text.into()) };
     assert!(line.contains("func-nobody") && line.contains("az login"), "{line}");
     Ok(())
 }

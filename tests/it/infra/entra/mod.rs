@@ -34,7 +34,7 @@ const HOME: &str = "a0000000-0000-4000-8000-000000000001";
 /// An Outlook add-in, in these tests.
 const ADD_IN: &str = "ad000000-0000-4000-8000-000000000001";
 
-/// Ids that consents and assignments name: whoever changes one takes away what people have.
+/// Ids that consents and assignments name: a change of one takes away what people have.
 const MY_CALENDAR: &str = "0d4b6c48-5d18-40c7-b2a0-76a7b5298645";
 const OPERATOR: &str = "9e002617-fe47-45bf-a1b1-8aaea64370e1";
 const AUDITOR: &str = "de20ad8a-a12a-4264-9ff4-f1920904c882";

@@ -1,4 +1,4 @@
-//! The script, run with something in the place of the Azure CLI that keeps what it is told.
+//! The script, run with something in the place of the Azure CLI that keeps its input.
 
 use std::{
     collections::BTreeMap,
@@ -108,7 +108,7 @@ fn application_in(folder: &Path) -> Result<Value, TestError> {
     Ok(application)
 }
 
-/// Every application that the script makes, when it is told everything.
+/// Every application that the script makes, when it gets every option.
 pub(super) fn applications() -> Result<BTreeMap<&'static str, Value>, TestError> {
     let tenant = Tenant::new()?;
     tenant.run(&["--pages-url", PAGES, "--add-in-client", ADD_IN])?;
@@ -116,7 +116,7 @@ pub(super) fn applications() -> Result<BTreeMap<&'static str, Value>, TestError>
     folders.map(|(name, folder)| Ok((name, application_in(&folder)?))).collect()
 }
 
-/// What stands in the files of `parent_url` whose names begin with `new`, in their order.
+/// The contents of the files of a folder whose names begin with a word, in their order.
 fn json_files(folder: &Path, start: &str) -> Result<Vec<Value>, TestError> {
     let mut names = Vec::new();
     for entry in fs::read_dir(folder)? {
@@ -128,7 +128,7 @@ fn json_files(folder: &Path, start: &str) -> Result<Vec<Value>, TestError> {
     names.iter().map(read).collect()
 }
 
-/// What the script's output says of `label`.
+/// What the script's output says of `name`.
 fn output_of<'a>(output: &'a str, name: &str) -> Result<&'a str, TestError> {
     let line = output.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix('='));
     Ok(line.ok_or_else(|| format!("{name} is not said"))?)

@@ -1,4 +1,4 @@
-//! The template, read as it stands, says what the script sends: each member in its words, both ways.
+//! The template, read as it is, says what the script sends: each member in its words, both ways.
 
 use std::{collections::BTreeSet, fs};
 
@@ -162,7 +162,7 @@ fn one_credential_for_each_registration_that_the_handler_asks_tokens_as() -> Tes
     assert!(main.contains(
         "var product = environmentName == 'prod' ? 'Roombridge' : 'Roombridge ${environmentName}'"
     ));
-    // What the handler is told the registrations are called.
+    // The settings that name the registrations to the handler.
     for output in ["appOrganisationWide", "appScoped", "appPeople", "appOperators"] {
         assert!(main.contains(&format!("\noutput {output} string = ")), "{output}");
     }

@@ -45,7 +45,7 @@ pub(super) const FURTHER: &[Fault] = &[
         by: By::Check,
     },
     Fault {
-        what: "A loop goes over what is known only after the deployment",
+        what: "A loop over what is known only after the deployment",
         file: "main.bicep",
         find: "withSite ? [workSiteName] : []",
         put: "withSite ? [site!.outputs.host] : []",

@@ -50,11 +50,9 @@ fn with(sound: &Project, fault: &Fault) -> Result<Project, TestError> {
         sound.text(fault.file).ok_or_else(|| format!("{}: there is no such file", fault.file))?;
     let found = text.matches(fault.find).count();
     if found != 1 {
-        return Err(format!(
-            "{}: {:?} stands there {found} times, not once",
-            fault.file, fault.find
-        )
-        .into());
+        return Err(
+            format!("{}: {:?} is there {found} times, not once", fault.file, fault.find).into()
+        );
     }
     let mut faulty = sound.clone();
     faulty.replace(fault.file, text.replacen(fault.find, fault.put, 1));

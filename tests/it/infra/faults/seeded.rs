@@ -57,7 +57,7 @@ pub(super) const FIRST: &[Fault] = &[
         by: By::Check,
     },
     Fault {
-        what: "Text stands where a truth value is wanted",
+        what: "Text where a truth value is wanted",
         file: "modules/site.bicep",
         find: "reserved: true",
         put: "reserved: 'true'",

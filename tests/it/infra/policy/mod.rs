@@ -73,7 +73,7 @@ fn deployed(project: &Project, file: &str, with_site: &str) -> Result<Deployment
     Ok(bicep::evaluate(project, file, &given)?)
 }
 
-/// A property below `properties`, its path with dots, and the JSON that stands there whatever the
+/// A property below `properties`, its path with dots, and its JSON, whatever the
 /// environment; `null` where nothing may.
 type Promise = (&'static str, &'static str);
 

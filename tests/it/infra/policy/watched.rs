@@ -1,4 +1,4 @@
-//! What somebody is told of: each poison queue and each timer, and that there is somebody to tell.
+//! What somebody is notified of: each poison queue and each timer, and that there is somebody to notify.
 
 use bicep::{Deployed, Deployment};
 use roombridge::host::{FUNCTIONS, Trigger};
@@ -25,8 +25,8 @@ pub(super) fn objections(deployment: &Deployment) -> Vec<String> {
         if *alert.property(&["enabled"]) == Value::Bool(false) {
             said.push(format!("{}: switched off", alert.name));
         }
-        let told = alert.property(&["actions", "actionGroups"]).as_array().map_or(0, Vec::len);
-        if told == 0 {
+        let groups = alert.property(&["actions", "actionGroups"]).as_array().map_or(0, Vec::len);
+        if groups == 0 {
             said.push(format!("{}: tells nobody", alert.name));
         }
     }

@@ -168,7 +168,7 @@ fn taken_apart(call: &str) -> (String, BTreeSet<String>) {
     (message.to_owned(), fields.into_iter().map(name).collect())
 }
 
-/// Messages with their fields, as the source writes them: what stands in each `tracing::…!( … )`.
+/// Messages with their fields, as the source writes them: what is in each `tracing::…!( … )`.
 fn written() -> Result<BTreeMap<String, BTreeSet<String>>, TestError> {
     let mut messages: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     let mut folders = vec![repository_root().join("handlers")];
@@ -249,7 +249,7 @@ fn words_are_said(lines: &[Value]) -> TestResult {
     Ok(())
 }
 
-/// What has an alert of its own is not told twice; everything else that is an error is told.
+/// An error with an alert of its own is not reported twice; every other error is reported.
 #[test]
 fn other_errors_are_those_without_an_alert_of_their_own() -> TestResult {
     let all = queries()?;

@@ -39,12 +39,12 @@ fn code(query: &str) -> String {
     lines.collect::<Vec<_>>().join("\n")
 }
 
-/// What stands between double quotes.
+/// What is between double quotes.
 fn literals(code: &str) -> BTreeSet<&str> {
     code.split('"').skip(1).step_by(2).collect()
 }
 
-/// What follows each `new` up to `end`.
+/// What follows each `start` up to `end`.
 fn between<'a>(text: &'a str, start: &str, end: &str) -> Vec<&'a str> {
     let parts = text.split(start).skip(1);
     parts.filter_map(|part| part.split_once(end).map(|(inside, _)| inside)).collect()

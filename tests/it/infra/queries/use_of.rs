@@ -178,7 +178,7 @@ fn the_workbook_answers_five_questions_and_the_security_officers() -> TestResult
     Ok(())
 }
 
-/// Every row that arrives late is still in a window, and nobody is told twice of one that must be
+/// Every row that arrives late is still in a window, and nobody is notified twice of one that must be
 /// closed by hand.
 #[test]
 fn windows_are_longer_than_the_time_between_two_looks() -> TestResult {
