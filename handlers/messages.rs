@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::{
     domain::{
+        appointment::CopyLocation,
         encrypted_content::EncryptedContent,
         ids::{CorrelationId, EventId, MailboxId, TenantId, hex},
         keys::{BookingKey, Digest},
@@ -237,6 +238,16 @@ pub struct EventChanges {
 }
 
 impl EventChanges {
+    /// Our own request to read these copies.
+    pub fn refetch<'a>(
+        tenant: TenantId,
+        copies: impl IntoIterator<Item = &'a CopyLocation>,
+        meta: JobMeta,
+    ) -> Self {
+        let refetch = |at: &CopyLocation| EventChange::refetch(at.mailbox, at.event.clone(), meta);
+        Self { tenant, items: copies.into_iter().map(refetch).collect() }
+    }
+
     /// How long the message may wait: encrypted content not as long as ids.
     pub fn time_to_live(&self) -> Duration {
         let encrypted = self.items.iter().any(|item| item.encrypted_content.is_some());

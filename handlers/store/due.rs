@@ -78,6 +78,11 @@ impl DueEntry {
     pub fn new(purpose: DuePurpose, at: Timestamp, subject: DueSubject) -> Self {
         Self { purpose, at, subject, attempt: 0 }
     }
+
+    /// The entry that watches a booking until it is settled.
+    pub fn unsettled(booking: BookingKey, at: Timestamp) -> Self {
+        Self::new(DuePurpose::Unsettled, at, DueSubject::Booking(booking))
+    }
 }
 
 /// The table `Due`.
@@ -108,6 +113,21 @@ impl DueEntries {
     /// [`StoreError`] when it was not removed, or may not have been.
     pub async fn remove(&self, entry: &DueEntry) -> Result<(), StoreError> {
         self.table.remove(row_key(entry), None).await
+    }
+
+    /// Removes the entries that watch a booking at these instants: nothing is left to watch.
+    ///
+    /// # Errors
+    /// [`StoreError`] when one was not removed, or may not have been.
+    pub async fn remove_unsettled(
+        &self,
+        booking: BookingKey,
+        at: impl IntoIterator<Item = Timestamp>,
+    ) -> Result<(), StoreError> {
+        for at in at {
+            self.remove(&DueEntry::unsettled(booking, at)).await?;
+        }
+        Ok(())
     }
 
     /// Entries that are due at `now` (that instant included), the earliest hours first, at most

@@ -185,6 +185,11 @@ impl Copies {
             | OrganizerCopy::Released => None,
         }
     }
+
+    /// Where both copies are, as far as they are known.
+    pub fn locations(&self) -> impl Iterator<Item = &CopyLocation> {
+        self.organizer_location().into_iter().chain(self.room_location())
+    }
 }
 
 fn ended(why: EndReason) -> Option<DesiredState> {

@@ -131,11 +131,15 @@ impl Booking {
         Self { intent: None, ..self }
     }
 
-    /// The booking system's refusal of `spec`.
-    pub fn with_refusal(self, spec: &BookingSpec, reason: RefusalReason) -> Self {
-        self.with_observed(ObservedState::Refused(BookingRefusal {
-            request_digest: spec.request_digest(),
-            reason,
-        }))
+    /// Records that the room cannot be had. An appointment that no longer wants it has nothing.
+    pub fn with_refusal(self, reason: RefusalReason) -> Self {
+        let observed = match &self.desired {
+            DesiredState::Wanted(spec) => {
+                let request_digest = spec.request_digest();
+                ObservedState::Refused(BookingRefusal { request_digest, reason })
+            }
+            DesiredState::Unwanted(_) => ObservedState::Nothing,
+        };
+        self.with_observed(observed)
     }
 }

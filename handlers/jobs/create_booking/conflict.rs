@@ -1,49 +1,51 @@
-//! What happens when somebody else has the room.
+//! What happens when another booking holds the room.
 //!
-//! Nobody is refused before the holder of the blocking interval was looked at in Outlook: its
-//! cancellation may be on the way, and a refusal is hard to take back.
-
-use std::time::Duration;
+//! Nobody is refused before the holder's appointment was read again in Outlook: its cancellation may
+//! be on the way, and a refusal is hard to take back.
 
 use jiff::SignedDuration;
 
-use super::{Advance, BookingWorker};
+use super::{BookingWorker, Progress};
 use crate::{
     domain::{
-        appointment::{CopyLocation, DesiredState},
-        booking::{Booking, RefusalReason, Step},
+        appointment::DesiredState,
+        booking::{Booking, RefusalReason},
         ledger::Conflict,
     },
     jobs::runner::job::{Enqueue, Job, JobError},
-    messages::{BookingJob, BookingRequest, EventChange, EventChanges, JobMeta},
+    messages::{BookingJob, BookingRequest, EventChanges, JobMeta},
     store::tables::ETag,
 };
 
-/// How often the holder is looked at before the answer is no.
+/// How often the holder's appointment is read again before the room is refused.
 const MAX_HOLDER_CHECKS: u8 = 1;
-/// How long that look is given: an event that cannot be found is looked for once more after ten
-/// seconds before it counts as deleted, and then its interval has to be released.
-const HOLDER_CHECK_DELAY: Duration = Duration::from_secs(20);
-/// When to come back after a holder that no longer wants its interval.
-const RELEASE_DELAY: Duration = Duration::from_secs(2);
+/// How long that takes at most: a missing event is looked for again after ten seconds before it
+/// counts as deleted, and then its interval has to be released.
+const HOLDER_CHECK_DELAY: SignedDuration = SignedDuration::from_secs(20);
+/// How long a holder that no longer wants its interval takes to release it.
+const RELEASE_DELAY: SignedDuration = SignedDuration::from_secs(2);
 
 impl BookingWorker<'_> {
+    /// Finds out whether the holder still wants the time, and refuses the room only if it does.
     pub(super) async fn resolve_conflict(
         &self,
         booking: Booking,
         etag: ETag,
         conflict: Conflict,
-    ) -> Result<Advance, JobError> {
+    ) -> Result<Progress, JobError> {
         let Some((holder, _)) = self.deps.bookings.get(&conflict.holder).await? else {
-            // A slot whose booking is gone: nobody else would ever take it out.
-            if let DesiredState::Wanted(wish) = &booking.desired {
-                self.deps.claims.release(conflict.holder, &[wish.facts.interval], None).await?;
+            // The slot's booking is gone, so nobody else would ever release the slot.
+            if let DesiredState::Wanted(spec) = &booking.desired {
+                self.deps.claims.release(conflict.holder, &[spec.facts.interval], None).await?;
             }
-            return Ok(Advance::Retry);
+            return Ok(Progress::LookAgain);
         };
         if !still_wants(&holder, &booking) {
             if booking.confirmed().is_some() {
-                return self.release_previous(booking, etag).await;
+                // We give our earlier time back before we wait for the holder: two meetings that
+                // swap their times would wait for each other forever.
+                self.cancel(booking, etag).await?;
+                return Ok(Progress::LookAgain);
             }
             self.abandon_unclaimed(booking, etag).await?;
             return self.await_release(&holder);
@@ -52,95 +54,58 @@ impl BookingWorker<'_> {
             self.abandon_unclaimed(booking, etag).await?;
             let mut next = self.refetch_holder(&holder);
             next.push(self.requeue(self.job.conflicts + 1, HOLDER_CHECK_DELAY));
-            return Ok(Advance::Done(next));
+            return Ok(Progress::Done(next));
         }
-        self.refuse_for_conflict(booking, etag).await
+        if booking.confirmed().is_none() && booking.intent.is_none() {
+            // There is nothing to undo, so the refusal takes one write and no intent.
+            return self.record_outcome(booking.with_refusal(RefusalReason::Conflict), etag).await;
+        }
+        self.refuse(booking, etag, RefusalReason::Conflict).await
     }
 
-    /// Without an earlier booking there is nothing to undo, and one write says all.
-    async fn refuse_for_conflict(&self, booking: Booking, etag: ETag) -> Result<Advance, JobError> {
-        let step = Step::Refuse(RefusalReason::Conflict);
-        let (booking, etag) = if booking.confirmed().is_none() && booking.intent.is_none() {
-            (booking, etag)
-        } else {
-            match self.begin_intent(booking, etag, &step).await? {
-                Some(both) => both,
-                None => return Ok(Advance::Retry),
-            }
-        };
-        let intent = booking.intent.clone();
-        let refused = async {
-            let booking = self.refuse(booking, RefusalReason::Conflict).await?;
-            self.record_outcome(booking, etag).await
-        };
-        self.with_lease(intent, refused).await
-    }
-
-    /// A conflict met after our intent was written: nothing was claimed. An intent that another
-    /// worker left is not ours to drop: what it claimed is still to be released.
+    /// Takes back our intent, as nothing was claimed under it. Another worker's intent stays: what
+    /// that worker claimed is still to be released.
     async fn abandon_unclaimed(&self, booking: Booking, etag: ETag) -> Result<(), JobError> {
-        if booking.intent.as_ref().is_some_and(|intent| intent.worker == self.worker_id) {
+        if booking.intent.as_ref().is_some_and(|intent| intent.worker == self.id) {
             let freed = booking.abandon_unclaimed(self.deps.clock.now());
             self.deps.bookings.replace(&freed, &etag).await?;
         }
         Ok(())
     }
 
-    /// Gives back the time that is not wished any more before it waits for another's: of two meetings
-    /// that change places each would wait for the other for ever.
-    async fn release_previous(&self, booking: Booking, etag: ETag) -> Result<Advance, JobError> {
-        let Some((booking, etag)) = self.begin_intent(booking, etag, &Step::Cancel).await? else {
-            return Ok(Advance::Retry);
-        };
-        let intent = booking.intent.clone();
-        let freed = async {
-            let booking = self.cancel(booking).await?;
-            self.record_outcome(booking, etag).await
-        };
-        self.with_lease(intent, freed).await?;
-        // The wish stands: look at the ledger once more.
-        Ok(Advance::Retry)
-    }
-
-    /// The holder is nudged once; after that the wait grows like any other.
-    fn await_release(&self, holder: &Booking) -> Result<Advance, JobError> {
-        let at_work = holder.intent.as_ref().is_some_and(|i| i.lease_until > self.deps.clock.now());
+    /// Starts the holder's job once; after that the job waits like any other.
+    fn await_release(&self, holder: &Booking) -> Result<Progress, JobError> {
+        let now = self.deps.clock.now();
+        let at_work = holder.intent.as_ref().is_some_and(|intent| intent.lease_until > now);
         if at_work || self.job.meta.deferrals > 0 {
-            let rest = SignedDuration::try_from(RELEASE_DELAY).unwrap_or_default();
-            return Err(JobError::retry_after(rest, "the room is just being released"));
+            return Err(JobError::retry_after(RELEASE_DELAY, "the room is being released"));
         }
-        let back = self.requeue(self.job.conflicts, RELEASE_DELAY);
-        Ok(Advance::Done(vec![self.enqueue_holder(holder), back]))
+        // The holder's job counts as deferred once: if it meets us in turn, it does not start ours.
+        let meta = JobMeta { deferrals: 1, ..JobMeta::new(holder.correlation, now) };
+        let job = BookingJob { key: holder.key, due: None, conflicts: 0, meta };
+        Ok(Progress::Done(vec![
+            Enqueue::now(Job::CreateBooking(BookingRequest(job))),
+            self.requeue(self.job.conflicts, RELEASE_DELAY),
+        ]))
     }
 
-    fn requeue(&self, conflicts: u8, after: Duration) -> Enqueue {
-        let passage = JobMeta { deferrals: self.job.meta.deferrals + 1, ..self.job.meta };
-        let nudge = BookingJob { conflicts, meta: passage, ..*self.job };
-        Enqueue::later(Job::CreateBooking(BookingRequest(nudge)), after)
-    }
-
-    fn enqueue_holder(&self, holder: &Booking) -> Enqueue {
-        // As one that waited already: met by us in turn, it does not nudge back.
-        let fresh = JobMeta::new(holder.correlation, self.deps.clock.now());
-        let passage = JobMeta { deferrals: 1, ..fresh };
-        let nudge = BookingJob { key: holder.key, due: None, conflicts: 0, meta: passage };
-        Enqueue::now(Job::CreateBooking(BookingRequest(nudge)))
+    fn requeue(&self, conflicts: u8, delay: SignedDuration) -> Enqueue {
+        let meta = JobMeta { deferrals: self.job.meta.deferrals + 1, ..self.job.meta };
+        let job = BookingJob { conflicts, meta, ..*self.job };
+        Enqueue::later(Job::CreateBooking(BookingRequest(job)), delay.unsigned_abs())
     }
 
     fn refetch_holder(&self, holder: &Booking) -> Vec<Enqueue> {
-        let passage = JobMeta::new(holder.correlation, self.deps.clock.now());
-        let item =
-            |copy: &CopyLocation| EventChange::refetch(copy.mailbox, copy.event.clone(), passage);
-        let copies = [holder.copies.organizer_location(), holder.copies.room_location()];
-        let items: Vec<_> = copies.into_iter().flatten().map(item).collect();
-        if items.is_empty() {
+        let meta = JobMeta::new(holder.correlation, self.deps.clock.now());
+        let changes = EventChanges::refetch(holder.key.tenant, holder.copies.locations(), meta);
+        if changes.items.is_empty() {
             return Vec::new();
         }
-        vec![Enqueue::now(Job::FetchEvent(EventChanges { tenant: holder.key.tenant, items }))]
+        vec![Enqueue::now(Job::FetchEvent(changes))]
     }
 }
 
-/// Whether the holder of a slot still wants a time that is in the way.
+/// Whether the holder still wants a time that overlaps the one that is asked for.
 fn still_wants(holder: &Booking, asking: &Booking) -> bool {
     match (&holder.desired, &asking.desired) {
         (DesiredState::Wanted(theirs), DesiredState::Wanted(ours)) => {

@@ -1,202 +1,226 @@
 //! `create-booking`: makes the booking system agree with what should be booked.
 //!
-//! In this order and no other: intent → claim → call → verify → observed → release → intent
-//! cleared → nudge. An intent without its outcome is *unknown*: the next worker looks the
-//! idempotency key up before it does anything else.
+//! The order is always the same: intent → claim → call → verify → observed → release → intent
+//! cleared → write-back. An intent that nobody cleared means that the outcome is *unknown*: the next
+//! worker looks the idempotency key up before it does anything else.
 //!
-//! Two things come before the order above. The ledger is looked at without claiming, so that a
-//! conflict costs no intent. And nobody is refused before the holder of the time was looked at in
-//! Outlook: when two meetings swap rooms, the notification of the one that leaves may come second,
-//! and a decline that was sent is hard to take back.
+//! Two checks come before that order. The ledger is read without claiming, so that a conflict costs
+//! no intent. And nobody is refused before the holder's appointment was read again in Outlook: when
+//! two meetings swap rooms, the notification of the one that leaves may arrive second, and a decline
+//! is hard to take back.
 
 mod conflict;
-mod effects;
-mod lease;
 
 use std::{sync::Arc, time::Duration};
 
-use async_trait::async_trait;
 use jiff::SignedDuration;
 
 use crate::{
-    base::{clock::Clock, invocation::Invocation, rng::Rng},
-    booking::{Availability, BookingSystem, BookingSystemCall, FreeInterval, LedgerClaims},
-    domain::{
-        booking::{Booking, Intent, Step},
-        tenancy::TenantState,
+    base::{call_log::CallLog, clock::Clock, rng::Rng},
+    booking::{
+        Availability, BookingSystem, BookingSystemCall, ClaimResult, LedgerClaims, PutBooking,
     },
-    jobs::runner::{
-        Outcomes, QueueJob,
-        job::{Enqueue, Job, JobError},
+    domain::booking::{
+        Booking, BookingOrder, ConfirmedBooking, Intent, ObservedState, RefusalReason, Step,
     },
+    jobs::runner::job::{Enqueue, Job, JobError},
     messages::{BookingJob, BookingRequest, CalendarWrite, JobMeta},
-    store::{
-        bookings::Bookings,
-        due::{DueEntries, DueEntry, DuePurpose, DueSubject},
-        tables::ETag,
-        tenants::Tenants,
-    },
+    store::{bookings::Bookings, due::DueEntries, tables::ETag, tenants::Tenants},
 };
 
-/// How long a worker may be at one booking: the handler's own deadline, and two minutes so that a
+/// How long a worker may hold a booking: the handler's own deadline, and two minutes more so that a
 /// worker that was cut off is surely gone.
 const LEASE: SignedDuration = SignedDuration::from_mins(10);
-/// How often a lost race for the row is run again in place.
+/// How often a write conflict on the row is resolved in place.
 const MAX_CONFLICT_RETRIES: u32 = 8;
-/// When to come back after somebody else was faster each time.
+/// When to come back after too many write conflicts.
 const CONFLICT_BACKOFF: SignedDuration = SignedDuration::from_secs(2);
 
-/// What this function works with.
+/// What the function needs.
 #[derive(Clone)]
 pub struct Deps {
-    /// Who is connected.
-    pub tenants: Tenants,
-    /// What should be booked, and what is.
-    pub bookings: Bookings,
-    /// What must be looked at when.
-    pub due: DueEntries,
-    /// The ledger's claims.
-    pub claims: LedgerClaims,
-    /// The booking system.
-    pub system: Arc<dyn BookingSystem>,
-    /// The time.
-    pub clock: Arc<dyn Clock>,
-    /// Chance.
-    pub rng: Arc<dyn Rng>,
+    pub(crate) tenants: Tenants,
+    pub(crate) bookings: Bookings,
+    pub(crate) due: DueEntries,
+    pub(crate) claims: LedgerClaims,
+    pub(crate) system: Arc<dyn BookingSystem>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) rng: Arc<dyn Rng>,
 }
 
-#[async_trait]
-impl QueueJob for Deps {
-    type Message = BookingRequest;
-    type Item = BookingRequest;
-
-    async fn run(
-        &self,
-        invocation: &Invocation,
-        request: BookingRequest,
-    ) -> Outcomes<BookingRequest> {
-        let outcome = run(self, invocation, request).await;
-        vec![(request, outcome)].into()
-    }
-}
-
-/// Looks at one booking and does what is missing.
+/// Takes the next step of one booking, and answers with the work that follows from it.
 ///
 /// # Errors
-/// [`JobError`] says whether it waits, counts, or is over.
-async fn run(
+/// [`JobError`] says whether the job is retried, counted as a failure, or discarded.
+pub async fn run(
     deps: &Deps,
-    invocation: &Invocation,
+    calls: &CallLog,
     request: BookingRequest,
 ) -> Result<Vec<Enqueue>, JobError> {
-    let calls = &invocation.calls;
-    let BookingRequest(nudge) = request;
+    let BookingRequest(job) = request;
+    let call = BookingSystemCall { trail: calls.clone(), correlation: job.meta.correlation };
     for _ in 0..MAX_CONFLICT_RETRIES {
         let now = deps.clock.now();
-        let Some((booking, etag)) = deps.bookings.get(&nudge.key).await? else {
-            remove_due_entry(deps, &nudge).await?;
-            return Err(JobError::Discard { reason: "there is no such booking" });
+        let row = deps.bookings.get(&job.key).await?;
+        let Some((booking, etag)) = row.filter(|(booking, _)| booking.purge_due > now) else {
+            // Nobody else knows that the due entry has nothing left to watch.
+            deps.due.remove_unsettled(job.key, job.due).await?;
+            return Err(JobError::Discard { reason: "the booking is gone or over" });
         };
-        if booking.purge_due <= now {
-            remove_due_entry(deps, &nudge).await?;
-            return Err(JobError::Discard { reason: "it is over" });
+        // The tenant comes after the row, so that a due entry without a booking is removed even
+        // when the tenant has left.
+        if deps.tenants.get_active(job.key.tenant).await?.is_none() {
+            return Err(JobError::Discard { reason: "the tenant is not active" });
         }
-        // After the row: an entry with nothing left to watch goes, whatever became of the tenant.
-        require_active(deps, &nudge).await?;
-        let step = booking.next_step(now);
-        match &step {
-            Step::InSync => return Ok(vec![enqueue_write_back(&nudge, &booking)]),
-            Step::Busy(at) => {
-                let rest = at.duration_since(now);
-                return Err(JobError::retry_after(rest, "another worker may still be at it"));
+        let worker = BookingWorker { deps, call: &call, job: &job, id: deps.rng.next_u64() };
+        let progress = match booking.next_step(now) {
+            Step::InSync => return Ok(vec![enqueue_write_back(&job, &booking)]),
+            Step::Busy(until) => {
+                let wait = until.duration_since(now);
+                return Err(JobError::retry_after(wait, "another worker may still hold the lease"));
             }
-            Step::Put(_) | Step::Refuse(_) | Step::Cancel => {}
+            Step::Put(order) => worker.put(booking, etag, order).await?,
+            Step::Refuse(reason) => worker.refuse(booking, etag, reason).await?,
+            Step::Cancel => worker.cancel(booking, etag).await?,
+        };
+        match progress {
+            Progress::Done(next) => return Ok(next),
+            // Two workers that met once should not meet again: each pauses for a random time.
+            Progress::LookAgain => {
+                tokio::time::sleep(Duration::from_millis(5 + deps.rng.below(50))).await;
+            }
         }
-        let call = BookingSystemCall { trail: calls.clone(), correlation: nudge.meta.correlation };
-        let worker =
-            BookingWorker { deps, call: &call, job: &nudge, worker_id: deps.rng.next_u64() };
-        match worker.advance(booking, etag, step).await? {
-            Advance::Done(next) => return Ok(next),
-            Advance::Retry => deps.conflict_pause().await,
-        }
     }
-    Err(JobError::retry_after(CONFLICT_BACKOFF, "others were faster each time"))
+    Err(JobError::retry_after(CONFLICT_BACKOFF, "too many write conflicts"))
 }
 
-async fn require_active(deps: &Deps, nudge: &BookingJob) -> Result<(), JobError> {
-    let tenant = deps.tenants.get(nudge.key.tenant).await?;
-    match tenant.map(|tenant| tenant.state) {
-        Some(TenantState::Active) => Ok(()),
-        Some(TenantState::Suspended(_) | TenantState::Disconnecting | TenantState::Deleted(_))
-        | None => Err(JobError::Discard { reason: "the tenant is not active" }),
-    }
+/// Follows with write-back, under the correlation of the change that it will publish.
+fn enqueue_write_back(job: &BookingJob, booking: &Booking) -> Enqueue {
+    let meta = JobMeta::new(booking.correlation, job.meta.first_seen);
+    let job = BookingJob { conflicts: 0, meta, ..*job };
+    Enqueue::now(Job::WriteBack(CalendarWrite(job)))
 }
 
-/// The entry that sent this has nothing to watch any more.
-async fn remove_due_entry(deps: &Deps, nudge: &BookingJob) -> Result<(), JobError> {
-    if let Some(at) = nudge.due {
-        let subject = DueSubject::Booking(nudge.key);
-        deps.due.remove(&DueEntry::new(DuePurpose::Unsettled, at, subject)).await?;
-    }
-    Ok(())
-}
-
-/// On to write-back, with the correlation of the change that is to be shown.
-fn enqueue_write_back(nudge: &BookingJob, booking: &Booking) -> Enqueue {
-    let passage = JobMeta::new(booking.correlation, nudge.meta.first_seen);
-    let onward = BookingJob { conflicts: 0, meta: passage, ..*nudge };
-    Enqueue::now(Job::WriteBack(CalendarWrite(onward)))
-}
-
-impl Deps {
-    async fn conflict_pause(&self) {
-        tokio::time::sleep(Duration::from_millis(5 + self.rng.below(50))).await;
-    }
-}
-
-/// What one attempt came to.
-enum Advance {
+/// How far one attempt came.
+enum Progress {
     Done(Vec<Enqueue>),
-    Retry,
+    /// The row or the ledger has changed: the next step has to be decided again.
+    LookAgain,
 }
 
-/// What a worker found before it set out.
-struct StepInputs {
-    /// The free interval of a booking to be made.
-    free: Option<FreeInterval>,
-    /// Whether another worker set out before and did not come back.
-    taken_over: bool,
-}
-
-/// One worker at one booking.
+/// One worker on one booking.
 struct BookingWorker<'a> {
     deps: &'a Deps,
     call: &'a BookingSystemCall,
     job: &'a BookingJob,
-    worker_id: u64,
+    /// Marks the intents that this worker wrote.
+    id: u64,
 }
 
+// === The steps ===
+
 impl BookingWorker<'_> {
-    async fn advance(&self, booking: Booking, etag: ETag, step: Step) -> Result<Advance, JobError> {
-        // Looked at before anything is written: a conflict then costs no intent.
-        let free = match &step {
-            Step::Put(order) => {
-                let interval = order.spec.facts.interval;
-                match self.deps.claims.availability(booking.key, interval).await? {
-                    Availability::Free(free) => Some(free),
-                    Availability::Taken(conflict) => {
-                        return self.resolve_conflict(booking, etag, conflict).await;
-                    }
-                }
+    /// Makes the booking, or changes the one that exists.
+    async fn put(
+        &self,
+        booking: Booking,
+        etag: ETag,
+        order: BookingOrder,
+    ) -> Result<Progress, JobError> {
+        let interval = order.spec.facts.interval;
+        let free = match self.deps.claims.availability(booking.key, interval).await? {
+            Availability::Free(free) => free,
+            Availability::Taken(conflict) => {
+                return self.resolve_conflict(booking, etag, conflict).await;
             }
-            Step::Refuse(_) | Step::Cancel | Step::InSync | Step::Busy(_) => None,
         };
-        let found = StepInputs { free, taken_over: booking.intent.is_some() };
-        let Some((booking, etag)) = self.begin_intent(booking, etag, &step).await? else {
-            return Ok(Advance::Retry);
+        // A worker before us may have made the booking and died before it could record it.
+        let taken_over = booking.intent.is_some();
+        let step = Step::Put(order.clone());
+        self.under_intent(booking, etag, &step, async |booking, etag| {
+            // Another booking may have claimed the time since it was read as free.
+            if let ClaimResult::Conflict(conflict) = self.deps.claims.claim(free).await? {
+                return self.resolve_conflict(booking, etag, conflict).await;
+            }
+            let confirmed = self.put_verified(&booking, order, taken_over).await?;
+            self.record_outcome(booking.with_observed(ObservedState::Booked(confirmed)), etag).await
+        })
+        .await
+    }
+
+    async fn put_verified(
+        &self,
+        booking: &Booking,
+        order: BookingOrder,
+        taken_over: bool,
+    ) -> Result<ConfirmedBooking, JobError> {
+        let system = &self.deps.system;
+        let put = PutBooking { key: booking.key, id: booking.id, order };
+        let found = if taken_over { system.find(self.call, &put).await? } else { None };
+        let receipt = match found {
+            Some(receipt) => receipt,
+            None => {
+                system.put(self.call, &put).await?;
+                // A system that accepts a call may still not have the booking.
+                system.find(self.call, &put).await?.ok_or_else(|| {
+                    JobError::fail("the booking system accepted the booking but does not return it")
+                })?
+            }
+        };
+        Ok(ConfirmedBooking {
+            interval: put.order.spec.facts.interval,
+            generation: put.order.generation,
+            reference: receipt.reference,
+            spec_fingerprint: put.order.spec.fingerprint(),
+        })
+    }
+
+    /// Refuses the room, and ends an earlier booking of the same appointment: it is of no use.
+    async fn refuse(
+        &self,
+        booking: Booking,
+        etag: ETag,
+        reason: RefusalReason,
+    ) -> Result<Progress, JobError> {
+        self.under_intent(booking, etag, &Step::Refuse(reason), async |booking, etag| {
+            self.deps.system.cancel(self.call, &booking.key, booking.id).await?;
+            self.record_outcome(booking.with_refusal(reason), etag).await
+        })
+        .await
+    }
+
+    /// Ends the booking that exists, or may exist.
+    async fn cancel(&self, booking: Booking, etag: ETag) -> Result<Progress, JobError> {
+        self.under_intent(booking, etag, &Step::Cancel, async |booking, etag| {
+            self.deps.system.cancel(self.call, &booking.key, booking.id).await?;
+            self.record_outcome(booking.with_observed(ObservedState::Nothing), etag).await
+        })
+        .await
+    }
+}
+
+// === Intent, outcome and lease ===
+
+impl BookingWorker<'_> {
+    /// Writes the intent to take `step` and then does `work`, which changes the world outside the
+    /// row.
+    async fn under_intent(
+        &self,
+        booking: Booking,
+        etag: ETag,
+        step: &Step,
+        work: impl AsyncFnOnce(Booking, ETag) -> Result<Progress, JobError>,
+    ) -> Result<Progress, JobError> {
+        let Some((booking, etag)) = self.begin_intent(booking, etag, step).await? else {
+            return Ok(Progress::LookAgain);
         };
         let intent = booking.intent.clone();
-        self.with_lease(intent, self.execute_step(booking, etag, step, found)).await
+        let result = work(booking, etag).await;
+        if result.is_err() {
+            // Until the lease ends nobody else can work on the booking, and we have stopped.
+            self.release_lease(intent).await;
+        }
+        result
     }
 
     /// Writes the intent; `None` when somebody else changed the row first.
@@ -206,62 +230,38 @@ impl BookingWorker<'_> {
         etag: ETag,
         step: &Step,
     ) -> Result<Option<(Booking, ETag)>, JobError> {
-        let ours = booking.begin_intent(step, self.worker_id, self.deps.clock.now(), LEASE);
+        let ours = booking.begin_intent(step, self.id, self.deps.clock.now(), LEASE);
         match self.deps.bookings.replace(&ours, &etag).await {
             Ok(etag) => return Ok(Some((ours, etag))),
             Err(error) if error.is_conflict() => {}
             Err(error) => return Err(error.into()),
         }
-        // Perhaps it was ours whose answer was lost, and a repeat below us met it.
-        let fresh = self.deps.bookings.get(&ours.key).await?;
-        Ok(fresh.filter(|(row, _)| row.intent == ours.intent))
+        // The conflict may be our own write: its answer was lost, and the client below us has
+        // repeated it.
+        let current = self.deps.bookings.get(&ours.key).await?;
+        Ok(current.filter(|(row, _)| row.intent == ours.intent))
     }
 
-    async fn execute_step(
-        &self,
-        booking: Booking,
-        etag: ETag,
-        step: Step,
-        found: StepInputs,
-    ) -> Result<Advance, JobError> {
-        let effect = match (&step, found.free) {
-            (Step::Put(order), Some(free)) => {
-                self.put(booking, order, free, found.taken_over).await?
-            }
-            (Step::Refuse(reason), _) => {
-                effects::Effect::Done(Box::new(self.refuse(booking, *reason).await?))
-            }
-            (Step::Cancel, _) => effects::Effect::Done(Box::new(self.cancel(booking).await?)),
-            (Step::Put(_), None) | (Step::InSync | Step::Busy(_), _) => {
-                return Ok(Advance::Retry);
-            }
-        };
-        match effect {
-            effects::Effect::Done(booking) => self.record_outcome(*booking, etag).await,
-            effects::Effect::Conflict(booking, conflict) => {
-                self.resolve_conflict(*booking, etag, conflict).await
-            }
-        }
-    }
-
-    /// Observed first, so that the booking is known; then the ledger is tidied; then the intent is
-    /// cleared. When there is nothing to tidy, one write says all.
-    async fn record_outcome(&self, booking: Booking, etag: ETag) -> Result<Advance, JobError> {
+    /// Writes what the booking system has now, releases what the ledger held besides, and clears
+    /// the intent.
+    async fn record_outcome(&self, booking: Booking, etag: ETag) -> Result<Progress, JobError> {
         let intent = booking.intent.clone();
         let stale = booking.intervals_to_release();
-        let keep = booking.confirmed().map(|held| held.interval);
+        let keep = booking.confirmed().map(|confirmed| confirmed.interval);
         let (booking, etag) = if stale.is_empty() {
             (booking, etag)
         } else {
+            // The booking must be known before its earlier times are released, and the intent must
+            // last until they are: it is the only record of them.
             let saved = self.save(booking, etag, &intent).await?;
             self.deps.claims.release(saved.0.key, &stale, keep).await?;
             saved
         };
-        let (done, _) = self.save(booking.clear_intent(), etag, &intent).await?;
-        Ok(Advance::Done(vec![enqueue_write_back(self.job, &done)]))
+        let (booking, _) = self.save(booking.clear_intent(), etag, &intent).await?;
+        Ok(Progress::Done(vec![enqueue_write_back(self.job, &booking)]))
     }
 
-    /// Writes our part of the row. Somebody who changed theirs meanwhile keeps it.
+    /// Writes our part of the row, and keeps what others have changed in theirs meanwhile.
     async fn save(
         &self,
         ours: Booking,
@@ -275,20 +275,32 @@ impl BookingWorker<'_> {
                 Err(error) if error.is_conflict() => {}
                 Err(error) => return Err(error.into()),
             }
-            let Some((fresh, fresh_etag)) = self.deps.bookings.get(&ours.key).await? else {
+            let Some((current, current_etag)) = self.deps.bookings.get(&ours.key).await? else {
                 return Err(JobError::Discard { reason: "the booking was purged meanwhile" });
             };
-            if fresh.intent != *held {
-                let ours_already = fresh.intent == ours.intent && fresh.observed == ours.observed;
-                return if ours_already {
-                    Ok((fresh, fresh_etag))
+            if current.intent != *held {
+                // Either our own write got through, or our lease ended and another worker began.
+                let saved = current.intent == ours.intent && current.observed == ours.observed;
+                return if saved {
+                    Ok((current, current_etag))
                 } else {
                     Err(JobError::retry_after(CONFLICT_BACKOFF, "another worker took over"))
                 };
             }
-            row = Booking { intent: ours.intent.clone(), observed: ours.observed.clone(), ..fresh };
-            etag = fresh_etag;
+            row =
+                Booking { intent: ours.intent.clone(), observed: ours.observed.clone(), ..current };
+            etag = current_etag;
         }
-        Err(JobError::retry_after(CONFLICT_BACKOFF, "others were faster each time"))
+        Err(JobError::retry_after(CONFLICT_BACKOFF, "too many write conflicts"))
+    }
+
+    async fn release_lease(&self, intent: Option<Intent>) {
+        let Ok(Some((row, etag))) = self.deps.bookings.get(&self.job.key).await else { return };
+        if row.intent == intent {
+            let freed = row.release_lease(self.deps.clock.now());
+            if let Err(error) = self.deps.bookings.replace(&freed, &etag).await {
+                tracing::warn!(%error, "lease was not released; it will expire");
+            }
+        }
     }
 }

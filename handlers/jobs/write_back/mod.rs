@@ -1,152 +1,112 @@
 //! `write-back`: makes Outlook show the outcome.
 //!
-//! The room answers the organizer by accepting or declining on its own copy; the organizer's copy
-//! gets our extended property and nothing else. When all is shown the booking is settled, and the
-//! due entry that watched it goes: this function is the only one that settles.
+//! The room answers the organizer by accepting or declining its own copy; the organizer's copy gets
+//! our extended property and nothing else. When all of it is published the booking is settled, and
+//! the due entry that watches it is removed: no other function settles a booking.
 
-mod lease;
 mod publish;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
-use async_trait::async_trait;
 use jiff::SignedDuration;
 
 use crate::{
-    base::{clock::Clock, invocation::Invocation, rng::Rng},
+    base::{call_log::CallLog, clock::Clock, rng::Rng},
     domain::{
         appointment::CopyLocation,
-        booking::{Booking, PublishedOutcome, RoomResponse},
+        booking::{Booking, PublishLease, PublishedOutcome, RoomResponse},
         policy::ResponseMode,
-        tenancy::TenantState,
     },
     graph::{CallContext, Graph, TenantGraph},
-    jobs::runner::{
-        Outcomes, QueueJob,
-        job::{Enqueue, Job, JobError},
-    },
-    messages::{BookingJob, BookingRequest, CalendarWrite, EventChange, EventChanges, JobMeta},
+    jobs::runner::job::{Enqueue, Job, JobError},
+    messages::{BookingJob, BookingRequest, CalendarWrite, EventChanges, JobMeta},
     store::{
-        bookings::Bookings,
-        due::{DueEntries, DueEntry, DuePurpose, DueSubject},
-        mailboxes::Mailboxes,
-        rooms::RoomMap,
-        tables::ETag,
-        tenants::{Tenant, Tenants},
+        bookings::Bookings, due::DueEntries, mailboxes::Mailboxes, rooms::RoomMap, tables::ETag,
+        tenants::Tenants,
     },
 };
 
-/// When to come back after somebody else was faster.
+/// When to come back after a write conflict.
 const CONFLICT_BACKOFF: SignedDuration = SignedDuration::from_secs(2);
-/// How often a lost race for the row is run again in place.
+/// How often a write conflict on the row is resolved in place.
 const MAX_CONFLICT_RETRIES: u32 = 8;
+/// How long a worker may publish. When one is killed, the due entry's job follows it.
+const LEASE: SignedDuration = SignedDuration::from_mins(2);
+/// When a worker is cut off, so that it has surely stopped when its lease ends.
+const PUBLISH_TIMEOUT: Duration = Duration::from_secs(100);
 
-/// What this function works with.
+/// What the function needs.
 #[derive(Clone)]
 pub struct Deps {
-    /// Who is connected.
-    pub tenants: Tenants,
-    /// Who has agreed.
-    pub mailboxes: Mailboxes,
-    /// Who answers for a room.
-    pub rooms: RoomMap,
-    /// What should be shown, and what is.
-    pub bookings: Bookings,
-    /// What must be looked at when.
-    pub due: DueEntries,
-    /// The calendars.
-    pub graph: Graph,
-    /// The time.
-    pub clock: Arc<dyn Clock>,
-    /// Chance.
-    pub rng: Arc<dyn Rng>,
+    pub(crate) tenants: Tenants,
+    pub(crate) mailboxes: Mailboxes,
+    pub(crate) rooms: RoomMap,
+    pub(crate) bookings: Bookings,
+    pub(crate) due: DueEntries,
+    pub(crate) graph: Graph,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) rng: Arc<dyn Rng>,
 }
 
-#[async_trait]
-impl QueueJob for Deps {
-    type Message = CalendarWrite;
-    type Item = CalendarWrite;
-
-    async fn run(&self, invocation: &Invocation, write: CalendarWrite) -> Outcomes<CalendarWrite> {
-        let outcome = run(self, invocation, write).await;
-        vec![(write, outcome)].into()
-    }
-}
-
-/// Looks at one booking and shows what is not shown yet.
+/// Publishes what Outlook does not show yet of one booking.
 ///
 /// # Errors
-/// [`JobError`] says whether it waits, counts, or is over.
-async fn run(
+/// [`JobError`] says whether the job is retried, counted as a failure, or discarded.
+pub async fn run(
     deps: &Deps,
-    invocation: &Invocation,
+    calls: &CallLog,
     write: CalendarWrite,
 ) -> Result<Vec<Enqueue>, JobError> {
-    let calls = &invocation.calls;
-    let CalendarWrite(nudge) = write;
-    let Some((booking, etag)) = deps.bookings.get(&nudge.key).await? else {
-        let watched = nudge.due.map(|at| unsettled_entry(&nudge, at));
-        remove_due_entry(deps, watched).await?;
-        return Err(JobError::Discard { reason: "there is no such booking" });
+    let CalendarWrite(job) = write;
+    let row = deps.bookings.get(&job.key).await?;
+    let Some((booking, etag)) = row.filter(|(booking, _)| booking.purge_due > deps.clock.now())
+    else {
+        // Nobody else knows that the due entry has nothing left to watch.
+        deps.due.remove_unsettled(job.key, job.due).await?;
+        return Err(JobError::Discard { reason: "the booking is gone or over" });
     };
-    if booking.purge_due <= deps.clock.now() {
-        remove_due_entry(deps, nudge.due.map(|at| unsettled_entry(&nudge, at))).await?;
-        return Err(JobError::Discard { reason: "it is over" });
+    let Some(tenant) = deps.tenants.get_active(job.key.tenant).await? else {
+        return Err(JobError::Discard { reason: "the tenant is not active" });
+    };
+    if booking.intent.is_some() {
+        // create-booking is at work; it starts us again when it has an outcome.
+        return Ok(Vec::new());
     }
-    let tenant = require_active(deps.tenants.get(nudge.key.tenant).await?)?;
-    if booking.intent.is_some() || !booking.is_in_sync() {
-        // Not ours yet: create-booking comes first and nudges us again.
-        let request = BookingRequest(BookingJob { conflicts: 0, ..nudge });
-        let ahead = if booking.intent.is_none() {
-            vec![Enqueue::now(Job::CreateBooking(request))]
-        } else {
-            Vec::new()
-        };
-        return Ok(ahead);
+    if !booking.is_in_sync() {
+        let request = BookingRequest(BookingJob { conflicts: 0, ..job });
+        return Ok(vec![Enqueue::now(Job::CreateBooking(request))]);
     }
-    let (correlation, registration) = (booking.correlation, tenant.registration);
-    let context =
-        CallContext { tenant: tenant.id, registration, correlation, calls: calls.clone() };
-    let graph = deps.graph.for_tenant(context);
     let rooms = deps.rooms.list(tenant.id).await?;
-    let answering =
-        rooms.iter().find(|room| room.id == nudge.key.room).map(|room| room.response_mode);
-    let writer = Publisher { deps, graph, job: &nudge, answering, worker_id: deps.rng.next_u64() };
-    writer.publish(booking, etag).await
+    let room = rooms.iter().find(|room| room.id == job.key.room);
+    // The calls belong to the change that is published, whatever started this job.
+    let context = CallContext {
+        tenant: tenant.id,
+        registration: tenant.registration,
+        correlation: booking.correlation,
+        calls: calls.clone(),
+    };
+    let publisher = Publisher {
+        deps,
+        graph: deps.graph.for_tenant(context),
+        job: &job,
+        response_mode: room.map(|room| room.response_mode),
+        id: deps.rng.next_u64(),
+    };
+    publisher.publish(booking, etag).await
 }
 
-fn require_active(tenant: Option<Tenant>) -> Result<Tenant, JobError> {
-    let tenant = tenant.ok_or(JobError::Discard { reason: "the tenant is unknown" })?;
-    match tenant.state {
-        TenantState::Active => Ok(tenant),
-        TenantState::Suspended(_) | TenantState::Disconnecting | TenantState::Deleted(_) => {
-            Err(JobError::Discard { reason: "the tenant is not active" })
-        }
-    }
-}
-
-fn unsettled_entry(nudge: &BookingJob, at: jiff::Timestamp) -> DueEntry {
-    DueEntry::new(DuePurpose::Unsettled, at, DueSubject::Booking(nudge.key))
-}
-
-async fn remove_due_entry(deps: &Deps, entry: Option<DueEntry>) -> Result<(), JobError> {
-    if let Some(entry) = entry {
-        deps.due.remove(&entry).await?;
-    }
-    Ok(())
-}
-
+/// One worker on one booking.
 struct Publisher<'a> {
     deps: &'a Deps,
     graph: TenantGraph,
     job: &'a BookingJob,
-    /// `None` when the room is not managed any more: nobody answers for it then.
-    answering: Option<ResponseMode>,
-    /// Names this worker.
-    worker_id: u64,
+    /// `None` when the room is no longer managed: nobody answers for it then.
+    response_mode: Option<ResponseMode>,
+    /// Marks the lease that this worker wrote.
+    id: u64,
 }
 
-/// What was done in Outlook, to be recorded even when the rest failed.
+/// What was done in Outlook: it is recorded even when the rest has failed.
 #[derive(Default)]
 struct PublishResult {
     room: Option<RoomResponse>,
@@ -155,62 +115,98 @@ struct PublishResult {
 }
 
 impl Publisher<'_> {
+    /// Lease → calls → record what was done → settle.
     async fn publish(&self, booking: Booking, etag: ETag) -> Result<Vec<Enqueue>, JobError> {
         let Some((booking, etag)) = self.acquire_lease(booking, etag).await? else {
-            // Whoever is telling looks once more when done.
+            // The worker that holds the lease looks at the row once more when it has finished.
             return Ok(Vec::new());
         };
         let mut done = PublishResult::default();
-        // Whoever read the one copy has looked at the other; when that was lost, the due entry asks.
+        // Each read of one copy also asks for a read of the other. Only the due entry knows when
+        // that request was lost.
         if booking.copies.times_differ() && self.job.due.is_some() {
-            let copies = [booking.copies.organizer_location(), booking.copies.room_location()];
-            done.refetch.extend(copies.into_iter().flatten().cloned());
+            done.refetch.extend(booking.copies.locations().cloned());
         }
-        let told =
-            tokio::time::timeout(lease::PUBLISH_TIMEOUT, self.publish_outcome(&booking, &mut done))
-                .await;
-        let late = || JobError::Retry { after: None, cause: "telling took too long".to_owned() };
-        let result = told.unwrap_or_else(|_| Err(late()));
-        let recorded = self.record_published(booking, etag, &done).await;
-        if recorded.is_err() {
-            self.release_lease().await;
-        }
-        let more = recorded?;
+        let work = self.publish_outcome(&booking, &mut done);
+        let result = tokio::time::timeout(PUBLISH_TIMEOUT, work).await.unwrap_or_else(|_| {
+            Err(JobError::Retry { after: None, cause: "publishing timed out".to_owned() })
+        });
+        // Before the error is returned: an answer that is not recorded would be given twice.
+        let more = match self.record_published(booking, etag, &done).await {
+            Ok(more) => more,
+            Err(error) => {
+                self.release_lease().await;
+                return Err(error);
+            }
+        };
         result?;
-        let mut next: Vec<Enqueue> =
-            done.refetch.into_iter().map(|copy| self.refetch(copy)).collect();
+        let mut next = Vec::new();
+        for copy in &done.refetch {
+            let meta = JobMeta::new(self.job.meta.correlation, self.deps.clock.now());
+            let changes = EventChanges::refetch(self.job.key.tenant, [copy], meta);
+            next.push(Enqueue::now(Job::FetchEvent(changes)));
+        }
         if more {
-            let nudge = BookingJob { due: None, ..*self.job };
-            next.push(Enqueue::now(Job::WriteBack(CalendarWrite(nudge))));
+            let job = BookingJob { due: None, ..*self.job };
+            next.push(Enqueue::now(Job::WriteBack(CalendarWrite(job))));
         }
         Ok(next)
     }
 
-    /// Writes our part of the row, ends our turn, and settles the booking if nothing is left to do.
-    /// Answers whether the row changed meanwhile so that there is more to tell.
+    /// Takes the lease if there is anything to publish; `None` when another worker has it. Two
+    /// workers, one for each copy that was read, would answer the organizer twice.
+    async fn acquire_lease(
+        &self,
+        booking: Booking,
+        etag: ETag,
+    ) -> Result<Option<(Booking, ETag)>, JobError> {
+        let now = self.deps.clock.now();
+        if !booking.needs_publishing(self.response_mode) {
+            return Ok(Some((booking, etag)));
+        }
+        if booking.has_publish_lease(now) {
+            return Ok(None);
+        }
+        let lease = PublishLease { worker: self.id, lease_until: now + LEASE };
+        let ours = Booking { publish_lease: Some(lease), ..booking };
+        match self.deps.bookings.replace(&ours, &etag).await {
+            Ok(etag) => return Ok(Some((ours, etag))),
+            Err(error) if error.is_conflict() => {}
+            Err(error) => {
+                // The write may have got through although its answer was lost.
+                self.release_lease().await;
+                return Err(error.into());
+            }
+        }
+        // The conflict may be our own write: its answer was lost, and the client below us has
+        // repeated it.
+        match self.deps.bookings.get(&ours.key).await? {
+            Some((row, etag)) if row.publish_lease == ours.publish_lease => Ok(Some((row, etag))),
+            Some((row, _)) if row.has_publish_lease(now) => Ok(None),
+            Some(_) => Err(JobError::retry_after(
+                CONFLICT_BACKOFF,
+                "the booking was changed by another worker",
+            )),
+            None => Ok(None),
+        }
+    }
+
+    /// Writes what was published, ends the lease, and settles the booking if nothing is left to do.
+    /// Answers whether the row has changed meanwhile so that there is more to publish.
     async fn record_published(
         &self,
         booking: Booking,
         etag: ETag,
         done: &PublishResult,
     ) -> Result<bool, JobError> {
-        let (mut row, mut etag, mut raced) = (booking, etag, false);
+        let (mut row, mut etag, mut changed_meanwhile) = (booking, etag, false);
         for _ in 0..MAX_CONFLICT_RETRIES {
             let mut after = row.clone();
-            if after.publish_lease.is_some_and(|telling| telling.worker == self.worker_id) {
-                after.publish_lease = None;
-            }
-            if let Some(told) = done.room {
-                after = after.with_room_response(told);
-            }
-            if let Some(told) = done.organizer {
-                after = after.with_published_outcome(told);
-            }
-            let settled = self.answering.is_none_or(|answering| after.is_settled(answering));
-            let watched = after.unsettled_due;
-            if settled {
-                after.unsettled_due = None;
-            }
+            after.publish_lease.take_if(|lease| lease.worker == self.id);
+            after.published.room = done.room.or(after.published.room);
+            after.published.organizer = done.organizer.or(after.published.organizer);
+            let settled = self.response_mode.is_none_or(|mode| after.is_settled(mode));
+            let watched_by = if settled { after.unsettled_due.take() } else { None };
             let saved = if after == row {
                 Ok(())
             } else {
@@ -218,36 +214,33 @@ impl Publisher<'_> {
             };
             match saved {
                 Ok(()) if settled => {
-                    return self.clear_unsettled_entries(watched).await.map(|()| false);
+                    // Only after the row: an unsettled booking must never be without its entry.
+                    let entries = watched_by.into_iter().chain(self.job.due);
+                    self.deps.due.remove_unsettled(self.job.key, entries).await?;
+                    return Ok(false);
                 }
-                Ok(()) => return Ok(raced && after.needs_publishing(self.answering)),
+                Ok(()) => {
+                    return Ok(changed_meanwhile && after.needs_publishing(self.response_mode));
+                }
                 Err(error) if error.is_conflict() => {}
                 Err(error) => return Err(error.into()),
             }
             match self.deps.bookings.get(&self.job.key).await? {
-                Some(fresh) => (row, etag) = fresh,
+                Some(current) => (row, etag) = current,
                 None => return Ok(false),
             }
-            raced = true;
+            changed_meanwhile = true;
         }
-        Err(JobError::retry_after(CONFLICT_BACKOFF, "others were faster each time"))
+        Err(JobError::retry_after(CONFLICT_BACKOFF, "too many write conflicts"))
     }
 
-    /// The row says that it is settled; only now may its watchers go.
-    async fn clear_unsettled_entries(
-        &self,
-        watched: Option<jiff::Timestamp>,
-    ) -> Result<(), JobError> {
-        for at in [watched, self.job.due].into_iter().flatten() {
-            self.deps.due.remove(&unsettled_entry(self.job, at)).await?;
+    /// After an error: nobody should have to wait until our lease ends.
+    async fn release_lease(&self) {
+        let Ok(Some((mut row, etag))) = self.deps.bookings.get(&self.job.key).await else { return };
+        if row.publish_lease.take_if(|lease| lease.worker == self.id).is_some()
+            && let Err(error) = self.deps.bookings.replace(&row, &etag).await
+        {
+            tracing::warn!(%error, "publish lease was not released; it will expire");
         }
-        Ok(())
-    }
-
-    fn refetch(&self, copy: CopyLocation) -> Enqueue {
-        let CopyLocation { mailbox, event } = copy;
-        let passage = JobMeta::new(self.job.meta.correlation, self.deps.clock.now());
-        let items = vec![EventChange::refetch(mailbox, event, passage)];
-        Enqueue::now(Job::FetchEvent(EventChanges { tenant: self.job.key.tenant, items }))
     }
 }

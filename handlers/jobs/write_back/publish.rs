@@ -1,5 +1,5 @@
-//! What is said in Outlook: the room's answer to the organizer, and our property on the organizer's
-//! copy.
+//! What is written to Outlook: the room's answer to the organizer, and our property on the
+//! organizer's copy.
 
 use jiff::SignedDuration;
 use serde_json::json;
@@ -14,25 +14,25 @@ use crate::{
     jobs::runner::job::JobError,
 };
 
-/// When to look for a room's copy that is still to come.
+/// When to look again for a room's copy that has not arrived yet.
 const COPY_DELAY: SignedDuration = SignedDuration::from_secs(30);
-/// How often a nudge waits for it.
+/// How often a job does so.
 const MAX_COPY_DEFERRALS: u32 = 4;
 
 impl Publisher<'_> {
-    /// The room's answer, and our property on the organizer's copy.
+    /// Publishes the room's answer, and our property on the organizer's copy.
     pub(super) async fn publish_outcome(
         &self,
         booking: &Booking,
         done: &mut PublishResult,
     ) -> Result<(), JobError> {
-        if let Some(told) = self.answering.and_then(|answering| booking.pending_response(answering))
-        {
-            let answered = self.respond_for_room(booking, told, done).await;
-            // The organizer reads the outcome though the room cannot answer yet.
-            return self.publish_to_organizer(booking, done).await.and(answered);
-        }
-        self.publish_to_organizer(booking, done).await
+        let response = self.response_mode.and_then(|mode| booking.pending_response(mode));
+        let answered = match response {
+            Some(response) => self.respond_for_room(booking, response, done).await,
+            None => Ok(()),
+        };
+        // The organizer reads the outcome even when the room cannot answer yet.
+        self.publish_to_organizer(booking, done).await.and(answered)
     }
 
     async fn publish_to_organizer(
@@ -40,29 +40,29 @@ impl Publisher<'_> {
         booking: &Booking,
         done: &mut PublishResult,
     ) -> Result<(), JobError> {
-        let Some((told, at)) = booking.pending_outcome().zip(booking.copies.organizer_location())
-        else {
-            return Ok(());
-        };
+        let copy = booking.copies.organizer_location();
+        let Some((published, at)) = booking.pending_outcome().zip(copy) else { return Ok(()) };
         let mailbox = self.deps.mailboxes.get(booking.key.tenant, at.mailbox).await?;
         match mailbox.map(|(mailbox, _)| mailbox.state) {
             Some(state) if state.is_active() => {}
-            // Who has withdrawn is left alone, and their copy is to be forgotten.
+            // Nothing is written for a person who has withdrawn; the fetch forgets their copy.
             Some(_) => {
                 done.refetch.push(at.clone());
                 return Ok(());
             }
             None => {
-                done.organizer = Some(told);
+                done.organizer = Some(published);
                 return Ok(());
             }
         }
         let property = PropertyId::outcome(booking.key.room);
-        let value =
-            json!({ "outcome": outcome_text(told.outcome), "match": booking.id.to_string() })
-                .to_string();
+        let value = json!({
+            "outcome": outcome_text(published.outcome),
+            "match": booking.id.to_string(),
+        });
+        let value = value.to_string();
         match self.graph.set_property(at.mailbox, &at.event, &property, &value).await? {
-            WriteResult::Applied => done.organizer = Some(told),
+            WriteResult::Applied => done.organizer = Some(published),
             WriteResult::NotFound => done.refetch.push(at.clone()),
         }
         Ok(())
@@ -71,7 +71,7 @@ impl Publisher<'_> {
     async fn respond_for_room(
         &self,
         booking: &Booking,
-        told: RoomResponse,
+        response: RoomResponse,
         done: &mut PublishResult,
     ) -> Result<(), JobError> {
         let room = booking.key.room.mailbox();
@@ -80,40 +80,44 @@ impl Publisher<'_> {
             None => {
                 let found = self.graph.find_by_ical_uid(room, &booking.ical_uid).await?;
                 let Some(event) = found else {
-                    if told.response == MeetingResponse::Decline && self.job.due.is_some() {
-                        // There is nothing to decline: a worker before us did, or none ever came.
-                        done.room = Some(told);
+                    if response.response == MeetingResponse::Decline && self.job.due.is_some() {
+                        // There is nothing to decline: a worker before us did it, or no copy ever
+                        // came.
+                        done.room = Some(response);
                         return Ok(());
                     }
                     return Err(self.copy_pending());
                 };
                 let row = self.deps.mailboxes.get(booking.key.tenant, room).await?;
                 if row.is_some_and(|(mailbox, _)| mailbox.state.is_active()) {
-                    // Read first: it may still ask for a time that is not wished any more.
+                    // The copy is read first: it may still be for a time that is no longer wanted.
                     done.refetch.push(CopyLocation { mailbox: room, event });
                     return Ok(());
                 }
                 event
             }
         };
-        match self.graph.respond_to_invitation(room, &event, told.response).await? {
-            WriteResult::Applied => done.room = Some(told),
-            // The fetch finds out what became of it.
+        match self.graph.respond_to_invitation(room, &event, response.response).await? {
+            WriteResult::Applied => done.room = Some(response),
+            // The fetch finds out what became of the copy.
             WriteResult::NotFound => done.refetch.push(CopyLocation { mailbox: room, event }),
         }
         Ok(())
     }
 
-    /// For a while this nudge waits; then it is left to the due entry, whose nudges would wait beside it.
+    /// The job waits for a while and then leaves it to the due entry: the entry's own job would
+    /// only wait beside it.
     fn copy_pending(&self) -> JobError {
         if self.job.due.is_none() && self.job.meta.deferrals < MAX_COPY_DEFERRALS {
-            return JobError::retry_after(COPY_DELAY, "the room's copy is still to come");
+            return JobError::retry_after(COPY_DELAY, "the room's copy has not arrived yet");
         }
-        JobError::Discard { reason: "the room's copy is still to come; the due entry asks again" }
+        JobError::Discard {
+            reason: "the room's copy has not arrived yet; the due entry will retry",
+        }
     }
 }
 
-/// What the property says; a contract with whatever reads it, so never renamed.
+/// What the property says. Other programs read these words, so they are never renamed.
 fn outcome_text(outcome: BookingOutcome) -> &'static str {
     match outcome {
         BookingOutcome::Booked => "booked",

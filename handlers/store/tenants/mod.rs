@@ -83,6 +83,14 @@ impl Tenants {
         }
     }
 
+    /// The same, if the tenant is active.
+    ///
+    /// # Errors
+    /// [`StoreError`] when it cannot be read.
+    pub async fn get_active(&self, id: TenantId) -> Result<Option<Tenant>, StoreError> {
+        Ok(self.get(id).await?.filter(|tenant| tenant.state.is_active()))
+    }
+
     /// The tenant as it is.
     ///
     /// # Errors
