@@ -151,18 +151,6 @@ impl Booking {
         if self.published.room == Some(response) { None } else { Some(response) }
     }
 
-    /// Records that the organizer's copy carries the outcome.
-    pub fn with_published_outcome(mut self, outcome: PublishedOutcome) -> Self {
-        self.published.organizer = Some(outcome);
-        self
-    }
-
-    /// Records that the room has answered.
-    pub fn with_room_response(mut self, response: RoomResponse) -> Self {
-        self.published.room = Some(response);
-        self
-    }
-
     /// Whether desired, observed and shown agree and nobody is at work. Copies that disagree about
     /// the time are nothing to rest on: one of them is still to be read.
     pub fn is_settled(&self, response_mode: ResponseMode) -> bool {

@@ -13,17 +13,21 @@ mod conflict;
 
 use std::{sync::Arc, time::Duration};
 
+use async_trait::async_trait;
 use jiff::SignedDuration;
 
 use crate::{
-    base::{call_log::CallLog, clock::Clock, rng::Rng},
+    base::{clock::Clock, invocation::Invocation, rng::Rng},
     booking::{
         Availability, BookingSystem, BookingSystemCall, ClaimResult, LedgerClaims, PutBooking,
     },
     domain::booking::{
         Booking, BookingOrder, ConfirmedBooking, Intent, ObservedState, RefusalReason, Step,
     },
-    jobs::runner::job::{Enqueue, Job, JobError},
+    jobs::runner::{
+        Outcomes, QueueJob,
+        job::{Enqueue, Job, JobError},
+    },
     messages::{BookingJob, BookingRequest, CalendarWrite, JobMeta},
     store::{bookings::Bookings, due::DueEntries, tables::ETag, tenants::Tenants},
 };
@@ -48,17 +52,28 @@ pub struct Deps {
     pub(crate) rng: Arc<dyn Rng>,
 }
 
-/// Takes the next step of one booking, and answers with the work that follows from it.
-///
-/// # Errors
-/// [`JobError`] says whether the job is retried, counted as a failure, or discarded.
-pub async fn run(
+#[async_trait]
+impl QueueJob for Deps {
+    type Message = BookingRequest;
+    type Item = BookingRequest;
+
+    async fn run(
+        &self,
+        invocation: &Invocation,
+        request: BookingRequest,
+    ) -> Outcomes<BookingRequest> {
+        vec![(request, book(self, invocation, request).await)].into()
+    }
+}
+
+/// Takes the next step of one booking.
+async fn book(
     deps: &Deps,
-    calls: &CallLog,
-    request: BookingRequest,
+    invocation: &Invocation,
+    BookingRequest(job): BookingRequest,
 ) -> Result<Vec<Enqueue>, JobError> {
-    let BookingRequest(job) = request;
-    let call = BookingSystemCall { trail: calls.clone(), correlation: job.meta.correlation };
+    let (trail, correlation) = (invocation.calls.clone(), invocation.correlation);
+    let call = BookingSystemCall { trail, correlation };
     for _ in 0..MAX_CONFLICT_RETRIES {
         let now = deps.clock.now();
         let row = deps.bookings.get(&job.key).await?;

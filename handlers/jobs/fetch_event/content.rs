@@ -1,19 +1,17 @@
-//! What a notification brought sealed: opened, and believed only where nothing speaks against it.
+//! The encrypted content of a notification: decrypted, and used only where nothing speaks against
+//! it.
 //!
-//! Content is a snapshot, and notifications come late, twice and in any order. So it is believed
-//! only if it is no older than what is known of the copy, and the copy is known to be there or was
-//! never seen. Everything else is a reason to read, as for a notification without content.
+//! Content is a snapshot, and notifications come late, twice and in any order. So it is used only if
+//! it is not older than the stored copy, and the copy is known to exist or was never read.
+//! Otherwise the event is read, as for a notification without content.
 
 use std::{collections::BTreeSet, time::Duration};
 
 use jiff::SignedDuration;
 
-use super::{ChangeOutcome, Context, Deps, StoredState};
+use super::{Batch, ChangeOutcome, StoredState};
 use crate::{
-    domain::{
-        appointment::CopyRole,
-        ids::{MailboxId, TenantId},
-    },
+    domain::{appointment::CopyRole, encrypted_content::EncryptedContent, ids::MailboxId},
     graph::{CopySnapshot, Event, EventKind, SkipReason},
     identity::keys::content_keys::DecryptError,
     jobs::runner::job::{Enqueue, Job, JobError},
@@ -21,64 +19,65 @@ use crate::{
     queue::ENCRYPTED_CONTENT_TTL,
 };
 
-/// The longest that the vault is waited for; after that the event is read.
+/// The longest wait for the vault; after that the event is read.
 const KEY_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Why an event is read although its content came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub(super) enum ContentRejection {
-    #[error("a deletion")]
+enum ContentRejection {
+    #[error("the notification reports a deletion")]
     Deleted,
-    #[error("the tenant wants no content")]
+    #[error("the tenant has disabled content")]
     NotEnabled,
-    #[error("too old")]
+    #[error("the content is too old")]
     TooOld,
-    #[error("the keys are unavailable")]
+    #[error("the content keys are unavailable")]
     KeysUnavailable,
-    #[error("the key is lost")]
+    #[error("the content key no longer exists")]
     KeyLost,
     #[error("{0}")]
     NotDecrypted(#[from] DecryptError),
-    #[error("it cannot be understood")]
+    #[error("the content cannot be parsed")]
     Unreadable,
-    #[error("it is of another event")]
+    #[error("the content is of another event")]
     OtherEvent,
-    #[error("part of a series")]
+    #[error("the event is part of a series")]
     Series,
-    #[error("older than what is known")]
+    #[error("the content is older than the stored copy")]
     Outdated,
-    #[error("the copy is not known to be there")]
+    #[error("the copy is not known")]
     UnknownCopy,
 }
 
-impl Context<'_> {
-    /// The event as the notification brought it; `None` when it brought nothing, or nothing that
-    /// may be believed. A mailbox whose content nobody can open any more is added to `lost`.
+impl Batch<'_> {
+    /// The event as the notification brought it; `None` when it brought none that can be used. A
+    /// mailbox whose content key no longer exists is added to `lost_keys`.
     pub(super) async fn decrypt(
         &self,
         item: &EventChange,
-        look: &StoredState,
-        lost: &mut BTreeSet<MailboxId>,
+        stored: &StoredState,
+        lost_keys: &mut BTreeSet<MailboxId>,
     ) -> Option<Event> {
-        item.encrypted_content.as_ref()?;
-        let read = match self.open_sealed(item).await {
-            Ok(read) => self.rejection(item, look, &read).map_or(Ok(read), Err),
-            Err(doubt) => Err(doubt),
+        let content = item.encrypted_content.as_ref()?;
+        let rejection = match self.try_decrypt(item, content).await {
+            Ok(event) => match self.check(item, stored, &event) {
+                Ok(()) => return Some(event),
+                Err(rejection) => rejection,
+            },
+            Err(rejection) => rejection,
         };
-        match read {
-            Ok(read) => Some(read),
-            Err(doubt) => {
-                tracing::info!(correlation = %item.meta.correlation, %doubt, "content that is not used");
-                if doubt == ContentRejection::KeyLost {
-                    lost.insert(item.mailbox);
-                }
-                None
-            }
+        tracing::info!(%rejection, "notification content ignored");
+        if rejection == ContentRejection::KeyLost {
+            lost_keys.insert(item.mailbox);
         }
+        None
     }
 
-    async fn open_sealed(&self, item: &EventChange) -> Result<Event, ContentRejection> {
-        let sealed = item.encrypted_content.as_ref().ok_or(ContentRejection::Unreadable)?;
+    async fn try_decrypt(
+        &self,
+        item: &EventChange,
+        content: &EncryptedContent,
+    ) -> Result<Event, ContentRejection> {
         if matches!(item.origin, Origin::Notification { deleted: true, .. }) {
             return Err(ContentRejection::Deleted);
         }
@@ -89,93 +88,78 @@ impl Context<'_> {
         if age >= SignedDuration::try_from(ENCRYPTED_CONTENT_TTL).unwrap_or_default() {
             return Err(ContentRejection::TooOld);
         }
-        let key = self.deps.content_keys.find(&sealed.certificate_id);
-        let key = tokio::time::timeout(KEY_TIMEOUT, key)
-            .await
-            .map_err(|_| ContentRejection::KeysUnavailable)?;
-        let key =
-            key.map_err(|_| ContentRejection::KeysUnavailable)?.ok_or(ContentRejection::KeyLost)?;
-        let clear = key.decrypt(sealed)?;
+        let key = self.deps.content_keys.find(&content.certificate_id);
+        let key = match tokio::time::timeout(KEY_TIMEOUT, key).await {
+            Ok(Ok(key)) => key.ok_or(ContentRejection::KeyLost)?,
+            Ok(Err(_)) | Err(_) => return Err(ContentRejection::KeysUnavailable),
+        };
+        let clear = key.decrypt(content)?;
         let property = self.tenant.policy.add_in_property.as_deref();
         Event::from_resource_data(clear.json(), property).map_err(|_| ContentRejection::Unreadable)
     }
 
-    /// What speaks against `read`.
-    fn rejection(
+    fn check(
         &self,
         item: &EventChange,
-        look: &StoredState,
-        read: &Event,
-    ) -> Option<ContentRejection> {
-        if read.id != item.event {
-            return Some(ContentRejection::OtherEvent);
+        stored: &StoredState,
+        event: &Event,
+    ) -> Result<(), ContentRejection> {
+        if event.id != item.event {
+            return Err(ContentRejection::OtherEvent);
         }
-        match read.kind {
+        match event.kind {
             EventKind::SingleInstance => {}
             EventKind::SeriesMaster | EventKind::Occurrence | EventKind::Exception => {
-                return Some(ContentRejection::Series);
+                return Err(ContentRejection::Series);
             }
         }
-        let Some(modified) = read.last_modified_at else { return Some(ContentRejection::Outdated) };
-        let passed =
-            CopySnapshot::from_event(read, look.calendar, self.rooms, self.deps.clock.now()).err();
-        if passed == Some(SkipReason::UnreadableTime) {
-            return Some(ContentRejection::Unreadable);
+        let modified = event.last_modified_at.ok_or(ContentRejection::Outdated)?;
+        let now = self.deps.clock.now();
+        let skip = CopySnapshot::from_event(event, stored.calendar, self.rooms, now).err();
+        if skip == Some(SkipReason::UnreadableTime) {
+            return Err(ContentRejection::Unreadable);
         }
-        let Some(pointer) = &look.pointer else { return None };
+        let Some(pointer) = &stored.pointer else { return Ok(()) };
         if pointer.last_modified_at.is_none_or(|known| modified < known) {
-            return Some(ContentRejection::Outdated);
+            return Err(ContentRejection::Outdated);
         }
-        let there = look.bookings.iter().all(|found| {
-            let copies = found.row.as_ref().map(|(booking, _)| &booking.copies);
+        // The content may have left the mailbox before the copy was deleted there.
+        let exists = stored.bookings.values().all(|row| {
+            let copies = row.as_ref().map(|(booking, _)| &booking.copies);
             let at = copies.and_then(|copies| match pointer.role {
                 CopyRole::Organizer => copies.organizer_location(),
                 CopyRole::Room => copies.room_location(),
             });
             at.is_some_and(|at| at.mailbox == item.mailbox && at.event == item.event)
         });
-        let unfit = !there || passed == Some(SkipReason::AttendeeCopy);
-        unfit.then_some(ContentRejection::UnknownCopy)
+        if !exists || skip == Some(SkipReason::AttendeeCopy) {
+            return Err(ContentRejection::UnknownCopy);
+        }
+        Ok(())
     }
 
-    /// Each mailbox of `lost` is renewed once: that brings Graph the certificate of today. The next
-    /// such notification asks again where this one is still to be tried again.
+    /// Renews the subscription of each mailbox in `lost_keys` once: that gives Graph the current
+    /// certificate. The renewal goes with an item that has ended; while all of a mailbox's items are
+    /// still retried, its next notification asks again.
     pub(super) fn renew_subscriptions(
         &self,
-        lost: &mut BTreeSet<MailboxId>,
+        mut lost_keys: BTreeSet<MailboxId>,
         outcomes: &mut [ChangeOutcome],
     ) {
         for (item, result) in outcomes {
-            if !lost.contains(&item.mailbox) {
+            let has_ended = matches!(result, Ok(_) | Err(JobError::Discard { .. }));
+            if !has_ended || !lost_keys.remove(&item.mailbox) {
                 continue;
             }
-            let next = match result {
-                Ok(next) => next,
-                Err(JobError::Discard { .. }) => {
-                    *result = Ok(Vec::new());
-                    let Ok(next) = result else { continue };
-                    next
-                }
-                Err(
-                    JobError::Retry { .. } | JobError::AccessLost { .. } | JobError::Fail { .. },
-                ) => {
-                    continue;
-                }
-            };
-            lost.remove(&item.mailbox);
-            if self.deps.dedup.is_first_for_mailbox(self.tenant.id, item.mailbox) {
-                next.push(Enqueue::now(Job::MaintainMailbox(renewal_task(
-                    self.deps,
-                    self.tenant.id,
-                    item,
-                ))));
+            let (tenant, mailbox) = (self.tenant.id, item.mailbox);
+            if self.deps.dedup.is_first_for_mailbox(tenant, mailbox) {
+                let meta = JobMeta::new(item.meta.correlation, self.deps.clock.now());
+                let kind = MailboxTaskKind::Renew;
+                let task = MailboxTask { tenant, mailbox, kind, nonce: None, due: None, meta };
+                let mut next = std::mem::replace(result, Ok(Vec::new())).unwrap_or_default();
+                next.push(Enqueue::now(Job::MaintainMailbox(task)));
+                *result = Ok(next);
             }
         }
     }
-}
-
-fn renewal_task(deps: &Deps, tenant: TenantId, item: &EventChange) -> MailboxTask {
-    let passage = JobMeta::new(item.meta.correlation, deps.clock.now());
-    let (mailbox, task) = (item.mailbox, MailboxTaskKind::Renew);
-    MailboxTask { tenant, mailbox, kind: task, nonce: None, due: None, meta: passage }
 }

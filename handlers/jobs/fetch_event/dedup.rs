@@ -1,13 +1,13 @@
-//! Versions of events that were handled: a change comes as several notifications, and one look is
-//! enough for all that name the same version.
+//! Versions of events that were already handled: one change comes as several notifications, and one
+//! read is enough for all that name the same version.
 //!
-//! It saves work and nothing hangs on it. It is this process's alone, bounded, and short-lived; it
-//! keeps keyed digests and no id; and a version is in it only once it was read and all that follows
-//! from it was sent on, so that a crash in between loses nothing. Only a notification is passed
-//! over for it: never a wish of ours to look, never a deletion, never one that names no version.
+//! It only saves work. It belongs to this process alone, is bounded and short-lived, and holds keyed
+//! digests and no id. A version is in it only after it was read and everything that follows was
+//! sent, so that a crash in between loses nothing. Only a notification is skipped because of it:
+//! never our own refetch, never a deletion, and never a notification that names no version.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, hash_map::Entry},
     sync::{Arc, Mutex, PoisonError, Weak},
     time::Duration,
 };
@@ -15,7 +15,7 @@ use std::{
 use aws_lc_rs::hmac;
 use jiff::{SignedDuration, Timestamp};
 use quick_cache::sync::Cache;
-use tokio::sync::{Mutex as Turn, OwnedMutexGuard};
+use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard};
 
 use crate::{
     base::{clock::Clock, rng::Rng},
@@ -27,137 +27,40 @@ use crate::{
     messages::{EventChange, Origin},
 };
 
-/// How many versions are remembered: some 3 MB. The least used go first.
+/// How many versions are remembered: some 3 MB. The least used ones are dropped first.
 const CAPACITY: usize = 65_536;
 
 /// How long: a storm and the echo of our own writes are over by then.
 const REMEMBER_FOR: SignedDuration = SignedDuration::from_mins(10);
 
-/// How long a message waits for its turns in all. Without them an event is read once more at worst.
+/// How long a message waits for its events' locks in all. Without them an event is read twice at
+/// worst.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Turns remembered before those that nobody takes are forgotten.
+/// How many locks are kept before those that nobody holds are dropped.
 const MAX_EVENT_LOCKS: usize = 1_024;
 
-/// What this process has handled. Clones share it.
-#[derive(Clone)]
-pub struct DedupCache(Arc<DedupState>);
-
-struct DedupState {
-    key: hmac::Key,
-    clock: Arc<dyn Clock>,
-    handled_at: Cache<DedupKey, Timestamp>,
-    event_locks: Mutex<HashMap<DedupKey, Weak<Turn<()>>>>,
+/// Each event of a mailbox once for each nonce: a nonce that is not the mailbox's own must not speak
+/// for one that is, and which is which is not known yet.
+pub(super) fn merge_duplicates(items: Vec<EventChange>) -> Vec<EventChange> {
+    let mut merged: Vec<EventChange> = Vec::with_capacity(items.len());
+    let mut indices = HashMap::new();
+    for item in items {
+        match indices.entry(notification_key(&item)) {
+            Entry::Occupied(index) => {
+                let first: &mut EventChange = &mut merged[*index.get()];
+                first.merge(item.origin, item.encrypted_content);
+            }
+            Entry::Vacant(index) => {
+                index.insert(merged.len());
+                merged.push(item);
+            }
+        }
+    }
+    merged
 }
 
-/// Stands for one version of one event, or one event: worth nothing outside this process.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-struct DedupKey(u128);
-
-impl DedupCache {
-    /// Nothing yet, under a key of its own.
-    pub fn new(clock: Arc<dyn Clock>, rng: &dyn Rng) -> Self {
-        let mut key = [0; 32];
-        rng.fill(&mut key);
-        let key = hmac::Key::new(hmac::HMAC_SHA256, &key);
-        let (seen, turns) = (Cache::new(CAPACITY), Mutex::default());
-        Self(Arc::new(DedupState { key, clock, handled_at: seen, event_locks: turns }))
-    }
-
-    /// Takes the turn of each event that a notification could be passed over for: of several
-    /// notifications of one change that are worked on at once, one looks and the others wait for
-    /// what comes of it, for a moment: a slow answer must not hold up the process. Always in the
-    /// same order, so that nobody waits in a circle.
-    pub(super) async fn begin(&self, tenant: TenantId, items: &[EventChange]) -> DedupSession {
-        let named = items.iter().filter(|item| skippable_version(item).is_some());
-        let mut marks: Vec<DedupKey> =
-            named.map(|item| self.dedup_key(tenant, item.mailbox, &item.event, None)).collect();
-        marks.sort_unstable();
-        marks.dedup();
-        let mut turns = Vec::with_capacity(marks.len());
-        let until = tokio::time::Instant::now() + LOCK_TIMEOUT;
-        for mark in marks {
-            let turn = tokio::time::timeout_at(until, self.event_lock(mark).lock_owned()).await;
-            turns.extend(turn.ok());
-        }
-        DedupSession {
-            cache: self.clone(),
-            tenant,
-            versions_read: HashMap::new(),
-            _event_locks: turns,
-        }
-    }
-
-    /// Whether nothing was said about this mailbox as a whole for a while. Only the first of a storm
-    /// is to call for somebody.
-    pub(super) fn is_first_for_mailbox(&self, tenant: TenantId, mailbox: MailboxId) -> bool {
-        let mark = self.keyed_digest(tenant, mailbox, "", None);
-        let first = !self.contains(mark);
-        if first {
-            self.0.handled_at.insert(mark, self.0.clock.now());
-        }
-        first
-    }
-
-    fn event_lock(&self, mark: DedupKey) -> Arc<Turn<()>> {
-        let mut turns = self.0.event_locks.lock().unwrap_or_else(PoisonError::into_inner);
-        if turns.len() >= MAX_EVENT_LOCKS {
-            turns.retain(|_, turn| turn.strong_count() > 0);
-        }
-        let turn = turns.entry(mark).or_default();
-        turn.upgrade().unwrap_or_else(|| {
-            let fresh = Arc::new(Turn::new(()));
-            *turn = Arc::downgrade(&fresh);
-            fresh
-        })
-    }
-
-    fn dedup_key(
-        &self,
-        tenant: TenantId,
-        mailbox: MailboxId,
-        event: &EventId,
-        version: Option<Digest>,
-    ) -> DedupKey {
-        self.keyed_digest(tenant, mailbox, event.as_str(), version)
-    }
-
-    /// No event has an empty id.
-    fn keyed_digest(
-        &self,
-        tenant: TenantId,
-        mailbox: MailboxId,
-        event: &str,
-        version: Option<Digest>,
-    ) -> DedupKey {
-        let mut context = hmac::Context::with_key(&self.0.key);
-        context.update(tenant.0.as_bytes());
-        context.update(mailbox.0.as_bytes());
-        // All of a fixed length but the last: nothing can be shifted from one part into another.
-        context.update(&version.map_or(0, |Digest(version)| version).to_be_bytes());
-        context.update(event.as_bytes());
-        let mut first = [0; 16];
-        first.copy_from_slice(&context.sign().as_ref()[..16]);
-        DedupKey(u128::from_be_bytes(first))
-    }
-
-    fn contains(&self, mark: DedupKey) -> bool {
-        let now = self.0.clock.now();
-        // A clock that was set back must not make a mark immortal.
-        let fresh = |at: Timestamp| at <= now && now.duration_since(at) < REMEMBER_FOR;
-        self.0.handled_at.get(&mark).is_some_and(fresh)
-    }
-}
-
-/// The version that a notification could be passed over for.
-fn skippable_version(item: &EventChange) -> Option<Digest> {
-    match item.origin {
-        Origin::Notification { deleted: false, version, .. } => version,
-        Origin::Notification { deleted: true, .. } | Origin::Refetch => None,
-    }
-}
-
-/// One item of a message: a nonce that is not the mailbox's own must not speak for one that is.
+/// One item of a message.
 type NotificationKey = (MailboxId, EventId, Option<u64>);
 
 fn notification_key(item: &EventChange) -> NotificationKey {
@@ -168,7 +71,114 @@ fn notification_key(item: &EventChange) -> NotificationKey {
     (item.mailbox, item.event.clone(), nonce)
 }
 
-/// One message being handled; it holds the turns of its events until it is dropped.
+/// The version because of which a notification could be skipped.
+fn skippable_version(item: &EventChange) -> Option<Digest> {
+    match item.origin {
+        Origin::Notification { deleted: false, version, .. } => version,
+        Origin::Notification { deleted: true, .. } | Origin::Refetch => None,
+    }
+}
+
+/// What this process has handled. Clones share it.
+#[derive(Clone)]
+pub struct DedupCache {
+    secret: hmac::Key,
+    clock: Arc<dyn Clock>,
+    handled_at: Arc<Cache<DedupKey, Timestamp>>,
+    event_locks: Arc<Mutex<HashMap<DedupKey, Weak<AsyncMutex<()>>>>>,
+}
+
+/// Stands for one version of an event, an event, or a mailbox; worth nothing outside this process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+struct DedupKey(u128);
+
+impl DedupCache {
+    /// An empty cache, with a secret of its own.
+    pub fn new(clock: Arc<dyn Clock>, rng: &dyn Rng) -> Self {
+        let mut secret = [0; 32];
+        rng.fill(&mut secret);
+        Self {
+            secret: hmac::Key::new(hmac::HMAC_SHA256, &secret),
+            clock,
+            handled_at: Arc::new(Cache::new(CAPACITY)),
+            event_locks: Arc::default(),
+        }
+    }
+
+    /// Locks each event of which a notification could be skipped. Of several messages about one
+    /// change, the first reads the event and the others wait for what comes of it.
+    pub(super) async fn begin(&self, tenant: TenantId, items: &[EventChange]) -> DedupSession {
+        let skippable = items.iter().filter(|item| skippable_version(item).is_some());
+        let mut keys: Vec<DedupKey> = skippable
+            .map(|item| self.dedup_key(tenant, item.mailbox, Some(&item.event), None))
+            .collect();
+        // Always in the same order: two messages that lock the same events in different orders would
+        // wait for each other.
+        keys.sort_unstable();
+        keys.dedup();
+        let mut locks = Vec::with_capacity(keys.len());
+        // One deadline for all of them: a slow answer must not hold up the process.
+        let deadline = tokio::time::Instant::now() + LOCK_TIMEOUT;
+        for key in keys {
+            let lock = self.event_lock(key).lock_owned();
+            locks.extend(tokio::time::timeout_at(deadline, lock).await.ok());
+        }
+        let versions_read = HashMap::new();
+        DedupSession { cache: self.clone(), tenant, versions_read, _event_locks: locks }
+    }
+
+    /// Whether nothing was asked for this mailbox as a whole for a while: one notification of a storm
+    /// is enough to renew a subscription.
+    pub(super) fn is_first_for_mailbox(&self, tenant: TenantId, mailbox: MailboxId) -> bool {
+        let key = self.dedup_key(tenant, mailbox, None, None);
+        let first = !self.contains(key);
+        if first {
+            self.handled_at.insert(key, self.clock.now());
+        }
+        first
+    }
+
+    fn event_lock(&self, key: DedupKey) -> Arc<AsyncMutex<()>> {
+        let mut locks = self.event_locks.lock().unwrap_or_else(PoisonError::into_inner);
+        if locks.len() >= MAX_EVENT_LOCKS {
+            locks.retain(|_, lock| lock.strong_count() > 0);
+        }
+        let lock = locks.entry(key).or_default();
+        lock.upgrade().unwrap_or_else(|| {
+            let fresh = Arc::new(AsyncMutex::new(()));
+            *lock = Arc::downgrade(&fresh);
+            fresh
+        })
+    }
+
+    fn dedup_key(
+        &self,
+        tenant: TenantId,
+        mailbox: MailboxId,
+        event: Option<&EventId>,
+        version: Option<Digest>,
+    ) -> DedupKey {
+        let mut context = hmac::Context::with_key(&self.secret);
+        context.update(tenant.0.as_bytes());
+        context.update(mailbox.0.as_bytes());
+        // All parts but the last have a fixed length, so none can be shifted into another; and no
+        // event has an empty id.
+        context.update(&version.map_or(0, |Digest(version)| version).to_be_bytes());
+        context.update(event.map_or("", EventId::as_str).as_bytes());
+        let mut first = [0; 16];
+        first.copy_from_slice(&context.sign().as_ref()[..16]);
+        DedupKey(u128::from_be_bytes(first))
+    }
+
+    fn contains(&self, key: DedupKey) -> bool {
+        let now = self.clock.now();
+        // A clock that was set back must not make a key immortal.
+        let is_fresh = |at: Timestamp| at <= now && now.duration_since(at) < REMEMBER_FOR;
+        self.handled_at.get(&key).is_some_and(is_fresh)
+    }
+}
+
+/// One message in progress; it holds the locks of its events until it is dropped.
 pub(super) struct DedupSession {
     cache: DedupCache,
     tenant: TenantId,
@@ -177,31 +187,34 @@ pub(super) struct DedupSession {
 }
 
 impl DedupSession {
-    /// Whether the version that `item` tells of was handled before.
+    /// Whether the version that `item` names was already handled.
     pub(super) fn is_duplicate(&self, item: &EventChange) -> bool {
-        let mark = |version| self.cache.dedup_key(self.tenant, item.mailbox, &item.event, version);
-        skippable_version(item).is_some_and(|version| self.cache.contains(mark(Some(version))))
+        skippable_version(item).is_some_and(|version| self.cache.contains(self.key(item, version)))
     }
 
-    /// Notes which version of the event was read, if what it says is settled here by `result`.
+    /// Notes which version of the event was read, if `result` ends the item.
     pub(super) fn record_read(
         &mut self,
         item: &EventChange,
         version: Option<Digest>,
         result: &Result<Vec<Enqueue>, JobError>,
     ) {
-        let settled = matches!(result, Ok(_) | Err(JobError::Discard { .. }));
-        let version = version.filter(|_| settled).map(|version| (notification_key(item), version));
-        self.versions_read.extend(version);
+        if let Some(version) = version
+            && matches!(result, Ok(_) | Err(JobError::Discard { .. }))
+        {
+            self.versions_read.insert(notification_key(item), version);
+        }
     }
 
-    /// `item`'s outcome was carried on: the version that was read for it is handled.
+    /// Remembers the version that was read for `item`, now that its outcome was completed.
     pub(super) fn mark_handled(&self, item: &EventChange) {
         if let Some(version) = self.versions_read.get(&notification_key(item)) {
-            let DedupCache(inner) = &self.cache;
-            let mark = self.cache.dedup_key(self.tenant, item.mailbox, &item.event, Some(*version));
-            inner.handled_at.insert(mark, inner.clock.now());
+            self.cache.handled_at.insert(self.key(item, *version), self.cache.clock.now());
         }
+    }
+
+    fn key(&self, item: &EventChange, version: Digest) -> DedupKey {
+        self.cache.dedup_key(self.tenant, item.mailbox, Some(&item.event), Some(version))
     }
 }
 
@@ -225,44 +238,44 @@ mod tests {
 
     fn new_cache(seed: u64) -> (ManualClock, DedupCache) {
         let clock = ManualClock::new(noon());
-        let handled = DedupCache::new(Arc::new(clock.clone()), &SeededRng::new(seed));
-        (clock, handled)
+        let cache = DedupCache::new(Arc::new(clock.clone()), &SeededRng::new(seed));
+        (clock, cache)
     }
 
     fn notification(event: &str, version: Option<&str>, deleted: bool) -> EventChange {
-        let passage = JobMeta::new(CorrelationId(1), noon());
+        let meta = JobMeta::new(CorrelationId(1), noon());
         let mailbox = MailboxId(Uuid::from_u128(1));
         let version = version.map(Digest::of_etag);
         EventChange {
             origin: Origin::Notification { nonce: 7, deleted, version },
-            ..EventChange::refetch(mailbox, event.parse().unwrap(), passage)
+            ..EventChange::refetch(mailbox, event.parse().unwrap(), meta)
         }
     }
 
-    async fn handle(handled: &DedupCache, item: &EventChange, read: &str) {
-        let mut handling = handled.begin(TENANT, std::slice::from_ref(item)).await;
-        handling.record_read(item, Some(Digest::of_etag(read)), &Ok(Vec::new()));
-        handling.mark_handled(item);
+    async fn handle(cache: &DedupCache, item: &EventChange, read: &str) {
+        let mut session = cache.begin(TENANT, std::slice::from_ref(item)).await;
+        session.record_read(item, Some(Digest::of_etag(read)), &Ok(Vec::new()));
+        session.mark_handled(item);
     }
 
-    async fn is_known(handled: &DedupCache, tenant: TenantId, item: &EventChange) -> bool {
-        handled.begin(tenant, std::slice::from_ref(item)).await.is_duplicate(item)
+    async fn is_known(cache: &DedupCache, tenant: TenantId, item: &EventChange) -> bool {
+        cache.begin(tenant, std::slice::from_ref(item)).await.is_duplicate(item)
     }
 
     #[tokio::test]
-    async fn only_the_version_that_was_read_and_carried_on_is_known() {
-        let (_, handled) = new_cache(1);
+    async fn only_a_version_that_was_read_and_completed_is_known() {
+        let (_, cache) = new_cache(1);
         let first = notification("AAMk1", Some("1"), false);
-        let mut handling = handled.begin(TENANT, std::slice::from_ref(&first)).await;
-        handling.record_read(&first, Some(Digest::of_etag("2")), &Ok(Vec::new()));
-        drop(handling);
+        let mut session = cache.begin(TENANT, std::slice::from_ref(&first)).await;
+        session.record_read(&first, Some(Digest::of_etag("2")), &Ok(Vec::new()));
+        drop(session);
         assert!(
-            !is_known(&handled, TENANT, &notification("AAMk1", Some("2"), false)).await,
+            !is_known(&cache, TENANT, &notification("AAMk1", Some("2"), false)).await,
             "not yet"
         );
-        handle(&handled, &first, "2").await;
-        assert!(!is_known(&handled, TENANT, &first).await, "it was never read");
-        assert!(is_known(&handled, TENANT, &notification("AAMk1", Some("2"), false)).await);
+        handle(&cache, &first, "2").await;
+        assert!(!is_known(&cache, TENANT, &first).await, "it was never read");
+        assert!(is_known(&cache, TENANT, &notification("AAMk1", Some("2"), false)).await);
         for other in [
             notification("AAMk1", Some("2"), true),
             notification("AAMk1", None, false),
@@ -273,53 +286,56 @@ mod tests {
                 ..notification("AAMk1", Some("2"), false)
             },
         ] {
-            assert!(!is_known(&handled, TENANT, &other).await, "{other:?}");
+            assert!(!is_known(&cache, TENANT, &other).await, "{other:?}");
         }
         let foreign = TenantId(Uuid::from_u128(8));
-        assert!(!is_known(&handled, foreign, &notification("AAMk1", Some("2"), false)).await);
+        assert!(!is_known(&cache, foreign, &notification("AAMk1", Some("2"), false)).await);
     }
 
     #[tokio::test]
     async fn it_is_forgotten_after_ten_minutes_and_when_the_clock_is_set_back() {
-        let (clock, handled) = new_cache(1);
+        let (clock, cache) = new_cache(1);
         let item = notification("AAMk1", Some("1"), false);
-        handle(&handled, &item, "1").await;
+        handle(&cache, &item, "1").await;
         clock.advance(REMEMBER_FOR - SignedDuration::from_secs(1));
-        assert!(is_known(&handled, TENANT, &item).await);
+        assert!(is_known(&cache, TENANT, &item).await);
         clock.advance(SignedDuration::from_secs(1));
-        assert!(!is_known(&handled, TENANT, &item).await);
+        assert!(!is_known(&cache, TENANT, &item).await);
         clock.set(noon() - SignedDuration::from_secs(1));
-        assert!(!is_known(&handled, TENANT, &item).await);
+        assert!(!is_known(&cache, TENANT, &item).await);
     }
 
     #[tokio::test]
-    async fn a_storm_of_versions_is_bounded_and_another_process_has_other_marks() {
-        let (_, handled) = new_cache(1);
+    async fn a_storm_of_versions_is_bounded_and_another_process_has_other_keys() {
+        let (_, cache) = new_cache(1);
         let item = notification("AAMk1", Some("1"), false);
-        let mut handling = handled.begin(TENANT, std::slice::from_ref(&item)).await;
+        let mut session = cache.begin(TENANT, std::slice::from_ref(&item)).await;
         for version in 0..2 * CAPACITY as u128 {
-            handling.record_read(&item, Some(Digest(version)), &Ok(Vec::new()));
-            handling.mark_handled(&item);
+            session.record_read(&item, Some(Digest(version)), &Ok(Vec::new()));
+            session.mark_handled(&item);
         }
-        assert!(handled.0.handled_at.len() <= CAPACITY);
-        let mark =
-            |handled: &DedupCache| handled.dedup_key(TENANT, item.mailbox, &item.event, None);
-        assert_ne!(mark(&handled), mark(&new_cache(2).1));
+        assert!(cache.handled_at.len() <= CAPACITY);
+        let key =
+            |cache: &DedupCache| cache.dedup_key(TENANT, item.mailbox, Some(&item.event), None);
+        assert_ne!(key(&cache), key(&new_cache(2).1));
     }
 
     #[tokio::test]
     async fn of_two_messages_about_one_event_the_second_waits_for_the_first() {
-        let (_, handled) = new_cache(1);
+        let (_, cache) = new_cache(1);
         let (a, b) =
             (notification("AAMk1", Some("1"), false), notification("AAMk2", Some("1"), false));
-        let mut first = handled.begin(TENANT, &[a.clone(), b.clone()]).await;
+        let mut first = cache.begin(TENANT, &[a.clone(), b.clone()]).await;
         let both = [b.clone(), a.clone()];
-        let mut second = Box::pin(handled.begin(TENANT, &both));
+        let mut second = Box::pin(cache.begin(TENANT, &both));
         assert!(second.as_mut().now_or_never().is_none());
         let other = notification("AAMk3", Some("1"), false);
-        assert!(handled.begin(TENANT, &[other]).now_or_never().is_some(), "another does not");
-        let look = EventChange { origin: Origin::Refetch, ..a.clone() };
-        assert!(handled.begin(TENANT, &[look]).now_or_never().is_some(), "nor does our own look");
+        assert!(cache.begin(TENANT, &[other]).now_or_never().is_some(), "another does not");
+        let refetch = EventChange { origin: Origin::Refetch, ..a.clone() };
+        assert!(
+            cache.begin(TENANT, &[refetch]).now_or_never().is_some(),
+            "nor does our own refetch"
+        );
         first.record_read(&a, Some(Digest::of_etag("1")), &Ok(Vec::new()));
         first.record_read(&b, Some(Digest::of_etag("1")), &Err(JobError::fail("no luck")));
         first.mark_handled(&b);
@@ -331,16 +347,16 @@ mod tests {
 
     #[tokio::test]
     async fn an_item_that_was_turned_away_does_not_settle_what_another_has_read() {
-        let (_, handled) = new_cache(1);
+        let (_, cache) = new_cache(1);
         let own = notification("AAMk1", Some("1"), false);
         let Origin::Notification { version, .. } = own.origin else { panic!("a notification") };
         let origin = Origin::Notification { nonce: 8, deleted: false, version };
-        let strange = EventChange { origin, ..own.clone() };
-        let mut handling = handled.begin(TENANT, &[strange.clone(), own.clone()]).await;
-        handling.record_read(&own, version, &Ok(Vec::new()));
-        // The strange one is dropped first; carrying the other one on then fails.
-        handling.mark_handled(&strange);
-        drop(handling);
-        assert!(!is_known(&handled, TENANT, &own).await, "it is to be looked at again");
+        let foreign = EventChange { origin, ..own.clone() };
+        let mut session = cache.begin(TENANT, &[foreign.clone(), own.clone()]).await;
+        session.record_read(&own, version, &Ok(Vec::new()));
+        // The foreign one is discarded first; completing the other one then fails.
+        session.mark_handled(&foreign);
+        drop(session);
+        assert!(!is_known(&cache, TENANT, &own).await, "it is to be read again");
     }
 }

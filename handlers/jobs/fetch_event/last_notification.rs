@@ -1,4 +1,4 @@
-//! When a mailbox was heard of last: a subscription that brings nothing is found by it.
+//! When a mailbox's last notification came: a subscription that delivers none is found by it.
 
 use std::collections::HashMap;
 
@@ -7,7 +7,7 @@ use crate::{
     domain::ids::MailboxId,
     messages::Origin,
     store::{
-        mailboxes::{Health, LAST_NOTIFICATION_RESOLUTION, Mailbox},
+        mailboxes::{LAST_NOTIFICATION_RESOLUTION, Mailbox},
         tables::ETag,
     },
 };
@@ -15,35 +15,31 @@ use crate::{
 /// The mailboxes of one message as they were read, each once.
 pub(super) type LoadedMailboxes = HashMap<MailboxId, Option<(Mailbox, ETag)>>;
 
-/// Notes for each mailbox that one of its notifications came, to the hour. Nothing hangs on it: who
-/// was faster at the row leaves it to the next notification, and so does a failure.
-pub(super) async fn record_notification(
+/// Records, to the hour, which mailboxes have just had a notification.
+pub(super) async fn record_notifications(
     deps: &Deps,
-    read: &LoadedMailboxes,
+    mailboxes: &LoadedMailboxes,
     outcomes: &[ChangeOutcome],
 ) {
     let now = deps.clock.now();
-    for (mailbox, etag) in read.values().flatten() {
-        let known = mailbox
-            .health
-            .last_notification_at
-            .is_some_and(|at| now < at + LAST_NOTIFICATION_RESOLUTION);
-        let came = || {
-            outcomes.iter().any(|(item, _)| match item.origin {
-                Origin::Notification { nonce, .. } => {
-                    item.mailbox == mailbox.id && mailbox.accepts_nonce(nonce, now)
-                }
-                Origin::Refetch => false,
-            })
-        };
-        if known || !came() {
+    for (mailbox, etag) in mailboxes.values().flatten() {
+        let last = mailbox.health.last_notification_at;
+        let is_known = last.is_some_and(|at| now < at + LAST_NOTIFICATION_RESOLUTION);
+        let has_come = outcomes.iter().any(|(item, _)| match item.origin {
+            Origin::Notification { nonce, .. } => {
+                item.mailbox == mailbox.id && mailbox.accepts_nonce(nonce, now)
+            }
+            Origin::Refetch => false,
+        });
+        if is_known || !has_come {
             continue;
         }
-        let health = Health { last_notification_at: Some(now), ..mailbox.health };
-        let heard = Mailbox { health, ..mailbox.clone() };
-        match deps.mailboxes.replace(&heard, etag).await {
+        let mut mailbox = mailbox.clone();
+        mailbox.health.last_notification_at = Some(now);
+        match deps.mailboxes.replace(&mailbox, etag).await {
+            // Nothing depends on this write, and the next notification repeats it.
             Err(error) if !error.is_conflict() => {
-                tracing::warn!(%error, "that a notification came was not noted");
+                tracing::warn!(%error, "last notification time was not saved");
             }
             Ok(_) | Err(_) => {}
         }

@@ -1,194 +1,136 @@
 //! `fetch-event`: reads the current event with the allow-listed fields and writes what should be
 //! booked.
 //!
-//! Rows are read first, then Graph, then the rows are written under their ETags, so a slow reader
-//! cannot overwrite what a faster one learned. An event without a managed room leaves no trace.
+//! The rows are read first, then Graph is asked, and then the rows are written under their ETags, so
+//! that a slow worker cannot overwrite what a faster one has written. An event without a managed
+//! room leaves no trace.
 //!
-//! A copy that was seen for the first time is looked at once more after a minute: a reader that was
-//! slower than a deletion would otherwise bring the appointment back for good, because its row has
-//! no ETag to lose against yet. When the two copies name different times, the other one is looked
-//! at again too: one of them was read too early.
+//! A copy that is read for the first time is read once more a minute later: its row had no ETag yet,
+//! so a worker that was slower than a deletion could bring the appointment back for good. When the
+//! two copies name different times, the other one is read again as well: one of them was read too
+//! early.
 //!
-//! In a rehearsal nothing is read and nothing is booked. What a mailbox that is left had said is
+//! In a rehearsal nothing is read and nothing is booked. What a withdrawn mailbox had said is
 //! forgotten all the same.
 
 mod content;
-mod decide;
 mod dedup;
 mod last_notification;
-mod message;
-mod missing;
 mod reconcile;
-mod rows;
 
 use std::{
-    collections::{BTreeSet, hash_map::Entry},
+    collections::{BTreeMap, BTreeSet, hash_map::Entry},
+    ops::ControlFlow,
     sync::Arc,
 };
 
+use async_trait::async_trait;
+use jiff::SignedDuration;
+use tracing::Instrument as _;
+
 use crate::{
-    base::{call_log::CallLog, clock::Clock, rng::Rng},
+    base::{clock::Clock, invocation::Invocation, rng::Rng},
     domain::{
-        ids::{CorrelationId, RoomId, TenantId},
+        appointment::{CopyRole, Observation},
+        booking::Booking,
+        ids::{MailboxId, RoomId, TenantId},
+        keys::BookingKey,
         policy::Room,
         tenancy::TenantState,
     },
-    graph::{CalendarOwner, CallContext, EventRef, Graph, TenantGraph},
+    graph::{
+        CalendarOwner, CallContext, CopySnapshot, Event, EventRef, Graph, SkipReason, TenantGraph,
+    },
     identity::keys::content_keys::ContentKeys,
-    jobs::runner::job::{Enqueue, JobError},
+    jobs::runner::{
+        Outcomes, QueueJob,
+        job::{Enqueue, JobError},
+    },
     messages::{EventChange, EventChanges, Origin},
     store::{
         appointments::{AppointmentCopy, Appointments},
         bookings::Bookings,
         due::DueEntries,
-        mailboxes::{MailboxKind, MailboxState, Mailboxes},
+        mailboxes::{BookingDisposition, MailboxKind, MailboxState, Mailboxes},
         rooms::RoomMap,
         tables::ETag,
         tenants::{Tenant, Tenants},
     },
 };
 
-use reconcile::BookingSnapshot;
+use dedup::DedupSession;
+use last_notification::LoadedMailboxes;
+use reconcile::Reconciler;
 
 pub use dedup::DedupCache;
 
-use dedup::DedupSession;
+/// How long Graph is given to catch up when it returns an older version than the stored one.
+const CATCH_UP_DELAY: SignedDuration = SignedDuration::from_secs(10);
+/// How long a missing event is given before it counts as deleted, when nothing said that it was. A
+/// GET right after a change may miss it (learn.microsoft.com/graph, 2026-04).
+const RECHECK_DELAY: SignedDuration = SignedDuration::from_secs(10);
 
-/// What this function works with.
+/// What the function needs.
 #[derive(Clone)]
 pub struct Deps {
-    /// Who is connected, and their policies.
-    pub tenants: Tenants,
-    /// Who is subscribed.
-    pub mailboxes: Mailboxes,
-    /// Which rooms are managed.
-    pub rooms: RoomMap,
-    /// Where the booking of a copy is.
-    pub appointments: Appointments,
-    /// What should be booked.
-    pub bookings: Bookings,
-    /// What must be looked at when.
-    pub due: DueEntries,
-    /// The calendars.
-    pub graph: Graph,
-    /// What opens the content that notifications bring.
-    pub content_keys: Arc<ContentKeys>,
-    /// What was handled already.
-    pub dedup: DedupCache,
-    /// The time.
-    pub clock: Arc<dyn Clock>,
-    /// Chance, for new ids.
-    pub rng: Arc<dyn Rng>,
+    pub(crate) tenants: Tenants,
+    pub(crate) mailboxes: Mailboxes,
+    pub(crate) rooms: RoomMap,
+    pub(crate) appointments: Appointments,
+    pub(crate) bookings: Bookings,
+    pub(crate) due: DueEntries,
+    pub(crate) graph: Graph,
+    pub(crate) content_keys: Arc<ContentKeys>,
+    pub(crate) dedup: DedupCache,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) rng: Arc<dyn Rng>,
 }
 
 /// One item and how it went.
-pub type ChangeOutcome = (EventChange, Result<Vec<Enqueue>, JobError>);
+type ChangeOutcome = (EventChange, Result<Vec<Enqueue>, JobError>);
 
-async fn process_batch(
-    deps: &Deps,
-    trail: &CallLog,
-    changes: EventChanges,
-    handling: &mut DedupSession,
-) -> Vec<ChangeOutcome> {
-    let mut mailboxes = last_notification::LoadedMailboxes::new();
-    let outcomes = process_items(deps, trail, changes, &mut mailboxes, handling).await;
-    last_notification::record_notification(deps, &mailboxes, &outcomes).await;
-    outcomes
-}
+#[async_trait]
+impl QueueJob for Deps {
+    type Message = EventChanges;
+    type Item = EventChange;
 
-async fn process_items(
-    deps: &Deps,
-    trail: &CallLog,
-    changes: EventChanges,
-    mailboxes: &mut last_notification::LoadedMailboxes,
-    handling: &mut DedupSession,
-) -> Vec<ChangeOutcome> {
-    let EventChanges { tenant, items } = changes;
-    let (tenant, rooms) = match load_tenant(deps, tenant).await {
-        Ok(both) => both,
-        Err(error) => return items.into_iter().map(|item| (item, Err(error.clone()))).collect(),
-    };
-    let mut outcomes = Vec::new();
-    let mut looks = Vec::new();
-    let mut lost = BTreeSet::new();
-    for item in items {
-        let graph = graph_for(deps, trail, &tenant, item.meta.correlation);
-        let context = Context { deps, graph: &graph, tenant: &tenant, rooms: &rooms };
-        match load_stored_state(deps, &tenant, &rooms, mailboxes, &item).await {
-            Ok(look) if !look.mailbox_state.is_active() => {
-                let result = context.handle_inactive_mailbox(&item, look).await;
-                outcomes.push((item, result));
-            }
-            Ok(_) if !tenant.state.is_active() => {
-                let lost = JobError::Discard { reason: "access to the tenant is lost" };
-                outcomes.push((item, Err(lost)));
-            }
-            // Calendars are compared and counted by the resync; nothing is read or booked for them.
-            Ok(_) if tenant.policy.rehearsal => {
-                outcomes.push((item, Err(JobError::Discard { reason: "rehearsal" })));
-            }
-            Ok(look) => match context.decrypt(&item, &look, &mut lost).await {
-                Some(read) => {
-                    let version = read.version;
-                    let result = context.handle_event(&item, look, read).await;
-                    handling.record_read(&item, version, &result);
-                    outcomes.push((item, result));
+    /// Handles every event of the message; each item succeeds or fails alone.
+    async fn run(&self, invocation: &Invocation, changes: EventChanges) -> Outcomes<EventChange> {
+        let EventChanges { tenant, items } = changes;
+        let items = dedup::merge_duplicates(items);
+        let mut dedup = self.dedup.begin(tenant, &items).await;
+        let (duplicates, items): (Vec<_>, Vec<_>) =
+            items.into_iter().partition(|item| dedup.is_duplicate(item));
+        let already = JobError::Discard { reason: "this version was already handled" };
+        let mut outcomes = fail_all(duplicates, &already);
+        if !items.is_empty() {
+            outcomes.extend(match load_tenant(self, tenant).await {
+                Ok((tenant, rooms)) => {
+                    let (tenant, rooms) = (&tenant, &rooms);
+                    Batch { deps: self, invocation, tenant, rooms }.run(items, &mut dedup).await
                 }
-                None => looks.push((item, look)),
-            },
-            Err(error) => outcomes.push((item, Err(error))),
+                Err(error) => fail_all(items, &error),
+            });
         }
+        // A version is handled only once everything that follows from it was sent.
+        Outcomes::from(outcomes).on_completed(move |item| dedup.mark_handled(item))
     }
-    let Some((first, _)) = looks.first() else { return outcomes };
-    let graph = graph_for(deps, trail, &tenant, first.meta.correlation);
-    let wanted: Vec<_> = looks.iter().map(|(item, _)| event_ref(item)).collect();
-    let answers = graph.events(&wanted, tenant.policy.add_in_property.as_deref()).await;
-    for ((item, look), answer) in looks.into_iter().zip(answers) {
-        let graph = graph_for(deps, trail, &tenant, item.meta.correlation);
-        let context = Context { deps, graph: &graph, tenant: &tenant, rooms: &rooms };
-        let version = answer.as_ref().ok().and_then(|read| read.as_ref()?.version);
-        let result = context.decide(&item, look, answer).await;
-        handling.record_read(&item, version, &result);
-        outcomes.push((item, result));
-    }
-    Context { deps, graph: &graph, tenant: &tenant, rooms: &rooms }
-        .renew_subscriptions(&mut lost, &mut outcomes);
-    outcomes
 }
 
-fn event_ref(item: &EventChange) -> EventRef {
-    let (mailbox, event) = (item.mailbox, item.event.clone());
-    EventRef { mailbox, event, correlation: item.meta.correlation }
-}
-
-/// What is known about an item before Graph is asked.
-struct StoredState {
-    calendar: CalendarOwner,
-    /// Where its mailbox stands: one that is not active may not be read any more.
-    mailbox_state: MailboxState,
-    pointer: Option<AppointmentCopy>,
-    /// The pointer's version.
-    pointer_etag: Option<ETag>,
-    bookings: Vec<BookingSnapshot>,
-}
-
-/// What every decision of one message shares.
-struct Context<'a> {
-    deps: &'a Deps,
-    graph: &'a TenantGraph,
-    tenant: &'a Tenant,
-    rooms: &'a [Room],
+fn fail_all(items: Vec<EventChange>, error: &JobError) -> Vec<ChangeOutcome> {
+    items.into_iter().map(|item| (item, Err(error.clone()))).collect()
 }
 
 async fn load_tenant(deps: &Deps, id: TenantId) -> Result<(Tenant, Arc<[Room]>), JobError> {
     let tenant = match deps.tenants.get(id).await? {
-        // The look that a rehearsal's end sends must not meet what was cached before it.
+        // The jobs that the end of a rehearsal sends must not meet the tenant as it was cached
+        // before it.
         Some(tenant) if tenant.policy.rehearsal => deps.tenants.get_uncached(id).await?,
         tenant => tenant,
     };
     let tenant = tenant.ok_or(JobError::Discard { reason: "the tenant is unknown" })?;
     match tenant.state {
-        // What somebody said is forgotten without asking Graph, also while access is lost.
+        // What a mailbox said can be forgotten without asking Graph, so also without access.
         TenantState::Active | TenantState::Suspended(_) => {}
         TenantState::Disconnecting | TenantState::Deleted(_) => {
             return Err(JobError::Discard { reason: "the tenant is not active" });
@@ -198,62 +140,251 @@ async fn load_tenant(deps: &Deps, id: TenantId) -> Result<(Tenant, Arc<[Room]>),
     Ok((tenant, rooms))
 }
 
-fn graph_for(
-    deps: &Deps,
-    trail: &CallLog,
-    tenant: &Tenant,
-    correlation: CorrelationId,
-) -> TenantGraph {
-    let registration = tenant.registration;
-    deps.graph.for_tenant(CallContext {
-        tenant: tenant.id,
-        registration,
-        correlation,
-        calls: trail.clone(),
-    })
+/// What all items of one message share.
+struct Batch<'a> {
+    deps: &'a Deps,
+    invocation: &'a Invocation,
+    tenant: &'a Tenant,
+    rooms: &'a [Room],
 }
 
-/// Checks that the mailbox still wants this, and reads the rows that Graph's answer will change.
-async fn load_stored_state(
-    deps: &Deps,
-    tenant: &Tenant,
-    rooms: &[Room],
-    mailboxes: &mut last_notification::LoadedMailboxes,
-    item: &EventChange,
-) -> Result<StoredState, JobError> {
-    let mailbox = match mailboxes.entry(item.mailbox) {
-        Entry::Occupied(read) => read.into_mut(),
-        Entry::Vacant(unread) => unread.insert(deps.mailboxes.get(tenant.id, item.mailbox).await?),
-    };
-    let mailbox = mailbox.as_ref().map(|(mailbox, _)| mailbox);
-    let mailbox = mailbox.ok_or(JobError::Discard { reason: "the mailbox is unknown" })?;
-    let state = mailbox.state;
-    let welcome = match item.origin {
-        Origin::Notification { nonce, .. } => mailbox.accepts_nonce(nonce, deps.clock.now()),
-        // A look at a withdrawn mailbox's copy is how what it said is forgotten.
-        Origin::Refetch => true,
-    };
-    if !welcome {
-        return Err(JobError::Discard {
-            reason: "the mailbox has withdrawn or the nonce is not its own",
-        });
+/// What is stored about an item before Graph is asked.
+struct StoredState {
+    calendar: CalendarOwner,
+    /// The calendar of a mailbox that is not active may no longer be read.
+    mailbox_state: MailboxState,
+    /// The row that leads from this copy to its bookings.
+    pointer: Option<AppointmentCopy>,
+    pointer_etag: Option<ETag>,
+    bookings: BTreeMap<BookingKey, Option<(Booking, ETag)>>,
+}
+
+impl Batch<'_> {
+    async fn run(&self, items: Vec<EventChange>, dedup: &mut DedupSession) -> Vec<ChangeOutcome> {
+        let mut mailboxes = LoadedMailboxes::new();
+        let mut lost_keys = BTreeSet::new();
+        let mut outcomes = Vec::new();
+        let mut unread = Vec::new();
+        for item in items {
+            let handled = self.handle_without_graph(&item, &mut mailboxes, &mut lost_keys, dedup);
+            match handled.instrument(self.item_invocation(&item).span()).await {
+                Ok(ControlFlow::Break(next)) => outcomes.push((item, Ok(next))),
+                Ok(ControlFlow::Continue(stored)) => unread.push((item, stored)),
+                Err(error) => outcomes.push((item, Err(error))),
+            }
+        }
+        self.handle_with_graph(unread, dedup, &mut outcomes).await;
+        self.renew_subscriptions(lost_keys, &mut outcomes);
+        last_notification::record_notifications(self.deps, &mailboxes, &outcomes).await;
+        outcomes
     }
-    let calendar = match mailbox.kind {
-        MailboxKind::Person => CalendarOwner::Person,
-        MailboxKind::Room => CalendarOwner::Room(RoomId(mailbox.id.0)),
-    };
-    // What a room's copies said is forgotten also when the room is not managed any more.
-    if let CalendarOwner::Room(id) = calendar
-        && state.is_active()
-        && !rooms.iter().any(|room| room.id == id)
-    {
-        return Err(JobError::Discard { reason: "the room is not managed" });
+
+    /// Handles an item with what is stored and what the notification brought, if that is enough;
+    /// otherwise continues with what is stored.
+    async fn handle_without_graph(
+        &self,
+        item: &EventChange,
+        mailboxes: &mut LoadedMailboxes,
+        lost_keys: &mut BTreeSet<MailboxId>,
+        dedup: &mut DedupSession,
+    ) -> Result<ControlFlow<Vec<Enqueue>, StoredState>, JobError> {
+        let stored = self.load_stored_state(mailboxes, item).await?;
+        if !stored.mailbox_state.is_active() {
+            return self.handle_inactive_mailbox(item, stored).await.map(ControlFlow::Break);
+        }
+        if !self.tenant.state.is_active() {
+            return Err(JobError::Discard { reason: "access to the tenant is lost" });
+        }
+        if self.tenant.policy.rehearsal {
+            // The resync compares and counts calendars; nothing is read or booked for them.
+            return Err(JobError::Discard { reason: "the tenant is in a rehearsal" });
+        }
+        let Some(event) = self.decrypt(item, &stored, lost_keys).await else {
+            return Ok(ControlFlow::Continue(stored));
+        };
+        let version = event.version;
+        let result = self.handle_event(item, stored, event).await;
+        dedup.record_read(item, version, &result);
+        result.map(ControlFlow::Break)
     }
-    let pointer = deps.appointments.get_with_etag(tenant.id, item.mailbox, &item.event).await?;
-    let (pointer, etag) = pointer.unzip();
-    let mut found = Vec::new();
-    for key in pointer.iter().flat_map(|pointer| &pointer.bookings) {
-        found.push(BookingSnapshot { key: *key, row: deps.bookings.get(key).await? });
+
+    /// Asks Graph for all events at once: a batch of twenty costs one call.
+    async fn handle_with_graph(
+        &self,
+        unread: Vec<(EventChange, StoredState)>,
+        dedup: &mut DedupSession,
+        outcomes: &mut Vec<ChangeOutcome>,
+    ) {
+        let refs: Vec<EventRef> = unread
+            .iter()
+            .map(|(item, _)| EventRef {
+                mailbox: item.mailbox,
+                event: item.event.clone(),
+                correlation: item.meta.correlation,
+            })
+            .collect();
+        let property = self.tenant.policy.add_in_property.as_deref();
+        let events = self.graph(self.invocation).events(&refs, property).await;
+        for ((item, stored), event) in unread.into_iter().zip(events) {
+            let version = event.as_ref().ok().and_then(|event| event.as_ref()?.version);
+            let handled = async {
+                match event? {
+                    Some(event) => self.handle_event(&item, stored, event).await,
+                    None => self.handle_missing(&item, stored).await,
+                }
+            };
+            let result = handled.instrument(self.item_invocation(&item).span()).await;
+            dedup.record_read(&item, version, &result);
+            outcomes.push((item, result));
+        }
     }
-    Ok(StoredState { calendar, mailbox_state: state, pointer, pointer_etag: etag, bookings: found })
+
+    /// The items of one message are caused by changes of their own.
+    fn item_invocation(&self, item: &EventChange) -> Invocation {
+        self.invocation.with_correlation(item.meta.correlation)
+    }
+
+    fn graph(&self, invocation: &Invocation) -> TenantGraph {
+        self.deps.graph.for_tenant(CallContext {
+            tenant: invocation.tenant,
+            registration: self.tenant.registration,
+            correlation: invocation.correlation,
+            calls: invocation.calls.clone(),
+        })
+    }
+
+    /// Checks that the mailbox still allows this item, and reads the rows that it may change.
+    async fn load_stored_state(
+        &self,
+        mailboxes: &mut LoadedMailboxes,
+        item: &EventChange,
+    ) -> Result<StoredState, JobError> {
+        let Self { deps, tenant, .. } = *self;
+        let mailbox = match mailboxes.entry(item.mailbox) {
+            Entry::Occupied(loaded) => loaded.into_mut(),
+            Entry::Vacant(entry) => {
+                entry.insert(deps.mailboxes.get(tenant.id, item.mailbox).await?)
+            }
+        };
+        let Some((mailbox, _)) = mailbox else {
+            return Err(JobError::Discard { reason: "the mailbox is unknown" });
+        };
+        let allowed = match item.origin {
+            Origin::Notification { nonce, .. } => mailbox.accepts_nonce(nonce, deps.clock.now()),
+            // This is how what a withdrawn mailbox said is forgotten.
+            Origin::Refetch => true,
+        };
+        if !allowed {
+            return Err(JobError::Discard {
+                reason: "the mailbox has withdrawn or the client state is not its own",
+            });
+        }
+        let calendar = match mailbox.kind {
+            MailboxKind::Person => CalendarOwner::Person,
+            MailboxKind::Room => CalendarOwner::Room(RoomId(mailbox.id.0)),
+        };
+        // An inactive room's copies are forgotten even when the room is no longer managed.
+        if let CalendarOwner::Room(id) = calendar
+            && mailbox.state.is_active()
+            && !self.rooms.iter().any(|room| room.id == id)
+        {
+            return Err(JobError::Discard { reason: "the room is not managed" });
+        }
+        let pointer = deps.appointments.get_with_etag(tenant.id, item.mailbox, &item.event).await?;
+        let (pointer, pointer_etag) = pointer.unzip();
+        let mut bookings = BTreeMap::new();
+        for key in pointer.iter().flat_map(|pointer| &pointer.bookings) {
+            bookings.insert(*key, deps.bookings.get(key).await?);
+        }
+        let mailbox_state = mailbox.state;
+        Ok(StoredState { calendar, mailbox_state, pointer, pointer_etag, bookings })
+    }
+}
+
+// === What becomes of one item ===
+
+impl Batch<'_> {
+    async fn handle_event(
+        &self,
+        item: &EventChange,
+        stored: StoredState,
+        event: Event,
+    ) -> Result<Vec<Enqueue>, JobError> {
+        let known = stored.pointer.as_ref().and_then(|pointer| pointer.last_modified_at);
+        let is_older = known.zip(event.last_modified_at).is_some_and(|(known, read)| read < known);
+        // One of Graph's replicas may lag behind. An older version that comes twice is believed: a
+        // mailbox can be restored from a backup.
+        if is_older && item.meta.deferrals == 0 {
+            return Err(JobError::retry_after(
+                CATCH_UP_DELAY,
+                "Graph returned an older version than the stored one",
+            ));
+        }
+        let now = self.deps.clock.now();
+        let snapshot = match CopySnapshot::from_event(&event, stored.calendar, self.rooms, now) {
+            Ok(snapshot) => snapshot,
+            Err(SkipReason::AttendeeCopy) => {
+                return Err(JobError::Discard { reason: "the copy is an attendee's" });
+            }
+            Err(SkipReason::UnreadableTime) => {
+                return Err(JobError::fail("the event's times cannot be parsed"));
+            }
+        };
+        if snapshot.rooms.is_empty() && stored.bookings.is_empty() {
+            return Err(JobError::Discard { reason: "no managed room" });
+        }
+        // The subject takes a read of its own, which is made only where the subject is kept.
+        let subject = match snapshot.role {
+            CopyRole::Organizer
+                if !snapshot.rooms.is_empty()
+                    && self.tenant.policy.content.reads_subject(snapshot.private) =>
+            {
+                self.graph(&self.item_invocation(item)).subject(item.mailbox, &item.event).await?
+            }
+            CopyRole::Organizer | CopyRole::Room => None,
+        };
+        Reconciler::new(self, item, stored).apply_copy(&snapshot, event, subject).await
+    }
+
+    async fn handle_missing(
+        &self,
+        item: &EventChange,
+        stored: StoredState,
+    ) -> Result<Vec<Enqueue>, JobError> {
+        if stored.pointer.is_none() {
+            return Err(JobError::Discard {
+                reason: "the event is gone and nothing was booked for it",
+            });
+        }
+        let deleted = match item.origin {
+            Origin::Notification { deleted, .. } => deleted,
+            Origin::Refetch => false,
+        };
+        if !deleted && item.meta.deferrals == 0 {
+            return Err(JobError::retry_after(
+                RECHECK_DELAY,
+                "the event was not found; checking once more",
+            ));
+        }
+        // A mailbox that cannot be read says nothing about its events.
+        if !self.graph(&self.item_invocation(item)).mailbox_is_readable(item.mailbox).await? {
+            return Err(JobError::fail("the mailbox cannot be read, so the event may still exist"));
+        }
+        Reconciler::new(self, item, stored).apply_absence(Observation::Gone).await
+    }
+
+    /// Forgets what the copy said without asking Graph, and the room's copy counts alone; or
+    /// releases the rooms, if the person chose that.
+    async fn handle_inactive_mailbox(
+        &self,
+        item: &EventChange,
+        stored: StoredState,
+    ) -> Result<Vec<Enqueue>, JobError> {
+        let observation = match (stored.calendar, stored.mailbox_state.booking_disposition()) {
+            (CalendarOwner::Person, BookingDisposition::Release) => Observation::Released,
+            (CalendarOwner::Person, BookingDisposition::KeepAnonymous)
+            | (CalendarOwner::Room(_), _) => Observation::Withdrawn,
+        };
+        Reconciler::new(self, item, stored).apply_absence(observation).await
+    }
 }

@@ -1,239 +1,352 @@
-//! From what one copy says to the desired state of its bookings, written in the order that survives
-//! a crash: due entries, booking, pointer, and only then the nudge.
+//! From what one copy says to the desired state of its bookings.
+//!
+//! The rows are written in the order that survives a crash: due entries, bookings, the pointer, and
+//! only then the jobs.
 
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
-use super::{Deps, rows::REREAD_DELAY};
+use super::{Batch, Deps, StoredState};
 use crate::{
     domain::{
-        appointment::{CopyLocation, CopyRole, Observation},
+        appointment::{Copies, CopyLocation, CopyRole, Observation},
         booking::{Booking, CopyReading},
+        ids::BookingId,
         keys::{BookingKey, Digest},
         personal::Personal,
-        policy::Room,
+        policy::ResponseMode,
     },
     graph::{CopySnapshot, Event},
     jobs::runner::job::{Enqueue, Job, JobError},
     messages::{BookingJob, BookingRequest, EventChange, EventChanges, JobMeta},
-    store::{appointments::AppointmentCopy, tables::ETag, tenants::Tenant},
+    store::{
+        StoreError,
+        appointments::AppointmentCopy,
+        due::{DueEntry, DuePurpose, DueSubject},
+        mailboxes::MailboxState,
+        tables::ETag,
+    },
 };
 
-/// When a copy that was seen for the first time is looked at once more: a reader that was slower than a deletion must not
-/// bring an appointment back.
+/// When a copy that was read for the first time is read once more: a worker that was slower than a
+/// deletion must not bring an appointment back.
 const REFETCH_DELAY: Duration = Duration::from_secs(60);
-/// When the other copy is looked at after the two disagreed.
+/// When the other copy is read after the two disagreed.
 const COMPARE_DELAY: Duration = Duration::from_secs(5);
-/// A booking's row as it was before Graph was asked.
-pub(super) struct BookingSnapshot {
-    pub(super) key: BookingKey,
-    pub(super) row: Option<(Booking, ETag)>,
-}
+/// When a copy is read again that another worker has read meanwhile.
+const REREAD_DELAY: SignedDuration = SignedDuration::from_secs(2);
+/// When a booking that is still unsettled is looked at again.
+const UNSETTLED_RECHECK: SignedDuration = SignedDuration::from_mins(5);
+/// Over how many milliseconds those looks are spread.
+const UNSETTLED_SPREAD_MS: u64 = 60_000;
+/// How often a write conflict on a booking's row is resolved in place.
+const MAX_CONFLICT_RETRIES: u32 = 8;
 
-/// Everything that turns one item's answer into rows.
+/// Turns what was read of one copy into rows.
 pub(super) struct Reconciler<'a> {
-    pub(super) deps: &'a Deps,
-    pub(super) tenant: &'a Tenant,
-    pub(super) rooms: &'a [Room],
-    pub(super) item: &'a EventChange,
-    pub(super) pointer: Option<AppointmentCopy>,
-    /// The version of the pointer that is there.
-    pub(super) pointer_etag: Option<ETag>,
-    pub(super) bookings: Vec<BookingSnapshot>,
-    /// Everything about the mailbox is to be forgotten, the way to its copy too.
-    pub(super) erased: bool,
+    batch: &'a Batch<'a>,
+    item: &'a EventChange,
+    stored: StoredState,
+    /// Everything about the mailbox is to be forgotten, including the way to its copies.
+    erased: bool,
 }
 
-/// What became of one booking.
-pub(super) struct BookingWrite {
-    pub(super) key: BookingKey,
-    pub(super) needs_booking_job: bool,
-    pub(super) has_property: bool,
-    pub(super) disagrees_with: Option<CopyLocation>,
-    pub(super) ends_at: Timestamp,
+/// A booking as it is stored now.
+struct ReconciledBooking {
+    booking: Booking,
+    changed: bool,
+    needs_job: bool,
 }
 
-impl Reconciler<'_> {
-    /// The copy is there.
+impl<'a> Reconciler<'a> {
+    pub(super) fn new(batch: &'a Batch<'a>, item: &'a EventChange, stored: StoredState) -> Self {
+        // Without access the way to the copy is kept: our property is still to be removed from it.
+        let erased = matches!(stored.mailbox_state, MailboxState::Erased(..))
+            && batch.tenant.state.is_active();
+        Self { batch, item, stored, erased }
+    }
+
+    /// The copy exists and was read.
     pub(super) async fn apply_copy(
         mut self,
-        sighting: &CopySnapshot,
-        read: Event,
+        snapshot: &CopySnapshot,
+        event: Event,
         subject: Option<Personal>,
     ) -> Result<Vec<Enqueue>, JobError> {
-        let Event { ical_uid, last_modified_at: modified, .. } = read;
-        let appointment = Digest::of_ical_uid(ical_uid.reveal());
-        let mut found = std::mem::take(&mut self.bookings);
-        for (room, _) in &sighting.rooms {
-            let key = BookingKey {
-                tenant: self.tenant.id,
-                appointment,
-                original_start: None,
-                room: *room,
-            };
-            if !found.iter().any(|f| f.key == key) {
-                found.push(BookingSnapshot { key, row: self.deps.bookings.get(&key).await? });
+        let tenant = self.batch.tenant;
+        let appointment = Digest::of_ical_uid(event.ical_uid.reveal());
+        for (room, _) in &snapshot.rooms {
+            let (tenant, room) = (tenant.id, *room);
+            let key = BookingKey { tenant, appointment, original_start: None, room };
+            if !self.stored.bookings.contains_key(&key) {
+                let row = self.deps().bookings.get(&key).await?;
+                self.stored.bookings.insert(key, row);
             }
         }
-        self.ensure_pointer(sighting, &found).await?;
-        let mut written = Vec::new();
-        for BookingSnapshot { key, row } in found {
-            let held = sighting
+        self.ensure_pointer(snapshot).await?;
+        let mut reconciled = Vec::new();
+        for (key, row) in std::mem::take(&mut self.stored.bookings) {
+            let held = snapshot
                 .rooms
                 .iter()
                 .find(|(room, _)| *room == key.room && key.appointment == appointment);
-            let content = &self.tenant.policy.content;
-            let seen = match held {
+            let observation = match held {
                 Some((_, interval)) => {
-                    Observation::WithRoom(sighting.facts(*interval, content, subject.clone()))
+                    let content = &tenant.policy.content;
+                    Observation::WithRoom(snapshot.facts(*interval, content, subject.clone()))
                 }
-                None if sighting.ended => Observation::Cancelled,
+                None if snapshot.ended => Observation::Cancelled,
                 None => Observation::WithoutRoom,
             };
-            let reading = self.build_reading(sighting.role, sighting.can_respond, seen);
-            written.extend(self.write_booking(key, row, &ical_uid, reading).await?);
+            let reading = self.reading(snapshot.role, snapshot.can_respond, observation);
+            reconciled.extend(self.write_booking(key, row, &event.ical_uid, reading).await?);
         }
-        self.finish(sighting.role, sighting.change_digest(), modified, written).await
+        let (role, digest) = (snapshot.role, snapshot.change_digest());
+        self.finish(role, digest, event.last_modified_at, reconciled).await
     }
 
-    /// The copy is not there, or may not be read.
+    /// The copy is gone, or may not be read.
     pub(super) async fn apply_absence(
         mut self,
-        role: CopyRole,
-        seen: Observation,
+        observation: Observation,
     ) -> Result<Vec<Enqueue>, JobError> {
-        let glance = match seen {
+        let Some(pointer) = &self.stored.pointer else {
+            return Err(JobError::Discard { reason: "nothing was booked for the event" });
+        };
+        let (role, modified) = (pointer.role, pointer.last_modified_at);
+        let digest = match observation {
             Observation::Withdrawn | Observation::Released => CopySnapshot::never_read(),
             Observation::WithRoom(_)
             | Observation::WithoutRoom
             | Observation::Cancelled
             | Observation::Gone => CopySnapshot::digest_when_gone(),
         };
-        let mut written = Vec::new();
-        for BookingSnapshot { key, row } in std::mem::take(&mut self.bookings) {
-            let reading = self.build_reading(role, true, seen.clone());
-            // No row, no booking to end; `first` makes none of a copy that is gone.
-            written.extend(self.write_booking(key, row, &Personal::default(), reading).await?);
+        let mut reconciled = Vec::new();
+        for (key, row) in std::mem::take(&mut self.stored.bookings) {
+            let reading = self.reading(role, true, observation.clone());
+            // The iCalUId would go into a new row, and a missing copy makes none.
+            reconciled.extend(self.write_booking(key, row, &Personal::default(), reading).await?);
         }
-        let modified = self.pointer.as_ref().and_then(|pointer| pointer.last_modified_at);
-        self.finish(role, glance, modified, written).await
+        self.finish(role, digest, modified, reconciled).await
     }
 
-    /// A booking that is about to be made can be found from its copy before it is there: should the
-    /// copy be gone by the time a crash is over, nothing else leads from one to the other. The
-    /// pointer says that it was not read yet, so that a resync looks.
-    async fn ensure_pointer(
-        &mut self,
-        sighting: &CopySnapshot,
-        found: &[BookingSnapshot],
-    ) -> Result<(), JobError> {
-        let mut bookings: Vec<BookingKey> = found.iter().map(|found| found.key).collect();
-        bookings.sort_unstable();
-        let known = self.pointer.as_ref().is_some_and(|pointer| pointer.bookings == bookings);
-        let ends = sighting.rooms.iter().map(|(_, interval)| interval.end());
-        let ends_at = ends.chain(self.pointer.as_ref().map(|pointer| pointer.ends_at)).max();
-        let Some(ends_at) = ends_at.filter(|_| !known) else { return Ok(()) };
-        let (role, glance) = (sighting.role, CopySnapshot::never_read());
-        let pointer = self.build_pointer(role, bookings, glance, ends_at);
-        self.pointer_etag = Some(self.save_pointer(&pointer).await?);
+    fn deps(&self) -> &'a Deps {
+        self.batch.deps
+    }
+
+    fn reading(&self, role: CopyRole, answerable: bool, observation: Observation) -> CopyReading {
+        let at = CopyLocation { mailbox: self.item.mailbox, event: self.item.event.clone() };
+        CopyReading { role, at, answerable, observation, correlation: self.item.meta.correlation }
+    }
+
+    /// Writes the pointer, then answers with the jobs.
+    async fn finish(
+        self,
+        role: CopyRole,
+        digest: Digest,
+        modified: Option<Timestamp>,
+        reconciled: Vec<ReconciledBooking>,
+    ) -> Result<Vec<Enqueue>, JobError> {
+        let (deps, tenant) = (self.deps(), self.batch.tenant);
+        let EventChange { mailbox, event, meta, .. } = self.item;
+        let known = self.stored.pointer.as_ref();
+        let Some(ends_at) = reconciled.iter().map(|r| r.booking.purge_due).max() else {
+            // The bookings that the pointer leads to were never made.
+            if known.is_some() {
+                deps.appointments.remove(tenant.id, *mailbox, event).await?;
+            }
+            return Err(JobError::Discard { reason: "no managed room" });
+        };
+        let bookings = reconciled.iter().map(|r| r.booking.key).collect();
+        let mut pointer = self.pointer(role, bookings, digest, ends_at);
+        // The echo of our own write changes nothing but this instant, and only content that arrives
+        // late is compared with it: without rich notifications it is not worth a write.
+        if known != Some(&pointer) || tenant.policy.rich_notifications {
+            pointer.last_modified_at = modified;
+        }
+        let has_property = |r: &ReconciledBooking| r.booking.published.organizer.is_some();
+        if self.erased && !reconciled.iter().any(has_property) {
+            deps.appointments.remove(tenant.id, *mailbox, event).await?;
+        } else if known != Some(&pointer) {
+            self.save_pointer(&pointer).await?;
+        }
+        let meta = JobMeta::new(meta.correlation, deps.clock.now());
+        let mut next = Vec::new();
+        for r in reconciled.iter().filter(|r| r.needs_job) {
+            let job = BookingJob { key: r.booking.key, due: None, conflicts: 0, meta };
+            next.push(Enqueue::now(Job::CreateBooking(BookingRequest(job))));
+        }
+        let refetch = |copy: &CopyLocation, delay| {
+            let changes = EventChanges::refetch(tenant.id, [copy], meta);
+            Enqueue::later(Job::FetchEvent(changes), delay)
+        };
+        // Asked of the pointer, because another worker may have made the bookings.
+        let never_read =
+            |pointer: &AppointmentCopy| pointer.change_digest == CopySnapshot::never_read();
+        if known.is_none_or(never_read) && !never_read(&pointer) {
+            let own = CopyLocation { mailbox: *mailbox, event: event.clone() };
+            next.push(refetch(&own, REFETCH_DELAY));
+        }
+        for r in reconciled.iter().filter(|r| r.changed) {
+            next.extend(r.booking.copy_to_reread(role).map(|other| refetch(&other, COMPARE_DELAY)));
+        }
+        Ok(next)
+    }
+}
+
+// === The pointer: the row that leads from this copy to its bookings ===
+
+impl Reconciler<'_> {
+    /// Writes the pointer before a booking is made: if the worker then dies and the copy is deleted,
+    /// nothing else leads from the copy to the booking. The pointer's digest says that the copy was
+    /// never read, so that a resync reads it.
+    async fn ensure_pointer(&mut self, snapshot: &CopySnapshot) -> Result<(), JobError> {
+        let known = self.stored.pointer.as_ref();
+        let bookings: Vec<BookingKey> = self.stored.bookings.keys().copied().collect();
+        if known.is_some_and(|pointer| pointer.bookings == bookings) {
+            return Ok(());
+        }
+        let ends = snapshot.rooms.iter().map(|(_, interval)| interval.end());
+        let Some(ends_at) = ends.chain(known.map(|pointer| pointer.ends_at)).max() else {
+            return Ok(());
+        };
+        let pointer = self.pointer(snapshot.role, bookings, CopySnapshot::never_read(), ends_at);
+        self.stored.pointer_etag = Some(self.save_pointer(&pointer).await?);
         Ok(())
     }
 
-    /// Another reading of this copy may have found that nothing changed, and then left no mark but
-    /// the pointer: which of the two is the newer one only Graph can tell.
-    async fn save_pointer(&self, pointer: &AppointmentCopy) -> Result<ETag, JobError> {
-        match self.deps.appointments.insert_or_replace(pointer, self.pointer_etag.as_ref()).await {
-            Err(error) if error.is_conflict() => {
-                Err(JobError::retry_after(REREAD_DELAY, "another reading was faster"))
-            }
-            written => Ok(written?),
-        }
-    }
-
-    fn build_pointer(
+    fn pointer(
         &self,
         role: CopyRole,
         bookings: Vec<BookingKey>,
-        glance: Digest,
+        change_digest: Digest,
         ends_at: Timestamp,
     ) -> AppointmentCopy {
-        let (mailbox, event) = (self.item.mailbox, self.item.event.clone());
-        let modified = self.pointer.as_ref().and_then(|pointer| pointer.last_modified_at);
+        let (tenant, mailbox) = (self.batch.tenant.id, self.item.mailbox);
+        let event = self.item.event.clone();
+        let known = self.stored.pointer.as_ref();
+        let last_modified_at = known.and_then(|pointer| pointer.last_modified_at);
         AppointmentCopy {
-            tenant: self.tenant.id,
+            tenant,
             mailbox,
             event,
             role,
             bookings,
-            change_digest: glance,
+            change_digest,
             ends_at,
-            last_modified_at: modified,
+            last_modified_at,
         }
     }
 
-    fn build_reading(&self, role: CopyRole, answerable: bool, seen: Observation) -> CopyReading {
-        let at = CopyLocation { mailbox: self.item.mailbox, event: self.item.event.clone() };
-        CopyReading {
-            role,
-            at,
-            answerable,
-            observation: seen,
-            correlation: self.item.meta.correlation,
+    async fn save_pointer(&self, pointer: &AppointmentCopy) -> Result<ETag, JobError> {
+        let etag = self.stored.pointer_etag.as_ref();
+        match self.deps().appointments.insert_or_replace(pointer, etag).await {
+            // The other worker may have found that nothing has changed, and then the pointer is its
+            // only mark. Which of the two readings is the newer one only Graph can tell.
+            Err(error) if error.is_conflict() => Err(row_changed()),
+            written => Ok(written?),
         }
     }
+}
 
-    /// The pointer, then the nudges.
-    async fn finish(
-        self,
-        role: CopyRole,
-        glance: Digest,
-        modified: Option<Timestamp>,
-        written: Vec<BookingWrite>,
-    ) -> Result<Vec<Enqueue>, JobError> {
-        let Some(ends_at) = written.iter().map(|w| w.ends_at).max() else {
-            // What was pointed at never came to be.
-            let EventChange { mailbox, event, .. } = self.item;
-            if self.pointer.is_some() {
-                self.deps.appointments.remove(self.tenant.id, *mailbox, event).await?;
-            }
-            return Err(JobError::Discard { reason: "no managed room" });
+fn row_changed() -> JobError {
+    JobError::retry_after(REREAD_DELAY, "another worker updated the row first")
+}
+
+// === One booking's row ===
+
+impl Reconciler<'_> {
+    /// Writes what was read into one booking's row; `None` when there is no row and none is needed.
+    async fn write_booking(
+        &self,
+        key: BookingKey,
+        mut row: Option<(Booking, ETag)>,
+        ical_uid: &Personal,
+        reading: CopyReading,
+    ) -> Result<Option<ReconciledBooking>, JobError> {
+        let room = self.batch.rooms.iter().find(|room| room.id == key.room);
+        let response_mode = room.map(|room| room.response_mode);
+        let requires_room_copy = match response_mode {
+            Some(ResponseMode::ExchangeDecides) => self.batch.tenant.policy.rooms_subscribed,
+            Some(ResponseMode::RoombridgeDecides) | None => false,
         };
-        let mut bookings: Vec<BookingKey> = written.iter().map(|w| w.key).collect();
-        bookings.sort_unstable();
-        let mut pointer = self.build_pointer(role, bookings, glance, ends_at);
-        // An echo that changed nothing else is worth a write only where late content could come.
-        if self.pointer.as_ref() != Some(&pointer) || self.tenant.policy.rich_notifications {
-            pointer.last_modified_at = modified;
+        for conflicts in 0.. {
+            let (before, etag) = row.unzip();
+            let after = match before.clone() {
+                Some(booking) => Some(booking.apply_reading(requires_room_copy, reading.clone())),
+                None => {
+                    let id = BookingId(self.deps().rng.uuid());
+                    let (uid, reading) = (ical_uid.clone(), reading.clone());
+                    Booking::from_first_reading(key, id, uid, requires_room_copy, reading)
+                }
+            };
+            let Some(mut booking) = after else { return Ok(None) };
+            if self.erased {
+                booking = booking.forget_mailbox(self.item.mailbox);
+            }
+            if before.as_ref() == Some(&booking) {
+                let needs_job = response_mode.is_some_and(|mode| !booking.is_settled(mode));
+                return Ok(Some(ReconciledBooking { booking, changed: false, needs_job }));
+            }
+            match self.save_booking(before.as_ref(), booking.clone(), etag).await {
+                Ok(()) => {
+                    return Ok(Some(ReconciledBooking { booking, changed: true, needs_job: true }));
+                }
+                Err(error) if error.is_conflict() && conflicts < MAX_CONFLICT_RETRIES => {}
+                Err(error) => return Err(error.into()),
+            }
+            row = self.deps().bookings.get(&key).await?;
+            let copies = row.as_ref().map(|(booking, _)| &booking.copies);
+            let copies_before = before.as_ref().map(|booking| &booking.copies);
+            // Another worker has read this very copy, and not what we have read. Which of the two
+            // readings is the newer one only Graph can tell.
+            if !same_copy_state(reading.role, copies, copies_before)
+                && !same_copy_state(reading.role, copies, Some(&booking.copies))
+            {
+                return Err(row_changed());
+            }
         }
-        if self.erased && !written.iter().any(|w| w.has_property) {
-            self.deps.appointments.remove(self.tenant.id, pointer.mailbox, &pointer.event).await?;
-        } else if self.pointer.as_ref() != Some(&pointer) {
-            self.save_pointer(&pointer).await?;
-        }
-        let now = self.deps.clock.now();
-        let passage = JobMeta::new(self.item.meta.correlation, now);
-        let mut next = Vec::new();
-        for w in written.iter().filter(|w| w.needs_booking_job) {
-            let nudge = BookingJob { key: w.key, due: None, conflicts: 0, meta: passage };
-            next.push(Enqueue::now(Job::CreateBooking(BookingRequest(nudge))));
-        }
-        // The first time this copy is seen, whoever made the booking's row.
-        let unread =
-            |pointer: &AppointmentCopy| pointer.change_digest == CopySnapshot::never_read();
-        if self.pointer.as_ref().is_none_or(unread) && !unread(&pointer) {
-            let own = CopyLocation { mailbox: self.item.mailbox, event: self.item.event.clone() };
-            next.push(Enqueue::later(self.refetch(own, passage), REFETCH_DELAY));
-        }
-        for other in written.into_iter().filter_map(|w| w.disagrees_with) {
-            next.push(Enqueue::later(self.refetch(other, passage), COMPARE_DELAY));
-        }
-        Ok(next)
+        Ok(None)
     }
 
-    fn refetch(&self, copy: CopyLocation, passage: JobMeta) -> Job {
-        let CopyLocation { mailbox, event } = copy;
-        let item = EventChange::refetch(mailbox, event, passage);
-        Job::FetchEvent(EventChanges { tenant: self.tenant.id, items: vec![item] })
+    /// The due entries come first: an entry without a row costs one look, but a row without an entry
+    /// is never looked at again.
+    async fn save_booking(
+        &self,
+        before: Option<&Booking>,
+        mut after: Booking,
+        etag: Option<ETag>,
+    ) -> Result<(), StoreError> {
+        let deps = self.deps();
+        let now = deps.clock.now();
+        if after.unsettled_due.is_none_or(|at| at <= now) {
+            // Spread, so that the bookings of a storm are not looked at all at once, and so that an
+            // entry that is removed and one that is written are hardly ever the same.
+            let spread = i64::try_from(deps.rng.below(UNSETTLED_SPREAD_MS)).unwrap_or(0);
+            let at = now + UNSETTLED_RECHECK + SignedDuration::from_millis(spread);
+            deps.due.upsert(&DueEntry::unsettled(after.key, at)).await?;
+            after.unsettled_due = Some(at);
+        }
+        if before.is_none_or(|before| before.purge_due != after.purge_due) {
+            let subject = DueSubject::Booking(after.key);
+            let entry = DueEntry::new(DuePurpose::Purge, after.purge_due, subject);
+            deps.due.upsert(&entry).await?;
+        }
+        match etag {
+            Some(etag) => deps.bookings.replace(&after, &etag).await?,
+            None => deps.bookings.insert(&after).await?,
+        };
+        Ok(())
+    }
+}
+
+/// Whether both rows know the same of one copy; a missing row knows nothing of it.
+fn same_copy_state(role: CopyRole, one: Option<&Copies>, other: Option<&Copies>) -> bool {
+    let unknown = Copies::default();
+    let (one, other) = (one.unwrap_or(&unknown), other.unwrap_or(&unknown));
+    match role {
+        CopyRole::Organizer => one.organizer == other.organizer,
+        CopyRole::Room => one.room == other.room,
     }
 }

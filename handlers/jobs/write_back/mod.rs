@@ -8,17 +8,21 @@ mod publish;
 
 use std::{sync::Arc, time::Duration};
 
+use async_trait::async_trait;
 use jiff::SignedDuration;
 
 use crate::{
-    base::{call_log::CallLog, clock::Clock, rng::Rng},
+    base::{clock::Clock, invocation::Invocation, rng::Rng},
     domain::{
         appointment::CopyLocation,
         booking::{Booking, PublishLease, PublishedOutcome, RoomResponse},
         policy::ResponseMode,
     },
     graph::{CallContext, Graph, TenantGraph},
-    jobs::runner::job::{Enqueue, Job, JobError},
+    jobs::runner::{
+        Outcomes, QueueJob,
+        job::{Enqueue, Job, JobError},
+    },
     messages::{BookingJob, BookingRequest, CalendarWrite, EventChanges, JobMeta},
     store::{
         bookings::Bookings, due::DueEntries, mailboxes::Mailboxes, rooms::RoomMap, tables::ETag,
@@ -48,16 +52,22 @@ pub struct Deps {
     pub(crate) rng: Arc<dyn Rng>,
 }
 
+#[async_trait]
+impl QueueJob for Deps {
+    type Message = CalendarWrite;
+    type Item = CalendarWrite;
+
+    async fn run(&self, invocation: &Invocation, write: CalendarWrite) -> Outcomes<CalendarWrite> {
+        vec![(write, write_back(self, invocation, write).await)].into()
+    }
+}
+
 /// Publishes what Outlook does not show yet of one booking.
-///
-/// # Errors
-/// [`JobError`] says whether the job is retried, counted as a failure, or discarded.
-pub async fn run(
+async fn write_back(
     deps: &Deps,
-    calls: &CallLog,
-    write: CalendarWrite,
+    invocation: &Invocation,
+    CalendarWrite(job): CalendarWrite,
 ) -> Result<Vec<Enqueue>, JobError> {
-    let CalendarWrite(job) = write;
     let row = deps.bookings.get(&job.key).await?;
     let Some((booking, etag)) = row.filter(|(booking, _)| booking.purge_due > deps.clock.now())
     else {
@@ -83,7 +93,7 @@ pub async fn run(
         tenant: tenant.id,
         registration: tenant.registration,
         correlation: booking.correlation,
-        calls: calls.clone(),
+        calls: invocation.calls.clone(),
     };
     let publisher = Publisher {
         deps,
