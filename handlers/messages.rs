@@ -22,6 +22,8 @@ use crate::{
     },
 };
 
+pub use crate::domain::mailbox::MailboxTaskKind;
+
 // === Any message ===
 
 /// A message of one queue.
@@ -346,34 +348,6 @@ impl Message for CalendarWrite {
 }
 
 // === To maintain-mailbox ===
-
-/// What to do with a mailbox.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum MailboxTaskKind {
-    /// Make sure that the mailbox is subscribed, then resync it.
-    Subscribe,
-    /// Extend the subscription.
-    Renew,
-    /// Remove the subscription.
-    Unsubscribe,
-    /// Compare the calendar with the store.
-    Resync,
-    /// Graph wants the subscription to be authorised again.
-    Reauthorize,
-    /// Graph has removed the subscription.
-    #[serde(rename = "removed")]
-    SubscriptionRemoved,
-    /// Graph could not deliver some notifications.
-    #[serde(rename = "missed")]
-    MissedNotifications,
-    /// The subscription delivers nothing although the calendar changes: check whether that is still
-    /// so, and replace the subscription if it is. `first_seen` says since when it is suspected.
-    #[serde(rename = "silent")]
-    SuspectedDead,
-    /// Finish what must be done before a mailbox is forgotten.
-    Erase,
-}
 
 /// A task for one mailbox.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

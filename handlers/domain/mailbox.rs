@@ -2,6 +2,7 @@
 //! what a task does in which state.
 
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 
 use super::tenancy::TenantState;
 
@@ -47,7 +48,8 @@ pub enum BookingDisposition {
 }
 
 /// What `maintain-mailbox` is asked to do with a mailbox.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum MailboxTaskKind {
     /// Make sure that the mailbox is subscribed, then resync it.
     Subscribe,
@@ -60,13 +62,16 @@ pub enum MailboxTaskKind {
     /// Graph wants the subscription to be authorised again.
     Reauthorize,
     /// Graph has removed the subscription.
+    #[serde(rename = "removed")]
     SubscriptionRemoved,
     /// Graph could not deliver some notifications.
+    #[serde(rename = "missed")]
     MissedNotifications,
-    /// The subscription has delivered nothing although the calendar has changed: replace it if that
-    /// is still so. The task's `first_seen` is when the suspicion arose.
+    /// The subscription delivers nothing although the calendar changes: check whether that is still
+    /// so, and replace the subscription if it is. `first_seen` says since when it is suspected.
+    #[serde(rename = "silent")]
     SuspectedDead,
-    /// Do what is left to do for a mailbox that is to be forgotten.
+    /// Finish what must be done before a mailbox is forgotten.
     Erase,
 }
 
@@ -75,8 +80,11 @@ pub enum MailboxTaskKind {
 pub enum MailboxAction {
     /// Remove the subscription and the row.
     Remove,
-    /// Forget everything; the tombstone is deleted last.
-    Erase,
+    /// Forget everything.
+    Erase {
+        /// When the tombstone is removed.
+        until: Timestamp,
+    },
     /// Write that policy keeps it out, then leave it.
     Pause,
     /// Remove the subscription and forget what the mailbox's copies said.
@@ -114,7 +122,7 @@ pub fn action(
     use MailboxTaskKind as Task;
     match (tenant, mailbox, task) {
         (TenantState::Disconnecting | TenantState::Deleted(_), _, _) => Action::Remove,
-        (_, Erased(..), _) => Action::Erase,
+        (_, Erased(_, until), _) => Action::Erase { until },
         // The row may have been written while the administrator decided.
         (_, Active, _) if excluded => Action::Pause,
 
@@ -190,12 +198,12 @@ mod tests {
             (TenantState::Active, active, true, [Pause; 9]),
             (TenantState::Active, paused, true, left),
             (TenantState::Active, withdrawn, false, left),
-            (TenantState::Active, erased, true, [MailboxAction::Erase; 9]),
+            (TenantState::Active, erased, true, [MailboxAction::Erase { until: since }; 9]),
             (suspended, active, false, waiting),
             (suspended, active, true, [Pause; 9]),
             (suspended, paused, false, left),
             (suspended, withdrawn, true, left),
-            (suspended, erased, false, [MailboxAction::Erase; 9]),
+            (suspended, erased, false, [MailboxAction::Erase { until: since }; 9]),
             (TenantState::Disconnecting, active, true, [Remove; 9]),
             (TenantState::Disconnecting, erased, false, [Remove; 9]),
             (TenantState::Deleted(since), withdrawn, false, [Remove; 9]),

@@ -1,12 +1,19 @@
 //! The resync of one mailbox: the calendar is compared with the store, and only differences are
-//! looked at. It is what makes a lost notification harmless. What was found is counted into the
-//! mailbox's row, for people to see.
+//! fetched. It is what makes a lost notification harmless. The counts go into the mailbox's row,
+//! for people to see.
+//!
+//! A resync also notices a subscription that Graph lists and renews, and that delivers nothing.
+//! More differences than at the comparison before, without a notification in between, are a
+//! suspicion and no more: a notification may be on its way (Graph promises three minutes for
+//! Outlook at most: learn.microsoft.com/graph/change-notifications-overview, 2026-02). So the
+//! question is asked again later. By then what was missed is booked, and where that was published
+//! to Outlook, a healthy subscription has delivered the echo of our own write.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, time::Duration};
 
 use jiff::SignedDuration;
 
-use super::MailboxWorker;
+use super::worker::{MailboxWorker, VersionedMailbox};
 use crate::{
     domain::{
         drift::Drift,
@@ -15,110 +22,116 @@ use crate::{
         policy::Room,
     },
     graph::{CalendarOwner, CopySnapshot},
-    jobs::runner::job::{Enqueue, Job, JobError},
-    messages::{EventChange, JobMeta, MailboxTaskKind, pack},
+    jobs::runner::job::{Enqueue, JobError, JobResult},
+    messages::MailboxTaskKind,
     store::{
         appointments::AppointmentCopy,
-        mailboxes::{Health, Mailbox, MailboxKind},
-        tables::ETag,
+        mailboxes::{Health, LAST_NOTIFICATION_RESOLUTION, Mailbox, MailboxKind},
     },
 };
 
-/// How long after its end a pointer is surely purged.
+/// How long after its end a copy is surely purged.
 const PURGE_GRACE: SignedDuration = SignedDuration::from_hours(1);
-/// For how long a row that says what was found is not written anew, so that comparing a mailbox in
-/// which nothing changes stays cheap, and a daily one still leaves its mark.
+/// For how long counts that have not changed are not written again, so that comparing a mailbox in
+/// which nothing changes stays cheap, and a daily comparison still updates its row.
 const HEALTH_WRITE_INTERVAL: SignedDuration = SignedDuration::from_hours(20);
-
-/// What a comparison found.
-struct ResyncFindings {
-    drift: Drift,
-    /// The events that must be looked at.
-    events: Vec<EventId>,
-}
+/// How long after a suspicion the question is asked again.
+const CONFIRM_DELAY: Duration = Duration::from_secs(15 * 60);
+/// A subscription is replaced as dead no more often than this.
+const REPLACE_INTERVAL: SignedDuration = SignedDuration::from_hours(24);
 
 impl MailboxWorker<'_> {
-    pub(super) async fn resync(
-        &self,
-        mailbox: &Mailbox,
-        etag: &ETag,
-    ) -> Result<Vec<Enqueue>, JobError> {
+    pub(super) async fn resync(&self, read: &VersionedMailbox) -> JobResult {
+        let mailbox = &read.0;
         let rooms = self.deps.rooms.list(self.tenant.id).await?;
-        let found = self.compare(mailbox, &rooms).await?;
+        let (drift, events) = self.compare(mailbox, &rooms).await?;
         let basis = comparison_basis(&rooms, self.tenant.policy.rehearsal);
-        let suspicion = self.suspect_dead(mailbox, &found.drift, basis);
-        self.record_drift(mailbox, etag, found.drift, basis).await?;
-        // A rehearsal tells what would be booked, and books nothing.
-        let events = if self.tenant.policy.rehearsal { Vec::new() } else { found.events };
-        let mut next = self.enqueue_refetches(mailbox, events);
-        next.extend(suspicion);
+        self.record_drift(read, drift, basis).await?;
+        // A rehearsal counts what would be booked, and books nothing.
+        let events = if self.tenant.policy.rehearsal { Vec::new() } else { events };
+        let mut next = self.refetch(events);
+        if self.suspects_dead(mailbox, &drift, basis) {
+            let confirm = self.follow_up(MailboxTaskKind::SuspectedDead, None);
+            next.push(Enqueue::later(confirm, CONFIRM_DELAY));
+        }
         Ok(next)
     }
 
-    /// The calendar beside the store.
-    async fn compare(&self, mailbox: &Mailbox, rooms: &[Room]) -> Result<ResyncFindings, JobError> {
-        let now = self.deps.clock.now();
+    /// Counts how the calendar and the store differ, and finds the events that must be fetched.
+    async fn compare(
+        &self,
+        mailbox: &Mailbox,
+        rooms: &[Room],
+    ) -> Result<(Drift, Vec<EventId>), JobError> {
+        let now = self.now();
         let until = now + self.deps.settings.horizon;
-        let calendar = match mailbox.kind {
+        let owner = match mailbox.kind {
             MailboxKind::Person => CalendarOwner::Person,
             MailboxKind::Room => CalendarOwner::Room(RoomId(mailbox.id.0)),
         };
-        // The store before the calendar: what changes in between is only looked at once too often.
-        let pointers = self.deps.appointments.list(mailbox.tenant, mailbox.id).await?;
-        let mut known: HashMap<EventId, AppointmentCopy> =
-            pointers.into_iter().map(|pointer| (pointer.event.clone(), pointer)).collect();
-        let drift = Drift { at: now, missing: 0, orphaned: 0, different: 0 };
-        let mut found = ResyncFindings { drift, events: Vec::new() };
-        let mut next = None;
+        // The store before the calendar: what changes in between is only fetched once too often.
+        let stored = self.deps.appointments.list(mailbox.tenant, mailbox.id).await?;
+        let mut stored: HashMap<EventId, AppointmentCopy> =
+            stored.into_iter().map(|copy| (copy.event.clone(), copy)).collect();
+        let gone = CopySnapshot::digest_when_gone();
+        let mut drift = Drift { at: now, missing: 0, orphaned: 0, different: 0 };
+        let (mut events, mut next) = (Vec::new(), None);
         loop {
             let page = self.graph.calendar_view(mailbox.id, now, until, next).await?;
-            for read in &page.events {
-                let before = known.remove(&read.id).map(|pointer| pointer.change_digest);
-                let sighting = CopySnapshot::from_event(read, calendar, rooms, now);
-                let now_there = sighting.ok().filter(|sighting| !sighting.rooms.is_empty());
-                let now_there = now_there.map(|sighting| sighting.change_digest());
-                if let Some(difference) = classify_copy(before, now_there) {
-                    found.add(difference, read.id.clone());
-                }
+            for event in page.events {
+                let before = stored.remove(&event.id).map(|copy| copy.change_digest);
+                let present = CopySnapshot::from_event(&event, owner, rooms, now).ok();
+                let present = present.filter(|copy| !copy.rooms.is_empty());
+                let present = present.map(|copy| copy.change_digest());
+                let count = match (before.filter(|before| *before != gone), present) {
+                    (None, Some(_)) => &mut drift.missing,
+                    (Some(_), None) => &mut drift.orphaned,
+                    (Some(before), Some(present)) if before != present => &mut drift.different,
+                    // A copy without a managed room that was never stored is nobody's business.
+                    (None, None) | (Some(_), Some(_)) => continue,
+                };
+                *count = count.saturating_add(1);
+                events.push(event.id);
             }
-            // There, but not to be understood: neither gone nor to be acted on.
+            // It is there, so it is not gone; and what it says is unknown, so nothing follows.
             for event in &page.unreadable {
-                tracing::warn!("an event of the calendar cannot be understood");
-                known.remove(event);
+                tracing::warn!("calendar event cannot be parsed");
+                stored.remove(event);
             }
             next = page.next;
             if next.is_none() {
                 break;
             }
         }
-        // What is known, still to come, and not in the calendar any more; and what should have been
-        // purged by now.
-        let gone = CopySnapshot::digest_when_gone();
-        let to_come = |pointer: &AppointmentCopy| {
-            let waits_for_its_purge = pointer.ends_at <= now && now < pointer.ends_at + PURGE_GRACE;
-            !waits_for_its_purge && pointer.ends_at <= until
+        // Left are copies that are not in the calendar any more. What is over is purged soon, and
+        // counts only when that has not happened in time.
+        let is_left_over = |copy: &AppointmentCopy| {
+            let awaits_purge = copy.ends_at <= now && now < copy.ends_at + PURGE_GRACE;
+            !awaits_purge && copy.ends_at <= until && copy.change_digest != gone
         };
-        let missing = known.into_values().filter(|p| to_come(p) && p.change_digest != gone);
-        missing.for_each(|pointer| found.add(CopyDifference::LeftOver, pointer.event));
-        found.events.sort_unstable();
-        Ok(found)
+        for copy in stored.into_values().filter(is_left_over) {
+            drift.orphaned = drift.orphaned.saturating_add(1);
+            events.push(copy.event);
+        }
+        events.sort_unstable();
+        Ok((drift, events))
     }
 
-    /// Keeps what was found, unless the row says it already. Whoever was faster at the row has more
-    /// to say, and the next comparison comes.
+    /// Stores the counts, unless the row has them already. Another worker that was faster has more
+    /// to say, and the next comparison comes anyway.
     async fn record_drift(
         &self,
-        mailbox: &Mailbox,
-        etag: &ETag,
+        (mailbox, etag): &VersionedMailbox,
         drift: Drift,
         basis: Digest,
     ) -> Result<(), JobError> {
-        let says_so = mailbox.health.drift.is_some_and(|known| {
-            known.at + HEALTH_WRITE_INTERVAL > drift.at && Drift { at: known.at, ..drift } == known
+        let is_stored = mailbox.health.drift.is_some_and(|stored| {
+            stored.at + HEALTH_WRITE_INTERVAL > drift.at
+                && Drift { at: stored.at, ..drift } == stored
         });
-        // After `missed` it says when, so that Graph saying it again costs nothing.
-        let says_so = says_so && self.task.kind != MailboxTaskKind::MissedNotifications;
-        if says_so && mailbox.health.drift_basis == Some(basis) {
+        // After missed notifications the instant counts, so that a repeated report costs nothing.
+        let must_write = self.task.kind == MailboxTaskKind::MissedNotifications;
+        if is_stored && !must_write && mailbox.health.drift_basis == Some(basis) {
             return Ok(());
         }
         let health = Health { drift: Some(drift), drift_basis: Some(basis), ..mailbox.health };
@@ -128,56 +141,57 @@ impl MailboxWorker<'_> {
         }
     }
 
-    pub(super) fn enqueue_refetches(
-        &self,
-        mailbox: &Mailbox,
-        events: Vec<EventId>,
-    ) -> Vec<Enqueue> {
-        let passage = JobMeta::new(self.task.meta.correlation, self.deps.clock.now());
-        let item = |event| EventChange::refetch(mailbox.id, event, passage);
-        let items = events.into_iter().map(item).collect();
-        let messages = pack(mailbox.tenant, items);
-        messages.into_iter().map(|changes| Enqueue::now(Job::FetchEvent(changes))).collect()
+    /// Whether the subscription should have delivered a notification of what was found.
+    fn suspects_dead(&self, mailbox: &Mailbox, found: &Drift, basis: Digest) -> bool {
+        let (now, health) = (self.now(), &mailbox.health);
+        // The first comparison under a subscription finds what is older than it.
+        let Some(before) = health.drift else { return false };
+        let is_alive = mailbox.subscription.as_ref().is_some_and(|made| made.expires_at > now);
+        let has_more = found.missing > before.missing
+            || found.orphaned > before.orphaned
+            || found.different > before.different;
+        let has_delivered = health
+            .last_notification_at
+            .is_some_and(|at| at + LAST_NOTIFICATION_RESOLUTION >= before.at);
+        let is_comparable = health.drift_basis == Some(basis);
+        // After missed notifications Graph itself says that it could not deliver.
+        self.task.kind == MailboxTaskKind::Resync
+            && is_alive
+            && has_more
+            && is_comparable
+            && !has_delivered
+            && !self.was_replaced_recently(mailbox)
+    }
+
+    /// Replaces a subscription that was suspected when the task was sent; a notification since then
+    /// clears it.
+    pub(super) async fn replace_dead(&self, (mailbox, etag): VersionedMailbox) -> JobResult {
+        let since = self.task.meta.first_seen;
+        if mailbox.health.last_notification_at.is_some_and(|at| at >= since) {
+            let reason = "the subscription has delivered a notification since";
+            return Err(JobError::Discard { reason });
+        }
+        if mailbox.subscription.is_some() {
+            if self.was_replaced_recently(&mailbox) {
+                return Err(JobError::Discard { reason: "the subscription was replaced recently" });
+            }
+            tracing::warn!("subscription delivers no notifications; replacing it");
+        }
+        let health = Health { replaced_as_dead_at: Some(self.now()), ..mailbox.health };
+        self.replace((Mailbox { health, ..mailbox }, etag)).await
+    }
+
+    fn was_replaced_recently(&self, mailbox: &Mailbox) -> bool {
+        let replaced = mailbox.health.replaced_as_dead_at;
+        replaced.is_some_and(|at| self.now() < at + REPLACE_INTERVAL)
     }
 }
 
-impl ResyncFindings {
-    fn add(&mut self, difference: CopyDifference, event: EventId) {
-        let count = match difference {
-            CopyDifference::Missing => &mut self.drift.missing,
-            CopyDifference::LeftOver => &mut self.drift.orphaned,
-            CopyDifference::Different => &mut self.drift.different,
-        };
-        *count = count.saturating_add(1);
-        self.events.push(event);
-    }
-}
-
-/// How the calendar and the store differ about one event.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum CopyDifference {
-    Missing,
-    LeftOver,
-    Different,
-}
-
-/// What the store has missed. A copy without a managed room that was never stored is nobody's
-/// business.
-fn classify_copy(before: Option<Digest>, now: Option<Digest>) -> Option<CopyDifference> {
-    let before = before.filter(|before| *before != CopySnapshot::digest_when_gone());
-    match (before, now) {
-        (None, None) => None,
-        (None, Some(_)) => Some(CopyDifference::Missing),
-        (Some(_), None) => Some(CopyDifference::LeftOver),
-        (Some(before), Some(now)) => (before != now).then_some(CopyDifference::Different),
-    }
-}
-
-/// Names what decides which appointments count: when it is another one, differences are no wonder.
+/// What decides which appointments count: differences mean nothing when this has changed.
 fn comparison_basis(rooms: &[Room], rehearsal: bool) -> Digest {
     let mut rooms: Vec<&Room> = rooms.iter().collect();
     rooms.sort_unstable_by_key(|room| room.id);
-    let mut parts = vec![if rehearsal { "rehearsal" } else { "for good" }.to_owned()];
+    let mut parts = vec![if rehearsal { "rehearsal" } else { "live" }.to_owned()];
     for room in rooms {
         parts.push(format!("{} {} {}", room.id, room.time_zone, room.addresses.join(" ")));
     }

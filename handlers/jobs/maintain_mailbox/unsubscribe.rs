@@ -1,80 +1,151 @@
-//! A mailbox that is not followed any more: its subscription goes, and what its copies said.
+//! A mailbox that is not followed any more: its subscription is removed, and what its copies said
+//! is forgotten. A mailbox that is to be erased keeps its row as a tombstone for longer than any
+//! message about it can live, so that nothing still in a queue, and nothing that Graph delivers
+//! again, finds a mailbox that would accept it. Each run does what is left to do, and the due entry
+//! brings the next one.
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 
-use super::{MAX_CONFLICT_RETRIES, MailboxWorker, create::subscription_id, remove_due_entry};
+use super::worker::{MailboxWorker, VersionedMailbox, subscription_id, without_subscription};
 use crate::{
-    domain::{appointment::CopyRole, keys::BookingKey},
+    domain::{appointment::CopyRole, decision::ConsentCapacity, keys::BookingKey},
     graph::{GraphError, PropertyId},
-    jobs::runner::job::{Enqueue, JobError},
+    jobs::runner::job::{JobError, JobResult},
     store::{
         appointments::AppointmentCopy,
-        mailboxes::{BookingDisposition, Health, Mailbox},
+        mailboxes::{BookingDisposition, Mailbox, MailboxKind, MailboxState},
         tables::ETag,
     },
 };
 
-/// After so many tries Graph's refusal to change an appointment is taken for its last word.
+/// After so many attempts Graph's refusal to change an appointment is final.
 const MAX_REFUSED_ATTEMPTS: u32 = 2;
+/// How often a write that lost a race for a booking is repeated in place.
+const MAX_CONFLICT_RETRIES: u32 = 8;
 /// When to try again after that.
 const CONFLICT_BACKOFF: SignedDuration = SignedDuration::from_secs(30);
 
+// === leave ===
+
 impl MailboxWorker<'_> {
-    /// The mailbox is not followed any more: the subscription goes, and what its copies said.
-    pub(super) async fn unsubscribe_and_forget(
-        &self,
-        mailbox: Mailbox,
-        etag: ETag,
-    ) -> Result<Vec<Enqueue>, JobError> {
-        // Nothing new first, whatever becomes of what is there.
-        self.unsubscribe(&mailbox, etag).await?;
-        let pointers = self.deps.appointments.list(mailbox.tenant, mailbox.id).await?;
-        if mailbox.state.booking_disposition() == BookingDisposition::Release {
-            // The room is given up, and nothing of ours may say otherwise.
-            for pointer in &pointers {
-                self.remove_outcome_properties(pointer).await?;
-            }
-        }
-        remove_due_entry(self.deps, self.task).await?;
-        Ok(self.forget_copies(&mailbox, pointers))
+    /// Consent was given, but the policy keeps the mailbox out.
+    pub(super) async fn pause(&self, (mailbox, etag): VersionedMailbox) -> JobResult {
+        let paused = Mailbox { state: MailboxState::Paused, ..mailbox };
+        let etag = self.deps.mailboxes.replace(&paused, &etag).await?;
+        self.unsubscribe_and_forget((paused, etag)).await
     }
 
-    /// What we wrote into the organizer's copy of an appointment is taken out again.
-    pub(super) async fn remove_outcome_properties(
+    /// Removes the subscription, and has `fetch-event` forget what the mailbox's copies said.
+    pub(super) async fn unsubscribe_and_forget(
         &self,
-        pointer: &AppointmentCopy,
-    ) -> Result<(), JobError> {
-        match pointer.role {
+        (mailbox, etag): VersionedMailbox,
+    ) -> JobResult {
+        // The subscription first: nothing new arrives, whatever becomes of what is there.
+        self.unsubscribe(&mailbox, etag).await?;
+        let copies = self.deps.appointments.list(mailbox.tenant, mailbox.id).await?;
+        if mailbox.state.booking_disposition() == BookingDisposition::Release {
+            // The room is given up, and no property of ours may say otherwise.
+            for copy in &copies {
+                self.remove_outcome_properties(copy).await?;
+            }
+        }
+        self.remove_due_entry(self.task.due).await?;
+        Ok(self.refetch(copies.into_iter().map(|copy| copy.event)))
+    }
+
+    /// The tenant leaves: the row goes, too. What the mailbox's copies said goes with the tenant's
+    /// other rows.
+    pub(super) async fn unsubscribe_and_remove(
+        &self,
+        (mailbox, etag): VersionedMailbox,
+    ) -> JobResult {
+        self.unsubscribe(&mailbox, etag).await?;
+        self.remove_due_entry(self.task.due).await?;
+        self.deps.mailboxes.remove(mailbox.tenant, mailbox.id).await?;
+        Ok(Vec::new())
+    }
+
+    /// Removes the subscription, with the registration that made it.
+    async fn unsubscribe(&self, mailbox: &Mailbox, etag: ETag) -> Result<(), JobError> {
+        if let Some(subscription) = &mailbox.subscription {
+            let graph = self.graph_as(subscription.registration);
+            let answer = graph.unsubscribe(&subscription_id(subscription)?).await;
+            self.tolerate_access_lost(mailbox, answer)?;
+        } else if mailbox.nonce.is_some()
+            && let Some(Some(stray)) =
+                self.tolerate_access_lost(mailbox, self.find_listed().await)?
+        {
+            // It was created, and the answer was lost before it could be stored.
+            self.graph.unsubscribe(&stray.id).await?;
+        }
+        let next = without_subscription(mailbox);
+        if next == *mailbox {
+            return Ok(());
+        }
+        self.deps.mailboxes.replace(&next, &etag).await?;
+        // The due entries last: another worker that wrote the row first and follows the mailbox
+        // again needs them.
+        self.remove_due_entry(mailbox.subscription.as_ref().map(|made| made.next_due_at)).await?;
+        self.remove_due_entry(mailbox.polling.map(|polled| polled.next_due_at)).await?;
+        Ok(())
+    }
+
+    /// A refusal counts as done where Graph will not let us in again, or where our own data must be
+    /// forgotten whether or not Graph lets us tidy up: a subscription expires by itself.
+    fn tolerate_access_lost<T>(
+        &self,
+        mailbox: &Mailbox,
+        answer: Result<T, GraphError>,
+    ) -> Result<Option<T>, JobError> {
+        let is_leaving =
+            !self.tenant.state.is_active() || matches!(mailbox.state, MailboxState::Erased(..));
+        match answer {
+            Ok(done) => Ok(Some(done)),
+            Err(
+                error @ (GraphError::Disconnected
+                | GraphError::AccessDenied
+                | GraphError::MailboxNotFound),
+            ) if is_leaving => {
+                tracing::warn!(%error, "subscription left to expire at Graph");
+                Ok(None)
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+// === our properties in the organizer's copies ===
+
+impl MailboxWorker<'_> {
+    /// Removes what we wrote into the organizer's copy of an appointment.
+    async fn remove_outcome_properties(&self, copy: &AppointmentCopy) -> Result<(), JobError> {
+        match copy.role {
             CopyRole::Organizer => {}
             CopyRole::Room => return Ok(()),
         }
-        for key in &pointer.bookings {
-            self.remove_for_booking(pointer, key).await?;
+        for key in &copy.bookings {
+            self.remove_for_booking(copy, key).await?;
         }
         Ok(())
     }
 
-    /// The row says that it was done, so that the way to the copy is given up only then.
+    /// The row says when it is done, because the way to the copy may be forgotten only then.
     async fn remove_for_booking(
         &self,
-        pointer: &AppointmentCopy,
+        copy: &AppointmentCopy,
         key: &BookingKey,
     ) -> Result<(), JobError> {
         for _ in 0..MAX_CONFLICT_RETRIES {
             let Some((mut booking, etag)) = self.deps.bookings.get(key).await? else {
                 return Ok(());
             };
-            let now = self.deps.clock.now();
-            if let Some(telling) = booking.publish_lease.filter(|_| booking.has_publish_lease(now))
-            {
-                // What is being written now would come after us.
-                let rest = telling.lease_until.duration_since(now);
-                return Err(JobError::retry_after(rest, "a worker is just telling Outlook"));
+            let now = self.now();
+            if let Some(lease) = booking.publish_lease.filter(|_| booking.has_publish_lease(now)) {
+                // What is being written now would arrive after our removal.
+                let rest = lease.lease_until.duration_since(now);
+                return Err(JobError::retry_after(rest, "a worker is publishing to Outlook"));
             }
-            if booking.published.organizer.is_none() {
-                return Ok(());
-            }
-            if !self.clear_property(pointer, key).await? {
+            if booking.published.organizer.is_none() || !self.clear_property(copy, key).await? {
                 return Ok(());
             }
             booking.published.organizer = None;
@@ -83,114 +154,94 @@ impl MailboxWorker<'_> {
                 written => return Ok(written.map(drop)?),
             }
         }
-        Err(JobError::retry_after(CONFLICT_BACKOFF, "others were faster each time"))
+        Err(JobError::retry_after(CONFLICT_BACKOFF, "too many write conflicts"))
     }
 
     /// Whether all was done that can be done; `false` while the tenant's access is lost, which may
     /// come back.
     async fn clear_property(
         &self,
-        pointer: &AppointmentCopy,
+        copy: &AppointmentCopy,
         key: &BookingKey,
     ) -> Result<bool, JobError> {
         let property = PropertyId::outcome(key.room);
-        match self.graph.clear_property(pointer.mailbox, &pointer.event, &property).await {
+        match self.graph.clear_property(copy.mailbox, &copy.event, &property).await {
             Ok(_) => Ok(true),
-            // Where we are not let in any more, it cannot be helped.
+            // The mailbox alone is closed to us, and nothing can be done about it.
             Err(GraphError::Disconnected | GraphError::AccessDenied) => {
                 Ok(self.tenant.state.is_active())
             }
-            // One appointment that cannot be changed does not keep everything else.
+            // One appointment that cannot be changed must not block the others.
             Err(
                 error @ (GraphError::Refused { .. }
                 | GraphError::MailboxNotFound
                 | GraphError::Unreadable),
             ) if self.task.meta.attempts >= MAX_REFUSED_ATTEMPTS => {
-                tracing::warn!(%error, "our mark stays in an appointment");
+                tracing::warn!(%error, "our property could not be removed from an appointment");
                 Ok(true)
             }
             Err(error) => Err(error.into()),
         }
     }
+}
 
-    /// Removes the subscription, with the registration that made it; answers the row's new version.
-    pub(super) async fn unsubscribe(
-        &self,
-        mailbox: &Mailbox,
-        etag: ETag,
-    ) -> Result<ETag, JobError> {
-        if let Some(subscription) = &mailbox.subscription {
-            let graph = self.graph_as(subscription.registration);
-            self.tolerate_access_lost(graph.unsubscribe(&subscription_id(subscription)?).await)?;
-        } else if mailbox.nonce.is_some()
-            && let Some(Some(stray)) = self.tolerate_access_lost(self.find_listed().await)?
-        {
-            // Made, and its answer lost before it could be stored.
-            self.graph.unsubscribe(&stray.id).await?;
-        }
-        let unsubscribed = without_subscription(mailbox);
-        if unsubscribed == *mailbox {
-            return Ok(etag);
-        }
-        let etag = self.deps.mailboxes.replace(&unsubscribed, &etag).await?;
-        // The watchers last: whoever is faster at the row and follows the mailbox again needs them.
-        self.remove_due_entry(mailbox.subscription.as_ref().map(|made| made.next_due_at)).await?;
-        self.remove_due_entry(mailbox.polling.map(|polled| polled.next_due_at)).await?;
-        Ok(etag)
-    }
+// === erase ===
 
-    /// A mailbox of a tenant that leaves: it is unsubscribed, and its row goes. What its copies
-    /// said goes with the tenant's other rows.
-    pub(super) async fn unsubscribe_and_remove(
+impl MailboxWorker<'_> {
+    /// Forgets everything about the mailbox; the tombstone is removed at `until`.
+    pub(super) async fn erase(
         &self,
-        mailbox: Mailbox,
-        etag: ETag,
-    ) -> Result<Vec<Enqueue>, JobError> {
+        (mailbox, etag): VersionedMailbox,
+        until: Timestamp,
+    ) -> JobResult {
+        let (tenant, id) = (mailbox.tenant, mailbox.id);
+        let is_early = self.now() < until;
+        if is_early {
+            // The due entry first: whatever stops this run, another one follows.
+            self.write_due_entry(until).await?;
+        }
+        // The subscription next: nothing new arrives, whatever becomes of what is there.
         self.unsubscribe(&mailbox, etag).await?;
-        remove_due_entry(self.deps, self.task).await?;
-        self.deps.mailboxes.remove(mailbox.tenant, mailbox.id).await?;
-        Ok(Vec::new())
-    }
-
-    /// A refusal counts as done where the other side is closed to us for good, or where what is ours
-    /// must be forgotten whether or not Graph lets us tidy up there: what we made ends by itself.
-    pub(super) fn tolerate_access_lost<T>(
-        &self,
-        answer: Result<T, GraphError>,
-    ) -> Result<Option<T>, JobError> {
-        match answer {
-            Ok(done) => Ok(Some(done)),
-            Err(
-                error @ (GraphError::Disconnected
-                | GraphError::AccessDenied
-                | GraphError::MailboxNotFound),
-            ) if self.is_leaving => {
-                tracing::warn!(%error, "left behind at Graph, where it ends by itself");
-                Ok(None)
-            }
-            Err(error) => Err(error.into()),
+        let copies = self.deps.appointments.list(tenant, id).await?;
+        for copy in &copies {
+            self.remove_outcome_properties(copy).await?;
         }
-    }
-
-    /// What this mailbox's copies said is forgotten: `fetch-event` sees that it has withdrawn.
-    pub(super) fn forget_copies(
-        &self,
-        mailbox: &Mailbox,
-        pointers: Vec<AppointmentCopy>,
-    ) -> Vec<Enqueue> {
-        self.enqueue_refetches(mailbox, pointers.into_iter().map(|pointer| pointer.event).collect())
+        self.deps.failures.remove_for_mailbox(tenant, id).await?;
+        if is_early {
+            // The last run has its own due entry now.
+            self.remove_due_entry(self.task.due).await?;
+        } else if copies.is_empty() {
+            self.deps.mailboxes.remove(tenant, id).await?;
+            self.remove_due_entry(Some(until)).await?;
+            self.remove_due_entry(self.task.due).await?;
+        }
+        Ok(self.refetch(copies.into_iter().map(|copy| copy.event)))
     }
 }
 
-/// Without a subscription, without the nonces that would prove its notifications, and without what
-/// they and the comparisons told of it.
-pub(super) fn without_subscription(mailbox: &Mailbox) -> Mailbox {
-    Mailbox {
-        subscription: None,
-        polling: None,
-        nonce: None,
-        previous_nonce: None,
-        health: Health::default(),
-        ..mailbox.clone()
+// === people without a calendar ===
+
+impl MailboxWorker<'_> {
+    /// Whether nobody has asked for this very mailbox, neither its owner nor the manager of a room.
+    pub(super) fn is_enrolled_by_organisation(&self, mailbox: &Mailbox) -> bool {
+        let capacity = mailbox.consent.as_ref().map(|consent| consent.capacity);
+        mailbox.kind == MailboxKind::Person && capacity == Some(ConsentCapacity::Organisation)
+    }
+
+    /// A guest, a service account, or a mailbox that does not exist yet: a directory has many of
+    /// them, and none is a failure. The row stays active without a subscription and without a due
+    /// entry, and the daily pass of `maintain-tenant` tries again.
+    pub(super) async fn skip_without_calendar(&self) -> JobResult {
+        if let Some((mailbox, etag)) = self.read_again().await?
+            && (mailbox.subscription.is_some() || mailbox.polling.is_some())
+        {
+            // The daily pass tries only mailboxes that have neither.
+            let next = Mailbox { subscription: None, polling: None, ..mailbox.clone() };
+            self.deps.mailboxes.replace(&next, &etag).await?;
+            self.remove_due_entry(mailbox.subscription.map(|made| made.next_due_at)).await?;
+            self.remove_due_entry(mailbox.polling.map(|polled| polled.next_due_at)).await?;
+        }
+        self.remove_due_entry(self.task.due).await?;
+        Err(JobError::Discard { reason: "the enrolled person has no calendar" })
     }
 }

@@ -109,3 +109,6 @@ impl From<BookingSystemError> for JobError {
         }
     }
 }
+
+/// What follows from a step that was done, or why it was not done.
+pub type JobResult = Result<Vec<Enqueue>, JobError>;
