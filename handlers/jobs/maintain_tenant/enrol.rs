@@ -1,19 +1,19 @@
 //! Where the organisation agrees for everybody: finds everybody in scope who has no row yet.
 //!
-//! The list is read anew and whole by each invocation, 999 people a call, and kept as ids alone: a
-//! link to its next page can hold a sign-in name, so none is put into a message, and a link that has
-//! gone stale over night is no trouble. How far the pass has got is a shard's number, and what is
-//! done is a row. That costs `m / 999` calls for each thousand people that are enrolled: 10,000 in
-//! all for a hundred thousand of them, over some hours.
+//! Each invocation reads the whole list, 999 people a call, and keeps it as ids alone: a link to
+//! its next page can hold a sign-in name, so no link is put into a message, and none can be stale
+//! after a night. How far the pass has come is a shard's number, and what is done is a row. That
+//! costs `m / 999` calls for each thousand people that are enrolled: 10,000 in all for a hundred
+//! thousand of them, over some hours.
 //!
-//! Who has withdrawn by themselves is never brought back, also when their row is long gone: the
-//! register remembers them. It is read once an invocation, and only where the organisation agrees.
+//! People who have opted out are never brought back, also when their row is long gone: the register
+//! remembers them. It is read once an invocation, and only where the organisation agrees.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use futures::{StreamExt, TryStreamExt, stream};
 
-use super::{TenantWorker, is_managed_room, reconcile_policy::PolicyContext};
+use super::worker::TenantWorker;
 use crate::{
     domain::{
         decision::{ConsentCapacity, Decision, DecisionKind},
@@ -21,12 +21,8 @@ use crate::{
         policy::Room,
         tenancy::ConsentMode,
     },
-    graph::TenantGraph,
     jobs::runner::job::JobError,
-    store::{
-        mailboxes::{Consent, Mailbox, MailboxKind, MailboxState, Mailboxes},
-        tenants::Tenant,
-    },
+    store::mailboxes::{Consent, Mailbox, MailboxKind, MailboxState, Mailboxes},
 };
 
 /// How many rows are written side by side.
@@ -37,20 +33,14 @@ const CONCURRENCY: usize = 16;
 pub(super) struct ScopeMembers {
     /// Everybody in scope, by shard.
     members: BTreeMap<u8, BTreeSet<MailboxId>>,
-    /// Who has said no by themselves.
+    /// Everybody who has withdrawn by themselves, in scope or not.
     opted_out: BTreeSet<MailboxId>,
 }
 
 impl ScopeMembers {
-    /// Those in scope in this shard, whatever they said.
-    fn in_shard(&self, shard: u8) -> impl Iterator<Item = MailboxId> {
-        self.members.get(&shard).into_iter().flatten().copied()
-    }
-
-    /// Whether the person is in scope.
     pub(super) fn contains(&self, person: MailboxId) -> bool {
-        let listed = self.members.get(&Mailboxes::shard(person));
-        listed.is_some_and(|listed| listed.contains(&person))
+        let members = self.members.get(&Mailboxes::shard(person));
+        members.is_some_and(|members| members.contains(&person))
     }
 
     /// Whether the organisation may agree for this person.
@@ -63,103 +53,69 @@ impl TenantWorker<'_> {
     /// Everybody in scope; `None` where each person must agree.
     pub(super) async fn load_scope_members(
         &self,
-        tenant: &Tenant,
-        graph: &TenantGraph,
         rooms: &[Room],
     ) -> Result<Option<ScopeMembers>, JobError> {
-        match tenant.policy.consent {
+        match self.tenant.policy.consent {
             ConsentMode::OptIn => return Ok(None),
             ConsentMode::Organisation => {}
         }
-        let (group, mut next) = (tenant.policy.scope_group, None);
-        let mut everybody =
-            ScopeMembers { opted_out: self.load_opt_outs().await?, ..ScopeMembers::default() };
+        // A room is followed as a room, or not at all.
+        let rooms: BTreeSet<MailboxId> = rooms.iter().map(|room| room.id.mailbox()).collect();
+        let mut scope =
+            ScopeMembers { opted_out: self.load_opt_outs().await?, ..Default::default() };
+        let mut next = None;
         loop {
-            let Some(page) = graph.list_users(group, next).await? else {
-                tracing::warn!(tenant = %tenant.id, "the scope group does not exist: nobody is in scope");
+            let group = self.tenant.policy.scope_group;
+            let Some(page) = self.graph.list_users(group, next).await? else {
+                tracing::warn!("the scope group does not exist, so nobody is in scope");
                 return Ok(Some(ScopeMembers::default()));
             };
-            // A room is followed as a room, or not at all.
-            for person in
-                page.user_ids.into_iter().filter(|person| !is_managed_room(rooms, *person))
-            {
-                everybody.members.entry(Mailboxes::shard(person)).or_default().insert(person);
+            for person in page.user_ids.into_iter().filter(|person| !rooms.contains(person)) {
+                scope.members.entry(Mailboxes::shard(person)).or_default().insert(person);
             }
             next = page.next;
             if next.is_none() {
-                return Ok(Some(everybody));
+                return Ok(Some(scope));
             }
         }
     }
 
-    /// Who said no by themselves, and has not agreed by themselves since. What a delegate or the
-    /// organisation said in the same moment does not undo it.
+    /// Everybody who has withdrawn by themselves, and has not agreed by themselves since.
     async fn load_opt_outs(&self) -> Result<BTreeSet<MailboxId>, JobError> {
-        let mut refused = BTreeSet::new();
-        for decision in self.deps.register.list(self.task.tenant).await? {
+        let mut opted_out = BTreeSet::new();
+        for decision in self.deps.register.list(self.tenant.id).await? {
             let Some(person) = decision.about else { continue };
-            if opted_out_after(&decision, refused.contains(&person)) {
-                refused.insert(person);
+            if opted_out_after(&decision, opted_out.contains(&person)) {
+                opted_out.insert(person);
             } else {
-                refused.remove(&person);
+                opted_out.remove(&person);
             }
         }
-        Ok(refused)
+        Ok(opted_out)
     }
 
     /// Writes rows for those in this shard who have none and are not excluded; answers them.
     pub(super) async fn enrol_missing(
         &self,
-        decided: &PolicyContext<'_>,
+        scope: &ScopeMembers,
         shard: u8,
         known: &BTreeSet<MailboxId>,
     ) -> Result<Vec<Mailbox>, JobError> {
-        let (tenant, Some(everybody)) = (decided.tenant, decided.scope_members) else {
-            return Ok(Vec::new());
-        };
-        let mut new: Vec<MailboxId> = everybody.in_shard(shard).collect();
-        new.retain(|person| {
-            let admitted = tenant.policy.allows_mailbox(*person, true);
-            admitted && !known.contains(person) && everybody.may_enrol(*person)
+        let members = scope.members.get(&shard).into_iter().flatten().copied();
+        let new = members.filter(|person| {
+            let is_allowed = self.tenant.policy.allows_mailbox(*person, true);
+            is_allowed && !known.contains(person) && !scope.opted_out.contains(person)
         });
-        let enrolled = stream::iter(new)
-            .map(|person| self.enrol_person(tenant, person))
+        let enrolled: Vec<Option<Mailbox>> = stream::iter(new)
+            .map(|person| self.enrol_person(person))
             .buffered(CONCURRENCY)
-            .try_collect::<Vec<_>>();
-        Ok(enrolled.await?.into_iter().flatten().collect())
+            .try_collect()
+            .await?;
+        Ok(enrolled.into_iter().flatten().collect())
     }
 
-    /// The organisation's consent for one person: the evidence, then what is to be written.
-    pub(super) async fn organisation_consent(
-        &self,
-        tenant: &Tenant,
-        id: MailboxId,
-        epoch: u32,
-    ) -> Result<Mailbox, JobError> {
-        let Some(connected) = &tenant.connection else {
-            return Err(JobError::fail("nobody is known to have consented for the organisation"));
-        };
-        let (how, by) = (ConsentCapacity::Organisation, connected.connected_by);
-        let text_version = connected.text_version.clone();
-        let what =
-            DecisionKind::ConsentGranted { capacity: how, text_version: text_version.clone() };
-        self.record_decision(Some(id), Some(by), what).await?;
-        let at = self.task.meta.first_seen;
-        // Without a nonce: nothing that an earlier consent's subscription still brings is believed.
-        let new = Mailbox::new(tenant.id, id, MailboxKind::Person, MailboxState::Active);
-        Ok(Mailbox {
-            consent_epoch: epoch,
-            consent: Some(Consent { given_by: by, capacity: how, given_at: at, text_version }),
-            ..new
-        })
-    }
-
-    async fn enrol_person(
-        &self,
-        tenant: &Tenant,
-        id: MailboxId,
-    ) -> Result<Option<Mailbox>, JobError> {
-        let mailbox = self.organisation_consent(tenant, id, 1).await?;
+    async fn enrol_person(&self, id: MailboxId) -> Result<Option<Mailbox>, JobError> {
+        let mailbox = self.organisation_consent(id, 1).await?;
         match self.deps.mailboxes.insert(&mailbox).await {
             Ok(_) => Ok(Some(mailbox)),
             // They decided by themselves at the same moment.
@@ -167,15 +123,37 @@ impl TenantWorker<'_> {
             Err(error) => Err(error.into()),
         }
     }
+
+    /// The organisation's consent for one person: writes the evidence, and answers the row that is
+    /// to be written after it.
+    pub(super) async fn organisation_consent(
+        &self,
+        id: MailboxId,
+        epoch: u32,
+    ) -> Result<Mailbox, JobError> {
+        let Some(connection) = &self.tenant.connection else {
+            return Err(JobError::fail("no organisation consent is recorded"));
+        };
+        let (capacity, given_by) = (ConsentCapacity::Organisation, connection.connected_by);
+        let text_version = connection.text_version.clone();
+        let kind = DecisionKind::ConsentGranted { capacity, text_version: text_version.clone() };
+        self.record_decision(Some(id), Some(given_by), kind).await?;
+        let given_at = self.task.meta.first_seen;
+        // Without a nonce, so that nothing is accepted that an earlier consent's subscription still
+        // delivers.
+        let new = Mailbox::new(self.tenant.id, id, MailboxKind::Person, MailboxState::Active);
+        let consent = Some(Consent { given_by, capacity, given_at, text_version });
+        Ok(Mailbox { consent_epoch: epoch, consent, ..new })
+    }
 }
 
-/// Whether somebody's last word is a no, who had said `no` until then.
-pub(super) fn opted_out_after(decision: &Decision, no: bool) -> bool {
+/// Whether somebody has opted out after `decision`, who had or had not before it.
+pub(super) fn opted_out_after(decision: &Decision, opted_out: bool) -> bool {
     match decision.kind {
         DecisionKind::ConsentWithdrawn { .. } | DecisionKind::Erased { .. } => {
-            no || decision.by.is_some()
+            opted_out || decision.by.is_some()
         }
-        // What a delegate or the organisation said in the same moment does not undo a no.
+        // What a delegate or the organisation said in the same moment does not undo it.
         DecisionKind::ConsentGranted { capacity: ConsentCapacity::Own, .. } => false,
         DecisionKind::ConsentGranted {
             capacity: ConsentCapacity::Delegate | ConsentCapacity::Organisation,
@@ -185,6 +163,6 @@ pub(super) fn opted_out_after(decision: &Decision, no: bool) -> bool {
         | DecisionKind::Suspended(_)
         | DecisionKind::Disconnected
         | DecisionKind::Deleted
-        | DecisionKind::PolicyChanged { .. } => no,
+        | DecisionKind::PolicyChanged { .. } => opted_out,
     }
 }

@@ -2,41 +2,44 @@
 //!
 //! **Who is out of scope** is never read off a page of a list: a row is out only when Graph says so
 //! about this one person (`checkMemberGroups`). That is one call for each person's row that a scope
-//! group decides about, and none where there is no such group; who has no row is not asked about.
-//! Where the organisation agrees for everybody, the whole list was read first (see `enrol_missing`), and a
-//! followed mailbox that is on it needs no call of its own. So a pass over `n` people's rows in a
-//! group of `m` members costs `n` calls where each must agree, and `m / 999` calls an invocation
-//! and one for each difference where the organisation agrees.
+//! group decides about, and none where there is no such group; nobody without a row is asked about.
+//! Where the organisation agrees for everybody, the whole list was read first (see
+//! `enrol_missing`), and a followed mailbox that is on it needs no call of its own. So a pass over
+//! `n` people's rows in a group of `m` members costs `n` calls where each must agree, and `m / 999`
+//! calls an invocation and one for each difference where the organisation agrees.
 //!
-//! **What is sent** follows from the row as it stands, not from what this pass has changed: who is
-//! to be followed and has no subscription is subscribed, who is not and may have one is
-//! unsubscribed. So a pass that was cut off between writing and sending is repaired by its repeat.
+//! **What is sent** follows from the row as it is, not from what this pass has changed: a mailbox
+//! that is to be followed and has no subscription is subscribed, one that is not and may have one
+//! is unsubscribed. So a pass that was cut off between writing and sending is repaired by its
+//! repeat.
+//!
+//! **After connecting** nobody knows whether Graph still has a subscription that a row names, so a
+//! row that looks right is not trusted: [`MailboxTaskKind::SubscriptionRemoved`] removes the
+//! subscription if it is there after all, and replaces it. One that another registration made is
+//! replaced by [`MailboxTaskKind::Subscribe`].
 //!
 //! **A policy that changes meanwhile**: each part reads the tenant before it writes and again
-//! afterwards; when something was decided in between it goes over the same shards once more. So the
+//! afterwards; when something was decided in between, the same shards are done once more. So the
 //! pass that the new decision started cannot be undone by an older one behind it.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use futures::{StreamExt, TryStreamExt, stream};
 use jiff::{SignedDuration, Timestamp};
 
 use super::{
-    MailboxStateChange, TenantWorker, connect,
     enrol::{ScopeMembers, opted_out_after},
-    has_wrong_content_mode, is_covered, is_followed, is_managed_room,
-    tasks::{MAX_TASKS_PER_RUN, PacedTasks},
+    worker::{PacedTasks, TenantWorker},
 };
 use crate::{
     domain::{
-        decision::{ConsentCapacity, Decision, DecisionKind},
+        decision::{ConsentCapacity, DecisionKind},
         ids::MailboxId,
         policy::Room,
         tenancy::ConsentMode,
     },
-    graph::TenantGraph,
-    jobs::runner::job::{Enqueue, Job, JobError},
-    messages::{JobMeta, MailboxTaskKind, ReconcileCursor, TenantTask, TenantTaskKind},
+    jobs::runner::job::{Enqueue, JobError, JobResult},
+    messages::{MailboxTaskKind, ReconcileCursor, TenantTaskKind},
     store::{
         mailboxes::{BookingDisposition, Mailbox, MailboxKind, MailboxState},
         tables::ETag,
@@ -44,208 +47,188 @@ use crate::{
     },
 };
 
-/// How long one invocation takes on new shards: well below the host's ten minutes, and a shard of a
-/// very large tenant takes seconds.
+/// For how long one invocation begins new shards: well below the host's ten minutes, because a
+/// shard of a very large tenant takes seconds.
 const TIME_BUDGET: SignedDuration = SignedDuration::from_mins(2);
-/// How many mailboxes are looked at side by side.
+/// How many mailboxes are reconciled side by side.
 const CONCURRENCY: usize = 8;
-/// How often a lost race for a mailbox's row is run again in place.
+/// How often a write that lost a race for a mailbox's row is repeated in place.
 const MAX_CONFLICT_RETRIES: u32 = 8;
-/// When to come back after others were faster each time.
+/// When to try again after that.
 const CONFLICT_BACKOFF: SignedDuration = SignedDuration::from_secs(10);
 
-/// What one part of a pass decides by.
-pub(super) struct PolicyContext<'a> {
-    pub(super) tenant: &'a Tenant,
-    pub(super) graph: &'a TenantGraph,
-    pub(super) rooms: &'a [Room],
+/// What one part of a pass decides by, beside the tenant's policy.
+struct PolicyContext {
+    rooms: Arc<[Room]>,
     /// Everybody in scope, where the organisation agrees for them.
-    pub(super) scope_members: Option<&'a ScopeMembers>,
+    scope_members: Option<ScopeMembers>,
 }
 
+// === the pass ===
+
 impl TenantWorker<'_> {
-    pub(super) async fn reconcile_policy(
-        &self,
-        tenant: Tenant,
-        from: Option<ReconcileCursor>,
-    ) -> Result<Vec<Enqueue>, JobError> {
-        if !tenant.state.is_active() {
+    pub(super) async fn reconcile_policy(&self, cursor: ReconcileCursor) -> JobResult {
+        if !self.tenant.state.is_active() {
             return Err(JobError::Discard { reason: "the tenant is not active" });
         }
-        let stage = from.unwrap_or_default();
-        let began = self.deps.clock.now();
-        let graph = self.graph(&tenant);
-        let rooms = self.deps.rooms.list_uncached(tenant.id).await?;
-        let everybody = self.load_scope_members(&tenant, &graph, &rooms).await?;
-        let decided = PolicyContext {
-            tenant: &tenant,
-            graph: &graph,
-            rooms: &rooms,
-            scope_members: everybody.as_ref(),
-        };
-        let passage = JobMeta::new(self.task.meta.correlation, began);
-        let mut tasks = PacedTasks::new(tenant.id, passage);
-        let mut next = Some(stage.shard);
+        let mut tasks = self.paced_tasks();
+        let stop_at = self.now() + TIME_BUDGET;
+        let rooms = self.deps.rooms.list_uncached(self.tenant.id).await?;
+        let scope_members = self.load_scope_members(&rooms).await?;
+        let context = PolicyContext { rooms, scope_members };
+        let mut next = Some(cursor.shard);
         while let Some(shard) = next {
-            self.reconcile_shard(&decided, ReconcileCursor { shard, ..stage }, &mut tasks).await?;
+            self.reconcile_shard(&context, ReconcileCursor { shard, ..cursor }, &mut tasks).await?;
             next = shard.checked_add(1);
-            if tasks.len() >= MAX_TASKS_PER_RUN || self.deps.clock.now() >= began + TIME_BUDGET {
+            if tasks.is_full() || self.now() >= stop_at {
                 break;
             }
         }
-        self.next_part(&tenant, stage, next, tasks).await
+        if self.was_changed().await? {
+            return Ok(vec![self.enqueue_rest(cursor, Duration::ZERO)]);
+        }
+        let delay = tasks.next_delay();
+        let mut jobs = tasks.into_jobs();
+        jobs.extend(
+            next.map(|shard| self.enqueue_rest(ReconcileCursor { shard, ..cursor }, delay)),
+        );
+        Ok(jobs)
     }
 
-    /// What was decided meanwhile counts: the same shards again then. Else on to the next.
-    async fn next_part(
-        &self,
-        tenant: &Tenant,
-        stage: ReconcileCursor,
-        next: Option<u8>,
-        tasks: PacedTasks,
-    ) -> Result<Vec<Enqueue>, JobError> {
-        let now = self.deps.tenants.get_with_etag(tenant.id).await?;
-        let same = now.is_some_and(|(now, _)| {
+    /// Whether something was decided since this part has read the tenant.
+    async fn was_changed(&self) -> Result<bool, JobError> {
+        let (tenant, now) = (&self.tenant, self.deps.tenants.get_with_etag(self.tenant.id).await?);
+        Ok(!now.is_some_and(|(now, _)| {
             now.policy == tenant.policy
                 && now.state == tenant.state
                 && now.registration == tenant.registration
-        });
-        if !same {
-            return Ok(vec![self.enqueue_rest(stage, Duration::ZERO)]);
-        }
-        let time = tasks.next_delay();
-        let mut sent = tasks.into_jobs();
-        sent.extend(next.map(|shard| self.enqueue_rest(ReconcileCursor { shard, ..stage }, time)));
-        Ok(sent)
+        }))
     }
 
-    /// The rest of the pass. It keeps the instant at which it was asked for, which is the instant of
-    /// the decisions it carries out.
-    fn enqueue_rest(&self, stage: ReconcileCursor, after: Duration) -> Enqueue {
-        let passage = JobMeta { attempts: 0, deferrals: 0, ..self.task.meta };
-        let work = TenantTaskKind::ReconcilePolicy { from: Some(stage) };
-        Enqueue::later(
-            Job::MaintainTenant(TenantTask { kind: work, meta: passage, ..self.task.clone() }),
-            after,
-        )
+    fn enqueue_rest(&self, cursor: ReconcileCursor, after: Duration) -> Enqueue {
+        self.continue_later(TenantTaskKind::ReconcilePolicy { from: Some(cursor) }, 0, after)
     }
 
     async fn reconcile_shard(
         &self,
-        decided: &PolicyContext<'_>,
-        stage: ReconcileCursor,
+        context: &PolicyContext,
+        cursor: ReconcileCursor,
         tasks: &mut PacedTasks,
     ) -> Result<(), JobError> {
-        let tenant = decided.tenant;
-        let mut rows = self.deps.mailboxes.list_shard(tenant.id, stage.shard).await?;
+        let mut rows = self.deps.mailboxes.list_shard(self.tenant.id, cursor.shard).await?;
         rows.sort_unstable_by_key(|(mailbox, _)| mailbox.id);
         let known: BTreeSet<MailboxId> = rows.iter().map(|(mailbox, _)| mailbox.id).collect();
-        let aligned = stream::iter(rows)
-            .map(|(mailbox, etag)| self.reconcile_mailbox(decided, mailbox, etag))
+        let reconciled: Vec<Option<Mailbox>> = stream::iter(rows)
+            .map(|(mailbox, etag)| self.reconcile_mailbox(context, mailbox, etag))
             .buffered(CONCURRENCY)
-            .try_collect::<Vec<_>>();
-        let aligned: Vec<Option<Mailbox>> = aligned.await?;
-        let enrolled = self.enrol_missing(decided, stage.shard, &known).await?;
-        for mailbox in aligned.into_iter().flatten().chain(enrolled) {
-            if let Some(task) = needed_task(&mailbox, tenant, stage, self.deps.clock.now()) {
+            .try_collect()
+            .await?;
+        let enrolled = match &context.scope_members {
+            Some(members) => self.enrol_missing(members, cursor.shard, &known).await?,
+            None => Vec::new(),
+        };
+        for mailbox in reconciled.into_iter().flatten().chain(enrolled) {
+            if let Some(task) = needed_task(&mailbox, &self.tenant, cursor, self.now()) {
                 tasks.push(mailbox.id, task);
             }
         }
         Ok(())
     }
+}
 
-    /// Writes what becomes of one mailbox; `None` when it is gone. Whoever else wrote the row since
-    /// it was read may have decided nothing, like a worker that stored a subscription: it is read
-    /// again, or it would stand against the policy for good.
+// === one mailbox ===
+
+impl TenantWorker<'_> {
+    /// Writes the state of one mailbox; `None` when its row is gone. The row is read again after a
+    /// conflict: its other writer may have decided nothing, like a worker that stored a
+    /// subscription, and then it would contradict the policy for good.
     async fn reconcile_mailbox(
         &self,
-        decided: &PolicyContext<'_>,
+        context: &PolicyContext,
         mailbox: Mailbox,
         etag: ETag,
     ) -> Result<Option<Mailbox>, JobError> {
         let (id, mut read) = (mailbox.id, (mailbox, etag));
         for _ in 0..MAX_CONFLICT_RETRIES {
             let (mailbox, etag) = read;
-            if let Some(after) = self.reconcile_once(decided, mailbox, etag).await? {
+            if let Some(after) = self.reconcile_once(context, mailbox, &etag).await? {
                 return Ok(Some(after));
             }
-            let Some(fresh) = self.deps.mailboxes.get(self.task.tenant, id).await? else {
+            let Some(fresh) = self.deps.mailboxes.get(self.tenant.id, id).await? else {
                 return Ok(None);
             };
             read = fresh;
         }
-        Err(JobError::retry_after(CONFLICT_BACKOFF, "others were faster each time"))
+        Err(JobError::retry_after(CONFLICT_BACKOFF, "too many write conflicts"))
     }
 
-    /// The same for the row as it was read; `None` when somebody else was faster.
+    /// The same for the row as it was read; `None` after a conflict.
     async fn reconcile_once(
         &self,
-        decided: &PolicyContext<'_>,
+        context: &PolicyContext,
         mailbox: Mailbox,
-        etag: ETag,
+        etag: &ETag,
     ) -> Result<Option<Mailbox>, JobError> {
-        let to = match mailbox.state {
+        let state = match mailbox.state {
             MailboxState::Withdrawn(_) => {
-                return self.reconcile_withdrawn(decided, mailbox, etag).await;
+                return self.reconcile_withdrawn(context, mailbox, etag).await;
             }
             MailboxState::Erased(..) => return Ok(Some(mailbox)),
             MailboxState::Active | MailboxState::Paused => {
-                self.target_state(decided, &mailbox).await?
+                self.target_state(context, &mailbox).await?
             }
         };
-        if let MailboxState::Withdrawn(_) = to {
-            let what = DecisionKind::ConsentWithdrawn { released: false };
-            self.record_decision(Some(mailbox.id), None, what).await?;
+        if let MailboxState::Withdrawn(_) = state {
+            let kind = DecisionKind::ConsentWithdrawn { released: false };
+            self.record_decision(Some(mailbox.id), None, kind).await?;
         }
-        self.set_state(MailboxStateChange { mailbox, etag, to }).await
+        self.set_state(mailbox, etag, state).await
     }
 
-    /// Who has gone is never brought back; whom only the organisation had withdrawn, it may.
+    /// Somebody who has opted out is never brought back; a consent that only the organisation had
+    /// withdrawn, it may give again.
     async fn reconcile_withdrawn(
         &self,
-        decided: &PolicyContext<'_>,
+        context: &PolicyContext,
         mailbox: Mailbox,
-        etag: ETag,
+        etag: &ETag,
     ) -> Result<Option<Mailbox>, JobError> {
         let id = mailbox.id;
-        let theirs = match mailbox.kind {
-            MailboxKind::Person => decided.scope_members.is_some_and(|all| all.may_enrol(id)),
+        let may_enrol = match mailbox.kind {
+            MailboxKind::Person => {
+                context.scope_members.as_ref().is_some_and(|members| members.may_enrol(id))
+            }
             MailboxKind::Room => false,
         };
-        if !theirs
-            || !decided.tenant.policy.allows_mailbox(id, true)
+        if !may_enrol
+            || !self.tenant.policy.allows_mailbox(id, true)
             || self.has_opted_out(id).await?
         {
             return Ok(Some(mailbox));
         }
-        let back = self
-            .organisation_consent(decided.tenant, id, mailbox.consent_epoch.saturating_add(1))
-            .await?;
-        match self.deps.mailboxes.replace(&back, &etag).await {
-            Ok(_) => Ok(Some(back)),
-            Err(error) if error.is_conflict() => Ok(None),
-            Err(error) => Err(error.into()),
-        }
+        let epoch = mailbox.consent_epoch.saturating_add(1);
+        let consented = self.organisation_consent(id, epoch).await?;
+        self.replace_mailbox(consented, etag).await
     }
 
-    /// Whether the person has said no while this part was at work. The evidence is older than the
+    /// Whether the person has opted out while this part was at work. The evidence is older than the
     /// row that was read, so it is there.
     async fn has_opted_out(&self, id: MailboxId) -> Result<bool, JobError> {
-        let about = self.deps.register.list_about(self.task.tenant, id).await?;
-        Ok(about.iter().fold(false, |no, decision| opted_out_after(decision, no)))
+        let about = self.deps.register.list_about(self.tenant.id, id).await?;
+        Ok(about.iter().fold(false, |opted_out, decision| opted_out_after(decision, opted_out)))
     }
 
-    /// Where a mailbox that may be followed has to stand.
+    /// The state of a mailbox that somebody has agreed to.
     async fn target_state(
         &self,
-        decided: &PolicyContext<'_>,
+        context: &PolicyContext,
         mailbox: &Mailbox,
     ) -> Result<MailboxState, JobError> {
-        let (policy, id) = (&decided.tenant.policy, mailbox.id);
-        let admitted = match mailbox.kind {
+        let (policy, id) = (&self.tenant.policy, mailbox.id);
+        let is_admitted = match mailbox.kind {
             MailboxKind::Room => {
-                let managed = is_managed_room(decided.rooms, id);
-                managed && policy.rooms_subscribed && !policy.excluded_mailboxes.contains(&id)
+                let is_managed = is_managed_room(&context.rooms, id);
+                is_managed && policy.rooms_subscribed && !policy.excluded_mailboxes.contains(&id)
             }
             MailboxKind::Person => match mailbox.consent.as_ref().map(|consent| consent.capacity) {
                 Some(ConsentCapacity::Organisation) if policy.consent == ConsentMode::OptIn => {
@@ -255,60 +238,67 @@ impl TenantWorker<'_> {
                     ConsentCapacity::Own
                     | ConsentCapacity::Delegate
                     | ConsentCapacity::Organisation,
-                ) => policy.allows_mailbox(id, true) && self.is_in_scope(decided, mailbox).await?,
-                // Nobody has agreed to it: it may not be followed, whoever wrote it.
+                ) => policy.allows_mailbox(id, true) && self.is_in_scope(context, mailbox).await?,
+                // Nobody has agreed to it, so it may not be followed, whatever wrote the row.
                 None => false,
             },
         };
-        Ok(if admitted { MailboxState::Active } else { MailboxState::Paused })
+        Ok(if is_admitted { MailboxState::Active } else { MailboxState::Paused })
     }
 
     async fn is_in_scope(
         &self,
-        decided: &PolicyContext<'_>,
+        context: &PolicyContext,
         mailbox: &Mailbox,
     ) -> Result<bool, JobError> {
-        let Some(group) = decided.tenant.policy.scope_group else { return Ok(true) };
-        let listed = decided.scope_members.is_some_and(|everybody| everybody.contains(mailbox.id));
-        if listed && mailbox.state.is_active() {
+        let Some(group) = self.tenant.policy.scope_group else { return Ok(true) };
+        let members = context.scope_members.as_ref();
+        let is_listed = members.is_some_and(|members| members.contains(mailbox.id));
+        if is_listed && mailbox.state.is_active() {
             return Ok(true);
         }
-        Ok(decided.graph.is_member(mailbox.id, group).await?)
-    }
-
-    /// The evidence, at the instant at which the pass was asked for: a repeat is the same entry.
-    pub(super) async fn record_decision(
-        &self,
-        about: Option<MailboxId>,
-        by: Option<MailboxId>,
-        what: DecisionKind,
-    ) -> Result<(), JobError> {
-        let (tenant, at) = (self.task.tenant, self.task.meta.first_seen);
-        self.deps.register.add(&Decision { tenant, at, by, about, kind: what }).await?;
-        Ok(())
+        Ok(self.graph.is_member(mailbox.id, group).await?)
     }
 }
 
-/// What the mailbox needs, as it stands.
+/// What the mailbox needs, as its row is.
 fn needed_task(
     mailbox: &Mailbox,
     tenant: &Tenant,
-    stage: ReconcileCursor,
+    cursor: ReconcileCursor,
     now: Timestamp,
 ) -> Option<MailboxTaskKind> {
+    let made = mailbox.subscription.as_ref();
+    let is_polled = mailbox.polling.is_some();
+    let is_covered = is_polled || made.is_some_and(|made| made.expires_at > now);
     match mailbox.state {
-        MailboxState::Active if stage.resubscribe => Some(connect::catch_up_task(mailbox, tenant)),
+        MailboxState::Active if cursor.resubscribe => {
+            let is_own = made.is_some_and(|made| made.registration == tenant.registration);
+            Some(if is_own {
+                MailboxTaskKind::SubscriptionRemoved
+            } else {
+                MailboxTaskKind::Subscribe
+            })
+        }
         // Subscribing ends with a resync, too.
-        MailboxState::Active if !is_covered(mailbox, now) => Some(MailboxTaskKind::Subscribe),
-        MailboxState::Active if stage.resync => Some(MailboxTaskKind::Resync),
-        // What is subscribed already is left alone by subscribing.
+        MailboxState::Active if !is_covered => Some(MailboxTaskKind::Subscribe),
+        MailboxState::Active if cursor.resync => Some(MailboxTaskKind::Resync),
+        // Subscribing would leave a subscription alone; renewing switches its content on or off.
         MailboxState::Active => {
-            has_wrong_content_mode(mailbox, tenant).then_some(MailboxTaskKind::Renew)
+            let is_rich = made.map(|made| made.content_key.is_some());
+            let is_wrong = is_rich.is_some_and(|rich| rich != tenant.policy.rich_notifications);
+            is_wrong.then_some(MailboxTaskKind::Renew)
         }
         MailboxState::Paused | MailboxState::Withdrawn(_) => {
-            is_followed(mailbox).then_some(MailboxTaskKind::Unsubscribe)
+            // A nonce without a subscription is one that Graph may have created all the same.
+            let may_be_followed = made.is_some() || mailbox.nonce.is_some() || is_polled;
+            may_be_followed.then_some(MailboxTaskKind::Unsubscribe)
         }
         // What is left to do for it is erasing, which has its own tasks.
         MailboxState::Erased(..) => None,
     }
+}
+
+fn is_managed_room(rooms: &[Room], mailbox: MailboxId) -> bool {
+    rooms.iter().any(|room| room.id.mailbox() == mailbox)
 }

@@ -1,0 +1,205 @@
+//! One worker at one tenant: what it works with, and what all its steps use.
+
+use std::{sync::Arc, time::Duration};
+
+use jiff::Timestamp;
+
+use crate::{
+    base::{clock::Clock, invocation::Invocation, rng::Rng},
+    domain::{
+        decision::{Decision, DecisionKind},
+        ids::{MailboxId, TenantId},
+    },
+    graph::{CallContext, Graph, TenantGraph},
+    jobs::runner::job::{Enqueue, Job, JobError},
+    messages::{JobMeta, MailboxTask, MailboxTaskKind, TenantTask, TenantTaskKind},
+    store::{
+        mailboxes::{Mailbox, MailboxState, Mailboxes},
+        register::Register,
+        rooms::RoomMap,
+        tables::ETag,
+        tenant_data::TenantData,
+        tenants::{Tenant, Tenants},
+    },
+};
+
+/// What this function works with.
+#[expect(missing_docs, reason = "each field is a port, and its type says which")]
+#[derive(Clone)]
+pub struct Deps {
+    pub tenants: Tenants,
+    pub mailboxes: Mailboxes,
+    pub rooms: RoomMap,
+    pub register: Register,
+    pub data: TenantData,
+    pub graph: Graph,
+    pub clock: Arc<dyn Clock>,
+    pub rng: Arc<dyn Rng>,
+}
+
+/// One task for one tenant, as the tenant was when the task began.
+pub(super) struct TenantWorker<'a> {
+    pub(super) deps: &'a Deps,
+    pub(super) task: &'a TenantTask,
+    pub(super) tenant: Tenant,
+    pub(super) graph: TenantGraph,
+}
+
+impl<'a> TenantWorker<'a> {
+    pub(super) fn new(
+        deps: &'a Deps,
+        invocation: &Invocation,
+        task: &'a TenantTask,
+        tenant: Tenant,
+    ) -> Self {
+        let graph = deps.graph.for_tenant(CallContext {
+            tenant: tenant.id,
+            registration: tenant.registration,
+            correlation: invocation.correlation,
+            calls: invocation.calls.clone(),
+        });
+        Self { deps, task, tenant, graph }
+    }
+
+    pub(super) fn now(&self) -> Timestamp {
+        self.deps.clock.now()
+    }
+
+    /// Tasks for this tenant's mailboxes.
+    pub(super) fn paced_tasks(&self) -> PacedTasks {
+        PacedTasks::new(self.tenant.id, JobMeta::new(self.task.meta.correlation, self.now()))
+    }
+
+    /// The rest of this task. It keeps the instant at which the task was first sent, which is the
+    /// instant of the decisions that it carries out.
+    pub(super) fn continue_later(
+        &self,
+        kind: TenantTaskKind,
+        deferrals: u32,
+        after: Duration,
+    ) -> Enqueue {
+        let meta = JobMeta { attempts: 0, deferrals, ..self.task.meta };
+        Enqueue::later(
+            Job::MaintainTenant(TenantTask { tenant: self.tenant.id, kind, meta }),
+            after,
+        )
+    }
+
+    /// Adds evidence to the register, at the instant at which the task was first sent: a repetition
+    /// is the same entry.
+    pub(super) async fn record_decision(
+        &self,
+        about: Option<MailboxId>,
+        by: Option<MailboxId>,
+        kind: DecisionKind,
+    ) -> Result<(), JobError> {
+        let (tenant, at) = (self.tenant.id, self.task.meta.first_seen);
+        self.deps.register.add(&Decision { tenant, at, by, about, kind }).await?;
+        Ok(())
+    }
+
+    /// Writes a mailbox's new state; `None` where another worker has written the row since it was
+    /// read.
+    pub(super) async fn set_state(
+        &self,
+        mailbox: Mailbox,
+        etag: &ETag,
+        state: MailboxState,
+    ) -> Result<Option<Mailbox>, JobError> {
+        if mailbox.state == state {
+            return Ok(Some(mailbox));
+        }
+        self.replace_mailbox(Mailbox { state, ..mailbox }, etag).await
+    }
+
+    /// Writes a mailbox; `None` where another worker has written the row since it was read.
+    pub(super) async fn replace_mailbox(
+        &self,
+        mailbox: Mailbox,
+        etag: &ETag,
+    ) -> Result<Option<Mailbox>, JobError> {
+        match self.deps.mailboxes.replace(&mailbox, etag).await {
+            Ok(_) => Ok(Some(mailbox)),
+            Err(error) if error.is_conflict() => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+// === tasks for many mailboxes, spread over time ===
+
+/// Tasks that leave in a second. Graph lets an app change 500 subscriptions in 20 s for a tenant
+/// and 2,000 for all tenants (learn.microsoft.com/graph/throttling-limits, 2026-02-06); each new
+/// one makes it call our webhook twice and is followed by a resync. This is a fifth of what one
+/// tenant may change, beside the half that renewals may take, so that ten tenants at once stay
+/// below the limit for all.
+const TASKS_PER_SECOND: u32 = 5;
+/// Tasks of one invocation, or a few more: 200 s of work, so that the next part is sent when this
+/// one is nearly done and no queue ever holds a whole tenant.
+pub(super) const MAX_TASKS_PER_RUN: usize = 1_000;
+
+/// Tasks of one tenant that leave one after another.
+pub(super) struct PacedTasks {
+    tenant: TenantId,
+    meta: JobMeta,
+    expires_at: Option<Timestamp>,
+    queued: Vec<Enqueue>,
+}
+
+impl PacedTasks {
+    fn new(tenant: TenantId, meta: JobMeta) -> Self {
+        Self { tenant, meta, expires_at: None, queued: Vec::new() }
+    }
+
+    /// Lets tasks that still wait for Graph at `at` end there, because they are sent again then.
+    pub(super) fn expiring_at(self, at: Timestamp) -> Self {
+        Self { expires_at: Some(at), ..self }
+    }
+
+    pub(super) fn push(&mut self, mailbox: MailboxId, kind: MailboxTaskKind) {
+        let Self { tenant, meta, expires_at: due, .. } = *self;
+        let task = MailboxTask { tenant, mailbox, kind, nonce: None, due, meta };
+        self.queued.push(Enqueue::later(Job::MaintainMailbox(task), self.next_delay()));
+    }
+
+    pub(super) fn is_full(&self) -> bool {
+        self.queued.len() >= MAX_TASKS_PER_RUN
+    }
+
+    /// When the next one would leave.
+    pub(super) fn next_delay(&self) -> Duration {
+        let ahead = u32::try_from(self.queued.len()).unwrap_or(u32::MAX);
+        Duration::from_secs(1) * (ahead / TASKS_PER_SECOND)
+    }
+
+    pub(super) fn into_jobs(self) -> Vec<Enqueue> {
+        self.queued
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::domain::ids::CorrelationId;
+
+    #[test]
+    fn no_twenty_seconds_hold_more_than_a_fifth_of_what_graph_allows() {
+        let meta = JobMeta::new(CorrelationId(1), Timestamp::UNIX_EPOCH);
+        let tenant = TenantId(Uuid::from_u128(9));
+        let mut tasks = PacedTasks::new(tenant, meta);
+        for n in 0..1_000 {
+            tasks.push(MailboxId(Uuid::from_u128(n)), MailboxTaskKind::Subscribe);
+        }
+        assert_eq!(tasks.next_delay(), Duration::from_secs(200));
+        let next = tasks.into_jobs();
+        assert_eq!(next[0].delay, Duration::ZERO);
+        for first in &next {
+            let within = |other: &&Enqueue| {
+                other.delay >= first.delay && other.delay < first.delay + Duration::from_secs(20)
+            };
+            assert!(next.iter().filter(within).count() <= 100);
+        }
+    }
+}
