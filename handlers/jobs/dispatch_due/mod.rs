@@ -1,127 +1,212 @@
-//! `dispatch-due`: nudges what is due, and empties the poison queues into `Failures`.
+//! `dispatch-due`: sends jobs for what is due, and moves poison messages into `Failures`.
 //!
-//! The timer only moves an entry on and sends a nudge; the worker that finds the truth settled
-//! deletes it. So a lost nudge costs one round and nothing else. The timer never reads what an entry
-//! is about: its cost is what is due, and a row that it misread could not be forgotten by mistake.
+//! The timer only reschedules an entry and sends a job; the worker that finds the booking or
+//! mailbox settled deletes the entry. So a lost job costs one attempt and nothing else. The timer
+//! never reads what an entry is about: its cost depends on what is due alone, and a row that it
+//! misread could not be forgotten by mistake.
 //!
-//! A run keeps nothing for the next one. It sends only as many looks as are to be done until then
-//! (`send_slots`), so however much is due, what waits is in the table and not in a queue.
+//! A run keeps nothing for the next one. It sends only as many renewals as can be done until then
+//! (`renewals`), so however much is due, what waits is in the table and not in a queue.
 //!
-//! It also has keys made and destroyed that are due for it, see `keys`.
-//!
-//! Once a day it also has those tenants looked at whose mailboxes depend on the directory, see
-//! `daily_task`.
+//! It also creates and destroys the keys that are due for it (`keys`), and sends each tenant's
+//! daily task (`daily_task`).
 
-mod daily;
+mod deps;
 mod keys;
-mod poison;
 mod renewals;
 mod reschedule;
-mod send_slots;
-mod unsettled;
 
-use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
-use jiff::{SignedDuration, Timestamp};
+use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 
 use crate::{
-    base::{clock::Clock, rng::Rng},
-    identity::keys::{KeyRing, content_keys::ContentKeys},
-    jobs::runner::{TimerJob, job::JobError},
-    queue::Outbox,
-    store::{due::DueEntries, failures::Failures, tenants::Tenants},
+    domain::{ids::CorrelationId, tenancy::TenantState},
+    jobs::runner::{
+        TimerJob,
+        job::{Enqueue, Job, JobError},
+    },
+    messages::{BookingJob, BookingRequest, JobMeta, TenantTask, TenantTaskKind},
+    queue::{MAX_MESSAGES_PER_RECEIVE, Queue},
+    store::{
+        due::{DuePurpose, DueSubject},
+        failures::Failure,
+        tenants::Tenant,
+    },
 };
 
-/// What this function works with.
-#[derive(Clone)]
-pub struct Deps {
-    /// What is due.
-    pub due: DueEntries,
-    /// Who is connected.
-    pub tenants: Tenants,
-    /// Where failures go.
-    pub failures: Failures,
-    /// The poison queues, and the way to the workers.
-    pub outbox: Arc<dyn Outbox>,
-    /// The keys that grow old.
-    pub keys: RotatedKeys,
-    /// The time.
-    pub clock: Arc<dyn Clock>,
-    /// Chance.
-    pub rng: Arc<dyn Rng>,
-}
+use reschedule::{CHUNK, DispatchCounts, PAGE_SIZE, reschedule, send_and_reschedule};
 
-/// The keys that grow old.
-#[derive(Clone)]
-pub struct RotatedKeys {
-    /// What proves that a notification is ours.
-    pub client_state: Arc<KeyRing>,
-    /// What cookies are sealed with.
-    pub cookies: Arc<KeyRing>,
-    /// What Graph seals content with.
-    pub content: Arc<ContentKeys>,
-    /// How old the newest content key may be before there is a new one.
-    pub content_max_age: SignedDuration,
-}
+pub use deps::{Deps, RotatedKeys};
+
+/// The hour (UTC) in whose first minutes every tenant has its daily task: a quiet one in Europe,
+/// and not the one of `purge-expired`. Nobody notifies us of who joins or leaves a scope group or
+/// the organisation, and nothing else watches a task of a tenant that was lost. The next day's run
+/// makes up for one that is missed, or that fails before it comes to this: so a change is noticed
+/// after two days at the latest.
+const DAILY_HOUR: i8 = 2;
+/// Those minutes: the timer runs once in them.
+const DAILY_MINUTES: i8 = 5;
+/// Over how many seconds the tenants are spread, so that they do not all call Graph at once.
+const DAILY_SPREAD: u64 = 60 * 60;
 
 /// What one run did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct DispatchSummary {
-    /// Bookings nudged.
+    /// Bookings for which a job was sent.
     pub unsettled: u64,
     /// How many seconds the oldest of them had been due; 0 when none was.
     pub unsettled_oldest_s: u64,
-    /// Mailboxes whose look was sent off.
+    /// Mailboxes for which a check was sent.
     pub renewals: u64,
-    /// How many seconds the oldest look had been due; 0 when none was.
+    /// How many seconds the oldest of them had been due; 0 when none was.
     pub renewals_oldest_s: u64,
     /// Due entries that were read and wait for the next run. What was not even read is not among
-    /// them: to count it would cost the reading of it.
+    /// them, because counting it would cost reading it.
     pub remaining: u64,
-    /// Poisoned messages recorded.
+    /// Poison messages recorded as failures.
     pub poisoned: u64,
-    /// Tenants whose daily look was sent off.
+    /// Tenants whose daily task was sent.
     pub reconciled: u64,
 }
 
 #[async_trait]
 impl TimerJob for Deps {
     async fn run(&self, stop_at: Timestamp) -> Result<(), JobError> {
-        let nudged = run(self, stop_at).await?;
+        let done = run(self, stop_at).await?;
         tracing::info!(
-            unsettled = nudged.unsettled,
-            unsettled_oldest_s = nudged.unsettled_oldest_s,
-            renewals = nudged.renewals,
-            looks_oldest_s = nudged.renewals_oldest_s,
-            left = nudged.remaining,
-            poisoned = nudged.poisoned,
-            aligned = nudged.reconciled,
-            "nudged"
+            unsettled = done.unsettled,
+            unsettled_oldest_s = done.unsettled_oldest_s,
+            renewals = done.renewals,
+            renewals_oldest_s = done.renewals_oldest_s,
+            remaining = done.remaining,
+            poisoned = done.poisoned,
+            reconciled = done.reconciled,
+            "due work dispatched"
         );
         Ok(())
     }
 }
 
-/// Nudges what is due until nothing is left or `stop_at` has come.
+/// Sends jobs for what is due until nothing is left or `stop_at` has come.
 ///
 /// # Errors
-/// [`JobError`] when a table or queue does not answer; the next run goes on where this one stopped.
+/// [`JobError`] when a table or queue does not answer; the next run continues where this one stopped.
 pub async fn run(deps: &Deps, stop_at: Timestamp) -> Result<DispatchSummary, JobError> {
     let began = deps.clock.now();
-    // A backlog of bookings must not cost a subscription its life.
-    let looks = renewals::dispatch(deps, stop_at).await?;
-    let poisoned = poison::drain(deps, stop_at).await?;
-    let unsettled = unsettled::dispatch(deps, stop_at).await?;
-    let aligned = daily::enqueue_daily_tasks(deps, began, stop_at).await?;
+    // Renewals first: a backlog of bookings must not cost a subscription its life.
+    let renewals = renewals::dispatch(deps, stop_at).await?;
+    let poisoned = drain_poison_queues(deps, stop_at).await?;
+    let unsettled = dispatch_unsettled(deps, stop_at).await?;
+    let reconciled = enqueue_daily_tasks(deps, began, stop_at).await?;
     keys::rotate(deps).await;
     Ok(DispatchSummary {
         unsettled: unsettled.sent,
         unsettled_oldest_s: unsettled.oldest_s,
-        renewals: looks.sent,
-        renewals_oldest_s: looks.oldest_s,
-        remaining: looks.remaining() + unsettled.remaining(),
+        renewals: renewals.sent,
+        renewals_oldest_s: renewals.oldest_s,
+        remaining: renewals.remaining() + unsettled.remaining(),
         poisoned,
-        reconciled: aligned,
+        reconciled,
     })
+}
+
+/// What has killed the process too often becomes a row that people can see and replay.
+async fn drain_poison_queues(deps: &Deps, stop_at: Timestamp) -> Result<u64, JobError> {
+    let mut drained = 0;
+    for queue in Queue::ALL {
+        while deps.clock.now() < stop_at {
+            let poisoned = deps.outbox.receive_poisoned(queue, MAX_MESSAGES_PER_RECEIVE).await?;
+            if poisoned.is_empty() {
+                break;
+            }
+            for message in poisoned {
+                let failure = Failure::from_poison_message(queue, &message.text, deps.clock.now());
+                deps.failures.record(&failure).await?;
+                deps.outbox.delete_poisoned(queue, &message.receipt).await?;
+                drained += 1;
+            }
+        }
+    }
+    Ok(drained)
+}
+
+/// Sends jobs for bookings that are not settled.
+async fn dispatch_unsettled(deps: &Deps, stop_at: Timestamp) -> Result<DispatchCounts, JobError> {
+    let (mut counts, mut from) = (DispatchCounts::default(), None);
+    // One instant for the whole run, so that it does not find the entries that it rescheduled.
+    let now = deps.clock.now();
+    while deps.clock.now() < stop_at {
+        let (entries, next) =
+            deps.due.list_due(DuePurpose::Unsettled, now, from, PAGE_SIZE).await?;
+        counts.add(&entries, now);
+        for chunk in entries.chunks(CHUNK) {
+            if deps.clock.now() >= stop_at {
+                return Ok(counts);
+            }
+            let (mut moves, mut jobs) = (Vec::new(), Vec::new());
+            for entry in chunk {
+                let DueSubject::Booking(key) = entry.subject else { continue };
+                let next = reschedule(deps, entry, now, SignedDuration::ZERO);
+                let (due, meta) = (Some(next.at), new_meta(deps, now));
+                let job = BookingJob { key, due, conflicts: 0, meta };
+                jobs.push(Enqueue::now(Job::CreateBooking(BookingRequest(job))));
+                moves.push((*entry, next));
+            }
+            send_and_reschedule(deps, &moves, jobs).await?;
+            counts.sent += moves.len() as u64;
+        }
+        from = next;
+        if from.is_none() {
+            break;
+        }
+    }
+    Ok(counts)
+}
+
+/// Sends each tenant's daily task, once a day. One pass too many is harmless, because it changes
+/// only what is not in line; and all of a day have the same instant, so what they decide is the
+/// same entry of the register.
+async fn enqueue_daily_tasks(
+    deps: &Deps,
+    began: Timestamp,
+    stop_at: Timestamp,
+) -> Result<u64, JobError> {
+    let Some(asked_at) = daily_hour(began) else { return Ok(0) };
+    let mut sent = 0;
+    for (tenant, _) in deps.tenants.list().await? {
+        if deps.clock.now() >= stop_at {
+            break;
+        }
+        let Some(kind) = daily_task(&tenant) else { continue };
+        let task = TenantTask { tenant: tenant.id, kind, meta: new_meta(deps, asked_at) };
+        let delay = Duration::from_secs(deps.rng.below(DAILY_SPREAD));
+        deps.outbox.enqueue(Enqueue::later(Job::MaintainTenant(task), delay)).await?;
+        sent += 1;
+    }
+    Ok(sent)
+}
+
+/// When the daily hour began, in its first minutes.
+fn daily_hour(now: Timestamp) -> Option<Timestamp> {
+    let utc = now.to_zoned(TimeZone::UTC);
+    let is_time = utc.hour() == DAILY_HOUR && utc.minute() < DAILY_MINUTES;
+    let since = SignedDuration::from_mins(utc.minute().into())
+        + SignedDuration::from_secs(utc.second().into())
+        + SignedDuration::from_nanos(utc.subsec_nanosecond().into());
+    is_time.then(|| now - since)
+}
+
+fn daily_task(tenant: &Tenant) -> Option<TenantTaskKind> {
+    match tenant.state {
+        TenantState::Active => Some(TenantTaskKind::ReconcilePolicy { from: None }),
+        TenantState::Disconnecting => Some(TenantTaskKind::Leave),
+        TenantState::Suspended(_) | TenantState::Deleted(_) => None,
+    }
+}
+
+/// A job that a timer sends is the first of its kind, and has a correlation of its own.
+fn new_meta(deps: &Deps, first_seen: Timestamp) -> JobMeta {
+    JobMeta::new(CorrelationId(deps.rng.uuid().as_u128()), first_seen)
 }

@@ -1,41 +1,42 @@
-//! Due entries are moved on: the new entry before the nudge, the nudge before the old entry goes.
+//! Due entries are rescheduled: the new entry is written before the job is sent, and the old one is
+//! removed after that.
 
 use futures::{StreamExt, TryStreamExt, stream};
 use jiff::{SignedDuration, Timestamp};
 
-use super::Deps;
+use super::deps::Deps;
 use crate::{
     jobs::runner::job::{Enqueue, JobError},
     store::due::{DueEntry, DuePurpose},
 };
 
-/// When an unsettled booking is nudged again; each round waits twice as long.
+/// When a job for an unsettled booking is sent again; each attempt waits twice as long.
 const UNSETTLED_RETRY: SignedDuration = SignedDuration::from_mins(15);
-/// The longest wait between two rounds: what will never settle costs four looks a day.
+/// The longest wait between two attempts: what will never settle costs four jobs a day.
 const MAX_RETRY_DELAY: SignedDuration = SignedDuration::from_hours(6);
-/// When a look is nudged again: the subscription lives at least half a day beyond the first nudge.
+/// When a check of a mailbox is sent again: its subscription lives for at least half a day beyond
+/// the first attempt.
 const RENEWAL_RETRY: SignedDuration = SignedDuration::from_hours(1);
 /// How many due entries are read at a time: all that a page of a table holds
 /// (learn.microsoft.com/rest/api/storageservices/query-timeout-and-pagination: 1,000).
 pub(super) const PAGE_SIZE: u16 = 1_000;
 /// Calls in flight to a table or queue.
 const CONCURRENCY: usize = 32;
-/// How many entries are moved between two looks at the clock: ten calls in turn, twice.
+/// How many entries are rescheduled before the clock is read again: ten calls in turn, twice.
 pub(super) const CHUNK: usize = CONCURRENCY * 10;
 
 /// What a run saw of the entries with one purpose.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct DispatchCounts {
-    /// How many were read.
     read: u64,
-    /// How many were moved on, and their nudges sent.
+    /// How many were rescheduled, and their jobs sent.
     pub(super) sent: u64,
     /// How many seconds the oldest had been due.
     pub(super) oldest_s: u64,
 }
 
 impl DispatchCounts {
-    /// `load_entries` were read in a run that began at `now`.
+    /// Counts `entries` that were read in a run that began at `now`.
     pub(super) fn add(&mut self, entries: &[DueEntry], now: Timestamp) {
         self.read += entries.len() as u64;
         let waited = entries.iter().map(|entry| now.duration_since(entry.at).as_secs()).max();
@@ -49,44 +50,35 @@ impl DispatchCounts {
     }
 }
 
-/// An entry, and the same later.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct RescheduledEntry {
-    pub(super) old: DueEntry,
-    pub(super) new: DueEntry,
-}
-
-/// Where `entry` goes when its nudge is seen `after` from now: it comes back only when that nudge
-/// has had its time.
+/// The entry as it comes back when its job, which is seen `after` from now, has had its time.
 pub(super) fn reschedule(
     deps: &Deps,
     entry: &DueEntry,
     now: Timestamp,
     after: SignedDuration,
-) -> RescheduledEntry {
-    let again = match entry.purpose {
+) -> DueEntry {
+    let retry = match entry.purpose {
         DuePurpose::Renew => RENEWAL_RETRY,
         DuePurpose::Unsettled | DuePurpose::Purge => UNSETTLED_RETRY,
     };
+    // So that what fell due together does not come back together.
     let spread = i64::try_from(deps.rng.below(60_000)).unwrap_or(0);
-    let again = (again * (1_i32 << entry.attempt.min(8))).min(MAX_RETRY_DELAY);
-    let at = now + after + again + SignedDuration::from_millis(spread);
-    let round = entry.attempt.saturating_add(1);
-    RescheduledEntry { old: *entry, new: DueEntry { at, attempt: round, ..*entry } }
+    let retry = (retry * (1_i32 << entry.attempt.min(8))).min(MAX_RETRY_DELAY);
+    let at = now + after + retry + SignedDuration::from_millis(spread);
+    DueEntry { at, attempt: entry.attempt.saturating_add(1), ..*entry }
 }
 
-/// Moves entries on and sends what nudges them.
+/// Writes the new entry of each pair, sends the jobs, and removes the old entries.
 pub(super) async fn send_and_reschedule(
     deps: &Deps,
-    moves: &[RescheduledEntry],
-    nudges: Vec<Enqueue>,
+    moves: &[(DueEntry, DueEntry)],
+    jobs: Vec<Enqueue>,
 ) -> Result<(), JobError> {
-    let new: Vec<DueEntry> = moves.iter().map(|moved| moved.new).collect();
-    let puts = new.into_iter().map(|entry| async move { deps.due.upsert(&entry).await });
-    stream::iter(puts).buffer_unordered(CONCURRENCY).try_collect::<()>().await?;
-    let sends = nudges.into_iter().map(|next| deps.outbox.enqueue(next));
+    let (old, new): (Vec<DueEntry>, Vec<DueEntry>) = moves.iter().copied().unzip();
+    let writes = new.into_iter().map(|entry| async move { deps.due.upsert(&entry).await });
+    stream::iter(writes).buffer_unordered(CONCURRENCY).try_collect::<()>().await?;
+    let sends = jobs.into_iter().map(|job| deps.outbox.enqueue(job));
     stream::iter(sends).buffer_unordered(CONCURRENCY).try_collect::<()>().await?;
-    let old: Vec<DueEntry> = moves.iter().map(|moved| moved.old).collect();
     deps.due.remove_all(&old).await?;
     Ok(())
 }
@@ -107,13 +99,13 @@ mod tests {
         let subject = DueSubject::Mailbox(TenantId(Uuid::nil()), MailboxId(Uuid::nil()));
         let due = |time: &str| DueEntry::new(DuePurpose::Renew, at(time), subject);
         let now = at("09:10:00");
-        let mut seen = DispatchCounts::default();
-        seen.add(&[], now);
-        assert_eq!((seen.oldest_s, seen.remaining()), (0, 0));
+        let mut counts = DispatchCounts::default();
+        counts.add(&[], now);
+        assert_eq!((counts.oldest_s, counts.remaining()), (0, 0));
         // Within an hour shards come one after the other, and not by time.
-        seen.add(&[due("09:09:00"), due("09:00:00")], now);
-        seen.add(&[due("09:05:00")], now);
-        seen.sent += 2;
-        assert_eq!((seen.oldest_s, seen.remaining()), (600, 1));
+        counts.add(&[due("09:09:00"), due("09:00:00")], now);
+        counts.add(&[due("09:05:00")], now);
+        counts.sent += 2;
+        assert_eq!((counts.oldest_s, counts.remaining()), (600, 1));
     }
 }

@@ -2,19 +2,25 @@
 //!
 //! A due entry says when to look, never that something may be deleted: a booking that was moved
 //! later keeps its row, and its later entry was written before it moved.
-
-mod records;
+//!
+//! Records stay longer than bookings: failures for 30 days, calls for as long as the tenant's
+//! policy says, and for as long again whatever there is about a tenant that has left. They need no
+//! due entries: whole days are deleted, once a day, and the next day makes up for one that was
+//! missed.
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use futures::{StreamExt, stream};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 
 use crate::{
     base::clock::Clock,
     booking::LedgerClaims,
-    domain::{booking::Booking, interval::Interval, keys::BookingKey},
+    domain::{
+        booking::Booking, interval::Interval, keys::BookingKey, retention::FAILURE_RETENTION,
+        tenancy::TenantState,
+    },
     jobs::runner::{TimerJob, job::JobError},
     store::{
         StoreError,
@@ -25,35 +31,31 @@ use crate::{
         failures::Failures,
         register::Register,
         tables::ETag,
-        tenants::Tenants,
+        tenants::{Tenant, Tenants},
     },
 };
 
-/// How many bookings are deleted at once: enough to keep the table busy, few enough to be polite.
+/// How many bookings are deleted side by side.
 const CONCURRENCY: usize = 8;
 /// How many due entries are read at a time.
 const PAGE_SIZE: u16 = 500;
+/// The hour (UTC) in whose first quarter the records are purged: the quietest one in Europe.
+const RECORDS_HOUR: i8 = 3;
+/// That quarter in minutes: the timer runs once in it.
+const RECORDS_MINUTES: i8 = 15;
 
 /// What this function works with.
+#[expect(missing_docs, reason = "each field is a port, and its type says which")]
 #[derive(Clone)]
 pub struct Deps {
-    /// What is over.
     pub bookings: Bookings,
-    /// The pointers to it.
     pub appointments: Appointments,
-    /// Its times in the ledger.
     pub claims: LedgerClaims,
-    /// What is due.
     pub due: DueEntries,
-    /// Whose records there are.
     pub tenants: Tenants,
-    /// Records of failures.
     pub failures: Failures,
-    /// Records of calls.
     pub audit: Audit,
-    /// Records of decisions.
     pub register: Register,
-    /// The time.
     pub clock: Arc<dyn Clock>,
 }
 
@@ -66,20 +68,20 @@ pub struct PurgeSummary {
     pub skipped: u32,
     /// Bookings that could not be deleted now; their entries stay.
     pub remaining: u32,
-    /// Records of failures and calls that were old enough to go.
+    /// Records deleted because their retention is over.
     pub records: u64,
 }
 
 #[async_trait]
 impl TimerJob for Deps {
     async fn run(&self, stop_at: Timestamp) -> Result<(), JobError> {
-        let purged = run(self, stop_at).await?;
+        let done = run(self, stop_at).await?;
         tracing::info!(
-            deleted = purged.deleted,
-            passed_over = purged.skipped,
-            left = purged.remaining,
-            records = purged.records,
-            "purged"
+            deleted = done.deleted,
+            skipped = done.skipped,
+            remaining = done.remaining,
+            records = done.records,
+            "expired data purged"
         );
         Ok(())
     }
@@ -88,11 +90,11 @@ impl TimerJob for Deps {
 /// Deletes what is due until nothing is left or `stop_at` has come.
 ///
 /// # Errors
-/// [`JobError`] when the due entries cannot be read; a booking that cannot be deleted is only left.
+/// [`JobError`] when the due entries cannot be read; a booking that cannot be deleted only remains.
 pub async fn run(deps: &Deps, stop_at: Timestamp) -> Result<PurgeSummary, JobError> {
-    let mut purged = PurgeSummary::default();
+    let mut summary = PurgeSummary::default();
     let mut from = None;
-    // One instant for the whole run: a listing goes on only under the question it began with.
+    // One instant for the whole run: a listing continues only under the question it began with.
     let now = deps.clock.now();
     loop {
         let (entries, next) = deps.due.list_due(DuePurpose::Purge, now, from, PAGE_SIZE).await?;
@@ -104,11 +106,11 @@ pub async fn run(deps: &Deps, stop_at: Timestamp) -> Result<PurgeSummary, JobErr
         let mut finished = Vec::new();
         for (entry, result) in results {
             match result {
-                Ok(true) => purged.deleted += 1,
-                Ok(false) => purged.skipped += 1,
+                Ok(true) => summary.deleted += 1,
+                Ok(false) => summary.skipped += 1,
                 Err(error) => {
-                    purged.remaining += 1;
-                    tracing::warn!(%error, "a booking could not be purged now");
+                    summary.remaining += 1;
+                    tracing::warn!(%error, "booking purge failed; will be retried");
                     continue;
                 }
             }
@@ -118,22 +120,24 @@ pub async fn run(deps: &Deps, stop_at: Timestamp) -> Result<PurgeSummary, JobErr
         deps.due.remove_all(&finished).await?;
         from = next;
         if deps.clock.now() >= stop_at {
-            return Ok(purged);
+            return Ok(summary);
         }
         if from.is_none() {
-            purged.records = records::purge(deps, now, stop_at).await?;
-            return Ok(purged);
+            summary.records = purge_records(deps, now, stop_at).await?;
+            return Ok(summary);
         }
     }
 }
+
+// === bookings ===
 
 /// Whether the booking was deleted; `false` when the entry watches nothing any more.
 async fn purge_booking(deps: &Deps, entry: &DueEntry, now: Timestamp) -> Result<bool, StoreError> {
     let DueSubject::Booking(key) = entry.subject else { return Ok(false) };
     let read = match deps.bookings.get(&key).await {
-        // Nobody can use it, and its time is over: it must not stay because it is broken.
+        // Nothing can use it, and its time is over: it must not stay because it is broken.
         Err(StoreError::Unreadable { .. }) => {
-            tracing::error!("a booking that cannot be understood is purged by its keys");
+            tracing::error!("unreadable booking row deleted by key");
             deps.bookings.remove(&key, None).await?;
             return Ok(true);
         }
@@ -147,7 +151,7 @@ async fn purge_booking(deps: &Deps, entry: &DueEntry, now: Timestamp) -> Result<
     Ok(true)
 }
 
-/// The ledger and the pointers first, the booking that names them last.
+/// The ledger and the copies first, the booking that names them last.
 async fn delete_booking(
     deps: &Deps,
     key: BookingKey,
@@ -160,8 +164,8 @@ async fn delete_booking(
     if !intervals.is_empty() {
         deps.claims.release(key, &intervals, None).await?;
     }
-    for pointer in &booking.known_copies {
-        deps.appointments.remove(key.tenant, pointer.mailbox, &pointer.event).await?;
+    for copy in &booking.known_copies {
+        deps.appointments.remove(key.tenant, copy.mailbox, &copy.event).await?;
     }
     deps.bookings.remove(&key, Some(etag)).await?;
     if let Some(at) = booking.unsettled_due {
@@ -169,4 +173,57 @@ async fn delete_booking(
         deps.due.remove(&DueEntry::new(DuePurpose::Unsettled, at, subject)).await?;
     }
     Ok(())
+}
+
+// === records ===
+
+/// Deletes records whose retention is over, tenant by tenant, until `stop_at`.
+async fn purge_records(deps: &Deps, now: Timestamp, stop_at: Timestamp) -> Result<u64, StoreError> {
+    let utc = now.to_zoned(TimeZone::UTC);
+    if utc.hour() != RECORDS_HOUR || utc.minute() >= RECORDS_MINUTES {
+        return Ok(0);
+    }
+    let failed_before = now - FAILURE_RETENTION;
+    let mut removed = deps.failures.remove_before(None, failed_before).await?;
+    for (tenant, etag) in deps.tenants.list().await? {
+        if deps.clock.now() >= stop_at {
+            break;
+        }
+        removed += deps.failures.remove_before(Some(tenant.id), failed_before).await?;
+        let audited_before =
+            now - SignedDuration::from_hours(24 * i64::from(tenant.policy.audit_days));
+        removed += match tenant.state {
+            TenantState::Deleted(at) if at <= audited_before => {
+                purge_tenant(deps, &tenant, &etag, at, now).await?
+            }
+            TenantState::Active
+            | TenantState::Suspended(_)
+            | TenantState::Disconnecting
+            | TenantState::Deleted(_) => {
+                let day = audited_before.to_zoned(TimeZone::UTC).date();
+                deps.audit.remove_before(tenant.id, day).await?
+            }
+        };
+    }
+    Ok(removed)
+}
+
+/// What is left of a tenant that left at `at`: its audit, its register, and last of all its row,
+/// which leads here again when this is cut off. What was recorded after it left stays, because the
+/// tenant may be reconnecting right now.
+async fn purge_tenant(
+    deps: &Deps,
+    tenant: &Tenant,
+    etag: &ETag,
+    at: Timestamp,
+    now: Timestamp,
+) -> Result<u64, StoreError> {
+    let today = now.to_zoned(TimeZone::UTC).date();
+    let mut removed = deps.audit.remove_before(tenant.id, today).await?;
+    removed += deps.register.remove_until(tenant.id, at).await?;
+    match deps.tenants.remove(tenant.id, etag).await {
+        Ok(()) => Ok(removed + 1),
+        Err(error) if error.is_conflict() => Ok(removed),
+        Err(error) => Err(error),
+    }
 }

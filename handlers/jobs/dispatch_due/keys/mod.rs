@@ -1,23 +1,25 @@
-//! Keys grow old: new ones are made, and old ones go when nothing needs them any more.
+//! Replaces keys that are old enough, and destroys the ones before when nothing needs them any
+//! more.
 //!
-//! A **content key** is superseded as soon as a newer one is in the vault. Who has not looked since
-//! then goes on with it for an hour at most (the cache); a subscription that was made or renewed with
-//! it lives for less than a day more, and every renewal brings the newest; Graph repeats a notification
-//! for four hours. That is 29 hours, and after 48 no subscription names it: it is destroyed.
+//! A **content key** is superseded as soon as a newer one is in the vault. A process that has not
+//! read the vault since then continues with it for an hour at most (the cache); a subscription that
+//! was created or renewed with it lives for less than a day more, and every renewal brings the
+//! newest; Graph retries a notification for four hours. That is 29 hours, and after 48 no
+//! subscription names it: it is destroyed.
 //!
-//! A **client-state key** is of use as long as a subscription carries a client state made with it,
-//! which no renewal can change: at most seven days, then four hours of repetitions. It stays for
-//! fourteen. A new one waits an hour before anything is made with it, so that every process knows it
-//! by then, and so that of two runs at once the one that wrote last has lost nothing for the other.
-//! Cookies are sealed with keys of the same kind, and live for an hour.
+//! A **client-state key** is needed as long as a subscription carries a client state made with it,
+//! which no renewal can change: at most seven days, then four hours of retries. It stays for
+//! fourteen. A new one waits an hour before anything is made with it, so that every process knows
+//! it by then, and so that of two runs at once the one that wrote last has lost nothing for the
+//! other. Cookies are sealed with keys of the same kind, and live for an hour.
 //!
-//! Whatever fails here is said in the log and tried again by the next run; nothing else waits for it.
+//! A failure here is logged and tried again by the next run; nothing else waits for it.
 
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 
-use super::Deps;
+use super::deps::Deps;
 use crate::{
     base::{clock::Clock, rng::Rng},
     domain::{
@@ -32,10 +34,10 @@ use crate::{
     store::error::StoreError,
 };
 
-/// How long a new one is known before it is used.
+/// How long every process may take to read a new key before it is used.
 const ACTIVATION_DELAY: SignedDuration = SignedDuration::from_hours(1);
 
-/// What kept a key from being made or destroyed.
+/// Why a key was not created or destroyed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 enum RotationError {
     #[error(transparent)]
@@ -44,11 +46,11 @@ enum RotationError {
     NotWritten(#[from] VaultWriteError),
     #[error(transparent)]
     Store(#[from] StoreError),
-    #[error("the cryptography library makes no key")]
+    #[error("the cryptography library generates no key")]
     NotGenerated,
 }
 
-/// Makes and destroys what is due; what fails is logged, once for each kind of key.
+/// Creates and destroys what is due, each kind of key for itself.
 pub(super) async fn rotate(deps: &Deps) {
     let (clock, rng) = (deps.clock.as_ref(), deps.rng.as_ref());
     log_failure(CLIENT_STATE_KEYS, rotate_key_ring(&deps.keys.client_state, clock, rng).await);
@@ -57,8 +59,8 @@ pub(super) async fn rotate(deps: &Deps) {
 }
 
 fn log_failure(secret: &str, outcome: Result<(), RotationError>) {
-    let Err(trouble) = outcome else { return };
-    let what = match trouble {
+    let Err(error) = outcome else { return };
+    let remedy = match error {
         RotationError::NotWritten(VaultWriteError::Forbidden) => {
             "give the handler's identity the role Key Vault Secrets Officer on the vault, or change the keys by hand"
         }
@@ -66,47 +68,46 @@ fn log_failure(secret: &str, outcome: Result<(), RotationError>) {
         | RotationError::KeysUnavailable(_)
         | RotationError::Store(_)
         | RotationError::NotGenerated => {
-            "the next run tries again; if this goes on, look at the vault"
+            "the next run tries again; if this continues, look at the vault"
         }
     };
-    tracing::warn!(secret, %trouble, what_to_do = what, "keys cannot be changed");
+    tracing::warn!(secret, %error, remedy, "key rotation failed");
 }
 
-/// The content keys, as long as any tenant has its notifications brought with content.
+/// The content keys, as long as any tenant wants content in its notifications.
 async fn rotate_content_keys(deps: &Deps) -> Result<(), RotationError> {
     let tenants = deps.tenants.list().await?;
-    let rich = tenants.iter().any(|(tenant, _)| match tenant.state {
+    let is_wanted = tenants.iter().any(|(tenant, _)| match tenant.state {
         TenantState::Active => tenant.policy.rich_notifications,
         TenantState::Suspended(_) | TenantState::Disconnecting | TenantState::Deleted(_) => false,
     });
-    if !rich {
+    if !is_wanted {
         return Ok(());
     }
-    rotate_if_due(
-        &deps.keys.content,
-        deps.keys.content_max_age,
-        deps.clock.now(),
-        deps.rng.as_ref(),
-    )
-    .await
+    let (keys, max_age) = (&deps.keys.content, deps.keys.content_max_age);
+    rotate_if_due(keys, max_age, deps.clock.now(), deps.rng.as_ref()).await
 }
 
-/// Only keys that can be read count: one that cannot takes no other's place.
+/// Only keys that can be read count: an unreadable one supersedes none.
 async fn rotate_if_due(
     keys: &ContentKeys,
-    life: SignedDuration,
+    max_age: SignedDuration,
     now: Timestamp,
     rng: &(dyn Rng + 'static),
 ) -> Result<(), RotationError> {
-    let all = |keys: Vec<Arc<ContentKey>>| {
-        keys.iter().map(|key| listed_key(key.id(), key.created_at())).collect()
+    let infos = |keys: Vec<Arc<ContentKey>>| {
+        let info = |key: &Arc<ContentKey>| ContentKeyInfo {
+            id: key.id().clone(),
+            created_at: key.created_at(),
+        };
+        keys.iter().map(info).collect()
     };
-    if !ContentKeyPlan::new(all(keys.all().await?), now, life).has_work() {
+    if !ContentKeyPlan::new(infos(keys.all().await?), now, max_age).has_work() {
         return Ok(());
     }
-    // What is held may be an hour old: somebody else may have been here.
-    let due = ContentKeyPlan::new(all(keys.reload_all().await?), now, life);
-    apply_plan(keys, &due, now, rng).await
+    // The cache may be an hour old, and another run may have done this since.
+    let plan = ContentKeyPlan::new(infos(keys.reload_all().await?), now, max_age);
+    apply_plan(keys, &plan, now, rng).await
 }
 
 /// What is to be done about the content keys.
@@ -117,12 +118,12 @@ struct ContentKeyPlan {
 }
 
 impl ContentKeyPlan {
-    fn new(mut keys: Vec<ContentKeyInfo>, now: Timestamp, life: SignedDuration) -> Self {
+    fn new(mut keys: Vec<ContentKeyInfo>, now: Timestamp, max_age: SignedDuration) -> Self {
         keys.sort_by(|a, b| (b.created_at, &b.id).cmp(&(a.created_at, &a.id)));
-        let make = keys.first().is_none_or(|newest| newest.created_at + life <= now);
-        let superseded = |pair: &&[ContentKeyInfo]| pair[0].created_at + CONTENT_KEY_OVERLAP <= now;
-        let destroy = keys.windows(2).filter(superseded).map(|pair| pair[1].clone()).collect();
-        Self { create: make, destroy }
+        let create = keys.first().is_none_or(|newest| newest.created_at + max_age <= now);
+        let is_over = |pair: &&[ContentKeyInfo]| pair[0].created_at + CONTENT_KEY_OVERLAP <= now;
+        let destroy = keys.windows(2).filter(is_over).map(|pair| pair[1].clone()).collect();
+        Self { create, destroy }
     }
 
     fn has_work(&self) -> bool {
@@ -130,25 +131,21 @@ impl ContentKeyPlan {
     }
 }
 
-fn listed_key(id: &crate::domain::ids::ContentKeyId, made_at: Timestamp) -> ContentKeyInfo {
-    ContentKeyInfo { id: id.clone(), created_at: made_at }
-}
-
 async fn apply_plan(
     keys: &ContentKeys,
-    due: &ContentKeyPlan,
+    plan: &ContentKeyPlan,
     now: Timestamp,
     rng: &(dyn Rng + 'static),
 ) -> Result<(), RotationError> {
-    if due.create {
+    if plan.create {
         let key =
             NewContentKey::generate(now, rng).await.map_err(|_| RotationError::NotGenerated)?;
         keys.source().add(&key).await?;
-        tracing::info!(key = %key.id(), "a content key was made");
+        tracing::info!(key = %key.id(), "content key created");
     }
-    for old in &due.destroy {
+    for old in &plan.destroy {
         keys.source().destroy(&old.id).await?;
-        tracing::info!(key = %old.id, "a content key was destroyed");
+        tracing::info!(key = %old.id, "content key destroyed");
     }
     keys.reload_all().await?;
     Ok(())
@@ -161,28 +158,29 @@ async fn rotate_key_ring(
     rng: &(dyn Rng + 'static),
 ) -> Result<(), RotationError> {
     let now = clock.now();
-    let held = match ring.keys().await {
-        Ok(held) => held,
-        Err(away) => {
-            // Keys that are there and cannot be had must not be replaced.
+    let cached = match ring.keys().await {
+        Ok(cached) => cached,
+        Err(error) => {
+            // Keys that exist and cannot be read must not be replaced.
             if !ring.source().is_empty().await {
-                return Err(away.into());
+                return Err(error.into());
             }
             let key = generate_key(now, rng)?;
             let id = key.id().clone();
             ring.source().store(&KeySet::new(key, []).with_default_created_at(now)).await?;
-            tracing::info!(key = %id, "the first key was made");
+            tracing::info!(key = %id, "first key created");
             ring.reload_keys().await?;
             return Ok(());
         }
     };
-    if next_keys(&held, now, rng)?.is_none() {
+    if next_keys(&cached, now, rng)?.is_none() {
         return Ok(());
     }
-    let now_there = ring.reload_keys().await?;
-    if let Some(next) = next_keys(&now_there, now, rng)? {
+    // The cache may be an hour old, and another run may have done this since.
+    let stored = ring.reload_keys().await?;
+    if let Some(next) = next_keys(&stored, now, rng)? {
         ring.source().store(&next).await?;
-        tracing::info!(current = %next.current().id(), "keys were changed");
+        tracing::info!(current = %next.current().id(), "keys rotated");
         ring.reload_keys().await?;
     }
     Ok(())
@@ -194,28 +192,28 @@ fn next_keys(
     now: Timestamp,
     rng: &(dyn Rng + 'static),
 ) -> Result<Option<KeySet>, RotationError> {
-    // Keys without an age belong to somebody who cares for them by hand.
+    // Keys without an age are managed by hand.
     let Some(current) = keys.created_at(keys.current().id()) else { return Ok(None) };
-    let made = |key: &SecretKey| keys.created_at(key.id()).unwrap_or(current);
-    let newer = keys.others().filter(|key| made(key) > current).max_by_key(|key| made(key));
+    let created_at = |key: &SecretKey| keys.created_at(key.id()).unwrap_or(current);
+    let newer = keys.others().filter(|key| created_at(key) > current).max_by_key(|k| created_at(k));
     if let Some(newer) = newer {
-        let known = made(newer) + ACTIVATION_DELAY <= now;
-        // Dated anew: from now on the one before is superseded, however long this had to wait.
-        return Ok(known.then(|| keys.clone().promote(newer.id(), now)));
+        let is_known = created_at(newer) + ACTIVATION_DELAY <= now;
+        // Its age counts from now: only now is the one before superseded, however long this waited.
+        return Ok(is_known.then(|| keys.clone().promote(newer.id(), now)));
     }
     if current + SECRET_KEY_LIFETIME <= now {
         return Ok(Some(keys.clone().with_key(generate_key(now, rng)?, now)));
     }
-    let mut ages: Vec<Timestamp> = keys.others().map(made).chain([current]).collect();
+    let mut ages: Vec<Timestamp> = keys.others().map(created_at).chain([current]).collect();
     ages.sort_unstable();
-    // What came next is what a key was superseded by.
+    // A key was superseded by the one that came next.
     let after = |at: Timestamp| ages.iter().copied().find(|age| *age > at).unwrap_or(current);
-    let over = keys.others().filter(|key| after(made(key)) + SECRET_KEY_OVERLAP <= now);
+    let over = keys.others().filter(|key| after(created_at(key)) + SECRET_KEY_OVERLAP <= now);
     let over: Vec<_> = over.map(|key| key.id().clone()).collect();
     Ok((!over.is_empty()).then(|| keys.clone().without(&over)))
 }
 
-/// A key named after the day and by chance.
+/// A key whose id is the day and a random number, which tells two of one day apart.
 fn generate_key(now: Timestamp, rng: &(dyn Rng + 'static)) -> Result<SecretKey, RotationError> {
     let today = now.to_zoned(TimeZone::UTC).date();
     let id = format!("k{}-{:04x}", today.strftime("%Y%m%d"), rng.next_u64() as u16);

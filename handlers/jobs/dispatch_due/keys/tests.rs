@@ -48,21 +48,21 @@ async fn two_runs_at_once_make_at_worst_one_key_too_many() {
     let shared: Arc<dyn Clock> = Arc::new(clock.clone());
     let source = MemoryContentKeys::new(Arc::clone(&shared));
     let keys = ContentKeys::new(Box::new(source.clone()), shared);
-    let look =
+    let plan =
         async || ContentKeyPlan::new(keys.source().list().await.unwrap(), clock.now(), days(30));
     let rng = SeededRng::new(1);
-    let (one, other) = (look().await, look().await);
+    let (one, other) = (plan().await, plan().await);
     apply_plan(&keys, &one, clock.now(), &rng).await.unwrap();
     apply_plan(&keys, &other, clock.now(), &rng).await.unwrap();
     assert_eq!(source.ids().len(), 2);
-    assert!(!look().await.has_work());
+    assert!(!plan().await.has_work());
     // Both are of the same second, and one of them counts as the newer for everybody.
     clock.advance(days(2));
-    apply_plan(&keys, &look().await, clock.now(), &rng).await.unwrap();
+    apply_plan(&keys, &plan().await, clock.now(), &rng).await.unwrap();
     assert_eq!(source.ids().len(), 1);
     source.set_read_only(true);
     clock.advance(days(30));
-    let refused = apply_plan(&keys, &look().await, clock.now(), &rng).await;
+    let refused = apply_plan(&keys, &plan().await, clock.now(), &rng).await;
     assert_eq!(refused, Err(RotationError::NotWritten(VaultWriteError::Forbidden)));
     assert!(keys.current().await.unwrap().is_some(), "the old one serves on");
 }

@@ -289,6 +289,6 @@ fn what_is_due_is_late_by_the_programs_own_numbers() -> TestResult {
     assert!(late.contains("unsettled_oldest_s) > 900"));
     // 100,000 looks of one tenant, twelve a second, and the time of some runs.
     let needed = 100_000 / 12;
-    assert!(late.contains("looks_oldest_s) > 10800") && needed < 10_800);
+    assert!(late.contains("renewals_oldest_s) > 10800") && needed < 10_800);
     Ok(())
 }
