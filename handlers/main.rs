@@ -24,7 +24,7 @@ use roombridge::{
     jobs::maintain_mailbox,
     queue::azure::AzureOutbox,
     settings::Settings,
-    store::azure::AzureTables,
+    store::tables::azure::AzureTables,
     web::notifications,
 };
 

@@ -10,8 +10,8 @@ use jiff::Timestamp;
 
 use super::{BookingReceipt, BookingSystem, BookingSystemCall, BookingSystemError, PutBooking};
 use crate::{
-    base::{call_log::ApiCall, clock::Clock},
-    domain::{ids::BookingId, keys::BookingKey, ledger::LedgerSlot},
+    base::clock::Clock,
+    domain::{api_call::ApiCall, ids::BookingId, keys::BookingKey, ledger::LedgerSlot},
     store::ledger::Ledger,
 };
 
@@ -39,9 +39,9 @@ impl BuiltInSystem {
         call.trail.add(ApiCall {
             sent_at: at,
             tenant: key.tenant,
-            system: "built-in",
-            method,
-            path: "/rooms/{room}/days/{date}",
+            system: "built-in".into(),
+            method: method.into(),
+            path: "/rooms/{room}/days/{date}".into(),
             fields: "interval".to_owned(),
             status,
             duration_ms: u64::try_from(duration_ms).unwrap_or(0),

@@ -40,6 +40,28 @@ pub(crate) mod hex {
     pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<u64, D::Error> {
         u64::from_str_radix(&String::deserialize(from)?, 16).map_err(D::Error::custom)
     }
+
+    /// The same for a nonce that may be missing.
+    pub(crate) mod optional {
+        use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+        #[derive(Serialize, Deserialize)]
+        #[serde(transparent)]
+        struct Nonce(#[serde(with = "super")] u64);
+
+        pub(crate) fn serialize<S: Serializer>(
+            nonce: &Option<u64>,
+            to: S,
+        ) -> Result<S::Ok, S::Error> {
+            nonce.map(Nonce).serialize(to)
+        }
+
+        pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
+            from: D,
+        ) -> Result<Option<u64>, D::Error> {
+            Ok(Option::deserialize(from)?.map(|Nonce(nonce)| nonce))
+        }
+    }
 }
 
 macro_rules! uuid_id {

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::tenancy::TenantState;
 
 /// The state of a mailbox. Only an active one is worked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum MailboxState {
     /// Its calendar is followed.
     Active,
@@ -39,7 +39,7 @@ impl MailboxState {
 }
 
 /// What becomes of future bookings when a person leaves.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum BookingDisposition {
     /// They stay without content, as long as the room's own calendar holds the appointment.
     KeepAnonymous,

@@ -1,6 +1,7 @@
 //! The rules of the job, pure: no IO and no clock. Types derive how they are written (serde); none knows
 //! a format.
 
+pub mod api_call;
 pub mod appointment;
 pub mod booking;
 pub mod decision;

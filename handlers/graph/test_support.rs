@@ -9,11 +9,9 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::{
-    base::{
-        call_log::{ApiCall, CallLog},
-        test_support::ManualClock,
-    },
+    base::{call_log::CallLog, test_support::ManualClock},
     domain::{
+        api_call::ApiCall,
         ids::{CorrelationId, EventId, MailboxId, TenantId},
         policy::Registration,
     },

@@ -3,16 +3,12 @@
 //!
 //! A partition is a mailbox; a row is the digest of the event's id there.
 
-use std::sync::Arc;
-
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{
     error::StoreError,
-    tables::{ETag, KeyRange, RowChange, RowKey, Table, Tables},
-    typed_table::TypedTable,
-    wire::{JsonText, KeyWire, as_text},
+    tables::{ETag, KeyRange, Row, RowKey, Table, TypedTable},
 };
 use crate::domain::{
     appointment::CopyRole,
@@ -21,7 +17,7 @@ use crate::domain::{
 };
 
 /// Leads from a copy of an appointment to its bookings.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AppointmentCopy {
     /// Whose tenant.
     pub tenant: TenantId,
@@ -43,17 +39,17 @@ pub struct AppointmentCopy {
 }
 
 /// The table `Appointments`.
-#[derive(Debug, Clone)]
-pub struct Appointments {
-    table: TypedTable,
+pub type Appointments = TypedTable<AppointmentCopy>;
+
+impl Row for AppointmentCopy {
+    const TABLE: Table = Table::Appointments;
+
+    fn key(&self) -> RowKey {
+        row_key(self.tenant, self.mailbox, &self.event)
+    }
 }
 
 impl Appointments {
-    /// The table.
-    pub fn new(tables: Arc<dyn Tables>) -> Self {
-        Self { table: TypedTable::new(tables, Table::Appointments) }
-    }
-
     /// What is known of an event in a mailbox.
     ///
     /// # Errors
@@ -77,8 +73,7 @@ impl Appointments {
         mailbox: MailboxId,
         event: &EventId,
     ) -> Result<Option<(AppointmentCopy, ETag)>, StoreError> {
-        let found = self.table.get::<PointerRow>(&row_key(tenant, mailbox, event)).await?;
-        Ok(found.map(|(row, etag)| (row.into(), etag)))
+        self.read(&row_key(tenant, mailbox, event)).await
     }
 
     /// Writes a pointer in place of the version that was `read`, or where none was; answers the new
@@ -91,24 +86,10 @@ impl Appointments {
         copy: &AppointmentCopy,
         etag: Option<&ETag>,
     ) -> Result<ETag, StoreError> {
-        let keys = row_key(copy.tenant, copy.mailbox, &copy.event);
-        let row = TypedTable::encode(keys, &PointerRow::from(copy.clone()))?;
-        let change = match etag {
-            Some(etag) => RowChange::Replace(row, etag.clone()),
-            None => RowChange::Insert(row),
-        };
-        self.table.write(change).await
-    }
-
-    /// Writes a pointer, whatever stood there.
-    ///
-    /// # Errors
-    /// [`StoreError`] when it was not written, or may not have been.
-    pub async fn upsert(&self, copy: &AppointmentCopy) -> Result<(), StoreError> {
-        let keys = row_key(copy.tenant, copy.mailbox, &copy.event);
-        let row = TypedTable::encode(keys, &PointerRow::from(copy.clone()))?;
-        self.table.write(RowChange::Upsert(row)).await?;
-        Ok(())
+        match etag {
+            Some(etag) => self.replace(copy, etag).await,
+            None => self.insert(copy).await,
+        }
     }
 
     /// Removes the pointer of an event in a mailbox; none is fine.
@@ -121,7 +102,7 @@ impl Appointments {
         mailbox: MailboxId,
         event: &EventId,
     ) -> Result<(), StoreError> {
-        self.table.remove(row_key(tenant, mailbox, event), None).await
+        self.delete(row_key(tenant, mailbox, event), None).await
     }
 
     /// All pointers of a mailbox.
@@ -133,9 +114,7 @@ impl Appointments {
         tenant: TenantId,
         mailbox: MailboxId,
     ) -> Result<Vec<AppointmentCopy>, StoreError> {
-        let span = KeyRange::single_partition(partition(tenant, mailbox));
-        let rows = self.table.list::<PointerRow>(&span).await?;
-        Ok(rows.into_iter().map(|(row, _, _)| row.into()).collect())
+        self.values(&KeyRange::single_partition(partition(tenant, mailbox))).await
     }
 }
 
@@ -147,87 +126,9 @@ fn row_key(tenant: TenantId, mailbox: MailboxId, event: &EventId) -> RowKey {
     RowKey::new(partition(tenant, mailbox), Digest::of_event(event))
 }
 
-#[derive(Serialize, Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct PointerRow {
-    #[serde(with = "as_text")]
-    tenant: TenantId,
-    #[serde(with = "as_text")]
-    mailbox: MailboxId,
-    #[serde(with = "as_text")]
-    event: EventId,
-    #[serde(with = "RoleWire")]
-    role: CopyRole,
-    bookings: JsonText<Vec<KeyWire>>,
-    #[serde(with = "as_text")]
-    change_digest: Digest,
-    ends_at: Timestamp,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    last_modified_at: Option<Timestamp>,
-}
-
-#[derive(Serialize, Deserialize)]
-#[serde(remote = "CopyRole")]
-enum RoleWire {
-    Organizer,
-    Room,
-}
-
-impl From<AppointmentCopy> for PointerRow {
-    fn from(pointer: AppointmentCopy) -> Self {
-        let AppointmentCopy {
-            tenant,
-            mailbox,
-            event,
-            role,
-            bookings,
-            change_digest: glance,
-            ends_at,
-            last_modified_at: modified,
-        } = pointer;
-        let bookings = JsonText(bookings.into_iter().map(KeyWire::from).collect());
-        Self {
-            tenant,
-            mailbox,
-            event,
-            role,
-            bookings,
-            change_digest: glance,
-            ends_at,
-            last_modified_at: modified,
-        }
-    }
-}
-
-impl From<PointerRow> for AppointmentCopy {
-    fn from(row: PointerRow) -> Self {
-        let PointerRow {
-            tenant,
-            mailbox,
-            event,
-            role,
-            bookings,
-            change_digest: glance,
-            ends_at,
-            last_modified_at: modified,
-        } = row;
-        let bookings = bookings.0.into_iter().map(BookingKey::from).collect();
-        Self {
-            tenant,
-            mailbox,
-            event,
-            role,
-            bookings,
-            change_digest: glance,
-            ends_at,
-            last_modified_at: modified,
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::Ordering;
+    use std::sync::{Arc, atomic::Ordering};
 
     use super::*;
     use crate::store::counting::{CountingTables, at, key, mailbox, tenant};

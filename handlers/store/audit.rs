@@ -4,63 +4,36 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use jiff::{Timestamp, civil::Date, tz::TimeZone};
-use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::{
     error::StoreError,
-    tables::{Continuation, KeyRange, RowChange, RowKey, Table, TableRow, Tables},
-    typed_table::{MAX_TRANSACTION_CHANGES, TypedTable},
-    wire::{as_text, count},
+    tables::{
+        Continuation, KeyRange, RowChange, RowKey, Table, TableRow, Tables, TypedTable,
+        typed::MAX_TRANSACTION_CHANGES,
+    },
 };
 use crate::{
-    base::{call_log::ApiCall, rng::Rng},
-    domain::ids::{CorrelationId, TenantId},
+    base::rng::Rng,
+    domain::{api_call::ApiCall, ids::TenantId},
 };
 
 /// Over how many partitions a tenant's day is spread: 0 to f.
 const SHARD_MASK: u8 = 0x0f;
 
-/// A call as the audit has it; the fields are those of [`ApiCall`].
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct AuditedCall {
-    /// When it was sent.
-    pub sent_at: Timestamp,
-    /// For whose tenant.
-    pub tenant: TenantId,
-    /// Which system; `allow_list` for a request that was stopped before it left.
-    pub system: String,
-    /// The HTTP method, or the adapter's verb.
-    pub method: String,
-    /// The path with every id replaced by its name.
-    pub path: String,
-    /// The fields asked for or written, by name; `-` for none.
-    pub fields: String,
-    /// The HTTP status; 0 when no answer came.
-    pub status: u16,
-    /// How long it took, in milliseconds.
-    pub duration_ms: u64,
-    /// Ties the call to what caused it.
-    pub correlation: CorrelationId,
-}
+/// A call and the keys of the row it will have.
+pub type KeyedCall = (RowKey, ApiCall);
 
-/// A call with the row it will have.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct KeyedCall {
-    key: RowKey,
-    call: ApiCall,
-}
-
-/// The table `AuditTexts`.
+/// The table `Audit`.
 #[derive(Debug, Clone)]
 pub struct Audit {
-    table: TypedTable,
+    table: TypedTable<ApiCall>,
 }
 
 impl Audit {
     /// The table.
     pub fn new(tables: Arc<dyn Tables>) -> Self {
-        Self { table: TypedTable::new(tables, Table::Audit) }
+        Self { table: TypedTable::open(tables, Table::Audit) }
     }
 
     /// Gives the calls of one invocation their rows, once: a repeated write then meets its own.
@@ -74,7 +47,7 @@ impl Audit {
                 format_args!("{}_{date}_{shard:x}", call.tenant),
                 row_id(call.sent_at, rng),
             );
-            KeyedCall { key: keys, call }
+            (keys, call)
         };
         calls.into_iter().map(numbered).collect()
     }
@@ -85,8 +58,8 @@ impl Audit {
     /// [`StoreError`] when some were not written, or may not have been.
     pub async fn write(&self, calls: &[KeyedCall]) -> Result<(), StoreError> {
         let mut partitions: BTreeMap<&str, Vec<TableRow>> = BTreeMap::new();
-        for KeyedCall { key: keys, call } in calls {
-            let row = TypedTable::encode(keys.clone(), &AuditRow::from(call))?;
+        for (keys, call) in calls {
+            let row = TypedTable::encode(keys.clone(), call)?;
             partitions.entry(&keys.partition).or_default().push(row);
         }
         for rows in partitions.into_values() {
@@ -102,9 +75,8 @@ impl Audit {
     ///
     /// # Errors
     /// [`StoreError`] when they cannot be read.
-    pub async fn list(&self, tenant: TenantId, date: Date) -> Result<Vec<AuditedCall>, StoreError> {
-        let rows = self.table.list::<AuditRow>(&day_range(tenant, date)).await?;
-        let mut calls: Vec<AuditedCall> = rows.into_iter().map(|(row, _, _)| row.into()).collect();
+    pub async fn list(&self, tenant: TenantId, date: Date) -> Result<Vec<ApiCall>, StoreError> {
+        let mut calls = self.table.values(&day_range(tenant, date)).await?;
         calls.sort_by_key(|call| call.sent_at);
         Ok(calls)
     }
@@ -119,9 +91,9 @@ impl Audit {
         tenant: TenantId,
         date: Date,
         from: Option<Continuation>,
-    ) -> Result<(Vec<AuditedCall>, Option<Continuation>), StoreError> {
-        let (rows, next) = self.table.list_page::<AuditRow>(&day_range(tenant, date), from).await?;
-        Ok((rows.into_iter().map(|(row, _, _)| row.into()).collect(), next))
+    ) -> Result<(Vec<ApiCall>, Option<Continuation>), StoreError> {
+        let (rows, next) = self.table.read_page(&day_range(tenant, date), from).await?;
+        Ok((rows.into_iter().map(|(call, _, _)| call).collect(), next))
     }
 
     /// Removes a tenant's calls of all UTC days before `date`, reading nothing else.
@@ -131,7 +103,7 @@ impl Audit {
     pub async fn remove_before(&self, tenant: TenantId, date: Date) -> Result<u64, StoreError> {
         // `!` sorts before every digit, so the day itself stays.
         let span = KeyRange::partition_range(format!("{tenant}_0"), format!("{tenant}_{date}!"));
-        let rows = self.table.list::<AuditRow>(&span).await?;
+        let rows = self.table.read_all(&span).await?;
         let mut partitions: BTreeMap<String, Vec<RowKey>> = BTreeMap::new();
         for (_, keys, _) in rows {
             partitions.entry(keys.partition.clone()).or_default().push(keys);
@@ -161,47 +133,6 @@ fn row_id(at: Timestamp, rng: &dyn Rng) -> Uuid {
     uuid::Builder::from_unix_timestamp_millis(millis, &chance).into_uuid()
 }
 
-#[derive(Serialize, Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct AuditRow {
-    at: Timestamp,
-    #[serde(with = "as_text")]
-    tenant: TenantId,
-    system: String,
-    method: String,
-    path: String,
-    fields: String,
-    status: u16,
-    #[serde(with = "count")]
-    duration_ms: u64,
-    #[serde(with = "as_text")]
-    correlation: CorrelationId,
-}
-
-impl From<&ApiCall> for AuditRow {
-    fn from(call: &ApiCall) -> Self {
-        Self {
-            at: call.sent_at,
-            tenant: call.tenant,
-            system: call.system.to_owned(),
-            method: call.method.to_owned(),
-            path: call.path.to_owned(),
-            fields: call.fields.clone(),
-            status: call.status,
-            duration_ms: call.duration_ms,
-            correlation: call.correlation,
-        }
-    }
-}
-
-impl From<AuditRow> for AuditedCall {
-    fn from(row: AuditRow) -> Self {
-        let AuditRow { at, tenant, system, method, path, fields, .. } = row;
-        let AuditRow { status, duration_ms, correlation, .. } = row;
-        Self { sent_at: at, tenant, system, method, path, fields, status, duration_ms, correlation }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::sync::atomic::Ordering;
@@ -211,6 +142,7 @@ mod tests {
     use super::*;
     use crate::{
         base::test_support::SeededRng,
+        domain::ids::CorrelationId,
         store::counting::{CountingTables, at, tenant},
     };
 
@@ -219,9 +151,9 @@ mod tests {
         ApiCall {
             sent_at: start + SignedDuration::from_millis(i64::try_from(n).unwrap()),
             tenant: tenant(9),
-            system: "graph",
-            method: "GET",
-            path: "/users/{id}/events/{id}",
+            system: "graph".into(),
+            method: "GET".into(),
+            path: "/users/{id}/events/{id}".into(),
             fields: "start,end".into(),
             status: 200,
             duration_ms: u64::MAX - n,
@@ -241,8 +173,8 @@ mod tests {
         let numbers: Vec<_> = all.iter().map(|call| u64::MAX - call.duration_ms).collect();
         assert_eq!(numbers, (0..100).collect::<Vec<_>>());
         let first = &all[0];
-        assert_eq!((first.system.as_str(), first.method.as_str()), ("graph", "GET"));
-        assert_eq!((first.path.as_str(), first.fields.as_str()), (calls[0].path, "start,end"));
+        assert_eq!((&*first.system, &*first.method), ("graph", "GET"));
+        assert_eq!((&first.path, first.fields.as_str()), (&calls[0].path, "start,end"));
         assert_eq!((first.sent_at, first.correlation), (calls[0].sent_at, calls[0].correlation));
         assert_eq!((first.status, first.tenant), (200, tenant(9)));
     }

@@ -11,9 +11,10 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     error::StoreError,
-    tables::{Continuation, KeyRange, RowChange, RowKey, Table, TableError, TableRow, Tables},
-    typed_table::{MAX_TRANSACTION_CHANGES, TypedTable},
-    wire::{AsText, JsonText, KeyWire},
+    tables::{
+        Continuation, KeyRange, RowChange, RowKey, Table, TableError, TableRow, Tables, TypedTable,
+        typed::MAX_TRANSACTION_CHANGES,
+    },
 };
 use crate::domain::{
     ids::{MailboxId, TenantId},
@@ -52,12 +53,17 @@ impl DuePurpose {
 }
 
 /// What must be looked at.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum DueSubject {
     /// A booking.
     Booking(BookingKey),
     /// A mailbox.
-    Mailbox(TenantId, MailboxId),
+    Mailbox {
+        /// Whose tenant.
+        tenant: TenantId,
+        /// Which mailbox.
+        mailbox: MailboxId,
+    },
 }
 
 /// Something that must be looked at.
@@ -88,13 +94,13 @@ impl DueEntry {
 /// The table `Due`.
 #[derive(Debug, Clone)]
 pub struct DueEntries {
-    table: TypedTable,
+    table: TypedTable<EntryRow>,
 }
 
 impl DueEntries {
     /// The table.
     pub fn new(tables: Arc<dyn Tables>) -> Self {
-        Self { table: TypedTable::new(tables, Table::Due) }
+        Self { table: TypedTable::open(tables, Table::Due) }
     }
 
     /// Writes an entry; one that is there already is as good.
@@ -102,8 +108,8 @@ impl DueEntries {
     /// # Errors
     /// [`StoreError`] when it was not written, or may not have been.
     pub async fn upsert(&self, entry: &DueEntry) -> Result<(), StoreError> {
-        let wire = EntryRow { subject: JsonText(entry.subject.into()), attempt: entry.attempt };
-        self.table.write(RowChange::Upsert(TypedTable::encode(row_key(entry), &wire)?)).await?;
+        let row = EntryRow { subject: entry.subject, attempt: entry.attempt };
+        self.table.write(RowChange::Upsert(TypedTable::encode(row_key(entry), &row)?)).await?;
         Ok(())
     }
 
@@ -112,7 +118,7 @@ impl DueEntries {
     /// # Errors
     /// [`StoreError`] when it was not removed, or may not have been.
     pub async fn remove(&self, entry: &DueEntry) -> Result<(), StoreError> {
-        self.table.remove(row_key(entry), None).await
+        self.table.delete(row_key(entry), None).await
     }
 
     /// Removes the entries that watch a booking at these instants: nothing is left to watch.
@@ -192,7 +198,7 @@ impl DueEntries {
             // One of them was gone, so none was removed: each for itself then.
             Err(StoreError::Table(TableError::NotFound)) => {
                 for keys in batch {
-                    self.table.remove(keys.clone(), None).await?;
+                    self.table.delete(keys.clone(), None).await?;
                 }
                 Ok(())
             }
@@ -204,8 +210,8 @@ impl DueEntries {
         let keys = row.key.clone();
         let at = keys.row.split_once('_').and_then(|(at, _)| at.parse().ok());
         let at: Timestamp = at.ok_or_else(|| self.table.unreadable(keys))?;
-        let EntryRow { subject: JsonText(subject), attempt: round } = self.table.decode(row)?;
-        Ok(DueEntry { purpose, at, subject: subject.into(), attempt: round })
+        let EntryRow { subject, attempt } = self.table.decode(row)?;
+        Ok(DueEntry { purpose, at, subject, attempt })
     }
 }
 
@@ -221,7 +227,7 @@ fn format_hour(at: Timestamp) -> String {
 fn row_key(entry: &DueEntry) -> RowKey {
     let subject = match entry.subject {
         DueSubject::Booking(key) => format!("booking_{}_{}", key.partition(), key.row()),
-        DueSubject::Mailbox(tenant, mailbox) => format!("mailbox_{tenant}_{mailbox}"),
+        DueSubject::Mailbox { tenant, mailbox } => format!("mailbox_{tenant}_{mailbox}"),
     };
     let shard = Digest::of(&[b"due", subject.as_bytes()]).shard(SHARDS);
     RowKey::new(
@@ -230,38 +236,12 @@ fn row_key(entry: &DueEntry) -> RowKey {
     )
 }
 
-#[derive(Serialize, Deserialize)]
-#[serde(rename_all = "PascalCase")]
+/// What an entry's key does not say.
+#[derive(Clone, Serialize, Deserialize)]
 struct EntryRow {
-    subject: JsonText<SubjectWire>,
+    subject: DueSubject,
     #[serde(default)]
     attempt: u8,
-}
-
-#[derive(Serialize, Deserialize)]
-enum SubjectWire {
-    Booking(KeyWire),
-    Mailbox { tenant: AsText<TenantId>, mailbox: AsText<MailboxId> },
-}
-
-impl From<DueSubject> for SubjectWire {
-    fn from(subject: DueSubject) -> Self {
-        match subject {
-            DueSubject::Booking(key) => Self::Booking(key.into()),
-            DueSubject::Mailbox(tenant, mailbox) => {
-                Self::Mailbox { tenant: AsText(tenant), mailbox: AsText(mailbox) }
-            }
-        }
-    }
-}
-
-impl From<SubjectWire> for DueSubject {
-    fn from(wire: SubjectWire) -> Self {
-        match wire {
-            SubjectWire::Booking(key) => Self::Booking(key.into()),
-            SubjectWire::Mailbox { tenant, mailbox } => Self::Mailbox(tenant.0, mailbox.0),
-        }
-    }
 }
 
 #[cfg(test)]
@@ -330,7 +310,7 @@ mod tests {
     #[tokio::test]
     async fn an_entry_put_and_removed_with_the_same_instant_meets_itself() {
         let (fake, table) = opened();
-        let mailbox = DueSubject::Mailbox(tenant(9), mailbox(1));
+        let mailbox = DueSubject::Mailbox { tenant: tenant(9), mailbox: mailbox(1) };
         for subject in [DueSubject::Booking(key(1)), mailbox] {
             let fine = DueEntry {
                 at: at("2026-11-24T09:00:00.123999999Z"),

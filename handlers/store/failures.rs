@@ -1,16 +1,12 @@
 //! `Failures`: what failed so often that it stopped. A partition is a tenant (`-` where none is
 //! known); a row is a function and a digest of the subject, so that a repeat takes the same row.
 
-use std::sync::Arc;
-
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{
     error::StoreError,
-    tables::{KeyRange, RowChange, RowKey, Table, Tables},
-    typed_table::TypedTable,
-    wire::{AsText, count},
+    tables::{KeyRange, Row, RowKey, Table, TypedTable},
 };
 use crate::{
     domain::{
@@ -25,7 +21,7 @@ use crate::{
 };
 
 /// Something that failed and stopped. It holds ids and keys, never content.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Failure {
     /// Whose tenant, if that is known.
     pub tenant: Option<TenantId>,
@@ -99,27 +95,24 @@ impl Failure {
     }
 }
 
-/// The table `Failures`.
-#[derive(Debug, Clone)]
-pub struct Failures {
-    table: TypedTable,
+impl Row for Failure {
+    const TABLE: Table = Table::Failures;
+
+    fn key(&self) -> RowKey {
+        row_key(self.tenant, &self.function, &self.subject)
+    }
 }
 
-impl Failures {
-    /// The table.
-    pub fn new(tables: Arc<dyn Tables>) -> Self {
-        Self { table: TypedTable::new(tables, Table::Failures) }
-    }
+/// The table `Failures`.
+pub type Failures = TypedTable<Failure>;
 
+impl Failures {
     /// Records a failure in place of an earlier one of the same function and subject.
     ///
     /// # Errors
     /// [`StoreError`] when it was not written, or may not have been.
     pub async fn record(&self, failure: &Failure) -> Result<(), StoreError> {
-        let keys = row_key(failure.tenant, &failure.function, &failure.subject);
-        let row = TypedTable::encode(keys, &FailureRow::from(failure.clone()))?;
-        self.table.write(RowChange::Upsert(row)).await?;
-        Ok(())
+        self.upsert(failure).await.map(drop)
     }
 
     /// All failures of a tenant, or those of no known tenant.
@@ -127,9 +120,7 @@ impl Failures {
     /// # Errors
     /// [`StoreError`] when they cannot be read.
     pub async fn list(&self, tenant: Option<TenantId>) -> Result<Vec<Failure>, StoreError> {
-        let rows =
-            self.table.list::<FailureRow>(&KeyRange::single_partition(partition(tenant))).await?;
-        Ok(rows.into_iter().map(|(row, _, _)| row.into()).collect())
+        self.values(&KeyRange::single_partition(partition(tenant))).await
     }
 
     /// Removes a tenant's failures (or those of no known tenant) that last failed before `instant`.
@@ -178,7 +169,7 @@ impl Failures {
         function: &str,
         subject: &str,
     ) -> Result<(), StoreError> {
-        self.table.remove(row_key(tenant, function, subject), None).await
+        self.delete(row_key(tenant, function, subject), None).await
     }
 }
 
@@ -194,62 +185,10 @@ fn row_key(tenant: Option<TenantId>, function: &str, subject: &str) -> RowKey {
     RowKey::new(partition(tenant), format_args!("{function}_{digest}"))
 }
 
-#[derive(Serialize, Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct FailureRow {
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    tenant: Option<AsText<TenantId>>,
-    function: String,
-    subject: String,
-    cause: String,
-    #[serde(with = "count")]
-    attempts: u32,
-    first_seen: Timestamp,
-    failed_at: Timestamp,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    correlation: Option<AsText<CorrelationId>>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    message: Option<String>,
-}
-
-impl From<Failure> for FailureRow {
-    fn from(failure: Failure) -> Self {
-        let Failure { tenant, function, subject, cause, attempts: tries, first_seen, .. } = failure;
-        let Failure { failed_at, correlation, message, .. } = failure;
-        Self {
-            tenant: tenant.map(AsText),
-            function,
-            subject,
-            cause,
-            attempts: tries,
-            first_seen,
-            failed_at,
-            correlation: correlation.map(AsText),
-            message,
-        }
-    }
-}
-
-impl From<FailureRow> for Failure {
-    fn from(row: FailureRow) -> Self {
-        let FailureRow { tenant, function, subject, cause, attempts: tries, first_seen, .. } = row;
-        let FailureRow { failed_at, correlation, message, .. } = row;
-        Self {
-            tenant: tenant.map(|AsText(tenant)| tenant),
-            function,
-            subject,
-            cause,
-            attempts: tries,
-            first_seen,
-            failed_at,
-            correlation: correlation.map(|AsText(correlation)| correlation),
-            message,
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
     use crate::{
         domain::encrypted_content::EncryptedContent,

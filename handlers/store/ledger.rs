@@ -5,20 +5,15 @@
 
 use std::sync::Arc;
 
-use jiff::{Timestamp, civil::Date};
-use serde::{Deserialize, Serialize};
+use jiff::civil::Date;
 
 use super::{
     error::StoreError,
-    tables::{ETag, KeyRange, RowChange, RowKey, Table, Tables},
-    typed_table::TypedTable,
-    wire::{AsText, JsonText, stretch},
+    tables::{ETag, KeyRange, RowChange, RowKey, Table, Tables, TypedTable},
 };
 use crate::domain::{
     ids::{RoomId, TenantId},
-    interval::Interval,
-    keys::{BookingKey, Digest},
-    ledger::{LedgerSlot, RoomDay},
+    ledger::RoomDay,
 };
 
 /// A day of a room, as it was read.
@@ -35,13 +30,13 @@ pub struct LedgerDay {
 /// The ledger.
 #[derive(Debug, Clone)]
 pub struct Ledger {
-    table: TypedTable,
+    table: TypedTable<RoomDay>,
 }
 
 impl Ledger {
     /// The ledger.
     pub fn new(tables: Arc<dyn Tables>) -> Self {
-        Self { table: TypedTable::new(tables, Table::Rooms) }
+        Self { table: TypedTable::open(tables, Table::Rooms) }
     }
 
     /// These days of a room, each once and in order: one get for one day, one range of rows for
@@ -58,11 +53,11 @@ impl Ledger {
         let mut dates = dates.to_vec();
         dates.sort_unstable();
         dates.dedup();
-        let rows: Vec<(DayRow, RowKey, ETag)> = match dates.as_slice() {
+        let rows: Vec<(RoomDay, RowKey, ETag)> = match dates.as_slice() {
             [] => Vec::new(),
             [date] => {
                 let keys = row_key(tenant, room, *date);
-                let found = self.table.get(&keys).await?;
+                let found = self.table.read(&keys).await?;
                 found.into_iter().map(|(row, etag)| (row, keys.clone(), etag)).collect()
             }
             [first, .., last] => {
@@ -72,15 +67,15 @@ impl Ledger {
                     row_before: Some(format!("{last}~")),
                     ..KeyRange::single_partition(partition(tenant, room))
                 };
-                self.table.list(&span).await?
+                self.table.read_all(&span).await?
             }
         };
         let day = |date: Date| {
             let name = date.to_string();
             match rows.iter().find(|(_, keys, _)| keys.row == name) {
                 None => LedgerDay { date, day: RoomDay::default(), etag: None },
-                Some((row, _, etag)) => {
-                    LedgerDay { date, day: row.day(tenant, room), etag: Some(etag.clone()) }
+                Some((day, _, etag)) => {
+                    LedgerDay { date, day: day.clone(), etag: Some(etag.clone()) }
                 }
             }
         };
@@ -104,9 +99,9 @@ impl Ledger {
             changes.push(match (day.is_empty(), etag) {
                 (true, None) => continue,
                 (true, Some(read)) => RowChange::Delete(keys, Some(read.clone())),
-                (false, None) => RowChange::Insert(TypedTable::encode(keys, &DayRow::of(day))?),
+                (false, None) => RowChange::Insert(TypedTable::encode(keys, day)?),
                 (false, Some(read)) => {
-                    RowChange::Replace(TypedTable::encode(keys, &DayRow::of(day))?, read.clone())
+                    RowChange::Replace(TypedTable::encode(keys, day)?, read.clone())
                 }
             });
         }
@@ -122,44 +117,6 @@ fn row_key(tenant: TenantId, room: RoomId, date: Date) -> RowKey {
     RowKey::new(partition(tenant, room), date)
 }
 
-#[derive(Serialize, Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct DayRow {
-    taken: JsonText<Vec<SlotWire>>,
-}
-
-/// Tenant and room are in the partition key.
-#[derive(Serialize, Deserialize)]
-struct SlotWire {
-    appointment: AsText<Digest>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    original_start: Option<Timestamp>,
-    #[serde(with = "stretch")]
-    interval: Interval,
-}
-
-impl DayRow {
-    fn of(day: &RoomDay) -> Self {
-        let slot = |slot: &LedgerSlot| SlotWire {
-            appointment: AsText(slot.holder.appointment),
-            original_start: slot.holder.original_start,
-            interval: slot.interval,
-        };
-        Self { taken: JsonText(day.slots().iter().map(slot).collect()) }
-    }
-
-    fn day(&self, tenant: TenantId, room: RoomId) -> RoomDay {
-        let slot = |wire: &SlotWire| {
-            let SlotWire { appointment: AsText(appointment), original_start, interval } = *wire;
-            LedgerSlot {
-                holder: BookingKey { tenant, appointment, original_start, room },
-                interval,
-            }
-        };
-        RoomDay::new(self.taken.0.iter().map(slot).collect())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::sync::atomic::Ordering;
@@ -167,6 +124,7 @@ mod tests {
     use jiff::civil::date;
 
     use super::*;
+    use crate::domain::{interval::Interval, keys::BookingKey, ledger::LedgerSlot};
     use crate::store::counting::{CountingTables, at, key, room, tenant};
 
     const TUESDAY: Date = date(2026, 11, 24);

@@ -20,7 +20,6 @@
 
 pub mod appointments;
 pub mod audit;
-pub mod azure;
 pub mod bookings;
 mod cache;
 #[cfg(test)]
@@ -29,7 +28,6 @@ pub mod due;
 pub mod error;
 pub mod failures;
 pub mod ledger;
-mod limits;
 pub mod mailboxes;
 #[cfg(any(test, feature = "test-support"))]
 pub mod memory;
@@ -39,7 +37,5 @@ pub mod table_service;
 pub mod tables;
 pub mod tenant_data;
 pub mod tenants;
-mod typed_table;
-mod wire;
 
 pub use error::StoreError;

@@ -8,33 +8,28 @@
 use std::sync::Arc;
 
 use jiff::{Timestamp, tz::TimeZone};
-use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::{
     error::StoreError,
-    tables::{KeyRange, RowChange, RowKey, Table, Tables},
-    typed_table::TypedTable,
-    wire::{AsText, HowWire, JsonText, ReasonWire, RegistrationWire, as_text},
+    tables::{KeyRange, RowChange, RowKey, Table, Tables, TypedTable},
 };
 use crate::domain::{
-    decision::{ConsentCapacity, Decision, DecisionKind},
+    decision::{Decision, DecisionKind},
     ids::{MailboxId, TenantId},
     keys::Digest,
-    policy::Registration,
-    tenancy::SuspensionReason,
 };
 
 /// The table `RegisterTexts`.
 #[derive(Debug, Clone)]
 pub struct Register {
-    table: TypedTable,
+    table: TypedTable<Decision>,
 }
 
 impl Register {
     /// The table.
     pub fn new(tables: Arc<dyn Tables>) -> Self {
-        Self { table: TypedTable::new(tables, Table::Register) }
+        Self { table: TypedTable::open(tables, Table::Register) }
     }
 
     /// Adds a decision; one that is there already is as good.
@@ -51,8 +46,7 @@ impl Register {
     }
 
     async fn write(&self, partition: String, decision: &Decision) -> Result<(), StoreError> {
-        let mut row =
-            TypedTable::encode(RowKey::new(partition, ""), &DecisionRow::from(decision.clone()))?;
+        let mut row = TypedTable::encode(RowKey::new(partition, ""), decision)?;
         row.key.row = row_key(decision, &row.properties);
         self.table.write(RowChange::Upsert(row)).await.map(drop)
     }
@@ -104,16 +98,16 @@ impl Register {
         tenant: TenantId,
         until: Timestamp,
     ) -> Result<u64, StoreError> {
-        let rows = self.table.list::<DecisionRow>(&tenant_range(tenant)).await?;
+        let rows = self.table.read_all(&tenant_range(tenant)).await?;
         let over = rows.into_iter().filter(|(row, _, _)| row.at <= until);
-        self.table.remove_rows(over.map(|(_, keys, etag)| (keys, etag)).collect()).await
+        self.table.delete_rows(over.map(|(_, keys, etag)| (keys, etag)).collect()).await
     }
 
     /// In order of time. A row's key names no more than the millisecond.
     async fn query(&self, span: &KeyRange) -> Result<Vec<(Decision, RowKey)>, StoreError> {
-        let rows = self.table.list::<DecisionRow>(span).await?;
+        let rows = self.table.read_all(span).await?;
         let mut all: Vec<(Decision, RowKey)> =
-            rows.into_iter().map(|(row, keys, _)| (row.into(), keys)).collect();
+            rows.into_iter().map(|(decision, keys, _)| (decision, keys)).collect();
         all.sort_by(|(one, keys), (other, others)| {
             (one.at, &keys.row).cmp(&(other.at, &others.row))
         });
@@ -154,73 +148,14 @@ fn row_key(decision: &Decision, properties: &Map<String, Value>) -> String {
     format!("{at}_{kind}_{digest}_{about}")
 }
 
-#[derive(Serialize, Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct DecisionRow {
-    #[serde(with = "as_text")]
-    tenant: TenantId,
-    at: Timestamp,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    by: Option<AsText<MailboxId>>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    about: Option<AsText<MailboxId>>,
-    kind: JsonText<WhatText>,
-}
-
-#[derive(Serialize, Deserialize)]
-#[serde(transparent)]
-struct WhatText(#[serde(with = "WhatWire")] DecisionKind);
-
-#[derive(Serialize, Deserialize)]
-#[serde(remote = "DecisionKind")]
-enum WhatWire {
-    Connected {
-        #[serde(with = "RegistrationWire")]
-        registration: Registration,
-        text_version: String,
-    },
-    Suspended(#[serde(with = "ReasonWire")] SuspensionReason),
-    Disconnected,
-    Deleted,
-    PolicyChanged {
-        policy: String,
-        old: String,
-        new: String,
-    },
-    ConsentGranted {
-        #[serde(with = "HowWire")]
-        capacity: ConsentCapacity,
-        text_version: String,
-    },
-    ConsentWithdrawn {
-        released: bool,
-    },
-    Erased {
-        released: bool,
-    },
-}
-
-impl From<Decision> for DecisionRow {
-    fn from(decision: Decision) -> Self {
-        let Decision { tenant, at, by, about, kind: what } = decision;
-        let (by, about) = (by.map(AsText), about.map(AsText));
-        Self { tenant, at, by, about, kind: JsonText(WhatText(what)) }
-    }
-}
-
-impl From<DecisionRow> for Decision {
-    fn from(row: DecisionRow) -> Self {
-        let JsonText(WhatText(what)) = row.kind;
-        let (by, about) = (row.by.map(|AsText(id)| id), row.about.map(|AsText(id)| id));
-        Self { tenant: row.tenant, at: row.at, by, about, kind: what }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::sync::atomic::Ordering;
 
     use super::*;
+    use crate::domain::{
+        decision::ConsentCapacity, policy::Registration, tenancy::SuspensionReason,
+    };
     use crate::store::counting::{CountingTables, at, mailbox, tenant};
 
     fn said(minute: &str, about: Option<u128>, what: DecisionKind) -> Decision {

@@ -6,34 +6,30 @@
 
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
-
 use super::{
     cache::Cache,
     error::StoreError,
-    tables::{KeyRange, RowChange, RowKey, Table, Tables},
-    typed_table::TypedTable,
-    wire::{JsonText, as_text},
+    tables::{KeyRange, RowChange, RowKey, Table, Tables, TypedTable},
 };
 use crate::{
     base::clock::Clock,
     domain::{
         ids::{RoomId, TenantId},
-        policy::{ResponseMode, Room},
+        policy::Room,
     },
 };
 
 /// The room maps. Clones share what was read lately.
 #[derive(Debug, Clone)]
 pub struct RoomMap {
-    table: TypedTable,
+    table: TypedTable<Room>,
     cache: Cache<TenantId, Arc<[Room]>>,
 }
 
 impl RoomMap {
     /// The maps, with an empty cache.
     pub fn new(tables: Arc<dyn Tables>, clock: Arc<dyn Clock>) -> Self {
-        Self { table: TypedTable::new(tables, Table::Rooms), cache: Cache::new(clock) }
+        Self { table: TypedTable::open(tables, Table::Rooms), cache: Cache::new(clock) }
     }
 
     /// The tenant's rooms as they were at most 60 s ago, ordered by id.
@@ -52,9 +48,8 @@ impl RoomMap {
     /// # Errors
     /// [`StoreError`] when they cannot be read.
     pub async fn list_uncached(&self, tenant: TenantId) -> Result<Arc<[Room]>, StoreError> {
-        let rows =
-            self.table.list::<RoomRow>(&KeyRange::single_partition(partition(tenant))).await?;
-        let rooms: Arc<[Room]> = rows.into_iter().map(|(row, _, _)| row.into()).collect();
+        let rooms = self.table.values(&KeyRange::single_partition(partition(tenant))).await?;
+        let rooms: Arc<[Room]> = rooms.into();
         self.cache.insert(tenant, Arc::clone(&rooms));
         Ok(rooms)
     }
@@ -64,7 +59,7 @@ impl RoomMap {
     /// # Errors
     /// [`StoreError`] when it was not written, or may not have been.
     pub async fn upsert(&self, tenant: TenantId, room: &Room) -> Result<(), StoreError> {
-        let row = TypedTable::encode(row_key(tenant, room.id), &RoomRow::from(room.clone()))?;
+        let row = TypedTable::encode(row_key(tenant, room.id), room)?;
         let written = self.table.write(RowChange::Upsert(row)).await;
         // Afterwards, or a reader in between would remember the old map; also when it failed,
         // because it may have been written all the same.
@@ -77,7 +72,7 @@ impl RoomMap {
     /// # Errors
     /// [`StoreError`] when it was not removed, or may not have been.
     pub async fn remove(&self, tenant: TenantId, room: RoomId) -> Result<(), StoreError> {
-        let removed = self.table.remove(row_key(tenant, room), None).await;
+        let removed = self.table.delete(row_key(tenant, room), None).await;
         self.cache.invalidate(&tenant);
         removed
     }
@@ -91,39 +86,6 @@ fn row_key(tenant: TenantId, room: RoomId) -> RowKey {
     RowKey::new(partition(tenant), room)
 }
 
-#[derive(Serialize, Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct RoomRow {
-    #[serde(with = "as_text")]
-    room: RoomId,
-    addresses: JsonText<Vec<String>>,
-    #[serde(with = "AnsweringWire")]
-    response_mode: ResponseMode,
-    time_zone: String,
-}
-
-#[derive(Serialize, Deserialize)]
-#[serde(remote = "ResponseMode")]
-enum AnsweringWire {
-    ExchangeDecides,
-    RoombridgeDecides,
-}
-
-impl From<Room> for RoomRow {
-    fn from(room: Room) -> Self {
-        let Room { id, addresses, response_mode: answering, time_zone } = room;
-        Self { room: id, addresses: JsonText(addresses), response_mode: answering, time_zone }
-    }
-}
-
-impl From<RoomRow> for Room {
-    fn from(row: RoomRow) -> Self {
-        let RoomRow { room, addresses: JsonText(addresses), response_mode: answering, time_zone } =
-            row;
-        Self { id: room, addresses, response_mode: answering, time_zone }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::sync::atomic::Ordering;
@@ -133,6 +95,7 @@ mod tests {
     use super::*;
     use crate::{
         base::test_support::ManualClock,
+        domain::policy::ResponseMode,
         store::counting::{CountingTables, at, room, tenant},
     };
 

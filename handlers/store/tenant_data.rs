@@ -11,8 +11,7 @@ use std::sync::Arc;
 
 use super::{
     error::StoreError,
-    tables::{Continuation, ETag, KeyRange, RowKey, Table, Tables},
-    typed_table::TypedTable,
+    tables::{Continuation, ETag, KeyRange, RowKey, Table, Tables, TypedTable},
 };
 use crate::domain::ids::{MailboxId, TenantId};
 
@@ -68,7 +67,7 @@ impl TenantData {
         from: Option<Continuation>,
     ) -> Result<(Vec<RowRef>, Option<Continuation>), StoreError> {
         let Some(span) = key_range(tenant, table) else { return Ok((Vec::new(), None)) };
-        let page = self.typed_table(table).scan(&span, from, PAGE_SIZE).await?;
+        let page = self.rows(table).scan(&span, from, PAGE_SIZE).await?;
         let of_tenant = |keys: &RowKey| match table {
             Table::Due => tenant_of_due_row(&keys.row) == Some(tenant),
             Table::Tenants
@@ -91,11 +90,12 @@ impl TenantData {
     /// [`StoreError`] when some were not removed, or may not have been.
     pub async fn remove_rows(&self, table: Table, found: Vec<RowRef>) -> Result<u64, StoreError> {
         let rows = found.into_iter().map(|found| (found.key, found.etag)).collect();
-        self.typed_table(table).remove_rows(rows).await
+        self.rows(table).delete_rows(rows).await
     }
 
-    fn typed_table(&self, table: Table) -> TypedTable {
-        TypedTable::new(Arc::clone(&self.tables), table)
+    /// Only keys and versions are looked at, so any row is understood.
+    fn rows(&self, table: Table) -> TypedTable<()> {
+        TypedTable::open(Arc::clone(&self.tables), table)
     }
 }
 
@@ -191,7 +191,7 @@ mod tests {
             let when = at("2026-11-24T09:00:00.5Z");
             due.upsert(&DueEntry::new(purpose, when, DueSubject::Booking(key(1)))).await.unwrap();
             for of in [tenant(9), tenant(8)] {
-                let subject = DueSubject::Mailbox(of, mailbox(1));
+                let subject = DueSubject::Mailbox { tenant: of, mailbox: mailbox(1) };
                 due.upsert(&DueEntry::new(purpose, when, subject)).await.unwrap();
             }
         }

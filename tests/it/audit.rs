@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use roombridge::domain::api_call::ApiCall;
 use roombridge::domain::ids::CorrelationId;
-use roombridge::store::audit::AuditedCall;
 use roombridge::store::tables::Table;
 use world::exchange::{Invitation, Response};
 use world::graph::{FaultOutcome as Answer, FaultTiming, RequestFault, Scope, ThrottleEnd};
@@ -58,7 +58,8 @@ async fn every_call_is_in_the_audit_once_and_nothing_else_is(contoso: Contoso) -
     busy_day(&contoso).await?;
     let audit = contoso.audit().await?;
     let audited = audit.iter().filter(|call| call.system == "graph").map(|call| {
-        (call.method.clone(), call.path.clone(), call.status, correlation_guid(call.correlation))
+        let correlation = correlation_guid(call.correlation);
+        (call.method.to_string(), call.path.to_string(), call.status, correlation)
     });
     let seen = contoso.world.microsoft.graph.requests().into_iter().map(|seen| {
         (seen.method, seen.template, seen.status, seen.correlation.unwrap_or_default())
@@ -75,7 +76,7 @@ async fn the_audit_names_fields_and_never_what_was_in_them() -> TestResult {
     let contoso = Contoso::open().await?;
     busy_day(&contoso).await?;
     for call in contoso.audit().await? {
-        let expected: &[&str] = match (call.method.as_str(), call.path.as_str()) {
+        let expected: &[&str] = match (&*call.method, &*call.path) {
             ("GET", "/users/{id}/events/{id}") => &["id", "iCalUId", "attendees", "isOrganizer"],
             ("PATCH", "/users/{id}/events/{id}") => &["singleValueExtendedProperties"],
             ("POST", "/subscriptions") => &["clientState", "resource"],
@@ -97,10 +98,10 @@ async fn the_audit_names_fields_and_never_what_was_in_them() -> TestResult {
     Ok(())
 }
 
-fn calls_of(audit: &[AuditedCall], correlation: CorrelationId) -> Vec<(&str, &str)> {
+fn calls_of(audit: &[ApiCall], correlation: CorrelationId) -> Vec<(&str, &str)> {
     let own = audit.iter().filter(|call| call.correlation == correlation);
     // Calls of one instant stand in no order.
-    let mut calls: Vec<_> = own.map(|call| (call.method.as_str(), call.path.as_str())).collect();
+    let mut calls: Vec<_> = own.map(|call| (&*call.method, &*call.path)).collect();
     calls.sort_unstable();
     calls
 }

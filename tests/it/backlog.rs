@@ -42,7 +42,7 @@ fn tenant(n: u128) -> TenantId {
 }
 
 fn entry(n: u128, at: Timestamp) -> DueEntry {
-    let subject = DueSubject::Mailbox(tenant(n), MailboxId(Uuid::from_u128(n)));
+    let subject = DueSubject::Mailbox { tenant: tenant(n), mailbox: MailboxId(Uuid::from_u128(n)) };
     DueEntry::new(DuePurpose::Renew, at, subject)
 }
 
@@ -76,7 +76,7 @@ async fn drain_queue(
             for task in tasks.items {
                 let at = task.due.ok_or("the entry that sent it")?;
                 assert!(at >= office.now() + minutes(55), "it comes back after its nudge");
-                let subject = DueSubject::Mailbox(task.tenant, task.mailbox);
+                let subject = DueSubject::Mailbox { tenant: task.tenant, mailbox: task.mailbox };
                 due.remove(&DueEntry::new(DuePurpose::Renew, at, subject)).await?;
                 done.push((office.now().duration_since(began), task));
             }

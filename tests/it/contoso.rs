@@ -16,12 +16,12 @@ use roombridge::identity::keys::KeySource;
 use roombridge::identity::keys::client_state::{self, SecretKey};
 use roombridge::queue::Queue;
 use roombridge::store::appointments::Appointments;
-use roombridge::store::audit::{Audit, AuditedCall};
 use roombridge::store::bookings::Bookings;
 use roombridge::store::failures::{Failure as FailureRow, Failures};
 use roombridge::store::ledger::Ledger;
 use roombridge::store::mailboxes::{Mailbox as MailboxRow, Mailboxes};
 use roombridge::store::tables::{Table, TableRow};
+use roombridge::{domain::api_call::ApiCall, store::audit::Audit};
 use serde_json::Value;
 use world::azurite::Azurite;
 use world::exchange::{Invitation, Mailbox, Meeting, Processing, Tenant};
@@ -247,7 +247,7 @@ impl Contoso {
     }
 
     /// Everything in the audit of the week of the story.
-    pub(crate) async fn audit(&self) -> Result<Vec<AuditedCall>, TestError> {
+    pub(crate) async fn audit(&self) -> Result<Vec<ApiCall>, TestError> {
         let audit = Audit::new(Arc::clone(&self.world.raw_tables));
         let mut all = Vec::new();
         for day in 22..=30 {

@@ -5,7 +5,7 @@ use std::process::Stdio;
 
 use roombridge::base::http::{RetryPolicy, azure_transport, build_client};
 use roombridge::identity::app_tokens::{CredentialSource, credential};
-use roombridge::store::azure::AzureTables;
+use roombridge::store::tables::azure::AzureTables;
 use roombridge::store::tables::{RowKey, Table, Tables};
 use world::azurite::{Azurite, CLIENT_ID, IDENTITY_HEADER};
 use world::managed_identity::PATH;

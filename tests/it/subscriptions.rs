@@ -437,7 +437,7 @@ async fn overtake_at_step(steps: usize) -> Result<bool, TestError> {
     contoso.run_for(minutes(10)).await;
     let made = subscription_row(&contoso, anna).await?;
     let looks = renewal_entries(&contoso).await?;
-    let subject = DueSubject::Mailbox(contoso.tenant_id()?, anna.id().parse()?);
+    let subject = DueSubject::Mailbox { tenant: contoso.tenant_id()?, mailbox: anna.id().parse()? };
     let watched = looks.iter().any(|look| {
         look.subject == subject && look.at.as_millisecond() == made.next_due_at.as_millisecond()
     });

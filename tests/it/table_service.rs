@@ -11,10 +11,10 @@ use azure_core::http::{
     AsyncRawResponse, ClientOptions, HttpClient, Method, Request, StatusCode, Transport,
 };
 use roombridge::base::http::RetryPolicy;
-use roombridge::store::azure::AzureTables;
 use roombridge::store::table_service::{
     Comparison, Entity, Filter, Operation, TableService, TableServiceError,
 };
+use roombridge::store::tables::azure::AzureTables;
 use roombridge::store::tables::{RowKey, Table, TableError, Tables};
 use world::azurite::{Azurite, StorageConnection};
 

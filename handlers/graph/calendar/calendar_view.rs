@@ -162,7 +162,7 @@ mod tests {
         let stopped = trial
             .take_calls()
             .into_iter()
-            .filter(|call| call.system == crate::base::call_log::ALLOW_LIST);
+            .filter(|call| call.system == crate::domain::api_call::ALLOW_LIST);
         assert_eq!(stopped.count(), 4);
         assert_eq!(trial.graph.counts(), AllowListCounts { calendar_reads: 4, blocked: 4 });
     }

@@ -112,7 +112,7 @@ mod tests {
         assert!(asked.ends_with("=emailAddress,role"), "{asked}");
         let call = &trial.take_calls()[0];
         assert_eq!(
-            (call.path, &*call.fields),
+            (&*call.path, &*call.fields),
             ("/users/{id}/calendar/calendarPermissions", "emailAddress,role")
         );
     }

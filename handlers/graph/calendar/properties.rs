@@ -99,7 +99,7 @@ mod tests {
         assert_eq!(*written, json!({ "id": property.to_string(), "value": "booked" }));
         let trail = trial.take_calls();
         assert_eq!(
-            (trail[0].method, trail[0].fields.as_str()),
+            (&*trail[0].method, trail[0].fields.as_str()),
             ("PATCH", fields::EXTENDED_PROPERTIES)
         );
     }

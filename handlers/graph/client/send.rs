@@ -15,13 +15,9 @@ use super::{
     response::GraphResponse,
 };
 use crate::{
-    base::{
-        call_log::{ALLOW_LIST, ApiCall, CallLog},
-        clock::Clock,
-        http::Http,
-        retry_after,
-    },
+    base::{call_log::CallLog, clock::Clock, http::Http, retry_after},
     domain::{
+        api_call::{ALLOW_LIST, ApiCall},
         ids::{CorrelationId, EventId, MailboxId, TenantId},
         policy::Registration,
     },
@@ -187,9 +183,9 @@ impl TenantGraph {
         self.cx.calls.add(ApiCall {
             sent_at: at,
             tenant: self.cx.tenant,
-            system: "graph",
-            method: method_name(&ask.method),
-            path: ask.path_template,
+            system: "graph".into(),
+            method: method_name(&ask.method).into(),
+            path: ask.path_template.into(),
             fields: ask.fields.clone(),
             status,
             duration_ms: u64::try_from(took).unwrap_or(0),
@@ -202,9 +198,9 @@ impl TenantGraph {
         self.cx.calls.add(ApiCall {
             sent_at: self.shared.clock.now(),
             tenant: self.cx.tenant,
-            system: ALLOW_LIST,
-            method: method_name(&ask.method),
-            path: ask.path_template,
+            system: ALLOW_LIST.into(),
+            method: method_name(&ask.method).into(),
+            path: ask.path_template.into(),
             fields: refusal.0.to_string(),
             status: 0,
             duration_ms: 0,

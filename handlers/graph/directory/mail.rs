@@ -85,7 +85,7 @@ mod tests {
         });
         assert_eq!(trial.last_body(), sent);
         let trail = trial.take_calls();
-        assert_eq!((trail[0].method, trail[0].path), ("POST", "/users/{id}/sendMail"));
+        assert_eq!((&*trail[0].method, &*trail[0].path), ("POST", "/users/{id}/sendMail"));
         let shown = format!("{trail:?} {:?}", mail());
         assert!(!["Merger", "bob", "Room 1"].iter().any(|word| shown.contains(word)), "{shown}");
     }

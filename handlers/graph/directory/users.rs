@@ -324,7 +324,7 @@ mod tests {
         );
         assert!(trial.sent_requests()[0].ends_with("=id"));
         let trail = trial.take_calls();
-        assert_eq!((trail[0].path, trail[0].fields.as_str()), ("/users", "id"));
+        assert_eq!((&*trail[0].path, trail[0].fields.as_str()), ("/users", "id"));
         assert_eq!(trial.graph.counts(), AllowListCounts { calendar_reads: 0, blocked: 0 });
     }
 
@@ -487,7 +487,7 @@ mod tests {
         assert!(asked[0].starts_with(&format!("GET /users/{ANN}?")), "{asked:?}");
         assert!(asked[1].starts_with("GET /users/o%27neil%2Bx%40contoso.test?"), "{asked:?}");
         let trail = trial.take_calls();
-        let paths: Vec<&str> = trail.iter().map(|call| call.path).collect();
+        let paths: Vec<&str> = trail.iter().map(|call| &*call.path).collect();
         assert_eq!(paths, ["/users/{id}", "/users/{id}", "/users/{id}", "/users"]);
         assert!(!format!("{trail:?}").contains("contoso"), "no address in the trail");
     }

@@ -143,7 +143,8 @@ mod tests {
         assert_eq!(sent["requests"][6]["url"], "/subscriptions/s6");
         assert_eq!(sent["requests"][6]["body"], json!({ "expirationDateTime": END }));
         assert_eq!(sent["requests"][6]["headers"]["Content-Type"], "application/json");
-        let trail: Vec<_> = trial.take_calls().iter().map(|c| (c.path, c.correlation)).collect();
+        let calls = trial.take_calls();
+        let trail: Vec<_> = calls.iter().map(|c| (&*c.path, c.correlation)).collect();
         assert_eq!(trail[7], ("/subscriptions/{id}", CorrelationId(6)));
     }
 

@@ -82,7 +82,7 @@ pub(super) async fn dispatch(deps: &Deps, stop_at: Timestamp) -> Result<Dispatch
 
 impl RenewalRun<'_> {
     fn add(&mut self, entry: DueEntry) {
-        let DueSubject::Mailbox(tenant, _) = entry.subject else { return };
+        let DueSubject::Mailbox { tenant, .. } = entry.subject else { return };
         let open = self.partial.entry(tenant).or_default();
         if !self.slots.tenant_has_slot(tenant, open.len()) {
             return;
@@ -103,7 +103,7 @@ impl RenewalRun<'_> {
         let after = SignedDuration::try_from(delay).unwrap_or_default();
         let mut items = Vec::with_capacity(entries.len());
         for entry in entries {
-            let DueSubject::Mailbox(tenant, mailbox) = entry.subject else { continue };
+            let DueSubject::Mailbox { tenant, mailbox } = entry.subject else { continue };
             let next = reschedule(self.deps, entry, self.now, after);
             let correlation = CorrelationId(self.deps.rng.uuid().as_u128());
             let meta = JobMeta::new(correlation, self.now);

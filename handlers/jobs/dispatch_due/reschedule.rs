@@ -96,7 +96,8 @@ mod tests {
     #[test]
     fn the_oldest_entry_is_known_and_so_is_what_is_left() {
         let at = |time: &str| format!("2026-11-24T{time}Z").parse::<Timestamp>().unwrap();
-        let subject = DueSubject::Mailbox(TenantId(Uuid::nil()), MailboxId(Uuid::nil()));
+        let subject =
+            DueSubject::Mailbox { tenant: TenantId(Uuid::nil()), mailbox: MailboxId(Uuid::nil()) };
         let due = |time: &str| DueEntry::new(DuePurpose::Renew, at(time), subject);
         let now = at("09:10:00");
         let mut counts = DispatchCounts::default();

@@ -22,7 +22,7 @@ use crate::{
     identity::keys::client_state,
     jobs::runner::job::{Enqueue, JobError, JobResult},
     messages::MailboxTaskKind,
-    store::mailboxes::{Health, Mailbox, MailboxSubscription},
+    store::mailboxes::{Health, Mailbox, MailboxSubscription, PreviousNonce},
 };
 
 /// When to try again after a conflict that was not resolved.
@@ -216,7 +216,7 @@ impl MailboxWorker<'_> {
         let next = Mailbox {
             subscription: None,
             nonce: Some(self.deps.rng.next_u64()),
-            previous_nonce: mailbox.nonce.map(|nonce| (nonce, until)),
+            previous_nonce: mailbox.nonce.map(|nonce| PreviousNonce { nonce, valid_until: until }),
             ..mailbox
         };
         let etag = self.deps.mailboxes.replace(&next, &etag).await?;

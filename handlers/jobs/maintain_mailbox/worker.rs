@@ -242,7 +242,11 @@ fn graph_as(deps: &Deps, invocation: &Invocation, registration: Registration) ->
 }
 
 fn renew_entry(task: &MailboxTask, at: Timestamp) -> DueEntry {
-    DueEntry::new(DuePurpose::Renew, at, DueSubject::Mailbox(task.tenant, task.mailbox))
+    DueEntry::new(
+        DuePurpose::Renew,
+        at,
+        DueSubject::Mailbox { tenant: task.tenant, mailbox: task.mailbox },
+    )
 }
 
 pub(super) fn subscription_id(

@@ -129,7 +129,7 @@ impl<'a> RequestContext<'a> {
     /// Written before a mailbox's row: if the request ends between the row and the task, a worker
     /// still looks at the mailbox.
     pub(super) async fn put_recheck(&self, mailbox: MailboxId) -> Result<(), StoreError> {
-        let subject = DueSubject::Mailbox(self.tenant, mailbox);
+        let subject = DueSubject::Mailbox { tenant: self.tenant, mailbox };
         let at = self.deps.clock.now() + RECHECK_DELAY;
         self.deps.due.upsert(&DueEntry::new(DuePurpose::Renew, at, subject)).await
     }

@@ -147,10 +147,12 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
+    use crate::store::mailboxes::PreviousNonce;
 
     fn row(state: MailboxState) -> Mailbox {
         let (tenant, id) = (TenantId(Uuid::from_u128(9)), MailboxId(Uuid::from_u128(1)));
-        let (nonce, previous_nonce) = (Some(7), Some((6, Timestamp::UNIX_EPOCH)));
+        let previous = PreviousNonce { nonce: 6, valid_until: Timestamp::UNIX_EPOCH };
+        let (nonce, previous_nonce) = (Some(7), Some(previous));
         Mailbox { nonce, previous_nonce, consent_epoch: 3, ..preemptive_row(tenant, id, state) }
     }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use http::StatusCode;
-use roombridge::base::call_log::{ALLOW_LIST, ApiCall};
+use roombridge::domain::api_call::{ALLOW_LIST, ApiCall};
 use roombridge::domain::ids::{CorrelationId, TenantId};
 use roombridge::store::audit::Audit;
 use world::exchange::Invitation;
@@ -91,9 +91,9 @@ async fn a_stopped_request_is_shown_as_stopped() -> TestResult {
     let stopped = ApiCall {
         sent_at: contoso.world.now(),
         tenant: TenantId(INVITED_TENANT),
-        system: ALLOW_LIST,
-        method: "GET",
-        path: "/users/{id}/events/{id}",
+        system: ALLOW_LIST.into(),
+        method: "GET".into(),
+        path: "/users/{id}/events/{id}".into(),
         fields: "a field is not on the list".to_owned(),
         status: 0,
         duration_ms: 0,

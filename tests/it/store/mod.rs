@@ -6,7 +6,7 @@ mod listings;
 use std::sync::Arc;
 
 use roombridge::base::http::RetryPolicy;
-use roombridge::store::azure::AzureTables;
+use roombridge::store::tables::azure::AzureTables;
 use roombridge::store::tables::{
     ETag, KeyRange, RowChange, RowKey, Table, TableError, TableRow, Tables,
 };

@@ -18,8 +18,7 @@ use super::{
     export::{self, Pages},
 };
 use crate::{
-    domain::ids::TenantId,
-    store::audit::AuditedCall,
+    domain::{api_call::ApiCall, ids::TenantId},
     web::layout::{CurrentUser, FieldError, Frame, PageError, html_with_status, texts::Texts},
 };
 
@@ -173,6 +172,6 @@ fn export_calls(
         }
     });
     let rows =
-        pages.map_ok(|page: Vec<AuditedCall>| page.into_iter().map(AuditExportRow::from).collect());
+        pages.map_ok(|page: Vec<ApiCall>| page.into_iter().map(AuditExportRow::from).collect());
     Ok(rows.boxed())
 }

@@ -7,9 +7,8 @@ use serde::Serialize;
 
 use super::super::export::ExportRow;
 use crate::{
-    base::call_log::ALLOW_LIST,
+    domain::api_call::{ALLOW_LIST, ApiCall},
     graph::{CALENDAR_READS, fields::FORBIDDEN},
-    store::audit::AuditedCall,
 };
 
 /// The calls of one kind: system, method and path.
@@ -42,7 +41,7 @@ impl DayStats {
         Self { date, ..Self::default() }
     }
 
-    pub(super) fn add(&mut self, call: AuditedCall) {
+    pub(super) fn add(&mut self, call: ApiCall) {
         self.calls += 1;
         let blocked = call.system == ALLOW_LIST;
         let named = || call.fields.split(',').filter(|field| *field != "-");
@@ -52,15 +51,13 @@ impl DayStats {
             let forbidden = named().filter(|field| FORBIDDEN.contains(field)).count();
             self.forbidden_fields += u64::try_from(forbidden).unwrap_or(u64::MAX);
         }
-        if call.system == "graph"
-            && call.method == "GET"
-            && CALENDAR_READS.contains(&call.path.as_str())
-        {
+        if call.system == "graph" && call.method == "GET" && CALENDAR_READS.contains(&&*call.path) {
             self.calendar_reads += 1;
             self.answered += u64::from((200..300).contains(&call.status));
         }
         let fields: Vec<String> = named().map(str::to_owned).collect();
-        let endpoint = self.endpoints.entry((call.system, call.method, call.path)).or_default();
+        let key = (call.system.into(), call.method.into(), call.path.into());
+        let endpoint = self.endpoints.entry(key).or_default();
         endpoint.calls += 1;
         endpoint.fields.extend(fields);
     }
@@ -79,12 +76,18 @@ pub(super) struct AuditExportRow {
     correlation: String,
 }
 
-impl From<AuditedCall> for AuditExportRow {
-    fn from(call: AuditedCall) -> Self {
-        let AuditedCall { sent_at: at, system, method, path, fields, status, duration_ms, .. } =
-            call;
-        let correlation = call.correlation.as_uuid().to_string();
-        Self { at, system, method, path, fields, status, duration_ms, correlation }
+impl From<ApiCall> for AuditExportRow {
+    fn from(call: ApiCall) -> Self {
+        Self {
+            at: call.sent_at,
+            system: call.system.into(),
+            method: call.method.into(),
+            path: call.path.into(),
+            fields: call.fields,
+            status: call.status,
+            duration_ms: call.duration_ms,
+            correlation: call.correlation.as_uuid().to_string(),
+        }
     }
 }
 
@@ -100,13 +103,13 @@ mod tests {
     use super::*;
     use crate::domain::ids::{CorrelationId, TenantId};
 
-    fn call(system: &str, path: &str, fields: &str, status: u16) -> AuditedCall {
-        AuditedCall {
+    fn call(system: &str, path: &str, fields: &str, status: u16) -> ApiCall {
+        ApiCall {
             sent_at: "2026-11-24T09:00:00Z".parse().unwrap(),
             tenant: TenantId(Uuid::from_u128(9)),
-            system: system.into(),
+            system: system.to_owned().into(),
             method: "GET".into(),
-            path: path.into(),
+            path: path.to_owned().into(),
             fields: fields.into(),
             status,
             duration_ms: 1,

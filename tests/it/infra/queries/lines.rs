@@ -6,7 +6,8 @@ use std::process::Command;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use roombridge::base::{call_log, telemetry};
+use roombridge::base::telemetry;
+use roombridge::domain::api_call;
 use roombridge::domain::retry::MAX_ATTEMPTS;
 use roombridge::messages::MailboxTaskKind;
 use roombridge::queue::Queue;
@@ -230,7 +231,7 @@ fn fields_are_logged(lines: &[Value]) -> TestResult {
 
 /// A word that is no message, no field and no label is a message that was misspelt, or is no more.
 fn words_are_said(lines: &[Value]) -> TestResult {
-    let mut values: BTreeSet<&str> = BTreeSet::from([call_log::ALLOW_LIST]);
+    let mut values: BTreeSet<&str> = BTreeSet::from([api_call::ALLOW_LIST]);
     for line in lines {
         let of_calls = ["call.system", "call.method"];
         values.extend(of_calls.iter().filter_map(|field| line[*field].as_str()));

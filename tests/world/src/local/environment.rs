@@ -7,7 +7,7 @@ use base64::prelude::BASE64_STANDARD;
 use roombridge::base::http::RetryPolicy;
 use roombridge::base::rng::{Rng as _, SystemRng};
 use roombridge::queue::azure::AzureOutbox;
-use roombridge::store::azure::AzureTables;
+use roombridge::store::tables::azure::AzureTables;
 use serde_json::json;
 
 use super::app_host::AppProxies;

@@ -11,8 +11,8 @@ use roombridge::base::clock::Clock;
 use roombridge::base::http::RetryPolicy;
 use roombridge::queue::azure::AzureOutbox;
 use roombridge::queue::{MessageReceipt, Outbox, PoisonMessage, Queue, QueueError};
-use roombridge::store::azure::AzureTables;
 use roombridge::store::tables::Tables;
+use roombridge::store::tables::azure::AzureTables;
 
 use super::TestWorldError;
 use crate::azurite::StorageConnection;

@@ -3,35 +3,28 @@
 //!
 //! A tenant has 256 partitions, by a hash of the mailbox id.
 
-mod health;
-mod row;
-
-use std::sync::Arc;
-
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
 
 use super::{
     error::StoreError,
-    tables::{Continuation, ETag, KeyRange, RowChange, RowKey, Table, TableRow, Tables},
-    typed_table::TypedTable,
+    tables::{Continuation, ETag, KeyRange, Row, RowKey, Table, TypedTable},
 };
 use crate::domain::{
     decision::ConsentCapacity,
-    ids::{ContentKeyId, KeyId, MailboxId, TenantId},
+    drift::Drift,
+    ids::{ContentKeyId, KeyId, MailboxId, TenantId, hex},
     keys::Digest,
     policy::Registration,
 };
 
-use row::{MailboxRow, StoredMailbox};
-
 pub use crate::domain::mailbox::{BookingDisposition, MailboxState};
-pub use health::{Health, LAST_NOTIFICATION_RESOLUTION};
 
 /// Over how many partitions a tenant's mailboxes are spread.
 const SHARDS: u16 = 256;
 
 /// Whose mailbox it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum MailboxKind {
     /// A person's.
     Person,
@@ -40,7 +33,7 @@ pub enum MailboxKind {
 }
 
 /// The subscription of a mailbox's calendar.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MailboxSubscription {
     /// Graph's id for it.
     pub id: String,
@@ -53,8 +46,10 @@ pub struct MailboxSubscription {
     /// Which registration made it: another one can neither see nor renew it.
     pub registration: Registration,
     /// Which client-state key its client state was made with; unknown for the oldest rows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client_state_key: Option<KeyId>,
     /// Which key its content is sealed with; `None` when its notifications bring ids alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub content_key: Option<ContentKeyId>,
 }
 
@@ -66,7 +61,7 @@ impl MailboxSubscription {
 }
 
 /// A mailbox whose calendar may be read but not subscribed: the resync looks instead.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PollingState {
     /// Since when.
     pub since: Timestamp,
@@ -75,7 +70,7 @@ pub struct PollingState {
 }
 
 /// Who agreed to what, and when.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Consent {
     /// The object id of the one who agreed.
     pub given_by: MailboxId,
@@ -87,12 +82,50 @@ pub struct Consent {
     pub text_version: String,
 }
 
+/// A nonce that was replaced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PreviousNonce {
+    /// The nonce.
+    #[serde(with = "hex")]
+    pub nonce: u64,
+    /// Until when notifications that carry it are still taken.
+    pub valid_until: Timestamp,
+}
+
+/// How often at most a row records that a notification came.
+pub const LAST_NOTIFICATION_RESOLUTION: SignedDuration = SignedDuration::from_hours(1);
+
+/// How well a mailbox is followed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Health {
+    /// When a notification of it came last, to the hour.
+    pub last_notification_at: Option<Timestamp>,
+    /// What the last resync found; `None` until one has run under the present subscription. One
+    /// that found the same as before does not write it again within 20 hours.
+    pub drift: Option<Drift>,
+    /// What that resync went by: rooms and rehearsal, as a digest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drift_basis: Option<Digest>,
+    /// When the subscription was last replaced because it brought nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replaced_as_dead_at: Option<Timestamp>,
+    /// Since when Graph refuses to subscribe it, because it has as many subscriptions as it may.
+    pub over_quota_since: Option<Timestamp>,
+}
+
+impl Health {
+    fn is_unknown(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
 /// A mailbox.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Mailbox {
     /// Whose tenant.
     pub tenant: TenantId,
     /// The mailbox.
+    #[serde(rename = "mailbox")]
     pub id: MailboxId,
     /// Whose it is.
     pub kind: MailboxKind,
@@ -101,9 +134,10 @@ pub struct Mailbox {
     /// Which consent this is: each one raises it, so that nothing of an earlier one comes back.
     pub consent_epoch: u32,
     /// The nonce of the present subscription's client state.
+    #[serde(default, with = "hex::optional")]
     pub nonce: Option<u64>,
-    /// The nonce before, and until when notifications that carry it are still taken.
-    pub previous_nonce: Option<(u64, Timestamp)>,
+    /// The nonce before.
+    pub previous_nonce: Option<PreviousNonce>,
     /// The subscription, once Graph has confirmed it.
     pub subscription: Option<MailboxSubscription>,
     /// That it is polled, where Graph refuses to subscribe it.
@@ -111,6 +145,7 @@ pub struct Mailbox {
     /// The consent that it is followed by.
     pub consent: Option<Consent>,
     /// How well that goes.
+    #[serde(default, skip_serializing_if = "Health::is_unknown")]
     pub health: Health,
 }
 
@@ -135,23 +170,25 @@ impl Mailbox {
     /// Whether a notification that carries `nonce` is taken at `now`: the mailbox is active, and
     /// the nonce is its present one, or the one before and its time has not passed.
     pub fn accepts_nonce(&self, nonce: u64, now: Timestamp) -> bool {
-        let previous = self.previous_nonce.is_some_and(|(old, until)| old == nonce && now <= until);
+        let previous = self
+            .previous_nonce
+            .is_some_and(|previous| previous.nonce == nonce && now <= previous.valid_until);
         self.state.is_active() && (self.nonce == Some(nonce) || previous)
     }
 }
 
-/// The table `Mailboxes`.
-#[derive(Debug, Clone)]
-pub struct Mailboxes {
-    table: TypedTable,
+impl Row for Mailbox {
+    const TABLE: Table = Table::Mailboxes;
+
+    fn key(&self) -> RowKey {
+        row_key(self.tenant, self.id)
+    }
 }
 
-impl Mailboxes {
-    /// The table.
-    pub fn new(tables: Arc<dyn Tables>) -> Self {
-        Self { table: TypedTable::new(tables, Table::Mailboxes) }
-    }
+/// The table `Mailboxes`.
+pub type Mailboxes = TypedTable<Mailbox>;
 
+impl Mailboxes {
     /// The mailbox as it is, and its version.
     ///
     /// # Errors
@@ -161,40 +198,15 @@ impl Mailboxes {
         tenant: TenantId,
         id: MailboxId,
     ) -> Result<Option<(Mailbox, ETag)>, StoreError> {
-        let found = self.table.get(&row_key(tenant, id)).await?;
-        Ok(found.map(|(StoredMailbox(mailbox), etag)| (mailbox, etag)))
+        self.read(&row_key(tenant, id)).await
     }
 
-    /// Adds a mailbox that must not be there yet; answers its version.
-    ///
-    /// # Errors
-    /// [`StoreError::is_conflict`] when it is there already.
-    pub async fn insert(&self, mailbox: &Mailbox) -> Result<ETag, StoreError> {
-        self.table.write(RowChange::Insert(row(mailbox)?)).await
-    }
-
-    /// Replaces the version that was read; answers the new one.
-    ///
-    /// # Errors
-    /// [`StoreError::is_conflict`] when there is another version by now, or none.
-    pub async fn replace(&self, mailbox: &Mailbox, etag: &ETag) -> Result<ETag, StoreError> {
-        self.table.write(RowChange::Replace(row(mailbox)?, etag.clone())).await
-    }
-
-    /// Writes the mailbox, whatever stood there; answers its version.
-    ///
-    /// # Errors
-    /// [`StoreError`] when it was not written, or may not have been.
-    pub async fn upsert(&self, mailbox: &Mailbox) -> Result<ETag, StoreError> {
-        self.table.write(RowChange::Upsert(row(mailbox)?)).await
-    }
-
-    /// Removes a mailbox's row; one that is not there is fine.
+    /// Removes a mailbox's row; one that does not exist is fine.
     ///
     /// # Errors
     /// [`StoreError`] when it was not removed, or may not have been.
     pub async fn remove(&self, tenant: TenantId, id: MailboxId) -> Result<(), StoreError> {
-        self.table.remove(row_key(tenant, id), None).await
+        self.delete(row_key(tenant, id), None).await
     }
 
     /// All mailboxes of a tenant, in no particular order.
@@ -202,8 +214,7 @@ impl Mailboxes {
     /// # Errors
     /// [`StoreError`] when they cannot be read.
     pub async fn list(&self, tenant: TenantId) -> Result<Vec<Mailbox>, StoreError> {
-        let rows = self.table.list(&tenant_range(tenant)).await?;
-        Ok(rows.into_iter().map(|(StoredMailbox(mailbox), _, _)| mailbox).collect())
+        self.values(&tenant_range(tenant)).await
     }
 
     /// Up to 1,000 of a tenant's mailboxes, always in the same order, and where the next ones begin:
@@ -216,8 +227,8 @@ impl Mailboxes {
         tenant: TenantId,
         from: Option<Continuation>,
     ) -> Result<(Vec<Mailbox>, Option<Continuation>), StoreError> {
-        let (rows, next) = self.table.list_page(&tenant_range(tenant), from).await?;
-        Ok((rows.into_iter().map(|(StoredMailbox(mailbox), _, _)| mailbox).collect(), next))
+        let (rows, next) = self.read_page(&tenant_range(tenant), from).await?;
+        Ok((rows.into_iter().map(|(mailbox, _, _)| mailbox).collect(), next))
     }
 
     /// Those of a tenant's mailboxes that are in this shard, each with its version: a pass over a
@@ -230,8 +241,8 @@ impl Mailboxes {
         tenant: TenantId,
         shard: u8,
     ) -> Result<Vec<(Mailbox, ETag)>, StoreError> {
-        let rows = self.table.list(&KeyRange::single_partition(partition(tenant, shard))).await?;
-        Ok(rows.into_iter().map(|(StoredMailbox(mailbox), _, etag)| (mailbox, etag)).collect())
+        let rows = self.read_all(&KeyRange::single_partition(partition(tenant, shard))).await?;
+        Ok(rows.into_iter().map(|(mailbox, _, etag)| (mailbox, etag)).collect())
     }
 
     /// The shard that a mailbox is in.
@@ -252,20 +263,19 @@ fn row_key(tenant: TenantId, id: MailboxId) -> RowKey {
     RowKey::new(partition(tenant, Mailboxes::shard(id)), id)
 }
 
-fn row(mailbox: &Mailbox) -> Result<TableRow, StoreError> {
-    TypedTable::encode(row_key(mailbox.tenant, mailbox.id), &MailboxRow::from(mailbox.clone()))
-}
-
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::Ordering;
+    use std::sync::{Arc, atomic::Ordering};
 
     use super::*;
-    use crate::domain::drift::Drift;
     use crate::store::counting::{CountingTables, at, mailbox, tenant};
 
     fn person(n: u128) -> Mailbox {
         Mailbox::new(tenant(9), mailbox(n), MailboxKind::Person, MailboxState::Active)
+    }
+
+    fn previous(nonce: u64, until: &str) -> Option<PreviousNonce> {
+        Some(PreviousNonce { nonce, valid_until: at(until) })
     }
 
     fn subscribed_room() -> Mailbox {
@@ -274,7 +284,7 @@ mod tests {
             state: MailboxState::Erased(BookingDisposition::Release, at("2026-11-26T09:00:00Z")),
             consent_epoch: u32::MAX,
             nonce: Some(u64::MAX),
-            previous_nonce: Some((7, at("2026-11-24T13:00:00.000000001Z"))),
+            previous_nonce: previous(7, "2026-11-24T13:00:00.000000001Z"),
             subscription: Some(MailboxSubscription {
                 id: "7f105c7d-2dc5-4530-97cd-4e7ae6534c07".into(),
                 expires_at: at("2026-11-30T09:00:00Z"),
@@ -373,7 +383,11 @@ mod tests {
     #[test]
     fn a_notification_is_taken_by_an_active_mailbox_with_its_nonce_or_for_a_while_the_old_one() {
         let (noon, later) = (at("2026-11-24T12:00:00Z"), at("2026-11-24T12:00:01Z"));
-        let active = Mailbox { nonce: Some(2), previous_nonce: Some((1, noon)), ..person(1) };
+        let active = Mailbox {
+            nonce: Some(2),
+            previous_nonce: previous(1, "2026-11-24T12:00:00Z"),
+            ..person(1)
+        };
         assert!(active.accepts_nonce(2, later));
         assert!(active.accepts_nonce(1, noon));
         assert!(!active.accepts_nonce(1, later));
@@ -391,7 +405,8 @@ mod tests {
         let (fake, mailboxes) = opened();
         mailboxes.upsert(&subscribed_room()).await.unwrap();
         let mut row = fake.rows(Table::Mailboxes).remove(0);
-        row.properties.remove("PreviousNonceUntil");
+        let half = r#"{"nonce":"0000000000000007"}"#;
+        assert!(row.properties.insert("PreviousNonce".into(), half.into()).is_some());
         fake.insert_raw(Table::Mailboxes, row).await;
         let error = mailboxes.get(tenant(9), mailbox(2)).await.unwrap_err();
         assert!(matches!(error, StoreError::Unreadable { table: Table::Mailboxes, .. }));

@@ -1,7 +1,5 @@
 //! `Tenants`: one row a tenant, with what it has decided. Partition key and row key are its id.
 
-mod row;
-
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -10,9 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     cache::Cache,
     error::StoreError,
-    tables::{ETag, KeyRange, RowChange, RowKey, Table, TableRow, Tables},
-    typed_table::TypedTable,
-    wire::as_text,
+    tables::{ETag, KeyRange, Row, RowKey, Table, Tables, TypedTable},
 };
 use crate::{
     base::clock::Clock,
@@ -24,12 +20,11 @@ use crate::{
     },
 };
 
-use row::TenantRow;
-
 /// A tenant and its decisions.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tenant {
     /// The tenant.
+    #[serde(rename = "tenant")]
     pub id: TenantId,
     /// Where it stands.
     pub state: TenantState,
@@ -43,32 +38,38 @@ pub struct Tenant {
     pub policy: TenantPolicy,
 }
 
+impl Row for Tenant {
+    const TABLE: Table = Table::Tenants;
+
+    fn key(&self) -> RowKey {
+        row_key(self.id)
+    }
+}
+
 /// The consent that a tenant is connected by.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TenantConnection {
     /// The object id of the administrator.
-    #[serde(with = "as_text")]
     pub connected_by: MailboxId,
     /// When.
     pub connected_at: Timestamp,
     /// Which version of the text was agreed to.
     pub text_version: String,
     /// The digest of the state that this consent came back with: it is taken once.
-    #[serde(with = "as_text")]
     pub state_digest: Digest,
 }
 
 /// The table `Tenants`. Clones share what was read lately.
 #[derive(Debug, Clone)]
 pub struct Tenants {
-    table: TypedTable,
+    table: TypedTable<Tenant>,
     cache: Cache<TenantId, Tenant>,
 }
 
 impl Tenants {
     /// The table, with an empty cache.
     pub fn new(tables: Arc<dyn Tables>, clock: Arc<dyn Clock>) -> Self {
-        Self { table: TypedTable::new(tables, Table::Tenants), cache: Cache::new(clock) }
+        Self { table: TypedTable::new(tables), cache: Cache::new(clock) }
     }
 
     /// The tenant as it was at most 60 s ago. Only an active one is remembered: that one is not
@@ -96,11 +97,10 @@ impl Tenants {
     /// # Errors
     /// [`StoreError`] when it cannot be read.
     pub async fn get_uncached(&self, id: TenantId) -> Result<Option<Tenant>, StoreError> {
-        let Some((row, _)) = self.table.get::<TenantRow>(&row_key(id)).await? else {
+        let Some((tenant, _)) = self.table.read(&row_key(id)).await? else {
             self.cache.invalidate(&id);
             return Ok(None);
         };
-        let tenant = Tenant::from(row);
         if tenant.state.is_active() {
             self.cache.insert(id, tenant.clone());
         } else {
@@ -115,8 +115,8 @@ impl Tenants {
     /// [`StoreError`] when they cannot be read.
     pub async fn list(&self) -> Result<Vec<(Tenant, ETag)>, StoreError> {
         // Keys are GUIDs in lower case: everything from `0` up to `f...`.
-        let rows = self.table.list::<TenantRow>(&KeyRange::partition_range("0", "g")).await?;
-        Ok(rows.into_iter().map(|(row, _, etag)| (Tenant::from(row), etag)).collect())
+        let rows = self.table.read_all(&KeyRange::partition_range("0", "g")).await?;
+        Ok(rows.into_iter().map(|(tenant, _, etag)| (tenant, etag)).collect())
     }
 
     /// The tenant as it is, and its version.
@@ -124,8 +124,7 @@ impl Tenants {
     /// # Errors
     /// [`StoreError`] when it cannot be read.
     pub async fn get_with_etag(&self, id: TenantId) -> Result<Option<(Tenant, ETag)>, StoreError> {
-        let found = self.table.get::<TenantRow>(&row_key(id)).await?;
-        Ok(found.map(|(row, etag)| (Tenant::from(row), etag)))
+        self.table.read(&row_key(id)).await
     }
 
     /// Adds a tenant that must not be there yet.
@@ -133,7 +132,7 @@ impl Tenants {
     /// # Errors
     /// [`StoreError::is_conflict`] when it is there already.
     pub async fn insert(&self, tenant: &Tenant) -> Result<ETag, StoreError> {
-        self.apply(tenant.id, RowChange::Insert(row(tenant)?)).await
+        self.written(tenant.id, self.table.insert(tenant).await)
     }
 
     /// Replaces the version that was read; answers the new one.
@@ -141,7 +140,7 @@ impl Tenants {
     /// # Errors
     /// [`StoreError::is_conflict`] when there is another version by now, or none.
     pub async fn replace(&self, tenant: &Tenant, etag: &ETag) -> Result<ETag, StoreError> {
-        self.apply(tenant.id, RowChange::Replace(row(tenant)?, etag.clone())).await
+        self.written(tenant.id, self.table.replace(tenant, etag).await)
     }
 
     /// Removes a tenant that has left and whose records' time is over, if it is still the version
@@ -150,9 +149,7 @@ impl Tenants {
     /// # Errors
     /// [`StoreError::is_conflict`] when it has come back meanwhile.
     pub async fn remove(&self, id: TenantId, etag: &ETag) -> Result<(), StoreError> {
-        let removed = self.table.remove(row_key(id), Some(etag)).await;
-        self.cache.invalidate(&id);
-        removed
+        self.written(id, self.table.delete(row_key(id), Some(etag)).await)
     }
 
     /// Writes the tenant, whatever stood there.
@@ -160,13 +157,12 @@ impl Tenants {
     /// # Errors
     /// [`StoreError`] when it was not written, or may not have been.
     pub async fn upsert(&self, tenant: &Tenant) -> Result<(), StoreError> {
-        self.apply(tenant.id, RowChange::Upsert(row(tenant)?)).await.map(drop)
+        self.written(tenant.id, self.table.upsert(tenant).await.map(drop))
     }
 
-    async fn apply(&self, id: TenantId, change: RowChange) -> Result<ETag, StoreError> {
-        let written = self.table.write(change).await;
-        // Afterwards, or a reader in between would remember the old one; also when it failed,
-        // because it may have been written all the same.
+    /// Called after each write, or a reader in between would remember the old tenant; also when the
+    /// write failed, because it may have taken effect all the same.
+    fn written<T>(&self, id: TenantId, written: Result<T, StoreError>) -> Result<T, StoreError> {
         self.cache.invalidate(&id);
         written
     }
@@ -174,10 +170,6 @@ impl Tenants {
 
 fn row_key(id: TenantId) -> RowKey {
     RowKey::new(id, id)
-}
-
-fn row(tenant: &Tenant) -> Result<TableRow, StoreError> {
-    TypedTable::encode(row_key(tenant.id), &TenantRow::from(tenant.clone()))
 }
 
 #[cfg(test)]

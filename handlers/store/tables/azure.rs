@@ -7,13 +7,13 @@ use azure_core::credentials::TokenCredential;
 use azure_core::http::Transport;
 
 use super::limits;
-use super::table_service::{
-    self, Comparison, Entity, Filter, Operation, TableService, TableServiceError, VersionedEntity,
-};
-use super::tables::{
+use super::port::{
     Continuation, ETag, KeyRange, Page, RowChange, RowKey, Table, TableError, TableRow, Tables,
 };
 use crate::base::http::RetryPolicy;
+use crate::store::table_service::{
+    self, Comparison, Entity, Filter, Operation, TableService, TableServiceError, VersionedEntity,
+};
 
 /// Any version of a row.
 const ANY_ETAG: &str = "*";

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use super::tables::{RowChange, RowKey, TableError, TableRow};
+use super::port::{RowChange, RowKey, TableError, TableRow};
 
 /// The most changes of one transaction.
 const MAX_CHANGES: usize = 100;
@@ -30,7 +30,7 @@ const RESERVED_NAMES: [&str; 3] = ["PartitionKey", "RowKey", "Timestamp"];
 ///
 /// # Errors
 /// [`TableError::Refused`] with the rule that is broken, never with what was in the row.
-pub(super) fn check_changes(changes: &[RowChange]) -> Result<(), TableError> {
+pub(in crate::store) fn check_changes(changes: &[RowChange]) -> Result<(), TableError> {
     let refuse = |rule: &str| Err(TableError::Refused(rule.to_owned()));
     let Some(first) = changes.first() else { return refuse("no change at all") };
     if changes.len() > MAX_CHANGES {
@@ -60,7 +60,7 @@ pub(super) fn check_changes(changes: &[RowChange]) -> Result<(), TableError> {
 ///
 /// # Errors
 /// [`TableError::Refused`].
-pub(super) fn check_keys(keys: &RowKey) -> Result<(), TableError> {
+pub(in crate::store) fn check_keys(keys: &RowKey) -> Result<(), TableError> {
     for key in [&keys.partition, &keys.row] {
         if key.chars().any(|c| matches!(c, '/' | '\\' | '#' | '?') || c.is_control()) {
             return Err(TableError::Refused("a key holds a forbidden character".to_owned()));

@@ -1,0 +1,327 @@
+//! `Bookings`: one row an appointment and room, and the only table with meeting content. A
+//! partition is an appointment (a whole series), a row an occurrence and a room. Personal text is in
+//! `IcalUid`, `OrganizerCopy`, `RoomCopy` and `Desired`, and nowhere else.
+
+use super::{
+    error::StoreError,
+    tables::{ETag, KeyRange, Row, RowKey, Table, TypedTable},
+};
+use crate::domain::{
+    booking::Booking,
+    ids::TenantId,
+    keys::{BookingKey, Digest},
+};
+
+/// The table `Bookings`.
+pub type Bookings = TypedTable<Booking>;
+
+impl Row for Booking {
+    const TABLE: Table = Table::Bookings;
+
+    fn key(&self) -> RowKey {
+        row_key(&self.key)
+    }
+}
+
+impl Bookings {
+    /// The booking as it is, and its version.
+    ///
+    /// # Errors
+    /// [`StoreError`] when it cannot be read.
+    pub async fn get(&self, key: &BookingKey) -> Result<Option<(Booking, ETag)>, StoreError> {
+        self.read(&row_key(key)).await
+    }
+
+    /// All bookings of an appointment, of every occurrence and room, each with its version.
+    ///
+    /// # Errors
+    /// [`StoreError`] when they cannot be read.
+    pub async fn list_by_appointment(
+        &self,
+        tenant: TenantId,
+        appointment: Digest,
+    ) -> Result<Vec<(Booking, ETag)>, StoreError> {
+        let range = KeyRange::single_partition(format!("{tenant}_{appointment}"));
+        let rows = self.read_all(&range).await?;
+        Ok(rows.into_iter().map(|(booking, _, etag)| (booking, etag)).collect())
+    }
+
+    /// Removes a booking, if it still is the version `etag` (`None`: any); none is fine.
+    ///
+    /// # Errors
+    /// [`StoreError::is_conflict`] when there is another version by now.
+    pub async fn remove(&self, key: &BookingKey, etag: Option<&ETag>) -> Result<(), StoreError> {
+        self.delete(row_key(key), etag).await
+    }
+}
+
+fn row_key(key: &BookingKey) -> RowKey {
+    RowKey::new(key.partition(), key.row())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::{
+        domain::{
+            appointment::{
+                BookingSpec, Copies, CopyLocation, DesiredState, Details, EndReason, Facts,
+                OrganizerCopy, RoomCopy,
+            },
+            booking::{
+                BookingOutcome, BookingRefusal, ConfirmedBooking, Intent, MeetingResponse,
+                ObservedState, Published, PublishedOutcome, RefusalReason, RoomResponse,
+            },
+            ids::{BookingId, CorrelationId},
+            interval::Interval,
+            personal::Personal,
+        },
+        store::counting::{CountingTables, at, key, mailbox, tenant},
+    };
+
+    fn hour(from: &str) -> Interval {
+        let start = at(from);
+        Interval::new(start, start + jiff::SignedDuration::from_hours(1)).unwrap()
+    }
+
+    fn nine() -> Interval {
+        hour("2026-11-24T09:00:00.000000001Z")
+    }
+
+    fn facts(details: Details) -> Facts {
+        Facts { interval: nine(), attendee_count: u16::MAX, private: true, details }
+    }
+
+    fn details() -> Details {
+        Details {
+            subject: Some(Personal::new("Merger \"Ümlaut\" 😀")),
+            organizer: Some(Personal::new("ada@contoso.example")),
+            attendees: vec![Personal::new("bob@contoso.example"), Personal::new("")],
+        }
+    }
+
+    fn copy(event: &str) -> CopyLocation {
+        CopyLocation { mailbox: mailbox(4), event: event.parse().unwrap() }
+    }
+
+    fn plain() -> Booking {
+        Booking {
+            key: key(1),
+            id: BookingId(uuid::Uuid::from_u128(5)),
+            generation: 1,
+            ical_uid: Personal::new("040000008200E00074C5B7101A82E008"),
+            copies: Copies::default(),
+            desired: DesiredState::Unwanted(EndReason::Cancelled),
+            intent: None,
+            observed: ObservedState::Nothing,
+            published: Published::default(),
+            correlation: CorrelationId(1),
+            change_count: 0,
+            known_copies: vec![],
+            publish_lease: None,
+            unsettled_due: None,
+            purge_due: at("2026-11-24T10:00:00Z"),
+        }
+    }
+
+    fn of_the_appointment() -> Vec<Booking> {
+        let mut all = Vec::new();
+        for facts in [facts(details()), facts(Details::default())] {
+            for organizer in [
+                OrganizerCopy::Unknown,
+                OrganizerCopy::Live(copy("O_-="), facts.clone()),
+                OrganizerCopy::WithoutRoom(copy("O")),
+                OrganizerCopy::Cancelled,
+                OrganizerCopy::Gone,
+                OrganizerCopy::Released,
+            ] {
+                let copies = Copies { organizer, ..Copies::default() };
+                all.push(Booking { copies, ..plain() });
+            }
+            for answerable in [true, false] {
+                let room = RoomCopy::Live { at: copy("R"), facts: facts.clone(), answerable };
+                let copies = Copies { room, invitation: u32::MAX, ..Copies::default() };
+                all.push(Booking { copies, ..plain() });
+            }
+            let wish = BookingSpec { facts, invitation: u32::MAX };
+            all.push(Booking { desired: DesiredState::Wanted(wish), ..plain() });
+        }
+        let copies = Copies { room: RoomCopy::Gone, ..Copies::default() };
+        all.push(Booking { copies, ..plain() });
+        for ended in [
+            EndReason::RoomRemoved,
+            EndReason::Cancelled,
+            EndReason::RoomLeft,
+            EndReason::NotAccepted,
+            EndReason::Abandoned,
+        ] {
+            all.push(Booking { desired: DesiredState::Unwanted(ended), ..plain() });
+        }
+        all
+    }
+
+    fn of_the_work() -> Vec<Booking> {
+        let mut all = Vec::new();
+        for (claims, stale) in
+            [(None, vec![]), (Some(nine()), vec![nine(), hour("2026-11-25T09:00:00Z")])]
+        {
+            let lease_until = at("2026-11-24T09:02:00Z");
+            let intent = Intent {
+                worker: u64::MAX,
+                lease_until,
+                claim: claims,
+                stale,
+                generation: u32::MAX,
+            };
+            all.push(Booking { intent: Some(intent), ..plain() });
+        }
+        let held = ConfirmedBooking {
+            interval: nine(),
+            generation: u32::MAX,
+            reference: "R-2026/1".into(),
+            spec_fingerprint: key(7).appointment,
+        };
+        all.push(Booking { observed: ObservedState::Booked(held), ..plain() });
+        let event = key(8).appointment;
+        let mut outcomes = vec![BookingOutcome::Booked, BookingOutcome::Released];
+        for reason in [RefusalReason::Conflict, RefusalReason::TooLong] {
+            let observed = ObservedState::Refused(BookingRefusal {
+                request_digest: key(7).appointment,
+                reason,
+            });
+            all.push(Booking { observed, ..plain() });
+            outcomes.push(BookingOutcome::Refused(reason));
+        }
+        for outcome in outcomes {
+            let shown = Published {
+                organizer: Some(PublishedOutcome { event_digest: event, outcome }),
+                room: None,
+            };
+            all.push(Booking { published: shown, ..plain() });
+        }
+        for answer in [MeetingResponse::Accept, MeetingResponse::Decline] {
+            let room =
+                Some(RoomResponse { response: answer, interval: nine(), invitation: u32::MAX });
+            all.push(Booking { published: Published { organizer: None, room }, ..plain() });
+        }
+        all
+    }
+
+    fn of_the_row() -> Vec<Booking> {
+        let start = Some(at("2026-11-24T09:00:00Z"));
+        vec![
+            plain(),
+            Booking { key: BookingKey { original_start: start, ..key(u128::MAX) }, ..plain() },
+            Booking { generation: u32::MAX, change_count: u32::MAX, ..plain() },
+            Booking {
+                publish_lease: Some(crate::domain::booking::PublishLease {
+                    worker: u64::MAX - 1,
+                    lease_until: at("2026-11-24T09:00:01Z"),
+                }),
+                ..plain()
+            },
+            Booking { unsettled_due: Some(at("2026-11-24T09:00:00.123456789Z")), ..plain() },
+            Booking { known_copies: vec![copy("O"), copy("R_-=")], ..plain() },
+            Booking { correlation: CorrelationId(u128::MAX), ..plain() },
+        ]
+    }
+
+    #[tokio::test]
+    async fn every_variant_comes_back_as_it_was() {
+        for booking in [of_the_appointment(), of_the_work(), of_the_row()].concat() {
+            let bookings = Bookings::new(Arc::new(CountingTables::default()));
+            let etag = bookings.insert(&booking).await.unwrap();
+            let (found, read) = bookings.get(&booking.key).await.unwrap().unwrap();
+            assert_eq!(found, booking);
+            assert_eq!(read, etag);
+        }
+    }
+
+    #[tokio::test]
+    async fn an_operator_can_read_the_row_and_finds_content_only_where_it_belongs() {
+        let fake = Arc::new(CountingTables::default());
+        let organizer = OrganizerCopy::Live(copy("O"), facts(details()));
+        let desired = DesiredState::Wanted(BookingSpec { facts: facts(details()), invitation: 0 });
+        let copies = Copies { organizer, ..Copies::default() };
+        let booking = Booking { copies, desired, ..plain() };
+        Bookings::new(fake.clone()).insert(&booking).await.unwrap();
+        let row = fake.rows(Table::Bookings).remove(0);
+        let names: Vec<&str> = row.properties.keys().map(String::as_str).collect();
+        for name in ["Desired", "Observed", "Published", "Generation", "PurgeDue", "Room"] {
+            assert!(names.contains(&name), "{names:?}");
+        }
+        for (name, value) in &row.properties {
+            let personal = ["contoso", "Merger"].iter().any(|w| value.to_string().contains(w));
+            assert_eq!(personal, ["Desired", "OrganizerCopy"].contains(&name.as_str()), "{name}");
+        }
+        assert!(!format!("{row:?}").contains("Merger"));
+    }
+
+    #[tokio::test]
+    async fn a_meeting_of_two_thousand_fits_a_row() {
+        let bookings = Bookings::new(Arc::new(CountingTables::default()));
+        let person =
+            |n: u32| Personal::new(format!("somebody.with.a.long.name.{n}@contoso.example"));
+        let attendees = (0..2000).map(person).collect();
+        let facts = facts(Details { attendees, ..details() });
+        let organizer = OrganizerCopy::Live(copy("O"), facts.clone());
+        let copies = Copies { organizer, ..Copies::default() };
+        let booking = Booking {
+            copies,
+            desired: DesiredState::Wanted(BookingSpec { facts, invitation: 0 }),
+            ..plain()
+        };
+        let etag = bookings.insert(&booking).await.unwrap();
+        assert_eq!(
+            bookings.get(&booking.key).await.unwrap(),
+            Some((booking.clone(), etag.clone()))
+        );
+        bookings.replace(&plain(), &etag).await.unwrap();
+        assert_eq!(bookings.get(&booking.key).await.unwrap().unwrap().0, plain());
+    }
+
+    #[tokio::test]
+    async fn of_two_who_change_a_booking_one_reads_again() {
+        let bookings = Bookings::new(Arc::new(CountingTables::default()));
+        let read = bookings.insert(&plain()).await.unwrap();
+        assert!(bookings.insert(&plain()).await.unwrap_err().is_conflict());
+        let changed = Booking { change_count: 1, ..plain() };
+        let newer = bookings.replace(&changed, &read).await.unwrap();
+        assert!(bookings.replace(&plain(), &read).await.unwrap_err().is_conflict());
+        assert!(bookings.remove(&key(1), Some(&read)).await.unwrap_err().is_conflict());
+        bookings.remove(&key(1), Some(&newer)).await.unwrap();
+        bookings.remove(&key(1), Some(&newer)).await.unwrap();
+        bookings.remove(&key(1), None).await.unwrap();
+        assert_eq!(bookings.get(&key(1)).await.unwrap(), None);
+        assert!(bookings.replace(&changed, &newer).await.unwrap_err().is_conflict());
+    }
+
+    #[tokio::test]
+    async fn a_series_is_listed_whole_and_alone() {
+        let bookings = Bookings::new(Arc::new(CountingTables::default()));
+        for day in ["2026-11-24T09:00:00Z", "2026-12-01T09:00:00Z"] {
+            let key = BookingKey { original_start: Some(at(day)), ..key(1) };
+            bookings.insert(&Booking { key, ..plain() }).await.unwrap();
+        }
+        bookings.insert(&Booking { key: key(2), ..plain() }).await.unwrap();
+        assert_eq!(
+            bookings.list_by_appointment(tenant(9), key(1).appointment).await.unwrap().len(),
+            2
+        );
+    }
+
+    #[tokio::test]
+    async fn a_row_of_another_age_is_an_error_that_does_not_repeat_it() {
+        let fake = Arc::new(CountingTables::default());
+        let bookings = Bookings::new(fake.clone());
+        bookings.insert(&plain()).await.unwrap();
+        let mut row = fake.rows(Table::Bookings).remove(0);
+        row.properties.insert("Desired".into(), r#"{"Hoped":"Merger"}"#.into());
+        fake.insert_raw(Table::Bookings, row).await;
+        let error = bookings.get(&key(1)).await.unwrap_err();
+        assert!(matches!(error, StoreError::Unreadable { table: Table::Bookings, .. }));
+        assert!(!format!("{error} {error:?}").contains("Merger"));
+    }
+}

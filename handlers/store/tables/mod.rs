@@ -1,0 +1,12 @@
+//! Table storage: the port, what Azure's service takes, and rows that are written as their types.
+
+pub mod azure;
+pub(super) mod limits;
+mod port;
+mod properties;
+pub(super) mod typed;
+
+pub use port::{
+    Continuation, ETag, KeyRange, Page, RowChange, RowKey, Table, TableError, TableRow, Tables,
+};
+pub use typed::{Row, TypedTable};

@@ -1,0 +1,232 @@
+//! One table whose rows are values of one type.
+
+use std::{collections::BTreeMap, fmt, marker::PhantomData, sync::Arc};
+
+use serde::{Serialize, de::DeserializeOwned};
+
+use super::{
+    port::{
+        Continuation, ETag, KeyRange, Page, RowChange, RowKey, Table, TableError, TableRow, Tables,
+    },
+    properties,
+};
+use crate::store::error::StoreError;
+
+/// The most rows that one page of a listing holds, by the same source.
+const PAGE_SIZE: u16 = 1_000;
+
+/// The most changes in one transaction, source:
+/// learn.microsoft.com/rest/api/storageservices/performing-entity-group-transactions, 2026-11.
+pub(in crate::store) const MAX_TRANSACTION_CHANGES: usize = 100;
+
+/// Some rows of a listing, and where the listing continues.
+pub(in crate::store) type TypedPage<R> = (Vec<(R, RowKey, ETag)>, Option<Continuation>);
+
+/// A value that says by itself which row of which table it is.
+pub trait Row: Serialize + DeserializeOwned {
+    /// The table it is in.
+    const TABLE: Table;
+
+    /// Its keys there.
+    fn key(&self) -> RowKey;
+}
+
+/// A table whose rows are values of `R`. Clones share it.
+#[derive(Clone)]
+pub struct TypedTable<R> {
+    tables: Arc<dyn Tables>,
+    table: Table,
+    row: PhantomData<fn() -> R>,
+}
+
+impl<R> fmt::Debug for TypedTable<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("TypedTable").field(&self.table).finish()
+    }
+}
+
+impl<R: Row> TypedTable<R> {
+    /// The table of these rows.
+    pub fn new(tables: Arc<dyn Tables>) -> Self {
+        Self::open(tables, R::TABLE)
+    }
+
+    /// Adds a row that must not exist yet, and returns its ETag.
+    ///
+    /// # Errors
+    /// [`StoreError::is_conflict`] when it exists.
+    pub async fn insert(&self, row: &R) -> Result<ETag, StoreError> {
+        self.write(RowChange::Insert(Self::encode(row.key(), row)?)).await
+    }
+
+    /// Replaces the version that was read, and returns the new one's ETag.
+    ///
+    /// # Errors
+    /// [`StoreError::is_conflict`] when the row has another version by now, or is gone.
+    pub async fn replace(&self, row: &R, etag: &ETag) -> Result<ETag, StoreError> {
+        self.write(RowChange::Replace(Self::encode(row.key(), row)?, etag.clone())).await
+    }
+
+    /// Writes a row whether or not it exists, and returns its ETag.
+    ///
+    /// # Errors
+    /// [`StoreError`] when it was not written, or may not have been.
+    pub async fn upsert(&self, row: &R) -> Result<ETag, StoreError> {
+        self.write(RowChange::Upsert(Self::encode(row.key(), row)?)).await
+    }
+}
+
+impl<R: Serialize + DeserializeOwned> TypedTable<R> {
+    /// `table`, whose rows (those that are read here) are values of `R`.
+    pub(in crate::store) fn open(tables: Arc<dyn Tables>, table: Table) -> Self {
+        Self { tables, table, row: PhantomData }
+    }
+
+    /// Reads one row.
+    pub(in crate::store) async fn read(
+        &self,
+        key: &RowKey,
+    ) -> Result<Option<(R, ETag)>, StoreError> {
+        match self.tables.get(self.table, key).await? {
+            None => Ok(None),
+            Some((row, etag)) => Ok(Some((self.decode(row)?, etag))),
+        }
+    }
+
+    /// Makes one change; returns the row's new ETag.
+    pub(in crate::store) async fn write(&self, change: RowChange) -> Result<ETag, StoreError> {
+        let etags = self.tables.apply(self.table, vec![change]).await?;
+        etags
+            .into_iter()
+            .next()
+            .ok_or_else(|| TableError::Refused("the response has no ETag".into()).into())
+    }
+
+    /// Makes all changes (of one partition) or none.
+    pub(in crate::store) async fn transaction(
+        &self,
+        changes: Vec<RowChange>,
+    ) -> Result<(), StoreError> {
+        if !changes.is_empty() {
+            self.tables.apply(self.table, changes).await?;
+        }
+        Ok(())
+    }
+
+    /// Removes a row, if it still has `etag`. A row that does not exist is as good as removed.
+    pub(in crate::store) async fn delete(
+        &self,
+        key: RowKey,
+        etag: Option<&ETag>,
+    ) -> Result<(), StoreError> {
+        match self.write(RowChange::Delete(key, etag.cloned())).await {
+            Ok(_) | Err(StoreError::Table(TableError::NotFound)) => Ok(()),
+            Err(other) => Err(other),
+        }
+    }
+
+    /// Removes these versions of rows, up to 100 of a partition in one transaction, and returns how many. A row
+    /// that is gone is not counted, and one that was changed since it was read stays.
+    pub(in crate::store) async fn delete_rows(
+        &self,
+        rows: Vec<(RowKey, ETag)>,
+    ) -> Result<u64, StoreError> {
+        let mut partitions: BTreeMap<String, Vec<(RowKey, ETag)>> = BTreeMap::new();
+        for (keys, etag) in rows {
+            partitions.entry(keys.partition.clone()).or_default().push((keys, etag));
+        }
+        let mut removed = 0;
+        for rows in partitions.into_values() {
+            for batch in rows.chunks(MAX_TRANSACTION_CHANGES) {
+                removed += self.delete_batch(batch).await?;
+            }
+        }
+        Ok(removed)
+    }
+
+    async fn delete_batch(&self, batch: &[(RowKey, ETag)]) -> Result<u64, StoreError> {
+        let delete =
+            |(keys, etag): &(RowKey, ETag)| RowChange::Delete(keys.clone(), Some(etag.clone()));
+        match self.transaction(batch.iter().map(delete).collect()).await {
+            Ok(()) => return Ok(batch.len() as u64),
+            Err(error) if error.is_conflict() => {}
+            Err(error) => return Err(error),
+        }
+        // One of them was changed or gone, so none was removed: one by one then.
+        let mut removed = 0;
+        for row in batch {
+            match self.transaction(vec![delete(row)]).await {
+                Ok(()) => removed += 1,
+                Err(error) if error.is_conflict() => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(removed)
+    }
+
+    /// One page of rows, not parsed.
+    pub(in crate::store) async fn scan(
+        &self,
+        range: &KeyRange,
+        from: Option<Continuation>,
+        limit: u16,
+    ) -> Result<Page, StoreError> {
+        Ok(self.tables.scan(self.table, range, from, limit).await?)
+    }
+
+    /// All rows of `range`, over all its pages.
+    pub(in crate::store) async fn read_all(
+        &self,
+        range: &KeyRange,
+    ) -> Result<Vec<(R, RowKey, ETag)>, StoreError> {
+        let (mut all, mut from) = (Vec::new(), None);
+        loop {
+            let (rows, next) = self.read_page(range, from).await?;
+            all.extend(rows);
+            from = next;
+            if from.is_none() {
+                return Ok(all);
+            }
+        }
+    }
+
+    /// All rows of `range` without their keys and versions.
+    pub(in crate::store) async fn values(&self, range: &KeyRange) -> Result<Vec<R>, StoreError> {
+        Ok(self.read_all(range).await?.into_iter().map(|(row, _, _)| row).collect())
+    }
+
+    /// Up to 1,000 rows of `range`, and where the next ones begin.
+    pub(in crate::store) async fn read_page(
+        &self,
+        range: &KeyRange,
+        from: Option<Continuation>,
+    ) -> Result<TypedPage<R>, StoreError> {
+        let page = self.scan(range, from, PAGE_SIZE).await?;
+        let mut rows = Vec::with_capacity(page.rows.len());
+        for (row, etag) in page.rows {
+            let keys = row.key.clone();
+            rows.push((self.decode(row)?, keys, etag));
+        }
+        Ok((rows, page.next))
+    }
+
+    /// The row with these keys that holds `row`.
+    pub(in crate::store) fn encode(key: RowKey, row: &R) -> Result<TableRow, StoreError> {
+        match properties::encode(row) {
+            Ok(properties) => Ok(TableRow { key, properties }),
+            // Cannot happen: every row is a struct of plain fields.
+            Err(_) => Err(TableError::Refused("no properties to write".into()).into()),
+        }
+    }
+
+    /// What `row` holds.
+    pub(in crate::store) fn decode(&self, row: TableRow) -> Result<R, StoreError> {
+        // The parser's message could repeat content, so it is dropped.
+        properties::decode(row.properties).map_err(|_| self.unreadable(row.key))
+    }
+
+    /// Says that the row with these keys cannot be understood.
+    pub(in crate::store) fn unreadable(&self, key: RowKey) -> StoreError {
+        StoreError::Unreadable { table: self.table, key }
+    }
+}
