@@ -9,24 +9,21 @@ use bytes::Bytes;
 use jiff::{SignedDuration, Timestamp};
 use roombridge::base::clock::Clock as _;
 use roombridge::base::http::Http as _;
-use roombridge::domain::policy::{ContentPolicy, ResponseMode};
 use roombridge::messages::MailboxTaskKind;
 use roombridge::queue::Queue;
 use roombridge::store::tables::Table;
 use serde_json::json;
-use world::exchange::{Invitation, Mailbox, Meeting, Processing, Tenant};
+use world::exchange::{Invitation, Meeting};
 use world::fault_injection::Call;
 use world::memory::QueueKind;
-use world::test_world::TestWorld;
 
+use crate::contoso::{Contoso, Who};
 use crate::rich_subscriptions::enable_rich_notifications;
 use crate::{TestError, TestResult};
 
+/// Contoso with Anna and Aurora alone, quiet before anything is counted.
 struct CostFixture {
-    world: TestWorld,
-    tenant: Tenant,
-    anna: Mailbox,
-    aurora: Mailbox,
+    contoso: Contoso,
 }
 
 /// What was called.
@@ -39,84 +36,83 @@ struct Cost {
 
 impl CostFixture {
     async fn new() -> Result<Self, TestError> {
-        let office = TestWorld::new(3)?;
-        let tenant = office.microsoft.tenant("Contoso");
-        let anna = tenant.person("Anna");
-        let aurora = tenant.room("Aurora", Processing::AutoUpdate);
-        let seeding = office.fixtures();
-        seeding.connect(&tenant, ContentPolicy::default()).await?;
-        seeding.agree(&anna).await?;
-        seeding.manage_room(&aurora, ResponseMode::RoombridgeDecides).await?;
-        let house = Self { world: office, tenant, anna, aurora };
-        house.drain().await;
-        house.expire_caches();
-        Ok(house)
+        let builder = Contoso::builder().seed(3).followed(&[Who::Anna, Who::Aurora]);
+        let fixture = Self { contoso: builder.open().await? };
+        fixture.drain().await;
+        fixture.expire_caches();
+        Ok(fixture)
     }
 
     /// The same, with content in its notifications.
     async fn with_rich_notifications() -> Result<Self, TestError> {
-        let house = Self::new().await?;
-        enable_rich_notifications(&house.world, &house.tenant, &[&house.anna, &house.aurora])
-            .await?;
-        house.drain().await;
-        house.expire_caches();
-        Ok(house)
+        let fixture = Self::new().await?;
+        enable_rich_notifications(
+            &fixture.contoso.world,
+            &fixture.contoso.tenant,
+            &[&fixture.contoso.anna, &fixture.contoso.aurora],
+        )
+        .await?;
+        fixture.drain().await;
+        fixture.expire_caches();
+        Ok(fixture)
     }
 
     /// Each case begins on its own, when what was cached for a minute is read anew.
     fn expire_caches(&self) {
-        self.world.clock.advance(SignedDuration::from_mins(2));
+        self.contoso.world.clock.advance(SignedDuration::from_mins(2));
     }
 
     /// One booking, settled and quiet.
     async fn with_booking() -> Result<(Self, Meeting), TestError> {
-        let house = Self::new().await?;
-        let meeting = house.meet(true, SignedDuration::ZERO)?;
-        house.drain().await;
-        house.expire_caches();
-        Ok((house, meeting))
+        let fixture = Self::new().await?;
+        let meeting = fixture.meet(true, SignedDuration::ZERO)?;
+        fixture.drain().await;
+        fixture.expire_caches();
+        Ok((fixture, meeting))
     }
 
     fn meet(&self, room: bool, shift: SignedDuration) -> Result<Meeting, TestError> {
         let start: Timestamp = "2026-11-24T09:00:00Z".parse()?;
         let end = start + SignedDuration::from_hours(1);
         let invitation = Invitation::new("Quarterly numbers", start + shift, end + shift);
-        let invitation = if room { invitation.room(&self.aurora) } else { invitation };
-        Ok(self.tenant.meet(&self.anna, invitation)?)
+        let invitation = if room { invitation.room(&self.contoso.aurora) } else { invitation };
+        Ok(self.contoso.tenant.meet(&self.contoso.anna, invitation)?)
     }
 
     /// Until no notification and no message is left, delayed ones included.
     async fn drain(&self) {
         loop {
-            self.world.run_until_idle().await;
+            self.contoso.world.run_until_idle().await;
             let shelves = Queue::ALL.map(QueueKind::Main);
-            let next =
-                shelves.iter().filter_map(|s| self.world.memory_outbox.next_visible_at(*s)).min();
+            let next = shelves
+                .iter()
+                .filter_map(|s| self.contoso.world.memory_outbox.next_visible_at(*s))
+                .min();
             let Some(next) = next else { break };
-            self.world.clock.set(next.max(self.world.clock.now()));
+            self.contoso.world.clock.set(next.max(self.contoso.world.clock.now()));
         }
     }
 
     fn reset_counters(&self) {
-        self.world.table_faults.reset();
-        self.world.queue_faults.reset();
-        self.world.microsoft.graph.clear_requests();
+        self.contoso.world.table_faults.reset();
+        self.contoso.world.queue_faults.reset();
+        self.contoso.world.microsoft.graph.clear_requests();
     }
 
     fn cost(&self) -> Cost {
         let mut cost = Cost::default();
-        for Call { method: verb, target } in self.world.table_faults.calls() {
+        for Call { method: verb, target } in self.contoso.world.table_faults.calls() {
             *cost.tables.entry((verb, target)).or_default() += 1;
         }
-        for Call { target, .. } in self.world.queue_faults.calls() {
+        for Call { target, .. } in self.contoso.world.queue_faults.calls() {
             *cost.sends.entry(target).or_default() += 1;
         }
-        for seen in self.world.microsoft.graph.requests() {
+        for seen in self.contoso.world.microsoft.graph.requests() {
             let within = if seen.in_batch { " (within)" } else { "" };
             let name = format!("{} {}{within}", seen.method, seen.template);
             *cost.graph.entry(name).or_default() += 1;
         }
-        assert!(self.world.memory_tables.rows(Table::Failures).is_empty());
+        assert!(self.contoso.world.memory_tables.rows(Table::Failures).is_empty());
         cost
     }
 
@@ -124,17 +120,17 @@ impl CostFixture {
     async fn post(&self, count: usize) -> Result<u16, TestError> {
         use roombridge::identity::keys::client_state::{SecretKey, issue};
         use roombridge::store::mailboxes::Mailboxes;
-        let mailboxes = Mailboxes::new(self.world.memory_tables.clone());
-        let (tenant, id) = (self.tenant.id().parse()?, self.anna.id().parse()?);
+        let mailboxes = Mailboxes::new(self.contoso.world.memory_tables.clone());
+        let (tenant, id) = (self.contoso.tenant.id().parse()?, self.contoso.anna.id().parse()?);
         let nonce = mailboxes.get(tenant, id).await?.and_then(|(row, _)| row.nonce);
         let state = issue(&SecretKey::new("k1".parse()?, &[7; 32]), tenant, id, nonce.unwrap_or(0));
         let item = |number: usize| {
             let event = format!("AAkALgAAAAAAHYQDEapmEc2byACqAC-EWg0AAAAAAAAAAAAAAAA{number:03}");
-            let resource = format!("Users/{}/Events/{event}", self.anna.id());
+            let resource = format!("Users/{}/Events/{event}", self.contoso.anna.id());
             json!({
                 "subscriptionId": "b0000000-0000-4000-8000-000000000001",
                 "subscriptionExpirationDateTime": "2026-11-29T08:00:00Z",
-                "clientState": state, "tenantId": self.tenant.id(), "changeType": "updated",
+                "clientState": state, "tenantId": self.contoso.tenant.id(), "changeType": "updated",
                 "resource": resource, "resourceData": {
                     "@odata.type": "#Microsoft.Graph.Event", "@odata.id": resource,
                     "@odata.etag": "W/\"1\"", "id": event,
@@ -145,7 +141,7 @@ impl CostFixture {
         let request = http::Request::post("https://roombridge.example/api/notifications")
             .header("content-type", "application/json; charset=utf-8")
             .body(Bytes::from(json!({ "value": items }).to_string()))?;
-        Ok(self.world.microsoft.network.send(request).await?.status().as_u16())
+        Ok(self.contoso.world.microsoft.network.send(request).await?.status().as_u16())
     }
 }
 
@@ -171,124 +167,134 @@ impl Cost {
 }
 
 async fn new_booking() -> Result<Cost, TestError> {
-    let house = CostFixture::new().await?;
-    house.reset_counters();
-    house.meet(true, SignedDuration::ZERO)?;
-    house.drain().await;
-    Ok(house.cost())
+    let fixture = CostFixture::new().await?;
+    fixture.reset_counters();
+    fixture.meet(true, SignedDuration::ZERO)?;
+    fixture.drain().await;
+    Ok(fixture.cost())
 }
 
 async fn without_room() -> Result<Cost, TestError> {
-    let house = CostFixture::new().await?;
-    house.reset_counters();
-    house.meet(false, SignedDuration::ZERO)?;
-    house.drain().await;
+    let fixture = CostFixture::new().await?;
+    fixture.reset_counters();
+    fixture.meet(false, SignedDuration::ZERO)?;
+    fixture.drain().await;
     for table in [Table::Bookings, Table::Appointments] {
-        assert!(house.world.memory_tables.rows(table).is_empty(), "{table:?}");
+        assert!(fixture.contoso.world.memory_tables.rows(table).is_empty(), "{table:?}");
     }
-    Ok(house.cost())
+    Ok(fixture.cost())
 }
 
 async fn post_items(count: usize) -> Result<Cost, TestError> {
-    let house = CostFixture::new().await?;
-    house.reset_counters();
-    assert_eq!(house.post(count).await?, 202);
-    Ok(house.cost())
+    let fixture = CostFixture::new().await?;
+    fixture.reset_counters();
+    assert_eq!(fixture.post(count).await?, 202);
+    Ok(fixture.cost())
 }
 
 async fn burst() -> Result<Cost, TestError> {
-    let house = CostFixture::new().await?;
-    house.reset_counters();
-    house.world.microsoft.graph.set_max_items_per_post(1);
-    house.meet(false, SignedDuration::ZERO)?;
-    house.drain().await;
-    Ok(house.cost())
+    let fixture = CostFixture::new().await?;
+    fixture.reset_counters();
+    fixture.contoso.world.microsoft.graph.set_max_items_per_post(1);
+    fixture.meet(false, SignedDuration::ZERO)?;
+    fixture.drain().await;
+    Ok(fixture.cost())
 }
 
 /// One POST of so many appointments' storms, with content; not worked off.
 async fn rich_at_once(count: usize) -> Result<Cost, TestError> {
-    let house = CostFixture::with_rich_notifications().await?;
-    house.world.microsoft.graph.set_max_items_per_post(4 * count);
+    let fixture = CostFixture::with_rich_notifications().await?;
+    fixture.contoso.world.microsoft.graph.set_max_items_per_post(4 * count);
     for number in 0..count {
-        house.meet(false, SignedDuration::from_mins(i64::try_from(number)?))?;
+        fixture.meet(false, SignedDuration::from_mins(i64::try_from(number)?))?;
     }
-    house.reset_counters();
-    let delivery = house.world.microsoft.graph.deliver_due().await;
+    fixture.reset_counters();
+    let delivery = fixture.contoso.world.microsoft.graph.deliver_due().await;
     assert_eq!((delivery.posts.len(), delivery.delivered), (1, 4 * count));
-    Ok(house.cost())
+    Ok(fixture.cost())
 }
 
 async fn rich_meeting(room: bool) -> Result<Cost, TestError> {
-    let house = CostFixture::with_rich_notifications().await?;
-    house.reset_counters();
-    house.meet(room, SignedDuration::ZERO)?;
-    house.drain().await;
-    Ok(house.cost())
+    let fixture = CostFixture::with_rich_notifications().await?;
+    fixture.reset_counters();
+    fixture.meet(room, SignedDuration::ZERO)?;
+    fixture.drain().await;
+    Ok(fixture.cost())
 }
 
 async fn echo() -> Result<Cost, TestError> {
-    let (house, meeting) = CostFixture::with_booking().await?;
-    house.reset_counters();
+    let (fixture, meeting) = CostFixture::with_booking().await?;
+    fixture.reset_counters();
     meeting.set_property("String {a0000000-0000-4000-8000-0000000000aa} Name x", "y")?;
-    house.drain().await;
-    Ok(house.cost())
+    fixture.drain().await;
+    Ok(fixture.cost())
 }
 
 async fn resync() -> Result<Cost, TestError> {
-    let house = CostFixture::new().await?;
+    let fixture = CostFixture::new().await?;
     for number in 0..100 {
-        house.meet(number % 10 == 0, SignedDuration::from_hours(number))?;
+        fixture.meet(number % 10 == 0, SignedDuration::from_hours(number))?;
     }
-    house.drain().await;
-    house.expire_caches();
-    house.reset_counters();
-    house.world.fixtures().send_task(&house.anna, MailboxTaskKind::Resync).await?;
-    house.drain().await;
-    Ok(house.cost())
+    fixture.drain().await;
+    fixture.expire_caches();
+    fixture.reset_counters();
+    fixture
+        .contoso
+        .world
+        .fixtures()
+        .send_task(&fixture.contoso.anna, MailboxTaskKind::Resync)
+        .await?;
+    fixture.drain().await;
+    Ok(fixture.cost())
 }
 
 async fn purge() -> Result<Cost, TestError> {
-    let (house, _) = CostFixture::with_booking().await?;
-    house.world.clock.set("2026-11-24T10:00:00Z".parse()?);
-    house.reset_counters();
-    house.world.host.run_timer("purge-expired").await?;
-    assert!(house.world.memory_tables.rows(Table::Bookings).is_empty());
-    Ok(house.cost())
+    let (fixture, _) = CostFixture::with_booking().await?;
+    fixture.contoso.world.clock.set("2026-11-24T10:00:00Z".parse()?);
+    fixture.reset_counters();
+    fixture.contoso.world.host.run_timer("purge-expired").await?;
+    assert!(fixture.contoso.world.memory_tables.rows(Table::Bookings).is_empty());
+    Ok(fixture.cost())
 }
 
 /// A thousand mailboxes of one tenant, all due at once.
 async fn renewals() -> Result<Cost, TestError> {
-    let house = CostFixture::new().await?;
+    let fixture = CostFixture::new().await?;
     for number in 0..998 {
-        house.world.fixtures().agree(&house.tenant.person(&format!("Person {number}"))).await?;
+        fixture
+            .contoso
+            .world
+            .fixtures()
+            .agree(&fixture.contoso.tenant.person(&format!("Person {number}")))
+            .await?;
     }
-    house.drain().await;
-    house.world.clock.advance(SignedDuration::from_hours(73));
-    house.reset_counters();
-    house.world.host.run_timer("dispatch-due").await?;
-    house.drain().await;
-    let now = house.world.clock.now();
-    let living = house.world.microsoft.graph.subscriptions();
+    fixture.drain().await;
+    fixture.contoso.world.clock.advance(SignedDuration::from_hours(73));
+    fixture.reset_counters();
+    fixture.contoso.world.host.run_timer("dispatch-due").await?;
+    fixture.drain().await;
+    let now = fixture.contoso.world.clock.now();
+    let living = fixture.contoso.world.microsoft.graph.subscriptions();
     let renewed = living.iter().filter(|s| s.expires > now + SignedDuration::from_hours(5 * 24));
     assert_eq!(renewed.count(), 1_000);
-    assert_eq!(house.world.memory_tables.rows(Table::Due).len(), 1_000);
-    Ok(house.cost())
+    assert_eq!(fixture.contoso.world.memory_tables.rows(Table::Due).len(), 1_000);
+    Ok(fixture.cost())
 }
 
 async fn cancel() -> Result<Cost, TestError> {
-    let (house, meeting) = CostFixture::with_booking().await?;
-    house.reset_counters();
+    let (fixture, meeting) = CostFixture::with_booking().await?;
+    fixture.reset_counters();
     meeting.cancel()?;
-    house.drain().await;
-    Ok(house.cost())
+    fixture.drain().await;
+    Ok(fixture.cost())
 }
 
 async fn moved_booking() -> Result<Cost, TestError> {
-    let (house, meeting) = CostFixture::with_booking().await?;
-    house.reset_counters();
+    let (fixture, meeting) = CostFixture::with_booking().await?;
+    fixture.reset_counters();
     meeting.move_to("2026-11-24T11:00:00Z".parse()?, "2026-11-24T12:00:00Z".parse()?)?;
-    house.drain().await;
-    Ok(house.cost())
+    fixture.drain().await;
+    Ok(fixture.cost())
 }
 
 /// The section of the README between its markers.

@@ -5,7 +5,7 @@ use roombridge::messages::MailboxTaskKind;
 use roombridge::store::tables::Table;
 use world::exchange::Mailbox;
 
-use crate::contoso::{Contoso, at, hours, minutes, on_both};
+use crate::contoso::{Contoso, Who, at, hours, minutes, on_both};
 use crate::{TestError, TestResult};
 
 on_both!(a_subscription_that_falls_silent_is_replaced_at_most_once_a_day);
@@ -151,11 +151,9 @@ async fn a_quiet_mailbox_of_which_one_notification_was_lost_is_left_as_it_is() -
 
 #[tokio::test]
 async fn a_room_that_is_newly_managed_makes_no_subscription_suspect() -> TestResult {
-    let contoso = Contoso::unconnected(world::test_world::TestWorld::new(1)?);
+    let contoso = Contoso::builder().followed(&[Who::Anna]).open().await?;
     let Contoso { anna, aurora, borealis, world: office, .. } = &contoso;
     let seeding = office.fixtures();
-    seeding.connect(&contoso.tenant, Default::default()).await?;
-    seeding.agree(anna).await?;
     contoso.run_for(minutes(1)).await;
     contoso.meet(anna, ("2026-11-26T09:00", "2026-11-26T10:00"), borealis)?;
     contoso.run_for(hours(24)).await;

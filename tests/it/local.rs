@@ -7,24 +7,17 @@ use std::time::Duration;
 
 use jiff::SignedDuration;
 use roombridge::domain::booking::{Booking, ObservedState};
-use roombridge::domain::policy::{ContentPolicy, ResponseMode};
 use roombridge::store::tables::Table;
 use serde_json::Value;
 use world::azurite::Azurite;
-use world::exchange::{Invitation, Mailbox, Meeting, Processing, Response, Tenant};
+use world::exchange::{Invitation, Meeting, Response};
 use world::host::process::State;
 use world::local::{Installation, LocalWorld, LocalWorldOptions};
 
+use crate::contoso::{Contoso, Who};
 use crate::{TestError, TestResult};
 
 const HANDLER: &str = env!("CARGO_BIN_EXE_handler");
-
-pub(crate) struct LocalContoso {
-    pub(crate) world: LocalWorld,
-    pub(crate) tenant: Tenant,
-    pub(crate) anna: Mailbox,
-    pub(crate) aurora: Mailbox,
-}
 
 /// The local world on a Tuesday morning, with the handler as it is shipped.
 pub(crate) async fn start_project() -> Result<LocalWorld, TestError> {
@@ -47,16 +40,8 @@ pub(crate) async fn start_installation(installed: Installation) -> Result<LocalW
 }
 
 /// Contoso: Anna has agreed, and Roombridge answers for Aurora.
-pub(crate) async fn connect_contoso(world: LocalWorld) -> Result<LocalContoso, TestError> {
-    let tenant = world.microsoft.tenant("Contoso");
-    let (anna, aurora) = (tenant.person("Anna"), tenant.room("Aurora", Processing::AutoUpdate));
-    world.fixtures.connect(&tenant, ContentPolicy::default()).await?;
-    world.fixtures.agree(&anna).await?;
-    world.fixtures.manage_room(&aurora, ResponseMode::RoombridgeDecides).await?;
-    let graph = &world.microsoft.graph;
-    let both = async || Ok((graph.subscriptions().len() == 2).then_some(()));
-    world.wait_for("both calendars are subscribed", both).await?;
-    Ok(LocalContoso { world, tenant, anna, aurora })
+pub(crate) async fn connect_contoso(world: LocalWorld) -> Result<Contoso<LocalWorld>, TestError> {
+    Contoso::builder().followed(&[Who::Anna, Who::Aurora]).open_in(world).await
 }
 
 /// Waits until the meeting's booking is settled, and answers it.
@@ -64,17 +49,17 @@ pub(crate) async fn wait_for_settled_booking(
     world: &LocalWorld,
     meeting: &Meeting,
 ) -> Result<Booking, TestError> {
-    let look = async || {
+    let settled = async || {
         let found = world.bookings_of(meeting).await?.into_iter().next();
         Ok(found.filter(|booking| booking.unsettled_due.is_none() && booking.intent.is_none()))
     };
-    Ok(world.wait_for("the booking is settled", look).await?)
+    Ok(world.wait_for("the booking is settled", settled).await?)
 }
 
 #[tokio::test]
 async fn a_handler_that_is_killed_half_way_leaves_one_booking_and_one_answer_standing() -> TestResult
 {
-    let LocalContoso { mut world, tenant, anna, aurora } =
+    let Contoso { mut world, tenant, anna, aurora, .. } =
         connect_contoso(start_project().await?).await?;
     let (start, end) = ("2026-11-24T11:00:00Z".parse()?, "2026-11-24T12:00:00Z".parse()?);
     let mut caught = world.response_gate.catch("/accept");
@@ -90,7 +75,7 @@ async fn a_handler_that_is_killed_half_way_leaves_one_booking_and_one_answer_sta
     let other = |state: &State| matches!(state, State::Ready { pid, .. } if *pid != killed);
     process.wait_until(other).await;
     drop(caught);
-    // The dead worker's turn to tell ends, and the due entry asks what became of it.
+    // The dead worker's publish lease expires, and the due entry makes another one look.
     world.move_time(SignedDuration::from_mins(12)).await?;
 
     let booking = wait_for_settled_booking(&world, &meeting).await?;
@@ -127,7 +112,7 @@ async fn without_its_settings_the_handler_says_all_that_is_missing_in_one_line()
     let [line] = lines.as_slice() else { return Err(format!("not one line: {text}").into()) };
     let line: Value = serde_json::from_str(line)?;
     assert_eq!(line["level"], "ERROR");
-    let told = line["error"].as_str().ok_or("no error")?;
+    let message = line["error"].as_str().ok_or("no error")?;
     for name in [
         "FUNCTIONS_CUSTOMHANDLER_PORT",
         "ROOMBRIDGE_QUEUE_URL",
@@ -144,8 +129,8 @@ async fn without_its_settings_the_handler_says_all_that_is_missing_in_one_line()
         "ROOMBRIDGE_CLOCK_OFFSET_SECONDS",
         "IDENTITY_ENDPOINT",
     ] {
-        assert!(told.contains(name), "{name} is not named in: {told}");
+        assert!(message.contains(name), "{name} is not named in: {message}");
     }
-    assert!(!told.contains("s3cret"));
+    assert!(!message.contains("s3cret"));
     Ok(())
 }

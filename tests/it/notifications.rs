@@ -213,7 +213,7 @@ async fn with_second_key(contoso: &Contoso, event: &str) -> Result<String, TestE
 #[tokio::test]
 async fn without_keys_nothing_is_dropped_and_graph_comes_back() -> TestResult {
     let vault = SwitchableKeySource::available();
-    let contoso = Contoso::with_keys(vault.clone()).await?;
+    let contoso = Contoso::builder().keys(vault.clone()).open().await?;
     vault.has_second_key.store(true, Ordering::SeqCst);
     vault.is_available.store(false, Ordering::SeqCst);
     contoso.run_for(minutes(1)).await;
@@ -234,7 +234,7 @@ async fn without_keys_nothing_is_dropped_and_graph_comes_back() -> TestResult {
 #[tokio::test]
 async fn an_unknown_key_is_looked_for_at_most_every_half_minute() -> TestResult {
     let vault = SwitchableKeySource::available();
-    let contoso = Contoso::with_keys(vault.clone()).await?;
+    let contoso = Contoso::builder().keys(vault.clone()).open().await?;
     contoso.run_for(minutes(1)).await;
     let told = with_second_key(&contoso, "AAMkOne").await?;
     let before = vault.loads.load(Ordering::SeqCst);

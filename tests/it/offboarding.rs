@@ -80,7 +80,10 @@ impl Contoso {
 /// Everything that a tenant may let into a booking.
 async fn contoso_keeping_content() -> Result<Contoso, TestError> {
     let (subject, people) = (SubjectPolicy::Keep, PeoplePolicy::Addresses);
-    Contoso::with_content(ContentPolicy { subject, people, ..ContentPolicy::default() }).await
+    Contoso::builder()
+        .content(ContentPolicy { subject, people, ..ContentPolicy::default() })
+        .open()
+        .await
 }
 
 #[tokio::test]

@@ -92,9 +92,8 @@ fn key() -> Result<SecretKey, KeysUnavailable> {
 #[tokio::test(start_paused = true)]
 async fn a_vault_that_does_not_answer_a_cold_process_is_a_503_after_two_seconds() -> TestResult {
     let vault = Arc::new(FailingKeySource(AtomicBool::new(false)));
-    let office =
-        TestWorld::with_client_state_keys(1, None, Arc::clone(&vault) as Arc<dyn KeySource>)?;
-    let contoso = Contoso::unconnected(office);
+    let keys = Arc::clone(&vault) as Arc<dyn KeySource>;
+    let contoso = Contoso::builder().keys(keys).followed(&[]).prepare().await?;
     let (tenant, mailbox) = (contoso.tenant_id()?, contoso.anna.id().parse()?);
     let body = json!({ "value": [{
         "clientState": issue(&key()?, tenant, mailbox, 7), "tenantId": tenant.to_string(),
@@ -110,7 +109,7 @@ async fn a_vault_that_does_not_answer_a_cold_process_is_a_503_after_two_seconds(
 #[tokio::test(start_paused = true)]
 async fn a_vault_that_does_not_answer_a_warm_process_is_not_noticed() -> TestResult {
     let vault = Arc::new(FailingKeySource(AtomicBool::new(true)));
-    let contoso = Contoso::with_keys(Arc::clone(&vault) as Arc<dyn KeySource>).await?;
+    let contoso = Contoso::builder().keys(Arc::clone(&vault) as Arc<dyn KeySource>).open().await?;
     let Contoso { ben, aurora, .. } = &contoso;
     vault.0.store(false, Ordering::SeqCst);
     contoso.run_for(hours(3)).await;
@@ -235,7 +234,7 @@ async fn where_a_list_of_sources_is_set_nobody_else_is_even_read() -> TestResult
 #[tokio::test(start_paused = true)]
 async fn a_post_without_anything_of_ours_waits_for_nothing() -> TestResult {
     let keys = Arc::new(FixedKeys(KeySet::new(key()?, [])));
-    let contoso = Contoso::with_keys(keys).await?;
+    let contoso = Contoso::builder().keys(keys).open().await?;
     let begun = Instant::now();
     let body = json!({
         "value": [{ "clientState": "foreign", "encryptedContent": { "data": "ZGF0YQ==" } }],

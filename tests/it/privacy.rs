@@ -6,21 +6,20 @@ use std::sync::Arc;
 use bytes::Bytes;
 use jiff::{SignedDuration, Timestamp};
 use roombridge::base::http::Http as _;
-use roombridge::domain::ids::{MailboxId, RoomId};
-use roombridge::domain::keys::{BookingKey, Digest};
 use roombridge::domain::personal::Personal;
-use roombridge::domain::policy::{ContentPolicy, PeoplePolicy, ResponseMode, SubjectPolicy};
+use roombridge::domain::policy::{ContentPolicy, PeoplePolicy, SubjectPolicy};
 use roombridge::graph::fields::FORBIDDEN;
 use roombridge::messages::Message as _;
 use roombridge::queue::{Outbox as _, Queue};
 use roombridge::store::bookings::Bookings;
 use roombridge::store::tables::{Table, TableRow, Tables};
-use world::exchange::{Invitation, Mailbox, Meeting, Processing, Role, Tenant};
+use world::exchange::{Invitation, Mailbox, Meeting, Role};
 use world::graph::{FaultOutcome as Answer, FaultTiming, RequestFault, Scope, ThrottleEnd};
 use world::log_capture;
 use world::memory::QueueKind;
 use world::test_world::{APP_HOST, TestWorld};
 
+use crate::contoso::{Contoso, ContosoBuilder, Who};
 use crate::{TestError, TestResult};
 
 /// People and what they talk about; the rooms' names and addresses are no secret.
@@ -33,29 +32,27 @@ const SECRETS: [&str; 6] = [
     "Nightingale",
 ];
 
+/// An organisation with a person whose name one remembers: Wilhelmina, who has agreed.
 struct NamedTenant {
-    tenant: Tenant,
-    wilhelmina: Mailbox,
-    room: Mailbox,
-}
-
-/// A tenant whose people have names one remembers.
-async fn create_tenant(
-    office: &TestWorld,
-    name: &str,
-    content: ContentPolicy,
-) -> Result<NamedTenant, TestError> {
-    let tenant = office.microsoft.tenant(name);
-    let wilhelmina = tenant.person("Wilhelmina Zonderland");
-    let room = tenant.room("Aurora", Processing::AutoUpdate);
-    let seeding = office.fixtures();
-    seeding.connect(&tenant, content).await?;
-    seeding.agree(&wilhelmina).await?;
-    seeding.manage_room(&room, ResponseMode::RoombridgeDecides).await?;
-    Ok(NamedTenant { tenant, wilhelmina, room })
+    contoso: Contoso,
 }
 
 impl NamedTenant {
+    async fn open(builder: ContosoBuilder) -> Result<Self, TestError> {
+        let builder = builder.guests(&["Wilhelmina Zonderland"]).followed(&[Who::Aurora]);
+        let contoso = builder.prepare().await?;
+        contoso.world.fixtures().agree(&contoso.guests[0]).await?;
+        Ok(Self { contoso })
+    }
+
+    fn wilhelmina(&self) -> &Mailbox {
+        &self.contoso.guests[0]
+    }
+
+    fn room(&self) -> &Mailbox {
+        &self.contoso.aurora
+    }
+
     fn invitation(&self, hour: i64) -> Invitation {
         let day: Timestamp = "2026-11-24T08:00:00Z".parse().unwrap_or(Timestamp::UNIX_EPOCH);
         let start = day + SignedDuration::from_hours(hour);
@@ -66,16 +63,7 @@ impl NamedTenant {
     }
 
     fn meet(&self, invitation: Invitation) -> Result<Meeting, TestError> {
-        Ok(self.tenant.meet(&self.wilhelmina, invitation)?)
-    }
-
-    fn key(&self, meeting: &Meeting) -> Result<BookingKey, TestError> {
-        Ok(BookingKey {
-            tenant: self.tenant.id().parse()?,
-            appointment: Digest::of_ical_uid(meeting.ical()),
-            original_start: None,
-            room: RoomId(self.room.id().parse::<MailboxId>()?.0),
-        })
+        Ok(self.contoso.tenant.meet(self.wilhelmina(), invitation)?)
     }
 }
 
@@ -129,12 +117,12 @@ async fn run_full_lifecycle(
     sent: &mut Vec<String>,
 ) -> Result<Meeting, TestError> {
     let minutes = SignedDuration::from_mins;
-    let meeting = firm.meet(firm.invitation(1).room(&firm.room))?;
-    let private = firm.meet(firm.invitation(3).room(&firm.room).private())?;
+    let meeting = firm.meet(firm.invitation(1).room(firm.room()))?;
+    let private = firm.meet(firm.invitation(3).room(firm.room()).private())?;
     private.rename("Oncology")?;
-    firm.meet(firm.invitation(1).room(&firm.room))?;
-    let alone = firm.meet(firm.invitation(6).with(&firm.wilhelmina))?;
-    let copy = alone.copy_in(&firm.wilhelmina).ok_or("no copy")?;
+    firm.meet(firm.invitation(1).room(firm.room()))?;
+    let alone = firm.meet(firm.invitation(6).with(firm.wilhelmina()))?;
+    let copy = alone.copy_in(firm.wilhelmina()).ok_or("no copy")?;
     log_capture::install().add_secret(&copy.event);
     run_for(office, minutes(5), sent).await;
     let secret = |text: &String| text.contains(&copy.event);
@@ -174,17 +162,17 @@ fn leaked_secret(text: &str) -> Option<&'static str> {
 
 #[tokio::test]
 async fn names_and_subjects_are_nowhere() -> TestResult {
-    let office = TestWorld::new(11)?;
-    let contoso = create_tenant(&office, "Contoso", ContentPolicy::default()).await?;
+    let contoso = NamedTenant::open(Contoso::builder().seed(11)).await?;
+    let office = &contoso.contoso.world;
     let mut sent = Vec::new();
-    run_for(&office, SignedDuration::from_mins(1), &mut sent).await;
+    run_for(office, SignedDuration::from_mins(1), &mut sent).await;
     let heard = log_capture::install().lines();
-    run_full_lifecycle(&office, &contoso, &mut sent).await?;
+    run_full_lifecycle(office, &contoso, &mut sent).await?;
     for message in &sent {
         assert_eq!(leaked_secret(message), None, "a message tells it: {message}");
     }
-    post_bad_input(&office).await?;
-    run_for(&office, SignedDuration::from_hours(1), &mut Vec::new()).await;
+    post_bad_input(office).await?;
+    run_for(office, SignedDuration::from_hours(1), &mut Vec::new()).await;
 
     assert!(
         !office.memory_tables.rows(Table::Failures).is_empty(),
@@ -212,15 +200,16 @@ async fn names_and_subjects_are_nowhere() -> TestResult {
 
 #[tokio::test]
 async fn a_tenant_that_keeps_content_keeps_it_in_its_bookings_and_nowhere_else() -> TestResult {
-    let office = TestWorld::new(12)?;
     let content = ContentPolicy {
         subject: SubjectPolicy::Keep,
         people: PeoplePolicy::Addresses,
         ..ContentPolicy::default()
     };
-    let fabrikam = create_tenant(&office, "Fabrikam", content).await?;
+    let builder = Contoso::builder().seed(12).name("Fabrikam").content(content);
+    let fabrikam = NamedTenant::open(builder).await?;
+    let office = &fabrikam.contoso.world;
     let mut sent = Vec::new();
-    let meeting = run_full_lifecycle(&office, &fabrikam, &mut sent).await?;
+    let meeting = run_full_lifecycle(office, &fabrikam, &mut sent).await?;
     for message in &sent {
         assert_eq!(leaked_secret(message), None, "a message tells it: {message}");
     }
@@ -236,7 +225,10 @@ async fn a_tenant_that_keeps_content_keeps_it_in_its_bookings_and_nowhere_else()
         }
     }
     let bookings = Bookings::new(Arc::clone(&office.memory_tables) as Arc<dyn Tables>);
-    let (booking, _) = bookings.get(&fabrikam.key(&meeting)?).await?.ok_or("not booked")?;
+    let (booking, _) = bookings
+        .get(&fabrikam.contoso.booking_key(&meeting, fabrikam.room())?)
+        .await?
+        .ok_or("not booked")?;
     let rows = office.memory_tables.rows(Table::Bookings);
     assert!(
         rows.iter().any(|row| row_text(row).contains("Acquisition of Umbrella")),

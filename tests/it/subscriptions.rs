@@ -278,7 +278,7 @@ async fn a_new_client_state_key_replaces_every_subscription_within_a_day_and_los
 #[tokio::test]
 async fn a_client_state_key_that_is_lost_costs_a_day_and_no_appointment() -> TestResult {
     let vault = MutableKeySource::new()?;
-    let contoso = Contoso::with_keys(Arc::clone(&vault) as _).await?;
+    let contoso = Contoso::builder().keys(Arc::clone(&vault) as _).open().await?;
     let Contoso { anna, aurora, .. } = &contoso;
     vault.set(KeySet::new(key("k2", 9)?, []));
     // The process has asked the vault again.

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use world::entra::Signing;
 use world::microsoft::OPERATORS_APP;
 
-use super::UnconnectedContoso;
+use super::unconnected_contoso;
 use crate::TestResult;
 use crate::http_browser::Browser;
 
@@ -17,7 +17,7 @@ const CONNECT: &[(&str, &str)] = &[("mode", "organisation-wide")];
 
 #[tokio::test]
 async fn a_consent_is_taken_once() -> TestResult {
-    let contoso = UnconnectedContoso::open()?;
+    let contoso = unconnected_contoso().await?;
     let mut browser = contoso.signed_in_admin().await?;
     let back = contoso.grant(&mut browser, "organisation-wide", &contoso.ada).await?;
     let pending = browser.cookies.clone();
@@ -33,7 +33,7 @@ async fn a_consent_is_taken_once() -> TestResult {
 
 #[tokio::test]
 async fn a_consent_of_another_browser_is_refused() -> TestResult {
-    let contoso = UnconnectedContoso::open()?;
+    let contoso = unconnected_contoso().await?;
     let mut theirs = contoso.signed_in_admin().await?;
     let back = contoso.grant(&mut theirs, "organisation-wide", &contoso.ada).await?;
     let mut ours = contoso.signed_in_admin().await?;
@@ -45,7 +45,7 @@ async fn a_consent_of_another_browser_is_refused() -> TestResult {
 
 #[tokio::test]
 async fn a_consent_for_another_tenant_than_the_one_that_signed_in_is_refused() -> TestResult {
-    let contoso = UnconnectedContoso::open()?;
+    let contoso = unconnected_contoso().await?;
     let fabrikam = contoso.world.microsoft.unconnected_tenant("Fabrikam");
     let mut browser = contoso.signed_in_admin().await?;
     let back = contoso.grant(&mut browser, "organisation-wide", &contoso.ada).await?;
@@ -57,7 +57,7 @@ async fn a_consent_for_another_tenant_than_the_one_that_signed_in_is_refused() -
 
 #[tokio::test]
 async fn success_beside_an_error_is_an_error() -> TestResult {
-    let contoso = UnconnectedContoso::open()?;
+    let contoso = unconnected_contoso().await?;
     let mut browser = contoso.signed_in_admin().await?;
     let back = contoso.grant(&mut browser, "organisation-wide", &contoso.ada).await?;
     let page = browser.get(&format!("{back}&error=server_error")).await?;
@@ -67,7 +67,7 @@ async fn success_beside_an_error_is_an_error() -> TestResult {
 
 #[tokio::test]
 async fn what_took_too_long_is_over() -> TestResult {
-    let contoso = UnconnectedContoso::open()?;
+    let contoso = unconnected_contoso().await?;
     let mut browser = contoso.signed_in_admin().await?;
     let back = contoso.grant(&mut browser, "organisation-wide", &contoso.ada).await?;
     contoso.advance_minutes(10);
@@ -90,7 +90,7 @@ async fn what_took_too_long_is_over() -> TestResult {
 
 #[tokio::test]
 async fn a_sign_in_is_good_for_one_browser_and_one_time() -> TestResult {
-    let contoso = UnconnectedContoso::open()?;
+    let contoso = unconnected_contoso().await?;
     let mut browser = contoso.browser();
     let there = browser.sign_in_url().await?;
     let back = contoso.world.microsoft.entra.authorize(&there, &contoso.ada);
@@ -107,7 +107,7 @@ async fn a_sign_in_is_good_for_one_browser_and_one_time() -> TestResult {
 
 #[tokio::test]
 async fn a_post_of_another_site_or_without_the_token_changes_nothing() -> TestResult {
-    let contoso = UnconnectedContoso::open()?;
+    let contoso = unconnected_contoso().await?;
     let mut browser = contoso.connect("organisation-wide").await?;
     let before = (contoso.tenant_row().await?, contoso.pending_tenant_work());
     let steps = ["sign-out", "connect", "health", "policy", "rooms", "reach", "disconnect"];
@@ -146,7 +146,7 @@ async fn a_sign_in_with_a_token_that_proves_nothing_opens_nothing() -> TestResul
         ("signed with a forged key", |_, signing| *signing = Signing::Forged),
         ("signed with the public key", |_, signing| *signing = Signing::HmacWithPublicKey),
     ];
-    let contoso = UnconnectedContoso::open()?;
+    let contoso = unconnected_contoso().await?;
     let entra = &contoso.world.microsoft.entra;
     entra.rotate_keys()?;
     entra.retire_old_keys();
@@ -163,7 +163,7 @@ async fn a_sign_in_with_a_token_that_proves_nothing_opens_nothing() -> TestResul
 
 #[tokio::test]
 async fn a_role_that_the_customer_calls_operator_makes_nobody_an_administrator() -> TestResult {
-    let contoso = UnconnectedContoso::open()?;
+    let contoso = unconnected_contoso().await?;
     contoso.connect("organisation-wide").await?;
     contoso.world.microsoft.entra.tamper_next_id_token(|claims, _| {
         claims["roles"] = json!(["Operator", "Auditor", "Global Administrator", GLOBAL]);
@@ -178,7 +178,7 @@ async fn a_role_that_the_customer_calls_operator_makes_nobody_an_administrator()
 
 #[tokio::test]
 async fn an_employee_opens_no_page_and_posts_no_form_of_the_administrator() -> TestResult {
-    let contoso = UnconnectedContoso::open()?;
+    let contoso = unconnected_contoso().await?;
     let mut ada = contoso.connect("organisation-wide").await?;
     let before =
         (contoso.tenant_row().await?, contoso.decisions().await?, contoso.pending_tenant_work());
@@ -235,7 +235,7 @@ async fn an_employee_opens_no_page_and_posts_no_form_of_the_administrator() -> T
 
 #[tokio::test]
 async fn a_page_does_not_take_other_methods() -> TestResult {
-    let contoso = UnconnectedContoso::open()?;
+    let contoso = unconnected_contoso().await?;
     let mut browser = contoso.connect("scoped").await?;
     let page = browser.get("connect").await?;
     assert_eq!((page.status.as_u16(), page.heading()), (405, "This page cannot be used like this"));

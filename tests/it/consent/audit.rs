@@ -10,8 +10,8 @@ use world::exchange::Invitation;
 use world::graph::{Scope, ThrottleEnd};
 use world::test_world::INVITED_TENANT;
 
-use super::UnconnectedContoso;
-use crate::contoso::{at, hours, minutes};
+use super::unconnected_contoso;
+use crate::contoso::{Contoso, at, hours, minutes};
 use crate::http_browser::Page;
 use crate::{TestError, TestResult};
 
@@ -26,8 +26,8 @@ fn sum(page: &Page, what: &str) -> usize {
 }
 
 /// Some meetings, some of which Graph throttles, until the next morning.
-async fn busy_day(contoso: &UnconnectedContoso) -> TestResult {
-    let UnconnectedContoso { tenant, anna, aurora, world: office, .. } = contoso;
+async fn busy_day(contoso: &Contoso) -> TestResult {
+    let Contoso { tenant, anna, aurora, world: office, .. } = contoso;
     for n in 0..5 {
         let start = at("08:00") + hours(n);
         let invitation = Invitation::new("Merger", start, start + hours(1)).room(aurora);
@@ -43,7 +43,7 @@ async fn busy_day(contoso: &UnconnectedContoso) -> TestResult {
 
 #[tokio::test]
 async fn reads_are_counted_as_graph_has_served_them() -> TestResult {
-    let contoso = UnconnectedContoso::open()?;
+    let contoso = unconnected_contoso().await?;
     let mut browser = contoso.connect("organisation-wide").await?;
     contoso.manage_aurora(&mut browser, "exchange").await?;
     busy_day(&contoso).await?;
@@ -86,7 +86,7 @@ async fn reads_are_counted_as_graph_has_served_them() -> TestResult {
 
 #[tokio::test]
 async fn a_stopped_request_is_shown_as_stopped() -> TestResult {
-    let contoso = UnconnectedContoso::open()?;
+    let contoso = unconnected_contoso().await?;
     let mut browser = contoso.connect("organisation-wide").await?;
     let stopped = ApiCall {
         sent_at: contoso.world.now(),
@@ -110,7 +110,7 @@ async fn a_stopped_request_is_shown_as_stopped() -> TestResult {
 
 #[tokio::test]
 async fn days_that_are_none_are_said_at_their_field() -> TestResult {
-    let contoso = UnconnectedContoso::open()?;
+    let contoso = unconnected_contoso().await?;
     let mut browser = contoso.connect("organisation-wide").await?;
     let cases = [
         ("from=yesterday", "from"),

@@ -2,13 +2,11 @@
 
 use roombridge::store::tables::Table;
 use world::entra::CloudHosts;
-use world::exchange::{Invitation, Processing, Response};
+use world::exchange::{Invitation, Response};
 use world::microsoft::{GRAPH_HOST, LOGIN_HOST};
-use world::test_world::TestWorld;
 
-use super::UnconnectedContoso;
 use crate::TestResult;
-use crate::contoso::{at, minutes};
+use crate::contoso::{Contoso, at, minutes};
 use crate::http_browser::Browser;
 
 /// The hosts of Azure Government
@@ -24,9 +22,8 @@ fn government() -> CloudHosts {
 
 #[tokio::test]
 async fn an_organisation_in_another_cloud_connects_agrees_and_is_booked() -> TestResult {
-    let office = TestWorld::in_cloud(7, government())?;
-    let contoso = UnconnectedContoso::in_world(office, Processing::AutoUpdate);
-    let UnconnectedContoso { world: office, tenant, anna, aurora, .. } = &contoso;
+    let contoso = Contoso::builder().seed(7).unconnected().cloud(government()).open().await?;
+    let Contoso { world: office, tenant, anna, aurora, .. } = &contoso;
     let mut ada = contoso.connect("organisation-wide").await?;
     ada.get("rooms").await?;
     let rooms = [

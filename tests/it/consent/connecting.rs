@@ -9,12 +9,12 @@ use roombridge::store::tenants::Tenants;
 use std::sync::Arc;
 use world::microsoft::{DAEMON_APP, GRAPH_HOST};
 
-use super::UnconnectedContoso;
+use super::unconnected_contoso;
 use crate::TestResult;
 
 #[tokio::test]
 async fn anybody_can_read_what_is_asked_for_before_signing_in() -> TestResult {
-    let contoso = UnconnectedContoso::open()?;
+    let contoso = unconnected_contoso().await?;
     let page = contoso.browser().get("").await?;
     assert_eq!(page.status, StatusCode::OK);
     for permission in PERMISSIONS {
@@ -32,7 +32,7 @@ async fn anybody_can_read_what_is_asked_for_before_signing_in() -> TestResult {
 
 #[tokio::test]
 async fn every_page_is_protected_and_nothing_comes_from_elsewhere() -> TestResult {
-    let contoso = UnconnectedContoso::open()?;
+    let contoso = unconnected_contoso().await?;
     let mut browser = contoso.connect("organisation-wide").await?;
     let steps = [
         "",
@@ -69,7 +69,7 @@ async fn every_page_is_protected_and_nothing_comes_from_elsewhere() -> TestResul
 
 #[tokio::test]
 async fn an_administrator_connects_the_whole_organisation() -> TestResult {
-    let contoso = UnconnectedContoso::open()?;
+    let contoso = unconnected_contoso().await?;
     let mut browser = contoso.signed_in_admin().await?;
     let page = contoso.grant_and_return(&mut browser, "organisation-wide").await?;
     assert_eq!(page.heading(), "Overview");
@@ -94,7 +94,7 @@ async fn an_administrator_connects_the_whole_organisation() -> TestResult {
 
 #[tokio::test]
 async fn an_administrator_connects_a_scope_without_any_grant_of_calendars() -> TestResult {
-    let contoso = UnconnectedContoso::open()?;
+    let contoso = unconnected_contoso().await?;
     contoso.connect("scoped").await?;
     assert_eq!(contoso.tenant_row().await?.ok_or("a row")?.registration, Registration::Scoped);
     assert!(!contoso.world.microsoft.entra.is_consented(contoso.tenant.id(), DAEMON_APP));
@@ -103,7 +103,7 @@ async fn an_administrator_connects_a_scope_without_any_grant_of_calendars() -> T
 
 #[tokio::test]
 async fn switching_the_way_keeps_the_policy_and_tells_it() -> TestResult {
-    let contoso = UnconnectedContoso::open()?;
+    let contoso = unconnected_contoso().await?;
     let mut browser = contoso.connect("scoped").await?;
     contoso.advance_minutes(1);
     let page = contoso.grant_and_return(&mut browser, "organisation-wide").await?;
@@ -116,7 +116,7 @@ async fn switching_the_way_keeps_the_policy_and_tells_it() -> TestResult {
 
 #[tokio::test]
 async fn who_refuses_at_microsoft_has_connected_nothing() -> TestResult {
-    let contoso = UnconnectedContoso::open()?;
+    let contoso = unconnected_contoso().await?;
     for documented in [false, true] {
         contoso.world.microsoft.entra.use_documented_refusals(documented);
         let mut browser = contoso.signed_in_admin().await?;
@@ -135,7 +135,7 @@ async fn who_refuses_at_microsoft_has_connected_nothing() -> TestResult {
 
 #[tokio::test]
 async fn leaving_the_sign_in_is_explained() -> TestResult {
-    let contoso = UnconnectedContoso::open()?;
+    let contoso = unconnected_contoso().await?;
     let mut browser = contoso.browser();
     let there = browser.sign_in_url().await?;
     let back = contoso.world.microsoft.entra.deny(&there).map_err(|page| page.text)?;
@@ -148,7 +148,7 @@ async fn leaving_the_sign_in_is_explained() -> TestResult {
 
 #[tokio::test]
 async fn somebody_without_the_role_sees_what_to_do_and_changes_nothing() -> TestResult {
-    let contoso = UnconnectedContoso::open()?;
+    let contoso = unconnected_contoso().await?;
     let mut browser = contoso.browser();
     let page = browser.sign_in(contoso.anna.id()).await?;
     assert_eq!(page.status, StatusCode::FORBIDDEN);
@@ -174,7 +174,7 @@ async fn somebody_without_the_role_sees_what_to_do_and_changes_nothing() -> Test
 
 #[tokio::test]
 async fn an_organisation_that_is_not_invited_leaves_no_row() -> TestResult {
-    let contoso = UnconnectedContoso::open()?;
+    let contoso = unconnected_contoso().await?;
     let fabrikam = contoso.world.microsoft.unconnected_tenant("Fabrikam");
     let fred = contoso.world.microsoft.add_administrator(&fabrikam, "Fred");
     let mut browser = contoso.browser();
@@ -186,7 +186,7 @@ async fn an_organisation_that_is_not_invited_leaves_no_row() -> TestResult {
 
 #[tokio::test]
 async fn a_grant_that_does_not_work_yet_is_tried_again_without_a_new_consent() -> TestResult {
-    let contoso = UnconnectedContoso::open()?;
+    let contoso = unconnected_contoso().await?;
     let mut browser = contoso.signed_in_admin().await?;
     let back = contoso.grant(&mut browser, "organisation-wide", &contoso.ada).await?;
     let (entra, tenant) = (&contoso.world.microsoft.entra, contoso.tenant.id());
@@ -207,7 +207,7 @@ async fn a_grant_that_does_not_work_yet_is_tried_again_without_a_new_consent() -
 
 #[tokio::test]
 async fn a_suspended_organisation_sees_why_and_connects_again() -> TestResult {
-    let contoso = UnconnectedContoso::open()?;
+    let contoso = unconnected_contoso().await?;
     let mut browser = contoso.connect("organisation-wide").await?;
     let mut row = contoso.tenant_row().await?.ok_or("a row")?;
     let reason = SuspensionReason::CalendarPermissionMissing;
@@ -225,7 +225,7 @@ async fn a_suspended_organisation_sees_why_and_connects_again() -> TestResult {
 
 #[tokio::test]
 async fn signing_out_ends_the_session() -> TestResult {
-    let contoso = UnconnectedContoso::open()?;
+    let contoso = unconnected_contoso().await?;
     let mut browser = contoso.signed_in_admin().await?;
     let page = browser.post("sign-out", &[]).await?;
     assert_eq!(page.status, StatusCode::SEE_OTHER);

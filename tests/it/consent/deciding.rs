@@ -12,7 +12,7 @@ use world::memory::QueueKind;
 use world::microsoft::{DAEMON_APP, SCOPED_APP};
 use world::test_world::INVITED_TENANT;
 
-use super::UnconnectedContoso;
+use super::unconnected_contoso;
 use crate::http_browser::Browser;
 use crate::{TestError, TestResult};
 
@@ -47,7 +47,7 @@ async fn current_version(browser: &mut Browser<'_>) -> Result<String, TestError>
 
 #[tokio::test]
 async fn a_changed_policy_is_evidenced_with_what_it_was_and_is() -> TestResult {
-    let contoso = UnconnectedContoso::open()?;
+    let contoso = unconnected_contoso().await?;
     let mut browser = contoso.connect("organisation-wide").await?;
     let seen = current_version(&mut browser).await?;
     let address = contoso.anna.address();
@@ -85,7 +85,7 @@ async fn a_changed_policy_is_evidenced_with_what_it_was_and_is() -> TestResult {
 
 #[tokio::test]
 async fn of_two_administrators_the_slower_one_sees_the_conflict_and_loses_nothing() -> TestResult {
-    let contoso = UnconnectedContoso::open()?;
+    let contoso = unconnected_contoso().await?;
     let mut first = contoso.connect("organisation-wide").await?;
     let mut second = contoso.signed_in_admin().await?;
     let (seen, too) = (current_version(&mut first).await?, current_version(&mut second).await?);
@@ -106,7 +106,7 @@ async fn of_two_administrators_the_slower_one_sees_the_conflict_and_loses_nothin
 
 #[tokio::test]
 async fn what_cannot_be_is_said_at_its_field_and_everything_typed_stays() -> TestResult {
-    let contoso = UnconnectedContoso::open()?;
+    let contoso = unconnected_contoso().await?;
     let mut browser = contoso.connect("organisation-wide").await?;
     let before = contoso.tenant_row().await?;
     let seen = current_version(&mut browser).await?;
@@ -145,7 +145,7 @@ async fn what_cannot_be_is_said_at_its_field_and_everything_typed_stays() -> Tes
 
 #[tokio::test]
 async fn rooms_are_taken_and_given_up() -> TestResult {
-    let contoso = UnconnectedContoso::open()?;
+    let contoso = unconnected_contoso().await?;
     let mut browser = contoso.connect("organisation-wide").await?;
     let page = browser.get("rooms").await?;
     assert!(page.text.contains(contoso.aurora.address()));
@@ -199,7 +199,7 @@ async fn rooms_are_taken_and_given_up() -> TestResult {
 #[tokio::test]
 async fn a_room_is_found_by_its_mail_address_also_where_that_is_not_its_sign_in_name() -> TestResult
 {
-    let contoso = UnconnectedContoso::open()?;
+    let contoso = unconnected_contoso().await?;
     contoso.aurora.set_sign_in_name("room-17@contoso.example");
     let mut browser = contoso.connect("organisation-wide").await?;
     let address = contoso.aurora.address().to_lowercase();
@@ -217,7 +217,7 @@ async fn a_room_is_found_by_its_mail_address_also_where_that_is_not_its_sign_in_
 
 #[tokio::test]
 async fn the_probe_tells_who_is_inside_and_that_grants_add_up() -> TestResult {
-    let contoso = UnconnectedContoso::open()?;
+    let contoso = unconnected_contoso().await?;
     let ben = contoso.tenant.person("Ben");
     let mut browser = contoso.connect("scoped").await?;
     let (microsoft, tenant) = (&contoso.world.microsoft, contoso.tenant.id());
@@ -250,7 +250,7 @@ async fn the_probe_tells_who_is_inside_and_that_grants_add_up() -> TestResult {
 
 #[tokio::test]
 async fn with_the_wide_way_nothing_is_out_of_reach_and_the_page_says_so() -> TestResult {
-    let contoso = UnconnectedContoso::open()?;
+    let contoso = unconnected_contoso().await?;
     let mut browser = contoso.connect("organisation-wide").await?;
     let page =
         browser.post("reach", &[("inside", ""), ("outside", contoso.anna.address())]).await?;
@@ -262,7 +262,7 @@ async fn with_the_wide_way_nothing_is_out_of_reach_and_the_page_says_so() -> Tes
 
 #[tokio::test]
 async fn the_register_is_shown_and_downloaded() -> TestResult {
-    let contoso = UnconnectedContoso::open()?;
+    let contoso = unconnected_contoso().await?;
     let mut browser = contoso.connect("organisation-wide").await?;
     let seen = current_version(&mut browser).await?;
     let typed =

@@ -12,8 +12,8 @@ use uuid::Uuid;
 use world::fault_injection::Call;
 use world::test_world::INVITED_TENANT;
 
-use super::UnconnectedContoso;
-use crate::contoso::{hours, minutes};
+use super::unconnected_contoso;
+use crate::contoso::{Contoso, hours, minutes};
 use crate::{TestError, TestResult};
 
 fn person(n: u128) -> Mailbox {
@@ -22,7 +22,7 @@ fn person(n: u128) -> Mailbox {
 }
 
 fn with_subscription(
-    contoso: &UnconnectedContoso,
+    contoso: &Contoso,
     mailbox: Mailbox,
     content_key: Option<ContentKeyId>,
 ) -> Mailbox {
@@ -40,13 +40,13 @@ fn with_subscription(
 }
 
 /// With so many appointments that are not booked.
-fn with_drift(contoso: &UnconnectedContoso, mailbox: Mailbox, missing: u32) -> Mailbox {
+fn with_drift(contoso: &Contoso, mailbox: Mailbox, missing: u32) -> Mailbox {
     let at = contoso.world.now() - hours(1);
     let drift = Some(Drift { at, missing, orphaned: 0, different: 0 });
     Mailbox { health: Health { drift, ..mailbox.health }, ..mailbox }
 }
 
-async fn put(contoso: &UnconnectedContoso, mailboxes: Vec<Mailbox>) -> TestResult {
+async fn put(contoso: &Contoso, mailboxes: Vec<Mailbox>) -> TestResult {
     let table = Mailboxes::new(Arc::clone(&contoso.world.raw_tables));
     for mailbox in mailboxes {
         table.upsert(&mailbox).await?;
@@ -60,7 +60,7 @@ fn line_count(csv: &str) -> usize {
 
 #[tokio::test]
 async fn each_way_of_being_followed_is_counted_and_said() -> TestResult {
-    let contoso = UnconnectedContoso::open()?;
+    let contoso = unconnected_contoso().await?;
     let mut browser = contoso.connect("organisation-wide").await?;
     let now = contoso.world.now();
     let full = Health { over_quota_since: Some(now - minutes(90)), ..Health::default() };
@@ -104,7 +104,7 @@ async fn each_way_of_being_followed_is_counted_and_said() -> TestResult {
 
 #[tokio::test]
 async fn many_calendars_are_read_a_page_at_a_time_and_listed_in_parts() -> TestResult {
-    let contoso = UnconnectedContoso::open()?;
+    let contoso = unconnected_contoso().await?;
     let mut browser = contoso.connect("organisation-wide").await?;
     let all = (0..2_500).map(|n| with_drift(&contoso, person(n), u32::from(n < 300))).collect();
     put(&contoso, all).await?;
@@ -131,7 +131,7 @@ async fn many_calendars_are_read_a_page_at_a_time_and_listed_in_parts() -> TestR
 #[tokio::test]
 async fn nobody_compares_without_the_form_and_nothing_is_compared_where_access_is_lost()
 -> TestResult {
-    let contoso = UnconnectedContoso::open()?;
+    let contoso = unconnected_contoso().await?;
     let mut browser = contoso.connect("organisation-wide").await?;
     let told = contoso.pending_tenant_work();
     let forged = browser.post_without_csrf("health", &[("csrf", "x")]).await?;

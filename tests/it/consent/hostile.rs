@@ -9,14 +9,14 @@ use roombridge::store::tenants::Tenants;
 use world::memory::QueueKind;
 use world::test_world::APP_HOST;
 
-use super::UnconnectedContoso;
+use super::unconnected_contoso;
 use crate::TestResult;
 
 const CONNECT: &[(&str, &str)] = &[("mode", "organisation-wide")];
 
 #[tokio::test]
 async fn nothing_hostile_in_any_field_gets_through() -> TestResult {
-    let contoso = UnconnectedContoso::open()?;
+    let contoso = unconnected_contoso().await?;
     let mut browser = contoso.connect("organisation-wide").await?;
     let seen = browser.get("policy").await?.value("version");
     let room = contoso.aurora.address().to_lowercase();
@@ -72,7 +72,7 @@ async fn nothing_hostile_in_any_field_gets_through() -> TestResult {
 
 #[tokio::test]
 async fn a_place_in_the_list_of_rooms_that_is_none_is_the_beginning() -> TestResult {
-    let contoso = UnconnectedContoso::open()?;
+    let contoso = unconnected_contoso().await?;
     let mut browser = contoso.connect("organisation-wide").await?;
     let room = contoso.aurora.address().to_lowercase();
     for from in ["18446744073709551615", "18446744073709551600", "-1", "x", "999999999999999999999"]
@@ -90,7 +90,7 @@ async fn a_place_in_the_list_of_rooms_that_is_none_is_the_beginning() -> TestRes
 
 #[tokio::test]
 async fn an_excluded_mailbox_is_not_followed_as_a_room_either() -> TestResult {
-    let contoso = UnconnectedContoso::open()?;
+    let contoso = unconnected_contoso().await?;
     let mut browser = contoso.connect("organisation-wide").await?;
     let mut row = contoso.tenant_row().await?.ok_or("a row")?;
     row.policy.excluded_mailboxes = [contoso.aurora.id().parse()?].into();
@@ -105,7 +105,7 @@ async fn an_excluded_mailbox_is_not_followed_as_a_room_either() -> TestResult {
 
 #[tokio::test]
 async fn a_form_with_a_field_of_nobody_is_refused() -> TestResult {
-    let contoso = UnconnectedContoso::open()?;
+    let contoso = unconnected_contoso().await?;
     let mut browser = contoso.signed_in_admin().await?;
     for extra in [("tenant", "another"), ("administrator", "yes"), ("mode", "scoped")] {
         let page = browser.post("connect", &[CONNECT, &[extra]].concat()).await?;
@@ -120,7 +120,7 @@ async fn a_form_with_a_field_of_nobody_is_refused() -> TestResult {
 
 #[tokio::test]
 async fn nothing_a_browser_sends_chooses_where_it_is_redirected() -> TestResult {
-    let contoso = UnconnectedContoso::open()?;
+    let contoso = unconnected_contoso().await?;
     let mut browser = contoso.browser();
     let queries = ["redirect=https://evil.example", "return_to=//evil.example", "next=/%5Cevil"];
     for query in queries {

@@ -8,12 +8,12 @@ use roombridge::store::tables::Table;
 use roombridge::store::tenants::Tenants;
 use std::sync::Arc;
 
-use super::UnconnectedContoso;
+use super::unconnected_contoso;
 use crate::TestResult;
 
 #[tokio::test]
 async fn disconnecting_is_confirmed_recorded_and_queued() -> TestResult {
-    let contoso = UnconnectedContoso::open()?;
+    let contoso = unconnected_contoso().await?;
     let mut browser = contoso.connect("organisation-wide").await?;
     let page = browser.post("disconnect", &[]).await?;
     assert_eq!(page.status, StatusCode::UNPROCESSABLE_ENTITY);
@@ -44,7 +44,7 @@ async fn disconnecting_is_confirmed_recorded_and_queued() -> TestResult {
 
 #[tokio::test]
 async fn who_has_left_may_come_back_with_nothing_decided() -> TestResult {
-    let contoso = UnconnectedContoso::open()?;
+    let contoso = unconnected_contoso().await?;
     let mut browser = contoso.connect("organisation-wide").await?;
     let mut row = contoso.tenant_row().await?.ok_or("a row")?;
     row.state = TenantState::Deleted(contoso.world.now());
@@ -64,7 +64,7 @@ async fn who_has_left_may_come_back_with_nothing_decided() -> TestResult {
 
 #[tokio::test]
 async fn a_disconnected_organisation_is_gone_but_for_the_evidence() -> TestResult {
-    let contoso = UnconnectedContoso::open()?;
+    let contoso = unconnected_contoso().await?;
     let mut browser = contoso.connect("organisation-wide").await?;
     contoso.world.run_until_idle().await;
     let address = contoso.aurora.address().to_lowercase();
@@ -92,7 +92,7 @@ async fn a_disconnected_organisation_is_gone_but_for_the_evidence() -> TestResul
 
 #[tokio::test]
 async fn storage_that_is_away_is_said_and_repeating_ends_clean() -> TestResult {
-    let contoso = UnconnectedContoso::open()?;
+    let contoso = unconnected_contoso().await?;
     let mut browser = contoso.connect("organisation-wide").await?;
     contoso.world.table_faults.set_down(true);
     for step in ["", "policy", "rooms", "reach", "register", "disconnect"] {
@@ -114,7 +114,7 @@ async fn storage_that_is_away_is_said_and_repeating_ends_clean() -> TestResult {
 
 #[tokio::test]
 async fn who_is_not_invited_any_more_may_still_leave_and_do_nothing_else() -> TestResult {
-    let contoso = UnconnectedContoso::open()?;
+    let contoso = unconnected_contoso().await?;
     let fabrikam = contoso.world.microsoft.unconnected_tenant("Fabrikam");
     let fred = contoso.world.microsoft.add_administrator(&fabrikam, "Fred");
     contoso.world.fixtures().connect(&fabrikam, ContentPolicy::default()).await?;

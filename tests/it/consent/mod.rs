@@ -19,36 +19,21 @@ use roombridge::queue::Queue;
 use roombridge::store::register::Register;
 use roombridge::store::tables::Table;
 use roombridge::store::tenants::{Tenant as TenantRow, Tenants};
-use world::exchange::{Mailbox, Processing, Tenant};
+use world::exchange::Processing;
 use world::memory::QueueKind;
-use world::test_world::{INVITED_TENANT, TestWorld};
+use world::test_world::INVITED_TENANT;
 
 use crate::TestError;
+use crate::contoso::Contoso;
 use crate::http_browser::{Browser, Page};
 
 /// Contoso before it has ever heard of Roombridge.
-struct UnconnectedContoso {
-    world: TestWorld,
-    tenant: Tenant,
-    /// Global Administrator, without a mailbox.
-    ada: String,
-    anna: Mailbox,
-    aurora: Mailbox,
+async fn unconnected_contoso() -> Result<Contoso, TestError> {
+    let builder = Contoso::builder().seed(7).unconnected();
+    builder.rooms(Processing::AutoAccept, Processing::AutoAccept).open().await
 }
 
-impl UnconnectedContoso {
-    fn open() -> Result<Self, TestError> {
-        Ok(Self::in_world(TestWorld::new(7)?, Processing::AutoAccept))
-    }
-
-    fn in_world(office: TestWorld, processing: Processing) -> Self {
-        let tenant = office.add_invited_tenant("Contoso");
-        let ada = office.microsoft.add_administrator(&tenant, "Ada");
-        let anna = tenant.person("Anna");
-        let aurora = tenant.room("Aurora", processing);
-        Self { world: office, tenant, ada, anna, aurora }
-    }
-
+impl Contoso {
     fn browser(&self) -> Browser<'_> {
         Browser::new(&self.world, "consent")
     }

@@ -4,13 +4,13 @@ use http::StatusCode;
 use roombridge::store::tables::Table;
 use world::exchange::{Invitation, Response};
 
-use super::UnconnectedContoso;
 use super::deciding::policy_form;
-use crate::contoso::{at, hours, minutes};
+use super::unconnected_contoso;
+use crate::contoso::{Contoso, at, hours, minutes};
 use crate::{TestError, TestResult};
 
 /// How often anything was written into a calendar.
-fn calendar_writes(contoso: &UnconnectedContoso) -> usize {
+fn calendar_writes(contoso: &Contoso) -> usize {
     let asked = contoso.world.microsoft.graph.requests();
     let writes =
         asked.iter().filter(|seen| seen.method != "GET" && seen.template.contains("/events"));
@@ -19,8 +19,8 @@ fn calendar_writes(contoso: &UnconnectedContoso) -> usize {
 
 #[tokio::test]
 async fn what_would_be_booked_is_counted_and_booked_when_the_rehearsal_ends() -> TestResult {
-    let contoso = UnconnectedContoso::open()?;
-    let UnconnectedContoso { tenant, anna, aurora, world: office, .. } = &contoso;
+    let contoso = unconnected_contoso().await?;
+    let Contoso { tenant, anna, aurora, world: office, .. } = &contoso;
     let meet = |n: i64| -> Result<_, TestError> {
         let start = at("08:00") + hours(n);
         let invitation = Invitation::new("Quarterly numbers", start, start + hours(1));
@@ -78,7 +78,7 @@ async fn what_would_be_booked_is_counted_and_booked_when_the_rehearsal_ends() ->
 
 #[tokio::test]
 async fn connecting_again_keeps_what_was_decided() -> TestResult {
-    let contoso = UnconnectedContoso::open()?;
+    let contoso = unconnected_contoso().await?;
     let mut browser = contoso.connect("organisation-wide").await?;
     let choices = [("mode", "scoped"), ("rehearsal", "yes")];
     let back = contoso.grant_with_choices(&mut browser, &choices, &contoso.ada).await?;

@@ -86,7 +86,7 @@ impl EndState {
             subscribed: BTreeMap::new(),
             left: leftovers(scene),
             failures: failures(scene),
-            violations: scene.world.microsoft.graph.violations().len(),
+            violations: scene.contoso.world.microsoft.graph.violations().len(),
         };
         // A room's copy that we declined may be gone before it was ever read, so while the booking
         // lives its pointers may differ in number.
@@ -94,7 +94,7 @@ impl EndState {
         let later = later.into_iter().filter(|_| when == Phase::Purged);
         let tables = [Table::Bookings, Table::Rooms, Table::Failures];
         for table in tables.into_iter().chain(later) {
-            ending.rows.insert(table.name(), scene.world.memory_tables.rows(table).len());
+            ending.rows.insert(table.name(), scene.contoso.world.memory_tables.rows(table).len());
         }
         for (name, room) in scene.rooms() {
             for (number, meeting) in meetings.iter().enumerate() {
@@ -116,7 +116,8 @@ impl EndState {
         room: &Mailbox,
     ) -> Result<(), TestError> {
         let key = key(meeting, room)?;
-        let bookings = Bookings::new(Arc::clone(&scene.world.memory_tables) as Arc<dyn Tables>);
+        let bookings =
+            Bookings::new(Arc::clone(&scene.contoso.world.memory_tables) as Arc<dyn Tables>);
         let mut id = None;
         if let Some((booking, _)) = bookings.get(&key).await? {
             id = Some(booking.id.to_string());
@@ -142,6 +143,7 @@ impl EndState {
             self.bookings.insert(place, end);
         }
         let mut given: Vec<Response> = scene
+            .contoso
             .world
             .microsoft
             .exchange
@@ -170,7 +172,7 @@ impl EndState {
         room: &Mailbox,
         meetings: &[Meeting],
     ) -> Result<(), TestError> {
-        let ledger = Ledger::new(Arc::clone(&scene.world.memory_tables) as Arc<dyn Tables>);
+        let ledger = Ledger::new(Arc::clone(&scene.contoso.world.memory_tables) as Arc<dyn Tables>);
         let (tenant, id): (TenantId, MailboxId) = (room.tenant_id().parse()?, room.id().parse()?);
         let days = ledger.read(tenant, RoomId(id.0), &scene.days()).await?;
         for slot in days.iter().flat_map(|day| day.day.slots()) {
@@ -194,7 +196,7 @@ fn key(meeting: &Meeting, room: &Mailbox) -> Result<BookingKey, TestError> {
 
 /// What nobody will look at any more once all is quiet, so it must not be there.
 fn leftovers(scene: &StoryWorld) -> Vec<String> {
-    let office = &scene.world;
+    let office = &scene.contoso.world;
     let due = office.memory_tables.rows(Table::Due).into_iter();
     let unsettled = due.filter(|row| row.key.partition.starts_with("unsettled_"));
     let mut left: Vec<String> = unsettled.map(|row| row.key.row).collect();
@@ -209,7 +211,7 @@ fn leftovers(scene: &StoryWorld) -> Vec<String> {
 }
 
 fn failures(scene: &StoryWorld) -> Vec<String> {
-    let rows = scene.world.memory_tables.rows(Table::Failures).into_iter();
+    let rows = scene.contoso.world.memory_tables.rows(Table::Failures).into_iter();
     rows.map(|row| format!("{} {:?}", row.key.row, row.properties.get("Cause"))).collect()
 }
 
@@ -218,13 +220,14 @@ async fn subscription_state(
     mailbox: &Mailbox,
     when: Phase,
 ) -> Result<SubscriptionEndState, TestError> {
-    let mailboxes = Mailboxes::new(Arc::clone(&scene.world.memory_tables) as Arc<dyn Tables>);
+    let mailboxes =
+        Mailboxes::new(Arc::clone(&scene.contoso.world.memory_tables) as Arc<dyn Tables>);
     let found = mailboxes.get(mailbox.tenant_id().parse()?, mailbox.id().parse()?).await?;
     let row = found.and_then(|(row, _)| row.subscription);
-    let all = scene.world.microsoft.graph.subscriptions();
+    let all = scene.contoso.world.microsoft.graph.subscriptions();
     let own: Vec<_> = all.into_iter().filter(|s| s.mailbox == mailbox.id()).collect();
     let known = own.iter().all(|s| row.as_ref().is_some_and(|row| row.id == s.id));
-    let due = scene.world.memory_tables.rows(Table::Due).into_iter();
+    let due = scene.contoso.world.memory_tables.rows(Table::Due).into_iter();
     let renewals = due.filter(|due| {
         due.key.partition.starts_with("renew_") && due.key.row.ends_with(mailbox.id())
     });

@@ -33,19 +33,19 @@ async fn run_story(
 ) -> Result<StoryRun, TestError> {
     let scene = StoryWorld::new(story).await?;
     let mut meetings = scene.set_up(story).await?;
-    let driver = Driver::new(&scene.world, manner);
-    let tokens = call_faults::count_token_requests(&scene.world, strike);
-    let before = Calls::count(&scene.world, &tokens);
+    let driver = Driver::new(&scene.contoso.world, manner);
+    let tokens = call_faults::count_token_requests(&scene.contoso.world, strike);
+    let before = Calls::count(&scene.contoso.world, &tokens);
     if let Some(strike) = strike {
-        strike.plan(&scene.world);
+        strike.plan(&scene.contoso.world);
     }
     scene.perform(story, &mut meetings, &driver).await?;
-    let calls = Calls::count(&scene.world, &tokens).since(before);
+    let calls = Calls::count(&scene.contoso.world, &tokens).since(before);
     driver.end().await;
     scene.run_until_settled().await;
     let quiet = EndState::of(&scene, &meetings, Phase::Settled).await?;
-    let struck =
-        driver.has_dropped() || strike.is_some_and(|s| s.has_happened(&scene.world, &calls));
+    let struck = driver.has_dropped()
+        || strike.is_some_and(|s| s.has_happened(&scene.contoso.world, &calls));
     scene.run_until_purged(story).await;
     let afterwards = EndState::of(&scene, &meetings, Phase::Purged).await?;
     Ok(StoryRun {

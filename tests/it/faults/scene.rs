@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use jiff::civil::Date;
 use jiff::{SignedDuration, Timestamp};
-use roombridge::domain::policy::{ContentPolicy, ResponseMode};
+use roombridge::domain::policy::ResponseMode;
 use roombridge::messages::MailboxTaskKind;
 use roombridge::store::mailboxes::{BookingDisposition, MailboxState, Mailboxes};
-use world::exchange::{Invitation, Mailbox, Meeting, Processing, Tenant};
-use world::test_world::TestWorld;
+use world::exchange::{Invitation, Mailbox, Meeting, Processing};
 
 use super::driver::Driver;
 use crate::TestError;
+use crate::contoso::{Contoso, Who};
 
 /// A story in which every step and every call is disturbed once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,14 +30,9 @@ pub(super) enum Story {
     Erase,
 }
 
-/// Contoso: Anna and Clara have agreed; the rooms Aurora and Borealis are answered by Roombridge.
+/// Contoso, where Roombridge answers for both rooms, and only those are followed whom the story needs.
 pub(super) struct StoryWorld {
-    pub(super) world: TestWorld,
-    pub(super) tenant: Tenant,
-    anna: Mailbox,
-    clara: Mailbox,
-    aurora: Mailbox,
-    borealis: Mailbox,
+    pub(super) contoso: Contoso,
 }
 
 /// Nine to ten on the second day; `shift` moves it.
@@ -51,26 +46,24 @@ const MINUTES: fn(i64) -> SignedDuration = SignedDuration::from_mins;
 impl StoryWorld {
     /// Everybody in the story is subscribed, but for Anna in the one that subscribes her.
     pub(super) async fn new(story: Story) -> Result<Self, TestError> {
-        let office = TestWorld::new(7)?;
-        let tenant = office.microsoft.tenant("Contoso");
-        let (anna, clara) = (tenant.person("Anna"), tenant.person("Clara"));
-        let aurora = tenant.room("Aurora", Processing::AutoUpdate);
-        let borealis = tenant.room("Borealis", Processing::AutoUpdate);
-        let seeding = office.fixtures();
-        seeding.connect(&tenant, ContentPolicy::default()).await?;
-        seeding.manage_room(&aurora, ResponseMode::RoombridgeDecides).await?;
-        // Only who matters to the story, so that hundreds of runs stay quick.
-        if story == Story::Conflict {
-            seeding.agree(&clara).await?;
-        }
-        if story == Story::ChangeRoom {
-            seeding.manage_room(&borealis, ResponseMode::RoombridgeDecides).await?;
-        }
-        if story != Story::Subscribe {
-            seeding.agree(&anna).await?;
-        }
-        office.run_for(MINUTES(1)).await;
-        Ok(Self { world: office, tenant, anna, clara, aurora, borealis })
+        let followed: &[Who] = match story {
+            Story::Conflict => &[Who::Aurora, Who::Cleo, Who::Anna],
+            Story::ChangeRoom => &[Who::Aurora, Who::Borealis, Who::Anna],
+            Story::Subscribe => &[Who::Aurora],
+            Story::Book
+            | Story::Move
+            | Story::Cancel
+            | Story::Renew
+            | Story::Rotate
+            | Story::Resync
+            | Story::Purge
+            | Story::ReleaseRooms
+            | Story::Erase => &[Who::Aurora, Who::Anna],
+        };
+        let builder = Contoso::builder().seed(7).followed(followed);
+        let contoso = builder.rooms(Processing::AutoUpdate, Processing::AutoUpdate).open().await?;
+        contoso.run_for(MINUTES(1)).await;
+        Ok(Self { contoso })
     }
 
     pub(super) fn answering(&self) -> ResponseMode {
@@ -78,16 +71,16 @@ impl StoryWorld {
     }
 
     pub(super) fn rooms(&self) -> [(&'static str, &Mailbox); 2] {
-        [("Aurora", &self.aurora), ("Borealis", &self.borealis)]
+        [("Aurora", &self.contoso.aurora), ("Borealis", &self.contoso.borealis)]
     }
 
     pub(super) fn people(&self) -> [&Mailbox; 2] {
-        [&self.anna, &self.clara]
+        [&self.contoso.anna, &self.contoso.cleo]
     }
 
     pub(super) fn mailboxes(&self) -> [(&'static str, &Mailbox); 4] {
         let [aurora, borealis] = self.rooms();
-        [("Anna", &self.anna), ("Clara", &self.clara), aurora, borealis]
+        [("Anna", &self.contoso.anna), ("Cleo", &self.contoso.cleo), aurora, borealis]
     }
 
     /// The days on which the stories take place.
@@ -99,20 +92,21 @@ impl StoryWorld {
     fn meet(&self, who: &Mailbox, shift: SignedDuration) -> Result<Meeting, TestError> {
         let (start, end) = slot(shift);
         let invitation = Invitation::new("Quarterly numbers", start, end);
-        let invitation = invitation.with(&self.clara).with(&self.anna).room(&self.aurora);
-        Ok(self.tenant.meet(who, invitation)?)
+        let invitation =
+            invitation.with(&self.contoso.cleo).with(&self.contoso.anna).room(&self.contoso.aurora);
+        Ok(self.contoso.tenant.meet(who, invitation)?)
     }
 
     /// What was before, undisturbed.
     pub(super) async fn set_up(&self, story: Story) -> Result<Vec<Meeting>, TestError> {
-        let office = &self.world;
+        let world = &self.contoso.world;
         let meeting = match story {
             Story::Book | Story::Renew | Story::Rotate => return Ok(Vec::new()),
             Story::Resync => {
-                office.microsoft.graph.drop_next(100);
-                let meeting = self.meet(&self.anna, SignedDuration::ZERO)?;
-                office.run_for(MINUTES(1)).await;
-                office.microsoft.graph.drop_next(0);
+                world.microsoft.graph.drop_next(100);
+                let meeting = self.meet(&self.contoso.anna, SignedDuration::ZERO)?;
+                world.run_for(MINUTES(1)).await;
+                world.microsoft.graph.drop_next(0);
                 meeting
             }
             Story::Move
@@ -123,15 +117,15 @@ impl StoryWorld {
             | Story::Purge
             | Story::ReleaseRooms
             | Story::Erase => {
-                let meeting = self.meet(&self.anna, SignedDuration::ZERO)?;
-                office.run_for(MINUTES(4)).await;
+                let meeting = self.meet(&self.contoso.anna, SignedDuration::ZERO)?;
+                world.run_for(MINUTES(4)).await;
                 meeting
             }
         };
         if story == Story::Purge {
             let (_, end) = slot(SignedDuration::ZERO);
-            office.clock.set(end - MINUTES(2));
-            office.run_for(MINUTES(1)).await;
+            world.clock.set(end - MINUTES(2));
+            world.run_for(MINUTES(1)).await;
         }
         Ok(vec![meeting])
     }
@@ -143,34 +137,38 @@ impl StoryWorld {
         meetings: &mut Vec<Meeting>,
         driver: &Driver<'_>,
     ) -> Result<(), TestError> {
-        let seeding = self.world.fixtures();
+        let fixtures = self.contoso.world.fixtures();
         match (story, meetings.first()) {
-            (Story::Book, _) => meetings.push(self.meet(&self.anna, SignedDuration::ZERO)?),
+            (Story::Book, _) => meetings.push(self.meet(&self.contoso.anna, SignedDuration::ZERO)?),
             (Story::Move, Some(meeting)) => {
                 let (start, end) = slot(MINUTES(30));
                 meeting.move_to(start, end)?;
             }
             (Story::Cancel, Some(meeting)) => meeting.cancel()?,
-            (Story::Conflict, _) => meetings.push(self.meet(&self.clara, MINUTES(30))?),
-            (Story::ChangeRoom, Some(meeting)) => meeting.change_rooms(&[&self.borealis])?,
-            (Story::Subscribe, _) => seeding.agree(&self.anna).await?,
-            (Story::Renew, _) => self.world.clock.set(self.world.now() + HALF_SUBSCRIPTION_LIFE),
+            (Story::Conflict, _) => meetings.push(self.meet(&self.contoso.cleo, MINUTES(30))?),
+            (Story::ChangeRoom, Some(meeting)) => {
+                meeting.change_rooms(&[&self.contoso.borealis])?
+            }
+            (Story::Subscribe, _) => fixtures.agree(&self.contoso.anna).await?,
+            (Story::Renew, _) => {
+                self.contoso.world.clock.set(self.contoso.world.now() + HALF_SUBSCRIPTION_LIFE)
+            }
             (Story::Rotate, _) => self.rotate().await?,
             (Story::Resync, _) => {
-                for mailbox in [&self.anna, &self.aurora] {
-                    seeding.send_task(mailbox, MailboxTaskKind::Resync).await?;
+                for mailbox in [&self.contoso.anna, &self.contoso.aurora] {
+                    fixtures.send_task(mailbox, MailboxTaskKind::Resync).await?;
                 }
             }
             (Story::ReleaseRooms, _) => {
                 let gives_up = MailboxState::Withdrawn(BookingDisposition::Release);
-                seeding.set_mailbox_state(&self.anna, gives_up).await?;
-                seeding.send_task(&self.anna, MailboxTaskKind::Unsubscribe).await?;
+                fixtures.set_mailbox_state(&self.contoso.anna, gives_up).await?;
+                fixtures.send_task(&self.contoso.anna, MailboxTaskKind::Unsubscribe).await?;
             }
             (Story::Erase, _) => {
-                let until = self.world.now() + TOMBSTONE;
+                let until = self.contoso.world.now() + TOMBSTONE;
                 let erased = MailboxState::Erased(BookingDisposition::KeepAnonymous, until);
-                seeding.set_mailbox_state(&self.anna, erased).await?;
-                seeding.send_task(&self.anna, MailboxTaskKind::Erase).await?;
+                fixtures.set_mailbox_state(&self.contoso.anna, erased).await?;
+                fixtures.send_task(&self.contoso.anna, MailboxTaskKind::Erase).await?;
             }
             (Story::Purge, _) | (Story::Move | Story::Cancel | Story::ChangeRoom, None) => {}
         }
@@ -180,36 +178,36 @@ impl StoryWorld {
 
     /// A day passes after which every subscription is one of an earlier key.
     async fn rotate(&self) -> Result<(), TestError> {
-        let mailboxes = Mailboxes::new(Arc::clone(&self.world.raw_tables));
-        for mut row in mailboxes.list(self.tenant.id().parse()?).await? {
+        let mailboxes = Mailboxes::new(Arc::clone(&self.contoso.world.raw_tables));
+        for mut row in mailboxes.list(self.contoso.tenant.id().parse()?).await? {
             if let Some(subscription) = &mut row.subscription {
                 subscription.client_state_key = Some("k0".parse()?);
             }
             mailboxes.upsert(&row).await?;
         }
-        self.world.clock.set(self.world.now() + SignedDuration::from_hours(25));
+        self.contoso.world.clock.set(self.contoso.world.now() + SignedDuration::from_hours(25));
         Ok(())
     }
 
     /// Long enough for every retry, and for whatever was left to be found.
     pub(super) async fn run_until_settled(&self) {
-        self.world.run_for(MINUTES(90)).await;
+        self.contoso.world.run_for(MINUTES(90)).await;
     }
 
     /// After the last of it has ended, and been forgotten; where it is about subscriptions, after
     /// the next renewals.
     pub(super) async fn run_until_purged(&self, story: Story) {
         let (_, end) = slot(MINUTES(30));
-        if self.world.now() < end {
-            self.world.clock.set(end);
+        if self.contoso.world.now() < end {
+            self.contoso.world.clock.set(end);
         }
-        self.world.run_for(MINUTES(16)).await;
+        self.contoso.world.run_for(MINUTES(16)).await;
         if story == Story::Erase {
-            self.world.run_for(TOMBSTONE).await;
+            self.contoso.world.run_for(TOMBSTONE).await;
         }
         if matches!(story, Story::Subscribe | Story::Renew | Story::Rotate) {
-            self.world.clock.set(self.world.now() + HALF_SUBSCRIPTION_LIFE);
-            self.world.run_for(MINUTES(90)).await;
+            self.contoso.world.clock.set(self.contoso.world.now() + HALF_SUBSCRIPTION_LIFE);
+            self.contoso.world.run_for(MINUTES(90)).await;
         }
     }
 }

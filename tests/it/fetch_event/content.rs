@@ -26,8 +26,10 @@ async fn subject_of(contoso: &Contoso, meeting: &Meeting) -> Result<Option<Perso
 
 #[tokio::test]
 async fn a_subject_is_asked_for_only_where_it_is_kept_and_only_with_a_room() -> TestResult {
-    let contoso =
-        Contoso::with_content(content_policy(SubjectPolicy::Keep, PeoplePolicy::Count)).await?;
+    let contoso = Contoso::builder()
+        .content(content_policy(SubjectPolicy::Keep, PeoplePolicy::Count))
+        .open()
+        .await?;
     let Contoso { tenant, anna, aurora, .. } = &contoso;
     tenant.meet(anna, Invitation::new("Dentist", at("08:00"), at("09:00")))?;
     contoso.run_for(minutes(2)).await;
@@ -50,8 +52,10 @@ async fn a_subject_is_asked_for_only_where_it_is_kept_and_only_with_a_room() -> 
 
 #[tokio::test]
 async fn a_private_subject_is_never_asked_for() -> TestResult {
-    let contoso =
-        Contoso::with_content(content_policy(SubjectPolicy::Keep, PeoplePolicy::Count)).await?;
+    let contoso = Contoso::builder()
+        .content(content_policy(SubjectPolicy::Keep, PeoplePolicy::Count))
+        .open()
+        .await?;
     let Contoso { tenant, anna, aurora, .. } = &contoso;
     for (n, sensitivity) in
         [Sensitivity::Private, Sensitivity::Confidential].into_iter().enumerate()
@@ -69,8 +73,10 @@ async fn a_private_subject_is_never_asked_for() -> TestResult {
 
 #[tokio::test]
 async fn what_became_private_later_loses_its_subject() -> TestResult {
-    let contoso =
-        Contoso::with_content(content_policy(SubjectPolicy::Keep, PeoplePolicy::Count)).await?;
+    let contoso = Contoso::builder()
+        .content(content_policy(SubjectPolicy::Keep, PeoplePolicy::Count))
+        .open()
+        .await?;
     let meeting = contoso.meet(&contoso.anna, ("09:00", "10:00"), &contoso.aurora)?;
     contoso.run_for(minutes(2)).await;
     assert!(subject_of(&contoso, &meeting).await?.is_some());
@@ -86,7 +92,8 @@ async fn a_replaced_or_dropped_subject_is_never_asked_for() -> TestResult {
         (SubjectPolicy::Replace("Reserved".to_owned()), Some(Personal::new("Reserved"))),
         (SubjectPolicy::Drop, None),
     ] {
-        let contoso = Contoso::with_content(content_policy(subject, PeoplePolicy::Count)).await?;
+        let contoso =
+            Contoso::builder().content(content_policy(subject, PeoplePolicy::Count)).open().await?;
         let meeting = contoso.meet(&contoso.anna, ("09:00", "10:00"), &contoso.aurora)?;
         contoso.run_for(minutes(10)).await;
         assert_eq!(subject_of(&contoso, &meeting).await?, kept);
@@ -104,7 +111,8 @@ async fn people_are_a_number_unless_the_tenant_wants_their_addresses() -> TestRe
         (PeoplePolicy::Organizer, Some(anna.clone()), vec![]),
         (PeoplePolicy::Addresses, Some(anna.clone()), vec![ben.clone()]),
     ] {
-        let contoso = Contoso::with_content(content_policy(SubjectPolicy::Drop, people)).await?;
+        let contoso =
+            Contoso::builder().content(content_policy(SubjectPolicy::Drop, people)).open().await?;
         let Contoso { tenant, aurora, .. } = &contoso;
         let invitation = Invitation::new("Numbers", at("09:00"), at("10:00"));
         let invitation = invitation.with(&contoso.ben).room(aurora).body("the secret plan");

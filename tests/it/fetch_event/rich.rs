@@ -21,7 +21,7 @@ use crate::{TestError, TestResult};
 
 /// Contoso wants its notifications with content, and has them.
 pub(crate) async fn rich_contoso(content: ContentPolicy) -> Result<Contoso, TestError> {
-    let contoso = Contoso::with_content(content).await?;
+    let contoso = Contoso::builder().content(content).open().await?;
     let followed = [&contoso.anna, &contoso.cleo, &contoso.aurora, &contoso.borealis];
     enable_rich_notifications(&contoso.world, &contoso.tenant, &followed).await?;
     contoso.run_for(minutes(2)).await;

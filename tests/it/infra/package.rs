@@ -15,9 +15,10 @@ use world::azurite::Azurite;
 use world::exchange::{Invitation, Response};
 use world::host::FunctionApp;
 use world::host::process::State;
-use world::local::Installation;
+use world::local::{Installation, LocalWorld};
 
-use crate::local::{LocalContoso, connect_contoso, start_installation, wait_for_settled_booking};
+use crate::contoso::Contoso;
+use crate::local::{connect_contoso, start_installation, wait_for_settled_booking};
 use crate::{TestError, TestResult};
 
 const BUILT_HERE: &str = env!("CARGO_BIN_EXE_handler");
@@ -51,8 +52,8 @@ fn unpacked(zip: &[u8], folder: &Path) -> Result<PathBuf, TestError> {
 }
 
 /// A room is booked, from Graph's notification on.
-async fn a_room_is_booked(story: &LocalContoso) -> TestResult {
-    let LocalContoso { world, tenant, anna, aurora } = story;
+async fn a_room_is_booked(story: &Contoso<LocalWorld>) -> TestResult {
+    let Contoso { world, tenant, anna, aurora, .. } = story;
     let (start, end) = ("2026-11-24T11:00:00Z".parse()?, "2026-11-24T12:00:00Z".parse()?);
     let invitation = Invitation::new("Quarterly numbers", start, end).room(aurora);
     let meeting = tenant.meet(anna, invitation)?;

@@ -254,5 +254,8 @@ impl Contoso {
 async fn contoso_keeping_content() -> Result<Contoso, TestError> {
     use roombridge::domain::policy::{PeoplePolicy, SubjectPolicy};
     let (subject, people) = (SubjectPolicy::Keep, PeoplePolicy::Addresses);
-    Contoso::with_content(ContentPolicy { subject, people, ..ContentPolicy::default() }).await
+    Contoso::builder()
+        .content(ContentPolicy { subject, people, ..ContentPolicy::default() })
+        .open()
+        .await
 }

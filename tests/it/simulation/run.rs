@@ -10,7 +10,7 @@ use roombridge::messages::MailboxTaskKind;
 use roombridge::queue::{Outbox as _, Queue};
 use roombridge::store::mailboxes::{BookingDisposition, MailboxState};
 use roombridge::store::tables::Table;
-use world::exchange::{Invitation, Mailbox, Meeting, Processing, RoomRules, Tenant};
+use world::exchange::{Invitation, Mailbox, Meeting, RoomRules, Tenant};
 use world::fault_injection::Fault;
 use world::graph::{self, FaultOutcome, FaultTiming, Scope, ThrottleEnd};
 use world::memory::QueueKind;
@@ -20,6 +20,7 @@ use super::invariants::{self, LedgerHistory};
 use super::operations::{MeetingLength, Op};
 use super::silent_faults::{self, RotatingKeys};
 use crate::TestError;
+use crate::contoso::{Contoso, Who};
 
 /// What is wrong, in words; empty when nothing is.
 pub(super) type Violations = Vec<String>;
@@ -60,7 +61,7 @@ pub(super) struct SimulationRun {
     pub(super) tenant: Tenant,
     /// Anna and Ben have agreed, Cleo has not.
     pub(super) people: [Mailbox; 3],
-    guests: [Mailbox; 3],
+    guests: Vec<Mailbox>,
     /// Answered by Roombridge, and by Exchange.
     pub(super) rooms: [Mailbox; 2],
     pub(super) agreed: [bool; 3],
@@ -84,14 +85,6 @@ impl SimulationRun {
     /// The same people and rooms every time; the rooms' rules and the tenant's policy follow the seed.
     pub(super) async fn start(seed: u64) -> Result<Self, TestError> {
         let keys = RotatingKeys::new()?;
-        let office = TestWorld::with_client_state_keys(seed, None, Arc::new(keys.clone()))?;
-        let tenant = office.microsoft.tenant("Contoso");
-        let people = ["Anna", "Ben", "Cleo"].map(|name| tenant.person(name));
-        let guests = ["Dora", "Emil", "Fritz"].map(|name| tenant.person(name));
-        let rooms = [
-            tenant.room("Aurora", Processing::AutoUpdate),
-            tenant.room("Borealis", Processing::AutoAccept),
-        ];
         let rules = RoomRules {
             keeps_cancelled: seed & 1 == 1,
             keeps_private: seed & 2 == 2,
@@ -106,24 +99,21 @@ impl SimulationRun {
         } else {
             ContentPolicy::default()
         };
-        let seeding = office.fixtures();
-        seeding.connect(&tenant, content).await?;
+        let builder = Contoso::builder().seed(seed).keys(Arc::new(keys.clone()));
+        let builder = builder.guests(&["Dora", "Emil", "Fritz"]).content(content).room_rules(rules);
+        let followed = [Who::Anna, Who::Ben, Who::Aurora, Who::Borealis];
+        let Contoso { world, tenant, anna, ben, cleo, guests, aurora, borealis, .. } =
+            builder.followed(&followed).prepare().await?;
         if seed & 8 == 8 {
-            silent_faults::add_content_key(&office.content_keys, 0).await?;
-            seeding.enable_rich_notifications(&tenant).await?;
+            silent_faults::add_content_key(&world.content_keys, 0).await?;
+            world.fixtures().enable_rich_notifications(&tenant).await?;
         }
-        for person in &people[..2] {
-            seeding.agree(person).await?;
-        }
-        for (room, answering) in rooms.iter().zip(ANSWERING) {
-            room.set_rules(rules);
-            seeding.manage_room(room, answering).await?;
-        }
+        let (people, rooms) = ([anna, ben, cleo], [aurora, borealis]);
         let agreed = [true, true, false];
         let (meetings, history, wrong) = (Vec::new(), LedgerHistory::default(), Violations::new());
         let (week, revoked) = (seed & 16 == 16, false);
         let mut run = Self {
-            world: office,
+            world,
             tenant,
             people,
             guests,
@@ -203,15 +193,15 @@ impl SimulationRun {
             }
             Op::Erase { who } => {
                 self.agreed[usize::from(who)] = false;
-                let (person, seeding) = (&self.people[usize::from(who)], self.world.fixtures());
+                let (person, fixtures) = (&self.people[usize::from(who)], self.world.fixtures());
                 let until = self.world.now() + SignedDuration::from_hours(29);
-                seeding
+                fixtures
                     .set_mailbox_state(
                         person,
                         MailboxState::Erased(BookingDisposition::KeepAnonymous, until),
                     )
                     .await?;
-                seeding.send_task(person, MailboxTaskKind::Erase).await?;
+                fixtures.send_task(person, MailboxTaskKind::Erase).await?;
             }
             Op::Agree { who } => {
                 self.agreed[usize::from(who)] = true;

@@ -5,7 +5,8 @@ use world::exchange::Invitation;
 use world::local::LocalWorld;
 
 use crate::TestResult;
-use crate::local::{LocalContoso, connect_contoso, start_project, wait_for_settled_booking};
+use crate::contoso::Contoso;
+use crate::local::{connect_contoso, start_project, wait_for_settled_booking};
 
 /// Lines and bytes of the handler so far.
 fn logged(world: &LocalWorld) -> (usize, usize) {
@@ -34,7 +35,7 @@ fn holds(what: &str, (lines, bytes): (usize, usize)) {
 
 #[tokio::test]
 async fn the_log_of_a_booking_is_as_large_as_the_runbook_reckons() -> TestResult {
-    let LocalContoso { world, tenant, anna, aurora } =
+    let Contoso { world, tenant, anna, aurora, .. } =
         connect_contoso(start_project().await?).await?;
     quiet(&world).await?;
 

@@ -64,7 +64,20 @@ impl TestWorldError {
     }
 }
 
-/// The whole system, on memory ports unless told otherwise.
+/// What can differ from one world to another.
+#[derive(Default)]
+pub struct TestWorldOptions {
+    /// The same seed repeats every random draw.
+    pub seed: u64,
+    /// Where rows and messages are; in memory without.
+    pub storage: Option<Storage>,
+    /// Where the client-state keys are; they never change without.
+    pub client_state_keys: Option<Arc<dyn KeySource>>,
+    /// Microsoft's cloud.
+    pub hosts: CloudHosts,
+}
+
+/// The whole system, on memory ports unless other storage is given.
 pub struct TestWorld {
     /// The time, for everybody.
     pub clock: ManualClock,
@@ -95,48 +108,24 @@ pub struct TestWorld {
 }
 
 impl TestWorld {
-    /// An office at 08:00 UTC on Monday 23 November 2026; the same `seed` repeats every random draw.
+    /// A world at 08:00 UTC on Monday 23 November 2026; the same `seed` repeats every random draw.
     ///
     /// # Errors
     /// [`TestWorldError`] when the repository's function files cannot be read or no key could be made.
     pub fn new(seed: u64) -> Result<Self, TestWorldError> {
-        Self::with_client_state_keys(seed, None, Arc::new(FixedKeys(client_state_keys()?)))
+        Self::with_options(TestWorldOptions { seed, ..TestWorldOptions::default() })
     }
 
-    /// The same office with its rows and messages in `storage`.
+    /// The same with everything that can differ.
     ///
     /// # Errors
     /// As [`TestWorld::new`].
-    pub fn on_storage(seed: u64, storage: Storage) -> Result<Self, TestWorldError> {
-        Self::with_client_state_keys(seed, Some(storage), Arc::new(FixedKeys(client_state_keys()?)))
-    }
-
-    /// The same office on `storage` (`None`: in memory), with the client-state keys of `keys`.
-    ///
-    /// # Errors
-    /// As [`TestWorld::new`].
-    pub fn with_client_state_keys(
-        seed: u64,
-        storage: Option<Storage>,
-        keys: Arc<dyn KeySource>,
-    ) -> Result<Self, TestWorldError> {
-        Self::build(seed, storage, keys, CloudHosts::default())
-    }
-
-    /// The same office in another of Microsoft's clouds.
-    ///
-    /// # Errors
-    /// As [`TestWorld::new`].
-    pub fn in_cloud(seed: u64, hosts: CloudHosts) -> Result<Self, TestWorldError> {
-        Self::build(seed, None, Arc::new(FixedKeys(client_state_keys()?)), hosts)
-    }
-
-    fn build(
-        seed: u64,
-        storage: Option<Storage>,
-        keys: Arc<dyn KeySource>,
-        hosts: CloudHosts,
-    ) -> Result<Self, TestWorldError> {
+    pub fn with_options(options: TestWorldOptions) -> Result<Self, TestWorldError> {
+        let TestWorldOptions { seed, storage, client_state_keys: keys, hosts } = options;
+        let keys = match keys {
+            Some(keys) => keys,
+            None => Arc::new(FixedKeys(client_state_keys()?)),
+        };
         crate::log_capture::install();
         let start = "2026-11-23T08:00:00Z".parse().map_err(TestWorldError::from_any)?;
         let hand = ManualClock::new(start);
@@ -177,7 +166,7 @@ impl TestWorld {
             clock: Arc::clone(&clock),
             rng: Arc::clone(&rng),
         };
-        let app = App::new(ports, options(&hosts)?);
+        let app = App::new(ports, app_options(&hosts)?);
         let files = FunctionApp::read(&repository_root()).map_err(TestWorldError::from_any)?;
         let router = app.router().map_err(TestWorldError::from_any)?;
         let host = FunctionsHost::in_process(files, router, from_queues, clock, Arc::clone(&rng));
@@ -239,7 +228,7 @@ pub fn repository_root() -> PathBuf {
 }
 
 /// The app's options: what makes a cloud another one is settings.
-fn options(hosts: &CloudHosts) -> Result<AppOptions, TestWorldError> {
+fn app_options(hosts: &CloudHosts) -> Result<AppOptions, TestWorldError> {
     let url = |text: String| text.parse().map_err(TestWorldError::from_any);
     Ok(AppOptions {
         graph: url(format!("{}/v1.0", hosts.graph_audience))?,

@@ -1,5 +1,7 @@
 //! Contoso, the small organisation that the stories play in, and what its people and operators see.
 
+mod builder;
+
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -10,9 +12,7 @@ use roombridge::domain::booking::Booking;
 use roombridge::domain::ids::{MailboxId, RoomId, TenantId};
 use roombridge::domain::keys::{BookingKey, Digest};
 use roombridge::domain::ledger::LedgerSlot;
-use roombridge::domain::policy::{ContentPolicy, ResponseMode};
 use roombridge::graph::PropertyId;
-use roombridge::identity::keys::KeySource;
 use roombridge::identity::keys::client_state::{self, SecretKey};
 use roombridge::queue::Queue;
 use roombridge::store::appointments::Appointments;
@@ -23,13 +23,14 @@ use roombridge::store::mailboxes::{Mailbox as MailboxRow, Mailboxes};
 use roombridge::store::tables::{Table, TableRow};
 use roombridge::{domain::api_call::ApiCall, store::audit::Audit};
 use serde_json::Value;
-use world::azurite::Azurite;
-use world::exchange::{Invitation, Mailbox, Meeting, Processing, Tenant};
+use world::exchange::{Invitation, Mailbox, Meeting, Tenant};
 use world::graph::RecordedRequest;
 use world::memory::QueueKind;
-use world::test_world::{APP_HOST, Storage, TestWorld};
+use world::test_world::{APP_HOST, TestWorld};
 
 use crate::{TestError, TestResult};
+
+pub(crate) use builder::{ContosoBuilder, Who};
 
 /// Tells each story in memory and on the storage emulator.
 macro_rules! on_both {
@@ -43,23 +44,28 @@ macro_rules! on_both {
         mod on_azurite {
             $(#[tokio::test]
             async fn $story() -> crate::TestResult {
-                super::$story(crate::contoso::Contoso::on_azurite().await?).await
+                super::$story(crate::contoso::Contoso::builder().on_azurite().open().await?).await
             })+
         }
     };
 }
 pub(crate) use on_both;
 
-/// Anna, Cleo and both rooms are followed; Ben has not agreed.
-pub(crate) struct Contoso {
-    pub(crate) world: TestWorld,
+/// The organisation, in the world `W` that it is in.
+pub(crate) struct Contoso<W = TestWorld> {
+    pub(crate) world: W,
     pub(crate) tenant: Tenant,
+    /// Object id of Ada, a Global Administrator without a mailbox. A connected organisation has no need of
+    /// her: then it is empty.
+    pub(crate) ada: String,
     pub(crate) anna: Mailbox,
     pub(crate) ben: Mailbox,
     pub(crate) cleo: Mailbox,
-    /// Exchange only notes requests; Roombridge answers.
+    /// Whom the story invited as well.
+    pub(crate) guests: Vec<Mailbox>,
+    /// Usually Exchange only notes requests, and Roombridge answers.
     pub(crate) aurora: Mailbox,
-    /// Exchange answers by itself; Roombridge only declines what it must.
+    /// Usually Exchange answers by itself, and Roombridge only declines what it must.
     pub(crate) borealis: Mailbox,
 }
 
@@ -84,49 +90,17 @@ pub(crate) fn hours(count: i64) -> SignedDuration {
 }
 
 impl Contoso {
+    /// A story says what it needs; without a word it gets Anna, Cleo and both rooms followed.
+    pub(crate) fn builder() -> ContosoBuilder {
+        ContosoBuilder::default()
+    }
+
+    /// The usual Contoso.
     pub(crate) async fn open() -> Result<Self, TestError> {
-        Self::with_content(ContentPolicy::default()).await
+        Self::builder().open().await
     }
 
-    /// With what the tenant decided about its meetings' content.
-    pub(crate) async fn with_content(content: ContentPolicy) -> Result<Self, TestError> {
-        Self::connected(TestWorld::new(1)?, content).await
-    }
-
-    pub(crate) async fn with_keys(keys: Arc<dyn KeySource>) -> Result<Self, TestError> {
-        Self::connected(TestWorld::with_client_state_keys(1, None, keys)?, ContentPolicy::default())
-            .await
-    }
-
-    pub(crate) async fn on_azurite() -> Result<Self, TestError> {
-        let storage = Storage::azure(&Azurite::shared().await?.connect()?).await?;
-        Self::connected(TestWorld::on_storage(1, storage)?, ContentPolicy::default()).await
-    }
-
-    async fn connected(office: TestWorld, content: ContentPolicy) -> Result<Self, TestError> {
-        let contoso = Self::unconnected(office);
-        let seeding = contoso.world.fixtures();
-        seeding.connect(&contoso.tenant, content).await?;
-        for person in [&contoso.anna, &contoso.cleo] {
-            seeding.agree(person).await?;
-        }
-        seeding.manage_room(&contoso.aurora, ResponseMode::RoombridgeDecides).await?;
-        seeding.manage_room(&contoso.borealis, ResponseMode::ExchangeDecides).await?;
-        contoso.world.run_until_idle().await;
-        Ok(contoso)
-    }
-
-    /// The organisation as it is before anybody has heard of Roombridge.
-    pub(crate) fn unconnected(office: TestWorld) -> Self {
-        let tenant = office.microsoft.tenant("Contoso");
-        let (anna, ben) = (tenant.person("Anna"), tenant.person("Ben"));
-        let cleo = tenant.person("Cleo");
-        let aurora = tenant.room("Aurora", Processing::AutoUpdate);
-        let borealis = tenant.room("Borealis", Processing::AutoAccept);
-        Self { world: office, tenant, anna, ben, cleo, aurora, borealis }
-    }
-
-    /// `organizer` invites a room on Tuesday, from `new` to `end`.
+    /// `organizer` invites a room on Tuesday, from `start` to `end`.
     pub(crate) fn meet(
         &self,
         organizer: &Mailbox,
@@ -258,9 +232,9 @@ impl Contoso {
 
     /// What was asked of Graph by this method and path.
     pub(crate) fn graph_requests(&self, method: &str, template: &str) -> Vec<RecordedRequest> {
-        let mut seen = self.world.microsoft.graph.requests();
-        seen.retain(|seen| seen.method == method && seen.template == template);
-        seen
+        let mut requests = self.world.microsoft.graph.requests();
+        requests.retain(|request| request.method == method && request.template == template);
+        requests
     }
 
     /// The client state that this mailbox's subscription carries.
