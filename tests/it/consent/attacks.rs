@@ -18,15 +18,15 @@ const CONNECT: &[(&str, &str)] = &[("mode", "organisation-wide")];
 #[tokio::test]
 async fn a_consent_is_taken_once() -> TestResult {
     let contoso = unconnected_contoso().await?;
-    let mut browser = contoso.signed_in_admin().await?;
-    let back = contoso.grant(&mut browser, "organisation-wide", &contoso.ada).await?;
-    let pending = browser.cookies.clone();
+    let browser = contoso.signed_in_admin().await?;
+    let back = contoso.grant(&browser, "organisation-wide", &contoso.ada).await?;
+    let pending = browser.cookies();
     assert_eq!(browser.get(&back).await?.status, StatusCode::SEE_OTHER);
     assert_eq!(browser.get(&back).await?.heading(), "This consent was not begun here");
     // Even with the cookie kept.
-    browser.cookies = pending;
+    browser.set_cookies(pending);
     let page = browser.get(&back).await?;
-    assert_eq!((page.status.as_u16(), page.heading()), (409, "This consent was used before"));
+    assert_eq!((page.status, page.heading()), (409, "This consent was used before"));
     assert_eq!((contoso.decisions().await?.len(), contoso.pending_tenant_work().len()), (1, 1));
     Ok(())
 }
@@ -34,12 +34,12 @@ async fn a_consent_is_taken_once() -> TestResult {
 #[tokio::test]
 async fn a_consent_of_another_browser_is_refused() -> TestResult {
     let contoso = unconnected_contoso().await?;
-    let mut theirs = contoso.signed_in_admin().await?;
-    let back = contoso.grant(&mut theirs, "organisation-wide", &contoso.ada).await?;
-    let mut ours = contoso.signed_in_admin().await?;
+    let theirs = contoso.signed_in_admin().await?;
+    let back = contoso.grant(&theirs, "organisation-wide", &contoso.ada).await?;
+    let ours = contoso.signed_in_admin().await?;
     ours.post("connect", CONNECT).await?;
     let page = ours.get(&back).await?;
-    assert_eq!((page.status.as_u16(), page.heading()), (403, "This consent was not begun here"));
+    assert_eq!((page.status, page.heading()), (403, "This consent was not begun here"));
     contoso.assert_nothing_stored_or_sent().await
 }
 
@@ -47,19 +47,19 @@ async fn a_consent_of_another_browser_is_refused() -> TestResult {
 async fn a_consent_for_another_tenant_than_the_one_that_signed_in_is_refused() -> TestResult {
     let contoso = unconnected_contoso().await?;
     let fabrikam = contoso.world.microsoft.unconnected_tenant("Fabrikam");
-    let mut browser = contoso.signed_in_admin().await?;
-    let back = contoso.grant(&mut browser, "organisation-wide", &contoso.ada).await?;
+    let browser = contoso.signed_in_admin().await?;
+    let back = contoso.grant(&browser, "organisation-wide", &contoso.ada).await?;
     let swapped = back.replace(contoso.tenant.id(), fabrikam.id());
     let page = browser.get(&swapped).await?;
-    assert_eq!((page.status.as_u16(), page.heading()), (403, "Another organisation consented"));
+    assert_eq!((page.status, page.heading()), (403, "Another organisation consented"));
     contoso.assert_nothing_stored_or_sent().await
 }
 
 #[tokio::test]
 async fn success_beside_an_error_is_an_error() -> TestResult {
     let contoso = unconnected_contoso().await?;
-    let mut browser = contoso.signed_in_admin().await?;
-    let back = contoso.grant(&mut browser, "organisation-wide", &contoso.ada).await?;
+    let browser = contoso.signed_in_admin().await?;
+    let back = contoso.grant(&browser, "organisation-wide", &contoso.ada).await?;
     let page = browser.get(&format!("{back}&error=server_error")).await?;
     assert_eq!(page.heading(), "Your organisation was not connected");
     contoso.assert_nothing_stored_or_sent().await
@@ -68,11 +68,11 @@ async fn success_beside_an_error_is_an_error() -> TestResult {
 #[tokio::test]
 async fn what_took_too_long_is_over() -> TestResult {
     let contoso = unconnected_contoso().await?;
-    let mut browser = contoso.signed_in_admin().await?;
-    let back = contoso.grant(&mut browser, "organisation-wide", &contoso.ada).await?;
+    let browser = contoso.signed_in_admin().await?;
+    let back = contoso.grant(&browser, "organisation-wide", &contoso.ada).await?;
     contoso.advance_minutes(10);
     let page = browser.get(&back).await?;
-    assert_eq!((page.status.as_u16(), page.heading()), (400, "The consent took too long"));
+    assert_eq!((page.status, page.heading()), (400, "The consent took too long"));
 
     let there = browser.sign_in_url().await?;
     let back = contoso.world.microsoft.entra.authorize(&there, &contoso.ada);
@@ -80,27 +80,27 @@ async fn what_took_too_long_is_over() -> TestResult {
     let page = browser.get(back.map_err(|page| page.text)?.as_str()).await?;
     assert_eq!(page.heading(), "The sign-in took too long");
 
-    let mut browser = contoso.signed_in_admin().await?;
+    let browser = contoso.signed_in_admin().await?;
     contoso.advance_minutes(60);
     assert_eq!(browser.get("policy").await?.heading(), "You are not signed in");
     let page = browser.post("connect", CONNECT).await?;
-    assert_eq!((page.status.as_u16(), page.heading()), (401, "Your session is over"));
+    assert_eq!((page.status, page.heading()), (401, "Your session is over"));
     contoso.assert_nothing_stored_or_sent().await
 }
 
 #[tokio::test]
 async fn a_sign_in_is_good_for_one_browser_and_one_time() -> TestResult {
     let contoso = unconnected_contoso().await?;
-    let mut browser = contoso.browser();
+    let browser = contoso.browser();
     let there = browser.sign_in_url().await?;
     let back = contoso.world.microsoft.entra.authorize(&there, &contoso.ada);
     let back = back.map_err(|page| page.text)?;
-    let mut victim = contoso.browser();
+    let victim = contoso.browser();
     assert_eq!(victim.get(back.as_str()).await?.heading(), "This sign-in was not begun here");
-    assert!(victim.cookies.is_empty());
-    let pending = browser.cookies.clone();
+    assert!(victim.cookies().is_empty());
+    let pending = browser.cookies();
     assert_eq!(browser.get(back.as_str()).await?.status, StatusCode::SEE_OTHER);
-    browser.cookies = pending;
+    browser.set_cookies(pending);
     assert_eq!(browser.get(back.as_str()).await?.status, StatusCode::FORBIDDEN);
     Ok(())
 }
@@ -108,18 +108,18 @@ async fn a_sign_in_is_good_for_one_browser_and_one_time() -> TestResult {
 #[tokio::test]
 async fn a_post_of_another_site_or_without_the_token_changes_nothing() -> TestResult {
     let contoso = unconnected_contoso().await?;
-    let mut browser = contoso.connect("organisation-wide").await?;
+    let browser = contoso.connect("organisation-wide").await?;
     let before = (contoso.tenant_row().await?, contoso.pending_tenant_work());
     let steps = ["sign-out", "connect", "health", "policy", "rooms", "reach", "disconnect"];
     for step in steps {
         for (site, origin) in
             [("cross-site", "null"), ("same-site", "null"), ("same-origin", "https://evil.example")]
         {
-            (browser.sec_fetch_site, browser.origin) = (site, origin);
+            browser.set_origin(site, origin);
             let page = browser.post(step, &[("sure", "yes")]).await?;
-            assert_eq!((page.status.as_u16(), page.heading()), (403, "Another site sent this"));
+            assert_eq!((page.status, page.heading()), (403, "Another site sent this"));
         }
-        (browser.sec_fetch_site, browser.origin) = ("same-origin", "null");
+        browser.set_origin("same-origin", "null");
         for token in ["", "x", &"A".repeat(43)] {
             let page = browser.post_without_csrf(step, &[("csrf", token), ("sure", "yes")]).await?;
             assert_eq!(page.heading(), "This form is of an earlier session", "{step}");
@@ -152,10 +152,10 @@ async fn a_sign_in_with_a_token_that_proves_nothing_opens_nothing() -> TestResul
     entra.retire_old_keys();
     for (what, tamper) in tamperings {
         entra.tamper_next_id_token(tamper);
-        let mut browser = contoso.browser();
+        let browser = contoso.browser();
         let page = browser.sign_in(&contoso.ada).await?;
         assert_eq!(page.status, StatusCode::FORBIDDEN, "{what}");
-        assert!(browser.cookies.is_empty(), "{what}");
+        assert!(browser.cookies().is_empty(), "{what}");
         assert_eq!(browser.get("policy").await?.heading(), "You are not signed in", "{what}");
     }
     contoso.assert_nothing_stored_or_sent().await
@@ -169,7 +169,7 @@ async fn a_role_that_the_customer_calls_operator_makes_nobody_an_administrator()
         claims["roles"] = json!(["Operator", "Auditor", "Global Administrator", GLOBAL]);
         claims["groups"] = json!([GLOBAL]);
     });
-    let mut browser = contoso.browser();
+    let browser = contoso.browser();
     let page = browser.sign_in(contoso.anna.id()).await?;
     assert_eq!(page.heading(), "You cannot decide for your organisation");
     assert_eq!(browser.get("policy").await?.status, StatusCode::FORBIDDEN);
@@ -179,20 +179,21 @@ async fn a_role_that_the_customer_calls_operator_makes_nobody_an_administrator()
 #[tokio::test]
 async fn an_employee_opens_no_page_and_posts_no_form_of_the_administrator() -> TestResult {
     let contoso = unconnected_contoso().await?;
-    let mut ada = contoso.connect("organisation-wide").await?;
+    let ada = contoso.connect("organisation-wide").await?;
     let before =
         (contoso.tenant_row().await?, contoso.decisions().await?, contoso.pending_tenant_work());
     // What Ada brings back from Entra is of no use to Anna, with Ada's own errand even.
-    let back = contoso.grant(&mut ada, "scoped", &contoso.ada).await?;
-    let errand = ada.cookies.get("__Host-roombridge-pending").cloned().ok_or("no errand")?;
+    let back = contoso.grant(&ada, "scoped", &contoso.ada).await?;
+    let errand = ada.cookies().get("__Host-roombridge-pending").cloned().ok_or("no errand")?;
 
     // Anna has a session, and the token of its forms, which no page of hers here shows.
-    let mut anna = Browser::new(&contoso.world, "my-calendar");
+    let anna = Browser::new(&contoso.world, "my-calendar");
     anna.sign_in(contoso.anna.id()).await?;
-    let (cookies, csrf) = (anna.cookies, anna.csrf);
+    let (cookies, csrf) = (anna.cookies(), anna.last_csrf());
     assert!(!csrf.is_empty());
-    let mut anna = contoso.browser();
-    (anna.cookies, anna.csrf) = (cookies, csrf);
+    let anna = contoso.browser();
+    anna.set_cookies(cookies.clone());
+    anna.set_last_csrf(csrf);
     let pages = [
         "",
         "health",
@@ -224,7 +225,8 @@ async fn an_employee_opens_no_page_and_posts_no_form_of_the_administrator() -> T
         assert_eq!(page.status, StatusCode::FORBIDDEN, "POST {step}");
         assert_eq!(page.heading(), "You cannot decide for your organisation", "POST {step}");
     }
-    anna.cookies.insert("__Host-roombridge-pending".to_owned(), errand);
+    let pending = ("__Host-roombridge-pending".to_owned(), errand);
+    anna.set_cookies(cookies.into_iter().chain([pending]).collect());
     let page = anna.get(&back).await?;
     assert_eq!(page.heading(), "You cannot decide for your organisation");
     let after =
@@ -236,9 +238,9 @@ async fn an_employee_opens_no_page_and_posts_no_form_of_the_administrator() -> T
 #[tokio::test]
 async fn a_page_does_not_take_other_methods() -> TestResult {
     let contoso = unconnected_contoso().await?;
-    let mut browser = contoso.connect("scoped").await?;
+    let browser = contoso.connect("scoped").await?;
     let page = browser.get("connect").await?;
-    assert_eq!((page.status.as_u16(), page.heading()), (405, "This page cannot be used like this"));
+    assert_eq!((page.status, page.heading()), (405, "This page cannot be used like this"));
     assert_eq!(browser.post("register", &[]).await?.status, StatusCode::METHOD_NOT_ALLOWED);
     Ok(())
 }

@@ -44,11 +44,11 @@ async fn busy_day(contoso: &Contoso) -> TestResult {
 #[tokio::test]
 async fn reads_are_counted_as_graph_has_served_them() -> TestResult {
     let contoso = unconnected_contoso().await?;
-    let mut browser = contoso.connect("organisation-wide").await?;
-    contoso.manage_aurora(&mut browser, "exchange").await?;
+    let browser = contoso.connect("organisation-wide").await?;
+    contoso.manage_aurora(&browser, "exchange").await?;
     busy_day(&contoso).await?;
     // The session is over by now.
-    let mut browser = contoso.signed_in_admin().await?;
+    let browser = contoso.signed_in_admin().await?;
     let page = browser.get("audit?from=2026-11-23&to=2026-11-24").await?;
     let journal = contoso.world.microsoft.graph.requests();
     let reads: Vec<_> = journal
@@ -87,7 +87,7 @@ async fn reads_are_counted_as_graph_has_served_them() -> TestResult {
 #[tokio::test]
 async fn a_stopped_request_is_shown_as_stopped() -> TestResult {
     let contoso = unconnected_contoso().await?;
-    let mut browser = contoso.connect("organisation-wide").await?;
+    let browser = contoso.connect("organisation-wide").await?;
     let stopped = ApiCall {
         sent_at: contoso.world.now(),
         tenant: TenantId(INVITED_TENANT),
@@ -111,7 +111,7 @@ async fn a_stopped_request_is_shown_as_stopped() -> TestResult {
 #[tokio::test]
 async fn days_that_are_none_are_said_at_their_field() -> TestResult {
     let contoso = unconnected_contoso().await?;
-    let mut browser = contoso.connect("organisation-wide").await?;
+    let browser = contoso.connect("organisation-wide").await?;
     let cases = [
         ("from=yesterday", "from"),
         ("to=%22%3E%3Cscript%3E", "to"),

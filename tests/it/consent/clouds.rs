@@ -24,7 +24,7 @@ fn government() -> CloudHosts {
 async fn an_organisation_in_another_cloud_connects_agrees_and_is_booked() -> TestResult {
     let contoso = Contoso::builder().seed(7).unconnected().cloud(government()).open().await?;
     let Contoso { world: office, tenant, anna, aurora, .. } = &contoso;
-    let mut ada = contoso.connect("organisation-wide").await?;
+    let ada = contoso.connect("organisation-wide").await?;
     ada.get("rooms").await?;
     let rooms = [
         ("from", "0"),
@@ -33,7 +33,7 @@ async fn an_organisation_in_another_cloud_connects_agrees_and_is_booked() -> Tes
         ("zone", "Europe/Amsterdam"),
     ];
     assert_eq!(ada.post("rooms", &rooms).await?.status, 303);
-    let mut employee = Browser::new(office, "my-calendar");
+    let employee = Browser::new(office, "my-calendar");
     employee.sign_in(anna.id()).await?;
     employee.get("").await?;
     let agrees = [("text_version", "2026-11"), ("agree", "yes")];

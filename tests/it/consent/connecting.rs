@@ -33,7 +33,7 @@ async fn anybody_can_read_what_is_asked_for_before_signing_in() -> TestResult {
 #[tokio::test]
 async fn every_page_is_protected_and_nothing_comes_from_elsewhere() -> TestResult {
     let contoso = unconnected_contoso().await?;
-    let mut browser = contoso.connect("organisation-wide").await?;
+    let browser = contoso.connect("organisation-wide").await?;
     let steps = [
         "",
         "health",
@@ -63,15 +63,15 @@ async fn every_page_is_protected_and_nothing_comes_from_elsewhere() -> TestResul
         }
     }
     let missing = browser.get("nowhere").await?;
-    assert_eq!((missing.status.as_u16(), missing.heading()), (404, "There is no such page"));
+    assert_eq!((missing.status, missing.heading()), (404, "There is no such page"));
     Ok(())
 }
 
 #[tokio::test]
 async fn an_administrator_connects_the_whole_organisation() -> TestResult {
     let contoso = unconnected_contoso().await?;
-    let mut browser = contoso.signed_in_admin().await?;
-    let page = contoso.grant_and_return(&mut browser, "organisation-wide").await?;
+    let browser = contoso.signed_in_admin().await?;
+    let page = contoso.grant_and_return(&browser, "organisation-wide").await?;
     assert_eq!(page.heading(), "Overview");
     let row = contoso.tenant_row().await?.ok_or("a row")?;
     assert_eq!(row.state, TenantState::Active);
@@ -88,7 +88,7 @@ async fn an_administrator_connects_the_whole_organisation() -> TestResult {
     assert_eq!(decisions[0].kind, DecisionKind::Connected { registration, text_version });
     assert_eq!(decisions.len(), 1);
     assert_eq!(contoso.pending_tenant_work(), ["connect"]);
-    assert!(!browser.cookies.keys().any(|name| name.contains("pending")), "the errand is over");
+    assert!(!browser.cookies().keys().any(|name| name.contains("pending")), "the errand is over");
     Ok(())
 }
 
@@ -104,9 +104,9 @@ async fn an_administrator_connects_a_scope_without_any_grant_of_calendars() -> T
 #[tokio::test]
 async fn switching_the_way_keeps_the_policy_and_tells_it() -> TestResult {
     let contoso = unconnected_contoso().await?;
-    let mut browser = contoso.connect("scoped").await?;
+    let browser = contoso.connect("scoped").await?;
     contoso.advance_minutes(1);
-    let page = contoso.grant_and_return(&mut browser, "organisation-wide").await?;
+    let page = contoso.grant_and_return(&browser, "organisation-wide").await?;
     assert_eq!(page.heading(), "Overview");
     let row = contoso.tenant_row().await?.ok_or("a row")?;
     assert_eq!(row.registration, Registration::OrganisationWide);
@@ -119,7 +119,7 @@ async fn who_refuses_at_microsoft_has_connected_nothing() -> TestResult {
     let contoso = unconnected_contoso().await?;
     for documented in [false, true] {
         contoso.world.microsoft.entra.use_documented_refusals(documented);
-        let mut browser = contoso.signed_in_admin().await?;
+        let browser = contoso.signed_in_admin().await?;
         let page = browser.post("connect", &[("mode", "scoped")]).await?;
         let there = page.link_starting_with("https://login.microsoftonline.com/").parse()?;
         let back = contoso.world.microsoft.entra.refuse_admin_consent(&there);
@@ -136,20 +136,20 @@ async fn who_refuses_at_microsoft_has_connected_nothing() -> TestResult {
 #[tokio::test]
 async fn leaving_the_sign_in_is_explained() -> TestResult {
     let contoso = unconnected_contoso().await?;
-    let mut browser = contoso.browser();
+    let browser = contoso.browser();
     let there = browser.sign_in_url().await?;
     let back = contoso.world.microsoft.entra.deny(&there).map_err(|page| page.text)?;
     let page = browser.get(back.as_str()).await?;
     assert_eq!(page.heading(), "You were not signed in");
     assert!(page.text.contains("<code>access_denied</code>"));
-    assert!(browser.cookies.is_empty());
+    assert!(browser.cookies().is_empty());
     Ok(())
 }
 
 #[tokio::test]
 async fn somebody_without_the_role_sees_what_to_do_and_changes_nothing() -> TestResult {
     let contoso = unconnected_contoso().await?;
-    let mut browser = contoso.browser();
+    let browser = contoso.browser();
     let page = browser.sign_in(contoso.anna.id()).await?;
     assert_eq!(page.status, StatusCode::FORBIDDEN);
     assert_eq!(page.heading(), "You cannot decide for your organisation");
@@ -177,7 +177,7 @@ async fn an_organisation_that_is_not_invited_leaves_no_row() -> TestResult {
     let contoso = unconnected_contoso().await?;
     let fabrikam = contoso.world.microsoft.unconnected_tenant("Fabrikam");
     let fred = contoso.world.microsoft.add_administrator(&fabrikam, "Fred");
-    let mut browser = contoso.browser();
+    let browser = contoso.browser();
     let page = browser.sign_in(&fred).await?;
     assert_eq!(page.status, StatusCode::FORBIDDEN);
     assert_eq!(page.heading(), "Your organisation is not invited");
@@ -187,8 +187,8 @@ async fn an_organisation_that_is_not_invited_leaves_no_row() -> TestResult {
 #[tokio::test]
 async fn a_grant_that_does_not_work_yet_is_tried_again_without_a_new_consent() -> TestResult {
     let contoso = unconnected_contoso().await?;
-    let mut browser = contoso.signed_in_admin().await?;
-    let back = contoso.grant(&mut browser, "organisation-wide", &contoso.ada).await?;
+    let browser = contoso.signed_in_admin().await?;
+    let back = contoso.grant(&browser, "organisation-wide", &contoso.ada).await?;
     let (entra, tenant) = (&contoso.world.microsoft.entra, contoso.tenant.id());
     entra.remove_roles(tenant, DAEMON_APP);
     let page = browser.get(&back).await?;
@@ -208,7 +208,7 @@ async fn a_grant_that_does_not_work_yet_is_tried_again_without_a_new_consent() -
 #[tokio::test]
 async fn a_suspended_organisation_sees_why_and_connects_again() -> TestResult {
     let contoso = unconnected_contoso().await?;
-    let mut browser = contoso.connect("organisation-wide").await?;
+    let browser = contoso.connect("organisation-wide").await?;
     let mut row = contoso.tenant_row().await?.ok_or("a row")?;
     let reason = SuspensionReason::CalendarPermissionMissing;
     row.state = TenantState::Suspended(Suspension { since: contoso.world.now(), reason });
@@ -218,7 +218,7 @@ async fn a_suspended_organisation_sees_why_and_connects_again() -> TestResult {
     assert!(page.text.contains("Your organisation is suspended"));
     assert!(page.text.contains("The permissions for calendars were removed."));
     contoso.advance_minutes(1);
-    contoso.grant_and_return(&mut browser, "organisation-wide").await?;
+    contoso.grant_and_return(&browser, "organisation-wide").await?;
     assert_eq!(contoso.tenant_row().await?.ok_or("a row")?.state, TenantState::Active);
     Ok(())
 }
@@ -226,10 +226,10 @@ async fn a_suspended_organisation_sees_why_and_connects_again() -> TestResult {
 #[tokio::test]
 async fn signing_out_ends_the_session() -> TestResult {
     let contoso = unconnected_contoso().await?;
-    let mut browser = contoso.signed_in_admin().await?;
+    let browser = contoso.signed_in_admin().await?;
     let page = browser.post("sign-out", &[]).await?;
     assert_eq!(page.status, StatusCode::SEE_OTHER);
-    assert!(browser.cookies.is_empty());
+    assert!(browser.cookies().is_empty());
     assert_eq!(browser.get("policy").await?.heading(), "You are not signed in");
     Ok(())
 }

@@ -41,15 +41,15 @@ pub(super) fn policy_form<'a>(version: &'a str, changes: &[(&'a str, &'a str)]) 
     fields
 }
 
-async fn current_version(browser: &mut Browser<'_>) -> Result<String, TestError> {
+async fn current_version(browser: &Browser<'_>) -> Result<String, TestError> {
     Ok(browser.get("policy").await?.value("version"))
 }
 
 #[tokio::test]
 async fn a_changed_policy_is_evidenced_with_what_it_was_and_is() -> TestResult {
     let contoso = unconnected_contoso().await?;
-    let mut browser = contoso.connect("organisation-wide").await?;
-    let seen = current_version(&mut browser).await?;
+    let browser = contoso.connect("organisation-wide").await?;
+    let seen = current_version(&browser).await?;
     let address = contoso.anna.address();
     let excluded = format!("{address}\r\n{}", contoso.ada);
     let changes = [
@@ -86,9 +86,9 @@ async fn a_changed_policy_is_evidenced_with_what_it_was_and_is() -> TestResult {
 #[tokio::test]
 async fn of_two_administrators_the_slower_one_sees_the_conflict_and_loses_nothing() -> TestResult {
     let contoso = unconnected_contoso().await?;
-    let mut first = contoso.connect("organisation-wide").await?;
-    let mut second = contoso.signed_in_admin().await?;
-    let (seen, too) = (current_version(&mut first).await?, current_version(&mut second).await?);
+    let first = contoso.connect("organisation-wide").await?;
+    let second = contoso.signed_in_admin().await?;
+    let (seen, too) = (current_version(&first).await?, current_version(&second).await?);
     let days = policy_form(&seen, &[("audit-days", "100")]);
     assert_eq!(first.post("policy", &days).await?.status, StatusCode::SEE_OTHER);
     let typed = policy_form(&too, &[("subject", "replace"), ("subject-text", "Taken")]);
@@ -107,9 +107,9 @@ async fn of_two_administrators_the_slower_one_sees_the_conflict_and_loses_nothin
 #[tokio::test]
 async fn what_cannot_be_is_said_at_its_field_and_everything_typed_stays() -> TestResult {
     let contoso = unconnected_contoso().await?;
-    let mut browser = contoso.connect("organisation-wide").await?;
+    let browser = contoso.connect("organisation-wide").await?;
     let before = contoso.tenant_row().await?;
-    let seen = current_version(&mut browser).await?;
+    let seen = current_version(&browser).await?;
     let long = "x".repeat(400);
     let cases = [
         ("scope-group", "everybody"),
@@ -146,7 +146,7 @@ async fn what_cannot_be_is_said_at_its_field_and_everything_typed_stays() -> Tes
 #[tokio::test]
 async fn rooms_are_taken_and_given_up() -> TestResult {
     let contoso = unconnected_contoso().await?;
-    let mut browser = contoso.connect("organisation-wide").await?;
+    let browser = contoso.connect("organisation-wide").await?;
     let page = browser.get("rooms").await?;
     assert!(page.text.contains(contoso.aurora.address()));
     let row = |mode: &'static str, zone: &'static str| {
@@ -158,14 +158,14 @@ async fn rooms_are_taken_and_given_up() -> TestResult {
             ("zone", zone.into()),
         ]
     };
-    let save = async |browser: &mut Browser<'_>, fields: Vec<(&'static str, String)>| {
+    let save = async |browser: &Browser<'_>, fields: Vec<(&'static str, String)>| {
         let fields: Vec<_> = fields.iter().map(|(name, value)| (*name, value.as_str())).collect();
         browser.post("rooms", &fields).await
     };
-    let page = save(&mut browser, row("roombridge", "Nowhere/Land")).await?;
+    let page = save(&browser, row("roombridge", "Nowhere/Land")).await?;
     assert_eq!(page.status, StatusCode::UNPROCESSABLE_ENTITY);
     assert_eq!(page.value("zone"), "Nowhere/Land");
-    let page = save(&mut browser, row("roombridge", "Europe/Zurich")).await?;
+    let page = save(&browser, row("roombridge", "Europe/Zurich")).await?;
     assert_eq!(page.status, StatusCode::SEE_OTHER, "{}", page.text);
 
     let (tenant, id) = (TenantId(INVITED_TENANT), contoso.aurora.id().parse()?);
@@ -184,7 +184,7 @@ async fn rooms_are_taken_and_given_up() -> TestResult {
     };
     assert_eq!(tasks("subscribe"), 1);
 
-    let page = save(&mut browser, row("off", "")).await?;
+    let page = save(&browser, row("off", "")).await?;
     assert_eq!(page.status, StatusCode::SEE_OTHER);
     assert!(rooms.list_uncached(tenant).await?.is_empty());
     let (mailbox, _) = mailboxes.get(tenant, id).await?.ok_or("the room's mailbox")?;
@@ -201,7 +201,7 @@ async fn a_room_is_found_by_its_mail_address_also_where_that_is_not_its_sign_in_
 {
     let contoso = unconnected_contoso().await?;
     contoso.aurora.set_sign_in_name("room-17@contoso.example");
-    let mut browser = contoso.connect("organisation-wide").await?;
+    let browser = contoso.connect("organisation-wide").await?;
     let address = contoso.aurora.address().to_lowercase();
     let row =
         [("from", "0"), ("address", &*address), ("mode", "exchange"), ("zone", "Europe/Zurich")];
@@ -219,7 +219,7 @@ async fn a_room_is_found_by_its_mail_address_also_where_that_is_not_its_sign_in_
 async fn the_probe_tells_who_is_inside_and_that_grants_add_up() -> TestResult {
     let contoso = unconnected_contoso().await?;
     let ben = contoso.tenant.person("Ben");
-    let mut browser = contoso.connect("scoped").await?;
+    let browser = contoso.connect("scoped").await?;
     let (microsoft, tenant) = (&contoso.world.microsoft, contoso.tenant.id());
     microsoft.graph.grant_in_exchange(tenant, SCOPED_APP, true, true, &[&contoso.anna]);
     let typed = [("inside", contoso.anna.address()), ("outside", ben.address())];
@@ -251,7 +251,7 @@ async fn the_probe_tells_who_is_inside_and_that_grants_add_up() -> TestResult {
 #[tokio::test]
 async fn with_the_wide_way_nothing_is_out_of_reach_and_the_page_says_so() -> TestResult {
     let contoso = unconnected_contoso().await?;
-    let mut browser = contoso.connect("organisation-wide").await?;
+    let browser = contoso.connect("organisation-wide").await?;
     let page =
         browser.post("reach", &[("inside", ""), ("outside", contoso.anna.address())]).await?;
     assert!(page.text.contains("With the organisation-wide way every calendar can be reached."));
@@ -263,8 +263,8 @@ async fn with_the_wide_way_nothing_is_out_of_reach_and_the_page_says_so() -> Tes
 #[tokio::test]
 async fn the_register_is_shown_and_downloaded() -> TestResult {
     let contoso = unconnected_contoso().await?;
-    let mut browser = contoso.connect("organisation-wide").await?;
-    let seen = current_version(&mut browser).await?;
+    let browser = contoso.connect("organisation-wide").await?;
+    let seen = current_version(&browser).await?;
     let typed =
         policy_form(&seen, &[("subject", "replace"), ("subject-text", "=cmd|' /C calc'!A0")]);
     browser.post("policy", &typed).await?;

@@ -17,7 +17,7 @@ const CONNECT: &[(&str, &str)] = &[("mode", "organisation-wide")];
 #[tokio::test]
 async fn nothing_hostile_in_any_field_gets_through() -> TestResult {
     let contoso = unconnected_contoso().await?;
-    let mut browser = contoso.connect("organisation-wide").await?;
+    let browser = contoso.connect("organisation-wide").await?;
     let seen = browser.get("policy").await?.value("version");
     let room = contoso.aurora.address().to_lowercase();
     let forms: [(&str, &[(&str, &str)]); 5] = [
@@ -57,7 +57,7 @@ async fn nothing_hostile_in_any_field_gets_through() -> TestResult {
                 let other = |(name, good)| (name, if name == *field { value } else { good });
                 let fields: Vec<_> = good.iter().copied().map(other).collect();
                 let page = browser.post(step, &fields).await?;
-                let status = page.status.as_u16();
+                let status = page.status;
                 let refused = matches!(status, 400 | 409 | 422);
                 assert!(refused, "{step} {field} {value:.20}: {status}");
                 assert!(!page.text.contains("<script>"), "{step} {field}");
@@ -73,7 +73,7 @@ async fn nothing_hostile_in_any_field_gets_through() -> TestResult {
 #[tokio::test]
 async fn a_place_in_the_list_of_rooms_that_is_none_is_the_beginning() -> TestResult {
     let contoso = unconnected_contoso().await?;
-    let mut browser = contoso.connect("organisation-wide").await?;
+    let browser = contoso.connect("organisation-wide").await?;
     let room = contoso.aurora.address().to_lowercase();
     for from in ["18446744073709551615", "18446744073709551600", "-1", "x", "999999999999999999999"]
     {
@@ -81,7 +81,7 @@ async fn a_place_in_the_list_of_rooms_that_is_none_is_the_beginning() -> TestRes
         for (zone, status) in [("Nowhere/Land", 422), ("UTC", 303)] {
             let fields = [("from", from), ("address", &room), ("mode", "exchange"), ("zone", zone)];
             let page = browser.post("rooms", &fields).await?;
-            assert_eq!(page.status.as_u16(), status, "{from}");
+            assert_eq!(page.status, status, "{from}");
             assert!(page.location().is_empty() || page.location().ends_with("?from=0&saved"));
         }
     }
@@ -91,7 +91,7 @@ async fn a_place_in_the_list_of_rooms_that_is_none_is_the_beginning() -> TestRes
 #[tokio::test]
 async fn an_excluded_mailbox_is_not_followed_as_a_room_either() -> TestResult {
     let contoso = unconnected_contoso().await?;
-    let mut browser = contoso.connect("organisation-wide").await?;
+    let browser = contoso.connect("organisation-wide").await?;
     let mut row = contoso.tenant_row().await?.ok_or("a row")?;
     row.policy.excluded_mailboxes = [contoso.aurora.id().parse()?].into();
     let clock = Arc::new(contoso.world.clock.clone());
@@ -106,29 +106,29 @@ async fn an_excluded_mailbox_is_not_followed_as_a_room_either() -> TestResult {
 #[tokio::test]
 async fn a_form_with_a_field_of_nobody_is_refused() -> TestResult {
     let contoso = unconnected_contoso().await?;
-    let mut browser = contoso.signed_in_admin().await?;
+    let browser = contoso.signed_in_admin().await?;
     for extra in [("tenant", "another"), ("administrator", "yes"), ("mode", "scoped")] {
         let page = browser.post("connect", &[CONNECT, &[extra]].concat()).await?;
-        assert_eq!((page.status.as_u16(), page.heading()), (400, "This form cannot be read"));
+        assert_eq!((page.status, page.heading()), (400, "This form cannot be read"));
     }
     let page = browser.post("connect", &[("mode", "everything")]).await?;
     assert_eq!(page.status, StatusCode::BAD_REQUEST);
     let page = browser.post("connect", &[("mode", &"x".repeat(70_000))]).await?;
-    assert_eq!((page.status.as_u16(), page.heading()), (413, "This form is too large"));
+    assert_eq!((page.status, page.heading()), (413, "This form is too large"));
     contoso.assert_nothing_stored_or_sent().await
 }
 
 #[tokio::test]
 async fn nothing_a_browser_sends_chooses_where_it_is_redirected() -> TestResult {
     let contoso = unconnected_contoso().await?;
-    let mut browser = contoso.browser();
+    let browser = contoso.browser();
     let queries = ["redirect=https://evil.example", "return_to=//evil.example", "next=/%5Cevil"];
     for query in queries {
         let page = browser.get(&format!("sign-in?{query}")).await?;
         assert!(page.location().starts_with("https://login.microsoftonline.com/organizations/"));
         assert!(!page.location().contains("evil"), "{query}");
     }
-    let mut browser = contoso.connect("scoped").await?;
+    let browser = contoso.connect("scoped").await?;
     let evil = "\"><script>alert(1)</script>";
     let page = browser
         .get(&format!("https://{APP_HOST}/api/consent/policy?saved=%22%3E%3Cscript%3E"))

@@ -14,7 +14,7 @@ use crate::TestResult;
 #[tokio::test]
 async fn disconnecting_is_confirmed_recorded_and_queued() -> TestResult {
     let contoso = unconnected_contoso().await?;
-    let mut browser = contoso.connect("organisation-wide").await?;
+    let browser = contoso.connect("organisation-wide").await?;
     let page = browser.post("disconnect", &[]).await?;
     assert_eq!(page.status, StatusCode::UNPROCESSABLE_ENTITY);
     assert!(page.text.contains("href=\"#sure\""));
@@ -45,7 +45,7 @@ async fn disconnecting_is_confirmed_recorded_and_queued() -> TestResult {
 #[tokio::test]
 async fn who_has_left_may_come_back_with_nothing_decided() -> TestResult {
     let contoso = unconnected_contoso().await?;
-    let mut browser = contoso.connect("organisation-wide").await?;
+    let browser = contoso.connect("organisation-wide").await?;
     let mut row = contoso.tenant_row().await?.ok_or("a row")?;
     row.state = TenantState::Deleted(contoso.world.now());
     row.policy.audit_days = 30;
@@ -56,7 +56,7 @@ async fn who_has_left_may_come_back_with_nothing_decided() -> TestResult {
     assert!(page.text.contains("Your organisation was disconnected."));
     assert_eq!(browser.get("register").await?.status, StatusCode::OK, "the evidence stays");
     contoso.advance_minutes(1);
-    contoso.grant_and_return(&mut browser, "organisation-wide").await?;
+    contoso.grant_and_return(&browser, "organisation-wide").await?;
     let row = contoso.tenant_row().await?.ok_or("a row")?;
     assert_eq!((row.state, row.policy.audit_days), (TenantState::Active, 365));
     Ok(())
@@ -65,7 +65,7 @@ async fn who_has_left_may_come_back_with_nothing_decided() -> TestResult {
 #[tokio::test]
 async fn a_disconnected_organisation_is_gone_but_for_the_evidence() -> TestResult {
     let contoso = unconnected_contoso().await?;
-    let mut browser = contoso.connect("organisation-wide").await?;
+    let browser = contoso.connect("organisation-wide").await?;
     contoso.world.run_until_idle().await;
     let address = contoso.aurora.address().to_lowercase();
     let room = [("from", "0"), ("address", &address), ("mode", "exchange"), ("zone", "UTC")];
@@ -93,11 +93,11 @@ async fn a_disconnected_organisation_is_gone_but_for_the_evidence() -> TestResul
 #[tokio::test]
 async fn storage_that_is_away_is_said_and_repeating_ends_clean() -> TestResult {
     let contoso = unconnected_contoso().await?;
-    let mut browser = contoso.connect("organisation-wide").await?;
+    let browser = contoso.connect("organisation-wide").await?;
     contoso.world.table_faults.set_down(true);
     for step in ["", "policy", "rooms", "reach", "register", "disconnect"] {
         let page = browser.get(step).await?;
-        assert_eq!((page.status.as_u16(), page.header("retry-after")), (503, "30"), "{step}");
+        assert_eq!((page.status, page.header("retry-after")), (503, "30"), "{step}");
         assert_eq!(page.heading(), "Roombridge cannot reach its storage for now");
     }
     contoso.world.table_faults.set_down(false);
@@ -118,7 +118,7 @@ async fn who_is_not_invited_any_more_may_still_leave_and_do_nothing_else() -> Te
     let fabrikam = contoso.world.microsoft.unconnected_tenant("Fabrikam");
     let fred = contoso.world.microsoft.add_administrator(&fabrikam, "Fred");
     contoso.world.fixtures().connect(&fabrikam, ContentPolicy::default()).await?;
-    let mut browser = contoso.browser();
+    let browser = contoso.browser();
     let page = browser.sign_in(&fred).await?;
     assert_eq!(page.location(), "/api/consent/disconnect");
     assert_eq!(browser.get("disconnect").await?.status, StatusCode::OK);

@@ -40,25 +40,21 @@ impl Contoso {
 
     /// Ada's browser, signed in.
     async fn signed_in_admin(&self) -> Result<Browser<'_>, TestError> {
-        let mut browser = self.browser();
+        let browser = self.browser();
         browser.sign_in(&self.ada).await?;
         Ok(browser)
     }
 
     /// Ada's browser, and Contoso connected in this way.
     async fn connect(&self, mode: &str) -> Result<Browser<'_>, TestError> {
-        let mut browser = self.signed_in_admin().await?;
-        let page = self.grant_and_return(&mut browser, mode).await?;
+        let browser = self.signed_in_admin().await?;
+        let page = self.grant_and_return(&browser, mode).await?;
         assert_eq!(page.heading(), "Overview", "{}", page.text);
         Ok(browser)
     }
 
     /// Consents in this way; answers the page that it ends on.
-    async fn grant_and_return(
-        &self,
-        browser: &mut Browser<'_>,
-        mode: &str,
-    ) -> Result<Page, TestError> {
+    async fn grant_and_return(&self, browser: &Browser<'_>, mode: &str) -> Result<Page, TestError> {
         let back = self.grant(browser, mode, &self.ada).await?;
         let page = browser.get(&back).await?;
         match page.location() {
@@ -70,7 +66,7 @@ impl Contoso {
     /// Grants at Entra as `user`; answers the address that Entra sends the browser back to.
     async fn grant(
         &self,
-        browser: &mut Browser<'_>,
+        browser: &Browser<'_>,
         mode: &str,
         user: &str,
     ) -> Result<String, TestError> {
@@ -80,7 +76,7 @@ impl Contoso {
     /// The same with these choices on the first page.
     async fn grant_with_choices(
         &self,
-        browser: &mut Browser<'_>,
+        browser: &Browser<'_>,
         choices: &[(&str, &str)],
         user: &str,
     ) -> Result<String, TestError> {
@@ -135,7 +131,7 @@ impl Contoso {
     }
 
     /// Ada manages Aurora.
-    async fn manage_aurora(&self, browser: &mut Browser<'_>, mode: &str) -> crate::TestResult {
+    async fn manage_aurora(&self, browser: &Browser<'_>, mode: &str) -> crate::TestResult {
         let address = self.aurora.address().to_lowercase();
         let row = [("from", "0"), ("address", &*address), ("mode", mode), ("zone", "UTC")];
         let page = browser.post("rooms", &row).await?;

@@ -27,13 +27,13 @@ async fn what_would_be_booked_is_counted_and_booked_when_the_rehearsal_ends() ->
         Ok(tenant.meet(anna, invitation.room(aurora))?)
     };
     let meetings = (0..12).map(meet).collect::<Result<Vec<_>, _>>()?;
-    let mut browser = contoso.signed_in_admin().await?;
+    let browser = contoso.signed_in_admin().await?;
     let choices = [("mode", "organisation-wide"), ("rehearsal", "yes")];
-    let back = contoso.grant_with_choices(&mut browser, &choices, &contoso.ada).await?;
+    let back = contoso.grant_with_choices(&browser, &choices, &contoso.ada).await?;
     assert_eq!(browser.get(&back).await?.location(), "/api/consent");
     assert!(contoso.tenant_row().await?.ok_or("a row")?.policy.rehearsal);
     browser.get("").await?;
-    contoso.manage_aurora(&mut browser, "exchange").await?;
+    contoso.manage_aurora(&browser, "exchange").await?;
     office.run_for(minutes(5)).await;
 
     let page = browser.get("health").await?;
@@ -79,9 +79,9 @@ async fn what_would_be_booked_is_counted_and_booked_when_the_rehearsal_ends() ->
 #[tokio::test]
 async fn connecting_again_keeps_what_was_decided() -> TestResult {
     let contoso = unconnected_contoso().await?;
-    let mut browser = contoso.connect("organisation-wide").await?;
+    let browser = contoso.connect("organisation-wide").await?;
     let choices = [("mode", "scoped"), ("rehearsal", "yes")];
-    let back = contoso.grant_with_choices(&mut browser, &choices, &contoso.ada).await?;
+    let back = contoso.grant_with_choices(&browser, &choices, &contoso.ada).await?;
     browser.get(&back).await?;
     assert!(!contoso.tenant_row().await?.ok_or("a row")?.policy.rehearsal);
     assert_eq!(contoso.policy_changes().await?, []);

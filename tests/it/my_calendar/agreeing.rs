@@ -8,16 +8,17 @@ use roombridge::queue::Queue;
 use roombridge::store::mailboxes::{BookingDisposition, MailboxState};
 use roombridge::store::tables::Table;
 
-use super::{Browser, TEXT};
+use super::TEXT;
 use crate::TestResult;
 use crate::contoso::{Contoso, minutes, on_both};
+use crate::http_browser::{Browser, Page};
 
 on_both!(who_agrees_is_subscribed_and_the_next_appointment_becomes_a_booking);
 
 async fn who_agrees_is_subscribed_and_the_next_appointment_becomes_a_booking(
     contoso: Contoso,
 ) -> TestResult {
-    let ben = Browser::signed_in(&contoso, &contoso.ben).await?;
+    let ben = contoso.signed_in(&contoso.ben).await?;
     let page = ben.get("").await?;
     assert!(page.text.contains("Your calendar is not followed."), "{}", page.text);
     assert!(page.text.contains("The subject of an appointment is never read."));
@@ -42,12 +43,12 @@ async fn who_agrees_is_subscribed_and_the_next_appointment_becomes_a_booking(
 #[tokio::test]
 async fn a_second_press_changes_nothing_and_finishes_what_was_lost() -> TestResult {
     let contoso = Contoso::open().await?;
-    let ben = Browser::signed_in(&contoso, &contoso.ben).await?;
+    let ben = contoso.signed_in(&contoso.ben).await?;
     ben.agree().await?;
     // The task is lost on its way.
     contoso.drop_messages(Queue::MaintainMailbox);
     let before = contoso.mailbox(&contoso.ben).await?;
-    let page = ben.agree_again().await?;
+    let page = agree_again(&contoso, &ben).await?;
     assert!(page.text.contains("You had agreed already."), "{}", page.text);
     assert_eq!(contoso.mailbox(&contoso.ben).await?, before);
     assert_eq!(contoso.decisions_about(&contoso.ben).await?.len(), 1);
@@ -59,7 +60,7 @@ async fn a_second_press_changes_nothing_and_finishes_what_was_lost() -> TestResu
 #[tokio::test]
 async fn a_task_that_was_lost_is_made_up_for_without_a_second_press() -> TestResult {
     let contoso = Contoso::open().await?;
-    Browser::signed_in(&contoso, &contoso.ben).await?.agree().await?;
+    contoso.signed_in(&contoso.ben).await?.agree().await?;
     contoso.drop_messages(Queue::MaintainMailbox);
     contoso.run_for(minutes(12)).await;
     assert_eq!(contoso.subscriptions(&contoso.ben), 1);
@@ -74,7 +75,7 @@ async fn out_of_scope_excluded_and_a_room_cannot_agree() -> TestResult {
     let group = entra.add_group(contoso.tenant.id());
     let scope = group.parse()?;
     contoso.set_policy(|policy| policy.scope_group = Some(scope)).await?;
-    let browser = Browser::signed_in(&contoso, ben).await?;
+    let browser = contoso.signed_in(ben).await?;
     let page = browser.get("").await?;
     assert!(page.text.contains("you are not among them"), "{}", page.text);
     assert!(!page.text.contains("agree-form"), "there is nothing to press");
@@ -101,7 +102,7 @@ async fn membership_that_cannot_be_read_lets_nobody_in() -> TestResult {
     let contoso = Contoso::open().await?;
     let group = contoso.world.microsoft.entra.add_group(contoso.tenant.id()).parse()?;
     contoso.set_policy(|policy| policy.scope_group = Some(group)).await?;
-    let browser = Browser::signed_in(&contoso, &contoso.ben).await?;
+    let browser = contoso.signed_in(&contoso.ben).await?;
     let csrf = browser.csrf().await?;
     contoso.world.microsoft.entra.set_outage(true);
     contoso.run_for(minutes(70)).await;
@@ -115,7 +116,7 @@ async fn membership_that_cannot_be_read_lets_nobody_in() -> TestResult {
 #[tokio::test]
 async fn a_tenant_that_is_suspended_leaving_or_unknown_says_so() -> TestResult {
     let contoso = Contoso::open().await?;
-    let browser = Browser::signed_in(&contoso, &contoso.ben).await?;
+    let browser = contoso.signed_in(&contoso.ben).await?;
     let (since, reason) = (contoso.now(), SuspensionReason::TokenRefused);
     let suspended = TenantState::Suspended(Suspension { since, reason });
     for (state, words) in [
@@ -139,7 +140,7 @@ async fn a_tenant_that_is_suspended_leaving_or_unknown_says_so() -> TestResult {
 async fn who_comes_back_is_followed_again_and_no_earlier_state_is_trusted() -> TestResult {
     let contoso = Contoso::open().await?;
     let Contoso { anna, .. } = &contoso;
-    let browser = Browser::signed_in(&contoso, anna).await?;
+    let browser = contoso.signed_in(anna).await?;
     let old = contoso.mailbox(anna).await?;
     browser.submit("withdraw", &[("bookings", "released")]).await?;
     contoso.run_for(minutes(2)).await;
@@ -164,7 +165,7 @@ async fn who_comes_back_is_followed_again_and_no_earlier_state_is_trusted() -> T
 async fn with_organisation_consent_people_are_informed_and_may_opt_out_beforehand() -> TestResult {
     let contoso = Contoso::open().await?;
     contoso.set_policy(|policy| policy.consent = ConsentMode::Organisation).await?;
-    let browser = Browser::signed_in(&contoso, &contoso.ben).await?;
+    let browser = contoso.signed_in(&contoso.ben).await?;
     let page = browser.get("").await?;
     assert!(page.text.contains("Your organisation has agreed for everybody"), "{}", page.text);
     browser.submit("withdraw", &[("bookings", "anonymous")]).await?;
@@ -183,7 +184,7 @@ async fn with_organisation_consent_people_are_informed_and_may_opt_out_beforehan
 async fn a_text_that_is_not_the_current_one_and_a_box_without_a_tick_agree_to_nothing() -> TestResult
 {
     let contoso = Contoso::open().await?;
-    let browser = Browser::signed_in(&contoso, &contoso.ben).await?;
+    let browser = contoso.signed_in(&contoso.ben).await?;
     let old = browser.post("agree", &[("agree", "yes"), ("text_version", "2020-01")]).await?;
     assert_eq!(old.status, 409);
     assert!(old.text.contains("the text has changed meanwhile"), "{}", old.text);
@@ -197,24 +198,23 @@ async fn a_text_that_is_not_the_current_one_and_a_box_without_a_tick_agree_to_no
 
 impl Browser<'_> {
     /// Presses the button although nothing is to be agreed to.
-    async fn press_agree(&self) -> Result<super::PageResponse, crate::TestError> {
+    async fn press_agree(&self) -> Result<Page, crate::TestError> {
         self.post("agree", &[("agree", "yes"), ("text_version", TEXT)]).await
     }
+}
 
-    async fn agree_again(&self) -> Result<super::PageResponse, crate::TestError> {
-        assert_eq!(self.contoso.queue_len(Queue::MaintainMailbox), 0);
-        let page = self.agree().await?;
-        let sent = self
-            .contoso
-            .world
-            .memory_outbox
-            .messages(world::memory::QueueKind::Main(Queue::MaintainMailbox));
-        let sent = sent.first().ok_or("no task was sent")?;
-        let tasks = roombridge::messages::MailboxTasks::from_text(&sent.text)?.items;
-        assert_eq!(
-            tasks.iter().map(|task| task.kind).collect::<Vec<_>>(),
-            [MailboxTaskKind::Subscribe]
-        );
-        Ok(page)
-    }
+async fn agree_again(contoso: &Contoso, browser: &Browser<'_>) -> Result<Page, crate::TestError> {
+    assert_eq!(contoso.queue_len(Queue::MaintainMailbox), 0);
+    let page = browser.agree().await?;
+    let sent = contoso
+        .world
+        .memory_outbox
+        .messages(world::memory::QueueKind::Main(Queue::MaintainMailbox));
+    let sent = sent.first().ok_or("no task was sent")?;
+    let tasks = roombridge::messages::MailboxTasks::from_text(&sent.text)?.items;
+    assert_eq!(
+        tasks.iter().map(|task| task.kind).collect::<Vec<_>>(),
+        [MailboxTaskKind::Subscribe]
+    );
+    Ok(page)
 }

@@ -9,11 +9,12 @@ use world::entra::{ApiTokenSpec, Signing};
 use world::microsoft::{DAEMON_APP, OPERATORS_APP};
 use world::test_world::ADD_IN_ORIGIN;
 
-use super::{Browser, PageResponse, TEXT, address, send};
+use super::{TEXT, address};
 use crate::TestResult;
 use crate::contoso::{Contoso, minutes};
+use crate::http_browser::{Page, send};
 
-fn assert_protected(answer: &PageResponse) {
+fn assert_protected(answer: &Page) {
     let policy = answer.header("content-security-policy");
     assert_eq!(policy, "default-src 'none'; frame-ancestors 'none'");
     assert_eq!(answer.header("x-content-type-options"), "nosniff");
@@ -32,7 +33,7 @@ async fn an_add_in_agrees_shows_withdraws_and_erases() -> TestResult {
     assert_eq!(before["eligibility"]["state"], "none");
     assert_eq!(before["eligibility"]["scope"], "within");
     let old = contoso.call(Method::PUT, &token, "", Some(json!({ "text_version": "1" }))).await?;
-    assert_eq!((old.status, old.code()?.as_str()), (409, "text_changed"));
+    assert_eq!((old.status, old.problem_code()?.as_str()), (409, "text_changed"));
     assert_eq!(old.json()?["text_version"], TEXT);
     assert_eq!(old.json()?["text"], before["eligibility"]["text"]);
 
@@ -85,7 +86,11 @@ async fn a_token_that_is_not_for_this_does_nothing() -> TestResult {
     for (what, spec) in refused {
         let token = contoso.token_with(ben, &spec);
         let answer = contoso.call(Method::PUT, &token, "", version()).await?;
-        assert_eq!((answer.status, answer.code()?.as_str()), (401, "token_refused"), "{what}");
+        assert_eq!(
+            (answer.status, answer.problem_code()?.as_str()),
+            (401, "token_refused"),
+            "{what}"
+        );
         assert_eq!(answer.header("www-authenticate"), r#"Bearer error="invalid_token""#, "{what}");
         assert_protected(&answer);
     }
@@ -99,12 +104,16 @@ async fn a_token_that_is_not_for_this_does_nothing() -> TestResult {
     for (what, spec) in insufficient {
         let token = contoso.token_with(ben, &spec);
         let answer = contoso.call(Method::PUT, &token, "", version()).await?;
-        assert_eq!((answer.status, answer.code()?.as_str()), (403, "token_insufficient"), "{what}");
+        assert_eq!(
+            (answer.status, answer.problem_code()?.as_str()),
+            (403, "token_insufficient"),
+            "{what}"
+        );
         assert!(answer.header("www-authenticate").contains("insufficient_scope"), "{what}");
     }
     let token = contoso.token(&zoe);
     let answer = contoso.call(Method::PUT, &token, "", version()).await?;
-    assert_eq!((answer.status, answer.code()?.as_str()), (403, "tenant_unknown"));
+    assert_eq!((answer.status, answer.problem_code()?.as_str()), (403, "tenant_unknown"));
     assert_eq!(contoso.mailbox_state(ben).await, None);
     assert_eq!(contoso.count(Table::Register).await?, 0);
     contoso.assert_healthy().await
@@ -124,30 +133,30 @@ async fn a_role_that_the_customer_gives_its_people_gains_nothing() -> TestResult
 #[tokio::test]
 async fn a_cookie_opens_no_api_and_a_token_no_page() -> TestResult {
     let contoso = Contoso::open().await?;
-    let browser = Browser::signed_in(&contoso, &contoso.anna).await?;
+    let browser = contoso.signed_in(&contoso.anna).await?;
     let answer = browser.get("api").await?;
-    assert_eq!((answer.status, answer.code()?.as_str()), (401, "token_missing"));
+    assert_eq!((answer.status, answer.problem_code()?.as_str()), (401, "token_missing"));
     assert_eq!(answer.header("www-authenticate"), "Bearer");
     let bearer = format!("Bearer {}", contoso.token(&contoso.anna));
     let delete = http::Request::delete(address("api?bookings=released"));
     assert_eq!(browser.send(delete, "").await?.status, 401);
     let request = http::Request::get(address("data.json")).header("authorization", &bearer);
-    assert_eq!(send(&contoso, request, "").await?.status, 401);
+    assert_eq!(send(&contoso.world, request, "").await?.status, 401);
     let request = http::Request::post(address("erase"))
         .header("authorization", &bearer)
         .header("content-type", "application/x-www-form-urlencoded");
-    let answer = send(&contoso, request, "bookings=released&confirm=yes").await?;
+    let answer = send(&contoso.world, request, "bookings=released&confirm=yes").await?;
     assert_eq!(answer.status, 401);
     // Neither in the query, nor twice, nor by another scheme.
     let token = contoso.token(&contoso.anna);
     let request = http::Request::get(address(&format!("api?access_token={token}")));
-    assert_eq!(send(&contoso, request, "").await?.code()?, "token_missing");
+    assert_eq!(send(&contoso.world, request, "").await?.problem_code()?, "token_missing");
     let twice = http::Request::get(address("api"))
         .header("authorization", &bearer)
         .header("authorization", &bearer);
-    assert_eq!(send(&contoso, twice, "").await?.code()?, "token_missing");
+    assert_eq!(send(&contoso.world, twice, "").await?.problem_code()?, "token_missing");
     let basic = http::Request::get(address("api")).header("authorization", "Basic YTpi");
-    assert_eq!(send(&contoso, basic, "").await?.code()?, "token_missing");
+    assert_eq!(send(&contoso.world, basic, "").await?.problem_code()?, "token_missing");
     assert_eq!(contoso.mailbox_state(&contoso.anna).await, Some(MailboxState::Active));
     contoso.assert_healthy().await
 }
@@ -159,7 +168,7 @@ async fn only_the_add_ins_own_origin_may_read_answers_in_a_browser() -> TestResu
         let request = http::Request::options(address("api"))
             .header("origin", origin)
             .header("access-control-request-method", "PUT");
-        send(&contoso, request, "").await
+        send(&contoso.world, request, "").await
     };
     let allowed = preflight(ADD_IN_ORIGIN).await?;
     assert_eq!(allowed.status, 204);
@@ -172,7 +181,7 @@ async fn only_the_add_ins_own_origin_may_read_answers_in_a_browser() -> TestResu
         assert_eq!(answer.header("access-control-allow-methods"), "", "{origin}");
     }
     let request = http::Request::get(address("api")).header("origin", ADD_IN_ORIGIN);
-    let answer = send(&contoso, request, "").await?;
+    let answer = send(&contoso.world, request, "").await?;
     assert_eq!(answer.status, 401);
     assert_eq!(answer.header("access-control-allow-origin"), ADD_IN_ORIGIN, "errors can be read");
     assert_eq!(answer.header("vary"), "Origin");
@@ -207,7 +216,7 @@ async fn what_is_not_documented_is_refused() -> TestResult {
         (Method::DELETE, "?bookings=released&bookings=released", None, (400, "bad_request")),
     ] {
         let answer = contoso.call(method.clone(), &token, query, body).await?;
-        let code = answer.code()?;
+        let code = answer.problem_code()?;
         assert_eq!((answer.status, code.as_str()), expected, "{method} {query}");
     }
     let patch = contoso.call(Method::PATCH, &token, "", Some(good)).await?;
@@ -226,7 +235,7 @@ async fn while_access_is_lost_people_see_and_leave_and_cannot_agree() -> TestRes
     assert_eq!(contoso.call(Method::GET, &token, "", None).await?.status, 200);
     let version = Some(json!({ "text_version": TEXT }));
     let answer = contoso.call(Method::PUT, &token, "", version).await?;
-    assert_eq!((answer.status, answer.code()?.as_str()), (409, "tenant_suspended"));
+    assert_eq!((answer.status, answer.problem_code()?.as_str()), (409, "tenant_suspended"));
     let answer = contoso.call(Method::DELETE, &token, "?bookings=released", None).await?;
     assert_eq!(answer.json()?["result"], "withdrawn");
     Ok(())

@@ -7,7 +7,6 @@ use std::task::Poll;
 use roombridge::store::mailboxes::{BookingDisposition, MailboxState};
 use world::exchange::Mailbox;
 
-use super::Browser;
 use crate::contoso::{Contoso, minutes};
 use crate::{TestError, TestResult};
 
@@ -40,7 +39,7 @@ async fn assert_crash_safe(
 ) -> TestResult {
     for last in 0..MAX_AWAIT_POINTS {
         let contoso = Contoso::open().await?;
-        let browser = Browser::signed_in(&contoso, who(&contoso)).await?;
+        let browser = contoso.signed_in(who(&contoso)).await?;
         let csrf = browser.csrf().await?;
         let done = drop_at(last, browser.post_with(step, &csrf, fields)).await;
         let answer: Result<_, TestError> = browser.post_with(step, &csrf, fields).await;

@@ -5,8 +5,9 @@ use roombridge::store::mailboxes::{BookingDisposition, MailboxState};
 use world::exchange::CalendarRole;
 use world::microsoft::DAEMON_APP;
 
-use super::{Browser, PageResponse, TEXT};
+use super::TEXT;
 use crate::contoso::{Contoso, minutes};
+use crate::http_browser::{Browser, Page};
 use crate::{TestError, TestResult};
 
 impl Contoso {
@@ -26,7 +27,7 @@ impl Contoso {
 }
 
 impl Browser<'_> {
-    async fn agree_for(&self, owner: &str) -> Result<PageResponse, TestError> {
+    async fn agree_for(&self, owner: &str) -> Result<Page, TestError> {
         let fields = [("owner", owner), ("agree", "yes"), ("text_version", TEXT)];
         self.post("delegate", &fields).await
     }
@@ -37,7 +38,7 @@ async fn a_delegate_agrees_and_the_owner_is_notified_and_can_leave_for_good() ->
     let contoso = Contoso::with_delegates().await?;
     let Contoso { anna, ben, .. } = &contoso;
     ben.share_calendar_with(anna, CalendarRole::DelegateWithoutPrivateEventAccess);
-    let delegate = Browser::signed_in(&contoso, anna).await?;
+    let delegate = contoso.signed_in(anna).await?;
     let answer = delegate.agree_for(ben.address()).await?;
     assert_eq!(answer.status, 303, "{}", answer.text);
     contoso.run_for(minutes(2)).await;
@@ -55,7 +56,7 @@ async fn a_delegate_agrees_and_the_owner_is_notified_and_can_leave_for_good() ->
     let again = delegate.agree_for(ben.address()).await?;
     assert_eq!(again.header("location"), "/api/my-calendar?done=delegate-before");
     assert_eq!(contoso.world.microsoft.graph.mails().len(), 1, "nobody is told twice");
-    let owner = Browser::signed_in(&contoso, ben).await?;
+    let owner = contoso.signed_in(ben).await?;
     let page = owner.get("").await?;
     assert!(page.text.contains("Anna agreed for you on"), "{}", page.text);
     owner.submit("withdraw", &[("bookings", "released")]).await?;
@@ -72,7 +73,7 @@ async fn a_delegate_agrees_and_the_owner_is_notified_and_can_leave_for_good() ->
 async fn nothing_less_than_a_delegation_is_proof() -> TestResult {
     let contoso = Contoso::with_delegates().await?;
     let Contoso { anna, ben, aurora, .. } = &contoso;
-    let delegate = Browser::signed_in(&contoso, anna).await?;
+    let delegate = contoso.signed_in(anna).await?;
     let refused = async |owner: &str, words: &str| -> TestResult {
         let answer = delegate.agree_for(owner).await?;
         assert_eq!(answer.status, 409, "{owner}: {}", answer.text);
@@ -97,7 +98,7 @@ async fn no_proof_helps_where_it_is_off_or_the_owner_cannot_be_notified() -> Tes
     let contoso = Contoso::with_delegates().await?;
     let Contoso { anna, ben, .. } = &contoso;
     ben.share_calendar_with(anna, CalendarRole::DelegateWithPrivateEventAccess);
-    let delegate = Browser::signed_in(&contoso, anna).await?;
+    let delegate = contoso.signed_in(anna).await?;
     let graph = &contoso.world.microsoft.graph;
     graph.grant_mail_in_exchange(contoso.tenant.id(), DAEMON_APP, &[]);
     let answer = delegate.agree_for(ben.address()).await?;
@@ -123,14 +124,14 @@ async fn an_erased_person_is_not_brought_back_when_the_tombstone_is_gone() -> Te
     let contoso = Contoso::with_delegates().await?;
     let Contoso { anna, ben, .. } = &contoso;
     ben.share_calendar_with(anna, CalendarRole::DelegateWithPrivateEventAccess);
-    let owner = Browser::signed_in(&contoso, ben).await?;
+    let owner = contoso.signed_in(ben).await?;
     owner.agree().await?;
     owner.submit("erase", &[("bookings", "released"), ("confirm", "yes")]).await?;
     let tombstone = contoso.mailbox_state(ben).await;
     assert!(matches!(tombstone, Some(MailboxState::Erased(BookingDisposition::Release, _))));
     contoso.run_for(crate::contoso::hours(31)).await;
     assert_eq!(contoso.mailbox_state(ben).await, None);
-    let answer = Browser::signed_in(&contoso, anna).await?.agree_for(ben.address()).await?;
+    let answer = contoso.signed_in(anna).await?.agree_for(ben.address()).await?;
     assert!(answer.text.contains("Only the owner can agree again."), "{}", answer.text);
     assert_eq!(contoso.mailbox_state(ben).await, None);
     contoso.assert_healthy().await

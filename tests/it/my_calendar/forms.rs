@@ -4,29 +4,30 @@ use http::Method;
 use roombridge::store::mailboxes::MailboxState;
 use world::test_world::APP_HOST;
 
-use super::{Browser, TEXT, address, send};
+use super::{TEXT, address};
 use crate::TestResult;
 use crate::contoso::{Contoso, minutes};
+use crate::http_browser::send;
 
 #[tokio::test]
 async fn a_sign_in_is_good_once_for_the_browser_that_began_it() -> TestResult {
     let contoso = Contoso::open().await?;
-    let anna = Browser::new(&contoso);
-    let back = anna.start_sign_in(&contoso.anna).await?;
-    let stranger = Browser::new(&contoso);
-    assert_eq!(stranger.open(back.as_str()).await?.status, 403, "a foreign browser");
+    let anna = contoso.visitor();
+    let back = anna.start_sign_in(contoso.anna.id()).await?;
+    let stranger = contoso.visitor();
+    assert_eq!(stranger.get(back.as_str()).await?.status, 403, "a foreign browser");
     assert!(stranger.cookies().is_empty());
     let swapped = back.as_str().replace("state=", "state=x");
-    assert_eq!(anna.open(&swapped).await?.status, 403, "another state");
-    assert_eq!(anna.open(back.as_str()).await?.status, 403, "the errand was forgotten");
+    assert_eq!(anna.get(&swapped).await?.status, 403, "another state");
+    assert_eq!(anna.get(back.as_str()).await?.status, 403, "the errand was forgotten");
 
-    let back = anna.start_sign_in(&contoso.anna).await?;
-    assert_eq!(anna.open(back.as_str()).await?.status, 303);
-    assert_eq!(anna.open(back.as_str()).await?.status, 403, "a replay");
-    let late = Browser::new(&contoso);
-    let back = late.start_sign_in(&contoso.anna).await?;
+    let back = anna.start_sign_in(contoso.anna.id()).await?;
+    assert_eq!(anna.get(back.as_str()).await?.status, 303);
+    assert_eq!(anna.get(back.as_str()).await?.status, 403, "a replay");
+    let late = contoso.visitor();
+    let back = late.start_sign_in(contoso.anna.id()).await?;
     contoso.run_for(minutes(11)).await;
-    assert_eq!(late.open(back.as_str()).await?.status, 400);
+    assert_eq!(late.get(back.as_str()).await?.status, 400);
     let refused = late.get("signed-in?error=access_denied&code=x&state=y").await?;
     assert_eq!(refused.status, 403);
     assert!(refused.text.contains("access_denied"), "{}", refused.text);
@@ -36,10 +37,10 @@ async fn a_sign_in_is_good_once_for_the_browser_that_began_it() -> TestResult {
 #[tokio::test]
 async fn a_session_ends_by_signing_out_and_by_itself() -> TestResult {
     let contoso = Contoso::open().await?;
-    let browser = Browser::signed_in(&contoso, &contoso.anna).await?;
+    let browser = contoso.signed_in(&contoso.anna).await?;
     assert_eq!(browser.post("sign-out", &[]).await?.status, 303);
     assert_eq!(browser.get("data.json").await?.status, 401);
-    let browser = Browser::signed_in(&contoso, &contoso.anna).await?;
+    let browser = contoso.signed_in(&contoso.anna).await?;
     contoso.run_for(minutes(61)).await;
     assert_eq!(browser.get("data.json").await?.status, 401);
     Ok(())
@@ -48,9 +49,9 @@ async fn a_session_ends_by_signing_out_and_by_itself() -> TestResult {
 #[tokio::test]
 async fn another_sites_form_does_nothing() -> TestResult {
     let contoso = Contoso::open().await?;
-    let anna = Browser::signed_in(&contoso, &contoso.anna).await?;
+    let anna = contoso.signed_in(&contoso.anna).await?;
     let csrf = anna.csrf().await?;
-    let bens = Browser::signed_in(&contoso, &contoso.ben).await?.csrf().await?;
+    let bens = contoso.signed_in(&contoso.ben).await?.csrf().await?;
     let own = format!("https://{APP_HOST}");
     let good = format!("csrf={csrf}&bookings=released");
     for (what, site, origin, body) in [
@@ -77,7 +78,7 @@ async fn another_sites_form_does_nothing() -> TestResult {
 #[tokio::test]
 async fn no_form_takes_a_post_of_another_site_or_without_its_token() -> TestResult {
     let contoso = Contoso::open().await?;
-    let anna = Browser::signed_in(&contoso, &contoso.anna).await?;
+    let anna = contoso.signed_in(&contoso.anna).await?;
     let csrf = anna.csrf().await?;
     let own = format!("https://{APP_HOST}");
     for step in ["agree", "withdraw", "erase", "delegate", "sign-out"] {
@@ -108,7 +109,7 @@ async fn nothing_hostile_in_any_field_gets_through() -> TestResult {
     contoso
         .set_policy(|policy| (policy.delegate_consent, policy.mail_sender) = (true, Some(sender)))
         .await?;
-    let browser = Browser::signed_in(&contoso, &contoso.anna).await?;
+    let browser = contoso.signed_in(&contoso.anna).await?;
     let forms: [(&str, &[(&str, &str)]); 4] = [
         ("agree", &[("agree", "yes"), ("text_version", TEXT)]),
         ("withdraw", &[("bookings", "released")]),
@@ -142,14 +143,14 @@ async fn nothing_hostile_in_any_field_gets_through() -> TestResult {
 #[tokio::test]
 async fn nothing_a_browser_sends_chooses_where_it_is_redirected() -> TestResult {
     let contoso = Contoso::open().await?;
-    let browser = Browser::new(&contoso);
+    let browser = contoso.visitor();
     for query in ["redirect=https://evil.example", "return_to=//evil.example", "next=/%5Cevil"] {
         let sent = browser.get(&format!("sign-in?{query}")).await?;
         let there = sent.header("location");
         assert!(there.starts_with("https://login.microsoftonline.com/organizations/"), "{there}");
         assert!(!there.contains("evil"), "{there}");
-        let back = browser.start_sign_in(&contoso.anna).await?;
-        let answer = browser.open(&format!("{back}&{query}")).await?;
+        let back = browser.start_sign_in(contoso.anna.id()).await?;
+        let answer = browser.get(&format!("{back}&{query}")).await?;
         assert_eq!(answer.header("location"), "/api/my-calendar");
     }
     Ok(())
@@ -170,12 +171,12 @@ async fn requests_without_a_session_cost_no_storage_and_no_call() -> TestResult 
                 let url = format!("https://{APP_HOST}/api/{page}/{step}");
                 let url = url.trim_end_matches('/');
                 let request = http::Request::get(url).header("cookie", cookie);
-                assert!(send(&contoso, request, "").await?.status < 500, "{url}");
+                assert!(send(&contoso.world, request, "").await?.status < 500, "{url}");
             }
         }
     }
     let request = http::Request::get(address("api")).header("authorization", "Bearer a.b.c");
-    assert_eq!(send(&contoso, request, "").await?.status, 401);
+    assert_eq!(send(&contoso.world, request, "").await?.status, 401);
     assert_eq!((contoso.world.table_faults.count(), contoso.world.queue_faults.count()), (0, 0));
     assert_eq!(microsoft.graph.requests(), []);
     assert_eq!(microsoft.entra.token_requests(), tokens);
@@ -189,7 +190,7 @@ async fn hostile_input_is_refused_or_shown_as_text() -> TestResult {
     contoso
         .set_policy(|policy| (policy.delegate_consent, policy.mail_sender) = (true, Some(sender)))
         .await?;
-    let browser = Browser::signed_in(&contoso, &contoso.anna).await?;
+    let browser = contoso.signed_in(&contoso.anna).await?;
     let script = r#""><script>alert(1)</script>"#;
     let long = format!("{}@contoso.example", "x".repeat(400));
     for owner in [script, &long, "a\u{0}b", ""] {
@@ -218,7 +219,7 @@ async fn hostile_input_is_refused_or_shown_as_text() -> TestResult {
 #[tokio::test]
 async fn pages_may_load_nothing_and_be_framed_nowhere() -> TestResult {
     let contoso = Contoso::open().await?;
-    let browser = Browser::signed_in(&contoso, &contoso.anna).await?;
+    let browser = contoso.signed_in(&contoso.anna).await?;
     for step in ["", "data.json", "nowhere"] {
         let answer = browser.get(step).await?;
         let policy = answer.header("content-security-policy");
@@ -230,6 +231,6 @@ async fn pages_may_load_nothing_and_be_framed_nowhere() -> TestResult {
     }
     assert_eq!(browser.get("style.css").await?.header("content-type"), "text/css; charset=utf-8");
     let request = http::Request::builder().method(Method::HEAD).uri(address(""));
-    assert!(send(&contoso, request, "").await?.text.is_empty());
+    assert!(send(&contoso.world, request, "").await?.text.is_empty());
     Ok(())
 }

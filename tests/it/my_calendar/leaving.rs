@@ -6,7 +6,7 @@ use roombridge::domain::tenancy::{Suspension, SuspensionReason, TenantState};
 use roombridge::queue::Queue;
 use roombridge::store::mailboxes::{BookingDisposition, MailboxState};
 
-use super::{Browser, contoso_keeping_content};
+use super::contoso_keeping_content;
 use crate::TestResult;
 use crate::contoso::{Contoso, hours, minutes, on_both};
 
@@ -17,10 +17,10 @@ async fn who_withdraws_decides_what_becomes_of_the_rooms(contoso: Contoso) -> Te
     let annas = contoso.meet(anna, ("09:00", "10:00"), aurora)?;
     let cleos = contoso.meet(cleo, ("11:00", "12:00"), aurora)?;
     contoso.run_for(minutes(5)).await;
-    let browser = Browser::signed_in(&contoso, anna).await?;
+    let browser = contoso.signed_in(anna).await?;
     let page = browser.submit("withdraw", &[("bookings", "released")]).await?;
     assert!(page.text.contains("You have withdrawn."), "{}", page.text);
-    let browser = Browser::signed_in(&contoso, cleo).await?;
+    let browser = contoso.signed_in(cleo).await?;
     browser.submit("withdraw", &[("bookings", "anonymous")]).await?;
     contoso.run_for(minutes(5)).await;
 
@@ -44,7 +44,7 @@ async fn who_withdraws_decides_what_becomes_of_the_rooms(contoso: Contoso) -> Te
 #[tokio::test]
 async fn the_mind_may_be_changed_and_a_repeat_says_the_same() -> TestResult {
     let contoso = Contoso::open().await?;
-    let browser = Browser::signed_in(&contoso, &contoso.anna).await?;
+    let browser = contoso.signed_in(&contoso.anna).await?;
     browser.submit("withdraw", &[("bookings", "anonymous")]).await?;
     let page = browser.submit("withdraw", &[("bookings", "anonymous")]).await?;
     assert!(page.text.contains("That was decided before."), "{}", page.text);
@@ -64,7 +64,7 @@ async fn who_erases_leaves_the_record_of_it_and_nothing_else() -> TestResult {
     let meeting = contoso.meet(anna, ("09:00", "10:00"), aurora)?;
     contoso.run_for(minutes(5)).await;
     assert!(contoso.outcome_property(&meeting, anna, aurora)?.is_some());
-    let browser = Browser::signed_in(&contoso, anna).await?;
+    let browser = contoso.signed_in(anna).await?;
     let before = contoso.mailbox(anna).await?;
     let page = browser.submit("erase", &[("bookings", "anonymous"), ("confirm", "yes")]).await?;
     assert!(page.text.contains("is being deleted"), "{}", page.text);
@@ -86,7 +86,7 @@ async fn who_erases_leaves_the_record_of_it_and_nothing_else() -> TestResult {
 #[tokio::test]
 async fn leaving_works_while_access_is_lost() -> TestResult {
     let contoso = Contoso::open().await?;
-    let browser = Browser::signed_in(&contoso, &contoso.anna).await?;
+    let browser = contoso.signed_in(&contoso.anna).await?;
     let (since, reason) = (contoso.now(), SuspensionReason::TokenRefused);
     let state = TenantState::Suspended(Suspension { since, reason });
     contoso.update_tenant(|tenant| tenant.state = state).await?;
@@ -100,7 +100,7 @@ async fn leaving_works_while_access_is_lost() -> TestResult {
 #[tokio::test]
 async fn a_withdrawal_whose_task_was_lost_is_carried_out_all_the_same() -> TestResult {
     let contoso = Contoso::open().await?;
-    let browser = Browser::signed_in(&contoso, &contoso.anna).await?;
+    let browser = contoso.signed_in(&contoso.anna).await?;
     browser.submit("withdraw", &[("bookings", "released")]).await?;
     contoso.drop_messages(Queue::MaintainMailbox);
     assert_eq!(contoso.subscriptions(&contoso.anna), 1);
@@ -112,11 +112,11 @@ async fn a_withdrawal_whose_task_was_lost_is_carried_out_all_the_same() -> TestR
 #[tokio::test]
 async fn nothing_is_left_by_who_was_never_there_and_nothing_is_chosen_for_anybody() -> TestResult {
     let contoso = Contoso::open().await?;
-    let browser = Browser::signed_in(&contoso, &contoso.ben).await?;
+    let browser = contoso.signed_in(&contoso.ben).await?;
     let page = browser.submit("withdraw", &[("bookings", "released")]).await?;
     assert!(page.text.contains("There was nothing to do"), "{}", page.text);
     assert_eq!(contoso.mailbox_state(&contoso.ben).await, None);
-    let browser = Browser::signed_in(&contoso, &contoso.anna).await?;
+    let browser = contoso.signed_in(&contoso.anna).await?;
     for (step, fields) in [
         ("withdraw", &[][..]),
         ("withdraw", &[("bookings", "all")]),

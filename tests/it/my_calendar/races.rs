@@ -8,7 +8,7 @@ use roombridge::domain::tenancy::ConsentMode;
 use roombridge::store::mailboxes::{BookingDisposition, MailboxState};
 use world::exchange::CalendarRole;
 
-use super::{Browser, TEXT};
+use super::TEXT;
 use crate::contoso::{Contoso, minutes};
 use crate::{TestError, TestResult};
 
@@ -47,8 +47,8 @@ async fn an_owner_who_leaves_while_a_delegate_agrees_has_left() -> TestResult {
         contoso.set_policy(|policy| policy.consent = ConsentMode::Organisation).await?;
         let Contoso { anna, ben, .. } = &contoso;
         ben.share_calendar_with(anna, CalendarRole::DelegateWithPrivateEventAccess);
-        let delegate = Browser::signed_in(&contoso, anna).await?;
-        let owner = Browser::signed_in(&contoso, ben).await?;
+        let delegate = contoso.signed_in(anna).await?;
+        let owner = contoso.signed_in(ben).await?;
         let (delegates, owners) = (delegate.csrf().await?, owner.csrf().await?);
         let fields = [("owner", ben.address()), ("agree", "yes"), ("text_version", TEXT)];
         let agrees = delegate.post_with("delegate", &delegates, &fields);
@@ -79,7 +79,7 @@ async fn excluding_somebody_while_they_agree_prevents_their_subscription() -> Te
     for at in 0..MAX_AWAIT_POINTS {
         let contoso = Contoso::open().await?;
         let ben = &contoso.ben;
-        let browser = Browser::signed_in(&contoso, ben).await?;
+        let browser = contoso.signed_in(ben).await?;
         let (csrf, own) = (browser.csrf().await?, ben.id().parse()?);
         let fields = [("agree", "yes"), ("text_version", TEXT)];
         let agrees = browser.post_with("agree", &csrf, &fields);

@@ -6,7 +6,7 @@ use serde_json::Value;
 use world::entra::ApiTokenSpec;
 use world::exchange::Invitation;
 
-use super::{Browser, contoso_keeping_content};
+use super::contoso_keeping_content;
 use crate::TestResult;
 use crate::contoso::{Contoso, at, minutes};
 
@@ -17,7 +17,7 @@ async fn own_data_is_shown_and_downloaded_whole() -> TestResult {
     let invitation = Invitation::new("Quarterly numbers", at("09:00"), at("10:00"));
     tenant.meet(anna, invitation.with(ben).room(aurora))?;
     contoso.run_for(minutes(5)).await;
-    let browser = Browser::signed_in(&contoso, anna).await?;
+    let browser = contoso.signed_in(anna).await?;
     let page = browser.get("").await?;
     for words in ["Quarterly numbers", aurora.address(), "24 November 2026, 09:00 UTC"] {
         assert!(page.text.contains(words), "{words}: {}", page.text);
@@ -48,7 +48,7 @@ async fn nobody_sees_anything_of_anybody_else() -> TestResult {
     let invitation = Invitation::new("Merger", at("09:00"), at("10:00"));
     tenant.meet(anna, invitation.with(cleo).room(aurora))?;
     contoso.run_for(minutes(5)).await;
-    let browser = Browser::signed_in(&contoso, cleo).await?;
+    let browser = contoso.signed_in(cleo).await?;
     for text in [browser.get("").await?.text, browser.get("data.json").await?.text] {
         for word in ["Merger", anna.id(), anna.address(), "Anna"] {
             assert!(!text.contains(word), "{word}: {text}");
@@ -59,7 +59,7 @@ async fn nobody_sees_anything_of_anybody_else() -> TestResult {
     // Nor does somebody of another organisation, connected or not, whoever they say they are.
     let other = contoso.world.microsoft.tenant("Fabrikam");
     let zoe = other.person("Zoe");
-    let browser = Browser::signed_in(&contoso, &zoe).await?;
+    let browser = contoso.signed_in(&zoe).await?;
     assert_eq!(browser.get("").await?.status, 409, "that organisation is not connected");
     contoso.world.fixtures().connect(&other, ContentPolicy::default()).await?;
     let namesake = ApiTokenSpec::default().with("oid", anna.id());
@@ -74,7 +74,7 @@ async fn nobody_sees_anything_of_anybody_else() -> TestResult {
 #[tokio::test]
 async fn who_is_not_signed_in_learns_what_this_is_and_no_more() -> TestResult {
     let contoso = Contoso::open().await?;
-    let browser = Browser::new(&contoso);
+    let browser = contoso.visitor();
     let page = browser.get("").await?;
     assert_eq!(page.status, 200);
     assert!(page.text.contains("Sign in with your work account"), "{}", page.text);
