@@ -177,7 +177,10 @@ impl<'a> Browser<'a> {
     ) -> Result<Page, TestError> {
         let mut form = form_urlencoded::Serializer::new(String::new());
         form.extend_pairs(fields);
-        let (origin, site) = (self.state().origin, self.state().sec_fetch_site);
+        let (origin, site) = {
+            let state = self.state();
+            (state.origin, state.sec_fetch_site)
+        };
         let request = http::Request::post(self.address(step))
             .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
             .header(header::ORIGIN, origin)

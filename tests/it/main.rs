@@ -14,6 +14,7 @@ mod dispatch_due;
 mod drift;
 mod faults;
 mod fetch_event;
+mod first_stories;
 mod fuzz;
 mod generated;
 mod golden;
