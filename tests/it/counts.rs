@@ -311,8 +311,8 @@ async fn what_things_cost_is_in_the_readme() -> TestResult {
     let measured = [
         (
             "A new booking: organizer with consent, Roombridge answers for the room; from the POST \
-             with both copies' storms (1 created and 3 updated each) until settled, with the look \
-             a minute later and the echoes of our own two writes",
+             with both copies' storms (1 created and 3 updated each) until settled, with the \
+             second read a minute later and the echoes of our own two writes",
             new_booking().await?,
         ),
         (

@@ -54,7 +54,7 @@ async fn a_delegate_agrees_and_the_owner_is_notified_and_can_leave_for_good() ->
     assert!(mails[0].body.contains("https://roombridge.example/api/my-calendar\n"));
 
     let again = delegate.agree_for(ben.address()).await?;
-    assert_eq!(again.header("location"), "/api/my-calendar?done=delegate-before");
+    assert_eq!(again.header("location"), "/api/my-calendar?done=already-followed");
     assert_eq!(contoso.world.microsoft.graph.mails().len(), 1, "nobody is told twice");
     let owner = contoso.signed_in(ben).await?;
     let page = owner.get("").await?;
