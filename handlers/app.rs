@@ -242,7 +242,6 @@ impl App {
             data: TenantData::new(self.tables()),
             graph: self.graph.clone(),
             clock: self.clock(),
-            rng: self.rng(),
         }
     }
 }

@@ -26,22 +26,21 @@ use crate::{
 };
 
 /// What this function works with.
-#[expect(missing_docs, reason = "each field is a port, and its type says which")]
 #[derive(Clone)]
 pub struct Deps {
-    pub tenants: Tenants,
-    pub mailboxes: Mailboxes,
-    pub rooms: RoomMap,
-    pub appointments: Appointments,
-    pub bookings: Bookings,
-    pub failures: Failures,
-    pub due: DueEntries,
-    pub graph: Graph,
-    pub client_state_keys: Arc<KeyRing>,
-    pub content_keys: Arc<ContentKeys>,
-    pub settings: MailboxSettings,
-    pub clock: Arc<dyn Clock>,
-    pub rng: Arc<dyn Rng>,
+    pub(crate) tenants: Tenants,
+    pub(crate) mailboxes: Mailboxes,
+    pub(crate) rooms: RoomMap,
+    pub(crate) appointments: Appointments,
+    pub(crate) bookings: Bookings,
+    pub(crate) failures: Failures,
+    pub(crate) due: DueEntries,
+    pub(crate) graph: Graph,
+    pub(crate) client_state_keys: Arc<KeyRing>,
+    pub(crate) content_keys: Arc<ContentKeys>,
+    pub(crate) settings: MailboxSettings,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) rng: Arc<dyn Rng>,
 }
 
 /// How mailboxes are subscribed and compared.

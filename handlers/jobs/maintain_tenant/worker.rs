@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use jiff::Timestamp;
 
 use crate::{
-    base::{clock::Clock, invocation::Invocation, rng::Rng},
+    base::{clock::Clock, invocation::Invocation},
     domain::{
         decision::{Decision, DecisionKind},
         ids::{MailboxId, TenantId},
@@ -24,17 +24,15 @@ use crate::{
 };
 
 /// What this function works with.
-#[expect(missing_docs, reason = "each field is a port, and its type says which")]
 #[derive(Clone)]
 pub struct Deps {
-    pub tenants: Tenants,
-    pub mailboxes: Mailboxes,
-    pub rooms: RoomMap,
-    pub register: Register,
-    pub data: TenantData,
-    pub graph: Graph,
-    pub clock: Arc<dyn Clock>,
-    pub rng: Arc<dyn Rng>,
+    pub(crate) tenants: Tenants,
+    pub(crate) mailboxes: Mailboxes,
+    pub(crate) rooms: RoomMap,
+    pub(crate) register: Register,
+    pub(crate) data: TenantData,
+    pub(crate) graph: Graph,
+    pub(crate) clock: Arc<dyn Clock>,
 }
 
 /// One task for one tenant, as the tenant was when the task began.
