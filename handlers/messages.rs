@@ -82,10 +82,10 @@ pub struct JobMeta {
     #[serde(rename = "traceparent", with = "traceparent")]
     pub correlation: CorrelationId,
     /// How often a fault of our own has stopped it.
-    #[serde(default, rename = "tries", skip_serializing_if = "is_zero")]
+    #[serde(default, skip_serializing_if = "is_zero")]
     pub attempts: u32,
     /// How often it has waited for others: throttling, outages, another worker.
-    #[serde(default, rename = "waits", skip_serializing_if = "is_zero")]
+    #[serde(default, skip_serializing_if = "is_zero")]
     pub deferrals: u32,
     /// When it was first sent.
     pub first_seen: Timestamp,
@@ -157,7 +157,6 @@ pub enum Origin {
         version: Option<Digest>,
     },
     /// We want to read the event: a resync, a second read.
-    #[serde(rename = "look")]
     Refetch,
 }
 
@@ -358,7 +357,6 @@ pub struct MailboxTask {
     /// Which mailbox.
     pub mailbox: MailboxId,
     /// What to do.
-    #[serde(rename = "task")]
     pub kind: MailboxTaskKind,
     /// The nonce a lifecycle notification proved itself with; `None` for our own tasks.
     #[serde(default, skip_serializing_if = "Option::is_none", with = "optional_hex")]
@@ -431,10 +429,9 @@ pub struct ReconcileCursor {
     /// The first shard of `Mailboxes` that the pass has not reached yet.
     pub shard: u8,
     /// Whether the pass began by connecting: mailboxes that are followed already are subscribed again.
-    #[serde(rename = "anew")]
     pub resubscribe: bool,
     /// Whether each calendar that is followed is compared with the store on the way.
-    #[serde(default, rename = "compare")]
+    #[serde(default)]
     pub resync: bool,
 }
 
@@ -446,7 +443,6 @@ pub enum TenantTaskKind {
     Connect,
     /// Its policy was changed: every mailbox is brought in line, and, where the organisation agrees
     /// for everybody, everybody in scope is found.
-    #[serde(rename = "align")]
     ReconcilePolicy {
         /// Where a pass that was too long for one invocation continues; `None` for its beginning.
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -455,7 +451,6 @@ pub enum TenantTaskKind {
     /// It is leaving: everything is unsubscribed and deleted.
     Leave,
     /// A call for it was refused: check whether we still have access.
-    #[serde(rename = "check")]
     CheckAccess,
 }
 
@@ -465,7 +460,6 @@ pub struct TenantTask {
     /// Which tenant.
     pub tenant: TenantId,
     /// What to do.
-    #[serde(rename = "work")]
     pub kind: TenantTaskKind,
     /// How it has fared.
     #[serde(flatten)]

@@ -62,14 +62,11 @@ pub enum MailboxTaskKind {
     /// Graph wants the subscription to be authorised again.
     Reauthorize,
     /// Graph has removed the subscription.
-    #[serde(rename = "removed")]
     SubscriptionRemoved,
     /// Graph could not deliver some notifications.
-    #[serde(rename = "missed")]
     MissedNotifications,
     /// The subscription delivers nothing although the calendar changes: check whether that is still
     /// so, and replace the subscription if it is. `first_seen` says since when it is suspected.
-    #[serde(rename = "silent")]
     SuspectedDead,
     /// Finish what must be done before a mailbox is forgotten.
     Erase,

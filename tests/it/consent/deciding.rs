@@ -76,7 +76,7 @@ async fn a_changed_policy_is_evidenced_with_what_it_was_and_is() -> TestResult {
     assert_eq!(names, expected);
     let subject = changes.iter().find(|(name, ..)| name == "subject").ok_or("the subject")?;
     assert_eq!((subject.1.as_str(), subject.2.as_str()), ("drop", "replace by: =Reserved"));
-    assert_eq!(contoso.pending_tenant_work(), ["connect", "align"]);
+    assert_eq!(contoso.pending_tenant_work(), ["connect", "reconcile-policy"]);
     let page = browser.get(page.location()).await?;
     assert!(page.text.contains("Saved."));
     assert!(page.text.contains("-Role &#34;Application Mail.Send&#34;"));

@@ -111,7 +111,7 @@ impl Contoso {
     /// The work that waits for `maintain-tenant`, by its name in the message.
     fn pending_tenant_work(&self) -> Vec<String> {
         let messages = self.world.memory_outbox.messages(QueueKind::Main(Queue::MaintainTenant));
-        let names = ["connect", "align", "leave"];
+        let names = ["connect", "reconcile-policy", "leave"];
         let name = |text: &str| names.iter().find(|name| text.contains(&format!("\"{name}\"")));
         messages.iter().filter_map(|m| name(&m.text)).map(|name| (*name).to_owned()).collect()
     }

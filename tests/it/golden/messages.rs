@@ -264,7 +264,13 @@ fn what_is_not_a_message_is_refused_with_these_words() -> TestResult {
     let requests = refuse(&BookingRequest(nudge), &parts, BookingRequest::from_text)?;
     let writes = refuse(&CalendarWrite(nudge), &parts, CalendarWrite::from_text)?;
 
-    let parts = [trace, instant, tenant, ("missed", "Merger"), ("0000000000001a2b", "Merger")];
+    let parts = [
+        trace,
+        instant,
+        tenant,
+        ("missed-notifications", "Merger"),
+        ("0000000000001a2b", "Merger"),
+    ];
     let items = vec![proved(MailboxTaskKind::MissedNotifications)];
     let missed = MailboxTasks { tenant: TENANT, items };
     let tasks = refuse(&missed, &parts, MailboxTasks::from_text)?;
