@@ -23,7 +23,7 @@ impl CallLog {
             call.duration_ms = record.duration_ms,
             // Its own, as a batch holds requests of several items.
             call.correlation = %record.correlation,
-            "called"
+            "API called"
         );
         self.0.lock().unwrap_or_else(PoisonError::into_inner).push(record);
     }

@@ -37,7 +37,7 @@ pub trait Http: Send + Sync {
 
 /// No answer came. The text names the kind of failure, never the address or the content.
 #[derive(Debug, thiserror::Error)]
-#[error("no answer: {kind}")]
+#[error("no response: {kind}")]
 pub struct HttpError {
     /// What failed, in a word or two.
     pub kind: &'static str,

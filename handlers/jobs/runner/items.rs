@@ -1,4 +1,4 @@
-//! What can be carried: each kind of item, and how it is sent anew.
+//! The items that messages consist of, and how each is sent again.
 
 use jiff::Timestamp;
 
@@ -11,20 +11,18 @@ use crate::{
     },
 };
 
-/// Something that travels in a message and can be sent anew.
+/// What succeeds or fails alone, and can be sent again alone.
 pub trait JobItem: Clone + Send + Sync {
-    /// Its passage so far.
+    /// How it has fared.
     fn meta(&self) -> JobMeta;
-    /// Whose tenant it is for.
-    fn tenant(&self, of: TenantId) -> TenantId;
-    /// The same item with another passage, as a message of its own.
-    fn requeue(&self, of: TenantId, passage: JobMeta) -> Job;
-    /// What is kept to be sent again after it stopped. Outlook is the truth behind an event's
-    /// change, so its replay is a resync of the mailbox, and no event id is kept.
-    fn replay(&self, of: TenantId, passage: JobMeta) -> Job {
-        self.requeue(of, passage)
+    /// The same item with other counts, as a message of its own for the tenant.
+    fn requeue(&self, of: TenantId, meta: JobMeta) -> Job;
+    /// What is kept to be sent again after it failed for good. Outlook is the truth behind an
+    /// event's change, so its replay is a resync of the mailbox, and no event id is kept.
+    fn replay(&self, of: TenantId, meta: JobMeta) -> Job {
+        self.requeue(of, meta)
     }
-    /// When the due entry that sent it comes back by itself, if one did.
+    /// When the due entry that sent it sends it again, if one did.
     fn due(&self) -> Option<Timestamp> {
         None
     }
@@ -37,26 +35,15 @@ impl JobItem for EventChange {
         self.meta
     }
 
-    fn tenant(&self, of: TenantId) -> TenantId {
-        of
-    }
-
-    fn requeue(&self, of: TenantId, passage: JobMeta) -> Job {
-        // Sealed content is for the first try only: what is tried again is read requeue.
-        let items = vec![Self { meta: passage, encrypted_content: None, ..self.clone() }];
+    fn requeue(&self, of: TenantId, meta: JobMeta) -> Job {
+        // Encrypted content is for the first attempt alone: after that the event is read.
+        let items = vec![Self { meta, encrypted_content: None, ..self.clone() }];
         Job::FetchEvent(EventChanges { tenant: of, items })
     }
 
-    fn replay(&self, of: TenantId, passage: JobMeta) -> Job {
-        let (tenant, mailbox, task) = (of, self.mailbox, MailboxTaskKind::Resync);
-        Job::MaintainMailbox(MailboxTask {
-            tenant,
-            mailbox,
-            kind: task,
-            nonce: None,
-            due: None,
-            meta: passage,
-        })
+    fn replay(&self, of: TenantId, meta: JobMeta) -> Job {
+        let (mailbox, kind) = (self.mailbox, MailboxTaskKind::Resync);
+        MailboxTask { tenant: of, mailbox, kind, nonce: None, due: None, meta }.into()
     }
 
     fn subject(&self) -> String {
@@ -69,12 +56,8 @@ impl JobItem for BookingRequest {
         self.0.meta
     }
 
-    fn tenant(&self, _: TenantId) -> TenantId {
-        self.0.key.tenant
-    }
-
-    fn requeue(&self, _: TenantId, passage: JobMeta) -> Job {
-        Job::CreateBooking(Self(BookingJob { meta: passage, ..self.0 }))
+    fn requeue(&self, _: TenantId, meta: JobMeta) -> Job {
+        Job::CreateBooking(Self(BookingJob { meta, ..self.0 }))
     }
 
     fn due(&self) -> Option<Timestamp> {
@@ -91,12 +74,8 @@ impl JobItem for CalendarWrite {
         self.0.meta
     }
 
-    fn tenant(&self, _: TenantId) -> TenantId {
-        self.0.key.tenant
-    }
-
-    fn requeue(&self, _: TenantId, passage: JobMeta) -> Job {
-        Job::WriteBack(Self(BookingJob { meta: passage, ..self.0 }))
+    fn requeue(&self, _: TenantId, meta: JobMeta) -> Job {
+        Job::WriteBack(Self(BookingJob { meta, ..self.0 }))
     }
 
     fn due(&self) -> Option<Timestamp> {
@@ -113,12 +92,8 @@ impl JobItem for MailboxTask {
         self.meta
     }
 
-    fn tenant(&self, _: TenantId) -> TenantId {
-        self.tenant
-    }
-
-    fn requeue(&self, _: TenantId, passage: JobMeta) -> Job {
-        Job::MaintainMailbox(Self { meta: passage, ..*self })
+    fn requeue(&self, _: TenantId, meta: JobMeta) -> Job {
+        Job::MaintainMailbox(Self { meta, ..*self })
     }
 
     fn due(&self) -> Option<Timestamp> {
@@ -135,12 +110,8 @@ impl JobItem for TenantTask {
         self.meta
     }
 
-    fn tenant(&self, _: TenantId) -> TenantId {
-        self.tenant
-    }
-
-    fn requeue(&self, _: TenantId, passage: JobMeta) -> Job {
-        Job::MaintainTenant(Self { meta: passage, ..self.clone() })
+    fn requeue(&self, _: TenantId, meta: JobMeta) -> Job {
+        Job::MaintainTenant(Self { meta, ..self.clone() })
     }
 
     fn subject(&self) -> String {
@@ -149,6 +120,6 @@ impl JobItem for TenantTask {
 }
 
 /// A booking by its keys, which hold digests and no content.
-fn booking_subject(nudge: &BookingJob) -> String {
-    format!("{} {}", nudge.key.partition(), nudge.key.row())
+fn booking_subject(job: &BookingJob) -> String {
+    format!("{} {}", job.key.partition(), job.key.row())
 }

@@ -17,7 +17,7 @@ pub use crate::messages::{Enqueue, Job};
 pub enum JobError {
     /// Somebody else cannot do their part now. The item waits without using up its tries, at least
     /// `after`.
-    #[error("waiting: {cause}")]
+    #[error("retry: {cause}")]
     Retry {
         /// How long the other side asked for.
         after: Option<SignedDuration>,
@@ -26,7 +26,7 @@ pub enum JobError {
     },
     /// The tenant or the mailbox is closed to us. It waits like any other, because access can come
     /// back within the day; and the tenant is looked at, because it may have left without a word.
-    #[error("closed: {cause}")]
+    #[error("access lost: {cause}")]
     AccessLost {
         /// How that was said, without content.
         cause: String,
@@ -38,7 +38,7 @@ pub enum JobError {
         cause: String,
     },
     /// There is nothing (left) to do for this item.
-    #[error("dropped: {reason}")]
+    #[error("discarded: {reason}")]
     Discard {
         /// Why not.
         reason: &'static str,

@@ -9,7 +9,7 @@ mod function;
 mod items;
 pub mod job;
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use jiff::SignedDuration;
 
@@ -34,13 +34,13 @@ use crate::{
     },
 };
 
-/// The longest a storage queue hides a message: seven days; we never ask for more than one.
+/// The longest delay that we ask a queue for.
 const MAX_DELAY: SignedDuration = SignedDuration::from_hours(24);
 
-/// The outcome could not be carried on: the invocation fails, and the host brings the message back.
+/// An item could not be completed: the invocation fails, and the host delivers the message again.
 #[derive(Debug, thiserror::Error)]
 pub enum DispatchError {
-    /// The queue did not take what comes next.
+    /// The queue did not take a message.
     #[error(transparent)]
     Queue(#[from] QueueError),
     /// The failure could not be written.
@@ -48,14 +48,14 @@ pub enum DispatchError {
     Store(#[from] StoreError),
 }
 
-/// Carries outcomes on.
+/// Completes items.
 #[derive(Clone)]
 pub struct Runner {
-    /// The way to the functions.
+    /// The queues of the functions.
     pub outbox: Arc<dyn Outbox>,
-    /// Where failures go.
+    /// Where failures are recorded.
     pub failures: Failures,
-    /// Where calls go.
+    /// Where calls are recorded.
     pub audit: AuditWriter,
     /// The time.
     pub clock: Arc<dyn Clock>,
@@ -64,10 +64,10 @@ pub struct Runner {
 }
 
 impl Runner {
-    /// Carries one item's outcome on.
+    /// Completes one item of a message for `tenant`.
     ///
     /// # Errors
-    /// [`DispatchError`]: the step may be repeated as a whole.
+    /// [`DispatchError`]: the whole message may be processed again.
     pub async fn complete<I: JobItem>(
         &self,
         function: &'static str,
@@ -75,12 +75,9 @@ impl Runner {
         item: &I,
         outcome: Result<Vec<Enqueue>, JobError>,
     ) -> Result<(), DispatchError> {
-        let correlation = item.meta().correlation;
-        let whose = item.tenant(tenant);
-        let mut waiting = false;
         let error = match outcome {
             Ok(next) => {
-                tracing::info!(next = next.len(), "done");
+                tracing::info!(enqueued = next.len(), "job completed");
                 for next in next {
                     self.outbox.enqueue(next).await?;
                 }
@@ -88,80 +85,76 @@ impl Runner {
             }
             Err(error) => error,
         };
-        tracing::info!(outcome = %error, "not done");
-        let passage = item.meta();
-        let waited = self.clock.now().duration_since(passage.first_seen);
-        let (passage, after, cause) = match error {
+        tracing::info!(outcome = %error, "job not completed");
+
+        let meta = item.meta();
+        // Only a fault of our own uses up an attempt: an outage of others may last a day.
+        let deferred = JobMeta { deferrals: meta.deferrals.saturating_add(1), ..meta };
+        let (meta, retry_after, cause) = match error {
             JobError::Discard { .. } => return Ok(()),
-            JobError::Retry { after, cause } => {
-                waiting = true;
-                (JobMeta { deferrals: passage.deferrals + 1, ..passage }, after, cause)
-            }
+            JobError::Retry { after, cause } => (deferred, after, cause),
             JobError::AccessLost { cause } => {
-                waiting = true;
-                if passage.deferrals == 0 {
-                    self.enqueue_access_check(whose, correlation).await?;
+                if meta.deferrals == 0 {
+                    // Once for each item: the tenant may have withdrawn its consent, which nobody
+                    // tells us.
+                    self.enqueue_access_check(tenant, meta.correlation).await?;
                 }
-                (JobMeta { deferrals: passage.deferrals + 1, ..passage }, None, cause)
+                (deferred, None, cause)
             }
             JobError::Fail { cause } => {
-                (JobMeta { attempts: passage.attempts + 1, ..passage }, None, cause)
+                (JobMeta { attempts: meta.attempts + 1, ..meta }, None, cause)
             }
         };
-        if is_exhausted(passage.attempts, passage.deferrals, waited) {
-            return self.record_failure(function, tenant, item, passage, cause).await;
+        let now = self.clock.now();
+        if is_exhausted(meta.attempts, meta.deferrals, now.duration_since(meta.first_seen)) {
+            return self.record_failure(function, tenant, item, meta, cause).await;
         }
-        let delay = backoff(
-            passage.attempts.max(passage.deferrals.saturating_sub(1)),
-            after,
-            self.rng.next_u64(),
-        );
-        let delay = delay.min(MAX_DELAY);
-        if waiting && item.due().is_some_and(|at| at <= self.clock.now() + delay) {
-            // The due entry asks again before this would; both together would only multiply.
+
+        // The first deferral waits as long as the first attempt; of both counts the larger decides.
+        let retry = meta.attempts.max(meta.deferrals.saturating_sub(1));
+        let delay = backoff(retry, retry_after, self.rng.next_u64()).min(MAX_DELAY);
+        let is_deferred = meta.deferrals > item.meta().deferrals;
+        if is_deferred && item.due().is_some_and(|at| at <= now + delay) {
+            // The due entry sends it again before this delay is over; both together would only
+            // multiply the messages.
             return Ok(());
         }
-        let delay: Duration = delay.unsigned_abs();
-        let message = item.requeue(tenant, passage);
-        self.outbox.enqueue(Enqueue::later(message, delay)).await?;
-        Ok(())
+        let job = item.requeue(tenant, meta);
+        Ok(self.outbox.enqueue(Enqueue::later(job, delay.unsigned_abs())).await?)
     }
 
-    /// Asks whether the tenant's access is still there.
+    /// Has the tenant's access checked.
     async fn enqueue_access_check(
         &self,
         tenant: TenantId,
         correlation: CorrelationId,
     ) -> Result<(), QueueError> {
-        let passage = JobMeta::new(correlation, self.clock.now());
-        let task = TenantTask { tenant, kind: TenantTaskKind::CheckAccess, meta: passage };
-        self.outbox.enqueue(task).await
+        let meta = JobMeta::new(correlation, self.clock.now());
+        self.outbox.enqueue(TenantTask { tenant, kind: TenantTaskKind::CheckAccess, meta }).await
     }
 
-    /// The item stops here, visible to people, with its message for a replay.
+    /// Stops retrying the item: it becomes a row that people see, with a message to replay it.
     async fn record_failure<I: JobItem>(
         &self,
         function: &'static str,
         tenant: TenantId,
         item: &I,
-        passage: JobMeta,
+        meta: JobMeta,
         cause: String,
     ) -> Result<(), DispatchError> {
-        let whose = item.tenant(tenant);
-        tracing::error!(%cause, tries = passage.attempts, "gave up");
-        let fresh = JobMeta::new(passage.correlation, self.clock.now());
+        tracing::error!(%cause, attempts = meta.attempts, "job failed for good");
+        let now = self.clock.now();
         let failure = Failure {
-            tenant: Some(whose),
+            tenant: Some(tenant),
             function: function.to_owned(),
             subject: item.subject(),
             cause,
-            attempts: passage.attempts,
-            first_seen: passage.first_seen,
-            failed_at: self.clock.now(),
-            correlation: Some(passage.correlation),
-            message: Some(item.replay(tenant, fresh).text()),
+            attempts: meta.attempts,
+            first_seen: meta.first_seen,
+            failed_at: now,
+            correlation: Some(meta.correlation),
+            message: Some(item.replay(tenant, JobMeta::new(meta.correlation, now)).text()),
         };
-        self.failures.record(&failure).await?;
-        Ok(())
+        Ok(self.failures.record(&failure).await?)
     }
 }

@@ -101,7 +101,7 @@ async fn an_appointment_without_a_room_leaves_no_trace(contoso: Contoso) -> Test
     assert_eq!(contoso.audit().await?.len(), calls + 1, "and the audit says that it was asked");
     let event = dentist.copy_in(anna).ok_or("Anna has a copy")?.event;
     let text = logged.text();
-    assert!(text.contains("called"), "something was logged");
+    assert!(text.contains("API called"), "something was logged");
     for secret in [event.as_str(), dentist.ical(), "Dentist", anna.address(), anna.id()] {
         let told = text.lines().find(|line| line.contains(secret));
         assert_eq!(told, None);
