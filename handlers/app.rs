@@ -42,8 +42,8 @@ pub struct Ports {
     pub tables: Arc<dyn Tables>,
     /// Queue storage, for the workers.
     pub outbox: Arc<dyn Outbox>,
-    /// Queue storage, for the webhook: the same queues, with less patience.
-    pub webhook_outbox: Arc<dyn Outbox>,
+    /// Queue storage, for `notifications`: the same queues, with fewer retries.
+    pub notifications_outbox: Arc<dyn Outbox>,
     /// The network, for Graph and Entra.
     pub http: Arc<dyn Http>,
     /// The identity that is the federated subject of the app registrations.
@@ -248,7 +248,7 @@ impl App {
 
 impl App {
     fn notifications(&self) -> notifications::Deps {
-        let outbox = Arc::clone(&self.ports.webhook_outbox);
+        let outbox = Arc::clone(&self.ports.notifications_outbox);
         let (keys, sources) =
             (Arc::clone(&self.ports.client_state_keys), self.options.sources.clone());
         let tokens = Arc::new(ValidationTokenVerifier::new(

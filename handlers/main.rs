@@ -31,12 +31,12 @@ use roombridge::{
 #[tokio::main]
 async fn main() -> ExitCode {
     if let Err(error) = start_logging() {
-        // Without a subscriber there is no other way to say it.
+        // Without a subscriber there is no other way to report it.
         return fail(&error);
     }
     match run().await {
         Ok(()) => {
-            tracing::info!("asked to stop");
+            tracing::info!("shutdown requested");
             ExitCode::FAILURE
         }
         Err(error) => fail(error.as_ref()),
@@ -71,7 +71,7 @@ async fn run() -> Result<(), Box<dyn Error>> {
     let app = App::new(ports, options(&settings));
     let router = app.router()?;
     if !settings.clock.offset.is_zero() {
-        tracing::warn!(seconds = settings.clock.offset.as_secs(), "time is shifted");
+        tracing::warn!(seconds = settings.clock.offset.as_secs(), "clock is shifted");
     }
     tracing::info!(port = settings.host.port, version = env!("CARGO_PKG_VERSION"), "listening");
     server::run(listener, router, server::shutdown_signal()).await?;
@@ -79,7 +79,7 @@ async fn run() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// The real world: Azure by managed identity, the network, the machine's clock.
+/// The ports in Azure: services by managed identity, the network, the machine's clock.
 fn ports(settings: &Settings) -> Result<Ports, Box<dyn Error>> {
     let http = build_client()?;
     let shared: Transport = azure_transport(http.clone());
@@ -101,7 +101,7 @@ fn ports(settings: &Settings) -> Result<Ports, Box<dyn Error>> {
     Ok(Ports {
         tables: Arc::new(tables),
         outbox: Arc::new(outbox(RetryPolicy::WORKER)?),
-        webhook_outbox: Arc::new(outbox(RetryPolicy::WEBHOOK)?),
+        notifications_outbox: Arc::new(outbox(RetryPolicy::WEBHOOK)?),
         http: Arc::new(ReqwestHttp::new(http)),
         federated_credential: identity(settings.identity.federated_client_id)?,
         client_state_keys: ring(CLIENT_STATE_KEYS)?,
@@ -142,7 +142,7 @@ fn options(settings: &Settings) -> AppOptions {
             horizon: settings.graph.resync_horizon,
         },
         content_key_max_age: settings.identity.content_key_lifetime,
-        sources: notifications::IpAllowList::new(settings.webhook.allowed_sources.clone()),
+        sources: notifications::IpAllowList::new(settings.notifications.allowed_sources.clone()),
         limits: Limits::default(),
     }
 }

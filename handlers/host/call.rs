@@ -12,9 +12,8 @@ use futures::FutureExt;
 use http::{HeaderMap, Method, StatusCode, header};
 use tracing::Instrument;
 
-use super::envelope;
+use super::envelope::{self, InvocationOutcome};
 use super::invocation::{InvocationContext, InvocationError, Limits, QueueFunction, TimerFunction};
-use super::outcome::InvocationOutcome;
 use crate::base::clock::Clock;
 
 /// Largest body of a queue or timer call: 64 KiB of message, encoded twice, and once more where the
@@ -65,7 +64,7 @@ impl FunctionEndpoint {
             Ok(Ok(Ok(()))) => return InvocationOutcome::Succeeded,
             Ok(Ok(Err(InvocationError(reason)))) => tracing::error!(reason, "invocation failed"),
             Ok(Err(_panic)) => tracing::error!("invocation panicked"),
-            Err(_elapsed) => tracing::error!("invocation cut at its deadline"),
+            Err(_elapsed) => tracing::error!("invocation timed out"),
         }
         InvocationOutcome::Failed
     }
@@ -73,7 +72,7 @@ impl FunctionEndpoint {
     async fn invoke(&self, cx: InvocationContext, request: Request) -> Result<(), InvocationError> {
         let body = to_bytes(request.into_body(), CALL_BODY_LIMIT)
             .await
-            .map_err(|_| InvocationError("the body is too large or broke off".to_owned()))?;
+            .map_err(|_| InvocationError("the body is too large or incomplete".to_owned()))?;
         let unreadable = |e: envelope::InvalidInvocation| InvocationError(e.to_string());
         match &self.handler {
             FunctionHandler::Queue(function) => {

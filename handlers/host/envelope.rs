@@ -1,4 +1,4 @@
-//! How the host writes a queue or timer call, read tolerantly.
+//! How the host writes a queue or timer call, read tolerantly, and how we answer it.
 //!
 //! The body is `{"Data":{<binding>:<value>},"Metadata":{..}}`. Objects come as objects, dates as ISO
 //! strings, bytes as base64, and everything else as a JSON string that holds the JSON of the value,
@@ -10,9 +10,10 @@
 //! entries. Our messages have the one top-level property `v1`, so `Id` and `DequeueCount` are the
 //! host's and may be believed.
 
+use axum::response::{IntoResponse, Response};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use http::HeaderMap;
+use http::{HeaderMap, StatusCode, header};
 use jiff::{Timestamp, civil, tz::TimeZone};
 use serde_json::{Map, Value};
 use std::fmt;
@@ -51,7 +52,7 @@ pub struct TimerTick {
 
 /// The body is not a call of the host's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("not an invocation: {0}")]
+#[error("invalid invocation: {0}")]
 pub struct InvalidInvocation(&'static str);
 
 /// The header with the host's id of a call.
@@ -169,9 +170,42 @@ fn parse_timestamp(written: &str) -> Option<Timestamp> {
     (instant > Timestamp::UNIX_EPOCH).then_some(instant)
 }
 
+// === How we answer ===
+
+// An empty or `null` answer with a 2xx status never completes at the host, which waits to its
+// `functionTimeout` and then kills the process (Azure/azure-functions-host,
+// `DefaultHttpWorkerService`, 2024-10-24). So the bodies are written here, as constants, and
+// nowhere else. There are no output bindings: the host guesses at their encoding.
+
+const SUCCEEDED_BODY: &str = r#"{"Outputs":{},"Logs":[],"ReturnValue":null}"#;
+const FAILED_BODY: &str =
+    r#"{"Outputs":{},"Logs":[],"ReturnValue":null,"error":"the invocation failed"}"#;
+
+/// How a queue or timer call ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum InvocationOutcome {
+    /// The host deletes the message, or notes the run.
+    Succeeded,
+    /// The host shows the message again or repeats the run. Our own log says why: the host
+    /// drops the `Logs` of a failed call.
+    Failed,
+}
+
+impl IntoResponse for InvocationOutcome {
+    fn into_response(self) -> Response {
+        let (status, body) = match self {
+            Self::Succeeded => (StatusCode::OK, SUCCEEDED_BODY),
+            Self::Failed => (StatusCode::INTERNAL_SERVER_ERROR, FAILED_BODY),
+        };
+        (status, [(header::CONTENT_TYPE, "application/json")], body).into_response()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use axum::body::to_bytes;
+    use serde_json::json;
 
     macro_rules! fixture {
         ($name:literal) => {
@@ -262,5 +296,20 @@ mod tests {
         }
         assert!(timer_tick(br#"{"Data":{"t":"\"soon\""}}"#).is_err());
         assert!(queue_delivery(br#"{"Data":{"a":"1","b":"2"}}"#).is_err());
+    }
+
+    #[tokio::test]
+    async fn every_answer_is_a_json_object() {
+        for (outcome, status) in
+            [(InvocationOutcome::Succeeded, 200), (InvocationOutcome::Failed, 500)]
+        {
+            let answer = outcome.into_response();
+            assert_eq!(answer.status(), status);
+            assert_eq!(answer.headers()["content-type"], "application/json");
+            let body = to_bytes(answer.into_body(), 1024).await.unwrap();
+            let body: Value = serde_json::from_slice(&body).unwrap();
+            assert_eq!(body["Outputs"], json!({}));
+            assert_eq!(body["Logs"], json!([]));
+        }
     }
 }

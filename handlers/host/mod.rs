@@ -3,7 +3,7 @@
 //! The host starts this process, polls `GET /` until any answer comes, and then calls
 //! `POST /{FunctionName}` for queues and timers and proxies HTTP requests under `/api/` as they
 //! came. Reading order: [`invocation`] (what a function gets and may answer), [`envelope`] (how the
-//! host writes it), [`outcome`] (how we must answer), [`router`] (the one table of functions),
+//! host writes it and how we must answer), [`router`] (the one table of functions),
 //! [`server`] (listening).
 //!
 //! Rules the protocol imposes on the rest of the program:
@@ -16,7 +16,6 @@
 mod call;
 pub mod envelope;
 pub mod invocation;
-pub mod outcome;
 pub mod router;
 pub mod server;
 

@@ -154,11 +154,12 @@ impl Functions {
                     router =
                         router.nest(&mount_path(function), self.route_http(function.name, routes));
                 }
-                None => differences.push(format!("nothing does the work of {}", function.name)),
+                None => differences.push(format!("{} has no implementation", function.name)),
             }
         }
         let left = self.queues.keys().chain(self.timers.keys()).chain(self.http.keys());
-        differences.extend(left.map(|name| format!("{name} is not such a function of the table")));
+        differences
+            .extend(left.map(|name| format!("{name} is not in the table with this trigger")));
         if differences.is_empty() { Ok(router) } else { Err(FunctionTableMismatch(differences)) }
     }
 
@@ -446,8 +447,8 @@ mod tests {
         assert_eq!(
             differences,
             [
-                "nothing does the work of dispatch-due",
-                "dispatch-due is not such a function of the table"
+                "dispatch-due has no implementation",
+                "dispatch-due is not in the table with this trigger"
             ]
         );
     }

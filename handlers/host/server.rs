@@ -47,7 +47,7 @@ pub async fn run(
     };
     let listener = listener.tap_io(|connection| {
         if let Err(error) = connection.set_nodelay(true) {
-            tracing::debug!(%error, "a connection stays without TCP_NODELAY");
+            tracing::debug!(%error, "TCP_NODELAY was not set on a connection");
         }
     });
     let serving = axum::serve(listener, router).with_graceful_shutdown(shutdown);
@@ -66,7 +66,7 @@ pub async fn run(
 pub async fn shutdown_signal() {
     let interrupted = async {
         if let Err(error) = tokio::signal::ctrl_c().await {
-            tracing::warn!(%error, "Ctrl-C cannot be heard");
+            tracing::warn!(%error, "cannot listen for Ctrl-C");
             std::future::pending::<()>().await;
         }
     };
@@ -84,7 +84,7 @@ async fn sigterm() {
             signal.recv().await;
         }
         Err(error) => {
-            tracing::warn!(%error, "SIGTERM cannot be heard");
+            tracing::warn!(%error, "cannot listen for SIGTERM");
             std::future::pending::<()>().await;
         }
     }

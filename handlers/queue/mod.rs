@@ -90,7 +90,7 @@ pub struct MessageReceipt {
 
 /// The queue did not take or give the message; whether a send took effect is unknown.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("queue storage cannot answer now: {0}")]
+#[error("queue storage is unavailable: {0}")]
 pub struct QueueError(pub String);
 
 /// Sends work on: to Azure Storage Queues, or in tests to queues in memory.
@@ -161,14 +161,16 @@ pub fn validate(text: &str, delay: Duration, ttl: Duration) -> Result<(), QueueE
         return refuse("the message is larger than 64 KiB");
     }
     if ttl > MESSAGE_TTL || delay >= ttl {
-        return refuse("the delay is not shorter than the life, or that is longer than 7 days");
+        return refuse(
+            "the visibility delay must be shorter than the time to live, which is at most 7 days",
+        );
     }
     // XML 1.0 cannot carry these at all (www.w3.org/TR/xml, "Characters").
     let unsendable = |c: char| {
         matches!(c, '\u{FFFE}' | '\u{FFFF}') || (c < ' ' && !matches!(c, '\t' | '\n' | '\r'))
     };
     if text.contains(unsendable) {
-        refuse("the message holds characters XML has not")
+        refuse("the message contains characters that XML cannot carry")
     } else {
         Ok(())
     }

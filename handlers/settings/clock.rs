@@ -1,14 +1,15 @@
-//! What time it is taken to be. In Azure: what the machine says, and nothing else.
+//! How far Roombridge's clock is shifted: in Azure not at all.
 //!
 //! The local world plays a whole day in less than a minute with the handler as it is shipped, so it
-//! tells it how far ahead the day is. Waiting for a real evening is no smoke run, and meetings of a
-//! few seconds would make its outcome hang on how busy the machine is. The shift moves Roombridge's
-//! own clock only; tokens, TLS and queues go by the machine's. It is refused unless every address of
+//! sets how far ahead the day is. A smoke run cannot wait for a real evening, and the outcome of
+//! meetings of a few seconds would depend on how busy the machine is. The shift moves Roombridge's
+//! own clock only; tokens, TLS and queues use the machine's. It is refused unless every address of
 //! the process is on the loopback, so that no deployment can have it.
 
 use jiff::SignedDuration;
+use url::Url;
 
-use super::{GraphSettings, IdentitySettings, PagesSettings, SettingsReader, StorageSettings};
+use super::reader::SettingsReader;
 use crate::base::http::is_loopback;
 
 /// The furthest shift, in seconds: a month.
@@ -34,23 +35,8 @@ impl ClockSettings {
     }
 
     /// A mistake if time is shifted although one of the addresses is not on this machine.
-    pub(super) fn check_loopback_only(
-        self,
-        storage: &StorageSettings,
-        identity: &IdentitySettings,
-        graph: &GraphSettings,
-        pages: &PagesSettings,
-    ) -> Option<String> {
-        let addresses = [
-            &storage.queue_url,
-            &storage.table_url,
-            &identity.vault_url,
-            &identity.authority_url,
-            &graph.base_url,
-            &graph.notification_url,
-            &pages.base_url,
-        ];
-        let away = addresses.into_iter().any(|address| !is_loopback(address));
+    pub(super) fn check_loopback_only(self, addresses: &[&Url]) -> Option<String> {
+        let away = addresses.iter().any(|address| !is_loopback(address));
         (!self.offset.is_zero() && away).then(|| {
             "ROOMBRIDGE_CLOCK_OFFSET_SECONDS is set: remove it, it is for the local world, where \
              every address is on the loopback"

@@ -3,7 +3,7 @@
 use jiff::SignedDuration;
 use url::Url;
 
-use super::{SettingsReader, identity::is_url_safe};
+use super::reader::{SettingsReader, is_url_safe};
 
 /// The longest a basic subscription of events may live, in minutes
 /// (learn.microsoft.com/graph/change-notifications-overview, 2025-03-05).

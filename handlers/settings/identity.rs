@@ -4,7 +4,7 @@ use jiff::SignedDuration;
 use url::Url;
 use uuid::Uuid;
 
-use super::SettingsReader;
+use super::reader::{SettingsReader, is_url_safe};
 
 /// The identities, and the vault they open.
 #[derive(Debug, Clone)]
@@ -90,10 +90,4 @@ impl IdentitySettings {
             has_identity_endpoint: has_endpoint,
         })
     }
-}
-
-/// Whether `text` is made of what an audience or a scope may have.
-pub(super) fn is_url_safe(text: &str) -> bool {
-    let known = |c: u8| c.is_ascii_alphanumeric() || b":/._-".contains(&c);
-    text.len() <= 200 && text.bytes().all(known)
 }

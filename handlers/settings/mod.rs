@@ -2,23 +2,19 @@
 
 mod clock;
 mod graph;
-mod host;
 mod identity;
 mod pages;
+mod platform;
 mod reader;
-mod storage;
-mod webhook;
 
 use std::fmt;
 
 pub use clock::ClockSettings;
 pub use graph::GraphSettings;
-pub use host::HostSettings;
 pub use identity::IdentitySettings;
 pub use pages::PagesSettings;
+pub use platform::{HostSettings, NotificationsSettings, StorageSettings};
 pub use reader::SettingsReader;
-pub use storage::StorageSettings;
-pub use webhook::WebhookSettings;
 
 /// Everything the infra team decides.
 #[derive(Debug, Clone)]
@@ -33,8 +29,8 @@ pub struct Settings {
     pub graph: GraphSettings,
     /// The pages that people see, and who is invited to them.
     pub pages: PagesSettings,
-    /// The webhook.
-    pub webhook: WebhookSettings,
+    /// The function `notifications`.
+    pub notifications: NotificationsSettings,
     /// What time it is taken to be.
     pub clock: ClockSettings,
 }
@@ -45,7 +41,7 @@ pub struct InvalidSettings(pub Vec<String>);
 
 impl fmt::Display for InvalidSettings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} setting(s) are wrong: {}", self.0.len(), self.0.join("; "))
+        write!(f, "{} invalid setting(s): {}", self.0.len(), self.0.join("; "))
     }
 }
 
@@ -72,19 +68,35 @@ impl Settings {
         let identity = IdentitySettings::read(&mut reader);
         let graph = GraphSettings::read(&mut reader);
         let pages = PagesSettings::read(&mut reader, graph.as_ref());
-        let webhook = WebhookSettings::read(&mut reader);
+        let notifications = NotificationsSettings::read(&mut reader);
         let clock = ClockSettings::read(&mut reader);
         if let (Some(clock), Some(storage), Some(identity), Some(graph), Some(pages)) =
             (clock, &storage, &identity, &graph, &pages)
-            && let Some(mistake) = clock.check_loopback_only(storage, identity, graph, pages)
+            && let Some(mistake) = clock.check_loopback_only(&[
+                &storage.queue_url,
+                &storage.table_url,
+                &identity.vault_url,
+                &identity.authority_url,
+                &graph.base_url,
+                &graph.notification_url,
+                &pages.base_url,
+            ])
         {
             reader.report_error(mistake);
         }
         let mistakes = reader.into_errors();
         let all = || {
             let (storage, identity) = (storage?, identity?);
-            let (graph, pages, webhook) = (graph?, pages?, webhook?);
-            Some(Self { host: host?, storage, identity, graph, pages, webhook, clock: clock? })
+            let (graph, pages, notifications) = (graph?, pages?, notifications?);
+            Some(Self {
+                host: host?,
+                storage,
+                identity,
+                graph,
+                pages,
+                notifications,
+                clock: clock?,
+            })
         };
         match all() {
             Some(settings) if mistakes.is_empty() => Ok(settings),
@@ -188,10 +200,10 @@ mod tests {
 
     #[test]
     fn sources_are_addresses_and_networks_of_both_kinds_and_none_by_default() {
-        assert!(with(&[]).unwrap().webhook.allowed_sources.is_empty());
+        assert!(with(&[]).unwrap().notifications.allowed_sources.is_empty());
         let list = "192.0.2.7, 198.51.100.0/24,2001:db8::/32,2001:db8::7";
         let settings = with(&[("ROOMBRIDGE_SOURCES", Some(list))]).unwrap();
-        let sources = settings.webhook.allowed_sources.iter().map(ToString::to_string);
+        let sources = settings.notifications.allowed_sources.iter().map(ToString::to_string);
         let expected = ["192.0.2.7/32", "198.51.100.0/24", "2001:db8::/32", "2001:db8::7/128"];
         assert_eq!(sources.collect::<Vec<_>>(), expected);
         for wrong in ["192.0.2.7/33", "example.com", "192.0.2", "192.0.2.7 198.51.100.1"] {

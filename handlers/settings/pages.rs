@@ -3,7 +3,7 @@
 use url::Url;
 use uuid::Uuid;
 
-use super::{GraphSettings, SettingsReader};
+use super::{graph::GraphSettings, reader::SettingsReader};
 
 /// The pages that people see, and who is invited to them.
 #[derive(Debug, Clone)]

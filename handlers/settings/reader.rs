@@ -97,7 +97,7 @@ impl<'a> SettingsReader<'a> {
         if (least..=most).contains(&number) {
             return Some(number);
         }
-        self.errors.push(format!("{name} is out of bounds: give {form}"));
+        self.errors.push(format!("{name} is out of range: give {form}"));
         None
     }
 
@@ -113,4 +113,10 @@ impl<'a> SettingsReader<'a> {
         }
         parsed
     }
+}
+
+/// Whether `text` is made of what an audience or a scope may have.
+pub(super) fn is_url_safe(text: &str) -> bool {
+    let known = |c: u8| c.is_ascii_alphanumeric() || b":/._-".contains(&c);
+    text.len() <= 200 && text.bytes().all(known)
 }

@@ -154,7 +154,7 @@ impl TestWorld {
         let ports = Ports {
             tables: Arc::new(FaultyTables::new(Arc::clone(&store), tables.clone())),
             outbox: Arc::clone(&watched_outbox),
-            webhook_outbox: watched_outbox,
+            notifications_outbox: watched_outbox,
             http: Arc::new(microsoft.network.clone()),
             federated_credential: microsoft.identity.credential(FEDERATED_IDENTITY),
             client_state_keys: Arc::new(KeyRing::new(
