@@ -1,6 +1,6 @@
-//! The trail of one invocation: every call to Graph and to a booking system, for the audit.
+//! The calls of one invocation to Graph and to a booking system, for the audit.
 //!
-//! It holds what was asked and how it went, never what was answered.
+//! It holds what was asked and how the call ended, never what the response said.
 
 use std::sync::{Arc, Mutex, PoisonError};
 

@@ -1,5 +1,6 @@
 //! One call: whether it is the host's, its context, its time limit, and a panic caught.
 
+use std::any::Any;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
@@ -87,7 +88,7 @@ impl FunctionEndpoint {
     }
 }
 
-/// Runs an HTTP function: gives it its context and answers 500 when it panics.
+/// Runs an HTTP function in its span and gives it its context.
 pub(super) async fn handle_http(
     name: &'static str,
     clock: &dyn Clock,
@@ -98,24 +99,22 @@ pub(super) async fn handle_http(
     let cx = invocation_context(name, clock, limits.timeout, request.headers());
     let span = invocation_span(&cx);
     request.extensions_mut().insert(cx);
-    async {
-        AssertUnwindSafe(next.run(request)).catch_unwind().await.unwrap_or_else(|_panic| {
-            tracing::error!("request panicked");
-            let body = r#"{"error":"internal error"}"#;
-            // Whatever protects the answers of the function itself is not reached from here.
-            let protected = [
-                (header::CONTENT_TYPE, "application/json"),
-                (header::CONTENT_SECURITY_POLICY, "default-src 'none'; frame-ancestors 'none'"),
-                (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-                (header::X_FRAME_OPTIONS, "DENY"),
-                (header::STRICT_TRANSPORT_SECURITY, "max-age=63072000; includeSubDomains"),
-                (header::CACHE_CONTROL, "no-store"),
-            ];
-            (StatusCode::INTERNAL_SERVER_ERROR, protected, body).into_response()
-        })
-    }
-    .instrument(span)
-    .await
+    next.run(request).instrument(span).await
+}
+
+/// Answers a request whose handler has panicked. What protects the function's own responses is not
+/// reached from here.
+pub(super) fn respond_to_panic(_: Box<dyn Any + Send>) -> Response {
+    tracing::error!("request panicked");
+    let protected = [
+        (header::CONTENT_TYPE, "application/json"),
+        (header::CONTENT_SECURITY_POLICY, "default-src 'none'; frame-ancestors 'none'"),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::X_FRAME_OPTIONS, "DENY"),
+        (header::STRICT_TRANSPORT_SECURITY, "max-age=63072000; includeSubDomains"),
+        (header::CACHE_CONTROL, "no-store"),
+    ];
+    (StatusCode::INTERNAL_SERVER_ERROR, protected, r#"{"error":"internal error"}"#).into_response()
 }
 
 fn invocation_context(

@@ -13,6 +13,7 @@ use axum::extract::{DefaultBodyLimit, Request};
 use axum::middleware;
 use axum::routing::{any, get};
 use http::StatusCode;
+use tower_http::catch_panic::CatchPanicLayer;
 
 use super::call::{self, FunctionEndpoint, FunctionHandler};
 use super::invocation::{Limits, QueueFunction, TimerFunction};
@@ -202,7 +203,10 @@ impl Functions {
             let clock = Arc::clone(&clock);
             async move { call::handle_http(name, clock.as_ref(), limits, request, next).await }
         };
-        routes.layer(DefaultBodyLimit::max(HTTP_BODY_LIMIT)).layer(middleware::from_fn(guard))
+        routes
+            .layer(DefaultBodyLimit::max(HTTP_BODY_LIMIT))
+            .layer(CatchPanicLayer::custom(call::respond_to_panic))
+            .layer(middleware::from_fn(guard))
     }
 }
 
