@@ -24,14 +24,14 @@ pub use calendar::copy_snapshot::{CalendarOwner, CopySnapshot, SkipReason};
 pub use calendar::delegates::{CalendarPermission, CalendarRole};
 pub use calendar::event_reads::EventRef;
 pub use calendar::events::{Event, EventKind, EventTime, RoomMatch};
-pub use calendar::responses::WriteResult;
+pub use calendar::writes::WriteResult;
 pub use client::error::{GraphError, RetryCause};
 pub use client::send::{CallContext, Graph, TenantGraph};
 pub use directory::grants::CalendarGrants;
 pub use directory::mail::Mail;
 pub use directory::places::{BookingType, Place};
 pub use directory::users::{User, UserIdPage, UsersNextLink};
-pub use subscriptions::manage::{CreateResult, NewSubscription, Subscription};
 pub use subscriptions::renewals::SubscriptionRenewal;
-pub use subscriptions::rich_content::ResourceDataOptions;
-pub use subscriptions::subscription_id::SubscriptionId;
+pub use subscriptions::types::{
+    CreateResult, NewSubscription, ResourceDataOptions, Subscription, SubscriptionId,
+};

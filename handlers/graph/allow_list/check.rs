@@ -12,9 +12,8 @@ use super::{
     directory_rules, fields,
     property_id::PropertyId,
     query_options::GraphQueryOptions,
-    shapes::{require_guid, require_object},
     subscription_rules,
-    violation::{Rule, Violation},
+    violation::{ReadCount, Rule, Violation, require_guid, require_object},
 };
 
 /// Requests in one `$batch` (learn.microsoft.com/graph/json-batching, 2025-02-21).
@@ -44,9 +43,6 @@ pub(in crate::graph) struct AllowList {
     reads: AtomicU64,
     blocked: AtomicU64,
 }
-
-/// Calendar reads within one request that may pass.
-pub(in crate::graph) type ReadCount = u64;
 
 impl AllowList {
     /// A guard for requests below `base_url`.

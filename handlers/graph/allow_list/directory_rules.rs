@@ -4,11 +4,9 @@
 use serde_json::Value;
 
 use super::{
-    check::ReadCount,
     fields,
     query_options::{GraphQueryOptions, PagingRule},
-    shapes::{require_exact_members, require_guid},
-    violation::{Rule, Violation},
+    violation::{ReadCount, Rule, Violation, require_exact_members, require_guid},
 };
 
 /// The type that a group's members are narrowed to.

@@ -6,6 +6,5 @@ pub mod fields;
 pub mod permissions;
 pub(super) mod property_id;
 pub(super) mod query_options;
-pub(super) mod shapes;
 pub(super) mod subscription_rules;
 pub(super) mod violation;

@@ -6,8 +6,7 @@ use serde_json::{Map, Value};
 use super::{
     fields,
     property_id::PropertyId,
-    shapes::require_object,
-    violation::{Rule, Violation},
+    violation::{Rule, Violation, require_object},
 };
 use crate::domain::ids::{ContentKeyId, MailboxId};
 

@@ -1,4 +1,7 @@
-//! Why the guard stopped a request: the rule that it broke.
+//! The rules that a request can break, and the checks that several of them share.
+
+use serde_json::{Map, Value};
+use uuid::Uuid;
 
 /// A request was stopped before it left.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -32,4 +35,34 @@ pub enum Rule {
     /// It subscribes to something else than the events of one mailbox.
     #[error("a subscription is for the events of one mailbox")]
     Resource,
+}
+
+/// Calendar reads within one request that may pass.
+pub(in crate::graph) type ReadCount = u64;
+
+/// The object, if it has no other members than these, and at least one.
+pub(in crate::graph) fn require_object<'a>(
+    value: &'a Value,
+    members: &[&str],
+) -> Result<&'a Map<String, Value>, Violation> {
+    let object = value.as_object().ok_or(Violation(Rule::Body))?;
+    if !object.is_empty() && object.keys().all(|name| members.contains(&name.as_str())) {
+        Ok(object)
+    } else {
+        Err(Violation(Rule::Body))
+    }
+}
+
+/// The object, if it has all of these members and no others.
+pub(in crate::graph) fn require_exact_members(
+    value: &Value,
+    members: &[&str],
+) -> Result<(), Violation> {
+    let found = require_object(value, members)?.len();
+    if found == members.len() { Ok(()) } else { Err(Violation(Rule::Body)) }
+}
+
+/// Passes an object id.
+pub(in crate::graph) fn require_guid(text: &str) -> Result<(), Violation> {
+    Uuid::try_parse(text).map(drop).map_err(|_| Violation(Rule::Unknown))
 }

@@ -7,15 +7,16 @@ use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{event_reads::mailbox_get_request, events::Event};
+use super::events::{Event, EventWire};
 use crate::{
     domain::ids::{EventId, MailboxId},
     graph::{
         allow_list::fields,
         client::{
             error::GraphError,
-            response::{EventWire, Page},
-            send::{GraphRequest, TenantGraph},
+            request::{GraphRequest, mailbox_get_request},
+            response::Page,
+            send::TenantGraph,
         },
     },
 };

@@ -2,12 +2,12 @@
 
 use serde::Deserialize;
 
-use super::event_reads::mailbox_get_request;
+use super::events::AddressWire;
 use crate::{
     domain::{ids::MailboxId, personal::Personal},
     graph::{
         allow_list::fields,
-        client::{error::GraphError, response::AddressWire, send::TenantGraph},
+        client::{error::GraphError, request::mailbox_get_request, send::TenantGraph},
     },
 };
 

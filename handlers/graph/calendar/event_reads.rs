@@ -1,9 +1,8 @@
 //! Reads of single events, of a mailbox as such, and of short lists.
 
-use http::Method;
-use serde::de::DeserializeOwned;
+use serde::{Deserialize, de::DeserializeOwned};
 
-use super::{events::Event, properties::parse_add_in_property};
+use super::events::{Event, EventWire, parse_add_in_property};
 use crate::{
     domain::{
         ids::{CorrelationId, EventId, MailboxId},
@@ -13,16 +12,12 @@ use crate::{
         allow_list::{check::BATCH_MAX, fields, property_id::PropertyId},
         client::{
             error::GraphError,
-            response::{
-                EventLookupWire, EventSubjectWire, EventWire, GraphResponse, Missing, Page,
-            },
-            send::{GraphRequest, TenantGraph, event_path},
+            request::{GraphRequest, event_path, mailbox_get_request},
+            response::{GraphResponse, Missing, Page},
+            send::TenantGraph,
         },
     },
 };
-
-/// Pages of a short list followed in all; more than this is a list without an end.
-pub(in crate::graph) const PAGES_MAX: usize = 50;
 
 /// An event to be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,6 +28,20 @@ pub struct EventRef {
     pub event: EventId,
     /// What causes this read; the reads of one batch may have causes of their own.
     pub correlation: CorrelationId,
+}
+
+/// An event as a look-up asks for it.
+#[derive(Deserialize)]
+struct EventLookupWire {
+    id: String,
+    #[serde(rename = "iCalUId")]
+    ical_uid: Option<String>,
+}
+
+/// The second read.
+#[derive(Deserialize)]
+struct EventSubjectWire {
+    subject: Option<String>,
 }
 
 impl TenantGraph {
@@ -126,49 +135,6 @@ impl TenantGraph {
         let found = page.value.into_iter().find(|e| e.ical_uid.as_deref() == Some(uid));
         found.map(|e| e.id.parse().map_err(|_| GraphError::Unreadable)).transpose()
     }
-    /// The items of a short list, page after page, `quota` of them at the most.
-    pub(in crate::graph) async fn list_all<T: DeserializeOwned>(
-        &self,
-        mut ask: GraphRequest,
-        most: usize,
-    ) -> Result<Vec<T>, GraphError> {
-        let mut items = Vec::new();
-        for _ in 0..PAGES_MAX {
-            let reply = self.call(&ask).await?;
-            reply.check()?;
-            let page: Page<T> = reply.json()?;
-            items.extend(page.value);
-            match page.next {
-                Some(next) if items.len() < most => ask.target = next,
-                Some(_) | None => {
-                    items.truncate(most);
-                    return Ok(items);
-                }
-            }
-        }
-        Err(GraphError::Unreadable)
-    }
-}
-
-/// A GET of these fields.
-pub(in crate::graph) fn mailbox_get_request(
-    template: &'static str,
-    path: String,
-    mailbox: MailboxId,
-    chosen: &[&str],
-) -> GraphRequest {
-    GraphRequest { mailboxes: vec![mailbox], ..get_request(template, path, chosen) }
-}
-
-/// A GET of these fields that touches no mailbox.
-pub(in crate::graph) fn get_request(
-    template: &'static str,
-    path: String,
-    chosen: &[&str],
-) -> GraphRequest {
-    let separator = if path.contains('?') { '&' } else { '?' };
-    let target = format!("{path}{separator}{}", fields::select_option(chosen));
-    GraphRequest { fields: chosen.join(","), ..GraphRequest::new(Method::GET, template, target) }
 }
 
 fn event_request(

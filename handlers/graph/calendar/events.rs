@@ -7,24 +7,87 @@ use jiff::{
     civil::{Date, DateTime, Time},
     tz::TimeZone,
 };
+use serde::Deserialize;
 
-use super::properties::parse_add_in_property;
 use crate::{
     domain::{
-        ids::{EventId, RoomId},
+        ids::{EventId, InvalidId, RoomId},
         interval::Interval,
         keys::Digest,
         personal::Personal,
         policy::Room,
     },
     graph::{
-        allow_list::property_id::PropertyId,
-        client::{
-            error::GraphError,
-            response::{AddressWire, EventWire, TimeWire},
+        allow_list::{
+            property_id::PropertyId,
+            violation::{Rule, Violation},
         },
+        client::error::GraphError,
     },
 };
+
+/// An event as asked for by the first read. What is not optional here was asked for and must be
+/// there: a missing attendee list taken for an empty one would end a booking.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct EventWire {
+    id: String,
+    #[serde(rename = "@odata.etag")]
+    etag: Option<String>,
+    last_modified_date_time: Option<String>,
+    #[serde(rename = "iCalUId")]
+    ical_uid: String,
+    #[serde(rename = "type")]
+    kind: String,
+    start: TimeWire,
+    end: TimeWire,
+    is_all_day: bool,
+    is_cancelled: bool,
+    is_organizer: bool,
+    sensitivity: String,
+    attendees: Vec<AttendeeWire>,
+    organizer: Option<RecipientWire>,
+    original_start: Option<String>,
+    series_master_id: Option<String>,
+    single_value_extended_properties: Option<Vec<PropertyWire>>,
+}
+
+/// A date and time with its zone's name.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct TimeWire {
+    date_time: String,
+    time_zone: String,
+}
+
+/// Somebody or something invited.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct AttendeeWire {
+    #[serde(rename = "type")]
+    kind: Option<String>,
+    email_address: Option<AddressWire>,
+}
+
+/// The organizer.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct RecipientWire {
+    email_address: Option<AddressWire>,
+}
+
+/// An extended property.
+#[derive(Deserialize)]
+struct PropertyWire {
+    id: String,
+    value: Option<String>,
+}
+
+/// An address; the name beside it is not taken in.
+#[derive(Deserialize)]
+pub(super) struct AddressWire {
+    pub(super) address: Option<String>,
+}
 
 /// An event as the first read tells it. Whom it concerns is asked with [`Event::match_rooms`] only.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -146,7 +209,7 @@ impl Event {
     }
 
     /// Makes sense of the JSON; `add_in` is the property that was expanded.
-    pub(in crate::graph) fn from_wire(
+    pub(super) fn from_wire(
         wire: EventWire,
         add_in: Option<&PropertyId>,
     ) -> Result<Self, GraphError> {
@@ -178,6 +241,14 @@ impl Event {
             attendees: invited.collect(),
         })
     }
+}
+
+/// The add-in's property as the tenant's settings name it.
+pub(super) fn parse_add_in_property(
+    property: Option<&str>,
+) -> Result<Option<PropertyId>, GraphError> {
+    let parsed = property.map(str::parse).transpose();
+    parsed.map_err(|InvalidId| GraphError::Blocked(Violation(Rule::Property)))
 }
 
 fn parse_address(wire: Option<AddressWire>) -> Option<Personal> {

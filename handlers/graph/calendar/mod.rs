@@ -5,5 +5,4 @@ pub(super) mod copy_snapshot;
 pub(super) mod delegates;
 pub(super) mod event_reads;
 pub(super) mod events;
-pub(super) mod properties;
-pub(super) mod responses;
+pub(super) mod writes;

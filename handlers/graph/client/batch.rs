@@ -1,14 +1,15 @@
-//! Several requests in one call: reads, or renewals of subscriptions.
+//! Several requests in one call (reads, or renewals of subscriptions), and the pages of one list.
 
 use bytes::Bytes;
 use http::Method;
-use serde::Deserialize;
+use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Map, Value, json};
 
 use super::{
     error::GraphError,
-    response::GraphResponse,
-    send::{GraphRequest, TenantGraph},
+    request::GraphRequest,
+    response::{GraphResponse, Page},
+    send::TenantGraph,
 };
 use crate::base::retry_after;
 
@@ -26,7 +27,33 @@ struct BatchItemWire {
     body: Option<Value>,
 }
 
+/// Pages of a short list followed in all; more than this is a list without an end.
+pub(in crate::graph) const PAGES_MAX: usize = 50;
+
 impl TenantGraph {
+    /// The items of a short list, page after page, `quota` of them at the most.
+    pub(in crate::graph) async fn list_all<T: DeserializeOwned>(
+        &self,
+        mut ask: GraphRequest,
+        most: usize,
+    ) -> Result<Vec<T>, GraphError> {
+        let mut items = Vec::new();
+        for _ in 0..PAGES_MAX {
+            let reply = self.call(&ask).await?;
+            reply.check()?;
+            let page: Page<T> = reply.json()?;
+            items.extend(page.value);
+            match page.next {
+                Some(next) if items.len() < most => ask.target = next,
+                Some(_) | None => {
+                    items.truncate(most);
+                    return Ok(items);
+                }
+            }
+        }
+        Err(GraphError::Unreadable)
+    }
+
     /// Sends up to 20 requests as one; the answers come in the order asked, each with its own
     /// status and `Retry-After` (the whole has 200 even when its parts are throttled). Parts that
     /// our own pace does not allow yet are not sent; parts that were answered 401 are asked once

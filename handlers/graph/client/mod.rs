@@ -4,5 +4,6 @@ pub(super) mod batch;
 pub(super) mod concurrency;
 pub(super) mod error;
 pub(super) mod rate_limit;
+pub(super) mod request;
 pub(super) mod response;
 pub(super) mod send;

@@ -19,7 +19,7 @@ use jiff::SignedDuration;
 
 use super::{
     error::{GraphError, RetryCause},
-    send::GraphRequest,
+    request::GraphRequest,
 };
 use crate::{base::clock::Clock, domain::ids::TenantId};
 

@@ -5,35 +5,28 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::{HeaderValue, Method, header};
 use jiff::Timestamp;
-use serde_json::Value;
 use url::Url;
 
 use super::{
     concurrency::ConcurrencyLimiter,
     error::{GraphError, RetryCause},
     rate_limit::SubscriptionRateLimiter,
+    request::GraphRequest,
     response::GraphResponse,
 };
 use crate::{
     base::{call_log::CallLog, clock::Clock, http::Http, retry_after},
     domain::{
         api_call::{ALLOW_LIST, ApiCall},
-        ids::{CorrelationId, EventId, MailboxId, TenantId},
+        ids::{CorrelationId, TenantId},
         policy::Registration,
     },
     graph::allow_list::{
         check::{AllowList, AllowListCounts},
-        fields::percent_encode,
         violation::{Rule, Violation},
     },
     identity::app_tokens::{BearerToken, TenantTokens},
 };
-
-/// Event ids that survive moves within a mailbox, and instants instead of the reader's zone
-/// (learn.microsoft.com/graph/outlook-immutable-id, /graph/api/event-get).
-const PREFER: &str = r#"IdType="ImmutableId", outlook.timezone="UTC""#;
-/// For writes: an answer without the event, if Graph is so kind.
-const PREFER_MINIMAL: &str = r#"IdType="ImmutableId", outlook.timezone="UTC", return=minimal"#;
 
 /// Graph for all tenants. Clones share everything.
 #[derive(Clone)]
@@ -97,53 +90,6 @@ impl Graph {
     pub fn counts(&self) -> AllowListCounts {
         self.0.allow_list.counts()
     }
-}
-
-/// One request before it is sent.
-pub(in crate::graph) struct GraphRequest {
-    pub(in crate::graph) method: Method,
-    /// The path for the trail, ids replaced by their names.
-    pub(in crate::graph) path_template: &'static str,
-    /// A path below the base with its options, or a next link.
-    pub(in crate::graph) target: String,
-    /// The names of the fields asked or written.
-    pub(in crate::graph) fields: String,
-    pub(in crate::graph) body: Option<Value>,
-    /// Whether to ask for an answer without content.
-    pub(in crate::graph) return_minimal: bool,
-    /// Whether the directory may answer from its index, which some lists need.
-    pub(in crate::graph) eventual_consistency: bool,
-    /// The mailboxes that are touched; each is entered before the call.
-    pub(in crate::graph) mailboxes: Vec<MailboxId>,
-    /// What caused it, where the requests of one batch have causes of their own.
-    pub(in crate::graph) correlation: Option<CorrelationId>,
-}
-
-impl GraphRequest {
-    pub(in crate::graph) fn new(method: Method, template: &'static str, target: String) -> Self {
-        let (fields, body, mailboxes) = ("-".to_owned(), None, Vec::new());
-        let (minimal, eventual, correlation) = (false, false, None);
-        Self {
-            method,
-            path_template: template,
-            target,
-            fields,
-            body,
-            return_minimal: minimal,
-            eventual_consistency: eventual,
-            mailboxes,
-            correlation,
-        }
-    }
-
-    pub(in crate::graph) fn prefer_header(&self) -> &'static str {
-        if self.return_minimal { PREFER_MINIMAL } else { PREFER }
-    }
-}
-
-/// The path of one event.
-pub(in crate::graph) fn event_path(mailbox: MailboxId, event: &EventId) -> String {
-    format!("/users/{mailbox}/events/{}", percent_encode(event.as_str()))
 }
 
 impl TenantGraph {

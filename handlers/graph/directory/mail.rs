@@ -8,10 +8,7 @@ use crate::{
     domain::{ids::MailboxId, personal::Personal},
     graph::{
         allow_list::fields,
-        client::{
-            error::GraphError,
-            send::{GraphRequest, TenantGraph},
-        },
+        client::{error::GraphError, request::GraphRequest, send::TenantGraph},
     },
 };
 

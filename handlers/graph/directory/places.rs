@@ -4,8 +4,7 @@ use serde::Deserialize;
 
 use crate::graph::{
     allow_list::{directory_rules::ROOM_TYPE, fields},
-    calendar::event_reads::get_request,
-    client::{error::GraphError, send::TenantGraph},
+    client::{error::GraphError, request::get_request, send::TenantGraph},
 };
 
 /// Rooms a page, the most that Graph gives (learn.microsoft.com/graph/api/place-list).
@@ -87,7 +86,7 @@ mod tests {
 
     use super::*;
     use crate::graph::{
-        calendar::event_reads::PAGES_MAX,
+        client::batch::PAGES_MAX,
         test_support::{BASE, GraphFixture},
     };
 

@@ -18,11 +18,11 @@ use crate::{
             fields,
             violation::{Rule, Violation},
         },
-        calendar::event_reads::get_request,
         client::{
             error::GraphError,
+            request::{GraphRequest, get_request},
             response::Page,
-            send::{GraphRequest, TenantGraph},
+            send::TenantGraph,
         },
     },
 };

@@ -1,11 +1,12 @@
 //! The body of a notification POST.
 
 mod lenient_json;
+mod parse;
 mod types;
-mod wire;
 
+pub use parse::parse;
 pub use types::{
     ChangeNotification, ChangeType, InvalidNotificationBody, LifecycleEvent, MAX_NOTIFICATIONS,
     MAX_VALIDATION_TOKENS, Notification, NotificationCollection, NotificationKind,
-    RawValidationTokens, parse,
+    RawValidationTokens,
 };

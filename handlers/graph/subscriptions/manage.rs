@@ -4,23 +4,16 @@ use http::Method;
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::{Value, json};
-use url::Url;
+use uuid::Uuid;
 
-use super::{
-    renewals::renewal_request,
-    rich_content::ResourceDataOptions,
-    subscription_errors::{existing_subscription_id, is_over_quota, is_webhook_validation_failure},
-    subscription_id::SubscriptionId,
-};
-use crate::{
-    domain::ids::MailboxId,
-    graph::{
-        allow_list::fields::{self, percent_encode},
-        client::{
-            error::{GraphError, RetryCause},
-            response::{GraphResponse, Page},
-            send::{GraphRequest, TenantGraph},
-        },
+use super::types::{CreateResult, NewSubscription, Subscription, SubscriptionId};
+use crate::graph::{
+    allow_list::fields::{self, percent_encode},
+    client::{
+        error::{GraphError, RetryCause},
+        request::GraphRequest,
+        response::{GraphResponse, Page},
+        send::TenantGraph,
     },
 };
 
@@ -31,64 +24,9 @@ const CHANGE_TYPES: &str = "created,updated,deleted";
 /// Pages of the list that are read before it is called unreadable.
 const PAGES_MAX: usize = 1_000;
 
-/// What to subscribe to, and how it is to prove itself.
-#[derive(Clone)]
-pub struct NewSubscription {
-    /// Whose default calendar.
-    pub mailbox: MailboxId,
-    /// Where change notifications go.
-    pub notification_url: Url,
-    /// Where lifecycle notifications go; cannot be added later.
-    pub lifecycle_notification_url: Url,
-    /// The self-proving client state; a secret, cannot be changed later.
-    pub client_state: String,
-    /// The wanted end: below 10,080 minutes from now, with content below 1,440
-    /// (learn.microsoft.com/graph/change-notifications-overview, 2025-03-05).
-    pub expires_at: Timestamp,
-    /// Whether notifications are to bring the content of events, and sealed for whom.
-    pub resource_data: Option<ResourceDataOptions>,
-}
-
-/// What became of an order.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum CreateResult {
-    /// It exists now.
-    Created {
-        /// Its id.
-        id: SubscriptionId,
-        /// When it ends, as Graph says.
-        expires_at: Timestamp,
-    },
-    /// There is one already for this mailbox: adopt or remove it.
-    AlreadyExists {
-        /// Its id, if Graph's message named it; otherwise see [`TenantGraph::list_subscriptions`].
-        id: Option<SubscriptionId>,
-    },
-    /// The mailbox has as many subscriptions, of all applications, as it may (1,000:
-    /// learn.microsoft.com/graph/change-notifications-overview, 2025-03-05).
-    OverQuota,
-    /// The end was too far away: order a shorter life (4,200 minutes were always taken).
-    ExpirationTooFar,
-}
-
-/// A subscription that exists, as far as it is ours to know.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Subscription {
-    /// Its id.
-    pub id: SubscriptionId,
-    /// The mailbox it watches; `None` when it watches something else.
-    pub mailbox: Option<MailboxId>,
-    /// When it ends.
-    pub expires_at: Timestamp,
-    /// Where its change notifications go.
-    pub notification_url: Option<Url>,
-    /// Whether its notifications bring the content of events.
-    pub includes_resource_data: bool,
-}
-
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct GraphSubscriptionWire {
+pub(super) struct GraphSubscriptionWire {
     id: String,
     expiration_date_time: String,
     resource: Option<String>,
@@ -150,21 +88,6 @@ impl TenantGraph {
         }
     }
 
-    /// Prolongs a subscription (which also authorises it anew) and returns the end that Graph
-    /// answers, whatever was asked; `Ok(None)` when there is no such subscription any more. One that
-    /// brings content is given the certificate of `content` from now on.
-    ///
-    /// # Errors
-    /// [`GraphError`]; `Refused` with 400 also when the end is too far away.
-    pub async fn renew(
-        &self,
-        id: &SubscriptionId,
-        expires: Timestamp,
-        content: Option<&ResourceDataOptions>,
-    ) -> Result<Option<Timestamp>, GraphError> {
-        renewal_result(&self.call(&renewal_request(id, expires, content)).await?)
-    }
-
     /// One of our subscriptions; `Ok(None)` when there is no such subscription (any more).
     ///
     /// # Errors
@@ -215,21 +138,7 @@ impl TenantGraph {
     }
 }
 
-/// What became of a renewal.
-pub(in crate::graph) fn renewal_result(
-    reply: &GraphResponse,
-) -> Result<Option<Timestamp>, GraphError> {
-    match reply.status {
-        404 => Ok(None),
-        400 if is_webhook_validation_failure(reply) => Err(webhook_validation_error(reply)),
-        _ => {
-            reply.check()?;
-            reply.json::<GraphSubscriptionWire>()?.expires().map(Some)
-        }
-    }
-}
-
-pub(in crate::graph) fn subscription_request(method: Method, id: &SubscriptionId) -> GraphRequest {
+pub(super) fn subscription_request(method: Method, id: &SubscriptionId) -> GraphRequest {
     GraphRequest::new(
         method,
         "/subscriptions/{id}",
@@ -238,7 +147,7 @@ pub(in crate::graph) fn subscription_request(method: Method, id: &SubscriptionId
 }
 
 impl GraphSubscriptionWire {
-    fn expires(&self) -> Result<Timestamp, GraphError> {
+    pub(super) fn expires(&self) -> Result<Timestamp, GraphError> {
         self.expiration_date_time.parse().map_err(|_| GraphError::Unreadable)
     }
 
@@ -282,8 +191,29 @@ fn classify_bad_request(reply: &GraphResponse) -> Result<CreateResult, GraphErro
     }
 }
 
-fn webhook_validation_error(reply: &GraphResponse) -> GraphError {
+pub(super) fn webhook_validation_error(reply: &GraphResponse) -> GraphError {
     GraphError::Retry { after: reply.retry_after, cause: RetryCause::WebhookValidation }
+}
+
+/// The first GUID in Graph's message: `Subscription Id <..> already exists for the requested
+/// combination`.
+fn existing_subscription_id(message: &str) -> Option<SubscriptionId> {
+    let mut words = message.split(|c: char| !(c.is_ascii_hexdigit() || c == '-'));
+    let guid = words.find(|word| word.len() == 36 && Uuid::try_parse(word).is_ok())?;
+    guid.parse().ok()
+}
+
+/// "Subscription validation request timed out" and "... failed"
+/// (learn.microsoft.com/graph/api/subscription-post-subscriptions).
+pub(super) fn is_webhook_validation_failure(reply: &GraphResponse) -> bool {
+    reply.error().message.to_ascii_lowercase().contains("validation request")
+}
+
+/// Graph's message says which number was reached
+/// (learn.microsoft.com/graph/change-notifications-overview, 2025-03-05); its words are not documented.
+fn is_over_quota(reply: &GraphResponse) -> bool {
+    let message = reply.error().message.to_ascii_lowercase();
+    ["quota", "maximum number", "limit"].iter().any(|word| message.contains(word))
 }
 
 #[cfg(test)]
@@ -294,6 +224,7 @@ mod tests {
             property_id::PropertyId,
             violation::{Rule, Violation},
         },
+        subscriptions::types::ResourceDataOptions,
         test_support::{ANN, BASE, GraphFixture},
     };
 

@@ -2,6 +2,4 @@
 
 pub(super) mod manage;
 pub(super) mod renewals;
-pub(super) mod rich_content;
-pub(super) mod subscription_errors;
-pub(super) mod subscription_id;
+pub(super) mod types;

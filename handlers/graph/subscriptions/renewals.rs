@@ -5,17 +5,18 @@ use jiff::Timestamp;
 use serde_json::json;
 
 use super::{
-    manage::{renewal_result, subscription_request},
-    rich_content::ResourceDataOptions,
-    subscription_id::SubscriptionId,
+    manage::{
+        GraphSubscriptionWire, is_webhook_validation_failure, subscription_request,
+        webhook_validation_error,
+    },
+    types::{ResourceDataOptions, SubscriptionId},
 };
 use crate::{
     domain::ids::CorrelationId,
     graph::{
         allow_list::{check::BATCH_MAX, fields},
         client::{
-            error::GraphError,
-            send::{GraphRequest, TenantGraph},
+            error::GraphError, request::GraphRequest, response::GraphResponse, send::TenantGraph,
         },
     },
 };
@@ -34,6 +35,21 @@ pub struct SubscriptionRenewal {
 }
 
 impl TenantGraph {
+    /// Prolongs a subscription (which also authorises it anew) and returns the end that Graph
+    /// answers, whatever was asked; `Ok(None)` when there is no such subscription any more. One that
+    /// brings content is given the certificate of `content` from now on.
+    ///
+    /// # Errors
+    /// [`GraphError`]; `Refused` with 400 also when the end is too far away.
+    pub async fn renew(
+        &self,
+        id: &SubscriptionId,
+        expires: Timestamp,
+        content: Option<&ResourceDataOptions>,
+    ) -> Result<Option<Timestamp>, GraphError> {
+        renewal_result(&self.call(&renewal_request(id, expires, content)).await?)
+    }
+
     /// Prolongs subscriptions: one PATCH for one, `$batch` for several (20 a call). The answers come
     /// in the order asked, each as of [`TenantGraph::renew_subscriptions`]; each succeeds, waits or fails alone, and
     /// those that our own pace does not allow yet are not sent.
@@ -54,8 +70,20 @@ impl TenantGraph {
     }
 }
 
+/// What became of a renewal.
+fn renewal_result(reply: &GraphResponse) -> Result<Option<Timestamp>, GraphError> {
+    match reply.status {
+        404 => Ok(None),
+        400 if is_webhook_validation_failure(reply) => Err(webhook_validation_error(reply)),
+        _ => {
+            reply.check()?;
+            reply.json::<GraphSubscriptionWire>()?.expires().map(Some)
+        }
+    }
+}
+
 /// The request that prolongs a subscription; it may be part of a batch.
-pub(in crate::graph) fn renewal_request(
+fn renewal_request(
     id: &SubscriptionId,
     expires: Timestamp,
     content: Option<&ResourceDataOptions>,

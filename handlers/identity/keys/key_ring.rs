@@ -16,8 +16,7 @@ use zeroize::Zeroizing;
 
 use super::{
     client_state::{KeyId, KeySet},
-    content_keys::VaultWriteError,
-    vault,
+    vault::{self, KeysUnavailable, VaultWriteError},
     vault_cache::{VaultCache, VaultLoader},
 };
 use crate::base::{clock::Clock, http::RetryPolicy};
@@ -27,11 +26,6 @@ pub const CLIENT_STATE_KEYS: &str = "client-state-keys";
 
 /// The Key Vault secret with the keys that cookies are sealed with.
 pub const COOKIE_KEYS: &str = "cookie-keys";
-
-/// The keys cannot be had for now. Nothing is proved or refuted without them: answer 503.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the keys are unavailable")]
-pub struct KeysUnavailable;
 
 /// Where the keys are kept.
 #[async_trait]

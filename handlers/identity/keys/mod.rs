@@ -15,8 +15,7 @@ pub(in crate::identity) use jwt::{
 pub use jwt::{TokenRejection, VerifyError};
 #[cfg(any(test, feature = "test-support"))]
 pub use key_ring::MemoryKeys;
-pub use key_ring::{
-    CLIENT_STATE_KEYS, COOKIE_KEYS, KeyRing, KeySource, KeyVaultKeys, KeysUnavailable,
-};
+pub use key_ring::{CLIENT_STATE_KEYS, COOKIE_KEYS, KeyRing, KeySource, KeyVaultKeys};
 pub use signing_keys::{PublishedKey, SigningKeys, SigningKeysUnavailable};
 pub use validation_tokens::{ValidationTokenVerifier, VerifiedTenants};
+pub use vault::{KeysUnavailable, VaultWriteError};

@@ -10,8 +10,23 @@ use azure_security_keyvault_secrets::{
     SecretClient, SecretClientOptions, models::SetSecretParameters,
 };
 
-use super::content_keys::VaultWriteError;
 use crate::base::http::{RetryPolicy, is_loopback};
+
+/// The keys cannot be had for now. Nothing is proved or refuted without them: answer 503.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the keys are unavailable")]
+pub struct KeysUnavailable;
+
+/// The vault did not take a change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum VaultWriteError {
+    /// Our identity may not do that there: it lacks a right.
+    #[error("the vault refuses: our identity lacks the right to write")]
+    Forbidden,
+    /// It does not answer, or not as it should.
+    #[error("the vault does not take it for now")]
+    Unavailable,
+}
 
 /// A client of the vault at `vault` (`https://NAME.vault.azure.net`), opened by `credential`.
 ///

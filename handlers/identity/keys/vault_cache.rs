@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::Mutex;
 
-use super::key_ring::KeysUnavailable;
+use super::vault::KeysUnavailable;
 use crate::base::clock::Clock;
 
 /// Loads are at least this far apart, so that foreign notifications and cookies cannot wear the vault out.

@@ -6,9 +6,15 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 
 use super::{
-    ContentKey, ContentKeyInfo, ContentKeySource, NewContentKey, VaultWriteError, new_key,
+    key::ContentKey,
+    new_key::{self, NewContentKey},
+    source::{ContentKeyInfo, ContentKeySource},
 };
-use crate::{base::clock::Clock, domain::ids::ContentKeyId, identity::keys::KeysUnavailable};
+use crate::{
+    base::clock::Clock,
+    domain::ids::ContentKeyId,
+    identity::keys::vault::{KeysUnavailable, VaultWriteError},
+};
 
 /// Keys in memory. Clones share them.
 #[derive(Clone)]

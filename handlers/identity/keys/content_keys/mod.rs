@@ -9,75 +9,31 @@ mod key;
 #[cfg(any(test, feature = "test-support"))]
 mod memory;
 mod new_key;
+mod source;
 mod vault;
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use jiff::Timestamp;
 
 pub use key::{ContentKey, DecryptError, DecryptedContent, InvalidContentKey};
 #[cfg(any(test, feature = "test-support"))]
 pub use memory::MemoryContentKeys;
 pub use new_key::{KeyGenerationError, NewContentKey};
+pub use source::{ContentKeyInfo, ContentKeySource};
 pub use vault::KeyVaultContentKeys;
 
-use super::{
-    key_ring::KeysUnavailable,
-    vault_cache::{VaultCache, VaultLoader},
+use crate::{
+    base::clock::Clock,
+    domain::ids::ContentKeyId,
+    identity::keys::{
+        vault::KeysUnavailable,
+        vault_cache::{VaultCache, VaultLoader},
+    },
 };
-use crate::{base::clock::Clock, domain::ids::ContentKeyId};
 
 /// How many keys are held: the newest. With one a month and two days of overlap there are two.
 const MAX_CACHED_KEYS: usize = 8;
-
-/// A key that is there, and since when.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ContentKeyInfo {
-    /// Its name.
-    pub id: ContentKeyId,
-    /// When it came into the vault, by the vault's clock, in whole seconds.
-    pub created_at: Timestamp,
-}
-
-/// The vault did not take a change.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum VaultWriteError {
-    /// Our identity may not do that there: it lacks a right.
-    #[error("the vault refuses: our identity lacks the right to write")]
-    Forbidden,
-    /// It does not answer, or not as it should.
-    #[error("the vault does not take it for now")]
-    Unavailable,
-}
-
-/// Where the keys are kept.
-#[async_trait]
-pub trait ContentKeySource: Send + Sync {
-    /// Which keys there are, in any order.
-    ///
-    /// # Errors
-    /// [`KeysUnavailable`].
-    async fn list(&self) -> Result<Vec<ContentKeyInfo>, KeysUnavailable>;
-
-    /// The key that was listed; `None` when it is not there any more, or cannot be read as one.
-    ///
-    /// # Errors
-    /// [`KeysUnavailable`].
-    async fn load(&self, listed: &ContentKeyInfo) -> Result<Option<ContentKey>, KeysUnavailable>;
-
-    /// Keeps a key.
-    ///
-    /// # Errors
-    /// [`VaultWriteError`].
-    async fn add(&self, key: &NewContentKey) -> Result<(), VaultWriteError>;
-
-    /// Destroys a key; one that is not there is destroyed.
-    ///
-    /// # Errors
-    /// [`VaultWriteError`].
-    async fn destroy(&self, id: &ContentKeyId) -> Result<(), VaultWriteError>;
-}
 
 /// The keys, cached: listed once an hour, and each read once.
 pub struct ContentKeys(VaultCache<ContentKeyLoader>);

@@ -12,12 +12,14 @@ use futures::TryStreamExt;
 use jiff::Timestamp;
 
 use super::{
-    ContentKey, ContentKeyInfo, ContentKeySource, NewContentKey, VaultWriteError, new_key,
+    key::ContentKey,
+    new_key::{self, NewContentKey},
+    source::{ContentKeyInfo, ContentKeySource},
 };
 use crate::{
     base::http::RetryPolicy,
     domain::ids::ContentKeyId,
-    identity::keys::{KeysUnavailable, vault},
+    identity::keys::vault::{self, KeysUnavailable, VaultWriteError},
 };
 
 /// How the secrets are called.

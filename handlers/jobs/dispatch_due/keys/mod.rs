@@ -27,9 +27,9 @@ use crate::{
         tenancy::TenantState,
     },
     identity::keys::{
-        CLIENT_STATE_KEYS, COOKIE_KEYS, KeyRing, KeysUnavailable,
+        CLIENT_STATE_KEYS, COOKIE_KEYS, KeyRing, KeysUnavailable, VaultWriteError,
         client_state::{KeySet, SecretKey},
-        content_keys::{ContentKey, ContentKeyInfo, ContentKeys, NewContentKey, VaultWriteError},
+        content_keys::{ContentKey, ContentKeyInfo, ContentKeys, NewContentKey},
     },
     store::error::StoreError,
 };

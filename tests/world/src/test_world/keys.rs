@@ -6,8 +6,11 @@ use crate::memory::FixedKeys;
 use async_trait::async_trait;
 use roombridge::base::clock::Clock;
 use roombridge::identity::keys::client_state::{KeySet, SecretKey};
-use roombridge::identity::keys::content_keys::{ContentKeys, MemoryContentKeys, VaultWriteError};
 use roombridge::identity::keys::{KeyRing, KeySource, KeysUnavailable};
+use roombridge::identity::keys::{
+    VaultWriteError,
+    content_keys::{ContentKeys, MemoryContentKeys},
+};
 
 use super::TestWorldError;
 

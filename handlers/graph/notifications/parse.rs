@@ -1,0 +1,437 @@
+//! Parses the body of a notification POST. It is tolerant: what one notification lacks does not
+//! affect another.
+//!
+//! Field names: learn.microsoft.com/graph/api/resources/changenotification, 2024-12-20, and
+//! learn.microsoft.com/graph/change-notifications-lifecycle-events, 2026-03-24; of encrypted content,
+//! learn.microsoft.com/graph/change-notifications-with-resource-data, 2026-04-17.
+
+use std::borrow::Cow;
+
+use serde::de::MapAccess;
+
+use super::{
+    lenient_json::{LenientObject, MaybeList, MaybeObject, MaybeText, skip_value},
+    types::{
+        ChangeNotification, ChangeType, InvalidNotificationBody, LifecycleEvent, MAX_NOTIFICATIONS,
+        MAX_VALIDATION_TOKENS, Notification, NotificationCollection, NotificationKind,
+        RawValidationTokens,
+    },
+};
+use crate::domain::{encrypted_content::EncryptedContent, ids::EventId, keys::Digest};
+
+/// The most sealed content of one item, in characters of base64: what cannot fit a message is not
+/// worth keeping. Our own bound, below the 64 KiB of a message.
+const MAX_DATA: usize = 60_000;
+/// The longest encrypted key: an RSA key of 8,192 bits makes 1,368 characters.
+const MAX_DATA_KEY: usize = 1_400;
+/// The longest signature: an HMAC-SHA256 makes 44 characters.
+const MAX_SIGNATURE: usize = 64;
+
+/// The longest validation token that is looked at, in bytes; they are below 2,000. Our own bound.
+const VALIDATION_TOKEN_MAX_BYTES: usize = 8_192;
+
+/// Reads the body of a POST. An item that makes no sense is [`NotificationKind::KeyUnknown`].
+///
+/// # Errors
+/// [`InvalidNotificationBody`] when the body as a whole is none.
+pub fn parse(body: &[u8]) -> Result<NotificationCollection, InvalidNotificationBody> {
+    let read = serde_json::from_slice::<MaybeObject<NotificationCollectionWire<'_>>>(body);
+    let wire = read.map_err(|_| InvalidNotificationBody::NotJson)?.0.unwrap_or_default();
+    let items = wire.value.ok_or(InvalidNotificationBody::NoNotifications)?;
+    if items.len() > MAX_NOTIFICATIONS {
+        return Err(InvalidNotificationBody::TooMany);
+    }
+    let tokens = wire.tokens.into_iter().flatten().filter_map(|text| text.0);
+    let fits = |text: &Cow<'_, str>| (1..=VALIDATION_TOKEN_MAX_BYTES).contains(&text.len());
+    let tokens = tokens.filter(fits).take(MAX_VALIDATION_TOKENS).map(Cow::into_owned);
+    Ok(NotificationCollection {
+        notifications: items
+            .into_iter()
+            .map(|item| item.0.unwrap_or_default().into_notification())
+            .collect(),
+        validation_tokens: RawValidationTokens(tokens.collect()),
+    })
+}
+
+#[derive(Default)]
+struct NotificationCollectionWire<'a> {
+    value: Option<Vec<MaybeObject<NotificationWire<'a>>>>,
+    tokens: Option<Vec<MaybeText<'a>>>,
+}
+
+impl<'de> LenientObject<'de> for NotificationCollectionWire<'de> {
+    fn read_member<A: MapAccess<'de>>(
+        &mut self,
+        name: &str,
+        value: &mut A,
+    ) -> Result<(), A::Error> {
+        match name {
+            "value" => self.value = value.next_value::<MaybeList<_>>()?.0,
+            "validationTokens" => self.tokens = value.next_value::<MaybeList<_>>()?.0,
+            _ => skip_value(value)?,
+        }
+        Ok(())
+    }
+}
+
+#[derive(Default)]
+struct NotificationWire<'a> {
+    subscription: MaybeText<'a>,
+    tenant: MaybeText<'a>,
+    client_state: MaybeText<'a>,
+    lifecycle_event: MaybeText<'a>,
+    change_type: MaybeText<'a>,
+    resource: MaybeText<'a>,
+    resource_data: Option<ResourceDataWire<'a>>,
+    encrypted_content: Option<EncryptedContentWire<'a>>,
+}
+
+impl<'de> LenientObject<'de> for NotificationWire<'de> {
+    fn read_member<A: MapAccess<'de>>(
+        &mut self,
+        name: &str,
+        value: &mut A,
+    ) -> Result<(), A::Error> {
+        match name {
+            "subscriptionId" => self.subscription = value.next_value()?,
+            "tenantId" => self.tenant = value.next_value()?,
+            "clientState" => self.client_state = value.next_value()?,
+            "lifecycleEvent" => self.lifecycle_event = value.next_value()?,
+            "changeType" => self.change_type = value.next_value()?,
+            "resource" => self.resource = value.next_value()?,
+            "resourceData" => self.resource_data = value.next_value::<MaybeObject<_>>()?.0,
+            "encryptedContent" => self.encrypted_content = value.next_value::<MaybeObject<_>>()?.0,
+            _ => skip_value(value)?,
+        }
+        Ok(())
+    }
+}
+
+#[derive(Default)]
+struct ResourceDataWire<'a> {
+    id: MaybeText<'a>,
+    path: MaybeText<'a>,
+    etag: MaybeText<'a>,
+}
+
+impl<'de> LenientObject<'de> for ResourceDataWire<'de> {
+    fn read_member<A: MapAccess<'de>>(
+        &mut self,
+        name: &str,
+        value: &mut A,
+    ) -> Result<(), A::Error> {
+        match name {
+            "id" => self.id = value.next_value()?,
+            "@odata.id" => self.path = value.next_value()?,
+            "@odata.etag" => self.etag = value.next_value()?,
+            _ => skip_value(value)?,
+        }
+        Ok(())
+    }
+}
+
+#[derive(Default)]
+struct EncryptedContentWire<'a> {
+    data: MaybeText<'a>,
+    data_signature: MaybeText<'a>,
+    data_key: MaybeText<'a>,
+    certificate_id: MaybeText<'a>,
+}
+
+impl<'de> LenientObject<'de> for EncryptedContentWire<'de> {
+    fn read_member<A: MapAccess<'de>>(
+        &mut self,
+        name: &str,
+        value: &mut A,
+    ) -> Result<(), A::Error> {
+        match name {
+            "data" => self.data = value.next_value()?,
+            "dataSignature" => self.data_signature = value.next_value()?,
+            "dataKey" => self.data_key = value.next_value()?,
+            "encryptionCertificateId" => self.certificate_id = value.next_value()?,
+            _ => skip_value(value)?,
+        }
+        Ok(())
+    }
+}
+
+impl NotificationWire<'_> {
+    fn into_notification(self) -> Notification {
+        let kind = match self.lifecycle_event.as_str() {
+            Some(event) => lifecycle_kind(event),
+            None => self
+                .change_notification()
+                .map_or(NotificationKind::Unknown, NotificationKind::Change),
+        };
+        Notification {
+            subscription: self.subscription.as_str().and_then(|id| id.parse().ok()),
+            tenant: self.tenant.as_str().and_then(|id| id.parse().ok()),
+            client_state: self.client_state.0.map(Cow::into_owned),
+            kind,
+        }
+    }
+
+    fn change_notification(&self) -> Option<ChangeNotification> {
+        let word = self.change_type.as_str()?;
+        let is = |other: &str| word.eq_ignore_ascii_case(other);
+        let change = match () {
+            () if is("created") => ChangeType::Created,
+            () if is("updated") => ChangeType::Updated,
+            () if is("deleted") => ChangeType::Deleted,
+            () => return None,
+        };
+        let data = self.resource_data.as_ref();
+        let event = data
+            .and_then(|data| data.id.as_str()?.parse().ok())
+            .or_else(|| event_id_in_path(data?.path.as_str()?))
+            .or_else(|| event_id_in_path(self.resource.as_str()?))?;
+        let version = data.and_then(|data| data.etag.as_str()).map(Digest::of_etag);
+        let sealed = self.encrypted_content.as_ref().and_then(EncryptedContentWire::parse);
+        Some(ChangeNotification { change_type: change, event, version, encrypted_content: sealed })
+    }
+}
+
+impl EncryptedContentWire<'_> {
+    fn parse(&self) -> Option<EncryptedContent> {
+        Some(EncryptedContent {
+            data: bounded_base64(&self.data, MAX_DATA)?,
+            data_key: bounded_base64(&self.data_key, MAX_DATA_KEY)?,
+            data_signature: bounded_base64(&self.data_signature, MAX_SIGNATURE)?,
+            certificate_id: self.certificate_id.as_str()?.parse().ok()?,
+        })
+    }
+}
+
+/// A text in the standard alphabet; whether it decodes is seen where it is opened.
+fn bounded_base64(text: &MaybeText<'_>, most: usize) -> Option<String> {
+    let text = text.as_str()?;
+    let plain = |c: u8| c.is_ascii_alphanumeric() || matches!(c, b'+' | b'/' | b'=');
+    let fits = (1..=most).contains(&text.len()) && text.bytes().all(plain);
+    fits.then(|| text.to_owned())
+}
+
+fn lifecycle_kind(text: &str) -> NotificationKind {
+    NotificationKind::Lifecycle(match text.to_ascii_lowercase().as_str() {
+        "reauthorizationrequired" => LifecycleEvent::ReauthorizationRequired,
+        "subscriptionremoved" => LifecycleEvent::SubscriptionRemoved,
+        "missed" => LifecycleEvent::Missed,
+        _ => return NotificationKind::Unknown,
+    })
+}
+
+/// The event's id at the end of a path: `Users/{id}/Events/{id}`, `Users('id')/events('id')`,
+/// `users/{user}@{tenant}/events/{id}`, in any capitalisation of the words (never of the ids).
+fn event_id_in_path(path: &str) -> Option<EventId> {
+    let (before, last) = path.rsplit_once('/')?;
+    let keyed = last.split_once("('").and_then(|(word, rest)| {
+        let id = rest.strip_suffix("')")?;
+        word.eq_ignore_ascii_case("events").then_some(id)
+    });
+    let plain = || {
+        let word = before.rsplit('/').next()?;
+        word.eq_ignore_ascii_case("events").then_some(last)
+    };
+    keyed.or_else(plain)?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::domain::encrypted_content::EncryptedContent;
+
+    fn of(items: Value) -> Vec<Notification> {
+        parse(json!({ "value": items }).to_string().as_bytes()).unwrap().notifications
+    }
+
+    fn updated(event: &str) -> NotificationKind {
+        told(event, None)
+    }
+
+    fn told(event: &str, etag: Option<&str>) -> NotificationKind {
+        let (event, version) = (event.parse().unwrap(), etag.map(Digest::of_etag));
+        NotificationKind::Change(ChangeNotification {
+            change_type: ChangeType::Updated,
+            event,
+            version,
+            encrypted_content: None,
+        })
+    }
+
+    #[test]
+    fn the_documented_change_notification_is_understood() {
+        let body = include_bytes!("../../../tests/fixtures/graph/change-notification.json");
+        let items = parse(body).unwrap().notifications;
+        assert_eq!(items.len(), 1);
+        assert_eq!(
+            items[0].subscription.as_ref().unwrap().as_str(),
+            "7f105c7d-2dc5-4530-97cd-4e7ae6534c07"
+        );
+        assert_eq!(items[0].tenant, "84bd8158-6d4d-4958-8b9f-9d6445542f95".parse().ok());
+        assert_eq!(items[0].client_state.as_deref(), Some("secretClientValue"));
+        let etag = "W/\"CQAAABYAAADkrWGo7bouTKlsgTZMr9KwAAAUWRHf\"";
+        let event = "AAMkAGUwNjQ4ZjIxLTQ3Y2YtNDViMi1iZjc4LTMA=";
+        assert_eq!(items[0].kind, told(event, Some(etag)));
+    }
+
+    #[test]
+    fn all_lifecycle_notifications_are_understood_and_mixed_with_changes() {
+        let body = include_bytes!("../../../tests/fixtures/graph/lifecycle-notifications.json");
+        let kinds: Vec<_> =
+            parse(body).unwrap().notifications.into_iter().map(|item| item.kind).collect();
+        assert_eq!(
+            kinds,
+            [
+                NotificationKind::Lifecycle(LifecycleEvent::ReauthorizationRequired),
+                NotificationKind::Lifecycle(LifecycleEvent::SubscriptionRemoved),
+                NotificationKind::Lifecycle(LifecycleEvent::Missed),
+                updated("AAMkAGUw_-="),
+            ]
+        );
+    }
+
+    #[test]
+    fn the_event_is_found_in_every_spelling_and_its_capitals_are_kept() {
+        let body = include_bytes!("../../../tests/fixtures/graph/resource-spellings.json");
+        let items = parse(body).unwrap().notifications;
+        assert_eq!(items.len(), 7);
+        for item in items {
+            assert_eq!(item.kind, updated("AAMkAGUw_-="), "{item:?}");
+        }
+    }
+
+    #[test]
+    fn a_bad_item_spoils_no_other() {
+        let good = json!({
+            "subscriptionId": "s", "changeType": "deleted", "resourceData": { "id": "AAMk=" },
+        });
+        let bad = [
+            json!(null),
+            json!("text"),
+            json!([[[]]]),
+            json!({}),
+            json!({ "changeType": 7, "resourceData": { "id": "AAMk=" } }),
+            json!({ "changeType": "exploded", "resourceData": { "id": "AAMk=" } }),
+            json!({ "changeType": "updated" }),
+            json!({ "changeType": "updated", "resourceData": "text", "resource": ["a"] }),
+            json!({ "changeType": "updated", "resourceData": { "id": "../../me" } }),
+            json!({ "changeType": "updated", "resource": "Users/x/Messages/AAMk=" }),
+            json!({ "changeType": "updated", "resource": "Users('x')/messages('AAMk=')" }),
+            json!({ "lifecycleEvent": "retired" }),
+        ];
+        let mut items: Vec<Value> = bad.to_vec();
+        items.push(good);
+        let read = of(Value::Array(items));
+        let (last, others) = read.split_last().unwrap();
+        assert!(others.iter().all(|item| item.kind == NotificationKind::Unknown), "{others:?}");
+        assert!(
+            matches!(&last.kind, NotificationKind::Change(told) if told.change_type == ChangeType::Deleted)
+        );
+    }
+
+    #[test]
+    fn what_is_no_notification_is_refused() {
+        let not = |body: &str| parse(body.as_bytes()).unwrap_err();
+        for body in ["", "hello", "{\"value\":[", "\u{0}"] {
+            assert_eq!(not(body), InvalidNotificationBody::NotJson, "{body}");
+        }
+        for body in ["[]", "[[]]", "7", "{}", r#"{"value":null}"#, r#"{"value":{}}"#] {
+            assert_eq!(not(body), InvalidNotificationBody::NoNotifications, "{body}");
+        }
+        assert_eq!(not(&"[".repeat(100_000)), InvalidNotificationBody::NotJson);
+        let many = |count: usize| json!({ "value": vec![json!({}); count] }).to_string();
+        assert_eq!(
+            parse(many(MAX_NOTIFICATIONS).as_bytes()).unwrap().notifications.len(),
+            MAX_NOTIFICATIONS
+        );
+        assert_eq!(not(&many(MAX_NOTIFICATIONS + 1)), InvalidNotificationBody::TooMany);
+        assert_eq!(of(json!([])), []);
+    }
+
+    fn rich(change: impl Fn(&mut Value)) -> Notification {
+        let mut item = json!({
+            "changeType": "updated",
+            "resourceData": { "id": "AAMk=", "@odata.etag": "W/\"1\"" },
+            "encryptedContent": {
+                "data": "ZGF0YQ==", "dataSignature": "bWFj", "dataKey": "a2V5",
+                "encryptionCertificateId": "c-20261124",
+                "encryptionCertificateThumbprint": "unused",
+            },
+        });
+        change(&mut item);
+        of(json!([item])).remove(0)
+    }
+
+    fn content(item: &Notification) -> Option<&EncryptedContent> {
+        match &item.kind {
+            NotificationKind::Change(told) => told.encrypted_content.as_ref(),
+            NotificationKind::Lifecycle(_) | NotificationKind::Unknown => panic!("a change"),
+        }
+    }
+
+    #[test]
+    fn sealed_content_is_taken_as_it_came() {
+        let item = rich(|_| {});
+        let sealed = content(&item).unwrap();
+        assert_eq!((sealed.data.as_str(), sealed.data_key.as_str()), ("ZGF0YQ==", "a2V5"));
+        assert_eq!(
+            (sealed.data_signature.as_str(), sealed.certificate_id.as_str()),
+            ("bWFj", "c-20261124")
+        );
+        assert!(!format!("{item:?}").contains("ZGF0YQ"));
+    }
+
+    #[test]
+    fn odd_content_is_none_and_its_item_goes_on() {
+        let odd: [(&str, Value); 8] = [
+            ("data", json!("x".repeat(60_001))),
+            ("data", json!("not base64!")),
+            ("data", json!("")),
+            ("data", json!(["ZGF0YQ=="])),
+            ("dataKey", json!("x".repeat(1_401))),
+            ("dataSignature", Value::Null),
+            ("encryptionCertificateId", json!("../../secrets")),
+            ("encryptionCertificateId", json!(7)),
+        ];
+        for (name, value) in odd {
+            let item = rich(|item| item["encryptedContent"][name] = value.clone());
+            assert_eq!(content(&item), None, "{name}: {value}");
+        }
+        for odd in [json!(null), json!("text"), json!([]), json!({}), json!(1.5), json!(true)] {
+            assert_eq!(content(&rich(|item| item["encryptedContent"] = odd.clone())), None);
+        }
+    }
+
+    #[test]
+    fn validation_tokens_are_taken_if_they_are_texts_and_not_too_many() {
+        let tokens = |tokens: Value| {
+            let body = json!({ "value": [], "validationTokens": tokens }).to_string();
+            parse(body.as_bytes()).unwrap().validation_tokens.0
+        };
+        assert_eq!(tokens(json!(["a.b.c", 7, null, "", ["d"], "e.f.g"])), ["a.b.c", "e.f.g"]);
+        for none in [json!(null), json!("a.b.c"), json!({}), json!(1), json!([])] {
+            assert!(tokens(none).is_empty());
+        }
+        assert_eq!(
+            tokens(json!(vec!["t"; MAX_VALIDATION_TOKENS + 1])).len(),
+            MAX_VALIDATION_TOKENS
+        );
+        assert!(tokens(json!(["t".repeat(VALIDATION_TOKEN_MAX_BYTES + 1)])).is_empty());
+        let post = parse(br#"{"value":[],"validationTokens":["proof"]}"#).unwrap();
+        assert!(!format!("{post:?}").contains("proof"));
+    }
+
+    #[test]
+    fn escapes_are_read_and_of_two_members_of_one_name_the_last_counts() {
+        let body = br#"{"value":[{"changeType":"upd\u0061ted","resourceData":{"id":"AA","id":"AAMk\u003d"}}]}"#;
+        assert_eq!(parse(body).unwrap().notifications[0].kind, updated("AAMk="));
+    }
+
+    #[test]
+    fn the_client_state_is_not_shown() {
+        let items = of(json!([{ "clientState": "proof" }]));
+        assert_eq!(items[0].client_state.as_deref(), Some("proof"));
+        assert!(!format!("{items:?}").contains("proof"));
+    }
+}
