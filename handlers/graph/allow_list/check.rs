@@ -1,7 +1,7 @@
-//! The run-time guard: every request to Graph passes it, and what is not on its list does not leave.
+//! The run-time allow-list: it checks every request to Graph, and blocks what is not on it.
 //!
-//! It is an allow-list of whole requests: method, path, options and body. What it cannot place it
-//! refuses. It judges the request as it would go over the wire, not how it was made.
+//! It lists whole requests: method, path, options and body. It checks a request as it would be sent
+//! over the wire, not how it was made, so a mistake in the code that makes requests cannot get round it.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -27,12 +27,12 @@ pub const CALENDAR_READS: &[&str] = &[
     "/users/{id}/events/{id}",
 ];
 
-/// How often calendars were read, and how often something forbidden was stopped.
+/// How often calendars were read, and how often a forbidden request was blocked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct AllowListCounts {
     /// Requests that read a calendar or an event and were let through, those in batches included.
     pub calendar_reads: u64,
-    /// Requests that were stopped. Anything but 0 is a fault in this code.
+    /// Requests that were blocked. Anything but 0 is a bug in this code.
     pub blocked: u64,
 }
 
@@ -45,12 +45,12 @@ pub(in crate::graph) struct AllowList {
 }
 
 impl AllowList {
-    /// A guard for requests below `base_url`.
+    /// An allow-list for requests below `base`.
     pub(in crate::graph) fn new(base: Url) -> Self {
         Self { base, reads: AtomicU64::default(), blocked: AtomicU64::default() }
     }
 
-    /// How often it let pass and how often it stopped.
+    /// What was let through and what was blocked since the start.
     pub(in crate::graph) fn counts(&self) -> AllowListCounts {
         AllowListCounts {
             calendar_reads: self.reads.load(Ordering::Relaxed),
@@ -68,10 +68,8 @@ impl AllowList {
         Url::parse(&text).map_err(|_| Violation(Rule::Address))
     }
 
-    /// Lets a request pass and returns its address, exactly as it was judged.
-    ///
-    /// # Errors
-    /// [`Refusal`] with the rule it broke; it must not be sent then.
+    /// Returns the URL of a request that may be sent, exactly as it was checked; otherwise the rule
+    /// that it broke.
     pub(in crate::graph) fn check(
         &self,
         method: &http::Method,
@@ -89,7 +87,7 @@ impl AllowList {
             }
             Err(refusal) => {
                 self.blocked.fetch_add(1, Ordering::Relaxed);
-                tracing::error!(rule = %refusal.0, "a request to Graph was stopped");
+                tracing::error!(rule = %refusal.0, "the allow-list blocked a request to Graph");
                 Err(refusal)
             }
         }

@@ -5,17 +5,17 @@ use uuid::Uuid;
 
 /// A request was stopped before it left.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the guard stopped a request to Graph: {0}")]
+#[error("the allow-list blocked a request to Graph: {0}")]
 pub struct Violation(pub Rule);
 
 /// The rule that a request broke.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Rule {
     /// It leaves the Graph base address.
-    #[error("it leaves the base address")]
+    #[error("the address is outside Graph's base URL")]
     Address,
     /// Its method and path are none of those we make.
-    #[error("no such request is ours")]
+    #[error("the method and path are not on the list")]
     Unknown,
     /// It has an option that is not on the list, or one twice.
     #[error("an option is not on the list")]

@@ -47,12 +47,12 @@ pub struct CalendarViewPage {
 }
 
 impl TenantGraph {
-    /// Reads a page of the calendar from `caller_address` up to `until`: the first, or the one that `next`
+    /// Reads a page of the calendar between `from` and `until`: the first, or the one that `next`
     /// leads to. The subject is never asked for.
     ///
     /// # Errors
     /// [`GraphError`]; `Blocked` when a next link leaves Graph or has lost the chosen fields.
-    /// `UnreadableTime` when the page, or an event's id, makes no sense: a resync must not take a
+    /// `Unreadable` when the page, or an event's id, makes no sense: a resync must not take a
     /// missing event for a deleted one.
     pub async fn calendar_view(
         &self,

@@ -56,7 +56,7 @@ pub enum SkipReason {
 }
 
 impl CopySnapshot {
-    /// What `read` says, seen in `calendar` at `now`.
+    /// What `event` says, seen in the calendar of `owner` at `now`.
     ///
     /// # Errors
     /// [`SkipReason`] when it says nothing that may be acted on.

@@ -40,7 +40,7 @@ struct CalendarPermissionWire {
 }
 
 impl TenantGraph {
-    /// Who may do what in `tenant_of_due_row`'s default calendar. Permissions without an address (such as that
+    /// Who may do what in `owner`'s default calendar. Permissions without an address (such as that
     /// of the whole organisation) are left out.
     ///
     /// # Errors

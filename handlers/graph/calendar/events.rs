@@ -124,7 +124,7 @@ pub struct Event {
 /// What an event is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EventKind {
-    /// It stands alone.
+    /// A single appointment.
     SingleInstance,
     /// The series itself.
     SeriesMaster,
@@ -171,7 +171,7 @@ struct Attendee {
 }
 
 impl Event {
-    /// Which of `check_rooms` are invited, and the people beside them. The only way to the addresses.
+    /// Which of `rooms` are invited, and the people beside them. The only way to the addresses.
     pub fn match_rooms(&self, rooms: &[Room]) -> RoomMatch {
         let is_room = |address: &Personal| rooms.iter().any(|r| r.has_address(address.reveal()));
         let invited = |room: &Room| {
@@ -198,7 +198,7 @@ impl Event {
     /// [`super::TenantGraph::events`].
     ///
     /// # Errors
-    /// [`GraphError::UnreadableTime`], and [`GraphError::Blocked`] for a property that is none.
+    /// [`GraphError::Unreadable`], and [`GraphError::Blocked`] for a property that is none.
     pub fn from_resource_data(
         json: &[u8],
         add_in_property: Option<&str>,

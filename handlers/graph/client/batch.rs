@@ -31,7 +31,7 @@ struct BatchItemWire {
 pub(in crate::graph) const PAGES_MAX: usize = 50;
 
 impl TenantGraph {
-    /// The items of a short list, page after page, `quota` of them at the most.
+    /// The items of a short list, page after page, `most` of them at most.
     pub(in crate::graph) async fn list_all<T: DeserializeOwned>(
         &self,
         mut ask: GraphRequest,

@@ -8,7 +8,7 @@ use crate::{graph::allow_list::violation::Violation, identity::app_tokens::Token
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum GraphError {
     /// Somebody else's trouble that passes: try again later, without using up tries.
-    #[error("Graph is to be asked later ({cause})")]
+    #[error("retry later: {cause}")]
     Retry {
         /// The wait that Graph asked for, if it named one.
         after: Option<SignedDuration>,
@@ -17,17 +17,17 @@ pub enum GraphError {
     },
     /// The tenant gives us no token, or Graph refuses a fresh one: the tenant is disconnected.
     /// Stop working for it, tell somebody, keep the data for its retention.
-    #[error("the tenant refuses our identity")]
+    #[error("the tenant rejects our identity")]
     Disconnected,
     /// 403: the permission for this mailbox is missing. Only an
     /// administrator can help; do not take the event for gone.
-    #[error("Graph denies access")]
+    #[error("Graph denied access")]
     AccessDenied,
     /// The mailbox does not exist or has no calendar Graph can read. Not the event's end by itself.
-    #[error("the mailbox is gone")]
+    #[error("mailbox not found")]
     MailboxNotFound,
     /// Graph refuses the request as wrong: our own fault, counts as a try.
-    #[error("Graph refuses the request: {status} {code}")]
+    #[error("Graph rejected the request: {status} {code}")]
     Refused {
         /// The HTTP status.
         status: u16,
@@ -39,7 +39,7 @@ pub enum GraphError {
     Blocked(#[from] Violation),
     /// The answer could not be understood: our own fault, counts as a try. Never taken for "free"
     /// or "cancelled".
-    #[error("Graph's answer cannot be understood")]
+    #[error("Graph's response cannot be parsed")]
     Unreadable,
 }
 
@@ -53,19 +53,19 @@ pub enum RetryCause {
     #[error("unavailable, {0}")]
     Unavailable(u16),
     /// No answer came; for a write it is unknown whether it took effect.
-    #[error("no answer: {0}")]
+    #[error("no response: {0}")]
     NoResponse(&'static str),
     /// Entra or the managed identity gave no token for now.
-    #[error("no token for now")]
+    #[error("no token available for now")]
     NoToken,
     /// We have asked as much as we allow ourselves.
-    #[error("our own pace")]
+    #[error("our own rate limit")]
     RateLimited,
     /// This process has as many calls for this tenant in flight as one tenant may have.
-    #[error("the tenant has its share of the process")]
+    #[error("too many calls in flight for this tenant")]
     ConcurrencyLimit,
     /// Graph could not reach our webhook in time to validate a subscription.
-    #[error("the handshake with our own webhook failed")]
+    #[error("Graph could not validate our webhook")]
     WebhookValidation,
 }
 

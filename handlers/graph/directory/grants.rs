@@ -29,12 +29,12 @@ struct AppRoleClaims {
 }
 
 impl TenantGraph {
-    /// Looks at the `set_roles` in our own token. An app whose grants come only from Exchange has none
+    /// Reads the `roles` in our own token. An app whose grants come only from Exchange has none
     /// there, which is normal: both are false then. The token may be up to an hour old; see
     /// [`TenantGraph::discard_cached_token`].
     ///
     /// # Errors
-    /// [`GraphError`]: no token is to be had. `UnreadableTime` when Entra has changed how tokens look,
+    /// [`GraphError`]: no token is to be had. `Unreadable` when Entra has changed how tokens look,
     /// since what cannot be read must not be taken for "nothing is granted".
     pub async fn calendar_grants(&self) -> Result<CalendarGrants, GraphError> {
         let token = self.access_token().await?;

@@ -18,7 +18,7 @@ const ROOMS_MAX: usize = 1_000;
 pub struct Place {
     /// What it is called.
     pub name: String,
-    /// Its address, in lower case. [`TenantGraph::person`] finds its mailbox.
+    /// Its address, in lower case. [`TenantGraph::find_user`](crate::graph::TenantGraph::find_user) finds its mailbox.
     pub address: String,
     /// How many people it takes.
     pub capacity: Option<u32>,

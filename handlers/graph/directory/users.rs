@@ -76,7 +76,7 @@ impl FromStr for UsersNextLink {
 
 impl fmt::Debug for UsersNextLink {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("PeopleLink(..)")
+        f.write_str("UsersNextLink(..)")
     }
 }
 
@@ -170,7 +170,7 @@ impl TenantGraph {
     ///
     /// # Errors
     /// [`GraphError`]; `Blocked` when `next` leaves Graph or belongs to another list.
-    /// `UnreadableTime` when a page makes no sense: a missing person must not be taken for one who left.
+    /// `Unreadable` when a page makes no sense: a missing person must not be taken for one who left.
     pub async fn list_users(
         &self,
         group: Option<GroupId>,
@@ -383,7 +383,7 @@ mod tests {
         assert!(asked.starts_with(&format!("{members}?$top=999&$count=true&")), "{asked}");
         assert_eq!(trial.last_header("consistencylevel"), "eventual");
         let text = first.next.as_ref().unwrap().reveal().to_owned();
-        assert_eq!(format!("{:?}", first.next), "Some(PeopleLink(..))");
+        assert_eq!(format!("{:?}", first.next), "Some(UsersNextLink(..))");
         let second = trial.tenant.list_users(Some(STAFF), Some(text.parse().unwrap())).await;
         let last = vec![MailboxId(Uuid::from_u128(3))];
         assert_eq!(second, Ok(Some(UserIdPage { user_ids: last, next: None })));

@@ -30,7 +30,7 @@ const MAX_SIGNATURE: usize = 64;
 /// The longest validation token that is looked at, in bytes; they are below 2,000. Our own bound.
 const VALIDATION_TOKEN_MAX_BYTES: usize = 8_192;
 
-/// Reads the body of a POST. An item that makes no sense is [`NotificationKind::KeyUnknown`].
+/// Reads the body of a POST. An item that makes no sense is [`NotificationKind::Unknown`].
 ///
 /// # Errors
 /// [`InvalidNotificationBody`] when the body as a whole is none.

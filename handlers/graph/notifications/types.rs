@@ -52,7 +52,7 @@ pub struct Notification {
 impl fmt::Debug for Notification {
     /// Everything but the client state.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Item")
+        f.debug_struct("Notification")
             .field("subscription", &self.subscription)
             .field("tenant", &self.tenant)
             .field("kind", &self.kind)
@@ -113,9 +113,9 @@ pub enum InvalidNotificationBody {
     #[error("not JSON")]
     NotJson,
     /// Not an object with an array `value`.
-    #[error("no items")]
+    #[error("no notifications")]
     NoNotifications,
     /// More than [`MAX_NOTIFICATIONS`].
-    #[error("too many items")]
+    #[error("too many notifications")]
     TooMany,
 }

@@ -35,7 +35,7 @@ pub struct SubscriptionRenewal {
 }
 
 impl TenantGraph {
-    /// Prolongs a subscription (which also authorises it anew) and returns the end that Graph
+    /// Prolongs a subscription (which also authorises it again) and returns the end that Graph
     /// answers, whatever was asked; `Ok(None)` when there is no such subscription any more. One that
     /// brings content is given the certificate of `content` from now on.
     ///
@@ -51,7 +51,7 @@ impl TenantGraph {
     }
 
     /// Prolongs subscriptions: one PATCH for one, `$batch` for several (20 a call). The answers come
-    /// in the order asked, each as of [`TenantGraph::renew_subscriptions`]; each succeeds, waits or fails alone, and
+    /// in the order asked, each as of [`TenantGraph::renew`]; each succeeds, waits or fails alone, and
     /// those that our own pace does not allow yet are not sent.
     pub async fn renew_all(
         &self,

@@ -26,13 +26,13 @@ const CODE_MAX: usize = 64;
 pub enum TokenError {
     /// The tenant refuses our registration: it is not (or no longer) consented to there, or our
     /// federation is wrong. Entra's codes may change, so they are for people, not for decisions.
-    #[error("the tenant refuses a token: {code}")]
+    #[error("the tenant refused to issue a token: {code}")]
     Refused {
         /// The OAuth error code, e.g. `unauthorized_client`; `-` when there was none.
         code: String,
     },
     /// For now: Entra or the managed identity does not answer, or answers nonsense.
-    #[error("no token for now")]
+    #[error("no token available for now")]
     Unavailable {
         /// The wait that Entra asked for, if it named one.
         after: Option<SignedDuration>,
@@ -79,7 +79,7 @@ impl TokenEndpoint {
     }
 
     /// Posts `fields` to the endpoint of `tenant` (an id, or `organizations`) as the registration
-    /// `managed_identity_client_id`, for which the managed identity vouches. Answers the body of a 200.
+    /// `client_id`, for which the managed identity vouches. Answers the body of a 200.
     ///
     /// # Errors
     /// [`TokenError`].
@@ -92,7 +92,7 @@ impl TokenEndpoint {
         let scope = format!("{}/.default", self.cloud.token_exchange_audience);
         let assertion =
             self.assertion_credential.get_token(&[&scope], None).await.map_err(|error| {
-                tracing::warn!(kind = ?error.kind(), "the managed identity gives no token");
+                tracing::warn!(kind = ?error.kind(), "the managed identity did not issue a token");
                 TokenError::UNAVAILABLE
             })?;
         let form = form_urlencoded::Serializer::new(String::new())

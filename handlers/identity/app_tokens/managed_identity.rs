@@ -31,9 +31,9 @@ pub enum ManagedIdentityError {
     Refused(#[from] azure_core::Error),
 }
 
-/// The credential of the user-assigned identity with `managed_identity_client_id`, over the shared `azure_transport`. It
+/// The credential of the user-assigned identity with `client_id`, over the shared `transport`. It
 /// keeps tokens until shortly before they expire. `endpoint` says whether both variables that
-/// [`Source::Functions`] needs are set: the Azure crate reads them itself, and without them would
+/// [`CredentialSource::Functions`] needs are set: the Azure crate reads them itself, and without them would
 /// silently ask the metadata service, where a Functions app waits in vain.
 ///
 /// # Errors

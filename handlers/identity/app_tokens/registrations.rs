@@ -19,7 +19,7 @@ pub struct Cloud {
 }
 
 impl Cloud {
-    /// The address of `callback_path` (without a slash before it) at the authority.
+    /// The address of `path` (without a slash before it) at the authority.
     pub(crate) fn authority_url(&self, path: &str) -> Url {
         let mut url = self.authority.clone();
         url.set_path(&format!("{}/{path}", self.authority.path().trim_end_matches('/')));
@@ -72,7 +72,7 @@ pub struct SignInRegistration {
 }
 
 impl SignInRegistration {
-    /// The address of the page at `callback_path`, as it is registered with Entra.
+    /// The address of the page at `path`, as it is registered with Entra.
     pub(in crate::identity) fn page_url(&self, path: &str) -> String {
         format!("{}/{path}", self.base_url.as_str().trim_end_matches('/'))
     }

@@ -36,7 +36,7 @@ impl BearerToken {
 
 impl fmt::Debug for BearerToken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Token(..)")
+        f.write_str("BearerToken(..)")
     }
 }
 
@@ -188,7 +188,7 @@ mod tests {
         let trial = fixture();
         let token = trial.tokens.token(ACME, Registration::Scoped).await.unwrap();
         assert_eq!(token.secret(), "token-1");
-        assert_eq!(format!("{token:?}"), "Token(..)");
+        assert_eq!(format!("{token:?}"), "BearerToken(..)");
         assert_eq!(
             trial.managed_identity.requested_scopes(),
             ["api://AzureADTokenExchange/.default"]

@@ -63,7 +63,7 @@ impl SecretKey {
 
 impl fmt::Debug for SecretKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Key").field("id", &self.id).finish_non_exhaustive()
+        f.debug_struct("SecretKey").field("id", &self.id).finish_non_exhaustive()
     }
 }
 
@@ -119,7 +119,7 @@ impl KeySet {
         Ok(Self { current, others, created_at: made })
     }
 
-    /// What [`Keys::from_json`] reads.
+    /// What [`KeySet::from_json`] reads.
     ///
     /// # Errors
     /// [`InvalidKeySet`] is not to be expected.

@@ -62,7 +62,7 @@ pub enum TokenRejection {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum VerifyError {
     /// It proves nothing.
-    #[error("the token is refused: {0}")]
+    #[error("the token is invalid: {0}")]
     Refused(#[from] TokenRejection),
     /// It cannot be checked for now: answer 503.
     #[error(transparent)]

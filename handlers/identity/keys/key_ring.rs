@@ -82,7 +82,7 @@ impl KeyVaultKeys {
 impl KeySource for KeyVaultKeys {
     async fn load(&self) -> Result<KeySet, KeysUnavailable> {
         let unavailable = |error: azure_core::Error| {
-            tracing::warn!(secret = self.secret, kind = ?error.kind(), "Key Vault gives no keys");
+            tracing::warn!(secret = self.secret, kind = ?error.kind(), "Key Vault did not return the keys");
             KeysUnavailable
         };
         let answer = self.vault.get_secret(self.secret, None).await.map_err(unavailable)?;

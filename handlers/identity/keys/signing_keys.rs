@@ -47,7 +47,7 @@ pub struct PublishedKey {
 }
 
 impl PublishedKey {
-    /// Whether the key may sign for `issuer_url`, who is the issuer of `tenant`. A key for personal
+    /// Whether the key may sign for `issuer`, who is the issuer of `tenant`. A key for personal
     /// accounts must not vouch for an organisation.
     pub(in crate::identity) fn may_sign_for(&self, issuer: &str, tenant: &str) -> bool {
         let any = |published: &String| published.replace("{tenantid}", tenant) == issuer;
@@ -205,7 +205,7 @@ impl SigningKeys {
         let request = http::Request::builder().method(Method::GET).uri(self.jwks_url.as_str());
         let request = request.body(Bytes::new()).map_err(|_| SigningKeysUnavailable)?;
         let answer = self.http.send(request).await.map_err(|error| {
-            tracing::warn!(%error, "Entra's signing keys cannot be had");
+            tracing::warn!(%error, "Entra's signing keys could not be fetched");
             SigningKeysUnavailable
         })?;
         let set = serde_json::from_slice::<JwksWire>(answer.body());

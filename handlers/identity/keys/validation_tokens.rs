@@ -109,7 +109,7 @@ impl ValidationTokenVerifier {
                     vouched.undetermined += 1;
                 }
                 Err(VerifyError::Refused(reason)) => {
-                    tracing::warn!(%reason, "a validation token proves nothing");
+                    tracing::warn!(%reason, "a validation token is invalid");
                     vouched.rejected += 1;
                 }
             }

@@ -24,7 +24,7 @@ pub enum VaultWriteError {
     #[error("the vault refuses: our identity lacks the right to write")]
     Forbidden,
     /// It does not answer, or not as it should.
-    #[error("the vault does not take it for now")]
+    #[error("the vault cannot be written for now")]
     Unavailable,
 }
 
@@ -47,7 +47,7 @@ pub(in crate::identity) fn secret_client(
     SecretClient::new(vault, credential, Some(options))
 }
 
-/// Keeps `text`, JSON, as the secret `label`.
+/// Keeps `text`, JSON, as the secret `name`.
 ///
 /// # Errors
 /// [`VaultWriteError`].
@@ -70,7 +70,7 @@ pub(in crate::identity) async fn write_secret(
 /// Why the vault did not take a change.
 pub(in crate::identity) fn vault_write_error(error: &azure_core::Error) -> VaultWriteError {
     let status = error.http_status();
-    tracing::warn!(kind = ?error.kind(), "Key Vault does not take a change");
+    tracing::warn!(kind = ?error.kind(), "Key Vault rejected a write");
     match status {
         Some(StatusCode::Forbidden | StatusCode::Unauthorized) => VaultWriteError::Forbidden,
         Some(_) | None => VaultWriteError::Unavailable,

@@ -21,7 +21,7 @@ use crate::{
     identity::app_tokens::{Cloud, Registrations, SignInRegistration},
 };
 
-/// Where Entra sends the browser back to, below [`People::base_url`]. Registered as a redirect address
+/// Where Entra sends the browser back to, below [`SignInRegistration::base_url`]. Registered as a redirect address
 /// of both daemon registrations.
 pub const CONSENT_CALLBACK_PATH: &str = "consent/granted";
 
@@ -86,13 +86,13 @@ pub enum ConsentError {
         code: String,
     },
     /// The browser did not start this here, or it was finished before.
-    #[error("the answer is to no question of this browser")]
+    #[error("the state does not match this browser")]
     StateMismatch,
     /// It took longer than ten minutes.
     #[error("consent took too long")]
     Expired,
     /// Another tenant consented than the one that signed in, or none.
-    #[error("another tenant consented")]
+    #[error("a different tenant consented")]
     TenantMismatch,
 }
 
@@ -144,7 +144,7 @@ impl AdminConsent {
         )
     }
 
-    /// What came back. `open_pending` is what the browser's cookie holds; the caller forgets it whatever
+    /// What came back. `pending` is what the browser's cookie holds; the caller forgets it whatever
     /// the outcome. An error is looked at before all else: `admin_consent=True` comes with errors,
     /// too.
     ///

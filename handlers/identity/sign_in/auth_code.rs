@@ -44,7 +44,7 @@ pub enum ReturnTarget {
 }
 
 impl ReturnTarget {
-    /// Where Entra sends the browser back to, below [`People::base_url`]. Registered as redirect
+    /// Where Entra sends the browser back to, below [`SignInRegistration::base_url`]. Registered as redirect
     /// addresses of the registration.
     pub fn callback_path(self) -> &'static str {
         match self {
@@ -73,7 +73,9 @@ impl PendingSignIn {
 
 impl fmt::Debug for PendingSignIn {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Pending").field("back", &self.return_target).finish_non_exhaustive()
+        f.debug_struct("PendingSignIn")
+            .field("return_target", &self.return_target)
+            .finish_non_exhaustive()
     }
 }
 
@@ -133,16 +135,16 @@ pub enum SignInError {
         code: String,
     },
     /// The browser did not start this here, or it was finished before.
-    #[error("the answer is to no question of this browser")]
+    #[error("the state does not match this browser")]
     StateMismatch,
     /// It took longer than ten minutes.
     #[error("sign-in took too long")]
     Expired,
     /// Entra's token does not prove who it is.
-    #[error("the token is refused: {0}")]
+    #[error("the token is invalid: {0}")]
     InvalidToken(TokenRejection),
     /// For now: Entra or the managed identity does not answer.
-    #[error("nobody can sign in for now")]
+    #[error("sign-in is temporarily unavailable")]
     Unavailable,
 }
 
@@ -217,7 +219,7 @@ impl SignIn {
         (url, PendingSignIn { state, nonce, verifier, started, return_target })
     }
 
-    /// Who came back. `open_pending` is what the browser's cookie holds; the caller forgets it whatever
+    /// Who came back. `pending` is what the browser's cookie holds; the caller forgets it whatever
     /// the outcome, so that it is good for one answer.
     ///
     /// # Errors

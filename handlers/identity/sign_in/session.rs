@@ -91,7 +91,7 @@ impl Session {
 impl fmt::Debug for Session {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut shown = f.debug_struct("Session");
-        shown.field("signed_in", &self.signed_in).field("expires", &self.expires_at);
+        shown.field("signed_in", &self.signed_in).field("expires_at", &self.expires_at);
         shown.finish_non_exhaustive()
     }
 }
@@ -237,7 +237,7 @@ fn cipher_key(key: &SecretKey) -> cookie::Key {
     cookie::Key::derive_from(key.bytes())
 }
 
-/// The cookie `label` that a browser presents: the key it names, and what is sealed with it.
+/// The cookie `name` that a browser presents: the key it names, and what is sealed with it.
 fn read_cookie(name: &str, cookies: &HeaderMap) -> Option<(KeyId, String)> {
     let lines = cookies.get_all(header::COOKIE).into_iter().filter_map(|line| line.to_str().ok());
     let mut found = lines.flat_map(Cookie::split_parse).flatten().filter(|c| c.name() == name);

@@ -75,7 +75,7 @@ struct UserTokenClaims {
     nonce: Option<String>,
     name: Option<String>,
     preferred_username: Option<String>,
-    // `set_roles` are never read but to tell an app-only token: only the operators' registration has
+    // `roles` are never read but to tell an app-only token: only the operators' registration has
     // any, and a customer's administrator may hand out roles of the same names.
     roles: Option<serde::de::IgnoredAny>,
     #[serde(default)]

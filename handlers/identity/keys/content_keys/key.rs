@@ -46,7 +46,7 @@ impl fmt::Debug for ContentKey {
     /// Its name and age.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut shown = f.debug_struct("ContentKey");
-        shown.field("id", &self.id).field("made_at", &self.created_at).finish_non_exhaustive()
+        shown.field("id", &self.id).field("created_at", &self.created_at).finish_non_exhaustive()
     }
 }
 
@@ -59,16 +59,16 @@ pub struct InvalidContentKey;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum DecryptError {
     /// It was sealed for another key.
-    #[error("sealed for another key")]
+    #[error("encrypted for another key")]
     WrongKey,
     /// It has not the form of sealed content, or is too large.
-    #[error("not sealed content")]
+    #[error("not encrypted content")]
     Malformed,
     /// The key within cannot be had with ours, or is not one.
-    #[error("the key within cannot be opened")]
+    #[error("the data key cannot be decrypted")]
     InvalidDataKey,
     /// It is not as it was when it was sealed.
-    #[error("the signature does not fit")]
+    #[error("the data signature does not match")]
     InvalidSignature,
     /// It was signed, but makes no sense.
     #[error("the content cannot be decrypted")]
@@ -91,7 +91,7 @@ impl DecryptedContent {
 impl fmt::Debug for DecryptedContent {
     /// How large it is.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Opened").field("bytes", &self.length).finish()
+        f.debug_struct("DecryptedContent").field("bytes", &self.length).finish()
     }
 }
 

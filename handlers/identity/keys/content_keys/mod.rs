@@ -1,9 +1,9 @@
 //! The keys that Graph seals the content of events with: one secret each in the vault, so that one
 //! can be destroyed alone; private keys are held in memory only.
 //!
-//! Graph encrypts with the certificate that a subscription names; whoever opens it looks the key up
+//! Graph encrypts with the certificate that a subscription names; we look the key up
 //! by that name. Every renewal brings the newest certificate, so an old key has served its time a day
-//! after a new one is there (see `functions/dispatch_due/keys` for the whole reckoning).
+//! after a new one is there (see `jobs/dispatch_due/keys` for the whole reckoning).
 
 mod key;
 #[cfg(any(test, feature = "test-support"))]

@@ -31,7 +31,7 @@ const SECRET_MAX: usize = 25_000;
 
 /// No key could be made; the cryptography library says no more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("no content key can be made")]
+#[error("a content key could not be generated")]
 pub struct KeyGenerationError;
 
 /// A key that is not kept anywhere yet. It is wiped when dropped.
@@ -43,7 +43,7 @@ pub struct NewContentKey {
 
 impl fmt::Debug for NewContentKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("FreshContentKey").field("id", &self.id).finish_non_exhaustive()
+        f.debug_struct("NewContentKey").field("id", &self.id).finish_non_exhaustive()
     }
 }
 
@@ -77,7 +77,7 @@ impl NewContentKey {
         &self.id
     }
 
-    /// The same key, as of `created_at`.
+    /// The same key, as of `made_at`.
     ///
     /// # Errors
     /// [`InvalidContentKey`].
@@ -95,7 +95,7 @@ impl NewContentKey {
     }
 }
 
-/// Reads what [`NewContentKey::secret`] wrote, or an operator put there in the same form:
+/// Reads what [`NewContentKey::to_secret`] wrote, or an operator put there in the same form:
 /// `{"certificate":"<DER in base64>","private_key":"<PKCS #8, DER in base64>"}`.
 pub(in crate::identity) fn parse_secret(
     id: ContentKeyId,

@@ -69,7 +69,7 @@ impl KeyVaultContentKeys {
 impl ContentKeySource for KeyVaultContentKeys {
     async fn list(&self) -> Result<Vec<ContentKeyInfo>, KeysUnavailable> {
         let unavailable = |error: azure_core::Error| {
-            tracing::warn!(kind = ?error.kind(), "Key Vault does not list the content keys");
+            tracing::warn!(kind = ?error.kind(), "Key Vault did not list the content keys");
             KeysUnavailable
         };
         let pages = self.0.list_secret_properties(None).map_err(unavailable)?;
@@ -81,7 +81,7 @@ impl ContentKeySource for KeyVaultContentKeys {
     async fn load(&self, listed: &ContentKeyInfo) -> Result<Option<ContentKey>, KeysUnavailable> {
         let name = secret_name(&listed.id);
         let unavailable = |error: azure_core::Error| {
-            tracing::warn!(secret = name, kind = ?error.kind(), "Key Vault gives no content key");
+            tracing::warn!(secret = name, kind = ?error.kind(), "Key Vault did not return a content key");
             KeysUnavailable
         };
         let answer = RetryPolicy::WORKER.with_timeout(self.0.get_secret(&name, None)).await;

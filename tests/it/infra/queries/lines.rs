@@ -28,8 +28,11 @@ const ALWAYS: [&str; 7] =
 
 /// Messages that no story of this file brings about, as they need a program that is wrong or a token
 /// that is forged; they are held against the source alone.
-const FROM_THE_SOURCE: [&str; 3] =
-    ["a request to Graph was stopped", "a validation token proves nothing", "a token was refused"];
+const FROM_THE_SOURCE: [&str; 3] = [
+    "the allow-list blocked a request to Graph",
+    "a validation token is invalid",
+    "a token was refused",
+];
 
 /// Words in queries that are no message: where lines come from, and how answers are labelled.
 const LABELS: [&str; 9] =
