@@ -2,6 +2,8 @@
 
 use std::{sync::Arc, time::Duration};
 
+use backon::{ExponentialBuilder, Retryable};
+
 use crate::{
     base::rng::Rng,
     domain::{
@@ -15,10 +17,10 @@ use crate::{
     },
 };
 
-/// How often a lost race for a day is run again before the item waits its turn in the queue.
-const MAX_CONFLICT_RETRIES: u32 = 8;
-/// The longest pause after a lost race; the first is an eighth of it.
-const CONFLICT_BACKOFF: Duration = Duration::from_millis(400);
+/// How often a claim that lost a race for a day is repeated before the item waits in its queue.
+const MAX_CONFLICT_RETRIES: usize = 8;
+/// The shortest pause after a lost race, and the longest.
+const CONFLICT_BACKOFF: [Duration; 2] = [Duration::from_millis(25), Duration::from_millis(200)];
 
 /// Claims and releases intervals of rooms.
 #[derive(Clone)]
@@ -79,25 +81,28 @@ impl LedgerClaims {
     ///
     /// # Errors
     /// [`StoreError`]; after a lost answer the claim may stand, and a repeat finds it.
-    pub async fn claim(&self, mut free: FreeInterval) -> Result<ClaimResult, StoreError> {
+    pub async fn claim(&self, free: FreeInterval) -> Result<ClaimResult, StoreError> {
         let LedgerSlot { holder, interval } = free.slot;
-        for tries in 0.. {
-            if !free.needs_write {
-                return Ok(ClaimResult::Claimed);
-            }
-            match self.ledger.write(holder.tenant, holder.room, &free.days).await {
-                Ok(()) => return Ok(ClaimResult::Claimed),
-                Err(error) if error.is_conflict() && tries < MAX_CONFLICT_RETRIES => {
-                    self.back_off(tries).await
+        let mut found = Some(free);
+        let attempt = || {
+            let found = found.take();
+            async move {
+                let free = match found {
+                    Some(free) => free,
+                    None => match self.availability(holder, interval).await? {
+                        Availability::Free(free) => free,
+                        Availability::Taken(conflict) => {
+                            return Ok(ClaimResult::Conflict(conflict));
+                        }
+                    },
+                };
+                if free.needs_write {
+                    self.ledger.write(holder.tenant, holder.room, &free.days).await?;
                 }
-                Err(error) => return Err(error),
+                Ok(ClaimResult::Claimed)
             }
-            free = match self.availability(holder, interval).await? {
-                Availability::Free(free) => free,
-                Availability::Taken(conflict) => return Ok(ClaimResult::Conflict(conflict)),
-            };
-        }
-        Ok(ClaimResult::Claimed)
+        };
+        attempt.retry(self.backoff()).when(StoreError::is_conflict).await
     }
 
     /// Gives back every interval of `holder` on the days of `intervals`, but for the one it keeps.
@@ -116,7 +121,8 @@ impl LedgerClaims {
         dates.dedup();
         // One transaction holds 100 entities; several moves together may touch more days.
         for dates in dates.chunks(50) {
-            self.release_days(holder, dates, keep).await?;
+            let attempt = || self.release_days(holder, dates, keep);
+            attempt.retry(self.backoff()).when(StoreError::is_conflict).await?;
         }
         Ok(())
     }
@@ -127,31 +133,24 @@ impl LedgerClaims {
         dates: &[jiff::civil::Date],
         keep: Option<Interval>,
     ) -> Result<(), StoreError> {
-        for tries in 0.. {
-            let mut days = self.ledger.read(holder.tenant, holder.room, dates).await?;
-            days.retain_mut(|day| {
-                let before = day.day.clone();
-                day.day = before.clone().release(holder, keep);
-                day.day != before
-            });
-            if days.is_empty() {
-                return Ok(());
-            }
-            match self.ledger.write(holder.tenant, holder.room, &days).await {
-                Ok(()) => return Ok(()),
-                Err(error) if error.is_conflict() && tries < MAX_CONFLICT_RETRIES => {
-                    self.back_off(tries).await
-                }
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(())
+        let mut days = self.ledger.read(holder.tenant, holder.room, dates).await?;
+        days.retain_mut(|day| {
+            let before = day.day.clone();
+            day.day = before.clone().release(holder, keep);
+            day.day != before
+        });
+        self.ledger.write(holder.tenant, holder.room, &days).await
     }
 
-    async fn back_off(&self, tries: u32) {
-        let longest = CONFLICT_BACKOFF.as_millis() as u64 * u64::from(tries + 1)
-            / u64::from(MAX_CONFLICT_RETRIES);
-        tokio::time::sleep(Duration::from_millis(1 + self.rng.below(longest))).await;
+    /// Jitter from our own random numbers, so that a simulation can be replayed.
+    fn backoff(&self) -> ExponentialBuilder {
+        let [shortest, longest] = CONFLICT_BACKOFF;
+        ExponentialBuilder::new()
+            .with_min_delay(shortest)
+            .with_max_delay(longest)
+            .with_max_times(MAX_CONFLICT_RETRIES)
+            .with_jitter()
+            .with_jitter_seed(self.rng.next_u64())
     }
 }
 

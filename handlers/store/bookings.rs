@@ -23,6 +23,12 @@ impl Row for Booking {
     }
 }
 
+impl From<&BookingKey> for RowKey {
+    fn from(key: &BookingKey) -> Self {
+        row_key(key)
+    }
+}
+
 impl Bookings {
     /// The booking as it is, and its version.
     ///

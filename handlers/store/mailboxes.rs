@@ -185,6 +185,12 @@ impl Row for Mailbox {
     }
 }
 
+impl From<(TenantId, MailboxId)> for RowKey {
+    fn from((tenant, id): (TenantId, MailboxId)) -> Self {
+        row_key(tenant, id)
+    }
+}
+
 /// The table `Mailboxes`.
 pub type Mailboxes = TypedTable<Mailbox>;
 

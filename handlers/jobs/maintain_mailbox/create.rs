@@ -22,13 +22,14 @@ use crate::{
     identity::keys::client_state,
     jobs::runner::job::{Enqueue, JobError, JobResult},
     messages::MailboxTaskKind,
-    store::mailboxes::{Health, Mailbox, MailboxSubscription, PreviousNonce},
+    store::{
+        mailboxes::{Health, Mailbox, MailboxSubscription, PreviousNonce},
+        tables::Update,
+    },
 };
 
 /// When to try again after a conflict that was not resolved.
 const CONFLICT_RETRY: SignedDuration = SignedDuration::from_secs(60);
-/// How often a write that lost a race for the row is repeated in place.
-const MAX_CONFLICT_RETRIES: u32 = 8;
 /// How long notifications of the replaced subscription are still accepted: Graph retries for four
 /// hours (learn.microsoft.com/graph/change-notifications-delivery-webhooks, 2026-04-22).
 const NONCE_OVERLAP: SignedDuration = SignedDuration::from_hours(4);
@@ -352,33 +353,28 @@ impl MailboxWorker<'_> {
         read: VersionedMailbox,
         ours: impl Fn(&Mailbox) -> bool,
     ) -> Result<bool, JobError> {
-        let mut read = Some(read);
-        for _ in 0..MAX_CONFLICT_RETRIES {
-            let row = match read.take() {
-                Some(read) => Some(read),
-                None => self.read_again().await?,
-            };
-            let Some((mailbox, etag)) = row.filter(|(mailbox, _)| ours(mailbox)) else {
-                return Ok(false);
+        let key = (read.0.tenant, read.0.id);
+        let decide = |row: Option<Mailbox>| {
+            let Some(mailbox) = row.filter(|mailbox| ours(mailbox)) else {
+                return Update::Unchanged(None);
             };
             let earlier = mailbox.subscription.as_ref().map(|earlier| earlier.next_due_at);
             let polled = mailbox.polling.map(|polled| polled.next_due_at);
             let health = health_for(&subscription.id, &mailbox);
             let stored = Some(subscription.clone());
             let next = Mailbox { subscription: stored, polling: None, health, ..mailbox };
-            match self.deps.mailboxes.replace(&next, &etag).await {
-                Ok(_) => {
-                    self.remove_due_entry(polled).await?;
-                    let next = subscription.next_due_at;
-                    self.remove_due_entry(earlier.filter(|at| self.must_remove_entry(*at, next)))
-                        .await?;
-                    return Ok(true);
-                }
-                Err(error) if error.is_conflict() => {}
-                Err(error) => return Err(error.into()),
-            }
-        }
-        Err(retry("too many write conflicts"))
+            Update::Write(next, Some((earlier, polled)))
+        };
+        let written = self
+            .deps
+            .mailboxes
+            .update(key, Some(read), |row| std::future::ready(Ok::<_, JobError>(decide(row))));
+        let replaced = written.await?.ok_or_else(|| retry("too many write conflicts"))?;
+        let Some((earlier, polled)) = replaced else { return Ok(false) };
+        self.remove_due_entry(polled).await?;
+        let next = subscription.next_due_at;
+        self.remove_due_entry(earlier.filter(|at| self.must_remove_entry(*at, next))).await?;
+        Ok(true)
     }
 
     /// Whether the due entry of an earlier check is to be removed: not where it is also the next

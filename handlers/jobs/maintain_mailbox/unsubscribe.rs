@@ -14,15 +14,13 @@ use crate::{
     store::{
         appointments::AppointmentCopy,
         mailboxes::{BookingDisposition, Mailbox, MailboxKind, MailboxState},
-        tables::ETag,
+        tables::{ETag, Update},
     },
 };
 
 /// After so many attempts Graph's refusal to change an appointment is final.
 const MAX_REFUSED_ATTEMPTS: u32 = 2;
-/// How often a write that lost a race for a booking is repeated in place.
-const MAX_CONFLICT_RETRIES: u32 = 8;
-/// When to try again after that.
+/// When to try again after too many lost races for a booking.
 const CONFLICT_BACKOFF: SignedDuration = SignedDuration::from_secs(30);
 
 // === leave ===
@@ -135,10 +133,8 @@ impl MailboxWorker<'_> {
         copy: &AppointmentCopy,
         key: &BookingKey,
     ) -> Result<(), JobError> {
-        for _ in 0..MAX_CONFLICT_RETRIES {
-            let Some((mut booking, etag)) = self.deps.bookings.get(key).await? else {
-                return Ok(());
-            };
+        let cleared = self.deps.bookings.update(key, None, |booking| async {
+            let Some(mut booking) = booking else { return Ok(Update::Unchanged(())) };
             let now = self.now();
             if let Some(lease) = booking.publish_lease.filter(|_| booking.has_publish_lease(now)) {
                 // What is being written now would arrive after our removal.
@@ -146,15 +142,13 @@ impl MailboxWorker<'_> {
                 return Err(JobError::retry_after(rest, "a worker is publishing to Outlook"));
             }
             if booking.published.organizer.is_none() || !self.clear_property(copy, key).await? {
-                return Ok(());
+                return Ok(Update::Unchanged(()));
             }
             booking.published.organizer = None;
-            match self.deps.bookings.replace(&booking, &etag).await {
-                Err(error) if error.is_conflict() => {}
-                written => return Ok(written.map(drop)?),
-            }
-        }
-        Err(JobError::retry_after(CONFLICT_BACKOFF, "too many write conflicts"))
+            Ok(Update::Write(booking, ()))
+        });
+        let conflict = || JobError::retry_after(CONFLICT_BACKOFF, "too many write conflicts");
+        cleared.await?.ok_or_else(conflict)
     }
 
     /// Whether all was done that can be done; `false` while the tenant's access is lost, which may

@@ -5,8 +5,10 @@ pub(super) mod limits;
 mod port;
 mod properties;
 pub(super) mod typed;
+mod update;
 
 pub use port::{
     Continuation, ETag, KeyRange, Page, RowChange, RowKey, Table, TableError, TableRow, Tables,
 };
 pub use typed::{Row, TypedTable};
+pub use update::Update;

@@ -5,7 +5,7 @@
 
 use super::{
     consent_text::{TEXT_VERSION, require_current_text},
-    context::{MAX_CONFLICT_RETRIES, RequestContext},
+    context::RequestContext,
     error::{DenialReason, Error},
 };
 use crate::{
@@ -16,6 +16,7 @@ use crate::{
     messages::MailboxTaskKind,
     store::{
         mailboxes::{Consent, Mailbox, MailboxKind, MailboxState},
+        tables::Update,
         tenants::Tenant,
     },
 };
@@ -48,37 +49,29 @@ impl RequestContext<'_> {
     ) -> Result<AgreeOutcome, Error> {
         let (given_at, text_version) = (self.deps.clock.now(), TEXT_VERSION.to_owned());
         let consent = Consent { given_by: self.person, capacity, given_at, text_version };
-        for _ in 0..MAX_CONFLICT_RETRIES {
-            let found = self.deps.mailboxes.get(self.tenant, owner).await?;
-            let (row, etag) = found.map_or((None, None), |(row, etag)| (Some(row), Some(etag)));
+        let consent = &consent;
+        let written = self.deps.mailboxes.update((self.tenant, owner), None, |row| async move {
             if row.as_ref().is_some_and(|row| row.kind == MailboxKind::Room) {
-                return Err(DenialReason::RoomMailbox.into());
+                return Err(Error::from(DenialReason::RoomMailbox));
             }
             // Checked on the very row that is written: the owner may have withdrawn since the proof
             // was read and the mail was sent.
             if capacity == ConsentCapacity::Delegate && row.as_ref().is_some_and(has_withdrawn) {
                 return Err(DenialReason::OwnerWithdrew.into());
             }
-            let Some(new) = enrolled_row(self.tenant, owner, row.as_ref(), &consent) else {
+            let Some(new) = enrolled_row(self.tenant, owner, row.as_ref(), consent) else {
                 self.resend_subscribe(owner, row.as_ref()).await?;
-                return Ok(AgreeOutcome::AlreadyRecorded);
+                return Ok(Update::Unchanged(AgreeOutcome::AlreadyRecorded));
             };
-            self.register_agreement(owner, &consent).await?;
+            self.register_agreement(owner, consent).await?;
             self.put_recheck(owner).await?;
-            let written = match &etag {
-                Some(read) => self.deps.mailboxes.replace(&new, read).await,
-                None => self.deps.mailboxes.insert(&new).await,
-            };
-            match written {
-                Ok(_) => {
-                    self.enqueue_mailbox_task(owner, MailboxTaskKind::Subscribe).await?;
-                    return Ok(AgreeOutcome::Recorded);
-                }
-                Err(error) if error.is_conflict() => {}
-                Err(error) => return Err(error.into()),
-            }
+            Ok(Update::Write(new, AgreeOutcome::Recorded))
+        });
+        let outcome = written.await?.ok_or(Error::Conflict)?;
+        if matches!(outcome, AgreeOutcome::Recorded) {
+            self.enqueue_mailbox_task(owner, MailboxTaskKind::Subscribe).await?;
         }
-        Err(Error::Conflict)
+        Ok(outcome)
     }
 
     /// If the administrator changed the policy since `before` was read, the pass that applied it may

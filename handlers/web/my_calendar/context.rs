@@ -31,9 +31,6 @@ use crate::{
     web::layout::{PageContext, texts::fill},
 };
 
-/// How often a request retries the change of a mailbox's row that others change too.
-pub(super) const MAX_CONFLICT_RETRIES: u32 = 8;
-
 /// When a worker checks whether the task after a row's change was lost. Shorter than the time for
 /// which a worker leaves a subscription alone, so that the check costs one read.
 const RECHECK_DELAY: SignedDuration = SignedDuration::from_mins(5);

@@ -5,7 +5,7 @@
 use jiff::Timestamp;
 
 use super::{
-    context::{MAX_CONFLICT_RETRIES, RequestContext},
+    context::RequestContext,
     error::{DenialReason, Error},
 };
 use crate::{
@@ -16,7 +16,10 @@ use crate::{
         tenancy::{ConsentMode, TenantState},
     },
     messages::MailboxTaskKind,
-    store::mailboxes::{BookingDisposition, Mailbox, MailboxKind, MailboxState},
+    store::{
+        mailboxes::{BookingDisposition, Mailbox, MailboxKind, MailboxState},
+        tables::Update,
+    },
 };
 
 /// How a withdrawal ended.
@@ -54,41 +57,34 @@ impl RequestContext<'_> {
             return Err(DenialReason::TenantLeaving.into());
         }
         let now = self.deps.clock.now();
-        for _ in 0..MAX_CONFLICT_RETRIES {
-            let found = self.deps.mailboxes.get(self.tenant, self.person).await?;
-            let (row, etag) = found.map_or((None, None), |(row, etag)| (Some(row), Some(etag)));
+        let mode = tenant.policy.consent;
+        let decide = |row: Option<Mailbox>| async move {
             let new = match &row {
                 Some(row) if row.kind == MailboxKind::Room => {
-                    return Err(DenialReason::RoomMailbox.into());
+                    return Err(Error::from(DenialReason::RoomMailbox));
                 }
                 Some(row) => withdrawn_row(row, state),
                 // The organisation would enrol this person: the row prevents it.
-                None if tenant.policy.consent == ConsentMode::Organisation => {
+                None if mode == ConsentMode::Organisation => {
                     Some(preemptive_row(self.tenant, self.person, state))
                 }
-                None => return Ok(WithdrawOutcome::NothingStored),
+                None => return Ok(Update::Unchanged((WithdrawOutcome::NothingStored, None))),
             };
             let Some(new) = new else {
                 let task = task_for(row.map_or(state, |row| row.state));
-                self.enqueue_mailbox_task(self.person, task).await?;
-                return Ok(WithdrawOutcome::AlreadyRecorded);
+                return Ok(Update::Unchanged((WithdrawOutcome::AlreadyRecorded, Some(task))));
             };
             self.register_withdrawal(now, new.state).await?;
             self.put_recheck(self.person).await?;
-            let written = match &etag {
-                Some(read) => self.deps.mailboxes.replace(&new, read).await,
-                None => self.deps.mailboxes.insert(&new).await,
-            };
-            match written {
-                Ok(_) => {
-                    self.enqueue_mailbox_task(self.person, task_for(new.state)).await?;
-                    return Ok(WithdrawOutcome::Recorded);
-                }
-                Err(error) if error.is_conflict() => {}
-                Err(error) => return Err(error.into()),
-            }
+            let task = task_for(new.state);
+            Ok(Update::Write(new, (WithdrawOutcome::Recorded, Some(task))))
+        };
+        let written = self.deps.mailboxes.update((self.tenant, self.person), None, decide).await?;
+        let (outcome, task) = written.ok_or(Error::Conflict)?;
+        if let Some(task) = task {
+            self.enqueue_mailbox_task(self.person, task).await?;
         }
-        Err(Error::Conflict)
+        Ok(outcome)
     }
 
     async fn register_withdrawal(&self, at: Timestamp, state: MailboxState) -> Result<(), Error> {
