@@ -1,4 +1,4 @@
-//! `AuditTexts`: every call to Graph and to a booking system, never its data. A partition is a tenant, a
+//! `Audit`: every call to Graph and to a booking system, never its data. A partition is a tenant, a
 //! UTC day and one of 16 shards; a row is a UUIDv7, so that a partition is in order of time.
 
 use std::{collections::BTreeMap, sync::Arc};

@@ -1,4 +1,4 @@
-//! The ledger in the table `RoomsTexts`: a partition a room, a row a UTC day, with all that is taken.
+//! The ledger in the table `Rooms`: a partition a room, a row a UTC day, with all that is taken.
 //!
 //! A day is changed under its ETag, and all days of a booking in one transaction: an atomic check
 //! for conflicts without a lock. A day on which nothing is taken has no row.

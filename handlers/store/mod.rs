@@ -1,22 +1,22 @@
-//! The store: one file a table, over the port in [`table_faults`].
+//! The store: one file a table, over the port in [`tables`].
 //!
 //! | table | files | rows |
 //! |---|---|---|
-//! | `Tenants` | [`used_by_tenant`] | one a tenant: state and policy |
+//! | `Tenants` | [`tenants`] | one a tenant: state and policy |
 //! | `Mailboxes` | [`mailboxes`] | one a mailbox: consent, subscription, nonces |
 //! | `Appointments` | [`appointments`] | one a copy of an appointment: where its bookings are |
 //! | `Bookings` | [`bookings`] | one an appointment and room: the only one with meeting content |
-//! | `RoomsTexts` | [`check_rooms`], [`ledger_entries`] | one a managed room, and one a room and UTC day |
-//! | `Due` | [`due`] | one for each thing that must be looked at at some instant |
+//! | `Rooms` | [`rooms`], [`ledger`] | one a managed room, and one a room and UTC day |
+//! | `Due` | [`due`] | one for each thing that must be processed at some instant |
 //! | `Failures` | [`failures`] | one for each thing that failed and stopped |
-//! | `AuditTexts` | [`write_audit`] | one for each call to Graph or a booking system |
-//! | `RegisterTexts` | [`register`] | one for each decision: consent, withdrawal, changed policy; a copy for who decides about others |
+//! | `Audit` | [`audit`] | one for each call to Graph or a booking system |
+//! | `Register` | [`register`] | one for each decision: consent, withdrawal, changed policy; a copy for the person who decides about others |
 //!
 //! [`tenant_data`] finds a tenant's rows in all of them by their keys, to delete them.
 //!
-//! Each maps domain types to flat rows and back: a scalar is a property of its own, an enum with
-//! data is JSON text in one property. A row that cannot be understood is an error, never skipped;
-//! [`due`] alone skips it, because everything else that is due would wait behind it.
+//! A row is a domain or store type that derives serde; `tables/properties.rs` says how its fields become
+//! properties. A row that cannot be parsed is an error, never skipped; [`due`] alone skips it, because
+//! everything else that is due would wait behind it.
 
 pub mod appointments;
 pub mod audit;

@@ -1,4 +1,4 @@
-//! `RegisterTexts`: what people decided, as evidence. A partition is a person, or the tenant as a whole:
+//! `Register`: what people decided, as evidence. A partition is a person, or the tenant as a whole:
 //! all that a person is shown is one partition, and a tenant's register is one range of them.
 //!
 //! A row is the instant, the kind, a digest of everything that was decided, and whom it is about: a
@@ -20,7 +20,7 @@ use crate::domain::{
     keys::Digest,
 };
 
-/// The table `RegisterTexts`.
+/// The table `Register`.
 #[derive(Debug, Clone)]
 pub struct Register {
     table: TypedTable<Decision>,

@@ -1,4 +1,4 @@
-//! The room map in the table `RoomsTexts`: which rooms a tenant has let Roombridge manage.
+//! The room map in the table `Rooms`: which rooms a tenant has let Roombridge manage.
 //!
 //! The whole map of a tenant is one partition, `{tenant}_map`, with a row a room. This departs from
 //! a row in each room's own partition beside its days: the map is asked for with every appointment,

@@ -27,10 +27,10 @@ pub struct AzureTables {
 
 impl AzureTables {
     /// The tables of the account whose table service is at `url`, with tokens of `credential`,
-    /// over the shared `azure_transport`. No call takes longer than `retry_policy`, retries included.
+    /// over the shared `transport`. No call takes longer than `retry_policy`, retries included.
     ///
     /// A write that was retried can be answered as if somebody else had been first (see
-    /// [`table_service`]): after [`TableError::AlreadyExists`], [`TableError::Changed`] or
+    /// [`table_service`]): after [`TableError::AlreadyExists`], [`TableError::ETagMismatch`] or
     /// [`TableError::NotFound`] read the row before concluding anything.
     ///
     /// # Errors
@@ -50,7 +50,7 @@ impl AzureTables {
     /// deployment creates them.
     ///
     /// # Errors
-    /// [`TableError::SigningKeysUnavailable`] or [`TableError::Refused`].
+    /// [`TableError::Unavailable`] or [`TableError::Refused`].
     pub async fn create_all(&self) -> Result<(), TableError> {
         for table in Table::ALL {
             self.execute(self.service.create_table(table.name())).await?;

@@ -82,7 +82,7 @@ impl RowKey {
 ///
 /// Values are strings, booleans and numbers; a number that does not fit 32 bits must be a string,
 /// and a double without a fraction comes back as a whole number. Names are ASCII identifiers. How
-/// much a row may hold stands in `store/limits.rs`.
+/// much a row may hold is in `store/tables/limits.rs`.
 #[derive(Clone, PartialEq)]
 pub struct TableRow {
     /// The row's keys.
@@ -192,7 +192,7 @@ pub trait Tables: Send + Sync {
     /// Reads one row; `None` when it is not there.
     ///
     /// # Errors
-    /// [`TableError::SigningKeysUnavailable`] or [`TableError::Refused`].
+    /// [`TableError::Unavailable`] or [`TableError::Refused`].
     async fn get(&self, table: Table, key: &RowKey)
     -> Result<Option<(TableRow, ETag)>, TableError>;
 
@@ -206,7 +206,7 @@ pub trait Tables: Send + Sync {
     /// Lists rows in key order, at most `limit` (up to 1,000) a page.
     ///
     /// # Errors
-    /// [`TableError::SigningKeysUnavailable`] or [`TableError::Refused`].
+    /// [`TableError::Unavailable`] or [`TableError::Refused`].
     async fn scan(
         &self,
         table: Table,
