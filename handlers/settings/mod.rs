@@ -242,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn all_mistakes_are_told_at_once_and_no_value_is_repeated() {
+    fn all_mistakes_are_reported_at_once_and_no_value_is_repeated() {
         let InvalidSettings(mistakes) = with(&[
             ("FUNCTIONS_CUSTOMHANDLER_PORT", Some("soon")),
             ("ROOMBRIDGE_QUEUE_URL", None),

@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn an_old_copys_end_told_late_does_not_end_the_new_one() {
+    fn an_old_copys_end_reported_late_does_not_end_the_new_one() {
         let copies = Copies::default()
             .observe(CopyRole::Room, at("R1"), true, Observation::WithRoom(facts(9)))
             .observe(CopyRole::Room, at("R2"), true, Observation::WithRoom(facts(10)))

@@ -1,5 +1,5 @@
 //! The guard's rules for the directory: who is who, which rooms there are, who may act for whom;
-//! and for the one mail that goes out.
+//! and for the one mail that is sent.
 
 use serde_json::Value;
 

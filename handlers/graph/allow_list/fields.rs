@@ -96,7 +96,7 @@ pub const USER_IDS: &[&str] = &["id"];
 /// One person, or one room's mailbox, looked up by id, sign-in name or mail address.
 ///
 /// - `id`: what we know this person by.
-/// - `displayName`: shown to whoever asked, so that the right person is meant.
+/// - `displayName`: shown to the person who asked, so that the right person is meant.
 /// - `mail`, `userPrincipalName`: to match a delegate, and to tell whether an address is theirs.
 pub const USER: &[&str] = &["id", "displayName", "mail", "userPrincipalName"];
 
@@ -215,7 +215,7 @@ pub(in crate::graph) fn ical_uid_filter(uid: &str) -> String {
     format!("{FILTER}={}", percent_encode(&format!("{ICAL_UID_FILTER_PREFIX}{}", quote(uid))))
 }
 
-/// The options that find whoever has this mail address in the directory.
+/// The options that find the owner of this mail address in the directory.
 pub(in crate::graph) fn mail_filter(address: &str) -> String {
     format!(
         "{FILTER}={}&$top={LOOKUP_TOP}",

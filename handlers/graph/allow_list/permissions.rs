@@ -1,7 +1,7 @@
 //! THE list of permissions that Roombridge asks for, in words for administrators. The consent page
 //! shows it, and what sets the registrations up is made from it.
 //!
-//! A permission stands here only because a request needs it: a test below holds each one against
+//! A permission is listed only because a request needs it: a test below holds each one against
 //! the guard, and every request template against this list.
 
 use uuid::{Uuid, uuid};
@@ -364,7 +364,7 @@ mod tests {
     }
 
     #[test]
-    fn each_stands_here_once_and_says_everything() {
+    fn each_is_listed_once_and_says_everything() {
         let ids: BTreeSet<Uuid> = PERMISSIONS.iter().map(|permission| permission.id).collect();
         assert_eq!(ids.len(), PERMISSIONS.len());
         let words = PERMISSIONS.iter().map(|p| [p.needed_for, p.reaches, p.never]);

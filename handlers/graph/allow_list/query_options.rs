@@ -90,7 +90,7 @@ impl GraphQueryOptions {
     }
 }
 
-/// How a read of the directory goes on beside its fields.
+/// The options that a read of the directory may have beside its fields.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(in crate::graph) enum PagingRule {
     /// It does not: it is one object.
@@ -135,7 +135,7 @@ impl GraphQueryOptions {
     }
 
     /// A look-up in the directory: exactly the fields of `list` of the one that has an address, in
-    /// the one form we write. It goes on to no other page.
+    /// the one form we write. It has no next page.
     pub(in crate::graph) fn check_directory_lookup(
         &self,
         list: &[&str],

@@ -138,7 +138,7 @@ impl CopySnapshot {
         change_digest(first.map(|(_, interval)| (*interval, self.people, self.private)), &rooms)
     }
 
-    /// The glance of a copy that is known of and not read (any more); like none that was read.
+    /// The digest of a copy that is known and not read (any more); it equals none of a copy that was read.
     pub fn never_read() -> Digest {
         Digest(0)
     }

@@ -139,14 +139,14 @@ pub enum EventKind {
 pub enum EventTime {
     /// Between two instants.
     Timed(Interval),
-    /// All day, in the zone of whoever asks.
+    /// All day, in the time zone of the reader.
     AllDay {
         /// The first day.
         first: Date,
         /// The day after the last.
         until: Date,
     },
-    /// No time can be made of what was told: a zone without an IANA name, an end that is not after
+    /// What Graph said is no time: a zone without an IANA name, an end that is not after
     /// the start, an all-day event that does not begin at midnight.
     Unreadable,
 }

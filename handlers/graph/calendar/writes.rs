@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_event_that_is_gone_is_told_apart_from_a_mailbox_that_is() {
+    async fn a_deleted_event_is_distinguished_from_a_deleted_mailbox() {
         let trial = GraphFixture::new();
         let error = |code: &str| json!({ "error": { "code": code } });
         trial
@@ -177,8 +177,8 @@ mod tests {
             .http
             .respond(200, &json!({ "subject": "Merger", "type": 7, "attendees": "not a list" }));
         let property = PropertyId::outcome(crate::domain::ids::RoomId(Uuid::from_u128(2)));
-        let told = trial.tenant.set_property(ANN, &event_id("A"), &property, "booked").await;
-        assert_eq!(told, Ok(WriteResult::Applied));
+        let written = trial.tenant.set_property(ANN, &event_id("A"), &property, "booked").await;
+        assert_eq!(written, Ok(WriteResult::Applied));
         assert!(trial.last_header("prefer").ends_with(r#"="UTC", return=minimal"#));
         assert!(trial.sent_requests()[0].ends_with("/events/A"));
         let written = &trial.last_body()[fields::EXTENDED_PROPERTIES][0];
@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn clearing_leaves_nothing_of_what_was_told() {
+    async fn clearing_leaves_nothing_of_what_was_published() {
         let trial = GraphFixture::new();
         trial
             .http
@@ -218,8 +218,8 @@ mod tests {
     async fn a_property_that_is_not_ours_is_not_written() {
         let trial = GraphFixture::new();
         let foreign = "String {11111111-2222-3333-4444-555555555555} Name Room".parse().unwrap();
-        let told = trial.tenant.set_property(ANN, &event_id("A"), &foreign, "x").await;
-        assert_eq!(told, Err(GraphError::Blocked(Violation(Rule::Property))));
+        let written = trial.tenant.set_property(ANN, &event_id("A"), &foreign, "x").await;
+        assert_eq!(written, Err(GraphError::Blocked(Violation(Rule::Property))));
         assert!(trial.sent_requests().is_empty());
         assert_eq!(trial.graph.counts().blocked, 1);
     }

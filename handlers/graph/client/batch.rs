@@ -160,7 +160,7 @@ impl TenantGraph {
             },
         });
         if let Some(body) = &ask.body {
-            // Whoever sends a body in a batch says what it is
+            // A request with a body in a batch names its type
             // (learn.microsoft.com/graph/json-batching, 2025-02-21).
             inner["headers"]["Content-Type"] = json!("application/json");
             inner["body"] = body.clone();

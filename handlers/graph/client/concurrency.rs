@@ -231,7 +231,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn whoever_waited_for_a_place_sees_that_the_mailbox_closed_meanwhile() {
+    async fn a_request_that_waited_for_a_place_sees_that_the_mailbox_closed_meanwhile() {
         let limiter = ConcurrencyLimiter::default();
         let four = limiter.acquire(TENANT, &[ONE; 4], noon).await.ok().unwrap();
         let mut fifth = Box::pin(limiter.acquire(TENANT, &[ONE], noon));

@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_waits_as_long_as_told_passes_and_other_tenants_are_not_kept() {
+    fn a_request_that_waits_as_long_as_asked_passes_and_other_tenants_are_not_kept() {
         let clock = ManualClock::new(Timestamp::UNIX_EPOCH);
         let pace = SubscriptionRateLimiter::new(Arc::new(clock.clone()));
         while pace.check(tenant(1), &patch()).is_ok() {}

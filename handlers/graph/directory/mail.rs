@@ -88,7 +88,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_sender_that_is_not_ours_and_an_address_that_is_none_are_told_apart() {
+    async fn a_sender_that_is_not_ours_and_an_address_that_is_none_are_distinguished() {
         let trial = GraphFixture::new();
         trial.http.respond(403, &json!({ "error": { "code": "ErrorAccessDenied" } }));
         let send = async |to: &str| trial.tenant.send_mail(ANN, &Personal::new(to), &mail()).await;

@@ -33,7 +33,7 @@ pub struct Place {
 pub enum BookingType {
     /// It can.
     Standard,
-    /// It is there for whoever comes first, and cannot be booked.
+    /// It is taken by the first who comes, and cannot be booked.
     Reserved,
     /// Graph does not say, or says something new.
     Unknown,
@@ -113,7 +113,7 @@ mod tests {
         let bare =
             json!({ "displayName": " ", "emailAddress": "Bare@contoso.test", "capacity": -1 });
         let reserved = json!({ "emailAddress": "r@contoso.test", "bookingType": "reserved" });
-        let nameless = json!({ "displayName": "A shelf", "emailAddress": null });
+        let nameless = json!({ "displayName": "A desk", "emailAddress": null });
         trial.http.respond(200, &page(&[room(1), bare, nameless], true));
         trial.http.respond(200, &page(&[reserved], false));
         let places = trial.tenant.list_rooms().await.unwrap();

@@ -37,7 +37,7 @@ const LINK_MAX: usize = 8_192;
 /// Leads to the next page of the same list of people.
 ///
 /// It is opaque and not free of personal data: the skip token in the directory's links has been
-/// seen to hold the sign-in name of the page's last person. So it is not shown, and whoever stores
+/// seen to hold the sign-in name of the page's last person. So it is not shown, and a caller that stores
 /// or sends its text seals it first. It is judged by the guard when it is followed.
 #[derive(Clone, PartialEq, Eq)]
 pub struct UsersNextLink(String);
@@ -48,7 +48,7 @@ impl UsersNextLink {
         &self.0
     }
 
-    /// Whether it goes on with the list of `group`, or of everybody.
+    /// Whether it continues the list of `group`, or of everybody.
     fn continues_list_of(&self, group: Option<GroupId>) -> bool {
         let url = Url::parse(&self.0);
         // Links may be written with more percent signs than they need.
@@ -405,7 +405,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_group_that_does_not_exist_is_told_apart_from_an_empty_one() {
+    async fn a_group_that_does_not_exist_is_distinguished_from_an_empty_one() {
         let trial = GraphFixture::new();
         trial
             .http

@@ -246,10 +246,10 @@ mod tests {
     }
 
     fn updated(event: &str) -> NotificationKind {
-        told(event, None)
+        change(event, None)
     }
 
-    fn told(event: &str, etag: Option<&str>) -> NotificationKind {
+    fn change(event: &str, etag: Option<&str>) -> NotificationKind {
         let (event, version) = (event.parse().unwrap(), etag.map(Digest::of_etag));
         NotificationKind::Change(ChangeNotification {
             change_type: ChangeType::Updated,
@@ -272,7 +272,7 @@ mod tests {
         assert_eq!(items[0].client_state.as_deref(), Some("secretClientValue"));
         let etag = "W/\"CQAAABYAAADkrWGo7bouTKlsgTZMr9KwAAAUWRHf\"";
         let event = "AAMkAGUwNjQ4ZjIxLTQ3Y2YtNDViMi1iZjc4LTMA=";
-        assert_eq!(items[0].kind, told(event, Some(etag)));
+        assert_eq!(items[0].kind, change(event, Some(etag)));
     }
 
     #[test]
@@ -326,7 +326,7 @@ mod tests {
         let (last, others) = read.split_last().unwrap();
         assert!(others.iter().all(|item| item.kind == NotificationKind::Unknown), "{others:?}");
         assert!(
-            matches!(&last.kind, NotificationKind::Change(told) if told.change_type == ChangeType::Deleted)
+            matches!(&last.kind, NotificationKind::Change(change) if change.change_type == ChangeType::Deleted)
         );
     }
 
@@ -365,7 +365,7 @@ mod tests {
 
     fn content(item: &Notification) -> Option<&EncryptedContent> {
         match &item.kind {
-            NotificationKind::Change(told) => told.encrypted_content.as_ref(),
+            NotificationKind::Change(change) => change.encrypted_content.as_ref(),
             NotificationKind::Lifecycle(_) | NotificationKind::Unknown => panic!("a change"),
         }
     }
@@ -383,7 +383,7 @@ mod tests {
     }
 
     #[test]
-    fn odd_content_is_none_and_its_item_goes_on() {
+    fn odd_content_is_none_and_its_item_remains() {
         let odd: [(&str, Value); 8] = [
             ("data", json!("x".repeat(60_001))),
             ("data", json!("not base64!")),

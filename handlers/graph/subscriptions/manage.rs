@@ -294,7 +294,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn each_refusal_of_an_order_is_told_apart() {
+    async fn each_refusal_of_an_order_is_distinguished() {
         let trial = GraphFixture::new();
         let there = format!("Subscription Id <{ID}> already exists for the requested combination");
         let wait = |cause| Err(GraphError::Retry { after: None, cause });

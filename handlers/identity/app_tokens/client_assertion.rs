@@ -1,5 +1,5 @@
 //! The token endpoint, asked without a secret: the managed identity vouches for an app registration
-//! with a token of its own, which stands where a client secret would.
+//! with a token of its own, which replaces a client secret.
 //!
 //! learn.microsoft.com/entra/workload-id/workload-identity-federation-config-app-trust-managed-identity,
 //! 2024-12-03; /entra/identity-platform/v2-oauth2-client-creds-grant-flow, 2023-02.

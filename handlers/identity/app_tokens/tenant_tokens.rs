@@ -69,7 +69,7 @@ impl TenantTokens {
         Self(Arc::new(TenantTokensInner { endpoint, registrations, slots: Mutex::default() }))
     }
 
-    /// The tenant's token: from the cache, or fetched. Whoever asks while it is being fetched waits
+    /// The tenant's token: from the cache, or fetched. A caller that asks while it is being fetched waits
     /// for that one.
     ///
     /// # Errors

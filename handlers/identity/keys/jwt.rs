@@ -1,4 +1,4 @@
-//! What every signed token is checked for, whoever it is about: form, algorithm, key, time.
+//! What every signed token is checked for, for people and apps alike: form, algorithm, key, time.
 
 use jiff::{SignedDuration, Timestamp};
 use jsonwebtoken::{Algorithm, Validation, errors::ErrorKind};
@@ -47,7 +47,7 @@ pub enum TokenRejection {
     /// It does not answer the question that was asked.
     #[error("nonce")]
     Nonce,
-    /// It stands for an app, not for a person.
+    /// It represents an app, not for a person.
     #[error("app-only")]
     AppOnly,
     /// It does not allow our API.

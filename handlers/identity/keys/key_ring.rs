@@ -170,7 +170,7 @@ impl KeyRing {
         Self(VaultCache::new(KeySetLoader(source), clock))
     }
 
-    /// The keys: those held, loaded anew after an hour while they serve on.
+    /// The keys: those held, loaded again after an hour while they serve on.
     ///
     /// # Errors
     /// [`KeysUnavailable`] when they could never be loaded.
@@ -178,7 +178,7 @@ impl KeyRing {
         self.0.get().await
     }
 
-    /// The keys after a client state or a cookie named `id`, which [`KeyRing::keys`] did not know: loaded anew,
+    /// The keys after a client state or a cookie named `id`, which [`KeyRing::keys`] did not know: loaded again,
     /// at most every 30 s (every 2 s while there are no keys at all). If `id` is still not among
     /// them, it is not ours.
     ///

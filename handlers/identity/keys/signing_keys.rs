@@ -1,4 +1,4 @@
-//! The keys that Entra signs tokens with, as it publishes them: kept for a day, and loaded anew when
+//! The keys that Entra signs tokens with, as it publishes them: kept for a day, and loaded again when
 //! a token names one that is not among them.
 //!
 //! learn.microsoft.com/entra/identity-platform/signing-key-rollover, 2024-03; /access-tokens, 2025-01.
@@ -42,7 +42,7 @@ pub struct SigningKeysUnavailable;
 #[derive(Clone)]
 pub struct PublishedKey {
     pub(in crate::identity) key: DecodingKey,
-    /// Whose tokens it may sign; `{tenantid}` stands for any tenant.
+    /// Whose tokens it may sign; `{tenantid}` means any tenant.
     issuer: Option<String>,
 }
 
@@ -188,7 +188,7 @@ impl SigningKeys {
             if held.last_failure.is_some_and(|failed| now.duration_since(failed) < FAILED_PAUSE) {
                 return Err(SigningKeysUnavailable);
             }
-            // So it stands until the keys are here: whoever gives up waiting leaves it so.
+            // It stays so until the keys are here: a caller that gives up waiting leaves it so.
             held.last_failure = Some(now);
             if again {
                 held.last_unknown_key = Some(now);

@@ -13,7 +13,7 @@ use crate::base::clock::Clock;
 /// Loads are at least this far apart, so that foreign notifications and cookies cannot wear the vault out.
 const MIN_RELOAD_INTERVAL: SignedDuration = SignedDuration::from_secs(30);
 
-/// The same while nothing was loaded yet: whoever comes waits for them.
+/// The same while nothing was loaded yet: every caller waits for them.
 const MIN_FIRST_LOAD_INTERVAL: SignedDuration = SignedDuration::from_secs(2);
 
 /// What is older than this is loaded again, so that a new current key is taken up.
@@ -68,7 +68,7 @@ impl<S: VaultLoader> VaultCache<S> {
         &self.0.source
     }
 
-    /// What is held, loaded anew after an hour while it serves on.
+    /// What is held, loaded again after an hour while it serves on.
     pub(in crate::identity) async fn get(&self) -> Result<Arc<S::Loaded>, KeysUnavailable> {
         let Some((loaded, at)) = self.0.lock_state().loaded.clone() else {
             return self.load().await;
@@ -80,7 +80,7 @@ impl<S: VaultLoader> VaultCache<S> {
         Ok(loaded)
     }
 
-    /// What is held, loaded anew first if it is an hour old; what is older serves on only where that
+    /// What is held, loaded again first if it is an hour old; what is older serves on only where that
     /// fails.
     pub(in crate::identity) async fn get_fresh(&self) -> Result<Arc<S::Loaded>, KeysUnavailable> {
         let Some((loaded, at)) = self.0.lock_state().loaded.clone() else {
@@ -92,7 +92,7 @@ impl<S: VaultLoader> VaultCache<S> {
         Ok(self.load().await.unwrap_or(loaded))
     }
 
-    /// What is held if it `has` what is looked for; otherwise loaded anew, at most every 30 s, and
+    /// What is held if it `has` what is looked for; otherwise loaded again, at most every 30 s, and
     /// then it may still not be in it.
     pub(in crate::identity) async fn get_containing(
         &self,
@@ -129,7 +129,7 @@ impl<S: VaultLoader> VaultCacheInner<S> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Loads, unless that was done a moment ago: then the outcome of that time stands.
+    /// Loads, unless that was done a moment ago: then the earlier outcome counts.
     async fn load(&self, turn: ReloadMode) -> Result<Arc<S::Loaded>, KeysUnavailable> {
         let _turn = self.load_lock.lock().await;
         let now = self.clock.now();

@@ -42,7 +42,7 @@ impl PendingConsent {
         TenantId(self.tenant)
     }
 
-    /// The same errand, which begins with a rehearsal if `yes`: nothing is booked at first.
+    /// The same flow, which begins with a rehearsal if `yes`: nothing is booked at first.
     #[must_use]
     pub fn with_rehearsal(self, yes: bool) -> Self {
         Self { rehearsal: yes, ..self }

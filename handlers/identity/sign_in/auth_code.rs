@@ -86,7 +86,7 @@ pub struct CallbackQuery {
     pub(in crate::identity) state: Option<String>,
     pub(in crate::identity) code: Option<String>,
     pub(in crate::identity) tenant: Option<String>,
-    /// Something stands there twice (RFC 6749, 3.1 forbids it) or is too long to be Entra's.
+    /// A parameter is there twice (RFC 6749, 3.1 forbids it) or is too long to be Entra's.
     malformed: bool,
 }
 

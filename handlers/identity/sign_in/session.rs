@@ -186,7 +186,7 @@ impl SessionCookies {
     }
 
     /// What the browser was sent to Entra for; `None` when it was not, or the cookie is not ours.
-    /// Whether its time is over says whoever finishes it.
+    /// The code that finishes it checks whether its time is over.
     ///
     /// # Errors
     /// [`KeysUnavailable`] when that cannot be said for now.
@@ -197,7 +197,7 @@ impl SessionCookies {
         self.decrypt_cookie(PENDING_COOKIE, cookies).await
     }
 
-    /// The `Set-Cookie` that ends an errand.
+    /// The `Set-Cookie` that ends a pending flow.
     pub fn clear_pending(&self) -> HeaderValue {
         expired_cookie(PENDING_COOKIE)
     }
@@ -349,7 +349,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_session_goes_to_the_browser_and_comes_back_for_an_hour() {
+    async fn a_session_is_sent_to_the_browser_and_comes_back_for_an_hour() {
         let trial = fixture();
         let session = trial.sessions.start(anna());
         let set = trial.sessions.seal(&session).await.unwrap();
@@ -429,7 +429,7 @@ mod tests {
             Ok(None),
             "no key is needed to see nobody"
         );
-        assert!(trial.open(&cookie).await.is_some(), "whoever has the keys goes on");
+        assert!(trial.open(&cookie).await.is_some(), "a process with the keys opens it");
     }
 
     #[tokio::test]
@@ -444,7 +444,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_errand_is_kept_for_ten_minutes_and_ended() {
+    async fn a_pending_flow_is_kept_for_ten_minutes_and_ended() {
         let trial = fixture();
         let pending = serde_json::json!({
             "state": "s", "nonce": "n", "verifier": "v",
@@ -454,14 +454,14 @@ mod tests {
             "state": "s", "tenant": Uuid::from_u128(1), "organisation_wide": false,
             "started": "2026-11-24T09:00:00Z",
         });
-        for errand in [
+        for flow in [
             PendingFlow::SignIn(serde_json::from_value(pending).unwrap()),
             PendingFlow::Consent(serde_json::from_value(consent).unwrap()),
         ] {
-            let set = trial.sessions.seal_pending(&errand).await.unwrap();
+            let set = trial.sessions.seal_pending(&flow).await.unwrap();
             assert!(set.to_str().unwrap().contains("; Max-Age=600"));
             let cookies = cookie_header(&cookie_pair(&set));
-            assert_eq!(trial.sessions.open_pending(&cookies).await, Ok(Some(errand)));
+            assert_eq!(trial.sessions.open_pending(&cookies).await, Ok(Some(flow)));
             assert_eq!(trial.sessions.open(&cookies).await, Ok(None));
         }
         for forgotten in [trial.sessions.clear_pending(), trial.sessions.clear()] {

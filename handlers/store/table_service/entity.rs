@@ -12,7 +12,7 @@ use super::{Listing, TableServiceError};
 /// time stamp and OData's own members.
 ///
 /// Strings, booleans, 32-bit numbers and doubles are JSON's own; for every other type a string
-/// stands beside a member `name@odata.type` that names it, such as `Edm.Int64`
+/// is beside a member `name@odata.type` that names it, such as `Edm.Int64`
 /// (learn.microsoft.com/rest/api/storageservices/payload-format-for-table-service-operations).
 #[derive(Clone, PartialEq)]
 pub struct Entity {

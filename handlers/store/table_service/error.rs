@@ -16,7 +16,7 @@ pub enum TableServiceError {
         status: u16,
         /// The service's code, such as `EntityAlreadyExists`; empty when it gave none.
         code: String,
-        /// In a transaction: the index of the operation at fault, when the service told.
+        /// In a transaction: the index of the operation at fault, when the service said it.
         failed_operation: Option<usize>,
     },
     /// No answer came, or no token could be had; whether a write took effect is unknown.

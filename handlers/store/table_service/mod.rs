@@ -1,6 +1,6 @@
 //! A thin client for Azure Table storage on `azure_core`'s pipeline. It knows nothing of Roombridge.
 //!
-//! It stands here because Microsoft has no table crate for Rust yet
+//! It is here because Microsoft has no table crate for Rust yet
 //! (github.com/Azure/azure-sdk-for-rust, issue 4304) and no maintained one exists. It can be
 //! replaced by that crate when it ships: entities, ETags and errors are types of its own. Retries,
 //! `Retry-After`, bearer tokens and their cache, request ids and redacted logs are the pipeline's.
@@ -9,7 +9,7 @@
 //! answer came, and the service may have done the first one all the same. Then the answer tells of
 //! the second try alone: `EntityAlreadyExists` for an insert, `UpdateConditionNotSatisfied` for a
 //! replace or delete with an ETag, `ResourceNotFound` for a delete, and any of these for a
-//! transaction, though the caller's own write is what stands there. The client does not hide that:
+//! transaction, though the caller's own write is what is stored. The client does not hide that:
 //! after such an answer read, and compare with what was meant.
 
 mod address;
@@ -56,7 +56,7 @@ pub struct TableService {
     pipeline: Pipeline,
 }
 
-/// Where a listing goes on: the service's two continuation headers.
+/// Where a listing continues: the service's two continuation headers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EntityContinuation {
     /// The partition key to go on from.
@@ -237,7 +237,7 @@ impl TableService {
     ///
     /// # Errors
     /// [`TableServiceError::Answer`] whose `failed` is the index of the operation at fault, when
-    /// the service told.
+    /// the service said.
     pub async fn transact(
         &self,
         table: &str,

@@ -32,7 +32,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_token_comes_back_decoded_wherever_it_stands_in_the_query() {
+    fn the_token_comes_back_decoded_wherever_it_is_in_the_query() {
         let query = "code=x&validationToken=Validation%3a+Testing+%e2%9c%93+a%26b%2B%25&z=1";
         assert_eq!(validation_token(query).as_deref(), Some("Validation: Testing ✓ a&b+%"));
         assert_eq!(validation_token("validationtoken=x"), None);

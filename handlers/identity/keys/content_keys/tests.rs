@@ -227,7 +227,7 @@ async fn after_a_long_rest_nothing_is_sealed_for_a_key_that_is_gone() {
 }
 
 #[tokio::test]
-async fn a_key_that_nobody_has_is_told_from_a_vault_that_is_away() {
+async fn a_key_that_nobody_has_is_distinguished_from_a_vault_that_is_away() {
     let trial = fixture();
     let known = trial.add().await;
     let unknown: ContentKeyId = "c20200101-00000000".parse().unwrap();

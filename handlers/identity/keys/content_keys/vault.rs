@@ -48,7 +48,7 @@ impl KeyVaultContentKeys {
 
     /// Purges what was deleted, so that nobody can bring it back. The vault may take a moment to
     /// delete, or keep what is deleted for its own time (purge protection): whatever cannot go now
-    /// goes with the next key, or when that time is over.
+    /// is removed with the next key, or when that time is over.
     async fn purge_deleted(&self) -> azure_core::Result<()> {
         let mut deleted = self.0.list_deleted_secret_properties(None)?;
         while let Some(secret) = deleted.try_next().await? {
@@ -284,7 +284,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_missing_right_is_told_from_a_vault_that_is_away() {
+    async fn a_missing_right_is_distinguished_from_a_vault_that_is_away() {
         let (service, vault) = vault();
         let fresh = new_content_key().await;
         service.with(|state| state.read_only = true);

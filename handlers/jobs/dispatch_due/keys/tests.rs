@@ -26,7 +26,7 @@ fn content(name: &str, age: SignedDuration) -> ContentKeyInfo {
 }
 
 #[test]
-fn a_content_key_is_followed_on_schedule_and_goes_two_days_later() {
+fn a_content_key_is_followed_on_schedule_and_removed_two_days_later() {
     let due = |keys: &[ContentKeyInfo]| {
         let due = ContentKeyPlan::new(keys.to_vec(), start(), days(30));
         (due.create, due.destroy.into_iter().map(|key| key.id.to_string()).collect::<Vec<_>>())
@@ -159,7 +159,7 @@ async fn keys_that_are_there_and_cannot_be_had_are_not_replaced() {
 }
 
 #[tokio::test]
-async fn keys_without_an_age_are_left_to_whoever_made_them() {
+async fn keys_without_an_age_are_left_to_those_who_made_them() {
     let proofs = KeyRingFixture::new();
     let by_hand = SecretKey::new("k1".parse().unwrap(), &[1; 32]);
     proofs.source.put(Some(KeySet::new(by_hand.clone(), [])));
