@@ -1,5 +1,5 @@
-//! A booking's life: what is desired, what the booking system has (observed), and what Outlook was
-//! it publishes (published). It is settled when all three agree.
+//! A booking's life: what is desired, what the booking system has (observed), and what was published
+//! to Outlook. It is settled when all three agree.
 //!
 //! Each part has one owner: `fetch-event` the desired, `create-booking` the intent and the
 //! observed, `write-back` the shown. Transitions consume the booking and touch only their own part.
