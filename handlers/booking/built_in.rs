@@ -8,9 +8,9 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use jiff::Timestamp;
 
-use super::{BookingReceipt, BookingSystem, BookingSystemCall, BookingSystemError, PutBooking};
+use super::{BookingReceipt, BookingSystem, BookingSystemError, PutBooking};
 use crate::{
-    base::clock::Clock,
+    base::{clock::Clock, invocation::Invocation},
     domain::{api_call::ApiCall, ids::BookingId, keys::BookingKey, ledger::LedgerSlot},
     store::ledger::Ledger,
 };
@@ -30,13 +30,13 @@ impl BuiltInSystem {
 
     fn log_call(
         &self,
-        call: &BookingSystemCall,
+        invocation: &Invocation,
         key: &BookingKey,
         (method, status): (&'static str, u16),
         at: Timestamp,
     ) {
         let duration_ms = self.clock.now().duration_since(at).as_millis();
-        call.trail.add(ApiCall {
+        invocation.calls.add(ApiCall {
             sent_at: at,
             tenant: key.tenant,
             system: "built-in".into(),
@@ -45,7 +45,7 @@ impl BuiltInSystem {
             fields: "interval".to_owned(),
             status,
             duration_ms: u64::try_from(duration_ms).unwrap_or(0),
-            correlation: call.correlation,
+            correlation: invocation.correlation,
         });
     }
 }
@@ -54,14 +54,14 @@ impl BuiltInSystem {
 impl BookingSystem for BuiltInSystem {
     async fn find(
         &self,
-        call: &BookingSystemCall,
+        invocation: &Invocation,
         booking: &PutBooking,
     ) -> Result<Option<BookingReceipt>, BookingSystemError> {
         let at = self.clock.now();
         let (key, interval) = (booking.key, booking.order.spec.facts.interval);
         let read = self.ledger.read(key.tenant, key.room, &interval.days()).await;
         let status = if read.is_ok() { 200 } else { 0 };
-        self.log_call(call, &key, ("find", status), at);
+        self.log_call(invocation, &key, ("find", status), at);
         let days = read?;
         let slot = LedgerSlot { holder: key, interval };
         let booked = days.iter().all(|day| day.day.contains(&slot));
@@ -70,20 +70,20 @@ impl BookingSystem for BuiltInSystem {
 
     async fn put(
         &self,
-        call: &BookingSystemCall,
+        invocation: &Invocation,
         booking: &PutBooking,
     ) -> Result<(), BookingSystemError> {
-        self.log_call(call, &booking.key, ("put", 200), self.clock.now());
+        self.log_call(invocation, &booking.key, ("put", 200), self.clock.now());
         Ok(())
     }
 
     async fn cancel(
         &self,
-        call: &BookingSystemCall,
+        invocation: &Invocation,
         key: &BookingKey,
         _: BookingId,
     ) -> Result<(), BookingSystemError> {
-        self.log_call(call, key, ("cancel", 200), self.clock.now());
+        self.log_call(invocation, key, ("cancel", 200), self.clock.now());
         Ok(())
     }
 }

@@ -7,12 +7,8 @@ use async_trait::async_trait;
 use jiff::SignedDuration;
 
 use crate::{
-    base::call_log::CallLog,
-    domain::{
-        booking::BookingOrder,
-        ids::{BookingId, CorrelationId},
-        keys::BookingKey,
-    },
+    base::invocation::Invocation,
+    domain::{booking::BookingOrder, ids::BookingId, keys::BookingKey},
     store::StoreError,
 };
 
@@ -59,15 +55,6 @@ pub enum BookingSystemError {
     Store(#[from] StoreError),
 }
 
-/// What every call is recorded with.
-#[derive(Debug, Clone)]
-pub struct BookingSystemCall {
-    /// Collects the calls of this invocation.
-    pub trail: CallLog,
-    /// Ties the call to what caused it.
-    pub correlation: CorrelationId,
-}
-
 /// A system that holds bookings. Before [`BookingSystem::put`] the ledger was claimed, so no other
 /// writer of ours is at the same room and time.
 #[async_trait]
@@ -79,17 +66,17 @@ pub trait BookingSystem: Send + Sync {
     /// [`BookingSystemError`].
     async fn find(
         &self,
-        call: &BookingSystemCall,
+        invocation: &Invocation,
         booking: &PutBooking,
     ) -> Result<Option<BookingReceipt>, BookingSystemError>;
 
-    /// Makes the booking, or changes the one named by `placing.order.previous`.
+    /// Makes the booking, or changes the one named by `booking.order.previous`.
     ///
     /// # Errors
     /// [`BookingSystemError`]; the booking may exist all the same.
     async fn put(
         &self,
-        call: &BookingSystemCall,
+        invocation: &Invocation,
         booking: &PutBooking,
     ) -> Result<(), BookingSystemError>;
 
@@ -99,7 +86,7 @@ pub trait BookingSystem: Send + Sync {
     /// [`BookingSystemError`]; the booking may be gone all the same.
     async fn cancel(
         &self,
-        call: &BookingSystemCall,
+        invocation: &Invocation,
         key: &BookingKey,
         id: BookingId,
     ) -> Result<(), BookingSystemError>;

@@ -18,9 +18,7 @@ use jiff::SignedDuration;
 
 use crate::{
     base::{clock::Clock, invocation::Invocation, rng::Rng},
-    booking::{
-        Availability, BookingSystem, BookingSystemCall, ClaimResult, LedgerClaims, PutBooking,
-    },
+    booking::{Availability, BookingSystem, ClaimResult, LedgerClaims, PutBooking},
     domain::booking::{
         Booking, BookingOrder, ConfirmedBooking, Intent, ObservedState, RefusalReason, Step,
     },
@@ -72,8 +70,6 @@ async fn book(
     invocation: &Invocation,
     BookingRequest(job): BookingRequest,
 ) -> Result<Vec<Enqueue>, JobError> {
-    let (trail, correlation) = (invocation.calls.clone(), invocation.correlation);
-    let call = BookingSystemCall { trail, correlation };
     for _ in 0..MAX_CONFLICT_RETRIES {
         let now = deps.clock.now();
         let row = deps.bookings.get(&job.key).await?;
@@ -87,7 +83,7 @@ async fn book(
         if deps.tenants.get_active(job.key.tenant).await?.is_none() {
             return Err(JobError::Discard { reason: "the tenant is not active" });
         }
-        let worker = BookingWorker { deps, call: &call, job: &job, id: deps.rng.next_u64() };
+        let worker = BookingWorker { deps, invocation, job: &job, id: deps.rng.next_u64() };
         let progress = match booking.next_step(now) {
             Step::InSync => return Ok(vec![enqueue_write_back(&job, &booking)]),
             Step::Busy(until) => {
@@ -126,7 +122,7 @@ enum Progress {
 /// One worker on one booking.
 struct BookingWorker<'a> {
     deps: &'a Deps,
-    call: &'a BookingSystemCall,
+    invocation: &'a Invocation,
     job: &'a BookingJob,
     /// Marks the intents that this worker wrote.
     id: u64,
@@ -171,13 +167,13 @@ impl BookingWorker<'_> {
     ) -> Result<ConfirmedBooking, JobError> {
         let system = &self.deps.system;
         let put = PutBooking { key: booking.key, id: booking.id, order };
-        let found = if taken_over { system.find(self.call, &put).await? } else { None };
+        let found = if taken_over { system.find(self.invocation, &put).await? } else { None };
         let receipt = match found {
             Some(receipt) => receipt,
             None => {
-                system.put(self.call, &put).await?;
+                system.put(self.invocation, &put).await?;
                 // A system that accepts a call may still not have the booking.
-                system.find(self.call, &put).await?.ok_or_else(|| {
+                system.find(self.invocation, &put).await?.ok_or_else(|| {
                     JobError::fail("the booking system accepted the booking but does not return it")
                 })?
             }
@@ -198,7 +194,7 @@ impl BookingWorker<'_> {
         reason: RefusalReason,
     ) -> Result<Progress, JobError> {
         self.under_intent(booking, etag, &Step::Refuse(reason), async |booking, etag| {
-            self.deps.system.cancel(self.call, &booking.key, booking.id).await?;
+            self.deps.system.cancel(self.invocation, &booking.key, booking.id).await?;
             self.record_outcome(booking.with_refusal(reason), etag).await
         })
         .await
@@ -207,7 +203,7 @@ impl BookingWorker<'_> {
     /// Ends the booking that exists, or may exist.
     async fn cancel(&self, booking: Booking, etag: ETag) -> Result<Progress, JobError> {
         self.under_intent(booking, etag, &Step::Cancel, async |booking, etag| {
-            self.deps.system.cancel(self.call, &booking.key, booking.id).await?;
+            self.deps.system.cancel(self.invocation, &booking.key, booking.id).await?;
             self.record_outcome(booking.with_observed(ObservedState::Nothing), etag).await
         })
         .await
