@@ -30,8 +30,8 @@ fn count_lines(lines: impl Iterator<Item = AuditLine>) -> BTreeMap<AuditLine, us
 
 /// A day with everything in it.
 async fn busy_day(contoso: &Contoso) -> TestResult {
-    let Contoso { tenant, anna, ben, cleo, aurora, borealis, world: office, .. } = contoso;
-    let graph = &office.microsoft.graph;
+    let Contoso { tenant, anna, ben, cleo, aurora, borealis, world, .. } = contoso;
+    let graph = &world.microsoft.graph;
     graph.plan_fault(RequestFault {
         method: "PATCH",
         template: "/users/{id}/events/{id}",
@@ -49,7 +49,7 @@ async fn busy_day(contoso: &Contoso) -> TestResult {
     meeting.move_to(at("11:00"), at("12:00"))?;
     contoso.run_for(minutes(1)).await;
     meeting.cancel()?;
-    office.fixtures().withdraw(cleo).await?;
+    world.fixtures().withdraw(cleo).await?;
     contoso.run_for(minutes(5)).await;
     Ok(())
 }
@@ -134,8 +134,8 @@ async fn one_id_leads_from_the_notification_to_the_rooms_answer() -> TestResult 
 async fn one_id_leads_to_the_word_on_the_organizers_copy_when_many_are_read_at_once() -> TestResult
 {
     let contoso = Contoso::open().await?;
-    let Contoso { anna, aurora, world: office, .. } = &contoso;
-    let graph = &office.microsoft.graph;
+    let Contoso { anna, aurora, world, .. } = &contoso;
+    let graph = &world.microsoft.graph;
     for hour in ["09", "10", "11"] {
         let (start, end) = (format!("{hour}:00"), format!("{hour}:30"));
         contoso.meet(anna, (&start, &end), aurora)?;

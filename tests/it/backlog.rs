@@ -47,42 +47,41 @@ fn entry(n: u128, at: Timestamp) -> DueEntry {
 }
 
 /// Entries that fell due while nothing ran for three days.
-async fn seed_backlog(office: &TestWorld, count: u128) -> Result<DueEntries, TestError> {
-    let due = DueEntries::new(Arc::clone(&office.raw_tables));
-    let began = office.now();
+async fn seed_backlog(world: &TestWorld, count: u128) -> Result<DueEntries, TestError> {
+    let due = DueEntries::new(Arc::clone(&world.raw_tables));
+    let began = world.now();
     for n in 0..count {
         let within = i64::try_from(n % (72 * 60))?;
         due.upsert(&entry(n, began + minutes(within))).await?;
     }
-    office.clock.set(began + hours(72));
+    world.clock.set(began + hours(72));
     Ok(due)
 }
 
 /// Takes every message that leaves until then, and does what the workers would: the entries go.
 async fn drain_queue(
-    office: &TestWorld,
+    world: &TestWorld,
     due: &DueEntries,
     until: Timestamp,
 ) -> Result<Vec<(SignedDuration, MailboxTask)>, TestError> {
-    let (began, shelf) = (office.now(), QueueKind::Main(Queue::MaintainMailbox));
+    let (began, kind) = (world.now(), QueueKind::Main(Queue::MaintainMailbox));
     let mut done = Vec::new();
-    while let Some(next) = office.memory_outbox.next_visible_at(shelf).filter(|next| *next < until)
-    {
-        office.clock.set(next.max(office.now()));
-        for taken in office.memory_outbox.receive(shelf, 32, Duration::from_secs(60)) {
-            office.memory_outbox.delete(shelf, &taken.receipt);
+    while let Some(next) = world.memory_outbox.next_visible_at(kind).filter(|next| *next < until) {
+        world.clock.set(next.max(world.now()));
+        for taken in world.memory_outbox.receive(kind, 32, Duration::from_secs(60)) {
+            world.memory_outbox.delete(kind, &taken.receipt);
             let tasks = MailboxTasks::from_text(&taken.text)?;
             assert!(tasks.items.len() <= MAX_TASKS);
             for task in tasks.items {
                 let at = task.due.ok_or("the entry that sent it")?;
-                assert!(at >= office.now() + minutes(55), "it comes back after its nudge");
+                assert!(at >= world.now() + minutes(55), "it comes back after its nudge");
                 let subject = DueSubject::Mailbox { tenant: task.tenant, mailbox: task.mailbox };
                 due.remove(&DueEntry::new(DuePurpose::Renew, at, subject)).await?;
-                done.push((office.now().duration_since(began), task));
+                done.push((world.now().duration_since(began), task));
             }
         }
     }
-    office.clock.set(until);
+    world.clock.set(until);
     Ok(done)
 }
 
@@ -106,17 +105,17 @@ fn assert_paced(done: &[(SignedDuration, MailboxTask)]) {
 
 #[tokio::test]
 async fn what_has_gathered_for_three_days_leaves_at_the_pace_each_once() -> TestResult {
-    let (office, count) = (TestWorld::new(1)?, entry_count()?);
-    let due = seed_backlog(&office, count).await?;
+    let (world, count) = (TestWorld::new(1)?, entry_count()?);
+    let due = seed_backlog(&world, count).await?;
     let (mut seen, mut runs) = (HashSet::new(), 0);
-    while !office.memory_tables.rows(Table::Due).is_empty() {
-        office.table_faults.reset();
-        let now = office.now();
-        office.host.run_timer("dispatch-due").await?;
-        let scans = office.table_faults.count_of("scan");
+    while !world.memory_tables.rows(Table::Due).is_empty() {
+        world.table_faults.reset();
+        let now = world.now();
+        world.host.run_timer("dispatch-due").await?;
+        let scans = world.table_faults.count_of("scan");
         let left = usize::try_from(count)? - seen.len();
         assert!(scans <= left / 1_000 + 8, "{scans} reads for {left} that were due");
-        let done = drain_queue(&office, &due, now + minutes(5)).await?;
+        let done = drain_queue(&world, &due, now + minutes(5)).await?;
         assert!(done.len() <= 5 * 60 * MAX_PER_SECOND[1]);
         assert_paced(&done);
         for (_, task) in done {
@@ -132,11 +131,11 @@ async fn what_has_gathered_for_three_days_leaves_at_the_pace_each_once() -> Test
 
 #[tokio::test]
 async fn after_three_days_without_work_a_run_costs_its_few_reads() -> TestResult {
-    let office = TestWorld::new(1)?;
-    office.clock.advance(hours(72) + seconds(30));
-    office.table_faults.reset();
-    office.host.run_timer("dispatch-due").await?;
-    let calls = office.table_faults.calls();
+    let world = TestWorld::new(1)?;
+    world.clock.advance(hours(72) + seconds(30));
+    world.table_faults.reset();
+    world.host.run_timer("dispatch-due").await?;
+    let calls = world.table_faults.calls();
     let reads = calls.iter().filter(|call| call.target == Table::Due.name()).count();
     assert_eq!(reads, 2, "one for looks, one for bookings, and none for each hour: {calls:?}");
     Ok(())
@@ -177,29 +176,29 @@ impl Tables for SlowTables {
 
 #[tokio::test]
 async fn a_run_that_is_slow_stops_itself_and_the_next_one_continues() -> TestResult {
-    let office = TestWorld::new(1)?;
-    let due = seed_backlog(&office, 3_000).await?;
-    let clock: Arc<dyn Clock> = Arc::new(office.clock.clone());
+    let world = TestWorld::new(1)?;
+    let due = seed_backlog(&world, 3_000).await?;
+    let clock: Arc<dyn Clock> = Arc::new(world.clock.clone());
     let slow: Arc<dyn Tables> =
-        Arc::new(SlowTables { inner: Arc::clone(&office.raw_tables), clock: office.clock.clone() });
+        Arc::new(SlowTables { inner: Arc::clone(&world.raw_tables), clock: world.clock.clone() });
     let deps = Deps {
         due: DueEntries::new(Arc::clone(&slow)),
         tenants: Tenants::new(Arc::clone(&slow), Arc::clone(&clock)),
         failures: Failures::new(slow),
-        outbox: Arc::clone(&office.raw_outbox),
-        keys: aging_keys(&office, &clock),
+        outbox: Arc::clone(&world.raw_outbox),
+        keys: aging_keys(&world, &clock),
         clock,
-        rng: Arc::clone(&office.rng),
+        rng: Arc::clone(&world.rng),
     };
     let (mut seen, mut runs) = (HashSet::new(), 0);
-    while !office.memory_tables.rows(Table::Due).is_empty() {
-        let stop_at = office.now() + minutes(1);
+    while !world.memory_tables.rows(Table::Due).is_empty() {
+        let stop_at = world.now() + minutes(1);
         let nudged = dispatch_due::run(&deps, stop_at).await?;
         assert!(nudged.renewals > 0 && nudged.renewals < 1_500, "{nudged:?}");
         assert!(nudged.renewals_oldest_s > 0, "{nudged:?}");
-        assert!(office.now() < stop_at + minutes(1), "within the margin");
-        let until = office.now() + minutes(5);
-        for (_, task) in drain_queue(&office, &due, until).await? {
+        assert!(world.now() < stop_at + minutes(1), "within the margin");
+        let until = world.now() + minutes(5);
+        for (_, task) in drain_queue(&world, &due, until).await? {
             assert!(seen.insert(task.mailbox), "each once");
         }
         runs += 1;

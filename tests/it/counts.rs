@@ -83,8 +83,8 @@ impl CostFixture {
     async fn drain(&self) {
         loop {
             self.contoso.world.run_until_idle().await;
-            let shelves = Queue::ALL.map(QueueKind::Main);
-            let next = shelves
+            let kinds = Queue::ALL.map(QueueKind::Main);
+            let next = kinds
                 .iter()
                 .filter_map(|s| self.contoso.world.memory_outbox.next_visible_at(*s))
                 .min();

@@ -39,15 +39,15 @@ async fn booked_starts(contoso: &Contoso) -> Result<Vec<jiff::Timestamp>, TestEr
 }
 
 async fn nobody_is_refused_before_the_holder_was_looked_at(contoso: Contoso) -> TestResult {
-    let Contoso { anna, cleo, aurora, world: office, .. } = &contoso;
+    let Contoso { anna, cleo, aurora, world, .. } = &contoso;
     book_meeting(&contoso).await?;
-    office.microsoft.graph.clear_requests();
+    world.microsoft.graph.clear_requests();
     let rival = contoso.meet(cleo, ("09:30", "10:30"), aurora)?;
     contoso.run_for(minutes(2)).await;
     assert_eq!(rival.response_of(aurora), Some(Response::Declined));
     let refused = contoso.outcome_on_copy(&rival, cleo, aurora)?;
     assert_eq!(refused.as_deref(), Some("refused: conflict"));
-    let asked = office.microsoft.graph.requests();
+    let asked = world.microsoft.graph.requests();
     let look =
         asked.iter().position(|s| s.template == EVENT && s.mailbox.as_deref() == Some(anna.id()));
     let answer = asked.iter().position(|s| s.template == DECLINE);
@@ -60,12 +60,12 @@ async fn nobody_is_refused_before_the_holder_was_looked_at(contoso: Contoso) -> 
 #[tokio::test]
 async fn who_waits_for_a_holder_that_was_cancelled_meanwhile_gets_the_room() -> TestResult {
     let contoso = Contoso::open().await?;
-    let Contoso { cleo, aurora, world: office, .. } = &contoso;
+    let Contoso { cleo, aurora, world, .. } = &contoso;
     let holder = book_meeting(&contoso).await?;
-    office.microsoft.graph.drop_next(1_000);
+    world.microsoft.graph.drop_next(1_000);
     holder.cancel()?;
-    office.run_until_idle().await;
-    office.microsoft.graph.drop_next(0);
+    world.run_until_idle().await;
+    world.microsoft.graph.drop_next(0);
     let rival = contoso.meet(cleo, ("09:30", "10:30"), aurora)?;
     contoso.run_for(minutes(2)).await;
     assert_eq!(rival.response_of(aurora), Some(Response::Accepted));
@@ -117,13 +117,13 @@ async fn more_than_ninety_days_are_refused_by_name() -> TestResult {
 #[tokio::test]
 async fn a_meeting_moved_within_its_room_keeps_one_claim_and_is_answered_again() -> TestResult {
     let contoso = Contoso::open().await?;
-    let Contoso { aurora, world: office, .. } = &contoso;
+    let Contoso { aurora, world, .. } = &contoso;
     let meeting = book_meeting(&contoso).await?;
     meeting.move_to(at("09:30"), at("10:30"))?;
     contoso.run_for(minutes(2)).await;
     assert_eq!(booked_starts(&contoso).await?, [at("09:30")]);
     assert_eq!(meeting.response_of(aurora), Some(Response::Accepted));
-    assert_eq!(office.microsoft.exchange.responses_from(meeting.ical(), aurora).len(), 2);
+    assert_eq!(world.microsoft.exchange.responses_from(meeting.ical(), aurora).len(), 2);
     contoso.assert_healthy().await
 }
 
@@ -169,16 +169,16 @@ async fn a_room_removed_and_requested_again_is_booked_again(contoso: Contoso) ->
 }
 
 async fn two_workers_at_one_booking_make_one(contoso: Contoso) -> TestResult {
-    let Contoso { anna, cleo, aurora, world: office, .. } = &contoso;
+    let Contoso { anna, cleo, aurora, world, .. } = &contoso;
     let (first, second) = (
         contoso.meet(anna, ("09:00", "10:00"), aurora)?,
         contoso.meet(cleo, ("09:30", "10:30"), aurora)?,
     );
     // Each is told of twice, and whatever can be worked on is worked on at once.
-    office.microsoft.graph.duplicate_next(100);
+    world.microsoft.graph.duplicate_next(100);
     for _ in 0..10 {
-        office.microsoft.graph.deliver_due().await;
-        office.host.process_all_concurrently().await;
+        world.microsoft.graph.deliver_due().await;
+        world.host.process_all_concurrently().await;
     }
     contoso.run_for(minutes(3)).await;
     assert_eq!(contoso.count(Table::Bookings).await?, 2);
@@ -295,14 +295,14 @@ async fn a_lease_is_respected_while_it_lasts() -> TestResult {
 #[tokio::test]
 async fn two_meetings_that_change_places_are_both_booked() -> TestResult {
     let contoso = Contoso::open().await?;
-    let Contoso { anna, cleo, aurora, world: office, .. } = &contoso;
+    let Contoso { anna, cleo, aurora, world, .. } = &contoso;
     let first = contoso.meet(anna, ("09:00", "10:00"), aurora)?;
     let second = contoso.meet(cleo, ("10:00", "11:00"), aurora)?;
     contoso.run_for(minutes(2)).await;
-    office.microsoft.graph.set_on_hold(true);
+    world.microsoft.graph.set_on_hold(true);
     first.move_to(at("10:00"), at("11:00"))?;
     second.move_to(at("09:00"), at("10:00"))?;
-    office.microsoft.graph.set_on_hold(false);
+    world.microsoft.graph.set_on_hold(false);
     contoso.run_for(minutes(3)).await;
     assert_eq!(first.response_of(aurora), Some(Response::Accepted));
     assert_eq!(second.response_of(aurora), Some(Response::Accepted));

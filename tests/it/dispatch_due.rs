@@ -29,15 +29,15 @@ async fn unsettled_count(contoso: &Contoso) -> Result<usize, TestError> {
 async fn a_lost_nudge_is_repaired_within_a_quarter_of_an_hour() -> TestResult {
     for lost in [Queue::CreateBooking, Queue::WriteBack] {
         let contoso = Contoso::open().await?;
-        let Contoso { ben, aurora, world: office, .. } = &contoso;
+        let Contoso { ben, aurora, world, .. } = &contoso;
         let meeting = contoso.meet(ben, ("09:00", "10:00"), aurora)?;
         while contoso.queue_len(lost) == 0 {
-            office.microsoft.graph.deliver_due().await;
-            office.host.process_all().await;
+            world.microsoft.graph.deliver_due().await;
+            world.host.process_all().await;
         }
         assert!(lose_messages(&contoso, lost) > 0);
         // The second look would repair it too.
-        office.clock.set(contoso.now() + minutes(2));
+        world.clock.set(contoso.now() + minutes(2));
         lose_messages(&contoso, Queue::FetchEvent);
         contoso.run_for(minutes(2)).await;
         assert_ne!(meeting.response_of(aurora), Some(Response::Accepted));
@@ -77,19 +77,19 @@ async fn a_nudge_that_is_lost_again_and_again_is_sent_again_and_again() -> TestR
 #[tokio::test]
 async fn a_booking_keeps_its_due_entry_until_everything_is_published() -> TestResult {
     let contoso = Contoso::open().await?;
-    let Contoso { anna, aurora, world: office, .. } = &contoso;
+    let Contoso { anna, aurora, world, .. } = &contoso;
     let meeting = contoso.meet(anna, ("09:00", "10:00"), aurora)?;
     while contoso.queue_len(Queue::WriteBack) == 0 {
-        office.microsoft.graph.deliver_due().await;
-        office.host.process_all().await;
+        world.microsoft.graph.deliver_due().await;
+        world.host.process_all().await;
     }
     let mailbox = Scope::Mailbox(anna.id().to_owned());
-    office.microsoft.graph.throttle(mailbox, ThrottleEnd::Requests(1_000), 503);
+    world.microsoft.graph.throttle(mailbox, ThrottleEnd::Requests(1_000), 503);
     contoso.run_for(hours(3)).await;
     assert_eq!(meeting.response_of(aurora), Some(Response::Accepted));
     assert_eq!(contoso.outcome_property(&meeting, anna, aurora)?, None);
     assert!(unsettled_count(&contoso).await? >= 1);
-    office.microsoft.graph.end_throttling();
+    world.microsoft.graph.end_throttling();
     contoso.run_for(hours(2)).await;
     assert_eq!(contoso.outcome_on_copy(&meeting, anna, aurora)?.as_deref(), Some("booked"));
     assert_eq!(unsettled_count(&contoso).await?, 0);
@@ -97,16 +97,16 @@ async fn a_booking_keeps_its_due_entry_until_everything_is_published() -> TestRe
 }
 
 async fn what_nobody_understands_ends_among_the_failures(contoso: Contoso) -> TestResult {
-    let office = &contoso.world;
+    let world = &contoso.world;
     for queue in Queue::ALL {
-        office
+        world
             .raw_outbox
             .send(queue, format!("Merger talks {}", queue.name()), Duration::ZERO)
             .await?;
         // The host gives up at the fifth time; its pauses are not what this is about.
-        let mut taken = office.host.dequeue_all().await.pop().ok_or("it was sent")?;
+        let mut taken = world.host.dequeue_all().await.pop().ok_or("it was sent")?;
         taken.message.dequeue_count = 5;
-        office.host.process_message(taken).await;
+        world.host.process_message(taken).await;
     }
     assert_eq!(contoso.failures().await?, []);
     contoso.run_for(minutes(6)).await;
@@ -118,7 +118,7 @@ async fn what_nobody_understands_ends_among_the_failures(contoso: Contoso) -> Te
     }
     for queue in Queue::ALL {
         assert_eq!(
-            office.raw_outbox.receive_poisoned(queue, 32).await?,
+            world.raw_outbox.receive_poisoned(queue, 32).await?,
             [],
             "nothing is left there"
         );
@@ -130,12 +130,12 @@ async fn what_nobody_understands_ends_among_the_failures(contoso: Contoso) -> Te
 async fn a_message_of_ours_that_killed_the_process_can_be_sent_again_from_the_failures()
 -> TestResult {
     let contoso = Contoso::open().await?;
-    let Contoso { ben, aurora, world: office, .. } = &contoso;
+    let Contoso { ben, aurora, world, .. } = &contoso;
     let meeting = contoso.meet(ben, ("09:00", "10:00"), aurora)?;
-    office.microsoft.graph.deliver_due().await;
-    let taken = office.memory_outbox.receive(QueueKind::Main(Queue::FetchEvent), 1, Duration::ZERO);
+    world.microsoft.graph.deliver_due().await;
+    let taken = world.memory_outbox.receive(QueueKind::Main(Queue::FetchEvent), 1, Duration::ZERO);
     let killed = taken.first().ok_or("the change was told")?;
-    assert!(office.memory_outbox.move_to_poison(Queue::FetchEvent, &killed.receipt));
+    assert!(world.memory_outbox.move_to_poison(Queue::FetchEvent, &killed.receipt));
     contoso.run_for(minutes(6)).await;
     assert_ne!(meeting.response_of(aurora), Some(Response::Accepted));
     let failure = contoso.failures().await?.pop().ok_or("it is recorded")?;
@@ -143,9 +143,9 @@ async fn a_message_of_ours_that_killed_the_process_can_be_sent_again_from_the_fa
         (failure.function.as_str(), failure.tenant),
         ("fetch-event", Some(contoso.tenant_id()?))
     );
-    assert_eq!(office.memory_outbox.messages(QueueKind::Poison(Queue::FetchEvent)), []);
+    assert_eq!(world.memory_outbox.messages(QueueKind::Poison(Queue::FetchEvent)), []);
     let message = failure.message.ok_or("it can be sent again")?;
-    office.raw_outbox.send(Queue::FetchEvent, message, Duration::ZERO).await?;
+    world.raw_outbox.send(Queue::FetchEvent, message, Duration::ZERO).await?;
     contoso.run_for(seconds(30)).await;
     assert_eq!(meeting.response_of(aurora), Some(Response::Accepted));
     Ok(())

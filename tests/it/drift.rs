@@ -33,17 +33,17 @@ async fn compare(contoso: &Contoso, mailboxes: &[&Mailbox]) -> TestResult {
 async fn what_differs_is_counted_and_an_unchanged_calendar_is_not_written_down_again() -> TestResult
 {
     let contoso = Contoso::open().await?;
-    let Contoso { anna, aurora, world: office, .. } = &contoso;
+    let Contoso { anna, aurora, world, .. } = &contoso;
     let moved = contoso.meet(anna, ("09:00", "10:00"), aurora)?;
     let cancelled = contoso.meet(anna, ("11:00", "12:00"), aurora)?;
     contoso.run_for(minutes(5)).await;
-    office.microsoft.graph.drop_next(1_000);
+    world.microsoft.graph.drop_next(1_000);
     moved.move_to(at("13:00"), at("14:00"))?;
     cancelled.delete_from(anna)?;
     contoso.meet(anna, ("15:00", "16:00"), aurora)?;
     contoso.meet(anna, ("16:00", "17:00"), aurora)?;
     contoso.run_for(minutes(5)).await;
-    office.microsoft.graph.drop_next(0);
+    world.microsoft.graph.drop_next(0);
     compare(&contoso, &[anna]).await?;
     assert_eq!(drift_counts(&contoso, anna).await?, (2, 1, 1));
 
@@ -63,8 +63,8 @@ async fn what_differs_is_counted_and_an_unchanged_calendar_is_not_written_down_a
 #[tokio::test]
 async fn appointments_without_a_managed_room_are_not_counted() -> TestResult {
     let contoso = Contoso::open().await?;
-    let Contoso { anna, ben, tenant, world: office, .. } = &contoso;
-    office.microsoft.graph.drop_next(1_000);
+    let Contoso { anna, ben, tenant, world, .. } = &contoso;
+    world.microsoft.graph.drop_next(1_000);
     let invitation = world::exchange::Invitation::new("Dentist", at("09:00"), at("10:00"));
     tenant.meet(anna, invitation.with(ben))?;
     contoso.run_for(minutes(5)).await;
@@ -77,8 +77,8 @@ async fn appointments_without_a_managed_room_are_not_counted() -> TestResult {
 async fn a_subscription_that_falls_silent_is_replaced_at_most_once_a_day(
     contoso: Contoso,
 ) -> TestResult {
-    let Contoso { anna, aurora, world: office, .. } = &contoso;
-    let graph = &office.microsoft.graph;
+    let Contoso { anna, aurora, world, .. } = &contoso;
+    let graph = &world.microsoft.graph;
     let first = (subscription_id(&contoso, anna).await?, subscription_id(&contoso, aurora).await?);
     contoso.run_for(hours(2)).await;
     // Graph lists both subscriptions and delivers nothing.
@@ -120,14 +120,14 @@ async fn a_subscription_that_falls_silent_is_replaced_at_most_once_a_day(
 #[tokio::test]
 async fn a_quiet_mailbox_of_which_one_notification_was_lost_is_left_as_it_is() -> TestResult {
     let contoso = Contoso::open().await?;
-    let Contoso { anna, aurora, world: office, .. } = &contoso;
+    let Contoso { anna, aurora, world, .. } = &contoso;
     let first = (subscription_id(&contoso, anna).await?, subscription_id(&contoso, aurora).await?);
     contoso.run_for(hours(30)).await;
     compare(&contoso, &[anna, aurora]).await?;
-    office.microsoft.graph.drop_next(u32::MAX);
+    world.microsoft.graph.drop_next(u32::MAX);
     let meeting = contoso.meet(anna, ("2026-11-26T09:00", "2026-11-26T10:00"), aurora)?;
     contoso.run_for(hours(1)).await;
-    office.microsoft.graph.drop_next(0);
+    world.microsoft.graph.drop_next(0);
     compare(&contoso, &[anna, aurora]).await?;
     assert_eq!(drift_counts(&contoso, anna).await?, (1, 0, 0));
     // What we wrote into both copies was heard.
@@ -152,24 +152,24 @@ async fn a_quiet_mailbox_of_which_one_notification_was_lost_is_left_as_it_is() -
 #[tokio::test]
 async fn a_room_that_is_newly_managed_makes_no_subscription_suspect() -> TestResult {
     let contoso = Contoso::builder().followed(&[Who::Anna]).open().await?;
-    let Contoso { anna, aurora, borealis, world: office, .. } = &contoso;
-    let seeding = office.fixtures();
+    let Contoso { anna, aurora, borealis, world, .. } = &contoso;
+    let fixtures = world.fixtures();
     contoso.run_for(minutes(1)).await;
     contoso.meet(anna, ("2026-11-26T09:00", "2026-11-26T10:00"), borealis)?;
     contoso.run_for(hours(24)).await;
     compare(&contoso, &[anna]).await?;
     let first = subscription_id(&contoso, anna).await?;
-    seeding
+    fixtures
         .manage_room(borealis, roombridge::domain::policy::ResponseMode::ExchangeDecides)
         .await?;
-    seeding
+    fixtures
         .manage_room(aurora, roombridge::domain::policy::ResponseMode::RoombridgeDecides)
         .await?;
     contoso.run_for(minutes(2)).await;
-    office.microsoft.graph.drop_next(u32::MAX);
+    world.microsoft.graph.drop_next(u32::MAX);
     compare(&contoso, &[anna]).await?;
     contoso.run_for(minutes(30)).await;
-    office.microsoft.graph.drop_next(0);
+    world.microsoft.graph.drop_next(0);
     assert_eq!(subscription_id(&contoso, anna).await?, first);
     contoso.assert_healthy().await
 }

@@ -14,10 +14,10 @@ use world::test_world::TestWorld;
 use crate::contoso::{Contoso, hours, minutes};
 use crate::{TestError, TestResult};
 
-/// Keys of the office's own, for a timer that a test calls by hand.
-pub(crate) fn aging_keys(office: &TestWorld, clock: &Arc<dyn Clock>) -> RotatedKeys {
+/// Keys of the world's own, for a timer that a test calls by hand.
+pub(crate) fn aging_keys(world: &TestWorld, clock: &Arc<dyn Clock>) -> RotatedKeys {
     let ring = || Arc::new(KeyRing::new(Box::new(MemoryKeys::default()), Arc::clone(clock)));
-    let content = ContentKeys::new(Box::new(office.content_keys.clone()), Arc::clone(clock));
+    let content = ContentKeys::new(Box::new(world.content_keys.clone()), Arc::clone(clock));
     let content_life = hours(30 * 24);
     RotatedKeys {
         client_state: ring(),
@@ -29,9 +29,9 @@ pub(crate) fn aging_keys(office: &TestWorld, clock: &Arc<dyn Clock>) -> RotatedK
 
 /// Whether the tenant's notifications are to bring content, from now on.
 pub(crate) async fn set_rich_policy(contoso: &Contoso, rich: bool) -> Result<(), TestError> {
-    let office = &contoso.world;
-    let clock: Arc<dyn Clock> = Arc::new(office.clock.clone());
-    let tenants = Tenants::new(Arc::clone(&office.raw_tables), clock);
+    let world = &contoso.world;
+    let clock: Arc<dyn Clock> = Arc::new(world.clock.clone());
+    let tenants = Tenants::new(Arc::clone(&world.raw_tables), clock);
     let id: TenantId = contoso.tenant.id().parse()?;
     let (mut tenant, etag) = tenants.get_with_etag(id).await?.ok_or("the tenant is there")?;
     tenant.policy.rich_notifications = rich;

@@ -30,7 +30,7 @@ fn graph_subscription(contoso: &Contoso, mailbox: &Mailbox) -> Result<Subscripti
 async fn mailboxes_are_subscribed_after_consent_and_not_after_withdrawal(
     contoso: Contoso,
 ) -> TestResult {
-    let Contoso { anna, ben, aurora, world: office, .. } = &contoso;
+    let Contoso { anna, ben, aurora, world, .. } = &contoso;
     for mailbox in [anna, aurora] {
         let subscription = graph_subscription(&contoso, mailbox)?;
         assert!(subscription.immutable, "ids must survive a move between folders");
@@ -39,15 +39,15 @@ async fn mailboxes_are_subscribed_after_consent_and_not_after_withdrawal(
     }
     assert!(graph_subscription(&contoso, ben).is_err(), "Ben has not agreed");
     // Both addresses of each subscription were validated before Graph took it.
-    assert_eq!(office.microsoft.network.requests(world::test_world::APP_HOST), 8);
+    assert_eq!(world.microsoft.network.requests(world::test_world::APP_HOST), 8);
 
-    office.fixtures().withdraw(anna).await?;
+    world.fixtures().withdraw(anna).await?;
     contoso.run_for(minutes(1)).await;
     assert!(graph_subscription(&contoso, anna).is_err());
     assert_eq!(contoso.mailbox(anna).await?.subscription, None);
 
     // Whatever was still on its way, nobody subscribes Anna again.
-    office.microsoft.graph.clear_requests();
+    world.microsoft.graph.clear_requests();
     for task in [
         MailboxTaskKind::Subscribe,
         MailboxTaskKind::Renew,
@@ -55,10 +55,10 @@ async fn mailboxes_are_subscribed_after_consent_and_not_after_withdrawal(
         MailboxTaskKind::SubscriptionRemoved,
         MailboxTaskKind::Reauthorize,
     ] {
-        office.fixtures().send_task(anna, task).await?;
+        world.fixtures().send_task(anna, task).await?;
     }
     contoso.run_for(minutes(1)).await;
-    assert_eq!(office.microsoft.graph.requests(), []);
+    assert_eq!(world.microsoft.graph.requests(), []);
     contoso.assert_healthy().await
 }
 
@@ -77,17 +77,17 @@ async fn a_subscription_that_graph_has_lost_already_is_removed_all_the_same() ->
 async fn a_subscription_whose_answer_was_lost_is_adopted_and_proves_itself(
     contoso: Contoso,
 ) -> TestResult {
-    let Contoso { ben, aurora, world: office, .. } = &contoso;
-    office.microsoft.graph.clear_requests();
-    office.microsoft.graph.plan_fault(RequestFault {
+    let Contoso { ben, aurora, world, .. } = &contoso;
+    world.microsoft.graph.clear_requests();
+    world.microsoft.graph.plan_fault(RequestFault {
         method: "POST",
         template: SUBSCRIPTIONS,
         nth: 1,
         moment: FaultTiming::After,
         outcome: Answer::Broken,
     });
-    office.fixtures().agree(ben).await?;
-    office.run_until_idle().await;
+    world.fixtures().agree(ben).await?;
+    world.run_until_idle().await;
     let nonce = contoso.mailbox(ben).await?.nonce;
     assert!(nonce.is_some(), "the nonce is stored before the subscription is made");
     contoso.run_for(minutes(1)).await;
@@ -109,18 +109,18 @@ async fn a_subscription_whose_answer_was_lost_is_adopted_and_proves_itself(
 #[tokio::test]
 async fn who_withdraws_before_the_answer_came_is_unsubscribed_all_the_same() -> TestResult {
     let contoso = Contoso::open().await?;
-    let Contoso { ben, world: office, .. } = &contoso;
-    office.microsoft.graph.plan_fault(RequestFault {
+    let Contoso { ben, world, .. } = &contoso;
+    world.microsoft.graph.plan_fault(RequestFault {
         method: "POST",
         template: SUBSCRIPTIONS,
         nth: 1,
         moment: FaultTiming::After,
         outcome: Answer::Broken,
     });
-    office.fixtures().agree(ben).await?;
-    office.run_until_idle().await;
+    world.fixtures().agree(ben).await?;
+    world.run_until_idle().await;
     assert!(graph_subscription(&contoso, ben).is_ok(), "made, but nobody here knows");
-    office.fixtures().withdraw(ben).await?;
+    world.fixtures().withdraw(ben).await?;
     contoso.run_for(minutes(1)).await;
     assert!(graph_subscription(&contoso, ben).is_err());
     contoso.assert_healthy().await
@@ -129,16 +129,16 @@ async fn who_withdraws_before_the_answer_came_is_unsubscribed_all_the_same() -> 
 #[tokio::test]
 async fn who_withdraws_while_being_subscribed_is_not_left_with_a_stray() -> TestResult {
     let contoso = Contoso::open().await?;
-    let Contoso { ben, world: office, .. } = &contoso;
-    office.microsoft.graph.clear_requests();
-    office.fixtures().agree(ben).await?;
-    let taken = office.host.dequeue_all().await.pop().ok_or("there is a task")?;
-    let mut worker = std::pin::pin!(office.host.process_message(taken));
+    let Contoso { ben, world, .. } = &contoso;
+    world.microsoft.graph.clear_requests();
+    world.fixtures().agree(ben).await?;
+    let taken = world.host.dequeue_all().await.pop().ok_or("there is a task")?;
+    let mut worker = std::pin::pin!(world.host.process_message(taken));
     while contoso.graph_requests("POST", SUBSCRIPTIONS).is_empty() {
         assert!(futures::poll!(&mut worker).is_pending());
     }
-    office.fixtures().withdraw(ben).await?;
-    office.run_until_idle().await;
+    world.fixtures().withdraw(ben).await?;
+    world.run_until_idle().await;
     worker.await;
     contoso.run_for(minutes(1)).await;
     assert!(graph_subscription(&contoso, ben).is_err());
@@ -149,12 +149,12 @@ async fn who_withdraws_while_being_subscribed_is_not_left_with_a_stray() -> Test
 #[tokio::test]
 async fn who_agrees_again_stays_subscribed_whatever_is_still_on_its_way() -> TestResult {
     let contoso = Contoso::open().await?;
-    let Contoso { anna, aurora, world: office, .. } = &contoso;
+    let Contoso { anna, aurora, world, .. } = &contoso;
     // Agreed anew before the earlier subscription was removed: it carries the earlier nonce.
-    office.fixtures().withdraw(anna).await?;
-    office.fixtures().agree(anna).await?;
+    world.fixtures().withdraw(anna).await?;
+    world.fixtures().agree(anna).await?;
     contoso.run_for(minutes(2)).await;
-    office.fixtures().send_task(anna, MailboxTaskKind::Unsubscribe).await?;
+    world.fixtures().send_task(anna, MailboxTaskKind::Unsubscribe).await?;
     contoso.run_for(minutes(2)).await;
     assert!(graph_subscription(&contoso, anna).is_ok());
     let meeting = contoso.meet(anna, ("09:00", "10:00"), aurora)?;
@@ -198,9 +198,9 @@ async fn subscriptions_live_on_for_weeks_by_one_patch_at_half_life() -> TestResu
 async fn a_subscription_missing_at_renewal_is_replaced_and_missed_changes_are_found() -> TestResult
 {
     let contoso = Contoso::open().await?;
-    let Contoso { anna, aurora, world: office, .. } = &contoso;
+    let Contoso { anna, aurora, world, .. } = &contoso;
     let lost = graph_subscription(&contoso, anna)?;
-    office.microsoft.graph.end_silently(&lost.id);
+    world.microsoft.graph.end_silently(&lost.id);
     let meeting = contoso.meet(anna, ("2026-11-30T09:00", "2026-11-30T10:00"), aurora)?;
     contoso.run_for(minutes(10)).await;
     assert_eq!(meeting.response_of(aurora), Some(Response::Accepted), "the room's copy books it");
@@ -220,10 +220,10 @@ async fn a_subscription_missing_at_renewal_is_replaced_and_missed_changes_are_fo
 async fn a_tenant_that_allows_only_a_shorter_life_is_asked_for_one_and_renewed_in_it() -> TestResult
 {
     let contoso = Contoso::open().await?;
-    let Contoso { ben, world: office, .. } = &contoso;
-    office.microsoft.graph.set_longest_subscription(4_230);
-    office.microsoft.graph.clear_requests();
-    office.fixtures().agree(ben).await?;
+    let Contoso { ben, world, .. } = &contoso;
+    world.microsoft.graph.set_longest_subscription(4_230);
+    world.microsoft.graph.clear_requests();
+    world.fixtures().agree(ben).await?;
     let made = contoso.now();
     contoso.run_for(minutes(1)).await;
     let statuses: Vec<u16> =
@@ -244,7 +244,7 @@ async fn a_tenant_that_allows_only_a_shorter_life_is_asked_for_one_and_renewed_i
 #[tokio::test]
 async fn the_resync_of_an_unchanged_calendar_asks_for_its_pages_and_nothing_else() -> TestResult {
     let contoso = Contoso::open().await?;
-    let Contoso { anna, aurora, tenant, world: office, .. } = &contoso;
+    let Contoso { anna, aurora, tenant, world, .. } = &contoso;
     contoso.meet(anna, ("09:00", "10:00"), aurora)?;
     for n in 0..120 {
         let start = at("2026-11-25T00:00") + hours(n);
@@ -252,12 +252,12 @@ async fn the_resync_of_an_unchanged_calendar_asks_for_its_pages_and_nothing_else
         tenant.meet(anna, private)?;
     }
     contoso.run_for(minutes(10)).await;
-    office.microsoft.graph.clear_requests();
-    office.table_faults.reset();
-    office.fixtures().send_task(anna, MailboxTaskKind::Resync).await?;
-    let ran = office.run_until_idle().await;
+    world.microsoft.graph.clear_requests();
+    world.table_faults.reset();
+    world.fixtures().send_task(anna, MailboxTaskKind::Resync).await?;
+    let ran = world.run_until_idle().await;
     assert_eq!(ran.functions, ["maintain-mailbox"]);
-    let asked = office.microsoft.graph.requests();
+    let asked = world.microsoft.graph.requests();
     assert!(asked.iter().all(|seen| seen.template == VIEW && !seen.select.is_empty()));
     assert!(!asked.iter().any(|seen| seen.select.iter().any(|field| field == "subject")));
     assert_eq!(asked.len(), 2, "121 events, 100 a page");
@@ -268,20 +268,20 @@ async fn the_resync_of_an_unchanged_calendar_asks_for_its_pages_and_nothing_else
 #[tokio::test]
 async fn a_resync_finds_what_was_made_moved_and_cancelled_without_a_word() -> TestResult {
     let contoso = Contoso::open().await?;
-    let Contoso { anna, aurora, world: office, .. } = &contoso;
+    let Contoso { anna, aurora, world, .. } = &contoso;
     let moved = contoso.meet(anna, ("09:00", "10:00"), aurora)?;
     let cancelled = contoso.meet(anna, ("11:00", "12:00"), aurora)?;
     contoso.run_for(minutes(5)).await;
-    office.microsoft.graph.drop_next(1_000);
+    world.microsoft.graph.drop_next(1_000);
     moved.move_to(at("13:00"), at("14:00"))?;
     cancelled.cancel()?;
     let made = contoso.meet(anna, ("15:00", "16:00"), aurora)?;
     contoso.run_for(minutes(5)).await;
     assert_eq!(contoso.booking(&made, aurora).await?, None);
-    office.microsoft.graph.drop_next(0);
+    world.microsoft.graph.drop_next(0);
 
     for mailbox in [anna, aurora] {
-        office.fixtures().send_task(mailbox, MailboxTaskKind::Resync).await?;
+        world.fixtures().send_task(mailbox, MailboxTaskKind::Resync).await?;
     }
     contoso.run_for(minutes(5)).await;
     let mut taken: Vec<_> = contoso
@@ -302,8 +302,8 @@ async fn a_resync_finds_what_was_made_moved_and_cancelled_without_a_word() -> Te
 #[tokio::test]
 async fn what_graph_could_not_deliver_is_caught_up_with_when_it_says_so() -> TestResult {
     let contoso = Contoso::open().await?;
-    let Contoso { anna, aurora, world: office, .. } = &contoso;
-    let graph = &office.microsoft.graph;
+    let Contoso { anna, aurora, world, .. } = &contoso;
+    let graph = &world.microsoft.graph;
     graph.drop_next(1_000);
     let meeting = contoso.meet(anna, ("09:00", "10:00"), aurora)?;
     contoso.run_for(minutes(1)).await;
@@ -319,9 +319,9 @@ async fn what_graph_could_not_deliver_is_caught_up_with_when_it_says_so() -> Tes
 #[tokio::test]
 async fn a_subscription_that_graph_removed_is_replaced_at_once() -> TestResult {
     let contoso = Contoso::open().await?;
-    let Contoso { anna, aurora, world: office, .. } = &contoso;
+    let Contoso { anna, aurora, world, .. } = &contoso;
     let removed = graph_subscription(&contoso, anna)?.id;
-    office.microsoft.graph.send_lifecycle(&removed, LifecycleKind::SubscriptionRemoved);
+    world.microsoft.graph.send_lifecycle(&removed, LifecycleKind::SubscriptionRemoved);
     let meeting = contoso.meet(anna, ("09:00", "10:00"), aurora)?;
     contoso.run_for(minutes(2)).await;
     assert_ne!(graph_subscription(&contoso, anna)?.id, removed);

@@ -72,7 +72,7 @@ async fn the_handshake_is_answered_at_any_time_decoded_and_as_plain_text() -> Te
 }
 
 async fn a_post_of_many_is_taken_at_once_and_worked_off(contoso: Contoso) -> TestResult {
-    let Contoso { anna, aurora, world: office, .. } = &contoso;
+    let Contoso { anna, aurora, world, .. } = &contoso;
     let meeting = contoso.meet(anna, ("09:00", "10:00"), aurora)?;
     let event = meeting.copy_in(anna).ok_or("Anna has a copy")?.event;
     let state = contoso.client_state(anna).await?;
@@ -82,12 +82,12 @@ async fn a_post_of_many_is_taken_at_once_and_worked_off(contoso: Contoso) -> Tes
     };
     items.extend((0..99).map(unknown));
     // Only this POST is to tell of it.
-    office.microsoft.graph.set_on_hold(true);
-    office.table_faults.reset();
-    office.queue_faults.reset();
+    world.microsoft.graph.set_on_hold(true);
+    world.table_faults.reset();
+    world.queue_faults.reset();
     assert_eq!(contoso.post(notification_body(&items)).await?, 202);
-    assert_eq!(office.table_faults.count(), 0, "nothing is looked up");
-    assert_eq!(office.queue_faults.count(), 1, "a hundred items of one tenant are one message");
+    assert_eq!(world.table_faults.count(), 0, "nothing is looked up");
+    assert_eq!(world.queue_faults.count(), 1, "a hundred items of one tenant are one message");
     contoso.run_for(minutes(2)).await;
     assert_eq!(contoso.outcome_on_copy(&meeting, anna, aurora)?.as_deref(), Some("booked"));
     // Anna's copy, and the room's, which was looked up to be answered.
@@ -159,10 +159,10 @@ async fn items_of_many_tenants_and_subscriptions_come_in_one_post_and_repeats_ar
 async fn what_the_queue_did_not_take_is_refused_and_graph_comes_back_with_it() -> TestResult {
     for fault in [Fault::Before, Fault::After] {
         let contoso = Contoso::open().await?;
-        let Contoso { anna, aurora, world: office, .. } = &contoso;
-        office.queue_faults.fail_next(fault);
+        let Contoso { anna, aurora, world, .. } = &contoso;
+        world.queue_faults.fail_next(fault);
         let meeting = contoso.meet(anna, ("09:00", "10:00"), aurora)?;
-        let first = office.microsoft.graph.deliver_due().await;
+        let first = world.microsoft.graph.deliver_due().await;
         assert_eq!(first.posts[0].status, Some(503), "{fault:?}");
         contoso.run_for(minutes(3)).await;
         assert_eq!(meeting.response_of(aurora), Some(Response::Accepted));

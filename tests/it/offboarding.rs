@@ -26,9 +26,9 @@ const TOMBSTONE_HOURS: i64 = 29;
 impl Contoso {
     /// Anna leaves like this, and everything that follows at once has happened.
     async fn remove_anna(&self, state: MailboxState, task: MailboxTaskKind) -> TestResult {
-        let seeding = self.world.fixtures();
-        seeding.set_mailbox_state(&self.anna, state).await?;
-        seeding.send_task(&self.anna, task).await?;
+        let fixtures = self.world.fixtures();
+        fixtures.set_mailbox_state(&self.anna, state).await?;
+        fixtures.send_task(&self.anna, task).await?;
         self.run_for(minutes(2)).await;
         Ok(())
     }
@@ -66,8 +66,8 @@ impl Contoso {
             }
         }
         for queue in roombridge::queue::Queue::ALL {
-            let shelf = world::memory::QueueKind::Main(queue);
-            for message in self.world.memory_outbox.messages(shelf) {
+            let kind = world::memory::QueueKind::Main(queue);
+            for message in self.world.memory_outbox.messages(kind) {
                 if words.iter().any(|word| message.text.contains(word.as_str())) {
                     found.push(format!("{queue:?}"));
                 }
@@ -207,10 +207,10 @@ async fn who_leaves_while_access_is_lost_is_forgotten_at_once_and_the_rest_waits
     let later = ("2026-12-03T09:00", "2026-12-03T10:00");
     for erased in [false, true] {
         let contoso = contoso_keeping_content().await?;
-        let Contoso { anna, aurora, world: office, tenant, .. } = &contoso;
+        let Contoso { anna, aurora, world, tenant, .. } = &contoso;
         let meeting = contoso.meet(anna, later, aurora)?;
         contoso.run_for(minutes(5)).await;
-        office.microsoft.entra.revoke(tenant.id(), DAEMON_APP);
+        world.microsoft.entra.revoke(tenant.id(), DAEMON_APP);
         let (since, reason) = (contoso.now(), SuspensionReason::TokenRefused);
         contoso.set_tenant_state(TenantState::Suspended(Suspension { since, reason })).await?;
         let (state, task) = match erased {
@@ -224,7 +224,7 @@ async fn who_leaves_while_access_is_lost_is_forgotten_at_once_and_the_rest_waits
         assert_eq!(booking.desired, DesiredState::Unwanted(EndReason::Abandoned));
         assert_eq!(booking.copies.organizer, OrganizerCopy::Released, "what her copy said is gone");
 
-        office.microsoft.entra.consent_to_all(tenant.id(), DAEMON_APP);
+        world.microsoft.entra.consent_to_all(tenant.id(), DAEMON_APP);
         contoso.set_tenant_state(TenantState::Active).await?;
         contoso.run_for(hours(TOMBSTONE_HOURS + 12)).await;
         assert_eq!(meeting.response_of(aurora), Some(Response::Declined));
@@ -247,7 +247,7 @@ async fn who_agrees_again_while_being_erased_is_followed_again() -> TestResult {
     let contoso = Contoso::open().await?;
     let meeting = contoso.meet(&contoso.anna, ("09:00", "10:00"), &contoso.aurora)?;
     contoso.run_for(minutes(5)).await;
-    let seeding = contoso.world.fixtures();
+    let fixtures = contoso.world.fixtures();
     let old = contoso.mailbox(&contoso.anna).await?.nonce;
     contoso
         .remove_anna(
@@ -255,7 +255,7 @@ async fn who_agrees_again_while_being_erased_is_followed_again() -> TestResult {
             MailboxTaskKind::Erase,
         )
         .await?;
-    seeding.agree(&contoso.anna).await?;
+    fixtures.agree(&contoso.anna).await?;
     contoso.run_for(minutes(5)).await;
     let row = contoso.mailbox(&contoso.anna).await?;
     assert!(row.subscription.is_some() && row.nonce != old);
@@ -271,12 +271,12 @@ async fn who_agrees_again_while_being_erased_is_followed_again() -> TestResult {
 #[tokio::test]
 async fn a_mailbox_that_graph_does_not_subscribe_is_looked_at_instead() -> TestResult {
     let contoso = Contoso::open().await?;
-    let Contoso { ben, aurora, world: office, .. } = &contoso;
+    let Contoso { ben, aurora, world, .. } = &contoso;
     let daemon = world::microsoft::DAEMON_APP;
-    office.microsoft.entra.consent(contoso.tenant.id(), daemon, &["Calendars.ReadWrite"]);
+    world.microsoft.entra.consent(contoso.tenant.id(), daemon, &["Calendars.ReadWrite"]);
     contoso.run_for(hours(2)).await;
-    office.fixtures().agree(ben).await?;
-    office.run_until_idle().await;
+    world.fixtures().agree(ben).await?;
+    world.run_until_idle().await;
     let row = contoso.mailbox(ben).await?;
     assert!(row.subscription.is_none() && row.polling.is_some());
 
@@ -285,7 +285,7 @@ async fn a_mailbox_that_graph_does_not_subscribe_is_looked_at_instead() -> TestR
     assert_eq!(contoso.outcome_on_copy(&meeting, ben, aurora)?.as_deref(), Some("booked"));
 
     // Once Graph takes it, there is nothing to look for any more.
-    office.microsoft.entra.consent(
+    world.microsoft.entra.consent(
         contoso.tenant.id(),
         daemon,
         &["Calendars.Read", "Calendars.ReadWrite"],
@@ -293,7 +293,7 @@ async fn a_mailbox_that_graph_does_not_subscribe_is_looked_at_instead() -> TestR
     contoso.run_for(hours(26)).await;
     let row = contoso.mailbox(ben).await?;
     assert!(row.subscription.is_some() && row.polling.is_none());
-    office.fixtures().withdraw(ben).await?;
+    world.fixtures().withdraw(ben).await?;
     contoso.run_for(minutes(30)).await;
     let due = contoso.rows(Table::Due).await?;
     assert!(due.iter().all(|row| !row.key.row.contains(ben.id())), "{due:?}");
@@ -304,13 +304,13 @@ async fn a_mailbox_that_graph_does_not_subscribe_is_looked_at_instead() -> TestR
 async fn an_appointment_that_cannot_be_changed_keeps_nothing_else_from_being_erased() -> TestResult
 {
     let contoso = contoso_keeping_content().await?;
-    let Contoso { anna, aurora, world: office, .. } = &contoso;
+    let Contoso { anna, aurora, world, .. } = &contoso;
     contoso.meet(anna, ("09:00", "10:00"), aurora)?;
     contoso.run_for(minutes(5)).await;
     for nth in 1..=20 {
         let (method, template) = ("PATCH", "/users/{id}/events/{id}");
         let (moment, outcome) = (FaultTiming::Before, Answer::Status(400));
-        office.microsoft.graph.plan_fault(RequestFault { method, template, nth, moment, outcome });
+        world.microsoft.graph.plan_fault(RequestFault { method, template, nth, moment, outcome });
     }
     contoso
         .remove_anna(
@@ -330,12 +330,12 @@ async fn an_appointment_that_cannot_be_changed_keeps_nothing_else_from_being_era
 async fn whenever_somebody_erases_our_mark_does_not_stay() -> TestResult {
     for step in 0..14 {
         let contoso = Contoso::open().await?;
-        let Contoso { anna, aurora, world: office, .. } = &contoso;
+        let Contoso { anna, aurora, world, .. } = &contoso;
         let meeting = contoso.meet(anna, ("09:00", "10:00"), aurora)?;
         for _ in 0..step {
-            office.microsoft.exchange.deliver_due();
-            office.microsoft.graph.deliver_due().await;
-            office.host.process_all().await;
+            world.microsoft.exchange.deliver_due();
+            world.microsoft.graph.deliver_due().await;
+            world.host.process_all().await;
         }
         contoso
             .remove_anna(

@@ -44,10 +44,10 @@ async fn deliver(contoso: &Contoso) -> (Vec<Option<u16>>, Duration) {
 #[tokio::test(start_paused = true)]
 async fn a_queue_that_does_not_answer_is_a_503_after_two_seconds() -> TestResult {
     let contoso = Contoso::open().await?;
-    let Contoso { ben, aurora, world: office, .. } = &contoso;
+    let Contoso { ben, aurora, world, .. } = &contoso;
     let meeting = contoso.meet(ben, ("09:00", "10:00"), aurora)?;
-    office.queue_faults.reset();
-    office.queue_faults.hang_call(0);
+    world.queue_faults.reset();
+    world.queue_faults.hang_call(0);
     let (statuses, took) = deliver(&contoso).await;
     assert_eq!(statuses, [Some(503)]);
     assert!(took <= RESPONSE_DEADLINE, "{took:?}");
@@ -60,13 +60,13 @@ async fn a_queue_that_does_not_answer_is_a_503_after_two_seconds() -> TestResult
 #[tokio::test(start_paused = true)]
 async fn a_queue_that_is_down_for_an_hour_loses_nothing() -> TestResult {
     let contoso = Contoso::open().await?;
-    let Contoso { ben, aurora, world: office, .. } = &contoso;
+    let Contoso { ben, aurora, world, .. } = &contoso;
     let meeting = contoso.meet(ben, ("09:00", "10:00"), aurora)?;
-    office.queue_faults.set_down(true);
+    world.queue_faults.set_down(true);
     let (statuses, took) = deliver(&contoso).await;
     assert_eq!((statuses, took), (vec![Some(503)], Duration::ZERO), "at once");
     contoso.run_for(hours(1)).await;
-    office.queue_faults.set_down(false);
+    world.queue_faults.set_down(false);
     contoso.run_for(hours(2)).await;
     assert_eq!(meeting.response_of(aurora), Some(Response::Accepted));
     contoso.assert_healthy().await
@@ -122,8 +122,8 @@ async fn a_vault_that_does_not_answer_a_warm_process_is_not_noticed() -> TestRes
 #[tokio::test]
 async fn without_the_keys_of_validation_tokens_events_are_read_and_none_is_dropped() -> TestResult {
     let contoso = rich_contoso(ContentPolicy::default()).await?;
-    let Contoso { ben, aurora, world: office, .. } = &contoso;
-    office.microsoft.network.set_down(LOGIN_HOST, true);
+    let Contoso { ben, aurora, world, .. } = &contoso;
+    world.microsoft.network.set_down(LOGIN_HOST, true);
     let meeting = contoso.meet(ben, ("09:00", "10:00"), aurora)?;
     let (statuses, _) = deliver(&contoso).await;
     assert_eq!(statuses, [Some(202)]);
@@ -138,20 +138,20 @@ async fn without_the_keys_of_validation_tokens_events_are_read_and_none_is_dropp
 #[tokio::test(start_paused = true)]
 async fn a_tenant_that_answers_slowly_does_not_delay_another() -> TestResult {
     let contoso = Contoso::open().await?;
-    let Contoso { ben, aurora, world: office, .. } = &contoso;
-    let seeding = office.fixtures();
-    let fabrikam = office.microsoft.tenant("Fabrikam");
+    let Contoso { ben, aurora, world, .. } = &contoso;
+    let fixtures = world.fixtures();
+    let fabrikam = world.microsoft.tenant("Fabrikam");
     let frank = fabrikam.person("Frank");
-    seeding.connect(&fabrikam, ContentPolicy::default()).await?;
+    fixtures.connect(&fabrikam, ContentPolicy::default()).await?;
     let mut rooms = Vec::new();
     for n in 0..40 {
         let room = fabrikam.room(&format!("Room {n}"), Processing::AutoUpdate);
-        seeding.manage_room(&room, ResponseMode::RoombridgeDecides).await?;
+        fixtures.manage_room(&room, ResponseMode::RoombridgeDecides).await?;
         rooms.push(room);
     }
-    office.run_until_idle().await;
+    world.run_until_idle().await;
     contoso.run_for(minutes(2)).await;
-    let graph = &office.microsoft.graph;
+    let graph = &world.microsoft.graph;
     graph.set_max_items_per_post(1);
     for room in &rooms {
         let invitation = Invitation::new("Numbers", at("09:00"), at("10:00")).room(room);
@@ -164,7 +164,7 @@ async fn a_tenant_that_answers_slowly_does_not_delay_another() -> TestResult {
     assert_eq!(contoso.queue_len(Queue::FetchEvent), 164, "Fabrikam's are in front");
 
     let begun = Instant::now();
-    let listening = office.host.listen();
+    let listening = world.host.listen();
     while contoso.booking(&meeting, aurora).await?.is_none() {
         // paused clock: the host polls and Graph answers on it.
         tokio::time::sleep(Duration::from_millis(100)).await;
@@ -189,8 +189,8 @@ fn webhook_with_source_list() -> Result<axum::Router, TestError> {
             Err(KeysUnavailable)
         }
     }
-    let office = TestWorld::new(1)?;
-    let clock = || Arc::new(office.clock.clone());
+    let world = TestWorld::new(1)?;
+    let clock = || Arc::new(world.clock.clone());
     let registrations = Registrations { organisation_wide: "a".to_owned(), scoped: "b".to_owned() };
     let cloud = Cloud {
         authority: "https://login.example".parse()?,
@@ -198,12 +198,12 @@ fn webhook_with_source_list() -> Result<axum::Router, TestError> {
         token_exchange_audience: "api://exchange".to_owned(),
         graph_scope: "https://graph.example/.default".to_owned(),
     };
-    let http = Arc::new(office.microsoft.network.clone());
+    let http = Arc::new(world.microsoft.network.clone());
     let tokens = Arc::new(ValidationTokenVerifier::new(http, clock(), cloud, &registrations));
     let sources = IpAllowList::new(vec!["192.0.2.0/24".parse()?]);
     let keys = Arc::new(KeyRing::new(Box::new(Nothing), clock()));
-    let outbox = Arc::clone(&office.raw_outbox);
-    let rng = Arc::clone(&office.rng);
+    let outbox = Arc::clone(&world.raw_outbox);
+    let rng = Arc::clone(&world.rng);
     Ok(notifications::router(notifications::Deps::new(keys, outbox, clock(), rng, tokens, sources)))
 }
 

@@ -68,30 +68,30 @@ impl NamedTenant {
 }
 
 /// Lets `duration` pass and keeps the text of every message that was sent meanwhile.
-async fn run_for(office: &TestWorld, duration: SignedDuration, sent: &mut Vec<String>) {
-    let until = office.now() + duration;
+async fn run_for(world: &TestWorld, duration: SignedDuration, sent: &mut Vec<String>) {
+    let until = world.now() + duration;
     loop {
-        office.host.run_due_timers().await;
+        world.host.run_due_timers().await;
         loop {
-            let travelled = office.microsoft.exchange.deliver_due();
-            let delivered = office.microsoft.graph.deliver_due().await.posts.len();
+            let travelled = world.microsoft.exchange.deliver_due();
+            let delivered = world.microsoft.graph.deliver_due().await.posts.len();
             for queue in Queue::ALL {
-                for shelf in [QueueKind::Main(queue), QueueKind::Poison(queue)] {
-                    sent.extend(office.memory_outbox.messages(shelf).into_iter().map(|m| m.text));
+                for kind in [QueueKind::Main(queue), QueueKind::Poison(queue)] {
+                    sent.extend(world.memory_outbox.messages(kind).into_iter().map(|m| m.text));
                 }
             }
-            if travelled + delivered + office.host.process_all().await.len() == 0 {
+            if travelled + delivered + world.host.process_all().await.len() == 0 {
                 break;
             }
         }
-        let Some(next) = office.next_event().filter(|next| *next <= until) else { break };
-        office.clock.set(next);
+        let Some(next) = world.next_event().filter(|next| *next <= until) else { break };
+        world.clock.set(next);
     }
-    office.clock.set(until);
+    world.clock.set(until);
 }
 
 /// Bad input, with names wherever a text fits.
-async fn post_bad_input(office: &TestWorld) -> TestResult {
+async fn post_bad_input(world: &TestWorld) -> TestResult {
     let url = format!("https://{APP_HOST}/api/notifications");
     let item = r#"{"value":[{"clientState":"Wilhelmina","tenantId":"Oncology","changeType":"updated",
         "resource":"Users/wilhelminazonderland@contoso.example/Events/Nightingale",
@@ -101,18 +101,18 @@ async fn post_bad_input(office: &TestWorld) -> TestResult {
             .header("content-type", "application/json")
             .header("x-name", "Wilhelmina")
             .body(Bytes::from(body))?;
-        drop(office.microsoft.network.send(request).await?);
+        drop(world.microsoft.network.send(request).await?);
     }
     for queue in Queue::ALL {
         let text = r#"{"EventChanges":{"subject":"Acquisition of Umbrella, by Wilhelmina"}}"#;
-        office.memory_outbox.send(queue, text.to_owned(), std::time::Duration::ZERO).await?;
+        world.memory_outbox.send(queue, text.to_owned(), std::time::Duration::ZERO).await?;
     }
     Ok(())
 }
 
 /// Booked, private, moved, refused, cancelled, room-less, throttled, failed.
 async fn run_full_lifecycle(
-    office: &TestWorld,
+    world: &TestWorld,
     firm: &NamedTenant,
     sent: &mut Vec<String>,
 ) -> Result<Meeting, TestError> {
@@ -124,22 +124,22 @@ async fn run_full_lifecycle(
     let alone = firm.meet(firm.invitation(6).with(firm.wilhelmina()))?;
     let copy = alone.copy_in(firm.wilhelmina()).ok_or("no copy")?;
     log_capture::install().add_secret(&copy.event);
-    run_for(office, minutes(5), sent).await;
+    run_for(world, minutes(5), sent).await;
     let secret = |text: &String| text.contains(&copy.event);
     for table in Table::ALL {
         assert!(
-            !office.memory_tables.rows(table).iter().map(row_text).any(|t| secret(&t)),
+            !world.memory_tables.rows(table).iter().map(row_text).any(|t| secret(&t)),
             "{table:?}"
         );
     }
     let everything = Scope::Everything;
-    office.microsoft.graph.throttle(everything, ThrottleEnd::Requests(3), 429);
+    world.microsoft.graph.throttle(everything, ThrottleEnd::Requests(3), 429);
     private.move_to("2026-11-24T16:00:00Z".parse()?, "2026-11-24T17:00:00Z".parse()?)?;
-    run_for(office, minutes(5), sent).await;
+    run_for(world, minutes(5), sent).await;
     for _ in 0..8 {
         let (method, template) = ("GET", "/users/{id}/events/{id}");
         let (moment, outcome) = (FaultTiming::Before, Answer::Status(400));
-        office.microsoft.graph.plan_fault(RequestFault {
+        world.microsoft.graph.plan_fault(RequestFault {
             method,
             template,
             nth: 1,
@@ -148,7 +148,7 @@ async fn run_full_lifecycle(
         });
     }
     private.cancel()?;
-    run_for(office, minutes(60), sent).await;
+    run_for(world, minutes(60), sent).await;
     Ok(meeting)
 }
 
@@ -163,34 +163,34 @@ fn leaked_secret(text: &str) -> Option<&'static str> {
 #[tokio::test]
 async fn names_and_subjects_are_nowhere() -> TestResult {
     let contoso = NamedTenant::open(Contoso::builder().seed(11)).await?;
-    let office = &contoso.contoso.world;
+    let world = &contoso.contoso.world;
     let mut sent = Vec::new();
-    run_for(office, SignedDuration::from_mins(1), &mut sent).await;
+    run_for(world, SignedDuration::from_mins(1), &mut sent).await;
     let heard = log_capture::install().lines();
-    run_full_lifecycle(office, &contoso, &mut sent).await?;
+    run_full_lifecycle(world, &contoso, &mut sent).await?;
     for message in &sent {
         assert_eq!(leaked_secret(message), None, "a message tells it: {message}");
     }
-    post_bad_input(office).await?;
-    run_for(office, SignedDuration::from_hours(1), &mut Vec::new()).await;
+    post_bad_input(world).await?;
+    run_for(world, SignedDuration::from_hours(1), &mut Vec::new()).await;
 
     assert!(
-        !office.memory_tables.rows(Table::Failures).is_empty(),
+        !world.memory_tables.rows(Table::Failures).is_empty(),
         "nothing failed, so nothing is shown"
     );
     for table in Table::ALL {
-        for row in office.memory_tables.rows(table).iter().map(row_text) {
+        for row in world.memory_tables.rows(table).iter().map(row_text) {
             assert_eq!(leaked_secret(&row), None, "{table:?} tells it: {row}");
         }
     }
-    let graph = &office.microsoft.graph;
+    let graph = &world.microsoft.graph;
     assert_eq!(graph.violations(), []);
     for seen in graph.requests() {
         let asked = seen.select.iter().any(|field| FORBIDDEN.contains(&field.as_str()));
         assert!(!asked, "{seen:?}");
         assert!(!seen.select.iter().any(|field| field == "subject"), "{seen:?}");
     }
-    let guard = office.app.graph().counts();
+    let guard = world.app.graph().counts();
     assert!(guard.calendar_reads > 0);
     assert_eq!(guard.blocked, 0);
     assert!(log_capture::install().lines() > heard + 100, "nobody listens");
@@ -207,14 +207,14 @@ async fn a_tenant_that_keeps_content_keeps_it_in_its_bookings_and_nowhere_else()
     };
     let builder = Contoso::builder().seed(12).name("Fabrikam").content(content);
     let fabrikam = NamedTenant::open(builder).await?;
-    let office = &fabrikam.contoso.world;
+    let world = &fabrikam.contoso.world;
     let mut sent = Vec::new();
-    let meeting = run_full_lifecycle(office, &fabrikam, &mut sent).await?;
+    let meeting = run_full_lifecycle(world, &fabrikam, &mut sent).await?;
     for message in &sent {
         assert_eq!(leaked_secret(message), None, "a message tells it: {message}");
     }
     for table in Table::ALL {
-        for row in office.memory_tables.rows(table).iter() {
+        for row in world.memory_tables.rows(table).iter() {
             let may = table == Table::Bookings;
             assert!(
                 may || leaked_secret(&row_text(row)).is_none(),
@@ -224,12 +224,12 @@ async fn a_tenant_that_keeps_content_keeps_it_in_its_bookings_and_nowhere_else()
             assert_eq!(leaked_secret(&format!("{row:?}")), None, "a row shows its properties");
         }
     }
-    let bookings = Bookings::new(Arc::clone(&office.memory_tables) as Arc<dyn Tables>);
+    let bookings = Bookings::new(Arc::clone(&world.memory_tables) as Arc<dyn Tables>);
     let (booking, _) = bookings
         .get(&fabrikam.contoso.booking_key(&meeting, fabrikam.room())?)
         .await?
         .ok_or("not booked")?;
-    let rows = office.memory_tables.rows(Table::Bookings);
+    let rows = world.memory_tables.rows(Table::Bookings);
     assert!(
         rows.iter().any(|row| row_text(row).contains("Acquisition of Umbrella")),
         "kept by policy"

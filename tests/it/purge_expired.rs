@@ -42,7 +42,7 @@ async fn assert_all_purged(contoso: &Contoso) -> TestResult {
 /// What a run costs that forgets one booking while so many others are stored for later.
 async fn purge_cost(later: i64) -> Result<(usize, usize), TestError> {
     let contoso = Contoso::open().await?;
-    let Contoso { tenant, anna, aurora, world: office, .. } = &contoso;
+    let Contoso { tenant, anna, aurora, world, .. } = &contoso;
     let book = |organizer: &Mailbox, start| {
         tenant.meet(organizer, Invitation::new("Numbers", start, start + hours(1)).room(aurora))
     };
@@ -52,10 +52,10 @@ async fn purge_cost(later: i64) -> Result<(usize, usize), TestError> {
     book(anna, at("09:00"))?;
     contoso.run_for(minutes(15)).await;
     let stored = contoso.count(Table::Bookings).await?;
-    office.clock.set(at("10:05"));
-    office.table_faults.reset();
-    office.host.run_timer("purge-expired").await?;
-    let calls = office.table_faults.count();
+    world.clock.set(at("10:05"));
+    world.table_faults.reset();
+    world.host.run_timer("purge-expired").await?;
+    let calls = world.table_faults.count();
     assert_eq!(contoso.count(Table::Bookings).await?, stored - 1);
     assert_eq!(contoso.ledger_slots(aurora, "2026-11-24").await?, []);
     contoso.assert_healthy().await?;
@@ -71,16 +71,16 @@ async fn a_run_reads_what_is_due_and_not_what_is_stored() -> TestResult {
 }
 
 async fn a_meeting_that_was_moved_later_is_kept_until_its_new_end(contoso: Contoso) -> TestResult {
-    let Contoso { anna, aurora, world: office, .. } = &contoso;
+    let Contoso { anna, aurora, world, .. } = &contoso;
     let meeting = contoso.meet(anna, ("09:00", "10:00"), aurora)?;
     contoso.run_for(minutes(2)).await;
     meeting.move_to(at("15:00"), at("16:00"))?;
     contoso.run_for(minutes(2)).await;
-    office.clock.set(at("10:05"));
+    world.clock.set(at("10:05"));
     contoso.run_for(minutes(15)).await;
     assert_eq!(contoso.ledger_slots(aurora, "2026-11-24").await?.len(), 1);
     assert_eq!(contoso.appointment_count(anna).await?, 1);
-    office.clock.set(at("15:55"));
+    world.clock.set(at("15:55"));
     contoso.run_for(minutes(4)).await;
     assert_eq!(contoso.count(Table::Bookings).await?, 1, "it is not over");
     contoso.run_for(minutes(20)).await;
@@ -91,7 +91,7 @@ async fn a_meeting_that_was_moved_later_is_kept_until_its_new_end(contoso: Conto
 #[tokio::test]
 async fn a_cancelled_and_a_refused_meeting_are_forgotten_like_any_other() -> TestResult {
     let contoso = Contoso::open().await?;
-    let Contoso { anna, cleo, aurora, world: office, .. } = &contoso;
+    let Contoso { anna, cleo, aurora, world, .. } = &contoso;
     let cancelled = contoso.meet(anna, ("09:00", "10:00"), aurora)?;
     contoso.meet(anna, ("10:00", "11:00"), aurora)?;
     contoso.run_for(minutes(2)).await;
@@ -100,7 +100,7 @@ async fn a_cancelled_and_a_refused_meeting_are_forgotten_like_any_other() -> Tes
     contoso.run_for(minutes(2)).await;
     assert_eq!(refused.response_of(aurora), Some(Response::Declined));
     assert_eq!(contoso.count(Table::Bookings).await?, 3);
-    office.clock.set(at("11:25"));
+    world.clock.set(at("11:25"));
     contoso.run_for(minutes(30)).await;
     assert_all_purged(&contoso).await?;
     contoso.assert_healthy().await
@@ -109,7 +109,7 @@ async fn a_cancelled_and_a_refused_meeting_are_forgotten_like_any_other() -> Tes
 async fn after_three_days_of_downtime_one_run_purges_all_that_is_over(
     contoso: Contoso,
 ) -> TestResult {
-    let Contoso { anna, aurora, borealis, world: office, .. } = &contoso;
+    let Contoso { anna, aurora, borealis, world, .. } = &contoso;
     for day in ["2026-11-24", "2026-11-25", "2026-11-26"] {
         let (start, end) = (format!("{day}T23:30"), format!("{day}T23:45"));
         for room in [aurora, borealis] {
@@ -119,11 +119,11 @@ async fn after_three_days_of_downtime_one_run_purges_all_that_is_over(
     let stays = contoso.meet(anna, ("2026-11-28T09:00", "2026-11-28T10:00"), aurora)?;
     contoso.run_for(minutes(2)).await;
     assert_eq!(contoso.count(Table::Bookings).await?, 7);
-    office.clock.set(at("2026-11-26T23:46"));
-    office.host.run_timer("purge-expired").await?;
+    world.clock.set(at("2026-11-26T23:46"));
+    world.host.run_timer("purge-expired").await?;
     assert_eq!(contoso.count(Table::Bookings).await?, 1);
     stays.cancel()?;
-    office.clock.set(at("2026-11-28T10:01"));
+    world.clock.set(at("2026-11-28T10:01"));
     contoso.run_for(minutes(30)).await;
     assert_all_purged(&contoso).await
 }
@@ -166,14 +166,14 @@ async fn what_could_not_be_deleted_is_deleted_by_the_next_run() -> TestResult {
     // The scan, the booking, its ledger day (read and written), two pointers, the booking itself.
     for call in 1..=7 {
         let contoso = Contoso::open().await?;
-        let Contoso { anna, aurora, world: office, .. } = &contoso;
+        let Contoso { anna, aurora, world, .. } = &contoso;
         contoso.meet(anna, ("09:00", "10:00"), aurora)?;
         contoso.run_for(minutes(2)).await;
-        office.clock.set(at("10:05"));
-        office.table_faults.reset();
-        office.table_faults.fail_call(call, world::fault_injection::Fault::Before);
-        office.host.run_timer("purge-expired").await?;
-        office.host.run_timer("purge-expired").await?;
+        world.clock.set(at("10:05"));
+        world.table_faults.reset();
+        world.table_faults.fail_call(call, world::fault_injection::Fault::Before);
+        world.host.run_timer("purge-expired").await?;
+        world.host.run_timer("purge-expired").await?;
         contoso.run_for(minutes(40)).await;
         assert_all_purged(&contoso).await?;
         contoso.assert_healthy().await?;

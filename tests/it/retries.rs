@@ -21,17 +21,17 @@ on_both!(an_own_fault_ends_among_the_failures_after_five_tries_and_can_be_replay
 #[tokio::test]
 async fn graphs_wish_to_wait_is_obeyed_to_the_second_and_costs_no_try() -> TestResult {
     let contoso = Contoso::open().await?;
-    let Contoso { ben, aurora, world: office, .. } = &contoso;
+    let Contoso { ben, aurora, world, .. } = &contoso;
     contoso.run_for(minutes(1)).await;
     let told = contoso.now();
-    office.microsoft.graph.throttle(
+    world.microsoft.graph.throttle(
         Scope::Everything,
         ThrottleEnd::Instant(told + seconds(120)),
         429,
     );
     let meeting = contoso.meet(ben, ("09:00", "10:00"), aurora)?;
-    office.run_until_idle().await;
-    let waiting = office.memory_outbox.messages(QueueKind::Main(Queue::FetchEvent));
+    world.run_until_idle().await;
+    let waiting = world.memory_outbox.messages(QueueKind::Main(Queue::FetchEvent));
     let item = EventChanges::from_text(&waiting.first().ok_or("it waits")?.text)?.items.remove(0);
     assert_eq!((item.meta.attempts, item.meta.deferrals), (0, 1));
     contoso.run_for(seconds(121)).await;
@@ -101,7 +101,7 @@ fn fail_graph(contoso: &Contoso, method: &'static str, template: &'static str, t
 async fn an_own_fault_ends_among_the_failures_after_five_tries_and_can_be_replayed(
     contoso: Contoso,
 ) -> TestResult {
-    let Contoso { ben, aurora, world: office, .. } = &contoso;
+    let Contoso { ben, aurora, world, .. } = &contoso;
     fail_graph(&contoso, "GET", EVENT, 5);
     let meeting = contoso.meet(ben, ("09:00", "10:00"), aurora)?;
     let met = contoso.now();
@@ -117,7 +117,7 @@ async fn an_own_fault_ends_among_the_failures_after_five_tries_and_can_be_replay
     // Outlook is the truth behind it: to replay is to compare the mailbox with the store.
     let message = failure.message.clone().ok_or("it can be sent again")?;
     assert!(!message.contains("AAMk"), "no event is named");
-    office.raw_outbox.send(Queue::MaintainMailbox, message, Duration::ZERO).await?;
+    world.raw_outbox.send(Queue::MaintainMailbox, message, Duration::ZERO).await?;
     contoso.run_for(seconds(30)).await;
     assert_eq!(meeting.response_of(aurora), Some(Response::Accepted));
     Ok(())
@@ -137,7 +137,7 @@ async fn four_faults_are_not_five() -> TestResult {
 async fn an_answer_that_graph_calls_wrong_is_recorded_and_given_once_the_fault_is_gone()
 -> TestResult {
     let contoso = Contoso::open().await?;
-    let Contoso { ben, aurora, world: office, .. } = &contoso;
+    let Contoso { ben, aurora, world, .. } = &contoso;
     fail_graph(&contoso, "POST", "/users/{id}/events/{id}/accept", 1_000);
     let meeting = contoso.meet(ben, ("09:00", "10:00"), aurora)?;
     contoso.run_for(minutes(20)).await;
@@ -147,7 +147,7 @@ async fn an_answer_that_graph_calls_wrong_is_recorded_and_given_once_the_fault_i
     let key = contoso.booking_key(&meeting, aurora)?;
     assert_eq!(failure.subject, format!("{} {}", key.partition(), key.row()));
     // The fault is gone; the entry that watches the booking is still there, and is enough.
-    office.microsoft.graph.forget_faults();
+    world.microsoft.graph.forget_faults();
     contoso.run_for(minutes(25)).await;
     assert_eq!(meeting.response_of(aurora), Some(Response::Accepted));
     Ok(())
@@ -156,8 +156,8 @@ async fn an_answer_that_graph_calls_wrong_is_recorded_and_given_once_the_fault_i
 #[tokio::test]
 async fn a_day_of_throttling_is_given_up_and_not_before() -> TestResult {
     let contoso = Contoso::open().await?;
-    let Contoso { ben, aurora, world: office, .. } = &contoso;
-    office.microsoft.graph.throttle(Scope::Everything, ThrottleEnd::Requests(100_000), 429);
+    let Contoso { ben, aurora, world, .. } = &contoso;
+    world.microsoft.graph.throttle(Scope::Everything, ThrottleEnd::Requests(100_000), 429);
     let far = ("2026-11-27T09:00", "2026-11-27T10:00");
     let meeting = contoso.meet(ben, far, aurora)?;
     contoso.run_for(hours(23) + minutes(55)).await;
@@ -172,11 +172,11 @@ async fn a_day_of_throttling_is_given_up_and_not_before() -> TestResult {
     let asked = contoso.graph_requests("GET", EVENT).len();
     assert!((20..45).contains(&asked), "about once an hour: {asked}");
 
-    office.microsoft.graph.end_throttling();
+    world.microsoft.graph.end_throttling();
     // Outlook is the truth behind it: to replay is to compare the mailbox with the store.
     let message = failure.message.clone().ok_or("it can be sent again")?;
     assert!(!message.contains("AAMk"), "no event is named");
-    office.raw_outbox.send(Queue::MaintainMailbox, message, Duration::ZERO).await?;
+    world.raw_outbox.send(Queue::MaintainMailbox, message, Duration::ZERO).await?;
     contoso.run_for(minutes(2)).await;
     assert_eq!(meeting.response_of(aurora), Some(Response::Accepted));
     Ok(())
@@ -190,8 +190,8 @@ fn event_requests(contoso: &Contoso) -> usize {
 #[tokio::test]
 async fn an_hour_of_throttling_fails_nothing_and_hardly_asks() -> TestResult {
     let contoso = Contoso::open().await?;
-    let Contoso { ben, aurora, borealis, world: office, .. } = &contoso;
-    let graph = &office.microsoft.graph;
+    let Contoso { ben, aurora, borealis, world, .. } = &contoso;
+    let graph = &world.microsoft.graph;
     contoso.run_for(minutes(1)).await;
     let end = contoso.now() + hours(1);
     for room in [aurora, borealis] {
@@ -222,8 +222,8 @@ async fn an_hour_of_throttling_fails_nothing_and_hardly_asks() -> TestResult {
 #[tokio::test]
 async fn an_hour_of_throttling_without_a_word_how_long_is_met_with_patience() -> TestResult {
     let contoso = Contoso::open().await?;
-    let Contoso { ben, aurora, world: office, .. } = &contoso;
-    let graph = &office.microsoft.graph;
+    let Contoso { ben, aurora, world, .. } = &contoso;
+    let graph = &world.microsoft.graph;
     graph.throttle(Scope::Everything, ThrottleEnd::Requests(100_000), 429);
     graph.clear_requests();
     let mut meetings = Vec::new();
@@ -246,9 +246,9 @@ async fn an_hour_of_throttling_without_a_word_how_long_is_met_with_patience() ->
 #[tokio::test]
 async fn a_throttled_mailbox_delays_no_other() -> TestResult {
     let contoso = Contoso::open().await?;
-    let Contoso { ben, aurora, borealis, world: office, .. } = &contoso;
+    let Contoso { ben, aurora, borealis, world, .. } = &contoso;
     let until = ThrottleEnd::Instant(contoso.now() + hours(1));
-    office.microsoft.graph.throttle(Scope::Mailbox(aurora.id().to_owned()), until, 503);
+    world.microsoft.graph.throttle(Scope::Mailbox(aurora.id().to_owned()), until, 503);
     let waiting = contoso.meet(ben, ("09:00", "10:00"), aurora)?;
     let other = contoso.meet(ben, ("09:00", "10:00"), borealis)?;
     contoso.run_for(seconds(1)).await;

@@ -20,36 +20,36 @@ use crate::TestResult;
 
 /// The tenant wants its notifications with content, and gets them for these mailboxes.
 pub(crate) async fn enable_rich_notifications(
-    office: &TestWorld,
+    world: &TestWorld,
     tenant: &Tenant,
     mailboxes: &[&Mailbox],
 ) -> TestResult {
-    let tenants = Tenants::new(Arc::clone(&office.raw_tables), Arc::new(office.clock.clone()));
+    let tenants = Tenants::new(Arc::clone(&world.raw_tables), Arc::new(world.clock.clone()));
     let mut row = tenants.get_uncached(tenant.id().parse()?).await?.ok_or("connected")?;
     row.policy.rich_notifications = true;
     tenants.upsert(&row).await?;
-    let fresh = NewContentKey::generate(office.now(), office.rng.as_ref()).await?;
-    office.content_keys.add(&fresh).await?;
+    let fresh = NewContentKey::generate(world.now(), world.rng.as_ref()).await?;
+    world.content_keys.add(&fresh).await?;
     for mailbox in mailboxes {
-        replace_by_rich_subscription(office, tenant, mailbox, &fresh).await?;
+        replace_by_rich_subscription(world, tenant, mailbox, &fresh).await?;
     }
-    office.clock.advance(SignedDuration::from_mins(2));
+    world.clock.advance(SignedDuration::from_mins(2));
     Ok(())
 }
 
 async fn replace_by_rich_subscription(
-    office: &TestWorld,
+    world: &TestWorld,
     tenant: &Tenant,
     mailbox: &Mailbox,
     key: &NewContentKey,
 ) -> TestResult {
-    let graph = office.app.graph().for_tenant(CallContext {
+    let graph = world.app.graph().for_tenant(CallContext {
         tenant: tenant.id().parse()?,
         registration: Registration::OrganisationWide,
         correlation: CorrelationId(1),
         calls: CallLog::default(),
     });
-    let mailboxes = Mailboxes::new(Arc::clone(&office.raw_tables));
+    let mailboxes = Mailboxes::new(Arc::clone(&world.raw_tables));
     let found = mailboxes.get(tenant.id().parse()?, mailbox.id().parse()?).await?;
     let (row, _) = found.ok_or("the mailbox is followed")?;
     for listed in graph.list_subscriptions().await? {
@@ -58,14 +58,14 @@ async fn replace_by_rich_subscription(
         }
     }
     let url: url::Url = format!("https://{APP_HOST}/api/notifications").parse()?;
-    let certificate = key.to_content_key(office.now())?.certificate().to_owned();
+    let certificate = key.to_content_key(world.now())?.certificate().to_owned();
     let nonce = row.nonce.ok_or("it was subscribed")?;
     let order = NewSubscription {
         mailbox: row.id,
         notification_url: url.clone(),
         lifecycle_notification_url: url,
         client_state: issue(&SecretKey::new("k1".parse()?, &[7; 32]), row.tenant, row.id, nonce),
-        expires_at: office.clock.now() + SignedDuration::from_hours(20),
+        expires_at: world.clock.now() + SignedDuration::from_hours(20),
         resource_data: Some(ResourceDataOptions {
             certificate,
             certificate_id: key.id().clone(),

@@ -98,8 +98,8 @@ async fn set_rich(contoso: &Contoso, rich: bool) -> TestResult {
 async fn a_removed_subscription_is_replaced_once_however_often_graph_reports_it(
     contoso: Contoso,
 ) -> TestResult {
-    let Contoso { anna, aurora, world: office, .. } = &contoso;
-    let graph = &office.microsoft.graph;
+    let Contoso { anna, aurora, world, .. } = &contoso;
+    let graph = &world.microsoft.graph;
     let removed = graph_subscription(&contoso, anna)?.id;
     let state = contoso.client_state(anna).await?;
     graph.send_lifecycle(&removed, LifecycleKind::SubscriptionRemoved);
@@ -130,8 +130,8 @@ async fn a_removed_subscription_is_replaced_once_however_often_graph_reports_it(
 async fn missed_notifications_are_looked_for_once_a_minute_however_often_graph_says_so()
 -> TestResult {
     let contoso = Contoso::open().await?;
-    let Contoso { anna, world: office, .. } = &contoso;
-    let graph = &office.microsoft.graph;
+    let Contoso { anna, world, .. } = &contoso;
+    let graph = &world.microsoft.graph;
     let id = graph_subscription(&contoso, anna)?.id;
     contoso.run_for(minutes(5)).await;
     graph.clear_requests();
@@ -162,8 +162,8 @@ async fn a_mailbox_is_looked_at_every_day_and_its_subscription_is_left_alone_unt
 #[tokio::test]
 async fn one_of_a_batch_that_is_throttled_gone_or_refused_holds_nobody_else_back() -> TestResult {
     let contoso = Contoso::open().await?;
-    let Contoso { anna, cleo, aurora, borealis, world: office, .. } = &contoso;
-    let graph = &office.microsoft.graph;
+    let Contoso { anna, cleo, aurora, borealis, world, .. } = &contoso;
+    let graph = &world.microsoft.graph;
     contoso.run_for(hours(71) + minutes(50)).await;
     let lost = graph_subscription(&contoso, anna)?.id;
     graph.end_silently(&lost);
@@ -196,10 +196,10 @@ async fn one_of_a_batch_that_is_throttled_gone_or_refused_holds_nobody_else_back
 #[tokio::test]
 async fn a_webhook_that_is_cold_only_delays_making_and_renewing() -> TestResult {
     let contoso = Contoso::open().await?;
-    let Contoso { anna, ben, world: office, .. } = &contoso;
-    let graph = &office.microsoft.graph;
+    let Contoso { anna, ben, world, .. } = &contoso;
+    let graph = &world.microsoft.graph;
     graph.time_out_handshakes(2);
-    office.fixtures().agree(ben).await?;
+    world.fixtures().agree(ben).await?;
     contoso.run_for(minutes(2)).await;
     assert!(graph_subscription(&contoso, ben).is_ok());
 
@@ -221,10 +221,10 @@ async fn a_webhook_that_is_cold_only_delays_making_and_renewing() -> TestResult 
 async fn a_mailbox_with_all_the_subscriptions_it_may_have_is_polled_and_tried_again_daily()
 -> TestResult {
     let contoso = Contoso::open().await?;
-    let Contoso { ben, aurora, world: office, .. } = &contoso;
-    let graph = &office.microsoft.graph;
+    let Contoso { ben, aurora, world, .. } = &contoso;
+    let graph = &world.microsoft.graph;
     graph.set_subscription_quota(0);
-    office.fixtures().agree(ben).await?;
+    world.fixtures().agree(ben).await?;
     contoso.run_for(minutes(1)).await;
     let since = contoso.mailbox(ben).await?.health.over_quota_since;
     assert!(since.is_some(), "it is shown");
@@ -248,8 +248,8 @@ async fn a_mailbox_with_all_the_subscriptions_it_may_have_is_polled_and_tried_ag
 async fn a_new_client_state_key_replaces_every_subscription_within_a_day_and_loses_nothing(
     contoso: Contoso,
 ) -> TestResult {
-    // The keys of the office do not change, so the rows are made to name another one.
-    let Contoso { anna, aurora, world: office, .. } = &contoso;
+    // The keys of the world do not change, so the rows are made to name another one.
+    let Contoso { anna, aurora, world, .. } = &contoso;
     for (mailbox, known) in [(anna, Some("k0")), (aurora, None)] {
         let known = known.map(str::parse).transpose()?;
         change_mailbox(&contoso, mailbox, |row| {
@@ -261,7 +261,7 @@ async fn a_new_client_state_key_replaces_every_subscription_within_a_day_and_los
     }
     let before = (graph_subscription(&contoso, anna)?.id, graph_subscription(&contoso, aurora)?.id);
     let nonce = contoso.mailbox(anna).await?.nonce;
-    office.microsoft.graph.clear_requests();
+    world.microsoft.graph.clear_requests();
     contoso.run_for(hours(25)).await;
     assert_ne!(graph_subscription(&contoso, anna)?.id, before.0);
     assert_ne!(graph_subscription(&contoso, aurora)?.id, before.1);
@@ -296,11 +296,11 @@ async fn a_client_state_key_that_is_lost_costs_a_day_and_no_appointment() -> Tes
 #[tokio::test]
 async fn what_is_in_the_way_and_not_as_we_order_is_removed() -> TestResult {
     let contoso = Contoso::open().await?;
-    let Contoso { anna, world: office, .. } = &contoso;
+    let Contoso { anna, world, .. } = &contoso;
     let there = graph_subscription(&contoso, anna)?.id;
     // As if the answer had been lost, and an earlier deployment had made it for another address.
     change_mailbox(&contoso, anna, |row| row.subscription = None).await?;
-    office.fixtures().send_task(anna, MailboxTaskKind::Subscribe).await?;
+    world.fixtures().send_task(anna, MailboxTaskKind::Subscribe).await?;
     contoso.run_for(minutes(1)).await;
     assert_eq!(graph_subscription(&contoso, anna)?.id, there, "ours is adopted");
     assert_eq!(subscription_row(&contoso, anna).await?.client_state_key, None);
@@ -316,13 +316,13 @@ async fn what_is_in_the_way_and_not_as_we_order_is_removed() -> TestResult {
 #[tokio::test]
 async fn content_is_ordered_where_the_tenant_wants_it_as_soon_as_there_is_a_key() -> TestResult {
     let contoso = Contoso::open().await?;
-    let Contoso { anna, ben, aurora, world: office, .. } = &contoso;
+    let Contoso { anna, ben, aurora, world, .. } = &contoso;
     set_rich(&contoso, true).await?;
-    office.content_keys.set_outage(true);
-    office.fixtures().agree(ben).await?;
+    world.content_keys.set_outage(true);
+    world.fixtures().agree(ben).await?;
     contoso.run_for(minutes(1)).await;
     assert!(!graph_subscription(&contoso, ben)?.rich, "ids alone, while there is no key");
-    office.content_keys.set_outage(false);
+    world.content_keys.set_outage(false);
     contoso.run_for(hours(3)).await;
     assert!(graph_subscription(&contoso, ben)?.rich, "it was looked at again within the hour");
     contoso.run_for(hours(25)).await;
@@ -367,13 +367,13 @@ async fn content_arrives_within_hours_of_the_decision_and_ends_at_once() -> Test
 async fn a_content_key_that_is_lost_is_replaced_when_the_first_notification_shows_it() -> TestResult
 {
     let contoso = Contoso::open().await?;
-    let Contoso { anna, aurora, world: office, .. } = &contoso;
+    let Contoso { anna, aurora, world, .. } = &contoso;
     set_rich(&contoso, true).await?;
     contoso.run_for(hours(26)).await;
     let lost = graph_subscription(&contoso, anna)?.certificate.ok_or("it brings content")?;
-    office.content_keys.destroy(&lost.parse()?).await?;
+    world.content_keys.destroy(&lost.parse()?).await?;
     contoso.run_for(hours(2)).await;
-    let there = office.content_keys.ids().pop().ok_or("a key was made")?.to_string();
+    let there = world.content_keys.ids().pop().ok_or("a key was made")?.to_string();
     assert_eq!(graph_subscription(&contoso, anna)?.certificate, Some(lost));
     let meeting = contoso.meet(anna, ("2026-11-30T09:00", "2026-11-30T10:00"), aurora)?;
     contoso.run_for(minutes(2)).await;
@@ -386,8 +386,8 @@ async fn a_content_key_that_is_lost_is_replaced_when_the_first_notification_show
 #[tokio::test]
 async fn a_removal_reported_with_an_older_one_is_not_mistaken_for_it() -> TestResult {
     let contoso = Contoso::open().await?;
-    let Contoso { anna, world: office, tenant, .. } = &contoso;
-    let graph = &office.microsoft.graph;
+    let Contoso { anna, world, tenant, .. } = &contoso;
+    let graph = &world.microsoft.graph;
     let older = (graph_subscription(&contoso, anna)?.id, contoso.client_state(anna).await?);
     graph.send_lifecycle(&older.0, LifecycleKind::SubscriptionRemoved);
     contoso.run_for(minutes(1)).await;
@@ -420,19 +420,19 @@ async fn a_look_that_another_worker_outruns_leaves_the_mailbox_watched() -> Test
 /// the look was still at work then.
 async fn overtake_at_step(steps: usize) -> Result<bool, TestError> {
     let contoso = Contoso::open().await?;
-    let Contoso { anna, world: office, .. } = &contoso;
-    office.clock.set(subscription_row(&contoso, anna).await?.next_due_at + seconds(1));
-    office.host.run_timer("dispatch-due").await?;
-    let taken = office.host.dequeue_all().await.pop().ok_or("there is a look")?;
-    let mut look = std::pin::pin!(office.host.process_message(taken));
+    let Contoso { anna, world, .. } = &contoso;
+    world.clock.set(subscription_row(&contoso, anna).await?.next_due_at + seconds(1));
+    world.host.run_timer("dispatch-due").await?;
+    let taken = world.host.dequeue_all().await.pop().ok_or("there is a look")?;
+    let mut look = std::pin::pin!(world.host.process_message(taken));
     for _ in 0..steps {
         if futures::poll!(&mut look).is_ready() {
             return Ok(false);
         }
         tokio::task::yield_now().await;
     }
-    office.fixtures().send_task(anna, MailboxTaskKind::SubscriptionRemoved).await?;
-    office.run_until_idle().await;
+    world.fixtures().send_task(anna, MailboxTaskKind::SubscriptionRemoved).await?;
+    world.run_until_idle().await;
     look.await;
     contoso.run_for(minutes(10)).await;
     let made = subscription_row(&contoso, anna).await?;
@@ -450,20 +450,20 @@ async fn overtake_at_step(steps: usize) -> Result<bool, TestError> {
 #[tokio::test]
 async fn who_is_let_in_again_while_being_left_is_followed_again() -> TestResult {
     let contoso = Contoso::open().await?;
-    let Contoso { anna, world: office, .. } = &contoso;
+    let Contoso { anna, world, .. } = &contoso;
     let id = anna.id().parse()?;
     contoso.change_tenant_silently(|tenant| tenant.policy.excluded_mailboxes = [id].into()).await?;
-    office.microsoft.graph.clear_requests();
-    office.fixtures().send_task(anna, MailboxTaskKind::Resync).await?;
-    let taken = office.host.dequeue_all().await.pop().ok_or("there is a task")?;
-    let mut leaving = std::pin::pin!(office.host.process_message(taken));
+    world.microsoft.graph.clear_requests();
+    world.fixtures().send_task(anna, MailboxTaskKind::Resync).await?;
+    let taken = world.host.dequeue_all().await.pop().ok_or("there is a task")?;
+    let mut leaving = std::pin::pin!(world.host.process_message(taken));
     while contoso.graph_requests("DELETE", SUBSCRIPTION).is_empty() {
         assert!(futures::poll!(&mut leaving).is_pending());
         tokio::task::yield_now().await;
     }
     let align = TenantTaskKind::ReconcilePolicy { from: None };
     contoso.change_tenant(align, |tenant| tenant.policy.excluded_mailboxes.clear()).await?;
-    office.run_until_idle().await;
+    world.run_until_idle().await;
     leaving.await;
     contoso.run_for(hours(4 * 24)).await;
     assert!(graph_subscription(&contoso, anna).is_ok(), "at half-life it is seen to be gone");
@@ -473,10 +473,10 @@ async fn who_is_let_in_again_while_being_left_is_followed_again() -> TestResult 
 #[tokio::test]
 async fn an_hour_of_throttling_delays_renewals_and_fails_none() -> TestResult {
     let contoso = Contoso::open().await?;
-    let Contoso { anna, world: office, tenant, .. } = &contoso;
+    let Contoso { anna, world, tenant, .. } = &contoso;
     contoso.run_for(hours(71) + minutes(50)).await;
     let scope = Scope::Tenant(tenant.id().to_owned());
-    office.microsoft.graph.throttle(scope, ThrottleEnd::Instant(contoso.now() + hours(1)), 429);
+    world.microsoft.graph.throttle(scope, ThrottleEnd::Instant(contoso.now() + hours(1)), 429);
     contoso.run_for(hours(4)).await;
     assert!(subscription_row(&contoso, anna).await?.renewed_at > contoso.now() - hours(4));
     assert_eq!(contoso.count(Table::Due).await?, 4);

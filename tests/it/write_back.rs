@@ -45,13 +45,13 @@ async fn each_room_has_its_word_on_the_organizers_copy(contoso: Contoso) -> Test
 }
 
 async fn our_own_writes_cause_nothing_more(contoso: Contoso) -> TestResult {
-    let Contoso { anna, aurora, world: office, .. } = &contoso;
-    office.microsoft.graph.clear_requests();
+    let Contoso { anna, aurora, world, .. } = &contoso;
+    world.microsoft.graph.clear_requests();
     let meeting = contoso.meet(anna, ("09:00", "10:00"), aurora)?;
     contoso.run_for(minutes(15)).await;
     assert_eq!(contoso.graph_requests("POST", ACCEPT).len(), 1);
     assert_eq!(contoso.graph_requests("PATCH", EVENT).len(), 1);
-    let answers = office.microsoft.exchange.responses_from(meeting.ical(), aurora);
+    let answers = world.microsoft.exchange.responses_from(meeting.ical(), aurora);
     assert_eq!(answers.len(), 1);
     assert!(answers[0].response == Response::Accepted && answers[0].sent);
     assert_eq!(unsettled_count(&contoso).await?, 0);
@@ -64,7 +64,7 @@ async fn our_own_writes_cause_nothing_more(contoso: Contoso) -> TestResult {
 #[tokio::test]
 async fn where_exchange_decides_it_answers_and_we_only_book() -> TestResult {
     let contoso = Contoso::open().await?;
-    let Contoso { anna, cleo, borealis, world: office, .. } = &contoso;
+    let Contoso { anna, cleo, borealis, world, .. } = &contoso;
     let meeting = contoso.meet(anna, ("09:00", "10:00"), borealis)?;
     contoso.run_for(minutes(2)).await;
     assert_eq!(meeting.response_of(borealis), Some(Response::Accepted));
@@ -79,7 +79,7 @@ async fn where_exchange_decides_it_answers_and_we_only_book() -> TestResult {
         (contoso.graph_requests("POST", ACCEPT), contoso.graph_requests("POST", DECLINE)),
         (vec![], vec![])
     );
-    assert_eq!(office.microsoft.exchange.responses_from(rival.ical(), borealis).len(), 1);
+    assert_eq!(world.microsoft.exchange.responses_from(rival.ical(), borealis).len(), 1);
     assert_eq!(unsettled_count(&contoso).await?, 0);
     contoso.assert_healthy().await
 }
@@ -120,10 +120,10 @@ async fn run_until_write_back(contoso: &Contoso) {
 #[tokio::test]
 async fn nothing_is_written_to_somebody_who_withdrew_meanwhile() -> TestResult {
     let contoso = Contoso::open().await?;
-    let Contoso { anna, aurora, world: office, .. } = &contoso;
+    let Contoso { anna, aurora, world, .. } = &contoso;
     let meeting = contoso.meet(anna, ("09:00", "10:00"), aurora)?;
     run_until_write_back(&contoso).await;
-    office.fixtures().withdraw(anna).await?;
+    world.fixtures().withdraw(anna).await?;
     contoso.run_for(minutes(15)).await;
     assert_eq!(contoso.outcome_property(&meeting, anna, aurora)?, None);
     assert_eq!(contoso.graph_requests("PATCH", EVENT), []);
@@ -135,11 +135,11 @@ async fn nothing_is_written_to_somebody_who_withdrew_meanwhile() -> TestResult {
 #[tokio::test]
 async fn a_rooms_copy_without_a_notification_is_found_by_its_shared_ical_uid() -> TestResult {
     let contoso = Contoso::open().await?;
-    let Contoso { anna, aurora, world: office, .. } = &contoso;
-    let graph = &office.microsoft.graph;
+    let Contoso { anna, aurora, world, .. } = &contoso;
+    let graph = &world.microsoft.graph;
     let subscription = contoso.mailbox(aurora).await?.subscription.ok_or("subscribed")?;
     graph.end_silently(&subscription.id);
-    office.microsoft.exchange.set_propagation_delay(seconds(20));
+    world.microsoft.exchange.set_propagation_delay(seconds(20));
     let meeting = contoso.meet(anna, ("09:00", "10:00"), aurora)?;
     contoso.run_for(seconds(10)).await;
     let searches = contoso.graph_requests("GET", "/users/{id}/events");
@@ -155,10 +155,10 @@ async fn a_rooms_copy_without_a_notification_is_found_by_its_shared_ical_uid() -
 #[tokio::test]
 async fn a_copy_that_is_gone_when_it_is_to_be_answered_is_looked_at() -> TestResult {
     let contoso = Contoso::open().await?;
-    let Contoso { anna, aurora, world: office, .. } = &contoso;
+    let Contoso { anna, aurora, world, .. } = &contoso;
     let meeting = contoso.meet(anna, ("09:00", "10:00"), aurora)?;
     run_until_write_back(&contoso).await;
-    office.microsoft.graph.drop_next(1_000);
+    world.microsoft.graph.drop_next(1_000);
     meeting.delete_from(aurora)?;
     contoso.run_for(seconds(30)).await;
     let answered = contoso.graph_requests("POST", ACCEPT);
@@ -179,9 +179,9 @@ async fn an_answer_that_took_effect_and_was_lost_is_given_again_without_harm() -
     for (method, template) in [("POST", ACCEPT), ("PATCH", EVENT)] {
         for moment in [FaultTiming::Before, FaultTiming::After] {
             let contoso = Contoso::open().await?;
-            let Contoso { anna, aurora, world: office, .. } = &contoso;
+            let Contoso { anna, aurora, world, .. } = &contoso;
             let outcome = Answer::Broken;
-            office.microsoft.graph.plan_fault(RequestFault {
+            world.microsoft.graph.plan_fault(RequestFault {
                 method,
                 template,
                 nth: 1,
@@ -190,7 +190,7 @@ async fn an_answer_that_took_effect_and_was_lost_is_given_again_without_harm() -
             });
             let meeting = contoso.meet(anna, ("09:00", "10:00"), aurora)?;
             contoso.run_for(minutes(15)).await;
-            assert_eq!(office.microsoft.graph.faults_triggered(), 1);
+            assert_eq!(world.microsoft.graph.faults_triggered(), 1);
             assert_eq!(meeting.response_of(aurora), Some(Response::Accepted));
             assert_eq!(contoso.outcome_on_copy(&meeting, anna, aurora)?.as_deref(), Some("booked"));
             assert_eq!(unsettled_count(&contoso).await?, 0);

@@ -27,17 +27,17 @@ fn sum(page: &Page, what: &str) -> usize {
 
 /// Some meetings, some of which Graph throttles, until the next morning.
 async fn busy_day(contoso: &Contoso) -> TestResult {
-    let Contoso { tenant, anna, aurora, world: office, .. } = contoso;
+    let Contoso { tenant, anna, aurora, world, .. } = contoso;
     for n in 0..5 {
         let start = at("08:00") + hours(n);
         let invitation = Invitation::new("Merger", start, start + hours(1)).room(aurora);
         tenant.meet(anna, invitation)?;
     }
-    office.run_for(minutes(2)).await;
-    office.microsoft.graph.throttle(Scope::Everything, ThrottleEnd::Requests(2), 429);
+    world.run_for(minutes(2)).await;
+    world.microsoft.graph.throttle(Scope::Everything, ThrottleEnd::Requests(2), 429);
     let start = at("18:00");
     tenant.meet(anna, Invitation::new("Merger", start, start + hours(1)).room(aurora))?;
-    office.run_for(hours(20)).await;
+    world.run_for(hours(20)).await;
     Ok(())
 }
 

@@ -23,7 +23,7 @@ fn government() -> CloudHosts {
 #[tokio::test]
 async fn an_organisation_in_another_cloud_connects_agrees_and_is_booked() -> TestResult {
     let contoso = Contoso::builder().seed(7).unconnected().cloud(government()).open().await?;
-    let Contoso { world: office, tenant, anna, aurora, .. } = &contoso;
+    let Contoso { world, tenant, anna, aurora, .. } = &contoso;
     let ada = contoso.connect("organisation-wide").await?;
     ada.get("rooms").await?;
     let rooms = [
@@ -33,19 +33,19 @@ async fn an_organisation_in_another_cloud_connects_agrees_and_is_booked() -> Tes
         ("zone", "Europe/Amsterdam"),
     ];
     assert_eq!(ada.post("rooms", &rooms).await?.status, 303);
-    let employee = Browser::new(office, "my-calendar");
+    let employee = Browser::new(world, "my-calendar");
     employee.sign_in(anna.id()).await?;
     employee.get("").await?;
     let agrees = [("text_version", "2026-11"), ("agree", "yes")];
     assert_eq!(employee.post("agree", &agrees).await?.status, 303);
-    office.run_for(minutes(3)).await;
-    assert_eq!(office.rows(Table::Failures).await?, []);
+    world.run_for(minutes(3)).await;
+    assert_eq!(world.rows(Table::Failures).await?, []);
 
     let invitation = Invitation::new("Quarterly numbers", at("09:00"), at("10:00")).room(aurora);
     let meeting = tenant.meet(anna, invitation)?;
-    office.run_for(minutes(3)).await;
+    world.run_for(minutes(3)).await;
     assert_eq!(meeting.response_of(aurora), Some(Response::Accepted));
-    let network = &office.microsoft.network;
+    let network = &world.microsoft.network;
     assert_eq!((network.requests(GRAPH_HOST), network.requests(LOGIN_HOST)), (0, 0));
     Ok(())
 }

@@ -20,7 +20,7 @@ fn calendar_writes(contoso: &Contoso) -> usize {
 #[tokio::test]
 async fn what_would_be_booked_is_counted_and_booked_when_the_rehearsal_ends() -> TestResult {
     let contoso = unconnected_contoso().await?;
-    let Contoso { tenant, anna, aurora, world: office, .. } = &contoso;
+    let Contoso { tenant, anna, aurora, world, .. } = &contoso;
     let meet = |n: i64| -> Result<_, TestError> {
         let start = at("08:00") + hours(n);
         let invitation = Invitation::new("Quarterly numbers", start, start + hours(1));
@@ -34,45 +34,45 @@ async fn what_would_be_booked_is_counted_and_booked_when_the_rehearsal_ends() ->
     assert!(contoso.tenant_row().await?.ok_or("a row")?.policy.rehearsal);
     browser.get("").await?;
     contoso.manage_aurora(&browser, "exchange").await?;
-    office.run_for(minutes(5)).await;
+    world.run_for(minutes(5)).await;
 
     let page = browser.get("health").await?;
     assert!(page.text.contains("12 appointments would be booked"), "{}", page.text);
     assert_eq!((page.text_of_id("rooms-missing"), page.text_of_id("rooms-basic")), ("12", "1"));
     assert!(page.text.contains(&aurora.address().to_lowercase()));
     // A change that is notified is not read, and not booked.
-    office.microsoft.graph.clear_requests();
+    world.microsoft.graph.clear_requests();
     meet(12)?;
-    office.run_for(minutes(5)).await;
-    assert_eq!(office.microsoft.graph.requests(), []);
+    world.run_for(minutes(5)).await;
+    assert_eq!(world.microsoft.graph.requests(), []);
     assert_eq!(browser.post("health", &[]).await?.location(), "/api/consent/health?comparing");
-    office.run_for(minutes(5)).await;
+    world.run_for(minutes(5)).await;
     let page = browser.get("health?comparing").await?;
     assert!(page.text.contains("13 appointments would be booked"));
     assert!(page.text.contains("Every calendar is being compared."));
     for table in [Table::Bookings, Table::Appointments] {
-        assert!(office.rows(table).await?.is_empty(), "{table:?}");
+        assert!(world.rows(table).await?.is_empty(), "{table:?}");
     }
     assert_eq!(calendar_writes(&contoso), 0);
 
     let seen = browser.get("policy").await?.value("version");
     let page = browser.post("policy", &policy_form(&seen, &[])).await?;
     assert_eq!(page.status, StatusCode::SEE_OTHER, "{}", page.text);
-    office.run_for(minutes(5)).await;
-    assert_eq!(office.rows(Table::Bookings).await?.len(), 13);
+    world.run_for(minutes(5)).await;
+    assert_eq!(world.rows(Table::Bookings).await?.len(), 13);
     for meeting in &meetings {
         assert_eq!(meeting.response_of(aurora), Some(Response::Accepted));
     }
     browser.get("health").await?;
     browser.post("health", &[]).await?;
-    office.run_for(minutes(5)).await;
+    world.run_for(minutes(5)).await;
     let page = browser.get("health").await?;
     assert_eq!(page.text_of_id("rooms-missing"), "0");
     assert!(!page.text.contains("would be booked"));
     let told: Vec<_> = contoso.policy_changes().await?;
     let told: Vec<_> = told.iter().map(|(name, old, new)| [&**name, &**old, &**new]).collect();
     assert_eq!(told, [["rehearsal", "no", "yes"], ["rehearsal", "yes", "no"]]);
-    assert_eq!(office.microsoft.graph.violations(), []);
+    assert_eq!(world.microsoft.graph.violations(), []);
     Ok(())
 }
 

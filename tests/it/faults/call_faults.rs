@@ -49,15 +49,15 @@ pub(super) enum CallFault {
 }
 
 impl Calls {
-    pub(super) fn count(office: &TestWorld, tokens: &Arc<AtomicUsize>) -> Self {
-        let graph = &office.microsoft.graph;
+    pub(super) fn count(world: &TestWorld, tokens: &Arc<AtomicUsize>) -> Self {
+        let graph = &world.microsoft.graph;
         let counted = GRAPH_CALLS
             .map(|(method, template)| ((method, template), graph.count(method, template)));
         let counted: BTreeMap<_, _> = counted.into_iter().collect();
         assert_eq!(counted.values().sum::<usize>(), graph.requests().len(), "a call without name");
         Self {
-            tables: office.table_faults.count(),
-            queues: office.queue_faults.count(),
+            tables: world.table_faults.count(),
+            queues: world.queue_faults.count(),
             graph: counted,
             tokens: tokens.load(Ordering::SeqCst),
         }
@@ -89,10 +89,10 @@ impl Calls {
 }
 
 impl CallFault {
-    pub(super) fn plan(&self, office: &TestWorld) {
+    pub(super) fn plan(&self, world: &TestWorld) {
         match *self {
-            Self::Table(number, fault) => office.table_faults.fail_call(number, fault),
-            Self::Queue(number, fault) => office.queue_faults.fail_call(number, fault),
+            Self::Table(number, fault) => world.table_faults.fail_call(number, fault),
+            Self::Queue(number, fault) => world.queue_faults.fail_call(number, fault),
             Self::Graph(method, template, number, fault) => {
                 let moment = match fault {
                     Fault::Before => FaultTiming::Before,
@@ -100,7 +100,7 @@ impl CallFault {
                 };
                 let nth = u32::try_from(number).unwrap_or(u32::MAX) + 1;
                 let outcome = FaultOutcome::Broken;
-                office.microsoft.graph.plan_fault(GraphFault {
+                world.microsoft.graph.plan_fault(GraphFault {
                     method,
                     template,
                     nth,
@@ -113,11 +113,11 @@ impl CallFault {
     }
 
     /// Whether it happened, in a run with these calls.
-    pub(super) fn has_happened(&self, office: &TestWorld, calls: &Calls) -> bool {
+    pub(super) fn has_happened(&self, world: &TestWorld, calls: &Calls) -> bool {
         match *self {
             Self::Table(number, _) => calls.tables > number,
             Self::Queue(number, _) => calls.queues > number,
-            Self::Graph(..) => office.microsoft.graph.faults_triggered() == 1,
+            Self::Graph(..) => world.microsoft.graph.faults_triggered() == 1,
             Self::Token(number, _) => calls.tokens > number,
         }
     }
@@ -125,7 +125,7 @@ impl CallFault {
 
 /// Counts the requests to the token endpoint from now on, and fails the one that `take_fault` names.
 pub(super) fn count_token_requests(
-    office: &TestWorld,
+    world: &TestWorld,
     strike: Option<&CallFault>,
 ) -> Arc<AtomicUsize> {
     let count = Arc::new(AtomicUsize::new(0));
@@ -139,8 +139,8 @@ pub(super) fn count_token_requests(
         let fault = planned.filter(|(at, _)| *at == number).map(|(_, fault)| fault);
         answer(fault, request, next)
     });
-    let router: Router = office.microsoft.entra.router().layer(watch);
-    office.microsoft.network.register(LOGIN_HOST, router);
+    let router: Router = world.microsoft.entra.router().layer(watch);
+    world.microsoft.network.register(LOGIN_HOST, router);
     count
 }
 

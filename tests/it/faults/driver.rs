@@ -27,7 +27,7 @@ pub(crate) enum Disturbance {
     DroppedAt(usize),
 }
 
-/// Lets time pass in an office, in one manner.
+/// Lets time pass in a world, in one manner.
 pub(crate) struct Driver<'a> {
     world: &'a TestWorld,
     disturbance: Cell<Disturbance>,
@@ -37,10 +37,10 @@ pub(crate) struct Driver<'a> {
 }
 
 impl<'a> Driver<'a> {
-    pub(crate) fn new(office: &'a TestWorld, manner: Disturbance) -> Self {
+    pub(crate) fn new(world: &'a TestWorld, manner: Disturbance) -> Self {
         let (manner, points, cut) = (Cell::new(manner), Cell::new(0), Cell::new(false));
         Self {
-            world: office,
+            world,
             disturbance: manner,
             await_points: points,
             has_dropped: cut,

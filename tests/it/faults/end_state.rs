@@ -196,15 +196,13 @@ fn key(meeting: &Meeting, room: &Mailbox) -> Result<BookingKey, TestError> {
 
 /// What nobody will look at any more once all is quiet, so it must not be there.
 fn leftovers(scene: &StoryWorld) -> Vec<String> {
-    let office = &scene.contoso.world;
-    let due = office.memory_tables.rows(Table::Due).into_iter();
+    let world = &scene.contoso.world;
+    let due = world.memory_tables.rows(Table::Due).into_iter();
     let unsettled = due.filter(|row| row.key.partition.starts_with("unsettled_"));
     let mut left: Vec<String> = unsettled.map(|row| row.key.row).collect();
     for queue in Queue::ALL {
-        for shelf in [QueueKind::Main(queue), QueueKind::Poison(queue)] {
-            left.extend(
-                office.memory_outbox.messages(shelf).into_iter().map(|message| message.text),
-            );
+        for kind in [QueueKind::Main(queue), QueueKind::Poison(queue)] {
+            left.extend(world.memory_outbox.messages(kind).into_iter().map(|message| message.text));
         }
     }
     left

@@ -133,14 +133,14 @@ async fn post_change_notification(
 #[tokio::test]
 async fn a_copy_that_cannot_be_found_is_looked_for_again_after_ten_seconds() -> TestResult {
     let contoso = Contoso::open().await?;
-    let Contoso { anna, world: office, .. } = &contoso;
+    let Contoso { anna, world, .. } = &contoso;
     let meeting = book_meeting(&contoso).await?;
     let event = meeting.copy_in(anna).ok_or("Anna has a copy")?.event;
-    office.microsoft.graph.drop_next(1_000);
+    world.microsoft.graph.drop_next(1_000);
     meeting.cancel()?;
     contoso.run_for(seconds(5)).await;
-    office.microsoft.graph.drop_next(0);
-    office.microsoft.graph.clear_requests();
+    world.microsoft.graph.drop_next(0);
+    world.microsoft.graph.clear_requests();
     post_change_notification(&contoso, anna, &event, "updated").await?;
     contoso.run_for(seconds(9)).await;
     assert_eq!(contoso.graph_requests("GET", EVENT).len(), 1);
@@ -154,7 +154,7 @@ async fn a_copy_that_cannot_be_found_is_looked_for_again_after_ten_seconds() -> 
         "it can be read, so it is gone"
     );
     // The room's copy is known, and lives as far as anybody knows.
-    office.fixtures().send_task(&contoso.aurora, MailboxTaskKind::Resync).await?;
+    world.fixtures().send_task(&contoso.aurora, MailboxTaskKind::Resync).await?;
     assert_ended(&contoso, &meeting, EndReason::Cancelled).await
 }
 
@@ -184,15 +184,15 @@ async fn a_mailbox_that_is_gone_says_nothing_about_its_meetings() -> TestResult 
 #[tokio::test]
 async fn a_tenant_that_took_its_consent_back_is_not_taken_for_one_without_meetings() -> TestResult {
     let contoso = Contoso::open().await?;
-    let Contoso { tenant, anna, aurora, world: office, .. } = &contoso;
+    let Contoso { tenant, anna, aurora, world, .. } = &contoso;
     let meeting = book_meeting(&contoso).await?;
     let event = meeting.copy_in(anna).ok_or("Anna has a copy")?.event;
-    office.microsoft.entra.revoke(tenant.id(), DAEMON_APP);
+    world.microsoft.entra.revoke(tenant.id(), DAEMON_APP);
     contoso.run_for(hours(2)).await; // tokens run out
     post_change_notification(&contoso, anna, &event, "deleted").await?;
     contoso.run_for(minutes(30)).await;
     assert_eq!(contoso.ledger_slots(aurora, "2026-11-24").await?.len(), 1);
-    office.microsoft.entra.consent(
+    world.microsoft.entra.consent(
         tenant.id(),
         DAEMON_APP,
         &["Calendars.Read", "Calendars.ReadWrite"],

@@ -80,13 +80,13 @@ async fn a_guest_who_invites_the_room_is_booked_by_its_copy() -> TestResult {
 }
 
 async fn an_appointment_without_a_room_leaves_no_trace(contoso: Contoso) -> TestResult {
-    let Contoso { tenant, anna, world: office, .. } = &contoso;
+    let Contoso { tenant, anna, world, .. } = &contoso;
     let mut before = Vec::new();
     for table in [Table::Bookings, Table::Appointments, Table::Due, Table::Failures, Table::Rooms] {
         before.push((table, contoso.rows(table).await?));
     }
     let calls = contoso.audit().await?.len();
-    office.microsoft.graph.clear_requests();
+    world.microsoft.graph.clear_requests();
     let logged = LogBuffer::default();
     let guard = tracing::subscriber::set_default(logged.subscriber());
     let invitation = Invitation::new("Dentist", at("09:00"), at("10:00")).location("Aurora");
@@ -97,7 +97,7 @@ async fn an_appointment_without_a_room_leaves_no_trace(contoso: Contoso) -> Test
         assert!(contoso.rows(table).await? == rows, "{table:?}");
     }
     assert_eq!(contoso.graph_requests("GET", EVENT).len(), 1, "one look");
-    assert_eq!(office.microsoft.graph.requests().len(), 1);
+    assert_eq!(world.microsoft.graph.requests().len(), 1);
     assert_eq!(contoso.audit().await?.len(), calls + 1, "and the audit says that it was asked");
     let event = dentist.copy_in(anna).ok_or("Anna has a copy")?.event;
     let text = logged.text();
@@ -140,9 +140,9 @@ impl std::io::Write for LogBuffer {
 #[tokio::test]
 async fn any_address_of_a_room_means_it() -> TestResult {
     let contoso = Contoso::open().await?;
-    let Contoso { tenant, anna, aurora, world: office, .. } = &contoso;
+    let Contoso { tenant, anna, aurora, world, .. } = &contoso;
     aurora.add_proxy_address("Big.Room@contoso.example");
-    let rooms = RoomMap::new(Arc::clone(&office.raw_tables), Arc::new(office.clock.clone()));
+    let rooms = RoomMap::new(Arc::clone(&world.raw_tables), Arc::new(world.clock.clone()));
     let all = rooms.list(contoso.tenant_id()?).await?;
     let mut row = all.iter().find(|r| Some(r.id) == room_id(aurora).ok()).ok_or("managed")?.clone();
     row.addresses.push("big.room@contoso.example".to_owned());
@@ -200,8 +200,8 @@ async fn what_is_over_is_not_written() -> TestResult {
 #[tokio::test]
 async fn many_at_once_are_read_twenty_a_call() -> TestResult {
     let contoso = Contoso::open().await?;
-    let Contoso { anna, aurora, world: office, .. } = &contoso;
-    let graph = &office.microsoft.graph;
+    let Contoso { anna, aurora, world, .. } = &contoso;
+    let graph = &world.microsoft.graph;
     graph.set_max_items_per_post(1_000);
     let mut meetings = Vec::new();
     for n in 0..45 {
@@ -211,7 +211,7 @@ async fn many_at_once_are_read_twenty_a_call() -> TestResult {
     }
     graph.clear_requests();
     graph.deliver_due().await;
-    office.host.process_all().await;
+    world.host.process_all().await;
     assert_eq!(contoso.graph_requests("POST", BATCH).len(), 5, "90 copies");
     let reads = contoso.graph_requests("GET", EVENT);
     assert!(reads.len() == 90 && reads.iter().all(|seen| seen.in_batch));

@@ -20,8 +20,8 @@ use crate::contoso::{Contoso, at, minutes, seconds};
 /// Anna makes an appointment without a room, and each of its four notifications has a POST of its
 /// own; they are taken, and not worked off.
 async fn four_posts(contoso: &Contoso) -> TestResult {
-    let Contoso { tenant, anna, world: office, .. } = contoso;
-    let graph = &office.microsoft.graph;
+    let Contoso { tenant, anna, world, .. } = contoso;
+    let graph = &world.microsoft.graph;
     graph.set_max_items_per_post(1);
     tenant.meet(anna, Invitation::new("Dentist", at("09:00"), at("10:00")))?;
     graph.clear_requests();
@@ -70,8 +70,8 @@ async fn a_repeat_after_ten_minutes_is_read_again() -> TestResult {
 #[tokio::test]
 async fn a_look_that_failed_is_no_excuse_for_the_others() -> TestResult {
     let contoso = Contoso::open().await?;
-    let Contoso { ben, aurora, world: office, .. } = &contoso;
-    let graph = &office.microsoft.graph;
+    let Contoso { ben, aurora, world, .. } = &contoso;
+    let graph = &world.microsoft.graph;
     graph.set_max_items_per_post(1);
     let meeting = contoso.meet(ben, ("09:00", "10:00"), aurora)?;
     graph.plan_fault(RequestFault {
@@ -83,7 +83,7 @@ async fn a_look_that_failed_is_no_excuse_for_the_others() -> TestResult {
     });
     graph.clear_requests();
     graph.deliver_due().await;
-    office.host.process_all().await;
+    world.host.process_all().await;
     let reads = contoso.graph_requests("GET", EVENT);
     assert_eq!(reads.len(), 2, "the second notification looks, the third and fourth need not");
     contoso.run_for(minutes(2)).await;
@@ -94,15 +94,15 @@ async fn a_look_that_failed_is_no_excuse_for_the_others() -> TestResult {
 #[tokio::test]
 async fn what_was_read_and_not_sent_on_is_read_again() -> TestResult {
     let contoso = Contoso::open().await?;
-    let Contoso { ben, aurora, world: office, .. } = &contoso;
-    let graph = &office.microsoft.graph;
+    let Contoso { ben, aurora, world, .. } = &contoso;
+    let graph = &world.microsoft.graph;
     graph.set_max_items_per_post(1);
     let meeting = contoso.meet(ben, ("09:00", "10:00"), aurora)?;
     graph.clear_requests();
     graph.deliver_due().await;
     // The nudge to create-booking is lost, and the invocation with it.
-    office.queue_faults.fail_next(Lost::Before);
-    office.host.process_all().await;
+    world.queue_faults.fail_next(Lost::Before);
+    world.host.process_all().await;
     assert_eq!(contoso.graph_requests("GET", EVENT).len(), 2, "not believed to be handled");
     contoso.run_for(minutes(2)).await;
     assert_eq!(meeting.response_of(aurora), Some(Response::Accepted));
@@ -131,7 +131,7 @@ async fn a_change_of_the_change_is_read_whatever_was_handled() -> TestResult {
 #[tokio::test]
 async fn items_of_one_event_in_one_message_are_read_once() -> TestResult {
     let contoso = Contoso::open().await?;
-    let Contoso { anna, aurora, world: office, .. } = &contoso;
+    let Contoso { anna, aurora, world, .. } = &contoso;
     let meeting = contoso.meet(anna, ("09:00", "10:00"), aurora)?;
     contoso.run_for(minutes(2)).await;
     let nonce = contoso.mailbox(anna).await?.nonce.ok_or("subscribed")?;
@@ -145,9 +145,9 @@ async fn items_of_one_event_in_one_message_are_read_once() -> TestResult {
     };
     let items = vec![told(1), told(2), told(2), told(1)];
     let message = EventChanges { tenant: contoso.tenant_id()?, items };
-    office.microsoft.graph.clear_requests();
-    office.raw_outbox.send(Queue::FetchEvent, message.to_text(), Duration::ZERO).await?;
-    office.host.process_all().await;
+    world.microsoft.graph.clear_requests();
+    world.raw_outbox.send(Queue::FetchEvent, message.to_text(), Duration::ZERO).await?;
+    world.host.process_all().await;
     assert_eq!(contoso.graph_requests("GET", EVENT).len(), 1);
     assert_eq!(contoso.graph_requests("POST", BATCH).len(), 0);
     assert_eq!(contoso.count(Table::Bookings).await?, 1);

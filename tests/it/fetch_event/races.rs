@@ -13,10 +13,10 @@ on_both!(a_copy_seen_for_the_first_time_is_looked_at_again_after_a_minute);
 async fn a_copy_seen_for_the_first_time_is_looked_at_again_after_a_minute(
     contoso: Contoso,
 ) -> TestResult {
-    let Contoso { ben, aurora, world: office, .. } = &contoso;
+    let Contoso { ben, aurora, world, .. } = &contoso;
     contoso.meet(ben, ("09:00", "10:00"), aurora)?;
     contoso.run_for(seconds(50)).await;
-    office.microsoft.graph.clear_requests();
+    world.microsoft.graph.clear_requests();
     contoso.run_for(seconds(15)).await;
     assert_eq!(contoso.graph_requests("GET", EVENT).len(), 1);
     contoso.run_for(minutes(9)).await;
@@ -27,22 +27,22 @@ async fn a_copy_seen_for_the_first_time_is_looked_at_again_after_a_minute(
 #[tokio::test]
 async fn a_reader_slower_than_the_deletion_brings_nothing_back_for_long() -> TestResult {
     let contoso = Contoso::open().await?;
-    let Contoso { ben, aurora, world: office, .. } = &contoso;
+    let Contoso { ben, aurora, world, .. } = &contoso;
     contoso.run_for(minutes(2)).await;
     let meeting = contoso.meet(ben, ("09:00", "10:00"), aurora)?;
-    office.microsoft.graph.deliver_due().await;
-    office.microsoft.graph.clear_requests();
-    let taken = office.host.dequeue_all().await.pop().ok_or("the change was told")?;
-    let mut reader = std::pin::pin!(office.host.process_message(taken));
+    world.microsoft.graph.deliver_due().await;
+    world.microsoft.graph.clear_requests();
+    let taken = world.host.dequeue_all().await.pop().ok_or("the change was told")?;
+    let mut reader = std::pin::pin!(world.host.process_message(taken));
     // Until it has read the event, and not a step further.
     while contoso.graph_requests("GET", EVENT).is_empty() {
         assert!(poll!(&mut reader).is_pending());
     }
     meeting.cancel()?;
-    office.run_until_idle().await;
+    world.run_until_idle().await;
     assert_eq!(contoso.count(Table::Bookings).await?, 0, "the deletion found nothing to end");
     reader.await;
-    office.run_until_idle().await;
+    world.run_until_idle().await;
     assert_eq!(contoso.ledger_slots(aurora, "2026-11-24").await?.len(), 1, "resurrected");
     contoso.run_for(seconds(75)).await;
     let booking = contoso.expect_booking(&meeting, aurora).await?;

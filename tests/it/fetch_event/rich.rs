@@ -49,14 +49,14 @@ fn pending_messages(contoso: &Contoso) -> Vec<world::memory::Delivery> {
 #[tokio::test]
 async fn an_appointment_without_a_room_costs_no_call_and_leaves_no_trace() -> TestResult {
     let contoso = rich_contoso(ContentPolicy::default()).await?;
-    let Contoso { tenant, anna, world: office, .. } = &contoso;
+    let Contoso { tenant, anna, world, .. } = &contoso;
     let logged = LogBuffer::default();
     let guard = tracing::subscriber::set_default(logged.subscriber());
     let audited = contoso.audit().await?.len();
     let dentist = tenant.meet(anna, Invitation::new("Dentist", at("09:00"), at("10:00")))?;
     contoso.run_for(minutes(5)).await;
     drop(guard);
-    assert_eq!(office.microsoft.graph.requests().len(), 0);
+    assert_eq!(world.microsoft.graph.requests().len(), 0);
     for table in [Table::Bookings, Table::Appointments, Table::Failures] {
         assert_eq!(contoso.count(table).await?, 0, "{table:?}");
     }
@@ -121,8 +121,8 @@ async fn the_subject_is_still_a_read_of_its_own_and_only_where_it_is_kept() -> T
 async fn what_graph_does_not_vouch_for_is_read() -> TestResult {
     for odd in 0..3 {
         let contoso = rich_contoso(ContentPolicy::default()).await?;
-        let Contoso { anna, aurora, world: office, .. } = &contoso;
-        let graph = &office.microsoft.graph;
+        let Contoso { anna, aurora, world, .. } = &contoso;
+        let graph = &world.microsoft.graph;
         let meeting = contoso.meet(anna, ("09:00", "10:00"), aurora)?;
         match odd {
             0 => graph.set_validation_tokens(ValidationTokenForm::Null),
@@ -146,13 +146,13 @@ async fn assert_read_when_altered(
     change: impl Fn(&mut Value) + Send + 'static,
 ) -> Result<Contoso, TestError> {
     let contoso = rich_contoso(ContentPolicy::default()).await?;
-    let Contoso { anna, aurora, world: office, .. } = &contoso;
+    let Contoso { anna, aurora, world, .. } = &contoso;
     let meeting = contoso.meet(anna, ("09:00", "10:00"), aurora)?;
     contoso.run_for(minutes(15)).await;
-    office.microsoft.graph.clear_requests();
+    world.microsoft.graph.clear_requests();
     let start = at("11:00");
     meeting.move_to(start, start + hours(1))?;
-    office.microsoft.graph.tamper_next_post(move |body| {
+    world.microsoft.graph.tamper_next_post(move |body| {
         for item in body["value"].as_array_mut().into_iter().flatten() {
             change(item);
         }
@@ -183,10 +183,10 @@ async fn content_that_was_tampered_with_is_read_instead() -> TestResult {
 #[tokio::test]
 async fn content_of_another_event_is_read_instead() -> TestResult {
     let contoso = rich_contoso(ContentPolicy::default()).await?;
-    let Contoso { anna, aurora, world: office, .. } = &contoso;
+    let Contoso { anna, aurora, world, .. } = &contoso;
     let early = contoso.meet(anna, ("09:00", "10:00"), aurora)?;
     let late = contoso.meet(anna, ("15:00", "16:00"), aurora)?;
-    office.microsoft.graph.tamper_next_post(|body| {
+    world.microsoft.graph.tamper_next_post(|body| {
         // Each tells of itself with the other's content.
         let items = body["value"].as_array_mut().map(Vec::as_mut_slice).unwrap_or_default();
         let contents: Vec<Value> = items.iter().map(|i| i["encryptedContent"].clone()).collect();
@@ -205,8 +205,8 @@ async fn content_of_another_event_is_read_instead() -> TestResult {
 #[tokio::test]
 async fn late_content_undoes_nothing_newer() -> TestResult {
     let contoso = rich_contoso(ContentPolicy::default()).await?;
-    let Contoso { anna, aurora, world: office, .. } = &contoso;
-    let graph = &office.microsoft.graph;
+    let Contoso { anna, aurora, world, .. } = &contoso;
+    let graph = &world.microsoft.graph;
     let meeting = contoso.meet(anna, ("09:00", "10:00"), aurora)?;
     contoso.run_for(minutes(2)).await;
     meeting.move_to(at("11:00"), at("12:00"))?;
@@ -220,7 +220,7 @@ async fn late_content_undoes_nothing_newer() -> TestResult {
     contoso.run_for(minutes(15)).await;
     graph.clear_requests();
     for text in late {
-        office.raw_outbox.send(Queue::FetchEvent, text, Duration::ZERO).await?;
+        world.raw_outbox.send(Queue::FetchEvent, text, Duration::ZERO).await?;
     }
     contoso.run_for(minutes(1)).await;
     assert!(event_reads(&contoso) >= 1, "in doubt");
@@ -232,7 +232,7 @@ async fn late_content_undoes_nothing_newer() -> TestResult {
     // And nothing that was cancelled comes back.
     let late: Vec<String> = {
         meeting.move_to(at("15:00"), at("16:00"))?;
-        office.microsoft.exchange.deliver_due();
+        world.microsoft.exchange.deliver_due();
         graph.deliver_due().await;
         pending_messages(&contoso).into_iter().map(|m| m.text).collect()
     };
@@ -240,7 +240,7 @@ async fn late_content_undoes_nothing_newer() -> TestResult {
     meeting.cancel()?;
     contoso.run_for(minutes(15)).await;
     for text in late {
-        office.raw_outbox.send(Queue::FetchEvent, text, Duration::ZERO).await?;
+        world.raw_outbox.send(Queue::FetchEvent, text, Duration::ZERO).await?;
     }
     contoso.run_for(minutes(1)).await;
     assert_eq!(contoso.ledger_slots(aurora, "2026-11-24").await?, []);
@@ -254,33 +254,33 @@ async fn move_and_dequeue(
     meeting: &Meeting,
     hour: i64,
 ) -> Result<Vec<DequeuedMessage>, TestError> {
-    let office = &contoso.world;
-    office.clock.advance(seconds(2));
+    let world = &contoso.world;
+    world.clock.advance(seconds(2));
     let start = at("00:00") + hours(hour);
     meeting.move_to(start, start + hours(1))?;
-    office.microsoft.exchange.deliver_due();
-    office.microsoft.graph.deliver_due().await;
-    let shelf = QueueKind::Main(Queue::FetchEvent);
-    let told = office.memory_outbox.receive(shelf, 32, Duration::ZERO);
+    world.microsoft.exchange.deliver_due();
+    world.microsoft.graph.deliver_due().await;
+    let kind = QueueKind::Main(Queue::FetchEvent);
+    let told = world.memory_outbox.receive(kind, 32, Duration::ZERO);
     assert!(told.iter().any(|message| message.text.contains("sealed")));
     for message in told {
-        office.memory_outbox.delete(shelf, &message.receipt);
+        world.memory_outbox.delete(kind, &message.receipt);
         let mut changes = EventChanges::from_text(&message.text)?;
         for item in &mut changes.items {
             if let Origin::Notification { version, .. } = &mut item.origin {
                 *version = None;
             }
         }
-        office.raw_outbox.send(Queue::FetchEvent, changes.to_text(), Duration::ZERO).await?;
+        world.raw_outbox.send(Queue::FetchEvent, changes.to_text(), Duration::ZERO).await?;
     }
-    Ok(office.host.dequeue_all().await)
+    Ok(world.host.dequeue_all().await)
 }
 
 #[tokio::test]
 async fn of_two_contents_worked_on_at_once_the_older_one_does_not_win() -> TestResult {
     for step in 0..400 {
         let contoso = rich_contoso(ContentPolicy::default()).await?;
-        let Contoso { anna, aurora, world: office, .. } = &contoso;
+        let Contoso { anna, aurora, world, .. } = &contoso;
         let meeting = contoso.meet(anna, ("09:00", "10:00"), aurora)?;
         contoso.run_for(minutes(15)).await;
         // There and back again: the newer word is what is booked already.
@@ -288,7 +288,7 @@ async fn of_two_contents_worked_on_at_once_the_older_one_does_not_win() -> TestR
         let newer = move_and_dequeue(&contoso, &meeting, 9).await?;
         let mut late = std::pin::pin!(async {
             for taken in older {
-                office.host.process_message(taken).await;
+                world.host.process_message(taken).await;
             }
         });
         let mut done = false;
@@ -301,7 +301,7 @@ async fn of_two_contents_worked_on_at_once_the_older_one_does_not_win() -> TestR
             return Ok(());
         }
         for taken in newer {
-            office.host.process_message(taken).await;
+            world.host.process_message(taken).await;
         }
         late.await;
         contoso.run_for(minutes(3)).await;
@@ -329,26 +329,26 @@ async fn a_series_is_read_and_left_alone() -> TestResult {
 #[tokio::test]
 async fn a_vault_that_is_down_costs_a_read_and_a_lost_key_calls_for_a_renewal_once() -> TestResult {
     let contoso = rich_contoso(ContentPolicy::default()).await?;
-    let Contoso { anna, aurora, world: office, tenant, .. } = &contoso;
+    let Contoso { anna, aurora, world, tenant, .. } = &contoso;
     // Sealed for a key that is newer than what this process holds.
-    enable_rich_notifications(office, tenant, &[anna, aurora]).await?;
-    office.content_keys.set_outage(true);
-    office.queue_faults.reset();
+    enable_rich_notifications(world, tenant, &[anna, aurora]).await?;
+    world.content_keys.set_outage(true);
+    world.queue_faults.reset();
     let renewals = || {
-        office.queue_faults.calls().iter().filter(|call| call.target == "maintain-mailbox").count()
+        world.queue_faults.calls().iter().filter(|call| call.target == "maintain-mailbox").count()
     };
     let meeting = contoso.meet(anna, ("09:00", "10:00"), aurora)?;
     contoso.run_for(seconds(50)).await;
     assert!(event_reads(&contoso) >= 2);
     assert_eq!(meeting.response_of(aurora), Some(Response::Accepted));
     assert_eq!(renewals(), 0, "the keys may be there");
-    office.content_keys.set_outage(false);
-    for id in office.content_keys.ids() {
-        office.content_keys.destroy(&id).await?;
+    world.content_keys.set_outage(false);
+    for id in world.content_keys.ids() {
+        world.content_keys.destroy(&id).await?;
     }
     contoso.run_for(hours(2)).await;
-    office.queue_faults.reset();
-    office.microsoft.graph.set_max_items_per_post(1);
+    world.queue_faults.reset();
+    world.microsoft.graph.set_max_items_per_post(1);
     let other = contoso.meet(anna, ("11:00", "12:00"), aurora)?;
     deliver_and_process_once(&contoso).await;
     contoso.expect_booking(&other, aurora).await?;
@@ -360,12 +360,12 @@ async fn a_vault_that_is_down_costs_a_read_and_a_lost_key_calls_for_a_renewal_on
 #[tokio::test]
 async fn encrypted_content_waits_six_hours_at_most_and_is_never_passed_on() -> TestResult {
     let contoso = rich_contoso(ContentPolicy::default()).await?;
-    let Contoso { anna, aurora, world: office, .. } = &contoso;
+    let Contoso { anna, aurora, world, .. } = &contoso;
     let logged = LogBuffer::default();
     let guard = tracing::subscriber::set_default(logged.subscriber());
     contoso.meet(anna, ("09:00", "10:00"), aurora)?;
-    office.microsoft.exchange.deliver_due();
-    office.microsoft.graph.deliver_due().await;
+    world.microsoft.exchange.deliver_due();
+    world.microsoft.graph.deliver_due().await;
     let sent = pending_messages(&contoso);
     let mut parts = Vec::new();
     for message in &sent {
@@ -377,23 +377,22 @@ async fn encrypted_content_waits_six_hours_at_most_and_is_never_passed_on() -> T
         }
     }
     // What is tried again, what fails for good, and what killed the process holds none of it.
-    office.table_faults.set_down(true);
-    office.host.process_all().await;
-    office.table_faults.set_down(false);
+    world.table_faults.set_down(true);
+    world.host.process_all().await;
+    world.table_faults.set_down(false);
     let again = pending_messages(&contoso);
     assert!(!again.is_empty() && again.iter().all(|m| !m.text.contains("sealed")));
     for message in &sent {
         let (queue, now) = (Queue::FetchEvent, Duration::ZERO);
-        office
+        world
             .raw_outbox
             .send_with_ttl(queue, message.text.clone(), now, ENCRYPTED_CONTENT_TTL)
             .await?;
     }
-    for taken in
-        office.memory_outbox.receive(QueueKind::Main(Queue::FetchEvent), 32, Duration::ZERO)
+    for taken in world.memory_outbox.receive(QueueKind::Main(Queue::FetchEvent), 32, Duration::ZERO)
     {
         if taken.text.contains("sealed") {
-            assert!(office.memory_outbox.move_to_poison(Queue::FetchEvent, &taken.receipt));
+            assert!(world.memory_outbox.move_to_poison(Queue::FetchEvent, &taken.receipt));
         }
     }
     contoso.run_for(minutes(10)).await;
@@ -416,8 +415,8 @@ async fn encrypted_content_waits_six_hours_at_most_and_is_never_passed_on() -> T
 #[tokio::test]
 async fn many_with_content_are_booked_without_a_call() -> TestResult {
     let contoso = rich_contoso(ContentPolicy::default()).await?;
-    let Contoso { anna, aurora, world: office, .. } = &contoso;
-    office.microsoft.graph.set_max_items_per_post(1_000);
+    let Contoso { anna, aurora, world, .. } = &contoso;
+    world.microsoft.graph.set_max_items_per_post(1_000);
     for n in 0..10 {
         let start = at("2026-11-25T00:00") + hours(n);
         let invitation = Invitation::new("Numbers", start, start + hours(1)).room(aurora);
@@ -425,7 +424,7 @@ async fn many_with_content_are_booked_without_a_call() -> TestResult {
     }
     deliver_and_process_once(&contoso).await;
     assert_eq!(contoso.count(Table::Bookings).await?, 10);
-    assert_eq!(office.microsoft.graph.requests().len(), 0);
+    assert_eq!(world.microsoft.graph.requests().len(), 0);
     contoso.run_for(minutes(5)).await;
     assert_eq!(contoso.ledger_slots(aurora, "2026-11-25").await?.len(), 10);
     contoso.assert_healthy().await

@@ -43,7 +43,7 @@ impl Contoso {
 #[tokio::test]
 async fn who_says_no_during_a_pass_is_not_brought_back_by_it() -> TestResult {
     let contoso = Contoso::open().await?;
-    let Contoso { ben, world: office, .. } = &contoso;
+    let Contoso { ben, world, .. } = &contoso;
     let by = admin_consent(&contoso);
     contoso
         .change_tenant(TenantTaskKind::ReconcilePolicy { from: None }, |tenant| {
@@ -58,8 +58,8 @@ async fn who_says_no_during_a_pass_is_not_brought_back_by_it() -> TestResult {
         let (tenant, what) =
             (contoso.tenant_id()?, DecisionKind::ConsentWithdrawn { released: false });
         let no = Decision { tenant, at, by: about, about, kind: what };
-        Register::new(Arc::clone(&office.raw_tables)).add(&no).await?;
-        Ok(office.fixtures().withdraw(ben).await?)
+        Register::new(Arc::clone(&world.raw_tables)).add(&no).await?;
+        Ok(world.fixtures().withdraw(ben).await?)
     };
     contoso.run_pass_interrupted_at(("GET", "/users"), says_no).await?;
     assert_eq!(contoso.expect_mailbox_state(ben).await?, WITHDRAWN);
@@ -81,12 +81,12 @@ async fn a_worker_that_writes_at_the_same_moment_keeps_nobody_in_scope() -> Test
 /// decides nothing, as when a renewal is stored; answers how many steps there were.
 async fn write_at_step(last: usize) -> Result<usize, TestError> {
     let contoso = Contoso::open().await?;
-    let Contoso { anna, cleo, world: office, tenant, .. } = &contoso;
-    let group = office.microsoft.entra.add_group(tenant.id()).parse()?;
+    let Contoso { anna, cleo, world, tenant, .. } = &contoso;
+    let group = world.microsoft.entra.add_group(tenant.id()).parse()?;
     contoso.change_tenant_silently(|tenant| tenant.policy.scope_group = Some(group)).await?;
     contoso.send_tenant_task(TenantTaskKind::ReconcilePolicy { from: None }).await?;
-    let taken = office.host.dequeue_all().await.pop().ok_or("there is a task")?;
-    let mut pass = std::pin::pin!(office.host.process_message(taken));
+    let taken = world.host.dequeue_all().await.pop().ok_or("there is a task")?;
+    let mut pass = std::pin::pin!(world.host.process_message(taken));
     let mut steps = 0;
     while steps < last && contoso.graph_requests("POST", "/users/{id}/checkMemberGroups").is_empty()
     {
@@ -96,7 +96,7 @@ async fn write_at_step(last: usize) -> Result<usize, TestError> {
     }
     for person in [anna, cleo] {
         let row = contoso.mailbox(person).await?;
-        Mailboxes::new(Arc::clone(&office.raw_tables)).upsert(&row).await?;
+        Mailboxes::new(Arc::clone(&world.raw_tables)).upsert(&row).await?;
     }
     pass.await;
     contoso.run_for(minutes(2)).await;
@@ -122,15 +122,15 @@ async fn no_task_follows_who_is_excluded_whatever_the_row_says() -> TestResult {
         MailboxTaskKind::Reauthorize,
     ] {
         let contoso = Contoso::open().await?;
-        let Contoso { anna, ben, aurora, world: office, .. } = &contoso;
+        let Contoso { anna, ben, aurora, world, .. } = &contoso;
         let excluded = [anna.id().parse()?, ben.id().parse()?, aurora.id().parse()?].into();
         // The pass is over, and then somebody writes a row who had read the policy before it.
         contoso
             .change_tenant_silently(|tenant| tenant.policy.excluded_mailboxes = excluded)
             .await?;
-        office.fixtures().agree(ben).await?;
+        world.fixtures().agree(ben).await?;
         for mailbox in [anna, aurora] {
-            office.fixtures().send_task(mailbox, task).await?;
+            world.fixtures().send_task(mailbox, task).await?;
         }
         contoso.run_for(minutes(1)).await;
         for mailbox in [anna, ben, aurora] {
@@ -149,8 +149,8 @@ async fn no_task_follows_who_is_excluded_whatever_the_row_says() -> TestResult {
 #[tokio::test]
 async fn who_leaves_the_scope_group_is_not_followed_beyond_the_next_renewal() -> TestResult {
     let contoso = Contoso::open().await?;
-    let Contoso { anna, cleo, world: office, tenant, .. } = &contoso;
-    let entra = &office.microsoft.entra;
+    let Contoso { anna, cleo, world, tenant, .. } = &contoso;
+    let entra = &world.microsoft.entra;
     let staff = entra.add_group(tenant.id());
     for person in [anna, cleo] {
         entra.add_member(tenant.id(), &staff, person.id());
@@ -171,13 +171,13 @@ async fn a_renewal_after_the_registration_was_switched_leaves_no_second_subscrip
 {
     for task in [MailboxTaskKind::Renew, MailboxTaskKind::SubscriptionRemoved] {
         let contoso = Contoso::open().await?;
-        let Contoso { anna, aurora, world: office, tenant, .. } = &contoso;
-        let microsoft = &office.microsoft;
+        let Contoso { anna, aurora, world, tenant, .. } = &contoso;
+        let microsoft = &world.microsoft;
         microsoft.entra.consent_to_all(tenant.id(), SCOPED_APP);
         microsoft.graph.grant_in_exchange(tenant.id(), SCOPED_APP, true, true, &[anna, aurora]);
         contoso.change_tenant_silently(|tenant| tenant.registration = Registration::Scoped).await?;
         contoso.run_for(minutes(15)).await;
-        office.fixtures().send_task(anna, task).await?;
+        world.fixtures().send_task(anna, task).await?;
         contoso.run_for(minutes(1)).await;
         assert_eq!(contoso.subscriptions(anna), 1, "{task:?}");
         let row = contoso.mailbox(anna).await?.subscription.ok_or("not subscribed")?;

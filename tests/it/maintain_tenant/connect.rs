@@ -11,8 +11,8 @@ use crate::contoso::{Contoso, hours, minutes};
 #[tokio::test]
 async fn a_subscription_that_was_lost_unnoticed_is_replaced() -> TestResult {
     let contoso = Contoso::open().await?;
-    let Contoso { anna, aurora, world: office, .. } = &contoso;
-    let graph = &office.microsoft.graph;
+    let Contoso { anna, aurora, world, .. } = &contoso;
+    let graph = &world.microsoft.graph;
     let lost = contoso.mailbox(anna).await?.subscription.ok_or("not subscribed")?;
     graph.end_silently(&lost.id);
     let kept = contoso.mailbox(aurora).await?.subscription.ok_or("not subscribed")?;
@@ -30,8 +30,8 @@ async fn a_subscription_that_was_lost_unnoticed_is_replaced() -> TestResult {
 #[tokio::test]
 async fn connecting_does_not_bring_anybody_back_who_has_gone() -> TestResult {
     let contoso = Contoso::open().await?;
-    let Contoso { anna, world: office, .. } = &contoso;
-    office.fixtures().withdraw(anna).await?;
+    let Contoso { anna, world, .. } = &contoso;
+    world.fixtures().withdraw(anna).await?;
     contoso.send_tenant_task(TenantTaskKind::Connect).await?;
     contoso.run_for(minutes(3)).await;
     assert_eq!(contoso.subscriptions(anna), 0);
@@ -42,12 +42,12 @@ async fn connecting_does_not_bring_anybody_back_who_has_gone() -> TestResult {
 #[tokio::test]
 async fn nothing_is_done_for_a_tenant_that_is_not_active() -> TestResult {
     let contoso = Contoso::open().await?;
-    let Contoso { ben, world: office, .. } = &contoso;
+    let Contoso { ben, world, .. } = &contoso;
     contoso
         .change_tenant(TenantTaskKind::Connect, |tenant| tenant.state = TenantState::Disconnecting)
         .await?;
     contoso.send_tenant_task(TenantTaskKind::ReconcilePolicy { from: None }).await?;
-    office.fixtures().send_task(ben, MailboxTaskKind::Subscribe).await?;
+    world.fixtures().send_task(ben, MailboxTaskKind::Subscribe).await?;
     let before = contoso.rows(Table::Mailboxes).await?;
     contoso.run_for(minutes(3)).await;
     assert_eq!(contoso.rows(Table::Mailboxes).await?, before);

@@ -51,7 +51,7 @@ async fn run_story(
     strike: Option<PortFault>,
 ) -> Result<TenantRun, TestError> {
     let contoso = Contoso::open().await?;
-    let Contoso { anna, aurora, world: office, tenant, .. } = &contoso;
+    let Contoso { anna, aurora, world, tenant, .. } = &contoso;
     if story == TenantStory::Leave {
         contoso.meet(anna, ("09:00", "10:00"), aurora)?;
         contoso.run_for(minutes(3)).await;
@@ -59,7 +59,7 @@ async fn run_story(
     match story {
         TenantStory::Leave => contoso.disconnect().await?,
         TenantStory::Suspend => {
-            office.microsoft.entra.revoke(tenant.id(), DAEMON_APP);
+            world.microsoft.entra.revoke(tenant.id(), DAEMON_APP);
             contoso.send_tenant_task(TenantTaskKind::CheckAccess).await?;
         }
         TenantStory::Enrol => {
@@ -72,18 +72,18 @@ async fn run_story(
                 .await?;
         }
     }
-    office.table_faults.reset();
-    office.queue_faults.reset();
+    world.table_faults.reset();
+    world.queue_faults.reset();
     match strike {
-        Some(PortFault::Table(number, fault)) => office.table_faults.fail_call(number, fault),
-        Some(PortFault::Queue(number, fault)) => office.queue_faults.fail_call(number, fault),
+        Some(PortFault::Table(number, fault)) => world.table_faults.fail_call(number, fault),
+        Some(PortFault::Queue(number, fault)) => world.queue_faults.fail_call(number, fault),
         None => {}
     }
-    let driver = Driver::new(office, manner);
+    let driver = Driver::new(world, manner);
     // Leaving takes its time; the others are done at once.
     driver.run_for(if story == TenantStory::Leave { minutes(3) } else { seconds(10) }).await;
     let (points, tables, queues) =
-        (driver.await_points(), office.table_faults.count(), office.queue_faults.count());
+        (driver.await_points(), world.table_faults.count(), world.queue_faults.count());
     driver.end().await;
     contoso.run_for(minutes(60)).await;
     contoso.assert_healthy().await?;

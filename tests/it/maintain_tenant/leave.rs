@@ -36,14 +36,14 @@ pub(super) async fn tenant_rows(contoso: &Contoso, tenant: &str) -> Result<Vec<R
 async fn a_tenant_that_leaves_keeps_only_the_evidence_and_affects_nobody_else(
     contoso: Contoso,
 ) -> TestResult {
-    let Contoso { anna, aurora, world: office, tenant, .. } = &contoso;
-    let fabrikam = office.microsoft.tenant("Fabrikam");
+    let Contoso { anna, aurora, world, tenant, .. } = &contoso;
+    let fabrikam = world.microsoft.tenant("Fabrikam");
     let (dora, polaris) =
         (fabrikam.person("Dora"), fabrikam.room("Polaris", Processing::AutoUpdate));
-    let seeding = office.fixtures();
-    seeding.connect(&fabrikam, ContentPolicy::default()).await?;
-    seeding.agree(&dora).await?;
-    seeding.manage_room(&polaris, ResponseMode::RoombridgeDecides).await?;
+    let fixtures = world.fixtures();
+    fixtures.connect(&fabrikam, ContentPolicy::default()).await?;
+    fixtures.agree(&dora).await?;
+    fixtures.manage_room(&polaris, ResponseMode::RoombridgeDecides).await?;
     contoso.run_for(minutes(1)).await;
     contoso.meet(anna, ("09:00", "10:00"), aurora)?;
     contoso.meet(anna, ("2026-11-30T09:00", "2026-11-30T10:00"), aurora)?;
@@ -61,7 +61,7 @@ async fn a_tenant_that_leaves_keeps_only_the_evidence_and_affects_nobody_else(
     assert!(matches!(contoso.stored_tenant().await?.state, TenantState::Deleted(_)));
     assert_eq!(tenant_rows(&contoso, tenant.id()).await?, []);
     assert_eq!(tenant_rows(&contoso, fabrikam.id()).await?, before);
-    let subscriptions = office.microsoft.graph.subscriptions();
+    let subscriptions = world.microsoft.graph.subscriptions();
     assert!(subscriptions.iter().all(|subscription| subscription.tenant == fabrikam.id()));
     assert_eq!(subscriptions.len(), 2);
 
@@ -82,10 +82,10 @@ async fn a_tenant_that_leaves_keeps_only_the_evidence_and_affects_nobody_else(
 #[tokio::test]
 async fn a_tenant_whose_access_is_gone_can_leave_all_the_same() -> TestResult {
     let contoso = Contoso::open().await?;
-    let Contoso { anna, aurora, world: office, tenant, .. } = &contoso;
+    let Contoso { anna, aurora, world, tenant, .. } = &contoso;
     contoso.meet(anna, ("09:00", "10:00"), aurora)?;
     contoso.run_for(minutes(3)).await;
-    office.microsoft.entra.revoke(tenant.id(), DAEMON_APP);
+    world.microsoft.entra.revoke(tenant.id(), DAEMON_APP);
     contoso.disconnect().await?;
     contoso.run_for(minutes(20)).await;
     assert!(matches!(contoso.stored_tenant().await?.state, TenantState::Deleted(_)));
@@ -96,18 +96,18 @@ async fn a_tenant_whose_access_is_gone_can_leave_all_the_same() -> TestResult {
 #[tokio::test]
 async fn leaving_ends_even_if_graph_is_gone_for_days_and_floods_no_queue() -> TestResult {
     let contoso = Contoso::open().await?;
-    let Contoso { world: office, tenant, .. } = &contoso;
-    office.microsoft.network.set_down(world::microsoft::GRAPH_HOST, true);
+    let Contoso { world, tenant, .. } = &contoso;
+    world.microsoft.network.set_down(world::microsoft::GRAPH_HOST, true);
     contoso.disconnect().await?;
-    let ran = office.run_for(hours(23)).await;
+    let ran = world.run_for(hours(23)).await;
     assert_eq!(contoso.stored_tenant().await?.state, TenantState::Disconnecting);
     let of = |name: &str| ran.functions.iter().filter(|other| *other == name).count();
     let (rounds, tasks) = (of("maintain-tenant"), of("maintain-mailbox"));
     assert!(rounds < 200, "{rounds} rounds");
     assert!(tasks < 2_000, "{tasks} tasks for four mailboxes");
-    office.run_for(hours(4)).await;
+    world.run_for(hours(4)).await;
     assert!(matches!(contoso.stored_tenant().await?.state, TenantState::Deleted(_)));
-    office.run_for(hours(24)).await;
+    world.run_for(hours(24)).await;
     // Tasks that gave up later were recorded, and went with the rest or by their own time.
     assert_eq!(contoso.queue_len(Queue::MaintainTenant), 0);
     let left = tenant_rows(&contoso, tenant.id()).await?;
@@ -136,7 +136,7 @@ async fn a_row_that_nobody_understands_does_not_hold_a_tenant_back() -> TestResu
 #[tokio::test]
 async fn a_tenant_that_comes_back_at_once_keeps_what_it_writes() -> TestResult {
     let contoso = Contoso::open().await?;
-    let Contoso { anna, aurora, world: office, .. } = &contoso;
+    let Contoso { anna, aurora, world, .. } = &contoso;
     contoso.disconnect().await?;
     contoso.run_for(minutes(5)).await;
     assert!(matches!(contoso.stored_tenant().await?.state, TenantState::Deleted(_)));
@@ -144,8 +144,8 @@ async fn a_tenant_that_comes_back_at_once_keeps_what_it_writes() -> TestResult {
         .change_tenant(TenantTaskKind::Connect, |tenant| tenant.state = TenantState::Active)
         .await?;
     contoso.run_for(minutes(2)).await;
-    office.fixtures().agree(anna).await?;
-    office.fixtures().manage_room(aurora, ResponseMode::RoombridgeDecides).await?;
+    world.fixtures().agree(anna).await?;
+    world.fixtures().manage_room(aurora, ResponseMode::RoombridgeDecides).await?;
     contoso.run_for(minutes(30)).await;
     assert_eq!((contoso.subscriptions(anna), contoso.subscriptions(aurora)), (1, 1));
     assert_eq!(contoso.count(Table::Mailboxes).await?, 2);
@@ -159,11 +159,11 @@ async fn expired_evidence_is_purged_together_with_the_tenant() -> TestResult {
     contoso.run_for(minutes(3)).await;
     contoso.disconnect().await?;
     contoso.run_for(minutes(20)).await;
-    let office = &contoso.world;
+    let world = &contoso.world;
     let night = |day: &str| at(&format!("{day}T03:05"));
     for (day, stays) in [("2026-12-22", true), ("2026-12-24", false)] {
-        office.clock.set(night(day));
-        office.host.run_timer("purge-expired").await?;
+        world.clock.set(night(day));
+        world.host.run_timer("purge-expired").await?;
         for table in [Table::Tenants, Table::Register, Table::Audit] {
             let rows = contoso.count(table).await?;
             assert_eq!(rows > 0, stays, "{table:?} {day}");

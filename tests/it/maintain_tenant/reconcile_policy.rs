@@ -64,14 +64,14 @@ async fn who_is_excluded_is_not_followed_until_the_exclusion_ends(contoso: Conto
 #[tokio::test]
 async fn only_members_of_the_scope_group_are_followed_and_each_is_asked_for_once() -> TestResult {
     let contoso = Contoso::open().await?;
-    let Contoso { anna, ben, cleo, aurora, world: office, tenant, .. } = &contoso;
-    let entra = &office.microsoft.entra;
+    let Contoso { anna, ben, cleo, aurora, world, tenant, .. } = &contoso;
+    let entra = &world.microsoft.entra;
     let (staff, team) = (entra.add_group(tenant.id()), entra.add_group(tenant.id()));
     entra.add_member(tenant.id(), &staff, &team);
     entra.add_member(tenant.id(), &team, anna.id());
     let group = staff.parse()?;
     contoso.change_policy(|policy| policy.scope_group = Some(group)).await?;
-    office.microsoft.graph.clear_requests();
+    world.microsoft.graph.clear_requests();
     contoso.run_for(minutes(1)).await;
     assert_followed(&contoso, &[(anna, ACTIVE), (cleo, PAUSED), (aurora, ACTIVE)]).await?;
     assert_eq!(
@@ -96,13 +96,13 @@ async fn only_members_of_the_scope_group_are_followed_and_each_is_asked_for_once
 #[tokio::test]
 async fn rooms_are_followed_where_the_tenant_wants_that_and_they_are_managed() -> TestResult {
     let contoso = Contoso::open().await?;
-    let Contoso { anna, aurora, borealis, world: office, .. } = &contoso;
+    let Contoso { anna, aurora, borealis, world, .. } = &contoso;
     contoso.change_policy(|policy| policy.rooms_subscribed = false).await?;
     contoso.run_for(minutes(1)).await;
     assert_followed(&contoso, &[(anna, ACTIVE), (aurora, PAUSED), (borealis, PAUSED)]).await?;
-    let clock = std::sync::Arc::new(office.clock.clone());
+    let clock = std::sync::Arc::new(world.clock.clone());
     let rooms =
-        roombridge::store::rooms::RoomMap::new(std::sync::Arc::clone(&office.raw_tables), clock);
+        roombridge::store::rooms::RoomMap::new(std::sync::Arc::clone(&world.raw_tables), clock);
     rooms.remove(contoso.tenant_id()?, crate::contoso::room_id(borealis)?).await?;
     contoso.change_policy(|policy| policy.rooms_subscribed = true).await?;
     contoso.run_for(minutes(1)).await;
@@ -110,8 +110,8 @@ async fn rooms_are_followed_where_the_tenant_wants_that_and_they_are_managed() -
 }
 
 async fn where_the_organisation_agrees_everybody_in_scope_is_found(contoso: Contoso) -> TestResult {
-    let Contoso { anna, ben, cleo, aurora, world: office, tenant, .. } = &contoso;
-    let entra = &office.microsoft.entra;
+    let Contoso { anna, ben, cleo, aurora, world, tenant, .. } = &contoso;
+    let entra = &world.microsoft.entra;
     let staff = entra.add_group(tenant.id());
     for person in [anna, ben, aurora] {
         entra.add_member(tenant.id(), &staff, person.id());
@@ -124,7 +124,7 @@ async fn where_the_organisation_agrees_everybody_in_scope_is_found(contoso: Cont
         excluded.insert(other.parse()?);
     }
     let (group, by) = (staff.parse()?, admin_consent(&contoso));
-    office.microsoft.graph.clear_requests();
+    world.microsoft.graph.clear_requests();
     contoso
         .change_tenant(TenantTaskKind::ReconcilePolicy { from: None }, |tenant| {
             tenant.connection = Some(by);
@@ -169,8 +169,8 @@ async fn where_the_organisation_agrees_everybody_in_scope_is_found(contoso: Cont
 #[tokio::test]
 async fn who_joins_or_leaves_without_a_word_is_noticed_within_a_day() -> TestResult {
     let contoso = Contoso::open().await?;
-    let Contoso { anna, ben, cleo, world: office, tenant, .. } = &contoso;
-    let entra = &office.microsoft.entra;
+    let Contoso { anna, ben, cleo, world, tenant, .. } = &contoso;
+    let entra = &world.microsoft.entra;
     let staff = entra.add_group(tenant.id());
     for person in [anna, cleo] {
         entra.add_member(tenant.id(), &staff, person.id());
@@ -196,7 +196,7 @@ async fn who_joins_or_leaves_without_a_word_is_noticed_within_a_day() -> TestRes
     let dora = tenant.person("Dora");
     entra.add_member(tenant.id(), &staff, dora.id());
     let night = at("2026-11-26T02:01");
-    office.clock.set(night);
+    world.clock.set(night);
     for _ in 0..2 {
         assert_eq!(run_dispatch_timer(&contoso, night).await?.reconciled, 1);
     }
@@ -239,9 +239,9 @@ async fn a_tenant_whose_leaving_was_lost_leaves_in_the_night() -> TestResult {
     contoso
         .change_tenant(TenantTaskKind::Leave, |tenant| tenant.state = TenantState::Disconnecting)
         .await?;
-    let (outbox, shelf) = (&contoso.world.memory_outbox, QueueKind::Main(Queue::MaintainTenant));
-    let lost = outbox.receive(shelf, 1, std::time::Duration::ZERO).pop().ok_or("it was sent")?;
-    outbox.delete(shelf, &lost.receipt);
+    let (outbox, kind) = (&contoso.world.memory_outbox, QueueKind::Main(Queue::MaintainTenant));
+    let lost = outbox.receive(kind, 1, std::time::Duration::ZERO).pop().ok_or("it was sent")?;
+    outbox.delete(kind, &lost.receipt);
     contoso.run_for(hours(48)).await;
     let left = matches!(contoso.stored_tenant().await?.state, TenantState::Deleted(_));
     assert!(left, "{:?}", contoso.stored_tenant().await?.state);
@@ -251,8 +251,8 @@ async fn a_tenant_whose_leaving_was_lost_leaves_in_the_night() -> TestResult {
 #[tokio::test]
 async fn who_has_no_calendar_is_tried_once_a_day_and_is_no_failure() -> TestResult {
     let contoso = Contoso::open().await?;
-    let Contoso { ben, world: office, tenant, .. } = &contoso;
-    let account = office.microsoft.entra.add_user(tenant.id(), "Scanner", "scan@contoso.example");
+    let Contoso { ben, world, tenant, .. } = &contoso;
+    let account = world.microsoft.entra.add_user(tenant.id(), "Scanner", "scan@contoso.example");
     let by = admin_consent(&contoso);
     contoso
         .change_tenant(TenantTaskKind::ReconcilePolicy { from: None }, |tenant| {
@@ -262,14 +262,14 @@ async fn who_has_no_calendar_is_tried_once_a_day_and_is_no_failure() -> TestResu
         .await?;
     contoso.run_for(minutes(30)).await;
     assert_followed(&contoso, &[(ben, ACTIVE)]).await?;
-    let mailboxes = Mailboxes::new(std::sync::Arc::clone(&office.raw_tables));
+    let mailboxes = Mailboxes::new(std::sync::Arc::clone(&world.raw_tables));
     let found = mailboxes.get(contoso.tenant_id()?, account.parse()?).await?;
     let (row, _) = found.ok_or("enrolled like everybody")?;
     assert_eq!((row.state, row.subscription, row.polling), (ACTIVE, None, None));
     let due = contoso.rows(Table::Due).await?;
     assert!(!due.iter().any(|row| row.key.row.ends_with(&account)), "nothing watches it");
 
-    office.microsoft.graph.clear_requests();
+    world.microsoft.graph.clear_requests();
     contoso.run_for(hours(3 * 24)).await;
     let tried: Vec<u16> =
         contoso.graph_requests("POST", "/subscriptions").iter().map(|seen| seen.status).collect();
@@ -280,22 +280,22 @@ async fn who_has_no_calendar_is_tried_once_a_day_and_is_no_failure() -> TestResu
 #[tokio::test]
 async fn a_deleted_calendar_is_a_failure_only_for_individual_consent() -> TestResult {
     let contoso = Contoso::open().await?;
-    let Contoso { anna, ben, world: office, .. } = &contoso;
-    office.fixtures().agree(ben).await?;
+    let Contoso { anna, ben, world, .. } = &contoso;
+    world.fixtures().agree(ben).await?;
     contoso.run_for(minutes(2)).await;
     for (person, how, failures) in
         [(ben, ConsentCapacity::Organisation, 0), (anna, ConsentCapacity::Own, 1)]
     {
-        let mailboxes = Mailboxes::new(std::sync::Arc::clone(&office.raw_tables));
+        let mailboxes = Mailboxes::new(std::sync::Arc::clone(&world.raw_tables));
         let (tenant, person_id) = (contoso.tenant_id()?, mailbox_id(person)?);
         let (mut row, etag) = mailboxes.get(tenant, person_id).await?.ok_or("a row")?;
         row.consent = row.consent.map(|consent| Consent { capacity: how, ..consent });
         mailboxes.replace(&row, &etag).await?;
-        let lost = office.microsoft.graph.subscriptions();
+        let lost = world.microsoft.graph.subscriptions();
         let lost = lost.iter().find(|own| own.mailbox == person.id()).ok_or("subscribed")?;
         person.delete_mailbox();
-        office.microsoft.graph.end_silently(&lost.id);
-        office.fixtures().send_task(person, MailboxTaskKind::SubscriptionRemoved).await?;
+        world.microsoft.graph.end_silently(&lost.id);
+        world.fixtures().send_task(person, MailboxTaskKind::SubscriptionRemoved).await?;
         contoso.run_for(hours(12)).await;
         assert_eq!(contoso.failures().await?.len(), failures, "{how:?}");
         assert_eq!(contoso.mailbox(person).await?.subscription, None);
@@ -308,17 +308,17 @@ async fn run_dispatch_timer(
     contoso: &Contoso,
     now: jiff::Timestamp,
 ) -> Result<DispatchSummary, TestError> {
-    let office = &contoso.world;
-    let store = || std::sync::Arc::clone(&office.raw_tables);
+    let world = &contoso.world;
+    let store = || std::sync::Arc::clone(&world.raw_tables);
     let clock: std::sync::Arc<dyn Clock> = std::sync::Arc::new(ManualClock::new(now));
     let deps = Deps {
         due: DueEntries::new(store()),
         tenants: Tenants::new(store(), std::sync::Arc::clone(&clock)),
         failures: Failures::new(store()),
-        outbox: office.raw_outbox.clone(),
-        keys: aging_keys(office, &clock),
+        outbox: world.raw_outbox.clone(),
+        keys: aging_keys(world, &clock),
         clock,
-        rng: office.rng.clone(),
+        rng: world.rng.clone(),
     };
     Ok(dispatch_due::run(&deps, now + minutes(5)).await?)
 }
@@ -331,7 +331,7 @@ fn own_mailbox_id(mailbox: &Mailbox) -> MailboxId {
 #[tokio::test]
 async fn the_organisation_agrees_for_nobody_who_has_said_no() -> TestResult {
     let contoso = Contoso::open().await?;
-    let Contoso { anna, ben, cleo, world: office, .. } = &contoso;
+    let Contoso { anna, ben, cleo, world, .. } = &contoso;
     let by = admin_consent(&contoso);
     let organisation = TenantTaskKind::ReconcilePolicy { from: None };
     contoso
@@ -347,9 +347,9 @@ async fn the_organisation_agrees_for_nobody_who_has_said_no() -> TestResult {
     let (tenant, at, about) = (contoso.tenant_id()?, contoso.now(), Some(mailbox_id(anna)?));
     let what = DecisionKind::Erased { released: false };
     let no = roombridge::domain::decision::Decision { tenant, at, by: about, about, kind: what };
-    let store = || std::sync::Arc::clone(&office.raw_tables);
+    let store = || std::sync::Arc::clone(&world.raw_tables);
     roombridge::store::register::Register::new(store()).add(&no).await?;
-    office.fixtures().withdraw(anna).await?;
+    world.fixtures().withdraw(anna).await?;
     contoso.run_for(minutes(1)).await;
     Mailboxes::new(store()).remove(tenant, mailbox_id(anna)?).await?;
 

@@ -16,7 +16,7 @@ const COMPARE: TenantTaskKind = TenantTaskKind::ReconcilePolicy {
 async fn what_was_booked_before_stays_and_what_is_there_at_the_end_is_booked(
     contoso: Contoso,
 ) -> TestResult {
-    let Contoso { anna, cleo, aurora, world: office, .. } = &contoso;
+    let Contoso { anna, cleo, aurora, world, .. } = &contoso;
     let early = contoso.meet(cleo, ("2026-11-23T11:00", "2026-11-23T12:00"), aurora)?;
     let moved = contoso.meet(anna, ("2026-11-25T09:00", "2026-11-25T10:00"), aurora)?;
     contoso.run_for(minutes(5)).await;
@@ -24,18 +24,18 @@ async fn what_was_booked_before_stays_and_what_is_there_at_the_end_is_booked(
 
     contoso.change_tenant(COMPARE, |tenant| tenant.policy.rehearsal = true).await?;
     contoso.run_for(minutes(2)).await;
-    office.microsoft.graph.clear_requests();
+    world.microsoft.graph.clear_requests();
     moved.move_to(at("2026-11-25T13:00"), at("2026-11-25T14:00"))?;
     let fresh = contoso.meet(anna, ("2026-11-26T09:00", "2026-11-26T10:00"), aurora)?;
     contoso.run_for(minutes(5)).await;
     assert!(contoso.booking(&fresh, aurora).await?.is_none());
-    assert_eq!(office.microsoft.graph.requests(), [], "nothing is read, nothing is written");
+    assert_eq!(world.microsoft.graph.requests(), [], "nothing is read, nothing is written");
     let taken = contoso.ledger_slots(aurora, "2026-11-25").await?;
     assert_eq!(taken[0].interval.start(), at("2026-11-25T09:00"), "as it was before");
 
     // What is over is purged, and who withdraws is forgotten, as ever.
     let before = contoso.expect_booking(&early, aurora).await?;
-    office.fixtures().withdraw(cleo).await?;
+    world.fixtures().withdraw(cleo).await?;
     contoso.run_for(minutes(5)).await;
     let kept = contoso.expect_booking(&early, aurora).await?;
     assert_ne!(kept.copies.organizer, before.copies.organizer, "what Cleo's copy said is gone");

@@ -34,10 +34,10 @@ async fn suspension_reason(contoso: &Contoso) -> Result<Option<SuspensionReason>
 async fn an_app_that_was_removed_is_noticed_by_the_first_item_that_is_refused(
     contoso: Contoso,
 ) -> TestResult {
-    let Contoso { anna, world: office, tenant, .. } = &contoso;
-    office.microsoft.entra.revoke(tenant.id(), DAEMON_APP);
-    office.fixtures().send_task(anna, MailboxTaskKind::Resync).await?;
-    office.run_until_idle().await;
+    let Contoso { anna, world, tenant, .. } = &contoso;
+    world.microsoft.entra.revoke(tenant.id(), DAEMON_APP);
+    world.fixtures().send_task(anna, MailboxTaskKind::Resync).await?;
+    world.run_until_idle().await;
     // Nothing but what was there at this instant has run.
     assert_eq!(suspension_reason(&contoso).await?, Some(SuspensionReason::TokenRefused));
     contoso.run_for(hours(25)).await;
@@ -68,8 +68,8 @@ async fn permissions_that_were_taken_away_are_noticed_too() -> TestResult {
 #[tokio::test]
 async fn one_mailbox_that_is_out_of_scope_suspends_nobody() -> TestResult {
     let contoso = Contoso::open().await?;
-    let Contoso { anna, ben, cleo, aurora, borealis, world: office, tenant, .. } = &contoso;
-    let microsoft = &office.microsoft;
+    let Contoso { anna, ben, cleo, aurora, borealis, world, tenant, .. } = &contoso;
+    let microsoft = &world.microsoft;
     microsoft.entra.consent_to_all(tenant.id(), SCOPED_APP);
     let scope = [anna, cleo, aurora, borealis];
     microsoft.graph.grant_in_exchange(tenant.id(), SCOPED_APP, true, true, &scope);
@@ -77,7 +77,7 @@ async fn one_mailbox_that_is_out_of_scope_suspends_nobody() -> TestResult {
         .change_tenant(TenantTaskKind::Connect, |tenant| tenant.registration = Registration::Scoped)
         .await?;
     contoso.run_for(minutes(3)).await;
-    office.fixtures().agree(ben).await?;
+    world.fixtures().agree(ben).await?;
     contoso.run_for(minutes(20)).await;
     assert_eq!(suspension_reason(&contoso).await?, None);
     assert!(contoso.stored_tenant().await?.access_checked_at.is_some(), "it was looked at");
@@ -91,13 +91,13 @@ async fn one_mailbox_that_is_out_of_scope_suspends_nobody() -> TestResult {
 #[tokio::test]
 async fn what_passes_is_no_loss_of_access() -> TestResult {
     let contoso = Contoso::open().await?;
-    let Contoso { world: office, .. } = &contoso;
-    office.microsoft.entra.set_outage(true);
+    let Contoso { world, .. } = &contoso;
+    world.microsoft.entra.set_outage(true);
     contoso.send_tenant_task(TenantTaskKind::CheckAccess).await?;
     contoso.run_for(minutes(10)).await;
     assert_eq!(suspension_reason(&contoso).await?, None);
     assert_eq!(contoso.stored_tenant().await?.access_checked_at, None, "nobody could tell");
-    office.microsoft.entra.set_outage(false);
+    world.microsoft.entra.set_outage(false);
     contoso.run_for(minutes(20)).await;
     assert_eq!(suspension_reason(&contoso).await?, None);
     assert!(contoso.stored_tenant().await?.access_checked_at.is_some());
@@ -138,8 +138,8 @@ async fn who_leaves_is_not_suspended() -> TestResult {
 #[tokio::test]
 async fn a_week_of_suspension_is_quiet_and_reconnecting_catches_up() -> TestResult {
     let contoso = Contoso::open().await?;
-    let Contoso { anna, cleo, aurora, borealis, world: office, tenant, .. } = &contoso;
-    let entra = &office.microsoft.entra;
+    let Contoso { anna, cleo, aurora, borealis, world, tenant, .. } = &contoso;
+    let entra = &world.microsoft.entra;
     contoso.run_for(minutes(15)).await;
     entra.revoke(tenant.id(), DAEMON_APP);
     // Whatever comes in is refused, by the hundred.
@@ -152,9 +152,9 @@ async fn a_week_of_suspension_is_quiet_and_reconnecting_catches_up() -> TestResu
     }
     contoso.run_for(minutes(10)).await;
     assert_eq!(suspension_reason(&contoso).await?, Some(SuspensionReason::TokenRefused));
-    office.microsoft.graph.clear_requests();
-    let ran = office.run_for(hours(7 * 24)).await;
-    assert_eq!(office.microsoft.graph.requests(), [], "nobody is asked for a suspended tenant");
+    world.microsoft.graph.clear_requests();
+    let ran = world.run_for(hours(7 * 24)).await;
+    assert_eq!(world.microsoft.graph.requests(), [], "nobody is asked for a suspended tenant");
     let workers = ran.functions.iter().filter(|name| {
         !matches!(name.as_str(), "dispatch-due" | "purge-expired" | "notifications")
     });

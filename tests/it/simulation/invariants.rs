@@ -150,12 +150,12 @@ pub(super) async fn check_at_rest(
 
 /// Messages that nobody needs any more.
 fn leftover_messages(run: &SimulationRun) -> Violations {
-    let shelves = Queue::ALL.into_iter().flat_map(|q| [QueueKind::Main(q), QueueKind::Poison(q)]);
+    let kinds = Queue::ALL.into_iter().flat_map(|q| [QueueKind::Main(q), QueueKind::Poison(q)]);
     // The nightly look at every tenant is spread over an hour, whatever else happens.
-    let shelves = shelves.filter(|shelf| *shelf != QueueKind::Main(Queue::MaintainTenant));
-    let left = shelves.flat_map(|shelf| {
-        let messages = run.world.memory_outbox.messages(shelf);
-        messages.into_iter().map(move |m| format!("a message is left on {shelf:?}: {}", m.text))
+    let kinds = kinds.filter(|kind| *kind != QueueKind::Main(Queue::MaintainTenant));
+    let left = kinds.flat_map(|kind| {
+        let messages = run.world.memory_outbox.messages(kind);
+        messages.into_iter().map(move |m| format!("a message is left on {kind:?}: {}", m.text))
     });
     left.collect()
 }

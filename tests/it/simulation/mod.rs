@@ -1,4 +1,4 @@
-//! A deterministic simulation: random things happen in an office on memory ports and virtual time,
+//! A deterministic simulation: random things happen in a world on memory ports and virtual time,
 //! and certain things must hold all the same.
 //!
 //! Everything comes from the seed, so a failure repeats. A failing seed is shrunk to the operations
@@ -59,7 +59,7 @@ fn seed_range() -> Option<(u64, u64)> {
 fn simulate(first: u64, last: u64) -> TestResult {
     let mut failed = Vec::new();
     for seed in first..last {
-        // Another stream than the office's own, so that a shorter list leaves its draws alone.
+        // Another stream than the world's own, so that a shorter list leaves its draws alone.
         let ops =
             operations::generate(&SeededRng::new(seed.wrapping_mul(0x9E37_79B9).wrapping_add(7)));
         let wrong =

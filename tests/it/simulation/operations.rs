@@ -1,4 +1,4 @@
-//! What can happen in the simulated office: one `Op` each, drawn from a seed, printed so that a list
+//! What can happen in the simulated world: one `Op` each, drawn from a seed, printed so that a list
 //! of them can be pasted as a reproduction.
 
 use jiff::SignedDuration;

@@ -1,4 +1,4 @@
-//! Plays a list of operations on an office, looks at it after every step, and lets it come to rest.
+//! Plays a list of operations on a world, looks at it after every step, and lets it come to rest.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -55,7 +55,7 @@ pub(super) struct KnownMeeting {
     is_week_ahead: bool,
 }
 
-/// An office and everything that was done in it.
+/// A world and everything that was done in it.
 pub(super) struct SimulationRun {
     pub(super) world: TestWorld,
     pub(super) tenant: Tenant,
@@ -334,9 +334,9 @@ impl SimulationRun {
         let outbox = &self.world.memory_outbox;
         match op {
             Op::DropMessage(nudge) => {
-                let shelf = QueueKind::Main(nudge.queue());
-                if let Some(lost) = outbox.receive(shelf, 1, Duration::ZERO).pop() {
-                    outbox.delete(shelf, &lost.receipt);
+                let kind = QueueKind::Main(nudge.queue());
+                if let Some(lost) = outbox.receive(kind, 1, Duration::ZERO).pop() {
+                    outbox.delete(kind, &lost.receipt);
                 }
             }
             Op::DuplicateMessage(nudge) => {
@@ -485,11 +485,11 @@ impl SimulationRun {
     /// Whether time alone brings anything but a renewal or a purge.
     fn is_awaiting(&self) -> bool {
         let TestWorld { microsoft, memory_tables: memory, memory_outbox: outbox, .. } = &self.world;
-        let mut shelves =
+        let mut kinds =
             Queue::ALL.into_iter().flat_map(|q| [QueueKind::Main(q), QueueKind::Poison(q)]);
         microsoft.exchange.next_due().is_some()
             || microsoft.graph.next_delivery().is_some()
-            || shelves.any(|shelf| !outbox.messages(shelf).is_empty())
+            || kinds.any(|kind| !outbox.messages(kind).is_empty())
             || memory.rows(Table::Due).iter().any(|row| row.key.partition.starts_with("unsettled"))
     }
 

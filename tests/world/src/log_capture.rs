@@ -1,6 +1,6 @@
 //! Hears every log line of this process, and keeps those that say what no log may say.
 //!
-//! The first office installs it. Lines are judged as they come, so that a suite of thousands of
+//! The first world installs it. Lines are judged as they come, so that a suite of thousands of
 //! runs need not be kept in memory.
 
 use std::io;

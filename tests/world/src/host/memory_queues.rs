@@ -33,8 +33,8 @@ impl HostQueues for MemoryQueues {
         limit: u8,
         hidden: Duration,
     ) -> Result<Vec<HostMessage>, HostQueueError> {
-        let shelf = queue_kind(queue)?;
-        let deliveries = self.outbox.receive(shelf, limit, hidden);
+        let kind = queue_kind(queue)?;
+        let deliveries = self.outbox.receive(kind, limit, hidden);
         let next_visible = self.clock.now() + hidden;
         Ok(deliveries.into_iter().map(|delivery| host_message(delivery, next_visible)).collect())
     }

@@ -113,7 +113,7 @@ impl LocalWorld {
             listen(&plan, &microsoft, &fronts, &gate, &outlook, folder.path())?;
         let (tables, outbox, queues) = storage(&plan, &microsoft).await?;
         let tables: Arc<dyn Tables> = Arc::new(tables);
-        let seeding = Fixtures::new(Arc::clone(&tables), Arc::new(outbox), Arc::clone(&time), rng);
+        let fixtures = Fixtures::new(Arc::clone(&tables), Arc::new(outbox), Arc::clone(&time), rng);
         let queues: Arc<dyn HostQueues> = Arc::new(queues);
         let client =
             plan.tls.client().map_err(LocalError::while_doing("the client of the world"))?;
@@ -149,7 +149,7 @@ impl LocalWorld {
             uninvited,
             clock,
             tables,
-            fixtures: seeding,
+            fixtures,
             response_gate: gate,
             addresses,
             listeners,

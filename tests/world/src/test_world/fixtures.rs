@@ -205,7 +205,7 @@ fn parse_id<T: std::str::FromStr>(text: &str) -> Result<T, TestWorldError> {
 }
 
 impl TestWorld {
-    /// What writes consent into this office's store, uncounted.
+    /// What writes consent into this world's store, uncounted.
     pub fn fixtures(&self) -> Fixtures {
         Fixtures::new(
             Arc::clone(&self.raw_tables),

@@ -1,4 +1,4 @@
-//! The office's keys: what a vault would keep.
+//! The world's keys: what a vault would keep.
 
 use std::sync::Arc;
 
@@ -14,13 +14,13 @@ use roombridge::identity::keys::{
 
 use super::TestWorldError;
 
-/// The client-state keys of an office that was given none.
+/// The client-state keys of a world that was given none.
 pub(super) fn client_state_keys() -> Result<KeySet, TestWorldError> {
     let id = "k1".parse().map_err(TestWorldError::from_any)?;
     Ok(KeySet::new(SecretKey::new(id, &[7; 32]), []))
 }
 
-/// The keys that the office's cookies are sealed with.
+/// The keys that the world's cookies are sealed with.
 pub(super) fn cookie_key_ring(clock: Arc<dyn Clock>) -> Result<Arc<KeyRing>, TestWorldError> {
     let id = "c1".parse().map_err(TestWorldError::from_any)?;
     let keys = FixedKeys(KeySet::new(SecretKey::new(id, &[8; 32]), []));

@@ -40,22 +40,22 @@ pub use fixtures::Fixtures;
 pub use storage::Storage;
 pub use time::RunLog;
 
-/// The host name under which the office's Functions app is reached.
+/// The host name under which the world's Functions app is reached.
 pub const APP_HOST: &str = "roombridge.example";
 
-/// The tenant that the office's Roombridge has invited.
+/// The tenant that the world's Roombridge has invited.
 pub const INVITED_TENANT: uuid::Uuid =
     uuid::Uuid::from_u128(0xc000_0000_0000_4000_8000_0000_0000_0001);
 
 /// The registration that people sign in with.
 const PEOPLE_APP: uuid::Uuid = uuid::Uuid::from_u128(0xa000_0000_0000_4000_8000_0000_0000_0008);
 
-/// The origin of the add-in that may call the office's API from a browser.
+/// The origin of the add-in that may call the world's API from a browser.
 pub const ADD_IN_ORIGIN: &str = "https://add-in.example";
 
-/// The office could not be set up or used; says what failed.
+/// The world could not be set up or used; says what failed.
 #[derive(Debug, thiserror::Error)]
-#[error("the office: {0}")]
+#[error("the world: {0}")]
 pub struct TestWorldError(pub String);
 
 impl TestWorldError {
@@ -93,11 +93,11 @@ pub struct TestWorld {
     pub raw_tables: Arc<dyn Tables>,
     /// The way into the queues themselves, uncounted.
     pub raw_outbox: Arc<dyn Outbox>,
-    /// The tables in memory; empty when the office stands on other storage.
+    /// The tables in memory; empty when the world stands on other storage.
     pub memory_tables: Arc<MemoryTables>,
-    /// The queues in memory; empty when the office stands on other storage.
+    /// The queues in memory; empty when the world stands on other storage.
     pub memory_outbox: Arc<MemoryOutbox>,
-    /// What waits for the office's time to come; nothing on memory ports.
+    /// What waits for the world's time to come; nothing on memory ports.
     delayed_outbox: Option<Arc<DelayedOutbox>>,
     /// The Functions host that calls the app.
     pub host: Arc<FunctionsHost>,

@@ -1,5 +1,5 @@
-//! An office on real storage: rows and messages are where the storage service has them, time is still
-//! the office's own.
+//! A world on real storage: rows and messages are where the storage service has them, time is still
+//! the world's own.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -18,7 +18,7 @@ use super::TestWorldError;
 use crate::azurite::StorageConnection;
 use crate::host::{AzureQueues, HostQueues};
 
-/// Where an office keeps its rows and messages.
+/// Where a world keeps its rows and messages.
 pub struct Storage {
     /// The app's tables.
     pub tables: Arc<dyn Tables>,
@@ -50,8 +50,8 @@ impl Storage {
     }
 }
 
-/// Keeps delayed messages until the office's clock says that their time has come: a storage service
-/// counts their delays on the machine's time, which the office does not wait for.
+/// Keeps delayed messages until the world's clock says that their time has come: a storage service
+/// counts their delays on the machine's time, which the world does not wait for.
 pub(super) struct DelayedOutbox {
     inner: Arc<dyn Outbox>,
     clock: Arc<dyn Clock>,

@@ -1,4 +1,4 @@
-//! How time passes in the office: to the next thing that happens, never past it.
+//! How time passes in the world: to the next thing that happens, never past it.
 
 use crate::memory::QueueKind;
 use jiff::{SignedDuration, Timestamp};

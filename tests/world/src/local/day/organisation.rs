@@ -58,11 +58,11 @@ impl DayOrganisation {
     pub(super) async fn connect(&self, world: &LocalWorld) -> Result<usize, LocalError> {
         let failed = LocalError::while_doing::<crate::test_world::TestWorldError>;
         let policy = ContentPolicy { subject: SubjectPolicy::Keep, ..ContentPolicy::default() };
-        let seeding = &world.fixtures;
-        seeding.connect(&self.tenant, policy).await.map_err(failed("connecting the tenant"))?;
+        let fixtures = &world.fixtures;
+        fixtures.connect(&self.tenant, policy).await.map_err(failed("connecting the tenant"))?;
         let people = [&self.anna, &self.ben, &self.chiara, &self.david, &self.emma];
         for person in people {
-            seeding.agree(person).await.map_err(failed("writing consent"))?;
+            fixtures.agree(person).await.map_err(failed("writing consent"))?;
         }
         let ours = ResponseMode::RoombridgeDecides;
         let rooms = [
@@ -72,7 +72,7 @@ impl DayOrganisation {
             (&self.delta, ResponseMode::ExchangeDecides),
         ];
         for (room, answering) in rooms {
-            seeding.manage_room(room, answering).await.map_err(failed("mapping a room"))?;
+            fixtures.manage_room(room, answering).await.map_err(failed("mapping a room"))?;
         }
         Ok(people.len() + rooms.len())
     }
