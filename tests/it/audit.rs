@@ -6,7 +6,8 @@ use roombridge::domain::api_call::ApiCall;
 use roombridge::domain::ids::CorrelationId;
 use roombridge::store::tables::Table;
 use world::exchange::{Invitation, Response};
-use world::graph::{FaultOutcome as Answer, FaultTiming, RequestFault, Scope, ThrottleEnd};
+use world::fault_injection::Fault;
+use world::graph::{FaultOutcome as Answer, RequestFault, Scope, ThrottleEnd};
 
 use crate::TestResult;
 use crate::contoso::{Contoso, at, minutes, on_both, seconds};
@@ -36,7 +37,7 @@ async fn busy_day(contoso: &Contoso) -> TestResult {
         method: "PATCH",
         template: "/users/{id}/events/{id}",
         nth: 1,
-        moment: FaultTiming::After,
+        moment: Fault::After,
         outcome: Answer::Broken,
     });
     let invitation = Invitation::new("Merger", at("09:00"), at("10:00")).with(ben).body("the plan");

@@ -1,7 +1,8 @@
 //! The smallest story of each kind. `tests/README.md` shows them as templates, letter by letter.
 
 use world::exchange::Response;
-use world::graph::{FaultOutcome, FaultTiming, RequestFault};
+use world::fault_injection::Fault;
+use world::graph::{FaultOutcome, RequestFault};
 
 use crate::TestResult;
 use crate::contoso::{Contoso, Who, minutes};
@@ -38,7 +39,7 @@ async fn an_acceptance_whose_answer_is_lost_is_found_done() -> TestResult {
         method: "POST",
         template: "/users/{id}/events/{id}/accept",
         nth: 1,
-        moment: FaultTiming::After,
+        moment: Fault::After,
         outcome: FaultOutcome::Broken,
     });
     let meeting = contoso.meet(anna, ("09:00", "10:00"), aurora)?;

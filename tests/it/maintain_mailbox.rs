@@ -4,9 +4,8 @@ use roombridge::messages::MailboxTaskKind;
 use roombridge::store::tables::Table;
 use serde_json::json;
 use world::exchange::{Mailbox, Response};
-use world::graph::{
-    FaultOutcome as Answer, FaultTiming, LifecycleKind, RequestFault, SubscriptionView,
-};
+use world::fault_injection::Fault;
+use world::graph::{FaultOutcome as Answer, LifecycleKind, RequestFault, SubscriptionView};
 
 use crate::contoso::{Contoso, at, hours, minutes, on_both, seconds};
 use crate::{TestError, TestResult};
@@ -83,7 +82,7 @@ async fn a_subscription_whose_answer_was_lost_is_adopted_and_proves_itself(
         method: "POST",
         template: SUBSCRIPTIONS,
         nth: 1,
-        moment: FaultTiming::After,
+        moment: Fault::After,
         outcome: Answer::Broken,
     });
     world.fixtures().agree(ben).await?;
@@ -114,7 +113,7 @@ async fn who_withdraws_before_the_answer_came_is_unsubscribed_all_the_same() -> 
         method: "POST",
         template: SUBSCRIPTIONS,
         nth: 1,
-        moment: FaultTiming::After,
+        moment: Fault::After,
         outcome: Answer::Broken,
     });
     world.fixtures().agree(ben).await?;

@@ -9,7 +9,8 @@ use roombridge::store::mailboxes::{BookingDisposition, MailboxState};
 use roombridge::store::tables::Table;
 use roombridge::store::tenants::{Tenant, Tenants};
 use world::exchange::{Mailbox, Response};
-use world::graph::{FaultOutcome as Answer, FaultTiming, RequestFault};
+use world::fault_injection::Fault;
+use world::graph::{FaultOutcome as Answer, RequestFault};
 use world::microsoft::DAEMON_APP;
 
 use crate::contoso::{Contoso, at, hours, minutes, on_both};
@@ -309,7 +310,7 @@ async fn an_appointment_that_cannot_be_changed_keeps_nothing_else_from_being_era
     contoso.run_for(minutes(5)).await;
     for nth in 1..=20 {
         let (method, template) = ("PATCH", "/users/{id}/events/{id}");
-        let (moment, outcome) = (FaultTiming::Before, Answer::Status(400));
+        let (moment, outcome) = (Fault::Before, Answer::Status(400));
         world.microsoft.graph.plan_fault(RequestFault { method, template, nth, moment, outcome });
     }
     contoso

@@ -14,7 +14,8 @@ use roombridge::queue::{Outbox as _, Queue};
 use roombridge::store::bookings::Bookings;
 use roombridge::store::tables::{Table, TableRow, Tables};
 use world::exchange::{Invitation, Mailbox, Meeting, Role};
-use world::graph::{FaultOutcome as Answer, FaultTiming, RequestFault, Scope, ThrottleEnd};
+use world::fault_injection::Fault;
+use world::graph::{FaultOutcome as Answer, RequestFault, Scope, ThrottleEnd};
 use world::log_capture;
 use world::memory::QueueKind;
 use world::test_world::{APP_HOST, TestWorld};
@@ -138,7 +139,7 @@ async fn run_full_lifecycle(
     run_for(world, minutes(5), sent).await;
     for _ in 0..8 {
         let (method, template) = ("GET", "/users/{id}/events/{id}");
-        let (moment, outcome) = (FaultTiming::Before, Answer::Status(400));
+        let (moment, outcome) = (Fault::Before, Answer::Status(400));
         world.microsoft.graph.plan_fault(RequestFault {
             method,
             template,

@@ -7,7 +7,8 @@ use roombridge::messages::EventChanges;
 use roombridge::messages::Message as _;
 use roombridge::queue::Queue;
 use world::exchange::{Invitation, Response};
-use world::graph::{FaultOutcome as Answer, FaultTiming, RequestFault, Scope, ThrottleEnd};
+use world::fault_injection::Fault;
+use world::graph::{FaultOutcome as Answer, RequestFault, Scope, ThrottleEnd};
 use world::memory::QueueKind;
 use world::microsoft::GRAPH_HOST;
 
@@ -92,7 +93,7 @@ fn fail_graph(contoso: &Contoso, method: &'static str, template: &'static str, t
             method,
             template,
             nth: 1,
-            moment: FaultTiming::Before,
+            moment: Fault::Before,
             outcome: Answer::Status(400),
         });
     }

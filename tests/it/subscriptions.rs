@@ -12,9 +12,9 @@ use roombridge::store::mailboxes::{Mailbox as MailboxRow, MailboxSubscription, M
 use roombridge::store::tables::Table;
 use roombridge::store::tenants::Tenants;
 use world::exchange::Mailbox;
+use world::fault_injection::Fault;
 use world::graph::{
-    FaultOutcome as Answer, FaultTiming, LifecycleKind, RequestFault, Scope, SubscriptionView,
-    ThrottleEnd,
+    FaultOutcome as Answer, LifecycleKind, RequestFault, Scope, SubscriptionView, ThrottleEnd,
 };
 
 use crate::contoso::{Contoso, hours, minutes, on_both, seconds};
@@ -168,7 +168,7 @@ async fn one_of_a_batch_that_is_throttled_gone_or_refused_holds_nobody_else_back
     let lost = graph_subscription(&contoso, anna)?.id;
     graph.end_silently(&lost);
     for (nth, status) in [(2, 429), (3, 503)] {
-        let (moment, outcome) = (FaultTiming::Before, Answer::Status(status));
+        let (moment, outcome) = (Fault::Before, Answer::Status(status));
         graph.plan_fault(RequestFault {
             method: "PATCH",
             template: SUBSCRIPTION,

@@ -175,9 +175,10 @@ async fn a_copy_that_is_gone_when_it_is_to_be_answered_is_looked_at() -> TestRes
 
 #[tokio::test]
 async fn an_answer_that_took_effect_and_was_lost_is_given_again_without_harm() -> TestResult {
-    use world::graph::{FaultOutcome as Answer, FaultTiming, RequestFault};
+    use world::fault_injection::Fault;
+    use world::graph::{FaultOutcome as Answer, RequestFault};
     for (method, template) in [("POST", ACCEPT), ("PATCH", EVENT)] {
-        for moment in [FaultTiming::Before, FaultTiming::After] {
+        for moment in [Fault::Before, Fault::After] {
             let contoso = Contoso::open().await?;
             let Contoso { anna, aurora, world, .. } = &contoso;
             let outcome = Answer::Broken;

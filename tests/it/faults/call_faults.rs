@@ -10,7 +10,7 @@ use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use world::fault_injection::Fault;
-use world::graph::{FaultOutcome, FaultTiming, RequestFault as GraphFault};
+use world::graph::{FaultOutcome, RequestFault as GraphFault};
 use world::microsoft::LOGIN_HOST;
 use world::test_world::TestWorld;
 
@@ -94,17 +94,13 @@ impl CallFault {
             Self::Table(number, fault) => world.table_faults.fail_call(number, fault),
             Self::Queue(number, fault) => world.queue_faults.fail_call(number, fault),
             Self::Graph(method, template, number, fault) => {
-                let moment = match fault {
-                    Fault::Before => FaultTiming::Before,
-                    Fault::After => FaultTiming::After,
-                };
                 let nth = u32::try_from(number).unwrap_or(u32::MAX) + 1;
                 let outcome = FaultOutcome::Broken;
                 world.microsoft.graph.plan_fault(GraphFault {
                     method,
                     template,
                     nth,
-                    moment,
+                    moment: fault,
                     outcome,
                 });
             }

@@ -9,8 +9,8 @@ use roombridge::messages::{EventChange, EventChanges, JobMeta, Message as _, Ori
 use roombridge::queue::Queue;
 use roombridge::store::tables::Table;
 use world::exchange::{Invitation, Response};
-use world::fault_injection::Fault as Lost;
-use world::graph::{FaultOutcome as Answer, FaultTiming, RequestFault};
+use world::fault_injection::Fault;
+use world::graph::{FaultOutcome as Answer, RequestFault};
 use world::memory::QueueKind;
 
 use super::{BATCH, EVENT};
@@ -78,7 +78,7 @@ async fn a_look_that_failed_is_no_excuse_for_the_others() -> TestResult {
         method: "GET",
         template: EVENT,
         nth: 1,
-        moment: FaultTiming::Before,
+        moment: Fault::Before,
         outcome: Answer::Status(500),
     });
     graph.clear_requests();
@@ -101,7 +101,7 @@ async fn what_was_read_and_not_sent_on_is_read_again() -> TestResult {
     graph.clear_requests();
     graph.deliver_due().await;
     // The nudge to create-booking is lost, and the invocation with it.
-    world.queue_faults.fail_next(Lost::Before);
+    world.queue_faults.fail_next(Fault::Before);
     world.host.process_all().await;
     assert_eq!(contoso.graph_requests("GET", EVENT).len(), 2, "not believed to be handled");
     contoso.run_for(minutes(2)).await;

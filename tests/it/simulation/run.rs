@@ -12,7 +12,7 @@ use roombridge::store::mailboxes::{BookingDisposition, MailboxState};
 use roombridge::store::tables::Table;
 use world::exchange::{Invitation, Mailbox, Meeting, RoomRules, Tenant};
 use world::fault_injection::Fault;
-use world::graph::{self, FaultOutcome, FaultTiming, Scope, ThrottleEnd};
+use world::graph::{self, FaultOutcome, Scope, ThrottleEnd};
 use world::memory::QueueKind;
 use world::test_world::TestWorld;
 
@@ -313,7 +313,7 @@ impl SimulationRun {
             }
             Op::FailGraph { operation: ask, after, broken } => {
                 let (method, template) = ask.request();
-                let moment = if after { FaultTiming::After } else { FaultTiming::Before };
+                let moment = if after { Fault::After } else { Fault::Before };
                 let outcome = if broken { FaultOutcome::Broken } else { FaultOutcome::Status(503) };
                 graph.plan_fault(graph::RequestFault { method, template, nth: 1, moment, outcome });
             }

@@ -12,7 +12,8 @@ use roombridge::domain::retry::MAX_ATTEMPTS;
 use roombridge::messages::MailboxTaskKind;
 use roombridge::queue::Queue;
 use serde_json::Value;
-use world::graph::{FaultOutcome as Answer, FaultTiming, RequestFault, Scope, ThrottleEnd};
+use world::fault_injection::Fault;
+use world::graph::{FaultOutcome as Answer, RequestFault, Scope, ThrottleEnd};
 use world::memory::QueueKind;
 use world::microsoft::DAEMON_APP;
 use world::test_world::repository_root;
@@ -82,7 +83,7 @@ async fn story() -> Result<Vec<Value>, TestError> {
     contoso.run_for(minutes(10)).await;
     for _ in 0..MAX_ATTEMPTS {
         let (method, template) = ("GET", "/users/{id}/events/{id}");
-        let (moment, outcome) = (FaultTiming::Before, Answer::Status(400));
+        let (moment, outcome) = (Fault::Before, Answer::Status(400));
         graph.plan_fault(RequestFault { method, template, nth: 1, moment, outcome });
     }
     contoso.meet(ben, ("11:00", "12:00"), aurora)?;

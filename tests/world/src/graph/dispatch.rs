@@ -7,9 +7,10 @@ use http::{Method, StatusCode};
 
 use super::limits::Limit;
 use super::request::{Call, Reply, Route};
-use super::switches::{FaultTiming, fault_reply, throttle_error};
+use super::switches::{fault_reply, throttle_error};
 use super::{Graph, batch};
 use crate::entra::Caller;
+use crate::fault_injection::Fault;
 
 /// Requests in flight for one app in one mailbox
 /// (learn.microsoft.com/graph/throttling-limits, 2026-02-06, Outlook service limits).
@@ -78,7 +79,7 @@ impl Graph {
 
     async fn answer_authorized(&self, call: &Call, route: &Route, caller: &Caller) -> Reply {
         let fault = self.take_fault(&call.method, route);
-        if let Some((FaultTiming::Before, outcome)) = fault {
+        if let Some((Fault::Before, outcome)) = fault {
             return fault_reply(outcome);
         }
         if let Some(reply) = self.throttled_reply(call, route, caller) {

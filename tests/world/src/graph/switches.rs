@@ -11,6 +11,7 @@ use super::envelope::ValidationTokenForm;
 use super::limits::Limit;
 use super::request::{Call, Reply, Route};
 use crate::entra::Caller;
+use crate::fault_injection::Fault;
 
 /// Whom a throttle or a loss hits.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,15 +45,6 @@ pub enum ThrottleEnd {
     Requests(u32),
 }
 
-/// When a fault strikes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum FaultTiming {
-    /// Before the request took effect.
-    Before,
-    /// After it took effect.
-    After,
-}
-
 /// What the caller gets from a fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FaultOutcome {
@@ -72,7 +64,7 @@ pub struct RequestFault {
     /// Which matching request from now on, counted from 1.
     pub nth: u32,
     /// When.
-    pub moment: FaultTiming,
+    pub moment: Fault,
     /// What the caller gets.
     pub outcome: FaultOutcome,
 }
@@ -174,7 +166,7 @@ impl Graph {
         &self,
         method: &Method,
         route: &Route,
-    ) -> Option<(FaultTiming, FaultOutcome)> {
+    ) -> Option<(Fault, FaultOutcome)> {
         let mut state = self.lock();
         let switches = &mut state.switches;
         let mut hit = None;

@@ -3,7 +3,8 @@
 use futures::future::join_all;
 
 use super::*;
-use crate::graph::{FaultOutcome, FaultTiming, RequestFault, Scope, ThrottleEnd};
+use crate::fault_injection::Fault;
+use crate::graph::{FaultOutcome, RequestFault, Scope, ThrottleEnd};
 use crate::microsoft::DAEMON_APP;
 
 #[tokio::test]
@@ -76,11 +77,11 @@ async fn a_planned_fault_strikes_before_or_after_the_effect() {
     let accept = format!("{path}/accept");
     let template = "/users/{id}/events/{id}/accept";
     let plan = |moment, outcome| RequestFault { method: "POST", template, nth: 1, moment, outcome };
-    story.ms.graph.plan_fault(plan(FaultTiming::Before, FaultOutcome::Status(503)));
+    story.ms.graph.plan_fault(plan(Fault::Before, FaultOutcome::Status(503)));
     assert_eq!(story.call("POST", &accept, json!({})).await.0, StatusCode::SERVICE_UNAVAILABLE);
     let given = || story.ms.exchange.responses_from(story.meeting.ical(), &story.aurora).len();
     assert_eq!(given(), 0);
-    story.ms.graph.plan_fault(plan(FaultTiming::After, FaultOutcome::Broken));
+    story.ms.graph.plan_fault(plan(Fault::After, FaultOutcome::Broken));
     let request = Request::post(format!("https://{GRAPH_HOST}/v1.0{accept}"))
         .header("authorization", format!("Bearer {}", story.ms.graph_token(&story.tenant)))
         .header("prefer", PREFER)

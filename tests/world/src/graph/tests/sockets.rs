@@ -5,7 +5,8 @@ use std::time::Duration;
 use roombridge::base::http::{ReqwestHttp, build_client};
 
 use super::*;
-use crate::graph::{FaultOutcome, FaultTiming, RequestFault};
+use crate::fault_injection::Fault;
+use crate::graph::{FaultOutcome, RequestFault};
 
 /// Serves `router` on a free port of loopback; answers its base address.
 async fn serve(router: Router) -> (String, tokio::task::JoinHandle<()>) {
@@ -26,7 +27,7 @@ async fn graph_and_its_notifications_work_over_sockets() {
 
     let path = format!("{}?$select=id", story.path(&story.anna));
     let template = "/users/{id}/events/{id}";
-    let (moment, outcome) = (FaultTiming::After, FaultOutcome::Broken);
+    let (moment, outcome) = (Fault::After, FaultOutcome::Broken);
     story.ms.graph.plan_fault(RequestFault { method: "GET", template, nth: 1, moment, outcome });
     let request = Request::get(format!("https://{GRAPH_HOST}/v1.0{path}"))
         .header("authorization", format!("Bearer {}", story.ms.graph_token(&story.tenant)))
