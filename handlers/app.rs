@@ -300,7 +300,6 @@ impl App {
             graph: self.graph.clone(),
             outbox: Arc::clone(&self.ports.outbox),
             clock: self.clock(),
-            rng: self.rng(),
         }
     }
 
@@ -317,7 +316,6 @@ impl App {
             graph: self.graph.clone(),
             outbox: Arc::clone(&self.ports.outbox),
             clock: self.clock(),
-            rng: self.rng(),
         };
         let pages = self.options.people.base_url.as_str().trim_end_matches('/');
         my_calendar::AppState {

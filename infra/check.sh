@@ -441,8 +441,8 @@ check_dropping() {
   body='{"value":[{"subscriptionId":"00000000-0000-4000-8000-000000000000","clientState":"made-up-by-check","changeType":"updated","resource":"Users/00000000-0000-4000-8000-000000000001/Events/none","subscriptionExpirationDateTime":"2030-01-01T00:00:00Z","tenantId":"00000000-0000-4000-8000-000000000002","resourceData":{"@odata.type":"#Microsoft.Graph.Event","@odata.id":"Users/00000000-0000-4000-8000-000000000001/Events/none","id":"none"}}]}'
   status=$(fetch forged --header 'Content-Type: application/json' --data "$body" "$1")
   [ "$status" = 202 ] || problem="it answers $status and not 202"
-  say 'a notification with a made-up client state gets the same empty 202 as any' "$problem" '503: the keys cannot be had (infra/README.md, "When something is wrong").'
-  query="AppTraces | where TimeGenerated >= datetime($since) | where Message has 'items that did not prove themselves' | count"
+  say 'a notification with a made-up client state gets the same empty 202 as any' "$problem" '503: the client-state keys are unavailable (infra/README.md, "When something is wrong").'
+  query="AppTraces | where TimeGenerated >= datetime($since) | where Message has 'items with an invalid client state' | count"
 }
 
 # Last of all, because a line takes minutes to arrive.

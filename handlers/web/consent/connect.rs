@@ -18,7 +18,7 @@ use super::{
     policy::{policy_changes, record_changes},
 };
 use crate::{
-    base::call_log::CallLog,
+    base::invocation::{Invocation, RequestInvocation},
     domain::{
         decision::DecisionKind,
         keys::Digest,
@@ -78,13 +78,14 @@ pub(super) async fn begin(
 /// GET `granted`, and GET `prove` for the same once more: back from Entra.
 pub(super) async fn callback(
     State(deps): State<SharedDeps>,
-    Extension(calls): Extension<CallLog>,
+    Extension(request): Extension<RequestInvocation>,
     user: CurrentUser,
     headers: HeaderMap,
     RawQuery(query): RawQuery,
 ) -> Response {
     let query = query.unwrap_or_default();
-    match complete_consent(&deps, &calls, &user, &headers, &query).await {
+    let invocation = request.for_tenant(user.tenant());
+    match complete_consent(&deps, &invocation, &user, &headers, &query).await {
         Ok(ConsentOutcome::Connected) => {
             with_cookie(deps.pages.see_other(""), deps.pages.sessions().clear_pending())
         }
@@ -106,7 +107,7 @@ enum ConsentOutcome {
 
 async fn complete_consent(
     deps: &Deps,
-    calls: &CallLog,
+    invocation: &Invocation,
     user: &CurrentUser,
     headers: &HeaderMap,
     query: &str,
@@ -130,7 +131,7 @@ async fn complete_consent(
         }
         Some(_) | None => {}
     }
-    if !verify_access(deps, calls, &granted).await? {
+    if !verify_access(deps, invocation, &granted).await? {
         return Ok(ConsentOutcome::GrantPending);
     }
     // The evidence first: a crash leaves an entry too many, never a connection without one.
@@ -161,7 +162,7 @@ async fn complete_consent(
         Some((_, etag)) => deps.tenants.replace(&tenant, &etag).await?,
         None => deps.tenants.insert(&tenant).await?,
     };
-    deps.enqueue_tenant_task(granted.tenant, TenantTaskKind::Connect).await?;
+    deps.enqueue_tenant_task(invocation, TenantTaskKind::Connect).await?;
     Ok(ConsentOutcome::Connected)
 }
 
@@ -181,10 +182,10 @@ async fn initial_policy(
 /// for the organisation-wide registration the calendar permissions in the token.
 async fn verify_access(
     deps: &Deps,
-    calls: &CallLog,
+    invocation: &Invocation,
     granted: &UnverifiedConsent,
 ) -> Result<bool, PageError> {
-    let graph = deps.graph(granted.tenant, granted.registration, calls);
+    let graph = deps.graph(granted.registration, invocation);
     let proof = async {
         graph.discard_cached_token().await?;
         graph.check_connection().await?;

@@ -8,10 +8,10 @@ use uuid::Uuid;
 
 use super::export::Pages;
 use crate::{
-    base::{call_log::CallLog, clock::Clock, rng::Rng},
+    base::{clock::Clock, invocation::Invocation},
     domain::{
         decision::{Decision, DecisionKind},
-        ids::{CorrelationId, MailboxId, TenantId},
+        ids::{MailboxId, TenantId},
         policy::Registration,
     },
     graph::{CallContext, Graph, TenantGraph},
@@ -50,7 +50,6 @@ pub(crate) struct Deps {
     pub(crate) graph: Graph,
     pub(crate) outbox: Arc<dyn Outbox>,
     pub(crate) clock: Arc<dyn Clock>,
-    pub(crate) rng: Arc<dyn Rng>,
 }
 
 pub(super) type SharedDeps = Arc<Deps>;
@@ -62,18 +61,8 @@ impl FromRef<SharedDeps> for PageContext {
 }
 
 impl Deps {
-    fn new_correlation_id(&self) -> CorrelationId {
-        CorrelationId(self.rng.uuid().as_u128())
-    }
-
-    /// Graph for `tenant` through `registration`; `calls` records what is asked.
-    pub(super) fn graph(
-        &self,
-        tenant: TenantId,
-        registration: Registration,
-        calls: &CallLog,
-    ) -> TenantGraph {
-        let (correlation, calls) = (self.new_correlation_id(), calls.clone());
+    pub(super) fn graph(&self, registration: Registration, invocation: &Invocation) -> TenantGraph {
+        let Invocation { tenant, correlation, calls } = invocation.clone();
         self.graph.for_tenant(CallContext { tenant, registration, correlation, calls })
     }
 
@@ -112,21 +101,22 @@ impl Deps {
 
     pub(super) async fn enqueue_tenant_task(
         &self,
-        tenant: TenantId,
+        invocation: &Invocation,
         kind: TenantTaskKind,
     ) -> Result<(), PageError> {
-        let meta = JobMeta::new(self.new_correlation_id(), self.clock.now());
-        let task = TenantTask { tenant, kind, meta };
+        let meta = JobMeta::new(invocation.correlation, self.clock.now());
+        let task = TenantTask { tenant: invocation.tenant, kind, meta };
         Ok(self.outbox.enqueue(task).await?)
     }
 
     pub(super) async fn enqueue_mailbox_task(
         &self,
-        tenant: TenantId,
+        invocation: &Invocation,
         mailbox: MailboxId,
         kind: MailboxTaskKind,
     ) -> Result<(), PageError> {
-        let meta = JobMeta::new(self.new_correlation_id(), self.clock.now());
+        let meta = JobMeta::new(invocation.correlation, self.clock.now());
+        let tenant = invocation.tenant;
         let task = MailboxTask { tenant, mailbox, kind, nonce: None, due: None, meta };
         Ok(self.outbox.enqueue(task).await?)
     }

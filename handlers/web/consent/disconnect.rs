@@ -1,7 +1,7 @@
 //! Disconnecting: the page explains it, asks for confirmation, and shows the progress. Safe to repeat.
 
 use askama::Template;
-use axum::{extract::State, response::Response};
+use axum::{Extension, extract::State, response::Response};
 use http::StatusCode;
 
 use super::{
@@ -9,6 +9,7 @@ use super::{
     deps::{Deps, SharedDeps},
 };
 use crate::{
+    base::invocation::RequestInvocation,
     domain::{decision::DecisionKind, tenancy::TenantState},
     messages::TenantTaskKind,
     store::tenants::Tenant,
@@ -61,6 +62,7 @@ pub(super) async fn show(
 /// POST `disconnect`: from now on we do nothing for the tenant but delete its data.
 pub(super) async fn disconnect(
     State(deps): State<SharedDeps>,
+    Extension(request): Extension<RequestInvocation>,
     posted: VerifiedForm,
 ) -> Result<Response, PageError> {
     let form = posted.parse(&[Field::single_line("sure", 3)])?;
@@ -82,7 +84,8 @@ pub(super) async fn disconnect(
             deps.tenants.replace(&disconnecting, &etag).await?;
         }
     }
-    deps.enqueue_tenant_task(user.tenant(), TenantTaskKind::Leave).await?;
+    let invocation = request.for_tenant(user.tenant());
+    deps.enqueue_tenant_task(&invocation, TenantTaskKind::Leave).await?;
     Ok(deps.pages.see_other("disconnect"))
 }
 

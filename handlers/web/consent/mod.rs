@@ -37,7 +37,8 @@ use crate::{
 pub(crate) use deps::Deps;
 
 /// The function's routes, relative to `api/consent`. Every request must carry a
-/// [`crate::base::call_log::CallLog`] as an extension, whose calls the caller writes to the audit.
+/// [`crate::base::invocation::RequestInvocation`] as an extension, whose calls the caller writes to the
+/// audit.
 pub(crate) fn router(deps: Deps, sign_in: SignIn) -> Router {
     let pages = deps.pages.clone();
     let routes = Router::new()

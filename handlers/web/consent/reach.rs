@@ -13,7 +13,7 @@ use super::{
     },
 };
 use crate::{
-    base::call_log::CallLog,
+    base::invocation::RequestInvocation,
     domain::{personal::Personal, policy::Registration},
     graph::{BookingType, CalendarGrants, GraphError, TenantGraph},
     store::tenants::Tenant,
@@ -77,24 +77,24 @@ struct ReachPage<'a> {
 /// GET `reach`.
 pub(super) async fn show(
     State(deps): State<SharedDeps>,
-    Extension(calls): Extension<CallLog>,
+    Extension(request): Extension<RequestInvocation>,
     user: CurrentUser,
 ) -> Result<Response, PageError> {
     let (tenant, _) = authz::require_connected_tenant(&deps, &user).await?;
-    let graph = deps.graph(tenant.id, tenant.registration, &calls);
+    let graph = deps.graph(tenant.registration, &request.for_tenant(tenant.id));
     html(&load_page(&deps, &user, &tenant, &graph, None).await?)
 }
 
 /// POST `reach`: tries both mailboxes. Nothing is stored, so the answer is the page itself.
 pub(super) async fn probe(
     State(deps): State<SharedDeps>,
-    Extension(calls): Extension<CallLog>,
+    Extension(request): Extension<RequestInvocation>,
     posted: VerifiedForm,
 ) -> Result<Response, PageError> {
     let form = posted.parse(FIELDS)?;
     let (user, t) = (&posted.user, deps.pages.texts());
     let (tenant, _) = authz::require_connected_tenant(&deps, user).await?;
-    let graph = deps.graph(tenant.id, tenant.registration, &calls);
+    let graph = deps.graph(tenant.registration, &request.for_tenant(tenant.id));
     let (mut probes, mut errors) = (Vec::new(), form.input_errors(t));
     for (field, inside) in [("inside", true), ("outside", false)] {
         let address = form.text(field).trim();
@@ -114,7 +114,7 @@ pub(super) async fn probe(
     }
     // So that the page shows the grants of this moment.
     if graph.discard_cached_token().await.is_err() {
-        tracing::info!(tenant = %tenant.id, "token for reading the grants could not be renewed");
+        tracing::info!("token for reading the grants could not be renewed");
     }
     let tried = probes.first().filter(|_| errors.is_empty());
     let tried = tried.map(|probe: &ProbeResult| probe.address.as_str());

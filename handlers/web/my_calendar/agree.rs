@@ -50,23 +50,26 @@ impl RequestContext<'_> {
         let (given_at, text_version) = (self.deps.clock.now(), TEXT_VERSION.to_owned());
         let consent = Consent { given_by: self.person, capacity, given_at, text_version };
         let consent = &consent;
-        let written = self.deps.mailboxes.update((self.tenant, owner), None, |row| async move {
-            if row.as_ref().is_some_and(|row| row.kind == MailboxKind::Room) {
-                return Err(Error::from(DenialReason::RoomMailbox));
-            }
-            // Checked on the very row that is written: the owner may have withdrawn since the proof
-            // was read and the mail was sent.
-            if capacity == ConsentCapacity::Delegate && row.as_ref().is_some_and(has_withdrawn) {
-                return Err(DenialReason::OwnerWithdrew.into());
-            }
-            let Some(new) = enrolled_row(self.tenant, owner, row.as_ref(), consent) else {
-                self.resend_subscribe(owner, row.as_ref()).await?;
-                return Ok(Update::Unchanged(AgreeOutcome::AlreadyRecorded));
-            };
-            self.register_agreement(owner, consent).await?;
-            self.put_recheck(owner).await?;
-            Ok(Update::Write(new, AgreeOutcome::Recorded))
-        });
+        let written =
+            self.deps.mailboxes.update((self.invocation.tenant, owner), None, |row| async move {
+                if row.as_ref().is_some_and(|row| row.kind == MailboxKind::Room) {
+                    return Err(Error::from(DenialReason::RoomMailbox));
+                }
+                // Checked on the very row that is written: the owner may have withdrawn since the proof
+                // was read and the mail was sent.
+                if capacity == ConsentCapacity::Delegate && row.as_ref().is_some_and(has_withdrawn)
+                {
+                    return Err(DenialReason::OwnerWithdrew.into());
+                }
+                let Some(new) = enrolled_row(self.invocation.tenant, owner, row.as_ref(), consent)
+                else {
+                    self.resend_subscribe(owner, row.as_ref()).await?;
+                    return Ok(Update::Unchanged(AgreeOutcome::AlreadyRecorded));
+                };
+                self.register_agreement(owner, consent).await?;
+                self.put_recheck(owner).await?;
+                Ok(Update::Write(new, AgreeOutcome::Recorded))
+            });
         let outcome = written.await?.ok_or(Error::Conflict)?;
         if matches!(outcome, AgreeOutcome::Recorded) {
             self.enqueue_mailbox_task(owner, MailboxTaskKind::Subscribe).await?;
@@ -77,7 +80,7 @@ impl RequestContext<'_> {
     /// If the administrator changed the policy since `before` was read, the pass that applied it may
     /// have run before the row existed: this starts another one.
     pub(super) async fn reconcile_if_policy_changed(&self, before: &Tenant) -> Result<(), Error> {
-        let now = self.deps.tenants.get_uncached(self.tenant).await?;
+        let now = self.deps.tenants.get_uncached(self.invocation.tenant).await?;
         if now.is_some_and(|now| now.policy != before.policy) {
             self.enqueue_policy_reconcile().await?;
         }
@@ -95,7 +98,7 @@ impl RequestContext<'_> {
 
     async fn register_agreement(&self, owner: MailboxId, consent: &Consent) -> Result<(), Error> {
         let decision = Decision {
-            tenant: self.tenant,
+            tenant: self.invocation.tenant,
             at: consent.given_at,
             by: Some(consent.given_by),
             about: Some(owner),

@@ -24,7 +24,7 @@ use super::{
     withdraw::WithdrawOutcome,
 };
 use crate::{
-    base::call_log::CallLog,
+    base::invocation::RequestInvocation,
     domain::{
         personal::Personal,
         policy::{PeoplePolicy, PrivatePolicy, SubjectPolicy},
@@ -158,13 +158,13 @@ impl EligibilitySummary {
 /// and never with cookies.
 pub(super) async fn handle(
     State(state): State<Arc<AppState>>,
-    Extension(calls): Extension<CallLog>,
+    Extension(invocation): Extension<RequestInvocation>,
     request: Request,
 ) -> Response {
     let origin = request.headers().get(header::ORIGIN).cloned();
     let preflight = request.method() == Method::OPTIONS;
     let mut response =
-        dispatch(&state, request, calls).await.unwrap_or_else(IntoResponse::into_response);
+        dispatch(&state, request, &invocation).await.unwrap_or_else(IntoResponse::into_response);
     let own = state.add_in_origin.as_deref().map(str::as_bytes);
     let allowed = origin.filter(|origin| own == Some(origin.as_bytes()));
     let headers = response.headers_mut();
@@ -182,14 +182,14 @@ pub(super) async fn handle(
 async fn dispatch(
     state: &AppState,
     request: Request,
-    calls: CallLog,
+    invocation: &RequestInvocation,
 ) -> Result<Response, ApiError> {
     let method = request.method().clone();
     if method == Method::OPTIONS {
         return Ok(StatusCode::NO_CONTENT.into_response());
     }
     let caller = authenticate(&state.token_verifier, request.headers()).await?;
-    let ctx = RequestContext::new(&state.deps, caller.tenant, caller.person, calls);
+    let ctx = RequestContext::new(&state.deps, invocation.for_tenant(caller.tenant), caller.person);
     match method {
         Method::GET => {
             let eligibility = ctx.eligibility_of(ctx.person).await?;

@@ -7,12 +7,8 @@ use jiff::SignedDuration;
 
 use super::error::{DenialReason, Error};
 use crate::{
-    base::{call_log::CallLog, clock::Clock, rng::Rng},
-    domain::{
-        ids::{CorrelationId, MailboxId, TenantId},
-        personal::Personal,
-        tenancy::TenantState,
-    },
+    base::{clock::Clock, invocation::Invocation},
+    domain::{ids::MailboxId, personal::Personal, tenancy::TenantState},
     graph::{CallContext, Graph, Mail, TenantGraph},
     identity::sign_in::TokenVerifier,
     messages::{JobMeta, MailboxTask, MailboxTaskKind, TenantTask, TenantTaskKind},
@@ -49,7 +45,6 @@ pub(crate) struct Deps {
     pub(crate) graph: Graph,
     pub(crate) outbox: Arc<dyn Outbox>,
     pub(crate) clock: Arc<dyn Clock>,
-    pub(crate) rng: Arc<dyn Rng>,
 }
 
 /// What the pages and the API work with.
@@ -82,22 +77,19 @@ impl FromRef<Arc<AppState>> for PageContext {
 /// One request of one person, whom Entra has identified.
 pub(super) struct RequestContext<'a> {
     pub(super) deps: &'a Deps,
-    pub(super) tenant: TenantId,
+    pub(super) invocation: Invocation,
     /// Who asks, which is also the id of their mailbox.
     pub(super) person: MailboxId,
-    calls: CallLog,
-    correlation: CorrelationId,
 }
 
 impl<'a> RequestContext<'a> {
-    pub(super) fn new(deps: &'a Deps, tenant: TenantId, person: MailboxId, calls: CallLog) -> Self {
-        let correlation = CorrelationId(deps.rng.uuid().as_u128());
-        Self { deps, tenant, person, calls, correlation }
+    pub(super) fn new(deps: &'a Deps, invocation: Invocation, person: MailboxId) -> Self {
+        Self { deps, invocation, person }
     }
 
     /// The person's organisation as it is now; denied when it is not connected, or has disconnected.
     pub(super) async fn load_tenant(&self) -> Result<Tenant, Error> {
-        let tenant = self.deps.tenants.get_uncached(self.tenant).await?;
+        let tenant = self.deps.tenants.get_uncached(self.invocation.tenant).await?;
         let known = tenant.filter(|tenant| !matches!(tenant.state, TenantState::Deleted(_)));
         known.ok_or_else(|| DenialReason::TenantUnknown.into())
     }
@@ -115,27 +107,24 @@ impl<'a> RequestContext<'a> {
     }
 
     pub(super) fn graph(&self, tenant: &Tenant) -> TenantGraph {
-        self.deps.graph.for_tenant(CallContext {
-            tenant: tenant.id,
-            registration: tenant.registration,
-            correlation: self.correlation,
-            calls: self.calls.clone(),
-        })
+        let (registration, invocation) = (tenant.registration, self.invocation.clone());
+        let Invocation { tenant, correlation, calls } = invocation;
+        self.deps.graph.for_tenant(CallContext { tenant, registration, correlation, calls })
     }
 
     /// Written before a mailbox's row: if the request ends between the row and the task, a worker
     /// still looks at the mailbox.
     pub(super) async fn put_recheck(&self, mailbox: MailboxId) -> Result<(), StoreError> {
-        let subject = DueSubject::Mailbox { tenant: self.tenant, mailbox };
+        let subject = DueSubject::Mailbox { tenant: self.invocation.tenant, mailbox };
         let at = self.deps.clock.now() + RECHECK_DELAY;
         self.deps.due.upsert(&DueEntry::new(DuePurpose::Renew, at, subject)).await
     }
 
     /// Has every mailbox brought in line with the organisation's policy.
     pub(super) async fn enqueue_policy_reconcile(&self) -> Result<(), QueueError> {
-        let meta = JobMeta::new(self.correlation, self.deps.clock.now());
+        let meta = JobMeta::new(self.invocation.correlation, self.deps.clock.now());
         let kind = TenantTaskKind::ReconcilePolicy { from: None };
-        let task = TenantTask { tenant: self.tenant, kind, meta };
+        let task = TenantTask { tenant: self.invocation.tenant, kind, meta };
         self.deps.outbox.enqueue(task).await
     }
 
@@ -144,8 +133,15 @@ impl<'a> RequestContext<'a> {
         mailbox: MailboxId,
         kind: MailboxTaskKind,
     ) -> Result<(), QueueError> {
-        let meta = JobMeta::new(self.correlation, self.deps.clock.now());
-        let task = MailboxTask { tenant: self.tenant, mailbox, kind, nonce: None, due: None, meta };
+        let meta = JobMeta::new(self.invocation.correlation, self.deps.clock.now());
+        let task = MailboxTask {
+            tenant: self.invocation.tenant,
+            mailbox,
+            kind,
+            nonce: None,
+            due: None,
+            meta,
+        };
         self.deps.outbox.enqueue(task).await
     }
 }

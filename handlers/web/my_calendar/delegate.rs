@@ -66,7 +66,7 @@ impl RequestContext<'_> {
             }
             Err(error @ GraphError::Retry { .. }) => Err(error.into()),
             Err(error) => {
-                tracing::warn!(%error, tenant = %self.tenant, "delegate notice could not be sent");
+                tracing::warn!(%error, "delegate notice could not be sent");
                 Err(DenialReason::OwnerNotNotified.into())
             }
         }
@@ -80,7 +80,7 @@ impl RequestContext<'_> {
             Ok(permissions) => permissions,
             Err(error @ GraphError::Retry { .. }) => return Err(error.into()),
             Err(error) => {
-                tracing::warn!(%error, tenant = %self.tenant, "calendar permissions could not be read");
+                tracing::warn!(%error, "calendar permissions could not be read");
                 return Err(DenialReason::DelegationUnreadable.into());
             }
         };
@@ -93,7 +93,7 @@ impl RequestContext<'_> {
 
     /// A delegate cannot agree for an owner who has withdrawn, not even after the row is deleted.
     async fn require_never_withdrawn(&self, owner: MailboxId) -> Result<(), Error> {
-        let decisions = self.deps.register.list_about(self.tenant, owner).await?;
+        let decisions = self.deps.register.list_about(self.invocation.tenant, owner).await?;
         let last = decisions.iter().rev().find_map(|decision| match decision.kind {
             // What others agreed to does not undo the owner's withdrawal.
             DecisionKind::ConsentGranted { capacity: ConsentCapacity::Own, .. } => Some(false),

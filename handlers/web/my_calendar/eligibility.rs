@@ -109,7 +109,7 @@ impl RequestContext<'_> {
             Some(group) => match self.graph(tenant).is_member(id, group).await {
                 Ok(in_group) => in_group,
                 Err(error) => {
-                    tracing::warn!(%error, tenant = %tenant.id, "group membership could not be read");
+                    tracing::warn!(%error, "group membership could not be read");
                     return ScopeStatus::Unknown(Some(error));
                 }
             },

@@ -15,7 +15,7 @@ use super::{
     withdraw::WithdrawOutcome,
 };
 use crate::{
-    base::call_log::CallLog,
+    base::invocation::RequestInvocation,
     domain::personal::Personal,
     store::mailboxes::BookingDisposition,
     web::layout::{
@@ -38,25 +38,25 @@ const OWNER: Field = Field::single_line("owner", MAX_ADDRESS_CHARS);
 /// GET: the page, for anybody.
 pub(super) async fn index(
     State(state): SharedState,
-    Extension(calls): Extension<CallLog>,
+    Extension(request): Extension<RequestInvocation>,
     user: Option<CurrentUser>,
     RawQuery(query): RawQuery,
 ) -> PageResult {
     let flash = Flash::from_query(query.as_deref().unwrap_or_default(), state.pages.texts());
     match &user {
         None => anonymous_page(&state, flash),
-        Some(user) => UserPage::new(&state, user, calls).show(flash).await,
+        Some(user) => UserPage::new(&state, user, &request).show(flash).await,
     }
 }
 
 /// POST `agree`.
 pub(super) async fn agree(
     State(state): SharedState,
-    Extension(calls): Extension<CallLog>,
+    Extension(request): Extension<RequestInvocation>,
     posted: VerifiedForm,
 ) -> PageResult {
     let form = posted.parse(&[AGREE, VERSION])?;
-    let page = UserPage::new(&state, &posted.user, calls);
+    let page = UserPage::new(&state, &posted.user, &request);
     if !form.is_checked("agree") {
         let errors = vec![FieldError::new("agree", page.t().agree_missing)];
         return page.show(Flash::with_errors(errors)).await;
@@ -71,11 +71,11 @@ pub(super) async fn agree(
 /// POST `withdraw`.
 pub(super) async fn withdraw(
     State(state): SharedState,
-    Extension(calls): Extension<CallLog>,
+    Extension(request): Extension<RequestInvocation>,
     posted: VerifiedForm,
 ) -> PageResult {
     let form = posted.parse(&[BOOKINGS])?;
-    let page = UserPage::new(&state, &posted.user, calls);
+    let page = UserPage::new(&state, &posted.user, &request);
     let Some(disposition) = parse_disposition(&form) else {
         let errors = vec![FieldError::new("withdraw-bookings", page.t().bookings_missing)];
         return page.show(Flash::with_errors(errors)).await;
@@ -87,11 +87,11 @@ pub(super) async fn withdraw(
 /// POST `erase`.
 pub(super) async fn erase(
     State(state): SharedState,
-    Extension(calls): Extension<CallLog>,
+    Extension(request): Extension<RequestInvocation>,
     posted: VerifiedForm,
 ) -> PageResult {
     let form = posted.parse(&[BOOKINGS, CONFIRM])?;
-    let page = UserPage::new(&state, &posted.user, calls);
+    let page = UserPage::new(&state, &posted.user, &request);
     let mut errors = Vec::new();
     let disposition = parse_disposition(&form);
     if disposition.is_none() {
@@ -110,11 +110,11 @@ pub(super) async fn erase(
 /// POST `delegate`.
 pub(super) async fn delegate(
     State(state): SharedState,
-    Extension(calls): Extension<CallLog>,
+    Extension(request): Extension<RequestInvocation>,
     posted: VerifiedForm,
 ) -> PageResult {
     let form = posted.parse(&[OWNER, AGREE, VERSION])?;
-    let page = UserPage::new(&state, &posted.user, calls);
+    let page = UserPage::new(&state, &posted.user, &request);
     let owner = form.text("owner").trim();
     let mut errors = Vec::new();
     if owner.is_empty() {
@@ -141,10 +141,10 @@ pub(super) async fn delegate(
 /// GET `data.json`.
 pub(super) async fn download_data(
     State(state): SharedState,
-    Extension(calls): Extension<CallLog>,
+    Extension(request): Extension<RequestInvocation>,
     user: CurrentUser,
 ) -> PageResult {
-    let stored = UserPage::new(&state, &user, calls).ctx.export().await?;
+    let stored = UserPage::new(&state, &user, &request).ctx.export().await?;
     let text = serde_json::to_string_pretty(&stored).map_err(|_| PageError::Internal)?;
     Ok(download("roombridge-my-data.json", "application/json", text))
 }

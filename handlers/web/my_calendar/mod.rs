@@ -34,7 +34,7 @@ pub(crate) use context::{AppState, Deps};
 pub(crate) const NAME: &str = "my-calendar";
 
 /// The function's routes, relative to `api/my-calendar`. Each request must carry a
-/// [`crate::base::call_log::CallLog`] as an extension.
+/// [`crate::base::invocation::RequestInvocation`] as an extension.
 pub(crate) fn router(state: AppState, sign_in: SignIn) -> Router {
     let (context, state) = (state.pages.clone(), Arc::new(state));
     let pages = Router::new()

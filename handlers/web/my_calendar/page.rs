@@ -14,7 +14,7 @@ use super::{
     stored_data::PersonalDataExport,
 };
 use crate::{
-    base::call_log::CallLog,
+    base::invocation::RequestInvocation,
     domain::{
         decision::ConsentCapacity,
         personal::Personal,
@@ -150,8 +150,13 @@ pub(super) struct UserPage<'a> {
 }
 
 impl<'a> UserPage<'a> {
-    pub(super) fn new(state: &'a AppState, user: &'a CurrentUser, calls: CallLog) -> Self {
-        let ctx = RequestContext::new(&state.deps, user.tenant(), user.person(), calls);
+    pub(super) fn new(
+        state: &'a AppState,
+        user: &'a CurrentUser,
+        request: &RequestInvocation,
+    ) -> Self {
+        let invocation = request.for_tenant(user.tenant());
+        let ctx = RequestContext::new(&state.deps, invocation, user.person());
         Self { state, user, ctx }
     }
 

@@ -167,9 +167,9 @@ impl RequestContext<'_> {
     /// never show a part.
     pub(super) async fn export(&self) -> Result<PersonalDataExport, Error> {
         let deps = self.deps;
-        let mailbox = deps.mailboxes.get(self.tenant, self.person).await?;
-        let rooms = deps.rooms.list(self.tenant).await?;
-        let pointers = deps.appointments.list(self.tenant, self.person).await?;
+        let mailbox = deps.mailboxes.get(self.invocation.tenant, self.person).await?;
+        let rooms = deps.rooms.list(self.invocation.tenant).await?;
+        let pointers = deps.appointments.list(self.invocation.tenant, self.person).await?;
         let mut keys: Vec<BookingKey> = Vec::new();
         let mut appointments = Vec::new();
         for pointer in pointers {
@@ -189,10 +189,10 @@ impl RequestContext<'_> {
             });
         }
         appointments.sort_by_key(|appointment: &ExportedAppointment| appointment.ends);
-        let decisions = deps.register.list_involving(self.tenant, self.person).await?;
-        let failures = deps.failures.list(Some(self.tenant)).await?;
+        let decisions = deps.register.list_involving(self.invocation.tenant, self.person).await?;
+        let failures = deps.failures.list(Some(self.invocation.tenant)).await?;
         Ok(PersonalDataExport {
-            tenant: self.tenant.to_string(),
+            tenant: self.invocation.tenant.to_string(),
             person: self.person.to_string(),
             at: deps.clock.now(),
             calendar: mailbox.map(|(mailbox, _)| export_calendar(&mailbox)),

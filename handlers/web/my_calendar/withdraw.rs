@@ -66,7 +66,7 @@ impl RequestContext<'_> {
                 Some(row) => withdrawn_row(row, state),
                 // The organisation would enrol this person: the row prevents it.
                 None if mode == ConsentMode::Organisation => {
-                    Some(preemptive_row(self.tenant, self.person, state))
+                    Some(preemptive_row(self.invocation.tenant, self.person, state))
                 }
                 None => return Ok(Update::Unchanged((WithdrawOutcome::NothingStored, None))),
             };
@@ -79,7 +79,8 @@ impl RequestContext<'_> {
             let task = task_for(new.state);
             Ok(Update::Write(new, (WithdrawOutcome::Recorded, Some(task))))
         };
-        let written = self.deps.mailboxes.update((self.tenant, self.person), None, decide).await?;
+        let written =
+            self.deps.mailboxes.update((self.invocation.tenant, self.person), None, decide).await?;
         let (outcome, task) = written.ok_or(Error::Conflict)?;
         if let Some(task) = task {
             self.enqueue_mailbox_task(self.person, task).await?;
@@ -96,7 +97,7 @@ impl RequestContext<'_> {
             }
         };
         let (by, about) = (Some(self.person), Some(self.person));
-        let decision = Decision { tenant: self.tenant, at, by, about, kind };
+        let decision = Decision { tenant: self.invocation.tenant, at, by, about, kind };
         Ok(self.deps.register.add(&decision).await?)
     }
 }

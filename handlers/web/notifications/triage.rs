@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
-use super::Deps;
+use super::deps::Deps;
 use crate::{
     domain::ids::{CorrelationId, EventId, MailboxId, TenantId},
     graph::notifications::{
@@ -60,7 +60,7 @@ pub(super) async fn triage(
     let ours = told.len() + changes.lifecycle_count;
     // No token is looked at for a POST in which nobody proved to be ours and brought content.
     let vouched = if told.iter().any(|(_, told)| told.encrypted_content.is_some()) {
-        super::verified_tenants(deps, &validation_tokens.0).await
+        deps.verified_tenants(&validation_tokens.0).await
     } else {
         BTreeSet::new()
     };

@@ -31,7 +31,7 @@ async fn an_organisation_connects_a_person_decides_and_all_leave_again() -> Test
     admin.fill("inside", anna.address()).await?;
     admin.fill("outside", aurora.address()).await?;
     admin.click("Try").await?;
-    admin.wait_for_text("With the organisation-wide way every calendar can be reached.").await?;
+    admin.wait_for_text("With organisation-wide access we can reach every calendar.").await?;
     admin.screenshot("consent-reach").await?;
 
     let employee = northwind.signed_in(anna.id(), "my-calendar", DESKTOP).await?;
@@ -86,12 +86,12 @@ async fn check_health_page(northwind: &Northwind, admin: &Chromium, ada: &str) -
     admin.screenshot("consent-health").await?;
     assert!(admin.fits_viewport().await?);
     admin.click("Audit").await?;
-    admin.wait_for_text("Forbidden fields asked of Microsoft").await?;
+    admin.wait_for_text("Forbidden fields requested from Microsoft").await?;
     admin.screenshot("consent-audit").await?;
     assert!(admin.fits_viewport().await?);
     admin.fill("from", "2026-13-01").await?;
     admin.click("Show these days").await?;
-    admin.wait_for_text("This is no day.").await?;
+    admin.wait_for_text("This is not a date.").await?;
     let phone = northwind.signed_in(ada, "consent", PHONE).await?;
     for (link, words, name) in [
         ("Health", "What the last comparison found", "consent-health-phone"),
@@ -110,9 +110,9 @@ async fn connect(northwind: &Northwind, ada: &str) -> Result<Chromium, TestError
     admin.wait_for_text("Which way?").await?;
     admin.screenshot("consent-start").await?;
     admin.check_option("form", "mode", "organisation-wide").await?;
-    admin.click("Go on").await?;
+    admin.click("Continue").await?;
     admin.wait_for_text("The next page is Microsoft's").await?;
-    admin.click("Go on to Microsoft").await?;
+    admin.click("Continue to Microsoft").await?;
     admin.wait_for_text("Calendars.ReadWrite").await?;
     admin.click_value("user", ada).await?;
     admin.wait_for_text("Your organisation is connected.").await?;
@@ -122,7 +122,7 @@ async fn connect(northwind: &Northwind, ada: &str) -> Result<Chromium, TestError
     admin.select_value("mode", "roombridge").await?;
     admin.fill("zone", "Europe/Atlantis").await?;
     admin.click("Save these rooms").await?;
-    admin.wait_for_text("this is no time zone").await?;
+    admin.wait_for_text("this is not a time zone").await?;
     admin.fill("zone", "Europe/Amsterdam").await?;
     admin.click("Save these rooms").await?;
     admin.wait_for_text("Saved.").await?;

@@ -24,14 +24,14 @@ async fn refusing_or_missing_the_role_shows_why_and_leaves_no_row() -> TestResul
 
     // The administrator of another organisation accepts in place of one's own.
     let browser = northwind.signed_in(&northwind.ada, "consent", DESKTOP).await?;
-    browser.click("Go on").await?;
-    browser.click("Go on to Microsoft").await?;
+    browser.click("Continue").await?;
+    browser.click("Continue to Microsoft").await?;
     browser.click_value("user", &fay).await?;
     browser.wait_for_text("Your organisation was not connected").await?;
     // And refusing is refusing.
     browser.goto(&northwind.page("consent")).await?;
-    browser.click("Go on").await?;
-    browser.click("Go on to Microsoft").await?;
+    browser.click("Continue").await?;
+    browser.click("Continue to Microsoft").await?;
     browser.click("Cancel").await?;
     browser.wait_for_text("Your organisation was not connected").await?;
     browser.screenshot("consent-refused").await?;

@@ -22,7 +22,7 @@ async fn a_consent_is_taken_once() -> TestResult {
     let back = contoso.grant(&browser, "organisation-wide", &contoso.ada).await?;
     let pending = browser.cookies();
     assert_eq!(browser.get(&back).await?.status, StatusCode::SEE_OTHER);
-    assert_eq!(browser.get(&back).await?.heading(), "This consent was not begun here");
+    assert_eq!(browser.get(&back).await?.heading(), "This consent was not started here");
     // Even with the cookie kept.
     browser.set_cookies(pending);
     let page = browser.get(&back).await?;
@@ -39,7 +39,7 @@ async fn a_consent_of_another_browser_is_refused() -> TestResult {
     let ours = contoso.signed_in_admin().await?;
     ours.post("connect", CONNECT).await?;
     let page = ours.get(&back).await?;
-    assert_eq!((page.status, page.heading()), (403, "This consent was not begun here"));
+    assert_eq!((page.status, page.heading()), (403, "This consent was not started here"));
     contoso.assert_nothing_stored_or_sent().await
 }
 
@@ -96,7 +96,7 @@ async fn a_sign_in_is_good_for_one_browser_and_one_time() -> TestResult {
     let back = contoso.world.microsoft.entra.authorize(&there, &contoso.ada);
     let back = back.map_err(|page| page.text)?;
     let victim = contoso.browser();
-    assert_eq!(victim.get(back.as_str()).await?.heading(), "This sign-in was not begun here");
+    assert_eq!(victim.get(back.as_str()).await?.heading(), "This sign-in was not started here");
     assert!(victim.cookies().is_empty());
     let pending = browser.cookies();
     assert_eq!(browser.get(back.as_str()).await?.status, StatusCode::SEE_OTHER);
@@ -122,7 +122,7 @@ async fn a_post_of_another_site_or_without_the_token_changes_nothing() -> TestRe
         browser.set_origin("same-origin", "null");
         for token in ["", "x", &"A".repeat(43)] {
             let page = browser.post_without_csrf(step, &[("csrf", token), ("sure", "yes")]).await?;
-            assert_eq!(page.heading(), "This form is of an earlier session", "{step}");
+            assert_eq!(page.heading(), "This form is from an earlier session", "{step}");
         }
         let page = browser.post_without_csrf(step, &[("sure", "yes")]).await?;
         assert_eq!(page.status, StatusCode::FORBIDDEN, "{step}");

@@ -94,7 +94,7 @@ async fn of_two_administrators_the_slower_one_sees_the_conflict_and_loses_nothin
     let typed = policy_form(&too, &[("subject", "replace"), ("subject-text", "Taken")]);
     let page = second.post("policy", &typed).await?;
     assert_eq!(page.status, StatusCode::CONFLICT);
-    assert!(page.text.contains("Somebody else has changed the policy meanwhile"));
+    assert!(page.text.contains("Somebody else has changed the policy in the meantime"));
     assert!(page.text.contains("“100”") && page.text.contains("value=\"Taken\""));
     assert_eq!(contoso.tenant_row().await?.ok_or("a row")?.policy.audit_days, 100);
     // Having seen that, it may be saved.
@@ -225,9 +225,9 @@ async fn the_probe_tells_who_is_inside_and_that_grants_add_up() -> TestResult {
     let typed = [("inside", contoso.anna.address()), ("outside", ben.address())];
     let page = browser.post("reach", &typed).await?;
     assert_eq!(page.status, StatusCode::OK);
-    assert!(page.text.contains("its calendar can be read."));
+    assert!(page.text.contains("we can read its calendar."));
     assert!(page.text.contains("Microsoft itself refuses it."));
-    assert_eq!(page.text_of_id("grants"), "None. With the scoped way that is as it should be.");
+    assert_eq!(page.text_of_id("grants"), "None. With scoped access that is correct.");
     assert!(page.text_of_id("adds-up").is_empty());
     assert!(page.text.contains("New-ManagementScope") && page.text.contains(SCOPED_APP));
     assert!(page.text.contains("30 minutes to 2 hours"));
@@ -239,7 +239,7 @@ async fn the_probe_tells_who_is_inside_and_that_grants_add_up() -> TestResult {
     );
     browser.post("reach", &typed).await?;
     let page = browser.post("reach", &typed).await?;
-    assert!(page.text.contains("Your scope in Exchange is without effect"), "{}", page.text);
+    assert!(page.text.contains("Your scope in Exchange has no effect"), "{}", page.text);
     assert!(page.text.contains("It should be refused."));
     let page =
         browser.post("reach", &[("inside", "nobody@contoso.example"), ("outside", "")]).await?;
@@ -254,8 +254,8 @@ async fn with_the_wide_way_nothing_is_out_of_reach_and_the_page_says_so() -> Tes
     let browser = contoso.connect("organisation-wide").await?;
     let page =
         browser.post("reach", &[("inside", ""), ("outside", contoso.anna.address())]).await?;
-    assert!(page.text.contains("With the organisation-wide way every calendar can be reached."));
-    assert_eq!(page.text_of_id("grants"), "Every calendar may be read and changed.");
+    assert!(page.text.contains("With organisation-wide access we can reach every calendar."));
+    assert_eq!(page.text_of_id("grants"), "We may read and change every calendar.");
     assert!(contoso.world.microsoft.entra.is_consented(contoso.tenant.id(), DAEMON_APP));
     Ok(())
 }

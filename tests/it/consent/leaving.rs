@@ -98,7 +98,7 @@ async fn storage_that_is_away_is_said_and_repeating_ends_clean() -> TestResult {
     for step in ["", "policy", "rooms", "reach", "register", "disconnect"] {
         let page = browser.get(step).await?;
         assert_eq!((page.status, page.header("retry-after")), (503, "30"), "{step}");
-        assert_eq!(page.heading(), "Roombridge cannot reach its storage for now");
+        assert_eq!(page.heading(), "Roombridge cannot reach its storage at the moment");
     }
     contoso.world.table_faults.set_down(false);
     contoso.world.queue_faults.set_down(true);

@@ -84,10 +84,10 @@ async fn nothing_less_than_a_delegation_is_proof() -> TestResult {
     ben.share_calendar_with(anna, CalendarRole::Write);
     refused(ben.address(), "has not made you a delegate").await?;
     refused(anna.address(), "that is your own calendar").await?;
-    refused("nobody@contoso.example", "knows nobody with that address").await?;
-    refused("../users", "knows nobody with that address").await?;
+    refused("nobody@contoso.example", "directory has that address").await?;
+    refused("../users", "directory has that address").await?;
     aurora.share_calendar_with(anna, CalendarRole::DelegateWithPrivateEventAccess);
-    refused(aurora.address(), "about the mailbox of a room").await?;
+    refused(aurora.address(), "that mailbox belongs to a room").await?;
     assert_eq!(contoso.mailbox_state(ben).await, None);
     assert!(contoso.world.microsoft.graph.mails().is_empty());
     Ok(())
@@ -102,7 +102,7 @@ async fn no_proof_helps_where_it_is_off_or_the_owner_cannot_be_notified() -> Tes
     let graph = &contoso.world.microsoft.graph;
     graph.grant_mail_in_exchange(contoso.tenant.id(), DAEMON_APP, &[]);
     let answer = delegate.agree_for(ben.address()).await?;
-    assert!(answer.text.contains("the owner cannot be told by mail"), "{}", answer.text);
+    assert!(answer.text.contains("the owner cannot be notified by mail"), "{}", answer.text);
 
     let own = ben.id().parse()?;
     graph.grant_mail_in_exchange(contoso.tenant.id(), DAEMON_APP, &[&contoso.cleo]);
@@ -112,7 +112,7 @@ async fn no_proof_helps_where_it_is_off_or_the_owner_cannot_be_notified() -> Tes
 
     contoso.set_policy(|policy| policy.delegate_consent = false).await?;
     let answer = delegate.agree_for(ben.address()).await?;
-    assert!(answer.text.contains("does not let delegates agree"), "{}", answer.text);
+    assert!(answer.text.contains("does not allow delegates to agree"), "{}", answer.text);
     assert_eq!(contoso.mailbox_state(ben).await, None);
     assert_eq!(contoso.decisions_about(ben).await?, []);
     assert!(graph.mails().is_empty());

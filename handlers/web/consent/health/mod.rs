@@ -5,6 +5,7 @@ mod stats;
 
 use askama::Template;
 use axum::{
+    Extension,
     extract::{RawQuery, State},
     response::Response,
 };
@@ -16,6 +17,7 @@ use super::{
     export::{self, Pages},
 };
 use crate::{
+    base::invocation::RequestInvocation,
     domain::{ids::TenantId, policy::Room},
     messages::{ReconcileCursor, TenantTaskKind},
     store::{
@@ -109,13 +111,15 @@ async fn load_stats(deps: &Deps, tenant: TenantId, from: usize) -> Result<Health
 /// POST `health`: has every calendar compared with its bookings.
 pub(super) async fn compare(
     State(deps): State<SharedDeps>,
+    Extension(request): Extension<RequestInvocation>,
     posted: VerifiedForm,
 ) -> Result<Response, PageError> {
     posted.parse(&[])?;
     let (tenant, _) = authz::require_connected_tenant(&deps, &posted.user).await?;
     if tenant.state.is_active() {
         let from = Some(ReconcileCursor { resync: true, ..ReconcileCursor::default() });
-        deps.enqueue_tenant_task(tenant.id, TenantTaskKind::ReconcilePolicy { from }).await?;
+        let invocation = request.for_tenant(tenant.id);
+        deps.enqueue_tenant_task(&invocation, TenantTaskKind::ReconcilePolicy { from }).await?;
     }
     Ok(deps.pages.see_other("health?comparing"))
 }

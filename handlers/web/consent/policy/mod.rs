@@ -19,7 +19,7 @@ use super::{
     exchange_commands::mail_commands,
 };
 use crate::{
-    base::call_log::CallLog,
+    base::invocation::{Invocation, RequestInvocation},
     domain::{decision::DecisionKind, ids::MailboxId, personal::Personal, tenancy::TenantPolicy},
     graph::{GraphError, TenantGraph},
     messages::{ReconcileCursor, TenantTaskKind},
@@ -66,17 +66,18 @@ pub(super) async fn show(
 /// POST `policy`.
 pub(super) async fn save(
     State(deps): State<SharedDeps>,
-    Extension(calls): Extension<CallLog>,
+    Extension(request): Extension<RequestInvocation>,
     posted: VerifiedForm,
 ) -> Result<Response, PageError> {
     let form = posted.parse(FIELDS)?;
     let user = &posted.user;
     let (tenant, etag) = authz::require_connected_tenant(&deps, user).await?;
+    let invocation = request.for_tenant(tenant.id);
     let (draft, mut errors) = validate(&form, deps.pages.texts())?;
     let version = form.text("version").to_owned();
     let mut policy = TenantPolicy::default();
     if errors.is_empty() {
-        (policy, errors) = resolve_draft(&deps, &calls, &tenant, draft).await?;
+        (policy, errors) = resolve_draft(&deps, &invocation, &tenant, draft).await?;
     }
     if !errors.is_empty() {
         let page = PolicyPage { version, errors, ..page(&deps, user, &tenant, form) };
@@ -102,7 +103,7 @@ pub(super) async fn save(
     }
     // Also when nothing changed: the task of an earlier save may not have been sent.
     let from = compare.then(|| ReconcileCursor { resync: true, ..ReconcileCursor::default() });
-    deps.enqueue_tenant_task(user.tenant(), TenantTaskKind::ReconcilePolicy { from }).await?;
+    deps.enqueue_tenant_task(&invocation, TenantTaskKind::ReconcilePolicy { from }).await?;
     Ok(deps.pages.see_other("policy?saved"))
 }
 
@@ -150,12 +151,12 @@ fn conflict_page(
 /// errors at their fields.
 async fn resolve_draft(
     deps: &Deps,
-    calls: &CallLog,
+    invocation: &Invocation,
     tenant: &Tenant,
     draft: PolicyDraft,
 ) -> Result<(TenantPolicy, Vec<FieldError>), PageError> {
     let t = deps.pages.texts();
-    let graph = &deps.graph(tenant.id, tenant.registration, calls);
+    let graph = &deps.graph(tenant.registration, invocation);
     let PolicyDraft { mut policy, excluded, mail } = draft;
     let mut errors = Vec::new();
     let looked_up = stream::iter(excluded).map(|address| async move {

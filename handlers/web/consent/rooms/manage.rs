@@ -7,7 +7,7 @@ use super::{
     form::RoomFormRow,
 };
 use crate::{
-    base::call_log::CallLog,
+    base::invocation::Invocation,
     domain::{
         decision::{ConsentCapacity, DecisionKind},
         ids::RoomId,
@@ -25,7 +25,7 @@ use crate::{
 /// Brings the rooms in line with `rows`; returns what could not be done, at its field.
 pub(super) async fn apply(
     deps: &Deps,
-    calls: &CallLog,
+    invocation: &Invocation,
     user: &CurrentUser,
     tenant: &Tenant,
     rows: &[RoomFormRow],
@@ -36,16 +36,16 @@ pub(super) async fn apply(
         let room = managed.iter().find(|room| room.has_address(&row.address));
         match (room, row.answering()) {
             (None, None) => {}
-            (Some(room), None) => unmanage_room(deps, user, tenant, room).await?,
+            (Some(room), None) => unmanage_room(deps, invocation, user, tenant, room).await?,
             (Some(room), Some(answering)) => {
                 let time_zone = row.zone.trim().to_owned();
                 let changed = Room { response_mode: answering, time_zone, ..room.clone() };
-                manage_room(deps, user, tenant, &changed, changed != *room).await?;
+                manage_room(deps, invocation, user, tenant, &changed, changed != *room).await?;
             }
             (None, Some(answering)) => {
-                match find_room(deps, calls, tenant, row, answering).await? {
+                match find_room(deps, invocation, tenant, row, answering).await? {
                     Some(room) if may_be_room(deps, tenant, &room).await? => {
-                        manage_room(deps, user, tenant, &room, true).await?;
+                        manage_room(deps, invocation, user, tenant, &room, true).await?;
                     }
                     Some(_) => errors.push(row_error(at, row, deps.pages.texts().rooms.a_person)),
                     None => errors.push(row_error(at, row, deps.pages.texts().rooms.no_mailbox)),
@@ -63,12 +63,12 @@ fn row_error(at: usize, row: &RoomFormRow, text: &str) -> FieldError {
 /// The room of `row`, with its mailbox's id and all addresses that the directory knows.
 async fn find_room(
     deps: &Deps,
-    calls: &CallLog,
+    invocation: &Invocation,
     tenant: &Tenant,
     row: &RoomFormRow,
     response_mode: ResponseMode,
 ) -> Result<Option<Room>, PageError> {
-    let graph = deps.graph(tenant.id, tenant.registration, calls);
+    let graph = deps.graph(tenant.registration, invocation);
     let user = graph.find_user(&Personal::new(row.address.clone())).await?;
     Ok(user.map(|user| {
         let known = user.addresses.iter().map(|address| address.reveal().to_lowercase());
@@ -91,6 +91,7 @@ async fn may_be_room(deps: &Deps, tenant: &Tenant, room: &Room) -> Result<bool, 
 /// Writes the mailbox first and the map after it: while the map lacks the room, saving again adds it.
 async fn manage_room(
     deps: &Deps,
+    invocation: &Invocation,
     user: &CurrentUser,
     tenant: &Tenant,
     room: &Room,
@@ -132,7 +133,7 @@ async fn manage_room(
     let followed = found
         .is_some_and(|(mailbox, _)| mailbox.subscription.is_some() || mailbox.polling.is_some());
     if state.is_active() && (changed || !followed) {
-        deps.enqueue_mailbox_task(tenant.id, id, MailboxTaskKind::Subscribe).await?;
+        deps.enqueue_mailbox_task(invocation, id, MailboxTaskKind::Subscribe).await?;
     }
     Ok(())
 }
@@ -141,6 +142,7 @@ async fn manage_room(
 /// subscription.
 async fn unmanage_room(
     deps: &Deps,
+    invocation: &Invocation,
     user: &CurrentUser,
     tenant: &Tenant,
     room: &Room,
@@ -153,7 +155,7 @@ async fn unmanage_room(
             .await?;
         let state = MailboxState::Withdrawn(BookingDisposition::KeepAnonymous);
         deps.mailboxes.replace(&Mailbox { state, ..mailbox }, &etag).await?;
-        deps.enqueue_mailbox_task(tenant.id, id, MailboxTaskKind::Unsubscribe).await?;
+        deps.enqueue_mailbox_task(invocation, id, MailboxTaskKind::Unsubscribe).await?;
     }
     Ok(deps.rooms.remove(tenant.id, room.id).await?)
 }

@@ -17,7 +17,7 @@ use super::{
     deps::{Deps, SharedDeps},
 };
 use crate::{
-    base::call_log::CallLog,
+    base::invocation::{Invocation, RequestInvocation},
     domain::policy::Room,
     graph::Place,
     store::tenants::Tenant,
@@ -44,7 +44,7 @@ struct RoomsPage<'a> {
 /// GET `rooms`, from the n-th room on: `?from=n`.
 pub(super) async fn show(
     State(deps): State<SharedDeps>,
-    Extension(calls): Extension<CallLog>,
+    Extension(request): Extension<RequestInvocation>,
     user: CurrentUser,
     RawQuery(query): RawQuery,
 ) -> Result<Response, PageError> {
@@ -53,7 +53,8 @@ pub(super) async fn show(
     let mut parts = query.split('&');
     let from = parts.clone().find_map(|part| part.strip_prefix("from=")?.parse().ok());
     let saved = parts.any(|part| part == "saved");
-    let all = list_rooms(&deps, &calls, &tenant).await?;
+    let invocation = request.for_tenant(tenant.id);
+    let all = list_rooms(&deps, &invocation, &tenant).await?;
     let from = from.filter(|from| *from < all.len()).unwrap_or(0);
     let rows = all.iter().skip(from).take(ROWS_PER_PAGE).cloned().collect();
     html(&RoomsPage { saved, ..page(&deps, &user, rows, from, all.len()) })
@@ -62,13 +63,14 @@ pub(super) async fn show(
 /// POST `rooms`: the rows of one page.
 pub(super) async fn save(
     State(deps): State<SharedDeps>,
-    Extension(calls): Extension<CallLog>,
+    Extension(request): Extension<RequestInvocation>,
     posted: VerifiedForm,
 ) -> Result<Response, PageError> {
     let form = posted.parse(FIELDS)?;
     let user = &posted.user;
     let (tenant, _) = authz::require_connected_tenant(&deps, user).await?;
-    let all = list_rooms(&deps, &calls, &tenant).await?;
+    let invocation = request.for_tenant(tenant.id);
+    let all = list_rooms(&deps, &invocation, &tenant).await?;
     let from = form.text("from").parse().ok().filter(|from| *from < all.len()).unwrap_or(0);
     let mut rows = form::parse(&form)?;
     for row in &mut rows {
@@ -78,7 +80,7 @@ pub(super) async fn save(
     }
     let mut errors = form::validate(&form, &rows, deps.pages.texts());
     if errors.is_empty() {
-        errors = manage::apply(&deps, &calls, user, &tenant, &rows).await?;
+        errors = manage::apply(&deps, &invocation, user, &tenant, &rows).await?;
     }
     if !errors.is_empty() {
         let page = RoomsPage { errors, ..page(&deps, user, rows, from, all.len()) };
@@ -109,10 +111,10 @@ fn page<'a>(
 /// Every room that Exchange lists, and every managed room that it does not list or no longer lists.
 async fn list_rooms(
     deps: &Deps,
-    calls: &CallLog,
+    invocation: &Invocation,
     tenant: &Tenant,
 ) -> Result<Vec<RoomFormRow>, PageError> {
-    let places = deps.graph(tenant.id, tenant.registration, calls).list_rooms().await?;
+    let places = deps.graph(tenant.registration, invocation).list_rooms().await?;
     let managed = deps.rooms.list_uncached(tenant.id).await?;
     Ok(merge_rooms(&places, &managed))
 }
