@@ -1,5 +1,6 @@
 //! What every other module may use: time, chance, the network, telemetry, and the log of calls.
 
+pub(crate) mod cache;
 pub mod call_log;
 pub mod clock;
 pub mod http;

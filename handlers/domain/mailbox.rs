@@ -4,7 +4,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::tenancy::TenantState;
+use super::tenant::TenantState;
 
 /// The state of a mailbox. Only an active one is worked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -151,10 +151,31 @@ pub fn action(
     }
 }
 
+/// How far a calendar and the store were apart when a resync compared them. Only appointments of
+/// managed rooms are counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Drift {
+    /// When the two were compared.
+    pub at: Timestamp,
+    /// In Outlook, but not booked.
+    pub missing: u32,
+    /// Booked, but not in Outlook (any more).
+    pub orphaned: u32,
+    /// In both, but different.
+    pub different: u32,
+}
+
+impl Drift {
+    /// Whether the two agreed.
+    pub fn is_zero(&self) -> bool {
+        (self.missing, self.orphaned, self.different) == (0, 0, 0)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::tenancy::{Suspension, SuspensionReason};
+    use crate::domain::tenant::{Suspension, SuspensionReason};
 
     const TASKS: [MailboxTaskKind; 9] = [
         MailboxTaskKind::Subscribe,

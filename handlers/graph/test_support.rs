@@ -13,7 +13,7 @@ use crate::{
     domain::{
         api_call::ApiCall,
         ids::{CorrelationId, EventId, MailboxId, TenantId},
-        policy::Registration,
+        tenant::policy::Registration,
     },
     graph::client::send::{CallContext, Graph, TenantGraph},
     identity::scripted_http::{ScriptedHttp, tenant_tokens},

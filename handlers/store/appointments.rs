@@ -6,10 +6,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{
-    error::StoreError,
-    tables::{ETag, KeyRange, Row, RowKey, Table, TypedTable},
-};
+use super::tables::{ETag, KeyRange, Row, RowKey, StoreError, Table, TypedTable};
 use crate::domain::{
     appointment::CopyRole,
     ids::{EventId, MailboxId, TenantId},
@@ -29,7 +26,7 @@ pub struct AppointmentCopy {
     pub role: CopyRole,
     /// The bookings that it asks for or has asked for.
     pub bookings: Vec<BookingKey>,
-    /// What it looked like, see [`crate::domain::fingerprint::change_digest`].
+    /// What it looked like, see [`crate::domain::appointment::change_digest`].
     pub change_digest: Digest,
     /// When the appointment is over.
     pub ends_at: Timestamp,
@@ -131,7 +128,7 @@ mod tests {
     use std::sync::{Arc, atomic::Ordering};
 
     use super::*;
-    use crate::store::counting::{CountingTables, at, key, mailbox, tenant};
+    use crate::store::test_support::{CountingTables, at, key, mailbox, tenant};
 
     fn pointer(event: &str, role: CopyRole) -> AppointmentCopy {
         AppointmentCopy {

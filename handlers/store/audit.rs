@@ -6,12 +6,9 @@ use std::{collections::BTreeMap, sync::Arc};
 use jiff::{Timestamp, civil::Date, tz::TimeZone};
 use uuid::Uuid;
 
-use super::{
-    error::StoreError,
-    tables::{
-        Continuation, KeyRange, RowChange, RowKey, Table, TableRow, Tables, TypedTable,
-        typed::MAX_TRANSACTION_CHANGES,
-    },
+use super::tables::{
+    Continuation, KeyRange, RowChange, RowKey, StoreError, Table, TableRow, Tables, TypedTable,
+    typed::MAX_TRANSACTION_CHANGES,
 };
 use crate::{
     base::rng::Rng,
@@ -143,7 +140,7 @@ mod tests {
     use crate::{
         base::test_support::SeededRng,
         domain::ids::CorrelationId,
-        store::counting::{CountingTables, at, tenant},
+        store::test_support::{CountingTables, at, tenant},
     };
 
     fn call(n: u64) -> ApiCall {

@@ -2,10 +2,7 @@
 //! partition is an appointment (a whole series), a row an occurrence and a room. Personal text is in
 //! `IcalUid`, `OrganizerCopy`, `RoomCopy` and `Desired`, and nowhere else.
 
-use super::{
-    error::StoreError,
-    tables::{ETag, KeyRange, Row, RowKey, Table, TypedTable},
-};
+use super::tables::{ETag, KeyRange, Row, RowKey, StoreError, Table, TypedTable};
 use crate::domain::{
     booking::Booking,
     ids::TenantId,
@@ -84,7 +81,7 @@ mod tests {
             interval::Interval,
             personal::Personal,
         },
-        store::counting::{CountingTables, at, key, mailbox, tenant},
+        store::test_support::{CountingTables, at, key, mailbox, tenant},
     };
 
     fn hour(from: &str) -> Interval {

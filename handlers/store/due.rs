@@ -9,12 +9,9 @@ use futures::{StreamExt, TryStreamExt, stream};
 use jiff::{Timestamp, tz::TimeZone};
 use serde::{Deserialize, Serialize};
 
-use super::{
-    error::StoreError,
-    tables::{
-        Continuation, KeyRange, RowChange, RowKey, Table, TableError, TableRow, Tables, TypedTable,
-        typed::MAX_TRANSACTION_CHANGES,
-    },
+use super::tables::{
+    Continuation, KeyRange, RowChange, RowKey, StoreError, Table, TableError, TableRow, Tables,
+    TypedTable, typed::MAX_TRANSACTION_CHANGES,
 };
 use crate::domain::{
     ids::{MailboxId, TenantId},
@@ -249,7 +246,7 @@ mod tests {
     use std::sync::atomic::Ordering;
 
     use super::*;
-    use crate::store::counting::{CountingTables, at, key, mailbox, tenant};
+    use crate::store::test_support::{CountingTables, at, key, mailbox, tenant};
 
     fn entry(purpose: DuePurpose, when: &str, n: u128) -> DueEntry {
         DueEntry::new(purpose, at(when), DueSubject::Booking(key(n)))

@@ -4,10 +4,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{
-    error::StoreError,
-    tables::{KeyRange, Row, RowKey, Table, TypedTable},
-};
+use super::tables::{KeyRange, Row, RowKey, StoreError, Table, TypedTable};
 use crate::{
     domain::{
         ids::{CorrelationId, MailboxId, TenantId},
@@ -193,7 +190,7 @@ mod tests {
     use crate::{
         domain::encrypted_content::EncryptedContent,
         messages::{EventChange, JobMeta, MailboxTask, MailboxTaskKind},
-        store::counting::{CountingTables, at, key, mailbox, tenant},
+        store::test_support::{CountingTables, at, key, mailbox, tenant},
     };
 
     fn failure() -> Failure {

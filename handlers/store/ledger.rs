@@ -7,10 +7,7 @@ use std::sync::Arc;
 
 use jiff::civil::Date;
 
-use super::{
-    error::StoreError,
-    tables::{ETag, KeyRange, RowChange, RowKey, Table, Tables, TypedTable},
-};
+use super::tables::{ETag, KeyRange, RowChange, RowKey, StoreError, Table, Tables, TypedTable};
 use crate::domain::{
     ids::{RoomId, TenantId},
     ledger::RoomDay,
@@ -125,7 +122,7 @@ mod tests {
 
     use super::*;
     use crate::domain::{interval::Interval, keys::BookingKey, ledger::LedgerSlot};
-    use crate::store::counting::{CountingTables, at, key, room, tenant};
+    use crate::store::test_support::{CountingTables, at, key, room, tenant};
 
     const TUESDAY: Date = date(2026, 11, 24);
     const WEDNESDAY: Date = date(2026, 11, 25);

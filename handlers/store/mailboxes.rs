@@ -6,16 +6,12 @@
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use super::{
-    error::StoreError,
-    tables::{Continuation, ETag, KeyRange, Row, RowKey, Table, TypedTable},
-};
+use super::tables::{Continuation, ETag, KeyRange, Row, RowKey, StoreError, Table, TypedTable};
 use crate::domain::{
-    decision::ConsentCapacity,
-    drift::Drift,
     ids::{ContentKeyId, KeyId, MailboxId, TenantId, hex},
     keys::Digest,
-    policy::Registration,
+    mailbox::Drift,
+    tenant::{decision::ConsentCapacity, policy::Registration},
 };
 
 pub use crate::domain::mailbox::{BookingDisposition, MailboxState};
@@ -274,7 +270,7 @@ mod tests {
     use std::sync::{Arc, atomic::Ordering};
 
     use super::*;
-    use crate::store::counting::{CountingTables, at, mailbox, tenant};
+    use crate::store::test_support::{CountingTables, at, mailbox, tenant};
 
     fn person(n: u128) -> Mailbox {
         Mailbox::new(tenant(9), mailbox(n), MailboxKind::Person, MailboxState::Active)

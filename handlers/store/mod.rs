@@ -21,21 +21,17 @@
 pub mod appointments;
 pub mod audit;
 pub mod bookings;
-mod cache;
-#[cfg(test)]
-mod counting;
 pub mod due;
-pub mod error;
 pub mod failures;
 pub mod ledger;
 pub mod mailboxes;
-#[cfg(any(test, feature = "test-support"))]
-pub mod memory;
 pub mod register;
 pub mod rooms;
 pub mod table_service;
 pub mod tables;
 pub mod tenant_data;
 pub mod tenants;
+#[cfg(any(test, feature = "test-support"))]
+pub mod test_support;
 
-pub use error::StoreError;
+pub use tables::StoreError;

@@ -10,14 +10,11 @@ use std::sync::Arc;
 use jiff::{Timestamp, tz::TimeZone};
 use serde_json::{Map, Value};
 
-use super::{
-    error::StoreError,
-    tables::{KeyRange, RowChange, RowKey, Table, Tables, TypedTable},
-};
+use super::tables::{KeyRange, RowChange, RowKey, StoreError, Table, Tables, TypedTable};
 use crate::domain::{
-    decision::{Decision, DecisionKind},
     ids::{MailboxId, TenantId},
     keys::Digest,
+    tenant::decision::{Decision, DecisionKind},
 };
 
 /// The table `Register`.
@@ -153,10 +150,10 @@ mod tests {
     use std::sync::atomic::Ordering;
 
     use super::*;
-    use crate::domain::{
-        decision::ConsentCapacity, policy::Registration, tenancy::SuspensionReason,
+    use crate::domain::tenant::{
+        SuspensionReason, decision::ConsentCapacity, policy::Registration,
     };
-    use crate::store::counting::{CountingTables, at, mailbox, tenant};
+    use crate::store::test_support::{CountingTables, at, mailbox, tenant};
 
     fn said(minute: &str, about: Option<u128>, what: DecisionKind) -> Decision {
         let at = at(&format!("2026-11-24T09:{minute}:00Z"));

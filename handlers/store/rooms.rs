@@ -6,16 +6,12 @@
 
 use std::sync::Arc;
 
-use super::{
-    cache::Cache,
-    error::StoreError,
-    tables::{KeyRange, RowChange, RowKey, Table, Tables, TypedTable},
-};
+use super::tables::{KeyRange, RowChange, RowKey, StoreError, Table, Tables, TypedTable};
 use crate::{
-    base::clock::Clock,
+    base::{cache::Cache, clock::Clock},
     domain::{
         ids::{RoomId, TenantId},
-        policy::Room,
+        tenant::policy::Room,
     },
 };
 
@@ -95,8 +91,8 @@ mod tests {
     use super::*;
     use crate::{
         base::test_support::ManualClock,
-        domain::policy::ResponseMode,
-        store::counting::{CountingTables, at, room, tenant},
+        domain::tenant::policy::ResponseMode,
+        store::test_support::{CountingTables, at, room, tenant},
     };
 
     fn managed(n: u128, answering: ResponseMode) -> Room {

@@ -9,10 +9,7 @@
 
 use std::sync::Arc;
 
-use super::{
-    error::StoreError,
-    tables::{Continuation, ETag, KeyRange, RowKey, Table, Tables, TypedTable},
-};
+use super::tables::{Continuation, ETag, KeyRange, RowKey, StoreError, Table, Tables, TypedTable};
 use crate::domain::ids::{MailboxId, TenantId};
 
 /// How many rows are listed at a time: the most that a page holds.
@@ -130,9 +127,9 @@ mod tests {
 
     use super::*;
     use crate::store::{
-        counting::{CountingTables, at, key, mailbox, tenant},
         due::{DueEntries, DueEntry, DuePurpose, DueSubject},
         tables::TableRow,
+        test_support::{CountingTables, at, key, mailbox, tenant},
     };
 
     async fn all(data: &TenantData, table: Table) -> Vec<RowRef> {

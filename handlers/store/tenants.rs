@@ -5,18 +5,13 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{
-    cache::Cache,
-    error::StoreError,
-    tables::{ETag, KeyRange, Row, RowKey, Table, Tables, TypedTable},
-};
+use super::tables::{ETag, KeyRange, Row, RowKey, StoreError, Table, Tables, TypedTable};
 use crate::{
-    base::clock::Clock,
+    base::{cache::Cache, clock::Clock},
     domain::{
         ids::{MailboxId, TenantId},
         keys::Digest,
-        policy::Registration,
-        tenancy::{TenantPolicy, TenantState},
+        tenant::{TenantPolicy, TenantState, policy::Registration},
     },
 };
 
@@ -181,10 +176,12 @@ mod tests {
         base::test_support::ManualClock,
         domain::{
             ids::GroupId,
-            policy::{ContentPolicy, PeoplePolicy, PrivatePolicy, SubjectPolicy},
-            tenancy::{ConsentMode, Suspension, SuspensionReason},
+            tenant::{
+                ConsentMode, Suspension, SuspensionReason,
+                policy::{ContentPolicy, PeoplePolicy, PrivatePolicy, SubjectPolicy},
+            },
         },
-        store::counting::{CountingTables, at, mailbox, tenant},
+        store::test_support::{CountingTables, at, mailbox, tenant},
     };
 
     fn contoso() -> Tenant {

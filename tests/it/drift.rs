@@ -1,6 +1,6 @@
 //! What a comparison counts, and a subscription that brings nothing.
 
-use roombridge::domain::drift::Drift;
+use roombridge::domain::mailbox::Drift;
 use roombridge::messages::MailboxTaskKind;
 use roombridge::store::tables::Table;
 use world::exchange::Mailbox;
@@ -160,10 +160,10 @@ async fn a_room_that_is_newly_managed_makes_no_subscription_suspect() -> TestRes
     compare(&contoso, &[anna]).await?;
     let first = subscription_id(&contoso, anna).await?;
     fixtures
-        .manage_room(borealis, roombridge::domain::policy::ResponseMode::ExchangeDecides)
+        .manage_room(borealis, roombridge::domain::tenant::policy::ResponseMode::ExchangeDecides)
         .await?;
     fixtures
-        .manage_room(aurora, roombridge::domain::policy::ResponseMode::RoombridgeDecides)
+        .manage_room(aurora, roombridge::domain::tenant::policy::ResponseMode::RoombridgeDecides)
         .await?;
     contoso.run_for(minutes(2)).await;
     world.microsoft.graph.drop_next(u32::MAX);

@@ -15,7 +15,7 @@ use roombridge::base::http::{Http, HttpError};
 use roombridge::base::{clock::Clock, test_support::ManualClock};
 use roombridge::domain::encrypted_content::EncryptedContent;
 use roombridge::domain::ids::{MailboxId, RoomId, TenantId};
-use roombridge::domain::policy::{ResponseMode, Room};
+use roombridge::domain::tenant::policy::{ResponseMode, Room};
 use roombridge::graph::Event;
 use roombridge::graph::notifications::parse;
 use roombridge::graph::{CalendarOwner, CopySnapshot};

@@ -2,8 +2,8 @@
 
 use roombridge::domain::appointment::{DesiredState, EndReason, OrganizerCopy};
 use roombridge::domain::booking::ObservedState;
-use roombridge::domain::policy::{ContentPolicy, PeoplePolicy, SubjectPolicy};
-use roombridge::domain::tenancy::{Suspension, SuspensionReason, TenantState};
+use roombridge::domain::tenant::policy::{ContentPolicy, PeoplePolicy, SubjectPolicy};
+use roombridge::domain::tenant::{Suspension, SuspensionReason, TenantState};
 use roombridge::messages::MailboxTaskKind;
 use roombridge::store::mailboxes::{BookingDisposition, MailboxState};
 use roombridge::store::tables::Table;

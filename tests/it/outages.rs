@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use axum::body::Body;
-use roombridge::domain::policy::{ContentPolicy, ResponseMode};
+use roombridge::domain::tenant::policy::{ContentPolicy, ResponseMode};
 use roombridge::identity::app_tokens::Cloud;
 use roombridge::identity::app_tokens::Registrations;
 use roombridge::identity::keys::ValidationTokenVerifier;

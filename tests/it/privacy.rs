@@ -7,7 +7,7 @@ use bytes::Bytes;
 use jiff::{SignedDuration, Timestamp};
 use roombridge::base::http::Http as _;
 use roombridge::domain::personal::Personal;
-use roombridge::domain::policy::{ContentPolicy, PeoplePolicy, SubjectPolicy};
+use roombridge::domain::tenant::policy::{ContentPolicy, PeoplePolicy, SubjectPolicy};
 use roombridge::graph::fields::FORBIDDEN;
 use roombridge::messages::Message as _;
 use roombridge::queue::{Outbox as _, Queue};

@@ -6,7 +6,7 @@ use jiff::SignedDuration;
 use roombridge::base::call_log::CallLog;
 use roombridge::base::clock::Clock as _;
 use roombridge::domain::ids::CorrelationId;
-use roombridge::domain::policy::Registration;
+use roombridge::domain::tenant::policy::Registration;
 use roombridge::graph::ResourceDataOptions;
 use roombridge::graph::{CallContext, NewSubscription};
 use roombridge::identity::keys::client_state::{SecretKey, issue};

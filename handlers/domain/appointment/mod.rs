@@ -5,6 +5,7 @@
 //! one desired state of them, so that the order in which they were read does not matter.
 
 mod copies;
+mod fingerprint;
 
 use serde::{Deserialize, Serialize};
 
@@ -15,6 +16,7 @@ use super::{
 };
 
 pub use copies::{Copies, CopyContext, OrganizerCopy, RoomCopy};
+pub use fingerprint::change_digest;
 
 /// The part of a meeting's content that the tenant lets into the booking.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]

@@ -9,7 +9,7 @@ use crate::domain::{
     ids::hex,
     interval::Interval,
     keys::Digest,
-    policy::ResponseMode,
+    tenant::policy::ResponseMode,
 };
 
 /// The outcome that the organizer's copy carries in our extended property.

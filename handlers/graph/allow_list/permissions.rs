@@ -6,7 +6,7 @@
 
 use uuid::{Uuid, uuid};
 
-use crate::domain::policy::Registration;
+use crate::domain::tenant::policy::Registration;
 
 /// A registration of ours that asks a customer's tenant for something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -7,13 +7,12 @@ use jiff::{Timestamp, civil::Date, tz::TimeZone};
 
 use crate::{
     domain::{
-        appointment::{CopyRole, Details, Facts},
-        fingerprint::change_digest,
+        appointment::{CopyRole, Details, Facts, change_digest},
         ids::RoomId,
         interval::Interval,
         keys::Digest,
         personal::Personal,
-        policy::{ContentPolicy, PeoplePolicy, Room},
+        tenant::policy::{ContentPolicy, PeoplePolicy, Room},
     },
     graph::{Event, EventKind, EventTime},
 };

@@ -15,7 +15,7 @@ use crate::{
         interval::Interval,
         keys::Digest,
         personal::Personal,
-        policy::Room,
+        tenant::policy::Room,
     },
     graph::{
         allow_list::{
@@ -300,7 +300,7 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
-    use crate::{domain::policy::ResponseMode, graph::test_support::event_json};
+    use crate::{domain::tenant::policy::ResponseMode, graph::test_support::event_json};
 
     fn read(json: Value) -> Result<Event, GraphError> {
         let wire = serde_json::from_value(json).map_err(|_| GraphError::Unreadable)?;

@@ -19,7 +19,7 @@ use crate::{
     domain::{
         api_call::{ALLOW_LIST, ApiCall},
         ids::{CorrelationId, TenantId},
-        policy::Registration,
+        tenant::policy::Registration,
     },
     graph::allow_list::{
         check::{AllowList, AllowListCounts},

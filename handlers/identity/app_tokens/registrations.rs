@@ -3,7 +3,7 @@
 use url::Url;
 use uuid::Uuid;
 
-use crate::domain::policy::Registration;
+use crate::domain::tenant::policy::Registration;
 
 /// Where tenants' tokens come from, what they are for, and who they say they are from.
 #[derive(Debug, Clone)]

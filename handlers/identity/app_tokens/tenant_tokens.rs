@@ -18,7 +18,7 @@ use super::{
     client_assertion::{TokenEndpoint, TokenError},
     registrations::Registrations,
 };
-use crate::domain::{ids::TenantId, policy::Registration};
+use crate::domain::{ids::TenantId, tenant::policy::Registration};
 
 /// How long before its end a token is replaced.
 const RENEW_BEFORE_EXPIRY: SignedDuration = SignedDuration::from_mins(5);

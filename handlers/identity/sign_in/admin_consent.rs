@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     base::{clock::Clock, rng::Rng},
-    domain::{ids::TenantId, policy::Registration},
+    domain::{ids::TenantId, tenant::policy::Registration},
     identity::app_tokens::{Cloud, Registrations, SignInRegistration},
 };
 

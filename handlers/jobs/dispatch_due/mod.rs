@@ -22,7 +22,7 @@ use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 
 use crate::{
-    domain::{ids::CorrelationId, tenancy::TenantState},
+    domain::{ids::CorrelationId, tenant::TenantState},
     jobs::runner::{
         TimerJob,
         job::{Enqueue, Job, JobError},

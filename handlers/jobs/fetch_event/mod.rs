@@ -35,8 +35,7 @@ use crate::{
         booking::Booking,
         ids::{MailboxId, RoomId, TenantId},
         keys::BookingKey,
-        policy::Room,
-        tenancy::TenantState,
+        tenant::{TenantState, policy::Room},
     },
     graph::{
         CalendarOwner, CallContext, CopySnapshot, Event, EventRef, Graph, SkipReason, TenantGraph,

@@ -15,7 +15,7 @@ use crate::{
         ids::BookingId,
         keys::{BookingKey, Digest},
         personal::Personal,
-        policy::ResponseMode,
+        tenant::policy::ResponseMode,
     },
     graph::{CopySnapshot, Event},
     jobs::runner::job::{Enqueue, Job, JobError},

@@ -16,10 +16,10 @@ use jiff::SignedDuration;
 use super::worker::{MailboxWorker, VersionedMailbox};
 use crate::{
     domain::{
-        drift::Drift,
         ids::{EventId, RoomId},
         keys::Digest,
-        policy::Room,
+        mailbox::Drift,
+        tenant::policy::Room,
     },
     graph::{CalendarOwner, CopySnapshot},
     jobs::runner::job::{Enqueue, JobError, JobResult},

@@ -8,7 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::worker::{MailboxWorker, VersionedMailbox, subscription_id, without_subscription};
 use crate::{
-    domain::{appointment::CopyRole, decision::ConsentCapacity, keys::BookingKey},
+    domain::{appointment::CopyRole, keys::BookingKey, tenant::decision::ConsentCapacity},
     graph::{GraphError, PropertyId},
     jobs::runner::job::{JobError, JobResult},
     store::{

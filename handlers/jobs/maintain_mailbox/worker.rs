@@ -7,7 +7,7 @@ use url::Url;
 
 use crate::{
     base::{clock::Clock, invocation::Invocation, rng::Rng},
-    domain::{ids::EventId, policy::Registration},
+    domain::{ids::EventId, tenant::policy::Registration},
     graph::{CallContext, Graph, ResourceDataOptions, SubscriptionId, TenantGraph},
     identity::keys::{KeyRing, content_keys::ContentKeys},
     jobs::runner::job::{Enqueue, Job, JobError},

@@ -10,10 +10,8 @@ use jiff::SignedDuration;
 
 use super::worker::TenantWorker;
 use crate::{
-    domain::{
-        decision::DecisionKind,
-        policy::Registration,
-        tenancy::{Suspension, SuspensionReason, TenantState},
+    domain::tenant::{
+        Suspension, SuspensionReason, TenantState, decision::DecisionKind, policy::Registration,
     },
     graph::{CalendarGrants, GraphError},
     jobs::runner::job::{JobError, JobResult},

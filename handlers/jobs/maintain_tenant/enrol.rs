@@ -16,10 +16,12 @@ use futures::{StreamExt, TryStreamExt, stream};
 use super::worker::TenantWorker;
 use crate::{
     domain::{
-        decision::{ConsentCapacity, Decision, DecisionKind},
         ids::MailboxId,
-        policy::Room,
-        tenancy::ConsentMode,
+        tenant::{
+            ConsentMode,
+            decision::{ConsentCapacity, Decision, DecisionKind},
+            policy::Room,
+        },
     },
     jobs::runner::job::JobError,
     store::mailboxes::{Consent, Mailbox, MailboxKind, MailboxState, Mailboxes},

@@ -19,9 +19,11 @@ use jiff::{SignedDuration, Timestamp};
 use super::worker::{MAX_TASKS_PER_RUN, TenantWorker};
 use crate::{
     domain::{
-        decision::{Decision, DecisionKind},
         ids::MailboxId,
-        tenancy::{TenantPolicy, TenantState},
+        tenant::{
+            TenantPolicy, TenantState,
+            decision::{Decision, DecisionKind},
+        },
     },
     jobs::runner::job::{Enqueue, JobError, JobResult},
     messages::{MailboxTaskKind, TenantTaskKind},

@@ -33,10 +33,12 @@ use super::{
 };
 use crate::{
     domain::{
-        decision::{ConsentCapacity, DecisionKind},
         ids::MailboxId,
-        policy::Room,
-        tenancy::ConsentMode,
+        tenant::{
+            ConsentMode,
+            decision::{ConsentCapacity, DecisionKind},
+            policy::Room,
+        },
     },
     jobs::runner::job::{Enqueue, JobError, JobResult},
     messages::{MailboxTaskKind, ReconcileCursor, TenantTaskKind},

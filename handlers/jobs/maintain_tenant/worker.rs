@@ -7,8 +7,8 @@ use jiff::Timestamp;
 use crate::{
     base::{clock::Clock, invocation::Invocation},
     domain::{
-        decision::{Decision, DecisionKind},
         ids::{MailboxId, TenantId},
+        tenant::decision::{Decision, DecisionKind},
     },
     graph::{CallContext, Graph, TenantGraph},
     jobs::runner::job::{Enqueue, Job, JobError},

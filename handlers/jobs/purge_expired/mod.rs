@@ -19,7 +19,7 @@ use crate::{
     booking::LedgerClaims,
     domain::{
         booking::Booking, interval::Interval, keys::BookingKey, retention::FAILURE_RETENTION,
-        tenancy::TenantState,
+        tenant::TenantState,
     },
     jobs::runner::{TimerJob, job::JobError},
     store::{

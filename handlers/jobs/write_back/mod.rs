@@ -16,7 +16,7 @@ use crate::{
     domain::{
         appointment::CopyLocation,
         booking::{Booking, PublishLease, PublishedOutcome, RoomResponse},
-        policy::ResponseMode,
+        tenant::policy::ResponseMode,
     },
     graph::{CallContext, Graph, TenantGraph},
     jobs::runner::{

@@ -10,7 +10,7 @@ use super::{
     },
     properties,
 };
-use crate::store::error::StoreError;
+use crate::store::StoreError;
 
 /// The most rows that one page of a listing holds, by the same source.
 const PAGE_SIZE: u16 = 1_000;

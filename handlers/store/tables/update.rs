@@ -5,7 +5,7 @@ use super::{
     port::{ETag, RowKey},
     typed::{Row, TypedTable},
 };
-use crate::store::error::StoreError;
+use crate::store::StoreError;
 
 /// How often a row is read and decided on before the caller is told that others were faster each time.
 const MAX_CONFLICT_RETRIES: u32 = 8;
@@ -71,8 +71,8 @@ mod tests {
     use crate::{
         domain::mailbox::MailboxState,
         store::{
-            counting::{CountingTables, mailbox, tenant},
             mailboxes::{Mailbox, MailboxKind, Mailboxes},
+            test_support::{CountingTables, mailbox, tenant},
         },
     };
 

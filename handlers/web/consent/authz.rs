@@ -2,7 +2,7 @@
 
 use super::deps::Deps;
 use crate::{
-    domain::tenancy::TenantState,
+    domain::tenant::TenantState,
     store::{tables::ETag, tenants::Tenant},
     web::layout::{CurrentUser, PageError},
 };

@@ -20,10 +20,8 @@ use super::{
 use crate::{
     base::invocation::{Invocation, RequestInvocation},
     domain::{
-        decision::DecisionKind,
         keys::Digest,
-        policy::Registration,
-        tenancy::{TenantPolicy, TenantState},
+        tenant::{TenantPolicy, TenantState, decision::DecisionKind, policy::Registration},
     },
     graph::GraphError,
     identity::sign_in::{CallbackQuery, PendingFlow, UnverifiedConsent},

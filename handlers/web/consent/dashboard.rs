@@ -5,10 +5,7 @@ use axum::response::Response;
 
 use super::{authz, calendar_counts::CalendarCounts, deps::Deps};
 use crate::{
-    domain::{
-        policy::Registration,
-        tenancy::{ConsentMode, SuspensionReason, TenantState},
-    },
+    domain::tenant::{ConsentMode, SuspensionReason, TenantState, policy::Registration},
     web::layout::{CurrentUser, DisplayTime, Frame, PageError, html, texts::Texts},
 };
 

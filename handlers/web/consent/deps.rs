@@ -10,9 +10,11 @@ use super::export::Pages;
 use crate::{
     base::{clock::Clock, invocation::Invocation},
     domain::{
-        decision::{Decision, DecisionKind},
         ids::{MailboxId, TenantId},
-        policy::Registration,
+        tenant::{
+            decision::{Decision, DecisionKind},
+            policy::Registration,
+        },
     },
     graph::{CallContext, Graph, TenantGraph},
     identity::{app_tokens::Registrations, sign_in::AdminConsent},

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     base::invocation::RequestInvocation,
-    domain::{decision::DecisionKind, tenancy::TenantState},
+    domain::tenant::{TenantState, decision::DecisionKind},
     messages::TenantTaskKind,
     store::tenants::Tenant,
     web::layout::{

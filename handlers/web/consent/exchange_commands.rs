@@ -7,7 +7,7 @@
 
 use crate::domain::{
     ids::{GroupId, MailboxId},
-    policy::{Registration, ResponseMode, Room},
+    tenant::policy::{Registration, ResponseMode, Room},
 };
 use crate::graph::permissions::exchange_roles_of;
 

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     base::invocation::RequestInvocation,
-    domain::{personal::Personal, policy::Registration},
+    domain::{personal::Personal, tenant::policy::Registration},
     graph::{BookingType, CalendarGrants, GraphError, TenantGraph},
     store::tenants::Tenant,
     web::layout::{

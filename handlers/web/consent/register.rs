@@ -12,10 +12,10 @@ use super::{
     export::{self, ExportRow},
 };
 use crate::{
-    domain::{
+    domain::tenant::{
+        SuspensionReason,
         decision::{ConsentCapacity, Decision, DecisionKind},
         policy::Registration,
-        tenancy::SuspensionReason,
     },
     web::layout::{CurrentUser, DisplayTime, Frame, PageError, download, html},
 };

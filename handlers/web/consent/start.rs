@@ -9,7 +9,7 @@ use super::{
     deps::{Deps, SharedDeps},
 };
 use crate::{
-    domain::{policy::Registration, tenancy::TenantState},
+    domain::tenant::{TenantState, policy::Registration},
     graph::{
         fields::{EVENT, FORBIDDEN, SUBJECT},
         permissions::{

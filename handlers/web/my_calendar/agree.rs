@@ -10,8 +10,8 @@ use super::{
 };
 use crate::{
     domain::{
-        decision::{ConsentCapacity, Decision, DecisionKind},
         ids::{MailboxId, TenantId},
+        tenant::decision::{ConsentCapacity, Decision, DecisionKind},
     },
     messages::MailboxTaskKind,
     store::{

@@ -27,8 +27,10 @@ use crate::{
     base::invocation::RequestInvocation,
     domain::{
         personal::Personal,
-        policy::{PeoplePolicy, PrivatePolicy, SubjectPolicy},
-        tenancy::{ConsentMode, TenantState},
+        tenant::{
+            ConsentMode, TenantState,
+            policy::{PeoplePolicy, PrivatePolicy, SubjectPolicy},
+        },
     },
     identity::{
         keys::{SigningKeysUnavailable, TokenRejection, VerifyError},

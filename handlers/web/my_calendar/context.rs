@@ -8,7 +8,7 @@ use jiff::SignedDuration;
 use super::error::{DenialReason, Error};
 use crate::{
     base::{clock::Clock, invocation::Invocation},
-    domain::{ids::MailboxId, personal::Personal, tenancy::TenantState},
+    domain::{ids::MailboxId, personal::Personal, tenant::TenantState},
     graph::{CallContext, Graph, Mail, TenantGraph},
     identity::sign_in::TokenVerifier,
     messages::{JobMeta, MailboxTask, MailboxTaskKind, TenantTask, TenantTaskKind},

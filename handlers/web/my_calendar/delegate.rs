@@ -9,9 +9,9 @@ use super::{
 };
 use crate::{
     domain::{
-        decision::{ConsentCapacity, DecisionKind},
         ids::MailboxId,
         personal::Personal,
+        tenant::decision::{ConsentCapacity, DecisionKind},
     },
     graph::{CalendarRole, GraphError, Mail, TenantGraph, User},
     store::mailboxes::MailboxState,

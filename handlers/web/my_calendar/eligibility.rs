@@ -7,9 +7,8 @@ use super::{
 };
 use crate::{
     domain::{
-        decision::ConsentCapacity,
         ids::{MailboxId, RoomId},
-        tenancy::TenantState,
+        tenant::{TenantState, decision::ConsentCapacity},
     },
     graph::GraphError,
     store::{

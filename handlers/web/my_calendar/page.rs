@@ -16,10 +16,12 @@ use super::{
 use crate::{
     base::invocation::RequestInvocation,
     domain::{
-        decision::ConsentCapacity,
         personal::Personal,
-        policy::{PeoplePolicy, PrivatePolicy, SubjectPolicy},
-        tenancy::{ConsentMode, TenantPolicy, TenantState},
+        tenant::{
+            ConsentMode, TenantPolicy, TenantState,
+            decision::ConsentCapacity,
+            policy::{PeoplePolicy, PrivatePolicy, SubjectPolicy},
+        },
     },
     store::mailboxes::MailboxState,
     web::layout::{

@@ -12,12 +12,14 @@ use crate::{
     domain::{
         appointment::{Facts, OrganizerCopy},
         booking::{Booking, BookingOutcome, ObservedState, RefusalReason},
-        decision::{ConsentCapacity, Decision, DecisionKind},
-        drift::Drift,
         ids::MailboxId,
         keys::BookingKey,
+        mailbox::Drift,
         personal::Personal,
-        policy::{Registration, Room},
+        tenant::{
+            decision::{ConsentCapacity, Decision, DecisionKind},
+            policy::{Registration, Room},
+        },
     },
     store::{
         failures::Failure,

@@ -10,10 +10,12 @@ use super::{
 };
 use crate::{
     domain::{
-        decision::{Decision, DecisionKind},
         ids::{MailboxId, TenantId},
         retention::TOMBSTONE_RETENTION,
-        tenancy::{ConsentMode, TenantState},
+        tenant::{
+            ConsentMode, TenantState,
+            decision::{Decision, DecisionKind},
+        },
     },
     messages::MailboxTaskKind,
     store::{

@@ -1,9 +1,9 @@
 //! Signing in, consenting, and what ends on a page of its own.
 
 use http::StatusCode;
-use roombridge::domain::decision::DecisionKind;
-use roombridge::domain::policy::Registration;
-use roombridge::domain::tenancy::{Suspension, SuspensionReason, TenantPolicy, TenantState};
+use roombridge::domain::tenant::decision::DecisionKind;
+use roombridge::domain::tenant::policy::Registration;
+use roombridge::domain::tenant::{Suspension, SuspensionReason, TenantPolicy, TenantState};
 use roombridge::graph::permissions::{EXCHANGE_ROLES, PERMISSIONS};
 use roombridge::store::tenants::Tenants;
 use std::sync::Arc;

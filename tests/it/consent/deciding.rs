@@ -2,8 +2,8 @@
 
 use http::StatusCode;
 use roombridge::domain::ids::TenantId;
-use roombridge::domain::policy::ResponseMode;
-use roombridge::domain::tenancy::ConsentMode;
+use roombridge::domain::tenant::ConsentMode;
+use roombridge::domain::tenant::policy::ResponseMode;
 use roombridge::queue::Queue;
 use roombridge::store::mailboxes::{MailboxKind, MailboxState, Mailboxes};
 use roombridge::store::rooms::RoomMap;

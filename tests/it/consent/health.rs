@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use roombridge::domain::drift::Drift;
 use roombridge::domain::ids::{ContentKeyId, MailboxId, TenantId};
-use roombridge::domain::policy::Registration;
+use roombridge::domain::mailbox::Drift;
+use roombridge::domain::tenant::policy::Registration;
 use roombridge::store::mailboxes::{
     Health, Mailbox, MailboxKind, MailboxState, MailboxSubscription, Mailboxes, PollingState,
 };

@@ -1,9 +1,9 @@
 //! Disconnecting: confirmed, told once or again, and watched.
 
 use http::StatusCode;
-use roombridge::domain::decision::DecisionKind;
-use roombridge::domain::policy::ContentPolicy;
-use roombridge::domain::tenancy::TenantState;
+use roombridge::domain::tenant::TenantState;
+use roombridge::domain::tenant::decision::DecisionKind;
+use roombridge::domain::tenant::policy::ContentPolicy;
 use roombridge::store::tables::Table;
 use roombridge::store::tenants::Tenants;
 use std::sync::Arc;

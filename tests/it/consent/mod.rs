@@ -13,8 +13,8 @@ mod rehearsal;
 use std::sync::Arc;
 
 use jiff::SignedDuration;
-use roombridge::domain::decision::{Decision, DecisionKind};
 use roombridge::domain::ids::TenantId;
+use roombridge::domain::tenant::decision::{Decision, DecisionKind};
 use roombridge::queue::Queue;
 use roombridge::store::register::Register;
 use roombridge::store::tables::Table;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use roombridge::domain::policy::{ContentPolicy, ResponseMode};
+use roombridge::domain::tenant::policy::{ContentPolicy, ResponseMode};
 use roombridge::identity::keys::KeySource;
 use world::azurite::Azurite;
 use world::entra::CloudHosts;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use jiff::civil::Date;
 use jiff::{SignedDuration, Timestamp};
-use roombridge::domain::policy::ResponseMode;
+use roombridge::domain::tenant::policy::ResponseMode;
 use roombridge::messages::MailboxTaskKind;
 use roombridge::store::mailboxes::{BookingDisposition, MailboxState, Mailboxes};
 use world::exchange::{Invitation, Mailbox, Meeting, Processing};

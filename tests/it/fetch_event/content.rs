@@ -1,7 +1,7 @@
 //! What of a meeting's content is asked for, and what stays in the booking.
 
 use roombridge::domain::personal::Personal;
-use roombridge::domain::policy::{ContentPolicy, PeoplePolicy, SubjectPolicy};
+use roombridge::domain::tenant::policy::{ContentPolicy, PeoplePolicy, SubjectPolicy};
 use roombridge::store::tables::Table;
 use world::exchange::{Invitation, Meeting, Sensitivity};
 

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use roombridge::domain::policy::{ContentPolicy, SubjectPolicy};
+use roombridge::domain::tenant::policy::{ContentPolicy, SubjectPolicy};
 use roombridge::identity::keys::content_keys::ContentKeySource as _;
 use roombridge::messages::{EventChanges, Message as _, Origin};
 use roombridge::queue::{ENCRYPTED_CONTENT_TTL, Queue};

@@ -9,15 +9,15 @@ use roombridge::base::test_support::SeededRng;
 use roombridge::base::{clock::Clock, test_support::ManualClock};
 use roombridge::domain::api_call::ApiCall;
 use roombridge::domain::appointment::CopyRole;
-use roombridge::domain::decision::{ConsentCapacity, Decision, DecisionKind};
-use roombridge::domain::drift::Drift;
 use roombridge::domain::ids::{CorrelationId, GroupId};
 use roombridge::domain::keys::Digest;
 use roombridge::domain::ledger::{LedgerSlot, RoomDay};
-use roombridge::domain::policy::{
+use roombridge::domain::mailbox::Drift;
+use roombridge::domain::tenant::decision::{ConsentCapacity, Decision, DecisionKind};
+use roombridge::domain::tenant::policy::{
     ContentPolicy, PeoplePolicy, PrivatePolicy, Registration, ResponseMode, Room, SubjectPolicy,
 };
-use roombridge::domain::tenancy::{
+use roombridge::domain::tenant::{
     ConsentMode, Suspension, SuspensionReason, TenantPolicy, TenantState,
 };
 use roombridge::store::StoreError;
@@ -30,11 +30,11 @@ use roombridge::store::mailboxes::{
     BookingDisposition, Consent, Health, Mailbox, MailboxKind, MailboxState, MailboxSubscription,
     Mailboxes, PollingState, PreviousNonce,
 };
-use roombridge::store::memory::MemoryTables;
 use roombridge::store::register::Register;
 use roombridge::store::rooms::RoomMap;
 use roombridge::store::tables::Table;
 use roombridge::store::tenants::{Tenant, TenantConnection, Tenants};
+use roombridge::store::test_support::MemoryTables;
 use serde::Serialize;
 use serde_json::Value;
 use uuid::Uuid;

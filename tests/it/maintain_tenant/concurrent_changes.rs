@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use futures::poll;
-use roombridge::domain::decision::{Decision, DecisionKind};
-use roombridge::domain::policy::Registration;
-use roombridge::domain::tenancy::ConsentMode;
+use roombridge::domain::tenant::ConsentMode;
+use roombridge::domain::tenant::decision::{Decision, DecisionKind};
+use roombridge::domain::tenant::policy::Registration;
 use roombridge::messages::{MailboxTaskKind, TenantTaskKind};
 use roombridge::store::mailboxes::{BookingDisposition, MailboxState, Mailboxes};
 use roombridge::store::register::Register;

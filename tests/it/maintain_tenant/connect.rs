@@ -1,6 +1,6 @@
 //! What connecting does to mailboxes that were there before.
 
-use roombridge::domain::tenancy::TenantState;
+use roombridge::domain::tenant::TenantState;
 use roombridge::messages::{MailboxTaskKind, TenantTaskKind};
 use roombridge::store::mailboxes::MailboxState;
 use roombridge::store::tables::Table;

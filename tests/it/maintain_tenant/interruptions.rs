@@ -1,7 +1,7 @@
 //! Nothing that is repeated, failed or cut off changes how leaving, suspending and aligning end.
 
-use roombridge::domain::decision::DecisionKind;
-use roombridge::domain::tenancy::{ConsentMode, TenantState};
+use roombridge::domain::tenant::decision::DecisionKind;
+use roombridge::domain::tenant::{ConsentMode, TenantState};
 use roombridge::messages::TenantTaskKind;
 use roombridge::store::tables::Table;
 use world::fault_injection::Fault;

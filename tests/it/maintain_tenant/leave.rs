@@ -1,9 +1,9 @@
 //! How a tenant leaves, and how the last of it goes when its time is over.
 
-use roombridge::domain::decision::DecisionKind;
 use roombridge::domain::ids::MailboxId;
-use roombridge::domain::policy::{ContentPolicy, ResponseMode};
-use roombridge::domain::tenancy::{TenantPolicy, TenantState};
+use roombridge::domain::tenant::decision::DecisionKind;
+use roombridge::domain::tenant::policy::{ContentPolicy, ResponseMode};
+use roombridge::domain::tenant::{TenantPolicy, TenantState};
 use roombridge::messages::TenantTaskKind;
 use roombridge::queue::Queue;
 use roombridge::store::mailboxes::Mailboxes;

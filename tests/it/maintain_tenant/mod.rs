@@ -10,10 +10,10 @@ mod suspend;
 
 use std::sync::Arc;
 
-use roombridge::domain::decision::{Decision, DecisionKind};
 use roombridge::domain::ids::{CorrelationId, MailboxId};
 use roombridge::domain::keys::Digest;
-use roombridge::domain::tenancy::{TenantPolicy, TenantState};
+use roombridge::domain::tenant::decision::{Decision, DecisionKind};
+use roombridge::domain::tenant::{TenantPolicy, TenantState};
 use roombridge::messages::{JobMeta, TenantTask, TenantTaskKind};
 use roombridge::store::mailboxes::MailboxState;
 use roombridge::store::register::Register;

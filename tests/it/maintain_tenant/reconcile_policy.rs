@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 
 use roombridge::base::{clock::Clock, test_support::ManualClock};
-use roombridge::domain::decision::{ConsentCapacity, DecisionKind};
 use roombridge::domain::ids::MailboxId;
-use roombridge::domain::tenancy::{ConsentMode, Suspension, SuspensionReason, TenantState};
+use roombridge::domain::tenant::decision::{ConsentCapacity, DecisionKind};
+use roombridge::domain::tenant::{ConsentMode, Suspension, SuspensionReason, TenantState};
 use roombridge::jobs::dispatch_due::{self, Deps, DispatchSummary};
 use roombridge::messages::{MailboxTaskKind, TenantTaskKind};
 use roombridge::queue::Queue;
@@ -346,7 +346,8 @@ async fn the_organisation_agrees_for_nobody_who_has_said_no() -> TestResult {
     // Anna says no, and long afterwards nothing but the register remembers it.
     let (tenant, at, about) = (contoso.tenant_id()?, contoso.now(), Some(mailbox_id(anna)?));
     let what = DecisionKind::Erased { released: false };
-    let no = roombridge::domain::decision::Decision { tenant, at, by: about, about, kind: what };
+    let no =
+        roombridge::domain::tenant::decision::Decision { tenant, at, by: about, about, kind: what };
     let store = || std::sync::Arc::clone(&world.raw_tables);
     roombridge::store::register::Register::new(store()).add(&no).await?;
     world.fixtures().withdraw(anna).await?;

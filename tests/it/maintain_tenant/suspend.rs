@@ -1,8 +1,8 @@
 //! How it is noticed that access is lost, what is not taken for that, and what goes on meanwhile.
 
-use roombridge::domain::decision::DecisionKind;
-use roombridge::domain::policy::Registration;
-use roombridge::domain::tenancy::{SuspensionReason, TenantState};
+use roombridge::domain::tenant::decision::DecisionKind;
+use roombridge::domain::tenant::policy::Registration;
+use roombridge::domain::tenant::{SuspensionReason, TenantState};
 use roombridge::messages::{MailboxTaskKind, TenantTaskKind};
 use roombridge::store::tables::Table;
 use world::microsoft::{DAEMON_APP, SCOPED_APP};

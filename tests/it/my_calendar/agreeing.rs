@@ -1,7 +1,7 @@
 //! Who may agree, and what follows.
 
-use roombridge::domain::decision::{ConsentCapacity, DecisionKind};
-use roombridge::domain::tenancy::{ConsentMode, Suspension, SuspensionReason, TenantState};
+use roombridge::domain::tenant::decision::{ConsentCapacity, DecisionKind};
+use roombridge::domain::tenant::{ConsentMode, Suspension, SuspensionReason, TenantState};
 use roombridge::messages::MailboxTaskKind;
 use roombridge::messages::Message as _;
 use roombridge::queue::Queue;

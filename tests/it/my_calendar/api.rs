@@ -1,7 +1,7 @@
 //! The API for an add-in: what it does, and what no token gets it to do.
 
 use http::Method;
-use roombridge::domain::tenancy::{Suspension, SuspensionReason, TenantState};
+use roombridge::domain::tenant::{Suspension, SuspensionReason, TenantState};
 use roombridge::store::mailboxes::{BookingDisposition, MailboxState};
 use roombridge::store::tables::Table;
 use serde_json::json;

@@ -1,6 +1,6 @@
 //! A delegate agrees for an owner: with proof, and never untold.
 
-use roombridge::domain::decision::{ConsentCapacity, DecisionKind};
+use roombridge::domain::tenant::decision::{ConsentCapacity, DecisionKind};
 use roombridge::store::mailboxes::{BookingDisposition, MailboxState};
 use world::exchange::CalendarRole;
 use world::microsoft::DAEMON_APP;

@@ -1,8 +1,8 @@
 //! How people leave: at once, in either way, for good if they want.
 
 use roombridge::domain::booking::ObservedState;
-use roombridge::domain::decision::DecisionKind;
-use roombridge::domain::tenancy::{Suspension, SuspensionReason, TenantState};
+use roombridge::domain::tenant::decision::DecisionKind;
+use roombridge::domain::tenant::{Suspension, SuspensionReason, TenantState};
 use roombridge::queue::Queue;
 use roombridge::store::mailboxes::{BookingDisposition, MailboxState};
 

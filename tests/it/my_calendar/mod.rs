@@ -12,9 +12,9 @@ mod seeing;
 use std::sync::Arc;
 
 use http::Method;
-use roombridge::domain::decision::DecisionKind;
-use roombridge::domain::policy::ContentPolicy;
-use roombridge::domain::tenancy::TenantPolicy;
+use roombridge::domain::tenant::TenantPolicy;
+use roombridge::domain::tenant::decision::DecisionKind;
+use roombridge::domain::tenant::policy::ContentPolicy;
 use roombridge::queue::Queue;
 use roombridge::store::mailboxes::MailboxState;
 use roombridge::store::register::Register;
@@ -126,7 +126,7 @@ impl Contoso {
 
 /// Contoso, which keeps subjects and addresses.
 async fn contoso_keeping_content() -> Result<Contoso, TestError> {
-    use roombridge::domain::policy::{PeoplePolicy, SubjectPolicy};
+    use roombridge::domain::tenant::policy::{PeoplePolicy, SubjectPolicy};
     let (subject, people) = (SubjectPolicy::Keep, PeoplePolicy::Addresses);
     Contoso::builder()
         .content(ContentPolicy { subject, people, ..ContentPolicy::default() })

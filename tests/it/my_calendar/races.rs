@@ -4,7 +4,7 @@ use std::future::poll_fn;
 use std::pin::pin;
 use std::task::Poll;
 
-use roombridge::domain::tenancy::ConsentMode;
+use roombridge::domain::tenant::ConsentMode;
 use roombridge::store::mailboxes::{BookingDisposition, MailboxState};
 use world::exchange::CalendarRole;
 

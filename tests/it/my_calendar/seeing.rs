@@ -1,7 +1,7 @@
 //! What people see of themselves, and never of others.
 
 use http::Method;
-use roombridge::domain::policy::ContentPolicy;
+use roombridge::domain::tenant::policy::ContentPolicy;
 use serde_json::Value;
 use world::entra::ApiTokenSpec;
 use world::exchange::Invitation;

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp, ToSpan as _};
 use roombridge::base::clock::Clock as _;
-use roombridge::domain::policy::{ContentPolicy, PeoplePolicy, ResponseMode, SubjectPolicy};
+use roombridge::domain::tenant::policy::{
+    ContentPolicy, PeoplePolicy, ResponseMode, SubjectPolicy,
+};
 use roombridge::messages::MailboxTaskKind;
 use roombridge::queue::{Outbox as _, Queue};
 use roombridge::store::mailboxes::{BookingDisposition, MailboxState};

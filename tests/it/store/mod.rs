@@ -19,7 +19,7 @@ use crate::TestError;
 macro_rules! both {
     ($($behaviour:ident),+ $(,)?) => {
         mod memory {
-            use roombridge::store::memory::MemoryTables;
+            use roombridge::store::test_support::MemoryTables;
 
             $(#[tokio::test]
             async fn $behaviour() -> crate::TestResult {

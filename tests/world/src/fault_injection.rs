@@ -237,7 +237,7 @@ impl Outbox for FaultyOutbox {
 
 #[cfg(test)]
 mod tests {
-    use roombridge::store::memory::MemoryTables;
+    use roombridge::store::test_support::MemoryTables;
     use serde_json::Map;
 
     use super::*;

@@ -24,14 +24,14 @@ use crate::{
     base::{clock::Clock, rng::Rng},
     domain::{
         retention::{CONTENT_KEY_OVERLAP, SECRET_KEY_LIFETIME, SECRET_KEY_OVERLAP},
-        tenancy::TenantState,
+        tenant::TenantState,
     },
     identity::keys::{
         CLIENT_STATE_KEYS, COOKIE_KEYS, KeyRing, KeysUnavailable, VaultWriteError,
         client_state::{KeySet, SecretKey},
         content_keys::{ContentKey, ContentKeyInfo, ContentKeys, NewContentKey},
     },
-    store::error::StoreError,
+    store::StoreError,
 };
 
 /// How long every process may take to read a new key before it is used.

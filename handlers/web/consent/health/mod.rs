@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     base::invocation::RequestInvocation,
-    domain::{ids::TenantId, policy::Room},
+    domain::{ids::TenantId, tenant::policy::Room},
     messages::{ReconcileCursor, TenantTaskKind},
     store::{
         mailboxes::{Mailbox, MailboxState},

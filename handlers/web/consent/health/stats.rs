@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::super::export::ExportRow;
 use crate::{
-    domain::drift::Drift,
+    domain::mailbox::Drift,
     store::mailboxes::{Mailbox, MailboxKind, MailboxState},
 };
 

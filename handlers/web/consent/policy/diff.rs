@@ -3,8 +3,10 @@
 
 use crate::domain::{
     keys::Digest,
-    policy::{PeoplePolicy, PrivatePolicy, SubjectPolicy},
-    tenancy::{ConsentMode, TenantPolicy},
+    tenant::{
+        ConsentMode, TenantPolicy,
+        policy::{PeoplePolicy, PrivatePolicy, SubjectPolicy},
+    },
 };
 
 /// One setting that differs.

@@ -5,8 +5,10 @@ use std::collections::BTreeSet;
 use crate::{
     domain::{
         ids::MailboxId,
-        policy::{ContentPolicy, PeoplePolicy, PrivatePolicy, SubjectPolicy},
-        tenancy::{ConsentMode, MAX_AUDIT_DAYS, MIN_AUDIT_DAYS, TenantPolicy},
+        tenant::{
+            ConsentMode, MAX_AUDIT_DAYS, MIN_AUDIT_DAYS, TenantPolicy,
+            policy::{ContentPolicy, PeoplePolicy, PrivatePolicy, SubjectPolicy},
+        },
     },
     graph::PropertyId,
     web::layout::{

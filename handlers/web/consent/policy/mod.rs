@@ -20,7 +20,11 @@ use super::{
 };
 use crate::{
     base::invocation::{Invocation, RequestInvocation},
-    domain::{decision::DecisionKind, ids::MailboxId, personal::Personal, tenancy::TenantPolicy},
+    domain::{
+        ids::MailboxId,
+        personal::Personal,
+        tenant::{TenantPolicy, decision::DecisionKind},
+    },
     graph::{GraphError, TenantGraph},
     messages::{ReconcileCursor, TenantTaskKind},
     store::tenants::Tenant,

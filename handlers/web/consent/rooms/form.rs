@@ -1,7 +1,7 @@
 //! The rows of the form for rooms, as they are typed.
 
 use crate::{
-    domain::policy::{ResponseMode, Room},
+    domain::tenant::policy::{ResponseMode, Room},
     web::layout::{
         Field, FieldError, Form, MAX_ADDRESS_CHARS, PageError,
         texts::{Texts, fill},

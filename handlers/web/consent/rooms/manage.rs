@@ -9,10 +9,12 @@ use super::{
 use crate::{
     base::invocation::Invocation,
     domain::{
-        decision::{ConsentCapacity, DecisionKind},
         ids::RoomId,
         personal::Personal,
-        policy::{ResponseMode, Room},
+        tenant::{
+            decision::{ConsentCapacity, DecisionKind},
+            policy::{ResponseMode, Room},
+        },
     },
     messages::MailboxTaskKind,
     store::{

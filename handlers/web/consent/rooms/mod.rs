@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     base::invocation::{Invocation, RequestInvocation},
-    domain::policy::Room,
+    domain::tenant::policy::Room,
     graph::Place,
     store::tenants::Tenant,
     web::layout::{

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use roombridge::domain::decision::ConsentCapacity;
 use roombridge::domain::ids::{CorrelationId, MailboxId, RoomId, TenantId};
-use roombridge::domain::policy::{ContentPolicy, Registration, ResponseMode, Room};
-use roombridge::domain::tenancy::{TenantPolicy, TenantState};
+use roombridge::domain::tenant::decision::ConsentCapacity;
+use roombridge::domain::tenant::policy::{ContentPolicy, Registration, ResponseMode, Room};
+use roombridge::domain::tenant::{TenantPolicy, TenantState};
 use roombridge::messages::{JobMeta, MailboxTask, MailboxTaskKind, TenantTask, TenantTaskKind};
 use roombridge::queue::Outbox;
 use roombridge::store::mailboxes::{

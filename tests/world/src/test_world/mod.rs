@@ -25,8 +25,8 @@ use roombridge::identity::keys::content_keys::MemoryContentKeys;
 use roombridge::identity::keys::{KeyRing, KeySource};
 use roombridge::jobs::maintain_mailbox;
 use roombridge::queue::Outbox;
-use roombridge::store::memory::MemoryTables;
 use roombridge::store::tables::{KeyRange, Table, TableRow, Tables};
+use roombridge::store::test_support::MemoryTables;
 use roombridge::web::notifications::IpAllowList;
 
 use crate::entra::CloudHosts;

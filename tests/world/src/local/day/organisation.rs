@@ -1,6 +1,6 @@
 //! Who works there, and the rooms: a small organisation with Roombridge plugged in.
 
-use roombridge::domain::policy::{ContentPolicy, ResponseMode, SubjectPolicy};
+use roombridge::domain::tenant::policy::{ContentPolicy, ResponseMode, SubjectPolicy};
 
 use crate::exchange::{Mailbox, Processing, Tenant};
 use crate::local::{LocalError, LocalWorld};

@@ -1,5 +1,4 @@
-//! Tables in memory, with the service's rules: for tests. In no build without
-//! `test-support`.
+//! Tables in memory, with the service's rules.
 
 use std::collections::BTreeMap;
 use std::ops::Bound;
@@ -8,8 +7,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 use serde_json::{Map, Value};
 
-use super::tables::limits;
-use super::tables::{
+use crate::store::tables::limits;
+use crate::store::tables::{
     Continuation, ETag, KeyRange, Page, RowChange, RowKey, Table, TableError, TableRow, Tables,
 };
 

@@ -7,61 +7,61 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use uuid::Uuid;
 
-use super::{
-    memory::MemoryTables,
-    tables::{
+use super::memory::MemoryTables;
+use crate::{
+    domain::{
+        ids::{MailboxId, RoomId, TenantId},
+        keys::{BookingKey, Digest},
+    },
+    store::tables::{
         Continuation, ETag, KeyRange, Page, RowChange, RowKey, Table, TableError, TableRow, Tables,
     },
 };
-use crate::domain::{
-    ids::{MailboxId, RoomId, TenantId},
-    keys::{BookingKey, Digest},
-};
 
 /// The tenant number `n`.
-pub(super) fn tenant(n: u128) -> TenantId {
+pub(in crate::store) fn tenant(n: u128) -> TenantId {
     TenantId(Uuid::from_u128(n))
 }
 
 /// The mailbox number `n`.
-pub(super) fn mailbox(n: u128) -> MailboxId {
+pub(in crate::store) fn mailbox(n: u128) -> MailboxId {
     MailboxId(Uuid::from_u128(n))
 }
 
 /// The room number `n`.
-pub(super) fn room(n: u128) -> RoomId {
+pub(in crate::store) fn room(n: u128) -> RoomId {
     RoomId(Uuid::from_u128(n))
 }
 
 /// An instant of the week of 24 November 2026.
-pub(super) fn at(text: &str) -> Timestamp {
+pub(in crate::store) fn at(text: &str) -> Timestamp {
     text.parse().unwrap()
 }
 
 /// The key of the appointment number `n` in the room number 1.
-pub(super) fn key(n: u128) -> BookingKey {
+pub(in crate::store) fn key(n: u128) -> BookingKey {
     BookingKey { tenant: tenant(9), appointment: Digest(n), original_start: None, room: room(1) }
 }
 
 /// Tables in memory that count.
 #[derive(Default)]
-pub(super) struct CountingTables {
+pub(in crate::store) struct CountingTables {
     tables: MemoryTables,
-    pub(super) gets: AtomicUsize,
-    pub(super) scans: AtomicUsize,
-    pub(super) transactions: AtomicUsize,
+    pub(in crate::store) gets: AtomicUsize,
+    pub(in crate::store) scans: AtomicUsize,
+    pub(in crate::store) transactions: AtomicUsize,
     /// How many rows a page holds at most, whatever was asked for; 0 for no such limit.
-    pub(super) page_limit: AtomicUsize,
+    pub(in crate::store) page_limit: AtomicUsize,
 }
 
 impl CountingTables {
     /// The rows of a table, in key order.
-    pub(super) fn rows(&self, table: Table) -> Vec<TableRow> {
+    pub(in crate::store) fn rows(&self, table: Table) -> Vec<TableRow> {
         self.tables.rows(table)
     }
 
     /// Puts a row as it is, past every file of the store.
-    pub(super) async fn insert_raw(&self, table: Table, row: TableRow) {
+    pub(in crate::store) async fn insert_raw(&self, table: Table, row: TableRow) {
         self.tables.apply(table, vec![RowChange::Upsert(row)]).await.unwrap();
     }
 }

@@ -3,12 +3,8 @@
 
 use jiff::Timestamp;
 
-use super::{
-    appointment::{BookingSpec, Facts},
-    ids::RoomId,
-    interval::Interval,
-    keys::Digest,
-};
+use super::{BookingSpec, Facts};
+use crate::domain::{ids::RoomId, interval::Interval, keys::Digest};
 
 impl BookingSpec {
     /// The digest of what the room was asked: when, and by which invitation. A refusal answers this

@@ -1,6 +1,6 @@
 //! Why the store did not do what was asked; `step` says what that means for an item.
 
-use super::tables::{RowKey, Table, TableError};
+use super::port::{RowKey, Table, TableError};
 
 /// Why the store did not do what was asked. It never holds content.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

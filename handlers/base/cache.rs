@@ -9,14 +9,14 @@ use std::{
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::base::clock::Clock;
+use super::clock::Clock;
 
 /// How long something that was read is believed.
 const TTL: SignedDuration = SignedDuration::from_secs(60);
 
 /// Values as they were read, each for up to 60 s. Clones share them.
 #[derive(Clone)]
-pub(super) struct Cache<K, V> {
+pub(crate) struct Cache<K, V> {
     clock: Arc<dyn Clock>,
     values: Arc<Mutex<HashMap<K, (Timestamp, V)>>>,
 }
@@ -29,12 +29,12 @@ impl<K, V> fmt::Debug for Cache<K, V> {
 
 impl<K: Eq + Hash, V: Clone> Cache<K, V> {
     /// An empty cache.
-    pub(super) fn new(clock: Arc<dyn Clock>) -> Self {
+    pub(crate) fn new(clock: Arc<dyn Clock>) -> Self {
         Self { clock, values: Arc::default() }
     }
 
     /// The value, when it was read within the last 60 s.
-    pub(super) fn get(&self, key: &K) -> Option<V> {
+    pub(crate) fn get(&self, key: &K) -> Option<V> {
         let now = self.clock.now();
         let values = self.values.lock().unwrap_or_else(PoisonError::into_inner);
         let (read_at, value) = values.get(key)?;
@@ -44,13 +44,13 @@ impl<K: Eq + Hash, V: Clone> Cache<K, V> {
     }
 
     /// Remembers what was just read.
-    pub(super) fn insert(&self, key: K, value: V) {
+    pub(crate) fn insert(&self, key: K, value: V) {
         let now = self.clock.now();
         self.values.lock().unwrap_or_else(PoisonError::into_inner).insert(key, (now, value));
     }
 
     /// Forgets a value that has changed.
-    pub(super) fn invalidate(&self, key: &K) {
+    pub(crate) fn invalidate(&self, key: &K) {
         self.values.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
     }
 }

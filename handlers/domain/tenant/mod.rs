@@ -1,14 +1,15 @@
 //! What a tenant as a whole has decided: how its people agree, who is out of bounds, and its state.
 
+pub mod decision;
+pub mod policy;
+
 use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{
-    ids::{GroupId, MailboxId},
-    policy::ContentPolicy,
-};
+use self::policy::ContentPolicy;
+use super::ids::{GroupId, MailboxId};
 
 /// A tenant's state. Only an active one is worked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{ids::RoomId, personal::Personal};
+use crate::domain::{ids::RoomId, personal::Personal};
 
 /// Which of our two daemon registrations a tenant's administrator consented to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]

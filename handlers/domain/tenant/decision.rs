@@ -3,11 +3,8 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{
-    ids::{MailboxId, TenantId},
-    policy::Registration,
-    tenancy::SuspensionReason,
-};
+use super::{SuspensionReason, policy::Registration};
+use crate::domain::ids::{MailboxId, TenantId};
 
 /// One entry of the register. It holds object ids, never names or addresses.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
