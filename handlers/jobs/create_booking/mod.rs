@@ -64,7 +64,8 @@ impl QueueJob for Deps {
     }
 }
 
-/// Takes the next step of one booking.
+/// Takes the next step of one booking. The loop does more than update the row: a lost race for the
+/// ledger, too, makes it decide again, and each step makes calls between its writes.
 async fn book(
     deps: &Deps,
     invocation: &Invocation,
@@ -272,7 +273,9 @@ impl BookingWorker<'_> {
         Ok(Progress::Done(vec![enqueue_write_back(self.job, &booking)]))
     }
 
-    /// Writes our part of the row, and keeps what others have changed in theirs meanwhile.
+    /// Writes our part of the row, and keeps what others have changed in theirs meanwhile. The loop is
+    /// not [`crate::store::tables::TypedTable::update`], because the next write of the same step needs
+    /// the new ETag.
     async fn save(
         &self,
         ours: Booking,

@@ -258,6 +258,8 @@ fn row_changed() -> JobError {
 
 impl Reconciler<'_> {
     /// Writes what was read into one booking's row; `None` when there is no row and none is needed.
+    /// The loop is not [`crate::store::tables::TypedTable::update`]: the caller already knows that a
+    /// row is missing, and after a conflict the two readings are compared.
     async fn write_booking(
         &self,
         key: BookingKey,

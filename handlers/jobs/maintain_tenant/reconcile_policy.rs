@@ -44,7 +44,7 @@ use crate::{
     messages::{MailboxTaskKind, ReconcileCursor, TenantTaskKind},
     store::{
         mailboxes::{BookingDisposition, Mailbox, MailboxKind, MailboxState},
-        tables::ETag,
+        tables::{ETag, Update},
         tenants::Tenant,
     },
 };
@@ -54,9 +54,7 @@ use crate::{
 const TIME_BUDGET: SignedDuration = SignedDuration::from_mins(2);
 /// How many mailboxes are reconciled side by side.
 const CONCURRENCY: usize = 8;
-/// How often a write that lost a race for a mailbox's row is repeated in place.
-const MAX_CONFLICT_RETRIES: u32 = 8;
-/// When to try again after that.
+/// When to try again after too many write conflicts.
 const CONFLICT_BACKOFF: SignedDuration = SignedDuration::from_secs(10);
 
 /// What one part of a pass decides by, beside the tenant's policy.
@@ -150,32 +148,29 @@ impl TenantWorker<'_> {
         mailbox: Mailbox,
         etag: ETag,
     ) -> Result<Option<Mailbox>, JobError> {
-        let (id, mut read) = (mailbox.id, (mailbox, etag));
-        for _ in 0..MAX_CONFLICT_RETRIES {
-            let (mailbox, etag) = read;
-            if let Some(after) = self.reconcile_once(context, mailbox, &etag).await? {
-                return Ok(Some(after));
-            }
-            let Some(fresh) = self.deps.mailboxes.get(self.tenant.id, id).await? else {
-                return Ok(None);
-            };
-            read = fresh;
-        }
-        Err(JobError::retry_after(CONFLICT_BACKOFF, "too many write conflicts"))
+        let key = (self.tenant.id, mailbox.id);
+        let update = self.deps.mailboxes.update(key, Some((mailbox, etag)), |row| async move {
+            let Some(before) = row else { return Ok(Update::Unchanged(None)) };
+            let after = self.reconciled(context, before.clone()).await?;
+            Ok::<_, JobError>(if after == before {
+                Update::Unchanged(Some(after))
+            } else {
+                Update::Write(after.clone(), Some(after))
+            })
+        });
+        let too_many = || JobError::retry_after(CONFLICT_BACKOFF, "too many write conflicts");
+        update.await?.ok_or_else(too_many)
     }
 
-    /// The same for the row as it was read; `None` after a conflict.
-    async fn reconcile_once(
+    /// The mailbox as the policy wants it. Evidence is written before the row that it explains.
+    async fn reconciled(
         &self,
         context: &PolicyContext,
         mailbox: Mailbox,
-        etag: &ETag,
-    ) -> Result<Option<Mailbox>, JobError> {
+    ) -> Result<Mailbox, JobError> {
         let state = match mailbox.state {
-            MailboxState::Withdrawn(_) => {
-                return self.reconcile_withdrawn(context, mailbox, etag).await;
-            }
-            MailboxState::Erased(..) => return Ok(Some(mailbox)),
+            MailboxState::Withdrawn(_) => return self.reconciled_withdrawn(context, mailbox).await,
+            MailboxState::Erased(..) => return Ok(mailbox),
             MailboxState::Active | MailboxState::Paused => {
                 self.target_state(context, &mailbox).await?
             }
@@ -184,17 +179,16 @@ impl TenantWorker<'_> {
             let kind = DecisionKind::ConsentWithdrawn { released: false };
             self.record_decision(Some(mailbox.id), None, kind).await?;
         }
-        self.set_state(mailbox, etag, state).await
+        Ok(Mailbox { state, ..mailbox })
     }
 
     /// Somebody who has opted out is never brought back; a consent that only the organisation had
     /// withdrawn, it may give again.
-    async fn reconcile_withdrawn(
+    async fn reconciled_withdrawn(
         &self,
         context: &PolicyContext,
         mailbox: Mailbox,
-        etag: &ETag,
-    ) -> Result<Option<Mailbox>, JobError> {
+    ) -> Result<Mailbox, JobError> {
         let id = mailbox.id;
         let may_enrol = match mailbox.kind {
             MailboxKind::Person => {
@@ -206,11 +200,9 @@ impl TenantWorker<'_> {
             || !self.tenant.policy.allows_mailbox(id, true)
             || self.has_opted_out(id).await?
         {
-            return Ok(Some(mailbox));
+            return Ok(mailbox);
         }
-        let epoch = mailbox.consent_epoch.saturating_add(1);
-        let consented = self.organisation_consent(id, epoch).await?;
-        self.replace_mailbox(consented, etag).await
+        self.organisation_consent(id, mailbox.consent_epoch.saturating_add(1)).await
     }
 
     /// Whether the person has opted out while this part was at work. The evidence is older than the

@@ -107,15 +107,7 @@ impl<'a> TenantWorker<'a> {
         if mailbox.state == state {
             return Ok(Some(mailbox));
         }
-        self.replace_mailbox(Mailbox { state, ..mailbox }, etag).await
-    }
-
-    /// Writes a mailbox; `None` where another worker has written the row since it was read.
-    pub(super) async fn replace_mailbox(
-        &self,
-        mailbox: Mailbox,
-        etag: &ETag,
-    ) -> Result<Option<Mailbox>, JobError> {
+        let mailbox = Mailbox { state, ..mailbox };
         match self.deps.mailboxes.replace(&mailbox, etag).await {
             Ok(_) => Ok(Some(mailbox)),
             Err(error) if error.is_conflict() => Ok(None),

@@ -9,7 +9,7 @@ mod publish;
 use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 
 use crate::{
     base::{clock::Clock, invocation::Invocation, rng::Rng},
@@ -25,15 +25,17 @@ use crate::{
     },
     messages::{BookingJob, BookingRequest, CalendarWrite, EventChanges, JobMeta},
     store::{
-        bookings::Bookings, due::DueEntries, mailboxes::Mailboxes, rooms::RoomMap, tables::ETag,
+        bookings::Bookings,
+        due::DueEntries,
+        mailboxes::Mailboxes,
+        rooms::RoomMap,
+        tables::{ETag, Update},
         tenants::Tenants,
     },
 };
 
 /// When to come back after a write conflict.
 const CONFLICT_BACKOFF: SignedDuration = SignedDuration::from_secs(2);
-/// How often a write conflict on the row is resolved in place.
-const MAX_CONFLICT_RETRIES: u32 = 8;
 /// How long a worker may publish. When one is killed, the due entry's job follows it.
 const LEASE: SignedDuration = SignedDuration::from_mins(2);
 /// When a worker is cut off, so that it has surely stopped when its lease ends.
@@ -209,39 +211,46 @@ impl Publisher<'_> {
         etag: ETag,
         done: &PublishResult,
     ) -> Result<bool, JobError> {
-        let (mut row, mut etag, mut changed_meanwhile) = (booking, etag, false);
-        for _ in 0..MAX_CONFLICT_RETRIES {
-            let mut after = row.clone();
-            after.publish_lease.take_if(|lease| lease.worker == self.id);
-            after.published.room = done.room.or(after.published.room);
-            after.published.organizer = done.organizer.or(after.published.organizer);
-            let settled = self.response_mode.is_none_or(|mode| after.is_settled(mode));
-            let watched_by = if settled { after.unsettled_due.take() } else { None };
-            let saved = if after == row {
-                Ok(())
-            } else {
-                self.deps.bookings.replace(&after, &etag).await.map(drop)
-            };
-            match saved {
-                Ok(()) if settled => {
-                    // Only after the row: an unsettled booking must never be without its entry.
-                    let entries = watched_by.into_iter().chain(self.job.due);
-                    self.deps.due.remove_unsettled(self.job.key, entries).await?;
-                    return Ok(false);
-                }
-                Ok(()) => {
-                    return Ok(changed_meanwhile && after.needs_publishing(self.response_mode));
-                }
-                Err(error) if error.is_conflict() => {}
-                Err(error) => return Err(error.into()),
-            }
-            match self.deps.bookings.get(&self.job.key).await? {
-                Some(current) => (row, etag) = current,
-                None => return Ok(false),
-            }
-            changed_meanwhile = true;
+        let (key, mut attempts) = (self.job.key, 0);
+        let update = self.deps.bookings.update(&key, Some((booking, etag)), |row| {
+            attempts += 1;
+            std::future::ready(Ok::<_, JobError>(self.with_published(row, done)))
+        });
+        let Some(recorded) = update.await? else {
+            return Err(JobError::retry_after(CONFLICT_BACKOFF, "too many write conflicts"));
+        };
+        let Some((row, watched_by)) = recorded else { return Ok(false) };
+        if self.is_settled(&row) {
+            // Only after the row: an unsettled booking must never be without its entry.
+            let entries = watched_by.into_iter().chain(self.job.due);
+            self.deps.due.remove_unsettled(key, entries).await?;
+            return Ok(false);
         }
-        Err(JobError::retry_after(CONFLICT_BACKOFF, "too many write conflicts"))
+        Ok(attempts > 1 && row.needs_publishing(self.response_mode))
+    }
+
+    /// The row with what was published, and the due entry that need not watch it any more; nothing
+    /// where the booking was purged meanwhile.
+    fn with_published(
+        &self,
+        row: Option<Booking>,
+        done: &PublishResult,
+    ) -> Update<Booking, Option<(Booking, Option<Timestamp>)>> {
+        let Some(before) = row else { return Update::Unchanged(None) };
+        let mut row = before.clone();
+        row.publish_lease.take_if(|lease| lease.worker == self.id);
+        row.published.room = done.room.or(row.published.room);
+        row.published.organizer = done.organizer.or(row.published.organizer);
+        let watched_by = if self.is_settled(&row) { row.unsettled_due.take() } else { None };
+        if row == before {
+            Update::Unchanged(Some((row, watched_by)))
+        } else {
+            Update::Write(row.clone(), Some((row, watched_by)))
+        }
+    }
+
+    fn is_settled(&self, booking: &Booking) -> bool {
+        self.response_mode.is_none_or(|mode| booking.is_settled(mode))
     }
 
     /// After an error: nobody should have to wait until our lease ends.
