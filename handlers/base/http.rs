@@ -51,7 +51,7 @@ pub fn build_client() -> Result<reqwest::Client, reqwest::Error> {
     client_builder().build()
 }
 
-/// What [`client`] is built from: rustls with the machine's own roots (`SSL_CERT_FILE` is
+/// What [`build_client`] is built from: rustls with the machine's own roots (`SSL_CERT_FILE` is
 /// honoured), no redirects, bounded times. Tests add the root of their own listeners.
 #[expect(clippy::disallowed_methods, reason = "the one place that builds the HTTP client")]
 pub fn client_builder() -> reqwest::ClientBuilder {
@@ -130,7 +130,7 @@ fn to_azure_duration(duration: Duration) -> azure_core::time::Duration {
 pub struct ReqwestHttp(reqwest::Client);
 
 impl ReqwestHttp {
-    /// Sends through `client`, which should come from [`client`].
+    /// Sends through `client`, which should come from [`build_client`].
     pub fn new(client: reqwest::Client) -> Self {
         Self(client)
     }

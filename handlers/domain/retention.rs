@@ -7,7 +7,7 @@ pub const FAILURE_RETENTION: SignedDuration = SignedDuration::from_hours(30 * 24
 
 /// How long the tombstone of somebody who is to be forgotten stays, and so when everything is
 /// removed a second time: the longest that something about them may still be on its way. An item
-/// lives for [`super::retry::PATIENCE`] (24 h), Graph repeats a notification for 4 h before that
+/// lives for [`super::retry::MAX_DEFERRAL_TIME`] (24 h), Graph repeats a notification for 4 h before that
 /// (learn.microsoft.com/graph/change-notifications-delivery-webhooks, 2025-08), and the last wait of
 /// an item may be an hour long.
 pub const TOMBSTONE_RETENTION: SignedDuration =

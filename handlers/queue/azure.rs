@@ -18,7 +18,7 @@ use super::{
 };
 use crate::base::http::RetryPolicy;
 
-/// [`NotificationQueue`] in a storage account, opened with a token. Messages are plain text: base64 is neither
+/// [`Outbox`] in a storage account, opened with a token. Messages are plain text: base64 is neither
 /// added nor expected (host.json: `messageEncoding` is `none`).
 pub struct AzureOutbox {
     queues: BTreeMap<Queue, QueueClients>,

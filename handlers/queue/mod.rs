@@ -75,7 +75,7 @@ impl Queue {
 pub struct PoisonMessage {
     /// The message text as it was sent.
     pub text: String,
-    /// What [`NotificationQueue::delete_poisoned`] needs.
+    /// What [`Outbox::delete_poisoned`] needs.
     pub receipt: MessageReceipt,
 }
 
@@ -129,7 +129,7 @@ pub trait Outbox: Send + Sync {
         limit: u8,
     ) -> Result<Vec<PoisonMessage>, QueueError>;
 
-    /// Removes a message taken by [`NotificationQueue::poisoned`]; one that is gone already is fine.
+    /// Removes a message taken by [`Outbox::receive_poisoned`]; one that is gone already is fine.
     ///
     /// # Errors
     /// [`QueueError`].

@@ -92,7 +92,7 @@ pub struct ConfirmedBooking {
 /// A no from the booking system.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BookingRefusal {
-    /// The request that it answers, see [`BookingSpec::request_digest`].
+    /// The request that it answers, see `BookingSpec::request_digest`.
     pub request_digest: Digest,
     /// Why.
     pub reason: RefusalReason,

@@ -48,7 +48,7 @@ pub struct RoomResponse {
     pub response: MeetingResponse,
     /// The time it was for: a moved meeting has to be answered again.
     pub interval: Interval,
-    /// Which invitation it was for, see [`BookingSpec::invitation`].
+    /// Which invitation it was for, see `BookingSpec::invitation`.
     pub invitation: u32,
 }
 

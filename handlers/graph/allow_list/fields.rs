@@ -2,7 +2,7 @@
 //! option is made here.
 //!
 //! Another field needs a line here with its reason, and the forbidden words never get one: a test
-//! below fails the build, and [`super::allow_list`] stops the request.
+//! below fails the build, and the allow list stops the request.
 
 use std::borrow::Cow;
 

@@ -195,7 +195,7 @@ impl Event {
     }
 
     /// The event as a notification brought it, read as an answer would be; `add_in_property` as in
-    /// [`super::TenantGraph::events`].
+    /// [`crate::graph::TenantGraph::events`].
     ///
     /// # Errors
     /// [`GraphError::Unreadable`], and [`GraphError::Blocked`] for a property that is none.

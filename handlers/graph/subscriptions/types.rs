@@ -88,7 +88,7 @@ pub enum CreateResult {
     },
     /// There is one already for this mailbox: adopt or remove it.
     AlreadyExists {
-        /// Its id, if Graph's message named it; otherwise see [`TenantGraph::list_subscriptions`].
+        /// Its id, if Graph's message named it; otherwise see `TenantGraph::list_subscriptions`.
         id: Option<SubscriptionId>,
     },
     /// The mailbox has as many subscriptions, of all applications, as it may (1,000:

@@ -88,8 +88,6 @@ pub(crate) fn with_audit(routes: Router, writer: AuditWriter) -> Router {
             let correlation = CorrelationId(writer.rng.uuid().as_u128());
             let invocation = RequestInvocation::start(correlation);
             let calls = invocation.calls.clone();
-            // Until every handler takes the invocation.
-            request.extensions_mut().insert(calls.clone());
             request.extensions_mut().insert(invocation);
             let _audit_guard = writer.guard(&calls);
             let response = next.run(request).await;

@@ -80,7 +80,7 @@ impl TableService {
     /// those of `options`; its default retries go on for a minute.
     ///
     /// # Errors
-    /// [`TableServiceError::Address`] when `url` is not an https address: a token must not travel
+    /// [`TableServiceError::InvalidUrl`] when `url` is not an https address: a token must not travel
     /// in clear.
     pub fn new(
         url: &str,
@@ -121,7 +121,7 @@ impl TableService {
     /// retries.
     ///
     /// # Errors
-    /// [`TableServiceError::Answer`] with `EntityAlreadyExists`, and others.
+    /// [`TableServiceError::ErrorResponse`] with `EntityAlreadyExists`, and others.
     pub async fn insert(&self, table: &str, entity: &Entity) -> Result<String, TableServiceError> {
         self.write(table, &Operation::Insert(entity.clone())).await
     }
@@ -129,7 +129,7 @@ impl TableService {
     /// Replaces the entity if it still has `pointer_etag` (`*` for any version); answers its new ETag.
     ///
     /// # Errors
-    /// [`TableServiceError::Answer`] with `UpdateConditionNotSatisfied` or `ResourceNotFound`, and
+    /// [`TableServiceError::ErrorResponse`] with `UpdateConditionNotSatisfied` or `ResourceNotFound`, and
     /// others.
     pub async fn replace(
         &self,
@@ -151,7 +151,7 @@ impl TableService {
     /// Removes the entity if it still has `pointer_etag` (`*` for any version).
     ///
     /// # Errors
-    /// [`TableServiceError::Answer`] with `UpdateConditionNotSatisfied` or `ResourceNotFound`, and
+    /// [`TableServiceError::ErrorResponse`] with `UpdateConditionNotSatisfied` or `ResourceNotFound`, and
     /// others.
     pub async fn delete(
         &self,
@@ -193,7 +193,7 @@ impl TableService {
     /// Reads one entity; `None` when it is not there.
     ///
     /// # Errors
-    /// [`TableServiceError`]; a missing table is an [`TableServiceError::Answer`] too.
+    /// [`TableServiceError`]; a missing table is an [`TableServiceError::ErrorResponse`] too.
     pub async fn get(
         &self,
         table: &str,
@@ -236,7 +236,7 @@ impl TableService {
     /// Answers the new ETag of each, empty for a delete.
     ///
     /// # Errors
-    /// [`TableServiceError::Answer`] whose `failed` is the index of the operation at fault, when
+    /// [`TableServiceError::ErrorResponse`] whose `failed` is the index of the operation at fault, when
     /// the service said.
     pub async fn transact(
         &self,

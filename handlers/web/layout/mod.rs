@@ -1,10 +1,10 @@
 //! What every page is made of, and what every form must prove.
 //!
 //! No framework and no script: a page is HTML, a form is a POST, and the answer to a form is a page or
-//! a 303. Reading order: [`PageContext`] surrounds a function's routes; [`CurrentUser`] and
-//! [`VerifiedForm`] are what handlers take as arguments, so that none can forget to check;
-//! [`PageError`] is what they return when a request cannot be done; [`Frame`] surrounds the content of
-//! a page; [`texts`] holds every word.
+//! a 303. Reading order: [`PageContext`] surrounds a function's routes; `CurrentUser` and
+//! `VerifiedForm` are what handlers take as arguments, so that none can forget to check;
+//! `PageError` is what they return when a request cannot be done; `Frame` surrounds the content of
+//! a page; `texts` holds every word.
 //!
 //! A function with pages does this:
 //!
