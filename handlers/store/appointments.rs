@@ -30,8 +30,8 @@ pub struct AppointmentCopy {
     pub change_digest: Digest,
     /// When the appointment is over.
     pub ends_at: Timestamp,
-    /// When the version that was read last was made, as the mailbox told: what is older says
-    /// nothing any more. `None` where it was not told.
+    /// When the version that was read last was made, as the mailbox said: what is older says
+    /// nothing any more. `None` where it was not said.
     pub last_modified_at: Option<Timestamp>,
 }
 

@@ -43,7 +43,7 @@ pub struct Failure {
 impl Failure {
     /// A message of `queue` that ended the process so often that the host put it aside. A `text`
     /// that is none of our messages is not kept: it could hold anything. Of sealed content nothing
-    /// is kept: what is sent again is read anew.
+    /// is kept: what is sent again is read again.
     pub fn from_poison_message(queue: Queue, text: &str, now: Timestamp) -> Self {
         let mut kept = text.to_owned();
         let mut first = |changes: EventChanges| {

@@ -125,7 +125,7 @@ pub struct Mailbox {
     pub id: MailboxId,
     /// Whose it is.
     pub kind: MailboxKind,
-    /// Where it stands.
+    /// Its state.
     pub state: MailboxState,
     /// Which consent this is: each one raises it, so that nothing of an earlier one comes back.
     pub consent_epoch: u32,
@@ -140,7 +140,7 @@ pub struct Mailbox {
     pub polling: Option<PollingState>,
     /// The consent that it is followed by.
     pub consent: Option<Consent>,
-    /// How well that goes.
+    /// Its health.
     #[serde(default, skip_serializing_if = "Health::is_unknown")]
     pub health: Health,
 }
@@ -220,7 +220,7 @@ impl Mailboxes {
     }
 
     /// Up to 1,000 of a tenant's mailboxes, always in the same order, and where the next ones begin:
-    /// whoever counts a tenant of any size holds one page at a time.
+    /// a caller that counts a tenant of any size holds one page at a time.
     ///
     /// # Errors
     /// [`StoreError`] when they cannot be read.
@@ -234,7 +234,7 @@ impl Mailboxes {
     }
 
     /// Those of a tenant's mailboxes that are in this shard, each with its version: a pass over a
-    /// tenant of any size goes shard by shard.
+    /// tenant of any size is read shard by shard.
     ///
     /// # Errors
     /// [`StoreError`] when they cannot be read.

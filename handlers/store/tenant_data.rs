@@ -5,7 +5,7 @@
 //! is ordered by time, with the tenant in the row keys only: it is read from one end to the other,
 //! every tenant's entries, 1,000 a call. That is paid once for each tenant that leaves, and what it
 //! might miss (an entry that was moved on meanwhile) is harmless: an entry whose row is gone is
-//! dropped by whoever is nudged by it.
+//! discarded by the job that it starts.
 
 use std::sync::Arc;
 
@@ -52,7 +52,7 @@ impl TenantData {
         Self { tables }
     }
 
-    /// A page of a tenant's rows in `table`, none of `Tenants`, and where the listing goes on. A
+    /// A page of a tenant's rows in `table`, none of `Tenants`, and where the listing continues. A
     /// page may be empty and still go on.
     ///
     /// # Errors

@@ -21,7 +21,7 @@ pub struct Tenant {
     /// The tenant.
     #[serde(rename = "tenant")]
     pub id: TenantId,
-    /// Where it stands.
+    /// Its state.
     pub state: TenantState,
     /// Which of our registrations its administrator consented to.
     pub registration: Registration,

@@ -267,7 +267,7 @@ fn parse_kind(text: &str) -> Result<EventKind, GraphError> {
 }
 
 fn parse_time(all_day: bool, start: &TimeWire, end: &TimeWire) -> EventTime {
-    let read = if all_day { parse_all_day(start, end) } else { parse_timed(start, end) };
+    let read = if all_day { parse_all_day(start, end) } else { parse_interval(start, end) };
     read.unwrap_or(EventTime::Unreadable)
 }
 
@@ -280,7 +280,7 @@ fn parse_all_day(start: &TimeWire, end: &TimeWire) -> Option<EventTime> {
     (first < until).then_some(EventTime::AllDay { first, until })
 }
 
-fn parse_timed(start: &TimeWire, end: &TimeWire) -> Option<EventTime> {
+fn parse_interval(start: &TimeWire, end: &TimeWire) -> Option<EventTime> {
     Interval::new(parse_instant(start)?, parse_instant(end)?).ok().map(EventTime::Timed)
 }
 

@@ -254,7 +254,7 @@ impl BookingWorker<'_> {
         Ok(current.filter(|(row, _)| row.intent == ours.intent))
     }
 
-    /// Writes what the booking system has now, releases what the ledger held besides, and clears
+    /// Writes what the booking system has now, releases what else the ledger held, and clears
     /// the intent.
     async fn record_outcome(&self, booking: Booking, etag: ETag) -> Result<Progress, JobError> {
         let intent = booking.intent.clone();

@@ -139,7 +139,7 @@ impl Batch<'_> {
     }
 
     /// Renews the subscription of each mailbox in `lost_keys` once: that gives Graph the current
-    /// certificate. The renewal goes with an item that has ended; while all of a mailbox's items are
+    /// certificate. The renewal is sent with an item that has ended; while all of a mailbox's items are
     /// still retried, its next notification asks again.
     pub(super) fn renew_subscriptions(
         &self,

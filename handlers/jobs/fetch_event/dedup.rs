@@ -88,7 +88,7 @@ pub struct DedupCache {
     event_locks: Arc<Mutex<HashMap<DedupKey, Weak<AsyncMutex<()>>>>>,
 }
 
-/// Stands for one version of an event, an event, or a mailbox; worth nothing outside this process.
+/// Names one version of an event, an event, or a mailbox; worth nothing outside this process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 struct DedupKey(u128);
 

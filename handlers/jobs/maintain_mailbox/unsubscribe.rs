@@ -51,7 +51,7 @@ impl MailboxWorker<'_> {
         Ok(self.refetch(copies.into_iter().map(|copy| copy.event)))
     }
 
-    /// The tenant leaves: the row goes, too. What the mailbox's copies said goes with the tenant's
+    /// The tenant leaves: the row is deleted, too. What the mailbox's copies said is deleted with the tenant's
     /// other rows.
     pub(super) async fn unsubscribe_and_remove(
         &self,

@@ -110,8 +110,8 @@ fn check_value(value: &Value) -> Result<usize, TableError> {
 
 fn is_name(name: &str) -> bool {
     let starts = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
-    let goes_on = name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
-    starts && goes_on && name.len() <= MAX_NAME_LEN && !RESERVED_NAMES.contains(&name)
+    let continues = name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+    starts && continues && name.len() <= MAX_NAME_LEN && !RESERVED_NAMES.contains(&name)
 }
 
 fn utf16_bytes(text: &str) -> usize {

@@ -153,7 +153,7 @@ impl KeyRange {
     }
 }
 
-/// Where a listing goes on. Opaque.
+/// Where a listing continues. Opaque.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Continuation(pub String);
 

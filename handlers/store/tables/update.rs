@@ -7,7 +7,7 @@ use super::{
 };
 use crate::store::StoreError;
 
-/// How often a row is read and decided on before the caller is told that others were faster each time.
+/// How often a row is read and decided on before the caller learns that others were faster each time.
 const MAX_CONFLICT_RETRIES: u32 = 8;
 
 /// What becomes of a row that was read.

@@ -72,7 +72,7 @@ pub(super) fn csv_text<L: ExportRow>(rows: &[L], header: bool) -> Result<String,
 }
 
 /// A cell that no spreadsheet takes for a formula (owasp.org/www-community/attacks/CSV_Injection,
-/// 2024): an apostrophe goes before a character that would begin one.
+/// 2024): an apostrophe is put before a character that would begin one.
 fn guard_formula(text: &str) -> Cow<'_, str> {
     let begins = text.starts_with(['=', '+', '-', '@', '\t', '\r', '\n', '|', '%', '\u{FF1D}']);
     if begins { Cow::Owned(format!("'{text}")) } else { Cow::Borrowed(text) }

@@ -123,7 +123,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_post_of_another_site_is_told_apart() {
+    fn a_post_of_another_site_is_distinguished() {
         let own = "https://roombridge.example";
         for (site, origin, expected) in [
             (Some("same-origin"), Some(own), true),

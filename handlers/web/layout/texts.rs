@@ -117,7 +117,7 @@ texts! {
         subject_dropped: "The subject of an appointment is never read.",
         subject_kept: "The subject of an appointment with a managed room is read and put into the booking. The subject of a private appointment is never read.",
         subject_replaced: "The subject of an appointment is never read. A fixed text replaces it.",
-        people_count: "Only the number of people invited goes into the booking.",
+        people_count: "Only the number of people invited is kept in the booking.",
         people_organizer: "The number of people invited and your own address go into the booking.",
         people_addresses: "The addresses of the people invited go into the booking.",
         private_without_subject: "A private appointment is booked without its subject.",
@@ -365,7 +365,7 @@ texts! {
 }
 
 texts! {
-    /// `consent`: how a connected organisation stands.
+    /// `consent`: the state of a connected organisation.
     DashboardTexts DASHBOARD {
         title: "Overview",
         active: "Your organisation is connected.",

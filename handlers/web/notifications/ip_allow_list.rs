@@ -1,7 +1,7 @@
 //! Where a request may come from: an allow-list of addresses, off unless an operator sets one.
 //!
 //! Believed is the last address of the last `X-Forwarded-For` header alone: the platform's front
-//! end appends the peer it really spoke to; whatever stands before that is the caller's own word
+//! end appends the peer it really spoke to; whatever is before that is the caller's own word
 //! (learn.microsoft.com/azure/app-service/configure-common, "client IP address"). Microsoft
 //! publishes the addresses that notifications come from and changes them without notice, so none
 //! are built in (learn.microsoft.com/microsoft-365/enterprise/additional-office365-ip-addresses-and-urls).

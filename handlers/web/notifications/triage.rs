@@ -41,11 +41,11 @@ pub(super) async fn triage(
     let count = items.len();
     let mut changes = ChangesByTenant::default();
     let (mut tasks, mut repeats) = (Vec::new(), HashSet::new());
-    let mut told = Vec::new();
+    let mut changed = Vec::new();
     for item in items {
         let Some(proof) = verify_item(deps, &item).await? else { continue };
         match item.kind {
-            NotificationKind::Change(change) => told.push((proof, change)),
+            NotificationKind::Change(change) => changed.push((proof, change)),
             NotificationKind::Lifecycle(event) => {
                 let task = lifecycle_task(deps, proof, event);
                 changes.lifecycle_count += 1;
@@ -57,20 +57,20 @@ pub(super) async fn triage(
             NotificationKind::Unknown => {}
         }
     }
-    let ours = told.len() + changes.lifecycle_count;
+    let ours = changed.len() + changes.lifecycle_count;
     // No token is looked at for a POST in which nobody proved to be ours and brought content.
-    let vouched = if told.iter().any(|(_, told)| told.encrypted_content.is_some()) {
+    let vouched = if changed.iter().any(|(_, change)| change.encrypted_content.is_some()) {
         deps.verified_tenants(&validation_tokens.0).await
     } else {
         BTreeSet::new()
     };
     let mut unvouched = 0;
-    for (proof, mut told) in told {
-        if told.encrypted_content.is_some() && !vouched.contains(&proof.tenant) {
+    for (proof, mut change) in changed {
+        if change.encrypted_content.is_some() && !vouched.contains(&proof.tenant) {
             unvouched += 1;
-            told.encrypted_content = None;
+            change.encrypted_content = None;
         }
-        changes.add(deps, proof, told);
+        changes.add(deps, proof, change);
     }
     let mut next = changes.into_jobs();
     next.extend(lifecycle_jobs(tasks));

@@ -15,7 +15,7 @@ const ORDER: [&str; 14] = [
 const FUNCTIONS: [(&str, &str); 2] = [("jobs", "runner"), ("web", "layout")];
 
 /// The module that a file is, from the root of the crate: `["store", "due"]`.
-fn module(source: &Source) -> Vec<String> {
+pub(super) fn module(source: &Source) -> Vec<String> {
     let mut segments: Vec<String> =
         source.segments().iter().skip(1).map(|s| (*s).to_owned()).collect();
     if segments.last().is_some_and(|last| last == "mod") {
@@ -25,7 +25,7 @@ fn module(source: &Source) -> Vec<String> {
 }
 
 /// Every path into the crate that `code` names, as segments from the root of the crate.
-fn paths(source: &Source, code: &str) -> BTreeSet<Vec<String>> {
+pub(super) fn paths(source: &Source, code: &str) -> BTreeSet<Vec<String>> {
     let mut found = BTreeSet::new();
     for (at, start) in code.match_indices("crate::") {
         let before = code[..at].chars().next_back();

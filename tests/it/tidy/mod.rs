@@ -4,6 +4,7 @@
 
 mod files;
 mod layers;
+mod names;
 mod readme;
 mod source;
 mod words;

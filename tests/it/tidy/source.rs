@@ -85,6 +85,11 @@ fn walk(root: &Path, folder: &Path, found: &mut Vec<Source>) {
     }
 }
 
+/// The identifiers of a text, in order.
+pub(super) fn identifiers(text: &str) -> impl Iterator<Item = &str> {
+    text.split(|c: char| !c.is_alphanumeric() && c != '_').filter(|word| !word.is_empty())
+}
+
 /// `text` without comments and without the contents of string and character literals.
 fn strip_comments_and_literals(text: &str) -> String {
     let mut out = String::new();

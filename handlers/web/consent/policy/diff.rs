@@ -93,7 +93,7 @@ mod tests {
     use crate::domain::ids::{GroupId, MailboxId};
 
     #[test]
-    fn each_changed_policy_is_told_with_what_it_was_and_is() {
+    fn each_changed_policy_is_reported_with_what_it_was_and_is() {
         let old = TenantPolicy::default();
         assert_eq!(policy_changes(&old, &old), []);
         let new = TenantPolicy {
