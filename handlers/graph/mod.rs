@@ -26,7 +26,7 @@ pub use calendar::event_reads::EventRef;
 pub use calendar::events::{Event, EventKind, EventTime, RoomMatch};
 pub use calendar::writes::WriteResult;
 pub use client::error::{GraphError, RetryCause};
-pub use client::send::{CallContext, Graph, TenantGraph};
+pub use client::send::{Graph, TenantGraph};
 pub use directory::grants::CalendarGrants;
 pub use directory::mail::Mail;
 pub use directory::places::{BookingType, Place};

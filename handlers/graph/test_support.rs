@@ -9,13 +9,13 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::{
-    base::{call_log::CallLog, test_support::ManualClock},
+    base::{call_log::CallLog, invocation::Invocation, test_support::ManualClock},
     domain::{
         api_call::ApiCall,
         ids::{CorrelationId, EventId, MailboxId, TenantId},
         tenant::policy::Registration,
     },
-    graph::client::send::{CallContext, Graph, TenantGraph},
+    graph::client::send::{Graph, TenantGraph},
     identity::scripted_http::{ScriptedHttp, tenant_tokens},
 };
 
@@ -55,14 +55,9 @@ impl GraphFixture {
         let clock = Arc::new(ManualClock::new("2026-11-24T09:00:00Z".parse().unwrap()));
         let tokens = tenant_tokens(Arc::clone(&far) as _, Arc::clone(&clock) as _);
         let graph = Graph::new(Arc::clone(&far) as _, tokens, clock, BASE.parse().unwrap());
-        let trail = CallLog::default();
-        let tenant = graph.for_tenant(CallContext {
-            tenant: TenantId(Uuid::from_u128(1)),
-            registration: Registration::OrganisationWide,
-            correlation: CorrelationId(0xC0),
-            calls: trail.clone(),
-        });
-        Self { http: far, graph, tenant, calls: trail }
+        let invocation = Invocation::start(TenantId(Uuid::from_u128(1)), CorrelationId(0xC0));
+        let tenant = graph.for_tenant(Registration::OrganisationWide, &invocation);
+        Self { http: far, graph, tenant, calls: invocation.calls }
     }
 
     /// Method and address of every request, the base left out.

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use jiff::SignedDuration;
-use roombridge::base::call_log::CallLog;
 use roombridge::base::clock::Clock as _;
+use roombridge::base::invocation::Invocation;
 use roombridge::domain::ids::CorrelationId;
 use roombridge::domain::tenant::policy::Registration;
+use roombridge::graph::NewSubscription;
 use roombridge::graph::ResourceDataOptions;
-use roombridge::graph::{CallContext, NewSubscription};
 use roombridge::identity::keys::client_state::{SecretKey, issue};
 use roombridge::identity::keys::content_keys::{ContentKeySource as _, NewContentKey};
 use roombridge::store::mailboxes::Mailboxes;
@@ -43,12 +43,8 @@ async fn replace_by_rich_subscription(
     mailbox: &Mailbox,
     key: &NewContentKey,
 ) -> TestResult {
-    let graph = world.app.graph().for_tenant(CallContext {
-        tenant: tenant.id().parse()?,
-        registration: Registration::OrganisationWide,
-        correlation: CorrelationId(1),
-        calls: CallLog::default(),
-    });
+    let invocation = Invocation::start(tenant.id().parse()?, CorrelationId(1));
+    let graph = world.app.graph().for_tenant(Registration::OrganisationWide, &invocation);
     let mailboxes = Mailboxes::new(Arc::clone(&world.raw_tables));
     let found = mailboxes.get(tenant.id().parse()?, mailbox.id().parse()?).await?;
     let (row, _) = found.ok_or("the mailbox is followed")?;

@@ -62,7 +62,7 @@ impl TenantGraph {
         &self,
         asks: &[GraphRequest],
     ) -> Vec<Result<GraphResponse, GraphError>> {
-        let pass = |ask| self.shared.rate_limiter.check(self.cx.tenant, ask).map(|()| ask);
+        let pass = |ask| self.shared.rate_limiter.check(self.invocation.tenant, ask).map(|()| ask);
         let passed: Vec<Result<&GraphRequest, GraphError>> = asks.iter().map(pass).collect();
         let allowed: Vec<&GraphRequest> =
             passed.iter().filter_map(|ask| ask.as_ref().ok().copied()).collect();

@@ -15,10 +15,10 @@ use super::{
     response::GraphResponse,
 };
 use crate::{
-    base::{call_log::CallLog, clock::Clock, http::Http, retry_after},
+    base::{clock::Clock, http::Http, invocation::Invocation, retry_after},
     domain::{
         api_call::{ALLOW_LIST, ApiCall},
-        ids::{CorrelationId, TenantId},
+        ids::CorrelationId,
         tenant::policy::Registration,
     },
     graph::allow_list::{
@@ -41,24 +41,12 @@ pub(in crate::graph) struct GraphInner {
     pub(in crate::graph) rate_limiter: SubscriptionRateLimiter,
 }
 
-/// For whom and because of what a call is made.
-#[derive(Clone)]
-pub struct CallContext {
-    /// The tenant.
-    pub tenant: TenantId,
-    /// The registration it has consented to.
-    pub registration: Registration,
-    /// Ties the calls to what caused them.
-    pub correlation: CorrelationId,
-    /// Where the calls are recorded.
-    pub calls: CallLog,
-}
-
 /// Graph for one tenant, within one invocation.
 #[derive(Clone)]
 pub struct TenantGraph {
     pub(in crate::graph) shared: Arc<GraphInner>,
-    pub(in crate::graph) cx: CallContext,
+    pub(in crate::graph) invocation: Invocation,
+    registration: Registration,
 }
 
 impl Graph {
@@ -81,9 +69,10 @@ impl Graph {
         }))
     }
 
-    /// The same Graph for one tenant and one cause.
-    pub fn for_tenant(&self, cx: CallContext) -> TenantGraph {
-        TenantGraph { shared: Arc::clone(&self.0), cx }
+    /// Graph for the tenant of `invocation`, called as the registration that it has consented to.
+    pub fn for_tenant(&self, registration: Registration, invocation: &Invocation) -> TenantGraph {
+        let invocation = invocation.clone();
+        TenantGraph { shared: Arc::clone(&self.0), invocation, registration }
     }
 
     /// What the guard has counted since the start.
@@ -101,8 +90,9 @@ impl TenantGraph {
     ) -> Result<GraphResponse, GraphError> {
         let GraphInner { concurrency: in_flight, clock, rate_limiter: pace, .. } =
             self.shared.as_ref();
-        let _places = in_flight.acquire(self.cx.tenant, &ask.mailboxes, || clock.now()).await?;
-        pace.check(self.cx.tenant, ask)?;
+        let _places =
+            in_flight.acquire(self.invocation.tenant, &ask.mailboxes, || clock.now()).await?;
+        pace.check(self.invocation.tenant, ask)?;
         let token = self.access_token().await?;
         let mut reply = self.send_once(ask, &token).await?;
         if reply.status == 401 {
@@ -115,20 +105,20 @@ impl TenantGraph {
 
     /// The token for this tenant, from the cache if it is good.
     pub(in crate::graph) async fn access_token(&self) -> Result<BearerToken, GraphError> {
-        Ok(self.shared.tokens.token(self.cx.tenant, self.cx.registration).await?)
+        Ok(self.shared.tokens.token(self.invocation.tenant, self.registration).await?)
     }
 
     /// Graph refused `token`: it is not used again.
     pub(in crate::graph) async fn invalidate_token(&self, token: &BearerToken) {
-        self.shared.tokens.invalidate(self.cx.tenant, self.cx.registration, token).await;
+        self.shared.tokens.invalidate(self.invocation.tenant, self.registration, token).await;
     }
 
     /// Adds a request to the trail; it ends now.
     pub(in crate::graph) fn record_call(&self, ask: &GraphRequest, at: Timestamp, status: u16) {
         let took = self.shared.clock.now().duration_since(at).as_millis();
-        self.cx.calls.add(ApiCall {
+        self.invocation.calls.add(ApiCall {
             sent_at: at,
-            tenant: self.cx.tenant,
+            tenant: self.invocation.tenant,
             system: "graph".into(),
             method: method_name(&ask.method).into(),
             path: ask.path_template.into(),
@@ -141,9 +131,9 @@ impl TenantGraph {
 
     /// Adds a request that the guard stopped to the trail.
     fn record_blocked(&self, ask: &GraphRequest, refusal: Violation) {
-        self.cx.calls.add(ApiCall {
+        self.invocation.calls.add(ApiCall {
             sent_at: self.shared.clock.now(),
-            tenant: self.cx.tenant,
+            tenant: self.invocation.tenant,
             system: ALLOW_LIST.into(),
             method: method_name(&ask.method).into(),
             path: ask.path_template.into(),
@@ -156,7 +146,7 @@ impl TenantGraph {
 
     /// What caused `ask`.
     pub(in crate::graph) fn correlation_of(&self, ask: &GraphRequest) -> CorrelationId {
-        ask.correlation.unwrap_or(self.cx.correlation)
+        ask.correlation.unwrap_or(self.invocation.correlation)
     }
 
     /// The one place that sends: guard, request, answer, trail.
@@ -235,6 +225,7 @@ mod tests {
     use super::*;
     use crate::{
         base::{clock::SystemClock, http::HttpError},
+        domain::ids::TenantId,
         graph::test_support::{ANN, BASE, event_id},
         identity::scripted_http::tenant_tokens,
     };
@@ -274,12 +265,8 @@ mod tests {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let tokens = tenant_tokens(Arc::clone(&far) as _, Arc::clone(&clock));
         let graph = Graph::new(Arc::clone(&far) as _, tokens, clock, BASE.parse().unwrap());
-        let tenant = graph.for_tenant(CallContext {
-            tenant: TenantId(uuid::Uuid::from_u128(1)),
-            registration: Registration::Scoped,
-            correlation: CorrelationId(1),
-            calls: CallLog::default(),
-        });
+        let invocation = Invocation::start(TenantId(uuid::Uuid::from_u128(1)), CorrelationId(1));
+        let tenant = graph.for_tenant(Registration::Scoped, &invocation);
         let id = event_id("A");
         let reads = futures::future::join_all((0..16).map(|_| tenant.subject(ANN, &id))).await;
         assert!(reads.iter().all(Result::is_ok));

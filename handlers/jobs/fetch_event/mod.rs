@@ -37,9 +37,7 @@ use crate::{
         keys::BookingKey,
         tenant::{TenantState, policy::Room},
     },
-    graph::{
-        CalendarOwner, CallContext, CopySnapshot, Event, EventRef, Graph, SkipReason, TenantGraph,
-    },
+    graph::{CalendarOwner, CopySnapshot, Event, EventRef, Graph, SkipReason, TenantGraph},
     identity::keys::content_keys::ContentKeys,
     jobs::runner::{
         Outcomes, QueueJob,
@@ -244,12 +242,7 @@ impl Batch<'_> {
     }
 
     fn graph(&self, invocation: &Invocation) -> TenantGraph {
-        self.deps.graph.for_tenant(CallContext {
-            tenant: invocation.tenant,
-            registration: self.tenant.registration,
-            correlation: invocation.correlation,
-            calls: invocation.calls.clone(),
-        })
+        self.deps.graph.for_tenant(self.tenant.registration, invocation)
     }
 
     /// Checks that the mailbox still allows this item, and reads the rows that it may change.

@@ -8,7 +8,7 @@ use url::Url;
 use crate::{
     base::{clock::Clock, invocation::Invocation, rng::Rng},
     domain::{ids::EventId, tenant::policy::Registration},
-    graph::{CallContext, Graph, ResourceDataOptions, SubscriptionId, TenantGraph},
+    graph::{Graph, ResourceDataOptions, SubscriptionId, TenantGraph},
     identity::keys::{KeyRing, content_keys::ContentKeys},
     jobs::runner::job::{Enqueue, Job, JobError},
     messages::{EventChange, JobMeta, MailboxTask, MailboxTaskKind, pack},
@@ -91,13 +91,13 @@ impl<'a> MailboxWorker<'a> {
         invocation: &Invocation,
     ) -> Self {
         let invocation = invocation.with_correlation(task.meta.correlation);
-        let graph = graph_as(deps, &invocation, tenant.registration);
+        let graph = deps.graph.for_tenant(tenant.registration, &invocation);
         Self { deps, tenant, task, invocation, graph }
     }
 
     /// Graph, with the consent that the tenant gave to `registration`.
     pub(super) fn graph_as(&self, registration: Registration) -> TenantGraph {
-        graph_as(self.deps, &self.invocation, registration)
+        self.deps.graph.for_tenant(registration, &self.invocation)
     }
 
     pub(super) fn now(&self) -> Timestamp {
@@ -233,11 +233,6 @@ const REDUCED_LIFETIME: SignedDuration = SignedDuration::from_mins(4_200);
 /// The lifetime to ask for where Graph has refused `lifetime`.
 pub(super) fn reduced(lifetime: SignedDuration) -> SignedDuration {
     if lifetime > REDUCED_LIFETIME { REDUCED_LIFETIME } else { lifetime / 2 }
-}
-
-fn graph_as(deps: &Deps, invocation: &Invocation, registration: Registration) -> TenantGraph {
-    let Invocation { tenant, correlation, calls } = invocation.clone();
-    deps.graph.for_tenant(CallContext { tenant, registration, correlation, calls })
 }
 
 fn renew_entry(task: &MailboxTask, at: Timestamp) -> DueEntry {

@@ -10,7 +10,7 @@ use crate::{
         ids::{MailboxId, TenantId},
         tenant::decision::{Decision, DecisionKind},
     },
-    graph::{CallContext, Graph, TenantGraph},
+    graph::{Graph, TenantGraph},
     jobs::runner::job::{Enqueue, Job, JobError},
     messages::{JobMeta, MailboxTask, MailboxTaskKind, TenantTask, TenantTaskKind},
     store::{
@@ -50,12 +50,7 @@ impl<'a> TenantWorker<'a> {
         task: &'a TenantTask,
         tenant: Tenant,
     ) -> Self {
-        let graph = deps.graph.for_tenant(CallContext {
-            tenant: tenant.id,
-            registration: tenant.registration,
-            correlation: invocation.correlation,
-            calls: invocation.calls.clone(),
-        });
+        let graph = deps.graph.for_tenant(tenant.registration, invocation);
         Self { deps, task, tenant, graph }
     }
 

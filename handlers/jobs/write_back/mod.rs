@@ -18,7 +18,7 @@ use crate::{
         booking::{Booking, PublishLease, PublishedOutcome, RoomResponse},
         tenant::policy::ResponseMode,
     },
-    graph::{CallContext, Graph, TenantGraph},
+    graph::{Graph, TenantGraph},
     jobs::runner::{
         Outcomes, QueueJob,
         job::{Enqueue, Job, JobError},
@@ -91,15 +91,10 @@ async fn write_back(
     let rooms = deps.rooms.list(tenant.id).await?;
     let room = rooms.iter().find(|room| room.id == job.key.room);
     // The calls belong to the change that is published, whatever started this job.
-    let context = CallContext {
-        tenant: tenant.id,
-        registration: tenant.registration,
-        correlation: booking.correlation,
-        calls: invocation.calls.clone(),
-    };
+    let invocation = invocation.with_correlation(booking.correlation);
     let publisher = Publisher {
         deps,
-        graph: deps.graph.for_tenant(context),
+        graph: deps.graph.for_tenant(tenant.registration, &invocation),
         job: &job,
         response_mode: room.map(|room| room.response_mode),
         id: deps.rng.next_u64(),

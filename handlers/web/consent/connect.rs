@@ -183,7 +183,7 @@ async fn verify_access(
     invocation: &Invocation,
     granted: &UnverifiedConsent,
 ) -> Result<bool, PageError> {
-    let graph = deps.graph(granted.registration, invocation);
+    let graph = deps.graph.for_tenant(granted.registration, invocation);
     let proof = async {
         graph.discard_cached_token().await?;
         graph.check_connection().await?;

@@ -11,12 +11,9 @@ use crate::{
     base::{clock::Clock, invocation::Invocation},
     domain::{
         ids::{MailboxId, TenantId},
-        tenant::{
-            decision::{Decision, DecisionKind},
-            policy::Registration,
-        },
+        tenant::decision::{Decision, DecisionKind},
     },
-    graph::{CallContext, Graph, TenantGraph},
+    graph::Graph,
     identity::{app_tokens::Registrations, sign_in::AdminConsent},
     messages::{JobMeta, MailboxTask, MailboxTaskKind, TenantTask, TenantTaskKind},
     queue::Outbox,
@@ -63,11 +60,6 @@ impl FromRef<SharedDeps> for PageContext {
 }
 
 impl Deps {
-    pub(super) fn graph(&self, registration: Registration, invocation: &Invocation) -> TenantGraph {
-        let Invocation { tenant, correlation, calls } = invocation.clone();
-        self.graph.for_tenant(CallContext { tenant, registration, correlation, calls })
-    }
-
     /// The frame of the page `path` of a connected tenant, with the navigation.
     pub(super) fn frame<'a>(&'a self, user: &'a CurrentUser, path: &'static str) -> Frame<'a> {
         let sections = sections(self.pages.texts());

@@ -81,7 +81,7 @@ pub(super) async fn show(
     user: CurrentUser,
 ) -> Result<Response, PageError> {
     let (tenant, _) = authz::require_connected_tenant(&deps, &user).await?;
-    let graph = deps.graph(tenant.registration, &request.for_tenant(tenant.id));
+    let graph = deps.graph.for_tenant(tenant.registration, &request.for_tenant(tenant.id));
     html(&load_page(&deps, &user, &tenant, &graph, None).await?)
 }
 
@@ -94,7 +94,7 @@ pub(super) async fn probe(
     let form = posted.parse(FIELDS)?;
     let (user, t) = (&posted.user, deps.pages.texts());
     let (tenant, _) = authz::require_connected_tenant(&deps, user).await?;
-    let graph = deps.graph(tenant.registration, &request.for_tenant(tenant.id));
+    let graph = deps.graph.for_tenant(tenant.registration, &request.for_tenant(tenant.id));
     let (mut probes, mut errors) = (Vec::new(), form.input_errors(t));
     for (field, inside) in [("inside", true), ("outside", false)] {
         let address = form.text(field).trim();

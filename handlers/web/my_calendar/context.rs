@@ -9,7 +9,7 @@ use super::error::{DenialReason, Error};
 use crate::{
     base::{clock::Clock, invocation::Invocation},
     domain::{ids::MailboxId, personal::Personal, tenant::TenantState},
-    graph::{CallContext, Graph, Mail, TenantGraph},
+    graph::{Graph, Mail, TenantGraph},
     identity::sign_in::TokenVerifier,
     messages::{JobMeta, MailboxTask, MailboxTaskKind, TenantTask, TenantTaskKind},
     queue::{Outbox, QueueError},
@@ -107,9 +107,7 @@ impl<'a> RequestContext<'a> {
     }
 
     pub(super) fn graph(&self, tenant: &Tenant) -> TenantGraph {
-        let (registration, invocation) = (tenant.registration, self.invocation.clone());
-        let Invocation { tenant, correlation, calls } = invocation;
-        self.deps.graph.for_tenant(CallContext { tenant, registration, correlation, calls })
+        self.deps.graph.for_tenant(tenant.registration, &self.invocation)
     }
 
     /// Written before a mailbox's row: if the request ends between the row and the task, a worker

@@ -160,7 +160,7 @@ async fn resolve_draft(
     draft: PolicyDraft,
 ) -> Result<(TenantPolicy, Vec<FieldError>), PageError> {
     let t = deps.pages.texts();
-    let graph = &deps.graph(tenant.registration, invocation);
+    let graph = &deps.graph.for_tenant(tenant.registration, invocation);
     let PolicyDraft { mut policy, excluded, mail } = draft;
     let mut errors = Vec::new();
     let looked_up = stream::iter(excluded).map(|address| async move {

@@ -70,7 +70,7 @@ async fn find_room(
     row: &RoomFormRow,
     response_mode: ResponseMode,
 ) -> Result<Option<Room>, PageError> {
-    let graph = deps.graph(tenant.registration, invocation);
+    let graph = deps.graph.for_tenant(tenant.registration, invocation);
     let user = graph.find_user(&Personal::new(row.address.clone())).await?;
     Ok(user.map(|user| {
         let known = user.addresses.iter().map(|address| address.reveal().to_lowercase());

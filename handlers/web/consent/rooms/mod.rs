@@ -114,7 +114,7 @@ async fn list_rooms(
     invocation: &Invocation,
     tenant: &Tenant,
 ) -> Result<Vec<RoomFormRow>, PageError> {
-    let places = deps.graph(tenant.registration, invocation).list_rooms().await?;
+    let places = deps.graph.for_tenant(tenant.registration, invocation).list_rooms().await?;
     let managed = deps.rooms.list_uncached(tenant.id).await?;
     Ok(merge_rooms(&places, &managed))
 }
