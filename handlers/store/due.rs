@@ -10,8 +10,8 @@ use jiff::{Timestamp, tz::TimeZone};
 use serde::{Deserialize, Serialize};
 
 use super::tables::{
-    Continuation, KeyRange, RowChange, RowKey, StoreError, Table, TableError, TableRow, Tables,
-    TypedTable, typed::MAX_TRANSACTION_CHANGES,
+    Continuation, KeyRange, RowChange, RowKey, StoreError, Table, TableRow, Tables, TypedTable,
+    typed::MAX_TRANSACTION_CHANGES,
 };
 use crate::domain::{
     ids::{MailboxId, TenantId},
@@ -193,7 +193,7 @@ impl DueEntries {
         let changes = batch.iter().map(|keys| RowChange::Delete(keys.clone(), None)).collect();
         match self.table.transaction(changes).await {
             // One of them was gone, so none was removed: each for itself then.
-            Err(StoreError::Table(TableError::NotFound)) => {
+            Err(StoreError::NotFound) => {
                 for keys in batch {
                     self.table.delete(keys.clone(), None).await?;
                 }

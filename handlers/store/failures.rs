@@ -198,7 +198,7 @@ mod tests {
             tenant: Some(tenant(9)),
             function: "create-booking".into(),
             subject: "3a1f/?#\\".into(),
-            cause: "a row of Bookings cannot be understood".into(),
+            cause: "row in Bookings cannot be parsed".into(),
             attempts: 5,
             first_seen: at("2026-11-24T09:00:00Z"),
             failed_at: at("2026-11-24T10:00:00Z"),

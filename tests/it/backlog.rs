@@ -15,7 +15,7 @@ use roombridge::queue::Queue;
 use roombridge::store::due::{DueEntries, DueEntry, DuePurpose, DueSubject};
 use roombridge::store::failures::Failures;
 use roombridge::store::tables::{
-    Continuation, ETag, KeyRange, Page, RowChange, RowKey, Table, TableError, TableRow, Tables,
+    Continuation, ETag, KeyRange, Page, RowChange, RowKey, StoreError, Table, TableRow, Tables,
 };
 use roombridge::store::tenants::Tenants;
 use uuid::Uuid;
@@ -153,11 +153,11 @@ impl Tables for SlowTables {
         &self,
         table: Table,
         keys: &RowKey,
-    ) -> Result<Option<(TableRow, ETag)>, TableError> {
+    ) -> Result<Option<(TableRow, ETag)>, StoreError> {
         self.inner.get(table, keys).await
     }
 
-    async fn apply(&self, table: Table, changes: Vec<RowChange>) -> Result<Vec<ETag>, TableError> {
+    async fn apply(&self, table: Table, changes: Vec<RowChange>) -> Result<Vec<ETag>, StoreError> {
         self.clock.advance(SignedDuration::from_millis(100));
         self.inner.apply(table, changes).await
     }
@@ -168,7 +168,7 @@ impl Tables for SlowTables {
         span: &KeyRange,
         from: Option<Continuation>,
         limit: u16,
-    ) -> Result<Page, TableError> {
+    ) -> Result<Page, StoreError> {
         self.clock.advance(seconds(1));
         self.inner.scan(table, span, from, limit).await
     }

@@ -15,7 +15,7 @@ use roombridge::store::table_service::{
     Comparison, Entity, Filter, Operation, TableService, TableServiceError,
 };
 use roombridge::store::tables::azure::AzureTables;
-use roombridge::store::tables::{RowKey, Table, TableError, Tables};
+use roombridge::store::tables::{RowKey, StoreError, Table, Tables};
 use world::azurite::{Azurite, StorageConnection};
 
 use crate::{TestError, TestResult};
@@ -213,7 +213,7 @@ async fn a_busy_service_is_not_waited_for_beyond_the_callers_patience() -> TestR
     let tables =
         AzureTables::new(&storage.account.table_url, &storage.credential, &busy, patience)?;
     let outcome = tables.get(Table::Due, &RowKey::new("p", "r")).await;
-    assert_eq!(outcome, Err(TableError::Unavailable("no answer: timed out".to_owned())));
+    assert_eq!(outcome, Err(StoreError::Unavailable("no answer: timed out".to_owned())));
     Ok(())
 }
 

@@ -3,12 +3,7 @@
 
 use jiff::SignedDuration;
 
-use crate::{
-    booking::BookingSystemError,
-    graph::GraphError,
-    queue::QueueError,
-    store::{StoreError, tables::TableError},
-};
+use crate::{booking::BookingSystemError, graph::GraphError, queue::QueueError, store::StoreError};
 
 pub use crate::messages::{Enqueue, Job};
 
@@ -57,25 +52,16 @@ impl JobError {
     }
 }
 
-impl From<TableError> for JobError {
-    fn from(error: TableError) -> Self {
-        let cause = error.to_string();
-        match error {
-            TableError::Unavailable(_) => Self::Retry { after: None, cause },
-            // A lost race that was not resolved in place: later there will be no rival.
-            TableError::ETagMismatch | TableError::AlreadyExists | TableError::NotFound => {
-                Self::Retry { after: None, cause }
-            }
-            TableError::Refused(_) => Self::Fail { cause },
-        }
-    }
-}
-
 impl From<StoreError> for JobError {
     fn from(error: StoreError) -> Self {
+        let cause = error.to_string();
         match error {
-            StoreError::Table(error) => error.into(),
-            StoreError::Unreadable { .. } => Self::Fail { cause: error.to_string() },
+            // After a conflict that was not resolved in place: later there will be no rival.
+            StoreError::Unavailable(_)
+            | StoreError::ETagMismatch
+            | StoreError::AlreadyExists
+            | StoreError::NotFound => Self::Retry { after: None, cause },
+            StoreError::Refused(_) | StoreError::Unreadable { .. } => Self::Fail { cause },
         }
     }
 }

@@ -8,7 +8,7 @@ use azure_core::http::Transport;
 
 use super::limits;
 use super::port::{
-    Continuation, ETag, KeyRange, Page, RowChange, RowKey, Table, TableError, TableRow, Tables,
+    Continuation, ETag, KeyRange, Page, RowChange, RowKey, StoreError, Table, TableRow, Tables,
 };
 use crate::base::http::RetryPolicy;
 use crate::store::table_service::{
@@ -30,17 +30,17 @@ impl AzureTables {
     /// over the shared `transport`. No call takes longer than `retry_policy`, retries included.
     ///
     /// A write that was retried can be answered as if somebody else had been first (see
-    /// [`table_service`]): after [`TableError::AlreadyExists`], [`TableError::ETagMismatch`] or
-    /// [`TableError::NotFound`] read the row before concluding anything.
+    /// [`table_service`]): after [`StoreError::AlreadyExists`], [`StoreError::ETagMismatch`] or
+    /// [`StoreError::NotFound`] read the row before concluding anything.
     ///
     /// # Errors
-    /// [`TableError::Refused`] when `url` is not an https address.
+    /// [`StoreError::Refused`] when `url` is not an https address.
     pub fn new(
         url: &str,
         credential: &Arc<dyn TokenCredential>,
         transport: &Transport,
         retry_policy: RetryPolicy,
-    ) -> Result<Self, TableError> {
+    ) -> Result<Self, StoreError> {
         let options = retry_policy.client_options(transport.clone());
         let service = TableService::new(url, Arc::clone(credential), options)?;
         Ok(Self { service, retry_policy })
@@ -50,8 +50,8 @@ impl AzureTables {
     /// deployment creates them.
     ///
     /// # Errors
-    /// [`TableError::Unavailable`] or [`TableError::Refused`].
-    pub async fn create_all(&self) -> Result<(), TableError> {
+    /// [`StoreError::Unavailable`] or [`StoreError::Refused`].
+    pub async fn create_all(&self) -> Result<(), StoreError> {
         for table in Table::ALL {
             self.execute(self.service.create_table(table.name())).await?;
         }
@@ -61,10 +61,10 @@ impl AzureTables {
     async fn execute<T>(
         &self,
         call: impl Future<Output = Result<T, TableServiceError>>,
-    ) -> Result<T, TableError> {
+    ) -> Result<T, StoreError> {
         match self.retry_policy.with_timeout(call).await {
-            Ok(answer) => answer.map_err(TableError::from),
-            Err(late) => Err(TableError::Unavailable(late.to_string())),
+            Ok(answer) => answer.map_err(StoreError::from),
+            Err(late) => Err(StoreError::Unavailable(late.to_string())),
         }
     }
 }
@@ -75,13 +75,13 @@ impl Tables for AzureTables {
         &self,
         table: Table,
         key: &RowKey,
-    ) -> Result<Option<(TableRow, ETag)>, TableError> {
+    ) -> Result<Option<(TableRow, ETag)>, StoreError> {
         limits::check_keys(key)?;
         let call = self.service.get(table.name(), &key.partition, &key.row);
         Ok(self.execute(call).await?.map(to_row))
     }
 
-    async fn apply(&self, table: Table, changes: Vec<RowChange>) -> Result<Vec<ETag>, TableError> {
+    async fn apply(&self, table: Table, changes: Vec<RowChange>) -> Result<Vec<ETag>, StoreError> {
         limits::check_changes(&changes)?;
         let operations: Vec<Operation> = changes.into_iter().map(to_operation).collect();
         let etags = if let [single] = operations.as_slice() {
@@ -98,7 +98,7 @@ impl Tables for AzureTables {
         range: &KeyRange,
         from: Option<Continuation>,
         limit: u16,
-    ) -> Result<Page, TableError> {
+    ) -> Result<Page, StoreError> {
         let from = from.map(|from| decode_continuation(&from)).transpose()?;
         let filter = to_filter(range);
         let call = self.service.query(table.name(), &filter, limit.clamp(1, 1000), from.as_ref());
@@ -158,13 +158,13 @@ fn encode_continuation(next: &table_service::EntityContinuation) -> Continuation
 
 fn decode_continuation(
     from: &Continuation,
-) -> Result<table_service::EntityContinuation, TableError> {
+) -> Result<table_service::EntityContinuation, StoreError> {
     let (partition, row) = serde_json::from_str(&from.0)
-        .map_err(|_| TableError::Refused("not a continuation of this store".to_owned()))?;
+        .map_err(|_| StoreError::Refused("not a continuation of this store".to_owned()))?;
     Ok(table_service::EntityContinuation { partition, row })
 }
 
-impl From<TableServiceError> for TableError {
+impl From<TableServiceError> for StoreError {
     fn from(error: TableServiceError) -> Self {
         match &error {
             TableServiceError::ErrorResponse { status, code, .. } => match (*status, code.as_str())

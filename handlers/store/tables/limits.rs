@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use super::port::{RowChange, RowKey, TableError, TableRow};
+use super::port::{RowChange, RowKey, StoreError, TableRow};
 
 /// The most changes of one transaction.
 const MAX_CHANGES: usize = 100;
@@ -29,9 +29,9 @@ const RESERVED_NAMES: [&str; 3] = ["PartitionKey", "RowKey", "Timestamp"];
 /// Refuses what the table service would: in full before the first change.
 ///
 /// # Errors
-/// [`TableError::Refused`] with the rule that is broken, never with what was in the row.
-pub(in crate::store) fn check_changes(changes: &[RowChange]) -> Result<(), TableError> {
-    let refuse = |rule: &str| Err(TableError::Refused(rule.to_owned()));
+/// [`StoreError::Refused`] with the rule that is broken, never with what was in the row.
+pub(in crate::store) fn check_changes(changes: &[RowChange]) -> Result<(), StoreError> {
+    let refuse = |rule: &str| Err(StoreError::Refused(rule.to_owned()));
     let Some(first) = changes.first() else { return refuse("no change at all") };
     if changes.len() > MAX_CHANGES {
         return refuse("more than 100 changes at once");
@@ -59,14 +59,14 @@ pub(in crate::store) fn check_changes(changes: &[RowChange]) -> Result<(), Table
 /// Refuses keys the table service would.
 ///
 /// # Errors
-/// [`TableError::Refused`].
-pub(in crate::store) fn check_keys(keys: &RowKey) -> Result<(), TableError> {
+/// [`StoreError::Refused`].
+pub(in crate::store) fn check_keys(keys: &RowKey) -> Result<(), StoreError> {
     for key in [&keys.partition, &keys.row] {
         if key.chars().any(|c| matches!(c, '/' | '\\' | '#' | '?') || c.is_control()) {
-            return Err(TableError::Refused("a key holds a forbidden character".to_owned()));
+            return Err(StoreError::Refused("a key holds a forbidden character".to_owned()));
         }
         if utf16_bytes(key) > MAX_KEY_BYTES {
-            return Err(TableError::Refused("a key is longer than 1 KiB".to_owned()));
+            return Err(StoreError::Refused("a key is longer than 1 KiB".to_owned()));
         }
     }
     Ok(())
@@ -74,8 +74,8 @@ pub(in crate::store) fn check_keys(keys: &RowKey) -> Result<(), TableError> {
 
 /// Answers about how many bytes the row takes, as the service counts: 4 for the row, 2 for each
 /// character of keys, names and texts, 8 for each property and its value's own size.
-fn check_row(row: &TableRow) -> Result<usize, TableError> {
-    let refuse = |rule: &str| Err(TableError::Refused(rule.to_owned()));
+fn check_row(row: &TableRow) -> Result<usize, StoreError> {
+    let refuse = |rule: &str| Err(StoreError::Refused(rule.to_owned()));
     if row.properties.len() > MAX_PROPERTIES {
         return refuse("a row has more than 252 properties");
     }
@@ -89,8 +89,8 @@ fn check_row(row: &TableRow) -> Result<usize, TableError> {
     if bytes > MAX_ROW_BYTES { refuse("a row is larger than 1 MiB") } else { Ok(bytes) }
 }
 
-fn check_value(value: &Value) -> Result<usize, TableError> {
-    let refuse = |rule: &str| Err(TableError::Refused(rule.to_owned()));
+fn check_value(value: &Value) -> Result<usize, StoreError> {
+    let refuse = |rule: &str| Err(StoreError::Refused(rule.to_owned()));
     match value {
         Value::String(text) if utf16_bytes(text) > MAX_TEXT_BYTES => {
             refuse("a text is larger than 64 KiB")

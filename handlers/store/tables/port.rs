@@ -108,7 +108,7 @@ pub enum RowChange {
     /// Put the row, whatever stood there.
     Upsert(TableRow),
     /// Remove the row if it still has this ETag; `None` removes any version. Removing a row that
-    /// is not there is [`TableError::NotFound`].
+    /// is not there is [`StoreError::NotFound`].
     Delete(RowKey, Option<ETag>),
 }
 
@@ -166,24 +166,43 @@ pub struct Page {
     pub next: Option<Continuation>,
 }
 
-/// Why a table call did not do what was asked.
+/// Why the store did not do what was asked. It never holds content.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum TableError {
-    /// An insert met a row that is already there.
-    #[error("the row is already there")]
+pub enum StoreError {
+    /// An insert met a row that exists.
+    #[error("the row already exists")]
     AlreadyExists,
-    /// A replace or delete met a row that is not there.
-    #[error("the row is not there")]
+    /// A replace or delete met no row.
+    #[error("the row does not exist")]
     NotFound,
-    /// The row has another ETag by now: read again and merge.
-    #[error("the row was changed by somebody else")]
+    /// The row was changed since it was read.
+    #[error("the row's ETag has changed")]
     ETagMismatch,
-    /// The service cannot answer now, or no answer came; whether the change took effect is unknown.
-    #[error("table storage cannot answer now: {0}")]
+    /// The service is unavailable, or no response came; whether the change took effect is unknown.
+    #[error("table storage is unavailable: {0}")]
     Unavailable(String),
     /// The request is wrong and will stay wrong.
-    #[error("table storage refused: {0}")]
+    #[error("table storage rejected the request: {0}")]
     Refused(String),
+    /// A row that we wrote ourselves cannot be parsed.
+    #[error("row in {} cannot be parsed: {} / {}", .table.name(), .key.partition, .key.row)]
+    Unreadable {
+        /// The table it is in.
+        table: Table,
+        /// Which row.
+        key: RowKey,
+    },
+}
+
+impl StoreError {
+    /// Whether another writer was faster: the row has another version, exists already, or is gone.
+    /// Read again and merge; it never means that a room is taken.
+    pub fn is_conflict(&self) -> bool {
+        match self {
+            Self::ETagMismatch | Self::AlreadyExists | Self::NotFound => true,
+            Self::Unavailable(_) | Self::Refused(_) | Self::Unreadable { .. } => false,
+        }
+    }
 }
 
 /// Table storage: Azure's, or the simulation's in memory. Both pass `tests/it/store.rs`.
@@ -192,26 +211,47 @@ pub trait Tables: Send + Sync {
     /// Reads one row; `None` when it is not there.
     ///
     /// # Errors
-    /// [`TableError::Unavailable`] or [`TableError::Refused`].
+    /// [`StoreError::Unavailable`] or [`StoreError::Refused`].
     async fn get(&self, table: Table, key: &RowKey)
-    -> Result<Option<(TableRow, ETag)>, TableError>;
+    -> Result<Option<(TableRow, ETag)>, StoreError>;
 
     /// Applies all changes or none; they are of one partition and of different rows, 1 to 100.
     /// Answers the new ETag of each (empty for a delete).
     ///
     /// # Errors
     /// The first change's reason that failed; nothing was changed then.
-    async fn apply(&self, table: Table, changes: Vec<RowChange>) -> Result<Vec<ETag>, TableError>;
+    async fn apply(&self, table: Table, changes: Vec<RowChange>) -> Result<Vec<ETag>, StoreError>;
 
     /// Lists rows in key order, at most `limit` (up to 1,000) a page.
     ///
     /// # Errors
-    /// [`TableError::Unavailable`] or [`TableError::Refused`].
+    /// [`StoreError::Unavailable`] or [`StoreError::Refused`].
     async fn scan(
         &self,
         table: Table,
         range: &KeyRange,
         from: Option<Continuation>,
         limit: u16,
-    ) -> Result<Page, TableError>;
+    ) -> Result<Page, StoreError>;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_lost_race_is_read_again() {
+        let unreadable =
+            StoreError::Unreadable { table: Table::Bookings, key: RowKey::new("p", "r") };
+        for (error, changed) in [
+            (StoreError::ETagMismatch.into(), true),
+            (StoreError::AlreadyExists.into(), true),
+            (StoreError::NotFound.into(), true),
+            (StoreError::Unavailable("503".into()).into(), false),
+            (StoreError::Refused("400".into()).into(), false),
+            (unreadable, false),
+        ] {
+            assert_eq!(error.is_conflict(), changed, "{error}");
+        }
+    }
 }

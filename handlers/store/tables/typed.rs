@@ -6,11 +6,10 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use super::{
     port::{
-        Continuation, ETag, KeyRange, Page, RowChange, RowKey, Table, TableError, TableRow, Tables,
+        Continuation, ETag, KeyRange, Page, RowChange, RowKey, StoreError, Table, TableRow, Tables,
     },
     properties,
 };
-use crate::store::StoreError;
 
 /// The most rows that one page of a listing holds, by the same source.
 const PAGE_SIZE: u16 = 1_000;
@@ -99,7 +98,7 @@ impl<R: Serialize + DeserializeOwned> TypedTable<R> {
         etags
             .into_iter()
             .next()
-            .ok_or_else(|| TableError::Refused("the response has no ETag".into()).into())
+            .ok_or_else(|| StoreError::Refused("the response has no ETag".into()))
     }
 
     /// Makes all changes (of one partition) or none.
@@ -120,7 +119,7 @@ impl<R: Serialize + DeserializeOwned> TypedTable<R> {
         etag: Option<&ETag>,
     ) -> Result<(), StoreError> {
         match self.write(RowChange::Delete(key, etag.cloned())).await {
-            Ok(_) | Err(StoreError::Table(TableError::NotFound)) => Ok(()),
+            Ok(_) | Err(StoreError::NotFound) => Ok(()),
             Err(other) => Err(other),
         }
     }
@@ -171,7 +170,7 @@ impl<R: Serialize + DeserializeOwned> TypedTable<R> {
         from: Option<Continuation>,
         limit: u16,
     ) -> Result<Page, StoreError> {
-        Ok(self.tables.scan(self.table, range, from, limit).await?)
+        self.tables.scan(self.table, range, from, limit).await
     }
 
     /// All rows of `range`, over all its pages.
@@ -215,7 +214,7 @@ impl<R: Serialize + DeserializeOwned> TypedTable<R> {
         match properties::encode(row) {
             Ok(properties) => Ok(TableRow { key, properties }),
             // Cannot happen: every row is a struct of plain fields.
-            Err(_) => Err(TableError::Refused("no properties to write".into()).into()),
+            Err(_) => Err(StoreError::Refused("no properties to write".into())),
         }
     }
 

@@ -2,10 +2,9 @@
 //! read it again when another writer was faster.
 
 use super::{
-    port::{ETag, RowKey},
+    port::{ETag, RowKey, StoreError},
     typed::{Row, TypedTable},
 };
-use crate::store::StoreError;
 
 /// How often a row is read and decided on before the caller learns that others were faster each time.
 const MAX_CONFLICT_RETRIES: u32 = 8;

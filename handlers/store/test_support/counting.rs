@@ -14,7 +14,7 @@ use crate::{
         keys::{BookingKey, Digest},
     },
     store::tables::{
-        Continuation, ETag, KeyRange, Page, RowChange, RowKey, Table, TableError, TableRow, Tables,
+        Continuation, ETag, KeyRange, Page, RowChange, RowKey, StoreError, Table, TableRow, Tables,
     },
 };
 
@@ -72,12 +72,12 @@ impl Tables for CountingTables {
         &self,
         table: Table,
         key: &RowKey,
-    ) -> Result<Option<(TableRow, ETag)>, TableError> {
+    ) -> Result<Option<(TableRow, ETag)>, StoreError> {
         self.gets.fetch_add(1, Ordering::Relaxed);
         self.tables.get(table, key).await
     }
 
-    async fn apply(&self, table: Table, changes: Vec<RowChange>) -> Result<Vec<ETag>, TableError> {
+    async fn apply(&self, table: Table, changes: Vec<RowChange>) -> Result<Vec<ETag>, StoreError> {
         self.transactions.fetch_add(1, Ordering::Relaxed);
         self.tables.apply(table, changes).await
     }
@@ -88,7 +88,7 @@ impl Tables for CountingTables {
         range: &KeyRange,
         from: Option<Continuation>,
         limit: u16,
-    ) -> Result<Page, TableError> {
+    ) -> Result<Page, StoreError> {
         self.scans.fetch_add(1, Ordering::Relaxed);
         let page = u16::try_from(self.page_limit.load(Ordering::Relaxed)).unwrap();
         let limit = if page == 0 { limit } else { limit.min(page) };

@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 
 use crate::store::tables::limits;
 use crate::store::tables::{
-    Continuation, ETag, KeyRange, Page, RowChange, RowKey, Table, TableError, TableRow, Tables,
+    Continuation, ETag, KeyRange, Page, RowChange, RowKey, StoreError, Table, TableRow, Tables,
 };
 
 /// [`Tables`] in memory. Every verb is atomic.
@@ -61,14 +61,14 @@ fn etag(version: u64) -> ETag {
 }
 
 /// Whether `change` may be made to what is stored.
-fn check_precondition(stored: Option<&StoredRow>, change: &RowChange) -> Result<(), TableError> {
+fn check_precondition(stored: Option<&StoredRow>, change: &RowChange) -> Result<(), StoreError> {
     match (change, stored) {
-        (RowChange::Insert(_), Some(_)) => Err(TableError::AlreadyExists),
-        (RowChange::Replace(..) | RowChange::Delete(..), None) => Err(TableError::NotFound),
+        (RowChange::Insert(_), Some(_)) => Err(StoreError::AlreadyExists),
+        (RowChange::Replace(..) | RowChange::Delete(..), None) => Err(StoreError::NotFound),
         (RowChange::Replace(_, held) | RowChange::Delete(_, Some(held)), Some(stored))
             if *held != stored.etag() =>
         {
-            Err(TableError::ETagMismatch)
+            Err(StoreError::ETagMismatch)
         }
         _ => Ok(()),
     }
@@ -80,14 +80,14 @@ impl Tables for MemoryTables {
         &self,
         table: Table,
         key: &RowKey,
-    ) -> Result<Option<(TableRow, ETag)>, TableError> {
+    ) -> Result<Option<(TableRow, ETag)>, StoreError> {
         limits::check_keys(key)?;
         let mut state = self.state();
         let stored = state.tables.entry(table).or_default().get(key);
         Ok(stored.map(|stored| (stored.row(key), stored.etag())))
     }
 
-    async fn apply(&self, table: Table, changes: Vec<RowChange>) -> Result<Vec<ETag>, TableError> {
+    async fn apply(&self, table: Table, changes: Vec<RowChange>) -> Result<Vec<ETag>, StoreError> {
         limits::check_changes(&changes)?;
         let mut state = self.state();
         let State { tables, version } = &mut *state;
@@ -121,7 +121,7 @@ impl Tables for MemoryTables {
         range: &KeyRange,
         from: Option<Continuation>,
         limit: u16,
-    ) -> Result<Page, TableError> {
+    ) -> Result<Page, StoreError> {
         let first = match from {
             Some(from) => decode_continuation(&from)?,
             None => RowKey::new(&range.partition_from, ""),
@@ -155,8 +155,8 @@ fn encode_continuation(next: &RowKey) -> Continuation {
     Continuation(serde_json::json!([next.partition, next.row]).to_string())
 }
 
-fn decode_continuation(from: &Continuation) -> Result<RowKey, TableError> {
+fn decode_continuation(from: &Continuation) -> Result<RowKey, StoreError> {
     let (partition, row) = serde_json::from_str(&from.0)
-        .map_err(|_| TableError::Refused("not a continuation of this store".to_owned()))?;
+        .map_err(|_| StoreError::Refused("not a continuation of this store".to_owned()))?;
     Ok(RowKey { partition, row })
 }

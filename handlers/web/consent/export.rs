@@ -89,7 +89,7 @@ mod tests {
     use axum::body::to_bytes;
 
     use super::*;
-    use crate::store::tables::TableError;
+    use crate::store::tables::StoreError;
 
     #[derive(Serialize)]
     struct TestRow(&'static str);
@@ -103,7 +103,7 @@ mod tests {
     }
 
     fn broken() -> StoreError {
-        TableError::Unavailable("away".to_owned()).into()
+        StoreError::Unavailable("away".to_owned()).into()
     }
 
     async fn text(answer: Response) -> String {

@@ -174,8 +174,10 @@ impl From<KeysUnavailable> for PageError {
 impl From<StoreError> for PageError {
     fn from(error: StoreError) -> Self {
         match error {
-            changed if changed.is_conflict() => Self::Conflict,
-            StoreError::Table(_) => Self::StorageUnavailable,
+            StoreError::AlreadyExists | StoreError::NotFound | StoreError::ETagMismatch => {
+                Self::Conflict
+            }
+            StoreError::Unavailable(_) | StoreError::Refused(_) => Self::StorageUnavailable,
             StoreError::Unreadable { .. } => {
                 tracing::error!(%error, "page rendering failed");
                 Self::Internal

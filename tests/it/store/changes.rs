@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use roombridge::store::tables::{ETag, KeyRange, RowChange, RowKey, Table, TableError, Tables};
+use roombridge::store::tables::{ETag, KeyRange, RowChange, RowKey, StoreError, Table, Tables};
 use serde_json::json;
 
 use super::{apply_one, both, row, value};
@@ -45,7 +45,7 @@ async fn a_row_is_created_changed_and_deleted(tables: Arc<dyn Tables>) -> TestRe
 async fn an_insert_never_overwrites(tables: Arc<dyn Tables>) -> TestResult {
     apply_one(&*tables, RowChange::Insert(row("p", "r", "first"))).await?;
     let second = apply_one(&*tables, RowChange::Insert(row("p", "r", "second"))).await;
-    assert_eq!(second, Err(TableError::AlreadyExists));
+    assert_eq!(second, Err(StoreError::AlreadyExists));
     assert_eq!(value(&*tables, &RowKey::new("p", "r")).await?, Some(json!("first")));
     Ok(())
 }
@@ -54,9 +54,9 @@ async fn a_stale_etag_changes_nothing(tables: Arc<dyn Tables>) -> TestResult {
     let stale = apply_one(&*tables, RowChange::Insert(row("p", "r", 1))).await?;
     apply_one(&*tables, RowChange::Upsert(row("p", "r", 2))).await?;
     let replace = apply_one(&*tables, RowChange::Replace(row("p", "r", 3), stale.clone())).await;
-    assert_eq!(replace, Err(TableError::ETagMismatch));
+    assert_eq!(replace, Err(StoreError::ETagMismatch));
     let delete = apply_one(&*tables, RowChange::Delete(RowKey::new("p", "r"), Some(stale))).await;
-    assert_eq!(delete, Err(TableError::ETagMismatch));
+    assert_eq!(delete, Err(StoreError::ETagMismatch));
     assert_eq!(value(&*tables, &RowKey::new("p", "r")).await?, Some(json!(2)));
     Ok(())
 }
@@ -65,10 +65,10 @@ async fn what_is_not_there_cannot_be_changed(tables: Arc<dyn Tables>) -> TestRes
     let etag = apply_one(&*tables, RowChange::Insert(row("p", "r", 1))).await?;
     apply_one(&*tables, RowChange::Delete(RowKey::new("p", "r"), None)).await?;
     let replace = apply_one(&*tables, RowChange::Replace(row("p", "r", 2), etag.clone())).await;
-    assert_eq!(replace, Err(TableError::NotFound));
+    assert_eq!(replace, Err(StoreError::NotFound));
     for etag in [Some(etag), None] {
         let delete = apply_one(&*tables, RowChange::Delete(RowKey::new("p", "r"), etag)).await;
-        assert_eq!(delete, Err(TableError::NotFound));
+        assert_eq!(delete, Err(StoreError::NotFound));
     }
     Ok(())
 }
@@ -77,10 +77,10 @@ async fn changes_happen_together_or_not_at_all(tables: Arc<dyn Tables>) -> TestR
     let old = apply_one(&*tables, RowChange::Insert(row("p", "old", 1))).await?;
     let held = apply_one(&*tables, RowChange::Upsert(row("p", "old", 2))).await?;
     let failing = [
-        (RowChange::Insert(row("p", "old", 9)), TableError::AlreadyExists),
-        (RowChange::Replace(row("p", "old", 9), old.clone()), TableError::ETagMismatch),
-        (RowChange::Delete(RowKey::new("p", "old"), Some(old)), TableError::ETagMismatch),
-        (RowChange::Delete(RowKey::new("p", "missing"), None), TableError::NotFound),
+        (RowChange::Insert(row("p", "old", 9)), StoreError::AlreadyExists),
+        (RowChange::Replace(row("p", "old", 9), old.clone()), StoreError::ETagMismatch),
+        (RowChange::Delete(RowKey::new("p", "old"), Some(old)), StoreError::ETagMismatch),
+        (RowChange::Delete(RowKey::new("p", "missing"), None), StoreError::NotFound),
     ];
     for (change, reason) in failing {
         let changes = vec![RowChange::Insert(row("p", "new", 1)), change];
@@ -123,7 +123,7 @@ async fn of_two_writers_one_wins(tables: Arc<dyn Tables>) -> TestResult {
     let (first, second) = tokio::join!(writer(1), writer(2));
     assert_eq!(first.is_ok() as u8 + second.is_ok() as u8, 1);
     let lost = if first.is_err() { first } else { second };
-    assert_eq!(lost, Err(TableError::ETagMismatch));
+    assert_eq!(lost, Err(StoreError::ETagMismatch));
     Ok(())
 }
 
@@ -144,6 +144,6 @@ async fn of_many_transactions_one_wins_whole(tables: Arc<dyn Tables>) -> TestRes
         assert_eq!(value(&*tables, &RowKey::new("p", day)).await?, Some(json!(winners[0])));
     }
     let lost = outcomes.into_iter().filter(|outcome| outcome.is_err());
-    assert!(lost.into_iter().all(|outcome| outcome == Err(TableError::ETagMismatch)));
+    assert!(lost.into_iter().all(|outcome| outcome == Err(StoreError::ETagMismatch)));
     Ok(())
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use roombridge::store::tables::{KeyRange, RowChange, RowKey, Table, TableError, Tables};
+use roombridge::store::tables::{KeyRange, RowChange, RowKey, StoreError, Table, Tables};
 use serde_json::{Value, json};
 
 use super::{apply_one, both, row, scan_names, value};
@@ -137,10 +137,10 @@ async fn what_the_service_would_refuse_is_refused(tables: Arc<dyn Tables>) -> Te
     ];
     for (what, changes) in refused {
         let outcome = tables.apply(Table::Due, changes).await;
-        assert!(matches!(outcome, Err(TableError::Refused(_))), "{what}: {outcome:?}");
+        assert!(matches!(outcome, Err(StoreError::Refused(_))), "{what}: {outcome:?}");
     }
     let outcome = tables.get(Table::Due, &RowKey::new("p", "a/b")).await;
-    assert!(matches!(outcome, Err(TableError::Refused(_))));
+    assert!(matches!(outcome, Err(StoreError::Refused(_))));
     assert_eq!(scan_names(&*tables, &KeyRange::partition_range("", "~"), 1000).await?, [""; 0]);
 
     let most = "x".repeat(32 * 1024);

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use roombridge::base::http::RetryPolicy;
 use roombridge::store::tables::azure::AzureTables;
 use roombridge::store::tables::{
-    ETag, KeyRange, RowChange, RowKey, Table, TableError, TableRow, Tables,
+    ETag, KeyRange, RowChange, RowKey, StoreError, Table, TableRow, Tables,
 };
 use serde_json::{Map, Value};
 use world::azurite::Azurite;
@@ -51,11 +51,11 @@ fn row(partition: &str, row: &str, value: impl Into<Value>) -> TableRow {
     TableRow { key: RowKey::new(partition, row), properties }
 }
 
-async fn value(tables: &dyn Tables, keys: &RowKey) -> Result<Option<Value>, TableError> {
+async fn value(tables: &dyn Tables, keys: &RowKey) -> Result<Option<Value>, StoreError> {
     Ok(tables.get(Table::Due, keys).await?.map(|(row, _)| row.properties["value"].clone()))
 }
 
-async fn apply_one(tables: &dyn Tables, change: RowChange) -> Result<ETag, TableError> {
+async fn apply_one(tables: &dyn Tables, change: RowChange) -> Result<ETag, StoreError> {
     Ok(tables.apply(Table::Due, vec![change]).await?.remove(0))
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use roombridge::queue::{MessageReceipt, Outbox, PoisonMessage, Queue, QueueError};
 use roombridge::store::tables::{
-    Continuation, ETag, KeyRange, Page, RowChange, RowKey, Table, TableError, TableRow, Tables,
+    Continuation, ETag, KeyRange, Page, RowChange, RowKey, StoreError, Table, TableRow, Tables,
 };
 
 /// How a call fails. Callers see the same either way, and must not care.
@@ -150,8 +150,8 @@ impl FaultyTables {
     }
 }
 
-fn lost_table_call() -> TableError {
-    TableError::Unavailable("the test lost this call".to_owned())
+fn lost_table_call() -> StoreError {
+    StoreError::Unavailable("the test lost this call".to_owned())
 }
 
 #[async_trait]
@@ -160,12 +160,12 @@ impl Tables for FaultyTables {
         &self,
         table: Table,
         keys: &RowKey,
-    ) -> Result<Option<(TableRow, ETag)>, TableError> {
+    ) -> Result<Option<(TableRow, ETag)>, StoreError> {
         let call = self.inner.get(table, keys);
         self.injector.intercept("get", table.name(), lost_table_call(), call).await
     }
 
-    async fn apply(&self, table: Table, changes: Vec<RowChange>) -> Result<Vec<ETag>, TableError> {
+    async fn apply(&self, table: Table, changes: Vec<RowChange>) -> Result<Vec<ETag>, StoreError> {
         let call = self.inner.apply(table, changes);
         self.injector.intercept("apply", table.name(), lost_table_call(), call).await
     }
@@ -176,7 +176,7 @@ impl Tables for FaultyTables {
         span: &KeyRange,
         from: Option<Continuation>,
         limit: u16,
-    ) -> Result<Page, TableError> {
+    ) -> Result<Page, StoreError> {
         let call = self.inner.scan(table, span, from, limit);
         self.injector.intercept("scan", table.name(), lost_table_call(), call).await
     }
