@@ -20,19 +20,19 @@ pub(crate) struct Field {
 }
 
 impl Field {
-    /// One line of at most `max` characters.
-    pub(crate) const fn single_line(name: &'static str, max: usize) -> Self {
-        Self { name, max_chars: max, multiline: false, repeatable: false }
+    /// One line of at most `max_chars` characters.
+    pub(crate) const fn single_line(name: &'static str, max_chars: usize) -> Self {
+        Self { name, max_chars, multiline: false, repeatable: false }
     }
 
-    /// Several lines of at most `max` characters together.
-    pub(crate) const fn multiline(name: &'static str, max: usize) -> Self {
-        Self { name, max_chars: max, multiline: true, repeatable: false }
+    /// Several lines of at most `max_chars` characters together.
+    pub(crate) const fn multiline(name: &'static str, max_chars: usize) -> Self {
+        Self { name, max_chars, multiline: true, repeatable: false }
     }
 
-    /// A field that may come several times, each a line of at most `max` characters.
-    pub(crate) const fn repeatable(name: &'static str, max: usize) -> Self {
-        Self { name, max_chars: max, multiline: false, repeatable: true }
+    /// A field that may come several times, each a line of at most `max_chars` characters.
+    pub(crate) const fn repeatable(name: &'static str, max_chars: usize) -> Self {
+        Self { name, max_chars, multiline: false, repeatable: true }
     }
 }
 

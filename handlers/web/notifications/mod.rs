@@ -1,8 +1,9 @@
-//! `notifications`: the webhook. Answers the handshake, proves each item, hands ids on, 202.
+//! `notifications`: the webhook. It answers the handshake, verifies each item, enqueues ids, and
+//! answers 202.
 //!
-//! No storage is read here: the client state proves itself. The whole answer takes at most two
-//! seconds, its place in the process-wide queue of puts included; what cannot be handed on in that
-//! time is refused with 503, and Graph comes back with it for four hours.
+//! It reads no storage: the client state carries its own proof. The whole answer takes at most two
+//! seconds, including the wait for a put permit. What cannot be enqueued in that time gets a 503, and
+//! Graph repeats it for four hours.
 
 mod deps;
 mod handshake;
@@ -36,6 +37,7 @@ pub const MAX_BODY: usize = 4 * 1024 * 1024;
 /// The whole answer. Graph counts three seconds, and one slow tenant makes all wait
 /// (learn.microsoft.com/graph/change-notifications-delivery-webhooks, 2026-04-22).
 const RESPONSE_TIMEOUT: Duration = Duration::from_secs(2);
+
 /// The function's route, relative to `api/notifications`.
 pub fn router(deps: Deps) -> Router {
     Router::new().route("/", post(handle)).layer(DefaultBodyLimit::max(MAX_BODY)).with_state(deps)
@@ -96,10 +98,10 @@ async fn handle(State(deps): State<Deps>, request: Request) -> Response {
     if let Some(token) = handshake::validation_token(request.uri().query().unwrap_or_default()) {
         return handshake::echo(&token);
     }
-    let taken = tokio::time::timeout(RESPONSE_TIMEOUT, accept(&deps, request)).await;
-    match taken.unwrap_or(Err(WebhookError::Timeout)) {
+    let accepted = tokio::time::timeout(RESPONSE_TIMEOUT, accept(&deps, request)).await;
+    match accepted.unwrap_or(Err(WebhookError::Timeout)) {
         Ok(()) => StatusCode::ACCEPTED.into_response(),
-        Err(refused) => refused.into_response(),
+        Err(error) => error.into_response(),
     }
 }
 
@@ -113,29 +115,16 @@ async fn accept(deps: &Deps, request: Request) -> Result<(), WebhookError> {
             StatusCode::PAYLOAD_TOO_LARGE => WebhookError::TooLarge,
             _ => WebhookError::NotANotification,
         })?;
-    let triaged = triage::triage(deps, parse(&body)?).await?;
-    if triaged.foreign > 0 {
-        tracing::warn!(
-            items.foreign = triaged.foreign,
-            items.verified = triaged.verified,
-            "items with an invalid client state"
-        );
-    }
-    if triaged.unverified_content > 0 {
-        tracing::warn!(
-            items.unverified_content = triaged.unverified_content,
-            "encrypted content without a valid validation token was dropped; its events are fetched"
-        );
-    }
-    let puts = triaged.jobs.len();
-    try_join_all(triaged.jobs.into_iter().map(|next| enqueue(deps, next))).await?;
-    tracing::info!(items.verified = triaged.verified, puts, "notification batch enqueued");
+    let (jobs, verified) = triage::triage(deps, parse(&body)?).await?;
+    let puts = jobs.len();
+    try_join_all(jobs.into_iter().map(|job| enqueue(deps, job))).await?;
+    tracing::info!(items.verified = verified, puts, "notification batch enqueued");
     Ok(())
 }
 
 /// The outbox itself tries twice; a second failure is Graph's to repeat.
-async fn enqueue(deps: &Deps, next: Enqueue) -> Result<(), QueueError> {
+async fn enqueue(deps: &Deps, job: Enqueue) -> Result<(), QueueError> {
     let closed = |_| QueueError("the process is stopping".to_owned());
     let _permit = deps.put_permits.acquire().await.map_err(closed)?;
-    deps.outbox.enqueue(next).await
+    deps.outbox.enqueue(job).await
 }

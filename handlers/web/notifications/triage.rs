@@ -1,7 +1,7 @@
-//! Which items of a POST are ours, and what is handed on for them: one POST may mix subscriptions,
-//! tenants and kinds, and no item spoils another.
+//! Which items of a POST are ours, and which jobs they become. One POST may mix subscriptions, tenants
+//! and kinds, and an invalid item does not affect the others.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::deps::Deps;
 use crate::{
@@ -20,35 +20,23 @@ use crate::{
     },
 };
 
-/// A POST's items, sorted.
-pub(super) struct TriagedItems {
-    /// What to send.
-    pub(super) jobs: Vec<Enqueue>,
-    /// How many items proved themselves.
-    pub(super) verified: usize,
-    /// How many did not, or were of no known kind.
-    pub(super) foreign: usize,
-    /// How many came sealed, and Graph did not vouch for their tenant: they go on as ids.
-    pub(super) unverified_content: usize,
-}
-
-/// Proves each item and merges those that say the same: a create comes as four notifications.
+/// Verifies each item and merges those that say the same: a create comes as four notifications.
+/// Returns what to send, and how many items had a valid client state.
 pub(super) async fn triage(
     deps: &Deps,
     post: NotificationCollection,
-) -> Result<TriagedItems, KeysUnavailable> {
-    let NotificationCollection { notifications: items, validation_tokens } = post;
-    let count = items.len();
-    let mut changes = ChangesByTenant::default();
-    let (mut tasks, mut repeats) = (Vec::new(), HashSet::new());
-    let mut changed = Vec::new();
-    for item in items {
-        let Some(proof) = verify_item(deps, &item).await? else { continue };
+) -> Result<(Vec<Enqueue>, usize), KeysUnavailable> {
+    let NotificationCollection { notifications, validation_tokens } = post;
+    let count = notifications.len();
+    let (mut changes, mut tasks, mut repeats) = (Vec::new(), Vec::new(), HashSet::new());
+    let mut verified = 0;
+    for item in notifications {
+        let Some(claims) = verify_item(deps, &item).await? else { continue };
+        verified += usize::from(item.kind != NotificationKind::Unknown);
         match item.kind {
-            NotificationKind::Change(change) => changed.push((proof, change)),
+            NotificationKind::Change(change) => changes.push((claims, change)),
             NotificationKind::Lifecycle(event) => {
-                let task = lifecycle_task(deps, proof, event);
-                changes.lifecycle_count += 1;
+                let task = lifecycle_task(deps, claims, event);
                 // A nonce that is not the mailbox's own (any more) must not speak for one that is.
                 if repeats.insert((task.tenant, task.mailbox, event, task.nonce)) {
                     tasks.push(task);
@@ -57,60 +45,79 @@ pub(super) async fn triage(
             NotificationKind::Unknown => {}
         }
     }
-    let ours = changed.len() + changes.lifecycle_count;
-    // No token is looked at for a POST in which nobody proved to be ours and brought content.
-    let vouched = if changed.iter().any(|(_, change)| change.encrypted_content.is_some()) {
-        deps.verified_tenants(&validation_tokens.0).await
-    } else {
-        BTreeSet::new()
-    };
-    let mut unvouched = 0;
-    for (proof, mut change) in changed {
-        if change.encrypted_content.is_some() && !vouched.contains(&proof.tenant) {
-            unvouched += 1;
-            change.encrypted_content = None;
+    if count > verified {
+        tracing::warn!(
+            items.foreign = count - verified,
+            items.verified = verified,
+            "items with an invalid client state"
+        );
+    }
+    drop_unverified_content(deps, &mut changes, &validation_tokens.0).await;
+    let mut by_tenant = ChangesByTenant::default();
+    changes.into_iter().for_each(|(claims, change)| by_tenant.add(deps, claims, change));
+    let mut jobs = by_tenant.into_jobs();
+    jobs.extend(lifecycle_jobs(tasks));
+    Ok((jobs, verified))
+}
+
+/// Content that Graph did not verify for its tenant is not used: those items continue as ids.
+async fn drop_unverified_content(
+    deps: &Deps,
+    changes: &mut [(ClientStateClaims, ChangeNotification)],
+    tokens: &[String],
+) {
+    // Tokens cost a signature check each: we verify none for a POST without content of our own tenants.
+    if changes.iter().all(|(_, change)| change.encrypted_content.is_none()) {
+        return;
+    }
+    let tenants = deps.verified_tenants(tokens).await;
+    let mut dropped = 0;
+    for (claims, change) in changes {
+        if !tenants.contains(&claims.tenant) && change.encrypted_content.take().is_some() {
+            dropped += 1;
         }
-        changes.add(deps, proof, change);
     }
-    let mut next = changes.into_jobs();
-    next.extend(lifecycle_jobs(tasks));
-    Ok(TriagedItems {
-        jobs: next,
-        verified: ours,
-        foreign: count - ours,
-        unverified_content: unvouched,
-    })
+    if dropped > 0 {
+        tracing::warn!(
+            items.unverified_content = dropped,
+            "encrypted content without a valid validation token was dropped; its events are fetched"
+        );
+    }
 }
 
-/// Wishes for authorisation travel together, as their renewals are one request to Graph. The others
-/// take their time, each alone.
+/// Reauthorizations travel together, as their renewals are one request to Graph. The other tasks
+/// take longer, so each is a job of its own.
 fn lifecycle_jobs(tasks: Vec<MailboxTask>) -> Vec<Enqueue> {
-    let (wishes, others): (Vec<_>, Vec<_>) =
-        tasks.into_iter().partition(|task| task.kind == MailboxTaskKind::Reauthorize);
-    let mut of: BTreeMap<TenantId, Vec<MailboxTask>> = BTreeMap::new();
-    for wish in wishes {
-        of.entry(wish.tenant).or_default().push(wish);
+    let mut by_tenant: BTreeMap<TenantId, Vec<MailboxTask>> = BTreeMap::new();
+    let (mut jobs, mut single_jobs) = (Vec::new(), Vec::new());
+    for task in tasks {
+        if task.kind == MailboxTaskKind::Reauthorize {
+            by_tenant.entry(task.tenant).or_default().push(task);
+        } else {
+            single_jobs.push(Enqueue::now(Job::MaintainMailbox(task)));
+        }
     }
-    let mut next = Vec::new();
-    for (tenant, wishes) in of {
-        let several = wishes.chunks(MAX_TASKS).map(<[MailboxTask]>::to_vec);
-        let several = several.map(|items| Job::MaintainMailboxes(MailboxTasks { tenant, items }));
-        next.extend(several.map(Enqueue::now));
+    for (tenant, tasks) in by_tenant {
+        let batches = tasks.chunks(MAX_TASKS).map(<[MailboxTask]>::to_vec);
+        let batches = batches.map(|items| Job::MaintainMailboxes(MailboxTasks { tenant, items }));
+        jobs.extend(batches.map(Enqueue::now));
     }
-    next.extend(others.into_iter().map(|task| Enqueue::now(Job::MaintainMailbox(task))));
-    next
+    jobs.extend(single_jobs);
+    jobs
 }
 
-fn lifecycle_task(deps: &Deps, proof: ClientStateClaims, event: LifecycleEvent) -> MailboxTask {
-    let ClientStateClaims { tenant, mailbox, nonce } = proof;
-    let correlation = CorrelationId(deps.rng.uuid().as_u128());
-    let passage = JobMeta::new(correlation, deps.clock.now());
-    let task = match event {
+fn lifecycle_task(deps: &Deps, claims: ClientStateClaims, event: LifecycleEvent) -> MailboxTask {
+    let ClientStateClaims { tenant, mailbox, nonce } = claims;
+    let kind = match event {
         LifecycleEvent::ReauthorizationRequired => MailboxTaskKind::Reauthorize,
         LifecycleEvent::SubscriptionRemoved => MailboxTaskKind::SubscriptionRemoved,
         LifecycleEvent::Missed => MailboxTaskKind::MissedNotifications,
     };
-    MailboxTask { tenant, mailbox, kind: task, nonce: Some(nonce), due: None, meta: passage }
+    MailboxTask { tenant, mailbox, kind, nonce: Some(nonce), due: None, meta: job_meta(deps) }
+}
+
+fn job_meta(deps: &Deps) -> JobMeta {
+    JobMeta::new(CorrelationId(deps.rng.uuid().as_u128()), deps.clock.now())
 }
 
 /// The changes of a POST by tenant, each event once.
@@ -118,64 +125,59 @@ fn lifecycle_task(deps: &Deps, proof: ClientStateClaims, event: LifecycleEvent) 
 struct ChangesByTenant {
     by_tenant: BTreeMap<TenantId, Vec<EventChange>>,
     positions: HashMap<(TenantId, MailboxId, EventId, u64), usize>,
-    lifecycle_count: usize,
 }
 
 impl ChangesByTenant {
-    fn add(&mut self, deps: &Deps, proof: ClientStateClaims, notification: ChangeNotification) {
-        let ClientStateClaims { tenant, mailbox, nonce } = proof;
-        let ChangeNotification { change_type: change, event, version, encrypted_content: sealed } =
-            notification;
-        let deleted = change == ChangeType::Deleted;
+    fn add(&mut self, deps: &Deps, claims: ClientStateClaims, notification: ChangeNotification) {
+        let ClientStateClaims { tenant, mailbox, nonce } = claims;
+        let ChangeNotification { change_type, event, version, encrypted_content } = notification;
+        let deleted = change_type == ChangeType::Deleted;
         let origin = Origin::Notification { nonce, deleted, version };
         let changes = self.by_tenant.entry(tenant).or_default();
         let key = (tenant, mailbox, event.clone(), nonce);
-        if let Some(place) = self.positions.get(&key) {
-            changes[*place].merge(origin, sealed);
+        if let Some(position) = self.positions.get(&key) {
+            changes[*position].merge(origin, encrypted_content);
             return;
         }
-        let correlation = CorrelationId(deps.rng.uuid().as_u128());
-        let passage = JobMeta::new(correlation, deps.clock.now());
         self.positions.insert(key, changes.len());
         changes.push(EventChange {
             mailbox,
             event,
             origin,
-            encrypted_content: sealed,
-            meta: passage,
+            encrypted_content,
+            meta: job_meta(deps),
         });
     }
 
-    /// Sealed content travels in messages of its own: they live shorter, and ids must not.
+    /// Encrypted content travels in messages of its own: they live shorter, and ids must not.
     fn into_jobs(self) -> Vec<Enqueue> {
-        let mut next = Vec::new();
+        let mut jobs = Vec::new();
         for (tenant, changes) in self.by_tenant {
-            let (sealed, plain): (Vec<_>, Vec<_>) = changes
+            let (encrypted, plain): (Vec<_>, Vec<_>) = changes
                 .into_iter()
                 .map(EventChange::without_oversized_content)
-                .partition(|c| c.encrypted_content.is_some());
-            for changes in pack(tenant, plain).into_iter().chain(pack(tenant, sealed)) {
-                next.push(Enqueue::now(Job::FetchEvent(changes)));
-            }
+                .partition(|change| change.encrypted_content.is_some());
+            let messages = pack(tenant, plain).into_iter().chain(pack(tenant, encrypted));
+            jobs.extend(messages.map(|changes| Enqueue::now(Job::FetchEvent(changes))));
         }
-        next
+        jobs
     }
 }
 
-/// Whose item this is; `None` when it does not prove itself. The mailbox is taken from the proof,
-/// never from the item's `resource`, and the tenant must be the proof's.
+/// Whose item this is; `None` when its client state is invalid. The mailbox comes from the client
+/// state, never from the item's `resource`, and the tenant must be the client state's.
 async fn verify_item(
     deps: &Deps,
     item: &Notification,
 ) -> Result<Option<ClientStateClaims>, KeysUnavailable> {
     let Some(state) = item.client_state.as_deref() else { return Ok(None) };
     let keys = deps.client_state_keys.keys().await?;
-    let proof = match verify(&keys, state) {
+    let claims = match verify(&keys, state) {
         Err(ClientStateError::UnknownKey(id)) => {
             let keys = deps.client_state_keys.keys_including(&id).await?;
             verify(&keys, state)
         }
         first => first,
     };
-    Ok(proof.ok().filter(|proof| item.tenant.is_none_or(|tenant| tenant == proof.tenant)))
+    Ok(claims.ok().filter(|claims| item.tenant.is_none_or(|tenant| tenant == claims.tenant)))
 }
