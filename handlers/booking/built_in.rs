@@ -8,10 +8,13 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use jiff::Timestamp;
 
-use super::{BookingReceipt, BookingSystem, BookingSystemError, PutBooking};
+use super::{BookingSystem, BookingSystemError};
 use crate::{
     base::{clock::Clock, invocation::Invocation},
-    domain::{api_call::ApiCall, ids::BookingId, keys::BookingKey, ledger::LedgerSlot},
+    domain::{
+        api_call::ApiCall, booking::BookingOrder, ids::BookingId, keys::BookingKey,
+        ledger::LedgerSlot,
+    },
     store::ledger::Ledger,
 };
 
@@ -55,25 +58,25 @@ impl BookingSystem for BuiltInSystem {
     async fn find(
         &self,
         invocation: &Invocation,
-        booking: &PutBooking,
-    ) -> Result<Option<BookingReceipt>, BookingSystemError> {
+        order: &BookingOrder,
+    ) -> Result<Option<String>, BookingSystemError> {
         let at = self.clock.now();
-        let (key, interval) = (booking.key, booking.order.spec.facts.interval);
+        let (key, interval) = (order.key, order.spec.facts.interval);
         let read = self.ledger.read(key.tenant, key.room, &interval.days()).await;
         let status = if read.is_ok() { 200 } else { 0 };
         self.log_call(invocation, &key, ("find", status), at);
         let days = read?;
         let slot = LedgerSlot { holder: key, interval };
         let booked = days.iter().all(|day| day.day.contains(&slot));
-        Ok(booked.then(|| BookingReceipt { reference: booking.idempotency_key() }))
+        Ok(booked.then(|| order.idempotency_key()))
     }
 
     async fn put(
         &self,
         invocation: &Invocation,
-        booking: &PutBooking,
+        order: &BookingOrder,
     ) -> Result<(), BookingSystemError> {
-        self.log_call(invocation, &booking.key, ("put", 200), self.clock.now());
+        self.log_call(invocation, &order.key, ("put", 200), self.clock.now());
         Ok(())
     }
 

@@ -48,15 +48,6 @@ pub enum Availability {
     Taken(Conflict),
 }
 
-/// How a claim went.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ClaimResult {
-    /// The interval is the holder's.
-    Claimed,
-    /// Somebody else has some of it.
-    Conflict(Conflict),
-}
-
 impl LedgerClaims {
     /// Claims on `ledger_entries`.
     pub fn new(ledger: Ledger, rng: Arc<dyn Rng>) -> Self {
@@ -76,12 +67,12 @@ impl LedgerClaims {
         Ok(check_availability(days, LedgerSlot { holder, interval }))
     }
 
-    /// Takes what was found free, on all its days or on none. An ETag
-    /// shows that another worker was faster; then the rows are read again.
+    /// Takes what was found free, on all its days or on none; returns who has some of it where
+    /// another worker was faster. An ETag shows that, and then the rows are read again.
     ///
     /// # Errors
     /// [`StoreError`]; after a lost answer the claim may stand, and a repeat finds it.
-    pub async fn claim(&self, free: FreeInterval) -> Result<ClaimResult, StoreError> {
+    pub async fn claim(&self, free: FreeInterval) -> Result<Option<Conflict>, StoreError> {
         let LedgerSlot { holder, interval } = free.slot;
         let mut found = Some(free);
         let attempt = || {
@@ -91,15 +82,13 @@ impl LedgerClaims {
                     Some(free) => free,
                     None => match self.availability(holder, interval).await? {
                         Availability::Free(free) => free,
-                        Availability::Taken(conflict) => {
-                            return Ok(ClaimResult::Conflict(conflict));
-                        }
+                        Availability::Taken(conflict) => return Ok(Some(conflict)),
                     },
                 };
                 if free.needs_write {
                     self.ledger.write(holder.tenant, holder.room, &free.days).await?;
                 }
-                Ok(ClaimResult::Claimed)
+                Ok(None)
             }
         };
         attempt.retry(self.backoff()).when(StoreError::is_conflict).await

@@ -13,39 +13,13 @@ use crate::{
 };
 
 pub use built_in::BuiltInSystem;
-pub use claims::{Availability, ClaimResult, FreeInterval, LedgerClaims};
-
-/// A booking to be made, changed or looked up: its [`PutBooking::idempotency_key`] is the same at
-/// every repeat.
-#[derive(Debug, Clone)]
-pub struct PutBooking {
-    /// Which appointment and room.
-    pub key: BookingKey,
-    /// The booking's id.
-    pub id: BookingId,
-    /// What is wanted.
-    pub order: BookingOrder,
-}
-
-impl PutBooking {
-    /// Names this booking at the booking system, so that a repeat is known as one.
-    pub fn idempotency_key(&self) -> String {
-        format!("{}.{}", self.id, self.order.generation)
-    }
-}
-
-/// The booking system has the booking.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct BookingReceipt {
-    /// The booking system's own name for it.
-    pub reference: String,
-}
+pub use claims::{Availability, FreeInterval, LedgerClaims};
 
 /// Why a booking system did not do what was asked.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BookingSystemError {
-    /// It cannot answer now, or no answer came: whether it took effect is unknown.
-    #[error("the booking system cannot answer now")]
+    /// It is unavailable, or no response came: whether it took effect is unknown.
+    #[error("the booking system is unavailable")]
     Unavailable {
         /// How long it asked us to wait.
         retry_after: Option<SignedDuration>,
@@ -59,25 +33,25 @@ pub enum BookingSystemError {
 /// writer of ours is at the same room and time.
 #[async_trait]
 pub trait BookingSystem: Send + Sync {
-    /// Looks the booking up by its idempotency key, as it should be; a cancelled one, or one at
-    /// another time, does not count.
+    /// Looks the booking up by its idempotency key, as it should be, and returns the system's own
+    /// name for it; a cancelled one, or one at another time, does not count.
     ///
     /// # Errors
     /// [`BookingSystemError`].
     async fn find(
         &self,
         invocation: &Invocation,
-        booking: &PutBooking,
-    ) -> Result<Option<BookingReceipt>, BookingSystemError>;
+        order: &BookingOrder,
+    ) -> Result<Option<String>, BookingSystemError>;
 
-    /// Makes the booking, or changes the one named by `booking.order.previous`.
+    /// Makes the booking, or changes the one named by `order.previous`.
     ///
     /// # Errors
     /// [`BookingSystemError`]; the booking may exist all the same.
     async fn put(
         &self,
         invocation: &Invocation,
-        booking: &PutBooking,
+        order: &BookingOrder,
     ) -> Result<(), BookingSystemError>;
 
     /// Ends every booking made under `id` for this appointment and room; none is fine.

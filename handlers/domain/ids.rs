@@ -43,23 +43,20 @@ pub(crate) mod hex {
 
     /// The same for a nonce that may be missing.
     pub(crate) mod optional {
-        use serde::{Deserialize, Deserializer, Serialize, Serializer};
-
-        #[derive(Serialize, Deserialize)]
-        #[serde(transparent)]
-        struct Nonce(#[serde(with = "super")] u64);
+        use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
 
         pub(crate) fn serialize<S: Serializer>(
             nonce: &Option<u64>,
             to: S,
         ) -> Result<S::Ok, S::Error> {
-            nonce.map(Nonce).serialize(to)
+            nonce.map(|nonce| format!("{nonce:016x}")).serialize(to)
         }
 
         pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
             from: D,
         ) -> Result<Option<u64>, D::Error> {
-            Ok(Option::deserialize(from)?.map(|Nonce(nonce)| nonce))
+            let text = Option::<String>::deserialize(from)?;
+            text.map(|hex| u64::from_str_radix(&hex, 16)).transpose().map_err(D::Error::custom)
         }
     }
 }

@@ -25,25 +25,17 @@ struct UncheckedInterval {
 }
 
 impl TryFrom<UncheckedInterval> for Interval {
-    type Error = EmptyInterval;
+    type Error = &'static str;
 
-    fn try_from(UncheckedInterval { from, to }: UncheckedInterval) -> Result<Self, EmptyInterval> {
-        Self::new(from, to)
+    fn try_from(UncheckedInterval { from, to }: UncheckedInterval) -> Result<Self, Self::Error> {
+        Self::new(from, to).ok_or("the interval ends before it starts")
     }
 }
 
-/// The two instants are no interval: it ends before it starts, or at the same instant.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("it ends before it starts")]
-pub struct EmptyInterval;
-
 impl Interval {
-    /// The interval between two instants.
-    ///
-    /// # Errors
-    /// [`EmptyInterval`] when no time lies between them.
-    pub fn new(start: Timestamp, end: Timestamp) -> Result<Self, EmptyInterval> {
-        if end <= start { Err(EmptyInterval) } else { Ok(Self { start, end }) }
+    /// The interval between two instants; `None` when no time lies between them.
+    pub fn new(start: Timestamp, end: Timestamp) -> Option<Self> {
+        (start < end).then_some(Self { start, end })
     }
 
     /// Whether it is longer than [`MAX_BOOKING_DAYS`] and so cannot be booked.
@@ -113,7 +105,7 @@ mod tests {
     #[test]
     fn nothing_is_no_interval_and_a_year_is_too_long() {
         let (a, b) = (at("2026-11-24T09:00:00Z"), at("2027-11-24T09:00:00Z"));
-        assert_eq!(Interval::new(a, a), Err(EmptyInterval));
+        assert_eq!(Interval::new(a, a), None);
         assert!(Interval::new(a, b).unwrap().is_too_long());
     }
 }

@@ -10,7 +10,7 @@
 use std::sync::Arc;
 
 use super::tables::{Continuation, ETag, KeyRange, RowKey, StoreError, Table, Tables, TypedTable};
-use crate::domain::ids::{MailboxId, TenantId};
+use crate::domain::ids::TenantId;
 
 /// How many rows are listed at a time: the most that a page holds.
 const PAGE_SIZE: u16 = 1_000;
@@ -25,20 +25,6 @@ pub const TENANT_TABLES: [Table; 6] = [
     Table::Failures,
     Table::Due,
 ];
-
-/// A row that was found, by its keys and version.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RowRef {
-    key: RowKey,
-    etag: ETag,
-}
-
-impl RowRef {
-    /// The mailbox, where it is a row of `Mailboxes`.
-    pub fn mailbox(&self) -> Option<MailboxId> {
-        self.key.row.parse().ok()
-    }
-}
 
 /// The rows of tenants in all tables.
 #[derive(Clone)]
@@ -62,7 +48,7 @@ impl TenantData {
         tenant: TenantId,
         table: Table,
         from: Option<Continuation>,
-    ) -> Result<(Vec<RowRef>, Option<Continuation>), StoreError> {
+    ) -> Result<(Vec<(RowKey, ETag)>, Option<Continuation>), StoreError> {
         let Some(span) = key_range(tenant, table) else { return Ok((Vec::new(), None)) };
         let page = self.rows(table).scan(&span, from, PAGE_SIZE).await?;
         let of_tenant = |keys: &RowKey| match table {
@@ -76,8 +62,8 @@ impl TenantData {
             | Table::Audit
             | Table::Register => true,
         };
-        let found = page.rows.into_iter().map(|(row, etag)| RowRef { key: row.key, etag });
-        Ok((found.filter(|found| of_tenant(&found.key)).collect(), page.next))
+        let found = page.rows.into_iter().map(|(row, etag)| (row.key, etag));
+        Ok((found.filter(|(key, _)| of_tenant(key)).collect(), page.next))
     }
 
     /// Removes rows that were found, up to 100 of a partition at once; answers how many. One that
@@ -85,9 +71,12 @@ impl TenantData {
     ///
     /// # Errors
     /// [`StoreError`] when some were not removed, or may not have been.
-    pub async fn remove_rows(&self, table: Table, found: Vec<RowRef>) -> Result<u64, StoreError> {
-        let rows = found.into_iter().map(|found| (found.key, found.etag)).collect();
-        self.rows(table).delete_rows(rows).await
+    pub async fn remove_rows(
+        &self,
+        table: Table,
+        found: Vec<(RowKey, ETag)>,
+    ) -> Result<u64, StoreError> {
+        self.rows(table).delete_rows(found).await
     }
 
     /// Only keys and versions are looked at, so any row is understood.
@@ -132,7 +121,7 @@ mod tests {
         test_support::{CountingTables, at, key, mailbox, tenant},
     };
 
-    async fn all(data: &TenantData, table: Table) -> Vec<RowRef> {
+    async fn all(data: &TenantData, table: Table) -> Vec<(RowKey, ETag)> {
         let (mut all, mut from) = (Vec::new(), None);
         loop {
             let (found, next) = data.list_rows(tenant(9), table, from).await.unwrap();

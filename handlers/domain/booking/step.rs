@@ -5,18 +5,31 @@ use jiff::{SignedDuration, Timestamp};
 use super::{Booking, BookingRefusal, ConfirmedBooking, Intent, ObservedState, RefusalReason};
 use crate::domain::{
     appointment::{BookingSpec, DesiredState},
+    ids::BookingId,
     interval::Interval,
+    keys::BookingKey,
 };
 
 /// What is ordered from the booking system.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BookingOrder {
+    /// Which appointment and room.
+    pub key: BookingKey,
+    /// The booking's id.
+    pub id: BookingId,
     /// The specification to fulfil.
     pub spec: BookingSpec,
-    /// With the booking's id this is the idempotency key.
+    /// Rises when the booking is wanted again after it was ended.
     pub generation: u32,
     /// What the booking system has so far, to be changed rather than made again.
     pub previous: Option<ConfirmedBooking>,
+}
+
+impl BookingOrder {
+    /// Names this booking at the booking system, so that a repeat is known as one.
+    pub fn idempotency_key(&self) -> String {
+        format!("{}.{}", self.id, self.generation)
+    }
 }
 
 /// The next thing to do.
@@ -50,6 +63,8 @@ impl Booking {
                 Step::Refuse(RefusalReason::TooLong)
             }
             DesiredState::Wanted(spec) => Step::Put(BookingOrder {
+                key: self.key,
+                id: self.id,
                 spec: spec.clone(),
                 generation: self.generation,
                 previous: self.confirmed().cloned(),

@@ -156,7 +156,7 @@ fn interval_in_room_zone(when: &EventTime, room: &Room) -> Option<Interval> {
             let zone = TimeZone::get(&room.time_zone).unwrap_or(TimeZone::UTC);
             let midnight =
                 |day: &Date| day.to_zoned(zone.clone()).map(|start| start.timestamp()).ok();
-            Interval::new(midnight(first)?, midnight(until)?).ok()
+            Interval::new(midnight(first)?, midnight(until)?)
         }
         EventTime::Unreadable => None,
     }

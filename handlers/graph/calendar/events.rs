@@ -281,7 +281,7 @@ fn parse_all_day(start: &TimeWire, end: &TimeWire) -> Option<EventTime> {
 }
 
 fn parse_interval(start: &TimeWire, end: &TimeWire) -> Option<EventTime> {
-    Interval::new(parse_instant(start)?, parse_instant(end)?).ok().map(EventTime::Timed)
+    Interval::new(parse_instant(start)?, parse_instant(end)?).map(EventTime::Timed)
 }
 
 /// UTC was asked for; another zone is taken if it has an IANA name (never a Windows one).

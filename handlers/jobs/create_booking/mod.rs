@@ -18,7 +18,7 @@ use jiff::SignedDuration;
 
 use crate::{
     base::{clock::Clock, invocation::Invocation, rng::Rng},
-    booking::{Availability, BookingSystem, ClaimResult, LedgerClaims, PutBooking},
+    booking::{Availability, BookingSystem, LedgerClaims},
     domain::booking::{
         Booking, BookingOrder, ConfirmedBooking, Intent, ObservedState, RefusalReason, Step,
     },
@@ -151,10 +151,10 @@ impl BookingWorker<'_> {
         let step = Step::Put(order.clone());
         self.under_intent(booking, etag, &step, async |booking, etag| {
             // Another booking may have claimed the time since it was read as free.
-            if let ClaimResult::Conflict(conflict) = self.deps.claims.claim(free).await? {
+            if let Some(conflict) = self.deps.claims.claim(free).await? {
                 return self.resolve_conflict(booking, etag, conflict).await;
             }
-            let confirmed = self.put_verified(&booking, order, taken_over).await?;
+            let confirmed = self.put_verified(order, taken_over).await?;
             self.record_outcome(booking.with_observed(ObservedState::Booked(confirmed)), etag).await
         })
         .await
@@ -162,28 +162,26 @@ impl BookingWorker<'_> {
 
     async fn put_verified(
         &self,
-        booking: &Booking,
         order: BookingOrder,
         taken_over: bool,
     ) -> Result<ConfirmedBooking, JobError> {
         let system = &self.deps.system;
-        let put = PutBooking { key: booking.key, id: booking.id, order };
-        let found = if taken_over { system.find(self.invocation, &put).await? } else { None };
-        let receipt = match found {
-            Some(receipt) => receipt,
+        let found = if taken_over { system.find(self.invocation, &order).await? } else { None };
+        let reference = match found {
+            Some(reference) => reference,
             None => {
-                system.put(self.invocation, &put).await?;
+                system.put(self.invocation, &order).await?;
                 // A system that accepts a call may still not have the booking.
-                system.find(self.invocation, &put).await?.ok_or_else(|| {
+                system.find(self.invocation, &order).await?.ok_or_else(|| {
                     JobError::fail("the booking system accepted the booking but does not return it")
                 })?
             }
         };
         Ok(ConfirmedBooking {
-            interval: put.order.spec.facts.interval,
-            generation: put.order.generation,
-            reference: receipt.reference,
-            spec_fingerprint: put.order.spec.fingerprint(),
+            interval: order.spec.facts.interval,
+            generation: order.generation,
+            reference,
+            spec_fingerprint: order.spec.fingerprint(),
         })
     }
 

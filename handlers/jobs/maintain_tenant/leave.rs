@@ -30,8 +30,8 @@ use crate::{
     store::{
         StoreError,
         mailboxes::{BookingDisposition, MailboxState},
-        tables::{ETag, Table},
-        tenant_data::{RowRef, TENANT_TABLES},
+        tables::{ETag, RowKey, Table},
+        tenant_data::TENANT_TABLES,
         tenants::Tenant,
     },
 };
@@ -83,7 +83,7 @@ impl TenantWorker<'_> {
     }
 
     /// Some of the mailboxes that are left; none only when there is none.
-    async fn find_mailboxes(&self) -> Result<Vec<RowRef>, JobError> {
+    async fn find_mailboxes(&self) -> Result<Vec<(RowKey, ETag)>, JobError> {
         let mut from = None;
         loop {
             let page = self.deps.data.list_rows(self.tenant.id, Table::Mailboxes, from).await?;
@@ -96,7 +96,11 @@ impl TenantWorker<'_> {
     }
 
     /// Marks mailboxes and asks to unsubscribe them: the new ones at once, the others now and then.
-    async fn unsubscribe_batch(&self, rows: Vec<RowRef>, waited: SignedDuration) -> JobResult {
+    async fn unsubscribe_batch(
+        &self,
+        rows: Vec<(RowKey, ETag)>,
+        waited: SignedDuration,
+    ) -> JobResult {
         let pause = (waited / 8).clamp(MIN_PAUSE, MAX_PAUSE);
         let batches = self.task.meta.deferrals;
         // In the very first batch, too: who withdrew before is marked already.
@@ -120,8 +124,11 @@ impl TenantWorker<'_> {
     }
 
     /// Marks a mailbox as withdrawn, and answers whether that is new; `None` when its row is gone.
-    async fn mark_withdrawn(&self, row: RowRef) -> Result<Option<(MailboxId, bool)>, JobError> {
-        let Some(id) = row.mailbox() else { return self.delete_unreadable(row).await };
+    async fn mark_withdrawn(
+        &self,
+        row: (RowKey, ETag),
+    ) -> Result<Option<(MailboxId, bool)>, JobError> {
+        let Ok(id) = row.0.row.parse() else { return self.delete_unreadable(row).await };
         let (mailbox, etag) = match self.deps.mailboxes.get(self.tenant.id, id).await {
             Ok(Some(read)) => read,
             Ok(None) => return Ok(None),
@@ -139,7 +146,7 @@ impl TenantWorker<'_> {
         }
     }
 
-    async fn delete_unreadable<T>(&self, row: RowRef) -> Result<Option<T>, JobError> {
+    async fn delete_unreadable<T>(&self, row: (RowKey, ETag)) -> Result<Option<T>, JobError> {
         tracing::error!("unreadable mailbox row deleted by key");
         self.deps.data.remove_rows(Table::Mailboxes, vec![row]).await?;
         Ok(None)

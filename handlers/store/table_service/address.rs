@@ -3,7 +3,7 @@
 use azure_core::http::Url;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
-use super::{EntityContinuation, TableServiceError};
+use super::error::TableServiceError;
 
 /// Everything but RFC 3986's unreserved characters.
 const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
@@ -68,6 +68,15 @@ impl ServiceUrl {
     fn join(&self, path: &str) -> Result<Url, TableServiceError> {
         Url::parse(&format!("{}/{path}", self.0)).map_err(|_| TableServiceError::InvalidUrl)
     }
+}
+
+/// Where a listing continues: the service's two continuation headers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EntityContinuation {
+    /// The partition key to go on from.
+    pub partition: String,
+    /// The row key to go on from; the service may leave it out.
+    pub row: Option<String>,
 }
 
 /// How a property is compared with a text.

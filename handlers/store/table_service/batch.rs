@@ -1,12 +1,12 @@
 //! Writes, alone or many in one transaction: OData's `multipart/mixed` out and in.
 
-use azure_core::http::headers::{HeaderName, HeaderValue, PREFER};
+use azure_core::http::headers::{HeaderName, HeaderValue, IF_MATCH, PREFER};
 use azure_core::http::{Method, Url};
 use bytes::Bytes;
 use serde_json::Value;
 
 use super::address::ServiceUrl;
-use super::{Entity, TableServiceError, if_match_header};
+use super::{entity::Entity, error::TableServiceError};
 
 /// Parts the batch from its one change set, and the change set's operations from each other. Keys
 /// are percent-encoded and bodies are one line of JSON, so neither can stand at a line's start.
@@ -49,7 +49,9 @@ impl Operation {
     pub(super) fn headers(&self) -> Vec<(HeaderName, HeaderValue)> {
         match self {
             Self::Insert(_) => vec![(PREFER, HeaderValue::from_static("return-no-content"))],
-            Self::Replace(_, etag) | Self::Delete(_, _, etag) => vec![if_match_header(etag)],
+            Self::Replace(_, etag) | Self::Delete(_, _, etag) => {
+                vec![(IF_MATCH, HeaderValue::from(etag.clone()))]
+            }
             Self::Upsert(_) => Vec::new(),
         }
     }
@@ -98,25 +100,25 @@ pub(super) fn encode(
     Ok((format!("multipart/mixed; boundary={BATCH}"), Bytes::from(body)))
 }
 
-/// Reads the answer to a transaction: one part for each operation, or a single one with the error.
+/// Reads the response to a transaction: one part for each operation, or a single one with the error.
 pub(super) fn decode(
     answer: &[u8],
     operations: &[Operation],
 ) -> Result<Vec<String>, TableServiceError> {
     let answer = std::str::from_utf8(answer)
-        .map_err(|_| TableServiceError::Unreadable("a transaction's answer is not text"))?;
+        .map_err(|_| TableServiceError::Unreadable("a transaction's response is not text"))?;
     let parts: Vec<ResponsePart<'_>> =
         answer.split("HTTP/1.1 ").skip(1).filter_map(ResponsePart::parse).collect();
     if let Some(failed) = parts.iter().find(|part| !(200..300).contains(&part.status)) {
         return Err(TableServiceError::from_batch_part(failed.status, failed.body));
     }
     if parts.len() != operations.len() {
-        return Err(TableServiceError::Unreadable("a transaction's answer lacks parts"));
+        return Err(TableServiceError::Unreadable("a transaction's response has too few parts"));
     }
     let etags = parts.iter().zip(operations).map(|(part, operation)| match part.etag {
         Some(etag) => Ok(etag.to_owned()),
         None if operation.returns_etag() => {
-            Err(TableServiceError::Unreadable("a transaction's part lacks its ETag"))
+            Err(TableServiceError::Unreadable("a part of a transaction's response has no ETag"))
         }
         None => Ok(String::new()),
     });

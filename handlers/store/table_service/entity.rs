@@ -4,9 +4,10 @@ use std::fmt;
 
 use azure_core::http::RawResponse;
 use azure_core::http::headers::ETAG;
+use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::{Listing, TableServiceError};
+use super::error::TableServiceError;
 
 /// An entity to write or as read: two keys and its properties in the service's JSON, without keys,
 /// time stamp and OData's own members.
@@ -82,7 +83,7 @@ pub struct VersionedEntity {
     pub etag: String,
 }
 
-/// Reads the answer to a read of one entity.
+/// Reads the response to a read of one entity.
 pub(super) fn entity_from_response(
     answer: &RawResponse,
 ) -> Result<VersionedEntity, TableServiceError> {
@@ -91,7 +92,13 @@ pub(super) fn entity_from_response(
     parse_entity(members, answer.headers().get_optional_string(&ETAG))
 }
 
-/// Reads the answer to a listing.
+/// The part of a listing's response that matters.
+#[derive(Deserialize)]
+struct Listing {
+    value: Vec<Map<String, Value>>,
+}
+
+/// Reads the response to a listing.
 pub(super) fn entities_from_listing(
     answer: &RawResponse,
 ) -> Result<Vec<VersionedEntity>, TableServiceError> {
@@ -111,7 +118,7 @@ fn parse_entity(
     let keys = (text("PartitionKey"), text("RowKey"));
     let etag = text("odata.etag").or(header);
     let ((Some(partition), Some(row)), Some(etag)) = (keys, etag) else {
-        return Err(TableServiceError::Unreadable("an entity came without keys or ETag"));
+        return Err(TableServiceError::Unreadable("an entity has no keys or no ETag"));
     };
     members.retain(|name, _| !name.starts_with("odata.") && !name.starts_with("Timestamp"));
     Ok(VersionedEntity { entity: Entity { partition, row, properties: members }, etag })

@@ -2,7 +2,7 @@
 
 use azure_core::http::RawResponse;
 use azure_core::http::headers::HeaderName;
-use serde::Deserialize;
+use serde_json::Value;
 
 const ERROR_CODE: HeaderName = HeaderName::from_static("x-ms-error-code");
 
@@ -20,29 +20,14 @@ pub enum TableServiceError {
         failed_operation: Option<usize>,
     },
     /// No answer came, or no token could be had; whether a write took effect is unknown.
-    #[error("no answer of the table service ({})", .0.kind())]
+    #[error("no response from the table service ({})", .0.kind())]
     NoResponse(#[from] azure_core::Error),
     /// The answer was not what the protocol says.
-    #[error("an answer of the table service cannot be read: {0}")]
+    #[error("response of the table service cannot be parsed: {0}")]
     Unreadable(&'static str),
     /// The service's address, or one made with a table's name, is not a usable https address.
     #[error("not a usable https address")]
     InvalidUrl,
-}
-
-/// An error in OData's JSON. `message` is a text in one form, and holds one in another.
-#[derive(Deserialize)]
-struct TableErrorBody {
-    #[serde(rename = "odata.error")]
-    error: TableErrorDetail,
-}
-
-#[derive(Deserialize)]
-struct TableErrorDetail {
-    #[serde(default)]
-    code: String,
-    #[serde(default)]
-    message: serde_json::Value,
 }
 
 impl TableServiceError {
@@ -64,11 +49,13 @@ impl TableServiceError {
 /// (learn.microsoft.com/rest/api/storageservices/performing-entity-group-transactions, "Sample
 /// error response").
 fn parse_error(body: &[u8]) -> (Option<String>, Option<usize>) {
-    let Ok(body) = serde_json::from_slice::<TableErrorBody>(body) else { return (None, None) };
-    let message = body.error.message;
+    let body: Value = serde_json::from_slice(body).unwrap_or_default();
+    let error = &body["odata.error"];
+    // The message is a text in one form of the JSON, and holds one in another.
+    let message = &error["message"];
     let text = message.as_str().or_else(|| message["value"].as_str()).unwrap_or_default();
     let failed = text.split_once(':').and_then(|(index, _)| index.trim().parse().ok());
-    (Some(body.error.code), failed)
+    (error["code"].as_str().map(str::to_owned), failed)
 }
 
 #[cfg(test)]

@@ -20,20 +20,17 @@ mod error;
 use std::sync::Arc;
 
 use azure_core::credentials::TokenCredential;
-use azure_core::http::headers::{
-    ACCEPT, CONTENT_TYPE, ETAG, HeaderName, HeaderValue, IF_MATCH, PREFER,
-};
+use azure_core::http::headers::{ACCEPT, CONTENT_TYPE, ETAG, HeaderName, PREFER};
 use azure_core::http::policies::Policy;
 use azure_core::http::policies::auth::BearerTokenAuthorizationPolicy;
 use azure_core::http::{
     ClientOptions, Context, Method, Pipeline, PipelineSendOptions, RawResponse, Request, Url,
 };
 use bytes::Bytes;
-use serde::Deserialize;
 use serde_json::{Value, json};
 
 use self::address::ServiceUrl;
-pub use self::address::{Comparison, Filter};
+pub use self::address::{Comparison, EntityContinuation, Filter};
 pub use self::batch::Operation;
 pub use self::entity::{Entity, VersionedEntity};
 pub use self::error::TableServiceError;
@@ -54,15 +51,6 @@ const NEXT_ROW: HeaderName = HeaderName::from_static("x-ms-continuation-nextrowk
 pub struct TableService {
     address: ServiceUrl,
     pipeline: Pipeline,
-}
-
-/// Where a listing continues: the service's two continuation headers.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct EntityContinuation {
-    /// The partition key to go on from.
-    pub partition: String,
-    /// The row key to go on from; the service may leave it out.
-    pub row: Option<String>,
 }
 
 /// Some entities of a listing, in key order. A page may be empty and still go on.
@@ -126,7 +114,7 @@ impl TableService {
         self.write(table, &Operation::Insert(entity.clone())).await
     }
 
-    /// Replaces the entity if it still has `pointer_etag` (`*` for any version); answers its new ETag.
+    /// Replaces the entity if it still has `etag` (`*` for any version); answers its new ETag.
     ///
     /// # Errors
     /// [`TableServiceError::ErrorResponse`] with `UpdateConditionNotSatisfied` or `ResourceNotFound`, and
@@ -148,7 +136,7 @@ impl TableService {
         self.write(table, &Operation::Upsert(entity.clone())).await
     }
 
-    /// Removes the entity if it still has `pointer_etag` (`*` for any version).
+    /// Removes the entity if it still has `etag` (`*` for any version).
     ///
     /// # Errors
     /// [`TableServiceError::ErrorResponse`] with `UpdateConditionNotSatisfied` or `ResourceNotFound`, and
@@ -184,7 +172,7 @@ impl TableService {
         match answer.headers().get_optional_string(&ETAG) {
             Some(etag) => Ok(etag),
             None if operation.returns_etag() => {
-                Err(TableServiceError::Unreadable("a write was answered without an ETag"))
+                Err(TableServiceError::Unreadable("the response to a write has no ETag"))
             }
             None => Ok(String::new()),
         }
@@ -274,15 +262,4 @@ impl TableService {
 fn set_json(request: &mut Request, body: &Value) {
     request.insert_header(CONTENT_TYPE, "application/json");
     request.set_body(Bytes::from(body.to_string()));
-}
-
-/// The part of a listing's answer that matters.
-#[derive(Deserialize)]
-struct Listing {
-    value: Vec<serde_json::Map<String, Value>>,
-}
-
-/// Headers that make an operation conditional, or its answer short.
-fn if_match_header(etag: &str) -> (HeaderName, HeaderValue) {
-    (IF_MATCH, HeaderValue::from(etag.to_owned()))
 }

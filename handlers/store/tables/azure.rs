@@ -160,7 +160,7 @@ fn decode_continuation(
     from: &Continuation,
 ) -> Result<table_service::EntityContinuation, StoreError> {
     let (partition, row) = serde_json::from_str(&from.0)
-        .map_err(|_| StoreError::Refused("not a continuation of this store".to_owned()))?;
+        .map_err(|_| StoreError::Refused("not a continuation token of this store".to_owned()))?;
     Ok(table_service::EntityContinuation { partition, row })
 }
 

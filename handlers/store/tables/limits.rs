@@ -32,16 +32,16 @@ const RESERVED_NAMES: [&str; 3] = ["PartitionKey", "RowKey", "Timestamp"];
 /// [`StoreError::Refused`] with the rule that is broken, never with what was in the row.
 pub(in crate::store) fn check_changes(changes: &[RowChange]) -> Result<(), StoreError> {
     let refuse = |rule: &str| Err(StoreError::Refused(rule.to_owned()));
-    let Some(first) = changes.first() else { return refuse("no change at all") };
+    let Some(first) = changes.first() else { return refuse("no changes") };
     if changes.len() > MAX_CHANGES {
-        return refuse("more than 100 changes at once");
+        return refuse("more than 100 changes in one transaction");
     }
     if changes.iter().any(|change| change.key().partition != first.key().partition) {
-        return refuse("changes of several partitions at once");
+        return refuse("changes of several partitions in one transaction");
     }
     let rows: BTreeSet<&str> = changes.iter().map(|change| change.key().row.as_str()).collect();
     if rows.len() != changes.len() {
-        return refuse("two changes of one row at once");
+        return refuse("two changes of one row in one transaction");
     }
     let mut bytes = 0;
     for change in changes {
@@ -53,7 +53,11 @@ pub(in crate::store) fn check_changes(changes: &[RowChange]) -> Result<(), Store
             RowChange::Delete(..) => 0,
         };
     }
-    if bytes > MAX_TRANSACTION_BYTES { refuse("more than 4 MiB at once") } else { Ok(()) }
+    if bytes > MAX_TRANSACTION_BYTES {
+        refuse("more than 4 MiB in one transaction")
+    } else {
+        Ok(())
+    }
 }
 
 /// Refuses keys the table service would.
@@ -63,7 +67,7 @@ pub(in crate::store) fn check_changes(changes: &[RowChange]) -> Result<(), Store
 pub(in crate::store) fn check_keys(keys: &RowKey) -> Result<(), StoreError> {
     for key in [&keys.partition, &keys.row] {
         if key.chars().any(|c| matches!(c, '/' | '\\' | '#' | '?') || c.is_control()) {
-            return Err(StoreError::Refused("a key holds a forbidden character".to_owned()));
+            return Err(StoreError::Refused("a key contains a forbidden character".to_owned()));
         }
         if utf16_bytes(key) > MAX_KEY_BYTES {
             return Err(StoreError::Refused("a key is longer than 1 KiB".to_owned()));

@@ -94,7 +94,7 @@ pub struct TableRow {
 impl fmt::Debug for TableRow {
     /// Names the row; its properties may be somebody's.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Row").field("keys", &self.key).finish_non_exhaustive()
+        f.debug_struct("TableRow").field("key", &self.key).finish_non_exhaustive()
     }
 }
 

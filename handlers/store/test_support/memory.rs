@@ -2,30 +2,26 @@
 
 use std::collections::BTreeMap;
 use std::ops::Bound;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{
+    Mutex, MutexGuard, PoisonError,
+    atomic::{AtomicU64, Ordering},
+};
 
 use async_trait::async_trait;
-use serde_json::{Map, Value};
 
 use crate::store::tables::limits;
 use crate::store::tables::{
     Continuation, ETag, KeyRange, Page, RowChange, RowKey, StoreError, Table, TableRow, Tables,
 };
 
+/// Every table's rows in key order, each with its ETag.
+type Rows = BTreeMap<Table, BTreeMap<RowKey, (TableRow, ETag)>>;
+
 /// [`Tables`] in memory. Every verb is atomic.
 #[derive(Default)]
-pub struct MemoryTables(Mutex<State>);
-
-#[derive(Default)]
-struct State {
-    tables: BTreeMap<Table, BTreeMap<RowKey, StoredRow>>,
-    version: u64,
-}
-
-#[derive(Clone)]
-struct StoredRow {
-    properties: Map<String, Value>,
-    version: u64,
+pub struct MemoryTables {
+    rows: Mutex<Rows>,
+    version: AtomicU64,
 }
 
 impl MemoryTables {
@@ -36,37 +32,24 @@ impl MemoryTables {
 
     /// All rows of a table in key order: for a simulation to check what must always hold.
     pub fn rows(&self, table: Table) -> Vec<TableRow> {
-        let mut state = self.state();
-        let rows = state.tables.entry(table).or_default();
-        rows.iter().map(|(keys, stored)| stored.row(keys)).collect()
+        self.lock().entry(table).or_default().values().map(|(row, _)| row.clone()).collect()
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Rows> {
+        self.rows.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-impl StoredRow {
-    fn row(&self, keys: &RowKey) -> TableRow {
-        TableRow { key: keys.clone(), properties: self.properties.clone() }
-    }
-
-    fn etag(&self) -> ETag {
-        etag(self.version)
-    }
-}
-
-fn etag(version: u64) -> ETag {
-    ETag(format!("W/\"{version}\""))
 }
 
 /// Whether `change` may be made to what is stored.
-fn check_precondition(stored: Option<&StoredRow>, change: &RowChange) -> Result<(), StoreError> {
+fn check_precondition(
+    stored: Option<&(TableRow, ETag)>,
+    change: &RowChange,
+) -> Result<(), StoreError> {
     match (change, stored) {
         (RowChange::Insert(_), Some(_)) => Err(StoreError::AlreadyExists),
         (RowChange::Replace(..) | RowChange::Delete(..), None) => Err(StoreError::NotFound),
-        (RowChange::Replace(_, held) | RowChange::Delete(_, Some(held)), Some(stored))
-            if *held != stored.etag() =>
+        (RowChange::Replace(_, held) | RowChange::Delete(_, Some(held)), Some((_, etag)))
+            if held != etag =>
         {
             Err(StoreError::ETagMismatch)
         }
@@ -82,16 +65,13 @@ impl Tables for MemoryTables {
         key: &RowKey,
     ) -> Result<Option<(TableRow, ETag)>, StoreError> {
         limits::check_keys(key)?;
-        let mut state = self.state();
-        let stored = state.tables.entry(table).or_default().get(key);
-        Ok(stored.map(|stored| (stored.row(key), stored.etag())))
+        Ok(self.lock().entry(table).or_default().get(key).cloned())
     }
 
     async fn apply(&self, table: Table, changes: Vec<RowChange>) -> Result<Vec<ETag>, StoreError> {
         limits::check_changes(&changes)?;
-        let mut state = self.state();
-        let State { tables, version } = &mut *state;
-        let rows = tables.entry(table).or_default();
+        let mut all = self.lock();
+        let rows = all.entry(table).or_default();
         for change in &changes {
             check_precondition(rows.get(change.key()), change)?;
         }
@@ -99,10 +79,10 @@ impl Tables for MemoryTables {
         for change in changes {
             match change {
                 RowChange::Insert(row) | RowChange::Replace(row, _) | RowChange::Upsert(row) => {
-                    *version += 1;
-                    etags.push(etag(*version));
-                    let stored = StoredRow { properties: row.properties, version: *version };
-                    rows.insert(row.key, stored);
+                    let version = self.version.fetch_add(1, Ordering::Relaxed) + 1;
+                    let etag = ETag(format!("W/\"{version}\""));
+                    etags.push(etag.clone());
+                    rows.insert(row.key.clone(), (row, etag));
                 }
                 RowChange::Delete(keys, _) => {
                     rows.remove(&keys);
@@ -127,8 +107,8 @@ impl Tables for MemoryTables {
             None => RowKey::new(&range.partition_from, ""),
         };
         let limit = usize::from(limit.clamp(1, 1000));
-        let mut state = self.state();
-        let rows = state.tables.entry(table).or_default();
+        let mut all = self.lock();
+        let rows = all.entry(table).or_default();
         let mut page = Page::default();
         let from_first = rows.range((Bound::Included(first), Bound::Unbounded));
         for (keys, stored) in
@@ -139,7 +119,7 @@ impl Tables for MemoryTables {
                 break;
             }
             if is_in_range(range, &keys.row) {
-                page.rows.push((stored.row(keys), stored.etag()));
+                page.rows.push(stored.clone());
             }
         }
         Ok(page)
@@ -157,6 +137,6 @@ fn encode_continuation(next: &RowKey) -> Continuation {
 
 fn decode_continuation(from: &Continuation) -> Result<RowKey, StoreError> {
     let (partition, row) = serde_json::from_str(&from.0)
-        .map_err(|_| StoreError::Refused("not a continuation of this store".to_owned()))?;
+        .map_err(|_| StoreError::Refused("not a continuation token of this store".to_owned()))?;
     Ok(RowKey { partition, row })
 }

@@ -39,7 +39,7 @@ fn at(text: &str) -> Timestamp {
 }
 
 fn interval(from: &str, to: &str) -> Interval {
-    Interval::new(at(from), at(to)).unwrap_or_else(|_| panic!("{from} is not before {to}"))
+    Interval::new(at(from), at(to)).unwrap_or_else(|| panic!("{from} is not before {to}"))
 }
 
 /// A single appointment's booking of a room.
