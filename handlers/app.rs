@@ -12,7 +12,7 @@ use crate::{
     booking::{BuiltInSystem, LedgerClaims},
     domain::ids::TenantId,
     graph::Graph,
-    host::{Functions, Limits, QueueFunction, router::FunctionTableMismatch},
+    host::{Functions, Limits, QueueFunction, functions::FunctionTableMismatch},
     identity::{
         app_tokens::{Cloud, Registrations, SignInRegistration, TenantTokens, TokenEndpoint},
         keys::{KeyRing, SigningKeys, ValidationTokenVerifier, content_keys::ContentKeys},

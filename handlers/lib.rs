@@ -132,11 +132,25 @@
 //! - The client of the tables is our own, and knows nothing of bookings, see
 //!   [`store::table_service`].
 //!
+//! # Where what is decided
+//!
+//! - Which functions there are, with their routes, queues and schedules: the table in
+//!   [`host::functions`].
+//! - Which requests Graph may get: `graph/allow_list/requests.rs`; with which fields of an event:
+//!   [`graph::fields`]. What an administrator is asked to consent to: [`graph::permissions`].
+//! - What a task does for a mailbox in which state: the table in [`domain::mailbox`].
+//! - What a row holds: the fields of the type that is stored, which is [`domain::booking::Booking`]
+//!   for `Bookings`, and beside its table in [`store`] for most others. A field more is a column more.
+//! - How long a failed item waits: [`domain::retry`]. When a due entry comes back:
+//!   `jobs/dispatch_due/reschedule.rs`. How long anything is kept: [`domain::retention`].
+//! - What a page says: [`web::layout`], in `texts.rs`. How long somebody stays signed in:
+//!   [`identity::sign_in::session`].
+//!
 //! # Reading order
 //!
 //! [`domain::booking`] and [`domain::appointment`] (what it is about), [`messages`] and
 //! [`jobs::runner`] (what passes between functions), [`jobs`] and [`web`] in flow order,
-//! [`graph::fields`] and [`graph::permissions`] (what may be asked), [`store::tables`] (the tables),
+//! [`graph::fields`] (what may be asked), [`store::tables`] (the tables),
 //! [`store::ledger`] (the ledger), [`identity`] (what proves whom), [`web::layout`] (what people see,
 //! and what their forms must prove), [`host`] (the protocol), [`app`] (everything put together),
 //! `main.rs`. The table of which module may use which is `tests/it/tidy/layers.rs`; the simulated

@@ -15,8 +15,8 @@ mod subscriptions;
 #[cfg(test)]
 mod test_support;
 
-pub use allow_list::check::{AllowListCounts, CALENDAR_READS};
 pub use allow_list::property_id::PropertyId;
+pub use allow_list::requests::{AllowListCounts, CALENDAR_READS};
 pub use allow_list::violation::{Rule, Violation};
 pub use allow_list::{fields, permissions};
 pub use calendar::calendar_view::{CalendarViewPage, NextLink};

@@ -3,7 +3,7 @@
 //! The host starts this process, polls `GET /` until any answer comes, and then calls
 //! `POST /{FunctionName}` for queues and timers and proxies HTTP requests under `/api/` as they
 //! came. Reading order: [`invocation`] (what a function gets and may answer), [`envelope`] (how the
-//! host writes it and how we must answer), [`router`] (the one table of functions),
+//! host writes it and how we must answer), [`functions`] (the one table of functions),
 //! [`server`] (listening).
 //!
 //! Rules the protocol imposes on the rest of the program:
@@ -15,10 +15,10 @@
 
 mod call;
 pub mod envelope;
+pub mod functions;
 pub mod invocation;
-pub mod router;
 pub mod server;
 
 pub use envelope::{QueueDelivery, TimerTick};
+pub use functions::{FUNCTIONS, Function, Functions, Trigger};
 pub use invocation::{InvocationContext, InvocationError, Limits, QueueFunction, TimerFunction};
-pub use router::{FUNCTIONS, Function, Functions, Trigger};

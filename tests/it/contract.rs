@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use roombridge::host::router::PREFIX;
+use roombridge::host::functions::PREFIX;
 use roombridge::host::{FUNCTIONS, Limits, Trigger};
 use roombridge::queue::Queue;
 use world::host::ncrontab::Schedule;

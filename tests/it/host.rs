@@ -72,7 +72,7 @@ fn app() -> Result<FunctionApp, world::host::AppError> {
 
 fn handler(
     recorder: &Arc<Recorder>,
-) -> Result<Router, roombridge::host::router::FunctionTableMismatch> {
+) -> Result<Router, roombridge::host::functions::FunctionTableMismatch> {
     let functions = Functions::new(Arc::new(SystemClock), Limits::default());
     let given = FUNCTIONS.iter().fold(functions, |given, function| match function.trigger {
         Trigger::Http { .. } => {

@@ -111,7 +111,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::graph::allow_list::{check::AllowList, fields::SELECT};
+    use crate::graph::allow_list::{fields::SELECT, requests::AllowList};
 
     const ANN: &str = "00000000-0000-0000-0000-00000000000a";
 

@@ -250,7 +250,7 @@ mod tests {
     use super::*;
     use crate::{
         domain::ids::RoomId,
-        graph::allow_list::{check::AllowList, fields, property_id::PropertyId},
+        graph::allow_list::{fields, property_id::PropertyId, requests::AllowList},
     };
 
     const ANN: &str = "00000000-0000-0000-0000-00000000000a";

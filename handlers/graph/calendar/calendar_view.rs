@@ -101,8 +101,8 @@ mod tests {
     use super::*;
     use crate::graph::{
         allow_list::{
-            check::AllowListCounts,
             fields::SELECT,
+            requests::AllowListCounts,
             violation::{Rule, Violation},
         },
         test_support::{ANN, BASE, GraphFixture, event_json},

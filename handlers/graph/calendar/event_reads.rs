@@ -9,7 +9,7 @@ use crate::{
         personal::Personal,
     },
     graph::{
-        allow_list::{check::BATCH_MAX, fields, property_id::PropertyId},
+        allow_list::{fields, property_id::PropertyId, requests::BATCH_MAX},
         client::{
             error::GraphError,
             request::{GraphRequest, event_path, mailbox_get_request},
@@ -180,7 +180,7 @@ mod tests {
     use super::*;
     use crate::graph::{
         allow_list::{
-            check::AllowListCounts,
+            requests::AllowListCounts,
             violation::{Rule, Violation},
         },
         client::error::RetryCause,

@@ -22,7 +22,7 @@ use crate::{
         tenant::policy::Registration,
     },
     graph::allow_list::{
-        check::{AllowList, AllowListCounts},
+        requests::{AllowList, AllowListCounts},
         violation::{Rule, Violation},
     },
     identity::app_tokens::{BearerToken, TenantTokens},

@@ -288,7 +288,7 @@ mod tests {
 
     use super::*;
     use crate::graph::{
-        allow_list::check::AllowListCounts,
+        allow_list::requests::AllowListCounts,
         client::error::RetryCause,
         test_support::{ANN, BASE, GraphFixture},
     };

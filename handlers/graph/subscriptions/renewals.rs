@@ -14,7 +14,7 @@ use super::{
 use crate::{
     domain::ids::CorrelationId,
     graph::{
-        allow_list::{check::BATCH_MAX, fields},
+        allow_list::{fields, requests::BATCH_MAX},
         client::{
             error::GraphError, request::GraphRequest, response::GraphResponse, send::TenantGraph,
         },

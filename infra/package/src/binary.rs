@@ -7,6 +7,14 @@ use object::Endianness;
 use object::elf::{self, FileHeader64};
 use object::read::elf::{FileHeader as _, ProgramHeader as _};
 
+/// The newest C library that the handler may need. The platform's image is not published; what is
+/// known of it is Debian 11 with 2.31 (Azure/azure-functions-python-worker#1651), and 2.28 is what
+/// RHEL 8 has, the oldest that Rust's own toolchain is commonly built against.
+pub const CEILING: Glibc = Glibc(2, 28);
+
+/// The loader of x86-64 (System V ABI, AMD64 supplement).
+pub(crate) const LOADER: &str = "/lib64/ld-linux-x86-64.so.2";
+
 /// A version of the C library.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Glibc(pub u32, pub u32);

@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 use serde::Deserialize;
 
 use crate::PackError;
-use crate::check::CEILING;
+use crate::binary::CEILING;
 use crate::tools::Tools;
 
 /// What Flex Consumption runs on.

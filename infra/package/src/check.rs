@@ -8,16 +8,10 @@ use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 use zip::{System, ZipArchive};
 
-use crate::binary::{Binary, Glibc};
+use crate::binary::{Binary, CEILING, LOADER};
 use crate::contents::{EXECUTABLE, FUNCTION, HANDLER, HOST, Part, READABLE};
 use crate::problem::Problem;
 
-/// The newest C library that the handler may need. The platform's image is not published; what is
-/// known of it is Debian 11 with 2.31 (Azure/azure-functions-python-worker#1651), and 2.28 is what
-/// RHEL 8 has, the oldest that Rust's own toolchain is commonly built against.
-pub const CEILING: Glibc = Glibc(2, 28);
-/// The loader of x86-64 (System V ABI, AMD64 supplement).
-pub(crate) const LOADER: &str = "/lib64/ld-linux-x86-64.so.2";
 /// The bits of a Unix mode that say what something is, and those of a plain file (POSIX, `S_IFMT` and
 /// `S_IFREG`, as Linux and macOS number them).
 const TYPE: u32 = 0o170_000;

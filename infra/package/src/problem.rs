@@ -1,7 +1,6 @@
 //! What can be wrong with a zip, each with what to do about it.
 
-use crate::binary::Glibc;
-use crate::check::{CEILING, LOADER};
+use crate::binary::{CEILING, Glibc, LOADER};
 
 /// What is wrong with a zip, and what to do about it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -12,7 +12,7 @@ use roombridge::graph::fields;
 use roombridge::graph::permissions::{
     AppRegistration, EXCHANGE_ROLES, PERMISSIONS, PermissionKind,
 };
-use roombridge::host::{FUNCTIONS, Trigger, router::PREFIX};
+use roombridge::host::{FUNCTIONS, Trigger, functions::PREFIX};
 use roombridge::identity::keys::{CLIENT_STATE_KEYS, COOKIE_KEYS};
 use roombridge::identity::sign_in::COOKIES;
 use roombridge::queue::{ENCRYPTED_CONTENT_TTL, MESSAGE_TTL, Queue};

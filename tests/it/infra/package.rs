@@ -6,7 +6,8 @@ use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
-use package::check::{self, CEILING, check};
+use package::binary::CEILING;
+use package::check::{self, check};
 use package::contents::{Contents, EXECUTABLE, FUNCTION, HANDLER, HOST, Part, READABLE};
 use package::problem::{self, Problem};
 use roombridge::domain::booking::ObservedState;

@@ -1,5 +1,7 @@
 //! Files: what each one says first, how long it may be, what it may be called.
 
+use std::collections::BTreeMap;
+
 use super::{
     assert_no_violations, handler_sources, rust_sources, source::Source, source::file, tree,
 };
@@ -34,6 +36,21 @@ fn files_can_be_read_in_one_go() {
         (lines > most).then(|| format!("{}: {lines} lines, {most} at most", source.path))
     });
     assert_no_violations("A file is split before it is too long.", long);
+}
+
+/// The most Rust files that may be directly in one folder of the handler.
+const FILES_PER_FOLDER: usize = 12;
+
+#[test]
+fn a_folder_can_be_taken_in_at_a_glance() {
+    let mut folders: BTreeMap<String, usize> = BTreeMap::new();
+    for source in handler_sources() {
+        let folder = source.path.rsplit_once('/').map(|(folder, _)| folder.to_owned());
+        *folders.entry(folder.unwrap_or_default()).or_default() += 1;
+    }
+    let full = folders.into_iter().filter(|(_, files)| *files > FILES_PER_FOLDER);
+    let broken = full.map(|(folder, files)| format!("{folder}: {files} files"));
+    assert_no_violations("A folder holds at most twelve files.", broken);
 }
 
 #[test]

@@ -147,7 +147,6 @@ fn circle(mut pairs: BTreeSet<(String, String)>) -> BTreeSet<(String, String)> {
 }
 
 #[test]
-#[ignore = "there are still circles"]
 fn no_folder_holds_a_circle() {
     let mut broken = Vec::new();
     for (folder, pairs) in neighbours(&library()) {
@@ -156,6 +155,20 @@ fn no_folder_holds_a_circle() {
         }
     }
     assert_no_violations("The files and folders of a folder can be put in an order.", broken);
+}
+
+#[test]
+fn a_function_is_called_what_its_folder_is_called() {
+    let modules: BTreeSet<Vec<String>> = library().iter().map(module).collect();
+    let mut broken = Vec::new();
+    for function in roombridge::host::FUNCTIONS {
+        let name = function.name.replace('-', "_");
+        let homes = FUNCTIONS.iter().map(|(folder, _)| vec![(*folder).to_owned(), name.clone()]);
+        if homes.filter(|home| modules.contains(home)).count() != 1 {
+            broken.push(function.name);
+        }
+    }
+    assert_no_violations("A function has one folder, with its name, in jobs/ or web/.", broken);
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::path::Path;
 use jiff::SignedDuration;
 use roombridge::domain::retention::{FAILURE_RETENTION, RETENTION_RULES};
 use roombridge::domain::tenant::TenantPolicy;
-use roombridge::host::{FUNCTIONS, Trigger, router::PREFIX};
+use roombridge::host::{FUNCTIONS, Trigger, functions::PREFIX};
 
 use super::source::{Source, file, tree};
 use crate::TestResult;

@@ -162,7 +162,7 @@ pub(super) struct Plain;
 
 fn describe(stage: &Stage, world: &LocalWorld) {
     let azure = &stage.azure;
-    let names: Vec<&str> = roombridge::host::router::FUNCTIONS.iter().map(|f| f.name).collect();
+    let names: Vec<&str> = roombridge::host::functions::FUNCTIONS.iter().map(|f| f.name).collect();
     describe_site(azure, SITE, &names);
     describe_storage(azure);
     let keyvault = json!({

@@ -13,7 +13,7 @@ mod wrong;
 
 use std::collections::BTreeSet;
 
-use roombridge::host::router::{FUNCTIONS, Trigger};
+use roombridge::host::functions::{FUNCTIONS, Trigger};
 use roombridge::queue::Queue;
 use roombridge::store::tables::Table;
 use serde_json::json;
