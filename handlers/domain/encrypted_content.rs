@@ -1,4 +1,4 @@
-//! The content of an event as Graph sealed it: nobody can read it without the private key, and it
+//! The content of an event as Graph encrypted it: nobody can read it without the private key, and it
 //! travels as it came.
 
 use std::fmt;
@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::ids::ContentKeyId;
 
-/// Sealed content, all three parts in base64 as Graph wrote them
+/// Encrypted content, all three parts in base64 as Graph wrote them
 /// (learn.microsoft.com/graph/change-notifications-with-resource-data, 2026-04-17).
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EncryptedContent {

@@ -114,22 +114,22 @@ pub const EXTERNAL_RETENTION_RULES: [ExternalRetentionRule; 11] = [
     ExternalRetentionRule {
         service: "Queue Storage",
         places: &["fetch-event"],
-        content: "ids of tenant, mailbox and event, nonce, digest of the version, correlation id; where a tenant has content brought, the event's fields as Microsoft Graph sealed them",
-        retention: "until it is worked off; never longer than 7 days, with sealed content 6 hours",
+        content: "ids of tenant, mailbox and event, nonce, digest of the version, correlation id; where a tenant uses rich notifications, the event's fields as Microsoft Graph encrypted them",
+        retention: "until it is processed; never longer than 7 days, with encrypted content 6 hours",
         purpose: "to read the event later than the notification is answered",
     },
     ExternalRetentionRule {
         service: "Queue Storage",
         places: &["create-booking", "write-back"],
         content: "tenant id, digest of the appointment's id, room id, original start of an occurrence, correlation id",
-        retention: "until it is worked off; never longer than 7 days",
+        retention: "until it is processed; never longer than 7 days",
         purpose: "to book, or to publish the outcome of, one booking",
     },
     ExternalRetentionRule {
         service: "Queue Storage",
         places: &["maintain-mailbox", "maintain-tenant"],
         content: "ids of tenant and mailbox, the task, correlation id",
-        retention: "until it is worked off; never longer than 7 days",
+        retention: "until it is processed; never longer than 7 days",
         purpose: "to subscribe, compare, or forget a mailbox or a tenant",
     },
     ExternalRetentionRule {
@@ -171,7 +171,7 @@ pub const EXTERNAL_RETENTION_RULES: [ExternalRetentionRule; 11] = [
         places: &["content-key-…"],
         content: "a certificate that names nobody, and its private key",
         retention: "followed by a new one after `ROOMBRIDGE_CONTENT_KEY_DAYS`, deleted and purged 48 hours later; a vault with purge protection keeps it for its own time",
-        purpose: "to open what Graph sealed, only where a tenant has content brought",
+        purpose: "to decrypt what Graph encrypted, only where a tenant uses rich notifications",
     },
     ExternalRetentionRule {
         service: "Log Analytics",

@@ -1,4 +1,4 @@
-//! `Due`: what must be looked at when. The only index by time.
+//! `Due`: what must be processed when. The only index by time.
 //!
 //! A partition is a purpose, an hour and one of 16 shards; a row starts with the instant. So all
 //! that is due is one range of keys, however much is stored and however long nobody looked.
@@ -24,7 +24,7 @@ const PARTITIONS_AT_ONCE: usize = 16;
 /// Over how many partitions an hour is spread.
 const SHARDS: u16 = 16;
 
-/// Why something must be looked at.
+/// Why something must be processed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum DuePurpose {
     /// Its time is over: it is to be deleted.
@@ -49,7 +49,7 @@ impl DuePurpose {
     }
 }
 
-/// What must be looked at.
+/// What must be processed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum DueSubject {
     /// A booking.
@@ -63,7 +63,7 @@ pub enum DueSubject {
     },
 }
 
-/// Something that must be looked at.
+/// Something that must be processed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct DueEntry {
     /// Why.
@@ -77,7 +77,7 @@ pub struct DueEntry {
 }
 
 impl DueEntry {
-    /// A first look at `subject`.
+    /// The first entry for `subject`.
     pub fn new(purpose: DuePurpose, at: Timestamp, subject: DueSubject) -> Self {
         Self { purpose, at, subject, attempt: 0 }
     }
@@ -135,7 +135,7 @@ impl DueEntries {
 
     /// Entries that are due at `now` (that instant included), the earliest hours first, at most
     /// `limit` (up to 1,000), and where to go on. Nothing that is not due is read. A row that
-    /// cannot be understood is logged and left, so that nothing waits behind it.
+    /// cannot be parsed is logged and left, so that nothing waits behind it.
     ///
     /// # Errors
     /// [`StoreError`] when they cannot be read.
@@ -160,7 +160,11 @@ impl DueEntries {
             let keys = row.key.clone();
             let entry = self.decode_entry(purpose, row);
             if entry.is_err() {
-                tracing::error!(partition = keys.partition, row = keys.row, "unreadable due entry");
+                tracing::error!(
+                    partition_key = keys.partition,
+                    row_key = keys.row,
+                    "due entry cannot be read; skipped"
+                );
             }
             entry.ok()
         });

@@ -5,16 +5,9 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::tables::{KeyRange, Row, RowKey, StoreError, Table, TypedTable};
-use crate::{
-    domain::{
-        ids::{CorrelationId, MailboxId, TenantId},
-        keys::Digest,
-    },
-    messages::{
-        BookingJob, BookingRequest, CalendarWrite, EventChanges, MailboxTasks, Message as _,
-        TenantTask,
-    },
-    queue::Queue,
+use crate::domain::{
+    ids::{CorrelationId, MailboxId, TenantId},
+    keys::Digest,
 };
 
 /// Something that failed and stopped. It holds ids and keys, never content.
@@ -38,58 +31,6 @@ pub struct Failure {
     pub correlation: Option<CorrelationId>,
     /// The nudge's text (ids only), to send it again.
     pub message: Option<String>,
-}
-
-impl Failure {
-    /// A message of `queue` that ended the process so often that the host put it aside. A `text`
-    /// that is none of our messages is not kept: it could hold anything. Of sealed content nothing
-    /// is kept: what is sent again is read again.
-    pub fn from_poison_message(queue: Queue, text: &str, now: Timestamp) -> Self {
-        let mut kept = text.to_owned();
-        let mut first = |changes: EventChanges| {
-            let changes = changes.without_content();
-            kept = changes.to_text();
-            changes.items.first().map(|item| (changes.tenant, item.meta))
-        };
-        let nudge = |nudge: BookingJob| (nudge.key.tenant, nudge.meta);
-        let task = |tasks: MailboxTasks| tasks.items.first().map(|task| (tasks.tenant, task.meta));
-        let (function, known) = match queue {
-            Queue::FetchEvent => {
-                ("fetch-event", EventChanges::from_text(text).ok().and_then(&mut first))
-            }
-            Queue::CreateBooking => {
-                let request = BookingRequest::from_text(text).ok();
-                ("create-booking", request.map(|request| nudge(request.0)))
-            }
-            Queue::WriteBack => {
-                let write = CalendarWrite::from_text(text).ok();
-                ("write-back", write.map(|write| nudge(write.0)))
-            }
-            Queue::MaintainMailbox => {
-                ("maintain-mailbox", MailboxTasks::from_text(text).ok().and_then(task))
-            }
-            Queue::MaintainTenant => {
-                let task = TenantTask::from_text(text).ok();
-                ("maintain-tenant", task.map(|task| (task.tenant, task.meta)))
-            }
-        };
-        let cause = match known {
-            Some(_) => "the process ended while it was at work on this message",
-            None => "not a message of this queue",
-        };
-        Self {
-            tenant: known.map(|(tenant, _)| tenant),
-            function: function.to_owned(),
-            // One message may be about many things, and each message must stay replayable.
-            subject: format!("message {}", Digest::of(&[text.as_bytes()])),
-            cause: cause.to_owned(),
-            attempts: known.map_or(0, |(_, passage)| passage.attempts),
-            first_seen: known.map_or(now, |(_, passage)| passage.first_seen),
-            failed_at: now,
-            correlation: known.map(|(_, passage)| passage.correlation),
-            message: known.map(|_| kept),
-        }
-    }
 }
 
 impl Row for Failure {
@@ -187,11 +128,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::{
-        domain::encrypted_content::EncryptedContent,
-        messages::{EventChange, JobMeta, MailboxTask, MailboxTaskKind},
-        store::test_support::{CountingTables, at, key, mailbox, tenant},
-    };
+    use crate::store::test_support::{CountingTables, at, tenant};
 
     fn failure() -> Failure {
         Failure {
@@ -222,60 +159,6 @@ mod tests {
         failures.remove(other.tenant, &other.function, &other.subject).await.unwrap();
         failures.remove(other.tenant, &other.function, &other.subject).await.unwrap();
         assert_eq!(failures.list(other.tenant).await.unwrap().len(), 1);
-    }
-
-    #[test]
-    fn a_poisoned_message_of_ours_can_be_replayed_and_a_foreign_text_is_not_kept() {
-        let noon = at("2026-11-24T12:00:00Z");
-        let passage = JobMeta::new(CorrelationId(7), at("2026-11-24T11:00:00Z"));
-        let nudge = BookingJob { key: key(1), due: None, conflicts: 0, meta: passage };
-        let task = MailboxTask {
-            tenant: tenant(9),
-            mailbox: mailbox(1),
-            kind: MailboxTaskKind::Resync,
-            nonce: None,
-            due: None,
-            meta: passage,
-        };
-        let change = EventChange::refetch(mailbox(1), "AAMk".parse().unwrap(), passage);
-        let changes = EventChanges { tenant: tenant(9), items: vec![change] };
-        for (queue, text, function) in [
-            (Queue::FetchEvent, changes.to_text(), "fetch-event"),
-            (Queue::CreateBooking, BookingRequest(nudge).to_text(), "create-booking"),
-            (Queue::WriteBack, CalendarWrite(nudge).to_text(), "write-back"),
-            (Queue::MaintainMailbox, MailboxTasks::from(task).to_text(), "maintain-mailbox"),
-        ] {
-            let failure = Failure::from_poison_message(queue, &text, noon);
-            assert_eq!((failure.tenant, failure.function.as_str()), (Some(tenant(9)), function));
-            assert_eq!(failure.correlation, Some(CorrelationId(7)));
-            assert_eq!((failure.first_seen, failure.failed_at), (passage.first_seen, noon));
-            assert_eq!(failure.message, Some(text));
-            let foreign = Failure::from_poison_message(queue, r#"{"subject":"Merger"}"#, noon);
-            assert_eq!((foreign.tenant, &foreign.message), (None, &None));
-            assert!(!format!("{foreign:?}").contains("Merger"));
-        }
-    }
-
-    #[test]
-    fn of_a_poisoned_message_with_sealed_content_the_ids_are_kept() {
-        let noon = at("2026-11-24T12:00:00Z");
-        let passage = JobMeta::new(CorrelationId(7), noon);
-        let look = EventChange::refetch(mailbox(1), "AAMk".parse().unwrap(), passage);
-        let sealed = EncryptedContent {
-            data: "c2VhbGVk".to_owned(),
-            data_key: "a2V5a2V5".to_owned(),
-            data_signature: "bWFjbWFj".to_owned(),
-            certificate_id: "c-20261124".parse().unwrap(),
-        };
-        let items = vec![look.clone(), EventChange { encrypted_content: Some(sealed), ..look }];
-        let text = EventChanges { tenant: tenant(9), items }.to_text();
-        assert!(text.contains("c2VhbGVk"));
-        let failure = Failure::from_poison_message(Queue::FetchEvent, &text, noon);
-        let kept = failure.message.clone().unwrap();
-        assert_eq!(EventChanges::from_text(&kept).unwrap().items.len(), 2);
-        for part in ["c2VhbGVk", "a2V5a2V5", "bWFjbWFj", "c-20261124"] {
-            assert!(!kept.contains(part) && !format!("{failure:?}").contains(part));
-        }
     }
 
     #[tokio::test]

@@ -136,8 +136,8 @@ fn row_key(decision: &Decision, properties: &Map<String, Value>) -> String {
             let plain = policy.chars().filter(char::is_ascii_alphanumeric).collect::<String>();
             format!("policy-{plain}")
         }
-        DecisionKind::ConsentGranted { .. } => "agreed".to_owned(),
-        DecisionKind::ConsentWithdrawn { .. } => "withdrew".to_owned(),
+        DecisionKind::ConsentGranted { .. } => "consent-granted".to_owned(),
+        DecisionKind::ConsentWithdrawn { .. } => "consent-withdrawn".to_owned(),
         DecisionKind::Erased { .. } => "erased".to_owned(),
     };
     let all = Value::Object(properties.clone()).to_string();

@@ -13,6 +13,7 @@
 
 mod deps;
 mod keys;
+mod poison;
 mod renewals;
 mod reschedule;
 
@@ -31,7 +32,6 @@ use crate::{
     queue::{MAX_MESSAGES_PER_RECEIVE, Queue},
     store::{
         due::{DuePurpose, DueSubject},
-        failures::Failure,
         tenants::Tenant,
     },
 };
@@ -122,7 +122,7 @@ async fn drain_poison_queues(deps: &Deps, stop_at: Timestamp) -> Result<u64, Job
                 break;
             }
             for message in poisoned {
-                let failure = Failure::from_poison_message(queue, &message.text, deps.clock.now());
+                let failure = poison::failure_from(queue, &message.text, deps.clock.now());
                 deps.failures.record(&failure).await?;
                 deps.outbox.delete_poisoned(queue, &message.receipt).await?;
                 drained += 1;

@@ -18,7 +18,7 @@ pub enum Table {
     Bookings,
     /// The room map, and the ledger: one row a room and UTC day.
     Rooms,
-    /// What must be looked at when.
+    /// What must be processed when.
     Due,
     /// What failed and stopped.
     Failures,

@@ -224,7 +224,7 @@ impl<R: Serialize + DeserializeOwned> TypedTable<R> {
         properties::decode(row.properties).map_err(|_| self.unreadable(row.key))
     }
 
-    /// Says that the row with these keys cannot be understood.
+    /// The error for a row that cannot be parsed.
     pub(in crate::store) fn unreadable(&self, key: RowKey) -> StoreError {
         StoreError::Unreadable { table: self.table, key }
     }

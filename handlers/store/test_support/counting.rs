@@ -19,12 +19,12 @@ use crate::{
 };
 
 /// The tenant number `n`.
-pub(in crate::store) fn tenant(n: u128) -> TenantId {
+pub(crate) fn tenant(n: u128) -> TenantId {
     TenantId(Uuid::from_u128(n))
 }
 
 /// The mailbox number `n`.
-pub(in crate::store) fn mailbox(n: u128) -> MailboxId {
+pub(crate) fn mailbox(n: u128) -> MailboxId {
     MailboxId(Uuid::from_u128(n))
 }
 
@@ -34,12 +34,12 @@ pub(in crate::store) fn room(n: u128) -> RoomId {
 }
 
 /// An instant of the week of 24 November 2026.
-pub(in crate::store) fn at(text: &str) -> Timestamp {
+pub(crate) fn at(text: &str) -> Timestamp {
     text.parse().unwrap()
 }
 
 /// The key of the appointment number `n` in the room number 1.
-pub(in crate::store) fn key(n: u128) -> BookingKey {
+pub(crate) fn key(n: u128) -> BookingKey {
     BookingKey { tenant: tenant(9), appointment: Digest(n), original_start: None, room: room(1) }
 }
 

@@ -7,4 +7,6 @@ mod memory;
 pub use memory::MemoryTables;
 
 #[cfg(test)]
-pub(super) use counting::{CountingTables, at, key, mailbox, room, tenant};
+pub(super) use counting::{CountingTables, room};
+#[cfg(test)]
+pub(crate) use counting::{at, key, mailbox, tenant};

@@ -92,7 +92,7 @@ fn the_numbers_in_the_list_are_those_that_the_code_uses() {
         assert!(says(queue.name()).contains(&week), "{queue:?}");
     }
     let sealed =
-        format!("with sealed content {} hours", ENCRYPTED_CONTENT_TTL.as_secs() / (60 * 60));
+        format!("with encrypted content {} hours", ENCRYPTED_CONTENT_TTL.as_secs() / (60 * 60));
     assert!(says(Queue::FetchEvent.name()).contains(&sealed), "{sealed}");
     let proof = [
         format!("after {} days", hours(SECRET_KEY_LIFETIME) / 24),

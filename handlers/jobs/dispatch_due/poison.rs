@@ -1,0 +1,127 @@
+//! A poison message as a failure that people can see and replay.
+
+use jiff::Timestamp;
+
+use crate::{
+    domain::keys::Digest,
+    messages::{
+        BookingJob, BookingRequest, CalendarWrite, EventChanges, MailboxTasks, Message as _,
+        TenantTask,
+    },
+    queue::Queue,
+    store::failures::Failure,
+};
+
+/// The failure that records a message of `queue` which ended the process so often that the host put
+/// it aside. A `text` that is not one of our messages is not kept: it could hold anything. Nor is
+/// encrypted content: the event is read again instead.
+pub(super) fn failure_from(queue: Queue, text: &str, now: Timestamp) -> Failure {
+    let mut kept = text.to_owned();
+    let mut first = |changes: EventChanges| {
+        let changes = changes.without_content();
+        kept = changes.to_text();
+        changes.items.first().map(|item| (changes.tenant, item.meta))
+    };
+    let job = |job: BookingJob| (job.key.tenant, job.meta);
+    let task = |tasks: MailboxTasks| tasks.items.first().map(|task| (tasks.tenant, task.meta));
+    let (function, known) = match queue {
+        Queue::FetchEvent => {
+            ("fetch-event", EventChanges::from_text(text).ok().and_then(&mut first))
+        }
+        Queue::CreateBooking => {
+            let request = BookingRequest::from_text(text).ok();
+            ("create-booking", request.map(|request| job(request.0)))
+        }
+        Queue::WriteBack => {
+            let write = CalendarWrite::from_text(text).ok();
+            ("write-back", write.map(|write| job(write.0)))
+        }
+        Queue::MaintainMailbox => {
+            ("maintain-mailbox", MailboxTasks::from_text(text).ok().and_then(task))
+        }
+        Queue::MaintainTenant => {
+            let task = TenantTask::from_text(text).ok();
+            ("maintain-tenant", task.map(|task| (task.tenant, task.meta)))
+        }
+    };
+    let cause = match known {
+        Some(_) => "the process was terminated while processing this message",
+        None => "the message cannot be parsed",
+    };
+    Failure {
+        tenant: known.map(|(tenant, _)| tenant),
+        function: function.to_owned(),
+        // One message may be about many things, and each message must stay replayable.
+        subject: format!("message {}", Digest::of(&[text.as_bytes()])),
+        cause: cause.to_owned(),
+        attempts: known.map_or(0, |(_, meta)| meta.attempts),
+        first_seen: known.map_or(now, |(_, meta)| meta.first_seen),
+        failed_at: now,
+        correlation: known.map(|(_, meta)| meta.correlation),
+        message: known.map(|_| kept),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        domain::{encrypted_content::EncryptedContent, ids::CorrelationId},
+        messages::{EventChange, JobMeta, MailboxTask, MailboxTaskKind},
+        store::test_support::{at, key, mailbox, tenant},
+    };
+
+    #[test]
+    fn a_poisoned_message_of_ours_can_be_replayed_and_a_foreign_text_is_not_kept() {
+        let noon = at("2026-11-24T12:00:00Z");
+        let meta = JobMeta::new(CorrelationId(7), at("2026-11-24T11:00:00Z"));
+        let job = BookingJob { key: key(1), due: None, conflicts: 0, meta: meta };
+        let task = MailboxTask {
+            tenant: tenant(9),
+            mailbox: mailbox(1),
+            kind: MailboxTaskKind::Resync,
+            nonce: None,
+            due: None,
+            meta: meta,
+        };
+        let change = EventChange::refetch(mailbox(1), "AAMk".parse().unwrap(), meta);
+        let changes = EventChanges { tenant: tenant(9), items: vec![change] };
+        for (queue, text, function) in [
+            (Queue::FetchEvent, changes.to_text(), "fetch-event"),
+            (Queue::CreateBooking, BookingRequest(job).to_text(), "create-booking"),
+            (Queue::WriteBack, CalendarWrite(job).to_text(), "write-back"),
+            (Queue::MaintainMailbox, MailboxTasks::from(task).to_text(), "maintain-mailbox"),
+        ] {
+            let failure = failure_from(queue, &text, noon);
+            assert_eq!((failure.tenant, failure.function.as_str()), (Some(tenant(9)), function));
+            assert_eq!(failure.correlation, Some(CorrelationId(7)));
+            assert_eq!((failure.first_seen, failure.failed_at), (meta.first_seen, noon));
+            assert_eq!(failure.message, Some(text));
+            let foreign = failure_from(queue, r#"{"subject":"Merger"}"#, noon);
+            assert_eq!((foreign.tenant, &foreign.message), (None, &None));
+            assert!(!format!("{foreign:?}").contains("Merger"));
+        }
+    }
+
+    #[test]
+    fn of_a_poisoned_message_with_sealed_content_the_ids_are_kept() {
+        let noon = at("2026-11-24T12:00:00Z");
+        let meta = JobMeta::new(CorrelationId(7), noon);
+        let look = EventChange::refetch(mailbox(1), "AAMk".parse().unwrap(), meta);
+        let sealed = EncryptedContent {
+            data: "c2VhbGVk".to_owned(),
+            data_key: "a2V5a2V5".to_owned(),
+            data_signature: "bWFjbWFj".to_owned(),
+            certificate_id: "c-20261124".parse().unwrap(),
+        };
+        let items = vec![look.clone(), EventChange { encrypted_content: Some(sealed), ..look }];
+        let text = EventChanges { tenant: tenant(9), items }.to_text();
+        assert!(text.contains("c2VhbGVk"));
+        let failure = failure_from(Queue::FetchEvent, &text, noon);
+        let kept = failure.message.clone().unwrap();
+        assert_eq!(EventChanges::from_text(&kept).unwrap().items.len(), 2);
+        for part in ["c2VhbGVk", "a2V5a2V5", "bWFjbWFj", "c-20261124"] {
+            assert!(!kept.contains(part) && !format!("{failure:?}").contains(part));
+        }
+    }
+}
