@@ -55,9 +55,6 @@ impl LedgerClaims {
     }
 
     /// Checks whether `interval` is free for `holder`, without claiming it.
-    ///
-    /// # Errors
-    /// [`StoreError`].
     pub async fn availability(
         &self,
         holder: BookingKey,

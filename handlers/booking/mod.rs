@@ -35,9 +35,6 @@ pub enum BookingSystemError {
 pub trait BookingSystem: Send + Sync {
     /// Looks the booking up by its idempotency key, as it should be, and returns the system's own
     /// name for it; a cancelled one, or one at another time, does not count.
-    ///
-    /// # Errors
-    /// [`BookingSystemError`].
     async fn find(
         &self,
         invocation: &Invocation,

@@ -48,9 +48,6 @@ impl Row for AppointmentCopy {
 
 impl Appointments {
     /// What is known of an event in a mailbox.
-    ///
-    /// # Errors
-    /// [`StoreError`] when it cannot be read.
     pub async fn get(
         &self,
         tenant: TenantId,
@@ -61,9 +58,6 @@ impl Appointments {
     }
 
     /// The same, and its version.
-    ///
-    /// # Errors
-    /// [`StoreError`] when it cannot be read.
     pub async fn get_with_etag(
         &self,
         tenant: TenantId,
@@ -90,9 +84,6 @@ impl Appointments {
     }
 
     /// Removes the pointer of an event in a mailbox; none is fine.
-    ///
-    /// # Errors
-    /// [`StoreError`] when it was not removed, or may not have been.
     pub async fn remove(
         &self,
         tenant: TenantId,
@@ -103,9 +94,6 @@ impl Appointments {
     }
 
     /// All pointers of a mailbox.
-    ///
-    /// # Errors
-    /// [`StoreError`] when they cannot be read.
     pub async fn list(
         &self,
         tenant: TenantId,

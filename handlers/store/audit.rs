@@ -50,9 +50,6 @@ impl Audit {
     }
 
     /// Writes calls: one transaction for each tenant, day and 100 calls of one invocation.
-    ///
-    /// # Errors
-    /// [`StoreError`] when some were not written, or may not have been.
     pub async fn write(&self, calls: &[KeyedCall]) -> Result<(), StoreError> {
         let mut partitions: BTreeMap<&str, Vec<TableRow>> = BTreeMap::new();
         for (keys, call) in calls {
@@ -69,9 +66,6 @@ impl Audit {
     }
 
     /// All calls for a tenant on a UTC day, in order of time.
-    ///
-    /// # Errors
-    /// [`StoreError`] when they cannot be read.
     pub async fn list(&self, tenant: TenantId, date: Date) -> Result<Vec<ApiCall>, StoreError> {
         let mut calls = self.table.values(&day_range(tenant, date)).await?;
         calls.sort_by_key(|call| call.sent_at);
@@ -80,9 +74,6 @@ impl Audit {
 
     /// Up to 1,000 calls for a tenant on a UTC day, and where the next ones begin. Each of the 16
     /// shards of a day is in order of time.
-    ///
-    /// # Errors
-    /// [`StoreError`] when they cannot be read.
     pub async fn list_page(
         &self,
         tenant: TenantId,
@@ -94,9 +85,6 @@ impl Audit {
     }
 
     /// Removes a tenant's calls of all UTC days before `date`, reading nothing else.
-    ///
-    /// # Errors
-    /// [`StoreError`] when some may still be there.
     pub async fn remove_before(&self, tenant: TenantId, date: Date) -> Result<u64, StoreError> {
         // `!` sorts before every digit, so the day itself stays.
         let span = KeyRange::partition_range(format!("{tenant}_0"), format!("{tenant}_{date}!"));

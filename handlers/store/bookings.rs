@@ -28,17 +28,11 @@ impl From<&BookingKey> for RowKey {
 
 impl Bookings {
     /// The booking as it is, and its version.
-    ///
-    /// # Errors
-    /// [`StoreError`] when it cannot be read.
     pub async fn get(&self, key: &BookingKey) -> Result<Option<(Booking, ETag)>, StoreError> {
         self.read(&row_key(key)).await
     }
 
     /// All bookings of an appointment, of every occurrence and room, each with its version.
-    ///
-    /// # Errors
-    /// [`StoreError`] when they cannot be read.
     pub async fn list_by_appointment(
         &self,
         tenant: TenantId,

@@ -101,9 +101,6 @@ impl DueEntries {
     }
 
     /// Writes an entry; one that is there already is as good.
-    ///
-    /// # Errors
-    /// [`StoreError`] when it was not written, or may not have been.
     pub async fn upsert(&self, entry: &DueEntry) -> Result<(), StoreError> {
         let row = EntryRow { subject: entry.subject, attempt: entry.attempt };
         self.table.write(RowChange::Upsert(TypedTable::encode(row_key(entry), &row)?)).await?;
@@ -111,17 +108,11 @@ impl DueEntries {
     }
 
     /// Removes an entry; one that is not there is fine.
-    ///
-    /// # Errors
-    /// [`StoreError`] when it was not removed, or may not have been.
     pub async fn remove(&self, entry: &DueEntry) -> Result<(), StoreError> {
         self.table.delete(row_key(entry), None).await
     }
 
     /// Removes the entries that watch a booking at these instants: nothing is left to watch.
-    ///
-    /// # Errors
-    /// [`StoreError`] when one was not removed, or may not have been.
     pub async fn remove_unsettled(
         &self,
         booking: BookingKey,
@@ -136,9 +127,6 @@ impl DueEntries {
     /// Entries that are due at `now` (that instant included), the earliest hours first, at most
     /// `limit` (up to 1,000), and where to go on. Nothing that is not due is read. A row that
     /// cannot be parsed is logged and left, so that nothing waits behind it.
-    ///
-    /// # Errors
-    /// [`StoreError`] when they cannot be read.
     pub async fn list_due(
         &self,
         purpose: DuePurpose,
@@ -172,9 +160,6 @@ impl DueEntries {
     }
 
     /// Removes entries, up to 100 of a partition at once; those that are not there are fine.
-    ///
-    /// # Errors
-    /// [`StoreError`] when some were not removed, or may not have been.
     pub async fn remove_all(&self, entries: &[DueEntry]) -> Result<(), StoreError> {
         let mut partitions: BTreeMap<String, Vec<RowKey>> = BTreeMap::new();
         for entry in entries {

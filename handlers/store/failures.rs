@@ -46,25 +46,16 @@ pub type Failures = TypedTable<Failure>;
 
 impl Failures {
     /// Records a failure in place of an earlier one of the same function and subject.
-    ///
-    /// # Errors
-    /// [`StoreError`] when it was not written, or may not have been.
     pub async fn record(&self, failure: &Failure) -> Result<(), StoreError> {
         self.upsert(failure).await.map(drop)
     }
 
     /// All failures of a tenant, or those of no known tenant.
-    ///
-    /// # Errors
-    /// [`StoreError`] when they cannot be read.
     pub async fn list(&self, tenant: Option<TenantId>) -> Result<Vec<Failure>, StoreError> {
         self.values(&KeyRange::single_partition(partition(tenant))).await
     }
 
     /// Removes a tenant's failures (or those of no known tenant) that last failed before `instant`.
-    ///
-    /// # Errors
-    /// [`StoreError`] when some may still be there.
     pub async fn remove_before(
         &self,
         tenant: Option<TenantId>,
@@ -79,9 +70,6 @@ impl Failures {
     }
 
     /// Removes a tenant's failures that name `mailbox`, in their subject or in their message.
-    ///
-    /// # Errors
-    /// [`StoreError`] when some may still be there.
     pub async fn remove_for_mailbox(
         &self,
         tenant: TenantId,
@@ -98,9 +86,6 @@ impl Failures {
     }
 
     /// Removes a failure that was repaired or whose time is over; one that is not there is fine.
-    ///
-    /// # Errors
-    /// [`StoreError`] when it was not removed, or may not have been.
     pub async fn remove(
         &self,
         tenant: Option<TenantId>,

@@ -38,9 +38,6 @@ impl Ledger {
 
     /// These days of a room, each once and in order: one get for one day, one range of rows for
     /// several.
-    ///
-    /// # Errors
-    /// [`StoreError`] when they cannot be read.
     pub async fn read(
         &self,
         tenant: TenantId,

@@ -192,9 +192,6 @@ pub type Mailboxes = TypedTable<Mailbox>;
 
 impl Mailboxes {
     /// The mailbox as it is, and its version.
-    ///
-    /// # Errors
-    /// [`StoreError`] when it cannot be read.
     pub async fn get(
         &self,
         tenant: TenantId,
@@ -204,26 +201,17 @@ impl Mailboxes {
     }
 
     /// Removes a mailbox's row; one that does not exist is fine.
-    ///
-    /// # Errors
-    /// [`StoreError`] when it was not removed, or may not have been.
     pub async fn remove(&self, tenant: TenantId, id: MailboxId) -> Result<(), StoreError> {
         self.delete(row_key(tenant, id), None).await
     }
 
     /// All mailboxes of a tenant, in no particular order.
-    ///
-    /// # Errors
-    /// [`StoreError`] when they cannot be read.
     pub async fn list(&self, tenant: TenantId) -> Result<Vec<Mailbox>, StoreError> {
         self.values(&tenant_range(tenant)).await
     }
 
     /// Up to 1,000 of a tenant's mailboxes, always in the same order, and where the next ones begin:
     /// a caller that counts a tenant of any size holds one page at a time.
-    ///
-    /// # Errors
-    /// [`StoreError`] when they cannot be read.
     pub async fn list_page(
         &self,
         tenant: TenantId,
@@ -235,9 +223,6 @@ impl Mailboxes {
 
     /// Those of a tenant's mailboxes that are in this shard, each with its version: a pass over a
     /// tenant of any size is read shard by shard.
-    ///
-    /// # Errors
-    /// [`StoreError`] when they cannot be read.
     pub async fn list_shard(
         &self,
         tenant: TenantId,

@@ -30,9 +30,6 @@ impl Register {
     }
 
     /// Adds a decision; one that is there already is as good.
-    ///
-    /// # Errors
-    /// [`StoreError`] when it was not written, or may not have been.
     pub async fn add(&self, decision: &Decision) -> Result<(), StoreError> {
         let Decision { tenant, by, about, .. } = *decision;
         // The copy first: what is there for all to see is never missing where its author looks.
@@ -49,9 +46,6 @@ impl Register {
     }
 
     /// All decisions of a tenant, in order of time.
-    ///
-    /// # Errors
-    /// [`StoreError`] when they cannot be read.
     pub async fn list(&self, tenant: TenantId) -> Result<Vec<Decision>, StoreError> {
         let mut all = self.query(&tenant_range(tenant)).await?;
         all.retain(|(decision, keys)| partition(tenant, decision.about) == keys.partition);
@@ -59,9 +53,6 @@ impl Register {
     }
 
     /// The decisions about one person's calendar, in order of time.
-    ///
-    /// # Errors
-    /// [`StoreError`] when they cannot be read.
     pub async fn list_about(
         &self,
         tenant: TenantId,
@@ -73,9 +64,6 @@ impl Register {
     }
 
     /// The decisions about one person's calendar and those that this person made, in order of time.
-    ///
-    /// # Errors
-    /// [`StoreError`] when they cannot be read.
     pub async fn list_involving(
         &self,
         tenant: TenantId,
@@ -87,9 +75,6 @@ impl Register {
 
     /// Removes what a tenant decided up to `until` (that instant included), a hundred at once; for
     /// one that left, once its time is over. Answers how many rows, copies included.
-    ///
-    /// # Errors
-    /// [`StoreError`] when some may still be there.
     pub async fn remove_until(
         &self,
         tenant: TenantId,

@@ -29,9 +29,6 @@ impl RoomMap {
     }
 
     /// The tenant's rooms as they were at most 60 s ago, ordered by id.
-    ///
-    /// # Errors
-    /// [`StoreError`] when they cannot be read.
     pub async fn list(&self, tenant: TenantId) -> Result<Arc<[Room]>, StoreError> {
         match self.cache.get(&tenant) {
             Some(rooms) => Ok(rooms),
@@ -40,9 +37,6 @@ impl RoomMap {
     }
 
     /// The tenant's rooms as they are, ordered by id.
-    ///
-    /// # Errors
-    /// [`StoreError`] when they cannot be read.
     pub async fn list_uncached(&self, tenant: TenantId) -> Result<Arc<[Room]>, StoreError> {
         let rooms = self.table.values(&KeyRange::single_partition(partition(tenant))).await?;
         let rooms: Arc<[Room]> = rooms.into();
@@ -51,9 +45,6 @@ impl RoomMap {
     }
 
     /// Writes a room of the tenant, whatever stood there.
-    ///
-    /// # Errors
-    /// [`StoreError`] when it was not written, or may not have been.
     pub async fn upsert(&self, tenant: TenantId, room: &Room) -> Result<(), StoreError> {
         let row = TypedTable::encode(row_key(tenant, room.id), room)?;
         let written = self.table.write(RowChange::Upsert(row)).await;
@@ -64,9 +55,6 @@ impl RoomMap {
     }
 
     /// Takes a room out of the map; one that is not there is fine.
-    ///
-    /// # Errors
-    /// [`StoreError`] when it was not removed, or may not have been.
     pub async fn remove(&self, tenant: TenantId, room: RoomId) -> Result<(), StoreError> {
         let removed = self.table.delete(row_key(tenant, room), None).await;
         self.cache.invalidate(&tenant);

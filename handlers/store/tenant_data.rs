@@ -40,9 +40,6 @@ impl TenantData {
 
     /// A page of a tenant's rows in `table`, none of `Tenants`, and where the listing continues. A
     /// page may be empty and still go on.
-    ///
-    /// # Errors
-    /// [`StoreError`] when they cannot be listed.
     pub async fn list_rows(
         &self,
         tenant: TenantId,
@@ -68,9 +65,6 @@ impl TenantData {
 
     /// Removes rows that were found, up to 100 of a partition at once; answers how many. One that
     /// was changed since stays.
-    ///
-    /// # Errors
-    /// [`StoreError`] when some were not removed, or may not have been.
     pub async fn remove_rows(
         &self,
         table: Table,

@@ -69,9 +69,6 @@ impl Tenants {
 
     /// The tenant as it was at most 60 s ago. Only an active one is remembered: that one is not
     /// there, or not worked for, may be over at any moment, and what is dropped then is lost.
-    ///
-    /// # Errors
-    /// [`StoreError`] when it cannot be read.
     pub async fn get(&self, id: TenantId) -> Result<Option<Tenant>, StoreError> {
         match self.cache.get(&id) {
             Some(tenant) => Ok(Some(tenant)),
@@ -80,17 +77,11 @@ impl Tenants {
     }
 
     /// The same, if the tenant is active.
-    ///
-    /// # Errors
-    /// [`StoreError`] when it cannot be read.
     pub async fn get_active(&self, id: TenantId) -> Result<Option<Tenant>, StoreError> {
         Ok(self.get(id).await?.filter(|tenant| tenant.state.is_active()))
     }
 
     /// The tenant as it is.
-    ///
-    /// # Errors
-    /// [`StoreError`] when it cannot be read.
     pub async fn get_uncached(&self, id: TenantId) -> Result<Option<Tenant>, StoreError> {
         let Some((tenant, _)) = self.table.read(&row_key(id)).await? else {
             self.cache.invalidate(&id);
@@ -105,9 +96,6 @@ impl Tenants {
     }
 
     /// All tenants and their versions, by one listing of this small table.
-    ///
-    /// # Errors
-    /// [`StoreError`] when they cannot be read.
     pub async fn list(&self) -> Result<Vec<(Tenant, ETag)>, StoreError> {
         // Keys are GUIDs in lower case: everything from `0` up to `f...`.
         let rows = self.table.read_all(&KeyRange::partition_range("0", "g")).await?;
@@ -115,9 +103,6 @@ impl Tenants {
     }
 
     /// The tenant as it is, and its version.
-    ///
-    /// # Errors
-    /// [`StoreError`] when it cannot be read.
     pub async fn get_with_etag(&self, id: TenantId) -> Result<Option<(Tenant, ETag)>, StoreError> {
         self.table.read(&row_key(id)).await
     }
@@ -148,9 +133,6 @@ impl Tenants {
     }
 
     /// Writes the tenant, whatever stood there.
-    ///
-    /// # Errors
-    /// [`StoreError`] when it was not written, or may not have been.
     pub async fn upsert(&self, tenant: &Tenant) -> Result<(), StoreError> {
         self.written(tenant.id, self.table.upsert(tenant).await.map(drop))
     }

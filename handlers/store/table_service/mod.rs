@@ -90,9 +90,6 @@ impl TableService {
     }
 
     /// Creates a table; one that is there already is fine.
-    ///
-    /// # Errors
-    /// [`TableServiceError`].
     pub async fn create_table(&self, table: &str) -> Result<(), TableServiceError> {
         let mut request = self.request(self.address.tables()?, Method::Post);
         request.insert_header(PREFER, "return-no-content");
@@ -129,9 +126,6 @@ impl TableService {
     }
 
     /// Puts the entity, whatever stood there; answers its ETag.
-    ///
-    /// # Errors
-    /// [`TableServiceError`].
     pub async fn upsert(&self, table: &str, entity: &Entity) -> Result<String, TableServiceError> {
         self.write(table, &Operation::Upsert(entity.clone())).await
     }
@@ -153,9 +147,6 @@ impl TableService {
     }
 
     /// Does one operation by itself; answers the entity's new ETag, empty for a delete.
-    ///
-    /// # Errors
-    /// [`TableServiceError`].
     pub async fn write(
         &self,
         table: &str,
@@ -199,9 +190,6 @@ impl TableService {
     }
 
     /// Lists entities that pass `filter`, in key order, at most `top` (up to 1,000) a page.
-    ///
-    /// # Errors
-    /// [`TableServiceError`].
     pub async fn query(
         &self,
         table: &str,

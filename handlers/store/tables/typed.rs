@@ -67,9 +67,6 @@ impl<R: Row> TypedTable<R> {
     }
 
     /// Writes a row whether or not it exists, and returns its ETag.
-    ///
-    /// # Errors
-    /// [`StoreError`] when it was not written, or may not have been.
     pub async fn upsert(&self, row: &R) -> Result<ETag, StoreError> {
         self.write(RowChange::Upsert(Self::encode(row.key(), row)?)).await
     }
