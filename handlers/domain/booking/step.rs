@@ -40,7 +40,7 @@ pub enum Step {
     /// Another worker may still be at it until then.
     Busy(Timestamp),
     /// Make the booking, or change the one there is.
-    Put(BookingOrder),
+    Put(Box<BookingOrder>),
     /// It cannot be booked, whatever the ledger says.
     Refuse(RefusalReason),
     /// End the booking there is, or may be.
@@ -62,13 +62,13 @@ impl Booking {
             DesiredState::Wanted(spec) if spec.facts.interval.is_too_long() => {
                 Step::Refuse(RefusalReason::TooLong)
             }
-            DesiredState::Wanted(spec) => Step::Put(BookingOrder {
+            DesiredState::Wanted(spec) => Step::Put(Box::new(BookingOrder {
                 key: self.key,
                 id: self.id,
                 spec: spec.clone(),
                 generation: self.generation,
                 previous: self.confirmed().cloned(),
-            }),
+            })),
         }
     }
 

@@ -91,7 +91,7 @@ async fn book(
                 let wait = until.duration_since(now);
                 return Err(JobError::retry_after(wait, "another worker may still hold the lease"));
             }
-            Step::Put(order) => worker.put(booking, etag, order).await?,
+            Step::Put(order) => worker.put(booking, etag, *order).await?,
             Step::Refuse(reason) => worker.refuse(booking, etag, reason).await?,
             Step::Cancel => worker.cancel(booking, etag).await?,
         };
@@ -148,7 +148,7 @@ impl BookingWorker<'_> {
         };
         // A worker before us may have made the booking and died before it could record it.
         let taken_over = booking.intent.is_some();
-        let step = Step::Put(order.clone());
+        let step = Step::Put(Box::new(order.clone()));
         self.under_intent(booking, etag, &step, async |booking, etag| {
             // Another booking may have claimed the time since it was read as free.
             if let Some(conflict) = self.deps.claims.claim(free).await? {

@@ -18,9 +18,6 @@ const PAGE_SIZE: u16 = 1_000;
 /// learn.microsoft.com/rest/api/storageservices/performing-entity-group-transactions, 2026-11.
 pub(in crate::store) const MAX_TRANSACTION_CHANGES: usize = 100;
 
-/// Some rows of a listing, and where the listing continues.
-pub(in crate::store) type TypedPage<R> = (Vec<(R, RowKey, ETag)>, Option<Continuation>);
-
 /// A value that says by itself which row of which table it is.
 pub trait Row: Serialize + DeserializeOwned {
     /// The table it is in.
@@ -196,7 +193,7 @@ impl<R: Serialize + DeserializeOwned> TypedTable<R> {
         &self,
         range: &KeyRange,
         from: Option<Continuation>,
-    ) -> Result<TypedPage<R>, StoreError> {
+    ) -> Result<(Vec<(R, RowKey, ETag)>, Option<Continuation>), StoreError> {
         let page = self.scan(range, from, PAGE_SIZE).await?;
         let mut rows = Vec::with_capacity(page.rows.len());
         for (row, etag) in page.rows {
