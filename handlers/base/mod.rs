@@ -5,6 +5,7 @@ pub mod call_log;
 pub mod clock;
 pub mod http;
 pub mod invocation;
+pub(crate) mod json;
 pub mod retry_after;
 pub mod rng;
 pub mod telemetry;

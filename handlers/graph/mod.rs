@@ -21,7 +21,7 @@ pub use allow_list::violation::{Rule, Violation};
 pub use allow_list::{fields, permissions};
 pub use calendar::calendar_view::{CalendarViewPage, NextLink};
 pub use calendar::copy_snapshot::{CalendarOwner, CopySnapshot, SkipReason};
-pub use calendar::delegates::{CalendarPermission, CalendarRole};
+pub use calendar::delegates::CalendarPermission;
 pub use calendar::event_reads::EventRef;
 pub use calendar::events::{Event, EventKind, EventTime, RoomMatch};
 pub use calendar::writes::WriteResult;

@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::{
     fields,
     query_options::{GraphQueryOptions, PagingRule},
-    violation::{ReadCount, Rule, Violation, require_exact_members, require_guid},
+    violation::{Rule, Violation, require_exact_members, require_guid},
 };
 
 /// The type that a group's members are narrowed to.
@@ -23,7 +23,7 @@ pub(in crate::graph) fn check_directory_request(
     path: &[&str],
     options: &GraphQueryOptions,
     body: Option<&Value>,
-) -> Option<Result<ReadCount, Violation>> {
+) -> Option<Result<u64, Violation>> {
     let judged = match (method, path, body) {
         ("GET", ["users"], None) if options.has_filter() => {
             options.check_directory_lookup(fields::USER, is_address)

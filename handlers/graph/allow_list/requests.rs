@@ -13,7 +13,7 @@ use super::{
     property_id::PropertyId,
     query_options::GraphQueryOptions,
     subscription_rules,
-    violation::{ReadCount, Rule, Violation, require_guid, require_object},
+    violation::{Rule, Violation, require_guid, require_object},
 };
 
 /// Requests in one `$batch` (learn.microsoft.com/graph/json-batching, 2025-02-21).
@@ -99,7 +99,7 @@ impl AllowList {
         url: &Url,
         body: Option<&Value>,
         inner: bool,
-    ) -> Result<ReadCount, Violation> {
+    ) -> Result<u64, Violation> {
         let segments = self.path_segments(url)?;
         let options = GraphQueryOptions::parse(url)?;
         let path: Vec<&str> = segments.iter().map(String::as_str).collect();
@@ -170,7 +170,7 @@ impl AllowList {
         Ok(segments)
     }
 
-    fn check_batch(&self, body: &Value) -> Result<ReadCount, Violation> {
+    fn check_batch(&self, body: &Value) -> Result<u64, Violation> {
         let requests =
             require_object(body, &["requests"])?.get("requests").and_then(Value::as_array);
         let requests = requests.ok_or(Violation(Rule::Body))?;
@@ -195,7 +195,7 @@ impl AllowList {
 }
 
 /// A read below `/users/{id}`.
-fn check_read(rest: &[&str], options: &GraphQueryOptions) -> Result<ReadCount, Violation> {
+fn check_read(rest: &[&str], options: &GraphQueryOptions) -> Result<u64, Violation> {
     match rest {
         ["calendar"] => options.check_calendar_read(&[fields::CALENDAR], false, false),
         ["calendarView"] => options.check_calendar_read(&[fields::EVENT], false, false),
@@ -208,7 +208,7 @@ fn check_read(rest: &[&str], options: &GraphQueryOptions) -> Result<ReadCount, V
 }
 
 /// A write below `/users/{id}/events/{id}`.
-fn check_write(method: &str, rest: &[&str], body: &Value) -> Result<ReadCount, Violation> {
+fn check_write(method: &str, rest: &[&str], body: &Value) -> Result<u64, Violation> {
     match (method, rest) {
         ("POST", ["accept" | "decline"]) => {
             require_object(body, fields::INVITATION_RESPONSE).map(|_| 0)

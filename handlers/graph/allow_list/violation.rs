@@ -37,9 +37,6 @@ pub enum Rule {
     Resource,
 }
 
-/// Calendar reads within one request that may pass.
-pub(in crate::graph) type ReadCount = u64;
-
 /// The object, if it has no other members than these, and at least one.
 pub(in crate::graph) fn require_object<'a>(
     value: &'a Value,

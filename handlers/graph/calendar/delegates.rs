@@ -19,17 +19,9 @@ const PERMISSIONS_MAX: usize = 1_000;
 pub struct CalendarPermission {
     /// Whom it is given to, in lower case.
     pub address: Personal,
-    /// What it allows.
-    pub role: CalendarRole,
-}
-
-/// What a permission allows, as far as it matters here.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum CalendarRole {
-    /// To act for the owner, with or without the private appointments.
-    Delegate,
-    /// Anything less, such as reading or writing; also a role we do not know.
-    Other,
+    /// Whether it allows to act for the owner, with or without the private appointments. Anything
+    /// less (such as reading or writing) and a role that we do not know does not.
+    pub is_delegate: bool,
 }
 
 #[derive(Deserialize)]
@@ -66,13 +58,11 @@ fn parse_permission(wire: CalendarPermissionWire) -> Option<CalendarPermission> 
     if address.is_empty() {
         return None;
     }
-    let role = match wire.role.as_deref() {
-        Some("delegateWithoutPrivateEventAccess" | "delegateWithPrivateEventAccess") => {
-            CalendarRole::Delegate
-        }
-        Some(_) | None => CalendarRole::Other,
-    };
-    Some(CalendarPermission { address: Personal::new(address), role })
+    let is_delegate = matches!(
+        wire.role.as_deref(),
+        Some("delegateWithoutPrivateEventAccess" | "delegateWithPrivateEventAccess")
+    );
+    Some(CalendarPermission { address: Personal::new(address), is_delegate })
 }
 
 #[cfg(test)]
@@ -99,12 +89,12 @@ mod tests {
         ];
         trial.http.respond(200, &json!({ "value": permissions }));
         let read = trial.tenant.calendar_permissions(ANN).await.unwrap();
-        let read: Vec<_> = read.iter().map(|p| (p.address.reveal(), p.role)).collect();
+        let read: Vec<_> = read.iter().map(|p| (p.address.reveal(), p.is_delegate)).collect();
         let expected = [
-            ("bob@contoso.test", CalendarRole::Delegate),
-            ("zoe@contoso.test", CalendarRole::Delegate),
-            ("max@contoso.test", CalendarRole::Other),
-            ("eve@contoso.test", CalendarRole::Other),
+            ("bob@contoso.test", true),
+            ("zoe@contoso.test", true),
+            ("max@contoso.test", false),
+            ("eve@contoso.test", false),
         ];
         assert_eq!(read, expected);
         let asked = &trial.sent_requests()[0];

@@ -1,8 +1,8 @@
 //! Reads of single events, of a mailbox as such, and of short lists.
 
-use serde::{Deserialize, de::DeserializeOwned};
+use serde::Deserialize;
 
-use super::events::{Event, EventWire, parse_add_in_property};
+use super::events::{Event, parse_add_in_property};
 use crate::{
     domain::{
         ids::{CorrelationId, EventId, MailboxId},
@@ -36,12 +36,6 @@ struct EventLookupWire {
     id: String,
     #[serde(rename = "iCalUId")]
     ical_uid: Option<String>,
-}
-
-/// The second read.
-#[derive(Deserialize)]
-struct EventSubjectWire {
-    subject: Option<String>,
 }
 
 impl TenantGraph {
@@ -91,8 +85,12 @@ impl TenantGraph {
     ) -> Result<Option<Personal>, GraphError> {
         let target = event_path(mailbox, event);
         let ask = mailbox_get_request("/users/{id}/events/{id}", target, mailbox, fields::SUBJECT);
-        let wire = json_if_found::<EventSubjectWire>(&self.call(&ask).await?)?;
-        Ok(wire.and_then(|wire| wire.subject).map(Personal::new))
+        let reply = self.call(&ask).await?;
+        if reply.missing() == Some(Missing::Event) {
+            return Ok(None);
+        }
+        reply.check()?;
+        reply.member("subject")
     }
 
     /// Whether the mailbox has a calendar that we can read: what tells "the event is gone" from
@@ -157,19 +155,11 @@ fn parse_event(
     reply: &GraphResponse,
     property: Option<&PropertyId>,
 ) -> Result<Option<Event>, GraphError> {
-    let wire = json_if_found::<EventWire>(reply)?;
-    wire.map(|wire| Event::from_wire(wire, property)).transpose()
-}
-
-/// The JSON of one event; `None` when there is no such event.
-fn json_if_found<T: DeserializeOwned>(reply: &GraphResponse) -> Result<Option<T>, GraphError> {
-    match reply.missing() {
-        Some(Missing::Event) => Ok(None),
-        Some(Missing::Mailbox | Missing::Unknown) | None => {
-            reply.check()?;
-            reply.json().map(Some)
-        }
+    if reply.missing() == Some(Missing::Event) {
+        return Ok(None);
     }
+    reply.check()?;
+    Event::from_wire(reply.json()?, property).map(Some)
 }
 
 #[cfg(test)]

@@ -45,7 +45,7 @@ pub(super) struct EventWire {
     is_cancelled: bool,
     is_organizer: bool,
     sensitivity: String,
-    attendees: Vec<AttendeeWire>,
+    attendees: Vec<RecipientWire>,
     organizer: Option<RecipientWire>,
     original_start: Option<String>,
     series_master_id: Option<String>,
@@ -60,19 +60,12 @@ struct TimeWire {
     time_zone: String,
 }
 
-/// Somebody or something invited.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct AttendeeWire {
-    #[serde(rename = "type")]
-    kind: Option<String>,
-    email_address: Option<AddressWire>,
-}
-
-/// The organizer.
+/// The organizer, or somebody or something invited; only those who are invited have a type.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct RecipientWire {
+    #[serde(rename = "type")]
+    kind: Option<String>,
     email_address: Option<AddressWire>,
 }
 

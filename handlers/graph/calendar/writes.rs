@@ -62,13 +62,10 @@ impl TenantGraph {
 
 /// Reads the status of a write; its body is not looked at unless it is an error.
 pub(in crate::graph) fn write_result(reply: &GraphResponse) -> Result<WriteResult, GraphError> {
-    match reply.missing() {
-        Some(Missing::Event) => Ok(WriteResult::NotFound),
-        Some(Missing::Mailbox | Missing::Unknown) | None => {
-            reply.check()?;
-            Ok(WriteResult::Applied)
-        }
+    if reply.missing() == Some(Missing::Event) {
+        return Ok(WriteResult::NotFound);
     }
+    reply.check().map(|()| WriteResult::Applied)
 }
 
 impl TenantGraph {

@@ -14,11 +14,6 @@ use super::{
 use crate::base::retry_after;
 
 #[derive(Deserialize)]
-struct BatchWire {
-    responses: Vec<BatchItemWire>,
-}
-
-#[derive(Deserialize)]
 struct BatchItemWire {
     id: String,
     status: u16,
@@ -177,7 +172,7 @@ impl TenantGraph {
         let now = self.shared.clock.now();
         let mut replies: Vec<Result<GraphResponse, GraphError>> =
             (0..count).map(|_| Err(GraphError::Unreadable)).collect();
-        for inner in reply.json::<BatchWire>()?.responses {
+        for inner in reply.member::<Vec<BatchItemWire>>("responses")? {
             let place = inner.id.parse().ok().and_then(|n: usize| replies.get_mut(n));
             let Some(place) = place else { continue };
             let header =

@@ -44,13 +44,11 @@ pub(in crate::graph) struct ConcurrencyLimiter {
     throttled_until: Mutex<HashMap<MailboxId, Timestamp>>,
 }
 
-/// The right to call; it ends when this is dropped.
-pub(in crate::graph) struct Permits(Vec<OwnedSemaphorePermit>);
-
 impl ConcurrencyLimiter {
     /// Waits for one place at each of these mailboxes, as often as it is named but never more than
     /// the limit (Graph sends at most four requests of a batch at a time). `now` is asked after the
-    /// wait as well: a mailbox may have closed meanwhile.
+    /// wait as well: a mailbox may have closed meanwhile. The right to call ends when the permits are
+    /// dropped.
     ///
     /// # Errors
     /// `Retry` when a mailbox wants to be left alone, or the tenant has all its places: nothing was
@@ -60,14 +58,14 @@ impl ConcurrencyLimiter {
         tenant: TenantId,
         mailboxes: &[MailboxId],
         now: impl Fn() -> Timestamp + Send,
-    ) -> Result<Permits, GraphError> {
-        let mut permits = Permits(Vec::new());
+    ) -> Result<Vec<OwnedSemaphorePermit>, GraphError> {
+        let mut permits = Vec::new();
         if mailboxes.is_empty() {
             return Ok(permits);
         }
         self.check_not_throttled(mailboxes, now())?;
         let busy = GraphError::Retry { after: None, cause: RetryCause::ConcurrencyLimit };
-        permits.0.push(self.tenants.semaphore(tenant).try_acquire_owned().map_err(|_| busy)?);
+        permits.push(self.tenants.semaphore(tenant).try_acquire_owned().map_err(|_| busy)?);
         // In the order of the ids, so that two batches never wait for each other.
         let mut wanted: BTreeMap<MailboxId, u32> = BTreeMap::new();
         for mailbox in mailboxes {
@@ -77,7 +75,7 @@ impl ConcurrencyLimiter {
         for (mailbox, places) in wanted {
             // The semaphores are never closed, so this cannot fail.
             if let Ok(permit) = self.mailboxes.semaphore(mailbox).acquire_many_owned(places).await {
-                permits.0.push(permit);
+                permits.push(permit);
             }
         }
         self.check_not_throttled(mailboxes, now())?;
@@ -168,7 +166,7 @@ mod tests {
     fn at_once(
         limiter: &ConcurrencyLimiter,
         mailboxes: &[MailboxId],
-    ) -> Option<Result<Permits, GraphError>> {
+    ) -> Option<Result<Vec<OwnedSemaphorePermit>, GraphError>> {
         limiter.acquire(TENANT, mailboxes, noon).now_or_never()
     }
 

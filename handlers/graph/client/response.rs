@@ -5,6 +5,7 @@ use jiff::SignedDuration;
 use serde::{Deserialize, de::DeserializeOwned};
 
 use super::error::{GraphError, RetryCause};
+use crate::base::json::json_member;
 
 /// Event-level "not found". Normal after a notification
 /// (github.com/microsoftgraph/microsoft-graph-docs #15350, #11068).
@@ -40,11 +41,6 @@ pub(in crate::graph) enum Missing {
     Unknown,
 }
 
-#[derive(Deserialize)]
-struct GraphErrorBody {
-    error: GraphErrorWire,
-}
-
 /// Graph's error object. The message is read for what it says of subscriptions, and never repeated.
 #[derive(Deserialize, Default)]
 pub(in crate::graph) struct GraphErrorWire {
@@ -57,8 +53,7 @@ pub(in crate::graph) struct GraphErrorWire {
 impl GraphResponse {
     /// Graph's error object; empty when there is none.
     pub(in crate::graph) fn error(&self) -> GraphErrorWire {
-        let read = serde_json::from_slice::<GraphErrorBody>(&self.body);
-        read.map(|body| body.error).unwrap_or_default()
+        json_member(&self.body, "error").unwrap_or_default()
     }
 
     /// What is missing, when the answer is 404.
@@ -96,7 +91,15 @@ impl GraphResponse {
         }
     }
 
-    /// The answer's JSON.
+    /// One member of the response's JSON; an absent one counts as `null`.
+    pub(in crate::graph) fn member<T: DeserializeOwned>(
+        &self,
+        name: &str,
+    ) -> Result<T, GraphError> {
+        json_member(&self.body, name).ok_or(GraphError::Unreadable)
+    }
+
+    /// The response's JSON.
     pub(in crate::graph) fn json<T: DeserializeOwned>(&self) -> Result<T, GraphError> {
         // The parser's own message repeats values, so it is dropped.
         serde_json::from_slice(&self.body).map_err(|_| GraphError::Unreadable)

@@ -103,11 +103,7 @@ pub struct User {
     pub mail: Option<Personal>,
 }
 
-#[derive(Deserialize)]
-struct IdWire {
-    id: String,
-}
-
+/// As much of a person as was asked for; a list asks for ids alone.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct UserWire {
@@ -202,7 +198,7 @@ impl TenantGraph {
             return Ok(None);
         }
         reply.check()?;
-        let page: Page<IdWire> = reply.json()?;
+        let page: Page<UserWire> = reply.json()?;
         let people = page.value.iter().map(|person| person.id.parse());
         let people: Result<Vec<MailboxId>, InvalidId> = people.collect();
         let next = page.next.map(|next| next.parse()).transpose();

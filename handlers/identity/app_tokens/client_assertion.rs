@@ -10,11 +10,10 @@ use azure_core::credentials::TokenCredential;
 use bytes::Bytes;
 use http::{HeaderValue, Method, header};
 use jiff::SignedDuration;
-use serde::Deserialize;
 use url::form_urlencoded;
 
 use super::registrations::Cloud;
-use crate::base::{clock::Clock, http::Http, retry_after};
+use crate::base::{clock::Clock, http::Http, json::json_member, retry_after};
 
 const ASSERTION_TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 
@@ -52,21 +51,16 @@ pub struct TokenEndpoint {
     cloud: Cloud,
 }
 
-#[derive(Deserialize)]
-struct OAuthErrorWire {
-    error: String,
-}
-
 impl TokenEndpoint {
-    /// The endpoints of `cloud`, over `http`; `vouching` is the managed identity that our
-    /// registrations trust.
+    /// The endpoints of `cloud`, over `http`; `assertion_credential` is the managed identity that
+    /// our registrations trust.
     pub fn new(
         http: Arc<dyn Http>,
-        vouching: Arc<dyn TokenCredential>,
+        assertion_credential: Arc<dyn TokenCredential>,
         clock: Arc<dyn Clock>,
         cloud: Cloud,
     ) -> Self {
-        Self { http, assertion_credential: vouching, clock, cloud }
+        Self { http, assertion_credential, clock, cloud }
     }
 
     /// The cloud it is in.
@@ -120,8 +114,8 @@ impl TokenEndpoint {
             200 => Ok(answer.into_body()),
             408 | 429 => Err(TokenError::Unavailable { after: after() }),
             400..=499 => {
-                let wire = serde_json::from_slice::<OAuthErrorWire>(answer.body());
-                match wire.map(|wire| wire.error).unwrap_or_default().as_str() {
+                let code: String = json_member(answer.body(), "error").unwrap_or_default();
+                match code.as_str() {
                     "temporarily_unavailable" => Err(TokenError::Unavailable { after: after() }),
                     code => Err(TokenError::Refused { code: sanitize_error_code(code) }),
                 }

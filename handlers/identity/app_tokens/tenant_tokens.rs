@@ -11,14 +11,16 @@ use std::{
 };
 
 use jiff::{SignedDuration, Timestamp};
-use serde::Deserialize;
 use tokio::sync::Mutex as AsyncMutex;
 
 use super::{
     client_assertion::{TokenEndpoint, TokenError},
     registrations::Registrations,
 };
-use crate::domain::{ids::TenantId, tenant::policy::Registration};
+use crate::{
+    base::json::json_member,
+    domain::{ids::TenantId, tenant::policy::Registration},
+};
 
 /// How long before its end a token is replaced.
 const RENEW_BEFORE_EXPIRY: SignedDuration = SignedDuration::from_mins(5);
@@ -40,33 +42,20 @@ impl fmt::Debug for BearerToken {
     }
 }
 
-struct CachedToken {
-    token: BearerToken,
-    valid_until: Timestamp,
-}
+/// A token and until when it is used; locked while it is being fetched.
+type TokenSlot = Arc<AsyncMutex<Option<(BearerToken, Timestamp)>>>;
 
-type TokenSlot = Arc<AsyncMutex<Option<CachedToken>>>;
-
-struct TenantTokensInner {
+/// The Graph tokens of all tenants, cached.
+pub struct TenantTokens {
     endpoint: TokenEndpoint,
     registrations: Registrations,
     slots: Mutex<HashMap<(TenantId, Registration), TokenSlot>>,
 }
 
-/// The Graph tokens of all tenants, cached. Clones share the cache.
-#[derive(Clone)]
-pub struct TenantTokens(Arc<TenantTokensInner>);
-
-#[derive(Deserialize)]
-struct TokenWire {
-    access_token: String,
-    expires_in: i64,
-}
-
 impl TenantTokens {
     /// Tokens of `endpoint`, for the Graph of its cloud.
     pub fn new(endpoint: TokenEndpoint, registrations: Registrations) -> Self {
-        Self(Arc::new(TenantTokensInner { endpoint, registrations, slots: Mutex::default() }))
+        Self { endpoint, registrations, slots: Mutex::default() }
     }
 
     /// The tenant's token: from the cache, or fetched. A caller that asks while it is being fetched waits
@@ -81,15 +70,12 @@ impl TenantTokens {
     ) -> Result<BearerToken, TokenError> {
         let slot = self.slot(tenant, registration);
         let mut held = slot.lock().await;
-        let now = self.0.endpoint.clock().now();
-        if let Some(held) = held.as_ref()
-            && now < held.valid_until
-        {
-            return Ok(held.token.clone());
+        let now = self.endpoint.clock().now();
+        if let Some((token, _)) = held.as_ref().filter(|(_, valid_until)| now < *valid_until) {
+            return Ok(token.clone());
         }
-        let fresh = self.fetch(tenant, registration, now).await?;
-        let token = fresh.token.clone();
-        *held = Some(fresh);
+        let (token, valid_until) = self.fetch(tenant, registration, now).await?;
+        *held = Some((token.clone(), valid_until));
         Ok(token)
     }
 
@@ -102,13 +88,13 @@ impl TenantTokens {
     ) {
         let slot = self.slot(tenant, registration);
         let mut held = slot.lock().await;
-        if held.as_ref().is_some_and(|held| held.token == *refused) {
+        if held.as_ref().is_some_and(|(token, _)| token == refused) {
             *held = None;
         }
     }
 
     fn slot(&self, tenant: TenantId, registration: Registration) -> TokenSlot {
-        let mut slots = self.0.slots.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(slots.entry((tenant, registration)).or_default())
     }
 
@@ -117,18 +103,16 @@ impl TenantTokens {
         tenant: TenantId,
         registration: Registration,
         now: Timestamp,
-    ) -> Result<CachedToken, TokenError> {
-        let client_id = self.0.registrations.client_id(registration);
-        let scope = &self.0.endpoint.cloud().graph_scope;
+    ) -> Result<(BearerToken, Timestamp), TokenError> {
+        let client_id = self.registrations.client_id(registration);
+        let scope = &self.endpoint.cloud().graph_scope;
         let fields = [("scope", scope.as_str()), ("grant_type", "client_credentials")];
-        let answer = self.0.endpoint.request_token(&tenant.to_string(), client_id, &fields).await?;
-        let wire: TokenWire =
-            serde_json::from_slice(&answer).map_err(|_| TokenError::UNAVAILABLE)?;
-        let life = SignedDuration::from_secs(wire.expires_in.clamp(0, 86_400));
-        Ok(CachedToken {
-            token: BearerToken(wire.access_token.into()),
-            valid_until: now + (life - RENEW_BEFORE_EXPIRY),
-        })
+        let answer = self.endpoint.request_token(&tenant.to_string(), client_id, &fields).await?;
+        let token: Option<String> = json_member(&answer, "access_token");
+        let token = BearerToken(token.ok_or(TokenError::UNAVAILABLE)?.into());
+        let lifetime: Option<i64> = json_member(&answer, "expires_in");
+        let lifetime = lifetime.ok_or(TokenError::UNAVAILABLE)?.clamp(0, 86_400);
+        Ok((token, now + (SignedDuration::from_secs(lifetime) - RENEW_BEFORE_EXPIRY)))
     }
 }
 

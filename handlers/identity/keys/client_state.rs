@@ -76,11 +76,6 @@ pub struct KeySet {
     created_at: BTreeMap<KeyId, Timestamp>,
 }
 
-/// The stored keys are not what they should be.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the keys cannot be read")]
-pub struct InvalidKeySet;
-
 #[derive(Serialize, Deserialize)]
 struct KeySetWire {
     current: String,
@@ -97,33 +92,27 @@ impl KeySet {
     }
 
     /// Reads `{"current":"k1","keys":{"k1":"<base64 of 32 bytes>"},"made":{"k1":"<instant>"}}`; `made`
-    /// may lack keys, or be absent.
-    ///
-    /// # Errors
-    /// [`InvalidKeySet`], without repeating any of it.
-    pub fn from_json(text: &str) -> Result<Self, InvalidKeySet> {
-        let wire: KeySetWire = serde_json::from_str(text).map_err(|_| InvalidKeySet)?;
+    /// may lack keys, or be absent. `None` for anything else; nothing of it is repeated.
+    pub fn from_json(text: &str) -> Option<Self> {
+        let wire: KeySetWire = serde_json::from_str(text).ok()?;
         let mut others = BTreeMap::new();
         for (id, bytes) in wire.keys {
-            let id: KeyId = id.parse().map_err(|_| InvalidKeySet)?;
-            let bytes = STANDARD.decode(bytes.as_bytes()).map_err(|_| InvalidKeySet)?;
-            let bytes: [u8; KEY_BYTES] = bytes.try_into().map_err(|_| InvalidKeySet)?;
+            let id: KeyId = id.parse().ok()?;
+            let bytes = STANDARD.decode(bytes.as_bytes()).ok()?;
+            let bytes: [u8; KEY_BYTES] = bytes.try_into().ok()?;
             others.insert(id.clone(), SecretKey::new(id, &bytes));
         }
         let mut made = BTreeMap::new();
         for (id, at) in wire.made {
-            made.insert(id.parse().map_err(|_| InvalidKeySet)?, at);
+            made.insert(id.parse().ok()?, at);
         }
-        let current: KeyId = wire.current.parse().map_err(|_| InvalidKeySet)?;
-        let current = others.remove(&current).ok_or(InvalidKeySet)?;
-        Ok(Self { current, others, created_at: made })
+        let current: KeyId = wire.current.parse().ok()?;
+        let current = others.remove(&current)?;
+        Some(Self { current, others, created_at: made })
     }
 
     /// What [`KeySet::from_json`] reads.
-    ///
-    /// # Errors
-    /// [`InvalidKeySet`] is not to be expected.
-    pub(in crate::identity) fn to_json(&self) -> Result<Zeroizing<String>, InvalidKeySet> {
+    pub(in crate::identity) fn to_json(&self) -> serde_json::Result<Zeroizing<String>> {
         let all = std::iter::once(&self.current).chain(self.others.values());
         let wire = KeySetWire {
             current: self.current.id.to_string(),
@@ -132,7 +121,7 @@ impl KeySet {
                 .collect(),
             made: self.created_at.iter().map(|(id, at)| (id.to_string(), *at)).collect(),
         };
-        serde_json::to_string(&wire).map(Zeroizing::new).map_err(|_| InvalidKeySet)
+        serde_json::to_string(&wire).map(Zeroizing::new)
     }
 
     /// The key for new client states.
@@ -364,7 +353,7 @@ mod tests {
             &good.replace("\"k0\"", "\"not an id\""),
             &good.replace("\"current\":\"k1\"", "\"current\":\"k7\""),
         ] {
-            assert_eq!(KeySet::from_json(bad).unwrap_err(), InvalidKeySet, "{bad}");
+            assert!(KeySet::from_json(bad).is_none(), "{bad}");
         }
     }
 }

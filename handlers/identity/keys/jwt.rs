@@ -3,7 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 use jsonwebtoken::{Algorithm, Validation, errors::ErrorKind};
 
-use super::signing_keys::SigningKeysUnavailable;
+use super::vault::KeysUnavailable;
 
 /// How far Entra's clock and ours may be apart.
 pub(in crate::identity) const LEEWAY: SignedDuration = SignedDuration::from_mins(5);
@@ -66,7 +66,7 @@ pub enum VerifyError {
     Refused(#[from] TokenRejection),
     /// It cannot be checked for now: answer 503.
     #[error(transparent)]
-    Unavailable(#[from] SigningKeysUnavailable),
+    Unavailable(#[from] KeysUnavailable),
 }
 
 /// The name of the key that a token says it is signed with, before anything of it is believed.

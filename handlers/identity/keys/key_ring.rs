@@ -90,8 +90,8 @@ impl KeySource for KeyVaultKeys {
         let created = secret.attributes.and_then(|attributes| attributes.created);
         let created = created.and_then(|at| Timestamp::from_second(at.unix_timestamp()).ok());
         let text = Zeroizing::new(secret.value.unwrap_or_default());
-        let keys = KeySet::from_json(&text).map_err(|bad| {
-            tracing::error!(secret = self.secret, "{bad}");
+        let keys = KeySet::from_json(&text).ok_or_else(|| {
+            tracing::error!(secret = self.secret, "the keys cannot be read");
             KeysUnavailable
         })?;
         // Keys that somebody wrote by hand are as old as the secret.
@@ -149,7 +149,8 @@ impl KeySource for MemoryKeys {
     }
 }
 
-/// A source that is loaded from.
+/// A source that is loaded from. The trait is not implemented for the box itself: the compiler cannot
+/// prove then that a future which holds the ring is `Send`.
 struct KeySetLoader(Box<dyn KeySource>);
 
 #[async_trait]
@@ -162,7 +163,7 @@ impl VaultLoader for KeySetLoader {
 }
 
 /// The keys, cached.
-pub struct KeyRing(VaultCache<KeySetLoader>);
+pub struct KeyRing(Arc<VaultCache<KeySetLoader>>);
 
 impl KeyRing {
     /// A ring with the keys of `source`, which are loaded when they are first needed.

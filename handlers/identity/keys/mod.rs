@@ -16,6 +16,6 @@ pub use jwt::{TokenRejection, VerifyError};
 #[cfg(any(test, feature = "test-support"))]
 pub use key_ring::MemoryKeys;
 pub use key_ring::{CLIENT_STATE_KEYS, COOKIE_KEYS, KeyRing, KeySource, KeyVaultKeys};
-pub use signing_keys::{PublishedKey, SigningKeys, SigningKeysUnavailable};
+pub use signing_keys::{PublishedKey, SigningKeys};
 pub use validation_tokens::{ValidationTokenVerifier, VerifiedTenants};
 pub use vault::{KeysUnavailable, VaultWriteError};

@@ -16,8 +16,9 @@ use serde::Deserialize;
 use tokio::sync::Mutex;
 use url::Url;
 
+use super::vault::KeysUnavailable;
 use crate::{
-    base::{clock::Clock, http::Http},
+    base::{clock::Clock, http::Http, json::json_member},
     identity::app_tokens::Cloud,
 };
 
@@ -32,11 +33,6 @@ const NOTIFICATION_UNKNOWN_KEY_PAUSE: SignedDuration = SignedDuration::from_secs
 
 /// A load that failed is not tried again for this long.
 const FAILED_PAUSE: SignedDuration = SignedDuration::from_secs(5);
-
-/// Entra's keys cannot be had for now. Nothing is proved or refuted without them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the keys that tokens are signed with are unavailable")]
-pub struct SigningKeysUnavailable;
 
 /// A key that Entra signs with (RS256).
 #[derive(Clone)]
@@ -78,11 +74,6 @@ pub struct SigningKeys {
 }
 
 #[derive(Deserialize)]
-struct JwksWire {
-    keys: Vec<JwkWire>,
-}
-
-#[derive(Deserialize)]
 struct JwkWire {
     #[serde(default)]
     kty: String,
@@ -109,15 +100,13 @@ impl JwkWire {
 impl SigningKeys {
     /// The keys that `cloud` publishes, loaded over `http` when they are first needed.
     pub fn new(http: Arc<dyn Http>, clock: Arc<dyn Clock>, cloud: &Cloud) -> Self {
-        let address = cloud.authority_url("common/discovery/v2.0/keys");
-        let (held, loading) = (StdMutex::default(), Mutex::default());
         Self {
             http,
             clock,
-            jwks_url: address,
+            jwks_url: cloud.authority_url("common/discovery/v2.0/keys"),
             unknown_key_pause: UNKNOWN_KEY_PAUSE,
-            state: held,
-            load_lock: loading,
+            state: StdMutex::default(),
+            load_lock: Mutex::default(),
         }
     }
 
@@ -135,11 +124,8 @@ impl SigningKeys {
     /// The key named `kid`; `None` if Entra has no such key (any more).
     ///
     /// # Errors
-    /// [`SigningKeysUnavailable`] when that cannot be said, because the keys could not be loaded.
-    pub async fn find(
-        &self,
-        kid: &str,
-    ) -> Result<Option<Arc<PublishedKey>>, SigningKeysUnavailable> {
+    /// [`KeysUnavailable`] when that cannot be said, because the keys could not be loaded.
+    pub async fn find(&self, kid: &str) -> Result<Option<Arc<PublishedKey>>, KeysUnavailable> {
         let held = self.cached_keys();
         if let Some(key) = held.as_ref().and_then(|keys| keys.get(kid)) {
             return Ok(Some(Arc::clone(key)));
@@ -170,7 +156,7 @@ impl SigningKeys {
     }
 
     /// Loads the keys; `again`: although those that are held are fresh, if it is time for that.
-    async fn load(&self, again: bool) -> Result<Arc<KeysById>, SigningKeysUnavailable> {
+    async fn load(&self, again: bool) -> Result<Arc<KeysById>, KeysUnavailable> {
         let _turn = self.load_lock.lock().await;
         let now = self.clock.now();
         // Somebody else may have loaded while this one waited for its turn.
@@ -178,7 +164,7 @@ impl SigningKeys {
             && !(again && self.may_reload())
         {
             return if again && self.lock_state().last_failure.is_some() {
-                Err(SigningKeysUnavailable)
+                Err(KeysUnavailable)
             } else {
                 Ok(keys)
             };
@@ -186,7 +172,7 @@ impl SigningKeys {
         {
             let mut held = self.lock_state();
             if held.last_failure.is_some_and(|failed| now.duration_since(failed) < FAILED_PAUSE) {
-                return Err(SigningKeysUnavailable);
+                return Err(KeysUnavailable);
             }
             // It stays so until the keys are here: a caller that gives up waiting leaves it so.
             held.last_failure = Some(now);
@@ -201,25 +187,23 @@ impl SigningKeys {
         Ok(keys)
     }
 
-    async fn fetch(&self) -> Result<KeysById, SigningKeysUnavailable> {
+    async fn fetch(&self) -> Result<KeysById, KeysUnavailable> {
         let request = http::Request::builder().method(Method::GET).uri(self.jwks_url.as_str());
-        let request = request.body(Bytes::new()).map_err(|_| SigningKeysUnavailable)?;
+        let request = request.body(Bytes::new()).map_err(|_| KeysUnavailable)?;
         let answer = self.http.send(request).await.map_err(|error| {
             tracing::warn!(%error, "Entra's signing keys could not be fetched");
-            SigningKeysUnavailable
+            KeysUnavailable
         })?;
-        let set = serde_json::from_slice::<JwksWire>(answer.body());
-        let keys: KeysById = match (answer.status().as_u16(), set) {
-            (200, Ok(set)) => {
-                set.keys.into_iter().filter_map(JwkWire::into_published_key).collect()
-            }
+        let published: Option<Vec<JwkWire>> = json_member(answer.body(), "keys");
+        let keys: KeysById = match (answer.status().as_u16(), published) {
+            (200, Some(keys)) => keys.into_iter().filter_map(JwkWire::into_published_key).collect(),
             (status, _) => {
                 tracing::warn!(status, "Entra's signing keys cannot be read");
-                return Err(SigningKeysUnavailable);
+                return Err(KeysUnavailable);
             }
         };
         // Entra always has some; an answer without any is not an answer.
-        if keys.is_empty() { Err(SigningKeysUnavailable) } else { Ok(keys) }
+        if keys.is_empty() { Err(KeysUnavailable) } else { Ok(keys) }
     }
 }
 
@@ -248,7 +232,7 @@ mod tests {
     }
 
     impl SigningKeysFixture {
-        async fn knows(&self, kid: &str) -> Result<bool, SigningKeysUnavailable> {
+        async fn knows(&self, kid: &str) -> Result<bool, KeysUnavailable> {
             self.keys.find(kid).await.map(|key| key.is_some())
         }
 
@@ -318,15 +302,15 @@ mod tests {
     async fn while_entra_is_away_nothing_is_called_unknown() {
         let (trial, old, new) = (fixture(), key(), key());
         trial.http.time_out();
-        assert_eq!(trial.knows(old.kid()).await, Err(SigningKeysUnavailable));
-        assert_eq!(trial.knows(old.kid()).await, Err(SigningKeysUnavailable));
+        assert_eq!(trial.knows(old.kid()).await, Err(KeysUnavailable));
+        assert_eq!(trial.knows(old.kid()).await, Err(KeysUnavailable));
         assert_eq!(trial.loads(), 1, "asked a moment ago");
         trial.pass(5);
         trial.http.respond(200, &old.jwks());
         assert_eq!(trial.knows(old.kid()).await, Ok(true));
         trial.http.respond(503, &json!({}));
         for _ in 0..3 {
-            assert_eq!(trial.knows(new.kid()).await, Err(SigningKeysUnavailable));
+            assert_eq!(trial.knows(new.kid()).await, Err(KeysUnavailable));
             assert_eq!(trial.knows(old.kid()).await, Ok(true), "it is known still");
         }
         assert_eq!(trial.loads(), 3);
@@ -337,7 +321,7 @@ mod tests {
         trial.http.respond(200, &json!({ "keys": [] }));
         assert_eq!(
             trial.knows(old.kid()).await,
-            Err(SigningKeysUnavailable),
+            Err(KeysUnavailable),
             "a day old, and none to compare"
         );
     }

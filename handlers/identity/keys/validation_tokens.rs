@@ -14,7 +14,8 @@ use super::{
         LEEWAY, TokenRejection, VerifyError, check_lifetime, key_id_of, rejection_of,
         validation_for,
     },
-    signing_keys::{PublishedKey, SigningKeys, SigningKeysUnavailable},
+    signing_keys::{PublishedKey, SigningKeys},
+    vault::KeysUnavailable,
 };
 use crate::{
     base::{clock::Clock, http::Http},
@@ -150,16 +151,13 @@ impl ValidationTokenVerifier {
 
     /// A key that is not held is looked for by a task of its own: the webhook gives up after half a
     /// second, and must not undo a load that needs longer, again and again.
-    async fn signing_key(
-        &self,
-        kid: String,
-    ) -> Result<Option<Arc<PublishedKey>>, SigningKeysUnavailable> {
+    async fn signing_key(&self, kid: String) -> Result<Option<Arc<PublishedKey>>, KeysUnavailable> {
         if let Some(key) = self.keys.find_cached(&kid) {
             return Ok(Some(key));
         }
         let keys = Arc::clone(&self.keys);
         let found = tokio::spawn(async move { keys.find(&kid).await }).await;
-        found.unwrap_or(Err(SigningKeysUnavailable))
+        found.unwrap_or(Err(KeysUnavailable))
     }
 }
 

@@ -33,9 +33,7 @@ pub(in crate::identity) trait VaultLoader: Send + Sync + 'static {
 ///
 /// It is loaded by a task of its own: a caller that gives up after its two seconds must not undo a
 /// load that needs three.
-pub(in crate::identity) struct VaultCache<S: VaultLoader>(Arc<VaultCacheInner<S>>);
-
-struct VaultCacheInner<S: VaultLoader> {
+pub(in crate::identity) struct VaultCache<S: VaultLoader> {
     source: S,
     clock: Arc<dyn Clock>,
     state: StdMutex<VaultCacheState<S::Loaded>>,
@@ -48,45 +46,40 @@ struct VaultCacheState<T> {
     last_attempt: Option<Timestamp>,
 }
 
-/// When to load.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum ReloadMode {
-    /// Unless that was done a moment ago.
-    Throttled,
-    /// In any case: it was just changed, or is about to be.
-    Forced,
-}
-
 impl<S: VaultLoader> VaultCache<S> {
-    pub(in crate::identity) fn new(source: S, clock: Arc<dyn Clock>) -> Self {
-        let held = StdMutex::new(VaultCacheState { loaded: None, last_attempt: None });
-        Self(Arc::new(VaultCacheInner { source, clock, state: held, load_lock: Mutex::default() }))
+    pub(in crate::identity) fn new(source: S, clock: Arc<dyn Clock>) -> Arc<Self> {
+        let state = StdMutex::new(VaultCacheState { loaded: None, last_attempt: None });
+        Arc::new(Self { source, clock, state, load_lock: Mutex::default() })
     }
 
     /// Where it is loaded from.
     pub(in crate::identity) fn source(&self) -> &S {
-        &self.0.source
+        &self.source
     }
 
     /// What is held, loaded again after an hour while it serves on.
-    pub(in crate::identity) async fn get(&self) -> Result<Arc<S::Loaded>, KeysUnavailable> {
-        let Some((loaded, at)) = self.0.lock_state().loaded.clone() else {
+    pub(in crate::identity) async fn get(
+        self: &Arc<Self>,
+    ) -> Result<Arc<S::Loaded>, KeysUnavailable> {
+        let Some((loaded, at)) = self.lock_state().loaded.clone() else {
             return self.load().await;
         };
-        if self.0.clock.now().duration_since(at) >= MAX_AGE {
-            let inner = Arc::clone(&self.0);
-            drop(tokio::spawn(async move { inner.load(ReloadMode::Throttled).await.map(drop) }));
+        if self.clock.now().duration_since(at) >= MAX_AGE {
+            let cache = Arc::clone(self);
+            drop(tokio::spawn(async move { cache.load_unless_recent(false).await.map(drop) }));
         }
         Ok(loaded)
     }
 
     /// What is held, loaded again first if it is an hour old; what is older serves on only where that
     /// fails.
-    pub(in crate::identity) async fn get_fresh(&self) -> Result<Arc<S::Loaded>, KeysUnavailable> {
-        let Some((loaded, at)) = self.0.lock_state().loaded.clone() else {
+    pub(in crate::identity) async fn get_fresh(
+        self: &Arc<Self>,
+    ) -> Result<Arc<S::Loaded>, KeysUnavailable> {
+        let Some((loaded, at)) = self.lock_state().loaded.clone() else {
             return self.load().await;
         };
-        if self.0.clock.now().duration_since(at) < MAX_AGE {
+        if self.clock.now().duration_since(at) < MAX_AGE {
             return Ok(loaded);
         }
         Ok(self.load().await.unwrap_or(loaded))
@@ -95,10 +88,10 @@ impl<S: VaultLoader> VaultCache<S> {
     /// What is held if it `has` what is looked for; otherwise loaded again, at most every 30 s, and
     /// then it may still not be in it.
     pub(in crate::identity) async fn get_containing(
-        &self,
+        self: &Arc<Self>,
         has: impl Fn(&S::Loaded) -> bool + Send,
     ) -> Result<Arc<S::Loaded>, KeysUnavailable> {
-        let held = self.0.lock_state().loaded.clone();
+        let held = self.lock_state().loaded.clone();
         match held.filter(|(loaded, _)| has(loaded)) {
             Some((loaded, _)) => Ok(loaded),
             None => self.load().await,
@@ -106,45 +99,47 @@ impl<S: VaultLoader> VaultCache<S> {
     }
 
     /// Loads it, whether or not the caller stays to see it.
-    pub(in crate::identity) async fn load(&self) -> Result<Arc<S::Loaded>, KeysUnavailable> {
-        self.spawn_load(ReloadMode::Throttled).await
+    pub(in crate::identity) async fn load(
+        self: &Arc<Self>,
+    ) -> Result<Arc<S::Loaded>, KeysUnavailable> {
+        self.spawn_load(false).await
     }
 
     /// Loads it although that may have been done a moment ago.
     pub(in crate::identity) async fn force_reload(
-        &self,
+        self: &Arc<Self>,
     ) -> Result<Arc<S::Loaded>, KeysUnavailable> {
-        self.spawn_load(ReloadMode::Forced).await
+        self.spawn_load(true).await
     }
 
-    async fn spawn_load(&self, turn: ReloadMode) -> Result<Arc<S::Loaded>, KeysUnavailable> {
-        let inner = Arc::clone(&self.0);
-        let loaded = tokio::spawn(async move { inner.load(turn).await }).await;
+    async fn spawn_load(self: &Arc<Self>, forced: bool) -> Result<Arc<S::Loaded>, KeysUnavailable> {
+        let cache = Arc::clone(self);
+        let loaded = tokio::spawn(async move { cache.load_unless_recent(forced).await }).await;
         loaded.unwrap_or(Err(KeysUnavailable))
     }
-}
 
-impl<S: VaultLoader> VaultCacheInner<S> {
     fn lock_state(&self) -> MutexGuard<'_, VaultCacheState<S::Loaded>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Loads, unless that was done a moment ago: then the earlier outcome counts.
-    async fn load(&self, turn: ReloadMode) -> Result<Arc<S::Loaded>, KeysUnavailable> {
-        let _turn = self.load_lock.lock().await;
+    /// Loads, unless that was done a moment ago: then the earlier outcome counts. `forced`: in any
+    /// case, because it was just changed or is about to be.
+    async fn load_unless_recent(&self, forced: bool) -> Result<Arc<S::Loaded>, KeysUnavailable> {
+        let _lock = self.load_lock.lock().await;
         let now = self.clock.now();
         let before = {
-            let mut held = self.lock_state();
+            let mut state = self.lock_state();
             let pause =
-                if held.loaded.is_some() { MIN_RELOAD_INTERVAL } else { MIN_FIRST_LOAD_INTERVAL };
-            let just_now = held.last_attempt.is_some_and(|tried| now.duration_since(tried) < pause);
-            if just_now && turn == ReloadMode::Throttled {
+                if state.loaded.is_some() { MIN_RELOAD_INTERVAL } else { MIN_FIRST_LOAD_INTERVAL };
+            let just_now =
+                state.last_attempt.is_some_and(|tried| now.duration_since(tried) < pause);
+            if just_now && !forced {
                 let loaded_then =
-                    held.loaded.as_ref().filter(|(_, at)| Some(*at) == held.last_attempt);
+                    state.loaded.as_ref().filter(|(_, at)| Some(*at) == state.last_attempt);
                 return loaded_then.map(|(it, _)| Arc::clone(it)).ok_or(KeysUnavailable);
             }
-            held.last_attempt = Some(now);
-            held.loaded.clone()
+            state.last_attempt = Some(now);
+            state.loaded.clone()
         };
         let before = before.as_ref().map(|(loaded, _)| loaded.as_ref());
         let loaded = Arc::new(self.source.load(before).await?);

@@ -17,11 +17,11 @@ use super::{
     token_verifier::{SignedInUser, TokenVerifier},
 };
 use crate::{
-    base::rng::Rng,
+    base::{json::json_member, rng::Rng},
     domain::personal::Personal,
     identity::{
         app_tokens::{SignInRegistration, TokenEndpoint, TokenError, sanitize_error_code},
-        keys::{SigningKeysUnavailable, TokenRejection, VerifyError},
+        keys::{KeysUnavailable, TokenRejection, VerifyError},
     },
 };
 
@@ -161,7 +161,7 @@ impl From<VerifyError> for SignInError {
     fn from(error: VerifyError) -> Self {
         match error {
             VerifyError::Refused(reason) => Self::InvalidToken(reason),
-            VerifyError::Unavailable(SigningKeysUnavailable) => Self::Unavailable,
+            VerifyError::Unavailable(KeysUnavailable) => Self::Unavailable,
         }
     }
 }
@@ -172,11 +172,6 @@ pub struct SignIn {
     verifier: Arc<TokenVerifier>,
     registration: SignInRegistration,
     rng: Arc<dyn Rng>,
-}
-
-#[derive(Deserialize)]
-struct IdTokenWire {
-    id_token: String,
 }
 
 impl SignIn {
@@ -247,9 +242,9 @@ impl SignIn {
             ("scope", SCOPE),
         ];
         let answer = self.endpoint.request_token(ANY_TENANT, &client_id, &fields).await?;
-        let wire: IdTokenWire =
-            serde_json::from_slice(&answer).map_err(|_| SignInError::Unavailable)?;
-        Ok(self.verifier.verify_id_token(&wire.id_token, &pending.nonce).await?)
+        let id_token: Option<String> = json_member(&answer, "id_token");
+        let id_token = id_token.ok_or(SignInError::Unavailable)?;
+        Ok(self.verifier.verify_id_token(&id_token, &pending.nonce).await?)
     }
 }
 

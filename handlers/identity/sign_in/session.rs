@@ -9,7 +9,6 @@ use cookie::{Cookie, CookieJar, SameSite, time::Duration};
 use http::{HeaderMap, HeaderValue, header};
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
-use uuid::Uuid;
 
 use super::{
     admin_consent::PendingConsent,
@@ -19,10 +18,6 @@ use super::{
 };
 use crate::{
     base::{clock::Clock, rng::Rng},
-    domain::{
-        ids::{MailboxId, TenantId},
-        personal::Personal,
-    },
     identity::keys::{
         KeyRing, KeysUnavailable,
         client_state::{KeyId, SecretKey},
@@ -70,14 +65,16 @@ pub const COOKIES: [CookieInfo; 2] = [
     },
 ];
 
-/// Somebody who is signed in with a browser.
-#[derive(Clone, PartialEq, Eq)]
+/// Somebody who is signed in with a browser. It is written into its sealed cookie and nowhere else.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Session {
     /// Who it is.
+    #[serde(flatten)]
     pub signed_in: SignedInUser,
     /// What every form of this session carries, so that no other site can post it.
     pub csrf: String,
     /// When it ends.
+    #[serde(rename = "expires")]
     pub expires_at: Timestamp,
 }
 
@@ -105,17 +102,6 @@ pub enum PendingFlow {
     Consent(PendingConsent),
 }
 
-#[derive(Serialize, Deserialize)]
-struct SessionWire {
-    tenant: Uuid,
-    person: Uuid,
-    name: String,
-    address: String,
-    administrator: bool,
-    csrf: String,
-    expires: Timestamp,
-}
-
 /// Seals and opens cookies.
 pub struct SessionCookies {
     keys: Arc<KeyRing>,
@@ -140,16 +126,7 @@ impl SessionCookies {
     /// # Errors
     /// [`KeysUnavailable`].
     pub async fn seal(&self, session: &Session) -> Result<HeaderValue, KeysUnavailable> {
-        let wire = SessionWire {
-            tenant: session.signed_in.tenant.0,
-            person: session.signed_in.person.0,
-            name: session.signed_in.name.reveal().to_owned(),
-            address: session.signed_in.address.reveal().to_owned(),
-            administrator: session.signed_in.administrator,
-            csrf: session.csrf.clone(),
-            expires: session.expires_at,
-        };
-        self.encrypt_cookie(SESSION_COOKIE, &wire, SESSION_LIFETIME).await
+        self.encrypt_cookie(SESSION_COOKIE, session, SESSION_LIFETIME).await
     }
 
     /// The session among `cookies`; `None` when there is none, it is over, or not ours.
@@ -157,19 +134,8 @@ impl SessionCookies {
     /// # Errors
     /// [`KeysUnavailable`] when that cannot be said for now.
     pub async fn open(&self, cookies: &HeaderMap) -> Result<Option<Session>, KeysUnavailable> {
-        let wire: Option<SessionWire> = self.decrypt_cookie(SESSION_COOKIE, cookies).await?;
-        let now = self.clock.now();
-        Ok(wire.filter(|wire| now < wire.expires).map(|wire| Session {
-            signed_in: SignedInUser {
-                tenant: TenantId(wire.tenant),
-                person: MailboxId(wire.person),
-                name: Personal::new(wire.name),
-                address: Personal::new(wire.address),
-                administrator: wire.administrator,
-            },
-            csrf: wire.csrf,
-            expires_at: wire.expires,
-        }))
+        let session: Option<Session> = self.decrypt_cookie(SESSION_COOKIE, cookies).await?;
+        Ok(session.filter(|session| self.clock.now() < session.expires_at))
     }
 
     /// The `Set-Cookie` that signs out.
@@ -270,10 +236,15 @@ mod tests {
     use std::sync::{Mutex, PoisonError};
 
     use async_trait::async_trait;
+    use uuid::Uuid;
 
     use super::*;
     use crate::{
         base::test_support::{ManualClock, SeededRng},
+        domain::{
+            ids::{MailboxId, TenantId},
+            personal::Personal,
+        },
         identity::keys::{KeySource, client_state::KeySet},
     };
 

@@ -7,7 +7,7 @@
 
 use std::sync::Arc;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::oauth_state::constant_time_eq;
@@ -39,7 +39,7 @@ const ADMIN_ROLE_IDS: [&str; 2] =
 pub const API_SCOPE: &str = "my-calendar";
 
 /// Somebody whom Entra has identified. Known by tenant and object id, never by address.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SignedInUser {
     /// The organisation that vouches.
     pub tenant: TenantId,
@@ -200,7 +200,7 @@ mod tests {
     use crate::{
         base::test_support::ManualClock,
         identity::{
-            keys::SigningKeysUnavailable,
+            keys::KeysUnavailable,
             scripted_http::{
                 ADD_IN_CLIENT_ID, SIGN_IN_CLIENT_ID, ScriptedHttp, cloud, id_token, key,
                 sign_in_registration,
@@ -443,7 +443,7 @@ mod tests {
         let trial = fixture();
         let (old, new) = (signed(&id_token(NONCE)), OTHER.sign(&id_token(NONCE)).unwrap());
         assert!(trial.verify_id_token(&old).await.is_ok());
-        let unavailable = Err(VerifyError::Unavailable(SigningKeysUnavailable));
+        let unavailable = Err(VerifyError::Unavailable(KeysUnavailable));
         trial.http.time_out();
         assert_eq!(trial.verify_id_token(&new).await, unavailable, "it may be a new key");
         trial.clock.advance(SignedDuration::from_secs(5));

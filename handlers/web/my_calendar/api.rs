@@ -33,7 +33,7 @@ use crate::{
         },
     },
     identity::{
-        keys::{SigningKeysUnavailable, TokenRejection, VerifyError},
+        keys::{KeysUnavailable, TokenRejection, VerifyError},
         sign_in::{API_SCOPE, SignedInUser, TokenVerifier},
     },
     store::mailboxes::BookingDisposition,
@@ -333,7 +333,7 @@ impl From<VerifyError> for ApiError {
                 tracing::info!(%reason, "a token was refused");
                 Self::TokenRefused
             }
-            VerifyError::Unavailable(SigningKeysUnavailable) => Self::KeysUnavailable,
+            VerifyError::Unavailable(KeysUnavailable) => Self::KeysUnavailable,
         }
     }
 }

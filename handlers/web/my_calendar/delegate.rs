@@ -13,7 +13,7 @@ use crate::{
         personal::Personal,
         tenant::decision::{ConsentCapacity, DecisionKind},
     },
-    graph::{CalendarRole, GraphError, Mail, TenantGraph, User},
+    graph::{GraphError, Mail, TenantGraph, User},
     store::mailboxes::MailboxState,
 };
 
@@ -85,8 +85,7 @@ impl RequestContext<'_> {
             }
         };
         let named = permissions.iter().any(|permission| {
-            permission.role == CalendarRole::Delegate
-                && delegate.addresses.contains(&permission.address)
+            permission.is_delegate && delegate.addresses.contains(&permission.address)
         });
         if named { Ok(delegate) } else { Err(DenialReason::NotDelegate.into()) }
     }

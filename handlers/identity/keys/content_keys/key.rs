@@ -50,10 +50,16 @@ impl fmt::Debug for ContentKey {
     }
 }
 
-/// What is kept is no key, or not the one of the certificate beside it.
+/// There is no content key. The cryptography library says no more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the content key cannot be read")]
-pub struct InvalidContentKey;
+pub enum ContentKeyError {
+    /// A new one could not be made.
+    #[error("a content key could not be generated")]
+    Generation,
+    /// What is kept is no key, or not the one of the certificate beside it.
+    #[error("the content key cannot be read")]
+    Invalid,
+}
 
 /// Sealed content that cannot be opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -99,24 +105,25 @@ impl ContentKey {
     /// The key `id`: certificate (X.509) and private key (PKCS #8), both DER.
     ///
     /// # Errors
-    /// [`InvalidContentKey`] also when the two do not belong together: everything sealed would be lost.
+    /// [`ContentKeyError::Invalid`] also when the two do not belong together: everything sealed would be lost.
     pub fn new(
         id: ContentKeyId,
         made_at: Timestamp,
         certificate: &[u8],
         private_key: &[u8],
-    ) -> Result<Self, InvalidContentKey> {
+    ) -> Result<Self, ContentKeyError> {
         let private =
-            PrivateDecryptingKey::from_pkcs8(private_key).map_err(|_| InvalidContentKey)?;
+            PrivateDecryptingKey::from_pkcs8(private_key).map_err(|_| ContentKeyError::Invalid)?;
         let public: PublicKeyX509Der<'_> =
-            private.public_key().as_der().map_err(|_| InvalidContentKey)?;
+            private.public_key().as_der().map_err(|_| ContentKeyError::Invalid)?;
         // A certificate holds its public key in the very same form (RFC 5280, 4.1).
         let public = public.as_ref();
         let belongs = certificate.windows(public.len()).any(|part| part == public);
         if !belongs || !KEY_BITS.contains(&private.key_size_bits()) {
-            return Err(InvalidContentKey);
+            return Err(ContentKeyError::Invalid);
         }
-        let private = OaepPrivateDecryptingKey::new(private).map_err(|_| InvalidContentKey)?;
+        let private =
+            OaepPrivateDecryptingKey::new(private).map_err(|_| ContentKeyError::Invalid)?;
         Ok(Self {
             id,
             created_at: made_at,

@@ -16,10 +16,10 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-pub use key::{ContentKey, DecryptError, DecryptedContent, InvalidContentKey};
+pub use key::{ContentKey, ContentKeyError, DecryptError, DecryptedContent};
 #[cfg(any(test, feature = "test-support"))]
 pub use memory::MemoryContentKeys;
-pub use new_key::{KeyGenerationError, NewContentKey};
+pub use new_key::NewContentKey;
 pub use source::{ContentKeyInfo, ContentKeySource};
 pub use vault::KeyVaultContentKeys;
 
@@ -36,25 +36,20 @@ use crate::{
 const MAX_CACHED_KEYS: usize = 8;
 
 /// The keys, cached: listed once an hour, and each read once.
-pub struct ContentKeys(VaultCache<ContentKeyLoader>);
-
-/// The newest first.
-type CachedContentKeys = Vec<Arc<ContentKey>>;
+pub struct ContentKeys(Arc<VaultCache<ContentKeyLoader>>);
 
 /// A source that is loaded from.
 struct ContentKeyLoader(Box<dyn ContentKeySource>);
 
 #[async_trait]
 impl VaultLoader for ContentKeyLoader {
-    type Loaded = CachedContentKeys;
+    /// The newest first.
+    type Loaded = Vec<Arc<ContentKey>>;
 
-    async fn load(
-        &self,
-        held: Option<&CachedContentKeys>,
-    ) -> Result<CachedContentKeys, KeysUnavailable> {
+    async fn load(&self, held: Option<&Self::Loaded>) -> Result<Self::Loaded, KeysUnavailable> {
         let mut listed = self.0.list().await?;
         listed.sort_by(|a, b| (b.created_at, &b.id).cmp(&(a.created_at, &a.id)));
-        let mut keys = CachedContentKeys::new();
+        let mut keys = Vec::new();
         for listed in listed.into_iter().take(MAX_CACHED_KEYS) {
             let known = held.into_iter().flatten().find(|key| key.id() == &listed.id);
             let key = match known {

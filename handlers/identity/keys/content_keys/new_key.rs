@@ -15,7 +15,7 @@ use rcgen::{
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
-use super::key::{ContentKey, InvalidContentKey};
+use super::key::{ContentKey, ContentKeyError};
 use crate::{base::rng::Rng, domain::ids::ContentKeyId};
 
 /// What the certificate names: the service, and nobody's tenant.
@@ -28,11 +28,6 @@ const VALID_YEARS: i64 = 3;
 /// The longest secret that is read, in bytes; a vault takes 25 KB
 /// (learn.microsoft.com/azure/key-vault/secrets/about-secrets).
 const SECRET_MAX: usize = 25_000;
-
-/// No key could be made; the cryptography library says no more.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("a content key could not be generated")]
-pub struct KeyGenerationError;
 
 /// A key that is not kept anywhere yet. It is wiped when dropped.
 pub struct NewContentKey {
@@ -58,18 +53,31 @@ impl NewContentKey {
     /// Makes a key, named after the day and by chance. Takes some tenths of a second of computing.
     ///
     /// # Errors
-    /// [`KeyGenerationError`].
+    /// [`ContentKeyError::Generation`].
     pub async fn generate(
         now: Timestamp,
         rng: &(dyn Rng + 'static),
-    ) -> Result<Self, KeyGenerationError> {
+    ) -> Result<Self, ContentKeyError> {
         let today = now.to_zoned(TimeZone::UTC).date();
         let id = format!("c{}-{:08x}", today.strftime("%Y%m%d"), rng.next_u64() as u32);
-        let id: ContentKeyId = id.parse().map_err(|_| KeyGenerationError)?;
+        let id: ContentKeyId = id.parse().map_err(|_| ContentKeyError::Generation)?;
         // On a thread where it holds nobody up.
-        let made = tokio::task::spawn_blocking(move || generate_certificate(today)).await;
-        let (certificate, private_key) = made.map_err(|_| KeyGenerationError)??;
-        Ok(Self { id, certificate, private_key })
+        let made = tokio::task::spawn_blocking(move || Self::with_certificate(id, today)).await;
+        made.ok().flatten().ok_or(ContentKeyError::Generation)
+    }
+
+    fn with_certificate(id: ContentKeyId, today: Date) -> Option<Self> {
+        let pair = KeyPair::generate_rsa_for(&PKCS_RSA_SHA256, RsaKeySize::_2048).ok()?;
+        let mut subject = DistinguishedName::new();
+        subject.push(DnType::CommonName, SUBJECT);
+        // From yesterday on: Graph's clock may be behind ours.
+        let from = today.saturating_sub(1.day());
+        let until = today.saturating_add(VALID_YEARS.years());
+        let mut params = CertificateParams::default();
+        (params.not_before, params.not_after) = (offset_midnight(from), offset_midnight(until));
+        params.distinguished_name = subject;
+        let certificate = params.self_signed(&pair).ok()?.der().to_vec();
+        Some(Self { id, certificate, private_key: Zeroizing::new(pair.serialize_der()) })
     }
 
     /// Its name.
@@ -77,21 +85,21 @@ impl NewContentKey {
         &self.id
     }
 
-    /// The same key, as of `made_at`.
+    /// The same key, as of `created_at`.
     ///
     /// # Errors
-    /// [`InvalidContentKey`].
-    pub fn to_content_key(&self, made_at: Timestamp) -> Result<ContentKey, InvalidContentKey> {
-        ContentKey::new(self.id.clone(), made_at, &self.certificate, &self.private_key)
+    /// [`ContentKeyError::Invalid`].
+    pub fn to_content_key(&self, created_at: Timestamp) -> Result<ContentKey, ContentKeyError> {
+        ContentKey::new(self.id.clone(), created_at, &self.certificate, &self.private_key)
     }
 
     /// The text that is kept.
-    pub(in crate::identity) fn to_secret(&self) -> Result<Zeroizing<String>, KeyGenerationError> {
+    pub(in crate::identity) fn to_secret(&self) -> serde_json::Result<Zeroizing<String>> {
         let wire = SecretWire {
             certificate: STANDARD.encode(&self.certificate),
             private_key: Zeroizing::new(STANDARD.encode(&*self.private_key)),
         };
-        serde_json::to_string(&wire).map(Zeroizing::new).map_err(|_| KeyGenerationError)
+        serde_json::to_string(&wire).map(Zeroizing::new)
     }
 }
 
@@ -101,31 +109,15 @@ pub(in crate::identity) fn parse_secret(
     id: ContentKeyId,
     made_at: Timestamp,
     secret: &str,
-) -> Result<ContentKey, InvalidContentKey> {
+) -> Result<ContentKey, ContentKeyError> {
     if secret.len() > SECRET_MAX {
-        return Err(InvalidContentKey);
+        return Err(ContentKeyError::Invalid);
     }
-    let wire: SecretWire = serde_json::from_str(secret).map_err(|_| InvalidContentKey)?;
-    let certificate = STANDARD.decode(&wire.certificate).map_err(|_| InvalidContentKey)?;
+    let wire: SecretWire = serde_json::from_str(secret).map_err(|_| ContentKeyError::Invalid)?;
+    let certificate = STANDARD.decode(&wire.certificate).map_err(|_| ContentKeyError::Invalid)?;
     let private_key =
-        STANDARD.decode(wire.private_key.as_bytes()).map_err(|_| InvalidContentKey)?;
+        STANDARD.decode(wire.private_key.as_bytes()).map_err(|_| ContentKeyError::Invalid)?;
     ContentKey::new(id, made_at, &certificate, &Zeroizing::new(private_key))
-}
-
-type CertificateAndKey = (Vec<u8>, Zeroizing<Vec<u8>>);
-
-fn generate_certificate(today: Date) -> Result<CertificateAndKey, KeyGenerationError> {
-    let pair = KeyPair::generate_rsa_for(&PKCS_RSA_SHA256, RsaKeySize::_2048);
-    let pair = pair.map_err(|_| KeyGenerationError)?;
-    let mut subject = DistinguishedName::new();
-    subject.push(DnType::CommonName, SUBJECT);
-    // From yesterday on: Graph's clock may be behind ours.
-    let (from, until) = (today.saturating_sub(1.day()), today.saturating_add(VALID_YEARS.years()));
-    let mut params = CertificateParams::default();
-    (params.not_before, params.not_after) = (offset_midnight(from), offset_midnight(until));
-    params.distinguished_name = subject;
-    let certificate = params.self_signed(&pair).map_err(|_| KeyGenerationError)?;
-    Ok((certificate.der().to_vec(), Zeroizing::new(pair.serialize_der())))
 }
 
 fn offset_midnight(day: Date) -> azure_core::time::OffsetDateTime {

@@ -176,9 +176,9 @@ async fn a_certificate_and_a_key_that_do_not_belong_together_are_refused() {
         new_key::parse_secret("c1".parse().unwrap(), at, &secret.to_string()).map(drop)
     };
     assert_eq!(read(&certificate, &private_key), Ok(()));
-    assert_eq!(read(&certificate, &another), Err(InvalidContentKey));
-    assert_eq!(read(&private_key, &certificate), Err(InvalidContentKey));
-    assert_eq!(read(&certificate, ""), Err(InvalidContentKey));
+    assert_eq!(read(&certificate, &another), Err(ContentKeyError::Invalid));
+    assert_eq!(read(&private_key, &certificate), Err(ContentKeyError::Invalid));
+    assert_eq!(read(&certificate, ""), Err(ContentKeyError::Invalid));
     assert!(new_key::parse_secret("c1".parse().unwrap(), at, "{}").is_err());
 }
 
