@@ -78,7 +78,7 @@ impl GraphFixture {
         self.http.requests().last().unwrap().headers()[name].to_str().unwrap().to_owned()
     }
 
-    /// Takes the trail.
+    /// Takes the call log.
     pub(super) fn take_calls(&self) -> Vec<ApiCall> {
         self.calls.take()
     }

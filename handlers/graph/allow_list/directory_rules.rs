@@ -1,4 +1,4 @@
-//! The guard's rules for the directory: who is who, which rooms there are, who may act for whom;
+//! The allow-list's rules for the directory: who is who, which rooms there are, who may act for whom;
 //! and for the one mail that is sent.
 
 use serde_json::Value;
@@ -115,16 +115,16 @@ mod tests {
 
     const ANN: &str = "00000000-0000-0000-0000-00000000000a";
 
-    fn guard() -> AllowList {
+    fn allow_list() -> AllowList {
         AllowList::new("https://graph.test/v1.0".parse().unwrap())
     }
 
     fn get(target: &str) -> Result<(), Rule> {
-        guard().check(&Method::GET, target, None).map(drop).map_err(|refusal| refusal.0)
+        allow_list().check(&Method::GET, target, None).map(drop).map_err(|refusal| refusal.0)
     }
 
     fn post(target: &str, body: &Value) -> Result<(), Rule> {
-        guard().check(&Method::POST, target, Some(body)).map(drop).map_err(|refusal| refusal.0)
+        allow_list().check(&Method::POST, target, Some(body)).map(drop).map_err(|refusal| refusal.0)
     }
 
     fn message() -> Value {
@@ -265,7 +265,7 @@ mod tests {
             assert_eq!(post(&target, &check), Err(Rule::Unknown), "{target}");
             assert_eq!(post(&target, &message()), Err(Rule::Unknown), "{target}");
         }
-        let delete = guard().check(&Method::DELETE, &format!("/users/{ANN}"), None);
+        let delete = allow_list().check(&Method::DELETE, &format!("/users/{ANN}"), None);
         assert_eq!(delete, Err(Violation(Rule::Unknown)));
     }
 
@@ -354,7 +354,7 @@ mod tests {
         }
         let event = format!("/users/{ANN}/events/AAMk");
         let inner = message()["message"].clone();
-        let patched = guard().check(&Method::PATCH, &event, Some(&inner));
+        let patched = allow_list().check(&Method::PATCH, &event, Some(&inner));
         assert_eq!(patched, Err(Violation(Rule::Body)), "not into an event");
         assert_eq!(post(&format!("{event}/accept"), &message()), Err(Rule::Body));
     }
@@ -373,10 +373,10 @@ mod tests {
 
     #[test]
     fn only_what_is_read_in_a_calendar_counts_as_one() {
-        let guard = guard();
+        let allow_list = allow_list();
         for target in ours() {
-            guard.check(&Method::GET, &target, None).unwrap();
+            allow_list.check(&Method::GET, &target, None).unwrap();
         }
-        assert_eq!(guard.counts().calendar_reads, 1);
+        assert_eq!(allow_list.counts().calendar_reads, 1);
     }
 }

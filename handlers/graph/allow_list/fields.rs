@@ -123,7 +123,7 @@ pub const MAIL: &[&str] = &["message", "saveToSentItems"];
 pub const MESSAGE: &[&str] = &["subject", MAIL_TEXT, "toRecipients"];
 
 /// Where our own words stand in a message that we send. The word is forbidden everywhere else: it
-/// passes the guard in this one request only, going out, in the one shape of `message`.
+/// passes the allow-list in this one request only, going out, in the one shape of `message`.
 pub const MAIL_TEXT: &str = "body";
 
 /// The extended properties of an event, the only thing that may be expanded.

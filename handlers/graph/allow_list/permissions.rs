@@ -2,7 +2,7 @@
 //! shows it, and what sets the registrations up is made from it.
 //!
 //! A permission is listed only because a request needs it: a test below holds each one against
-//! the guard, and every request template against this list.
+//! the allow-list, and every request template against this list.
 
 use uuid::{Uuid, uuid};
 
@@ -295,7 +295,7 @@ mod tests {
 
     #[test]
     fn every_permission_serves_a_request_that_the_guard_lets_pass() {
-        let guard = AllowList::new("https://graph.test/v1.0".parse().unwrap());
+        let allow_list = AllowList::new("https://graph.test/v1.0".parse().unwrap());
         for (method, path) in served() {
             let mut target = path.replace("{id}", ANN);
             let body = written(path).filter(|_| matches!(method, "POST" | "PATCH"));
@@ -304,7 +304,7 @@ mod tests {
                 target = format!("{target}?{}", fields::select_option(fields));
             }
             let method = method.parse::<Method>().unwrap();
-            let judged = guard.check(&method, &target, body.as_ref());
+            let judged = allow_list.check(&method, &target, body.as_ref());
             assert!(judged.is_ok(), "{method} {path}: {judged:?}");
         }
         for permission in PERMISSIONS {

@@ -1,4 +1,4 @@
-//! The query options of a request, as the guard judges them: what is not on the list is refused.
+//! The query options of a request: what is not on the list is refused.
 
 use url::Url;
 

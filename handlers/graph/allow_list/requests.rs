@@ -245,16 +245,16 @@ mod tests {
 
     const ANN: &str = "00000000-0000-0000-0000-00000000000a";
 
-    fn guard() -> AllowList {
+    fn allow_list() -> AllowList {
         AllowList::new("https://graph.test/v1.0".parse().unwrap())
     }
 
     fn get(target: &str) -> Result<(), Rule> {
-        guard().check(&Method::GET, target, None).map(drop).map_err(|refusal| refusal.0)
+        allow_list().check(&Method::GET, target, None).map(drop).map_err(|refusal| refusal.0)
     }
 
     fn send(method: Method, target: &str, body: &Value) -> Result<(), Rule> {
-        guard().check(&method, target, Some(body)).map(drop).map_err(|refusal| refusal.0)
+        allow_list().check(&method, target, Some(body)).map(drop).map_err(|refusal| refusal.0)
     }
 
     #[test]
@@ -574,14 +574,14 @@ mod tests {
 
     #[test]
     fn it_counts_what_it_lets_pass_and_what_it_stops() {
-        let guard = guard();
+        let allow_list = allow_list();
         let event = format!("/users/{ANN}/events/A?{SELECT}=id");
         let inner = json!({ "id": "0", "method": "GET", "url": event });
-        guard.check(&Method::GET, &event, None).unwrap();
+        allow_list.check(&Method::GET, &event, None).unwrap();
         let batch = json!({ "requests": [inner.clone(), inner] });
-        guard.check(&Method::POST, "/$batch", Some(&batch)).unwrap();
-        guard.check(&Method::GET, "/subscriptions", None).unwrap();
-        guard.check(&Method::GET, &format!("{event},body"), None).unwrap_err();
-        assert_eq!(guard.counts(), AllowListCounts { calendar_reads: 3, blocked: 1 });
+        allow_list.check(&Method::POST, "/$batch", Some(&batch)).unwrap();
+        allow_list.check(&Method::GET, "/subscriptions", None).unwrap();
+        allow_list.check(&Method::GET, &format!("{event},body"), None).unwrap_err();
+        assert_eq!(allow_list.counts(), AllowListCounts { calendar_reads: 3, blocked: 1 });
     }
 }

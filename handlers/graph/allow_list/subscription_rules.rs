@@ -1,4 +1,4 @@
-//! The guard's rules for subscriptions: whose events, with what content, sealed for whom.
+//! The allow-list's rules for subscriptions: whose events, with what content, sealed for whom.
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use serde_json::{Map, Value};

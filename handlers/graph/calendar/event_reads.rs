@@ -208,10 +208,13 @@ mod tests {
         assert_eq!(trial.last_header("authorization"), "Bearer token-1");
         assert_eq!(trial.last_header("client-request-id"), "00000000-0000-0000-0000-0000000000c0");
         assert_eq!(trial.last_header("return-client-request-id"), "false");
-        let trail = trial.take_calls();
-        assert_eq!(trail.len(), 1);
-        assert_eq!((&*trail[0].method, &*trail[0].path), ("GET", "/users/{id}/events/{id}"));
-        assert_eq!((trail[0].status, trail[0].fields.as_str()), (200, &*fields::EVENT.join(",")));
+        let recorded = trial.take_calls();
+        assert_eq!(recorded.len(), 1);
+        assert_eq!((&*recorded[0].method, &*recorded[0].path), ("GET", "/users/{id}/events/{id}"));
+        assert_eq!(
+            (recorded[0].status, recorded[0].fields.as_str()),
+            (200, &*fields::EVENT.join(","))
+        );
     }
 
     #[tokio::test]
@@ -237,9 +240,9 @@ mod tests {
         let calls = trial.take_calls();
         let causes: Vec<_> = calls.iter().map(|c| c.correlation.0).collect();
         assert_eq!(causes, [0xC0, 0xC0, 0xB, 0xC0]);
-        let trail: Vec<_> = calls.iter().map(|c| (&*c.method, &*c.path, c.status)).collect();
+        let recorded: Vec<_> = calls.iter().map(|c| (&*c.method, &*c.path, c.status)).collect();
         let read = |status| ("GET", "/users/{id}/events/{id}", status);
-        assert_eq!(trail, [("POST", "/$batch", 200), read(200), read(429), read(404)]);
+        assert_eq!(recorded, [("POST", "/$batch", 200), read(200), read(429), read(404)]);
         assert_eq!(trial.graph.counts(), AllowListCounts { calendar_reads: 3, blocked: 0 });
     }
 

@@ -180,9 +180,9 @@ mod tests {
         assert!(trial.sent_requests()[0].ends_with("/events/A"));
         let written = &trial.last_body()[fields::EXTENDED_PROPERTIES][0];
         assert_eq!(*written, json!({ "id": property.to_string(), "value": "booked" }));
-        let trail = trial.take_calls();
+        let recorded = trial.take_calls();
         assert_eq!(
-            (&*trail[0].method, trail[0].fields.as_str()),
+            (&*recorded[0].method, recorded[0].fields.as_str()),
             ("PATCH", fields::EXTENDED_PROPERTIES)
         );
     }

@@ -51,7 +51,7 @@ impl TenantGraph {
 
     /// Sends up to 20 requests as one; the answers come in the order asked, each with its own
     /// status and `Retry-After` (the whole has 200 even when its parts are throttled). Parts that
-    /// our own pace does not allow yet are not sent; parts that were answered 401 are asked once
+    /// our own rate limit does not allow yet are not sent; parts that were answered 401 are asked once
     /// more with a new token.
     pub(in crate::graph) async fn send_batch(
         &self,
@@ -128,7 +128,7 @@ impl TenantGraph {
             Err(error) => asks.iter().map(|_| Err(error.clone())).collect(),
         };
         for (ask, reply) in asks.iter().zip(&replies) {
-            // What was stopped never left: the batch itself is on the trail as stopped.
+            // What was stopped never left: the batch itself is on the call log as stopped.
             if !matches!(reply, Err(GraphError::Blocked(_))) {
                 self.record_call(ask, at, reply.as_ref().map_or(0, |reply| reply.status));
             }

@@ -34,7 +34,7 @@ pub enum GraphError {
         /// Graph's error code, e.g. `ErrorInvalidIdMalformed`; `-` when there was none.
         code: String,
     },
-    /// The guard stopped the request before it left: our own fault, counts as a try.
+    /// The allow-list stopped the request before it left: our own fault, counts as a try.
     #[error(transparent)]
     Blocked(#[from] Violation),
     /// The answer could not be understood: our own fault, counts as a try. Never taken for "free"

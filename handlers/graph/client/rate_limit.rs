@@ -153,11 +153,11 @@ mod tests {
     /// The most that passed in any 20 s, when each tenant asks all the time for two minutes.
     fn most(ask: &GraphRequest, tenants: u128) -> usize {
         let clock = ManualClock::new(Timestamp::UNIX_EPOCH);
-        let pace = SubscriptionRateLimiter::new(Arc::new(clock.clone()));
+        let rate_limiter = SubscriptionRateLimiter::new(Arc::new(clock.clone()));
         let mut passed = Vec::new();
         for step in 0..1_200 {
             for n in 0..tenants {
-                while pace.check(tenant(n), ask).is_ok() {
+                while rate_limiter.check(tenant(n), ask).is_ok() {
                     passed.push(step);
                 }
             }
@@ -181,18 +181,18 @@ mod tests {
     #[test]
     fn a_request_that_waits_as_long_as_asked_passes_and_other_tenants_are_not_kept() {
         let clock = ManualClock::new(Timestamp::UNIX_EPOCH);
-        let pace = SubscriptionRateLimiter::new(Arc::new(clock.clone()));
-        while pace.check(tenant(1), &patch()).is_ok() {}
-        assert_eq!(pace.check(tenant(2), &patch()), Ok(()));
+        let rate_limiter = SubscriptionRateLimiter::new(Arc::new(clock.clone()));
+        while rate_limiter.check(tenant(1), &patch()).is_ok() {}
+        assert_eq!(rate_limiter.check(tenant(2), &patch()), Ok(()));
         let Err(GraphError::Retry { after: Some(after), cause: RetryCause::RateLimited }) =
-            pace.check(tenant(1), &patch())
+            rate_limiter.check(tenant(1), &patch())
         else {
             panic!("the bucket is empty")
         };
         assert!(after > SignedDuration::ZERO && after <= SignedDuration::from_secs(1), "{after}");
         clock.advance(after);
-        assert_eq!(pace.check(tenant(1), &patch()), Ok(()));
+        assert_eq!(rate_limiter.check(tenant(1), &patch()), Ok(()));
         let read = GraphRequest::new(Method::GET, "/users/{id}/calendarView", "/x".to_owned());
-        assert!((0..10_000).all(|_| pace.check(tenant(1), &read).is_ok()));
+        assert!((0..10_000).all(|_| rate_limiter.check(tenant(1), &read).is_ok()));
     }
 }

@@ -17,7 +17,7 @@ const PREFER_MINIMAL: &str = r#"IdType="ImmutableId", outlook.timezone="UTC", re
 /// One request before it is sent.
 pub(in crate::graph) struct GraphRequest {
     pub(in crate::graph) method: Method,
-    /// The path for the trail, ids replaced by their names.
+    /// The path for the call log, ids replaced by their names.
     pub(in crate::graph) path_template: &'static str,
     /// A path below the base with its options, or a next link.
     pub(in crate::graph) target: String,

@@ -1,4 +1,4 @@
-//! The Graph client: one place that sends, with the token, the guard, the limiter and the trail.
+//! The Graph client: one place that sends, with token, allow-list, limits and call log.
 
 use std::sync::Arc;
 
@@ -55,17 +55,15 @@ impl Graph {
         http: Arc<dyn Http>,
         tokens: TenantTokens,
         clock: Arc<dyn Clock>,
-        base: Url,
+        base_url: Url,
     ) -> Self {
-        let (guard, in_flight) = (AllowList::new(base), ConcurrencyLimiter::default());
-        let pace = SubscriptionRateLimiter::new(Arc::clone(&clock));
         Self(Arc::new(GraphInner {
             http,
             tokens,
+            allow_list: AllowList::new(base_url),
+            concurrency: ConcurrencyLimiter::default(),
+            rate_limiter: SubscriptionRateLimiter::new(Arc::clone(&clock)),
             clock,
-            allow_list: guard,
-            concurrency: in_flight,
-            rate_limiter: pace,
         }))
     }
 
@@ -75,7 +73,7 @@ impl Graph {
         TenantGraph { shared: Arc::clone(&self.0), invocation, registration }
     }
 
-    /// What the guard has counted since the start.
+    /// What the allow-list has counted since the start.
     pub fn counts(&self) -> AllowListCounts {
         self.0.allow_list.counts()
     }
@@ -83,23 +81,22 @@ impl Graph {
 
 impl TenantGraph {
     /// Sends `ask` and returns the answer, whatever its status. A 401 is met once with a new token.
-    /// What our own pace does not allow yet is not sent.
+    /// What our own rate limit does not allow yet is not sent.
     pub(in crate::graph) async fn call(
         &self,
         ask: &GraphRequest,
     ) -> Result<GraphResponse, GraphError> {
-        let GraphInner { concurrency: in_flight, clock, rate_limiter: pace, .. } =
-            self.shared.as_ref();
+        let GraphInner { concurrency, clock, rate_limiter, .. } = self.shared.as_ref();
         let _places =
-            in_flight.acquire(self.invocation.tenant, &ask.mailboxes, || clock.now()).await?;
-        pace.check(self.invocation.tenant, ask)?;
+            concurrency.acquire(self.invocation.tenant, &ask.mailboxes, || clock.now()).await?;
+        rate_limiter.check(self.invocation.tenant, ask)?;
         let token = self.access_token().await?;
         let mut reply = self.send_once(ask, &token).await?;
         if reply.status == 401 {
             self.invalidate_token(&token).await;
             reply = self.send_once(ask, &self.access_token().await?).await?;
         }
-        in_flight.record_throttling(&ask.mailboxes, &reply, clock.now());
+        concurrency.record_throttling(&ask.mailboxes, &reply, clock.now());
         Ok(reply)
     }
 
@@ -113,7 +110,7 @@ impl TenantGraph {
         self.shared.tokens.invalidate(self.invocation.tenant, self.registration, token).await;
     }
 
-    /// Adds a request to the trail; it ends now.
+    /// Adds a request to the call log; it ends now.
     pub(in crate::graph) fn record_call(&self, ask: &GraphRequest, at: Timestamp, status: u16) {
         let took = self.shared.clock.now().duration_since(at).as_millis();
         self.invocation.calls.add(ApiCall {
@@ -129,7 +126,7 @@ impl TenantGraph {
         });
     }
 
-    /// Adds a request that the guard stopped to the trail.
+    /// Adds a request that the allow-list stopped to the call log.
     fn record_blocked(&self, ask: &GraphRequest, refusal: Violation) {
         self.invocation.calls.add(ApiCall {
             sent_at: self.shared.clock.now(),
@@ -149,7 +146,7 @@ impl TenantGraph {
         ask.correlation.unwrap_or(self.invocation.correlation)
     }
 
-    /// The one place that sends: guard, request, answer, trail.
+    /// The one place that sends: allow-list, request, answer, call log.
     async fn send_once(
         &self,
         ask: &GraphRequest,

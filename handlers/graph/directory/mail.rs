@@ -81,9 +81,9 @@ mod tests {
             "saveToSentItems": false,
         });
         assert_eq!(trial.last_body(), sent);
-        let trail = trial.take_calls();
-        assert_eq!((&*trail[0].method, &*trail[0].path), ("POST", "/users/{id}/sendMail"));
-        let shown = format!("{trail:?} {:?}", mail());
+        let recorded = trial.take_calls();
+        assert_eq!((&*recorded[0].method, &*recorded[0].path), ("POST", "/users/{id}/sendMail"));
+        let shown = format!("{recorded:?} {:?}", mail());
         assert!(!["Merger", "bob", "Room 1"].iter().any(|word| shown.contains(word)), "{shown}");
     }
 

@@ -38,7 +38,7 @@ const LINK_MAX: usize = 8_192;
 ///
 /// It is opaque and not free of personal data: the skip token in the directory's links has been
 /// seen to hold the sign-in name of the page's last person. So it is not shown, and a caller that stores
-/// or sends its text seals it first. It is judged by the guard when it is followed.
+/// or sends its text seals it first. It is judged by the allow-list when it is followed.
 #[derive(Clone, PartialEq, Eq)]
 pub struct UsersNextLink(String);
 
@@ -319,8 +319,8 @@ mod tests {
             trial.sent_requests()
         );
         assert!(trial.sent_requests()[0].ends_with("=id"));
-        let trail = trial.take_calls();
-        assert_eq!((&*trail[0].path, trail[0].fields.as_str()), ("/users", "id"));
+        let recorded = trial.take_calls();
+        assert_eq!((&*recorded[0].path, recorded[0].fields.as_str()), ("/users", "id"));
         assert_eq!(trial.graph.counts(), AllowListCounts { calendar_reads: 0, blocked: 0 });
     }
 
@@ -482,10 +482,10 @@ mod tests {
         let asked = trial.sent_requests();
         assert!(asked[0].starts_with(&format!("GET /users/{ANN}?")), "{asked:?}");
         assert!(asked[1].starts_with("GET /users/o%27neil%2Bx%40contoso.test?"), "{asked:?}");
-        let trail = trial.take_calls();
-        let paths: Vec<&str> = trail.iter().map(|call| &*call.path).collect();
+        let recorded = trial.take_calls();
+        let paths: Vec<&str> = recorded.iter().map(|call| &*call.path).collect();
         assert_eq!(paths, ["/users/{id}", "/users/{id}", "/users/{id}", "/users"]);
-        assert!(!format!("{trail:?}").contains("contoso"), "no address in the trail");
+        assert!(!format!("{recorded:?}").contains("contoso"), "no address in the call log");
     }
 
     #[tokio::test]

@@ -10,7 +10,7 @@ use serde::{
 
 /// An object that takes the members it knows; each must be read, wanted or not.
 pub(in crate::graph) trait LenientObject<'de>: Default {
-    /// Takes the member `label`, or reads over it with [`skip_value`].
+    /// Takes the member `name`, or reads over it with [`skip_value`].
     fn read_member<A: MapAccess<'de>>(&mut self, name: &str, value: &mut A)
     -> Result<(), A::Error>;
 }

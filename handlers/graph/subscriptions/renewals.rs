@@ -52,7 +52,7 @@ impl TenantGraph {
 
     /// Prolongs subscriptions: one PATCH for one, `$batch` for several (20 a call). The answers come
     /// in the order asked, each as of [`TenantGraph::renew`]; each succeeds, waits or fails alone, and
-    /// those that our own pace does not allow yet are not sent.
+    /// those that our own rate limit does not allow yet are not sent.
     pub async fn renew_all(
         &self,
         renewals: &[SubscriptionRenewal],
@@ -172,8 +172,8 @@ mod tests {
         assert_eq!(sent["requests"][6]["body"], json!({ "expirationDateTime": END }));
         assert_eq!(sent["requests"][6]["headers"]["Content-Type"], "application/json");
         let calls = trial.take_calls();
-        let trail: Vec<_> = calls.iter().map(|c| (&*c.path, c.correlation)).collect();
-        assert_eq!(trail[7], ("/subscriptions/{id}", CorrelationId(6)));
+        let recorded: Vec<_> = calls.iter().map(|c| (&*c.path, c.correlation)).collect();
+        assert_eq!(recorded[7], ("/subscriptions/{id}", CorrelationId(6)));
     }
 
     #[tokio::test]
