@@ -75,9 +75,6 @@ impl TenantGraph {
 
     /// The subject, in a read of its own: call it only for an event that holds a managed room, and
     /// only where the policy keeps subjects. `Ok(None)`: there is no such event, or no subject.
-    ///
-    /// # Errors
-    /// [`GraphError`].
     pub async fn subject(
         &self,
         mailbox: MailboxId,
@@ -109,9 +106,6 @@ impl TenantGraph {
     }
 
     /// Finds the copy of an appointment in a mailbox by the `iCalUId` that all copies share.
-    ///
-    /// # Errors
-    /// [`GraphError`].
     pub async fn find_by_ical_uid(
         &self,
         mailbox: MailboxId,

@@ -52,9 +52,6 @@ struct PlaceWire {
 impl TenantGraph {
     /// The tenant's rooms, the first 1,000 of them. One without an address is left out: nobody can
     /// invite it.
-    ///
-    /// # Errors
-    /// [`GraphError`].
     pub async fn list_rooms(&self) -> Result<Vec<Place>, GraphError> {
         let path = format!("/places/{ROOM_TYPE}?$top={PAGE_SIZE}");
         let ask = get_request("/places/microsoft.graph.room", path, fields::PLACE);

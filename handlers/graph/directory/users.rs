@@ -138,9 +138,6 @@ impl TenantGraph {
 
     /// Whether `person` is in `group`, directly or through other groups. Nobody whom Graph does not
     /// know is, and nobody is in a group that does not exist.
-    ///
-    /// # Errors
-    /// [`GraphError`].
     pub async fn is_member(&self, person: MailboxId, group: GroupId) -> Result<bool, GraphError> {
         let ask = GraphRequest {
             fields: fields::MEMBERSHIP.join(","),
@@ -211,9 +208,6 @@ impl TenantGraph {
     /// address, which may be another one. `Ok(None)`: there is nobody of that name, or not only one
     /// of that mail address, or it is no name at all, and then nothing is asked. Guests, who have no
     /// mailbox in the tenant, are nobody by their address.
-    ///
-    /// # Errors
-    /// [`GraphError`].
     pub async fn find_user(&self, name: &Personal) -> Result<Option<User>, GraphError> {
         let text = name.reveal().trim();
         let id = text.parse::<MailboxId>().ok();

@@ -89,9 +89,6 @@ impl TenantGraph {
     }
 
     /// One of our subscriptions; `Ok(None)` when there is no such subscription (any more).
-    ///
-    /// # Errors
-    /// [`GraphError`].
     pub async fn find_subscription(
         &self,
         id: &SubscriptionId,
@@ -106,9 +103,6 @@ impl TenantGraph {
     }
 
     /// Removes a subscription; one that is not there any more is removed.
-    ///
-    /// # Errors
-    /// [`GraphError`].
     pub async fn unsubscribe(&self, id: &SubscriptionId) -> Result<(), GraphError> {
         let reply = self.call(&subscription_request(Method::DELETE, id)).await?;
         if reply.status == 404 { Ok(()) } else { reply.check() }

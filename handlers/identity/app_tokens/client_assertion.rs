@@ -74,9 +74,6 @@ impl TokenEndpoint {
 
     /// Posts `fields` to the endpoint of `tenant` (an id, or `organizations`) as the registration
     /// `client_id`, for which the managed identity vouches. Answers the body of a 200.
-    ///
-    /// # Errors
-    /// [`TokenError`].
     pub(crate) async fn request_token(
         &self,
         tenant: &str,

@@ -35,9 +35,6 @@ pub enum ManagedIdentityError {
 /// keeps tokens until shortly before they expire. `endpoint` says whether both variables that
 /// [`CredentialSource::Functions`] needs are set: the Azure crate reads them itself, and without them would
 /// silently ask the metadata service, where a Functions app waits in vain.
-///
-/// # Errors
-/// [`ManagedIdentityError`].
 pub fn credential(
     client_id: &str,
     source: CredentialSource,

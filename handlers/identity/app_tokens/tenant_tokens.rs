@@ -60,9 +60,6 @@ impl TenantTokens {
 
     /// The tenant's token: from the cache, or fetched. A caller that asks while it is being fetched waits
     /// for that one.
-    ///
-    /// # Errors
-    /// [`TokenError`].
     pub async fn token(
         &self,
         tenant: TenantId,
@@ -152,19 +149,19 @@ mod tests {
     }
 
     fn fixture_in(cloud: Cloud) -> TenantTokensFixture {
-        let (far, vouching) =
+        let (far, managed_identity) =
             (Arc::new(ScriptedHttp::default()), Arc::new(FakeManagedIdentity::default()));
         let clock = Arc::new(ManualClock::new("2026-11-24T09:00:00Z".parse().unwrap()));
         let endpoint = TokenEndpoint::new(
             Arc::clone(&far) as _,
-            Arc::clone(&vouching) as _,
+            Arc::clone(&managed_identity) as _,
             Arc::clone(&clock) as _,
             cloud,
         );
         let registrations =
             Registrations { organisation_wide: "wide".into(), scoped: "scoped".into() };
         let tokens = TenantTokens::new(endpoint, registrations);
-        TenantTokensFixture { http: far, managed_identity: vouching, clock, tokens }
+        TenantTokensFixture { http: far, managed_identity, clock, tokens }
     }
 
     #[tokio::test]

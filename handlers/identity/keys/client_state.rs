@@ -222,9 +222,6 @@ pub fn issue(key: &SecretKey, tenant: TenantId, mailbox: MailboxId, nonce: u64) 
 }
 
 /// Proves a client state. The tag is compared in constant time.
-///
-/// # Errors
-/// [`ClientStateError`].
 pub fn verify(keys: &KeySet, text: &str) -> Result<ClientStateClaims, ClientStateError> {
     if text.len() > MAX_CHARS {
         return Err(ClientStateError::Malformed);

@@ -31,9 +31,6 @@ pub const COOKIE_KEYS: &str = "cookie-keys";
 #[async_trait]
 pub trait KeySource: Send + Sync {
     /// Loads all keys.
-    ///
-    /// # Errors
-    /// [`KeysUnavailable`].
     async fn load(&self) -> Result<KeySet, KeysUnavailable>;
 
     /// Whether it is certain that there are none yet.
@@ -42,9 +39,6 @@ pub trait KeySource: Send + Sync {
     }
 
     /// Keeps `keys` in place of all that are there. A source that cannot be written says so.
-    ///
-    /// # Errors
-    /// [`VaultWriteError`].
     async fn store(&self, _keys: &KeySet) -> Result<(), VaultWriteError> {
         Err(VaultWriteError::Forbidden)
     }
@@ -191,9 +185,6 @@ impl KeyRing {
     }
 
     /// The keys as they are kept now.
-    ///
-    /// # Errors
-    /// [`KeysUnavailable`].
     pub async fn reload_keys(&self) -> Result<Arc<KeySet>, KeysUnavailable> {
         self.0.force_reload().await
     }
@@ -204,9 +195,6 @@ impl KeyRing {
     }
 
     /// Loads the keys, whether or not the caller stays to see it.
-    ///
-    /// # Errors
-    /// [`KeysUnavailable`].
     pub async fn load(&self) -> Result<Arc<KeySet>, KeysUnavailable> {
         self.0.load().await
     }
@@ -252,15 +240,19 @@ mod tests {
     #[tokio::test]
     async fn the_keys_are_a_secret_in_the_vault() {
         let service = Arc::new(FakeKeySetVault::default());
-        let vouching = Arc::new(FakeManagedIdentity::default());
+        let managed_identity = Arc::new(FakeManagedIdentity::default());
         let transport = Transport::new(Arc::clone(&service) as _);
         let vault = "https://rooms.vault.test";
-        let source =
-            KeyVaultKeys::new(vault, CLIENT_STATE_KEYS, Arc::clone(&vouching) as _, transport)
-                .unwrap();
+        let source = KeyVaultKeys::new(
+            vault,
+            CLIENT_STATE_KEYS,
+            Arc::clone(&managed_identity) as _,
+            transport,
+        )
+        .unwrap();
         let keys = source.load().await.unwrap();
         assert_eq!(keys.current().id(), key("k1").id());
-        assert_eq!(vouching.requested_scopes(), ["https://vault.test/.default"]);
+        assert_eq!(managed_identity.requested_scopes(), ["https://vault.test/.default"]);
         let asked = service.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
         assert!(
             asked.iter().all(|path| path.starts_with("/secrets/client-state-keys")),

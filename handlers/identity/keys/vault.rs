@@ -48,9 +48,6 @@ pub(in crate::identity) fn secret_client(
 }
 
 /// Keeps `text`, JSON, as the secret `name`.
-///
-/// # Errors
-/// [`VaultWriteError`].
 pub(in crate::identity) async fn write_secret(
     vault: &SecretClient,
     name: &str,

@@ -147,9 +147,6 @@ impl AdminConsent {
     /// What came back. `pending` is what the browser's cookie holds; the caller forgets it whatever
     /// the outcome. An error is looked at before all else: `admin_consent=True` comes with errors,
     /// too.
-    ///
-    /// # Errors
-    /// [`ConsentError`].
     pub fn finish(
         &self,
         pending: Option<PendingConsent>,

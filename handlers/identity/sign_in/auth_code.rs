@@ -216,9 +216,6 @@ impl SignIn {
 
     /// Who came back. `pending` is what the browser's cookie holds; the caller forgets it whatever
     /// the outcome, so that it is good for one answer.
-    ///
-    /// # Errors
-    /// [`SignInError`].
     pub async fn finish(
         &self,
         pending: Option<PendingSignIn>,

@@ -122,9 +122,6 @@ impl SessionCookies {
     }
 
     /// The `Set-Cookie` that keeps `session`.
-    ///
-    /// # Errors
-    /// [`KeysUnavailable`].
     pub async fn seal(&self, session: &Session) -> Result<HeaderValue, KeysUnavailable> {
         self.encrypt_cookie(SESSION_COOKIE, session, SESSION_LIFETIME).await
     }
@@ -144,9 +141,6 @@ impl SessionCookies {
     }
 
     /// The `Set-Cookie` that keeps `flow` while the browser is at Entra.
-    ///
-    /// # Errors
-    /// [`KeysUnavailable`].
     pub async fn seal_pending(&self, flow: &PendingFlow) -> Result<HeaderValue, KeysUnavailable> {
         self.encrypt_cookie(PENDING_COOKIE, flow, FLOW_TIMEOUT).await
     }

@@ -97,9 +97,6 @@ impl TokenVerifier {
     }
 
     /// Who signed in: the bearer of an id token that answers the question with `nonce`.
-    ///
-    /// # Errors
-    /// [`VerifyError`].
     pub async fn verify_id_token(
         &self,
         id_token: &str,
@@ -117,9 +114,6 @@ impl TokenVerifier {
 
     /// Who calls our API: the person for whom a known client got the access token `bearer`. Never
     /// an administrator: what an administrator does, a page asks for.
-    ///
-    /// # Errors
-    /// [`VerifyError`].
     pub async fn verify_access_token(&self, bearer: &str) -> Result<SignedInUser, VerifyError> {
         let claims = self.verified_claims(bearer).await?;
         let app = claims.idtyp.as_deref() == Some("app");

@@ -149,9 +149,6 @@ impl ContentKey {
 
     /// Opens what was sealed for this key. The signature is compared, in constant time, before
     /// anything is decrypted.
-    ///
-    /// # Errors
-    /// [`DecryptError`].
     pub fn decrypt(&self, sealed: &EncryptedContent) -> Result<DecryptedContent, DecryptError> {
         if sealed.certificate_id != self.id {
             return Err(DecryptError::WrongKey);

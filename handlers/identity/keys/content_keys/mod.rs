@@ -97,17 +97,11 @@ impl ContentKeys {
     }
 
     /// All keys that are held, the newest first, up to an hour behind the vault.
-    ///
-    /// # Errors
-    /// [`KeysUnavailable`].
     pub async fn all(&self) -> Result<Vec<Arc<ContentKey>>, KeysUnavailable> {
         self.0.get().await.map(|keys| keys.to_vec())
     }
 
     /// All keys as the vault has them now, the newest first.
-    ///
-    /// # Errors
-    /// [`KeysUnavailable`].
     pub async fn reload_all(&self) -> Result<Vec<Arc<ContentKey>>, KeysUnavailable> {
         self.0.force_reload().await.map(|keys| keys.to_vec())
     }

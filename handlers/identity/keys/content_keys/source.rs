@@ -22,26 +22,14 @@ pub struct ContentKeyInfo {
 #[async_trait]
 pub trait ContentKeySource: Send + Sync {
     /// Which keys there are, in any order.
-    ///
-    /// # Errors
-    /// [`KeysUnavailable`].
     async fn list(&self) -> Result<Vec<ContentKeyInfo>, KeysUnavailable>;
 
     /// The key that was listed; `None` when it is not there any more, or cannot be read as one.
-    ///
-    /// # Errors
-    /// [`KeysUnavailable`].
     async fn load(&self, listed: &ContentKeyInfo) -> Result<Option<ContentKey>, KeysUnavailable>;
 
     /// Keeps a key.
-    ///
-    /// # Errors
-    /// [`VaultWriteError`].
     async fn add(&self, key: &NewContentKey) -> Result<(), VaultWriteError>;
 
     /// Destroys a key; one that is not there is destroyed.
-    ///
-    /// # Errors
-    /// [`VaultWriteError`].
     async fn destroy(&self, id: &ContentKeyId) -> Result<(), VaultWriteError>;
 }

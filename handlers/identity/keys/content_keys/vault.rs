@@ -234,8 +234,9 @@ mod tests {
     fn vault() -> (Arc<FakeContentKeyVault>, KeyVaultContentKeys) {
         let service = Arc::new(FakeContentKeyVault::default());
         let transport = Transport::new(Arc::clone(&service) as _);
-        let vouching = Arc::new(FakeManagedIdentity::default());
-        let keys = KeyVaultContentKeys::new("https://rooms.vault.test", vouching, transport);
+        let managed_identity = Arc::new(FakeManagedIdentity::default());
+        let keys =
+            KeyVaultContentKeys::new("https://rooms.vault.test", managed_identity, transport);
         (service, keys.unwrap())
     }
 
