@@ -11,7 +11,8 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde::{Deserialize, de::DeserializeOwned};
+use serde_json::{Value, json};
 use url::form_urlencoded;
 
 use super::{
@@ -20,7 +21,7 @@ use super::{
     context::{AppState, RequestContext},
     eligibility::{Eligibility, ScopeStatus},
     error::{DenialReason, Error},
-    stored_data::{PersonalDataExport, consent_kind_str, state_str},
+    stored_data::{consent_kind_str, state_str},
     withdraw::WithdrawOutcome,
 };
 use crate::{
@@ -74,86 +75,46 @@ struct DelegateRequest {
     text_version: String,
 }
 
-/// The answer to `GET`.
-#[derive(Serialize)]
-struct StatusBody {
-    eligibility: EligibilitySummary,
-    stored: PersonalDataExport,
-}
-
-/// The answer to a request that changes something.
-#[derive(Serialize)]
-struct ResultBody {
-    result: &'static str,
-}
-
-/// What applies to the caller, in words that never change.
-#[derive(Serialize)]
-struct EligibilitySummary {
-    /// `active`, `suspended` or `leaving`.
-    organisation: &'static str,
-    /// `opt_in` or `organisation`.
-    consent_mode: &'static str,
-    /// `dropped`, `kept` or `replaced`.
-    subjects: &'static str,
-    /// `count`, `organizer` or `addresses`.
-    people: &'static str,
-    /// `without_subject` or `anonymous`.
-    private: &'static str,
-    /// Whether a delegate may agree for an owner.
-    delegates: bool,
-    /// `within`, `out_of_scope`, `excluded`, `room` or `unknown`.
-    scope: &'static str,
-    /// `none`, `active`, `paused`, `withdrawn` or `erased`.
-    state: &'static str,
-    /// `own`, `delegate` or `organisation`, while we follow the calendar.
-    consent: Option<&'static str>,
-    text_version: &'static str,
-    /// The text that people agree to now.
-    text: &'static str,
-}
-
-impl EligibilitySummary {
-    fn of(eligibility: &Eligibility) -> Self {
-        let policy = &eligibility.tenant.policy;
-        Self {
-            organisation: match eligibility.tenant.state {
-                TenantState::Active => "active",
-                TenantState::Suspended(_) => "suspended",
-                TenantState::Disconnecting | TenantState::Deleted(_) => "leaving",
-            },
-            consent_mode: match policy.consent {
-                ConsentMode::OptIn => "opt_in",
-                ConsentMode::Organisation => "organisation",
-            },
-            subjects: match policy.content.subject {
-                SubjectPolicy::Drop => "dropped",
-                SubjectPolicy::Keep => "kept",
-                SubjectPolicy::Replace(_) => "replaced",
-            },
-            people: match policy.content.people {
-                PeoplePolicy::Count => "count",
-                PeoplePolicy::Organizer => "organizer",
-                PeoplePolicy::Addresses => "addresses",
-            },
-            private: match policy.content.private {
-                PrivatePolicy::WithoutSubject => "without_subject",
-                PrivatePolicy::Anonymous => "anonymous",
-            },
-            delegates: eligibility.allows_delegates(),
-            scope: match &eligibility.scope {
-                ScopeStatus::InScope => "within",
-                ScopeStatus::OutOfScope => "out_of_scope",
-                ScopeStatus::Excluded => "excluded",
-                ScopeStatus::RoomMailbox => "room",
-                ScopeStatus::Unknown(_) => "unknown",
-            },
-            state: eligibility.state().map_or("none", state_str),
-            consent: eligibility.consent_kind().map(consent_kind_str),
-            text_version: TEXT_VERSION,
-            text: agreement(),
-        }
-    }
+/// What applies to the caller, in words that never change, and the text that people agree to now.
+fn eligibility_json(eligibility: &Eligibility) -> Value {
+    let policy = &eligibility.tenant.policy;
+    json!({
+        "organisation": match eligibility.tenant.state {
+            TenantState::Active => "active",
+            TenantState::Suspended(_) => "suspended",
+            TenantState::Disconnecting | TenantState::Deleted(_) => "leaving",
+        },
+        "consent_mode": match policy.consent {
+            ConsentMode::OptIn => "opt_in",
+            ConsentMode::Organisation => "organisation",
+        },
+        "subjects": match policy.content.subject {
+            SubjectPolicy::Drop => "dropped",
+            SubjectPolicy::Keep => "kept",
+            SubjectPolicy::Replace(_) => "replaced",
+        },
+        "people": match policy.content.people {
+            PeoplePolicy::Count => "count",
+            PeoplePolicy::Organizer => "organizer",
+            PeoplePolicy::Addresses => "addresses",
+        },
+        "private": match policy.content.private {
+            PrivatePolicy::WithoutSubject => "without_subject",
+            PrivatePolicy::Anonymous => "anonymous",
+        },
+        "delegates": eligibility.allows_delegates(),
+        "scope": match &eligibility.scope {
+            ScopeStatus::InScope => "within",
+            ScopeStatus::OutOfScope => "out_of_scope",
+            ScopeStatus::Excluded => "excluded",
+            ScopeStatus::RoomMailbox => "room",
+            ScopeStatus::Unknown(_) => "unknown",
+        },
+        "state": eligibility.state().map_or("none", state_str),
+        "consent": eligibility.consent_kind().map(consent_kind_str),
+        "text_version": TEXT_VERSION,
+        "text": agreement(),
+    })
 }
 
 /// Answers every request for `api`. Only the add-in's own origin may read an answer from a browser,
@@ -195,13 +156,14 @@ async fn dispatch(
     match method {
         Method::GET => {
             let eligibility = ctx.eligibility_of(ctx.person).await?;
-            let eligibility = EligibilitySummary::of(&eligibility);
-            json(&StatusBody { eligibility, stored: ctx.export().await? })
+            let stored = ctx.export().await?.to_json();
+            let eligibility = eligibility_json(&eligibility);
+            Ok(json_response(&json!({ "eligibility": eligibility, "stored": stored })))
         }
         Method::PUT => {
             let body: AgreeRequest = parse_body(request).await?;
             let version = single_line(&body.text_version, MAX_VERSION_CHARS)?;
-            agree_response(ctx.agree(version).await?)
+            Ok(agree_response(ctx.agree(version).await?))
         }
         Method::DELETE => {
             let query = request.uri().query().unwrap_or_default();
@@ -210,20 +172,18 @@ async fn dispatch(
                 true => ctx.erase(disposition).await?,
                 false => ctx.withdraw(disposition).await?,
             };
-            json(&ResultBody {
-                result: match outcome {
-                    WithdrawOutcome::Recorded => "withdrawn",
-                    WithdrawOutcome::AlreadyRecorded => "already_withdrawn",
-                    WithdrawOutcome::NothingStored => "nothing_stored",
-                },
-            })
+            Ok(result_response(match outcome {
+                WithdrawOutcome::Recorded => "withdrawn",
+                WithdrawOutcome::AlreadyRecorded => "already_withdrawn",
+                WithdrawOutcome::NothingStored => "nothing_stored",
+            }))
         }
         Method::POST => {
             let body: DelegateRequest = parse_body(request).await?;
             let owner = Personal::new(single_line(&body.owner, MAX_ADDRESS_CHARS)?);
             let version = single_line(&body.text_version, MAX_VERSION_CHARS)?;
             let notice = |name: &Personal| state.delegate_notice(name);
-            agree_response(ctx.agree_as_delegate(&owner, version, &notice).await?)
+            Ok(agree_response(ctx.agree_as_delegate(&owner, version, &notice).await?))
         }
         _ => Err(ApiError::MethodNotAllowed),
     }
@@ -246,19 +206,21 @@ async fn authenticate(
     Ok(verifier.verify_access_token(token.trim()).await?)
 }
 
-fn agree_response(outcome: AgreeOutcome) -> Result<Response, ApiError> {
-    json(&ResultBody {
-        result: match outcome {
-            AgreeOutcome::Recorded => "agreed",
-            AgreeOutcome::AlreadyRecorded => "already_agreed",
-        },
+fn agree_response(outcome: AgreeOutcome) -> Response {
+    result_response(match outcome {
+        AgreeOutcome::Recorded => "agreed",
+        AgreeOutcome::AlreadyRecorded => "already_agreed",
     })
 }
 
-fn json(content: &impl Serialize) -> Result<Response, ApiError> {
-    let text = serde_json::to_string(content).map_err(|_| ApiError::BadRequest)?;
+/// The answer to a request that changes something.
+fn result_response(result: &str) -> Response {
+    json_response(&json!({ "result": result }))
+}
+
+fn json_response(content: &Value) -> Response {
     let kind = [(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))];
-    Ok((kind, text).into_response())
+    (kind, content.to_string()).into_response()
 }
 
 /// The JSON of a request. A field that is not documented is an error.
@@ -336,19 +298,6 @@ impl From<VerifyError> for ApiError {
             VerifyError::Unavailable(KeysUnavailable) => Self::KeysUnavailable,
         }
     }
-}
-
-#[derive(Serialize)]
-struct ProblemDetails {
-    #[serde(rename = "type")]
-    kind: &'static str,
-    title: String,
-    status: u16,
-    code: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    text_version: Option<&'static str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    text: Option<&'static str>,
 }
 
 impl ApiError {
@@ -433,18 +382,18 @@ impl IntoResponse for ApiError {
             tracing::info!(%error, "API request failed");
         }
         let (status, code, title) = self.describe();
-        let old_text = self == Self::Failed(DenialReason::TextChanged.into());
-        let details = ProblemDetails {
-            kind: "about:blank",
-            title,
-            status: status.as_u16(),
-            code,
-            text_version: old_text.then_some(TEXT_VERSION),
-            text: old_text.then(agreement),
-        };
-        let body = serde_json::to_string(&details).unwrap_or_default();
+        let mut details = json!({
+            "type": "about:blank",
+            "title": title,
+            "status": status.as_u16(),
+            "code": code,
+        });
+        if self == Self::Failed(DenialReason::TextChanged.into()) {
+            details["text_version"] = TEXT_VERSION.into();
+            details["text"] = agreement().into();
+        }
         let kind = [(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"))];
-        let mut response = (status, kind, body).into_response();
+        let mut response = (status, kind, details.to_string()).into_response();
         let challenge = self.challenge().and_then(|text| HeaderValue::try_from(text).ok());
         if let Some(challenge) = challenge {
             response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);

@@ -19,7 +19,7 @@ use crate::{
     domain::personal::Personal,
     store::mailboxes::BookingDisposition,
     web::layout::{
-        CurrentUser, Field, FieldError, Form, MAX_ADDRESS_CHARS, PageError, VerifiedForm, download,
+        CurrentUser, Field, FieldError, Form, MAX_ADDRESS_CHARS, VerifiedForm, download,
     },
 };
 
@@ -145,7 +145,7 @@ pub(super) async fn download_data(
     user: CurrentUser,
 ) -> PageResult {
     let stored = UserPage::new(&state, &user, &request).ctx.export().await?;
-    let text = serde_json::to_string_pretty(&stored).map_err(|_| PageError::Internal)?;
+    let text = format!("{:#}", stored.to_json());
     Ok(download("roombridge-my-data.json", "application/json", text))
 }
 

@@ -11,19 +11,20 @@ use super::{
     context::{AppState, RequestContext},
     eligibility::{Eligibility, ScopeStatus},
     error::{DenialReason, Error},
-    stored_data::PersonalDataExport,
+    stored_data::{PersonalDataExport, consent_kind_str, decision_words, state_str},
 };
 use crate::{
     base::invocation::RequestInvocation,
     domain::{
+        interval::Interval,
         personal::Personal,
         tenant::{
             ConsentMode, TenantPolicy, TenantState,
-            decision::ConsentCapacity,
+            decision::{ConsentCapacity, Decision},
             policy::{PeoplePolicy, PrivatePolicy, SubjectPolicy},
         },
     },
-    store::mailboxes::MailboxState,
+    store::mailboxes::{MailboxState, MailboxSubscription},
     web::layout::{
         CurrentUser, DisplayTime, FieldError, Frame, PageError, html_with_status,
         texts::{MyCalendarTexts, Texts, fill},
@@ -120,8 +121,28 @@ struct MyCalendarPage<'a> {
 }
 
 impl MyCalendarPage<'_> {
+    fn format_interval(&self, interval: &Interval) -> String {
+        format!("{} – {}", DisplayTime(interval.start()), DisplayTime(interval.end()))
+    }
+
+    fn format_renewal(&self, subscription: &MailboxSubscription) -> String {
+        DisplayTime(subscription.renew_at()).to_string()
+    }
+
     fn format_time(&self, at: &Timestamp) -> String {
         DisplayTime(*at).to_string()
+    }
+
+    fn state_word(&self, state: &MailboxState) -> &'static str {
+        state_str(*state)
+    }
+
+    fn capacity_word(&self, capacity: &ConsentCapacity) -> &'static str {
+        consent_kind_str(*capacity)
+    }
+
+    fn decision_words(&self, decision: &Decision) -> (&'static str, String) {
+        decision_words(decision)
     }
 
     fn fill_in(&self, text: impl AsRef<str>, name: &str, value: impl AsRef<str>) -> String {
