@@ -75,14 +75,14 @@ mod tests {
     fn a_poisoned_message_of_ours_can_be_replayed_and_a_foreign_text_is_not_kept() {
         let noon = at("2026-11-24T12:00:00Z");
         let meta = JobMeta::new(CorrelationId(7), at("2026-11-24T11:00:00Z"));
-        let job = BookingJob { key: key(1), due: None, conflicts: 0, meta: meta };
+        let job = BookingJob { key: key(1), due: None, conflicts: 0, meta };
         let task = MailboxTask {
             tenant: tenant(9),
             mailbox: mailbox(1),
             kind: MailboxTaskKind::Resync,
             nonce: None,
             due: None,
-            meta: meta,
+            meta,
         };
         let change = EventChange::refetch(mailbox(1), "AAMk".parse().unwrap(), meta);
         let changes = EventChanges { tenant: tenant(9), items: vec![change] };

@@ -244,11 +244,11 @@ mod tests {
         let unreadable =
             StoreError::Unreadable { table: Table::Bookings, key: RowKey::new("p", "r") };
         for (error, changed) in [
-            (StoreError::ETagMismatch.into(), true),
-            (StoreError::AlreadyExists.into(), true),
-            (StoreError::NotFound.into(), true),
-            (StoreError::Unavailable("503".into()).into(), false),
-            (StoreError::Refused("400".into()).into(), false),
+            (StoreError::ETagMismatch, true),
+            (StoreError::AlreadyExists, true),
+            (StoreError::NotFound, true),
+            (StoreError::Unavailable("503".into()), false),
+            (StoreError::Refused("400".into()), false),
             (unreadable, false),
         ] {
             assert_eq!(error.is_conflict(), changed, "{error}");

@@ -33,7 +33,11 @@ pub(super) fn encode<R: Serialize>(row: &R) -> Result<Map<String, Value>, Error>
                 Value::Number(n) if n.as_i64().is_none_or(|n| i32::try_from(n).is_err()) => {
                     Value::String(n.to_string())
                 }
-                plain => plain,
+                plain @ (Value::Bool(_)
+                | Value::Number(_)
+                | Value::String(_)
+                | Value::Array(_)
+                | Value::Object(_)) => plain,
             }
         };
         properties.insert(property_name(&name), value);
@@ -62,7 +66,11 @@ impl Property {
                 Ok(number) if number.to_string() == text => Ok(number.into()),
                 Ok(_) | Err(_) => Ok(Value::String(text)),
             },
-            plain => Ok(plain),
+            plain @ (Value::Null
+            | Value::Bool(_)
+            | Value::Number(_)
+            | Value::Array(_)
+            | Value::Object(_)) => Ok(plain),
         }
     }
 }

@@ -103,7 +103,7 @@ mod tests {
     }
 
     fn broken() -> StoreError {
-        StoreError::Unavailable("away".to_owned()).into()
+        StoreError::Unavailable("away".to_owned())
     }
 
     async fn text(answer: Response) -> String {

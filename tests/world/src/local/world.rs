@@ -88,6 +88,16 @@ pub struct LocalWorld {
     folder: tempfile::TempDir,
 }
 
+/// A Microsoft whose vault holds the handler's keys, and whose tokens follow the real time.
+fn microsoft_with_keys(time: &Arc<dyn Clock>, rng: &Arc<dyn Rng>) -> Result<Microsoft, LocalError> {
+    let microsoft =
+        Microsoft::with_token_clock(Arc::clone(time), Arc::new(SystemClock), Arc::clone(rng))
+            .map_err(LocalError::while_doing("the key that signs tokens"))?;
+    microsoft.vault.set(KEYS_SECRET, &new_client_state_keys());
+    microsoft.vault.set(COOKIE_SECRET, &new_client_state_keys());
+    Ok(microsoft)
+}
+
 impl LocalWorld {
     /// Starts everything, and waits until the handler answers.
     ///
@@ -97,11 +107,7 @@ impl LocalWorld {
         let clock = WorldClock::starting_at(plan.start);
         let time: Arc<dyn Clock> = Arc::new(clock.clone());
         let rng: Arc<dyn Rng> = Arc::new(SystemRng);
-        let microsoft =
-            Microsoft::with_token_clock(Arc::clone(&time), Arc::new(SystemClock), Arc::clone(&rng))
-                .map_err(LocalError::while_doing("the key that signs tokens"))?;
-        microsoft.vault.set(KEYS_SECRET, &new_client_state_keys());
-        microsoft.vault.set(COOKIE_SECRET, &new_client_state_keys());
+        let microsoft = microsoft_with_keys(&time, &rng)?;
         let tenant = microsoft.tenant(ORGANISATION);
         let (newcomer, uninvited) =
             (InvitedOrganisation::create(&microsoft), UninvitedOrganisation::create(&microsoft));

@@ -107,6 +107,15 @@ pub struct TestWorld {
     pub content_keys: MemoryContentKeys,
 }
 
+/// Keys that never change.
+fn fixed_keys() -> Result<Arc<dyn KeySource>, TestWorldError> {
+    Ok(Arc::new(FixedKeys(client_state_keys()?)))
+}
+
+fn key_ring(keys: Arc<dyn KeySource>, clock: &Arc<dyn Clock>) -> Arc<KeyRing> {
+    Arc::new(KeyRing::new(Box::new(SharedKeySource(keys)), Arc::clone(clock)))
+}
+
 impl TestWorld {
     /// A world at 08:00 UTC on Monday 23 November 2026; the same `seed` repeats every random draw.
     ///
@@ -122,10 +131,7 @@ impl TestWorld {
     /// As [`TestWorld::new`].
     pub fn with_options(options: TestWorldOptions) -> Result<Self, TestWorldError> {
         let TestWorldOptions { seed, storage, client_state_keys: keys, hosts } = options;
-        let keys = match keys {
-            Some(keys) => keys,
-            None => Arc::new(FixedKeys(client_state_keys()?)),
-        };
+        let keys = keys.map_or_else(fixed_keys, Ok)?;
         crate::log_capture::install();
         let start = "2026-11-23T08:00:00Z".parse().map_err(TestWorldError::from_any)?;
         let hand = ManualClock::new(start);
@@ -145,8 +151,7 @@ impl TestWorld {
         };
         let Storage { tables: store, outbox: sends, queues: from_queues } =
             storage.unwrap_or_else(in_memory);
-        let held = held_back.clone().map(|held_back| held_back as Arc<dyn Outbox>);
-        let sends = held.unwrap_or(sends);
+        let sends = held_back.clone().map_or(sends, |held_back| held_back as Arc<dyn Outbox>);
         let (tables, queues) = (FaultInjector::new(), FaultInjector::new());
         let watched_outbox: Arc<dyn Outbox> =
             Arc::new(FaultyOutbox::new(Arc::clone(&sends), queues.clone()));
@@ -157,10 +162,7 @@ impl TestWorld {
             notifications_outbox: watched_outbox,
             http: Arc::new(microsoft.network.clone()),
             federated_credential: microsoft.identity.credential(FEDERATED_IDENTITY),
-            client_state_keys: Arc::new(KeyRing::new(
-                Box::new(SharedKeySource(keys)),
-                Arc::clone(&clock),
-            )),
+            client_state_keys: key_ring(keys, &clock),
             cookie_keys: cookie_key_ring(Arc::clone(&clock))?,
             content_keys: content_key_cache(&content_keys, &clock),
             clock: Arc::clone(&clock),
