@@ -5,6 +5,8 @@
 //! old subscription first, then stores the nonce of the next one, then creates that: wherever this
 //! is cut off, the row never holds a nonce that another subscription than its own was made with.
 
+use std::sync::Arc;
+
 use jiff::{RoundMode, SignedDuration, Timestamp, TimestampRound, Unit};
 
 use super::worker::{
@@ -114,7 +116,7 @@ impl MailboxWorker<'_> {
     async fn new_subscription(&self, nonce: u64) -> Result<(NewSubscription, KeyId), JobError> {
         let (tenant, mailbox) = (self.task.tenant, self.task.mailbox);
         let keys = self.deps.client_state_keys.keys().await;
-        let keys = keys.map_err(|e| JobError::Retry { after: None, cause: e.to_string() })?;
+        let keys = keys.map_err(|e| JobError::Retry { after: None, cause: Arc::new(e) })?;
         let url = &self.deps.settings.notification_url;
         let order = NewSubscription {
             mailbox,

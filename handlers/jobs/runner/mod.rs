@@ -9,7 +9,7 @@ mod function;
 mod items;
 pub mod job;
 
-use std::sync::Arc;
+use std::{error::Error, sync::Arc};
 
 use jiff::SignedDuration;
 
@@ -107,7 +107,7 @@ impl Runner {
         };
         let now = self.clock.now();
         if is_exhausted(meta.attempts, meta.deferrals, now.duration_since(meta.first_seen)) {
-            return self.record_failure(function, tenant, item, meta, cause).await;
+            return self.record_failure(function, tenant, item, meta, cause.as_ref()).await;
         }
 
         // The first deferral waits as long as the first attempt; of both counts the larger decides.
@@ -140,7 +140,7 @@ impl Runner {
         tenant: TenantId,
         item: &I,
         meta: JobMeta,
-        cause: String,
+        cause: &(dyn Error + Send + Sync),
     ) -> Result<(), DispatchError> {
         tracing::error!(%cause, attempts = meta.attempts, "job failed for good");
         let now = self.clock.now();
@@ -148,7 +148,7 @@ impl Runner {
             tenant: Some(tenant),
             function: function.to_owned(),
             subject: item.subject(),
-            cause,
+            cause: cause.to_string(),
             attempts: meta.attempts,
             first_seen: meta.first_seen,
             failed_at: now,

@@ -135,9 +135,9 @@ impl Publisher<'_> {
             done.refetch.extend(booking.copies.locations().cloned());
         }
         let work = self.publish_outcome(&booking, &mut done);
-        let result = tokio::time::timeout(PUBLISH_TIMEOUT, work).await.unwrap_or_else(|_| {
-            Err(JobError::Retry { after: None, cause: "publishing timed out".to_owned() })
-        });
+        let result = tokio::time::timeout(PUBLISH_TIMEOUT, work)
+            .await
+            .unwrap_or_else(|_| Err(JobError::retry_after(None, "publishing timed out")));
         // Before the error is returned: an answer that is not recorded would be given twice.
         let more = match self.record_published(booking, etag, &done).await {
             Ok(more) => more,
