@@ -10,7 +10,7 @@ use url::{Host, Url};
 
 /// How long a connection may take to open.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long a whole call may take, answer included. Below the handler's own deadline.
+/// How long a whole call may take, response included. Below the handler's own deadline.
 const CALL_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Whether `address` is on this very machine.
@@ -23,19 +23,19 @@ pub fn is_loopback(address: &Url) -> bool {
     }
 }
 
-/// Sends one request and reads the whole answer: [`ReqwestHttp`] over the network, or a router called
+/// Sends one request and reads the whole response: [`ReqwestHttp`] over the network, or a router called
 /// in process by the tests' simulation.
 #[async_trait]
 pub trait Http: Send + Sync {
-    /// Sends `build_request`; any status is an answer, not an error.
+    /// Sends `request`; any status is a response, not an error.
     ///
     /// # Errors
-    /// [`HttpError`] when no answer came; whether the request took effect is then unknown.
+    /// [`HttpError`] when no response came; whether the request took effect is then unknown.
     async fn send(&self, request: http::Request<Bytes>)
     -> Result<http::Response<Bytes>, HttpError>;
 }
 
-/// No answer came. The text names the kind of failure, never the address or the content.
+/// No response came. The text names the kind of failure, never the address or the content.
 #[derive(Debug, thiserror::Error)]
 #[error("no response: {kind}")]
 pub struct HttpError {
@@ -73,12 +73,12 @@ pub fn azure_transport(client: reqwest::Client) -> Transport {
 /// `Retry-After` says; a function has its own deadline.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RetryPolicy {
-    /// How often a call is sent again when no answer came, or one that says "later".
+    /// How often a call is sent again when no response came, or one that says "later".
     pub max_retries: u32,
     /// Half of the wait before the first retry, before jitter of up to a quarter second; each
     /// further wait is twice as long.
     pub initial_delay: Duration,
-    /// When to give up on an answer.
+    /// When to give up on a response.
     pub max_elapsed: Duration,
 }
 
@@ -96,7 +96,7 @@ impl RetryPolicy {
         max_elapsed: Duration::from_secs(20),
     };
 
-    /// These bounds as the Azure crates take them, over the shared `azure_transport`.
+    /// These bounds as the Azure crates take them, over the shared `transport`.
     pub fn client_options(self, transport: Transport) -> ClientOptions {
         let retry = if self.max_retries == 0 {
             RetryOptions::none()
@@ -111,7 +111,7 @@ impl RetryPolicy {
         ClientOptions { retry, transport: Some(transport), ..ClientOptions::default() }
     }
 
-    /// Waits for `handle`, but no longer than [`RetryPolicy::max_elapsed`].
+    /// Waits for `call`, but no longer than [`RetryPolicy::max_elapsed`].
     ///
     /// # Errors
     /// [`HttpError`] when time was up; whether the call took effect is then unknown.
@@ -149,7 +149,7 @@ impl Http for ReqwestHttp {
             headers.clone_from(answer.headers());
         }
         let body = answer.bytes().await.map_err(|e| to_http_error(&e))?;
-        response.body(body).map_err(|_| HttpError { kind: "unreadable answer" })
+        response.body(body).map_err(|_| HttpError { kind: "unreadable response" })
     }
 }
 
@@ -159,9 +159,9 @@ fn to_http_error(error: &reqwest::Error) -> HttpError {
     } else if error.is_connect() {
         "could not connect"
     } else if error.is_builder() {
-        "the request could not be built"
+        "invalid request"
     } else {
-        "the connection broke"
+        "connection lost"
     };
     HttpError { kind }
 }

@@ -33,7 +33,7 @@ struct QueueClients {
 
 impl AzureOutbox {
     /// The queues of the account whose queue service is at `url` (a trailing slash is ignored),
-    /// with tokens of `credential`, over the shared `azure_transport`. No call takes longer than
+    /// with tokens of `credential`, over the shared `transport`. No call takes longer than
     /// `retry_policy`, retries included. A send that was retried may have put the message twice.
     ///
     /// # Errors

@@ -13,7 +13,7 @@ pub const MAX_MESSAGE_BYTES: usize = 64 * 1024;
 /// (learn.microsoft.com/rest/api/storageservices/put-message: 7 days by default, and
 /// the delay must be shorter than the life).
 pub const MESSAGE_TTL: Duration = Duration::from_secs(7 * 24 * 60 * 60);
-/// How long sealed content waits at most: after that the message is thrown away unread, and the
+/// How long encrypted content waits at most: after that the message is thrown away unread, and the
 /// next resync finds the change.
 pub const ENCRYPTED_CONTENT_TTL: Duration = Duration::from_secs(6 * 60 * 60);
 /// How long a message taken from a poison queue stays hidden from others.
@@ -105,7 +105,7 @@ pub trait Outbox: Send + Sync {
         self.send_with_ttl(queue, text, delay, MESSAGE_TTL).await
     }
 
-    /// The same for a message that is thrown away unread after `life` (whole seconds, at most
+    /// The same for a message that is thrown away unread after `ttl` (whole seconds, at most
     /// [`MESSAGE_TTL`], longer than `delay`).
     ///
     /// # Errors

@@ -68,7 +68,7 @@ impl<'a> SettingsReader<'a> {
         list
     }
 
-    /// A value that must pass `fits_viewport`; `default` when it is not set. `None` with a mistake noted when
+    /// A value that must pass `fits`; `default` when it is not set. `None` with a mistake noted when
     /// it does not fit.
     pub fn text(
         &mut self,

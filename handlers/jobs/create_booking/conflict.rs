@@ -5,7 +5,7 @@
 
 use jiff::SignedDuration;
 
-use super::{BookingWorker, Progress};
+use super::BookingWorker;
 use crate::{
     domain::{
         appointment::DesiredState,
@@ -32,20 +32,20 @@ impl BookingWorker<'_> {
         booking: Booking,
         etag: ETag,
         conflict: Conflict,
-    ) -> Result<Progress, JobError> {
+    ) -> Result<Option<Vec<Enqueue>>, JobError> {
         let Some((holder, _)) = self.deps.bookings.get(&conflict.holder).await? else {
             // The slot's booking is gone, so nobody else would ever release the slot.
             if let DesiredState::Wanted(spec) = &booking.desired {
                 self.deps.claims.release(conflict.holder, &[spec.facts.interval], None).await?;
             }
-            return Ok(Progress::LookAgain);
+            return Ok(None);
         };
         if !still_wants(&holder, &booking) {
             if booking.confirmed().is_some() {
                 // We give our earlier time back before we wait for the holder: two meetings that
                 // swap their times would wait for each other forever.
                 self.cancel(booking, etag).await?;
-                return Ok(Progress::LookAgain);
+                return Ok(None);
             }
             self.abandon_unclaimed(booking, etag).await?;
             return self.await_release(&holder);
@@ -54,7 +54,7 @@ impl BookingWorker<'_> {
             self.abandon_unclaimed(booking, etag).await?;
             let mut next = self.refetch_holder(&holder);
             next.push(self.requeue(self.job.conflicts + 1, HOLDER_CHECK_DELAY));
-            return Ok(Progress::Done(next));
+            return Ok(Some(next));
         }
         if booking.confirmed().is_none() && booking.intent.is_none() {
             // There is nothing to undo, so the refusal takes one write and no intent.
@@ -74,7 +74,7 @@ impl BookingWorker<'_> {
     }
 
     /// Starts the holder's job once; after that the job waits like any other.
-    fn await_release(&self, holder: &Booking) -> Result<Progress, JobError> {
+    fn await_release(&self, holder: &Booking) -> Result<Option<Vec<Enqueue>>, JobError> {
         let now = self.deps.clock.now();
         let at_work = holder.intent.as_ref().is_some_and(|intent| intent.lease_until > now);
         if at_work || self.job.meta.deferrals > 0 {
@@ -83,7 +83,7 @@ impl BookingWorker<'_> {
         // The holder's job counts as deferred once: if it meets us in turn, it does not start ours.
         let meta = JobMeta { deferrals: 1, ..JobMeta::new(holder.correlation, now) };
         let job = BookingJob { key: holder.key, due: None, conflicts: 0, meta };
-        Ok(Progress::Done(vec![
+        Ok(Some(vec![
             Enqueue::now(Job::CreateBooking(BookingRequest(job))),
             self.requeue(self.job.conflicts, RELEASE_DELAY),
         ]))

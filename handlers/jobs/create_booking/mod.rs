@@ -24,7 +24,7 @@ use crate::{
     },
     jobs::runner::{
         Outcomes, QueueJob,
-        job::{Enqueue, Job, JobError},
+        job::{Enqueue, Job, JobError, JobResult},
     },
     messages::{BookingJob, BookingRequest, CalendarWrite, JobMeta},
     store::{bookings::Bookings, due::DueEntries, tables::ETag, tenants::Tenants},
@@ -70,7 +70,7 @@ async fn book(
     deps: &Deps,
     invocation: &Invocation,
     BookingRequest(job): BookingRequest,
-) -> Result<Vec<Enqueue>, JobError> {
+) -> JobResult {
     for _ in 0..MAX_CONFLICT_RETRIES {
         let now = deps.clock.now();
         let row = deps.bookings.get(&job.key).await?;
@@ -85,7 +85,7 @@ async fn book(
             return Err(JobError::Discard { reason: "the tenant is not active" });
         }
         let worker = BookingWorker { deps, invocation, job: &job, id: deps.rng.next_u64() };
-        let progress = match booking.next_step(now) {
+        let done = match booking.next_step(now) {
             Step::InSync => return Ok(vec![enqueue_write_back(&job, &booking)]),
             Step::Busy(until) => {
                 let wait = until.duration_since(now);
@@ -95,13 +95,11 @@ async fn book(
             Step::Refuse(reason) => worker.refuse(booking, etag, reason).await?,
             Step::Cancel => worker.cancel(booking, etag).await?,
         };
-        match progress {
-            Progress::Done(next) => return Ok(next),
-            // Two workers that met once should not meet again: each pauses for a random time.
-            Progress::LookAgain => {
-                tokio::time::sleep(Duration::from_millis(5 + deps.rng.below(50))).await;
-            }
+        if let Some(next) = done {
+            return Ok(next);
         }
+        // Two workers that met once should not meet again: each pauses for a random time.
+        tokio::time::sleep(Duration::from_millis(5 + deps.rng.below(50))).await;
     }
     Err(JobError::retry_after(CONFLICT_BACKOFF, "too many write conflicts"))
 }
@@ -113,14 +111,8 @@ fn enqueue_write_back(job: &BookingJob, booking: &Booking) -> Enqueue {
     Enqueue::now(Job::WriteBack(CalendarWrite(job)))
 }
 
-/// How far one attempt came.
-enum Progress {
-    Done(Vec<Enqueue>),
-    /// The row or the ledger has changed: the next step has to be decided again.
-    LookAgain,
-}
-
-/// One worker on one booking.
+/// One worker on one booking. Each of its steps answers what comes next, or `None` when the row or the
+/// ledger has changed, so that the step has to be decided again.
 struct BookingWorker<'a> {
     deps: &'a Deps,
     invocation: &'a Invocation,
@@ -138,7 +130,7 @@ impl BookingWorker<'_> {
         booking: Booking,
         etag: ETag,
         order: BookingOrder,
-    ) -> Result<Progress, JobError> {
+    ) -> Result<Option<Vec<Enqueue>>, JobError> {
         let interval = order.spec.facts.interval;
         let free = match self.deps.claims.availability(booking.key, interval).await? {
             Availability::Free(free) => free,
@@ -191,7 +183,7 @@ impl BookingWorker<'_> {
         booking: Booking,
         etag: ETag,
         reason: RefusalReason,
-    ) -> Result<Progress, JobError> {
+    ) -> Result<Option<Vec<Enqueue>>, JobError> {
         self.under_intent(booking, etag, &Step::Refuse(reason), async |booking, etag| {
             self.deps.system.cancel(self.invocation, &booking.key, booking.id).await?;
             self.record_outcome(booking.with_refusal(reason), etag).await
@@ -200,7 +192,7 @@ impl BookingWorker<'_> {
     }
 
     /// Ends the booking that exists, or may exist.
-    async fn cancel(&self, booking: Booking, etag: ETag) -> Result<Progress, JobError> {
+    async fn cancel(&self, booking: Booking, etag: ETag) -> Result<Option<Vec<Enqueue>>, JobError> {
         self.under_intent(booking, etag, &Step::Cancel, async |booking, etag| {
             self.deps.system.cancel(self.invocation, &booking.key, booking.id).await?;
             self.record_outcome(booking.with_observed(ObservedState::Nothing), etag).await
@@ -219,10 +211,10 @@ impl BookingWorker<'_> {
         booking: Booking,
         etag: ETag,
         step: &Step,
-        work: impl AsyncFnOnce(Booking, ETag) -> Result<Progress, JobError>,
-    ) -> Result<Progress, JobError> {
+        work: impl AsyncFnOnce(Booking, ETag) -> Result<Option<Vec<Enqueue>>, JobError>,
+    ) -> Result<Option<Vec<Enqueue>>, JobError> {
         let Some((booking, etag)) = self.begin_intent(booking, etag, step).await? else {
-            return Ok(Progress::LookAgain);
+            return Ok(None);
         };
         let intent = booking.intent.clone();
         let result = work(booking, etag).await;
@@ -254,7 +246,11 @@ impl BookingWorker<'_> {
 
     /// Writes what the booking system has now, releases what else the ledger held, and clears
     /// the intent.
-    async fn record_outcome(&self, booking: Booking, etag: ETag) -> Result<Progress, JobError> {
+    async fn record_outcome(
+        &self,
+        booking: Booking,
+        etag: ETag,
+    ) -> Result<Option<Vec<Enqueue>>, JobError> {
         let intent = booking.intent.clone();
         let stale = booking.intervals_to_release();
         let keep = booking.confirmed().map(|confirmed| confirmed.interval);
@@ -268,7 +264,7 @@ impl BookingWorker<'_> {
             saved
         };
         let (booking, _) = self.save(booking.clear_intent(), etag, &intent).await?;
-        Ok(Progress::Done(vec![enqueue_write_back(self.job, &booking)]))
+        Ok(Some(vec![enqueue_write_back(self.job, &booking)]))
     }
 
     /// Writes our part of the row, and keeps what others have changed in theirs meanwhile. The loop is

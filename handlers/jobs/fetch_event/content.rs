@@ -9,12 +9,12 @@ use std::{collections::BTreeSet, time::Duration};
 
 use jiff::SignedDuration;
 
-use super::{Batch, ChangeOutcome, StoredState};
+use super::{Batch, StoredState};
 use crate::{
     domain::{appointment::CopyRole, encrypted_content::EncryptedContent, ids::MailboxId},
     graph::{CopySnapshot, Event, EventKind, SkipReason},
     identity::keys::content_keys::DecryptError,
-    jobs::runner::job::{Enqueue, Job, JobError},
+    jobs::runner::job::{Enqueue, Job, JobError, JobResult},
     messages::{EventChange, JobMeta, MailboxTask, MailboxTaskKind, Origin},
     queue::ENCRYPTED_CONTENT_TTL,
 };
@@ -144,7 +144,7 @@ impl Batch<'_> {
     pub(super) fn renew_subscriptions(
         &self,
         mut lost_keys: BTreeSet<MailboxId>,
-        outcomes: &mut [ChangeOutcome],
+        outcomes: &mut [(EventChange, JobResult)],
     ) {
         for (item, result) in outcomes {
             let has_ended = matches!(result, Ok(_) | Err(JobError::Discard { .. }));

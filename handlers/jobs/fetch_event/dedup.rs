@@ -23,7 +23,7 @@ use crate::{
         ids::{EventId, MailboxId, TenantId},
         keys::Digest,
     },
-    jobs::runner::job::{Enqueue, JobError},
+    jobs::runner::job::{JobError, JobResult},
     messages::{EventChange, Origin},
 };
 
@@ -60,10 +60,8 @@ pub(super) fn merge_duplicates(items: Vec<EventChange>) -> Vec<EventChange> {
     merged
 }
 
-/// One item of a message.
-type NotificationKey = (MailboxId, EventId, Option<u64>);
-
-fn notification_key(item: &EventChange) -> NotificationKey {
+/// What tells two items of one message apart.
+fn notification_key(item: &EventChange) -> (MailboxId, EventId, Option<u64>) {
     let nonce = match item.origin {
         Origin::Notification { nonce, .. } => Some(nonce),
         Origin::Refetch => None,
@@ -79,18 +77,15 @@ fn skippable_version(item: &EventChange) -> Option<Digest> {
     }
 }
 
-/// What this process has handled. Clones share it.
+/// What this process has handled. Clones share it. Its keys are digests that name one version of an
+/// event, an event, or a mailbox; they are worth nothing outside this process.
 #[derive(Clone)]
 pub struct DedupCache {
     secret: hmac::Key,
     clock: Arc<dyn Clock>,
-    handled_at: Arc<Cache<DedupKey, Timestamp>>,
-    event_locks: Arc<Mutex<HashMap<DedupKey, Weak<AsyncMutex<()>>>>>,
+    handled_at: Arc<Cache<Digest, Timestamp>>,
+    event_locks: Arc<Mutex<HashMap<Digest, Weak<AsyncMutex<()>>>>>,
 }
-
-/// Names one version of an event, an event, or a mailbox; worth nothing outside this process.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-struct DedupKey(u128);
 
 impl DedupCache {
     /// An empty cache, with a secret of its own.
@@ -109,7 +104,7 @@ impl DedupCache {
     /// change, the first reads the event and the others wait for what comes of it.
     pub(super) async fn begin(&self, tenant: TenantId, items: &[EventChange]) -> DedupSession {
         let skippable = items.iter().filter(|item| skippable_version(item).is_some());
-        let mut keys: Vec<DedupKey> = skippable
+        let mut keys: Vec<Digest> = skippable
             .map(|item| self.dedup_key(tenant, item.mailbox, Some(&item.event), None))
             .collect();
         // Always in the same order: two messages that lock the same events in different orders would
@@ -138,7 +133,7 @@ impl DedupCache {
         first
     }
 
-    fn event_lock(&self, key: DedupKey) -> Arc<AsyncMutex<()>> {
+    fn event_lock(&self, key: Digest) -> Arc<AsyncMutex<()>> {
         let mut locks = self.event_locks.lock().unwrap_or_else(PoisonError::into_inner);
         if locks.len() >= MAX_EVENT_LOCKS {
             locks.retain(|_, lock| lock.strong_count() > 0);
@@ -157,7 +152,7 @@ impl DedupCache {
         mailbox: MailboxId,
         event: Option<&EventId>,
         version: Option<Digest>,
-    ) -> DedupKey {
+    ) -> Digest {
         let mut context = hmac::Context::with_key(&self.secret);
         context.update(tenant.0.as_bytes());
         context.update(mailbox.0.as_bytes());
@@ -167,10 +162,10 @@ impl DedupCache {
         context.update(event.map_or("", EventId::as_str).as_bytes());
         let mut first = [0; 16];
         first.copy_from_slice(&context.sign().as_ref()[..16]);
-        DedupKey(u128::from_be_bytes(first))
+        Digest(u128::from_be_bytes(first))
     }
 
-    fn contains(&self, key: DedupKey) -> bool {
+    fn contains(&self, key: Digest) -> bool {
         let now = self.clock.now();
         // A clock that was set back must not make a key immortal.
         let is_fresh = |at: Timestamp| at <= now && now.duration_since(at) < REMEMBER_FOR;
@@ -182,7 +177,7 @@ impl DedupCache {
 pub(super) struct DedupSession {
     cache: DedupCache,
     tenant: TenantId,
-    versions_read: HashMap<NotificationKey, Digest>,
+    versions_read: HashMap<(MailboxId, EventId, Option<u64>), Digest>,
     _event_locks: Vec<OwnedMutexGuard<()>>,
 }
 
@@ -197,7 +192,7 @@ impl DedupSession {
         &mut self,
         item: &EventChange,
         version: Option<Digest>,
-        result: &Result<Vec<Enqueue>, JobError>,
+        result: &JobResult,
     ) {
         if let Some(version) = version
             && matches!(result, Ok(_) | Err(JobError::Discard { .. }))
@@ -213,7 +208,7 @@ impl DedupSession {
         }
     }
 
-    fn key(&self, item: &EventChange, version: Digest) -> DedupKey {
+    fn key(&self, item: &EventChange, version: Digest) -> Digest {
         self.cache.dedup_key(self.tenant, item.mailbox, Some(&item.event), Some(version))
     }
 }

@@ -2,24 +2,22 @@
 
 use std::collections::HashMap;
 
-use super::{ChangeOutcome, Deps};
+use super::Deps;
 use crate::{
     domain::ids::MailboxId,
-    messages::Origin,
+    jobs::runner::job::JobResult,
+    messages::{EventChange, Origin},
     store::{
         mailboxes::{LAST_NOTIFICATION_RESOLUTION, Mailbox},
         tables::ETag,
     },
 };
 
-/// The mailboxes of one message as they were read, each once.
-pub(super) type LoadedMailboxes = HashMap<MailboxId, Option<(Mailbox, ETag)>>;
-
-/// Records, to the hour, which mailboxes have just had a notification.
+/// Records, to the hour, which of the message's mailboxes have just had a notification.
 pub(super) async fn record_notifications(
     deps: &Deps,
-    mailboxes: &LoadedMailboxes,
-    outcomes: &[ChangeOutcome],
+    mailboxes: &HashMap<MailboxId, Option<(Mailbox, ETag)>>,
+    outcomes: &[(EventChange, JobResult)],
 ) {
     let now = deps.clock.now();
     for (mailbox, etag) in mailboxes.values().flatten() {

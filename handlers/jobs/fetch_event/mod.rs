@@ -19,7 +19,7 @@ mod last_notification;
 mod reconcile;
 
 use std::{
-    collections::{BTreeMap, BTreeSet, hash_map::Entry},
+    collections::{BTreeMap, BTreeSet, HashMap, hash_map::Entry},
     ops::ControlFlow,
     sync::Arc,
 };
@@ -41,14 +41,14 @@ use crate::{
     identity::keys::content_keys::ContentKeys,
     jobs::runner::{
         Outcomes, QueueJob,
-        job::{Enqueue, JobError},
+        job::{Enqueue, JobError, JobResult},
     },
     messages::{EventChange, EventChanges, Origin},
     store::{
         appointments::{AppointmentCopy, Appointments},
         bookings::Bookings,
         due::DueEntries,
-        mailboxes::{BookingDisposition, MailboxKind, MailboxState, Mailboxes},
+        mailboxes::{BookingDisposition, Mailbox, MailboxKind, MailboxState, Mailboxes},
         rooms::RoomMap,
         tables::ETag,
         tenants::{Tenant, Tenants},
@@ -56,7 +56,6 @@ use crate::{
 };
 
 use dedup::DedupSession;
-use last_notification::LoadedMailboxes;
 use reconcile::Reconciler;
 
 pub use dedup::DedupCache;
@@ -82,9 +81,6 @@ pub struct Deps {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) rng: Arc<dyn Rng>,
 }
-
-/// One item and how it went.
-type ChangeOutcome = (EventChange, Result<Vec<Enqueue>, JobError>);
 
 #[async_trait]
 impl QueueJob for Deps {
@@ -114,7 +110,7 @@ impl QueueJob for Deps {
     }
 }
 
-fn fail_all(items: Vec<EventChange>, error: &JobError) -> Vec<ChangeOutcome> {
+fn fail_all(items: Vec<EventChange>, error: &JobError) -> Vec<(EventChange, JobResult)> {
     items.into_iter().map(|item| (item, Err(error.clone()))).collect()
 }
 
@@ -157,8 +153,12 @@ struct StoredState {
 }
 
 impl Batch<'_> {
-    async fn run(&self, items: Vec<EventChange>, dedup: &mut DedupSession) -> Vec<ChangeOutcome> {
-        let mut mailboxes = LoadedMailboxes::new();
+    async fn run(
+        &self,
+        items: Vec<EventChange>,
+        dedup: &mut DedupSession,
+    ) -> Vec<(EventChange, JobResult)> {
+        let mut mailboxes = HashMap::new();
         let mut lost_keys = BTreeSet::new();
         let mut outcomes = Vec::new();
         let mut unread = Vec::new();
@@ -181,7 +181,7 @@ impl Batch<'_> {
     async fn handle_without_graph(
         &self,
         item: &EventChange,
-        mailboxes: &mut LoadedMailboxes,
+        mailboxes: &mut HashMap<MailboxId, Option<(Mailbox, ETag)>>,
         lost_keys: &mut BTreeSet<MailboxId>,
         dedup: &mut DedupSession,
     ) -> Result<ControlFlow<Vec<Enqueue>, StoredState>, JobError> {
@@ -210,7 +210,7 @@ impl Batch<'_> {
         &self,
         unread: Vec<(EventChange, StoredState)>,
         dedup: &mut DedupSession,
-        outcomes: &mut Vec<ChangeOutcome>,
+        outcomes: &mut Vec<(EventChange, JobResult)>,
     ) {
         let refs: Vec<EventRef> = unread
             .iter()
@@ -248,7 +248,7 @@ impl Batch<'_> {
     /// Checks that the mailbox still allows this item, and reads the rows that it may change.
     async fn load_stored_state(
         &self,
-        mailboxes: &mut LoadedMailboxes,
+        mailboxes: &mut HashMap<MailboxId, Option<(Mailbox, ETag)>>,
         item: &EventChange,
     ) -> Result<StoredState, JobError> {
         let Self { deps, tenant, .. } = *self;
@@ -301,7 +301,7 @@ impl Batch<'_> {
         item: &EventChange,
         stored: StoredState,
         event: Event,
-    ) -> Result<Vec<Enqueue>, JobError> {
+    ) -> JobResult {
         let known = stored.pointer.as_ref().and_then(|pointer| pointer.last_modified_at);
         let is_older = known.zip(event.last_modified_at).is_some_and(|(known, read)| read < known);
         // One of Graph's replicas may lag behind. An older version that comes twice is believed: a
@@ -338,11 +338,7 @@ impl Batch<'_> {
         Reconciler::new(self, item, stored).apply_copy(&snapshot, event, subject).await
     }
 
-    async fn handle_missing(
-        &self,
-        item: &EventChange,
-        stored: StoredState,
-    ) -> Result<Vec<Enqueue>, JobError> {
+    async fn handle_missing(&self, item: &EventChange, stored: StoredState) -> JobResult {
         if stored.pointer.is_none() {
             return Err(JobError::Discard {
                 reason: "the event is gone and nothing was booked for it",
@@ -367,11 +363,7 @@ impl Batch<'_> {
 
     /// Forgets what the copy said without asking Graph, and the room's copy counts alone; or
     /// releases the rooms, if the person chose that.
-    async fn handle_inactive_mailbox(
-        &self,
-        item: &EventChange,
-        stored: StoredState,
-    ) -> Result<Vec<Enqueue>, JobError> {
+    async fn handle_inactive_mailbox(&self, item: &EventChange, stored: StoredState) -> JobResult {
         let observation = match (stored.calendar, stored.mailbox_state.booking_disposition()) {
             (CalendarOwner::Person, BookingDisposition::Release) => Observation::Released,
             (CalendarOwner::Person, BookingDisposition::KeepAnonymous)

@@ -18,7 +18,7 @@ use crate::{
         tenant::policy::ResponseMode,
     },
     graph::{CopySnapshot, Event},
-    jobs::runner::job::{Enqueue, Job, JobError},
+    jobs::runner::job::{Enqueue, Job, JobError, JobResult},
     messages::{BookingJob, BookingRequest, EventChange, EventChanges, JobMeta},
     store::{
         StoreError,
@@ -73,7 +73,7 @@ impl<'a> Reconciler<'a> {
         snapshot: &CopySnapshot,
         event: Event,
         subject: Option<Personal>,
-    ) -> Result<Vec<Enqueue>, JobError> {
+    ) -> JobResult {
         let tenant = self.batch.tenant;
         let appointment = Digest::of_ical_uid(event.ical_uid.reveal());
         for (room, _) in &snapshot.rooms {
@@ -107,10 +107,7 @@ impl<'a> Reconciler<'a> {
     }
 
     /// The copy is gone, or may not be read.
-    pub(super) async fn apply_absence(
-        mut self,
-        observation: Observation,
-    ) -> Result<Vec<Enqueue>, JobError> {
+    pub(super) async fn apply_absence(mut self, observation: Observation) -> JobResult {
         let Some(pointer) = &self.stored.pointer else {
             return Err(JobError::Discard { reason: "nothing was booked for the event" });
         };
@@ -147,7 +144,7 @@ impl<'a> Reconciler<'a> {
         digest: Digest,
         modified: Option<Timestamp>,
         reconciled: Vec<ReconciledBooking>,
-    ) -> Result<Vec<Enqueue>, JobError> {
+    ) -> JobResult {
         let (deps, tenant) = (self.deps(), self.batch.tenant);
         let EventChange { mailbox, event, meta, .. } = self.item;
         let known = self.stored.pointer.as_ref();

@@ -11,7 +11,7 @@ mod resync;
 mod unsubscribe;
 mod worker;
 
-use std::collections::HashSet;
+use std::{collections::HashSet, ops::ControlFlow};
 
 use async_trait::async_trait;
 use futures::future::join_all;
@@ -24,19 +24,16 @@ use crate::{
     graph::{GraphError, SubscriptionRenewal},
     jobs::runner::{
         Outcomes, QueueJob,
-        job::{JobError, JobResult},
+        job::{Enqueue, JobError, JobResult},
     },
     messages::{MailboxTask, MailboxTaskKind, MailboxTasks},
     store::tenants::Tenant,
 };
 
-use renew::{PendingRenewal, TaskProgress};
+use renew::PendingRenewal;
 use worker::{MailboxWorker, VersionedMailbox};
 
 pub use worker::{Deps, MailboxSettings};
-
-/// A task, and what comes next or why it was not done.
-type TaskOutcome = (MailboxTask, JobResult);
 
 #[async_trait]
 impl QueueJob for Deps {
@@ -49,7 +46,11 @@ impl QueueJob for Deps {
 }
 
 /// Does the tasks of one message.
-async fn run(deps: &Deps, invocation: &Invocation, tasks: MailboxTasks) -> Vec<TaskOutcome> {
+async fn run(
+    deps: &Deps,
+    invocation: &Invocation,
+    tasks: MailboxTasks,
+) -> Vec<(MailboxTask, JobResult)> {
     // Never from the cache: an administrator may have decided a moment ago.
     let tenant = match deps.tenants.get_uncached(tasks.tenant).await {
         Ok(Some(tenant)) => tenant,
@@ -74,7 +75,7 @@ async fn run(deps: &Deps, invocation: &Invocation, tasks: MailboxTasks) -> Vec<T
 }
 
 /// The tenant is unknown: nothing is left to watch, and nothing to do.
-async fn discard_all(deps: &Deps, tasks: Vec<MailboxTask>) -> Vec<TaskOutcome> {
+async fn discard_all(deps: &Deps, tasks: Vec<MailboxTask>) -> Vec<(MailboxTask, JobResult)> {
     let mut outcomes = Vec::new();
     for task in tasks {
         let outcome = match deps.remove_due_entry(&task, task.due).await {
@@ -92,7 +93,7 @@ async fn run_concurrently(
     invocation: &Invocation,
     tenant: &Tenant,
     tasks: &[MailboxTask],
-) -> Vec<TaskOutcome> {
+) -> Vec<(MailboxTask, JobResult)> {
     let workers: Vec<_> =
         tasks.iter().map(|task| MailboxWorker::new(deps, tenant, task, invocation)).collect();
     let begun =
@@ -101,8 +102,8 @@ async fn run_concurrently(
     let (mut outcomes, mut renewals) = (Vec::new(), Vec::new());
     for (worker, begun) in workers.iter().zip(begun) {
         match begun {
-            Ok(TaskProgress::Renew(renewal)) => renewals.push((worker, *renewal)),
-            Ok(TaskProgress::Done(next)) => outcomes.push((*worker.task, Ok(next))),
+            Ok(ControlFlow::Continue(renewal)) => renewals.push((worker, renewal)),
+            Ok(ControlFlow::Break(next)) => outcomes.push((*worker.task, Ok(next))),
             Err(error) => outcomes.push((*worker.task, Err(error))),
         }
     }
@@ -137,8 +138,8 @@ async fn send_renewals(
 }
 
 impl MailboxWorker<'_> {
-    /// Does the task, or as much of it as comes before a renewal that others can share.
-    async fn begin(&self) -> Result<TaskProgress, JobError> {
+    /// Does the task, or as much of it as comes before a renewal: Graph renews many at once.
+    async fn begin(&self) -> Result<ControlFlow<Vec<Enqueue>, PendingRenewal>, JobError> {
         let Some(read) = self.read_again().await? else {
             self.remove_due_entry(self.task.due).await?;
             return Err(JobError::Discard { reason: "the mailbox is unknown" });
@@ -150,7 +151,10 @@ impl MailboxWorker<'_> {
         self.act(read).await
     }
 
-    async fn act(&self, read: VersionedMailbox) -> Result<TaskProgress, JobError> {
+    async fn act(
+        &self,
+        read: VersionedMailbox,
+    ) -> Result<ControlFlow<Vec<Enqueue>, PendingRenewal>, JobError> {
         let (mailbox, _) = &read;
         let excluded = self.is_excluded_by_policy(mailbox);
         let next = match action(self.tenant.state, mailbox.state, excluded, self.task.kind) {
@@ -178,6 +182,6 @@ impl MailboxWorker<'_> {
                 });
             }
         };
-        Ok(TaskProgress::Done(next))
+        Ok(ControlFlow::Break(next))
     }
 }

@@ -7,6 +7,8 @@
 //! its changes. Whether Graph accepts a subscription from an app whose grants come from Exchange
 //! alone is not documented (2026-11).
 
+use std::ops::ControlFlow::{self, Break, Continue};
+
 use jiff::{SignedDuration, Timestamp};
 
 use super::worker::{MailboxWorker, VersionedMailbox, reduced, subscription_id};
@@ -16,8 +18,6 @@ use crate::{
     messages::MailboxTaskKind,
     store::mailboxes::{Mailbox, MailboxSubscription, PollingState},
 };
-
-use TaskProgress::Done;
 
 /// Graph asks that a subscription is not touched twice within ten minutes
 /// (learn.microsoft.com/graph/change-notifications-lifecycle-events, 2026-03-24).
@@ -30,14 +30,6 @@ const POLL_INTERVAL: SignedDuration = SignedDuration::from_mins(15);
 const SUBSCRIBE_RETRY: SignedDuration = SignedDuration::from_hours(24);
 /// Resyncs because of missed notifications are at least this far apart.
 const MISSED_RESYNC_INTERVAL: SignedDuration = SignedDuration::from_mins(1);
-
-/// How far a task has come.
-pub(super) enum TaskProgress {
-    /// It is done, and this comes next.
-    Done(Vec<Enqueue>),
-    /// The subscription is to be renewed, which Graph does for many at once.
-    Renew(Box<PendingRenewal>),
-}
 
 /// A subscription that is to be renewed.
 pub(super) struct PendingRenewal {
@@ -55,23 +47,23 @@ impl MailboxWorker<'_> {
     pub(super) async fn check_subscription(
         &self,
         read: VersionedMailbox,
-    ) -> Result<TaskProgress, JobError> {
+    ) -> Result<ControlFlow<Vec<Enqueue>, PendingRenewal>, JobError> {
         let (now, (mailbox, _)) = (self.now(), &read);
         if mailbox.polling.is_some() && mailbox.subscription.is_none() {
-            return self.poll(read).await.map(Done);
+            return self.poll(read).await.map(Break);
         }
         let Some(subscription) = self.own_subscription(mailbox) else {
-            return self.resubscribe(read).await.map(Done);
+            return self.resubscribe(read).await.map(Break);
         };
         let is_early = subscription.next_due_at > now;
         if is_early && self.task.due.is_some() {
             // Another check has been done and has written its own entry. What this entry still
             // watches is the resync of that check, which may have been lost.
-            return Ok(Done(self.resync_with_due()));
+            return Ok(Break(self.resync_with_due()));
         }
         let content = self.content_mode().await;
         if content.differs_from(&subscription) || self.has_outdated_key(&subscription).await {
-            return self.replace(read).await.map(Done);
+            return self.replace(read).await.map(Break);
         }
         let must_rest = now < subscription.renewed_at + MIN_RENEWAL_INTERVAL;
         if now < subscription.renew_at()
@@ -81,9 +73,9 @@ impl MailboxWorker<'_> {
                 self.tenant.policy.rich_notifications && subscription.content_key.is_none();
             if is_early && !awaits_key {
                 // Asked for because of the kind of content or its key, and both are right.
-                return Ok(Done(Vec::new()));
+                return Ok(Break(Vec::new()));
             }
-            return self.persist_unchanged(subscription, read).await.map(Done);
+            return self.persist_unchanged(subscription, read).await.map(Break);
         }
         self.prepare_renewal(read, subscription).await
     }
@@ -93,12 +85,12 @@ impl MailboxWorker<'_> {
     pub(super) async fn reauthorize(
         &self,
         read: VersionedMailbox,
-    ) -> Result<TaskProgress, JobError> {
+    ) -> Result<ControlFlow<Vec<Enqueue>, PendingRenewal>, JobError> {
         let Some(subscription) = self.own_subscription(&read.0) else {
-            return self.resubscribe(read).await.map(Done);
+            return self.resubscribe(read).await.map(Break);
         };
         if subscription.renewed_at + MIN_RENEWAL_INTERVAL > self.now() {
-            return Ok(Done(Vec::new()));
+            return Ok(Break(Vec::new()));
         }
         self.prepare_renewal(read, subscription).await
     }
@@ -107,16 +99,16 @@ impl MailboxWorker<'_> {
         &self,
         read: VersionedMailbox,
         subscription: MailboxSubscription,
-    ) -> Result<TaskProgress, JobError> {
+    ) -> Result<ControlFlow<Vec<Enqueue>, PendingRenewal>, JobError> {
         if self.is_out_of_scope(&read.0).await? {
-            return self.pause(read).await.map(Done);
+            return self.pause(read).await.map(Break);
         }
         let id = subscription_id(&subscription)?;
         let content = match subscription.content_key {
             Some(_) => self.content_mode().await.into_resource_data(),
             None => None,
         };
-        Ok(TaskProgress::Renew(Box::new(PendingRenewal { read, id, subscription, content })))
+        Ok(Continue(PendingRenewal { read, id, subscription, content }))
     }
 
     /// What to ask Graph for.

@@ -12,7 +12,7 @@ use crate::{
     },
     jobs::runner::{
         DispatchError, JobItem, Runner,
-        job::{Enqueue, JobError},
+        job::{JobError, JobResult},
     },
     messages::{InvalidMessage, Message},
 };
@@ -38,7 +38,7 @@ pub trait TimerJob: Send + Sync {
 
 /// What became of each item of a message.
 pub struct Outcomes<I> {
-    items: Vec<(I, Result<Vec<Enqueue>, JobError>)>,
+    items: Vec<(I, JobResult)>,
     on_completed: Box<dyn Fn(&I) + Send + Sync>,
 }
 
@@ -51,8 +51,8 @@ impl<I> Outcomes<I> {
     }
 }
 
-impl<I> From<Vec<(I, Result<Vec<Enqueue>, JobError>)>> for Outcomes<I> {
-    fn from(items: Vec<(I, Result<Vec<Enqueue>, JobError>)>) -> Self {
+impl<I> From<Vec<(I, JobResult)>> for Outcomes<I> {
+    fn from(items: Vec<(I, JobResult)>) -> Self {
         Self { items, on_completed: Box::new(|_| {}) }
     }
 }

@@ -24,7 +24,7 @@ use crate::{
     },
     jobs::runner::{
         audit::AuditWriter,
-        job::{Enqueue, JobError},
+        job::{Enqueue, JobError, JobResult},
     },
     messages::{JobMeta, TenantTask, TenantTaskKind},
     queue::{Outbox, QueueError},
@@ -73,7 +73,7 @@ impl Runner {
         function: &'static str,
         tenant: TenantId,
         item: &I,
-        outcome: Result<Vec<Enqueue>, JobError>,
+        outcome: JobResult,
     ) -> Result<(), DispatchError> {
         let error = match outcome {
             Ok(next) => {

@@ -21,7 +21,7 @@ use crate::{
     graph::{Graph, TenantGraph},
     jobs::runner::{
         Outcomes, QueueJob,
-        job::{Enqueue, Job, JobError},
+        job::{Enqueue, Job, JobError, JobResult},
     },
     messages::{BookingJob, BookingRequest, CalendarWrite, EventChanges, JobMeta},
     store::{
@@ -69,7 +69,7 @@ async fn write_back(
     deps: &Deps,
     invocation: &Invocation,
     CalendarWrite(job): CalendarWrite,
-) -> Result<Vec<Enqueue>, JobError> {
+) -> JobResult {
     let row = deps.bookings.get(&job.key).await?;
     let Some((booking, etag)) = row.filter(|(booking, _)| booking.purge_due > deps.clock.now())
     else {
@@ -123,7 +123,7 @@ struct PublishResult {
 
 impl Publisher<'_> {
     /// Lease → calls → record what was done → settle.
-    async fn publish(&self, booking: Booking, etag: ETag) -> Result<Vec<Enqueue>, JobError> {
+    async fn publish(&self, booking: Booking, etag: ETag) -> JobResult {
         let Some((booking, etag)) = self.acquire_lease(booking, etag).await? else {
             // The worker that holds the lease looks at the row once more when it has finished.
             return Ok(Vec::new());

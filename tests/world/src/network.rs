@@ -126,7 +126,7 @@ impl Http for Network {
             Backend::Router(router) => call(router, request).await,
             Backend::Elsewhere { base, http } => http.send(redirect(request, &base)?).await,
         };
-        if lost { Err(HttpError { kind: "the connection broke" }) } else { answer }
+        if lost { Err(HttpError { kind: "connection lost" }) } else { answer }
     }
 }
 
@@ -138,7 +138,7 @@ async fn call(
     let answer = router.oneshot(request).await.unwrap_or_else(|never| match never {});
     let (parts, body) = answer.into_parts();
     let body = axum::body::to_bytes(body, MAX_RESPONSE_BYTES).await;
-    let body = body.map_err(|_| HttpError { kind: "the connection broke" })?;
+    let body = body.map_err(|_| HttpError { kind: "connection lost" })?;
     Ok(http::Response::from_parts(parts, body))
 }
 
@@ -149,8 +149,7 @@ fn redirect(
 ) -> Result<http::Request<Bytes>, HttpError> {
     let path = request.uri().path_and_query().map_or("/", |p| p.as_str());
     let address = format!("{base}{path}").parse();
-    *request.uri_mut() =
-        address.map_err(|_| HttpError { kind: "the request could not be built" })?;
+    *request.uri_mut() = address.map_err(|_| HttpError { kind: "invalid request" })?;
     Ok(request)
 }
 
