@@ -38,36 +38,28 @@ use crate::{
 
 /// The services that the app uses: real or simulated.
 pub struct Ports {
-    /// Table storage.
     pub tables: Arc<dyn Tables>,
-    /// Queue storage, for the workers.
     pub outbox: Arc<dyn Outbox>,
     /// Queue storage, for `notifications`: the same queues, with fewer retries.
     pub notifications_outbox: Arc<dyn Outbox>,
-    /// The network, for Graph and Entra.
     pub http: Arc<dyn Http>,
     /// The identity that is the federated subject of the app registrations.
     pub federated_credential: Arc<dyn TokenCredential>,
-    /// The client-state keys.
     pub client_state_keys: Arc<KeyRing>,
     /// The keys that cookies are sealed with.
     pub cookie_keys: Arc<KeyRing>,
     /// The keys that Graph seals the content of events with.
     pub content_keys: Arc<ContentKeys>,
-    /// The time.
     pub clock: Arc<dyn Clock>,
-    /// Chance.
     pub rng: Arc<dyn Rng>,
 }
 
 /// The app's settings.
 #[derive(Debug, Clone)]
 pub struct AppOptions {
-    /// Graph, version included.
     pub graph: Url,
     /// Where tenants' tokens come from, and what they are for.
     pub cloud: Cloud,
-    /// The daemon registrations.
     pub registrations: Registrations,
     /// The registration that people sign in with, and where they come back to.
     pub people: SignInRegistration,
@@ -75,13 +67,10 @@ pub struct AppOptions {
     pub invited_tenants: Vec<TenantId>,
     /// The origin of an add-in that may call the API from a browser.
     pub add_in_origin: Option<String>,
-    /// How mailboxes are kept.
     pub mailbox_settings: maintain_mailbox::MailboxSettings,
     /// How old the newest content key may be before there is a new one.
     pub content_key_max_age: SignedDuration,
-    /// Where notifications may come from.
     pub sources: notifications::IpAllowList,
-    /// How long an invocation may take.
     pub limits: Limits,
 }
 

@@ -14,10 +14,8 @@ pub const ALLOW_LIST: &str = "allow-list";
 /// One call to a system outside.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ApiCall {
-    /// When it was sent.
     #[serde(rename = "at")]
     pub sent_at: Timestamp,
-    /// For whose tenant.
     pub tenant: TenantId,
     /// `graph`, or a booking system's name; [`ALLOW_LIST`] for a request that was stopped.
     pub system: Cow<'static, str>,

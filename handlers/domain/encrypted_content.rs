@@ -19,7 +19,6 @@ pub struct EncryptedContent {
     /// The HMAC of the encrypted content, made with that key.
     #[serde(rename = "mac")]
     pub data_signature: String,
-    /// Which certificate.
     #[serde(rename = "certificate")]
     pub certificate_id: ContentKeyId,
 }

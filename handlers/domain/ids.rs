@@ -87,7 +87,6 @@ macro_rules! uuid_id {
 }
 
 uuid_id! {
-    /// An Entra tenant.
     TenantId
 }
 uuid_id! {

@@ -70,14 +70,12 @@ super::ids::serde_as_text!(Digest);
 /// start, and the room. Never a start that can move, never an event id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct BookingKey {
-    /// Whose appointment.
     pub tenant: TenantId,
     /// The master's (or single's) `iCalUId`, digested.
     pub appointment: Digest,
     /// Which occurrence of a series; `None` for a single appointment.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub original_start: Option<Timestamp>,
-    /// The room that was asked for.
     pub room: RoomId,
 }
 

@@ -7,7 +7,6 @@ use super::{interval::Interval, keys::BookingKey};
 /// A taken stretch of time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LedgerSlot {
-    /// Which appointment has it.
     #[serde(flatten)]
     pub holder: BookingKey,
     /// When, whole: also the part before or after this day.
@@ -24,7 +23,6 @@ pub struct RoomDay {
 /// Another appointment has the room.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Conflict {
-    /// Who has it.
     pub holder: BookingKey,
 }
 

@@ -9,7 +9,6 @@ use super::tenant::TenantState;
 /// The state of a mailbox. Only an active one is worked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum MailboxState {
-    /// Its calendar is followed.
     Active,
     /// Consent was given, but the tenant's policy keeps it out: it is excluded or out of scope.
     Paused,
@@ -43,7 +42,6 @@ impl MailboxState {
 pub enum BookingDisposition {
     /// They stay without content, as long as the room's own calendar holds the appointment.
     KeepAnonymous,
-    /// The rooms are released.
     Release,
 }
 
@@ -55,13 +53,11 @@ pub enum MailboxTaskKind {
     Subscribe,
     /// Check the subscription, and renew it at half-life.
     Renew,
-    /// Remove the subscription.
     Unsubscribe,
     /// Compare the calendar with the store.
     Resync,
     /// Graph wants the subscription to be authorised again.
     Reauthorize,
-    /// Graph has removed the subscription.
     SubscriptionRemoved,
     /// Graph could not deliver some notifications.
     MissedNotifications,
@@ -77,9 +73,7 @@ pub enum MailboxTaskKind {
 pub enum MailboxAction {
     /// Remove the subscription and the row.
     Remove,
-    /// Forget everything.
     Erase {
-        /// When the tombstone is removed.
         until: Timestamp,
     },
     /// Write that policy keeps it out, then leave it.
@@ -94,7 +88,6 @@ pub enum MailboxAction {
     SubscribeOrReplace,
     /// Check the subscription or the polling, and renew what is due.
     CheckSubscription,
-    /// Renew the subscription now.
     Reauthorize,
     /// Replace the subscription that Graph has removed.
     ReplaceRemoved,
@@ -155,13 +148,11 @@ pub fn action(
 /// managed rooms are counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Drift {
-    /// When the two were compared.
     pub at: Timestamp,
     /// In Outlook, but not booked.
     pub missing: u32,
     /// Booked, but not in Outlook (any more).
     pub orphaned: u32,
-    /// In both, but different.
     pub different: u32,
 }
 

@@ -25,13 +25,9 @@ pub const CONTENT_KEY_OVERLAP: SignedDuration = SignedDuration::from_hours(48);
 /// What is stored, for how long and why: one row a kind of data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RetentionRule {
-    /// The table it is in.
     pub table: &'static str,
-    /// What it holds.
     pub content: &'static str,
-    /// How long it stays.
     pub retention: &'static str,
-    /// Why it is needed at all.
     pub purpose: &'static str,
 }
 
@@ -96,15 +92,11 @@ pub const RETENTION_RULES: [RetentionRule; 9] = [
 /// What is kept outside the tables: one row a place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ExternalRetentionRule {
-    /// The service it is in.
     pub service: &'static str,
     /// The queues, containers, secrets or log tables there.
     pub places: &'static [&'static str],
-    /// What they hold.
     pub content: &'static str,
-    /// How long it stays.
     pub retention: &'static str,
-    /// Why it is needed at all.
     pub purpose: &'static str,
 }
 

@@ -25,7 +25,6 @@ pub struct QueueDelivery {
     pub text: String,
     /// How many times the message was taken from the queue, this one included.
     pub dequeue_count: Option<u32>,
-    /// The message's id in its queue.
     pub id: Option<String>,
 }
 

@@ -32,26 +32,21 @@ const HTTP_BODY_LIMIT: usize = 4 * 1024 * 1024;
 pub struct Function {
     /// Its name: the folder under `function-app/` and the path the host calls.
     pub name: &'static str,
-    /// What makes it run.
     pub trigger: Trigger,
 }
 
 /// What makes a function run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Trigger {
-    /// A request from outside.
     Http {
         /// The route under the prefix, as function.json writes it.
         route: &'static str,
         /// The methods in lower case, as function.json writes them.
         methods: &'static [&'static str],
     },
-    /// A message.
     Queue {
-        /// The queue it is taken from.
         queue: Queue,
     },
-    /// The clock.
     Timer {
         /// Six-field NCRONTAB, in UTC.
         schedule: &'static str,

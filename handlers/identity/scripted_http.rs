@@ -169,7 +169,6 @@ impl Http for ScriptedHttp {
 #[derive(Debug, Default)]
 pub(crate) struct FakeManagedIdentity {
     requested_scopes: Mutex<Vec<String>>,
-    /// Whether it is out of order.
     pub(crate) unavailable: std::sync::atomic::AtomicBool,
 }
 

@@ -38,18 +38,14 @@ pub enum Origin {
 /// An event to read.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EventChange {
-    /// Whose calendar.
     pub mailbox: MailboxId,
-    /// Which event there.
     pub event: EventId,
-    /// Why.
     #[serde(flatten)]
     pub origin: Origin,
     /// What the notification brought, encrypted; only on the first way to `fetch-event`: what is
     /// tried again travels as ids.
     #[serde(default, rename = "sealed", skip_serializing_if = "Option::is_none")]
     pub encrypted_content: Option<EncryptedContent>,
-    /// How it has fared.
     #[serde(flatten)]
     pub meta: JobMeta,
 }
@@ -107,9 +103,7 @@ impl EventChange {
 /// To `fetch-event`: read these events of one tenant.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EventChanges {
-    /// The tenant.
     pub tenant: TenantId,
-    /// The events, possibly of several mailboxes.
     pub items: Vec<EventChange>,
 }
 

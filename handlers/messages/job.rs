@@ -78,9 +78,7 @@ impl From<TenantTask> for Job {
 /// Work for a function, now or later.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Enqueue {
-    /// What to send.
     pub job: Job,
-    /// How long it is invisible.
     pub delay: Duration,
 }
 

@@ -69,7 +69,6 @@ pub struct JobMeta {
     /// How often it has waited for others: throttling, outages, another worker.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub deferrals: u32,
-    /// When it was first sent.
     pub first_seen: Timestamp,
 }
 

@@ -18,7 +18,6 @@ use crate::{
 /// A booking to process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BookingJob {
-    /// Which booking.
     #[serde(flatten)]
     pub key: BookingKey,
     /// The due entry that sent this, which the worker deletes once the booking is settled.
@@ -27,7 +26,6 @@ pub struct BookingJob {
     /// How often a conflict was met and its holder was read again.
     #[serde(default)]
     pub conflicts: u8,
-    /// How it has fared.
     #[serde(flatten)]
     pub meta: JobMeta,
 }
@@ -72,17 +70,13 @@ pub struct MailboxTask {
     /// Whose tenant; written once for all tasks of a message.
     #[serde(skip, default = "unknown_tenant")]
     pub tenant: TenantId,
-    /// Which mailbox.
     pub mailbox: MailboxId,
-    /// What to do.
     pub kind: MailboxTaskKind,
     /// The nonce a lifecycle notification proved itself with; `None` for our own tasks.
     #[serde(default, skip_serializing_if = "Option::is_none", with = "optional_hex")]
     pub nonce: Option<u64>,
-    /// The due entry that sent this.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub due: Option<Timestamp>,
-    /// How it has fared.
     #[serde(flatten)]
     pub meta: JobMeta,
 }
@@ -95,7 +89,6 @@ pub const MAX_TASKS: usize = 20;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "ReadMailboxTasks")]
 pub struct MailboxTasks {
-    /// The tenant of all of them.
     pub tenant: TenantId,
     /// The tasks, at most [`MAX_TASKS`].
     pub items: Vec<MailboxTask>,
@@ -175,11 +168,8 @@ pub enum TenantTaskKind {
 /// To `maintain-tenant`: a task for one tenant.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TenantTask {
-    /// Which tenant.
     pub tenant: TenantId,
-    /// What to do.
     pub kind: TenantTaskKind,
-    /// How it has fared.
     #[serde(flatten)]
     pub meta: JobMeta,
 }

@@ -66,9 +66,6 @@ impl AzureOutbox {
 
     /// Creates every queue that is missing, poison queues too: for a new local world and for
     /// tests. In Azure the deployment creates them.
-    ///
-    /// # Errors
-    /// [`QueueError`].
     pub async fn create_all(&self) -> Result<(), QueueError> {
         for pair in self.queues.values() {
             self.execute(pair.main.create(None)).await?;

@@ -82,9 +82,7 @@ pub struct PoisonMessage {
 /// Names one delivery of one message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MessageReceipt {
-    /// The message's id.
     pub message_id: String,
-    /// Proof of this delivery.
     pub pop_receipt: String,
 }
 
@@ -120,9 +118,6 @@ pub trait Outbox: Send + Sync {
 
     /// Takes up to `limit` (at most 32) messages from the poison queue of `queue`, hidden from
     /// others for five minutes.
-    ///
-    /// # Errors
-    /// [`QueueError`].
     async fn receive_poisoned(
         &self,
         queue: Queue,
@@ -130,9 +125,6 @@ pub trait Outbox: Send + Sync {
     ) -> Result<Vec<PoisonMessage>, QueueError>;
 
     /// Removes a message taken by [`Outbox::receive_poisoned`]; one that is gone already is fine.
-    ///
-    /// # Errors
-    /// [`QueueError`].
     async fn delete_poisoned(
         &self,
         queue: Queue,

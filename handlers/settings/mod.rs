@@ -19,13 +19,10 @@ pub use reader::SettingsReader;
 /// Everything the infra team decides.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// The Functions host.
     pub host: HostSettings,
-    /// Queues and tables.
     pub storage: StorageSettings,
     /// Who the process is, and where its secrets are.
     pub identity: IdentitySettings,
-    /// Graph, and how mailboxes are kept.
     pub graph: GraphSettings,
     /// The pages that people see, and who is invited to them.
     pub pages: PagesSettings,

@@ -16,19 +16,14 @@ use crate::domain::{
 /// Leads from a copy of an appointment to its bookings.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AppointmentCopy {
-    /// Whose tenant.
     pub tenant: TenantId,
-    /// The mailbox that holds the copy.
     pub mailbox: MailboxId,
-    /// The copy's id there.
     pub event: EventId,
-    /// Whose copy it is.
     pub role: CopyRole,
     /// The bookings that it asks for or has asked for.
     pub bookings: Vec<BookingKey>,
     /// What it looked like, see [`crate::domain::appointment::change_digest`].
     pub change_digest: Digest,
-    /// When the appointment is over.
     pub ends_at: Timestamp,
     /// When the version that was read last was made, as the mailbox said: what is older says
     /// nothing any more. `None` where it was not said.

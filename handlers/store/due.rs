@@ -52,25 +52,16 @@ impl DuePurpose {
 /// What must be processed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum DueSubject {
-    /// A booking.
     Booking(BookingKey),
-    /// A mailbox.
-    Mailbox {
-        /// Whose tenant.
-        tenant: TenantId,
-        /// Which mailbox.
-        mailbox: MailboxId,
-    },
+    Mailbox { tenant: TenantId, mailbox: MailboxId },
 }
 
 /// Something that must be processed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct DueEntry {
-    /// Why.
     pub purpose: DuePurpose,
     /// When, to the millisecond: what is finer is cut off.
     pub at: Timestamp,
-    /// What.
     pub subject: DueSubject,
     /// How often it was moved on without being settled; not part of its key.
     pub attempt: u8,

@@ -13,7 +13,6 @@ use crate::domain::{
 /// Something that failed and stopped. It holds ids and keys, never content.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Failure {
-    /// Whose tenant, if that is known.
     pub tenant: Option<TenantId>,
     /// The function that gave up, by its name in the address or of its trigger.
     pub function: String,
@@ -21,13 +20,9 @@ pub struct Failure {
     pub subject: String,
     /// Why it failed the last time, without content.
     pub cause: String,
-    /// How often it failed.
     pub attempts: u32,
-    /// When the item was first sent.
     pub first_seen: Timestamp,
-    /// When it failed the last time.
     pub failed_at: Timestamp,
-    /// Ties it to what caused it.
     pub correlation: Option<CorrelationId>,
     /// The nudge's text (ids only), to send it again.
     pub message: Option<String>,

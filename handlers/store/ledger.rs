@@ -18,7 +18,6 @@ use crate::domain::{
 pub struct LedgerDay {
     /// The UTC day.
     pub date: Date,
-    /// What is taken.
     pub day: RoomDay,
     /// The version that was read; `None` when the day had no row.
     pub etag: Option<ETag>,

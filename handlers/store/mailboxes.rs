@@ -22,16 +22,13 @@ const SHARDS: u16 = 256;
 /// Whose mailbox it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum MailboxKind {
-    /// A person's.
     Person,
-    /// A managed room's.
     Room,
 }
 
 /// The subscription of a mailbox's calendar.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MailboxSubscription {
-    /// Graph's id for it.
     pub id: String,
     /// When it ends unless it is renewed.
     pub expires_at: Timestamp,
@@ -59,7 +56,6 @@ impl MailboxSubscription {
 /// A mailbox whose calendar may be read but not subscribed: the resync looks instead.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PollingState {
-    /// Since when.
     pub since: Timestamp,
     /// The instant of the due entry that looks next.
     pub next_due_at: Timestamp,
@@ -70,9 +66,7 @@ pub struct PollingState {
 pub struct Consent {
     /// The object id of the one who agreed.
     pub given_by: MailboxId,
-    /// In which capacity.
     pub capacity: ConsentCapacity,
-    /// When.
     pub given_at: Timestamp,
     /// Which version of the text they agreed to.
     pub text_version: String,
@@ -81,7 +75,6 @@ pub struct Consent {
 /// A nonce that was replaced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PreviousNonce {
-    /// The nonce.
     #[serde(with = "hex")]
     pub nonce: u64,
     /// Until when notifications that carry it are still taken.
@@ -118,21 +111,16 @@ impl Health {
 /// A mailbox.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Mailbox {
-    /// Whose tenant.
     pub tenant: TenantId,
-    /// The mailbox.
     #[serde(rename = "mailbox")]
     pub id: MailboxId,
-    /// Whose it is.
     pub kind: MailboxKind,
-    /// Its state.
     pub state: MailboxState,
     /// Which consent this is: each one raises it, so that nothing of an earlier one comes back.
     pub consent_epoch: u32,
     /// The nonce of the present subscription's client state.
     #[serde(default, with = "hex::optional")]
     pub nonce: Option<u64>,
-    /// The nonce before.
     pub previous_nonce: Option<PreviousNonce>,
     /// The subscription, once Graph has confirmed it.
     pub subscription: Option<MailboxSubscription>,
@@ -140,7 +128,6 @@ pub struct Mailbox {
     pub polling: Option<PollingState>,
     /// The consent that it is followed by.
     pub consent: Option<Consent>,
-    /// Its health.
     #[serde(default, skip_serializing_if = "Health::is_unknown")]
     pub health: Health,
 }

@@ -18,18 +18,14 @@ use crate::{
 /// A tenant and its decisions.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tenant {
-    /// The tenant.
     #[serde(rename = "tenant")]
     pub id: TenantId,
-    /// Its state.
     pub state: TenantState,
     /// Which of our registrations its administrator consented to.
     pub registration: Registration,
-    /// Who connected it.
     pub connection: Option<TenantConnection>,
     /// When its access was looked at last.
     pub access_checked_at: Option<Timestamp>,
-    /// What its administrator has decided.
     pub policy: TenantPolicy,
 }
 
@@ -44,9 +40,7 @@ impl Row for Tenant {
 /// The consent that a tenant is connected by.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TenantConnection {
-    /// The object id of the administrator.
     pub connected_by: MailboxId,
-    /// When.
     pub connected_at: Timestamp,
     /// Which version of the text was agreed to.
     pub text_version: String,

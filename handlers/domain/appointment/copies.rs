@@ -11,13 +11,10 @@ pub enum OrganizerCopy {
     /// Never read: the organizer has not agreed, or the notification is still to come.
     #[default]
     Unknown,
-    /// It holds the room.
     Live(CopyLocation, Facts),
     /// It takes place without this room.
     WithoutRoom(CopyLocation),
-    /// It was cancelled.
     Cancelled,
-    /// It is gone.
     Gone,
     /// Its owner has withdrawn and gave the room up, though the room's own copy may live on. It
     /// stays so until the room is invited again.
@@ -32,24 +29,19 @@ pub enum RoomCopy {
     Unknown,
     /// It is in the room's calendar. `can_respond` is false when the room itself is the organizer.
     Live {
-        /// Where it is.
         at: CopyLocation,
-        /// What it says.
         facts: Facts,
         /// Whether the room can accept or decline it.
         answerable: bool,
     },
-    /// It is gone or cancelled.
     Gone,
 }
 
 /// Both copies, and how often the room was invited again.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Copies {
-    /// The organizer's copy.
     #[serde(rename = "organizer_copy")]
     pub organizer: OrganizerCopy,
-    /// The room's copy.
     #[serde(rename = "room_copy")]
     pub room: RoomCopy,
     /// Rises each time the room has a new copy: the organizer asked again.

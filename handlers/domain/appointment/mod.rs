@@ -21,10 +21,8 @@ pub use fingerprint::change_digest;
 /// The part of a meeting's content that the tenant lets into the booking.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Details {
-    /// The subject, or what replaces it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub subject: Option<Personal>,
-    /// The organizer's address.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub organizer: Option<Personal>,
     /// The addresses of the people invited, sorted.
@@ -35,11 +33,9 @@ pub struct Details {
 /// What one live copy says: the business fields and nothing else.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Facts {
-    /// When.
     pub interval: Interval,
     /// How many people are invited, the organizer included; rooms are not people.
     pub attendee_count: u16,
-    /// Whether the appointment is marked private.
     pub private: bool,
     /// Content; always empty in a room's copy.
     pub details: Details,
@@ -50,16 +46,13 @@ pub struct Facts {
 pub struct CopyLocation {
     /// The mailbox whose default calendar holds it.
     pub mailbox: MailboxId,
-    /// Its id there.
     pub event: EventId,
 }
 
 /// Whose copy was read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum CopyRole {
-    /// The organizer's.
     Organizer,
-    /// The room's.
     Room,
 }
 
@@ -70,7 +63,6 @@ pub enum Observation {
     WithRoom(Facts),
     /// The appointment takes place without the room.
     WithoutRoom,
-    /// The appointment is cancelled.
     Cancelled,
     /// There is no such copy any more, and the mailbox could be read.
     Gone,
@@ -83,18 +75,14 @@ pub enum Observation {
 /// What the appointment asks of the booking system.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum DesiredState {
-    /// The room should be booked.
     Wanted(BookingSpec),
-    /// No booking should exist.
     Unwanted(EndReason),
 }
 
 /// A booking as it should be.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BookingSpec {
-    /// When, for how many, about what.
     pub facts: Facts,
-    /// Which asking this is.
     pub invitation: u32,
 }
 

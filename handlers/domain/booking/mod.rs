@@ -28,7 +28,6 @@ pub use step::{BookingOrder, Step};
 /// One appointment's booking of one room.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Booking {
-    /// Which appointment and room.
     #[serde(flatten)]
     pub key: BookingKey,
     /// The match id; with the generation it is the idempotency key at the booking system.
@@ -38,23 +37,18 @@ pub struct Booking {
     pub generation: u32,
     /// The appointment's `iCalUId`, to find the room's copy when it was never seen.
     pub ical_uid: Personal,
-    /// The last word of each copy.
     #[serde(flatten)]
     pub copies: Copies,
-    /// What should be.
     pub desired: DesiredState,
     /// What a worker has set out to do and has not finished.
     pub intent: Option<Intent>,
-    /// What the booking system has.
     pub observed: ObservedState,
-    /// What was published to Outlook.
     pub published: Published,
     /// A worker that is telling Outlook: nobody else tells meanwhile, or the organizer would be
     /// answered twice.
     pub publish_lease: Option<PublishLease>,
     /// Ties the last change to what it caused.
     pub correlation: CorrelationId,
-    /// How often the appointment was changed.
     pub change_count: u32,
     /// Every copy that was ever read for this booking: their rows are deleted with the booking.
     pub known_copies: Vec<CopyLocation>,
@@ -67,10 +61,8 @@ pub struct Booking {
 /// What the booking system has for this appointment and room.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub enum ObservedState {
-    /// Nothing.
     #[default]
     Nothing,
-    /// The room is booked.
     Booked(ConfirmedBooking),
     /// The room cannot be had.
     Refused(BookingRefusal),
@@ -79,13 +71,10 @@ pub enum ObservedState {
 /// A booking that exists.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ConfirmedBooking {
-    /// When.
     pub interval: Interval,
-    /// The generation it was made with.
     pub generation: u32,
     /// The booking system's own name for it.
     pub reference: String,
-    /// The specification that it fulfils.
     pub spec_fingerprint: Digest,
 }
 
@@ -94,14 +83,12 @@ pub struct ConfirmedBooking {
 pub struct BookingRefusal {
     /// The request that it answers, see `BookingSpec::request_digest`.
     pub request_digest: Digest,
-    /// Why.
     pub reason: RefusalReason,
 }
 
 /// Why a room cannot be had.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum RefusalReason {
-    /// Somebody else has it then.
     Conflict,
     /// Longer than [`super::interval::MAX_BOOKING_DAYS`] days.
     TooLong,
@@ -123,20 +110,16 @@ pub struct Intent {
     /// in the end is released before the intent is cleared.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub stale: Vec<Interval>,
-    /// The generation it works with.
     pub generation: u32,
 }
 
 /// One reading of one copy of the appointment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CopyReading {
-    /// Whose copy.
     pub role: CopyRole,
-    /// Where it is.
     pub at: CopyLocation,
     /// Whether the room could answer it (see [`super::appointment::RoomCopy`]).
     pub answerable: bool,
-    /// What it says.
     pub observation: Observation,
     /// Ties what follows to what caused the reading.
     pub correlation: CorrelationId,

@@ -15,7 +15,6 @@ use crate::domain::{
 /// The outcome that the organizer's copy carries in our extended property.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum BookingOutcome {
-    /// The room is booked.
     Booked,
     /// The room cannot be had.
     Refused(RefusalReason),
@@ -35,16 +34,13 @@ pub struct PublishedOutcome {
 /// A room's answer to the organizer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum MeetingResponse {
-    /// The room accepts.
     Accept,
-    /// The room declines.
     Decline,
 }
 
 /// An answer given for the room, and to what.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RoomResponse {
-    /// The answer.
     pub response: MeetingResponse,
     /// The time it was for: a moved meeting has to be answered again.
     pub interval: Interval,
@@ -55,10 +51,8 @@ pub struct RoomResponse {
 /// What was published to Outlook.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Published {
-    /// Our property on the organizer's copy.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub organizer: Option<PublishedOutcome>,
-    /// The room's answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub room: Option<RoomResponse>,
 }

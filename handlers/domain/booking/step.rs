@@ -13,11 +13,8 @@ use crate::domain::{
 /// What is ordered from the booking system.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BookingOrder {
-    /// Which appointment and room.
     pub key: BookingKey,
-    /// The booking's id.
     pub id: BookingId,
-    /// The specification to fulfil.
     pub spec: BookingSpec,
     /// Rises when the booking is wanted again after it was ended.
     pub generation: u32,

@@ -9,15 +9,12 @@ use crate::domain::ids::{MailboxId, TenantId};
 /// One entry of the register. It holds object ids, never names or addresses.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Decision {
-    /// Whose tenant.
     pub tenant: TenantId,
-    /// When.
     pub at: Timestamp,
     /// Who decided: a person's object id; `None` for Roombridge itself.
     pub by: Option<MailboxId>,
     /// Whose calendar it is about; `None` when it is about the whole tenant.
     pub about: Option<MailboxId>,
-    /// What.
     pub kind: DecisionKind,
 }
 
@@ -26,41 +23,30 @@ pub struct Decision {
 pub enum DecisionKind {
     /// The tenant was connected, or its registration was switched.
     Connected {
-        /// Which registration was consented to.
         registration: Registration,
-        /// Which version of the text.
         text_version: String,
     },
-    /// Access was lost; work stops.
     Suspended(SuspensionReason),
-    /// The administrator disconnected the tenant.
     Disconnected,
     /// Everything of the tenant that is not kept as evidence is deleted.
     Deleted,
-    /// A policy was changed.
     PolicyChanged {
         /// Which, by its name on the page.
         policy: String,
-        /// What it was.
         old: String,
-        /// What it is.
         new: String,
     },
-    /// A calendar may be followed.
     ConsentGranted {
         /// As whom: the owner, a delegate, the organisation.
         capacity: ConsentCapacity,
-        /// Which version of the text.
         text_version: String,
     },
     /// A calendar may not be followed any more.
     ConsentWithdrawn {
-        /// Whether future bookings were released, too.
         released: bool,
     },
     /// Everything about a person is to be forgotten.
     Erased {
-        /// Whether future bookings were released, too.
         released: bool,
     },
 }
@@ -68,7 +54,6 @@ pub enum DecisionKind {
 /// In which capacity somebody agreed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ConsentCapacity {
-    /// It is their own calendar.
     Own,
     /// As a delegate of the calendar's owner.
     Delegate,

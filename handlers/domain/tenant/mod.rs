@@ -14,7 +14,6 @@ use super::ids::{GroupId, MailboxId};
 /// A tenant's state. Only an active one is worked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum TenantState {
-    /// Connected.
     Active,
     /// Access was lost; work stops, data stays until its retention ends.
     Suspended(Suspension),
@@ -37,9 +36,7 @@ impl TenantState {
 /// Since when and why access is lost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Suspension {
-    /// Since when.
     pub since: Timestamp,
-    /// How it was noticed.
     pub reason: SuspensionReason,
 }
 
@@ -57,7 +54,6 @@ pub enum SuspensionReason {
 /// How a tenant's people agree.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ConsentMode {
-    /// Each person must agree.
     OptIn,
     /// The organisation agrees for everybody in scope; people are notified, and may still withdraw.
     Organisation,
@@ -71,13 +67,11 @@ pub const MAX_AUDIT_DAYS: u16 = 3_650;
 /// Everything a tenant's administrator may change.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TenantPolicy {
-    /// How people agree.
     pub consent: ConsentMode,
     /// Only members of this group are in scope; everybody when there is none.
     pub scope_group: Option<GroupId>,
     /// Mailboxes that are never subscribed, whatever else says so.
     pub excluded_mailboxes: BTreeSet<MailboxId>,
-    /// What becomes of its meetings' content.
     #[serde(flatten)]
     pub content: ContentPolicy,
     /// Whether its rooms' mailboxes are subscribed; if not, only those who agreed are booked.

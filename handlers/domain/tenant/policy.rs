@@ -7,7 +7,6 @@ use crate::domain::{ids::RoomId, personal::Personal};
 /// Which of our two daemon registrations a tenant's administrator consented to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Registration {
-    /// Every mailbox of the organisation.
     OrganisationWide,
     /// Only the mailboxes that the administrator put into its scope.
     Scoped,
@@ -31,7 +30,6 @@ pub enum PeoplePolicy {
     Count,
     /// How many, and the organizer's address.
     Organizer,
-    /// How many, and everybody's addresses.
     Addresses,
 }
 
@@ -47,11 +45,8 @@ pub enum PrivatePolicy {
 /// A tenant's decisions about its meetings' content.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ContentPolicy {
-    /// What becomes of the subject.
     pub subject: SubjectPolicy,
-    /// What becomes of the people.
     pub people: PeoplePolicy,
-    /// What becomes of a private appointment.
     pub private: PrivatePolicy,
 }
 
@@ -105,12 +100,10 @@ pub enum ResponseMode {
 /// A room that Roombridge manages, as the room map has it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Room {
-    /// The room, and its mailbox.
     #[serde(rename = "room")]
     pub id: RoomId,
     /// All addresses that mean this room, in lower case.
     pub addresses: Vec<String>,
-    /// Who answers the organizer.
     pub response_mode: ResponseMode,
     /// IANA name of the zone that an all-day booking's days are of.
     pub time_zone: String,

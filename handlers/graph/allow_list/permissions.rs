@@ -15,7 +15,6 @@ pub enum AppRegistration {
     OrganisationWide,
     /// The daemon that reaches the calendars that Exchange gives it.
     Scoped,
-    /// What people sign in to.
     SignIn,
 }
 
@@ -47,13 +46,9 @@ pub struct Permission {
     pub name: &'static str,
     /// Its id within Microsoft Graph, the same in every tenant.
     pub id: Uuid,
-    /// Who uses it.
     pub kind: PermissionKind,
-    /// The registrations that ask for it.
     pub registrations: &'static [AppRegistration],
-    /// What we need it for.
     pub needed_for: &'static str,
-    /// What it can technically reach.
     pub reaches: &'static str,
     /// What we never ask, although it could.
     pub never: &'static str,
@@ -67,11 +62,8 @@ pub struct Permission {
 pub struct ExchangeRole {
     /// Its name, e.g. `Application Calendars.Read`.
     pub name: &'static str,
-    /// The registrations it is given to.
     pub registrations: &'static [AppRegistration],
-    /// What we need it for.
     pub needed_for: &'static str,
-    /// What it can technically reach.
     pub reaches: &'static str,
     /// What we never ask, although it could.
     pub never: &'static str,

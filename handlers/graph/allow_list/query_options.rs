@@ -95,9 +95,7 @@ impl GraphQueryOptions {
 pub(in crate::graph) enum PagingRule {
     /// It does not: it is one object.
     SingleObject,
-    /// From page to page.
     Pages,
-    /// From page to page, counted.
     CountedPages,
 }
 

@@ -20,16 +20,13 @@ use crate::{
 /// Whose calendar was read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CalendarOwner {
-    /// A person's.
     Person,
-    /// A room's.
     Room(RoomId),
 }
 
 /// What one copy says, as far as Roombridge is concerned.
 #[derive(Debug, Clone)]
 pub struct CopySnapshot {
-    /// Whose copy it is.
     pub role: CopyRole,
     /// Whether the room could answer it: a room does not answer itself.
     pub can_respond: bool,
@@ -38,7 +35,6 @@ pub struct CopySnapshot {
     pub rooms: Vec<(RoomId, Interval)>,
     /// Whether it was cancelled, or is over.
     pub ended: bool,
-    /// Whether it is marked private.
     pub private: bool,
     people: u16,
     organizer: Option<Personal>,

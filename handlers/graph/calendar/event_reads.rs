@@ -22,9 +22,7 @@ use crate::{
 /// An event to be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EventRef {
-    /// Whose calendar.
     pub mailbox: MailboxId,
-    /// Which event there.
     pub event: EventId,
     /// What causes this read; the reads of one batch may have causes of their own.
     pub correlation: CorrelationId,

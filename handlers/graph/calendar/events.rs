@@ -85,22 +85,17 @@ pub(super) struct AddressWire {
 /// An event as the first read tells it. Whom it concerns is asked with [`Event::match_rooms`] only.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Event {
-    /// Its immutable id in this mailbox.
     pub id: EventId,
     /// The digest of its `@odata.etag`; `None` when the answer had none.
     pub version: Option<Digest>,
     /// When it was last changed, as the mailbox tells; `None` when it does not. Changes without
     /// cause, too.
     pub last_modified_at: Option<Timestamp>,
-    /// The name that all copies share.
     pub ical_uid: Personal,
     /// Single, or what part of a series.
     pub kind: EventKind,
-    /// When it takes place.
     pub time: EventTime,
-    /// Whether it is cancelled.
     pub cancelled: bool,
-    /// Whether this mailbox organizes it.
     pub is_organizer: bool,
     /// Whether it is private or confidential; also true for a sensitivity we do not know.
     pub private: bool,
@@ -117,20 +112,16 @@ pub struct Event {
 /// What an event is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EventKind {
-    /// A single appointment.
     SingleInstance,
-    /// The series itself.
     SeriesMaster,
     /// One of a series, as the series says.
     Occurrence,
-    /// One of a series, changed.
     Exception,
 }
 
 /// When an event takes place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EventTime {
-    /// Between two instants.
     Timed(Interval),
     /// All day, in the time zone of the reader.
     AllDay {

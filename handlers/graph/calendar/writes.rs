@@ -22,7 +22,6 @@ use crate::{
 /// Whether a write found its event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WriteResult {
-    /// It took effect.
     Applied,
     /// There is no such event (any more).
     NotFound,

@@ -12,7 +12,6 @@ pub enum GraphError {
     Retry {
         /// The wait that Graph asked for, if it named one.
         after: Option<SignedDuration>,
-        /// What passes.
         cause: RetryCause,
     },
     /// The tenant gives us no token, or Graph refuses a fresh one: the tenant is disconnected.
@@ -29,7 +28,6 @@ pub enum GraphError {
     /// Graph refuses the request as wrong: our own fault, counts as a try.
     #[error("Graph rejected the request: {status} {code}")]
     Refused {
-        /// The HTTP status.
         status: u16,
         /// Graph's error code, e.g. `ErrorInvalidIdMalformed`; `-` when there was none.
         code: String,
@@ -49,7 +47,6 @@ pub enum RetryCause {
     /// 429: we asked too much.
     #[error("throttled")]
     Throttled,
-    /// A server error; the status.
     #[error("unavailable, {0}")]
     Unavailable(u16),
     /// No answer came; for a write it is unknown whether it took effect.

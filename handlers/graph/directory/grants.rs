@@ -10,9 +10,7 @@ use crate::graph::client::{error::GraphError, send::TenantGraph};
 /// (learn.microsoft.com/exchange/permissions-exo/application-rbac).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct CalendarGrants {
-    /// Every calendar may be read.
     pub read: bool,
-    /// Every calendar may be written.
     pub write: bool,
 }
 

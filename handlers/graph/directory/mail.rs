@@ -15,7 +15,6 @@ use crate::{
 /// What a mail says.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Mail {
-    /// Its subject.
     pub subject: String,
     /// Its content, plain text.
     pub text: String,

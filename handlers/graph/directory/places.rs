@@ -16,22 +16,17 @@ const ROOMS_MAX: usize = 1_000;
 /// A room as Exchange lists it. Nothing in it is about a person.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Place {
-    /// What it is called.
     pub name: String,
     /// Its address, in lower case. [`TenantGraph::find_user`](crate::graph::TenantGraph::find_user) finds its mailbox.
     pub address: String,
-    /// How many people it takes.
     pub capacity: Option<u32>,
-    /// The building it is in.
     pub building: Option<String>,
-    /// Whether it can be booked.
     pub booking_type: BookingType,
 }
 
 /// Whether a room can be booked (learn.microsoft.com/graph/api/resources/room).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BookingType {
-    /// It can.
     Standard,
     /// It is taken by the first who comes, and cannot be booked.
     Reserved,

@@ -92,7 +92,6 @@ pub struct UserIdPage {
 /// One person, or a room's mailbox, as the directory knows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct User {
-    /// The object id.
     pub id: MailboxId,
     /// What the directory shows; empty when it shows nothing.
     pub name: Personal,

@@ -45,7 +45,6 @@ pub struct Notification {
     pub tenant: Option<TenantId>,
     /// The client state, a secret: it proves tenant and mailbox.
     pub client_state: Option<String>,
-    /// What it tells.
     pub kind: NotificationKind,
 }
 
@@ -63,20 +62,15 @@ impl fmt::Debug for Notification {
 /// What a notification tells.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum NotificationKind {
-    /// Something became of an event.
     Change(ChangeNotification),
-    /// Something became of the subscription.
     Lifecycle(LifecycleEvent),
-    /// Nothing we know.
     Unknown,
 }
 
 /// What a change notification tells.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ChangeNotification {
-    /// What became of the event.
     pub change_type: ChangeType,
-    /// Which event of the mailbox.
     pub event: EventId,
     /// Its version: the digest of its `@odata.etag`, where that was named.
     pub version: Option<Digest>,
@@ -87,11 +81,8 @@ pub struct ChangeNotification {
 /// What became of an event. Not to be relied on: Graph tells one change several times and variously.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ChangeType {
-    /// It is new.
     Created,
-    /// It is different.
     Updated,
-    /// It is gone.
     Deleted,
 }
 
@@ -100,7 +91,6 @@ pub enum ChangeType {
 pub enum LifecycleEvent {
     /// It wants to be authorised again, which a renewal does.
     ReauthorizationRequired,
-    /// Graph removed it.
     SubscriptionRemoved,
     /// Some notifications could not be delivered.
     Missed,

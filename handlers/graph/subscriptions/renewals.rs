@@ -24,9 +24,7 @@ use crate::{
 /// One subscription to prolong.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SubscriptionRenewal {
-    /// Which.
     pub id: SubscriptionId,
-    /// The wanted end.
     pub expires_at: Timestamp,
     /// The certificate that its content is sealed for from now on, if it brings any.
     pub resource_data: Option<ResourceDataOptions>,

@@ -61,9 +61,7 @@ impl ResourceDataOptions {
 /// What to subscribe to, and how it is to prove itself.
 #[derive(Clone)]
 pub struct NewSubscription {
-    /// Whose default calendar.
     pub mailbox: MailboxId,
-    /// Where change notifications go.
     pub notification_url: Url,
     /// Where lifecycle notifications go; cannot be added later.
     pub lifecycle_notification_url: Url,
@@ -79,11 +77,8 @@ pub struct NewSubscription {
 /// What became of an order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CreateResult {
-    /// It exists now.
     Created {
-        /// Its id.
         id: SubscriptionId,
-        /// When it ends, as Graph says.
         expires_at: Timestamp,
     },
     /// There is one already for this mailbox: adopt or remove it.
@@ -101,13 +96,10 @@ pub enum CreateResult {
 /// A subscription that exists, as far as it is ours to know.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Subscription {
-    /// Its id.
     pub id: SubscriptionId,
     /// The mailbox it watches; `None` when it watches something else.
     pub mailbox: Option<MailboxId>,
-    /// When it ends.
     pub expires_at: Timestamp,
-    /// Where its change notifications go.
     pub notification_url: Option<Url>,
     /// Whether its notifications bring the content of events.
     pub includes_resource_data: bool,

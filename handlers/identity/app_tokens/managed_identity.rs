@@ -26,7 +26,6 @@ pub enum ManagedIdentityError {
         "IDENTITY_ENDPOINT and IDENTITY_HEADER are not set: this app has no managed identity assigned"
     )]
     NoEndpoint,
-    /// The Azure crate refused.
     #[error("the managed identity cannot be used: {0}")]
     Refused(#[from] azure_core::Error),
 }

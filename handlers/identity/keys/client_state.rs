@@ -184,9 +184,7 @@ impl KeySet {
 /// What a client state proves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ClientStateClaims {
-    /// The tenant whose subscription it is.
     pub tenant: TenantId,
-    /// The mailbox it watches.
     pub mailbox: MailboxId,
     /// Which of the mailbox's subscriptions; the worker compares it with the stored ones.
     pub nonce: u64,

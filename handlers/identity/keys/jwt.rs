@@ -26,7 +26,6 @@ pub enum TokenRejection {
     /// The key did not sign it, or may not sign for this issuer.
     #[error("signature")]
     Signature,
-    /// It is for somebody else.
     #[error("audience")]
     Audience,
     /// It is not a v2.0 token.
@@ -35,10 +34,8 @@ pub enum TokenRejection {
     /// It names no tenant, or another one than its issuer.
     #[error("issuer")]
     Issuer,
-    /// It names nobody.
     #[error("person")]
     Person,
-    /// It is over.
     #[error("expired")]
     Expired,
     /// Its time has not come.
@@ -61,7 +58,6 @@ pub enum TokenRejection {
 /// A token that opens nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum VerifyError {
-    /// It proves nothing.
     #[error("the token is invalid: {0}")]
     Refused(#[from] TokenRejection),
     /// It cannot be checked for now: answer 503.

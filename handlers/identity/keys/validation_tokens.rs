@@ -40,7 +40,6 @@ pub struct VerifiedTenants {
     /// have one that may be minutes old, or there were too many. Items of other tenants may be as
     /// true as any, and are to be handed on without their content.
     pub undetermined: usize,
-    /// Tokens that prove nothing.
     pub rejected: usize,
 }
 

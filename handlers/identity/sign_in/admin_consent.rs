@@ -65,9 +65,7 @@ impl fmt::Debug for PendingConsent {
 /// An administrator came back, and Entra reported no error. Not yet a proof of anything.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UnverifiedConsent {
-    /// The tenant that was to consent.
     pub tenant: TenantId,
-    /// What it was to consent to.
     pub registration: Registration,
     /// Whether a tenant that is new begins with a rehearsal.
     pub rehearsal: bool,

@@ -37,9 +37,7 @@ const VALUE_MAX: usize = 8 * 1024;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ReturnTarget {
-    /// The administrator's.
     Consent,
-    /// Everybody's own.
     MyCalendar,
 }
 

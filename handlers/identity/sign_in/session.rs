@@ -38,13 +38,9 @@ const COOKIE_MAX: usize = 4096;
 /// A cookie that the pages set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CookieInfo {
-    /// Its name.
     pub name: &'static str,
-    /// What is sealed in it.
     pub contents: &'static str,
-    /// How long the browser keeps it.
     pub max_age: SignedDuration,
-    /// Why it is needed.
     pub purpose: &'static str,
 }
 
@@ -68,12 +64,10 @@ pub const COOKIES: [CookieInfo; 2] = [
 /// Somebody who is signed in with a browser. It is written into its sealed cookie and nowhere else.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Session {
-    /// Who it is.
     #[serde(flatten)]
     pub signed_in: SignedInUser,
     /// What every form of this session carries, so that no other site can post it.
     pub csrf: String,
-    /// When it ends.
     #[serde(rename = "expires")]
     pub expires_at: Timestamp,
 }
@@ -96,9 +90,7 @@ impl fmt::Debug for Session {
 /// What somebody was sent to Entra for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum PendingFlow {
-    /// To sign in.
     SignIn(PendingSignIn),
-    /// To consent for an organisation.
     Consent(PendingConsent),
 }
 

@@ -41,7 +41,6 @@ pub const API_SCOPE: &str = "my-calendar";
 /// Somebody whom Entra has identified. Known by tenant and object id, never by address.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SignedInUser {
-    /// The organisation that vouches.
     pub tenant: TenantId,
     /// The person's object id there, which is the mailbox's too.
     pub person: MailboxId,

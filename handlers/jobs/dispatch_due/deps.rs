@@ -12,7 +12,6 @@ use crate::{
 };
 
 /// What this function works with.
-#[expect(missing_docs, reason = "each field is a port, and its type says which")]
 #[derive(Clone)]
 pub struct Deps {
     pub due: DueEntries,
@@ -29,9 +28,7 @@ pub struct Deps {
 pub struct RotatedKeys {
     /// They prove that a notification is ours.
     pub client_state: Arc<KeyRing>,
-    /// They seal cookies.
     pub cookies: Arc<KeyRing>,
-    /// Graph encrypts content with them.
     pub content: Arc<ContentKeys>,
     /// How old the newest content key may be before there is a new one.
     pub content_max_age: SignedDuration,

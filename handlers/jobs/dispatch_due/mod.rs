@@ -65,9 +65,7 @@ pub struct DispatchSummary {
     /// Due entries that were read and wait for the next run. What was not even read is not among
     /// them, because counting it would cost reading it.
     pub remaining: u64,
-    /// Poison messages recorded as failures.
     pub poisoned: u64,
-    /// Tenants whose daily task was sent.
     pub reconciled: u64,
 }
 

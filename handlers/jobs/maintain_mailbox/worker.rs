@@ -193,7 +193,6 @@ pub(super) enum ContentMode {
     IdsOnly,
     /// The tenant wants content, and the vault does not say which keys there are.
     KeyUnknown,
-    /// The content of events, encrypted.
     Encrypted(ResourceDataOptions),
 }
 

@@ -33,7 +33,6 @@ const CONCURRENCY: usize = 16;
 /// Whom the organisation agrees for.
 #[derive(Default)]
 pub(super) struct ScopeMembers {
-    /// Everybody in scope, by shard.
     members: BTreeMap<u8, BTreeSet<MailboxId>>,
     /// Everybody who has withdrawn by themselves, in scope or not.
     opted_out: BTreeSet<MailboxId>,

@@ -45,7 +45,6 @@ const RECORDS_HOUR: i8 = 3;
 const RECORDS_MINUTES: i8 = 15;
 
 /// What this function works with.
-#[expect(missing_docs, reason = "each field is a port, and its type says which")]
 #[derive(Clone)]
 pub struct Deps {
     pub bookings: Bookings,

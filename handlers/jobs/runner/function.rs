@@ -59,9 +59,7 @@ impl<I> From<Vec<(I, JobResult)>> for Outcomes<I> {
 
 /// A queue job as the host calls it.
 pub struct QueueJobFunction<J> {
-    /// The job.
     pub job: J,
-    /// Completes its items.
     pub runner: Runner,
 }
 

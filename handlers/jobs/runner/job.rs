@@ -19,7 +19,6 @@ pub enum JobError {
     Retry {
         /// How long the other side asked for.
         after: Option<SignedDuration>,
-        /// What it waits for, without content.
         #[source]
         cause: Arc<dyn Error + Send + Sync>,
     },
@@ -27,23 +26,18 @@ pub enum JobError {
     /// back within the day; and the tenant is looked at, because it may have left without a word.
     #[error("access lost: {cause}")]
     AccessLost {
-        /// How that was said, without content.
         #[source]
         cause: Arc<dyn Error + Send + Sync>,
     },
     /// Something is wrong on our side, or in what we asked. Tried again a few times, then recorded.
     #[error("failed: {cause}")]
     Fail {
-        /// What is wrong, without content.
         #[source]
         cause: Arc<dyn Error + Send + Sync>,
     },
     /// There is nothing (left) to do for this item.
     #[error("discarded: {reason}")]
-    Discard {
-        /// Why not.
-        reason: &'static str,
-    },
+    Discard { reason: &'static str },
 }
 
 impl JobError {

@@ -51,15 +51,10 @@ pub enum DispatchError {
 /// Completes items.
 #[derive(Clone)]
 pub struct Runner {
-    /// The queues of the functions.
     pub outbox: Arc<dyn Outbox>,
-    /// Where failures are recorded.
     pub failures: Failures,
-    /// Where calls are recorded.
     pub audit: AuditWriter,
-    /// The time.
     pub clock: Arc<dyn Clock>,
-    /// Chance.
     pub rng: Arc<dyn Rng>,
 }
 

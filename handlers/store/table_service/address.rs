@@ -82,13 +82,9 @@ pub struct EntityContinuation {
 /// How a property is compared with a text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Comparison {
-    /// The same.
     Equal,
-    /// The same or after it.
     AtLeast,
-    /// The same or before it.
     AtMost,
-    /// Before it.
     Before,
 }
 

@@ -17,11 +17,8 @@ use super::error::TableServiceError;
 /// (learn.microsoft.com/rest/api/storageservices/payload-format-for-table-service-operations).
 #[derive(Clone, PartialEq)]
 pub struct Entity {
-    /// The partition key.
     pub partition: String,
-    /// The row key.
     pub row: String,
-    /// The properties, type members included.
     pub properties: Map<String, Value>,
 }
 
@@ -77,9 +74,7 @@ impl Entity {
 /// An entity as it was read, and which version of it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct VersionedEntity {
-    /// The entity.
     pub entity: Entity,
-    /// Its ETag.
     pub etag: String,
 }
 

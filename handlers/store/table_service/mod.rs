@@ -56,9 +56,7 @@ pub struct TableService {
 /// Some entities of a listing, in key order. A page may be empty and still go on.
 #[derive(Debug, Clone, Default)]
 pub struct EntityPage {
-    /// The entities.
     pub entities: Vec<VersionedEntity>,
-    /// Set when there is more.
     pub next: Option<EntityContinuation>,
 }
 

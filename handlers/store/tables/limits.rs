@@ -61,9 +61,6 @@ pub(in crate::store) fn check_changes(changes: &[RowChange]) -> Result<(), Store
 }
 
 /// Refuses keys the table service would.
-///
-/// # Errors
-/// [`StoreError::Refused`].
 pub(in crate::store) fn check_keys(keys: &RowKey) -> Result<(), StoreError> {
     for key in [&keys.partition, &keys.row] {
         if key.chars().any(|c| matches!(c, '/' | '\\' | '#' | '?') || c.is_control()) {

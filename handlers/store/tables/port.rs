@@ -18,9 +18,7 @@ pub enum Table {
     Bookings,
     /// The room map, and the ledger: one row a room and UTC day.
     Rooms,
-    /// What must be processed when.
     Due,
-    /// What failed and stopped.
     Failures,
     /// Every Graph and booking-system call, never its data.
     Audit,
@@ -67,7 +65,6 @@ pub struct ETag(pub String);
 pub struct RowKey {
     /// Rows with one partition key can be changed together.
     pub partition: String,
-    /// Names the row within its partition.
     pub row: String,
 }
 
@@ -85,9 +82,7 @@ impl RowKey {
 /// much a row may hold is in `store/tables/limits.rs`.
 #[derive(Clone, PartialEq)]
 pub struct TableRow {
-    /// The row's keys.
     pub key: RowKey,
-    /// Its properties.
     pub properties: Map<String, Value>,
 }
 
@@ -125,13 +120,10 @@ impl RowChange {
 /// Rows with `from <= partition <= to` (both ends included), optionally one row-key range within.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeyRange {
-    /// First partition key.
     pub partition_from: String,
-    /// Last partition key.
     pub partition_to: String,
     /// First row key, when only some rows of the partitions are wanted.
     pub row_from: Option<String>,
-    /// Row key to stop before.
     pub row_before: Option<String>,
 }
 
@@ -160,9 +152,7 @@ pub struct Continuation(pub String);
 /// Some rows of a listing, in key order. A page may be empty and still go on.
 #[derive(Debug, Clone, Default)]
 pub struct Page {
-    /// The rows.
     pub rows: Vec<(TableRow, ETag)>,
-    /// Set when there is more.
     pub next: Option<Continuation>,
 }
 
@@ -186,12 +176,7 @@ pub enum StoreError {
     Refused(String),
     /// A row that we wrote ourselves cannot be parsed.
     #[error("row in {} cannot be parsed: {} / {}", .table.name(), .key.partition, .key.row)]
-    Unreadable {
-        /// The table it is in.
-        table: Table,
-        /// Which row.
-        key: RowKey,
-    },
+    Unreadable { table: Table, key: RowKey },
 }
 
 impl StoreError {

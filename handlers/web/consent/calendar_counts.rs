@@ -14,9 +14,7 @@ use crate::{
 pub(super) struct CalendarCounts {
     /// People's that a subscription follows, or will soon.
     pub(super) people: usize,
-    /// Rooms' likewise.
     pub(super) rooms: usize,
-    /// Those that the tenant's policy excludes.
     pub(super) paused: usize,
     /// Those that are polled, because Graph refuses to subscribe them.
     pub(super) polled: usize,

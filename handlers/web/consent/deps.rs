@@ -39,7 +39,6 @@ pub(crate) struct Deps {
     pub(crate) registrations: Registrations,
     /// The registration that people sign in with, to be named in commands.
     pub(crate) sign_in_client_id: Uuid,
-    /// The tenants that may connect.
     pub(crate) invited_tenants: Vec<TenantId>,
     pub(crate) tenants: Tenants,
     pub(crate) mailboxes: Mailboxes,

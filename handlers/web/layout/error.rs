@@ -50,7 +50,6 @@ pub(crate) enum PageError {
     StorageUnavailable,
     /// Entra or Graph does not answer.
     MicrosoftUnavailable,
-    /// The tenant denies us access.
     MicrosoftDenied,
     /// Entra refused the sign-in, with this code.
     SignInRefused(String),
@@ -63,12 +62,9 @@ pub(crate) enum PageError {
     ConsentRefused(String),
     /// This browser did not start the consent.
     ConsentStateMismatch,
-    /// The consent was used already.
     ConsentReplayed,
     ConsentExpired,
-    /// Another organisation consented.
     ConsentOtherTenant,
-    /// It is our own fault.
     Internal,
 }
 

@@ -54,7 +54,6 @@ where
 ///
 /// No `Debug`: what people type is theirs.
 pub(crate) struct VerifiedForm {
-    /// Who posted it.
     pub(crate) user: CurrentUser,
     body: Bytes,
 }

@@ -18,13 +18,11 @@ pub(crate) struct Section {
 
 /// What `layout.html` shows around a page. A page's template struct has it as its field `frame`.
 pub(crate) struct Frame<'a> {
-    /// All texts, for the page too.
     pub(crate) t: &'static Texts,
     /// The page's title and its one first heading.
     pub(crate) title: &'a str,
     /// The path of the function's first page, without a slash at its end: links start with it.
     pub(crate) base: &'a str,
-    /// Who is signed in.
     pub(crate) user: Option<&'a CurrentUser>,
     /// The navigation; empty where there is nowhere to go.
     pub(crate) sections: Vec<Section>,

@@ -33,11 +33,8 @@ macro_rules! error_texts {
 
 /// One error in words.
 pub(crate) struct ErrorMessage {
-    /// The page's title.
     pub(crate) title: &'static str,
-    /// What happened.
     pub(crate) happened: &'static str,
-    /// What to do next.
     pub(crate) next: &'static str,
 }
 

@@ -51,7 +51,6 @@ pub(crate) struct Deps {
 pub(crate) struct AppState {
     pub(crate) deps: Deps,
     pub(crate) pages: PageContext,
-    /// Verifies the API's bearer tokens.
     pub(crate) token_verifier: Arc<TokenVerifier>,
     /// The origin of an add-in that may call the API from a browser.
     pub(crate) add_in_origin: Option<String>,

@@ -23,7 +23,6 @@ pub(super) enum ScopeStatus {
     InScope,
     /// It is not in the scope group.
     OutOfScope,
-    /// The administrator excluded it.
     Excluded,
     /// It belongs to a managed room.
     RoomMailbox,

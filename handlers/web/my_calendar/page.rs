@@ -99,7 +99,6 @@ pub(super) type PageResult = Result<Response, PageError>;
 
 /// What the page shows to a signed-in person.
 struct MyCalendarView {
-    /// What the organisation has switched on.
     switched_on: Vec<&'static str>,
     /// Why the person can do less than usual.
     limits: Vec<&'static str>,

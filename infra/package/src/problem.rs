@@ -4,7 +4,6 @@ use crate::binary::{CEILING, Glibc, LOADER};
 
 /// What is wrong with a zip, and what to do about it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[expect(missing_docs, reason = "each one says in words what it is")]
 pub enum Problem {
     #[error("it is not a zip ({0}): make it with `cargo pack`")]
     NotAZip(String),

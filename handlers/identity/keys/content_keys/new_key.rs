@@ -51,9 +51,6 @@ struct SecretWire {
 
 impl NewContentKey {
     /// Makes a key, named after the day and by chance. Takes some tenths of a second of computing.
-    ///
-    /// # Errors
-    /// [`ContentKeyError::Generation`].
     pub async fn generate(
         now: Timestamp,
         rng: &(dyn Rng + 'static),
@@ -86,9 +83,6 @@ impl NewContentKey {
     }
 
     /// The same key, as of `created_at`.
-    ///
-    /// # Errors
-    /// [`ContentKeyError::Invalid`].
     pub fn to_content_key(&self, created_at: Timestamp) -> Result<ContentKey, ContentKeyError> {
         ContentKey::new(self.id.clone(), created_at, &self.certificate, &self.private_key)
     }

@@ -12,7 +12,6 @@ use crate::{
 /// A key that is there, and since when.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ContentKeyInfo {
-    /// Its name.
     pub id: ContentKeyId,
     /// When it came into the vault, by the vault's clock, in whole seconds.
     pub created_at: Timestamp,

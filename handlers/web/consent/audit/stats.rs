@@ -32,7 +32,6 @@ pub(super) struct DayStats {
     pub(super) forbidden_fields: u64,
     /// Requests that the allow-list stopped before they left.
     pub(super) blocked: u64,
-    /// By system, method and path.
     pub(super) endpoints: BTreeMap<(String, String, String), EndpointStats>,
 }
 

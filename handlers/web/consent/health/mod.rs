@@ -39,7 +39,6 @@ struct HealthPage<'a> {
     oldest: Option<DisplayTime>,
     newest: Option<DisplayTime>,
     over_quota: Option<DisplayTime>,
-    /// What a rehearsal would book.
     rehearsal: Option<String>,
     may_compare: bool,
     comparing: bool,

@@ -65,7 +65,6 @@ pub(super) struct HealthTotals {
     pub(super) waiting: usize,
     pub(super) paused: usize,
     pub(super) withdrawn: usize,
-    /// Followed and compared at least once.
     pub(super) compared: usize,
     /// Followed and not compared yet.
     pub(super) not_compared: usize,
@@ -106,7 +105,6 @@ pub(super) struct HealthStats {
     pub(super) rooms: HealthTotals,
     /// The oldest among the last comparisons of each calendar.
     pub(super) oldest: Option<Timestamp>,
-    /// The newest.
     pub(super) newest: Option<Timestamp>,
     /// Since when the first mailbox is over quota.
     pub(super) over_quota: Option<Timestamp>,

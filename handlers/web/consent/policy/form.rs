@@ -47,9 +47,7 @@ pub(super) const FIELDS: &[Field] = &[
 pub(super) struct PolicyDraft {
     /// The policy without the mailboxes of `excluded` and `mail`.
     pub(super) policy: TenantPolicy,
-    /// Addresses of excluded mailboxes.
     pub(super) excluded: Vec<String>,
-    /// The sender's address or id.
     pub(super) mail: Option<String>,
 }
 
