@@ -144,7 +144,7 @@
 //! - How long a failed item waits: [`domain::retry`]. When a due entry comes back:
 //!   `jobs/dispatch_due/reschedule.rs`. How long anything is kept: [`domain::retention`].
 //! - What a page says: [`web::layout`], in `texts.rs`. How long somebody stays signed in:
-//!   [`identity::sign_in::session`].
+//!   `identity/sign_in/session.rs`.
 //!
 //! # Reading order
 //!

@@ -182,7 +182,7 @@ impl Tables for FaultyTables {
     }
 }
 
-/// [`NotificationQueue`] under a [`FaultInjector`].
+/// `NotificationQueue` under a [`FaultInjector`].
 pub struct FaultyOutbox {
     inner: Arc<dyn Outbox>,
     injector: FaultInjector,

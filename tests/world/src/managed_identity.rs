@@ -155,7 +155,7 @@ impl ManagedIdentity {
     /// A token of one identity for `resource`, without HTTP and uncounted.
     ///
     /// # Errors
-    /// [`Refusal::NotAssigned`].
+    /// `Refusal::NotAssigned`.
     pub fn token(&self, client_id: &str, resource: &str) -> Result<Token, IdentityEndpointError> {
         let identity = self
             .0

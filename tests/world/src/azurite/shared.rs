@@ -22,9 +22,9 @@ pub struct SharedAzurite {
     pub identity: ManagedIdentity,
 }
 
-/// The client id of the identity that [`Shared::identity`] has.
+/// The client id of the identity that `Shared::identity` has.
 pub const CLIENT_ID: &str = "6f1c5b1e-1d0c-4c39-9a6b-3f1f0f6d2a11";
-/// What [`Shared::identity`] wants in `X-IDENTITY-HEADER`.
+/// What `Shared::identity` wants in `X-IDENTITY-HEADER`.
 pub const IDENTITY_HEADER: &str = "the-host-told-only-this-app";
 
 /// A storage account of its own for one test, and what opens it.

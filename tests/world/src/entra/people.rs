@@ -107,7 +107,7 @@ impl Entra {
         Some(id)
     }
 
-    /// Gives a user a directory role, by its template id (see [`set_roles`]).
+    /// Gives a user a directory role, by its template id (see `set_roles`).
     pub fn assign_role(&self, tenant: &str, user: &str, role: &str) {
         self.with_directory(tenant, |people| {
             people.roles.entry(user.to_owned()).or_default().insert(role.to_owned())

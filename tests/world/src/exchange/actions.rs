@@ -86,7 +86,7 @@ impl Meeting {
     /// Moves it; every attendee is asked again.
     ///
     /// # Errors
-    /// [`ExchangeError::UnknownCopy`] when the organizer no longer has it.
+    /// `ExchangeError::UnknownCopy` when the organizer no longer has it.
     pub fn move_to(&self, start: Timestamp, end: Timestamp) -> Result<(), ExchangeError> {
         self.resend(|d| (d.start, d.end) = (start, end))
     }
@@ -94,7 +94,7 @@ impl Meeting {
     /// Sends the request again to everybody, without a change; every attendee is asked again.
     ///
     /// # Errors
-    /// [`ExchangeError::UnknownCopy`] when the organizer no longer has it.
+    /// `ExchangeError::UnknownCopy` when the organizer no longer has it.
     pub fn invite_again(&self) -> Result<(), ExchangeError> {
         self.resend(|_| ())
     }
@@ -102,7 +102,7 @@ impl Meeting {
     /// Changes the subject; those who have not declined get the update.
     ///
     /// # Errors
-    /// [`ExchangeError::UnknownCopy`] when the organizer no longer has it.
+    /// `ExchangeError::UnknownCopy` when the organizer no longer has it.
     pub fn rename(&self, subject: &str) -> Result<(), ExchangeError> {
         self.update(|d| subject.clone_into(&mut d.subject))
     }
@@ -110,7 +110,7 @@ impl Meeting {
     /// Changes the location line only: the rooms stay booked.
     ///
     /// # Errors
-    /// [`ExchangeError::UnknownCopy`] when the organizer no longer has it.
+    /// `ExchangeError::UnknownCopy` when the organizer no longer has it.
     pub fn change_location_text(&self, text: &str) -> Result<(), ExchangeError> {
         self.update(|d| text.clone_into(&mut d.location))
     }
@@ -118,7 +118,7 @@ impl Meeting {
     /// Marks it private, personal, confidential or normal.
     ///
     /// # Errors
-    /// [`ExchangeError::UnknownCopy`] when the organizer no longer has it.
+    /// `ExchangeError::UnknownCopy` when the organizer no longer has it.
     pub fn set_sensitivity(&self, sensitivity: Sensitivity) -> Result<(), ExchangeError> {
         self.update(|d| d.sensitivity = sensitivity)
     }
@@ -126,7 +126,7 @@ impl Meeting {
     /// Marks it private.
     ///
     /// # Errors
-    /// [`ExchangeError::UnknownCopy`] when the organizer no longer has it.
+    /// `ExchangeError::UnknownCopy` when the organizer no longer has it.
     pub fn mark_private(&self) -> Result<(), ExchangeError> {
         self.set_sensitivity(Sensitivity::Private)
     }
@@ -134,7 +134,7 @@ impl Meeting {
     /// Books exactly `check_rooms` instead of those booked so far, and writes their names as location.
     ///
     /// # Errors
-    /// [`ExchangeError::UnknownCopy`] when the organizer no longer has it.
+    /// `ExchangeError::UnknownCopy` when the organizer no longer has it.
     pub fn change_rooms(&self, rooms: &[&Mailbox]) -> Result<(), ExchangeError> {
         self.change_rooms_keeping_location(rooms)?;
         self.update(|d| d.location = room_names(&d.attendees))
@@ -143,7 +143,7 @@ impl Meeting {
     /// Books exactly `check_rooms`, but leaves the old location text, as Outlook often does.
     ///
     /// # Errors
-    /// [`ExchangeError::UnknownCopy`] when the organizer no longer has it.
+    /// `ExchangeError::UnknownCopy` when the organizer no longer has it.
     pub fn change_rooms_keeping_location(&self, rooms: &[&Mailbox]) -> Result<(), ExchangeError> {
         let rooms = rooms.iter().map(|m| ((*m).clone(), Role::Resource));
         self.replace_attendees(|a| a.role == Role::Resource, rooms.collect())
@@ -152,7 +152,7 @@ impl Meeting {
     /// Invites exactly `people` (required) instead of those invited so far; rooms stay.
     ///
     /// # Errors
-    /// [`ExchangeError::UnknownCopy`] when the organizer no longer has it.
+    /// `ExchangeError::UnknownCopy` when the organizer no longer has it.
     pub fn change_people(&self, people: &[&Mailbox]) -> Result<(), ExchangeError> {
         let people = people.iter().map(|m| ((*m).clone(), Role::Required));
         self.replace_attendees(|a| a.role != Role::Resource, people.collect())
@@ -161,7 +161,7 @@ impl Meeting {
     /// Cancels with notice: the organizer's copy goes away, rooms lose theirs, people's are marked.
     ///
     /// # Errors
-    /// [`ExchangeError::UnknownCopy`] when the organizer no longer has it.
+    /// `ExchangeError::UnknownCopy` when the organizer no longer has it.
     pub fn cancel(&self) -> Result<(), ExchangeError> {
         self.end_meeting(|w, mailbox, id| w.remove_copy(mailbox, id))
     }
@@ -169,7 +169,7 @@ impl Meeting {
     /// Cancels with notice, and the organizer's copy stays, marked cancelled.
     ///
     /// # Errors
-    /// [`ExchangeError::UnknownCopy`] when the organizer no longer has it.
+    /// `ExchangeError::UnknownCopy` when the organizer no longer has it.
     pub fn cancel_keeping_copy(&self) -> Result<(), ExchangeError> {
         self.end_meeting(|w, mailbox, id| {
             if let Some(copy) = w.copy_mut(mailbox, id) {
@@ -182,7 +182,7 @@ impl Meeting {
     /// The organizer deletes their own copy and tells nobody.
     ///
     /// # Errors
-    /// [`ExchangeError::UnknownCopy`] when the organizer no longer has it.
+    /// `ExchangeError::UnknownCopy` when the organizer no longer has it.
     pub fn delete_silently(&self) -> Result<(), ExchangeError> {
         self.exchange.transact(|w| {
             let (mailbox, id) = self.own_copy(w)?;
@@ -194,7 +194,7 @@ impl Meeting {
     /// Whoever manages `mailbox` deletes its copy and tells nobody.
     ///
     /// # Errors
-    /// [`ExchangeError::UnknownCopy`] when that calendar has none.
+    /// `ExchangeError::UnknownCopy` when that calendar has none.
     pub fn delete_from(&self, mailbox: &Mailbox) -> Result<(), ExchangeError> {
         self.exchange.transact(|w| {
             let id = w.copy_id(mailbox.id(), &self.ical)?;
@@ -206,7 +206,7 @@ impl Meeting {
     /// `mailbox` (a person, or somebody acting for a room) answers and tells the organizer.
     ///
     /// # Errors
-    /// [`ExchangeError::UnknownCopy`] when that calendar has none, [`ExchangeError::OwnMeeting`] for the organizer.
+    /// `ExchangeError::UnknownCopy` when that calendar has none, [`ExchangeError::OwnMeeting`] for the organizer.
     pub fn respond(&self, mailbox: &Mailbox, response: Response) -> Result<(), ExchangeError> {
         self.exchange.transact(|w| {
             let id = w.copy_id(mailbox.id(), &self.ical)?;
@@ -236,7 +236,7 @@ impl Meeting {
     /// The add-in sets an extended property on the organizer's copy.
     ///
     /// # Errors
-    /// [`ExchangeError::UnknownCopy`] when the organizer no longer has it.
+    /// `ExchangeError::UnknownCopy` when the organizer no longer has it.
     pub fn set_property(&self, id: &str, value: &str) -> Result<(), ExchangeError> {
         self.exchange.transact(|w| {
             let (mailbox, copy) = self.own_copy(w)?;

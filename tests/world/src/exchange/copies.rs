@@ -32,7 +32,7 @@ impl Transaction<'_> {
         self.add_copy_with_properties(mailbox, details, response, BTreeMap::new())
     }
 
-    /// As [`Work::put`], with extended properties (a series has them on its master).
+    /// As `Transaction::put`, with extended properties (a series has them on its master).
     pub(crate) fn add_copy_with_properties(
         &mut self,
         mailbox: &str,

@@ -181,7 +181,7 @@ impl Mailbox {
         format!("users/{}/events", self.id)
     }
 
-    /// Sends `invitation` as its organizer, as [`MaintainTenant::invite_aurora`] does.
+    /// Sends `invitation` as its organizer, as `MaintainTenant::invite_aurora` does.
     ///
     /// # Errors
     /// [`ExchangeError::NoMailbox`] when the mailbox is gone.

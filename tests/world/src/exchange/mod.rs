@@ -69,7 +69,7 @@ impl Exchange {
     }
 
     /// How long a request, an update, a cancellation or an answer takes from one mailbox to another.
-    /// Zero (the default) carries it at once; otherwise [`Exchange::step`] carries what is due.
+    /// Zero (the default) carries it at once; otherwise [`Exchange::deliver_due`] carries what is due.
     pub fn set_propagation_delay(&self, delay: SignedDuration) {
         self.transact(|w| w.state.delay = delay);
     }

@@ -42,7 +42,7 @@ const HOP_BY_HOP: [&str; 10] = [
 
 impl FunctionsHost {
     /// The app as the outside sees it. Serve it with connection info to have callers' addresses in
-    /// `X-Forwarded-For`; in process [`crate::in_process::InProcess::calling_from`] names one.
+    /// `X-Forwarded-For`; in process `crate::network::InProcess::calling_from` names one.
     pub fn http_router(self: &Arc<Self>) -> Router {
         Router::new().fallback(proxy).with_state(Arc::clone(self))
     }

@@ -7,10 +7,10 @@
 //! `run_timers`, `front` (HTTP), [`process`] (the handler's life), `azure_transport`.
 //!
 //! Two ways to use it:
-//! - over sockets: [`FunctionsHost::new`] runs the handler as a child process,
-//!   [`FunctionsHost::install`] polls queues and follows schedules in the background, and
-//!   [`FunctionsHost::front`] is what the outside reaches;
-//! - in process, in virtual time: [`FunctionsHost::network`] calls the handler's router, and the
+//! - over sockets: `FunctionsHost::new_meeting_page` runs the handler as a child process,
+//!   `FunctionsHost::install` polls queues and follows schedules in the background, and
+//!   `FunctionsHost::front` is what the outside reaches;
+//! - in process, in virtual time: `FunctionsHost::network` calls the handler's router, and the
 //!   test moves on with [`FunctionsHost::process_all`] and [`FunctionsHost::run_due_timers`].
 
 mod app;

@@ -115,7 +115,7 @@ impl Process {
     /// initialization timeout as an invocation does.
     ///
     /// # Errors
-    /// [`NoAnswer::Refused`] when it is not there or does not come up.
+    /// [`TransportError::Refused`] when it is not there or does not come up.
     pub async fn transport(
         &self,
         patience: Duration,

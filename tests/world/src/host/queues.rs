@@ -41,7 +41,7 @@ pub trait HostQueues: Send + Sync {
     /// Takes up to `limit` visible messages and hides them from others for `visibility_timeout`.
     ///
     /// # Errors
-    /// [`HostQueueError::NotFound`] when there is no such queue.
+    /// `HostQueueError::NotFound` when there is no such queue.
     async fn receive(
         &self,
         queue: &str,
@@ -52,7 +52,7 @@ pub trait HostQueues: Send + Sync {
     /// Shows the message again after `visibility_timeout`; answers the new receipt.
     ///
     /// # Errors
-    /// [`HostQueueError::NotFound`] when the delivery is no longer the current one.
+    /// `HostQueueError::NotFound` when the delivery is no longer the current one.
     async fn update(
         &self,
         queue: &str,
@@ -63,7 +63,7 @@ pub trait HostQueues: Send + Sync {
     /// Removes the message.
     ///
     /// # Errors
-    /// [`HostQueueError::NotFound`] when the delivery is no longer the current one.
+    /// `HostQueueError::NotFound` when the delivery is no longer the current one.
     async fn delete(&self, queue: &str, message: &HostMessage) -> Result<(), HostQueueError>;
 
     /// Copies the message's text to the queue's poison queue, which is made if missing, and then

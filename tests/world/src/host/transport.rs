@@ -29,7 +29,7 @@ pub trait HandlerTransport: Send + Sync {
     /// Sends `build_request`; any status is an answer.
     ///
     /// # Errors
-    /// [`NoAnswer`].
+    /// [`TransportError`].
     async fn call(&self, request: Request<Body>) -> Result<Response<Body>, TransportError>;
 }
 

@@ -33,7 +33,7 @@ use crate::tls::Tls;
 
 /// What the day's organisation is called.
 const ORGANISATION: &str = "Northwind";
-/// How often Graph looks for notifications to deliver, and [`LocalWorld::until`] looks again.
+/// How often Graph looks for notifications to deliver, and `LocalWorld::until` looks again.
 const POLL_INTERVAL: Duration = Duration::from_millis(50);
 /// The longest an empty queue is left alone: a person is watching.
 const MAX_QUEUE_POLLING_INTERVAL: Duration = Duration::from_millis(200);
