@@ -213,7 +213,7 @@ async fn a_busy_service_is_not_waited_for_beyond_the_callers_patience() -> TestR
     let tables =
         AzureTables::new(&storage.account.table_url, &storage.credential, &busy, patience)?;
     let outcome = tables.get(Table::Due, &RowKey::new("p", "r")).await;
-    assert_eq!(outcome, Err(StoreError::Unavailable("no answer: timed out".to_owned())));
+    assert_eq!(outcome, Err(StoreError::Unavailable("no response: timed out".to_owned())));
     Ok(())
 }
 

@@ -66,7 +66,7 @@ static KEY: LazyLock<Result<SigningKey, SigningError>> = LazyLock::new(SigningKe
 /// let start = clock.now() + SignedDuration::from_hours(1);
 /// let end = start + SignedDuration::from_hours(1);
 /// let meeting = tenant.meet(&anna, Invitation::new("Budget", start, end).room(&aurora))?;
-/// assert_eq!(meeting.answer_of(&aurora), Some(Response::Accepted));
+/// assert_eq!(meeting.response_of(&aurora), Some(Response::Accepted));
 /// assert!(ms.graph.violations().is_empty());
 /// # Ok(())
 /// # }
