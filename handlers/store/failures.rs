@@ -24,7 +24,7 @@ pub struct Failure {
     pub first_seen: Timestamp,
     pub failed_at: Timestamp,
     pub correlation: Option<CorrelationId>,
-    /// The nudge's text (ids only), to send it again.
+    /// The message's text (ids only), to send it again.
     pub message: Option<String>,
 }
 
