@@ -14,11 +14,10 @@ use crate::{
     store::{
         StoreError,
         ledger::{Ledger, LedgerDay},
+        tables::MAX_CONFLICT_RETRIES,
     },
 };
 
-/// How often a claim that lost a race for a day is repeated before the item waits in its queue.
-const MAX_CONFLICT_RETRIES: usize = 8;
 /// The shortest pause after a lost race, and the longest.
 const CONFLICT_BACKOFF: [Duration; 2] = [Duration::from_millis(25), Duration::from_millis(200)];
 

@@ -236,7 +236,7 @@ async fn a_tenant_that_allows_only_a_shorter_life_is_asked_for_one_and_renewed_i
     for mailbox in [ben, &contoso.anna] {
         assert!(graph_subscription(&contoso, mailbox)?.expires > contoso.now() + hours(24));
     }
-    assert_eq!(graph_subscription(&contoso, ben)?.id, first.id, "renewed, not made anew");
+    assert_eq!(graph_subscription(&contoso, ben)?.id, first.id, "renewed, not replaced");
     contoso.assert_healthy().await
 }
 

@@ -308,7 +308,7 @@ async fn what_is_in_the_way_and_not_as_we_order_is_removed() -> TestResult {
     assert_ne!(
         graph_subscription(&contoso, anna)?.id,
         there,
-        "and made anew, as nobody knows its key"
+        "and replaced, as nobody knows its key"
     );
     contoso.assert_healthy().await
 }

@@ -27,14 +27,17 @@ use crate::{
         job::{Enqueue, Job, JobError, JobResult},
     },
     messages::{BookingJob, BookingRequest, CalendarWrite, JobMeta},
-    store::{bookings::Bookings, due::DueEntries, tables::ETag, tenants::Tenants},
+    store::{
+        bookings::Bookings,
+        due::DueEntries,
+        tables::{ETag, MAX_CONFLICT_RETRIES},
+        tenants::Tenants,
+    },
 };
 
 /// How long a worker may hold a booking: the handler's own deadline, and two minutes more so that a
 /// worker that was cut off is surely gone.
 const LEASE: SignedDuration = SignedDuration::from_mins(10);
-/// How often a write conflict on the row is resolved in place.
-const MAX_CONFLICT_RETRIES: u32 = 8;
 /// When to come back after too many write conflicts.
 const CONFLICT_BACKOFF: SignedDuration = SignedDuration::from_secs(2);
 

@@ -25,7 +25,7 @@ use crate::{
         appointments::AppointmentCopy,
         due::{DueEntry, DuePurpose, DueSubject},
         mailboxes::MailboxState,
-        tables::ETag,
+        tables::{ETag, MAX_CONFLICT_RETRIES},
     },
 };
 
@@ -40,8 +40,6 @@ const REREAD_DELAY: SignedDuration = SignedDuration::from_secs(2);
 const UNSETTLED_RECHECK: SignedDuration = SignedDuration::from_mins(5);
 /// Over how many milliseconds those looks are spread.
 const UNSETTLED_SPREAD_MS: u64 = 60_000;
-/// How often a write conflict on a booking's row is resolved in place.
-const MAX_CONFLICT_RETRIES: u32 = 8;
 
 /// Turns what was read of one copy into rows.
 pub(super) struct Reconciler<'a> {

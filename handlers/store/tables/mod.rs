@@ -11,4 +11,4 @@ pub use port::{
     Continuation, ETag, KeyRange, Page, RowChange, RowKey, StoreError, Table, TableRow, Tables,
 };
 pub use typed::{Row, TypedTable};
-pub use update::Update;
+pub use update::{MAX_CONFLICT_RETRIES, Update};

@@ -6,8 +6,9 @@ use super::{
     typed::{Row, TypedTable},
 };
 
-/// How often a row is read and decided on before the caller learns that others were faster each time.
-const MAX_CONFLICT_RETRIES: u32 = 8;
+/// How often a write conflict on a row is resolved in place before the item waits in its queue: in
+/// [`TypedTable::update`], and in the few loops that do more between reading and writing.
+pub const MAX_CONFLICT_RETRIES: usize = 8;
 
 /// What becomes of a row that was read.
 #[derive(Debug, Clone, PartialEq, Eq)]
