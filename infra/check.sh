@@ -12,7 +12,7 @@ usage: infra/check.sh RESOURCE_GROUP SITE [--pages-site NAME] [--wait-for-log SE
   --strict                whatever could not be checked counts as failed
 
 One line a check: ok, FAILED or "not checked". Ends with 1 if anything failed, 2 if called wrongly.
-Needs az (signed in) and curl. The rights that it needs: infra/README.md, "Rights".
+Needs az (signed in) and curl. The rights that it needs: docs/operators.md, "Rights".
 END
   exit 2
 }
@@ -59,7 +59,7 @@ while [ "$#" -gt 0 ]; do
   esac
 done
 for tool in az curl; do
-  command -v "$tool" >/dev/null || { echo "$tool is not in PATH: install it (infra/README.md, \"Before the first time\")" >&2 && exit 2; }
+  command -v "$tool" >/dev/null || { echo "$tool is not in PATH: install it (docs/operators.md, \"Before the first time\")" >&2 && exit 2; }
 done
 
 scratch=$(mktemp -d)
@@ -441,7 +441,7 @@ check_dropping() {
   body='{"value":[{"subscriptionId":"00000000-0000-4000-8000-000000000000","clientState":"made-up-by-check","changeType":"updated","resource":"Users/00000000-0000-4000-8000-000000000001/Events/none","subscriptionExpirationDateTime":"2030-01-01T00:00:00Z","tenantId":"00000000-0000-4000-8000-000000000002","resourceData":{"@odata.type":"#Microsoft.Graph.Event","@odata.id":"Users/00000000-0000-4000-8000-000000000001/Events/none","id":"none"}}]}'
   status=$(fetch forged --header 'Content-Type: application/json' --data "$body" "$1")
   [ "$status" = 202 ] || problem="it answers $status and not 202"
-  say 'a notification with a made-up client state gets the same empty 202 as any' "$problem" '503: the client-state keys are unavailable (infra/README.md, "When something is wrong").'
+  say 'a notification with a made-up client state gets the same empty 202 as any' "$problem" '503: the client-state keys are unavailable (docs/operators.md, "When something is wrong").'
   query="AppTraces | where TimeGenerated >= datetime($since) | where Message has 'items with an invalid client state' | count"
 }
 
@@ -522,7 +522,7 @@ check_registration() {
   for redirect in "$@"; do
     grep -Fqx -- "$redirect" "$scratch/redirects" || problem+="; the address $redirect is not among its redirects"
   done
-  say "registration $name: no secret, $trusts federated credential, its redirects" "$problem" 'infra/README.md, "Registrations". A secret: delete it, and read its sign-in log.'
+  say "registration $name: no secret, $trusts federated credential, its redirects" "$problem" 'docs/operators.md, "Registrations". A secret: delete it, and read its sign-in log.'
 }
 
 check_registrations() {

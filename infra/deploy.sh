@@ -9,7 +9,7 @@ usage() {
 usage: infra/deploy.sh ENV RESOURCE_GROUP [--stage NAME] [--registrations WAY] [--package FOLDER] [--what-if [--reader]]
 
   ENV                     dev, test or prod: infra/env/ENV.bicepparam and infra/entra/env/ENV.bicepparam,
-                          which read the environment (infra/README.md, "What to decide first")
+                          which read the environment (docs/operators.md, "What to decide first")
   --stage NAME            one of these alone; without it, all of them in this order:
       foundation          identities, roles, storage, vault, logs (main.bicep without the app)
       registrations       the app registrations, which trust the federated identity
@@ -81,7 +81,7 @@ resources() {
   if $what_if; then
     az deployment group what-if --resource-group "$group" --name "$1" --validation-level "$level" \
       --parameters "$here/env/$environment.bicepparam" ||
-      stop "the comparison failed" 'read the line above; BCP… comes from the template, AuthorizationFailed from missing rights (infra/README.md, "Rights")'
+      stop "the comparison failed" 'read the line above; BCP… comes from the template, AuthorizationFailed from missing rights (docs/operators.md, "Rights")'
   else
     az deployment group create --resource-group "$group" --name "$1" --output none \
       --parameters "$here/env/$environment.bicepparam" ||
@@ -161,7 +161,7 @@ registrations() {
       [ -z "$pages" ] || more+=(--pages-url "$pages")
       ! $what_if || more+=(--dry-run)
       lines=$("$here/entra/registrations.sh" --environment "$environment" --federated-principal-id "$federated" ${more[@]+"${more[@]}"}) ||
-        stop 'the registrations were not made' 'read the line above; with no rights in Entra: --registrations given (infra/README.md, "Registrations")'
+        stop 'the registrations were not made' 'read the line above; with no rights in Entra: --registrations given (docs/operators.md, "Registrations")'
       if $what_if; then
         printf '%s\n' "$lines"
         return
@@ -255,7 +255,7 @@ upload() {
     echo "try $try of 10 failed; a role that is a few minutes old is a common reason" >&2
     [ "$try" -eq 10 ] || sleep "${ROOMBRIDGE_RETRY_SECONDS:-30}"
   done
-  stop "$name did not take the package" 'the last message above: 403 or BlobUploadFailed after ten minutes means a role is missing (infra/check.sh says which); 503 is the deployment site itself: infra/README.md, "When the package is not taken"'
+  stop "$name did not take the package" 'the last message above: 403 or BlobUploadFailed after ten minutes means a role is missing (infra/check.sh says which); 503 is the deployment site itself: docs/operators.md, "When the package is not taken"'
 }
 
 package() {

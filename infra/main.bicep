@@ -1,7 +1,7 @@
 // Roombridge in one resource group. Deployed twice the first time: with `withSite` false, so that
 // identities, roles and vault are there and the app registrations can be made to trust the federated
 // identity; then with the registrations' client ids and the app. Later deployments are one step.
-// The way through is README.md in this folder.
+// The way through is docs/operators.md.
 //
 // Where data is: everything is in `location`. Storage is kept as LRS (one building) or ZRS (three
 // zones of the region) and never copied to another region; logs stay in the region of the

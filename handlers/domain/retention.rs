@@ -31,7 +31,7 @@ pub struct RetentionRule {
     pub purpose: &'static str,
 }
 
-/// The published list. `README.md` carries the same table; a test compares them.
+/// The published list. `docs/reviewers.md` carries the same table; a test compares them.
 pub const RETENTION_RULES: [RetentionRule; 9] = [
     RetentionRule {
         table: "Tenants",
@@ -100,7 +100,7 @@ pub struct ExternalRetentionRule {
     pub purpose: &'static str,
 }
 
-/// The published list of everything outside the tables. `infra/data-and-access.md` carries it; a test
+/// The published list of everything outside the tables. `docs/reviewers.md` carries it; a test
 /// compares them, and holds the numbers against the constants that the code uses.
 pub const EXTERNAL_RETENTION_RULES: [ExternalRetentionRule; 11] = [
     ExternalRetentionRule {

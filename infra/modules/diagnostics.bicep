@@ -3,7 +3,7 @@
 // Queues: puts, updates and the like (StorageWrite), from which a message in a poison queue is
 // seen. Reading and deleting are left out: the host looks into five queues every two seconds on
 // each instance, which would be most of the logs and say nothing.
-// Tables: nothing. Each step of a booking reads and writes several rows (README, "What it costs"),
+// Tables: nothing. Each step of a booking reads and writes several rows (docs/measurements.md),
 // each would be a row of log, dearer than the row it tells of; the program's own audit says what it
 // asked. No person has a role on the account, and giving one is in the activity log.
 // Blobs: nothing but packages and the host's locks, which are renewed all the time.

@@ -1,5 +1,5 @@
-//! What things cost: storage transactions and Graph requests, counted and not estimated. The same
-//! table stands in the README.
+//! What things cost: storage transactions and Graph requests, counted and not estimated.
+//! `docs/measurements.md` has the same table.
 //!
 //! Timers are not run, but for the purge that is counted: an idle one costs its own scans and no more.
 
@@ -18,6 +18,7 @@ use world::fault_injection::Call;
 use world::memory::QueueKind;
 
 use crate::contoso::{Contoso, Who};
+use crate::generated::Section;
 use crate::rich_subscriptions::enable_rich_notifications;
 use crate::{TestError, TestResult};
 
@@ -297,17 +298,8 @@ async fn moved_booking() -> Result<Cost, TestError> {
     Ok(fixture.cost())
 }
 
-/// The section of the README between its markers.
-fn readme_section() -> Result<String, TestError> {
-    let text = std::fs::read_to_string(world::test_world::repository_root().join("README.md"))?;
-    let (_, rest) = text.split_once("<!-- counts -->").ok_or("README.md has no counts")?;
-    let (section, _) =
-        rest.split_once("<!-- /counts -->").ok_or("README.md's counts do not end")?;
-    Ok(section.trim().to_owned())
-}
-
 #[tokio::test]
-async fn what_things_cost_is_in_the_readme() -> TestResult {
+async fn what_things_cost_is_in_the_documents() -> TestResult {
     let measured = [
         (
             "A new booking: organizer with consent, Roombridge answers for the room; from the POST \
@@ -356,7 +348,5 @@ async fn what_things_cost_is_in_the_readme() -> TestResult {
         table.push('\n');
         table.push_str(&cost.line(what));
     }
-    let written = readme_section()?;
-    assert!(table == written, "README.md, between the markers, should say:\n\n{table}\n");
-    Ok(())
+    Section::new("docs/measurements.md", "counts", table).assert_up_to_date()
 }

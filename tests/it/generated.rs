@@ -1,6 +1,6 @@
 //! What is made from the code and kept in files: sections of documents, and files of their own.
 //!
-//! Each is compared by a test, and written anew with `ROOMBRIDGE_WRITE=1 cargo test --test it -- infra tidy`.
+//! Each is compared by a test, and written anew with `ROOMBRIDGE_WRITE=1 cargo test --test it -- infra counts`.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
@@ -96,7 +96,7 @@ pub(crate) fn table(head: &[&str], rows: impl IntoIterator<Item = Vec<String>>) 
 
 #[test]
 fn a_section_that_is_missing_or_says_something_else_is_an_error() {
-    const DOCUMENT: &str = "infra/data-and-access.md";
+    const DOCUMENT: &str = "docs/reviewers.md";
     let missing = Section::new(DOCUMENT, "no such section", String::new()).compare(true);
     assert!(missing.is_err_and(|error| error.to_string().contains("no such section")));
     let other = Section::new(DOCUMENT, "tables", "| table |".into()).compare(false);

@@ -44,7 +44,7 @@ pub struct CookieInfo {
     pub purpose: &'static str,
 }
 
-/// The published list of cookies: there is no other one. `infra/data-and-access.md` carries it; a test
+/// The published list of cookies: there is no other one. `docs/reviewers.md` carries it; a test
 /// compares them.
 pub const COOKIES: [CookieInfo; 2] = [
     CookieInfo {

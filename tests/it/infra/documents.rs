@@ -1,5 +1,5 @@
 //! What the documents for the security reviewer say is what the code does: their tables are made from
-//! it, and written again with `ROOMBRIDGE_WRITE=1 cargo test --test it -- infra::documents tidy::readme`.
+//! it, and written again with `ROOMBRIDGE_WRITE=1 cargo test --test it infra::documents`.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -23,7 +23,7 @@ use crate::TestResult;
 use crate::generated::{Section, read, table};
 
 /// The reviewer's document.
-const DATA_AND_ACCESS: &str = "infra/data-and-access.md";
+const REVIEWERS: &str = "docs/reviewers.md";
 
 fn code(word: &str) -> String {
     format!("`{word}`")
@@ -33,8 +33,8 @@ fn codes<'a>(words: impl IntoIterator<Item = &'a str>) -> String {
     words.into_iter().map(code).collect::<Vec<_>>().join(", ")
 }
 
-/// Every table, what it holds, how long and why; the README has the same.
-pub(crate) fn kept() -> String {
+/// Every table, what it holds, how long and why.
+fn kept() -> String {
     let rows = RETENTION_RULES.iter().map(|kept| {
         vec![code(kept.table), kept.content.into(), kept.retention.into(), kept.purpose.into()]
     });
@@ -45,7 +45,7 @@ pub(crate) fn kept() -> String {
 fn what_is_kept_in_tables_is_what_the_document_says() -> TestResult {
     let named: BTreeSet<&str> = RETENTION_RULES.iter().map(|kept| kept.table).collect();
     assert_eq!(named, Table::ALL.iter().map(|table| table.name()).collect());
-    Section::new(DATA_AND_ACCESS, "tables", kept()).assert_up_to_date()
+    Section::new(REVIEWERS, "tables", kept()).assert_up_to_date()
 }
 
 #[test]
@@ -66,7 +66,7 @@ fn what_is_kept_elsewhere_is_what_the_document_says() -> TestResult {
         ]
     });
     let text = table(&["service", "where", "holds", "how long", "why"], rows);
-    Section::new(DATA_AND_ACCESS, "elsewhere", text).assert_up_to_date()
+    Section::new(REVIEWERS, "elsewhere", text).assert_up_to_date()
 }
 
 #[test]
@@ -115,7 +115,7 @@ fn the_cookies_are_those_that_the_pages_set() -> TestResult {
         vec![code(cookie.name), cookie.contents.into(), life, cookie.purpose.into()]
     });
     let text = table(&["cookie", "holds, sealed", "lifetime", "why"], rows);
-    Section::new(DATA_AND_ACCESS, "cookies", text).assert_up_to_date()
+    Section::new(REVIEWERS, "cookies", text).assert_up_to_date()
 }
 
 fn registrations(which: &[AppRegistration]) -> String {
@@ -144,7 +144,7 @@ fn the_permissions_are_those_that_are_asked_for() -> TestResult {
         ]
     });
     let head = ["permission", "kind", "registrations", "needed for", "could reach", "never asked"];
-    Section::new(DATA_AND_ACCESS, "permissions", table(&head, rows)).assert_up_to_date()?;
+    Section::new(REVIEWERS, "permissions", table(&head, rows)).assert_up_to_date()?;
     let rows = EXCHANGE_ROLES.iter().map(|role| {
         vec![
             code(role.name),
@@ -155,7 +155,7 @@ fn the_permissions_are_those_that_are_asked_for() -> TestResult {
         ]
     });
     let head = ["role in Exchange", "registrations", "needed for", "could reach", "never asked"];
-    Section::new(DATA_AND_ACCESS, "exchange-roles", table(&head, rows)).assert_up_to_date()
+    Section::new(REVIEWERS, "exchange-roles", table(&head, rows)).assert_up_to_date()
 }
 
 /// Every request that the code can make of Graph, and what permits it.
@@ -177,15 +177,14 @@ fn the_requests_are_those_that_something_permits() -> TestResult {
         .into_iter()
         .map(|((path, method), names)| vec![code(&format!("{method} {path}")), codes(names)]);
     let text = table(&["request", "permitted by one of"], rows);
-    Section::new(DATA_AND_ACCESS, "requests", text).assert_up_to_date()?;
+    Section::new(REVIEWERS, "requests", text).assert_up_to_date()?;
     // For the query that looks for anything else: what each becomes when ids are replaced.
     let mut known: BTreeSet<String> =
         requests().into_keys().map(|(path, method)| format!("{method} {path}")).collect();
     known.insert("POST /$batch".into());
     let lines: Vec<String> = known.iter().map(|request| format!("    '{request}'")).collect();
     let text = include_str!("documents.kql").replace("KNOWN", &lines.join(",\n"));
-    Section::new(DATA_AND_ACCESS, "any-other-request", format!("```kusto\n{text}```"))
-        .assert_up_to_date()
+    Section::new(REVIEWERS, "any-other-request", format!("```kusto\n{text}```")).assert_up_to_date()
 }
 
 /// Every list of `allow_list/fields.rs`, and what it is asked of.
@@ -247,9 +246,9 @@ fn the_fields_of_an_appointment_are_those_of_the_one_list() -> TestResult {
     );
     let rows = points.into_iter().map(|(named, why)| vec![named, why]);
     let text = table(&["field", "why"], rows);
-    Section::new(DATA_AND_ACCESS, "appointment-fields", text).assert_up_to_date()?;
+    Section::new(REVIEWERS, "appointment-fields", text).assert_up_to_date()?;
     let never = codes(fields::FORBIDDEN.iter().copied());
-    Section::new(DATA_AND_ACCESS, "forbidden-fields", never).assert_up_to_date()
+    Section::new(REVIEWERS, "forbidden-fields", never).assert_up_to_date()
 }
 
 #[test]
@@ -264,7 +263,7 @@ fn all_other_fields_are_those_of_their_lists() -> TestResult {
         vec![(*of).to_owned(), codes(list.iter().copied()), link(&head)]
     });
     let text = table(&["of what", "fields", "says the source"], rows);
-    Section::new(DATA_AND_ACCESS, "other-fields", text).assert_up_to_date()
+    Section::new(REVIEWERS, "other-fields", text).assert_up_to_date()
 }
 
 /// What is in one column of the first table below `heading`, without backticks.
@@ -282,13 +281,13 @@ fn the_ways_in_are_the_functions_that_answer_http() -> TestResult {
         Trigger::Http { route, .. } => Some(format!("/{PREFIX}/{route}")),
         Trigger::Queue { .. } | Trigger::Timer { .. } => None,
     });
-    assert_eq!(column(&read(DATA_AND_ACCESS)?, "### In", 0), http.collect());
+    assert_eq!(column(&read(REVIEWERS)?, "### In", 0), http.collect());
     Ok(())
 }
 
 #[test]
 fn the_roles_are_those_that_the_templates_give() -> TestResult {
     let given = ROLES.map(|(role, _)| role.to_owned());
-    assert_eq!(column(&read(DATA_AND_ACCESS)?, "### Roles", 1), given.into());
+    assert_eq!(column(&read(REVIEWERS)?, "### Roles", 1), given.into());
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! What is deployed: the templates, the package and the documents, held against the program.
 
 mod after;
-pub(crate) mod documents;
+mod documents;
 mod entra;
 mod faults;
 mod form;

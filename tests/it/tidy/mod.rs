@@ -2,10 +2,10 @@
 //!
 //! Each test collects everything that breaks its rule and names all of it at once.
 
+mod documents;
 mod files;
 mod layers;
 mod names;
-mod readme;
 mod source;
 mod words;
 

@@ -116,9 +116,9 @@ fn the_script_knows_what_the_program_needs() -> TestResult {
         let function = FUNCTIONS.iter().find(|function| function.name == page);
         assert!(function.is_some_and(|f| matches!(f.trigger, Trigger::Http { .. })), "{page}");
     }
-    // Every setting that README calls required, but those that the platform sets itself.
-    let readme = include_str!("../../../../README.md");
-    let required = readme
+    // Every setting that docs/settings.md calls required, but those that the platform sets itself.
+    let settings = crate::generated::read("docs/settings.md")?;
+    let required = settings
         .lines()
         .filter(|line| line.starts_with("| `ROOMBRIDGE_") && line.contains("` | required |"))
         .filter_map(|line| line.split('`').nth(1).map(str::to_owned));

@@ -1,11 +1,10 @@
-//! What the runbook reckons from the counts of `README.md`: the load of a mailbox, what it costs and
+//! What `docs/measurements.md` works out from its counts: the load of a mailbox, what it costs and
 //! how far it scales. Stories hold the counts; here the arithmetic is held.
 
-use super::script::infra;
-use crate::generated::{Section, table};
+use crate::generated::{Section, read, table};
 use crate::{TestError, TestResult};
 
-const RUNBOOK: &str = "infra/README.md";
+const MEASUREMENTS: &str = "docs/measurements.md";
 /// Working days of a month, and all its days.
 const WORKING_DAYS: f64 = 22.0;
 const DAYS: f64 = 30.0;
@@ -50,12 +49,12 @@ fn short(number: f64, decimals: usize) -> String {
     }
 }
 
-/// What one of these makes: three numbers from the row of `README.md` that begins with `what`, and the
+/// What one of these makes: three numbers from the row that begins with `what`, and the
 /// POSTs that tell of it.
 fn counted(what: &str, posts: f64) -> Result<Load, TestError> {
-    let readme = std::fs::read_to_string(infra().join("../README.md"))?;
-    let row = readme.lines().find(|line| line.starts_with(&format!("| {what}")));
-    let cells = row.ok_or_else(|| format!("README.md counts no {what}"))?.split('|').skip(2);
+    let document = read(MEASUREMENTS)?;
+    let row = document.lines().find(|line| line.starts_with(&format!("| {what}")));
+    let cells = row.ok_or_else(|| format!("{MEASUREMENTS} counts no {what}"))?.split('|').skip(2);
     let numbers: Vec<f64> = cells.take(3).filter_map(|cell| cell.trim().parse().ok()).collect();
     let [tables, messages, graph] = numbers[..] else { return Err("three numbers".into()) };
     Ok(Load([tables, messages, graph, posts]))
@@ -98,10 +97,10 @@ fn the_load_of_a_mailbox_is_made_of_the_counts() -> TestResult {
         std::iter::once("**a month** (22 and 30 days)".to_owned()).chain(month_row).collect(),
     );
     let head = ["", "table calls", "queue messages", "requests to Graph", "POSTs"];
-    Section::new(RUNBOOK, "load", table(&head, rows)).assert_up_to_date()
+    Section::new(MEASUREMENTS, "load", table(&head, rows)).assert_up_to_date()
 }
 
-/// What so many mailboxes cost in a month, in USD: the columns of the runbook's table.
+/// What so many mailboxes cost in a month, in USD: the columns of the table.
 fn cost(mailboxes: f64) -> Result<Vec<String>, TestError> {
     let [tables, messages, _, posts] = mailbox()?.month.times(mailboxes).0;
     let tables = tables * 0.00036 / 1e4;
@@ -130,7 +129,7 @@ fn the_cost_is_reckoned_from_the_load() -> TestResult {
     let (together, one) = ("**together, USD a month**", "for a mailbox");
     let parts = ["tables", "queues", "executions", "compute", "always ready", "logs"];
     let head: Vec<&str> = ["mailboxes"].into_iter().chain(parts).chain([together, one]).collect();
-    Section::new(RUNBOOK, "cost", table(&head, rows)).assert_up_to_date()
+    Section::new(MEASUREMENTS, "cost", table(&head, rows)).assert_up_to_date()
 }
 
 /// What happens in a working day happens at this part of it a second, in the busiest hour.
@@ -154,12 +153,12 @@ fn a_million_mailboxes_are_reckoned_from_the_load() -> TestResult {
         ),
     ];
     let head = ["for a million mailboxes", "a second, in the busiest hour"];
-    Section::new(RUNBOOK, "scale", table(&head, rows)).assert_up_to_date()
+    Section::new(MEASUREMENTS, "scale", table(&head, rows)).assert_up_to_date()
 }
 
 #[test]
 fn the_sentences_repeat_the_numbers_of_the_tables() -> TestResult {
-    let runbook = std::fs::read_to_string(infra().join("README.md"))?;
+    let document = read(MEASUREMENTS)?;
     let [_, messages, graph, posts] = mailbox()?.month.0;
     let runs = posts + messages;
     for sentence in [
@@ -168,7 +167,7 @@ fn the_sentences_repeat_the_numbers_of_the_tables() -> TestResult {
         format!("{} GB-seconds if no two", short(2.0 * runs, 0)),
         format!("{} rows of 0.3 kB a month", short(graph, 0)),
     ] {
-        assert!(runbook.contains(&sentence), "the runbook does not say: {sentence}");
+        assert!(document.contains(&sentence), "{MEASUREMENTS} does not say: {sentence}");
     }
     Ok(())
 }

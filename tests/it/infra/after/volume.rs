@@ -1,4 +1,4 @@
-//! How much the handler logs: the numbers behind the runbook's cost estimate.
+//! How much the handler logs: the numbers behind the cost estimate.
 
 use jiff::{SignedDuration, Timestamp};
 use world::exchange::Invitation;
@@ -6,6 +6,7 @@ use world::local::LocalWorld;
 
 use crate::TestResult;
 use crate::contoso::Contoso;
+use crate::generated::read;
 use crate::local::{connect_contoso, start_project, wait_for_settled_booking};
 
 /// Lines and bytes of the handler so far.
@@ -15,21 +16,21 @@ fn logged(world: &LocalWorld) -> (usize, usize) {
     (ours.len(), ours.iter().map(|line| line.text.len()).sum())
 }
 
-/// What the runbook says in its table of log lines: lines and bytes of `what`.
+/// What docs/measurements.md says in its table of log lines: lines and bytes of `what`.
 fn said(what: &str) -> Option<(usize, usize)> {
-    let runbook = include_str!("../../../../infra/README.md");
-    let row = runbook.lines().find(|line| line.starts_with(&format!("| {what} |")))?;
+    let document = read("docs/measurements.md").ok()?;
+    let row = document.lines().find(|line| line.starts_with(&format!("| {what} |")))?;
     let mut numbers = row.split('|').filter_map(|cell| cell.trim().replace(',', "").parse().ok());
     Some((numbers.next()?, numbers.next()?))
 }
 
-/// What was logged is what the runbook says, give or take a quarter.
+/// What was logged is what the document says, give or take a quarter.
 fn holds(what: &str, (lines, bytes): (usize, usize)) {
     let (said_lines, said_bytes) = said(what).unwrap_or_default();
     let near = |said: usize, is: usize| said * 3 / 4 <= is && is <= said * 5 / 4;
     assert!(
         near(said_lines, lines) && near(said_bytes, bytes),
-        "{what}: {lines} lines, {bytes} bytes; infra/README.md says {said_lines} and {said_bytes}"
+        "{what}: {lines} lines, {bytes} bytes; docs/measurements.md says {said_lines} and {said_bytes}"
     );
 }
 

@@ -1,5 +1,5 @@
-//! The documents say what the code does: the README's tables are compared with it, word by word, and
-//! whatever any document names is there.
+//! The documents say what the code does: their tables of functions and settings are compared with it,
+//! and whatever any document names is there.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -10,14 +10,11 @@ use roombridge::domain::tenant::TenantPolicy;
 use roombridge::host::{FUNCTIONS, Trigger, functions::PREFIX};
 
 use super::source::{Source, file, tree};
-use crate::TestResult;
-use crate::generated::Section;
-use crate::infra::documents::kept;
 
-/// The rows of the table between `<!-- name -->` and `<!-- /name -->`, cell by cell, without its
-/// head.
-fn table(name: &str) -> Vec<Vec<String>> {
-    let inside = marked_section(name);
+/// The rows of the table of `document` between `<!-- name -->` and `<!-- /name -->`, cell by cell,
+/// without its head.
+fn table(document: &str, name: &str) -> Vec<Vec<String>> {
+    let inside = marked_section(document, name);
     let rows = inside.lines().filter(|line| line.starts_with('|')).skip(2).map(|line| {
         let cells = line.trim().trim_matches('|').split('|');
         cells.map(|cell| cell.trim().to_owned()).collect()
@@ -25,11 +22,11 @@ fn table(name: &str) -> Vec<Vec<String>> {
     rows.collect()
 }
 
-fn marked_section(name: &str) -> String {
-    let readme = file("README.md");
-    let after = readme.split_once(&format!("<!-- {name} -->")).map(|(_, after)| after);
+fn marked_section(document: &str, name: &str) -> String {
+    let text = file(document);
+    let after = text.split_once(&format!("<!-- {name} -->")).map(|(_, after)| after);
     let inside = after.and_then(|after| after.split_once(&format!("<!-- /{name} -->")));
-    assert!(inside.is_some(), "the README has <!-- {name} --> and <!-- /{name} -->");
+    assert!(inside.is_some(), "{document} has <!-- {name} --> and <!-- /{name} -->");
     inside.map_or_else(String::new, |(inside, _)| inside.to_owned())
 }
 
@@ -38,8 +35,7 @@ fn code(word: &str) -> String {
 }
 
 #[test]
-fn what_is_kept_is_what_the_readme_says() -> TestResult {
-    Section::new("README.md", "retention", kept()).assert_up_to_date()?;
+fn what_is_said_to_be_kept_is_what_the_code_keeps() {
     let days = |table: &str| {
         let kept = RETENTION_RULES.iter().find(|kept| kept.table == table);
         let days = kept.and_then(|kept| kept.retention.split_once(" days")?.0.parse().ok());
@@ -48,7 +44,6 @@ fn what_is_kept_is_what_the_readme_says() -> TestResult {
     assert_eq!(days("Failures"), Some(FAILURE_RETENTION));
     let usual = TenantPolicy::default().audit_days;
     assert_eq!(days("Audit"), Some(SignedDuration::from_hours(24 * i64::from(usual))));
-    Ok(())
 }
 
 #[test]
@@ -66,8 +61,10 @@ fn the_functions_are_those_of_the_router() {
             vec![code(function.name), trigger]
         })
         .collect();
-    let written: Vec<Vec<String>> =
-        table("functions").into_iter().map(|row| row.into_iter().take(2).collect()).collect();
+    let written: Vec<Vec<String>> = table("docs/architecture.md", "functions")
+        .into_iter()
+        .map(|row| row.into_iter().take(2).collect())
+        .collect();
     assert_eq!(written, functions);
 }
 
@@ -81,8 +78,10 @@ fn the_settings_are_those_that_are_read() {
         .flat_map(|source| variables(&source.without_tests()))
         .collect();
     assert!(read.len() > 10, "the names were found in the sources");
-    let written: Vec<String> =
-        table("settings").iter().filter_map(|row| row.first().cloned()).collect();
+    let written: Vec<String> = table("docs/settings.md", "settings")
+        .iter()
+        .filter_map(|row| row.first().cloned())
+        .collect();
     let unique: BTreeSet<String> = written.iter().cloned().collect();
     assert_eq!(written.len(), unique.len(), "each setting has one row");
     assert_eq!(unique, read.iter().map(|name| code(name)).collect());
@@ -96,11 +95,6 @@ fn variables(text: &str) -> Vec<String> {
     };
     // `env!` is read by the compiler, not by the process.
     text.replace("env!(\"", "").split('"').filter(name).map(str::to_owned).collect()
-}
-
-#[test]
-fn the_counts_have_their_place() {
-    assert!(!marked_section("counts").trim().is_empty());
 }
 
 #[test]
@@ -196,34 +190,48 @@ fn every_picture_in_the_documents_can_be_drawn() {
     super::assert_no_violations("A picture is one that GitHub draws.", wrong);
 }
 
-#[test]
-fn every_link_in_the_documents_leads_somewhere() {
+/// The links of these documents that lead to no file, or to no heading of it.
+fn broken_links(documents: &[Source]) -> Vec<String> {
     let mut broken = Vec::new();
-    for Source { path, text } in documents() {
-        for link in links(&prose(&text)) {
+    for Source { path, text } in documents {
+        for link in links(&prose(text)) {
             let (file_part, anchor) = match link.split_once('#') {
                 Some((file_part, anchor)) => (file_part, Some(anchor)),
                 None => (link.as_str(), None),
             };
             let target = match file_part {
                 "" => path.clone(),
-                other => from_root(&path, other),
+                other => from_root(path, other),
             };
-            let there = anchor.is_none_or(|anchor| anchors(&file(&target)).contains(anchor));
-            if !exists(&target) || !there {
+            let there = || anchor.is_none_or(|anchor| anchors(&file(&target)).contains(anchor));
+            if !exists(&target) || !there() {
                 broken.push(format!("{path}: {link}"));
             }
         }
     }
+    broken
+}
+
+#[test]
+fn every_link_in_the_documents_leads_somewhere() {
     super::assert_no_violations(
         "A link in the documents leads to a file, and to a heading of it.",
-        broken,
+        broken_links(&documents()),
     );
 }
 
 #[test]
+fn a_broken_link_is_found() {
+    let good = "[a](../README.md) [b](limits.md#limits) [c](https://example.com/#no)";
+    let bad = "[a](no-such-file.md) [b](limits.md#no-such-heading) ![c](../tests/no-such.png)";
+    let of = |text: &str| broken_links(&[Source { path: "docs/x.md".into(), text: text.into() }]);
+    assert_eq!(of(good), Vec::<String>::new());
+    assert_eq!(of(bad).len(), 3, "{:?}", of(bad));
+}
+
+#[test]
 fn every_path_in_the_documents_leads_somewhere() {
-    let folders = ["handlers/", "tests/", "function-app/", "infra/", ".github/", ".ci/"];
+    let folders = ["handlers/", "tests/", "function-app/", "infra/", "docs/", ".github/", ".ci/"];
     let mut broken = Vec::new();
     for Source { path, text } in documents() {
         let text = prose(&text);
