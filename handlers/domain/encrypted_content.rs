@@ -27,6 +27,9 @@ impl fmt::Debug for EncryptedContent {
     /// Which key opens it, and how large it is.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (certificate, bytes) = (&self.certificate_id, self.data.len());
-        f.debug_struct("Sealed").field("certificate", certificate).field("bytes", &bytes).finish()
+        f.debug_struct("EncryptedContent")
+            .field("certificate", certificate)
+            .field("bytes", &bytes)
+            .finish()
     }
 }

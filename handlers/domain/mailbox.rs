@@ -22,10 +22,7 @@ pub enum MailboxState {
 impl MailboxState {
     /// Whether its calendar is followed.
     pub fn is_active(self) -> bool {
-        match self {
-            Self::Active => true,
-            Self::Paused | Self::Withdrawn(_) | Self::Erased(..) => false,
-        }
+        matches!(self, Self::Active)
     }
 
     /// What becomes of the bookings that this mailbox's copies asked for, once it is not followed.

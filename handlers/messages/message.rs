@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::{
-    domain::ids::{CorrelationId, TenantId, hex},
+    domain::ids::{CorrelationId, TenantId},
     queue::Queue,
 };
 
@@ -98,23 +98,5 @@ mod traceparent {
     ) -> Result<CorrelationId, D::Error> {
         let id = CorrelationId::from_traceparent(&String::deserialize(from)?);
         id.ok_or(InvalidId).map_err(D::Error::custom)
-    }
-}
-
-/// A nonce as hex text: JSON numbers lose precision beyond 53 bits in other readers.
-pub(super) mod optional_hex {
-    use serde::{Deserialize, Deserializer, Serialize, Serializer};
-
-    use super::hex;
-
-    #[derive(Serialize, Deserialize)]
-    struct Nonce(#[serde(with = "hex")] u64);
-
-    pub(crate) fn serialize<S: Serializer>(nonce: &Option<u64>, to: S) -> Result<S::Ok, S::Error> {
-        nonce.map(Nonce).serialize(to)
-    }
-
-    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Option<u64>, D::Error> {
-        Ok(Option::deserialize(from)?.map(|Nonce(nonce)| nonce))
     }
 }

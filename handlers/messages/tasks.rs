@@ -3,10 +3,10 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::message::{JobMeta, Message, optional_hex};
+use super::message::{JobMeta, Message};
 use crate::{
     domain::{
-        ids::{MailboxId, TenantId},
+        ids::{MailboxId, TenantId, hex},
         keys::BookingKey,
         mailbox::MailboxTaskKind,
     },
@@ -73,7 +73,7 @@ pub struct MailboxTask {
     pub mailbox: MailboxId,
     pub kind: MailboxTaskKind,
     /// The nonce a lifecycle notification proved itself with; `None` for our own tasks.
-    #[serde(default, skip_serializing_if = "Option::is_none", with = "optional_hex")]
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "hex::optional")]
     pub nonce: Option<u64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub due: Option<Timestamp>,

@@ -1,14 +1,14 @@
 //! `Audit`: every call to Graph and to a booking system, never its data. A partition is a tenant, a
 //! UTC day and one of 16 shards; a row is a UUIDv7, so that a partition is in order of time.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
 use jiff::{Timestamp, civil::Date, tz::TimeZone};
 use uuid::Uuid;
 
 use super::tables::{
     Continuation, KeyRange, RowChange, RowKey, StoreError, Table, TableRow, Tables, TypedTable,
-    typed::MAX_TRANSACTION_CHANGES,
+    typed::into_transactions,
 };
 use crate::{
     base::rng::Rng,
@@ -17,9 +17,6 @@ use crate::{
 
 /// Over how many partitions a tenant's day is spread: 0 to f.
 const SHARD_MASK: u8 = 0x0f;
-
-/// A call and the keys of the row it will have.
-pub type KeyedCall = (RowKey, ApiCall);
 
 /// The table `Audit`.
 #[derive(Debug, Clone)]
@@ -34,7 +31,7 @@ impl Audit {
     }
 
     /// Gives the calls of one invocation their rows, once: a repeated write then meets its own.
-    pub fn assign_keys(calls: Vec<ApiCall>, rng: &dyn Rng) -> Vec<KeyedCall> {
+    pub fn assign_keys(calls: Vec<ApiCall>, rng: &dyn Rng) -> Vec<(RowKey, ApiCall)> {
         let mut shard = [0];
         rng.fill(&mut shard);
         let shard = shard[0] & SHARD_MASK;
@@ -50,17 +47,11 @@ impl Audit {
     }
 
     /// Writes calls: one transaction for each tenant, day and 100 calls of one invocation.
-    pub async fn write(&self, calls: &[KeyedCall]) -> Result<(), StoreError> {
-        let mut partitions: BTreeMap<&str, Vec<TableRow>> = BTreeMap::new();
-        for (keys, call) in calls {
-            let row = TypedTable::encode(keys.clone(), call)?;
-            partitions.entry(&keys.partition).or_default().push(row);
-        }
-        for rows in partitions.into_values() {
-            for batch in rows.chunks(MAX_TRANSACTION_CHANGES) {
-                let changes = batch.iter().cloned().map(RowChange::Upsert).collect();
-                self.table.transaction(changes).await?;
-            }
+    pub async fn write(&self, calls: &[(RowKey, ApiCall)]) -> Result<(), StoreError> {
+        let encode = |(key, call): &(RowKey, ApiCall)| TypedTable::encode(key.clone(), call);
+        let rows: Vec<TableRow> = calls.iter().map(encode).collect::<Result<_, _>>()?;
+        for batch in into_transactions(rows.into_iter().map(RowChange::Upsert)) {
+            self.table.transaction(batch).await?;
         }
         Ok(())
     }
@@ -89,20 +80,7 @@ impl Audit {
         // `!` sorts before every digit, so the day itself stays.
         let span = KeyRange::partition_range(format!("{tenant}_0"), format!("{tenant}_{date}!"));
         let rows = self.table.read_all(&span).await?;
-        let mut partitions: BTreeMap<String, Vec<RowKey>> = BTreeMap::new();
-        for (_, keys, _) in rows {
-            partitions.entry(keys.partition.clone()).or_default().push(keys);
-        }
-        let mut removed = 0;
-        for keys in partitions.into_values() {
-            for batch in keys.chunks(MAX_TRANSACTION_CHANGES) {
-                let changes =
-                    batch.iter().cloned().map(|keys| RowChange::Delete(keys, None)).collect();
-                self.table.transaction(changes).await?;
-                removed += batch.len() as u64;
-            }
-        }
-        Ok(removed)
+        self.table.delete_rows(rows.into_iter().map(|(_, key, etag)| (key, etag)).collect()).await
     }
 }
 

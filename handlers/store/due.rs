@@ -3,23 +3,23 @@
 //! A partition is a purpose, an hour and one of 16 shards; a row starts with the instant. So all
 //! that is due is one range of keys, however much is stored and however long nobody looked.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeSet, sync::Arc};
 
-use futures::{StreamExt, TryStreamExt, stream};
+use futures::{StreamExt, TryFutureExt, TryStreamExt, stream};
 use jiff::{Timestamp, tz::TimeZone};
 use serde::{Deserialize, Serialize};
 
 use super::tables::{
     Continuation, KeyRange, RowChange, RowKey, StoreError, Table, TableRow, Tables, TypedTable,
-    typed::MAX_TRANSACTION_CHANGES,
+    typed::into_transactions,
 };
 use crate::domain::{
     ids::{MailboxId, TenantId},
     keys::{BookingKey, Digest},
 };
 
-/// Partitions whose rows are removed at the same time.
-const PARTITIONS_AT_ONCE: usize = 16;
+/// How many transactions remove rows at the same time.
+const TRANSACTIONS_AT_ONCE: usize = 16;
 
 /// Over how many partitions an hour is spread.
 const SHARDS: u16 = 16;
@@ -152,35 +152,12 @@ impl DueEntries {
 
     /// Removes entries, up to 100 of a partition at once; those that are not there are fine.
     pub async fn remove_all(&self, entries: &[DueEntry]) -> Result<(), StoreError> {
-        let mut partitions: BTreeMap<String, Vec<RowKey>> = BTreeMap::new();
-        for entry in entries {
-            let keys = row_key(entry);
-            partitions.entry(keys.partition.clone()).or_default().push(keys);
-        }
-        let remove = |mut rows: Vec<RowKey>| async move {
-            rows.sort_unstable();
-            rows.dedup();
-            for batch in rows.chunks(MAX_TRANSACTION_CHANGES) {
-                self.remove_batch(batch).await?;
-            }
-            Ok(())
-        };
-        let removals = stream::iter(partitions.into_values().map(remove));
-        removals.buffer_unordered(PARTITIONS_AT_ONCE).try_collect().await
-    }
-
-    async fn remove_batch(&self, batch: &[RowKey]) -> Result<(), StoreError> {
-        let changes = batch.iter().map(|keys| RowChange::Delete(keys.clone(), None)).collect();
-        match self.table.transaction(changes).await {
-            // One of them was gone, so none was removed: each for itself then.
-            Err(StoreError::NotFound) => {
-                for keys in batch {
-                    self.table.delete(keys.clone(), None).await?;
-                }
-                Ok(())
-            }
-            done => done,
-        }
+        // A transaction may not hold a row twice.
+        let keys: BTreeSet<RowKey> = entries.iter().map(row_key).collect();
+        let deletes = keys.into_iter().map(|key| RowChange::Delete(key, None));
+        let removals = into_transactions(deletes).into_iter();
+        let removals = removals.map(|batch| self.table.delete_batch(batch).map_ok(drop));
+        stream::iter(removals).buffer_unordered(TRANSACTIONS_AT_ONCE).try_collect().await
     }
 
     fn decode_entry(&self, purpose: DuePurpose, row: TableRow) -> Result<DueEntry, StoreError> {

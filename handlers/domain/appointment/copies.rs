@@ -27,11 +27,11 @@ pub enum RoomCopy {
     /// Never read.
     #[default]
     Unknown,
-    /// It is in the room's calendar. `can_respond` is false when the room itself is the organizer.
+    /// It is in the room's calendar.
     Live {
         at: CopyLocation,
         facts: Facts,
-        /// Whether the room can accept or decline it.
+        /// Whether the room can accept or decline it: not when the room itself is the organizer.
         answerable: bool,
     },
     Gone,
@@ -91,8 +91,10 @@ impl Copies {
     }
 
     /// What should be booked; `None` when neither copy was ever seen to hold the room.
-    pub fn desired_state(&self, circumstances: CopyContext) -> Option<DesiredState> {
-        let CopyContext { refused, requires_room_copy: waits_for_room } = circumstances;
+    pub fn desired_state(
+        &self,
+        CopyContext { refused, requires_room_copy }: CopyContext,
+    ) -> Option<DesiredState> {
         let facts = match (&self.organizer, &self.room) {
             (OrganizerCopy::WithoutRoom(_), _) => return ended(EndReason::RoomRemoved),
             (OrganizerCopy::Cancelled, _) => return ended(EndReason::Cancelled),
@@ -100,7 +102,7 @@ impl Copies {
             (OrganizerCopy::Live(..), RoomCopy::Gone) if !refused => {
                 return ended(EndReason::RoomLeft);
             }
-            (OrganizerCopy::Live(..), RoomCopy::Unknown) if waits_for_room => {
+            (OrganizerCopy::Live(..), RoomCopy::Unknown) if requires_room_copy => {
                 return ended(EndReason::NotAccepted);
             }
             (
@@ -122,20 +124,12 @@ impl Copies {
 
     /// Whether both copies live and disagree about the time: one of them was read too early.
     pub fn times_differ(&self) -> bool {
-        match (&self.organizer, &self.room) {
-            (OrganizerCopy::Live(_, a), RoomCopy::Live { facts: b, .. }) => {
-                a.interval != b.interval
-            }
-            (OrganizerCopy::Live(..), RoomCopy::Unknown | RoomCopy::Gone)
-            | (
-                OrganizerCopy::Unknown
-                | OrganizerCopy::WithoutRoom(_)
-                | OrganizerCopy::Cancelled
-                | OrganizerCopy::Gone
-                | OrganizerCopy::Released,
-                _,
-            ) => false,
-        }
+        let (OrganizerCopy::Live(_, organizer), RoomCopy::Live { facts: room, .. }) =
+            (&self.organizer, &self.room)
+        else {
+            return false;
+        };
+        organizer.interval != room.interval
     }
 
     /// Forgets that the room's copy is gone: the appointment changed after our decline, so the
@@ -149,14 +143,14 @@ impl Copies {
 
     /// The latest end that a live copy names.
     pub fn ends_at(&self) -> Option<Timestamp> {
-        let mut ends = Vec::new();
+        let mut latest = None;
         if let OrganizerCopy::Live(_, facts) = &self.organizer {
-            ends.push(facts.interval.end());
+            latest = Some(facts.interval.end());
         }
         if let RoomCopy::Live { facts, .. } = &self.room {
-            ends.push(facts.interval.end());
+            latest = latest.max(Some(facts.interval.end()));
         }
-        ends.into_iter().max()
+        latest
     }
 
     /// Where the room's copy is.

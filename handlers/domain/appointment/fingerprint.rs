@@ -14,7 +14,7 @@ impl BookingSpec {
         let number = |t: Timestamp| t.as_nanosecond().to_be_bytes();
         let interval = self.facts.interval;
         let (start, end) = (number(interval.start()), number(interval.end()));
-        Digest::of(&[b"asking", &start, &end, &self.invitation.to_be_bytes()])
+        Digest::of(&[b"request", &start, &end, &self.invitation.to_be_bytes()])
     }
 
     /// The digest of everything that was wanted, so that an outcome can say what it is the outcome of.

@@ -2,7 +2,7 @@
 //! to Outlook. It is settled when all three agree.
 //!
 //! Each part has one owner: `fetch-event` the desired, `create-booking` the intent and the
-//! observed, `write-back` the shown. Transitions consume the booking and touch only their own part.
+//! observed, `write-back` the published. Transitions consume the booking and touch only their own part.
 
 mod published;
 mod step;
@@ -40,12 +40,11 @@ pub struct Booking {
     #[serde(flatten)]
     pub copies: Copies,
     pub desired: DesiredState,
-    /// What a worker has set out to do and has not finished.
+    /// What a worker is doing and has not finished.
     pub intent: Option<Intent>,
     pub observed: ObservedState,
     pub published: Published,
-    /// A worker that is telling Outlook: nobody else tells meanwhile, or the organizer would be
-    /// answered twice.
+    /// Held by the worker that publishes to Outlook: a second one would answer the organizer twice.
     pub publish_lease: Option<PublishLease>,
     /// Ties the last change to what it caused.
     pub correlation: CorrelationId,
@@ -162,43 +161,43 @@ impl Booking {
     pub fn apply_reading(self, requires_room_copy: bool, reading: CopyReading) -> Self {
         let CopyReading { role, at, answerable, observation: seen, correlation } = reading;
         let mut copies = self.copies.clone().observe(role, at.clone(), answerable, seen);
-        let mut pointers = self.known_copies.clone();
-        // Even a copy that was gone before it could be read: its pointer is there already.
-        if !pointers.contains(&at) {
-            pointers.push(at);
+        let mut known_copies = self.known_copies.clone();
+        // Even a copy that was gone before it could be read: its row in `Appointments` exists already,
+        // and the purge finds it by this list alone.
+        if !known_copies.contains(&at) {
+            known_copies.push(at);
         }
         if copies == self.copies {
-            return Self { known_copies: pointers, ..self };
+            return Self { known_copies, ..self };
         }
         if self.is_new_invitation(&copies) {
             copies.invitation += 1;
         }
         let refusal = self.refusal();
-        let circumstances = CopyContext { refused: refusal.is_some(), requires_room_copy };
-        if let (Some(no), Some(DesiredState::Wanted(spec))) =
-            (refusal, copies.desired_state(circumstances))
-            && no.request_digest != spec.request_digest()
+        let context = CopyContext { refused: refusal.is_some(), requires_room_copy };
+        if let (Some(refused), Some(DesiredState::Wanted(spec))) =
+            (refusal, copies.desired_state(context))
+            && refused.request_digest != spec.request_digest()
         {
             copies = copies.expect_new_room_copy();
         }
-        // No copy is left that would hold it, only what was said before: that must not live on.
-        let desired = copies
-            .desired_state(circumstances)
-            .unwrap_or(DesiredState::Unwanted(EndReason::Abandoned));
+        // No copy holds the room any more. Without this the booking would stay as it was for ever.
+        let desired =
+            copies.desired_state(context).unwrap_or(DesiredState::Unwanted(EndReason::Abandoned));
         let generation = match (&self.desired, &desired) {
             (DesiredState::Unwanted(_), DesiredState::Wanted(_)) => self.generation + 1,
             (DesiredState::Wanted(_), _)
             | (DesiredState::Unwanted(_), DesiredState::Unwanted(_)) => self.generation,
         };
         let purge_due = copies.ends_at().unwrap_or(self.purge_due);
-        let changes = self.change_count + u32::from(desired != self.desired);
+        let change_count = self.change_count + u32::from(desired != self.desired);
         Self {
             copies,
             desired,
             generation,
             purge_due,
-            change_count: changes,
-            known_copies: pointers,
+            change_count,
+            known_copies,
             correlation,
             ..self
         }
@@ -236,10 +235,7 @@ impl Booking {
     }
 
     fn refusal(&self) -> Option<BookingRefusal> {
-        match self.observed {
-            ObservedState::Refused(refusal) => Some(refusal),
-            ObservedState::Nothing | ObservedState::Booked(_) => None,
-        }
+        if let ObservedState::Refused(refusal) = self.observed { Some(refusal) } else { None }
     }
 
     /// Whether the booking system has what is desired.

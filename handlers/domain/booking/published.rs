@@ -57,31 +57,31 @@ pub struct Published {
     pub room: Option<RoomResponse>,
 }
 
-/// A worker's turn to tell.
+/// A worker's right to publish.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PublishLease {
     /// Which worker: a random number, so that a worker knows its own after a lost answer.
     #[serde(with = "hex")]
     pub worker: u64,
-    /// Until when it may still be at it.
+    /// Until when it may still be publishing.
     pub lease_until: Timestamp,
 }
 
 impl Booking {
-    /// Whether another worker may be telling at `now`.
+    /// Whether another worker may be publishing at `now`.
     pub fn has_publish_lease(&self, now: Timestamp) -> bool {
-        self.publish_lease.is_some_and(|telling| telling.lease_until > now)
+        self.publish_lease.is_some_and(|lease| lease.lease_until > now)
     }
 
     /// Whether something has to be published to Outlook, and the booking system is done.
     pub fn needs_publishing(&self, response_mode: Option<ResponseMode>) -> bool {
-        let room = response_mode.and_then(|answering| self.pending_response(answering)).is_some();
+        let room = response_mode.and_then(|mode| self.pending_response(mode)).is_some();
         self.intent.is_none() && self.is_in_sync() && (room || self.pending_outcome().is_some())
     }
 
     /// The outcome that the organizer's copy should carry and does not.
     pub fn pending_outcome(&self) -> Option<PublishedOutcome> {
-        let event = Digest::of_event(&self.copies.organizer_location()?.event);
+        let event_digest = Digest::of_event(&self.copies.organizer_location()?.event);
         let outcome = match (&self.desired, &self.observed) {
             (DesiredState::Unwanted(_), ObservedState::Nothing | ObservedState::Refused(_)) => {
                 // Nothing to take back where nothing was published.
@@ -95,8 +95,8 @@ impl Booking {
             (DesiredState::Wanted(_), ObservedState::Nothing)
             | (DesiredState::Unwanted(_), ObservedState::Booked(_)) => return None,
         };
-        let outcome = PublishedOutcome { event_digest: event, outcome };
-        if self.published.organizer == Some(outcome) { None } else { Some(outcome) }
+        let outcome = PublishedOutcome { event_digest, outcome };
+        (self.published.organizer != Some(outcome)).then_some(outcome)
     }
 
     /// What the room should answer and has not.
@@ -111,13 +111,11 @@ impl Booking {
                 | EndReason::NotAccepted,
             ) => return None,
         };
-        let answer = match (&self.observed, response_mode) {
+        let response = match (&self.observed, response_mode) {
             (ObservedState::Booked(_), ResponseMode::RoombridgeDecides) => MeetingResponse::Accept,
             (ObservedState::Refused(_), _) => MeetingResponse::Decline,
             (ObservedState::Booked(_), ResponseMode::ExchangeDecides)
-            | (ObservedState::Nothing, _) => {
-                return None;
-            }
+            | (ObservedState::Nothing, _) => return None,
         };
         match &self.copies.room {
             // The room itself is the organizer: there is nobody to answer.
@@ -128,25 +126,24 @@ impl Booking {
             RoomCopy::Live { facts, .. } if facts.interval != spec.facts.interval => return None,
             RoomCopy::Live { .. } | RoomCopy::Unknown => {}
         }
-        let response = RoomResponse {
-            response: answer,
-            interval: spec.facts.interval,
-            invitation: spec.invitation,
-        };
-        if self.published.room == Some(response) { None } else { Some(response) }
+        let (interval, invitation) = (spec.facts.interval, spec.invitation);
+        self.unless_published(RoomResponse { response, interval, invitation })
     }
 
     /// The room leaves an appointment that its organizer still holds and gave it up for.
     fn pending_release_response(&self) -> Option<RoomResponse> {
         let RoomCopy::Live { facts, answerable: true, .. } = &self.copies.room else { return None };
-        let (interval, asked) = (facts.interval, self.copies.invitation);
-        let response =
-            RoomResponse { response: MeetingResponse::Decline, interval, invitation: asked };
-        if self.published.room == Some(response) { None } else { Some(response) }
+        let (interval, invitation) = (facts.interval, self.copies.invitation);
+        let response = MeetingResponse::Decline;
+        self.unless_published(RoomResponse { response, interval, invitation })
     }
 
-    /// Whether desired, observed and shown agree and nobody is at work. Copies that disagree about
-    /// the time are nothing to rest on: one of them is still to be read.
+    fn unless_published(&self, response: RoomResponse) -> Option<RoomResponse> {
+        (self.published.room != Some(response)).then_some(response)
+    }
+
+    /// Whether desired, observed and published agree and no worker is busy. While the copies disagree
+    /// about the time it is not settled: one of them is still to be read.
     pub fn is_settled(&self, response_mode: ResponseMode) -> bool {
         self.intent.is_none()
             && self.is_in_sync()

@@ -71,10 +71,7 @@ impl Booking {
 
     /// The booking that the booking system has, if any.
     pub fn confirmed(&self) -> Option<&ConfirmedBooking> {
-        match &self.observed {
-            ObservedState::Booked(held) => Some(held),
-            ObservedState::Nothing | ObservedState::Refused(_) => None,
-        }
+        if let ObservedState::Booked(held) = &self.observed { Some(held) } else { None }
     }
 
     /// Records what `worker` is about to do, before anything is done. What an interrupted worker may

@@ -26,10 +26,7 @@ pub enum TenantState {
 impl TenantState {
     /// Whether work is done for the tenant.
     pub fn is_active(self) -> bool {
-        match self {
-            Self::Active => true,
-            Self::Suspended(_) | Self::Disconnecting | Self::Deleted(_) => false,
-        }
+        matches!(self, Self::Active)
     }
 }
 

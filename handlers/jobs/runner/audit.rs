@@ -6,8 +6,8 @@ use axum::{Router, extract::Request, middleware};
 
 use crate::{
     base::{call_log::CallLog, invocation::RequestInvocation, rng::Rng},
-    domain::ids::CorrelationId,
-    store::audit::{Audit, KeyedCall},
+    domain::{api_call::ApiCall, ids::CorrelationId},
+    store::{audit::Audit, tables::RowKey},
 };
 
 /// Writes calls into the audit, and keeps those that could not be written. Clones share them.
@@ -15,7 +15,7 @@ use crate::{
 pub struct AuditWriter {
     audit: Audit,
     rng: Arc<dyn Rng>,
-    pending: Arc<Mutex<Vec<KeyedCall>>>,
+    pending: Arc<Mutex<Vec<(RowKey, ApiCall)>>>,
 }
 
 /// How many calls are kept: some minutes of a busy process. The oldest are dropped first.
@@ -47,11 +47,11 @@ impl AuditWriter {
         }
     }
 
-    fn take(&self) -> Vec<KeyedCall> {
+    fn take(&self) -> Vec<(RowKey, ApiCall)> {
         std::mem::take(&mut *self.pending.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    fn keep(&self, mut calls: Vec<KeyedCall>) {
+    fn keep(&self, mut calls: Vec<(RowKey, ApiCall)>) {
         let mut kept = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
         calls.append(&mut kept);
         let over = calls.len().saturating_sub(MAX_PENDING_CALLS);

@@ -79,36 +79,16 @@ pub struct EntityContinuation {
     pub row: Option<String>,
 }
 
-/// How a property is compared with a text.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Comparison {
-    Equal,
-    AtLeast,
-    AtMost,
-    Before,
-}
-
-impl Comparison {
-    fn operator(self) -> &'static str {
-        match self {
-            Self::Equal => "eq",
-            Self::AtLeast => "ge",
-            Self::AtMost => "le",
-            Self::Before => "lt",
-        }
-    }
-}
-
 /// Conditions that must all hold. An empty filter passes everything.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Filter(Vec<String>);
 
 impl Filter {
-    /// This filter and one more condition: `property` (a name, taken as it is) compared with the
-    /// text `value` (quoted here).
+    /// This filter and one more condition: `property` compared with the text `value` (quoted here)
+    /// by OData's `operator`: `eq`, `ge`, `le`, `lt`. Neither name nor operator is quoted.
     #[must_use]
-    pub fn and(mut self, property: &str, comparison: Comparison, value: &str) -> Self {
-        self.0.push(format!("{property} {} {}", comparison.operator(), quote(value)));
+    pub fn and(mut self, property: &str, operator: &str, value: &str) -> Self {
+        self.0.push(format!("{property} {operator} {}", quote(value)));
         self
     }
 
@@ -142,11 +122,8 @@ mod tests {
 
     #[test]
     fn filters_quote_what_they_compare_with() {
-        let filter = Filter::default().and("PartitionKey", Comparison::Equal, "o'clock").and(
-            "RowKey",
-            Comparison::Before,
-            "z",
-        );
+        let filter =
+            Filter::default().and("PartitionKey", "eq", "o'clock").and("RowKey", "lt", "z");
         assert_eq!(filter.text().unwrap(), "PartitionKey eq 'o''clock' and RowKey lt 'z'");
     }
 

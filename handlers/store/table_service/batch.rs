@@ -107,16 +107,15 @@ pub(super) fn decode(
 ) -> Result<Vec<String>, TableServiceError> {
     let answer = std::str::from_utf8(answer)
         .map_err(|_| TableServiceError::Unreadable("a transaction's response is not text"))?;
-    let parts: Vec<ResponsePart<'_>> =
-        answer.split("HTTP/1.1 ").skip(1).filter_map(ResponsePart::parse).collect();
-    if let Some(failed) = parts.iter().find(|part| !(200..300).contains(&part.status)) {
-        return Err(TableServiceError::from_batch_part(failed.status, failed.body));
+    let parts: Vec<_> = answer.split("HTTP/1.1 ").skip(1).filter_map(parse_part).collect();
+    if let Some((status, _, body)) = parts.iter().find(|part| !(200..300).contains(&part.0)) {
+        return Err(TableServiceError::from_batch_part(*status, body));
     }
     if parts.len() != operations.len() {
         return Err(TableServiceError::Unreadable("a transaction's response has too few parts"));
     }
-    let etags = parts.iter().zip(operations).map(|(part, operation)| match part.etag {
-        Some(etag) => Ok(etag.to_owned()),
+    let etags = parts.iter().zip(operations).map(|((_, etag, _), operation)| match etag {
+        Some(etag) => Ok((*etag).to_owned()),
         None if operation.returns_etag() => {
             Err(TableServiceError::Unreadable("a part of a transaction's response has no ETag"))
         }
@@ -125,24 +124,15 @@ pub(super) fn decode(
     etags.collect()
 }
 
-struct ResponsePart<'a> {
-    status: u16,
-    etag: Option<&'a str>,
-    body: &'a str,
-}
-
-impl<'a> ResponsePart<'a> {
-    /// Reads from after the protocol's name to the next boundary.
-    fn parse(text: &'a str) -> Option<Self> {
-        let status = text.get(..3)?.parse().ok()?;
-        let (head, rest) = text.split_once("\r\n\r\n").unwrap_or((text, ""));
-        let etag = head.lines().find_map(|line| {
-            let (name, value) = line.split_once(':')?;
-            name.eq_ignore_ascii_case("etag").then(|| value.trim())
-        });
-        let body = rest.split("\r\n--").next().unwrap_or_default().trim();
-        Some(Self { status, etag, body })
-    }
+/// The status, ETag and body of one part, from after the protocol's name to the next boundary.
+fn parse_part(text: &str) -> Option<(u16, Option<&str>, &str)> {
+    let status = text.get(..3)?.parse().ok()?;
+    let (head, rest) = text.split_once("\r\n\r\n").unwrap_or((text, ""));
+    let etag = head.lines().find_map(|line| {
+        let (name, value) = line.split_once(':')?;
+        name.eq_ignore_ascii_case("etag").then(|| value.trim())
+    });
+    Some((status, etag, rest.split("\r\n--").next().unwrap_or_default().trim()))
 }
 
 #[cfg(test)]

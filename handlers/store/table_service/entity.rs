@@ -45,23 +45,6 @@ impl Entity {
         self
     }
 
-    /// Adds a 64-bit number.
-    #[must_use]
-    pub fn with_int64(mut self, name: &str, value: i64) -> Self {
-        self.properties.insert(format!("{name}@odata.type"), "Edm.Int64".into());
-        self.properties.insert(name.to_owned(), value.to_string().into());
-        self
-    }
-
-    /// Reads a 64-bit number; `None` when the property is missing or of another type.
-    pub fn int64(&self, name: &str) -> Option<i64> {
-        let kind = self.properties.get(&format!("{name}@odata.type"))?;
-        if kind != "Edm.Int64" {
-            return None;
-        }
-        self.properties.get(name)?.as_str()?.parse().ok()
-    }
-
     /// The body of a write.
     pub(super) fn to_json(&self) -> Value {
         let mut members = self.properties.clone();
@@ -71,17 +54,10 @@ impl Entity {
     }
 }
 
-/// An entity as it was read, and which version of it.
-#[derive(Debug, Clone, PartialEq)]
-pub struct VersionedEntity {
-    pub entity: Entity,
-    pub etag: String,
-}
-
-/// Reads the response to a read of one entity.
+/// The entity in the response to a read of one, and its ETag.
 pub(super) fn entity_from_response(
     answer: &RawResponse,
-) -> Result<VersionedEntity, TableServiceError> {
+) -> Result<(Entity, String), TableServiceError> {
     let members = serde_json::from_slice(answer.body())
         .map_err(|_| TableServiceError::Unreadable("an entity is not JSON"))?;
     parse_entity(members, answer.headers().get_optional_string(&ETAG))
@@ -93,10 +69,10 @@ struct Listing {
     value: Vec<Map<String, Value>>,
 }
 
-/// Reads the response to a listing.
+/// The entities in the response to a listing, each with its ETag.
 pub(super) fn entities_from_listing(
     answer: &RawResponse,
-) -> Result<Vec<VersionedEntity>, TableServiceError> {
+) -> Result<Vec<(Entity, String)>, TableServiceError> {
     let listing: Listing = serde_json::from_slice(answer.body())
         .map_err(|_| TableServiceError::Unreadable("a listing is not JSON"))?;
     listing.value.into_iter().map(|members| parse_entity(members, None)).collect()
@@ -105,7 +81,7 @@ pub(super) fn entities_from_listing(
 fn parse_entity(
     mut members: Map<String, Value>,
     header: Option<String>,
-) -> Result<VersionedEntity, TableServiceError> {
+) -> Result<(Entity, String), TableServiceError> {
     let mut text = |name: &str| match members.remove(name) {
         Some(Value::String(text)) => Some(text),
         _ => None,
@@ -116,5 +92,5 @@ fn parse_entity(
         return Err(TableServiceError::Unreadable("an entity has no keys or no ETag"));
     };
     members.retain(|name, _| !name.starts_with("odata.") && !name.starts_with("Timestamp"));
-    Ok(VersionedEntity { entity: Entity { partition, row, properties: members }, etag })
+    Ok((Entity { partition, row, properties: members }, etag))
 }

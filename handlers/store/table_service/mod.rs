@@ -30,9 +30,9 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 
 use self::address::ServiceUrl;
-pub use self::address::{Comparison, EntityContinuation, Filter};
+pub use self::address::{EntityContinuation, Filter};
 pub use self::batch::Operation;
-pub use self::entity::{Entity, VersionedEntity};
+pub use self::entity::Entity;
 pub use self::error::TableServiceError;
 
 /// The oldest service version that takes Entra tokens for tables
@@ -53,10 +53,10 @@ pub struct TableService {
     pipeline: Pipeline,
 }
 
-/// Some entities of a listing, in key order. A page may be empty and still go on.
+/// Some entities of a listing in key order, each with its ETag. A page may be empty and still go on.
 #[derive(Debug, Clone, Default)]
 pub struct EntityPage {
-    pub entities: Vec<VersionedEntity>,
+    pub entities: Vec<(Entity, String)>,
     pub next: Option<EntityContinuation>,
 }
 
@@ -100,51 +100,12 @@ impl TableService {
         }
     }
 
-    /// Adds an entity that must not be there yet; answers its ETag. See the module's warning about
-    /// retries.
+    /// Does one operation by itself; answers the entity's new ETag, empty for a delete. See the
+    /// module's warning about retries.
     ///
     /// # Errors
-    /// [`TableServiceError::ErrorResponse`] with `EntityAlreadyExists`, and others.
-    pub async fn insert(&self, table: &str, entity: &Entity) -> Result<String, TableServiceError> {
-        self.write(table, &Operation::Insert(entity.clone())).await
-    }
-
-    /// Replaces the entity if it still has `etag` (`*` for any version); answers its new ETag.
-    ///
-    /// # Errors
-    /// [`TableServiceError::ErrorResponse`] with `UpdateConditionNotSatisfied` or `ResourceNotFound`, and
-    /// others.
-    pub async fn replace(
-        &self,
-        table: &str,
-        entity: &Entity,
-        etag: &str,
-    ) -> Result<String, TableServiceError> {
-        self.write(table, &Operation::Replace(entity.clone(), etag.to_owned())).await
-    }
-
-    /// Puts the entity, whatever stood there; answers its ETag.
-    pub async fn upsert(&self, table: &str, entity: &Entity) -> Result<String, TableServiceError> {
-        self.write(table, &Operation::Upsert(entity.clone())).await
-    }
-
-    /// Removes the entity if it still has `etag` (`*` for any version).
-    ///
-    /// # Errors
-    /// [`TableServiceError::ErrorResponse`] with `UpdateConditionNotSatisfied` or `ResourceNotFound`, and
-    /// others.
-    pub async fn delete(
-        &self,
-        table: &str,
-        partition: &str,
-        row: &str,
-        etag: &str,
-    ) -> Result<(), TableServiceError> {
-        let operation = Operation::Delete(partition.to_owned(), row.to_owned(), etag.to_owned());
-        self.write(table, &operation).await.map(drop)
-    }
-
-    /// Does one operation by itself; answers the entity's new ETag, empty for a delete.
+    /// [`TableServiceError::ErrorResponse`] with `EntityAlreadyExists`, `UpdateConditionNotSatisfied`,
+    /// `ResourceNotFound`, and others.
     pub async fn write(
         &self,
         table: &str,
@@ -167,7 +128,7 @@ impl TableService {
         }
     }
 
-    /// Reads one entity; `None` when it is not there.
+    /// Reads one entity and its ETag; `None` when it is not there.
     ///
     /// # Errors
     /// [`TableServiceError`]; a missing table is an [`TableServiceError::ErrorResponse`] too.
@@ -176,7 +137,7 @@ impl TableService {
         table: &str,
         partition: &str,
         row: &str,
-    ) -> Result<Option<VersionedEntity>, TableServiceError> {
+    ) -> Result<Option<(Entity, String)>, TableServiceError> {
         let request = self.request(self.address.entity(table, partition, row)?, Method::Get);
         match self.send(request).await {
             Ok(answer) => entity::entity_from_response(&answer).map(Some),

@@ -12,7 +12,7 @@ use super::port::{
 };
 use crate::base::http::RetryPolicy;
 use crate::store::table_service::{
-    self, Comparison, Entity, Filter, Operation, TableService, TableServiceError, VersionedEntity,
+    self, Entity, Filter, Operation, TableService, TableServiceError,
 };
 
 /// Any version of a row.
@@ -126,28 +126,28 @@ fn to_entity(row: TableRow) -> Entity {
 }
 
 /// Type members are dropped: what was written here never has any.
-fn to_row(read: VersionedEntity) -> (TableRow, ETag) {
-    let Entity { partition, row, mut properties } = read.entity;
+fn to_row((entity, etag): (Entity, String)) -> (TableRow, ETag) {
+    let Entity { partition, row, mut properties } = entity;
     properties.retain(|name, _| !name.contains('@'));
-    (TableRow { key: RowKey { partition, row }, properties }, ETag(read.etag))
+    (TableRow { key: RowKey { partition, row }, properties }, ETag(etag))
 }
 
 fn to_filter(span: &KeyRange) -> Filter {
     let mut filter = Filter::default();
     if span.partition_from == span.partition_to {
-        filter = filter.and("PartitionKey", Comparison::Equal, &span.partition_from);
+        filter = filter.and("PartitionKey", "eq", &span.partition_from);
     } else {
-        filter = filter.and("PartitionKey", Comparison::AtLeast, &span.partition_from).and(
+        filter = filter.and("PartitionKey", "ge", &span.partition_from).and(
             "PartitionKey",
-            Comparison::AtMost,
+            "le",
             &span.partition_to,
         );
     }
     if let Some(from) = &span.row_from {
-        filter = filter.and("RowKey", Comparison::AtLeast, from);
+        filter = filter.and("RowKey", "ge", from);
     }
     if let Some(before) = &span.row_before {
-        filter = filter.and("RowKey", Comparison::Before, before);
+        filter = filter.and("RowKey", "lt", before);
     }
     filter
 }

@@ -118,7 +118,7 @@ impl RowChange {
 }
 
 /// Rows with `from <= partition <= to` (both ends included), optionally one row-key range within.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct KeyRange {
     pub partition_from: String,
     pub partition_to: String,
@@ -131,17 +131,12 @@ impl KeyRange {
     /// All rows of one partition.
     pub fn single_partition(key: impl Into<String>) -> Self {
         let key = key.into();
-        Self { partition_from: key.clone(), partition_to: key, row_from: None, row_before: None }
+        Self { partition_from: key.clone(), partition_to: key, ..Self::default() }
     }
 
     /// All rows from one partition key to another, both included.
     pub fn partition_range(from: impl Into<String>, to: impl Into<String>) -> Self {
-        Self {
-            partition_from: from.into(),
-            partition_to: to.into(),
-            row_from: None,
-            row_before: None,
-        }
+        Self { partition_from: from.into(), partition_to: to.into(), ..Self::default() }
     }
 }
 

@@ -16,7 +16,19 @@ const PAGE_SIZE: u16 = 1_000;
 
 /// The most changes in one transaction, source:
 /// learn.microsoft.com/rest/api/storageservices/performing-entity-group-transactions, 2026-11.
-pub(in crate::store) const MAX_TRANSACTION_CHANGES: usize = 100;
+const MAX_TRANSACTION_CHANGES: usize = 100;
+
+/// These changes as transactions, each of one partition.
+pub(in crate::store) fn into_transactions(
+    changes: impl IntoIterator<Item = RowChange>,
+) -> Vec<Vec<RowChange>> {
+    let mut partitions: BTreeMap<String, Vec<RowChange>> = BTreeMap::new();
+    for change in changes {
+        partitions.entry(change.key().partition.clone()).or_default().push(change);
+    }
+    let chunks = partitions.values().flat_map(|changes| changes.chunks(MAX_TRANSACTION_CHANGES));
+    chunks.map(<[RowChange]>::to_vec).collect()
+}
 
 /// A value that says by itself which row of which table it is.
 pub trait Row: Serialize + DeserializeOwned {
@@ -124,31 +136,28 @@ impl<R: Serialize + DeserializeOwned> TypedTable<R> {
         &self,
         rows: Vec<(RowKey, ETag)>,
     ) -> Result<u64, StoreError> {
-        let mut partitions: BTreeMap<String, Vec<(RowKey, ETag)>> = BTreeMap::new();
-        for (keys, etag) in rows {
-            partitions.entry(keys.partition.clone()).or_default().push((keys, etag));
-        }
+        let deletes = rows.into_iter().map(|(key, etag)| RowChange::Delete(key, Some(etag)));
         let mut removed = 0;
-        for rows in partitions.into_values() {
-            for batch in rows.chunks(MAX_TRANSACTION_CHANGES) {
-                removed += self.delete_batch(batch).await?;
-            }
+        for batch in into_transactions(deletes) {
+            removed += self.delete_batch(batch).await?;
         }
         Ok(removed)
     }
 
-    async fn delete_batch(&self, batch: &[(RowKey, ETag)]) -> Result<u64, StoreError> {
-        let delete =
-            |(keys, etag): &(RowKey, ETag)| RowChange::Delete(keys.clone(), Some(etag.clone()));
-        match self.transaction(batch.iter().map(delete).collect()).await {
+    /// Makes those of these deletes that can be made, and returns how many.
+    pub(in crate::store) async fn delete_batch(
+        &self,
+        batch: Vec<RowChange>,
+    ) -> Result<u64, StoreError> {
+        match self.transaction(batch.clone()).await {
             Ok(()) => return Ok(batch.len() as u64),
             Err(error) if error.is_conflict() => {}
             Err(error) => return Err(error),
         }
-        // One of them was changed or gone, so none was removed: one by one then.
+        // One row was changed or gone, so the transaction removed none: one by one then.
         let mut removed = 0;
-        for row in batch {
-            match self.transaction(vec![delete(row)]).await {
+        for delete in batch {
+            match self.transaction(vec![delete]).await {
                 Ok(()) => removed += 1,
                 Err(error) if error.is_conflict() => {}
                 Err(error) => return Err(error),

@@ -4,10 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::SignedDuration;
-use roombridge::domain::retention::{
-    CONTENT_KEY_OVERLAP, EXTERNAL_RETENTION_RULES, RETENTION_RULES, SECRET_KEY_LIFETIME,
-    SECRET_KEY_OVERLAP,
-};
+use roombridge::domain::retention::{CONTENT_KEY_OVERLAP, SECRET_KEY_LIFETIME, SECRET_KEY_OVERLAP};
 use roombridge::graph::fields;
 use roombridge::graph::permissions::{
     AppRegistration, EXCHANGE_ROLES, PERMISSIONS, PermissionKind,
@@ -19,6 +16,7 @@ use roombridge::queue::{ENCRYPTED_CONTENT_TTL, MESSAGE_TTL, Queue};
 use roombridge::store::tables::Table;
 
 use super::policy::ROLES;
+use super::retention::{EXTERNAL_RETENTION_RULES, RETENTION_RULES};
 use crate::TestResult;
 use crate::generated::{Section, read, table};
 

@@ -8,6 +8,7 @@ mod form;
 mod package;
 mod policy;
 mod queries;
+pub(crate) mod retention;
 mod types;
 mod workflows;
 

@@ -5,11 +5,12 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use jiff::SignedDuration;
-use roombridge::domain::retention::{FAILURE_RETENTION, RETENTION_RULES};
+use roombridge::domain::retention::FAILURE_RETENTION;
 use roombridge::domain::tenant::TenantPolicy;
 use roombridge::host::{FUNCTIONS, Trigger, functions::PREFIX};
 
 use super::source::{Source, file, tree};
+use crate::infra::retention::RETENTION_RULES;
 
 /// The rows of the table of `document` between `<!-- name -->` and `<!-- /name -->`, cell by cell,
 /// without its head.
