@@ -14,12 +14,9 @@ pub struct EncryptedContent {
     /// The content, encrypted with a key of its own.
     pub data: String,
     /// That key, encrypted with the public key of the certificate.
-    #[serde(rename = "key")]
     pub data_key: String,
     /// The HMAC of the encrypted content, made with that key.
-    #[serde(rename = "mac")]
     pub data_signature: String,
-    #[serde(rename = "certificate")]
     pub certificate_id: ContentKeyId,
 }
 

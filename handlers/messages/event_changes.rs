@@ -44,7 +44,7 @@ pub struct EventChange {
     pub origin: Origin,
     /// What the notification brought, encrypted; only on the first way to `fetch-event`: what is
     /// tried again travels as ids.
-    #[serde(default, rename = "sealed", skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub encrypted_content: Option<EncryptedContent>,
     #[serde(flatten)]
     pub meta: JobMeta,

@@ -128,7 +128,7 @@ async fn without_the_keys_of_validation_tokens_events_are_read_and_none_is_dropp
     let (statuses, _) = deliver(&contoso).await;
     assert_eq!(statuses, [Some(202)]);
     let waiting = contoso.world.memory_outbox.messages(QueueKind::Main(Queue::FetchEvent));
-    assert!(waiting.len() == 1 && !waiting[0].text.contains("sealed"), "as ids");
+    assert!(waiting.len() == 1 && !waiting[0].text.contains("encrypted_content"), "as ids");
     contoso.run_for(seconds(50)).await;
     assert!(!contoso.graph_requests("GET", "/users/{id}/events/{id}").is_empty());
     assert_eq!(meeting.response_of(aurora), Some(Response::Accepted));

@@ -131,7 +131,7 @@ async fn what_graph_does_not_vouch_for_is_read() -> TestResult {
         }
         let delivery = graph.deliver_due().await;
         assert!(delivery.posts.iter().all(|post| post.status == Some(202)));
-        assert!(pending_messages(&contoso).iter().all(|m| !m.text.contains("sealed")));
+        assert!(pending_messages(&contoso).iter().all(|m| !m.text.contains("encrypted_content")));
         contoso.run_for(seconds(50)).await;
         assert!(event_reads(&contoso) >= 2, "{odd}");
         assert_eq!(meeting.response_of(aurora), Some(Response::Accepted));
@@ -214,7 +214,7 @@ async fn late_content_undoes_nothing_newer() -> TestResult {
     graph.deliver_due().await;
     // The first move waits in the queue while the second one is told and worked off.
     let late: Vec<String> = pending_messages(&contoso).into_iter().map(|m| m.text).collect();
-    assert!(late.iter().any(|text| text.contains("sealed")));
+    assert!(late.iter().any(|text| text.contains("encrypted_content")));
     contoso.run_for(seconds(30)).await;
     meeting.move_to(at("13:00"), at("14:00"))?;
     contoso.run_for(minutes(15)).await;
@@ -262,7 +262,7 @@ async fn move_and_dequeue(
     world.microsoft.graph.deliver_due().await;
     let kind = QueueKind::Main(Queue::FetchEvent);
     let told = world.memory_outbox.receive(kind, 32, Duration::ZERO);
-    assert!(told.iter().any(|message| message.text.contains("sealed")));
+    assert!(told.iter().any(|message| message.text.contains("encrypted_content")));
     for message in told {
         world.memory_outbox.delete(kind, &message.receipt);
         let mut changes = EventChanges::from_text(&message.text)?;
@@ -369,7 +369,7 @@ async fn encrypted_content_waits_six_hours_at_most_and_is_never_passed_on() -> T
     let sent = pending_messages(&contoso);
     let mut parts = Vec::new();
     for message in &sent {
-        assert!(message.text.contains("sealed"));
+        assert!(message.text.contains("encrypted_content"));
         assert_eq!(message.expires_at.duration_since(message.sent_at), hours(6));
         for item in EventChanges::from_text(&message.text)?.items {
             let sealed = item.encrypted_content.ok_or("it brought content")?;
@@ -381,7 +381,7 @@ async fn encrypted_content_waits_six_hours_at_most_and_is_never_passed_on() -> T
     world.host.process_all().await;
     world.table_faults.set_down(false);
     let again = pending_messages(&contoso);
-    assert!(!again.is_empty() && again.iter().all(|m| !m.text.contains("sealed")));
+    assert!(!again.is_empty() && again.iter().all(|m| !m.text.contains("encrypted_content")));
     for message in &sent {
         let (queue, now) = (Queue::FetchEvent, Duration::ZERO);
         world
@@ -391,7 +391,7 @@ async fn encrypted_content_waits_six_hours_at_most_and_is_never_passed_on() -> T
     }
     for taken in world.memory_outbox.receive(QueueKind::Main(Queue::FetchEvent), 32, Duration::ZERO)
     {
-        if taken.text.contains("sealed") {
+        if taken.text.contains("encrypted_content") {
             assert!(world.memory_outbox.move_to_poison(Queue::FetchEvent, &taken.receipt));
         }
     }

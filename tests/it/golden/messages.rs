@@ -33,7 +33,7 @@ fn hold<M: Message + PartialEq + Debug>(
     no_others("messages", &format!("{queue}-"), names)
 }
 
-fn passage() -> JobMeta {
+fn meta() -> JobMeta {
     JobMeta {
         correlation: CorrelationId(0x4bf9_2f35_77b3_4da6_a3ce_929d_0e0e_4736),
         attempts: 0,
@@ -43,9 +43,9 @@ fn passage() -> JobMeta {
 }
 
 /// It has failed and waited, and began between two seconds.
-fn long_passage() -> JobMeta {
+fn retried_meta() -> JobMeta {
     let first_seen = at("2026-11-24T08:00:00.123456789Z");
-    JobMeta { attempts: 2, deferrals: u32::MAX, first_seen, ..passage() }
+    JobMeta { attempts: 2, deferrals: u32::MAX, first_seen, ..meta() }
 }
 
 // === fetch-event ===
@@ -56,7 +56,7 @@ fn refetch() -> EventChange {
         event: parsed("AAkALgAAAAAAHYQDEapmEc2byACqAC_EWg-0AbCd=="),
         origin: Origin::Refetch,
         encrypted_content: None,
-        meta: passage(),
+        meta: meta(),
     }
 }
 
@@ -65,14 +65,14 @@ fn notified(deleted: bool, version: Option<&str>) -> EventChange {
     EventChange { origin: Origin::Notification { nonce: 0x1a2b, deleted, version }, ..refetch() }
 }
 
-fn sealed() -> EventChange {
-    let sealed = EncryptedContent {
+fn encrypted() -> EventChange {
+    let content = EncryptedContent {
         data: "ZGF0YQ==".to_owned(),
         data_key: "a2V5".to_owned(),
         data_signature: "bWFj".to_owned(),
         certificate_id: parsed("c-20261124"),
     };
-    EventChange { encrypted_content: Some(sealed), ..notified(false, Some("W/\"1\"")) }
+    EventChange { encrypted_content: Some(content), ..notified(false, Some("W/\"1\"")) }
 }
 
 fn changes(items: Vec<EventChange>) -> EventChanges {
@@ -82,17 +82,17 @@ fn changes(items: Vec<EventChange>) -> EventChanges {
 #[test]
 fn event_changes() -> TestResult {
     let other = EventChange { mailbox: mailbox(2), event: parsed("AAMk"), ..refetch() };
-    let tried = EventChange { meta: long_passage(), ..refetch() };
+    let retried = EventChange { meta: retried_meta(), ..refetch() };
     hold(
         vec![
             ("refetch", changes(vec![refetch()])),
-            ("refetch-tried", changes(vec![tried.clone()])),
+            ("refetch-retried", changes(vec![retried.clone()])),
             ("notification", changes(vec![notified(false, Some("W/\"1\""))])),
             ("notification-without-version", changes(vec![notified(false, None)])),
             ("deleted", changes(vec![notified(true, Some("W/\"2\""))])),
             ("deleted-without-version", changes(vec![notified(true, None)])),
-            ("sealed", changes(vec![sealed()])),
-            ("several", changes(vec![tried, notified(true, None), sealed(), other])),
+            ("encrypted", changes(vec![encrypted()])),
+            ("several", changes(vec![retried, notified(true, None), encrypted(), other])),
             ("none", changes(vec![])),
         ],
         EventChanges::from_text,
@@ -101,41 +101,34 @@ fn event_changes() -> TestResult {
 
 // === create-booking and write-back ===
 
-fn nudges() -> Vec<(&'static str, BookingJob)> {
-    let plain = BookingJob { key: single(), due: None, conflicts: 0, meta: passage() };
+fn booking_jobs() -> Vec<(&'static str, BookingJob)> {
+    let plain = BookingJob { key: single(), due: None, conflicts: 0, meta: meta() };
     let due = Some(at("2026-11-24T08:05:00.250Z"));
     vec![
         ("single", plain),
         ("occurrence", BookingJob { key: occurrence(), ..plain }),
         ("due", BookingJob { due, ..plain }),
-        ("conflicts", BookingJob { conflicts: u8::MAX, meta: long_passage(), ..plain }),
+        ("conflicts", BookingJob { conflicts: u8::MAX, meta: retried_meta(), ..plain }),
         ("occurrence-due", BookingJob { key: occurrence(), due, conflicts: 1, ..plain }),
     ]
 }
 
 #[test]
 fn booking_requests() -> TestResult {
-    let cases = nudges().into_iter().map(|(name, nudge)| (name, BookingRequest(nudge)));
+    let cases = booking_jobs().into_iter().map(|(name, job)| (name, BookingRequest(job)));
     hold(cases.collect(), BookingRequest::from_text)
 }
 
 #[test]
 fn calendar_writes() -> TestResult {
-    let cases = nudges().into_iter().map(|(name, nudge)| (name, CalendarWrite(nudge)));
+    let cases = booking_jobs().into_iter().map(|(name, job)| (name, CalendarWrite(job)));
     hold(cases.collect(), CalendarWrite::from_text)
 }
 
 // === maintain-mailbox ===
 
-fn task(task: MailboxTaskKind) -> MailboxTask {
-    MailboxTask {
-        tenant: TENANT,
-        mailbox: mailbox(1),
-        kind: task,
-        nonce: None,
-        due: None,
-        meta: passage(),
-    }
+fn task(kind: MailboxTaskKind) -> MailboxTask {
+    MailboxTask { tenant: TENANT, mailbox: mailbox(1), kind, nonce: None, due: None, meta: meta() }
 }
 
 fn due(of: MailboxTaskKind) -> MailboxTask {
@@ -152,11 +145,11 @@ fn tasks() -> Vec<(&'static str, MailboxTask)> {
         ("subscribe", task(MailboxTaskKind::Subscribe)),
         ("renew", due(MailboxTaskKind::Renew)),
         ("unsubscribe", task(MailboxTaskKind::Unsubscribe)),
-        ("resync", MailboxTask { meta: long_passage(), ..task(MailboxTaskKind::Resync) }),
+        ("resync", MailboxTask { meta: retried_meta(), ..task(MailboxTaskKind::Resync) }),
         ("reauthorize", proved(MailboxTaskKind::Reauthorize)),
-        ("removed", proved(MailboxTaskKind::SubscriptionRemoved)),
-        ("missed", proved(MailboxTaskKind::MissedNotifications)),
-        ("silent", due(MailboxTaskKind::SuspectedDead)),
+        ("subscription-removed", proved(MailboxTaskKind::SubscriptionRemoved)),
+        ("missed-notifications", proved(MailboxTaskKind::MissedNotifications)),
+        ("suspected-dead", due(MailboxTaskKind::SuspectedDead)),
         ("erase", MailboxTask { nonce: Some(u64::MAX), ..due(MailboxTaskKind::Erase) }),
     ]
 }
@@ -184,18 +177,21 @@ fn a_mailbox_task_alone_is_a_message_of_one() {
 
 #[test]
 fn tenant_tasks() -> TestResult {
-    let task = |work| TenantTask { tenant: TENANT, kind: work, meta: passage() };
-    let from = |stage| TenantTaskKind::ReconcilePolicy { from: Some(stage) };
-    let connecting = from(ReconcileCursor { shard: 17, resubscribe: true, resync: false });
-    let comparing = from(ReconcileCursor { shard: u8::MAX, resubscribe: false, resync: true });
+    let task = |kind| TenantTask { tenant: TENANT, kind, meta: meta() };
+    let from = |cursor| TenantTaskKind::ReconcilePolicy { from: Some(cursor) };
+    let resubscribing = from(ReconcileCursor { shard: 17, resubscribe: true, resync: false });
+    let resyncing = from(ReconcileCursor { shard: u8::MAX, resubscribe: false, resync: true });
     hold(
         vec![
             ("connect", task(TenantTaskKind::Connect)),
-            ("align", task(TenantTaskKind::ReconcilePolicy { from: None })),
-            ("align-connecting", task(connecting)),
-            ("align-comparing", task(comparing)),
+            ("reconcile-policy", task(TenantTaskKind::ReconcilePolicy { from: None })),
+            ("reconcile-policy-resubscribing", task(resubscribing)),
+            ("reconcile-policy-resyncing", task(resyncing)),
             ("leave", task(TenantTaskKind::Leave)),
-            ("check", TenantTask { meta: long_passage(), ..task(TenantTaskKind::CheckAccess) }),
+            (
+                "check-access",
+                TenantTask { meta: retried_meta(), ..task(TenantTaskKind::CheckAccess) },
+            ),
         ],
         TenantTask::from_text,
     )
@@ -240,7 +236,7 @@ fn refuse<M: Message + Debug>(
 #[test]
 fn what_is_not_a_message_is_refused_with_these_words() -> TestResult {
     let event: EventId = parsed("AAMk");
-    let change = EventChange { event, ..sealed() };
+    let change = EventChange { event, ..encrypted() };
     let version = Digest::of_etag("W/\"1\"").to_string();
     let trace = ("00-4bf92f3577b34da6a3ce929d0e0e4736", "00-4bf92f35");
     let instant = ("2026-11-24T08:00:00Z", "Tuesday");
@@ -257,12 +253,12 @@ fn what_is_not_a_message_is_refused_with_these_words() -> TestResult {
     ];
     let changes = refuse(&changes(vec![change]), &parts, EventChanges::from_text)?;
 
-    let (_, nudge) = nudges().remove(0);
+    let (_, job) = booking_jobs().remove(0);
     let appointment = single().appointment.to_string();
     let parts = [trace, instant, tenant, (&*appointment, "Merger"), ("a0404a", "Merger")];
     let parts = [&parts[..], &[(r#""conflicts":0"#, r#""conflicts":256"#)]].concat();
-    let requests = refuse(&BookingRequest(nudge), &parts, BookingRequest::from_text)?;
-    let writes = refuse(&CalendarWrite(nudge), &parts, CalendarWrite::from_text)?;
+    let requests = refuse(&BookingRequest(job), &parts, BookingRequest::from_text)?;
+    let writes = refuse(&CalendarWrite(job), &parts, CalendarWrite::from_text)?;
 
     let parts = [
         trace,
@@ -275,8 +271,8 @@ fn what_is_not_a_message_is_refused_with_these_words() -> TestResult {
     let missed = MailboxTasks { tenant: TENANT, items };
     let tasks = refuse(&missed, &parts, MailboxTasks::from_text)?;
 
-    let leave = TenantTask { tenant: TENANT, kind: TenantTaskKind::Leave, meta: passage() };
+    let leave = TenantTask { tenant: TENANT, kind: TenantTaskKind::Leave, meta: meta() };
     let parts = [trace, instant, tenant, ("leave", "Merger")];
-    let work = refuse(&leave, &parts, TenantTask::from_text)?;
-    no_others("messages", "refused-", [changes, requests, writes, tasks, work].into())
+    let tenants = refuse(&leave, &parts, TenantTask::from_text)?;
+    no_others("messages", "refused-", [changes, requests, writes, tasks, tenants].into())
 }
