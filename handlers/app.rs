@@ -22,7 +22,7 @@ use crate::{
         create_booking, dispatch_due, fetch_event, maintain_mailbox, maintain_tenant,
         purge_expired,
         runner::{
-            QueueJob, QueueJobFunction, Runner, TimerJobFunction,
+            QueueJob, QueueJobFunction, Runner,
             audit::{AuditWriter, with_audit},
         },
         write_back,
@@ -144,8 +144,8 @@ impl App {
                     self.audit.clone(),
                 ),
             )
-            .timer("purge-expired", Arc::new(TimerJobFunction(self.purge_expired())))
-            .timer("dispatch-due", Arc::new(TimerJobFunction(self.dispatch_due())))
+            .timer("purge-expired", Arc::new(self.purge_expired()))
+            .timer("dispatch-due", Arc::new(self.dispatch_due()))
             .into_router()
     }
 

@@ -17,11 +17,11 @@
 //!      ▼                                                 ▼
 //!  fetch-event ◀──── EventChanges (resync) ──── maintain-mailbox
 //!      │ reads Graph, writes the DESIRED state          subscribes, renews, unsubscribes, resyncs
-//!      │ BookingRequest
+//!      │ BookingJob
 //!      ▼
 //!  create-booking ── room ledger ── booking system
 //!      │ writes the OBSERVED state
-//!      │ CalendarWrite
+//!      │ BookingJob
 //!      ▼
 //!  write-back ── the room's answer, our own property ──▶ Outlook
 //!        writes the PUBLISHED state; settled when all three agree

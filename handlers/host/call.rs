@@ -13,7 +13,7 @@ use futures::FutureExt;
 use http::{HeaderMap, Method, StatusCode, header};
 use tracing::Instrument;
 
-use super::envelope::{self, InvocationOutcome};
+use super::envelope;
 use super::invocation::{InvocationContext, InvocationError, Limits, QueueFunction, TimerFunction};
 use crate::base::clock::Clock;
 
@@ -27,64 +27,57 @@ const PROXY_HEADERS: [&str; 5] =
 const PROXY_HEADER_PREFIXES: [&str; 3] = ["x-forwarded-", "x-arr-", "x-ms-client-principal"];
 
 /// What does the work of a function that the host calls itself.
+#[derive(Clone)]
 pub(super) enum FunctionHandler {
     Queue(Arc<dyn QueueFunction>),
     Timer(Arc<dyn TimerFunction>),
 }
 
-/// A function that the host calls itself, ready to be called.
-pub(super) struct FunctionEndpoint {
-    pub(super) name: &'static str,
-    pub(super) handler: FunctionHandler,
-    pub(super) clock: Arc<dyn Clock>,
-    pub(super) limits: Limits,
-}
-
-impl FunctionEndpoint {
-    /// Answers one request for `/{name}`: 404 unless the host made it, otherwise how it ended.
-    pub(super) async fn handle(&self, request: Request) -> Response {
-        if request.method() != Method::POST || !is_from_host(request.headers()) {
-            return StatusCode::NOT_FOUND.into_response();
-        }
-        let stops_after = match self.handler {
-            FunctionHandler::Queue(_) => self.limits.timeout,
-            FunctionHandler::Timer(_) => self.limits.timer_soft_timeout,
-        };
-        let cx = invocation_context(self.name, self.clock.as_ref(), stops_after, request.headers());
-        let span = invocation_span(&cx);
-        self.invoke_with_timeout(cx, request).instrument(span).await.into_response()
+/// Answers one request for `/{name}`: 404 unless the host made it, otherwise how it ended.
+pub(super) async fn handle_invocation(
+    name: &'static str,
+    handler: &FunctionHandler,
+    clock: &dyn Clock,
+    limits: Limits,
+    request: Request,
+) -> Response {
+    if request.method() != Method::POST || !is_from_host(request.headers()) {
+        return StatusCode::NOT_FOUND.into_response();
     }
-
-    async fn invoke_with_timeout(
-        &self,
-        cx: InvocationContext,
-        request: Request,
-    ) -> InvocationOutcome {
-        let work = AssertUnwindSafe(self.invoke(cx, request)).catch_unwind();
-        match tokio::time::timeout(self.limits.timeout, work).await {
-            Ok(Ok(Ok(()))) => return InvocationOutcome::Succeeded,
-            Ok(Ok(Err(InvocationError(reason)))) => tracing::error!(reason, "invocation failed"),
+    let stops_after = match handler {
+        FunctionHandler::Queue(_) => limits.timeout,
+        FunctionHandler::Timer(_) => limits.timer_soft_timeout,
+    };
+    let cx = invocation_context(name, clock, stops_after, request.headers());
+    let span = invocation_span(&cx);
+    // A panic must not reach axum: it would close the connection, and the host would wait for an
+    // answer until its own timeout, which ends the process.
+    let work = AssertUnwindSafe(invoke(handler, cx, request)).catch_unwind();
+    let succeeded = async {
+        match tokio::time::timeout(limits.timeout, work).await {
+            Ok(Ok(Ok(()))) => return true,
+            Ok(Ok(Err(InvocationError(reason)))) => tracing::error!(%reason, "invocation failed"),
             Ok(Err(_panic)) => tracing::error!("invocation panicked"),
             Err(_elapsed) => tracing::error!("invocation timed out"),
         }
-        InvocationOutcome::Failed
-    }
+        false
+    };
+    envelope::response(succeeded.instrument(span).await)
+}
 
-    async fn invoke(&self, cx: InvocationContext, request: Request) -> Result<(), InvocationError> {
-        let body = to_bytes(request.into_body(), CALL_BODY_LIMIT)
-            .await
-            .map_err(|_| InvocationError("the body is too large or incomplete".to_owned()))?;
-        let unreadable = |e: envelope::InvalidInvocation| InvocationError(e.to_string());
-        match &self.handler {
-            FunctionHandler::Queue(function) => {
-                let delivery = envelope::queue_delivery(&body).map_err(unreadable)?;
-                function.invoke(cx, delivery).await
-            }
-            FunctionHandler::Timer(function) => {
-                let tick = envelope::timer_tick(&body).map_err(unreadable)?;
-                function.invoke(cx, tick).await
-            }
+async fn invoke(
+    handler: &FunctionHandler,
+    cx: InvocationContext,
+    request: Request,
+) -> Result<(), InvocationError> {
+    let body = to_bytes(request.into_body(), CALL_BODY_LIMIT)
+        .await
+        .map_err(|_| InvocationError("the body is too large or incomplete".into()))?;
+    match handler {
+        FunctionHandler::Queue(function) => {
+            function.invoke(cx, envelope::queue_delivery(&body)?).await
         }
+        FunctionHandler::Timer(function) => function.invoke(cx, envelope::timer_tick(&body)?).await,
     }
 }
 

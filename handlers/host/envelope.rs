@@ -16,43 +16,8 @@ use base64::engine::general_purpose::STANDARD;
 use http::{HeaderMap, StatusCode, header};
 use jiff::{Timestamp, civil, tz::TimeZone};
 use serde_json::{Map, Value};
-use std::fmt;
 
-/// One delivery of a queue message.
-#[derive(Clone, PartialEq, Eq)]
-pub struct QueueDelivery {
-    /// The message text as it was sent.
-    pub text: String,
-    /// How many times the message was taken from the queue, this one included.
-    pub dequeue_count: Option<u32>,
-    pub id: Option<String>,
-}
-
-impl fmt::Debug for QueueDelivery {
-    /// Leaves the text out: it may be somebody's.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("QueueDelivery")
-            .field("dequeue_count", &self.dequeue_count)
-            .field("id", &self.id)
-            .finish_non_exhaustive()
-    }
-}
-
-/// One tick of a timer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct TimerTick {
-    /// The host was not running when the tick was due; several missed ones come as one.
-    pub past_due: bool,
-    /// The run before this one; `None` at the first, or when the host keeps no schedule status.
-    pub last_run: Option<Timestamp>,
-    /// The occurrence that is being run; `None` when the host keeps no schedule status.
-    pub next_run: Option<Timestamp>,
-}
-
-/// The body is not a call of the host's.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("invalid invocation: {0}")]
-pub struct InvalidInvocation(&'static str);
+use super::invocation::{InvocationError, QueueDelivery, TimerTick};
 
 /// The header with the host's id of a call.
 pub const INVOCATION_ID_HEADER: &str = "x-azure-functions-invocationid";
@@ -70,12 +35,12 @@ pub fn traceparent(headers: &HeaderMap) -> Option<&str> {
 /// Reads the body of a queue call.
 ///
 /// # Errors
-/// [`InvalidInvocation`] when no message text can be found in it.
-pub fn queue_delivery(body: &[u8]) -> Result<QueueDelivery, InvalidInvocation> {
+/// [`InvocationError`] when no message text can be found in it.
+pub fn queue_delivery(body: &[u8]) -> Result<QueueDelivery, InvocationError> {
     let envelope = parse_envelope(body)?;
     let text = match single_binding(&envelope)? {
         Value::String(written) => message_text(written),
-        Value::Null => return Err(InvalidInvocation("the message is null")),
+        Value::Null => return Err(invalid("the message is null")),
         bare @ (Value::Object(_) | Value::Array(_) | Value::Number(_) | Value::Bool(_)) => {
             bare.to_string()
         }
@@ -95,11 +60,11 @@ pub fn queue_delivery(body: &[u8]) -> Result<QueueDelivery, InvalidInvocation> {
 /// Reads the body of a timer call.
 ///
 /// # Errors
-/// [`InvalidInvocation`] when there is no timer object in it.
-pub fn timer_tick(body: &[u8]) -> Result<TimerTick, InvalidInvocation> {
+/// [`InvocationError`] when there is no timer object in it.
+pub fn timer_tick(body: &[u8]) -> Result<TimerTick, InvocationError> {
     let envelope = parse_envelope(body)?;
     let timer = unwrap_json(single_binding(&envelope)?);
-    let timer = timer.as_object().ok_or(InvalidInvocation("the timer is not an object"))?;
+    let timer = timer.as_object().ok_or_else(|| invalid("the timer is not an object"))?;
     let past_due = match field_ignoring_case(timer, "IsPastDue").map(unwrap_json) {
         Some(Value::Bool(past_due)) => past_due,
         Some(Value::String(text)) => text.eq_ignore_ascii_case("true"),
@@ -113,18 +78,22 @@ pub fn timer_tick(body: &[u8]) -> Result<TimerTick, InvalidInvocation> {
     Ok(TimerTick { past_due, last_run: instant("Last"), next_run: instant("Next") })
 }
 
-fn parse_envelope(body: &[u8]) -> Result<Map<String, Value>, InvalidInvocation> {
-    serde_json::from_slice(body).map_err(|_| InvalidInvocation("the body is not a JSON object"))
+fn invalid(reason: &str) -> InvocationError {
+    InvocationError(format!("invalid invocation: {reason}").into())
+}
+
+fn parse_envelope(body: &[u8]) -> Result<Map<String, Value>, InvocationError> {
+    serde_json::from_slice(body).map_err(|_| invalid("the body is not a JSON object"))
 }
 
 /// The value of the trigger, the only binding that our functions have.
-fn single_binding(envelope: &Map<String, Value>) -> Result<&Value, InvalidInvocation> {
+fn single_binding(envelope: &Map<String, Value>) -> Result<&Value, InvocationError> {
     let data = field_ignoring_case(envelope, "Data").and_then(Value::as_object);
-    let mut bindings = data.ok_or(InvalidInvocation("there is no Data"))?.values();
+    let mut bindings = data.ok_or_else(|| invalid("there is no Data"))?.values();
     match (bindings.next(), bindings.next()) {
         (Some(value), None) => Ok(value),
-        (None, _) => Err(InvalidInvocation("Data is empty")),
-        (Some(_), Some(_)) => Err(InvalidInvocation("Data has more than the trigger")),
+        (None, _) => Err(invalid("Data is empty")),
+        (Some(_), Some(_)) => Err(invalid("Data has more than the trigger")),
     }
 }
 
@@ -180,24 +149,16 @@ const SUCCEEDED_BODY: &str = r#"{"Outputs":{},"Logs":[],"ReturnValue":null}"#;
 const FAILED_BODY: &str =
     r#"{"Outputs":{},"Logs":[],"ReturnValue":null,"error":"the invocation failed"}"#;
 
-/// How a queue or timer call ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum InvocationOutcome {
-    /// The host deletes the message, or notes the run.
-    Succeeded,
-    /// The host shows the message again or repeats the run. Our own log says why: the host
-    /// drops the `Logs` of a failed call.
-    Failed,
-}
-
-impl IntoResponse for InvocationOutcome {
-    fn into_response(self) -> Response {
-        let (status, body) = match self {
-            Self::Succeeded => (StatusCode::OK, SUCCEEDED_BODY),
-            Self::Failed => (StatusCode::INTERNAL_SERVER_ERROR, FAILED_BODY),
-        };
-        (status, [(header::CONTENT_TYPE, "application/json")], body).into_response()
-    }
+/// How a queue or timer call ended: on success the host deletes the message, or notes the run;
+/// otherwise it shows the message again or repeats the run. Our own log says why, because the host
+/// drops the `Logs` of a failed call.
+pub fn response(succeeded: bool) -> Response {
+    let (status, body) = if succeeded {
+        (StatusCode::OK, SUCCEEDED_BODY)
+    } else {
+        (StatusCode::INTERNAL_SERVER_ERROR, FAILED_BODY)
+    };
+    (status, [(header::CONTENT_TYPE, "application/json")], body).into_response()
 }
 
 #[cfg(test)]
@@ -299,10 +260,8 @@ mod tests {
 
     #[tokio::test]
     async fn every_answer_is_a_json_object() {
-        for (outcome, status) in
-            [(InvocationOutcome::Succeeded, 200), (InvocationOutcome::Failed, 500)]
-        {
-            let answer = outcome.into_response();
+        for (succeeded, status) in [(true, 200), (false, 500)] {
+            let answer = response(succeeded);
             assert_eq!(answer.status(), status);
             assert_eq!(answer.headers()["content-type"], "application/json");
             let body = to_bytes(answer.into_body(), 1024).await.unwrap();

@@ -15,7 +15,7 @@ use axum::routing::{any, get};
 use http::StatusCode;
 use tower_http::catch_panic::CatchPanicLayer;
 
-use super::call::{self, FunctionEndpoint, FunctionHandler};
+use super::call::{self, FunctionHandler};
 use super::invocation::{Limits, QueueFunction, TimerFunction};
 use crate::base::clock::Clock;
 use crate::queue::Queue;
@@ -133,24 +133,28 @@ impl Functions {
     /// # Errors
     /// [`FunctionTableMismatch`] when a function of the table has nothing that does its work, or something was
     /// given that the table does not know.
-    pub fn into_router(self) -> Result<Router, FunctionTableMismatch> {
-        self.assemble(FUNCTIONS)
-    }
-
-    fn assemble(mut self, table: &[Function]) -> Result<Router, FunctionTableMismatch> {
+    pub fn into_router(mut self) -> Result<Router, FunctionTableMismatch> {
         let mut differences = Vec::new();
         // The host polls this until the process is up, and later to see whether it is.
         let mut router = Router::new().route("/", get(StatusCode::OK));
-        for function in table {
-            match self.take_route(function) {
-                Some(FunctionRoute::Invoked(work)) => {
-                    router = self.route_invocations(router, function.name, work)
+        for function in FUNCTIONS {
+            let name = function.name;
+            let routes = match function.trigger {
+                Trigger::Http { .. } => self.http.remove(name).map(|routes| {
+                    Router::new().nest(&mount_path(function), self.route_http(name, routes))
+                }),
+                Trigger::Queue { .. } => {
+                    let handler = self.queues.remove(name).map(FunctionHandler::Queue);
+                    handler.map(|handler| self.route_invocations(name, handler))
                 }
-                Some(FunctionRoute::Http(routes)) => {
-                    router =
-                        router.nest(&mount_path(function), self.route_http(function.name, routes));
+                Trigger::Timer { .. } => {
+                    let handler = self.timers.remove(name).map(FunctionHandler::Timer);
+                    handler.map(|handler| self.route_invocations(name, handler))
                 }
-                None => differences.push(format!("{} has no implementation", function.name)),
+            };
+            match routes {
+                Some(routes) => router = router.merge(routes),
+                None => differences.push(format!("{name} has no implementation")),
             }
         }
         let left = self.queues.keys().chain(self.timers.keys()).chain(self.http.keys());
@@ -159,37 +163,13 @@ impl Functions {
         if differences.is_empty() { Ok(router) } else { Err(FunctionTableMismatch(differences)) }
     }
 
-    fn take_route(&mut self, function: &Function) -> Option<FunctionRoute> {
-        match function.trigger {
-            Trigger::Http { .. } => self.http.remove(function.name).map(FunctionRoute::Http),
-            Trigger::Queue { .. } => self
-                .queues
-                .remove(function.name)
-                .map(|work| FunctionRoute::Invoked(FunctionHandler::Queue(work))),
-            Trigger::Timer { .. } => self
-                .timers
-                .remove(function.name)
-                .map(|work| FunctionRoute::Invoked(FunctionHandler::Timer(work))),
-        }
-    }
-
-    fn route_invocations(
-        &self,
-        router: Router,
-        name: &'static str,
-        work: FunctionHandler,
-    ) -> Router {
-        let served = Arc::new(FunctionEndpoint {
-            name,
-            handler: work,
-            clock: Arc::clone(&self.clock),
-            limits: self.limits,
-        });
+    fn route_invocations(&self, name: &'static str, handler: FunctionHandler) -> Router {
+        let (clock, limits) = (Arc::clone(&self.clock), self.limits);
         let answer = move |request: Request| {
-            let served = Arc::clone(&served);
-            async move { served.handle(request).await }
+            let (handler, clock) = (handler.clone(), Arc::clone(&clock));
+            async move { call::handle_invocation(name, &handler, clock.as_ref(), limits, request).await }
         };
-        router.route(&format!("/{name}"), any(answer))
+        Router::new().route(&format!("/{name}"), any(answer))
     }
 
     fn route_http(&self, name: &'static str, routes: Router) -> Router {
@@ -203,11 +183,6 @@ impl Functions {
             .layer(CatchPanicLayer::custom(call::respond_to_panic))
             .layer(middleware::from_fn(guard))
     }
-}
-
-enum FunctionRoute {
-    Invoked(FunctionHandler),
-    Http(Router),
 }
 
 /// The path up to the route's first parameter, where the function's own routes begin.

@@ -1,11 +1,9 @@
 //! What a function gets when the host calls it, and what it may answer.
 
-use std::time::Duration;
+use std::{error::Error, fmt, time::Duration};
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-
-use super::envelope::{QueueDelivery, TimerTick};
 
 /// One call by the host.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,11 +19,48 @@ pub struct InvocationContext {
     pub deadline: Timestamp,
 }
 
+/// One delivery of a queue message.
+#[derive(Clone, PartialEq, Eq)]
+pub struct QueueDelivery {
+    /// The message text as it was sent.
+    pub text: String,
+    /// How many times the message was taken from the queue, this one included.
+    pub dequeue_count: Option<u32>,
+    pub id: Option<String>,
+}
+
+impl fmt::Debug for QueueDelivery {
+    /// Leaves the text out: it may be somebody's.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("QueueDelivery")
+            .field("dequeue_count", &self.dequeue_count)
+            .field("id", &self.id)
+            .finish_non_exhaustive()
+    }
+}
+
+/// One tick of a timer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TimerTick {
+    /// The host was not running when the tick was due; several missed ones come as one.
+    pub past_due: bool,
+    /// The run before this one; `None` at the first, or when the host keeps no schedule status.
+    pub last_run: Option<Timestamp>,
+    /// The occurrence that is being run; `None` when the host keeps no schedule status.
+    pub next_run: Option<Timestamp>,
+}
+
 /// The call failed as a whole: the host counts a try and shows a queue message again after its
-/// `visibilityTimeout`. The reason is logged, so it names no person and no content.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct InvocationError(pub String);
+/// `visibilityTimeout`. The cause is logged, so it names no person and no content.
+#[derive(Debug)]
+pub struct InvocationError(pub Box<dyn Error + Send + Sync>);
+
+/// Any error may be the cause. So this type is no error itself: it would be converted into itself.
+impl<E: Error + Send + Sync + 'static> From<E> for InvocationError {
+    fn from(cause: E) -> Self {
+        Self(Box::new(cause))
+    }
+}
 
 /// Takes messages from one queue.
 #[async_trait]

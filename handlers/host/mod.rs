@@ -19,6 +19,8 @@ pub mod functions;
 pub mod invocation;
 pub mod server;
 
-pub use envelope::{QueueDelivery, TimerTick};
 pub use functions::{FUNCTIONS, Function, Functions, Trigger};
-pub use invocation::{InvocationContext, InvocationError, Limits, QueueFunction, TimerFunction};
+pub use invocation::{
+    InvocationContext, InvocationError, Limits, QueueDelivery, QueueFunction, TimerFunction,
+    TimerTick,
+};

@@ -12,7 +12,7 @@ use crate::{
         ids::{EventId, MailboxId, TenantId, hex},
         keys::Digest,
     },
-    queue::{ENCRYPTED_CONTENT_TTL, MAX_MESSAGE_BYTES, MESSAGE_TTL, Queue, encoded_len},
+    queue::{ENCRYPTED_CONTENT_TTL, MAX_MESSAGE_BYTES, MESSAGE_TTL, encoded_len},
 };
 
 /// Where an [`EventChange`] comes from.
@@ -133,8 +133,6 @@ impl EventChanges {
 }
 
 impl Message for EventChanges {
-    const QUEUE: Queue = Queue::FetchEvent;
-
     fn tenant(&self) -> TenantId {
         self.tenant
     }

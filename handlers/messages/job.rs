@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{
     event_changes::EventChanges,
     message::Message,
-    tasks::{BookingRequest, CalendarWrite, MailboxTask, MailboxTasks, TenantTask},
+    tasks::{BookingJob, MailboxTasks, TenantTask},
 };
 use crate::queue::{MESSAGE_TTL, Outbox, Queue, QueueError};
 
@@ -15,13 +15,11 @@ pub enum Job {
     /// To `fetch-event`.
     FetchEvent(EventChanges),
     /// To `create-booking`.
-    CreateBooking(BookingRequest),
+    CreateBooking(BookingJob),
     /// To `write-back`.
-    WriteBack(CalendarWrite),
+    WriteBack(BookingJob),
     /// To `maintain-mailbox`.
-    MaintainMailbox(MailboxTask),
-    /// To `maintain-mailbox`, several at once.
-    MaintainMailboxes(MailboxTasks),
+    MaintainMailbox(MailboxTasks),
     /// To `maintain-tenant`.
     MaintainTenant(TenantTask),
 }
@@ -30,23 +28,21 @@ impl Job {
     /// The queue it is sent to.
     pub fn queue(&self) -> Queue {
         match self {
-            Self::FetchEvent(_) => EventChanges::QUEUE,
-            Self::CreateBooking(_) => BookingRequest::QUEUE,
-            Self::WriteBack(_) => CalendarWrite::QUEUE,
-            Self::MaintainMailbox(_) | Self::MaintainMailboxes(_) => MailboxTasks::QUEUE,
-            Self::MaintainTenant(_) => TenantTask::QUEUE,
+            Self::FetchEvent(_) => Queue::FetchEvent,
+            Self::CreateBooking(_) => Queue::CreateBooking,
+            Self::WriteBack(_) => Queue::WriteBack,
+            Self::MaintainMailbox(_) => Queue::MaintainMailbox,
+            Self::MaintainTenant(_) => Queue::MaintainTenant,
         }
     }
 
     /// The text to send.
     pub fn text(&self) -> String {
         match self {
-            Self::FetchEvent(message) => message.to_text(),
-            Self::CreateBooking(message) => message.to_text(),
-            Self::WriteBack(message) => message.to_text(),
-            Self::MaintainMailbox(task) => MailboxTasks::from(*task).to_text(),
-            Self::MaintainMailboxes(message) => message.to_text(),
-            Self::MaintainTenant(message) => message.to_text(),
+            Self::FetchEvent(changes) => changes.to_text(),
+            Self::CreateBooking(job) | Self::WriteBack(job) => job.to_text(),
+            Self::MaintainMailbox(tasks) => tasks.to_text(),
+            Self::MaintainTenant(task) => task.to_text(),
         }
     }
 
@@ -57,15 +53,20 @@ impl Job {
             Self::CreateBooking(_)
             | Self::WriteBack(_)
             | Self::MaintainMailbox(_)
-            | Self::MaintainMailboxes(_)
             | Self::MaintainTenant(_) => MESSAGE_TTL,
         }
     }
 }
 
-impl From<MailboxTask> for Job {
-    fn from(task: MailboxTask) -> Self {
-        Self::MaintainMailbox(task)
+impl From<EventChanges> for Job {
+    fn from(changes: EventChanges) -> Self {
+        Self::FetchEvent(changes)
+    }
+}
+
+impl From<MailboxTasks> for Job {
+    fn from(tasks: MailboxTasks) -> Self {
+        Self::MaintainMailbox(tasks)
     }
 }
 
@@ -84,19 +85,19 @@ pub struct Enqueue {
 
 impl Enqueue {
     /// To be done at once.
-    pub fn now(job: Job) -> Self {
-        Self { job, delay: Duration::ZERO }
+    pub fn now(job: impl Into<Job>) -> Self {
+        Self::later(job, Duration::ZERO)
     }
 
     /// To be done in a while.
-    pub fn later(job: Job, delay: Duration) -> Self {
-        Self { job, delay }
+    pub fn later(job: impl Into<Job>, delay: Duration) -> Self {
+        Self { job: job.into(), delay }
     }
 }
 
 impl<J: Into<Job>> From<J> for Enqueue {
     fn from(job: J) -> Self {
-        Self::now(job.into())
+        Self::now(job)
     }
 }
 

@@ -3,16 +3,10 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use crate::{
-    domain::ids::{CorrelationId, TenantId},
-    queue::Queue,
-};
+use crate::domain::ids::{CorrelationId, TenantId};
 
-/// A message of one queue.
+/// What a queue carries.
 pub trait Message: Serialize + DeserializeOwned {
-    /// The queue it travels on.
-    const QUEUE: Queue;
-
     /// The tenant that it is for.
     fn tenant(&self) -> TenantId;
 
@@ -27,7 +21,7 @@ pub trait Message: Serialize + DeserializeOwned {
     /// Reads a message back.
     ///
     /// # Errors
-    /// [`InvalidMessage`] when the text is not a message of this queue.
+    /// [`InvalidMessage`] when the text is no such message.
     fn from_text(text: &str) -> Result<Self, InvalidMessage> {
         let VersionedMessage::V1(message) = serde_json::from_str(text)?;
         Ok(message)

@@ -14,6 +14,5 @@ pub use event_changes::{EventChange, EventChanges, Origin, pack};
 pub use job::{Enqueue, Job};
 pub use message::{InvalidMessage, JobMeta, Message};
 pub use tasks::{
-    BookingJob, BookingRequest, CalendarWrite, MAX_TASKS, MailboxTask, MailboxTasks,
-    ReconcileCursor, TenantTask, TenantTaskKind,
+    BookingJob, MAX_TASKS, MailboxTask, MailboxTasks, ReconcileCursor, TenantTask, TenantTaskKind,
 };

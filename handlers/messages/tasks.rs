@@ -4,18 +4,15 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::message::{JobMeta, Message};
-use crate::{
-    domain::{
-        ids::{MailboxId, TenantId, hex},
-        keys::BookingKey,
-        mailbox::MailboxTaskKind,
-    },
-    queue::Queue,
+use crate::domain::{
+    ids::{MailboxId, TenantId, hex},
+    keys::BookingKey,
+    mailbox::MailboxTaskKind,
 };
 
 // === To create-booking and write-back ===
 
-/// A booking to process.
+/// A booking to process. Both functions take it, each from its own queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BookingJob {
     #[serde(flatten)]
@@ -30,35 +27,20 @@ pub struct BookingJob {
     pub meta: JobMeta,
 }
 
-/// To `create-booking`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct BookingRequest(pub BookingJob);
-
-impl Message for BookingRequest {
-    const QUEUE: Queue = Queue::CreateBooking;
-
-    fn tenant(&self) -> TenantId {
-        self.0.key.tenant
-    }
-
-    fn meta(&self) -> Option<JobMeta> {
-        Some(self.0.meta)
+impl BookingJob {
+    /// A job that no due entry sent.
+    pub fn new(key: BookingKey, meta: JobMeta) -> Self {
+        Self { key, due: None, conflicts: 0, meta }
     }
 }
 
-/// To `write-back`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct CalendarWrite(pub BookingJob);
-
-impl Message for CalendarWrite {
-    const QUEUE: Queue = Queue::WriteBack;
-
+impl Message for BookingJob {
     fn tenant(&self) -> TenantId {
-        self.0.key.tenant
+        self.key.tenant
     }
 
     fn meta(&self) -> Option<JobMeta> {
-        Some(self.0.meta)
+        Some(self.meta)
     }
 }
 
@@ -67,9 +49,6 @@ impl Message for CalendarWrite {
 /// A task for one mailbox.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MailboxTask {
-    /// Whose tenant; written once for all tasks of a message.
-    #[serde(skip, default = "unknown_tenant")]
-    pub tenant: TenantId,
     pub mailbox: MailboxId,
     pub kind: MailboxTaskKind,
     /// The nonce a lifecycle notification proved itself with; `None` for our own tasks.
@@ -81,48 +60,33 @@ pub struct MailboxTask {
     pub meta: JobMeta,
 }
 
+impl MailboxTask {
+    /// A task of our own, which no due entry sent.
+    pub fn new(mailbox: MailboxId, kind: MailboxTaskKind, meta: JobMeta) -> Self {
+        Self { mailbox, kind, nonce: None, due: None, meta }
+    }
+}
+
 /// The most tasks of one message: as many renewals as Graph takes in one batch
 /// (learn.microsoft.com/graph/json-batching, 2025-02-21).
 pub const MAX_TASKS: usize = 20;
 
 /// To `maintain-mailbox`: tasks for mailboxes of one tenant.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(from = "ReadMailboxTasks")]
 pub struct MailboxTasks {
     pub tenant: TenantId,
     /// The tasks, at most [`MAX_TASKS`].
     pub items: Vec<MailboxTask>,
 }
 
-/// Tasks that have not yet got the tenant of their message.
-#[derive(Deserialize)]
-struct ReadMailboxTasks {
-    tenant: TenantId,
-    items: Vec<MailboxTask>,
-}
-
-fn unknown_tenant() -> TenantId {
-    TenantId(uuid::Uuid::nil())
-}
-
-impl From<ReadMailboxTasks> for MailboxTasks {
-    fn from(ReadMailboxTasks { tenant, items }: ReadMailboxTasks) -> Self {
-        Self {
-            tenant,
-            items: items.into_iter().map(|task| MailboxTask { tenant, ..task }).collect(),
-        }
-    }
-}
-
-impl From<MailboxTask> for MailboxTasks {
-    fn from(task: MailboxTask) -> Self {
-        Self { tenant: task.tenant, items: vec![task] }
+impl MailboxTasks {
+    /// A message with one task.
+    pub fn one(tenant: TenantId, task: MailboxTask) -> Self {
+        Self { tenant, items: vec![task] }
     }
 }
 
 impl Message for MailboxTasks {
-    const QUEUE: Queue = Queue::MaintainMailbox;
-
     fn tenant(&self) -> TenantId {
         self.tenant
     }
@@ -175,8 +139,6 @@ pub struct TenantTask {
 }
 
 impl Message for TenantTask {
-    const QUEUE: Queue = Queue::MaintainTenant;
-
     fn tenant(&self) -> TenantId {
         self.tenant
     }
@@ -199,7 +161,6 @@ mod tests {
         let now = "2026-11-24T12:00:00.123456789Z".parse().unwrap();
         let tenant = TenantId(uuid::Uuid::from_u128(9));
         let task = |n: u128| MailboxTask {
-            tenant,
             mailbox: MailboxId(uuid::Uuid::from_u128(n)),
             kind: MailboxTaskKind::Renew,
             nonce: Some(u64::MAX),

@@ -5,7 +5,7 @@ use std::time::Duration;
 use futures::poll;
 use roombridge::domain::booking::ObservedState;
 use roombridge::domain::ids::CorrelationId;
-use roombridge::messages::{BookingJob, BookingRequest, JobMeta, Message};
+use roombridge::messages::{BookingJob, JobMeta, Message};
 use roombridge::queue::Queue;
 use roombridge::store::tables::Table;
 use world::exchange::{Invitation, Meeting, Response};
@@ -196,8 +196,8 @@ async fn dequeue_booking_job(
 ) -> Result<DequeuedMessage, TestError> {
     let passage = JobMeta::new(CorrelationId(7), contoso.now());
     let key = contoso.booking_key(meeting, &contoso.aurora)?;
-    let request = BookingRequest(BookingJob { key, due: None, conflicts: 0, meta: passage });
-    let (queue, text) = (Queue::CreateBooking, request.to_text());
+    let job = BookingJob::new(key, passage);
+    let (queue, text) = (Queue::CreateBooking, job.to_text());
     contoso.world.raw_outbox.send(queue, text, Duration::ZERO).await?;
     let all = contoso.world.host.dequeue_all().await;
     let found = all.into_iter().find(|taken| taken.function == "create-booking");

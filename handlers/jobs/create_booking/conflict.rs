@@ -13,7 +13,7 @@ use crate::{
         ledger::Conflict,
     },
     jobs::runner::job::{Enqueue, Job, JobError},
-    messages::{BookingJob, BookingRequest, EventChanges, JobMeta},
+    messages::{BookingJob, EventChanges, JobMeta},
     store::tables::ETag,
 };
 
@@ -82,9 +82,8 @@ impl BookingWorker<'_> {
         }
         // The holder's job counts as deferred once: if it meets us in turn, it does not start ours.
         let meta = JobMeta { deferrals: 1, ..JobMeta::new(holder.correlation, now) };
-        let job = BookingJob { key: holder.key, due: None, conflicts: 0, meta };
         Ok(Some(vec![
-            Enqueue::now(Job::CreateBooking(BookingRequest(job))),
+            Enqueue::now(Job::CreateBooking(BookingJob::new(holder.key, meta))),
             self.requeue(self.job.conflicts, RELEASE_DELAY),
         ]))
     }
@@ -92,7 +91,7 @@ impl BookingWorker<'_> {
     fn requeue(&self, conflicts: u8, delay: SignedDuration) -> Enqueue {
         let meta = JobMeta { deferrals: self.job.meta.deferrals + 1, ..self.job.meta };
         let job = BookingJob { conflicts, meta, ..*self.job };
-        Enqueue::later(Job::CreateBooking(BookingRequest(job)), delay.unsigned_abs())
+        Enqueue::later(Job::CreateBooking(job), delay.unsigned_abs())
     }
 
     fn refetch_holder(&self, holder: &Booking) -> Vec<Enqueue> {
@@ -101,7 +100,7 @@ impl BookingWorker<'_> {
         if changes.items.is_empty() {
             return Vec::new();
         }
-        vec![Enqueue::now(Job::FetchEvent(changes))]
+        vec![Enqueue::now(changes)]
     }
 }
 

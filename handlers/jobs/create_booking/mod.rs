@@ -26,7 +26,7 @@ use crate::{
         Outcomes, QueueJob,
         job::{Enqueue, Job, JobError, JobResult},
     },
-    messages::{BookingJob, BookingRequest, CalendarWrite, JobMeta},
+    messages::{BookingJob, JobMeta},
     store::{
         bookings::Bookings,
         due::DueEntries,
@@ -55,25 +55,18 @@ pub struct Deps {
 
 #[async_trait]
 impl QueueJob for Deps {
-    type Message = BookingRequest;
-    type Item = BookingRequest;
+    type Message = BookingJob;
+    type Item = BookingJob;
+    const JOB: fn(BookingJob) -> Job = Job::CreateBooking;
 
-    async fn run(
-        &self,
-        invocation: &Invocation,
-        request: BookingRequest,
-    ) -> Outcomes<BookingRequest> {
-        vec![(request, book(self, invocation, request).await)].into()
+    async fn run(&self, invocation: &Invocation, job: BookingJob) -> Outcomes<BookingJob> {
+        vec![(job, book(self, invocation, &job).await)].into()
     }
 }
 
 /// Takes the next step of one booking. The loop does more than update the row: a lost race for the
 /// ledger, too, makes it decide again, and each step makes calls between its writes.
-async fn book(
-    deps: &Deps,
-    invocation: &Invocation,
-    BookingRequest(job): BookingRequest,
-) -> JobResult {
+async fn book(deps: &Deps, invocation: &Invocation, job: &BookingJob) -> JobResult {
     for _ in 0..MAX_CONFLICT_RETRIES {
         let now = deps.clock.now();
         let row = deps.bookings.get(&job.key).await?;
@@ -87,9 +80,9 @@ async fn book(
         if deps.tenants.get_active(job.key.tenant).await?.is_none() {
             return Err(JobError::Discard { reason: "the tenant is not active" });
         }
-        let worker = BookingWorker { deps, invocation, job: &job, id: deps.rng.next_u64() };
+        let worker = BookingWorker { deps, invocation, job, id: deps.rng.next_u64() };
         let done = match booking.next_step(now) {
-            Step::InSync => return Ok(vec![enqueue_write_back(&job, &booking)]),
+            Step::InSync => return Ok(vec![enqueue_write_back(job, &booking)]),
             Step::Busy(until) => {
                 let wait = until.duration_since(now);
                 return Err(JobError::retry_after(wait, "another worker may still hold the lease"));
@@ -110,8 +103,7 @@ async fn book(
 /// Follows with write-back, under the correlation of the change that it will publish.
 fn enqueue_write_back(job: &BookingJob, booking: &Booking) -> Enqueue {
     let meta = JobMeta::new(booking.correlation, job.meta.first_seen);
-    let job = BookingJob { conflicts: 0, meta, ..*job };
-    Enqueue::now(Job::WriteBack(CalendarWrite(job)))
+    Enqueue::now(Job::WriteBack(BookingJob { conflicts: 0, meta, ..*job }))
 }
 
 /// One worker on one booking. Each of its steps answers what comes next, or `None` when the row or the

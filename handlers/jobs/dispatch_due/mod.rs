@@ -24,11 +24,9 @@ use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 
 use crate::{
     domain::{ids::CorrelationId, tenant::TenantState},
-    jobs::runner::{
-        TimerJob,
-        job::{Enqueue, Job, JobError},
-    },
-    messages::{BookingJob, BookingRequest, JobMeta, TenantTask, TenantTaskKind},
+    host::{InvocationContext, InvocationError, TimerFunction, TimerTick},
+    jobs::runner::job::{Enqueue, Job, JobError},
+    messages::{BookingJob, JobMeta, TenantTask, TenantTaskKind},
     queue::{MAX_MESSAGES_PER_RECEIVE, Queue},
     store::{
         due::{DuePurpose, DueSubject},
@@ -70,9 +68,9 @@ pub struct DispatchSummary {
 }
 
 #[async_trait]
-impl TimerJob for Deps {
-    async fn run(&self, stop_at: Timestamp) -> Result<(), JobError> {
-        let done = run(self, stop_at).await?;
+impl TimerFunction for Deps {
+    async fn invoke(&self, cx: InvocationContext, _: TimerTick) -> Result<(), InvocationError> {
+        let done = run(self, cx.deadline).await?;
         tracing::info!(
             unsettled = done.unsettled,
             unsettled_oldest_s = done.unsettled_oldest_s,
@@ -147,9 +145,9 @@ async fn dispatch_unsettled(deps: &Deps, stop_at: Timestamp) -> Result<DispatchC
             for entry in chunk {
                 let DueSubject::Booking(key) = entry.subject else { continue };
                 let next = reschedule(deps, entry, now, SignedDuration::ZERO);
-                let (due, meta) = (Some(next.at), new_meta(deps, now));
-                let job = BookingJob { key, due, conflicts: 0, meta };
-                jobs.push(Enqueue::now(Job::CreateBooking(BookingRequest(job))));
+                let job = BookingJob::new(key, new_meta(deps, now));
+                let job = BookingJob { due: Some(next.at), ..job };
+                jobs.push(Enqueue::now(Job::CreateBooking(job)));
                 moves.push((*entry, next));
             }
             send_and_reschedule(deps, &moves, jobs).await?;
@@ -180,7 +178,7 @@ async fn enqueue_daily_tasks(
         let Some(kind) = daily_task(&tenant) else { continue };
         let task = TenantTask { tenant: tenant.id, kind, meta: new_meta(deps, asked_at) };
         let delay = Duration::from_secs(deps.rng.below(DAILY_SPREAD));
-        deps.outbox.enqueue(Enqueue::later(Job::MaintainTenant(task), delay)).await?;
+        deps.outbox.enqueue(Enqueue::later(task, delay)).await?;
         sent += 1;
     }
     Ok(sent)

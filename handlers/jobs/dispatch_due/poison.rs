@@ -3,11 +3,8 @@
 use jiff::Timestamp;
 
 use crate::{
-    domain::keys::Digest,
-    messages::{
-        BookingJob, BookingRequest, CalendarWrite, EventChanges, MailboxTasks, Message as _,
-        TenantTask,
-    },
+    domain::{ids::TenantId, keys::Digest},
+    messages::{BookingJob, EventChanges, JobMeta, MailboxTasks, Message, TenantTask},
     queue::Queue,
     store::failures::Failure,
 };
@@ -17,31 +14,20 @@ use crate::{
 /// encrypted content: the event is read again instead.
 pub(super) fn failure_from(queue: Queue, text: &str, now: Timestamp) -> Failure {
     let mut kept = text.to_owned();
-    let mut first = |changes: EventChanges| {
-        let changes = changes.without_content();
-        kept = changes.to_text();
-        changes.items.first().map(|item| (changes.tenant, item.meta))
-    };
-    let job = |job: BookingJob| (job.key.tenant, job.meta);
-    let task = |tasks: MailboxTasks| tasks.items.first().map(|task| (tasks.tenant, task.meta));
-    let (function, known) = match queue {
-        Queue::FetchEvent => {
-            ("fetch-event", EventChanges::from_text(text).ok().and_then(&mut first))
-        }
-        Queue::CreateBooking => {
-            let request = BookingRequest::from_text(text).ok();
-            ("create-booking", request.map(|request| job(request.0)))
-        }
-        Queue::WriteBack => {
-            let write = CalendarWrite::from_text(text).ok();
-            ("write-back", write.map(|write| job(write.0)))
+    let known = match queue {
+        Queue::FetchEvent => EventChanges::from_text(text).ok().and_then(|changes| {
+            let changes = changes.without_content();
+            kept = changes.to_text();
+            tenant_and_meta(&changes)
+        }),
+        Queue::CreateBooking | Queue::WriteBack => {
+            BookingJob::from_text(text).ok().as_ref().and_then(tenant_and_meta)
         }
         Queue::MaintainMailbox => {
-            ("maintain-mailbox", MailboxTasks::from_text(text).ok().and_then(task))
+            MailboxTasks::from_text(text).ok().as_ref().and_then(tenant_and_meta)
         }
         Queue::MaintainTenant => {
-            let task = TenantTask::from_text(text).ok();
-            ("maintain-tenant", task.map(|task| (task.tenant, task.meta)))
+            TenantTask::from_text(text).ok().as_ref().and_then(tenant_and_meta)
         }
     };
     let cause = match known {
@@ -50,7 +36,8 @@ pub(super) fn failure_from(queue: Queue, text: &str, now: Timestamp) -> Failure 
     };
     Failure {
         tenant: known.map(|(tenant, _)| tenant),
-        function: function.to_owned(),
+        // A queue has the name of its function.
+        function: queue.name().to_owned(),
         // One message may be about many things, and each message must stay replayable.
         subject: format!("message {}", Digest::of(&[text.as_bytes()])),
         cause: cause.to_owned(),
@@ -62,12 +49,16 @@ pub(super) fn failure_from(queue: Queue, text: &str, now: Timestamp) -> Failure 
     }
 }
 
+fn tenant_and_meta(message: &impl Message) -> Option<(TenantId, JobMeta)> {
+    Some((message.tenant(), message.meta()?))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::{
         domain::{encrypted_content::EncryptedContent, ids::CorrelationId},
-        messages::{EventChange, JobMeta, MailboxTask, MailboxTaskKind},
+        messages::{EventChange, MailboxTask, MailboxTaskKind},
         store::test_support::{at, key, mailbox, tenant},
     };
 
@@ -75,22 +66,16 @@ mod tests {
     fn a_poisoned_message_of_ours_can_be_replayed_and_a_foreign_text_is_not_kept() {
         let noon = at("2026-11-24T12:00:00Z");
         let meta = JobMeta::new(CorrelationId(7), at("2026-11-24T11:00:00Z"));
-        let job = BookingJob { key: key(1), due: None, conflicts: 0, meta };
-        let task = MailboxTask {
-            tenant: tenant(9),
-            mailbox: mailbox(1),
-            kind: MailboxTaskKind::Resync,
-            nonce: None,
-            due: None,
-            meta,
-        };
+        let job = BookingJob::new(key(1), meta);
+        let task = MailboxTask::new(mailbox(1), MailboxTaskKind::Resync, meta);
+        let tasks = MailboxTasks::one(tenant(9), task);
         let change = EventChange::refetch(mailbox(1), "AAMk".parse().unwrap(), meta);
         let changes = EventChanges { tenant: tenant(9), items: vec![change] };
         for (queue, text, function) in [
             (Queue::FetchEvent, changes.to_text(), "fetch-event"),
-            (Queue::CreateBooking, BookingRequest(job).to_text(), "create-booking"),
-            (Queue::WriteBack, CalendarWrite(job).to_text(), "write-back"),
-            (Queue::MaintainMailbox, MailboxTasks::from(task).to_text(), "maintain-mailbox"),
+            (Queue::CreateBooking, job.to_text(), "create-booking"),
+            (Queue::WriteBack, job.to_text(), "write-back"),
+            (Queue::MaintainMailbox, tasks.to_text(), "maintain-mailbox"),
         ] {
             let failure = failure_from(queue, &text, noon);
             assert_eq!((failure.tenant, failure.function.as_str()), (Some(tenant(9)), function));

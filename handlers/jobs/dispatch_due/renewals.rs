@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     domain::ids::{CorrelationId, TenantId},
-    jobs::runner::job::{Enqueue, Job, JobError},
+    jobs::runner::job::{Enqueue, JobError},
     messages::{JobMeta, MAX_TASKS, MailboxTask, MailboxTaskKind, MailboxTasks},
     store::due::{DueEntry, DuePurpose, DueSubject},
 };
@@ -103,16 +103,15 @@ impl RenewalRun<'_> {
         let after = SignedDuration::try_from(delay).unwrap_or_default();
         let mut items = Vec::with_capacity(entries.len());
         for entry in entries {
-            let DueSubject::Mailbox { tenant, mailbox } = entry.subject else { continue };
+            let DueSubject::Mailbox { mailbox, .. } = entry.subject else { continue };
             let next = reschedule(self.deps, entry, self.now, after);
             let correlation = CorrelationId(self.deps.rng.uuid().as_u128());
             let meta = JobMeta::new(correlation, self.now);
-            let (kind, due) = (MailboxTaskKind::Renew, Some(next.at));
-            items.push(MailboxTask { tenant, mailbox, kind, nonce: None, due, meta });
+            let task = MailboxTask::new(mailbox, MailboxTaskKind::Renew, meta);
+            items.push(MailboxTask { due: Some(next.at), ..task });
             self.moves.push((*entry, next));
         }
-        let job = Job::MaintainMailboxes(MailboxTasks { tenant, items });
-        self.outgoing.push(Enqueue::later(job, delay));
+        self.outgoing.push(Enqueue::later(MailboxTasks { tenant, items }, delay));
     }
 
     /// Sends what was made once that is a chunk, and answers whether it did.

@@ -14,8 +14,8 @@ use crate::{
     domain::{appointment::CopyRole, encrypted_content::EncryptedContent, ids::MailboxId},
     graph::{CopySnapshot, Event, EventKind, SkipReason},
     identity::keys::content_keys::DecryptError,
-    jobs::runner::job::{Enqueue, Job, JobError, JobResult},
-    messages::{EventChange, JobMeta, MailboxTask, MailboxTaskKind, Origin},
+    jobs::runner::job::{Enqueue, JobError, JobResult},
+    messages::{EventChange, JobMeta, MailboxTask, MailboxTaskKind, MailboxTasks, Origin},
     queue::ENCRYPTED_CONTENT_TTL,
 };
 
@@ -154,10 +154,9 @@ impl Batch<'_> {
             let (tenant, mailbox) = (self.tenant.id, item.mailbox);
             if self.deps.dedup.is_first_for_mailbox(tenant, mailbox) {
                 let meta = JobMeta::new(item.meta.correlation, self.deps.clock.now());
-                let kind = MailboxTaskKind::Renew;
-                let task = MailboxTask { tenant, mailbox, kind, nonce: None, due: None, meta };
+                let task = MailboxTask::new(mailbox, MailboxTaskKind::Renew, meta);
                 let mut next = std::mem::replace(result, Ok(Vec::new())).unwrap_or_default();
-                next.push(Enqueue::now(Job::MaintainMailbox(task)));
+                next.push(Enqueue::now(MailboxTasks::one(tenant, task)));
                 *result = Ok(next);
             }
         }

@@ -41,7 +41,7 @@ use crate::{
     identity::keys::content_keys::ContentKeys,
     jobs::runner::{
         Outcomes, QueueJob,
-        job::{Enqueue, JobError, JobResult},
+        job::{Enqueue, Job, JobError, JobResult},
     },
     messages::{EventChange, EventChanges, Origin},
     store::{
@@ -86,6 +86,7 @@ pub struct Deps {
 impl QueueJob for Deps {
     type Message = EventChanges;
     type Item = EventChange;
+    const JOB: fn(EventChanges) -> Job = Job::FetchEvent;
 
     /// Handles every event of the message; each item succeeds or fails alone.
     async fn run(&self, invocation: &Invocation, changes: EventChanges) -> Outcomes<EventChange> {

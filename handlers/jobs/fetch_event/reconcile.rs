@@ -19,7 +19,7 @@ use crate::{
     },
     graph::{CopySnapshot, Event},
     jobs::runner::job::{Enqueue, Job, JobError, JobResult},
-    messages::{BookingJob, BookingRequest, EventChange, EventChanges, JobMeta},
+    messages::{BookingJob, EventChange, EventChanges, JobMeta},
     store::{
         StoreError,
         appointments::AppointmentCopy,
@@ -169,12 +169,10 @@ impl<'a> Reconciler<'a> {
         let meta = JobMeta::new(meta.correlation, deps.clock.now());
         let mut next = Vec::new();
         for r in reconciled.iter().filter(|r| r.needs_job) {
-            let job = BookingJob { key: r.booking.key, due: None, conflicts: 0, meta };
-            next.push(Enqueue::now(Job::CreateBooking(BookingRequest(job))));
+            next.push(Enqueue::now(Job::CreateBooking(BookingJob::new(r.booking.key, meta))));
         }
         let refetch = |copy: &CopyLocation, delay| {
-            let changes = EventChanges::refetch(tenant.id, [copy], meta);
-            Enqueue::later(Job::FetchEvent(changes), delay)
+            Enqueue::later(EventChanges::refetch(tenant.id, [copy], meta), delay)
         };
         // Asked of the pointer, because another worker may have made the bookings.
         let never_read =

@@ -114,7 +114,7 @@ impl MailboxWorker<'_> {
 
     /// What to ask Graph for, and the key that its client state is made with.
     async fn new_subscription(&self, nonce: u64) -> Result<(NewSubscription, KeyId), JobError> {
-        let (tenant, mailbox) = (self.task.tenant, self.task.mailbox);
+        let (tenant, mailbox) = (self.tenant.id, self.task.mailbox);
         let keys = self.deps.client_state_keys.keys().await;
         let keys = keys.map_err(|e| JobError::Retry { after: None, cause: Arc::new(e) })?;
         let url = &self.deps.settings.notification_url;

@@ -24,7 +24,7 @@ use crate::{
     graph::{GraphError, SubscriptionRenewal},
     jobs::runner::{
         Outcomes, QueueJob,
-        job::{Enqueue, JobError, JobResult},
+        job::{Enqueue, Job, JobError, JobResult},
     },
     messages::{MailboxTask, MailboxTaskKind, MailboxTasks},
     store::tenants::Tenant,
@@ -39,6 +39,7 @@ pub use worker::{Deps, MailboxSettings};
 impl QueueJob for Deps {
     type Message = MailboxTasks;
     type Item = MailboxTask;
+    const JOB: fn(MailboxTasks) -> Job = Job::MaintainMailbox;
 
     async fn run(&self, invocation: &Invocation, tasks: MailboxTasks) -> Outcomes<MailboxTask> {
         run(self, invocation, tasks).await.into()
@@ -54,7 +55,7 @@ async fn run(
     // Never from the cache: an administrator may have decided a moment ago.
     let tenant = match deps.tenants.get_uncached(tasks.tenant).await {
         Ok(Some(tenant)) => tenant,
-        Ok(None) => return discard_all(deps, tasks.items).await,
+        Ok(None) => return discard_all(deps, tasks).await,
         Err(error) => {
             let failed = |task| (task, Err(JobError::from(error.clone())));
             return tasks.items.into_iter().map(failed).collect();
@@ -75,10 +76,11 @@ async fn run(
 }
 
 /// The tenant is unknown: nothing is left to watch, and nothing to do.
-async fn discard_all(deps: &Deps, tasks: Vec<MailboxTask>) -> Vec<(MailboxTask, JobResult)> {
+async fn discard_all(deps: &Deps, tasks: MailboxTasks) -> Vec<(MailboxTask, JobResult)> {
     let mut outcomes = Vec::new();
-    for task in tasks {
-        let outcome = match deps.remove_due_entry(&task, task.due).await {
+    for task in tasks.items {
+        let removed = deps.remove_due_entry(tasks.tenant, task.mailbox, task.due).await;
+        let outcome = match removed {
             Ok(()) => Err(JobError::Discard { reason: "the tenant is unknown" }),
             Err(error) => Err(error.into()),
         };

@@ -7,11 +7,14 @@ use url::Url;
 
 use crate::{
     base::{clock::Clock, invocation::Invocation, rng::Rng},
-    domain::{ids::EventId, tenant::policy::Registration},
+    domain::{
+        ids::{EventId, MailboxId, TenantId},
+        tenant::policy::Registration,
+    },
     graph::{Graph, ResourceDataOptions, SubscriptionId, TenantGraph},
     identity::keys::{KeyRing, content_keys::ContentKeys},
-    jobs::runner::job::{Enqueue, Job, JobError},
-    messages::{EventChange, JobMeta, MailboxTask, MailboxTaskKind, pack},
+    jobs::runner::job::{Enqueue, JobError},
+    messages::{EventChange, JobMeta, MailboxTask, MailboxTaskKind, MailboxTasks, pack},
     store::{
         StoreError,
         appointments::Appointments,
@@ -60,11 +63,12 @@ impl Deps {
     /// Removes the mailbox's due entry of that instant, if there is one.
     pub(super) async fn remove_due_entry(
         &self,
-        task: &MailboxTask,
+        tenant: TenantId,
+        mailbox: MailboxId,
         at: Option<Timestamp>,
     ) -> Result<(), StoreError> {
         match at {
-            Some(at) => self.due.remove(&renew_entry(task, at)).await,
+            Some(at) => self.due.remove(&renew_entry(tenant, mailbox, at)).await,
             None => Ok(()),
         }
     }
@@ -125,13 +129,13 @@ impl<'a> MailboxWorker<'a> {
 
     /// The row as it is now, if it is still there.
     pub(super) async fn read_again(&self) -> Result<Option<VersionedMailbox>, StoreError> {
-        self.deps.mailboxes.get(self.task.tenant, self.task.mailbox).await
+        self.deps.mailboxes.get(self.tenant.id, self.task.mailbox).await
     }
 
     /// A task of its own for the same mailbox, so that it is retried alone.
-    pub(super) fn follow_up(&self, kind: MailboxTaskKind, due: Option<Timestamp>) -> Job {
-        let meta = self.new_meta();
-        Job::MaintainMailbox(MailboxTask { kind, nonce: None, due, meta, ..*self.task })
+    pub(super) fn follow_up(&self, kind: MailboxTaskKind, due: Option<Timestamp>) -> MailboxTasks {
+        let task = MailboxTask::new(self.task.mailbox, kind, self.new_meta());
+        MailboxTasks::one(self.tenant.id, MailboxTask { due, ..task })
     }
 
     /// A resync that settles the due entry of this task: the entry is removed only when it is done.
@@ -141,11 +145,11 @@ impl<'a> MailboxWorker<'a> {
 
     /// Has `fetch-event` read these events again.
     pub(super) fn refetch(&self, events: impl IntoIterator<Item = EventId>) -> Vec<Enqueue> {
-        let (tenant, mailbox) = (self.task.tenant, self.task.mailbox);
+        let (tenant, mailbox) = (self.tenant.id, self.task.mailbox);
         let meta = self.new_meta();
         let items = events.into_iter().map(|event| EventChange::refetch(mailbox, event, meta));
         let messages = pack(tenant, items.collect());
-        messages.into_iter().map(|changes| Enqueue::now(Job::FetchEvent(changes))).collect()
+        messages.into_iter().map(Enqueue::now).collect()
     }
 
     fn new_meta(&self) -> JobMeta {
@@ -153,11 +157,11 @@ impl<'a> MailboxWorker<'a> {
     }
 
     pub(super) async fn write_due_entry(&self, at: Timestamp) -> Result<(), StoreError> {
-        self.deps.due.upsert(&renew_entry(self.task, at)).await
+        self.deps.due.upsert(&renew_entry(self.tenant.id, self.task.mailbox, at)).await
     }
 
     pub(super) async fn remove_due_entry(&self, at: Option<Timestamp>) -> Result<(), StoreError> {
-        self.deps.remove_due_entry(self.task, at).await
+        self.deps.remove_due_entry(self.tenant.id, self.task.mailbox, at).await
     }
 
     /// What notifications should hold now.
@@ -234,12 +238,8 @@ pub(super) fn reduced(lifetime: SignedDuration) -> SignedDuration {
     if lifetime > REDUCED_LIFETIME { REDUCED_LIFETIME } else { lifetime / 2 }
 }
 
-fn renew_entry(task: &MailboxTask, at: Timestamp) -> DueEntry {
-    DueEntry::new(
-        DuePurpose::Renew,
-        at,
-        DueSubject::Mailbox { tenant: task.tenant, mailbox: task.mailbox },
-    )
+fn renew_entry(tenant: TenantId, mailbox: MailboxId, at: Timestamp) -> DueEntry {
+    DueEntry::new(DuePurpose::Renew, at, DueSubject::Mailbox { tenant, mailbox })
 }
 
 pub(super) fn subscription_id(

@@ -16,7 +16,7 @@ use crate::{
     base::invocation::Invocation,
     jobs::runner::{
         Outcomes, QueueJob,
-        job::{JobError, JobResult},
+        job::{Job, JobError, JobResult},
     },
     messages::{ReconcileCursor, TenantTask, TenantTaskKind},
 };
@@ -29,6 +29,7 @@ pub use worker::Deps;
 impl QueueJob for Deps {
     type Message = TenantTask;
     type Item = TenantTask;
+    const JOB: fn(TenantTask) -> Job = Job::MaintainTenant;
 
     async fn run(&self, invocation: &Invocation, task: TenantTask) -> Outcomes<TenantTask> {
         let outcome = run(self, invocation, &task).await;

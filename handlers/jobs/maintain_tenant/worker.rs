@@ -11,8 +11,8 @@ use crate::{
         tenant::decision::{Decision, DecisionKind},
     },
     graph::{Graph, TenantGraph},
-    jobs::runner::job::{Enqueue, Job, JobError},
-    messages::{JobMeta, MailboxTask, MailboxTaskKind, TenantTask, TenantTaskKind},
+    jobs::runner::job::{Enqueue, JobError},
+    messages::{JobMeta, MailboxTask, MailboxTaskKind, MailboxTasks, TenantTask, TenantTaskKind},
     store::{
         mailboxes::{Mailbox, MailboxState, Mailboxes},
         register::Register,
@@ -72,10 +72,7 @@ impl<'a> TenantWorker<'a> {
         after: Duration,
     ) -> Enqueue {
         let meta = JobMeta { attempts: 0, deferrals, ..self.task.meta };
-        Enqueue::later(
-            Job::MaintainTenant(TenantTask { tenant: self.tenant.id, kind, meta }),
-            after,
-        )
+        Enqueue::later(TenantTask { tenant: self.tenant.id, kind, meta }, after)
     }
 
     /// Adds evidence to the register, at the instant at which the task was first sent: a repetition
@@ -142,9 +139,10 @@ impl PacedTasks {
     }
 
     pub(super) fn push(&mut self, mailbox: MailboxId, kind: MailboxTaskKind) {
-        let Self { tenant, meta, expires_at: due, .. } = *self;
-        let task = MailboxTask { tenant, mailbox, kind, nonce: None, due, meta };
-        self.queued.push(Enqueue::later(Job::MaintainMailbox(task), self.next_delay()));
+        let task = MailboxTask::new(mailbox, kind, self.meta);
+        let task = MailboxTask { due: self.expires_at, ..task };
+        let tasks = MailboxTasks::one(self.tenant, task);
+        self.queued.push(Enqueue::later(tasks, self.next_delay()));
     }
 
     pub(super) fn is_full(&self) -> bool {

@@ -21,7 +21,8 @@ use crate::{
         booking::Booking, interval::Interval, keys::BookingKey, retention::FAILURE_RETENTION,
         tenant::TenantState,
     },
-    jobs::runner::{TimerJob, job::JobError},
+    host::{InvocationContext, InvocationError, TimerFunction, TimerTick},
+    jobs::runner::job::JobError,
     store::{
         StoreError,
         appointments::Appointments,
@@ -72,9 +73,9 @@ pub struct PurgeSummary {
 }
 
 #[async_trait]
-impl TimerJob for Deps {
-    async fn run(&self, stop_at: Timestamp) -> Result<(), JobError> {
-        let done = run(self, stop_at).await?;
+impl TimerFunction for Deps {
+    async fn invoke(&self, cx: InvocationContext, _: TimerTick) -> Result<(), InvocationError> {
+        let done = run(self, cx.deadline).await?;
         tracing::info!(
             deleted = done.deleted,
             skipped = done.skipped,

@@ -1,20 +1,18 @@
-//! The adapter between the host's calls and the jobs, written once for all queues and once for all
-//! timers. A job implements [`QueueJob`] or [`TimerJob`] in its own module.
+//! The adapter between the host's calls and the jobs that take messages, written once for all
+//! queues. A job implements [`QueueJob`] in its own module; a timer's job implements the host's own
+//! trait, as it has no items to complete.
 
 use async_trait::async_trait;
-use jiff::Timestamp;
 use tracing::Instrument as _;
 
 use crate::{
     base::invocation::Invocation,
-    host::{
-        InvocationContext, InvocationError, QueueDelivery, QueueFunction, TimerFunction, TimerTick,
-    },
+    host::{InvocationContext, InvocationError, QueueDelivery, QueueFunction},
     jobs::runner::{
-        DispatchError, JobItem, Runner,
-        job::{JobError, JobResult},
+        JobItem, Runner,
+        job::{Job, JobResult},
     },
-    messages::{InvalidMessage, Message},
+    messages::Message,
 };
 
 /// A function that takes messages from a queue.
@@ -23,17 +21,12 @@ pub trait QueueJob: Send + Sync {
     /// What it takes.
     type Message: Message + Send;
     /// What succeeds or fails alone: the message itself, or one of several in it.
-    type Item: JobItem;
+    type Item: JobItem<Message = Self::Message>;
+    /// Addresses a message to this function.
+    const JOB: fn(Self::Message) -> Job;
 
     /// Works on one message.
     async fn run(&self, invocation: &Invocation, message: Self::Message) -> Outcomes<Self::Item>;
-}
-
-/// A function that runs on a schedule.
-#[async_trait]
-pub trait TimerJob: Send + Sync {
-    /// Does one run, which stops by itself at `stop_at`.
-    async fn run(&self, stop_at: Timestamp) -> Result<(), JobError>;
 }
 
 /// What became of each item of a message.
@@ -70,6 +63,8 @@ impl<J: QueueJob> QueueFunction for QueueJobFunction<J> {
         cx: InvocationContext,
         delivery: QueueDelivery,
     ) -> Result<(), InvocationError> {
+        // What cannot be parsed fails: the host delivers it a few more times and then moves it to
+        // the poison queue, where `dispatch-due` finds it.
         let message = J::Message::from_text(&delivery.text)?;
         let Some(meta) = message.meta() else {
             // A message without items asks for nothing.
@@ -82,40 +77,11 @@ impl<J: QueueJob> QueueFunction for QueueJobFunction<J> {
         self.runner.audit.write(&invocation.calls).await;
         for (item, outcome) in items {
             let span = invocation.with_correlation(item.meta().correlation).span();
-            let completed = self.runner.complete(cx.function, invocation.tenant, &item, outcome);
+            let (function, tenant) = (cx.function, invocation.tenant);
+            let completed = self.runner.complete::<J>(function, tenant, &item, outcome);
             completed.instrument(span).await?;
             on_completed(&item);
         }
         Ok(())
-    }
-}
-
-/// A timer job as the host calls it.
-pub struct TimerJobFunction<J>(pub J);
-
-#[async_trait]
-impl<J: TimerJob> TimerFunction for TimerJobFunction<J> {
-    async fn invoke(&self, cx: InvocationContext, _: TimerTick) -> Result<(), InvocationError> {
-        Ok(self.0.run(cx.deadline).await?)
-    }
-}
-
-impl From<DispatchError> for InvocationError {
-    fn from(error: DispatchError) -> Self {
-        Self(error.to_string())
-    }
-}
-
-impl From<JobError> for InvocationError {
-    fn from(error: JobError) -> Self {
-        Self(error.to_string())
-    }
-}
-
-impl From<InvalidMessage> for InvocationError {
-    /// The host delivers it a few more times and then moves it to the poison queue, where
-    /// `dispatch-due` finds it.
-    fn from(error: InvalidMessage) -> Self {
-        Self(error.to_string())
     }
 }

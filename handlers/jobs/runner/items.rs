@@ -6,21 +6,23 @@ use crate::{
     domain::ids::TenantId,
     jobs::runner::job::Job,
     messages::{
-        BookingJob, BookingRequest, CalendarWrite, EventChange, EventChanges, JobMeta, MailboxTask,
-        MailboxTaskKind, TenantTask,
+        BookingJob, EventChange, EventChanges, JobMeta, MailboxTask, MailboxTaskKind, MailboxTasks,
+        TenantTask,
     },
 };
 
 /// What succeeds or fails alone, and can be sent again alone.
 pub trait JobItem: Clone + Send + Sync {
+    /// What it travels in.
+    type Message;
+
     /// How it has fared.
     fn meta(&self) -> JobMeta;
     /// The same item with other counts, as a message of its own for the tenant.
-    fn requeue(&self, of: TenantId, meta: JobMeta) -> Job;
-    /// What is kept to be sent again after it failed for good. Outlook is the truth behind an
-    /// event's change, so its replay is a resync of the mailbox, and no event id is kept.
-    fn replay(&self, of: TenantId, meta: JobMeta) -> Job {
-        self.requeue(of, meta)
+    fn requeue(&self, of: TenantId, meta: JobMeta) -> Self::Message;
+    /// What is kept to be sent again after it failed for good, where that is not the item itself.
+    fn replay(&self, _: TenantId, _: JobMeta) -> Option<Job> {
+        None
     }
     /// When the due entry that sent it sends it again, if one did.
     fn due(&self) -> Option<Timestamp> {
@@ -31,19 +33,23 @@ pub trait JobItem: Clone + Send + Sync {
 }
 
 impl JobItem for EventChange {
+    type Message = EventChanges;
+
     fn meta(&self) -> JobMeta {
         self.meta
     }
 
-    fn requeue(&self, of: TenantId, meta: JobMeta) -> Job {
+    fn requeue(&self, of: TenantId, meta: JobMeta) -> EventChanges {
         // Encrypted content is for the first attempt alone: after that the event is read.
         let items = vec![Self { meta, encrypted_content: None, ..self.clone() }];
-        Job::FetchEvent(EventChanges { tenant: of, items })
+        EventChanges { tenant: of, items }
     }
 
-    fn replay(&self, of: TenantId, meta: JobMeta) -> Job {
-        let (mailbox, kind) = (self.mailbox, MailboxTaskKind::Resync);
-        MailboxTask { tenant: of, mailbox, kind, nonce: None, due: None, meta }.into()
+    fn replay(&self, of: TenantId, meta: JobMeta) -> Option<Job> {
+        // Outlook is the truth behind an event's change, so a resync of the mailbox finds it, and
+        // no event id is kept.
+        let task = MailboxTask::new(self.mailbox, MailboxTaskKind::Resync, meta);
+        Some(MailboxTasks::one(of, task).into())
     }
 
     fn subject(&self) -> String {
@@ -51,49 +57,36 @@ impl JobItem for EventChange {
     }
 }
 
-impl JobItem for BookingRequest {
-    fn meta(&self) -> JobMeta {
-        self.0.meta
-    }
+impl JobItem for BookingJob {
+    type Message = Self;
 
-    fn requeue(&self, _: TenantId, meta: JobMeta) -> Job {
-        Job::CreateBooking(Self(BookingJob { meta, ..self.0 }))
-    }
-
-    fn due(&self) -> Option<Timestamp> {
-        self.0.due
-    }
-
-    fn subject(&self) -> String {
-        booking_subject(&self.0)
-    }
-}
-
-impl JobItem for CalendarWrite {
-    fn meta(&self) -> JobMeta {
-        self.0.meta
-    }
-
-    fn requeue(&self, _: TenantId, meta: JobMeta) -> Job {
-        Job::WriteBack(Self(BookingJob { meta, ..self.0 }))
-    }
-
-    fn due(&self) -> Option<Timestamp> {
-        self.0.due
-    }
-
-    fn subject(&self) -> String {
-        booking_subject(&self.0)
-    }
-}
-
-impl JobItem for MailboxTask {
     fn meta(&self) -> JobMeta {
         self.meta
     }
 
-    fn requeue(&self, _: TenantId, meta: JobMeta) -> Job {
-        Job::MaintainMailbox(Self { meta, ..*self })
+    fn requeue(&self, _: TenantId, meta: JobMeta) -> Self {
+        Self { meta, ..*self }
+    }
+
+    fn due(&self) -> Option<Timestamp> {
+        self.due
+    }
+
+    /// The booking's keys hold digests and no content.
+    fn subject(&self) -> String {
+        format!("{} {}", self.key.partition(), self.key.row())
+    }
+}
+
+impl JobItem for MailboxTask {
+    type Message = MailboxTasks;
+
+    fn meta(&self) -> JobMeta {
+        self.meta
+    }
+
+    fn requeue(&self, of: TenantId, meta: JobMeta) -> MailboxTasks {
+        MailboxTasks::one(of, Self { meta, ..*self })
     }
 
     fn due(&self) -> Option<Timestamp> {
@@ -106,20 +99,17 @@ impl JobItem for MailboxTask {
 }
 
 impl JobItem for TenantTask {
+    type Message = Self;
+
     fn meta(&self) -> JobMeta {
         self.meta
     }
 
-    fn requeue(&self, _: TenantId, meta: JobMeta) -> Job {
-        Job::MaintainTenant(Self { meta, ..self.clone() })
+    fn requeue(&self, _: TenantId, meta: JobMeta) -> Self {
+        Self { meta, ..self.clone() }
     }
 
     fn subject(&self) -> String {
         self.tenant.to_string()
     }
-}
-
-/// A booking by its keys, which hold digests and no content.
-fn booking_subject(job: &BookingJob) -> String {
-    format!("{} {}", job.key.partition(), job.key.row())
 }

@@ -13,7 +13,7 @@ use std::{error::Error, sync::Arc};
 
 use jiff::SignedDuration;
 
-pub use function::{Outcomes, QueueJob, QueueJobFunction, TimerJob, TimerJobFunction};
+pub use function::{Outcomes, QueueJob, QueueJobFunction};
 pub use items::JobItem;
 
 use crate::{
@@ -22,31 +22,18 @@ use crate::{
         ids::{CorrelationId, TenantId},
         retry::{backoff, is_exhausted},
     },
+    host::InvocationError,
     jobs::runner::{
         audit::AuditWriter,
         job::{Enqueue, JobError, JobResult},
     },
     messages::{JobMeta, TenantTask, TenantTaskKind},
     queue::{Outbox, QueueError},
-    store::{
-        StoreError,
-        failures::{Failure, Failures},
-    },
+    store::failures::{Failure, Failures},
 };
 
 /// The longest delay that we ask a queue for.
 const MAX_DELAY: SignedDuration = SignedDuration::from_hours(24);
-
-/// An item could not be completed: the invocation fails, and the host delivers the message again.
-#[derive(Debug, thiserror::Error)]
-pub enum DispatchError {
-    /// The queue did not take a message.
-    #[error(transparent)]
-    Queue(#[from] QueueError),
-    /// The failure could not be written.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-}
 
 /// Completes items.
 #[derive(Clone)]
@@ -62,14 +49,15 @@ impl Runner {
     /// Completes one item of a message for `tenant`.
     ///
     /// # Errors
-    /// [`DispatchError`]: the whole message may be processed again.
-    pub async fn complete<I: JobItem>(
+    /// [`InvocationError`] when a queue or the table of failures is not available: the host delivers
+    /// the whole message again.
+    pub async fn complete<J: QueueJob>(
         &self,
         function: &'static str,
         tenant: TenantId,
-        item: &I,
+        item: &J::Item,
         outcome: JobResult,
-    ) -> Result<(), DispatchError> {
+    ) -> Result<(), InvocationError> {
         let error = match outcome {
             Ok(next) => {
                 tracing::info!(enqueued = next.len(), "job completed");
@@ -102,7 +90,7 @@ impl Runner {
         };
         let now = self.clock.now();
         if is_exhausted(meta.attempts, meta.deferrals, now.duration_since(meta.first_seen)) {
-            return self.record_failure(function, tenant, item, meta, cause.as_ref()).await;
+            return self.record_failure::<J>(function, tenant, item, meta, cause.as_ref()).await;
         }
 
         // The first deferral waits as long as the first attempt; of both counts the larger decides.
@@ -114,7 +102,7 @@ impl Runner {
             // multiply the messages.
             return Ok(());
         }
-        let job = item.requeue(tenant, meta);
+        let job = J::JOB(item.requeue(tenant, meta));
         Ok(self.outbox.enqueue(Enqueue::later(job, delay.unsigned_abs())).await?)
     }
 
@@ -129,16 +117,19 @@ impl Runner {
     }
 
     /// Stops retrying the item: it becomes a row that people see, with a message to replay it.
-    async fn record_failure<I: JobItem>(
+    async fn record_failure<J: QueueJob>(
         &self,
         function: &'static str,
         tenant: TenantId,
-        item: &I,
+        item: &J::Item,
         meta: JobMeta,
         cause: &(dyn Error + Send + Sync),
-    ) -> Result<(), DispatchError> {
+    ) -> Result<(), InvocationError> {
         tracing::error!(%cause, attempts = meta.attempts, "job failed for good");
         let now = self.clock.now();
+        let fresh = JobMeta::new(meta.correlation, now);
+        let replay = item.replay(tenant, fresh);
+        let replay = replay.unwrap_or_else(|| J::JOB(item.requeue(tenant, fresh)));
         let failure = Failure {
             tenant: Some(tenant),
             function: function.to_owned(),
@@ -148,7 +139,7 @@ impl Runner {
             first_seen: meta.first_seen,
             failed_at: now,
             correlation: Some(meta.correlation),
-            message: Some(item.replay(tenant, JobMeta::new(meta.correlation, now)).text()),
+            message: Some(replay.text()),
         };
         Ok(self.failures.record(&failure).await?)
     }

@@ -23,7 +23,7 @@ use crate::{
         Outcomes, QueueJob,
         job::{Enqueue, Job, JobError, JobResult},
     },
-    messages::{BookingJob, BookingRequest, CalendarWrite, EventChanges, JobMeta},
+    messages::{BookingJob, EventChanges, JobMeta},
     store::{
         bookings::Bookings,
         due::DueEntries,
@@ -56,20 +56,17 @@ pub struct Deps {
 
 #[async_trait]
 impl QueueJob for Deps {
-    type Message = CalendarWrite;
-    type Item = CalendarWrite;
+    type Message = BookingJob;
+    type Item = BookingJob;
+    const JOB: fn(BookingJob) -> Job = Job::WriteBack;
 
-    async fn run(&self, invocation: &Invocation, write: CalendarWrite) -> Outcomes<CalendarWrite> {
-        vec![(write, write_back(self, invocation, write).await)].into()
+    async fn run(&self, invocation: &Invocation, job: BookingJob) -> Outcomes<BookingJob> {
+        vec![(job, write_back(self, invocation, &job).await)].into()
     }
 }
 
 /// Publishes what Outlook does not show yet of one booking.
-async fn write_back(
-    deps: &Deps,
-    invocation: &Invocation,
-    CalendarWrite(job): CalendarWrite,
-) -> JobResult {
+async fn write_back(deps: &Deps, invocation: &Invocation, job: &BookingJob) -> JobResult {
     let row = deps.bookings.get(&job.key).await?;
     let Some((booking, etag)) = row.filter(|(booking, _)| booking.purge_due > deps.clock.now())
     else {
@@ -85,8 +82,8 @@ async fn write_back(
         return Ok(Vec::new());
     }
     if !booking.is_in_sync() {
-        let request = BookingRequest(BookingJob { conflicts: 0, ..job });
-        return Ok(vec![Enqueue::now(Job::CreateBooking(request))]);
+        let job = BookingJob { conflicts: 0, ..*job };
+        return Ok(vec![Enqueue::now(Job::CreateBooking(job))]);
     }
     let rooms = deps.rooms.list(tenant.id).await?;
     let room = rooms.iter().find(|room| room.id == job.key.room);
@@ -95,7 +92,7 @@ async fn write_back(
     let publisher = Publisher {
         deps,
         graph: deps.graph.for_tenant(tenant.registration, &invocation),
-        job: &job,
+        job,
         response_mode: room.map(|room| room.response_mode),
         id: deps.rng.next_u64(),
     };
@@ -150,12 +147,10 @@ impl Publisher<'_> {
         let mut next = Vec::new();
         for copy in &done.refetch {
             let meta = JobMeta::new(self.job.meta.correlation, self.deps.clock.now());
-            let changes = EventChanges::refetch(self.job.key.tenant, [copy], meta);
-            next.push(Enqueue::now(Job::FetchEvent(changes)));
+            next.push(Enqueue::now(EventChanges::refetch(self.job.key.tenant, [copy], meta)));
         }
         if more {
-            let job = BookingJob { due: None, ..*self.job };
-            next.push(Enqueue::now(Job::WriteBack(CalendarWrite(job))));
+            next.push(Enqueue::now(Job::WriteBack(BookingJob { due: None, ..*self.job })));
         }
         Ok(next)
     }

@@ -15,7 +15,7 @@ use crate::{
     },
     graph::Graph,
     identity::{app_tokens::Registrations, sign_in::AdminConsent},
-    messages::{JobMeta, MailboxTask, MailboxTaskKind, TenantTask, TenantTaskKind},
+    messages::{JobMeta, MailboxTask, MailboxTaskKind, MailboxTasks, TenantTask, TenantTaskKind},
     queue::Outbox,
     store::{
         audit::Audit,
@@ -109,9 +109,8 @@ impl Deps {
         kind: MailboxTaskKind,
     ) -> Result<(), PageError> {
         let meta = JobMeta::new(invocation.correlation, self.clock.now());
-        let tenant = invocation.tenant;
-        let task = MailboxTask { tenant, mailbox, kind, nonce: None, due: None, meta };
-        Ok(self.outbox.enqueue(task).await?)
+        let task = MailboxTask::new(mailbox, kind, meta);
+        Ok(self.outbox.enqueue(MailboxTasks::one(invocation.tenant, task)).await?)
     }
 }
 

@@ -11,7 +11,7 @@ use crate::{
     domain::{ids::MailboxId, personal::Personal, tenant::TenantState},
     graph::{Graph, Mail, TenantGraph},
     identity::sign_in::TokenVerifier,
-    messages::{JobMeta, MailboxTask, MailboxTaskKind, TenantTask, TenantTaskKind},
+    messages::{JobMeta, MailboxTask, MailboxTaskKind, MailboxTasks, TenantTask, TenantTaskKind},
     queue::{Outbox, QueueError},
     store::{
         StoreError,
@@ -131,14 +131,8 @@ impl<'a> RequestContext<'a> {
         kind: MailboxTaskKind,
     ) -> Result<(), QueueError> {
         let meta = JobMeta::new(self.invocation.correlation, self.deps.clock.now());
-        let task = MailboxTask {
-            tenant: self.invocation.tenant,
-            mailbox,
-            kind,
-            nonce: None,
-            due: None,
-            meta,
-        };
-        self.deps.outbox.enqueue(task).await
+        let tasks =
+            MailboxTasks::one(self.invocation.tenant, MailboxTask::new(mailbox, kind, meta));
+        self.deps.outbox.enqueue(tasks).await
     }
 }

@@ -36,10 +36,10 @@ pub(super) async fn triage(
         match item.kind {
             NotificationKind::Change(change) => changes.push((claims, change)),
             NotificationKind::Lifecycle(event) => {
-                let task = lifecycle_task(deps, claims, event);
+                let (tenant, task) = (claims.tenant, lifecycle_task(deps, claims, event));
                 // A nonce that is not the mailbox's own (any more) must not speak for one that is.
-                if repeats.insert((task.tenant, task.mailbox, event, task.nonce)) {
-                    tasks.push(task);
+                if repeats.insert((tenant, task.mailbox, event, task.nonce)) {
+                    tasks.push((tenant, task));
                 }
             }
             NotificationKind::Unknown => {}
@@ -87,33 +87,32 @@ async fn drop_unverified_content(
 
 /// Reauthorizations travel together, as their renewals are one request to Graph. The other tasks
 /// take longer, so each is a job of its own.
-fn lifecycle_jobs(tasks: Vec<MailboxTask>) -> Vec<Enqueue> {
+fn lifecycle_jobs(tasks: Vec<(TenantId, MailboxTask)>) -> Vec<Enqueue> {
     let mut by_tenant: BTreeMap<TenantId, Vec<MailboxTask>> = BTreeMap::new();
     let (mut jobs, mut single_jobs) = (Vec::new(), Vec::new());
-    for task in tasks {
+    for (tenant, task) in tasks {
         if task.kind == MailboxTaskKind::Reauthorize {
-            by_tenant.entry(task.tenant).or_default().push(task);
+            by_tenant.entry(tenant).or_default().push(task);
         } else {
-            single_jobs.push(Enqueue::now(Job::MaintainMailbox(task)));
+            single_jobs.push(Enqueue::now(MailboxTasks::one(tenant, task)));
         }
     }
     for (tenant, tasks) in by_tenant {
         let batches = tasks.chunks(MAX_TASKS).map(<[MailboxTask]>::to_vec);
-        let batches = batches.map(|items| Job::MaintainMailboxes(MailboxTasks { tenant, items }));
-        jobs.extend(batches.map(Enqueue::now));
+        jobs.extend(batches.map(|items| Enqueue::now(MailboxTasks { tenant, items })));
     }
     jobs.extend(single_jobs);
     jobs
 }
 
 fn lifecycle_task(deps: &Deps, claims: ClientStateClaims, event: LifecycleEvent) -> MailboxTask {
-    let ClientStateClaims { tenant, mailbox, nonce } = claims;
     let kind = match event {
         LifecycleEvent::ReauthorizationRequired => MailboxTaskKind::Reauthorize,
         LifecycleEvent::SubscriptionRemoved => MailboxTaskKind::SubscriptionRemoved,
         LifecycleEvent::Missed => MailboxTaskKind::MissedNotifications,
     };
-    MailboxTask { tenant, mailbox, kind, nonce: Some(nonce), due: None, meta: job_meta(deps) }
+    let task = MailboxTask::new(claims.mailbox, kind, job_meta(deps));
+    MailboxTask { nonce: Some(claims.nonce), ..task }
 }
 
 fn job_meta(deps: &Deps) -> JobMeta {

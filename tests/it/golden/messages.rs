@@ -7,10 +7,10 @@ use roombridge::domain::encrypted_content::EncryptedContent;
 use roombridge::domain::ids::{CorrelationId, EventId};
 use roombridge::domain::keys::Digest;
 use roombridge::messages::{
-    BookingJob, BookingRequest, CalendarWrite, EventChange, EventChanges, InvalidMessage, Job,
-    JobMeta, MailboxTask, MailboxTaskKind, MailboxTasks, Message, Origin, ReconcileCursor,
-    TenantTask, TenantTaskKind,
+    BookingJob, EventChange, EventChanges, InvalidMessage, Job, JobMeta, MailboxTask,
+    MailboxTaskKind, MailboxTasks, Message, Origin, ReconcileCursor, TenantTask, TenantTaskKind,
 };
+use roombridge::queue::Queue;
 use serde::Serialize;
 
 use super::{TENANT, at, holds, mailbox, no_others, occurrence, parsed, single};
@@ -18,14 +18,15 @@ use crate::{TestError, TestResult};
 
 /// Checks that each message is written as its file says and is read back unchanged.
 fn hold<M: Message + PartialEq + Debug>(
+    queue: Queue,
     cases: Vec<(&str, M)>,
     read: impl Fn(&str) -> Result<M, InvalidMessage>,
 ) -> TestResult {
-    let queue = M::QUEUE.name();
+    let queue = queue.name();
     let mut names = BTreeSet::new();
     for (name, message) in cases {
         let text = message.to_text();
-        let file = format!("{}-{name}.json", M::QUEUE.name());
+        let file = format!("{queue}-{name}.json");
         holds(&format!("messages/{file}"), &text)?;
         assert_eq!(read(&text)?, message, "{file} comes back as it was");
         names.insert(file);
@@ -84,6 +85,7 @@ fn event_changes() -> TestResult {
     let other = EventChange { mailbox: mailbox(2), event: parsed("AAMk"), ..refetch() };
     let retried = EventChange { meta: retried_meta(), ..refetch() };
     hold(
+        Queue::FetchEvent,
         vec![
             ("refetch", changes(vec![refetch()])),
             ("refetch-retried", changes(vec![retried.clone()])),
@@ -115,20 +117,18 @@ fn booking_jobs() -> Vec<(&'static str, BookingJob)> {
 
 #[test]
 fn booking_requests() -> TestResult {
-    let cases = booking_jobs().into_iter().map(|(name, job)| (name, BookingRequest(job)));
-    hold(cases.collect(), BookingRequest::from_text)
+    hold(Queue::CreateBooking, booking_jobs(), BookingJob::from_text)
 }
 
 #[test]
 fn calendar_writes() -> TestResult {
-    let cases = booking_jobs().into_iter().map(|(name, job)| (name, CalendarWrite(job)));
-    hold(cases.collect(), CalendarWrite::from_text)
+    hold(Queue::WriteBack, booking_jobs(), BookingJob::from_text)
 }
 
 // === maintain-mailbox ===
 
 fn task(kind: MailboxTaskKind) -> MailboxTask {
-    MailboxTask { tenant: TENANT, mailbox: mailbox(1), kind, nonce: None, due: None, meta: meta() }
+    MailboxTask::new(mailbox(1), kind, meta())
 }
 
 fn due(of: MailboxTaskKind) -> MailboxTask {
@@ -156,20 +156,20 @@ fn tasks() -> Vec<(&'static str, MailboxTask)> {
 
 #[test]
 fn mailbox_tasks() -> TestResult {
-    let alone = |(name, task)| (name, MailboxTasks { tenant: TENANT, items: vec![task] });
+    let alone = |(name, task)| (name, MailboxTasks::one(TENANT, task));
     let mut cases: Vec<_> = tasks().into_iter().map(alone).collect();
     let ben = MailboxTask { mailbox: mailbox(2), ..due(MailboxTaskKind::Renew) };
     let items =
         vec![due(MailboxTaskKind::Renew), ben, proved(MailboxTaskKind::MissedNotifications)];
     cases.push(("several", MailboxTasks { tenant: TENANT, items }));
-    hold(cases, MailboxTasks::from_text)
+    hold(Queue::MaintainMailbox, cases, MailboxTasks::from_text)
 }
 
 #[test]
 fn a_mailbox_task_alone_is_a_message_of_one() {
     for (name, task) in tasks() {
         let one = MailboxTasks { tenant: TENANT, items: vec![task] };
-        assert_eq!(Job::from(task).text(), one.to_text(), "{name}");
+        assert_eq!(Job::from(MailboxTasks::one(TENANT, task)).text(), one.to_text(), "{name}");
     }
 }
 
@@ -182,6 +182,7 @@ fn tenant_tasks() -> TestResult {
     let resubscribing = from(ReconcileCursor { shard: 17, resubscribe: true, resync: false });
     let resyncing = from(ReconcileCursor { shard: u8::MAX, resubscribe: false, resync: true });
     hold(
+        Queue::MaintainTenant,
         vec![
             ("connect", task(TenantTaskKind::Connect)),
             ("reconcile-policy", task(TenantTaskKind::ReconcilePolicy { from: None })),
@@ -213,6 +214,7 @@ const FOREIGN: [&str; 6] =
 /// Checks that the foreign texts are refused, and `good` with any of `parts` replaced by something
 /// invalid; returns the name of the file with the errors.
 fn refuse<M: Message + Debug>(
+    queue: Queue,
     good: &M,
     parts: &[(&str, &str)],
     read: impl Fn(&str) -> Result<M, InvalidMessage>,
@@ -228,7 +230,7 @@ fn refuse<M: Message + Debug>(
         Ok(Refused { text, error })
     });
     let refused = refused.collect::<Result<Vec<_>, TestError>>()?;
-    let file = format!("refused-{}.json", M::QUEUE.name());
+    let file = format!("refused-{}.json", queue.name());
     holds(&format!("messages/{file}"), &serde_json::to_string_pretty(&refused)?)?;
     Ok(file)
 }
@@ -251,14 +253,15 @@ fn what_is_not_a_message_is_refused_with_these_words() -> TestResult {
         (&*version, "Merger"),
         ("c-20261124", "../Merger"),
     ];
-    let changes = refuse(&changes(vec![change]), &parts, EventChanges::from_text)?;
+    let changes =
+        refuse(Queue::FetchEvent, &changes(vec![change]), &parts, EventChanges::from_text)?;
 
     let (_, job) = booking_jobs().remove(0);
     let appointment = single().appointment.to_string();
     let parts = [trace, instant, tenant, (&*appointment, "Merger"), ("a0404a", "Merger")];
     let parts = [&parts[..], &[(r#""conflicts":0"#, r#""conflicts":256"#)]].concat();
-    let requests = refuse(&BookingRequest(job), &parts, BookingRequest::from_text)?;
-    let writes = refuse(&CalendarWrite(job), &parts, CalendarWrite::from_text)?;
+    let requests = refuse(Queue::CreateBooking, &job, &parts, BookingJob::from_text)?;
+    let writes = refuse(Queue::WriteBack, &job, &parts, BookingJob::from_text)?;
 
     let parts = [
         trace,
@@ -269,10 +272,10 @@ fn what_is_not_a_message_is_refused_with_these_words() -> TestResult {
     ];
     let items = vec![proved(MailboxTaskKind::MissedNotifications)];
     let missed = MailboxTasks { tenant: TENANT, items };
-    let tasks = refuse(&missed, &parts, MailboxTasks::from_text)?;
+    let tasks = refuse(Queue::MaintainMailbox, &missed, &parts, MailboxTasks::from_text)?;
 
     let leave = TenantTask { tenant: TENANT, kind: TenantTaskKind::Leave, meta: meta() };
     let parts = [trace, instant, tenant, ("leave", "Merger")];
-    let tenants = refuse(&leave, &parts, TenantTask::from_text)?;
+    let tenants = refuse(Queue::MaintainTenant, &leave, &parts, TenantTask::from_text)?;
     no_others("messages", "refused-", [changes, requests, writes, tasks, tenants].into())
 }

@@ -6,7 +6,9 @@ use roombridge::domain::ids::{CorrelationId, MailboxId, RoomId, TenantId};
 use roombridge::domain::tenant::decision::ConsentCapacity;
 use roombridge::domain::tenant::policy::{ContentPolicy, Registration, ResponseMode, Room};
 use roombridge::domain::tenant::{TenantPolicy, TenantState};
-use roombridge::messages::{JobMeta, MailboxTask, MailboxTaskKind, TenantTask, TenantTaskKind};
+use roombridge::messages::{
+    JobMeta, MailboxTask, MailboxTaskKind, MailboxTasks, TenantTask, TenantTaskKind,
+};
 use roombridge::queue::Outbox;
 use roombridge::store::mailboxes::{
     BookingDisposition, Consent, Mailbox, MailboxKind, MailboxState, Mailboxes,
@@ -163,15 +165,9 @@ impl Fixtures {
         task: MailboxTaskKind,
     ) -> Result<(), TestWorldError> {
         let passage = JobMeta::new(CorrelationId(self.rng.uuid().as_u128()), self.clock.now());
-        let task = MailboxTask {
-            tenant: parse_id(mailbox.tenant_id())?,
-            mailbox: parse_id(mailbox.id())?,
-            kind: task,
-            nonce: None,
-            due: None,
-            meta: passage,
-        };
-        let sent = self.outbox.enqueue(task).await;
+        let task = MailboxTask::new(parse_id(mailbox.id())?, task, passage);
+        let tasks = MailboxTasks::one(parse_id(mailbox.tenant_id())?, task);
+        let sent = self.outbox.enqueue(tasks).await;
         sent.map_err(TestWorldError::from_any)
     }
 
