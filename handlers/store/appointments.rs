@@ -22,11 +22,11 @@ pub struct AppointmentCopy {
     pub role: CopyRole,
     /// The bookings that it asks for or has asked for.
     pub bookings: Vec<BookingKey>,
-    /// What it looked like, see [`crate::domain::appointment::change_digest`].
+    /// What it said when it was read last, see [`crate::domain::appointment::change_digest`].
     pub change_digest: Digest,
     pub ends_at: Timestamp,
-    /// When the version that was read last was made, as the mailbox said: what is older says
-    /// nothing any more. `None` where it was not said.
+    /// When the mailbox made the version that was read last; older versions are ignored. `None` where
+    /// Graph did not say.
     pub last_modified_at: Option<Timestamp>,
 }
 

@@ -1,7 +1,7 @@
 //! `Due`: what must be processed when. The only index by time.
 //!
 //! A partition is a purpose, an hour and one of 16 shards; a row starts with the instant. So all
-//! that is due is one range of keys, however much is stored and however long nobody looked.
+//! that is due is one range of keys, however much is stored and however long nothing was dispatched.
 
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -126,6 +126,7 @@ impl DueEntries {
         limit: u16,
     ) -> Result<(Vec<DueEntry>, Option<Continuation>), StoreError> {
         let name = purpose.name();
+        // A row key holds milliseconds, and `row_before` excludes its bound.
         let next = now.checked_add(jiff::SignedDuration::from_millis(1)).unwrap_or(now);
         let span = KeyRange {
             row_before: Some(format_instant(next)),

@@ -89,6 +89,8 @@ impl Ledger {
         let mut changes = Vec::new();
         for LedgerDay { date, day, etag } in days {
             let keys = row_key(tenant, room, *date);
+            // An empty day has no row, so that the table does not grow with every day that was ever
+            // booked.
             changes.push(match (day.is_empty(), etag) {
                 (true, None) => continue,
                 (true, Some(read)) => RowChange::Delete(keys, Some(read.clone())),

@@ -16,7 +16,9 @@ use crate::domain::{
 
 pub use crate::domain::mailbox::{BookingDisposition, MailboxState};
 
-/// Over how many partitions a tenant's mailboxes are spread.
+/// Over how many partitions a tenant's mailboxes are spread: one partition serves 2,000 entities a
+/// second (learn.microsoft.com/azure/storage/tables/scalability-targets, 2026-11), and a resync touches
+/// every row of a tenant.
 const SHARDS: u16 = 256;
 
 /// Whose mailbox it is.
@@ -32,7 +34,7 @@ pub struct MailboxSubscription {
     pub id: String,
     /// When it ends unless it is renewed.
     pub expires_at: Timestamp,
-    /// The instant of the due entry that looks at it next; at half-life that look renews it.
+    /// The instant of the due entry that checks it next; at half-life that check renews it.
     pub next_due_at: Timestamp,
     /// When it was made or renewed last.
     pub renewed_at: Timestamp,
@@ -53,11 +55,11 @@ impl MailboxSubscription {
     }
 }
 
-/// A mailbox whose calendar may be read but not subscribed: the resync looks instead.
+/// A mailbox whose calendar may be read but not subscribed: resyncs find its changes instead.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PollingState {
     pub since: Timestamp,
-    /// The instant of the due entry that looks next.
+    /// The instant of the due entry that starts the next resync.
     pub next_due_at: Timestamp,
 }
 

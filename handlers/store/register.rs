@@ -2,8 +2,8 @@
 //! all that a person is shown is one partition, and a tenant's register is one range of them.
 //!
 //! A row is the instant, the kind, a digest of everything that was decided, and whom it is about: a
-//! decision that is written twice is one row, and two that differ in anything are two. Who decides
-//! about somebody else, or about the tenant, has a copy of it in the partition of their own.
+//! decision that is written twice is one row, and two that differ in anything are two. A person who
+//! decides about somebody else, or about the tenant, has a copy in their own partition.
 
 use std::sync::Arc;
 
@@ -32,7 +32,7 @@ impl Register {
     /// Adds a decision; one that is there already is as good.
     pub async fn add(&self, decision: &Decision) -> Result<(), StoreError> {
         let Decision { tenant, by, about, .. } = *decision;
-        // The copy first: what is there for all to see is never missing where its author looks.
+        // The copy first: after a crash in between, the repeat writes what everybody is shown.
         if by.is_some() && by != about {
             self.write(partition(tenant, by), decision).await?;
         }

@@ -44,7 +44,7 @@ impl RoomMap {
         Ok(rooms)
     }
 
-    /// Writes a room of the tenant, whatever stood there.
+    /// Writes a room of the tenant, in place of what was stored for it.
     pub async fn upsert(&self, tenant: TenantId, room: &Room) -> Result<(), StoreError> {
         let row = TypedTable::encode(row_key(tenant, room.id), room)?;
         let written = self.table.write(RowChange::Upsert(row)).await;

@@ -73,7 +73,7 @@ impl TenantData {
         self.rows(table).delete_rows(found).await
     }
 
-    /// Only keys and versions are looked at, so any row is understood.
+    /// Only keys and versions are read, so that a row which cannot be parsed is deleted like any other.
     fn rows(&self, table: Table) -> TypedTable<()> {
         TypedTable::open(Arc::clone(&self.tables), table)
     }

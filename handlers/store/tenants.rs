@@ -61,8 +61,8 @@ impl Tenants {
         Self { table: TypedTable::new(tables), cache: Cache::new(clock) }
     }
 
-    /// The tenant as it was at most 60 s ago. Only an active one is remembered: that one is not
-    /// there, or not worked for, may be over at any moment, and what is dropped then is lost.
+    /// The tenant as it was at most 60 s ago. Only an active one is cached: a tenant that is missing or
+    /// suspended may become active at any moment, and a notification discarded then would be lost.
     pub async fn get(&self, id: TenantId) -> Result<Option<Tenant>, StoreError> {
         match self.cache.get(&id) {
             Some(tenant) => Ok(Some(tenant)),
@@ -126,12 +126,12 @@ impl Tenants {
         self.written(id, self.table.delete(row_key(id), Some(etag)).await)
     }
 
-    /// Writes the tenant, whatever stood there.
+    /// Writes the tenant, in place of what was stored for it.
     pub async fn upsert(&self, tenant: &Tenant) -> Result<(), StoreError> {
         self.written(tenant.id, self.table.upsert(tenant).await.map(drop))
     }
 
-    /// Called after each write, or a reader in between would remember the old tenant; also when the
+    /// Called after each write, or a reader in between would cache the old tenant; also when the
     /// write failed, because it may have taken effect all the same.
     fn written<T>(&self, id: TenantId, written: Result<T, StoreError>) -> Result<T, StoreError> {
         self.cache.invalidate(&id);

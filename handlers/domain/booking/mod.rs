@@ -100,13 +100,13 @@ pub struct Intent {
     /// Which worker wrote it: a random number, so that a worker knows its own after a lost answer.
     #[serde(with = "hex")]
     pub worker: u64,
-    /// Until when the worker that wrote this may still be at it.
+    /// Until when the worker that wrote this may be busy with it.
     pub lease_until: Timestamp,
     /// The interval it is about to take; `None` for a cancellation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub claim: Option<Interval>,
-    /// Every interval the ledger may hold for this booking in addition; all that observed does not use
-    /// in the end is released before the intent is cleared.
+    /// Every other interval that the ledger may hold for this booking. Those that observed does not use
+    /// are released before the intent is cleared.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub stale: Vec<Interval>,
     pub generation: u32,

@@ -34,7 +34,7 @@ impl BookingOrder {
 pub enum Step {
     /// Nothing: the booking system has what is desired.
     InSync,
-    /// Another worker may still be at it until then.
+    /// Another worker may be busy with it until then.
     Busy(Timestamp),
     /// Make the booking, or change the one there is.
     Put(Box<BookingOrder>),
@@ -100,7 +100,7 @@ impl Booking {
         Self { intent: Some(intent), ..self }
     }
 
-    /// Records what the booking system has now. The intent stays until the ledger is tidy.
+    /// Records what the booking system has now. The intent stays until the ledger is released.
     pub fn with_observed(self, observed: ObservedState) -> Self {
         Self { observed, ..self }
     }
@@ -117,8 +117,8 @@ impl Booking {
         all
     }
 
-    /// The worker leaves without having claimed anything: what it found stale stays known, and
-    /// nobody has to wait for its lease.
+    /// The worker stops without having claimed anything: the stale intervals it found stay recorded,
+    /// and no other worker has to wait for its lease.
     pub fn abandon_unclaimed(self, now: Timestamp) -> Self {
         let held = self.confirmed().map(|held| held.interval);
         let intent = self.intent.clone().and_then(|intent| {
@@ -128,14 +128,14 @@ impl Booking {
         Self { intent, ..self }
     }
 
-    /// The worker leaves in the middle: what it claimed stays unknown, but nobody has to wait for
-    /// its lease.
+    /// The worker stops half-way: the intent stays, because its claim may exist, but no other worker
+    /// has to wait for its lease.
     pub fn release_lease(self, now: Timestamp) -> Self {
         let intent = self.intent.map(|intent| Intent { lease_until: now, ..intent });
         Self { intent, ..self }
     }
 
-    /// The work is done and the ledger is tidy.
+    /// The work is done, and the ledger holds nothing that observed does not use.
     pub fn clear_intent(self) -> Self {
         Self { intent: None, ..self }
     }

@@ -11,7 +11,8 @@ use super::{
     properties,
 };
 
-/// The most rows that one page of a listing holds, by the same source.
+/// The most rows of one page, source:
+/// learn.microsoft.com/rest/api/storageservices/query-timeout-and-pagination, 2026-11.
 const PAGE_SIZE: u16 = 1_000;
 
 /// The most changes in one transaction, source:
@@ -125,13 +126,14 @@ impl<R: Serialize + DeserializeOwned> TypedTable<R> {
         etag: Option<&ETag>,
     ) -> Result<(), StoreError> {
         match self.write(RowChange::Delete(key, etag.cloned())).await {
+            // The first try of a delete whose response was lost may have succeeded.
             Ok(_) | Err(StoreError::NotFound) => Ok(()),
             Err(other) => Err(other),
         }
     }
 
-    /// Removes these versions of rows, up to 100 of a partition in one transaction, and returns how many. A row
-    /// that is gone is not counted, and one that was changed since it was read stays.
+    /// Removes these versions of rows, up to 100 of a partition in one transaction, and returns how
+    /// many. A row that is gone is not counted, and one that was changed since it was read stays.
     pub(in crate::store) async fn delete_rows(
         &self,
         rows: Vec<(RowKey, ETag)>,

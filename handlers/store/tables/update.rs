@@ -54,6 +54,8 @@ impl<R: Row> TypedTable<R> {
                 None => self.insert(&row).await,
             };
             match written {
+                // A conflict may be with the first try of this very write, whose response was lost:
+                // `decide` sees its own change then and answers `Unchanged`.
                 Ok(_) => return Ok(Some(result)),
                 Err(error) if error.is_conflict() => {}
                 Err(error) => return Err(error.into()),
