@@ -17,20 +17,19 @@ mod test_support;
 
 pub use allow_list::property_id::PropertyId;
 pub use allow_list::requests::{AllowListCounts, CALENDAR_READS};
-pub use allow_list::violation::{Rule, Violation};
+pub use allow_list::violation::Violation;
 pub use allow_list::{fields, permissions};
-pub use calendar::calendar_view::{CalendarViewPage, NextLink};
+pub use calendar::calendar_view::CalendarViewPage;
 pub use calendar::copy_snapshot::{CalendarOwner, CopySnapshot, SkipReason};
-pub use calendar::delegates::CalendarPermission;
 pub use calendar::event_reads::EventRef;
 pub use calendar::events::{Event, EventKind, EventTime, RoomMatch};
-pub use calendar::writes::WriteResult;
 pub use client::error::{GraphError, RetryCause};
+pub use client::response::NextLink;
 pub use client::send::{Graph, TenantGraph};
 pub use directory::grants::CalendarGrants;
 pub use directory::mail::Mail;
-pub use directory::places::{BookingType, Place};
-pub use directory::users::{User, UserIdPage, UsersNextLink};
+pub use directory::places::Place;
+pub use directory::users::User;
 pub use subscriptions::renewals::SubscriptionRenewal;
 pub use subscriptions::types::{
     CreateResult, NewSubscription, ResourceDataOptions, Subscription, SubscriptionId,

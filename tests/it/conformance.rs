@@ -254,7 +254,7 @@ fn the_documented_payloads_are_understood() -> TestResult {
         parse(include_bytes!("../fixtures/graph/lifecycle-notifications.json"))?.notifications;
     assert!(matches!(lifecycle[0].kind, NotificationKind::Lifecycle(_)));
     let rich = parse(include_bytes!("../fixtures/rich/documented-rich.json"))?;
-    assert_eq!((rich.notifications.len(), rich.validation_tokens.0.len()), (1, 2));
+    assert_eq!((rich.notifications.len(), rich.validation_tokens.len()), (1, 2));
     assert_eq!(rich.notifications[0].tenant, "84bd8158-6d4d-4958-8b9f-9d6445542f95".parse().ok());
     let mixed = parse(include_bytes!("../fixtures/rich/documented-mixed.json"))?.notifications;
     assert_eq!(mixed[0].kind, NotificationKind::Lifecycle(LifecycleEvent::ReauthorizationRequired));
@@ -272,7 +272,7 @@ async fn a_whole_post_of_another_implementation_is_proved_and_opened() -> TestRe
     let post = parse(include_bytes!("../fixtures/rich/post.json"))?;
     let files: TokenFiles = serde_json::from_str(TOKENS)?;
     let vouched = validation_tokens_for(Arc::new(EntraKeys), &files)?
-        .verified_tenants(&post.validation_tokens.0)
+        .verified_tenants(&post.validation_tokens)
         .await;
     let key = content_key()?;
     assert_eq!(post.notifications.len(), 2);

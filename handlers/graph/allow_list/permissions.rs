@@ -36,9 +36,6 @@ pub enum PermissionKind {
     Delegated,
 }
 
-/// A request that a permission is needed for: its method, and its path with ids by name.
-pub type RequestTemplate = (&'static str, &'static str);
-
 /// A permission in Entra.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Permission {
@@ -52,8 +49,9 @@ pub struct Permission {
     pub reaches: &'static str,
     /// What we never ask, although it could.
     pub never: &'static str,
-    /// The requests to Graph that need it; none for a sign-in.
-    pub requests: &'static [RequestTemplate],
+    /// The requests to Graph that need it, each its method and its path with ids by name; none for a
+    /// sign-in.
+    pub requests: &'static [(&'static str, &'static str)],
 }
 
 /// A role in Exchange that an administrator gives for chosen mailboxes ("RBAC for Applications",
@@ -68,14 +66,14 @@ pub struct ExchangeRole {
     /// What we never ask, although it could.
     pub never: &'static str,
     /// The requests to Graph that need it.
-    pub requests: &'static [RequestTemplate],
+    pub requests: &'static [(&'static str, &'static str)],
 }
 
 const BOTH_DAEMONS: &[AppRegistration] =
     &[AppRegistration::OrganisationWide, AppRegistration::Scoped];
 
 /// What needs to read calendars.
-const CALENDARS_READ: &[RequestTemplate] = &[
+const CALENDARS_READ: &[(&str, &str)] = &[
     ("POST", "/subscriptions"),
     ("GET", "/subscriptions"),
     ("PATCH", "/subscriptions/{id}"),
@@ -88,7 +86,7 @@ const CALENDARS_READ: &[RequestTemplate] = &[
 ];
 
 /// What needs to write calendars.
-const CALENDARS_WRITE: &[RequestTemplate] = &[
+const CALENDARS_WRITE: &[(&str, &str)] = &[
     ("PATCH", "/users/{id}/events/{id}"),
     ("POST", "/users/{id}/events/{id}/accept"),
     ("POST", "/users/{id}/events/{id}/decline"),
@@ -248,7 +246,7 @@ mod tests {
     const ANN: &str = "00000000-0000-0000-0000-00000000000a";
 
     /// The requests that something needs a permission for.
-    fn served() -> BTreeSet<RequestTemplate> {
+    fn served() -> BTreeSet<(&'static str, &'static str)> {
         let permissions = PERMISSIONS.iter().flat_map(|permission| permission.requests);
         permissions.chain(EXCHANGE_ROLES.iter().flat_map(|role| role.requests)).copied().collect()
     }

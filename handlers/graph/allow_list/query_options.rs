@@ -5,7 +5,7 @@ use url::Url;
 use super::{
     fields::{self, COUNT, EXPAND, FILTER, SELECT},
     property_id::PropertyId,
-    violation::{Rule, Violation},
+    violation::Violation,
 };
 
 /// The query options of a request.
@@ -37,11 +37,11 @@ impl GraphQueryOptions {
                     options.others.push(name.into_owned());
                     continue;
                 }
-                _ => return Err(Violation(Rule::Option)),
+                _ => return Err(Violation::Option),
             };
             // Which of two would count is not for us to guess.
             if slot.replace(value.into_owned()).is_some() {
-                return Err(Violation(Rule::Option));
+                return Err(Violation::Option);
             }
         }
         Ok(options)
@@ -54,12 +54,12 @@ impl GraphQueryOptions {
 
     pub(in crate::graph) fn require_none(&self) -> Result<(), Violation> {
         let none = self.has_no_projection() && self.others.is_empty();
-        if none { Ok(()) } else { Err(Violation(Rule::Option)) }
+        if none { Ok(()) } else { Err(Violation::Option) }
     }
 
     pub(in crate::graph) fn require_paging_only(&self) -> Result<(), Violation> {
         let paging = self.others.iter().all(|name| name.starts_with('$'));
-        if self.has_no_projection() && paging { Ok(()) } else { Err(Violation(Rule::Option)) }
+        if self.has_no_projection() && paging { Ok(()) } else { Err(Violation::Option) }
     }
 
     /// A calendar read, which counts as one: all chosen fields are on one of `lists`.
@@ -70,21 +70,21 @@ impl GraphQueryOptions {
         filters: bool,
     ) -> Result<u64, Violation> {
         if self.count.is_some() {
-            return Err(Violation(Rule::Option));
+            return Err(Violation::Option);
         }
-        let chosen = self.select.as_deref().ok_or(Violation(Rule::Field))?;
+        let chosen = self.select.as_deref().ok_or(Violation::Field)?;
         let within = |list: &&[&str]| chosen.split(',').all(|field| list.contains(&field));
         if !lists.iter().any(within) {
-            return Err(Violation(Rule::Field));
+            return Err(Violation::Field);
         }
         match &self.expand {
             Some(text) if expands => check_expansion(text)?,
-            Some(_) => return Err(Violation(Rule::Expansion)),
+            Some(_) => return Err(Violation::Expansion),
             None => {}
         }
         match &self.filter {
             Some(text) if filters && text.starts_with(fields::ICAL_UID_FILTER_PREFIX) => Ok(1),
-            Some(_) => Err(Violation(Rule::Option)),
+            Some(_) => Err(Violation::Option),
             None => Ok(1),
         }
     }
@@ -107,7 +107,7 @@ impl GraphQueryOptions {
         beside: PagingRule,
     ) -> Result<(), Violation> {
         if self.expand.is_some() {
-            return Err(Violation(Rule::Expansion));
+            return Err(Violation::Expansion);
         }
         self.require_exact_select(list)?;
         let pages = beside != PagingRule::SingleObject;
@@ -117,14 +117,14 @@ impl GraphQueryOptions {
             Some(count) => beside == PagingRule::CountedPages && count == "true",
         };
         let listed = others && count && self.filter.is_none();
-        if listed { Ok(()) } else { Err(Violation(Rule::Option)) }
+        if listed { Ok(()) } else { Err(Violation::Option) }
     }
 
     fn require_exact_select(&self, list: &[&str]) -> Result<(), Violation> {
-        let chosen = self.select.as_deref().ok_or(Violation(Rule::Field))?;
+        let chosen = self.select.as_deref().ok_or(Violation::Field)?;
         let chosen: Vec<&str> = chosen.split(',').collect();
         let exactly = chosen.len() == list.len() && list.iter().all(|field| chosen.contains(field));
-        if exactly { Ok(()) } else { Err(Violation(Rule::Field)) }
+        if exactly { Ok(()) } else { Err(Violation::Field) }
     }
 
     /// Whether the list is narrowed at all.
@@ -140,13 +140,13 @@ impl GraphQueryOptions {
         is_address: fn(&str) -> bool,
     ) -> Result<(), Violation> {
         if self.expand.is_some() {
-            return Err(Violation(Rule::Expansion));
+            return Err(Violation::Expansion);
         }
         let filter = self.filter.as_deref().unwrap_or_default();
         let address = fields::mail_in_filter(filter).filter(|address| is_address(address));
         let alone = self.others == ["$top"] && self.top.as_deref() == Some(fields::LOOKUP_TOP);
         if address.is_none() || !alone || self.count.is_some() {
-            return Err(Violation(Rule::Option));
+            return Err(Violation::Option);
         }
         self.require_exact_select(list)
     }
@@ -157,6 +157,6 @@ fn check_expansion(text: &str) -> Result<(), Violation> {
     let id = text.split('\'').nth(1).and_then(|id| id.parse::<PropertyId>().ok());
     match id {
         Some(id) if fields::expand_value(&id).eq_ignore_ascii_case(text) => Ok(()),
-        Some(_) | None => Err(Violation(Rule::Expansion)),
+        Some(_) | None => Err(Violation::Expansion),
     }
 }

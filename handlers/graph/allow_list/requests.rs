@@ -13,7 +13,7 @@ use super::{
     property_id::PropertyId,
     query_options::GraphQueryOptions,
     subscription_rules,
-    violation::{Rule, Violation, require_guid, require_object},
+    violation::{Violation, require_guid, require_object},
 };
 
 /// Requests in one `$batch` (learn.microsoft.com/graph/json-batching, 2025-02-21).
@@ -65,7 +65,7 @@ impl AllowList {
         } else {
             target.to_owned()
         };
-        Url::parse(&text).map_err(|_| Violation(Rule::Address))
+        Url::parse(&text).map_err(|_| Violation::Address)
     }
 
     /// Returns the URL of a request that may be sent, exactly as it was checked; otherwise the rule
@@ -87,7 +87,7 @@ impl AllowList {
             }
             Err(refusal) => {
                 self.blocked.fetch_add(1, Ordering::Relaxed);
-                tracing::error!(rule = %refusal.0, "the allow-list blocked a request to Graph");
+                tracing::error!(rule = %refusal, "the allow-list blocked a request to Graph");
                 Err(refusal)
             }
         }
@@ -139,7 +139,7 @@ impl AllowList {
                 options.require_none()?;
                 self.check_batch(body)
             }
-            _ => Err(Violation(Rule::Unknown)),
+            _ => Err(Violation::Unknown),
         }
     }
 
@@ -153,11 +153,11 @@ impl AllowList {
         let below = url.path().strip_prefix(self.base.path().trim_end_matches('/'));
         let path = below.and_then(|path| path.strip_prefix('/')).filter(|_| here);
         let mut segments = Vec::new();
-        for raw in path.ok_or(Violation(Rule::Address))?.split('/') {
+        for raw in path.ok_or(Violation::Address)?.split('/') {
             let decoded = percent_encoding::percent_decode_str(raw).decode_utf8();
-            let text = decoded.map_err(|_| Violation(Rule::Address))?;
+            let text = decoded.map_err(|_| Violation::Address)?;
             if text.is_empty() || text.contains(['/', '\\', '?', '#']) {
-                return Err(Violation(Rule::Address));
+                return Err(Violation::Address);
             }
             let keyed = text.strip_suffix("')").and_then(|keyed| keyed.split_once("('"));
             match keyed {
@@ -173,20 +173,20 @@ impl AllowList {
     fn check_batch(&self, body: &Value) -> Result<u64, Violation> {
         let requests =
             require_object(body, &["requests"])?.get("requests").and_then(Value::as_array);
-        let requests = requests.ok_or(Violation(Rule::Body))?;
+        let requests = requests.ok_or(Violation::Body)?;
         if requests.is_empty() || requests.len() > BATCH_MAX {
-            return Err(Violation(Rule::Body));
+            return Err(Violation::Body);
         }
         let mut reads = 0;
         for request in requests {
             let request = require_object(request, &["id", "method", "url", "headers", "body"])?;
             let text = |name| request.get(name).and_then(Value::as_str);
-            let (method, target) = text("method").zip(text("url")).ok_or(Violation(Rule::Body))?;
+            let (method, target) = text("method").zip(text("url")).ok_or(Violation::Body)?;
             let url = self.absolute_url(target)?;
             // It is sent as written, so it must mean what was judged: no dot segments, no base of
             // its own.
             if !target.starts_with('/') || !url.as_str().ends_with(target) {
-                return Err(Violation(Rule::Address));
+                return Err(Violation::Address);
             }
             reads += self.check_url(method, &url, request.get("body"), true)?;
         }
@@ -203,7 +203,7 @@ fn check_read(rest: &[&str], options: &GraphQueryOptions) -> Result<u64, Violati
         ["events", _] => {
             options.check_calendar_read(&[fields::EVENT, fields::SUBJECT], true, false)
         }
-        _ => Err(Violation(Rule::Unknown)),
+        _ => Err(Violation::Unknown),
     }
 }
 
@@ -216,12 +216,12 @@ fn check_write(method: &str, rest: &[&str], body: &Value) -> Result<u64, Violati
         ("PATCH", []) => {
             let body = require_object(body, fields::EVENT_WRITE)?;
             if let Some(properties) = body.get(fields::EXTENDED_PROPERTIES) {
-                let properties = properties.as_array().ok_or(Violation(Rule::Body))?;
+                let properties = properties.as_array().ok_or(Violation::Body)?;
                 properties.iter().try_for_each(check_own_property)?;
             }
             Ok(0)
         }
-        _ => Err(Violation(Rule::Unknown)),
+        _ => Err(Violation::Unknown),
     }
 }
 
@@ -229,7 +229,7 @@ fn check_own_property(property: &Value) -> Result<(), Violation> {
     let property = require_object(property, &["id", "value"])?;
     let id = property.get("id").and_then(Value::as_str).unwrap_or_default();
     let ours = id.parse::<PropertyId>().is_ok_and(|id| id.is_ours());
-    if ours { Ok(()) } else { Err(Violation(Rule::Property)) }
+    if ours { Ok(()) } else { Err(Violation::Property) }
 }
 
 #[cfg(test)]
@@ -249,12 +249,12 @@ mod tests {
         AllowList::new("https://graph.test/v1.0".parse().unwrap())
     }
 
-    fn get(target: &str) -> Result<(), Rule> {
-        allow_list().check(&Method::GET, target, None).map(drop).map_err(|refusal| refusal.0)
+    fn get(target: &str) -> Result<(), Violation> {
+        allow_list().check(&Method::GET, target, None).map(drop)
     }
 
-    fn send(method: Method, target: &str, body: &Value) -> Result<(), Rule> {
-        allow_list().check(&method, target, Some(body)).map(drop).map_err(|refusal| refusal.0)
+    fn send(method: Method, target: &str, body: &Value) -> Result<(), Violation> {
+        allow_list().check(&method, target, Some(body)).map(drop)
     }
 
     #[test]
@@ -275,10 +275,10 @@ mod tests {
             format!("/users/{ANN}/events?{SELECT}=id,start"),
             format!("/users/{ANN}/calendar?{SELECT}=owner"),
         ] {
-            assert_eq!(get(&bad), Err(Rule::Field), "{bad}");
+            assert_eq!(get(&bad), Err(Violation::Field), "{bad}");
         }
         for word in fields::FORBIDDEN {
-            assert_eq!(get(&format!("{event}?{SELECT}={word}")), Err(Rule::Field), "{word}");
+            assert_eq!(get(&format!("{event}?{SELECT}={word}")), Err(Violation::Field), "{word}");
         }
     }
 
@@ -288,12 +288,12 @@ mod tests {
         for bad in
             ["select=body", "$SELECT=body", "$search=x", "$format=x", "$orderby=subject", "x=y"]
         {
-            assert_eq!(get(&format!("{event}&{bad}")), Err(Rule::Option), "{bad}");
+            assert_eq!(get(&format!("{event}&{bad}")), Err(Violation::Option), "{bad}");
         }
-        assert_eq!(get(&format!("{event}&{SELECT}=body")), Err(Rule::Option));
-        assert_eq!(get(&format!("{event}&{FILTER}=contains(subject,'x')")), Err(Rule::Option));
+        assert_eq!(get(&format!("{event}&{SELECT}=body")), Err(Violation::Option));
+        assert_eq!(get(&format!("{event}&{FILTER}=contains(subject,'x')")), Err(Violation::Option));
         let list = format!("/users/{ANN}/events?{SELECT}=id&{FILTER}=subject eq 'x'");
-        assert_eq!(get(&list), Err(Rule::Option));
+        assert_eq!(get(&list), Err(Violation::Option));
     }
 
     #[test]
@@ -308,7 +308,7 @@ mod tests {
             format!("{}({FILTER}=id eq 'String 0x0037')", fields::EXTENDED_PROPERTIES),
             ours.replace("')", "' or id eq 'String 0x1000')"),
         ] {
-            assert_eq!(get(&format!("{event}{bad}")), Err(Rule::Expansion), "{bad}");
+            assert_eq!(get(&format!("{event}{bad}")), Err(Violation::Expansion), "{bad}");
         }
     }
 
@@ -332,7 +332,7 @@ mod tests {
             format!("/users/{ANN}%2Fmessages/events/AAMk?{SELECT}=id"),
             format!("/{rest}#x"),
         ] {
-            assert_eq!(get(&bad), Err(Rule::Address), "{bad}");
+            assert_eq!(get(&bad), Err(Violation::Address), "{bad}");
         }
         for unknown in [
             format!("/users/{ANN}/messages?{SELECT}=id"),
@@ -340,7 +340,7 @@ mod tests {
             format!("/me/events/AAMk?{SELECT}=id"),
             format!("/users/ann@contoso.test/events/AAMk?{SELECT}=id"),
         ] {
-            assert_eq!(get(&unknown), Err(Rule::Unknown), "{unknown}");
+            assert_eq!(get(&unknown), Err(Violation::Unknown), "{unknown}");
         }
     }
 
@@ -353,9 +353,9 @@ mod tests {
             |id: &str| json!({ fields::EXTENDED_PROPERTIES: [{ "id": id, "value": "x" }] });
         assert_eq!(patch(property(&ours)), Ok(()));
         assert_eq!(patch(json!({ "categories": ["Booked"] })), Ok(()));
-        assert_eq!(patch(property("String 0x0037")), Err(Rule::Property));
+        assert_eq!(patch(property("String 0x0037")), Err(Violation::Property));
         let foreign = "String {6c9b2f0a-3d57-4b1e-9c44-0e5d8a71f3b3} Name X";
-        assert_eq!(patch(property(foreign)), Err(Rule::Property));
+        assert_eq!(patch(property(foreign)), Err(Violation::Property));
         for bad in [
             json!({}),
             json!([]),
@@ -365,14 +365,14 @@ mod tests {
             json!({ fields::EXTENDED_PROPERTIES: "x" }),
             json!({ fields::EXTENDED_PROPERTIES: [{ "id": ours, "value": "x", "more": 1 }] }),
         ] {
-            assert_eq!(patch(bad.clone()), Err(Rule::Body), "{bad}");
+            assert_eq!(patch(bad.clone()), Err(Violation::Body), "{bad}");
         }
         let accept = format!("{event}/accept");
         assert_eq!(send(Method::POST, &accept, &json!({ "sendResponse": true })), Ok(()));
         let comment = json!({ "sendResponse": true, "comment": "hello" });
-        assert_eq!(send(Method::POST, &accept, &comment), Err(Rule::Body));
+        assert_eq!(send(Method::POST, &accept, &comment), Err(Violation::Body));
         let forward = format!("{event}/forward");
-        assert_eq!(send(Method::POST, &forward, &json!({})), Err(Rule::Unknown));
+        assert_eq!(send(Method::POST, &forward, &json!({})), Err(Violation::Unknown));
     }
 
     #[test]
@@ -387,12 +387,12 @@ mod tests {
             "users/ann@contoso.test/events".to_owned(),
             "me/events".to_owned(),
         ] {
-            assert_eq!(post(&order(&bad)), Err(Rule::Resource), "{bad}");
+            assert_eq!(post(&order(&bad)), Err(Violation::Resource), "{bad}");
         }
         let patch = |body: &Value| send(Method::PATCH, "/subscriptions/x", body);
         assert_eq!(patch(&json!({ "expirationDateTime": "x" })), Ok(()));
-        assert_eq!(patch(&json!({ "notificationUrl": "x" })), Err(Rule::Body));
-        assert_eq!(patch(&json!({})), Err(Rule::Body));
+        assert_eq!(patch(&json!({ "notificationUrl": "x" })), Err(Violation::Body));
+        assert_eq!(patch(&json!({})), Err(Violation::Body));
     }
 
     /// The outer form of a certificate, and that of a private key.
@@ -446,15 +446,15 @@ mod tests {
             format!("users/{ANN}/events?{SELECT}=id"),
             format!("users/{ANN}/events?{EXPAND}={}", fields::expand_value(&property)),
         ] {
-            assert_eq!(post(&rich(&bad)), Err(Rule::Resource), "{bad}");
+            assert_eq!(post(&rich(&bad)), Err(Violation::Resource), "{bad}");
         }
         for word in [fields::FORBIDDEN, fields::SUBJECT].concat() {
             let named = bare.replace("attendees", word);
-            assert_eq!(post(&rich(&named)), Err(Rule::Resource), "{word}");
+            assert_eq!(post(&rich(&named)), Err(Violation::Resource), "{word}");
         }
         let content = "String {00062002-0000-0000-C000-000000000046} Name X";
         let foreign = expanded.replace(&property.to_string(), content);
-        assert_eq!(post(&rich(&foreign)), Err(Rule::Expansion));
+        assert_eq!(post(&rich(&foreign)), Err(Violation::Expansion));
     }
 
     #[test]
@@ -469,10 +469,10 @@ mod tests {
         for member in ["includeResourceData", "encryptionCertificate", "encryptionCertificateId"] {
             let mut part = whole.clone();
             part.as_object_mut().unwrap().remove(member);
-            assert_eq!(post(&part), Err(Rule::Body), "{member}");
+            assert_eq!(post(&part), Err(Violation::Body), "{member}");
             let mut bare = json!({ "resource": format!("users/{ANN}/events") });
             bare[member] = whole[member].clone();
-            assert_eq!(post(&bare), Err(Rule::Body), "{member} with nothing to seal");
+            assert_eq!(post(&bare), Err(Violation::Body), "{member} with nothing to seal");
         }
         for bad in [
             with("includeResourceData", json!(false)),
@@ -486,7 +486,7 @@ mod tests {
             with("encryptionCertificateId", json!("x".repeat(129))),
             with("encryptionCertificateThumbprint", json!("x")),
         ] {
-            assert_eq!(post(&bad), Err(Rule::Body), "{bad}");
+            assert_eq!(post(&bad), Err(Violation::Body), "{bad}");
         }
     }
 
@@ -501,13 +501,13 @@ mod tests {
         for member in ["expirationDateTime", "encryptionCertificate", "encryptionCertificateId"] {
             let mut part = whole.clone();
             part.as_object_mut().unwrap().remove(member);
-            assert_eq!(patch(&part), Err(Rule::Body), "without {member}");
+            assert_eq!(patch(&part), Err(Violation::Body), "without {member}");
         }
         whole["encryptionCertificate"] = json!(PRIVATE_KEY);
-        assert_eq!(patch(&whole), Err(Rule::Body));
+        assert_eq!(patch(&whole), Err(Violation::Body));
         let mut more = end;
         more["includeResourceData"] = json!(true);
-        assert_eq!(patch(&more), Err(Rule::Body));
+        assert_eq!(patch(&more), Err(Violation::Body));
     }
 
     #[test]
@@ -526,7 +526,7 @@ mod tests {
         let rich = inner("PATCH", "/subscriptions/y", sealed);
         let read = json!({ "id": "2", "method": "GET", "url": format!("/users/{ANN}/events/A?{SELECT}=id") });
         assert_eq!(post(vec![basic.clone(); 20]), Ok(()));
-        assert_eq!(post(vec![basic.clone(); 21]), Err(Rule::Body));
+        assert_eq!(post(vec![basic.clone(); 21]), Err(Violation::Body));
         assert_eq!(post(vec![basic.clone(), rich, read]), Ok(()));
         let half = json!({ "expirationDateTime": "x", "encryptionCertificateId": "c1" });
         let order = json!({ "resource": format!("users/{ANN}/events") });
@@ -534,17 +534,23 @@ mod tests {
         let property = PropertyId::outcome(RoomId(Uuid::nil())).to_string();
         let stamp = json!({ fields::EXTENDED_PROPERTIES: [{ "id": property, "value": "x" }] });
         for (bad, rule) in [
-            (inner("PATCH", "/subscriptions/x", half), Rule::Body),
-            (inner("PATCH", &format!("/subscriptions/x?{SELECT}=id"), end.clone()), Rule::Option),
-            (inner("PATCH", "/subscriptions", end.clone()), Rule::Unknown),
-            (inner("PUT", "/subscriptions/x", end), Rule::Unknown),
-            (inner("POST", "/subscriptions", order), Rule::Unknown),
-            (inner("PATCH", &event, stamp), Rule::Unknown),
+            (inner("PATCH", "/subscriptions/x", half), Violation::Body),
+            (
+                inner("PATCH", &format!("/subscriptions/x?{SELECT}=id"), end.clone()),
+                Violation::Option,
+            ),
+            (inner("PATCH", "/subscriptions", end.clone()), Violation::Unknown),
+            (inner("PUT", "/subscriptions/x", end), Violation::Unknown),
+            (inner("POST", "/subscriptions", order), Violation::Unknown),
+            (inner("PATCH", &event, stamp), Violation::Unknown),
             (
                 inner("POST", &format!("{event}/accept"), json!({ "sendResponse": true })),
-                Rule::Unknown,
+                Violation::Unknown,
             ),
-            (json!({ "id": "1", "method": "DELETE", "url": "/subscriptions/x" }), Rule::Unknown),
+            (
+                json!({ "id": "1", "method": "DELETE", "url": "/subscriptions/x" }),
+                Violation::Unknown,
+            ),
         ] {
             assert_eq!(post(vec![basic.clone(), bad.clone()]), Err(rule), "{bad}");
         }
@@ -556,20 +562,23 @@ mod tests {
         let post =
             |requests: Vec<Value>| send(Method::POST, "/$batch", &json!({ "requests": requests }));
         assert_eq!(post(vec![good.clone(); 20]), Ok(()));
-        assert_eq!(post(vec![good.clone(); 21]), Err(Rule::Body));
-        assert_eq!(post(vec![]), Err(Rule::Body));
+        assert_eq!(post(vec![good.clone(); 21]), Err(Violation::Body));
+        assert_eq!(post(vec![]), Err(Violation::Body));
         let other = |url: &str| json!({ "id": "1", "method": "GET", "url": url });
         for (url, rule) in [
-            (format!("/users/{ANN}/events/A"), Rule::Field),
-            (format!("/users/{ANN}/events/A?{SELECT}=body"), Rule::Field),
-            (format!("/x/../users/{ANN}/events/A?{SELECT}=id"), Rule::Address),
-            (format!("https://graph.test/v1.0/users/{ANN}/events/A?{SELECT}=id"), Rule::Address),
-            ("/$batch".to_owned(), Rule::Unknown),
+            (format!("/users/{ANN}/events/A"), Violation::Field),
+            (format!("/users/{ANN}/events/A?{SELECT}=body"), Violation::Field),
+            (format!("/x/../users/{ANN}/events/A?{SELECT}=id"), Violation::Address),
+            (
+                format!("https://graph.test/v1.0/users/{ANN}/events/A?{SELECT}=id"),
+                Violation::Address,
+            ),
+            ("/$batch".to_owned(), Violation::Unknown),
         ] {
             assert_eq!(post(vec![good.clone(), other(&url)]), Err(rule), "{url}");
         }
         let nested = json!({ "id": "1", "method": "POST", "url": "/$batch", "body": { "requests": [good] } });
-        assert_eq!(post(vec![nested]), Err(Rule::Unknown));
+        assert_eq!(post(vec![nested]), Err(Violation::Unknown));
     }
 
     #[test]

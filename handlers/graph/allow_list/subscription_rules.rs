@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 use super::{
     fields,
     property_id::PropertyId,
-    violation::{Rule, Violation, require_object},
+    violation::{Violation, require_object},
 };
 use crate::domain::ids::{ContentKeyId, MailboxId};
 
@@ -17,11 +17,10 @@ const CERTIFICATE_MAX: usize = 8 * 1024;
 /// fields of it, sealed.
 pub(in crate::graph) fn check_creation(body: &Value) -> Result<(), Violation> {
     let order = require_object(body, &[fields::SUBSCRIPTION, fields::RICH_SUBSCRIPTION].concat())?;
-    let resource =
-        order.get("resource").and_then(Value::as_str).ok_or(Violation(Rule::Resource))?;
+    let resource = order.get("resource").and_then(Value::as_str).ok_or(Violation::Resource)?;
     let mailbox = resource.strip_prefix("users/").and_then(|rest| rest.split_once("/events"));
-    let (mailbox, content) = mailbox.ok_or(Violation(Rule::Resource))?;
-    let mailbox: MailboxId = mailbox.parse().map_err(|_| Violation(Rule::Resource))?;
+    let (mailbox, content) = mailbox.ok_or(Violation::Resource)?;
+    let mailbox: MailboxId = mailbox.parse().map_err(|_| Violation::Resource)?;
     if content.is_empty() {
         require_object(body, fields::SUBSCRIPTION)?;
         return Ok(());
@@ -29,17 +28,17 @@ pub(in crate::graph) fn check_creation(body: &Value) -> Result<(), Violation> {
     // The one text that we write, character for character: no other field, option or spelling.
     let property = expanded_property(resource)?;
     if fields::events_resource_with_data(mailbox, property.as_ref()) != resource {
-        return Err(Violation(Rule::Resource));
+        return Err(Violation::Resource);
     }
     let included = order.get(fields::INCLUDE_RESOURCE_DATA) == Some(&Value::Bool(true));
-    if included { check_certificate(order) } else { Err(Violation(Rule::Body)) }
+    if included { check_certificate(order) } else { Err(Violation::Body) }
 }
 
 /// A renewal: a later end, and either no word of a certificate or a whole one.
 pub(in crate::graph) fn check_renewal(body: &Value) -> Result<(), Violation> {
     let renewal = require_object(body, fields::RICH_RENEWAL)?;
     if fields::RENEWAL.iter().any(|member| !renewal.contains_key(*member)) {
-        return Err(Violation(Rule::Body));
+        return Err(Violation::Body);
     }
     if renewal.len() == fields::RENEWAL.len() { Ok(()) } else { check_certificate(renewal) }
 }
@@ -48,7 +47,7 @@ pub(in crate::graph) fn check_renewal(body: &Value) -> Result<(), Violation> {
 fn expanded_property(resource: &str) -> Result<Option<PropertyId>, Violation> {
     match resource.split('\'').nth(1) {
         None => Ok(None),
-        Some(id) => id.parse().map(Some).map_err(|_| Violation(Rule::Expansion)),
+        Some(id) => id.parse().map(Some).map_err(|_| Violation::Expansion),
     }
 }
 
@@ -57,7 +56,7 @@ fn check_certificate(body: &Map<String, Value>) -> Result<(), Violation> {
     let text = |member: &str| body.get(member).and_then(Value::as_str).unwrap_or_default();
     let named = text(fields::CERTIFICATE_ID).parse::<ContentKeyId>().is_ok();
     let whole = named && is_certificate(text(fields::CERTIFICATE));
-    if whole { Ok(()) } else { Err(Violation(Rule::Body)) }
+    if whole { Ok(()) } else { Err(Violation::Body) }
 }
 
 /// Whether `text` has a certificate's outer form (RFC 5280, 4.1): a sequence that begins with a

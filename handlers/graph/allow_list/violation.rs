@@ -3,14 +3,9 @@
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-/// A request was stopped before it left.
+/// The rule that a request broke. It was stopped before it left.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the allow-list blocked a request to Graph: {0}")]
-pub struct Violation(pub Rule);
-
-/// The rule that a request broke.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum Rule {
+pub enum Violation {
     /// It leaves the Graph base address.
     #[error("the address is outside Graph's base URL")]
     Address,
@@ -42,11 +37,11 @@ pub(in crate::graph) fn require_object<'a>(
     value: &'a Value,
     members: &[&str],
 ) -> Result<&'a Map<String, Value>, Violation> {
-    let object = value.as_object().ok_or(Violation(Rule::Body))?;
+    let object = value.as_object().ok_or(Violation::Body)?;
     if !object.is_empty() && object.keys().all(|name| members.contains(&name.as_str())) {
         Ok(object)
     } else {
-        Err(Violation(Rule::Body))
+        Err(Violation::Body)
     }
 }
 
@@ -56,10 +51,10 @@ pub(in crate::graph) fn require_exact_members(
     members: &[&str],
 ) -> Result<(), Violation> {
     let found = require_object(value, members)?.len();
-    if found == members.len() { Ok(()) } else { Err(Violation(Rule::Body)) }
+    if found == members.len() { Ok(()) } else { Err(Violation::Body) }
 }
 
 /// Passes an object id.
 pub(in crate::graph) fn require_guid(text: &str) -> Result<(), Violation> {
-    Uuid::try_parse(text).map(drop).map_err(|_| Violation(Rule::Unknown))
+    Uuid::try_parse(text).map(drop).map_err(|_| Violation::Unknown)
 }

@@ -7,7 +7,8 @@ use jiff::{
     civil::{Date, DateTime, Time},
     tz::TimeZone,
 };
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer, de::Error as _};
+use serde_json::{Map, Value};
 
 use crate::{
     domain::{
@@ -18,10 +19,7 @@ use crate::{
         tenant::policy::Room,
     },
     graph::{
-        allow_list::{
-            property_id::PropertyId,
-            violation::{Rule, Violation},
-        },
+        allow_list::{property_id::PropertyId, violation::Violation},
         client::error::GraphError,
     },
 };
@@ -31,25 +29,27 @@ use crate::{
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct EventWire {
-    id: String,
+    id: EventId,
     #[serde(rename = "@odata.etag")]
     etag: Option<String>,
     last_modified_date_time: Option<String>,
     #[serde(rename = "iCalUId")]
-    ical_uid: String,
+    ical_uid: Personal,
     #[serde(rename = "type")]
-    kind: String,
+    kind: EventKind,
     start: TimeWire,
     end: TimeWire,
     is_all_day: bool,
     is_cancelled: bool,
     is_organizer: bool,
     sensitivity: String,
-    attendees: Vec<RecipientWire>,
-    organizer: Option<RecipientWire>,
-    original_start: Option<String>,
-    series_master_id: Option<String>,
-    single_value_extended_properties: Option<Vec<PropertyWire>>,
+    attendees: Vec<Attendee>,
+    // Nothing is booked or ended because of the organizer, so one that makes no sense is none.
+    #[serde(default)]
+    organizer: Value,
+    original_start: Option<Timestamp>,
+    series_master_id: Option<EventId>,
+    single_value_extended_properties: Option<Vec<Value>>,
 }
 
 /// A date and time with its zone's name.
@@ -58,28 +58,6 @@ pub(super) struct EventWire {
 struct TimeWire {
     date_time: String,
     time_zone: String,
-}
-
-/// The organizer, or somebody or something invited; only those who are invited have a type.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct RecipientWire {
-    #[serde(rename = "type")]
-    kind: Option<String>,
-    email_address: Option<AddressWire>,
-}
-
-/// An extended property.
-#[derive(Deserialize)]
-struct PropertyWire {
-    id: String,
-    value: Option<String>,
-}
-
-/// An address; the name beside it is not taken in.
-#[derive(Deserialize)]
-pub(super) struct AddressWire {
-    pub(super) address: Option<String>,
 }
 
 /// An event as the first read tells it. Whom it concerns is asked with [`Event::match_rooms`] only.
@@ -110,7 +88,8 @@ pub struct Event {
 }
 
 /// What an event is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub enum EventKind {
     SingleInstance,
     SeriesMaster,
@@ -148,9 +127,13 @@ pub struct RoomMatch {
     pub organizer: Option<Personal>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// Somebody or something invited. One of another shape makes the event unreadable: it could be a
+/// room, and taken for nobody it would end a booking.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 struct Attendee {
+    #[serde(rename = "emailAddress", default, deserialize_with = "attendee_address")]
     address: Option<Personal>,
+    #[serde(rename = "type", default, deserialize_with = "is_resource")]
     is_resource: bool,
 }
 
@@ -189,41 +172,33 @@ impl Event {
     ) -> Result<Self, GraphError> {
         let property = parse_add_in_property(add_in_property)?;
         let wire: EventWire = serde_json::from_slice(json).map_err(|_| GraphError::Unreadable)?;
-        Self::from_wire(wire, property.as_ref())
+        Ok(Self::from_wire(wire, property.as_ref()))
     }
 
     /// Makes sense of the JSON; `add_in` is the property that was expanded.
-    pub(super) fn from_wire(
-        wire: EventWire,
-        add_in: Option<&PropertyId>,
-    ) -> Result<Self, GraphError> {
-        let id = |text: String| text.parse::<EventId>().map_err(|_| GraphError::Unreadable);
-        let wanted = add_in.map(ToString::to_string);
-        let mut properties = wire.single_value_extended_properties.unwrap_or_default().into_iter();
-        let add_in = wanted
-            .and_then(|wanted| properties.find(|p| p.id.eq_ignore_ascii_case(&wanted)))
-            .and_then(|property| property.value);
-        let original_start = wire.original_start.map(|text| text.parse()).transpose();
-        let invited = wire.attendees.into_iter().map(|attendee| Attendee {
-            address: parse_address(attendee.email_address),
-            is_resource: attendee.kind.is_some_and(|kind| kind.eq_ignore_ascii_case("resource")),
+    pub(super) fn from_wire(wire: EventWire, add_in: Option<&PropertyId>) -> Self {
+        let add_in = add_in.map(ToString::to_string).and_then(|wanted| {
+            let properties = wire.single_value_extended_properties.as_deref().unwrap_or_default();
+            let is_wanted = |id: &str| id.eq_ignore_ascii_case(&wanted);
+            let mut found = properties.iter().filter(|p| p["id"].as_str().is_some_and(is_wanted));
+            Some(Personal::new(found.next()?["value"].as_str()?))
         });
-        Ok(Self {
-            id: id(wire.id)?,
+        Self {
+            id: wire.id,
             version: wire.etag.as_deref().map(Digest::of_etag),
             last_modified_at: wire.last_modified_date_time.and_then(|text| text.parse().ok()),
-            ical_uid: Personal::new(wire.ical_uid),
-            kind: parse_kind(&wire.kind)?,
+            ical_uid: wire.ical_uid,
+            kind: wire.kind,
             time: parse_time(wire.is_all_day, &wire.start, &wire.end),
             cancelled: wire.is_cancelled,
             is_organizer: wire.is_organizer,
             private: !matches!(wire.sensitivity.as_str(), "normal" | "personal"),
-            original_start: original_start.map_err(|_| GraphError::Unreadable)?,
-            series_master: wire.series_master_id.map(id).transpose()?,
-            add_in_value: add_in.map(Personal::new),
-            organizer: wire.organizer.and_then(|organizer| parse_address(organizer.email_address)),
-            attendees: invited.collect(),
-        })
+            original_start: wire.original_start,
+            series_master: wire.series_master_id,
+            add_in_value: add_in,
+            organizer: parse_address(&wire.organizer["emailAddress"]),
+            attendees: wire.attendees,
+        }
     }
 }
 
@@ -232,22 +207,27 @@ pub(super) fn parse_add_in_property(
     property: Option<&str>,
 ) -> Result<Option<PropertyId>, GraphError> {
     let parsed = property.map(str::parse).transpose();
-    parsed.map_err(|InvalidId| GraphError::Blocked(Violation(Rule::Property)))
+    parsed.map_err(|InvalidId| GraphError::Blocked(Violation::Property))
 }
 
-fn parse_address(wire: Option<AddressWire>) -> Option<Personal> {
-    let text = wire?.address?.trim().to_lowercase();
+/// The address, in lower case; `None` when there is none, or it makes no sense. The name beside it is
+/// not taken in.
+pub(super) fn parse_address(email_address: &Value) -> Option<Personal> {
+    let text = email_address["address"].as_str()?.trim().to_lowercase();
     (!text.is_empty()).then(|| Personal::new(text))
 }
 
-fn parse_kind(text: &str) -> Result<EventKind, GraphError> {
-    match text {
-        "singleInstance" => Ok(EventKind::SingleInstance),
-        "seriesMaster" => Ok(EventKind::SeriesMaster),
-        "occurrence" => Ok(EventKind::Occurrence),
-        "exception" => Ok(EventKind::Exception),
-        _ => Err(GraphError::Unreadable),
+fn attendee_address<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Personal>, D::Error> {
+    let email = Value::Object(Option::<Map<_, _>>::deserialize(from)?.unwrap_or_default());
+    if email["address"].is_null() || email["address"].is_string() {
+        return Ok(parse_address(&email));
     }
+    Err(D::Error::custom("an address is no text"))
+}
+
+fn is_resource<'de, D: Deserializer<'de>>(from: D) -> Result<bool, D::Error> {
+    let kind = Option::<String>::deserialize(from)?;
+    Ok(kind.is_some_and(|kind| kind.eq_ignore_ascii_case("resource")))
 }
 
 fn parse_time(all_day: bool, start: &TimeWire, end: &TimeWire) -> EventTime {
@@ -280,15 +260,14 @@ fn parse_instant(time: &TimeWire) -> Option<Timestamp> {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::{Value, json};
+    use serde_json::json;
     use uuid::Uuid;
 
     use super::*;
     use crate::{domain::tenant::policy::ResponseMode, graph::test_support::event_json};
 
     fn read(json: Value) -> Result<Event, GraphError> {
-        let wire = serde_json::from_value(json).map_err(|_| GraphError::Unreadable)?;
-        Event::from_wire(wire, None)
+        Event::from_resource_data(json.to_string().as_bytes(), None)
     }
 
     fn with(name: &str, value: Value) -> Value {
@@ -395,6 +374,27 @@ mod tests {
         }
         assert_eq!(read(with("type", json!("holiday"))), Err(GraphError::Unreadable));
         assert_eq!(read(with("id", json!("../me"))), Err(GraphError::Unreadable));
+    }
+
+    #[test]
+    fn an_organizer_that_makes_no_sense_is_none_and_an_attendee_spoils_the_event() {
+        let address = |address: Value| json!({ "emailAddress": { "address": address } });
+        for odd in [
+            json!(7),
+            json!({ "type": 7, "emailAddress": "ann@contoso.test" }),
+            json!({ "emailAddress": [] }),
+            address(json!(7)),
+        ] {
+            let found = read(with("organizer", odd.clone())).unwrap().match_rooms(&[]);
+            assert_eq!((found.organizer, found.people), (None, 1), "{odd}");
+            assert_eq!(read(with("attendees", json!([odd]))), Err(GraphError::Unreadable));
+        }
+        let typed = json!({ "type": 7, "emailAddress": { "address": "ann@contoso.test" } });
+        let found = read(with("organizer", typed)).unwrap().match_rooms(&[]);
+        assert_eq!(found.organizer, Some(Personal::new("ann@contoso.test")));
+        let nameless = json!([{ "emailAddress": null }, address(json!(null)), {}]);
+        let found = read(with("attendees", nameless)).unwrap().match_rooms(&[]);
+        assert_eq!(found.people, 4, "Ann, and three without an address");
     }
 
     #[test]

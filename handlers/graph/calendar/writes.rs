@@ -13,22 +13,15 @@ use crate::{
         client::{
             error::GraphError,
             request::{GraphRequest, event_path},
-            response::{GraphResponse, Missing},
+            response::GraphResponse,
             send::TenantGraph,
         },
     },
 };
 
-/// Whether a write found its event.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum WriteResult {
-    Applied,
-    /// There is no such event (any more).
-    NotFound,
-}
-
 impl TenantGraph {
-    /// Accepts or declines an invitation in a room's calendar, and tells the organizer.
+    /// Accepts or declines an invitation in a room's calendar, and tells the organizer. `Ok(false)`,
+    /// as of every write here: there is no such event (any more).
     ///
     /// # Errors
     /// [`GraphError`]. After `Retry` without an answer it may have taken effect; a repeat is harmless.
@@ -37,7 +30,7 @@ impl TenantGraph {
         mailbox: MailboxId,
         event: &EventId,
         response: MeetingResponse,
-    ) -> Result<WriteResult, GraphError> {
+    ) -> Result<bool, GraphError> {
         let (verb, template) = match response {
             MeetingResponse::Accept => ("accept", "/users/{id}/events/{id}/accept"),
             MeetingResponse::Decline => ("decline", "/users/{id}/events/{id}/decline"),
@@ -57,17 +50,7 @@ impl TenantGraph {
         // (seen in practice, not documented). The answer itself is still wanted.
         write_result(&self.call(&ask(false)).await?)
     }
-}
 
-/// Reads the status of a write; its body is not looked at unless it is an error.
-pub(in crate::graph) fn write_result(reply: &GraphResponse) -> Result<WriteResult, GraphError> {
-    if reply.missing() == Some(Missing::Event) {
-        return Ok(WriteResult::NotFound);
-    }
-    reply.check().map(|()| WriteResult::Applied)
-}
-
-impl TenantGraph {
     /// Writes `value` into one of our properties of an event. The answer to it is the whole event
     /// (a minimal one is asked for, but not promised): it is dropped unread.
     ///
@@ -79,7 +62,7 @@ impl TenantGraph {
         event: &EventId,
         property: &PropertyId,
         value: &str,
-    ) -> Result<WriteResult, GraphError> {
+    ) -> Result<bool, GraphError> {
         let body = json!({ fields::EXTENDED_PROPERTIES: [{ "id": property.to_string(), "value": value }] });
         let ask = GraphRequest {
             mailboxes: vec![mailbox],
@@ -87,19 +70,14 @@ impl TenantGraph {
             body: Some(body),
             return_minimal: true,
             ..GraphRequest::new(
-                http::Method::PATCH,
+                Method::PATCH,
                 "/users/{id}/events/{id}",
                 event_path(mailbox, event),
             )
         };
         write_result(&self.call(&ask).await?)
     }
-}
 
-/// What a property holds once its content is taken away.
-const CLEARED: &str = "{}";
-
-impl TenantGraph {
     /// Takes the content out of one of our properties of an event; its name stays, with `{}` in
     /// it. Graph documents how to create and read such a property and no way to remove one
     /// (learn.microsoft.com/graph/api/resources/singlevaluelegacyextendedproperty), and an attempt
@@ -113,9 +91,17 @@ impl TenantGraph {
         mailbox: MailboxId,
         event: &EventId,
         property: &PropertyId,
-    ) -> Result<WriteResult, GraphError> {
-        self.set_property(mailbox, event, property, CLEARED).await
+    ) -> Result<bool, GraphError> {
+        self.set_property(mailbox, event, property, "{}").await
     }
+}
+
+/// Whether a write found its event. Its answer is not looked at unless it is an error.
+fn write_result(reply: &GraphResponse) -> Result<bool, GraphError> {
+    if reply.is_unknown_event() {
+        return Ok(false);
+    }
+    reply.check().map(|()| true)
 }
 
 #[cfg(test)]
@@ -124,7 +110,7 @@ mod tests {
 
     use super::*;
     use crate::graph::{
-        allow_list::violation::{Rule, Violation},
+        allow_list::violation::Violation,
         test_support::{ANN, GraphFixture, event_id},
     };
 
@@ -135,12 +121,12 @@ mod tests {
         let id = event_id("A");
         assert_eq!(
             trial.tenant.respond_to_invitation(ANN, &id, MeetingResponse::Accept).await,
-            Ok(WriteResult::Applied)
+            Ok(true)
         );
         assert_eq!(trial.last_body(), json!({ "sendResponse": true }));
         assert_eq!(
             trial.tenant.respond_to_invitation(ANN, &id, MeetingResponse::Decline).await,
-            Ok(WriteResult::Applied)
+            Ok(true)
         );
         assert!(
             trial.sent_requests()[0].ends_with("/accept")
@@ -160,7 +146,7 @@ mod tests {
         let id = event_id("A");
         assert_eq!(
             trial.tenant.respond_to_invitation(ANN, &id, MeetingResponse::Accept).await,
-            Ok(WriteResult::NotFound)
+            Ok(false)
         );
         let gone = trial.tenant.respond_to_invitation(ANN, &id, MeetingResponse::Accept).await;
         assert_eq!(gone, Err(GraphError::MailboxNotFound));
@@ -174,7 +160,7 @@ mod tests {
             .respond(200, &json!({ "subject": "Merger", "type": 7, "attendees": "not a list" }));
         let property = PropertyId::outcome(crate::domain::ids::RoomId(Uuid::from_u128(2)));
         let written = trial.tenant.set_property(ANN, &event_id("A"), &property, "booked").await;
-        assert_eq!(written, Ok(WriteResult::Applied));
+        assert_eq!(written, Ok(true));
         assert!(trial.last_header("prefer").ends_with(r#"="UTC", return=minimal"#));
         assert!(trial.sent_requests()[0].ends_with("/events/A"));
         let written = &trial.last_body()[fields::EXTENDED_PROPERTIES][0];
@@ -195,18 +181,12 @@ mod tests {
             .respond(404, &json!({ "error": { "code": "ErrorItemNotFound" } }));
         let property = PropertyId::outcome(crate::domain::ids::RoomId(Uuid::from_u128(2)));
         let id = event_id("A");
-        assert_eq!(
-            trial.tenant.clear_property(ANN, &id, &property).await,
-            Ok(WriteResult::Applied)
-        );
+        assert_eq!(trial.tenant.clear_property(ANN, &id, &property).await, Ok(true));
         let written = &trial.last_body()[fields::EXTENDED_PROPERTIES];
         assert_eq!(*written, json!([{ "id": property.to_string(), "value": "{}" }]));
-        assert_eq!(
-            trial.tenant.clear_property(ANN, &id, &property).await,
-            Ok(WriteResult::NotFound)
-        );
+        assert_eq!(trial.tenant.clear_property(ANN, &id, &property).await, Ok(false));
         let foreign = "String {11111111-2222-3333-4444-555555555555} Name Room".parse().unwrap();
-        let refused = Err(GraphError::Blocked(Violation(Rule::Property)));
+        let refused = Err(GraphError::Blocked(Violation::Property));
         assert_eq!(trial.tenant.clear_property(ANN, &id, &foreign).await, refused);
     }
 
@@ -215,7 +195,7 @@ mod tests {
         let trial = GraphFixture::new();
         let foreign = "String {11111111-2222-3333-4444-555555555555} Name Room".parse().unwrap();
         let written = trial.tenant.set_property(ANN, &event_id("A"), &foreign, "x").await;
-        assert_eq!(written, Err(GraphError::Blocked(Violation(Rule::Property))));
+        assert_eq!(written, Err(GraphError::Blocked(Violation::Property)));
         assert!(trial.sent_requests().is_empty());
         assert_eq!(trial.graph.counts().blocked, 1);
     }

@@ -2,8 +2,8 @@
 
 use bytes::Bytes;
 use http::Method;
-use serde::{Deserialize, de::DeserializeOwned};
-use serde_json::{Map, Value, json};
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
 
 use super::{
     error::GraphError,
@@ -12,15 +12,6 @@ use super::{
     send::TenantGraph,
 };
 use crate::base::retry_after;
-
-#[derive(Deserialize)]
-struct BatchItemWire {
-    id: String,
-    status: u16,
-    #[serde(default)]
-    headers: Map<String, Value>,
-    body: Option<Value>,
-}
 
 /// Pages of a short list followed in all; more than this is a list without an end.
 pub(in crate::graph) const PAGES_MAX: usize = 50;
@@ -172,18 +163,23 @@ impl TenantGraph {
         let now = self.shared.clock.now();
         let mut replies: Vec<Result<GraphResponse, GraphError>> =
             (0..count).map(|_| Err(GraphError::Unreadable)).collect();
-        for inner in reply.member::<Vec<BatchItemWire>>("responses")? {
-            let place = inner.id.parse().ok().and_then(|n: usize| replies.get_mut(n));
-            let Some(place) = place else { continue };
-            let header =
-                inner.headers.iter().find(|(name, _)| name.eq_ignore_ascii_case("retry-after"));
-            let text = header
+        for mut inner in reply.member::<Vec<Value>>("responses")? {
+            // The parts come in any order, and one that makes no sense spoils no other.
+            let place = inner["id"].as_str().and_then(|n| n.parse::<usize>().ok());
+            let place = place.and_then(|n| replies.get_mut(n));
+            let status = inner["status"].as_u64().and_then(|status| status.try_into().ok());
+            let Some((place, status)) = place.zip(status) else { continue };
+            let mut headers = inner["headers"].as_object().into_iter().flatten();
+            let wait = headers.find(|(name, _)| name.eq_ignore_ascii_case("retry-after"));
+            // Graph writes the header as a text or as a number.
+            let wait = wait
                 .map(|(_, value)| value.as_str().map_or_else(|| value.to_string(), str::to_owned));
-            *place = Ok(GraphResponse {
-                status: inner.status,
-                retry_after: text.and_then(|text| retry_after::parse(&text, now)),
-                body: inner.body.map(|body| Bytes::from(body.to_string())).unwrap_or_default(),
-            });
+            let body = match inner["body"].take() {
+                Value::Null => Bytes::new(),
+                body => Bytes::from(body.to_string()),
+            };
+            let retry_after = wait.and_then(|text| retry_after::parse(&text, now));
+            *place = Ok(GraphResponse { status, retry_after, body });
         }
         Ok(replies)
     }

@@ -39,8 +39,8 @@ const MAX_THROTTLE: SignedDuration = SignedDuration::from_hours(1);
 /// Hands out places.
 #[derive(Debug, Default)]
 pub(in crate::graph) struct ConcurrencyLimiter {
-    mailboxes: KeyedSemaphores<MailboxId, PER_MAILBOX>,
-    tenants: KeyedSemaphores<TenantId, PER_TENANT>,
+    mailboxes: Mutex<HashMap<MailboxId, Arc<Semaphore>>>,
+    tenants: Mutex<HashMap<TenantId, Arc<Semaphore>>>,
     throttled_until: Mutex<HashMap<MailboxId, Timestamp>>,
 }
 
@@ -65,7 +65,8 @@ impl ConcurrencyLimiter {
         }
         self.check_not_throttled(mailboxes, now())?;
         let busy = GraphError::Retry { after: None, cause: RetryCause::ConcurrencyLimit };
-        permits.push(self.tenants.semaphore(tenant).try_acquire_owned().map_err(|_| busy)?);
+        let places = semaphore(&self.tenants, tenant, PER_TENANT);
+        permits.push(places.try_acquire_owned().map_err(|_| busy)?);
         // In the order of the ids, so that two batches never wait for each other.
         let mut wanted: BTreeMap<MailboxId, u32> = BTreeMap::new();
         for mailbox in mailboxes {
@@ -74,9 +75,8 @@ impl ConcurrencyLimiter {
         }
         for (mailbox, places) in wanted {
             // The semaphores are never closed, so this cannot fail.
-            if let Ok(permit) = self.mailboxes.semaphore(mailbox).acquire_many_owned(places).await {
-                permits.push(permit);
-            }
+            let semaphore = semaphore(&self.mailboxes, mailbox, PER_MAILBOX);
+            permits.extend(semaphore.acquire_many_owned(places).await);
         }
         self.check_not_throttled(mailboxes, now())?;
         Ok(permits)
@@ -122,24 +122,18 @@ impl ConcurrencyLimiter {
     }
 }
 
-/// `COUNT` places for each.
-#[derive(Debug)]
-struct KeyedSemaphores<K, const COUNT: usize>(Mutex<HashMap<K, Arc<Semaphore>>>);
-
-impl<K, const COUNT: usize> Default for KeyedSemaphores<K, COUNT> {
-    fn default() -> Self {
-        Self(Mutex::default())
+/// The `count` places of `key`.
+fn semaphore<K: Eq + Hash>(
+    all: &Mutex<HashMap<K, Arc<Semaphore>>>,
+    key: K,
+    count: usize,
+) -> Arc<Semaphore> {
+    let mut all = lock(all);
+    if all.len() >= PRUNE_THRESHOLD {
+        // One that somebody holds must stay: its key would get all its places a second time.
+        all.retain(|_, places| Arc::strong_count(places) > 1);
     }
-}
-
-impl<K: Eq + Hash, const COUNT: usize> KeyedSemaphores<K, COUNT> {
-    fn semaphore(&self, key: K) -> Arc<Semaphore> {
-        let mut all = lock(&self.0);
-        if all.len() >= PRUNE_THRESHOLD {
-            all.retain(|_, places| Arc::strong_count(places) > 1);
-        }
-        Arc::clone(all.entry(key).or_insert_with(|| Arc::new(Semaphore::new(COUNT))))
-    }
+    Arc::clone(all.entry(key).or_insert_with(|| Arc::new(Semaphore::new(count))))
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

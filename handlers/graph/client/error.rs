@@ -33,7 +33,7 @@ pub enum GraphError {
         code: String,
     },
     /// The allow-list stopped the request before it left: our own fault, counts as a try.
-    #[error(transparent)]
+    #[error("the allow-list blocked a request to Graph: {0}")]
     Blocked(#[from] Violation),
     /// The answer could not be understood: our own fault, counts as a try. Never taken for "free"
     /// or "cancelled".

@@ -8,11 +8,8 @@
 use std::{num::NonZeroU32, sync::Arc, time::Duration};
 
 use governor::{
-    Quota, RateLimiter,
-    clock::Clock as Hand,
-    middleware::NoOpMiddleware,
-    nanos::Nanos,
-    state::{InMemoryState, NotKeyed, keyed::HashMapStateStore},
+    Quota, RateLimiter, clock::Clock as Hand, middleware::NoOpMiddleware, nanos::Nanos,
+    state::keyed::HashMapStateStore,
 };
 use http::Method;
 use jiff::SignedDuration;
@@ -25,34 +22,21 @@ use crate::{base::clock::Clock, domain::ids::TenantId};
 
 /// The time that Graph's limits are for.
 const WINDOW: Duration = Duration::from_secs(20);
+
+// What is let through in any [`WINDOW`]: at once (the burst), and over its time (the inflow).
+
 /// POST, PATCH and DELETE of subscriptions in one tenant: 480 of Graph's 500. One read of a single
 /// subscription counts as one, too.
-const TENANT_CHANGES: RateLimit = RateLimit { burst: 100, refill: 380 };
+const TENANT_CHANGES: (u32, u32) = (100, 380);
 /// The same in all tenants: 1,900 of Graph's 2,000. That limit is for each registration; both share
 /// this bucket.
-const ALL_CHANGES: RateLimit = RateLimit { burst: 400, refill: 1_500 };
+const ALL_CHANGES: (u32, u32) = (400, 1_500);
 /// Lists of the subscriptions of one tenant: 23 of Graph's 25.
-const TENANT_LISTS: RateLimit = RateLimit { burst: 5, refill: 18 };
+const TENANT_LISTS: (u32, u32) = (5, 18);
 /// The same in all tenants: 36 of Graph's 40.
-const ALL_LISTS: RateLimit = RateLimit { burst: 8, refill: 28 };
+const ALL_LISTS: (u32, u32) = (8, 28);
 /// Tenants remembered before those with a full bucket are forgotten.
 const PRUNE_THRESHOLD: usize = 1_024;
-
-/// What is let through in any [`WINDOW`]: at once, and over its time.
-#[derive(Debug, Clone, Copy)]
-struct RateLimit {
-    burst: u32,
-    refill: u32,
-}
-
-impl RateLimit {
-    fn quota(self) -> Quota {
-        let whole = |count| NonZeroU32::new(count).unwrap_or(NonZeroU32::MIN);
-        Quota::with_period(WINDOW / self.refill)
-            .unwrap_or_else(|| Quota::per_second(NonZeroU32::MIN))
-            .allow_burst(whole(self.burst))
-    }
-}
 
 /// Our clock, as the buckets read it.
 #[derive(Clone)]
@@ -66,49 +50,39 @@ impl Hand for GovernorClock {
     }
 }
 
-type Bucket<Key, State> = RateLimiter<Key, State, GovernorClock, NoOpMiddleware<Nanos>>;
-
-/// A bucket for each tenant, and one for all of them.
-struct TenantBuckets {
-    tenants: Bucket<TenantId, HashMapStateStore<TenantId>>,
-    all_tenants: Bucket<NotKeyed, InMemoryState>,
-    clock: GovernorClock,
-}
-
-impl TenantBuckets {
-    fn new(tenant: RateLimit, all: RateLimit, hand: &GovernorClock) -> Self {
-        Self {
-            tenants: RateLimiter::new(tenant.quota(), HashMapStateStore::default(), hand.clone()),
-            all_tenants: RateLimiter::direct_with_clock(all.quota(), hand.clone()),
-            clock: hand.clone(),
-        }
-    }
-
-    /// Takes a place, or answers how long there is none. A place of the tenant's that the other
-    /// bucket refuses is lost, which only makes us slower.
-    fn try_take(&self, tenant: TenantId) -> Result<(), Duration> {
-        if self.tenants.len() > PRUNE_THRESHOLD {
-            self.tenants.retain_recent();
-        }
-        let of_tenant = self.tenants.check_key(&tenant);
-        of_tenant.map_err(|full| full.wait_time_from(self.clock.now()))?;
-        self.all_tenants.check().map_err(|full| full.wait_time_from(self.clock.now()))
-    }
-}
+/// One bucket for each tenant, or one for all of them under `None`.
+type Bucket = RateLimiter<
+    Option<TenantId>,
+    HashMapStateStore<Option<TenantId>>,
+    GovernorClock,
+    NoOpMiddleware<Nanos>,
+>;
 
 /// Who may change or list subscriptions now.
 pub(in crate::graph) struct SubscriptionRateLimiter {
-    changes: TenantBuckets,
-    lists: TenantBuckets,
+    tenant_changes: Bucket,
+    all_changes: Bucket,
+    tenant_lists: Bucket,
+    all_lists: Bucket,
+    clock: GovernorClock,
 }
 
 impl SubscriptionRateLimiter {
     /// All buckets full.
     pub(in crate::graph) fn new(clock: Arc<dyn Clock>) -> Self {
-        let hand = GovernorClock(clock);
+        let clock = GovernorClock(clock);
+        let bucket = |(burst, inflow)| {
+            let burst = NonZeroU32::new(burst).unwrap_or(NonZeroU32::MIN);
+            let quota = Quota::with_period(WINDOW / inflow)
+                .unwrap_or_else(|| Quota::per_second(NonZeroU32::MIN));
+            RateLimiter::new(quota.allow_burst(burst), HashMapStateStore::default(), clock.clone())
+        };
         Self {
-            changes: TenantBuckets::new(TENANT_CHANGES, ALL_CHANGES, &hand),
-            lists: TenantBuckets::new(TENANT_LISTS, ALL_LISTS, &hand),
+            tenant_changes: bucket(TENANT_CHANGES),
+            all_changes: bucket(ALL_CHANGES),
+            tenant_lists: bucket(TENANT_LISTS),
+            all_lists: bucket(ALL_LISTS),
+            clock,
         }
     }
 
@@ -118,13 +92,20 @@ impl SubscriptionRateLimiter {
         tenant: TenantId,
         ask: &GraphRequest,
     ) -> Result<(), GraphError> {
-        let buckets = match (&ask.method, ask.path_template) {
-            (&Method::GET, "/subscriptions") => &self.lists,
-            (_, "/subscriptions" | "/subscriptions/{id}") => &self.changes,
+        let (of_tenant, of_all) = match (&ask.method, ask.path_template) {
+            (&Method::GET, "/subscriptions") => (&self.tenant_lists, &self.all_lists),
+            (_, "/subscriptions" | "/subscriptions/{id}") => {
+                (&self.tenant_changes, &self.all_changes)
+            }
             _ => return Ok(()),
         };
-        buckets.try_take(tenant).map_err(|rest| {
-            let after = SignedDuration::try_from(rest).ok();
+        if of_tenant.len() > PRUNE_THRESHOLD {
+            of_tenant.retain_recent();
+        }
+        // A place of the tenant's that the other bucket refuses is lost, which only makes us slower.
+        let taken = of_tenant.check_key(&Some(tenant)).and_then(|()| of_all.check_key(&None));
+        taken.map_err(|full| {
+            let after = SignedDuration::try_from(full.wait_time_from(self.clock.now())).ok();
             GraphError::Retry { after, cause: RetryCause::RateLimited }
         })
     }

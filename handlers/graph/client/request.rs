@@ -15,6 +15,7 @@ const PREFER: &str = r#"IdType="ImmutableId", outlook.timezone="UTC""#;
 const PREFER_MINIMAL: &str = r#"IdType="ImmutableId", outlook.timezone="UTC", return=minimal"#;
 
 /// One request before it is sent.
+#[derive(Default)]
 pub(in crate::graph) struct GraphRequest {
     pub(in crate::graph) method: Method,
     /// The path for the call log, ids replaced by their names.
@@ -36,19 +37,8 @@ pub(in crate::graph) struct GraphRequest {
 
 impl GraphRequest {
     pub(in crate::graph) fn new(method: Method, template: &'static str, target: String) -> Self {
-        let (fields, body, mailboxes) = ("-".to_owned(), None, Vec::new());
-        let (minimal, eventual, correlation) = (false, false, None);
-        Self {
-            method,
-            path_template: template,
-            target,
-            fields,
-            body,
-            return_minimal: minimal,
-            eventual_consistency: eventual,
-            mailboxes,
-            correlation,
-        }
+        let fields = "-".to_owned();
+        Self { method, path_template: template, target, fields, ..Self::default() }
     }
 
     pub(in crate::graph) fn prefer_header(&self) -> &'static str {

@@ -1,11 +1,15 @@
 //! Graph's answers before they mean anything: status, `Retry-After`, error code, event JSON.
 
+use std::{fmt, str::FromStr};
+
 use bytes::Bytes;
 use jiff::SignedDuration;
 use serde::{Deserialize, de::DeserializeOwned};
+use serde_json::Value;
+use url::Url;
 
 use super::error::{GraphError, RetryCause};
-use crate::base::json::json_member;
+use crate::{base::json::json_member, domain::ids::InvalidId};
 
 /// Event-level "not found". Normal after a notification
 /// (github.com/microsoftgraph/microsoft-graph-docs #15350, #11068).
@@ -22,6 +26,9 @@ const MAILBOX_NOT_FOUND: &[&str] = &[
     "ErrorNonExistentMailbox",
 ];
 
+/// The longest next link we keep.
+const LINK_MAX: usize = 8_192;
+
 /// The longest error code we repeat.
 const CODE_MAX: usize = 64;
 
@@ -33,47 +40,27 @@ pub(in crate::graph) struct GraphResponse {
     pub(in crate::graph) body: Bytes,
 }
 
-/// What a 404 says is missing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::graph) enum Missing {
-    Event,
-    Mailbox,
-    Unknown,
-}
-
-/// Graph's error object. The message is read for what it says of subscriptions, and never repeated.
-#[derive(Deserialize, Default)]
-pub(in crate::graph) struct GraphErrorWire {
-    #[serde(default)]
-    pub(in crate::graph) code: String,
-    #[serde(default)]
-    pub(in crate::graph) message: String,
-}
-
 impl GraphResponse {
-    /// Graph's error object; empty when there is none.
-    pub(in crate::graph) fn error(&self) -> GraphErrorWire {
-        json_member(&self.body, "error").unwrap_or_default()
+    /// The `code` or the `message` of Graph's error object; empty when there is none. The message is
+    /// read for what it says of subscriptions, and never repeated.
+    pub(in crate::graph) fn error_text(&self, name: &str) -> String {
+        let error: Option<Value> = json_member(&self.body, "error");
+        error.as_ref().and_then(|error| error[name].as_str()).unwrap_or_default().to_owned()
     }
 
-    /// What is missing, when the answer is 404.
-    pub(in crate::graph) fn missing(&self) -> Option<Missing> {
-        if self.status != 404 {
-            return None;
-        }
-        let code = self.error().code;
-        let known = |list: &[&str]| list.contains(&code.as_str());
-        Some(match (known(EVENT_NOT_FOUND), known(MAILBOX_NOT_FOUND)) {
-            (true, _) => Missing::Event,
-            (false, true) => Missing::Mailbox,
-            (false, false) => Missing::Unknown,
-        })
+    fn is_missing(&self, codes: &[&str]) -> bool {
+        self.status == 404 && codes.contains(&self.error_text("code").as_str())
+    }
+
+    /// Whether Graph says that the mailbox is there and the event is not.
+    pub(in crate::graph) fn is_unknown_event(&self) -> bool {
+        self.is_missing(EVENT_NOT_FOUND)
     }
 
     /// Whether Graph says that there is no such user, group or mailbox. A 404 that it does not
     /// explain says nothing.
     pub(in crate::graph) fn is_unknown_object(&self) -> bool {
-        self.missing() == Some(Missing::Mailbox)
+        self.is_missing(MAILBOX_NOT_FOUND)
     }
 
     /// Passes a success; makes the caller's decision of everything else.
@@ -83,11 +70,13 @@ impl GraphResponse {
             200..=299 => Ok(()),
             401 => Err(GraphError::Disconnected),
             403 => Err(GraphError::AccessDenied),
-            404 if self.missing() == Some(Missing::Mailbox) => Err(GraphError::MailboxNotFound),
+            404 if self.is_unknown_object() => Err(GraphError::MailboxNotFound),
             429 => wait(RetryCause::Throttled),
             // 408 and 425 say "again" too.
             408 | 425 | 500..=599 => wait(RetryCause::Unavailable(self.status)),
-            status => Err(GraphError::Refused { status, code: sanitize_code(&self.error().code) }),
+            status => {
+                Err(GraphError::Refused { status, code: sanitize_code(&self.error_text("code")) })
+            }
         }
     }
 
@@ -116,12 +105,44 @@ fn sanitize_code(code: &str) -> String {
     }
 }
 
+/// Leads to the next page of the same list.
+///
+/// It is opaque and not free of personal data: the skip token in the directory's links has been
+/// seen to hold the sign-in name of the page's last person. So it is not shown. The allow-list checks
+/// it when it is followed.
+#[derive(Clone, PartialEq, Eq)]
+pub struct NextLink(pub(in crate::graph) String);
+
+impl FromStr for NextLink {
+    type Err = InvalidId;
+
+    fn from_str(text: &str) -> Result<Self, InvalidId> {
+        let url = Url::parse(text).map_err(|_| InvalidId)?;
+        let fits = text.len() <= LINK_MAX && matches!(url.scheme(), "https" | "http");
+        if fits { Ok(Self(text.to_owned())) } else { Err(InvalidId) }
+    }
+}
+
+impl fmt::Debug for NextLink {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("NextLink(..)")
+    }
+}
+
 /// A page of a list.
 #[derive(Deserialize)]
 pub(in crate::graph) struct Page<T> {
     pub(in crate::graph) value: Vec<T>,
     #[serde(rename = "@odata.nextLink")]
     pub(in crate::graph) next: Option<String>,
+}
+
+impl<T> Page<T> {
+    /// The way to the next page; `None` on the last.
+    pub(in crate::graph) fn next_link(&self) -> Result<Option<NextLink>, GraphError> {
+        let link = self.next.as_deref().map(str::parse).transpose();
+        link.map_err(|InvalidId| GraphError::Unreadable)
+    }
 }
 
 #[cfg(test)]

@@ -23,28 +23,26 @@ use crate::{
     },
     graph::allow_list::{
         requests::{AllowList, AllowListCounts},
-        violation::{Rule, Violation},
+        violation::Violation,
     },
     identity::app_tokens::{BearerToken, TenantTokens},
 };
 
 /// Graph for all tenants. Clones share everything.
 #[derive(Clone)]
-pub struct Graph(Arc<GraphInner>);
-
-pub(in crate::graph) struct GraphInner {
+pub struct Graph {
     http: Arc<dyn Http>,
-    tokens: TenantTokens,
+    tokens: Arc<TenantTokens>,
     pub(in crate::graph) clock: Arc<dyn Clock>,
-    allow_list: AllowList,
-    pub(in crate::graph) concurrency: ConcurrencyLimiter,
-    pub(in crate::graph) rate_limiter: SubscriptionRateLimiter,
+    allow_list: Arc<AllowList>,
+    pub(in crate::graph) concurrency: Arc<ConcurrencyLimiter>,
+    pub(in crate::graph) rate_limiter: Arc<SubscriptionRateLimiter>,
 }
 
 /// Graph for one tenant, within one invocation.
 #[derive(Clone)]
 pub struct TenantGraph {
-    pub(in crate::graph) shared: Arc<GraphInner>,
+    pub(in crate::graph) shared: Graph,
     pub(in crate::graph) invocation: Invocation,
     registration: Registration,
 }
@@ -57,25 +55,24 @@ impl Graph {
         clock: Arc<dyn Clock>,
         base_url: Url,
     ) -> Self {
-        Self(Arc::new(GraphInner {
+        Self {
             http,
-            tokens,
-            allow_list: AllowList::new(base_url),
-            concurrency: ConcurrencyLimiter::default(),
-            rate_limiter: SubscriptionRateLimiter::new(Arc::clone(&clock)),
+            tokens: Arc::new(tokens),
+            allow_list: Arc::new(AllowList::new(base_url)),
+            concurrency: Arc::default(),
+            rate_limiter: Arc::new(SubscriptionRateLimiter::new(Arc::clone(&clock))),
             clock,
-        }))
+        }
     }
 
     /// Graph for the tenant of `invocation`, called as the registration that it has consented to.
     pub fn for_tenant(&self, registration: Registration, invocation: &Invocation) -> TenantGraph {
-        let invocation = invocation.clone();
-        TenantGraph { shared: Arc::clone(&self.0), invocation, registration }
+        TenantGraph { shared: self.clone(), invocation: invocation.clone(), registration }
     }
 
     /// What the allow-list has counted since the start.
     pub fn counts(&self) -> AllowListCounts {
-        self.0.allow_list.counts()
+        self.allow_list.counts()
     }
 }
 
@@ -86,7 +83,7 @@ impl TenantGraph {
         &self,
         ask: &GraphRequest,
     ) -> Result<GraphResponse, GraphError> {
-        let GraphInner { concurrency, clock, rate_limiter, .. } = self.shared.as_ref();
+        let Graph { concurrency, clock, rate_limiter, .. } = &self.shared;
         let _places =
             concurrency.acquire(self.invocation.tenant, &ask.mailboxes, || clock.now()).await?;
         rate_limiter.check(self.invocation.tenant, ask)?;
@@ -112,31 +109,27 @@ impl TenantGraph {
 
     /// Adds a request to the call log; it ends now.
     pub(in crate::graph) fn record_call(&self, ask: &GraphRequest, at: Timestamp, status: u16) {
+        self.record("graph", ask, &ask.fields, at, status);
+    }
+
+    fn record(
+        &self,
+        system: &'static str,
+        ask: &GraphRequest,
+        fields: &str,
+        at: Timestamp,
+        status: u16,
+    ) {
         let took = self.shared.clock.now().duration_since(at).as_millis();
         self.invocation.calls.add(ApiCall {
             sent_at: at,
             tenant: self.invocation.tenant,
-            system: "graph".into(),
+            system: system.into(),
             method: method_name(&ask.method).into(),
             path: ask.path_template.into(),
-            fields: ask.fields.clone(),
+            fields: fields.to_owned(),
             status,
             duration_ms: u64::try_from(took).unwrap_or(0),
-            correlation: self.correlation_of(ask),
-        });
-    }
-
-    /// Adds a request that the allow-list stopped to the call log.
-    fn record_blocked(&self, ask: &GraphRequest, refusal: Violation) {
-        self.invocation.calls.add(ApiCall {
-            sent_at: self.shared.clock.now(),
-            tenant: self.invocation.tenant,
-            system: ALLOW_LIST.into(),
-            method: method_name(&ask.method).into(),
-            path: ask.path_template.into(),
-            fields: refusal.0.to_string(),
-            status: 0,
-            duration_ms: 0,
             correlation: self.correlation_of(ask),
         });
     }
@@ -153,7 +146,10 @@ impl TenantGraph {
         token: &BearerToken,
     ) -> Result<GraphResponse, GraphError> {
         let judged = self.shared.allow_list.check(&ask.method, &ask.target, ask.body.as_ref());
-        let url = judged.inspect_err(|refusal| self.record_blocked(ask, *refusal))?;
+        let url = judged.inspect_err(|rule| {
+            // What was stopped is on the call log too: it names the rule instead of the fields.
+            self.record(ALLOW_LIST, ask, &rule.to_string(), self.shared.clock.now(), 0);
+        })?;
         let request = self.build_request(ask, &url, token)?;
         let at = self.shared.clock.now();
         let sent = self.shared.http.send(request).await;
@@ -177,7 +173,7 @@ impl TenantGraph {
         url: &Url,
         token: &BearerToken,
     ) -> Result<http::Request<Bytes>, GraphError> {
-        let unsendable = || GraphError::Blocked(Violation(Rule::Address));
+        let unsendable = || GraphError::Blocked(Violation::Address);
         let bearer = format!("Bearer {}", token.secret());
         let mut bearer = HeaderValue::try_from(bearer).map_err(|_| GraphError::Unreadable)?;
         bearer.set_sensitive(true);

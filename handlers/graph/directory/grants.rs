@@ -1,9 +1,11 @@
 //! What our own token says it was granted for the whole tenant, beside any scope in Exchange.
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
-use serde::Deserialize;
 
-use crate::graph::client::{error::GraphError, send::TenantGraph};
+use crate::{
+    base::json::json_member,
+    graph::client::{error::GraphError, send::TenantGraph},
+};
 
 /// The calendar permissions that are granted in Entra, and so for every mailbox of the tenant. Such
 /// a grant and a scope in Exchange add up: the scope is then without effect
@@ -18,13 +20,6 @@ pub struct CalendarGrants {
 const WRITE_ROLES: &[&str] = &["Calendars.ReadWrite"];
 /// Allow to read.
 const READ_ROLES: &[&str] = &["Calendars.Read"];
-
-/// The one claim that is looked at.
-#[derive(Deserialize)]
-struct AppRoleClaims {
-    #[serde(default)]
-    roles: Vec<String>,
-}
 
 impl TenantGraph {
     /// Reads the `roles` in our own token. An app whose grants come only from Exchange has none
@@ -45,7 +40,7 @@ impl TenantGraph {
 fn grants_in_token(token: &str) -> Option<CalendarGrants> {
     let payload = token.split('.').nth(1)?;
     let payload = BASE64_URL_SAFE_NO_PAD.decode(payload).ok()?;
-    let roles = serde_json::from_slice::<AppRoleClaims>(&payload).ok()?.roles;
+    let roles = json_member::<Option<Vec<String>>>(&payload, "roles")?.unwrap_or_default();
     let granted = |list: &[&str]| roles.iter().any(|role| list.contains(&role.as_str()));
     let write = granted(WRITE_ROLES);
     Some(CalendarGrants { read: write || granted(READ_ROLES), write })

@@ -56,7 +56,7 @@ mod tests {
 
     use super::*;
     use crate::graph::{
-        allow_list::violation::{Rule, Violation},
+        allow_list::violation::Violation,
         test_support::{ANN, GraphFixture},
     };
 
@@ -92,7 +92,7 @@ mod tests {
         trial.http.respond(403, &json!({ "error": { "code": "ErrorAccessDenied" } }));
         let send = async |to: &str| trial.tenant.send_mail(ANN, &Personal::new(to), &mail()).await;
         assert_eq!(send("bob@contoso.test").await, Err(GraphError::AccessDenied));
-        let refused = Err(GraphError::Blocked(Violation(Rule::Body)));
+        let refused = Err(GraphError::Blocked(Violation::Body));
         assert_eq!(send("bob@contoso.test, eve@evil.test").await, refused);
         assert_eq!(send("").await, refused);
         assert_eq!(trial.sent_requests().len(), 1);

@@ -1,6 +1,6 @@
 //! The tenant's own list of rooms, which its administrator chooses from.
 
-use serde::Deserialize;
+use serde_json::Value;
 
 use crate::graph::{
     allow_list::{directory_rules::ROOM_TYPE, fields},
@@ -21,27 +21,9 @@ pub struct Place {
     pub address: String,
     pub capacity: Option<u32>,
     pub building: Option<String>,
-    pub booking_type: BookingType,
-}
-
-/// Whether a room can be booked (learn.microsoft.com/graph/api/resources/room).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum BookingType {
-    Standard,
-    /// It is taken by the first who comes, and cannot be booked.
-    Reserved,
-    /// Graph does not say, or says something new.
-    Unknown,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct PlaceWire {
-    display_name: Option<String>,
-    email_address: Option<String>,
-    capacity: Option<i64>,
-    building: Option<String>,
-    booking_type: Option<String>,
+    /// Whether it can be booked (learn.microsoft.com/graph/api/resources/room): one that is reserved is
+    /// taken by the first who comes. `None` when Graph does not say, or says something new.
+    pub bookable: Option<bool>,
 }
 
 impl TenantGraph {
@@ -50,31 +32,32 @@ impl TenantGraph {
     pub async fn list_rooms(&self) -> Result<Vec<Place>, GraphError> {
         let path = format!("/places/{ROOM_TYPE}?$top={PAGE_SIZE}");
         let ask = get_request("/places/microsoft.graph.room", path, fields::PLACE);
-        let places: Vec<PlaceWire> = self.list_all(ask, ROOMS_MAX).await?;
-        Ok(places.into_iter().filter_map(parse_place).collect())
+        let places: Vec<Value> = self.list_all(ask, ROOMS_MAX).await?;
+        Ok(places.iter().filter_map(parse_place).collect())
     }
 }
 
-fn parse_place(wire: PlaceWire) -> Option<Place> {
-    let text = |text: Option<String>| text.map(|text| text.trim().to_owned());
-    let address = text(wire.email_address).filter(|address| !address.is_empty())?.to_lowercase();
-    let name = text(wire.display_name).filter(|name| !name.is_empty());
+fn parse_place(place: &Value) -> Option<Place> {
+    let text = |name: &str| {
+        place[name].as_str().map(str::trim).filter(|text| !text.is_empty()).map(str::to_owned)
+    };
+    let address = text("emailAddress")?.to_lowercase();
     Some(Place {
-        name: name.unwrap_or_else(|| address.clone()),
+        name: text("displayName").unwrap_or_else(|| address.clone()),
         address,
-        capacity: wire.capacity.and_then(|capacity| u32::try_from(capacity).ok()),
-        building: text(wire.building).filter(|building| !building.is_empty()),
-        booking_type: match wire.booking_type.as_deref() {
-            Some("standard") => BookingType::Standard,
-            Some("reserved") => BookingType::Reserved,
-            Some(_) | None => BookingType::Unknown,
+        capacity: place["capacity"].as_u64().and_then(|capacity| capacity.try_into().ok()),
+        building: text("building"),
+        bookable: match place["bookingType"].as_str() {
+            Some("standard") => Some(true),
+            Some("reserved") => Some(false),
+            Some(_) | None => None,
         },
     })
 }
 
 #[cfg(test)]
 mod tests {
-    use serde_json::{Value, json};
+    use serde_json::json;
 
     use super::*;
     use crate::graph::{
@@ -114,12 +97,12 @@ mod tests {
             address: "room1@contoso.test".into(),
             capacity: Some(8),
             building: Some("North".into()),
-            booking_type: BookingType::Standard,
+            bookable: Some(true),
         };
         assert_eq!((places.len(), &places[0]), (3, &first));
         assert_eq!((places[1].name.as_str(), places[1].capacity), ("bare@contoso.test", None));
-        assert_eq!(places[1].booking_type, BookingType::Unknown);
-        assert_eq!(places[2].booking_type, BookingType::Reserved);
+        assert_eq!(places[1].bookable, None);
+        assert_eq!(places[2].bookable, Some(false));
         assert!(trial.sent_requests()[0].starts_with("GET /places/microsoft.graph.room?$top=100&"));
         assert_eq!(trial.take_calls()[1].path, "/places/microsoft.graph.room");
     }

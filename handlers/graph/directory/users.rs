@@ -1,27 +1,26 @@
 //! People in the tenant's directory: whether it answers us at all, who is in a group, who is who.
 
-use std::{collections::BTreeSet, fmt, str::FromStr};
+use std::collections::BTreeSet;
 
 use http::Method;
-use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 use url::Url;
 
 use crate::{
     domain::{
-        ids::{GroupId, InvalidId, MailboxId},
+        ids::{GroupId, MailboxId},
         personal::Personal,
     },
     graph::{
         allow_list::{
             directory_rules::{USER_TYPE, is_address},
             fields,
-            violation::{Rule, Violation},
+            violation::Violation,
         },
         client::{
             error::GraphError,
             request::{GraphRequest, get_request},
-            response::Page,
+            response::{NextLink, Page},
             send::TenantGraph,
         },
     },
@@ -31,62 +30,19 @@ use crate::{
 /// /graph/api/group-list-transitivemembers).
 const PAGE_SIZE: usize = 999;
 
-/// The longest next link we keep.
-const LINK_MAX: usize = 8_192;
-
-/// Leads to the next page of the same list of people.
-///
-/// It is opaque and not free of personal data: the skip token in the directory's links has been
-/// seen to hold the sign-in name of the page's last person. So it is not shown, and a caller that stores
-/// or sends its text seals it first. It is judged by the allow-list when it is followed.
-#[derive(Clone, PartialEq, Eq)]
-pub struct UsersNextLink(String);
-
-impl UsersNextLink {
-    /// The link as text, which [`str::parse`] takes back. Seal it before it leaves the process.
-    pub fn reveal(&self) -> &str {
-        &self.0
+/// Whether `link` continues the list of `group`, or of everybody.
+fn continues_list_of(link: &NextLink, group: Option<GroupId>) -> bool {
+    let url = Url::parse(&link.0);
+    // Links may be written with more percent signs than they need.
+    let decoded = |url: Url| {
+        let path = percent_encoding::percent_decode_str(url.path()).decode_utf8_lossy();
+        path.to_lowercase()
+    };
+    let path = url.map(decoded).unwrap_or_default();
+    match group {
+        Some(group) => path.contains(&group.to_string()),
+        None => path.ends_with("/users"),
     }
-
-    /// Whether it continues the list of `group`, or of everybody.
-    fn continues_list_of(&self, group: Option<GroupId>) -> bool {
-        let url = Url::parse(&self.0);
-        // Links may be written with more percent signs than they need.
-        let decoded = |url: Url| {
-            let path = percent_encoding::percent_decode_str(url.path()).decode_utf8_lossy();
-            path.to_lowercase()
-        };
-        let path = url.map(decoded).unwrap_or_default();
-        match group {
-            Some(group) => path.contains(&group.to_string()),
-            None => path.ends_with("/users"),
-        }
-    }
-}
-
-impl FromStr for UsersNextLink {
-    type Err = InvalidId;
-
-    fn from_str(text: &str) -> Result<Self, InvalidId> {
-        let url = Url::parse(text).map_err(|_| InvalidId)?;
-        let fits = text.len() <= LINK_MAX && matches!(url.scheme(), "https" | "http");
-        if fits { Ok(Self(text.to_owned())) } else { Err(InvalidId) }
-    }
-}
-
-impl fmt::Debug for UsersNextLink {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("UsersNextLink(..)")
-    }
-}
-
-/// A page of a list of people.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct UserIdPage {
-    /// Who is on it. In a list of everybody some have no mailbox.
-    pub user_ids: Vec<MailboxId>,
-    /// The way to the next page; `None` on the last.
-    pub next: Option<UsersNextLink>,
 }
 
 /// One person, or a room's mailbox, as the directory knows it.
@@ -100,16 +56,6 @@ pub struct User {
     pub addresses: Vec<Personal>,
     /// The mail address, which alone is sure to be one that mail reaches.
     pub mail: Option<Personal>,
-}
-
-/// As much of a person as was asked for; a list asks for ids alone.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct UserWire {
-    id: String,
-    display_name: Option<String>,
-    mail: Option<String>,
-    user_principal_name: Option<String>,
 }
 
 impl TenantGraph {
@@ -166,8 +112,8 @@ impl TenantGraph {
     pub async fn list_users(
         &self,
         group: Option<GroupId>,
-        next: Option<UsersNextLink>,
-    ) -> Result<Option<UserIdPage>, GraphError> {
+        next: Option<NextLink>,
+    ) -> Result<Option<(Vec<MailboxId>, Option<NextLink>)>, GraphError> {
         let mut ask = match group {
             Some(group) => GraphRequest {
                 // A list of one type of member comes from the directory's index only, and counted.
@@ -184,8 +130,8 @@ impl TenantGraph {
             None => get_request("/users", format!("/users?$top={PAGE_SIZE}"), fields::USER_IDS),
         };
         if let Some(next) = next {
-            if !next.continues_list_of(group) {
-                return Err(GraphError::Blocked(Violation(Rule::Address)));
+            if !continues_list_of(&next, group) {
+                return Err(GraphError::Blocked(Violation::Address));
             }
             ask.target = next.0;
         }
@@ -194,13 +140,9 @@ impl TenantGraph {
             return Ok(None);
         }
         reply.check()?;
-        let page: Page<UserWire> = reply.json()?;
-        let people = page.value.iter().map(|person| person.id.parse());
-        let people: Result<Vec<MailboxId>, InvalidId> = people.collect();
-        let next = page.next.map(|next| next.parse()).transpose();
-        let (people, next) =
-            people.and_then(|people| Ok((people, next?))).map_err(|_| GraphError::Unreadable)?;
-        Ok(Some(UserIdPage { user_ids: people, next }))
+        let page: Page<Value> = reply.json()?;
+        let people: Option<_> = page.value.iter().map(parse_id).collect();
+        Ok(Some((people.ok_or(GraphError::Unreadable)?, page.next_link()?)))
     }
 
     /// Looks a person (or a room) up by object id or by address: the sign-in name, or else the mail
@@ -221,7 +163,7 @@ impl TenantGraph {
             return if id.is_some() { Ok(None) } else { self.find_user_by_mail(text).await };
         }
         reply.check()?;
-        let person: User = reply.json::<UserWire>()?.try_into()?;
+        let person = parse_user(&reply.json()?).ok_or(GraphError::Unreadable)?;
         if id.is_some_and(|id| id != person.id) {
             return Err(GraphError::Unreadable);
         }
@@ -232,54 +174,50 @@ impl TenantGraph {
         let target = format!("/users?{}", fields::mail_filter(address));
         let reply = self.call(&get_request("/users", target, fields::USER)).await?;
         reply.check()?;
-        let page: Page<UserWire> = reply.json()?;
-        let mut found = page.value.into_iter();
-        let (Some(wire), None) = (found.next(), found.next()) else { return Ok(None) };
-        let named = wire.mail.as_deref().unwrap_or_default().trim();
-        if !named.eq_ignore_ascii_case(address) {
+        let page: Page<Value> = reply.json()?;
+        // Which of several is meant is not for us to guess.
+        let [found] = page.value.as_slice() else { return Ok(None) };
+        let person = parse_user(found).ok_or(GraphError::Unreadable)?;
+        if !person.mail.as_ref().is_some_and(|mail| mail.reveal().eq_ignore_ascii_case(address)) {
             return Err(GraphError::Unreadable);
         }
-        if wire.is_guest() { Ok(None) } else { wire.try_into().map(Some) }
+        // What Entra makes of a guest's address at home
+        // (learn.microsoft.com/entra/external-id/user-properties).
+        let is_guest = person.addresses.iter().any(|address| address.reveal().contains("#ext#"));
+        Ok((!is_guest).then_some(person))
     }
 }
 
-impl UserWire {
-    /// What Entra makes of a guest's address at home
-    /// (learn.microsoft.com/entra/external-id/user-properties).
-    fn is_guest(&self) -> bool {
-        let name = self.user_principal_name.as_deref().unwrap_or_default();
-        name.to_ascii_uppercase().contains("#EXT#")
-    }
+fn parse_id(person: &Value) -> Option<MailboxId> {
+    person["id"].as_str()?.parse().ok()
 }
 
-impl TryFrom<UserWire> for User {
-    type Error = GraphError;
-
-    fn try_from(wire: UserWire) -> Result<Self, GraphError> {
-        let mail = wire.mail.as_deref().map(str::trim).filter(|mail| !mail.is_empty());
-        let mail = mail.map(|mail| Personal::new(mail.to_lowercase()));
-        let addresses = [wire.mail, wire.user_principal_name].into_iter().flatten();
-        let addresses = addresses.map(|address| address.trim().to_lowercase());
-        let addresses: BTreeSet<String> = addresses.filter(|text| !text.is_empty()).collect();
-        Ok(Self {
-            id: wire.id.parse().map_err(|_| GraphError::Unreadable)?,
-            name: Personal::new(wire.display_name.unwrap_or_default()),
-            addresses: addresses.into_iter().map(Personal::new).collect(),
-            mail,
-        })
-    }
+fn parse_user(person: &Value) -> Option<User> {
+    let text = |name: &str| person[name].as_str().unwrap_or_default().trim();
+    let address = |name: &str| Some(text(name).to_lowercase()).filter(|text| !text.is_empty());
+    let mail = address("mail");
+    let addresses: BTreeSet<String> =
+        mail.clone().into_iter().chain(address("userPrincipalName")).collect();
+    Some(User {
+        id: parse_id(person)?,
+        name: Personal::new(person["displayName"].as_str().unwrap_or_default()),
+        addresses: addresses.into_iter().map(Personal::new).collect(),
+        mail: mail.map(Personal::new),
+    })
 }
 
 #[cfg(test)]
 mod tests {
-    use serde_json::Value;
     use uuid::Uuid;
 
     use super::*;
-    use crate::graph::{
-        allow_list::requests::AllowListCounts,
-        client::error::RetryCause,
-        test_support::{ANN, BASE, GraphFixture},
+    use crate::{
+        domain::ids::InvalidId,
+        graph::{
+            allow_list::requests::AllowListCounts,
+            client::error::RetryCause,
+            test_support::{ANN, BASE, GraphFixture},
+        },
     };
 
     const STAFF: GroupId = GroupId(Uuid::from_u128(0x57AF));
@@ -366,16 +304,16 @@ mod tests {
         let link = format!("{list}?{}&$skiptoken=RFNwd", fields::select_option(fields::USER_IDS));
         trial.http.respond(200, &page(&[1, 2], Some(link.clone()))).respond(200, &page(&[3], None));
         let first = trial.tenant.list_users(Some(STAFF), None).await.unwrap().unwrap();
-        assert_eq!(first.user_ids.len(), 2);
+        assert_eq!(first.0.len(), 2);
         let asked = &trial.sent_requests()[0];
         let members = format!("GET /groups/{STAFF}/transitiveMembers/{USER_TYPE}");
         assert!(asked.starts_with(&format!("{members}?$top=999&$count=true&")), "{asked}");
         assert_eq!(trial.last_header("consistencylevel"), "eventual");
-        let text = first.next.as_ref().unwrap().reveal().to_owned();
-        assert_eq!(format!("{:?}", first.next), "Some(UsersNextLink(..))");
+        let text = first.1.as_ref().unwrap().0.clone();
+        assert_eq!(format!("{:?}", first.1), "Some(NextLink(..))");
         let second = trial.tenant.list_users(Some(STAFF), Some(text.parse().unwrap())).await;
         let last = vec![MailboxId(Uuid::from_u128(3))];
-        assert_eq!(second, Ok(Some(UserIdPage { user_ids: last, next: None })));
+        assert_eq!(second, Ok(Some((last, None))));
         assert_eq!(trial.last_header("consistencylevel"), "eventual");
         assert_eq!(
             trial.take_calls()[1].path,
@@ -402,8 +340,7 @@ mod tests {
             .respond(200, &page(&[], None))
             .respond(404, &error("Surprise"));
         assert_eq!(trial.tenant.list_users(Some(STAFF), None).await, Ok(None));
-        let empty = UserIdPage { user_ids: vec![], next: None };
-        assert_eq!(trial.tenant.list_users(Some(STAFF), None).await, Ok(Some(empty)));
+        assert_eq!(trial.tenant.list_users(Some(STAFF), None).await, Ok(Some((vec![], None))));
         assert!(trial.tenant.list_users(Some(STAFF), None).await.is_err());
     }
 
@@ -428,7 +365,7 @@ mod tests {
         assert!(matches!(followed, Err(GraphError::Blocked(_))));
         assert!(trial.sent_requests().is_empty());
         for bad in ["", "users", "/users?x", "file:///etc/passwd", &"https://x.test/".repeat(999)] {
-            assert_eq!(bad.parse::<UsersNextLink>(), Err(InvalidId), "{bad}");
+            assert_eq!(bad.parse::<NextLink>(), Err(InvalidId), "{bad}");
         }
     }
 

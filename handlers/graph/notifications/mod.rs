@@ -1,6 +1,5 @@
 //! The body of a notification POST.
 
-mod lenient_json;
 mod parse;
 mod types;
 
@@ -8,5 +7,4 @@ pub use parse::parse;
 pub use types::{
     ChangeNotification, ChangeType, InvalidNotificationBody, LifecycleEvent, MAX_NOTIFICATIONS,
     MAX_VALIDATION_TOKENS, Notification, NotificationCollection, NotificationKind,
-    RawValidationTokens,
 };

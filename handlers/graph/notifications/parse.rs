@@ -5,17 +5,14 @@
 //! learn.microsoft.com/graph/change-notifications-lifecycle-events, 2026-03-24; of encrypted content,
 //! learn.microsoft.com/graph/change-notifications-with-resource-data, 2026-04-17.
 
-use std::borrow::Cow;
+use std::collections::HashMap;
 
-use serde::de::MapAccess;
+use serde::Deserialize;
+use serde_json::value::RawValue;
 
-use super::{
-    lenient_json::{LenientObject, MaybeList, MaybeObject, MaybeText, skip_value},
-    types::{
-        ChangeNotification, ChangeType, InvalidNotificationBody, LifecycleEvent, MAX_NOTIFICATIONS,
-        MAX_VALIDATION_TOKENS, Notification, NotificationCollection, NotificationKind,
-        RawValidationTokens,
-    },
+use super::types::{
+    ChangeNotification, ChangeType, InvalidNotificationBody, LifecycleEvent, MAX_NOTIFICATIONS,
+    MAX_VALIDATION_TOKENS, Notification, NotificationCollection, NotificationKind,
 };
 use crate::domain::{encrypted_content::EncryptedContent, ids::EventId, keys::Digest};
 
@@ -35,179 +32,94 @@ const VALIDATION_TOKEN_MAX_BYTES: usize = 8_192;
 /// # Errors
 /// [`InvalidNotificationBody`] when the body as a whole is none.
 pub fn parse(body: &[u8]) -> Result<NotificationCollection, InvalidNotificationBody> {
-    let read = serde_json::from_slice::<MaybeObject<NotificationCollectionWire<'_>>>(body);
-    let wire = read.map_err(|_| InvalidNotificationBody::NotJson)?.0.unwrap_or_default();
-    let items = wire.value.ok_or(InvalidNotificationBody::NoNotifications)?;
+    let body = serde_json::from_slice(body).map_err(|_| InvalidNotificationBody::NotJson)?;
+    let body = Members::of(body);
+    let items: Vec<&RawValue> =
+        body.get("value").ok_or(InvalidNotificationBody::NoNotifications)?;
+    // Before any of them is looked at, so that a hostile body costs little.
     if items.len() > MAX_NOTIFICATIONS {
         return Err(InvalidNotificationBody::TooMany);
     }
-    let tokens = wire.tokens.into_iter().flatten().filter_map(|text| text.0);
-    let fits = |text: &Cow<'_, str>| (1..=VALIDATION_TOKEN_MAX_BYTES).contains(&text.len());
-    let tokens = tokens.filter(fits).take(MAX_VALIDATION_TOKENS).map(Cow::into_owned);
+    let tokens: Vec<&RawValue> = body.get("validationTokens").unwrap_or_default();
+    let tokens = tokens.into_iter().filter_map(|token| serde_json::from_str(token.get()).ok());
+    let fits = |text: &String| (1..=VALIDATION_TOKEN_MAX_BYTES).contains(&text.len());
     Ok(NotificationCollection {
-        notifications: items
-            .into_iter()
-            .map(|item| item.0.unwrap_or_default().into_notification())
-            .collect(),
-        validation_tokens: RawValidationTokens(tokens.collect()),
+        notifications: items.into_iter().map(|item| Members::of(item).notification()).collect(),
+        validation_tokens: tokens.filter(fits).take(MAX_VALIDATION_TOKENS).collect(),
     })
 }
 
+/// The members of an object from outside, each unparsed until it is asked for: one of another shape than
+/// expected counts as absent, and spoils nothing beside it. Of two of one name the last counts.
 #[derive(Default)]
-struct NotificationCollectionWire<'a> {
-    value: Option<Vec<MaybeObject<NotificationWire<'a>>>>,
-    tokens: Option<Vec<MaybeText<'a>>>,
-}
+struct Members<'a>(HashMap<String, &'a RawValue>);
 
-impl<'de> LenientObject<'de> for NotificationCollectionWire<'de> {
-    fn read_member<A: MapAccess<'de>>(
-        &mut self,
-        name: &str,
-        value: &mut A,
-    ) -> Result<(), A::Error> {
-        match name {
-            "value" => self.value = value.next_value::<MaybeList<_>>()?.0,
-            "validationTokens" => self.tokens = value.next_value::<MaybeList<_>>()?.0,
-            _ => skip_value(value)?,
-        }
-        Ok(())
+impl<'a> Members<'a> {
+    /// Those of `json`; none when it is no object.
+    fn of(json: &'a RawValue) -> Self {
+        Self(serde_json::from_str(json.get()).unwrap_or_default())
     }
-}
 
-#[derive(Default)]
-struct NotificationWire<'a> {
-    subscription: MaybeText<'a>,
-    tenant: MaybeText<'a>,
-    client_state: MaybeText<'a>,
-    lifecycle_event: MaybeText<'a>,
-    change_type: MaybeText<'a>,
-    resource: MaybeText<'a>,
-    resource_data: Option<ResourceDataWire<'a>>,
-    encrypted_content: Option<EncryptedContentWire<'a>>,
-}
-
-impl<'de> LenientObject<'de> for NotificationWire<'de> {
-    fn read_member<A: MapAccess<'de>>(
-        &mut self,
-        name: &str,
-        value: &mut A,
-    ) -> Result<(), A::Error> {
-        match name {
-            "subscriptionId" => self.subscription = value.next_value()?,
-            "tenantId" => self.tenant = value.next_value()?,
-            "clientState" => self.client_state = value.next_value()?,
-            "lifecycleEvent" => self.lifecycle_event = value.next_value()?,
-            "changeType" => self.change_type = value.next_value()?,
-            "resource" => self.resource = value.next_value()?,
-            "resourceData" => self.resource_data = value.next_value::<MaybeObject<_>>()?.0,
-            "encryptedContent" => self.encrypted_content = value.next_value::<MaybeObject<_>>()?.0,
-            _ => skip_value(value)?,
-        }
-        Ok(())
+    fn get<T: Deserialize<'a>>(&self, name: &str) -> Option<T> {
+        serde_json::from_str(self.0.get(name)?.get()).ok()
     }
-}
 
-#[derive(Default)]
-struct ResourceDataWire<'a> {
-    id: MaybeText<'a>,
-    path: MaybeText<'a>,
-    etag: MaybeText<'a>,
-}
-
-impl<'de> LenientObject<'de> for ResourceDataWire<'de> {
-    fn read_member<A: MapAccess<'de>>(
-        &mut self,
-        name: &str,
-        value: &mut A,
-    ) -> Result<(), A::Error> {
-        match name {
-            "id" => self.id = value.next_value()?,
-            "@odata.id" => self.path = value.next_value()?,
-            "@odata.etag" => self.etag = value.next_value()?,
-            _ => skip_value(value)?,
-        }
-        Ok(())
+    fn text(&self, name: &str) -> Option<String> {
+        self.get(name)
     }
-}
 
-#[derive(Default)]
-struct EncryptedContentWire<'a> {
-    data: MaybeText<'a>,
-    data_signature: MaybeText<'a>,
-    data_key: MaybeText<'a>,
-    certificate_id: MaybeText<'a>,
-}
-
-impl<'de> LenientObject<'de> for EncryptedContentWire<'de> {
-    fn read_member<A: MapAccess<'de>>(
-        &mut self,
-        name: &str,
-        value: &mut A,
-    ) -> Result<(), A::Error> {
-        match name {
-            "data" => self.data = value.next_value()?,
-            "dataSignature" => self.data_signature = value.next_value()?,
-            "dataKey" => self.data_key = value.next_value()?,
-            "encryptionCertificateId" => self.certificate_id = value.next_value()?,
-            _ => skip_value(value)?,
-        }
-        Ok(())
+    fn object(&self, name: &str) -> Self {
+        self.0.get(name).map(|json| Self::of(json)).unwrap_or_default()
     }
-}
 
-impl NotificationWire<'_> {
-    fn into_notification(self) -> Notification {
-        let kind = match self.lifecycle_event.as_str() {
-            Some(event) => lifecycle_kind(event),
+    fn notification(&self) -> Notification {
+        let kind = match self.text("lifecycleEvent") {
+            Some(event) => lifecycle_kind(&event),
             None => self
                 .change_notification()
                 .map_or(NotificationKind::Unknown, NotificationKind::Change),
         };
         Notification {
-            subscription: self.subscription.as_str().and_then(|id| id.parse().ok()),
-            tenant: self.tenant.as_str().and_then(|id| id.parse().ok()),
-            client_state: self.client_state.0.map(Cow::into_owned),
+            subscription: self.text("subscriptionId").and_then(|id| id.parse().ok()),
+            tenant: self.text("tenantId").and_then(|id| id.parse().ok()),
+            client_state: self.text("clientState"),
             kind,
         }
     }
 
     fn change_notification(&self) -> Option<ChangeNotification> {
-        let word = self.change_type.as_str()?;
-        let is = |other: &str| word.eq_ignore_ascii_case(other);
-        let change = match () {
-            () if is("created") => ChangeType::Created,
-            () if is("updated") => ChangeType::Updated,
-            () if is("deleted") => ChangeType::Deleted,
-            () => return None,
+        let change_type = match self.text("changeType")?.to_ascii_lowercase().as_str() {
+            "created" => ChangeType::Created,
+            "updated" => ChangeType::Updated,
+            "deleted" => ChangeType::Deleted,
+            _ => return None,
         };
-        let data = self.resource_data.as_ref();
+        let data = self.object("resourceData");
         let event = data
-            .and_then(|data| data.id.as_str()?.parse().ok())
-            .or_else(|| event_id_in_path(data?.path.as_str()?))
-            .or_else(|| event_id_in_path(self.resource.as_str()?))?;
-        let version = data.and_then(|data| data.etag.as_str()).map(Digest::of_etag);
-        let sealed = self.encrypted_content.as_ref().and_then(EncryptedContentWire::parse);
-        Some(ChangeNotification { change_type: change, event, version, encrypted_content: sealed })
+            .text("id")
+            .and_then(|id| id.parse().ok())
+            .or_else(|| event_id_in_path(&data.text("@odata.id")?))
+            .or_else(|| event_id_in_path(&self.text("resource")?))?;
+        let version = data.text("@odata.etag").as_deref().map(Digest::of_etag);
+        let encrypted_content = self.object("encryptedContent").encrypted_content();
+        Some(ChangeNotification { change_type, event, version, encrypted_content })
     }
-}
 
-impl EncryptedContentWire<'_> {
-    fn parse(&self) -> Option<EncryptedContent> {
+    fn encrypted_content(&self) -> Option<EncryptedContent> {
         Some(EncryptedContent {
-            data: bounded_base64(&self.data, MAX_DATA)?,
-            data_key: bounded_base64(&self.data_key, MAX_DATA_KEY)?,
-            data_signature: bounded_base64(&self.data_signature, MAX_SIGNATURE)?,
-            certificate_id: self.certificate_id.as_str()?.parse().ok()?,
+            data: bounded_base64(self.text("data")?, MAX_DATA)?,
+            data_key: bounded_base64(self.text("dataKey")?, MAX_DATA_KEY)?,
+            data_signature: bounded_base64(self.text("dataSignature")?, MAX_SIGNATURE)?,
+            certificate_id: self.get("encryptionCertificateId")?,
         })
     }
 }
 
 /// A text in the standard alphabet; whether it decodes is seen where it is opened.
-fn bounded_base64(text: &MaybeText<'_>, most: usize) -> Option<String> {
-    let text = text.as_str()?;
+fn bounded_base64(text: String, most: usize) -> Option<String> {
     let plain = |c: u8| c.is_ascii_alphanumeric() || matches!(c, b'+' | b'/' | b'=');
     let fits = (1..=most).contains(&text.len()) && text.bytes().all(plain);
-    fits.then(|| text.to_owned())
+    fits.then_some(text)
 }
 
 fn lifecycle_kind(text: &str) -> NotificationKind {
@@ -407,7 +319,7 @@ mod tests {
     fn validation_tokens_are_taken_if_they_are_texts_and_not_too_many() {
         let tokens = |tokens: Value| {
             let body = json!({ "value": [], "validationTokens": tokens }).to_string();
-            parse(body.as_bytes()).unwrap().validation_tokens.0
+            parse(body.as_bytes()).unwrap().validation_tokens
         };
         assert_eq!(tokens(json!(["a.b.c", 7, null, "", ["d"], "e.f.g"])), ["a.b.c", "e.f.g"]);
         for none in [json!(null), json!("a.b.c"), json!({}), json!(1), json!([])] {

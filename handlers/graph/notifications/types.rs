@@ -17,22 +17,23 @@ pub const MAX_NOTIFICATIONS: usize = 5_000;
 /// The most validation tokens of one POST that are looked at: one a tenant is documented, and a
 /// POST of more tenants than this has its others' items read from Graph. Our own bound.
 pub const MAX_VALIDATION_TOKENS: usize = 64;
+
 /// A POST's body.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(PartialEq, Eq)]
 pub struct NotificationCollection {
     /// The notifications, in the order they came; no order is promised.
     pub notifications: Vec<Notification>,
-    /// What is to prove that Graph sealed the content; empty when nothing is sealed.
-    pub validation_tokens: RawValidationTokens,
+    /// What is to prove that Graph sealed the content; empty when nothing is sealed. Unchecked.
+    pub validation_tokens: Vec<String>,
 }
 
-/// Validation tokens as they came, unchecked. They are not shown: they are somebody's proof.
-#[derive(Default, PartialEq, Eq)]
-pub struct RawValidationTokens(pub Vec<String>);
-
-impl fmt::Debug for RawValidationTokens {
+impl fmt::Debug for NotificationCollection {
+    /// The tokens are somebody's proof: how many there are.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} tokens", self.0.len())
+        f.debug_struct("NotificationCollection")
+            .field("notifications", &self.notifications)
+            .field("validation_tokens", &self.validation_tokens.len())
+            .finish()
     }
 }
 

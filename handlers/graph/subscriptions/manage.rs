@@ -1,8 +1,6 @@
 //! Subscriptions: Graph's promise to tell us of changes in one mailbox.
 
 use http::Method;
-use jiff::Timestamp;
-use serde::Deserialize;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -23,16 +21,6 @@ const CHANGE_TYPES: &str = "created,updated,deleted";
 
 /// Pages of the list that are read before it is called unreadable.
 const PAGES_MAX: usize = 1_000;
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct GraphSubscriptionWire {
-    id: String,
-    expiration_date_time: String,
-    resource: Option<String>,
-    notification_url: Option<String>,
-    include_resource_data: Option<bool>,
-}
 
 impl TenantGraph {
     /// Orders a subscription to the changes of a mailbox's default calendar, with immutable ids.
@@ -76,14 +64,14 @@ impl TenantGraph {
         let reply = self.call(&ask).await?;
         match reply.status {
             409 => Ok(CreateResult::AlreadyExists {
-                id: existing_subscription_id(&reply.error().message),
+                id: existing_subscription_id(&reply.error_text("message")),
             }),
             400 => classify_bad_request(&reply),
             403 if is_over_quota(&reply) => Ok(CreateResult::OverQuota),
             _ => {
                 reply.check()?;
-                let wire: GraphSubscriptionWire = reply.json()?;
-                Ok(CreateResult::Created { id: parse_id(&wire.id)?, expires_at: wire.expires()? })
+                let Subscription { id, expires_at, .. } = parse_answer(&reply)?;
+                Ok(CreateResult::Created { id, expires_at })
             }
         }
     }
@@ -98,8 +86,7 @@ impl TenantGraph {
             return Ok(None);
         }
         reply.check()?;
-        let listed = reply.json::<GraphSubscriptionWire>()?.into_subscription();
-        listed.map(Some).ok_or(GraphError::Unreadable)
+        parse_answer(&reply).map(Some)
     }
 
     /// Removes a subscription; one that is not there any more is removed.
@@ -121,8 +108,7 @@ impl TenantGraph {
             let reply = self.call(&ask).await?;
             reply.check()?;
             let page: Page<Value> = reply.json()?;
-            let entries = page.value.into_iter().filter_map(|v| serde_json::from_value(v).ok());
-            all.extend(entries.filter_map(GraphSubscriptionWire::into_subscription));
+            all.extend(page.value.iter().filter_map(parse_subscription));
             match page.next {
                 Some(next) => target = next,
                 None => return Ok(all),
@@ -140,49 +126,42 @@ pub(super) fn subscription_request(method: Method, id: &SubscriptionId) -> Graph
     )
 }
 
-impl GraphSubscriptionWire {
-    pub(super) fn expires(&self) -> Result<Timestamp, GraphError> {
-        self.expiration_date_time.parse().map_err(|_| GraphError::Unreadable)
-    }
-
-    fn into_subscription(self) -> Option<Subscription> {
-        let resource = self.resource.as_deref().unwrap_or_default().trim_start_matches('/');
-        // One that brings content names its fields after the path.
-        let resource = resource.split_once('?').map_or(resource, |(path, _)| path);
-        let mailbox = match resource.split('/').collect::<Vec<_>>().as_slice() {
-            [users, id, events]
-                if users.eq_ignore_ascii_case("users") && events.eq_ignore_ascii_case("events") =>
-            {
-                id.parse().ok()
-            }
-            _ => None,
-        };
-        Some(Subscription {
-            id: self.id.parse().ok()?,
-            mailbox,
-            expires_at: self.expires().ok()?,
-            notification_url: self.notification_url.as_deref().and_then(|url| url.parse().ok()),
-            includes_resource_data: self.include_resource_data == Some(true),
-        })
-    }
+/// The subscription that an answer holds.
+pub(super) fn parse_answer(reply: &GraphResponse) -> Result<Subscription, GraphError> {
+    parse_subscription(&reply.json()?).ok_or(GraphError::Unreadable)
 }
 
-fn parse_id(text: &str) -> Result<SubscriptionId, GraphError> {
-    text.parse().map_err(|_| GraphError::Unreadable)
+fn parse_subscription(json: &Value) -> Option<Subscription> {
+    let resource = json["resource"].as_str().unwrap_or_default().trim_start_matches('/');
+    // One that brings content names its fields after the path.
+    let resource = resource.split_once('?').map_or(resource, |(path, _)| path);
+    let mailbox = match resource.split('/').collect::<Vec<_>>().as_slice() {
+        [users, id, events]
+            if users.eq_ignore_ascii_case("users") && events.eq_ignore_ascii_case("events") =>
+        {
+            id.parse().ok()
+        }
+        _ => None,
+    };
+    Some(Subscription {
+        id: json["id"].as_str()?.parse().ok()?,
+        mailbox,
+        expires_at: json["expirationDateTime"].as_str()?.parse().ok()?,
+        notification_url: json["notificationUrl"].as_str().and_then(|url| url.parse().ok()),
+        includes_resource_data: json["includeResourceData"] == true,
+    })
 }
 
 fn classify_bad_request(reply: &GraphResponse) -> Result<CreateResult, GraphError> {
     if is_webhook_validation_failure(reply) {
         return Err(webhook_validation_error(reply));
     }
-    let error = reply.error();
-    let too_long = error.code == "ErrorInvalidParameter"
-        || error.message.to_ascii_lowercase().contains("expiration");
-    if too_long {
-        Ok(CreateResult::ExpirationTooFar)
-    } else {
-        reply.check().map(|()| CreateResult::ExpirationTooFar)
+    let too_long = reply.error_text("code") == "ErrorInvalidParameter"
+        || reply.error_text("message").to_ascii_lowercase().contains("expiration");
+    if !too_long {
+        reply.check()?;
     }
+    Ok(CreateResult::ExpirationTooFar)
 }
 
 pub(super) fn webhook_validation_error(reply: &GraphResponse) -> GraphError {
@@ -200,24 +179,23 @@ fn existing_subscription_id(message: &str) -> Option<SubscriptionId> {
 /// "Subscription validation request timed out" and "... failed"
 /// (learn.microsoft.com/graph/api/subscription-post-subscriptions).
 pub(super) fn is_webhook_validation_failure(reply: &GraphResponse) -> bool {
-    reply.error().message.to_ascii_lowercase().contains("validation request")
+    reply.error_text("message").to_ascii_lowercase().contains("validation request")
 }
 
 /// Graph's message says which number was reached
 /// (learn.microsoft.com/graph/change-notifications-overview, 2025-03-05); its words are not documented.
 fn is_over_quota(reply: &GraphResponse) -> bool {
-    let message = reply.error().message.to_ascii_lowercase();
+    let message = reply.error_text("message").to_ascii_lowercase();
     ["quota", "maximum number", "limit"].iter().any(|word| message.contains(word))
 }
 
 #[cfg(test)]
 mod tests {
+    use jiff::Timestamp;
+
     use super::*;
     use crate::graph::{
-        allow_list::{
-            property_id::PropertyId,
-            violation::{Rule, Violation},
-        },
+        allow_list::{property_id::PropertyId, violation::Violation},
         subscriptions::types::ResourceDataOptions,
         test_support::{ANN, BASE, GraphFixture},
     };
@@ -430,7 +408,7 @@ mod tests {
             json!({ "value": [], "@odata.nextLink": "https://evil.test/v1.0/subscriptions" });
         trial.http.respond(200, &evil);
         let stopped = trial.tenant.list_subscriptions().await;
-        assert_eq!(stopped, Err(GraphError::Blocked(Violation(Rule::Address))));
+        assert_eq!(stopped, Err(GraphError::Blocked(Violation::Address)));
     }
 
     #[test]

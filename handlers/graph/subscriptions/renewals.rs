@@ -6,8 +6,7 @@ use serde_json::json;
 
 use super::{
     manage::{
-        GraphSubscriptionWire, is_webhook_validation_failure, subscription_request,
-        webhook_validation_error,
+        is_webhook_validation_failure, parse_answer, subscription_request, webhook_validation_error,
     },
     types::{ResourceDataOptions, SubscriptionId},
 };
@@ -75,7 +74,7 @@ fn renewal_result(reply: &GraphResponse) -> Result<Option<Timestamp>, GraphError
         400 if is_webhook_validation_failure(reply) => Err(webhook_validation_error(reply)),
         _ => {
             reply.check()?;
-            reply.json::<GraphSubscriptionWire>()?.expires().map(Some)
+            Ok(Some(parse_answer(reply)?.expires_at))
         }
     }
 }

@@ -67,14 +67,14 @@ impl TenantWorker<'_> {
         let mut next = None;
         loop {
             let group = self.tenant.policy.scope_group;
-            let Some(page) = self.graph.list_users(group, next).await? else {
+            let Some((people, following)) = self.graph.list_users(group, next).await? else {
                 tracing::warn!("the scope group does not exist, so nobody is in scope");
                 return Ok(Some(ScopeMembers::default()));
             };
-            for person in page.user_ids.into_iter().filter(|person| !rooms.contains(person)) {
+            for person in people.into_iter().filter(|person| !rooms.contains(person)) {
                 scope.members.entry(Mailboxes::shard(person)).or_default().insert(person);
             }
-            next = page.next;
+            next = following;
             if next.is_none() {
                 return Ok(Some(scope));
             }

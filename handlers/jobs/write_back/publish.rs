@@ -10,7 +10,7 @@ use crate::{
         appointment::CopyLocation,
         booking::{Booking, BookingOutcome, MeetingResponse, RefusalReason, RoomResponse},
     },
-    graph::{PropertyId, WriteResult},
+    graph::PropertyId,
     jobs::runner::job::JobError,
 };
 
@@ -61,9 +61,10 @@ impl Publisher<'_> {
             "match": booking.id.to_string(),
         });
         let value = value.to_string();
-        match self.graph.set_property(at.mailbox, &at.event, &property, &value).await? {
-            WriteResult::Applied => done.organizer = Some(published),
-            WriteResult::NotFound => done.refetch.push(at.clone()),
+        if self.graph.set_property(at.mailbox, &at.event, &property, &value).await? {
+            done.organizer = Some(published);
+        } else {
+            done.refetch.push(at.clone());
         }
         Ok(())
     }
@@ -97,10 +98,11 @@ impl Publisher<'_> {
                 event
             }
         };
-        match self.graph.respond_to_invitation(room, &event, response.response).await? {
-            WriteResult::Applied => done.room = Some(response),
+        if self.graph.respond_to_invitation(room, &event, response.response).await? {
+            done.room = Some(response);
+        } else {
             // The fetch finds out what became of the copy.
-            WriteResult::NotFound => done.refetch.push(CopyLocation { mailbox: room, event }),
+            done.refetch.push(CopyLocation { mailbox: room, event });
         }
         Ok(())
     }

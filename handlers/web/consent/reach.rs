@@ -15,7 +15,7 @@ use super::{
 use crate::{
     base::invocation::RequestInvocation,
     domain::{personal::Personal, tenant::policy::Registration},
-    graph::{BookingType, CalendarGrants, GraphError, TenantGraph},
+    graph::{CalendarGrants, GraphError, TenantGraph},
     store::tenants::Tenant,
     web::layout::{
         CurrentUser, Field, FieldError, Frame, MAX_ADDRESS_CHARS, PageError, VerifiedForm, html,
@@ -167,10 +167,10 @@ async fn check_rooms(
         let address = address.or(room.addresses.first().map(String::as_str));
         RoomCheck {
             name: place.map_or_else(|| room.id.to_string(), |place| place.name.clone()),
-            bookable: match place.map(|place| place.booking_type) {
-                Some(BookingType::Standard) => t.bookable,
-                Some(BookingType::Reserved) => t.reserved,
-                Some(BookingType::Unknown) | None => t.booking_unknown,
+            bookable: match place.and_then(|place| place.bookable) {
+                Some(true) => t.bookable,
+                Some(false) => t.reserved,
+                None => t.booking_unknown,
             },
             processing_command: processing_command(address.unwrap_or_default()),
             expected_processing: expected_processing(room),

@@ -76,17 +76,15 @@ impl RequestContext<'_> {
     async fn verify_delegate(&self, graph: &TenantGraph, owner: MailboxId) -> Result<User, Error> {
         let own = Personal::new(self.person.to_string());
         let delegate = graph.find_user(&own).await?.ok_or(DenialReason::NotDelegate)?;
-        let permissions = match graph.calendar_permissions(owner).await {
-            Ok(permissions) => permissions,
+        let delegates = match graph.calendar_delegates(owner).await {
+            Ok(delegates) => delegates,
             Err(error @ GraphError::Retry { .. }) => return Err(error.into()),
             Err(error) => {
                 tracing::warn!(%error, "calendar permissions could not be read");
                 return Err(DenialReason::DelegationUnreadable.into());
             }
         };
-        let named = permissions.iter().any(|permission| {
-            permission.is_delegate && delegate.addresses.contains(&permission.address)
-        });
+        let named = delegates.iter().any(|address| delegate.addresses.contains(address));
         if named { Ok(delegate) } else { Err(DenialReason::NotDelegate.into()) }
     }
 

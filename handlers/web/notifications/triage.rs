@@ -52,7 +52,7 @@ pub(super) async fn triage(
             "items with an invalid client state"
         );
     }
-    drop_unverified_content(deps, &mut changes, &validation_tokens.0).await;
+    drop_unverified_content(deps, &mut changes, &validation_tokens).await;
     let mut by_tenant = ChangesByTenant::default();
     changes.into_iter().for_each(|(claims, change)| by_tenant.add(deps, claims, change));
     let mut jobs = by_tenant.into_jobs();

@@ -26,7 +26,7 @@ pub struct RecordedRequest {
     pub prefer: Vec<String>,
     /// The `client-request-id` header.
     pub correlation: Option<String>,
-    /// The status of the answer; 0 when the connection broke.
+    /// The status of the answer; 0 when the connection was closed.
     pub status: u16,
     /// Whether it came inside a batch (the batch itself has an entry of its own).
     pub in_batch: bool,

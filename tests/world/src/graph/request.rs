@@ -124,7 +124,7 @@ impl IntoResponse for Reply {
             response = response.header(*name, value);
         }
         let body = if self.broken {
-            let gone = std::io::Error::other("the connection broke");
+            let gone = std::io::Error::other("the connection was closed");
             Body::from_stream(futures::stream::once(async { Err::<Bytes, _>(gone) }))
         } else if let Some(body) = &self.body {
             response = response.header("content-type", "application/json");

@@ -18,8 +18,8 @@ pub enum TransportError {
     /// Nobody listens.
     #[error("connection refused")]
     Refused,
-    /// The connection broke before or within the answer.
-    #[error("the connection broke")]
+    /// The connection was closed before or within the answer.
+    #[error("the connection was closed")]
     Broken,
 }
 
