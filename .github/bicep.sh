@@ -6,7 +6,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 # infra/bicepconfig.json lists every rule of this version.
-version=v0.46.1
+version=v0.49.2
 # Build machines bring one of their own, which changes without notice.
 export AZURE_BICEP_USE_BINARY_FROM_PATH=false AZURE_BICEP_CHECK_VERSION=false
 az bicep install --version "$version"

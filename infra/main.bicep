@@ -110,7 +110,12 @@ param richMinutes int = 1380
 @maxValue(1095)
 param horizonDays int = 365
 
-// Other clouds. Empty is the default of the program, which is the public cloud.
+// Other clouds
+
+@description('Whether this is the public cloud, in which the host finds storage by its name alone.')
+param publicCloud bool = environment().name == 'AzureCloud'
+
+// Empty is the default of the program, which is the public cloud.
 
 @description('Address of Microsoft Graph with its version.')
 param graphUrl string = ''
@@ -240,6 +245,30 @@ var workSiteName = 'func-${prefix}-${take(suffix, 6)}'
 // account.
 var peopleSiteName = 'func-${workload}-pages-${environmentName}-${take(suffix, 6)}'
 
+// As in handlers/queue/mod.rs. The names are here rather than an output of the storage module, so that
+// what-if and a snapshot know how many alerts there are.
+var queueNames = [
+  'fetch-event'
+  'create-booking'
+  'write-back'
+  'maintain-mailbox'
+  'maintain-tenant'
+]
+
+// Where the host puts a message that failed too often. It would make them itself; made here, they
+// are there for the alerts and for `dispatch-due`, which empties them.
+var poisonQueueNames = [
+  'fetch-event-poison'
+  'create-booking-poison'
+  'write-back-poison'
+  'maintain-mailbox-poison'
+  'maintain-tenant-poison'
+]
+
+// Two apps with one container would overwrite the package of the other.
+var packageContainerName = 'package'
+var pagesPackageContainerName = 'package-pages'
+
 module identity 'modules/identity.bicep' = {
   params: {
     ownName: ownIdentityName
@@ -257,7 +286,8 @@ module storage 'modules/storage.bicep' = {
     sku: storageSku
     privateOnly: privateNetworking
     undoDays: undoDays
-    withPagesContainer: withPagesSite
+    queueNames: concat(queueNames, poisonQueueNames)
+    containerNames: concat([packageContainerName], withPagesSite ? [pagesPackageContainerName] : [])
   }
 }
 
@@ -337,7 +367,7 @@ module site 'modules/site.bicep' = if (withSite) {
     tags: tags
     ownIdentityId: identity.outputs.ownId
     federatedIdentityId: identity.outputs.federatedId
-    packageContainerUrl: storage.outputs.packageContainerUrl
+    packageContainerUrl: '${storage.outputs.blobEndpoint}${packageContainerName}'
     subnetId: appSubnetId
     zoneRedundant: zoneRedundant
     instanceMemoryMB: instanceMemoryMB
@@ -361,7 +391,7 @@ module pagesSite 'modules/site.bicep' = if (withSite && withPagesSite) {
     tags: tags
     ownIdentityId: identity.outputs.ownId
     federatedIdentityId: identity.outputs.federatedId
-    packageContainerUrl: storage.outputs.pagesPackageContainerUrl
+    packageContainerUrl: '${storage.outputs.blobEndpoint}${pagesPackageContainerName}'
     subnetId: pagesSubnetId
     zoneRedundant: zoneRedundant
     instanceMemoryMB: instanceMemoryMB
@@ -387,6 +417,7 @@ module settings 'modules/settings.bicep' = [
   for settledSite in siteNames: {
     params: {
       siteName: settledSite
+      publicCloud: publicCloud
       storageAccountName: storageName
       insightsName: insightsName
       queueUrl: storage.outputs.queueEndpoint
@@ -428,7 +459,7 @@ module alerts 'modules/alerts.bicep' = if (withSite) {
     federatedIdentityId: identity.outputs.federatedId
     federatedPrincipalId: identity.outputs.federatedPrincipalId
     ownPrincipalId: identity.outputs.ownPrincipalId
-    poisonQueues: storage.outputs.poisonQueues
+    poisonQueues: poisonQueueNames
     alertEmails: emails
   }
 }
@@ -470,10 +501,10 @@ output notificationUrl string = withSite ? notificationAddress : ''
 output storageAccountName string = storageName
 
 @description('Name of the container that takes the package.')
-output packageContainerName string = storage.outputs.packageContainerName
+output packageContainerName string = packageContainerName
 
 @description('Name of the container that takes the package of the pages; empty where there is none.')
-output pagesPackageContainerName string = storage.outputs.pagesPackageContainerName
+output pagesPackageContainerName string = withPagesSite ? pagesPackageContainerName : ''
 
 @description('Name of the vault.')
 output vaultName string = keyVaultName

@@ -29,11 +29,11 @@ param workspaceId string
 @description('The resource id of the identity that the app registrations trust: whatever happens to it is an alert.')
 param federatedIdentityId string
 
-@description('The object id of that identity. Without it, roles that are given to it are not seen.')
-param federatedPrincipalId string = ''
+@description('The object id of that identity, for roles that are given to it.')
+param federatedPrincipalId string
 
-@description('The object id of the identity that opens the vault. Without it, nobody watches who else reads secrets.')
-param ownPrincipalId string = ''
+@description('The object id of the identity that opens the vault: anybody else who reads secrets is an alert.')
+param ownPrincipalId string
 
 @description('The poison queues; each gets a rule.')
 param poisonQueues array
@@ -298,7 +298,7 @@ resource poison 'Microsoft.Insights/scheduledQueryRules@2023-12-01' = [
 ]
 
 // A security event, which a person closes. A person who looks into the vault by hand is seen here, as intended.
-resource vaultReads 'Microsoft.Insights/scheduledQueryRules@2023-12-01' = if (!empty(ownPrincipalId)) {
+resource vaultReads 'Microsoft.Insights/scheduledQueryRules@2023-12-01' = {
   name: 'alert-${prefix}-vault-reads'
   location: location
   tags: tags

@@ -14,6 +14,9 @@
 @description('Name of the app.')
 param siteName string
 
+@description('Whether this is the public cloud, in which the host finds storage by its name alone.')
+param publicCloud bool
+
 @description('Name of the storage account.')
 param storageAccountName string
 
@@ -103,47 +106,55 @@ resource insights 'Microsoft.Insights/components@2020-02-02' existing = {
 // From a name the host makes addresses of the public cloud only; anywhere else it needs them in
 // full. In the public cloud the name is the form with which no start has been reported to fail
 // (Azure/azure-functions-host#11782). `AzureWebJobsStorage` itself must not exist, not even empty.
-var hostStorageByName = {
-  AzureWebJobsStorage__accountName: storageAccountName
-}
-var hostStorageByAddress = {
-  AzureWebJobsStorage__blobServiceUri: 'https://${storageAccountName}.blob.${environment().suffixes.storage}'
-  AzureWebJobsStorage__queueServiceUri: 'https://${storageAccountName}.queue.${environment().suffixes.storage}'
-  AzureWebJobsStorage__tableServiceUri: 'https://${storageAccountName}.table.${environment().suffixes.storage}'
-}
-var hostStoragePlace = environment().name == 'AzureCloud' ? hostStorageByName : hostStorageByAddress
+var storageSuffix = environment().suffixes.storage
+var hostStorageKey = publicCloud ? 'accountName' : 'blobServiceUri'
+var hostStorage = publicCloud ? storageAccountName : 'https://${storageAccountName}.blob.${storageSuffix}'
 
-resource settings 'Microsoft.Web/sites/config@2025-03-01' = {
+var appSettings = {
+  'AzureWebJobsStorage__${hostStorageKey}': hostStorage
+  AzureWebJobsStorage__credential: 'managedidentity'
+  AzureWebJobsStorage__clientId: ownIdentityClientId
+  APPLICATIONINSIGHTS_CONNECTION_STRING: insights.properties.ConnectionString
+  APPLICATIONINSIGHTS_AUTHENTICATION_STRING: 'ClientId=${ownIdentityClientId};Authorization=AAD'
+  ROOMBRIDGE_QUEUE_URL: queueUrl
+  ROOMBRIDGE_TABLE_URL: tableUrl
+  ROOMBRIDGE_VAULT_URL: vaultUrl
+  ROOMBRIDGE_IDENTITY_CLIENT_ID: ownIdentityClientId
+  ROOMBRIDGE_FEDERATED_CLIENT_ID: federatedIdentityClientId
+  ROOMBRIDGE_APP_ORGANISATION_WIDE: appOrganisationWide
+  ROOMBRIDGE_APP_SCOPED: appScoped
+  ROOMBRIDGE_APP_PEOPLE: appPeople
+  ROOMBRIDGE_APP_OPERATORS: appOperators
+  ROOMBRIDGE_TENANTS: join(tenants, ',')
+  ROOMBRIDGE_NOTIFICATION_URL: notificationUrl
+  ROOMBRIDGE_PAGES_URL: pagesUrl
+  ROOMBRIDGE_SOURCES: join(allowedSources, ',')
+  ROOMBRIDGE_ADD_IN_CLIENTS: join(addInClients, ',')
+  ROOMBRIDGE_ADD_IN_ORIGIN: addInOrigin
+  ROOMBRIDGE_CONTENT_KEY_DAYS: string(contentKeyDays)
+  ROOMBRIDGE_SUBSCRIPTION_MINUTES: string(subscriptionMinutes)
+  ROOMBRIDGE_RICH_MINUTES: string(richMinutes)
+  ROOMBRIDGE_HORIZON_DAYS: string(horizonDays)
+  ROOMBRIDGE_GRAPH_URL: graphUrl
+  ROOMBRIDGE_GRAPH_SCOPE: graphScope
+  ROOMBRIDGE_AUTHORITY_URL: authorityUrl
+  ROOMBRIDGE_ISSUER_URL: issuerUrl
+  ROOMBRIDGE_EXCHANGE_AUDIENCE: exchangeAudience
+}
+
+// An object as it is, without `union`, so that what-if and a snapshot show each setting by its name.
+// One of these two is deployed; the same name is allowed where conditions are (Azure/bicep#15909).
+resource settings 'Microsoft.Web/sites/config@2025-03-01' = if (publicCloud) {
   parent: site
   name: 'appsettings'
-  properties: union(hostStoragePlace, {
-    AzureWebJobsStorage__credential: 'managedidentity'
-    AzureWebJobsStorage__clientId: ownIdentityClientId
-    APPLICATIONINSIGHTS_CONNECTION_STRING: insights.properties.ConnectionString
-    APPLICATIONINSIGHTS_AUTHENTICATION_STRING: 'ClientId=${ownIdentityClientId};Authorization=AAD'
-    ROOMBRIDGE_QUEUE_URL: queueUrl
-    ROOMBRIDGE_TABLE_URL: tableUrl
-    ROOMBRIDGE_VAULT_URL: vaultUrl
-    ROOMBRIDGE_IDENTITY_CLIENT_ID: ownIdentityClientId
-    ROOMBRIDGE_FEDERATED_CLIENT_ID: federatedIdentityClientId
-    ROOMBRIDGE_APP_ORGANISATION_WIDE: appOrganisationWide
-    ROOMBRIDGE_APP_SCOPED: appScoped
-    ROOMBRIDGE_APP_PEOPLE: appPeople
-    ROOMBRIDGE_APP_OPERATORS: appOperators
-    ROOMBRIDGE_TENANTS: join(tenants, ',')
-    ROOMBRIDGE_NOTIFICATION_URL: notificationUrl
-    ROOMBRIDGE_PAGES_URL: pagesUrl
-    ROOMBRIDGE_SOURCES: join(allowedSources, ',')
-    ROOMBRIDGE_ADD_IN_CLIENTS: join(addInClients, ',')
-    ROOMBRIDGE_ADD_IN_ORIGIN: addInOrigin
-    ROOMBRIDGE_CONTENT_KEY_DAYS: string(contentKeyDays)
-    ROOMBRIDGE_SUBSCRIPTION_MINUTES: string(subscriptionMinutes)
-    ROOMBRIDGE_RICH_MINUTES: string(richMinutes)
-    ROOMBRIDGE_HORIZON_DAYS: string(horizonDays)
-    ROOMBRIDGE_GRAPH_URL: graphUrl
-    ROOMBRIDGE_GRAPH_SCOPE: graphScope
-    ROOMBRIDGE_AUTHORITY_URL: authorityUrl
-    ROOMBRIDGE_ISSUER_URL: issuerUrl
-    ROOMBRIDGE_EXCHANGE_AUDIENCE: exchangeAudience
+  properties: appSettings
+}
+
+resource settingsElsewhere 'Microsoft.Web/sites/config@2025-03-01' = if (!publicCloud) {
+  parent: site
+  name: 'appsettings'
+  properties: union(appSettings, {
+    AzureWebJobsStorage__queueServiceUri: 'https://${storageAccountName}.queue.${storageSuffix}'
+    AzureWebJobsStorage__tableServiceUri: 'https://${storageAccountName}.table.${storageSuffix}'
   })
 }

@@ -28,29 +28,11 @@ param privateOnly bool
 @maxValue(30)
 param undoDays int
 
-@description('Whether the second app, for the pages, gets a container for its package. Two apps with one container would overwrite the package of the other.')
-param withPagesContainer bool
+@description('Names of the queues, with those for messages that failed too often.')
+param queueNames array
 
-var pagesPackageName = 'package-pages'
-
-// As in handlers/queue/mod.rs.
-var queueNames = [
-  'fetch-event'
-  'create-booking'
-  'write-back'
-  'maintain-mailbox'
-  'maintain-tenant'
-]
-
-// Where the host puts a message that failed too often. It would make them itself; made here, they
-// are there for the alerts and for `dispatch-due`, which empties them.
-var poisonQueueNames = [
-  'fetch-event-poison'
-  'create-booking-poison'
-  'write-back-poison'
-  'maintain-mailbox-poison'
-  'maintain-tenant-poison'
-]
+@description('Names of the containers that packages are deployed to, one for each app.')
+param containerNames array
 
 // As in handlers/store/tables.rs.
 var tableNames = [
@@ -112,21 +94,15 @@ resource blobs 'Microsoft.Storage/storageAccounts/blobServices@2025-06-01' = {
   }
 }
 
-resource package 'Microsoft.Storage/storageAccounts/blobServices/containers@2025-06-01' = {
-  parent: blobs
-  name: 'package'
-  properties: {
-    publicAccess: 'None'
+resource packages 'Microsoft.Storage/storageAccounts/blobServices/containers@2025-06-01' = [
+  for containerName in containerNames: {
+    parent: blobs
+    name: containerName
+    properties: {
+      publicAccess: 'None'
+    }
   }
-}
-
-resource pagesPackage 'Microsoft.Storage/storageAccounts/blobServices/containers@2025-06-01' = if (withPagesContainer) {
-  parent: blobs
-  name: pagesPackageName
-  properties: {
-    publicAccess: 'None'
-  }
-}
+]
 
 resource queueService 'Microsoft.Storage/storageAccounts/queueServices@2025-06-01' = {
   parent: account
@@ -135,13 +111,6 @@ resource queueService 'Microsoft.Storage/storageAccounts/queueServices@2025-06-0
 
 resource queues 'Microsoft.Storage/storageAccounts/queueServices/queues@2025-06-01' = [
   for queueName in queueNames: {
-    parent: queueService
-    name: queueName
-  }
-]
-
-resource poisonQueues 'Microsoft.Storage/storageAccounts/queueServices/queues@2025-06-01' = [
-  for queueName in poisonQueueNames: {
     parent: queueService
     name: queueName
   }
@@ -162,25 +131,11 @@ resource tables 'Microsoft.Storage/storageAccounts/tableServices/tables@2025-06-
 @description('Resource id of the account, for private endpoints.')
 output id string = account.id
 
+@description('Address of the containers of the account, which ends with a slash.')
+output blobEndpoint string = account.properties.primaryEndpoints.blob
+
 @description('Address of the queues of the account.')
 output queueEndpoint string = account.properties.primaryEndpoints.queue
 
 @description('Address of the tables of the account.')
 output tableEndpoint string = account.properties.primaryEndpoints.table
-
-@description('Name of the container that takes the package.')
-output packageContainerName string = package.name
-
-@description('Address of the container that takes the package.')
-output packageContainerUrl string = '${account.properties.primaryEndpoints.blob}${package.name}'
-
-@description('Name of the container that takes the package of the pages; empty without a second app.')
-output pagesPackageContainerName string = withPagesContainer ? pagesPackageName : ''
-
-var pagesPackageUrl = '${account.properties.primaryEndpoints.blob}${pagesPackageName}'
-
-@description('Address of the container that takes the package of the pages; empty without a second app.')
-output pagesPackageContainerUrl string = withPagesContainer ? pagesPackageUrl : ''
-
-@description('The poison queues, each of which has an alert.')
-output poisonQueues array = poisonQueueNames

@@ -25,14 +25,14 @@ fn headings(runbook: &str) -> BTreeSet<&str> {
 
 #[test]
 fn every_alert_has_its_row() -> TestResult {
-    let (runbook, alerts, storage) =
-        (read(RUNBOOK)?, file("modules/alerts.bicep")?, file("modules/storage.bicep")?);
+    let (runbook, alerts, main) =
+        (read(RUNBOOK)?, file("modules/alerts.bicep")?, file("main.bicep")?);
     let mut names: BTreeSet<String> =
         between(&alerts, "queries/", ".kql").into_iter().map(str::to_owned).collect();
     // One query for all of these, and a rule for each.
     assert!(names.remove("poison-queue"));
     names.retain(|name| !name.contains(['{', '$']));
-    let poison = storage.split('\'').filter(|name| name.ends_with("-poison"));
+    let poison = main.split('\'').filter(|name| name.ends_with("-poison"));
     names.extend(poison.map(str::to_owned));
     assert!(names.len() >= 20, "{names:?}");
     let rows: Vec<&str> = runbook.lines().filter(|line| line.starts_with("| `")).collect();

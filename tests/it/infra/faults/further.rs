@@ -23,8 +23,8 @@ pub(super) const FURTHER: &[Fault] = &[
     Fault {
         what: "One of a fixed set of kinds is misspelt",
         file: "modules/settings.bicep",
-        find: "  name: 'appsettings'\n",
-        put: "  name: 'appsetings'\n",
+        find: "if (publicCloud) {\n  parent: site\n  name: 'appsettings'\n",
+        put: "if (publicCloud) {\n  parent: site\n  name: 'appsetings'\n",
         says: "Did you mean \"appsettings\"",
         by: By::Check,
     },
@@ -71,7 +71,7 @@ pub(super) const FURTHER: &[Fault] = &[
     Fault {
         what: "The address of one cloud is written down",
         file: "modules/settings.bicep",
-        find: "blob.${environment().suffixes.storage}",
+        find: "blob.${storageSuffix}",
         put: "blob.core.windows.net",
         says: "environment()",
         by: By::Check,
@@ -103,9 +103,9 @@ pub(super) const FURTHER: &[Fault] = &[
     Fault {
         what: "An output is declared as what it is not",
         file: "modules/storage.bicep",
-        find: "output poisonQueues array",
-        put: "output poisonQueues string",
-        says: "string",
+        find: "output queueEndpoint string",
+        put: "output queueEndpoint array",
+        says: "array",
         by: By::Check,
     },
     Fault {
@@ -159,14 +159,14 @@ pub(super) const FURTHER: &[Fault] = &[
     Fault {
         what: "A setting that Flex Consumption must not have",
         file: "modules/settings.bicep",
-        find: "    AzureWebJobsStorage__credential: 'managedidentity'\n",
-        put: "    AzureWebJobsStorage__credential: 'managedidentity'\n    FUNCTIONS_WORKER_RUNTIME: 'custom'\n",
+        find: "  AzureWebJobsStorage__credential: 'managedidentity'\n",
+        put: "  AzureWebJobsStorage__credential: 'managedidentity'\n  FUNCTIONS_WORKER_RUNTIME: 'custom'\n",
         says: "FUNCTIONS_WORKER_RUNTIME must not be set",
         by: By::Policy,
     },
     Fault {
         what: "A queue has another name than in the program",
-        file: "modules/storage.bicep",
+        file: "main.bicep",
         find: "  'write-back'\n",
         put: "  'calendar-write'\n",
         says: "write-back",

@@ -163,8 +163,8 @@ pub(super) const FIRST: &[Fault] = &[
     Fault {
         what: "A child hangs from the wrong parent",
         file: "modules/storage.bicep",
-        find: "  parent: blobs\n  name: 'package'\n",
-        put: "  parent: account\n  name: 'package'\n",
+        find: "    parent: blobs\n",
+        put: "    parent: account\n",
         says: "The parent of",
         by: By::Check,
     },
