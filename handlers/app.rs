@@ -292,8 +292,13 @@ impl App {
         }
     }
 
-    fn my_calendar(&self) -> my_calendar::AppState {
-        let deps = my_calendar::Deps {
+    fn my_calendar(&self) -> my_calendar::Deps {
+        let pages = self.options.people.base_url.as_str().trim_end_matches('/');
+        my_calendar::Deps {
+            pages: self.page_context(my_calendar::NAME),
+            token_verifier: Arc::clone(&self.token_verifier),
+            add_in_origin: self.options.add_in_origin.clone(),
+            page_url: format!("{pages}/{}", my_calendar::NAME),
             tenants: self.tenants.clone(),
             mailboxes: Mailboxes::new(self.tables()),
             rooms: self.rooms.clone(),
@@ -305,14 +310,6 @@ impl App {
             graph: self.graph.clone(),
             outbox: Arc::clone(&self.ports.outbox),
             clock: self.clock(),
-        };
-        let pages = self.options.people.base_url.as_str().trim_end_matches('/');
-        my_calendar::AppState {
-            deps,
-            pages: self.page_context(my_calendar::NAME),
-            token_verifier: Arc::clone(&self.token_verifier),
-            add_in_origin: self.options.add_in_origin.clone(),
-            page_url: format!("{pages}/{}", my_calendar::NAME),
         }
     }
 

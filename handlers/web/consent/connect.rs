@@ -4,9 +4,10 @@
 //! token and a harmless call prove that access was granted; until they succeed nothing is written, and
 //! the browser may ask for the proof again.
 
+use std::sync::Arc;
+
 use askama::Template;
 use axum::{
-    Extension,
     extract::{RawQuery, State},
     response::{IntoResponse, Response},
 };
@@ -14,11 +15,10 @@ use http::{HeaderMap, StatusCode};
 
 use super::{
     authz,
-    deps::{Deps, SharedDeps, TEXT_VERSION},
+    deps::{Deps, TEXT_VERSION},
     policy::{policy_changes, record_changes},
 };
 use crate::{
-    base::invocation::{Invocation, RequestInvocation},
     domain::{
         keys::Digest,
         tenant::{TenantPolicy, TenantState, decision::DecisionKind, policy::Registration},
@@ -28,7 +28,8 @@ use crate::{
     messages::TenantTaskKind,
     store::tenants::{Tenant, TenantConnection},
     web::layout::{
-        CurrentUser, Field, Frame, PageError, VerifiedForm, html, html_with_status, with_cookie,
+        CurrentUser, Field, Frame, PageError, PageResult, VerifiedForm, html_with_status,
+        with_cookie,
     },
 };
 
@@ -36,22 +37,15 @@ use crate::{
 #[template(path = "connect.html")]
 struct ConnectPage<'a> {
     frame: Frame<'a>,
-    consent_url: &'a str,
-}
-
-#[derive(Template)]
-#[template(path = "grant-pending.html")]
-struct GrantPendingPage<'a> {
-    frame: Frame<'a>,
-    retry_url: String,
+    /// Whether the administrator is back, but the grants do not work yet.
+    pending: bool,
+    /// Of the consent at Entra, or of the next try.
+    address: String,
 }
 
 /// POST `connect`: the page with the link to Entra. A link and no redirect, because browsers apply
 /// `form-action` to redirects that follow a form.
-pub(super) async fn begin(
-    State(deps): State<SharedDeps>,
-    posted: VerifiedForm,
-) -> Result<Response, PageError> {
+pub(super) async fn begin(State(deps): State<Arc<Deps>>, posted: VerifiedForm) -> PageResult {
     let form =
         posted.parse(&[Field::single_line("mode", 20), Field::single_line("rehearsal", 3)])?;
     let user = &posted.user;
@@ -62,63 +56,56 @@ pub(super) async fn begin(
         _ => return Err(PageError::MalformedForm),
     };
     let tenant = deps.tenants.get_uncached(user.tenant()).await?;
+    // Its data is being deleted: a connection in between would be half deleted with it.
     if tenant.is_some_and(|tenant| tenant.state == TenantState::Disconnecting) {
         return Ok(deps.pages.see_other("disconnect"));
     }
     let (address, pending) = deps.admin_consent.begin(registration, user.tenant());
     let pending = PendingFlow::Consent(pending.with_rehearsal(form.is_checked("rehearsal")));
-    let cookie = deps.pages.sessions().seal_pending(&pending).await?;
-    let frame = deps.pages.frame(deps.pages.texts().connect.title).for_user(user);
-    let page = html(&ConnectPage { frame, consent_url: address.as_str() })?;
-    Ok(with_cookie(page, cookie))
+    let cookie = deps.pages.sessions.seal_pending(&pending).await?;
+    let frame = deps.pages.frame(deps.pages.texts().connect.title, Some(user));
+    let page = ConnectPage { frame, pending: false, address: address.into() };
+    Ok(with_cookie(html_with_status(StatusCode::OK, &page)?, cookie))
 }
 
 /// GET `granted`, and GET `prove` for the same once more: back from Entra.
 pub(super) async fn callback(
-    State(deps): State<SharedDeps>,
-    Extension(request): Extension<RequestInvocation>,
+    State(deps): State<Arc<Deps>>,
     user: CurrentUser,
     headers: HeaderMap,
     RawQuery(query): RawQuery,
 ) -> Response {
     let query = query.unwrap_or_default();
-    let invocation = request.for_tenant(user.tenant());
-    match complete_consent(&deps, &invocation, &user, &headers, &query).await {
-        Ok(ConsentOutcome::Connected) => {
-            with_cookie(deps.pages.see_other(""), deps.pages.sessions().clear_pending())
-        }
+    let result = match complete_consent(&deps, &user, &headers, &query).await {
+        Ok(true) => Ok(deps.pages.see_other("")),
         // The flow continues: its cookie stays until the proof succeeds or the flow expires.
-        Ok(ConsentOutcome::GrantPending) => {
-            grant_pending_page(&deps, &user, &query).into_response()
-        }
+        Ok(false) => return grant_pending_page(&deps, &user, &query).into_response(),
         Err(temporary @ (PageError::MicrosoftUnavailable | PageError::StorageUnavailable)) => {
-            temporary.into_response()
+            return temporary.into_response();
         }
-        Err(error) => with_cookie(error.into_response(), deps.pages.sessions().clear_pending()),
-    }
+        Err(error) => Err(error),
+    };
+    with_cookie(result.into_response(), deps.pages.sessions.clear_pending())
 }
 
-enum ConsentOutcome {
-    Connected,
-    GrantPending,
-}
-
+/// Whether the tenant is connected now; if not, its grants do not work yet.
 async fn complete_consent(
     deps: &Deps,
-    invocation: &Invocation,
     user: &CurrentUser,
     headers: &HeaderMap,
     query: &str,
-) -> Result<ConsentOutcome, PageError> {
+) -> Result<bool, PageError> {
     authz::require_invited_admin(deps, user)?;
-    let pending = match deps.pages.sessions().open_pending(headers).await? {
+    let pending = match deps.pages.sessions.open_pending(headers).await? {
         Some(PendingFlow::Consent(pending)) => Some(pending),
         Some(PendingFlow::SignIn(_)) | None => None,
     };
+    // The flow may be another person's who used this browser before.
     let pending = pending.filter(|pending| pending.tenant() == user.tenant());
     let granted = deps.admin_consent.finish(pending, &CallbackQuery::parse(query))?;
     let state_digest = Digest::of(&[granted.state_digest.as_bytes()]);
     let found = deps.tenants.get_with_etag(granted.tenant).await?;
+    // The row keeps the state of the round trip that connected it: an answer of Entra counts once.
     let used = |tenant: &Tenant| {
         tenant.connection.as_ref().is_some_and(|c| c.state_digest == state_digest)
     };
@@ -129,19 +116,21 @@ async fn complete_consent(
         }
         Some(_) | None => {}
     }
-    if !verify_access(deps, invocation, &granted).await? {
-        return Ok(ConsentOutcome::GrantPending);
+    if !verify_access(deps, user, &granted).await? {
+        return Ok(false);
     }
     // The evidence first: a crash leaves an entry too many, never a connection without one.
     let (registration, text_version) = (granted.registration, TEXT_VERSION.to_owned());
     let decision = DecisionKind::Connected { registration, text_version: text_version.clone() };
     deps.record_decision(user, None, decision).await?;
     let now = deps.clock.now();
-    let kept =
-        found.as_ref().filter(|(tenant, _)| !matches!(tenant.state, TenantState::Deleted(_)));
-    let policy = match kept {
-        Some((tenant, _)) => tenant.policy.clone(),
-        None => initial_policy(deps, user, &granted).await?,
+    let policy = match &found {
+        // Connected already: in the other way, or again.
+        Some((tenant, _)) if !matches!(tenant.state, TenantState::Deleted(_)) => {
+            tenant.policy.clone()
+        }
+        // What was decided before an organisation left does not come back.
+        Some(_) | None => initial_policy(deps, user, &granted).await?,
     };
     let tenant = Tenant {
         id: granted.tenant,
@@ -160,8 +149,9 @@ async fn complete_consent(
         Some((_, etag)) => deps.tenants.replace(&tenant, &etag).await?,
         None => deps.tenants.insert(&tenant).await?,
     };
-    deps.enqueue_tenant_task(invocation, TenantTaskKind::Connect).await?;
-    Ok(ConsentOutcome::Connected)
+    // Last: a worker that comes before the row would find no active tenant.
+    deps.enqueue_tenant_task(user, TenantTaskKind::Connect).await?;
+    Ok(true)
 }
 
 /// The policy that a tenant starts with. The register keeps a rehearsal like any other choice.
@@ -180,11 +170,12 @@ async fn initial_policy(
 /// for the organisation-wide registration the calendar permissions in the token.
 async fn verify_access(
     deps: &Deps,
-    invocation: &Invocation,
+    user: &CurrentUser,
     granted: &UnverifiedConsent,
 ) -> Result<bool, PageError> {
-    let graph = deps.graph.for_tenant(granted.registration, invocation);
+    let graph = deps.graph.for_tenant(granted.registration, &user.invocation);
     let proof = async {
+        // A token from before the consent does not know the new grants.
         graph.discard_cached_token().await?;
         graph.check_connection().await?;
         let grants = graph.calendar_grants().await?;
@@ -197,8 +188,8 @@ async fn verify_access(
     }
 }
 
-fn grant_pending_page(deps: &Deps, user: &CurrentUser, query: &str) -> Result<Response, PageError> {
-    let frame = deps.pages.frame(deps.pages.texts().connect.not_yet_title).for_user(user);
-    let retry_url = format!("{}?{query}", frame.link("prove"));
-    html_with_status(StatusCode::ACCEPTED, &GrantPendingPage { frame, retry_url })
+fn grant_pending_page(deps: &Deps, user: &CurrentUser, query: &str) -> PageResult {
+    let frame = deps.pages.frame(deps.pages.texts().connect.not_yet_title, Some(user));
+    let address = format!("{}?{query}", frame.link("prove"));
+    html_with_status(StatusCode::ACCEPTED, &ConnectPage { frame, pending: true, address })
 }

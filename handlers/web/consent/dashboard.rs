@@ -1,19 +1,19 @@
 //! The overview of a connected tenant: its state, its calendars, and connecting again.
 
 use askama::Template;
-use axum::response::Response;
+use jiff::Timestamp;
 
 use super::{authz, calendar_counts::CalendarCounts, deps::Deps};
 use crate::{
     domain::tenant::{ConsentMode, SuspensionReason, TenantState, policy::Registration},
-    web::layout::{CurrentUser, DisplayTime, Frame, PageError, html, texts::Texts},
+    web::layout::{CurrentUser, Frame, PageResult, html},
 };
 
 #[derive(Template)]
 #[template(path = "dashboard.html")]
 struct DashboardPage<'a> {
     frame: Frame<'a>,
-    suspended: Option<(&'static str, DisplayTime)>,
+    suspended: Option<(&'static str, Timestamp)>,
     registration: &'static str,
     /// The value of the field `mode` that connects the tenant again in the same way.
     current_mode: &'static str,
@@ -21,15 +21,15 @@ struct DashboardPage<'a> {
     other_mode: &'static str,
     other_mode_label: &'static str,
     consent: &'static str,
-    connected_at: Option<DisplayTime>,
+    connected_at: Option<Timestamp>,
     connected_by: String,
     text_version: String,
-    checked_at: Option<DisplayTime>,
+    checked_at: Option<Timestamp>,
     counts: CalendarCounts,
 }
 
 /// The page of an administrator whose tenant is active or suspended.
-pub(super) async fn show(deps: &Deps, user: &CurrentUser) -> Result<Response, PageError> {
+pub(super) async fn show(deps: &Deps, user: &CurrentUser) -> PageResult {
     let (tenant, _) = authz::require_connected_tenant(deps, user).await?;
     let counts = CalendarCounts::load(deps, tenant.id).await?;
     let t = deps.pages.texts();
@@ -42,9 +42,13 @@ pub(super) async fn show(deps: &Deps, user: &CurrentUser) -> Result<Response, Pa
     let connection = tenant.connection.as_ref();
     html(&DashboardPage {
         suspended: match tenant.state {
-            TenantState::Suspended(suspension) => {
-                Some((suspension_text(t, suspension.reason), DisplayTime(suspension.since)))
-            }
+            TenantState::Suspended(suspension) => Some(match suspension.reason {
+                SuspensionReason::TokenRefused => (t.dashboard.token_refused, suspension.since),
+                SuspensionReason::CallRefused => (t.dashboard.call_refused, suspension.since),
+                SuspensionReason::CalendarPermissionMissing => {
+                    (t.dashboard.calendars_missing, suspension.since)
+                }
+            }),
             TenantState::Active | TenantState::Disconnecting | TenantState::Deleted(_) => None,
         },
         registration,
@@ -55,19 +59,11 @@ pub(super) async fn show(deps: &Deps, user: &CurrentUser) -> Result<Response, Pa
             ConsentMode::OptIn => t.policy.opt_in,
             ConsentMode::Organisation => t.policy.organisation,
         },
-        connected_at: connection.map(|c| DisplayTime(c.connected_at)),
+        connected_at: connection.map(|c| c.connected_at),
         connected_by: connection.map(|c| c.connected_by.to_string()).unwrap_or_default(),
         text_version: connection.map(|c| c.text_version.clone()).unwrap_or_default(),
-        checked_at: tenant.access_checked_at.map(DisplayTime),
+        checked_at: tenant.access_checked_at,
         counts,
         frame: deps.frame(user, ""),
     })
-}
-
-fn suspension_text(t: &Texts, reason: SuspensionReason) -> &'static str {
-    match reason {
-        SuspensionReason::TokenRefused => t.dashboard.token_refused,
-        SuspensionReason::CallRefused => t.dashboard.call_refused,
-        SuspensionReason::CalendarPermissionMissing => t.dashboard.calendars_missing,
-    }
 }

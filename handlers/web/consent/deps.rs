@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::export::Pages;
 use crate::{
-    base::{clock::Clock, invocation::Invocation},
+    base::clock::Clock,
     domain::{
         ids::{MailboxId, TenantId},
         tenant::decision::{Decision, DecisionKind},
@@ -24,7 +24,7 @@ use crate::{
         rooms::RoomMap,
         tenants::Tenants,
     },
-    web::layout::{CurrentUser, Frame, PageContext, PageError, Section, texts::Texts},
+    web::layout::{CurrentUser, Frame, PageContext, PageError},
 };
 
 /// The version of the text that an administrator agrees to: the page `start` with the list of
@@ -50,10 +50,8 @@ pub(crate) struct Deps {
     pub(crate) clock: Arc<dyn Clock>,
 }
 
-pub(super) type SharedDeps = Arc<Deps>;
-
-impl FromRef<SharedDeps> for PageContext {
-    fn from_ref(deps: &SharedDeps) -> Self {
+impl FromRef<Arc<Deps>> for PageContext {
+    fn from_ref(deps: &Arc<Deps>) -> Self {
         deps.pages.clone()
     }
 }
@@ -61,10 +59,20 @@ impl FromRef<SharedDeps> for PageContext {
 impl Deps {
     /// The frame of the page `path` of a connected tenant, with the navigation.
     pub(super) fn frame<'a>(&'a self, user: &'a CurrentUser, path: &'static str) -> Frame<'a> {
-        let sections = sections(self.pages.texts());
-        let title = sections.iter().find(|section| section.path == path);
-        let title = title.map_or("", |section| section.label);
-        self.pages.frame(title).for_user(user).with_sections(sections, path)
+        let t = self.pages.texts();
+        let sections = vec![
+            ("", t.dashboard.title),
+            ("health", t.health.title),
+            ("policy", t.policy.title),
+            ("rooms", t.rooms.title),
+            ("reach", t.reach.title),
+            ("register", t.register.title),
+            ("audit", t.audit.title),
+            ("disconnect", t.disconnect.title),
+        ];
+        let title =
+            sections.iter().find(|(known, _)| *known == path).map_or("", |(_, title)| title);
+        Frame { sections, current: path, ..self.pages.frame(title, Some(user)) }
     }
 
     /// The mailboxes of `tenant`, page by page: a tenant of any size needs the memory of one page.
@@ -94,38 +102,21 @@ impl Deps {
 
     pub(super) async fn enqueue_tenant_task(
         &self,
-        invocation: &Invocation,
+        user: &CurrentUser,
         kind: TenantTaskKind,
     ) -> Result<(), PageError> {
-        let meta = JobMeta::new(invocation.correlation, self.clock.now());
-        let task = TenantTask { tenant: invocation.tenant, kind, meta };
-        Ok(self.outbox.enqueue(task).await?)
+        let meta = JobMeta::new(user.invocation.correlation, self.clock.now());
+        Ok(self.outbox.enqueue(TenantTask { tenant: user.tenant(), kind, meta }).await?)
     }
 
     pub(super) async fn enqueue_mailbox_task(
         &self,
-        invocation: &Invocation,
+        user: &CurrentUser,
         mailbox: MailboxId,
         kind: MailboxTaskKind,
     ) -> Result<(), PageError> {
-        let meta = JobMeta::new(invocation.correlation, self.clock.now());
+        let meta = JobMeta::new(user.invocation.correlation, self.clock.now());
         let task = MailboxTask::new(mailbox, kind, meta);
-        Ok(self.outbox.enqueue(MailboxTasks::one(invocation.tenant, task)).await?)
+        Ok(self.outbox.enqueue(MailboxTasks::one(user.tenant(), task)).await?)
     }
-}
-
-/// The pages of a connected tenant.
-fn sections(t: &Texts) -> Vec<Section> {
-    [
-        ("", t.dashboard.title),
-        ("health", t.health.title),
-        ("policy", t.policy.title),
-        ("rooms", t.rooms.title),
-        ("reach", t.reach.title),
-        ("register", t.register.title),
-        ("audit", t.audit.title),
-        ("disconnect", t.disconnect.title),
-    ]
-    .map(|(path, label)| Section { path, label })
-    .to_vec()
 }

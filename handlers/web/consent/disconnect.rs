@@ -1,20 +1,19 @@
 //! Disconnecting: the page explains it, asks for confirmation, and shows the progress. Safe to repeat.
 
-use askama::Template;
-use axum::{Extension, extract::State, response::Response};
-use http::StatusCode;
+use std::sync::Arc;
 
-use super::{
-    authz,
-    deps::{Deps, SharedDeps},
-};
+use askama::Template;
+use axum::extract::State;
+use http::StatusCode;
+use jiff::Timestamp;
+
+use super::{authz, deps::Deps};
 use crate::{
-    base::invocation::RequestInvocation,
     domain::tenant::{TenantState, decision::DecisionKind},
     messages::TenantTaskKind,
     store::tenants::Tenant,
     web::layout::{
-        CurrentUser, DisplayTime, Field, FieldError, Frame, PageError, VerifiedForm, html,
+        CurrentUser, Field, FieldError, Frame, PageError, PageResult, VerifiedForm, html,
         html_with_status,
     },
 };
@@ -27,44 +26,34 @@ const REFRESH_SECONDS: u32 = 5;
 struct DisconnectPage<'a> {
     frame: Frame<'a>,
     errors: &'a [FieldError],
-}
-
-#[derive(Template)]
-#[template(path = "disconnect-progress.html")]
-struct DisconnectProgressPage<'a> {
-    frame: Frame<'a>,
-    /// Mailboxes that still have to be removed; `None` once everything is deleted.
+    /// Mailboxes that still have to be removed, while the tenant is being disconnected.
     remaining: Option<usize>,
-    disconnected_at: Option<DisplayTime>,
+    /// When everything was deleted.
+    disconnected_at: Option<Timestamp>,
 }
 
 /// GET `disconnect`: what it means, or the progress.
-pub(super) async fn show(
-    State(deps): State<SharedDeps>,
-    user: CurrentUser,
-) -> Result<Response, PageError> {
+pub(super) async fn show(State(deps): State<Arc<Deps>>, user: CurrentUser) -> PageResult {
     authz::require_admin(&user)?;
     let t = &deps.pages.texts().disconnect;
     let tenant = deps.tenants.get_uncached(user.tenant()).await?.ok_or(PageError::NotConnected)?;
-    let (remaining, disconnected_at) = match tenant.state {
+    let (frame, remaining, disconnected_at) = match tenant.state {
         TenantState::Active | TenantState::Suspended(_) => {
             return confirmation_page(&deps, &user, &[]);
         }
-        TenantState::Disconnecting => (Some(deps.mailboxes.list(tenant.id).await?.len()), None),
-        TenantState::Deleted(at) => (None, Some(DisplayTime(at))),
+        // Without navigation: the other pages are for connected tenants.
+        TenantState::Disconnecting => {
+            let frame = deps.pages.frame(t.leaving, Some(&user));
+            let frame = Frame { refresh_seconds: Some(REFRESH_SECONDS), ..frame };
+            (frame, Some(deps.mailboxes.list(tenant.id).await?.len()), None)
+        }
+        TenantState::Deleted(at) => (deps.pages.frame(t.left, Some(&user)), None, Some(at)),
     };
-    let title = if remaining.is_some() { t.leaving } else { t.left };
-    let frame = deps.pages.frame(title).for_user(&user);
-    let frame = if remaining.is_some() { frame.refresh_after(REFRESH_SECONDS) } else { frame };
-    html(&DisconnectProgressPage { frame, remaining, disconnected_at })
+    html(&DisconnectPage { frame, errors: &[], remaining, disconnected_at })
 }
 
 /// POST `disconnect`: from now on we do nothing for the tenant but delete its data.
-pub(super) async fn disconnect(
-    State(deps): State<SharedDeps>,
-    Extension(request): Extension<RequestInvocation>,
-    posted: VerifiedForm,
-) -> Result<Response, PageError> {
+pub(super) async fn disconnect(State(deps): State<Arc<Deps>>, posted: VerifiedForm) -> PageResult {
     let form = posted.parse(&[Field::single_line("sure", 3)])?;
     let user = &posted.user;
     authz::require_admin(user)?;
@@ -79,22 +68,19 @@ pub(super) async fn disconnect(
                 let errors = [FieldError::new("sure", deps.pages.texts().disconnect.tick)];
                 return confirmation_page(&deps, user, &errors);
             }
+            // The evidence first: a crash leaves an entry too many, never a deletion without one.
             deps.record_decision(user, None, DecisionKind::Disconnected).await?;
             let disconnecting = Tenant { state: TenantState::Disconnecting, ..tenant };
             deps.tenants.replace(&disconnecting, &etag).await?;
         }
     }
-    let invocation = request.for_tenant(user.tenant());
-    deps.enqueue_tenant_task(&invocation, TenantTaskKind::Leave).await?;
+    deps.enqueue_tenant_task(user, TenantTaskKind::Leave).await?;
     Ok(deps.pages.see_other("disconnect"))
 }
 
-fn confirmation_page(
-    deps: &Deps,
-    user: &CurrentUser,
-    errors: &[FieldError],
-) -> Result<Response, PageError> {
+fn confirmation_page(deps: &Deps, user: &CurrentUser, errors: &[FieldError]) -> PageResult {
     let status = if errors.is_empty() { StatusCode::OK } else { StatusCode::UNPROCESSABLE_ENTITY };
     let frame = deps.frame(user, "disconnect");
-    html_with_status(status, &DisconnectPage { frame, errors })
+    let page = DisconnectPage { frame, errors, remaining: None, disconnected_at: None };
+    html_with_status(status, &page)
 }

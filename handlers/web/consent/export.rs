@@ -3,43 +3,39 @@
 
 use std::borrow::Cow;
 
-use axum::{BoxError, body::Body, response::Response};
+use axum::{BoxError, body::Body};
 use csv::{QuoteStyle, ReaderBuilder, Terminator, WriterBuilder};
 use futures::{StreamExt as _, TryStreamExt as _, stream, stream::BoxStream};
 use serde::Serialize;
 
 use crate::{
     store::StoreError,
-    web::layout::{PageError, download},
+    web::layout::{PageError, PageResult, download},
 };
-
-/// A row of a table. Its fields are its cells.
-pub(super) trait ExportRow: Serialize + Send + 'static {
-    /// The names of the cells, in order. An empty table has them too.
-    const COLUMNS: &'static [&'static str];
-}
 
 /// Pages of rows. One that cannot be read ends the table with an error, which a browser reports.
 pub(super) type Pages<T> = BoxStream<'static, Result<Vec<T>, StoreError>>;
 
-/// The table as CSV (RFC 4180: quoted cells, lines that end with CR LF). It fails when the first page
-/// cannot be read.
-pub(super) async fn csv<L: ExportRow>(
+/// The table as CSV (RFC 4180: quoted cells, lines that end with CR LF), with the names of its
+/// `columns` also where it is empty. It fails when the first page cannot be read.
+pub(super) async fn csv<R: Serialize + Send + 'static>(
     name: &'static str,
-    mut pages: Pages<L>,
-) -> Result<Response, PageError> {
+    columns: &'static [&'static str],
+    mut pages: Pages<R>,
+) -> PageResult {
+    // Read before the status is sent: later a failure can only cut the download short.
     let first = pages.try_next().await?.unwrap_or_default();
-    let head = csv_text(&first, true).map_err(|_| PageError::Internal)?;
-    let rest = pages.map(|page| csv_text(&page?, false));
+    let head = csv_text(columns, &first).map_err(|_| PageError::Internal)?;
+    let rest = pages.map(|page| csv_text(&[], &page?));
     let whole = stream::once(async { Ok(head) }).chain(rest);
     Ok(download(name, "text/csv; charset=utf-8", Body::from_stream(whole)))
 }
 
 /// The table as a JSON array. It fails when the first page cannot be read.
-pub(super) async fn json<L: ExportRow>(
+pub(super) async fn json<R: Serialize + Send + 'static>(
     name: &'static str,
-    mut pages: Pages<L>,
-) -> Result<Response, PageError> {
+    mut pages: Pages<R>,
+) -> PageResult {
     let first = pages.try_next().await?.unwrap_or_default();
     let (head, mut begun) = (format!("[{}", json_page(&first)), !first.is_empty());
     let rest = pages.map_ok(move |page| {
@@ -52,9 +48,9 @@ pub(super) async fn json<L: ExportRow>(
     Ok(download(name, "application/json", Body::from_stream(head.chain(rest).chain(end))))
 }
 
-/// The rows as CSV, each cell guarded. The first pass turns the fields into texts, the second one
-/// writes them: only texts can be guarded.
-pub(super) fn csv_text<L: ExportRow>(rows: &[L], header: bool) -> Result<String, BoxError> {
+/// The rows as CSV, each cell guarded, below a line with the names of `columns` if there are any.
+pub(super) fn csv_text(columns: &[&str], rows: &[impl Serialize]) -> Result<String, BoxError> {
+    // Twice: only texts can be guarded, and the first pass is what turns the fields into texts.
     let mut plain = WriterBuilder::new().has_headers(false).from_writer(Vec::new());
     rows.iter().try_for_each(|row| plain.serialize(row))?;
     let plain = plain.into_inner()?;
@@ -62,8 +58,8 @@ pub(super) fn csv_text<L: ExportRow>(rows: &[L], header: bool) -> Result<String,
         .quote_style(QuoteStyle::Always)
         .terminator(Terminator::CRLF)
         .from_writer(Vec::new());
-    if header {
-        guarded.write_record(L::COLUMNS)?;
+    if !columns.is_empty() {
+        guarded.write_record(columns)?;
     }
     for record in ReaderBuilder::new().has_headers(false).from_reader(plain.as_slice()).records() {
         guarded.write_record(record?.iter().map(guard_formula).map(Cow::into_owned))?;
@@ -78,7 +74,7 @@ fn guard_formula(text: &str) -> Cow<'_, str> {
     if begins { Cow::Owned(format!("'{text}")) } else { Cow::Borrowed(text) }
 }
 
-fn json_page<L: ExportRow>(page: &[L]) -> String {
+fn json_page(page: &[impl Serialize]) -> String {
     // A row is a struct of texts and numbers: it always has a JSON.
     let rows: Vec<String> = page.iter().filter_map(|row| serde_json::to_string(row).ok()).collect();
     rows.join(",\n")
@@ -86,17 +82,13 @@ fn json_page<L: ExportRow>(page: &[L]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use axum::body::to_bytes;
+    use axum::{body::to_bytes, response::Response};
 
     use super::*;
     use crate::store::tables::StoreError;
 
     #[derive(Serialize)]
     struct TestRow(&'static str);
-
-    impl ExportRow for TestRow {
-        const COLUMNS: &'static [&'static str] = &["word"];
-    }
 
     fn pages(pages: Vec<Result<Vec<TestRow>, StoreError>>) -> Pages<TestRow> {
         stream::iter(pages).boxed()
@@ -114,9 +106,9 @@ mod tests {
     #[test]
     fn no_cell_is_a_formula_and_no_text_leaves_its_cell() {
         for bad in ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1"] {
-            assert!(csv_text(&[TestRow(bad)], false).unwrap().starts_with("\"'"), "{bad:?}");
+            assert!(csv_text(&[], &[TestRow(bad)]).unwrap().starts_with("\"'"), "{bad:?}");
         }
-        let text = csv_text(&[TestRow("a\",\"=b")], false).unwrap();
+        let text = csv_text(&[], &[TestRow("a\",\"=b")]).unwrap();
         assert_eq!(text, "\"a\"\",\"\"=b\"\r\n");
     }
 
@@ -126,7 +118,7 @@ mod tests {
             let (one, two) = (vec![TestRow("a"), TestRow("b")], vec![TestRow("c")]);
             pages(vec![Ok(Vec::new()), Ok(one), Ok(Vec::new()), Ok(two), Ok(Vec::new())])
         };
-        let csv = text(csv("t.csv", three()).await.unwrap()).await;
+        let csv = text(csv("t.csv", &["word"], three()).await.unwrap()).await;
         assert_eq!(csv, "\"word\"\r\n\"a\"\r\n\"b\"\r\n\"c\"\r\n");
         let array = text(json("t.json", three()).await.unwrap()).await;
         assert_eq!(serde_json::from_str::<Vec<String>>(&array).unwrap(), ["a", "b", "c"]);
@@ -136,8 +128,9 @@ mod tests {
 
     #[tokio::test]
     async fn a_table_that_cannot_be_read_to_its_end_does_not_look_whole() {
-        assert!(csv("t.csv", pages(vec![Err(broken())])).await.is_err());
-        let cut = csv("t.csv", pages(vec![Ok(vec![TestRow("a")]), Err(broken())])).await.unwrap();
+        assert!(csv("t.csv", &["word"], pages(vec![Err(broken())])).await.is_err());
+        let cut = pages(vec![Ok(vec![TestRow("a")]), Err(broken())]);
+        let cut = csv("t.csv", &["word"], cut).await.unwrap();
         assert!(to_bytes(cut.into_body(), 1 << 20).await.is_err());
     }
 }

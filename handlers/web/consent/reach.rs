@@ -1,25 +1,26 @@
 //! Which calendars we can really reach: tried, not assumed. And which settings would break that later.
 
+use std::sync::Arc;
+
 use askama::Template;
-use axum::{Extension, extract::State, response::Response};
+use axum::extract::State;
 use http::StatusCode;
 
 use super::{
     authz,
     calendar_counts::CalendarCounts,
-    deps::{Deps, SharedDeps},
+    deps::Deps,
     exchange_commands::{
         assignment_command, expected_processing, processing_command, scope_commands,
     },
 };
 use crate::{
-    base::invocation::RequestInvocation,
     domain::{personal::Personal, tenant::policy::Registration},
     graph::{CalendarGrants, GraphError, TenantGraph},
     store::tenants::Tenant,
     web::layout::{
-        CurrentUser, Field, FieldError, Frame, MAX_ADDRESS_CHARS, PageError, VerifiedForm, html,
-        html_with_status,
+        CurrentUser, Field, FieldError, Frame, MAX_ADDRESS_CHARS, PageError, PageResult,
+        VerifiedForm, html, html_with_status,
         texts::{ReachTexts, fill},
     },
 };
@@ -29,15 +30,6 @@ const FIELDS: &[Field] = &[
     Field::single_line("inside", MAX_ADDRESS_CHARS),
     Field::single_line("outside", MAX_ADDRESS_CHARS),
 ];
-
-/// What a try of one mailbox showed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum ProbeOutcome {
-    Readable,
-    Denied,
-    NoMailbox,
-    Unknown,
-}
 
 /// What the page says about one mailbox that was tried.
 struct ProbeResult {
@@ -75,26 +67,18 @@ struct ReachPage<'a> {
 }
 
 /// GET `reach`.
-pub(super) async fn show(
-    State(deps): State<SharedDeps>,
-    Extension(request): Extension<RequestInvocation>,
-    user: CurrentUser,
-) -> Result<Response, PageError> {
+pub(super) async fn show(State(deps): State<Arc<Deps>>, user: CurrentUser) -> PageResult {
     let (tenant, _) = authz::require_connected_tenant(&deps, &user).await?;
-    let graph = deps.graph.for_tenant(tenant.registration, &request.for_tenant(tenant.id));
+    let graph = deps.graph.for_tenant(tenant.registration, &user.invocation);
     html(&load_page(&deps, &user, &tenant, &graph, None).await?)
 }
 
 /// POST `reach`: tries both mailboxes. Nothing is stored, so the answer is the page itself.
-pub(super) async fn probe(
-    State(deps): State<SharedDeps>,
-    Extension(request): Extension<RequestInvocation>,
-    posted: VerifiedForm,
-) -> Result<Response, PageError> {
+pub(super) async fn probe(State(deps): State<Arc<Deps>>, posted: VerifiedForm) -> PageResult {
     let form = posted.parse(FIELDS)?;
     let (user, t) = (&posted.user, deps.pages.texts());
     let (tenant, _) = authz::require_connected_tenant(&deps, user).await?;
-    let graph = deps.graph.for_tenant(tenant.registration, &request.for_tenant(tenant.id));
+    let graph = deps.graph.for_tenant(tenant.registration, &user.invocation);
     let (mut probes, mut errors) = (Vec::new(), form.input_errors(t));
     for (field, inside) in [("inside", true), ("outside", false)] {
         let address = form.text(field).trim();
@@ -102,9 +86,9 @@ pub(super) async fn probe(
             continue;
         }
         match probe_mailbox(&graph, address).await {
-            Some(outcome) => {
+            Some(readable) => {
                 let scoped = tenant.registration == Registration::Scoped;
-                probes.push(evaluate_probe(&t.reach, address, outcome, inside, scoped));
+                probes.push(evaluate_probe(&t.reach, address, &readable, inside, scoped));
             }
             None => {
                 let text = fill(t.policy.mailbox_unknown, &[("name", address)]);
@@ -179,43 +163,33 @@ async fn check_rooms(
     Ok(checks.collect())
 }
 
-/// Tries the mailbox of `address`; `None` when the directory knows nobody by that name.
-async fn probe_mailbox(graph: &TenantGraph, address: &str) -> Option<ProbeOutcome> {
-    let readable = match graph.find_user(&Personal::new(address)).await {
-        Ok(Some(person)) => graph.mailbox_is_readable(person.id).await,
-        Ok(None) => return None,
-        Err(error) => Err(error),
-    };
-    Some(match readable {
-        Ok(true) => ProbeOutcome::Readable,
-        Ok(false) => ProbeOutcome::NoMailbox,
-        Err(GraphError::AccessDenied) => ProbeOutcome::Denied,
-        Err(_) => ProbeOutcome::Unknown,
-    })
+/// Tries the mailbox of `address`: whether its calendar can be read, or `false` when it has none;
+/// `None` when the directory knows nobody by that name.
+async fn probe_mailbox(graph: &TenantGraph, address: &str) -> Option<Result<bool, GraphError>> {
+    match graph.find_user(&Personal::new(address)).await {
+        Ok(Some(person)) => Some(graph.mailbox_is_readable(person.id).await),
+        Ok(None) => None,
+        Err(error) => Some(Err(error)),
+    }
 }
 
 fn evaluate_probe(
     t: &ReachTexts,
     address: &str,
-    outcome: ProbeOutcome,
+    readable: &Result<bool, GraphError>,
     inside: bool,
     scoped: bool,
 ) -> ProbeResult {
-    let text = match outcome {
-        ProbeOutcome::Readable => t.readable,
-        ProbeOutcome::Denied => t.denied,
-        ProbeOutcome::NoMailbox => t.no_mailbox,
-        ProbeOutcome::Unknown => t.unknown,
+    let (outcome, verdict, as_expected) = match readable {
+        Ok(true) if inside => (t.readable, t.inside_good, true),
+        Ok(true) if scoped => (t.readable, t.outside_readable, false),
+        Ok(true) => (t.readable, t.outside_wide, false),
+        Ok(false) => (t.no_mailbox, t.try_again, false),
+        Err(GraphError::AccessDenied) if inside => (t.denied, t.inside_denied, false),
+        Err(GraphError::AccessDenied) => (t.denied, t.outside_good, true),
+        Err(_) => (t.unknown, t.try_again, false),
     };
-    let (as_expected, verdict) = match (outcome, inside, scoped) {
-        (ProbeOutcome::Readable, true, _) => (true, t.inside_good),
-        (ProbeOutcome::Denied, true, _) => (false, t.inside_denied),
-        (ProbeOutcome::Denied, false, _) => (true, t.outside_good),
-        (ProbeOutcome::Readable, false, true) => (false, t.outside_readable),
-        (ProbeOutcome::Readable, false, false) => (false, t.outside_wide),
-        (ProbeOutcome::NoMailbox | ProbeOutcome::Unknown, _, _) => (false, t.try_again),
-    };
-    ProbeResult { address: address.to_owned(), outcome: text, verdict, as_expected }
+    ProbeResult { address: address.to_owned(), outcome, verdict, as_expected }
 }
 
 fn grants_text(t: &ReachTexts, grants: Option<&CalendarGrants>) -> &'static str {
@@ -235,19 +209,13 @@ mod tests {
     #[test]
     fn only_what_is_as_it_should_be_is_called_good() {
         let good = |tried, inside, scoped| {
-            evaluate_probe(&ENGLISH.reach, "a", tried, inside, scoped).as_expected
+            evaluate_probe(&ENGLISH.reach, "a", &tried, inside, scoped).as_expected
         };
-        assert!(
-            good(ProbeOutcome::Readable, true, true) && good(ProbeOutcome::Readable, true, false)
-        );
-        assert!(good(ProbeOutcome::Denied, false, true));
-        assert!(
-            !good(ProbeOutcome::Readable, false, true)
-                && !good(ProbeOutcome::Readable, false, false)
-        );
-        assert!(
-            !good(ProbeOutcome::Denied, true, true) && !good(ProbeOutcome::Unknown, false, true)
-        );
-        assert!(!good(ProbeOutcome::NoMailbox, true, true));
+        let denied = || Err(GraphError::AccessDenied);
+        assert!(good(Ok(true), true, true) && good(Ok(true), true, false));
+        assert!(good(denied(), false, true));
+        assert!(!good(Ok(true), false, true) && !good(Ok(true), false, false));
+        assert!(!good(denied(), true, true) && !good(Err(GraphError::Unreadable), false, true));
+        assert!(!good(Ok(false), true, true));
     }
 }

@@ -1,23 +1,25 @@
 //! The register: who allowed access, when and to which text, who withdrew it, and every change of the
 //! policy.
 
+use std::sync::Arc;
+
 use askama::Template;
-use axum::{extract::State, response::Response};
+use axum::extract::State;
 use futures::{StreamExt as _, stream};
+use jiff::Timestamp;
 use serde::Serialize;
 
-use super::{
-    authz,
-    deps::{Deps, SharedDeps},
-    export::{self, ExportRow},
-};
+use super::{authz, deps::Deps, export};
 use crate::{
-    domain::tenant::{
-        SuspensionReason,
-        decision::{ConsentCapacity, Decision, DecisionKind},
-        policy::Registration,
+    domain::{
+        ids::MailboxId,
+        tenant::{
+            SuspensionReason,
+            decision::{ConsentCapacity, Decision, DecisionKind},
+            policy::Registration,
+        },
     },
-    web::layout::{CurrentUser, DisplayTime, Frame, PageError, download, html},
+    web::layout::{CurrentUser, Frame, PageError, PageResult, download, html},
 };
 
 /// One entry, in words that do not change with the language: it is evidence.
@@ -33,71 +35,58 @@ struct RegisterEntry {
     new: String,
 }
 
-impl ExportRow for RegisterEntry {
-    const COLUMNS: &'static [&'static str] =
-        &["at", "by", "about", "what", "text_version", "detail", "old", "new"];
-}
+const COLUMNS: &[&str] = &["at", "by", "about", "what", "text_version", "detail", "old", "new"];
 
 impl From<Decision> for RegisterEntry {
     fn from(decision: Decision) -> Self {
-        let id =
-            |id: Option<_>, none: &str| id.map_or_else(|| none.to_owned(), |id| format!("{id}"));
-        let mut entry = Self {
-            at: decision.at.to_string(),
-            by: id(decision.by, "Roombridge"),
-            about: id(decision.about, "organisation"),
-            what: "",
-            text_version: String::new(),
-            detail: String::new(),
-            old: String::new(),
-            new: String::new(),
-        };
+        let id = |id: Option<MailboxId>| id.map(|id| id.to_string());
         let bookings = |released| if released { "bookings released" } else { "bookings kept" };
-        match decision.kind {
-            DecisionKind::Connected { registration, text_version } => {
-                entry.what = "connected";
-                entry.text_version = text_version;
-                entry.detail = match registration {
+        let (mut text_version, mut old, mut new) = Default::default();
+        let (what, detail) = match &decision.kind {
+            DecisionKind::Connected { registration, text_version: version } => {
+                text_version = version.clone();
+                let way = match registration {
                     Registration::OrganisationWide => "organisation-wide",
                     Registration::Scoped => "scoped",
-                }
-                .to_owned();
+                };
+                ("connected", way)
             }
             DecisionKind::Suspended(reason) => {
-                entry.what = "suspended";
-                entry.detail = match reason {
+                let reason = match reason {
                     SuspensionReason::TokenRefused => "token refused",
                     SuspensionReason::CallRefused => "call refused",
                     SuspensionReason::CalendarPermissionMissing => "calendar permissions missing",
-                }
-                .to_owned();
+                };
+                ("suspended", reason)
             }
-            DecisionKind::Disconnected => entry.what = "disconnected",
-            DecisionKind::Deleted => entry.what = "deleted",
-            DecisionKind::PolicyChanged { policy, old, new } => {
-                entry.what = "policy changed";
-                (entry.detail, entry.old, entry.new) = (policy, old, new);
+            DecisionKind::Disconnected => ("disconnected", ""),
+            DecisionKind::Deleted => ("deleted", ""),
+            DecisionKind::PolicyChanged { policy, old: before, new: after } => {
+                (old, new) = (before.clone(), after.clone());
+                ("policy changed", policy.as_str())
             }
-            DecisionKind::ConsentGranted { capacity: how, text_version } => {
-                entry.what = "agreed";
-                entry.text_version = text_version;
-                entry.detail = match how {
+            DecisionKind::ConsentGranted { capacity, text_version: version } => {
+                text_version = version.clone();
+                let capacity = match capacity {
                     ConsentCapacity::Own => "own calendar",
                     ConsentCapacity::Delegate => "as a delegate",
                     ConsentCapacity::Organisation => "for the organisation",
-                }
-                .to_owned();
+                };
+                ("agreed", capacity)
             }
-            DecisionKind::ConsentWithdrawn { released } => {
-                entry.what = "withdrew";
-                entry.detail = bookings(released).to_owned();
-            }
-            DecisionKind::Erased { released } => {
-                entry.what = "erased";
-                entry.detail = bookings(released).to_owned();
-            }
+            DecisionKind::ConsentWithdrawn { released } => ("withdrew", bookings(*released)),
+            DecisionKind::Erased { released } => ("erased", bookings(*released)),
+        };
+        Self {
+            at: decision.at.to_string(),
+            by: id(decision.by).unwrap_or_else(|| "Roombridge".to_owned()),
+            about: id(decision.about).unwrap_or_else(|| "organisation".to_owned()),
+            what,
+            text_version,
+            detail: detail.to_owned(),
+            old,
+            new,
         }
-        entry
     }
 }
 
@@ -106,33 +95,24 @@ impl From<Decision> for RegisterEntry {
 struct RegisterPage<'a> {
     frame: Frame<'a>,
     /// Each with its instant for people; the entry's own is for the downloads.
-    entries: Vec<(DisplayTime, RegisterEntry)>,
+    entries: Vec<(Timestamp, RegisterEntry)>,
 }
 
 /// GET `register`.
-pub(super) async fn show(
-    State(deps): State<SharedDeps>,
-    user: CurrentUser,
-) -> Result<Response, PageError> {
+pub(super) async fn show(State(deps): State<Arc<Deps>>, user: CurrentUser) -> PageResult {
     let decisions = load_decisions(&deps, &user).await?;
-    let entries = decisions.into_iter().map(|decision| (DisplayTime(decision.at), decision.into()));
+    let entries = decisions.into_iter().map(|decision| (decision.at, decision.into()));
     html(&RegisterPage { frame: deps.frame(&user, "register"), entries: entries.collect() })
 }
 
 /// GET `register.csv`.
-pub(super) async fn csv(
-    State(deps): State<SharedDeps>,
-    user: CurrentUser,
-) -> Result<Response, PageError> {
+pub(super) async fn csv(State(deps): State<Arc<Deps>>, user: CurrentUser) -> PageResult {
     let entries = load_entries(&deps, &user).await?;
-    export::csv("register.csv", stream::iter([Ok(entries)]).boxed()).await
+    export::csv("register.csv", COLUMNS, stream::iter([Ok(entries)]).boxed()).await
 }
 
 /// GET `register.json`.
-pub(super) async fn json(
-    State(deps): State<SharedDeps>,
-    user: CurrentUser,
-) -> Result<Response, PageError> {
+pub(super) async fn json(State(deps): State<Arc<Deps>>, user: CurrentUser) -> PageResult {
     let entries = load_entries(&deps, &user).await?;
     let text = serde_json::to_string_pretty(&entries).map_err(|_| PageError::Internal)?;
     Ok(download("register.json", "application/json", text))
@@ -154,7 +134,7 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
-    use crate::domain::ids::{MailboxId, TenantId};
+    use crate::domain::ids::TenantId;
 
     fn entry(what: DecisionKind) -> RegisterEntry {
         let at = "2026-11-24T09:00:00Z".parse().unwrap();
@@ -166,7 +146,7 @@ mod tests {
     fn a_text_of_the_policy_becomes_no_formula() {
         let (old, new) = ("=HYPERLINK(\"x\")".to_owned(), "plain".to_owned());
         let entry = entry(DecisionKind::PolicyChanged { policy: "subject".to_owned(), old, new });
-        let text = export::csv_text(&[entry], true).unwrap();
+        let text = export::csv_text(COLUMNS, &[entry]).unwrap();
         let mut lines = text.split("\r\n");
         assert_eq!(
             lines.next(),

@@ -1,13 +1,12 @@
 //! The first page: what Roombridge asks for, in plain words, and for a tenant that is not connected
 //! the choice between two ways to connect.
 
-use askama::Template;
-use axum::{extract::State, response::Response};
+use std::sync::Arc;
 
-use super::{
-    authz, dashboard,
-    deps::{Deps, SharedDeps},
-};
+use askama::Template;
+use axum::extract::State;
+
+use super::{authz, dashboard, deps::Deps};
 use crate::{
     domain::tenant::{TenantState, policy::Registration},
     graph::{
@@ -16,22 +15,16 @@ use crate::{
             AppRegistration, ExchangeRole, Permission, exchange_roles_of, permissions_of,
         },
     },
-    web::layout::{CurrentUser, Frame, PageError, html},
+    web::layout::{CurrentUser, Frame, PageError, PageResult, html},
 };
-
-/// What one registration asks for.
-struct RequestedPermissions {
-    heading: &'static str,
-    about: &'static str,
-    permissions: Vec<&'static Permission>,
-    roles: Vec<&'static ExchangeRole>,
-}
 
 #[derive(Template)]
 #[template(path = "start.html")]
 struct StartPage<'a> {
     frame: Frame<'a>,
-    requested: [RequestedPermissions; 3],
+    /// What each registration asks for, below a heading and an explanation.
+    requested:
+        [(&'static str, &'static str, Vec<&'static Permission>, Vec<&'static ExchangeRole>); 3],
     event_fields: &'static [&'static str],
     subject_fields: &'static [&'static str],
     forbidden_fields: &'static [&'static str],
@@ -42,10 +35,7 @@ struct StartPage<'a> {
 }
 
 /// GET: what Roombridge is, for anybody; the overview, for the administrator of a connected tenant.
-pub(super) async fn show(
-    State(deps): State<SharedDeps>,
-    user: Option<CurrentUser>,
-) -> Result<Response, PageError> {
+pub(super) async fn show(State(deps): State<Arc<Deps>>, user: Option<CurrentUser>) -> PageResult {
     let Some(user) = user else { return start_page(&deps, None, false) };
     authz::require_admin(&user)?;
     let tenant = deps.tenants.get_uncached(user.tenant()).await?;
@@ -68,37 +58,25 @@ pub(super) async fn show(
     }
 }
 
-fn start_page(
-    deps: &Deps,
-    user: Option<&CurrentUser>,
-    was_connected: bool,
-) -> Result<Response, PageError> {
-    let t = deps.pages.texts();
-    let frame = deps.pages.frame(t.start.title);
-    let requested = |heading, about, app| RequestedPermissions {
-        heading,
-        about,
-        permissions: permissions_of(app).collect(),
-        roles: exchange_roles_of(app).collect(),
+fn start_page(deps: &Deps, user: Option<&CurrentUser>, was_connected: bool) -> PageResult {
+    let t = &deps.pages.texts().start;
+    // From the very tables that the client and the tests use, so that the page cannot say less.
+    let requested = |(heading, about, app): (_, _, AppRegistration)| {
+        (heading, about, permissions_of(app).collect(), exchange_roles_of(app).collect())
     };
+    let wide = Registration::OrganisationWide.into();
     html(&StartPage {
+        frame: deps.pages.frame(t.title, user),
         requested: [
-            requested(
-                t.start.organisation_wide,
-                t.start.organisation_wide_means,
-                Registration::OrganisationWide.into(),
-            ),
-            requested(t.start.scoped, t.start.scoped_means, Registration::Scoped.into()),
-            requested(t.start.sign_in_app, t.start.sign_in_app_means, AppRegistration::SignIn),
-        ],
+            (t.organisation_wide, t.organisation_wide_means, wide),
+            (t.scoped, t.scoped_means, Registration::Scoped.into()),
+            (t.sign_in_app, t.sign_in_app_means, AppRegistration::SignIn),
+        ]
+        .map(requested),
         event_fields: EVENT,
         subject_fields: SUBJECT,
         forbidden_fields: FORBIDDEN,
         may_connect: user.is_some(),
         was_connected,
-        frame: match user {
-            Some(user) => frame.for_user(user),
-            None => frame,
-        },
     })
 }

@@ -13,9 +13,10 @@ use http::{HeaderValue, StatusCode, header};
 use url::Url;
 
 use super::{
+    current_user::CurrentUser,
     error::PageError,
     frame::{Frame, join_path},
-    response::{content_type, with_page_headers},
+    response::with_page_headers,
     texts::{ENGLISH, Texts},
 };
 use crate::identity::sign_in::SessionCookies;
@@ -27,12 +28,11 @@ const STYLESHEET: &str = include_str!("templates/style.css");
 
 /// What the pages of one function share. Clones are cheap.
 #[derive(Clone)]
-pub struct PageContext(Arc<PageContextInner>);
-
-struct PageContextInner {
-    sessions: Arc<SessionCookies>,
-    base: String,
-    origin: String,
+pub struct PageContext {
+    pub(crate) sessions: Arc<SessionCookies>,
+    base: Arc<str>,
+    /// The origin of our own pages, as browsers write it.
+    pub(super) origin: Arc<str>,
 }
 
 impl PageContext {
@@ -40,32 +40,29 @@ impl PageContext {
     pub(crate) fn new(sessions: Arc<SessionCookies>, pages: &Url, function: &'static str) -> Self {
         let base = format!("{}/{function}", pages.path().trim_end_matches('/'));
         let origin = pages.origin().ascii_serialization();
-        Self(Arc::new(PageContextInner { sessions, base, origin }))
-    }
-
-    pub(crate) fn sessions(&self) -> &SessionCookies {
-        &self.0.sessions
+        Self { sessions, base: base.into(), origin: origin.into() }
     }
 
     pub(crate) fn texts(&self) -> &'static Texts {
         &ENGLISH
     }
 
-    /// The frame of a page with this title, for anybody; see [`Frame::for_user`].
-    pub(crate) fn frame<'a>(&'a self, title: &'a str) -> Frame<'a> {
-        let (t, base) = (self.texts(), self.0.base.as_str());
-        Frame { t, title, base, user: None, sections: vec![], current: "", refresh_seconds: None }
+    /// The frame of a page with this title, without navigation. For a user it has the name and the
+    /// button to sign out.
+    pub(crate) fn frame<'a>(&'a self, title: &'a str, user: Option<&'a CurrentUser>) -> Frame<'a> {
+        let (t, base) = (self.texts(), self.base.as_ref());
+        Frame { t, title, base, user, sections: vec![], current: "", refresh_seconds: None }
     }
 
     /// 303 to the page `path` of this function (which may have a query): the answer to every form that
     /// did something, so that reloading the page does nothing twice.
     pub(crate) fn see_other(&self, path: &str) -> Response {
-        redirect(StatusCode::SEE_OTHER, &join_path(&self.0.base, path))
+        (StatusCode::SEE_OTHER, [(header::LOCATION, join_path(&self.base, path))]).into_response()
     }
 
     /// 302 to Entra: the answer to a link, never to a form.
     pub(crate) fn redirect_to(&self, address: &Url) -> Response {
-        redirect(StatusCode::FOUND, address.as_str())
+        (StatusCode::FOUND, [(header::LOCATION, address.as_str())]).into_response()
     }
 
     /// `routes` with what all pages share: the style, the limit of forms, every [`PageError`] as a
@@ -77,19 +74,8 @@ impl PageContext {
             .method_not_allowed_fallback(async || PageError::MethodNotAllowed)
             .layer(DefaultBodyLimit::max(MAX_FORM_BYTES))
             .layer(middleware::map_response_with_state(self.clone(), render_error));
+        // Outermost, so that error pages carry the headers too.
         with_page_headers(routes)
-    }
-
-    /// The origin of our own pages, as browsers write it.
-    pub(super) fn origin(&self) -> &str {
-        &self.0.origin
-    }
-}
-
-fn redirect(status: StatusCode, address: &str) -> Response {
-    match HeaderValue::try_from(address) {
-        Ok(address) => (status, [(header::LOCATION, address)]).into_response(),
-        Err(_) => PageError::Internal.into_response(),
     }
 }
 
@@ -97,17 +83,19 @@ fn redirect(status: StatusCode, address: &str) -> Response {
 /// the page is, and so where its links lead.
 async fn render_error(State(pages): State<PageContext>, mut response: Response) -> Response {
     if let Some(error) = response.extensions_mut().remove::<PageError>() {
-        let page = error.render(pages.frame(""));
-        response.headers_mut().extend(content_type("text/html; charset=utf-8"));
+        let page = error.render(pages.frame("", None));
+        let html = HeaderValue::from_static("text/html; charset=utf-8");
+        response.headers_mut().insert(header::CONTENT_TYPE, html);
+        // It was that of the empty body.
         response.headers_mut().remove(header::CONTENT_LENGTH);
         *response.body_mut() = page.into();
     }
     response
 }
 
-async fn stylesheet() -> Response {
-    let cache = [(header::CACHE_CONTROL, HeaderValue::from_static("public, max-age=3600"))];
-    (content_type("text/css; charset=utf-8"), cache, STYLESHEET).into_response()
+async fn stylesheet() -> impl IntoResponse {
+    let kind = (header::CONTENT_TYPE, "text/css; charset=utf-8");
+    ([kind, (header::CACHE_CONTROL, "public, max-age=3600")], STYLESHEET)
 }
 
 #[cfg(test)]

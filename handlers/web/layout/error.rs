@@ -18,8 +18,8 @@ use crate::{
     store::StoreError,
 };
 
-/// Seconds after which a browser may retry when a service that we need does not answer.
-const RETRY_AFTER_SECONDS: &str = "30";
+/// Seconds after which a caller may retry when a service that we need does not answer.
+pub(crate) const RETRY_AFTER_SECONDS: &str = "30";
 
 /// Why a request is not done. Returned by a handler, it becomes a page within
 /// [`super::PageContext::wrap`].
@@ -51,22 +51,17 @@ pub(crate) enum PageError {
     /// Entra or Graph does not answer.
     MicrosoftUnavailable,
     MicrosoftDenied,
-    /// Entra refused the sign-in, with this code.
-    SignInRefused(String),
-    /// This browser did not start the sign-in, or used it already.
-    SignInStateMismatch,
-    SignInExpired,
-    /// What Entra sent does not prove who the user is.
-    SignInUnverified,
-    /// Entra refused the consent, with this code.
-    ConsentRefused(String),
-    /// This browser did not start the consent.
-    ConsentStateMismatch,
+    /// Nobody was signed in.
+    SignIn(SignInError),
+    /// The organisation was not connected.
+    Consent(ConsentError),
+    /// The answer from Microsoft connected the tenant before.
     ConsentReplayed,
-    ConsentExpired,
-    ConsentOtherTenant,
     Internal,
 }
+
+/// What a handler returns.
+pub(crate) type PageResult = Result<Response, PageError>;
 
 impl PageError {
     /// The status that the page is sent with, and what it says.
@@ -91,21 +86,31 @@ impl PageError {
                 (StatusCode::SERVICE_UNAVAILABLE, &t.microsoft_unavailable)
             }
             Self::MicrosoftDenied => (StatusCode::CONFLICT, &t.microsoft_denied),
-            Self::SignInRefused(_) => (StatusCode::FORBIDDEN, &t.sign_in_refused),
-            Self::SignInStateMismatch => (StatusCode::FORBIDDEN, &t.sign_in_state_mismatch),
-            Self::SignInExpired => (StatusCode::BAD_REQUEST, &t.sign_in_expired),
-            Self::SignInUnverified => (StatusCode::FORBIDDEN, &t.sign_in_unverified),
-            Self::ConsentRefused(_) => (StatusCode::FORBIDDEN, &t.consent_refused),
-            Self::ConsentStateMismatch => (StatusCode::FORBIDDEN, &t.consent_state_mismatch),
+            Self::SignIn(error) => match error {
+                SignInError::Refused { .. } => (StatusCode::FORBIDDEN, &t.sign_in_refused),
+                SignInError::StateMismatch => (StatusCode::FORBIDDEN, &t.sign_in_state_mismatch),
+                SignInError::Expired => (StatusCode::BAD_REQUEST, &t.sign_in_expired),
+                SignInError::InvalidToken(_) => (StatusCode::FORBIDDEN, &t.sign_in_unverified),
+                SignInError::Unavailable => {
+                    (StatusCode::SERVICE_UNAVAILABLE, &t.microsoft_unavailable)
+                }
+            },
+            Self::Consent(error) => match error {
+                ConsentError::Refused { .. } => (StatusCode::FORBIDDEN, &t.consent_refused),
+                ConsentError::StateMismatch => (StatusCode::FORBIDDEN, &t.consent_state_mismatch),
+                ConsentError::Expired => (StatusCode::BAD_REQUEST, &t.consent_expired),
+                ConsentError::TenantMismatch => (StatusCode::FORBIDDEN, &t.consent_other_tenant),
+            },
             Self::ConsentReplayed => (StatusCode::CONFLICT, &t.consent_replayed),
-            Self::ConsentExpired => (StatusCode::BAD_REQUEST, &t.consent_expired),
-            Self::ConsentOtherTenant => (StatusCode::FORBIDDEN, &t.consent_other_tenant),
             Self::Internal => (StatusCode::INTERNAL_SERVER_ERROR, &t.internal),
         }
     }
 
+    /// Entra's own code for a refusal.
     fn code(&self) -> Option<&str> {
-        if let Self::SignInRefused(code) | Self::ConsentRefused(code) = self {
+        if let Self::SignIn(SignInError::Refused { code })
+        | Self::Consent(ConsentError::Refused { code }) = self
+        {
             return Some(code);
         }
         None
@@ -113,21 +118,20 @@ impl PageError {
 
     /// Whether signing in (again) helps.
     fn offers_sign_in(&self) -> bool {
+        // Not when Entra does not answer: signing in would fail in the same way.
+        let failed = matches!(self, Self::SignIn(error) if *error != SignInError::Unavailable);
         let session = matches!(self, Self::NotSignedIn | Self::SessionExpired | Self::CsrfMismatch);
-        let refused = matches!(self, Self::SignInRefused(_) | Self::NotAdministrator);
-        let failed = matches!(
-            self,
-            Self::SignInStateMismatch | Self::SignInExpired | Self::SignInUnverified
-        );
-        session || refused || failed || *self == Self::NotInvited
+        // With another account, or with a role that was activated since.
+        failed || session || matches!(self, Self::NotAdministrator | Self::NotInvited)
     }
 
     /// The page, within `frame`.
     pub(super) fn render(&self, mut frame: Frame<'_>) -> String {
         let (_, ErrorMessage { title, happened, next }) = self.describe(&frame.t.errors);
         frame.title = title;
-        let page =
-            ErrorPage { happened, next, code: self.code(), sign_in: self.offers_sign_in(), frame };
+        let (code, sign_in) = (self.code(), self.offers_sign_in());
+        let page = ErrorPage { frame, happened, next, code, sign_in };
+        // A page that cannot be rendered still says what happened.
         page.render().unwrap_or_else(|_| (*happened).to_owned())
     }
 }
@@ -151,34 +155,28 @@ impl IntoResponse for PageError {
         }
         let (status, _) = self.describe(&ENGLISH.errors);
         let mut response = status.into_response();
-        if response.status() == StatusCode::SERVICE_UNAVAILABLE {
-            response
-                .headers_mut()
-                .insert(header::RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER_SECONDS));
+        if status == StatusCode::SERVICE_UNAVAILABLE {
+            let seconds = HeaderValue::from_static(RETRY_AFTER_SECONDS);
+            response.headers_mut().insert(header::RETRY_AFTER, seconds);
         }
+        // The page is made outside, where the function and so the links are known.
         response.extensions_mut().insert(self);
         response
     }
 }
 
 impl From<KeysUnavailable> for PageError {
-    fn from(KeysUnavailable: KeysUnavailable) -> Self {
+    fn from(_: KeysUnavailable) -> Self {
         Self::KeysUnavailable
     }
 }
 
 impl From<StoreError> for PageError {
     fn from(error: StoreError) -> Self {
-        match error {
-            StoreError::AlreadyExists | StoreError::NotFound | StoreError::ETagMismatch => {
-                Self::Conflict
-            }
-            StoreError::Unavailable(_) | StoreError::Refused(_) => Self::StorageUnavailable,
-            StoreError::Unreadable { .. } => {
-                tracing::error!(%error, "page rendering failed");
-                Self::Internal
-            }
+        if matches!(error, StoreError::Unreadable { .. }) {
+            return internal(&error);
         }
+        if error.is_conflict() { Self::Conflict } else { Self::StorageUnavailable }
     }
 }
 
@@ -196,36 +194,28 @@ impl From<GraphError> for PageError {
             GraphError::MailboxNotFound
             | GraphError::Refused { .. }
             | GraphError::Blocked(_)
-            | GraphError::Unreadable => {
-                tracing::error!(%error, "page rendering failed");
-                Self::Internal
-            }
+            | GraphError::Unreadable => internal(&error),
         }
     }
 }
 
+/// Our own mistake: the log has what the page does not say.
+fn internal(error: &dyn std::error::Error) -> PageError {
+    tracing::error!(%error, "page rendering failed");
+    PageError::Internal
+}
+
 impl From<SignInError> for PageError {
     fn from(error: SignInError) -> Self {
-        match error {
-            SignInError::Refused { code } => Self::SignInRefused(code),
-            SignInError::StateMismatch => Self::SignInStateMismatch,
-            SignInError::Expired => Self::SignInExpired,
-            SignInError::InvalidToken(reason) => {
-                tracing::warn!(%reason, "id token rejected");
-                Self::SignInUnverified
-            }
-            SignInError::Unavailable => Self::MicrosoftUnavailable,
+        if let SignInError::InvalidToken(reason) = &error {
+            tracing::warn!(%reason, "id token rejected");
         }
+        Self::SignIn(error)
     }
 }
 
 impl From<ConsentError> for PageError {
     fn from(error: ConsentError) -> Self {
-        match error {
-            ConsentError::Refused { code } => Self::ConsentRefused(code),
-            ConsentError::StateMismatch => Self::ConsentStateMismatch,
-            ConsentError::Expired => Self::ConsentExpired,
-            ConsentError::TenantMismatch => Self::ConsentOtherTenant,
-        }
+        Self::Consent(error)
     }
 }

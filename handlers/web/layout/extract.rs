@@ -14,6 +14,7 @@ use super::{
     error::PageError,
     form::{Field, Form},
 };
+use crate::base::invocation::RequestInvocation;
 
 /// The field that proves that a page of this session made the form. A token is 32 random bytes in
 /// base64url.
@@ -21,9 +22,11 @@ const CSRF_TOKEN: Field = Field::single_line("csrf", 43);
 
 async fn current_user(
     pages: &PageContext,
-    headers: &HeaderMap,
+    parts: &Parts,
 ) -> Result<Option<CurrentUser>, PageError> {
-    Ok(pages.sessions().open(headers).await?.map(CurrentUser::new))
+    let Some(session) = pages.sessions.open(&parts.headers).await? else { return Ok(None) };
+    let request = parts.extensions.get::<RequestInvocation>().ok_or(PageError::Internal)?;
+    Ok(Some(CurrentUser::new(session, request)))
 }
 
 impl<S: Send + Sync> FromRequestParts<S> for CurrentUser
@@ -33,9 +36,7 @@ where
     type Rejection = PageError;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, PageError> {
-        current_user(&PageContext::from_ref(state), &parts.headers)
-            .await?
-            .ok_or(PageError::NotSignedIn)
+        current_user(&PageContext::from_ref(state), parts).await?.ok_or(PageError::NotSignedIn)
     }
 }
 
@@ -46,7 +47,7 @@ where
     type Rejection = PageError;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Option<Self>, PageError> {
-        current_user(&PageContext::from_ref(state), &parts.headers).await
+        current_user(&PageContext::from_ref(state), parts).await
     }
 }
 
@@ -77,11 +78,12 @@ where
         if parts.method != Method::POST {
             return Err(PageError::MethodNotAllowed);
         }
-        if !is_same_origin(&parts.headers, pages.origin()) {
+        if !is_same_origin(&parts.headers, &pages.origin) {
             return Err(PageError::CrossSite);
         }
-        let user = current_user(&pages, &parts.headers).await?.ok_or(PageError::SessionExpired)?;
-        if !is_form_urlencoded(&parts.headers) {
+        // Forms are shown to signed-in people alone: a session that is missing here has ended since.
+        let user = current_user(&pages, &parts).await?.ok_or(PageError::SessionExpired)?;
+        if !has_content_type(&parts.headers, "application/x-www-form-urlencoded") {
             return Err(PageError::UnsupportedMediaType);
         }
         let body = Request::from_parts(parts, body);
@@ -111,10 +113,11 @@ fn is_same_origin(headers: &HeaderMap, own: &str) -> bool {
     }
 }
 
-fn is_form_urlencoded(headers: &HeaderMap) -> bool {
-    let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
-    let kind = kind.unwrap_or_default().split(';').next().unwrap_or_default();
-    kind.trim().eq_ignore_ascii_case("application/x-www-form-urlencoded")
+/// Whether the body is said to be of `kind`, whatever its parameters are.
+pub(crate) fn has_content_type(headers: &HeaderMap, kind: &str) -> bool {
+    let found = headers.get(header::CONTENT_TYPE).and_then(|found| found.to_str().ok());
+    let found = found.unwrap_or_default().split(';').next().unwrap_or_default();
+    found.trim().eq_ignore_ascii_case(kind)
 }
 
 #[cfg(test)]
@@ -159,8 +162,9 @@ mod tests {
         ] {
             let mut headers = HeaderMap::new();
             headers.insert("content-type", kind.parse().unwrap());
-            assert_eq!(is_form_urlencoded(&headers), expected, "{kind}");
+            let form = "application/x-www-form-urlencoded";
+            assert_eq!(has_content_type(&headers, form), expected, "{kind}");
         }
-        assert!(!is_form_urlencoded(&HeaderMap::new()));
+        assert!(!has_content_type(&HeaderMap::new(), "application/x-www-form-urlencoded"));
     }
 }

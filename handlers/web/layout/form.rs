@@ -62,7 +62,8 @@ impl FieldError {
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Form {
     fields: Vec<(String, String)>,
-    too_long: Vec<(&'static str, usize)>,
+    /// Fields whose value is longer than it may be, and the most characters they take.
+    pub(crate) too_long: Vec<(&'static str, usize)>,
     invalid_chars: Vec<&'static str>,
 }
 
@@ -125,11 +126,6 @@ impl Form {
         self.text(name) == "yes"
     }
 
-    /// Fields whose value is longer than it may be, and the most characters they take.
-    pub(crate) fn too_long(&self) -> &[(&'static str, usize)] {
-        &self.too_long
-    }
-
     /// What is too long, or holds control characters or broken text, each at its field.
     pub(crate) fn input_errors(&self, t: &Texts) -> Vec<FieldError> {
         let too_long = self.too_long.iter().map(|(field, max)| {
@@ -139,6 +135,14 @@ impl Form {
         let invalid = invalid.map(|field| FieldError::new(*field, t.layout.invalid_chars));
         too_long.chain(invalid).collect()
     }
+}
+
+/// The query of a page that shows a list: `?from=n` for what is listed from the n-th on, and whether
+/// it has the word `flag`, by which a form says that it is done.
+pub(crate) fn parse_list_query(query: Option<&str>, flag: &str) -> (usize, bool) {
+    let mut parts = query.unwrap_or_default().split('&');
+    let from = parts.clone().find_map(|part| part.strip_prefix("from=")?.parse().ok());
+    (from.unwrap_or(0), parts.any(|part| part == flag))
 }
 
 #[cfg(test)]
@@ -158,7 +162,7 @@ mod tests {
         assert_eq!((form.text("name"), form.text("list")), ("Jürg", "one\ntwo"));
         assert_eq!(form.all("room").collect::<Vec<_>>(), ["a", "b c"]);
         assert_eq!((form.text("other"), form.is_checked("name")), ("", false));
-        assert!(form.too_long().is_empty() && form.invalid_chars.is_empty());
+        assert!(form.too_long.is_empty() && form.invalid_chars.is_empty());
     }
 
     #[test]
@@ -173,7 +177,7 @@ mod tests {
     #[test]
     fn what_is_too_long_or_hostile_is_named_and_kept() {
         let form = Form::parse(b"name=aaaaaa&list=a%00b&room=a%0Ab", KNOWN).ok().unwrap();
-        assert_eq!(form.too_long(), [("name", 5)]);
+        assert_eq!(form.too_long, [("name", 5)]);
         assert_eq!(form.invalid_chars, ["list", "room"]);
         assert_eq!(form.text("name"), "aaaaaa");
         let broken = Form::parse(b"name=%ff", KNOWN).ok().unwrap();

@@ -7,15 +7,6 @@ use jiff::{Timestamp, tz::TimeZone};
 
 use super::{current_user::CurrentUser, texts::Texts};
 
-/// A link of the navigation.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Section {
-    /// The last segment of its address; empty for the function's first page.
-    pub(crate) path: &'static str,
-    /// What the link says, which is also the page's title.
-    pub(crate) label: &'static str,
-}
-
 /// What `layout.html` shows around a page. A page's template struct has it as its field `frame`.
 pub(crate) struct Frame<'a> {
     pub(crate) t: &'static Texts,
@@ -24,36 +15,16 @@ pub(crate) struct Frame<'a> {
     /// The path of the function's first page, without a slash at its end: links start with it.
     pub(crate) base: &'a str,
     pub(crate) user: Option<&'a CurrentUser>,
-    /// The navigation; empty where there is nowhere to go.
-    pub(crate) sections: Vec<Section>,
-    /// The section that the page belongs to.
+    /// The navigation: each page's path, and its title as the text of the link. Empty where there is
+    /// nowhere to go.
+    pub(crate) sections: Vec<(&'static str, &'static str)>,
+    /// The path in `sections` that the page belongs to.
     pub(crate) current: &'a str,
     /// After how many seconds the browser reloads the page, while work is under way.
     pub(crate) refresh_seconds: Option<u32>,
 }
 
-impl<'a> Frame<'a> {
-    /// Adds the user's name and the button to sign out.
-    #[must_use]
-    pub(crate) fn for_user(mut self, user: &'a CurrentUser) -> Self {
-        self.user = Some(user);
-        self
-    }
-
-    /// Adds the navigation, on the page of `current`.
-    #[must_use]
-    pub(crate) fn with_sections(mut self, sections: Vec<Section>, current: &'a str) -> Self {
-        (self.sections, self.current) = (sections, current);
-        self
-    }
-
-    /// Makes the browser load the page again after `seconds`.
-    #[must_use]
-    pub(crate) fn refresh_after(mut self, seconds: u32) -> Self {
-        self.refresh_seconds = Some(seconds);
-        self
-    }
-
+impl Frame<'_> {
     /// The token that a form of this page must carry; empty when nobody is signed in.
     pub(crate) fn csrf_token(&self) -> &str {
         self.user.map(CurrentUser::csrf_token).unwrap_or_default()
@@ -71,13 +42,17 @@ pub(super) fn join_path(base: &str, path: &str) -> String {
     format!("{base}{slash}{path}")
 }
 
-/// An instant on a page, in UTC and to the minute: `24 November 2026, 09:00 UTC`.
-///
-/// In a template: `<time datetime="{{ at.rfc3339() }}">{{ at }}</time>`.
+/// An instant on a page, in UTC and to the minute: `24 November 2026, 09:00 UTC`. In a template:
+/// `{% call forms::time(at) %}{% endcall %}`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct DisplayTime(pub(crate) Timestamp);
 
 impl DisplayTime {
+    /// For templates, where everything is a reference.
+    pub(crate) fn of(at: &Timestamp) -> Self {
+        Self(*at)
+    }
+
     /// The same for the attribute `datetime`, in whole seconds: it takes no more than three digits
     /// of a fraction (html.spec.whatwg.org, "Times").
     pub(crate) fn rfc3339(&self) -> String {

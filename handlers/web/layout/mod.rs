@@ -12,10 +12,10 @@
 //! #[derive(Template)] #[template(path = "my-page.html")]      // {% extends "layout.html" %}
 //! struct MyPage<'a> { frame: Frame<'a>, .. }
 //!
-//! async fn my_page(State(d): State<Arc<Deps>>, user: CurrentUser) -> Result<Response, PageError> {
-//!     html(&MyPage { frame: d.pages.frame(title).for_user(&user), .. })
+//! async fn my_page(State(d): State<Arc<Deps>>, user: CurrentUser) -> PageResult {
+//!     html(&MyPage { frame: d.pages.frame(title, Some(&user)), .. })
 //! }
-//! async fn save(State(d): State<Arc<Deps>>, posted: VerifiedForm) -> Result<Response, PageError> {
+//! async fn save(State(d): State<Arc<Deps>>, posted: VerifiedForm) -> PageResult {
 //!     let form = posted.parse(&[Field::single_line("name", 100)])?;   // origin and token are proved
 //!     Ok(d.pages.see_other("my-page"))
 //! }
@@ -34,9 +34,9 @@ pub(crate) mod texts;
 
 pub use context::PageContext;
 pub(crate) use current_user::CurrentUser;
-pub(crate) use error::PageError;
-pub(crate) use extract::VerifiedForm;
-pub(crate) use form::{Field, FieldError, Form, MAX_ADDRESS_CHARS};
-pub(crate) use frame::{DisplayTime, Frame, Section};
+pub(crate) use error::{PageError, PageResult, RETRY_AFTER_SECONDS};
+pub(crate) use extract::{VerifiedForm, has_content_type};
+pub(crate) use form::{Field, FieldError, Form, MAX_ADDRESS_CHARS, parse_list_query};
+pub(crate) use frame::{DisplayTime, Frame};
 pub(crate) use response::{download, html, html_with_status, with_cookie, with_security_headers};
 pub(crate) use sign_in::sign_in_routes;

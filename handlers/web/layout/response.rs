@@ -4,12 +4,12 @@ use askama::Template;
 use axum::{
     Router,
     body::Body,
-    response::{IntoResponse, Response},
+    response::{Html, IntoResponse, Response},
 };
 use http::{HeaderName, HeaderValue, StatusCode, header};
 use tower_http::set_header::SetResponseHeaderLayer;
 
-use super::error::PageError;
+use super::error::{PageError, PageResult};
 
 /// What every answer for a browser carries, a page's or the API's.
 const SECURITY_HEADERS: [(HeaderName, &str); 4] = [
@@ -37,17 +37,14 @@ pub(super) const PAGE_POLICY: &str = "default-src 'none'; style-src 'self'; img-
     form-action 'self'; frame-ancestors 'none'; base-uri 'none'";
 
 /// The page, with 200.
-pub(crate) fn html(page: &impl Template) -> Result<Response, PageError> {
+pub(crate) fn html(page: &impl Template) -> PageResult {
     html_with_status(StatusCode::OK, page)
 }
 
 /// The page, with `status`: 422 for a form that has mistakes, 409 for one that came too late.
-pub(crate) fn html_with_status(
-    status: StatusCode,
-    page: &impl Template,
-) -> Result<Response, PageError> {
+pub(crate) fn html_with_status(status: StatusCode, page: &impl Template) -> PageResult {
     let text = page.render().map_err(|_| PageError::Internal)?;
-    Ok((status, content_type("text/html; charset=utf-8"), text).into_response())
+    Ok((status, Html(text)).into_response())
 }
 
 /// A file that the browser keeps and never shows. `name` is one of ours, without a quote in it.
@@ -56,14 +53,10 @@ pub(crate) fn download(
     kind: &'static str,
     content: impl Into<Body>,
 ) -> Response {
-    let disposition = HeaderValue::try_from(format!("attachment; filename=\"{name}\""));
-    let disposition = disposition.unwrap_or(HeaderValue::from_static("attachment"));
-    (content_type(kind), [(header::CONTENT_DISPOSITION, disposition)], content.into())
-        .into_response()
-}
-
-pub(super) fn content_type(kind: &'static str) -> [(HeaderName, HeaderValue); 1] {
-    [(header::CONTENT_TYPE, HeaderValue::from_static(kind))]
+    let disposition = format!("attachment; filename=\"{name}\"");
+    let headers =
+        [(header::CONTENT_TYPE, kind), (header::CONTENT_DISPOSITION, disposition.as_str())];
+    (headers, content.into()).into_response()
 }
 
 /// `response` with one more cookie.

@@ -10,7 +10,9 @@ use axum::{
 };
 use http::HeaderMap;
 
-use super::{context::PageContext, error::PageError, extract::VerifiedForm, response::with_cookie};
+use super::{
+    context::PageContext, error::PageResult, extract::VerifiedForm, response::with_cookie,
+};
 use crate::identity::sign_in::{CallbackQuery, PendingFlow, ReturnTarget, SignIn};
 
 #[derive(Clone)]
@@ -36,9 +38,9 @@ pub(crate) fn sign_in_routes(pages: PageContext, sign_in: SignIn, target: Return
 }
 
 /// GET `sign-in`: to Entra.
-async fn begin(State(state): State<SignInState>) -> Result<Response, PageError> {
+async fn begin(State(state): State<SignInState>) -> PageResult {
     let (address, pending) = state.sign_in.begin(state.target, None);
-    let cookie = state.pages.sessions().seal_pending(&PendingFlow::SignIn(pending)).await?;
+    let cookie = state.pages.sessions.seal_pending(&PendingFlow::SignIn(pending)).await?;
     Ok(with_cookie(state.pages.redirect_to(&address), cookie))
 }
 
@@ -50,16 +52,12 @@ async fn callback(
 ) -> Response {
     let query = CallbackQuery::parse(query.as_deref().unwrap_or_default());
     let outcome = complete(&state, &headers, &query).await;
-    let forget = state.pages.sessions().clear_pending();
+    let forget = state.pages.sessions.clear_pending();
     with_cookie(outcome.unwrap_or_else(IntoResponse::into_response), forget)
 }
 
-async fn complete(
-    state: &SignInState,
-    headers: &HeaderMap,
-    query: &CallbackQuery,
-) -> Result<Response, PageError> {
-    let sessions = state.pages.sessions();
+async fn complete(state: &SignInState, headers: &HeaderMap, query: &CallbackQuery) -> PageResult {
+    let sessions = &state.pages.sessions;
     // A sign-in that was begun for another function's pages does not count here.
     let pending = match sessions.open_pending(headers).await? {
         Some(PendingFlow::SignIn(pending)) if pending.return_target() == state.target => {
@@ -73,10 +71,8 @@ async fn complete(
 }
 
 /// POST `sign-out`.
-async fn sign_out(
-    State(state): State<SignInState>,
-    posted: VerifiedForm,
-) -> Result<Response, PageError> {
+async fn sign_out(State(state): State<SignInState>, posted: VerifiedForm) -> PageResult {
+    // No fields but the token, which is proved already.
     posted.parse(&[])?;
-    Ok(with_cookie(state.pages.see_other(""), state.pages.sessions().clear()))
+    Ok(with_cookie(state.pages.see_other(""), state.pages.sessions.clear()))
 }

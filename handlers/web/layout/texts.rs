@@ -3,15 +3,30 @@
 //! Texts are plain: templates escape them and bring all markup. `{name}` in a text is filled in by
 //! [`fill`]. If you change what people agree to, raise the version of that text.
 
-/// Declares a section and its English at once: each field's text is its documentation.
+/// Declares all sections and their English at once: each field's text is its documentation.
 macro_rules! texts {
-    ($(#[$about:meta])* $name:ident $english:ident { $($field:ident: $text:literal,)* }) => {
-        $(#[$about])*
-        pub(crate) struct $name {
-            $(#[doc = $text] pub(crate) $field: &'static str,)*
+    ($($(#[$about:meta])* $section:ident: $name:ident { $($field:ident: $text:literal,)* })*) => {
+        /// All texts in one language.
+        pub(crate) struct Texts {
+            /// The language, as HTML's `lang` wants it.
+            pub(crate) lang: &'static str,
+            pub(crate) errors: ErrorTexts,
+            $($(#[$about])* pub(crate) $section: $name,)*
         }
 
-        const $english: $name = $name { $($field: $text,)* };
+        $(
+            $(#[$about])*
+            pub(crate) struct $name {
+                $(#[doc = $text] pub(crate) $field: &'static str,)*
+            }
+        )*
+
+        /// The texts in English.
+        pub(crate) static ENGLISH: Texts = Texts {
+            lang: "en",
+            errors: ERRORS,
+            $($section: $name { $($field: $text,)* },)*
+        };
     };
 }
 
@@ -38,189 +53,11 @@ pub(crate) struct ErrorMessage {
     pub(crate) next: &'static str,
 }
 
-/// All texts in one language.
-pub(crate) struct Texts {
-    /// The language, as HTML's `lang` wants it.
-    pub(crate) lang: &'static str,
-    pub(crate) layout: LayoutTexts,
-    pub(crate) errors: ErrorTexts,
-    pub(crate) start: StartTexts,
-    pub(crate) connect: ConnectTexts,
-    pub(crate) dashboard: DashboardTexts,
-    pub(crate) health: HealthTexts,
-    pub(crate) policy: PolicyTexts,
-    pub(crate) rooms: RoomsTexts,
-    pub(crate) reach: ReachTexts,
-    pub(crate) register: RegisterTexts,
-    pub(crate) audit: AuditTexts,
-    pub(crate) disconnect: DisconnectTexts,
-    pub(crate) my_calendar: MyCalendarTexts,
-}
-
-/// The texts in English.
-pub(crate) static ENGLISH: Texts = Texts {
-    lang: "en",
-    layout: LAYOUT,
-    errors: ERRORS,
-    start: START,
-    connect: CONNECT,
-    dashboard: DASHBOARD,
-    health: HEALTH,
-    policy: POLICY,
-    rooms: ROOMS,
-    reach: REACH,
-    register: REGISTER,
-    audit: AUDIT,
-    disconnect: DISCONNECT,
-    my_calendar: MY_CALENDAR,
-};
-
 /// `text` with `{name}` replaced by its value, for each of `values`.
 pub(crate) fn fill(text: &str, values: &[(&str, &str)]) -> String {
     values
         .iter()
         .fold(text.to_owned(), |text, (name, value)| text.replace(&format!("{{{name}}}"), value))
-}
-
-texts! {
-    /// Around every page.
-    LayoutTexts LAYOUT {
-        product: "Roombridge",
-        skip: "Skip to the content",
-        navigation: "Pages",
-        signed_in_as: "Signed in as",
-        sign_in: "Sign in with your work account",
-        sign_out: "Sign out",
-        first_page: "Go to the first page",
-        what_now: "What you can do",
-        code_was: "Microsoft gave this reason:",
-        errors: "Please correct these fields",
-        too_long: "This is too long: at most {max} characters.",
-        invalid_chars: "This contains characters that cannot be typed. Type it again.",
-        footer: "Roombridge turns calendar appointments into room bookings, and deletes them when they are over.",
-    }
-}
-
-texts! {
-    /// What a person reads about the own calendar.
-    MyCalendarTexts MY_CALENDAR {
-        title: "Your calendar and Roombridge",
-        what_it_is: "When you invite a meeting room in Outlook, Roombridge can book that room for you in your organisation's booking system. To do that, it reads the appointments in your calendar.",
-        what_here: "On this page you decide whether it may do so. You can see everything that is stored about you, and have it deleted. Nobody else can decide for you on this page.",
-        switched_on: "What your organisation has switched on",
-        on_opt_in: "Roombridge follows your calendar only if you agree here.",
-        on_organisation: "Your organisation has agreed for everybody: Roombridge follows your calendar unless you withdraw here. You do not have to do anything else or give a reason.",
-        on_delegates: "A delegate of your calendar may agree for you. You are notified by mail when that happens, and can withdraw here.",
-        subject_dropped: "The subject of an appointment is never read.",
-        subject_kept: "The subject of an appointment with a managed room is read and put into the booking. The subject of a private appointment is never read.",
-        subject_replaced: "The subject of an appointment is never read. A fixed text replaces it.",
-        people_count: "Only the number of people invited is kept in the booking.",
-        people_organizer: "The number of people invited and your own address go into the booking.",
-        people_addresses: "The addresses of the people invited go into the booking.",
-        private_without_subject: "A private appointment is booked without its subject.",
-        private_anonymous: "A private appointment is booked without its subject and without any addresses.",
-        suspended: "Roombridge has lost its access to your organisation. It reads nothing at the moment. You can still see what is stored, withdraw, and have it deleted.",
-        leaving: "Your organisation is being disconnected. Everything that is stored about you is being deleted, except the record of who decided what.",
-        status: "Status",
-        is_none: "Your calendar is not followed.",
-        is_active: "Your calendar is followed.",
-        is_paused: "You agreed, but your organisation's settings currently exclude your calendar. It is not followed.",
-        is_withdrawn: "You have withdrawn. Your calendar is not followed.",
-        is_erased: "You have withdrawn, and everything that was stored about you is being deleted. A marker stays for about a day, so that delayed messages do not bring anything back.",
-        by_own: "You agreed yourself on {at}, to version {version} of the text.",
-        by_delegate: "{who} agreed for you on {at}, as a delegate of your calendar, to version {version} of the text. If that is not right, withdraw.",
-        by_organisation: "Your organisation agreed for you on {at}.",
-        out_of_scope: "Your organisation uses Roombridge for some people only, and you are not among them. You cannot agree here.",
-        excluded: "Your administrator has excluded your mailbox. Roombridge never follows it, and you cannot agree here.",
-        room: "This is the mailbox of a room. An administrator decides about rooms.",
-        unknown: "Roombridge cannot find out at the moment whether your organisation uses it for you. Try again in a few minutes.",
-        agree_title: "Let Roombridge follow your calendar",
-        agreement: "I agree that Roombridge looks at the appointments in my default calendar: when and where they are, who is invited, and whether they are private. It keeps only appointments with a room that my organisation manages, until they are over, and books that room. Never read are the text, attachments, links to online meetings, and who accepted. It writes its own mark on those appointments, and a room may answer my invitation. I can withdraw at any time on this page.",
-        agree_box: "I have read this and agree",
-        agree_button: "Agree",
-        agree_missing: "Tick the box if you agree.",
-        version_is: "Version of this text: {version}",
-        withdraw_title: "Withdraw",
-        withdraw_about: "Roombridge stops following your calendar immediately. You can agree again at any time.",
-        bookings: "What should happen to the rooms that are booked for your future appointments?",
-        bookings_anonymous: "Keep them booked without your name and subject, as long as the appointment is in the room's own calendar",
-        bookings_released: "Release them",
-        bookings_missing: "Choose what should happen to your bookings.",
-        withdraw_button: "Withdraw",
-        erase_title: "Have everything deleted",
-        erase_about: "You withdraw, everything that is stored about you is deleted, and Roombridge removes its mark from your appointments. If your organisation keeps addresses in bookings, your address stays in the bookings of people who invited you until these bookings are over. Apart from that, only the record of who decided what and when is kept, because it proves that the deletion was done.",
-        erase_box: "I want everything that is stored about me to be deleted. This cannot be undone.",
-        erase_missing: "Tick the box to confirm.",
-        erase_button: "Delete everything about me",
-        delegate_title: "Agree on behalf of somebody who made you a delegate",
-        delegate_about: "This works only if the owner has made you a delegate of the calendar in Outlook. The owner is notified by mail, sees it on this page, and can withdraw.",
-        delegate_owner: "Address of the owner",
-        delegate_box: "I have read the text above and agree for the owner",
-        delegate_text: "The text that you agree to for the owner:",
-        delegate_button: "Agree for the owner",
-        owner_missing: "Enter the address of the owner.",
-        stored_title: "What is stored about you",
-        stored_none: "Nothing is stored about your calendar.",
-        stored_state: "State",
-        stored_consent: "Consent",
-        stored_subscription: "Subscription at Microsoft",
-        stored_subscription_is: "ends {ends}, will be renewed {renewal}",
-        stored_polled_since: "Polled since",
-        stored_last_notification: "Last notification from Microsoft, to the hour",
-        stored_drift: "Last comparison: appointments not booked, not in Outlook, different",
-        stored_secret: "A secret number that proves notifications from Microsoft",
-        stored_yes: "exists; it is not shown",
-        stored_no: "does not exist",
-        appointments_none: "No appointment of yours is stored.",
-        appointments: "Your appointments with a managed room ({count})",
-        column_ends: "Ends",
-        column_room: "Room",
-        column_when: "When",
-        column_people: "People",
-        column_content: "Subject and addresses",
-        column_published: "What Outlook shows",
-        content_none: "none stored",
-        decisions: "Decisions",
-        decisions_none: "There are no decisions yet.",
-        column_at: "At",
-        column_by: "By",
-        column_what: "What",
-        column_details: "Details",
-        by_you: "you",
-        by_us: "Roombridge",
-        for_other: "for another calendar",
-        failures: "Failures",
-        failures_none: "There are no failures.",
-        column_function: "Where",
-        column_cause: "Why",
-        column_attempts: "Attempts",
-        not_stored: "What is not stored",
-        not_stored_lines: "the text of your appointments, or anything attached to them\nlinks to online meetings\nwho accepted or declined\nappointments without a room that your organisation manages\nyour name\nyour address, unless your organisation keeps addresses in bookings\nyour password, or anything that lets Roombridge sign in as you",
-        download: "Download everything as a file (JSON)",
-        did_agree: "You agreed. Your calendar is followed within a few minutes.",
-        did_agree_before: "You had agreed already. Anything that was missing is being done now.",
-        did_withdraw: "You have withdrawn. Your calendar is not followed any more.",
-        did_erase: "Everything that was stored about you is being deleted. This takes a few minutes; reload the page to see the result.",
-        did_withdraw_before: "That was decided before. Anything that was left to do is being done now.",
-        did_nothing: "There was nothing to do: your calendar is not followed, and nothing is stored.",
-        did_delegate: "You agreed for the owner, who was notified by mail.",
-        did_delegate_before: "That calendar is followed already. Nothing was changed.",
-        denied_suspended: "Nothing was changed: Roombridge has lost its access to your organisation. Ask an administrator.",
-        denied_leaving: "Nothing was changed: your organisation is being disconnected.",
-        denied_out_of_scope: "Nothing was changed: your organisation does not use Roombridge for that calendar.",
-        denied_excluded: "Nothing was changed: an administrator has excluded that mailbox.",
-        denied_room: "Nothing was changed: that mailbox belongs to a room, and an administrator decides about rooms.",
-        denied_text_changed: "Nothing was changed: the text has changed in the meantime. Please read it again below.",
-        denied_delegates_off: "Nothing was changed: your organisation does not allow delegates to agree for owners.",
-        denied_owner_unknown: "Nothing was changed: nobody in your organisation's directory has that address.",
-        denied_own_calendar: "Nothing was changed: that is your own calendar. Agree for it above.",
-        denied_no_delegation: "Nothing was changed: the owner has not made you a delegate of the calendar. Sharing it with you is not enough.",
-        denied_delegation_unreadable: "Nothing was changed: Roombridge cannot read who the delegates of that calendar are, so it cannot check that you are one.",
-        denied_owner_not_notified: "Nothing was changed: the owner cannot be notified by mail, and no calendar is followed without its owner knowing.",
-        denied_owner_withdrew: "Nothing was changed: the owner has withdrawn before. Only the owner can agree again.",
-        mail_subject: "Somebody agreed for you that Roombridge follows your calendar",
-        mail_text: "Hello,\n\n{delegate} is a delegate of your calendar and has agreed for you that Roombridge follows it, so that the rooms you invite are booked.\n\nIf that is right, you do not have to do anything. If it is not, or if you want to see what is stored about you, open this page, sign in, and withdraw:\n\n{address}\n\nYour delegate cannot agree again after you have withdrawn.\n",
-    }
 }
 
 error_texts! {
@@ -308,8 +145,145 @@ error_texts! {
 }
 
 texts! {
+    /// Around every page.
+    layout: LayoutTexts {
+        product: "Roombridge",
+        skip: "Skip to the content",
+        navigation: "Pages",
+        signed_in_as: "Signed in as",
+        sign_in: "Sign in with your work account",
+        sign_out: "Sign out",
+        first_page: "Go to the first page",
+        what_now: "What you can do",
+        code_was: "Microsoft gave this reason:",
+        errors: "Please correct these fields",
+        as_json: "Download as JSON",
+        since: "Since",
+        too_long: "This is too long: at most {max} characters.",
+        invalid_chars: "This contains characters that cannot be typed. Type it again.",
+        footer: "Roombridge turns calendar appointments into room bookings, and deletes them when they are over.",
+    }
+
+    /// What a person reads about the own calendar.
+    my_calendar: MyCalendarTexts {
+        title: "Your calendar and Roombridge",
+        what_it_is: "When you invite a meeting room in Outlook, Roombridge can book that room for you in your organisation's booking system. To do that, it reads the appointments in your calendar.",
+        what_here: "On this page you decide whether it may do so. You can see everything that is stored about you, and have it deleted. Nobody else can decide for you on this page.",
+        switched_on: "What your organisation has switched on",
+        on_opt_in: "Roombridge follows your calendar only if you agree here.",
+        on_organisation: "Your organisation has agreed for everybody: Roombridge follows your calendar unless you withdraw here. You do not have to do anything else or give a reason.",
+        on_delegates: "A delegate of your calendar may agree for you. You are notified by mail when that happens, and can withdraw here.",
+        subject_dropped: "The subject of an appointment is never read.",
+        subject_kept: "The subject of an appointment with a managed room is read and put into the booking. The subject of a private appointment is never read.",
+        subject_replaced: "The subject of an appointment is never read. A fixed text replaces it.",
+        people_count: "Only the number of people invited is kept in the booking.",
+        people_organizer: "The number of people invited and your own address go into the booking.",
+        people_addresses: "The addresses of the people invited go into the booking.",
+        private_without_subject: "A private appointment is booked without its subject.",
+        private_anonymous: "A private appointment is booked without its subject and without any addresses.",
+        suspended: "Roombridge has lost its access to your organisation. It reads nothing at the moment. You can still see what is stored, withdraw, and have it deleted.",
+        leaving: "Your organisation is being disconnected. Everything that is stored about you is being deleted, except the record of who decided what.",
+        status: "Status",
+        is_none: "Your calendar is not followed.",
+        is_active: "Your calendar is followed.",
+        is_paused: "You agreed, but your organisation's settings currently exclude your calendar. It is not followed.",
+        is_withdrawn: "You have withdrawn. Your calendar is not followed.",
+        is_erased: "You have withdrawn, and everything that was stored about you is being deleted. A marker stays for about a day, so that delayed messages do not bring anything back.",
+        by_own: "You agreed yourself on {at}, to version {version} of the text.",
+        by_delegate: "{who} agreed for you on {at}, as a delegate of your calendar, to version {version} of the text. If that is not right, withdraw.",
+        by_organisation: "Your organisation agreed for you on {at}.",
+        out_of_scope: "Your organisation uses Roombridge for some people only, and you are not among them. You cannot agree here.",
+        excluded: "Your administrator has excluded your mailbox. Roombridge never follows it, and you cannot agree here.",
+        room: "This is the mailbox of a room. An administrator decides about rooms.",
+        unknown: "Roombridge cannot find out at the moment whether your organisation uses it for you. Try again in a few minutes.",
+        agree_title: "Let Roombridge follow your calendar",
+        agreement: "I agree that Roombridge looks at the appointments in my default calendar: when and where they are, who is invited, and whether they are private. It keeps only appointments with a room that my organisation manages, until they are over, and books that room. Never read are the text, attachments, links to online meetings, and who accepted. It writes its own mark on those appointments, and a room may answer my invitation. I can withdraw at any time on this page.",
+        agree_box: "I have read this and agree",
+        agree_button: "Agree",
+        agree_missing: "Tick the box if you agree.",
+        version_is: "Version of this text: {version}",
+        withdraw_title: "Withdraw",
+        withdraw_about: "Roombridge stops following your calendar immediately. You can agree again at any time.",
+        bookings: "What should happen to the rooms that are booked for your future appointments?",
+        bookings_anonymous: "Keep them booked without your name and subject, as long as the appointment is in the room's own calendar",
+        bookings_released: "Release them",
+        bookings_missing: "Choose what should happen to your bookings.",
+        erase_title: "Have everything deleted",
+        erase_about: "You withdraw, everything that is stored about you is deleted, and Roombridge removes its mark from your appointments. If your organisation keeps addresses in bookings, your address stays in the bookings of people who invited you until these bookings are over. Apart from that, only the record of who decided what and when is kept, because it proves that the deletion was done.",
+        erase_box: "I want everything that is stored about me to be deleted. This cannot be undone.",
+        erase_missing: "Tick the box to confirm.",
+        erase_button: "Delete everything about me",
+        delegate_title: "Agree on behalf of somebody who made you a delegate",
+        delegate_about: "This works only if the owner has made you a delegate of the calendar in Outlook. The owner is notified by mail, sees it on this page, and can withdraw.",
+        delegate_owner: "Address of the owner",
+        delegate_box: "I have read the text above and agree for the owner",
+        delegate_text: "The text that you agree to for the owner:",
+        delegate_button: "Agree for the owner",
+        owner_missing: "Enter the address of the owner.",
+        stored_title: "What is stored about you",
+        stored_none: "Nothing is stored about your calendar.",
+        stored_state: "State",
+        stored_consent: "Consent",
+        stored_subscription: "Subscription at Microsoft",
+        stored_subscription_is: "ends {ends}, will be renewed {renewal}",
+        stored_polled_since: "Polled since",
+        stored_last_notification: "Last notification from Microsoft, to the hour",
+        stored_drift: "Last comparison: appointments not booked, not in Outlook, different",
+        stored_secret: "A secret number that proves notifications from Microsoft",
+        stored_yes: "exists; it is not shown",
+        stored_no: "does not exist",
+        appointments_none: "No appointment of yours is stored.",
+        appointments: "Your appointments with a managed room ({count})",
+        column_ends: "Ends",
+        column_room: "Room",
+        column_when: "When",
+        column_people: "People",
+        column_content: "Subject and addresses",
+        column_published: "What Outlook shows",
+        content_none: "none stored",
+        decisions: "Decisions",
+        decisions_none: "There are no decisions yet.",
+        column_at: "At",
+        column_by: "By",
+        column_what: "What",
+        column_details: "Details",
+        by_you: "you",
+        for_other: "for another calendar",
+        failures: "Failures",
+        failures_none: "There are no failures.",
+        column_function: "Where",
+        column_cause: "Why",
+        column_attempts: "Attempts",
+        not_stored: "What is not stored",
+        not_stored_lines: "the text of your appointments, or anything attached to them\nlinks to online meetings\nwho accepted or declined\nappointments without a room that your organisation manages\nyour name\nyour address, unless your organisation keeps addresses in bookings\nyour password, or anything that lets Roombridge sign in as you",
+        download: "Download everything as a file (JSON)",
+        did_agree: "You agreed. Your calendar is followed within a few minutes.",
+        did_agree_before: "You had agreed already. Anything that was missing is being done now.",
+        did_withdraw: "You have withdrawn. Your calendar is not followed any more.",
+        did_erase: "Everything that was stored about you is being deleted. This takes a few minutes; reload the page to see the result.",
+        did_withdraw_before: "That was decided before. Anything that was left to do is being done now.",
+        did_nothing: "There was nothing to do: your calendar is not followed, and nothing is stored.",
+        did_delegate: "You agreed for the owner, who was notified by mail.",
+        did_delegate_before: "That calendar is followed already. Nothing was changed.",
+        denied_suspended: "Nothing was changed: Roombridge has lost its access to your organisation. Ask an administrator.",
+        denied_leaving: "Nothing was changed: your organisation is being disconnected.",
+        denied_out_of_scope: "Nothing was changed: your organisation does not use Roombridge for that calendar.",
+        denied_excluded: "Nothing was changed: an administrator has excluded that mailbox.",
+        denied_room: "Nothing was changed: that mailbox belongs to a room, and an administrator decides about rooms.",
+        denied_text_changed: "Nothing was changed: the text has changed in the meantime. Please read it again below.",
+        denied_delegates_off: "Nothing was changed: your organisation does not allow delegates to agree for owners.",
+        denied_owner_unknown: "Nothing was changed: nobody in your organisation's directory has that address.",
+        denied_own_calendar: "Nothing was changed: that is your own calendar. Agree for it above.",
+        denied_no_delegation: "Nothing was changed: the owner has not made you a delegate of the calendar. Sharing it with you is not enough.",
+        denied_delegation_unreadable: "Nothing was changed: Roombridge cannot read who the delegates of that calendar are, so it cannot check that you are one.",
+        denied_owner_not_notified: "Nothing was changed: the owner cannot be notified by mail, and no calendar is followed without its owner knowing.",
+        denied_owner_withdrew: "Nothing was changed: the owner has withdrawn before. Only the owner can agree again.",
+        mail_subject: "Somebody agreed for you that Roombridge follows your calendar",
+        mail_text: "Hello,\n\n{delegate} is a delegate of your calendar and has agreed for you that Roombridge follows it, so that the rooms you invite are booked.\n\nIf that is right, you do not have to do anything. If it is not, or if you want to see what is stored about you, open this page, sign in, and withdraw:\n\n{address}\n\nYour delegate cannot agree again after you have withdrawn.\n",
+    }
+
     /// `consent`: what is asked for, and how to connect.
-    StartTexts START {
+    start: StartTexts {
         title: "Connect your organisation",
         what: "Roombridge reads the appointments in the calendars that you and your people allow it to read, and books the meeting rooms in them. When an appointment is over, everything that was stored about it is deleted.",
         how: "Microsoft 365 tells Roombridge that somebody created, moved or cancelled an appointment. Roombridge reads when it takes place and which rooms are invited, books those rooms, answers the organizer for the room, and notes the outcome on the appointment.",
@@ -344,11 +318,9 @@ texts! {
         forbidden_about: "The program cannot request these fields:",
         honest: "To be honest: if we follow a person's calendar, we read the fields above of every appointment in it, also of those without a room. We store nothing about those. If we follow only rooms, we read only what concerns the rooms.",
     }
-}
 
-texts! {
     /// `consent`: to Microsoft's consent page and back.
-    ConnectTexts CONNECT {
+    connect: ConnectTexts {
         title: "Grant the permissions at Microsoft",
         leave: "The next page is Microsoft's. It lists the permissions and asks you to accept them for your whole organisation.",
         same_account: "Choose the account that you are signed in with here. You have ten minutes.",
@@ -359,15 +331,12 @@ texts! {
         again: "Try again",
         not_yet_ten: "If it still does not work ten minutes after you went to Microsoft, start again.",
     }
-}
 
-texts! {
     /// `consent`: the state of a connected organisation.
-    DashboardTexts DASHBOARD {
+    dashboard: DashboardTexts {
         title: "Overview",
         active: "Your organisation is connected.",
         suspended: "Your organisation is suspended",
-        since: "Since",
         token_refused: "Microsoft no longer gives us access: somebody removed or disabled our app in your organisation. Work has stopped; nothing was deleted. If that was a mistake, connect again. If not, disconnect, so that everything stored is deleted.",
         call_refused: "Microsoft refuses our requests: somebody removed the permissions. Work has stopped; nothing was deleted. If that was a mistake, connect again. If not, disconnect, so that everything stored is deleted.",
         calendars_missing: "The permissions for calendars were removed. Work has stopped; nothing was deleted. Connect again to grant them, or choose the scoped way below.",
@@ -382,18 +351,13 @@ texts! {
         calendars: "Calendars",
         people: "People's calendars, followed",
         rooms: "Rooms' calendars, followed",
-        paused: "Paused by your policy",
-        polled: "Polled: Microsoft refused a subscription",
-        withdrawn: "Withdrawn, being deleted",
         switch: "Change the mode",
         switch_about: "The other mode asks for its own consent, and all subscriptions are created again. Afterwards remove the grants of the old mode under Enterprise applications, because grants add up.",
         switch_to: "Change to:",
     }
-}
 
-texts! {
     /// `consent`: how well calendars are followed.
-    HealthTexts HEALTH {
+    health: HealthTexts {
         title: "Health",
         about: "Roombridge compares each followed calendar with its bookings: after it was subscribed, after any gap, and at regular intervals. So it also finds changes for which it got no notification.",
         rehearsal: "Rehearsal: nothing is booked",
@@ -402,7 +366,6 @@ texts! {
         rehearsal_about: "This is the result of the last comparison of each calendar. A series is not counted, because series are not booked yet. Compare now to see the current numbers. When you end the rehearsal under Policy, Roombridge books what is in the calendars.",
         quota: "Microsoft refuses more subscriptions",
         quota_about: "Your organisation or these mailboxes have as many subscriptions as Microsoft allows. Microsoft does not notify us of changes in these calendars; we see them when we compare the calendars. We keep trying. Other apps may have subscriptions to the same mailboxes: remove the ones you do not need, or exclude mailboxes that book no rooms under Policy.",
-        quota_since: "Since",
         followed: "How calendars are followed",
         mode: "Mode",
         people: "People",
@@ -440,13 +403,10 @@ texts! {
         before: "Previous",
         after: "Next",
         as_csv: "Download all calendars for a spreadsheet (CSV)",
-        as_json: "Download as JSON",
     }
-}
 
-texts! {
     /// `consent`: what was asked.
-    AuditTexts AUDIT {
+    audit: AuditTexts {
         title: "Audit",
         about: "Every request that Roombridge made for your organisation: which, when, which fields it named, and how it ended, but never what the answer contained. All numbers are counted from these rows.",
         from: "First day",
@@ -454,7 +414,6 @@ texts! {
         days_hint: "UTC dates, like 2026-11-24; at most 31 days at a time.",
         show: "Show these days",
         as_csv: "Download these requests for a spreadsheet (CSV)",
-        as_json: "Download as JSON",
         truncated: "There are more requests than this page can count at once: the last day shown is not complete, and days may be missing. Choose fewer days, or download: the download is always complete.",
         no_calls: "No requests.",
         calls: "Requests",
@@ -471,11 +430,9 @@ texts! {
         backwards: "The last day is before the first one.",
         too_many_days: "These are too many days: at most 31 at a time.",
     }
-}
 
-texts! {
     /// `consent`: what the tenant decides.
-    PolicyTexts POLICY {
+    policy: PolicyTexts {
         title: "Policy",
         about: "The register keeps each change with its old and new value.",
         saved: "Saved. Calendars are being brought in line.",
@@ -536,11 +493,9 @@ texts! {
         directory_unavailable: "Microsoft does not answer at the moment. Save again in half a minute.",
         directory_denied: "Microsoft does not let us look this up. Connect again on the overview.",
     }
-}
 
-texts! {
     /// `consent`: the rooms.
-    RoomsTexts ROOMS {
+    rooms: RoomsTexts {
         title: "Rooms",
         about: "These are the rooms that Exchange lists. Choose which of them Roombridge manages, and who answers the organizer for them. The page Reach shows what you must set in Exchange.",
         total: "Number of rooms:",
@@ -558,11 +513,9 @@ texts! {
         no_mailbox: "{room}: your directory has no mailbox with this address, so it cannot be managed.",
         a_person: "{room}: this is the mailbox of a person who has agreed, so it cannot be managed as a room.",
     }
-}
 
-texts! {
     /// `consent`: what can really be reached.
-    ReachTexts REACH {
+    reach: ReachTexts {
         title: "Reach",
         about: "What Microsoft really lets us reach, checked just now.",
         grants: "Access to calendars for the whole organisation, according to our token",
@@ -601,15 +554,12 @@ texts! {
         booking_unknown: "Microsoft does not say whether it can be booked.",
         must_be: "AutomateProcessing must be",
     }
-}
 
-texts! {
     /// `consent`: what was decided.
-    RegisterTexts REGISTER {
+    register: RegisterTexts {
         title: "Register",
         about: "Who allowed access, when, and to which version of the text; who withdrew it and when; and each change of the policy. People are named by their object ids. It is kept as evidence when you disconnect.",
         as_csv: "Download for a spreadsheet (CSV)",
-        as_json: "Download as JSON",
         at: "When",
         what: "What",
         by: "By",
@@ -619,11 +569,9 @@ texts! {
         old: "Before:",
         new: "After:",
     }
-}
 
-texts! {
     /// `consent`: leaving.
-    DisconnectTexts DISCONNECT {
+    disconnect: DisconnectTexts {
         title: "Disconnect",
         about: "When you disconnect, Roombridge stops all its work for your organisation.",
         unsubscribed: "No calendar is followed any more.",
@@ -633,7 +581,6 @@ texts! {
         at_microsoft: "Our app stays in your directory until you remove it: in Entra, under Enterprise applications.",
         sure: "Yes, disconnect the whole organisation",
         tick: "Tick the box to disconnect.",
-        go: "Disconnect",
         leaving: "Disconnecting",
         remaining: "Calendars left:",
         progress: "This page reloads every few seconds. You may close it: the work continues.",

@@ -21,32 +21,25 @@ use crate::{
     },
 };
 
-/// How agreeing ended.
-pub(super) enum AgreeOutcome {
-    /// Recorded now; the mailbox is being subscribed.
-    Recorded,
-    /// Somebody agreed before; whatever was missing is being done.
-    AlreadyRecorded,
-}
-
 impl RequestContext<'_> {
-    /// The person agrees for the own calendar, to the text of `text_version`.
-    pub(super) async fn agree(&self, text_version: &str) -> Result<AgreeOutcome, Error> {
+    /// The person agrees for the own calendar, to the text of `text_version`. Returns `false` when
+    /// somebody agreed before; then whatever was missing is being done.
+    pub(super) async fn agree(&self, text_version: &str) -> Result<bool, Error> {
         require_current_text(text_version)?;
         let eligibility = self.eligibility_of(self.person).await?;
         eligibility.check_may_agree()?;
-        let outcome = self.enrol(self.person, ConsentCapacity::Own).await?;
+        let recorded = self.enrol(self.person, ConsentCapacity::Own).await?;
         self.reconcile_if_policy_changed(&eligibility.tenant).await?;
-        Ok(outcome)
+        Ok(recorded)
     }
 
     /// Records the consent for the calendar of `owner`, and has it subscribed. The caller has checked
-    /// that this is allowed.
+    /// that this is allowed. Returns `false` when the row needed no change.
     pub(super) async fn enrol(
         &self,
         owner: MailboxId,
         capacity: ConsentCapacity,
-    ) -> Result<AgreeOutcome, Error> {
+    ) -> Result<bool, Error> {
         let (given_at, text_version) = (self.deps.clock.now(), TEXT_VERSION.to_owned());
         let consent = Consent { given_by: self.person, capacity, given_at, text_version };
         let consent = &consent;
@@ -64,17 +57,17 @@ impl RequestContext<'_> {
                 let Some(new) = enrolled_row(self.invocation.tenant, owner, row.as_ref(), consent)
                 else {
                     self.resend_subscribe(owner, row.as_ref()).await?;
-                    return Ok(Update::Unchanged(AgreeOutcome::AlreadyRecorded));
+                    return Ok(Update::Unchanged(false));
                 };
                 self.register_agreement(owner, consent).await?;
                 self.put_recheck(owner).await?;
-                Ok(Update::Write(new, AgreeOutcome::Recorded))
+                Ok(Update::Write(new, true))
             });
-        let outcome = written.await?.ok_or(Error::Conflict)?;
-        if matches!(outcome, AgreeOutcome::Recorded) {
+        let recorded = written.await?.ok_or(Error::Conflict)?;
+        if recorded {
             self.enqueue_mailbox_task(owner, MailboxTaskKind::Subscribe).await?;
         }
-        Ok(outcome)
+        Ok(recorded)
     }
 
     /// If the administrator changed the policy since `before` was read, the pass that applied it may

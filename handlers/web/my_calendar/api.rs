@@ -5,24 +5,23 @@
 use std::sync::Arc;
 
 use axum::{
-    Extension,
+    Extension, Json,
     body::to_bytes,
     extract::{Request, State},
     response::{IntoResponse, Response},
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
-use serde::{Deserialize, de::DeserializeOwned};
+use serde::Deserialize;
 use serde_json::{Value, json};
 use url::form_urlencoded;
 
 use super::{
-    agree::AgreeOutcome,
     consent_text::{TEXT_VERSION, agreement},
-    context::{AppState, RequestContext},
+    context::{Deps, RequestContext},
     eligibility::{Eligibility, ScopeStatus},
     error::{DenialReason, Error},
     stored_data::{consent_kind_str, state_str},
-    withdraw::WithdrawOutcome,
+    withdraw::{WithdrawOutcome, parse_disposition},
 };
 use crate::{
     base::invocation::RequestInvocation,
@@ -38,7 +37,7 @@ use crate::{
         sign_in::{API_SCOPE, SignedInUser, TokenVerifier},
     },
     store::mailboxes::BookingDisposition,
-    web::layout::MAX_ADDRESS_CHARS,
+    web::layout::{MAX_ADDRESS_CHARS, RETRY_AFTER_SECONDS, has_content_type},
 };
 
 /// The largest body that is read, in bytes.
@@ -48,8 +47,6 @@ const MAX_VERSION_CHARS: usize = 64;
 
 /// An answer is not for a browser to show: it may load nothing, and no page may frame it.
 pub(super) const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; frame-ancestors 'none'";
-/// Seconds after which a caller may retry.
-const RETRY_AFTER_SECONDS: &str = "30";
 /// What an add-in may send, which a browser remembers for 600 seconds.
 const PREFLIGHT_HEADERS: [(HeaderName, &str); 3] = [
     (header::ACCESS_CONTROL_ALLOW_METHODS, "DELETE, GET, POST, PUT"),
@@ -60,19 +57,13 @@ const PREFLIGHT_HEADERS: [(HeaderName, &str); 3] = [
 const READ_HEADERS: [(HeaderName, &str); 1] =
     [(header::ACCESS_CONTROL_EXPOSE_HEADERS, "retry-after, www-authenticate")];
 
-/// `PUT`: the caller agrees.
+/// The caller agrees. A field that is not documented is an error.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct AgreeRequest {
     text_version: String,
-}
-
-/// `POST`: the caller agrees for the owner of another calendar.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct DelegateRequest {
-    owner: String,
-    text_version: String,
+    /// The owner of the calendar, for `POST`; `PUT` is about the caller's own.
+    owner: Option<String>,
 }
 
 /// What applies to the caller, in words that never change, and the text that people agree to now.
@@ -110,8 +101,8 @@ fn eligibility_json(eligibility: &Eligibility) -> Value {
             ScopeStatus::RoomMailbox => "room",
             ScopeStatus::Unknown(_) => "unknown",
         },
-        "state": eligibility.state().map_or("none", state_str),
-        "consent": eligibility.consent_kind().map(consent_kind_str),
+        "state": eligibility.state().as_ref().map_or("none", state_str),
+        "consent": eligibility.consent_kind().as_ref().map(consent_kind_str),
         "text_version": TEXT_VERSION,
         "text": agreement(),
     })
@@ -120,17 +111,18 @@ fn eligibility_json(eligibility: &Eligibility) -> Value {
 /// Answers every request for `api`. Only the add-in's own origin may read an answer from a browser,
 /// and never with cookies.
 pub(super) async fn handle(
-    State(state): State<Arc<AppState>>,
+    State(deps): State<Arc<Deps>>,
     Extension(invocation): Extension<RequestInvocation>,
     request: Request,
 ) -> Response {
     let origin = request.headers().get(header::ORIGIN).cloned();
     let preflight = request.method() == Method::OPTIONS;
     let mut response =
-        dispatch(&state, request, &invocation).await.unwrap_or_else(IntoResponse::into_response);
-    let own = state.add_in_origin.as_deref().map(str::as_bytes);
+        dispatch(&deps, request, &invocation).await.unwrap_or_else(IntoResponse::into_response);
+    let own = deps.add_in_origin.as_deref().map(str::as_bytes);
     let allowed = origin.filter(|origin| own == Some(origin.as_bytes()));
     let headers = response.headers_mut();
+    // Also without an origin, so that no cache gives one origin's answer to another.
     headers.insert(header::VARY, HeaderValue::from_static("Origin"));
     if let Some(origin) = allowed {
         headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
@@ -143,26 +135,30 @@ pub(super) async fn handle(
 }
 
 async fn dispatch(
-    state: &AppState,
+    deps: &Deps,
     request: Request,
     invocation: &RequestInvocation,
 ) -> Result<Response, ApiError> {
     let method = request.method().clone();
+    // Browsers send a preflight without the token.
     if method == Method::OPTIONS {
         return Ok(StatusCode::NO_CONTENT.into_response());
     }
-    let caller = authenticate(&state.token_verifier, request.headers()).await?;
-    let ctx = RequestContext::new(&state.deps, invocation.for_tenant(caller.tenant), caller.person);
+    let caller = authenticate(&deps.token_verifier, request.headers()).await?;
+    let invocation = invocation.for_tenant(caller.tenant);
+    let ctx = RequestContext { deps, invocation, person: caller.person };
     match method {
         Method::GET => {
             let eligibility = ctx.eligibility_of(ctx.person).await?;
             let stored = ctx.export().await?.to_json();
             let eligibility = eligibility_json(&eligibility);
-            Ok(json_response(&json!({ "eligibility": eligibility, "stored": stored })))
+            Ok(Json(json!({ "eligibility": eligibility, "stored": stored })).into_response())
         }
         Method::PUT => {
-            let body: AgreeRequest = parse_body(request).await?;
-            let version = single_line(&body.text_version, MAX_VERSION_CHARS)?;
+            let AgreeRequest { text_version, owner: None } = parse_body(request).await? else {
+                return Err(ApiError::BadRequest);
+            };
+            let version = single_line(&text_version, MAX_VERSION_CHARS)?;
             Ok(agree_response(ctx.agree(version).await?))
         }
         Method::DELETE => {
@@ -179,11 +175,11 @@ async fn dispatch(
             }))
         }
         Method::POST => {
-            let body: DelegateRequest = parse_body(request).await?;
-            let owner = Personal::new(single_line(&body.owner, MAX_ADDRESS_CHARS)?);
-            let version = single_line(&body.text_version, MAX_VERSION_CHARS)?;
-            let notice = |name: &Personal| state.delegate_notice(name);
-            Ok(agree_response(ctx.agree_as_delegate(&owner, version, &notice).await?))
+            let AgreeRequest { text_version, owner } = parse_body(request).await?;
+            let owner = owner.ok_or(ApiError::BadRequest)?;
+            let owner = Personal::new(single_line(&owner, MAX_ADDRESS_CHARS)?);
+            let version = single_line(&text_version, MAX_VERSION_CHARS)?;
+            Ok(agree_response(ctx.agree_as_delegate(&owner, version).await?))
         }
         _ => Err(ApiError::MethodNotAllowed),
     }
@@ -206,28 +202,18 @@ async fn authenticate(
     Ok(verifier.verify_access_token(token.trim()).await?)
 }
 
-fn agree_response(outcome: AgreeOutcome) -> Response {
-    result_response(match outcome {
-        AgreeOutcome::Recorded => "agreed",
-        AgreeOutcome::AlreadyRecorded => "already_agreed",
-    })
+fn agree_response(recorded: bool) -> Response {
+    result_response(if recorded { "agreed" } else { "already_agreed" })
 }
 
 /// The answer to a request that changes something.
 fn result_response(result: &str) -> Response {
-    json_response(&json!({ "result": result }))
+    Json(json!({ "result": result })).into_response()
 }
 
-fn json_response(content: &Value) -> Response {
-    let kind = [(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))];
-    (kind, content.to_string()).into_response()
-}
-
-/// The JSON of a request. A field that is not documented is an error.
-async fn parse_body<T: DeserializeOwned>(request: Request) -> Result<T, ApiError> {
-    let kind = request.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
-    let kind = kind.unwrap_or_default().split(';').next().unwrap_or_default();
-    if !kind.trim().eq_ignore_ascii_case("application/json") {
+async fn parse_body(request: Request) -> Result<AgreeRequest, ApiError> {
+    // Only a page of the allowed origin can send this type: browsers ask for permission first.
+    if !has_content_type(request.headers(), "application/json") {
         return Err(ApiError::UnsupportedMediaType);
     }
     let bytes =
@@ -245,15 +231,14 @@ fn single_line(text: &str, max: usize) -> Result<&str, ApiError> {
 fn parse_withdrawal(query: &str) -> Result<(BookingDisposition, bool), ApiError> {
     let (mut disposition, mut erase) = (None, None);
     for (name, value) in form_urlencoded::parse(query.as_bytes()) {
-        match (name.as_ref(), value.as_ref()) {
-            ("bookings", "released") if disposition.is_none() => {
-                disposition = Some(BookingDisposition::Release)
+        // A value that cannot be read, and a second one, are errors: nothing is guessed.
+        match name.as_ref() {
+            "bookings" if disposition.is_none() => {
+                disposition = Some(parse_disposition(&value).ok_or(ApiError::BadRequest)?);
             }
-            ("bookings", "anonymous") if disposition.is_none() => {
-                disposition = Some(BookingDisposition::KeepAnonymous)
+            "erase" if erase.is_none() => {
+                erase = Some(value.parse().map_err(|_| ApiError::BadRequest)?);
             }
-            ("erase", "true") if erase.is_none() => erase = Some(true),
-            ("erase", "false") if erase.is_none() => erase = Some(false),
             _ => return Err(ApiError::BadRequest),
         }
     }
@@ -262,26 +247,41 @@ fn parse_withdrawal(query: &str) -> Result<(BookingDisposition, bool), ApiError>
 
 /// Why the API does not do what it was asked. The answer is problem details (RFC 9457) with a code
 /// that never changes.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
 enum ApiError {
     /// There is no bearer token, or more than one.
+    #[error("one bearer token is needed")]
     TokenMissing,
+    #[error("the token is invalid")]
     TokenRefused,
     /// The token is Entra's and for us, but does not allow this.
+    #[error("the token does not allow this")]
     TokenInsufficient,
+    #[error("the address does not take this method")]
     MethodNotAllowed,
+    #[error("the body must be application/json")]
     UnsupportedMediaType,
+    #[error("the body is too large")]
     TooLarge,
+    #[error("the request is not as documented")]
     BadRequest,
-    /// The request was understood, and not done.
-    Failed(Error),
-    /// We cannot verify a token now.
-    KeysUnavailable,
+    #[error(transparent)]
+    Denied(DenialReason),
+    /// The request was not completed, or we cannot verify a token now. Which of our services does not
+    /// answer is our own business.
+    #[error("temporarily unavailable; retrying is safe")]
+    Unavailable,
 }
 
 impl From<Error> for ApiError {
     fn from(error: Error) -> Self {
-        Self::Failed(error)
+        tracing::info!(%error, "API request failed");
+        match error {
+            Error::Denied(reason) => Self::Denied(reason),
+            Error::Store(_) | Error::Queue(_) | Error::Graph(_) | Error::Conflict => {
+                Self::Unavailable
+            }
+        }
     }
 }
 
@@ -295,64 +295,42 @@ impl From<VerifyError> for ApiError {
                 tracing::info!(%reason, "a token was refused");
                 Self::TokenRefused
             }
-            VerifyError::Unavailable(KeysUnavailable) => Self::KeysUnavailable,
+            VerifyError::Unavailable(KeysUnavailable) => Self::Unavailable,
         }
     }
 }
 
 impl ApiError {
-    /// The status, the code and the title.
-    fn describe(&self) -> (StatusCode, &'static str, String) {
-        let (status, code, title) = match self {
-            Self::TokenMissing => {
-                (StatusCode::UNAUTHORIZED, "token_missing", "one bearer token is needed")
-            }
-            Self::TokenRefused => {
-                (StatusCode::UNAUTHORIZED, "token_refused", "the token is invalid")
-            }
-            Self::TokenInsufficient => {
-                (StatusCode::FORBIDDEN, "token_insufficient", "the token does not allow this")
-            }
-            Self::MethodNotAllowed => (
-                StatusCode::METHOD_NOT_ALLOWED,
-                "method_not_allowed",
-                "the address does not take this method",
-            ),
-            Self::UnsupportedMediaType => (
-                StatusCode::UNSUPPORTED_MEDIA_TYPE,
-                "not_json",
-                "the body must be application/json",
-            ),
-            Self::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "too_large", "the body is too large"),
-            Self::BadRequest => {
-                (StatusCode::BAD_REQUEST, "bad_request", "the request is not as documented")
-            }
-            Self::Failed(Error::Denied(reason)) => {
-                return (denial_status(*reason), reason.code(), reason.to_string());
-            }
-            // Which of our services does not answer is our own business.
-            Self::Failed(_) | Self::KeysUnavailable => (
-                StatusCode::SERVICE_UNAVAILABLE,
-                "unavailable",
-                "temporarily unavailable; retrying is safe",
-            ),
+    /// The status and the code.
+    fn describe(&self) -> (StatusCode, Value) {
+        let (status, code) = match self {
+            Self::TokenMissing => (StatusCode::UNAUTHORIZED, "token_missing"),
+            Self::TokenRefused => (StatusCode::UNAUTHORIZED, "token_refused"),
+            Self::TokenInsufficient => (StatusCode::FORBIDDEN, "token_insufficient"),
+            Self::MethodNotAllowed => (StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed"),
+            Self::UnsupportedMediaType => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "not_json"),
+            Self::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "too_large"),
+            Self::BadRequest => (StatusCode::BAD_REQUEST, "bad_request"),
+            Self::Denied(reason) => return (denial_status(*reason), json!(reason)),
+            Self::Unavailable => (StatusCode::SERVICE_UNAVAILABLE, "unavailable"),
         };
-        (status, code, title.to_owned())
+        (status, json!(code))
     }
 
     /// What the bearer token lacks (RFC 6750, 3).
     fn challenge(&self) -> Option<String> {
-        let insufficient = || format!(r#"Bearer error="insufficient_scope", scope="{API_SCOPE}""#);
         match self {
             Self::TokenMissing => Some("Bearer".to_owned()),
             Self::TokenRefused => Some(r#"Bearer error="invalid_token""#.to_owned()),
-            Self::TokenInsufficient => Some(insufficient()),
+            Self::TokenInsufficient => {
+                Some(format!(r#"Bearer error="insufficient_scope", scope="{API_SCOPE}""#))
+            }
             Self::MethodNotAllowed
             | Self::UnsupportedMediaType
             | Self::TooLarge
             | Self::BadRequest
-            | Self::Failed(_)
-            | Self::KeysUnavailable => None,
+            | Self::Denied(_)
+            | Self::Unavailable => None,
         }
     }
 }
@@ -378,21 +356,19 @@ fn denial_status(reason: DenialReason) -> StatusCode {
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
-        if let Self::Failed(error) = &self {
-            tracing::info!(%error, "API request failed");
-        }
-        let (status, code, title) = self.describe();
+        let (status, code) = self.describe();
         let mut details = json!({
             "type": "about:blank",
-            "title": title,
+            "title": self.to_string(),
             "status": status.as_u16(),
             "code": code,
         });
-        if self == Self::Failed(DenialReason::TextChanged.into()) {
+        // So that an add-in can show the new text without asking again.
+        if self == Self::Denied(DenialReason::TextChanged) {
             details["text_version"] = TEXT_VERSION.into();
             details["text"] = agreement().into();
         }
-        let kind = [(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"))];
+        let kind = [(header::CONTENT_TYPE, "application/problem+json")];
         let mut response = (status, kind, details.to_string()).into_response();
         let challenge = self.challenge().and_then(|text| HeaderValue::try_from(text).ok());
         if let Some(challenge) = challenge {

@@ -31,9 +31,14 @@ use crate::{
 /// which a worker leaves a subscription alone, so that the check costs one read.
 const RECHECK_DELAY: SignedDuration = SignedDuration::from_mins(5);
 
-/// What the rules work with.
-#[derive(Clone)]
+/// What this function works with.
 pub(crate) struct Deps {
+    pub(crate) pages: PageContext,
+    pub(crate) token_verifier: Arc<TokenVerifier>,
+    /// The origin of an add-in that may call the API from a browser.
+    pub(crate) add_in_origin: Option<String>,
+    /// The address of the first page, for mails.
+    pub(crate) page_url: String,
     pub(crate) tenants: Tenants,
     pub(crate) mailboxes: Mailboxes,
     pub(crate) rooms: RoomMap,
@@ -47,18 +52,7 @@ pub(crate) struct Deps {
     pub(crate) clock: Arc<dyn Clock>,
 }
 
-/// What the pages and the API work with.
-pub(crate) struct AppState {
-    pub(crate) deps: Deps,
-    pub(crate) pages: PageContext,
-    pub(crate) token_verifier: Arc<TokenVerifier>,
-    /// The origin of an add-in that may call the API from a browser.
-    pub(crate) add_in_origin: Option<String>,
-    /// The address of the first page, for mails.
-    pub(crate) page_url: String,
-}
-
-impl AppState {
+impl Deps {
     /// The mail to an owner for whom `delegate` agrees.
     pub(super) fn delegate_notice(&self, delegate: &Personal) -> Mail {
         let t = &self.pages.texts().my_calendar;
@@ -67,9 +61,9 @@ impl AppState {
     }
 }
 
-impl FromRef<Arc<AppState>> for PageContext {
-    fn from_ref(state: &Arc<AppState>) -> Self {
-        state.pages.clone()
+impl FromRef<Arc<Deps>> for PageContext {
+    fn from_ref(deps: &Arc<Deps>) -> Self {
+        deps.pages.clone()
     }
 }
 
@@ -81,13 +75,10 @@ pub(super) struct RequestContext<'a> {
     pub(super) person: MailboxId,
 }
 
-impl<'a> RequestContext<'a> {
-    pub(super) fn new(deps: &'a Deps, invocation: Invocation, person: MailboxId) -> Self {
-        Self { deps, invocation, person }
-    }
-
+impl RequestContext<'_> {
     /// The person's organisation as it is now; denied when it is not connected, or has disconnected.
     pub(super) async fn load_tenant(&self) -> Result<Tenant, Error> {
+        // Not from the cache: somebody who agrees must not meet a policy that was just changed.
         let tenant = self.deps.tenants.get_uncached(self.invocation.tenant).await?;
         let known = tenant.filter(|tenant| !matches!(tenant.state, TenantState::Deleted(_)));
         known.ok_or_else(|| DenialReason::TenantUnknown.into())
@@ -99,6 +90,7 @@ impl<'a> RequestContext<'a> {
         if !tenant.state.is_active() {
             return id;
         }
+        // A name is a courtesy: without it the page is shown all the same.
         match self.graph(tenant).find_user(&id).await {
             Ok(Some(user)) if !user.name.reveal().is_empty() => user.name,
             Ok(_) | Err(_) => id,
@@ -131,8 +123,7 @@ impl<'a> RequestContext<'a> {
         kind: MailboxTaskKind,
     ) -> Result<(), QueueError> {
         let meta = JobMeta::new(self.invocation.correlation, self.deps.clock.now());
-        let tasks =
-            MailboxTasks::one(self.invocation.tenant, MailboxTask::new(mailbox, kind, meta));
-        self.deps.outbox.enqueue(tasks).await
+        let task = MailboxTask::new(mailbox, kind, meta);
+        self.deps.outbox.enqueue(MailboxTasks::one(self.invocation.tenant, task)).await
     }
 }

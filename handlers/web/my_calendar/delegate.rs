@@ -2,7 +2,6 @@
 //! owner.
 
 use super::{
-    agree::AgreeOutcome,
     consent_text::require_current_text,
     context::RequestContext,
     error::{DenialReason, Error},
@@ -13,29 +12,27 @@ use crate::{
         personal::Personal,
         tenant::decision::{ConsentCapacity, DecisionKind},
     },
-    graph::{GraphError, Mail, TenantGraph, User},
+    graph::{GraphError, TenantGraph, User},
     store::mailboxes::MailboxState,
 };
-
-/// Makes the mail to the owner, from the delegate's name.
-pub(super) type NoticeTemplate<'a> = &'a (dyn Fn(&Personal) -> Mail + Send + Sync);
 
 impl RequestContext<'_> {
     /// The person agrees for the owner with this address, as a delegate of that calendar. We read the
     /// proof from Graph once, and compare it with addresses from the directory, never from a token.
     ///
     /// We notify the owner before we write anything, so that no calendar is followed without its owner
-    /// knowing. A request that ends in between is repeated, and then notifies twice.
+    /// knowing. A request that ends in between is repeated, and then notifies twice. Returns `false`
+    /// when the calendar is followed already.
     pub(super) async fn agree_as_delegate(
         &self,
         owner: &Personal,
         text_version: &str,
-        notice: NoticeTemplate<'_>,
-    ) -> Result<AgreeOutcome, Error> {
+    ) -> Result<bool, Error> {
         require_current_text(text_version)?;
         let tenant = self.load_tenant().await?;
         let sender = tenant.policy.mail_sender.filter(|_| tenant.policy.delegate_consent);
         let sender = sender.ok_or(DenialReason::DelegatesOff)?;
+        // Before Graph is asked: without access it would only say that it denies us.
         if !tenant.state.is_active() {
             self.eligibility_of(self.person).await?.check_may_agree()?;
         }
@@ -48,6 +45,7 @@ impl RequestContext<'_> {
         let eligibility = self.eligibility_of(owner.id).await?;
         eligibility.check_may_agree()?;
         match eligibility.state() {
+            // Nothing new for the owner to know: no mail.
             Some(MailboxState::Active) => {
                 return self.enrol(owner.id, ConsentCapacity::Delegate).await;
             }
@@ -58,32 +56,22 @@ impl RequestContext<'_> {
             None => self.require_never_withdrawn(owner.id).await?,
         }
         let to = owner.mail.as_ref().ok_or(DenialReason::OwnerNotNotified)?;
-        match graph.send_mail(sender, to, &notice(&delegate.name)).await {
-            Ok(()) => {
-                let outcome = self.enrol(owner.id, ConsentCapacity::Delegate).await?;
-                self.reconcile_if_policy_changed(&eligibility.tenant).await?;
-                Ok(outcome)
-            }
-            Err(error @ GraphError::Retry { .. }) => Err(error.into()),
-            Err(error) => {
-                tracing::warn!(%error, "delegate notice could not be sent");
-                Err(DenialReason::OwnerNotNotified.into())
-            }
-        }
+        let notice = self.deps.delegate_notice(&delegate.name);
+        let sent = graph.send_mail(sender, to, &notice).await;
+        sent.map_err(|error| unless_retry(error, DenialReason::OwnerNotNotified))?;
+        let recorded = self.enrol(owner.id, ConsentCapacity::Delegate).await?;
+        self.reconcile_if_policy_changed(&eligibility.tenant).await?;
+        Ok(recorded)
     }
 
     /// The person's directory entry, if the owner has made them a delegate.
     async fn verify_delegate(&self, graph: &TenantGraph, owner: MailboxId) -> Result<User, Error> {
         let own = Personal::new(self.person.to_string());
         let delegate = graph.find_user(&own).await?.ok_or(DenialReason::NotDelegate)?;
-        let delegates = match graph.calendar_delegates(owner).await {
-            Ok(delegates) => delegates,
-            Err(error @ GraphError::Retry { .. }) => return Err(error.into()),
-            Err(error) => {
-                tracing::warn!(%error, "calendar permissions could not be read");
-                return Err(DenialReason::DelegationUnreadable.into());
-            }
-        };
+        let delegates = graph.calendar_delegates(owner).await;
+        let delegates =
+            delegates.map_err(|error| unless_retry(error, DenialReason::DelegationUnreadable))?;
+        // Both lists are the directory's: an address in a token proves nothing.
         let named = delegates.iter().any(|address| delegate.addresses.contains(address));
         if named { Ok(delegate) } else { Err(DenialReason::NotDelegate.into()) }
     }
@@ -107,4 +95,13 @@ impl RequestContext<'_> {
         });
         if last == Some(true) { Err(DenialReason::OwnerWithdrew.into()) } else { Ok(()) }
     }
+}
+
+/// A failure that repeating the request cannot mend is a reason of its own.
+fn unless_retry(error: GraphError, reason: DenialReason) -> Error {
+    if matches!(error, GraphError::Retry { .. }) {
+        return error.into();
+    }
+    tracing::warn!(%error, %reason, "consent of a delegate failed");
+    reason.into()
 }

@@ -1,10 +1,13 @@
 //! Why a request about a calendar is not done.
 
+use serde::Serialize;
+
 use crate::{graph::GraphError, queue::QueueError, store::StoreError, web::layout::PageError};
 
-/// Why the rules deny a request, however often it is repeated. Each reason has its own answer, see
-/// [`DenialReason::code`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+/// Why the rules deny a request, however often it is repeated. Each reason has its own answer. For
+/// programs it is a word that never changes: the variant's name, which is therefore part of the API.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub(super) enum DenialReason {
     /// The organisation is not connected, or has disconnected.
     #[error("the organisation is not connected")]
@@ -19,6 +22,7 @@ pub(super) enum DenialReason {
     Excluded,
     /// An administrator decides about the mailboxes of rooms.
     #[error("the mailbox belongs to a room")]
+    #[serde(rename = "room")]
     RoomMailbox,
     #[error("the text has changed")]
     TextChanged,
@@ -40,28 +44,6 @@ pub(super) enum DenialReason {
     /// After a withdrawal only the owner can agree again.
     #[error("the owner has withdrawn")]
     OwnerWithdrew,
-}
-
-impl DenialReason {
-    /// A word for programs. It never changes.
-    pub(super) fn code(self) -> &'static str {
-        match self {
-            Self::TenantUnknown => "tenant_unknown",
-            Self::TenantSuspended => "tenant_suspended",
-            Self::TenantLeaving => "tenant_leaving",
-            Self::OutOfScope => "out_of_scope",
-            Self::Excluded => "excluded",
-            Self::RoomMailbox => "room",
-            Self::TextChanged => "text_changed",
-            Self::DelegatesOff => "delegates_off",
-            Self::OwnerUnknown => "owner_unknown",
-            Self::OwnCalendar => "own_calendar",
-            Self::NotDelegate => "not_delegate",
-            Self::DelegationUnreadable => "delegation_unreadable",
-            Self::OwnerNotNotified => "owner_not_notified",
-            Self::OwnerWithdrew => "owner_withdrew",
-        }
-    }
 }
 
 /// A request was not done, or not completely. Repeating it completes it, unless it was denied.

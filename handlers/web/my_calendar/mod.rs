@@ -28,15 +28,15 @@ use crate::{
     web::layout::{sign_in_routes, with_security_headers},
 };
 
-pub(crate) use context::{AppState, Deps};
+pub(crate) use context::Deps;
 
 /// The last segment of its address.
 pub(crate) const NAME: &str = "my-calendar";
 
 /// The function's routes, relative to `api/my-calendar`. Each request must carry a
 /// [`crate::base::invocation::RequestInvocation`] as an extension.
-pub(crate) fn router(state: AppState, sign_in: SignIn) -> Router {
-    let (context, state) = (state.pages.clone(), Arc::new(state));
+pub(crate) fn router(deps: Deps, sign_in: SignIn) -> Router {
+    let (context, deps) = (deps.pages.clone(), Arc::new(deps));
     let pages = Router::new()
         .route("/", get(handlers::index))
         .route("/agree", post(handlers::agree))
@@ -44,9 +44,9 @@ pub(crate) fn router(state: AppState, sign_in: SignIn) -> Router {
         .route("/erase", post(handlers::erase))
         .route("/delegate", post(handlers::delegate))
         .route("/data.json", get(handlers::download_data))
-        .with_state(Arc::clone(&state))
+        .with_state(Arc::clone(&deps))
         .merge(sign_in_routes(context.clone(), sign_in, ReturnTarget::MyCalendar));
     // Outside the pages, which know cookies: the API knows tokens only.
-    let api = Router::new().route("/api", any(api::handle)).with_state(state);
+    let api = Router::new().route("/api", any(api::handle)).with_state(deps);
     context.wrap(pages).merge(with_security_headers(api, api::CONTENT_SECURITY_POLICY))
 }

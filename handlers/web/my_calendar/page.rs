@@ -1,52 +1,44 @@
 //! The one page of `my-calendar`: what its template shows, and what it says after a form.
 
 use askama::Template;
-use axum::response::Response;
 use http::StatusCode;
-use jiff::Timestamp;
 use url::form_urlencoded;
 
 use super::{
     consent_text::TEXT_VERSION,
-    context::{AppState, RequestContext},
+    context::{Deps, RequestContext},
     eligibility::{Eligibility, ScopeStatus},
     error::{DenialReason, Error},
     stored_data::{PersonalDataExport, consent_kind_str, decision_words, state_str},
 };
 use crate::{
-    base::invocation::RequestInvocation,
     domain::{
         interval::Interval,
         personal::Personal,
         tenant::{
             ConsentMode, TenantPolicy, TenantState,
-            decision::{ConsentCapacity, Decision},
+            decision::ConsentCapacity,
             policy::{PeoplePolicy, PrivatePolicy, SubjectPolicy},
         },
     },
     store::mailboxes::{MailboxState, MailboxSubscription},
     web::layout::{
-        CurrentUser, DisplayTime, FieldError, Frame, PageError, html_with_status,
+        CurrentUser, DisplayTime, FieldError, Frame, PageError, PageResult, html_with_status,
         texts::{MyCalendarTexts, Texts, fill},
     },
 };
 
 /// What the page says at its top, and with which status it is sent.
+#[derive(Default)]
 pub(super) struct Flash {
-    status: StatusCode,
-    text: Option<&'static str>,
-    is_success: bool,
-    errors: Vec<FieldError>,
+    pub(super) status: StatusCode,
+    pub(super) text: Option<&'static str>,
+    pub(super) errors: Vec<FieldError>,
     /// The owner's address as it was typed.
     pub(super) owner: String,
 }
 
 impl Flash {
-    fn none() -> Self {
-        let (errors, owner) = (Vec::new(), String::new());
-        Self { status: StatusCode::OK, text: None, is_success: true, errors, owner }
-    }
-
     /// What a form has done, by the word in `?done=`. An unknown word says nothing.
     pub(super) fn from_query(query: &str, texts: &'static Texts) -> Self {
         let t = &texts.my_calendar;
@@ -61,14 +53,14 @@ impl Flash {
             Some("nothing-stored") => t.did_nothing,
             Some("delegate-agreed") => t.did_delegate,
             Some("already-followed") => t.did_delegate_before,
-            Some(_) | None => return Self::none(),
+            Some(_) | None => return Self::default(),
         };
-        Self { text: Some(text), ..Self::none() }
+        Self { text: Some(text), ..Self::default() }
     }
 
     /// The errors in a form.
     pub(super) fn with_errors(errors: Vec<FieldError>) -> Self {
-        Self { status: StatusCode::UNPROCESSABLE_ENTITY, errors, ..Self::none() }
+        Self { status: StatusCode::UNPROCESSABLE_ENTITY, errors, ..Self::default() }
     }
 
     /// Why the rules denied a form.
@@ -90,12 +82,9 @@ impl Flash {
             DenialReason::OwnerNotNotified => t.denied_owner_not_notified,
             DenialReason::OwnerWithdrew => t.denied_owner_withdrew,
         };
-        let status = StatusCode::CONFLICT;
-        Self { status, text: Some(text), is_success: false, ..Self::none() }
+        Self { status: StatusCode::CONFLICT, text: Some(text), ..Self::default() }
     }
 }
-
-pub(super) type PageResult = Result<Response, PageError>;
 
 /// What the page shows to a signed-in person.
 struct MyCalendarView {
@@ -128,86 +117,60 @@ impl MyCalendarPage<'_> {
         DisplayTime(subscription.renew_at()).to_string()
     }
 
-    fn format_time(&self, at: &Timestamp) -> String {
-        DisplayTime(*at).to_string()
-    }
-
-    fn state_word(&self, state: &MailboxState) -> &'static str {
-        state_str(*state)
-    }
-
-    fn capacity_word(&self, capacity: &ConsentCapacity) -> &'static str {
-        consent_kind_str(*capacity)
-    }
-
-    fn decision_words(&self, decision: &Decision) -> (&'static str, String) {
-        decision_words(decision)
-    }
-
     fn fill_in(&self, text: impl AsRef<str>, name: &str, value: impl AsRef<str>) -> String {
         fill(text.as_ref(), &[(name, value.as_ref())])
     }
 }
 
 /// The page for people who are not signed in.
-pub(super) fn anonymous_page(state: &AppState, flash: Flash) -> PageResult {
-    render(state, state.pages.frame(state.pages.texts().my_calendar.title), flash, None)
+pub(super) fn anonymous_page(deps: &Deps, flash: Flash) -> PageResult {
+    render(deps, None, flash, None)
 }
 
 fn render(
-    state: &AppState,
-    frame: Frame<'_>,
+    deps: &Deps,
+    user: Option<&CurrentUser>,
     flash: Flash,
     view: Option<MyCalendarView>,
 ) -> PageResult {
-    let (status, t) = (flash.status, &state.pages.texts().my_calendar);
+    let (status, t) = (flash.status, &deps.pages.texts().my_calendar);
+    let frame = deps.pages.frame(t.title, user);
     html_with_status(status, &MyCalendarPage { frame, t, flash, version: TEXT_VERSION, view })
 }
 
 /// The page of one signed-in user.
 pub(super) struct UserPage<'a> {
-    state: &'a AppState,
     user: &'a CurrentUser,
     pub(super) ctx: RequestContext<'a>,
 }
 
 impl<'a> UserPage<'a> {
-    pub(super) fn new(
-        state: &'a AppState,
-        user: &'a CurrentUser,
-        request: &RequestInvocation,
-    ) -> Self {
-        let invocation = request.for_tenant(user.tenant());
-        let ctx = RequestContext::new(&state.deps, invocation, user.person());
-        Self { state, user, ctx }
+    pub(super) fn new(deps: &'a Deps, user: &'a CurrentUser) -> Self {
+        let (invocation, person) = (user.invocation.clone(), user.person());
+        Self { user, ctx: RequestContext { deps, invocation, person } }
     }
 
     pub(super) fn t(&self) -> &'static MyCalendarTexts {
-        &self.state.pages.texts().my_calendar
+        &self.ctx.deps.pages.texts().my_calendar
     }
 
     pub(super) async fn show(&self, flash: Flash) -> PageResult {
-        let frame = self.state.pages.frame(self.t().title).for_user(self.user);
-        render(self.state, frame, flash, Some(load_view(&self.ctx, self.t()).await?))
+        let view = load_view(&self.ctx, self.t()).await?;
+        render(self.ctx.deps, Some(self.user), flash, Some(view))
     }
 
-    /// Sends the browser to the page, where `word` says what a form has done, see
-    /// [`Flash::from_query`].
-    pub(super) fn done(&self, word: &str) -> PageResult {
-        Ok(self.state.pages.see_other(&format!("?done={word}")))
-    }
-
-    /// Says on the page itself why the rules denied a form. Every other error has a page of its own.
-    pub(super) async fn show_error(&self, error: Error) -> PageResult {
-        match error {
-            Error::Denied(reason) if reason != DenialReason::TenantUnknown => {
-                self.show(Flash::denied(reason, self.state.pages.texts())).await
+    /// The answer to a form. What it has done is a word in the address of the page, so that reloading
+    /// does nothing twice, see [`Flash::from_query`]. Why the rules denied it is said on the page
+    /// itself; every other error has a page of its own.
+    pub(super) async fn finish(&self, result: Result<&'static str, Error>) -> PageResult {
+        let pages = &self.ctx.deps.pages;
+        match result {
+            Ok(done) => Ok(pages.see_other(&format!("?done={done}"))),
+            // Without a tenant there is nothing that the page could show.
+            Err(Error::Denied(reason)) if reason != DenialReason::TenantUnknown => {
+                self.show(Flash::denied(reason, pages.texts())).await
             }
-            Error::Denied(_)
-            | Error::Store(_)
-            | Error::Queue(_)
-            | Error::Graph(_)
-            | Error::Conflict => Err(error.into()),
+            Err(error) => Err(error.into()),
         }
     }
 }

@@ -168,7 +168,7 @@ fn mailbox_json(mailbox: &Mailbox) -> Value {
     };
     let consent = mailbox.consent.as_ref().map(|consent| {
         json!({
-            "how": consent_kind_str(consent.capacity),
+            "how": consent_kind_str(&consent.capacity),
             "by": consent.given_by.to_string(),
             "at": consent.given_at,
             "text_version": consent.text_version,
@@ -190,7 +190,7 @@ fn mailbox_json(mailbox: &Mailbox) -> Value {
         json!({ "at": at, "missing": missing, "left_over": orphaned, "different": different })
     });
     json!({
-        "state": state_str(mailbox.state),
+        "state": state_str(&mailbox.state),
         "bookings": bookings,
         "until": until,
         "consent_number": mailbox.consent_epoch,
@@ -268,7 +268,7 @@ pub(super) fn decision_words(decision: &Decision) -> (&'static str, String) {
         DecisionKind::Deleted => ("deleted", String::new()),
         DecisionKind::PolicyChanged { policy, .. } => ("policy_changed", policy.clone()),
         DecisionKind::ConsentGranted { capacity, text_version } => {
-            ("agreed", format!("{}, text {text_version}", consent_kind_str(*capacity)))
+            ("agreed", format!("{}, text {text_version}", consent_kind_str(capacity)))
         }
         DecisionKind::ConsentWithdrawn { released } => ("withdrew", bookings(*released).to_owned()),
         DecisionKind::Erased { released } => ("erased", bookings(*released).to_owned()),
@@ -282,7 +282,7 @@ fn disposition_str(disposition: BookingDisposition) -> &'static str {
     }
 }
 
-pub(super) fn state_str(state: MailboxState) -> &'static str {
+pub(super) fn state_str(state: &MailboxState) -> &'static str {
     match state {
         MailboxState::Active => "active",
         MailboxState::Paused => "paused",
@@ -291,7 +291,7 @@ pub(super) fn state_str(state: MailboxState) -> &'static str {
     }
 }
 
-pub(super) fn consent_kind_str(capacity: ConsentCapacity) -> &'static str {
+pub(super) fn consent_kind_str(capacity: &ConsentCapacity) -> &'static str {
     match capacity {
         ConsentCapacity::Own => "own",
         ConsentCapacity::Delegate => "delegate",

@@ -33,6 +33,15 @@ pub(super) enum WithdrawOutcome {
     NothingStored,
 }
 
+/// What becomes of bookings, as forms and the API say it. There is no default: the person must choose.
+pub(super) fn parse_disposition(word: &str) -> Option<BookingDisposition> {
+    match word {
+        "released" => Some(BookingDisposition::Release),
+        "anonymous" => Some(BookingDisposition::KeepAnonymous),
+        _ => None,
+    }
+}
+
 impl RequestContext<'_> {
     /// The person withdraws: we unsubscribe the calendar, and `disposition` says what becomes of future
     /// bookings. In an organisation that agrees for everybody we keep the row, or write one, so that
@@ -76,6 +85,8 @@ impl RequestContext<'_> {
                 let task = task_for(row.map_or(state, |row| row.state));
                 return Ok(Update::Unchanged((WithdrawOutcome::AlreadyRecorded, Some(task))));
             };
+            // The evidence first, then what finds a lost task, then the row: each write is repeated
+            // until the row is there.
             self.register_withdrawal(now, new.state).await?;
             self.put_recheck(self.person).await?;
             let task = task_for(new.state);

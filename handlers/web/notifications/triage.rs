@@ -1,11 +1,11 @@
 //! Which items of a POST are ours, and which jobs they become. One POST may mix subscriptions, tenants
 //! and kinds, and an invalid item does not affect the others.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet, hash_map::Entry};
 
 use super::deps::Deps;
 use crate::{
-    domain::ids::{CorrelationId, EventId, MailboxId, TenantId},
+    domain::ids::{CorrelationId, TenantId},
     graph::notifications::{
         ChangeNotification, ChangeType, LifecycleEvent, Notification, NotificationCollection,
         NotificationKind,
@@ -53,9 +53,7 @@ pub(super) async fn triage(
         );
     }
     drop_unverified_content(deps, &mut changes, &validation_tokens).await;
-    let mut by_tenant = ChangesByTenant::default();
-    changes.into_iter().for_each(|(claims, change)| by_tenant.add(deps, claims, change));
-    let mut jobs = by_tenant.into_jobs();
+    let mut jobs = change_jobs(deps, changes);
     jobs.extend(lifecycle_jobs(tasks));
     Ok((jobs, verified))
 }
@@ -119,48 +117,39 @@ fn job_meta(deps: &Deps) -> JobMeta {
     JobMeta::new(CorrelationId(deps.rng.uuid().as_u128()), deps.clock.now())
 }
 
-/// The changes of a POST by tenant, each event once.
-#[derive(Default)]
-struct ChangesByTenant {
-    by_tenant: BTreeMap<TenantId, Vec<EventChange>>,
-    positions: HashMap<(TenantId, MailboxId, EventId, u64), usize>,
-}
-
-impl ChangesByTenant {
-    fn add(&mut self, deps: &Deps, claims: ClientStateClaims, notification: ChangeNotification) {
-        let ClientStateClaims { tenant, mailbox, nonce } = claims;
+/// The jobs for the changes of a POST: each event once, tenants apart. Encrypted content travels in
+/// messages of its own: they live shorter, and ids must not.
+fn change_jobs(deps: &Deps, all: Vec<(ClientStateClaims, ChangeNotification)>) -> Vec<Enqueue> {
+    let mut by_tenant: BTreeMap<TenantId, Vec<EventChange>> = BTreeMap::new();
+    let mut positions = HashMap::new();
+    for (ClientStateClaims { tenant, mailbox, nonce }, notification) in all {
         let ChangeNotification { change_type, event, version, encrypted_content } = notification;
         let deleted = change_type == ChangeType::Deleted;
         let origin = Origin::Notification { nonce, deleted, version };
-        let changes = self.by_tenant.entry(tenant).or_default();
-        let key = (tenant, mailbox, event.clone(), nonce);
-        if let Some(position) = self.positions.get(&key) {
-            changes[*position].merge(origin, encrypted_content);
-            return;
+        let changes = by_tenant.entry(tenant).or_default();
+        // With the nonce: what another nonce proves must not be believed on the word of this one.
+        match positions.entry((tenant, mailbox, event.clone(), nonce)) {
+            Entry::Occupied(position) => {
+                let earlier: &mut EventChange = &mut changes[*position.get()];
+                earlier.merge(origin, encrypted_content);
+            }
+            Entry::Vacant(position) => {
+                position.insert(changes.len());
+                let meta = job_meta(deps);
+                changes.push(EventChange { mailbox, event, origin, encrypted_content, meta });
+            }
         }
-        self.positions.insert(key, changes.len());
-        changes.push(EventChange {
-            mailbox,
-            event,
-            origin,
-            encrypted_content,
-            meta: job_meta(deps),
-        });
     }
-
-    /// Encrypted content travels in messages of its own: they live shorter, and ids must not.
-    fn into_jobs(self) -> Vec<Enqueue> {
-        let mut jobs = Vec::new();
-        for (tenant, changes) in self.by_tenant {
-            let (encrypted, plain): (Vec<_>, Vec<_>) = changes
-                .into_iter()
-                .map(EventChange::without_oversized_content)
-                .partition(|change| change.encrypted_content.is_some());
-            let messages = pack(tenant, plain).into_iter().chain(pack(tenant, encrypted));
-            jobs.extend(messages.map(|changes| Enqueue::now(Job::FetchEvent(changes))));
-        }
-        jobs
+    let mut jobs = Vec::new();
+    for (tenant, changes) in by_tenant {
+        let (encrypted, plain): (Vec<_>, Vec<_>) = changes
+            .into_iter()
+            .map(EventChange::without_oversized_content)
+            .partition(|change| change.encrypted_content.is_some());
+        let messages = pack(tenant, plain).into_iter().chain(pack(tenant, encrypted));
+        jobs.extend(messages.map(|changes| Enqueue::now(Job::FetchEvent(changes))));
     }
+    jobs
 }
 
 /// Whose item this is; `None` when its client state is invalid. The mailbox comes from the client

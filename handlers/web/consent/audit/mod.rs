@@ -3,26 +3,27 @@
 
 mod stats;
 
+use std::sync::Arc;
+
 use askama::Template;
-use axum::{
-    extract::{RawQuery, State},
-    response::Response,
-};
+use axum::{extract::State, http::Uri};
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use http::StatusCode;
 use jiff::{ToSpan, civil::Date, tz::TimeZone};
 
 use super::{
     authz,
-    deps::{Deps, SharedDeps},
+    deps::Deps,
     export::{self, Pages},
 };
 use crate::{
     domain::{api_call::ApiCall, ids::TenantId},
-    web::layout::{CurrentUser, FieldError, Frame, PageError, html_with_status, texts::Texts},
+    web::layout::{
+        CurrentUser, FieldError, Frame, PageError, PageResult, html_with_status, texts::AuditTexts,
+    },
 };
 
-use stats::{AuditExportRow, DayStats};
+use stats::{AuditExportRow, COLUMNS, DayStats};
 
 /// The most days in one request.
 const MAX_DAYS: usize = 31;
@@ -44,59 +45,48 @@ struct AuditPage<'a> {
     truncated: bool,
 }
 
-/// The requested days, as they were typed.
-struct DayRange {
-    from: String,
-    to: String,
+/// The first and the last day as they were typed: `?from=2026-11-23&to=2026-11-24`. By default
+/// yesterday and today.
+fn typed_days(deps: &Deps, query: Option<&str>) -> (String, String) {
+    let query = query.unwrap_or_default().as_bytes();
+    let value = |name, default: Date| {
+        let mut pairs = url::form_urlencoded::parse(query);
+        let found = pairs.find(|(known, _)| known == name);
+        found.map_or_else(|| default.to_string(), |(_, value)| value.into_owned())
+    };
+    let today = deps.clock.now().to_zoned(TimeZone::UTC).date();
+    (value("from", today.saturating_sub(1.day())), value("to", today))
 }
 
-impl DayRange {
-    /// `?from=2026-11-23&to=2026-11-24`; by default yesterday and today.
-    fn from_query(deps: &Deps, query: Option<&str>) -> Self {
-        let query = query.unwrap_or_default().as_bytes();
-        let value = |name| {
-            let mut pairs = url::form_urlencoded::parse(query);
-            pairs.find(|(known, _)| known == name).map(|(_, value)| value.into_owned())
-        };
-        let today = deps.clock.now().to_zoned(TimeZone::UTC).date();
-        let yesterday = today.saturating_sub(1.day());
-        let or = |text: Option<String>, day: Date| text.unwrap_or_else(|| day.to_string());
-        Self { from: or(value("from"), yesterday), to: or(value("to"), today) }
+/// The days in order, or the error at its field.
+fn parse_days(t: &AuditTexts, from: &str, to: &str) -> Result<Vec<Date>, FieldError> {
+    let date = |name: &'static str, text: &str| {
+        text.trim().parse::<Date>().map_err(|_| FieldError::new(name, t.bad_day))
+    };
+    let (from, to) = (date("from", from)?, date("to", to)?);
+    if to < from {
+        return Err(FieldError::new("to", t.backwards));
     }
-
-    /// The days in order, or the error at its field.
-    fn days(&self, t: &Texts) -> Result<Vec<Date>, FieldError> {
-        let date = |name: &'static str, text: &str| {
-            text.trim().parse::<Date>().map_err(|_| FieldError::new(name, t.audit.bad_day))
-        };
-        let (from, to) = (date("from", &self.from)?, date("to", &self.to)?);
-        if to < from {
-            return Err(FieldError::new("to", t.audit.backwards));
-        }
-        let days: Vec<Date> =
-            from.series(1.day()).take_while(|day| *day <= to).take(MAX_DAYS + 1).collect();
-        if days.len() > MAX_DAYS {
-            return Err(FieldError::new("to", t.audit.too_many_days));
-        }
-        Ok(days)
+    // One more than allowed is enough to know: the range may be of thousands of years.
+    let days = from.series(1.day()).take_while(|day| *day <= to).take(MAX_DAYS + 1);
+    let days: Vec<Date> = days.collect();
+    if days.len() > MAX_DAYS {
+        return Err(FieldError::new("to", t.too_many_days));
     }
+    Ok(days)
 }
 
 /// GET `audit`.
-pub(super) async fn show(
-    State(deps): State<SharedDeps>,
-    user: CurrentUser,
-    RawQuery(query): RawQuery,
-) -> Result<Response, PageError> {
+pub(super) async fn show(State(deps): State<Arc<Deps>>, user: CurrentUser, uri: Uri) -> PageResult {
     authz::require_admin(&user)?;
-    let t = deps.pages.texts();
-    let range = DayRange::from_query(&deps, query.as_deref());
-    let (status, errors, (days, truncated)) = match range.days(t) {
+    let (from, to) = typed_days(&deps, uri.query());
+    let (from, to) = (from.as_str(), to.as_str());
+    let parsed = parse_days(&deps.pages.texts().audit, from, to);
+    let (status, errors, (days, truncated)) = match parsed {
         Ok(dates) => (StatusCode::OK, vec![], load_days(&deps, user.tenant(), &dates).await?),
         Err(error) => (StatusCode::UNPROCESSABLE_ENTITY, vec![error], (vec![], false)),
     };
     let frame = deps.frame(&user, "audit");
-    let (from, to) = (range.from.as_str(), range.to.as_str());
     let mut query = url::form_urlencoded::Serializer::new(String::new());
     let query = query.append_pair("from", from).append_pair("to", to).finish();
     html_with_status(status, &AuditPage { frame, from, to, query, errors, days, truncated })
@@ -130,33 +120,25 @@ async fn load_days(
 }
 
 /// GET `audit.csv`, with the days like the page.
-pub(super) async fn csv(
-    State(deps): State<SharedDeps>,
-    user: CurrentUser,
-    RawQuery(query): RawQuery,
-) -> Result<Response, PageError> {
-    export::csv("audit.csv", export_calls(deps, &user, query.as_deref())?).await
+pub(super) async fn csv(State(deps): State<Arc<Deps>>, user: CurrentUser, uri: Uri) -> PageResult {
+    export::csv("audit.csv", COLUMNS, export_calls(deps, &user, &uri)?).await
 }
 
 /// GET `audit.json`.
-pub(super) async fn json(
-    State(deps): State<SharedDeps>,
-    user: CurrentUser,
-    RawQuery(query): RawQuery,
-) -> Result<Response, PageError> {
-    export::json("audit.json", export_calls(deps, &user, query.as_deref())?).await
+pub(super) async fn json(State(deps): State<Arc<Deps>>, user: CurrentUser, uri: Uri) -> PageResult {
+    export::json("audit.json", export_calls(deps, &user, &uri)?).await
 }
 
 /// Every row, day by day; each day comes in 16 parts, each in order of time, as it is stored.
 fn export_calls(
-    deps: SharedDeps,
+    deps: Arc<Deps>,
     user: &CurrentUser,
-    query: Option<&str>,
+    uri: &Uri,
 ) -> Result<Pages<AuditExportRow>, PageError> {
     authz::require_admin(user)?;
-    let days = DayRange::from_query(&deps, query)
-        .days(deps.pages.texts())
-        .map_err(|_| PageError::MalformedForm)?;
+    let (from, to) = typed_days(&deps, uri.query());
+    let days = parse_days(&deps.pages.texts().audit, &from, &to);
+    let days = days.map_err(|_| PageError::MalformedForm)?;
     let (tenant, mut dates) = (user.tenant(), days.into_iter());
     let first = dates.next().map(|date| (date, None));
     let pages = stream::try_unfold((first, dates), move |(position, mut dates)| {

@@ -1,25 +1,20 @@
 //! Counts the calls of one day, from the rows of the audit and from nothing else.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, BTreeSet},
+};
 
 use jiff::{Timestamp, civil::Date};
 use serde::Serialize;
+use uuid::Uuid;
 
-use super::super::export::ExportRow;
 use crate::{
     domain::api_call::{ALLOW_LIST, ApiCall},
     graph::{CALENDAR_READS, fields::FORBIDDEN},
 };
 
-/// The calls of one kind: system, method and path.
-#[derive(Debug, Default)]
-pub(super) struct EndpointStats {
-    pub(super) calls: u64,
-    /// Every field that any of them named.
-    pub(super) fields: BTreeSet<String>,
-}
-
-/// One UTC day.
+/// The calls of one UTC day.
 #[derive(Debug, Default)]
 pub(super) struct DayStats {
     pub(super) date: Date,
@@ -32,7 +27,8 @@ pub(super) struct DayStats {
     pub(super) forbidden_fields: u64,
     /// Requests that the allow-list stopped before they left.
     pub(super) blocked: u64,
-    pub(super) endpoints: BTreeMap<(String, String, String), EndpointStats>,
+    /// By system, method and path: how many calls, and every field that any of them named.
+    pub(super) endpoints: BTreeMap<(String, String, String), (u64, BTreeSet<String>)>,
 }
 
 impl DayStats {
@@ -42,23 +38,22 @@ impl DayStats {
 
     pub(super) fn add(&mut self, call: ApiCall) {
         self.calls += 1;
-        let blocked = call.system == ALLOW_LIST;
-        let named = || call.fields.split(',').filter(|field| *field != "-");
-        if blocked {
+        let named = call.fields.split(',').filter(|field| *field != "-");
+        // What the allow-list stopped names the rule that it broke, and Microsoft never saw it.
+        if call.system == ALLOW_LIST {
             self.blocked += 1;
         } else {
-            let forbidden = named().filter(|field| FORBIDDEN.contains(field)).count();
+            let forbidden = named.clone().filter(|field| FORBIDDEN.contains(field)).count();
             self.forbidden_fields += u64::try_from(forbidden).unwrap_or(u64::MAX);
         }
         if call.system == "graph" && call.method == "GET" && CALENDAR_READS.contains(&&*call.path) {
             self.calendar_reads += 1;
             self.answered += u64::from((200..300).contains(&call.status));
         }
-        let fields: Vec<String> = named().map(str::to_owned).collect();
         let key = (call.system.into(), call.method.into(), call.path.into());
-        let endpoint = self.endpoints.entry(key).or_default();
-        endpoint.calls += 1;
-        endpoint.fields.extend(fields);
+        let (calls, fields) = self.endpoints.entry(key).or_default();
+        *calls += 1;
+        fields.extend(named.map(str::to_owned));
     }
 }
 
@@ -66,39 +61,29 @@ impl DayStats {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(super) struct AuditExportRow {
     at: Timestamp,
-    system: String,
-    method: String,
-    path: String,
+    system: Cow<'static, str>,
+    method: Cow<'static, str>,
+    path: Cow<'static, str>,
     fields: String,
     status: u16,
     duration_ms: u64,
-    correlation: String,
+    /// As Microsoft's own log writes it, see `compare` in the texts.
+    correlation: Uuid,
 }
+
+pub(super) const COLUMNS: &[&str] =
+    &["at", "system", "method", "path", "fields", "status", "duration_ms", "correlation"];
 
 impl From<ApiCall> for AuditExportRow {
     fn from(call: ApiCall) -> Self {
-        Self {
-            at: call.sent_at,
-            system: call.system.into(),
-            method: call.method.into(),
-            path: call.path.into(),
-            fields: call.fields,
-            status: call.status,
-            duration_ms: call.duration_ms,
-            correlation: call.correlation.as_uuid().to_string(),
-        }
+        let ApiCall { sent_at: at, system, method, path, fields, status, duration_ms, .. } = call;
+        let correlation = call.correlation.as_uuid();
+        Self { at, system, method, path, fields, status, duration_ms, correlation }
     }
-}
-
-impl ExportRow for AuditExportRow {
-    const COLUMNS: &'static [&'static str] =
-        &["at", "system", "method", "path", "fields", "status", "duration_ms", "correlation"];
 }
 
 #[cfg(test)]
 mod tests {
-    use uuid::Uuid;
-
     use super::*;
     use crate::domain::ids::{CorrelationId, TenantId};
 
@@ -127,8 +112,9 @@ mod tests {
         day.add(call(ALLOW_LIST, event, "a field is not on the list", 0));
         assert_eq!((day.calls, day.calendar_reads, day.answered), (5, 3, 2));
         assert_eq!((day.forbidden_fields, day.blocked), (1, 1));
-        let kind = &day.endpoints[&("graph".to_owned(), "GET".to_owned(), event.to_owned())];
-        let fields: Vec<_> = kind.fields.iter().map(String::as_str).collect();
-        assert_eq!((kind.calls, fields), (3, vec!["body", "id", "start"]));
+        let key = ("graph".to_owned(), "GET".to_owned(), event.to_owned());
+        let (calls, fields) = &day.endpoints[&key];
+        let fields: Vec<_> = fields.iter().map(String::as_str).collect();
+        assert_eq!((*calls, fields), (3, vec!["body", "id", "start"]));
     }
 }

@@ -3,42 +3,38 @@
 
 mod stats;
 
+use std::sync::Arc;
+
 use askama::Template;
-use axum::{
-    Extension,
-    extract::{RawQuery, State},
-    response::Response,
-};
+use axum::{extract::State, http::Uri};
 use futures::{StreamExt as _, TryStreamExt as _};
 
 use super::{
     authz,
-    deps::{Deps, SharedDeps},
+    deps::Deps,
     export::{self, Pages},
 };
 use crate::{
-    base::invocation::RequestInvocation,
     domain::{ids::TenantId, tenant::policy::Room},
     messages::{ReconcileCursor, TenantTaskKind},
     store::{
         mailboxes::{Mailbox, MailboxState},
         tenants::Tenant,
     },
-    web::layout::{CurrentUser, DisplayTime, Frame, PageError, VerifiedForm, html, texts::fill},
+    web::layout::{
+        CurrentUser, Frame, PageError, PageResult, VerifiedForm, html, parse_list_query,
+        texts::fill,
+    },
 };
 
-use stats::{HealthStats, MailboxHealthRow, PAGE_SIZE};
+use stats::{COLUMNS, HealthStats, MailboxHealthRow, PAGE_SIZE, SyncMode};
 
 #[derive(Template)]
 #[template(path = "health.html")]
 struct HealthPage<'a> {
     frame: Frame<'a>,
-    stats: &'a HealthStats,
-    /// Each with the room's address, if it is a room.
-    listed: Vec<(&'a MailboxHealthRow, &'a str)>,
-    oldest: Option<DisplayTime>,
-    newest: Option<DisplayTime>,
-    over_quota: Option<DisplayTime>,
+    stats: HealthStats,
+    rooms: Arc<[Room]>,
     rehearsal: Option<String>,
     may_compare: bool,
     comparing: bool,
@@ -48,35 +44,32 @@ struct HealthPage<'a> {
     after: Option<usize>,
 }
 
+impl HealthPage<'_> {
+    /// The address that a room is invited by. People appear by their ids alone.
+    fn room_address(&self, row: &MailboxHealthRow) -> Option<&String> {
+        let is_row = |room: &&Room| room.id.mailbox().to_string() == row.mailbox;
+        self.rooms.iter().find(is_row)?.addresses.first()
+    }
+}
+
 /// GET `health`, which lists mailboxes from the n-th on: `?from=n`.
-pub(super) async fn show(
-    State(deps): State<SharedDeps>,
-    user: CurrentUser,
-    RawQuery(query): RawQuery,
-) -> Result<Response, PageError> {
+pub(super) async fn show(State(deps): State<Arc<Deps>>, user: CurrentUser, uri: Uri) -> PageResult {
     let (tenant, _) = authz::require_connected_tenant(&deps, &user).await?;
-    let query = query.unwrap_or_default();
-    let mut parts = query.split('&');
-    let from = parts.clone().find_map(|part| part.strip_prefix("from=")?.parse().ok());
-    let comparing = parts.any(|part| part == "comparing");
-    let from = from.unwrap_or(0);
+    let (from, comparing) = parse_list_query(uri.query(), "comparing");
     let stats = load_stats(&deps, tenant.id, from).await?;
-    let rooms = deps.rooms.list_uncached(tenant.id).await?;
     let until = from + stats.listed.len();
     html(&HealthPage {
         frame: deps.frame(&user, "health"),
-        listed: stats.listed.iter().map(|one| (one, room_address(&rooms, one))).collect(),
-        oldest: stats.oldest.map(DisplayTime),
-        newest: stats.newest.map(DisplayTime),
-        over_quota: stats.over_quota.map(DisplayTime),
+        rooms: deps.rooms.list_uncached(tenant.id).await?,
         rehearsal: tenant.policy.rehearsal.then(|| would_book(&deps, &tenant, &stats)),
         may_compare: tenant.state.is_active(),
         comparing,
         from,
         until,
         before: (from > 0).then(|| from.saturating_sub(PAGE_SIZE)),
+        // Nothing listed: the link is old, and no later page has more.
         after: Some(until).filter(|until| *until < stats.notable && !stats.listed.is_empty()),
-        stats: &stats,
+        stats,
     })
 }
 
@@ -92,12 +85,6 @@ fn would_book(deps: &Deps, tenant: &Tenant, stats: &HealthStats) -> String {
     fill(text, &[("count", &count.to_string())])
 }
 
-/// The address that a room is invited by. People appear by their ids alone.
-fn room_address<'a>(rooms: &'a [Room], row: &MailboxHealthRow) -> &'a str {
-    let room = rooms.iter().find(|room| room.id.mailbox().to_string() == row.mailbox);
-    room.and_then(|room| room.addresses.first()).map(String::as_str).unwrap_or_default()
-}
-
 async fn load_stats(deps: &Deps, tenant: TenantId, from: usize) -> Result<HealthStats, PageError> {
     let (now, mut stats) = (deps.clock.now(), HealthStats::from(from));
     let mut pages = deps.mailbox_pages(tenant);
@@ -108,35 +95,26 @@ async fn load_stats(deps: &Deps, tenant: TenantId, from: usize) -> Result<Health
 }
 
 /// POST `health`: has every calendar compared with its bookings.
-pub(super) async fn compare(
-    State(deps): State<SharedDeps>,
-    Extension(request): Extension<RequestInvocation>,
-    posted: VerifiedForm,
-) -> Result<Response, PageError> {
+pub(super) async fn compare(State(deps): State<Arc<Deps>>, posted: VerifiedForm) -> PageResult {
     posted.parse(&[])?;
     let (tenant, _) = authz::require_connected_tenant(&deps, &posted.user).await?;
+    // Without access there is nothing to compare, and the task would be discarded.
     if tenant.state.is_active() {
         let from = Some(ReconcileCursor { resync: true, ..ReconcileCursor::default() });
-        let invocation = request.for_tenant(tenant.id);
-        deps.enqueue_tenant_task(&invocation, TenantTaskKind::ReconcilePolicy { from }).await?;
+        let kind = TenantTaskKind::ReconcilePolicy { from };
+        deps.enqueue_tenant_task(&posted.user, kind).await?;
     }
     Ok(deps.pages.see_other("health?comparing"))
 }
 
 /// GET `health.csv`: every mailbox whose data is not being deleted.
-pub(super) async fn csv(
-    State(deps): State<SharedDeps>,
-    user: CurrentUser,
-) -> Result<Response, PageError> {
+pub(super) async fn csv(State(deps): State<Arc<Deps>>, user: CurrentUser) -> PageResult {
     let (tenant, _) = authz::require_connected_tenant(&deps, &user).await?;
-    export::csv("health.csv", export_mailboxes(&deps, tenant.id)).await
+    export::csv("health.csv", COLUMNS, export_mailboxes(&deps, tenant.id)).await
 }
 
 /// GET `health.json`.
-pub(super) async fn json(
-    State(deps): State<SharedDeps>,
-    user: CurrentUser,
-) -> Result<Response, PageError> {
+pub(super) async fn json(State(deps): State<Arc<Deps>>, user: CurrentUser) -> PageResult {
     let (tenant, _) = authz::require_connected_tenant(&deps, &user).await?;
     export::json("health.json", export_mailboxes(&deps, tenant.id)).await
 }

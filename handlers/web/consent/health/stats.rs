@@ -4,7 +4,6 @@
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::super::export::ExportRow;
 use crate::{
     domain::mailbox::Drift,
     store::mailboxes::{Mailbox, MailboxKind, MailboxState},
@@ -32,6 +31,7 @@ impl SyncMode {
             MailboxState::Paused => return Self::Paused,
             MailboxState::Withdrawn(_) | MailboxState::Erased(..) => return Self::Withdrawn,
         }
+        // A subscription that has ended notifies no more, so the rest of the row counts.
         match &mailbox.subscription {
             Some(made) if made.expires_at > now && made.content_key.is_some() => Self::Rich,
             Some(made) if made.expires_at > now => Self::Basic,
@@ -58,13 +58,8 @@ impl SyncMode {
 /// The sums over one kind of mailbox.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct HealthTotals {
-    pub(super) rich: usize,
-    pub(super) basic: usize,
-    pub(super) over_quota: usize,
-    pub(super) polled: usize,
-    pub(super) waiting: usize,
-    pub(super) paused: usize,
-    pub(super) withdrawn: usize,
+    /// How many are followed in each [`SyncMode`].
+    followed: [usize; 7],
     pub(super) compared: usize,
     /// Followed and not compared yet.
     pub(super) not_compared: usize,
@@ -74,17 +69,12 @@ pub(super) struct HealthTotals {
 }
 
 impl HealthTotals {
+    pub(super) fn count(&self, mode: SyncMode) -> usize {
+        self.followed[mode as usize]
+    }
+
     fn add(&mut self, followed: SyncMode, drift: Option<Drift>) {
-        let count = match followed {
-            SyncMode::Rich => &mut self.rich,
-            SyncMode::Basic => &mut self.basic,
-            SyncMode::OverQuota => &mut self.over_quota,
-            SyncMode::Polled => &mut self.polled,
-            SyncMode::Waiting => &mut self.waiting,
-            SyncMode::Paused => &mut self.paused,
-            SyncMode::Withdrawn => &mut self.withdrawn,
-        };
-        *count += 1;
+        self.followed[followed as usize] += 1;
         match (followed, drift) {
             (SyncMode::Paused | SyncMode::Withdrawn, _) => {}
             (_, None) => self.not_compared += 1,
@@ -128,18 +118,16 @@ impl HealthStats {
             MailboxKind::Room => &mut self.rooms,
         };
         totals.add(followed, drift);
-        match followed {
-            SyncMode::Paused | SyncMode::Withdrawn => return,
-            SyncMode::OverQuota => {
-                let since = mailbox.health.over_quota_since;
-                self.over_quota = self.over_quota.into_iter().chain(since).min();
-            }
-            SyncMode::Rich | SyncMode::Basic | SyncMode::Polled | SyncMode::Waiting => {}
+        if matches!(followed, SyncMode::Paused | SyncMode::Withdrawn) {
+            return;
         }
-        if let Some(Drift { at, .. }) = drift {
-            self.oldest = Some(self.oldest.map_or(at, |oldest| oldest.min(at)));
-            self.newest = Some(self.newest.map_or(at, |newest| newest.max(at)));
+        if followed == SyncMode::OverQuota {
+            let since = mailbox.health.over_quota_since;
+            self.over_quota = self.over_quota.into_iter().chain(since).min();
         }
+        let at = drift.map(|drift| drift.at);
+        self.oldest = self.oldest.into_iter().chain(at).min();
+        self.newest = self.newest.max(at);
         let differs = drift.is_some_and(|drift| !drift.is_zero());
         if differs || followed == SyncMode::OverQuota {
             if self.notable >= self.from && self.listed.len() < PAGE_SIZE {
@@ -182,18 +170,16 @@ impl MailboxHealthRow {
     }
 }
 
-impl ExportRow for MailboxHealthRow {
-    const COLUMNS: &'static [&'static str] = &[
-        "mailbox",
-        "kind",
-        "followed",
-        "over_quota_since",
-        "compared_at",
-        "missing",
-        "left_over",
-        "different",
-    ];
-}
+pub(super) const COLUMNS: &[&str] = &[
+    "mailbox",
+    "kind",
+    "followed",
+    "over_quota_since",
+    "compared_at",
+    "missing",
+    "left_over",
+    "different",
+];
 
 #[cfg(test)]
 mod tests {
@@ -224,7 +210,7 @@ mod tests {
             let health = Health { drift: Some(drift), ..Health::default() };
             stats.add(&Mailbox { health, ..person(n) }, now);
         }
-        assert_eq!((stats.people.waiting, stats.people.missing), (100_000, 1_000));
+        assert_eq!((stats.people.count(SyncMode::Waiting), stats.people.missing), (100_000, 1_000));
         assert_eq!((stats.notable, stats.listed.len()), (1_000, PAGE_SIZE));
         assert_eq!(stats.listed[0].mailbox, person(40_000).id.to_string());
     }

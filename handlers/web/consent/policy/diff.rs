@@ -9,22 +9,14 @@ use crate::domain::{
     },
 };
 
-/// One setting that differs.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(in super::super) struct PolicyChange {
-    pub(super) name: &'static str,
-    pub(super) old: String,
-    pub(super) new: String,
-}
-
-/// The settings that differ between two policies.
+/// The settings that differ between two policies: the name, the old value and the new one.
 pub(in super::super) fn policy_changes(
     old: &TenantPolicy,
     new: &TenantPolicy,
-) -> Vec<PolicyChange> {
+) -> Vec<(&'static str, String, String)> {
     let pairs = describe(old).into_iter().zip(describe(new));
     let differ = pairs.filter(|((_, old), (_, new))| old != new);
-    differ.map(|((name, old), (_, new))| PolicyChange { name, old, new }).collect()
+    differ.map(|((name, old), (_, new))| (name, old, new)).collect()
 }
 
 /// Identifies this very policy. The form carries it, so that nobody overwrites what they did not see.
@@ -104,10 +96,10 @@ mod tests {
             ..old.clone()
         };
         let changes = policy_changes(&old, &new);
-        let names: Vec<_> = changes.iter().map(|d| d.name).collect();
+        let names: Vec<_> = changes.iter().map(|(name, ..)| *name).collect();
         assert_eq!(names, ["scope group", "excluded mailboxes", "audit days"]);
-        assert_eq!((changes[0].old.as_str(), changes[2].new.as_str()), ("everybody", "30"));
-        assert!(changes[1].new.starts_with("00000000-0000-0000-0000-000000000001 "));
+        assert_eq!((changes[0].1.as_str(), changes[2].2.as_str()), ("everybody", "30"));
+        assert!(changes[1].2.starts_with("00000000-0000-0000-0000-000000000001 "));
         assert_ne!(policy_version(&old), policy_version(&new));
         assert_eq!(policy_version(&old), policy_version(&TenantPolicy::default()));
     }

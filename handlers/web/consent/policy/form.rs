@@ -43,14 +43,6 @@ pub(super) const FIELDS: &[Field] = &[
     Field::single_line("add-in-property", 120),
 ];
 
-/// What was typed, as a policy. The directory still has to resolve the names in it.
-pub(super) struct PolicyDraft {
-    /// The policy without the mailboxes of `excluded` and `mail`.
-    pub(super) policy: TenantPolicy,
-    pub(super) excluded: Vec<String>,
-    pub(super) mail: Option<String>,
-}
-
 /// The form that shows `policy`.
 pub(super) fn from_policy(policy: &TenantPolicy) -> Form {
     let excluded: Vec<String> = policy.excluded_mailboxes.iter().map(ToString::to_string).collect();
@@ -92,12 +84,13 @@ pub(super) fn from_policy(policy: &TenantPolicy) -> Form {
     ])
 }
 
-/// The policy that was typed, and the errors at their fields. A choice that the page does not offer is
-/// an error of the whole form.
+/// The policy that was typed, and the errors at their fields. It lacks the mailboxes that were typed
+/// by address, which only the directory knows: see [`addresses`]. A choice that the page does not
+/// offer is an error of the whole form.
 pub(super) fn validate(
     form: &Form,
     t: &Texts,
-) -> Result<(PolicyDraft, Vec<FieldError>), PageError> {
+) -> Result<(TenantPolicy, Vec<FieldError>), PageError> {
     let mut errors = Vec::new();
     let mut wrong = |field: &str, text: String| errors.push(FieldError::new(field, text));
     let scope_group = form.text("scope-group").trim();
@@ -125,9 +118,8 @@ pub(super) fn validate(
     if form.text("subject") == "replace" && replacement.is_empty() {
         wrong("subject-text", t.policy.no_replacement.to_owned());
     }
-    let mail = Some(form.text("mail").trim().to_owned()).filter(|mail| !mail.is_empty());
     let delegate_consent = form.is_checked("delegates");
-    if delegate_consent && mail.is_none() {
+    if delegate_consent && addresses(form).1.is_none() {
         wrong("delegates", t.policy.delegates_need_mail.to_owned());
     }
     let policy = TenantPolicy {
@@ -144,7 +136,13 @@ pub(super) fn validate(
         rehearsal: form.is_checked("rehearsal"),
     };
     errors.extend(form.input_errors(t));
-    Ok((PolicyDraft { policy, excluded, mail }, errors))
+    Ok((policy, errors))
+}
+
+/// What the directory has to resolve: the excluded addresses, and the sender of mail.
+pub(super) fn addresses(form: &Form) -> (Vec<String>, Option<&str>) {
+    let (_, excluded) = parse_mailbox_list(form.text("excluded"));
+    (excluded, Some(form.text("mail").trim()).filter(|mail| !mail.is_empty()))
 }
 
 fn parse_consent(form: &Form) -> Result<ConsentMode, PageError> {
@@ -195,9 +193,9 @@ mod tests {
     use crate::{domain::ids::GroupId, web::layout::texts::ENGLISH};
     use uuid::Uuid;
 
-    fn checked(form: &Form) -> (PolicyDraft, Vec<String>) {
-        let (draft, errors) = validate(form, &ENGLISH).unwrap();
-        (draft, errors.into_iter().map(|error| error.field).collect())
+    fn checked(form: &Form) -> (TenantPolicy, Vec<String>) {
+        let (policy, errors) = validate(form, &ENGLISH).unwrap();
+        (policy, errors.into_iter().map(|error| error.field).collect())
     }
 
     #[test]
@@ -221,9 +219,9 @@ mod tests {
             ),
             ..TenantPolicy::default()
         };
-        let (draft, errors) = checked(&from_policy(&policy));
-        assert_eq!((draft.policy, errors), (policy, vec![]));
-        assert!(draft.excluded.is_empty() && draft.mail.is_none());
+        let form = from_policy(&policy);
+        assert_eq!(checked(&form), (policy, vec![]));
+        assert_eq!(addresses(&form), (vec![], None));
     }
 
     #[test]

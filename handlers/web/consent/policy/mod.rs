@@ -4,24 +4,17 @@
 mod diff;
 mod form;
 
+use std::sync::Arc;
+
 use askama::Template;
-use axum::{
-    Extension,
-    extract::{RawQuery, State},
-    response::Response,
-};
+use axum::extract::{RawQuery, State};
 use futures::{StreamExt as _, stream};
 use http::StatusCode;
 
-use super::{
-    authz,
-    deps::{Deps, SharedDeps},
-    exchange_commands::mail_commands,
-};
+use super::{authz, deps::Deps, exchange_commands::mail_commands};
 use crate::{
-    base::invocation::{Invocation, RequestInvocation},
     domain::{
-        ids::MailboxId,
+        ids::{GroupId, MailboxId},
         personal::Personal,
         tenant::{TenantPolicy, decision::DecisionKind},
     },
@@ -29,13 +22,14 @@ use crate::{
     messages::{ReconcileCursor, TenantTaskKind},
     store::tenants::Tenant,
     web::layout::{
-        CurrentUser, FieldError, Form, Frame, PageError, VerifiedForm, html, html_with_status,
-        texts::{Texts, fill},
+        CurrentUser, FieldError, Form, Frame, PageError, PageResult, VerifiedForm, html,
+        html_with_status,
+        texts::{PolicyTexts, fill},
     },
 };
 
-use diff::{PolicyChange, policy_version};
-use form::{FIELDS, PolicyDraft, from_policy, validate};
+use diff::policy_version;
+use form::{FIELDS, addresses, from_policy, validate};
 
 pub(super) use diff::policy_changes;
 
@@ -50,38 +44,33 @@ struct PolicyPage<'a> {
     /// The version that the typed values started from.
     version: String,
     errors: Vec<FieldError>,
-    /// Where the typed values differ from what somebody else saved.
-    conflicts: Vec<PolicyChange>,
+    /// Where the typed values differ from what somebody else saved: see [`policy_changes`].
+    conflicts: Vec<(&'static str, String, String)>,
     saved: bool,
     mail_commands: Vec<String>,
 }
 
 /// GET `policy`.
 pub(super) async fn show(
-    State(deps): State<SharedDeps>,
+    State(deps): State<Arc<Deps>>,
     user: CurrentUser,
     RawQuery(query): RawQuery,
-) -> Result<Response, PageError> {
+) -> PageResult {
     let (tenant, _) = authz::require_connected_tenant(&deps, &user).await?;
     let saved = query.as_deref() == Some("saved");
     html(&PolicyPage { saved, ..page(&deps, &user, &tenant, from_policy(&tenant.policy)) })
 }
 
 /// POST `policy`.
-pub(super) async fn save(
-    State(deps): State<SharedDeps>,
-    Extension(request): Extension<RequestInvocation>,
-    posted: VerifiedForm,
-) -> Result<Response, PageError> {
+pub(super) async fn save(State(deps): State<Arc<Deps>>, posted: VerifiedForm) -> PageResult {
     let form = posted.parse(FIELDS)?;
     let user = &posted.user;
     let (tenant, etag) = authz::require_connected_tenant(&deps, user).await?;
-    let invocation = request.for_tenant(tenant.id);
-    let (draft, mut errors) = validate(&form, deps.pages.texts())?;
+    let (mut policy, mut errors) = validate(&form, deps.pages.texts())?;
     let version = form.text("version").to_owned();
-    let mut policy = TenantPolicy::default();
+    // The directory is asked only about a form that could be saved.
     if errors.is_empty() {
-        (policy, errors) = resolve_draft(&deps, &invocation, &tenant, draft).await?;
+        errors = resolve_addresses(&deps, user, &tenant, &form, &mut policy).await;
     }
     if !errors.is_empty() {
         let page = PolicyPage { version, errors, ..page(&deps, user, &tenant, form) };
@@ -94,6 +83,7 @@ pub(super) async fn save(
         if version != policy_version(&tenant.policy) {
             return conflict_page(&deps, user, &tenant, form, changes);
         }
+        // The evidence first: a crash leaves an entry too many, never a change without one.
         record_changes(&deps, user, changes).await?;
         let changed = Tenant { policy: policy.clone(), ..tenant };
         match deps.tenants.replace(&changed, &etag).await {
@@ -107,7 +97,7 @@ pub(super) async fn save(
     }
     // Also when nothing changed: the task of an earlier save may not have been sent.
     let from = compare.then(|| ReconcileCursor { resync: true, ..ReconcileCursor::default() });
-    deps.enqueue_tenant_task(&invocation, TenantTaskKind::ReconcilePolicy { from }).await?;
+    deps.enqueue_tenant_task(user, TenantTaskKind::ReconcilePolicy { from }).await?;
     Ok(deps.pages.see_other("policy?saved"))
 }
 
@@ -115,10 +105,10 @@ pub(super) async fn save(
 pub(super) async fn record_changes(
     deps: &Deps,
     user: &CurrentUser,
-    changes: Vec<PolicyChange>,
+    changes: Vec<(&'static str, String, String)>,
 ) -> Result<(), PageError> {
-    for PolicyChange { name: policy, old, new } in changes {
-        let policy = policy.to_owned();
+    for (name, old, new) in changes {
+        let policy = name.to_owned();
         deps.record_decision(user, None, DecisionKind::PolicyChanged { policy, old, new }).await?;
     }
     Ok(())
@@ -145,64 +135,61 @@ fn conflict_page(
     user: &CurrentUser,
     tenant: &Tenant,
     form: Form,
-    conflicts: Vec<PolicyChange>,
-) -> Result<Response, PageError> {
+    conflicts: Vec<(&'static str, String, String)>,
+) -> PageResult {
     let page = PolicyPage { conflicts, ..page(deps, user, tenant, form) };
     html_with_status(StatusCode::CONFLICT, &page)
 }
 
-/// The whole policy, with the mailboxes that the directory knows by the addresses in `draft`; or the
-/// errors at their fields.
-async fn resolve_draft(
+/// Completes `policy` with the mailboxes that the directory knows by the addresses in `form`; returns
+/// the errors at their fields.
+async fn resolve_addresses(
     deps: &Deps,
-    invocation: &Invocation,
+    user: &CurrentUser,
     tenant: &Tenant,
-    draft: PolicyDraft,
-) -> Result<(TenantPolicy, Vec<FieldError>), PageError> {
-    let t = deps.pages.texts();
-    let graph = &deps.graph.for_tenant(tenant.registration, invocation);
-    let PolicyDraft { mut policy, excluded, mail } = draft;
+    form: &Form,
+    policy: &mut TenantPolicy,
+) -> Vec<FieldError> {
+    let t = &deps.pages.texts().policy;
+    let graph = &deps.graph.for_tenant(tenant.registration, &user.invocation);
+    let (excluded, mail) = addresses(form);
     let mut errors = Vec::new();
-    let looked_up = stream::iter(excluded).map(|address| async move {
-        let found = find_mailbox(graph, &address).await;
-        (address, found)
-    });
-    let looked_up: Vec<_> = looked_up.buffered(CONCURRENT_LOOKUPS).collect().await;
-    for (address, found) in looked_up {
+    let unknown = |field: &str, name: &str| {
+        FieldError::new(field, fill(t.mailbox_unknown, &[("name", name)]))
+    };
+    let failed = |field: &str, error| FieldError::new(field, directory_error_text(t, &error));
+    let looked_up = stream::iter(excluded)
+        .map(|address| async move { (find_mailbox(graph, &address).await, address) })
+        .buffered(CONCURRENT_LOOKUPS)
+        .collect::<Vec<_>>();
+    for (found, address) in looked_up.await {
         match found {
             Ok(Some(id)) => drop(policy.excluded_mailboxes.insert(id)),
-            Ok(None) => {
-                let text = fill(t.policy.mailbox_unknown, &[("name", &address)]);
-                errors.push(FieldError::new("excluded", text));
-            }
-            Err(error) => errors.push(FieldError::new("excluded", directory_error_text(t, &error))),
+            Ok(None) => errors.push(unknown("excluded", &address)),
+            Err(error) => errors.push(failed("excluded", error)),
         }
     }
+    // A directory that does not answer fails for each address in the same words.
     errors.dedup();
     if let Some(name) = mail {
+        // The form shows the id of the sender: what was not changed is not looked up again.
         let same = tenant.policy.mail_sender.filter(|sender| sender.to_string() == name);
-        let sender = if same.is_some() { Ok(same) } else { find_mailbox(graph, &name).await };
+        let sender = if same.is_some() { Ok(same) } else { find_mailbox(graph, name).await };
         match sender {
-            Ok(None) => {
-                let text = fill(t.policy.mailbox_unknown, &[("name", &name)]);
-                errors.push(FieldError::new("mail", text));
-            }
+            Ok(None) => errors.push(unknown("mail", name)),
             Ok(sender) => policy.mail_sender = sender,
-            Err(error) => errors.push(FieldError::new("mail", directory_error_text(t, &error))),
+            Err(error) => errors.push(failed("mail", error)),
         }
     }
-    if let Some(group) =
-        policy.scope_group.filter(|_| policy.scope_group != tenant.policy.scope_group)
-    {
+    let changed = |group: &GroupId| Some(*group) != tenant.policy.scope_group;
+    if let Some(group) = policy.scope_group.filter(changed) {
         match graph.list_users(Some(group), None).await {
             Ok(Some(_)) => {}
-            Ok(None) => errors.push(FieldError::new("scope-group", t.policy.no_such_group)),
-            Err(error) => {
-                errors.push(FieldError::new("scope-group", directory_error_text(t, &error)))
-            }
+            Ok(None) => errors.push(FieldError::new("scope-group", t.no_such_group)),
+            Err(error) => errors.push(failed("scope-group", error)),
         }
     }
-    Ok((policy, errors))
+    errors
 }
 
 async fn find_mailbox(graph: &TenantGraph, name: &str) -> Result<Option<MailboxId>, GraphError> {
@@ -211,13 +198,13 @@ async fn find_mailbox(graph: &TenantGraph, name: &str) -> Result<Option<MailboxI
 }
 
 /// Why the directory did not answer.
-fn directory_error_text(t: &Texts, error: &GraphError) -> &'static str {
+fn directory_error_text(t: &PolicyTexts, error: &GraphError) -> &'static str {
     match error {
-        GraphError::Disconnected | GraphError::AccessDenied => t.policy.directory_denied,
+        GraphError::Disconnected | GraphError::AccessDenied => t.directory_denied,
         GraphError::Retry { .. }
         | GraphError::MailboxNotFound
         | GraphError::Refused { .. }
         | GraphError::Blocked(_)
-        | GraphError::Unreadable => t.policy.directory_unavailable,
+        | GraphError::Unreadable => t.directory_unavailable,
     }
 }

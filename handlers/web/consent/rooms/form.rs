@@ -37,12 +37,9 @@ impl RoomFormRow {
             Some(ResponseMode::ExchangeDecides) => "exchange",
             Some(ResponseMode::RoombridgeDecides) => "roombridge",
         };
-        Self {
-            address: address.to_owned(),
-            name: name.to_owned(),
-            mode: mode.to_owned(),
-            zone: room.map_or(zone, |room| room.time_zone.as_str()).to_owned(),
-        }
+        let zone = room.map_or(zone, |room| &room.time_zone);
+        let [address, name, mode, zone] = [address, name, mode, zone].map(str::to_owned);
+        Self { address, name, mode, zone }
     }
 
     /// Who answers; `None` for a room that shall not be managed.
@@ -66,11 +63,9 @@ pub(super) fn parse(form: &Form) -> Result<Vec<RoomFormRow>, PageError> {
         return Err(PageError::MalformedForm);
     }
     let rows = addresses.into_iter().zip(modes).zip(zones);
-    let row = |((address, mode), zone): ((&str, &str), &str)| RoomFormRow {
-        address: address.to_owned(),
-        name: String::new(),
-        mode: mode.to_owned(),
-        zone: zone.to_owned(),
+    let row = |((address, mode), zone): ((&str, &str), &str)| {
+        let [address, mode, zone] = [address, mode, zone].map(str::to_owned);
+        RoomFormRow { address, name: String::new(), mode, zone }
     };
     Ok(rows.map(row).collect())
 }
@@ -79,7 +74,7 @@ pub(super) fn parse(form: &Form) -> Result<Vec<RoomFormRow>, PageError> {
 pub(super) fn validate(form: &Form, rows: &[RoomFormRow], t: &Texts) -> Vec<FieldError> {
     let mut errors = Vec::new();
     for (at, row) in rows.iter().enumerate() {
-        let too_long = form.too_long().iter().find(|(name, _)| *name == "zone");
+        let too_long = form.too_long.iter().find(|(name, _)| *name == "zone");
         if let Some((_, max)) = too_long.filter(|(_, max)| row.zone.chars().count() > *max) {
             let text = fill(t.layout.too_long, &[("max", &max.to_string())]);
             errors.push(FieldError::new(format!("zone-{at}"), text));

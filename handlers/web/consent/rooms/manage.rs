@@ -7,7 +7,6 @@ use super::{
     form::RoomFormRow,
 };
 use crate::{
-    base::invocation::Invocation,
     domain::{
         ids::RoomId,
         personal::Personal,
@@ -27,32 +26,29 @@ use crate::{
 /// Brings the rooms in line with `rows`; returns what could not be done, at its field.
 pub(super) async fn apply(
     deps: &Deps,
-    invocation: &Invocation,
     user: &CurrentUser,
     tenant: &Tenant,
     rows: &[RoomFormRow],
 ) -> Result<Vec<FieldError>, PageError> {
     let managed = deps.rooms.list_uncached(tenant.id).await?;
-    let mut errors = Vec::new();
+    let (t, mut errors) = (&deps.pages.texts().rooms, Vec::new());
     for (at, row) in rows.iter().enumerate() {
         let room = managed.iter().find(|room| room.has_address(&row.address));
         match (room, row.answering()) {
             (None, None) => {}
-            (Some(room), None) => unmanage_room(deps, invocation, user, tenant, room).await?,
+            (Some(room), None) => unmanage_room(deps, user, tenant, room).await?,
             (Some(room), Some(answering)) => {
                 let time_zone = row.zone.trim().to_owned();
                 let changed = Room { response_mode: answering, time_zone, ..room.clone() };
-                manage_room(deps, invocation, user, tenant, &changed, changed != *room).await?;
+                manage_room(deps, user, tenant, &changed, changed != *room).await?;
             }
-            (None, Some(answering)) => {
-                match find_room(deps, invocation, tenant, row, answering).await? {
-                    Some(room) if may_be_room(deps, tenant, &room).await? => {
-                        manage_room(deps, invocation, user, tenant, &room, true).await?;
-                    }
-                    Some(_) => errors.push(row_error(at, row, deps.pages.texts().rooms.a_person)),
-                    None => errors.push(row_error(at, row, deps.pages.texts().rooms.no_mailbox)),
+            (None, Some(answering)) => match find_room(deps, user, tenant, row, answering).await? {
+                Some(room) if may_be_room(deps, tenant, &room).await? => {
+                    manage_room(deps, user, tenant, &room, true).await?;
                 }
-            }
+                Some(_) => errors.push(row_error(at, row, t.a_person)),
+                None => errors.push(row_error(at, row, t.no_mailbox)),
+            },
         }
     }
     Ok(errors)
@@ -65,18 +61,19 @@ fn row_error(at: usize, row: &RoomFormRow, text: &str) -> FieldError {
 /// The room of `row`, with its mailbox's id and all addresses that the directory knows.
 async fn find_room(
     deps: &Deps,
-    invocation: &Invocation,
+    user: &CurrentUser,
     tenant: &Tenant,
     row: &RoomFormRow,
     response_mode: ResponseMode,
 ) -> Result<Option<Room>, PageError> {
-    let graph = deps.graph.for_tenant(tenant.registration, invocation);
-    let user = graph.find_user(&Personal::new(row.address.clone())).await?;
-    Ok(user.map(|user| {
-        let known = user.addresses.iter().map(|address| address.reveal().to_lowercase());
+    let graph = deps.graph.for_tenant(tenant.registration, &user.invocation);
+    let found = graph.find_user(&Personal::new(row.address.clone())).await?;
+    Ok(found.map(|mailbox| {
+        let known = mailbox.addresses.iter().map(|address| address.reveal().to_lowercase());
+        // Exchange may list a room under an address that the directory does not know it by.
         let addresses: BTreeSet<String> = known.chain([row.address.to_lowercase()]).collect();
         Room {
-            id: RoomId(user.id.0),
+            id: RoomId(mailbox.id.0),
             addresses: addresses.into_iter().collect(),
             response_mode,
             time_zone: row.zone.trim().to_owned(),
@@ -93,7 +90,6 @@ async fn may_be_room(deps: &Deps, tenant: &Tenant, room: &Room) -> Result<bool, 
 /// Writes the mailbox first and the map after it: while the map lacks the room, saving again adds it.
 async fn manage_room(
     deps: &Deps,
-    invocation: &Invocation,
     user: &CurrentUser,
     tenant: &Tenant,
     room: &Room,
@@ -101,30 +97,30 @@ async fn manage_room(
 ) -> Result<(), PageError> {
     let id = room.id.mailbox();
     let found = deps.mailboxes.get(tenant.id, id).await?;
-    let followed =
-        tenant.policy.rooms_subscribed && !tenant.policy.excluded_mailboxes.contains(&id);
+    let policy = &tenant.policy;
+    let followed = policy.rooms_subscribed && !policy.excluded_mailboxes.contains(&id);
     let state = if followed { MailboxState::Active } else { MailboxState::Paused };
     let managed = found.as_ref().is_some_and(|(mailbox, _)| {
         matches!(mailbox.state, MailboxState::Active | MailboxState::Paused)
     });
     if !managed {
-        let text_version = TEXT_VERSION.to_owned();
-        let capacity = ConsentCapacity::Organisation;
+        let (capacity, text_version) = (ConsentCapacity::Organisation, TEXT_VERSION.to_owned());
         let decision =
             DecisionKind::ConsentGranted { capacity, text_version: text_version.clone() };
+        // The evidence first: a crash leaves an entry too many, never a mailbox without one.
         deps.record_decision(user, Some(id), decision).await?;
         let (given_by, given_at) = (user.person(), deps.clock.now());
         let consent = Some(Consent { given_by, capacity, given_at, text_version });
         match found.clone() {
             Some((mailbox, etag)) => {
+                // Jobs of the earlier consent carry the old epoch, and stop.
                 let consent_epoch = mailbox.consent_epoch.saturating_add(1);
                 let mailbox = Mailbox { state, consent_epoch, consent, ..mailbox };
                 deps.mailboxes.replace(&mailbox, &etag).await?;
             }
             None => {
-                let mailbox =
-                    Mailbox { consent, ..Mailbox::new(tenant.id, id, MailboxKind::Room, state) };
-                deps.mailboxes.insert(&mailbox).await?;
+                let new = Mailbox::new(tenant.id, id, MailboxKind::Room, state);
+                deps.mailboxes.insert(&Mailbox { consent, ..new }).await?;
             }
         }
     }
@@ -135,7 +131,7 @@ async fn manage_room(
     let followed = found
         .is_some_and(|(mailbox, _)| mailbox.subscription.is_some() || mailbox.polling.is_some());
     if state.is_active() && (changed || !followed) {
-        deps.enqueue_mailbox_task(invocation, id, MailboxTaskKind::Subscribe).await?;
+        deps.enqueue_mailbox_task(user, id, MailboxTaskKind::Subscribe).await?;
     }
     Ok(())
 }
@@ -144,7 +140,6 @@ async fn manage_room(
 /// subscription.
 async fn unmanage_room(
     deps: &Deps,
-    invocation: &Invocation,
     user: &CurrentUser,
     tenant: &Tenant,
     room: &Room,
@@ -157,7 +152,7 @@ async fn unmanage_room(
             .await?;
         let state = MailboxState::Withdrawn(BookingDisposition::KeepAnonymous);
         deps.mailboxes.replace(&Mailbox { state, ..mailbox }, &etag).await?;
-        deps.enqueue_mailbox_task(invocation, id, MailboxTaskKind::Unsubscribe).await?;
+        deps.enqueue_mailbox_task(user, id, MailboxTaskKind::Unsubscribe).await?;
     }
     Ok(deps.rooms.remove(tenant.id, room.id).await?)
 }

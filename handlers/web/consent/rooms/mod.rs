@@ -4,25 +4,20 @@
 mod form;
 mod manage;
 
+use std::sync::Arc;
+
 use askama::Template;
-use axum::{
-    Extension,
-    extract::{RawQuery, State},
-    response::Response,
-};
+use axum::extract::{RawQuery, State};
 use http::StatusCode;
 
-use super::{
-    authz,
-    deps::{Deps, SharedDeps},
-};
+use super::{authz, deps::Deps};
 use crate::{
-    base::invocation::{Invocation, RequestInvocation},
     domain::tenant::policy::Room,
     graph::Place,
     store::tenants::Tenant,
     web::layout::{
-        CurrentUser, FieldError, Frame, PageError, VerifiedForm, html, html_with_status,
+        CurrentUser, FieldError, Frame, PageError, PageResult, VerifiedForm, html,
+        html_with_status, parse_list_query,
     },
 };
 
@@ -43,34 +38,25 @@ struct RoomsPage<'a> {
 
 /// GET `rooms`, from the n-th room on: `?from=n`.
 pub(super) async fn show(
-    State(deps): State<SharedDeps>,
-    Extension(request): Extension<RequestInvocation>,
+    State(deps): State<Arc<Deps>>,
     user: CurrentUser,
     RawQuery(query): RawQuery,
-) -> Result<Response, PageError> {
+) -> PageResult {
     let (tenant, _) = authz::require_connected_tenant(&deps, &user).await?;
-    let query = query.unwrap_or_default();
-    let mut parts = query.split('&');
-    let from = parts.clone().find_map(|part| part.strip_prefix("from=")?.parse().ok());
-    let saved = parts.any(|part| part == "saved");
-    let invocation = request.for_tenant(tenant.id);
-    let all = list_rooms(&deps, &invocation, &tenant).await?;
-    let from = from.filter(|from| *from < all.len()).unwrap_or(0);
+    let (from, saved) = parse_list_query(query.as_deref(), "saved");
+    let all = list_rooms(&deps, &user, &tenant).await?;
+    // Rooms may have gone since the link was shown.
+    let from = if from < all.len() { from } else { 0 };
     let rows = all.iter().skip(from).take(ROWS_PER_PAGE).cloned().collect();
     html(&RoomsPage { saved, ..page(&deps, &user, rows, from, all.len()) })
 }
 
 /// POST `rooms`: the rows of one page.
-pub(super) async fn save(
-    State(deps): State<SharedDeps>,
-    Extension(request): Extension<RequestInvocation>,
-    posted: VerifiedForm,
-) -> Result<Response, PageError> {
+pub(super) async fn save(State(deps): State<Arc<Deps>>, posted: VerifiedForm) -> PageResult {
     let form = posted.parse(FIELDS)?;
     let user = &posted.user;
     let (tenant, _) = authz::require_connected_tenant(&deps, user).await?;
-    let invocation = request.for_tenant(tenant.id);
-    let all = list_rooms(&deps, &invocation, &tenant).await?;
+    let all = list_rooms(&deps, user, &tenant).await?;
     let from = form.text("from").parse().ok().filter(|from| *from < all.len()).unwrap_or(0);
     let mut rows = form::parse(&form)?;
     for row in &mut rows {
@@ -80,7 +66,7 @@ pub(super) async fn save(
     }
     let mut errors = form::validate(&form, &rows, deps.pages.texts());
     if errors.is_empty() {
-        errors = manage::apply(&deps, &invocation, user, &tenant, &rows).await?;
+        errors = manage::apply(&deps, user, &tenant, &rows).await?;
     }
     if !errors.is_empty() {
         let page = RoomsPage { errors, ..page(&deps, user, rows, from, all.len()) };
@@ -111,10 +97,11 @@ fn page<'a>(
 /// Every room that Exchange lists, and every managed room that it does not list or no longer lists.
 async fn list_rooms(
     deps: &Deps,
-    invocation: &Invocation,
+    user: &CurrentUser,
     tenant: &Tenant,
 ) -> Result<Vec<RoomFormRow>, PageError> {
-    let places = deps.graph.for_tenant(tenant.registration, invocation).list_rooms().await?;
+    let graph = deps.graph.for_tenant(tenant.registration, &user.invocation);
+    let places = graph.list_rooms().await?;
     let managed = deps.rooms.list_uncached(tenant.id).await?;
     Ok(merge_rooms(&places, &managed))
 }
