@@ -32,7 +32,7 @@ use world::entra::TokenVersion;
 use world::memory::FixedKeys;
 use world::microsoft::{DAEMON_APP, LOGIN_HOST, Microsoft};
 
-/// Whatever went wrong before anything was measured.
+/// Any error before anything was measured.
 type BenchError = Box<dyn std::error::Error + Send + Sync>;
 
 /// Items in one POST.
@@ -124,7 +124,7 @@ impl Bench {
         Ok(Self { runtime, webhook: router(deps), bare, tenant, client_state: state, token })
     }
 
-    /// A POST as Graph words it, each item of another event.
+    /// A POST as Graph sends it, each item of another event.
     fn request_body(&self, kind: BenchCase, items: usize) -> Bytes {
         let rich = matches!(kind, BenchCase::Rich | BenchCase::BareRich);
         let item = |n: usize| {
@@ -179,10 +179,10 @@ impl Bench {
                 posts += 1;
             }
         }
-        let told = f64::from(posts.max(1)) * items as f64;
+        let items = f64::from(posts.max(1)) * items as f64;
         let took = begun.elapsed().as_secs_f64();
         let spent = thread_cpu_seconds().zip(busy).map_or(took, |(now, then)| now - then);
-        (took / told, spent / told)
+        (took / items, spent / items)
     }
 }
 

@@ -62,10 +62,10 @@ async fn every_call_is_in_the_audit_once_and_nothing_else_is(contoso: Contoso) -
         let correlation = correlation_guid(call.correlation);
         (call.method.to_string(), call.path.to_string(), call.status, correlation)
     });
-    let seen = contoso.world.microsoft.graph.requests().into_iter().map(|seen| {
-        (seen.method, seen.template, seen.status, seen.correlation.unwrap_or_default())
+    let received = contoso.world.microsoft.graph.requests().into_iter().map(|request| {
+        (request.method, request.template, request.status, request.correlation.unwrap_or_default())
     });
-    assert_eq!(count_lines(audited), count_lines(seen));
+    assert_eq!(count_lines(audited), count_lines(received));
     assert!(
         audit.iter().any(|call| call.status == 0) && audit.iter().any(|call| call.status == 429)
     );
@@ -73,7 +73,7 @@ async fn every_call_is_in_the_audit_once_and_nothing_else_is(contoso: Contoso) -
 }
 
 #[tokio::test]
-async fn the_audit_names_fields_and_never_what_was_in_them() -> TestResult {
+async fn the_audit_names_fields_and_never_their_values() -> TestResult {
     let contoso = Contoso::open().await?;
     busy_day(&contoso).await?;
     for call in contoso.audit().await? {
@@ -101,7 +101,7 @@ async fn the_audit_names_fields_and_never_what_was_in_them() -> TestResult {
 
 fn calls_of(audit: &[ApiCall], correlation: CorrelationId) -> Vec<(&str, &str)> {
     let own = audit.iter().filter(|call| call.correlation == correlation);
-    // Calls of one instant stand in no order.
+    // Calls of one instant have no order.
     let mut calls: Vec<_> = own.map(|call| (&*call.method, &*call.path)).collect();
     calls.sort_unstable();
     calls
@@ -132,8 +132,8 @@ async fn one_id_leads_from_the_notification_to_the_rooms_answer() -> TestResult 
 }
 
 #[tokio::test]
-async fn one_id_leads_to_the_word_on_the_organizers_copy_when_many_are_read_at_once() -> TestResult
-{
+async fn one_id_leads_to_the_outcome_on_the_organizers_copy_when_many_are_read_at_once()
+-> TestResult {
     let contoso = Contoso::open().await?;
     let Contoso { anna, aurora, world, .. } = &contoso;
     let graph = &world.microsoft.graph;
@@ -143,14 +143,17 @@ async fn one_id_leads_to_the_word_on_the_organizers_copy_when_many_are_read_at_o
     }
     graph.clear_requests();
     contoso.run_for(minutes(2)).await;
-    // Whatever was written was read before under the same id, in the batch.
+    // Every event that was written was read before under the same id, in the batch.
     let asked = graph.requests();
-    let writes = asked.iter().enumerate().filter(|(_, seen)| seen.method == "PATCH");
+    let writes = asked.iter().enumerate().filter(|(_, request)| request.method == "PATCH");
     for (place, write) in writes {
-        let read = |seen: &world::graph::RecordedRequest| {
-            seen.method == "GET" && seen.correlation == write.correlation
+        let is_its_read = |request: &world::graph::RecordedRequest| {
+            request.method == "GET" && request.correlation == write.correlation
         };
-        assert!(asked[..place].iter().any(|seen| seen.in_batch && read(seen)), "{write:?}");
+        assert!(
+            asked[..place].iter().any(|request| request.in_batch && is_its_read(request)),
+            "{write:?}"
+        );
     }
     assert_eq!(contoso.graph_requests("PATCH", "/users/{id}/events/{id}").len(), 3);
     contoso.assert_healthy().await

@@ -1,4 +1,4 @@
-//! What the timer does with what has gathered while nothing ran.
+//! What the timer does with the entries that fell due while nothing ran.
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
@@ -28,7 +28,7 @@ use crate::{TestError, TestResult};
 
 /// How many entries are due: set it to 1000000 for the long run.
 const COUNT_VAR: &str = "ROOMBRIDGE_DUE";
-/// Looks that may leave in a second, of one tenant and of all.
+/// How many renewals may be sent in a second, of one tenant and of all.
 const MAX_PER_SECOND: [usize; 2] = [12, 50];
 
 #[expect(clippy::disallowed_methods, reason = "the long run is asked for from outside")]
@@ -58,7 +58,7 @@ async fn seed_backlog(world: &TestWorld, count: u128) -> Result<DueEntries, Test
     Ok(due)
 }
 
-/// Takes every message that leaves until then, and does what the workers would: the entries go.
+/// Takes every message that is sent until then, and removes the entries as the workers would.
 async fn drain_queue(
     world: &TestWorld,
     due: &DueEntries,
@@ -74,7 +74,7 @@ async fn drain_queue(
             assert!(tasks.items.len() <= MAX_TASKS);
             for task in tasks.items {
                 let at = task.due.ok_or("the entry that sent it")?;
-                assert!(at >= world.now() + minutes(55), "it comes back after its nudge");
+                assert!(at >= world.now() + minutes(55), "it comes back after its message");
                 let subject = DueSubject::Mailbox { tenant: tasks.tenant, mailbox: task.mailbox };
                 due.remove(&DueEntry::new(DuePurpose::Renew, at, subject)).await?;
                 done.push((world.now().duration_since(began), tasks.tenant, task));
@@ -85,7 +85,7 @@ async fn drain_queue(
     Ok(done)
 }
 
-/// No 20 s hold more than the pace allows, but for the one message that does not fit in between.
+/// No 20 s have more than the rate allows, but for the one message that does not fit in between.
 fn assert_paced(done: &[(SignedDuration, TenantId, MailboxTask)]) {
     let mut tenants: BTreeMap<Option<TenantId>, BTreeMap<i64, usize>> = BTreeMap::new();
     for (after, tenant, _) in done {
@@ -104,7 +104,7 @@ fn assert_paced(done: &[(SignedDuration, TenantId, MailboxTask)]) {
 }
 
 #[tokio::test]
-async fn what_has_gathered_for_three_days_leaves_at_the_pace_each_once() -> TestResult {
+async fn a_backlog_of_three_days_is_sent_once_each_at_the_allowed_rate() -> TestResult {
     let (world, count) = (TestWorld::new(1)?, entry_count()?);
     let due = seed_backlog(&world, count).await?;
     let (mut seen, mut runs) = (HashSet::new(), 0);
@@ -125,19 +125,19 @@ async fn what_has_gathered_for_three_days_leaves_at_the_pace_each_once() -> Test
     }
     assert_eq!(seen.len() as u128, count);
     let slowest = (count - count / 4).div_ceil(5 * 60 * MAX_PER_SECOND[0] as u128);
-    assert_eq!(runs, slowest, "the larger tenant's pace, and no run for nothing");
+    assert_eq!(runs, slowest, "the larger tenant's rate, and no run in vain");
     Ok(())
 }
 
 #[tokio::test]
-async fn after_three_days_without_work_a_run_costs_its_few_reads() -> TestResult {
+async fn after_three_days_without_work_a_run_costs_few_reads() -> TestResult {
     let world = TestWorld::new(1)?;
     world.clock.advance(hours(72) + seconds(30));
     world.table_faults.reset();
     world.host.run_timer("dispatch-due").await?;
     let calls = world.table_faults.calls();
     let reads = calls.iter().filter(|call| call.target == Table::Due.name()).count();
-    assert_eq!(reads, 2, "one for looks, one for bookings, and none for each hour: {calls:?}");
+    assert_eq!(reads, 2, "one for mailboxes, one for bookings, and none for each hour: {calls:?}");
     Ok(())
 }
 
@@ -175,7 +175,7 @@ impl Tables for SlowTables {
 }
 
 #[tokio::test]
-async fn a_run_that_is_slow_stops_itself_and_the_next_one_continues() -> TestResult {
+async fn a_slow_run_stops_itself_and_the_next_one_continues() -> TestResult {
     let world = TestWorld::new(1)?;
     let due = seed_backlog(&world, 3_000).await?;
     let clock: Arc<dyn Clock> = Arc::new(world.clock.clone());
@@ -193,9 +193,9 @@ async fn a_run_that_is_slow_stops_itself_and_the_next_one_continues() -> TestRes
     let (mut seen, mut runs) = (HashSet::new(), 0);
     while !world.memory_tables.rows(Table::Due).is_empty() {
         let stop_at = world.now() + minutes(1);
-        let nudged = dispatch_due::run(&deps, stop_at).await?;
-        assert!(nudged.renewals > 0 && nudged.renewals < 1_500, "{nudged:?}");
-        assert!(nudged.renewals_oldest_s > 0, "{nudged:?}");
+        let dispatched = dispatch_due::run(&deps, stop_at).await?;
+        assert!(dispatched.renewals > 0 && dispatched.renewals < 1_500, "{dispatched:?}");
+        assert!(dispatched.renewals_oldest_s > 0, "{dispatched:?}");
         assert!(world.now() < stop_at + minutes(1), "within the margin");
         let until = world.now() + minutes(5);
         for (_, _, task) in drain_queue(&world, &due, until).await? {

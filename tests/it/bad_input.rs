@@ -45,7 +45,7 @@ async fn assert_no_effect(contoso: &Contoso, status: u16, bodies: &[String]) -> 
 }
 
 #[tokio::test]
-async fn what_is_no_notification_is_a_bad_request() -> TestResult {
+async fn a_body_that_is_no_notification_is_a_bad_request() -> TestResult {
     let contoso = Contoso::open().await?;
     let bodies = [
         "",
@@ -189,7 +189,8 @@ async fn an_item_that_names_another_tenant_than_its_proof_is_passed_over() -> Te
     assert_no_effect(&contoso, 202, &[json!({ "value": [item] }).to_string()]).await
 }
 
-/// Taken by the webhook, which looks nothing up, and let go by the worker without a word to Graph.
+/// Accepted by the webhook, which reads no table, and discarded by the worker without a request to
+/// Graph.
 async fn assert_dropped(contoso: &Contoso, state: &str, tenant: &str) -> TestResult {
     let before = row_counts(contoso).await?;
     contoso.world.microsoft.graph.clear_requests();
@@ -204,7 +205,7 @@ async fn assert_dropped(contoso: &Contoso, state: &str, tenant: &str) -> TestRes
 }
 
 #[tokio::test]
-async fn who_withdrew_is_not_read_any_more_whatever_still_arrives() -> TestResult {
+async fn a_mailbox_that_withdrew_is_not_read_whatever_still_arrives() -> TestResult {
     let contoso = Contoso::open().await?;
     let state = contoso.client_state(&contoso.anna).await?;
     contoso.world.fixtures().withdraw(&contoso.anna).await?;
@@ -213,7 +214,7 @@ async fn who_withdrew_is_not_read_any_more_whatever_still_arrives() -> TestResul
 }
 
 #[tokio::test]
-async fn a_mailbox_a_tenant_or_a_nonce_that_nobody_knows_is_let_go() -> TestResult {
+async fn an_unknown_mailbox_tenant_or_nonce_is_discarded() -> TestResult {
     let contoso = Contoso::open().await?;
     let key = SecretKey::new("k1".parse()?, &[7; 32]);
     let row = contoso.mailbox(&contoso.anna).await?;

@@ -1,4 +1,4 @@
-//! What others make, we understand: sealed content and validation tokens of an independent
+//! Compatibility with what others make: sealed content and validation tokens of an independent
 //! implementation (`tests/fixtures/rich/make.mjs`), and the payloads of Microsoft's documentation.
 
 use std::collections::BTreeMap;
@@ -69,7 +69,7 @@ pub(crate) fn content_key() -> Result<ContentKey, TestError> {
 }
 
 #[test]
-fn content_that_another_implementation_sealed_is_opened() -> TestResult {
+fn content_sealed_by_another_implementation_is_opened() -> TestResult {
     let (key, files) = (content_key()?, serde_json::from_str::<SealedFiles>(SEALED)?);
     assert_eq!(files.good.len(), 4);
     for (name, good) in files.good {
@@ -81,7 +81,7 @@ fn content_that_another_implementation_sealed_is_opened() -> TestResult {
 }
 
 #[test]
-fn whatever_was_done_to_sealed_content_it_stays_shut() -> TestResult {
+fn sealed_content_that_was_tampered_with_is_rejected() -> TestResult {
     let (key, files) = (content_key()?, serde_json::from_str::<SealedFiles>(SEALED)?);
     let mut why: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for (name, file) in &files.refused {
@@ -144,7 +144,7 @@ struct TokenFiles {
     unjudged: BTreeMap<String, String>,
 }
 
-/// Entra, as far as its published keys.
+/// An Entra that only publishes keys.
 struct EntraKeys;
 
 #[async_trait::async_trait]
@@ -154,7 +154,7 @@ impl Http for EntraKeys {
     }
 }
 
-/// Entra, out of order.
+/// An Entra that does not answer.
 struct UnreachableEntra;
 
 #[async_trait::async_trait]
@@ -192,7 +192,7 @@ pub(crate) fn validation_tokens_over(
 }
 
 #[tokio::test]
-async fn tokens_of_both_versions_vouch_for_their_tenant() -> TestResult {
+async fn tokens_of_both_versions_prove_their_tenant() -> TestResult {
     let files: TokenFiles = serde_json::from_str(TOKENS)?;
     let checker = validation_tokens_for(Arc::new(EntraKeys), &files)?;
     assert_eq!(files.good.len(), 5);
@@ -204,39 +204,39 @@ async fn tokens_of_both_versions_vouch_for_their_tenant() -> TestResult {
 }
 
 #[tokio::test]
-async fn whatever_was_done_to_a_token_it_vouches_for_nobody() -> TestResult {
+async fn a_token_that_was_tampered_with_proves_no_tenant() -> TestResult {
     let files: TokenFiles = serde_json::from_str(TOKENS)?;
     let checker = validation_tokens_for(Arc::new(EntraKeys), &files)?;
     assert_eq!(files.refused.len(), 36);
     for (name, token) in &files.refused {
-        let vouched = checker.verified_tenants(std::slice::from_ref(token)).await;
+        let verified = checker.verified_tenants(std::slice::from_ref(token)).await;
         assert_eq!(
-            vouched,
+            verified,
             VerifiedTenants { rejected: 1, ..VerifiedTenants::default() },
             "{name}"
         );
     }
-    // A good one beside them loses nothing.
+    // A good one beside them is still accepted.
     let all: Vec<String> = files.refused.values().chain(files.good.values()).cloned().collect();
-    let vouched = checker.verified_tenants(&all).await;
-    assert!(vouched.contains(files.tenant.parse()?) && vouched.tenants.len() == 1);
+    let verified = checker.verified_tenants(&all).await;
+    assert!(verified.contains(files.tenant.parse()?) && verified.tenants.len() == 1);
     Ok(())
 }
 
 #[tokio::test]
-async fn what_cannot_be_judged_for_now_is_said_to_be_so() -> TestResult {
+async fn a_token_that_cannot_be_checked_now_counts_as_undetermined() -> TestResult {
     let files: TokenFiles = serde_json::from_str(TOKENS)?;
     let unjudged = VerifiedTenants { undetermined: 1, ..VerifiedTenants::default() };
     let published = validation_tokens_for(Arc::new(EntraKeys), &files)?;
     for (name, token) in &files.unjudged {
-        let vouched = published.verified_tenants(std::slice::from_ref(token)).await;
-        assert_eq!(vouched, unjudged, "{name}: it may be newer than what we know");
+        let verified = published.verified_tenants(std::slice::from_ref(token)).await;
+        assert_eq!(verified, unjudged, "{name}: the key may be newer than those we have");
     }
     let away = validation_tokens_for(Arc::new(UnreachableEntra), &files)?;
     let good: Vec<String> = files.good.values().take(1).cloned().collect();
-    let vouched = away.verified_tenants(&good).await;
-    assert_eq!(vouched, unjudged);
-    assert!(vouched.may_contain(files.tenant.parse()?));
+    let verified = away.verified_tenants(&good).await;
+    assert_eq!(verified, unjudged);
+    assert!(verified.may_contain(files.tenant.parse()?));
     let many = vec![good.first().cloned().unwrap_or_default(); 100];
     assert_eq!(
         published.verified_tenants(&many).await.undetermined,
@@ -259,7 +259,9 @@ fn the_documented_payloads_are_understood() -> TestResult {
     let mixed = parse(include_bytes!("../fixtures/rich/documented-mixed.json"))?.notifications;
     assert_eq!(mixed[0].kind, NotificationKind::Lifecycle(LifecycleEvent::ReauthorizationRequired));
     let event_of = |item: &roombridge::graph::notifications::Notification| match &item.kind {
-        NotificationKind::Change(told) => Some((told.change_type, told.event.as_str().to_owned())),
+        NotificationKind::Change(change) => {
+            Some((change.change_type, change.event.as_str().to_owned()))
+        }
         NotificationKind::Lifecycle(_) | NotificationKind::Unknown => None,
     };
     assert_eq!(event_of(&mixed[1]), Some((ChangeType::Updated, "AAMkAGUw_-=".to_owned())));
@@ -268,27 +270,27 @@ fn the_documented_payloads_are_understood() -> TestResult {
 }
 
 #[tokio::test]
-async fn a_whole_post_of_another_implementation_is_proved_and_opened() -> TestResult {
+async fn a_whole_post_of_another_implementation_is_verified_and_opened() -> TestResult {
     let post = parse(include_bytes!("../fixtures/rich/post.json"))?;
     let files: TokenFiles = serde_json::from_str(TOKENS)?;
-    let vouched = validation_tokens_for(Arc::new(EntraKeys), &files)?
+    let verified = validation_tokens_for(Arc::new(EntraKeys), &files)?
         .verified_tenants(&post.validation_tokens)
         .await;
     let key = content_key()?;
     assert_eq!(post.notifications.len(), 2);
     for item in post.notifications {
-        assert!(vouched.contains(item.tenant.ok_or("a tenant")?));
-        let NotificationKind::Change(told) = item.kind else { return Err("a change".into()) };
-        assert_eq!(told.event.as_str(), "AAkALgAAAAAAHYQDEapmEc2byACqAC_EWg-0AbCd==");
-        let opened = key.decrypt(&told.encrypted_content.ok_or("content")?)?;
+        assert!(verified.contains(item.tenant.ok_or("a tenant")?));
+        let NotificationKind::Change(change) = item.kind else { return Err("a change".into()) };
+        assert_eq!(change.event.as_str(), "AAkALgAAAAAAHYQDEapmEc2byACqAC_EWg-0AbCd==");
+        let opened = key.decrypt(&change.encrypted_content.ok_or("content")?)?;
         let content: Value = serde_json::from_slice(opened.json())?;
-        assert_eq!(content["id"], told.event.as_str());
+        assert_eq!(content["id"], change.event.as_str());
     }
     Ok(())
 }
 
 #[test]
-fn no_private_key_is_written_down_but_the_fixtures_own() -> TestResult {
+fn only_the_fixtures_contain_a_private_key() -> TestResult {
     let file: BTreeMap<String, String> = serde_json::from_str(KEY)?;
     let key = file.get("private_key").ok_or("no key")?;
     let certificate = file.get("certificate").ok_or("no certificate")?;

@@ -1,7 +1,7 @@
-//! The function.json files, host.json, the table of functions and the queues tell the same story.
+//! The function.json files, host.json, the table of functions and the queues agree.
 //!
 //! The host's side is read by the world's own reader, which refuses output bindings, retries on
-//! queue functions, encoded messages, function keys and whatever else this project does not use.
+//! queue functions, encoded messages, function keys and everything else this project does not use.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -22,7 +22,7 @@ fn every_function_has_a_folder_and_every_folder_a_function() {
     let folders: BTreeSet<String> = app().functions.into_iter().map(|f| f.name).collect();
     let table: BTreeSet<String> = FUNCTIONS.iter().map(|f| f.name.to_owned()).collect();
     assert_eq!(folders, table);
-    assert_eq!(table.len(), FUNCTIONS.len(), "each name stands once");
+    assert_eq!(table.len(), FUNCTIONS.len(), "each name occurs once");
     let entries = std::fs::read_dir(app().root.join("function-app")).expect("the folder is there");
     assert_eq!(entries.count(), table.len(), "nothing else lies in function-app");
 }

@@ -27,7 +27,7 @@ struct CostFixture {
     contoso: Contoso,
 }
 
-/// What was called.
+/// The calls so far.
 #[derive(Default)]
 struct Cost {
     tables: BTreeMap<(&'static str, &'static str), usize>,
@@ -58,7 +58,7 @@ impl CostFixture {
         Ok(fixture)
     }
 
-    /// Each case begins on its own, when what was cached for a minute is read anew.
+    /// Each case begins on its own, when what was cached for a minute is read again.
     fn expire_caches(&self) {
         self.contoso.world.clock.advance(SignedDuration::from_mins(2));
     }
@@ -108,9 +108,9 @@ impl CostFixture {
         for Call { target, .. } in self.contoso.world.queue_faults.calls() {
             *cost.sends.entry(target).or_default() += 1;
         }
-        for seen in self.contoso.world.microsoft.graph.requests() {
-            let within = if seen.in_batch { " (within)" } else { "" };
-            let name = format!("{} {}{within}", seen.method, seen.template);
+        for request in self.contoso.world.microsoft.graph.requests() {
+            let within = if request.in_batch { " (within)" } else { "" };
+            let name = format!("{} {}{within}", request.method, request.template);
             *cost.graph.entry(name).or_default() += 1;
         }
         assert!(self.contoso.world.memory_tables.rows(Table::Failures).is_empty());

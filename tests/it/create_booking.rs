@@ -1,4 +1,4 @@
-//! How bookings are made, moved, refused and ended, by however many workers, dying or not.
+//! How bookings are made, moved, refused and ended, by one worker or several, killed or not.
 
 use std::time::Duration;
 
@@ -19,9 +19,9 @@ const EVENT: &str = "/users/{id}/events/{id}";
 const DECLINE: &str = "/users/{id}/events/{id}/decline";
 
 on_both!(
-    nobody_is_refused_before_the_holder_was_looked_at,
+    nobody_is_refused_before_the_holder_is_checked,
     a_room_removed_and_requested_again_is_booked_again,
-    two_workers_at_one_booking_make_one,
+    two_workers_on_one_request_make_one_booking,
 );
 
 /// A booked meeting of Anna's in Aurora, 09:00 to 10:00.
@@ -38,7 +38,7 @@ async fn booked_starts(contoso: &Contoso) -> Result<Vec<jiff::Timestamp>, TestEr
     Ok(taken.iter().map(|slot| slot.interval.start()).collect())
 }
 
-async fn nobody_is_refused_before_the_holder_was_looked_at(contoso: Contoso) -> TestResult {
+async fn nobody_is_refused_before_the_holder_is_checked(contoso: Contoso) -> TestResult {
     let Contoso { anna, cleo, aurora, world, .. } = &contoso;
     book_meeting(&contoso).await?;
     world.microsoft.graph.clear_requests();
@@ -48,17 +48,17 @@ async fn nobody_is_refused_before_the_holder_was_looked_at(contoso: Contoso) -> 
     let refused = contoso.outcome_on_copy(&rival, cleo, aurora)?;
     assert_eq!(refused.as_deref(), Some("refused: conflict"));
     let asked = world.microsoft.graph.requests();
-    let look =
+    let holder_read =
         asked.iter().position(|s| s.template == EVENT && s.mailbox.as_deref() == Some(anna.id()));
     let answer = asked.iter().position(|s| s.template == DECLINE);
-    assert!(look.ok_or("looked at")? < answer.ok_or("declined")?);
+    assert!(holder_read.ok_or("the holder was read")? < answer.ok_or("declined")?);
     assert_eq!(contoso.graph_requests("POST", DECLINE).len(), 1);
     assert_eq!(booked_starts(&contoso).await?, [at("09:00")]);
     contoso.assert_healthy().await
 }
 
 #[tokio::test]
-async fn who_waits_for_a_holder_that_was_cancelled_meanwhile_gets_the_room() -> TestResult {
+async fn a_meeting_that_waits_for_a_cancelled_holder_gets_the_room() -> TestResult {
     let contoso = Contoso::open().await?;
     let Contoso { cleo, aurora, world, .. } = &contoso;
     let holder = book_meeting(&contoso).await?;
@@ -75,7 +75,7 @@ async fn who_waits_for_a_holder_that_was_cancelled_meanwhile_gets_the_room() -> 
 }
 
 #[tokio::test]
-async fn a_meeting_over_midnight_holds_both_days() -> TestResult {
+async fn a_meeting_across_midnight_claims_both_days() -> TestResult {
     let contoso = Contoso::open().await?;
     let Contoso { anna, cleo, aurora, .. } = &contoso;
     let late = contoso.meet(anna, ("23:00", "2026-11-25T01:00"), aurora)?;
@@ -99,7 +99,7 @@ async fn a_meeting_over_midnight_holds_both_days() -> TestResult {
 }
 
 #[tokio::test]
-async fn more_than_ninety_days_are_refused_by_name() -> TestResult {
+async fn a_booking_longer_than_ninety_days_is_refused_with_its_reason() -> TestResult {
     let contoso = Contoso::open().await?;
     let Contoso { tenant, anna, aurora, .. } = &contoso;
     for (days, answer, outcome) in
@@ -128,7 +128,7 @@ async fn a_meeting_moved_within_its_room_keeps_one_claim_and_is_answered_again()
 }
 
 #[tokio::test]
-async fn a_meeting_moved_into_anothers_time_is_refused_and_lets_its_old_time_go() -> TestResult {
+async fn a_meeting_moved_onto_another_is_refused_and_frees_its_old_time() -> TestResult {
     let contoso = Contoso::open().await?;
     let Contoso { anna, cleo, aurora, .. } = &contoso;
     let meeting = book_meeting(&contoso).await?;
@@ -143,7 +143,7 @@ async fn a_meeting_moved_into_anothers_time_is_refused_and_lets_its_old_time_go(
     );
     assert_eq!(booked_starts(&contoso).await?, [at("11:00")], "09:00 is free again");
 
-    // Moved on to a free time, the organizer asks anew and gets it.
+    // Moved on to a free time, the organizer asks again and gets it.
     meeting.move_to(at("13:00"), at("14:00"))?;
     contoso.run_for(minutes(2)).await;
     assert_eq!(meeting.response_of(aurora), Some(Response::Accepted));
@@ -168,13 +168,13 @@ async fn a_room_removed_and_requested_again_is_booked_again(contoso: Contoso) ->
     contoso.assert_healthy().await
 }
 
-async fn two_workers_at_one_booking_make_one(contoso: Contoso) -> TestResult {
+async fn two_workers_on_one_request_make_one_booking(contoso: Contoso) -> TestResult {
     let Contoso { anna, cleo, aurora, world, .. } = &contoso;
     let (first, second) = (
         contoso.meet(anna, ("09:00", "10:00"), aurora)?,
         contoso.meet(cleo, ("09:30", "10:30"), aurora)?,
     );
-    // Each is told of twice, and whatever can be worked on is worked on at once.
+    // Each change is notified twice, and all messages are processed at once.
     world.microsoft.graph.duplicate_next(100);
     for _ in 0..10 {
         world.microsoft.graph.deliver_due().await;
@@ -194,9 +194,9 @@ async fn dequeue_booking_job(
     contoso: &Contoso,
     meeting: &Meeting,
 ) -> Result<DequeuedMessage, TestError> {
-    let passage = JobMeta::new(CorrelationId(7), contoso.now());
+    let meta = JobMeta::new(CorrelationId(7), contoso.now());
     let key = contoso.booking_key(meeting, &contoso.aurora)?;
-    let job = BookingJob::new(key, passage);
+    let job = BookingJob::new(key, meta);
     let (queue, text) = (Queue::CreateBooking, job.to_text());
     contoso.world.raw_outbox.send(queue, text, Duration::ZERO).await?;
     let all = contoso.world.host.dequeue_all().await;
@@ -224,7 +224,7 @@ async fn kill_at(contoso: &Contoso, meeting: &Meeting, n: usize) -> Result<bool,
 }
 
 #[tokio::test]
-async fn whatever_a_killed_worker_left_is_taken_over_and_ends_right() -> TestResult {
+async fn the_work_of_a_killed_worker_is_taken_over_and_finished() -> TestResult {
     for n in 0.. {
         let contoso = Contoso::open().await?;
         let meeting = contoso.meet(&contoso.anna, ("09:00", "10:00"), &contoso.aurora)?;
@@ -242,14 +242,14 @@ async fn whatever_a_killed_worker_left_is_taken_over_and_ends_right() -> TestRes
     Ok(())
 }
 
-/// Until `create-booking` has been asked, and not a step further.
+/// Runs until a message for `create-booking` is sent, and not a step further.
 async fn run_until_booking_requested(contoso: &Contoso) {
     contoso.world.microsoft.graph.deliver_due().await;
     contoso.world.host.process_all().await;
 }
 
 #[tokio::test]
-async fn whatever_a_killed_worker_left_of_a_move_leaves_one_claim() -> TestResult {
+async fn a_move_by_a_killed_worker_leaves_one_claim() -> TestResult {
     for n in 0.. {
         let contoso = Contoso::open().await?;
         let meeting = book_meeting(&contoso).await?;
@@ -258,7 +258,7 @@ async fn whatever_a_killed_worker_left_of_a_move_leaves_one_claim() -> TestResul
         if !kill_at(&contoso, &meeting, n).await? {
             return Ok(());
         }
-        // Before anybody took over, it is moved again.
+        // It is moved again before another worker takes over.
         meeting.move_to(at("16:00"), at("17:00"))?;
         contoso.run_for(minutes(30)).await;
         assert_eq!(booked_starts(&contoso).await?, [at("16:00")], "killed at {n}");
@@ -291,9 +291,10 @@ async fn a_lease_is_respected_while_it_lasts() -> TestResult {
     contoso.assert_healthy().await
 }
 
-/// Each wants what the other still has. Whoever waited with its old time in hand would wait for ever.
+/// Each wants what the other still has. A booking that kept its old time while it
+/// waits would wait for ever.
 #[tokio::test]
-async fn two_meetings_that_change_places_are_both_booked() -> TestResult {
+async fn two_meetings_that_swap_times_are_both_booked() -> TestResult {
     let contoso = Contoso::open().await?;
     let Contoso { anna, cleo, aurora, world, .. } = &contoso;
     let first = contoso.meet(anna, ("09:00", "10:00"), aurora)?;

@@ -1,4 +1,4 @@
-//! How lost nudges are repaired, and what becomes of messages that nobody could work on.
+//! How lost messages are sent again, and what becomes of messages that nobody could process.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use world::memory::QueueKind;
 use crate::contoso::{Contoso, hours, minutes, on_both, seconds};
 use crate::{TestError, TestResult};
 
-on_both!(what_nobody_understands_ends_among_the_failures);
+on_both!(an_unreadable_message_ends_among_the_failures);
 
 /// Loses everything in a queue.
 fn lose_messages(contoso: &Contoso, queue: Queue) -> usize {
@@ -26,7 +26,7 @@ async fn unsettled_count(contoso: &Contoso) -> Result<usize, TestError> {
 }
 
 #[tokio::test]
-async fn a_lost_nudge_is_repaired_within_a_quarter_of_an_hour() -> TestResult {
+async fn a_lost_message_is_sent_again_within_a_quarter_of_an_hour() -> TestResult {
     for lost in [Queue::CreateBooking, Queue::WriteBack] {
         let contoso = Contoso::open().await?;
         let Contoso { ben, aurora, world, .. } = &contoso;
@@ -36,18 +36,18 @@ async fn a_lost_nudge_is_repaired_within_a_quarter_of_an_hour() -> TestResult {
             world.host.process_all().await;
         }
         assert!(lose_messages(&contoso, lost) > 0);
-        // The second look would repair it too.
+        // The second read would repair it too.
         world.clock.set(contoso.now() + minutes(2));
         lose_messages(&contoso, Queue::FetchEvent);
         contoso.run_for(minutes(2)).await;
         assert_ne!(meeting.response_of(aurora), Some(Response::Accepted));
-        assert_eq!(unsettled_count(&contoso).await?, 1, "something watches it");
+        assert_eq!(unsettled_count(&contoso).await?, 1, "it has a due entry");
         contoso.run_for(minutes(11)).await;
         assert_eq!(meeting.response_of(aurora), Some(Response::Accepted), "{lost:?}");
         assert_eq!(
             unsettled_count(&contoso).await?,
             0,
-            "all is told, so nothing watches it any more"
+            "all is published, so it has no due entry any more"
         );
         contoso.assert_healthy().await?;
     }
@@ -55,7 +55,7 @@ async fn a_lost_nudge_is_repaired_within_a_quarter_of_an_hour() -> TestResult {
 }
 
 #[tokio::test]
-async fn a_nudge_that_is_lost_again_and_again_is_sent_again_and_again() -> TestResult {
+async fn a_message_that_is_lost_repeatedly_is_sent_repeatedly() -> TestResult {
     let contoso = Contoso::open().await?;
     let Contoso { ben, aurora, .. } = &contoso;
     let meeting = contoso.meet(ben, ("09:00", "10:00"), aurora)?;
@@ -96,7 +96,7 @@ async fn a_booking_keeps_its_due_entry_until_everything_is_published() -> TestRe
     contoso.assert_healthy().await
 }
 
-async fn what_nobody_understands_ends_among_the_failures(contoso: Contoso) -> TestResult {
+async fn an_unreadable_message_ends_among_the_failures(contoso: Contoso) -> TestResult {
     let world = &contoso.world;
     for queue in Queue::ALL {
         world
@@ -134,7 +134,7 @@ async fn a_message_of_ours_that_killed_the_process_can_be_sent_again_from_the_fa
     let meeting = contoso.meet(ben, ("09:00", "10:00"), aurora)?;
     world.microsoft.graph.deliver_due().await;
     let taken = world.memory_outbox.receive(QueueKind::Main(Queue::FetchEvent), 1, Duration::ZERO);
-    let killed = taken.first().ok_or("the change was told")?;
+    let killed = taken.first().ok_or("the change was notified")?;
     assert!(world.memory_outbox.move_to_poison(Queue::FetchEvent, &killed.receipt));
     contoso.run_for(minutes(6)).await;
     assert_ne!(meeting.response_of(aurora), Some(Response::Accepted));

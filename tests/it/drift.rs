@@ -1,4 +1,4 @@
-//! What a comparison counts, and a subscription that brings nothing.
+//! What a comparison counts, and a subscription that delivers nothing.
 
 use roombridge::domain::mailbox::Drift;
 use roombridge::messages::MailboxTaskKind;
@@ -30,8 +30,7 @@ async fn compare(contoso: &Contoso, mailboxes: &[&Mailbox]) -> TestResult {
 }
 
 #[tokio::test]
-async fn what_differs_is_counted_and_an_unchanged_calendar_is_not_written_down_again() -> TestResult
-{
+async fn differences_are_counted_and_an_unchanged_calendar_is_not_recorded_again() -> TestResult {
     let contoso = Contoso::open().await?;
     let Contoso { anna, aurora, world, .. } = &contoso;
     let moved = contoso.meet(anna, ("09:00", "10:00"), aurora)?;
@@ -85,9 +84,9 @@ async fn a_subscription_that_falls_silent_is_replaced_at_most_once_a_day(
     graph.drop_next(u32::MAX);
     contoso.meet(anna, ("2026-11-25T09:00", "2026-11-25T10:00"), aurora)?;
     contoso.run_for(hours(1)).await;
-    assert_eq!(contoso.count(Table::Bookings).await?, 0, "nobody has told");
+    assert_eq!(contoso.count(Table::Bookings).await?, 0, "nothing was notified");
     compare(&contoso, &[anna, aurora]).await?;
-    assert_eq!(contoso.count(Table::Bookings).await?, 1, "found without being told");
+    assert_eq!(contoso.count(Table::Bookings).await?, 1, "found without a notification");
     assert_eq!(
         (subscription_id(&contoso, anna).await?, subscription_id(&contoso, aurora).await?),
         first,
@@ -108,7 +107,7 @@ async fn a_subscription_that_falls_silent_is_replaced_at_most_once_a_day(
         second
     );
 
-    // And when it speaks again, all is as ever.
+    // When it delivers again, everything works as before.
     graph.drop_next(0);
     let meeting = contoso.meet(anna, ("2026-11-26T09:00", "2026-11-26T10:00"), aurora)?;
     contoso.run_for(minutes(5)).await;
@@ -118,7 +117,7 @@ async fn a_subscription_that_falls_silent_is_replaced_at_most_once_a_day(
 }
 
 #[tokio::test]
-async fn a_quiet_mailbox_of_which_one_notification_was_lost_is_left_as_it_is() -> TestResult {
+async fn a_quiet_mailbox_with_one_lost_notification_keeps_its_subscription() -> TestResult {
     let contoso = Contoso::open().await?;
     let Contoso { anna, aurora, world, .. } = &contoso;
     let first = (subscription_id(&contoso, anna).await?, subscription_id(&contoso, aurora).await?);
@@ -130,14 +129,14 @@ async fn a_quiet_mailbox_of_which_one_notification_was_lost_is_left_as_it_is() -
     world.microsoft.graph.drop_next(0);
     compare(&contoso, &[anna, aurora]).await?;
     assert_eq!(drift_counts(&contoso, anna).await?, (1, 0, 0));
-    // What we wrote into both copies was heard.
+    // The notifications of our own writes to both copies arrived.
     contoso.run_for(hours(1)).await;
     assert_eq!(contoso.outcome_on_copy(&meeting, anna, aurora)?.as_deref(), Some("booked"));
     assert_eq!(
         (subscription_id(&contoso, anna).await?, subscription_id(&contoso, aurora).await?),
         first
     );
-    // Nor does a quiet week make it suspect.
+    // A quiet week does not make it suspect either.
     for _ in 0..3 {
         contoso.run_for(hours(24)).await;
         compare(&contoso, &[anna, aurora]).await?;

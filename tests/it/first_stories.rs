@@ -20,7 +20,7 @@ async fn a_free_room_is_booked() -> TestResult {
 }
 
 #[tokio::test]
-async fn who_agrees_on_the_page_is_followed() -> TestResult {
+async fn a_person_who_agrees_on_the_page_is_followed() -> TestResult {
     let contoso = Contoso::open().await?;
     let browser = Browser::new(&contoso.world, "my-calendar");
     browser.sign_in(contoso.ben.id()).await?;
@@ -32,7 +32,7 @@ async fn who_agrees_on_the_page_is_followed() -> TestResult {
 }
 
 #[tokio::test]
-async fn an_acceptance_whose_answer_is_lost_is_found_done() -> TestResult {
+async fn an_acceptance_whose_response_is_lost_is_recognised() -> TestResult {
     let contoso = Contoso::builder().followed(&[Who::Anna, Who::Aurora]).open().await?;
     let Contoso { anna, aurora, .. } = &contoso;
     contoso.world.microsoft.graph.plan_fault(RequestFault {

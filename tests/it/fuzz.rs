@@ -1,6 +1,6 @@
-//! Made-up input for everything that strangers can send: never a panic, whatever comes.
+//! Made-up input for everything that strangers can send: the handler must never panic.
 //!
-//! Each property is tried 256 times, which takes a second or two. For a long run:
+//! Each property is checked 256 times, which takes a second or two. For a long run:
 //! `PROPTEST_CASES=1000000 cargo test --test it fuzz`. A case that fails is printed with its input,
 //! shrunk to the smallest that fails too.
 
@@ -52,7 +52,7 @@ const NAMES: &[&str] = &[
     "Users('x')/events('AAMkAGUw_-=')",
 ];
 
-/// Where cases are kept is nobody's business here: a failure becomes a test of its own.
+/// Cases are not kept in files: a failure becomes a test of its own.
 fn proptest_config() -> Config {
     Config { failure_persistence: None, ..Config::default() }
 }
@@ -192,7 +192,7 @@ proptest! {
         let count = items.len();
         let body = json!({ "value": items, "validationTokens": tokens }).to_string();
         let post = parse(body.as_bytes());
-        prop_assert_eq!(post.map(|post| post.notifications.len()).ok(), Some(count), "none is swallowed");
+        prop_assert_eq!(post.map(|post| post.notifications.len()).ok(), Some(count), "none is lost");
     }
 
     #[test]
@@ -280,7 +280,7 @@ proptest! {
         ];
         let runtime = tokio::runtime::Builder::new_current_thread().build();
         let runtime = runtime.map_err(|error| TestCaseError::fail(error.to_string()))?;
-        let vouched = runtime.block_on(checker.verified_tenants(&tokens));
-        prop_assert!(vouched.tenants.is_empty());
+        let verified = runtime.block_on(checker.verified_tenants(&tokens));
+        prop_assert!(verified.tenants.is_empty());
     }
 }

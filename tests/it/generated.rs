@@ -1,6 +1,6 @@
 //! What is made from the code and kept in files: sections of documents, and files of their own.
 //!
-//! Each is compared by a test, and written anew with `ROOMBRIDGE_WRITE=1 cargo test --test it -- infra counts`.
+//! Each is compared by a test, and rewritten with `ROOMBRIDGE_WRITE=1 cargo test --test it -- infra counts`.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
@@ -22,7 +22,7 @@ pub(crate) fn read(file: &str) -> Result<String, TestError> {
 }
 
 /// Whether generated text is to be written instead of compared.
-#[expect(clippy::disallowed_methods, reason = "whoever changed the code asks for it from outside")]
+#[expect(clippy::disallowed_methods, reason = "the author of a change asks for it from outside")]
 pub(crate) fn is_writing() -> bool {
     std::env::var("ROOMBRIDGE_WRITE").is_ok_and(|value| value == "1")
 }
@@ -35,7 +35,7 @@ pub(crate) struct Section {
 }
 
 impl Section {
-    /// `text` is what must stand there.
+    /// `text` is what must be there.
     pub(crate) fn new(document: &'static str, name: &'static str, text: String) -> Self {
         Self { document, name, text }
     }
@@ -67,7 +67,7 @@ impl Section {
         if writes {
             return Ok(std::fs::write(path, format!("{before}{from}{text}\n{to}{after}"))?);
         }
-        Err(format!("{document}, {name}: ROOMBRIDGE_WRITE=1 writes it anew\n{text}").into())
+        Err(format!("{document}, {name}: ROOMBRIDGE_WRITE=1 rewrites it\n{text}").into())
     }
 }
 
@@ -82,7 +82,7 @@ pub(crate) fn assert_whole_file(file: &str, text: &str) -> TestResult {
     if read(file)? == text {
         return Ok(());
     }
-    Err(format!("{file}: ROOMBRIDGE_WRITE=1 writes it anew\n{text}").into())
+    Err(format!("{file}: ROOMBRIDGE_WRITE=1 rewrites it\n{text}").into())
 }
 
 /// A table of a document: its head, and its rows cell by cell.

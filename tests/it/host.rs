@@ -28,14 +28,14 @@ use world::memory::{MemoryOutbox, QueueKind};
 
 use crate::TestResult;
 
-/// Fails what says so, remembers the rest.
+/// Fails messages that ask for it, and records the rest.
 #[derive(Default)]
 struct Recorder(Mutex<Vec<String>>);
 
 impl Recorder {
     fn record(&self, line: String) -> Result<(), InvocationError> {
         if line.contains("fail") {
-            return Err(InvocationError("as told".into()));
+            return Err(InvocationError("on request".into()));
         }
         self.0.lock().unwrap_or_else(PoisonError::into_inner).push(line);
         Ok(())
@@ -185,14 +185,14 @@ async fn a_listening_host_works_off_its_queues_by_itself() -> TestResult {
     let rng = Arc::new(SystemRng);
     let host = FunctionsHost::in_process(app()?, handler(&recorder)?, queues, clock, rng);
     for queue in Queue::ALL {
-        outbox.send(queue, "look".into(), Duration::ZERO).await?;
+        outbox.send(queue, "tick".into(), Duration::ZERO).await?;
     }
     let listening = host.listen();
     while Queue::ALL.iter().any(|queue| !outbox.messages(QueueKind::Main(*queue)).is_empty()) {
         tokio::task::yield_now().await;
     }
     drop(listening);
-    let queue_lines = recorder.lines().into_iter().filter(|line| line.contains("look"));
+    let queue_lines = recorder.lines().into_iter().filter(|line| line.contains("tick"));
     assert_eq!(queue_lines.count(), Queue::ALL.len());
     Ok(())
 }

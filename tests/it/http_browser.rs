@@ -116,7 +116,7 @@ impl<'a> Browser<'a> {
         self.state().cookies = cookies;
     }
 
-    /// What its posts say of where they come from.
+    /// Which origin its posts claim.
     pub(crate) fn set_origin(&self, sec_fetch_site: &'static str, origin: &'static str) {
         let mut state = self.state();
         (state.sec_fetch_site, state.origin) = (sec_fetch_site, origin);

@@ -1,5 +1,5 @@
 //! Keys over the months: made when the first tenant wants content, followed on schedule, destroyed
-//! when nothing names them any more, and never in the way of other work.
+//! when nothing names them any more, and never delaying other work.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use world::test_world::TestWorld;
 use crate::contoso::{Contoso, hours, minutes};
 use crate::{TestError, TestResult};
 
-/// Keys of the world's own, for a timer that a test calls by hand.
+/// The world's keys, for a timer that a test calls by hand.
 pub(crate) fn aging_keys(world: &TestWorld, clock: &Arc<dyn Clock>) -> RotatedKeys {
     let ring = || Arc::new(KeyRing::new(Box::new(MemoryKeys::default()), Arc::clone(clock)));
     let content = ContentKeys::new(Box::new(world.content_keys.clone()), Arc::clone(clock));
@@ -39,7 +39,7 @@ pub(crate) async fn set_rich_policy(contoso: &Contoso, rich: bool) -> Result<(),
     Ok(())
 }
 
-/// Moves the clock to the next run of the timer after `next_delay`, and runs it.
+/// Moves the clock to the next run of the timer after `time`, and runs it.
 async fn run_timer_after(contoso: &Contoso, time: jiff::SignedDuration) {
     contoso.world.clock.set(contoso.now() + time);
     contoso.world.host.run_due_timers().await;

@@ -57,8 +57,7 @@ pub(crate) async fn wait_for_settled_booking(
 }
 
 #[tokio::test]
-async fn a_handler_that_is_killed_half_way_leaves_one_booking_and_one_answer_standing() -> TestResult
-{
+async fn a_handler_killed_half_way_leaves_one_booking_and_one_answer() -> TestResult {
     let Contoso { mut world, tenant, anna, aurora, .. } =
         connect_contoso(start_project().await?).await?;
     let (start, end) = ("2026-11-24T11:00:00Z".parse()?, "2026-11-24T12:00:00Z".parse()?);
@@ -67,7 +66,7 @@ async fn a_handler_that_is_killed_half_way_leaves_one_booking_and_one_answer_sta
         tenant.meet(&anna, Invitation::new("Quarterly numbers", start, end).room(&aurora))?;
 
     caught.wait().await;
-    // Outlook shows the answer, and the handler does not know it yet: the worst moment to die.
+    // Outlook shows the answer, and the handler does not know it yet: the worst moment to be killed.
     assert_eq!(meeting.response_of(&aurora), Some(Response::Accepted));
     let process = world.host().process().ok_or("no process")?;
     let State::Ready { pid: killed, .. } = process.state() else { return Err("not ready".into()) };
@@ -75,7 +74,7 @@ async fn a_handler_that_is_killed_half_way_leaves_one_booking_and_one_answer_sta
     let other = |state: &State| matches!(state, State::Ready { pid, .. } if *pid != killed);
     process.wait_until(other).await;
     drop(caught);
-    // The dead worker's publish lease expires, and the due entry makes another one look.
+    // The dead worker's publish lease expires, and the due entry makes another one check.
     world.move_time(SignedDuration::from_mins(12)).await?;
 
     let booking = wait_for_settled_booking(&world, &meeting).await?;
@@ -95,7 +94,7 @@ async fn a_handler_that_is_killed_half_way_leaves_one_booking_and_one_answer_sta
 }
 
 #[tokio::test]
-async fn without_its_settings_the_handler_says_all_that_is_missing_in_one_line() -> TestResult {
+async fn without_its_settings_the_handler_names_all_missing_ones_in_one_line() -> TestResult {
     let output = tokio::process::Command::new(HANDLER)
         .env_clear()
         .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")))

@@ -43,7 +43,7 @@ mod table_service;
 mod tidy;
 mod write_back;
 
-/// Whatever went wrong.
+/// Any error.
 type TestError = Box<dyn std::error::Error + Send + Sync>;
-/// What a test answers: `?` ends it.
+/// The result of a test, so that `?` works in it.
 type TestResult = Result<(), TestError>;

@@ -45,7 +45,7 @@ async fn mailboxes_are_subscribed_after_consent_and_not_after_withdrawal(
     assert!(graph_subscription(&contoso, anna).is_err());
     assert_eq!(contoso.mailbox(anna).await?.subscription, None);
 
-    // Whatever was still on its way, nobody subscribes Anna again.
+    // Messages still on their way do not subscribe Anna again.
     world.microsoft.graph.clear_requests();
     for task in [
         MailboxTaskKind::Subscribe,
@@ -62,7 +62,7 @@ async fn mailboxes_are_subscribed_after_consent_and_not_after_withdrawal(
 }
 
 #[tokio::test]
-async fn a_subscription_that_graph_has_lost_already_is_removed_all_the_same() -> TestResult {
+async fn removing_a_subscription_that_graph_has_lost_succeeds() -> TestResult {
     let contoso = Contoso::open().await?;
     let lost = graph_subscription(&contoso, &contoso.anna)?;
     contoso.world.microsoft.graph.end_silently(&lost.id);
@@ -106,7 +106,7 @@ async fn a_subscription_whose_answer_was_lost_is_adopted_and_proves_itself(
 }
 
 #[tokio::test]
-async fn who_withdraws_before_the_answer_came_is_unsubscribed_all_the_same() -> TestResult {
+async fn a_person_who_withdraws_before_the_response_is_still_unsubscribed() -> TestResult {
     let contoso = Contoso::open().await?;
     let Contoso { ben, world, .. } = &contoso;
     world.microsoft.graph.plan_fault(RequestFault {
@@ -118,7 +118,7 @@ async fn who_withdraws_before_the_answer_came_is_unsubscribed_all_the_same() -> 
     });
     world.fixtures().agree(ben).await?;
     world.run_until_idle().await;
-    assert!(graph_subscription(&contoso, ben).is_ok(), "made, but nobody here knows");
+    assert!(graph_subscription(&contoso, ben).is_ok(), "created, but not known here");
     world.fixtures().withdraw(ben).await?;
     contoso.run_for(minutes(1)).await;
     assert!(graph_subscription(&contoso, ben).is_err());
@@ -126,7 +126,7 @@ async fn who_withdraws_before_the_answer_came_is_unsubscribed_all_the_same() -> 
 }
 
 #[tokio::test]
-async fn who_withdraws_while_being_subscribed_is_not_left_with_a_stray() -> TestResult {
+async fn withdrawing_while_being_subscribed_leaves_no_stray_subscription() -> TestResult {
     let contoso = Contoso::open().await?;
     let Contoso { ben, world, .. } = &contoso;
     world.microsoft.graph.clear_requests();
@@ -146,10 +146,10 @@ async fn who_withdraws_while_being_subscribed_is_not_left_with_a_stray() -> Test
 }
 
 #[tokio::test]
-async fn who_agrees_again_stays_subscribed_whatever_is_still_on_its_way() -> TestResult {
+async fn a_person_who_agrees_again_stays_subscribed_despite_late_messages() -> TestResult {
     let contoso = Contoso::open().await?;
     let Contoso { anna, aurora, world, .. } = &contoso;
-    // Agreed anew before the earlier subscription was removed: it carries the earlier nonce.
+    // She agreed again before the earlier subscription was removed: it carries the earlier nonce.
     world.fixtures().withdraw(anna).await?;
     world.fixtures().agree(anna).await?;
     contoso.run_for(minutes(2)).await;
@@ -163,7 +163,7 @@ async fn who_agrees_again_stays_subscribed_whatever_is_still_on_its_way() -> Tes
 }
 
 #[tokio::test]
-async fn subscriptions_live_on_for_weeks_by_one_patch_at_half_life() -> TestResult {
+async fn subscriptions_live_for_weeks_by_one_patch_at_half_life() -> TestResult {
     let contoso = Contoso::open().await?;
     let first = graph_subscription(&contoso, &contoso.anna)?;
     contoso.world.microsoft.graph.clear_requests();
@@ -188,7 +188,7 @@ async fn subscriptions_live_on_for_weeks_by_one_patch_at_half_life() -> TestResu
     let now = graph_subscription(&contoso, &contoso.anna)?;
     assert_eq!(now.id, first.id);
     assert!(now.expires > contoso.now() + hours(48));
-    // One entry waits for each mailbox's next look.
+    // One due entry waits for each mailbox.
     assert_eq!(contoso.count(Table::Due).await?, 4);
     contoso.assert_healthy().await
 }
@@ -206,7 +206,7 @@ async fn a_subscription_missing_at_renewal_is_replaced_and_missed_changes_are_fo
     assert_eq!(
         contoso.outcome_property(&meeting, anna, aurora)?,
         None,
-        "nobody has heard from Anna's"
+        "nothing was notified from Anna's"
     );
 
     contoso.run_for(hours(73)).await;
@@ -216,7 +216,7 @@ async fn a_subscription_missing_at_renewal_is_replaced_and_missed_changes_are_fo
 }
 
 #[tokio::test]
-async fn a_tenant_that_allows_only_a_shorter_life_is_asked_for_one_and_renewed_in_it() -> TestResult
+async fn a_tenant_that_limits_lifetimes_gets_shorter_subscriptions_that_are_renewed() -> TestResult
 {
     let contoso = Contoso::open().await?;
     let Contoso { ben, world, .. } = &contoso;
@@ -257,15 +257,15 @@ async fn the_resync_of_an_unchanged_calendar_asks_for_its_pages_and_nothing_else
     let ran = world.run_until_idle().await;
     assert_eq!(ran.functions, ["maintain-mailbox"]);
     let asked = world.microsoft.graph.requests();
-    assert!(asked.iter().all(|seen| seen.template == VIEW && !seen.select.is_empty()));
-    assert!(!asked.iter().any(|seen| seen.select.iter().any(|field| field == "subject")));
+    assert!(asked.iter().all(|request| request.template == VIEW && !request.select.is_empty()));
+    assert!(!asked.iter().any(|request| request.select.iter().any(|field| field == "subject")));
     assert_eq!(asked.len(), 2, "121 events, 100 a page");
     assert_eq!(contoso.count(Table::Bookings).await?, 1);
     contoso.assert_healthy().await
 }
 
 #[tokio::test]
-async fn a_resync_finds_what_was_made_moved_and_cancelled_without_a_word() -> TestResult {
+async fn a_resync_finds_meetings_created_moved_and_cancelled_without_notification() -> TestResult {
     let contoso = Contoso::open().await?;
     let Contoso { anna, aurora, world, .. } = &contoso;
     let moved = contoso.meet(anna, ("09:00", "10:00"), aurora)?;
@@ -299,7 +299,7 @@ async fn a_resync_finds_what_was_made_moved_and_cancelled_without_a_word() -> Te
 }
 
 #[tokio::test]
-async fn what_graph_could_not_deliver_is_caught_up_with_when_it_says_so() -> TestResult {
+async fn missed_notifications_are_caught_up_with_when_graph_reports_them() -> TestResult {
     let contoso = Contoso::open().await?;
     let Contoso { anna, aurora, world, .. } = &contoso;
     let graph = &world.microsoft.graph;
@@ -329,8 +329,8 @@ async fn a_subscription_that_graph_removed_is_replaced_at_once() -> TestResult {
 }
 
 #[tokio::test]
-async fn a_wish_for_authorisation_is_met_once_and_not_within_ten_minutes_of_the_last_touch()
--> TestResult {
+async fn a_subscription_is_reauthorized_once_and_not_within_ten_minutes_of_a_change() -> TestResult
+{
     let contoso = Contoso::open().await?;
     let graph = &contoso.world.microsoft.graph;
     let id = graph_subscription(&contoso, &contoso.anna)?.id;

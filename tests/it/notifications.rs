@@ -24,7 +24,7 @@ use crate::{TestError, TestResult};
 
 on_both!(a_post_of_many_is_taken_at_once_and_worked_off);
 
-/// A change notification as Graph words it.
+/// A change notification as Graph sends it.
 fn change_notification(state: &str, tenant: &str, event: &str) -> Value {
     json!({
         "subscriptionId": "7f105c7d-2dc5-4530-97cd-4e7ae6534c07",
@@ -81,7 +81,7 @@ async fn a_post_of_many_is_taken_at_once_and_worked_off(contoso: Contoso) -> Tes
         change_notification(&state, contoso.tenant.id(), &format!("AAMkNoSuchEvent{n:04}"))
     };
     items.extend((0..99).map(unknown));
-    // Only this POST is to tell of it.
+    // Only this POST reports the change.
     world.microsoft.graph.set_on_hold(true);
     world.table_faults.reset();
     world.queue_faults.reset();
@@ -107,11 +107,11 @@ async fn items_are_packed_into_as_few_messages_as_fit() -> TestResult {
         assert_eq!(contoso.post(notification_body(&items)).await?, 202);
         let now = contoso.world.memory_outbox.messages(QueueKind::Main(Queue::FetchEvent));
         assert!(now.len() - before <= messages, "{count}: {}", now.len() - before);
-        let mut told = 0;
+        let mut notified = 0;
         for message in &now[before..] {
-            told += EventChanges::from_text(&message.text)?.items.len();
+            notified += EventChanges::from_text(&message.text)?.items.len();
         }
-        assert_eq!(told, count);
+        assert_eq!(notified, count);
     }
     Ok(())
 }
@@ -143,20 +143,20 @@ async fn items_of_many_tenants_and_subscriptions_come_in_one_post_and_repeats_ar
         contoso.world.queue_faults.calls().iter().map(|call| call.target).collect();
     assert_eq!(sent, ["fetch-event", "fetch-event", "maintain-mailbox"]);
     let messages = contoso.world.memory_outbox.messages(QueueKind::Main(Queue::FetchEvent));
-    let mut told = Vec::new();
+    let mut notified = Vec::new();
     for message in messages {
         let changes = EventChanges::from_text(&message.text)?;
-        told.push((changes.tenant.to_string(), changes.items.len()));
+        notified.push((changes.tenant.to_string(), changes.items.len()));
     }
-    told.sort();
+    notified.sort();
     let mut expected = [(fabrikam.to_string(), 1), (ours.to_owned(), 2)];
     expected.sort();
-    assert_eq!(told, expected);
+    assert_eq!(notified, expected);
     Ok(())
 }
 
 #[tokio::test]
-async fn what_the_queue_did_not_take_is_refused_and_graph_comes_back_with_it() -> TestResult {
+async fn a_post_that_the_queue_refuses_is_refused_and_graph_retries_it() -> TestResult {
     for fault in [Fault::Before, Fault::After] {
         let contoso = Contoso::open().await?;
         let Contoso { anna, aurora, world, .. } = &contoso;
@@ -211,14 +211,14 @@ async fn with_second_key(contoso: &Contoso, event: &str) -> Result<String, TestE
 }
 
 #[tokio::test]
-async fn without_keys_nothing_is_dropped_and_graph_comes_back() -> TestResult {
+async fn without_keys_nothing_is_dropped_and_graph_retries() -> TestResult {
     let vault = SwitchableKeySource::available();
     let contoso = Contoso::builder().keys(vault.clone()).open().await?;
     vault.has_second_key.store(true, Ordering::SeqCst);
     vault.is_available.store(false, Ordering::SeqCst);
     contoso.run_for(minutes(1)).await;
-    let told = with_second_key(&contoso, "AAMkOne").await?;
-    assert_eq!(contoso.post(told.clone()).await?, 503, "perhaps it is ours");
+    let notified = with_second_key(&contoso, "AAMkOne").await?;
+    assert_eq!(contoso.post(notified.clone()).await?, 503, "perhaps it is ours");
     // The first key is still held, and what it proves is taken.
     let state = contoso.client_state(&contoso.anna).await?;
     let known = notification_body(&[change_notification(&state, contoso.tenant.id(), "AAMkOne")]);
@@ -226,33 +226,33 @@ async fn without_keys_nothing_is_dropped_and_graph_comes_back() -> TestResult {
     vault.is_available.store(true, Ordering::SeqCst);
     contoso.run_for(seconds(31)).await;
     contoso.world.queue_faults.reset();
-    assert_eq!(contoso.post(told).await?, 202);
+    assert_eq!(contoso.post(notified).await?, 202);
     assert_eq!(contoso.world.queue_faults.count(), 1);
     Ok(())
 }
 
 #[tokio::test]
-async fn an_unknown_key_is_looked_for_at_most_every_half_minute() -> TestResult {
+async fn an_unknown_key_is_loaded_at_most_every_half_minute() -> TestResult {
     let vault = SwitchableKeySource::available();
     let contoso = Contoso::builder().keys(vault.clone()).open().await?;
     contoso.run_for(minutes(1)).await;
-    let told = with_second_key(&contoso, "AAMkOne").await?;
+    let notified = with_second_key(&contoso, "AAMkOne").await?;
     let before = vault.loads.load(Ordering::SeqCst);
     for _ in 0..20 {
-        assert_eq!(contoso.post(told.clone()).await?, 202, "it is not ours, and is dropped");
+        assert_eq!(contoso.post(notified.clone()).await?, 202, "it is not ours, and is dropped");
         contoso.run_for(seconds(1)).await;
     }
     assert_eq!(vault.loads.load(Ordering::SeqCst) - before, 1);
     assert_eq!(contoso.queue_len(Queue::FetchEvent), 0);
     vault.has_second_key.store(true, Ordering::SeqCst);
     contoso.run_for(seconds(11)).await;
-    assert_eq!(contoso.post(told).await?, 202);
+    assert_eq!(contoso.post(notified).await?, 202);
     assert_eq!(contoso.queue_len(Queue::FetchEvent), 1, "the new key has arrived");
     Ok(())
 }
 
 #[tokio::test]
-async fn the_handlers_own_router_answers_as_the_host_passes_it_on() -> TestResult {
+async fn the_handlers_router_answers_requests_as_the_host_passes_them_on() -> TestResult {
     let contoso = Contoso::open().await?;
     let router = contoso.world.app.router()?;
     let ask = async |method: &str, path: &str, body: &str| -> Result<u16, TestError> {

@@ -1,4 +1,4 @@
-//! How a mailbox is left: rooms go on anonymously or are given up, and nothing of a person stays.
+//! How a mailbox is left: bookings stay anonymously or are released, and nothing of a person stays.
 
 use roombridge::domain::appointment::{DesiredState, EndReason, OrganizerCopy};
 use roombridge::domain::booking::ObservedState;
@@ -18,7 +18,7 @@ use crate::{TestError, TestResult};
 
 on_both!(
     releasing_the_rooms_frees_them_and_notifies_the_organizer,
-    who_erases_everything_leaves_nothing_behind,
+    erasing_everything_leaves_nothing_behind,
 );
 
 /// How long a tombstone stays in these stories.
@@ -43,8 +43,8 @@ impl Contoso {
         Ok(())
     }
 
-    fn erased_state(&self, farewell: BookingDisposition) -> MailboxState {
-        MailboxState::Erased(farewell, self.now() + hours(TOMBSTONE_HOURS))
+    fn erased_state(&self, disposition: BookingDisposition) -> MailboxState {
+        MailboxState::Erased(disposition, self.now() + hours(TOMBSTONE_HOURS))
     }
 
     /// Where rows and waiting messages name `person`: by id, address, name, or the id of one of
@@ -88,7 +88,7 @@ async fn contoso_keeping_content() -> Result<Contoso, TestError> {
 }
 
 #[tokio::test]
-async fn who_withdraws_leaves_the_booking_to_the_rooms_own_copy() -> TestResult {
+async fn after_a_withdrawal_the_booking_rests_on_the_rooms_own_copy() -> TestResult {
     let contoso = contoso_keeping_content().await?;
     let meeting = contoso.meet(&contoso.anna, ("09:00", "10:00"), &contoso.aurora)?;
     contoso.run_for(minutes(5)).await;
@@ -97,8 +97,8 @@ async fn who_withdraws_leaves_the_booking_to_the_rooms_own_copy() -> TestResult 
 
     let booking = contoso.expect_booking(&meeting, &contoso.aurora).await?;
     assert!(matches!(booking.observed, ObservedState::Booked(_)));
-    let DesiredState::Wanted(wish) = &booking.desired else { return Err("not wanted".into()) };
-    assert_eq!(wish.facts.details, Default::default(), "nothing of what Anna's copy said");
+    let DesiredState::Wanted(spec) = &booking.desired else { return Err("not wanted".into()) };
+    assert_eq!(spec.facts.details, Default::default(), "nothing of what Anna's copy said");
     assert_eq!(meeting.response_of(&contoso.aurora), Some(Response::Accepted));
     contoso.assert_healthy().await
 }
@@ -124,7 +124,7 @@ async fn releasing_the_rooms_frees_them_and_notifies_the_organizer(contoso: Cont
     let bens = contoso.meet(&contoso.ben, ("09:00", "10:00"), aurora)?;
     contoso.run_for(minutes(5)).await;
     assert_eq!(bens.response_of(aurora), Some(Response::Accepted));
-    // Who asks the room again, knowing that it was given up, gets it like anybody else.
+    // Somebody who requests the released room again gets it like anybody else.
     at_borealis.move_to(at("14:00"), at("15:00"))?;
     contoso.run_for(minutes(5)).await;
     assert!(matches!(
@@ -134,7 +134,7 @@ async fn releasing_the_rooms_frees_them_and_notifies_the_organizer(contoso: Cont
     contoso.assert_healthy().await
 }
 
-async fn who_erases_everything_leaves_nothing_behind(contoso: Contoso) -> TestResult {
+async fn erasing_everything_leaves_nothing_behind(contoso: Contoso) -> TestResult {
     let Contoso { anna, aurora, borealis, .. } = &contoso;
     let meetings = [
         contoso.meet(anna, ("09:00", "10:00"), aurora)?,
@@ -179,7 +179,7 @@ async fn who_erases_everything_leaves_nothing_behind(contoso: Contoso) -> TestRe
     assert_eq!(contoso.graph_requests("GET", "/users/{id}/events/{id}"), []);
     assert_eq!(contoso.traces(anna, &events).await?, Vec::<String>::new());
 
-    // And at last the tombstone goes, too.
+    // Finally, the tombstone is removed, too.
     contoso.run_for(hours(TOMBSTONE_HOURS + 1)).await;
     assert!(contoso.mailbox(anna).await.is_err());
     let due = contoso.rows(Table::Due).await?;
@@ -188,7 +188,7 @@ async fn who_erases_everything_leaves_nothing_behind(contoso: Contoso) -> TestRe
 }
 
 #[tokio::test]
-async fn who_erases_and_gives_up_the_rooms_leaves_them_free() -> TestResult {
+async fn erasing_and_releasing_frees_the_rooms() -> TestResult {
     let contoso = contoso_keeping_content().await?;
     let meeting = contoso.meet(&contoso.anna, ("09:00", "10:00"), &contoso.aurora)?;
     contoso.run_for(minutes(5)).await;
@@ -204,7 +204,7 @@ async fn who_erases_and_gives_up_the_rooms_leaves_them_free() -> TestResult {
 }
 
 #[tokio::test]
-async fn who_leaves_while_access_is_lost_is_forgotten_at_once_and_the_rest_waits() -> TestResult {
+async fn leaving_while_access_is_lost_forgets_at_once_and_the_rest_waits() -> TestResult {
     let later = ("2026-12-03T09:00", "2026-12-03T10:00");
     for erased in [false, true] {
         let contoso = contoso_keeping_content().await?;
@@ -244,7 +244,7 @@ async fn who_leaves_while_access_is_lost_is_forgotten_at_once_and_the_rest_waits
 }
 
 #[tokio::test]
-async fn who_agrees_again_while_being_erased_is_followed_again() -> TestResult {
+async fn a_person_who_agrees_again_while_being_erased_is_followed_again() -> TestResult {
     let contoso = Contoso::open().await?;
     let meeting = contoso.meet(&contoso.anna, ("09:00", "10:00"), &contoso.aurora)?;
     contoso.run_for(minutes(5)).await;
@@ -265,12 +265,15 @@ async fn who_agrees_again_while_being_erased_is_followed_again() -> TestResult {
         Some("booked")
     );
     contoso.run_for(hours(TOMBSTONE_HOURS + 2)).await;
-    assert!(contoso.mailbox(&contoso.anna).await.is_ok(), "the tombstone's time is not hers");
+    assert!(
+        contoso.mailbox(&contoso.anna).await.is_ok(),
+        "the end of the tombstone does not apply to her row"
+    );
     contoso.assert_healthy().await
 }
 
 #[tokio::test]
-async fn a_mailbox_that_graph_does_not_subscribe_is_looked_at_instead() -> TestResult {
+async fn a_mailbox_that_graph_does_not_subscribe_is_polled_instead() -> TestResult {
     let contoso = Contoso::open().await?;
     let Contoso { ben, aurora, world, .. } = &contoso;
     let daemon = world::microsoft::DAEMON_APP;
@@ -285,7 +288,7 @@ async fn a_mailbox_that_graph_does_not_subscribe_is_looked_at_instead() -> TestR
     contoso.run_for(minutes(25)).await;
     assert_eq!(contoso.outcome_on_copy(&meeting, ben, aurora)?.as_deref(), Some("booked"));
 
-    // Once Graph takes it, there is nothing to look for any more.
+    // Once Graph accepts it, polling ends.
     world.microsoft.entra.consent(
         contoso.tenant.id(),
         daemon,
@@ -302,8 +305,7 @@ async fn a_mailbox_that_graph_does_not_subscribe_is_looked_at_instead() -> TestR
 }
 
 #[tokio::test]
-async fn an_appointment_that_cannot_be_changed_keeps_nothing_else_from_being_erased() -> TestResult
-{
+async fn an_appointment_that_cannot_be_changed_does_not_block_the_erasure() -> TestResult {
     let contoso = contoso_keeping_content().await?;
     let Contoso { anna, aurora, world, .. } = &contoso;
     contoso.meet(anna, ("09:00", "10:00"), aurora)?;
@@ -328,7 +330,7 @@ async fn an_appointment_that_cannot_be_changed_keeps_nothing_else_from_being_era
 }
 
 #[tokio::test]
-async fn whenever_somebody_erases_our_mark_does_not_stay() -> TestResult {
+async fn erasing_at_any_moment_removes_our_property() -> TestResult {
     for step in 0..14 {
         let contoso = Contoso::open().await?;
         let Contoso { anna, aurora, world, .. } = &contoso;
@@ -345,8 +347,8 @@ async fn whenever_somebody_erases_our_mark_does_not_stay() -> TestResult {
             )
             .await?;
         contoso.run_for(hours(2)).await;
-        let word = contoso.outcome_property(&meeting, anna, aurora)?;
-        assert!(word.is_none_or(|word| word == serde_json::json!({})), "after step {step}");
+        let property = contoso.outcome_property(&meeting, anna, aurora)?;
+        assert!(property.is_none_or(|value| value == serde_json::json!({})), "after step {step}");
         assert_eq!(contoso.traces(anna, &[]).await?, Vec::<String>::new(), "after step {step}");
         contoso.assert_healthy().await?;
     }

@@ -30,7 +30,7 @@ use crate::contoso::{Contoso, at, hours, minutes, seconds};
 use crate::fetch_event::rich::rich_contoso;
 use crate::{TestError, TestResult};
 
-/// The whole answer, and a little for the way.
+/// The time limit of the whole answer, and a little for the transport.
 const RESPONSE_DEADLINE: Duration = Duration::from_millis(2_001);
 
 /// Delivers what is due, and how long the answers took in all, on a clock that nobody waits for.
@@ -171,8 +171,9 @@ async fn a_tenant_that_answers_slowly_does_not_delay_another() -> TestResult {
     }
     assert!(begun.elapsed() < Duration::from_secs(30), "{:?}", begun.elapsed());
     let asked = contoso.graph_requests("GET", "/users/{id}/events/{id}");
-    let of = |id: &str| asked.iter().filter(|seen| seen.tenant.as_deref() == Some(id)).count();
-    assert!(of(fabrikam.id()) <= 16, "it holds its share: {}", of(fabrikam.id()));
+    let of =
+        |id: &str| asked.iter().filter(|request| request.tenant.as_deref() == Some(id)).count();
+    assert!(of(fabrikam.id()) <= 16, "it keeps to its share: {}", of(fabrikam.id()));
     graph.set_answer_time(fabrikam.id(), Duration::ZERO);
     listening.drain().await;
     contoso.run_for(hours(1)).await;
@@ -208,7 +209,7 @@ fn webhook_with_source_list() -> Result<axum::Router, TestError> {
 }
 
 #[tokio::test]
-async fn where_a_list_of_sources_is_set_nobody_else_is_even_read() -> TestResult {
+async fn with_a_list_of_sources_other_callers_are_not_even_read() -> TestResult {
     let router = webhook_with_source_list()?;
     let ask = async |from: Option<&str>, query: &str, body: &str| -> Result<u16, TestError> {
         let mut request = http::Request::post(format!("/{query}"));

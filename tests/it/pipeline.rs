@@ -1,5 +1,5 @@
-//! The main job, told as a story: an appointment with a room becomes a booking, and is forgotten
-//! when it is over.
+//! The main flow as a story: an appointment with a room becomes a booking, and is removed when
+//! it is over.
 
 use roombridge::store::tables::Table;
 use world::exchange::{Invitation, Response};
@@ -35,7 +35,7 @@ async fn a_meeting_with_a_room_is_booked_accepted_moved_and_forgotten(
     let taken = contoso.ledger_slots(aurora, "2026-11-24").await?;
     assert_eq!(taken.iter().map(|slot| slot.interval.start()).collect::<Vec<_>>(), [at("11:00")]);
 
-    // All is told, so nobody has to look at it again before its end.
+    // Everything is published, so nothing has to process it again before its end.
     contoso.run_for(minutes(10)).await;
     let due = contoso.rows(Table::Due).await?;
     assert!(due.iter().all(|row| !row.key.partition.starts_with("unsettled")), "{due:?}");

@@ -167,10 +167,10 @@ async fn names_and_subjects_are_nowhere() -> TestResult {
     let world = &contoso.contoso.world;
     let mut sent = Vec::new();
     run_for(world, SignedDuration::from_mins(1), &mut sent).await;
-    let heard = log_capture::install().lines();
+    let before = log_capture::install().lines();
     run_full_lifecycle(world, &contoso, &mut sent).await?;
     for message in &sent {
-        assert_eq!(leaked_secret(message), None, "a message tells it: {message}");
+        assert_eq!(leaked_secret(message), None, "a message contains it: {message}");
     }
     post_bad_input(world).await?;
     run_for(world, SignedDuration::from_hours(1), &mut Vec::new()).await;
@@ -181,20 +181,20 @@ async fn names_and_subjects_are_nowhere() -> TestResult {
     );
     for table in Table::ALL {
         for row in world.memory_tables.rows(table).iter().map(row_text) {
-            assert_eq!(leaked_secret(&row), None, "{table:?} tells it: {row}");
+            assert_eq!(leaked_secret(&row), None, "{table:?} contains it: {row}");
         }
     }
     let graph = &world.microsoft.graph;
     assert_eq!(graph.violations(), []);
-    for seen in graph.requests() {
-        let asked = seen.select.iter().any(|field| FORBIDDEN.contains(&field.as_str()));
-        assert!(!asked, "{seen:?}");
-        assert!(!seen.select.iter().any(|field| field == "subject"), "{seen:?}");
+    for request in graph.requests() {
+        let asked = request.select.iter().any(|field| FORBIDDEN.contains(&field.as_str()));
+        assert!(!asked, "{request:?}");
+        assert!(!request.select.iter().any(|field| field == "subject"), "{request:?}");
     }
     let guard = world.app.graph().counts();
     assert!(guard.calendar_reads > 0);
     assert_eq!(guard.blocked, 0);
-    assert!(log_capture::install().lines() > heard + 100, "nobody listens");
+    assert!(log_capture::install().lines() > before + 100, "nothing is captured");
     assert_eq!(log_capture::install().leaked_lines(), Vec::<String>::new());
     Ok(())
 }
@@ -212,14 +212,14 @@ async fn a_tenant_that_keeps_content_keeps_it_in_its_bookings_and_nowhere_else()
     let mut sent = Vec::new();
     let meeting = run_full_lifecycle(world, &fabrikam, &mut sent).await?;
     for message in &sent {
-        assert_eq!(leaked_secret(message), None, "a message tells it: {message}");
+        assert_eq!(leaked_secret(message), None, "a message contains it: {message}");
     }
     for table in Table::ALL {
         for row in world.memory_tables.rows(table).iter() {
             let may = table == Table::Bookings;
             assert!(
                 may || leaked_secret(&row_text(row)).is_none(),
-                "{table:?} tells it: {}",
+                "{table:?} contains it: {}",
                 row_text(row)
             );
             assert_eq!(leaked_secret(&format!("{row:?}")), None, "a row shows its properties");
@@ -250,7 +250,7 @@ async fn a_tenant_that_keeps_content_keeps_it_in_its_bookings_and_nowhere_else()
 }
 
 #[test]
-fn what_holds_content_does_not_print_it() -> TestResult {
+fn types_that_hold_content_do_not_print_it() -> TestResult {
     let said = Personal::new("Acquisition of Umbrella");
     assert_eq!(leaked_secret(&format!("{said:?}")), None);
     let body = br#"{"value":[{"clientState":"Wilhelmina","tenantId":"a0000000-0000-4000-8000-000000000001",

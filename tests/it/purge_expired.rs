@@ -1,4 +1,4 @@
-//! How everything about an appointment is forgotten once it is over, and nothing before.
+//! How everything about an appointment is removed once it is over, and nothing earlier.
 
 use std::sync::Arc;
 
@@ -32,7 +32,7 @@ async fn assert_all_purged(contoso: &Contoso) -> TestResult {
     let days = contoso.rows(Table::Rooms).await?;
     assert!(
         days.iter().all(|row| row.key.partition.ends_with("_map")),
-        "the map stays, the ledger goes"
+        "the map stays, the ledger is removed"
     );
     let due = contoso.rows(Table::Due).await?;
     assert!(due.iter().all(|row| row.key.partition.starts_with("renew")), "{due:?}");
@@ -144,7 +144,7 @@ fn deps(contoso: &Contoso) -> Deps {
 }
 
 #[tokio::test]
-async fn a_run_that_has_no_more_time_stops_and_the_next_continues() -> TestResult {
+async fn a_run_out_of_time_stops_and_the_next_one_continues() -> TestResult {
     let contoso = Contoso::open().await?;
     let (tenant, room) = (contoso.tenant_id()?, room_id(&contoso.aurora)?);
     let due = DueEntries::new(Arc::clone(&contoso.world.raw_tables));
@@ -162,7 +162,7 @@ async fn a_run_that_has_no_more_time_stops_and_the_next_continues() -> TestResul
 }
 
 #[tokio::test]
-async fn what_could_not_be_deleted_is_deleted_by_the_next_run() -> TestResult {
+async fn rows_that_could_not_be_deleted_are_deleted_by_the_next_run() -> TestResult {
     // The scan, the booking, its ledger day (read and written), two pointers, the booking itself.
     for call in 1..=7 {
         let contoso = Contoso::open().await?;

@@ -1,4 +1,4 @@
-//! What every outbox must do, asked of the one in memory and of Azure's on the emulator.
+//! What every outbox must do, checked on the one in memory and of Azure's on the emulator.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -22,7 +22,7 @@ use crate::{TestError, TestResult};
 
 const QUEUE: Queue = Queue::FetchEvent;
 
-/// An outbox seen from both ends: a test sends through the port and plays the host.
+/// An outbox from both ends: a test sends through the port and plays the host.
 #[async_trait]
 trait QueueEnds: Send + Sync {
     fn outbox(&self) -> &dyn Outbox;
@@ -32,7 +32,7 @@ trait QueueEnds: Send + Sync {
     async fn move_all_to_poison(&self, queue: Queue) -> Result<(), TestError>;
 }
 
-/// Asks each behaviour of each outbox.
+/// Checks each behaviour on each outbox.
 macro_rules! both {
     ($($behaviour:ident),+ $(,)?) => {
         mod memory {
@@ -52,7 +52,7 @@ macro_rules! both {
 
 both!(
     a_message_arrives_as_it_was_sent,
-    a_delayed_message_is_not_seen_yet,
+    a_delayed_message_is_not_visible_yet,
     a_message_may_be_as_large_as_the_service_takes,
     poison_is_hidden_from_others_once_taken,
     discarding_twice_is_fine,
@@ -146,7 +146,7 @@ async fn a_message_arrives_as_it_was_sent(ends: &dyn QueueEnds) -> TestResult {
     Ok(())
 }
 
-async fn a_delayed_message_is_not_seen_yet(ends: &dyn QueueEnds) -> TestResult {
+async fn a_delayed_message_is_not_visible_yet(ends: &dyn QueueEnds) -> TestResult {
     let hour = Duration::from_secs(3600);
     ends.outbox().send(QUEUE, "later".into(), hour).await?;
     ends.outbox().send(QUEUE, "much later".into(), MESSAGE_TTL - Duration::from_secs(1)).await?;

@@ -1,4 +1,4 @@
-//! Who waits for others keeps its tries; who fails by itself stops after five; nothing is lost.
+//! Waiting for others costs no attempts; own failures stop after five; nothing is lost.
 
 use std::time::Duration;
 
@@ -20,14 +20,14 @@ const EVENT: &str = "/users/{id}/events/{id}";
 on_both!(an_own_fault_ends_among_the_failures_after_five_tries_and_can_be_replayed);
 
 #[tokio::test]
-async fn graphs_wish_to_wait_is_obeyed_to_the_second_and_costs_no_try() -> TestResult {
+async fn graphs_retry_after_is_obeyed_to_the_second_and_costs_no_attempt() -> TestResult {
     let contoso = Contoso::open().await?;
     let Contoso { ben, aurora, world, .. } = &contoso;
     contoso.run_for(minutes(1)).await;
-    let told = contoso.now();
+    let throttled_at = contoso.now();
     world.microsoft.graph.throttle(
         Scope::Everything,
-        ThrottleEnd::Instant(told + seconds(120)),
+        ThrottleEnd::Instant(throttled_at + seconds(120)),
         429,
     );
     let meeting = contoso.meet(ben, ("09:00", "10:00"), aurora)?;
@@ -38,7 +38,7 @@ async fn graphs_wish_to_wait_is_obeyed_to_the_second_and_costs_no_try() -> TestR
     contoso.run_for(seconds(121)).await;
     let reads = contoso.audit().await?.into_iter().filter(|call| call.path == EVENT);
     let reads: Vec<_> =
-        reads.map(|call| (call.sent_at.duration_since(told), call.status)).collect();
+        reads.map(|call| (call.sent_at.duration_since(throttled_at), call.status)).collect();
     assert_eq!(reads[..2], [(SignedDuration::ZERO, 429), (seconds(120), 200)]);
     contoso.run_for(seconds(30)).await;
     assert_eq!(meeting.response_of(aurora), Some(Response::Accepted));
@@ -67,26 +67,26 @@ async fn run_outage(take_away: impl Fn(&Contoso, bool)) -> TestResult {
 }
 
 #[tokio::test]
-async fn three_minutes_without_graph_burn_nothing_out() -> TestResult {
+async fn three_minutes_without_graph_fail_nothing() -> TestResult {
     run_outage(|contoso, away| contoso.world.microsoft.network.set_down(GRAPH_HOST, away)).await
 }
 
 #[tokio::test]
-async fn three_minutes_without_tables_burn_nothing_out() -> TestResult {
+async fn three_minutes_without_tables_fail_nothing() -> TestResult {
     run_outage(|contoso, away| contoso.world.table_faults.set_down(away)).await
 }
 
 #[tokio::test]
-async fn three_minutes_without_queues_burn_nothing_out() -> TestResult {
+async fn three_minutes_without_queues_fail_nothing() -> TestResult {
     run_outage(|contoso, away| contoso.world.queue_faults.set_down(away)).await
 }
 
 #[tokio::test]
-async fn three_minutes_without_tokens_burn_nothing_out() -> TestResult {
+async fn three_minutes_without_tokens_fail_nothing() -> TestResult {
     run_outage(|contoso, away| contoso.world.microsoft.entra.set_outage(away)).await
 }
 
-/// Graph calls our next `meeting_times` requests wrong.
+/// Graph rejects our next `times` requests.
 fn fail_graph(contoso: &Contoso, method: &'static str, template: &'static str, times: u32) {
     for _ in 0..times {
         contoso.world.microsoft.graph.plan_fault(RequestFault {
@@ -155,7 +155,7 @@ async fn an_answer_that_graph_calls_wrong_is_recorded_and_given_once_the_fault_i
 }
 
 #[tokio::test]
-async fn a_day_of_throttling_is_given_up_and_not_before() -> TestResult {
+async fn throttling_is_given_up_after_a_day_and_not_before() -> TestResult {
     let contoso = Contoso::open().await?;
     let Contoso { ben, aurora, world, .. } = &contoso;
     world.microsoft.graph.throttle(Scope::Everything, ThrottleEnd::Requests(100_000), 429);
@@ -211,7 +211,7 @@ async fn an_hour_of_throttling_fails_nothing_and_hardly_asks() -> TestResult {
     }
     contoso.run_for(end.duration_since(contoso.now()) - seconds(1)).await;
     let asked = event_requests(&contoso);
-    assert!(asked <= 4, "once for each room, told to wait until the end: {asked}");
+    assert!(asked <= 4, "once for each room, as Graph said to wait until the end: {asked}");
     contoso.run_for(hours(1)).await;
     for (meeting, room) in &meetings {
         assert_eq!(meeting.response_of(room), Some(Response::Accepted));
@@ -221,7 +221,7 @@ async fn an_hour_of_throttling_fails_nothing_and_hardly_asks() -> TestResult {
 }
 
 #[tokio::test]
-async fn an_hour_of_throttling_without_a_word_how_long_is_met_with_patience() -> TestResult {
+async fn an_hour_of_throttling_without_retry_after_is_met_with_backoff() -> TestResult {
     let contoso = Contoso::open().await?;
     let Contoso { ben, aurora, world, .. } = &contoso;
     let graph = &world.microsoft.graph;

@@ -67,7 +67,7 @@ fn graph_subscription(contoso: &Contoso, mailbox: &Mailbox) -> Result<Subscripti
     all.pop().ok_or_else(|| "not subscribed".into())
 }
 
-/// When mailboxes are looked at next.
+/// When mailboxes are due next.
 async fn renewal_entries(contoso: &Contoso) -> Result<Vec<DueEntry>, TestError> {
     let due = DueEntries::new(Arc::clone(&contoso.world.raw_tables));
     let later = contoso.now() + hours(10 * 24);
@@ -107,7 +107,7 @@ async fn a_removed_subscription_is_replaced_once_however_often_graph_reports_it(
     let made = graph_subscription(&contoso, anna)?.id;
     assert_ne!(made, removed);
 
-    // Graph says it again, and again later.
+    // Graph reports it again, and once more later.
     graph.clear_requests();
     let item = serde_json::json!({ "value": [{
         "subscriptionId": removed, "clientState": state, "tenantId": contoso.tenant.id(),
@@ -127,7 +127,7 @@ async fn a_removed_subscription_is_replaced_once_however_often_graph_reports_it(
 }
 
 #[tokio::test]
-async fn missed_notifications_are_looked_for_once_a_minute_however_often_graph_says_so()
+async fn missed_notifications_cause_one_resync_a_minute_however_often_graph_reports_them()
 -> TestResult {
     let contoso = Contoso::open().await?;
     let Contoso { anna, world, .. } = &contoso;
@@ -147,8 +147,7 @@ async fn missed_notifications_are_looked_for_once_a_minute_however_often_graph_s
 }
 
 #[tokio::test]
-async fn a_mailbox_is_looked_at_every_day_and_its_subscription_is_left_alone_until_half_life()
--> TestResult {
+async fn a_mailbox_is_resynced_daily_and_its_subscription_is_kept_until_half_life() -> TestResult {
     let contoso = Contoso::open().await?;
     let graph = &contoso.world.microsoft.graph;
     graph.clear_requests();
@@ -160,7 +159,7 @@ async fn a_mailbox_is_looked_at_every_day_and_its_subscription_is_left_alone_unt
 }
 
 #[tokio::test]
-async fn one_of_a_batch_that_is_throttled_gone_or_refused_holds_nobody_else_back() -> TestResult {
+async fn a_throttled_missing_or_refused_item_delays_no_other_of_its_batch() -> TestResult {
     let contoso = Contoso::open().await?;
     let Contoso { anna, cleo, aurora, borealis, world, .. } = &contoso;
     let graph = &world.microsoft.graph;
@@ -181,7 +180,7 @@ async fn one_of_a_batch_that_is_throttled_gone_or_refused_holds_nobody_else_back
     contoso.run_for(hours(1)).await;
     assert_eq!(contoso.graph_requests("POST", "/$batch").len(), 1);
     let patches = contoso.graph_requests("PATCH", SUBSCRIPTION);
-    assert_eq!(patches.iter().filter(|seen| seen.status == 200).count(), 3);
+    assert_eq!(patches.iter().filter(|request| request.status == 200).count(), 3);
     assert_eq!(patches.len(), 6, "two of them twice, and one that is not there");
     assert_ne!(graph_subscription(&contoso, anna)?.id, lost);
     for mailbox in [anna, cleo, aurora, borealis] {
@@ -194,7 +193,7 @@ async fn one_of_a_batch_that_is_throttled_gone_or_refused_holds_nobody_else_back
 }
 
 #[tokio::test]
-async fn a_webhook_that_is_cold_only_delays_making_and_renewing() -> TestResult {
+async fn a_cold_webhook_only_delays_creating_and_renewing() -> TestResult {
     let contoso = Contoso::open().await?;
     let Contoso { anna, ben, world, .. } = &contoso;
     let graph = &world.microsoft.graph;
@@ -235,7 +234,7 @@ async fn a_mailbox_with_all_the_subscriptions_it_may_have_is_polled_and_tried_ag
     graph.clear_requests();
     contoso.run_for(hours(25)).await;
     let orders = contoso.graph_requests("POST", SUBSCRIPTIONS);
-    assert_eq!(orders.iter().map(|seen| seen.status).collect::<Vec<_>>(), [403]);
+    assert_eq!(orders.iter().map(|request| request.status).collect::<Vec<_>>(), [403]);
     assert_eq!(contoso.mailbox(ben).await?.health.over_quota_since, since);
     graph.set_subscription_quota(1_000);
     contoso.run_for(hours(25)).await;
@@ -276,7 +275,7 @@ async fn a_new_client_state_key_replaces_every_subscription_within_a_day_and_los
 }
 
 #[tokio::test]
-async fn a_client_state_key_that_is_lost_costs_a_day_and_no_appointment() -> TestResult {
+async fn a_lost_client_state_key_costs_a_day_and_no_appointment() -> TestResult {
     let vault = MutableKeySource::new()?;
     let contoso = Contoso::builder().keys(Arc::clone(&vault) as _).open().await?;
     let Contoso { anna, aurora, .. } = &contoso;
@@ -294,7 +293,7 @@ async fn a_client_state_key_that_is_lost_costs_a_day_and_no_appointment() -> Tes
 }
 
 #[tokio::test]
-async fn what_is_in_the_way_and_not_as_we_order_is_removed() -> TestResult {
+async fn a_conflicting_subscription_that_is_not_as_we_order_is_removed() -> TestResult {
     let contoso = Contoso::open().await?;
     let Contoso { anna, world, .. } = &contoso;
     let there = graph_subscription(&contoso, anna)?.id;
@@ -324,7 +323,7 @@ async fn content_is_ordered_where_the_tenant_wants_it_as_soon_as_there_is_a_key(
     assert!(!graph_subscription(&contoso, ben)?.rich, "ids alone, while there is no key");
     world.content_keys.set_outage(false);
     contoso.run_for(hours(3)).await;
-    assert!(graph_subscription(&contoso, ben)?.rich, "it was looked at again within the hour");
+    assert!(graph_subscription(&contoso, ben)?.rich, "it was processed again within the hour");
     contoso.run_for(hours(25)).await;
     for mailbox in [anna, ben, aurora] {
         let (there, row) =
@@ -407,48 +406,48 @@ async fn a_removal_reported_with_an_older_one_is_not_mistaken_for_it() -> TestRe
 }
 
 #[tokio::test]
-async fn a_look_that_another_worker_outruns_leaves_the_mailbox_watched() -> TestResult {
+async fn a_renewal_overtaken_by_another_worker_keeps_the_mailboxs_due_entry() -> TestResult {
     let mut steps = 0;
     while overtake_at_step(steps).await? {
         steps += 1;
     }
-    assert!(steps > 3, "the look was at work for {steps} steps");
+    assert!(steps > 3, "the renewal ran for {steps} steps");
     Ok(())
 }
 
-/// After so many steps of Anna's look another worker makes her subscription anew; answers whether
-/// the look was still at work then.
+/// After so many steps of Anna's renewal another worker replaces her subscription; returns whether
+/// the renewal was still running then.
 async fn overtake_at_step(steps: usize) -> Result<bool, TestError> {
     let contoso = Contoso::open().await?;
     let Contoso { anna, world, .. } = &contoso;
     world.clock.set(subscription_row(&contoso, anna).await?.next_due_at + seconds(1));
     world.host.run_timer("dispatch-due").await?;
-    let taken = world.host.dequeue_all().await.pop().ok_or("there is a look")?;
-    let mut look = std::pin::pin!(world.host.process_message(taken));
+    let taken = world.host.dequeue_all().await.pop().ok_or("there is a renewal")?;
+    let mut renewal = std::pin::pin!(world.host.process_message(taken));
     for _ in 0..steps {
-        if futures::poll!(&mut look).is_ready() {
+        if futures::poll!(&mut renewal).is_ready() {
             return Ok(false);
         }
         tokio::task::yield_now().await;
     }
     world.fixtures().send_task(anna, MailboxTaskKind::SubscriptionRemoved).await?;
     world.run_until_idle().await;
-    look.await;
+    renewal.await;
     contoso.run_for(minutes(10)).await;
     let made = subscription_row(&contoso, anna).await?;
-    let looks = renewal_entries(&contoso).await?;
+    let entries = renewal_entries(&contoso).await?;
     let subject = DueSubject::Mailbox { tenant: contoso.tenant_id()?, mailbox: anna.id().parse()? };
-    let watched = looks.iter().any(|look| {
-        look.subject == subject && look.at.as_millisecond() == made.next_due_at.as_millisecond()
+    let has_entry = entries.iter().any(|entry| {
+        entry.subject == subject && entry.at.as_millisecond() == made.next_due_at.as_millisecond()
     });
-    assert!(watched, "after {steps} steps: {made:?}, {looks:?}");
+    assert!(has_entry, "after {steps} steps: {made:?}, {entries:?}");
     assert_eq!(graph_subscription(&contoso, anna)?.id, made.id);
     contoso.assert_healthy().await?;
     Ok(true)
 }
 
 #[tokio::test]
-async fn who_is_let_in_again_while_being_left_is_followed_again() -> TestResult {
+async fn a_person_back_in_scope_while_being_unsubscribed_is_followed_again() -> TestResult {
     let contoso = Contoso::open().await?;
     let Contoso { anna, world, .. } = &contoso;
     let id = anna.id().parse()?;
@@ -466,7 +465,7 @@ async fn who_is_let_in_again_while_being_left_is_followed_again() -> TestResult 
     world.run_until_idle().await;
     leaving.await;
     contoso.run_for(hours(4 * 24)).await;
-    assert!(graph_subscription(&contoso, anna).is_ok(), "at half-life it is seen to be gone");
+    assert!(graph_subscription(&contoso, anna).is_ok(), "at half-life it is found missing");
     contoso.assert_healthy().await
 }
 

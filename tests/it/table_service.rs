@@ -1,4 +1,4 @@
-//! The table service client by itself, on the emulator: what the store does not ask of it.
+//! The table service client by itself, on the emulator: what the stories about the store do not cover.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -57,7 +57,7 @@ fn delete(etag: &str) -> Operation {
     Operation::Delete("p".into(), "r".into(), etag.into())
 }
 
-/// A 64-bit number, which comes as a text beside its type.
+/// A 64-bit number, which comes as a string with its type.
 fn int64(entity: &Entity, name: &str) -> Option<i64> {
     let kind = entity.properties.get(&format!("{name}@odata.type"))?;
     let text = entity.properties.get(name)?.as_str()?;
@@ -118,7 +118,7 @@ async fn a_failed_transaction_names_the_operation_at_fault() -> TestResult {
 }
 
 #[tokio::test]
-async fn listings_go_on_over_pages() -> TestResult {
+async fn listings_continue_over_pages() -> TestResult {
     let service = service().await?;
     let rows: Vec<String> = (0..25).map(|n| format!("it's {n:02}%")).collect();
     let inserts =
@@ -145,7 +145,7 @@ async fn listings_go_on_over_pages() -> TestResult {
 }
 
 #[tokio::test]
-async fn types_that_json_has_not_survive() -> TestResult {
+async fn types_that_json_lacks_survive() -> TestResult {
     let service = service().await?;
     let thing = Entity::new("p", "r")
         .with("large", i64::MAX.to_string())
@@ -156,7 +156,7 @@ async fn types_that_json_has_not_survive() -> TestResult {
     service.write(TABLE, &Operation::Insert(thing.clone())).await?;
     let (read, _) = service.get(TABLE, "p", "r").await?.ok_or("it is there")?;
     assert_eq!(int64(&read, "large"), Some(i64::MAX));
-    assert_eq!(int64(&read, "text"), None, "a text stays a text");
+    assert_eq!(int64(&read, "text"), None, "a string stays a string");
     assert_eq!(read, thing);
     Ok(())
 }
@@ -182,15 +182,15 @@ impl HttpClient for LosesFirstResponses {
 }
 
 #[tokio::test]
-async fn a_retried_insert_meets_its_own_first_try() -> TestResult {
+async fn a_retried_insert_finds_its_own_first_attempt() -> TestResult {
     let storage = storage().await?;
     let lossy = LosesFirstResponses { inner: storage.transport, writes: AtomicUsize::new(0) };
-    let patience = RetryPolicy {
+    let policy = RetryPolicy {
         max_retries: 2,
         initial_delay: Duration::from_millis(1),
         ..RetryPolicy::WORKER
     };
-    let options = patience.client_options(Transport::new(Arc::new(lossy)));
+    let options = policy.client_options(Transport::new(Arc::new(lossy)));
     let service = TableService::new(&storage.account.table_url, storage.credential, options)?;
     service.create_table(TABLE).await?;
     let thing = Entity::new("p", "r").with("n", 1);
@@ -215,12 +215,11 @@ impl HttpClient for BusyService {
 }
 
 #[tokio::test]
-async fn a_busy_service_is_not_waited_for_beyond_the_callers_patience() -> TestResult {
+async fn a_busy_service_is_not_waited_for_beyond_the_callers_time_limit() -> TestResult {
     let storage = storage().await?;
-    let patience = RetryPolicy { max_elapsed: Duration::from_millis(100), ..RetryPolicy::WORKER };
+    let policy = RetryPolicy { max_elapsed: Duration::from_millis(100), ..RetryPolicy::WORKER };
     let busy = Transport::new(Arc::new(BusyService));
-    let tables =
-        AzureTables::new(&storage.account.table_url, &storage.credential, &busy, patience)?;
+    let tables = AzureTables::new(&storage.account.table_url, &storage.credential, &busy, policy)?;
     let outcome = tables.get(Table::Due, &RowKey::new("p", "r")).await;
     assert_eq!(outcome, Err(StoreError::Unavailable("no response: timed out".to_owned())));
     Ok(())

@@ -1,4 +1,4 @@
-//! What Outlook shows of a booking: the room's answer, and our word on the organizer's copy.
+//! What Outlook shows of a booking: the room's answer, and the outcome on the organizer's copy.
 
 use roombridge::queue::Queue;
 use roombridge::store::tables::Table;
@@ -11,7 +11,7 @@ const EVENT: &str = "/users/{id}/events/{id}";
 const ACCEPT: &str = "/users/{id}/events/{id}/accept";
 const DECLINE: &str = "/users/{id}/events/{id}/decline";
 
-on_both!(each_room_has_its_word_on_the_organizers_copy, our_own_writes_cause_nothing_more,);
+on_both!(each_room_has_its_outcome_on_the_organizers_copy, our_own_writes_cause_nothing_more,);
 
 /// How many entries watch unsettled bookings.
 async fn unsettled_count(contoso: &Contoso) -> Result<usize, crate::TestError> {
@@ -19,7 +19,7 @@ async fn unsettled_count(contoso: &Contoso) -> Result<usize, crate::TestError> {
     Ok(due.iter().filter(|row| row.key.partition.starts_with("unsettled")).count())
 }
 
-async fn each_room_has_its_word_on_the_organizers_copy(contoso: Contoso) -> TestResult {
+async fn each_room_has_its_outcome_on_the_organizers_copy(contoso: Contoso) -> TestResult {
     let Contoso { tenant, anna, cleo, aurora, borealis, .. } = &contoso;
     contoso.meet(cleo, ("09:30", "10:30"), borealis)?;
     contoso.run_for(minutes(2)).await;
@@ -27,15 +27,15 @@ async fn each_room_has_its_word_on_the_organizers_copy(contoso: Contoso) -> Test
     let meeting = tenant.meet(anna, invitation.room(aurora).room(borealis))?;
     contoso.run_for(minutes(2)).await;
     for room in [aurora, borealis] {
-        let word = contoso.outcome_property(&meeting, anna, room)?.ok_or("told")?;
+        let property = contoso.outcome_property(&meeting, anna, room)?.ok_or("published")?;
         let id = contoso.expect_booking(&meeting, room).await?.id;
-        assert_eq!(word, serde_json::json!({ "outcome": "booked", "match": id.to_string() }));
+        assert_eq!(property, serde_json::json!({ "outcome": "booked", "match": id.to_string() }));
     }
     meeting.change_rooms(&[aurora])?;
     contoso.run_for(minutes(2)).await;
     assert_eq!(contoso.outcome_on_copy(&meeting, anna, borealis)?.as_deref(), Some("released"));
     assert_eq!(contoso.outcome_on_copy(&meeting, anna, aurora)?.as_deref(), Some("booked"));
-    // Graph answers a PATCH with the whole event; nothing of it stays.
+    // Graph answers a PATCH with the whole event; nothing of it is stored.
     for table in Table::ALL {
         for row in contoso.rows(table).await? {
             assert!(!format!("{:?}", row.properties).contains("secret plan"), "{table:?}");
@@ -69,7 +69,7 @@ async fn where_exchange_decides_it_answers_and_we_only_book() -> TestResult {
     contoso.run_for(minutes(2)).await;
     assert_eq!(meeting.response_of(borealis), Some(Response::Accepted));
     assert_eq!(contoso.outcome_on_copy(&meeting, anna, borealis)?.as_deref(), Some("booked"));
-    // What Exchange declines was never booked, and is not our word to give.
+    // What Exchange declines was never booked, so we publish no outcome.
     let rival = contoso.meet(cleo, ("09:30", "10:30"), borealis)?;
     contoso.run_for(minutes(10)).await;
     assert_eq!(rival.response_of(borealis), Some(Response::Declined));
@@ -109,7 +109,7 @@ async fn where_exchange_decides_we_decline_what_it_accepted_and_the_booking_syst
     contoso.assert_healthy().await
 }
 
-/// Until somebody is asked to write back, and not a step further.
+/// Runs until a message for `write-back` is sent, and not a step further.
 async fn run_until_write_back(contoso: &Contoso) {
     while contoso.queue_len(Queue::WriteBack) == 0 {
         contoso.world.microsoft.graph.deliver_due().await;
@@ -153,7 +153,7 @@ async fn a_rooms_copy_without_a_notification_is_found_by_its_shared_ical_uid() -
 }
 
 #[tokio::test]
-async fn a_copy_that_is_gone_when_it_is_to_be_answered_is_looked_at() -> TestResult {
+async fn a_copy_that_is_gone_when_it_should_be_answered_is_read_again() -> TestResult {
     let contoso = Contoso::open().await?;
     let Contoso { anna, aurora, world, .. } = &contoso;
     let meeting = contoso.meet(anna, ("09:00", "10:00"), aurora)?;
@@ -162,7 +162,7 @@ async fn a_copy_that_is_gone_when_it_is_to_be_answered_is_looked_at() -> TestRes
     meeting.delete_from(aurora)?;
     contoso.run_for(seconds(30)).await;
     let answered = contoso.graph_requests("POST", ACCEPT);
-    assert!(!answered.is_empty() && answered.iter().all(|seen| seen.status == 404));
+    assert!(!answered.is_empty() && answered.iter().all(|request| request.status == 404));
     assert_eq!(
         contoso.ledger_slots(aurora, "2026-11-24").await?,
         [],
@@ -174,7 +174,7 @@ async fn a_copy_that_is_gone_when_it_is_to_be_answered_is_looked_at() -> TestRes
 }
 
 #[tokio::test]
-async fn an_answer_that_took_effect_and_was_lost_is_given_again_without_harm() -> TestResult {
+async fn repeating_an_answer_whose_response_was_lost_does_no_harm() -> TestResult {
     use world::fault_injection::Fault;
     use world::graph::{FaultOutcome as Answer, RequestFault};
     for (method, template) in [("POST", ACCEPT), ("PATCH", EVENT)] {

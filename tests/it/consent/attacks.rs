@@ -66,7 +66,7 @@ async fn success_beside_an_error_is_an_error() -> TestResult {
 }
 
 #[tokio::test]
-async fn what_took_too_long_is_over() -> TestResult {
+async fn consents_sign_ins_and_sessions_expire() -> TestResult {
     let contoso = unconnected_contoso().await?;
     let browser = contoso.signed_in_admin().await?;
     let back = contoso.grant(&browser, "organisation-wide", &contoso.ada).await?;
@@ -139,7 +139,7 @@ async fn a_sign_in_with_a_token_that_proves_nothing_opens_nothing() -> TestResul
         ("another tenant", |claims, _| claims["tid"] = STRANGER.into()),
         ("another issuer", |claims, _| claims["iss"] = "https://evil.example/v2.0".into()),
         ("expired", |claims, _| claims["exp"] = 1.into()),
-        ("of another question", |claims, _| claims["nonce"] = "x".into()),
+        ("of another sign-in", |claims, _| claims["nonce"] = "x".into()),
         ("nobody's", |claims, _| claims["oid"] = Value::Null),
         ("unsigned", |_, signing| *signing = Signing::None),
         ("signed with a rotated-out key", |_, signing| *signing = Signing::Retired),
@@ -182,11 +182,11 @@ async fn an_employee_opens_no_page_and_posts_no_form_of_the_administrator() -> T
     let ada = contoso.connect("organisation-wide").await?;
     let before =
         (contoso.tenant_row().await?, contoso.decisions().await?, contoso.pending_tenant_work());
-    // What Ada brings back from Entra is of no use to Anna, with Ada's own errand even.
+    // What Ada brings back from Entra is of no use to Anna, even with Ada's own pending flow.
     let back = contoso.grant(&ada, "scoped", &contoso.ada).await?;
-    let errand = ada.cookies().get("__Host-roombridge-pending").cloned().ok_or("no errand")?;
+    let flow = ada.cookies().get("__Host-roombridge-pending").cloned().ok_or("no pending flow")?;
 
-    // Anna has a session, and the token of its forms, which no page of hers here shows.
+    // Anna has a session, and the token of its forms, which none of the pages here shows her.
     let anna = Browser::new(&contoso.world, "my-calendar");
     anna.sign_in(contoso.anna.id()).await?;
     let (cookies, csrf) = (anna.cookies(), anna.last_csrf());
@@ -225,7 +225,7 @@ async fn an_employee_opens_no_page_and_posts_no_form_of_the_administrator() -> T
         assert_eq!(page.status, StatusCode::FORBIDDEN, "POST {step}");
         assert_eq!(page.heading(), "You cannot decide for your organisation", "POST {step}");
     }
-    let pending = ("__Host-roombridge-pending".to_owned(), errand);
+    let pending = ("__Host-roombridge-pending".to_owned(), flow);
     anna.set_cookies(cookies.into_iter().chain([pending]).collect());
     let page = anna.get(&back).await?;
     assert_eq!(page.heading(), "You cannot decide for your organisation");

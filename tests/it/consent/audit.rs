@@ -53,15 +53,15 @@ async fn reads_are_counted_as_graph_has_served_them() -> TestResult {
     let journal = contoso.world.microsoft.graph.requests();
     let reads: Vec<_> = journal
         .iter()
-        .filter(|seen| {
-            let path = seen.template.as_str();
+        .filter(|request| {
+            let path = request.template.as_str();
             let calendar = ["/users/{id}/calendar", "/users/{id}/calendarView"].contains(&path);
-            seen.method == "GET" && (calendar || path.starts_with("/users/{id}/events"))
+            request.method == "GET" && (calendar || path.starts_with("/users/{id}/events"))
         })
         .collect();
     assert!(reads.len() > 7, "{}", reads.len());
     assert_eq!(sum(&page, "reads"), reads.len());
-    let served = reads.iter().filter(|seen| seen.status == 200).count();
+    let served = reads.iter().filter(|request| request.status == 200).count();
     assert_eq!(sum(&page, "answered"), served);
     assert!(served < reads.len(), "some were throttled");
     assert_eq!((sum(&page, "forbidden"), sum(&page, "stopped")), (0, 0));
@@ -109,7 +109,7 @@ async fn a_stopped_request_is_shown_as_stopped() -> TestResult {
 }
 
 #[tokio::test]
-async fn days_that_are_none_are_said_at_their_field() -> TestResult {
+async fn invalid_days_are_reported_at_their_field() -> TestResult {
     let contoso = unconnected_contoso().await?;
     let browser = contoso.connect("organisation-wide").await?;
     let cases = [

@@ -88,7 +88,10 @@ async fn an_administrator_connects_the_whole_organisation() -> TestResult {
     assert_eq!(decisions[0].kind, DecisionKind::Connected { registration, text_version });
     assert_eq!(decisions.len(), 1);
     assert_eq!(contoso.pending_tenant_work(), ["connect"]);
-    assert!(!browser.cookies().keys().any(|name| name.contains("pending")), "the errand is over");
+    assert!(
+        !browser.cookies().keys().any(|name| name.contains("pending")),
+        "the pending flow is over"
+    );
     Ok(())
 }
 
@@ -102,7 +105,7 @@ async fn an_administrator_connects_a_scope_without_any_grant_of_calendars() -> T
 }
 
 #[tokio::test]
-async fn switching_the_way_keeps_the_policy_and_tells_it() -> TestResult {
+async fn switching_the_kind_of_access_keeps_the_policy_and_is_recorded() -> TestResult {
     let contoso = unconnected_contoso().await?;
     let browser = contoso.connect("scoped").await?;
     contoso.advance_minutes(1);
@@ -115,7 +118,7 @@ async fn switching_the_way_keeps_the_policy_and_tells_it() -> TestResult {
 }
 
 #[tokio::test]
-async fn who_refuses_at_microsoft_has_connected_nothing() -> TestResult {
+async fn refusing_at_microsoft_connects_nothing() -> TestResult {
     let contoso = unconnected_contoso().await?;
     for documented in [false, true] {
         contoso.world.microsoft.entra.use_documented_refusals(documented);

@@ -1,4 +1,4 @@
-//! The policy, the rooms, the register, and what is really reached.
+//! The policy, the rooms, the register, and what can really be reached.
 
 use http::StatusCode;
 use roombridge::domain::ids::TenantId;
@@ -18,7 +18,7 @@ use crate::{TestError, TestResult};
 
 type Fields<'a> = Vec<(&'a str, &'a str)>;
 
-/// The policy's form as it stands by default, with `changes`.
+/// The policy's form with its defaults, and `changes`.
 pub(super) fn policy_form<'a>(version: &'a str, changes: &[(&'a str, &'a str)]) -> Fields<'a> {
     let mut fields = vec![
         ("version", version),
@@ -49,7 +49,7 @@ async fn current_version(browser: &Browser<'_>) -> Result<String, TestError> {
 async fn a_changed_policy_is_evidenced_with_what_it_was_and_is() -> TestResult {
     let contoso = unconnected_contoso().await?;
     let browser = contoso.connect("organisation-wide").await?;
-    let seen = current_version(&browser).await?;
+    let version = current_version(&browser).await?;
     let address = contoso.anna.address();
     let excluded = format!("{address}\r\n{}", contoso.ada);
     let changes = [
@@ -61,7 +61,7 @@ async fn a_changed_policy_is_evidenced_with_what_it_was_and_is() -> TestResult {
         ("mail", address),
         ("delegates", "yes"),
     ];
-    let page = browser.post("policy", &policy_form(&seen, &changes)).await?;
+    let page = browser.post("policy", &policy_form(&version, &changes)).await?;
     assert_eq!(page.status, StatusCode::SEE_OTHER, "{}", page.text);
     assert_eq!(page.location(), "/api/consent/policy?saved");
     let row = contoso.tenant_row().await?.ok_or("a row")?;
@@ -88,8 +88,8 @@ async fn of_two_administrators_the_slower_one_sees_the_conflict_and_loses_nothin
     let contoso = unconnected_contoso().await?;
     let first = contoso.connect("organisation-wide").await?;
     let second = contoso.signed_in_admin().await?;
-    let (seen, too) = (current_version(&first).await?, current_version(&second).await?);
-    let days = policy_form(&seen, &[("audit-days", "100")]);
+    let (version, too) = (current_version(&first).await?, current_version(&second).await?);
+    let days = policy_form(&version, &[("audit-days", "100")]);
     assert_eq!(first.post("policy", &days).await?.status, StatusCode::SEE_OTHER);
     let typed = policy_form(&too, &[("subject", "replace"), ("subject-text", "Taken")]);
     let page = second.post("policy", &typed).await?;
@@ -97,7 +97,7 @@ async fn of_two_administrators_the_slower_one_sees_the_conflict_and_loses_nothin
     assert!(page.text.contains("Somebody else has changed the policy in the meantime"));
     assert!(page.text.contains("“100”") && page.text.contains("value=\"Taken\""));
     assert_eq!(contoso.tenant_row().await?.ok_or("a row")?.policy.audit_days, 100);
-    // Having seen that, it may be saved.
+    // With the version of that page it may be saved.
     let fresh = page.value("version");
     let typed = policy_form(&fresh, &[("audit-days", "100"), ("people", "organizer")]);
     assert_eq!(second.post("policy", &typed).await?.status, StatusCode::SEE_OTHER);
@@ -105,11 +105,11 @@ async fn of_two_administrators_the_slower_one_sees_the_conflict_and_loses_nothin
 }
 
 #[tokio::test]
-async fn what_cannot_be_is_said_at_its_field_and_everything_typed_stays() -> TestResult {
+async fn an_invalid_value_is_reported_at_its_field_and_everything_typed_stays() -> TestResult {
     let contoso = unconnected_contoso().await?;
     let browser = contoso.connect("organisation-wide").await?;
     let before = contoso.tenant_row().await?;
-    let seen = current_version(&browser).await?;
+    let version = current_version(&browser).await?;
     let long = "x".repeat(400);
     let cases = [
         ("scope-group", "everybody"),
@@ -128,7 +128,7 @@ async fn what_cannot_be_is_said_at_its_field_and_everything_typed_stays() -> Tes
         ("delegates", "yes"),
     ];
     for (field, value) in cases {
-        let typed = policy_form(&seen, &[(field, value)]);
+        let typed = policy_form(&version, &[(field, value)]);
         let page = browser.post("policy", &typed).await?;
         assert_eq!(page.status, StatusCode::UNPROCESSABLE_ENTITY, "{field} {value}");
         assert!(page.text.contains("role=\"alert\""), "{field}");
@@ -216,7 +216,7 @@ async fn a_room_is_found_by_its_mail_address_also_where_that_is_not_its_sign_in_
 }
 
 #[tokio::test]
-async fn the_probe_tells_who_is_inside_and_that_grants_add_up() -> TestResult {
+async fn the_probe_shows_who_is_inside_and_that_grants_add_up() -> TestResult {
     let contoso = unconnected_contoso().await?;
     let ben = contoso.tenant.person("Ben");
     let browser = contoso.connect("scoped").await?;
@@ -249,7 +249,8 @@ async fn the_probe_tells_who_is_inside_and_that_grants_add_up() -> TestResult {
 }
 
 #[tokio::test]
-async fn with_the_wide_way_nothing_is_out_of_reach_and_the_page_says_so() -> TestResult {
+async fn with_organisation_wide_access_nothing_is_out_of_reach_and_the_page_says_so() -> TestResult
+{
     let contoso = unconnected_contoso().await?;
     let browser = contoso.connect("organisation-wide").await?;
     let page =
@@ -264,9 +265,9 @@ async fn with_the_wide_way_nothing_is_out_of_reach_and_the_page_says_so() -> Tes
 async fn the_register_is_shown_and_downloaded() -> TestResult {
     let contoso = unconnected_contoso().await?;
     let browser = contoso.connect("organisation-wide").await?;
-    let seen = current_version(&browser).await?;
+    let version = current_version(&browser).await?;
     let typed =
-        policy_form(&seen, &[("subject", "replace"), ("subject-text", "=cmd|' /C calc'!A0")]);
+        policy_form(&version, &[("subject", "replace"), ("subject-text", "=cmd|' /C calc'!A0")]);
     browser.post("policy", &typed).await?;
     let page = browser.get("register").await?;
     assert!(page.text.contains("connected") && page.text.contains(&contoso.ada));

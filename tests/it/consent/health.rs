@@ -59,14 +59,14 @@ fn line_count(csv: &str) -> usize {
 }
 
 #[tokio::test]
-async fn each_way_of_being_followed_is_counted_and_said() -> TestResult {
+async fn each_way_of_being_followed_is_counted_and_explained() -> TestResult {
     let contoso = unconnected_contoso().await?;
     let browser = contoso.connect("organisation-wide").await?;
     let now = contoso.world.now();
     let full = Health { over_quota_since: Some(now - minutes(90)), ..Health::default() };
     let polled = Some(PollingState { since: now, next_due_at: now + minutes(15) });
     let rich = with_subscription(&contoso, person(2), Some("c-20261123".parse()?));
-    let farewell = roombridge::store::mailboxes::BookingDisposition::KeepAnonymous;
+    let disposition = roombridge::store::mailboxes::BookingDisposition::KeepAnonymous;
     let all = vec![
         with_drift(&contoso, with_subscription(&contoso, person(1), None), 3),
         with_drift(&contoso, rich, 0),
@@ -74,7 +74,7 @@ async fn each_way_of_being_followed_is_counted_and_said() -> TestResult {
         Mailbox { health: full, ..person(4) },
         person(5),
         Mailbox { state: MailboxState::Paused, ..with_drift(&contoso, person(6), 9) },
-        Mailbox { state: MailboxState::Withdrawn(farewell), ..person(7) },
+        Mailbox { state: MailboxState::Withdrawn(disposition), ..person(7) },
     ];
     put(&contoso, all).await?;
     let page = browser.get("health").await?;
@@ -133,14 +133,14 @@ async fn nobody_compares_without_the_form_and_nothing_is_compared_where_access_i
 -> TestResult {
     let contoso = unconnected_contoso().await?;
     let browser = contoso.connect("organisation-wide").await?;
-    let told = contoso.pending_tenant_work();
+    let pending = contoso.pending_tenant_work();
     let forged = browser.post_without_csrf("health", &[("csrf", "x")]).await?;
     assert!((400..500).contains(&forged.status), "{}", forged.status);
     browser.set_origin("cross-site", "null");
     assert!((400..500).contains(&browser.post("health", &[]).await?.status));
-    assert_eq!(contoso.pending_tenant_work(), told);
+    assert_eq!(contoso.pending_tenant_work(), pending);
     browser.set_origin("same-origin", "null");
     browser.post("health", &[]).await?;
-    assert_eq!(contoso.pending_tenant_work().len(), told.len() + 1);
+    assert_eq!(contoso.pending_tenant_work().len(), pending.len() + 1);
     Ok::<(), TestError>(())
 }

@@ -1,4 +1,4 @@
-//! What somebody might type or send that no page asked for.
+//! Hostile input: what somebody might type or send that no page asked for.
 
 use std::sync::Arc;
 
@@ -18,14 +18,14 @@ const CONNECT: &[(&str, &str)] = &[("mode", "organisation-wide")];
 async fn nothing_hostile_in_any_field_gets_through() -> TestResult {
     let contoso = unconnected_contoso().await?;
     let browser = contoso.connect("organisation-wide").await?;
-    let seen = browser.get("policy").await?.value("version");
+    let version = browser.get("policy").await?.value("version");
     let room = contoso.aurora.address().to_lowercase();
     let forms: [(&str, &[(&str, &str)]); 5] = [
         ("connect", CONNECT),
         (
             "policy",
             &[
-                ("version", &seen),
+                ("version", &version),
                 ("consent", "opt-in"),
                 ("scope-group", ""),
                 ("excluded", ""),
@@ -71,7 +71,7 @@ async fn nothing_hostile_in_any_field_gets_through() -> TestResult {
 }
 
 #[tokio::test]
-async fn a_place_in_the_list_of_rooms_that_is_none_is_the_beginning() -> TestResult {
+async fn an_invalid_position_in_the_list_of_rooms_shows_its_beginning() -> TestResult {
     let contoso = unconnected_contoso().await?;
     let browser = contoso.connect("organisation-wide").await?;
     let room = contoso.aurora.address().to_lowercase();
@@ -104,7 +104,7 @@ async fn an_excluded_mailbox_is_not_followed_as_a_room_either() -> TestResult {
 }
 
 #[tokio::test]
-async fn a_form_with_a_field_of_nobody_is_refused() -> TestResult {
+async fn a_form_with_an_unknown_field_is_refused() -> TestResult {
     let contoso = unconnected_contoso().await?;
     let browser = contoso.signed_in_admin().await?;
     for extra in [("tenant", "another"), ("administrator", "yes"), ("mode", "scoped")] {

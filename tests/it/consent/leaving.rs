@@ -1,4 +1,4 @@
-//! Disconnecting: confirmed, told once or again, and watched.
+//! Disconnecting: confirmed, requested once or again, and followed to its end.
 
 use http::StatusCode;
 use roombridge::domain::tenant::TenantState;
@@ -35,7 +35,7 @@ async fn disconnecting_is_confirmed_recorded_and_queued() -> TestResult {
     // The first page leads there, and nothing else is open.
     assert_eq!(browser.get("").await?.location(), "/api/consent/disconnect");
     assert_eq!(browser.get("policy").await?.status, StatusCode::CONFLICT);
-    // Again: told again, written down once.
+    // Again: sent again, recorded once.
     browser.post("disconnect", &[("sure", "yes")]).await?;
     assert_eq!(contoso.pending_tenant_work(), ["connect", "leave", "leave"]);
     assert_eq!(contoso.decisions().await?.len(), 2);
@@ -43,7 +43,7 @@ async fn disconnecting_is_confirmed_recorded_and_queued() -> TestResult {
 }
 
 #[tokio::test]
-async fn who_has_left_may_come_back_with_nothing_decided() -> TestResult {
+async fn an_organisation_that_left_may_come_back_with_nothing_decided() -> TestResult {
     let contoso = unconnected_contoso().await?;
     let browser = contoso.connect("organisation-wide").await?;
     let mut row = contoso.tenant_row().await?.ok_or("a row")?;
@@ -91,7 +91,7 @@ async fn a_disconnected_organisation_is_gone_but_for_the_evidence() -> TestResul
 }
 
 #[tokio::test]
-async fn storage_that_is_away_is_said_and_repeating_ends_clean() -> TestResult {
+async fn unavailable_storage_is_reported_and_repeating_succeeds() -> TestResult {
     let contoso = unconnected_contoso().await?;
     let browser = contoso.connect("organisation-wide").await?;
     contoso.world.table_faults.set_down(true);
@@ -113,7 +113,7 @@ async fn storage_that_is_away_is_said_and_repeating_ends_clean() -> TestResult {
 }
 
 #[tokio::test]
-async fn who_is_not_invited_any_more_may_still_leave_and_do_nothing_else() -> TestResult {
+async fn an_organisation_no_longer_invited_may_leave_and_do_nothing_else() -> TestResult {
     let contoso = unconnected_contoso().await?;
     let fabrikam = contoso.world.microsoft.unconnected_tenant("Fabrikam");
     let fred = contoso.world.microsoft.add_administrator(&fabrikam, "Fred");

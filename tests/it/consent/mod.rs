@@ -1,4 +1,4 @@
-//! An administrator connects Contoso, decides for it, looks at what is reached, and disconnects.
+//! An administrator connects Contoso, decides for it, checks what can be reached, and disconnects.
 
 mod attacks;
 mod audit;
@@ -27,7 +27,7 @@ use crate::TestError;
 use crate::contoso::Contoso;
 use crate::http_browser::{Browser, Page};
 
-/// Contoso before it has ever heard of Roombridge.
+/// Contoso before it knows of Roombridge.
 async fn unconnected_contoso() -> Result<Contoso, TestError> {
     let builder = Contoso::builder().seed(7).unconnected();
     builder.rooms(Processing::AutoAccept, Processing::AutoAccept).open().await
@@ -53,7 +53,7 @@ impl Contoso {
         Ok(browser)
     }
 
-    /// Consents in this way; answers the page that it ends on.
+    /// Consents in this way; returns the page that it ends on.
     async fn grant_and_return(&self, browser: &Browser<'_>, mode: &str) -> Result<Page, TestError> {
         let back = self.grant(browser, mode, &self.ada).await?;
         let page = browser.get(&back).await?;
@@ -63,7 +63,7 @@ impl Contoso {
         }
     }
 
-    /// Grants at Entra as `user`; answers the address that Entra sends the browser back to.
+    /// Grants at Entra as `user`; returns the address that Entra sends the browser back to.
     async fn grant(
         &self,
         browser: &Browser<'_>,
@@ -116,7 +116,7 @@ impl Contoso {
         messages.iter().filter_map(|m| name(&m.text)).map(|name| (*name).to_owned()).collect()
     }
 
-    /// Nothing of any tenant is stored, and nobody was told anything.
+    /// Nothing of any tenant is stored, and nothing was sent.
     async fn assert_nothing_stored_or_sent(&self) -> Result<(), TestError> {
         for table in [Table::Tenants, Table::Register, Table::Mailboxes, Table::Rooms] {
             assert_eq!(self.world.rows(table).await?.len(), 0, "{table:?}");

@@ -1,4 +1,4 @@
-//! Look first, book later.
+//! A rehearsal: read first, book later.
 
 use http::StatusCode;
 use roombridge::store::tables::Table;
@@ -12,8 +12,9 @@ use crate::{TestError, TestResult};
 /// How often anything was written into a calendar.
 fn calendar_writes(contoso: &Contoso) -> usize {
     let asked = contoso.world.microsoft.graph.requests();
-    let writes =
-        asked.iter().filter(|seen| seen.method != "GET" && seen.template.contains("/events"));
+    let writes = asked
+        .iter()
+        .filter(|request| request.method != "GET" && request.template.contains("/events"));
     writes.count()
 }
 
@@ -55,8 +56,8 @@ async fn what_would_be_booked_is_counted_and_booked_when_the_rehearsal_ends() ->
     }
     assert_eq!(calendar_writes(&contoso), 0);
 
-    let seen = browser.get("policy").await?.value("version");
-    let page = browser.post("policy", &policy_form(&seen, &[])).await?;
+    let version = browser.get("policy").await?.value("version");
+    let page = browser.post("policy", &policy_form(&version, &[])).await?;
     assert_eq!(page.status, StatusCode::SEE_OTHER, "{}", page.text);
     world.run_for(minutes(5)).await;
     assert_eq!(world.rows(Table::Bookings).await?.len(), 13);
@@ -69,9 +70,10 @@ async fn what_would_be_booked_is_counted_and_booked_when_the_rehearsal_ends() ->
     let page = browser.get("health").await?;
     assert_eq!(page.text_of_id("rooms-missing"), "0");
     assert!(!page.text.contains("would be booked"));
-    let told: Vec<_> = contoso.policy_changes().await?;
-    let told: Vec<_> = told.iter().map(|(name, old, new)| [&**name, &**old, &**new]).collect();
-    assert_eq!(told, [["rehearsal", "no", "yes"], ["rehearsal", "yes", "no"]]);
+    let changes: Vec<_> = contoso.policy_changes().await?;
+    let changes: Vec<_> =
+        changes.iter().map(|(name, old, new)| [&**name, &**old, &**new]).collect();
+    assert_eq!(changes, [["rehearsal", "no", "yes"], ["rehearsal", "yes", "no"]]);
     assert_eq!(world.microsoft.graph.violations(), []);
     Ok(())
 }

@@ -93,7 +93,8 @@ impl ContosoBuilder {
         self
     }
 
-    /// Roombridge has invited the organisation, which has not heard of it: nobody consented, nobody is followed.
+    /// Roombridge has invited the organisation, which does not know of it: nobody has
+    /// consented, nobody is followed.
     pub(crate) fn unconnected(mut self) -> Self {
         self.connected = false;
         self.followed.clear();
@@ -132,7 +133,7 @@ impl ContosoBuilder {
         Ok(contoso)
     }
 
-    /// The same before anything has run: who agreed waits to be subscribed.
+    /// The same before anything has run: the people who agreed wait to be subscribed.
     pub(crate) async fn prepare(mut self) -> Result<Contoso, TestError> {
         if self.on_azurite {
             let storage = Storage::azure(&Azurite::shared().await?.connect()?).await?;
@@ -168,7 +169,7 @@ impl ContosoBuilder {
         tenant: Tenant,
         microsoft: impl Fn(&W) -> &Microsoft,
     ) -> Contoso<W> {
-        // Who decides for a connected organisation was asked before the story begins.
+        // The administrator of a connected organisation was asked before the story begins.
         let ada = match self.connected {
             true => String::new(),
             false => microsoft(&world).add_administrator(&tenant, "Ada"),

@@ -32,7 +32,7 @@ use crate::{TestError, TestResult};
 
 pub(crate) use builder::{ContosoBuilder, Who};
 
-/// Tells each story in memory and on the storage emulator.
+/// Plays each story in memory and on the storage emulator.
 macro_rules! on_both {
     ($($story:ident),+ $(,)?) => {
         mod in_memory {
@@ -70,7 +70,7 @@ pub(crate) struct Contoso<W = TestWorld> {
 }
 
 /// That time of Tuesday 24 November 2026, UTC: the day after the story begins.
-#[expect(clippy::expect_used, reason = "a story with a wrong time in it cannot be told")]
+#[expect(clippy::expect_used, reason = "a story with an invalid time cannot be played")]
 pub(crate) fn at(time: &str) -> Timestamp {
     let text =
         if time.len() > 5 { format!("{time}:00Z") } else { format!("2026-11-24T{time}:00Z") };
@@ -90,7 +90,7 @@ pub(crate) fn hours(count: i64) -> SignedDuration {
 }
 
 impl Contoso {
-    /// A story says what it needs; without a word it gets Anna, Cleo and both rooms followed.
+    /// A story says what it needs; without that it gets Anna, Cleo and both rooms followed.
     pub(crate) fn builder() -> ContosoBuilder {
         ContosoBuilder::default()
     }
@@ -172,7 +172,7 @@ impl Contoso {
         Ok(days.into_iter().flat_map(|day| day.day.slots().to_vec()).collect())
     }
 
-    /// Our word on the organizer's copy about `room`.
+    /// Our property on the organizer's copy about `room`.
     pub(crate) fn outcome_property(
         &self,
         meeting: &Meeting,
@@ -184,7 +184,7 @@ impl Contoso {
         Ok(value.map(|text| serde_json::from_str(&text)).transpose()?)
     }
 
-    /// The outcome within that word.
+    /// The outcome in that property.
     pub(crate) fn outcome_on_copy(
         &self,
         meeting: &Meeting,

@@ -75,16 +75,16 @@ impl Calls {
 
     /// Every one of these calls, failing before and failing after.
     pub(super) fn all_faults(&self) -> Vec<CallFault> {
-        let mut strikes = Vec::new();
+        let mut all = Vec::new();
         for fault in [Fault::Before, Fault::After] {
-            strikes.extend((0..self.tables).map(|k| CallFault::Table(k, fault)));
-            strikes.extend((0..self.queues).map(|k| CallFault::Queue(k, fault)));
-            strikes.extend((0..self.tokens).map(|k| CallFault::Token(k, fault)));
+            all.extend((0..self.tables).map(|k| CallFault::Table(k, fault)));
+            all.extend((0..self.queues).map(|k| CallFault::Queue(k, fault)));
+            all.extend((0..self.tokens).map(|k| CallFault::Token(k, fault)));
             for ((method, template), count) in &self.graph {
-                strikes.extend((0..*count).map(|k| CallFault::Graph(method, template, k, fault)));
+                all.extend((0..*count).map(|k| CallFault::Graph(method, template, k, fault)));
             }
         }
-        strikes
+        all
     }
 }
 
@@ -119,13 +119,13 @@ impl CallFault {
     }
 }
 
-/// Counts the requests to the token endpoint from now on, and fails the one that `take_fault` names.
+/// Counts the requests to the token endpoint from now on, and fails the one that `planned` names.
 pub(super) fn count_token_requests(
     world: &TestWorld,
-    strike: Option<&CallFault>,
+    planned: Option<&CallFault>,
 ) -> Arc<AtomicUsize> {
     let count = Arc::new(AtomicUsize::new(0));
-    let planned = match strike {
+    let planned = match planned {
         Some(CallFault::Token(number, fault)) => Some((*number, *fault)),
         Some(CallFault::Table(..) | CallFault::Queue(..) | CallFault::Graph(..)) | None => None,
     };

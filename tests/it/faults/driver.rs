@@ -13,7 +13,7 @@ use world::test_world::TestWorld;
 /// Rounds after which something must be going round in circles.
 const MAX_ROUNDS: usize = 10_000;
 
-/// How messages and timer ticks are worked off.
+/// How messages and timer ticks are processed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Disturbance {
     /// Each once.
@@ -22,12 +22,12 @@ pub(crate) enum Disturbance {
     DuplicatedAtOnce,
     /// Each once, and when all is done every message a second time, oldest first.
     DuplicatedAtEnd,
-    /// Each once, but whoever is at work at this await point (counted from 1 over all of them) is
-    /// dropped there, as when its process is killed.
+    /// Each once, but the work at this await point (counted from 1 over all of them) is dropped
+    /// there, as when its process is killed.
     DroppedAt(usize),
 }
 
-/// Lets time pass in a world, in one manner.
+/// Lets time pass in a world, under one disturbance.
 pub(crate) struct Driver<'a> {
     world: &'a TestWorld,
     disturbance: Cell<Disturbance>,

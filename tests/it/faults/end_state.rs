@@ -1,4 +1,4 @@
-//! What can be seen when all is quiet, without what is random by nature: booking ids, nonces,
+//! What can be observed when all is quiet, without what is random by nature: booking ids, nonces,
 //! ETags, the audit. Two runs of one story must end alike.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -24,7 +24,7 @@ use crate::TestError;
 /// The number of a meeting, and the name of a room.
 type MeetingInRoom = (usize, &'static str);
 
-/// When it is looked.
+/// When the state is taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Phase {
     /// All is done, and nothing is over yet.
@@ -122,8 +122,8 @@ impl EndState {
         if let Some((booking, _)) = bookings.get(&key).await? {
             id = Some(booking.id.to_string());
             let wanted = match &booking.desired {
-                DesiredState::Wanted(wish) => {
-                    Some((wish.facts.interval.start(), wish.facts.interval.end()))
+                DesiredState::Wanted(spec) => {
+                    Some((spec.facts.interval.start(), spec.facts.interval.end()))
                 }
                 DesiredState::Unwanted(_) => None,
             };
@@ -135,7 +135,7 @@ impl EndState {
             let end = BookingEndState {
                 wanted,
                 observed,
-                organizer_outcome: booking.published.organizer.map(|told| told.outcome),
+                organizer_outcome: booking.published.organizer.map(|published| published.outcome),
                 settled: booking.unsettled_due.is_none()
                     && booking.is_settled(scene.answering())
                     && booking.intent.is_none(),
@@ -194,7 +194,7 @@ fn key(meeting: &Meeting, room: &Mailbox) -> Result<BookingKey, TestError> {
     })
 }
 
-/// What nobody will look at any more once all is quiet, so it must not be there.
+/// What nothing processes any more once all is quiet, so it must not be there.
 fn leftovers(scene: &StoryWorld) -> Vec<String> {
     let world = &scene.contoso.world;
     let due = world.memory_tables.rows(Table::Due).into_iter();
@@ -229,8 +229,8 @@ async fn subscription_state(
     let renewals = due.filter(|due| {
         due.key.partition.starts_with("renew_") && due.key.row.ends_with(mailbox.id())
     });
-    // An entry goes after the row that it watches, so one may stay until it is due, and finds that
-    // it watches nothing. What is subscribed has one at all times.
+    // An entry is removed after the row that it refers to, so one may stay until it is due, and then
+    // refers to nothing. What is subscribed has one at all times.
     let renewals_due = match (when, renewals.count()) {
         (Phase::Settled, count) => row.as_ref().map(|_| count.min(1)),
         (Phase::Purged, count) => Some(count),

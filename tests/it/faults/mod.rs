@@ -60,8 +60,8 @@ async fn run_story(
 /// Plays the story under every disturbance.
 async fn assert_same_end_state(story: Story) -> TestResult {
     let calm = run_story(story, Disturbance::DroppedAt(0), None).await?;
-    // One run is heard by the privacy test; hundreds of the same would only take time.
-    let _deaf = tracing::subscriber::set_default(tracing::subscriber::NoSubscriber::default());
+    // The privacy test reads the log of one run; logging hundreds of the same would only take time.
+    let _quiet = tracing::subscriber::set_default(tracing::subscriber::NoSubscriber::default());
     let mut worse = Vec::new();
     let mut compare = |what: String, played: &StoryRun| {
         if played.settled != calm.settled {
@@ -73,10 +73,10 @@ async fn assert_same_end_state(story: Story) -> TestResult {
     for manner in [Disturbance::DuplicatedAtOnce, Disturbance::DuplicatedAtEnd] {
         compare(format!("{manner:?}"), &run_story(story, manner, None).await?);
     }
-    for strike in calm.calls.all_faults() {
-        let played = run_story(story, Disturbance::Undisturbed, Some(&strike)).await?;
-        assert!(played.fault_happened, "{story:?}: {strike:?} never happened");
-        compare(format!("{strike:?}"), &played);
+    for fault in calm.calls.all_faults() {
+        let played = run_story(story, Disturbance::Undisturbed, Some(&fault)).await?;
+        assert!(played.fault_happened, "{story:?}: {fault:?} never happened");
+        compare(format!("{fault:?}"), &played);
     }
     for point in 1..=calm.await_points {
         let played = run_story(story, Disturbance::DroppedAt(point), None).await?;
@@ -86,7 +86,7 @@ async fn assert_same_end_state(story: Story) -> TestResult {
     let Some(first) = worse.first() else { return Ok(()) };
     let names: Vec<&str> = worse.iter().filter_map(|w| w.lines().next()).collect();
     let text = format!(
-        "{story:?} ends otherwise in {} runs: {names:#?}\ncalm: {:#?}\n{:#?}\n{first}",
+        "{story:?} ends differently in {} runs: {names:#?}\ncalm: {:#?}\n{:#?}\n{first}",
         worse.len(),
         calm.settled,
         calm.purged

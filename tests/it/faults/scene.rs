@@ -189,7 +189,7 @@ impl StoryWorld {
         Ok(())
     }
 
-    /// Long enough for every retry, and for whatever was left to be found.
+    /// Long enough for every retry, and for everything that was left behind to be found.
     pub(super) async fn run_until_settled(&self) {
         self.contoso.world.run_for(MINUTES(90)).await;
     }

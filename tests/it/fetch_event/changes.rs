@@ -1,4 +1,4 @@
-//! What becomes of a booking when its appointment changes, or goes, or cannot be read.
+//! What becomes of a booking when its appointment changes, disappears or cannot be read.
 
 use roombridge::domain::appointment::{DesiredState, EndReason};
 use roombridge::messages::MailboxTaskKind;
@@ -81,7 +81,7 @@ async fn an_organizers_copy_that_vanished_without_a_cancellation_does_not_free_t
     contoso.run_for(minutes(5)).await;
     wanted_facts(&contoso.expect_booking(&meeting, &contoso.aurora).await?)?;
     assert_eq!(contoso.ledger_slots(&contoso.aurora, "2026-11-24").await?.len(), 1);
-    // The room's calendar still holds it, and when that goes too, the room is free.
+    // The room's calendar still has it; once that copy is gone, too, the room is free.
     meeting.delete_from(&contoso.aurora)?;
     assert_ended(&contoso, &meeting, EndReason::Cancelled).await
 }
@@ -113,7 +113,7 @@ async fn a_change_that_does_not_concern_the_booking_changes_nothing() -> TestRes
     contoso.assert_healthy().await
 }
 
-/// Tells us, in the words of Graph, that `mailbox`'s copy is different.
+/// Posts a notification, as Graph sends it, that the copy in `mailbox` has changed.
 async fn post_change_notification(
     contoso: &Contoso,
     mailbox: &Mailbox,
@@ -131,7 +131,7 @@ async fn post_change_notification(
 }
 
 #[tokio::test]
-async fn a_copy_that_cannot_be_found_is_looked_for_again_after_ten_seconds() -> TestResult {
+async fn a_copy_that_is_not_found_is_read_again_after_ten_seconds() -> TestResult {
     let contoso = Contoso::open().await?;
     let Contoso { anna, world, .. } = &contoso;
     let meeting = book_meeting(&contoso).await?;

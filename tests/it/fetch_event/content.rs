@@ -1,4 +1,4 @@
-//! What of a meeting's content is asked for, and what stays in the booking.
+//! Which content of a meeting is requested, and what is kept in the booking.
 
 use roombridge::domain::personal::Personal;
 use roombridge::domain::tenant::policy::{ContentPolicy, PeoplePolicy, SubjectPolicy};
@@ -16,7 +16,7 @@ fn content_policy(subject: SubjectPolicy, people: PeoplePolicy) -> ContentPolicy
 /// How often the subject was asked for.
 fn subject_requests(contoso: &Contoso) -> usize {
     let asked = contoso.world.microsoft.graph.requests();
-    asked.iter().filter(|seen| seen.select.iter().any(|field| field == "subject")).count()
+    asked.iter().filter(|request| request.select.iter().any(|field| field == "subject")).count()
 }
 
 async fn subject_of(contoso: &Contoso, meeting: &Meeting) -> Result<Option<Personal>, TestError> {
@@ -39,10 +39,10 @@ async fn a_subject_is_asked_for_only_where_it_is_kept_and_only_with_a_room() -> 
     contoso.run_for(minutes(10)).await;
     assert_eq!(subject_of(&contoso, &meeting).await?, Some(Personal::new("Numbers")));
     let reads = contoso.graph_requests("GET", EVENT);
-    let with_subject = reads.iter().filter(|seen| seen.select == ["subject"]);
+    let with_subject = reads.iter().filter(|request| request.select == ["subject"]);
     assert_eq!(with_subject.count(), subject_requests(&contoso), "in a read of its own");
-    let from_rooms = reads.iter().filter(|seen| seen.mailbox.as_deref() == Some(aurora.id()));
-    assert!(from_rooms.into_iter().all(|seen| !seen.select.contains(&"subject".to_owned())));
+    let from_rooms = reads.iter().filter(|request| request.mailbox.as_deref() == Some(aurora.id()));
+    assert!(from_rooms.into_iter().all(|request| !request.select.contains(&"subject".to_owned())));
 
     meeting.rename("Layoffs")?;
     contoso.run_for(minutes(2)).await;
@@ -72,7 +72,7 @@ async fn a_private_subject_is_never_asked_for() -> TestResult {
 }
 
 #[tokio::test]
-async fn what_became_private_later_loses_its_subject() -> TestResult {
+async fn a_meeting_that_becomes_private_later_loses_its_subject() -> TestResult {
     let contoso = Contoso::builder()
         .content(content_policy(SubjectPolicy::Keep, PeoplePolicy::Count))
         .open()

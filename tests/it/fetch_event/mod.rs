@@ -28,7 +28,7 @@ on_both!(
 /// What the booking was wanted for.
 fn wanted_facts(booking: &Booking) -> Result<&Facts, TestError> {
     match &booking.desired {
-        DesiredState::Wanted(wish) => Ok(&wish.facts),
+        DesiredState::Wanted(spec) => Ok(&spec.facts),
         DesiredState::Unwanted(why) => Err(format!("not wanted: {why:?}").into()),
     }
 }
@@ -63,7 +63,7 @@ async fn without_the_organizers_consent_the_rooms_copy_books_and_nobody_is_named
     let booking = contoso.expect_booking(&meeting, aurora).await?;
     assert_eq!(wanted_facts(&booking)?.details, Default::default());
     let mailboxes = contoso.world.microsoft.graph.requests();
-    assert!(mailboxes.iter().all(|seen| seen.mailbox.as_deref() != Some(ben.id())));
+    assert!(mailboxes.iter().all(|request| request.mailbox.as_deref() != Some(ben.id())));
     contoso.assert_healthy().await
 }
 
@@ -96,15 +96,15 @@ async fn an_appointment_without_a_room_leaves_no_trace(contoso: Contoso) -> Test
     for (table, rows) in before {
         assert!(contoso.rows(table).await? == rows, "{table:?}");
     }
-    assert_eq!(contoso.graph_requests("GET", EVENT).len(), 1, "one look");
+    assert_eq!(contoso.graph_requests("GET", EVENT).len(), 1, "one read");
     assert_eq!(world.microsoft.graph.requests().len(), 1);
     assert_eq!(contoso.audit().await?.len(), calls + 1, "and the audit says that it was asked");
     let event = dentist.copy_in(anna).ok_or("Anna has a copy")?.event;
     let text = logged.text();
     assert!(text.contains("API called"), "something was logged");
     for secret in [event.as_str(), dentist.ical(), "Dentist", anna.address(), anna.id()] {
-        let told = text.lines().find(|line| line.contains(secret));
-        assert_eq!(told, None);
+        let leaked = text.lines().find(|line| line.contains(secret));
+        assert_eq!(leaked, None);
     }
     contoso.assert_healthy().await
 }
@@ -186,7 +186,7 @@ async fn an_all_day_meeting_takes_the_rooms_own_day_and_a_late_one_two() -> Test
 }
 
 #[tokio::test]
-async fn what_is_over_is_not_written() -> TestResult {
+async fn a_meeting_that_is_over_is_not_stored() -> TestResult {
     let contoso = Contoso::open().await?;
     let Contoso { anna, aurora, .. } = &contoso;
     contoso.meet(anna, ("2026-11-22T09:00", "2026-11-22T10:00"), aurora)?;
@@ -214,7 +214,7 @@ async fn many_at_once_are_read_twenty_a_call() -> TestResult {
     world.host.process_all().await;
     assert_eq!(contoso.graph_requests("POST", BATCH).len(), 5, "90 copies");
     let reads = contoso.graph_requests("GET", EVENT);
-    assert!(reads.len() == 90 && reads.iter().all(|seen| seen.in_batch));
+    assert!(reads.len() == 90 && reads.iter().all(|request| request.in_batch));
     contoso.run_for(minutes(10)).await;
     for meeting in &meetings {
         assert_eq!(meeting.response_of(aurora), Some(Response::Accepted));

@@ -1,5 +1,5 @@
-//! One change comes as several notifications: it is looked at once in a process, and nothing is
-//! passed over that was not handled.
+//! One change comes as several notifications: it is read once in a process, and none is
+//! skipped that was not handled.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ use crate::TestResult;
 use crate::contoso::{Contoso, at, minutes, seconds};
 
 /// Anna makes an appointment without a room, and each of its four notifications has a POST of its
-/// own; they are taken, and not worked off.
+/// own; they are accepted, and not processed.
 async fn four_posts(contoso: &Contoso) -> TestResult {
     let Contoso { tenant, anna, world, .. } = contoso;
     let graph = &world.microsoft.graph;
@@ -68,7 +68,7 @@ async fn a_repeat_after_ten_minutes_is_read_again() -> TestResult {
 }
 
 #[tokio::test]
-async fn a_look_that_failed_is_no_excuse_for_the_others() -> TestResult {
+async fn after_a_failed_read_the_next_notification_reads_again() -> TestResult {
     let contoso = Contoso::open().await?;
     let Contoso { ben, aurora, world, .. } = &contoso;
     let graph = &world.microsoft.graph;
@@ -85,14 +85,14 @@ async fn a_look_that_failed_is_no_excuse_for_the_others() -> TestResult {
     graph.deliver_due().await;
     world.host.process_all().await;
     let reads = contoso.graph_requests("GET", EVENT);
-    assert_eq!(reads.len(), 2, "the second notification looks, the third and fourth need not");
+    assert_eq!(reads.len(), 2, "the second notification reads, the third and fourth need not");
     contoso.run_for(minutes(2)).await;
     assert_eq!(meeting.response_of(aurora), Some(Response::Accepted));
     contoso.assert_healthy().await
 }
 
 #[tokio::test]
-async fn what_was_read_and_not_sent_on_is_read_again() -> TestResult {
+async fn a_change_that_was_read_but_not_sent_on_is_read_again() -> TestResult {
     let contoso = Contoso::open().await?;
     let Contoso { ben, aurora, world, .. } = &contoso;
     let graph = &world.microsoft.graph;
@@ -100,7 +100,7 @@ async fn what_was_read_and_not_sent_on_is_read_again() -> TestResult {
     let meeting = contoso.meet(ben, ("09:00", "10:00"), aurora)?;
     graph.clear_requests();
     graph.deliver_due().await;
-    // The nudge to create-booking is lost, and the invocation with it.
+    // The message to create-booking is lost, and the invocation with it.
     world.queue_faults.fail_next(Fault::Before);
     world.host.process_all().await;
     assert_eq!(contoso.graph_requests("GET", EVENT).len(), 2, "not believed to be handled");
@@ -110,7 +110,7 @@ async fn what_was_read_and_not_sent_on_is_read_again() -> TestResult {
 }
 
 #[tokio::test]
-async fn a_change_of_the_change_is_read_whatever_was_handled() -> TestResult {
+async fn a_newer_version_is_read_whatever_was_handled_before() -> TestResult {
     let contoso = Contoso::open().await?;
     let Contoso { ben, aurora, .. } = &contoso;
     let meeting = contoso.meet(ben, ("09:00", "10:00"), aurora)?;
@@ -136,14 +136,14 @@ async fn items_of_one_event_in_one_message_are_read_once() -> TestResult {
     contoso.run_for(minutes(2)).await;
     let nonce = contoso.mailbox(anna).await?.nonce.ok_or("subscribed")?;
     let event = meeting.copy_in(anna).ok_or("Anna has a copy")?.event;
-    let passage = JobMeta::new(CorrelationId(1), contoso.now());
-    let look = EventChange::refetch(anna.id().parse()?, event.parse()?, passage);
-    let told = |version: u128| {
+    let meta = JobMeta::new(CorrelationId(1), contoso.now());
+    let refetch = EventChange::refetch(anna.id().parse()?, event.parse()?, meta);
+    let change = |version: u128| {
         let version = Some(Digest(version));
         let origin = Origin::Notification { nonce, deleted: false, version };
-        EventChange { origin, ..look.clone() }
+        EventChange { origin, ..refetch.clone() }
     };
-    let items = vec![told(1), told(2), told(2), told(1)];
+    let items = vec![change(1), change(2), change(2), change(1)];
     let message = EventChanges { tenant: contoso.tenant_id()?, items };
     world.microsoft.graph.clear_requests();
     world.raw_outbox.send(Queue::FetchEvent, message.to_text(), Duration::ZERO).await?;

@@ -1,4 +1,4 @@
-//! Readers that come too early or too late, and how a second look heals what they wrote.
+//! Readers that come too early or too late, and how a second read repairs what they wrote.
 
 use futures::poll;
 use roombridge::domain::appointment::{DesiredState, EndReason};
@@ -8,11 +8,9 @@ use super::EVENT;
 use crate::TestResult;
 use crate::contoso::{Contoso, minutes, on_both, seconds};
 
-on_both!(a_copy_seen_for_the_first_time_is_looked_at_again_after_a_minute);
+on_both!(a_new_copy_is_read_again_after_a_minute);
 
-async fn a_copy_seen_for_the_first_time_is_looked_at_again_after_a_minute(
-    contoso: Contoso,
-) -> TestResult {
+async fn a_new_copy_is_read_again_after_a_minute(contoso: Contoso) -> TestResult {
     let Contoso { ben, aurora, world, .. } = &contoso;
     contoso.meet(ben, ("09:00", "10:00"), aurora)?;
     contoso.run_for(seconds(50)).await;
@@ -32,7 +30,7 @@ async fn a_reader_slower_than_the_deletion_brings_nothing_back_for_long() -> Tes
     let meeting = contoso.meet(ben, ("09:00", "10:00"), aurora)?;
     world.microsoft.graph.deliver_due().await;
     world.microsoft.graph.clear_requests();
-    let taken = world.host.dequeue_all().await.pop().ok_or("the change was told")?;
+    let taken = world.host.dequeue_all().await.pop().ok_or("the change was notified")?;
     let mut reader = std::pin::pin!(world.host.process_message(taken));
     // Until it has read the event, and not a step further.
     while contoso.graph_requests("GET", EVENT).is_empty() {

@@ -34,7 +34,7 @@ fn event_reads(contoso: &Contoso) -> usize {
     contoso.graph_requests("GET", EVENT).len()
 }
 
-/// What changed is told, and what is told worked off, once: nothing that follows from it.
+/// Delivers the changes and processes the messages once, and nothing that follows from them.
 async fn deliver_and_process_once(contoso: &Contoso) {
     contoso.world.microsoft.exchange.deliver_due();
     contoso.world.microsoft.graph.deliver_due().await;
@@ -63,7 +63,7 @@ async fn an_appointment_without_a_room_costs_no_call_and_leaves_no_trace() -> Te
     assert_eq!(contoso.audit().await?.len(), audited);
     let event = dentist.copy_in(anna).ok_or("Anna has a copy")?.event;
     let text = logged.text();
-    assert!(text.contains("no managed room"), "it was looked at");
+    assert!(text.contains("no managed room"), "it was processed");
     for secret in [event.as_str(), dentist.ical(), "Dentist", anna.address(), anna.id()] {
         assert_eq!(text.lines().find(|line| line.contains(secret)), None);
     }
@@ -71,7 +71,8 @@ async fn an_appointment_without_a_room_costs_no_call_and_leaves_no_trace() -> Te
 }
 
 #[tokio::test]
-async fn a_room_is_booked_from_content_and_read_only_for_the_look_a_minute_later() -> TestResult {
+async fn a_room_is_booked_from_content_and_read_only_for_the_refetch_a_minute_later() -> TestResult
+{
     let contoso = rich_contoso(ContentPolicy::default()).await?;
     let Contoso { anna, aurora, .. } = &contoso;
     let meeting = contoso.meet(anna, ("09:00", "10:00"), aurora)?;
@@ -79,13 +80,14 @@ async fn a_room_is_booked_from_content_and_read_only_for_the_look_a_minute_later
     contoso.expect_booking(&meeting, aurora).await?;
     assert_eq!(contoso.world.microsoft.graph.requests().len(), 0, "not one call");
     contoso.run_for(seconds(50)).await;
-    // Our answer and our mark are two versions of Anna's copy told at once: neither is believed.
+    // Our answer and our property are two versions of Anna's copy notified at once: neither is
+    // believed.
     assert_eq!(event_reads(&contoso), 1);
     assert_eq!(meeting.response_of(aurora), Some(Response::Accepted));
     assert_eq!(contoso.outcome_on_copy(&meeting, anna, aurora)?.as_deref(), Some("booked"));
     assert_eq!(wanted_facts(&contoso.expect_booking(&meeting, aurora).await?)?.attendee_count, 1);
     contoso.run_for(minutes(2)).await;
-    assert_eq!(event_reads(&contoso), 3, "each copy once more after its first sight");
+    assert_eq!(event_reads(&contoso), 3, "each copy once more after its first read");
 
     let start = at("11:00");
     meeting.move_to(start, start + hours(1))?;
@@ -118,7 +120,7 @@ async fn the_subject_is_still_a_read_of_its_own_and_only_where_it_is_kept() -> T
 }
 
 #[tokio::test]
-async fn what_graph_does_not_vouch_for_is_read() -> TestResult {
+async fn content_without_a_valid_token_is_read_from_graph() -> TestResult {
     for odd in 0..3 {
         let contoso = rich_contoso(ContentPolicy::default()).await?;
         let Contoso { anna, aurora, world, .. } = &contoso;
@@ -140,7 +142,7 @@ async fn what_graph_does_not_vouch_for_is_read() -> TestResult {
     Ok(())
 }
 
-/// A booking settled long ago, whose organizer's copy then changes; the POST that tells of it is
+/// A booking settled long ago, whose organizer's copy then changes; the POST that reports it is
 /// changed on its way.
 async fn assert_read_when_altered(
     change: impl Fn(&mut Value) + Send + 'static,
@@ -187,7 +189,7 @@ async fn content_of_another_event_is_read_instead() -> TestResult {
     let early = contoso.meet(anna, ("09:00", "10:00"), aurora)?;
     let late = contoso.meet(anna, ("15:00", "16:00"), aurora)?;
     world.microsoft.graph.tamper_next_post(|body| {
-        // Each tells of itself with the other's content.
+        // Each notification has the other event's content.
         let items = body["value"].as_array_mut().map(Vec::as_mut_slice).unwrap_or_default();
         let contents: Vec<Value> = items.iter().map(|i| i["encryptedContent"].clone()).collect();
         for (item, content) in items.iter_mut().zip(contents.into_iter().rev()) {
@@ -212,7 +214,7 @@ async fn late_content_undoes_nothing_newer() -> TestResult {
     meeting.move_to(at("11:00"), at("12:00"))?;
     contoso.world.microsoft.exchange.deliver_due();
     graph.deliver_due().await;
-    // The first move waits in the queue while the second one is told and worked off.
+    // The first move waits in the queue while the second one is notified and processed.
     let late: Vec<String> = pending_messages(&contoso).into_iter().map(|m| m.text).collect();
     assert!(late.iter().any(|text| text.contains("encrypted_content")));
     contoso.run_for(seconds(30)).await;
@@ -229,7 +231,7 @@ async fn late_content_undoes_nothing_newer() -> TestResult {
         at("13:00")
     );
 
-    // And nothing that was cancelled comes back.
+    // Nothing that was cancelled comes back either.
     let late: Vec<String> = {
         meeting.move_to(at("15:00"), at("16:00"))?;
         world.microsoft.exchange.deliver_due();
@@ -247,8 +249,8 @@ async fn late_content_undoes_nothing_newer() -> TestResult {
     contoso.assert_healthy().await
 }
 
-/// What is told of one move, taken from the queue, and without its version: as in two processes,
-/// nobody waits for the other's turn.
+/// The messages of one move, taken from the queue, and without their version: as in two processes,
+/// neither waits for the other's lock.
 async fn move_and_dequeue(
     contoso: &Contoso,
     meeting: &Meeting,
@@ -261,9 +263,9 @@ async fn move_and_dequeue(
     world.microsoft.exchange.deliver_due();
     world.microsoft.graph.deliver_due().await;
     let kind = QueueKind::Main(Queue::FetchEvent);
-    let told = world.memory_outbox.receive(kind, 32, Duration::ZERO);
-    assert!(told.iter().any(|message| message.text.contains("encrypted_content")));
-    for message in told {
+    let messages = world.memory_outbox.receive(kind, 32, Duration::ZERO);
+    assert!(messages.iter().any(|message| message.text.contains("encrypted_content")));
+    for message in messages {
         world.memory_outbox.delete(kind, &message.receipt);
         let mut changes = EventChanges::from_text(&message.text)?;
         for item in &mut changes.items {
@@ -277,13 +279,13 @@ async fn move_and_dequeue(
 }
 
 #[tokio::test]
-async fn of_two_contents_worked_on_at_once_the_older_one_does_not_win() -> TestResult {
+async fn the_older_of_two_contents_processed_at_once_does_not_win() -> TestResult {
     for step in 0..400 {
         let contoso = rich_contoso(ContentPolicy::default()).await?;
         let Contoso { anna, aurora, world, .. } = &contoso;
         let meeting = contoso.meet(anna, ("09:00", "10:00"), aurora)?;
         contoso.run_for(minutes(15)).await;
-        // There and back again: the newer word is what is booked already.
+        // There and back again: the newer content is what is booked already.
         let older = move_and_dequeue(&contoso, &meeting, 11).await?;
         let newer = move_and_dequeue(&contoso, &meeting, 9).await?;
         let mut late = std::pin::pin!(async {

@@ -1,13 +1,12 @@
-//! The rows of `Bookings`, the one table with content: every word of a booking's life.
+//! The rows of `Bookings`, the one table with content: every state of a booking.
 
 use roombridge::domain::appointment::{
     BookingSpec, Copies, CopyLocation, DesiredState, Details, EndReason, Facts, OrganizerCopy,
     RoomCopy,
 };
 use roombridge::domain::booking::{
-    Booking, BookingOutcome as Told, BookingRefusal, ConfirmedBooking, Intent, MeetingResponse,
-    ObservedState, PublishLease, Published, PublishedOutcome as OrganizerTold, RefusalReason,
-    RoomResponse,
+    Booking, BookingOutcome, BookingRefusal, ConfirmedBooking, Intent, MeetingResponse,
+    ObservedState, PublishLease, Published, PublishedOutcome, RefusalReason, RoomResponse,
 };
 use roombridge::domain::ids::{BookingId, CorrelationId};
 use roombridge::domain::interval::Interval;
@@ -76,8 +75,8 @@ fn refused(reason: RefusalReason) -> ObservedState {
     ObservedState::Refused(BookingRefusal { request_digest: Digest(0xa5c), reason })
 }
 
-fn told(outcome: Told) -> Option<OrganizerTold> {
-    Some(OrganizerTold { event_digest: Digest::of_event(&in_annas().event), outcome })
+fn published(outcome: BookingOutcome) -> Option<PublishedOutcome> {
+    Some(PublishedOutcome { event_digest: Digest::of_event(&in_annas().event), outcome })
 }
 
 fn answered(answer: MeetingResponse) -> Option<RoomResponse> {
@@ -105,7 +104,7 @@ fn empty() -> Booking {
     }
 }
 
-/// Everything is there.
+/// Every field is set.
 fn booked() -> Booking {
     Booking {
         key: occurrence(),
@@ -120,7 +119,7 @@ fn booked() -> Booking {
         }),
         observed: held(nine()),
         published: Published {
-            organizer: told(Told::Booked),
+            organizer: published(BookingOutcome::Booked),
             room: answered(MeetingResponse::Accept),
         },
         publish_lease: Some(PublishLease {
@@ -134,7 +133,7 @@ fn booked() -> Booking {
     }
 }
 
-/// A no, and the room has said so.
+/// Refused, and the room has declined.
 fn declined(reason: RefusalReason) -> Booking {
     Booking {
         copies: Copies {
@@ -144,14 +143,14 @@ fn declined(reason: RefusalReason) -> Booking {
         desired: wanted(closed(), 1),
         observed: refused(reason),
         published: Published {
-            organizer: told(Told::Refused(reason)),
+            organizer: published(BookingOutcome::Refused(reason)),
             room: answered(MeetingResponse::Decline),
         },
         ..empty()
     }
 }
 
-/// The room was had, and is not wanted any more.
+/// The room was booked, and is not wanted any more.
 fn ended(organizer: OrganizerCopy, room: RoomCopy, because: EndReason) -> Booking {
     Booking { copies: copies(organizer, room), desired: DesiredState::Unwanted(because), ..empty() }
 }
@@ -168,7 +167,7 @@ fn cancelling() -> Booking {
     Booking {
         intent: Some(intent),
         observed: held(ten()),
-        published: Published { organizer: told(Told::Booked), room: None },
+        published: Published { organizer: published(BookingOutcome::Booked), room: None },
         ..ended(OrganizerCopy::WithoutRoom(in_annas()), live(open(), false), EndReason::RoomRemoved)
     }
 }
@@ -196,7 +195,7 @@ fn largest() -> Booking {
 #[tokio::test]
 async fn bookings() -> TestResult {
     let released = Booking {
-        published: Published { organizer: told(Told::Released), room: None },
+        published: Published { organizer: published(BookingOutcome::Released), room: None },
         ..ended(OrganizerCopy::Cancelled, RoomCopy::Gone, EndReason::Cancelled)
     };
     let annas = OrganizerCopy::Live(in_annas(), closed());

@@ -43,7 +43,7 @@ fn meta() -> JobMeta {
     }
 }
 
-/// It has failed and waited, and began between two seconds.
+/// The item has failed and waited, and its first instant is between two seconds.
 fn retried_meta() -> JobMeta {
     let first_seen = at("2026-11-24T08:00:00.123456789Z");
     JobMeta { attempts: 2, deferrals: u32::MAX, first_seen, ..meta() }
@@ -200,7 +200,7 @@ fn tenant_tasks() -> TestResult {
 
 // === What is refused ===
 
-/// A text that is no message, and what is said about it.
+/// A text that is no message, and the error that names it.
 #[derive(Serialize)]
 struct Refused {
     text: String,
@@ -236,7 +236,7 @@ fn refuse<M: Message + Debug>(
 }
 
 #[test]
-fn what_is_not_a_message_is_refused_with_these_words() -> TestResult {
+fn a_text_that_is_not_a_message_is_refused_with_these_errors() -> TestResult {
     let event: EventId = parsed("AAMk");
     let change = EventChange { event, ..encrypted() };
     let version = Digest::of_etag("W/\"1\"").to_string();

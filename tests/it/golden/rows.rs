@@ -1,4 +1,5 @@
-//! The rows of each table but `Bookings`: how they are stored, and that they are read as they were.
+//! The rows of each table except `Bookings`: how they are stored, and that they are read back
+//! unchanged.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
@@ -114,7 +115,7 @@ fn with_content(content: ContentPolicy) -> Tenant {
     Tenant { policy, ..tenant(TenantState::Active) }
 }
 
-/// Whatever its administrator may decide is decided.
+/// Everything that its administrator may decide is decided.
 fn decided() -> Tenant {
     let connected = TenantConnection {
         connected_by: mailbox(9),
@@ -201,7 +202,7 @@ fn subscription(registration: Registration) -> MailboxSubscription {
     }
 }
 
-/// Everything is known of it.
+/// Everything about it is known.
 fn followed() -> Mailbox {
     let health = Health {
         last_notification_at: Some(at("2026-11-24T08:00:00Z")),
@@ -251,7 +252,7 @@ fn room_followed() -> Mailbox {
 
 #[tokio::test]
 async fn mailboxes() -> TestResult {
-    let erased = |farewell| MailboxState::Erased(farewell, at("2026-11-25T13:00:00Z"));
+    let erased = |disposition| MailboxState::Erased(disposition, at("2026-11-25T13:00:00Z"));
     let agreed =
         Mailbox { consent: consent(ConsentCapacity::Delegate), ..person(MailboxState::Active) };
     let since = Some(at("2026-11-22T03:00:00Z"));

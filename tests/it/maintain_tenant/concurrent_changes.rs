@@ -1,4 +1,4 @@
-//! What is decided, or merely written, while somebody else is at work on the same mailbox.
+//! What is decided, or merely written, while another worker processes the same mailbox.
 
 use std::sync::Arc;
 
@@ -18,8 +18,8 @@ use crate::{TestError, TestResult};
 const WITHDRAWN: MailboxState = MailboxState::Withdrawn(BookingDisposition::KeepAnonymous);
 
 impl Contoso {
-    /// A pass over all mailboxes runs until Graph was asked this, then `concurrent_changes` happens, and only
-    /// then the pass goes on.
+    /// A pass over all mailboxes runs until Graph was asked this, then `meanwhile` runs, and only then
+    /// the pass continues.
     async fn run_pass_interrupted_at(
         &self,
         (method, template): (&str, &str),
@@ -41,7 +41,7 @@ impl Contoso {
 }
 
 #[tokio::test]
-async fn who_says_no_during_a_pass_is_not_brought_back_by_it() -> TestResult {
+async fn a_pass_does_not_bring_back_a_person_who_opts_out_during_it() -> TestResult {
     let contoso = Contoso::open().await?;
     let Contoso { ben, world, .. } = &contoso;
     let by = admin_consent(&contoso);
@@ -78,7 +78,7 @@ async fn a_worker_that_writes_at_the_same_moment_keeps_nobody_in_scope() -> Test
 }
 
 /// After so many steps of a pass, or once Graph was asked, both rows become another version that
-/// decides nothing, as when a renewal is stored; answers how many steps there were.
+/// decides nothing, as when a renewal is stored; returns how many steps there were.
 async fn write_at_step(last: usize) -> Result<usize, TestError> {
     let contoso = Contoso::open().await?;
     let Contoso { anna, cleo, world, tenant, .. } = &contoso;
@@ -113,7 +113,7 @@ async fn write_at_step(last: usize) -> Result<usize, TestError> {
 }
 
 #[tokio::test]
-async fn no_task_follows_who_is_excluded_whatever_the_row_says() -> TestResult {
+async fn no_task_follows_an_excluded_person_whatever_the_row_says() -> TestResult {
     for task in [
         MailboxTaskKind::Subscribe,
         MailboxTaskKind::Renew,
@@ -147,7 +147,7 @@ async fn no_task_follows_who_is_excluded_whatever_the_row_says() -> TestResult {
 }
 
 #[tokio::test]
-async fn who_leaves_the_scope_group_is_not_followed_beyond_the_next_renewal() -> TestResult {
+async fn leaving_the_scope_group_ends_the_following_at_the_next_renewal() -> TestResult {
     let contoso = Contoso::open().await?;
     let Contoso { anna, cleo, world, tenant, .. } = &contoso;
     let entra = &world.microsoft.entra;
@@ -187,7 +187,7 @@ async fn a_renewal_after_the_registration_was_switched_leaves_no_second_subscrip
 }
 
 impl Contoso {
-    /// A decision that nobody is told of.
+    /// A decision without a task.
     pub(crate) async fn change_tenant_silently(
         &self,
         change: impl FnOnce(&mut roombridge::store::tenants::Tenant),

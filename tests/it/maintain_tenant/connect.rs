@@ -28,7 +28,7 @@ async fn a_subscription_that_was_lost_unnoticed_is_replaced() -> TestResult {
 }
 
 #[tokio::test]
-async fn connecting_does_not_bring_anybody_back_who_has_gone() -> TestResult {
+async fn connecting_brings_nobody_back_who_has_left() -> TestResult {
     let contoso = Contoso::open().await?;
     let Contoso { anna, world, .. } = &contoso;
     world.fixtures().withdraw(anna).await?;

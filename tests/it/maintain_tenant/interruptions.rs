@@ -1,4 +1,4 @@
-//! Nothing that is repeated, failed or cut off changes how leaving, suspending and aligning end.
+//! Nothing that is repeated, failed or cut off changes how leaving, suspending and reconciling end.
 
 use roombridge::domain::tenant::decision::DecisionKind;
 use roombridge::domain::tenant::{ConsentMode, TenantState};
@@ -21,7 +21,7 @@ enum TenantStory {
     Enrol,
 }
 
-/// How a run ended: what must be the same however it went.
+/// How a run ended: this must always be the same.
 #[derive(Debug, PartialEq, Eq)]
 struct TenantEndState {
     state: String,
@@ -114,7 +114,7 @@ async fn assert_same_end_state(story: TenantStory) -> TestResult {
     let calm = run_story(story, Disturbance::DroppedAt(0), None).await?;
     let TenantRun { await_points: points, tables, queues, .. } = calm;
     assert!(points > 5 && tables > 5 && queues > 0, "{points} {tables} {queues}");
-    let _deaf = tracing::subscriber::set_default(tracing::subscriber::NoSubscriber::default());
+    let _quiet = tracing::subscriber::set_default(tracing::subscriber::NoSubscriber::default());
     for manner in [Disturbance::DuplicatedAtOnce, Disturbance::DuplicatedAtEnd] {
         assert_eq!(run_story(story, manner, None).await?.ending, calm.ending, "{manner:?}");
     }

@@ -1,4 +1,4 @@
-//! How a tenant leaves, and how the last of it goes when its time is over.
+//! How a tenant leaves, and how the last of it is removed when its time is over.
 
 use roombridge::domain::ids::MailboxId;
 use roombridge::domain::tenant::decision::DecisionKind;
@@ -19,7 +19,7 @@ on_both!(a_tenant_that_leaves_keeps_only_the_evidence_and_affects_nobody_else);
 /// The tables whose rows stay for their own time.
 const EVIDENCE: [Table; 3] = [Table::Tenants, Table::Register, Table::Audit];
 
-/// The rows of a tenant, by any mention of its id, outside of the evidence.
+/// The rows of a tenant, by any mention of its id, except for the evidence.
 pub(super) async fn tenant_rows(contoso: &Contoso, tenant: &str) -> Result<Vec<RowKey>, TestError> {
     let mut left = Vec::new();
     for table in Table::ALL.into_iter().filter(|table| !EVIDENCE.contains(table)) {
@@ -80,7 +80,7 @@ async fn a_tenant_that_leaves_keeps_only_the_evidence_and_affects_nobody_else(
 }
 
 #[tokio::test]
-async fn a_tenant_whose_access_is_gone_can_leave_all_the_same() -> TestResult {
+async fn a_tenant_without_access_can_still_leave() -> TestResult {
     let contoso = Contoso::open().await?;
     let Contoso { anna, aurora, world, tenant, .. } = &contoso;
     contoso.meet(anna, ("09:00", "10:00"), aurora)?;
@@ -108,7 +108,7 @@ async fn leaving_ends_even_if_graph_is_gone_for_days_and_floods_no_queue() -> Te
     world.run_for(hours(4)).await;
     assert!(matches!(contoso.stored_tenant().await?.state, TenantState::Deleted(_)));
     world.run_for(hours(24)).await;
-    // Tasks that gave up later were recorded, and went with the rest or by their own time.
+    // Tasks that gave up later were recorded, and removed with the rest or at their own time.
     assert_eq!(contoso.queue_len(Queue::MaintainTenant), 0);
     let left = tenant_rows(&contoso, tenant.id()).await?;
     assert_eq!(left, []);
@@ -116,7 +116,7 @@ async fn leaving_ends_even_if_graph_is_gone_for_days_and_floods_no_queue() -> Te
 }
 
 #[tokio::test]
-async fn a_row_that_nobody_understands_does_not_hold_a_tenant_back() -> TestResult {
+async fn an_unreadable_row_does_not_stop_a_tenant_from_leaving() -> TestResult {
     let contoso = Contoso::open().await?;
     let tables = &contoso.world.raw_tables;
     let nobody = MailboxId(uuid::Uuid::from_u128(5));

@@ -70,8 +70,8 @@ impl Contoso {
 
     async fn send_tenant_task(&self, work: TenantTaskKind) -> TestResult {
         let correlation = CorrelationId(self.world.rng.uuid().as_u128());
-        let passage = JobMeta::new(correlation, self.now());
-        let task = TenantTask { tenant: self.tenant_id()?, kind: work, meta: passage };
+        let meta = JobMeta::new(correlation, self.now());
+        let task = TenantTask { tenant: self.tenant_id()?, kind: work, meta };
         Ok(self.world.raw_outbox.enqueue(task).await?)
     }
 

@@ -23,7 +23,7 @@ use crate::keys::aging_keys;
 use crate::{TestError, TestResult};
 
 on_both!(
-    who_is_excluded_is_not_followed_until_the_exclusion_ends,
+    an_excluded_person_is_not_followed_until_the_exclusion_ends,
     where_the_organisation_agrees_everybody_in_scope_is_found,
 );
 
@@ -44,7 +44,9 @@ async fn assert_followed(contoso: &Contoso, expected: &[(&Mailbox, MailboxState)
     contoso.assert_healthy().await
 }
 
-async fn who_is_excluded_is_not_followed_until_the_exclusion_ends(contoso: Contoso) -> TestResult {
+async fn an_excluded_person_is_not_followed_until_the_exclusion_ends(
+    contoso: Contoso,
+) -> TestResult {
     let Contoso { anna, cleo, aurora, borealis, .. } = &contoso;
     let excluded: BTreeSet<_> = [mailbox_id(anna)?, mailbox_id(aurora)?].into();
     contoso.change_policy(|policy| policy.excluded_mailboxes = excluded).await?;
@@ -79,9 +81,9 @@ async fn only_members_of_the_scope_group_are_followed_and_each_is_asked_for_once
         2,
         "Anna and Cleo"
     );
-    assert!(contoso.mailbox(ben).await.is_err(), "who has not agreed is not asked about");
+    assert!(contoso.mailbox(ben).await.is_err(), "a person who has not agreed is not asked about");
 
-    // Nobody is told when a group changes; the next pass sees it.
+    // Graph does not notify about groups; the next pass notices the change.
     entra.add_member(tenant.id(), &staff, cleo.id());
     entra.remove_member(tenant.id(), &team, anna.id());
     contoso.send_tenant_task(TenantTaskKind::ReconcilePolicy { from: None }).await?;
@@ -116,7 +118,7 @@ async fn where_the_organisation_agrees_everybody_in_scope_is_found(contoso: Cont
     for person in [anna, ben, aurora] {
         entra.add_member(tenant.id(), &staff, person.id());
     }
-    // More than a page of others, who are out of bounds.
+    // More than a page of others, who are out of scope.
     let mut excluded = BTreeSet::new();
     for n in 0..1_500 {
         let other = entra.add_user(tenant.id(), "Somebody", &format!("p{n}@contoso.example"));
@@ -167,7 +169,7 @@ async fn where_the_organisation_agrees_everybody_in_scope_is_found(contoso: Cont
 }
 
 #[tokio::test]
-async fn who_joins_or_leaves_without_a_word_is_noticed_within_a_day() -> TestResult {
+async fn joining_or_leaving_the_scope_is_noticed_within_a_day() -> TestResult {
     let contoso = Contoso::open().await?;
     let Contoso { anna, ben, cleo, world, tenant, .. } = &contoso;
     let entra = &world.microsoft.entra;
@@ -210,7 +212,7 @@ async fn who_joins_or_leaves_without_a_word_is_noticed_within_a_day() -> TestRes
 }
 
 #[tokio::test]
-async fn every_tenant_is_looked_at_once_a_night() -> TestResult {
+async fn every_tenant_is_reconciled_once_a_night() -> TestResult {
     let contoso = Contoso::open().await?;
     let night = at("2026-11-25T02:01");
     for (time, sent) in [
@@ -234,7 +236,7 @@ async fn every_tenant_is_looked_at_once_a_night() -> TestResult {
 }
 
 #[tokio::test]
-async fn a_tenant_whose_leaving_was_lost_leaves_in_the_night() -> TestResult {
+async fn a_tenant_whose_leave_task_was_lost_leaves_at_night() -> TestResult {
     let contoso = Contoso::open().await?;
     contoso
         .change_tenant(TenantTaskKind::Leave, |tenant| tenant.state = TenantState::Disconnecting)
@@ -249,7 +251,7 @@ async fn a_tenant_whose_leaving_was_lost_leaves_in_the_night() -> TestResult {
 }
 
 #[tokio::test]
-async fn who_has_no_calendar_is_tried_once_a_day_and_is_no_failure() -> TestResult {
+async fn a_person_without_a_calendar_is_tried_once_a_day_and_is_no_failure() -> TestResult {
     let contoso = Contoso::open().await?;
     let Contoso { ben, world, tenant, .. } = &contoso;
     let account = world.microsoft.entra.add_user(tenant.id(), "Scanner", "scan@contoso.example");
@@ -271,8 +273,11 @@ async fn who_has_no_calendar_is_tried_once_a_day_and_is_no_failure() -> TestResu
 
     world.microsoft.graph.clear_requests();
     contoso.run_for(hours(3 * 24)).await;
-    let tried: Vec<u16> =
-        contoso.graph_requests("POST", "/subscriptions").iter().map(|seen| seen.status).collect();
+    let tried: Vec<u16> = contoso
+        .graph_requests("POST", "/subscriptions")
+        .iter()
+        .map(|request| request.status)
+        .collect();
     assert_eq!(tried, [404; 3]);
     contoso.assert_healthy().await
 }
@@ -329,7 +334,7 @@ fn own_mailbox_id(mailbox: &Mailbox) -> MailboxId {
 }
 
 #[tokio::test]
-async fn the_organisation_agrees_for_nobody_who_has_said_no() -> TestResult {
+async fn organisation_consent_excludes_people_who_opted_out() -> TestResult {
     let contoso = Contoso::open().await?;
     let Contoso { anna, ben, cleo, world, .. } = &contoso;
     let by = admin_consent(&contoso);

@@ -7,13 +7,13 @@ use world::exchange::Response;
 use crate::TestResult;
 use crate::contoso::{Contoso, at, hours, minutes, on_both};
 
-on_both!(what_was_booked_before_stays_and_what_is_there_at_the_end_is_booked);
+on_both!(earlier_bookings_stay_and_meetings_present_at_the_end_are_booked);
 
 const COMPARE: TenantTaskKind = TenantTaskKind::ReconcilePolicy {
     from: Some(ReconcileCursor { shard: 0, resubscribe: false, resync: true }),
 };
 
-async fn what_was_booked_before_stays_and_what_is_there_at_the_end_is_booked(
+async fn earlier_bookings_stay_and_meetings_present_at_the_end_are_booked(
     contoso: Contoso,
 ) -> TestResult {
     let Contoso { anna, cleo, aurora, world, .. } = &contoso;

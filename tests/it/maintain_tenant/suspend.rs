@@ -1,4 +1,4 @@
-//! How it is noticed that access is lost, what is not taken for that, and what goes on meanwhile.
+//! How it is noticed that access is lost, what is not mistaken for that, and what continues meanwhile.
 
 use roombridge::domain::tenant::decision::DecisionKind;
 use roombridge::domain::tenant::policy::Registration;
@@ -10,7 +10,7 @@ use world::microsoft::{DAEMON_APP, SCOPED_APP};
 use crate::contoso::{Contoso, hours, minutes, on_both, seconds};
 use crate::{TestError, TestResult};
 
-on_both!(an_app_that_was_removed_is_noticed_by_the_first_item_that_is_refused);
+on_both!(a_removed_app_is_noticed_at_the_first_refused_item);
 
 const DIRECTORY: [&str; 3] = ["User.ReadBasic.All", "GroupMember.Read.All", "Place.Read.All"];
 
@@ -31,9 +31,7 @@ async fn suspension_reason(contoso: &Contoso) -> Result<Option<SuspensionReason>
     Ok(reason)
 }
 
-async fn an_app_that_was_removed_is_noticed_by_the_first_item_that_is_refused(
-    contoso: Contoso,
-) -> TestResult {
+async fn a_removed_app_is_noticed_at_the_first_refused_item(contoso: Contoso) -> TestResult {
     let Contoso { anna, world, tenant, .. } = &contoso;
     world.microsoft.entra.revoke(tenant.id(), DAEMON_APP);
     world.fixtures().send_task(anna, MailboxTaskKind::Resync).await?;
@@ -80,23 +78,23 @@ async fn one_mailbox_that_is_out_of_scope_suspends_nobody() -> TestResult {
     world.fixtures().agree(ben).await?;
     contoso.run_for(minutes(20)).await;
     assert_eq!(suspension_reason(&contoso).await?, None);
-    assert!(contoso.stored_tenant().await?.access_checked_at.is_some(), "it was looked at");
+    assert!(contoso.stored_tenant().await?.access_checked_at.is_some(), "it was checked");
     for mailbox in scope {
-        assert_eq!(contoso.subscriptions(mailbox), 1, "made anew by the other registration");
+        assert_eq!(contoso.subscriptions(mailbox), 1, "created again by the other registration");
     }
     assert_eq!(contoso.subscriptions(ben), 0);
     contoso.assert_healthy().await
 }
 
 #[tokio::test]
-async fn what_passes_is_no_loss_of_access() -> TestResult {
+async fn a_passing_error_is_no_loss_of_access() -> TestResult {
     let contoso = Contoso::open().await?;
     let Contoso { world, .. } = &contoso;
     world.microsoft.entra.set_outage(true);
     contoso.send_tenant_task(TenantTaskKind::CheckAccess).await?;
     contoso.run_for(minutes(10)).await;
     assert_eq!(suspension_reason(&contoso).await?, None);
-    assert_eq!(contoso.stored_tenant().await?.access_checked_at, None, "nobody could tell");
+    assert_eq!(contoso.stored_tenant().await?.access_checked_at, None, "it could not be checked");
     world.microsoft.entra.set_outage(false);
     contoso.run_for(minutes(20)).await;
     assert_eq!(suspension_reason(&contoso).await?, None);
@@ -105,7 +103,7 @@ async fn what_passes_is_no_loss_of_access() -> TestResult {
 }
 
 #[tokio::test]
-async fn a_wave_of_refusals_is_one_look_and_one_more_five_minutes_later() -> TestResult {
+async fn a_wave_of_refusals_causes_one_check_and_one_more_five_minutes_later() -> TestResult {
     let contoso = Contoso::open().await?;
     contoso.send_tenant_task(TenantTaskKind::CheckAccess).await?;
     contoso.run_for(seconds(1)).await;
@@ -116,14 +114,14 @@ async fn a_wave_of_refusals_is_one_look_and_one_more_five_minutes_later() -> Tes
     contoso.run_for(minutes(4)).await;
     assert_eq!(contoso.graph_requests("GET", "/users"), []);
     contoso.run_for(minutes(60)).await;
-    let looks = contoso.graph_requests("GET", "/users").len();
-    assert!((1..=2).contains(&looks), "{looks}");
+    let checks = contoso.graph_requests("GET", "/users").len();
+    assert!((1..=2).contains(&checks), "{checks}");
     assert_eq!(suspension_reason(&contoso).await?, None);
     contoso.assert_healthy().await
 }
 
 #[tokio::test]
-async fn who_leaves_is_not_suspended() -> TestResult {
+async fn a_leaving_tenant_is_not_suspended() -> TestResult {
     for state in [TenantState::Disconnecting, TenantState::Deleted(jiff::Timestamp::UNIX_EPOCH)] {
         let contoso = Contoso::open().await?;
         contoso.world.microsoft.entra.revoke(contoso.tenant.id(), DAEMON_APP);
@@ -142,7 +140,7 @@ async fn a_week_of_suspension_is_quiet_and_reconnecting_catches_up() -> TestResu
     let entra = &world.microsoft.entra;
     contoso.run_for(minutes(15)).await;
     entra.revoke(tenant.id(), DAEMON_APP);
-    // Whatever comes in is refused, by the hundred.
+    // Everything that arrives is refused, by the hundred.
     for day in 24..=28 {
         for hour in 8..18 {
             let slot = |minute| format!("2026-12-{day}T{hour:02}:{minute}");

@@ -13,9 +13,9 @@ use crate::TestResult;
 use crate::contoso::{Contoso, minutes, on_both};
 use crate::http_browser::{Browser, Page};
 
-on_both!(who_agrees_is_subscribed_and_the_next_appointment_becomes_a_booking);
+on_both!(a_person_who_agrees_is_subscribed_and_the_next_appointment_is_booked);
 
-async fn who_agrees_is_subscribed_and_the_next_appointment_becomes_a_booking(
+async fn a_person_who_agrees_is_subscribed_and_the_next_appointment_is_booked(
     contoso: Contoso,
 ) -> TestResult {
     let ben = contoso.signed_in(&contoso.ben).await?;
@@ -137,7 +137,7 @@ async fn a_tenant_that_is_suspended_leaving_or_unknown_says_so() -> TestResult {
 }
 
 #[tokio::test]
-async fn who_comes_back_is_followed_again_and_no_earlier_state_is_trusted() -> TestResult {
+async fn a_person_who_comes_back_is_followed_again_and_no_earlier_state_is_trusted() -> TestResult {
     let contoso = Contoso::open().await?;
     let Contoso { anna, .. } = &contoso;
     let browser = contoso.signed_in(anna).await?;

@@ -189,7 +189,7 @@ async fn only_the_add_ins_own_origin_may_read_answers_in_a_browser() -> TestResu
 }
 
 #[tokio::test]
-async fn what_is_not_documented_is_refused() -> TestResult {
+async fn undocumented_requests_are_refused() -> TestResult {
     let contoso = Contoso::open().await?;
     let token = contoso.token(&contoso.ben);
     let good = json!({ "text_version": TEXT });

@@ -1,4 +1,4 @@
-//! Whoever is killed in the middle finishes by doing it again.
+//! A form whose worker is killed half way is finished by sending it again.
 
 use std::future::poll_fn;
 use std::pin::pin;
@@ -13,8 +13,8 @@ use crate::{TestError, TestResult};
 /// More await points than any form has.
 const MAX_AWAIT_POINTS: usize = 200;
 
-/// Drives `work` up to its await point number `last_run`, and drops it there; whether it was done
-/// before.
+/// Drives `work` up to its await point number `last`, and drops it there; `None` then, and its
+/// result when it was done before.
 async fn drop_at<T>(last: usize, work: impl Future<Output = T>) -> Option<T> {
     let mut work = pin!(work);
     let mut points = 0;

@@ -1,4 +1,4 @@
-//! A delegate agrees for an owner: with proof, and never untold.
+//! A delegate agrees for an owner: with proof, and never without a notice to the owner.
 
 use roombridge::domain::tenant::decision::{ConsentCapacity, DecisionKind};
 use roombridge::store::mailboxes::{BookingDisposition, MailboxState};
@@ -55,7 +55,7 @@ async fn a_delegate_agrees_and_the_owner_is_notified_and_can_leave_for_good() ->
 
     let again = delegate.agree_for(ben.address()).await?;
     assert_eq!(again.header("location"), "/api/my-calendar?done=already-followed");
-    assert_eq!(contoso.world.microsoft.graph.mails().len(), 1, "nobody is told twice");
+    assert_eq!(contoso.world.microsoft.graph.mails().len(), 1, "nobody is notified twice");
     let owner = contoso.signed_in(ben).await?;
     let page = owner.get("").await?;
     assert!(page.text.contains("Anna agreed for you on"), "{}", page.text);

@@ -1,4 +1,4 @@
-//! What stands around the forms: signing in, and whoever would post in another's name.
+//! What protects the forms: signing in, and no posting in somebody else's name.
 
 use http::Method;
 use roombridge::store::mailboxes::MailboxState;
@@ -19,7 +19,7 @@ async fn a_sign_in_is_good_once_for_the_browser_that_began_it() -> TestResult {
     assert!(stranger.cookies().is_empty());
     let swapped = back.as_str().replace("state=", "state=x");
     assert_eq!(anna.get(&swapped).await?.status, 403, "another state");
-    assert_eq!(anna.get(back.as_str()).await?.status, 403, "the errand was forgotten");
+    assert_eq!(anna.get(back.as_str()).await?.status, 403, "the pending flow was forgotten");
 
     let back = anna.start_sign_in(contoso.anna.id()).await?;
     assert_eq!(anna.get(back.as_str()).await?.status, 303);

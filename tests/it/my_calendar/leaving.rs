@@ -10,9 +10,9 @@ use super::contoso_keeping_content;
 use crate::TestResult;
 use crate::contoso::{Contoso, hours, minutes, on_both};
 
-on_both!(who_withdraws_decides_what_becomes_of_the_rooms);
+on_both!(a_person_who_withdraws_decides_what_happens_to_the_rooms);
 
-async fn who_withdraws_decides_what_becomes_of_the_rooms(contoso: Contoso) -> TestResult {
+async fn a_person_who_withdraws_decides_what_happens_to_the_rooms(contoso: Contoso) -> TestResult {
     let Contoso { anna, cleo, aurora, .. } = &contoso;
     let annas = contoso.meet(anna, ("09:00", "10:00"), aurora)?;
     let cleos = contoso.meet(cleo, ("11:00", "12:00"), aurora)?;
@@ -34,7 +34,7 @@ async fn who_withdraws_decides_what_becomes_of_the_rooms(contoso: Contoso) -> Te
         contoso.decisions_about(anna).await?,
         [DecisionKind::ConsentWithdrawn { released: true }]
     );
-    // What comes afterwards is not looked at.
+    // Later changes are not read.
     let later = contoso.meet(anna, ("14:00", "15:00"), aurora)?;
     contoso.run_for(minutes(5)).await;
     assert_eq!(contoso.outcome_property(&later, anna, aurora)?, None);
@@ -42,7 +42,7 @@ async fn who_withdraws_decides_what_becomes_of_the_rooms(contoso: Contoso) -> Te
 }
 
 #[tokio::test]
-async fn the_mind_may_be_changed_and_a_repeat_says_the_same() -> TestResult {
+async fn a_decision_can_be_changed_and_repeating_it_says_the_same() -> TestResult {
     let contoso = Contoso::open().await?;
     let browser = contoso.signed_in(&contoso.anna).await?;
     browser.submit("withdraw", &[("bookings", "anonymous")]).await?;
@@ -58,7 +58,7 @@ async fn the_mind_may_be_changed_and_a_repeat_says_the_same() -> TestResult {
 }
 
 #[tokio::test]
-async fn who_erases_leaves_the_record_of_it_and_nothing_else() -> TestResult {
+async fn erasing_leaves_only_the_record_of_it() -> TestResult {
     let contoso = contoso_keeping_content().await?;
     let Contoso { anna, aurora, .. } = &contoso;
     let meeting = contoso.meet(anna, ("09:00", "10:00"), aurora)?;
@@ -74,7 +74,7 @@ async fn who_erases_leaves_the_record_of_it_and_nothing_else() -> TestResult {
     assert_eq!(tombstone.consent_epoch, before.consent_epoch + 1);
     assert_eq!(tombstone.nonce, None, "nothing that is on its way is believed");
     contoso.run_for(minutes(10)).await;
-    assert_eq!(contoso.outcome_on_copy(&meeting, anna, aurora)?, None, "our mark is gone");
+    assert_eq!(contoso.outcome_on_copy(&meeting, anna, aurora)?, None, "our property is gone");
     assert_eq!(contoso.appointment_count(anna).await?, 0);
     assert_eq!(contoso.subscriptions(anna), 0);
     contoso.run_for(hours(31)).await;
@@ -92,13 +92,13 @@ async fn leaving_works_while_access_is_lost() -> TestResult {
     contoso.update_tenant(|tenant| tenant.state = state).await?;
     browser.submit("withdraw", &[("bookings", "released")]).await?;
     browser.submit("erase", &[("bookings", "released"), ("confirm", "yes")]).await?;
-    let stands = contoso.mailbox_state(&contoso.anna).await;
-    assert!(matches!(stands, Some(MailboxState::Erased(BookingDisposition::Release, _))));
+    let state = contoso.mailbox_state(&contoso.anna).await;
+    assert!(matches!(state, Some(MailboxState::Erased(BookingDisposition::Release, _))));
     Ok(())
 }
 
 #[tokio::test]
-async fn a_withdrawal_whose_task_was_lost_is_carried_out_all_the_same() -> TestResult {
+async fn a_withdrawal_whose_task_was_lost_is_still_carried_out() -> TestResult {
     let contoso = Contoso::open().await?;
     let browser = contoso.signed_in(&contoso.anna).await?;
     browser.submit("withdraw", &[("bookings", "released")]).await?;
@@ -110,7 +110,8 @@ async fn a_withdrawal_whose_task_was_lost_is_carried_out_all_the_same() -> TestR
 }
 
 #[tokio::test]
-async fn nothing_is_left_by_who_was_never_there_and_nothing_is_chosen_for_anybody() -> TestResult {
+async fn a_person_who_never_agreed_has_nothing_to_leave_and_no_choice_is_preselected() -> TestResult
+{
     let contoso = Contoso::open().await?;
     let browser = contoso.signed_in(&contoso.ben).await?;
     let page = browser.submit("withdraw", &[("bookings", "released")]).await?;

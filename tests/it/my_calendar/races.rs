@@ -1,4 +1,4 @@
-//! Two people decide at the same moment: whoever says no is heard, wherever the other's work stands.
+//! Two people decide at the same moment: a no always wins, however far the other's work is.
 
 use std::future::poll_fn;
 use std::pin::pin;
@@ -15,8 +15,8 @@ use crate::{TestError, TestResult};
 /// More await points than any form has.
 const MAX_AWAIT_POINTS: usize = 400;
 
-/// Drives `work` up to its await point number `at`, lets `concurrent_changes` happen, and drives it to its
-/// end; `None` when it was done before.
+/// Drives `work` up to its await point number `at`, lets `meanwhile` happen, and drives it to
+/// its end; `None` when it was done before.
 async fn interleave_at<T>(
     at: usize,
     work: impl Future<Output = Result<T, TestError>>,

@@ -56,7 +56,7 @@ async fn nobody_sees_anything_of_anybody_else() -> TestResult {
     }
     let data = browser.get("data.json").await?.json()?;
     assert_eq!(data["appointments"], Value::Array(Vec::new()));
-    // Nor does somebody of another organisation, connected or not, whoever they say they are.
+    // Somebody of another organisation, connected or not, sees nothing either, whatever name they give.
     let other = contoso.world.microsoft.tenant("Fabrikam");
     let zoe = other.person("Zoe");
     let browser = contoso.signed_in(&zoe).await?;
@@ -72,7 +72,7 @@ async fn nobody_sees_anything_of_anybody_else() -> TestResult {
 }
 
 #[tokio::test]
-async fn who_is_not_signed_in_learns_what_this_is_and_no_more() -> TestResult {
+async fn a_visitor_who_is_not_signed_in_learns_what_this_is_and_no_more() -> TestResult {
     let contoso = Contoso::open().await?;
     let browser = contoso.visitor();
     let page = browser.get("").await?;

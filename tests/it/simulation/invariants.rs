@@ -45,7 +45,7 @@ struct FromTo {
 pub(super) struct LedgerHistory(BTreeSet<LedgerEntry>);
 
 impl LedgerHistory {
-    /// Looks at the ledger as it is now: no two appointments may have a room at once.
+    /// Checks the ledger as it is now: no two appointments may have a room at once.
     pub(super) fn record(&mut self, memory: &MemoryTables) -> Violations {
         let now = ledger_entries(memory);
         let mut wrong = Violations::new();
@@ -151,7 +151,7 @@ pub(super) async fn check_at_rest(
 /// Messages that nobody needs any more.
 fn leftover_messages(run: &SimulationRun) -> Violations {
     let kinds = Queue::ALL.into_iter().flat_map(|q| [QueueKind::Main(q), QueueKind::Poison(q)]);
-    // The nightly look at every tenant is spread over an hour, whatever else happens.
+    // The nightly reconciliation of every tenant is spread over an hour, whatever else happens.
     let kinds = kinds.filter(|kind| *kind != QueueKind::Main(Queue::MaintainTenant));
     let left = kinds.flat_map(|kind| {
         let messages = run.world.memory_outbox.messages(kind);
@@ -176,17 +176,17 @@ impl Case<'_> {
         if self.row.is_some_and(|row| row.purge_due <= now) {
             return Ok(wrong);
         }
-        // Deleted before anybody read it: nothing tells that it was ever there, and the booking
-        // rests on the organizer's word until the meeting is over.
+        // Deleted before anybody read it: nothing shows that it was ever there, and the booking
+        // rests on the organizer's copy until the meeting is over.
         let unseen = |row: &&Booking| row.copies.room == RoomCopy::Unknown;
         if self.known.deleted_from_room && self.row.filter(unseen).is_some() {
             return Ok(wrong);
         }
-        // Declined by ourselves while it was being moved, and the move was told to nobody: the copy
-        // that would have told is gone with the answer.
+        // Declined by ourselves while it was being moved, and the move was not notified: the copy
+        // that would have shown it is gone with the answer.
         let declined = |row: &Booking| {
-            let told = row.published.room.as_ref().map(|told| told.response);
-            told == Some(MeetingResponse::Decline)
+            let response = row.published.room.as_ref().map(|published| published.response);
+            response == Some(MeetingResponse::Decline)
                 && matches!(row.observed, ObservedState::Booked(_))
         };
         let gone = self.known.meeting.copy_in(self.room).is_none();
@@ -230,7 +230,7 @@ impl Case<'_> {
         (self.end_of(&copy) > self.run.world.now()).then_some(copy)
     }
 
-    /// The room's calendar holds it: it is booked, at the very time, and the room says so.
+    /// The room's calendar has it: it is booked for the same time, and the room has accepted.
     fn check_booked(&self, copy: &CopyView, wrong: &mut Violations) {
         let wanted = self.known.interval(copy.start, copy.end);
         match self.row.map(|row| &row.observed) {
@@ -243,16 +243,16 @@ impl Case<'_> {
             other => wrong.push(format!("in the room's calendar, but {other:?}")),
         }
         let shown = self.known.meeting.response_of(self.room);
-        let told =
+        let organizer_sees_it =
             self.organizer_copy().is_none() || shown.is_none() || shown == Some(Response::Accepted);
-        let answered = copy.response == Response::Accepted && told;
+        let answered = copy.response == Response::Accepted && organizer_sees_it;
         if !answered && !self.known.moved_back {
             wrong.push(format!("the room says {:?}, its organizer sees {shown:?}", copy.response));
         }
     }
 
-    /// The room's calendar does not hold it: it is not booked, and if it was asked for, the
-    /// organizer has a no.
+    /// The room's calendar does not have it: it is not booked, and if it was asked for, the
+    /// organizer sees a refusal.
     fn check_not_booked(&self, wrong: &mut Violations) {
         if let Some(ObservedState::Booked(held)) = self.row.map(|row| &row.observed) {
             wrong.push(format!("booked for {:?}, but not in the calendar", held.interval));
@@ -264,7 +264,7 @@ impl Case<'_> {
         }
         match self.row.map(|row| (&row.desired, &row.observed)) {
             None if self.run.agreed[self.known.organizer] => {
-                wrong.push("nobody looked at it".to_owned())
+                wrong.push("nothing processed it".to_owned())
             }
             Some((DesiredState::Unwanted(why), _)) if self.run.agreed[self.known.organizer] => {
                 // A meeting that is moved while its room declines has been declined for both times.
@@ -315,12 +315,12 @@ impl Case<'_> {
     /// A refusal has a reason: somebody had the room, or it was asked for too long.
     fn check_refusal_reason(&self, wrong: &mut Violations) {
         let Some(row) = self.row else { return };
-        let (DesiredState::Wanted(wish), ObservedState::Refused(no)) =
+        let (DesiredState::Wanted(spec), ObservedState::Refused(no)) =
             (&row.desired, &row.observed)
         else {
             return;
         };
-        let interval = wish.facts.interval;
+        let interval = spec.facts.interval;
         let just = match no.reason {
             RefusalReason::TooLong => interval.is_too_long(),
             RefusalReason::Conflict => {

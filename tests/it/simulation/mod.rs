@@ -20,7 +20,7 @@ use crate::{TestError, TestResult};
 
 /// How many seeds each of the tests below plays.
 const SEEDS: u64 = 260;
-/// One seed in so many writes its log, which is listened to for what no log may say; the others save
+/// One seed in so many writes its log, which is searched for what no log may say; the others save
 /// the time.
 const LOG_EVERY: u64 = 20;
 /// After it every timer has run.
@@ -96,7 +96,7 @@ fn play_without_logs(seed: u64, ops: &[Op]) -> Result<Violations, TestError> {
     tracing::subscriber::with_default(NoSubscriber::new(), || play(seed, ops))
 }
 
-/// Plays these operations; answers what went wrong.
+/// Plays these operations; returns what went wrong.
 fn play(seed: u64, ops: &[Op]) -> Result<Violations, TestError> {
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build()?;

@@ -67,9 +67,9 @@ pub(super) enum Op {
     ChangeRoom { nth: u8, room: u8 },
     /// The organizer invites this many others.
     EditPeople { nth: u8, guests: u8 },
-    /// The organizer cancels; their own copy goes or stays, marked.
+    /// The organizer cancels; their own copy is removed, or stays as cancelled.
     Cancel { nth: u8, keeps: bool },
-    /// The organizer deletes their copy and tells nobody.
+    /// The organizer deletes their copy without notifying anybody.
     DeleteSilently { nth: u8 },
     /// Somebody deletes the meeting from its room's calendar.
     DeleteFromRoom { nth: u8 },
@@ -99,7 +99,7 @@ pub(super) enum Op {
     DropMessage(JobQueue),
     /// The oldest message of a queue comes once more.
     DuplicateMessage(JobQueue),
-    /// The process ends at its `handle`-th storage call, before or after it took effect, with
+    /// The process ends at its `call`-th storage call, before or after it took effect, with
     /// everything it was working on.
     Crash { call: u8, after: bool },
     /// The same at a queue call.
@@ -120,11 +120,11 @@ pub(super) enum Op {
     Agree { who: u8 },
     /// A mailbox is resynced: people first, then rooms.
     Resync { mailbox: u8 },
-    /// Every notification vanishes without a word, or none any more.
+    /// Every notification vanishes silently, or none any more.
     DropAllNotifications(bool),
     /// A subscription ends at Graph, which says so or does not: people first, then rooms.
     LoseSubscription { mailbox: u8, announced: bool },
-    /// Graph says that it could not deliver some notifications, or wants to be authorised anew.
+    /// Graph says that it could not deliver some notifications, or wants to be reauthorized.
     Lifecycle { mailbox: u8, missed: bool },
     /// New client states are made with another key; the old one still proves, or is lost.
     RotateKeys { lost: bool },
@@ -153,7 +153,7 @@ impl Op {
 }
 
 impl Op {
-    /// How long it takes until everything is as it should be, where nobody says a word: what Graph
+    /// How long it takes until everything is as it should be, without any notification: what Graph
     /// ended is noticed when it is to be renewed, and what was left behind there because we were not
     /// let in ends by itself.
     pub(super) fn recovery_time(self) -> SignedDuration {
@@ -276,15 +276,15 @@ fn time_op(rng: &DynRng) -> Op {
 }
 
 fn delivery_op(rng: &DynRng) -> Op {
-    let nudge = pick(rng, &[JobQueue::Fetch, JobQueue::Book, JobQueue::Write]);
+    let queue = pick(rng, &[JobQueue::Fetch, JobQueue::Book, JobQueue::Write]);
     match rng.below(12) {
         0..=1 => Op::DropNotifications(1 + draw_below(rng, 8)),
         2 => Op::DoubleNotifications(1 + draw_below(rng, 8)),
         3 => Op::Shuffle(coin_flip(rng)),
         4..=5 => Op::Hold(coin_flip(rng)),
         6 => Op::DelayMessages(draw_below(rng, 60)),
-        7..=8 => Op::DropMessage(nudge),
-        9 => Op::DuplicateMessage(nudge),
+        7..=8 => Op::DropMessage(queue),
+        9 => Op::DuplicateMessage(queue),
         10 if coin_flip(rng) && coin_flip(rng) => Op::Erase { who: draw_below(rng, 2) },
         10 if coin_flip(rng) => Op::Withdraw { who: draw_below(rng, 2) },
         10 => Op::Agree { who: draw_below(rng, 2) },
@@ -292,7 +292,7 @@ fn delivery_op(rng: &DynRng) -> Op {
     }
 }
 
-/// What Graph, the vault and the administrator do behind our back.
+/// What Graph, the vault and the administrator do without notifying us.
 fn silent_fault_op(rng: &DynRng) -> Op {
     let mailbox = draw_below(rng, 5);
     match rng.below(12) {

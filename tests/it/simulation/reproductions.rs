@@ -21,7 +21,7 @@ fn a_copy_that_is_gone_when_the_crash_is_over_still_leads_to_its_booking() -> Te
     replay(57, &[night, Crash { call: 6, after: false }, DeleteFromRoom { nth: 2 }])
 }
 
-/// The organizer's copy was moved, the room's not yet: the room accepted the old question and never
+/// The organizer's copy was moved, the room's not yet: the room accepted the old request and never
 /// answered the new one.
 #[test]
 fn a_room_answers_only_the_question_that_it_has() -> TestResult {
@@ -36,8 +36,8 @@ fn another_copy_is_another_question() -> TestResult {
     replay(110, &[meeting(1, 0), RunUntilIdle, gone, Crash { call: 1, after: true }, again])
 }
 
-/// Write-back waited for the room's copy for a day, one more message with every nudge, and the
-/// organizer was told nothing meanwhile.
+/// Write-back waited for the room's copy for a day, one more message each time, and the
+/// organizer got no outcome meanwhile.
 #[test]
 fn a_room_whose_copy_never_comes_does_not_pile_up_messages() -> TestResult {
     replay(277, &[meeting(1, 0), DeleteFromRoom { nth: 5 }])
@@ -45,13 +45,13 @@ fn a_room_whose_copy_never_comes_does_not_pile_up_messages() -> TestResult {
 
 /// Nothing ran for more than a day, and the first try after it was the item's last.
 #[test]
-fn a_day_without_the_app_does_not_use_up_an_items_patience() -> TestResult {
+fn a_day_without_the_app_does_not_use_up_an_items_retries() -> TestResult {
     replay(381, &[meeting(2, 0), RunUntilIdle, DeleteFromRoom { nth: 0 }, Down { hours: 27 }])
 }
 
 /// The decline was sent and its worker ended: nobody could decline again, so it never settled.
 #[test]
-fn a_decline_that_was_not_recorded_is_found_done() -> TestResult {
+fn a_decline_that_was_not_recorded_is_recognised() -> TestResult {
     let night = Create { who: 1, room: 0, day: 0, slot: 0, shape: AllDay, private: true };
     let evening = Create { who: 2, room: 0, day: 0, slot: 0, shape: Overnight, private: false };
     replay(
@@ -74,7 +74,7 @@ fn a_decline_that_was_not_recorded_is_found_done() -> TestResult {
 /// The person came back before the task that unsubscribes them was worked on; and what they had
 /// said before they withdrew did not follow the meeting any more.
 #[test]
-fn who_withdraws_is_forgotten_and_who_comes_back_is_followed() -> TestResult {
+fn a_person_who_withdraws_is_forgotten_and_followed_again_after_returning() -> TestResult {
     let moved = Move { nth: 0, day: 0, slot: 0 };
     replay(5, &[meeting(0, 0), Minutes(5), Withdraw { who: 0 }, Agree { who: 0 }, moved])?;
     replay(
@@ -85,7 +85,7 @@ fn who_withdraws_is_forgotten_and_who_comes_back_is_followed() -> TestResult {
 }
 
 /// A copy was pointed at, its worker failed, and the other copy made the booking meanwhile. Then the
-/// first one was gone: the booking had never heard of it, and its purge left the pointer behind.
+/// first one was gone: the booking did not know of it, and its purge left the pointer behind.
 #[test]
 fn a_copy_that_was_gone_before_it_could_be_read_is_forgotten_with_its_booking() -> TestResult {
     let hour = Create { who: 0, room: 1, day: 0, slot: 0, shape: Hour, private: false };
@@ -93,8 +93,8 @@ fn a_copy_that_was_gone_before_it_could_be_read_is_forgotten_with_its_booking() 
     replay(3484, &[hour, fails, RunUntilIdle, DeleteSilently { nth: 5 }])
 }
 
-/// A worker was killed after its claim; the meeting moved, and met a rival there. Standing back from
-/// the rival, the next worker forgot what the killed one had claimed.
+/// A worker was killed after its claim; the meeting moved, and met a rival there. Yielding to the
+/// rival, the next worker forgot what the killed one had claimed.
 #[test]
 fn a_rival_does_not_make_a_worker_forget_what_a_killed_one_claimed() -> TestResult {
     let night = Create { who: 2, room: 0, day: 0, slot: 2, shape: Overnight, private: false };
@@ -103,10 +103,10 @@ fn a_rival_does_not_make_a_worker_forget_what_a_killed_one_claimed() -> TestResu
     replay(3618, &[night, killed, moved, Rebook { nth: 0 }, Crash { call: 7, after: true }])
 }
 
-/// The entry of a look, which knows milliseconds, came a moment before the instant in the row: it was
-/// taken for one that is over, and nobody looked at the mailbox any more.
+/// The due entry of a mailbox, in milliseconds, came a moment before the instant in the row: it was
+/// taken for an old one, and nothing processed the mailbox any more.
 #[test]
-fn a_look_comes_at_the_very_instant_that_its_row_names() -> TestResult {
+fn a_due_entry_comes_at_the_very_instant_that_its_row_names() -> TestResult {
     let ask = super::operations::GraphOperation::Batch;
     let broken = FailGraph { operation: ask, after: false, broken: true };
     replay(283, &[Minutes(240), broken, Down { hours: 27 }, Minutes(240)])

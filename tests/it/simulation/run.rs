@@ -1,4 +1,4 @@
-//! Plays a list of operations on a world, looks at it after every step, and lets it come to rest.
+//! Plays a list of operations on a world, checks it after every step, and lets it come to rest.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -33,7 +33,7 @@ const MAX_ROUNDS: usize = 200;
 const CRASH_TIMEOUT: Duration = Duration::from_secs(60);
 /// In it every timer runs at least once.
 const TIMER_CYCLE: SignedDuration = SignedDuration::from_mins(16);
-/// In it every mailbox is looked at once, whatever happened before.
+/// In it every mailbox is processed once, whatever happened before.
 const RENEWAL_CYCLE: SignedDuration = SignedDuration::from_hours(25);
 /// In the room map and here.
 const ZONE_OFFSET: SignedDuration = SignedDuration::from_hours(1);
@@ -49,7 +49,7 @@ pub(super) struct KnownMeeting {
     pub(super) private: bool,
     /// Somebody deleted it from the room's calendar.
     pub(super) deleted_from_room: bool,
-    /// It was moved to a time that it had before. Nothing that may be read tells that the room was
+    /// It was moved to a time that it had before. Nothing that may be read shows that the room was
     /// asked again for a time that it has accepted, when the time in between was never seen: the
     /// booking is right, but the room's answer may be missing.
     pub(super) moved_back: bool,
@@ -73,7 +73,7 @@ pub(super) struct SimulationRun {
     /// The client-state keys, to turn and to lose.
     pub(super) keys: RotatingKeys,
     /// Whether the meetings are a week away: then no hand resyncs anything, and what was lost is
-    /// found by the daily look.
+    /// found by the daily resync.
     pub(super) is_week_ahead: bool,
     /// Whether the app's permissions are taken away.
     pub(super) revoked: bool,
@@ -335,14 +335,14 @@ impl SimulationRun {
     async fn alter_queue(&mut self, op: Op) -> Result<(), TestError> {
         let outbox = &self.world.memory_outbox;
         match op {
-            Op::DropMessage(nudge) => {
-                let kind = QueueKind::Main(nudge.queue());
+            Op::DropMessage(job) => {
+                let kind = QueueKind::Main(job.queue());
                 if let Some(lost) = outbox.receive(kind, 1, Duration::ZERO).pop() {
                     outbox.delete(kind, &lost.receipt);
                 }
             }
-            Op::DuplicateMessage(nudge) => {
-                let queue = nudge.queue();
+            Op::DuplicateMessage(job) => {
+                let queue = job.queue();
                 if let Some(message) = outbox.messages(QueueKind::Main(queue)).into_iter().next() {
                     outbox.send(queue, message.text, Duration::ZERO).await?;
                 }
@@ -385,7 +385,7 @@ impl SimulationRun {
         travelled + self.world.microsoft.graph.deliver_due().await.posts.len()
     }
 
-    /// Lets everything happen that can happen now, and looks at the ledger after each message.
+    /// Lets everything happen that can happen now, and checks the ledger after each message.
     pub(super) async fn run_until_idle(&mut self) {
         for _ in 0..MAX_ROUNDS {
             let delivered = self.deliver().await;
@@ -450,7 +450,7 @@ impl SimulationRun {
     }
 
     /// Nothing is broken any more, and what was lost for good is made up for by one resync of
-    /// every mailbox: by hand, or, where the meetings are still far away, by the daily look.
+    /// every mailbox: by hand, or, where the meetings are still far away, by the daily resync.
     pub(super) async fn recover(&mut self) -> Result<(), TestError> {
         let microsoft = &self.world.microsoft;
         self.world.table_faults.reset();
@@ -475,7 +475,7 @@ impl SimulationRun {
         self.check_invariants().await
     }
 
-    /// Lets time pass for as long as anything is left to be done, or to be looked at.
+    /// Lets time pass for as long as anything is left to be done, or to be processed.
     async fn run_until_quiet(&mut self, at_most: SignedDuration) {
         let until = self.world.now() + at_most;
         self.run_for(SignedDuration::ZERO).await;

@@ -1,4 +1,4 @@
-//! What happens behind our back: notifications vanish, subscriptions end, keys are turned or lost,
+//! What happens without notice: notifications vanish, subscriptions end, keys are turned or lost,
 //! permissions are taken away and given again.
 
 use std::sync::{Arc, Mutex, PoisonError};
@@ -85,9 +85,9 @@ impl SimulationRun {
         let graph = &self.world.microsoft.graph;
         match op {
             Op::DropAllNotifications(on) => graph.drop_next(if on { u32::MAX } else { 0 }),
-            Op::LoseSubscription { mailbox, announced: told } => {
+            Op::LoseSubscription { mailbox, announced } => {
                 for id in self.subscriptions_of(mailbox) {
-                    if told {
+                    if announced {
                         graph.send_lifecycle(&id, LifecycleKind::SubscriptionRemoved);
                     } else {
                         graph.end_silently(&id);

@@ -12,11 +12,11 @@ both!(
     a_row_is_created_changed_and_deleted,
     an_insert_never_overwrites,
     a_stale_etag_changes_nothing,
-    what_is_not_there_cannot_be_changed,
+    a_missing_row_cannot_be_changed,
     changes_happen_together_or_not_at_all,
     a_hundred_changes_fit,
     of_two_writers_one_wins,
-    of_many_transactions_one_wins_whole,
+    one_of_many_transactions_wins_as_a_whole,
 );
 
 async fn a_row_is_created_changed_and_deleted(tables: Arc<dyn Tables>) -> TestResult {
@@ -61,7 +61,7 @@ async fn a_stale_etag_changes_nothing(tables: Arc<dyn Tables>) -> TestResult {
     Ok(())
 }
 
-async fn what_is_not_there_cannot_be_changed(tables: Arc<dyn Tables>) -> TestResult {
+async fn a_missing_row_cannot_be_changed(tables: Arc<dyn Tables>) -> TestResult {
     let etag = apply_one(&*tables, RowChange::Insert(row("p", "r", 1))).await?;
     apply_one(&*tables, RowChange::Delete(RowKey::new("p", "r"), None)).await?;
     let replace = apply_one(&*tables, RowChange::Replace(row("p", "r", 2), etag.clone())).await;
@@ -127,7 +127,7 @@ async fn of_two_writers_one_wins(tables: Arc<dyn Tables>) -> TestResult {
     Ok(())
 }
 
-async fn of_many_transactions_one_wins_whole(tables: Arc<dyn Tables>) -> TestResult {
+async fn one_of_many_transactions_wins_as_a_whole(tables: Arc<dyn Tables>) -> TestResult {
     let days =
         vec![RowChange::Insert(row("p", "day 1", 0)), RowChange::Insert(row("p", "day 2", 0))];
     let etags = tables.apply(Table::Due, days).await?;

@@ -1,4 +1,4 @@
-//! What every store must do, asked of the one in memory and of Azure's client on the emulator.
+//! What every store must do, checked on the one in memory and of Azure's client on the emulator.
 
 mod changes;
 mod listings;
@@ -15,7 +15,7 @@ use world::azurite::Azurite;
 
 use crate::TestError;
 
-/// Asks each behaviour of each store.
+/// Checks each behaviour on each store.
 macro_rules! both {
     ($($behaviour:ident),+ $(,)?) => {
         mod memory {

@@ -1,5 +1,5 @@
 //! The documents say what the code does: their tables of functions and settings are compared with it,
-//! and whatever any document names is there.
+//! and everything that a document names exists.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -248,7 +248,7 @@ fn every_path_in_the_documents_leads_somewhere() {
 }
 
 #[test]
-fn every_document_is_found_by_who_reads_the_first_one() {
+fn every_document_is_linked_from_the_readme() {
     let mut known = BTreeSet::from(["README.md".to_owned()]);
     let mut next: Vec<String> = known.iter().cloned().collect();
     while let Some(path) = next.pop() {

@@ -42,7 +42,7 @@ fn files_can_be_read_in_one_go() {
 const FILES_PER_FOLDER: usize = 12;
 
 #[test]
-fn a_folder_can_be_taken_in_at_a_glance() {
+fn a_folder_holds_at_most_twelve_files() {
     let mut folders: BTreeMap<String, usize> = BTreeMap::new();
     for source in handler_sources() {
         let folder = source.path.rsplit_once('/').map(|(folder, _)| folder.to_owned());
@@ -134,14 +134,14 @@ fn every_dependency_says_what_it_is_for() {
     let mut silent = Vec::new();
     let manifests = tree().into_iter().filter(|source| source.path.ends_with("Cargo.toml"));
     for Source { path, text } in manifests {
-        let (mut inside, mut seen) = (false, 0);
+        let (mut inside, mut dependencies) = (false, 0);
         for line in text.lines() {
             if line.starts_with('[') {
                 inside = line.trim_end_matches(']').ends_with("dependencies");
                 continue;
             }
             let named = inside && line.contains('=');
-            seen += usize::from(named);
+            dependencies += usize::from(named);
             // One that several members use says it once, beside its version.
             if named && !line.contains("workspace = true") && !line.contains(".workspace") {
                 let why = line.split_once(" # ").map_or("", |(_, why)| why);
@@ -150,7 +150,7 @@ fn every_dependency_says_what_it_is_for() {
                 }
             }
         }
-        assert!(seen > 2, "{path}: the dependencies were found");
+        assert!(dependencies > 2, "{path}: the dependencies were found");
     }
     assert_no_violations("A dependency's line ends with what it is for.", silent);
 }

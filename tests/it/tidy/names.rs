@@ -1,4 +1,4 @@
-//! Names: one type, one name; words of the field; no two functions that an inflection tells apart.
+//! Names: one type, one name; words of the field; no two functions whose names differ by one inflection.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -94,7 +94,7 @@ fn no_two_functions_of_a_file_differ_by_an_inflection() {
         let alike = stems.into_values().filter(|names| names.len() > 1);
         broken.extend(alike.map(|names| format!("{}: {names:?}", source.path)));
     }
-    assert_no_violations("Two functions of a file are told apart by more than an ending.", broken);
+    assert_no_violations("Two functions of a file differ by more than an ending.", broken);
 }
 
 #[test]
@@ -123,7 +123,7 @@ fn only_words_that_a_colleague_would_say() {
 }
 
 #[test]
-fn inflections_are_seen() {
+fn inflections_are_recognised() {
     assert_eq!(stem("look_at"), stem("looked_at"));
     assert_eq!(stem("is_updated"), stem("update"));
     assert_ne!(stem("read"), stem("reader"));

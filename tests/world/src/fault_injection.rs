@@ -85,7 +85,7 @@ impl FaultInjector {
     }
 
     /// Lets one call to come hang for ever before it reaches the service: the next one is number 0.
-    /// Whoever drops the caller then has killed it in the middle of its work.
+    /// Dropping the caller then is killing it in the middle of its work.
     pub fn hang_call(&self, number: usize) {
         let mut log = self.state();
         log.hang_at = Some(log.calls.len() + number);
@@ -144,7 +144,7 @@ pub struct FaultyTables {
 }
 
 impl FaultyTables {
-    /// Puts `batch_item` under `watch`.
+    /// Puts `inner` under `watch`.
     pub fn new(inner: Arc<dyn Tables>, watch: FaultInjector) -> Self {
         Self { inner, injector: watch }
     }
@@ -189,7 +189,7 @@ pub struct FaultyOutbox {
 }
 
 impl FaultyOutbox {
-    /// Puts `batch_item` under `watch`.
+    /// Puts `inner` under `watch`.
     pub fn new(inner: Arc<dyn Outbox>, watch: FaultInjector) -> Self {
         Self { inner, injector: watch }
     }
@@ -253,12 +253,12 @@ mod tests {
         let tables = FaultyTables::new(store.clone(), watch.clone());
         watch.fail_next(Fault::Before);
         watch.fail_call(1, Fault::After);
-        for key in ["never", "lost", "told"] {
+        for key in ["never", "lost", "answered"] {
             let outcome = tables.apply(Table::Due, vec![RowChange::Insert(row(key))]).await;
-            assert_eq!(outcome.is_ok(), key == "told");
+            assert_eq!(outcome.is_ok(), key == "answered");
         }
         let kept: Vec<String> = store.rows(Table::Due).into_iter().map(|row| row.key.row).collect();
-        assert_eq!(kept, ["lost", "told"]);
+        assert_eq!(kept, ["answered", "lost"]);
         assert_eq!(watch.count_of("apply"), 3);
     }
 }

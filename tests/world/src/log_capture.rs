@@ -1,4 +1,4 @@
-//! Hears every log line of this process, and keeps those that say what no log may say.
+//! Reads every log line of this process, and keeps those that say what no log may say.
 //!
 //! The first world installs it. Lines are judged as they come, so that a suite of thousands of
 //! runs need not be kept in memory.
@@ -25,7 +25,7 @@ pub const FORBIDDEN_TEXTS: &[&str] = &[
     "Nightingale",
 ];
 
-/// What was heard so far.
+/// What was captured so far.
 #[derive(Default)]
 pub struct LogCapture {
     lines: AtomicUsize,
@@ -42,18 +42,18 @@ static CAPTURE: LazyLock<LogCapture> = LazyLock::new(|| {
     let subscriber = roombridge::base::telemetry::subscriber(Some("info,roombridge=trace"), || {
         LineWriter(&CAPTURE)
     });
-    // Whoever has installed another subscriber before wants no ears.
+    // A process that has installed another subscriber before wants no capture.
     drop(tracing::subscriber::set_global_default(subscriber));
     LogCapture::default()
 });
 
-/// The ears of this process; the first call makes them listen.
+/// The capture of this process; the first call installs it.
 pub fn install() -> &'static LogCapture {
     &CAPTURE
 }
 
 impl LogCapture {
-    /// How many lines were heard.
+    /// How many lines were captured.
     pub fn lines(&self) -> usize {
         self.lines.load(Ordering::SeqCst)
     }
@@ -103,12 +103,12 @@ mod tests {
 
     #[test]
     fn a_line_with_a_secret_is_kept_and_others_are_counted() {
-        let ears = LogCapture::default();
-        ears.add_secret("AAMkAGI2");
+        let capture = LogCapture::default();
+        capture.add_secret("AAMkAGI2");
         for line in ["done", "an event AAMkAGI2", "about Quarterly numbers"] {
-            ears.record(line);
+            capture.record(line);
         }
-        assert_eq!(ears.lines(), 3);
-        assert_eq!(ears.leaked_lines(), ["an event AAMkAGI2", "about Quarterly numbers"]);
+        assert_eq!(capture.lines(), 3);
+        assert_eq!(capture.leaked_lines(), ["an event AAMkAGI2", "about Quarterly numbers"]);
     }
 }

@@ -3,7 +3,7 @@
 //! `GET {IDENTITY_ENDPOINT}?api-version=2019-08-01&resource=..&client_id=..` with the header
 //! `X-IDENTITY-HEADER` (learn.microsoft.com/azure/app-service/overview-managed-identity, "REST
 //! endpoint reference").
-//! Only user-assigned identities exist here: a call without `managed_identity_client_id` finds none.
+//! Only user-assigned identities exist here: a call without `client_id` finds none.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -124,7 +124,7 @@ impl ManagedIdentity {
         }))
     }
 
-    /// Stands for another cloud from now on: assertions are for its audience and from its issuer.
+    /// Plays another cloud from now on: assertions are for its audience and from its issuer.
     pub fn set_cloud(&self, hosts: CloudHosts) {
         *self.hosts() = hosts;
     }
@@ -155,7 +155,7 @@ impl ManagedIdentity {
     /// A token of one identity for `resource`, without HTTP and uncounted.
     ///
     /// # Errors
-    /// `Refusal::NotAssigned`.
+    /// [`IdentityEndpointError::NotAssigned`] or [`IdentityEndpointError::Unsigned`].
     pub fn token(&self, client_id: &str, resource: &str) -> Result<Token, IdentityEndpointError> {
         let identity = self
             .0

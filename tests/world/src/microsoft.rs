@@ -1,4 +1,4 @@
-//! The whole Microsoft side at once: Exchange, Graph, Entra, managed identities and a key vault, on one clock and one source of chance.
+//! The whole Microsoft side at once: Exchange, Graph, Entra, managed identities and a key vault, on one clock and one random source.
 
 use std::sync::{Arc, LazyLock};
 
@@ -99,8 +99,8 @@ impl Microsoft {
     }
 
     /// As [`Microsoft::new`], but what issues and checks tokens (Entra and the identity endpoint, and
-    /// the vault where it checks one) goes by `tokens`: storage and the Azure crates compare a token's times with the
-    /// machine's clock, wherever `clock` was moved to.
+    /// the vault where it checks one) follows `tokens`: storage and the Azure crates compare a token's times
+    /// with the machine's clock, wherever `clock` was moved to.
     ///
     /// # Errors
     /// As [`Microsoft::new`].
@@ -156,7 +156,7 @@ impl Microsoft {
         }
     }
 
-    /// Stands for another cloud: Entra and Graph answer on its hosts too, and issuers and audiences
+    /// Plays another cloud: Entra and Graph answer on its hosts too, and issuers and audiences
     /// are its own.
     pub fn set_cloud(&self, hosts: CloudHosts) {
         let name = |url: &str| url.split_once("://").map(|(_, host)| host.to_owned());

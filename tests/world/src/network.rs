@@ -56,19 +56,19 @@ impl Network {
         self.change(host, |h| h.backend = Some(Backend::Router(router)));
     }
 
-    /// Sends what is for `host` to `base_url` (scheme, name and port, no path) through `http`: a public
+    /// Sends what is for `host` to `base` (scheme, name and port, no path) through `http`: a public
     /// https address then leads to a listener on loopback.
     pub fn forward(&self, host: &str, base: &str, http: Arc<dyn Http>) {
         let base = base.to_owned();
         self.change(host, |h| h.backend = Some(Backend::Elsewhere { base, http }));
     }
 
-    /// The next `meeting_times` requests to `host` break before they reach it.
+    /// The next `times` requests to `host` break before they reach it.
     pub fn fail_before(&self, host: &str, times: u32) {
         self.change(host, |h| h.fail_before = times);
     }
 
-    /// The next `meeting_times` requests to `host` take effect there, but their answers are lost.
+    /// The next `times` requests to `host` take effect there, but their answers are lost.
     pub fn fail_after(&self, host: &str, times: u32) {
         self.change(host, |h| h.fail_after = times);
     }

@@ -113,8 +113,8 @@ pub fn unsigned(claims: &Value) -> String {
     format!("{}.{}.", BASE64.encode(header), BASE64.encode(claims.to_string()))
 }
 
-/// A key set with the public halves of several keys, as during a rollover; each names `issuer_url`, as
-/// the keys of Entra's v2 endpoints do.
+/// A key set with the public halves of several keys, as during a rollover; each names `issuer`, as the
+/// keys of Entra's v2 endpoints do.
 pub fn jwks<'a>(keys: impl IntoIterator<Item = &'a SigningKey>, issuer: Option<&str>) -> Value {
     let keys: Vec<Value> = keys
         .into_iter()

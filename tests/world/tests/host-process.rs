@@ -1,4 +1,4 @@
-//! The Functions host's rules for the handler process, tried on one that crashes when told.
+//! The Functions host's rules for the handler process, tried on one that crashes on demand.
 
 use std::path::Path;
 use std::sync::Arc;

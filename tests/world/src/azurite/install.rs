@@ -108,7 +108,7 @@ mod tests {
 
     #[test]
     #[ignore = "downloads 550 MB; run it when a pinned version changes"]
-    fn two_who_install_at_once_do_not_meet() {
+    fn two_installations_at_once_do_not_interfere() {
         let target = tempfile::tempdir_in(Azurite::target_dir().unwrap()).unwrap();
         std::thread::scope(|scope| {
             for _ in 0..2 {

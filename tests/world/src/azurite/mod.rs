@@ -177,7 +177,7 @@ fn accounts() -> String {
     accounts
 }
 
-/// Reads what the emulator says until both services listen; a thread goes on reading, so that it
+/// Reads what the emulator says until both services listen; a thread keeps reading, so that it
 /// never meets a closed pipe.
 fn wait_for_ports(process: &mut Child) -> Result<(u16, u16), AzuriteError> {
     let output =

@@ -22,10 +22,10 @@ pub struct SharedAzurite {
     pub identity: ManagedIdentity,
 }
 
-/// The client id of the identity that `Shared::identity` has.
+/// The client id of the identity that [`SharedAzurite::identity`] has.
 pub const CLIENT_ID: &str = "6f1c5b1e-1d0c-4c39-9a6b-3f1f0f6d2a11";
-/// What `Shared::identity` wants in `X-IDENTITY-HEADER`.
-pub const IDENTITY_HEADER: &str = "the-host-told-only-this-app";
+/// What [`SharedAzurite::identity`] wants in `X-IDENTITY-HEADER`.
+pub const IDENTITY_HEADER: &str = "only-the-host-and-this-app-know-it";
 
 /// A storage account of its own for one test, and what opens it.
 #[derive(Debug, Clone)]
@@ -53,7 +53,7 @@ impl SharedAzurite {
 }
 
 impl Azurite {
-    /// The emulator of this process: installed and started by whoever asks first.
+    /// The emulator of this process: installed and started by the first test that asks.
     ///
     /// # Errors
     /// [`AzuriteError`].

@@ -1,4 +1,4 @@
-//! A handler that does what a test tells it: the process rules of the Functions host are tried on it.
+//! A handler that does what a test asks: the process rules of the Functions host are tried on it.
 //!
 //! Any `POST` is obeyed by the first word it holds: `print` writes a line to each stream, `hang`
 //! answers 200 with nothing, `crash` exits with status 7, `again` with 200, `quit` with 0. The
@@ -30,16 +30,16 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
 }
 
 async fn run_command(body: String) -> Response {
-    let told = |word: &str| body.contains(word);
-    if told("crash") {
+    let asked_to = |word: &str| body.contains(word);
+    if asked_to("crash") {
         exit(7)
-    } else if told("again") {
+    } else if asked_to("again") {
         exit(200)
-    } else if told("quit") {
+    } else if asked_to("quit") {
         exit(0)
-    } else if told("hang") {
+    } else if asked_to("hang") {
         return ().into_response();
-    } else if told("print") {
+    } else if asked_to("print") {
         print();
     }
     ([(CONTENT_TYPE, "application/json")], r#"{"Outputs":{}}"#).into_response()

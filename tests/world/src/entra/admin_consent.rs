@@ -10,7 +10,7 @@ use super::redirects::{ErrorPage, FlowError, OAuthError};
 use super::registration::AppRegistration;
 use super::{Entra, RequestFields};
 
-/// A request that may go on.
+/// A request whose client and redirect URI are known.
 pub(super) struct ConsentRequest {
     pub(super) endpoint: String,
     pub(super) app: AppRegistration,
@@ -21,14 +21,14 @@ pub(super) struct ConsentRequest {
 
 impl Entra {
     /// The user with this object id accepts at `url`, the whole address that the app sent the
-    /// browser to; answers where the browser goes then.
+    /// browser to; answers where the browser is sent then.
     ///
     /// # Errors
     /// [`ErrorPage`] when the browser stays on a page of Entra's own.
     pub fn admin_consent(&self, url: &Url, user: &str) -> Result<Url, ErrorPage> {
         let (endpoint, fields) = self.endpoint_of(url, "v2.0/adminconsent")?;
         match self.parse_consent_request(&endpoint, &fields) {
-            Ok(wish) => Ok(self.accept_consent(&wish, user)),
+            Ok(request) => Ok(self.accept_consent(&request, user)),
             Err(ended) => ended.into_result(),
         }
     }
@@ -40,7 +40,7 @@ impl Entra {
     pub fn refuse_admin_consent(&self, url: &Url) -> Result<Url, ErrorPage> {
         let (endpoint, fields) = self.endpoint_of(url, "v2.0/adminconsent")?;
         match self.parse_consent_request(&endpoint, &fields) {
-            Ok(wish) => Ok(self.refuse_consent(&wish)),
+            Ok(request) => Ok(self.refuse_consent(&request)),
             Err(ended) => ended.into_result(),
         }
     }
@@ -51,7 +51,7 @@ impl Entra {
         self.lock().documented_refusals = on;
     }
 
-    /// Reads `GET /{tenant}/v2.0/adminconsent`. `common_body` is not known there.
+    /// Reads `GET /{tenant}/v2.0/adminconsent`. `common` is not known there.
     pub(super) fn parse_consent_request(
         &self,
         endpoint: &str,
@@ -62,62 +62,62 @@ impl Entra {
             return Err(ErrorPage::new(90002, text).into());
         }
         let (app, redirect_uri) = self.find_client(endpoint, fields)?;
-        let wish = ConsentRequest {
+        let request = ConsentRequest {
             endpoint: endpoint.to_owned(),
             app,
             redirect_uri,
             scope: fields.value("scope").to_owned(),
             state: fields.has("state").then(|| fields.value("state").to_owned()),
         };
-        if wish.scope.is_empty() {
+        if request.scope.is_empty() {
             let text = "The request body must contain the following parameter: 'scope'.";
             let complaint = OAuthError::new("invalid_request", 900_144, text);
-            return Err(FlowError::Redirect(self.consent_error(&wish, &complaint)));
+            return Err(FlowError::Redirect(self.consent_error(&request, &complaint)));
         }
         // Application permissions are granted through the static list alone.
-        if wish.scope != format!("{}/.default", self.cloud().graph_audience) {
+        if request.scope != format!("{}/.default", self.cloud().graph_audience) {
             let text = "The provided value for the input parameter 'scope' is not valid.";
             let complaint = OAuthError::new("invalid_scope", 70011, text);
-            return Err(FlowError::Redirect(self.consent_error(&wish, &complaint)));
+            return Err(FlowError::Redirect(self.consent_error(&request, &complaint)));
         }
-        Ok(wish)
+        Ok(request)
     }
 
     /// "Accept", as that user.
-    pub(super) fn accept_consent(&self, wish: &ConsentRequest, user: &str) -> Url {
-        let user = match self.user_at_endpoint(&wish.endpoint, user) {
+    pub(super) fn accept_consent(&self, request: &ConsentRequest, user: &str) -> Url {
+        let user = match self.user_at_endpoint(&request.endpoint, user) {
             Ok(user) => user,
             Err(page) => {
                 let complaint = OAuthError::new("access_denied", page.number, page.text);
-                return self.consent_error(wish, &complaint);
+                return self.consent_error(request, &complaint);
             }
         };
         if !self.is_consenting_administrator(&user) {
             let text = "The grant requires administrator permission.";
-            return self.consent_error(wish, &OAuthError::new("access_denied", 90094, text));
+            return self.consent_error(request, &OAuthError::new("access_denied", 90094, text));
         }
-        self.consent_to_all(&user.tenant, &wish.app.client_id);
+        self.consent_to_all(&user.tenant, &request.app.client_id);
         let mut pairs = vec![
             ("admin_consent", "True"),
             ("tenant", user.tenant.as_str()),
-            ("scope", wish.scope.as_str()),
+            ("scope", request.scope.as_str()),
         ];
-        pairs.extend(wish.state.as_deref().map(|state| ("state", state)));
-        Self::redirect_url(&wish.redirect_uri, &pairs)
+        pairs.extend(request.state.as_deref().map(|state| ("state", state)));
+        Self::redirect_url(&request.redirect_uri, &pairs)
     }
 
     /// "Cancel".
-    pub(super) fn refuse_consent(&self, wish: &ConsentRequest) -> Url {
+    pub(super) fn refuse_consent(&self, request: &ConsentRequest) -> Url {
         let documented = self.lock().documented_refusals;
         let error = if documented { "consent_required" } else { "access_denied" };
         let complaint =
             OAuthError::new(error, 65004, "User declined to consent to access the app.");
-        self.consent_error(wish, &complaint)
+        self.consent_error(request, &complaint)
     }
 
-    fn consent_error(&self, wish: &ConsentRequest, complaint: &OAuthError) -> Url {
+    fn consent_error(&self, request: &ConsentRequest, complaint: &OAuthError) -> Url {
         let mut more = vec![("admin_consent", "True")];
-        more.extend(wish.state.as_deref().map(|state| ("state", state)));
-        self.error_redirect(&wish.redirect_uri, complaint, &more)
+        more.extend(request.state.as_deref().map(|state| ("state", state)));
+        self.error_redirect(&request.redirect_uri, complaint, &more)
     }
 }

@@ -1,4 +1,4 @@
-//! Judging a request to sign in: what ends on Entra's own page, what goes back to the app, and what
+//! Judging a request to sign in: what ends on Entra's own page, what is sent back to the app, and what
 //! is shown to the person.
 //!
 //! learn.microsoft.com/entra/identity-platform/v2-oauth2-auth-code-flow. This world is stricter: it
@@ -15,7 +15,7 @@ const SHARED_ENDPOINTS: [&str; 2] = ["organizations", "common"];
 /// Scopes that belong to no API.
 const OPENID_SCOPES: [&str; 4] = ["openid", "profile", "email", "offline_access"];
 
-/// A request that may go on.
+/// A request whose client and redirect URI are known.
 pub(super) struct SignInRequest {
     /// The tenant in the path, as written.
     pub(super) endpoint: String,

@@ -1,4 +1,4 @@
-//! Which cloud this Entra stands for, and where it can be reached.
+//! Which cloud this Entra plays, and where it can be reached.
 
 use std::sync::{Arc, MutexGuard, PoisonError};
 
@@ -43,12 +43,12 @@ pub(super) struct EntraSetup {
 }
 
 impl Entra {
-    /// Stands for another cloud from now on: issuers, audiences and discovery follow.
+    /// Plays another cloud from now on: issuers, audiences and discovery follow.
     pub fn set_cloud(&self, hosts: CloudHosts) {
         self.setup().hosts = hosts;
     }
 
-    /// The cloud it stands for.
+    /// The cloud it plays.
     pub fn cloud(&self) -> CloudHosts {
         self.setup().hosts.clone()
     }
@@ -65,7 +65,7 @@ impl Entra {
         self.setup().sign_in_clock = Some(clock);
     }
 
-    /// Counts every mailbox of `send_once` as a user of its tenant's directory.
+    /// Counts every mailbox of `exchange` as a user of its tenant's directory.
     pub fn use_mailboxes_of(&self, exchange: Exchange) {
         self.setup().exchange = Some(exchange);
     }

@@ -17,7 +17,7 @@ static SPARE_KEYS: [LazyLock<Result<SigningKey, SigningError>>; 3] = [
 static UNPUBLISHED_KEY: LazyLock<Result<SigningKey, SigningError>> =
     LazyLock::new(SigningKey::generate);
 
-/// How a token is signed: as Entra would, or as somebody who wishes to be taken for it.
+/// How a token is signed: as Entra would, or as somebody who pretends to be Entra.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Signing {
     /// By the key that signs now.
@@ -37,7 +37,7 @@ pub enum Signing {
 
 /// The keys of one Entra.
 pub(super) struct EntraKeySet {
-    /// What it began with; managed identities go on signing with it.
+    /// What it began with; managed identities keep signing with it.
     initial: SigningKey,
     signing: SigningKey,
     previous: Vec<SigningKey>,
@@ -81,7 +81,7 @@ impl Entra {
         self.keys().signing.kid().to_owned()
     }
 
-    /// The published keys, each with `issuer_url` if there is one.
+    /// The published keys, each with `issuer` if there is one.
     pub(super) fn published(&self, issuer: Option<&str>) -> Value {
         let keys = self.keys();
         jwks(std::iter::once(&keys.signing).chain(&keys.previous), issuer)

@@ -232,7 +232,7 @@ impl Entra {
         Some(Caller { tenant, app, roles })
     }
 
-    /// The app as it stands in the tenant now; none without a service principal.
+    /// The app as it is in the tenant now; none without a service principal.
     pub(crate) fn service_principal_caller(&self, tenant: &str, app: &str) -> Option<Caller> {
         self.service_principal(tenant, app)?;
         let roles = self.granted_roles(tenant, app);

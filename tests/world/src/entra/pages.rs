@@ -39,23 +39,23 @@ impl Entra {
     }
 
     /// May the app have what it requires?
-    pub(super) fn consent_page(&self, wish: &ConsentRequest, query: &str) -> Response {
+    pub(super) fn consent_page(&self, request: &ConsentRequest, query: &str) -> Response {
         let mut lead = format!(
             "<p><strong>{}</strong> asks for these permissions, for your whole organisation:</p><ul>",
-            escape(&wish.app.name),
+            escape(&request.app.name),
         );
-        for permission in &wish.app.application_permissions {
+        for permission in &request.app.application_permissions {
             lead.push_str(&format!("<li><code>{}</code></li>", escape(permission)));
         }
-        if wish.app.application_permissions.is_empty() {
+        if request.app.application_permissions.is_empty() {
             lead.push_str("<li>Sign people in and read their basic profile</li>");
         }
         lead.push_str(
             "</ul><p>Accept all of them or none. Only a Global Administrator or a \
                        Privileged Role Administrator can accept.</p>",
         );
-        let action = format!("/{}/v2.0/adminconsent?{query}", wish.endpoint);
-        let people = self.offered_users(&wish.endpoint, "");
+        let action = format!("/{}/v2.0/adminconsent?{query}", request.endpoint);
+        let people = self.offered_users(&request.endpoint, "");
         let body = format!("{lead}{}", self.choice_form(&action, "Accept as", &people));
         render_page("Permissions requested: review for your organisation", &body)
     }

@@ -67,7 +67,7 @@ pub(super) struct Group {
     members: BTreeSet<String>,
 }
 
-/// What a directory holds besides mailboxes.
+/// What a directory holds in addition to mailboxes.
 #[derive(Default)]
 pub(super) struct UserDirectory {
     users: BTreeMap<String, User>,
@@ -107,7 +107,7 @@ impl Entra {
         Some(id)
     }
 
-    /// Gives a user a directory role, by its template id (see `set_roles`).
+    /// Gives a user a directory role, by its template id (see [`roles`]).
     pub fn assign_role(&self, tenant: &str, user: &str, role: &str) {
         self.with_directory(tenant, |people| {
             people.roles.entry(user.to_owned()).or_default().insert(role.to_owned())

@@ -65,7 +65,7 @@ impl Entra {
             return Err(TokenEndpointError::CODE_CLIENT);
         }
         if let Some(uti) = known.redeemed.clone() {
-            // Whoever comes second may be the thief or the victim: what it gave is worth nothing now.
+            // The second caller may be the thief or the victim: the tokens given are worth nothing now.
             state.revoked.insert(uti);
             return Err(TokenEndpointError::CODE_USED);
         }

@@ -4,7 +4,7 @@ use url::Url;
 
 use super::Entra;
 
-/// Entra's own error page: the browser stays there, and the app hears nothing.
+/// Entra's own error page: the browser stays there, and the app learns nothing.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("AADSTS{number}: {text}")]
 pub struct ErrorPage {
@@ -35,7 +35,7 @@ impl From<ErrorPage> for FlowError {
 }
 
 impl FlowError {
-    /// Where the browser goes, if it goes anywhere.
+    /// Where the browser is sent, if anywhere.
     pub(super) fn into_result(self) -> Result<Url, ErrorPage> {
         match self {
             Self::Page(page) => Err(page),

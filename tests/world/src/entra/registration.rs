@@ -77,7 +77,7 @@ impl Entra {
         self.lock().apps.get(client_id).cloned()
     }
 
-    /// An administrator of `tenant` consents: the app gets a service principal there with `set_roles`
+    /// An administrator of `tenant` consents: the app gets a service principal there with `roles`
     /// (application permissions; none when Exchange RBAC grants instead). Again: replaces the roles.
     pub fn consent(&self, tenant: &str, client_id: &str, roles: &[&str]) {
         let roles = roles.iter().map(|role| (*role).to_owned()).collect();
@@ -91,7 +91,7 @@ impl Entra {
     }
 
     /// Takes every application permission away and leaves the service principal: tokens are still
-    /// issued, without `set_roles`.
+    /// issued, without `roles`.
     pub fn remove_roles(&self, tenant: &str, client_id: &str) {
         if self.is_consented(tenant, client_id) {
             self.consent(tenant, client_id, &[]);

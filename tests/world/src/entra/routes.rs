@@ -89,7 +89,7 @@ async fn admin_consent(
 ) -> Response {
     let query = query.unwrap_or_default();
     match entra.parse_consent_request(&tenant, &RequestFields::parse(query.as_bytes())) {
-        Ok(wish) => entra.consent_page(&wish, &query),
+        Ok(request) => entra.consent_page(&request, &query),
         Err(ended) => redirect_or_page(ended.into_result(), StatusCode::FOUND),
     }
 }
@@ -103,8 +103,8 @@ async fn consent_decided(
     let (query, form) = (query.unwrap_or_default(), RequestFields::parse(&body));
     let outcome =
         match entra.parse_consent_request(&tenant, &RequestFields::parse(query.as_bytes())) {
-            Ok(wish) if form.has("cancel") => Ok(entra.refuse_consent(&wish)),
-            Ok(wish) => Ok(entra.accept_consent(&wish, form.value("user"))),
+            Ok(request) if form.has("cancel") => Ok(entra.refuse_consent(&request)),
+            Ok(request) => Ok(entra.accept_consent(&request, form.value("user"))),
             Err(ended) => FlowError::into_result(ended),
         };
     redirect_or_page(outcome, StatusCode::SEE_OTHER)
@@ -125,7 +125,7 @@ fn redirect_or_page(outcome: Result<Url, ErrorPage>, status: StatusCode) -> Resp
     }
 }
 
-/// What `tenant` stands for in an issuer: itself, or the placeholder of the shared endpoints.
+/// What `tenant` means in an issuer: itself, or the placeholder of the shared endpoints.
 fn issuer_tenant(entra: &Entra, tenant: &str) -> Option<String> {
     match tenant {
         _ if is_shared(tenant) => Some("{tenantid}".to_owned()),

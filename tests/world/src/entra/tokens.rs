@@ -36,7 +36,7 @@ pub struct ApiTokenSpec {
 }
 
 impl Default for ApiTokenSpec {
-    /// A good token for `people` with `my-calendar`, asked for by `people` itself.
+    /// A good token for the API of [`PEOPLE_APP`] with `my-calendar`, requested by that app itself.
     fn default() -> Self {
         Self {
             audience: PEOPLE_APP.to_owned(),
@@ -82,7 +82,7 @@ impl Entra {
         self.sign(&claims, spec.signing)
     }
 
-    /// An id token as `managed_identity_client_id` would get it, with claims replaced (null takes one away).
+    /// An id token as `client_id` would get it, with claims replaced (null takes one away).
     pub fn id_token_with(
         &self,
         (tenant, user): (&str, &str),
@@ -185,7 +185,7 @@ impl Entra {
         claims
     }
 
-    /// `wids` if the registration wants them, `set_roles` if the user is assigned any.
+    /// `wids` if the registration wants them, `roles` if the user is assigned any.
     fn add_roles(&self, claims: &mut Value, client_id: &str, user: &User) {
         if self.registration(client_id).is_some_and(|app| app.directory_roles) {
             claims["wids"] = json!(self.wids(user));

@@ -1,4 +1,4 @@
-//! The tokens that vouch for rich notifications: issued to Graph's change tracking, for the app that subscribed.
+//! The tokens that prove rich notifications: issued to Graph's change tracking, for the app that subscribed.
 
 use serde_json::{Map, Value, json};
 

@@ -131,7 +131,7 @@ impl Meeting {
         self.set_sensitivity(Sensitivity::Private)
     }
 
-    /// Books exactly `check_rooms` instead of those booked so far, and writes their names as location.
+    /// Books exactly `rooms` instead of those booked so far, and writes their names as location.
     ///
     /// # Errors
     /// `ExchangeError::UnknownCopy` when the organizer no longer has it.
@@ -140,7 +140,7 @@ impl Meeting {
         self.update(|d| d.location = room_names(&d.attendees))
     }
 
-    /// Books exactly `check_rooms`, but leaves the old location text, as Outlook often does.
+    /// Books exactly `rooms`, but leaves the old location text, as Outlook often does.
     ///
     /// # Errors
     /// `ExchangeError::UnknownCopy` when the organizer no longer has it.
@@ -158,7 +158,8 @@ impl Meeting {
         self.replace_attendees(|a| a.role != Role::Resource, people.collect())
     }
 
-    /// Cancels with notice: the organizer's copy goes away, rooms lose theirs, people's are marked.
+    /// Cancels with notice: the organizer's copy is removed, rooms lose theirs, people's are
+    /// marked cancelled.
     ///
     /// # Errors
     /// `ExchangeError::UnknownCopy` when the organizer no longer has it.
@@ -179,7 +180,7 @@ impl Meeting {
         })
     }
 
-    /// The organizer deletes their own copy and tells nobody.
+    /// The organizer deletes their own copy without notifying anybody.
     ///
     /// # Errors
     /// `ExchangeError::UnknownCopy` when the organizer no longer has it.
@@ -191,7 +192,7 @@ impl Meeting {
         })
     }
 
-    /// Whoever manages `mailbox` deletes its copy and tells nobody.
+    /// Somebody who manages `mailbox` deletes its copy without notifying anybody.
     ///
     /// # Errors
     /// `ExchangeError::UnknownCopy` when that calendar has none.
@@ -203,7 +204,7 @@ impl Meeting {
         })
     }
 
-    /// `mailbox` (a person, or somebody acting for a room) answers and tells the organizer.
+    /// `mailbox` (a person, or somebody acting for a room) answers and notifies the organizer.
     ///
     /// # Errors
     /// `ExchangeError::UnknownCopy` when that calendar has none, [`ExchangeError::OwnMeeting`] for the organizer.

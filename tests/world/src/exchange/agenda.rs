@@ -36,7 +36,7 @@ pub struct AgendaEntry {
     pub properties: BTreeMap<String, String>,
 }
 
-/// Somebody invited, as this copy of the meeting tells it.
+/// Somebody invited, as this copy of the meeting has it.
 pub struct Invitee {
     /// The name.
     pub name: String,
@@ -44,13 +44,13 @@ pub struct Invitee {
     pub mailbox: Option<String>,
     /// How they were invited.
     pub role: Role,
-    /// What they answered as far as this copy knows: only the organizer's hears of answers.
+    /// What they answered as far as this copy knows: only the organizer's learns the answers.
     pub response: Response,
 }
 
 impl Exchange {
     /// What is in the calendar of `mailbox`, in the order of time: every copy but series masters,
-    /// whose occurrences stand for them.
+    /// whose occurrences are listed instead.
     pub fn agenda(&self, mailbox: &Mailbox) -> Vec<AgendaEntry> {
         let state = self.lock();
         let Some(row) = state.mailboxes.get(mailbox.id()) else { return Vec::new() };

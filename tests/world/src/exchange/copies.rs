@@ -1,4 +1,4 @@
-//! Putting copies into calendars, changing them and taking them out; each step is told as a change.
+//! Putting copies into calendars, changing them and taking them out; each step is recorded as a change.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -32,7 +32,7 @@ impl Transaction<'_> {
         self.add_copy_with_properties(mailbox, details, response, BTreeMap::new())
     }
 
-    /// As `Transaction::put`, with extended properties (a series has them on its master).
+    /// As `add_copy`, with extended properties (a series has them on its master).
     pub(crate) fn add_copy_with_properties(
         &mut self,
         mailbox: &str,
@@ -90,7 +90,7 @@ impl Transaction<'_> {
         self.record_change(mailbox, &id, ChangeKind::Created);
     }
 
-    /// Gives a changed copy its new change key and tells about it.
+    /// Gives a changed copy its new change key and records the change.
     pub(crate) fn bump_change_key(&mut self, mailbox: &str, id: &str) {
         let (key, now) = (ids::change_key(self.rng.as_ref()), self.now);
         if let Some(copy) = self.copy_mut(mailbox, id) {

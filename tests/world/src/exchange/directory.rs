@@ -38,7 +38,7 @@ impl CalendarRole {
     }
 }
 
-/// What is known of a room besides its mailbox.
+/// What is known of a room in addition to its mailbox.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct PlaceFacts {
     /// How many people fit.
@@ -66,7 +66,7 @@ pub(crate) struct RoomPlace {
 }
 
 impl Mailbox {
-    /// Lets `other_mode` do something with this mailbox's calendar, in place of what it might before.
+    /// Lets `other` do something with this mailbox's calendar, in place of what it might before.
     pub fn share_calendar_with(&self, other: &Mailbox, role: CalendarRole) {
         let share = Share {
             name: other.name().to_owned(),
@@ -80,7 +80,7 @@ impl Mailbox {
         });
     }
 
-    /// Takes back what `other_mode` might do with this mailbox's calendar.
+    /// Takes back what `other` might do with this mailbox's calendar.
     pub fn unshare_calendar_with(&self, other: &Mailbox) {
         self.update_row(|m| m.shares.retain(|known| known.address != other.address()));
     }

@@ -54,7 +54,7 @@ pub(crate) fn ical(rng: &dyn Rng) -> String {
     id
 }
 
-/// The `iCalUId` of one occurrence: its date stands in the four bytes after the prefix
+/// The `iCalUId` of one occurrence: its date is in the four bytes after the prefix
 /// ([MS-OXOCAL] 2.2.1.27; resources/event.md: "different for each occurrence").
 pub(crate) fn occurrence_ical(master: &str, start: Timestamp) -> String {
     let day = start.to_zoned(TimeZone::UTC).date();

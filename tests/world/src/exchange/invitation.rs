@@ -25,7 +25,7 @@ pub struct Invitation {
 }
 
 impl Invitation {
-    /// A meeting about `subject` from `new` to `end`.
+    /// A meeting about `subject` from `start` to `end`.
     pub fn new(subject: &str, start: Timestamp, end: Timestamp) -> Self {
         Self {
             subject: subject.to_owned(),
@@ -88,7 +88,7 @@ impl Invitation {
         self.sensitivity(Sensitivity::Private)
     }
 
-    /// Takes whole days; `new` and `end` must be midnights.
+    /// Takes whole days; `start` and `end` must be midnights.
     #[must_use]
     pub fn all_day(mut self) -> Self {
         self.all_day = true;

@@ -24,7 +24,7 @@ pub struct Mailbox {
 }
 
 impl Exchange {
-    /// Adds a tenant called `label`; its mail domain is the name in small letters under `.example`.
+    /// Adds a tenant called `name`; its mail domain is the name in small letters under `.example`.
     pub fn tenant(&self, name: &str) -> Tenant {
         let id = self.transact(|w| w.rng.uuid().to_string());
         self.tenant_with_id(name, &id)
@@ -65,7 +65,7 @@ impl Exchange {
     }
 }
 
-/// Letters and digits of `label` in small letters: what an address can hold.
+/// Letters and digits of `name` in small letters: what an address can hold.
 fn address_part(name: &str) -> String {
     let kept: String = name.chars().filter(char::is_ascii_alphanumeric).collect();
     kept.to_ascii_lowercase()
@@ -113,7 +113,7 @@ impl Tenant {
         Meeting::organize(organizer, invitation)
     }
 
-    /// Somebody outside of every tenant here (`label`, `address`) invites mailboxes of this one.
+    /// Somebody outside of every tenant here (`name`, `address`) invites mailboxes of this one.
     pub fn meet_as_external(&self, name: &str, address: &str, invitation: Invitation) -> Meeting {
         let who = Address { name: name.to_owned(), address: address.to_owned() };
         Meeting::from_external(self, who, invitation)
@@ -181,7 +181,7 @@ impl Mailbox {
         format!("users/{}/events", self.id)
     }
 
-    /// Sends `invitation` as its organizer, as `MaintainTenant::invite_aurora` does.
+    /// Sends `invitation` as its organizer, as [`Tenant::meet`] does.
     ///
     /// # Errors
     /// [`ExchangeError::NoMailbox`] when the mailbox is gone.

@@ -89,7 +89,7 @@ impl Exchange {
         self.lock().pending.iter().map(|p| p.due).min()
     }
 
-    /// Takes the changes of copies since the last call, oldest first (for whoever notifies).
+    /// Takes the changes of copies since the last call, oldest first (to make notifications of them).
     pub(crate) fn take_changes(&self) -> Vec<Change> {
         std::mem::take(&mut self.lock().changes)
     }

@@ -1,4 +1,4 @@
-//! The steps behind an organizer's actions: change the own copy, then tell who has to know.
+//! The steps behind an organizer's actions: change their own copy, then notify the others.
 
 use super::graph_names::{Response, Role};
 use super::invitation::attendee;

@@ -36,7 +36,7 @@ pub enum MailboxType {
     Room(Processing),
 }
 
-/// What a room's administrator can set besides (`Set-CalendarProcessing`,
+/// What else a room's administrator can set (`Set-CalendarProcessing`,
 /// learn.microsoft.com/powershell/module/exchange/set-calendarprocessing, 2023-09).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct RoomRules {
@@ -203,7 +203,7 @@ pub enum ChangeKind {
     Deleted,
 }
 
-/// One change of one copy, as change notifications tell it.
+/// One change of one copy, as change notifications report it.
 #[derive(Debug, Clone)]
 pub struct Change {
     /// Order of all changes.

@@ -120,8 +120,8 @@ fn changing_the_room_calls_the_old_one_off() {
     let meeting = tenant.meet(&anna, Invitation::new("A", at(9), at(10)).room(&aurora)).unwrap();
     meeting.change_rooms(&[&borealis]).unwrap();
     assert!(exchange.room_calendar(&aurora).is_empty());
-    let seen = exchange.live_meetings(tenant.id());
-    assert_eq!(seen[0].rooms, vec![(borealis.id().to_owned(), Response::Accepted)]);
+    let meetings = exchange.live_meetings(tenant.id());
+    assert_eq!(meetings[0].rooms, vec![(borealis.id().to_owned(), Response::Accepted)]);
 }
 
 #[test]
@@ -157,8 +157,8 @@ fn an_answer_to_an_older_request_is_ignored() {
 }
 
 #[test]
-fn the_same_seed_tells_the_same_story() {
-    let tell = || {
+fn the_same_seed_plays_the_same_story() {
+    let play = || {
         let (_, exchange) = world();
         let tenant = exchange.tenant("Contoso");
         let aurora = tenant.room("Aurora", Processing::AutoAccept);
@@ -166,7 +166,7 @@ fn the_same_seed_tells_the_same_story() {
         tenant.meet(&anna, Invitation::new("A", at(9), at(10)).room(&aurora)).unwrap();
         (exchange.room_calendar(&aurora), exchange.live_meetings(tenant.id()))
     };
-    assert_eq!(tell(), tell());
+    assert_eq!(play(), play());
 }
 
 #[test]
@@ -196,7 +196,7 @@ fn a_room_can_keep_what_was_cancelled() {
 }
 
 #[test]
-fn who_is_asked_again_answers_again() {
+fn a_mailbox_that_is_asked_again_answers_again() {
     let (_, exchange) = world();
     let tenant = exchange.tenant("Contoso");
     let anna = tenant.person("Anna");

@@ -32,7 +32,7 @@ pub(super) enum RequiredAccess {
     /// Subscriptions want the read permission itself, not the wider one
     /// (api/subscription-post-subscriptions.md, "strictly use the permissions as documented").
     Subscribe,
-    /// A subscription that exists goes on, whatever is thought of new ones.
+    /// An existing subscription stays, even where a new one would be refused.
     Deliver,
     /// To send mail as the mailbox.
     Send,
@@ -104,7 +104,7 @@ impl Graph {
     ) -> Result<String, Reply> {
         let found = {
             let state = self.0.exchange.lock();
-            // Most callers name the object id; only an address has to be looked for.
+            // Most callers name the object id; only an address has to be looked up.
             let theirs = |m: &&MailboxRow| m.tenant == caller.tenant;
             let by_id = state.mailboxes.get(name).filter(theirs);
             let by_address =

@@ -71,8 +71,8 @@ fn basic_body(subscription: &Subscription, change: &Change, word: &str) -> Value
     body
 }
 
-/// With the copy as it stood after the change, sealed. A deletion says nothing more than that; what
-/// follows it as `updated` tells the copy as it last was, like any notification that is late.
+/// With the copy as it was after the change, sealed. A deletion says nothing more than that; what
+/// follows it as `updated` has the copy as it last was, like any notification that is late.
 #[expect(clippy::expect_used, reason = "the key was checked when the certificate came")]
 fn rich_body(
     subscription: &Subscription,

@@ -80,7 +80,7 @@ impl Graph {
 
     /// Turns new changes into notifications of living subscriptions, and ends those that expired.
     /// Where the app may not read the mailbox any more delivery pauses, what happens meanwhile is
-    /// lost, and the app is told once that reauthorization is required
+    /// lost, and the app is notified once that reauthorization is required
     /// (change-notifications-lifecycle-events, 2026-03-24).
     pub(super) fn collect_changes(&self, state: &mut State) {
         self.update_paused(state);

@@ -1,4 +1,4 @@
-//! Sealing what a rich notification tells (learn.microsoft.com/graph/change-notifications-with-resource-data, 2026-04-17).
+//! Sealing the content of a rich notification (learn.microsoft.com/graph/change-notifications-with-resource-data, 2026-04-17).
 
 use aws_lc_rs::cipher::{AES_256, EncryptionContext, PaddedBlockEncryptingKey, UnboundCipherKey};
 use aws_lc_rs::error::Unspecified;

@@ -1,4 +1,4 @@
-//! The body of one POST: its items, and the validation tokens that vouch for rich ones.
+//! The body of one POST: its items, and the validation tokens that prove rich ones.
 
 use std::collections::BTreeSet;
 
@@ -8,7 +8,7 @@ use super::Graph;
 use super::change_items::NotificationItem;
 use crate::entra::TokenVersion;
 
-/// How the validation tokens of rich notifications look.
+/// The form of the validation tokens in rich notifications.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum ValidationTokenForm {
     /// All in the v1.0 form.
@@ -24,22 +24,22 @@ pub enum ValidationTokenForm {
 }
 
 impl Graph {
-    /// Sets how validation tokens look from now on.
+    /// Sets the form of validation tokens from now on.
     pub fn set_validation_tokens(&self, form: ValidationTokenForm) {
         self.lock().switches.tokens = form;
     }
 
     /// The body of a POST with these items. Where any is of a rich subscription, one token for each
-    /// distinct pair of app and tenant goes with them (learn.microsoft.com/graph/
+    /// distinct pair of app and tenant is sent with them (learn.microsoft.com/graph/
     /// change-notifications-with-resource-data, 2026-04-17).
     pub(super) fn envelope(&self, items: &[NotificationItem]) -> Value {
         let bodies: Vec<&Value> = items.iter().map(|item| &item.body).collect();
         let mut body = json!({ "value": bodies });
-        let vouched: BTreeSet<_> =
+        let verified: BTreeSet<_> =
             items.iter().filter_map(|item| item.token_subject.as_ref()).collect();
-        if !vouched.is_empty() {
+        if !verified.is_empty() {
             let tokens =
-                vouched.into_iter().filter_map(|(app, tenant)| self.token_for(app, tenant));
+                verified.into_iter().filter_map(|(app, tenant)| self.token_for(app, tenant));
             let tokens: Vec<String> = tokens.collect();
             body["validationTokens"] = if tokens.is_empty() { Value::Null } else { json!(tokens) };
         }

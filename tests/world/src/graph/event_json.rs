@@ -147,7 +147,7 @@ pub(super) fn selected_event(
     Value::Object(event)
 }
 
-/// What a rich notification tells of a snapshot: its ETag and what was selected and expanded, no more.
+/// What a rich notification contains of a snapshot: its ETag and what was selected and expanded, no more.
 pub(super) fn resource_data(snapshot: &Snapshot, wanted: &FieldSelection) -> Value {
     let Snapshot { copy, master } = snapshot;
     let shown = EventView { copy, master: master.clone(), immutable: wanted.immutable };

@@ -94,7 +94,7 @@ impl Graph {
         reply: &Reply,
     ) {
         let select = call.option("$select").unwrap_or_default();
-        let seen = RecordedRequest {
+        let request = RecordedRequest {
             method: call.method.to_string(),
             template: route.map_or_else(|| call.path.join("/"), |r| r.template().to_owned()),
             tenant: caller.map(|c| c.tenant.clone()),
@@ -108,6 +108,6 @@ impl Graph {
             status: if reply.broken { 0 } else { reply.status.as_u16() },
             in_batch: call.in_batch,
         };
-        self.lock().journal.requests.push(seen);
+        self.lock().journal.requests.push(request);
     }
 }

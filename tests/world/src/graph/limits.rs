@@ -144,7 +144,7 @@ impl Graph {
     }
 
     /// The refusal where this request is one too many. Refused requests do not count against the
-    /// limit: whoever waits as told gets in.
+    /// limit: a caller that waits as long as the answer says gets in.
     pub(super) fn check_limit(&self, call: &Call, route: &Route, caller: &Caller) -> Option<Reply> {
         let limit = Limit::of(&call.method, route)?;
         let now = self.now();

@@ -21,9 +21,9 @@ pub struct Mail {
     pub subject: String,
     /// Its text.
     pub body: String,
-    /// `MaybeText` or `HTML`, as sent.
+    /// `Text` or `HTML`, as sent.
     pub content_type: String,
-    /// Whether a copy stays in Sent Items (true unless told otherwise).
+    /// Whether a copy stays in Sent Items (true unless the request says otherwise).
     pub saved: bool,
 }
 

@@ -84,7 +84,7 @@ struct State {
 }
 
 impl Graph {
-    /// A Graph over `send_once` that takes tokens of `entra` and sends notifications through `http`.
+    /// A Graph over `exchange` that takes tokens of `entra` and sends notifications through `http`.
     pub fn new(
         exchange: Exchange,
         entra: Entra,

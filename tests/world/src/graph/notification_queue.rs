@@ -108,8 +108,8 @@ impl Graph {
         self.lock().notifications.slow
     }
 
-    /// While on, every change notification in `scope_commands` vanishes: it is neither delivered nor retried,
-    /// and no lifecycle event tells of it (outages without one are reported, e.g.
+    /// While on, every change notification in `scope` vanishes: it is neither delivered nor retried,
+    /// and no lifecycle event reports it (outages without one are reported, e.g.
     /// microsoftgraph/microsoft-graph-docs-contrib issue 1682). What was on its way before still
     /// arrives. Counted by [`Graph::dropped_and_lost`].
     pub fn set_dropping(&self, scope: &Scope, on: bool) {

@@ -21,7 +21,7 @@ pub(super) struct Call {
 }
 
 impl Call {
-    /// Reads a path with its query, as it stands below `/v1.0`.
+    /// Reads a path with its query, as it is below `/v1.0`.
     pub(super) fn new(method: Method, target: &str, headers: HeaderMap, body: Bytes) -> Self {
         let (path, query) = target.split_once('?').unwrap_or((target, ""));
         let decode = |s: &str| percent_decode_str(s).decode_utf8_lossy().into_owned();

@@ -24,7 +24,7 @@ pub(super) enum Route {
 }
 
 impl Route {
-    /// Finds the route of `callback_path`; names of segments compare without case, ids do not.
+    /// Finds the route of `path`; names of segments compare without case, ids do not.
     pub(super) fn of(path: &[String]) -> Option<Self> {
         let parts: Vec<&str> = path.iter().map(String::as_str).collect();
         let is = |part: &str, name: &str| part.eq_ignore_ascii_case(name);

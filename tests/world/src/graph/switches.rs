@@ -94,7 +94,7 @@ pub(super) struct Switches {
 }
 
 impl Graph {
-    /// Refuses requests in `scope_commands` with 429 (or any other status, e.g. 503) for some time.
+    /// Refuses requests in `scope` with 429 (or any other status, e.g. 503) for some time.
     pub fn throttle(&self, scope: Scope, until: ThrottleEnd, status: u16) {
         self.lock().switches.throttles.push(Throttle { scope, until, status });
     }

@@ -70,7 +70,7 @@ impl Graph {
         Ok(Reply::ok(full_event(&state, &mailbox, &copy, immutable)))
     }
 
-    /// `accept_consent`, `tentativelyAccept`, `decline`: 202 and nothing else
+    /// `accept`, `tentativelyAccept`, `decline`: 202 and nothing else
     /// (learn.microsoft.com/graph/api/event-accept).
     pub(super) fn answer_event(
         &self,

@@ -77,7 +77,7 @@ pub enum AppError {
 }
 
 impl FunctionApp {
-    /// Reads the app in `repository_root`: host.json, and the function folders under `function-app/` as in the
+    /// Reads the app in `root`: host.json, and the function folders under `function-app/` as in the
     /// repository, or beside host.json as in a package.
     ///
     /// # Errors
@@ -102,7 +102,7 @@ impl FunctionApp {
         Ok(Self { root: root.to_owned(), settings, functions })
     }
 
-    /// The function called `label`.
+    /// The function called `name`.
     pub fn function(&self, name: &str) -> Option<&FunctionFile> {
         self.functions.iter().find(|function| function.name == name)
     }

@@ -24,7 +24,7 @@ pub struct AzureQueues {
 
 impl AzureQueues {
     /// Queues at `service` (https, without a trailing slash), opened with tokens of `credential`;
-    /// `azure_transport` is the HTTP client to share.
+    /// `transport` is the HTTP client to share.
     ///
     /// # Errors
     /// When the address is not one for tokens.
@@ -136,7 +136,7 @@ fn host_message(message: ReceivedMessage) -> Option<HostMessage> {
     })
 }
 
-/// `None` for the year 9999, which stands for "never" and is beyond jiff's range.
+/// `None` for the year 9999, which means "never" and is beyond jiff's range.
 fn instant(time: OffsetDateTime) -> Option<Timestamp> {
     Timestamp::from_second(time.unix_timestamp()).ok()
 }

@@ -109,7 +109,7 @@ enum Binding {
     },
 }
 
-/// Judges a function.json, which `label` is the folder of.
+/// Judges a function.json, whose folder is `name`.
 pub(super) fn parse_function(name: String, file: RawFunction) -> Result<FunctionFile, String> {
     let retry = file.retry.map(parse_retry).transpose()?;
     let mut bindings = file.bindings.into_iter();

@@ -41,7 +41,7 @@ pub struct StartOptions {
 }
 
 impl FunctionsHost {
-    /// A host that calls `ready_handler` in process.
+    /// A host that calls `handler` in process.
     pub fn in_process(
         app: FunctionApp,
         handler: Router,
@@ -52,7 +52,7 @@ impl FunctionsHost {
         Self::over_transport(app, Arc::new(RouterTransport::new(handler)), queues, clock, rng)
     }
 
-    /// A host that calls a handler through `azure_transport` and leaves its life to others.
+    /// A host that calls a handler through `transport` and does not start or end it.
     pub fn over_transport(
         app: FunctionApp,
         transport: Arc<dyn HandlerTransport>,

@@ -1,7 +1,7 @@
 //! The HTTP front: the platform's front end and the host's proxy in one.
 //!
 //! Routes and methods are those of the function.json files under the prefix, anything else is 404.
-//! A request goes on with its method, path and raw query untouched, its body streamed, without
+//! A request is passed on with its method, path and raw query untouched, its body streamed, without
 //! hop-by-hop headers, with the host's own headers over the caller's; the answer comes back as it is
 //! (`DefaultHttpProxyService` with `enableProxyingHttpRequest`, host of 2025). The front end in
 //! front of it adds `X-Forwarded-*`, `X-ARR-SSL` and `DISGUISED-HOST`; to `X-Forwarded-For` it appends

@@ -77,8 +77,8 @@ impl FunctionsHost {
         match &self.worker {
             Worker::Attached(transport) => Ok((None, Arc::clone(transport))),
             Worker::Process(process) => {
-                let patience = self.app.settings.initialization_timeout * READY_TIMEOUT_FACTOR;
-                let (pid, socket) = process.transport(patience).await?;
+                let timeout = self.app.settings.initialization_timeout * READY_TIMEOUT_FACTOR;
+                let (pid, socket) = process.transport(timeout).await?;
                 Ok((Some(pid), socket))
             }
         }
@@ -98,7 +98,7 @@ impl FunctionsHost {
         request.body(Body::from_stream(body)).map_err(|e| e.to_string())
     }
 
-    /// Names host and call, over whatever stood there.
+    /// Names host and call, replacing what the caller sent.
     pub(super) fn add_host_headers(&self, headers: &mut HeaderMap) -> String {
         let invocation = self.rng.uuid().to_string();
         headers.insert(

@@ -4,7 +4,7 @@
 //! `SharedQueueWatcher`): messages are hidden for ten minutes, renewed every five while they are
 //! worked on; success deletes; a failed try shows the message again after host.json's
 //! `visibilityTimeout`; after `maxDequeueCount` tries its text is copied to `{queue}-poison` and the
-//! message deleted; one that was taken more often still goes there without running.
+//! message deleted; one that was taken more often is moved there without running.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -4,13 +4,13 @@
 //! (2024-10-24), azure-webjobs-sdk, and the storage queue extension in azure-sdk-for-net; each part
 //! names the fact it implements. Reading order: `app` and `function_json` (the app's files),
 //! [`FunctionsHost`], `envelope` (the calls), `invocation` (judging answers), `listener` (queues),
-//! `run_timers`, `front` (HTTP), [`process`] (the handler's life), `azure_transport`.
+//! `timers`, `http_proxy`, [`process`] (the handler's life), `transport`.
 //!
 //! Two ways to use it:
-//! - over sockets: `FunctionsHost::new_meeting_page` runs the handler as a child process,
-//!   `FunctionsHost::install` polls queues and follows schedules in the background, and
-//!   `FunctionsHost::front` is what the outside reaches;
-//! - in process, in virtual time: `FunctionsHost::network` calls the handler's router, and the
+//! - over sockets: [`FunctionsHost::start`] runs the handler as a child process,
+//!   [`FunctionsHost::listen`] polls queues and follows schedules in the background, and
+//!   [`FunctionsHost::http_router`] is what the outside reaches;
+//! - in process, in virtual time: [`FunctionsHost::in_process`] calls the handler's router, and the
 //!   test moves on with [`FunctionsHost::process_all`] and [`FunctionsHost::run_due_timers`].
 
 mod app;

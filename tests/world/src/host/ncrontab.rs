@@ -25,7 +25,7 @@ pub struct Schedule {
 #[error("{0:?} is not a six-field NCRONTAB expression")]
 pub struct InvalidSchedule(String);
 
-/// How far ahead an occurrence is looked for; the 29th of February is never further away.
+/// How far ahead an occurrence is searched for; the 29th of February is never further away.
 const HORIZON_DAYS: usize = 366 * 8;
 
 const MONTHS: [&str; 12] =
@@ -121,7 +121,7 @@ impl Field {
             let (from, to) = match range.split_once('-') {
                 Some((from, to)) => (value(from)?, value(to)?),
                 None if range == "*" => (low, high),
-                // `5/10` goes on to the end, as in NCrontab.
+                // `5/10` runs to the end, as in NCrontab.
                 None if step.is_some() => (value(range)?, high),
                 None => (value(range)?, value(range)?),
             };
@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_schedule_is_refused() {
+    fn an_invalid_schedule_is_refused() {
         for text in [
             "",
             "*/5 * * * *",

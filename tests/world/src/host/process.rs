@@ -47,7 +47,7 @@ pub struct LaunchOptions {
     pub initialization_timeout: Duration,
 }
 
-/// Where the handler process stands.
+/// The state of the handler process.
 #[derive(Clone)]
 pub enum State {
     /// Started, or started again, and not answering yet.
@@ -95,12 +95,12 @@ impl Process {
         Self { state, kill, task: tokio::spawn(supervisor.run(kills)) }
     }
 
-    /// Where it stands now.
+    /// Its state now.
     pub fn state(&self) -> State {
         self.state.borrow().clone()
     }
 
-    /// Waits until it stands as `wanted` says.
+    /// Waits until its state is one that `wanted` accepts.
     pub async fn wait_until(&self, wanted: impl Fn(&State) -> bool) -> State {
         let mut state = self.state.clone();
         loop {
@@ -118,10 +118,10 @@ impl Process {
     /// [`TransportError::Refused`] when it is not there or does not come up.
     pub async fn transport(
         &self,
-        patience: Duration,
+        timeout: Duration,
     ) -> Result<(u32, Arc<SocketTransport>), TransportError> {
         let settled = self.wait_until(|state| !matches!(state, State::Starting));
-        match tokio::time::timeout(patience, settled).await {
+        match tokio::time::timeout(timeout, settled).await {
             Ok(State::Ready { pid, transport, .. }) => Ok((pid, transport)),
             Ok(State::Starting | State::Abandoned | State::Stopped) | Err(_) => {
                 Err(TransportError::Refused)

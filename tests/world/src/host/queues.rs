@@ -18,7 +18,7 @@ pub struct HostMessage {
     pub dequeue_count: u32,
     /// When it was sent.
     pub inserted: Timestamp,
-    /// When it goes away on its own; `None` for never.
+    /// When it expires; `None` for never.
     pub expires: Option<Timestamp>,
     /// When it shows again.
     pub next_visible: Timestamp,
@@ -38,10 +38,10 @@ pub enum HostQueueError {
 /// A queue service as the host uses it.
 #[async_trait]
 pub trait HostQueues: Send + Sync {
-    /// Takes up to `limit` visible messages and hides them from others for `visibility_timeout`.
+    /// Takes up to `limit` visible messages and hides them from others for `hidden`.
     ///
     /// # Errors
-    /// `HostQueueError::NotFound` when there is no such queue.
+    /// [`HostQueueError::Gone`] when there is no such queue.
     async fn receive(
         &self,
         queue: &str,
@@ -49,10 +49,10 @@ pub trait HostQueues: Send + Sync {
         hidden: Duration,
     ) -> Result<Vec<HostMessage>, HostQueueError>;
 
-    /// Shows the message again after `visibility_timeout`; answers the new receipt.
+    /// Shows the message again after `hidden`; answers the new receipt.
     ///
     /// # Errors
-    /// `HostQueueError::NotFound` when the delivery is no longer the current one.
+    /// [`HostQueueError::Gone`] when the delivery is no longer the current one.
     async fn update(
         &self,
         queue: &str,
@@ -63,11 +63,11 @@ pub trait HostQueues: Send + Sync {
     /// Removes the message.
     ///
     /// # Errors
-    /// `HostQueueError::NotFound` when the delivery is no longer the current one.
+    /// [`HostQueueError::Gone`] when the delivery is no longer the current one.
     async fn delete(&self, queue: &str, message: &HostMessage) -> Result<(), HostQueueError>;
 
     /// Copies the message's text to the queue's poison queue, which is made if missing, and then
-    /// removes the message. The copy has a new id and counts anew.
+    /// removes the message. The copy has a new id and starts counting from zero.
     ///
     /// # Errors
     /// [`HostQueueError`] when either half failed.

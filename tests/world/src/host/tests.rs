@@ -33,7 +33,7 @@ struct HostFixture {
     host: Arc<FunctionsHost>,
     outbox: Arc<MemoryOutbox>,
     clock: ManualClock,
-    seen: ReceivedRequests,
+    received: ReceivedRequests,
 }
 
 fn repository() -> FunctionApp {
@@ -52,25 +52,25 @@ fn host_fixture_with_timeout(
 ) -> HostFixture {
     let mut app = repository();
     app.settings.function_timeout = function_timeout;
-    let seen = ReceivedRequests::default();
-    let record = Arc::clone(&seen);
+    let received = ReceivedRequests::default();
+    let record = Arc::clone(&received);
     let handler = Router::new().fallback(move |request: Request| async move {
         let (head, body) = request.into_parts();
         let body = to_bytes(body, usize::MAX).await.unwrap().to_vec();
         record.lock().unwrap().push((head, body));
         answer()
     });
-    host_fixture_for(app, handler, seen)
+    host_fixture_for(app, handler, received)
 }
 
-fn host_fixture_for(app: FunctionApp, handler: Router, seen: ReceivedRequests) -> HostFixture {
+fn host_fixture_for(app: FunctionApp, handler: Router, received: ReceivedRequests) -> HostFixture {
     let clock = ManualClock::new(at("2026-11-21T10:00:00Z"));
     let time: Arc<dyn Clock> = Arc::new(clock.clone());
     let outbox = Arc::new(MemoryOutbox::new(Arc::clone(&time)));
     let queues = Arc::new(MemoryQueues::new(Arc::clone(&outbox), Arc::clone(&time)));
     let rng = Arc::new(SeededRng::new(1));
     let host = FunctionsHost::in_process(app, handler, queues, time, rng);
-    HostFixture { host, outbox, clock, seen }
+    HostFixture { host, outbox, clock, received }
 }
 
 fn at(text: &str) -> Timestamp {
@@ -107,7 +107,7 @@ impl HostFixture {
 
     /// The body of the last call.
     fn last_call(&self) -> Value {
-        serde_json::from_slice(&self.seen.lock().unwrap().last().unwrap().1).unwrap()
+        serde_json::from_slice(&self.received.lock().unwrap().last().unwrap().1).unwrap()
     }
 
     fn timer(&self) -> Value {
@@ -125,12 +125,12 @@ async fn a_success_deletes_the_message() {
 }
 
 #[tokio::test]
-async fn a_queue_call_looks_as_captured_ones_do() {
+async fn a_queue_call_is_like_the_captured_ones() {
     let scene = host_fixture(done);
     scene.send("hello").await;
     scene.run_next().await;
-    let seen = scene.seen.lock().unwrap();
-    let head = &seen[0].0;
+    let received = scene.received.lock().unwrap();
+    let head = &received[0].0;
     assert_eq!((head.method.as_str(), head.uri.to_string().as_str()), ("POST", "/fetch-event"));
     assert!(head.headers["user-agent"].to_str().unwrap().starts_with("Azure-Functions-Host/4."));
     assert_eq!(head.headers["content-type"], "application/json; charset=utf-8");
@@ -172,7 +172,7 @@ async fn a_message_that_killed_five_instances_is_poison_without_running() {
     }
     let ran = scene.run_next().await;
     assert_eq!((ran.result, ran.disposition), (None, Disposition::Abandoned));
-    assert!(scene.seen.lock().unwrap().is_empty());
+    assert!(scene.received.lock().unwrap().is_empty());
     assert_eq!(scene.outbox.messages(QueueKind::Poison(QUEUE)).len(), 1);
 }
 
@@ -224,10 +224,10 @@ async fn the_order_of_messages_is_drawn_and_repeats_with_its_seed() {
             scene.send(&number.to_string()).await;
         }
         assert_eq!(scene.host.process_all_concurrently().await.len(), 20);
-        let seen = scene.seen.lock().unwrap();
+        let received = scene.received.lock().unwrap();
         let text =
             |body: &Vec<u8>| serde_json::from_slice::<Value>(body).unwrap()["Data"].to_string();
-        seen.iter().map(|(_, body)| text(body)).collect::<Vec<_>>()
+        received.iter().map(|(_, body)| text(body)).collect::<Vec<_>>()
     };
     let first = order().await;
     assert_eq!(first, order().await);
@@ -287,7 +287,7 @@ async fn missed_runs_are_caught_up_by_exactly_one() {
     assert_eq!(scene.host.next_run("dispatch-due"), Some(at("2026-11-21T10:45:30Z")));
     scene.clock.set(at("2026-11-21T10:45:30Z"));
     scene.host.run_due_timers().await;
-    let last = &scene.seen.lock().unwrap()[2].1;
+    let last = &scene.received.lock().unwrap()[2].1;
     let last = String::from_utf8(last.clone()).unwrap();
     assert!(last.contains(r#""Last":"2026-11-21T10:44:00.0000000+00:00""#), "{last}");
 }
@@ -340,8 +340,8 @@ async fn a_request_from_outside_is_passed_on_as_it_came() {
     let answer = scene.host.http_router().oneshot(request).await.unwrap();
     assert_eq!(answer.status(), 302, "redirects are the caller's");
     assert!(answer.headers().get("x-hop").is_none());
-    let seen = scene.seen.lock().unwrap();
-    let (head, body) = &seen[0];
+    let received = scene.received.lock().unwrap();
+    let (head, body) = &received[0];
     assert_eq!(head.uri.to_string(), "/api/notifications?validationToken=a%20b+c&x=1&x=2");
     assert_eq!(body, b"as it is");
     assert_eq!(head.headers["host"], "roombridge.example");
@@ -373,8 +373,8 @@ async fn the_platform_appends_the_callers_address_to_whatever_the_caller_claims(
     attacker.send(request(&["20.190.0.7:443"])).await.unwrap();
     attacker.send(request(&["20.190.0.7:443", "1.2.3.4, 5.6.7.8"])).await.unwrap();
     network.send(request(&[])).await.unwrap();
-    let seen = scene.seen.lock().unwrap();
-    let told = seen.iter().map(|(head, _)| {
+    let received = scene.received.lock().unwrap();
+    let forwarded = received.iter().map(|(head, _)| {
         assert_eq!(head.headers.get_all("x-forwarded-for").iter().count(), 1);
         head.headers["x-forwarded-for"].to_str().unwrap().to_owned()
     });
@@ -384,11 +384,11 @@ async fn the_platform_appends_the_callers_address_to_whatever_the_caller_claims(
         "20.190.0.7:443, 1.2.3.4, 5.6.7.8, [2001:db8::1]:4711",
         "203.0.113.1:50000",
     ];
-    assert_eq!(told.collect::<Vec<_>>(), expected);
+    assert_eq!(forwarded.collect::<Vec<_>>(), expected);
 }
 
 #[tokio::test]
-async fn what_no_function_answers_is_not_found() {
+async fn a_path_without_a_function_is_not_found() {
     let scene = host_fixture(done);
     let outside = [
         ("GET", "/api/notifications"),
@@ -404,7 +404,7 @@ async fn what_no_function_answers_is_not_found() {
         let answer = scene.host.http_router().oneshot(request).await.unwrap();
         assert_eq!(answer.status(), 404, "{method} {path}");
     }
-    assert!(scene.seen.lock().unwrap().is_empty());
+    assert!(scene.received.lock().unwrap().is_empty());
 }
 
 #[tokio::test]
@@ -426,6 +426,6 @@ async fn the_app_is_served_over_tls() {
     let url = format!("{}/api/notifications", serving.url());
     let answer = tls.client().unwrap().post(url).body("x").send().await.unwrap();
     assert_eq!(answer.text().await.unwrap(), "handshake");
-    let seen = scene.seen.lock().unwrap();
-    assert!(seen[0].0.headers["x-forwarded-for"].to_str().unwrap().starts_with("127.0.0.1:"));
+    let received = scene.received.lock().unwrap();
+    assert!(received[0].0.headers["x-forwarded-for"].to_str().unwrap().starts_with("127.0.0.1:"));
 }

@@ -16,7 +16,7 @@ use super::function_json::{FunctionFile, TriggerFile};
 use super::invocation::InvocationResult;
 use super::listener::{Disposition, RunReport};
 
-/// Where one timer stands.
+/// The state of one timer.
 #[derive(Debug, Clone, Default)]
 pub(super) struct TimerState {
     last: Option<Timestamp>,
@@ -68,15 +68,15 @@ impl FunctionsHost {
         ran
     }
 
-    /// When the timer function `label` runs next, a repetition of a failed run included.
+    /// When the timer function `name` runs next, a repetition of a failed run included.
     pub fn next_run(&self, name: &str) -> Option<Timestamp> {
         let timers = self.timers();
         let state = timers.get(name)?;
         state.retry.map(|retry| retry.at).or(state.next)
     }
 
-    /// Runs the timer function `label` now, by hand, as `POST /admin/functions/{name}` does: its
-    /// schedule goes on as if nothing had happened.
+    /// Runs the timer function `name` now, by hand, as `POST /admin/functions/{name}` does: its
+    /// schedule continues as if nothing had happened.
     ///
     /// # Errors
     /// [`NoSuchTimer`].

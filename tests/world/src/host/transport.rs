@@ -26,7 +26,7 @@ pub enum TransportError {
 /// Carries a request to the handler. The request's address is a path and query.
 #[async_trait]
 pub trait HandlerTransport: Send + Sync {
-    /// Sends `build_request`; any status is an answer.
+    /// Sends `request`; any status is an answer.
     ///
     /// # Errors
     /// [`TransportError`].
@@ -38,7 +38,7 @@ pub trait HandlerTransport: Send + Sync {
 pub struct RouterTransport(Router);
 
 impl RouterTransport {
-    /// Calls `ready_handler`.
+    /// Calls `handler`.
     pub fn new(handler: Router) -> Self {
         Self(handler)
     }

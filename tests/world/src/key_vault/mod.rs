@@ -34,7 +34,7 @@ struct Inner {
 }
 
 impl KeyVault {
-    /// An empty vault at `base_url` that takes tokens of `entra` and dates its secrets by `clock`.
+    /// An empty vault at `base` that takes tokens of `entra` and dates its secrets by `clock`.
     pub fn new(base: &str, entra: Entra, clock: Arc<dyn Clock>, rng: Arc<dyn Rng>) -> Self {
         let base = Mutex::new(base.to_owned());
         Self(Arc::new(Inner { base, entra, clock, rng, state: Mutex::default() }))
@@ -45,7 +45,7 @@ impl KeyVault {
         base.clone_into(&mut self.0.base.lock().unwrap_or_else(PoisonError::into_inner));
     }
 
-    /// Adds a version of the secret `label`, also where it was deleted; answers the version's id.
+    /// Adds a version of the secret `name`, also where it was deleted; answers the version's id.
     pub fn set(&self, name: &str, value: &str) -> String {
         let version = SecretVersion::new(self.new_id(), value, self.now());
         let id = version.id.clone();
@@ -63,17 +63,17 @@ impl KeyVault {
         self.lock().deleted.keys().cloned().collect()
     }
 
-    /// The newest value of the secret `label`, uncounted.
+    /// The newest value of the secret `name`, uncounted.
     pub fn value(&self, name: &str) -> Option<String> {
         self.lock().live.get(name)?.last().map(|version| version.value.clone())
     }
 
-    /// When the newest version of the secret `label` was made.
+    /// When the newest version of the secret `name` was made.
     pub fn created(&self, name: &str) -> Option<Timestamp> {
         self.lock().live.get(name)?.last().map(|version| version.created)
     }
 
-    /// Takes the secret `label` out of the vault without a word: it is not even among the deleted
+    /// Takes the secret `name` out of the vault without a trace: it is not even among the deleted
     /// ones. Whether it was there.
     pub fn remove_without_trace(&self, name: &str) -> bool {
         let mut state = self.lock();
@@ -143,7 +143,7 @@ impl KeyVault {
         token.is_some_and(|t| self.0.entra.verify_audience(t, VAULT).is_some())
     }
 
-    /// The challenge that tells a client whom to ask for a token
+    /// The challenge that names where a client can ask for a token
     /// (learn.microsoft.com/azure/key-vault/general/authentication-requests-and-responses).
     fn challenge(&self) -> Response {
         let tenant = self.0.entra.home_tenant();

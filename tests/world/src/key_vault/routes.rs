@@ -42,7 +42,7 @@ pub(super) async fn receive(State(vault): State<KeyVault>, request: Request) -> 
     if !options.contains_key("api-version") {
         return VaultError::bad("api-version must be given.").into_response();
     }
-    // Whoever has no token is challenged before anything is said about what was asked.
+    // A caller without a token is challenged before the answer says anything about the request.
     if !vault.is_authorized(&parts.headers) {
         return vault.challenge();
     }

@@ -105,7 +105,7 @@ impl AppHost {
     }
 
     /// Another instance is to take over, `by` later, as happens overnight: what is being worked on
-    /// is finished first. When the clock has moved, too, `AppHost::open` waits for it, and its
+    /// is finished first. When the clock has moved, too, [`AppHost::wait_until_ready`] waits for it, and its
     /// timers find that their time has passed.
     pub(super) async fn replace(&mut self, by: SignedDuration) {
         if let Some(listening) = self.listener.take() {

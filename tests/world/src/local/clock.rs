@@ -6,12 +6,12 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use jiff::{SignedDuration, Timestamp};
 use roombridge::base::clock::{Clock, ShiftedClock, SystemClock};
 
-/// A clock that goes on with the machine's and can be moved. Clones share the shift.
+/// A clock that runs with the machine's and can be moved. Clones share the shift.
 #[derive(Debug, Clone)]
 pub struct WorldClock(Arc<AtomicI64>);
 
 impl WorldClock {
-    /// A clock that shows `new` now, to the second.
+    /// A clock that shows `start` now, to the second.
     pub fn starting_at(start: Timestamp) -> Self {
         let ahead = start.duration_since(SystemClock.now());
         Self(Arc::new(AtomicI64::new(ahead.as_secs())))

@@ -28,7 +28,7 @@ Nobody has a password: the sign-in page asks whom you want to be. To be somebody
 or open a private window.
 
   1. Refuse. On the administrator's page, connect as Ada of Contoso, and cancel where Entra asks for
-     the permissions: you are told what happened, and nothing is stored.
+     the permissions: the page says what happened, and nothing is stored.
   2. Be turned away. Try Fay of Fabrikam, an administrator whose organisation is not invited; then
      Ben of Contoso, who is not an administrator.
   3. Connect. Sign in as Ada, choose "Organisation-wide" (the scoped way needs commands in Exchange,
@@ -38,7 +38,7 @@ or open a private window.
   5. Agree. On the employees' page, sign in as Anna of Contoso, and tick the box.
   6. Post a meeting. Open {outlook}/{anna}, choose "New meeting", an hour
      and a room, and send it.
-  7. Watch. Anna's calendar looks again by itself: the room's answer appears, and Roombridge's own
+  7. Watch. Anna's calendar refreshes itself: the room's answer appears, and Roombridge's own
      note beside it. Let her want Aurora at that time once more. Move a meeting, cancel one.
      The employees' page shows what is stored about Anna now.
   8. Withdraw. As Anna on the employees' page; release her rooms, and see them decline. What she

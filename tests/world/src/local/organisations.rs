@@ -1,5 +1,5 @@
 //! Two organisations that know nothing of Roombridge when the world starts: one that is invited to
-//! connect, for whoever walks through the pages, and one that is not.
+//! connect, for somebody who walks through the pages, and one that is not.
 
 use crate::exchange::{Mailbox, PlaceFacts, Processing, Tenant};
 use crate::microsoft::Microsoft;

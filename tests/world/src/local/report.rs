@@ -47,16 +47,16 @@ pub async fn appointments(
 /// # Errors
 /// [`LocalError::Other`] when the tables cannot be read.
 pub async fn graph_requests(world: &LocalWorld) -> Result<(Table, String), LocalError> {
-    let seen = world.microsoft.graph.requests();
+    let requests = world.microsoft.graph.requests();
     let mut counts: BTreeMap<(&str, &str), usize> = BTreeMap::new();
-    for one in &seen {
+    for one in &requests {
         *counts.entry((&one.template, &one.method)).or_default() += 1;
     }
     let mut table = table(["method", "path", "times"]);
     for ((path, method), times) in counts {
         table.add_row([method, path, &times.to_string()]);
     }
-    let fields = seen.iter().flat_map(|one| &one.select);
+    let fields = requests.iter().flat_map(|one| &one.select);
     let forbidden = fields.filter(|field| FORBIDDEN.contains(&field.as_str())).count();
     let broken = world.microsoft.graph.violations().len();
     let audited = world.rows(tables::Table::Audit).await?.len();

@@ -19,10 +19,10 @@ struct PendingCatch {
     released: oneshot::Receiver<()>,
 }
 
-/// An answer that is being waited for, or held. It goes on when this is dropped.
+/// An answer that is being waited for, or held. It is passed on when this is dropped.
 pub struct CaughtResponse {
     arrived: oneshot::Receiver<()>,
-    #[expect(dead_code, reason = "held for its drop, which lets the answer go on")]
+    #[expect(dead_code, reason = "held for its drop, which passes the answer on")]
     release: oneshot::Sender<()>,
 }
 

@@ -33,7 +33,7 @@ use crate::tls::Tls;
 
 /// What the day's organisation is called.
 const ORGANISATION: &str = "Northwind";
-/// How often Graph looks for notifications to deliver, and `LocalWorld::until` looks again.
+/// How often Graph looks for notifications to deliver, and [`LocalWorld::wait_for`] looks again.
 const POLL_INTERVAL: Duration = Duration::from_millis(50);
 /// The longest an empty queue is left alone: a person is watching.
 const MAX_QUEUE_POLLING_INTERVAL: Duration = Duration::from_millis(200);
@@ -187,19 +187,19 @@ impl LocalWorld {
         Ok(())
     }
 
-    /// Looks again and again until `look` finds something.
+    /// Calls `find` again and again until it finds something.
     ///
     /// # Errors
     /// [`LocalError::NotInTime`] naming `what`, [`LocalError::Handler`] when the handler was given
-    /// up, and whatever `look` meets.
+    /// up, and every error of `find`.
     pub async fn wait_for<T>(
         &self,
         what: &str,
-        look: impl AsyncFn() -> Result<Option<T>, LocalError>,
+        find: impl AsyncFn() -> Result<Option<T>, LocalError>,
     ) -> Result<T, LocalError> {
         let found = tokio::time::timeout(WAIT_TIMEOUT, async {
             loop {
-                if let Some(found) = look().await? {
+                if let Some(found) = find().await? {
                     return Ok(found);
                 }
                 self.app.check_running()?;

@@ -66,7 +66,7 @@ impl MemoryOutbox {
     }
 
     /// Delivers up to `limit` (at most 32) visible messages, oldest first, and hides them for
-    /// `visibility_timeout`.
+    /// `hidden`.
     pub fn receive(
         &self,
         queue: QueueKind,
@@ -248,7 +248,7 @@ mod tests {
     #[tokio::test]
     async fn a_delivery_that_was_forgotten_comes_again() {
         let (outbox, clock) = outbox();
-        outbox.send(Queue::FetchEvent, "look".into(), Duration::ZERO).await.unwrap();
+        outbox.send(Queue::FetchEvent, "tick".into(), Duration::ZERO).await.unwrap();
         let first = outbox.receive(MAIN, 32, MINUTE).remove(0);
         assert!(outbox.receive(MAIN, 32, MINUTE).is_empty());
         clock.advance(SignedDuration::from_secs(60));

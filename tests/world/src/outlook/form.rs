@@ -54,18 +54,18 @@ impl MeetingForm {
 
     /// Reads the form.
     pub(super) fn read(body: &[u8]) -> Self {
-        let mut wish = Self::default();
+        let mut form = Self::default();
         for (name, value) in url::form_urlencoded::parse(body).into_owned() {
             match name.as_str() {
-                "subject" => wish.subject = value.trim().to_owned(),
-                "date" => wish.date = value,
-                "start" => wish.start = value,
-                "end" => wish.end = value,
-                "invited" => wish.invited.push(value),
+                "subject" => form.subject = value.trim().to_owned(),
+                "date" => form.date = value,
+                "start" => form.start = value,
+                "end" => form.end = value,
+                "invited" => form.invited.push(value),
                 _ => {}
             }
         }
-        wish
+        form
     }
 
     /// Whether the mailbox with that object id was chosen.
@@ -139,7 +139,7 @@ impl MeetingAction {
     }
 }
 
-/// Whom `tenant_of_due_row` can invite: people and rooms of the same organisation.
+/// Whom `owner` can invite: people and rooms of the same organisation.
 pub(super) fn colleagues(exchange: &Exchange, owner: &Mailbox) -> Vec<Mailbox> {
     let own = exchange.tenants().into_iter().filter(|tenant| tenant.id() == owner.tenant_id());
     let all = own.flat_map(|tenant| tenant.mailboxes());

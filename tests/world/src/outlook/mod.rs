@@ -1,4 +1,4 @@
-//! Outlook for whoever tries Roombridge in a browser: calendars of everybody here, and the few things
+//! Outlook for somebody who tries Roombridge in a browser: calendars of everybody here, and the few things
 //! an organizer does. Pages without a script, nobody signs in, all times are UTC.
 
 mod form;
@@ -27,7 +27,7 @@ pub struct Outlook {
 }
 
 impl Outlook {
-    /// Shows the calendars of `send_once`, as they are at the time of `clock`.
+    /// Shows the calendars in `exchange`, as they are at the time of `clock`.
     pub fn new(exchange: Exchange, clock: Arc<dyn Clock>) -> Self {
         Self { exchange, clock }
     }
@@ -56,7 +56,7 @@ impl Outlook {
         if mailbox.is_room() { Err(OutlookError::RoomCannotOrganize(mailbox)) } else { Ok(mailbox) }
     }
 
-    /// What `tenant_of_due_row` wants done with which meeting, and its start and end.
+    /// What `owner` wants done with which meeting, and its start and end.
     fn organized_meeting(
         &self,
         owner: &Mailbox,
@@ -103,12 +103,12 @@ async fn send_invitation(
     body: Bytes,
 ) -> Result<Response, OutlookError> {
     let owner = outlook.organizer(&mailbox)?;
-    let wish = MeetingForm::read(&body);
-    let invitation = match wish.invitation(&form::colleagues(&outlook.exchange, &owner)) {
+    let form = MeetingForm::read(&body);
+    let invitation = match form.invitation(&form::colleagues(&outlook.exchange, &owner)) {
         Ok(invitation) => invitation,
         Err(mistakes) => {
             let now = outlook.clock.now();
-            return Ok(pages::new(&outlook.exchange, &owner, now, wish, mistakes));
+            return Ok(pages::new(&outlook.exchange, &owner, now, form, mistakes));
         }
     };
     owner.invite(invitation).map_err(|_| OutlookError::NoCalendar)?;

@@ -125,7 +125,7 @@ struct MoveButton {
     start: String,
 }
 
-/// The calendar of `tenant_of_due_row`.
+/// The calendar of `owner`.
 pub(super) fn calendar(
     exchange: &Exchange,
     owner: &Mailbox,
@@ -217,7 +217,7 @@ fn clock_time(now: Timestamp) -> String {
 struct NewMeetingPage<'a> {
     owner: Owner<'a>,
     now: String,
-    wish: MeetingForm,
+    form: MeetingForm,
     mistakes: Vec<FormError>,
     people: Vec<MailboxOption>,
     rooms: Vec<MailboxOption>,
@@ -228,13 +228,13 @@ pub(super) fn new(
     exchange: &Exchange,
     owner: &Mailbox,
     now: Timestamp,
-    wish: MeetingForm,
+    form: MeetingForm,
     mistakes: Vec<FormError>,
 ) -> Response {
     let status = if mistakes.is_empty() { StatusCode::OK } else { StatusCode::BAD_REQUEST };
     let (people, rooms) = split_people_and_rooms(colleagues(exchange, owner));
     let (owner, now) = (Owner::of(exchange, owner), clock_time(now));
-    page(status, &NewMeetingPage { owner, now, wish, mistakes, people, rooms })
+    page(status, &NewMeetingPage { owner, now, form, mistakes, people, rooms })
 }
 
 /// The page, with what every page carries.

@@ -117,7 +117,7 @@ async fn a_meeting_is_made_moved_and_cancelled() {
 }
 
 #[tokio::test]
-async fn what_roombridge_noted_is_shown_beside_the_rooms_answer() {
+async fn roombridges_note_is_shown_beside_the_rooms_answer() {
     let story = outlook_fixture();
     let (start, end) = (time("2026-11-24T10:00:00Z"), time("2026-11-24T11:00:00Z"));
     let meeting = Invitation::new("Budget", start, end).room(&story.aurora);
@@ -133,7 +133,7 @@ async fn what_roombridge_noted_is_shown_beside_the_rooms_answer() {
 }
 
 #[tokio::test]
-async fn a_calendar_looks_again_by_itself_until_it_is_held_still_and_a_form_never_does() {
+async fn a_calendar_refreshes_itself_until_it_is_held_still_and_a_form_never_does() {
     let story = outlook_fixture();
     let refresh = "http-equiv=\"refresh\"";
     let home = format!("/{}", story.anna.id());
@@ -157,7 +157,7 @@ async fn late_in_the_evening_the_next_hour_ends_at_midnight() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_sent_is_shown_again_with_what_is_wrong() {
+async fn an_invalid_form_is_shown_again_with_its_errors() {
     let story = outlook_fixture();
     let fabrikam = story.exchange.tenant("Fabrikam").person("Fay");
     let good = ("2026-11-24", "10:00", "11:00", story.ben.id());
@@ -172,7 +172,7 @@ async fn what_cannot_be_sent_is_shown_again_with_what_is_wrong() {
         ((good.0, good.1, good.2, fabrikam.id()), "not in this organisation"),
         ((good.0, good.1, good.2, "nobody"), "not in this organisation"),
     ];
-    for ((date, start, end, invited), told) in cases {
+    for ((date, start, end, invited), error) in cases {
         let hostile = "\"><script>alert(1)</script>";
         let fields = [
             ("subject", hostile),
@@ -183,7 +183,7 @@ async fn what_cannot_be_sent_is_shown_again_with_what_is_wrong() {
         ];
         let page = story.post(&story.form(), &fields).await;
         assert_eq!(page.status, StatusCode::BAD_REQUEST, "{date} {start} {end}");
-        assert!(page.text.contains(told), "{told} for {date} {start} {end}: {}", page.text);
+        assert!(page.text.contains(error), "{error} for {date} {start} {end}: {}", page.text);
         assert!(page.text.contains("alert(1)") && !page.text.contains("<script>"));
         assert_eq!(page.text.contains(" checked"), invited == story.ben.id());
     }
@@ -191,7 +191,7 @@ async fn what_cannot_be_sent_is_shown_again_with_what_is_wrong() {
 }
 
 #[tokio::test]
-async fn only_who_organizes_a_meeting_changes_it() {
+async fn only_the_organizer_changes_a_meeting() {
     let story = outlook_fixture();
     let (start, end) = (time("2026-11-24T10:00:00Z"), time("2026-11-24T11:00:00Z"));
     let meeting = Invitation::new("<i>Budget</i>", start, end).with(&story.ben);

@@ -73,8 +73,8 @@ impl Fixtures {
         let Some(row) = found else { return Err(TestWorldError("no such tenant".to_owned())) };
         let row = Tenant { state: TenantState::Active, ..row };
         self.tenants.upsert(&row).await.map_err(TestWorldError::from_any)?;
-        let passage = JobMeta::new(CorrelationId(self.rng.uuid().as_u128()), self.clock.now());
-        let task = TenantTask { tenant, kind: TenantTaskKind::Connect, meta: passage };
+        let meta = JobMeta::new(CorrelationId(self.rng.uuid().as_u128()), self.clock.now());
+        let task = TenantTask { tenant, kind: TenantTaskKind::Connect, meta };
         let sent = self.outbox.enqueue(task).await;
         sent.map_err(TestWorldError::from_any)
     }
@@ -113,7 +113,7 @@ impl Fixtures {
         self.send_task(person, MailboxTaskKind::Unsubscribe).await
     }
 
-    /// A mailbox that has a row stands like this from now on. Nobody is told.
+    /// Sets the state of a mailbox that has a row. No task is sent.
     ///
     /// # Errors
     /// [`TestWorldError`] when the store fails.
@@ -164,8 +164,8 @@ impl Fixtures {
         mailbox: &exchange::Mailbox,
         task: MailboxTaskKind,
     ) -> Result<(), TestWorldError> {
-        let passage = JobMeta::new(CorrelationId(self.rng.uuid().as_u128()), self.clock.now());
-        let task = MailboxTask::new(parse_id(mailbox.id())?, task, passage);
+        let meta = JobMeta::new(CorrelationId(self.rng.uuid().as_u128()), self.clock.now());
+        let task = MailboxTask::new(parse_id(mailbox.id())?, task, meta);
         let tasks = MailboxTasks::one(parse_id(mailbox.tenant_id())?, task);
         let sent = self.outbox.enqueue(tasks).await;
         sent.map_err(TestWorldError::from_any)

@@ -1,7 +1,7 @@
 //! A small organisation with Roombridge plugged in, whole and in this process: memory ports, the
-//! simulated Microsoft side, the simulated Functions host, one clock that only moves when told to.
+//! simulated Microsoft side, the simulated Functions host, one clock that moves only when a test moves it.
 //!
-//! Tests tell their stories with it; the simulation draws its operations on it.
+//! Tests play their stories in it; the simulation plays its operations in it.
 
 mod fixtures;
 mod keys;
@@ -93,9 +93,9 @@ pub struct TestWorld {
     pub raw_tables: Arc<dyn Tables>,
     /// The way into the queues themselves, uncounted.
     pub raw_outbox: Arc<dyn Outbox>,
-    /// The tables in memory; empty when the world stands on other storage.
+    /// The tables in memory; empty when the world uses other storage.
     pub memory_tables: Arc<MemoryTables>,
-    /// The queues in memory; empty when the world stands on other storage.
+    /// The queues in memory; empty when the world uses other storage.
     pub memory_outbox: Arc<MemoryOutbox>,
     /// What waits for the world's time to come; nothing on memory ports.
     delayed_outbox: Option<Arc<DelayedOutbox>>,

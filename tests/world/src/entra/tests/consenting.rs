@@ -48,7 +48,7 @@ async fn everybody_else_and_cancel_come_back_with_an_error_and_the_success_flag(
     let walk = sign_in_fixture();
     let (entra, tenant) = (&walk.ms.entra, walk.tenant.id());
     let url = consent_url(&walk, tenant, DAEMON_APP);
-    let told = |back: &Url| {
+    let outcome = |back: &Url| {
         assert_eq!(parameter(back, "admin_consent"), "True");
         assert_eq!(parameter(back, "state"), "the-state");
         let text = parameter(back, "error_description");
@@ -58,15 +58,15 @@ async fn everybody_else_and_cancel_come_back_with_an_error_and_the_success_flag(
     let cloud_admin = entra.add_user(tenant, "Cleo", "cleo@contoso.example");
     entra.assign_role(tenant, &cloud_admin, roles::CLOUD_APPLICATION_ADMINISTRATOR);
     for user in [walk.anna.id(), &cloud_admin] {
-        assert_eq!(told(&entra.admin_consent(&url, user).unwrap()), denied("AADSTS90094"));
+        assert_eq!(outcome(&entra.admin_consent(&url, user).unwrap()), denied("AADSTS90094"));
     }
     let other = walk.ms.unconnected_tenant("Fabrikam").person("Eve");
-    assert_eq!(told(&entra.admin_consent(&url, other.id()).unwrap()), denied("AADSTS50020"));
-    assert_eq!(told(&entra.refuse_admin_consent(&url).unwrap()), denied("AADSTS65004"));
+    assert_eq!(outcome(&entra.admin_consent(&url, other.id()).unwrap()), denied("AADSTS50020"));
+    assert_eq!(outcome(&entra.refuse_admin_consent(&url).unwrap()), denied("AADSTS65004"));
     entra.use_documented_refusals(true);
-    assert_eq!(told(&entra.refuse_admin_consent(&url).unwrap()).0, "consent_required");
+    assert_eq!(outcome(&entra.refuse_admin_consent(&url).unwrap()).0, "consent_required");
     let narrow = with_parameters(&url, &[("scope", "https://graph.microsoft.com/Calendars.Read")]);
-    assert_eq!(told(&entra.admin_consent(&narrow, &walk.admin).unwrap()).0, "invalid_scope");
+    assert_eq!(outcome(&entra.admin_consent(&narrow, &walk.admin).unwrap()).0, "invalid_scope");
     assert!(!entra.is_consented(tenant, DAEMON_APP));
     let page = |url: &Url| entra.admin_consent(url, &walk.admin).unwrap_err().number;
     assert_eq!(page(&consent_url(&walk, "common", DAEMON_APP)), 90002);

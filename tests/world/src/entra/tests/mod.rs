@@ -1,4 +1,4 @@
-//! Tokens: who gets one, and whose word Entra takes.
+//! Tokens: who gets one, and whose assertion Entra accepts.
 
 mod consenting;
 mod fixture;

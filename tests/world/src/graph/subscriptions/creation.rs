@@ -63,7 +63,7 @@ impl Graph {
         })
     }
 
-    /// What a subscription with resource data needs besides; none for one without.
+    /// What else a subscription with resource data needs; none for one without.
     fn parse_rich(
         &self,
         call: &Call,
@@ -81,7 +81,7 @@ impl Graph {
         Ok(Some(ResourceDataOptions { certificate, selection: wanted }))
     }
 
-    /// The wished expiry, if it is neither past nor too far away.
+    /// The requested expiry, if it is neither past nor too far away.
     pub(super) fn parse_expiry(&self, body: &Value, rich: bool) -> Result<Timestamp, Reply> {
         let text = body["expirationDateTime"].as_str().unwrap_or_default();
         let until = text.parse::<Timestamp>();

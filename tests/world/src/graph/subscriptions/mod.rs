@@ -38,13 +38,13 @@ pub(super) struct Subscription {
     /// Changes up to this number are older than the subscription.
     pub(super) created_at_seq: u64,
     reauthorized: Option<Timestamp>,
-    /// The app may not read the mailbox any more, and has been told.
+    /// The app may not read the mailbox any more, and has been notified.
     pub(super) paused: bool,
     /// For one with resource data.
     pub(super) rich: Option<ResourceDataOptions>,
 }
 
-/// What a subscription with resource data has besides.
+/// What else a subscription with resource data has.
 #[derive(Clone)]
 pub(super) struct ResourceDataOptions {
     /// What its content is sealed for.
@@ -104,7 +104,7 @@ impl Graph {
         .collect()
     }
 
-    /// Ends a subscription on Graph's side, without a word (see [`Graph::send_lifecycle`] for the word).
+    /// Ends a subscription on Graph's side, without a notification (see [`Graph::send_lifecycle`] for one).
     pub fn end_silently(&self, id: &str) -> bool {
         let mut state = self.lock();
         self.collect_changes(&mut state);

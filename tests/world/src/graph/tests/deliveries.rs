@@ -11,7 +11,7 @@ fn kinds(items: &[Value]) -> Vec<&str> {
 async fn each_change_causes_the_documented_storm() {
     let story = graph_fixture();
     story.subscribe(&story.anna).await;
-    assert_eq!(story.ms.graph.pending_notifications(), 0, "what was there before is not told");
+    assert_eq!(story.ms.graph.pending_notifications(), 0, "what was there before is not notified");
     let invitation = Invitation::new("New", at(12), at(13));
     let meeting = story.tenant.meet(&story.anna, invitation).unwrap();
     story.ms.graph.deliver_due().await;
@@ -118,7 +118,7 @@ async fn delivery_pauses_without_consent_and_waits_for_its_latency() {
     assert_eq!(story.ms.graph.pending_notifications(), 0);
     story.ms.entra.consent(story.tenant.id(), crate::microsoft::DAEMON_APP, &["Calendars.Read"]);
     story.ms.graph.set_latency(SignedDuration::from_secs(30));
-    story.meeting.rename("Heard").unwrap();
+    story.meeting.rename("Delivered").unwrap();
     assert!(story.ms.graph.deliver_due().await.posts.is_empty());
     story.clock.advance(SignedDuration::from_secs(30));
     assert_eq!(story.ms.graph.deliver_due().await.delivered, 3);

@@ -53,15 +53,15 @@ async fn without_permissions_delivery_pauses_and_renewing_fails_until_they_retur
     let tenant = story.tenant.id();
     story.ms.entra.remove_roles(tenant, DAEMON_APP);
     assert_eq!(story.ms.graph.deliver_due().await.delivered, 1);
-    let told = story.receiver.take();
-    assert_eq!(told[0]["lifecycleEvent"], "reauthorizationRequired");
-    assert_eq!(told[0]["clientState"], "proof");
+    let items = story.receiver.take();
+    assert_eq!(items[0]["lifecycleEvent"], "reauthorizationRequired");
+    assert_eq!(items[0]["clientState"], "proof");
     story.meeting.rename("Unheard").unwrap();
     assert_eq!(story.ms.graph.pending_notifications(), 0);
     let denied = story.get(&format!("{}?$select=id", story.path(&story.anna))).await;
     assert_eq!((denied.0, renew().await), (StatusCode::FORBIDDEN, StatusCode::FORBIDDEN));
     story.ms.entra.consent_to_all(tenant, DAEMON_APP);
     assert_eq!(renew().await, StatusCode::OK);
-    story.meeting.rename("Heard").unwrap();
+    story.meeting.rename("Delivered").unwrap();
     assert_eq!(story.ms.graph.pending_notifications(), 3);
 }

@@ -114,15 +114,15 @@ async fn a_mailbox_takes_a_thousand_subscriptions_or_fewer() {
     let story = graph_fixture();
     story.ms.graph.set_subscription_quota(1);
     let (_, made) = story.subscribe(&story.anna).await;
-    let mut wish = story.subscription_body(&story.anna);
-    wish["changeType"] = json!("updated");
-    let (status, error) = story.call("POST", "/subscriptions", wish.clone()).await;
+    let mut new_subscription = story.subscription_body(&story.anna);
+    new_subscription["changeType"] = json!("updated");
+    let (status, error) = story.call("POST", "/subscriptions", new_subscription.clone()).await;
     assert_eq!(status, StatusCode::FORBIDDEN);
     assert!(error["error"]["message"].as_str().unwrap().contains("maximum number of 1 active"));
     assert_eq!(story.subscribe(&story.aurora).await.0, StatusCode::CREATED);
     let path = format!("/subscriptions/{}", made["id"].as_str().unwrap());
     story.call("DELETE", &path, Value::Null).await;
-    assert_eq!(story.call("POST", "/subscriptions", wish).await.0, StatusCode::CREATED);
+    assert_eq!(story.call("POST", "/subscriptions", new_subscription).await.0, StatusCode::CREATED);
 }
 
 #[tokio::test]

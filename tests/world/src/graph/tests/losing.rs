@@ -1,4 +1,4 @@
-//! What goes wrong without a word: notifications that vanish, answers that take their time, handshakes that time out.
+//! What fails silently: notifications that vanish, answers that take their time, handshakes that time out.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ async fn while_losing_is_on_changes_leave_no_trace() {
     graph.set_dropping(&everything, true);
     story.meeting.rename("Lost").unwrap();
     graph.set_dropping(&everything, false);
-    story.meeting.rename("Told").unwrap();
+    story.meeting.rename("Delivered").unwrap();
     assert_eq!(graph.deliver_due().await.delivered, 12, "three for each copy, twice");
     assert_eq!(graph.dropped_and_lost(), (6, 0));
 
@@ -27,7 +27,7 @@ async fn while_losing_is_on_changes_leave_no_trace() {
     story.meeting.rename("Nowhere").unwrap();
     assert_eq!(graph.deliver_due().await.delivered, 0);
     assert!(story.receiver.take().iter().all(|item| item.get("lifecycleEvent").is_none()));
-    assert_eq!(graph.subscriptions().len(), 2, "the subscriptions look well");
+    assert_eq!(graph.subscriptions().len(), 2, "the subscriptions look healthy");
 }
 
 #[tokio::test]
@@ -108,10 +108,10 @@ async fn reads_and_notifications_give_the_same_etag() {
     story.subscribe(&story.anna).await;
     story.meeting.rename("Other").unwrap();
     story.ms.graph.deliver_due().await;
-    let told = story.receiver.take()[0]["resourceData"]["@odata.etag"].clone();
+    let etag = story.receiver.take()[0]["resourceData"]["@odata.etag"].clone();
     let (_, read) = story.get(&format!("{}?$select=id", story.path(&story.anna))).await;
-    assert_eq!(read["@odata.etag"], told);
+    assert_eq!(read["@odata.etag"], etag);
     let window = format!("startDateTime={}&endDateTime={}", at(0), at(24));
     let view = format!("/users/{}/calendarView?$select=id&{window}", story.anna.id());
-    assert_eq!(story.get(&view).await.1["value"][0]["@odata.etag"], told);
+    assert_eq!(story.get(&view).await.1["value"][0]["@odata.etag"], etag);
 }

@@ -30,7 +30,7 @@ async fn a_read_without_select_or_with_a_forbidden_field_is_refused_and_noted() 
 }
 
 #[tokio::test]
-async fn ids_without_the_preference_are_others_and_do_not_mix() {
+async fn without_the_preference_ids_are_different_and_do_not_mix() {
     let story = graph_fixture();
     let path = story.path(&story.anna);
     let forgot = |path: String| async {
@@ -48,7 +48,7 @@ async fn ids_without_the_preference_are_others_and_do_not_mix() {
 }
 
 #[tokio::test]
-async fn what_is_gone_and_what_is_not_allowed_say_so_differently() {
+async fn missing_and_forbidden_resources_give_different_errors() {
     let story = graph_fixture();
     let path = format!("{}?$select=id", story.path(&story.anna));
     story.meeting.cancel().unwrap();

@@ -60,18 +60,18 @@ impl CertificatePair {
 
 impl GraphFixture {
     fn rich_subscription_body(&self, mailbox: &Mailbox, query: &str) -> Value {
-        let mut wish = self.subscription_body(mailbox);
-        wish["includeResourceData"] = json!(true);
-        wish["encryptionCertificate"] = json!(FIRST.text());
-        wish["encryptionCertificateId"] = json!("first");
-        wish["resource"] = json!(format!("{}{query}", mailbox.events_resource()));
-        wish["expirationDateTime"] = json!(at(24).to_string());
-        wish
+        let mut new_subscription = self.subscription_body(mailbox);
+        new_subscription["includeResourceData"] = json!(true);
+        new_subscription["encryptionCertificate"] = json!(FIRST.text());
+        new_subscription["encryptionCertificateId"] = json!("first");
+        new_subscription["resource"] = json!(format!("{}{query}", mailbox.events_resource()));
+        new_subscription["expirationDateTime"] = json!(at(24).to_string());
+        new_subscription
     }
 
     async fn subscribe_rich(&self, mailbox: &Mailbox, query: &str) -> String {
-        let wish = self.rich_subscription_body(mailbox, query);
-        let (status, made) = self.call("POST", "/subscriptions", wish).await;
+        let new_subscription = self.rich_subscription_body(mailbox, query);
+        let (status, made) = self.call("POST", "/subscriptions", new_subscription).await;
         assert_eq!(status, StatusCode::CREATED, "{made}");
         made["id"].as_str().unwrap().to_owned()
     }
@@ -108,30 +108,35 @@ async fn it_wants_a_certificate_with_an_id_a_selection_and_a_short_life() {
         ("resource", json!(format!("{events}?$select=id,color")), "color"),
         ("includeResourceData", json!(false), "without resource data"),
     ] {
-        let mut wish = story.rich_subscription_body(&story.anna, SELECT);
-        wish[name] = value;
-        let (status, error) = story.call("POST", "/subscriptions", wish).await;
+        let mut new_subscription = story.rich_subscription_body(&story.anna, SELECT);
+        new_subscription[name] = value;
+        let (status, error) = story.call("POST", "/subscriptions", new_subscription).await;
         assert_eq!(status, StatusCode::BAD_REQUEST, "{name} {words}");
         assert!(error["error"]["message"].as_str().unwrap().contains(words), "{error}");
     }
     assert!(story.broken_rules().is_empty());
     for select in ["start,body", "uniqueBody", "bodyPreview", "subject", "webLink"] {
-        let wish = story.rich_subscription_body(&story.anna, &format!("?$select={select}"));
-        assert_eq!(story.call("POST", "/subscriptions", wish).await.0, 400, "{select}");
+        let new_subscription =
+            story.rich_subscription_body(&story.anna, &format!("?$select={select}"));
+        assert_eq!(story.call("POST", "/subscriptions", new_subscription).await.0, 400, "{select}");
     }
-    let wish = story.rich_subscription_body(&story.anna, &format!("{SELECT}&$expand=attachments"));
-    assert_eq!(story.call("POST", "/subscriptions", wish).await.0, 400);
+    let new_subscription =
+        story.rich_subscription_body(&story.anna, &format!("{SELECT}&$expand=attachments"));
+    assert_eq!(story.call("POST", "/subscriptions", new_subscription).await.0, 400);
     assert_eq!(story.broken_rules().len(), 6);
     assert_eq!(story.ms.network.requests("hook.example"), 0);
     story.subscribe_rich(&story.anna, SELECT).await;
 }
 
 #[tokio::test]
-async fn the_query_belongs_to_the_resource_when_twins_are_looked_for() {
+async fn the_query_is_part_of_the_resource_when_duplicates_are_searched() {
     let story = graph_fixture();
     let id = story.subscribe_rich(&story.anna, SELECT).await;
-    let wish = story.rich_subscription_body(&story.anna, SELECT);
-    assert_eq!(story.call("POST", "/subscriptions", wish).await.0, StatusCode::CONFLICT);
+    let new_subscription = story.rich_subscription_body(&story.anna, SELECT);
+    assert_eq!(
+        story.call("POST", "/subscriptions", new_subscription).await.0,
+        StatusCode::CONFLICT
+    );
     story.subscribe_rich(&story.anna, "?$select=start").await;
     assert_eq!(story.subscribe(&story.anna).await.0, StatusCode::CREATED);
     let all = story.ms.graph.subscriptions();
@@ -164,7 +169,7 @@ async fn an_item_carries_what_was_selected_and_expanded_and_its_etag_and_no_more
         assert_eq!(item["resourceData"]["id"], event.event);
         assert_eq!(item["clientState"], "proof");
         assert_eq!(item["encryptedContent"]["encryptionCertificateId"], "first");
-        let told = FIRST.open(item);
+        let content = FIRST.open(item);
         let expected = json!({
             "@odata.etag": event.etag,
             "start": { "dateTime": "2026-11-24T21:00:00.0000000", "timeZone": "UTC" },
@@ -173,14 +178,14 @@ async fn an_item_carries_what_was_selected_and_expanded_and_its_etag_and_no_more
             "type": "singleInstance",
             "singleValueExtendedProperties": [{ "id": PROPERTY, "value": "x" }],
         });
-        assert_eq!(told, expected);
+        assert_eq!(content, expected);
         keys.insert(item["encryptedContent"]["dataKey"].to_string());
     }
     assert_eq!(keys.len(), 4, "each has a key of its own");
     let hash = digest::digest(&digest::SHA1_FOR_LEGACY_USE_ONLY, &FIRST.der);
     let thumbprint: String = hash.as_ref().iter().map(|byte| format!("{byte:02X}")).collect();
-    let told = &items[0]["encryptedContent"]["encryptionCertificateThumbprint"];
-    assert_eq!(*told, json!(thumbprint));
+    let named = &items[0]["encryptedContent"]["encryptionCertificateThumbprint"];
+    assert_eq!(*named, json!(thumbprint));
 
     meeting.cancel().unwrap();
     story.ms.graph.deliver_due().await;
@@ -190,7 +195,7 @@ async fn an_item_carries_what_was_selected_and_expanded_and_its_etag_and_no_more
 }
 
 #[tokio::test]
-async fn the_content_is_how_the_copy_stood_then() {
+async fn the_content_is_the_copy_as_it_was_then() {
     let story = graph_fixture();
     story.subscribe_rich(&story.anna, SELECT).await;
     story.ms.graph.set_on_hold(true);
@@ -204,16 +209,16 @@ async fn the_content_is_how_the_copy_stood_then() {
     let done = story.ms.graph.deliver_due().await;
     let posts = story.receiver.take_posts();
     assert!(done.posts.len() >= 7 && posts.iter().all(|p| p["validationTokens"][0].is_string()));
-    let told = posts.iter().map(|post| {
+    let starts = posts.iter().map(|post| {
         let item = &post["value"][0];
-        let told = FIRST.open(item);
-        assert_eq!(told["@odata.etag"], item["resourceData"]["@odata.etag"]);
-        told["start"]["dateTime"].to_string()
+        let content = FIRST.open(item);
+        assert_eq!(content["@odata.etag"], item["resourceData"]["@odata.etag"]);
+        content["start"]["dateTime"].to_string()
     });
-    let told: Vec<String> = told.collect();
-    let mut sorted = told.clone();
+    let starts: Vec<String> = starts.collect();
+    let mut sorted = starts.clone();
     sorted.sort();
-    assert_ne!(told, sorted, "in no order");
+    assert_ne!(starts, sorted, "in no order");
     assert!(sorted[0].contains("T20:00") && sorted.last().unwrap().contains("T23:00"));
 }
 
@@ -257,8 +262,9 @@ async fn one_post_mixes_apps_tenants_rich_and_basic_with_one_token_for_each_pair
     let tenant = story.tenant.id().to_owned();
     story.ms.entra.consent(&tenant, SCOPED_APP, &["Calendars.Read"]);
     let token = story.ms.entra.graph_token(&tenant, SCOPED_APP).unwrap();
-    let wish = story.rich_subscription_body(&story.anna, SELECT);
-    let (status, _) = story.call_by(&token, "POST", "/subscriptions", wish, PREFER).await;
+    let new_subscription = story.rich_subscription_body(&story.anna, SELECT);
+    let (status, _) =
+        story.call_by(&token, "POST", "/subscriptions", new_subscription, PREFER).await;
     assert_eq!(status, StatusCode::CREATED, "another app is no twin");
     let ben = story.tenant.person("Ben");
     story.subscribe(&ben).await;
@@ -313,11 +319,11 @@ async fn a_renewal_may_bring_a_new_certificate() {
     story.meeting.move_to(at(12), at(13)).unwrap();
     story.ms.graph.deliver_due().await;
     let items = story.receiver.take();
-    let told = |item: &Value, by: &CertificatePair| by.open(item)["start"]["dateTime"].to_string();
+    let start = |item: &Value, by: &CertificatePair| by.open(item)["start"]["dateTime"].to_string();
     assert_eq!(items[0]["encryptedContent"]["encryptionCertificateId"], "first");
-    assert!(told(&items[0], &FIRST).contains("T20:00"), "what changed before names the old one");
+    assert!(start(&items[0], &FIRST).contains("T20:00"), "what changed before names the old one");
     assert_eq!(items[3]["encryptedContent"]["encryptionCertificateId"], "second");
-    assert!(told(&items[3], &SECOND).contains("T21:00"));
+    assert!(start(&items[3], &SECOND).contains("T21:00"));
 
     let (_, basic) = story.subscribe(&story.aurora).await;
     let path = format!("/subscriptions/{}", basic["id"].as_str().unwrap());

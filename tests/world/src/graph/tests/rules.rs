@@ -51,7 +51,7 @@ async fn the_fifth_request_at_once_in_a_mailbox_is_throttled() {
 }
 
 #[tokio::test]
-async fn throttles_last_as_long_as_they_are_told() {
+async fn a_throttle_lasts_as_long_as_requested() {
     let story = graph_fixture();
     let anna = format!("{}?$select=id", story.path(&story.anna));
     let aurora = format!("{}?$select=id", story.path(&story.aurora));
@@ -89,9 +89,9 @@ async fn a_planned_fault_strikes_before_or_after_the_effect() {
         .unwrap();
     assert!(story.ms.network.send(request).await.is_err());
     assert_eq!((given(), story.ms.graph.faults_triggered()), (1, 2));
-    let seen = story.ms.graph.requests();
-    assert_eq!(seen.iter().map(|s| s.status).collect::<Vec<_>>(), [503, 0]);
-    assert_eq!(seen[1].template, template);
+    let requests = story.ms.graph.requests();
+    assert_eq!(requests.iter().map(|s| s.status).collect::<Vec<_>>(), [503, 0]);
+    assert_eq!(requests[1].template, template);
 }
 
 #[tokio::test]

@@ -37,9 +37,9 @@ async fn an_endpoint_that_does_not_echo_the_token_gets_none() {
         ("html", "Must respond with 200 OK"),
         ("closed", "HTTP status code is 'Forbidden'"),
     ] {
-        let mut wish = story.subscription_body(&story.aurora);
-        wish["notificationUrl"] = json!(format!("https://bad.example/{path}"));
-        let (status, error) = story.call("POST", "/subscriptions", wish).await;
+        let mut new_subscription = story.subscription_body(&story.aurora);
+        new_subscription["notificationUrl"] = json!(format!("https://bad.example/{path}"));
+        let (status, error) = story.call("POST", "/subscriptions", new_subscription).await;
         assert_eq!(status, StatusCode::BAD_REQUEST);
         assert!(error["error"]["message"].as_str().unwrap().contains(words), "{path}");
     }
@@ -63,9 +63,13 @@ async fn a_second_one_for_the_same_is_a_conflict_that_names_the_first() {
 #[tokio::test]
 async fn life_is_bounded_and_renewed_by_patch() {
     let story = graph_fixture();
-    let mut wish = story.subscription_body(&story.aurora);
-    wish["expirationDateTime"] = json!((at(0) + SignedDuration::from_mins(10_081)).to_string());
-    assert_eq!(story.call("POST", "/subscriptions", wish).await.0, StatusCode::BAD_REQUEST);
+    let mut new_subscription = story.subscription_body(&story.aurora);
+    new_subscription["expirationDateTime"] =
+        json!((at(0) + SignedDuration::from_mins(10_081)).to_string());
+    assert_eq!(
+        story.call("POST", "/subscriptions", new_subscription).await.0,
+        StatusCode::BAD_REQUEST
+    );
     let (_, made) = story.subscribe(&story.aurora).await;
     let path = format!("/subscriptions/{}", made["id"].as_str().unwrap());
     let state = json!({ "clientState": "other" });
@@ -89,9 +93,9 @@ async fn bad_wishes_are_refused() {
         ("resource", json!("users/x/events/y")),
         ("expirationDateTime", json!("2020-01-01T00:00:00Z")),
     ] {
-        let mut wish = story.subscription_body(&story.aurora);
-        wish[name] = value;
-        let status = story.call("POST", "/subscriptions", wish).await.0;
+        let mut new_subscription = story.subscription_body(&story.aurora);
+        new_subscription[name] = value;
+        let status = story.call("POST", "/subscriptions", new_subscription).await.0;
         assert_eq!(status, StatusCode::BAD_REQUEST, "{name}");
     }
 }

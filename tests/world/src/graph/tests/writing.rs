@@ -29,15 +29,15 @@ async fn a_property_is_emptied_and_removed_only_where_null_does_that() {
         let body = json!({ "singleValueExtendedProperties": [{ "id": PROPERTY, "value": value }] });
         story.call("PATCH", &path, body).await.0
     };
-    let seen = || story.meeting.property_in(&story.anna, PROPERTY);
+    let property = || story.meeting.property_in(&story.anna, PROPERTY);
     assert_eq!(set(json!("booked")).await, StatusCode::OK);
     assert_eq!(set(Value::Null).await, StatusCode::BAD_REQUEST);
-    assert_eq!(seen().as_deref(), Some("booked"));
+    assert_eq!(property().as_deref(), Some("booked"));
     assert_eq!(set(json!("")).await, StatusCode::OK);
-    assert_eq!(seen().as_deref(), Some(""));
+    assert_eq!(property().as_deref(), Some(""));
     story.ms.graph.set_null_removes(true);
     assert_eq!(set(Value::Null).await, StatusCode::OK);
-    assert_eq!(seen(), None);
+    assert_eq!(property(), None);
 }
 
 #[tokio::test]

@@ -81,8 +81,8 @@ impl Day<'_> {
 
     async fn wait_for_rows(&self, table: Table, count: usize) -> Result<(), LocalError> {
         let what = format!("{count} rows are left in {}", table.name());
-        let look = async || Ok((self.world.rows(table).await?.len() == count).then_some(()));
-        self.world.wait_for(&what, look).await
+        let find = async || Ok((self.world.rows(table).await?.len() == count).then_some(()));
+        self.world.wait_for(&what, find).await
     }
 
     pub(super) async fn nothing_was_asked_too_much(&mut self) -> Result<(), LocalError> {
@@ -90,7 +90,8 @@ impl Day<'_> {
         let violations = graph.violations();
         self.ensure(&format!("no rule was broken: {violations:?}"), violations.is_empty())?;
         let farid = self.organisation.farid.id();
-        let asked = graph.requests().iter().any(|seen| seen.mailbox.as_deref() == Some(farid));
+        let asked =
+            graph.requests().iter().any(|request| request.mailbox.as_deref() == Some(farid));
         self.ensure("Farid's calendar was never asked for", !asked)?;
         let failures = self.world.rows(Table::Failures).await?.len();
         self.ensure("nothing is in Failures", failures == 0)

@@ -111,7 +111,7 @@ impl Day<'_> {
         note["outcome"].as_str().map(str::to_owned)
     }
 
-    /// Fails unless `true`.
+    /// Fails unless `came_true`.
     pub(super) fn ensure(&self, what: &str, came_true: bool) -> Result<(), LocalError> {
         if came_true { Ok(()) } else { Err(LocalError::Unexpected(what.to_owned())) }
     }
@@ -138,10 +138,10 @@ impl Day<'_> {
     }
 }
 
-/// What is wished for, if anything.
+/// What the booking should hold, if anything.
 pub(super) fn wanted_facts(booking: &Booking) -> Option<&Facts> {
     match &booking.desired {
-        DesiredState::Wanted(wish) => Some(&wish.facts),
+        DesiredState::Wanted(spec) => Some(&spec.facts),
         DesiredState::Unwanted(_) => None,
     }
 }

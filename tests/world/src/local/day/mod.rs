@@ -1,5 +1,5 @@
 //! A believable day in a small organisation. Each step is something a person does in Outlook, waits
-//! until Roombridge has done its part, and is told in one line. A step that does not come true ends
+//! until Roombridge has done its part, and is reported in one line. A step that does not come true ends
 //! the day with an error.
 
 mod evening;

@@ -71,7 +71,7 @@ impl Day<'_> {
         self.wait_until_refused(&interview, &aurora).await?;
         self.report_step(
             "Ben wants Aurora for \"Interview\", 10:30–11:30",
-            "looked whether Anna's meeting still stands, then refused: conflict",
+            "checked that Anna's meeting still takes place, then refused: conflict",
             "Aurora declined",
         );
         self.wait_until_refused(&standup, &aurora).await?;
@@ -206,8 +206,8 @@ impl Day<'_> {
         let (start, end) = (self.at(12, 30), self.at(13, 30));
         let (anna, ben) = (self.organisation.anna.clone(), self.organisation.ben.clone());
         let reads = |day: &Self| {
-            let seen = day.world.microsoft.graph.requests();
-            let of_anna = seen.iter().filter(|s| s.mailbox.as_deref() == Some(anna.id()));
+            let requests = day.world.microsoft.graph.requests();
+            let of_anna = requests.iter().filter(|s| s.mailbox.as_deref() == Some(anna.id()));
             of_anna.filter(|s| s.method == "GET").count()
         };
         let before = reads(self);
