@@ -15,7 +15,7 @@ use roombridge::{
     domain::ids::TenantId,
     host::{Limits, server},
     identity::{
-        app_tokens::{Cloud, CredentialSource, Registrations, SignInRegistration, credential},
+        app_tokens::{Cloud, Registrations, SignInRegistration, credential},
         keys::{
             CLIENT_STATE_KEYS, COOKIE_KEYS, KeyRing, KeyVaultKeys,
             content_keys::{ContentKeys, KeyVaultContentKeys},
@@ -84,8 +84,7 @@ fn ports(settings: &Settings) -> Result<Ports, Box<dyn Error>> {
     let http = build_client()?;
     let shared: Transport = azure_transport(http.clone());
     let identity = |id: uuid::Uuid| {
-        let endpoint = settings.identity.has_identity_endpoint;
-        credential(&id.to_string(), CredentialSource::Functions, endpoint, shared.clone())
+        credential(&id.to_string(), settings.identity.has_identity_endpoint, shared.clone())
     };
     let own = identity(settings.identity.managed_identity_client_id)?;
     let queue = settings.storage.queue_url.as_str();

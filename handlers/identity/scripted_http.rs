@@ -20,7 +20,10 @@ use crate::{
         clock::Clock,
         http::{Http, HttpError},
     },
-    identity::app_tokens::{Cloud, Registrations, SignInRegistration, TenantTokens, TokenEndpoint},
+    identity::{
+        app_tokens::{Cloud, Registrations, SignInRegistration, TenantTokens, TokenEndpoint},
+        keys::{KeySource, KeysUnavailable, VaultWriteError, client_state::KeySet},
+    },
 };
 
 /// The cloud of the unit tests.
@@ -192,5 +195,40 @@ impl TokenCredential for FakeManagedIdentity {
         }
         let never = azure_core::time::OffsetDateTime::UNIX_EPOCH;
         Ok(AccessToken::new("assertion".to_owned(), never))
+    }
+}
+
+/// A vault whose keys a test can change: none at first. It counts the loads. Clones share it.
+#[derive(Clone, Default)]
+pub(crate) struct MemoryKeys(Arc<Mutex<(Option<KeySet>, u32)>>);
+
+impl MemoryKeys {
+    pub(crate) fn keys(&self) -> Option<KeySet> {
+        lock(&self.0).0.clone()
+    }
+
+    pub(crate) fn put(&self, keys: Option<KeySet>) {
+        lock(&self.0).0 = keys;
+    }
+
+    pub(crate) fn loads(&self) -> u32 {
+        lock(&self.0).1
+    }
+}
+
+#[async_trait]
+impl KeySource for MemoryKeys {
+    async fn load(&self) -> Result<KeySet, KeysUnavailable> {
+        lock(&self.0).1 += 1;
+        self.keys().ok_or(KeysUnavailable)
+    }
+
+    async fn is_empty(&self) -> bool {
+        self.keys().is_none()
+    }
+
+    async fn store(&self, keys: &KeySet) -> Result<(), VaultWriteError> {
+        self.put(Some(keys.clone()));
+        Ok(())
     }
 }

@@ -4,7 +4,7 @@
 use std::process::Stdio;
 
 use roombridge::base::http::{RetryPolicy, azure_transport, build_client};
-use roombridge::identity::app_tokens::{CredentialSource, credential};
+use roombridge::identity::app_tokens::credential;
 use roombridge::store::tables::azure::AzureTables;
 use roombridge::store::tables::{RowKey, Table, Tables};
 use world::azurite::{Azurite, CLIENT_ID, IDENTITY_HEADER};
@@ -55,7 +55,7 @@ async fn inside() -> TestResult {
     #[expect(clippy::disallowed_methods, reason = "the test above hands the address over so")]
     let url = std::env::var(TABLES_URL)?;
     let transport = azure_transport(build_client()?);
-    let credential = credential(CLIENT_ID, CredentialSource::Functions, true, transport.clone())?;
+    let credential = credential(CLIENT_ID, true, transport.clone())?;
     let tables = AzureTables::new(&url, &credential, &transport, RetryPolicy::WORKER)?;
     tables.create_all().await?;
     assert_eq!(tables.get(Table::Due, &RowKey::new("p", "r")).await?, None);

@@ -5,10 +5,11 @@ use std::sync::Arc;
 
 use roombridge::base::clock::Clock;
 use roombridge::domain::ids::TenantId;
+use roombridge::identity::keys::KeyRing;
 use roombridge::identity::keys::content_keys::ContentKeys;
-use roombridge::identity::keys::{KeyRing, MemoryKeys};
 use roombridge::jobs::dispatch_due::RotatedKeys;
 use roombridge::store::tenants::Tenants;
+use world::memory::MemoryKeys;
 use world::test_world::TestWorld;
 
 use crate::contoso::{Contoso, hours, minutes};

@@ -28,7 +28,8 @@ pub(crate) async fn enable_rich_notifications(
     let mut row = tenants.get_uncached(tenant.id().parse()?).await?.ok_or("connected")?;
     row.policy.rich_notifications = true;
     tenants.upsert(&row).await?;
-    let fresh = NewContentKey::generate(world.now(), world.rng.as_ref()).await?;
+    let fresh = NewContentKey::generate(world.now(), world.rng.as_ref()).await;
+    let fresh = fresh.ok_or("a key is made")?;
     world.content_keys.add(&fresh).await?;
     for mailbox in mailboxes {
         replace_by_rich_subscription(world, tenant, mailbox, &fresh).await?;
@@ -54,7 +55,8 @@ async fn replace_by_rich_subscription(
         }
     }
     let url: url::Url = format!("https://{APP_HOST}/api/notifications").parse()?;
-    let certificate = key.to_content_key(world.now())?.certificate().to_owned();
+    let certificate =
+        key.to_content_key(world.now()).ok_or("it is a key")?.certificate().to_owned();
     let nonce = row.nonce.ok_or("it was subscribed")?;
     let order = NewSubscription {
         mailbox: row.id,

@@ -73,7 +73,7 @@ impl TenantGraph {
             return replies;
         }
         if let Ok(token) = self.access_token().await {
-            self.invalidate_token(&token).await;
+            self.invalidate_token(&token);
         }
         let again: Vec<&GraphRequest> = refused.iter().map(|n| asks[*n]).collect();
         for (n, reply) in refused.into_iter().zip(self.send_unthrottled(&again).await) {
@@ -163,7 +163,7 @@ impl TenantGraph {
         let now = self.shared.clock.now();
         let mut replies: Vec<Result<GraphResponse, GraphError>> =
             (0..count).map(|_| Err(GraphError::Unreadable)).collect();
-        for mut inner in reply.member::<Vec<Value>>("responses")? {
+        for inner in reply.member::<Vec<Value>>("responses")? {
             // The parts come in any order, and one that makes no sense spoils no other.
             let place = inner["id"].as_str().and_then(|n| n.parse::<usize>().ok());
             let place = place.and_then(|n| replies.get_mut(n));
@@ -174,10 +174,8 @@ impl TenantGraph {
             // Graph writes the header as a text or as a number.
             let wait = wait
                 .map(|(_, value)| value.as_str().map_or_else(|| value.to_string(), str::to_owned));
-            let body = match inner["body"].take() {
-                Value::Null => Bytes::new(),
-                body => Bytes::from(body.to_string()),
-            };
+            let body = Some(&inner["body"]).filter(|body| !body.is_null());
+            let body = body.map(|body| Bytes::from(body.to_string())).unwrap_or_default();
             let retry_after = wait.and_then(|text| retry_after::parse(&text, now));
             *place = Ok(GraphResponse { status, retry_after, body });
         }

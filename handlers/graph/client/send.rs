@@ -90,7 +90,7 @@ impl TenantGraph {
         let token = self.access_token().await?;
         let mut reply = self.send_once(ask, &token).await?;
         if reply.status == 401 {
-            self.invalidate_token(&token).await;
+            self.invalidate_token(&token);
             reply = self.send_once(ask, &self.access_token().await?).await?;
         }
         concurrency.record_throttling(&ask.mailboxes, &reply, clock.now());
@@ -103,8 +103,8 @@ impl TenantGraph {
     }
 
     /// Graph refused `token`: it is not used again.
-    pub(in crate::graph) async fn invalidate_token(&self, token: &BearerToken) {
-        self.shared.tokens.invalidate(self.invocation.tenant, self.registration, token).await;
+    pub(in crate::graph) fn invalidate_token(&self, token: &BearerToken) {
+        self.shared.tokens.invalidate(self.invocation.tenant, self.registration, token);
     }
 
     /// Adds a request to the call log; it ends now.

@@ -77,7 +77,7 @@ impl TenantGraph {
     /// [`GraphError`]: no token is to be had.
     pub async fn discard_cached_token(&self) -> Result<(), GraphError> {
         let token = self.access_token().await?;
-        self.invalidate_token(&token).await;
+        self.invalidate_token(&token);
         Ok(())
     }
 

@@ -2,46 +2,24 @@
 
 use std::sync::Arc;
 
-use azure_core::credentials::TokenCredential;
-use azure_core::http::Transport;
+use azure_core::{Error, credentials::TokenCredential, error::ErrorKind, http::Transport};
 use azure_identity::{ManagedIdentityCredential, ManagedIdentityCredentialOptions, UserAssignedId};
 
 use crate::base::http::RetryPolicy;
 
-/// Where tokens come from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum CredentialSource {
-    /// The endpoint that App Service and Functions name in `IDENTITY_ENDPOINT`.
-    Functions,
-    /// Whatever the Azure crate finds; on a virtual machine that is the metadata service at
-    /// 169.254.169.254.
-    Any,
-}
-
-/// Why the credential could not be made.
-#[derive(Debug, thiserror::Error)]
-pub enum ManagedIdentityError {
-    /// `IDENTITY_ENDPOINT` or `IDENTITY_HEADER` is not set.
-    #[error(
-        "IDENTITY_ENDPOINT and IDENTITY_HEADER are not set: this app has no managed identity assigned"
-    )]
-    NoEndpoint,
-    #[error("the managed identity cannot be used: {0}")]
-    Refused(#[from] azure_core::Error),
-}
-
 /// The credential of the user-assigned identity with `client_id`, over the shared `transport`. It
-/// keeps tokens until shortly before they expire. `endpoint` says whether both variables that
-/// [`CredentialSource::Functions`] needs are set: the Azure crate reads them itself, and without them would
-/// silently ask the metadata service, where a Functions app waits in vain.
+/// keeps tokens until shortly before they expire. `has_endpoint` says whether `IDENTITY_ENDPOINT` and
+/// `IDENTITY_HEADER` are set.
 pub fn credential(
     client_id: &str,
-    source: CredentialSource,
-    endpoint: bool,
+    has_endpoint: bool,
     transport: Transport,
-) -> Result<Arc<dyn TokenCredential>, ManagedIdentityError> {
-    if source == CredentialSource::Functions && !endpoint {
-        return Err(ManagedIdentityError::NoEndpoint);
+) -> azure_core::Result<Arc<dyn TokenCredential>> {
+    // The Azure crate reads them itself, and without them would silently ask the metadata service of
+    // virtual machines, where a Functions app waits in vain.
+    if !has_endpoint {
+        let message = "IDENTITY_ENDPOINT and IDENTITY_HEADER are not set: this app has no managed identity assigned";
+        return Err(Error::with_message(ErrorKind::Credential, message));
     }
     let options = ManagedIdentityCredentialOptions {
         user_assigned_id: Some(UserAssignedId::ClientId(client_id.to_owned())),
@@ -53,12 +31,11 @@ pub fn credential(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::http::{azure_transport, build_client};
 
     #[test]
     fn without_the_endpoint_nothing_starts() {
-        let transport =
-            crate::base::http::azure_transport(crate::base::http::build_client().unwrap());
-        let refused = credential("client", CredentialSource::Functions, false, transport);
-        assert!(matches!(refused, Err(ManagedIdentityError::NoEndpoint)));
+        let refused = credential("client", false, azure_transport(build_client().unwrap()));
+        assert!(refused.unwrap_err().to_string().starts_with("IDENTITY_ENDPOINT"));
     }
 }

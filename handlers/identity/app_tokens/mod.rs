@@ -7,6 +7,6 @@ mod tenant_tokens;
 
 pub(in crate::identity) use client_assertion::sanitize_error_code;
 pub use client_assertion::{TokenEndpoint, TokenError};
-pub use managed_identity::{CredentialSource, ManagedIdentityError, credential};
+pub use managed_identity::credential;
 pub use registrations::{Cloud, Registrations, SignInRegistration};
 pub use tenant_tokens::{BearerToken, TenantTokens};

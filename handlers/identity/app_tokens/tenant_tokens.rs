@@ -4,14 +4,10 @@
 //! learn.microsoft.com/entra/workload-id/workload-identity-federation-config-app-trust-managed-identity,
 //! 2024-12-03; /entra/identity-platform/v2-oauth2-client-creds-grant-flow, 2023-02.
 
-use std::{
-    collections::HashMap,
-    fmt,
-    sync::{Arc, Mutex, PoisonError},
-};
+use std::{fmt, sync::Arc};
 
 use jiff::{SignedDuration, Timestamp};
-use tokio::sync::Mutex as AsyncMutex;
+use quick_cache::sync::Cache;
 
 use super::{
     client_assertion::{TokenEndpoint, TokenError},
@@ -24,6 +20,9 @@ use crate::{
 
 /// How long before its end a token is replaced.
 const RENEW_BEFORE_EXPIRY: SignedDuration = SignedDuration::from_mins(5);
+
+/// Tokens kept at most. Those of more tenants and registrations are fetched again and again.
+const MAX_CACHED_TOKENS: usize = 10_000;
 
 /// A bearer token. Never shown.
 #[derive(Clone, PartialEq, Eq)]
@@ -42,20 +41,18 @@ impl fmt::Debug for BearerToken {
     }
 }
 
-/// A token and until when it is used; locked while it is being fetched.
-type TokenSlot = Arc<AsyncMutex<Option<(BearerToken, Timestamp)>>>;
-
 /// The Graph tokens of all tenants, cached.
 pub struct TenantTokens {
     endpoint: TokenEndpoint,
     registrations: Registrations,
-    slots: Mutex<HashMap<(TenantId, Registration), TokenSlot>>,
+    /// Each with the instant until which it is used.
+    tokens: Cache<(TenantId, Registration), (BearerToken, Timestamp)>,
 }
 
 impl TenantTokens {
     /// Tokens of `endpoint`, for the Graph of its cloud.
     pub fn new(endpoint: TokenEndpoint, registrations: Registrations) -> Self {
-        Self { endpoint, registrations, slots: Mutex::default() }
+        Self { endpoint, registrations, tokens: Cache::new(MAX_CACHED_TOKENS) }
     }
 
     /// The tenant's token: from the cache, or fetched. A caller that asks while it is being fetched waits
@@ -65,34 +62,25 @@ impl TenantTokens {
         tenant: TenantId,
         registration: Registration,
     ) -> Result<BearerToken, TokenError> {
-        let slot = self.slot(tenant, registration);
-        let mut held = slot.lock().await;
-        let now = self.endpoint.clock().now();
-        if let Some((token, _)) = held.as_ref().filter(|(_, valid_until)| now < *valid_until) {
-            return Ok(token.clone());
+        loop {
+            let now = self.endpoint.clock().now();
+            match self.tokens.get_value_or_guard_async(&(tenant, registration)).await {
+                Ok((token, valid_until)) if now < valid_until => return Ok(token),
+                Ok((over, _)) => self.invalidate(tenant, registration, &over),
+                // The next one who waits gets the guard if this fails: no failure is remembered.
+                Err(guard) => {
+                    let fetched = self.fetch(tenant, registration, now).await?;
+                    // Refused only where it was removed meanwhile, which no token in the making is.
+                    guard.insert(fetched.clone()).ok();
+                    return Ok(fetched.0);
+                }
+            }
         }
-        let (token, valid_until) = self.fetch(tenant, registration, now).await?;
-        *held = Some((token.clone(), valid_until));
-        Ok(token)
     }
 
     /// Graph answered 401 to `refused`: it is not handed out again. A newer one stays.
-    pub async fn invalidate(
-        &self,
-        tenant: TenantId,
-        registration: Registration,
-        refused: &BearerToken,
-    ) {
-        let slot = self.slot(tenant, registration);
-        let mut held = slot.lock().await;
-        if held.as_ref().is_some_and(|(token, _)| token == refused) {
-            *held = None;
-        }
-    }
-
-    fn slot(&self, tenant: TenantId, registration: Registration) -> TokenSlot {
-        let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(slots.entry((tenant, registration)).or_default())
+    pub fn invalidate(&self, tenant: TenantId, registration: Registration, refused: &BearerToken) {
+        self.tokens.remove_if(&(tenant, registration), |(token, _)| token == refused);
     }
 
     async fn fetch(
@@ -115,7 +103,7 @@ impl TenantTokens {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::Ordering;
+    use std::{collections::HashMap, sync::atomic::Ordering};
 
     use serde_json::json;
     use url::form_urlencoded;
@@ -239,7 +227,7 @@ mod tests {
         let trial = fixture();
         let old = trial.tokens.token(ACME, WIDE).await.unwrap();
         let again = (0..10).map(|_| async {
-            trial.tokens.invalidate(ACME, WIDE, &old).await;
+            trial.tokens.invalidate(ACME, WIDE, &old);
             trial.tokens.token(ACME, WIDE).await.unwrap()
         });
         let tokens = futures::future::join_all(again).await;

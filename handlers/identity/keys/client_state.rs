@@ -78,10 +78,10 @@ pub struct KeySet {
 
 #[derive(Serialize, Deserialize)]
 struct KeySetWire {
-    current: String,
-    keys: BTreeMap<String, Zeroizing<String>>,
+    current: KeyId,
+    keys: BTreeMap<KeyId, Zeroizing<String>>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    made: BTreeMap<String, Timestamp>,
+    made: BTreeMap<KeyId, Timestamp>,
 }
 
 impl KeySet {
@@ -95,33 +95,29 @@ impl KeySet {
     /// may lack keys, or be absent. `None` for anything else; nothing of it is repeated.
     pub fn from_json(text: &str) -> Option<Self> {
         let wire: KeySetWire = serde_json::from_str(text).ok()?;
-        let mut others = BTreeMap::new();
-        for (id, bytes) in wire.keys {
-            let id: KeyId = id.parse().ok()?;
-            let bytes = STANDARD.decode(bytes.as_bytes()).ok()?;
-            let bytes: [u8; KEY_BYTES] = bytes.try_into().ok()?;
-            others.insert(id.clone(), SecretKey::new(id, &bytes));
-        }
-        let mut made = BTreeMap::new();
-        for (id, at) in wire.made {
-            made.insert(id.parse().ok()?, at);
-        }
-        let current: KeyId = wire.current.parse().ok()?;
-        let current = others.remove(&current)?;
-        Some(Self { current, others, created_at: made })
+        let key = |(id, bytes): (KeyId, Zeroizing<String>)| {
+            let bytes: [u8; KEY_BYTES] = STANDARD.decode(bytes.as_bytes()).ok()?.try_into().ok()?;
+            Some((id.clone(), SecretKey::new(id, &bytes)))
+        };
+        let keys: Option<_> = wire.keys.into_iter().map(key).collect();
+        let mut others: BTreeMap<KeyId, SecretKey> = keys?;
+        let current = others.remove(&wire.current)?;
+        Some(Self { current, others, created_at: wire.made })
     }
 
     /// What [`KeySet::from_json`] reads.
     pub(in crate::identity) fn to_json(&self) -> serde_json::Result<Zeroizing<String>> {
-        let all = std::iter::once(&self.current).chain(self.others.values());
+        let text = |key: &SecretKey| Zeroizing::new(STANDARD.encode(key.bytes));
         let wire = KeySetWire {
-            current: self.current.id.to_string(),
-            keys: all
-                .map(|key| (key.id.to_string(), Zeroizing::new(STANDARD.encode(key.bytes))))
-                .collect(),
-            made: self.created_at.iter().map(|(id, at)| (id.to_string(), *at)).collect(),
+            current: self.current.id.clone(),
+            keys: self.iter().map(|key| (key.id.clone(), text(key))).collect(),
+            made: self.created_at.clone(),
         };
         serde_json::to_string(&wire).map(Zeroizing::new)
+    }
+
+    fn iter(&self) -> impl Iterator<Item = &SecretKey> {
+        std::iter::once(&self.current).chain(self.others.values())
     }
 
     /// The key for new client states.
@@ -141,8 +137,7 @@ impl KeySet {
 
     /// The same keys; those of unknown age count as made at `at`.
     pub fn with_default_created_at(mut self, at: Timestamp) -> Self {
-        let all = std::iter::once(&self.current).chain(self.others.values());
-        for id in all.map(|key| key.id.clone()).collect::<Vec<_>>() {
+        for id in self.iter().map(|key| key.id.clone()).collect::<Vec<_>>() {
             self.created_at.entry(id).or_insert(at);
         }
         self

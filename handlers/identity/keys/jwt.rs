@@ -11,9 +11,9 @@ pub(in crate::identity) const LEEWAY: SignedDuration = SignedDuration::from_mins
 /// The longest token that is looked at, in bytes. Entra's are a few thousand.
 const TOKEN_MAX: usize = 16 * 1024;
 
-/// What was wrong with a token.
+/// A token that opens nothing: what was wrong with it, in a word or two that may be logged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum TokenRejection {
+pub enum VerifyError {
     /// It is not a token, or lacks a claim that all tokens have.
     #[error("malformed")]
     Malformed,
@@ -53,30 +53,23 @@ pub enum TokenRejection {
     /// A client got it that we do not know.
     #[error("client")]
     Client,
-}
-
-/// A token that opens nothing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum VerifyError {
-    #[error("the token is invalid: {0}")]
-    Refused(#[from] TokenRejection),
     /// It cannot be checked for now: answer 503.
     #[error(transparent)]
     Unavailable(#[from] KeysUnavailable),
 }
 
 /// The name of the key that a token says it is signed with, before anything of it is believed.
-pub(in crate::identity) fn key_id_of(token: &str) -> Result<String, TokenRejection> {
+pub(in crate::identity) fn key_id_of(token: &str) -> Result<String, VerifyError> {
     if token.len() > TOKEN_MAX {
-        return Err(TokenRejection::Malformed);
+        return Err(VerifyError::Malformed);
     }
     let header = jsonwebtoken::decode_header(token).map_err(|error| rejection_of(&error))?;
     if header.alg != Algorithm::RS256 {
-        return Err(TokenRejection::Algorithm);
+        return Err(VerifyError::Algorithm);
     }
     // An extension that must be understood, and is not (RFC 7515, 4.1.11).
     let (None, Some(kid)) = (header.crit, header.kid) else {
-        return Err(TokenRejection::Malformed);
+        return Err(VerifyError::Malformed);
     };
     Ok(kid)
 }
@@ -98,25 +91,25 @@ pub(in crate::identity) fn check_lifetime(
     leeway: SignedDuration,
     nbf: i64,
     exp: i64,
-) -> Result<(), TokenRejection> {
+) -> Result<(), VerifyError> {
     let (now, leeway) = (now.as_second(), leeway.as_secs());
     if now >= exp.saturating_add(leeway) {
-        return Err(TokenRejection::Expired);
+        return Err(VerifyError::Expired);
     }
     if now.saturating_add(leeway) < nbf {
-        return Err(TokenRejection::NotYetValid);
+        return Err(VerifyError::NotYetValid);
     }
     Ok(())
 }
 
-pub(in crate::identity) fn rejection_of(error: &jsonwebtoken::errors::Error) -> TokenRejection {
+pub(in crate::identity) fn rejection_of(error: &jsonwebtoken::errors::Error) -> VerifyError {
     #[expect(clippy::wildcard_enum_match_arm, reason = "the library may learn more ways to fail")]
     match error.kind() {
-        ErrorKind::InvalidSignature => TokenRejection::Signature,
+        ErrorKind::InvalidSignature => VerifyError::Signature,
         ErrorKind::InvalidAlgorithm
         | ErrorKind::InvalidAlgorithmName
-        | ErrorKind::UnsupportedAlgorithm => TokenRejection::Algorithm,
-        ErrorKind::InvalidAudience => TokenRejection::Audience,
-        _ => TokenRejection::Malformed,
+        | ErrorKind::UnsupportedAlgorithm => VerifyError::Algorithm,
+        ErrorKind::InvalidAudience => VerifyError::Audience,
+        _ => VerifyError::Malformed,
     }
 }

@@ -2,8 +2,6 @@
 //! names one we do not know.
 
 use std::sync::Arc;
-#[cfg(any(test, feature = "test-support"))]
-use std::sync::{Mutex, PoisonError};
 
 use async_trait::async_trait;
 use azure_core::{
@@ -17,7 +15,7 @@ use zeroize::Zeroizing;
 use super::{
     client_state::{KeyId, KeySet},
     vault::{self, KeysUnavailable, VaultWriteError},
-    vault_cache::{VaultCache, VaultLoader},
+    vault_cache::VaultCache,
 };
 use crate::base::{clock::Clock, http::RetryPolicy};
 
@@ -108,61 +106,22 @@ impl KeySource for KeyVaultKeys {
     }
 }
 
-/// Keys in memory: none at first, and a test can change them.
-#[cfg(any(test, feature = "test-support"))]
-#[derive(Clone, Default)]
-pub struct MemoryKeys(Arc<Mutex<Option<KeySet>>>);
-
-#[cfg(any(test, feature = "test-support"))]
-impl MemoryKeys {
-    /// The keys that are there.
-    pub fn keys(&self) -> Option<KeySet> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    /// Puts `keys` there.
-    pub fn put(&self, keys: Option<KeySet>) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = keys;
-    }
-}
-
-#[cfg(any(test, feature = "test-support"))]
-#[async_trait]
-impl KeySource for MemoryKeys {
-    async fn load(&self) -> Result<KeySet, KeysUnavailable> {
-        self.keys().ok_or(KeysUnavailable)
-    }
-
-    async fn is_empty(&self) -> bool {
-        self.keys().is_none()
-    }
-
-    async fn store(&self, keys: &KeySet) -> Result<(), VaultWriteError> {
-        self.put(Some(keys.clone()));
-        Ok(())
-    }
-}
-
-/// A source that is loaded from. The trait is not implemented for the box itself: the compiler cannot
-/// prove then that a future which holds the ring is `Send`.
-struct KeySetLoader(Box<dyn KeySource>);
-
-#[async_trait]
-impl VaultLoader for KeySetLoader {
-    type Loaded = KeySet;
-
-    async fn load(&self, _held: Option<&KeySet>) -> Result<KeySet, KeysUnavailable> {
-        self.0.load().await
-    }
-}
-
 /// The keys, cached.
-pub struct KeyRing(Arc<VaultCache<KeySetLoader>>);
+pub struct KeyRing {
+    source: Arc<dyn KeySource>,
+    cache: Arc<VaultCache<KeySet>>,
+}
 
 impl KeyRing {
     /// A ring with the keys of `source`, which are loaded when they are first needed.
     pub fn new(source: Box<dyn KeySource>, clock: Arc<dyn Clock>) -> Self {
-        Self(VaultCache::new(KeySetLoader(source), clock))
+        let source: Arc<dyn KeySource> = Arc::from(source);
+        let loaded_from = Arc::clone(&source);
+        let cache = VaultCache::new(clock, move |_| {
+            let source = Arc::clone(&loaded_from);
+            async move { source.load().await }
+        });
+        Self { source, cache }
     }
 
     /// The keys: those held, loaded again after an hour while they serve on.
@@ -170,7 +129,7 @@ impl KeyRing {
     /// # Errors
     /// [`KeysUnavailable`] when they could never be loaded.
     pub async fn keys(&self) -> Result<Arc<KeySet>, KeysUnavailable> {
-        self.0.get().await
+        self.cache.get().await
     }
 
     /// The keys after a client state or a cookie named `id`, which [`KeyRing::keys`] did not know: loaded again,
@@ -181,28 +140,28 @@ impl KeyRing {
     /// [`KeysUnavailable`] when `id` is unknown and the last attempt to load failed: it may be
     /// ours.
     pub async fn keys_including(&self, id: &KeyId) -> Result<Arc<KeySet>, KeysUnavailable> {
-        self.0.get_containing(|keys| keys.get(id).is_some()).await
+        self.cache.get_containing(|keys| keys.get(id).is_some()).await
     }
 
     /// The keys as they are kept now.
     pub async fn reload_keys(&self) -> Result<Arc<KeySet>, KeysUnavailable> {
-        self.0.force_reload().await
+        self.cache.force_reload().await
     }
 
     /// Where they are kept.
     pub fn source(&self) -> &dyn KeySource {
-        self.0.source().0.as_ref()
+        self.source.as_ref()
     }
 
     /// Loads the keys, whether or not the caller stays to see it.
     pub async fn load(&self) -> Result<Arc<KeySet>, KeysUnavailable> {
-        self.0.load().await
+        self.cache.load().await
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Mutex as StdMutex;
+    use std::sync::{Mutex as StdMutex, PoisonError};
 
     use azure_core::http::{AsyncRawResponse, HttpClient, Request, StatusCode, headers::Headers};
     use base64::Engine;
@@ -211,7 +170,10 @@ mod tests {
     use super::*;
     use crate::{
         base::test_support::ManualClock,
-        identity::{keys::client_state::SecretKey, scripted_http::FakeManagedIdentity},
+        identity::{
+            keys::client_state::SecretKey,
+            scripted_http::{FakeManagedIdentity, MemoryKeys},
+        },
     };
 
     /// Key Vault as its documentation has it: the first request is challenged, the second answered.
@@ -260,29 +222,6 @@ mod tests {
         );
     }
 
-    /// A vault whose content a test can change; it counts the loads.
-    #[derive(Clone, Default)]
-    struct CountingKeySource(Arc<StdMutex<(Option<KeySet>, u32)>>);
-
-    impl CountingKeySource {
-        fn put(&self, keys: Option<KeySet>) {
-            self.0.lock().unwrap_or_else(PoisonError::into_inner).0 = keys;
-        }
-
-        fn loads(&self) -> u32 {
-            self.0.lock().unwrap_or_else(PoisonError::into_inner).1
-        }
-    }
-
-    #[async_trait]
-    impl KeySource for CountingKeySource {
-        async fn load(&self) -> Result<KeySet, KeysUnavailable> {
-            let mut vault = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            vault.1 += 1;
-            vault.0.clone().ok_or(KeysUnavailable)
-        }
-    }
-
     fn key(id: &str) -> SecretKey {
         SecretKey::new(id.parse().unwrap(), &[7; 32])
     }
@@ -295,8 +234,8 @@ mod tests {
         KeySet::new(key("k2"), [key("k1")])
     }
 
-    fn ring() -> (CountingKeySource, Arc<ManualClock>, KeyRing) {
-        let vault = CountingKeySource::default();
+    fn ring() -> (MemoryKeys, Arc<ManualClock>, KeyRing) {
+        let vault = MemoryKeys::default();
         let clock = Arc::new(ManualClock::new("2026-11-24T09:00:00Z".parse().unwrap()));
         let ring = KeyRing::new(Box::new(vault.clone()), Arc::clone(&clock) as _);
         (vault, clock, ring)

@@ -9,12 +9,10 @@ mod validation_tokens;
 mod vault;
 mod vault_cache;
 
+pub use jwt::VerifyError;
 pub(in crate::identity) use jwt::{
     LEEWAY, check_lifetime, key_id_of, rejection_of, validation_for,
 };
-pub use jwt::{TokenRejection, VerifyError};
-#[cfg(any(test, feature = "test-support"))]
-pub use key_ring::MemoryKeys;
 pub use key_ring::{CLIENT_STATE_KEYS, COOKIE_KEYS, KeyRing, KeySource, KeyVaultKeys};
 pub use signing_keys::{PublishedKey, SigningKeys};
 pub use validation_tokens::{ValidationTokenVerifier, VerifiedTenants};

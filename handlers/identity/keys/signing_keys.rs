@@ -3,16 +3,13 @@
 //!
 //! learn.microsoft.com/entra/identity-platform/signing-key-rollover, 2024-03; /access-tokens, 2025-01.
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex as StdMutex, MutexGuard, PoisonError},
-};
+use std::sync::{Arc, Mutex as StdMutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use http::Method;
 use jiff::{SignedDuration, Timestamp};
 use jsonwebtoken::DecodingKey;
-use serde::Deserialize;
+use serde_json::Value;
 use tokio::sync::Mutex;
 use url::Url;
 
@@ -37,6 +34,7 @@ const FAILED_PAUSE: SignedDuration = SignedDuration::from_secs(5);
 /// A key that Entra signs with (RS256).
 #[derive(Clone)]
 pub struct PublishedKey {
+    name: String,
     pub(in crate::identity) key: DecodingKey,
     /// Whose tokens it may sign; `{tenantid}` means any tenant.
     issuer: Option<String>,
@@ -51,50 +49,17 @@ impl PublishedKey {
     }
 }
 
-type KeysById = HashMap<String, Arc<PublishedKey>>;
-
-#[derive(Default)]
-struct SigningKeyCacheState {
-    keys: Option<(Arc<KeysById>, Timestamp)>,
-    /// When a load last failed, unless one went well since.
-    last_failure: Option<Timestamp>,
-    /// When a token last named a key that made us load.
-    last_unknown_key: Option<Timestamp>,
-}
-
 /// Entra's published keys, cached.
 pub struct SigningKeys {
     http: Arc<dyn Http>,
     clock: Arc<dyn Clock>,
     jwks_url: Url,
     unknown_key_pause: SignedDuration,
-    state: StdMutex<SigningKeyCacheState>,
-    /// One load at a time; those who wait for it look again.
-    load_lock: Mutex<()>,
-}
-
-#[derive(Deserialize)]
-struct JwkWire {
-    #[serde(default)]
-    kty: String,
-    kid: Option<String>,
-    alg: Option<String>,
-    #[serde(rename = "use")]
-    used_for: Option<String>,
-    n: Option<String>,
-    e: Option<String>,
-    issuer: Option<String>,
-}
-
-impl JwkWire {
-    fn into_published_key(self) -> Option<(String, Arc<PublishedKey>)> {
-        let fits = self.kty == "RSA"
-            && self.alg.is_none_or(|alg| alg == "RS256")
-            && self.used_for.is_none_or(|used_for| used_for == "sig");
-        let key = DecodingKey::from_rsa_components(&self.n?, &self.e?).ok()?;
-        let key = PublishedKey { key, issuer: self.issuer };
-        if fits { Some((self.kid?, Arc::new(key))) } else { None }
-    }
+    /// The keys, and when they were loaded.
+    keys: StdMutex<Option<(Vec<Arc<PublishedKey>>, Timestamp)>>,
+    /// When a load last failed, unless one went well since; and when a token last named a key that made
+    /// us load. One load at a time; those who wait for it look again.
+    attempts: Mutex<(Option<Timestamp>, Option<Timestamp>)>,
 }
 
 impl SigningKeys {
@@ -105,8 +70,8 @@ impl SigningKeys {
             clock,
             jwks_url: cloud.authority_url("common/discovery/v2.0/keys"),
             unknown_key_pause: UNKNOWN_KEY_PAUSE,
-            state: StdMutex::default(),
-            load_lock: Mutex::default(),
+            keys: StdMutex::default(),
+            attempts: Mutex::default(),
         }
     }
 
@@ -118,7 +83,7 @@ impl SigningKeys {
 
     /// The key named `kid`, if it is held and fresh.
     pub(in crate::identity) fn find_cached(&self, kid: &str) -> Option<Arc<PublishedKey>> {
-        self.cached_keys()?.get(kid).cloned()
+        self.cached_keys()?.into_iter().find(|key| key.name == kid)
     }
 
     /// The key named `kid`; `None` if Entra has no such key (any more).
@@ -127,76 +92,65 @@ impl SigningKeys {
     /// [`KeysUnavailable`] when that cannot be said, because the keys could not be loaded.
     pub async fn find(&self, kid: &str) -> Result<Option<Arc<PublishedKey>>, KeysUnavailable> {
         let held = self.cached_keys();
-        if let Some(key) = held.as_ref().and_then(|keys| keys.get(kid)) {
-            return Ok(Some(Arc::clone(key)));
+        let again = held.is_some();
+        if let Some(key) = held.into_iter().flatten().find(|key| key.name == kid) {
+            return Ok(Some(key));
         }
-        Ok(self.load(held.is_some()).await?.get(kid).cloned())
+        Ok(self.load(again).await?.into_iter().find(|key| key.name == kid))
     }
 
-    fn lock_state(&self) -> MutexGuard<'_, SigningKeyCacheState> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock_keys(&self) -> MutexGuard<'_, Option<(Vec<Arc<PublishedKey>>, Timestamp)>> {
+        self.keys.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn cached_keys(&self) -> Option<Arc<KeysById>> {
+    fn cached_keys(&self) -> Option<Vec<Arc<PublishedKey>>> {
         let now = self.clock.now();
-        let held = self.lock_state();
-        let (keys, at) = held.keys.as_ref()?;
-        (now.duration_since(*at) < MAX_AGE).then(|| Arc::clone(keys))
+        let held = self.lock_keys();
+        let (keys, at) = held.as_ref()?;
+        (now.duration_since(*at) < MAX_AGE).then(|| keys.clone())
     }
 
-    /// Whether keys that are fresh may be loaded again for the sake of an unknown name. After a
-    /// load that failed: as soon as one may be tried again.
-    fn may_reload(&self) -> bool {
-        let (now, held) = (self.clock.now(), self.lock_state());
-        let over = |since: Timestamp, pause| now.duration_since(since) >= pause;
-        match held.last_failure {
-            Some(failed) => over(failed, FAILED_PAUSE),
-            None => held.last_unknown_key.is_none_or(|missed| over(missed, self.unknown_key_pause)),
-        }
-    }
-
-    /// Loads the keys; `again`: although those that are held are fresh, if it is time for that.
-    async fn load(&self, again: bool) -> Result<Arc<KeysById>, KeysUnavailable> {
-        let _turn = self.load_lock.lock().await;
+    /// Loads the keys; `again`: although those that are held are fresh, because a token names another,
+    /// and if it is time for that.
+    async fn load(&self, again: bool) -> Result<Vec<Arc<PublishedKey>>, KeysUnavailable> {
+        let mut attempts = self.attempts.lock().await;
+        let (last_failure, last_unknown_key) = &mut *attempts;
         let now = self.clock.now();
+        let within =
+            |at: Option<Timestamp>, pause| at.is_some_and(|at| now.duration_since(at) < pause);
+        let just_failed = within(*last_failure, FAILED_PAUSE);
         // Somebody else may have loaded while this one waited for its turn.
-        if let Some(keys) = self.cached_keys()
-            && !(again && self.may_reload())
-        {
-            return if again && self.lock_state().last_failure.is_some() {
-                Err(KeysUnavailable)
-            } else {
-                Ok(keys)
-            };
-        }
-        {
-            let mut held = self.lock_state();
-            if held.last_failure.is_some_and(|failed| now.duration_since(failed) < FAILED_PAUSE) {
-                return Err(KeysUnavailable);
-            }
-            // It stays so until the keys are here: a caller that gives up waiting leaves it so.
-            held.last_failure = Some(now);
-            if again {
-                held.last_unknown_key = Some(now);
+        if let Some(keys) = self.cached_keys() {
+            let too_soon =
+                last_failure.is_none() && within(*last_unknown_key, self.unknown_key_pause);
+            if !again || too_soon {
+                return Ok(keys);
             }
         }
-        let keys = Arc::new(self.fetch().await?);
-        let mut held = self.lock_state();
-        held.keys = Some((Arc::clone(&keys), now));
-        held.last_failure = None;
+        if just_failed {
+            return Err(KeysUnavailable);
+        }
+        // It stays so until the keys are here: a caller that gives up waiting leaves it so.
+        *last_failure = Some(now);
+        if again {
+            *last_unknown_key = Some(now);
+        }
+        let keys = self.fetch().await?;
+        *self.lock_keys() = Some((keys.clone(), now));
+        *last_failure = None;
         Ok(keys)
     }
 
-    async fn fetch(&self) -> Result<KeysById, KeysUnavailable> {
+    async fn fetch(&self) -> Result<Vec<Arc<PublishedKey>>, KeysUnavailable> {
         let request = http::Request::builder().method(Method::GET).uri(self.jwks_url.as_str());
         let request = request.body(Bytes::new()).map_err(|_| KeysUnavailable)?;
         let answer = self.http.send(request).await.map_err(|error| {
             tracing::warn!(%error, "Entra's signing keys could not be fetched");
             KeysUnavailable
         })?;
-        let published: Option<Vec<JwkWire>> = json_member(answer.body(), "keys");
-        let keys: KeysById = match (answer.status().as_u16(), published) {
-            (200, Some(keys)) => keys.into_iter().filter_map(JwkWire::into_published_key).collect(),
+        let published: Option<Vec<Value>> = json_member(answer.body(), "keys");
+        let keys: Vec<_> = match (answer.status().as_u16(), published) {
+            (200, Some(keys)) => keys.iter().filter_map(parse_key).collect(),
             (status, _) => {
                 tracing::warn!(status, "Entra's signing keys cannot be read");
                 return Err(KeysUnavailable);
@@ -207,9 +161,26 @@ impl SigningKeys {
     }
 }
 
+/// A published key; `None` for one that does not sign with RS256. By hand, not
+/// with the JWK type of `jsonwebtoken`: that drops the issuer, which Entra adds to each key.
+fn parse_key(jwk: &Value) -> Option<Arc<PublishedKey>> {
+    let text = |name: &str| jwk[name].as_str();
+    let fits = |name: &str, value: &str| jwk[name].is_null() || jwk[name] == value;
+    if text("kty") != Some("RSA") || !fits("alg", "RS256") || !fits("use", "sig") {
+        return None;
+    }
+    let key = DecodingKey::from_rsa_components(text("n")?, text("e")?).ok()?;
+    // A key for issuers that we cannot read must not pass for one that signs for everybody.
+    let issuer = text("issuer").map(str::to_owned);
+    if issuer.is_none() && !jwk["issuer"].is_null() {
+        return None;
+    }
+    Some(Arc::new(PublishedKey { name: text("kid")?.to_owned(), key, issuer }))
+}
+
 #[cfg(test)]
 mod tests {
-    use serde_json::{Value, json};
+    use serde_json::json;
     use world::signing::SigningKey;
 
     use super::*;

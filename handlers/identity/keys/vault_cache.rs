@@ -3,7 +3,7 @@
 
 use std::sync::{Arc, Mutex as StdMutex, MutexGuard, PoisonError};
 
-use async_trait::async_trait;
+use futures::future::{BoxFuture, FutureExt};
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::Mutex;
 
@@ -19,49 +19,35 @@ const MIN_FIRST_LOAD_INTERVAL: SignedDuration = SignedDuration::from_secs(2);
 /// What is older than this is loaded again, so that a new current key is taken up.
 const MAX_AGE: SignedDuration = SignedDuration::from_hours(1);
 
-/// Where something is loaded from.
-#[async_trait]
-pub(in crate::identity) trait VaultLoader: Send + Sync + 'static {
-    /// What is loaded.
-    type Loaded: Send + Sync;
-
-    /// Loads all of it; `held` is what was loaded before.
-    async fn load(&self, held: Option<&Self::Loaded>) -> Result<Self::Loaded, KeysUnavailable>;
-}
-
 /// What was loaded, and when it was; shared by everybody who holds it.
 ///
 /// It is loaded by a task of its own: a caller that gives up after its two seconds must not undo a
 /// load that needs three.
-pub(in crate::identity) struct VaultCache<S: VaultLoader> {
-    source: S,
+#[expect(clippy::type_complexity, reason = "a loader is named here alone")]
+pub(in crate::identity) struct VaultCache<T> {
+    /// Loads all of it, given what was loaded before.
+    load:
+        Box<dyn Fn(Option<Arc<T>>) -> BoxFuture<'static, Result<T, KeysUnavailable>> + Send + Sync>,
     clock: Arc<dyn Clock>,
-    state: StdMutex<VaultCacheState<S::Loaded>>,
-    /// One load at a time; those who wait for it share its outcome.
-    load_lock: Mutex<()>,
+    loaded: StdMutex<Option<(Arc<T>, Timestamp)>>,
+    /// When it was last tried. Locked while that lasts: those who wait for it share its outcome.
+    last_attempt: Mutex<Option<Timestamp>>,
 }
 
-struct VaultCacheState<T> {
-    loaded: Option<(Arc<T>, Timestamp)>,
-    last_attempt: Option<Timestamp>,
-}
-
-impl<S: VaultLoader> VaultCache<S> {
-    pub(in crate::identity) fn new(source: S, clock: Arc<dyn Clock>) -> Arc<Self> {
-        let state = StdMutex::new(VaultCacheState { loaded: None, last_attempt: None });
-        Arc::new(Self { source, clock, state, load_lock: Mutex::default() })
-    }
-
-    /// Where it is loaded from.
-    pub(in crate::identity) fn source(&self) -> &S {
-        &self.source
+impl<T: Send + Sync + 'static> VaultCache<T> {
+    pub(in crate::identity) fn new<
+        F: Future<Output = Result<T, KeysUnavailable>> + Send + 'static,
+    >(
+        clock: Arc<dyn Clock>,
+        load: impl Fn(Option<Arc<T>>) -> F + Send + Sync + 'static,
+    ) -> Arc<Self> {
+        let load = Box::new(move |held| load(held).boxed());
+        Arc::new(Self { load, clock, loaded: StdMutex::default(), last_attempt: Mutex::default() })
     }
 
     /// What is held, loaded again after an hour while it serves on.
-    pub(in crate::identity) async fn get(
-        self: &Arc<Self>,
-    ) -> Result<Arc<S::Loaded>, KeysUnavailable> {
-        let Some((loaded, at)) = self.lock_state().loaded.clone() else {
+    pub(in crate::identity) async fn get(self: &Arc<Self>) -> Result<Arc<T>, KeysUnavailable> {
+        let Some((loaded, at)) = self.lock_loaded().clone() else {
             return self.load().await;
         };
         if self.clock.now().duration_since(at) >= MAX_AGE {
@@ -75,8 +61,8 @@ impl<S: VaultLoader> VaultCache<S> {
     /// fails.
     pub(in crate::identity) async fn get_fresh(
         self: &Arc<Self>,
-    ) -> Result<Arc<S::Loaded>, KeysUnavailable> {
-        let Some((loaded, at)) = self.lock_state().loaded.clone() else {
+    ) -> Result<Arc<T>, KeysUnavailable> {
+        let Some((loaded, at)) = self.lock_loaded().clone() else {
             return self.load().await;
         };
         if self.clock.now().duration_since(at) < MAX_AGE {
@@ -89,9 +75,9 @@ impl<S: VaultLoader> VaultCache<S> {
     /// then it may still not be in it.
     pub(in crate::identity) async fn get_containing(
         self: &Arc<Self>,
-        has: impl Fn(&S::Loaded) -> bool + Send,
-    ) -> Result<Arc<S::Loaded>, KeysUnavailable> {
-        let held = self.lock_state().loaded.clone();
+        has: impl Fn(&T) -> bool + Send,
+    ) -> Result<Arc<T>, KeysUnavailable> {
+        let held = self.lock_loaded().clone();
         match held.filter(|(loaded, _)| has(loaded)) {
             Some((loaded, _)) => Ok(loaded),
             None => self.load().await,
@@ -99,51 +85,42 @@ impl<S: VaultLoader> VaultCache<S> {
     }
 
     /// Loads it, whether or not the caller stays to see it.
-    pub(in crate::identity) async fn load(
-        self: &Arc<Self>,
-    ) -> Result<Arc<S::Loaded>, KeysUnavailable> {
+    pub(in crate::identity) async fn load(self: &Arc<Self>) -> Result<Arc<T>, KeysUnavailable> {
         self.spawn_load(false).await
     }
 
     /// Loads it although that may have been done a moment ago.
     pub(in crate::identity) async fn force_reload(
         self: &Arc<Self>,
-    ) -> Result<Arc<S::Loaded>, KeysUnavailable> {
+    ) -> Result<Arc<T>, KeysUnavailable> {
         self.spawn_load(true).await
     }
 
-    async fn spawn_load(self: &Arc<Self>, forced: bool) -> Result<Arc<S::Loaded>, KeysUnavailable> {
+    async fn spawn_load(self: &Arc<Self>, forced: bool) -> Result<Arc<T>, KeysUnavailable> {
         let cache = Arc::clone(self);
         let loaded = tokio::spawn(async move { cache.load_unless_recent(forced).await }).await;
         loaded.unwrap_or(Err(KeysUnavailable))
     }
 
-    fn lock_state(&self) -> MutexGuard<'_, VaultCacheState<S::Loaded>> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock_loaded(&self) -> MutexGuard<'_, Option<(Arc<T>, Timestamp)>> {
+        self.loaded.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Loads, unless that was done a moment ago: then the earlier outcome counts. `forced`: in any
     /// case, because it was just changed or is about to be.
-    async fn load_unless_recent(&self, forced: bool) -> Result<Arc<S::Loaded>, KeysUnavailable> {
-        let _lock = self.load_lock.lock().await;
-        let now = self.clock.now();
-        let before = {
-            let mut state = self.lock_state();
-            let pause =
-                if state.loaded.is_some() { MIN_RELOAD_INTERVAL } else { MIN_FIRST_LOAD_INTERVAL };
-            let just_now =
-                state.last_attempt.is_some_and(|tried| now.duration_since(tried) < pause);
-            if just_now && !forced {
-                let loaded_then =
-                    state.loaded.as_ref().filter(|(_, at)| Some(*at) == state.last_attempt);
-                return loaded_then.map(|(it, _)| Arc::clone(it)).ok_or(KeysUnavailable);
-            }
-            state.last_attempt = Some(now);
-            state.loaded.clone()
-        };
-        let before = before.as_ref().map(|(loaded, _)| loaded.as_ref());
-        let loaded = Arc::new(self.source.load(before).await?);
-        self.lock_state().loaded = Some((Arc::clone(&loaded), now));
+    async fn load_unless_recent(&self, forced: bool) -> Result<Arc<T>, KeysUnavailable> {
+        let mut last_attempt = self.last_attempt.lock().await;
+        let (now, held) = (self.clock.now(), self.lock_loaded().clone());
+        let pause = if held.is_some() { MIN_RELOAD_INTERVAL } else { MIN_FIRST_LOAD_INTERVAL };
+        let just_now = last_attempt.is_some_and(|tried| now.duration_since(tried) < pause);
+        if just_now && !forced {
+            // What is older than the last attempt is no answer to it: that one failed.
+            let loaded_then = held.filter(|(_, at)| Some(*at) == *last_attempt);
+            return loaded_then.map(|(loaded, _)| loaded).ok_or(KeysUnavailable);
+        }
+        *last_attempt = Some(now);
+        let loaded = Arc::new((self.load)(held.map(|(loaded, _)| loaded)).await?);
+        *self.lock_loaded() = Some((Arc::clone(&loaded), now));
         Ok(loaded)
     }
 }

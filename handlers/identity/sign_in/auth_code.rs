@@ -6,163 +6,26 @@
 //!
 //! learn.microsoft.com/entra/identity-platform/v2-oauth2-auth-code-flow, 2025-01; RFC 7636.
 
-use std::{fmt, sync::Arc};
+use std::sync::Arc;
 
-use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
-use url::{Url, form_urlencoded};
+use url::Url;
 
 use super::{
-    oauth_state::{constant_time_eq, is_expired, random_token, sha256_base64url},
+    oauth_state::{
+        CallbackQuery, FlowError, FlowPurpose, PendingFlow, ReturnTarget, random_token,
+        sha256_base64url,
+    },
     token_verifier::{SignedInUser, TokenVerifier},
 };
 use crate::{
     base::{json::json_member, rng::Rng},
     domain::personal::Personal,
-    identity::{
-        app_tokens::{SignInRegistration, TokenEndpoint, TokenError, sanitize_error_code},
-        keys::{KeysUnavailable, TokenRejection, VerifyError},
-    },
+    identity::app_tokens::{SignInRegistration, TokenEndpoint},
 };
 
 /// Anybody with an account of some organisation; personal accounts have no calendar for us.
 const ANY_TENANT: &str = "organizations";
 const SCOPE: &str = "openid profile";
-
-/// The longest value that is taken from a browser, in bytes. Entra's codes are below 2,000.
-const VALUE_MAX: usize = 8 * 1024;
-
-/// Which page somebody signs in for. There is no other way back: nothing that a browser sends
-/// chooses an address.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum ReturnTarget {
-    Consent,
-    MyCalendar,
-}
-
-impl ReturnTarget {
-    /// Where Entra sends the browser back to, below [`SignInRegistration::base_url`]. Registered as redirect
-    /// addresses of the registration.
-    pub fn callback_path(self) -> &'static str {
-        match self {
-            Self::Consent => "consent/signed-in",
-            Self::MyCalendar => "my-calendar/signed-in",
-        }
-    }
-}
-
-/// Somebody who was sent to Entra and has not come back yet. Kept in a sealed cookie.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PendingSignIn {
-    state: String,
-    nonce: String,
-    verifier: String,
-    started: Timestamp,
-    return_target: ReturnTarget,
-}
-
-impl PendingSignIn {
-    /// Which page it is for.
-    pub fn return_target(&self) -> ReturnTarget {
-        self.return_target
-    }
-}
-
-impl fmt::Debug for PendingSignIn {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("PendingSignIn")
-            .field("return_target", &self.return_target)
-            .finish_non_exhaustive()
-    }
-}
-
-/// What a browser brings back from Entra: hostile until proved.
-#[derive(Default, Clone)]
-pub struct CallbackQuery {
-    pub(in crate::identity) error: Option<String>,
-    pub(in crate::identity) state: Option<String>,
-    pub(in crate::identity) code: Option<String>,
-    pub(in crate::identity) tenant: Option<String>,
-    /// A parameter is there twice (RFC 6749, 3.1 forbids it) or is too long to be Entra's.
-    malformed: bool,
-}
-
-impl CallbackQuery {
-    /// Reads a query string. What is not expected is passed over.
-    pub fn parse(query: &str) -> Self {
-        let mut read = Self::default();
-        for (name, value) in form_urlencoded::parse(query.as_bytes()) {
-            let place = match name.as_ref() {
-                "error" => &mut read.error,
-                "state" => &mut read.state,
-                "code" => &mut read.code,
-                "tenant" => &mut read.tenant,
-                _ => continue,
-            };
-            read.malformed |= place.is_some() || value.len() > VALUE_MAX;
-            *place = Some(value.into_owned());
-        }
-        read
-    }
-
-    /// The error that Entra reports, fit to be shown.
-    pub(in crate::identity) fn error_code(&self) -> Option<String> {
-        self.error.as_deref().map(sanitize_error_code)
-    }
-
-    /// Whether this is the answer to `state`.
-    pub(in crate::identity) fn matches_state(&self, state: &str) -> bool {
-        !self.malformed && self.state.as_deref().is_some_and(|given| constant_time_eq(given, state))
-    }
-}
-
-impl fmt::Debug for CallbackQuery {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("CallbackQuery(..)")
-    }
-}
-
-/// Nobody is signed in.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum SignInError {
-    /// The person or Entra said no.
-    #[error("sign-in was refused: {code}")]
-    Refused {
-        /// The OAuth error code, e.g. `access_denied`: lower-case letters and underscores, or `-`.
-        code: String,
-    },
-    /// The browser did not start this here, or it was finished before.
-    #[error("the state does not match this browser")]
-    StateMismatch,
-    /// It took longer than ten minutes.
-    #[error("sign-in took too long")]
-    Expired,
-    /// Entra's token does not prove who it is.
-    #[error("the token is invalid: {0}")]
-    InvalidToken(TokenRejection),
-    /// For now: Entra or the managed identity does not answer.
-    #[error("sign-in is temporarily unavailable")]
-    Unavailable,
-}
-
-impl From<TokenError> for SignInError {
-    fn from(error: TokenError) -> Self {
-        match error {
-            TokenError::Refused { code } => Self::Refused { code },
-            TokenError::Unavailable { .. } => Self::Unavailable,
-        }
-    }
-}
-
-impl From<VerifyError> for SignInError {
-    fn from(error: VerifyError) -> Self {
-        match error {
-            VerifyError::Refused(reason) => Self::InvalidToken(reason),
-            VerifyError::Unavailable(KeysUnavailable) => Self::Unavailable,
-        }
-    }
-}
 
 /// Signs people in.
 pub struct SignIn {
@@ -189,9 +52,8 @@ impl SignIn {
         &self,
         return_target: ReturnTarget,
         hint: Option<&Personal>,
-    ) -> (Url, PendingSignIn) {
+    ) -> (Url, PendingFlow) {
         let rng = self.rng.as_ref();
-        let started = self.endpoint.clock().now();
         let (state, nonce, verifier) = (random_token(rng), random_token(rng), random_token(rng));
         let address = format!("{ANY_TENANT}/oauth2/v2.0/authorize");
         let mut url = self.endpoint.cloud().authority_url(&address);
@@ -209,37 +71,41 @@ impl SignIn {
         if let Some(hint) = hint {
             url.query_pairs_mut().append_pair("login_hint", hint.reveal());
         }
-        (url, PendingSignIn { state, nonce, verifier, started, return_target })
+        let purpose = FlowPurpose::SignIn { nonce, verifier, return_target };
+        (url, PendingFlow { state, started: self.endpoint.clock().now(), purpose })
     }
 
-    /// Who came back. `pending` is what the browser's cookie holds; the caller forgets it whatever
-    /// the outcome, so that it is good for one answer.
+    /// Who came back to the pages of `target`. `pending` is what the browser's cookie holds; the caller
+    /// forgets it whatever the outcome, so that it is good for one answer.
     pub async fn finish(
         &self,
-        pending: Option<PendingSignIn>,
+        pending: Option<PendingFlow>,
+        target: ReturnTarget,
         query: &CallbackQuery,
-    ) -> Result<SignedInUser, SignInError> {
-        if let Some(code) = query.error_code() {
-            return Err(SignInError::Refused { code });
-        }
-        let pending = pending.filter(|pending| query.matches_state(&pending.state));
-        let pending = pending.ok_or(SignInError::StateMismatch)?;
-        if is_expired(pending.started, self.endpoint.clock().now()) {
-            return Err(SignInError::Expired);
-        }
-        let code = query.code.as_deref().ok_or(SignInError::StateMismatch)?;
+    ) -> Result<SignedInUser, FlowError> {
+        let pending = query.check(pending, self.endpoint.clock().now())?;
+        // A sign-in that was begun for another function's pages does not count here.
+        let (nonce, verifier) = match pending.purpose {
+            FlowPurpose::SignIn { nonce, verifier, return_target } if return_target == target => {
+                (nonce, verifier)
+            }
+            FlowPurpose::SignIn { .. } | FlowPurpose::Consent(_) => {
+                return Err(FlowError::StateMismatch);
+            }
+        };
+        let code = query.code.as_deref().ok_or(FlowError::StateMismatch)?;
         let client_id = self.registration.client_id.to_string();
         let fields = [
             ("grant_type", "authorization_code"),
             ("code", code),
-            ("redirect_uri", &self.registration.page_url(pending.return_target.callback_path())),
-            ("code_verifier", &pending.verifier),
+            ("redirect_uri", &self.registration.page_url(target.callback_path())),
+            ("code_verifier", &verifier),
             ("scope", SCOPE),
         ];
         let answer = self.endpoint.request_token(ANY_TENANT, &client_id, &fields).await?;
         let id_token: Option<String> = json_member(&answer, "id_token");
-        let id_token = id_token.ok_or(SignInError::Unavailable)?;
-        Ok(self.verifier.verify_id_token(&id_token, &pending.nonce).await?)
+        let id_token = id_token.ok_or(FlowError::Unavailable)?;
+        Ok(self.verifier.verify_id_token(&id_token, &nonce).await?)
     }
 }
 
@@ -249,18 +115,28 @@ mod tests {
 
     use jiff::SignedDuration;
     use serde_json::json;
+    use url::form_urlencoded;
 
     use super::*;
     use crate::{
         base::test_support::{ManualClock, SeededRng},
         identity::{
-            keys::SigningKeys,
+            keys::{SigningKeys, VerifyError},
             scripted_http::{
                 FakeManagedIdentity, SIGN_IN_CLIENT_ID, ScriptedHttp, cloud, id_token, key,
                 sign_in_registration,
             },
         },
     };
+
+    const MINE: ReturnTarget = ReturnTarget::MyCalendar;
+
+    fn secrets(pending: &PendingFlow) -> (String, String) {
+        match &pending.purpose {
+            FlowPurpose::SignIn { nonce, verifier, .. } => (nonce.clone(), verifier.clone()),
+            FlowPurpose::Consent(_) => panic!("a sign-in"),
+        }
+    }
 
     struct SignInFixture {
         http: Arc<ScriptedHttp>,
@@ -288,8 +164,8 @@ mod tests {
 
     impl SignInFixture {
         /// Somebody was sent away; what for, and how Entra would answer.
-        fn begin_and_answer(&self) -> (PendingSignIn, CallbackQuery) {
-            let (url, pending) = self.sign_in.begin(ReturnTarget::MyCalendar, None);
+        fn begin_and_answer(&self) -> (PendingFlow, CallbackQuery) {
+            let (url, pending) = self.sign_in.begin(MINE, None);
             let answer = format!("code=the-code&state={}&session_state=x", query_of(&url)["state"]);
             (pending, CallbackQuery::parse(&answer))
         }
@@ -323,11 +199,16 @@ mod tests {
         assert_eq!(asked["prompt"], "select_account");
         assert_eq!(asked["login_hint"], "anna@contoso.example");
         assert_eq!(asked["code_challenge_method"], "S256");
-        assert_eq!(asked["code_challenge"], sha256_base64url(&pending.verifier));
-        assert!(!url.as_str().contains(&pending.verifier));
+        let (_, verifier) = secrets(&pending);
+        assert_eq!(asked["code_challenge"], sha256_base64url(&verifier));
+        assert!(!url.as_str().contains(&verifier));
         trial.serve_id_token(&asked["nonce"]);
         let answer = CallbackQuery::parse(&format!("code=the-code&state={}", asked["state"]));
-        let anna = trial.sign_in.finish(Some(pending.clone()), &answer).await.unwrap();
+        let anna = trial
+            .sign_in
+            .finish(Some(pending.clone()), ReturnTarget::Consent, &answer)
+            .await
+            .unwrap();
         assert_eq!(anna.name.reveal(), "Anna Lund");
         let call = &trial.http.token_requests()[0];
         let address = "https://login.test/organizations/oauth2/v2.0/token";
@@ -335,7 +216,7 @@ mod tests {
         let form: HashMap<_, _> = form_urlencoded::parse(call.body()).into_owned().collect();
         assert_eq!(form["grant_type"], "authorization_code");
         assert_eq!(form["code"], "the-code");
-        assert_eq!(form["code_verifier"], pending.verifier);
+        assert_eq!(form["code_verifier"], verifier);
         assert_eq!(form["redirect_uri"], asked["redirect_uri"]);
         assert_eq!(form["client_id"], SIGN_IN_CLIENT_ID);
         assert_eq!(form["client_assertion"], "assertion");
@@ -346,10 +227,11 @@ mod tests {
     async fn no_two_journeys_share_anything_and_none_is_shown() {
         let trial = fixture();
         let ((one, _), (other, _)) = (trial.begin_and_answer(), trial.begin_and_answer());
-        assert!(one.state != other.state && one.nonce != other.nonce);
-        assert_ne!(one.verifier, other.verifier);
+        let ((nonce, verifier), others) = (secrets(&one), secrets(&other));
+        assert!(one.state != other.state && nonce != others.0);
+        assert_ne!(verifier, others.1);
         assert!(!format!("{one:?}").contains(&one.state));
-        let kept: PendingSignIn =
+        let kept: PendingFlow =
             serde_json::from_str(&serde_json::to_string(&one).unwrap()).unwrap();
         assert_eq!(kept, one);
     }
@@ -359,10 +241,14 @@ mod tests {
         let trial = fixture();
         let (pending, good) = trial.begin_and_answer();
         let (_, of_another) = trial.begin_and_answer();
+        let (url, elsewhere) = trial.sign_in.begin(ReturnTarget::Consent, None);
+        let other_page =
+            CallbackQuery::parse(&format!("code=the-code&state={}", query_of(&url)["state"]));
         let state = pending.state.clone();
         let foreign = [
             (None, good),
             (Some(pending.clone()), of_another),
+            (Some(elsewhere), other_page),
             (Some(pending.clone()), CallbackQuery::default()),
             (Some(pending.clone()), CallbackQuery::parse("code=the-code&state=")),
             (Some(pending.clone()), CallbackQuery::parse(&format!("state={state}"))),
@@ -374,8 +260,8 @@ mod tests {
             ),
         ];
         for (at, (pending, answer)) in foreign.into_iter().enumerate() {
-            let outcome = trial.sign_in.finish(pending, &answer).await;
-            assert_eq!(outcome, Err(SignInError::StateMismatch), "case {at}");
+            let outcome = trial.sign_in.finish(pending, MINE, &answer).await;
+            assert_eq!(outcome, Err(FlowError::StateMismatch), "case {at}");
         }
         assert!(trial.http.token_requests().is_empty());
     }
@@ -385,11 +271,11 @@ mod tests {
         let trial = fixture();
         let (pending, answer) = trial.begin_and_answer();
         trial.clock.advance(SignedDuration::from_secs(599));
-        trial.serve_id_token(&pending.nonce);
-        assert!(trial.sign_in.finish(Some(pending.clone()), &answer).await.is_ok());
+        trial.serve_id_token(&secrets(&pending).0);
+        assert!(trial.sign_in.finish(Some(pending.clone()), MINE, &answer).await.is_ok());
         trial.clock.advance(SignedDuration::from_secs(1));
-        let late = trial.sign_in.finish(Some(pending), &answer).await;
-        assert_eq!(late, Err(SignInError::Expired));
+        let late = trial.sign_in.finish(Some(pending), MINE, &answer).await;
+        assert_eq!(late, Err(FlowError::Expired));
         assert_eq!(trial.http.token_requests().len(), 1);
     }
 
@@ -408,8 +294,9 @@ mod tests {
                 .extend_pairs([("error", error), ("state", state), ("code", "the-code")])
                 .finish();
             for pending in [None, Some(pending.clone())] {
-                let outcome = trial.sign_in.finish(pending, &CallbackQuery::parse(&query)).await;
-                assert_eq!(outcome, Err(SignInError::Refused { code: shown.into() }), "{error}");
+                let outcome =
+                    trial.sign_in.finish(pending, MINE, &CallbackQuery::parse(&query)).await;
+                assert_eq!(outcome, Err(FlowError::Refused { code: shown.into() }), "{error}");
             }
         }
         assert!(trial.http.token_requests().is_empty());
@@ -419,17 +306,17 @@ mod tests {
     async fn what_entra_answers_to_the_code_is_refusal_wait_or_doubt() {
         let trial = fixture();
         let (pending, answer) = trial.begin_and_answer();
-        let finish = async || trial.sign_in.finish(Some(pending.clone()), &answer).await;
+        let finish = async || trial.sign_in.finish(Some(pending.clone()), MINE, &answer).await;
         trial.http.respond_to_token_request(400, &[], &json!({ "error": "invalid_grant" }));
-        let replayed = SignInError::Refused { code: "invalid_grant".into() };
+        let replayed = FlowError::Refused { code: "invalid_grant".into() };
         assert_eq!(finish().await, Err(replayed), "a code is good for once");
         trial.http.respond_to_token_request(503, &[], &json!({}));
-        assert_eq!(finish().await, Err(SignInError::Unavailable));
+        assert_eq!(finish().await, Err(FlowError::Unavailable));
         trial.http.respond_to_token_request(200, &[], &json!({ "access_token": "no id token" }));
-        assert_eq!(finish().await, Err(SignInError::Unavailable));
+        assert_eq!(finish().await, Err(FlowError::Unavailable));
         trial.serve_id_token("the nonce of another journey");
-        assert_eq!(finish().await, Err(SignInError::InvalidToken(TokenRejection::Nonce)));
+        assert_eq!(finish().await, Err(FlowError::InvalidToken(VerifyError::Nonce)));
         trial.http.respond_to_token_request(200, &[], &json!({ "id_token": "a.b.c" }));
-        assert_eq!(finish().await, Err(SignInError::InvalidToken(TokenRejection::Malformed)));
+        assert_eq!(finish().await, Err(FlowError::InvalidToken(VerifyError::Malformed)));
     }
 }

@@ -6,9 +6,8 @@ mod oauth_state;
 mod session;
 mod token_verifier;
 
-pub use admin_consent::{
-    AdminConsent, CONSENT_CALLBACK_PATH, ConsentError, PendingConsent, UnverifiedConsent,
-};
-pub use auth_code::{CallbackQuery, PendingSignIn, ReturnTarget, SignIn, SignInError};
-pub use session::{COOKIES, CookieInfo, PendingFlow, Session, SessionCookies};
+pub use admin_consent::{AdminConsent, CONSENT_CALLBACK_PATH};
+pub use auth_code::SignIn;
+pub use oauth_state::{CallbackQuery, ConsentRequest, FlowError, PendingFlow, ReturnTarget};
+pub use session::{COOKIES, Session, SessionCookies};
 pub use token_verifier::{API_SCOPE, SignedInUser, TokenVerifier};

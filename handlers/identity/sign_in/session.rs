@@ -11,9 +11,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use super::{
-    admin_consent::PendingConsent,
-    auth_code::PendingSignIn,
-    oauth_state::{FLOW_TIMEOUT, constant_time_eq, random_token},
+    oauth_state::{FLOW_TIMEOUT, PendingFlow, constant_time_eq, random_token},
     token_verifier::SignedInUser,
 };
 use crate::{
@@ -35,30 +33,21 @@ const SESSION_LIFETIME: SignedDuration = SignedDuration::from_hours(1);
 /// The longest cookie that is looked at, in bytes: browsers keep no longer ones (RFC 6265, 6.1).
 const COOKIE_MAX: usize = 4096;
 
-/// A cookie that the pages set.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct CookieInfo {
-    pub name: &'static str,
-    pub contents: &'static str,
-    pub max_age: SignedDuration,
-    pub purpose: &'static str,
-}
-
-/// The published list of cookies: there is no other one. `docs/reviewers.md` carries it; a test
-/// compares them.
-pub const COOKIES: [CookieInfo; 2] = [
-    CookieInfo {
-        name: SESSION_COOKIE,
-        contents: "tenant id, object id, name, sign-in name, whether an administrator, the forms' secret, when it ends",
-        max_age: SESSION_LIFETIME,
-        purpose: "so that a person who has signed in is known on the next page",
-    },
-    CookieInfo {
-        name: PENDING_COOKIE,
-        contents: "state, nonce and PKCE verifier of a sign-in, or state and tenant id of a consent; when it began, and which page it is for",
-        max_age: FLOW_TIMEOUT,
-        purpose: "so that an answer from Microsoft is taken only by the browser that asked",
-    },
+/// The published list of cookies (name, content, longest life and purpose): there is no other one.
+/// `infra/data-and-access.md` carries it; a test compares them.
+pub const COOKIES: [(&str, &str, SignedDuration, &str); 2] = [
+    (
+        SESSION_COOKIE,
+        "tenant id, object id, name, sign-in name, whether an administrator, the forms' secret, when it ends",
+        SESSION_LIFETIME,
+        "so that a person who has signed in is known on the next page",
+    ),
+    (
+        PENDING_COOKIE,
+        "state, nonce and PKCE verifier of a sign-in, or state and tenant id of a consent; when it began, and which page it is for",
+        FLOW_TIMEOUT,
+        "so that an answer from Microsoft is taken only by the browser that asked",
+    ),
 ];
 
 /// Somebody who is signed in with a browser. It is written into its sealed cookie and nowhere else.
@@ -85,13 +74,6 @@ impl fmt::Debug for Session {
         shown.field("signed_in", &self.signed_in).field("expires_at", &self.expires_at);
         shown.finish_non_exhaustive()
     }
-}
-
-/// What somebody was sent to Entra for.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub enum PendingFlow {
-    SignIn(PendingSignIn),
-    Consent(PendingConsent),
 }
 
 /// Seals and opens cookies.
@@ -219,9 +201,6 @@ fn expired_cookie(name: &'static str) -> HeaderValue {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::{Mutex, PoisonError};
-
-    use async_trait::async_trait;
     use uuid::Uuid;
 
     use super::*;
@@ -231,32 +210,15 @@ mod tests {
             ids::{MailboxId, TenantId},
             personal::Personal,
         },
-        identity::keys::{KeySource, client_state::KeySet},
+        identity::{keys::client_state::KeySet, scripted_http::MemoryKeys},
     };
-
-    /// A vault whose keys a test can change.
-    #[derive(Clone, Default)]
-    struct MutableKeySource(Arc<Mutex<Option<KeySet>>>);
-
-    impl MutableKeySource {
-        fn put(&self, keys: Option<KeySet>) {
-            *self.0.lock().unwrap_or_else(PoisonError::into_inner) = keys;
-        }
-    }
-
-    #[async_trait]
-    impl KeySource for MutableKeySource {
-        async fn load(&self) -> Result<KeySet, KeysUnavailable> {
-            self.0.lock().unwrap_or_else(PoisonError::into_inner).clone().ok_or(KeysUnavailable)
-        }
-    }
 
     fn key(id: &str, byte: u8) -> SecretKey {
         SecretKey::new(id.parse().unwrap(), &[byte; 32])
     }
 
     struct SessionFixture {
-        vault: MutableKeySource,
+        vault: MemoryKeys,
         clock: ManualClock,
         sessions: SessionCookies,
     }
@@ -275,7 +237,7 @@ mod tests {
     }
 
     fn fixture() -> SessionFixture {
-        let vault = MutableKeySource::default();
+        let vault = MemoryKeys::default();
         vault.put(Some(KeySet::new(key("c1", 1), [])));
         let clock = ManualClock::new("2026-11-24T09:00:00Z".parse().unwrap());
         let time: Arc<dyn Clock> = Arc::new(clock.clone());
@@ -403,18 +365,17 @@ mod tests {
     #[tokio::test]
     async fn a_pending_flow_is_kept_for_ten_minutes_and_ended() {
         let trial = fixture();
-        let pending = serde_json::json!({
-            "state": "s", "nonce": "n", "verifier": "v",
-            "started": "2026-11-24T09:00:00Z", "return_target": "my-calendar",
-        });
-        let consent = serde_json::json!({
-            "state": "s", "tenant": Uuid::from_u128(1), "organisation_wide": false,
-            "started": "2026-11-24T09:00:00Z",
-        });
-        for flow in [
-            PendingFlow::SignIn(serde_json::from_value(pending).unwrap()),
-            PendingFlow::Consent(serde_json::from_value(consent).unwrap()),
-        ] {
+        let pending = serde_json::json!({ "SignIn": {
+            "nonce": "n", "verifier": "v", "return_target": "my-calendar",
+        } });
+        let consent = serde_json::json!({ "Consent": {
+            "tenant": Uuid::from_u128(1), "registration": "Scoped", "rehearsal": false,
+        } });
+        for purpose in [pending, consent] {
+            let flow: PendingFlow = serde_json::from_value(serde_json::json!({
+                "state": "s", "started": "2026-11-24T09:00:00Z", "purpose": purpose,
+            }))
+            .unwrap();
             let set = trial.sessions.seal_pending(&flow).await.unwrap();
             assert!(set.to_str().unwrap().contains("; Max-Age=600"));
             let cookies = cookie_header(&cookie_pair(&set));

@@ -24,7 +24,7 @@ use crate::{
         tenant::{TenantPolicy, TenantState, decision::DecisionKind, policy::Registration},
     },
     graph::GraphError,
-    identity::sign_in::{CallbackQuery, PendingFlow, UnverifiedConsent},
+    identity::sign_in::{CallbackQuery, ConsentRequest},
     messages::TenantTaskKind,
     store::tenants::{Tenant, TenantConnection},
     web::layout::{
@@ -60,8 +60,9 @@ pub(super) async fn begin(State(deps): State<Arc<Deps>>, posted: VerifiedForm) -
     if tenant.is_some_and(|tenant| tenant.state == TenantState::Disconnecting) {
         return Ok(deps.pages.see_other("disconnect"));
     }
-    let (address, pending) = deps.admin_consent.begin(registration, user.tenant());
-    let pending = PendingFlow::Consent(pending.with_rehearsal(form.is_checked("rehearsal")));
+    let (tenant, rehearsal) = (user.tenant(), form.is_checked("rehearsal"));
+    let (address, pending) =
+        deps.admin_consent.begin(ConsentRequest { tenant, registration, rehearsal });
     let cookie = deps.pages.sessions.seal_pending(&pending).await?;
     let frame = deps.pages.frame(deps.pages.texts().connect.title, Some(user));
     let page = ConnectPage { frame, pending: false, address: address.into() };
@@ -96,14 +97,11 @@ async fn complete_consent(
     query: &str,
 ) -> Result<bool, PageError> {
     authz::require_invited_admin(deps, user)?;
-    let pending = match deps.pages.sessions.open_pending(headers).await? {
-        Some(PendingFlow::Consent(pending)) => Some(pending),
-        Some(PendingFlow::SignIn(_)) | None => None,
-    };
-    // The flow may be another person's who used this browser before.
-    let pending = pending.filter(|pending| pending.tenant() == user.tenant());
-    let granted = deps.admin_consent.finish(pending, &CallbackQuery::parse(query))?;
-    let state_digest = Digest::of(&[granted.state_digest.as_bytes()]);
+    let pending = deps.pages.sessions.open_pending(headers).await?;
+    let query = CallbackQuery::parse(query);
+    let granted = deps.admin_consent.finish(pending, user.tenant(), &query);
+    let (granted, state_digest) = granted.map_err(PageError::Consent)?;
+    let state_digest = Digest::of(&[state_digest.as_bytes()]);
     let found = deps.tenants.get_with_etag(granted.tenant).await?;
     // The row keeps the state of the round trip that connected it: an answer of Entra counts once.
     let used = |tenant: &Tenant| {
@@ -158,7 +156,7 @@ async fn complete_consent(
 async fn initial_policy(
     deps: &Deps,
     user: &CurrentUser,
-    granted: &UnverifiedConsent,
+    granted: &ConsentRequest,
 ) -> Result<TenantPolicy, PageError> {
     let usual = TenantPolicy::default();
     let policy = TenantPolicy { rehearsal: granted.rehearsal, ..usual.clone() };
@@ -171,7 +169,7 @@ async fn initial_policy(
 async fn verify_access(
     deps: &Deps,
     user: &CurrentUser,
-    granted: &UnverifiedConsent,
+    granted: &ConsentRequest,
 ) -> Result<bool, PageError> {
     let graph = deps.graph.for_tenant(granted.registration, &user.invocation);
     let proof = async {

@@ -10,10 +10,7 @@ use super::{
 };
 use crate::{
     graph::GraphError,
-    identity::{
-        keys::KeysUnavailable,
-        sign_in::{ConsentError, SignInError},
-    },
+    identity::{keys::KeysUnavailable, sign_in::FlowError},
     queue::QueueError,
     store::StoreError,
 };
@@ -52,9 +49,9 @@ pub(crate) enum PageError {
     MicrosoftUnavailable,
     MicrosoftDenied,
     /// Nobody was signed in.
-    SignIn(SignInError),
+    SignIn(FlowError),
     /// The organisation was not connected.
-    Consent(ConsentError),
+    Consent(FlowError),
     /// The answer from Microsoft connected the tenant before.
     ConsentReplayed,
     Internal,
@@ -87,19 +84,22 @@ impl PageError {
             }
             Self::MicrosoftDenied => (StatusCode::CONFLICT, &t.microsoft_denied),
             Self::SignIn(error) => match error {
-                SignInError::Refused { .. } => (StatusCode::FORBIDDEN, &t.sign_in_refused),
-                SignInError::StateMismatch => (StatusCode::FORBIDDEN, &t.sign_in_state_mismatch),
-                SignInError::Expired => (StatusCode::BAD_REQUEST, &t.sign_in_expired),
-                SignInError::InvalidToken(_) => (StatusCode::FORBIDDEN, &t.sign_in_unverified),
-                SignInError::Unavailable => {
+                FlowError::Refused { .. } => (StatusCode::FORBIDDEN, &t.sign_in_refused),
+                FlowError::StateMismatch => (StatusCode::FORBIDDEN, &t.sign_in_state_mismatch),
+                FlowError::Expired => (StatusCode::BAD_REQUEST, &t.sign_in_expired),
+                FlowError::InvalidToken(_) => (StatusCode::FORBIDDEN, &t.sign_in_unverified),
+                FlowError::TenantMismatch => (StatusCode::FORBIDDEN, &t.consent_other_tenant),
+                FlowError::Unavailable => {
                     (StatusCode::SERVICE_UNAVAILABLE, &t.microsoft_unavailable)
                 }
             },
             Self::Consent(error) => match error {
-                ConsentError::Refused { .. } => (StatusCode::FORBIDDEN, &t.consent_refused),
-                ConsentError::StateMismatch => (StatusCode::FORBIDDEN, &t.consent_state_mismatch),
-                ConsentError::Expired => (StatusCode::BAD_REQUEST, &t.consent_expired),
-                ConsentError::TenantMismatch => (StatusCode::FORBIDDEN, &t.consent_other_tenant),
+                FlowError::Refused { .. } => (StatusCode::FORBIDDEN, &t.consent_refused),
+                FlowError::StateMismatch => (StatusCode::FORBIDDEN, &t.consent_state_mismatch),
+                FlowError::Expired => (StatusCode::BAD_REQUEST, &t.consent_expired),
+                FlowError::TenantMismatch | FlowError::InvalidToken(_) | FlowError::Unavailable => {
+                    Self::SignIn(error.clone()).describe(t)
+                }
             },
             Self::ConsentReplayed => (StatusCode::CONFLICT, &t.consent_replayed),
             Self::Internal => (StatusCode::INTERNAL_SERVER_ERROR, &t.internal),
@@ -108,8 +108,8 @@ impl PageError {
 
     /// Entra's own code for a refusal.
     fn code(&self) -> Option<&str> {
-        if let Self::SignIn(SignInError::Refused { code })
-        | Self::Consent(ConsentError::Refused { code }) = self
+        if let Self::SignIn(FlowError::Refused { code })
+        | Self::Consent(FlowError::Refused { code }) = self
         {
             return Some(code);
         }
@@ -119,7 +119,7 @@ impl PageError {
     /// Whether signing in (again) helps.
     fn offers_sign_in(&self) -> bool {
         // Not when Entra does not answer: signing in would fail in the same way.
-        let failed = matches!(self, Self::SignIn(error) if *error != SignInError::Unavailable);
+        let failed = matches!(self, Self::SignIn(error) if *error != FlowError::Unavailable);
         let session = matches!(self, Self::NotSignedIn | Self::SessionExpired | Self::CsrfMismatch);
         // With another account, or with a role that was activated since.
         failed || session || matches!(self, Self::NotAdministrator | Self::NotInvited)
@@ -205,17 +205,12 @@ fn internal(error: &dyn std::error::Error) -> PageError {
     PageError::Internal
 }
 
-impl From<SignInError> for PageError {
-    fn from(error: SignInError) -> Self {
-        if let SignInError::InvalidToken(reason) = &error {
+/// Of a sign-in. A consent's is made with [`PageError::Consent`].
+impl From<FlowError> for PageError {
+    fn from(error: FlowError) -> Self {
+        if let FlowError::InvalidToken(reason) = &error {
             tracing::warn!(%reason, "id token rejected");
         }
         Self::SignIn(error)
-    }
-}
-
-impl From<ConsentError> for PageError {
-    fn from(error: ConsentError) -> Self {
-        Self::Consent(error)
     }
 }

@@ -13,7 +13,7 @@ use http::HeaderMap;
 use super::{
     context::PageContext, error::PageResult, extract::VerifiedForm, response::with_cookie,
 };
-use crate::identity::sign_in::{CallbackQuery, PendingFlow, ReturnTarget, SignIn};
+use crate::identity::sign_in::{CallbackQuery, ReturnTarget, SignIn};
 
 #[derive(Clone)]
 struct SignInState {
@@ -40,7 +40,7 @@ pub(crate) fn sign_in_routes(pages: PageContext, sign_in: SignIn, target: Return
 /// GET `sign-in`: to Entra.
 async fn begin(State(state): State<SignInState>) -> PageResult {
     let (address, pending) = state.sign_in.begin(state.target, None);
-    let cookie = state.pages.sessions.seal_pending(&PendingFlow::SignIn(pending)).await?;
+    let cookie = state.pages.sessions.seal_pending(&pending).await?;
     Ok(with_cookie(state.pages.redirect_to(&address), cookie))
 }
 
@@ -58,14 +58,8 @@ async fn callback(
 
 async fn complete(state: &SignInState, headers: &HeaderMap, query: &CallbackQuery) -> PageResult {
     let sessions = &state.pages.sessions;
-    // A sign-in that was begun for another function's pages does not count here.
-    let pending = match sessions.open_pending(headers).await? {
-        Some(PendingFlow::SignIn(pending)) if pending.return_target() == state.target => {
-            Some(pending)
-        }
-        Some(PendingFlow::SignIn(_) | PendingFlow::Consent(_)) | None => None,
-    };
-    let signed_in = state.sign_in.finish(pending, query).await?;
+    let pending = sessions.open_pending(headers).await?;
+    let signed_in = state.sign_in.finish(pending, state.target, query).await?;
     let cookie = sessions.seal(&sessions.start(signed_in)).await?;
     Ok(with_cookie(state.pages.see_other(""), cookie))
 }

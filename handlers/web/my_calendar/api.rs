@@ -33,7 +33,7 @@ use crate::{
         },
     },
     identity::{
-        keys::{KeysUnavailable, TokenRejection, VerifyError},
+        keys::{KeysUnavailable, VerifyError},
         sign_in::{API_SCOPE, SignedInUser, TokenVerifier},
     },
     store::mailboxes::BookingDisposition,
@@ -288,14 +288,24 @@ impl From<Error> for ApiError {
 impl From<VerifyError> for ApiError {
     fn from(error: VerifyError) -> Self {
         match error {
-            VerifyError::Refused(
-                TokenRejection::Scope | TokenRejection::Client | TokenRejection::AppOnly,
-            ) => Self::TokenInsufficient,
-            VerifyError::Refused(reason) => {
-                tracing::info!(%reason, "a token was refused");
-                Self::TokenRefused
+            VerifyError::Scope | VerifyError::Client | VerifyError::AppOnly => {
+                Self::TokenInsufficient
             }
             VerifyError::Unavailable(KeysUnavailable) => Self::Unavailable,
+            VerifyError::Malformed
+            | VerifyError::Algorithm
+            | VerifyError::UnknownKey
+            | VerifyError::Signature
+            | VerifyError::Audience
+            | VerifyError::Version
+            | VerifyError::Issuer
+            | VerifyError::Person
+            | VerifyError::Expired
+            | VerifyError::NotYetValid
+            | VerifyError::Nonce => {
+                tracing::info!(reason = %error, "a token was refused");
+                Self::TokenRefused
+            }
         }
     }
 }

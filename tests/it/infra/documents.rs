@@ -105,12 +105,12 @@ fn the_numbers_in_the_list_are_those_that_the_code_uses() {
 
 #[test]
 fn the_cookies_are_those_that_the_pages_set() -> TestResult {
-    let rows = COOKIES.iter().map(|cookie| {
-        let life = match cookie.max_age.as_mins() {
+    let rows = COOKIES.iter().map(|(name, contents, max_age, purpose)| {
+        let life = match max_age.as_mins() {
             60 => "1 hour".to_owned(),
             minutes => format!("{minutes} minutes"),
         };
-        vec![code(cookie.name), cookie.contents.into(), life, cookie.purpose.into()]
+        vec![code(name), (*contents).into(), life, (*purpose).into()]
     });
     let text = table(&["cookie", "holds, sealed", "lifetime", "why"], rows);
     Section::new(REVIEWERS, "cookies", text).assert_up_to_date()

@@ -50,17 +50,6 @@ impl fmt::Debug for ContentKey {
     }
 }
 
-/// There is no content key. The cryptography library says no more.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum ContentKeyError {
-    /// A new one could not be made.
-    #[error("a content key could not be generated")]
-    Generation,
-    /// What is kept is no key, or not the one of the certificate beside it.
-    #[error("the content key cannot be read")]
-    Invalid,
-}
-
 /// Sealed content that cannot be opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum DecryptError {
@@ -82,54 +71,42 @@ pub enum DecryptError {
 }
 
 /// Content in the clear, for as long as it is held; it is wiped when dropped.
-pub struct DecryptedContent {
-    bytes: Zeroizing<Vec<u8>>,
-    length: usize,
-}
+pub struct DecryptedContent(Zeroizing<Vec<u8>>);
 
 impl DecryptedContent {
     /// The JSON, as Graph wrote it.
     pub fn json(&self) -> &[u8] {
-        self.bytes.get(..self.length).unwrap_or_default()
+        &self.0
     }
 }
 
 impl fmt::Debug for DecryptedContent {
     /// How large it is.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("DecryptedContent").field("bytes", &self.length).finish()
+        f.debug_struct("DecryptedContent").field("bytes", &self.0.len()).finish()
     }
 }
 
 impl ContentKey {
     /// The key `id`: certificate (X.509) and private key (PKCS #8), both DER.
-    ///
-    /// # Errors
-    /// [`ContentKeyError::Invalid`] also when the two do not belong together: everything sealed would be lost.
+    /// `None` when they are no key, or do not belong together: everything sealed would be lost. The
+    /// cryptography library says no more.
     pub fn new(
         id: ContentKeyId,
-        made_at: Timestamp,
+        created_at: Timestamp,
         certificate: &[u8],
         private_key: &[u8],
-    ) -> Result<Self, ContentKeyError> {
-        let private =
-            PrivateDecryptingKey::from_pkcs8(private_key).map_err(|_| ContentKeyError::Invalid)?;
-        let public: PublicKeyX509Der<'_> =
-            private.public_key().as_der().map_err(|_| ContentKeyError::Invalid)?;
+    ) -> Option<Self> {
+        let private = PrivateDecryptingKey::from_pkcs8(private_key).ok()?;
+        let public: PublicKeyX509Der<'_> = private.public_key().as_der().ok()?;
         // A certificate holds its public key in the very same form (RFC 5280, 4.1).
         let public = public.as_ref();
         let belongs = certificate.windows(public.len()).any(|part| part == public);
         if !belongs || !KEY_BITS.contains(&private.key_size_bits()) {
-            return Err(ContentKeyError::Invalid);
+            return None;
         }
-        let private =
-            OaepPrivateDecryptingKey::new(private).map_err(|_| ContentKeyError::Invalid)?;
-        Ok(Self {
-            id,
-            created_at: made_at,
-            certificate: STANDARD.encode(certificate),
-            private_key: private,
-        })
+        let private_key = OaepPrivateDecryptingKey::new(private).ok()?;
+        Some(Self { id, created_at, certificate: STANDARD.encode(certificate), private_key })
     }
 
     /// Its name, as Graph repeats it.
@@ -169,7 +146,9 @@ impl ContentKey {
         let mac = hmac::Key::new(hmac::HMAC_SHA256, key.as_slice());
         hmac::verify(&mac, &bytes, &signature).map_err(|_| DecryptError::InvalidSignature)?;
         let length = decrypt_in_place(&key, &mut bytes)?;
-        Ok(DecryptedContent { bytes, length })
+        // What is cut off stays within the allocation, all of which is wiped.
+        bytes.truncate(length);
+        Ok(DecryptedContent(bytes))
     }
 
     fn unwrap_data_key(&self, data_key: &[u8]) -> Result<Zeroizing<[u8; KEY_BYTES]>, DecryptError> {

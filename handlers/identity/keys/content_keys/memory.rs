@@ -95,19 +95,17 @@ impl ContentKeySource for MemoryContentKeys {
             let found = state.secrets.iter().find(|(other, _)| other.id == listed.id);
             found.map(|(_, secret)| secret.clone())
         };
-        let key = secret.map(|secret| {
-            new_key::parse_secret(listed.id.clone(), listed.created_at, &secret).ok()
-        });
-        Ok(key.flatten())
+        Ok(secret.and_then(|secret| {
+            new_key::parse_secret(listed.id.clone(), listed.created_at, &secret)
+        }))
     }
 
     async fn add(&self, key: &NewContentKey) -> Result<(), VaultWriteError> {
-        let secret = key.to_secret().map_err(|_| VaultWriteError::Unavailable)?;
         // As a vault does, which knows no fractions of a second.
         let now = self.clock.now();
         let made_at = Timestamp::from_second(now.as_second()).unwrap_or(now);
         let listed = ContentKeyInfo { id: key.id().clone(), created_at: made_at };
-        self.state_for_write()?.secrets.push((listed, secret.as_str().to_owned()));
+        self.state_for_write()?.secrets.push((listed, key.secret().to_owned()));
         Ok(())
     }
 

@@ -14,9 +14,7 @@ mod vault;
 
 use std::sync::Arc;
 
-use async_trait::async_trait;
-
-pub use key::{ContentKey, ContentKeyError, DecryptError, DecryptedContent};
+pub use key::{ContentKey, DecryptError, DecryptedContent};
 #[cfg(any(test, feature = "test-support"))]
 pub use memory::MemoryContentKeys;
 pub use new_key::NewContentKey;
@@ -26,46 +24,46 @@ pub use vault::KeyVaultContentKeys;
 use crate::{
     base::clock::Clock,
     domain::ids::ContentKeyId,
-    identity::keys::{
-        vault::KeysUnavailable,
-        vault_cache::{VaultCache, VaultLoader},
-    },
+    identity::keys::{vault::KeysUnavailable, vault_cache::VaultCache},
 };
 
 /// How many keys are held: the newest. With one a month and two days of overlap there are two.
 const MAX_CACHED_KEYS: usize = 8;
 
-/// The keys, cached: listed once an hour, and each read once.
-pub struct ContentKeys(Arc<VaultCache<ContentKeyLoader>>);
+/// The keys, cached, the newest first: listed once an hour, and each read once.
+pub struct ContentKeys {
+    source: Arc<dyn ContentKeySource>,
+    cache: Arc<VaultCache<Vec<Arc<ContentKey>>>>,
+}
 
-/// A source that is loaded from.
-struct ContentKeyLoader(Box<dyn ContentKeySource>);
-
-#[async_trait]
-impl VaultLoader for ContentKeyLoader {
-    /// The newest first.
-    type Loaded = Vec<Arc<ContentKey>>;
-
-    async fn load(&self, held: Option<&Self::Loaded>) -> Result<Self::Loaded, KeysUnavailable> {
-        let mut listed = self.0.list().await?;
-        listed.sort_by(|a, b| (b.created_at, &b.id).cmp(&(a.created_at, &a.id)));
-        let mut keys = Vec::new();
-        for listed in listed.into_iter().take(MAX_CACHED_KEYS) {
-            let known = held.into_iter().flatten().find(|key| key.id() == &listed.id);
-            let key = match known {
-                Some(key) => Some(Arc::clone(key)),
-                None => self.0.load(&listed).await?.map(Arc::new),
-            };
-            keys.extend(key);
+async fn load_keys(
+    source: &dyn ContentKeySource,
+    held: Option<Arc<Vec<Arc<ContentKey>>>>,
+) -> Result<Vec<Arc<ContentKey>>, KeysUnavailable> {
+    let mut listed = source.list().await?;
+    listed.sort_by(|a, b| (b.created_at, &b.id).cmp(&(a.created_at, &a.id)));
+    let mut keys = Vec::new();
+    for listed in listed.into_iter().take(MAX_CACHED_KEYS) {
+        let known = held.iter().flat_map(|held| held.iter()).find(|key| key.id() == &listed.id);
+        match known {
+            // A key never changes under its name, and parsing one takes long.
+            Some(key) => keys.push(Arc::clone(key)),
+            None => keys.extend(source.load(&listed).await?.map(Arc::new)),
         }
-        Ok(keys)
     }
+    Ok(keys)
 }
 
 impl ContentKeys {
     /// The keys of `source`, which are loaded when they are first needed.
     pub fn new(source: Box<dyn ContentKeySource>, clock: Arc<dyn Clock>) -> Self {
-        Self(VaultCache::new(ContentKeyLoader(source), clock))
+        let source: Arc<dyn ContentKeySource> = Arc::from(source);
+        let loaded_from = Arc::clone(&source);
+        let cache = VaultCache::new(clock, move |held| {
+            let source = Arc::clone(&loaded_from);
+            async move { load_keys(source.as_ref(), held).await }
+        });
+        Self { source, cache }
     }
 
     /// The newest key, for new subscriptions and renewals; `None` while there is none. Looked up
@@ -75,9 +73,9 @@ impl ContentKeys {
     /// # Errors
     /// [`KeysUnavailable`] when they could never be loaded.
     pub async fn current(&self) -> Result<Option<Arc<ContentKey>>, KeysUnavailable> {
-        let mut keys = self.0.get_fresh().await?;
+        let mut keys = self.cache.get_fresh().await?;
         if keys.is_empty() {
-            keys = self.0.get_containing(|keys| !keys.is_empty()).await?;
+            keys = self.cache.get_containing(|keys| !keys.is_empty()).await?;
         }
         Ok(keys.first().cloned())
     }
@@ -92,23 +90,23 @@ impl ContentKeys {
         id: &ContentKeyId,
     ) -> Result<Option<Arc<ContentKey>>, KeysUnavailable> {
         let is_it = |key: &&Arc<ContentKey>| key.id() == id;
-        let keys = self.0.get_containing(|keys| keys.iter().any(|key| is_it(&key))).await?;
+        let keys = self.cache.get_containing(|keys| keys.iter().any(|key| is_it(&key))).await?;
         Ok(keys.iter().find(is_it).cloned())
     }
 
     /// All keys that are held, the newest first, up to an hour behind the vault.
     pub async fn all(&self) -> Result<Vec<Arc<ContentKey>>, KeysUnavailable> {
-        self.0.get().await.map(|keys| keys.to_vec())
+        self.cache.get().await.map(|keys| keys.to_vec())
     }
 
     /// All keys as the vault has them now, the newest first.
     pub async fn reload_all(&self) -> Result<Vec<Arc<ContentKey>>, KeysUnavailable> {
-        self.0.force_reload().await.map(|keys| keys.to_vec())
+        self.cache.force_reload().await.map(|keys| keys.to_vec())
     }
 
     /// Where they are kept, to add and destroy some.
     pub fn source(&self) -> &dyn ContentKeySource {
-        self.0.source().0.as_ref()
+        self.source.as_ref()
     }
 }
 

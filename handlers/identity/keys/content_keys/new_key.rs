@@ -15,7 +15,7 @@ use rcgen::{
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
-use super::key::{ContentKey, ContentKeyError};
+use super::key::ContentKey;
 use crate::{base::rng::Rng, domain::ids::ContentKeyId};
 
 /// What the certificate names: the service, and nobody's tenant.
@@ -32,8 +32,7 @@ const SECRET_MAX: usize = 25_000;
 /// A key that is not kept anywhere yet. It is wiped when dropped.
 pub struct NewContentKey {
     id: ContentKeyId,
-    certificate: Vec<u8>,
-    private_key: Zeroizing<Vec<u8>>,
+    secret: Zeroizing<String>,
 }
 
 impl fmt::Debug for NewContentKey {
@@ -50,17 +49,14 @@ struct SecretWire {
 }
 
 impl NewContentKey {
-    /// Makes a key, named after the day and by chance. Takes some tenths of a second of computing.
-    pub async fn generate(
-        now: Timestamp,
-        rng: &(dyn Rng + 'static),
-    ) -> Result<Self, ContentKeyError> {
+    /// Makes a key, named after the day and by chance. Takes some tenths of a second of computing. `None`
+    /// when the cryptography library makes none; it says no more.
+    pub async fn generate(now: Timestamp, rng: &(dyn Rng + 'static)) -> Option<Self> {
         let today = now.to_zoned(TimeZone::UTC).date();
         let id = format!("c{}-{:08x}", today.strftime("%Y%m%d"), rng.next_u64() as u32);
-        let id: ContentKeyId = id.parse().map_err(|_| ContentKeyError::Generation)?;
+        let id: ContentKeyId = id.parse().ok()?;
         // On a thread where it holds nobody up.
-        let made = tokio::task::spawn_blocking(move || Self::with_certificate(id, today)).await;
-        made.ok().flatten().ok_or(ContentKeyError::Generation)
+        tokio::task::spawn_blocking(move || Self::with_certificate(id, today)).await.ok()?
     }
 
     fn with_certificate(id: ContentKeyId, today: Date) -> Option<Self> {
@@ -73,8 +69,12 @@ impl NewContentKey {
         let mut params = CertificateParams::default();
         (params.not_before, params.not_after) = (offset_midnight(from), offset_midnight(until));
         params.distinguished_name = subject;
-        let certificate = params.self_signed(&pair).ok()?.der().to_vec();
-        Some(Self { id, certificate, private_key: Zeroizing::new(pair.serialize_der()) })
+        let private_key = Zeroizing::new(pair.serialize_der());
+        let wire = SecretWire {
+            certificate: STANDARD.encode(params.self_signed(&pair).ok()?.der()),
+            private_key: Zeroizing::new(STANDARD.encode(&*private_key)),
+        };
+        Some(Self { id, secret: Zeroizing::new(serde_json::to_string(&wire).ok()?) })
     }
 
     /// Its name.
@@ -83,35 +83,30 @@ impl NewContentKey {
     }
 
     /// The same key, as of `created_at`.
-    pub fn to_content_key(&self, created_at: Timestamp) -> Result<ContentKey, ContentKeyError> {
-        ContentKey::new(self.id.clone(), created_at, &self.certificate, &self.private_key)
+    pub fn to_content_key(&self, created_at: Timestamp) -> Option<ContentKey> {
+        parse_secret(self.id.clone(), created_at, &self.secret)
     }
 
     /// The text that is kept.
-    pub(in crate::identity) fn to_secret(&self) -> serde_json::Result<Zeroizing<String>> {
-        let wire = SecretWire {
-            certificate: STANDARD.encode(&self.certificate),
-            private_key: Zeroizing::new(STANDARD.encode(&*self.private_key)),
-        };
-        serde_json::to_string(&wire).map(Zeroizing::new)
+    pub(in crate::identity) fn secret(&self) -> &str {
+        &self.secret
     }
 }
 
-/// Reads what [`NewContentKey::to_secret`] wrote, or an operator put there in the same form:
+/// Reads what [`NewContentKey::generate`] wrote, or an operator put there in the same form:
 /// `{"certificate":"<DER in base64>","private_key":"<PKCS #8, DER in base64>"}`.
 pub(in crate::identity) fn parse_secret(
     id: ContentKeyId,
-    made_at: Timestamp,
+    created_at: Timestamp,
     secret: &str,
-) -> Result<ContentKey, ContentKeyError> {
+) -> Option<ContentKey> {
     if secret.len() > SECRET_MAX {
-        return Err(ContentKeyError::Invalid);
+        return None;
     }
-    let wire: SecretWire = serde_json::from_str(secret).map_err(|_| ContentKeyError::Invalid)?;
-    let certificate = STANDARD.decode(&wire.certificate).map_err(|_| ContentKeyError::Invalid)?;
-    let private_key =
-        STANDARD.decode(wire.private_key.as_bytes()).map_err(|_| ContentKeyError::Invalid)?;
-    ContentKey::new(id, made_at, &certificate, &Zeroizing::new(private_key))
+    let wire: SecretWire = serde_json::from_str(secret).ok()?;
+    let certificate = STANDARD.decode(&wire.certificate).ok()?;
+    let private_key = Zeroizing::new(STANDARD.decode(wire.private_key.as_bytes()).ok()?);
+    ContentKey::new(id, created_at, &certificate, &private_key)
 }
 
 fn offset_midnight(day: Date) -> azure_core::time::OffsetDateTime {

@@ -93,13 +93,15 @@ impl ContentKeySource for KeyVaultContentKeys {
         };
         let text = zeroize::Zeroizing::new(secret.value.unwrap_or_default());
         let key = new_key::parse_secret(listed.id.clone(), listed.created_at, &text);
-        // One that somebody else left there must not keep the others away.
-        Ok(key.inspect_err(|bad| tracing::error!(secret = name, "{bad}")).ok())
+        if key.is_none() {
+            // One that somebody else left there must not keep the others away.
+            tracing::error!(secret = name, "the content key cannot be read");
+        }
+        Ok(key)
     }
 
     async fn add(&self, key: &NewContentKey) -> Result<(), VaultWriteError> {
-        let secret = key.to_secret().map_err(|_| VaultWriteError::Unavailable)?;
-        vault::write_secret(&self.0, &secret_name(key.id()), &secret).await
+        vault::write_secret(&self.0, &secret_name(key.id()), key.secret()).await
     }
 
     async fn destroy(&self, id: &ContentKeyId) -> Result<(), VaultWriteError> {

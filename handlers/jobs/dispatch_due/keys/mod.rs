@@ -138,8 +138,7 @@ async fn apply_plan(
     rng: &(dyn Rng + 'static),
 ) -> Result<(), RotationError> {
     if plan.create {
-        let key =
-            NewContentKey::generate(now, rng).await.map_err(|_| RotationError::NotGenerated)?;
+        let key = NewContentKey::generate(now, rng).await.ok_or(RotationError::NotGenerated)?;
         keys.source().add(&key).await?;
         tracing::info!(key = %key.id(), "content key created");
     }

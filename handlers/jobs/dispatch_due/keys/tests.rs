@@ -6,7 +6,7 @@ use super::*;
 use crate::{
     base::test_support::{ManualClock, SeededRng},
     domain::ids::ContentKeyId,
-    identity::keys::{MemoryKeys, content_keys::MemoryContentKeys},
+    identity::{keys::content_keys::MemoryContentKeys, scripted_http::MemoryKeys},
 };
 
 /// For ages just short of a whole number of days.

@@ -3,5 +3,5 @@
 mod keys;
 mod outbox;
 
-pub use keys::FixedKeys;
+pub use keys::{FixedKeys, MemoryKeys};
 pub use outbox::{Delivery, MemoryOutbox, QueueKind};
