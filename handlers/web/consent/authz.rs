@@ -31,6 +31,7 @@ pub(super) async fn require_connected_tenant(
     let found = deps.tenants.get_with_etag(user.tenant()).await?;
     let (tenant, etag) = found.ok_or(PageError::NotConnected)?;
     match tenant.state {
+        // Suspended too: the administrator must see why, and connect again.
         TenantState::Active | TenantState::Suspended(_) => Ok((tenant, etag)),
         TenantState::Disconnecting | TenantState::Deleted(_) => Err(PageError::NotConnected),
     }

@@ -32,6 +32,7 @@ impl CalendarCounts {
     }
 
     fn add(&mut self, mailbox: &Mailbox) {
+        // Each mailbox once: the sum of all numbers is the number of rows.
         let count = match (mailbox.state, mailbox.kind) {
             (MailboxState::Active, _) if mailbox.polling.is_some() => &mut self.polled,
             (MailboxState::Active, MailboxKind::Person) => &mut self.people,

@@ -60,6 +60,7 @@ pub(super) async fn begin(State(deps): State<Arc<Deps>>, posted: VerifiedForm) -
     if tenant.is_some_and(|tenant| tenant.state == TenantState::Disconnecting) {
         return Ok(deps.pages.see_other("disconnect"));
     }
+    // For the tenant of the session alone: what comes back is compared with it.
     let (tenant, rehearsal) = (user.tenant(), form.is_checked("rehearsal"));
     let (address, pending) =
         deps.admin_consent.begin(ConsentRequest { tenant, registration, rehearsal });
@@ -99,6 +100,7 @@ async fn complete_consent(
     authz::require_invited_admin(deps, user)?;
     let pending = deps.pages.sessions.open_pending(headers).await?;
     let query = CallbackQuery::parse(query);
+    // The flow may be another person's who used this browser before: the tenant is compared too.
     let granted = deps.admin_consent.finish(pending, user.tenant(), &query);
     let (granted, state_digest) = granted.map_err(PageError::Consent)?;
     let state_digest = Digest::of(&[state_digest.as_bytes()]);

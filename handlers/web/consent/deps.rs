@@ -96,6 +96,7 @@ impl Deps {
         about: Option<MailboxId>,
         kind: DecisionKind,
     ) -> Result<(), PageError> {
+        // The tenant is the session's, never one that a form names.
         let (tenant, at, by) = (user.tenant(), self.clock.now(), Some(user.person()));
         Ok(self.register.add(&Decision { tenant, at, by, about, kind }).await?)
     }

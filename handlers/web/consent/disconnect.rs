@@ -64,6 +64,7 @@ pub(super) async fn disconnect(State(deps): State<Arc<Deps>>, posted: VerifiedFo
         // Enqueued again, because the task may have been lost; a second one does nothing.
         TenantState::Disconnecting => {}
         TenantState::Active | TenantState::Suspended(_) => {
+            // Everything stored is deleted: a button alone is too little.
             if !form.is_checked("sure") {
                 let errors = [FieldError::new("sure", deps.pages.texts().disconnect.tick)];
                 return confirmation_page(&deps, user, &errors);

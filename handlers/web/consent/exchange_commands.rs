@@ -21,6 +21,7 @@ const MAIL_SCOPE: &str = "Roombridge mail";
 /// (learn.microsoft.com/powershell/module/microsoft.powershell.core/about/about_quoting_rules).
 fn quote(text: &str) -> String {
     let mut quoted = String::from("'");
+    // A line break would end the command, and what follows would be another one.
     for c in text.chars().filter(|c| !c.is_control()) {
         if matches!(c, '\'' | '\u{2018}'..='\u{201B}') {
             quoted.push(c);
@@ -52,6 +53,7 @@ pub(super) fn scope_commands(
              New-ManagementScope -Name \"{SCOPE}\" -RecipientRestrictionFilter \"MemberOfGroup -eq '$($group.DistinguishedName)'\""
         ),
     ];
+    // Mail has a scope of its own: see `mail_commands`.
     let calendars = exchange_roles_of(Registration::Scoped.into())
         .filter(|role| role.name.contains("Calendars"));
     commands.extend(calendars.map(|role| {

@@ -40,14 +40,6 @@ struct ProbeResult {
     as_expected: bool,
 }
 
-/// A managed room and its settings.
-struct RoomCheck {
-    name: String,
-    bookable: &'static str,
-    processing_command: String,
-    expected_processing: &'static str,
-}
-
 #[derive(Template)]
 #[template(path = "reach.html")]
 struct ReachPage<'a> {
@@ -63,7 +55,9 @@ struct ReachPage<'a> {
     polled: usize,
     scope_commands: Vec<String>,
     assignment_command: String,
-    rooms: Vec<RoomCheck>,
+    /// The managed rooms: the name, whether it can be booked, the command that shows how it answers,
+    /// and what that must show.
+    rooms: Vec<(String, &'static str, String, &'static str)>,
 }
 
 /// GET `reach`.
@@ -85,6 +79,7 @@ pub(super) async fn probe(State(deps): State<Arc<Deps>>, posted: VerifiedForm) -
         if errors.iter().any(|error: &FieldError| error.field == field) || address.is_empty() {
             continue;
         }
+        // A mailbox that we should not reach is asked for too: only Microsoft's refusal proves it.
         match probe_mailbox(&graph, address).await {
             Some(readable) => {
                 let scoped = tenant.registration == Registration::Scoped;
@@ -96,10 +91,11 @@ pub(super) async fn probe(State(deps): State<Arc<Deps>>, posted: VerifiedForm) -
             }
         }
     }
-    // So that the page shows the grants of this moment.
+    // A cached token has the grants of an hour ago: the page is to show those of this moment.
     if graph.discard_cached_token().await.is_err() {
         tracing::info!("token for reading the grants could not be renewed");
     }
+    // The commands below try the same mailbox again, from Exchange's side.
     let tried = probes.first().filter(|_| errors.is_empty());
     let tried = tried.map(|probe: &ProbeResult| probe.address.as_str());
     let page = load_page(&deps, user, &tenant, &graph, tried).await?;
@@ -141,24 +137,23 @@ async fn check_rooms(
     deps: &Deps,
     tenant: &Tenant,
     graph: &TenantGraph,
-) -> Result<Vec<RoomCheck>, PageError> {
+) -> Result<Vec<(String, &'static str, String, &'static str)>, PageError> {
     let t = &deps.pages.texts().reach;
+    // Without Exchange's list the commands are right all the same.
     let places = graph.list_rooms().await.unwrap_or_default();
     let rooms = deps.rooms.list_uncached(tenant.id).await?;
     let checks = rooms.iter().map(|room| {
         let place = places.iter().find(|place| room.has_address(&place.address));
         let address = place.map(|place| place.address.as_str());
         let address = address.or(room.addresses.first().map(String::as_str));
-        RoomCheck {
-            name: place.map_or_else(|| room.id.to_string(), |place| place.name.clone()),
-            bookable: match place.and_then(|place| place.bookable) {
-                Some(true) => t.bookable,
-                Some(false) => t.reserved,
-                None => t.booking_unknown,
-            },
-            processing_command: processing_command(address.unwrap_or_default()),
-            expected_processing: expected_processing(room),
-        }
+        let name = place.map_or_else(|| room.id.to_string(), |place| place.name.clone());
+        let bookable = match place.and_then(|place| place.bookable) {
+            Some(true) => t.bookable,
+            Some(false) => t.reserved,
+            None => t.booking_unknown,
+        };
+        let command = processing_command(address.unwrap_or_default());
+        (name, bookable, command, expected_processing(room))
     });
     Ok(checks.collect())
 }

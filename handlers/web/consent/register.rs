@@ -40,6 +40,7 @@ const COLUMNS: &[&str] = &["at", "by", "about", "what", "text_version", "detail"
 impl From<Decision> for RegisterEntry {
     fn from(decision: Decision) -> Self {
         let id = |id: Option<MailboxId>| id.map(|id| id.to_string());
+        // Not from the texts of the pages: evidence reads the same in every language.
         let bookings = |released| if released { "bookings released" } else { "bookings kept" };
         let (mut text_version, mut old, mut new) = Default::default();
         let (what, detail) = match &decision.kind {

@@ -37,6 +37,7 @@ struct StartPage<'a> {
 /// GET: what Roombridge is, for anybody; the overview, for the administrator of a connected tenant.
 pub(super) async fn show(State(deps): State<Arc<Deps>>, user: Option<CurrentUser>) -> PageResult {
     let Some(user) = user else { return start_page(&deps, None, false) };
+    // Others learn nothing about their organisation, not even whether it is connected.
     authz::require_admin(&user)?;
     let tenant = deps.tenants.get_uncached(user.tenant()).await?;
     let state = tenant.as_ref().map(|tenant| tenant.state);

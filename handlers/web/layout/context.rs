@@ -70,6 +70,7 @@ impl PageContext {
     pub(crate) fn wrap(&self, routes: Router) -> Router {
         let routes = routes
             .route("/style.css", get(stylesheet))
+            // Instead of axum's own, whose answers have no page.
             .fallback(async || PageError::NotFound)
             .method_not_allowed_fallback(async || PageError::MethodNotAllowed)
             .layer(DefaultBodyLimit::max(MAX_FORM_BYTES))
@@ -95,6 +96,7 @@ async fn render_error(State(pages): State<PageContext>, mut response: Response) 
 
 async fn stylesheet() -> impl IntoResponse {
     let kind = (header::CONTENT_TYPE, "text/css; charset=utf-8");
+    // The only answer that may be kept: it holds nothing of anybody.
     ([kind, (header::CACHE_CONTROL, "public, max-age=3600")], STYLESHEET)
 }
 

@@ -47,6 +47,7 @@ impl CurrentUser {
 
     /// The user's name, or the address where the directory gives no name.
     pub(crate) fn display_name(&self) -> &str {
+        // Shown to nobody but that person, so nothing of it is hidden.
         let (name, address) = (&self.session.signed_in.name, &self.session.signed_in.address);
         if name.reveal().is_empty() { address.reveal() } else { name.reveal() }
     }

@@ -151,6 +151,7 @@ impl IntoResponse for PageError {
         if self == Self::Internal {
             tracing::error!("page rendering failed");
         } else {
+            // Holds codes and reasons, nothing about a person.
             tracing::info!(error = ?self, "page error shown");
         }
         let (status, _) = self.describe(&ENGLISH.errors);

@@ -78,6 +78,7 @@ where
         if parts.method != Method::POST {
             return Err(PageError::MethodNotAllowed);
         }
+        // First: another site must not learn from the answer whether there is a session.
         if !is_same_origin(&parts.headers, &pages.origin) {
             return Err(PageError::CrossSite);
         }
@@ -88,6 +89,7 @@ where
         }
         let body = Request::from_parts(parts, body);
         let body = Bytes::from_request(body, state).await.map_err(|_| PageError::TooLarge)?;
+        // Before any other field: a form without proof gets no answer about its fields.
         let mut tokens = form_urlencoded::parse(&body).filter(|(name, _)| name == "csrf");
         let token = tokens.next().map(|(_, value)| value).unwrap_or_default();
         if !user.csrf_matches(&token) {
@@ -101,6 +103,7 @@ where
 /// is the proof. `Referrer-Policy: no-referrer` makes browsers write `Origin: null` (Fetch, "append a
 /// request Origin header"), which counts only together with `Sec-Fetch-Site`.
 fn is_same_origin(headers: &HeaderMap, own: &str) -> bool {
+    // A header that is no text counts as one that says something else, not as a missing one.
     let text = |name| headers.get(name).map(|value| value.to_str().unwrap_or("?"));
     let site = text("sec-fetch-site");
     if site.is_some_and(|site| site != "same-origin") {

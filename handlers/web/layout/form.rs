@@ -86,20 +86,24 @@ impl Form {
     /// `known`, or comes twice and must not, is an error.
     pub(crate) fn parse(body: &[u8], known: &[Field]) -> Result<Self, PageError> {
         let mut form = Self::of([]);
+        // The parser would silently replace bytes that are not UTF-8.
         if std::str::from_utf8(body).is_err() {
             return Err(PageError::MalformedForm);
         }
         for (name, value) in form_urlencoded::parse(body) {
             let field =
                 known.iter().find(|field| field.name == name).ok_or(PageError::MalformedForm)?;
+            // Of two values one check might see the first, and another the second.
             if !field.repeatable && form.fields.iter().any(|(known, _)| *known == name) {
                 return Err(PageError::MalformedForm);
             }
             // Browsers end a line with CR LF (HTML, 4.10.21.8).
             let value = value.replace("\r\n", "\n");
+            // Kept and reported later, so that a page can show what was typed.
             if value.chars().count() > field.max_chars {
                 form.too_long.push((field.name, field.max_chars));
             }
+            // U+FFFD is what the parser makes of percent-encoded bytes that are not UTF-8.
             let line_end = |c: char| field.multiline && matches!(c, '\n' | '\t');
             if value.chars().any(|c| c.is_control() && !line_end(c) || c == '\u{FFFD}') {
                 form.invalid_chars.push(field.name);

@@ -53,6 +53,7 @@ pub(crate) fn download(
     kind: &'static str,
     content: impl Into<Body>,
 ) -> Response {
+    // Not shown, so that nothing in it can act as a page of ours.
     let disposition = format!("attachment; filename=\"{name}\"");
     let headers =
         [(header::CONTENT_TYPE, kind), (header::CONTENT_DISPOSITION, disposition.as_str())];
@@ -61,6 +62,7 @@ pub(crate) fn download(
 
 /// `response` with one more cookie.
 pub(crate) fn with_cookie(mut response: Response, cookie: HeaderValue) -> Response {
+    // Appended: one answer may start a session and end the flow that led to it.
     response.headers_mut().append(header::SET_COOKIE, cookie);
     response
 }

@@ -39,6 +39,7 @@ pub(crate) fn sign_in_routes(pages: PageContext, sign_in: SignIn, target: Return
 
 /// GET `sign-in`: to Entra.
 async fn begin(State(state): State<SignInState>) -> PageResult {
+    // The cookie ties the answer of Entra to this browser: elsewhere it signs nobody in.
     let (address, pending) = state.sign_in.begin(state.target, None);
     let cookie = state.pages.sessions.seal_pending(&pending).await?;
     Ok(with_cookie(state.pages.redirect_to(&address), cookie))
@@ -58,8 +59,10 @@ async fn callback(
 
 async fn complete(state: &SignInState, headers: &HeaderMap, query: &CallbackQuery) -> PageResult {
     let sessions = &state.pages.sessions;
+    // A sign-in that was begun for another function's pages does not count here.
     let pending = sessions.open_pending(headers).await?;
     let signed_in = state.sign_in.finish(pending, state.target, query).await?;
+    // Always a new session: one that somebody else put into this browser before is worth nothing.
     let cookie = sessions.seal(&sessions.start(signed_in)).await?;
     Ok(with_cookie(state.pages.see_other(""), cookie))
 }

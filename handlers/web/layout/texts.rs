@@ -164,7 +164,7 @@ texts! {
         footer: "Roombridge turns calendar appointments into room bookings, and deletes them when they are over.",
     }
 
-    /// What a person reads about the own calendar.
+    /// What a person reads about their own calendar.
     my_calendar: MyCalendarTexts {
         title: "Your calendar and Roombridge",
         what_it_is: "When you invite a meeting room in Outlook, Roombridge can book that room for you in your organisation's booking system. To do that, it reads the appointments in your calendar.",

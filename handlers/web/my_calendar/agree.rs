@@ -11,7 +11,7 @@ use super::{
 use crate::{
     domain::{
         ids::{MailboxId, TenantId},
-        tenant::decision::{ConsentCapacity, Decision, DecisionKind},
+        tenant::decision::{ConsentCapacity, DecisionKind},
     },
     messages::MailboxTaskKind,
     store::{
@@ -22,7 +22,7 @@ use crate::{
 };
 
 impl RequestContext<'_> {
-    /// The person agrees for the own calendar, to the text of `text_version`. Returns `false` when
+    /// The person agrees for their own calendar, to the text of `text_version`. Returns `false` when
     /// somebody agreed before; then whatever was missing is being done.
     pub(super) async fn agree(&self, text_version: &str) -> Result<bool, Error> {
         require_current_text(text_version)?;
@@ -45,6 +45,7 @@ impl RequestContext<'_> {
         let consent = &consent;
         let written =
             self.deps.mailboxes.update((self.invocation.tenant, owner), None, |row| async move {
+                // An administrator may have made it a room since the caller checked.
                 if row.as_ref().is_some_and(|row| row.kind == MailboxKind::Room) {
                     return Err(Error::from(DenialReason::RoomMailbox));
                 }
@@ -59,11 +60,14 @@ impl RequestContext<'_> {
                     self.resend_subscribe(owner, row.as_ref()).await?;
                     return Ok(Update::Unchanged(false));
                 };
-                self.register_agreement(owner, consent).await?;
+                let text_version = consent.text_version.clone();
+                let decision = DecisionKind::ConsentGranted { capacity, text_version };
+                self.record_decision(given_at, owner, decision).await?;
                 self.put_recheck(owner).await?;
                 Ok(Update::Write(new, true))
             });
         let recorded = written.await?.ok_or(Error::Conflict)?;
+        // After the row: a worker that came earlier would find nothing to subscribe.
         if recorded {
             self.enqueue_mailbox_task(owner, MailboxTaskKind::Subscribe).await?;
         }
@@ -74,6 +78,7 @@ impl RequestContext<'_> {
     /// have run before the row existed: this starts another one.
     pub(super) async fn reconcile_if_policy_changed(&self, before: &Tenant) -> Result<(), Error> {
         let now = self.deps.tenants.get_uncached(self.invocation.tenant).await?;
+        // Not when it is the same, which is nearly always: a pass reads every mailbox.
         if now.is_some_and(|now| now.policy != before.policy) {
             self.enqueue_policy_reconcile().await?;
         }
@@ -87,20 +92,6 @@ impl RequestContext<'_> {
             self.enqueue_mailbox_task(owner, MailboxTaskKind::Subscribe).await?;
         }
         Ok(())
-    }
-
-    async fn register_agreement(&self, owner: MailboxId, consent: &Consent) -> Result<(), Error> {
-        let decision = Decision {
-            tenant: self.invocation.tenant,
-            at: consent.given_at,
-            by: Some(consent.given_by),
-            about: Some(owner),
-            kind: DecisionKind::ConsentGranted {
-                capacity: consent.capacity,
-                text_version: consent.text_version.clone(),
-            },
-        };
-        Ok(self.deps.register.add(&decision).await?)
     }
 }
 

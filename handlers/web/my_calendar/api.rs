@@ -120,6 +120,7 @@ pub(super) async fn handle(
     let mut response =
         dispatch(&deps, request, &invocation).await.unwrap_or_else(IntoResponse::into_response);
     let own = deps.add_in_origin.as_deref().map(str::as_bytes);
+    // No `*`, and never with credentials: a token is sent by the add-in itself.
     let allowed = origin.filter(|origin| own == Some(origin.as_bytes()));
     let headers = response.headers_mut();
     // Also without an origin, so that no cache gives one origin's answer to another.
@@ -162,6 +163,7 @@ async fn dispatch(
             Ok(agree_response(ctx.agree(version).await?))
         }
         Method::DELETE => {
+            // In the query: many clients and proxies drop the body of a DELETE.
             let query = request.uri().query().unwrap_or_default();
             let (disposition, erase) = parse_withdrawal(query)?;
             let outcome = match erase {
@@ -190,6 +192,7 @@ async fn authenticate(
     verifier: &TokenVerifier,
     headers: &HeaderMap,
 ) -> Result<SignedInUser, ApiError> {
+    // Of two headers we and a proxy might each believe another one.
     let mut all = headers.get_all(header::AUTHORIZATION).into_iter();
     let (Some(one), None) = (all.next(), all.next()) else {
         return Err(ApiError::TokenMissing);

@@ -3,12 +3,19 @@
 use std::sync::Arc;
 
 use axum::extract::FromRef;
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 
 use super::error::{DenialReason, Error};
 use crate::{
     base::{clock::Clock, invocation::Invocation},
-    domain::{ids::MailboxId, personal::Personal, tenant::TenantState},
+    domain::{
+        ids::MailboxId,
+        personal::Personal,
+        tenant::{
+            TenantState,
+            decision::{Decision, DecisionKind},
+        },
+    },
     graph::{Graph, Mail, TenantGraph},
     identity::sign_in::TokenVerifier,
     messages::{JobMeta, MailboxTask, MailboxTaskKind, MailboxTasks, TenantTask, TenantTaskKind},
@@ -78,7 +85,7 @@ pub(super) struct RequestContext<'a> {
 impl RequestContext<'_> {
     /// The person's organisation as it is now; denied when it is not connected, or has disconnected.
     pub(super) async fn load_tenant(&self) -> Result<Tenant, Error> {
-        // Not from the cache: somebody who agrees must not meet a policy that was just changed.
+        // Not from the cache: what an administrator has just changed must count.
         let tenant = self.deps.tenants.get_uncached(self.invocation.tenant).await?;
         let known = tenant.filter(|tenant| !matches!(tenant.state, TenantState::Deleted(_)));
         known.ok_or_else(|| DenialReason::TenantUnknown.into())
@@ -107,6 +114,19 @@ impl RequestContext<'_> {
         let subject = DueSubject::Mailbox { tenant: self.invocation.tenant, mailbox };
         let at = self.deps.clock.now() + RECHECK_DELAY;
         self.deps.due.upsert(&DueEntry::new(DuePurpose::Renew, at, subject)).await
+    }
+
+    /// Adds a decision of the person about a mailbox to the register. It is evidence, and so written
+    /// before what was decided: a crash leaves an entry too many, never a change without one.
+    pub(super) async fn record_decision(
+        &self,
+        at: Timestamp,
+        mailbox: MailboxId,
+        kind: DecisionKind,
+    ) -> Result<(), StoreError> {
+        let (by, about) = (Some(self.person), Some(mailbox));
+        let decision = Decision { tenant: self.invocation.tenant, at, by, about, kind };
+        self.deps.register.add(&decision).await
     }
 
     /// Has every mailbox brought in line with the organisation's policy.

@@ -84,6 +84,7 @@ impl RequestContext<'_> {
         let mailbox = self.deps.mailboxes.get(tenant.id, id).await?.map(|(mailbox, _)| mailbox);
         let is_room = match &mailbox {
             Some(mailbox) => mailbox.kind == MailboxKind::Room,
+            // A room that is managed but has no row yet must not be taken for a person.
             None => {
                 let rooms = self.deps.rooms.list(tenant.id).await?;
                 rooms.iter().any(|room| room.id == RoomId(id.0))
@@ -98,6 +99,7 @@ impl RequestContext<'_> {
 
     async fn scope_status(&self, tenant: &Tenant, id: MailboxId) -> ScopeStatus {
         let policy = &tenant.policy;
+        // First: Graph is not asked about somebody who is excluded anyway.
         if policy.excluded_mailboxes.contains(&id) {
             return ScopeStatus::Excluded;
         }
@@ -106,6 +108,7 @@ impl RequestContext<'_> {
             Some(_) if !tenant.state.is_active() => return ScopeStatus::Unknown(None),
             Some(group) => match self.graph(tenant).is_member(id, group).await {
                 Ok(in_group) => in_group,
+                // The page is shown all the same: withdrawing does not depend on the group.
                 Err(error) => {
                     tracing::warn!(%error, "group membership could not be read");
                     return ScopeStatus::Unknown(Some(error));

@@ -67,6 +67,7 @@ pub(super) async fn withdraw(State(deps): State<Arc<Deps>>, posted: VerifiedForm
 pub(super) async fn erase(State(deps): State<Arc<Deps>>, posted: VerifiedForm) -> PageResult {
     let form = posted.parse(&[BOOKINGS, CONFIRM])?;
     let page = UserPage::new(&deps, &posted.user);
+    // All errors at once, so that the form is corrected in one go.
     let mut errors = Vec::new();
     let disposition = parse_disposition(form.text("bookings"));
     if disposition.is_none() {

@@ -194,6 +194,7 @@ async fn load_view(
         limits: limits(&eligibility, t),
         status: status(ctx, &eligibility, t).await,
         may_agree: eligibility.check_may_agree().is_ok() && (!followed || may_replace),
+        // Without a row too, where the organisation would enrol the person later.
         may_withdraw: is_person && !disconnecting && (mailbox.is_some() || organisation_agrees),
         may_delegate: tenant.state.is_active() && eligibility.allows_delegates(),
         stored,
@@ -257,16 +258,13 @@ async fn status(
     let mut all = vec![state.to_owned()];
     let mailbox = eligibility.mailbox.as_ref().filter(|mailbox| mailbox.state.is_active());
     if let Some(consent) = mailbox.and_then(|mailbox| mailbox.consent.as_ref()) {
-        let who = match consent.capacity {
+        // Only a delegate is named: the person is to judge whether that was right.
+        let (text, who) = match consent.capacity {
+            ConsentCapacity::Own => (t.by_own, Personal::default()),
             ConsentCapacity::Delegate => {
-                ctx.display_name(&eligibility.tenant, consent.given_by).await
+                (t.by_delegate, ctx.display_name(&eligibility.tenant, consent.given_by).await)
             }
-            ConsentCapacity::Own | ConsentCapacity::Organisation => Personal::default(),
-        };
-        let text = match consent.capacity {
-            ConsentCapacity::Own => t.by_own,
-            ConsentCapacity::Delegate => t.by_delegate,
-            ConsentCapacity::Organisation => t.by_organisation,
+            ConsentCapacity::Organisation => (t.by_organisation, Personal::default()),
         };
         let at = DisplayTime(consent.given_at).to_string();
         let values =

@@ -128,6 +128,7 @@ impl RequestContext<'_> {
         let deps = self.deps;
         let (tenant, person) = (self.invocation.tenant, self.person);
         let mailbox = deps.mailboxes.get(tenant, person).await?;
+        // A minute old is good enough: of a room only its address is shown.
         let rooms = deps.rooms.list(tenant).await?;
         let mut keys: Vec<BookingKey> = Vec::new();
         let mut appointments = Vec::new();
@@ -136,6 +137,7 @@ impl RequestContext<'_> {
             let bookings = stream::iter(copy.bookings.clone())
                 .map(|key| async move { deps.bookings.get(&key).await })
                 .buffered(CONCURRENT_READS)
+                // A booking may be purged before the appointment that named it.
                 .try_filter_map(async |found| Ok(found))
                 .map_ok(|(booking, _)| own_booking(&booking, person, &rooms))
                 .try_collect()
@@ -144,6 +146,7 @@ impl RequestContext<'_> {
         }
         appointments.sort_by_key(|(copy, _): &(AppointmentCopy, Vec<OwnBooking>)| copy.ends_at);
         let decisions = deps.register.list_involving(tenant, person).await?;
+        // Few in a healthy tenant, and stored by function: those of a person are picked out here.
         let mut failures = deps.failures.list(Some(tenant)).await?;
         failures.retain(|failure| concerns(failure, person, &keys));
         let (at, mailbox) = (deps.clock.now(), mailbox.map(|(mailbox, _)| mailbox));

@@ -2,8 +2,6 @@
 //!
 //! Both also work while access to the organisation is lost: what is left to do at Microsoft waits.
 
-use jiff::Timestamp;
-
 use super::{
     context::RequestContext,
     error::{DenialReason, Error},
@@ -12,10 +10,7 @@ use crate::{
     domain::{
         ids::{MailboxId, TenantId},
         retention::TOMBSTONE_RETENTION,
-        tenant::{
-            ConsentMode, TenantState,
-            decision::{Decision, DecisionKind},
-        },
+        tenant::{ConsentMode, TenantState, decision::DecisionKind},
     },
     messages::MailboxTaskKind,
     store::{
@@ -79,15 +74,16 @@ impl RequestContext<'_> {
                 None if mode == ConsentMode::Organisation => {
                     Some(preemptive_row(self.invocation.tenant, self.person, state))
                 }
+                // A row would be the only thing that we store about this person.
                 None => return Ok(Update::Unchanged((WithdrawOutcome::NothingStored, None))),
             };
             let Some(new) = new else {
+                // What was chosen before may say more: who is erased stays erased.
                 let task = task_for(row.map_or(state, |row| row.state));
                 return Ok(Update::Unchanged((WithdrawOutcome::AlreadyRecorded, Some(task))));
             };
-            // The evidence first, then what finds a lost task, then the row: each write is repeated
-            // until the row is there.
-            self.register_withdrawal(now, new.state).await?;
+            // The row comes last, so a request that ends in between is repeated as if it were new.
+            self.record_decision(now, self.person, decision(new.state)).await?;
             self.put_recheck(self.person).await?;
             let task = task_for(new.state);
             Ok(Update::Write(new, (WithdrawOutcome::Recorded, Some(task))))
@@ -100,18 +96,15 @@ impl RequestContext<'_> {
         }
         Ok(outcome)
     }
+}
 
-    async fn register_withdrawal(&self, at: Timestamp, state: MailboxState) -> Result<(), Error> {
-        let released = state.booking_disposition() == BookingDisposition::Release;
-        let kind = match state {
-            MailboxState::Erased(..) => DecisionKind::Erased { released },
-            MailboxState::Withdrawn(_) | MailboxState::Active | MailboxState::Paused => {
-                DecisionKind::ConsentWithdrawn { released }
-            }
-        };
-        let (by, about) = (Some(self.person), Some(self.person));
-        let decision = Decision { tenant: self.invocation.tenant, at, by, about, kind };
-        Ok(self.deps.register.add(&decision).await?)
+fn decision(state: MailboxState) -> DecisionKind {
+    let released = state.booking_disposition() == BookingDisposition::Release;
+    match state {
+        MailboxState::Erased(..) => DecisionKind::Erased { released },
+        MailboxState::Withdrawn(_) | MailboxState::Active | MailboxState::Paused => {
+            DecisionKind::ConsentWithdrawn { released }
+        }
     }
 }
 
@@ -154,6 +147,7 @@ fn withdrawn_row(row: &Mailbox, wanted: MailboxState) -> Option<Mailbox> {
 
 #[cfg(test)]
 mod tests {
+    use jiff::Timestamp;
     use uuid::Uuid;
 
     use super::*;

@@ -16,6 +16,7 @@ pub(super) fn validation_token(query: &str) -> Option<String> {
 
 /// Plain text that no browser takes for anything else.
 pub(super) fn echo(token: &str) -> Response {
+    // Anybody may call this: it must not be a mirror for content of any size.
     if token.is_empty() || token.len() > MAX_TOKEN_BYTES {
         return (StatusCode::BAD_REQUEST, "not a validation token").into_response();
     }

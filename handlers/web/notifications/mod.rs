@@ -91,6 +91,7 @@ impl From<InvalidNotificationBody> for WebhookError {
 }
 
 async fn handle(State(deps): State<Deps>, request: Request) -> Response {
+    // Before anything is read: a request from elsewhere costs us nothing.
     if !deps.allowed_ips.allows(request.headers()) {
         return WebhookError::SourceNotAllowed.into_response();
     }
@@ -98,6 +99,8 @@ async fn handle(State(deps): State<Deps>, request: Request) -> Response {
     if let Some(token) = handshake::validation_token(request.uri().query().unwrap_or_default()) {
         return handshake::echo(&token);
     }
+    // What was enqueued before the time is up stays: Graph repeats the POST, and a job that comes
+    // twice costs one read.
     let accepted = tokio::time::timeout(RESPONSE_TIMEOUT, accept(&deps, request)).await;
     match accepted.unwrap_or(Err(WebhookError::Timeout)) {
         Ok(()) => StatusCode::ACCEPTED.into_response(),
@@ -106,6 +109,7 @@ async fn handle(State(deps): State<Deps>, request: Request) -> Response {
 }
 
 async fn accept(deps: &Deps, request: Request) -> Result<(), WebhookError> {
+    // Nothing is decompressed: a small body could become one of any size.
     let plain = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"identity");
     if request.headers().get(header::CONTENT_ENCODING).is_some_and(|value| !plain(value)) {
         return Err(WebhookError::UnsupportedEncoding);
@@ -117,6 +121,7 @@ async fn accept(deps: &Deps, request: Request) -> Result<(), WebhookError> {
         })?;
     let (jobs, verified) = triage::triage(deps, parse(&body)?).await?;
     let puts = jobs.len();
+    // One failure fails all, so that Graph repeats the POST.
     try_join_all(jobs.into_iter().map(|job| enqueue(deps, job))).await?;
     tracing::info!(items.verified = verified, puts, "notification batch enqueued");
     Ok(())

@@ -120,6 +120,7 @@ fn job_meta(deps: &Deps) -> JobMeta {
 /// The jobs for the changes of a POST: each event once, tenants apart. Encrypted content travels in
 /// messages of its own: they live shorter, and ids must not.
 fn change_jobs(deps: &Deps, all: Vec<(ClientStateClaims, ChangeNotification)>) -> Vec<Enqueue> {
+    // Ordered, so that a simulation can be replayed.
     let mut by_tenant: BTreeMap<TenantId, Vec<EventChange>> = BTreeMap::new();
     let mut positions = HashMap::new();
     for (ClientStateClaims { tenant, mailbox, nonce }, notification) in all {
@@ -161,6 +162,7 @@ async fn verify_item(
     let Some(state) = item.client_state.as_deref() else { return Ok(None) };
     let keys = deps.client_state_keys.keys().await?;
     let claims = match verify(&keys, state) {
+        // Another process may have rotated the keys since ours were read.
         Err(ClientStateError::UnknownKey(id)) => {
             let keys = deps.client_state_keys.keys_including(&id).await?;
             verify(&keys, state)

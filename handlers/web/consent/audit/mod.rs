@@ -78,6 +78,7 @@ fn parse_days(t: &AuditTexts, from: &str, to: &str) -> Result<Vec<Date>, FieldEr
 
 /// GET `audit`.
 pub(super) async fn show(State(deps): State<Arc<Deps>>, user: CurrentUser, uri: Uri) -> PageResult {
+    // Also without a connection: the evidence stays readable after the organisation has left.
     authz::require_admin(&user)?;
     let (from, to) = typed_days(&deps, uri.query());
     let (from, to) = (from.as_str(), to.as_str());
@@ -99,6 +100,7 @@ async fn load_days(
     dates: &[Date],
 ) -> Result<(Vec<DayStats>, bool), PageError> {
     let (mut days, mut pages) = (Vec::new(), 0);
+    // The latest first, so that a view that is cut short lacks the oldest.
     for date in dates.iter().rev() {
         let (mut day, mut next) = (DayStats::new(*date), None);
         loop {

@@ -121,6 +121,7 @@ pub(super) async fn json(State(deps): State<Arc<Deps>>, user: CurrentUser) -> Pa
 
 fn export_mailboxes(deps: &Deps, tenant: TenantId) -> Pages<MailboxHealthRow> {
     let now = deps.clock.now();
+    // What is being deleted is not handed out once more.
     let stays = |mailbox: &Mailbox| match mailbox.state {
         MailboxState::Active | MailboxState::Paused => true,
         MailboxState::Withdrawn(_) | MailboxState::Erased(..) => false,

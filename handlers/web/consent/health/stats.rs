@@ -76,6 +76,7 @@ impl HealthTotals {
     fn add(&mut self, followed: SyncMode, drift: Option<Drift>) {
         self.followed[followed as usize] += 1;
         match (followed, drift) {
+            // What was found before they were paused says nothing about now.
             (SyncMode::Paused | SyncMode::Withdrawn, _) => {}
             (_, None) => self.not_compared += 1,
             (_, Some(drift)) => {

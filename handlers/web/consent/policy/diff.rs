@@ -30,6 +30,7 @@ pub(super) fn policy_version(policy: &TenantPolicy) -> String {
 fn describe(policy: &TenantPolicy) -> [(&'static str, String); 13] {
     let yes_no = |yes| if yes { "yes" } else { "no" }.to_owned();
     let or = |text: Option<String>, none: &str| text.unwrap_or_else(|| none.to_owned());
+    // Ids, never names: the register is kept long after people have left.
     let excluded: Vec<String> = policy.excluded_mailboxes.iter().map(ToString::to_string).collect();
     [
         (

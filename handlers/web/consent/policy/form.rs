@@ -119,6 +119,7 @@ pub(super) fn validate(
         wrong("subject-text", t.policy.no_replacement.to_owned());
     }
     let delegate_consent = form.is_checked("delegates");
+    // Without mail an owner would never know that somebody agreed for them.
     if delegate_consent && addresses(form).1.is_none() {
         wrong("delegates", t.policy.delegates_need_mail.to_owned());
     }
@@ -130,6 +131,7 @@ pub(super) fn validate(
         rooms_subscribed: form.is_checked("rooms-subscribed"),
         delegate_consent,
         mail_sender: None,
+        // With an error nothing is saved, so any number does.
         audit_days: days.unwrap_or(MAX_AUDIT_DAYS),
         add_in_property: Some(property.to_owned()).filter(|text| !text.is_empty()),
         rich_notifications: form.is_checked("rich"),
@@ -179,6 +181,7 @@ fn parse_content(form: &Form, replacement: &str) -> Result<ContentPolicy, PageEr
 fn parse_mailbox_list(lines: &str) -> (BTreeSet<MailboxId>, Vec<String>) {
     let (mut ids, mut addresses) = (BTreeSet::new(), BTreeSet::new());
     for line in lines.lines().map(str::trim).filter(|line| !line.is_empty()) {
+        // Addresses are compared without regard to case, as Exchange does.
         match line.parse() {
             Ok(id) => drop(ids.insert(id)),
             Err(_) => drop(addresses.insert(line.to_lowercase())),

@@ -7,7 +7,7 @@ mod form;
 use std::sync::Arc;
 
 use askama::Template;
-use axum::extract::{RawQuery, State};
+use axum::{extract::State, http::Uri};
 use futures::{StreamExt as _, stream};
 use http::StatusCode;
 
@@ -51,13 +51,9 @@ struct PolicyPage<'a> {
 }
 
 /// GET `policy`.
-pub(super) async fn show(
-    State(deps): State<Arc<Deps>>,
-    user: CurrentUser,
-    RawQuery(query): RawQuery,
-) -> PageResult {
+pub(super) async fn show(State(deps): State<Arc<Deps>>, user: CurrentUser, uri: Uri) -> PageResult {
     let (tenant, _) = authz::require_connected_tenant(&deps, &user).await?;
-    let saved = query.as_deref() == Some("saved");
+    let saved = uri.query() == Some("saved");
     html(&PolicyPage { saved, ..page(&deps, &user, &tenant, from_policy(&tenant.policy)) })
 }
 
@@ -80,6 +76,7 @@ pub(super) async fn save(State(deps): State<Arc<Deps>>, posted: VerifiedForm) ->
     // The start of a rehearsal counts what it would book, and its end books what is in the calendars.
     let compare = changes.is_empty() || policy.rehearsal != tenant.policy.rehearsal;
     if !changes.is_empty() {
+        // The row's ETag cannot say this: the form was shown long before the row was read just now.
         if version != policy_version(&tenant.policy) {
             return conflict_page(&deps, user, &tenant, form, changes);
         }
@@ -87,6 +84,7 @@ pub(super) async fn save(State(deps): State<Arc<Deps>>, posted: VerifiedForm) ->
         record_changes(&deps, user, changes).await?;
         let changed = Tenant { policy: policy.clone(), ..tenant };
         match deps.tenants.replace(&changed, &etag).await {
+            // Somebody saved between our read and our write: what they chose is shown first.
             Err(error) if error.is_conflict() => {
                 let (tenant, _) = authz::require_connected_tenant(&deps, user).await?;
                 let changes = policy_changes(&tenant.policy, &policy);
@@ -183,6 +181,7 @@ async fn resolve_addresses(
     }
     let changed = |group: &GroupId| Some(*group) != tenant.policy.scope_group;
     if let Some(group) = policy.scope_group.filter(changed) {
+        // A group that does not exist would silently pause everybody.
         match graph.list_users(Some(group), None).await {
             Ok(Some(_)) => {}
             Ok(None) => errors.push(FieldError::new("scope-group", t.no_such_group)),

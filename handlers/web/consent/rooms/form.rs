@@ -74,6 +74,7 @@ pub(super) fn parse(form: &Form) -> Result<Vec<RoomFormRow>, PageError> {
 pub(super) fn validate(form: &Form, rows: &[RoomFormRow], t: &Texts) -> Vec<FieldError> {
     let mut errors = Vec::new();
     for (at, row) in rows.iter().enumerate() {
+        // The form knows that one of the fields `zone` is too long, the row which one.
         let too_long = form.too_long.iter().find(|(name, _)| *name == "zone");
         if let Some((_, max)) = too_long.filter(|(_, max)| row.zone.chars().count() > *max) {
             let text = fill(t.layout.too_long, &[("max", &max.to_string())]);
@@ -88,6 +89,7 @@ pub(super) fn validate(form: &Form, rows: &[RoomFormRow], t: &Texts) -> Vec<Fiel
 
 /// Whether `name` is the IANA name of a time zone.
 fn is_time_zone(name: &str) -> bool {
+    // Before the lookup: a name may become a path in the system's database of zones.
     let known = |c: u8| c.is_ascii_alphanumeric() || b"/_+-".contains(&c);
     name.bytes().all(known) && jiff::tz::db().get(name).is_ok()
 }

@@ -32,6 +32,7 @@ pub(super) async fn apply(
 ) -> Result<Vec<FieldError>, PageError> {
     let managed = deps.rooms.list_uncached(tenant.id).await?;
     let (t, mut errors) = (&deps.pages.texts().rooms, Vec::new());
+    // One after the other: a failure leaves whole rooms done, and saving again does the rest.
     for (at, row) in rows.iter().enumerate() {
         let room = managed.iter().find(|room| room.has_address(&row.address));
         match (room, row.answering()) {
@@ -113,7 +114,6 @@ async fn manage_room(
         let consent = Some(Consent { given_by, capacity, given_at, text_version });
         match found.clone() {
             Some((mailbox, etag)) => {
-                // Jobs of the earlier consent carry the old epoch, and stop.
                 let consent_epoch = mailbox.consent_epoch.saturating_add(1);
                 let mailbox = Mailbox { state, consent_epoch, consent, ..mailbox };
                 deps.mailboxes.replace(&mailbox, &etag).await?;
@@ -124,6 +124,7 @@ async fn manage_room(
             }
         }
     }
+    // After the mailbox, because events of the room are booked as soon as the map has it.
     if changed {
         deps.rooms.upsert(tenant.id, room).await?;
     }
@@ -148,6 +149,7 @@ async fn unmanage_room(
     if let Some((mailbox, etag)) = deps.mailboxes.get(tenant.id, id).await?
         && mailbox.kind == MailboxKind::Room
     {
+        // Booked appointments keep their rooms, without names: others rely on them.
         deps.record_decision(user, Some(id), DecisionKind::ConsentWithdrawn { released: false })
             .await?;
         let state = MailboxState::Withdrawn(BookingDisposition::KeepAnonymous);

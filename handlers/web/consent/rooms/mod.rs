@@ -7,13 +7,11 @@ mod manage;
 use std::sync::Arc;
 
 use askama::Template;
-use axum::extract::{RawQuery, State};
+use axum::{extract::State, http::Uri};
 use http::StatusCode;
 
 use super::{authz, deps::Deps};
 use crate::{
-    domain::tenant::policy::Room,
-    graph::Place,
     store::tenants::Tenant,
     web::layout::{
         CurrentUser, FieldError, Frame, PageError, PageResult, VerifiedForm, html,
@@ -37,13 +35,9 @@ struct RoomsPage<'a> {
 }
 
 /// GET `rooms`, from the n-th room on: `?from=n`.
-pub(super) async fn show(
-    State(deps): State<Arc<Deps>>,
-    user: CurrentUser,
-    RawQuery(query): RawQuery,
-) -> PageResult {
+pub(super) async fn show(State(deps): State<Arc<Deps>>, user: CurrentUser, uri: Uri) -> PageResult {
     let (tenant, _) = authz::require_connected_tenant(&deps, &user).await?;
-    let (from, saved) = parse_list_query(query.as_deref(), "saved");
+    let (from, saved) = parse_list_query(uri.query(), "saved");
     let all = list_rooms(&deps, &user, &tenant).await?;
     // Rooms may have gone since the link was shown.
     let from = if from < all.len() { from } else { 0 };
@@ -65,6 +59,7 @@ pub(super) async fn save(State(deps): State<Arc<Deps>>, posted: VerifiedForm) ->
         row.name = known.ok_or(PageError::MalformedForm)?.name.clone();
     }
     let mut errors = form::validate(&form, &rows, deps.pages.texts());
+    // All or nothing as far as the form can say: nothing is written while a row is wrong.
     if errors.is_empty() {
         errors = manage::apply(&deps, user, &tenant, &rows).await?;
     }
@@ -103,20 +98,18 @@ async fn list_rooms(
     let graph = deps.graph.for_tenant(tenant.registration, &user.invocation);
     let places = graph.list_rooms().await?;
     let managed = deps.rooms.list_uncached(tenant.id).await?;
-    Ok(merge_rooms(&places, &managed))
-}
-
-fn merge_rooms(places: &[Place], managed: &[Room]) -> Vec<RoomFormRow> {
+    // Most organisations have one time zone: that of any managed room is the best guess.
     let zone = managed.first().map_or("UTC", |room| room.time_zone.as_str());
     let listed = places.iter().map(|place| {
         let room = managed.iter().find(|room| room.has_address(&place.address));
         RoomFormRow::new(&place.address, &place.name, room, zone)
     });
+    // Also those: a managed room that Exchange no longer lists must not be out of reach.
     let unlisted =
         managed.iter().filter(|room| !places.iter().any(|place| room.has_address(&place.address)));
     let unlisted = unlisted.filter_map(|room| {
         let address = room.addresses.first()?;
         Some(RoomFormRow::new(address, address, Some(room), zone))
     });
-    listed.chain(unlisted).collect()
+    Ok(listed.chain(unlisted).collect())
 }
