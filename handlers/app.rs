@@ -4,8 +4,6 @@ use std::sync::Arc;
 
 use axum::Router;
 use azure_core::credentials::TokenCredential;
-use jiff::SignedDuration;
-use url::Url;
 
 use crate::{
     base::{clock::Clock, http::Http, rng::Rng},
@@ -28,12 +26,18 @@ use crate::{
         write_back,
     },
     queue::Outbox,
+    settings::Settings,
     store::{
         appointments::Appointments, audit::Audit, bookings::Bookings, due::DueEntries,
         failures::Failures, ledger::Ledger, mailboxes::Mailboxes, register::Register,
         rooms::RoomMap, tables::Tables, tenant_data::TenantData, tenants::Tenants,
     },
-    web::{consent, layout::PageContext, my_calendar, notifications},
+    web::{
+        consent,
+        layout::PageContext,
+        my_calendar,
+        notifications::{self, IpAllowList},
+    },
 };
 
 /// The services that the app uses: real or simulated.
@@ -54,30 +58,14 @@ pub struct Ports {
     pub rng: Arc<dyn Rng>,
 }
 
-/// The app's settings.
-#[derive(Debug, Clone)]
-pub struct AppOptions {
-    pub graph: Url,
-    /// Where tenants' tokens come from, and what they are for.
-    pub cloud: Cloud,
-    pub registrations: Registrations,
-    /// The registration that people sign in with, and where they come back to.
-    pub people: SignInRegistration,
-    /// The tenants that are invited to connect.
-    pub invited_tenants: Vec<TenantId>,
-    /// The origin of an add-in that may call the API from a browser.
-    pub add_in_origin: Option<String>,
-    pub mailbox_settings: maintain_mailbox::MailboxSettings,
-    /// How old the newest content key may be before there is a new one.
-    pub content_key_max_age: SignedDuration,
-    pub sources: notifications::IpAllowList,
-    pub limits: Limits,
-}
-
 /// Everything built once.
 pub struct App {
     ports: Ports,
-    options: AppOptions,
+    settings: Settings,
+    cloud: Cloud,
+    registrations: Registrations,
+    /// The registration that people sign in with, and where they come back to.
+    people: SignInRegistration,
     graph: Graph,
     tenants: Tenants,
     rooms: RoomMap,
@@ -89,30 +77,42 @@ pub struct App {
 
 impl App {
     /// The app on these ports.
-    pub fn new(ports: Ports, options: AppOptions) -> Self {
+    pub fn new(ports: Ports, settings: Settings) -> Self {
         let clock = || Arc::clone(&ports.clock);
-        let endpoint = TokenEndpoint::new(
-            Arc::clone(&ports.http),
-            Arc::clone(&ports.federated_credential),
-            clock(),
-            options.cloud.clone(),
-        );
-        let tokens = TenantTokens::new(endpoint, options.registrations.clone());
-        let graph = Graph::new(Arc::clone(&ports.http), tokens, clock(), options.graph.clone());
-        let tenants = Tenants::new(Arc::clone(&ports.tables), clock());
-        let rooms = RoomMap::new(Arc::clone(&ports.tables), clock());
-        let people_tokens = token_checker(&ports, &options);
-        let audit = AuditWriter::new(Audit::new(Arc::clone(&ports.tables)), Arc::clone(&ports.rng));
-        let handled = fetch_event::DedupCache::new(clock(), ports.rng.as_ref());
+        let http = || Arc::clone(&ports.http);
+        let identity = &settings.identity;
+        let cloud = Cloud {
+            authority: identity.authority_url.clone(),
+            issuer: identity.issuer_url.clone(),
+            token_exchange_audience: identity.exchange_audience.clone(),
+            graph_scope: settings.graph.scope.clone(),
+        };
+        let registrations = Registrations {
+            organisation_wide: identity.organisation_wide_app_id.to_string(),
+            scoped: identity.scoped_app_id.to_string(),
+        };
+        let people = SignInRegistration {
+            client_id: identity.people_app_id,
+            base_url: settings.pages.base_url.clone(),
+            add_in_clients: settings.pages.add_in_clients.clone(),
+        };
+        let tokens = TenantTokens::new(token_endpoint(&ports, &cloud), registrations.clone());
+        let signing_keys = SigningKeys::new(http(), clock(), &cloud);
+        let token_verifier =
+            TokenVerifier::new(signing_keys, clock(), cloud.clone(), people.clone());
+        let audit = Audit::new(Arc::clone(&ports.tables));
         Self {
+            graph: Graph::new(http(), tokens, clock(), settings.graph.base_url.clone()),
+            tenants: Tenants::new(Arc::clone(&ports.tables), clock()),
+            rooms: RoomMap::new(Arc::clone(&ports.tables), clock()),
+            audit: AuditWriter::new(audit, Arc::clone(&ports.rng)),
+            dedup: fetch_event::DedupCache::new(clock(), ports.rng.as_ref()),
+            token_verifier: Arc::new(token_verifier),
+            cloud,
+            registrations,
+            people,
             ports,
-            options,
-            graph,
-            tenants,
-            rooms,
-            audit,
-            dedup: handled,
-            token_verifier: people_tokens,
+            settings,
         }
     }
 
@@ -126,7 +126,7 @@ impl App {
     /// # Errors
     /// [`FunctionTableMismatch`] when the table of functions and this list differ.
     pub fn router(&self) -> Result<Router, FunctionTableMismatch> {
-        Functions::new(Arc::clone(&self.ports.clock), self.options.limits)
+        Functions::new(self.clock(), Limits::default())
             .http("notifications", notifications::router(self.notifications()))
             .queue("fetch-event", self.queue_job(self.fetch_event()))
             .queue("create-booking", self.queue_job(self.create_booking()))
@@ -216,7 +216,7 @@ impl App {
             graph: self.graph.clone(),
             client_state_keys: Arc::clone(&self.ports.client_state_keys),
             content_keys: Arc::clone(&self.ports.content_keys),
-            settings: self.options.mailbox_settings.clone(),
+            settings: self.settings.graph.clone(),
             clock: self.clock(),
             rng: self.rng(),
         }
@@ -238,13 +238,13 @@ impl App {
 impl App {
     fn notifications(&self) -> notifications::Deps {
         let outbox = Arc::clone(&self.ports.notifications_outbox);
-        let (keys, sources) =
-            (Arc::clone(&self.ports.client_state_keys), self.options.sources.clone());
+        let keys = Arc::clone(&self.ports.client_state_keys);
+        let sources = IpAllowList::new(self.settings.platform.allowed_sources.clone());
         let tokens = Arc::new(ValidationTokenVerifier::new(
             Arc::clone(&self.ports.http),
             self.clock(),
-            self.options.cloud.clone(),
-            &self.options.registrations,
+            self.cloud.clone(),
+            &self.registrations,
         ));
         notifications::Deps::new(keys, outbox, self.clock(), self.rng(), tokens, sources)
     }
@@ -268,19 +268,25 @@ impl App {
 
 impl App {
     fn consent(&self) -> consent::Deps {
-        let options = &self.options;
         consent::Deps {
             pages: self.page_context("consent"),
             admin_consent: AdminConsent::new(
-                options.cloud.clone(),
-                options.registrations.clone(),
-                options.people.clone(),
+                self.cloud.clone(),
+                self.registrations.clone(),
+                self.people.clone(),
                 self.clock(),
                 self.rng(),
             ),
-            registrations: options.registrations.clone(),
-            sign_in_client_id: options.people.client_id,
-            invited_tenants: options.invited_tenants.clone(),
+            registrations: self.registrations.clone(),
+            sign_in_client_id: self.people.client_id,
+            invited_tenants: self
+                .settings
+                .pages
+                .invited_tenants
+                .iter()
+                .copied()
+                .map(TenantId)
+                .collect(),
             tenants: self.tenants.clone(),
             mailboxes: Mailboxes::new(self.tables()),
             rooms: self.rooms.clone(),
@@ -293,11 +299,11 @@ impl App {
     }
 
     fn my_calendar(&self) -> my_calendar::Deps {
-        let pages = self.options.people.base_url.as_str().trim_end_matches('/');
+        let pages = self.people.base_url.as_str().trim_end_matches('/');
         my_calendar::Deps {
             pages: self.page_context(my_calendar::NAME),
             token_verifier: Arc::clone(&self.token_verifier),
-            add_in_origin: self.options.add_in_origin.clone(),
+            add_in_origin: self.settings.pages.add_in_origin.clone(),
             page_url: format!("{pages}/{}", my_calendar::NAME),
             tenants: self.tenants.clone(),
             mailboxes: Mailboxes::new(self.tables()),
@@ -317,24 +323,23 @@ impl App {
     fn page_context(&self, function: &'static str) -> PageContext {
         let keys = Arc::clone(&self.ports.cookie_keys);
         let sessions = Arc::new(SessionCookies::new(keys, self.clock(), self.rng()));
-        PageContext::new(sessions, &self.options.people.base_url, function)
+        PageContext::new(sessions, &self.people.base_url, function)
     }
 
     fn sign_in(&self) -> SignIn {
-        let (http, federated) =
-            (Arc::clone(&self.ports.http), Arc::clone(&self.ports.federated_credential));
-        let endpoint =
-            TokenEndpoint::new(http, federated, self.clock(), self.options.cloud.clone());
+        let endpoint = token_endpoint(&self.ports, &self.cloud);
         let tokens = Arc::clone(&self.token_verifier);
-        SignIn::new(endpoint, tokens, self.options.people.clone(), self.rng())
+        SignIn::new(endpoint, tokens, self.people.clone(), self.rng())
     }
 }
 
-/// What checks the tokens that people bring.
-fn token_checker(ports: &Ports, options: &AppOptions) -> Arc<TokenVerifier> {
-    let (http, clock) = (Arc::clone(&ports.http), Arc::clone(&ports.clock));
-    let keys = SigningKeys::new(http, Arc::clone(&clock), &options.cloud);
-    Arc::new(TokenVerifier::new(keys, clock, options.cloud.clone(), options.people.clone()))
+fn token_endpoint(ports: &Ports, cloud: &Cloud) -> TokenEndpoint {
+    TokenEndpoint::new(
+        Arc::clone(&ports.http),
+        Arc::clone(&ports.federated_credential),
+        Arc::clone(&ports.clock),
+        cloud.clone(),
+    )
 }
 
 impl App {
@@ -358,12 +363,10 @@ impl App {
             tenants: self.tenants.clone(),
             failures: Failures::new(self.tables()),
             outbox: Arc::clone(&self.ports.outbox),
-            keys: dispatch_due::RotatedKeys {
-                client_state: Arc::clone(&self.ports.client_state_keys),
-                cookies: Arc::clone(&self.ports.cookie_keys),
-                content: Arc::clone(&self.ports.content_keys),
-                content_max_age: self.options.content_key_max_age,
-            },
+            client_state_keys: Arc::clone(&self.ports.client_state_keys),
+            cookie_keys: Arc::clone(&self.ports.cookie_keys),
+            content_keys: Arc::clone(&self.ports.content_keys),
+            content_key_max_age: self.settings.identity.content_key_lifetime,
             clock: self.clock(),
             rng: self.rng(),
         }

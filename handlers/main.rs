@@ -5,27 +5,24 @@ use std::{error::Error, process::ExitCode, sync::Arc};
 
 use azure_core::http::Transport;
 use roombridge::{
-    app::{App, AppOptions, Ports},
+    app::{App, Ports},
     base::{
         clock::{Clock, ShiftedClock},
         http::{ReqwestHttp, RetryPolicy, azure_transport, build_client},
         rng::SystemRng,
         telemetry,
     },
-    domain::ids::TenantId,
-    host::{Limits, server},
+    host::server,
     identity::{
-        app_tokens::{Cloud, Registrations, SignInRegistration, credential},
+        app_tokens::credential,
         keys::{
             CLIENT_STATE_KEYS, COOKIE_KEYS, KeyRing, KeyVaultKeys,
             content_keys::{ContentKeys, KeyVaultContentKeys},
         },
     },
-    jobs::maintain_mailbox,
     queue::azure::AzureOutbox,
     settings::Settings,
     store::tables::azure::AzureTables,
-    web::notifications,
 };
 
 #[tokio::main]
@@ -62,18 +59,19 @@ fn start_logging() -> Result<(), tracing::subscriber::SetGlobalDefaultError> {
 
 async fn run() -> Result<(), Box<dyn Error>> {
     let settings = Settings::from_env()?;
+    let (port, clock_offset) = (settings.platform.port, settings.platform.clock_offset);
     // Bound before anything that takes time: the host polls until somebody answers.
-    let listener = server::bind(settings.host.port).await?;
+    let listener = server::bind(port).await?;
     let ports = ports(&settings)?;
     let keys = Arc::clone(&ports.client_state_keys);
     // Ahead of the first notification, which has two seconds for everything.
     let warm = tokio::spawn(async move { keys.load().await.map(drop) });
-    let app = App::new(ports, options(&settings));
+    let app = App::new(ports, settings);
     let router = app.router()?;
-    if !settings.clock.offset.is_zero() {
-        tracing::warn!(seconds = settings.clock.offset.as_secs(), "clock is shifted");
+    if !clock_offset.is_zero() {
+        tracing::warn!(seconds = clock_offset.as_secs(), "clock is shifted");
     }
-    tracing::info!(port = settings.host.port, version = env!("CARGO_PKG_VERSION"), "listening");
+    tracing::info!(port, version = env!("CARGO_PKG_VERSION"), "listening");
     server::run(listener, router, server::shutdown_signal()).await?;
     warm.abort();
     Ok(())
@@ -87,12 +85,12 @@ fn ports(settings: &Settings) -> Result<Ports, Box<dyn Error>> {
         credential(&id.to_string(), settings.identity.has_identity_endpoint, shared.clone())
     };
     let own = identity(settings.identity.managed_identity_client_id)?;
-    let queue = settings.storage.queue_url.as_str();
+    let queue = settings.platform.queue_url.as_str();
     let outbox = |patience: RetryPolicy| AzureOutbox::new(queue, &own, &shared, patience);
     let tables =
-        AzureTables::new(settings.storage.table_url.as_str(), &own, &shared, RetryPolicy::WORKER)?;
+        AzureTables::new(settings.platform.table_url.as_str(), &own, &shared, RetryPolicy::WORKER)?;
     let vault = settings.identity.vault_url.as_str();
-    let clock: Arc<dyn Clock> = Arc::new(ShiftedClock(settings.clock.offset));
+    let clock: Arc<dyn Clock> = Arc::new(ShiftedClock(settings.platform.clock_offset));
     let ring = |secret| -> Result<Arc<KeyRing>, azure_core::Error> {
         let keys = KeyVaultKeys::new(vault, secret, Arc::clone(&own), shared.clone())?;
         Ok(Arc::new(KeyRing::new(Box::new(keys), Arc::clone(&clock))))
@@ -112,36 +110,4 @@ fn ports(settings: &Settings) -> Result<Ports, Box<dyn Error>> {
         clock,
         rng: Arc::new(SystemRng),
     })
-}
-
-fn options(settings: &Settings) -> AppOptions {
-    AppOptions {
-        graph: settings.graph.base_url.clone(),
-        cloud: Cloud {
-            authority: settings.identity.authority_url.clone(),
-            issuer: settings.identity.issuer_url.clone(),
-            token_exchange_audience: settings.identity.exchange_audience.clone(),
-            graph_scope: settings.graph.scope.clone(),
-        },
-        registrations: Registrations {
-            organisation_wide: settings.identity.organisation_wide_app_id.to_string(),
-            scoped: settings.identity.scoped_app_id.to_string(),
-        },
-        people: SignInRegistration {
-            client_id: settings.identity.people_app_id,
-            base_url: settings.pages.base_url.clone(),
-            add_in_clients: settings.pages.add_in_clients.clone(),
-        },
-        invited_tenants: settings.pages.invited_tenants.iter().copied().map(TenantId).collect(),
-        add_in_origin: settings.pages.add_in_origin.clone(),
-        mailbox_settings: maintain_mailbox::MailboxSettings {
-            notification_url: settings.graph.notification_url.clone(),
-            lifetime: settings.graph.subscription_lifetime,
-            rich_lifetime: settings.graph.rich_subscription_lifetime,
-            horizon: settings.graph.resync_horizon,
-        },
-        content_key_max_age: settings.identity.content_key_lifetime,
-        sources: notifications::IpAllowList::new(settings.notifications.allowed_sources.clone()),
-        limits: Limits::default(),
-    }
 }

@@ -38,27 +38,18 @@ pub struct FreeInterval {
     needs_write: bool,
 }
 
-/// What a look at the ledger found.
-#[derive(Debug, Clone)]
-pub enum Availability {
-    /// Nobody else is in the way.
-    Free(FreeInterval),
-    /// Somebody else has some of it.
-    Taken(Conflict),
-}
-
 impl LedgerClaims {
-    /// Claims on `ledger_entries`.
+    /// Claims on `ledger`.
     pub fn new(ledger: Ledger, rng: Arc<dyn Rng>) -> Self {
         Self { ledger, rng }
     }
 
-    /// Checks whether `interval` is free for `holder`, without claiming it.
+    /// Whether `interval` is free for `holder`, or who else has some of it; nothing is claimed.
     pub async fn availability(
         &self,
         holder: BookingKey,
         interval: Interval,
-    ) -> Result<Availability, StoreError> {
+    ) -> Result<Result<FreeInterval, Conflict>, StoreError> {
         let days = self.ledger.read(holder.tenant, holder.room, &interval.days()).await?;
         Ok(check_availability(days, LedgerSlot { holder, interval }))
     }
@@ -77,8 +68,8 @@ impl LedgerClaims {
                 let free = match found {
                     Some(free) => free,
                     None => match self.availability(holder, interval).await? {
-                        Availability::Free(free) => free,
-                        Availability::Taken(conflict) => return Ok(Some(conflict)),
+                        Ok(free) => free,
+                        Err(conflict) => return Ok(Some(conflict)),
                     },
                 };
                 if free.needs_write {
@@ -140,15 +131,10 @@ impl LedgerClaims {
 }
 
 /// What the days look like with the slot taken.
-fn check_availability(days: Vec<LedgerDay>, slot: LedgerSlot) -> Availability {
-    let mut changed = false;
-    let mut taken = Vec::with_capacity(days.len());
-    for LedgerDay { date, day, etag } in days {
-        changed |= !day.contains(&slot);
-        match day.claim(slot) {
-            Ok(day) => taken.push(LedgerDay { date, day, etag }),
-            Err(conflict) => return Availability::Taken(conflict),
-        }
-    }
-    Availability::Free(FreeInterval { slot, days: taken, needs_write: changed })
+fn check_availability(days: Vec<LedgerDay>, slot: LedgerSlot) -> Result<FreeInterval, Conflict> {
+    let needs_write = days.iter().any(|day| !day.day.contains(&slot));
+    let taken = days
+        .into_iter()
+        .map(|LedgerDay { date, day, etag }| Ok(LedgerDay { date, day: day.claim(slot)?, etag }));
+    Ok(FreeInterval { slot, days: taken.collect::<Result<_, Conflict>>()?, needs_write })
 }

@@ -13,7 +13,7 @@ use crate::{
 };
 
 pub use built_in::BuiltInSystem;
-pub use claims::{Availability, FreeInterval, LedgerClaims};
+pub use claims::{FreeInterval, LedgerClaims};
 
 /// Why a booking system did not do what was asked.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -21,14 +21,9 @@ use crate::base::http::RetryPolicy;
 /// [`Outbox`] in a storage account, opened with a token. Messages are plain text: base64 is neither
 /// added nor expected (host.json: `messageEncoding` is `none`).
 pub struct AzureOutbox {
-    queues: BTreeMap<Queue, QueueClients>,
+    /// By name, poison queues too.
+    clients: BTreeMap<&'static str, QueueClient>,
     retry_policy: RetryPolicy,
-}
-
-/// A queue and its poison queue.
-struct QueueClients {
-    main: QueueClient,
-    poison: QueueClient,
 }
 
 impl AzureOutbox {
@@ -55,27 +50,22 @@ impl AzureOutbox {
             QueueClient::new(url, Some(Arc::clone(credential)), Some(options))
                 .map_err(|error| to_queue_error(&error))
         };
-        let mut queues = BTreeMap::new();
-        for queue in Queue::ALL {
-            let pair =
-                QueueClients { main: client(queue.name())?, poison: client(queue.poison_name())? };
-            queues.insert(queue, pair);
-        }
-        Ok(Self { queues, retry_policy })
+        let names = Queue::ALL.into_iter().flat_map(|queue| [queue.name(), queue.poison_name()]);
+        let clients = names.map(|name| Ok((name, client(name)?))).collect::<Result<_, _>>()?;
+        Ok(Self { clients, retry_policy })
     }
 
     /// Creates every queue that is missing, poison queues too: for a new local world and for
     /// tests. In Azure the deployment creates them.
     pub async fn create_all(&self) -> Result<(), QueueError> {
-        for pair in self.queues.values() {
-            self.execute(pair.main.create(None)).await?;
-            self.execute(pair.poison.create(None)).await?;
+        for client in self.clients.values() {
+            self.execute(client.create(None)).await?;
         }
         Ok(())
     }
 
-    fn clients(&self, queue: Queue) -> Result<&QueueClients, QueueError> {
-        self.queues.get(&queue).ok_or_else(|| QueueError("no such queue".to_owned()))
+    fn client(&self, name: &str) -> Result<&QueueClient, QueueError> {
+        self.clients.get(name).ok_or_else(|| QueueError("no such queue".to_owned()))
     }
 
     async fn execute<T>(
@@ -106,7 +96,7 @@ impl Outbox for AzureOutbox {
             message_time_to_live: Some(whole_seconds(ttl)),
             ..QueueClientSendMessageOptions::default()
         };
-        let call = self.clients(queue)?.main.send_message(message, Some(options));
+        let call = self.client(queue.name())?.send_message(message, Some(options));
         self.execute(call).await.map(drop)
     }
 
@@ -120,7 +110,7 @@ impl Outbox for AzureOutbox {
             visibility_timeout: Some(whole_seconds(POISON_VISIBILITY_TIMEOUT)),
             ..QueueClientReceiveMessagesOptions::default()
         };
-        let call = self.clients(queue)?.poison.receive_messages(Some(options));
+        let call = self.client(queue.poison_name())?.receive_messages(Some(options));
         let answer = match self.retry_policy.with_timeout(call).await {
             Ok(Ok(answer)) => answer,
             // The host makes a poison queue when it first needs one.
@@ -146,7 +136,7 @@ impl Outbox for AzureOutbox {
         queue: Queue,
         receipt: &MessageReceipt,
     ) -> Result<(), QueueError> {
-        let poison = &self.clients(queue)?.poison;
+        let poison = self.client(queue.poison_name())?;
         let call = poison.delete_message(&receipt.message_id, &receipt.pop_receipt, None);
         let gone = |error: &azure_core::Error| error.http_status() == Some(StatusCode::NotFound);
         match self.retry_policy.with_timeout(call).await {

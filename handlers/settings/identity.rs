@@ -67,13 +67,13 @@ impl IdentitySettings {
         let has_endpoint = set("IDENTITY_ENDPOINT") && set("IDENTITY_HEADER");
         if !has_endpoint {
             let text = "IDENTITY_ENDPOINT and IDENTITY_HEADER are not set: assign the managed identity to the app";
-            reader.report_error(text.to_owned());
+            reader.reject::<Uuid>(text.to_owned());
         }
         let daemons = [organisation_wide, scoped];
         let shared = people == operators || daemons.contains(&people);
         if shared && people.is_some() || operators.is_some() && daemons.contains(&operators) {
             let text = "ROOMBRIDGE_APP_PEOPLE and ROOMBRIDGE_APP_OPERATORS are not registrations of their own: a token for one must never be good for another";
-            reader.report_error(text.to_owned());
+            reader.reject::<Uuid>(text.to_owned());
         }
         Some(Self {
             managed_identity_client_id: client_id?,

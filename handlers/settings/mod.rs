@@ -1,48 +1,34 @@
 //! Settings: one file a section, all read once at start, all mistakes reported together.
 
-mod clock;
 mod graph;
 mod identity;
 mod pages;
 mod platform;
 mod reader;
 
-use std::fmt;
-
-pub use clock::ClockSettings;
 pub use graph::GraphSettings;
 pub use identity::IdentitySettings;
 pub use pages::PagesSettings;
-pub use platform::{HostSettings, NotificationsSettings, StorageSettings};
+pub use platform::PlatformSettings;
 pub use reader::SettingsReader;
+
+use crate::base::http::is_loopback;
 
 /// Everything the infra team decides.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    pub host: HostSettings,
-    pub storage: StorageSettings,
+    pub platform: PlatformSettings,
     /// Who the process is, and where its secrets are.
     pub identity: IdentitySettings,
     pub graph: GraphSettings,
     /// The pages that people see, and who is invited to them.
     pub pages: PagesSettings,
-    /// The function `notifications`.
-    pub notifications: NotificationsSettings,
-    /// What time it is taken to be.
-    pub clock: ClockSettings,
 }
 
 /// The settings are wrong; every mistake is named, with what to do about it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{} invalid setting(s): {}", .0.len(), .0.join("; "))]
 pub struct InvalidSettings(pub Vec<String>);
-
-impl fmt::Display for InvalidSettings {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} invalid setting(s): {}", self.0.len(), self.0.join("; "))
-    }
-}
-
-impl std::error::Error for InvalidSettings {}
 
 impl Settings {
     /// Reads the process's environment.
@@ -60,45 +46,40 @@ impl Settings {
     /// All [`InvalidSettings`] at once.
     pub fn read(lookup: &dyn Fn(&str) -> Option<String>) -> Result<Self, InvalidSettings> {
         let mut reader = SettingsReader::new(lookup);
-        let host = HostSettings::read(&mut reader);
-        let storage = StorageSettings::read(&mut reader);
+        let platform = PlatformSettings::read(&mut reader);
         let identity = IdentitySettings::read(&mut reader);
         let graph = GraphSettings::read(&mut reader);
         let pages = PagesSettings::read(&mut reader, graph.as_ref());
-        let notifications = NotificationsSettings::read(&mut reader);
-        let clock = ClockSettings::read(&mut reader);
-        if let (Some(clock), Some(storage), Some(identity), Some(graph), Some(pages)) =
-            (clock, &storage, &identity, &graph, &pages)
-            && let Some(mistake) = clock.check_loopback_only(&[
-                &storage.queue_url,
-                &storage.table_url,
-                &identity.vault_url,
-                &identity.authority_url,
-                &graph.base_url,
-                &graph.notification_url,
-                &pages.base_url,
-            ])
-        {
-            reader.report_error(mistake);
-        }
-        let mistakes = reader.into_errors();
-        let all = || {
-            let (storage, identity) = (storage?, identity?);
-            let (graph, pages, notifications) = (graph?, pages?, notifications?);
-            Some(Self {
-                host: host?,
-                storage,
-                identity,
-                graph,
-                pages,
-                notifications,
-                clock: clock?,
-            })
+        let mut mistakes = reader.into_errors();
+        let (Some(platform), Some(identity), Some(graph), Some(pages)) =
+            (platform, identity, graph, pages)
+        else {
+            return Err(InvalidSettings(mistakes));
         };
-        match all() {
-            Some(settings) if mistakes.is_empty() => Ok(settings),
-            Some(_) | None => Err(InvalidSettings(mistakes)),
+        let settings = Self { platform, identity, graph, pages };
+        // So that no deployment can ever have a shifted clock.
+        if !settings.platform.clock_offset.is_zero() && !settings.is_all_on_loopback() {
+            mistakes.push(
+                "ROOMBRIDGE_CLOCK_OFFSET_SECONDS is set: remove it, it is for the local world, \
+                 where every address is on the loopback"
+                    .to_owned(),
+            );
         }
+        if mistakes.is_empty() { Ok(settings) } else { Err(InvalidSettings(mistakes)) }
+    }
+
+    fn is_all_on_loopback(&self) -> bool {
+        [
+            &self.platform.queue_url,
+            &self.platform.table_url,
+            &self.identity.vault_url,
+            &self.identity.authority_url,
+            &self.graph.base_url,
+            &self.graph.notification_url,
+            &self.pages.base_url,
+        ]
+        .into_iter()
+        .all(is_loopback)
     }
 }
 
@@ -197,10 +178,10 @@ mod tests {
 
     #[test]
     fn sources_are_addresses_and_networks_of_both_kinds_and_none_by_default() {
-        assert!(with(&[]).unwrap().notifications.allowed_sources.is_empty());
+        assert!(with(&[]).unwrap().platform.allowed_sources.is_empty());
         let list = "192.0.2.7, 198.51.100.0/24,2001:db8::/32,2001:db8::7";
         let settings = with(&[("ROOMBRIDGE_SOURCES", Some(list))]).unwrap();
-        let sources = settings.notifications.allowed_sources.iter().map(ToString::to_string);
+        let sources = settings.platform.allowed_sources.iter().map(ToString::to_string);
         let expected = ["192.0.2.7/32", "198.51.100.0/24", "2001:db8::/32", "2001:db8::7/128"];
         assert_eq!(sources.collect::<Vec<_>>(), expected);
         for wrong in ["192.0.2.7/33", "example.com", "192.0.2", "192.0.2.7 198.51.100.1"] {
@@ -224,8 +205,8 @@ mod tests {
     fn time_is_shifted_only_where_every_address_is_on_this_machine() {
         let mut settings = vec![OFFSET];
         settings.extend(AT_HOME);
-        assert_eq!(with(&settings).unwrap().clock.offset.as_hours(), 1);
-        assert!(with(&[]).unwrap().clock.offset.is_zero());
+        assert_eq!(with(&settings).unwrap().platform.clock_offset.as_hours(), 1);
+        assert!(with(&[]).unwrap().platform.clock_offset.is_zero());
         for away in 1..settings.len() {
             let mut settings = settings.clone();
             settings[away].1 = Some("https://127.0.0.1.contoso.example/");

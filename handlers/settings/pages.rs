@@ -33,12 +33,14 @@ impl PagesSettings {
             (None, None) => None,
             _ => reader.url("ROOMBRIDGE_PAGES_URL", beside.as_ref().map(Url::as_str)),
         };
-        let invited = reader.list("ROOMBRIDGE_TENANTS", "tenant ids (GUIDs)");
+        let invited: Option<Vec<Uuid>> =
+            reader.list("ROOMBRIDGE_TENANTS", "tenant ids (GUIDs)", |id| id.parse().ok());
         if invited.as_ref().is_some_and(Vec::is_empty) {
             let text = "ROOMBRIDGE_TENANTS is not set: give the tenant ids (GUIDs) that are invited, separated by commas";
-            reader.report_error(text.to_owned());
+            reader.reject::<Uuid>(text.to_owned());
         }
-        let add_in_clients = reader.list("ROOMBRIDGE_ADD_IN_CLIENTS", "client ids (GUIDs)");
+        let add_in_clients =
+            reader.list("ROOMBRIDGE_ADD_IN_CLIENTS", "client ids (GUIDs)", |id| id.parse().ok());
         let add_in_origin = match reader.optional("ROOMBRIDGE_ADD_IN_ORIGIN") {
             Some(_) => Some(read_origin(reader)?),
             None => None,
@@ -59,9 +61,7 @@ fn read_origin(reader: &mut SettingsReader<'_>) -> Option<String> {
     if address.as_str().trim_end_matches('/') == origin {
         return Some(origin);
     }
-    reader
-        .report_error(format!("{name} is more than an origin: give https, the host, and no path"));
-    None
+    reader.reject(format!("{name} is more than an origin: give https, the host, and no path"))
 }
 
 /// `address` without its last segment, query and fragment.

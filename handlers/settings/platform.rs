@@ -1,67 +1,60 @@
-//! The Functions host, the storage account, and where notifications may come from.
+//! What the process runs on: the Functions host, the storage account, where notifications may come
+//! from, and the clock.
+//!
+//! In Azure the clock is never shifted. The local world plays a whole day in less than a minute with
+//! the handler as it is shipped, so it sets how far ahead the day is: a smoke run cannot wait for a
+//! real evening, and the outcome of meetings of a few seconds would depend on how busy the machine
+//! is. The shift moves Roombridge's own clock only; tokens, TLS and queues use the machine's.
 
-use std::{net::IpAddr, str::FromStr};
+use std::net::IpAddr;
 
 use ipnet::IpNet;
+use jiff::SignedDuration;
 use url::Url;
 
 use super::reader::SettingsReader;
 
-/// The Functions host.
-#[derive(Debug, Clone, Copy)]
-pub struct HostSettings {
+/// The furthest shift, in seconds: a month.
+const MAX_OFFSET_SECONDS: i64 = 31 * 24 * 3600;
+
+/// What the process runs on.
+#[derive(Debug, Clone)]
+pub struct PlatformSettings {
     /// `FUNCTIONS_CUSTOMHANDLER_PORT`: where to listen on 127.0.0.1. The host sets it.
     pub port: u16,
-}
-
-impl HostSettings {
-    pub(super) fn read(reader: &mut SettingsReader<'_>) -> Option<Self> {
-        let port = reader
-            .required("FUNCTIONS_CUSTOMHANDLER_PORT", "a port; the Functions host sets it")?;
-        Some(Self { port })
-    }
-}
-
-/// Queues and tables. The account is opened by the managed identity; there is no key.
-#[derive(Debug, Clone)]
-pub struct StorageSettings {
-    /// `ROOMBRIDGE_QUEUE_URL`: `https://{account}.queue.core.windows.net`.
+    /// `ROOMBRIDGE_QUEUE_URL`: `https://{account}.queue.core.windows.net`. The managed identity
+    /// opens the account; there is no key.
     pub queue_url: Url,
     /// `ROOMBRIDGE_TABLE_URL`: `https://{account}.table.core.windows.net`.
     pub table_url: Url,
-}
-
-impl StorageSettings {
-    pub(super) fn read(reader: &mut SettingsReader<'_>) -> Option<Self> {
-        let queue_url = reader.url("ROOMBRIDGE_QUEUE_URL", None);
-        let table_url = reader.url("ROOMBRIDGE_TABLE_URL", None);
-        Some(Self { queue_url: queue_url?, table_url: table_url? })
-    }
-}
-
-/// The function `notifications`.
-#[derive(Debug, Clone, Default)]
-pub struct NotificationsSettings {
     /// `ROOMBRIDGE_SOURCES`: the networks that notifications may come from; everywhere by default.
     pub allowed_sources: Vec<IpNet>,
+    /// `ROOMBRIDGE_CLOCK_OFFSET_SECONDS`: how far ahead of the machine's clock Roombridge's own is;
+    /// 0 by default, and anything else is for the local world alone.
+    pub clock_offset: SignedDuration,
 }
 
-/// An address, or a network in the form `192.0.2.0/24`.
-struct SourceNetwork(IpNet);
-
-impl FromStr for SourceNetwork {
-    type Err = ipnet::AddrParseError;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let address = text.parse::<IpAddr>().map(IpNet::from);
-        address.or_else(|_| text.parse()).map(Self)
-    }
-}
-
-impl NotificationsSettings {
+impl PlatformSettings {
     pub(super) fn read(reader: &mut SettingsReader<'_>) -> Option<Self> {
-        let sources =
-            reader.list::<SourceNetwork>("ROOMBRIDGE_SOURCES", "addresses or networks")?;
-        Some(Self { allowed_sources: sources.into_iter().map(|source| source.0).collect() })
+        let port =
+            reader.required("FUNCTIONS_CUSTOMHANDLER_PORT", "a port; the Functions host sets it");
+        let queue_url = reader.url("ROOMBRIDGE_QUEUE_URL", None);
+        let table_url = reader.url("ROOMBRIDGE_TABLE_URL", None);
+        let sources = reader.list("ROOMBRIDGE_SOURCES", "addresses or networks", |text| {
+            text.parse::<IpAddr>().map(IpNet::from).or_else(|_| text.parse()).ok()
+        });
+        let offset = reader.number(
+            "ROOMBRIDGE_CLOCK_OFFSET_SECONDS",
+            0,
+            -MAX_OFFSET_SECONDS,
+            MAX_OFFSET_SECONDS,
+        );
+        Some(Self {
+            port: port?,
+            queue_url: queue_url?,
+            table_url: table_url?,
+            allowed_sources: sources?,
+            clock_offset: SignedDuration::from_secs(offset?),
+        })
     }
 }

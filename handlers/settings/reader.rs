@@ -32,10 +32,7 @@ impl<'a> SettingsReader<'a> {
     pub fn required<T: FromStr>(&mut self, name: &str, form: &str) -> Option<T> {
         match self.optional(name) {
             Some(value) => self.parse(name, form, &value),
-            None => {
-                self.errors.push(format!("{name} is not set: give {form}"));
-                None
-            }
+            None => self.reject(format!("{name} is not set: give {form}")),
         }
     }
 
@@ -45,27 +42,27 @@ impl<'a> SettingsReader<'a> {
         let form = "an https address";
         let value = self.optional(name).or_else(|| default.map(str::to_owned));
         let Some(value) = value else {
-            self.errors.push(format!("{name} is not set: give {form}"));
-            return None;
+            return self.reject(format!("{name} is not set: give {form}"));
         };
         let url: Url = self.parse(name, form, value.trim_end_matches('/'))?;
         if url.scheme() == "https" || (url.scheme() == "http" && is_loopback(&url)) {
             return Some(url);
         }
-        self.errors.push(format!("{name} is not https: tokens are never sent in clear"));
-        None
+        self.reject(format!("{name} is not https: tokens are never sent in clear"))
     }
 
-    /// A list of values of the right form, separated by commas; none when the variable is not set.
-    /// `None` with one mistake noted when any of them is wrong.
-    pub fn list<T: FromStr>(&mut self, name: &str, form: &str) -> Option<Vec<T>> {
+    /// A list of values that `parse` understands, separated by commas; none when the variable is not
+    /// set. `None` with one mistake noted when any of them is wrong.
+    pub fn list<T>(
+        &mut self,
+        name: &str,
+        form: &str,
+        parse: fn(&str) -> Option<T>,
+    ) -> Option<Vec<T>> {
         let text = self.optional(name).unwrap_or_default();
         let words = text.split(',').map(str::trim).filter(|word| !word.is_empty());
-        let list: Option<Vec<T>> = words.map(|word| word.parse().ok()).collect();
-        if list.is_none() {
-            self.errors.push(format!("{name} is not a list of {form}, separated by commas"));
-        }
-        list
+        let list: Option<Vec<T>> = words.map(parse).collect();
+        list.or_else(|| self.reject(format!("{name} is not a list of {form}, separated by commas")))
     }
 
     /// A value that must pass `fits`; `default` when it is not set. `None` with a mistake noted when
@@ -79,10 +76,7 @@ impl<'a> SettingsReader<'a> {
     ) -> Option<String> {
         match self.optional(name) {
             Some(value) if fits(&value) => Some(value),
-            Some(_) => {
-                self.errors.push(format!("{name} is not {form}"));
-                None
-            }
+            Some(_) => self.reject(format!("{name} is not {form}")),
             None => Some(default),
         }
     }
@@ -97,21 +91,17 @@ impl<'a> SettingsReader<'a> {
         if (least..=most).contains(&number) {
             return Some(number);
         }
-        self.errors.push(format!("{name} is out of range: give {form}"));
+        self.reject(format!("{name} is out of range: give {form}"))
+    }
+
+    /// Notes a mistake, and answers that there is no value.
+    pub fn reject<T>(&mut self, mistake: String) -> Option<T> {
+        self.errors.push(mistake);
         None
     }
 
-    /// Notes a mistake.
-    pub fn report_error(&mut self, text: String) {
-        self.errors.push(text);
-    }
-
     fn parse<T: FromStr>(&mut self, name: &str, form: &str, value: &str) -> Option<T> {
-        let parsed = value.parse().ok();
-        if parsed.is_none() {
-            self.errors.push(format!("{name} is not {form}"));
-        }
-        parsed
+        value.parse().ok().or_else(|| self.reject(format!("{name} is not {form}")))
     }
 }
 

@@ -8,22 +8,20 @@ use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
 use roombridge::base::{clock::Clock, test_support::ManualClock};
 use roombridge::domain::ids::{MailboxId, TenantId};
-use roombridge::jobs::dispatch_due::{self, Deps};
+use roombridge::jobs::dispatch_due;
 use roombridge::messages::Message as _;
 use roombridge::messages::{MAX_TASKS, MailboxTask, MailboxTasks};
 use roombridge::queue::Queue;
 use roombridge::store::due::{DueEntries, DueEntry, DuePurpose, DueSubject};
-use roombridge::store::failures::Failures;
 use roombridge::store::tables::{
     Continuation, ETag, KeyRange, Page, RowChange, RowKey, StoreError, Table, TableRow, Tables,
 };
-use roombridge::store::tenants::Tenants;
 use uuid::Uuid;
 use world::memory::QueueKind;
 use world::test_world::TestWorld;
 
 use crate::contoso::{hours, minutes, seconds};
-use crate::keys::aging_keys;
+use crate::keys::dispatch_deps;
 use crate::{TestError, TestResult};
 
 /// How many entries are due: set it to 1000000 for the long run.
@@ -181,15 +179,7 @@ async fn a_slow_run_stops_itself_and_the_next_one_continues() -> TestResult {
     let clock: Arc<dyn Clock> = Arc::new(world.clock.clone());
     let slow: Arc<dyn Tables> =
         Arc::new(SlowTables { inner: Arc::clone(&world.raw_tables), clock: world.clock.clone() });
-    let deps = Deps {
-        due: DueEntries::new(Arc::clone(&slow)),
-        tenants: Tenants::new(Arc::clone(&slow), Arc::clone(&clock)),
-        failures: Failures::new(slow),
-        outbox: Arc::clone(&world.raw_outbox),
-        keys: aging_keys(&world, &clock),
-        clock,
-        rng: Arc::clone(&world.rng),
-    };
+    let deps = dispatch_deps(&world, &slow, clock);
     let (mut seen, mut runs) = (HashSet::new(), 0);
     while !world.memory_tables.rows(Table::Due).is_empty() {
         let stop_at = world.now() + minutes(1);

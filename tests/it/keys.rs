@@ -7,7 +7,10 @@ use roombridge::base::clock::Clock;
 use roombridge::domain::ids::TenantId;
 use roombridge::identity::keys::KeyRing;
 use roombridge::identity::keys::content_keys::ContentKeys;
-use roombridge::jobs::dispatch_due::RotatedKeys;
+use roombridge::jobs::dispatch_due::Deps;
+use roombridge::store::due::DueEntries;
+use roombridge::store::failures::Failures;
+use roombridge::store::tables::Tables;
 use roombridge::store::tenants::Tenants;
 use world::memory::MemoryKeys;
 use world::test_world::TestWorld;
@@ -15,16 +18,26 @@ use world::test_world::TestWorld;
 use crate::contoso::{Contoso, hours, minutes};
 use crate::{TestError, TestResult};
 
-/// The world's keys, for a timer that a test calls by hand.
-pub(crate) fn aging_keys(world: &TestWorld, clock: &Arc<dyn Clock>) -> RotatedKeys {
-    let ring = || Arc::new(KeyRing::new(Box::new(MemoryKeys::default()), Arc::clone(clock)));
-    let content = ContentKeys::new(Box::new(world.content_keys.clone()), Arc::clone(clock));
-    let content_life = hours(30 * 24);
-    RotatedKeys {
-        client_state: ring(),
-        cookies: ring(),
-        content: Arc::new(content),
-        content_max_age: content_life,
+/// What the timer works with when a test calls it by hand: these tables, this clock, and keys of
+/// its own.
+pub(crate) fn dispatch_deps(
+    world: &TestWorld,
+    tables: &Arc<dyn Tables>,
+    clock: Arc<dyn Clock>,
+) -> Deps {
+    let ring = || Arc::new(KeyRing::new(Box::new(MemoryKeys::default()), Arc::clone(&clock)));
+    let content = ContentKeys::new(Box::new(world.content_keys.clone()), Arc::clone(&clock));
+    Deps {
+        due: DueEntries::new(Arc::clone(tables)),
+        tenants: Tenants::new(Arc::clone(tables), Arc::clone(&clock)),
+        failures: Failures::new(Arc::clone(tables)),
+        outbox: Arc::clone(&world.raw_outbox),
+        client_state_keys: ring(),
+        cookie_keys: ring(),
+        content_keys: Arc::new(content),
+        content_key_max_age: hours(30 * 24),
+        clock,
+        rng: Arc::clone(&world.rng),
     }
 }
 

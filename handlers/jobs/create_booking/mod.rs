@@ -18,7 +18,7 @@ use jiff::SignedDuration;
 
 use crate::{
     base::{clock::Clock, invocation::Invocation, rng::Rng},
-    booking::{Availability, BookingSystem, LedgerClaims},
+    booking::{BookingSystem, LedgerClaims},
     domain::booking::{
         Booking, BookingOrder, ConfirmedBooking, Intent, ObservedState, RefusalReason, Step,
     },
@@ -73,12 +73,12 @@ async fn book(deps: &Deps, invocation: &Invocation, job: &BookingJob) -> JobResu
         let Some((booking, etag)) = row.filter(|(booking, _)| booking.purge_due > now) else {
             // Nobody else knows that the due entry has nothing left to watch.
             deps.due.remove_unsettled(job.key, job.due).await?;
-            return Err(JobError::Discard { reason: "the booking is gone or over" });
+            return Err(JobError::Discard("the booking is gone or over"));
         };
         // The tenant comes after the row, so that a due entry without a booking is removed even
         // when the tenant has left.
         if deps.tenants.get_active(job.key.tenant).await?.is_none() {
-            return Err(JobError::Discard { reason: "the tenant is not active" });
+            return Err(JobError::Discard("the tenant is not active"));
         }
         let worker = BookingWorker { deps, invocation, job, id: deps.rng.next_u64() };
         let done = match booking.next_step(now) {
@@ -128,10 +128,8 @@ impl BookingWorker<'_> {
     ) -> Result<Option<Vec<Enqueue>>, JobError> {
         let interval = order.spec.facts.interval;
         let free = match self.deps.claims.availability(booking.key, interval).await? {
-            Availability::Free(free) => free,
-            Availability::Taken(conflict) => {
-                return self.resolve_conflict(booking, etag, conflict).await;
-            }
+            Ok(free) => free,
+            Err(conflict) => return self.resolve_conflict(booking, etag, conflict).await,
         };
         // A worker before us may have made the booking and died before it could record it.
         let taken_over = booking.intent.is_some();
@@ -279,7 +277,7 @@ impl BookingWorker<'_> {
                 Err(error) => return Err(error.into()),
             }
             let Some((current, current_etag)) = self.deps.bookings.get(&ours.key).await? else {
-                return Err(JobError::Discard { reason: "the booking was purged meanwhile" });
+                return Err(JobError::Discard("the booking was purged meanwhile"));
             };
             if current.intent != *held {
                 // Either our own write got through, or our lease ended and another worker began.

@@ -18,18 +18,12 @@ pub struct Deps {
     pub tenants: Tenants,
     pub failures: Failures,
     pub outbox: Arc<dyn Outbox>,
-    pub keys: RotatedKeys,
+    /// The keys that prove that a notification is ours.
+    pub client_state_keys: Arc<KeyRing>,
+    pub cookie_keys: Arc<KeyRing>,
+    pub content_keys: Arc<ContentKeys>,
+    /// How old the newest content key may be before there is a new one.
+    pub content_key_max_age: SignedDuration,
     pub clock: Arc<dyn Clock>,
     pub rng: Arc<dyn Rng>,
-}
-
-/// The keys that are replaced when they are old enough.
-#[derive(Clone)]
-pub struct RotatedKeys {
-    /// They prove that a notification is ours.
-    pub client_state: Arc<KeyRing>,
-    pub cookies: Arc<KeyRing>,
-    pub content: Arc<ContentKeys>,
-    /// How old the newest content key may be before there is a new one.
-    pub content_max_age: SignedDuration,
 }

@@ -36,7 +36,7 @@ use crate::{
 
 use reschedule::{CHUNK, DispatchCounts, PAGE_SIZE, reschedule, send_and_reschedule};
 
-pub use deps::{Deps, RotatedKeys};
+pub use deps::Deps;
 
 /// The hour (UTC) in whose first minutes every tenant has its daily task: a quiet one in Europe,
 /// and not the one of `purge-expired`. Nobody notifies us of who joins or leaves a scope group or

@@ -5,7 +5,7 @@
 //! it is not older than the stored copy, and the copy is known to exist or was never read.
 //! Otherwise the event is read, as for a notification without content.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{collections::BTreeSet, error::Error, time::Duration};
 
 use jiff::SignedDuration;
 
@@ -13,7 +13,6 @@ use super::{Batch, StoredState};
 use crate::{
     domain::{appointment::CopyRole, encrypted_content::EncryptedContent, ids::MailboxId},
     graph::{CopySnapshot, Event, EventKind, SkipReason},
-    identity::keys::content_keys::DecryptError,
     jobs::runner::job::{Enqueue, JobError, JobResult},
     messages::{EventChange, JobMeta, MailboxTask, MailboxTaskKind, MailboxTasks, Origin},
     queue::ENCRYPTED_CONTENT_TTL,
@@ -21,33 +20,6 @@ use crate::{
 
 /// The longest wait for the vault; after that the event is read.
 const KEY_TIMEOUT: Duration = Duration::from_secs(2);
-
-/// Why an event is read although its content came.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-enum ContentRejection {
-    #[error("the notification reports a deletion")]
-    Deleted,
-    #[error("the tenant has disabled content")]
-    NotEnabled,
-    #[error("the content is too old")]
-    TooOld,
-    #[error("the content keys are unavailable")]
-    KeysUnavailable,
-    #[error("the content key no longer exists")]
-    KeyLost,
-    #[error("{0}")]
-    NotDecrypted(#[from] DecryptError),
-    #[error("the content cannot be parsed")]
-    Unreadable,
-    #[error("the content is of another event")]
-    OtherEvent,
-    #[error("the event is part of a series")]
-    Series,
-    #[error("the content is older than the stored copy")]
-    Outdated,
-    #[error("the copy is not known")]
-    UnknownCopy,
-}
 
 impl Batch<'_> {
     /// The event as the notification brought it; `None` when it brought none that can be used. A
@@ -59,43 +31,45 @@ impl Batch<'_> {
         lost_keys: &mut BTreeSet<MailboxId>,
     ) -> Option<Event> {
         let content = item.encrypted_content.as_ref()?;
-        let rejection = match self.try_decrypt(item, content).await {
-            Ok(event) => match self.check(item, stored, &event) {
-                Ok(()) => return Some(event),
-                Err(rejection) => rejection,
-            },
-            Err(rejection) => rejection,
+        let event = async {
+            let event = self.try_decrypt(item, content, lost_keys).await?;
+            self.check(item, stored, &event)?;
+            Ok::<_, Box<dyn Error + Send + Sync>>(event)
         };
-        tracing::info!(%rejection, "notification content ignored");
-        if rejection == ContentRejection::KeyLost {
-            lost_keys.insert(item.mailbox);
-        }
-        None
+        let log = |rejection: &Box<dyn Error + Send + Sync>| {
+            tracing::info!(%rejection, "notification content ignored");
+        };
+        event.await.inspect_err(log).ok()
     }
 
     async fn try_decrypt(
         &self,
         item: &EventChange,
         content: &EncryptedContent,
-    ) -> Result<Event, ContentRejection> {
+        lost_keys: &mut BTreeSet<MailboxId>,
+    ) -> Result<Event, Box<dyn Error + Send + Sync>> {
         if matches!(item.origin, Origin::Notification { deleted: true, .. }) {
-            return Err(ContentRejection::Deleted);
+            return Err("the notification reports a deletion".into());
         }
         if !self.tenant.policy.rich_notifications {
-            return Err(ContentRejection::NotEnabled);
+            return Err("the tenant has disabled content".into());
         }
         let age = self.deps.clock.now().duration_since(item.meta.first_seen);
         if age >= SignedDuration::try_from(ENCRYPTED_CONTENT_TTL).unwrap_or_default() {
-            return Err(ContentRejection::TooOld);
+            return Err("the content is too old".into());
         }
         let key = self.deps.content_keys.find(&content.certificate_id);
-        let key = match tokio::time::timeout(KEY_TIMEOUT, key).await {
-            Ok(Ok(key)) => key.ok_or(ContentRejection::KeyLost)?,
-            Ok(Err(_)) | Err(_) => return Err(ContentRejection::KeysUnavailable),
+        let Ok(Ok(key)) = tokio::time::timeout(KEY_TIMEOUT, key).await else {
+            return Err("the content keys are unavailable".into());
+        };
+        let Some(key) = key else {
+            lost_keys.insert(item.mailbox);
+            return Err("the content key no longer exists".into());
         };
         let clear = key.decrypt(content)?;
         let property = self.tenant.policy.add_in_property.as_deref();
-        Event::from_resource_data(clear.json(), property).map_err(|_| ContentRejection::Unreadable)
+        Ok(Event::from_resource_data(clear.json(), property)
+            .map_err(|_| "the content cannot be parsed")?)
     }
 
     fn check(
@@ -103,25 +77,26 @@ impl Batch<'_> {
         item: &EventChange,
         stored: &StoredState,
         event: &Event,
-    ) -> Result<(), ContentRejection> {
+    ) -> Result<(), &'static str> {
         if event.id != item.event {
-            return Err(ContentRejection::OtherEvent);
+            return Err("the content is of another event");
         }
         match event.kind {
             EventKind::SingleInstance => {}
             EventKind::SeriesMaster | EventKind::Occurrence | EventKind::Exception => {
-                return Err(ContentRejection::Series);
+                return Err("the event is part of a series");
             }
         }
-        let modified = event.last_modified_at.ok_or(ContentRejection::Outdated)?;
+        let outdated = "the content is older than the stored copy";
+        let modified = event.last_modified_at.ok_or(outdated)?;
         let now = self.deps.clock.now();
         let skip = CopySnapshot::from_event(event, stored.calendar, self.rooms, now).err();
         if skip == Some(SkipReason::UnreadableTime) {
-            return Err(ContentRejection::Unreadable);
+            return Err("the content cannot be parsed");
         }
         let Some(pointer) = &stored.pointer else { return Ok(()) };
         if pointer.last_modified_at.is_none_or(|known| modified < known) {
-            return Err(ContentRejection::Outdated);
+            return Err(outdated);
         }
         // The content may have left the mailbox before the copy was deleted there.
         let exists = stored.bookings.values().all(|row| {
@@ -133,7 +108,7 @@ impl Batch<'_> {
             at.is_some_and(|at| at.mailbox == item.mailbox && at.event == item.event)
         });
         if !exists || skip == Some(SkipReason::AttendeeCopy) {
-            return Err(ContentRejection::UnknownCopy);
+            return Err("the copy is not known");
         }
         Ok(())
     }
@@ -147,7 +122,7 @@ impl Batch<'_> {
         outcomes: &mut [(EventChange, JobResult)],
     ) {
         for (item, result) in outcomes {
-            let has_ended = matches!(result, Ok(_) | Err(JobError::Discard { .. }));
+            let has_ended = matches!(result, Ok(_) | Err(JobError::Discard(_)));
             if !has_ended || !lost_keys.remove(&item.mailbox) {
                 continue;
             }

@@ -195,7 +195,7 @@ impl DedupSession {
         result: &JobResult,
     ) {
         if let Some(version) = version
-            && matches!(result, Ok(_) | Err(JobError::Discard { .. }))
+            && matches!(result, Ok(_) | Err(JobError::Discard(_)))
         {
             self.versions_read.insert(notification_key(item), version);
         }

@@ -95,7 +95,7 @@ impl QueueJob for Deps {
         let mut dedup = self.dedup.begin(tenant, &items).await;
         let (duplicates, items): (Vec<_>, Vec<_>) =
             items.into_iter().partition(|item| dedup.is_duplicate(item));
-        let already = JobError::Discard { reason: "this version was already handled" };
+        let already = JobError::Discard("this version was already handled");
         let mut outcomes = fail_all(duplicates, &already);
         if !items.is_empty() {
             outcomes.extend(match load_tenant(self, tenant).await {
@@ -122,12 +122,12 @@ async fn load_tenant(deps: &Deps, id: TenantId) -> Result<(Tenant, Arc<[Room]>),
         Some(tenant) if tenant.policy.rehearsal => deps.tenants.get_uncached(id).await?,
         tenant => tenant,
     };
-    let tenant = tenant.ok_or(JobError::Discard { reason: "the tenant is unknown" })?;
+    let tenant = tenant.ok_or(JobError::Discard("the tenant is unknown"))?;
     match tenant.state {
         // What a mailbox said can be forgotten without asking Graph, so also without access.
         TenantState::Active | TenantState::Suspended(_) => {}
         TenantState::Disconnecting | TenantState::Deleted(_) => {
-            return Err(JobError::Discard { reason: "the tenant is not active" });
+            return Err(JobError::Discard("the tenant is not active"));
         }
     }
     let rooms = deps.rooms.list(id).await?;
@@ -191,11 +191,11 @@ impl Batch<'_> {
             return self.handle_inactive_mailbox(item, stored).await.map(ControlFlow::Break);
         }
         if !self.tenant.state.is_active() {
-            return Err(JobError::Discard { reason: "access to the tenant is lost" });
+            return Err(JobError::Discard("access to the tenant is lost"));
         }
         if self.tenant.policy.rehearsal {
             // The resync compares and counts calendars; nothing is read or booked for them.
-            return Err(JobError::Discard { reason: "the tenant is in a rehearsal" });
+            return Err(JobError::Discard("the tenant is in a rehearsal"));
         }
         let Some(event) = self.decrypt(item, &stored, lost_keys).await else {
             return Ok(ControlFlow::Continue(stored));
@@ -260,7 +260,7 @@ impl Batch<'_> {
             }
         };
         let Some((mailbox, _)) = mailbox else {
-            return Err(JobError::Discard { reason: "the mailbox is unknown" });
+            return Err(JobError::Discard("the mailbox is unknown"));
         };
         let allowed = match item.origin {
             Origin::Notification { nonce, .. } => mailbox.accepts_nonce(nonce, deps.clock.now()),
@@ -268,9 +268,9 @@ impl Batch<'_> {
             Origin::Refetch => true,
         };
         if !allowed {
-            return Err(JobError::Discard {
-                reason: "the mailbox has withdrawn or the client state is not its own",
-            });
+            return Err(JobError::Discard(
+                "the mailbox has withdrawn or the client state is not its own",
+            ));
         }
         let calendar = match mailbox.kind {
             MailboxKind::Person => CalendarOwner::Person,
@@ -281,7 +281,7 @@ impl Batch<'_> {
             && mailbox.state.is_active()
             && !self.rooms.iter().any(|room| room.id == id)
         {
-            return Err(JobError::Discard { reason: "the room is not managed" });
+            return Err(JobError::Discard("the room is not managed"));
         }
         let pointer = deps.appointments.get_with_etag(tenant.id, item.mailbox, &item.event).await?;
         let (pointer, pointer_etag) = pointer.unzip();
@@ -317,14 +317,14 @@ impl Batch<'_> {
         let snapshot = match CopySnapshot::from_event(&event, stored.calendar, self.rooms, now) {
             Ok(snapshot) => snapshot,
             Err(SkipReason::AttendeeCopy) => {
-                return Err(JobError::Discard { reason: "the copy is an attendee's" });
+                return Err(JobError::Discard("the copy is an attendee's"));
             }
             Err(SkipReason::UnreadableTime) => {
                 return Err(JobError::fail("the event's times cannot be parsed"));
             }
         };
         if snapshot.rooms.is_empty() && stored.bookings.is_empty() {
-            return Err(JobError::Discard { reason: "no managed room" });
+            return Err(JobError::Discard("no managed room"));
         }
         // The subject takes a read of its own, which is made only where the subject is kept.
         let subject = match snapshot.role {
@@ -341,9 +341,7 @@ impl Batch<'_> {
 
     async fn handle_missing(&self, item: &EventChange, stored: StoredState) -> JobResult {
         if stored.pointer.is_none() {
-            return Err(JobError::Discard {
-                reason: "the event is gone and nothing was booked for it",
-            });
+            return Err(JobError::Discard("the event is gone and nothing was booked for it"));
         }
         let deleted = match item.origin {
             Origin::Notification { deleted, .. } => deleted,

@@ -12,7 +12,7 @@ use crate::{
     domain::{
         appointment::{Copies, CopyLocation, CopyRole, Observation},
         booking::{Booking, CopyReading},
-        ids::BookingId,
+        ids::{BookingId, RoomId},
         keys::{BookingKey, Digest},
         personal::Personal,
         tenant::policy::ResponseMode,
@@ -48,13 +48,6 @@ pub(super) struct Reconciler<'a> {
     stored: StoredState,
     /// Everything about the mailbox is to be forgotten, including the way to its copies.
     erased: bool,
-}
-
-/// A booking as it is stored now.
-struct ReconciledBooking {
-    booking: Booking,
-    changed: bool,
-    needs_job: bool,
 }
 
 impl<'a> Reconciler<'a> {
@@ -107,7 +100,7 @@ impl<'a> Reconciler<'a> {
     /// The copy is gone, or may not be read.
     pub(super) async fn apply_absence(mut self, observation: Observation) -> JobResult {
         let Some(pointer) = &self.stored.pointer else {
-            return Err(JobError::Discard { reason: "nothing was booked for the event" });
+            return Err(JobError::Discard("nothing was booked for the event"));
         };
         let (role, modified) = (pointer.role, pointer.last_modified_at);
         let digest = match observation {
@@ -141,35 +134,40 @@ impl<'a> Reconciler<'a> {
         role: CopyRole,
         digest: Digest,
         modified: Option<Timestamp>,
-        reconciled: Vec<ReconciledBooking>,
+        reconciled: Vec<(Booking, bool)>,
     ) -> JobResult {
         let (deps, tenant) = (self.deps(), self.batch.tenant);
         let EventChange { mailbox, event, meta, .. } = self.item;
         let known = self.stored.pointer.as_ref();
-        let Some(ends_at) = reconciled.iter().map(|r| r.booking.purge_due).max() else {
+        let Some(ends_at) = reconciled.iter().map(|(booking, _)| booking.purge_due).max() else {
             // The bookings that the pointer leads to were never made.
             if known.is_some() {
                 deps.appointments.remove(tenant.id, *mailbox, event).await?;
             }
-            return Err(JobError::Discard { reason: "no managed room" });
+            return Err(JobError::Discard("no managed room"));
         };
-        let bookings = reconciled.iter().map(|r| r.booking.key).collect();
+        let bookings = reconciled.iter().map(|(booking, _)| booking.key).collect();
         let mut pointer = self.pointer(role, bookings, digest, ends_at);
         // The echo of our own write changes nothing but this instant, and only content that arrives
         // late is compared with it: without rich notifications it is not worth a write.
         if known != Some(&pointer) || tenant.policy.rich_notifications {
             pointer.last_modified_at = modified;
         }
-        let has_property = |r: &ReconciledBooking| r.booking.published.organizer.is_some();
-        if self.erased && !reconciled.iter().any(has_property) {
+        let mut published = reconciled.iter().map(|(booking, _)| booking.published.organizer);
+        // As long as our property is in the copy, the way to it is kept.
+        if self.erased && !published.any(|organizer| organizer.is_some()) {
             deps.appointments.remove(tenant.id, *mailbox, event).await?;
         } else if known != Some(&pointer) {
             self.save_pointer(&pointer).await?;
         }
         let meta = JobMeta::new(meta.correlation, deps.clock.now());
         let mut next = Vec::new();
-        for r in reconciled.iter().filter(|r| r.needs_job) {
-            next.push(Enqueue::now(Job::CreateBooking(BookingJob::new(r.booking.key, meta))));
+        let needs_job = |(booking, changed): &&(Booking, bool)| {
+            let mode = self.response_mode(booking.key.room);
+            *changed || mode.is_some_and(|mode| !booking.is_settled(mode))
+        };
+        for (booking, _) in reconciled.iter().filter(needs_job) {
+            next.push(Enqueue::now(Job::CreateBooking(BookingJob::new(booking.key, meta))));
         }
         let refetch = |copy: &CopyLocation, delay| {
             Enqueue::later(EventChanges::refetch(tenant.id, [copy], meta), delay)
@@ -181,8 +179,8 @@ impl<'a> Reconciler<'a> {
             let own = CopyLocation { mailbox: *mailbox, event: event.clone() };
             next.push(refetch(&own, REFETCH_DELAY));
         }
-        for r in reconciled.iter().filter(|r| r.changed) {
-            next.extend(r.booking.copy_to_reread(role).map(|other| refetch(&other, COMPARE_DELAY)));
+        for (booking, _) in reconciled.iter().filter(|(_, changed)| *changed) {
+            next.extend(booking.copy_to_reread(role).map(|other| refetch(&other, COMPARE_DELAY)));
         }
         Ok(next)
     }
@@ -250,8 +248,13 @@ fn row_changed() -> JobError {
 // === One booking's row ===
 
 impl Reconciler<'_> {
-    /// Writes what was read into one booking's row; `None` when there is no row and none is needed.
-    /// The loop is not [`crate::store::tables::TypedTable::update`]: the caller already knows that a
+    fn response_mode(&self, room: RoomId) -> Option<ResponseMode> {
+        let room = self.batch.rooms.iter().find(|managed| managed.id == room);
+        room.map(|room| room.response_mode)
+    }
+
+    /// Writes what was read into one booking's row; answers the row as it is now, and whether this
+    /// changed it, or `None` when there is no row and none is needed. The loop is not [`crate::store::tables::TypedTable::update`]: the caller already knows that a
     /// row is missing, and after a conflict the two readings are compared.
     async fn write_booking(
         &self,
@@ -259,10 +262,8 @@ impl Reconciler<'_> {
         mut row: Option<(Booking, ETag)>,
         ical_uid: &Personal,
         reading: CopyReading,
-    ) -> Result<Option<ReconciledBooking>, JobError> {
-        let room = self.batch.rooms.iter().find(|room| room.id == key.room);
-        let response_mode = room.map(|room| room.response_mode);
-        let requires_room_copy = match response_mode {
+    ) -> Result<Option<(Booking, bool)>, JobError> {
+        let requires_room_copy = match self.response_mode(key.room) {
             Some(ResponseMode::ExchangeDecides) => self.batch.tenant.policy.rooms_subscribed,
             Some(ResponseMode::RoombridgeDecides) | None => false,
         };
@@ -281,13 +282,10 @@ impl Reconciler<'_> {
                 booking = booking.forget_mailbox(self.item.mailbox);
             }
             if before.as_ref() == Some(&booking) {
-                let needs_job = response_mode.is_some_and(|mode| !booking.is_settled(mode));
-                return Ok(Some(ReconciledBooking { booking, changed: false, needs_job }));
+                return Ok(Some((booking, false)));
             }
             match self.save_booking(before.as_ref(), booking.clone(), etag).await {
-                Ok(()) => {
-                    return Ok(Some(ReconciledBooking { booking, changed: true, needs_job: true }));
-                }
+                Ok(()) => return Ok(Some((booking, true))),
                 Err(error) if error.is_conflict() && conflicts < MAX_CONFLICT_RETRIES => {}
                 Err(error) => return Err(error.into()),
             }

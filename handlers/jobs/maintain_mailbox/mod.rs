@@ -33,7 +33,7 @@ use crate::{
 use renew::PendingRenewal;
 use worker::{MailboxWorker, VersionedMailbox};
 
-pub use worker::{Deps, MailboxSettings};
+pub use worker::Deps;
 
 #[async_trait]
 impl QueueJob for Deps {
@@ -81,7 +81,7 @@ async fn discard_all(deps: &Deps, tasks: MailboxTasks) -> Vec<(MailboxTask, JobR
     for task in tasks.items {
         let removed = deps.remove_due_entry(tasks.tenant, task.mailbox, task.due).await;
         let outcome = match removed {
-            Ok(()) => Err(JobError::Discard { reason: "the tenant is unknown" }),
+            Ok(()) => Err(JobError::Discard("the tenant is unknown")),
             Err(error) => Err(error.into()),
         };
         outcomes.push((task, outcome));
@@ -144,11 +144,11 @@ impl MailboxWorker<'_> {
     async fn begin(&self) -> Result<ControlFlow<Vec<Enqueue>, PendingRenewal>, JobError> {
         let Some(read) = self.read_again().await? else {
             self.remove_due_entry(self.task.due).await?;
-            return Err(JobError::Discard { reason: "the mailbox is unknown" });
+            return Err(JobError::Discard("the mailbox is unknown"));
         };
         let (mailbox, _) = &read;
         if self.task.nonce.is_some_and(|nonce| !mailbox.accepts_nonce(nonce, self.now())) {
-            return Err(JobError::Discard { reason: "the nonce is not the mailbox's own" });
+            return Err(JobError::Discard("the nonce is not the mailbox's own"));
         }
         self.act(read).await
     }
@@ -179,9 +179,9 @@ impl MailboxWorker<'_> {
             }
             MailboxAction::Skip => {
                 self.remove_due_entry(self.task.due).await?;
-                return Err(JobError::Discard {
-                    reason: "the mailbox or its tenant is not active, or it is excluded",
-                });
+                return Err(JobError::Discard(
+                    "the mailbox or its tenant is not active, or it is excluded",
+                ));
             }
         };
         Ok(ControlFlow::Break(next))

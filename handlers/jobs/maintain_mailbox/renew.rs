@@ -179,7 +179,7 @@ impl MailboxWorker<'_> {
         let (mailbox, _) = &read;
         let is_present = self.task.nonce.is_none_or(|nonce| mailbox.nonce == Some(nonce));
         if !is_present && mailbox.subscription.is_some() {
-            return Err(JobError::Discard { reason: "the subscription was replaced already" });
+            return Err(JobError::Discard("the subscription was replaced already"));
         }
         self.replace(read).await
     }
@@ -189,7 +189,7 @@ impl MailboxWorker<'_> {
     pub(super) async fn catch_up(&self, read: &VersionedMailbox) -> JobResult {
         if let Some(last) = read.0.health.drift.map(|drift| drift.at) {
             if last >= self.task.meta.first_seen {
-                return Err(JobError::Discard { reason: "a resync has run since" });
+                return Err(JobError::Discard("a resync has run since"));
             }
             let rest = (last + MISSED_RESYNC_INTERVAL).duration_since(self.now());
             if rest.is_positive() {

@@ -64,7 +64,7 @@ impl MailboxWorker<'_> {
         rooms: &[Room],
     ) -> Result<(Drift, Vec<EventId>), JobError> {
         let now = self.now();
-        let until = now + self.deps.settings.horizon;
+        let until = now + self.deps.settings.resync_horizon;
         let owner = match mailbox.kind {
             MailboxKind::Person => CalendarOwner::Person,
             MailboxKind::Room => CalendarOwner::Room(RoomId(mailbox.id.0)),
@@ -169,11 +169,11 @@ impl MailboxWorker<'_> {
         let since = self.task.meta.first_seen;
         if mailbox.health.last_notification_at.is_some_and(|at| at >= since) {
             let reason = "the subscription has delivered a notification since";
-            return Err(JobError::Discard { reason });
+            return Err(JobError::Discard(reason));
         }
         if mailbox.subscription.is_some() {
             if self.was_replaced_recently(&mailbox) {
-                return Err(JobError::Discard { reason: "the subscription was replaced recently" });
+                return Err(JobError::Discard("the subscription was replaced recently"));
             }
             tracing::warn!("subscription delivers no notifications; replacing it");
         }

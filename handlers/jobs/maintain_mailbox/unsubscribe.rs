@@ -236,6 +236,6 @@ impl MailboxWorker<'_> {
             self.remove_due_entry(mailbox.polling.map(|polled| polled.next_due_at)).await?;
         }
         self.remove_due_entry(self.task.due).await?;
-        Err(JobError::Discard { reason: "the enrolled person has no calendar" })
+        Err(JobError::Discard("the enrolled person has no calendar"))
     }
 }

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
-use url::Url;
 
 use crate::{
     base::{clock::Clock, invocation::Invocation, rng::Rng},
@@ -15,6 +14,7 @@ use crate::{
     identity::keys::{KeyRing, content_keys::ContentKeys},
     jobs::runner::job::{Enqueue, JobError},
     messages::{EventChange, JobMeta, MailboxTask, MailboxTaskKind, MailboxTasks, pack},
+    settings::GraphSettings,
     store::{
         StoreError,
         appointments::Appointments,
@@ -41,22 +41,9 @@ pub struct Deps {
     pub(crate) graph: Graph,
     pub(crate) client_state_keys: Arc<KeyRing>,
     pub(crate) content_keys: Arc<ContentKeys>,
-    pub(crate) settings: MailboxSettings,
+    pub(crate) settings: GraphSettings,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) rng: Arc<dyn Rng>,
-}
-
-/// How mailboxes are subscribed and compared.
-#[derive(Debug, Clone)]
-pub struct MailboxSettings {
-    /// Where Graph sends change notifications and lifecycle notifications.
-    pub notification_url: Url,
-    /// The lifetime that a subscription is created with.
-    pub lifetime: SignedDuration,
-    /// The same for a subscription whose notifications hold the content of events.
-    pub rich_lifetime: SignedDuration,
-    /// How far into the future a resync compares.
-    pub horizon: SignedDuration,
 }
 
 impl Deps {
@@ -187,7 +174,11 @@ impl<'a> MailboxWorker<'a> {
     /// The lifetime to ask Graph for: a subscription with content lives for less than a day.
     pub(super) fn lifetime(&self, with_content: bool) -> SignedDuration {
         let settings = &self.deps.settings;
-        if with_content { settings.rich_lifetime } else { settings.lifetime }
+        if with_content {
+            settings.rich_subscription_lifetime
+        } else {
+            settings.subscription_lifetime
+        }
     }
 }
 

@@ -27,7 +27,7 @@ impl TenantWorker<'_> {
     pub(super) async fn check_access(&self) -> JobResult {
         let tenant = &self.tenant;
         if !tenant.state.is_active() {
-            return Err(JobError::Discard { reason: "the tenant is not active" });
+            return Err(JobError::Discard("the tenant is not active"));
         }
         if let Some(at) = tenant.access_checked_at {
             if at > self.task.meta.first_seen {
@@ -41,13 +41,13 @@ impl TenantWorker<'_> {
         let lost = self.access_loss().await?;
         // Read again, because it may have been reconnected, or be leaving, since the question.
         let Some((fresh, etag)) = self.deps.tenants.get_with_etag(tenant.id).await? else {
-            return Err(JobError::Discard { reason: "the tenant is unknown" });
+            return Err(JobError::Discard("the tenant is unknown"));
         };
         if fresh.state != tenant.state
             || fresh.registration != tenant.registration
             || fresh.connection != tenant.connection
         {
-            return Err(JobError::Discard { reason: "the tenant has changed since" });
+            return Err(JobError::Discard("the tenant has changed since"));
         }
         self.record_check(fresh, &etag, lost).await
     }

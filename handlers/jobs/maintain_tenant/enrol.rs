@@ -20,7 +20,6 @@ use crate::{
         tenant::{
             ConsentMode,
             decision::{ConsentCapacity, Decision, DecisionKind},
-            policy::Room,
         },
     },
     jobs::runner::job::JobError,
@@ -30,53 +29,59 @@ use crate::{
 /// How many rows are written side by side.
 const CONCURRENCY: usize = 16;
 
-/// Whom the organisation agrees for.
+/// Who may be followed: the managed rooms, and the people whom the organisation agrees for.
 #[derive(Default)]
-pub(super) struct ScopeMembers {
+pub(super) struct Scope {
+    rooms: BTreeSet<MailboxId>,
+    /// Everybody in scope by shard, where the organisation agrees for them; nobody otherwise.
     members: BTreeMap<u8, BTreeSet<MailboxId>>,
     /// Everybody who has withdrawn by themselves, in scope or not.
     opted_out: BTreeSet<MailboxId>,
 }
 
-impl ScopeMembers {
-    pub(super) fn contains(&self, person: MailboxId) -> bool {
+impl Scope {
+    pub(super) fn is_managed_room(&self, mailbox: MailboxId) -> bool {
+        self.rooms.contains(&mailbox)
+    }
+
+    /// Whether the organisation agrees for the people in scope, and this is one of them.
+    pub(super) fn is_listed(&self, person: MailboxId) -> bool {
         let members = self.members.get(&Mailboxes::shard(person));
         members.is_some_and(|members| members.contains(&person))
     }
 
     /// Whether the organisation may agree for this person.
     pub(super) fn may_enrol(&self, person: MailboxId) -> bool {
-        self.contains(person) && !self.opted_out.contains(&person)
+        self.is_listed(person) && !self.opted_out.contains(&person)
     }
 }
 
 impl TenantWorker<'_> {
-    /// Everybody in scope; `None` where each person must agree.
-    pub(super) async fn load_scope_members(
-        &self,
-        rooms: &[Room],
-    ) -> Result<Option<ScopeMembers>, JobError> {
+    /// Reads who may be followed.
+    pub(super) async fn load_scope(&self) -> Result<Scope, JobError> {
+        let rooms = self.deps.rooms.list_uncached(self.tenant.id).await?;
+        let rooms = rooms.iter().map(|room| room.id.mailbox()).collect();
+        let mut scope = Scope { rooms, ..Scope::default() };
         match self.tenant.policy.consent {
-            ConsentMode::OptIn => return Ok(None),
+            ConsentMode::OptIn => return Ok(scope),
             ConsentMode::Organisation => {}
         }
-        // A room is followed as a room, or not at all.
-        let rooms: BTreeSet<MailboxId> = rooms.iter().map(|room| room.id.mailbox()).collect();
-        let mut scope =
-            ScopeMembers { opted_out: self.load_opt_outs().await?, ..Default::default() };
+        scope.opted_out = self.load_opt_outs().await?;
         let mut next = None;
         loop {
             let group = self.tenant.policy.scope_group;
             let Some((people, following)) = self.graph.list_users(group, next).await? else {
                 tracing::warn!("the scope group does not exist, so nobody is in scope");
-                return Ok(Some(ScopeMembers::default()));
+                scope.members.clear();
+                return Ok(scope);
             };
-            for person in people.into_iter().filter(|person| !rooms.contains(person)) {
+            // A room is followed as a room, or not at all.
+            for person in people.into_iter().filter(|person| !scope.rooms.contains(person)) {
                 scope.members.entry(Mailboxes::shard(person)).or_default().insert(person);
             }
             next = following;
             if next.is_none() {
-                return Ok(Some(scope));
+                return Ok(scope);
             }
         }
     }
@@ -98,7 +103,7 @@ impl TenantWorker<'_> {
     /// Writes rows for those in this shard who have none and are not excluded; answers them.
     pub(super) async fn enrol_missing(
         &self,
-        scope: &ScopeMembers,
+        scope: &Scope,
         shard: u8,
         known: &BTreeSet<MailboxId>,
     ) -> Result<Vec<Mailbox>, JobError> {

@@ -57,7 +57,7 @@ impl TenantWorker<'_> {
         let waited = self.now().duration_since(self.task.meta.first_seen);
         match self.tenant.state {
             TenantState::Active | TenantState::Suspended(_) => {
-                return Err(JobError::Discard { reason: "the tenant is not leaving" });
+                return Err(JobError::Discard("the tenant is not leaving"));
             }
             TenantState::Disconnecting if waited < UNSUBSCRIBE_TIMEOUT => {
                 let rows = self.find_mailboxes().await?;
@@ -165,7 +165,7 @@ impl TenantWorker<'_> {
                     // the version of then: nothing is lost of a tenant that reconnects right now.
                     let now = self.deps.tenants.get_with_etag(id).await?;
                     if now.is_none_or(|(now, _)| now.state != self.tenant.state) {
-                        return Err(JobError::Discard { reason: "the tenant has reconnected" });
+                        return Err(JobError::Discard("the tenant has reconnected"));
                     }
                     self.deps.data.remove_rows(table, rows).await?;
                 }

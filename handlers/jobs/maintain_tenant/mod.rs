@@ -41,7 +41,7 @@ impl QueueJob for Deps {
 async fn run(deps: &Deps, invocation: &Invocation, task: &TenantTask) -> JobResult {
     // Never from the cache: an administrator has just decided something.
     let Some((tenant, etag)) = deps.tenants.get_with_etag(task.tenant).await? else {
-        return Err(JobError::Discard { reason: "the tenant is unknown" });
+        return Err(JobError::Discard("the tenant is unknown"));
     };
     let worker = TenantWorker::new(deps, invocation, task, tenant);
     match task.kind {

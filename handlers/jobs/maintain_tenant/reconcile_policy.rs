@@ -22,13 +22,13 @@
 //! afterwards; when something was decided in between, the same shards are done once more. So the
 //! pass that the new decision started cannot be undone by an older one behind it.
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, time::Duration};
 
 use futures::{StreamExt, TryStreamExt, stream};
 use jiff::{SignedDuration, Timestamp};
 
 use super::{
-    enrol::{ScopeMembers, opted_out_after},
+    enrol::{Scope, opted_out_after},
     worker::{PacedTasks, TenantWorker},
 };
 use crate::{
@@ -37,7 +37,6 @@ use crate::{
         tenant::{
             ConsentMode,
             decision::{ConsentCapacity, DecisionKind},
-            policy::Room,
         },
     },
     jobs::runner::job::{Enqueue, JobError, JobResult},
@@ -57,28 +56,19 @@ const CONCURRENCY: usize = 8;
 /// When to try again after too many write conflicts.
 const CONFLICT_BACKOFF: SignedDuration = SignedDuration::from_secs(10);
 
-/// What one part of a pass decides by, beside the tenant's policy.
-struct PolicyContext {
-    rooms: Arc<[Room]>,
-    /// Everybody in scope, where the organisation agrees for them.
-    scope_members: Option<ScopeMembers>,
-}
-
 // === the pass ===
 
 impl TenantWorker<'_> {
     pub(super) async fn reconcile_policy(&self, cursor: ReconcileCursor) -> JobResult {
         if !self.tenant.state.is_active() {
-            return Err(JobError::Discard { reason: "the tenant is not active" });
+            return Err(JobError::Discard("the tenant is not active"));
         }
         let mut tasks = self.paced_tasks();
         let stop_at = self.now() + TIME_BUDGET;
-        let rooms = self.deps.rooms.list_uncached(self.tenant.id).await?;
-        let scope_members = self.load_scope_members(&rooms).await?;
-        let context = PolicyContext { rooms, scope_members };
+        let scope = self.load_scope().await?;
         let mut next = Some(cursor.shard);
         while let Some(shard) = next {
-            self.reconcile_shard(&context, ReconcileCursor { shard, ..cursor }, &mut tasks).await?;
+            self.reconcile_shard(&scope, ReconcileCursor { shard, ..cursor }, &mut tasks).await?;
             next = shard.checked_add(1);
             if tasks.is_full() || self.now() >= stop_at {
                 break;
@@ -111,7 +101,7 @@ impl TenantWorker<'_> {
 
     async fn reconcile_shard(
         &self,
-        context: &PolicyContext,
+        scope: &Scope,
         cursor: ReconcileCursor,
         tasks: &mut PacedTasks,
     ) -> Result<(), JobError> {
@@ -119,14 +109,11 @@ impl TenantWorker<'_> {
         rows.sort_unstable_by_key(|(mailbox, _)| mailbox.id);
         let known: BTreeSet<MailboxId> = rows.iter().map(|(mailbox, _)| mailbox.id).collect();
         let reconciled: Vec<Option<Mailbox>> = stream::iter(rows)
-            .map(|(mailbox, etag)| self.reconcile_mailbox(context, mailbox, etag))
+            .map(|(mailbox, etag)| self.reconcile_mailbox(scope, mailbox, etag))
             .buffered(CONCURRENCY)
             .try_collect()
             .await?;
-        let enrolled = match &context.scope_members {
-            Some(members) => self.enrol_missing(members, cursor.shard, &known).await?,
-            None => Vec::new(),
-        };
+        let enrolled = self.enrol_missing(scope, cursor.shard, &known).await?;
         for mailbox in reconciled.into_iter().flatten().chain(enrolled) {
             if let Some(task) = needed_task(&mailbox, &self.tenant, cursor, self.now()) {
                 tasks.push(mailbox.id, task);
@@ -144,14 +131,14 @@ impl TenantWorker<'_> {
     /// subscription, and then it would contradict the policy for good.
     async fn reconcile_mailbox(
         &self,
-        context: &PolicyContext,
+        scope: &Scope,
         mailbox: Mailbox,
         etag: ETag,
     ) -> Result<Option<Mailbox>, JobError> {
         let key = (self.tenant.id, mailbox.id);
         let update = self.deps.mailboxes.update(key, Some((mailbox, etag)), |row| async move {
             let Some(before) = row else { return Ok(Update::Unchanged(None)) };
-            let after = self.reconciled(context, before.clone()).await?;
+            let after = self.reconciled(scope, before.clone()).await?;
             Ok::<_, JobError>(if after == before {
                 Update::Unchanged(Some(after))
             } else {
@@ -163,16 +150,12 @@ impl TenantWorker<'_> {
     }
 
     /// The mailbox as the policy wants it. Evidence is written before the row that it explains.
-    async fn reconciled(
-        &self,
-        context: &PolicyContext,
-        mailbox: Mailbox,
-    ) -> Result<Mailbox, JobError> {
+    async fn reconciled(&self, scope: &Scope, mailbox: Mailbox) -> Result<Mailbox, JobError> {
         let state = match mailbox.state {
-            MailboxState::Withdrawn(_) => return self.reconciled_withdrawn(context, mailbox).await,
+            MailboxState::Withdrawn(_) => return self.reconciled_withdrawn(scope, mailbox).await,
             MailboxState::Erased(..) => return Ok(mailbox),
             MailboxState::Active | MailboxState::Paused => {
-                self.target_state(context, &mailbox).await?
+                self.target_state(scope, &mailbox).await?
             }
         };
         if let MailboxState::Withdrawn(_) = state {
@@ -186,14 +169,12 @@ impl TenantWorker<'_> {
     /// withdrawn, it may give again.
     async fn reconciled_withdrawn(
         &self,
-        context: &PolicyContext,
+        scope: &Scope,
         mailbox: Mailbox,
     ) -> Result<Mailbox, JobError> {
         let id = mailbox.id;
         let may_enrol = match mailbox.kind {
-            MailboxKind::Person => {
-                context.scope_members.as_ref().is_some_and(|members| members.may_enrol(id))
-            }
+            MailboxKind::Person => scope.may_enrol(id),
             MailboxKind::Room => false,
         };
         if !may_enrol
@@ -215,14 +196,15 @@ impl TenantWorker<'_> {
     /// The state of a mailbox that somebody has agreed to.
     async fn target_state(
         &self,
-        context: &PolicyContext,
+        scope: &Scope,
         mailbox: &Mailbox,
     ) -> Result<MailboxState, JobError> {
         let (policy, id) = (&self.tenant.policy, mailbox.id);
         let is_admitted = match mailbox.kind {
             MailboxKind::Room => {
-                let is_managed = is_managed_room(&context.rooms, id);
-                is_managed && policy.rooms_subscribed && !policy.excluded_mailboxes.contains(&id)
+                scope.is_managed_room(id)
+                    && policy.rooms_subscribed
+                    && !policy.excluded_mailboxes.contains(&id)
             }
             MailboxKind::Person => match mailbox.consent.as_ref().map(|consent| consent.capacity) {
                 Some(ConsentCapacity::Organisation) if policy.consent == ConsentMode::OptIn => {
@@ -232,7 +214,7 @@ impl TenantWorker<'_> {
                     ConsentCapacity::Own
                     | ConsentCapacity::Delegate
                     | ConsentCapacity::Organisation,
-                ) => policy.allows_mailbox(id, true) && self.is_in_scope(context, mailbox).await?,
+                ) => policy.allows_mailbox(id, true) && self.is_in_scope(scope, mailbox).await?,
                 // Nobody has agreed to it, so it may not be followed, whatever wrote the row.
                 None => false,
             },
@@ -240,15 +222,9 @@ impl TenantWorker<'_> {
         Ok(if is_admitted { MailboxState::Active } else { MailboxState::Paused })
     }
 
-    async fn is_in_scope(
-        &self,
-        context: &PolicyContext,
-        mailbox: &Mailbox,
-    ) -> Result<bool, JobError> {
+    async fn is_in_scope(&self, scope: &Scope, mailbox: &Mailbox) -> Result<bool, JobError> {
         let Some(group) = self.tenant.policy.scope_group else { return Ok(true) };
-        let members = context.scope_members.as_ref();
-        let is_listed = members.is_some_and(|members| members.contains(mailbox.id));
-        if is_listed && mailbox.state.is_active() {
+        if scope.is_listed(mailbox.id) && mailbox.state.is_active() {
             return Ok(true);
         }
         Ok(self.graph.is_member(mailbox.id, group).await?)
@@ -291,8 +267,4 @@ fn needed_task(
         // What is left to do for it is erasing, which has its own tasks.
         MailboxState::Erased(..) => None,
     }
-}
-
-fn is_managed_room(rooms: &[Room], mailbox: MailboxId) -> bool {
-    rooms.iter().any(|room| room.id.mailbox() == mailbox)
 }

@@ -36,8 +36,8 @@ pub enum JobError {
         cause: Arc<dyn Error + Send + Sync>,
     },
     /// There is nothing (left) to do for this item.
-    #[error("discarded: {reason}")]
-    Discard { reason: &'static str },
+    #[error("discarded: {0}")]
+    Discard(&'static str),
 }
 
 impl JobError {

@@ -74,7 +74,7 @@ impl Runner {
         // Only a fault of our own uses up an attempt: an outage of others may last a day.
         let deferred = JobMeta { deferrals: meta.deferrals.saturating_add(1), ..meta };
         let (meta, retry_after, cause) = match error {
-            JobError::Discard { .. } => return Ok(()),
+            JobError::Discard(_) => return Ok(()),
             JobError::Retry { after, cause } => (deferred, after, cause),
             JobError::AccessLost { cause } => {
                 if meta.deferrals == 0 {

@@ -72,10 +72,10 @@ async fn write_back(deps: &Deps, invocation: &Invocation, job: &BookingJob) -> J
     else {
         // Nobody else knows that the due entry has nothing left to watch.
         deps.due.remove_unsettled(job.key, job.due).await?;
-        return Err(JobError::Discard { reason: "the booking is gone or over" });
+        return Err(JobError::Discard("the booking is gone or over"));
     };
     let Some(tenant) = deps.tenants.get_active(job.key.tenant).await? else {
-        return Err(JobError::Discard { reason: "the tenant is not active" });
+        return Err(JobError::Discard("the tenant is not active"));
     };
     if booking.intent.is_some() {
         // create-booking is at work; it starts us again when it has an outcome.

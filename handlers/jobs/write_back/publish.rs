@@ -113,9 +113,7 @@ impl Publisher<'_> {
         if self.job.due.is_none() && self.job.meta.deferrals < MAX_COPY_DEFERRALS {
             return JobError::retry_after(COPY_DELAY, "the room's copy has not arrived yet");
         }
-        JobError::Discard {
-            reason: "the room's copy has not arrived yet; the due entry will retry",
-        }
+        JobError::Discard("the room's copy has not arrived yet; the due entry will retry")
     }
 }
 

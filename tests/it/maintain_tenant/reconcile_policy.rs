@@ -6,20 +6,17 @@ use roombridge::base::{clock::Clock, test_support::ManualClock};
 use roombridge::domain::ids::MailboxId;
 use roombridge::domain::tenant::decision::{ConsentCapacity, DecisionKind};
 use roombridge::domain::tenant::{ConsentMode, Suspension, SuspensionReason, TenantState};
-use roombridge::jobs::dispatch_due::{self, Deps, DispatchSummary};
+use roombridge::jobs::dispatch_due::{self, DispatchSummary};
 use roombridge::messages::{MailboxTaskKind, TenantTaskKind};
 use roombridge::queue::Queue;
-use roombridge::store::due::DueEntries;
-use roombridge::store::failures::Failures;
 use roombridge::store::mailboxes::{BookingDisposition, Consent, MailboxState, Mailboxes};
 use roombridge::store::tables::Table;
-use roombridge::store::tenants::Tenants;
 use world::exchange::{Mailbox, Response};
 use world::memory::QueueKind;
 
 use super::{ADMINISTRATOR, admin_consent};
 use crate::contoso::{Contoso, at, hours, minutes, on_both};
-use crate::keys::aging_keys;
+use crate::keys::dispatch_deps;
 use crate::{TestError, TestResult};
 
 on_both!(
@@ -314,17 +311,8 @@ async fn run_dispatch_timer(
     now: jiff::Timestamp,
 ) -> Result<DispatchSummary, TestError> {
     let world = &contoso.world;
-    let store = || std::sync::Arc::clone(&world.raw_tables);
     let clock: std::sync::Arc<dyn Clock> = std::sync::Arc::new(ManualClock::new(now));
-    let deps = Deps {
-        due: DueEntries::new(store()),
-        tenants: Tenants::new(store(), std::sync::Arc::clone(&clock)),
-        failures: Failures::new(store()),
-        outbox: world.raw_outbox.clone(),
-        keys: aging_keys(world, &clock),
-        clock,
-        rng: world.rng.clone(),
-    };
+    let deps = dispatch_deps(world, &world.raw_tables, clock);
     Ok(dispatch_due::run(&deps, now + minutes(5)).await?)
 }
 

@@ -53,8 +53,8 @@ enum RotationError {
 /// Creates and destroys what is due, each kind of key for itself.
 pub(super) async fn rotate(deps: &Deps) {
     let (clock, rng) = (deps.clock.as_ref(), deps.rng.as_ref());
-    log_failure(CLIENT_STATE_KEYS, rotate_key_ring(&deps.keys.client_state, clock, rng).await);
-    log_failure(COOKIE_KEYS, rotate_key_ring(&deps.keys.cookies, clock, rng).await);
+    log_failure(CLIENT_STATE_KEYS, rotate_key_ring(&deps.client_state_keys, clock, rng).await);
+    log_failure(COOKIE_KEYS, rotate_key_ring(&deps.cookie_keys, clock, rng).await);
     log_failure("content-key-*", rotate_content_keys(deps).await);
 }
 
@@ -84,7 +84,7 @@ async fn rotate_content_keys(deps: &Deps) -> Result<(), RotationError> {
     if !is_wanted {
         return Ok(());
     }
-    let (keys, max_age) = (&deps.keys.content, deps.keys.content_max_age);
+    let (keys, max_age) = (&deps.content_keys, deps.content_key_max_age);
     rotate_if_due(keys, max_age, deps.clock.now(), deps.rng.as_ref()).await
 }
 
@@ -102,47 +102,43 @@ async fn rotate_if_due(
         };
         keys.iter().map(info).collect()
     };
-    if !ContentKeyPlan::new(infos(keys.all().await?), now, max_age).has_work() {
+    if due_changes(infos(keys.all().await?), now, max_age).is_none() {
         return Ok(());
     }
     // The cache may be an hour old, and another run may have done this since.
-    let plan = ContentKeyPlan::new(infos(keys.reload_all().await?), now, max_age);
-    apply_plan(keys, &plan, now, rng).await
-}
-
-/// What is to be done about the content keys.
-#[derive(Debug, PartialEq, Eq)]
-struct ContentKeyPlan {
-    create: bool,
-    destroy: Vec<ContentKeyInfo>,
-}
-
-impl ContentKeyPlan {
-    fn new(mut keys: Vec<ContentKeyInfo>, now: Timestamp, max_age: SignedDuration) -> Self {
-        keys.sort_by(|a, b| (b.created_at, &b.id).cmp(&(a.created_at, &a.id)));
-        let create = keys.first().is_none_or(|newest| newest.created_at + max_age <= now);
-        let is_over = |pair: &&[ContentKeyInfo]| pair[0].created_at + CONTENT_KEY_OVERLAP <= now;
-        let destroy = keys.windows(2).filter(is_over).map(|pair| pair[1].clone()).collect();
-        Self { create, destroy }
-    }
-
-    fn has_work(&self) -> bool {
-        self.create || !self.destroy.is_empty()
+    match due_changes(infos(keys.reload_all().await?), now, max_age) {
+        Some((create, destroy)) => apply_changes(keys, create, &destroy, now, rng).await,
+        None => Ok(()),
     }
 }
 
-async fn apply_plan(
+/// Whether a content key is to be created, and which are to be destroyed; `None` when neither.
+fn due_changes(
+    mut keys: Vec<ContentKeyInfo>,
+    now: Timestamp,
+    max_age: SignedDuration,
+) -> Option<(bool, Vec<ContentKeyInfo>)> {
+    keys.sort_by(|a, b| (b.created_at, &b.id).cmp(&(a.created_at, &a.id)));
+    let create = keys.first().is_none_or(|newest| newest.created_at + max_age <= now);
+    // A key is needed for as long after its successor as a subscription may still name it.
+    let is_over = |pair: &&[ContentKeyInfo]| pair[0].created_at + CONTENT_KEY_OVERLAP <= now;
+    let destroy: Vec<_> = keys.windows(2).filter(is_over).map(|pair| pair[1].clone()).collect();
+    (create || !destroy.is_empty()).then_some((create, destroy))
+}
+
+async fn apply_changes(
     keys: &ContentKeys,
-    plan: &ContentKeyPlan,
+    create: bool,
+    destroy: &[ContentKeyInfo],
     now: Timestamp,
     rng: &(dyn Rng + 'static),
 ) -> Result<(), RotationError> {
-    if plan.create {
+    if create {
         let key = NewContentKey::generate(now, rng).await.ok_or(RotationError::NotGenerated)?;
         keys.source().add(&key).await?;
         tracing::info!(key = %key.id(), "content key created");
     }
-    for old in &plan.destroy {
+    for old in destroy {
         keys.source().destroy(&old.id).await?;
         tracing::info!(key = %old.id, "content key destroyed");
     }

@@ -13,26 +13,22 @@ use std::sync::Arc;
 
 use crate::memory::FixedKeys;
 use crate::memory::MemoryOutbox;
-use roombridge::app::{App, AppOptions, Ports};
+use roombridge::app::{App, Ports};
 use roombridge::base::{clock::Clock, test_support::ManualClock};
 use roombridge::base::{rng::Rng, test_support::SeededRng};
-use roombridge::domain::ids::TenantId;
-use roombridge::host::Limits;
-use roombridge::identity::app_tokens::Cloud;
-use roombridge::identity::app_tokens::Registrations;
-use roombridge::identity::app_tokens::SignInRegistration;
 use roombridge::identity::keys::content_keys::MemoryContentKeys;
 use roombridge::identity::keys::{KeyRing, KeySource};
-use roombridge::jobs::maintain_mailbox;
 use roombridge::queue::Outbox;
+use roombridge::settings::Settings;
 use roombridge::store::tables::{KeyRange, Table, TableRow, Tables};
 use roombridge::store::test_support::MemoryTables;
-use roombridge::web::notifications::IpAllowList;
 
 use crate::entra::CloudHosts;
 use crate::fault_injection::{FaultInjector, FaultyOutbox, FaultyTables};
 use crate::host::{FunctionApp, FunctionsHost, MemoryQueues};
-use crate::microsoft::{DAEMON_APP, FEDERATED_IDENTITY, Microsoft, SCOPED_APP};
+use crate::microsoft::{
+    DAEMON_APP, FEDERATED_IDENTITY, Microsoft, OPERATORS_APP, PEOPLE_APP, SCOPED_APP,
+};
 use keys::{SharedKeySource, client_state_keys, content_key_cache, cookie_key_ring};
 use storage::DelayedOutbox;
 
@@ -46,9 +42,6 @@ pub const APP_HOST: &str = "roombridge.example";
 /// The tenant that the world's Roombridge has invited.
 pub const INVITED_TENANT: uuid::Uuid =
     uuid::Uuid::from_u128(0xc000_0000_0000_4000_8000_0000_0000_0001);
-
-/// The registration that people sign in with.
-const PEOPLE_APP: uuid::Uuid = uuid::Uuid::from_u128(0xa000_0000_0000_4000_8000_0000_0000_0008);
 
 /// The origin of the add-in that may call the world's API from a browser.
 pub const ADD_IN_ORIGIN: &str = "https://add-in.example";
@@ -168,7 +161,7 @@ impl TestWorld {
             clock: Arc::clone(&clock),
             rng: Arc::clone(&rng),
         };
-        let app = App::new(ports, app_options(&hosts)?);
+        let app = App::new(ports, app_settings(&hosts)?);
         let files = FunctionApp::read(&repository_root()).map_err(TestWorldError::from_any)?;
         let router = app.router().map_err(TestWorldError::from_any)?;
         let host = FunctionsHost::in_process(files, router, from_queues, clock, Arc::clone(&rng));
@@ -229,36 +222,30 @@ pub fn repository_root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
-/// The app's options: what makes a cloud another one is settings.
-fn app_options(hosts: &CloudHosts) -> Result<AppOptions, TestWorldError> {
-    let url = |text: String| text.parse().map_err(TestWorldError::from_any);
-    Ok(AppOptions {
-        graph: url(format!("{}/v1.0", hosts.graph_audience))?,
-        cloud: Cloud {
-            authority: url(hosts.authority.clone())?,
-            issuer: url(hosts.authority.clone())?,
-            token_exchange_audience: hosts.exchange_audience.clone(),
-            graph_scope: format!("{}/.default", hosts.graph_audience),
-        },
-        registrations: Registrations {
-            organisation_wide: DAEMON_APP.to_owned(),
-            scoped: SCOPED_APP.to_owned(),
-        },
-        people: SignInRegistration {
-            client_id: PEOPLE_APP,
-            base_url: url(format!("https://{APP_HOST}/api"))?,
-            add_in_clients: Vec::new(),
-        },
-        invited_tenants: vec![TenantId(INVITED_TENANT)],
-        add_in_origin: Some(ADD_IN_ORIGIN.to_owned()),
-        mailbox_settings: maintain_mailbox::MailboxSettings {
-            notification_url: url(format!("https://{APP_HOST}/api/notifications"))?,
-            lifetime: jiff::SignedDuration::from_hours(6 * 24),
-            rich_lifetime: jiff::SignedDuration::from_mins(1_380),
-            horizon: jiff::SignedDuration::from_hours(365 * 24),
-        },
-        content_key_max_age: jiff::SignedDuration::from_hours(30 * 24),
-        sources: IpAllowList::default(),
-        limits: Limits::default(),
-    })
+/// The app's settings: what makes a cloud another one is settings.
+fn app_settings(hosts: &CloudHosts) -> Result<Settings, TestWorldError> {
+    let read = |name: &str| {
+        Some(match name {
+            "FUNCTIONS_CUSTOMHANDLER_PORT" => "0".to_owned(),
+            "ROOMBRIDGE_QUEUE_URL" => "https://roombridge.queue.core.windows.net".to_owned(),
+            "ROOMBRIDGE_TABLE_URL" => "https://roombridge.table.core.windows.net".to_owned(),
+            "ROOMBRIDGE_VAULT_URL" => "https://roombridge.vault.azure.net".to_owned(),
+            "ROOMBRIDGE_IDENTITY_CLIENT_ID" | "ROOMBRIDGE_FEDERATED_CLIENT_ID" => {
+                FEDERATED_IDENTITY.to_owned()
+            }
+            "ROOMBRIDGE_AUTHORITY_URL" => hosts.authority.clone(),
+            "ROOMBRIDGE_EXCHANGE_AUDIENCE" => hosts.exchange_audience.clone(),
+            "ROOMBRIDGE_GRAPH_URL" => format!("{}/v1.0", hosts.graph_audience),
+            "ROOMBRIDGE_APP_ORGANISATION_WIDE" => DAEMON_APP.to_owned(),
+            "ROOMBRIDGE_APP_SCOPED" => SCOPED_APP.to_owned(),
+            "ROOMBRIDGE_APP_PEOPLE" => PEOPLE_APP.to_owned(),
+            "ROOMBRIDGE_APP_OPERATORS" => OPERATORS_APP.to_owned(),
+            "ROOMBRIDGE_NOTIFICATION_URL" => format!("https://{APP_HOST}/api/notifications"),
+            "ROOMBRIDGE_TENANTS" => INVITED_TENANT.to_string(),
+            "ROOMBRIDGE_ADD_IN_ORIGIN" => ADD_IN_ORIGIN.to_owned(),
+            "IDENTITY_ENDPOINT" | "IDENTITY_HEADER" => "simulated".to_owned(),
+            _ => return None,
+        })
+    };
+    Settings::read(&read).map_err(TestWorldError::from_any)
 }
