@@ -44,7 +44,7 @@ impl BookingWorker<'_> {
             if booking.confirmed().is_some() {
                 // We give our earlier time back before we wait for the holder: two meetings that
                 // swap their times would wait for each other forever.
-                self.cancel(booking, etag).await?;
+                self.end(booking, etag, None).await?;
                 return Ok(None);
             }
             self.abandon_unclaimed(booking, etag).await?;
@@ -60,7 +60,7 @@ impl BookingWorker<'_> {
             // There is nothing to undo, so the refusal takes one write and no intent.
             return self.record_outcome(booking.with_refusal(RefusalReason::Conflict), etag).await;
         }
-        self.refuse(booking, etag, RefusalReason::Conflict).await
+        self.end(booking, etag, Some(RefusalReason::Conflict)).await
     }
 
     /// Takes back our intent, as nothing was claimed under it. Another worker's intent stays: what

@@ -88,8 +88,8 @@ async fn book(deps: &Deps, invocation: &Invocation, job: &BookingJob) -> JobResu
                 return Err(JobError::retry_after(wait, "another worker may still hold the lease"));
             }
             Step::Put(order) => worker.put(booking, etag, *order).await?,
-            Step::Refuse(reason) => worker.refuse(booking, etag, reason).await?,
-            Step::Cancel => worker.cancel(booking, etag).await?,
+            Step::Refuse(reason) => worker.end(booking, etag, Some(reason)).await?,
+            Step::Cancel => worker.end(booking, etag, None).await?,
         };
         if let Some(next) = done {
             return Ok(next);
@@ -170,25 +170,22 @@ impl BookingWorker<'_> {
         })
     }
 
-    /// Refuses the room, and ends an earlier booking of the same appointment: it is of no use.
-    async fn refuse(
+    /// Ends the booking that exists, or may exist. With a `refusal` the room is refused, and an
+    /// earlier booking of the same appointment is of no use.
+    async fn end(
         &self,
         booking: Booking,
         etag: ETag,
-        reason: RefusalReason,
+        refusal: Option<RefusalReason>,
     ) -> Result<Option<Vec<Enqueue>>, JobError> {
-        self.under_intent(booking, etag, &Step::Refuse(reason), async |booking, etag| {
+        let step = refusal.map_or(Step::Cancel, Step::Refuse);
+        self.under_intent(booking, etag, &step, async |booking, etag| {
             self.deps.system.cancel(self.invocation, &booking.key, booking.id).await?;
-            self.record_outcome(booking.with_refusal(reason), etag).await
-        })
-        .await
-    }
-
-    /// Ends the booking that exists, or may exist.
-    async fn cancel(&self, booking: Booking, etag: ETag) -> Result<Option<Vec<Enqueue>>, JobError> {
-        self.under_intent(booking, etag, &Step::Cancel, async |booking, etag| {
-            self.deps.system.cancel(self.invocation, &booking.key, booking.id).await?;
-            self.record_outcome(booking.with_observed(ObservedState::Nothing), etag).await
+            let ended = match refusal {
+                Some(reason) => booking.with_refusal(reason),
+                None => booking.with_observed(ObservedState::Nothing),
+            };
+            self.record_outcome(ended, etag).await
         })
         .await
     }

@@ -214,19 +214,16 @@ impl Reconciler<'_> {
         change_digest: Digest,
         ends_at: Timestamp,
     ) -> AppointmentCopy {
-        let (tenant, mailbox) = (self.batch.tenant.id, self.item.mailbox);
-        let event = self.item.event.clone();
         let known = self.stored.pointer.as_ref();
-        let last_modified_at = known.and_then(|pointer| pointer.last_modified_at);
         AppointmentCopy {
-            tenant,
-            mailbox,
-            event,
+            tenant: self.batch.tenant.id,
+            mailbox: self.item.mailbox,
+            event: self.item.event.clone(),
             role,
             bookings,
             change_digest,
             ends_at,
-            last_modified_at,
+            last_modified_at: known.and_then(|pointer| pointer.last_modified_at),
         }
     }
 

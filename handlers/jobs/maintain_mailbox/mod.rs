@@ -31,7 +31,7 @@ use crate::{
 };
 
 use renew::PendingRenewal;
-use worker::{MailboxWorker, VersionedMailbox};
+use worker::MailboxWorker;
 
 pub use worker::Deps;
 
@@ -150,14 +150,6 @@ impl MailboxWorker<'_> {
         if self.task.nonce.is_some_and(|nonce| !mailbox.accepts_nonce(nonce, self.now())) {
             return Err(JobError::Discard("the nonce is not the mailbox's own"));
         }
-        self.act(read).await
-    }
-
-    async fn act(
-        &self,
-        read: VersionedMailbox,
-    ) -> Result<ControlFlow<Vec<Enqueue>, PendingRenewal>, JobError> {
-        let (mailbox, _) = &read;
         let excluded = self.is_excluded_by_policy(mailbox);
         let next = match action(self.tenant.state, mailbox.state, excluded, self.task.kind) {
             MailboxAction::Remove => self.unsubscribe_and_remove(read).await?,

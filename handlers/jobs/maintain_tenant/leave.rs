@@ -29,7 +29,7 @@ use crate::{
     messages::{MailboxTaskKind, TenantTaskKind},
     store::{
         StoreError,
-        mailboxes::{BookingDisposition, MailboxState},
+        mailboxes::{BookingDisposition, Mailbox, MailboxState},
         tables::{ETag, RowKey, Table},
         tenant_data::TENANT_TABLES,
         tenants::Tenant,
@@ -138,10 +138,13 @@ impl TenantWorker<'_> {
         match mailbox.state {
             MailboxState::Withdrawn(_) | MailboxState::Erased(..) => Ok(Some((id, false))),
             MailboxState::Active | MailboxState::Paused => {
-                let withdrawn = MailboxState::Withdrawn(BookingDisposition::KeepAnonymous);
-                let written = self.set_state(mailbox, &etag, withdrawn).await?;
-                // Where another worker was faster, the next batch finds what it wrote.
-                Ok(Some((id, written.is_some())))
+                let state = MailboxState::Withdrawn(BookingDisposition::KeepAnonymous);
+                match self.deps.mailboxes.replace(&Mailbox { state, ..mailbox }, &etag).await {
+                    Ok(_) => Ok(Some((id, true))),
+                    // Another worker was faster; the next batch finds what it wrote.
+                    Err(error) if error.is_conflict() => Ok(Some((id, false))),
+                    Err(error) => Err(error.into()),
+                }
             }
         }
     }

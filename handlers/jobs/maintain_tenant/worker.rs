@@ -14,10 +14,9 @@ use crate::{
     jobs::runner::job::{Enqueue, JobError},
     messages::{JobMeta, MailboxTask, MailboxTaskKind, MailboxTasks, TenantTask, TenantTaskKind},
     store::{
-        mailboxes::{Mailbox, MailboxState, Mailboxes},
+        mailboxes::Mailboxes,
         register::Register,
         rooms::RoomMap,
-        tables::ETag,
         tenant_data::TenantData,
         tenants::{Tenant, Tenants},
     },
@@ -86,25 +85,6 @@ impl<'a> TenantWorker<'a> {
         let (tenant, at) = (self.tenant.id, self.task.meta.first_seen);
         self.deps.register.add(&Decision { tenant, at, by, about, kind }).await?;
         Ok(())
-    }
-
-    /// Writes a mailbox's new state; `None` where another worker has written the row since it was
-    /// read.
-    pub(super) async fn set_state(
-        &self,
-        mailbox: Mailbox,
-        etag: &ETag,
-        state: MailboxState,
-    ) -> Result<Option<Mailbox>, JobError> {
-        if mailbox.state == state {
-            return Ok(Some(mailbox));
-        }
-        let mailbox = Mailbox { state, ..mailbox };
-        match self.deps.mailboxes.replace(&mailbox, etag).await {
-            Ok(_) => Ok(Some(mailbox)),
-            Err(error) if error.is_conflict() => Ok(None),
-            Err(error) => Err(error.into()),
-        }
     }
 }
 

@@ -168,11 +168,7 @@ async fn delete_booking(
         deps.appointments.remove(key.tenant, copy.mailbox, &copy.event).await?;
     }
     deps.bookings.remove(&key, Some(etag)).await?;
-    if let Some(at) = booking.unsettled_due {
-        let subject = DueSubject::Booking(key);
-        deps.due.remove(&DueEntry::new(DuePurpose::Unsettled, at, subject)).await?;
-    }
-    Ok(())
+    deps.due.remove_unsettled(key, booking.unsettled_due).await
 }
 
 // === records ===

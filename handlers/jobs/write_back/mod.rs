@@ -95,6 +95,9 @@ async fn write_back(deps: &Deps, invocation: &Invocation, job: &BookingJob) -> J
         job,
         response_mode: room.map(|room| room.response_mode),
         id: deps.rng.next_u64(),
+        room_response: None,
+        organizer_outcome: None,
+        refetch: Vec::new(),
     };
     publisher.publish(booking, etag).await
 }
@@ -108,35 +111,31 @@ struct Publisher<'a> {
     response_mode: Option<ResponseMode>,
     /// Marks the lease that this worker wrote.
     id: u64,
-}
-
-/// What was done in Outlook: it is recorded even when the rest has failed.
-#[derive(Default)]
-struct PublishResult {
-    room: Option<RoomResponse>,
-    organizer: Option<PublishedOutcome>,
+    // What was done in Outlook: it is recorded even when the rest has failed.
+    room_response: Option<RoomResponse>,
+    organizer_outcome: Option<PublishedOutcome>,
+    /// The copies that must be read again.
     refetch: Vec<CopyLocation>,
 }
 
 impl Publisher<'_> {
     /// Lease → calls → record what was done → settle.
-    async fn publish(&self, booking: Booking, etag: ETag) -> JobResult {
+    async fn publish(mut self, booking: Booking, etag: ETag) -> JobResult {
         let Some((booking, etag)) = self.acquire_lease(booking, etag).await? else {
             // The worker that holds the lease looks at the row once more when it has finished.
             return Ok(Vec::new());
         };
-        let mut done = PublishResult::default();
         // Each read of one copy also asks for a read of the other. Only the due entry knows when
         // that request was lost.
         if booking.copies.times_differ() && self.job.due.is_some() {
-            done.refetch.extend(booking.copies.locations().cloned());
+            self.refetch.extend(booking.copies.locations().cloned());
         }
-        let work = self.publish_outcome(&booking, &mut done);
+        let work = self.publish_outcome(&booking);
         let result = tokio::time::timeout(PUBLISH_TIMEOUT, work)
             .await
             .unwrap_or_else(|_| Err(JobError::retry_after(None, "publishing timed out")));
         // Before the error is returned: an answer that is not recorded would be given twice.
-        let more = match self.record_published(booking, etag, &done).await {
+        let more = match self.record_published(booking, etag).await {
             Ok(more) => more,
             Err(error) => {
                 self.release_lease().await;
@@ -145,7 +144,7 @@ impl Publisher<'_> {
         };
         result?;
         let mut next = Vec::new();
-        for copy in &done.refetch {
+        for copy in &self.refetch {
             let meta = JobMeta::new(self.job.meta.correlation, self.deps.clock.now());
             next.push(Enqueue::now(EventChanges::refetch(self.job.key.tenant, [copy], meta)));
         }
@@ -195,16 +194,11 @@ impl Publisher<'_> {
 
     /// Writes what was published, ends the lease, and settles the booking if nothing is left to do.
     /// Answers whether the row has changed meanwhile so that there is more to publish.
-    async fn record_published(
-        &self,
-        booking: Booking,
-        etag: ETag,
-        done: &PublishResult,
-    ) -> Result<bool, JobError> {
+    async fn record_published(&self, booking: Booking, etag: ETag) -> Result<bool, JobError> {
         let (key, mut attempts) = (self.job.key, 0);
         let update = self.deps.bookings.update(&key, Some((booking, etag)), |row| {
             attempts += 1;
-            std::future::ready(Ok::<_, JobError>(self.with_published(row, done)))
+            std::future::ready(Ok::<_, JobError>(self.with_published(row)))
         });
         let Some(recorded) = update.await? else {
             return Err(JobError::retry_after(CONFLICT_BACKOFF, "too many write conflicts"));
@@ -224,13 +218,12 @@ impl Publisher<'_> {
     fn with_published(
         &self,
         row: Option<Booking>,
-        done: &PublishResult,
     ) -> Update<Booking, Option<(Booking, Option<Timestamp>)>> {
         let Some(before) = row else { return Update::Unchanged(None) };
         let mut row = before.clone();
         row.publish_lease.take_if(|lease| lease.worker == self.id);
-        row.published.room = done.room.or(row.published.room);
-        row.published.organizer = done.organizer.or(row.published.organizer);
+        row.published.room = self.room_response.or(row.published.room);
+        row.published.organizer = self.organizer_outcome.or(row.published.organizer);
         let watched_by = if self.is_settled(&row) { row.unsettled_due.take() } else { None };
         if row == before {
             Update::Unchanged(Some((row, watched_by)))

@@ -4,7 +4,7 @@
 use jiff::SignedDuration;
 use serde_json::json;
 
-use super::{PublishResult, Publisher};
+use super::Publisher;
 use crate::{
     domain::{
         appointment::CopyLocation,
@@ -21,25 +21,17 @@ const MAX_COPY_DEFERRALS: u32 = 4;
 
 impl Publisher<'_> {
     /// Publishes the room's answer, and our property on the organizer's copy.
-    pub(super) async fn publish_outcome(
-        &self,
-        booking: &Booking,
-        done: &mut PublishResult,
-    ) -> Result<(), JobError> {
+    pub(super) async fn publish_outcome(&mut self, booking: &Booking) -> Result<(), JobError> {
         let response = self.response_mode.and_then(|mode| booking.pending_response(mode));
         let answered = match response {
-            Some(response) => self.respond_for_room(booking, response, done).await,
+            Some(response) => self.respond_for_room(booking, response).await,
             None => Ok(()),
         };
         // The organizer reads the outcome even when the room cannot answer yet.
-        self.publish_to_organizer(booking, done).await.and(answered)
+        self.publish_to_organizer(booking).await.and(answered)
     }
 
-    async fn publish_to_organizer(
-        &self,
-        booking: &Booking,
-        done: &mut PublishResult,
-    ) -> Result<(), JobError> {
+    async fn publish_to_organizer(&mut self, booking: &Booking) -> Result<(), JobError> {
         let copy = booking.copies.organizer_location();
         let Some((published, at)) = booking.pending_outcome().zip(copy) else { return Ok(()) };
         let mailbox = self.deps.mailboxes.get(booking.key.tenant, at.mailbox).await?;
@@ -47,11 +39,11 @@ impl Publisher<'_> {
             Some(state) if state.is_active() => {}
             // Nothing is written for a person who has withdrawn; the fetch forgets their copy.
             Some(_) => {
-                done.refetch.push(at.clone());
+                self.refetch.push(at.clone());
                 return Ok(());
             }
             None => {
-                done.organizer = Some(published);
+                self.organizer_outcome = Some(published);
                 return Ok(());
             }
         }
@@ -62,18 +54,17 @@ impl Publisher<'_> {
         });
         let value = value.to_string();
         if self.graph.set_property(at.mailbox, &at.event, &property, &value).await? {
-            done.organizer = Some(published);
+            self.organizer_outcome = Some(published);
         } else {
-            done.refetch.push(at.clone());
+            self.refetch.push(at.clone());
         }
         Ok(())
     }
 
     async fn respond_for_room(
-        &self,
+        &mut self,
         booking: &Booking,
         response: RoomResponse,
-        done: &mut PublishResult,
     ) -> Result<(), JobError> {
         let room = booking.key.room.mailbox();
         let event = match booking.copies.room_location() {
@@ -84,7 +75,7 @@ impl Publisher<'_> {
                     if response.response == MeetingResponse::Decline && self.job.due.is_some() {
                         // There is nothing to decline: a worker before us did it, or no copy ever
                         // came.
-                        done.room = Some(response);
+                        self.room_response = Some(response);
                         return Ok(());
                     }
                     return Err(self.copy_pending());
@@ -92,17 +83,17 @@ impl Publisher<'_> {
                 let row = self.deps.mailboxes.get(booking.key.tenant, room).await?;
                 if row.is_some_and(|(mailbox, _)| mailbox.state.is_active()) {
                     // The copy is read first: it may still be for a time that is no longer wanted.
-                    done.refetch.push(CopyLocation { mailbox: room, event });
+                    self.refetch.push(CopyLocation { mailbox: room, event });
                     return Ok(());
                 }
                 event
             }
         };
         if self.graph.respond_to_invitation(room, &event, response.response).await? {
-            done.room = Some(response);
+            self.room_response = Some(response);
         } else {
             // The fetch finds out what became of the copy.
-            done.refetch.push(CopyLocation { mailbox: room, event });
+            self.refetch.push(CopyLocation { mailbox: room, event });
         }
         Ok(())
     }
