@@ -98,8 +98,12 @@ impl App {
         };
         let tokens = TenantTokens::new(token_endpoint(&ports, &cloud), registrations.clone());
         let signing_keys = SigningKeys::new(http(), clock(), &cloud);
-        let token_verifier =
-            TokenVerifier::new(signing_keys, clock(), cloud.clone(), people.clone());
+        let token_verifier = TokenVerifier {
+            keys: signing_keys,
+            clock: clock(),
+            cloud: cloud.clone(),
+            registration: people.clone(),
+        };
         let audit = Audit::new(Arc::clone(&ports.tables));
         Self {
             graph: Graph::new(http(), tokens, clock(), settings.graph.base_url.clone()),
@@ -270,13 +274,13 @@ impl App {
     fn consent(&self) -> consent::Deps {
         consent::Deps {
             pages: self.page_context("consent"),
-            admin_consent: AdminConsent::new(
-                self.cloud.clone(),
-                self.registrations.clone(),
-                self.people.clone(),
-                self.clock(),
-                self.rng(),
-            ),
+            admin_consent: AdminConsent {
+                cloud: self.cloud.clone(),
+                registrations: self.registrations.clone(),
+                sign_in_registration: self.people.clone(),
+                clock: self.clock(),
+                rng: self.rng(),
+            },
             registrations: self.registrations.clone(),
             sign_in_client_id: self.people.client_id,
             invited_tenants: self
@@ -327,19 +331,22 @@ impl App {
     }
 
     fn sign_in(&self) -> SignIn {
-        let endpoint = token_endpoint(&self.ports, &self.cloud);
-        let tokens = Arc::clone(&self.token_verifier);
-        SignIn::new(endpoint, tokens, self.people.clone(), self.rng())
+        SignIn {
+            endpoint: token_endpoint(&self.ports, &self.cloud),
+            verifier: Arc::clone(&self.token_verifier),
+            registration: self.people.clone(),
+            rng: self.rng(),
+        }
     }
 }
 
 fn token_endpoint(ports: &Ports, cloud: &Cloud) -> TokenEndpoint {
-    TokenEndpoint::new(
-        Arc::clone(&ports.http),
-        Arc::clone(&ports.federated_credential),
-        Arc::clone(&ports.clock),
-        cloud.clone(),
-    )
+    TokenEndpoint {
+        http: Arc::clone(&ports.http),
+        assertion_credential: Arc::clone(&ports.federated_credential),
+        clock: Arc::clone(&ports.clock),
+        cloud: cloud.clone(),
+    }
 }
 
 impl App {

@@ -154,6 +154,10 @@ text_id! {
     EventId, max 512, allowed "-_=+"
 }
 text_id! {
+    /// A subscription's id: Graph's are GUIDs; any short plain text is taken.
+    SubscriptionId, max 128, allowed "-_"
+}
+text_id! {
     /// Names one of our own keys. It is part of every client state, so it is short.
     KeyId, max 16, allowed "-"
 }

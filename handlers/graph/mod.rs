@@ -15,6 +15,7 @@ mod subscriptions;
 #[cfg(test)]
 mod test_support;
 
+pub use crate::domain::ids::SubscriptionId;
 pub use allow_list::property_id::PropertyId;
 pub use allow_list::requests::{AllowListCounts, CALENDAR_READS};
 pub use allow_list::violation::Violation;
@@ -31,6 +32,4 @@ pub use directory::mail::Mail;
 pub use directory::places::Place;
 pub use directory::users::User;
 pub use subscriptions::renewals::SubscriptionRenewal;
-pub use subscriptions::types::{
-    CreateResult, NewSubscription, ResourceDataOptions, Subscription, SubscriptionId,
-};
+pub use subscriptions::types::{CreateResult, NewSubscription, ResourceDataOptions, Subscription};

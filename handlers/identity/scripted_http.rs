@@ -75,8 +75,8 @@ pub(crate) fn id_token(nonce: &str) -> Value {
 
 /// The tokens that `http` gives, always vouched for.
 pub(crate) fn tenant_tokens(http: Arc<dyn Http>, clock: Arc<dyn Clock>) -> TenantTokens {
-    let endpoint =
-        TokenEndpoint::new(http, Arc::new(FakeManagedIdentity::default()), clock, cloud());
+    let assertion_credential = Arc::new(FakeManagedIdentity::default());
+    let endpoint = TokenEndpoint { http, assertion_credential, clock, cloud: cloud() };
     let registrations = Registrations { organisation_wide: "wide".into(), scoped: "scoped".into() };
     TenantTokens::new(endpoint, registrations)
 }

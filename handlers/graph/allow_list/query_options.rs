@@ -33,6 +33,7 @@ impl GraphQueryOptions {
                     options.top = Some(value.into_owned());
                     continue;
                 }
+                // They choose which items, and nothing of what is read of them.
                 "$skip" | "$skiptoken" | "startDateTime" | "endDateTime" => {
                     options.others.push(name.into_owned());
                     continue;
@@ -58,6 +59,7 @@ impl GraphQueryOptions {
     }
 
     pub(in crate::graph) fn require_paging_only(&self) -> Result<(), Violation> {
+        // The options of a calendar view begin without a dollar sign, and mean nothing here.
         let paging = self.others.iter().all(|name| name.starts_with('$'));
         if self.has_no_projection() && paging { Ok(()) } else { Err(Violation::Option) }
     }
@@ -69,6 +71,7 @@ impl GraphQueryOptions {
         expands: bool,
         filters: bool,
     ) -> Result<u64, Violation> {
+        // Only lists of the directory need a count.
         if self.count.is_some() {
             return Err(Violation::Option);
         }
@@ -123,6 +126,7 @@ impl GraphQueryOptions {
     fn require_exact_select(&self, list: &[&str]) -> Result<(), Violation> {
         let chosen = self.select.as_deref().ok_or(Violation::Field)?;
         let chosen: Vec<&str> = chosen.split(',').collect();
+        // With fewer, what was not asked for would be taken for missing.
         let exactly = chosen.len() == list.len() && list.iter().all(|field| chosen.contains(field));
         if exactly { Ok(()) } else { Err(Violation::Field) }
     }
@@ -144,6 +148,7 @@ impl GraphQueryOptions {
         }
         let filter = self.filter.as_deref().unwrap_or_default();
         let address = fields::mail_in_filter(filter).filter(|address| is_address(address));
+        // A second page would be about somebody else.
         let alone = self.others == ["$top"] && self.top.as_deref() == Some(fields::LOOKUP_TOP);
         if address.is_none() || !alone || self.count.is_some() {
             return Err(Violation::Option);

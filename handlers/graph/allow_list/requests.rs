@@ -60,6 +60,7 @@ impl AllowList {
 
     /// The absolute address of `target`: a path below the base, or a next link as it is.
     fn absolute_url(&self, target: &str) -> Result<Url, Violation> {
+        // A next link is judged like any other address, although Graph wrote it.
         let text = if target.starts_with('/') {
             format!("{}{target}", self.base.as_str().trim_end_matches('/'))
         } else {
@@ -82,6 +83,7 @@ impl AllowList {
         });
         match judged {
             Ok((url, reads)) => {
+                // Counted when it is let through, whether or not an answer comes.
                 self.reads.fetch_add(reads, Ordering::Relaxed);
                 Ok(url)
             }
@@ -105,10 +107,10 @@ impl AllowList {
         let path: Vec<&str> = segments.iter().map(String::as_str).collect();
         // The directory is asked call by call, never in a batch.
         if !inner
-            && let Some(judged) =
-                directory_rules::check_directory_request(method, &path, &options, body)
+            && let Some(reads) =
+                directory_rules::check_directory_request(method, &path, &options, body)?
         {
-            return judged;
+            return Ok(reads);
         }
         match (method, path.as_slice(), body) {
             ("GET", ["users", mailbox, rest @ ..], None) => {
@@ -117,6 +119,7 @@ impl AllowList {
             }
             ("GET", ["subscriptions"], None) => options.require_paging_only().map(|()| 0),
             ("GET", ["subscriptions", _], None) if !inner => options.require_none().map(|()| 0),
+            // Never in a batch: the answer to each write decides what is done next.
             ("PATCH" | "POST", ["users", mailbox, "events", _, rest @ ..], Some(body))
                 if !inner =>
             {
@@ -147,6 +150,7 @@ impl AllowList {
     /// may use, count as two.
     fn path_segments(&self, url: &Url) -> Result<Vec<String>, Violation> {
         let here = url.origin() == self.base.origin()
+            // No address of ours has credentials or a fragment; they could hide where it leads.
             && url.username().is_empty()
             && url.password().is_none()
             && url.fragment().is_none();
@@ -156,6 +160,7 @@ impl AllowList {
         for raw in path.ok_or(Violation::Address)?.split('/') {
             let decoded = percent_encoding::percent_decode_str(raw).decode_utf8();
             let text = decoded.map_err(|_| Violation::Address)?;
+            // An encoded slash is one segment here, and two for a server that decodes it again.
             if text.is_empty() || text.contains(['/', '\\', '?', '#']) {
                 return Err(Violation::Address);
             }
@@ -199,6 +204,7 @@ fn check_read(rest: &[&str], options: &GraphQueryOptions) -> Result<u64, Violati
     match rest {
         ["calendar"] => options.check_calendar_read(&[fields::CALENDAR], false, false),
         ["calendarView"] => options.check_calendar_read(&[fields::EVENT], false, false),
+        // A look-up by filter, which must not become a way to read a whole calendar.
         ["events"] => options.check_calendar_read(&[fields::EVENT_LOOKUP], false, true),
         ["events", _] => {
             options.check_calendar_read(&[fields::EVENT, fields::SUBJECT], true, false)

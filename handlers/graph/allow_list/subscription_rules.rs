@@ -22,6 +22,7 @@ pub(in crate::graph) fn check_creation(body: &Value) -> Result<(), Violation> {
     let (mailbox, content) = mailbox.ok_or(Violation::Resource)?;
     let mailbox: MailboxId = mailbox.parse().map_err(|_| Violation::Resource)?;
     if content.is_empty() {
+        // Nothing is brought, so nothing is sealed: no certificate, no word of content.
         require_object(body, fields::SUBSCRIPTION)?;
         return Ok(());
     }
@@ -63,6 +64,7 @@ fn check_certificate(body: &Map<String, Value>) -> Result<(), Violation> {
 /// sequence. Private keys begin with a number (RFC 5958, RFC 8017), and must never leave.
 fn is_certificate(text: &str) -> bool {
     const SEQUENCE: u8 = 0x30;
+    // Before it is decoded: what is longer holds more than a certificate.
     let short = text.len() <= CERTIFICATE_MAX;
     let Some(der) = short.then(|| STANDARD.decode(text).ok()).flatten() else { return false };
     let [SEQUENCE, length, rest @ ..] = der.as_slice() else { return false };

@@ -49,6 +49,7 @@ impl TenantGraph {
     ) -> Result<CalendarViewPage, GraphError> {
         let template = "/users/{id}/calendarView";
         let ask = match next {
+            // Graph's link carries the window and the fields of the first page.
             Some(NextLink(link)) => GraphRequest {
                 fields: fields::EVENT.join(","),
                 mailboxes: vec![mailbox],
@@ -63,9 +64,7 @@ impl TenantGraph {
                 mailbox_get_request(template, path, mailbox, fields::EVENT)
             }
         };
-        let reply = self.call(&ask).await?;
-        reply.check()?;
-        let page: Page<Value> = reply.json()?;
+        let page: Page<Value> = self.read(&ask).await?;
         let next = page.next_link()?;
         let (mut events, mut unreadable) = (Vec::new(), Vec::new());
         for item in page.value {

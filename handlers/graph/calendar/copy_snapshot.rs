@@ -14,7 +14,7 @@ use crate::{
         personal::Personal,
         tenant::policy::{ContentPolicy, PeoplePolicy, Room},
     },
-    graph::{Event, EventKind, EventTime},
+    graph::{Event, EventKind, EventTime, RoomMatch},
 };
 
 /// Whose calendar was read.
@@ -36,9 +36,8 @@ pub struct CopySnapshot {
     /// Whether it was cancelled, or is over.
     pub ended: bool,
     pub private: bool,
-    people: u16,
-    organizer: Option<Personal>,
-    attendees: Vec<Personal>,
+    /// Whom it concerns, matched with all managed rooms.
+    matched: RoomMatch,
 }
 
 /// Why an event is none of Roombridge's business, or cannot be.
@@ -69,7 +68,7 @@ impl CopySnapshot {
         let matched = event.match_rooms(map);
         let wanted = match owner {
             CalendarOwner::Room(room) => vec![room],
-            CalendarOwner::Person => matched.rooms,
+            CalendarOwner::Person => matched.rooms.clone(),
         };
         // Series are not booked yet: their masters and occurrences hold no room for us, so what was
         // booked as a single appointment ends when it becomes one.
@@ -85,6 +84,7 @@ impl CopySnapshot {
                 rooms.push((room.id, interval));
             }
         }
+        // When an all-day event is over depends on its room's zone: its interval there says so.
         let over = match &event.time {
             EventTime::Timed(interval) => interval.is_over(now),
             EventTime::AllDay { .. } | EventTime::Unreadable => false,
@@ -95,9 +95,7 @@ impl CopySnapshot {
             rooms,
             ended: event.cancelled || over,
             private: event.private,
-            people: matched.people,
-            organizer: matched.organizer,
-            attendees: matched.attendees,
+            matched,
         })
     }
 
@@ -115,22 +113,27 @@ impl CopySnapshot {
                 subject: policy.booking_subject(self.private, subject),
                 organizer: match policy.people_policy(self.private) {
                     PeoplePolicy::Count => None,
-                    PeoplePolicy::Organizer | PeoplePolicy::Addresses => self.organizer.clone(),
+                    PeoplePolicy::Organizer | PeoplePolicy::Addresses => {
+                        self.matched.organizer.clone()
+                    }
                 },
                 attendees: match policy.people_policy(self.private) {
                     PeoplePolicy::Count | PeoplePolicy::Organizer => Vec::new(),
-                    PeoplePolicy::Addresses => self.attendees.clone(),
+                    PeoplePolicy::Addresses => self.matched.attendees.clone(),
                 },
             },
         };
-        Facts { interval, attendee_count: self.people, private: self.private, details }
+        Facts { interval, attendee_count: self.matched.people, private: self.private, details }
     }
 
     /// What a resync compares with the store.
     pub fn change_digest(&self) -> Digest {
         let rooms: Vec<RoomId> = self.rooms.iter().map(|(room, _)| *room).collect();
         let first = self.rooms.first();
-        change_digest(first.map(|(_, interval)| (*interval, self.people, self.private)), &rooms)
+        change_digest(
+            first.map(|(_, interval)| (*interval, self.matched.people, self.private)),
+            &rooms,
+        )
     }
 
     /// The digest of a copy that is known and not read (any more); it equals none of a copy that was read.
@@ -149,6 +152,7 @@ fn interval_in_room_zone(when: &EventTime, room: &Room) -> Option<Interval> {
     match when {
         EventTime::Timed(interval) => Some(*interval),
         EventTime::AllDay { first, until } => {
+            // If the database does not know the zone: a day in UTC is better than no booking.
             let zone = TimeZone::get(&room.time_zone).unwrap_or(TimeZone::UTC);
             let midnight =
                 |day: &Date| day.to_zoned(zone.clone()).map(|start| start.timestamp()).ok();

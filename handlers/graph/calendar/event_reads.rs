@@ -55,6 +55,7 @@ impl TenantGraph {
                 })
                 .collect();
             let replies = match asks.as_slice() {
+                // One alone needs no batch around it.
                 [ask] => vec![self.call(ask).await],
                 asks => self.send_batch(asks).await,
             };
@@ -110,9 +111,7 @@ impl TenantGraph {
         );
         ask.target.push('&');
         ask.target.push_str(&fields::ical_uid_filter(uid));
-        let reply = self.call(&ask).await?;
-        reply.check()?;
-        let page: Page<Value> = reply.json()?;
+        let page: Page<Value> = self.read(&ask).await?;
         // The filter is Graph's word; the comparison is ours.
         let found = page.value.iter().find(|event| event["iCalUId"] == uid);
         let id = found.map(|event| event["id"].as_str().and_then(|id| id.parse().ok()));

@@ -151,6 +151,7 @@ impl Event {
             .filter_map(|i| i.address.as_ref())
             .filter(|address| !is_room(address) && Some(*address) != organizer.as_ref())
             .collect();
+        // Somebody without an address takes a seat all the same.
         let nameless = people().filter(|i| i.address.is_none()).count();
         let count = addresses.len() + nameless + usize::from(organizer.is_some());
         RoomMatch {
@@ -186,12 +187,14 @@ impl Event {
         Self {
             id: wire.id,
             version: wire.etag.as_deref().map(Digest::of_etag),
+            // It only tells which of two readings is older, so one that makes no sense is none.
             last_modified_at: wire.last_modified_date_time.and_then(|text| text.parse().ok()),
             ical_uid: wire.ical_uid,
             kind: wire.kind,
             time: parse_time(wire.is_all_day, &wire.start, &wire.end),
             cancelled: wire.is_cancelled,
             is_organizer: wire.is_organizer,
+            // A new kind of sensitivity is more likely a stricter one.
             private: !matches!(wire.sensitivity.as_str(), "normal" | "personal"),
             original_start: wire.original_start,
             series_master: wire.series_master_id,

@@ -68,6 +68,7 @@ impl TenantGraph {
             mailboxes: vec![mailbox],
             fields: fields::EXTENDED_PROPERTIES.to_owned(),
             body: Some(body),
+            // Whatever comes back would be content that we did not ask for.
             return_minimal: true,
             ..GraphRequest::new(
                 Method::PATCH,

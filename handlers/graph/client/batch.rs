@@ -25,13 +25,12 @@ impl TenantGraph {
     ) -> Result<Vec<T>, GraphError> {
         let mut items = Vec::new();
         for _ in 0..PAGES_MAX {
-            let reply = self.call(&ask).await?;
-            reply.check()?;
-            let page: Page<T> = reply.json()?;
+            let page: Page<T> = self.read(&ask).await?;
             items.extend(page.value);
             match page.next {
                 Some(next) if items.len() < most => ask.target = next,
                 Some(_) | None => {
+                    // The last page may hold more than was wanted.
                     items.truncate(most);
                     return Ok(items);
                 }
@@ -48,15 +47,11 @@ impl TenantGraph {
         &self,
         asks: &[GraphRequest],
     ) -> Vec<Result<GraphResponse, GraphError>> {
-        let pass = |ask| self.shared.rate_limiter.check(self.invocation.tenant, ask).map(|()| ask);
-        let passed: Vec<Result<&GraphRequest, GraphError>> = asks.iter().map(pass).collect();
-        let allowed: Vec<&GraphRequest> =
-            passed.iter().filter_map(|ask| ask.as_ref().ok().copied()).collect();
-        let mut replies = self.send_with_token_retry(&allowed).await.into_iter();
-        let reply = |ask: Result<&GraphRequest, _>| {
-            ask.and_then(|_| replies.next().unwrap_or(Err(GraphError::Unreadable)))
-        };
-        passed.into_iter().map(reply).collect()
+        let pass = |ask| self.shared.rate_limiter.check(self.invocation.tenant, ask);
+        let may: Vec<Result<(), GraphError>> = asks.iter().map(pass).collect();
+        let allowed = asks.iter().zip(&may).filter(|(_, may)| may.is_ok());
+        let allowed: Vec<&GraphRequest> = allowed.map(|(ask, _)| ask).collect();
+        in_order(may, self.send_with_token_retry(&allowed).await)
     }
 
     async fn send_with_token_retry(
@@ -67,6 +62,7 @@ impl TenantGraph {
             return Vec::new();
         }
         let mut replies = self.send_unthrottled(asks).await;
+        // The whole has 200 all the same, so nobody has looked at the status of its parts yet.
         let refused: Vec<usize> =
             (0..asks.len()).filter(|n| matches!(&replies[*n], Ok(r) if r.status == 401)).collect();
         if refused.is_empty() {
@@ -88,18 +84,13 @@ impl TenantGraph {
         asks: &[&GraphRequest],
     ) -> Vec<Result<GraphResponse, GraphError>> {
         let now = self.shared.clock.now();
-        let open: Vec<Result<(), GraphError>> = asks
-            .iter()
-            .map(|ask| self.shared.concurrency.check_not_throttled(&ask.mailboxes, now))
-            .collect();
-        let may = asks.iter().zip(&open).filter(|(_, open)| open.is_ok());
-        let sent: Vec<&GraphRequest> = may.map(|(ask, _)| *ask).collect();
-        let answers = if sent.is_empty() { Vec::new() } else { self.post_batch(&sent).await };
-        let mut answers = answers.into_iter();
-        let answer = |open: Result<(), GraphError>| {
-            open.and_then(|()| answers.next().unwrap_or(Err(GraphError::Unreadable)))
-        };
-        open.into_iter().map(answer).collect()
+        let open =
+            |ask: &&GraphRequest| self.shared.concurrency.check_not_throttled(&ask.mailboxes, now);
+        let may: Vec<Result<(), GraphError>> = asks.iter().map(open).collect();
+        let open = asks.iter().zip(&may).filter(|(_, may)| may.is_ok());
+        let open: Vec<&GraphRequest> = open.map(|(ask, _)| *ask).collect();
+        let replies = if open.is_empty() { Vec::new() } else { self.post_batch(&open).await };
+        in_order(may, replies)
     }
 
     async fn post_batch(&self, asks: &[&GraphRequest]) -> Vec<Result<GraphResponse, GraphError>> {
@@ -116,6 +107,7 @@ impl TenantGraph {
             .and_then(|reply| self.split_responses(&reply, asks.len()))
         {
             Ok(replies) => replies,
+            // No part was answered, and each may have been carried out.
             Err(error) => asks.iter().map(|_| Err(error.clone())).collect(),
         };
         for (ask, reply) in asks.iter().zip(&replies) {
@@ -135,6 +127,7 @@ impl TenantGraph {
     }
 
     fn batch_item(&self, n: usize, ask: &GraphRequest) -> Value {
+        // The headers of the whole do not hold for its parts, so each names its own.
         let mut inner = json!({
             "id": n.to_string(),
             "method": ask.method.as_str(),
@@ -181,4 +174,16 @@ impl TenantGraph {
         }
         Ok(replies)
     }
+}
+
+/// An answer for each request: the next of `replies` where it `may` be sent, otherwise why not.
+fn in_order(
+    may: Vec<Result<(), GraphError>>,
+    replies: Vec<Result<GraphResponse, GraphError>>,
+) -> Vec<Result<GraphResponse, GraphError>> {
+    let mut replies = replies.into_iter();
+    let reply = |may: Result<(), GraphError>| {
+        may.and_then(|()| replies.next().unwrap_or(Err(GraphError::Unreadable)))
+    };
+    may.into_iter().map(reply).collect()
 }

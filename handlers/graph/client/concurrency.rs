@@ -65,6 +65,7 @@ impl ConcurrencyLimiter {
         }
         self.check_not_throttled(mailboxes, now())?;
         let busy = GraphError::Retry { after: None, cause: RetryCause::ConcurrencyLimit };
+        // Not waited for: a job that waits here would keep the process from other tenants.
         let places = semaphore(&self.tenants, tenant, PER_TENANT);
         permits.push(places.try_acquire_owned().map_err(|_| busy)?);
         // In the order of the ids, so that two batches never wait for each other.
@@ -109,9 +110,11 @@ impl ConcurrencyLimiter {
         reply: &GraphResponse,
         now: Timestamp,
     ) {
+        // Other answers may name a wait too, but not for the sake of the mailbox.
         let (Some(after), 429 | 503) = (reply.retry_after, reply.status) else { return };
         let mut closed = lock(&self.throttled_until);
         if closed.len() + mailboxes.len() > MAX_THROTTLED {
+            // Those that opened make room. Where none did, the rest is asked call by call.
             closed.retain(|_, until| *until > now);
         }
         for mailbox in mailboxes {

@@ -69,6 +69,7 @@ pub enum RetryCause {
 impl From<TokenError> for GraphError {
     fn from(error: TokenError) -> Self {
         match error {
+            // The codes are for people and may change, so all refusals are treated alike.
             TokenError::Refused { .. } => Self::Disconnected,
             TokenError::Unavailable { after } => Self::Retry { after, cause: RetryCause::NoToken },
         }

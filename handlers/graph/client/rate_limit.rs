@@ -100,6 +100,7 @@ impl SubscriptionRateLimiter {
             _ => return Ok(()),
         };
         if of_tenant.len() > PRUNE_THRESHOLD {
+            // A bucket that is full again says no more than one that is not there.
             of_tenant.retain_recent();
         }
         // A place of the tenant's that the other bucket refuses is lost, which only makes us slower.

@@ -68,8 +68,10 @@ impl GraphResponse {
         let wait = |cause| Err(GraphError::Retry { after: self.retry_after, cause });
         match self.status {
             200..=299 => Ok(()),
+            // A new token was tried already (see `TenantGraph::call`).
             401 => Err(GraphError::Disconnected),
             403 => Err(GraphError::AccessDenied),
+            // A 404 that Graph does not explain may be a proxy's, and ends nothing.
             404 if self.is_unknown_object() => Err(GraphError::MailboxNotFound),
             429 => wait(RetryCause::Throttled),
             // 408 and 425 say "again" too.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::{HeaderValue, Method, header};
 use jiff::Timestamp;
+use serde::de::DeserializeOwned;
 use url::Url;
 
 use super::{
@@ -86,15 +87,27 @@ impl TenantGraph {
         let Graph { concurrency, clock, rate_limiter, .. } = &self.shared;
         let _places =
             concurrency.acquire(self.invocation.tenant, &ask.mailboxes, || clock.now()).await?;
+        // After the wait for a place, because what is taken here cannot be given back.
         rate_limiter.check(self.invocation.tenant, ask)?;
         let token = self.access_token().await?;
         let mut reply = self.send_once(ask, &token).await?;
+        // It may have been revoked since it was cached. That a fresh one is refused means more.
         if reply.status == 401 {
             self.invalidate_token(&token);
             reply = self.send_once(ask, &self.access_token().await?).await?;
         }
         concurrency.record_throttling(&ask.mailboxes, &reply, clock.now());
         Ok(reply)
+    }
+
+    /// What Graph answers to `ask`, which must be a success.
+    pub(in crate::graph) async fn read<T: DeserializeOwned>(
+        &self,
+        ask: &GraphRequest,
+    ) -> Result<T, GraphError> {
+        let reply = self.call(ask).await?;
+        reply.check()?;
+        reply.json()
     }
 
     /// The token for this tenant, from the cache if it is good.
@@ -153,6 +166,7 @@ impl TenantGraph {
         let request = self.build_request(ask, &url, token)?;
         let at = self.shared.clock.now();
         let sent = self.shared.http.send(request).await;
+        // Also without an answer: Graph may have done what was asked.
         self.record_call(ask, at, sent.as_ref().map_or(0, |answer| answer.status().as_u16()));
         let answer = sent.map_err(|e| GraphError::Retry {
             after: None,
@@ -176,6 +190,7 @@ impl TenantGraph {
         let unsendable = || GraphError::Blocked(Violation::Address);
         let bearer = format!("Bearer {}", token.secret());
         let mut bearer = HeaderValue::try_from(bearer).map_err(|_| GraphError::Unreadable)?;
+        // So that no log of headers shows it.
         bearer.set_sensitive(true);
         let mut request = http::Request::builder()
             .method(ask.method.clone())
@@ -183,6 +198,7 @@ impl TenantGraph {
             .header(header::AUTHORIZATION, bearer)
             .header(header::ACCEPT, "application/json")
             .header("prefer", ask.prefer_header())
+            // Microsoft's support finds a call by it, and we find what caused it.
             .header("client-request-id", self.correlation_of(ask).as_uuid().to_string())
             .header("return-client-request-id", "false");
         if ask.eventual_consistency {

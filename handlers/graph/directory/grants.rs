@@ -43,6 +43,7 @@ fn grants_in_token(token: &str) -> Option<CalendarGrants> {
     let roles = json_member::<Option<Vec<String>>>(&payload, "roles")?.unwrap_or_default();
     let granted = |list: &[&str]| roles.iter().any(|role| list.contains(&role.as_str()));
     let write = granted(WRITE_ROLES);
+    // Who may write may read.
     Some(CalendarGrants { read: write || granted(READ_ROLES), write })
 }
 

@@ -99,6 +99,7 @@ impl TenantGraph {
         }
         reply.check()?;
         let groups: Page<String> = reply.json()?;
+        // Graph was asked about one group; another one in its answer says nothing.
         Ok(groups.value.iter().any(|found| found.parse() == Ok(group)))
     }
 
@@ -130,6 +131,7 @@ impl TenantGraph {
             None => get_request("/users", format!("/users?$top={PAGE_SIZE}"), fields::USER_IDS),
         };
         if let Some(next) = next {
+            // A link of another list would put other people into scope.
             if !continues_list_of(&next, group) {
                 return Err(GraphError::Blocked(Violation::Address));
             }
@@ -164,6 +166,7 @@ impl TenantGraph {
         }
         reply.check()?;
         let person = parse_user(&reply.json()?).ok_or(GraphError::Unreadable)?;
+        // Somebody else's mailbox must not be taken for this one.
         if id.is_some_and(|id| id != person.id) {
             return Err(GraphError::Unreadable);
         }
@@ -172,12 +175,11 @@ impl TenantGraph {
 
     async fn find_user_by_mail(&self, address: &str) -> Result<Option<User>, GraphError> {
         let target = format!("/users?{}", fields::mail_filter(address));
-        let reply = self.call(&get_request("/users", target, fields::USER)).await?;
-        reply.check()?;
-        let page: Page<Value> = reply.json()?;
+        let page: Page<Value> = self.read(&get_request("/users", target, fields::USER)).await?;
         // Which of several is meant is not for us to guess.
         let [found] = page.value.as_slice() else { return Ok(None) };
         let person = parse_user(found).ok_or(GraphError::Unreadable)?;
+        // The filter is Graph's word; the comparison is ours.
         if !person.mail.as_ref().is_some_and(|mail| mail.reveal().eq_ignore_ascii_case(address)) {
             return Err(GraphError::Unreadable);
         }

@@ -42,6 +42,7 @@ pub fn parse(body: &[u8]) -> Result<NotificationCollection, InvalidNotificationB
     }
     let tokens: Vec<&RawValue> = body.get("validationTokens").unwrap_or_default();
     let tokens = tokens.into_iter().filter_map(|token| serde_json::from_str(token.get()).ok());
+    // A token that is too long is dropped here, before anything is computed for it.
     let fits = |text: &String| (1..=VALIDATION_TOKEN_MAX_BYTES).contains(&text.len());
     Ok(NotificationCollection {
         notifications: items.into_iter().map(|item| Members::of(item).notification()).collect(),
@@ -94,6 +95,7 @@ impl<'a> Members<'a> {
             "deleted" => ChangeType::Deleted,
             _ => return None,
         };
+        // The id comes first: paths are spelt in several ways.
         let data = self.object("resourceData");
         let event = data
             .text("id")

@@ -3,13 +3,10 @@
 
 use std::fmt;
 
-use crate::{
-    domain::{
-        encrypted_content::EncryptedContent,
-        ids::{EventId, TenantId},
-        keys::Digest,
-    },
-    graph::subscriptions::types::SubscriptionId,
+use crate::domain::{
+    encrypted_content::EncryptedContent,
+    ids::{EventId, SubscriptionId, TenantId},
+    keys::Digest,
 };
 
 /// The most items of one POST. Our own bound; Graph publishes none.

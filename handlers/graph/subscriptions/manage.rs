@@ -4,14 +4,17 @@ use http::Method;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::types::{CreateResult, NewSubscription, Subscription, SubscriptionId};
-use crate::graph::{
-    allow_list::fields::{self, percent_encode},
-    client::{
-        error::{GraphError, RetryCause},
-        request::GraphRequest,
-        response::{GraphResponse, Page},
-        send::TenantGraph,
+use super::types::{CreateResult, NewSubscription, Subscription};
+use crate::{
+    domain::ids::SubscriptionId,
+    graph::{
+        allow_list::fields::{self, percent_encode},
+        client::{
+            error::{GraphError, RetryCause},
+            request::GraphRequest,
+            response::{GraphResponse, Page},
+            send::TenantGraph,
+        },
     },
 };
 
@@ -46,6 +49,7 @@ impl TenantGraph {
         let mut body = json!({
             "changeType": CHANGE_TYPES,
             "notificationUrl": subscription.notification_url.as_str(),
+            // It cannot be added later, and without it nothing would say that one was removed.
             "lifecycleNotificationUrl": subscription.lifecycle_notification_url.as_str(),
             "resource": resource,
             "expirationDateTime": fields::format_instant(subscription.expires_at),
@@ -62,6 +66,7 @@ impl TenantGraph {
             ..GraphRequest::new(Method::POST, "/subscriptions", "/subscriptions".to_owned())
         };
         let reply = self.call(&ask).await?;
+        // Graph documents hardly any codes for these refusals, so its words have to do.
         match reply.status {
             409 => Ok(CreateResult::AlreadyExists {
                 id: existing_subscription_id(&reply.error_text("message")),
@@ -91,6 +96,7 @@ impl TenantGraph {
 
     /// Removes a subscription; one that is not there any more is removed.
     pub async fn unsubscribe(&self, id: &SubscriptionId) -> Result<(), GraphError> {
+        // Not there any more is what was wanted, whatever code says so.
         let reply = self.call(&subscription_request(Method::DELETE, id)).await?;
         if reply.status == 404 { Ok(()) } else { reply.check() }
     }
@@ -105,9 +111,8 @@ impl TenantGraph {
         let mut target = "/subscriptions".to_owned();
         for _ in 0..PAGES_MAX {
             let ask = GraphRequest::new(Method::GET, "/subscriptions", target);
-            let reply = self.call(&ask).await?;
-            reply.check()?;
-            let page: Page<Value> = reply.json()?;
+            let page: Page<Value> = self.read(&ask).await?;
+            // One that makes no sense is none of ours, and spoils no other.
             all.extend(page.value.iter().filter_map(parse_subscription));
             match page.next {
                 Some(next) => target = next,
@@ -171,6 +176,7 @@ pub(super) fn webhook_validation_error(reply: &GraphResponse) -> GraphError {
 /// The first GUID in Graph's message: `Subscription Id <..> already exists for the requested
 /// combination`.
 fn existing_subscription_id(message: &str) -> Option<SubscriptionId> {
+    // By its form, since the words around it are not documented.
     let mut words = message.split(|c: char| !(c.is_ascii_hexdigit() || c == '-'));
     let guid = words.find(|word| word.len() == 36 && Uuid::try_parse(word).is_ok())?;
     guid.parse().ok()

@@ -8,10 +8,10 @@ use super::{
     manage::{
         is_webhook_validation_failure, parse_answer, subscription_request, webhook_validation_error,
     },
-    types::{ResourceDataOptions, SubscriptionId},
+    types::ResourceDataOptions,
 };
 use crate::{
-    domain::ids::CorrelationId,
+    domain::ids::{CorrelationId, SubscriptionId},
     graph::{
         allow_list::{fields, requests::BATCH_MAX},
         client::{
@@ -58,6 +58,7 @@ impl TenantGraph {
         for several in renewals.chunks(BATCH_MAX) {
             let asks: Vec<GraphRequest> = several.iter().map(batch_request).collect();
             let replies = match asks.as_slice() {
+                // One alone needs no batch around it.
                 [ask] => vec![self.call(ask).await],
                 asks => self.send_batch(asks).await,
             };

@@ -1,42 +1,13 @@
 //! What is said of a subscription: its id, what is ordered, and what Graph has.
 
-use std::{fmt, str::FromStr};
-
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use url::Url;
 
 use crate::{
-    domain::ids::{ContentKeyId, InvalidId, MailboxId},
+    domain::ids::{ContentKeyId, MailboxId, SubscriptionId},
     graph::allow_list::{fields, property_id::PropertyId},
 };
-
-/// A subscription's id: Graph's are GUIDs; any short plain text is taken.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct SubscriptionId(String);
-
-impl SubscriptionId {
-    /// The id as Graph wrote it.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl FromStr for SubscriptionId {
-    type Err = InvalidId;
-
-    fn from_str(text: &str) -> Result<Self, InvalidId> {
-        let plain = |c: u8| c.is_ascii_alphanumeric() || matches!(c, b'-' | b'_');
-        let fits = (1..=128).contains(&text.len()) && text.bytes().all(plain);
-        if fits { Ok(Self(text.to_owned())) } else { Err(InvalidId) }
-    }
-}
-
-impl fmt::Display for SubscriptionId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
 
 /// What makes a subscription bring the content of events: the allowed fields, never the subject.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -45,33 +45,14 @@ impl TokenError {
 /// The token endpoints of one cloud. Clones share the connections.
 #[derive(Clone)]
 pub struct TokenEndpoint {
-    http: Arc<dyn Http>,
-    assertion_credential: Arc<dyn TokenCredential>,
-    clock: Arc<dyn Clock>,
-    cloud: Cloud,
+    pub(crate) http: Arc<dyn Http>,
+    /// The managed identity that our registrations trust.
+    pub(crate) assertion_credential: Arc<dyn TokenCredential>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) cloud: Cloud,
 }
 
 impl TokenEndpoint {
-    /// The endpoints of `cloud`, over `http`; `assertion_credential` is the managed identity that
-    /// our registrations trust.
-    pub fn new(
-        http: Arc<dyn Http>,
-        assertion_credential: Arc<dyn TokenCredential>,
-        clock: Arc<dyn Clock>,
-        cloud: Cloud,
-    ) -> Self {
-        Self { http, assertion_credential, clock, cloud }
-    }
-
-    /// The cloud it is in.
-    pub fn cloud(&self) -> &Cloud {
-        &self.cloud
-    }
-
-    pub(crate) fn clock(&self) -> &Arc<dyn Clock> {
-        &self.clock
-    }
-
     /// Posts `fields` to the endpoint of `tenant` (an id, or `organizations`) as the registration
     /// `client_id`, for which the managed identity vouches. Answers the body of a 200.
     pub(crate) async fn request_token(
@@ -83,6 +64,7 @@ impl TokenEndpoint {
         let scope = format!("{}/.default", self.cloud.token_exchange_audience);
         let assertion =
             self.assertion_credential.get_token(&[&scope], None).await.map_err(|error| {
+                // The kind alone: its text may repeat the request.
                 tracing::warn!(kind = ?error.kind(), "the managed identity did not issue a token");
                 TokenError::UNAVAILABLE
             })?;
@@ -109,10 +91,12 @@ impl TokenEndpoint {
         let after = || retry_after::from_headers(answer.headers(), self.clock.now());
         match answer.status().as_u16() {
             200 => Ok(answer.into_body()),
+            // They say "again", not "no": a tenant must not be called disconnected for them.
             408 | 429 => Err(TokenError::Unavailable { after: after() }),
             400..=499 => {
                 let code: String = json_member(answer.body(), "error").unwrap_or_default();
                 match code.as_str() {
+                    // Entra says so with a 400.
                     "temporarily_unavailable" => Err(TokenError::Unavailable { after: after() }),
                     code => Err(TokenError::Refused { code: sanitize_error_code(code) }),
                 }

@@ -74,6 +74,7 @@ pub struct SignInRegistration {
 impl SignInRegistration {
     /// The address of the page at `path`, as it is registered with Entra.
     pub(in crate::identity) fn page_url(&self, path: &str) -> String {
+        // Entra compares the whole text, so there must not be two slashes.
         format!("{}/{path}", self.base_url.as_str().trim_end_matches('/'))
     }
 }

@@ -63,7 +63,7 @@ impl TenantTokens {
         registration: Registration,
     ) -> Result<BearerToken, TokenError> {
         loop {
-            let now = self.endpoint.clock().now();
+            let now = self.endpoint.clock.now();
             match self.tokens.get_value_or_guard_async(&(tenant, registration)).await {
                 Ok((token, valid_until)) if now < valid_until => return Ok(token),
                 Ok((over, _)) => self.invalidate(tenant, registration, &over),
@@ -90,12 +90,13 @@ impl TenantTokens {
         now: Timestamp,
     ) -> Result<(BearerToken, Timestamp), TokenError> {
         let client_id = self.registrations.client_id(registration);
-        let scope = &self.endpoint.cloud().graph_scope;
+        let scope = &self.endpoint.cloud.graph_scope;
         let fields = [("scope", scope.as_str()), ("grant_type", "client_credentials")];
         let answer = self.endpoint.request_token(&tenant.to_string(), client_id, &fields).await?;
         let token: Option<String> = json_member(&answer, "access_token");
         let token = BearerToken(token.ok_or(TokenError::UNAVAILABLE)?.into());
         let lifetime: Option<i64> = json_member(&answer, "expires_in");
+        // Within reason: nonsense must not make a token immortal.
         let lifetime = lifetime.ok_or(TokenError::UNAVAILABLE)?.clamp(0, 86_400);
         Ok((token, now + (SignedDuration::from_secs(lifetime) - RENEW_BEFORE_EXPIRY)))
     }
@@ -140,12 +141,12 @@ mod tests {
         let (far, managed_identity) =
             (Arc::new(ScriptedHttp::default()), Arc::new(FakeManagedIdentity::default()));
         let clock = Arc::new(ManualClock::new("2026-11-24T09:00:00Z".parse().unwrap()));
-        let endpoint = TokenEndpoint::new(
-            Arc::clone(&far) as _,
-            Arc::clone(&managed_identity) as _,
-            Arc::clone(&clock) as _,
+        let endpoint = TokenEndpoint {
+            http: Arc::clone(&far) as _,
+            assertion_credential: Arc::clone(&managed_identity) as _,
+            clock: Arc::clone(&clock) as _,
             cloud,
-        );
+        };
         let registrations =
             Registrations { organisation_wide: "wide".into(), scoped: "scoped".into() };
         let tokens = TenantTokens::new(endpoint, registrations);

@@ -56,6 +56,7 @@ impl SecretKey {
     fn tag(&self, claims: &[u8]) -> [u8; TAG_BYTES] {
         let whole = hmac::sign(&self.hmac, claims);
         let mut tag = [0; TAG_BYTES];
+        // Half of it, as little as RFC 2104 (section 5) allows, so that the text stays short.
         tag.copy_from_slice(&whole.as_ref()[..TAG_BYTES]);
         tag
     }
@@ -154,6 +155,7 @@ impl KeySet {
     /// The same keys, with `id` as the current one, which counts as made `at` then; a name that is
     /// not among them changes nothing.
     pub fn promote(mut self, id: &KeyId, at: Timestamp) -> Self {
+        // The others stay: what was made with them is still out there.
         if let Some(key) = self.others.remove(id) {
             self.created_at.insert(key.id.clone(), at);
             let before = std::mem::replace(&mut self.current, key);
@@ -216,6 +218,7 @@ pub fn issue(key: &SecretKey, tenant: TenantId, mailbox: MailboxId, nonce: u64) 
 
 /// Proves a client state. The tag is compared in constant time.
 pub fn verify(keys: &KeySet, text: &str) -> Result<ClientStateClaims, ClientStateError> {
+    // Before it is decoded: anybody can send one.
     if text.len() > MAX_CHARS {
         return Err(ClientStateError::Malformed);
     }
@@ -229,6 +232,7 @@ pub fn verify(keys: &KeySet, text: &str) -> Result<ClientStateClaims, ClientStat
     let (tenant, claims) = claims.split_first_chunk::<16>().ok_or(ClientStateError::Malformed)?;
     let (mailbox, nonce) = claims.split_first_chunk::<16>().ok_or(ClientStateError::Malformed)?;
     let nonce: [u8; 8] = nonce.try_into().map_err(|_| ClientStateError::Malformed)?;
+    // Only one of our form may cost a look into the vault.
     let Some(key) = keys.get(&id) else { return Err(ClientStateError::UnknownKey(id)) };
     constant_time::verify_slices_are_equal(&key.tag(signed), tag)
         .map_err(|_| ClientStateError::Forged)?;

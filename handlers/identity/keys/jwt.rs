@@ -2,11 +2,12 @@
 
 use jiff::{SignedDuration, Timestamp};
 use jsonwebtoken::{Algorithm, Validation, errors::ErrorKind};
+use serde::de::DeserializeOwned;
 
-use super::vault::KeysUnavailable;
+use super::{signing_keys::PublishedKey, vault::KeysUnavailable};
 
 /// How far Entra's clock and ours may be apart.
-pub(in crate::identity) const LEEWAY: SignedDuration = SignedDuration::from_mins(5);
+const LEEWAY: SignedDuration = SignedDuration::from_mins(5);
 
 /// The longest token that is looked at, in bytes. Entra's are a few thousand.
 const TOKEN_MAX: usize = 16 * 1024;
@@ -60,10 +61,12 @@ pub enum VerifyError {
 
 /// The name of the key that a token says it is signed with, before anything of it is believed.
 pub(in crate::identity) fn key_id_of(token: &str) -> Result<String, VerifyError> {
+    // Anybody can send one, so little is done for it before its key is known.
     if token.len() > TOKEN_MAX {
         return Err(VerifyError::Malformed);
     }
     let header = jsonwebtoken::decode_header(token).map_err(|error| rejection_of(&error))?;
+    // `none`, or HMAC with the public key as its secret, would prove nothing.
     if header.alg != Algorithm::RS256 {
         return Err(VerifyError::Algorithm);
     }
@@ -85,14 +88,13 @@ pub(in crate::identity) fn validation_for(audiences: &[impl ToString]) -> Valida
     rules
 }
 
-/// Whether it is a token's time, give or take `leeway`; `nbf` and `exp` as the token has them.
+/// Whether it is a token's time, give or take five minutes; `nbf` and `exp` as the token has them.
 pub(in crate::identity) fn check_lifetime(
     now: Timestamp,
-    leeway: SignedDuration,
     nbf: i64,
     exp: i64,
 ) -> Result<(), VerifyError> {
-    let (now, leeway) = (now.as_second(), leeway.as_secs());
+    let (now, leeway) = (now.as_second(), LEEWAY.as_secs());
     if now >= exp.saturating_add(leeway) {
         return Err(VerifyError::Expired);
     }
@@ -102,7 +104,17 @@ pub(in crate::identity) fn check_lifetime(
     Ok(())
 }
 
-pub(in crate::identity) fn rejection_of(error: &jsonwebtoken::errors::Error) -> VerifyError {
+/// The claims of a token that `key` signed and that keeps to `rules`.
+pub(in crate::identity) fn verified_claims<T: DeserializeOwned>(
+    token: &str,
+    key: &PublishedKey,
+    rules: &Validation,
+) -> Result<T, VerifyError> {
+    let token = jsonwebtoken::decode::<T>(token, &key.key, rules);
+    token.map(|token| token.claims).map_err(|error| rejection_of(&error))
+}
+
+fn rejection_of(error: &jsonwebtoken::errors::Error) -> VerifyError {
     #[expect(clippy::wildcard_enum_match_arm, reason = "the library may learn more ways to fail")]
     match error.kind() {
         ErrorKind::InvalidSignature => VerifyError::Signature,

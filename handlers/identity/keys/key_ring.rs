@@ -81,6 +81,7 @@ impl KeySource for KeyVaultKeys {
         let secret = answer.into_model().map_err(unavailable)?;
         let created = secret.attributes.and_then(|attributes| attributes.created);
         let created = created.and_then(|at| Timestamp::from_second(at.unix_timestamp()).ok());
+        // The answer holds the keys in clear, so it is wiped like them.
         let text = Zeroizing::new(secret.value.unwrap_or_default());
         let keys = KeySet::from_json(&text).ok_or_else(|| {
             tracing::error!(secret = self.secret, "the keys cannot be read");
@@ -96,6 +97,7 @@ impl KeySource for KeyVaultKeys {
     async fn is_empty(&self) -> bool {
         let answer =
             RetryPolicy::WORKER.with_timeout(self.vault.get_secret(self.secret, None)).await;
+        // Nothing but a 404: after any other answer new keys could replace some that are there.
         let missing = |error: &azure_core::Error| error.http_status() == Some(StatusCode::NotFound);
         matches!(answer, Ok(Err(error)) if missing(&error))
     }

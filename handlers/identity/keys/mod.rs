@@ -10,9 +10,7 @@ mod vault;
 mod vault_cache;
 
 pub use jwt::VerifyError;
-pub(in crate::identity) use jwt::{
-    LEEWAY, check_lifetime, key_id_of, rejection_of, validation_for,
-};
+pub(in crate::identity) use jwt::{check_lifetime, key_id_of, validation_for, verified_claims};
 pub use key_ring::{CLIENT_STATE_KEYS, COOKIE_KEYS, KeyRing, KeySource, KeyVaultKeys};
 pub use signing_keys::{PublishedKey, SigningKeys};
 pub use validation_tokens::{ValidationTokenVerifier, VerifiedTenants};

@@ -92,6 +92,7 @@ impl SigningKeys {
     /// [`KeysUnavailable`] when that cannot be said, because the keys could not be loaded.
     pub async fn find(&self, kid: &str) -> Result<Option<Arc<PublishedKey>>, KeysUnavailable> {
         let held = self.cached_keys();
+        // Fresh keys without this one: Entra may have a new one, or the name is made up.
         let again = held.is_some();
         if let Some(key) = held.into_iter().flatten().find(|key| key.name == kid) {
             return Ok(Some(key));

@@ -10,7 +10,7 @@ use jsonwebtoken::Validation;
 use serde::Deserialize;
 
 use super::{
-    jwt::{LEEWAY, VerifyError, check_lifetime, key_id_of, rejection_of, validation_for},
+    jwt::{VerifyError, check_lifetime, key_id_of, validation_for, verified_claims},
     signing_keys::{PublishedKey, SigningKeys},
     vault::KeysUnavailable,
 };
@@ -120,9 +120,7 @@ impl ValidationTokenVerifier {
     pub async fn verify(&self, token: &str) -> Result<TenantId, VerifyError> {
         let kid = key_id_of(token)?;
         let key = self.signing_key(kid).await?.ok_or(VerifyError::UnknownKey)?;
-        let claims =
-            jsonwebtoken::decode::<ValidationTokenClaims>(token, &key.key, &self.validation);
-        let claims = claims.map_err(|error| rejection_of(&error))?.claims;
+        let claims: ValidationTokenClaims = verified_claims(token, &key, &self.validation)?;
         let tenant: TenantId = claims.tid.parse().map_err(|_| VerifyError::Issuer)?;
         let (issuer, caller) = match claims.ver.as_str() {
             "1.0" => (Cloud::v1_issuer(tenant), &claims.appid),
@@ -136,11 +134,12 @@ impl ValidationTokenVerifier {
         if !key.may_sign_for(&self.cloud.v2_issuer(tenant), &tenant.to_string()) {
             return Err(VerifyError::Signature);
         }
+        // Any app of the tenant can get a token for us; Graph alone sends notifications.
         let caller = caller.as_deref().unwrap_or_default();
         if !caller.eq_ignore_ascii_case(CHANGE_TRACKING) {
             return Err(VerifyError::Client);
         }
-        check_lifetime(self.clock.now(), LEEWAY, claims.nbf, claims.exp)?;
+        check_lifetime(self.clock.now(), claims.nbf, claims.exp)?;
         Ok(tenant)
     }
 

@@ -69,6 +69,7 @@ pub(in crate::identity) fn vault_write_error(error: &azure_core::Error) -> Vault
     let status = error.http_status();
     tracing::warn!(kind = ?error.kind(), "Key Vault rejected a write");
     match status {
+        // Somebody has to give our identity a right; whatever else it is may pass by itself.
         Some(StatusCode::Forbidden | StatusCode::Unauthorized) => VaultWriteError::Forbidden,
         Some(_) | None => VaultWriteError::Unavailable,
     }

@@ -52,6 +52,7 @@ impl<T: Send + Sync + 'static> VaultCache<T> {
         };
         if self.clock.now().duration_since(at) >= MAX_AGE {
             let cache = Arc::clone(self);
+            // Nobody waits for it: a webhook has two seconds for everything.
             drop(tokio::spawn(async move { cache.load_unless_recent(false).await.map(drop) }));
         }
         Ok(loaded)
@@ -118,6 +119,7 @@ impl<T: Send + Sync + 'static> VaultCache<T> {
             let loaded_then = held.filter(|(_, at)| Some(*at) == *last_attempt);
             return loaded_then.map(|(loaded, _)| loaded).ok_or(KeysUnavailable);
         }
+        // Before the load: one that is cut off counts as tried, too.
         *last_attempt = Some(now);
         let loaded = Arc::new((self.load)(held.map(|(loaded, _)| loaded)).await?);
         *self.lock_loaded() = Some((Arc::clone(&loaded), now));

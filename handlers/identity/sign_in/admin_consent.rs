@@ -24,25 +24,14 @@ pub const CONSENT_CALLBACK_PATH: &str = "consent/granted";
 
 /// Sends administrators to consent.
 pub struct AdminConsent {
-    cloud: Cloud,
-    registrations: Registrations,
-    sign_in_registration: SignInRegistration,
-    clock: Arc<dyn Clock>,
-    rng: Arc<dyn Rng>,
+    pub(crate) cloud: Cloud,
+    pub(crate) registrations: Registrations,
+    pub(crate) sign_in_registration: SignInRegistration,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) rng: Arc<dyn Rng>,
 }
 
 impl AdminConsent {
-    /// Consent to `registrations` at `cloud`; the way back is below the pages of `people`.
-    pub fn new(
-        cloud: Cloud,
-        registrations: Registrations,
-        people: SignInRegistration,
-        clock: Arc<dyn Clock>,
-        rng: Arc<dyn Rng>,
-    ) -> Self {
-        Self { cloud, registrations, sign_in_registration: people, clock, rng }
-    }
-
     /// Where to send the browser of an administrator, and what to keep in its cookie.
     pub fn begin(&self, request: ConsentRequest) -> (Url, PendingFlow) {
         let ConsentRequest { tenant, registration, .. } = request;
@@ -77,6 +66,7 @@ impl AdminConsent {
             }
         };
         let consented = query.tenant.as_deref().and_then(|tenant| tenant.parse().ok());
+        // An administrator of several tenants can pick another one at Entra.
         if consented != Some(tenant) {
             return Err(FlowError::TenantMismatch);
         }
@@ -105,8 +95,14 @@ mod tests {
         let clock = ManualClock::new("2026-11-24T09:00:00Z".parse().unwrap());
         let registrations =
             Registrations { organisation_wide: "wide".into(), scoped: "scoped".into() };
-        let (time, rng) = (Arc::new(clock.clone()), Arc::new(SeededRng::new(1)));
-        (clock, AdminConsent::new(cloud(), registrations, sign_in_registration(), time, rng))
+        let consent = AdminConsent {
+            cloud: cloud(),
+            registrations,
+            sign_in_registration: sign_in_registration(),
+            clock: Arc::new(clock.clone()),
+            rng: Arc::new(SeededRng::new(1)),
+        };
+        (clock, consent)
     }
 
     fn request(tenant: TenantId, registration: Registration) -> ConsentRequest {

@@ -29,23 +29,13 @@ const SCOPE: &str = "openid profile";
 
 /// Signs people in.
 pub struct SignIn {
-    endpoint: TokenEndpoint,
-    verifier: Arc<TokenVerifier>,
-    registration: SignInRegistration,
-    rng: Arc<dyn Rng>,
+    pub(crate) endpoint: TokenEndpoint,
+    pub(crate) verifier: Arc<TokenVerifier>,
+    pub(crate) registration: SignInRegistration,
+    pub(crate) rng: Arc<dyn Rng>,
 }
 
 impl SignIn {
-    /// Signs in at `endpoint` with the registration of `people`; `tokens` checks who it was.
-    pub fn new(
-        endpoint: TokenEndpoint,
-        tokens: Arc<TokenVerifier>,
-        people: SignInRegistration,
-        rng: Arc<dyn Rng>,
-    ) -> Self {
-        Self { endpoint, verifier: tokens, registration: people, rng }
-    }
-
     /// Where to send the browser, and what to keep in its cookie until it is back. `hint` is the
     /// address that is filled in for the person, if it is known.
     pub fn begin(
@@ -56,7 +46,7 @@ impl SignIn {
         let rng = self.rng.as_ref();
         let (state, nonce, verifier) = (random_token(rng), random_token(rng), random_token(rng));
         let address = format!("{ANY_TENANT}/oauth2/v2.0/authorize");
-        let mut url = self.endpoint.cloud().authority_url(&address);
+        let mut url = self.endpoint.cloud.authority_url(&address);
         url.query_pairs_mut()
             .append_pair("client_id", &self.registration.client_id.to_string())
             .append_pair("response_type", "code")
@@ -67,12 +57,13 @@ impl SignIn {
             .append_pair("nonce", &nonce)
             .append_pair("code_challenge", &sha256_base64url(&verifier))
             .append_pair("code_challenge_method", "S256")
+            // Otherwise Entra takes the account that the browser used last, without asking.
             .append_pair("prompt", "select_account");
         if let Some(hint) = hint {
             url.query_pairs_mut().append_pair("login_hint", hint.reveal());
         }
         let purpose = FlowPurpose::SignIn { nonce, verifier, return_target };
-        (url, PendingFlow { state, started: self.endpoint.clock().now(), purpose })
+        (url, PendingFlow { state, started: self.endpoint.clock.now(), purpose })
     }
 
     /// Who came back to the pages of `target`. `pending` is what the browser's cookie holds; the caller
@@ -83,7 +74,7 @@ impl SignIn {
         target: ReturnTarget,
         query: &CallbackQuery,
     ) -> Result<SignedInUser, FlowError> {
-        let pending = query.check(pending, self.endpoint.clock().now())?;
+        let pending = query.check(pending, self.endpoint.clock.now())?;
         // A sign-in that was begun for another function's pages does not count here.
         let (nonce, verifier) = match pending.purpose {
             FlowPurpose::SignIn { nonce, verifier, return_target } if return_target == target => {
@@ -149,12 +140,20 @@ mod tests {
         let clock = ManualClock::new("2026-11-24T09:00:00Z".parse().unwrap());
         let time = || Arc::new(clock.clone());
         let keys = SigningKeys::new(Arc::clone(&far) as _, time(), &cloud());
-        let tokens = Arc::new(TokenVerifier::new(keys, time(), cloud(), sign_in_registration()));
-        let http = Arc::clone(&far) as _;
-        let endpoint =
-            TokenEndpoint::new(http, Arc::new(FakeManagedIdentity::default()), time(), cloud());
-        let sign_in =
-            SignIn::new(endpoint, tokens, sign_in_registration(), Arc::new(SeededRng::new(1)));
+        let verifier = Arc::new(TokenVerifier {
+            keys,
+            clock: time(),
+            cloud: cloud(),
+            registration: sign_in_registration(),
+        });
+        let endpoint = TokenEndpoint {
+            http: Arc::clone(&far) as _,
+            assertion_credential: Arc::new(FakeManagedIdentity::default()),
+            clock: time(),
+            cloud: cloud(),
+        };
+        let (registration, rng) = (sign_in_registration(), Arc::new(SeededRng::new(1)));
+        let sign_in = SignIn { endpoint, verifier, registration, rng };
         SignInFixture { http: far, clock, sign_in }
     }
 

@@ -106,6 +106,7 @@ impl SessionCookies {
     /// [`KeysUnavailable`] when that cannot be said for now.
     pub async fn open(&self, cookies: &HeaderMap) -> Result<Option<Session>, KeysUnavailable> {
         let session: Option<Session> = self.decrypt_cookie(SESSION_COOKIE, cookies).await?;
+        // A browser may keep a cookie for longer than we asked.
         Ok(session.filter(|session| self.clock.now() < session.expires_at))
     }
 
@@ -158,6 +159,7 @@ impl SessionCookies {
         cookies: &HeaderMap,
     ) -> Result<Option<T>, KeysUnavailable> {
         let Some((id, sealed)) = read_cookie(name, cookies) else { return Ok(None) };
+        // A process that started later may have sealed it with a key that is not held here yet.
         let keys = self.keys.keys_including(&id).await?;
         let Some(key) = keys.get(&id) else { return Ok(None) };
         let jar = CookieJar::new();
@@ -176,6 +178,7 @@ fn read_cookie(name: &str, cookies: &HeaderMap) -> Option<(KeyId, String)> {
     let lines = cookies.get_all(header::COOKIE).into_iter().filter_map(|line| line.to_str().ok());
     let mut found = lines.flat_map(Cookie::split_parse).flatten().filter(|c| c.name() == name);
     let value = found.next()?.value().to_owned();
+    // A stranger's cookie must not cost a load of the keys: it has to have our form first.
     let (id, sealed) = value.split_once('.').filter(|_| value.len() <= COOKIE_MAX)?;
     Some((id.parse().ok()?, sealed.to_owned()))
 }
@@ -185,6 +188,7 @@ fn build_cookie(name: &'static str, value: String, max_age: Duration) -> Cookie<
         .path("/")
         .secure(true)
         .http_only(true)
+        // Not `Strict`: the browser comes back from Entra's site, and must bring it.
         .same_site(SameSite::Lax)
         .max_age(max_age)
         .build()

@@ -20,8 +20,7 @@ use crate::{
     identity::{
         app_tokens::{Cloud, SignInRegistration},
         keys::{
-            LEEWAY, SigningKeys, VerifyError, check_lifetime, key_id_of, rejection_of,
-            validation_for,
+            SigningKeys, VerifyError, check_lifetime, key_id_of, validation_for, verified_claims,
         },
     },
 };
@@ -54,10 +53,10 @@ pub struct SignedInUser {
 
 /// Checks the tokens that people bring.
 pub struct TokenVerifier {
-    keys: SigningKeys,
-    clock: Arc<dyn Clock>,
-    cloud: Cloud,
-    registration: SignInRegistration,
+    pub(crate) keys: SigningKeys,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) cloud: Cloud,
+    pub(crate) registration: SignInRegistration,
 }
 
 #[derive(Deserialize)]
@@ -85,16 +84,6 @@ struct UserTokenClaims {
 }
 
 impl TokenVerifier {
-    /// Checks tokens of `cloud`, signed with `keys`, for the registration of `people`.
-    pub fn new(
-        keys: SigningKeys,
-        clock: Arc<dyn Clock>,
-        cloud: Cloud,
-        people: SignInRegistration,
-    ) -> Self {
-        Self { keys, clock, cloud, registration: people }
-    }
-
     /// Who signed in: the bearer of an id token that answers the question with `nonce`.
     pub async fn verify_id_token(
         &self,
@@ -103,6 +92,7 @@ impl TokenVerifier {
     ) -> Result<SignedInUser, VerifyError> {
         let claims = self.verified_claims(id_token).await?;
         let mut signed_in = claims.to_user()?;
+        // A token that was issued to another browser, or for another sign-in, opens nothing here.
         if !claims.nonce.as_deref().is_some_and(|claimed| constant_time_eq(claimed, nonce)) {
             return Err(VerifyError::Nonce);
         }
@@ -123,6 +113,7 @@ impl TokenVerifier {
         if !scopes.split(' ').any(|scope| scope == API_SCOPE) {
             return Err(VerifyError::Scope);
         }
+        // Another app of the tenant may have got a token for our scope; it is not one of ours.
         let client = claims.azp.as_deref().and_then(|azp| Uuid::try_parse(azp).ok());
         let known = |id: &Uuid| {
             *id == self.registration.client_id || self.registration.add_in_clients.contains(id)
@@ -138,19 +129,19 @@ impl TokenVerifier {
         let kid = key_id_of(token)?;
         let key = self.keys.find(&kid).await?.ok_or(VerifyError::UnknownKey)?;
         let rules = validation_for(&[self.registration.client_id]);
-        let claims = jsonwebtoken::decode::<UserTokenClaims>(token, &key.key, &rules);
-        let claims = claims.map_err(|error| rejection_of(&error))?.claims;
+        let claims: UserTokenClaims = verified_claims(token, &key, &rules)?;
         if claims.ver.as_deref() != Some("2.0") {
             return Err(VerifyError::Version);
         }
         let tenant = claims.tenant()?.to_string();
+        // The key proves the issuer, and the issuer names the tenant: `tid` alone proves nothing.
         if claims.iss != self.cloud.v2_issuer(&tenant) {
             return Err(VerifyError::Issuer);
         }
         if !key.may_sign_for(&claims.iss, &tenant) {
             return Err(VerifyError::Signature);
         }
-        check_lifetime(self.clock.now(), LEEWAY, claims.nbf, claims.exp)?;
+        check_lifetime(self.clock.now(), claims.nbf, claims.exp)?;
         Ok(claims)
     }
 }
@@ -219,8 +210,12 @@ mod tests {
         far.respond(200, published);
         let clock = ManualClock::new("2026-11-24T09:00:00Z".parse().unwrap());
         let keys = SigningKeys::new(Arc::clone(&far) as _, Arc::new(clock.clone()), &cloud());
-        let tokens =
-            TokenVerifier::new(keys, Arc::new(clock.clone()), cloud(), sign_in_registration());
+        let tokens = TokenVerifier {
+            keys,
+            clock: Arc::new(clock.clone()),
+            cloud: cloud(),
+            registration: sign_in_registration(),
+        };
         TokenVerifierFixture { http: far, clock, tokens }
     }
 

@@ -130,6 +130,7 @@ impl ContentKey {
         if sealed.certificate_id != self.id {
             return Err(DecryptError::WrongKey);
         }
+        // Before anything is decoded: what is larger is not from Graph.
         let fits = sealed.data.len() <= DATA_MAX
             && sealed.data_key.len() <= DATA_KEY_MAX
             && sealed.data_signature.len() == SIGNATURE_CHARS;

@@ -74,6 +74,7 @@ impl ContentKeys {
     /// [`KeysUnavailable`] when they could never be loaded.
     pub async fn current(&self) -> Result<Option<Arc<ContentKey>>, KeysUnavailable> {
         let mut keys = self.cache.get_fresh().await?;
+        // Another process may have made the first one since.
         if keys.is_empty() {
             keys = self.cache.get_containing(|keys| !keys.is_empty()).await?;
         }

@@ -86,6 +86,7 @@ impl ContentKeySource for KeyVaultContentKeys {
         };
         let answer = RetryPolicy::WORKER.with_timeout(self.0.get_secret(&name, None)).await;
         let secret = match answer.map_err(|_| KeysUnavailable)? {
+            // It was destroyed after it was listed.
             Err(error) if error.http_status() == Some(StatusCode::NotFound) => return Ok(None),
             answer => {
                 answer.and_then(azure_core::http::Response::into_model).map_err(unavailable)?
@@ -108,11 +109,13 @@ impl ContentKeySource for KeyVaultContentKeys {
         let name = secret_name(id);
         let gone = RetryPolicy::WORKER.with_timeout(self.0.delete_secret(&name, None)).await;
         match gone.map_err(|_| VaultWriteError::Unavailable)? {
+            // One that is not there was destroyed by a run that did not get further.
             Err(error) if error.http_status() != Some(StatusCode::NotFound) => {
                 return Err(vault::vault_write_error(&error));
             }
             Ok(_) | Err(_) => {}
         }
+        // The key serves nobody from here on, so what is left of it is no failure.
         match RetryPolicy::WORKER.with_timeout(self.purge_deleted()).await {
             Ok(Ok(())) => {}
             Ok(Err(_)) | Err(_) => tracing::info!("destroyed keys can still be recovered"),
