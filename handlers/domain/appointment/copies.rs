@@ -3,7 +3,10 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{BookingSpec, CopyLocation, CopyRole, DesiredState, EndReason, Facts, Observation};
+use super::{
+    BookingSpec, CopyLocation, CopyReading, CopyRole, DesiredState, EndReason, Facts, Observation,
+};
+use crate::domain::{ids::MailboxId, keys::Digest};
 
 /// The last word of the organizer's copy.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -37,6 +40,49 @@ pub enum RoomCopy {
     Gone,
 }
 
+/// Who organizes the appointment, as far as its copies say.
+///
+/// A client chooses the `iCalUId` of what it imports, so any mailbox may hold an item that looks like
+/// the organizer's copy. The room was invited by the organizer: whom its copy names is the organizer,
+/// and without a room's copy it is the mailbox that was read first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct OrganizerIdentity {
+    /// The one mailbox whose copy is taken for the organizer's. It stays when that copy ends, so that
+    /// no other mailbox takes its place.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    mailbox: Option<MailboxId>,
+    /// When that mailbox's copy was read for the first time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    since: Option<Timestamp>,
+    /// The organizer's address, digested, in that copy.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    address: Option<Digest>,
+    /// The organizer's address, digested, in the room's copy.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    invited_by: Option<Digest>,
+}
+
+impl OrganizerIdentity {
+    fn is_unknown(&self) -> bool {
+        *self == Self::default()
+    }
+
+    fn differs(one: Option<Digest>, other: Option<Digest>) -> bool {
+        one.zip(other).is_some_and(|(one, other)| one != other)
+    }
+}
+
+/// Why a copy does not speak for the appointment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum ForeignCopy {
+    #[error("another mailbox organizes the appointment with this iCalUId")]
+    Organizer,
+    #[error("the room's calendar holds another event with this iCalUId")]
+    Room,
+    #[error("the appointment has had too many copies")]
+    TooMany,
+}
+
 /// Both copies, and how often the room was invited again.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Copies {
@@ -46,6 +92,12 @@ pub struct Copies {
     pub room: RoomCopy,
     /// Rises each time the room has a new copy: the organizer asked again.
     pub invitation: u32,
+    #[serde(
+        default,
+        rename = "organizer_identity",
+        skip_serializing_if = "OrganizerIdentity::is_unknown"
+    )]
+    pub identity: OrganizerIdentity,
 }
 
 /// What the copies alone do not say, and what decides how they are to be read.
@@ -54,55 +106,107 @@ pub struct CopyContext {
     /// The booking system's answer to this appointment was no: the room's copy is then gone because
     /// we declined it, and the room is still wanted.
     pub refused: bool,
-    /// Exchange accepts or declines for this room and the room's mailbox is subscribed: only the
-    /// room's own copy shows that it accepted.
+    /// The room's mailbox is subscribed: its own calendar says whether the room is held.
+    pub room_followed: bool,
+    /// Exchange accepts or declines for this room, and its mailbox is subscribed: only the room's own
+    /// copy shows that it accepted.
     pub requires_room_copy: bool,
+    /// The room's calendar was searched for the invitation some time later and holds none: the
+    /// meeting was saved and never sent.
+    pub never_sent: bool,
 }
 
 impl Copies {
+    /// Whether the copy that was read is the organizer's, or the room's.
+    ///
+    /// # Errors
+    /// [`ForeignCopy`] when another one is; [`Copies::observe`] ignores such a reading.
+    pub fn check(&self, reading: &CopyReading) -> Result<(), ForeignCopy> {
+        let CopyReading { role, at, observation, organizer, supersedes, .. } = reading;
+        let is_foreign = match (role, &self.room) {
+            (CopyRole::Organizer, _) => {
+                self.identity.mailbox.is_some_and(|mailbox| mailbox != at.mailbox)
+                    || OrganizerIdentity::differs(self.identity.invited_by, *organizer)
+            }
+            (CopyRole::Room, RoomCopy::Live { at: known, .. }) => {
+                matches!(observation, Observation::WithRoom(_))
+                    && known.event != at.event
+                    && supersedes.as_ref() != Some(&known.event)
+            }
+            (CopyRole::Room, RoomCopy::Unknown | RoomCopy::Gone) => false,
+        };
+        match (is_foreign, role) {
+            (false, _) => Ok(()),
+            (true, CopyRole::Organizer) => Err(ForeignCopy::Organizer),
+            (true, CopyRole::Room) => Err(ForeignCopy::Room),
+        }
+    }
+
     /// Takes in what was read of one copy. A copy that is gone matters only if it is the one that
     /// was known: after a new invitation the old copy's end may be reported late.
-    pub fn observe(
-        mut self,
-        role: CopyRole,
-        at: CopyLocation,
-        answerable: bool,
-        seen: Observation,
-    ) -> Self {
+    pub fn observe(mut self, reading: &CopyReading) -> Self {
+        if self.check(reading).is_err() {
+            return self;
+        }
+        let CopyReading { role, at, answerable, observation, organizer, .. } = reading.clone();
         match role {
-            CopyRole::Organizer => self.organizer = self.organizer.observe(at, seen),
+            CopyRole::Organizer => {
+                self.identity.mailbox = Some(at.mailbox);
+                self.identity.since = self.identity.since.or(Some(reading.read_at));
+                self.identity.address = organizer.or(self.identity.address);
+                self.organizer = self.organizer.observe(at, observation);
+            }
             CopyRole::Room => {
+                self.identity.invited_by = organizer.or(self.identity.invited_by);
+                if OrganizerIdentity::differs(self.identity.invited_by, self.identity.address) {
+                    // The first to come was not the organizer: what it said is forgotten.
+                    self.organizer = OrganizerCopy::Unknown;
+                    self.identity = OrganizerIdentity {
+                        invited_by: self.identity.invited_by,
+                        ..Default::default()
+                    };
+                }
                 // Another copy than the one known, too: its end was just not reported yet.
                 let invited_again = match &self.room {
                     RoomCopy::Unknown => false,
                     RoomCopy::Live { at: known, .. } => known.event != at.event,
                     RoomCopy::Gone => true,
                 };
-                if invited_again && matches!(seen, Observation::WithRoom(_)) {
+                if invited_again && matches!(observation, Observation::WithRoom(_)) {
                     self.invitation += 1;
                     if self.organizer == OrganizerCopy::Released {
                         self.organizer = OrganizerCopy::Unknown;
                     }
                 }
-                self.room = self.room.observe(at, answerable, seen);
+                self.room = self.room.observe(at, answerable, observation);
             }
         }
         self
     }
 
+    /// Forgets who the organizer is, where it is `mailbox`.
+    pub fn forget_organizer(&mut self, mailbox: MailboxId) {
+        if self.identity.mailbox == Some(mailbox) {
+            self.identity = OrganizerIdentity::default();
+        }
+    }
+
     /// What should be booked; `None` when neither copy was ever seen to hold the room.
-    pub fn desired_state(
-        &self,
-        CopyContext { refused, requires_room_copy }: CopyContext,
-    ) -> Option<DesiredState> {
+    pub fn desired_state(&self, context: CopyContext) -> Option<DesiredState> {
+        let CopyContext { refused, room_followed, requires_room_copy, never_sent } = context;
         let facts = match (&self.organizer, &self.room) {
+            // The organizer's copy may name the room otherwise than by its address, and a guest may
+            // have forwarded the invitation: while the room's own calendar holds it, it is held.
+            (OrganizerCopy::WithoutRoom(_), RoomCopy::Live { facts, .. }) if room_followed => facts,
             (OrganizerCopy::WithoutRoom(_), _) => return ended(EndReason::RoomRemoved),
             (OrganizerCopy::Cancelled, _) => return ended(EndReason::Cancelled),
             (OrganizerCopy::Released, _) => return ended(EndReason::Abandoned),
             (OrganizerCopy::Live(..), RoomCopy::Gone) if !refused => {
                 return ended(EndReason::RoomLeft);
             }
-            (OrganizerCopy::Live(..), RoomCopy::Unknown) if requires_room_copy => {
+            (OrganizerCopy::Live(..), RoomCopy::Unknown)
+                if requires_room_copy || (room_followed && never_sent) =>
+            {
                 return ended(EndReason::NotAccepted);
             }
             (
@@ -122,7 +226,24 @@ impl Copies {
         }))
     }
 
-    /// Whether both copies live and disagree about the time: one of them was read too early.
+    /// Since when the organizer's copy has asked for the room without a copy in the room's calendar;
+    /// `None` when the room has one, or is not asked for.
+    pub fn uninvited_since(&self) -> Option<Timestamp> {
+        match (&self.organizer, &self.room) {
+            (OrganizerCopy::Live(..), RoomCopy::Unknown) => self.identity.since,
+            _ => None,
+        }
+    }
+
+    /// Whether both copies live and disagree, about the time or about the room: one of them was read
+    /// too early.
+    pub fn disagree(&self) -> bool {
+        let rooms = (&self.organizer, &self.room);
+        let without_room = matches!(rooms, (OrganizerCopy::WithoutRoom(_), RoomCopy::Live { .. }));
+        without_room || self.times_differ()
+    }
+
+    /// Whether both copies live and disagree about the time.
     pub fn times_differ(&self) -> bool {
         let (OrganizerCopy::Live(_, organizer), RoomCopy::Live { facts: room, .. }) =
             (&self.organizer, &self.room)

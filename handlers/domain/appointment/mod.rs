@@ -7,15 +7,17 @@
 mod copies;
 mod fingerprint;
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    ids::{EventId, MailboxId},
+    ids::{CorrelationId, EventId, MailboxId},
     interval::Interval,
+    keys::Digest,
     personal::Personal,
 };
 
-pub use copies::{Copies, CopyContext, OrganizerCopy, RoomCopy};
+pub use copies::{Copies, CopyContext, ForeignCopy, OrganizerCopy, OrganizerIdentity, RoomCopy};
 pub use fingerprint::change_digest;
 
 /// The part of a meeting's content that the tenant lets into the booking.
@@ -54,6 +56,23 @@ pub struct CopyLocation {
 pub enum CopyRole {
     Organizer,
     Room,
+}
+
+/// One reading of one copy of the appointment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CopyReading {
+    pub role: CopyRole,
+    pub at: CopyLocation,
+    /// Whether the room could answer it (see [`RoomCopy`]).
+    pub answerable: bool,
+    /// The organizer's address as this copy names it, digested; `None` where it names none.
+    pub organizer: Option<Digest>,
+    /// The event that was the room's copy and is no longer in the room's calendar.
+    pub supersedes: Option<EventId>,
+    pub read_at: Timestamp,
+    pub observation: Observation,
+    /// Ties what follows to what caused the reading.
+    pub correlation: CorrelationId,
 }
 
 /// What one reading of one copy said about one room.
@@ -95,7 +114,8 @@ pub enum EndReason {
     Cancelled,
     /// The room left the appointment: its copy was declined or deleted on the room's side.
     RoomLeft,
-    /// Exchange decides for this room, and its calendar does not hold the appointment (yet).
+    /// The room's calendar does not hold the appointment (yet): Exchange decides for this room, or the
+    /// invitation was never sent.
     NotAccepted,
     /// Nobody is responsible for it any more: its organizer has withdrawn and gave the room up, or there
     /// is no other copy that would hold it.
@@ -104,11 +124,15 @@ pub enum EndReason {
 
 #[cfg(test)]
 mod tests {
-    use jiff::Timestamp;
-
     use super::*;
 
-    const REFUSED: CopyContext = CopyContext { refused: true, requires_room_copy: false };
+    const REFUSED: CopyContext = CopyContext {
+        refused: true,
+        room_followed: false,
+        requires_room_copy: false,
+        never_sent: false,
+    };
+    const FOLLOWED: CopyContext = CopyContext { refused: false, room_followed: true, ..REFUSED };
 
     fn facts(hour: i32) -> Facts {
         let start: Timestamp = "2026-11-24T00:00:00Z".parse().unwrap();
@@ -121,6 +145,45 @@ mod tests {
         CopyLocation { mailbox: MailboxId(uuid::Uuid::nil()), event: event.parse().unwrap() }
     }
 
+    fn reading(role: CopyRole, event: &str, observation: Observation) -> CopyReading {
+        CopyReading {
+            role,
+            at: at(event),
+            answerable: role == CopyRole::Room,
+            organizer: None,
+            supersedes: None,
+            read_at: Timestamp::UNIX_EPOCH,
+            observation,
+            correlation: CorrelationId(1),
+        }
+    }
+
+    fn organizer(event: &str, observation: Observation) -> CopyReading {
+        reading(CopyRole::Organizer, event, observation)
+    }
+
+    fn room(event: &str, observation: Observation) -> CopyReading {
+        reading(CopyRole::Room, event, observation)
+    }
+
+    /// What is read once `old` is no longer in the room's calendar.
+    fn superseding(old: &str, reading: CopyReading) -> CopyReading {
+        CopyReading { supersedes: Some(old.parse().unwrap()), ..reading }
+    }
+
+    fn in_mailbox(n: u128, reading: CopyReading) -> CopyReading {
+        let mailbox = MailboxId(uuid::Uuid::from_u128(n));
+        CopyReading { at: CopyLocation { mailbox, ..reading.at }, ..reading }
+    }
+
+    fn naming(organizer: u128, reading: CopyReading) -> CopyReading {
+        CopyReading { organizer: Some(Digest(organizer)), ..reading }
+    }
+
+    fn with_room(hour: i32) -> Observation {
+        Observation::WithRoom(facts(hour))
+    }
+
     fn wanted(copies: &Copies) -> Option<Interval> {
         match copies.desired_state(CopyContext::default()) {
             Some(DesiredState::Wanted(spec)) => Some(spec.facts.interval),
@@ -130,19 +193,16 @@ mod tests {
 
     #[test]
     fn the_order_in_which_copies_are_read_does_not_matter() {
-        let organizer = |c: Copies| {
-            c.observe(CopyRole::Organizer, at("O"), false, Observation::WithRoom(facts(9)))
-        };
-        let room =
-            |c: Copies| c.observe(CopyRole::Room, at("R"), true, Observation::WithRoom(facts(9)));
-        assert_eq!(organizer(room(Copies::default())), room(organizer(Copies::default())));
+        let [one, other] = [organizer("O", with_room(9)), room("R", with_room(9))];
+        let read = |first, second| Copies::default().observe(first).observe(second);
+        assert_eq!(read(&one, &other), read(&other, &one));
     }
 
     #[test]
     fn the_organizers_word_on_the_time_wins_and_the_disagreement_is_seen() {
         let copies = Copies::default()
-            .observe(CopyRole::Organizer, at("O"), false, Observation::WithRoom(facts(11)))
-            .observe(CopyRole::Room, at("R"), true, Observation::WithRoom(facts(9)));
+            .observe(&organizer("O", with_room(11)))
+            .observe(&room("R", with_room(9)));
         assert_eq!(wanted(&copies), Some(facts(11).interval));
         assert!(copies.times_differ());
     }
@@ -150,33 +210,27 @@ mod tests {
     #[test]
     fn an_old_copys_end_reported_late_does_not_end_the_new_one() {
         let copies = Copies::default()
-            .observe(CopyRole::Room, at("R1"), true, Observation::WithRoom(facts(9)))
-            .observe(CopyRole::Room, at("R2"), true, Observation::WithRoom(facts(10)))
-            .observe(CopyRole::Room, at("R1"), true, Observation::Gone);
+            .observe(&room("R1", with_room(9)))
+            .observe(&superseding("R1", room("R2", with_room(10))))
+            .observe(&room("R1", Observation::Gone));
         assert_eq!(wanted(&copies), Some(facts(10).interval));
     }
 
     #[test]
     fn another_copy_in_the_rooms_calendar_is_another_asking_though_the_first_ones_end_was_missed() {
-        let first = Copies::default().observe(
-            CopyRole::Room,
-            at("R1"),
-            true,
-            Observation::WithRoom(facts(9)),
-        );
-        let again =
-            first.clone().observe(CopyRole::Room, at("R2"), true, Observation::WithRoom(facts(9)));
+        let first = Copies::default().observe(&room("R1", with_room(9)));
+        let again = first.clone().observe(&superseding("R1", room("R2", with_room(9))));
         assert_eq!((first.invitation, again.invitation), (0, 1));
-        let same = first.observe(CopyRole::Room, at("R1"), true, Observation::WithRoom(facts(10)));
+        let same = first.observe(&room("R1", with_room(10)));
         assert_eq!(same.invitation, 0);
     }
 
     #[test]
     fn what_a_withdrawn_organizer_said_is_forgotten_and_the_room_keeps_its_booking() {
         let copies = Copies::default()
-            .observe(CopyRole::Organizer, at("O"), false, Observation::WithRoom(facts(9)))
-            .observe(CopyRole::Room, at("R"), true, Observation::WithRoom(facts(11)))
-            .observe(CopyRole::Organizer, at("O"), false, Observation::Withdrawn);
+            .observe(&organizer("O", with_room(9)))
+            .observe(&room("R", with_room(11)))
+            .observe(&organizer("O", Observation::Withdrawn));
         assert_eq!(copies.organizer, OrganizerCopy::Unknown);
         assert_eq!(wanted(&copies), Some(facts(11).interval));
     }
@@ -184,9 +238,9 @@ mod tests {
     #[test]
     fn our_own_decline_does_not_end_the_wish_but_somebody_elses_does() {
         let copies = Copies::default()
-            .observe(CopyRole::Organizer, at("O"), false, Observation::WithRoom(facts(9)))
-            .observe(CopyRole::Room, at("R"), true, Observation::WithRoom(facts(9)))
-            .observe(CopyRole::Room, at("R"), true, Observation::Gone);
+            .observe(&organizer("O", with_room(9)))
+            .observe(&room("R", with_room(9)))
+            .observe(&room("R", Observation::Gone));
         assert!(matches!(copies.desired_state(REFUSED), Some(DesiredState::Wanted(_))));
         assert_eq!(
             copies.desired_state(CopyContext::default()),
@@ -196,42 +250,98 @@ mod tests {
 
     #[test]
     fn where_exchange_decides_only_the_rooms_own_copy_books() {
-        let waits = CopyContext { refused: false, requires_room_copy: true };
-        let alone = Copies::default().observe(
-            CopyRole::Organizer,
-            at("O"),
-            false,
-            Observation::WithRoom(facts(9)),
-        );
+        let waits = CopyContext { requires_room_copy: true, ..FOLLOWED };
+        let alone = Copies::default().observe(&organizer("O", with_room(9)));
         assert_eq!(
             alone.desired_state(waits),
             Some(DesiredState::Unwanted(EndReason::NotAccepted))
         );
-        let both = alone.observe(CopyRole::Room, at("R"), true, Observation::WithRoom(facts(9)));
+        let both = alone.observe(&room("R", with_room(9)));
         assert!(matches!(both.desired_state(waits), Some(DesiredState::Wanted(_))));
     }
 
     #[test]
     fn a_room_that_exchange_still_holds_is_not_free() {
         let copies = Copies::default()
-            .observe(CopyRole::Organizer, at("O"), false, Observation::WithRoom(facts(9)))
-            .observe(CopyRole::Room, at("R"), true, Observation::WithRoom(facts(9)))
-            .observe(CopyRole::Organizer, at("O"), false, Observation::Gone);
+            .observe(&organizer("O", with_room(9)))
+            .observe(&room("R", with_room(9)))
+            .observe(&organizer("O", Observation::Gone));
         assert_eq!(wanted(&copies), Some(facts(9).interval));
     }
 
     #[test]
+    fn a_second_mailbox_never_becomes_the_organizers() {
+        let annas = in_mailbox(1, organizer("O", with_room(9)));
+        for ending in [None, Some(Observation::Cancelled), Some(Observation::Gone)] {
+            let mut copies = Copies::default().observe(&annas);
+            if let Some(observation) = ending {
+                copies = copies.observe(&CopyReading { observation, ..annas.clone() });
+            }
+            for observation in [
+                with_room(11),
+                Observation::WithoutRoom,
+                Observation::Cancelled,
+                Observation::Withdrawn,
+                Observation::Released,
+            ] {
+                let foreign = in_mailbox(2, organizer("X", observation));
+                assert_eq!(copies.check(&foreign), Err(ForeignCopy::Organizer));
+                assert_eq!(copies.clone().observe(&foreign), copies);
+            }
+        }
+    }
+
+    #[test]
+    fn the_rooms_copy_says_who_the_organizer_is_also_after_another_was_read() {
+        let forged = naming(2, in_mailbox(2, organizer("X", with_room(11))));
+        let annas = naming(1, in_mailbox(1, organizer("O", with_room(9))));
+        let invited = naming(1, room("R", with_room(9)));
+        let copies = Copies::default().observe(&forged).observe(&invited);
+        assert_eq!(copies.organizer, OrganizerCopy::Unknown);
+        assert_eq!(copies.check(&forged), Err(ForeignCopy::Organizer));
+        assert_eq!(copies.check(&annas), Ok(()));
+        assert_eq!(wanted(&copies.observe(&annas)), Some(facts(9).interval));
+    }
+
+    #[test]
+    fn a_second_event_in_the_rooms_calendar_does_not_replace_the_living_one() {
+        let copies = Copies::default().observe(&room("R1", with_room(9)));
+        let second = room("R2", with_room(11));
+        assert_eq!(copies.check(&second), Err(ForeignCopy::Room));
+        assert_eq!(copies.clone().observe(&second), copies);
+        let gone = copies.observe(&room("R1", Observation::Gone));
+        assert_eq!(wanted(&gone.observe(&second)), Some(facts(11).interval));
+    }
+
+    #[test]
+    fn a_room_whose_own_calendar_is_followed_is_held_as_long_as_that_calendar_holds_it() {
+        let copies = Copies::default()
+            .observe(&organizer("O", with_room(9)))
+            .observe(&room("R", with_room(9)))
+            .observe(&organizer("O", Observation::WithoutRoom));
+        assert!(matches!(copies.desired_state(FOLLOWED), Some(DesiredState::Wanted(_))));
+        assert_eq!(wanted(&copies), None, "where only the organizer's calendar is followed");
+        let left = copies.observe(&room("R", Observation::Gone));
+        let removed = DesiredState::Unwanted(EndReason::RoomRemoved);
+        assert_eq!(left.desired_state(FOLLOWED), Some(removed));
+    }
+
+    #[test]
+    fn a_meeting_that_was_never_sent_does_not_hold_a_followed_room() {
+        let draft = Copies::default().observe(&organizer("O", with_room(9)));
+        assert!(matches!(draft.desired_state(FOLLOWED), Some(DesiredState::Wanted(_))));
+        let searched = CopyContext { never_sent: true, ..FOLLOWED };
+        let unwanted = DesiredState::Unwanted(EndReason::NotAccepted);
+        assert_eq!(draft.desired_state(searched), Some(unwanted));
+        let sent = draft.observe(&room("R", with_room(9)));
+        assert!(matches!(sent.desired_state(searched), Some(DesiredState::Wanted(_))));
+    }
+
+    #[test]
     fn asking_again_is_another_wish() {
-        let first = Copies::default().observe(
-            CopyRole::Room,
-            at("R"),
-            true,
-            Observation::WithRoom(facts(9)),
-        );
-        let again = first
-            .clone()
-            .observe(CopyRole::Room, at("R"), true, Observation::Gone)
-            .observe(CopyRole::Room, at("R2"), true, Observation::WithRoom(facts(9)));
+        let first = Copies::default().observe(&room("R", with_room(9)));
+        let again =
+            first.clone().observe(&room("R", Observation::Gone)).observe(&room("R2", with_room(9)));
         let print = |c: &Copies| match c.desired_state(REFUSED) {
             Some(DesiredState::Wanted(spec)) => spec.fingerprint(),
             Some(DesiredState::Unwanted(_)) | None => panic!("it is wanted"),

@@ -12,7 +12,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     appointment::{
-        Copies, CopyContext, CopyLocation, CopyRole, DesiredState, EndReason, Observation, RoomCopy,
+        Copies, CopyContext, CopyLocation, CopyReading, CopyRole, DesiredState, EndReason,
+        ForeignCopy, RoomCopy,
     },
     ids::{BookingId, CorrelationId, MailboxId, hex},
     interval::Interval,
@@ -112,32 +113,22 @@ pub struct Intent {
     pub generation: u32,
 }
 
-/// One reading of one copy of the appointment.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CopyReading {
-    pub role: CopyRole,
-    pub at: CopyLocation,
-    /// Whether the room could answer it (see [`super::appointment::RoomCopy`]).
-    pub answerable: bool,
-    pub observation: Observation,
-    /// Ties what follows to what caused the reading.
-    pub correlation: CorrelationId,
-}
+/// The most copies of one appointment that one booking follows; people re-create a meeting a few times.
+const MAX_KNOWN_COPIES: usize = 50;
 
 impl Booking {
     /// The booking that a first reading asks for; `None` when the reading does not hold the room.
-    /// `requires_room_copy` as in [`CopyContext`].
+    /// `context` says how the room is followed; what the booking itself knows is filled in.
     pub fn from_first_reading(
         key: BookingKey,
         id: BookingId,
         ical_uid: Personal,
-        requires_room_copy: bool,
-        reading: CopyReading,
+        context: CopyContext,
+        reading: &CopyReading,
     ) -> Option<Self> {
-        let CopyReading { role, at, answerable, observation: seen, correlation } = reading;
-        let copies = Copies::default().observe(role, at.clone(), answerable, seen);
+        let copies = Copies::default().observe(reading);
         let purge_due = copies.ends_at()?;
-        let desired = copies.desired_state(CopyContext { refused: false, requires_room_copy })?;
+        let desired = copies.desired_state(CopyContext { refused: false, ..context })?;
         Some(Self {
             key,
             id,
@@ -149,32 +140,52 @@ impl Booking {
             observed: ObservedState::Nothing,
             published: Published::default(),
             publish_lease: None,
-            correlation,
+            correlation: reading.correlation,
             change_count: 0,
-            known_copies: vec![at],
+            known_copies: vec![reading.at.clone()],
             unsettled_due: None,
             purge_due,
         })
     }
 
+    /// Whether the copy that was read speaks for the appointment.
+    ///
+    /// # Errors
+    /// [`ForeignCopy`]; [`Booking::apply_reading`] ignores such a reading.
+    pub fn check(&self, reading: &CopyReading) -> Result<(), ForeignCopy> {
+        self.copies.check(reading)?;
+        let is_known = self.known_copies.contains(&reading.at);
+        if !is_known && self.known_copies.len() >= MAX_KNOWN_COPIES {
+            return Err(ForeignCopy::TooMany);
+        }
+        Ok(())
+    }
+
     /// Takes in another reading. Equal to before when the reading brought nothing new.
-    pub fn apply_reading(self, requires_room_copy: bool, reading: CopyReading) -> Self {
-        let CopyReading { role, at, answerable, observation: seen, correlation } = reading;
-        let mut copies = self.copies.clone().observe(role, at.clone(), answerable, seen);
+    pub fn apply_reading(self, context: CopyContext, reading: &CopyReading) -> Self {
+        if self.check(reading).is_err() {
+            return self;
+        }
+        let (at, correlation) = (&reading.at, reading.correlation);
+        let mut copies = self.copies.clone().observe(reading);
         let mut known_copies = self.known_copies.clone();
         // Even a copy that was gone before it could be read: its row in `Appointments` exists already,
         // and the purge finds it by this list alone.
-        if !known_copies.contains(&at) {
-            known_copies.push(at);
+        if !known_copies.contains(at) {
+            known_copies.push(at.clone());
         }
-        if copies == self.copies {
+        let never_sent = self.uninvited_since().is_some() && context.never_sent;
+        if copies == self.copies && !never_sent {
             return Self { known_copies, ..self };
         }
         if self.is_new_invitation(&copies) {
             copies.invitation += 1;
         }
         let refusal = self.refusal();
-        let context = CopyContext { refused: refusal.is_some(), requires_room_copy };
+        // What was given up as never sent waits for the room's copy, however often it is edited.
+        let given_up = self.desired == DesiredState::Unwanted(EndReason::NotAccepted);
+        let never_sent = context.never_sent || (given_up && !self.was_invited());
+        let context = CopyContext { refused: refusal.is_some(), never_sent, ..context };
         if let (Some(refused), Some(DesiredState::Wanted(spec))) =
             (refusal, copies.desired_state(context))
             && refused.request_digest != spec.request_digest()
@@ -209,19 +220,34 @@ impl Booking {
     pub fn forget_mailbox(mut self, mailbox: MailboxId) -> Self {
         if self.published.organizer.is_none() {
             self.known_copies.retain(|at| at.mailbox != mailbox);
+            self.copies.forget_organizer(mailbox);
         }
         self
     }
 
     /// The copy that was not read now, when the two disagree.
     pub fn copy_to_reread(&self, read: CopyRole) -> Option<CopyLocation> {
-        if !self.copies.times_differ() {
+        if !self.copies.disagree() {
             return None;
         }
         match read {
             CopyRole::Organizer => self.copies.room_location().cloned(),
             CopyRole::Room => self.copies.organizer_location().cloned(),
         }
+    }
+
+    /// Since when the room has been held though its calendar has never shown an invitation; see
+    /// [`CopyContext::never_sent`].
+    pub fn uninvited_since(&self) -> Option<Timestamp> {
+        match self.desired {
+            DesiredState::Wanted(_) if !self.was_invited() => self.copies.uninvited_since(),
+            DesiredState::Wanted(_) | DesiredState::Unwanted(_) => None,
+        }
+    }
+
+    /// Whether the room's calendar has ever had a copy.
+    fn was_invited(&self) -> bool {
+        self.known_copies.iter().any(|at| at.mailbox == self.key.room.mailbox())
     }
 
     /// Whether a copy came into the room's calendar after the answer to it was given up or lost: it

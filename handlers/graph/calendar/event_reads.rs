@@ -96,12 +96,13 @@ impl TenantGraph {
         }
     }
 
-    /// Finds the copy of an appointment in a mailbox by the `iCalUId` that all copies share.
-    pub async fn find_by_ical_uid(
+    /// The events in a mailbox's calendar with the `iCalUId` that all copies of an appointment share:
+    /// one, or several where something was imported.
+    pub async fn list_by_ical_uid(
         &self,
         mailbox: MailboxId,
         ical_uid: &Personal,
-    ) -> Result<Option<EventId>, GraphError> {
+    ) -> Result<Vec<EventId>, GraphError> {
         let uid = ical_uid.reveal();
         let mut ask = mailbox_get_request(
             "/users/{id}/events",
@@ -113,9 +114,9 @@ impl TenantGraph {
         ask.target.push_str(&fields::ical_uid_filter(uid));
         let page: Page<Value> = self.read(&ask).await?;
         // The filter is Graph's word; the comparison is ours.
-        let found = page.value.iter().find(|event| event["iCalUId"] == uid);
-        let id = found.map(|event| event["id"].as_str().and_then(|id| id.parse().ok()));
-        id.map(|id| id.ok_or(GraphError::Unreadable)).transpose()
+        let found = page.value.iter().filter(|event| event["iCalUId"] == uid);
+        let ids = found.map(|event| event["id"].as_str().and_then(|id| id.parse().ok()));
+        ids.map(|id| id.ok_or(GraphError::Unreadable)).collect()
     }
 }
 
@@ -369,8 +370,8 @@ mod tests {
         ] });
         trial.http.respond(200, &found).respond(200, &json!({ "value": [] }));
         let uid = Personal::new("o'neil");
-        assert_eq!(trial.tenant.find_by_ical_uid(ANN, &uid).await, Ok(Some(event_id("Right"))));
+        assert_eq!(trial.tenant.list_by_ical_uid(ANN, &uid).await, Ok(vec![event_id("Right")]));
         assert!(trial.sent_requests()[0].ends_with("filter=iCalUId%20eq%20%27o%27%27neil%27"));
-        assert_eq!(trial.tenant.find_by_ical_uid(ANN, &uid).await, Ok(None));
+        assert_eq!(trial.tenant.list_by_ical_uid(ANN, &uid).await, Ok(vec![]));
     }
 }

@@ -162,6 +162,13 @@ impl Event {
         }
     }
 
+    /// The organizer's address, digested: the same in every copy of an appointment. `None` where it is
+    /// no SMTP address, which is written in more than one way.
+    pub fn organizer_digest(&self) -> Option<Digest> {
+        let address = self.organizer.as_ref()?.reveal();
+        address.contains('@').then(|| Digest::of(&[b"organizer", address.as_bytes()]))
+    }
+
     /// The event as a notification brought it, read as an answer would be; `add_in_property` as in
     /// [`crate::graph::TenantGraph::events`].
     ///

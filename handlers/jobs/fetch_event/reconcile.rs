@@ -10,14 +10,17 @@ use jiff::{SignedDuration, Timestamp};
 use super::{Batch, Deps, StoredState};
 use crate::{
     domain::{
-        appointment::{Copies, CopyLocation, CopyRole, Observation},
-        booking::{Booking, CopyReading},
-        ids::{BookingId, RoomId},
+        appointment::{
+            Copies, CopyContext, CopyLocation, CopyReading, CopyRole, ForeignCopy, Observation,
+            RoomCopy,
+        },
+        booking::Booking,
+        ids::{BookingId, EventId, RoomId},
         keys::{BookingKey, Digest},
         personal::Personal,
         tenant::policy::ResponseMode,
     },
-    graph::{CopySnapshot, Event},
+    graph::{CopySnapshot, Event, GraphError},
     jobs::runner::job::{Enqueue, Job, JobError, JobResult},
     messages::{BookingJob, EventChange, EventChanges, JobMeta},
     store::{
@@ -34,6 +37,9 @@ use crate::{
 const REFETCH_DELAY: Duration = Duration::from_secs(60);
 /// When the other copy is read after the two disagreed.
 const COMPARE_DELAY: Duration = Duration::from_secs(5);
+/// How long a room is held for a meeting of which its own calendar shows nothing: the meeting may have
+/// been saved and not sent.
+const UNSENT_HOLD: SignedDuration = SignedDuration::from_mins(15);
 /// When a copy is read again that another worker has read meanwhile.
 const REREAD_DELAY: SignedDuration = SignedDuration::from_secs(2);
 /// When a booking that is still unsettled is looked at again.
@@ -48,6 +54,8 @@ pub(super) struct Reconciler<'a> {
     stored: StoredState,
     /// Everything about the mailbox is to be forgotten, including the way to its copies.
     erased: bool,
+    /// Room copies whose notification has not come, found in the room's calendar.
+    missed_copies: Vec<CopyLocation>,
 }
 
 impl<'a> Reconciler<'a> {
@@ -55,7 +63,7 @@ impl<'a> Reconciler<'a> {
         // Without access the way to the copy is kept: our property is still to be removed from it.
         let erased = matches!(stored.mailbox_state, MailboxState::Erased(..))
             && batch.tenant.state.is_active();
-        Self { batch, item, stored, erased }
+        Self { batch, item, stored, erased, missed_copies: Vec::new() }
     }
 
     /// The copy exists and was read.
@@ -75,9 +83,8 @@ impl<'a> Reconciler<'a> {
                 self.stored.bookings.insert(key, row);
             }
         }
-        self.ensure_pointer(snapshot).await?;
-        let mut reconciled = Vec::new();
-        for (key, row) in std::mem::take(&mut self.stored.bookings) {
+        let supersedes = self.superseded_event(snapshot.role, &event).await?;
+        let reading = |key: BookingKey| {
             let held = snapshot
                 .rooms
                 .iter()
@@ -90,8 +97,27 @@ impl<'a> Reconciler<'a> {
                 None if snapshot.ended => Observation::Cancelled,
                 None => Observation::WithoutRoom,
             };
-            let reading = self.reading(snapshot.role, snapshot.can_respond, observation);
-            reconciled.extend(self.write_booking(key, row, &event.ical_uid, reading).await?);
+            CopyReading {
+                answerable: snapshot.can_respond,
+                organizer: event.organizer_digest(),
+                supersedes: supersedes.clone(),
+                ..self.reading(snapshot.role, observation)
+            }
+        };
+        let readings: Vec<_> =
+            self.stored.bookings.keys().map(|key| (*key, reading(*key))).collect();
+        self.reject_foreign_copy(&readings).await?;
+        // Only now, so that a copy which does not speak for the appointment leaves nothing behind.
+        self.ensure_pointer(snapshot).await?;
+        let mut reconciled = Vec::new();
+        for (key, reading) in readings {
+            let row = self.stored.bookings.remove(&key).flatten();
+            let context = CopyContext {
+                never_sent: self.was_never_sent(row.as_ref(), &event.ical_uid).await?,
+                ..self.context(key.room)
+            };
+            let written = self.write_booking(key, row, &event.ical_uid, context, &reading).await?;
+            reconciled.extend(written);
         }
         let (role, digest) = (snapshot.role, snapshot.change_digest());
         self.finish(role, digest, event.last_modified_at, reconciled).await
@@ -111,10 +137,11 @@ impl<'a> Reconciler<'a> {
             | Observation::Gone => CopySnapshot::digest_when_gone(),
         };
         let mut reconciled = Vec::new();
+        let reading = self.reading(role, observation);
         for (key, row) in std::mem::take(&mut self.stored.bookings) {
-            let reading = self.reading(role, true, observation.clone());
             // The iCalUId would go into a new row, and a missing copy makes none.
-            reconciled.extend(self.write_booking(key, row, &Personal::default(), reading).await?);
+            let (uid, context) = (Personal::default(), self.context(key.room));
+            reconciled.extend(self.write_booking(key, row, &uid, context, &reading).await?);
         }
         self.finish(role, digest, modified, reconciled).await
     }
@@ -123,9 +150,17 @@ impl<'a> Reconciler<'a> {
         self.batch.deps
     }
 
-    fn reading(&self, role: CopyRole, answerable: bool, observation: Observation) -> CopyReading {
-        let at = CopyLocation { mailbox: self.item.mailbox, event: self.item.event.clone() };
-        CopyReading { role, at, answerable, observation, correlation: self.item.meta.correlation }
+    fn reading(&self, role: CopyRole, observation: Observation) -> CopyReading {
+        CopyReading {
+            role,
+            at: CopyLocation { mailbox: self.item.mailbox, event: self.item.event.clone() },
+            answerable: true,
+            organizer: None,
+            supersedes: None,
+            read_at: self.deps().clock.now(),
+            observation,
+            correlation: self.item.meta.correlation,
+        }
     }
 
     /// Writes the pointer, then answers with the jobs.
@@ -137,7 +172,7 @@ impl<'a> Reconciler<'a> {
         reconciled: Vec<(Booking, bool)>,
     ) -> JobResult {
         let (deps, tenant) = (self.deps(), self.batch.tenant);
-        let EventChange { mailbox, event, meta, .. } = self.item;
+        let EventChange { mailbox, event, .. } = self.item;
         let known = self.stored.pointer.as_ref();
         let Some(ends_at) = reconciled.iter().map(|(booking, _)| booking.purge_due).max() else {
             // The bookings that the pointer leads to were never made.
@@ -160,7 +195,13 @@ impl<'a> Reconciler<'a> {
         } else if known != Some(&pointer) {
             self.save_pointer(&pointer).await?;
         }
-        let meta = JobMeta::new(meta.correlation, deps.clock.now());
+        Ok(self.next_jobs(&pointer, &reconciled))
+    }
+
+    /// The jobs of the bookings, and the copies that must be read again.
+    fn next_jobs(&self, pointer: &AppointmentCopy, reconciled: &[(Booking, bool)]) -> Vec<Enqueue> {
+        let now = self.deps().clock.now();
+        let meta = JobMeta::new(self.item.meta.correlation, now);
         let mut next = Vec::new();
         let needs_job = |(booking, changed): &&(Booking, bool)| {
             let mode = self.response_mode(booking.key.room);
@@ -170,19 +211,125 @@ impl<'a> Reconciler<'a> {
             next.push(Enqueue::now(Job::CreateBooking(BookingJob::new(booking.key, meta))));
         }
         let refetch = |copy: &CopyLocation, delay| {
-            Enqueue::later(EventChanges::refetch(tenant.id, [copy], meta), delay)
+            Enqueue::later(EventChanges::refetch(pointer.tenant, [copy], meta), delay)
         };
+        let own = CopyLocation { mailbox: pointer.mailbox, event: pointer.event.clone() };
+        let known = self.stored.pointer.as_ref();
         // Asked of the pointer, because another worker may have made the bookings.
         let never_read =
             |pointer: &AppointmentCopy| pointer.change_digest == CopySnapshot::never_read();
-        if known.is_none_or(never_read) && !never_read(&pointer) {
-            let own = CopyLocation { mailbox: *mailbox, event: event.clone() };
+        if known.is_none_or(never_read) && !never_read(pointer) {
             next.push(refetch(&own, REFETCH_DELAY));
+        } else if pointer.role == CopyRole::Organizer {
+            // Not at the first read: a minute later the room's copy has come in all but rare cases.
+            let followed = |booking: &&Booking| self.context(booking.key.room).room_followed;
+            let uninvited = reconciled.iter().map(|(booking, _)| booking).filter(followed);
+            let since = uninvited.filter_map(Booking::uninvited_since).min();
+            let wait = since.map(|since| (since + UNSENT_HOLD).duration_since(now));
+            if let Some(wait) = wait.and_then(|wait| Duration::try_from(wait).ok()) {
+                next.push(refetch(&own, wait));
+            }
         }
+        next.extend(self.missed_copies.iter().map(|copy| refetch(copy, Duration::ZERO)));
         for (booking, _) in reconciled.iter().filter(|(_, changed)| *changed) {
-            next.extend(booking.copy_to_reread(role).map(|other| refetch(&other, COMPARE_DELAY)));
+            let other = booking.copy_to_reread(pointer.role);
+            next.extend(other.map(|other| refetch(&other, COMPARE_DELAY)));
         }
-        Ok(next)
+        next
+    }
+}
+
+// === What the room's own calendar says ===
+
+impl Reconciler<'_> {
+    fn context(&self, room: RoomId) -> CopyContext {
+        let response_mode = self.response_mode(room);
+        let room_followed = response_mode.is_some() && self.batch.tenant.policy.rooms_subscribed;
+        CopyContext {
+            refused: false,
+            room_followed,
+            requires_room_copy: room_followed
+                && response_mode == Some(ResponseMode::ExchangeDecides),
+            never_sent: false,
+        }
+    }
+
+    /// Whether the room has been held long enough for an invitation that its calendar does not show.
+    async fn was_never_sent(
+        &mut self,
+        row: Option<&(Booking, ETag)>,
+        ical_uid: &Personal,
+    ) -> Result<bool, JobError> {
+        let Some((booking, _)) = row else { return Ok(false) };
+        let room = booking.key.room;
+        let Some(since) = booking.uninvited_since() else { return Ok(false) };
+        let is_early = self.deps().clock.now() < since + UNSENT_HOLD;
+        if is_early || !self.context(room).room_followed {
+            return Ok(false);
+        }
+        let graph = self.batch.graph(&self.batch.item_invocation(self.item));
+        let mailbox = room.mailbox();
+        match graph.list_by_ical_uid(mailbox, ical_uid).await {
+            Ok(found) => {
+                let never_sent = found.is_empty();
+                let copies = found.into_iter().map(|event| CopyLocation { mailbox, event });
+                self.missed_copies.extend(copies);
+                Ok(never_sent)
+            }
+            Err(error @ GraphError::Retry { .. }) => Err(error.into()),
+            // A room whose calendar cannot be read shows nothing, and so releases nothing.
+            Err(_) => Ok(false),
+        }
+    }
+}
+
+// === Copies that do not speak for the appointment ===
+
+impl Reconciler<'_> {
+    /// The event that was the room's copy so far, if it is no longer in the room's calendar. The
+    /// calendar decides: a deleted event can still be read by its id, and its deletion may be
+    /// reported after the new copy. Asked only when the room has another copy than the known one.
+    async fn superseded_event(
+        &self,
+        role: CopyRole,
+        event: &Event,
+    ) -> Result<Option<EventId>, JobError> {
+        if role == CopyRole::Organizer {
+            return Ok(None);
+        }
+        let bookings = self.stored.bookings.values().flatten();
+        let known = bookings.filter_map(|(booking, _)| match &booking.copies.room {
+            RoomCopy::Live { at, .. } if at.event != self.item.event => Some(&at.event),
+            RoomCopy::Live { .. } | RoomCopy::Unknown | RoomCopy::Gone => None,
+        });
+        let Some(known) = known.last() else { return Ok(None) };
+        let graph = self.batch.graph(&self.batch.item_invocation(self.item));
+        let listed = graph.list_by_ical_uid(self.item.mailbox, &event.ical_uid).await?;
+        Ok((!listed.contains(known)).then(|| known.clone()))
+    }
+
+    /// Ends with a failure where another copy is the organizer's or the room's.
+    async fn reject_foreign_copy(
+        &self,
+        readings: &[(BookingKey, CopyReading)],
+    ) -> Result<(), JobError> {
+        for (key, reading) in readings {
+            let Some(Some((booking, _))) = self.stored.bookings.get(key) else { continue };
+            let Err(foreign) = booking.check(reading) else { continue };
+            // The purge of a booking finds the pointers of the copies it knows, and no others.
+            if self.stored.pointer.is_some() && !booking.known_copies.contains(&reading.at) {
+                let (tenant, CopyLocation { mailbox, event }) = (key.tenant, &reading.at);
+                self.deps().appointments.remove(tenant, *mailbox, event).await?;
+            }
+            return Err(foreign.into());
+        }
+        Ok(())
+    }
+}
+
+impl From<ForeignCopy> for JobError {
+    fn from(error: ForeignCopy) -> Self {
+        Self::Fail { cause: std::sync::Arc::new(error) }
     }
 }
 
@@ -258,20 +405,17 @@ impl Reconciler<'_> {
         key: BookingKey,
         mut row: Option<(Booking, ETag)>,
         ical_uid: &Personal,
-        reading: CopyReading,
+        context: CopyContext,
+        reading: &CopyReading,
     ) -> Result<Option<(Booking, bool)>, JobError> {
-        let requires_room_copy = match self.response_mode(key.room) {
-            Some(ResponseMode::ExchangeDecides) => self.batch.tenant.policy.rooms_subscribed,
-            Some(ResponseMode::RoombridgeDecides) | None => false,
-        };
         for conflicts in 0.. {
             let (before, etag) = row.unzip();
             let after = match before.clone() {
-                Some(booking) => Some(booking.apply_reading(requires_room_copy, reading.clone())),
+                Some(booking) => Some(booking.apply_reading(context, reading)),
                 None => {
                     let id = BookingId(self.deps().rng.uuid());
-                    let (uid, reading) = (ical_uid.clone(), reading.clone());
-                    Booking::from_first_reading(key, id, uid, requires_room_copy, reading)
+                    let uid = ical_uid.clone();
+                    Booking::from_first_reading(key, id, uid, context, reading)
                 }
             };
             let Some(mut booking) = after else { return Ok(None) };

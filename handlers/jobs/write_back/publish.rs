@@ -70,8 +70,8 @@ impl Publisher<'_> {
         let event = match booking.copies.room_location() {
             Some(at) => at.event.clone(),
             None => {
-                let found = self.graph.find_by_ical_uid(room, &booking.ical_uid).await?;
-                let Some(event) = found else {
+                let found = self.graph.list_by_ical_uid(room, &booking.ical_uid).await?;
+                let Some(event) = found.into_iter().next() else {
                     if response.response == MeetingResponse::Decline && self.job.due.is_some() {
                         // There is nothing to decline: a worker before us did it, or no copy ever
                         // came.

@@ -55,7 +55,7 @@ fn live(facts: Facts, answerable: bool) -> RoomCopy {
 }
 
 fn copies(organizer: OrganizerCopy, room: RoomCopy) -> Copies {
-    Copies { organizer, room, invitation: 0 }
+    Copies { organizer, room, ..Copies::default() }
 }
 
 fn wanted(facts: Facts, asked: u32) -> DesiredState {

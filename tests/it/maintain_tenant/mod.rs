@@ -50,7 +50,7 @@ impl Contoso {
         self.send_tenant_task(work).await
     }
 
-    async fn change_policy(&self, change: impl FnOnce(&mut TenantPolicy)) -> TestResult {
+    pub(crate) async fn change_policy(&self, change: impl FnOnce(&mut TenantPolicy)) -> TestResult {
         self.change_tenant(TenantTaskKind::ReconcilePolicy { from: None }, |tenant| {
             change(&mut tenant.policy)
         })

@@ -149,6 +149,21 @@ impl Meeting {
         self.replace_attendees(|a| a.role == Role::Resource, rooms.collect())
     }
 
+    /// The organizer's client writes the name and address of the rooms in another way, and tells nobody.
+    ///
+    /// # Errors
+    /// `ExchangeError::UnknownCopy` when the organizer no longer has it.
+    pub fn respell_room(&self, name: &str, address: &str) -> Result<(), ExchangeError> {
+        self.exchange.transact(|w| {
+            let respell = |d: &mut super::state::Details| {
+                for line in d.attendees.iter_mut().filter(|line| line.role == Role::Resource) {
+                    line.who = Address { name: name.to_owned(), address: address.to_owned() };
+                }
+            };
+            self.edit(w, respell).map(drop)
+        })
+    }
+
     /// Invites exactly `people` (required) instead of those invited so far; rooms stay.
     ///
     /// # Errors

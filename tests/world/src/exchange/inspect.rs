@@ -123,7 +123,14 @@ impl Meeting {
 
     /// What the organizer sees as the answer of `room` (or of a person).
     pub fn response_of(&self, room: &Mailbox) -> Option<Response> {
-        self.exchange.response_seen_by_organizer(self.ical(), room)
+        let Some(organizer) = &self.organizer else {
+            return self.exchange.response_seen_by_organizer(self.ical(), room);
+        };
+        let state = self.exchange.lock();
+        let copy = state.mailboxes.get(organizer)?.copy_of(self.ical())?;
+        let room = state.mailboxes.get(room.id())?;
+        let mut lines = copy.details.attendees.iter();
+        lines.find(|line| room.answers_to(&line.who.address)).map(|line| line.response)
     }
 
     /// The extended property `property` on the copy in `mailbox`.

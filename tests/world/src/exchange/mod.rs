@@ -7,6 +7,7 @@ mod copies;
 mod directory;
 mod graph_names;
 mod ids;
+mod import;
 mod inspect;
 mod invitation;
 mod mailboxes;
