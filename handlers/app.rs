@@ -110,6 +110,7 @@ impl App {
             tenants: Tenants::new(Arc::clone(&ports.tables), clock()),
             rooms: RoomMap::new(Arc::clone(&ports.tables), clock()),
             audit: AuditWriter::new(audit, Arc::clone(&ports.rng)),
+            // What this process has handled, for all invocations.
             dedup: fetch_event::DedupCache::new(clock(), ports.rng.as_ref()),
             token_verifier: Arc::new(token_verifier),
             cloud,
@@ -131,6 +132,7 @@ impl App {
     /// [`FunctionTableMismatch`] when the table of functions and this list differ.
     pub fn router(&self) -> Result<Router, FunctionTableMismatch> {
         Functions::new(self.clock(), Limits::default())
+            // It calls neither Graph nor a booking system, so it has nothing to audit.
             .http("notifications", notifications::router(self.notifications()))
             .queue("fetch-event", self.queue_job(self.fetch_event()))
             .queue("create-booking", self.queue_job(self.create_booking()))
@@ -237,9 +239,7 @@ impl App {
             clock: self.clock(),
         }
     }
-}
 
-impl App {
     fn notifications(&self) -> notifications::Deps {
         let outbox = Arc::clone(&self.ports.notifications_outbox);
         let keys = Arc::clone(&self.ports.client_state_keys);
@@ -268,9 +268,7 @@ impl App {
             rng: self.rng(),
         }
     }
-}
 
-impl App {
     fn consent(&self) -> consent::Deps {
         consent::Deps {
             pages: self.page_context("consent"),
@@ -338,18 +336,7 @@ impl App {
             rng: self.rng(),
         }
     }
-}
 
-fn token_endpoint(ports: &Ports, cloud: &Cloud) -> TokenEndpoint {
-    TokenEndpoint {
-        http: Arc::clone(&ports.http),
-        assertion_credential: Arc::clone(&ports.federated_credential),
-        clock: Arc::clone(&ports.clock),
-        cloud: cloud.clone(),
-    }
-}
-
-impl App {
     fn purge_expired(&self) -> purge_expired::Deps {
         purge_expired::Deps {
             bookings: Bookings::new(self.tables()),
@@ -377,5 +364,14 @@ impl App {
             clock: self.clock(),
             rng: self.rng(),
         }
+    }
+}
+
+fn token_endpoint(ports: &Ports, cloud: &Cloud) -> TokenEndpoint {
+    TokenEndpoint {
+        http: Arc::clone(&ports.http),
+        assertion_credential: Arc::clone(&ports.federated_credential),
+        clock: Arc::clone(&ports.clock),
+        cloud: cloud.clone(),
     }
 }

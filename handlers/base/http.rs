@@ -57,6 +57,7 @@ pub fn build_client() -> Result<reqwest::Client, reqwest::Error> {
 pub fn client_builder() -> reqwest::ClientBuilder {
     reqwest::Client::builder()
         .user_agent(concat!("roombridge/", env!("CARGO_PKG_VERSION")))
+        // A redirect would take a token to another host.
         .redirect(reqwest::redirect::Policy::none())
         .connect_timeout(CONNECT_TIMEOUT)
         .timeout(CALL_TIMEOUT)
@@ -154,6 +155,7 @@ impl Http for ReqwestHttp {
 }
 
 fn to_http_error(error: &reqwest::Error) -> HttpError {
+    // reqwest's own text names the address, which holds ids of people.
     let kind = if error.is_timeout() {
         "timed out"
     } else if error.is_connect() {

@@ -19,6 +19,7 @@ impl dyn Rng {
 
     /// A random number below `bound`; 0 when `bound` is 0.
     pub fn below(&self, bound: u64) -> u64 {
+        // Slightly uneven, which what is spread and jittered by it does not mind.
         if bound == 0 { 0 } else { self.next_u64() % bound }
     }
 

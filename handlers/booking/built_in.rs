@@ -76,6 +76,7 @@ impl BookingSystem for BuiltInSystem {
         invocation: &Invocation,
         order: &BookingOrder,
     ) -> Result<(), BookingSystemError> {
+        // The claim that the caller has made is the booking.
         self.log_call(invocation, &order.key, ("put", 200), self.clock.now());
         Ok(())
     }
@@ -86,6 +87,7 @@ impl BookingSystem for BuiltInSystem {
         key: &BookingKey,
         _: BookingId,
     ) -> Result<(), BookingSystemError> {
+        // The caller releases the claim next, and with it the booking.
         self.log_call(invocation, key, ("cancel", 200), self.clock.now());
         Ok(())
     }

@@ -72,6 +72,7 @@ impl LedgerClaims {
                         Err(conflict) => return Ok(Some(conflict)),
                     },
                 };
+                // A repetition finds its own claim.
                 if free.needs_write {
                     self.ledger.write(holder.tenant, holder.room, &free.days).await?;
                 }
@@ -91,6 +92,7 @@ impl LedgerClaims {
         intervals: &[Interval],
         keep: Option<Interval>,
     ) -> Result<(), StoreError> {
+        // What is too long was refused, and never claimed.
         let mut dates: Vec<_> =
             intervals.iter().filter(|i| !i.is_too_long()).flat_map(Interval::days).collect();
         dates.sort_unstable();

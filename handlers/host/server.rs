@@ -46,6 +46,7 @@ pub async fn run(
         drop(asked);
     };
     let listener = listener.tap_io(|connection| {
+        // A short answer would otherwise wait for the acknowledgement of the one before it.
         if let Err(error) = connection.set_nodelay(true) {
             tracing::debug!(%error, "TCP_NODELAY was not set on a connection");
         }

@@ -16,7 +16,7 @@ use super::{
     MAX_MESSAGES_PER_RECEIVE, MessageReceipt, Outbox, POISON_VISIBILITY_TIMEOUT, PoisonMessage,
     Queue, QueueError, validate,
 };
-use crate::base::http::RetryPolicy;
+use crate::base::http::{HttpError, RetryPolicy};
 
 /// [`Outbox`] in a storage account, opened with a token. Messages are plain text: base64 is neither
 /// added nor expected (host.json: `messageEncoding` is `none`).
@@ -40,18 +40,18 @@ impl AzureOutbox {
         retry_policy: RetryPolicy,
     ) -> Result<Self, QueueError> {
         let base = url.trim_end_matches('/'); // the crate would make `//queue` of a trailing slash
-        let client = |name: &str| {
+        let client = |name: &str| -> Result<QueueClient, QueueError> {
             let url = Url::parse(&format!("{base}/{name}"))
                 .map_err(|_| QueueError("not an https address".to_owned()))?;
             let options = QueueClientOptions {
                 client_options: retry_policy.client_options(transport.clone()),
                 ..QueueClientOptions::default()
             };
-            QueueClient::new(url, Some(Arc::clone(credential)), Some(options))
-                .map_err(|error| to_queue_error(&error))
+            Ok(QueueClient::new(url, Some(Arc::clone(credential)), Some(options))?)
         };
         let names = Queue::ALL.into_iter().flat_map(|queue| [queue.name(), queue.poison_name()]);
-        let clients = names.map(|name| Ok((name, client(name)?))).collect::<Result<_, _>>()?;
+        let clients =
+            names.map(|name| Ok((name, client(name)?))).collect::<Result<_, QueueError>>()?;
         Ok(Self { clients, retry_policy })
     }
 
@@ -72,10 +72,32 @@ impl AzureOutbox {
         &self,
         call: impl Future<Output = azure_core::Result<T>>,
     ) -> Result<T, QueueError> {
-        match self.retry_policy.with_timeout(call).await {
-            Ok(answer) => answer.map_err(|error| to_queue_error(&error)),
-            Err(late) => Err(QueueError(late.to_string())),
+        Ok(self.retry_policy.with_timeout(call).await??)
+    }
+
+    /// The same, or `None` when the queue or the message does not exist.
+    async fn execute_if_found<T>(
+        &self,
+        call: impl Future<Output = azure_core::Result<T>>,
+    ) -> Result<Option<T>, QueueError> {
+        match self.retry_policy.with_timeout(call).await? {
+            Ok(answer) => Ok(Some(answer)),
+            Err(error) if error.http_status() == Some(StatusCode::NotFound) => Ok(None),
+            Err(error) => Err(error.into()),
         }
+    }
+}
+
+/// What is said of an error: its kind and the service's code, no address and no content.
+impl From<azure_core::Error> for QueueError {
+    fn from(error: azure_core::Error) -> Self {
+        Self(error.kind().to_string())
+    }
+}
+
+impl From<HttpError> for QueueError {
+    fn from(error: HttpError) -> Self {
+        Self(error.to_string())
     }
 }
 
@@ -90,7 +112,7 @@ impl Outbox for AzureOutbox {
     ) -> Result<(), QueueError> {
         validate(&text, delay, ttl)?;
         let message = QueueMessage { message_text: Some(text) };
-        let message = message.try_into().map_err(|error| to_queue_error(&error))?;
+        let message = message.try_into()?;
         let options = QueueClientSendMessageOptions {
             visibility_timeout: Some(whole_seconds(delay)),
             message_time_to_live: Some(whole_seconds(ttl)),
@@ -111,17 +133,11 @@ impl Outbox for AzureOutbox {
             ..QueueClientReceiveMessagesOptions::default()
         };
         let call = self.client(queue.poison_name())?.receive_messages(Some(options));
-        let answer = match self.retry_policy.with_timeout(call).await {
-            Ok(Ok(answer)) => answer,
-            // The host makes a poison queue when it first needs one.
-            Ok(Err(error)) if error.http_status() == Some(StatusCode::NotFound) => {
-                return Ok(Vec::new());
-            }
-            Ok(Err(error)) => return Err(to_queue_error(&error)),
-            Err(error) => return Err(QueueError(error.to_string())),
-        };
-        let messages = answer.into_model().map_err(|error| to_queue_error(&error))?.items;
+        // The host makes a poison queue when it first needs one.
+        let Some(answer) = self.execute_if_found(call).await? else { return Ok(Vec::new()) };
+        let messages = answer.into_model()?.items;
         let taken = messages.unwrap_or_default().into_iter().filter_map(|message| {
+            // Without its ids it could not be deleted; it comes back by itself.
             let receipt = MessageReceipt {
                 message_id: message.message_id?,
                 pop_receipt: message.pop_receipt?,
@@ -138,19 +154,8 @@ impl Outbox for AzureOutbox {
     ) -> Result<(), QueueError> {
         let poison = self.client(queue.poison_name())?;
         let call = poison.delete_message(&receipt.message_id, &receipt.pop_receipt, None);
-        let gone = |error: &azure_core::Error| error.http_status() == Some(StatusCode::NotFound);
-        match self.retry_policy.with_timeout(call).await {
-            Ok(Ok(_)) => Ok(()),
-            Ok(Err(error)) if gone(&error) => Ok(()),
-            Ok(Err(error)) => Err(to_queue_error(&error)),
-            Err(late) => Err(QueueError(late.to_string())),
-        }
+        self.execute_if_found(call).await.map(drop)
     }
-}
-
-/// What is said of an error: its kind and the service's code, no address and no content.
-fn to_queue_error(error: &azure_core::Error) -> QueueError {
-    QueueError(error.kind().to_string())
 }
 
 /// Whole seconds, rounded up: a message must not be seen too early.

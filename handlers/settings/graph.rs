@@ -39,6 +39,7 @@ pub struct GraphSettings {
 impl GraphSettings {
     pub(super) fn read(reader: &mut SettingsReader<'_>) -> Option<Self> {
         let base = reader.url("ROOMBRIDGE_GRAPH_URL", Some("https://graph.microsoft.com/v1.0"));
+        // Sovereign clouds have another origin, and their scope follows it.
         let origin = base.as_ref().map(|base| base.origin().ascii_serialization());
         let scope = reader.text(
             "ROOMBRIDGE_GRAPH_SCOPE",

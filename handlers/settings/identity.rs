@@ -65,6 +65,7 @@ impl IdentitySettings {
         let days = reader.number("ROOMBRIDGE_CONTENT_KEY_DAYS", 30, 1, 365);
         let set = |name| reader.optional(name).is_some();
         let has_endpoint = set("IDENTITY_ENDPOINT") && set("IDENTITY_HEADER");
+        // Without them no call gets a token; at start somebody is there to read it.
         if !has_endpoint {
             let text = "IDENTITY_ENDPOINT and IDENTITY_HEADER are not set: assign the managed identity to the app";
             reader.reject::<Uuid>(text.to_owned());

@@ -30,6 +30,7 @@ impl PagesSettings {
     ) -> Option<Self> {
         let beside = graph.map(|graph| parent_url(&graph.notification_url));
         let url = match (reader.optional("ROOMBRIDGE_PAGES_URL"), &beside) {
+            // What is wrong with the webhook's own address was noted already.
             (None, None) => None,
             _ => reader.url("ROOMBRIDGE_PAGES_URL", beside.as_ref().map(Url::as_str)),
         };

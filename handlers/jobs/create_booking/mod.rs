@@ -195,7 +195,7 @@ impl BookingWorker<'_> {
 
 impl BookingWorker<'_> {
     /// Writes the intent to take `step` and then does `work`, which changes the world outside the
-    /// row.
+    /// row; `None` when somebody else changed the row first.
     async fn under_intent(
         &self,
         booking: Booking,
@@ -203,8 +203,16 @@ impl BookingWorker<'_> {
         step: &Step,
         work: impl AsyncFnOnce(Booking, ETag) -> Result<Option<Vec<Enqueue>>, JobError>,
     ) -> Result<Option<Vec<Enqueue>>, JobError> {
-        let Some((booking, etag)) = self.begin_intent(booking, etag, step).await? else {
-            return Ok(None);
+        let ours = booking.begin_intent(step, self.id, self.deps.clock.now(), LEASE);
+        let (booking, etag) = match self.deps.bookings.replace(&ours, &etag).await {
+            Ok(etag) => (ours, etag),
+            Err(error) if error.is_conflict() => match self.deps.bookings.get(&ours.key).await? {
+                // The conflict was with our own write: its answer was lost, and the client below us
+                // has repeated it.
+                Some((row, etag)) if row.intent == ours.intent => (row, etag),
+                Some(_) | None => return Ok(None),
+            },
+            Err(error) => return Err(error.into()),
         };
         let intent = booking.intent.clone();
         let result = work(booking, etag).await;
@@ -213,25 +221,6 @@ impl BookingWorker<'_> {
             self.release_lease(intent).await;
         }
         result
-    }
-
-    /// Writes the intent; `None` when somebody else changed the row first.
-    async fn begin_intent(
-        &self,
-        booking: Booking,
-        etag: ETag,
-        step: &Step,
-    ) -> Result<Option<(Booking, ETag)>, JobError> {
-        let ours = booking.begin_intent(step, self.id, self.deps.clock.now(), LEASE);
-        match self.deps.bookings.replace(&ours, &etag).await {
-            Ok(etag) => return Ok(Some((ours, etag))),
-            Err(error) if error.is_conflict() => {}
-            Err(error) => return Err(error.into()),
-        }
-        // The conflict may be our own write: its answer was lost, and the client below us has
-        // repeated it.
-        let current = self.deps.bookings.get(&ours.key).await?;
-        Ok(current.filter(|(row, _)| row.intent == ours.intent))
     }
 
     /// Writes what the booking system has now, releases what else the ledger held, and clears

@@ -119,6 +119,7 @@ async fn drain_poison_queues(deps: &Deps, stop_at: Timestamp) -> Result<u64, Job
             }
             for message in poisoned {
                 let failure = poison::failure_from(queue, &message.text, deps.clock.now());
+                // The row first: recorded twice it is still one row, and deleted first it is lost.
                 deps.failures.record(&failure).await?;
                 deps.outbox.delete_poisoned(queue, &message.receipt).await?;
                 drained += 1;

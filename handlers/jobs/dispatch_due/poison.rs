@@ -15,20 +15,15 @@ use crate::{
 pub(super) fn failure_from(queue: Queue, text: &str, now: Timestamp) -> Failure {
     let mut kept = text.to_owned();
     let known = match queue {
-        Queue::FetchEvent => EventChanges::from_text(text).ok().and_then(|changes| {
-            let changes = changes.without_content();
-            kept = changes.to_text();
-            tenant_and_meta(&changes)
-        }),
-        Queue::CreateBooking | Queue::WriteBack => {
-            BookingJob::from_text(text).ok().as_ref().and_then(tenant_and_meta)
+        Queue::FetchEvent => {
+            if let Ok(changes) = EventChanges::from_text(text) {
+                kept = changes.without_content().to_text();
+            }
+            tenant_and_meta::<EventChanges>(text)
         }
-        Queue::MaintainMailbox => {
-            MailboxTasks::from_text(text).ok().as_ref().and_then(tenant_and_meta)
-        }
-        Queue::MaintainTenant => {
-            TenantTask::from_text(text).ok().as_ref().and_then(tenant_and_meta)
-        }
+        Queue::CreateBooking | Queue::WriteBack => tenant_and_meta::<BookingJob>(text),
+        Queue::MaintainMailbox => tenant_and_meta::<MailboxTasks>(text),
+        Queue::MaintainTenant => tenant_and_meta::<TenantTask>(text),
     };
     let cause = match known {
         Some(_) => "the process was terminated while processing this message",
@@ -49,7 +44,8 @@ pub(super) fn failure_from(queue: Queue, text: &str, now: Timestamp) -> Failure 
     }
 }
 
-fn tenant_and_meta(message: &impl Message) -> Option<(TenantId, JobMeta)> {
+fn tenant_and_meta<M: Message>(text: &str) -> Option<(TenantId, JobMeta)> {
+    let message = M::from_text(text).ok()?;
     Some((message.tenant(), message.meta()?))
 }
 

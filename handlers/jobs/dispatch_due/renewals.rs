@@ -70,6 +70,7 @@ pub(super) async fn dispatch(deps: &Deps, stop_at: Timestamp) -> Result<Dispatch
             break;
         }
     }
+    // Messages that are not full leave last, when no other entry can fill them.
     for (tenant, entries) in std::mem::take(&mut run.partial) {
         run.pack(tenant, &entries);
         if run.send_full_chunk().await? && deps.clock.now() >= stop_at {
@@ -85,6 +86,7 @@ impl RenewalRun<'_> {
         let DueSubject::Mailbox { tenant, .. } = entry.subject else { return };
         let open = self.partial.entry(tenant).or_default();
         if !self.slots.tenant_has_slot(tenant, open.len()) {
+            // The entry stays as it is, and the next run finds it.
             return;
         }
         open.push(entry);
@@ -157,6 +159,7 @@ impl SendSlots {
     /// The second for `count` checks of one tenant, one message; `None` when there is none left.
     fn reserve(&mut self, tenant: TenantId, count: usize) -> Option<Duration> {
         let sent = self.used_by_tenant.entry(tenant).or_default();
+        // The seconds before this one are what the tenant's checks so far take at its own rate.
         let first = sent.div_ceil(TENANT_RATE);
         let is_free = |(_, used): &(usize, &mut usize)| **used + count <= TOTAL_RATE;
         let (second, used) = self.used.iter_mut().enumerate().skip(first).find(is_free)?;

@@ -36,10 +36,10 @@ impl Batch<'_> {
             self.check(item, stored, &event)?;
             Ok::<_, Box<dyn Error + Send + Sync>>(event)
         };
-        let log = |rejection: &Box<dyn Error + Send + Sync>| {
-            tracing::info!(%rejection, "notification content ignored");
-        };
-        event.await.inspect_err(log).ok()
+        event
+            .await
+            .inspect_err(|rejection| tracing::info!(%rejection, "notification content ignored"))
+            .ok()
     }
 
     async fn try_decrypt(
@@ -95,6 +95,7 @@ impl Batch<'_> {
             return Err("the content cannot be parsed");
         }
         let Some(pointer) = &stored.pointer else { return Ok(()) };
+        // Without the stored instant nothing says which of the two is newer.
         if pointer.last_modified_at.is_none_or(|known| modified < known) {
             return Err(outdated);
         }

@@ -118,8 +118,8 @@ impl DedupCache {
             let lock = self.event_lock(key).lock_owned();
             locks.extend(tokio::time::timeout_at(deadline, lock).await.ok());
         }
-        let versions_read = HashMap::new();
-        DedupSession { cache: self.clone(), tenant, versions_read, _event_locks: locks }
+        let (cache, versions_read) = (self.clone(), HashMap::new());
+        DedupSession { cache, tenant, versions_read, _event_locks: locks }
     }
 
     /// Whether nothing was asked for this mailbox as a whole for a while: one notification of a storm

@@ -73,7 +73,10 @@ impl MailboxWorker<'_> {
         };
         if let CreateResult::AlreadyExists { id } = created {
             let existing = self.find_conflicting(id).await?;
-            if !is_new_nonce && self.matches_order(&existing, &order) {
+            // It notifies our webhook, and of as much as we would order now.
+            let is_as_ordered = existing.notification_url.as_ref() == Some(&order.notification_url)
+                && existing.includes_resource_data == order.resource_data.is_some();
+            if !is_new_nonce && is_as_ordered {
                 let expires_at = self.adopt(&existing.id, order.resource_data.as_ref()).await?;
                 // Which key made it is not known, because the answer was lost.
                 let adopted = self.subscription(&existing.id, expires_at, None, &order);
@@ -156,12 +159,6 @@ impl MailboxWorker<'_> {
     pub(super) async fn find_listed(&self) -> Result<Option<Subscription>, GraphError> {
         let all = self.graph.list_subscriptions().await?;
         Ok(all.into_iter().find(|listed| listed.mailbox == Some(self.task.mailbox)))
-    }
-
-    /// Whether it notifies our webhook, and of as much as we would order now.
-    fn matches_order(&self, existing: &Subscription, order: &NewSubscription) -> bool {
-        existing.notification_url.as_ref() == Some(&self.deps.settings.notification_url)
-            && existing.includes_resource_data == order.resource_data.is_some()
     }
 
     /// Renews our own subscription, whose answer was lost; answers when it ends.

@@ -80,11 +80,9 @@ async fn discard_all(deps: &Deps, tasks: MailboxTasks) -> Vec<(MailboxTask, JobR
     let mut outcomes = Vec::new();
     for task in tasks.items {
         let removed = deps.remove_due_entry(tasks.tenant, task.mailbox, task.due).await;
-        let outcome = match removed {
-            Ok(()) => Err(JobError::Discard("the tenant is unknown")),
-            Err(error) => Err(error.into()),
-        };
-        outcomes.push((task, outcome));
+        let error =
+            removed.map_or_else(JobError::from, |()| JobError::Discard("the tenant is unknown"));
+        outcomes.push((task, Err(error)));
     }
     outcomes
 }

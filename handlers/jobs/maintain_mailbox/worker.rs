@@ -226,6 +226,7 @@ const REDUCED_LIFETIME: SignedDuration = SignedDuration::from_mins(4_200);
 
 /// The lifetime to ask for where Graph has refused `lifetime`.
 pub(super) fn reduced(lifetime: SignedDuration) -> SignedDuration {
+    // A subscription with content lives for less already, so half of that is tried.
     if lifetime > REDUCED_LIFETIME { REDUCED_LIFETIME } else { lifetime / 2 }
 }
 

@@ -70,12 +70,10 @@ impl TenantWorker<'_> {
         if !self.delete_data().await? {
             return Ok(vec![self.next_batch(0, Duration::ZERO)]);
         }
-        match self.tenant.state {
-            TenantState::Deleted(_) => Ok(Vec::new()),
-            TenantState::Active | TenantState::Suspended(_) | TenantState::Disconnecting => {
-                self.close(&etag).await
-            }
+        if let TenantState::Deleted(_) = self.tenant.state {
+            return Ok(Vec::new());
         }
+        self.close(&etag).await
     }
 
     fn next_batch(&self, batches: u32, after: Duration) -> Enqueue {

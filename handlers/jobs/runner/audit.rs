@@ -36,7 +36,9 @@ impl AuditWriter {
     /// was done whether or not this succeeds, so a failure only keeps them for the next time; they
     /// are in the log in any case.
     pub async fn write(&self, calls: &CallLog) {
-        let mut pending = self.take();
+        let mut pending =
+            std::mem::take(&mut *self.pending.lock().unwrap_or_else(PoisonError::into_inner));
+        // Keys are assigned once, so a repetition writes the same rows.
         pending.extend(Audit::assign_keys(calls.take(), self.rng.as_ref()));
         if pending.is_empty() {
             return;
@@ -45,10 +47,6 @@ impl AuditWriter {
             tracing::warn!(%error, calls = pending.len(), "audit write failed; will be retried");
             self.keep(pending);
         }
-    }
-
-    fn take(&self) -> Vec<(RowKey, ApiCall)> {
-        std::mem::take(&mut *self.pending.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     fn keep(&self, mut calls: Vec<(RowKey, ApiCall)>) {
@@ -89,6 +87,7 @@ pub(crate) fn with_audit(routes: Router, writer: AuditWriter) -> Router {
             let invocation = RequestInvocation::start(correlation);
             let calls = invocation.calls.clone();
             request.extensions_mut().insert(invocation);
+            // When the browser leaves, what comes after the response is never reached.
             let _audit_guard = writer.guard(&calls);
             let response = next.run(request).await;
             writer.write(&calls).await;

@@ -19,7 +19,7 @@ pub use items::JobItem;
 use crate::{
     base::{clock::Clock, rng::Rng},
     domain::{
-        ids::{CorrelationId, TenantId},
+        ids::TenantId,
         retry::{backoff, is_exhausted},
     },
     host::InvocationError,
@@ -28,7 +28,7 @@ use crate::{
         job::{Enqueue, JobError, JobResult},
     },
     messages::{JobMeta, TenantTask, TenantTaskKind},
-    queue::{Outbox, QueueError},
+    queue::Outbox,
     store::failures::{Failure, Failures},
 };
 
@@ -80,7 +80,9 @@ impl Runner {
                 if meta.deferrals == 0 {
                     // Once for each item: the tenant may have withdrawn its consent, which nobody
                     // tells us.
-                    self.enqueue_access_check(tenant, meta.correlation).await?;
+                    let meta = JobMeta::new(meta.correlation, self.clock.now());
+                    let kind = TenantTaskKind::CheckAccess;
+                    self.outbox.enqueue(TenantTask { tenant, kind, meta }).await?;
                 }
                 (deferred, None, cause)
             }
@@ -104,16 +106,6 @@ impl Runner {
         }
         let job = J::JOB(item.requeue(tenant, meta));
         Ok(self.outbox.enqueue(Enqueue::later(job, delay.unsigned_abs())).await?)
-    }
-
-    /// Has the tenant's access checked.
-    async fn enqueue_access_check(
-        &self,
-        tenant: TenantId,
-        correlation: CorrelationId,
-    ) -> Result<(), QueueError> {
-        let meta = JobMeta::new(correlation, self.clock.now());
-        self.outbox.enqueue(TenantTask { tenant, kind: TenantTaskKind::CheckAccess, meta }).await
     }
 
     /// Stops retrying the item: it becomes a row that people see, with a message to replay it.
