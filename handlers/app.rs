@@ -50,9 +50,9 @@ pub struct Ports {
     /// The identity that is the federated subject of the app registrations.
     pub federated_credential: Arc<dyn TokenCredential>,
     pub client_state_keys: Arc<KeyRing>,
-    /// The keys that cookies are sealed with.
+    /// The keys that cookies are encrypted with.
     pub cookie_keys: Arc<KeyRing>,
-    /// The keys that Graph seals the content of events with.
+    /// The keys that Graph encrypts the content of events with.
     pub content_keys: Arc<ContentKeys>,
     pub clock: Arc<dyn Clock>,
     pub rng: Arc<dyn Rng>,

@@ -175,8 +175,8 @@ mod tests {
 
     fn change(origin: Origin) -> EventChange {
         let mailbox = MailboxId(uuid::Uuid::from_u128(7));
-        let look = EventChange::refetch(mailbox, "AAMk_-=".parse().unwrap(), meta());
-        EventChange { origin, ..look }
+        let refetch = EventChange::refetch(mailbox, "AAMk_-=".parse().unwrap(), meta());
+        EventChange { origin, ..refetch }
     }
 
     #[test]
@@ -184,13 +184,13 @@ mod tests {
         let tenant = TenantId(uuid::Uuid::from_u128(9));
         let version = Some(Digest::of(&[b"W/1"]));
         let notified = Origin::Notification { nonce: u64::MAX - 1, deleted: true, version };
-        let sealed = EncryptedContent {
+        let content = EncryptedContent {
             data: "ZGF0YQ==".to_owned(),
             data_key: "a2V5".to_owned(),
             data_signature: "bWFj".to_owned(),
             certificate_id: "c-20261124".parse().unwrap(),
         };
-        let rich = EventChange { encrypted_content: Some(sealed), ..change(notified) };
+        let rich = EventChange { encrypted_content: Some(content), ..change(notified) };
         let items = vec![change(Origin::Refetch), change(notified), rich];
         let message = EventChanges { tenant, items };
         let text = message.to_text();
@@ -233,7 +233,7 @@ mod tests {
         Origin::Notification { nonce: 1, deleted: false, version }
     }
 
-    fn sealed(data: &str) -> Option<EncryptedContent> {
+    fn encrypted(data: &str) -> Option<EncryptedContent> {
         Some(EncryptedContent {
             data: data.to_owned(),
             data_key: "a2V5".to_owned(),
@@ -245,24 +245,24 @@ mod tests {
     #[test]
     fn of_one_version_the_later_content_stays_and_of_two_neither_is_believed() {
         let first = EventChange {
-            encrypted_content: sealed("Zmlyc3Q="),
+            encrypted_content: encrypted("Zmlyc3Q="),
             ..change(notification(Some("1")))
         };
         let mut same = first.clone();
-        same.merge(notification(Some("1")), sealed("c2Vjb25k"));
+        same.merge(notification(Some("1")), encrypted("c2Vjb25k"));
         same.merge(notification(Some("1")), None);
         assert_eq!(
             (same.encrypted_content.clone(), same.origin),
-            (sealed("c2Vjb25k"), notification(Some("1")))
+            (encrypted("c2Vjb25k"), notification(Some("1")))
         );
         for other in [Some("2"), None] {
             let mut unclear = first.clone();
-            unclear.merge(notification(other), sealed("c2Vjb25k"));
+            unclear.merge(notification(other), encrypted("c2Vjb25k"));
             assert_eq!(
                 (unclear.encrypted_content.clone(), unclear.origin),
                 (None, notification(None))
             );
-            unclear.merge(notification(Some("1")), sealed("Zmlyc3Q="));
+            unclear.merge(notification(Some("1")), encrypted("Zmlyc3Q="));
             assert_eq!(
                 (unclear.encrypted_content.clone(), unclear.origin),
                 (None, notification(None)),
@@ -273,16 +273,16 @@ mod tests {
         let gone = Origin::Notification { nonce: 1, deleted: true, version: None };
         deleted.merge(gone, None);
         assert_eq!((deleted.encrypted_content, deleted.origin), (None, gone));
-        let mut looked = first;
-        looked.merge(Origin::Refetch, None);
-        assert_eq!((looked.encrypted_content, looked.origin), (None, Origin::Refetch));
+        let mut refetched = first;
+        refetched.merge(Origin::Refetch, None);
+        assert_eq!((refetched.encrypted_content, refetched.origin), (None, Origin::Refetch));
     }
 
     #[test]
-    fn sealed_content_shortens_a_messages_life_and_what_does_not_fit_travels_as_ids() {
+    fn encrypted_content_shortens_a_messages_life_and_what_does_not_fit_travels_as_ids() {
         let tenant = TenantId(uuid::Uuid::nil());
         let rich = EventChange {
-            encrypted_content: sealed("ZGF0YQ=="),
+            encrypted_content: encrypted("ZGF0YQ=="),
             ..change(notification(Some("1")))
         };
         let message = EventChanges { tenant, items: vec![change(Origin::Refetch), rich.clone()] };
@@ -292,7 +292,7 @@ mod tests {
         );
         assert!(rich.clone().without_oversized_content().encrypted_content.is_some());
         let large =
-            EventChange { encrypted_content: sealed(&"x".repeat(MAX_MESSAGE_BYTES)), ..rich };
+            EventChange { encrypted_content: encrypted(&"x".repeat(MAX_MESSAGE_BYTES)), ..rich };
         assert_eq!(large.without_oversized_content().encrypted_content, None);
     }
 }

@@ -19,7 +19,7 @@ use crate::{
 
 /// How often the holder's appointment is read again before the room is refused.
 const MAX_HOLDER_CHECKS: u8 = 1;
-/// How long that takes at most: a missing event is looked for again after ten seconds before it
+/// How long that takes at most: a missing event is read again after ten seconds before it
 /// counts as deleted, and then its interval has to be released.
 const HOLDER_CHECK_DELAY: SignedDuration = SignedDuration::from_secs(20);
 /// How long a holder that no longer wants its interval takes to release it.

@@ -20,7 +20,7 @@ mod reschedule;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use jiff::{SignedDuration, Timestamp, tz::TimeZone};
+use jiff::{RoundMode, SignedDuration, Timestamp, TimestampRound, Unit, tz::TimeZone};
 
 use crate::{
     domain::{ids::CorrelationId, tenant::TenantState},
@@ -189,10 +189,8 @@ async fn enqueue_daily_tasks(
 fn daily_hour(now: Timestamp) -> Option<Timestamp> {
     let utc = now.to_zoned(TimeZone::UTC);
     let is_time = utc.hour() == DAILY_HOUR && utc.minute() < DAILY_MINUTES;
-    let since = SignedDuration::from_mins(utc.minute().into())
-        + SignedDuration::from_secs(utc.second().into())
-        + SignedDuration::from_nanos(utc.subsec_nanosecond().into());
-    is_time.then(|| now - since)
+    let hour = TimestampRound::new().smallest(Unit::Hour).mode(RoundMode::Trunc);
+    is_time.then(|| now.round(hour).unwrap_or(now))
 }
 
 fn daily_task(tenant: &Tenant) -> Option<TenantTaskKind> {

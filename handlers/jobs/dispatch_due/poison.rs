@@ -85,17 +85,18 @@ mod tests {
     }
 
     #[test]
-    fn of_a_poisoned_message_with_sealed_content_the_ids_are_kept() {
+    fn of_a_poisoned_message_with_encrypted_content_the_ids_are_kept() {
         let noon = at("2026-11-24T12:00:00Z");
         let meta = JobMeta::new(CorrelationId(7), noon);
-        let look = EventChange::refetch(mailbox(1), "AAMk".parse().unwrap(), meta);
-        let sealed = EncryptedContent {
+        let refetch = EventChange::refetch(mailbox(1), "AAMk".parse().unwrap(), meta);
+        let content = EncryptedContent {
             data: "c2VhbGVk".to_owned(),
             data_key: "a2V5a2V5".to_owned(),
             data_signature: "bWFjbWFj".to_owned(),
             certificate_id: "c-20261124".parse().unwrap(),
         };
-        let items = vec![look.clone(), EventChange { encrypted_content: Some(sealed), ..look }];
+        let items =
+            vec![refetch.clone(), EventChange { encrypted_content: Some(content), ..refetch }];
         let text = EventChanges { tenant: tenant(9), items }.to_text();
         assert!(text.contains("c2VhbGVk"));
         let failure = failure_from(Queue::FetchEvent, &text, noon);

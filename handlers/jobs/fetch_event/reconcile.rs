@@ -42,9 +42,9 @@ const COMPARE_DELAY: Duration = Duration::from_secs(5);
 const UNSENT_HOLD: SignedDuration = SignedDuration::from_mins(15);
 /// When a copy is read again that another worker has read meanwhile.
 const REREAD_DELAY: SignedDuration = SignedDuration::from_secs(2);
-/// When a booking that is still unsettled is looked at again.
+/// When a booking that is still unsettled is checked again.
 const UNSETTLED_RECHECK: SignedDuration = SignedDuration::from_mins(5);
-/// Over how many milliseconds those looks are spread.
+/// Over how many milliseconds those checks are spread.
 const UNSETTLED_SPREAD_MS: u64 = 60_000;
 
 /// Turns what was read of one copy into rows.
@@ -444,8 +444,8 @@ impl Reconciler<'_> {
         Ok(None)
     }
 
-    /// The due entries come first: an entry without a row costs one look, but a row without an entry
-    /// is never looked at again.
+    /// The due entries come first: an entry without a row costs one check, but a row without an entry
+    /// is never checked again.
     async fn save_booking(
         &self,
         before: Option<&Booking>,
@@ -455,7 +455,7 @@ impl Reconciler<'_> {
         let deps = self.deps();
         let now = deps.clock.now();
         if after.unsettled_due.is_none_or(|at| at <= now) {
-            // Spread, so that the bookings of a storm are not looked at all at once, and so that an
+            // Spread, so that the bookings of a storm are not checked all at once, and so that an
             // entry that is removed and one that is written are hardly ever the same.
             let spread = i64::try_from(deps.rng.below(UNSETTLED_SPREAD_MS)).unwrap_or(0);
             let at = now + UNSETTLED_RECHECK + SignedDuration::from_millis(spread);

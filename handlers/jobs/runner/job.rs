@@ -23,7 +23,7 @@ pub enum JobError {
         cause: Arc<dyn Error + Send + Sync>,
     },
     /// The tenant or the mailbox is closed to us. It waits like any other, because access can come
-    /// back within the day; and the tenant is looked at, because it may have left without a word.
+    /// back within the day; and the tenant is checked, because it may have left without a word.
     #[error("access lost: {cause}")]
     AccessLost {
         #[source]

@@ -11,7 +11,7 @@
 //! which no renewal can change: at most seven days, then four hours of retries. It stays for
 //! fourteen. A new one waits an hour before anything is made with it, so that every process knows
 //! it by then, and so that of two runs at once the one that wrote last has lost nothing for the
-//! other. Cookies are sealed with keys of the same kind, and live for an hour.
+//! other. Cookies are encrypted with keys of the same kind, and live for an hour.
 //!
 //! A failure here is logged and tried again by the next run; nothing else waits for it.
 
