@@ -33,6 +33,7 @@ pub(super) async fn show(deps: &Deps, user: &CurrentUser) -> PageResult {
     let (tenant, _) = authz::require_connected_tenant(deps, user).await?;
     let counts = CalendarCounts::load(deps, tenant.id).await?;
     let t = deps.pages.texts();
+    // Connecting again in the same way helps a suspended tenant; the other way is offered always.
     let wide = ("organisation-wide", t.start.organisation_wide);
     let scoped = ("scoped", t.start.scoped);
     let ((current_mode, registration), (other_mode, other_mode_label)) = match tenant.registration {

@@ -39,6 +39,7 @@ pub(super) async fn json<R: Serialize + Send + 'static>(
     let first = pages.try_next().await?.unwrap_or_default();
     let (head, mut begun) = (format!("[{}", json_page(&first)), !first.is_empty());
     let rest = pages.map_ok(move |page| {
+        // Pages do not know whether rows came before them, and an empty one must not add a comma.
         let comma = if begun && !page.is_empty() { ",\n" } else { "" };
         begun |= !page.is_empty();
         format!("{comma}{}", json_page(&page))

@@ -44,6 +44,7 @@ pub(crate) fn router(deps: Deps, sign_in: SignIn) -> Router {
     let routes = Router::new()
         .route("/", get(start::show))
         .route("/connect", post(connect::begin))
+        // Entra sends browsers to `granted`; `prove` is our own link, while a grant does not work yet.
         .route("/granted", get(connect::callback))
         .route("/prove", get(connect::callback))
         .route("/policy", get(policy::show).post(policy::save))

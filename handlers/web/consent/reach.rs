@@ -122,6 +122,7 @@ async fn load_page<'a>(
         outside: String::new(),
         errors: Vec::new(),
         probes: Vec::new(),
+        // What our token says is what Microsoft decides by; if there is none, the page says so.
         grants: grants_text(t, grants.as_ref().ok()),
         has_unscoped_grants: scoped && grants.is_ok_and(|grants| grants.read || grants.write),
         scoped,

@@ -201,7 +201,7 @@ impl From<GraphError> for PageError {
 }
 
 /// Our own mistake: the log has what the page does not say.
-fn internal(error: &dyn std::error::Error) -> PageError {
+pub(super) fn internal(error: &dyn std::error::Error) -> PageError {
     tracing::error!(%error, "page rendering failed");
     PageError::Internal
 }

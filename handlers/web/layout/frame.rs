@@ -38,6 +38,7 @@ impl Frame<'_> {
 
 /// The address of the page `path` below `base`; a query alone belongs to the first page.
 pub(super) fn join_path(base: &str, path: &str) -> String {
+    // Without a slash at the end: axum's nested routes know the first page by that address alone.
     let slash = if path.is_empty() || path.starts_with('?') { "" } else { "/" };
     format!("{base}{slash}{path}")
 }

@@ -9,7 +9,7 @@ use axum::{
 use http::{HeaderName, HeaderValue, StatusCode, header};
 use tower_http::set_header::SetResponseHeaderLayer;
 
-use super::error::{PageError, PageResult};
+use super::error::{PageResult, internal};
 
 /// What every answer for a browser carries, a page's or the API's.
 const SECURITY_HEADERS: [(HeaderName, &str); 4] = [
@@ -43,7 +43,7 @@ pub(crate) fn html(page: &impl Template) -> PageResult {
 
 /// The page, with `status`: 422 for a form that has mistakes, 409 for one that came too late.
 pub(crate) fn html_with_status(status: StatusCode, page: &impl Template) -> PageResult {
-    let text = page.render().map_err(|_| PageError::Internal)?;
+    let text = page.render().map_err(|error| internal(&error))?;
     Ok((status, Html(text)).into_response())
 }
 

@@ -11,7 +11,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use serde_json::{Value, json};
 use url::form_urlencoded;
 
@@ -63,7 +63,13 @@ const READ_HEADERS: [(HeaderName, &str); 1] =
 struct AgreeRequest {
     text_version: String,
     /// The owner of the calendar, for `POST`; `PUT` is about the caller's own.
+    #[serde(default, deserialize_with = "some")]
     owner: Option<String>,
+}
+
+fn some<'de, D: Deserializer<'de>>(from: D) -> Result<Option<String>, D::Error> {
+    // Only a missing field is none: `null` is as undocumented as an unknown field.
+    String::deserialize(from).map(Some)
 }
 
 /// What applies to the caller, in words that never change, and the text that people agree to now.
@@ -383,6 +389,7 @@ impl IntoResponse for ApiError {
         }
         let kind = [(header::CONTENT_TYPE, "application/problem+json")];
         let mut response = (status, kind, details.to_string()).into_response();
+        // Programs tell by it whether a new token helps.
         let challenge = self.challenge().and_then(|text| HeaderValue::try_from(text).ok());
         if let Some(challenge) = challenge {
             response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);

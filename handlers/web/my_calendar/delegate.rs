@@ -71,7 +71,7 @@ impl RequestContext<'_> {
         let delegates = graph.calendar_delegates(owner).await;
         let delegates =
             delegates.map_err(|error| unless_retry(error, DenialReason::DelegationUnreadable))?;
-        // Both lists are the directory's: an address in a token proves nothing.
+        // Both sides from Microsoft: an address that a token or a form brings proves nothing.
         let named = delegates.iter().any(|address| delegate.addresses.contains(address));
         if named { Ok(delegate) } else { Err(DenialReason::NotDelegate.into()) }
     }

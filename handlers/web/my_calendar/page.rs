@@ -44,6 +44,7 @@ impl Flash {
         let t = &texts.my_calendar;
         let mut fields = form_urlencoded::parse(query.as_bytes());
         let done = fields.find(|(name, _)| name == "done").map(|(_, done)| done);
+        // A word, never the text itself: a link must not make our page say what a stranger wrote.
         let text = match done.as_deref() {
             Some("agreed") => t.did_agree,
             Some("already-agreed") => t.did_agree_before,

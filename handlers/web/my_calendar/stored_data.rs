@@ -144,6 +144,7 @@ impl RequestContext<'_> {
                 .await?;
             appointments.push((copy, bookings));
         }
+        // The table is in the order of digests, which says nothing to a person.
         appointments.sort_by_key(|(copy, _): &(AppointmentCopy, Vec<OwnBooking>)| copy.ends_at);
         let decisions = deps.register.list_involving(tenant, person).await?;
         // Few in a healthy tenant, and stored by function: those of a person are picked out here.

@@ -77,6 +77,7 @@ pub(super) async fn show(State(deps): State<Arc<Deps>>, user: CurrentUser, uri: 
 /// followed, they are counted in the organizers' calendars.
 fn would_book(deps: &Deps, tenant: &Tenant, stats: &HealthStats) -> String {
     let t = &deps.pages.texts().health;
+    // Only one of the two: an appointment is in its organizer's calendar and in each room's.
     let (text, count) = if tenant.policy.rooms_subscribed {
         (t.would_book_rooms, stats.rooms.missing)
     } else {

@@ -94,6 +94,7 @@ pub(super) fn validate(
     let mut errors = Vec::new();
     let mut wrong = |field: &str, text: String| errors.push(FieldError::new(field, text));
     let scope_group = form.text("scope-group").trim();
+    // Must be an id: the text becomes a part of the address of a request to Graph.
     let scope_group = (!scope_group.is_empty()).then(|| scope_group.parse());
     let scope_group = scope_group.transpose().unwrap_or_else(|_| {
         wrong("scope-group", t.policy.bad_group.to_owned());

@@ -42,7 +42,7 @@ impl RoomFormRow {
         Self { address, name, mode, zone }
     }
 
-    /// Who answers; `None` for a room that shall not be managed.
+    /// Who answers; `None` for a room that is not to be managed.
     pub(super) fn answering(&self) -> Option<ResponseMode> {
         match self.mode.as_str() {
             "exchange" => Some(ResponseMode::ExchangeDecides),
@@ -57,6 +57,7 @@ impl RoomFormRow {
 pub(super) fn parse(form: &Form) -> Result<Vec<RoomFormRow>, PageError> {
     let (modes, zones): (Vec<_>, Vec<_>) = (form.all("mode").collect(), form.all("zone").collect());
     let addresses: Vec<_> = form.all("address").collect();
+    // Browsers send the fields of all rows in order: a row is known by its place alone.
     let complete = modes.len() == addresses.len() && zones.len() == addresses.len();
     let offered = modes.iter().all(|mode| matches!(*mode, "off" | "exchange" | "roombridge"));
     if !complete || !offered || addresses.len() > ROWS_PER_PAGE {

@@ -51,6 +51,7 @@ pub(super) async fn save(State(deps): State<Arc<Deps>>, posted: VerifiedForm) ->
     let user = &posted.user;
     let (tenant, _) = authz::require_connected_tenant(&deps, user).await?;
     let all = list_rooms(&deps, user, &tenant).await?;
+    // The page that was shown, so that saving does not lead away from it.
     let from = form.text("from").parse().ok().filter(|from| *from < all.len()).unwrap_or(0);
     let mut rows = form::parse(&form)?;
     for row in &mut rows {
