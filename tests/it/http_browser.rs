@@ -244,14 +244,14 @@ impl<'a> Browser<'a> {
         }
     }
 
-    /// Begins to sign in; answers the address at Entra.
+    /// Begins to sign in; returns the address at Entra.
     pub(crate) async fn sign_in_url(&self) -> Result<Url, TestError> {
         let sent = self.get("sign-in").await?;
         assert_eq!(sent.status, 302, "{}", sent.text);
         Ok(sent.location().parse()?)
     }
 
-    /// Begins to sign in as `user` (an object id); answers where Entra sends the browser back to.
+    /// Begins to sign in as `user` (an object id); returns where Entra sends the browser back to.
     pub(crate) async fn start_sign_in(&self, user: &str) -> Result<Url, TestError> {
         let address = self.sign_in_url().await?;
         let back = self.world.microsoft.entra.authorize(&address, user);

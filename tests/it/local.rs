@@ -44,7 +44,7 @@ pub(crate) async fn connect_contoso(world: LocalWorld) -> Result<Contoso<LocalWo
     Contoso::builder().followed(&[Who::Anna, Who::Aurora]).open_in(world).await
 }
 
-/// Waits until the meeting's booking is settled, and answers it.
+/// Waits until the meeting's booking is settled, and returns it.
 pub(crate) async fn wait_for_settled_booking(
     world: &LocalWorld,
     meeting: &Meeting,

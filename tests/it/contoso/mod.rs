@@ -244,7 +244,7 @@ impl Contoso {
         Ok(client_state::issue(&SecretKey::new("k1".parse()?, &[7; 32]), row.tenant, row.id, nonce))
     }
 
-    /// Posts to the app from outside; answers the status and the text.
+    /// Posts to the app from outside; returns the status and the text.
     pub(crate) async fn send(
         &self,
         request: http::request::Builder,

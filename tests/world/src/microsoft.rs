@@ -185,7 +185,7 @@ impl Microsoft {
         tenant
     }
 
-    /// Adds a Global Administrator without a mailbox to `tenant`; answers the object id.
+    /// Adds a Global Administrator without a mailbox to `tenant`; returns the object id.
     pub fn add_administrator(&self, tenant: &Tenant, name: &str) -> String {
         let at = |text: &str| text.to_ascii_lowercase().replace(' ', "");
         let address = format!("{}@{}.example", at(name), at(&tenant.name()));

@@ -21,7 +21,7 @@ pub(super) struct ConsentRequest {
 
 impl Entra {
     /// The user with this object id accepts at `url`, the whole address that the app sent the
-    /// browser to; answers where the browser is sent then.
+    /// browser to; returns where the browser is sent then.
     ///
     /// # Errors
     /// [`ErrorPage`] when the browser stays on a page of Entra's own.

@@ -76,7 +76,7 @@ pub(super) struct UserDirectory {
 }
 
 impl Entra {
-    /// Adds a user without a mailbox, e.g. an administrator; answers its object id.
+    /// Adds a user without a mailbox, e.g. an administrator; returns its object id.
     pub fn add_user(&self, tenant: &str, name: &str, address: &str) -> String {
         let id = self.0.rng.uuid().to_string();
         let user = User {
@@ -136,7 +136,7 @@ impl Entra {
         self.wids(user).iter().any(|role| may.contains(&role.as_str()))
     }
 
-    /// Adds a group; answers its id.
+    /// Adds a group; returns its id.
     pub fn add_group(&self, tenant: &str) -> String {
         let id = self.0.rng.uuid().to_string();
         self.with_directory(tenant, |people| people.groups.insert(id.clone(), Group::default()));

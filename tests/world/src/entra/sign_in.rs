@@ -27,7 +27,7 @@ pub(super) struct AuthorizationCode {
 
 impl Entra {
     /// Signs the user with this object id in at `url`, the whole address that the app sent the
-    /// browser to; answers where the browser is sent then, which is the app, with a code or an error.
+    /// browser to; returns where the browser is sent then, which is the app, with a code or an error.
     ///
     /// # Errors
     /// [`ErrorPage`] when the browser stays on a page of Entra's own.

@@ -22,7 +22,7 @@ impl Transaction<'_> {
         self.state.mailboxes.get_mut(mailbox)?.copies.get_mut(id)
     }
 
-    /// Puts a new copy into `mailbox` (a series with its occurrences); answers its immutable id.
+    /// Puts a new copy into `mailbox` (a series with its occurrences); returns its immutable id.
     pub(crate) fn add_copy(
         &mut self,
         mailbox: &str,

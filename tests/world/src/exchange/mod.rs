@@ -75,7 +75,7 @@ impl Exchange {
         self.transact(|w| w.state.delay = delay);
     }
 
-    /// Carries every message that is due by now; answers how many.
+    /// Carries every message that is due by now; returns how many.
     pub fn deliver_due(&self) -> usize {
         self.transact(|w| w.deliver_pending())
     }

@@ -24,7 +24,7 @@ impl Transaction<'_> {
         });
     }
 
-    /// Carries what is due, oldest first, also what that causes; answers how many messages.
+    /// Carries what is due, oldest first, also what that causes; returns how many messages.
     pub(crate) fn deliver_pending(&mut self) -> usize {
         let mut carried = 0;
         while let Some(index) = self.next_due() {

@@ -99,7 +99,7 @@ impl Limits {
         *self.refused.entry(limit).or_default() += 1;
     }
 
-    /// Takes a request, or answers when to come back.
+    /// Takes a request, or returns when to come back.
     fn take(&mut self, limit: Limit, caller: &Caller, now: Timestamp) -> Result<(), Timestamp> {
         if limit == Limit::SubscriptionWrites {
             let all = self.writes.entry(caller.tenant.clone()).or_default();

@@ -126,7 +126,7 @@ impl FunctionsHost {
     }
 
     /// Takes every message that is visible now from the queues of all queue functions and works on
-    /// them one after the other, in an order drawn from the `Rng`. Answers what became of each.
+    /// them one after the other, in an order drawn from the `Rng`. Returns what became of each.
     pub async fn process_all(&self) -> Vec<RunReport> {
         let mut ran = Vec::new();
         for taken in self.dequeue_all().await {

@@ -57,7 +57,7 @@ impl HostLog {
         lines.iter().cloned().collect()
     }
 
-    /// Waits until a record holds `text`, and answers it.
+    /// Waits until a record contains `text`, and returns it.
     pub async fn wait_for(&self, text: &str) -> Line {
         let mut count = self.0.count.subscribe();
         loop {

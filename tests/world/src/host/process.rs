@@ -180,7 +180,7 @@ impl Supervisor {
         }
     }
 
-    /// Notes an error and answers how many count now.
+    /// Records an error and returns how many count now.
     fn count_error(&mut self) -> usize {
         let now = self.clock.now();
         let old = self.errors.last().is_some_and(|last| now.duration_since(*last) > ERROR_WINDOW);

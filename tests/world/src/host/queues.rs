@@ -49,7 +49,7 @@ pub trait HostQueues: Send + Sync {
         hidden: Duration,
     ) -> Result<Vec<HostMessage>, HostQueueError>;
 
-    /// Shows the message again after `hidden`; answers the new receipt.
+    /// Shows the message again after `hidden`; returns the new receipt.
     ///
     /// # Errors
     /// [`HostQueueError::Gone`] when the delivery is no longer the current one.

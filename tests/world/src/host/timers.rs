@@ -59,7 +59,7 @@ impl TimerState {
 }
 
 impl FunctionsHost {
-    /// Runs each timer function that is due now, once. Answers what ran.
+    /// Runs each timer function that is due now, once. Returns what ran.
     pub async fn run_due_timers(&self) -> Vec<RunReport> {
         let mut ran = Vec::new();
         for function in &self.app.functions {

@@ -45,7 +45,7 @@ impl KeyVault {
         base.clone_into(&mut self.0.base.lock().unwrap_or_else(PoisonError::into_inner));
     }
 
-    /// Adds a version of the secret `name`, also where it was deleted; answers the version's id.
+    /// Adds a version of the secret `name`, also where it was deleted; returns the version's id.
     pub fn set(&self, name: &str, value: &str) -> String {
         let version = SecretVersion::new(self.new_id(), value, self.now());
         let id = version.id.clone();

@@ -7,7 +7,7 @@ use tokio::process::Command;
 
 use super::LocalError;
 
-/// Builds the handler with the profile of this program and answers where it is. Cargo's own lines
+/// Builds the handler with the profile of this program and returns where it is. Cargo's own lines
 /// go to standard error.
 ///
 /// # Errors

@@ -33,7 +33,7 @@ pub struct Arguments {
     port: u16,
 }
 
-/// Runs until the day is over, or with `--serve` until somebody stops it. Answers 0 only when every
+/// Runs until the day is over, or with `--serve` until somebody stops it. Returns 0 only when every
 /// expectation came true.
 pub async fn run(arguments: Arguments) -> ExitCode {
     let feed = ProgressFeed::new(day::STEPS);

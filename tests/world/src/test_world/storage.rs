@@ -63,7 +63,7 @@ impl DelayedOutbox {
         Self { inner, clock, delayed: Mutex::default() }
     }
 
-    /// Sends what is due; answers how many messages.
+    /// Sends what is due; returns how many messages.
     pub(super) async fn send_due(&self) -> usize {
         let now = self.clock.now();
         let due: Vec<_> = {

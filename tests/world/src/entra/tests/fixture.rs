@@ -131,7 +131,7 @@ impl SignInFixture {
         (answer.status().as_u16(), body)
     }
 
-    /// Sends a form of a page; answers the status and the address it leads to.
+    /// Sends a form of a page; returns the status and the address it leads to.
     pub(super) async fn submit(&self, url: &str, form: &str) -> (u16, Option<Url>) {
         let request = http::Request::post(url).body(Bytes::from(form.to_owned())).unwrap();
         let answer = self.ms.network.send(request).await.unwrap();

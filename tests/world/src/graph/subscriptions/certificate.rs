@@ -24,7 +24,7 @@ pub(in crate::graph) struct Certificate {
 
 impl Certificate {
     /// Reads base64 of a DER X.509 certificate (version 3) with an RSA key; who signed it and how
-    /// long it is good for do not matter. Answers the refusal's text.
+    /// long it is good for do not matter. Returns the refusal's text.
     pub(super) fn parse(text: &str, id: &str) -> Result<Self, &'static str> {
         if !(1..=ID_MAX).contains(&id.chars().count()) {
             return Err("encryptionCertificateId must be 1 to 128 characters.");

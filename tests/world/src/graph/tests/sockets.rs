@@ -8,7 +8,7 @@ use super::*;
 use crate::fault_injection::Fault;
 use crate::graph::{FaultOutcome, RequestFault};
 
-/// Serves `router` on a free port of loopback; answers its base address.
+/// Serves `router` on a free port of loopback; returns its base address.
 async fn serve(router: Router) -> (String, tokio::task::JoinHandle<()>) {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let base = format!("http://{}", listener.local_addr().unwrap());

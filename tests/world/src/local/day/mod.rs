@@ -104,7 +104,7 @@ impl<'a> Day<'a> {
         Ok(Self { world, feed, organisation: cast, midnight, played: Vec::new() })
     }
 
-    /// Plays it all; answers what became of each appointment.
+    /// Plays it all; returns what became of each appointment.
     ///
     /// # Errors
     /// [`LocalError`]: the first thing that did not come true.

@@ -53,7 +53,7 @@ impl DayOrganisation {
         entra.assign(HOME_TENANT, OPERATORS_APP, &olga, Some("Operator"));
     }
 
-    /// The organisation connects, five people agree, four rooms are managed; answers how many
+    /// The organisation connects, five people agree, four rooms are managed; returns how many
     /// calendars that are.
     pub(super) async fn connect(&self, world: &LocalWorld) -> Result<usize, LocalError> {
         let failed = LocalError::while_doing::<crate::test_world::TestWorldError>;
