@@ -29,7 +29,7 @@ use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 use tower::ServiceExt as _;
 use world::entra::TokenVersion;
-use world::memory::FixedKeys;
+use world::memory::MemoryKeys;
 use world::microsoft::{DAEMON_APP, LOGIN_HOST, Microsoft};
 
 /// Any error before anything was measured.
@@ -112,7 +112,7 @@ impl Bench {
         let http = Arc::new(microsoft.network.clone());
         let tokens = ValidationTokenVerifier::new(http, Arc::clone(&clock), cloud, &registrations);
         let key = || Ok::<_, BenchError>(SecretKey::new("k1".parse()?, &[7; 32]));
-        let source = FixedKeys(KeySet::new(key()?, []));
+        let source = MemoryKeys::read_only(KeySet::new(key()?, []));
         let keys = Arc::new(KeyRing::new(Box::new(source), Arc::clone(&clock)));
         let tenant: TenantId = tenant.id().parse()?;
         let mailbox: MailboxId = "9f0c2e14-0a5e-4d7c-8f3d-2d0f3a9b7c11".parse()?;

@@ -1,13 +1,10 @@
 //! The webhook: the handshake, what is taken, how it is packed, and what is refused until later.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use async_trait::async_trait;
 use axum::body::Body;
 use roombridge::domain::ids::{MailboxId, TenantId};
 use roombridge::identity::keys::client_state::{self, KeySet, SecretKey};
-use roombridge::identity::keys::{KeySource, KeysUnavailable};
 use roombridge::messages::EventChanges;
 use roombridge::messages::Message as _;
 use roombridge::queue::Queue;
@@ -16,7 +13,7 @@ use serde_json::{Value, json};
 use tower::ServiceExt as _;
 use world::exchange::Response;
 use world::fault_injection::Fault;
-use world::memory::QueueKind;
+use world::memory::{MemoryKeys, QueueKind};
 use world::test_world::APP_HOST;
 
 use crate::contoso::{Contoso, minutes, on_both, seconds};
@@ -172,34 +169,13 @@ async fn a_post_that_the_queue_refuses_is_refused_and_graph_retries_it() -> Test
     Ok(())
 }
 
-/// Keys that a test takes away, replaces, and counts the loads of.
-struct SwitchableKeySource {
-    is_available: AtomicBool,
-    has_second_key: AtomicBool,
-    loads: AtomicUsize,
+fn key(id: &str, byte: u8) -> Result<SecretKey, TestError> {
+    Ok(SecretKey::new(id.parse()?, &[byte; 32]))
 }
 
-impl SwitchableKeySource {
-    fn available() -> Arc<Self> {
-        Arc::new(Self { is_available: true.into(), has_second_key: false.into(), loads: 0.into() })
-    }
-}
-
-fn key(id: &str, byte: u8) -> Result<SecretKey, KeysUnavailable> {
-    Ok(SecretKey::new(id.parse().map_err(|_| KeysUnavailable)?, &[byte; 32]))
-}
-
-#[async_trait]
-impl KeySource for SwitchableKeySource {
-    async fn load(&self) -> Result<KeySet, KeysUnavailable> {
-        self.loads.fetch_add(1, Ordering::SeqCst);
-        if !self.is_available.load(Ordering::SeqCst) {
-            return Err(KeysUnavailable);
-        }
-        let others =
-            if self.has_second_key.load(Ordering::SeqCst) { vec![key("k2", 8)?] } else { vec![] };
-        Ok(KeySet::new(key("k1", 7)?, others))
-    }
+/// The first key, and `others` that prove as well.
+fn key_set(others: Vec<SecretKey>) -> Result<KeySet, TestError> {
+    Ok(KeySet::new(key("k1", 7)?, others))
 }
 
 /// A notification of Anna's calendar made with the second key.
@@ -212,10 +188,9 @@ async fn with_second_key(contoso: &Contoso, event: &str) -> Result<String, TestE
 
 #[tokio::test]
 async fn without_keys_nothing_is_dropped_and_graph_retries() -> TestResult {
-    let vault = SwitchableKeySource::available();
-    let contoso = Contoso::builder().keys(vault.clone()).open().await?;
-    vault.has_second_key.store(true, Ordering::SeqCst);
-    vault.is_available.store(false, Ordering::SeqCst);
+    let vault = MemoryKeys::read_only(key_set(vec![])?);
+    let contoso = Contoso::builder().keys(Arc::new(vault.clone())).open().await?;
+    vault.put(None);
     contoso.run_for(minutes(1)).await;
     let notified = with_second_key(&contoso, "AAMkOne").await?;
     assert_eq!(contoso.post(notified.clone()).await?, 503, "perhaps it is ours");
@@ -223,7 +198,7 @@ async fn without_keys_nothing_is_dropped_and_graph_retries() -> TestResult {
     let state = contoso.client_state(&contoso.anna).await?;
     let known = notification_body(&[change_notification(&state, contoso.tenant.id(), "AAMkOne")]);
     assert_eq!(contoso.post(known).await?, 202);
-    vault.is_available.store(true, Ordering::SeqCst);
+    vault.put(Some(key_set(vec![key("k2", 8)?])?));
     contoso.run_for(seconds(31)).await;
     contoso.world.queue_faults.reset();
     assert_eq!(contoso.post(notified).await?, 202);
@@ -233,18 +208,18 @@ async fn without_keys_nothing_is_dropped_and_graph_retries() -> TestResult {
 
 #[tokio::test]
 async fn an_unknown_key_is_loaded_at_most_every_half_minute() -> TestResult {
-    let vault = SwitchableKeySource::available();
-    let contoso = Contoso::builder().keys(vault.clone()).open().await?;
+    let vault = MemoryKeys::read_only(key_set(vec![])?);
+    let contoso = Contoso::builder().keys(Arc::new(vault.clone())).open().await?;
     contoso.run_for(minutes(1)).await;
     let notified = with_second_key(&contoso, "AAMkOne").await?;
-    let before = vault.loads.load(Ordering::SeqCst);
+    let before = vault.loads();
     for _ in 0..20 {
         assert_eq!(contoso.post(notified.clone()).await?, 202, "it is not ours, and is dropped");
         contoso.run_for(seconds(1)).await;
     }
-    assert_eq!(vault.loads.load(Ordering::SeqCst) - before, 1);
+    assert_eq!(vault.loads() - before, 1);
     assert_eq!(contoso.queue_len(Queue::FetchEvent), 0);
-    vault.has_second_key.store(true, Ordering::SeqCst);
+    vault.put(Some(key_set(vec![key("k2", 8)?])?));
     contoso.run_for(seconds(11)).await;
     assert_eq!(contoso.post(notified).await?, 202);
     assert_eq!(contoso.queue_len(Queue::FetchEvent), 1, "the new key has arrived");

@@ -1,19 +1,16 @@
 //! Outages of our own: the webhook answers within two seconds, never 202 without the message, and
 //! never drops anything. And a slow tenant is slow for itself alone.
 
-use std::future::pending;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use async_trait::async_trait;
 use axum::body::Body;
 use roombridge::domain::tenant::policy::{ContentPolicy, ResponseMode};
 use roombridge::identity::app_tokens::Cloud;
 use roombridge::identity::app_tokens::Registrations;
+use roombridge::identity::keys::KeyRing;
 use roombridge::identity::keys::ValidationTokenVerifier;
 use roombridge::identity::keys::client_state::{KeySet, SecretKey, issue};
-use roombridge::identity::keys::{KeyRing, KeySource, KeysUnavailable};
 use roombridge::queue::Queue;
 use roombridge::store::tables::Table;
 use roombridge::web::notifications::{self, IpAllowList};
@@ -21,8 +18,7 @@ use serde_json::json;
 use tokio::time::Instant;
 use tower::ServiceExt as _;
 use world::exchange::{Invitation, Processing, Response};
-use world::memory::FixedKeys;
-use world::memory::QueueKind;
+use world::memory::{MemoryKeys, QueueKind};
 use world::microsoft::LOGIN_HOST;
 use world::test_world::TestWorld;
 
@@ -72,28 +68,19 @@ async fn a_queue_that_is_down_for_an_hour_loses_nothing() -> TestResult {
     contoso.assert_healthy().await
 }
 
-/// A vault that can stop answering.
-struct FailingKeySource(AtomicBool);
-
-#[async_trait]
-impl KeySource for FailingKeySource {
-    async fn load(&self) -> Result<KeySet, KeysUnavailable> {
-        if !self.0.load(Ordering::SeqCst) {
-            pending::<()>().await;
-        }
-        Ok(KeySet::new(key()?, []))
-    }
+fn key() -> Result<SecretKey, TestError> {
+    Ok(SecretKey::new("k1".parse()?, &[7; 32]))
 }
 
-fn key() -> Result<SecretKey, KeysUnavailable> {
-    Ok(SecretKey::new("k1".parse().map_err(|_| KeysUnavailable)?, &[7; 32]))
+fn one_key() -> Result<MemoryKeys, TestError> {
+    Ok(MemoryKeys::read_only(KeySet::new(key()?, [])))
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_vault_that_does_not_answer_a_cold_process_is_a_503_after_two_seconds() -> TestResult {
-    let vault = Arc::new(FailingKeySource(AtomicBool::new(false)));
-    let keys = Arc::clone(&vault) as Arc<dyn KeySource>;
-    let contoso = Contoso::builder().keys(keys).followed(&[]).prepare().await?;
+    let vault = one_key()?;
+    vault.hang();
+    let contoso = Contoso::builder().keys(Arc::new(vault)).followed(&[]).prepare().await?;
     let (tenant, mailbox) = (contoso.tenant_id()?, contoso.anna.id().parse()?);
     let body = json!({ "value": [{
         "clientState": issue(&key()?, tenant, mailbox, 7), "tenantId": tenant.to_string(),
@@ -108,10 +95,10 @@ async fn a_vault_that_does_not_answer_a_cold_process_is_a_503_after_two_seconds(
 
 #[tokio::test(start_paused = true)]
 async fn a_vault_that_does_not_answer_a_warm_process_is_not_noticed() -> TestResult {
-    let vault = Arc::new(FailingKeySource(AtomicBool::new(true)));
-    let contoso = Contoso::builder().keys(Arc::clone(&vault) as Arc<dyn KeySource>).open().await?;
+    let vault = one_key()?;
+    let contoso = Contoso::builder().keys(Arc::new(vault.clone())).open().await?;
     let Contoso { ben, aurora, .. } = &contoso;
-    vault.0.store(false, Ordering::SeqCst);
+    vault.hang();
     contoso.run_for(hours(3)).await;
     contoso.meet(ben, ("09:00", "10:00"), aurora)?;
     assert_eq!(deliver(&contoso).await, (vec![Some(202)], Duration::ZERO));
@@ -183,13 +170,6 @@ async fn a_tenant_that_answers_slowly_does_not_delay_another() -> TestResult {
 
 /// The webhook with a list of sources, and nothing behind it that could answer.
 fn webhook_with_source_list() -> Result<axum::Router, TestError> {
-    struct Nothing;
-    #[async_trait]
-    impl KeySource for Nothing {
-        async fn load(&self) -> Result<KeySet, KeysUnavailable> {
-            Err(KeysUnavailable)
-        }
-    }
     let world = TestWorld::new(1)?;
     let clock = || Arc::new(world.clock.clone());
     let registrations = Registrations { organisation_wide: "a".to_owned(), scoped: "b".to_owned() };
@@ -202,7 +182,7 @@ fn webhook_with_source_list() -> Result<axum::Router, TestError> {
     let http = Arc::new(world.microsoft.network.clone());
     let tokens = Arc::new(ValidationTokenVerifier::new(http, clock(), cloud, &registrations));
     let sources = IpAllowList::new(vec!["192.0.2.0/24".parse()?]);
-    let keys = Arc::new(KeyRing::new(Box::new(Nothing), clock()));
+    let keys = Arc::new(KeyRing::new(Box::new(MemoryKeys::default()), clock()));
     let outbox = Arc::clone(&world.raw_outbox);
     let rng = Arc::clone(&world.rng);
     Ok(notifications::router(notifications::Deps::new(keys, outbox, clock(), rng, tokens, sources)))
@@ -231,11 +211,9 @@ async fn with_a_list_of_sources_other_callers_are_not_even_read() -> TestResult 
     Ok(())
 }
 
-/// Keys that never change are a source like any other.
 #[tokio::test(start_paused = true)]
 async fn a_post_without_anything_of_ours_waits_for_nothing() -> TestResult {
-    let keys = Arc::new(FixedKeys(KeySet::new(key()?, [])));
-    let contoso = Contoso::builder().keys(keys).open().await?;
+    let contoso = Contoso::builder().keys(Arc::new(one_key()?)).open().await?;
     let begun = Instant::now();
     let body = json!({
         "value": [{ "clientState": "foreign", "encryptedContent": { "data": "ZGF0YQ==" } }],

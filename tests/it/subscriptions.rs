@@ -1,11 +1,9 @@
 //! What becomes of subscriptions when Graph, the keys or the tenant's policy change under them.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
-use async_trait::async_trait;
 use roombridge::identity::keys::client_state::{KeySet, SecretKey};
 use roombridge::identity::keys::content_keys::ContentKeySource as _;
-use roombridge::identity::keys::{KeySource, KeysUnavailable};
 use roombridge::messages::{MailboxTaskKind, TenantTaskKind};
 use roombridge::store::due::{DueEntries, DueEntry, DuePurpose, DueSubject};
 use roombridge::store::mailboxes::{Mailbox as MailboxRow, MailboxSubscription, Mailboxes};
@@ -16,6 +14,7 @@ use world::fault_injection::Fault;
 use world::graph::{
     FaultOutcome as Answer, LifecycleKind, RequestFault, Scope, SubscriptionView, ThrottleEnd,
 };
+use world::memory::MemoryKeys;
 
 use crate::contoso::{Contoso, hours, minutes, on_both, seconds};
 use crate::{TestError, TestResult};
@@ -28,26 +27,6 @@ on_both!(
 const SUBSCRIPTIONS: &str = "/subscriptions";
 const SUBSCRIPTION: &str = "/subscriptions/{id}";
 const VIEW: &str = "/users/{id}/calendarView";
-
-/// The client-state keys, which a story may change.
-struct MutableKeySource(Mutex<KeySet>);
-
-impl MutableKeySource {
-    fn new() -> Result<Arc<Self>, TestError> {
-        Ok(Arc::new(Self(Mutex::new(KeySet::new(key("k1", 7)?, [])))))
-    }
-
-    fn set(&self, keys: KeySet) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = keys;
-    }
-}
-
-#[async_trait]
-impl KeySource for MutableKeySource {
-    async fn load(&self) -> Result<KeySet, KeysUnavailable> {
-        Ok(self.0.lock().unwrap_or_else(PoisonError::into_inner).clone())
-    }
-}
 
 fn key(id: &str, byte: u8) -> Result<SecretKey, TestError> {
     Ok(SecretKey::new(id.parse()?, &[byte; 32]))
@@ -276,10 +255,10 @@ async fn a_new_client_state_key_replaces_every_subscription_within_a_day_and_los
 
 #[tokio::test]
 async fn a_lost_client_state_key_costs_a_day_and_no_appointment() -> TestResult {
-    let vault = MutableKeySource::new()?;
-    let contoso = Contoso::builder().keys(Arc::clone(&vault) as _).open().await?;
+    let vault = MemoryKeys::read_only(KeySet::new(key("k1", 7)?, []));
+    let contoso = Contoso::builder().keys(Arc::new(vault.clone())).open().await?;
     let Contoso { anna, aurora, .. } = &contoso;
-    vault.set(KeySet::new(key("k2", 9)?, []));
+    vault.put(Some(KeySet::new(key("k2", 9)?, [])));
     // The process has asked the vault again.
     contoso.run_for(hours(2)).await;
     let meeting = contoso.meet(anna, ("2026-11-30T09:00", "2026-11-30T10:00"), aurora)?;

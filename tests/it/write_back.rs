@@ -13,7 +13,7 @@ const DECLINE: &str = "/users/{id}/events/{id}/decline";
 
 on_both!(each_room_has_its_outcome_on_the_organizers_copy, our_own_writes_cause_nothing_more,);
 
-/// How many entries watch unsettled bookings.
+/// How many due entries unsettled bookings have.
 async fn unsettled_count(contoso: &Contoso) -> Result<usize, crate::TestError> {
     let due = contoso.rows(Table::Due).await?;
     Ok(due.iter().filter(|row| row.key.partition.starts_with("unsettled")).count())

@@ -191,8 +191,8 @@ impl Contoso {
         organizer: &Mailbox,
         room: &Mailbox,
     ) -> Result<Option<String>, TestError> {
-        let word = self.outcome_property(meeting, organizer, room)?;
-        Ok(word.and_then(|word| word["outcome"].as_str().map(str::to_owned)))
+        let property = self.outcome_property(meeting, organizer, room)?;
+        Ok(property.and_then(|value| value["outcome"].as_str().map(str::to_owned)))
     }
 
     pub(crate) async fn mailbox(&self, mailbox: &Mailbox) -> Result<MailboxRow, TestError> {

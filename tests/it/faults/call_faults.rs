@@ -32,16 +32,16 @@ const GRAPH_CALLS: [(&str, &str); 12] = [
 
 /// How many calls there were, of each service.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(super) struct Calls {
-    pub(super) tables: usize,
-    pub(super) queues: usize,
+pub(crate) struct Calls {
+    pub(crate) tables: usize,
+    pub(crate) queues: usize,
     pub(super) graph: BTreeMap<(&'static str, &'static str), usize>,
     pub(super) tokens: usize,
 }
 
 /// A call to fail; numbers count from 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum CallFault {
+pub(crate) enum CallFault {
     Table(usize, Fault),
     Queue(usize, Fault),
     Graph(&'static str, &'static str, usize, Fault),
@@ -74,7 +74,7 @@ impl Calls {
     }
 
     /// Every one of these calls, failing before and failing after.
-    pub(super) fn all_faults(&self) -> Vec<CallFault> {
+    pub(crate) fn all_faults(&self) -> Vec<CallFault> {
         let mut all = Vec::new();
         for fault in [Fault::Before, Fault::After] {
             all.extend((0..self.tables).map(|k| CallFault::Table(k, fault)));
@@ -89,7 +89,7 @@ impl Calls {
 }
 
 impl CallFault {
-    pub(super) fn plan(&self, world: &TestWorld) {
+    pub(crate) fn plan(&self, world: &TestWorld) {
         match *self {
             Self::Table(number, fault) => world.table_faults.fail_call(number, fault),
             Self::Queue(number, fault) => world.queue_faults.fail_call(number, fault),

@@ -5,7 +5,7 @@
 //! effect, each worker dropped at each point where it waits. Each time the story must end alike:
 //! what is booked, the ledger, what Outlook shows, nothing failed, nothing left, all forgotten.
 
-mod call_faults;
+pub(crate) mod call_faults;
 pub(crate) mod driver;
 mod end_state;
 mod scene;

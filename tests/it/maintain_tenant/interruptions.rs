@@ -4,12 +4,12 @@ use roombridge::domain::tenant::decision::DecisionKind;
 use roombridge::domain::tenant::{ConsentMode, TenantState};
 use roombridge::messages::TenantTaskKind;
 use roombridge::store::tables::Table;
-use world::fault_injection::Fault;
 use world::microsoft::DAEMON_APP;
 
 use super::admin_consent;
 use super::leave::tenant_rows;
 use crate::contoso::{Contoso, minutes, seconds};
+use crate::faults::call_faults::{CallFault, Calls};
 use crate::faults::driver::{Disturbance, Driver};
 use crate::{TestError, TestResult};
 
@@ -38,17 +38,10 @@ struct TenantRun {
     queues: usize,
 }
 
-/// Which table or queue call fails, and when.
-#[derive(Debug, Clone, Copy)]
-enum PortFault {
-    Table(usize, Fault),
-    Queue(usize, Fault),
-}
-
 async fn run_story(
     story: TenantStory,
     manner: Disturbance,
-    strike: Option<PortFault>,
+    fault: Option<&CallFault>,
 ) -> Result<TenantRun, TestError> {
     let contoso = Contoso::open().await?;
     let Contoso { anna, aurora, world, tenant, .. } = &contoso;
@@ -74,10 +67,8 @@ async fn run_story(
     }
     world.table_faults.reset();
     world.queue_faults.reset();
-    match strike {
-        Some(PortFault::Table(number, fault)) => world.table_faults.fail_call(number, fault),
-        Some(PortFault::Queue(number, fault)) => world.queue_faults.fail_call(number, fault),
-        None => {}
+    if let Some(fault) = fault {
+        fault.plan(world);
     }
     let driver = Driver::new(world, manner);
     // Leaving takes its time; the others are done at once.
@@ -122,13 +113,9 @@ async fn assert_same_end_state(story: TenantStory) -> TestResult {
         let played = run_story(story, Disturbance::DroppedAt(point), None).await?;
         assert_eq!(played.ending, calm.ending, "cut at {point} of {}", calm.await_points);
     }
-    for fault in [Fault::Before, Fault::After] {
-        let tables = (0..calm.tables).map(|number| PortFault::Table(number, fault));
-        let queues = (0..calm.queues).map(|number| PortFault::Queue(number, fault));
-        for strike in tables.chain(queues) {
-            let played = run_story(story, Disturbance::Undisturbed, Some(strike)).await?;
-            assert_eq!(played.ending, calm.ending, "{strike:?}");
-        }
+    for fault in (Calls { tables, queues, ..Calls::default() }).all_faults() {
+        let played = run_story(story, Disturbance::Undisturbed, Some(&fault)).await?;
+        assert_eq!(played.ending, calm.ending, "{fault:?}");
     }
     Ok(())
 }

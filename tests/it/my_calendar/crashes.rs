@@ -1,33 +1,13 @@
 //! A form whose worker is killed half way is finished by sending it again.
 
-use std::future::poll_fn;
 use std::pin::pin;
-use std::task::Poll;
 
 use roombridge::store::mailboxes::{BookingDisposition, MailboxState};
 use world::exchange::Mailbox;
 
+use super::{MAX_AWAIT_POINTS, run_to_await_point};
 use crate::contoso::{Contoso, minutes};
 use crate::{TestError, TestResult};
-
-/// More await points than any form has.
-const MAX_AWAIT_POINTS: usize = 200;
-
-/// Drives `work` up to its await point number `last`, and drops it there; `None` then, and its
-/// result when it was done before.
-async fn drop_at<T>(last: usize, work: impl Future<Output = T>) -> Option<T> {
-    let mut work = pin!(work);
-    let mut points = 0;
-    poll_fn(|cx| match work.as_mut().poll(cx) {
-        Poll::Ready(done) => Poll::Ready(Some(done)),
-        Poll::Pending if points == last => Poll::Ready(None),
-        Poll::Pending => {
-            points += 1;
-            Poll::Pending
-        }
-    })
-    .await
-}
 
 /// A form is sent, its worker killed at every await point in turn, and sent again; it ends as if
 /// nothing had happened.
@@ -41,7 +21,7 @@ async fn assert_crash_safe(
         let contoso = Contoso::open().await?;
         let browser = contoso.signed_in(who(&contoso)).await?;
         let csrf = browser.csrf().await?;
-        let done = drop_at(last, browser.post_with(step, &csrf, fields)).await;
+        let done = run_to_await_point(last, pin!(browser.post_with(step, &csrf, fields))).await;
         let answer: Result<_, TestError> = browser.post_with(step, &csrf, fields).await;
         assert_eq!(answer?.status, 303, "{step} {last}");
         contoso.run_for(minutes(12)).await;

@@ -9,7 +9,10 @@ mod leaving;
 mod races;
 mod seeing;
 
+use std::future::poll_fn;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::Poll;
 
 use http::Method;
 use roombridge::domain::tenant::TenantPolicy;
@@ -32,6 +35,26 @@ use crate::http_browser::{Browser, Page, send};
 const PAGES: &str = "/api/my-calendar";
 /// The version of the text that people agree to in these stories.
 const TEXT: &str = "2026-11";
+/// More await points than any form has.
+const MAX_AWAIT_POINTS: usize = 400;
+
+/// Drives `work` to its await point number `point`, counted from 0: `None` then, and its result when
+/// it ended before.
+async fn run_to_await_point<T>(
+    point: usize,
+    mut work: Pin<&mut impl Future<Output = T>>,
+) -> Option<T> {
+    let mut points = 0;
+    poll_fn(|cx| match work.as_mut().poll(cx) {
+        Poll::Ready(done) => Poll::Ready(Some(done)),
+        Poll::Pending if points == point => Poll::Ready(None),
+        Poll::Pending => {
+            points += 1;
+            Poll::Pending
+        }
+    })
+    .await
+}
 
 impl Browser<'_> {
     async fn agree(&self) -> Result<Page, TestError> {

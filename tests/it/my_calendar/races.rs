@@ -1,19 +1,14 @@
 //! Two people decide at the same moment: a no always wins, however far the other's work is.
 
-use std::future::poll_fn;
 use std::pin::pin;
-use std::task::Poll;
 
 use roombridge::domain::tenant::ConsentMode;
 use roombridge::store::mailboxes::{BookingDisposition, MailboxState};
 use world::exchange::CalendarRole;
 
-use super::TEXT;
+use super::{MAX_AWAIT_POINTS, TEXT, run_to_await_point};
 use crate::contoso::{Contoso, minutes};
 use crate::{TestError, TestResult};
-
-/// More await points than any form has.
-const MAX_AWAIT_POINTS: usize = 400;
 
 /// Drives `work` up to its await point number `at`, lets `meanwhile` happen, and drives it to
 /// its end; `None` when it was done before.
@@ -23,16 +18,7 @@ async fn interleave_at<T>(
     meanwhile: impl Future<Output = TestResult>,
 ) -> Result<Option<T>, TestError> {
     let mut work = pin!(work);
-    let mut points = 0;
-    let done = poll_fn(|cx| match work.as_mut().poll(cx) {
-        Poll::Ready(done) => Poll::Ready(Some(done)),
-        Poll::Pending if points == at => Poll::Ready(None),
-        Poll::Pending => {
-            points += 1;
-            Poll::Pending
-        }
-    });
-    if done.await.transpose()?.is_some() {
+    if run_to_await_point(at, work.as_mut()).await.transpose()?.is_some() {
         return Ok(None);
     }
     meanwhile.await?;

@@ -290,7 +290,7 @@ impl Case<'_> {
         let property = PropertyId::outcome(room).to_string();
         let organizer = &self.run.people[self.known.organizer];
         let shown = self.known.meeting.property_in(organizer, &property);
-        let word = match (&row.desired, &row.observed) {
+        let expected = match (&row.desired, &row.observed) {
             (DesiredState::Wanted(_), ObservedState::Booked(_)) => Some("\"booked\""),
             (DesiredState::Wanted(_), ObservedState::Refused(_)) => Some("\"refused: "),
             (DesiredState::Unwanted(_), ObservedState::Nothing | ObservedState::Refused(_)) => {
@@ -301,13 +301,13 @@ impl Case<'_> {
                 Some("nothing, it is unsettled")
             }
         };
-        let right = match (word, &shown) {
-            (Some(word), Some(shown)) => shown.contains(word),
+        let right = match (expected, &shown) {
+            (Some(expected), Some(shown)) => shown.contains(expected),
             (None, None) => true,
             _ => false,
         };
         if !right {
-            wrong.push(format!("the organizer reads {shown:?} instead of {word:?}"));
+            wrong.push(format!("the organizer reads {shown:?} instead of {expected:?}"));
         }
         Ok(())
     }

@@ -101,7 +101,7 @@ impl SimulationRun {
         } else {
             ContentPolicy::default()
         };
-        let builder = Contoso::builder().seed(seed).keys(Arc::new(keys.clone()));
+        let builder = Contoso::builder().seed(seed).keys(Arc::new(keys.vault.clone()));
         let builder = builder.guests(&["Dora", "Emil", "Fritz"]).content(content).room_rules(rules);
         let followed = [Who::Anna, Who::Ben, Who::Aurora, Who::Borealis];
         let Contoso { world, tenant, anna, ben, cleo, guests, aurora, borealis, .. } =

@@ -1,42 +1,44 @@
 //! What happens without notice: notifications vanish, subscriptions end, keys are turned or lost,
 //! permissions are taken away and given again.
 
-use std::sync::{Arc, Mutex, PoisonError};
-
-use async_trait::async_trait;
 use roombridge::base::test_support::SeededRng;
 use roombridge::identity::keys::client_state::{KeySet, SecretKey};
 use roombridge::identity::keys::content_keys::{
     ContentKeySource as _, MemoryContentKeys, NewContentKey,
 };
-use roombridge::identity::keys::{KeySource, KeysUnavailable};
 use tokio::sync::OnceCell;
 use world::exchange::Mailbox;
 use world::graph::LifecycleKind;
+use world::memory::MemoryKeys;
 use world::microsoft::DAEMON_APP;
 
 use super::operations::Op;
 use super::run::SimulationRun;
 use crate::{TestError, TestResult};
 
-/// Client-state keys that change while everything runs. Clones share them.
-#[derive(Clone)]
-pub(super) struct RotatingKeys(Arc<Mutex<Vec<SecretKey>>>);
+/// Client-state keys that change while everything runs.
+pub(super) struct RotatingKeys {
+    /// The newest key is the last one.
+    keys: Vec<SecretKey>,
+    pub(super) vault: MemoryKeys,
+}
 
 impl RotatingKeys {
     pub(super) fn new() -> Result<Self, TestError> {
-        Ok(Self(Arc::new(Mutex::new(vec![key(1)?]))))
+        let first = key(1)?;
+        let vault = MemoryKeys::read_only(KeySet::new(first.clone(), []));
+        Ok(Self { keys: vec![first], vault })
     }
 
     /// Another key for new client states; the old ones are lost, or still prove.
-    fn rotate(&self, lost: bool) -> Result<(), TestError> {
-        let mut keys = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let number = keys.last().and_then(|key| key.id().as_str().get(1..)?.parse().ok());
+    fn rotate(&mut self, lost: bool) -> Result<(), TestError> {
+        let number = self.keys.last().and_then(|key| key.id().as_str().get(1..)?.parse().ok());
         let next = key(number.unwrap_or(0_u8) + 1)?;
         if lost {
-            keys.clear();
+            self.keys.clear();
         }
-        keys.push(next);
+        self.vault.put(Some(KeySet::new(next.clone(), self.keys.iter().cloned())));
+        self.keys.push(next);
         Ok(())
     }
 }
@@ -69,15 +71,6 @@ pub(super) async fn add_content_key(vault: &MemoryContentKeys, nth: usize) -> Te
 
 fn key(number: u8) -> Result<SecretKey, TestError> {
     Ok(SecretKey::new(format!("k{number}").parse()?, &[number; 32]))
-}
-
-#[async_trait]
-impl KeySource for RotatingKeys {
-    async fn load(&self) -> Result<KeySet, KeysUnavailable> {
-        let keys = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let (current, others) = keys.split_last().ok_or(KeysUnavailable)?;
-        Ok(KeySet::new(current.clone(), others.iter().cloned()))
-    }
 }
 
 impl SimulationRun {

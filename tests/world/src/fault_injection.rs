@@ -28,7 +28,7 @@ pub struct Call {
     pub target: &'static str,
 }
 
-/// What was called, and what is to fail. Clones share both, so one watch can go round several
+/// What was called, and what is to fail. Clones share both, so one injector can wrap several
 /// services and see their calls in order.
 #[derive(Debug, Clone, Default)]
 pub struct FaultInjector(Arc<Mutex<InjectorState>>);
@@ -144,9 +144,9 @@ pub struct FaultyTables {
 }
 
 impl FaultyTables {
-    /// Puts `inner` under `watch`.
-    pub fn new(inner: Arc<dyn Tables>, watch: FaultInjector) -> Self {
-        Self { inner, injector: watch }
+    /// Puts `inner` under `injector`.
+    pub fn new(inner: Arc<dyn Tables>, injector: FaultInjector) -> Self {
+        Self { inner, injector }
     }
 }
 
@@ -189,9 +189,9 @@ pub struct FaultyOutbox {
 }
 
 impl FaultyOutbox {
-    /// Puts `inner` under `watch`.
-    pub fn new(inner: Arc<dyn Outbox>, watch: FaultInjector) -> Self {
-        Self { inner, injector: watch }
+    /// Puts `inner` under `injector`.
+    pub fn new(inner: Arc<dyn Outbox>, injector: FaultInjector) -> Self {
+        Self { inner, injector }
     }
 }
 
@@ -249,16 +249,16 @@ mod tests {
     #[tokio::test]
     async fn a_call_fails_before_or_after_it_took_effect() {
         let store = Arc::new(MemoryTables::new());
-        let watch = FaultInjector::new();
-        let tables = FaultyTables::new(store.clone(), watch.clone());
-        watch.fail_next(Fault::Before);
-        watch.fail_call(1, Fault::After);
+        let injector = FaultInjector::new();
+        let tables = FaultyTables::new(store.clone(), injector.clone());
+        injector.fail_next(Fault::Before);
+        injector.fail_call(1, Fault::After);
         for key in ["never", "lost", "answered"] {
             let outcome = tables.apply(Table::Due, vec![RowChange::Insert(row(key))]).await;
             assert_eq!(outcome.is_ok(), key == "answered");
         }
         let kept: Vec<String> = store.rows(Table::Due).into_iter().map(|row| row.key.row).collect();
         assert_eq!(kept, ["answered", "lost"]);
-        assert_eq!(watch.count_of("apply"), 3);
+        assert_eq!(injector.count_of("apply"), 3);
     }
 }

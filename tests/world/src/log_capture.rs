@@ -75,9 +75,9 @@ impl LogCapture {
     fn record(&self, line: &str) {
         self.lines.fetch_add(1, Ordering::SeqCst);
         let mut kept = self.state();
-        let tells = FORBIDDEN_TEXTS.iter().any(|word| line.contains(word))
+        let is_leak = FORBIDDEN_TEXTS.iter().any(|word| line.contains(word))
             || kept.secrets.iter().any(|secret| line.contains(secret.as_str()));
-        if tells {
+        if is_leak {
             kept.leaked.push(line.to_owned());
         }
     }

@@ -142,7 +142,7 @@ impl Microsoft {
         Ok(Self { exchange, graph, entra, vault, identity, network })
     }
 
-    /// Tells Entra where the app's pages are (scheme, host and port without a slash at the end).
+    /// Sets in Entra where the app's pages are (scheme, host and port without a slash at the end).
     pub fn set_app_url(&self, front: &str) {
         let at = |paths: &[&str]| paths.iter().map(|path| format!("{front}{path}")).collect();
         let pages: [(&str, &[&str]); 4] = [

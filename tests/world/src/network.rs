@@ -26,7 +26,7 @@ enum Backend {
 #[derive(Clone, Default)]
 pub struct Network {
     hosts: Arc<Mutex<BTreeMap<String, Host>>>,
-    /// Where its requests come from, for whoever asks.
+    /// The address that its requests come from.
     caller_address: Option<SocketAddr>,
 }
 

@@ -179,7 +179,7 @@ pub(crate) struct MasterIds {
     pub(crate) mutable: String,
 }
 
-/// A copy as it stood at one instant. It does not print itself: it is somebody's.
+/// A copy as it was at one instant. It is not printed, because it is personal.
 #[derive(Clone)]
 pub(crate) struct Snapshot {
     pub(crate) copy: Arc<EventCopy>,

@@ -8,7 +8,7 @@ use super::access::RequiredAccess;
 use super::request::{Call, Reply};
 use crate::entra::Caller;
 
-/// A mail that was sent. It does not print itself: it is somebody's.
+/// A mail that was sent. It is not printed, because it is personal.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Mail {
     /// The tenant's id.

@@ -9,7 +9,7 @@ use serde_json::json;
 pub(super) struct VaultError {
     status: StatusCode,
     code: &'static str,
-    /// Tells one refusal from another of the same status.
+    /// Distinguishes refusals of the same status.
     inner: Option<&'static str>,
     message: String,
 }

@@ -60,7 +60,7 @@ pub(super) fn new_client_state_keys() -> String {
     json!({ "current": "k1", "keys": { "k1": BASE64_STANDARD.encode(key) } }).to_string()
 }
 
-/// Opens every listener, and tells each part where it can be reached.
+/// Opens every listener, and gives each part its address.
 pub(super) fn listen(
     plan: &LocalWorldOptions,
     microsoft: &Microsoft,

@@ -1,7 +1,7 @@
-//! The product's ports in memory: the outbox with its queues, and keys that never change.
+//! The product's ports in memory: the outbox with its queues, and the keys.
 
 mod keys;
 mod outbox;
 
-pub use keys::{FixedKeys, MemoryKeys};
+pub use keys::MemoryKeys;
 pub use outbox::{Delivery, MemoryOutbox, QueueKind};

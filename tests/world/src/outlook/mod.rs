@@ -33,7 +33,7 @@ impl Outlook {
     }
 
     /// `GET /`: whose calendar? `GET /{mailbox}` (object id or address): that calendar, with `?still`
-    /// without looking again by itself. `GET` and `POST /{mailbox}/new`: a new meeting.
+    /// without refreshing by itself. `GET` and `POST /{mailbox}/new`: a new meeting.
     /// `POST /{mailbox}/move` and `/{mailbox}/cancel`: what an organizer does with one (`ical`).
     pub fn router(&self) -> Router {
         Router::new()

@@ -13,7 +13,7 @@ use crate::exchange::{self, AgendaEntry, EventType, Exchange, Invitee, Mailbox, 
 /// No script, and nothing from elsewhere.
 const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; \
                       base-uri 'none'; frame-ancestors 'none'";
-/// How often a calendar is looked at again, in seconds.
+/// How often a calendar refreshes itself, in seconds.
 const REFRESH_SECONDS: u32 = 5;
 
 /// What a page says of a mailbox.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::memory::FixedKeys;
+use crate::memory::MemoryKeys;
 use async_trait::async_trait;
 use roombridge::base::clock::Clock;
 use roombridge::identity::keys::client_state::{KeySet, SecretKey};
@@ -23,7 +23,7 @@ pub(super) fn client_state_keys() -> Result<KeySet, TestWorldError> {
 /// The keys that the world's cookies are sealed with.
 pub(super) fn cookie_key_ring(clock: Arc<dyn Clock>) -> Result<Arc<KeyRing>, TestWorldError> {
     let id = "c1".parse().map_err(TestWorldError::from_any)?;
-    let keys = FixedKeys(KeySet::new(SecretKey::new(id, &[8; 32]), []));
+    let keys = MemoryKeys::read_only(KeySet::new(SecretKey::new(id, &[8; 32]), []));
     Ok(Arc::new(KeyRing::new(Box::new(keys), clock)))
 }
 

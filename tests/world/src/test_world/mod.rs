@@ -11,7 +11,7 @@ mod time;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::memory::FixedKeys;
+use crate::memory::MemoryKeys;
 use crate::memory::MemoryOutbox;
 use roombridge::app::{App, Ports};
 use roombridge::base::{clock::Clock, test_support::ManualClock};
@@ -102,7 +102,7 @@ pub struct TestWorld {
 
 /// Keys that never change.
 fn fixed_keys() -> Result<Arc<dyn KeySource>, TestWorldError> {
-    Ok(Arc::new(FixedKeys(client_state_keys()?)))
+    Ok(Arc::new(MemoryKeys::read_only(client_state_keys()?)))
 }
 
 fn key_ring(keys: Arc<dyn KeySource>, clock: &Arc<dyn Clock>) -> Arc<KeyRing> {
@@ -146,13 +146,13 @@ impl TestWorld {
             storage.unwrap_or_else(in_memory);
         let sends = held_back.clone().map_or(sends, |held_back| held_back as Arc<dyn Outbox>);
         let (tables, queues) = (FaultInjector::new(), FaultInjector::new());
-        let watched_outbox: Arc<dyn Outbox> =
+        let counted_outbox: Arc<dyn Outbox> =
             Arc::new(FaultyOutbox::new(Arc::clone(&sends), queues.clone()));
         let content_keys = MemoryContentKeys::new(Arc::clone(&clock));
         let ports = Ports {
             tables: Arc::new(FaultyTables::new(Arc::clone(&store), tables.clone())),
-            outbox: Arc::clone(&watched_outbox),
-            notifications_outbox: watched_outbox,
+            outbox: Arc::clone(&counted_outbox),
+            notifications_outbox: counted_outbox,
             http: Arc::new(microsoft.network.clone()),
             federated_credential: microsoft.identity.credential(FEDERATED_IDENTITY),
             client_state_keys: key_ring(keys, &clock),

@@ -103,7 +103,7 @@ async fn rooms_have_ids_of_their_own() {
 }
 
 #[tokio::test]
-async fn a_calendar_tells_who_may_do_what_with_it() {
+async fn a_calendar_lists_who_may_do_what_with_it() {
     let story = graph_fixture();
     let ben = story.tenant.person("Ben");
     story.anna.share_calendar_with(&ben, CalendarRole::DelegateWithPrivateEventAccess);

@@ -83,7 +83,7 @@ async fn life_is_bounded_and_renewed_by_patch() {
 }
 
 #[tokio::test]
-async fn bad_wishes_are_refused() {
+async fn invalid_subscriptions_are_refused() {
     let story = graph_fixture();
     for (name, value) in [
         ("notificationUrl", json!("http://hook.example/notify")),
