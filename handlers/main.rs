@@ -86,7 +86,7 @@ fn ports(settings: &Settings) -> Result<Ports, Box<dyn Error>> {
     };
     let own = identity(settings.identity.managed_identity_client_id)?;
     let queue = settings.platform.queue_url.as_str();
-    let outbox = |patience: RetryPolicy| AzureOutbox::new(queue, &own, &shared, patience);
+    let outbox = |policy: RetryPolicy| AzureOutbox::new(queue, &own, &shared, policy);
     let tables =
         AzureTables::new(settings.platform.table_url.as_str(), &own, &shared, RetryPolicy::WORKER)?;
     let vault = settings.identity.vault_url.as_str();

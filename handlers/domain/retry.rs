@@ -8,7 +8,7 @@ pub const MAX_ATTEMPTS: u32 = 5;
 /// How long an item may wait on others (throttling, outages) before it stops.
 pub const MAX_DEFERRAL_TIME: SignedDuration = SignedDuration::from_hours(24);
 
-/// How often an item waits at the least before its patience can end: a day on which nothing ran is
+/// How often an item waits at the least before it can stop: a day on which nothing ran is
 /// not the item's.
 const MIN_DEFERRALS: u32 = 5;
 

@@ -52,14 +52,14 @@ pub async fn run(
         }
     });
     let serving = axum::serve(listener, router).with_graceful_shutdown(shutdown);
-    let patience = async {
+    let grace_period = async {
         if stop.await.is_err() {
             tokio::time::sleep(SHUTDOWN_GRACE_PERIOD).await;
         }
     };
     tokio::select! {
         served = serving => served,
-        () = patience => Ok(()),
+        () = grace_period => Ok(()),
     }
 }
 

@@ -73,7 +73,7 @@ pub(crate) fn id_token(nonce: &str) -> Value {
     })
 }
 
-/// The tokens that `http` gives, always vouched for.
+/// The tokens that `http` gives, for an identity that always gets its assertion.
 pub(crate) fn tenant_tokens(http: Arc<dyn Http>, clock: Arc<dyn Clock>) -> TenantTokens {
     let assertion_credential = Arc::new(FakeManagedIdentity::default());
     let endpoint = TokenEndpoint { http, assertion_credential, clock, cloud: cloud() };

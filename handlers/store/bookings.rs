@@ -142,8 +142,8 @@ mod tests {
                 let copies = Copies { room, invitation: u32::MAX, ..Copies::default() };
                 all.push(Booking { copies, ..plain() });
             }
-            let wish = BookingSpec { facts, invitation: u32::MAX };
-            all.push(Booking { desired: DesiredState::Wanted(wish), ..plain() });
+            let spec = BookingSpec { facts, invitation: u32::MAX };
+            all.push(Booking { desired: DesiredState::Wanted(spec), ..plain() });
         }
         let copies = Copies { room: RoomCopy::Gone, ..Copies::default() };
         all.push(Booking { copies, ..plain() });

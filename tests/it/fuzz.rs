@@ -149,8 +149,8 @@ fn exercise_event(event: &Event) {
         time_zone: "Europe/Amsterdam".to_owned(),
     };
     for calendar in [CalendarOwner::Person, CalendarOwner::Room(room.id)] {
-        let sighting = CopySnapshot::from_event(event, calendar, std::slice::from_ref(&room), now);
-        std::hint::black_box(sighting.map(|sighting| sighting.change_digest()).ok());
+        let snapshot = CopySnapshot::from_event(event, calendar, std::slice::from_ref(&room), now);
+        std::hint::black_box(snapshot.map(|snapshot| snapshot.change_digest()).ok());
     }
 }
 

@@ -236,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn our_own_decline_does_not_end_the_wish_but_somebody_elses_does() {
+    fn our_own_decline_does_not_end_the_request_but_somebody_elses_does() {
         let copies = Copies::default()
             .observe(&organizer("O", with_room(9)))
             .observe(&room("R", with_room(9)))
@@ -338,7 +338,7 @@ mod tests {
     }
 
     #[test]
-    fn asking_again_is_another_wish() {
+    fn asking_again_is_another_request() {
         let first = Copies::default().observe(&room("R", with_room(9)));
         let again =
             first.clone().observe(&room("R", Observation::Gone)).observe(&room("R2", with_room(9)));

@@ -341,7 +341,7 @@ mod tests {
         let trial = GraphFixture::new();
         trial.http.respond(201, &subscription(ID, "users/x/events"));
         let add_in: PropertyId =
-            "String {6c9b2f0a-3d57-4b1e-9c44-0e5d8a71f3b2} Name Wish".parse().unwrap();
+            "String {6c9b2f0a-3d57-4b1e-9c44-0e5d8a71f3b2} Name Choice".parse().unwrap();
         let rich = ResourceDataOptions { add_in_property: Some(add_in.clone()), ..content() };
         let order = NewSubscription { resource_data: Some(rich), ..order() };
         trial.tenant.subscribe(&order).await.unwrap();

@@ -16,7 +16,7 @@ pub struct ResourceDataOptions {
     pub certificate: String,
     /// What we call that certificate; Graph repeats it with everything it seals.
     pub certificate_id: ContentKeyId,
-    /// The one extended property that is brought too, which an add-in may have left its wish in.
+    /// The one extended property that is brought too, which an add-in may have written its choice to.
     /// A renewal cannot change it.
     pub add_in_property: Option<PropertyId>,
 }

@@ -90,27 +90,27 @@ impl ValidationTokenVerifier {
     /// Whom the `tokens` of one POST vouch for. Never fails: a token that proves nothing only leaves
     /// its tenant out.
     pub async fn verified_tenants(&self, tokens: &[String]) -> VerifiedTenants {
-        let mut vouched = VerifiedTenants::default();
+        let mut verified = VerifiedTenants::default();
         for (n, token) in tokens.iter().enumerate() {
             if n >= TOKENS_MAX {
-                vouched.undetermined += 1;
+                verified.undetermined += 1;
                 continue;
             }
             match self.verify(token).await {
                 Ok(tenant) => {
-                    vouched.tenants.insert(tenant);
+                    verified.tenants.insert(tenant);
                 }
                 // An unknown key may be newer than the set that Entra showed us.
                 Err(VerifyError::Unavailable(_) | VerifyError::UnknownKey) => {
-                    vouched.undetermined += 1;
+                    verified.undetermined += 1;
                 }
                 Err(reason) => {
                     tracing::warn!(%reason, "a validation token is invalid");
-                    vouched.rejected += 1;
+                    verified.rejected += 1;
                 }
             }
         }
-        vouched
+        verified
     }
 
     /// The tenant that one token vouches for.

@@ -115,7 +115,7 @@ impl Chromium {
         Err(format!("no {words:?} on {address}, which says:\n{text}").into())
     }
 
-    /// Presses the button that stands for this value, as each account at Entra has one.
+    /// Presses the button with this value, as each account at Entra has one.
     pub(super) async fn click_value(&self, name: &str, value: &str) -> TestResult {
         let css = format!("button[name='{name}'][value='{value}']");
         Ok(self.client.find(Locator::Css(&css)).await?.click().await?)

@@ -1,4 +1,4 @@
-//! Northwind, an organisation that has not heard of Roombridge yet, and browsers for its people.
+//! Northwind, an organisation that does not know Roombridge yet, and browsers for its people.
 
 use roombridge::store::tables::{Table, TableRow};
 use world::exchange::{Invitation, Mailbox, Meeting, Processing, Tenant};

@@ -136,7 +136,7 @@ async fn withdraw(northwind: &Northwind, employee: &Chromium) -> TestResult {
     employee.wait_for_text("You have withdrawn.").await?;
     northwind.wait_for_subscriptions(0).await?;
     let later = northwind.invite_aurora("Not theirs to know", 14)?;
-    // Nobody is told of it, so nobody ever reads it; the next step gives it time to be wrong.
+    // It is not notified, so nobody ever reads it; the next step gives it time to be wrong.
     employee.check_option("#agree-form", "agree", "yes").await?;
     assert_eq!(northwind.world.bookings_of(&later).await?, []);
     later.cancel()?;

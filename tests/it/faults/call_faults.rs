@@ -35,8 +35,8 @@ const GRAPH_CALLS: [(&str, &str); 12] = [
 pub(crate) struct Calls {
     pub(crate) tables: usize,
     pub(crate) queues: usize,
-    pub(super) graph: BTreeMap<(&'static str, &'static str), usize>,
-    pub(super) tokens: usize,
+    pub(crate) graph: BTreeMap<(&'static str, &'static str), usize>,
+    pub(crate) tokens: usize,
 }
 
 /// A call to fail; numbers count from 0.

@@ -110,7 +110,9 @@ fn only_words_that_a_colleague_would_say() {
         let ends = |endings: &[&str]| endings.iter().any(|ending| source.path.ends_with(ending));
         let list = source.path.ends_with("tidy/names.rs");
         let read = ["handlers/", "tests/it/", "tests/world/", "benches/"];
-        !list && read.iter().any(|folder| source.path.starts_with(folder)) && ends(&[".rs", ".html"])
+        !list
+            && read.iter().any(|folder| source.path.starts_with(folder))
+            && ends(&[".rs", ".html"])
             || !source.path.contains("fixtures") && ends(&[".md"])
             || source.path.starts_with("infra/") && ends(&[".bicep", ".kql", ".sh"])
     };

@@ -41,9 +41,9 @@ const LABELS: [&str; 9] =
 
 /// The lines of one story.
 #[derive(Clone, Default)]
-struct Heard(Arc<Mutex<Vec<u8>>>);
+struct CapturedLines(Arc<Mutex<Vec<u8>>>);
 
-impl io::Write for Heard {
+impl io::Write for CapturedLines {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(line);
         Ok(line.len())
@@ -54,7 +54,7 @@ impl io::Write for Heard {
     }
 }
 
-impl Heard {
+impl CapturedLines {
     fn lines(&self) -> Result<Vec<Value>, TestError> {
         let bytes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         parsed(&String::from_utf8(bytes.clone())?)
@@ -68,8 +68,8 @@ fn parsed(text: &str) -> Result<Vec<Value>, TestError> {
 /// Booked, throttled, given up, poisoned, refused, purged, cut off, and a handler that cannot start: with the
 /// subscriber and the filter that the handler runs with.
 async fn story() -> Result<Vec<Value>, TestError> {
-    let heard = Heard::default();
-    let writer = heard.clone();
+    let captured = CapturedLines::default();
+    let writer = captured.clone();
     let subscriber = telemetry::subscriber(None, move || writer.clone());
     let _listening = tracing::subscriber::set_default(subscriber);
     let contoso = Contoso::open().await?;
@@ -114,7 +114,7 @@ async fn story() -> Result<Vec<Value>, TestError> {
     contoso.run_for(minutes(20)).await;
     assert_eq!(office.memory_outbox.messages(QueueKind::Poison(Queue::FetchEvent)), []);
 
-    let mut lines = heard.lines()?;
+    let mut lines = captured.lines()?;
     let mut handler = Command::new(env!("CARGO_BIN_EXE_handler"));
     let ended = handler.env_clear().output()?;
     assert!(!ended.status.success(), "it has no settings");
@@ -216,13 +216,13 @@ fn fields_are_logged(lines: &[Value]) -> TestResult {
         let words = literals(&code);
         let messages: Vec<&str> = words.into_iter().filter(|w| written.contains_key(*w)).collect();
         assert!(!messages.is_empty() || name == "other-errors", "{name} names no message");
-        let (held, heard): (Vec<&str>, Vec<&str>) =
+        let (held, logged): (Vec<&str>, Vec<&str>) =
             messages.iter().partition(|message| FROM_THE_SOURCE.contains(message));
-        for message in &heard {
+        for message in &logged {
             assert!(said.contains_key(message), "{name}: nobody said {message:?} in the story");
         }
         let lines: Vec<&Value> =
-            heard.iter().filter_map(|m| said.get(m)).flatten().copied().collect();
+            logged.iter().filter_map(|m| said.get(m)).flatten().copied().collect();
         for field in &fields {
             let real = lines.iter().any(|line| !line[field.as_str()].is_null());
             let always = ALWAYS.contains(&field.as_str());

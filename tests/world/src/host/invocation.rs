@@ -86,7 +86,7 @@ impl FunctionsHost {
 
     fn request(&self, function: &str, body: &impl Serialize) -> Result<Request<Body>, String> {
         let body = serde_json::to_vec(body).map_err(|e| e.to_string())?;
-        // A stream has no known length, so the body goes out chunked and without Content-Length.
+        // A stream has no known length, so the body is sent chunked and without Content-Length.
         let body = stream::iter([Ok::<_, Infallible>(Bytes::from(body))]);
         let mut request = Request::post(format!("/{function}"))
             .header(header::CONTENT_TYPE, "application/json; charset=utf-8")
