@@ -33,6 +33,8 @@ pub enum Origin {
     },
     /// We want to read the event: a resync, a second read.
     Refetch,
+    /// The calendar's view no longer lists an event that is stored.
+    Unlisted,
 }
 
 /// An event to read.
@@ -59,6 +61,15 @@ impl EventChange {
         Self { mailbox, event, origin: Origin::Refetch, encrypted_content: None, meta }
     }
 
+    /// Whether somebody who knows the calendar said that the event is no longer in it.
+    pub fn is_reported_gone(&self) -> bool {
+        match self.origin {
+            Origin::Notification { deleted, .. } => deleted,
+            Origin::Refetch => false,
+            Origin::Unlisted => true,
+        }
+    }
+
     /// Takes in another change of the same event in the same mailbox, proved by the same nonce.
     ///
     /// Nothing says which of two versions is the newer one: then neither is believed, and the event
@@ -76,10 +87,11 @@ impl EventChange {
                     self.encrypted_content = content;
                 }
             }
-            (Origin::Refetch, Origin::Refetch) => self.encrypted_content = None,
             // A read that we want ourselves is never skipped.
-            (Origin::Refetch, Origin::Notification { .. })
-            | (Origin::Notification { .. }, Origin::Refetch) => {
+            (Origin::Unlisted, _) | (_, Origin::Unlisted) => {
+                (self.origin, self.encrypted_content) = (Origin::Unlisted, None);
+            }
+            (Origin::Refetch, _) | (_, Origin::Refetch) => {
                 (self.origin, self.encrypted_content) = (Origin::Refetch, None);
             }
         }

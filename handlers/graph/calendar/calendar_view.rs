@@ -157,7 +157,7 @@ mod tests {
     async fn an_event_that_makes_no_sense_is_named_and_one_without_an_id_spoils_the_page() {
         let trial = GraphFixture::new();
         let mut answer = answer(&["A", "B"], None);
-        answer["value"][1]["type"] = json!("holiday");
+        answer["value"][1]["start"] = json!(7);
         trial.http.respond(200, &answer);
         let read = page(&trial, None).await.unwrap();
         assert_eq!((read.events.len(), read.unreadable), (1, vec!["B".parse().unwrap()]));

@@ -45,6 +45,8 @@ pub struct CopySnapshot {
 pub enum SkipReason {
     /// Somebody else's invitation: the organizer's and the rooms' copies are the ones that book.
     AttendeeCopy,
+    /// What it is, who organizes it or who is invited cannot be read: it is set aside.
+    Ambiguous,
     /// Its times cannot be understood.
     UnreadableTime,
 }
@@ -62,8 +64,11 @@ impl CopySnapshot {
     ) -> Result<Self, SkipReason> {
         let role = match owner {
             CalendarOwner::Room(_) => CopyRole::Room,
-            CalendarOwner::Person if event.is_organizer => CopyRole::Organizer,
-            CalendarOwner::Person => return Err(SkipReason::AttendeeCopy),
+            CalendarOwner::Person => match event.is_organizer {
+                Some(true) if event.lists_attendees() => CopyRole::Organizer,
+                Some(false) => return Err(SkipReason::AttendeeCopy),
+                Some(true) | None => return Err(SkipReason::Ambiguous),
+            },
         };
         let matched = event.match_rooms(map);
         let wanted = match owner {
@@ -75,9 +80,11 @@ impl CopySnapshot {
         let single = match event.kind {
             EventKind::SingleInstance => true,
             EventKind::SeriesMaster | EventKind::Occurrence | EventKind::Exception => false,
+            EventKind::Unknown => return Err(SkipReason::Ambiguous),
         };
+        let has_time = event.time != EventTime::Empty;
         let mut rooms = Vec::new();
-        for room in map.iter().filter(|room| wanted.contains(&room.id)) {
+        for room in map.iter().filter(|room| has_time && wanted.contains(&room.id)) {
             let interval =
                 interval_in_room_zone(&event.time, room).ok_or(SkipReason::UnreadableTime)?;
             if single && !event.cancelled && !interval.is_over(now) {
@@ -87,13 +94,13 @@ impl CopySnapshot {
         // When an all-day event is over depends on its room's zone: its interval there says so.
         let over = match &event.time {
             EventTime::Timed(interval) => interval.is_over(now),
-            EventTime::AllDay { .. } | EventTime::Unreadable => false,
+            EventTime::AllDay { .. } | EventTime::Empty | EventTime::Unreadable => false,
         };
         Ok(Self {
             role,
-            can_respond: !event.is_organizer,
+            can_respond: event.is_organizer != Some(true),
             rooms,
-            ended: event.cancelled || over,
+            ended: event.cancelled || over || !has_time,
             private: event.private,
             matched,
         })
@@ -158,6 +165,6 @@ fn interval_in_room_zone(when: &EventTime, room: &Room) -> Option<Interval> {
                 |day: &Date| day.to_zoned(zone.clone()).map(|start| start.timestamp()).ok();
             Interval::new(midnight(first)?, midnight(until)?)
         }
-        EventTime::Unreadable => None,
+        EventTime::Empty | EventTime::Unreadable => None,
     }
 }

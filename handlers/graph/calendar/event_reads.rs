@@ -11,7 +11,7 @@ use crate::{
     graph::{
         allow_list::{fields, property_id::PropertyId, requests::BATCH_MAX},
         client::{
-            error::GraphError,
+            error::{GraphError, RetryCause},
             request::{GraphRequest, event_path, mailbox_get_request},
             response::{GraphResponse, Page},
             send::TenantGraph,
@@ -142,6 +142,10 @@ fn parse_event(
 ) -> Result<Option<Event>, GraphError> {
     if reply.is_unknown_event() {
         return Ok(None);
+    }
+    if reply.may_be_gone() {
+        let cause = RetryCause::EventNotServed;
+        return Err(GraphError::Retry { after: reply.retry_after, cause });
     }
     reply.check()?;
     Ok(Some(Event::from_wire(reply.json()?, property)))

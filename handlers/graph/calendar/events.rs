@@ -24,8 +24,8 @@ use crate::{
     },
 };
 
-/// An event as asked for by the first read. What is not optional here was asked for and must be
-/// there: a missing attendee list taken for an empty one would end a booking.
+/// An event as asked for by the first read. Every member but the id may be null by Graph's metadata;
+/// what each null means is decided in [`Event::from_wire`].
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct EventWire {
@@ -34,21 +34,22 @@ pub(super) struct EventWire {
     etag: Option<String>,
     last_modified_date_time: Option<String>,
     #[serde(rename = "iCalUId")]
-    ical_uid: Personal,
+    ical_uid: Option<Personal>,
     #[serde(rename = "type")]
-    kind: EventKind,
-    start: TimeWire,
-    end: TimeWire,
-    is_all_day: bool,
-    is_cancelled: bool,
-    is_organizer: bool,
-    sensitivity: String,
-    attendees: Vec<Attendee>,
+    kind: Option<String>,
+    start: Option<TimeWire>,
+    end: Option<TimeWire>,
+    is_all_day: Option<bool>,
+    is_cancelled: Option<bool>,
+    is_organizer: Option<bool>,
+    sensitivity: Option<String>,
+    #[serde(default)]
+    attendees: Value,
     // Nothing is booked or ended because of the organizer, so one that makes no sense is none.
     #[serde(default)]
     organizer: Value,
-    original_start: Option<Timestamp>,
-    series_master_id: Option<EventId>,
+    original_start: Option<String>,
+    series_master_id: Option<String>,
     single_value_extended_properties: Option<Vec<Value>>,
 }
 
@@ -69,13 +70,15 @@ pub struct Event {
     /// When it was last changed, as the mailbox tells; `None` when it does not. Changes without
     /// cause, too.
     pub last_modified_at: Option<Timestamp>,
-    pub ical_uid: Personal,
+    /// `None` when it has none, or an empty one: then nothing ties its copies together.
+    pub ical_uid: Option<Personal>,
     /// Single, or what part of a series.
     pub kind: EventKind,
     pub time: EventTime,
     pub cancelled: bool,
-    pub is_organizer: bool,
-    /// Whether it is private or confidential; also true for a sensitivity we do not know.
+    /// Whether this calendar's owner organizes it; `None` when Graph does not say.
+    pub is_organizer: Option<bool>,
+    /// Whether it is anything but normal: private, confidential, personal, or what we do not know.
     pub private: bool,
     /// When an occurrence was to start before it was moved.
     pub original_start: Option<Timestamp>,
@@ -84,18 +87,21 @@ pub struct Event {
     /// The value of the add-in's extended property, if it was asked for and is there.
     pub add_in_value: Option<Personal>,
     organizer: Option<Personal>,
-    attendees: Vec<Attendee>,
+    /// `None` when the list, or somebody on it, cannot be read: it could be a room, and taken for
+    /// nobody it would end a booking.
+    attendees: Option<Vec<Attendee>>,
 }
 
 /// What an event is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EventKind {
     SingleInstance,
     SeriesMaster,
     /// One of a series, as the series says.
     Occurrence,
     Exception,
+    /// Something that Graph did not have when this was written.
+    Unknown,
 }
 
 /// When an event takes place.
@@ -109,8 +115,10 @@ pub enum EventTime {
         /// The day after the last.
         until: Date,
     },
-    /// What Graph said is no time: a zone without an IANA name, an end that is not after
-    /// the start, an all-day event that does not begin at midnight.
+    /// No time at all: the end is not after the start. It asks for nothing.
+    Empty,
+    /// What Graph said is no time: a zone without an IANA name, an all-day event that does not begin
+    /// at midnight.
     Unreadable,
 }
 
@@ -127,8 +135,7 @@ pub struct RoomMatch {
     pub organizer: Option<Personal>,
 }
 
-/// Somebody or something invited. One of another shape makes the event unreadable: it could be a
-/// room, and taken for nobody it would end a booking.
+/// Somebody or something invited.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 struct Attendee {
     #[serde(rename = "emailAddress", default, deserialize_with = "attendee_address")]
@@ -138,15 +145,24 @@ struct Attendee {
 }
 
 impl Event {
+    /// Whether the list of the people and rooms invited could be read.
+    pub fn lists_attendees(&self) -> bool {
+        self.attendees.is_some()
+    }
+
+    fn attendees(&self) -> &[Attendee] {
+        self.attendees.as_deref().unwrap_or_default()
+    }
+
     /// Which of `rooms` are invited, and the people beside them. The only way to the addresses.
     pub fn match_rooms(&self, rooms: &[Room]) -> RoomMatch {
         let is_room = |address: &Personal| rooms.iter().any(|r| r.has_address(address.reveal()));
         let invited = |room: &Room| {
-            let mut addresses = self.attendees.iter().filter_map(|i| i.address.as_ref());
+            let mut addresses = self.attendees().iter().filter_map(|i| i.address.as_ref());
             addresses.any(|address| room.has_address(address.reveal()))
         };
         let organizer = self.organizer.clone().filter(|address| !is_room(address));
-        let people = || self.attendees.iter().filter(|i| !i.is_resource);
+        let people = || self.attendees().iter().filter(|i| !i.is_resource);
         let addresses: BTreeSet<&Personal> = people()
             .filter_map(|i| i.address.as_ref())
             .filter(|address| !is_room(address) && Some(*address) != organizer.as_ref())
@@ -184,6 +200,10 @@ impl Event {
     }
 
     /// Makes sense of the JSON; `add_in` is the property that was expanded.
+    ///
+    /// Null is read as a careful reader would: a sensitivity as private, a kind as single unless there
+    /// is a master, "all day" and "cancelled" as no. What decides about a room (who organizes, who is
+    /// invited) stays unknown.
     pub(super) fn from_wire(wire: EventWire, add_in: Option<&PropertyId>) -> Self {
         let add_in = add_in.map(ToString::to_string).and_then(|wanted| {
             let properties = wire.single_value_extended_properties.as_deref().unwrap_or_default();
@@ -196,19 +216,31 @@ impl Event {
             version: wire.etag.as_deref().map(Digest::of_etag),
             // It only tells which of two readings is older, so one that makes no sense is none.
             last_modified_at: wire.last_modified_date_time.and_then(|text| text.parse().ok()),
-            ical_uid: wire.ical_uid,
-            kind: wire.kind,
-            time: parse_time(wire.is_all_day, &wire.start, &wire.end),
-            cancelled: wire.is_cancelled,
+            ical_uid: wire.ical_uid.filter(|uid| !uid.reveal().trim().is_empty()),
+            kind: parse_kind(wire.kind.as_deref(), wire.series_master_id.is_some()),
+            time: parse_time(wire.is_all_day == Some(true), wire.start, wire.end),
+            cancelled: wire.is_cancelled == Some(true),
             is_organizer: wire.is_organizer,
             // A new kind of sensitivity is more likely a stricter one.
-            private: !matches!(wire.sensitivity.as_str(), "normal" | "personal"),
-            original_start: wire.original_start,
-            series_master: wire.series_master_id,
+            private: wire.sensitivity.as_deref() != Some("normal"),
+            original_start: wire.original_start.and_then(|text| text.parse().ok()),
+            series_master: wire.series_master_id.and_then(|id| id.parse().ok()),
             add_in_value: add_in,
             organizer: parse_address(&wire.organizer["emailAddress"]),
-            attendees: wire.attendees,
+            attendees: serde_json::from_value(wire.attendees).ok(),
         }
+    }
+}
+
+fn parse_kind(kind: Option<&str>, has_master: bool) -> EventKind {
+    match kind {
+        Some("singleInstance") => EventKind::SingleInstance,
+        Some("seriesMaster") => EventKind::SeriesMaster,
+        Some("exception") => EventKind::Exception,
+        Some("occurrence") => EventKind::Occurrence,
+        None if has_master => EventKind::Occurrence,
+        None => EventKind::SingleInstance,
+        Some(_) => EventKind::Unknown,
     }
 }
 
@@ -221,10 +253,14 @@ pub(super) fn parse_add_in_property(
 }
 
 /// The address, in lower case; `None` when there is none, or it makes no sense. The name beside it is
-/// not taken in.
+/// not taken in, also where a client wrote both into the address: `Name <address>`.
 pub(super) fn parse_address(email_address: &Value) -> Option<Personal> {
     let text = email_address["address"].as_str()?.trim().to_lowercase();
-    (!text.is_empty()).then(|| Personal::new(text))
+    let bracketed = text.strip_suffix('>').and_then(|text| text.rsplit_once('<'));
+    let address = bracketed.map_or(text.as_str(), |(_, address)| address).trim();
+    let address =
+        ["smtp:", "mailto:"].iter().find_map(|kind| address.strip_prefix(kind)).unwrap_or(address);
+    (!address.is_empty()).then(|| Personal::new(address))
 }
 
 fn attendee_address<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Personal>, D::Error> {
@@ -240,8 +276,10 @@ fn is_resource<'de, D: Deserializer<'de>>(from: D) -> Result<bool, D::Error> {
     Ok(kind.is_some_and(|kind| kind.eq_ignore_ascii_case("resource")))
 }
 
-fn parse_time(all_day: bool, start: &TimeWire, end: &TimeWire) -> EventTime {
-    let read = if all_day { parse_all_day(start, end) } else { parse_interval(start, end) };
+fn parse_time(all_day: bool, start: Option<TimeWire>, end: Option<TimeWire>) -> EventTime {
+    let read = start.zip(end).and_then(|(start, end)| {
+        if all_day { parse_all_day(&start, &end) } else { parse_interval(&start, &end) }
+    });
     read.unwrap_or(EventTime::Unreadable)
 }
 
@@ -251,11 +289,12 @@ fn parse_all_day(start: &TimeWire, end: &TimeWire) -> Option<EventTime> {
         (at.time() == Time::midnight()).then(|| at.date())
     };
     let (first, until) = (day(start)?, day(end)?);
-    (first < until).then_some(EventTime::AllDay { first, until })
+    Some(if first < until { EventTime::AllDay { first, until } } else { EventTime::Empty })
 }
 
 fn parse_interval(start: &TimeWire, end: &TimeWire) -> Option<EventTime> {
-    Interval::new(parse_instant(start)?, parse_instant(end)?).map(EventTime::Timed)
+    let interval = Interval::new(parse_instant(start)?, parse_instant(end)?);
+    Some(interval.map_or(EventTime::Empty, EventTime::Timed))
 }
 
 /// UTC was asked for; another zone is taken if it has an IANA name (never a Windows one).
@@ -367,23 +406,56 @@ mod tests {
     fn what_is_no_time_is_unreadable_and_not_free() {
         for end in [
             time("2026-11-24T11:00:00", "W. Europe Standard Time"),
-            time("2026-11-24T10:00:00", "UTC"),
-            time("2026-11-24T09:00:00", "UTC"),
             time("tomorrow", "UTC"),
+            Value::Null,
         ] {
             assert_eq!(read(with("end", end)).unwrap().time, EventTime::Unreadable);
         }
     }
 
     #[test]
-    fn what_was_asked_for_and_is_not_there_is_no_answer() {
-        for name in ["attendees", "isCancelled", "isOrganizer", "iCalUId", "start", "sensitivity"] {
-            let mut json = event_json("AAMk1");
-            json.as_object_mut().unwrap().remove(name);
-            assert_eq!(read(json), Err(GraphError::Unreadable), "{name}");
+    fn an_end_that_is_not_after_the_start_is_no_time_at_all() {
+        for end in ["2026-11-24T10:00:00", "2026-11-24T09:00:00", "1601-01-01T00:00:00.0000000"] {
+            assert_eq!(read(with("end", time(end, "UTC"))).unwrap().time, EventTime::Empty);
         }
-        assert_eq!(read(with("type", json!("holiday"))), Err(GraphError::Unreadable));
+    }
+
+    #[test]
+    fn null_is_read_with_care_and_what_decides_about_a_room_stays_unknown() {
+        let null = |name: &str| read(with(name, Value::Null)).unwrap();
+        let usual = read(event_json("AAMk1")).unwrap();
+        assert_eq!(null("iCalUId").ical_uid, None);
+        assert_eq!(read(with("iCalUId", json!("  "))).unwrap().ical_uid, None);
+        assert_eq!(null("isOrganizer").is_organizer, None);
+        assert!(usual.lists_attendees() && !null("attendees").lists_attendees());
+        assert!(!usual.private && null("sensitivity").private);
+        assert!(!null("isCancelled").cancelled);
+        assert_eq!(null("isAllDay"), usual);
+        assert_eq!(null("type").kind, EventKind::SingleInstance);
+        let mut part = with("type", Value::Null);
+        part["seriesMasterId"] = json!("AAMkM");
+        assert_eq!(read(part).unwrap().kind, EventKind::Occurrence);
+        assert_eq!(read(with("type", json!("holiday"))).unwrap().kind, EventKind::Unknown);
+        assert_eq!(read(with("originalStart", json!("soon"))).unwrap().original_start, None);
         assert_eq!(read(with("id", json!("../me"))), Err(GraphError::Unreadable));
+    }
+
+    #[test]
+    fn an_address_is_the_same_however_a_client_writes_it() {
+        for text in [
+            "Big Room <BIG.ROOM@contoso.test>",
+            "SMTP:big.room@contoso.test",
+            " big.room@contoso.test ",
+        ] {
+            let rooms = [room(2, &["big.room@contoso.test"])];
+            assert_eq!(
+                invited(&[("resource", text)]).match_rooms(&rooms).rooms,
+                [rooms[0].id],
+                "{text}"
+            );
+        }
+        let twice = [("required", "Zoe <zoe@contoso.test>"), ("optional", "zoe@contoso.test")];
+        assert_eq!(invited(&twice).match_rooms(&[]).people, 2, "Ann and Zoe");
     }
 
     #[test]
@@ -397,7 +469,7 @@ mod tests {
         ] {
             let found = read(with("organizer", odd.clone())).unwrap().match_rooms(&[]);
             assert_eq!((found.organizer, found.people), (None, 1), "{odd}");
-            assert_eq!(read(with("attendees", json!([odd]))), Err(GraphError::Unreadable));
+            assert!(!read(with("attendees", json!([odd]))).unwrap().lists_attendees());
         }
         let typed = json!({ "type": 7, "emailAddress": { "address": "ann@contoso.test" } });
         let found = read(with("organizer", typed)).unwrap().match_rooms(&[]);
@@ -422,7 +494,7 @@ mod tests {
     fn private_is_what_says_so_and_what_is_not_known() {
         for (text, private) in [
             ("normal", false),
-            ("personal", false),
+            ("personal", true),
             ("private", true),
             ("confidential", true),
             ("?", true),

@@ -47,6 +47,13 @@ pub enum RetryCause {
     /// 429: we asked too much.
     #[error("throttled")]
     Throttled,
+    /// The event was refused in a way that may mean that it is gone, or nothing: a 404 with another
+    /// code or none, a 410, an id that Graph calls invalid.
+    #[error("the event is not served")]
+    EventNotServed,
+    /// What came is nothing that Graph says: cut short, or from something in between.
+    #[error("nonsensical response, {0}")]
+    Nonsense(u16),
     #[error("unavailable, {0}")]
     Unavailable(u16),
     /// No answer came; for a write it is unknown whether it took effect.

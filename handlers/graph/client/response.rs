@@ -5,11 +5,14 @@ use std::{fmt, str::FromStr};
 use bytes::Bytes;
 use jiff::SignedDuration;
 use serde::{Deserialize, de::DeserializeOwned};
-use serde_json::Value;
+use serde_json::{Map, Value};
 use url::Url;
 
 use super::error::{GraphError, RetryCause};
-use crate::{base::json::json_member, domain::ids::InvalidId};
+use crate::{
+    base::json::{json_member, repair},
+    domain::ids::InvalidId,
+};
 
 /// Event-level "not found". Normal after a notification
 /// (github.com/microsoftgraph/microsoft-graph-docs #15350, #11068).
@@ -25,6 +28,9 @@ const MAILBOX_NOT_FOUND: &[&str] = &[
     "ErrorInvalidUser",
     "ErrorNonExistentMailbox",
 ];
+
+/// What Graph says of an id that it does not know any more, beside "not found".
+const EVENT_ID_INVALID: &[&str] = &["ErrorInvalidMailboxItemId", "ErrorInvalidIdMalformed"];
 
 /// The longest next link we keep.
 const LINK_MAX: usize = 8_192;
@@ -57,6 +63,16 @@ impl GraphResponse {
         self.is_missing(EVENT_NOT_FOUND)
     }
 
+    /// Whether the answer to a read of an event may mean that it is gone: nothing is known for sure.
+    pub(in crate::graph) fn may_be_gone(&self) -> bool {
+        match self.status {
+            404 => !self.is_unknown_object(),
+            410 => true,
+            400 => EVENT_ID_INVALID.contains(&self.error_text("code").as_str()),
+            _ => false,
+        }
+    }
+
     /// Whether Graph says that there is no such user, group or mailbox. A 404 that it does not
     /// explain says nothing.
     pub(in crate::graph) fn is_unknown_object(&self) -> bool {
@@ -76,6 +92,8 @@ impl GraphResponse {
             429 => wait(RetryCause::Throttled),
             // 408 and 425 say "again" too.
             408 | 425 | 500..=599 => wait(RetryCause::Unavailable(self.status)),
+            // Every error of Graph's own has a code: this one is from something in between, and passes.
+            status if self.error_text("code").is_empty() => wait(RetryCause::Nonsense(status)),
             status => {
                 Err(GraphError::Refused { status, code: sanitize_code(&self.error_text("code")) })
             }
@@ -87,13 +105,28 @@ impl GraphResponse {
         &self,
         name: &str,
     ) -> Result<T, GraphError> {
-        json_member(&self.body, name).ok_or(GraphError::Unreadable)
+        let mut members: Map<String, Value> = self.json()?;
+        let member = members.remove(name).unwrap_or_default();
+        serde_json::from_value(member).map_err(|_| GraphError::Unreadable)
     }
 
     /// The response's JSON.
+    ///
+    /// # Errors
+    /// [`GraphError::Unreadable`] for an object of another shape, `Retry` for what is no JSON object:
+    /// Graph sends nothing else.
     pub(in crate::graph) fn json<T: DeserializeOwned>(&self) -> Result<T, GraphError> {
-        // The parser's own message repeats values, so it is dropped.
-        serde_json::from_slice(&self.body).map_err(|_| GraphError::Unreadable)
+        // The parser's own messages repeat values, so they are dropped.
+        if let Ok(json) = serde_json::from_slice(&self.body) {
+            return Ok(json);
+        }
+        let repaired = repair(&self.body);
+        let is_object = serde_json::from_slice::<Map<String, Value>>(&repaired).is_ok();
+        if !is_object {
+            let cause = RetryCause::Nonsense(self.status);
+            return Err(GraphError::Retry { after: self.retry_after, cause });
+        }
+        serde_json::from_slice(&repaired).map_err(|_| GraphError::Unreadable)
     }
 }
 
@@ -164,18 +197,34 @@ mod tests {
             (403, r#"{"error":{"code":"ErrorAccessDenied"}}"#, GraphError::AccessDenied),
             (404, r#"{"error":{"code":"ErrorInvalidUser"}}"#, GraphError::MailboxNotFound),
             (404, r#"{"error":{"code":"SomethingNew"}}"#, refused(404, "SomethingNew")),
-            (404, "<html>", refused(404, "-")),
+            (404, "<html>", wait(RetryCause::Nonsense(404))),
+            (404, "", wait(RetryCause::Nonsense(404))),
+            (400, "", wait(RetryCause::Nonsense(400))),
             (400, r#"{"error":{"code":"Dinner with Ann"}}"#, refused(400, "-")),
             (429, "", wait(RetryCause::Throttled)),
             (408, "", wait(RetryCause::Unavailable(408))),
             (500, "", wait(RetryCause::Unavailable(500))),
             (503, "", wait(RetryCause::Unavailable(503))),
             (504, "", wait(RetryCause::Unavailable(504))),
-            (302, "", refused(302, "-")),
+            (302, "", wait(RetryCause::Nonsense(302))),
         ];
         for (status, body, decision) in cases {
             assert_eq!(reply(status, body).check(), Err(decision), "{status} {body}");
         }
         assert_eq!(reply(202, "").check(), Ok(()));
+    }
+
+    #[test]
+    fn what_is_no_json_object_passes_and_one_of_another_shape_does_not() {
+        let nonsense = GraphError::Retry { after: None, cause: RetryCause::Nonsense(200) };
+        for body in [r#"{"id":"#, "<html>", "", "[]", "null"] {
+            assert_eq!(
+                reply(200, body).json::<Page<Value>>().err(),
+                Some(nonsense.clone()),
+                "{body}"
+            );
+            assert_eq!(reply(200, body).member::<String>("id"), Err(nonsense.clone()), "{body}");
+        }
+        assert_eq!(reply(200, r#"{"id":7}"#).member::<String>("id"), Err(GraphError::Unreadable));
     }
 }

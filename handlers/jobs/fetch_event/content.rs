@@ -83,7 +83,10 @@ impl Batch<'_> {
         }
         match event.kind {
             EventKind::SingleInstance => {}
-            EventKind::SeriesMaster | EventKind::Occurrence | EventKind::Exception => {
+            EventKind::SeriesMaster
+            | EventKind::Occurrence
+            | EventKind::Exception
+            | EventKind::Unknown => {
                 return Err("the event is part of a series");
             }
         }
@@ -91,7 +94,7 @@ impl Batch<'_> {
         let modified = event.last_modified_at.ok_or(outdated)?;
         let now = self.deps.clock.now();
         let skip = CopySnapshot::from_event(event, stored.calendar, self.rooms, now).err();
-        if skip == Some(SkipReason::UnreadableTime) {
+        if matches!(skip, Some(SkipReason::UnreadableTime | SkipReason::Ambiguous)) {
             return Err("the content cannot be parsed");
         }
         let Some(pointer) = &stored.pointer else { return Ok(()) };

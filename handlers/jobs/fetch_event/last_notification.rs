@@ -27,7 +27,7 @@ pub(super) async fn record_notifications(
             Origin::Notification { nonce, .. } => {
                 item.mailbox == mailbox.id && mailbox.accepts_nonce(nonce, now)
             }
-            Origin::Refetch => false,
+            Origin::Refetch | Origin::Unlisted => false,
         });
         if is_known || !has_come {
             continue;

@@ -35,9 +35,13 @@ use crate::{
         booking::Booking,
         ids::{MailboxId, RoomId, TenantId},
         keys::BookingKey,
+        personal::Personal,
         tenant::{TenantState, policy::Room},
     },
-    graph::{CalendarOwner, CopySnapshot, Event, EventRef, Graph, SkipReason, TenantGraph},
+    graph::{
+        CalendarOwner, CopySnapshot, Event, EventRef, Graph, GraphError, RetryCause, SkipReason,
+        TenantGraph,
+    },
     identity::keys::content_keys::ContentKeys,
     jobs::runner::{
         Outcomes, QueueJob,
@@ -226,9 +230,13 @@ impl Batch<'_> {
         for ((item, stored), event) in unread.into_iter().zip(events) {
             let version = event.as_ref().ok().and_then(|event| event.as_ref()?.version);
             let handled = async {
-                match event? {
-                    Some(event) => self.handle_event(&item, stored, event).await,
-                    None => self.handle_missing(&item, stored).await,
+                match event {
+                    Ok(Some(event)) => self.handle_event(&item, stored, event).await,
+                    Ok(None) => self.handle_missing(&item, stored).await,
+                    Err(error @ GraphError::Retry { cause: RetryCause::EventNotServed, .. }) => {
+                        self.handle_not_served(&item, stored, error).await
+                    }
+                    Err(error) => Err(error.into()),
                 }
             };
             let result = handled.instrument(self.item_invocation(&item).span()).await;
@@ -265,7 +273,7 @@ impl Batch<'_> {
         let allowed = match item.origin {
             Origin::Notification { nonce, .. } => mailbox.accepts_nonce(nonce, deps.clock.now()),
             // This is how what a withdrawn mailbox said is forgotten.
-            Origin::Refetch => true,
+            Origin::Refetch | Origin::Unlisted => true,
         };
         if !allowed {
             return Err(JobError::Discard(
@@ -319,12 +327,28 @@ impl Batch<'_> {
             Err(SkipReason::AttendeeCopy) => {
                 return Err(JobError::Discard("the copy is an attendee's"));
             }
+            Err(SkipReason::Ambiguous) if stored.bookings.is_empty() => {
+                return Err(JobError::Discard(
+                    "the event cannot be read, and nothing is booked for it",
+                ));
+            }
+            Err(SkipReason::Ambiguous) => {
+                return Err(JobError::fail("what the event is or who is invited cannot be read"));
+            }
             Err(SkipReason::UnreadableTime) => {
                 return Err(JobError::fail("the event's times cannot be parsed"));
             }
         };
         if snapshot.rooms.is_empty() && stored.bookings.is_empty() {
             return Err(JobError::Discard("no managed room"));
+        }
+        if !snapshot.rooms.is_empty() && event.ical_uid.is_none() {
+            // Without it two appointments of one room would be one booking.
+            return Err(JobError::fail("the event has no iCalUId"));
+        }
+        if item.is_reported_gone() && !self.is_listed(item, event.ical_uid.as_ref()).await? {
+            // A deleted event can still be read by its immutable id; the calendar decides.
+            return Reconciler::new(self, item, stored).apply_absence(Observation::Gone).await;
         }
         // The subject takes a read of its own, which is made only where the subject is kept.
         let subject = match snapshot.role {
@@ -343,11 +367,7 @@ impl Batch<'_> {
         if stored.pointer.is_none() {
             return Err(JobError::Discard("the event is gone and nothing was booked for it"));
         }
-        let deleted = match item.origin {
-            Origin::Notification { deleted, .. } => deleted,
-            Origin::Refetch => false,
-        };
-        if !deleted && item.meta.deferrals == 0 {
+        if !item.is_reported_gone() && item.meta.deferrals == 0 {
             return Err(JobError::retry_after(
                 RECHECK_DELAY,
                 "the event was not found; checking once more",
@@ -358,6 +378,35 @@ impl Batch<'_> {
             return Err(JobError::fail("the mailbox cannot be read, so the event may still exist"));
         }
         Reconciler::new(self, item, stored).apply_absence(Observation::Gone).await
+    }
+
+    /// Graph answered in a way that may mean that the event is gone, or nothing at all.
+    async fn handle_not_served(
+        &self,
+        item: &EventChange,
+        stored: StoredState,
+        error: GraphError,
+    ) -> JobResult {
+        let mut bookings = stored.bookings.values().flatten();
+        let ical_uid = bookings.next().map(|(booking, _)| booking.ical_uid.clone());
+        if item.is_reported_gone()
+            || (ical_uid.is_some() && !self.is_listed(item, ical_uid.as_ref()).await?)
+        {
+            return self.handle_missing(item, stored).await;
+        }
+        Err(error.into())
+    }
+
+    /// Whether the calendar of the item's mailbox has its event.
+    async fn is_listed(
+        &self,
+        item: &EventChange,
+        ical_uid: Option<&Personal>,
+    ) -> Result<bool, JobError> {
+        let Some(ical_uid) = ical_uid else { return Ok(true) };
+        let graph = self.graph(&self.item_invocation(item));
+        let listed = graph.list_by_ical_uid(item.mailbox, ical_uid).await?;
+        Ok(listed.contains(&item.event))
     }
 
     /// Forgets what the copy said without asking Graph, and the room's copy counts alone; or

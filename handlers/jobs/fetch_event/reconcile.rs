@@ -74,7 +74,9 @@ impl<'a> Reconciler<'a> {
         subject: Option<Personal>,
     ) -> JobResult {
         let tenant = self.batch.tenant;
-        let appointment = Digest::of_ical_uid(event.ical_uid.reveal());
+        // Only an event that holds no room (any more) comes without one.
+        let ical_uid = event.ical_uid.clone().unwrap_or_default();
+        let appointment = Digest::of_ical_uid(ical_uid.reveal());
         for (room, _) in &snapshot.rooms {
             let (tenant, room) = (tenant.id, *room);
             let key = BookingKey { tenant, appointment, original_start: None, room };
@@ -83,7 +85,7 @@ impl<'a> Reconciler<'a> {
                 self.stored.bookings.insert(key, row);
             }
         }
-        let supersedes = self.superseded_event(snapshot.role, &event).await?;
+        let supersedes = self.superseded_event(snapshot, &ical_uid).await?;
         let reading = |key: BookingKey| {
             let held = snapshot
                 .rooms
@@ -113,10 +115,10 @@ impl<'a> Reconciler<'a> {
         for (key, reading) in readings {
             let row = self.stored.bookings.remove(&key).flatten();
             let context = CopyContext {
-                never_sent: self.was_never_sent(row.as_ref(), &event.ical_uid).await?,
+                never_sent: self.was_never_sent(row.as_ref(), &ical_uid).await?,
                 ..self.context(key.room)
             };
-            let written = self.write_booking(key, row, &event.ical_uid, context, &reading).await?;
+            let written = self.write_booking(key, row, &ical_uid, context, &reading).await?;
             reconciled.extend(written);
         }
         let (role, digest) = (snapshot.role, snapshot.change_digest());
@@ -291,10 +293,10 @@ impl Reconciler<'_> {
     /// reported after the new copy. Asked only when the room has another copy than the known one.
     async fn superseded_event(
         &self,
-        role: CopyRole,
-        event: &Event,
+        snapshot: &CopySnapshot,
+        ical_uid: &Personal,
     ) -> Result<Option<EventId>, JobError> {
-        if role == CopyRole::Organizer {
+        if snapshot.role == CopyRole::Organizer || snapshot.rooms.is_empty() {
             return Ok(None);
         }
         let bookings = self.stored.bookings.values().flatten();
@@ -304,7 +306,7 @@ impl Reconciler<'_> {
         });
         let Some(known) = known.last() else { return Ok(None) };
         let graph = self.batch.graph(&self.batch.item_invocation(self.item));
-        let listed = graph.list_by_ical_uid(self.item.mailbox, &event.ical_uid).await?;
+        let listed = graph.list_by_ical_uid(self.item.mailbox, ical_uid).await?;
         Ok((!listed.contains(known)).then(|| known.clone()))
     }
 

@@ -21,9 +21,9 @@ use crate::{
         mailbox::Drift,
         tenant::policy::Room,
     },
-    graph::{CalendarOwner, CopySnapshot},
+    graph::{CalendarOwner, CopySnapshot, SkipReason},
     jobs::runner::job::{Enqueue, JobError, JobResult},
-    messages::MailboxTaskKind,
+    messages::{MailboxTaskKind, Origin},
     store::{
         appointments::AppointmentCopy,
         mailboxes::{Health, LAST_NOTIFICATION_RESOLUTION, Mailbox, MailboxKind},
@@ -62,7 +62,7 @@ impl MailboxWorker<'_> {
         &self,
         mailbox: &Mailbox,
         rooms: &[Room],
-    ) -> Result<(Drift, Vec<EventId>), JobError> {
+    ) -> Result<(Drift, Vec<(EventId, Origin)>), JobError> {
         let now = self.now();
         let until = now + self.deps.settings.resync_horizon;
         let owner = match mailbox.kind {
@@ -80,7 +80,11 @@ impl MailboxWorker<'_> {
             let page = self.graph.calendar_view(mailbox.id, now, until, next).await?;
             for event in page.events {
                 let before = stored.remove(&event.id).map(|copy| copy.change_digest);
-                let present = CopySnapshot::from_event(&event, owner, rooms, now).ok();
+                let present = match CopySnapshot::from_event(&event, owner, rooms, now) {
+                    // It is there, and what it says is unknown, so nothing follows.
+                    Err(SkipReason::Ambiguous) => continue,
+                    present => present.ok(),
+                };
                 let present = present.filter(|copy| !copy.rooms.is_empty());
                 let present = present.map(|copy| copy.change_digest());
                 let count = match (before.filter(|before| *before != gone), present) {
@@ -91,7 +95,7 @@ impl MailboxWorker<'_> {
                     (None, None) | (Some(_), Some(_)) => continue,
                 };
                 *count = count.saturating_add(1);
-                events.push(event.id);
+                events.push((event.id, Origin::Refetch));
             }
             // It is there, so it is not gone; and what it says is unknown, so nothing follows.
             for event in &page.unreadable {
@@ -111,9 +115,9 @@ impl MailboxWorker<'_> {
         };
         for copy in stored.into_values().filter(is_left_over) {
             drift.orphaned = drift.orphaned.saturating_add(1);
-            events.push(copy.event);
+            events.push((copy.event, Origin::Unlisted));
         }
-        events.sort_unstable();
+        events.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
         Ok((drift, events))
     }
 

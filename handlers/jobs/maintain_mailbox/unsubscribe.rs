@@ -11,6 +11,7 @@ use crate::{
     domain::{appointment::CopyRole, keys::BookingKey, tenant::decision::ConsentCapacity},
     graph::{GraphError, PropertyId},
     jobs::runner::job::{JobError, JobResult},
+    messages::Origin,
     store::{
         appointments::AppointmentCopy,
         mailboxes::{BookingDisposition, Mailbox, MailboxKind, MailboxState},
@@ -48,7 +49,7 @@ impl MailboxWorker<'_> {
             }
         }
         self.remove_due_entry(self.task.due).await?;
-        Ok(self.refetch(copies.into_iter().map(|copy| copy.event)))
+        Ok(self.refetch(copies.into_iter().map(|copy| (copy.event, Origin::Refetch))))
     }
 
     /// The tenant leaves: the row is deleted, too. What the mailbox's copies said is deleted with the tenant's
@@ -209,7 +210,7 @@ impl MailboxWorker<'_> {
             self.remove_due_entry(Some(until)).await?;
             self.remove_due_entry(self.task.due).await?;
         }
-        Ok(self.refetch(copies.into_iter().map(|copy| copy.event)))
+        Ok(self.refetch(copies.into_iter().map(|copy| (copy.event, Origin::Refetch))))
     }
 }
 

@@ -13,7 +13,7 @@ use crate::{
     graph::{Graph, ResourceDataOptions, SubscriptionId, TenantGraph},
     identity::keys::{KeyRing, content_keys::ContentKeys},
     jobs::runner::job::{Enqueue, JobError},
-    messages::{EventChange, JobMeta, MailboxTask, MailboxTaskKind, MailboxTasks, pack},
+    messages::{EventChange, JobMeta, MailboxTask, MailboxTaskKind, MailboxTasks, Origin, pack},
     settings::GraphSettings,
     store::{
         StoreError,
@@ -131,10 +131,15 @@ impl<'a> MailboxWorker<'a> {
     }
 
     /// Has `fetch-event` read these events again.
-    pub(super) fn refetch(&self, events: impl IntoIterator<Item = EventId>) -> Vec<Enqueue> {
+    pub(super) fn refetch(
+        &self,
+        events: impl IntoIterator<Item = (EventId, Origin)>,
+    ) -> Vec<Enqueue> {
         let (tenant, mailbox) = (self.tenant.id, self.task.mailbox);
         let meta = self.new_meta();
-        let items = events.into_iter().map(|event| EventChange::refetch(mailbox, event, meta));
+        let item =
+            |(event, origin)| EventChange { origin, ..EventChange::refetch(mailbox, event, meta) };
+        let items = events.into_iter().map(item);
         let messages = pack(tenant, items.collect());
         messages.into_iter().map(Enqueue::now).collect()
     }

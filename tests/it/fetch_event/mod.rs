@@ -3,6 +3,7 @@
 mod changes;
 mod content;
 mod notification_bursts;
+mod oddities;
 mod ownership;
 mod races;
 pub(crate) mod rich;

@@ -77,6 +77,7 @@ impl Transaction<'_> {
             response,
             categories: Vec::new(),
             properties: BTreeMap::new(),
+            oddities: BTreeMap::new(),
             created: self.now,
             modified: self.now,
             details,
@@ -104,6 +105,7 @@ impl Transaction<'_> {
     pub(crate) fn remove_copy(&mut self, mailbox: &str, id: &str) {
         self.record_change(mailbox, id, ChangeKind::Deleted);
         if let Some(row) = self.state.mailboxes.get_mut(mailbox) {
+            row.deleted_items.extend(row.copies.get(id).map(|copy| (id.to_owned(), copy.clone())));
             row.copies.retain(|key, c| key != id && c.master.as_deref() != Some(id));
         }
     }

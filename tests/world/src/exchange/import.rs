@@ -38,6 +38,16 @@ impl Mailbox {
         Ok(ical)
     }
 
+    /// Has Graph show `value` as the field `name` of an event in this calendar, and notifies of it.
+    pub fn show_as(&self, event: &str, name: &str, value: serde_json::Value) {
+        self.exchange.transact(|w| {
+            if let Some(copy) = w.copy_mut(self.id(), event) {
+                copy.oddities.insert(name.to_owned(), value);
+            }
+            w.bump_change_key(self.id(), event);
+        });
+    }
+
     /// Takes one event off this calendar and tells nobody.
     pub fn remove_event(&self, event: &str) {
         self.exchange.transact(|w| w.remove_copy(self.id(), event));

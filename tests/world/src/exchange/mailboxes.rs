@@ -141,6 +141,7 @@ impl Tenant {
                 shares: Vec::new(),
                 place: PlaceFacts::default(),
                 copies: BTreeMap::new(),
+                deleted_items: BTreeMap::new(),
             };
             w.state.mailboxes.insert(id.clone(), row);
             let who = Address { name: name.to_owned(), address };

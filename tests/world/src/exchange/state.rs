@@ -70,6 +70,8 @@ pub(crate) struct MailboxRow {
     pub(crate) place: PlaceFacts,
     /// By immutable id.
     pub(crate) copies: BTreeMap<String, EventCopy>,
+    /// What was taken off the calendar, by immutable id.
+    pub(crate) deleted_items: BTreeMap<String, EventCopy>,
 }
 
 impl MailboxRow {
@@ -146,6 +148,8 @@ pub(crate) struct EventCopy {
     pub(crate) categories: Vec<String>,
     /// Single-value extended properties by id.
     pub(crate) properties: BTreeMap<String, String>,
+    /// What Graph shows of some fields instead of what they hold, by name.
+    pub(crate) oddities: BTreeMap<String, serde_json::Value>,
     pub(crate) created: Timestamp,
     pub(crate) modified: Timestamp,
     pub(crate) details: Details,

@@ -83,6 +83,9 @@ struct EventView<'a> {
 fn field(shown: &EventView<'_>, name: &str) -> Value {
     let (copy, immutable) = (shown.copy, shown.immutable);
     let d = &copy.details;
+    if let Some(odd) = copy.oddities.get(name) {
+        return odd.clone();
+    }
     match name {
         "id" => json!(visible_id(copy, immutable)),
         "iCalUId" => json!(d.ical),

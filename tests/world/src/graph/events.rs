@@ -44,10 +44,24 @@ impl Graph {
     ) -> Result<Reply, Reply> {
         let mailbox = self.readable_mailbox(route, caller)?;
         let wanted = self.parse_selection(call, route)?;
-        let id = self.event_id(&mailbox, event, wanted.immutable)?;
+        let (missing, serves_deleted) = {
+            let switches = &self.lock().switches;
+            (switches.missing_event, switches.serves_deleted)
+        };
+        let not_found = || match missing {
+            None => event_not_found(),
+            Some((status, "")) => Reply::raw(status, ""),
+            Some((status, code)) => {
+                let status = StatusCode::from_u16(status).unwrap_or(StatusCode::NOT_FOUND);
+                Reply::error(status, code, "The event is not there.")
+            }
+        };
+        let found = self.event_id(&mailbox, event, wanted.immutable);
         let state = self.0.exchange.lock();
-        let row = state.mailboxes.get(&mailbox).ok_or_else(event_not_found)?;
-        let copy = row.copies.get(&id).ok_or_else(event_not_found)?;
+        let row = state.mailboxes.get(&mailbox).ok_or_else(not_found)?;
+        let deleted = row.deleted_items.get(event).filter(|_| serves_deleted);
+        let copy = found.ok().and_then(|id| row.copies.get(&id)).or(deleted);
+        let copy = copy.ok_or_else(not_found)?;
         let mut body = selected_event(&state, &mailbox, copy, &wanted);
         let fields = wanted.fields.join(",");
         let context = format!("$metadata#users('{mailbox}')/events({fields})/$entity");

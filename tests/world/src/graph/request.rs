@@ -72,13 +72,15 @@ pub(super) struct Reply {
     pub(super) status: StatusCode,
     pub(super) headers: Vec<(&'static str, String)>,
     pub(super) body: Option<Value>,
+    /// What is sent instead of a body of Graph's.
+    raw: Option<&'static str>,
     /// The connection breaks instead of an answer.
     pub(super) broken: bool,
 }
 
 impl Reply {
     pub(super) fn new(status: StatusCode, body: Value) -> Self {
-        Self { status, headers: Vec::new(), body: Some(body), broken: false }
+        Self { body: Some(body), ..Self::empty(status) }
     }
 
     pub(super) fn ok(body: Value) -> Self {
@@ -86,11 +88,19 @@ impl Reply {
     }
 
     pub(super) fn empty(status: StatusCode) -> Self {
-        Self { status, headers: Vec::new(), body: None, broken: false }
+        Self { status, headers: Vec::new(), body: None, raw: None, broken: false }
     }
 
     pub(super) fn error(status: StatusCode, code: &str, message: &str) -> Self {
         Self::new(status, json!({ "error": { "code": code, "message": message } }))
+    }
+
+    /// An answer that is none of Graph's.
+    pub(super) fn raw(status: u16, body: &'static str) -> Self {
+        let status = StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_GATEWAY);
+        // Within a batch it is a text.
+        let body_in_batch = Some(Value::String(body.to_owned()));
+        Self { body: body_in_batch, raw: Some(body), ..Self::empty(status) }
     }
 
     pub(super) fn bad_request(message: &str) -> Self {
@@ -126,6 +136,8 @@ impl IntoResponse for Reply {
         let body = if self.broken {
             let gone = std::io::Error::other("the connection was closed");
             Body::from_stream(futures::stream::once(async { Err::<Bytes, _>(gone) }))
+        } else if let Some(raw) = self.raw {
+            Body::from(raw)
         } else if let Some(body) = &self.body {
             response = response.header("content-type", "application/json");
             Body::from(body.to_string())

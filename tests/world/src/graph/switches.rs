@@ -50,6 +50,8 @@ pub enum ThrottleEnd {
 pub enum FaultOutcome {
     /// This status, with an error body.
     Status(u16),
+    /// This status, with this body: what Graph itself never says.
+    Raw(u16, &'static str),
     /// No answer: the connection breaks.
     Broken,
 }
@@ -91,6 +93,10 @@ pub(super) struct Switches {
     pub(super) answer_times: BTreeMap<String, Duration>,
     pub(super) handshakes_to_time_out: u32,
     pub(super) quota: Option<usize>,
+    /// What the read of an event that is not there is answered, if not by `ErrorItemNotFound`.
+    pub(super) missing_event: Option<(u16, &'static str)>,
+    /// Whether an event that was deleted can still be read by its id.
+    pub(super) serves_deleted: bool,
 }
 
 impl Graph {
@@ -102,6 +108,17 @@ impl Graph {
     /// Ends every throttle.
     pub fn end_throttling(&self) {
         self.lock().switches.throttles.clear();
+    }
+
+    /// What the read of an event that is not there is answered: a status and a code (none when it is
+    /// empty), as reports tell beside `ErrorItemNotFound`.
+    pub fn set_missing_event(&self, status: u16, code: &'static str) {
+        self.lock().switches.missing_event = Some((status, code));
+    }
+
+    /// Whether an event that was deleted can still be read by its immutable id, from the deleted items.
+    pub fn set_serves_deleted(&self, on: bool) {
+        self.lock().switches.serves_deleted = on;
     }
 
     /// Plans a failure.
@@ -234,6 +251,7 @@ pub(super) fn throttle_error(status: StatusCode, message: &str) -> Reply {
 pub(super) fn fault_reply(outcome: FaultOutcome) -> Reply {
     match outcome {
         FaultOutcome::Broken => Reply::broken(),
+        FaultOutcome::Raw(status, body) => Reply::raw(status, body),
         FaultOutcome::Status(status) => {
             let status = StatusCode::from_u16(status).unwrap_or(StatusCode::SERVICE_UNAVAILABLE);
             Reply::error(status, "UnknownError", "The server had a fault.")
