@@ -127,6 +127,8 @@ pub enum TenantTaskKind {
     Leave,
     /// A call for it was refused: check whether we still have access.
     CheckAccess,
+    /// It is suspended: check whether access is back, and go on if it is.
+    Resume,
 }
 
 /// To `maintain-tenant`: a task for one tenant.

@@ -114,6 +114,7 @@ fn row_key(decision: &Decision, properties: &Map<String, Value>) -> String {
     let kind = match &decision.kind {
         DecisionKind::Connected { .. } => "connected".to_owned(),
         DecisionKind::Suspended(_) => "suspended".to_owned(),
+        DecisionKind::Resumed => "resumed".to_owned(),
         DecisionKind::Disconnected => "disconnected".to_owned(),
         DecisionKind::Deleted => "deleted".to_owned(),
         // Several may change at once; they are read in the order of their names.

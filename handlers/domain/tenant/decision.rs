@@ -27,6 +27,8 @@ pub enum DecisionKind {
         text_version: String,
     },
     Suspended(SuspensionReason),
+    /// Access is back, and work continues.
+    Resumed,
     Disconnected,
     /// Everything of the tenant that is not kept as evidence is deleted.
     Deleted,

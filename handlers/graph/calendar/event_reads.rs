@@ -278,7 +278,7 @@ mod tests {
         assert_eq!(trial.last_header("authorization"), "Bearer token-2");
         trial.http.respond(401, &json!({})).respond(401, &json!({}));
         let read = trial.tenant.events(&[wanted("A")], None).await;
-        assert_eq!(read[0], Err(GraphError::Disconnected));
+        assert_eq!(read[0], Err(GraphError::TokenRejected));
         assert_eq!(trial.sent_requests().len(), 4);
     }
 
@@ -292,14 +292,18 @@ mod tests {
         trial.http.respond(200, &json!({ "responses": second }));
         let read = trial.tenant.events(&three(), None).await;
         assert!(matches!((&read[0], &read[1]), (Ok(Some(_)), Ok(Some(_)))));
-        assert_eq!(read[2], Err(GraphError::Disconnected));
+        assert_eq!(read[2], Err(GraphError::TokenRejected));
         assert_eq!(trial.last_header("authorization"), "Bearer token-2");
     }
 
     #[tokio::test]
     async fn a_tenant_that_gives_no_token_is_disconnected_and_nothing_is_sent() {
         let trial = GraphFixture::new();
-        trial.http.respond_to_token_request(400, &[], &json!({ "error": "unauthorized_client" }));
+        trial.http.respond_to_token_request(
+            400,
+            &[],
+            &json!({ "error": "unauthorized_client", "error_codes": [700_016] }),
+        );
         let read = trial.tenant.events(&[wanted("A")], None).await;
         assert_eq!(read[0], Err(GraphError::Disconnected));
         trial.http.respond_to_token_request(503, &[("retry-after", "4")], &json!({}));

@@ -14,10 +14,14 @@ pub enum GraphError {
         after: Option<SignedDuration>,
         cause: RetryCause,
     },
-    /// The tenant gives us no token, or Graph refuses a fresh one: the tenant is disconnected.
+    /// Entra says that the tenant lets our application in no longer: the tenant is disconnected.
     /// Stop working for it, tell somebody, keep the data for its retention.
     #[error("the tenant rejects our identity")]
     Disconnected,
+    /// 401 for a token that Entra has just issued. It does not name the tenant as the cause, so it
+    /// suspends nobody.
+    #[error("Graph rejects a fresh token")]
+    TokenRejected,
     /// 403: the permission for this mailbox is missing. Only an
     /// administrator can help; do not take the event for gone.
     #[error("Graph denied access")]
@@ -62,6 +66,9 @@ pub enum RetryCause {
     /// Entra or the managed identity gave no token for now.
     #[error("no token available for now")]
     NoToken,
+    /// Entra refuses what proves us, which is not the tenant's decision. An operator has to look.
+    #[error("Entra refuses our credential or request")]
+    CredentialRefused,
     /// We have asked as much as we allow ourselves.
     #[error("our own rate limit")]
     RateLimited,
@@ -76,8 +83,10 @@ pub enum RetryCause {
 impl From<TokenError> for GraphError {
     fn from(error: TokenError) -> Self {
         match error {
-            // The codes are for people and may change, so all refusals are treated alike.
-            TokenError::Refused { .. } => Self::Disconnected,
+            TokenError::AccessWithdrawn { .. } => Self::Disconnected,
+            TokenError::Refused { .. } => {
+                Self::Retry { after: None, cause: RetryCause::CredentialRefused }
+            }
             TokenError::Unavailable { after } => Self::Retry { after, cause: RetryCause::NoToken },
         }
     }

@@ -85,7 +85,7 @@ impl GraphResponse {
         match self.status {
             200..=299 => Ok(()),
             // A new token was tried already (see `TenantGraph::call`).
-            401 => Err(GraphError::Disconnected),
+            401 => Err(GraphError::TokenRejected),
             403 => Err(GraphError::AccessDenied),
             // A 404 that Graph does not explain may be a proxy's, and ends nothing.
             404 if self.is_unknown_object() => Err(GraphError::MailboxNotFound),
@@ -193,7 +193,7 @@ mod tests {
         let wait = |cause| GraphError::Retry { after: None, cause };
         let refused = |status, code: &str| GraphError::Refused { status, code: code.into() };
         let cases = [
-            (401, "", GraphError::Disconnected),
+            (401, "", GraphError::TokenRejected),
             (403, r#"{"error":{"code":"ErrorAccessDenied"}}"#, GraphError::AccessDenied),
             (404, r#"{"error":{"code":"ErrorInvalidUser"}}"#, GraphError::MailboxNotFound),
             (404, r#"{"error":{"code":"SomethingNew"}}"#, refused(404, "SomethingNew")),

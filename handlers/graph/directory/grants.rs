@@ -92,7 +92,11 @@ mod tests {
             assert_eq!(grants(bad).await, Err(GraphError::Unreadable), "{bad}");
         }
         let trial = GraphFixture::new();
-        trial.http.respond_to_token_request(400, &[], &json!({ "error": "unauthorized_client" }));
+        trial.http.respond_to_token_request(
+            400,
+            &[],
+            &json!({ "error": "unauthorized_client", "error_codes": [700_016] }),
+        );
         assert_eq!(trial.tenant.calendar_grants().await, Err(GraphError::Disconnected));
     }
 }

@@ -242,9 +242,13 @@ mod tests {
         assert_eq!(trial.tenant.check_connection().await, Ok(()));
         assert_eq!(trial.tenant.check_connection().await, Err(GraphError::AccessDenied));
         trial.http.respond(401, &json!({})).respond(401, &json!({}));
-        assert_eq!(trial.tenant.check_connection().await, Err(GraphError::Disconnected));
+        assert_eq!(trial.tenant.check_connection().await, Err(GraphError::TokenRejected));
         trial.tenant.discard_cached_token().await.unwrap();
-        trial.http.respond_to_token_request(400, &[], &json!({ "error": "unauthorized_client" }));
+        trial.http.respond_to_token_request(
+            400,
+            &[],
+            &json!({ "error": "unauthorized_client", "error_codes": [700_016] }),
+        );
         assert_eq!(trial.tenant.check_connection().await, Err(GraphError::Disconnected));
         assert!(
             trial.sent_requests()[0].starts_with("GET /users?$top=1&"),

@@ -20,15 +20,40 @@ const ASSERTION_TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-be
 /// The longest OAuth error code that is repeated to people, in characters.
 const CODE_MAX: usize = 64;
 
+/// The AADSTS codes by which Entra says that the customer's side lets us in no longer, from
+/// learn.microsoft.com/entra/identity-platform/reference-error-codes (read 2026-11) unless noted.
+///
+/// That page warns that codes change and should not be relied on. So a code that is not listed
+/// decides nothing: a tenant waits as in an outage, and the refusal is logged as an error. Codes that
+/// can be our own mistake as well as the customer's decision are left out on purpose: 50001 and
+/// 500011 (the resource is unknown: the scope may be wrong), 650056 (consent or registration), and
+/// everything about an assertion (70002x, 7002xx).
+const ACCESS_WITHDRAWN: &[u32] = &[
+    65001,     // DelegationDoesNotExist: nobody has consented to the application.
+    70001,     // UnauthorizedClient: the application is disabled.
+    700_011,   // UnauthorizedClientAppNotFoundInOrgIdTenant: it does not exist in the tenant.
+    700_016,   // UnauthorizedClient_DoesNotMatchRequest: it is not installed in the tenant.
+    7_000_112, // UnauthorizedClientApplicationDisabled: it is disabled in the tenant.
+    // The application has no service principal in the tenant. Not on the page; the message says so
+    // (github.com/Azure/azure-sdk-for-net/issues/46762, 2024-10).
+    7_000_229, 90002, // InvalidTenantName: the tenant does not exist any more.
+];
+
 /// No token could be had.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TokenError {
-    /// The tenant refuses our registration: it is not (or no longer) consented to there, or our
-    /// federation is wrong. Entra's codes may change, so they are for people, not for decisions.
-    #[error("the tenant refused to issue a token: {code}")]
+    /// The customer's side lets our application in no longer, or the tenant is gone: one of
+    /// [`ACCESS_WITHDRAWN`].
+    #[error("the tenant does not let our application in: {code}, AADSTS{aadsts}")]
+    AccessWithdrawn { code: String, aadsts: u32 },
+    /// Entra refuses for another reason: what proves us, or our request, is wrong. It says nothing
+    /// about the tenant, and somebody on our side has to look.
+    #[error("Entra refused to issue a token: {code}, AADSTS{aadsts}")]
     Refused {
-        /// The OAuth error code, e.g. `unauthorized_client`; `-` when there was none.
+        /// The OAuth error code, e.g. `invalid_client`; `-` when there was none.
         code: String,
+        /// Entra's own code; 0 when there was none.
+        aadsts: u32,
     },
     /// For now: Entra or the managed identity does not answer, or answers nonsense.
     #[error("no token available for now")]
@@ -98,11 +123,22 @@ impl TokenEndpoint {
                 match code.as_str() {
                     // Entra says so with a 400.
                     "temporarily_unavailable" => Err(TokenError::Unavailable { after: after() }),
-                    code => Err(TokenError::Refused { code: sanitize_error_code(code) }),
+                    code => Err(refusal(code, answer.body())),
                 }
             }
             _ => Err(TokenError::Unavailable { after: after() }),
         }
+    }
+}
+
+/// Whose refusal it is. Where Entra gives several codes, all of them must name the customer's side.
+fn refusal(code: &str, body: &[u8]) -> TokenError {
+    let code = sanitize_error_code(code);
+    let numbers: Vec<u32> = json_member(body, "error_codes").unwrap_or_default();
+    let aadsts = numbers.first().copied().unwrap_or_default();
+    match !numbers.is_empty() && numbers.iter().all(|number| ACCESS_WITHDRAWN.contains(number)) {
+        true => TokenError::AccessWithdrawn { code, aadsts },
+        false => TokenError::Refused { code, aadsts },
     }
 }
 

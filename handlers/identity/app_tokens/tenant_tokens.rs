@@ -92,13 +92,22 @@ impl TenantTokens {
         let client_id = self.registrations.client_id(registration);
         let scope = &self.endpoint.cloud.graph_scope;
         let fields = [("scope", scope.as_str()), ("grant_type", "client_credentials")];
-        let answer = self.endpoint.request_token(&tenant.to_string(), client_id, &fields).await?;
+        let answer = self.endpoint.request_token(&tenant.to_string(), client_id, &fields).await;
+        let answer = answer.inspect_err(log_refusal)?;
         let token: Option<String> = json_member(&answer, "access_token");
         let token = BearerToken(token.ok_or(TokenError::UNAVAILABLE)?.into());
         let lifetime: Option<i64> = json_member(&answer, "expires_in");
         // Within reason: nonsense must not make a token immortal.
         let lifetime = lifetime.ok_or(TokenError::UNAVAILABLE)?.clamp(0, 86_400);
         Ok((token, now + (SignedDuration::from_secs(lifetime) - RENEW_BEFORE_EXPIRY)))
+    }
+}
+
+/// A refusal that is not the customer's decision stops work for every tenant at once, and only an
+/// operator can end it: so it is an error, which an alert finds.
+fn log_refusal(error: &TokenError) {
+    if matches!(error, TokenError::Refused { .. }) {
+        tracing::error!(%error, "Entra refused our credential or request");
     }
 }
 
@@ -239,15 +248,23 @@ mod tests {
     #[tokio::test]
     async fn each_failure_is_a_refusal_or_a_wait() {
         let trial = fixture();
-        let refused = |code: &str| TokenError::Refused { code: code.into() };
+        let refused = |code: &str, aadsts| TokenError::Refused { code: code.into(), aadsts };
+        let withdrawn =
+            |code: &str, aadsts| TokenError::AccessWithdrawn { code: code.into(), aadsts };
+        let error = |code: &str, numbers: &[u32]| json!({ "error": code, "error_codes": numbers });
+        let (unauthorized, client) = ("unauthorized_client", "invalid_client");
         let wait = |seconds: Option<i64>| TokenError::Unavailable {
             after: seconds.map(SignedDuration::from_secs),
         };
-        let cases: [Case; 9] = [
-            (400, &[], json!({ "error": "unauthorized_client" }), refused("unauthorized_client")),
-            (401, &[], json!({ "error": "invalid_client" }), refused("invalid_client")),
-            (400, &[], json!({ "error": "Ann's dinner" }), refused("-")),
-            (403, &[], json!("proxy"), refused("-")),
+        let cases: [Case; 13] = [
+            (400, &[], error(unauthorized, &[700_016]), withdrawn(unauthorized, 700_016)),
+            (401, &[], error(client, &[7_000_112]), withdrawn(client, 7_000_112)),
+            (401, &[], error(client, &[700_024]), refused(client, 700_024)),
+            (400, &[], error(unauthorized, &[700_016, 700_024]), refused(unauthorized, 700_016)),
+            (400, &[], error("invalid_request", &[90014]), refused("invalid_request", 90014)),
+            (400, &[], json!({ "error": unauthorized }), refused(unauthorized, 0)),
+            (400, &[], json!({ "error": "Ann's dinner", "error_codes": 7 }), refused("-", 0)),
+            (403, &[], json!("proxy"), refused("-", 0)),
             (400, LATER, json!({ "error": "temporarily_unavailable" }), wait(Some(9))),
             (429, LATER, json!({}), wait(Some(9))),
             (503, &[], json!({}), wait(None)),

@@ -20,7 +20,7 @@ use super::{
 use crate::{
     base::{json::json_member, rng::Rng},
     domain::personal::Personal,
-    identity::app_tokens::{SignInRegistration, TokenEndpoint},
+    identity::app_tokens::{SignInRegistration, TokenEndpoint, TokenError},
 };
 
 /// Anybody with an account of some organisation; personal accounts have no calendar for us.
@@ -93,10 +93,18 @@ impl SignIn {
             ("code_verifier", &verifier),
             ("scope", SCOPE),
         ];
-        let answer = self.endpoint.request_token(ANY_TENANT, &client_id, &fields).await?;
+        let answer = self.endpoint.request_token(ANY_TENANT, &client_id, &fields).await;
+        let answer = answer.inspect_err(log_refusal)?;
         let id_token: Option<String> = json_member(&answer, "id_token");
         let id_token = id_token.ok_or(FlowError::Unavailable)?;
         Ok(self.verifier.verify_id_token(&id_token, &nonce).await?)
+    }
+}
+
+/// Whatever else Entra refuses may be the browser's doing; this is about our own credential.
+fn log_refusal(error: &TokenError) {
+    if matches!(error, TokenError::Refused { code, .. } if code == "invalid_client") {
+        tracing::error!(%error, "Entra refused our credential or request");
     }
 }
 

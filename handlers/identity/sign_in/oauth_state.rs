@@ -103,7 +103,9 @@ pub enum FlowError {
 impl From<TokenError> for FlowError {
     fn from(error: TokenError) -> Self {
         match error {
-            TokenError::Refused { code } => Self::Refused { code },
+            TokenError::AccessWithdrawn { code, .. } | TokenError::Refused { code, .. } => {
+                Self::Refused { code }
+            }
             TokenError::Unavailable { .. } => Self::Unavailable,
         }
     }

@@ -197,7 +197,9 @@ fn daily_task(tenant: &Tenant) -> Option<TenantTaskKind> {
     match tenant.state {
         TenantState::Active => Some(TenantTaskKind::ReconcilePolicy { from: None }),
         TenantState::Disconnecting => Some(TenantTaskKind::Leave),
-        TenantState::Suspended(_) | TenantState::Deleted(_) => None,
+        // Nobody tells us that an administrator has let us in again at Microsoft's side.
+        TenantState::Suspended(_) => Some(TenantTaskKind::Resume),
+        TenantState::Deleted(_) => None,
     }
 }
 

@@ -251,7 +251,10 @@ impl MailboxWorker<'_> {
             match graph.unsubscribe(&subscription_id(foreign)?).await {
                 // The tenant has changed to another registration, and this one may have lost its
                 // consent.
-                Ok(()) | Err(GraphError::Disconnected | GraphError::AccessDenied) => {}
+                Ok(())
+                | Err(
+                    GraphError::Disconnected | GraphError::TokenRejected | GraphError::AccessDenied,
+                ) => {}
                 Err(error) => return Err(error.into()),
             }
         }

@@ -102,6 +102,7 @@ impl MailboxWorker<'_> {
             Ok(done) => Ok(Some(done)),
             Err(
                 error @ (GraphError::Disconnected
+                | GraphError::TokenRejected
                 | GraphError::AccessDenied
                 | GraphError::MailboxNotFound),
             ) if is_leaving => {
@@ -163,9 +164,9 @@ impl MailboxWorker<'_> {
         match self.graph.clear_property(copy.mailbox, &copy.event, &property).await {
             Ok(_) => Ok(true),
             // The mailbox alone is closed to us, and nothing can be done about it.
-            Err(GraphError::Disconnected | GraphError::AccessDenied) => {
-                Ok(self.tenant.state.is_active())
-            }
+            Err(
+                GraphError::Disconnected | GraphError::TokenRejected | GraphError::AccessDenied,
+            ) => Ok(self.tenant.state.is_active()),
             // One appointment that cannot be changed must not block the others.
             Err(
                 error @ (GraphError::Refused { .. }

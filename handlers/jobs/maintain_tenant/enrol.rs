@@ -167,6 +167,7 @@ pub(super) fn opted_out_after(decision: &Decision, opted_out: bool) -> bool {
         }
         | DecisionKind::Connected { .. }
         | DecisionKind::Suspended(_)
+        | DecisionKind::Resumed
         | DecisionKind::Disconnected
         | DecisionKind::Deleted
         | DecisionKind::PolicyChanged { .. } => opted_out,

@@ -208,6 +208,7 @@ impl TenantWorker<'_> {
             DecisionKind::Deleted => Some(true),
             DecisionKind::Connected { .. } | DecisionKind::Disconnected => Some(false),
             DecisionKind::Suspended(_)
+            | DecisionKind::Resumed
             | DecisionKind::PolicyChanged { .. }
             | DecisionKind::ConsentGranted { .. }
             | DecisionKind::ConsentWithdrawn { .. }

@@ -54,5 +54,6 @@ async fn run(deps: &Deps, invocation: &Invocation, task: &TenantTask) -> JobResu
         }
         TenantTaskKind::Leave => worker.leave(etag).await,
         TenantTaskKind::CheckAccess => worker.check_access().await,
+        TenantTaskKind::Resume => worker.resume().await,
     }
 }

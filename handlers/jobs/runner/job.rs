@@ -81,7 +81,7 @@ impl From<GraphError> for JobError {
     fn from(error: GraphError) -> Self {
         match error {
             GraphError::Retry { after, .. } => Self::Retry { after, cause: Arc::new(error) },
-            GraphError::Disconnected | GraphError::AccessDenied => {
+            GraphError::Disconnected | GraphError::TokenRejected | GraphError::AccessDenied => {
                 Self::AccessLost { cause: Arc::new(error) }
             }
             GraphError::MailboxNotFound

@@ -183,7 +183,9 @@ async fn verify_access(
     };
     match proof.await {
         Ok(proved) => Ok(proved),
-        Err(GraphError::Disconnected | GraphError::AccessDenied) => Ok(false),
+        Err(GraphError::Disconnected | GraphError::TokenRejected | GraphError::AccessDenied) => {
+            Ok(false)
+        }
         Err(other) => Err(other.into()),
     }
 }

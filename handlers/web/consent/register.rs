@@ -60,6 +60,7 @@ impl From<Decision> for RegisterEntry {
                 };
                 ("suspended", reason)
             }
+            DecisionKind::Resumed => ("resumed", ""),
             DecisionKind::Disconnected => ("disconnected", ""),
             DecisionKind::Deleted => ("deleted", ""),
             DecisionKind::PolicyChanged { policy, old: before, new: after } => {
@@ -165,6 +166,7 @@ mod tests {
                 text_version: "1".into(),
             },
             DecisionKind::Suspended(SuspensionReason::CallRefused),
+            DecisionKind::Resumed,
             DecisionKind::Disconnected,
             DecisionKind::Deleted,
             DecisionKind::ConsentGranted {

@@ -191,7 +191,9 @@ impl From<GraphError> for PageError {
     fn from(error: GraphError) -> Self {
         match error {
             GraphError::Retry { .. } => Self::MicrosoftUnavailable,
-            GraphError::Disconnected | GraphError::AccessDenied => Self::MicrosoftDenied,
+            GraphError::Disconnected | GraphError::TokenRejected | GraphError::AccessDenied => {
+                Self::MicrosoftDenied
+            }
             GraphError::MailboxNotFound
             | GraphError::Refused { .. }
             | GraphError::Blocked(_)

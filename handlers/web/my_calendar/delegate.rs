@@ -89,6 +89,7 @@ impl RequestContext<'_> {
             }
             | DecisionKind::Connected { .. }
             | DecisionKind::Suspended(_)
+            | DecisionKind::Resumed
             | DecisionKind::Disconnected
             | DecisionKind::Deleted
             | DecisionKind::PolicyChanged { .. } => None,

@@ -268,6 +268,7 @@ pub(super) fn decision_words(decision: &Decision) -> (&'static str, String) {
             ("connected", format!("text {text_version}"))
         }
         DecisionKind::Suspended(_) => ("suspended", String::new()),
+        DecisionKind::Resumed => ("resumed", String::new()),
         DecisionKind::Disconnected => ("disconnected", String::new()),
         DecisionKind::Deleted => ("deleted", String::new()),
         DecisionKind::PolicyChanged { policy, .. } => ("policy_changed", policy.clone()),

@@ -189,6 +189,7 @@ fn tenant_tasks() -> TestResult {
             ("reconcile-policy-resubscribing", task(resubscribing)),
             ("reconcile-policy-resyncing", task(resyncing)),
             ("leave", task(TenantTaskKind::Leave)),
+            ("resume", task(TenantTaskKind::Resume)),
             (
                 "check-access",
                 TenantTask { meta: retried_meta(), ..task(TenantTaskKind::CheckAccess) },

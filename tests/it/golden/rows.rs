@@ -527,6 +527,7 @@ async fn register() -> TestResult {
         ),
         ("suspended-call-refused", noticed(DecisionKind::Suspended(SuspensionReason::CallRefused))),
         ("suspended-calendars-missing", noticed(calendars_missing)),
+        ("resumed", noticed(DecisionKind::Resumed)),
         ("disconnected", decided_for_all(DecisionKind::Disconnected)),
         ("deleted", noticed(DecisionKind::Deleted)),
         ("policy-changed", decided_for_all(changed)),

@@ -5,6 +5,8 @@ use roombridge::domain::tenant::policy::Registration;
 use roombridge::domain::tenant::{SuspensionReason, TenantState};
 use roombridge::messages::{MailboxTaskKind, TenantTaskKind};
 use roombridge::store::tables::Table;
+use world::entra::TokenRefusal;
+use world::graph::{Scope, ThrottleEnd};
 use world::microsoft::{DAEMON_APP, SCOPED_APP};
 
 use crate::contoso::{Contoso, hours, minutes, on_both, seconds};
@@ -99,6 +101,77 @@ async fn a_passing_error_is_no_loss_of_access() -> TestResult {
     contoso.run_for(minutes(20)).await;
     assert_eq!(suspension_reason(&contoso).await?, None);
     assert!(contoso.stored_tenant().await?.access_checked_at.is_some());
+    contoso.assert_healthy().await
+}
+
+/// Our own credential's refusal is not the customer's decision.
+#[tokio::test]
+async fn a_refusal_of_our_own_credential_suspends_nobody() -> TestResult {
+    for refusal in [
+        TokenRefusal::AssertionExpired,
+        TokenRefusal::FederationMissing,
+        TokenRefusal::InvalidRequest,
+        TokenRefusal::WithoutNumber,
+        TokenRefusal::Proxy,
+    ] {
+        let contoso = Contoso::open().await?;
+        let Contoso { anna, aurora, world, .. } = &contoso;
+        // No token of before serves any more.
+        contoso.run_for(minutes(61)).await;
+        world.microsoft.entra.refuse_tokens(Some(refusal));
+        let meeting = contoso.meet(anna, ("09:00", "10:00"), aurora)?;
+        contoso.send_tenant_task(TenantTaskKind::CheckAccess).await?;
+        contoso.run_for(seconds(40)).await;
+        assert_eq!(suspension_reason(&contoso).await?, None, "{refusal:?}");
+        contoso.run_for(minutes(20)).await;
+        assert_eq!(suspension_reason(&contoso).await?, None, "{refusal:?}");
+        world.microsoft.entra.refuse_tokens(None);
+        contoso.run_for(minutes(60)).await;
+        assert_eq!(suspension_reason(&contoso).await?, None, "{refusal:?}");
+        contoso.expect_booking(&meeting, aurora).await?;
+        contoso.assert_healthy().await?;
+    }
+    Ok(())
+}
+
+/// 401 for a token made just now says nothing about the tenant either.
+#[tokio::test]
+async fn graph_that_rejects_fresh_tokens_suspends_nobody() -> TestResult {
+    let contoso = Contoso::open().await?;
+    let graph = &contoso.world.microsoft.graph;
+    graph.throttle(Scope::Everything, ThrottleEnd::Instant(contoso.now() + minutes(20)), 401);
+    contoso.send_tenant_task(TenantTaskKind::CheckAccess).await?;
+    contoso.run_for(minutes(10)).await;
+    assert_eq!(suspension_reason(&contoso).await?, None);
+    contoso.run_for(minutes(40)).await;
+    assert_eq!(suspension_reason(&contoso).await?, None);
+    assert!(contoso.stored_tenant().await?.access_checked_at.is_some());
+    contoso.assert_healthy().await
+}
+
+/// The administrator disables the application in Entra and enables it again, and tells nobody.
+#[tokio::test]
+async fn a_suspended_tenant_is_checked_daily_and_resumes_by_itself() -> TestResult {
+    let contoso = Contoso::open().await?;
+    let Contoso { anna, aurora, world, .. } = &contoso;
+    let entra = &world.microsoft.entra;
+    contoso.run_for(minutes(61)).await;
+    entra.refuse_tokens(Some(TokenRefusal::ApplicationDisabled));
+    let meeting = contoso.meet(anna, ("2026-12-24T09:00", "2026-12-24T10:00"), aurora)?;
+    contoso.run_for(minutes(20)).await;
+    assert_eq!(suspension_reason(&contoso).await?, Some(SuspensionReason::TokenRefused));
+    contoso.run_for(hours(24)).await;
+    assert_eq!(suspension_reason(&contoso).await?, Some(SuspensionReason::TokenRefused));
+    assert_eq!(contoso.booking(&meeting, aurora).await?, None);
+
+    entra.refuse_tokens(None);
+    contoso.run_for(hours(26)).await;
+    assert_eq!(contoso.stored_tenant().await?.state, TenantState::Active);
+    let register = contoso.register().await?;
+    let resumed = register.iter().filter(|decision| decision.kind == DecisionKind::Resumed);
+    assert_eq!(resumed.count(), 1, "it is written down once");
+    contoso.expect_booking(&meeting, aurora).await?;
+    assert_eq!((contoso.subscriptions(anna), contoso.subscriptions(aurora)), (1, 1));
     contoso.assert_healthy().await
 }
 

@@ -199,7 +199,9 @@ async fn find_mailbox(graph: &TenantGraph, name: &str) -> Result<Option<MailboxI
 /// Why the directory did not answer.
 fn directory_error_text(t: &PolicyTexts, error: &GraphError) -> &'static str {
     match error {
-        GraphError::Disconnected | GraphError::AccessDenied => t.directory_denied,
+        GraphError::Disconnected | GraphError::TokenRejected | GraphError::AccessDenied => {
+            t.directory_denied
+        }
         GraphError::Retry { .. }
         | GraphError::MailboxNotFound
         | GraphError::Refused { .. }

@@ -12,6 +12,7 @@ use roombridge::domain::retry::MAX_ATTEMPTS;
 use roombridge::messages::MailboxTaskKind;
 use roombridge::queue::Queue;
 use serde_json::Value;
+use world::entra::TokenRefusal;
 use world::fault_injection::Fault;
 use world::graph::{FaultOutcome as Answer, RequestFault, Scope, ThrottleEnd};
 use world::memory::QueueKind;
@@ -109,6 +110,9 @@ async fn story() -> Result<Vec<Value>, TestError> {
     office.clock.set(contoso.now() + hours(36));
     contoso.run_for(minutes(16)).await;
 
+    office.microsoft.entra.refuse_tokens(Some(TokenRefusal::AssertionExpired));
+    contoso.run_for(minutes(70)).await;
+    office.microsoft.entra.refuse_tokens(None);
     office.microsoft.entra.revoke(tenant.id(), DAEMON_APP);
     office.fixtures().send_task(anna, MailboxTaskKind::Resync).await?;
     contoso.run_for(minutes(20)).await;

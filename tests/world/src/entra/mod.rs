@@ -35,6 +35,7 @@ pub use keys::Signing;
 pub use people::{User, roles};
 pub use redirects::ErrorPage;
 pub use registration::AppRegistration;
+pub use token_error::TokenRefusal;
 pub use tokens::ApiTokenSpec;
 pub use tracking::{CHANGE_TRACKING, TokenVersion};
 
@@ -83,6 +84,7 @@ struct Directory {
     tampering: Option<tokens::IdTokenTampering>,
     documented_refusals: bool,
     outage: bool,
+    refusal: Option<TokenRefusal>,
     requests: u64,
     key_requests: u64,
 }
@@ -134,6 +136,11 @@ impl Entra {
     /// Lets the token endpoint answer 503 (or stop doing so).
     pub fn set_outage(&self, on: bool) {
         self.lock().outage = on;
+    }
+
+    /// Refuses every token in this way, until it is `None` again.
+    pub fn refuse_tokens(&self, refusal: Option<TokenRefusal>) {
+        self.lock().refusal = refusal;
     }
 
     /// How many tokens were asked for over HTTP, granted or not.

@@ -38,6 +38,9 @@ async fn token(State(entra): State<Entra>, Path(tenant): Path<String>, body: Byt
         if state.outage {
             return StatusCode::SERVICE_UNAVAILABLE.into_response();
         }
+        if let Some(refusal) = state.refusal {
+            return refusal.into_response();
+        }
     }
     let form = RequestFields::parse(&body);
     let answer = match form.value("grant_type") {

@@ -75,6 +75,44 @@ impl TokenEndpointError {
     );
 }
 
+/// A refusal of every token that a test can switch on: none of them is any tenant's decision.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TokenRefusal {
+    /// 401 `invalid_client`, AADSTS700024: a clock is wrong, or an assertion came late.
+    AssertionExpired,
+    /// 401 `invalid_client`, AADSTS700211: somebody removed the federated credential.
+    FederationMissing,
+    /// 400 `invalid_request`, AADSTS90014: a field is missing.
+    InvalidRequest,
+    /// 400 `unauthorized_client` without any number.
+    WithoutNumber,
+    /// 403 of something before Entra, which is no OAuth answer at all.
+    Proxy,
+    /// 401 `invalid_client`, AADSTS7000112: the customer's side disabled the application.
+    ApplicationDisabled,
+}
+
+impl IntoResponse for TokenRefusal {
+    fn into_response(self) -> Response {
+        match self {
+            Self::AssertionExpired => TokenEndpointError::EXPIRED.into_response(),
+            Self::FederationMissing => TokenEndpointError::ISSUER.into_response(),
+            Self::InvalidRequest => {
+                bad_request("invalid_request", 90014, "A required field is missing.")
+                    .into_response()
+            }
+            Self::WithoutNumber => {
+                let body = Json(json!({ "error": "unauthorized_client" }));
+                (StatusCode::BAD_REQUEST, body).into_response()
+            }
+            Self::Proxy => (StatusCode::FORBIDDEN, "<html>blocked</html>").into_response(),
+            Self::ApplicationDisabled => {
+                invalid_client(7_000_112, "The application is disabled.").into_response()
+            }
+        }
+    }
+}
+
 impl IntoResponse for TokenEndpointError {
     fn into_response(self) -> Response {
         let body = json!({
