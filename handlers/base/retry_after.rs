@@ -1,7 +1,5 @@
 //! `Retry-After`: how long another system asks us to wait.
 
-use std::time::SystemTime;
-
 use http::{HeaderMap, header};
 use jiff::{SignedDuration, Timestamp};
 
@@ -24,7 +22,7 @@ pub fn parse(text: &str, now: Timestamp) -> Option<SignedDuration> {
     };
     let date = || {
         let at = httpdate::parse_http_date(text.trim()).ok()?;
-        let at = Timestamp::try_from(SystemTime::from(at)).ok()?;
+        let at = Timestamp::try_from(at).ok()?;
         Some(at.duration_since(now).max(SignedDuration::ZERO))
     };
     let wait = text.split(',').filter_map(seconds).max().or_else(date)?;

@@ -300,11 +300,11 @@ impl Reconciler<'_> {
             return Ok(None);
         }
         let bookings = self.stored.bookings.values().flatten();
-        let known = bookings.filter_map(|(booking, _)| match &booking.copies.room {
+        let mut known = bookings.filter_map(|(booking, _)| match &booking.copies.room {
             RoomCopy::Live { at, .. } if at.event != self.item.event => Some(&at.event),
             RoomCopy::Live { .. } | RoomCopy::Unknown | RoomCopy::Gone => None,
         });
-        let Some(known) = known.last() else { return Ok(None) };
+        let Some(known) = known.next() else { return Ok(None) };
         let graph = self.batch.graph(&self.batch.item_invocation(self.item));
         let listed = graph.list_by_ical_uid(self.item.mailbox, ical_uid).await?;
         Ok((!listed.contains(known)).then(|| known.clone()))
