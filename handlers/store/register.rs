@@ -2,12 +2,13 @@
 //! all that a person is shown is one partition, and a tenant's register is one range of them.
 //!
 //! A row is the instant, the kind, a digest of everything that was decided, and whom it is about: a
-//! decision that is written twice is one row, and two that differ in anything are two. A person who
-//! decides about somebody else, or about the tenant, has a copy in their own partition.
+//! decision that is written twice is one row, and two that differ in anything are two. What a person
+//! may send twice has the instant of the decision before it in its key instead ([`Register::add_once`]).
+//! A person who decides about somebody else, or about the tenant, has a copy in their own partition.
 
 use std::sync::Arc;
 
-use jiff::{Timestamp, tz::TimeZone};
+use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 use serde_json::{Map, Value};
 
 use super::tables::{KeyRange, RowChange, RowKey, StoreError, Table, Tables, TypedTable};
@@ -16,6 +17,10 @@ use crate::domain::{
     keys::Digest,
     tenant::decision::{Decision, DecisionKind},
 };
+
+/// How long a decision may have been written without the row that it explains and still be the one
+/// that is being carried out: a request that is repeated, or two at once, take seconds.
+const UNFINISHED: SignedDuration = SignedDuration::from_mins(15);
 
 /// The table `Register`.
 #[derive(Debug, Clone)]
@@ -37,6 +42,61 @@ impl Register {
             self.write(partition(tenant, by), decision).await?;
         }
         self.write(partition(tenant, about), decision).await
+    }
+
+    /// Adds what a person decides about a mailbox now, and returns it as the register has it: where the
+    /// same was decided moments ago by a request that was cut off, or that runs at the same time, that
+    /// one. So what is sent twice is one entry. `carried_out` is the instant of the decision that the
+    /// mailbox's row is the result of, where the row says so.
+    ///
+    /// The key names the decision before this one, so of two that follow the same one the first is
+    /// kept, and the other reads it.
+    pub async fn add_once(
+        &self,
+        decision: &Decision,
+        carried_out: Option<Timestamp>,
+    ) -> Result<Decision, StoreError> {
+        let Decision { tenant, by, about, .. } = *decision;
+        let home = partition(tenant, about);
+        let mut before = self.query(&KeyRange::single_partition(home.clone())).await?;
+        before.retain(|(before, _)| before.about == about);
+        let last = before.pop().map(|(last, _)| last);
+        let is_same = |last: &Decision| {
+            (last.by, &last.kind) == (by, &decision.kind)
+                && Some(last.at) != carried_out
+                && decision.at.duration_since(last.at).abs() < UNFINISHED
+        };
+        let kept = match last {
+            Some(last) if is_same(&last) => last,
+            last => self.insert_after(last.as_ref(), decision, home).await?,
+        };
+        if by.is_some() && by != about {
+            self.write(partition(tenant, by), &kept).await?;
+        }
+        Ok(kept)
+    }
+
+    async fn insert_after(
+        &self,
+        last: Option<&Decision>,
+        decision: &Decision,
+        home: String,
+    ) -> Result<Decision, StoreError> {
+        let at = last.map_or(Timestamp::UNIX_EPOCH, |last| last.at);
+        let following = Decision { at, ..decision.clone() };
+        let mut row = TypedTable::encode(RowKey::new(home, ""), &following)?;
+        let all = Value::Object(row.properties).to_string();
+        row.properties = TypedTable::encode(RowKey::new("", ""), decision)?.properties;
+        row.key.row = key_text(&following, Digest::of(&[b"following decision", all.as_bytes()]));
+        let key = row.key.clone();
+        match self.table.write(RowChange::Insert(row)).await {
+            Ok(_) => Ok(decision.clone()),
+            Err(error) if error.is_conflict() => {
+                let found = self.table.read(&key).await?;
+                Ok(found.map_or_else(|| decision.clone(), |(kept, _)| kept))
+            }
+            Err(error) => Err(error),
+        }
     }
 
     async fn write(&self, partition: String, decision: &Decision) -> Result<(), StoreError> {
@@ -107,8 +167,13 @@ fn partition(tenant: TenantId, person: Option<MailboxId>) -> String {
     person.map_or_else(|| format!("{tenant}_tenant"), |person| format!("{tenant}_{person}"))
 }
 
-/// Ends with whom the decision is about.
 fn row_key(decision: &Decision, properties: &Map<String, Value>) -> String {
+    let all = Value::Object(properties.clone()).to_string();
+    key_text(decision, Digest::of(&[b"decision", all.as_bytes()]))
+}
+
+/// Ends with whom the decision is about.
+fn key_text(decision: &Decision, digest: Digest) -> String {
     let at = decision.at.to_zoned(TimeZone::UTC).strftime("%Y-%m-%dT%H:%M:%S%.3fZ");
     let about = decision.about.map_or_else(|| "-".to_owned(), |about| about.to_string());
     let kind = match &decision.kind {
@@ -126,8 +191,6 @@ fn row_key(decision: &Decision, properties: &Map<String, Value>) -> String {
         DecisionKind::ConsentWithdrawn { .. } => "consent-withdrawn".to_owned(),
         DecisionKind::Erased { .. } => "erased".to_owned(),
     };
-    let all = Value::Object(properties.clone()).to_string();
-    let digest = Digest::of(&[b"decision", all.as_bytes()]);
     format!("{at}_{kind}_{digest}_{about}")
 }
 
@@ -222,6 +285,34 @@ mod tests {
         assert_eq!(register.list(tenant(9)).await.unwrap().len(), 5);
         let rows = fake.rows(Table::Register);
         assert!(rows.iter().all(|row| row.key.row.ends_with(&mailbox(2).to_string())));
+    }
+
+    #[tokio::test]
+    async fn of_two_requests_that_decide_the_same_the_first_is_kept() {
+        let register = Register::new(Arc::new(CountingTables::default()));
+        let agreed = DecisionKind::ConsentGranted {
+            capacity: ConsentCapacity::Delegate,
+            text_version: "2026-11".into(),
+        };
+        let first = said("00", Some(2), agreed.clone());
+        let second = said("01", Some(2), agreed.clone());
+        // The other one reads what was there before either of them was written.
+        let home = || partition(tenant(9), Some(mailbox(2)));
+        assert_eq!(register.insert_after(None, &first, home()).await.unwrap(), first);
+        assert_eq!(register.insert_after(None, &second, home()).await.unwrap(), first);
+        assert_eq!(register.add_once(&second, None).await.unwrap(), first, "it is unfinished");
+        let involving = register.list_involving(tenant(9), mailbox(1)).await.unwrap();
+        assert_eq!(involving, [first.clone()], "with the copy of who decided");
+        let again = register.add_once(&second, Some(first.at)).await.unwrap();
+        assert_eq!(again, second, "the first one was carried out");
+        let left = said("02", Some(2), DecisionKind::ConsentWithdrawn { released: true });
+        let back = said("03", Some(2), agreed.clone());
+        let later = said("30", Some(2), agreed);
+        for decision in [&left, &back, &later] {
+            assert_eq!(&register.add_once(decision, None).await.unwrap(), decision);
+        }
+        let about = register.list_about(tenant(9), mailbox(2)).await.unwrap();
+        assert_eq!(about, [first, second, left, back, later]);
     }
 
     #[tokio::test]

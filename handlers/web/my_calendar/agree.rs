@@ -55,14 +55,19 @@ impl RequestContext<'_> {
                 {
                     return Err(DenialReason::OwnerWithdrew.into());
                 }
-                let Some(new) = enrolled_row(self.invocation.tenant, owner, row.as_ref(), consent)
+                let Some(mut new) =
+                    enrolled_row(self.invocation.tenant, owner, row.as_ref(), consent)
                 else {
                     self.resend_subscribe(owner, row.as_ref()).await?;
                     return Ok(Update::Unchanged(false));
                 };
                 let text_version = consent.text_version.clone();
                 let decision = DecisionKind::ConsentGranted { capacity, text_version };
-                self.record_decision(given_at, owner, decision).await?;
+                let held = row.as_ref().and_then(|row| row.consent.as_ref());
+                let held = held.map(|consent| consent.given_at);
+                // The row has the instant of its evidence, which a request just before may have written.
+                let given_at = self.record_decision(given_at, owner, decision, held).await?;
+                new.consent = Some(Consent { given_at, ..consent.clone() });
                 self.put_recheck(owner).await?;
                 Ok(Update::Write(new, true))
             });

@@ -117,16 +117,18 @@ impl RequestContext<'_> {
     }
 
     /// Adds a decision of the person about a mailbox to the register. It is evidence, and so written
-    /// before what was decided: a crash leaves an entry too many, never a change without one.
+    /// before what was decided: a crash leaves an entry too many, never a change without one. Returns
+    /// when it was decided: another request of the same person may have been faster by a moment.
     pub(super) async fn record_decision(
         &self,
         at: Timestamp,
         mailbox: MailboxId,
         kind: DecisionKind,
-    ) -> Result<(), StoreError> {
+        carried_out: Option<Timestamp>,
+    ) -> Result<Timestamp, StoreError> {
         let (by, about) = (Some(self.person), Some(mailbox));
         let decision = Decision { tenant: self.invocation.tenant, at, by, about, kind };
-        self.deps.register.add(&decision).await
+        Ok(self.deps.register.add_once(&decision, carried_out).await?.at)
     }
 
     /// Has every mailbox brought in line with the organisation's policy.

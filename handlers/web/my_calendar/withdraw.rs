@@ -83,7 +83,7 @@ impl RequestContext<'_> {
                 return Ok(Update::Unchanged((WithdrawOutcome::AlreadyRecorded, Some(task))));
             };
             // The row comes last, so a request that ends in between is repeated as if it were new.
-            self.record_decision(now, self.person, decision(new.state)).await?;
+            self.record_decision(now, self.person, decision(new.state), None).await?;
             self.put_recheck(self.person).await?;
             let task = task_for(new.state);
             Ok(Update::Write(new, (WithdrawOutcome::Recorded, Some(task))))

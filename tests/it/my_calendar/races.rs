@@ -4,7 +4,7 @@ use std::pin::pin;
 
 use roombridge::domain::tenant::ConsentMode;
 use roombridge::store::mailboxes::{BookingDisposition, MailboxState};
-use world::exchange::CalendarRole;
+use world::exchange::{CalendarRole, Mailbox};
 
 use super::{MAX_AWAIT_POINTS, TEXT, run_to_await_point};
 use crate::contoso::{Contoso, minutes};
@@ -57,6 +57,56 @@ async fn an_owner_who_leaves_while_a_delegate_agrees_has_left() -> TestResult {
         );
     }
     Err("a delegate never ends".into())
+}
+
+/// A form is sent twice at the same moment; the register has it once.
+async fn assert_recorded_once(
+    step: &str,
+    fields: &[(&str, &str)],
+    who: impl Fn(&Contoso) -> &Mailbox,
+) -> TestResult {
+    for at in 0..MAX_AWAIT_POINTS {
+        let contoso = Contoso::open().await?;
+        let person = who(&contoso);
+        let before = contoso.decisions_about(person).await?.len();
+        let browser = contoso.signed_in(person).await?;
+        let csrf = browser.csrf().await?;
+        let second = async {
+            // A moment later, as clocks have it.
+            contoso.world.clock.set(contoso.now() + jiff::SignedDuration::from_millis(1));
+            let answer = browser.post_with(step, &csrf, fields).await?;
+            assert_eq!(answer.status, 303, "{at}: {}", answer.text);
+            Ok(())
+        };
+        let first = interleave_at(at, browser.post_with(step, &csrf, fields), second).await?;
+        let Some(first) = first else {
+            assert!(at > 5, "they never met");
+            return Ok(());
+        };
+        assert_eq!(first.status, 303, "{at}: {}", first.text);
+        let decisions = contoso.decisions_about(person).await?;
+        assert_eq!(decisions.len(), before + 1, "{step} {at}: {decisions:?}");
+        contoso.run_for(minutes(12)).await;
+        contoso.assert_healthy().await?;
+    }
+    Err(format!("{step} never ends").into())
+}
+
+#[tokio::test]
+async fn two_agreements_of_one_person_at_once_are_one_consent() -> TestResult {
+    let fields = [("agree", "yes"), ("text_version", TEXT)];
+    assert_recorded_once("agree", &fields, |contoso| &contoso.ben).await
+}
+
+#[tokio::test]
+async fn two_withdrawals_of_one_person_at_once_are_one_withdrawal() -> TestResult {
+    assert_recorded_once("withdraw", &[("bookings", "released")], |contoso| &contoso.anna).await
+}
+
+#[tokio::test]
+async fn two_erasures_of_one_person_at_once_are_one_erasure() -> TestResult {
+    let fields = [("bookings", "anonymous"), ("confirm", "yes")];
+    assert_recorded_once("erase", &fields, |contoso| &contoso.anna).await
 }
 
 #[tokio::test]
