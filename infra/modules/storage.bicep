@@ -34,7 +34,7 @@ param queueNames array
 @description('Names of the containers that packages are deployed to, one for each app.')
 param containerNames array
 
-// As in handlers/store/tables.rs.
+// As in handlers/store/tables/port.rs.
 var tableNames = [
   'Tenants'
   'Mailboxes'

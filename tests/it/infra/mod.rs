@@ -1,15 +1,15 @@
 //! What is deployed: the templates, the package and the documents, held against the program.
 
 mod after;
+mod compiler;
 mod documents;
 mod entra;
 mod faults;
-mod form;
 mod package;
 mod policy;
 mod queries;
 pub(crate) mod retention;
-mod types;
+mod snapshot;
 mod workflows;
 
 /// Says something even though the test passes: what was not tested must be seen.

@@ -20,9 +20,7 @@ impl Source {
     /// Whether the whole file is tests.
     pub(super) fn is_test(&self) -> bool {
         self.path.starts_with("tests/it/")
-            || ["bicep", "world"]
-                .iter()
-                .any(|member| self.path.starts_with(&format!("tests/{member}/tests/")))
+            || self.path.starts_with("tests/world/tests/")
             || self.segments().contains(&"tests") && !self.path.starts_with("tests/")
             || self
                 .path

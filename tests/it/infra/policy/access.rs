@@ -2,10 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use bicep::{Deployed, Deployment};
 use serde_json::Value;
 
-use super::differ;
+use super::{Resource, Snapshot, asked, differ};
+use crate::TestResult;
+use crate::infra::compiler::{original, paths_of};
+
+const IDENTITIES: &str = "Microsoft.ManagedIdentity/userAssignedIdentities";
 
 /// Every role that is given, and on what. The ids are the same in every subscription
 /// (learn.microsoft.com/azure/role-based-access-control/built-in-roles, 2026-06).
@@ -23,9 +26,9 @@ pub(crate) const ROLES: [(&str, &str); 5] = [
 ];
 
 /// What is not as promised.
-pub(super) fn objections(deployment: &Deployment) -> Vec<String> {
-    let assigned: Vec<&Deployed> =
-        deployment.of_type("Microsoft.Authorization/roleAssignments").collect();
+pub(super) fn objections(snapshot: &Snapshot) -> Vec<String> {
+    let assigned: Vec<&Resource> =
+        snapshot.of_type("Microsoft.Authorization/roleAssignments").collect();
     let given: BTreeSet<(String, String)> = assigned.iter().map(|role| of(role)).collect();
     let wanted = ROLES.map(|(role, on)| (role.to_owned(), on.to_owned())).into();
     let mut said = differ("roles", &given, &wanted);
@@ -33,50 +36,73 @@ pub(super) fn objections(deployment: &Deployment) -> Vec<String> {
         said.push("a role is given twice".to_owned());
     }
     for role in assigned {
-        if role.property(&["principalType"]) != "ServicePrincipal" {
-            said.push(format!("{}: a role for somebody who is no identity", role.symbol));
+        let (id, _) = of(role);
+        if role.property("principalType") != "ServicePrincipal" {
+            said.push(format!("role {id}: for somebody who is no identity"));
         }
-        let principal = role.property(&["principalId"]).to_string();
-        if !principal.contains("own.properties.principalId") {
-            said.push(format!("{}: a role for {principal}, not the own identity", role.symbol));
-        }
-        if role.file != "modules/roles.bicep" {
-            said.push(format!("{}: a role outside modules/roles.bicep", role.file));
+        let principal = role.property("principalId");
+        let own = asked(principal)
+            .is_some_and(|(id, property)| id.ends_with("-own") && property == "principalId");
+        if !own {
+            said.push(format!("role {id}: for {principal}, not the own identity"));
         }
     }
-    let kind = "Microsoft.ManagedIdentity/userAssignedIdentities";
-    let identities: BTreeSet<&str> =
-        deployment.of_type(kind).map(|identity| identity.symbol.as_str()).collect();
-    said.extend(differ("identities", &identities, &["federated", "own"].into()));
-    said.extend(keyless(deployment));
+    let ending = |identity: &Resource| identity.name.rsplit('-').next().map(str::to_owned);
+    let identities: Vec<String> = snapshot.of_type(IDENTITIES).filter_map(ending).collect();
+    if identities != ["own", "federated"] {
+        said.push(format!("the identities are {identities:?}, not own and federated"));
+    }
+    said.extend(keyless(snapshot));
     said
 }
 
 /// A role's id, and the type of what it is given on.
-fn of(role: &Deployed) -> (String, String) {
-    let id = role.property(&["roleDefinitionId"]).as_str().unwrap_or_default();
+fn of(role: &Resource) -> (String, String) {
+    let id = role.property("roleDefinitionId").as_str().unwrap_or_default();
     let id = id.rsplit('/').next().unwrap_or_default().to_owned();
-    let scope = role.scope.as_deref().unwrap_or("the resource group");
-    let kind = scope.split_once("/providers/").map_or(scope, |(_, kind)| kind);
+    // The id of the assignment begins with the resource's own.
+    let scope = role.id.strip_prefix("[extensionResourceId('");
+    let scope = scope.and_then(|rest| rest.split_once('\'')).map(|(scope, _)| scope);
+    let kind = scope.and_then(|scope| scope.split_once("/providers/")).map(|(_, kind)| kind);
     // `{namespace}/{type}/{name}`: names of nested resources do not occur here.
-    let kind = kind.rsplit_once('/').map_or(kind, |(kind, _)| kind);
-    (id, kind.to_owned())
+    let kind = kind.and_then(|kind| kind.rsplit_once('/')).map(|(kind, _)| kind);
+    (id, kind.unwrap_or("the resource group").to_owned())
 }
 
-/// Nothing opens with a key: telemetry neither, and every app has both identities and no other.
-fn keyless(deployment: &Deployment) -> Vec<String> {
+/// Nothing opens with a key: neither telemetry nor logs; every app has both identities and no other.
+fn keyless(snapshot: &Snapshot) -> Vec<String> {
     let mut said = Vec::new();
-    for component in deployment.of_type("Microsoft.Insights/components") {
-        if *component.property(&["DisableLocalAuth"]) != Value::Bool(true) {
-            said.push(format!("{}: takes telemetry from anybody with its key", component.symbol));
+    for component in snapshot.of_type("Microsoft.Insights/components") {
+        if *component.property("DisableLocalAuth") != Value::Bool(true) {
+            said.push(format!("{}: takes telemetry from anybody with its key", component.name));
         }
     }
-    for site in deployment.of_type("Microsoft.Web/sites") {
-        let identity = &site.body["identity"];
-        let count = identity["userAssignedIdentities"].as_object().map(serde_json::Map::len);
-        if identity["type"] != "UserAssigned" || count != Some(2) {
-            said.push(format!("{}: its identities are {identity}", site.name));
+    for workspace in snapshot.of_type("Microsoft.OperationalInsights/workspaces") {
+        if *workspace.property("features.disableLocalAuth") != Value::Bool(true) {
+            said.push(format!("{}: takes logs from anybody with its key", workspace.name));
+        }
+    }
+    for site in snapshot.of_type("Microsoft.Web/sites") {
+        let identities = site.identity["userAssignedIdentities"].as_object();
+        let ids: BTreeSet<&str> =
+            identities.into_iter().flat_map(serde_json::Map::keys).map(String::as_str).collect();
+        let both = snapshot.of_type(IDENTITIES).map(|identity| identity.id.as_str()).collect();
+        if site.identity["type"] != "UserAssigned" || ids != both {
+            said.push(format!("{}: its identities are {}", site.name, site.identity));
         }
     }
     said
+}
+
+/// One file to read for who may do what.
+#[test]
+fn roles_are_given_in_one_file() -> TestResult {
+    let mut files = Vec::new();
+    for file in paths_of(".bicep")? {
+        if std::fs::read_to_string(original(&file))?.contains("Microsoft.Authorization/") {
+            files.push(file);
+        }
+    }
+    assert_eq!(files, ["modules/roles.bicep"]);
+    Ok(())
 }

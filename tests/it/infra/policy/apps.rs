@@ -3,12 +3,11 @@
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 
-use bicep::{Deployed, Deployment};
 use roombridge::host::{FUNCTIONS, Trigger};
 use roombridge::settings::{InvalidSettings, Settings};
 use serde_json::Value;
 
-use super::{Promise, differ, differences};
+use super::{Promise, Resource, Snapshot, asked, differ, differences};
 
 /// What the host reads, and the program does not.
 const OF_THE_HOST: [&str; 5] = [
@@ -54,18 +53,31 @@ const SITE: [Promise; 8] = [
     ("functionAppConfig.runtime.version", "\"1.0\""),
 ];
 
+/// What is known only when it is deployed: the setting, part of the id of the resource that knows it, and what it is.
+const FROM_AZURE: [(&str, &str, &str); 7] = [
+    ("AzureWebJobsStorage__clientId", "-own", "clientId"),
+    ("APPLICATIONINSIGHTS_AUTHENTICATION_STRING", "-own", "clientId"),
+    ("ROOMBRIDGE_QUEUE_URL", "/storageAccounts/", "primaryEndpoints.queue"),
+    ("ROOMBRIDGE_TABLE_URL", "/storageAccounts/", "primaryEndpoints.table"),
+    ("ROOMBRIDGE_VAULT_URL", "/vaults/", "vaultUri"),
+    ("ROOMBRIDGE_IDENTITY_CLIENT_ID", "-own", "clientId"),
+    ("ROOMBRIDGE_FEDERATED_CLIENT_ID", "-federated", "clientId"),
+];
+
 /// What is not as promised.
-pub(super) fn objections(deployment: &Deployment) -> Vec<String> {
+pub(super) fn objections(snapshot: &Snapshot, environment: &str) -> Vec<String> {
     let mut said = Vec::new();
     let mut set = BTreeSet::new();
-    for config in deployment.of_type("Microsoft.Web/sites/config") {
+    for config in snapshot.of_type("Microsoft.Web/sites/config") {
         set.insert(config.name.trim_end_matches("/appsettings").to_owned());
         said.extend(settings(config));
+        said.extend(from_azure(config));
+        said.extend(hosts(snapshot, config, environment));
     }
     let sites: BTreeSet<String> =
-        deployment.of_type("Microsoft.Web/sites").map(|site| site.name.clone()).collect();
+        snapshot.of_type("Microsoft.Web/sites").map(|site| site.name.clone()).collect();
     said.extend(differ("apps with settings", &set, &sites));
-    for site in deployment.of_type("Microsoft.Web/sites") {
+    for site in snapshot.of_type("Microsoft.Web/sites") {
         said.extend(differences(site, &SITE));
         said.extend(always_ready(site));
     }
@@ -73,9 +85,12 @@ pub(super) fn objections(deployment: &Deployment) -> Vec<String> {
 }
 
 /// A group of functions that is kept ready exists.
-fn always_ready(site: &Deployed) -> Vec<String> {
-    let path = &["functionAppConfig", "scaleAndConcurrency", "alwaysReady"];
-    let kept = site.property(path).as_array().cloned().unwrap_or_default();
+fn always_ready(site: &Resource) -> Vec<String> {
+    let kept = site
+        .property("functionAppConfig.scaleAndConcurrency.alwaysReady")
+        .as_array()
+        .cloned()
+        .unwrap_or_default();
     let apart = FUNCTIONS.iter().filter(|f| !matches!(f.trigger, Trigger::Http { .. }));
     let known: BTreeSet<String> = apart
         .map(|function| format!("function:{}", function.name))
@@ -88,8 +103,8 @@ fn always_ready(site: &Deployed) -> Vec<String> {
 
 /// The settings of one app: all that the program reads, nothing that it does not, nothing that
 /// must not be there, and it starts with them.
-fn settings(config: &Deployed) -> Vec<String> {
-    let values = config.body["properties"].as_object().cloned().unwrap_or_default();
+fn settings(config: &Resource) -> Vec<String> {
+    let values = config.properties.as_object().cloned().unwrap_or_default();
     let set: BTreeSet<String> = values.keys().cloned().collect();
     let mut said: Vec<String> = FORBIDDEN
         .iter()
@@ -97,7 +112,7 @@ fn settings(config: &Deployed) -> Vec<String> {
         .map(|name| format!("{}: {name} must not be set", config.name))
         .collect();
     let values: BTreeMap<String, String> =
-        values.iter().map(|(name, value)| (name.clone(), plausible(name, value))).collect();
+        values.iter().map(|(name, value)| (name.clone(), plausible(value))).collect();
     let asked = RefCell::new(BTreeSet::new());
     let outcome = Settings::read(&|name| {
         asked.borrow_mut().insert(name.to_owned());
@@ -123,18 +138,55 @@ fn settings(config: &Deployed) -> Vec<String> {
     said
 }
 
-/// A setting's value, with something of the right form for what only Azure knows.
-fn plausible(name: &str, value: &Value) -> String {
-    let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-    let Some((before, rest)) = text.split_once('<') else { return text };
-    let after = rest.split_once('>').map_or("", |(_, after)| after);
-    let known = match name {
-        "ROOMBRIDGE_IDENTITY_CLIENT_ID" => "11111111-1111-4111-8111-111111111111",
-        "ROOMBRIDGE_FEDERATED_CLIENT_ID" => "22222222-2222-4222-8222-222222222222",
-        _ if before.is_empty() => "https://contoso.example",
-        _ => "contoso.example",
+/// Each of the settings that Azure knows asks the right resource for the right thing.
+fn from_azure(config: &Resource) -> Vec<String> {
+    let wrong = FROM_AZURE.iter().filter(|(setting, part, wanted)| {
+        let found = asked(config.property(setting));
+        !found.is_some_and(|(id, property)| id.contains(part) && property == *wanted)
+    });
+    let sentence = |(setting, part, wanted): &(&str, &str, &str)| {
+        let found = config.property(setting);
+        format!("{}: {setting} is {found}, not {wanted} of {part}", config.name)
     };
-    format!("{before}{known}{after}")
+    wrong.map(sentence).collect()
+}
+
+/// Graph reaches the app with the work; people reach the app of the pages where there is one.
+fn hosts(snapshot: &Snapshot, config: &Resource, environment: &str) -> Vec<String> {
+    let work = format!("/func-roombridge-{environment}-");
+    let pages = format!("/func-roombridge-pages-{environment}-");
+    let apart = snapshot.of_type("Microsoft.Web/sites").any(|site| site.id.contains(&pages));
+    let wanted = [
+        ("ROOMBRIDGE_NOTIFICATION_URL", &work, "/api/notifications"),
+        ("ROOMBRIDGE_PAGES_URL", if apart { &pages } else { &work }, "/api"),
+    ];
+    let wrong = wanted.into_iter().filter(|(setting, site, path)| {
+        let value = config.property(setting);
+        let at = asked(value).is_some_and(|(id, property)| {
+            id.contains(site.as_str()) && property == "defaultHostName"
+        });
+        !at || plausible(value) != format!("https://contoso.example{path}")
+    });
+    let sentence = |(setting, ..): (&str, &String, &str)| {
+        format!("{}: {setting} is {}", config.name, config.property(setting))
+    };
+    wrong.map(sentence).collect()
+}
+
+/// A setting's value, with something of the right form for what only Azure knows.
+fn plausible(value: &Value) -> String {
+    let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    if !text.starts_with('[') {
+        return text;
+    }
+    let known = match asked(value) {
+        Some((id, "clientId")) if id.ends_with("-own") => "11111111-1111-4111-8111-111111111111",
+        Some((_, "clientId")) => "22222222-2222-4222-8222-222222222222",
+        Some((_, "defaultHostName")) => "contoso.example",
+        _ => "https://contoso.example",
+    };
+    let format = text.strip_prefix("[format('").and_then(|rest| rest.split_once('\''));
+    format.map_or_else(|| known.to_owned(), |(format, _)| format.replace("{0}", known))
 }
 
 fn looks_secret(value: &str) -> bool {

@@ -1,88 +1,54 @@
 //! Infrastructure and program tell the same story: queues, tables, settings, roles, functions, timers.
 //!
-//! What each parameter file would deploy is worked out, and held against the program both ways:
-//! what the program needs is there, and what is there the program needs.
+//! What each parameter file would deploy is held against the program both ways: what the program
+//! needs is there, and what is there the program needs.
 
 mod access;
 mod apps;
+mod names;
 mod stores;
 mod watched;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fmt::Debug;
-
-use bicep::{Deployed, Deployment, Project};
 
 pub(crate) use access::ROLES;
 
-use super::types::project;
-use crate::{TestError, TestResult};
+use super::compiler::{compiler, original, paths_of};
+use super::snapshot::{Deployments, Resource, Snapshot, asked, deployments, first_stage};
+use crate::TestResult;
 
-/// The parameter files of a whole deployment.
-const ENVIRONMENTS: [&str; 3] =
-    ["env/dev.bicepparam", "env/test.bicepparam", "env/prod.bicepparam"];
-
-/// Everything that is not as promised in what a project's parameter files would deploy, each as a
-/// sentence.
-///
-/// # Errors
-/// What cannot be worked out at all.
-pub(super) fn objections(project: &Project) -> Result<Vec<String>, TestError> {
-    let mut said = mistaken(project);
-    for file in ENVIRONMENTS {
-        let deployment = deployed(project, file, "true")?;
-        let rooms = [
-            stores::objections(&deployment),
-            access::objections(&deployment),
-            apps::objections(&deployment),
-            watched::objections(&deployment),
-            stores::lasting(&deployment, file),
+/// Everything that is not as promised in what would be deployed, each as a sentence.
+pub(super) fn objections(deployments: &Deployments) -> Vec<String> {
+    let mut said = Vec::new();
+    for (environment, snapshot) in deployments {
+        let of_all = [
+            names::objections(snapshot, environment),
+            stores::objections(snapshot),
+            access::objections(snapshot),
+            apps::objections(snapshot, environment),
+            watched::objections(snapshot),
         ];
-        said.extend(rooms.concat().into_iter().map(|sentence| format!("{file}: {sentence}")));
+        let of_one = match *environment {
+            "prod" => [stores::lasting(snapshot), watched::paid_for(snapshot)].concat(),
+            _ => Vec::new(),
+        };
+        let sentences = of_all.concat().into_iter().chain(of_one);
+        said.extend(sentences.map(|sentence| format!("{environment}: {sentence}")));
     }
-    Ok(said)
+    said
 }
 
-/// Parameter files, the registrations' too, that are not for the environment that they are called after:
-/// what is copied from another names its resources.
-fn mistaken(project: &Project) -> Vec<String> {
-    let files = project.files().filter(|file| file.ends_with(".bicepparam"));
-    let wrong = files.filter(|file| {
-        let name = file.rsplit('/').next().unwrap_or_default().trim_end_matches(".bicepparam");
-        let line = format!("param environmentName = '{name}'");
-        !project.text(file).is_some_and(|text| text.lines().any(|it| it == line))
-    });
-    wrong
-        .map(|file| format!("{file}: it is for another environment than it is called after"))
-        .collect()
-}
-
-/// What a parameter file deploys once the registrations are there.
-fn deployed(project: &Project, file: &str, with_site: &str) -> Result<Deployment, TestError> {
-    let given = [
-        ("ROOMBRIDGE_WITH_SITE", with_site),
-        ("ROOMBRIDGE_APP_ORGANISATION_WIDE", "33333333-3333-4333-8333-333333333333"),
-        ("ROOMBRIDGE_APP_SCOPED", "44444444-4444-4444-8444-444444444444"),
-        ("ROOMBRIDGE_APP_PEOPLE", "55555555-5555-4555-8555-555555555555"),
-        ("ROOMBRIDGE_APP_OPERATORS", "66666666-6666-4666-8666-666666666666"),
-        ("ROOMBRIDGE_TENANTS", "77777777-7777-4777-8777-777777777777"),
-        ("ROOMBRIDGE_ALERT_EMAILS", "operators@contoso.example"),
-    ];
-    let given: BTreeMap<String, String> =
-        given.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
-    Ok(bicep::evaluate(project, file, &given)?)
-}
-
-/// A property below `properties`, its path with dots, and its JSON, whatever the
-/// environment; `null` where nothing may.
+/// A property below `properties`, its path with dots, and its JSON, whatever the environment; `null` where nothing
+/// may be.
 type Promise = (&'static str, &'static str);
 
 /// A sentence for each promise that a resource does not keep.
-fn differences(resource: &Deployed, promises: &[Promise]) -> Vec<String> {
-    let found = |path: &str| resource.property(&path.split('.').collect::<Vec<_>>()).to_string();
+fn differences(resource: &Resource, promises: &[Promise]) -> Vec<String> {
+    let found = |path: &str| resource.property(path).to_string();
     let broken = promises.iter().filter(|(path, wanted)| found(path) != *wanted);
     let sentence = |(path, wanted): &Promise| {
-        format!("{}: {path} is {}, and should be {wanted}", resource.symbol, found(path))
+        format!("{}: {path} is {}, and should be {wanted}", resource.name, found(path))
     };
     broken.map(sentence).collect()
 }
@@ -103,27 +69,65 @@ fn differ<T: Ord + Debug>(what: &str, found: &BTreeSet<T>, wanted: &BTreeSet<T>)
 
 #[test]
 fn what_would_be_deployed_is_what_the_program_needs_and_no_more() -> TestResult {
-    let said = objections(&project()?)?;
+    let Some(deployments) = deployments()? else { return Ok(()) };
+    let said = objections(deployments);
     assert!(said.is_empty(), "\n{}", said.join("\n"));
+    let count = |environment: &str| deployments[environment].resources.len();
+    assert_eq!(["dev", "test", "prod"].map(count), [62, 83, 83], "resources by environment");
     Ok(())
 }
 
 #[test]
 fn the_first_stage_gives_every_role_and_makes_no_app() -> TestResult {
-    let project = project()?;
-    for file in ENVIRONMENTS {
-        let first = deployed(&project, file, "false")?;
-        let second = deployed(&project, file, "true")?;
-        assert_eq!(first.of_type("Microsoft.Web/sites").count(), 0, "{file}");
-        let roles = |deployment: &Deployment| {
-            let roles = deployment.of_type("Microsoft.Authorization/roleAssignments");
+    let (Some(firsts), Some(seconds)) = (first_stage()?, deployments()?) else { return Ok(()) };
+    for (environment, first) in &firsts {
+        let second = &seconds[environment];
+        assert_eq!(first.of_type("Microsoft.Web/sites").count(), 0, "{environment}");
+        let roles = |snapshot: &Snapshot| {
+            let roles = snapshot.of_type("Microsoft.Authorization/roleAssignments");
             roles.map(|role| role.name.clone()).collect::<BTreeSet<_>>()
         };
-        assert!(!roles(&first).is_empty(), "{file}");
-        assert_eq!(roles(&first), roles(&second), "{file}: no role comes as late as the app");
+        assert!(!roles(first).is_empty(), "{environment}");
+        assert_eq!(roles(first), roles(second), "{environment}: no role comes as late as the app");
         for output in ["federatedIdentityPrincipalId", "federatedIdentityClientId"] {
-            assert!(first.outputs.contains_key(output), "{file}: the registrations need {output}");
+            let there = first.outputs.contains_key(output);
+            assert!(there, "{environment}: the registrations need {output}");
         }
+    }
+    Ok(())
+}
+
+/// What the platform calls the public cloud is a parameter, so that it can be tried with another.
+#[test]
+fn in_another_cloud_the_host_is_given_addresses_of_storage() -> TestResult {
+    let Some(compiler) = compiler()? else { return Ok(()) };
+    let templates = compiler.copy()?;
+    let file = "env/prod.bicepparam";
+    templates.edit(file, "param publicCloud = true", "param publicCloud = false")?;
+    let snapshot = compiler.snapshot(&templates.path(file))?;
+    let mut settled = 0;
+    for config in snapshot.of_type("Microsoft.Web/sites/config") {
+        let written = config.properties.to_string();
+        assert!(!written.contains("AzureWebJobsStorage__accountName"), "{written}");
+        for service in ["blob", "queue", "table"] {
+            assert!(written.contains(&format!("AzureWebJobsStorage__{service}ServiceUri")));
+            assert!(written.contains(&format!(".{service}.{{1}}")), "{written}");
+        }
+        settled += 1;
+    }
+    assert_eq!(settled, 2);
+    Ok(())
+}
+
+/// Parameter files, the registrations' too, are for the environment that they are called after: what is copied from
+/// another names its resources.
+#[test]
+fn each_parameter_file_is_for_the_environment_that_it_is_called_after() -> TestResult {
+    for file in paths_of(".bicepparam")? {
+        let name = file.rsplit('/').next().unwrap_or_default().trim_end_matches(".bicepparam");
+        let text = std::fs::read_to_string(original(&file))?;
+        let line = format!("param environmentName = '{name}'");
+        assert!(text.lines().any(|it| it == line), "{file}: it is for another environment");
     }
     Ok(())
 }

@@ -2,12 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use bicep::{Deployed, Deployment};
 use roombridge::queue::Queue;
 use roombridge::store::tables::Table;
 use serde_json::{Value, json};
 
-use super::{Promise, differ, differences};
+use super::{Promise, Resource, Snapshot, asked, differ, differences};
 
 /// What the storage account says of itself, whatever the environment.
 const ACCOUNT: [Promise; 8] = [
@@ -29,31 +28,30 @@ const VAULT: [Promise; 4] = [
 ];
 
 /// What is not as promised.
-pub(super) fn objections(deployment: &Deployment) -> Vec<String> {
+pub(super) fn objections(snapshot: &Snapshot) -> Vec<String> {
     let mut said = differ(
         "queues",
-        &last_segments(deployment, "Microsoft.Storage/storageAccounts/queueServices/queues"),
+        &own_names(snapshot, "Microsoft.Storage/storageAccounts/queueServices/queues"),
         &Queue::ALL.iter().flat_map(|q| [q.name(), q.poison_name()]).map(str::to_owned).collect(),
     );
     said.extend(differ(
         "tables",
-        &last_segments(deployment, "Microsoft.Storage/storageAccounts/tableServices/tables"),
+        &own_names(snapshot, "Microsoft.Storage/storageAccounts/tableServices/tables"),
         &Table::ALL.iter().map(|table| table.name().to_owned()).collect(),
     ));
-    for account in deployment.of_type("Microsoft.Storage/storageAccounts") {
+    for account in snapshot.of_type("Microsoft.Storage/storageAccounts") {
         said.extend(differences(account, &ACCOUNT));
-        let doors = ["blob", "queue", "table"].map(str::to_owned);
-        said.extend(private(deployment, account, &doors));
+        said.extend(private(snapshot, account, &["blob", "queue", "table"]));
     }
-    for vault in deployment.of_type("Microsoft.KeyVault/vaults") {
+    for vault in snapshot.of_type("Microsoft.KeyVault/vaults") {
         said.extend(differences(vault, &VAULT));
-        said.extend(private(deployment, vault, &["vault".to_owned()]));
+        said.extend(private(snapshot, vault, &["vault"]));
     }
-    said.extend(containers(deployment));
+    said.extend(containers(snapshot));
     for (what, kind) in
         [("account", "Microsoft.Storage/storageAccounts"), ("vault", "Microsoft.KeyVault/vaults")]
     {
-        let count = deployment.of_type(kind).count();
+        let count = snapshot.of_type(kind).count();
         if count != 1 {
             said.push(format!("one {what}, not {count}"));
         }
@@ -62,29 +60,27 @@ pub(super) fn objections(deployment: &Deployment) -> Vec<String> {
 }
 
 /// Where people's data is, nobody can destroy the vault's keys before their time.
-pub(super) fn lasting(deployment: &Deployment, file: &str) -> Vec<String> {
-    let vaults = deployment.of_type("Microsoft.KeyVault/vaults");
-    let open = vaults.filter(|vault| *vault.property(&["enablePurgeProtection"]) != json!(true));
-    let open = open.filter(|_| file.ends_with("/prod.bicepparam"));
-    open.map(|vault| format!("{}: its keys can be purged", vault.symbol)).collect()
+pub(super) fn lasting(snapshot: &Snapshot) -> Vec<String> {
+    let vaults = snapshot.of_type("Microsoft.KeyVault/vaults");
+    let open = vaults.filter(|vault| *vault.property("enablePurgeProtection") != json!(true));
+    open.map(|vault| format!("{}: its keys can be purged", vault.name)).collect()
 }
 
-fn last_segments(deployment: &Deployment, kind: &str) -> BTreeSet<String> {
-    let names = deployment.of_type(kind).map(|resource| resource.name.as_str());
-    names.filter_map(|name| name.rsplit('/').next()).map(str::to_owned).collect()
+fn own_names(snapshot: &Snapshot, kind: &str) -> BTreeSet<String> {
+    snapshot.of_type(kind).map(|resource| resource.own_name().to_owned()).collect()
 }
 
 /// What is shut to the public network has a private endpoint for each of its doors; what is open
 /// says so in one voice.
-fn private(deployment: &Deployment, resource: &Deployed, doors: &[String]) -> Vec<String> {
-    let closed = *resource.property(&["publicNetworkAccess"]) == json!("Disabled");
-    let denied = *resource.property(&["networkAcls", "defaultAction"]) == json!("Deny");
+fn private(snapshot: &Snapshot, resource: &Resource, doors: &[&str]) -> Vec<String> {
+    let closed = *resource.property("publicNetworkAccess") == json!("Disabled");
+    let denied = *resource.property("networkAcls.defaultAction") == json!("Deny");
     if closed != denied {
-        return vec![format!("{}: shut on one side and open on the other", resource.symbol)];
+        return vec![format!("{}: shut on one side and open on the other", resource.name)];
     }
-    let endpoints = deployment.of_type("Microsoft.Network/privateEndpoints");
+    let endpoints = snapshot.of_type("Microsoft.Network/privateEndpoints");
     let connections = endpoints.filter_map(|endpoint| {
-        endpoint.property(&["privateLinkServiceConnections"]).as_array().cloned()
+        endpoint.property("privateLinkServiceConnections").as_array().cloned()
     });
     let to_this = connections
         .flatten()
@@ -94,28 +90,32 @@ fn private(deployment: &Deployment, resource: &Deployed, doors: &[String]) -> Ve
         groups.iter().filter_map(Value::as_str).map(str::to_owned).collect::<Vec<_>>()
     });
     let found: BTreeSet<String> = groups.collect();
-    let wanted = if closed { doors.iter().cloned().collect() } else { BTreeSet::new() };
-    differ(&format!("{}: private endpoints", resource.symbol), &found, &wanted)
+    let wanted = doors.iter().filter(|_| closed).map(|door| (*door).to_owned()).collect();
+    differ(&format!("{}: private endpoints", resource.name), &found, &wanted)
 }
 
 /// Each app has a container of its own for its package, and nobody else reads it.
-fn containers(deployment: &Deployment) -> Vec<String> {
+fn containers(snapshot: &Snapshot) -> Vec<String> {
     let kind = "Microsoft.Storage/storageAccounts/blobServices/containers";
-    let mut said: Vec<String> = deployment
+    let mut said: Vec<String> = snapshot
         .of_type(kind)
-        .filter(|container| *container.property(&["publicAccess"]) != json!("None"))
-        .map(|container| format!("{}: open to everybody", container.symbol))
+        .filter(|container| *container.property("publicAccess") != json!("None"))
+        .map(|container| format!("{}: open to everybody", container.name))
         .collect();
-    let path = &["functionAppConfig", "deployment", "storage", "value"];
-    let places: Vec<String> = deployment
-        .of_type("Microsoft.Web/sites")
-        .filter_map(|site| site.property(path).as_str()?.rsplit(['/', '>']).next())
-        .map(str::to_owned)
-        .collect();
+    let mut places = Vec::new();
+    for site in snapshot.of_type("Microsoft.Web/sites") {
+        let place = site.property("functionAppConfig.deployment.storage.value");
+        if asked(place).is_none_or(|(_, property)| property != "primaryEndpoints.blob") {
+            said.push(format!("{}: its package is at {place}", site.name));
+        }
+        // The account's address, and behind it the container's name as the last text.
+        let literals = place.as_str().unwrap_or_default().rsplit('\'');
+        places.extend(literals.skip(1).take(1).map(str::to_owned));
+    }
     let used: BTreeSet<String> = places.iter().cloned().collect();
     if used.len() != places.len() {
         said.push("two apps share a container, and would overwrite each other's package".into());
     }
-    said.extend(differ("containers", &last_segments(deployment, kind), &used));
+    said.extend(differ("containers", &own_names(snapshot, kind), &used));
     said
 }
