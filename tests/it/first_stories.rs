@@ -24,7 +24,7 @@ async fn a_person_who_agrees_on_the_page_is_followed() -> TestResult {
     let contoso = Contoso::open().await?;
     let browser = Browser::new(&contoso.world, "my-calendar");
     browser.sign_in(contoso.ben.id()).await?;
-    let page = browser.submit("agree", &[("agree", "yes"), ("text_version", "2026-11")]).await?;
+    let page = browser.submit("agree", &[("agree", "yes"), ("text_version", "2026-12")]).await?;
     assert!(page.text.contains("You agreed."), "{}", page.text);
     contoso.run_for(minutes(2)).await;
     assert_eq!(contoso.subscriptions(&contoso.ben), 1);

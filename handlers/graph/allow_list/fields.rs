@@ -28,6 +28,8 @@ use crate::domain::ids::MailboxId;
 /// - `seriesMasterId`: leads from an occurrence to the series that it is booked under.
 /// - `lastModifiedDateTime`: which of two readings is the older one; a late notification must not
 ///   undo what a newer one said.
+/// - `showAs`: a copy that stays in a room's calendar, shown as free, does not hold the room if the
+///   room declined it. It is evaluated in rooms' calendars alone.
 pub const EVENT: &[&str] = &[
     "id",
     "iCalUId",
@@ -43,6 +45,7 @@ pub const EVENT: &[&str] = &[
     "originalStart",
     "seriesMasterId",
     "lastModifiedDateTime",
+    "showAs",
 ];
 
 /// The second read: only once a managed room was found, and only where the tenant keeps subjects.

@@ -87,7 +87,10 @@ impl CopySnapshot {
         for room in map.iter().filter(|room| has_time && wanted.contains(&room.id)) {
             let interval =
                 interval_in_room_zone(&event.time, room).ok_or(SkipReason::UnreadableTime)?;
-            if single && !event.cancelled && !interval.is_over(now) {
+            // Free alone says nothing: an organizer may choose it, and a room may show it while an
+            // approval is pending.
+            let left = role == CopyRole::Room && event.shown_free && event.is_declined_by(room);
+            if single && !left && !event.cancelled && !interval.is_over(now) {
                 rooms.push((room.id, interval));
             }
         }

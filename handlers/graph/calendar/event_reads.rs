@@ -189,7 +189,7 @@ mod tests {
         assert_eq!(read[0].as_ref().unwrap().as_ref().unwrap().id, event_id("AAMk="));
         let asked = &trial.sent_requests()[0];
         assert!(asked.starts_with(&format!("GET /users/{ANN}/events/AAMk%3D?")), "{asked}");
-        assert!(asked.ends_with("=id,iCalUId,type,start,end,isAllDay,isCancelled,isOrganizer,sensitivity,attendees,organizer,originalStart,seriesMasterId,lastModifiedDateTime"));
+        assert!(asked.ends_with("=id,iCalUId,type,start,end,isAllDay,isCancelled,isOrganizer,sensitivity,attendees,organizer,originalStart,seriesMasterId,lastModifiedDateTime,showAs"));
         assert_eq!(trial.last_header("prefer"), r#"IdType="ImmutableId", outlook.timezone="UTC""#);
         assert_eq!(trial.last_header("authorization"), "Bearer token-1");
         assert_eq!(trial.last_header("client-request-id"), "00000000-0000-0000-0000-0000000000c0");

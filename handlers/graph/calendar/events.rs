@@ -43,6 +43,7 @@ pub(super) struct EventWire {
     is_cancelled: Option<bool>,
     is_organizer: Option<bool>,
     sensitivity: Option<String>,
+    show_as: Option<String>,
     #[serde(default)]
     attendees: Value,
     // Nothing is booked or ended because of the organizer, so one that makes no sense is none.
@@ -80,6 +81,8 @@ pub struct Event {
     pub is_organizer: Option<bool>,
     /// Whether it is anything but normal: private, confidential, personal, or what we do not know.
     pub private: bool,
+    /// Whether its calendar shows the time as free.
+    pub shown_free: bool,
     /// When an occurrence was to start before it was moved.
     pub original_start: Option<Timestamp>,
     /// The master of an occurrence, in this mailbox.
@@ -142,6 +145,9 @@ struct Attendee {
     address: Option<Personal>,
     #[serde(rename = "type", default, deserialize_with = "is_resource")]
     is_resource: bool,
+    /// What this attendee answered. Nobody's answer is read but a room's own.
+    #[serde(rename = "status", default, deserialize_with = "response_text")]
+    response: Personal,
 }
 
 impl Event {
@@ -176,6 +182,14 @@ impl Event {
             attendees: addresses.into_iter().cloned().collect(),
             organizer,
         }
+    }
+
+    /// Whether `room`'s own entry on the list says that it declined.
+    pub fn is_declined_by(&self, room: &Room) -> bool {
+        let is_own = |attendee: &&Attendee| {
+            attendee.address.as_ref().is_some_and(|address| room.has_address(address.reveal()))
+        };
+        self.attendees().iter().filter(is_own).any(|own| own.response.reveal() == "declined")
     }
 
     /// The organizer's address, digested: the same in every copy of an appointment. `None` where it is
@@ -221,6 +235,7 @@ impl Event {
             time: parse_time(wire.is_all_day == Some(true), wire.start, wire.end),
             cancelled: wire.is_cancelled == Some(true),
             is_organizer: wire.is_organizer,
+            shown_free: wire.show_as.as_deref() == Some("free"),
             // A new kind of sensitivity is more likely a stricter one.
             private: wire.sensitivity.as_deref() != Some("normal"),
             original_start: wire.original_start.and_then(|text| text.parse().ok()),
@@ -269,6 +284,11 @@ fn attendee_address<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Persona
         return Ok(parse_address(&email));
     }
     Err(D::Error::custom("an address is no text"))
+}
+
+fn response_text<'de, D: Deserializer<'de>>(from: D) -> Result<Personal, D::Error> {
+    let status = Value::deserialize(from)?;
+    Ok(Personal::new(status["response"].as_str().unwrap_or_default()))
 }
 
 fn is_resource<'de, D: Deserializer<'de>>(from: D) -> Result<bool, D::Error> {

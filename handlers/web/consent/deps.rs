@@ -29,7 +29,7 @@ use crate::{
 
 /// The version of the text that an administrator agrees to: the page `start` with the list of
 /// permissions. It changes whenever they say something else.
-pub(super) const TEXT_VERSION: &str = "2026-11";
+pub(super) const TEXT_VERSION: &str = "2026-12";
 
 /// What this function works with.
 pub(crate) struct Deps {

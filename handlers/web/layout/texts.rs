@@ -197,7 +197,7 @@ texts! {
         room: "This is the mailbox of a room. An administrator decides about rooms.",
         unknown: "Roombridge cannot find out at the moment whether your organisation uses it for you. Try again in a few minutes.",
         agree_title: "Let Roombridge follow your calendar",
-        agreement: "I agree that Roombridge looks at the appointments in my default calendar: when and where they are, who is invited, and whether they are private. It keeps only appointments with a room that my organisation manages, until they are over, and books that room. Never read are the text, attachments, links to online meetings, and who accepted. It writes its own mark on those appointments, and a room may answer my invitation. I can withdraw at any time on this page.",
+        agreement: "I agree that Roombridge looks at the appointments in my default calendar: when and where they are, who is invited, whether they are private, and whether their time is shown as free. It keeps only appointments with a room that my organisation manages, until they are over, and books that room. Never read are the text, attachments, links to online meetings, and who accepted. It writes its own mark on those appointments, and a room may answer my invitation. I can withdraw at any time on this page.",
         agree_box: "I have read this and agree",
         agree_button: "Agree",
         agree_missing: "Tick the box if you agree.",

@@ -4,7 +4,7 @@ use super::error::DenialReason;
 use crate::web::layout::texts::ENGLISH;
 
 /// The version of the text that people agree to now. A test ties it to the text.
-pub(super) const TEXT_VERSION: &str = "2026-11";
+pub(super) const TEXT_VERSION: &str = "2026-12";
 
 pub(super) fn agreement() -> &'static str {
     ENGLISH.my_calendar.agreement
@@ -30,7 +30,7 @@ mod tests {
         let digest = Digest::of(&[agreement().as_bytes()]).to_string();
         assert_eq!(
             (TEXT_VERSION, digest.as_str()),
-            ("2026-11", "7f8470e337c78182c5ad2a2fb6a1f20d")
+            ("2026-12", "cffe18cef88755c9a9ba6493d57da4bc")
         );
     }
 }

@@ -36,7 +36,7 @@ async fn an_organisation_in_another_cloud_connects_agrees_and_is_booked() -> Tes
     let employee = Browser::new(world, "my-calendar");
     employee.sign_in(anna.id()).await?;
     employee.get("").await?;
-    let agrees = [("text_version", "2026-11"), ("agree", "yes")];
+    let agrees = [("text_version", "2026-12"), ("agree", "yes")];
     assert_eq!(employee.post("agree", &agrees).await?.status, 303);
     world.run_for(minutes(3)).await;
     assert_eq!(world.rows(Table::Failures).await?, []);

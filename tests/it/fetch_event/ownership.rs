@@ -2,7 +2,8 @@
 //! calendar may hold an item that looks like the organizer's copy, or like the room's.
 
 use roombridge::domain::appointment::{DesiredState, EndReason};
-use world::exchange::{Invitation, Response, Role};
+use serde_json::json;
+use world::exchange::{Invitation, Mailbox, Meeting, Response, Role};
 
 use super::wanted_facts;
 use crate::TestResult;
@@ -171,4 +172,49 @@ async fn a_meeting_that_was_saved_and_not_sent_holds_no_followed_room_beyond_a_q
     contoso.run_for(minutes(5)).await;
     assert_eq!(meeting.response_of(aurora), Some(Response::Accepted));
     contoso.assert_healthy().await
+}
+
+/// What the room's calendar shows: free, and these answers.
+fn show_free(contoso: &Contoso, meeting: &Meeting, answers: [(&Mailbox, &str); 2]) -> TestResult {
+    let aurora = &contoso.aurora;
+    let event = meeting.copy_in(aurora).ok_or("the room has a copy")?.event;
+    let line = |(who, answer): (&Mailbox, &str)| {
+        let kind = if who.is_room() { "resource" } else { "required" };
+        json!({
+            "type": kind,
+            "status": { "response": answer, "time": "2026-11-23T09:00:00Z" },
+            "emailAddress": { "name": who.name(), "address": who.address() },
+        })
+    };
+    aurora.show_as(&event, "attendees", answers.map(line).into_iter().collect());
+    aurora.show_as(&event, "showAs", json!("free"));
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_declined_copy_that_stays_in_the_rooms_calendar_does_not_hold_the_room() -> TestResult {
+    let contoso = Contoso::open().await?;
+    let Contoso { anna, cleo, aurora, .. } = &contoso;
+    let meeting = contoso.meet(anna, ("09:00", "10:00"), aurora)?;
+    contoso.run_for(minutes(5)).await;
+    show_free(&contoso, &meeting, [(aurora, "declined"), (cleo, "accepted")])?;
+    contoso.run_for(minutes(5)).await;
+    assert_eq!(contoso.ledger_slots(aurora, "2026-11-24").await?.len(), 0);
+    let booking = contoso.expect_booking(&meeting, aurora).await?;
+    assert_eq!(booking.desired, DesiredState::Unwanted(EndReason::RoomLeft));
+    Ok(())
+}
+
+#[tokio::test]
+async fn free_alone_releases_nothing_and_nobody_elses_answer_counts() -> TestResult {
+    for answer in ["accepted", "none", "tentativelyAccepted"] {
+        let contoso = Contoso::open().await?;
+        let Contoso { anna, cleo, aurora, .. } = &contoso;
+        let meeting = contoso.meet(anna, ("09:00", "10:00"), aurora)?;
+        contoso.run_for(minutes(5)).await;
+        show_free(&contoso, &meeting, [(aurora, answer), (cleo, "declined")])?;
+        contoso.run_for(hours(1)).await;
+        assert_eq!(contoso.ledger_slots(aurora, "2026-11-24").await?.len(), 1, "{answer}");
+    }
+    Ok(())
 }

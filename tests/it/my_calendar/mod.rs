@@ -34,7 +34,7 @@ use crate::http_browser::{Browser, Page, send};
 
 const PAGES: &str = "/api/my-calendar";
 /// The version of the text that people agree to in these stories.
-const TEXT: &str = "2026-11";
+const TEXT: &str = "2026-12";
 /// More await points than any form has.
 const MAX_AWAIT_POINTS: usize = 400;
 
