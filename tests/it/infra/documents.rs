@@ -7,7 +7,7 @@ use jiff::SignedDuration;
 use roombridge::domain::retention::{CONTENT_KEY_OVERLAP, SECRET_KEY_LIFETIME, SECRET_KEY_OVERLAP};
 use roombridge::graph::fields;
 use roombridge::graph::permissions::{
-    AppRegistration, EXCHANGE_ROLES, PERMISSIONS, PermissionKind,
+    AppRegistration, EXCHANGE_ROLES, PERMISSIONS, Permission, PermissionKind,
 };
 use roombridge::host::{FUNCTIONS, Trigger, functions::PREFIX};
 use roombridge::identity::keys::{CLIENT_STATE_KEYS, COOKIE_KEYS};
@@ -18,7 +18,7 @@ use roombridge::store::tables::Table;
 use super::policy::ROLES;
 use super::retention::{EXTERNAL_RETENTION_RULES, RETENTION_RULES};
 use crate::TestResult;
-use crate::generated::{Section, read, table};
+use crate::generated::{Section, assert_whole_file, read, table};
 
 /// The reviewer's document.
 const REVIEWERS: &str = "docs/reviewers.md";
@@ -144,12 +144,18 @@ fn the_permissions_are_those_that_are_asked_for() -> TestResult {
     let head = ["permission", "kind", "registrations", "needed for", "could reach", "never asked"];
     Section::new(REVIEWERS, "permissions", table(&head, rows)).assert_up_to_date()?;
     let rows = EXCHANGE_ROLES.iter().map(|role| {
+        // Where Entra has the same permission, its row says it already.
+        let entra = PERMISSIONS.iter().find(|asked| role.name.ends_with(asked.name));
+        let unless_said = |own: &str, said: fn(&Permission) -> &'static str| match entra {
+            Some(asked) if said(asked) == own => format!("as {}", code(asked.name)),
+            _ => own.to_owned(),
+        };
         vec![
             code(role.name),
             registrations(role.registrations),
-            role.needed_for.into(),
+            unless_said(role.needed_for, |asked| asked.needed_for),
             role.reaches.into(),
-            role.never.into(),
+            unless_said(role.never, |asked| asked.never),
         ]
     });
     let head = ["role in Exchange", "registrations", "needed for", "could reach", "never asked"];
@@ -182,7 +188,7 @@ fn the_requests_are_those_that_something_permits() -> TestResult {
     known.insert("POST /$batch".into());
     let lines: Vec<String> = known.iter().map(|request| format!("    '{request}'")).collect();
     let text = include_str!("documents.kql").replace("KNOWN", &lines.join(",\n"));
-    Section::new(REVIEWERS, "any-other-request", format!("```kusto\n{text}```")).assert_up_to_date()
+    assert_whole_file("docs/queries/any-other-request.kql", &text)
 }
 
 /// Every list of `allow_list/fields.rs`, and what it is asked of.
@@ -213,12 +219,12 @@ const LISTS: [(&str, &[&str], &str); 17] = [
 const SOURCE: &str =
     include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/handlers/graph/allow_list/fields.rs"));
 
-/// The sentences above a list in the source: those before its points, and its points.
-fn said(list: &str) -> (String, Vec<(String, String)>) {
+/// The points above a list in the source: what is named, and why.
+fn points(list: &str) -> Vec<(String, String)> {
     let before = SOURCE.split_once(&format!("pub const {list}:")).map_or("", |(before, _)| before);
     let lines: Vec<&str> =
         before.lines().rev().map_while(|line| line.strip_prefix("///")).collect();
-    let (mut head, mut points): (String, Vec<(String, String)>) = (String::new(), Vec::new());
+    let mut points: Vec<(String, String)> = Vec::new();
     for line in lines.into_iter().rev() {
         if let Some((named, why)) =
             line.strip_prefix(" - ").and_then(|point| point.split_once(": "))
@@ -226,16 +232,14 @@ fn said(list: &str) -> (String, Vec<(String, String)>) {
             points.push((named.to_owned(), why.to_owned()));
         } else if let Some((_, why)) = points.last_mut() {
             *why = format!("{why} {}", line.trim());
-        } else {
-            head = format!("{head} {}", line.trim());
         }
     }
-    (head.trim().to_owned(), points)
+    points
 }
 
 #[test]
 fn the_fields_of_an_appointment_are_those_of_the_one_list() -> TestResult {
-    let (_, points) = said("EVENT");
+    let points = points("EVENT");
     let named: Vec<&str> = points.iter().flat_map(|(named, _)| named.split(", ")).collect();
     assert_eq!(
         named.iter().map(|field| field.trim_matches('`')).collect::<BTreeSet<_>>(),
@@ -255,12 +259,11 @@ fn all_other_fields_are_those_of_their_lists() -> TestResult {
         LISTS.iter().map(|(name, ..)| *name).chain(["FORBIDDEN"]).collect();
     let there = SOURCE.split("pub const ").skip(1).filter_map(|rest| rest.split_once(": &[&str]"));
     assert_eq!(there.map(|(name, _)| name).collect::<BTreeSet<_>>(), listed);
-    let rows = LISTS.iter().skip(1).map(|(name, list, of)| {
-        let (head, _) = said(name);
-        let link = |text: &str| text.replace("[`", "`").replace("`]", "`");
-        vec![(*of).to_owned(), codes(list.iter().copied()), link(&head)]
-    });
-    let text = table(&["of what", "fields", "says the source"], rows);
+    let rows = LISTS
+        .iter()
+        .skip(1)
+        .map(|(_, list, of)| vec![(*of).to_owned(), codes(list.iter().copied())]);
+    let text = table(&["of what", "fields"], rows);
     Section::new(REVIEWERS, "other-fields", text).assert_up_to_date()
 }
 
