@@ -18,7 +18,7 @@ fn event_of(meeting: &Meeting, mailbox: &Mailbox) -> Result<String, TestError> {
 }
 
 #[tokio::test]
-async fn an_event_without_an_ical_uid_books_nothing_and_stands_for_no_other() -> TestResult {
+async fn an_event_without_an_ical_uid_books_nothing_and_is_taken_for_no_other() -> TestResult {
     for odd in [Value::Null, json!(""), json!(" ")] {
         let contoso = Contoso::open().await?;
         let Contoso { anna, cleo, aurora, .. } = &contoso;
