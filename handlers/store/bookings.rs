@@ -111,6 +111,7 @@ mod tests {
             ical_uid: Personal::new("040000008200E00074C5B7101A82E008"),
             copies: Copies::default(),
             desired: DesiredState::Unwanted(EndReason::Cancelled),
+            released: None,
             intent: None,
             observed: ObservedState::Nothing,
             published: Published::default(),

@@ -168,6 +168,61 @@ async fn a_room_removed_and_requested_again_is_booked_again(contoso: Contoso) ->
     contoso.assert_healthy().await
 }
 
+/// The organizer takes Aurora off and invites it again for the same time; each is read.
+async fn invite_aurora_again(contoso: &Contoso, meeting: &Meeting) -> TestResult {
+    meeting.change_rooms(&[])?;
+    contoso.run_for(minutes(5)).await;
+    meeting.change_rooms(&[&contoso.aurora])?;
+    contoso.run_for(minutes(10)).await;
+    Ok(())
+}
+
+#[tokio::test]
+async fn without_the_rooms_calendar_a_refused_room_that_is_invited_again_is_decided_again()
+-> TestResult {
+    let contoso = Contoso::open_without_rooms().await?;
+    let Contoso { anna, cleo, aurora, .. } = &contoso;
+    let holder = contoso.meet(cleo, ("09:00", "10:00"), aurora)?;
+    contoso.run_for(minutes(5)).await;
+    let meeting = contoso.meet(anna, ("09:00", "10:00"), aurora)?;
+    contoso.run_for(minutes(5)).await;
+    assert_eq!(meeting.response_of(aurora), Some(Response::Declined));
+    invite_aurora_again(&contoso, &meeting).await?;
+    assert_eq!(meeting.response_of(aurora), Some(Response::Declined), "it is still taken");
+    holder.cancel()?;
+    contoso.run_for(minutes(5)).await;
+    invite_aurora_again(&contoso, &meeting).await?;
+    assert_eq!(meeting.response_of(aurora), Some(Response::Accepted));
+    assert_eq!(contoso.outcome_on_copy(&meeting, anna, aurora)?.as_deref(), Some("booked"));
+    assert_eq!(booked_starts(&contoso).await?, [at("09:00")]);
+    contoso.assert_healthy().await
+}
+
+#[tokio::test]
+async fn without_the_rooms_calendar_a_booked_room_that_is_invited_again_answers_again() -> TestResult
+{
+    let contoso = Contoso::open_without_rooms().await?;
+    let Contoso { anna, aurora, world, .. } = &contoso;
+    let meeting = book_meeting(&contoso).await?;
+    for answers in [2, 3] {
+        invite_aurora_again(&contoso, &meeting).await?;
+        assert_eq!(meeting.response_of(aurora), Some(Response::Accepted));
+        let given = world.microsoft.exchange.responses_from(meeting.ical(), aurora);
+        assert_eq!(given.len(), answers);
+    }
+    // And after it was a series for a while.
+    meeting.become_series();
+    contoso.run_for(minutes(5)).await;
+    assert_eq!(booked_starts(&contoso).await?, []);
+    meeting.become_single();
+    meeting.invite_again()?;
+    contoso.run_for(minutes(10)).await;
+    assert_eq!(booked_starts(&contoso).await?, [at("09:00")]);
+    assert_eq!(meeting.response_of(aurora), Some(Response::Accepted));
+    assert_eq!(contoso.outcome_on_copy(&meeting, anna, aurora)?.as_deref(), Some("booked"));
+    contoso.assert_healthy().await
+}
+
 async fn two_workers_on_one_request_make_one_booking(contoso: Contoso) -> TestResult {
     let Contoso { anna, cleo, aurora, world, .. } = &contoso;
     let (first, second) = (

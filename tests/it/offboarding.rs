@@ -134,6 +134,69 @@ async fn releasing_the_rooms_frees_them_and_notifies_the_organizer(contoso: Cont
     contoso.assert_healthy().await
 }
 
+#[tokio::test]
+async fn releasing_declines_for_rooms_whose_calendars_are_not_followed() -> TestResult {
+    for erased in [false, true] {
+        let contoso = Contoso::open_without_rooms().await?;
+        let Contoso { anna, cleo, aurora, borealis, .. } = &contoso;
+        let at_aurora = contoso.meet(anna, ("09:00", "10:00"), aurora)?;
+        let at_borealis = contoso.meet(anna, ("09:00", "10:00"), borealis)?;
+        contoso.run_for(minutes(5)).await;
+        let (state, task) = match erased {
+            true => (contoso.erased_state(BookingDisposition::Release), MailboxTaskKind::Erase),
+            false => {
+                (MailboxState::Withdrawn(BookingDisposition::Release), MailboxTaskKind::Unsubscribe)
+            }
+        };
+        contoso.remove_anna(state, task).await?;
+        contoso.run_for(minutes(10)).await;
+        for (meeting, room) in [(&at_aurora, aurora), (&at_borealis, borealis)] {
+            assert_eq!(meeting.response_of(room), Some(Response::Declined), "{erased}");
+            assert_eq!(contoso.ledger_slots(room, "2026-11-24").await?, []);
+            let next = contoso.meet(cleo, ("09:00", "10:00"), room)?;
+            contoso.run_for(minutes(5)).await;
+            assert_eq!(next.response_of(room), Some(Response::Accepted), "{erased}");
+        }
+        contoso.assert_healthy().await?;
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_room_that_was_given_up_is_booked_again_when_it_is_invited_again() -> TestResult {
+    for rooms_followed in [true, false] {
+        let contoso = match rooms_followed {
+            true => Contoso::open().await?,
+            false => Contoso::open_without_rooms().await?,
+        };
+        let Contoso { anna, aurora, world, .. } = &contoso;
+        let meeting = contoso.meet(anna, ("09:00", "10:00"), aurora)?;
+        contoso.run_for(minutes(5)).await;
+        let state = MailboxState::Withdrawn(BookingDisposition::Release);
+        contoso.remove_anna(state, MailboxTaskKind::Unsubscribe).await?;
+        contoso.run_for(minutes(10)).await;
+        world.fixtures().agree(anna).await?;
+        contoso.run_for(minutes(10)).await;
+
+        // Outlook shows the decline, and so does our mark.
+        let booking = contoso.expect_booking(&meeting, aurora).await?;
+        assert_eq!(booking.desired, DesiredState::Unwanted(EndReason::Abandoned));
+        assert_eq!(meeting.response_of(aurora), Some(Response::Declined));
+        assert_eq!(contoso.outcome_on_copy(&meeting, anna, aurora)?.as_deref(), Some("released"));
+        assert_eq!(contoso.ledger_slots(aurora, "2026-11-24").await?, []);
+
+        meeting.change_rooms(&[])?;
+        contoso.run_for(minutes(5)).await;
+        meeting.change_rooms(&[aurora])?;
+        contoso.run_for(minutes(10)).await;
+        assert_eq!(meeting.response_of(aurora), Some(Response::Accepted), "{rooms_followed}");
+        assert_eq!(contoso.outcome_on_copy(&meeting, anna, aurora)?.as_deref(), Some("booked"));
+        assert_eq!(contoso.ledger_slots(aurora, "2026-11-24").await?.len(), 1);
+        contoso.assert_healthy().await?;
+    }
+    Ok(())
+}
+
 async fn erasing_everything_leaves_nothing_behind(contoso: Contoso) -> TestResult {
     let Contoso { anna, aurora, borealis, .. } = &contoso;
     let meetings = [

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     BookingSpec, CopyLocation, CopyReading, CopyRole, DesiredState, EndReason, Facts, Observation,
 };
-use crate::domain::{ids::MailboxId, keys::Digest};
+use crate::domain::{ids::MailboxId, interval::Interval, keys::Digest};
 
 /// The last word of the organizer's copy.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -90,7 +90,8 @@ pub struct Copies {
     pub organizer: OrganizerCopy,
     #[serde(rename = "room_copy")]
     pub room: RoomCopy,
-    /// Rises each time the room has a new copy: the organizer asked again.
+    /// Rises each time the organizer asks again: the room has a new copy, or, where its calendar is
+    /// not followed, the organizer's copy holds the room again after it did not.
     pub invitation: u32,
     #[serde(
         default,
@@ -114,6 +115,8 @@ pub struct CopyContext {
     /// The room's calendar was searched for the invitation some time later and holds none: the
     /// meeting was saved and never sent.
     pub never_sent: bool,
+    /// The time for which the organizer gave the room up; see [`super::EndReason::Abandoned`].
+    pub released: Option<Interval>,
 }
 
 impl Copies {
@@ -154,6 +157,12 @@ impl Copies {
                 self.identity.mailbox = Some(at.mailbox);
                 self.identity.since = self.identity.since.or(Some(reading.read_at));
                 self.identity.address = organizer.or(self.identity.address);
+                let asked_again =
+                    self.organizer.has_ended() && matches!(observation, Observation::WithRoom(_));
+                // Where the room has a copy of its own, a new one of that is the new invitation.
+                if asked_again && self.room == RoomCopy::Unknown {
+                    self.invitation += 1;
+                }
                 self.organizer = self.organizer.observe(at, observation);
             }
             CopyRole::Room => {
@@ -193,7 +202,8 @@ impl Copies {
 
     /// What should be booked; `None` when neither copy was ever seen to hold the room.
     pub fn desired_state(&self, context: CopyContext) -> Option<DesiredState> {
-        let CopyContext { refused, room_followed, requires_room_copy, never_sent } = context;
+        let CopyContext { refused, room_followed, requires_room_copy, never_sent, released } =
+            context;
         let facts = match (&self.organizer, &self.room) {
             // The organizer's copy may name the room otherwise than by its address, and a guest may
             // have forwarded the invitation: while the room's own calendar holds it, it is held.
@@ -201,6 +211,12 @@ impl Copies {
             (OrganizerCopy::WithoutRoom(_), _) => return ended(EndReason::RoomRemoved),
             (OrganizerCopy::Cancelled, _) => return ended(EndReason::Cancelled),
             (OrganizerCopy::Released, _) => return ended(EndReason::Abandoned),
+            // We declined it then, and Outlook has no way back: the room has to be invited again.
+            (OrganizerCopy::Live(_, facts), RoomCopy::Unknown | RoomCopy::Gone)
+                if !refused && released == Some(facts.interval) =>
+            {
+                return ended(EndReason::Abandoned);
+            }
             (OrganizerCopy::Live(..), RoomCopy::Gone) if !refused => {
                 return ended(EndReason::RoomLeft);
             }
@@ -304,6 +320,14 @@ fn ended(why: EndReason) -> Option<DesiredState> {
 }
 
 impl OrganizerCopy {
+    /// Whether it was the organizer who no longer asked for the room.
+    fn has_ended(&self) -> bool {
+        match self {
+            Self::WithoutRoom(_) | Self::Cancelled | Self::Gone => true,
+            Self::Unknown | Self::Live(..) | Self::Released => false,
+        }
+    }
+
     fn observe(self, at: CopyLocation, seen: Observation) -> Self {
         let known = match &self {
             Self::Live(known, _) | Self::WithoutRoom(known) => Some(known.event.clone()),

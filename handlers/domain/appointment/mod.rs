@@ -131,6 +131,7 @@ mod tests {
         room_followed: false,
         requires_room_copy: false,
         never_sent: false,
+        released: None,
     };
     const FOLLOWED: CopyContext = CopyContext { refused: false, room_followed: true, ..REFUSED };
 

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     appointment::{
         Copies, CopyContext, CopyLocation, CopyReading, CopyRole, DesiredState, EndReason,
-        ForeignCopy, RoomCopy,
+        ForeignCopy, OrganizerCopy, RoomCopy,
     },
     ids::{BookingId, CorrelationId, MailboxId, hex},
     interval::Interval,
@@ -41,6 +41,10 @@ pub struct Booking {
     #[serde(flatten)]
     pub copies: Copies,
     pub desired: DesiredState,
+    /// The time for which the organizer gave the room up by withdrawing. It is not booked again, though
+    /// the organizer agrees again, before the room is invited again: our answer to the invitation is no.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub released: Option<Interval>,
     /// What a worker is doing and has not finished.
     pub intent: Option<Intent>,
     pub observed: ObservedState,
@@ -136,6 +140,7 @@ impl Booking {
             ical_uid,
             copies,
             desired,
+            released: None,
             intent: None,
             observed: ObservedState::Nothing,
             published: Published::default(),
@@ -185,7 +190,8 @@ impl Booking {
         // What was given up as never sent waits for the room's copy, however often it is edited.
         let given_up = self.desired == DesiredState::Unwanted(EndReason::NotAccepted);
         let never_sent = context.never_sent || (given_up && !self.was_invited());
-        let context = CopyContext { refused: refusal.is_some(), never_sent, ..context };
+        let released = self.released.filter(|_| copies.invitation == self.copies.invitation);
+        let context = CopyContext { refused: refusal.is_some(), never_sent, released, ..context };
         if let (Some(refused), Some(DesiredState::Wanted(spec))) =
             (refusal, copies.desired_state(context))
             && refused.request_digest != spec.request_digest()
@@ -195,6 +201,15 @@ impl Booking {
         // No copy holds the room any more. Without this the booking would stay as it was for ever.
         let desired =
             copies.desired_state(context).unwrap_or(DesiredState::Unwanted(EndReason::Abandoned));
+        let released = match (&self.desired, &desired) {
+            (DesiredState::Wanted(spec), DesiredState::Unwanted(EndReason::Abandoned))
+                if copies.organizer == OrganizerCopy::Released =>
+            {
+                Some(spec.facts.interval)
+            }
+            (_, DesiredState::Wanted(_)) => None,
+            (_, DesiredState::Unwanted(_)) => released,
+        };
         let generation = match (&self.desired, &desired) {
             (DesiredState::Unwanted(_), DesiredState::Wanted(_)) => self.generation + 1,
             (DesiredState::Wanted(_), _)
@@ -205,6 +220,7 @@ impl Booking {
         Self {
             copies,
             desired,
+            released,
             generation,
             purge_due,
             change_count,

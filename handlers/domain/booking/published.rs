@@ -83,6 +83,11 @@ impl Booking {
     pub fn pending_outcome(&self) -> Option<PublishedOutcome> {
         let event_digest = Digest::of_event(&self.copies.organizer_location()?.event);
         let outcome = match (&self.desired, &self.observed) {
+            // The organizer agreed again, and their copy asks for a room that they gave up.
+            (
+                DesiredState::Unwanted(EndReason::Abandoned),
+                ObservedState::Nothing | ObservedState::Refused(_),
+            ) => BookingOutcome::Released,
             (DesiredState::Unwanted(_), ObservedState::Nothing | ObservedState::Refused(_)) => {
                 // Nothing to take back where nothing was published.
                 self.published.organizer?;
@@ -132,8 +137,13 @@ impl Booking {
 
     /// The room leaves an appointment that its organizer still holds and gave it up for.
     fn pending_release_response(&self) -> Option<RoomResponse> {
-        let RoomCopy::Live { facts, answerable: true, .. } = &self.copies.room else { return None };
-        let (interval, invitation) = (facts.interval, self.copies.invitation);
+        let interval = match &self.copies.room {
+            RoomCopy::Live { facts, answerable: true, .. } => facts.interval,
+            // The room's calendar is not followed, and it still says that the room has accepted.
+            RoomCopy::Unknown => self.released?,
+            RoomCopy::Live { answerable: false, .. } | RoomCopy::Gone => return None,
+        };
+        let invitation = self.copies.invitation;
         let response = MeetingResponse::Decline;
         self.unless_published(RoomResponse { response, interval, invitation })
     }

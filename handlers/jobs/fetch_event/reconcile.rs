@@ -253,6 +253,7 @@ impl Reconciler<'_> {
             requires_room_copy: room_followed
                 && response_mode == Some(ResponseMode::ExchangeDecides),
             never_sent: false,
+            released: None,
         }
     }
 

@@ -100,6 +100,14 @@ impl Contoso {
         Self::builder().open().await
     }
 
+    /// Only the calendars of people who agreed are followed, and no room's.
+    pub(crate) async fn open_without_rooms() -> Result<Self, TestError> {
+        let contoso = Self::open().await?;
+        contoso.change_policy(|policy| policy.rooms_subscribed = false).await?;
+        contoso.run_for(minutes(5)).await;
+        Ok(contoso)
+    }
+
     /// `organizer` invites a room on Tuesday, from `start` to `end`.
     pub(crate) fn meet(
         &self,

@@ -92,6 +92,7 @@ fn empty() -> Booking {
         ical_uid: Personal::new("040000008200E00074C5B7101A82E008"),
         copies: Copies::default(),
         desired: DesiredState::Unwanted(EndReason::Abandoned),
+        released: None,
         intent: None,
         observed: ObservedState::Nothing,
         published: Published::default(),
@@ -200,6 +201,14 @@ async fn bookings() -> TestResult {
     };
     let annas = OrganizerCopy::Live(in_annas(), closed());
     let room_left = ended(annas.clone(), RoomCopy::Gone, EndReason::RoomLeft);
+    let agreed_again = Booking {
+        released: Some(nine()),
+        published: Published {
+            organizer: published(BookingOutcome::Released),
+            room: answered(MeetingResponse::Decline),
+        },
+        ..ended(annas.clone(), RoomCopy::Gone, EndReason::Abandoned)
+    };
     let not_accepted = ended(annas, RoomCopy::Unknown, EndReason::NotAccepted);
     let cases = vec![
         ("empty", empty()),
@@ -212,6 +221,7 @@ async fn bookings() -> TestResult {
         ("not-accepted", not_accepted),
         ("gone", ended(OrganizerCopy::Gone, RoomCopy::Unknown, EndReason::Cancelled)),
         ("given-up", ended(OrganizerCopy::Released, live(closed(), true), EndReason::Abandoned)),
+        ("agreed-again", agreed_again),
         ("largest", largest()),
     ];
     hold("bookings", cases, async |tables, booking| {

@@ -235,6 +235,15 @@ impl Meeting {
     /// Makes a series of it: every copy is the series' master from now on. Its occurrences are not
     /// shown; [`Invitation::series`] makes a series with them.
     pub fn become_series(&self) {
+        self.become_kind(EventType::SeriesMaster);
+    }
+
+    /// The organizer takes the repetition back: every copy is a single appointment again.
+    pub fn become_single(&self) {
+        self.become_kind(EventType::SingleInstance);
+    }
+
+    fn become_kind(&self, kind: EventType) {
         self.exchange.transact(|w| {
             let all = w.state.mailboxes.values();
             let copies: Vec<(String, String)> = all
@@ -242,7 +251,7 @@ impl Meeting {
                 .collect();
             for (mailbox, id) in copies {
                 if let Some(copy) = w.copy_mut(&mailbox, &id) {
-                    copy.kind = EventType::SeriesMaster;
+                    copy.kind = kind;
                 }
                 w.bump_change_key(&mailbox, &id);
             }
