@@ -140,6 +140,7 @@ async fn every_function_is_reached_over_a_socket() -> TestResult {
 
 #[tokio::test]
 async fn messages_of_the_emulator_are_deleted_shown_again_or_given_up() -> TestResult {
+    needs_azurite!();
     let storage = Azurite::shared().await?.connect()?;
     let (credential, transport) = (&storage.credential, &storage.transport);
     let url = &storage.account.queue_url;

@@ -19,6 +19,7 @@ const TABLES_URL: &str = "ROOMBRIDGE_TEST_TABLES_URL";
 /// environment that the Functions host gives.
 #[tokio::test]
 async fn a_process_with_an_identity_needs_no_other_secret() -> TestResult {
+    needs_azurite!();
     let shared = Azurite::shared().await?;
     let account = shared.azurite.account()?;
     let folder = tempfile::tempdir()?;

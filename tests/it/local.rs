@@ -58,6 +58,7 @@ pub(crate) async fn wait_for_settled_booking(
 
 #[tokio::test]
 async fn a_handler_killed_half_way_leaves_one_booking_and_one_answer() -> TestResult {
+    needs_azurite!();
     let Contoso { mut world, tenant, anna, aurora, .. } =
         connect_contoso(start_project().await?).await?;
     let (start, end) = ("2026-11-24T11:00:00Z".parse()?, "2026-11-24T12:00:00Z".parse()?);

@@ -44,6 +44,7 @@ macro_rules! both {
         mod azurite {
             $(#[tokio::test]
             async fn $behaviour() -> super::TestResult {
+                needs_azurite!();
                 super::$behaviour(&super::in_azurite().await?).await
             })+
         }
@@ -186,6 +187,7 @@ impl HttpClient for MeasuringClient {
 
 #[tokio::test]
 async fn a_message_takes_as_many_bytes_as_are_counted() -> TestResult {
+    needs_azurite!();
     let storage = Azurite::shared().await?.connect()?;
     let measures = Arc::new(MeasuringClient::default());
     let transport = Transport::new(Arc::clone(&measures) as Arc<dyn HttpClient>);

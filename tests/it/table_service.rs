@@ -66,6 +66,7 @@ fn int64(entity: &Entity, name: &str) -> Option<i64> {
 
 #[tokio::test]
 async fn a_table_can_be_created_twice() -> TestResult {
+    needs_azurite!();
     let service = service().await?;
     service.create_table(TABLE).await?;
     Ok(())
@@ -73,6 +74,7 @@ async fn a_table_can_be_created_twice() -> TestResult {
 
 #[tokio::test]
 async fn errors_carry_the_services_own_codes() -> TestResult {
+    needs_azurite!();
     let service = service().await?;
     let thing = Entity::new("p", "r").with("n", 1);
     let first = service.write(TABLE, &Operation::Insert(thing.clone())).await?;
@@ -95,6 +97,7 @@ async fn errors_carry_the_services_own_codes() -> TestResult {
 
 #[tokio::test]
 async fn a_failed_transaction_names_the_operation_at_fault() -> TestResult {
+    needs_azurite!();
     let service = service().await?;
     let entity = |row: &str| Entity::new("it's", row).with("n", 1);
     let etag = service.write(TABLE, &Operation::Insert(entity("there"))).await?;
@@ -119,6 +122,7 @@ async fn a_failed_transaction_names_the_operation_at_fault() -> TestResult {
 
 #[tokio::test]
 async fn listings_continue_over_pages() -> TestResult {
+    needs_azurite!();
     let service = service().await?;
     let rows: Vec<String> = (0..25).map(|n| format!("it's {n:02}%")).collect();
     let inserts =
@@ -146,6 +150,7 @@ async fn listings_continue_over_pages() -> TestResult {
 
 #[tokio::test]
 async fn types_that_json_lacks_survive() -> TestResult {
+    needs_azurite!();
     let service = service().await?;
     let thing = Entity::new("p", "r")
         .with("large", i64::MAX.to_string())
@@ -183,6 +188,7 @@ impl HttpClient for LosesFirstResponses {
 
 #[tokio::test]
 async fn a_retried_insert_finds_its_own_first_attempt() -> TestResult {
+    needs_azurite!();
     let storage = storage().await?;
     let lossy = LosesFirstResponses { inner: storage.transport, writes: AtomicUsize::new(0) };
     let policy = RetryPolicy {
@@ -216,6 +222,7 @@ impl HttpClient for BusyService {
 
 #[tokio::test]
 async fn a_busy_service_is_not_waited_for_beyond_the_callers_time_limit() -> TestResult {
+    needs_azurite!();
     let storage = storage().await?;
     let policy = RetryPolicy { max_elapsed: Duration::from_millis(100), ..RetryPolicy::WORKER };
     let busy = Transport::new(Arc::new(BusyService));
@@ -227,6 +234,7 @@ async fn a_busy_service_is_not_waited_for_beyond_the_callers_time_limit() -> Tes
 
 #[tokio::test]
 async fn tokens_are_not_sent_in_clear() -> TestResult {
+    needs_azurite!();
     let storage = storage().await?;
     let url = storage.account.table_url.replace("https:", "http:");
     let refused = TableService::new(&url, storage.credential, ClientOptions::default());

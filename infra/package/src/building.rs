@@ -128,11 +128,17 @@ impl Machine {
 /// `test-support`, too.
 const SELECTION: [&str; 2] = ["--package", "roombridge"];
 
-/// Builds the handler, and answers where it is. Cargo's output is on standard error.
+/// Builds the handler with a profile of Cargo.toml other than `dev`, and answers where it is. Cargo's output
+/// is on standard error.
 ///
 /// # Errors
 /// [`PackError::Tool`].
-pub fn handler(machine: &Machine, tools: &Tools, say: &dyn Fn(&str)) -> Result<PathBuf, PackError> {
+pub fn handler(
+    machine: &Machine,
+    tools: &Tools,
+    profile: &str,
+    say: &dyn Fn(&str),
+) -> Result<PathBuf, PackError> {
     if !machine.sysroot.join("lib/rustlib").join(TARGET).join("lib").is_dir() {
         let how = format!("the compiler cannot build for {TARGET}: rustup target add {TARGET}");
         return Err(PackError::Tool(how));
@@ -155,7 +161,7 @@ pub fn handler(machine: &Machine, tools: &Tools, say: &dyn Fn(&str)) -> Result<P
         say(&format!("Not used here, so that everybody gets the same bytes: {}", list.join(", ")));
     }
     build
-        .args(["zigbuild", "--release", "--locked"])
+        .args(["zigbuild", "--locked", "--profile", profile])
         .args(SELECTION)
         .args(["--bin", "handler", "--target", &format!("{TARGET}.{CEILING}")])
         .arg("--target-dir")
@@ -172,7 +178,7 @@ pub fn handler(machine: &Machine, tools: &Tools, say: &dyn Fn(&str)) -> Result<P
         .env("ZIG_GLOBAL_CACHE_DIR", cache.join("zig"))
         .env("ZIG_LOCAL_CACHE_DIR", cache.join("zig"));
     run(build, "building the handler")?;
-    Ok(machine.target.join(TARGET).join("release").join("handler"))
+    Ok(machine.target.join(TARGET).join(profile).join("handler"))
 }
 
 fn changes(name: &OsString) -> bool {

@@ -23,8 +23,11 @@ pub struct Arguments {
     /// Pack this handler instead of building one
     #[arg(long, value_name = "FILE")]
     binary: Option<PathBuf>,
+    /// Build with this profile; what is deployed is a release
+    #[arg(long, value_name = "NAME", default_value = "release", conflicts_with = "binary")]
+    profile: String,
     /// Only check a zip that was made before; one called *-work.zip or *-pages.zip is that part
-    #[arg(long, value_name = "ZIP", conflicts_with_all = ["out", "binary"])]
+    #[arg(long, value_name = "ZIP", conflicts_with_all = ["out", "binary", "profile"])]
     check: Option<PathBuf>,
 }
 
@@ -58,7 +61,7 @@ fn course(arguments: &Arguments) -> Result<(), PackError> {
     }
     let handler = match &arguments.binary {
         Some(binary) => binary.clone(),
-        None => built(&machine)?,
+        None => built(&machine, &arguments.profile)?,
     };
     let out = arguments.out.clone().unwrap_or_else(|| machine.target.join("package"));
     fs::create_dir_all(&out).map_err(PackError::at(&out))?;
@@ -79,11 +82,11 @@ fn course(arguments: &Arguments) -> Result<(), PackError> {
     Ok(())
 }
 
-fn built(machine: &Machine) -> Result<PathBuf, PackError> {
+fn built(machine: &Machine, profile: &str) -> Result<PathBuf, PackError> {
     let tools = Tools::find(&machine.target, &say)?;
     let zig = pinned("ziglang").unwrap_or_default();
     say(&format!("Building the handler with {} and zig {zig}.", machine.compiler));
-    building::handler(machine, &tools, &say)
+    building::handler(machine, &tools, profile, &say)
 }
 
 /// Makes one zip and its checksum, and checks the zip as it lies there; an unfit one is removed.

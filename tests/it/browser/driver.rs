@@ -1,37 +1,30 @@
-//! The browser: headless Chromium, driven over WebDriver by chromedriver. Both end with the test.
+//! The browser: headless Chromium, driven over the DevTools protocol. It ends with the test.
 
-use std::io::{Read, Write};
-use std::net::TcpStream;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
 use std::time::Duration;
 
-use fantoccini::{Client, ClientBuilder, Locator};
-use hyper_util::client::legacy::connect::HttpConnector;
-use serde_json::json;
-use tokio::io::{AsyncBufReadExt, BufReader};
-use tokio::process::{Child, Command};
+use chromiumoxide::browser::{Browser, BrowserConfig};
+use chromiumoxide::cdp::browser_protocol::input::InsertTextParams;
+use chromiumoxide::cdp::browser_protocol::page::CaptureScreenshotFormat;
+use chromiumoxide::page::ScreenshotParams;
+use chromiumoxide::{Element, Page, handler::viewport};
+use futures::StreamExt;
+use serde_json::{Value, json};
 
+use super::install::Installed;
 use crate::{TestError, TestResult};
 
-/// How long the driver may take to start, and a page to say what is waited for, on a busy machine.
+/// How long the browser may take to start, and a page to say what is waited for, on a busy machine.
 const WAIT_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// How often a page is looked at meanwhile.
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
-/// How many drivers are started until one has a port of its own.
-const MAX_START_ATTEMPTS: usize = 5;
-
-/// What is missing, and how to get it.
-const MISSING_DRIVER: &str = "chromedriver is not in PATH. These tests walk through the pages in a real \
-    browser: install Chromium and its driver (Debian: apt-get install chromium chromium-driver)";
-
 /// One browser with a profile of its own: no cookie of another story.
 pub(super) struct Chromium {
-    client: Client,
+    page: Page,
     // Dropped before the profile: it ends Chromium, which writes into that.
-    _driver: ChromeDriver,
+    browser: Browser,
     _profile: tempfile::TempDir,
 }
 
@@ -50,65 +43,63 @@ pub(super) const PHONE: Viewport = Viewport { width: 500, height: 900, dark: tru
 
 impl Chromium {
     /// Starts a browser. It takes the certificates of the local world, which nobody vouches for.
-    pub(super) async fn open(look: Viewport) -> Result<Self, TestError> {
-        let driver = start_driver_with_retries().await?;
+    pub(super) async fn open(installed: &Installed, look: Viewport) -> Result<Self, TestError> {
         let profile = tempfile::tempdir()?;
-        let mut arguments = vec![
-            "--headless=new".to_owned(),
-            "--no-sandbox".to_owned(),
-            "--disable-dev-shm-usage".to_owned(),
-            "--hide-scrollbars".to_owned(),
-            "--force-prefers-reduced-motion".to_owned(),
-            format!("--window-size={},{}", look.width, look.height),
-            format!("--user-data-dir={}", profile.path().display()),
-        ];
-        if look.dark {
-            arguments.push("--blink-settings=preferredColorScheme=0".to_owned());
+        let Viewport { width, height, dark } = look;
+        let mut config = BrowserConfig::builder()
+            .chrome_executable(&installed.program)
+            .envs(installed.environment.clone())
+            .user_data_dir(profile.path())
+            .viewport(viewport::Viewport { width, height, ..viewport::Viewport::default() })
+            .window_size(width, height)
+            // A sandbox is refused to root, and on Ubuntu to programs that AppArmor does not know. The
+            // browser sees our own pages alone.
+            .no_sandbox()
+            .arg("force-prefers-reduced-motion")
+            .launch_timeout(WAIT_TIMEOUT)
+            .request_timeout(WAIT_TIMEOUT);
+        if dark {
+            config = config.arg(("blink-settings", "preferredColorScheme=0"));
         }
-        let capabilities = json!({
-            "browserName": "chrome",
-            "acceptInsecureCerts": true,
-            "goog:chromeOptions": { "args": arguments },
-        });
-        let capabilities = capabilities.as_object().cloned().unwrap_or_default();
-        let mut builder = ClientBuilder::new(HttpConnector::new());
-        let address = format!("http://127.0.0.1:{}", driver.port);
-        let client = builder.capabilities(capabilities).connect(&address).await?;
-        Ok(Self { client, _driver: driver, _profile: profile })
+        let (browser, mut events) = Browser::launch(config.build()?).await?;
+        // Nothing is answered unless somebody reads; it ends with the connection.
+        drop(tokio::spawn(async move { while events.next().await.is_some() {} }));
+        let page = browser.new_page("about:blank").await?;
+        Ok(Self { page, browser, _profile: profile })
     }
 
     pub(super) async fn goto(&self, address: &str) -> TestResult {
-        Ok(self.client.goto(address).await?)
+        self.page.goto(address).await?;
+        Ok(())
     }
 
     pub(super) async fn address(&self) -> Result<String, TestError> {
-        Ok(self.client.current_url().await?.to_string())
+        self.text_of("location.href").await
     }
 
     /// The page's text as a person reads it.
     pub(super) async fn text(&self) -> Result<String, TestError> {
-        Ok(self.client.find(Locator::Css("body")).await?.text().await?)
+        self.text_of("document.body.innerText").await
     }
 
     /// Waits until the page says this.
     pub(super) async fn wait_for_text(&self, words: &str) -> TestResult {
-        let path = format!("//body[contains(normalize-space(.), \"{words}\")]");
-        let wait = self.client.wait().at_most(WAIT_TIMEOUT).every(POLL_INTERVAL);
-        match wait.for_element(Locator::XPath(&path)).await {
-            Ok(_) => Ok(()),
-            Err(_) => {
-                let (address, text) = (self.address().await?, self.text().await?);
-                Err(format!("{words:?} is not on {address}, which says:\n{text}").into())
-            }
+        let words_found =
+            format!("document.body?.textContent.replace(/\\s+/g, ' ').includes({})", json!(words));
+        if self.becomes_true(&words_found).await {
+            return Ok(());
         }
+        let (address, text) = (self.address().await?, self.text().await?);
+        Err(format!("{words:?} is not on {address}, which says:\n{text}").into())
     }
 
-    /// Presses the button with this text, or follows the link if there is no such button.
+    /// Presses the button with this text, or follows the link if there is no such button, and waits for the
+    /// page that comes of it.
     pub(super) async fn click(&self, words: &str) -> TestResult {
         for what in ["button", "a"] {
             let path = format!("//{what}[normalize-space()=\"{words}\"]");
-            if let Ok(found) = self.client.find(Locator::XPath(&path)).await {
-                return Ok(found.click().await?);
+            if let Ok(found) = self.page.find_xpath(path).await {
+                return self.leave_by(&found).await;
             }
         }
         let (address, text) = (self.address().await?, self.text().await?);
@@ -117,113 +108,114 @@ impl Chromium {
 
     /// Presses the button with this value, as each account at Entra has one.
     pub(super) async fn click_value(&self, name: &str, value: &str) -> TestResult {
-        let css = format!("button[name='{name}'][value='{value}']");
-        Ok(self.client.find(Locator::Css(&css)).await?.click().await?)
+        let button = self.find(&format!("button[name='{name}'][value='{value}']")).await?;
+        self.leave_by(&button).await
     }
 
     /// Writes into the field with this name, in place of what is there.
     pub(super) async fn fill(&self, name: &str, value: &str) -> TestResult {
-        let field = self.client.find(Locator::Css(&format!("[name='{name}']"))).await?;
-        field.clear().await?;
-        Ok(field.send_keys(value).await?)
+        let field = self.find(&format!("[name='{name}']")).await?;
+        field.click().await?;
+        field.call_js_fn("function() { this.select(); }", false).await?;
+        self.page.execute(InsertTextParams::new(value)).await?;
+        Ok(())
     }
 
     /// Ticks the box, or picks the choice, with this name and value in the form (a CSS selector).
     pub(super) async fn check_option(&self, form: &str, name: &str, value: &str) -> TestResult {
         let css = format!("{form} input[name='{name}'][value='{value}']");
-        Ok(self.client.find(Locator::Css(&css)).await?.click().await?)
+        self.find(&css).await?.click().await?;
+        Ok(())
     }
 
     /// Picks from the list with this name.
     pub(super) async fn select_value(&self, name: &str, value: &str) -> TestResult {
-        let list = self.client.find(Locator::Css(&format!("select[name='{name}']"))).await?;
-        Ok(list.select_by_value(value).await?)
+        let list = self.find(&format!("select[name='{name}']")).await?;
+        let pick = format!(
+            "function() {{
+                this.value = {};
+                this.dispatchEvent(new Event('change', {{ bubbles: true }}));
+                return this.value;
+            }}",
+            json!(value)
+        );
+        let picked = list.call_js_fn(pick, false).await?.result.value;
+        if picked == Some(json!(value)) {
+            return Ok(());
+        }
+        Err(format!("no {value:?} in the list {name:?}").into())
     }
 
-    /// A picture of the whole page, as `target/screenshots/{name}.png`.
+    /// A picture of what the window shows, as `target/screenshots/{name}.png`.
     pub(super) async fn screenshot(&self, name: &str) -> Result<PathBuf, TestError> {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/screenshots");
         std::fs::create_dir_all(&folder)?;
         let path = folder.join(format!("{name}.png"));
-        std::fs::write(&path, self.client.screenshot().await?)?;
+        let png = ScreenshotParams::builder().format(CaptureScreenshotFormat::Png).build();
+        std::fs::write(&path, self.page.screenshot(png).await?)?;
         Ok(path)
     }
 
     /// Presses a key, as somebody does who has no mouse.
-    pub(super) async fn press_key(&self, key: fantoccini::key::Key) -> TestResult {
-        let focused = self.client.active_element().await?;
-        Ok(focused.send_keys(&key.to_string()).await?)
+    pub(super) async fn press_key(&self, key: &str) -> TestResult {
+        self.find("body").await?.press_key(key).await?;
+        Ok(())
     }
 
     /// Whether the page is no wider than the window.
     pub(super) async fn fits_viewport(&self) -> Result<bool, TestError> {
-        let script = "return document.documentElement.scrollWidth <= window.innerWidth";
-        Ok(self.client.execute(script, Vec::new()).await?.as_bool().unwrap_or_default())
+        let fits = "document.documentElement.scrollWidth <= window.innerWidth";
+        Ok(self.evaluate(fits).await? == true)
     }
 
     /// The text of what has the focus.
     pub(super) async fn focused_text(&self) -> Result<String, TestError> {
-        Ok(self.client.active_element().await?.text().await?)
+        self.text_of("document.activeElement.innerText").await
     }
 
-    pub(super) async fn close(self) -> TestResult {
-        Ok(self.client.close().await?)
+    pub(super) async fn close(mut self) -> TestResult {
+        self.browser.close().await?;
+        self.browser.wait().await?;
+        Ok(())
     }
-}
 
-/// A running driver.
-struct ChromeDriver {
-    port: u16,
-    // Killed when it is dropped.
-    _process: Child,
-}
-
-impl Drop for ChromeDriver {
-    /// Killing the driver would leave Chromium behind; asked to stop, it ends its browsers first.
-    fn drop(&mut self) {
-        let asked = TcpStream::connect(("127.0.0.1", self.port)).and_then(|mut stream| {
-            stream.set_read_timeout(Some(Duration::from_secs(10)))?;
-            stream.write_all(b"GET /shutdown HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")?;
-            // The connection is closed when it is done.
-            stream.read_to_end(&mut Vec::new())
-        });
-        drop(asked);
+    /// The first element that a CSS selector finds.
+    async fn find(&self, css: &str) -> Result<Element, TestError> {
+        self.page.find_element(css).await.map_err(|error| format!("{css}: {error}").into())
     }
-}
 
-/// A driver of its own, and the port it listens on. It takes the port that it was given for IPv4
-/// on IPv6, too, where another driver may have it: then it ends, and another one is started.
-async fn start_driver_with_retries() -> Result<ChromeDriver, TestError> {
-    for _ in 0..MAX_START_ATTEMPTS {
-        if let Some(started) = start_driver().await? {
-            return Ok(started);
+    /// Clicks, and waits until the next page is there. The old one is marked, so that it is not taken for
+    /// the new one, which may have the same address.
+    async fn leave_by(&self, element: &Element) -> TestResult {
+        self.evaluate("window.isLeft = true").await?;
+        element.click().await?;
+        if self.becomes_true("!window.isLeft && document.readyState === 'complete'").await {
+            return Ok(());
         }
+        Err(format!("a click leads nowhere from {}", self.address().await?).into())
     }
-    Err("chromedriver ends before it listens".into())
-}
 
-async fn start_driver() -> Result<Option<ChromeDriver>, TestError> {
-    let mut driver = Command::new("chromedriver")
-        .args(["--port=0", "--allowed-origins=http://127.0.0.1"])
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .kill_on_drop(true)
-        .spawn()
-        .map_err(|error| format!("{MISSING_DRIVER} ({error})"))?;
-    let stdout = driver.stdout.take().ok_or("chromedriver has no output")?;
-    let mut lines = BufReader::new(stdout).lines();
-    let listening = async {
-        while let Some(line) = lines.next_line().await? {
-            // "ChromeDriver was started successfully on port 41733."
-            if let Some((_, port)) = line.split_once("successfully on port ") {
-                return Ok(Some(port.trim_end_matches('.').trim().parse::<u16>()?));
+    /// Waits until the page finds this true; false after a minute.
+    async fn becomes_true(&self, script: &str) -> bool {
+        let mut polls = tokio::time::interval(POLL_INTERVAL);
+        let polling = async {
+            loop {
+                polls.tick().await;
+                // Between two pages nobody answers.
+                if self.evaluate(script).await.is_ok_and(|answer| answer == true) {
+                    return;
+                }
             }
-        }
-        Ok::<_, TestError>(None)
-    };
-    let Some(port) = tokio::time::timeout(WAIT_TIMEOUT, listening).await?? else { return Ok(None) };
-    // Somebody has to read on, or the driver stops at a full pipe.
-    drop(tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} }));
-    Ok(Some(ChromeDriver { port, _process: driver }))
+        };
+        tokio::time::timeout(WAIT_TIMEOUT, polling).await.is_ok()
+    }
+
+    async fn text_of(&self, script: &str) -> Result<String, TestError> {
+        Ok(self.evaluate(script).await?.as_str().unwrap_or_default().to_owned())
+    }
+
+    async fn evaluate(&self, script: &str) -> Result<Value, TestError> {
+        let answer = self.page.evaluate_expression(script).await?;
+        Ok(answer.value().cloned().unwrap_or_default())
+    }
 }

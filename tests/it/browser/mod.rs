@@ -1,6 +1,7 @@
 //! The pages in a real browser, with the handler as it is shipped: a person's way through them.
 
 mod driver;
+mod install;
 mod northwind;
 mod onboarding;
 mod refusals;

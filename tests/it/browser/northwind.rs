@@ -1,14 +1,17 @@
 //! Northwind, an organisation that does not know Roombridge yet, and browsers for its people.
 
 use roombridge::store::tables::{Table, TableRow};
+use world::azurite::Azurite;
 use world::exchange::{Invitation, Mailbox, Meeting, Processing, Tenant};
 use world::local::LocalWorld;
 
 use super::driver::{Chromium, Viewport};
+use super::install::{Installed, browser};
 use crate::{TestError, TestResult, local};
 
 /// The world with everybody in it.
 pub(super) struct Northwind {
+    browser: &'static Installed,
     pub(super) world: LocalWorld,
     pub(super) tenant: Tenant,
     /// Global Administrator, without a mailbox.
@@ -18,16 +21,25 @@ pub(super) struct Northwind {
 }
 
 impl Northwind {
-    pub(super) async fn open() -> Result<Self, TestError> {
+    /// `None` where the emulator or a browser cannot be installed.
+    pub(super) async fn open() -> Result<Option<Self>, TestError> {
+        if !Azurite::is_available().await {
+            return Ok(None);
+        }
+        let Some(browser) = browser().await? else { return Ok(None) };
         let world = local::start_project().await?;
         let tenant = world.tenant.clone();
         let ada = world.microsoft.add_administrator(&tenant, "Ada");
         let (anna, aurora) = (tenant.person("Anna"), tenant.room("Aurora", Processing::AutoUpdate));
-        Ok(Self { world, tenant, ada, anna, aurora })
+        Ok(Some(Self { browser, world, tenant, ada, anna, aurora }))
     }
 
     pub(super) fn page(&self, path: &str) -> String {
         format!("{}/api/{path}", self.world.addresses.app)
+    }
+
+    pub(super) async fn new_browser(&self, look: Viewport) -> Result<Chromium, TestError> {
+        Chromium::open(self.browser, look).await
     }
 
     /// A browser on which `person` (an object id) is signed in at this page.
@@ -37,7 +49,7 @@ impl Northwind {
         path: &str,
         look: Viewport,
     ) -> Result<Chromium, TestError> {
-        let browser = Chromium::open(look).await?;
+        let browser = self.new_browser(look).await?;
         browser.goto(&self.page(path)).await?;
         browser.click("Sign in with your work account").await?;
         browser.click_value("user", person).await?;

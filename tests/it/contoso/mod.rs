@@ -44,6 +44,7 @@ macro_rules! on_both {
         mod on_azurite {
             $(#[tokio::test]
             async fn $story() -> crate::TestResult {
+                needs_azurite!();
                 super::$story(crate::contoso::Contoso::builder().on_azurite().open().await?).await
             })+
         }

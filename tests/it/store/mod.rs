@@ -29,6 +29,7 @@ macro_rules! both {
         mod azurite {
             $(#[tokio::test]
             async fn $behaviour() -> crate::TestResult {
+                needs_azurite!();
                 super::$behaviour(crate::store::azure_tables().await?).await
             })+
         }

@@ -3,6 +3,7 @@
 //! Each test collects everything that breaks its rule and names all of it at once.
 
 mod documents;
+mod features;
 mod files;
 mod layers;
 mod names;

@@ -36,6 +36,7 @@ fn holds(what: &str, (lines, bytes): (usize, usize)) {
 
 #[tokio::test]
 async fn the_log_of_a_booking_is_as_large_as_the_runbook_reckons() -> TestResult {
+    needs_azurite!();
     let Contoso { world, tenant, anna, aurora, .. } =
         connect_contoso(start_project().await?).await?;
     quiet(&world).await?;

@@ -350,6 +350,7 @@ fn of_wide_effect() -> Vec<Wrong> {
 
 #[tokio::test]
 async fn whatever_is_wrong_is_named() -> TestResult {
+    needs_azurite!();
     if !usable() {
         return Ok(());
     }

@@ -2,12 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::io::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use serde_json::{Value, json};
+use serde_json::json;
 use world::azurite::Azurite;
+use world::npm;
 use world::test_world::repository_root;
+use world::tools;
 
 use super::queries;
 use crate::{TestError, TestResult};
@@ -58,45 +60,33 @@ const TABLES: [(&str, &str); 7] = [
     ("Usage", "(TimeGenerated: datetime, DataType: string, Quantity: real, IsBillable: bool)"),
 ];
 
-/// The parser's folder in `target/`, installed the first time (31 MB).
-fn parser() -> Result<PathBuf, TestError> {
-    let target = Azurite::target_dir()?;
-    let home = target.join("kusto");
-    let folder = home.join("node_modules").join(PARSER);
-    let installed = || -> bool {
-        let manifest = std::fs::read(folder.join("package.json")).unwrap_or_default();
-        let manifest = serde_json::from_slice::<Value>(&manifest).unwrap_or_default();
-        manifest["version"] == VERSION
-    };
-    let lock = std::fs::File::create(target.join("kusto.lock"))?;
-    lock.lock()?; // held until this returns, or this process dies
-    if !installed() {
-        std::fs::create_dir_all(&home)?;
-        std::fs::write(home.join("package.json"), r#"{ "private": true }"#)?;
-        let mut npm = Command::new(if cfg!(windows) { "npm.cmd" } else { "npm" });
-        npm.current_dir(&home)
-            .args(["install", "--save-exact", "--no-audit", "--no-fund", "--loglevel=error"])
-            .args(["--ignore-scripts", &format!("{PARSER}@{VERSION}")])
-            .stdin(Stdio::null());
-        let output =
-            npm.output().map_err(|error| format!("npm, which installs {PARSER}: {error}"))?;
-        let said = String::from_utf8_lossy(&output.stderr).into_owned();
-        if !(output.status.success() && installed()) {
-            let once = "it is needed once; is the package registry reachable?";
-            return Err(
-                format!("npm could not install {PARSER}@{VERSION} ({once}):\n{said}").into()
-            );
-        }
+/// The parser's folder. Where it cannot be installed the queries are not parsed, which is said once; with
+/// `CI=true` that is an error.
+fn parser() -> Result<Option<PathBuf>, TestError> {
+    let found = install_parser();
+    if tools::is_present(&found, "what reads the queries with Kusto's own parser") {
+        return found.map(Some);
     }
-    Ok(folder)
+    Ok(None)
+}
+
+/// Installs it into `target/`, the first time (31 MB).
+fn install_parser() -> Result<PathBuf, TestError> {
+    let package = format!("{PARSER}@{VERSION}");
+    let is_installed = |home: &Path| npm::version(home, PARSER).as_deref() == Some(VERSION);
+    let home =
+        npm::install_once(&Azurite::target_dir()?, "kusto", &package, is_installed, |fresh| {
+            npm::install(fresh, &[&package], npm::Scripts::Ignore)
+        })?;
+    Ok(home.join("node_modules").join(PARSER))
 }
 
 /// What the parser finds wrong with `queries`.
-fn wrong(queries: &BTreeMap<String, String>) -> Result<Vec<String>, TestError> {
+fn wrong(parser: &Path, queries: &BTreeMap<String, String>) -> Result<Vec<String>, TestError> {
     let tables: BTreeMap<&str, &str> = TABLES.into_iter().collect();
     let mut node = Command::new("node")
         .arg(repository_root().join("tests/it/infra/queries/analyse.cjs"))
-        .arg(parser()?)
+        .arg(parser)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()
@@ -110,7 +100,8 @@ fn wrong(queries: &BTreeMap<String, String>) -> Result<Vec<String>, TestError> {
 
 #[test]
 fn kusto_understands_every_query() -> TestResult {
-    assert_eq!(wrong(&queries()?)?, Vec::<String>::new());
+    let Some(parser) = parser()? else { return Ok(()) };
+    assert_eq!(wrong(&parser, &queries()?)?, Vec::<String>::new());
     Ok(())
 }
 
@@ -125,7 +116,8 @@ fn a_wrong_name_and_a_wrong_word_are_found() -> TestResult {
     ];
     // All at once: the parser takes longer to load than to read.
     let queries = BROKEN.map(|(query, part)| (part.to_owned(), query.to_owned()));
-    let found = wrong(&queries.into())?;
+    let Some(parser) = parser()? else { return Ok(()) };
+    let found = wrong(&parser, &queries.into())?;
     for (query, part) in BROKEN {
         let named = |said: &String| said.starts_with(part) && said.ends_with(&format!("({part})"));
         assert!(found.iter().any(named), "{query}: {part} was not found: {found:#?}");

@@ -1,16 +1,19 @@
 //! Installing Azurite and a Node to run it, once, below Cargo's target directory.
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use super::{Azurite, AzuriteError};
+use crate::npm;
 
 /// The first Azurite that knows the service version the queue crate asks for (2026-04-06).
-pub(super) const AZURITE: &str = "3.37.0";
+const AZURITE: &str = "3.37.0";
 /// Installed beside it unless the machine's own Node is new enough.
 const NODE: &str = "22.23.3";
 /// The oldest Node that this Azurite supports.
-pub(super) const NODE_MAJOR: u32 = 22;
+const NODE_MAJOR: u32 = 22;
+/// Where it is installed, below the target directory.
+pub(super) const FOLDER: &str = "azurite";
 
 impl Azurite {
     /// Where Cargo builds: the folder above this program that Cargo marked with `CACHEDIR.TAG`.
@@ -25,45 +28,31 @@ impl Azurite {
 
     /// Whether the pinned version is in `target/azurite` already.
     pub fn is_installed(target: &Path) -> bool {
-        let home = target.join("azurite");
-        let manifest = std::fs::read(home.join("node_modules/azurite/package.json"));
-        let version = manifest
-            .ok()
-            .and_then(|text| serde_json::from_slice::<serde_json::Value>(&text).ok())
-            .and_then(|manifest| manifest["version"].as_str().map(str::to_owned));
-        version.as_deref() == Some(AZURITE) && node(&home).is_some()
+        is_installed_in(&target.join(FOLDER))
     }
 
     /// Installs the pinned version into `target/azurite` unless it is there. Takes half a minute
-    /// and 550 MB the first time. Of several processes one installs and the others wait; a folder
-    /// half written is never used.
+    /// and 550 MB the first time.
     ///
     /// # Errors
-    /// [`AzuriteError::NoNpm`], [`AzuriteError::Npm`] or [`AzuriteError::Io`].
+    /// [`AzuriteError::Npm`].
     pub fn install(target: &Path) -> Result<(), AzuriteError> {
-        if Self::is_installed(target) {
-            return Ok(());
-        }
-        let lock = std::fs::File::create(target.join("azurite.lock"))?;
-        lock.lock()?; // held until this returns, or this process dies
-        if Self::is_installed(target) {
-            return Ok(());
-        }
-        let (home, fresh) = (target.join("azurite"), target.join("azurite.new"));
-        for leftover in [&home, &fresh] {
-            if leftover.exists() {
-                std::fs::remove_dir_all(leftover)?;
+        let azurite = format!("azurite@{AZURITE}");
+        let what = format!("the storage emulator ({azurite})");
+        let node = format!("node@{NODE}");
+        npm::install_once(target, FOLDER, &what, is_installed_in, |fresh| {
+            let mut packages = vec![azurite.as_str()];
+            if own_node().is_none() {
+                packages.push(&node); // it fetches its program in a script
             }
-        }
-        std::fs::create_dir_all(&fresh)?;
-        npm_install(&fresh)?;
-        std::fs::rename(&fresh, &home)?;
-        if Self::is_installed(target) {
-            Ok(())
-        } else {
-            Err(AzuriteError::Npm("it reported success but left nothing usable".to_owned()))
-        }
+            npm::install(fresh, &packages, npm::Scripts::Run)
+        })?;
+        Ok(())
     }
+}
+
+fn is_installed_in(home: &Path) -> bool {
+    npm::version(home, "azurite").as_deref() == Some(AZURITE) && node(home).is_some()
 }
 
 /// The Node to run it with: the one beside it, else the machine's own if that is new enough.
@@ -77,28 +66,6 @@ fn own_node() -> Option<PathBuf> {
     let version = String::from_utf8(output.stdout).ok()?;
     let major = version.trim().strip_prefix('v')?.split('.').next()?.parse::<u32>().ok()?;
     (major >= NODE_MAJOR).then(|| PathBuf::from("node"))
-}
-
-fn npm_install(folder: &Path) -> Result<(), AzuriteError> {
-    std::fs::write(folder.join("package.json"), r#"{ "private": true }"#)?;
-    let mut npm = Command::new(if cfg!(windows) { "npm.cmd" } else { "npm" });
-    npm.current_dir(folder)
-        .args(["install", "--save-exact", "--no-audit", "--no-fund", "--loglevel=error"])
-        .arg("--ignore-scripts=false") // the node package fetches its binary in a script
-        .arg(format!("azurite@{AZURITE}"))
-        .stdin(Stdio::null());
-    if own_node().is_none() {
-        npm.arg(format!("node@{NODE}"));
-    }
-    let output = npm.output().map_err(|error| {
-        let missing = error.kind() == std::io::ErrorKind::NotFound;
-        if missing { AzuriteError::NoNpm } else { AzuriteError::Io(error) }
-    })?;
-    if output.status.success() {
-        Ok(())
-    } else {
-        Err(AzuriteError::Npm(String::from_utf8_lossy(&output.stderr).into_owned()))
-    }
 }
 
 #[cfg(test)]

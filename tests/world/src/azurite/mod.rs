@@ -17,8 +17,8 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use roombridge::base::rng::{Rng, SystemRng};
 
-use self::install::{AZURITE, NODE_MAJOR};
 pub use self::shared::{CLIENT_ID, IDENTITY_HEADER, SharedAzurite, StorageConnection};
+use crate::npm::NpmError;
 use crate::signing::SigningError;
 use crate::tls::{Tls, TlsError};
 
@@ -35,15 +35,14 @@ const END_WITH_PARENT: &str =
 /// Azurite could not be installed or started.
 #[derive(Debug, thiserror::Error)]
 pub enum AzuriteError {
-    /// npm is not there.
-    #[error(
-        "npm was not found, and it is needed once to install the storage emulator (azurite@{AZURITE}): \
-         install Node.js {NODE_MAJOR} or newer from https://nodejs.org and run this again"
-    )]
-    NoNpm,
     /// npm could not install it.
-    #[error("npm could not install azurite@{AZURITE} (is the package registry reachable?):\n{0}")]
-    Npm(String),
+    #[error(transparent)]
+    Npm(#[from] NpmError),
+    /// No Node is there that can run it.
+    #[error(
+        "there is no Node.js that can run the storage emulator: remove target/azurite and run this again"
+    )]
+    NoNode,
     /// It ended or stayed silent instead of listening.
     #[error("the storage emulator did not start: {0}")]
     Start(String),
@@ -91,8 +90,8 @@ impl Azurite {
     /// # Errors
     /// [`AzuriteError::Start`], with what it said.
     pub fn start(target: &Path, tls: &Tls) -> Result<Self, AzuriteError> {
-        let home = target.join("azurite");
-        let node = install::node(&home).ok_or(AzuriteError::NoNpm)?;
+        let home = target.join(install::FOLDER);
+        let node = install::node(&home).ok_or(AzuriteError::NoNode)?;
         let mut process = Command::new(node)
             .current_dir(&home)
             .args(["--import", END_WITH_PARENT, "node_modules/azurite/dist/src/azurite.js"])

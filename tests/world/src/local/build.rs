@@ -22,10 +22,9 @@ pub(super) async fn handler() -> Result<PathBuf, LocalError> {
     let mut build = Command::new(cargo);
     build
         .current_dir(crate::test_world::repository_root())
-        // Both packages: Cargo then chooses the same features as for this program, and what both
+        // Of the whole workspace: Cargo then chooses the same features as for this program, and what both
         // depend on is not built twice.
-        .args(["build", "--quiet", "--package", "roombridge", "--package", "roombridge-world"])
-        .args(["--bin", "handler"])
+        .args(["build", "--quiet", "--bin", "handler"])
         .stdin(Stdio::null())
         .kill_on_drop(true);
     if folder.ends_with("release") {
