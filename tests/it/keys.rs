@@ -1,18 +1,25 @@
 //! Keys over the months: made when the first tenant wants content, followed on schedule, destroyed
 //! when nothing names them any more, and never delaying other work.
 
+use std::fmt;
 use std::sync::Arc;
 
+use async_trait::async_trait;
+use azure_core::error::ErrorKind;
+use azure_core::http::headers::Headers;
+use azure_core::http::{AsyncRawResponse, Body, HttpClient, Request, Transport};
 use roombridge::base::clock::Clock;
+use roombridge::base::http::Http;
 use roombridge::domain::ids::TenantId;
 use roombridge::identity::keys::KeyRing;
-use roombridge::identity::keys::content_keys::ContentKeys;
-use roombridge::jobs::dispatch_due::Deps;
+use roombridge::identity::keys::content_keys::{ContentKeys, KeyVaultContentKeys};
+use roombridge::jobs::dispatch_due::{self, Deps};
 use roombridge::store::due::DueEntries;
 use roombridge::store::failures::Failures;
 use roombridge::store::tables::Tables;
 use roombridge::store::tenants::Tenants;
 use world::memory::MemoryKeys;
+use world::microsoft::{PROCESS_IDENTITY, VAULT_HOST};
 use world::test_world::TestWorld;
 
 use crate::contoso::{Contoso, hours, minutes};
@@ -80,6 +87,75 @@ async fn content_keys_come_and_go_on_schedule() -> TestResult {
     assert_eq!(keys.ids(), both);
     run_timer_after(&contoso, hours(1)).await;
     assert_eq!(keys.ids(), both[1..], "no subscription names the old one any more");
+    Ok(())
+}
+
+/// Carries the calls of an Azure client to the world's network.
+struct ToWorld(Arc<dyn Http>);
+
+impl fmt::Debug for ToWorld {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ToWorld")
+    }
+}
+
+#[async_trait]
+impl HttpClient for ToWorld {
+    async fn execute_request(&self, request: &Request) -> azure_core::Result<AsyncRawResponse> {
+        let failed = || azure_core::Error::with_message(ErrorKind::Io, "the world did not answer");
+        let mut sent =
+            http::Request::builder().method(request.method().as_str()).uri(request.url().as_str());
+        for (name, value) in request.headers().iter() {
+            sent = sent.header(name.as_str(), value.as_str());
+        }
+        let body = match request.body() {
+            Body::Bytes(bytes) => bytes.clone(),
+            Body::SeekableStream(_) => return Err(failed()),
+        };
+        let answer = self.0.send(sent.body(body).map_err(|_| failed())?).await;
+        let (parts, body) = answer.map_err(|_| failed())?.into_parts();
+        let mut headers = Headers::new();
+        for (name, value) in &parts.headers {
+            let value = value.to_str().map_err(|_| failed())?.to_owned();
+            headers.insert(name.as_str().to_owned(), value);
+        }
+        Ok(AsyncRawResponse::from_bytes(parts.status.as_u16().into(), headers, body))
+    }
+}
+
+/// A vault refuses to purge what it has not finished deleting, so the purge that comes with the
+/// deletion achieves nothing; the next daily round does.
+#[tokio::test]
+async fn a_key_that_the_vault_is_still_deleting_is_purged_by_the_daily_round() -> TestResult {
+    let contoso = Contoso::open().await?;
+    let world = &contoso.world;
+    let vault = &world.microsoft.vault;
+    set_rich_policy(&contoso, true).await?;
+    let clock: Arc<dyn Clock> = Arc::new(world.clock.clone());
+    let transport = Transport::new(Arc::new(ToWorld(Arc::new(world.microsoft.network.clone()))));
+    let credential = world.microsoft.identity.credential(PROCESS_IDENTITY);
+    let source = KeyVaultContentKeys::new(&format!("https://{VAULT_HOST}"), credential, transport)?;
+    let content_keys = Arc::new(ContentKeys::new(Box::new(source), Arc::clone(&clock)));
+    let deps = Deps { content_keys, ..dispatch_deps(world, &world.raw_tables, clock) };
+    let run_at = async |at: &str| -> TestResult {
+        world.clock.set(at.parse()?);
+        dispatch_due::run(&deps, contoso.now() + minutes(4)).await?;
+        Ok(())
+    };
+    run_at("2026-12-01T10:00:00Z").await?;
+    run_at("2027-01-01T10:00:00Z").await?;
+    assert_eq!(vault.names().len(), 2);
+    run_at("2027-01-03T11:00:00Z").await?;
+    assert_eq!((vault.names().len(), vault.deleted_names().len()), (1, 1), "409: it stays");
+    run_at("2027-01-03T12:00:00Z").await?;
+    assert_eq!(vault.deleted_names().len(), 1, "not at every run");
+    // Nobody needs content any more, and the vault is not done yet.
+    set_rich_policy(&contoso, false).await?;
+    vault.set_deletion_time(hours(48));
+    run_at("2027-01-04T02:02:00Z").await?;
+    assert_eq!(vault.deleted_names().len(), 1);
+    run_at("2027-01-06T02:02:00Z").await?;
+    assert_eq!((vault.names().len(), vault.deleted_names().len()), (1, 0), "in the end it is gone");
     Ok(())
 }
 

@@ -96,7 +96,7 @@ pub async fn run(deps: &Deps, stop_at: Timestamp) -> Result<DispatchSummary, Job
     let poisoned = drain_poison_queues(deps, stop_at).await?;
     let unsettled = dispatch_unsettled(deps, stop_at).await?;
     let reconciled = enqueue_daily_tasks(deps, began, stop_at).await?;
-    keys::rotate(deps).await;
+    keys::rotate(deps, daily_hour(began).is_some()).await;
     Ok(DispatchSummary {
         unsettled: unsettled.sent,
         unsettled_oldest_s: unsettled.oldest_s,

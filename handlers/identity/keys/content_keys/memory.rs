@@ -26,6 +26,8 @@ pub struct MemoryContentKeys {
 #[derive(Default)]
 struct State {
     secrets: Vec<(ContentKeyInfo, String)>,
+    /// Destroyed and not purged.
+    destroyed: Vec<ContentKeyId>,
     outage: bool,
     read_only: bool,
     loads: u64,
@@ -110,7 +112,14 @@ impl ContentKeySource for MemoryContentKeys {
     }
 
     async fn destroy(&self, id: &ContentKeyId) -> Result<(), VaultWriteError> {
-        self.state_for_write()?.secrets.retain(|(listed, _)| listed.id != *id);
+        let mut state = self.state_for_write()?;
+        state.secrets.retain(|(listed, _)| listed.id != *id);
+        state.destroyed.push(id.clone());
         Ok(())
+    }
+
+    async fn purge_destroyed(&self) -> Result<u32, VaultWriteError> {
+        self.state_for_write()?.destroyed.clear();
+        Ok(0)
     }
 }

@@ -29,6 +29,11 @@ pub trait ContentKeySource: Send + Sync {
     /// Keeps a key.
     async fn add(&self, key: &NewContentKey) -> Result<(), VaultWriteError>;
 
-    /// Destroys a key; one that is not there is destroyed.
+    /// Destroys a key; one that is not there is destroyed. It can be recovered until it is purged.
     async fn destroy(&self, id: &ContentKeyId) -> Result<(), VaultWriteError>;
+
+    /// Purges what was destroyed, so that nobody can bring it back. Returns how many keys can still be
+    /// recovered: a vault that has not finished deleting refuses, and so does one that keeps what is
+    /// deleted for its own time.
+    async fn purge_destroyed(&self) -> Result<u32, VaultWriteError>;
 }

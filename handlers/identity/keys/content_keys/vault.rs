@@ -46,10 +46,9 @@ impl KeyVaultContentKeys {
             .map(Self)
     }
 
-    /// Purges what was deleted, so that nobody can bring it back. The vault may take a moment to
-    /// delete, or keep what is deleted for its own time (purge protection): whatever cannot go now
-    /// is removed with the next key, or when that time is over.
-    async fn purge_deleted(&self) -> azure_core::Result<()> {
+    /// Purges what was deleted; returns how many keys the vault still keeps.
+    async fn purge_deleted(&self) -> azure_core::Result<u32> {
+        let mut kept = 0;
         let mut deleted = self.0.list_deleted_secret_properties(None)?;
         while let Some(secret) = deleted.try_next().await? {
             let name = secret.resource_id()?.name;
@@ -58,10 +57,24 @@ impl KeyVaultContentKeys {
             }
             if let Err(error) = self.0.purge_deleted_secret(&name, None).await {
                 let status = error.http_status().map(u16::from);
-                tracing::info!(secret = name, status, "a destroyed key can still be recovered");
+                let reason = match status {
+                    // A vault deletes for some seconds, and refuses a purge until then
+                    // (github.com/hashicorp/terraform-provider-azurerm/issues/10454, 2021-02;
+                    // github.com/Azure/azure-cli/issues/12722, 2020-03).
+                    Some(409) => "the vault is still deleting it",
+                    Some(403) => "the vault keeps what is deleted for its own time",
+                    Some(_) | None => "the vault did not answer as it should",
+                };
+                tracing::warn!(
+                    secret = name,
+                    status,
+                    reason,
+                    "destroyed key can still be recovered"
+                );
+                kept += 1;
             }
         }
-        Ok(())
+        Ok(kept)
     }
 }
 
@@ -111,16 +124,16 @@ impl ContentKeySource for KeyVaultContentKeys {
         match gone.map_err(|_| VaultWriteError::Unavailable)? {
             // One that is not there was destroyed by a run that did not get further.
             Err(error) if error.http_status() != Some(StatusCode::NotFound) => {
-                return Err(vault::vault_write_error(&error));
+                Err(vault::vault_write_error(&error))
             }
-            Ok(_) | Err(_) => {}
+            Ok(_) | Err(_) => Ok(()),
         }
-        // The key serves nobody from here on, so what is left of it is no failure.
-        match RetryPolicy::WORKER.with_timeout(self.purge_deleted()).await {
-            Ok(Ok(())) => {}
-            Ok(Err(_)) | Err(_) => tracing::info!("destroyed keys can still be recovered"),
-        }
-        Ok(())
+    }
+
+    async fn purge_destroyed(&self) -> Result<u32, VaultWriteError> {
+        let purged = RetryPolicy::WORKER.with_timeout(self.purge_deleted()).await;
+        let purged = purged.map_err(|_| VaultWriteError::Unavailable)?;
+        purged.map_err(|error| vault::vault_write_error(&error))
     }
 }
 
@@ -279,14 +292,12 @@ mod tests {
         let none = ContentKeyInfo { id: "none".parse().unwrap(), created_at: made_at };
         assert!(vault.load(&none).await.unwrap().is_none());
         vault.destroy(fresh.id()).await.unwrap();
+        assert_eq!(vault.purge_destroyed().await, Ok(1), "the vault keeps it");
         assert_eq!(service.with(|state| (state.secrets.len(), state.deleted.len())), (3, 1));
         service.with(|state| state.purges = true);
         vault.destroy(fresh.id()).await.unwrap();
-        assert_eq!(
-            service.with(|state| state.deleted.len()),
-            0,
-            "purged as soon as that is allowed"
-        );
+        assert_eq!(vault.purge_destroyed().await, Ok(0), "purged as soon as that is allowed");
+        assert_eq!(service.with(|state| state.deleted.len()), 0);
     }
 
     #[tokio::test]

@@ -5,7 +5,8 @@
 //! read the vault since then continues with it for an hour at most (the cache); a subscription that
 //! was created or renewed with it lives for less than a day more, and every renewal brings the
 //! newest; Graph retries a notification for four hours. That is 29 hours, and after 48 no
-//! subscription names it: it is destroyed.
+//! subscription names it: it is destroyed. A vault still has it then, and takes some seconds until it
+//! lets it be purged, so the daily round purges what is left, until nothing is.
 //!
 //! A **client-state key** is needed as long as a subscription carries a client state made with it,
 //! which no renewal can change: at most seven days, then four hours of retries. It stays for
@@ -51,11 +52,23 @@ enum RotationError {
 }
 
 /// Creates and destroys what is due, each kind of key for itself.
-pub(super) async fn rotate(deps: &Deps) {
+pub(super) async fn rotate(deps: &Deps, is_daily_round: bool) {
     let (clock, rng) = (deps.clock.as_ref(), deps.rng.as_ref());
     log_failure(CLIENT_STATE_KEYS, rotate_key_ring(&deps.client_state_keys, clock, rng).await);
     log_failure(COOKIE_KEYS, rotate_key_ring(&deps.cookie_keys, clock, rng).await);
     log_failure("content-key-*", rotate_content_keys(deps).await);
+    // Also where nobody wants content any more: what was destroyed is purged all the same.
+    if is_daily_round {
+        log_failure("content-key-*", purge_destroyed(&deps.content_keys).await);
+    }
+}
+
+async fn purge_destroyed(keys: &ContentKeys) -> Result<(), RotationError> {
+    let kept = keys.source().purge_destroyed().await?;
+    if kept > 0 {
+        tracing::warn!(keys = kept, "destroyed keys are not purged yet; will be retried daily");
+    }
+    Ok(())
 }
 
 fn log_failure(secret: &str, outcome: Result<(), RotationError>) {
@@ -141,6 +154,12 @@ async fn apply_changes(
     for old in destroy {
         keys.source().destroy(&old.id).await?;
         tracing::info!(key = %old.id, "content key destroyed");
+    }
+    // The keys serve nobody from here on, so what is left of them is no failure.
+    if !destroy.is_empty()
+        && let Err(error) = purge_destroyed(keys).await
+    {
+        tracing::warn!(%error, "destroyed keys are not purged yet; will be retried daily");
     }
     keys.reload_all().await?;
     Ok(())

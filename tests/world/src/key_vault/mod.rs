@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use axum::Router;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use roombridge::base::clock::Clock;
 use roombridge::base::rng::Rng;
 
@@ -95,6 +95,12 @@ impl KeyVault {
     /// doing so).
     pub fn set_read_only(&self, on: bool) {
         self.lock().read_only = on;
+    }
+
+    /// For how long a secret is being deleted and cannot be purged; some seconds until this says
+    /// otherwise.
+    pub fn set_deletion_time(&self, time: SignedDuration) {
+        self.lock().deletion_time = time;
     }
 
     /// How often a secret was read.

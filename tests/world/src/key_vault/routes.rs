@@ -79,12 +79,7 @@ impl KeyVault {
                 let deleted = state.deleted.get(*name).ok_or_else(VaultError::not_found)?;
                 Ok(Json(self.bundle_of_deleted(name, deleted)).into_response())
             }
-            ("DELETE", ["deletedsecrets", name]) => {
-                let mut state = self.lock();
-                state.deleted.remove(*name).ok_or_else(VaultError::not_found)?;
-                state.writes += 1;
-                Ok(StatusCode::NO_CONTENT.into_response())
-            }
+            ("DELETE", ["deletedsecrets", name]) => self.purge_secret(name),
             ("POST", ["deletedsecrets", name, "recover"]) => self.recover(name),
             _ => Err(VaultError::new(StatusCode::NOT_FOUND, "NotFound", "No such operation here.")),
         }
@@ -162,6 +157,20 @@ impl KeyVault {
         state.deleted.insert(name.to_owned(), deleted);
         state.writes += 1;
         Ok(Json(bundle).into_response())
+    }
+
+    fn purge_secret(&self, name: &str) -> VaultResult {
+        let now = self.now();
+        let mut state = self.lock();
+        let deleted = state.deleted.get(name).ok_or_else(VaultError::not_found)?;
+        if now < deleted.at + state.deletion_time {
+            let text = format!("Secret {name} is currently being deleted.");
+            let refusal = VaultError::new(StatusCode::CONFLICT, "Conflict", &text);
+            return Err(refusal.with_inner_code("ObjectIsBeingDeleted"));
+        }
+        state.deleted.remove(name);
+        state.writes += 1;
+        Ok(StatusCode::NO_CONTENT.into_response())
     }
 
     fn recover(&self, name: &str) -> VaultResult {

@@ -8,6 +8,10 @@ use serde_json::{Map, Value, json};
 /// How long a deleted secret can be recovered: the default of a vault
 /// (learn.microsoft.com/azure/key-vault/general/soft-delete-overview).
 const RECOVERABLE_DAYS: i64 = 90;
+/// For how long a vault deletes: until then a purge is refused with 409 `ObjectIsBeingDeleted`. No
+/// document gives a figure; people wait some seconds
+/// (github.com/hashicorp/terraform-provider-azurerm/issues/10454, github.com/Azure/azure-cli/issues/12722).
+const DELETION_TIME: SignedDuration = SignedDuration::from_secs(20);
 /// The longest name, and what it may hold
 /// (learn.microsoft.com/azure/key-vault/general/about-keys-secrets-certificates, "Object identifiers").
 const NAME_MAX: usize = 127;
@@ -20,7 +24,6 @@ const TAG_MAX: usize = 256;
 const CONTENT_TYPE_MAX: usize = 255;
 
 /// Everything the vault holds and counts.
-#[derive(Default)]
 pub(super) struct VaultState {
     /// Versions of each secret, oldest first.
     pub(super) live: BTreeMap<String, Vec<SecretVersion>>,
@@ -30,6 +33,22 @@ pub(super) struct VaultState {
     pub(super) reads: u64,
     pub(super) lists: u64,
     pub(super) writes: u64,
+    pub(super) deletion_time: SignedDuration,
+}
+
+impl Default for VaultState {
+    fn default() -> Self {
+        Self {
+            live: BTreeMap::new(),
+            deleted: BTreeMap::new(),
+            outage: false,
+            read_only: false,
+            reads: 0,
+            lists: 0,
+            writes: 0,
+            deletion_time: DELETION_TIME,
+        }
+    }
 }
 
 /// A secret that was deleted and can be recovered.

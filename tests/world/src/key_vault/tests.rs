@@ -176,6 +176,12 @@ async fn a_deleted_secret_blocks_its_name_until_it_is_purged() {
     assert_eq!(story.call(Method::POST, recover, Value::Null).await.0, 200);
     assert_eq!(story.get(path).await.1["value"], "first");
     story.call(Method::DELETE, path, Value::Null).await;
+    let early = story.call(Method::DELETE, "/deletedsecrets/cert-1", Value::Null).await;
+    assert_eq!(
+        (early.0, &early.1["error"]["innererror"]["code"]),
+        (StatusCode::CONFLICT, &json!("ObjectIsBeingDeleted"))
+    );
+    story.clock.advance(SignedDuration::from_secs(20));
     let purge = story.call(Method::DELETE, "/deletedsecrets/cert-1", Value::Null).await;
     assert_eq!((purge.0, story.vault.deleted_names()), (StatusCode::NO_CONTENT, vec![]));
     assert_eq!(story.call(Method::PUT, path, again.clone()).await.0, 200);
