@@ -99,7 +99,7 @@ fn the_numbers_in_the_list_are_those_that_the_code_uses() {
     for words in proof {
         assert!(says(CLIENT_STATE_KEYS).contains(&words), "{words}");
     }
-    let content = format!("purged {} hours later", hours(CONTENT_KEY_OVERLAP));
+    let content = format!("deleted {} hours later", hours(CONTENT_KEY_OVERLAP));
     assert!(says("content-key-…").contains(&content), "{content}");
 }
 
