@@ -14,10 +14,11 @@ use super::clock::Clock;
 /// How long something that was read is believed.
 const TTL: SignedDuration = SignedDuration::from_secs(60);
 
-/// Values as they were read, each for up to 60 s. Clones share them.
+/// Values as they were read, each for up to 60 s or what was asked for. Clones share them.
 #[derive(Clone)]
 pub(crate) struct Cache<K, V> {
     clock: Arc<dyn Clock>,
+    ttl: SignedDuration,
     values: Arc<Mutex<HashMap<K, (Timestamp, V)>>>,
 }
 
@@ -30,16 +31,21 @@ impl<K, V> fmt::Debug for Cache<K, V> {
 impl<K: Eq + Hash, V: Clone> Cache<K, V> {
     /// An empty cache.
     pub(crate) fn new(clock: Arc<dyn Clock>) -> Self {
-        Self { clock, values: Arc::default() }
+        Self::with_ttl(clock, TTL)
     }
 
-    /// The value, when it was read within the last 60 s.
+    /// An empty cache whose values are believed for `ttl`.
+    pub(crate) fn with_ttl(clock: Arc<dyn Clock>, ttl: SignedDuration) -> Self {
+        Self { clock, ttl, values: Arc::default() }
+    }
+
+    /// The value, when it was read lately.
     pub(crate) fn get(&self, key: &K) -> Option<V> {
         let now = self.clock.now();
         let values = self.values.lock().unwrap_or_else(PoisonError::into_inner);
         let (read_at, value) = values.get(key)?;
         // A clock that was set back must not make a value immortal.
-        let fresh = *read_at <= now && now.duration_since(*read_at) < TTL;
+        let fresh = *read_at <= now && now.duration_since(*read_at) < self.ttl;
         fresh.then(|| value.clone())
     }
 

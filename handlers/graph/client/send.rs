@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{HeaderValue, Method, header};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::de::DeserializeOwned;
 use url::Url;
 
@@ -16,10 +16,10 @@ use super::{
     response::GraphResponse,
 };
 use crate::{
-    base::{clock::Clock, http::Http, invocation::Invocation, retry_after},
+    base::{cache::Cache, clock::Clock, http::Http, invocation::Invocation, retry_after},
     domain::{
         api_call::{ALLOW_LIST, ApiCall},
-        ids::CorrelationId,
+        ids::{CorrelationId, TenantId},
         tenant::policy::Registration,
     },
     graph::allow_list::{
@@ -38,14 +38,20 @@ pub struct Graph {
     allow_list: Arc<AllowList>,
     pub(in crate::graph) concurrency: Arc<ConcurrencyLimiter>,
     pub(in crate::graph) rate_limiter: Arc<SubscriptionRateLimiter>,
+    /// Tenants that refuse to say who is in a group.
+    pub(in crate::graph) refused_memberships: Cache<TenantId, ()>,
 }
+
+/// How long a refused question about a group is not asked again: only an administrator can change the
+/// answer, and one is asked for each person at each renewal.
+const MEMBERSHIP_REFUSAL_TTL: SignedDuration = SignedDuration::from_hours(1);
 
 /// Graph for one tenant, within one invocation.
 #[derive(Clone)]
 pub struct TenantGraph {
     pub(in crate::graph) shared: Graph,
     pub(in crate::graph) invocation: Invocation,
-    registration: Registration,
+    pub(in crate::graph) registration: Registration,
 }
 
 impl Graph {
@@ -62,6 +68,7 @@ impl Graph {
             allow_list: Arc::new(AllowList::new(base_url)),
             concurrency: Arc::default(),
             rate_limiter: Arc::new(SubscriptionRateLimiter::new(Arc::clone(&clock))),
+            refused_memberships: Cache::with_ttl(Arc::clone(&clock), MEMBERSHIP_REFUSAL_TTL),
             clock,
         }
     }

@@ -4,7 +4,11 @@ use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 
 use crate::{
     base::json::json_member,
-    graph::client::{error::GraphError, send::TenantGraph},
+    domain::tenant::{SuspensionReason, policy::Registration},
+    graph::{
+        allow_list::{directory_rules::ROOM_TYPE, fields},
+        client::{error::GraphError, request::get_request, send::TenantGraph},
+    },
 };
 
 /// The calendar permissions that are granted in Entra, and so for every mailbox of the tenant. Such
@@ -14,6 +18,8 @@ use crate::{
 pub struct CalendarGrants {
     pub read: bool,
     pub write: bool,
+    /// Whether the token carries any permission at all.
+    pub anything: bool,
 }
 
 /// Allow to write, and with that to read.
@@ -22,6 +28,50 @@ const WRITE_ROLES: &[&str] = &["Calendars.ReadWrite"];
 const READ_ROLES: &[&str] = &["Calendars.Read"];
 
 impl TenantGraph {
+    /// Why the tenant lets us in no longer; `None` when it does. The token is made now, since a cached one
+    /// has the grants of an hour ago.
+    ///
+    /// What proves the access is the token: its calendar permissions, or, where calendars are granted in
+    /// Exchange, any permission. The call only shows that Graph takes it, and is not one of those whose
+    /// permission is in dispute: a refusal of users, groups or rooms alone is no lost access.
+    ///
+    /// # Errors
+    /// [`GraphError`]: it could not be found out.
+    pub async fn access_loss(&self) -> Result<Option<SuspensionReason>, GraphError> {
+        match self.prove_access().await {
+            Err(GraphError::Disconnected) => Ok(Some(SuspensionReason::TokenRefused)),
+            proof => proof,
+        }
+    }
+
+    async fn prove_access(&self) -> Result<Option<SuspensionReason>, GraphError> {
+        self.discard_cached_token().await?;
+        let path = format!("/places/{ROOM_TYPE}?$top=1");
+        let ask = get_request("/places/microsoft.graph.room", path, fields::PLACE);
+        let probe = self.call(&ask).await?.check();
+        let grants = self.calendar_grants().await?;
+        match probe {
+            Err(GraphError::AccessDenied) if !grants.anything => {
+                return Ok(Some(SuspensionReason::CallRefused));
+            }
+            // Graph has let us in, and has no rooms to show.
+            Ok(())
+            | Err(
+                GraphError::AccessDenied | GraphError::MailboxNotFound | GraphError::Refused { .. },
+            ) => {}
+            Err(other) => return Err(other),
+        }
+        Ok(match self.registration {
+            // One without the other leaves half of the work: nothing could be answered, or nothing be
+            // subscribed.
+            Registration::OrganisationWide if !(grants.read && grants.write) => {
+                Some(SuspensionReason::CalendarPermissionMissing)
+            }
+            // Its calendars are granted in Exchange, mailbox by mailbox, and not in the token.
+            Registration::OrganisationWide | Registration::Scoped => None,
+        })
+    }
+
     /// Reads the `roles` in our own token. An app whose grants come only from Exchange has none
     /// there, which is normal: both are false then. The token may be up to an hour old; see
     /// [`TenantGraph::discard_cached_token`].
@@ -44,7 +94,8 @@ fn grants_in_token(token: &str) -> Option<CalendarGrants> {
     let granted = |list: &[&str]| roles.iter().any(|role| list.contains(&role.as_str()));
     let write = granted(WRITE_ROLES);
     // Who may write may read.
-    Some(CalendarGrants { read: write || granted(READ_ROLES), write })
+    let read = write || granted(READ_ROLES);
+    Some(CalendarGrants { read, write, anything: !roles.is_empty() })
 }
 
 #[cfg(test)]

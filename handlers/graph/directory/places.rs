@@ -46,7 +46,7 @@ fn parse_place(place: &Value) -> Option<Place> {
     Some(Place {
         name: text("displayName").unwrap_or_else(|| address.clone()),
         address,
-        capacity: place["capacity"].as_u64().and_then(|capacity| capacity.try_into().ok()),
+        capacity: parse_capacity(&place["capacity"]),
         building: text("building"),
         bookable: match place["bookingType"].as_str() {
             Some("standard") => Some(true),
@@ -54,6 +54,14 @@ fn parse_place(place: &Value) -> Option<Place> {
             Some(_) | None => None,
         },
     })
+}
+
+/// A number, or a text that is one: tenants show both.
+fn parse_capacity(capacity: &Value) -> Option<u32> {
+    match capacity.as_str() {
+        Some(text) => text.trim().parse().ok(),
+        None => capacity.as_u64()?.try_into().ok(),
+    }
 }
 
 #[cfg(test)]
@@ -88,7 +96,9 @@ mod tests {
         let trial = GraphFixture::new();
         let bare =
             json!({ "displayName": " ", "emailAddress": "Bare@contoso.test", "capacity": -1 });
-        let reserved = json!({ "emailAddress": "r@contoso.test", "bookingType": "reserved" });
+        let reserved = json!({
+            "emailAddress": "r@contoso.test", "bookingType": "reserved", "capacity": " 12 ",
+        });
         let nameless = json!({ "displayName": "A desk", "emailAddress": null });
         trial.http.respond(200, &page(&[room(1), bare, nameless], true));
         trial.http.respond(200, &page(&[reserved], false));
@@ -103,7 +113,7 @@ mod tests {
         assert_eq!((places.len(), &places[0]), (3, &first));
         assert_eq!((places[1].name.as_str(), places[1].capacity), ("bare@contoso.test", None));
         assert_eq!(places[1].bookable, None);
-        assert_eq!(places[2].bookable, Some(false));
+        assert_eq!((places[2].bookable, places[2].capacity), (Some(false), Some(12)));
         assert!(trial.sent_requests()[0].starts_with("GET /places/microsoft.graph.room?$top=100&"));
         assert_eq!(trial.take_calls()[1].path, "/places/microsoft.graph.room");
     }

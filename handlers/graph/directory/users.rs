@@ -59,13 +59,14 @@ pub struct User {
 }
 
 impl TenantGraph {
-    /// A harmless call that proves that the tenant lets us in: it asks for anybody's id and does
-    /// not look at the answer.
+    /// Whether Graph shows us the people of the directory: it asks for anybody's id and does not look at
+    /// the answer. Microsoft's documents contradict each other on whether `User.ReadBasic.All` is enough
+    /// (learn.microsoft.com/graph/api/user-list, /graph/permissions-reference, 2026-11), so this proves
+    /// nothing about the tenant's access as a whole (see [`TenantGraph::access_loss`]).
     ///
     /// # Errors
-    /// [`GraphError`]: `Disconnected` when the tenant gives no token or Graph refuses it, `AccessDenied`
-    /// when nothing was consented to.
-    pub async fn check_connection(&self) -> Result<(), GraphError> {
+    /// [`GraphError`]: `AccessDenied` when Graph wants `User.Read.All`.
+    pub async fn check_directory(&self) -> Result<(), GraphError> {
         let ask = get_request("/users", "/users?$top=1".to_owned(), fields::USER_IDS);
         self.call(&ask).await?.check()
     }
@@ -82,8 +83,13 @@ impl TenantGraph {
     }
 
     /// Whether `person` is in `group`, directly or through other groups. Nobody whom Graph does not
-    /// know is, and nobody is in a group that does not exist.
+    /// know is, and nobody is in a group that does not exist. Once it was refused, the refusal counts for
+    /// an hour.
     pub async fn is_member(&self, person: MailboxId, group: GroupId) -> Result<bool, GraphError> {
+        let (refusals, tenant) = (&self.shared.refused_memberships, self.invocation.tenant);
+        if refusals.get(&tenant).is_some() {
+            return Err(GraphError::AccessDenied);
+        }
         let ask = GraphRequest {
             fields: fields::MEMBERSHIP.join(","),
             body: Some(json!({ "groupIds": [group.to_string()] })),
@@ -97,10 +103,20 @@ impl TenantGraph {
         if reply.is_unknown_object() {
             return Ok(false);
         }
-        reply.check()?;
+        reply.check().inspect_err(|error| {
+            if *error == GraphError::AccessDenied {
+                tracing::warn!("Graph refuses to say who is in the scope group");
+                refusals.insert(tenant, ());
+            }
+        })?;
         let groups: Page<String> = reply.json()?;
         // Graph was asked about one group; another one in its answer says nothing.
         Ok(groups.value.iter().any(|found| found.parse() == Ok(group)))
+    }
+
+    /// An administrator looks at what is refused: the next question about a group is asked again.
+    pub fn forget_refused_memberships(&self) {
+        self.shared.refused_memberships.invalidate(&self.invocation.tenant);
     }
 
     /// A page of the people in `group` (through other groups too), or of everybody in the tenant:
@@ -233,23 +249,23 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_tenant_is_connected_when_graph_answers_whatever_it_says() {
+    async fn the_directory_is_shown_refused_or_out_of_reach() {
         let trial = GraphFixture::new();
         trial
             .http
             .respond(200, &json!("nonsense"))
             .respond(403, &error("Authorization_RequestDenied"));
-        assert_eq!(trial.tenant.check_connection().await, Ok(()));
-        assert_eq!(trial.tenant.check_connection().await, Err(GraphError::AccessDenied));
+        assert_eq!(trial.tenant.check_directory().await, Ok(()));
+        assert_eq!(trial.tenant.check_directory().await, Err(GraphError::AccessDenied));
         trial.http.respond(401, &json!({})).respond(401, &json!({}));
-        assert_eq!(trial.tenant.check_connection().await, Err(GraphError::TokenRejected));
+        assert_eq!(trial.tenant.check_directory().await, Err(GraphError::TokenRejected));
         trial.tenant.discard_cached_token().await.unwrap();
         trial.http.respond_to_token_request(
             400,
             &[],
             &json!({ "error": "unauthorized_client", "error_codes": [700_016] }),
         );
-        assert_eq!(trial.tenant.check_connection().await, Err(GraphError::Disconnected));
+        assert_eq!(trial.tenant.check_directory().await, Err(GraphError::Disconnected));
         assert!(
             trial.sent_requests()[0].starts_with("GET /users?$top=1&"),
             "{:?}",
@@ -265,9 +281,9 @@ mod tests {
     async fn a_renewed_token_is_a_new_one() {
         let trial = GraphFixture::new();
         trial.http.respond(200, &json!({})).respond(200, &json!({}));
-        trial.tenant.check_connection().await.unwrap();
+        trial.tenant.check_directory().await.unwrap();
         trial.tenant.discard_cached_token().await.unwrap();
-        trial.tenant.check_connection().await.unwrap();
+        trial.tenant.check_directory().await.unwrap();
         assert_eq!(trial.last_header("authorization"), "Bearer token-2");
     }
 
@@ -295,6 +311,12 @@ mod tests {
         let surprise = GraphError::Refused { status: 404, code: "Surprise".into() };
         assert_eq!(is_member().await, Err(surprise), "a 404 of another kind says nothing");
         assert_eq!(is_member().await, Err(GraphError::AccessDenied));
+        let asked = trial.sent_requests().len();
+        assert_eq!(is_member().await, Err(GraphError::AccessDenied));
+        assert_eq!(trial.sent_requests().len(), asked, "the refusal counts for an hour");
+        trial.tenant.forget_refused_memberships();
+        trial.http.respond(200, &json!({ "value": [] }));
+        assert_eq!(is_member().await, Ok(false));
         assert_eq!(trial.take_calls()[0].path, "/users/{id}/checkMemberGroups");
     }
 

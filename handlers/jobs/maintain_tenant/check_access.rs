@@ -16,10 +16,8 @@ use jiff::SignedDuration;
 
 use super::worker::TenantWorker;
 use crate::{
-    domain::tenant::{
-        Suspension, SuspensionReason, TenantState, decision::DecisionKind, policy::Registration,
-    },
-    graph::{CalendarGrants, GraphError},
+    domain::tenant::{Suspension, SuspensionReason, TenantState, decision::DecisionKind},
+    graph::GraphError,
     jobs::runner::job::{Enqueue, JobError, JobResult},
     messages::TenantTaskKind,
     store::tenants::Tenant,
@@ -112,36 +110,10 @@ impl TenantWorker<'_> {
 
     /// Why access is lost; `None` when it is there.
     async fn access_loss(&self) -> Result<Option<SuspensionReason>, JobError> {
-        match self.fetch_grants().await {
-            Ok(grants) => Ok(match self.tenant.registration {
-                // One without the other leaves half of the work: nothing could be answered, or
-                // nothing be subscribed.
-                Registration::OrganisationWide if !(grants.read && grants.write) => {
-                    Some(SuspensionReason::CalendarPermissionMissing)
-                }
-                // Its calendars are granted in Exchange, mailbox by mailbox, and not in the token.
-                Registration::OrganisationWide | Registration::Scoped => None,
-            }),
-            Err(GraphError::Disconnected) => Ok(Some(SuspensionReason::TokenRefused)),
-            Err(GraphError::AccessDenied) => Ok(Some(SuspensionReason::CallRefused)),
+        self.graph.access_loss().await.map_err(|error| match error {
             // It would only bring the next check about.
-            Err(error @ GraphError::TokenRejected) => {
-                Err(JobError::Retry { after: None, cause: Arc::new(error) })
-            }
-            Err(
-                error @ (GraphError::Retry { .. }
-                | GraphError::MailboxNotFound
-                | GraphError::Refused { .. }
-                | GraphError::Blocked(_)
-                | GraphError::Unreadable),
-            ) => Err(error.into()),
-        }
-    }
-
-    /// The grants in a token made now, once Graph has accepted it.
-    async fn fetch_grants(&self) -> Result<CalendarGrants, GraphError> {
-        self.graph.discard_cached_token().await?;
-        self.graph.check_connection().await?;
-        self.graph.calendar_grants().await
+            GraphError::TokenRejected => JobError::Retry { after: None, cause: Arc::new(error) },
+            other => other.into(),
+        })
     }
 }

@@ -39,6 +39,7 @@ use crate::{
             decision::{ConsentCapacity, DecisionKind},
         },
     },
+    graph::GraphError,
     jobs::runner::job::{Enqueue, JobError, JobResult},
     messages::{MailboxTaskKind, ReconcileCursor, TenantTaskKind},
     store::{
@@ -227,7 +228,11 @@ impl TenantWorker<'_> {
         if scope.is_listed(mailbox.id) && mailbox.state.is_active() {
             return Ok(true);
         }
-        Ok(self.graph.is_member(mailbox.id, group).await?)
+        match self.graph.is_member(mailbox.id, group).await {
+            // Graph does not say, so nobody joins and nobody is taken for one who left.
+            Err(GraphError::AccessDenied) => Ok(mailbox.state.is_active()),
+            answer => Ok(answer?),
+        }
     }
 }
 

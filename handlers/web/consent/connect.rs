@@ -174,15 +174,8 @@ async fn verify_access(
     granted: &ConsentRequest,
 ) -> Result<bool, PageError> {
     let graph = deps.graph.for_tenant(granted.registration, &user.invocation);
-    let proof = async {
-        // A token from before the consent does not know the new grants.
-        graph.discard_cached_token().await?;
-        graph.check_connection().await?;
-        let grants = graph.calendar_grants().await?;
-        Ok(granted.registration == Registration::Scoped || grants.read && grants.write)
-    };
-    match proof.await {
-        Ok(proved) => Ok(proved),
+    match graph.access_loss().await {
+        Ok(lost) => Ok(lost.is_none()),
         Err(GraphError::Disconnected | GraphError::TokenRejected | GraphError::AccessDenied) => {
             Ok(false)
         }

@@ -11,6 +11,10 @@ use crate::domain::{
 };
 use crate::graph::permissions::exchange_roles_of;
 
+/// The id of `User.Read.All` as an application permission
+/// (learn.microsoft.com/graph/permissions-reference).
+pub(super) const USER_READ_ALL: &str = "df021288-bdef-4463-88db-98f22de89214";
+
 /// The name of the scope in Exchange.
 const SCOPE: &str = "Roombridge calendars";
 /// The name of the scope of the one sender.
@@ -84,6 +88,17 @@ pub(super) fn mail_commands(app: &str, sender: Option<MailboxId>) -> Vec<String>
 pub(super) fn assignment_command(people: &str) -> String {
     format!(
         "Get-MgServicePrincipal -Filter \"AppId eq '{people}'\" | Format-List DisplayName, AppRoleAssignmentRequired"
+    )
+}
+
+/// Grants the app one more permission of Graph in this tenant, which no consent page offers
+/// (learn.microsoft.com/graph/permissions-grant-via-msgraph).
+pub(super) fn grant_command(app: &str, permission: &str) -> String {
+    format!(
+        "$sp = Get-MgServicePrincipal -Filter \"AppId eq '{app}'\"\n\
+         $graph = Get-MgServicePrincipal -Filter \"AppId eq '00000003-0000-0000-c000-000000000000'\"\n\
+         New-MgServicePrincipalAppRoleAssignment -ServicePrincipalId $sp.Id -PrincipalId $sp.Id \
+         -ResourceId $graph.Id -AppRoleId {permission}"
     )
 }
 

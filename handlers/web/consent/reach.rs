@@ -11,7 +11,8 @@ use super::{
     calendar_counts::CalendarCounts,
     deps::Deps,
     exchange_commands::{
-        assignment_command, expected_processing, processing_command, scope_commands,
+        USER_READ_ALL, assignment_command, expected_processing, grant_command, processing_command,
+        scope_commands,
     },
 };
 use crate::{
@@ -52,6 +53,8 @@ struct ReachPage<'a> {
     /// A grant for the whole organisation makes the scope useless.
     has_unscoped_grants: bool,
     scoped: bool,
+    /// What grants the wider permission, where Graph refuses people or groups.
+    directory_command: Option<String>,
     polled: usize,
     scope_commands: Vec<String>,
     assignment_command: String,
@@ -126,11 +129,24 @@ async fn load_page<'a>(
         grants: grants_text(t, grants.as_ref().ok()),
         has_unscoped_grants: scoped && grants.is_ok_and(|grants| grants.read || grants.write),
         scoped,
+        directory_command: is_directory_denied(user, tenant, graph)
+            .await
+            .then(|| grant_command(app, USER_READ_ALL)),
         polled: CalendarCounts::load(deps, tenant.id).await?.polled,
         scope_commands: scope_commands(app, tenant.policy.scope_group, tried),
         assignment_command: assignment_command(&deps.sign_in_client_id.to_string()),
         rooms: check_rooms(deps, tenant, graph).await?,
     })
+}
+
+/// Whether Graph refuses to show people, or who of them is in the scope group.
+async fn is_directory_denied(user: &CurrentUser, tenant: &Tenant, graph: &TenantGraph) -> bool {
+    if graph.check_directory().await == Err(GraphError::AccessDenied) {
+        return true;
+    }
+    let Some(group) = tenant.policy.scope_group else { return false };
+    graph.forget_refused_memberships();
+    graph.is_member(user.person(), group).await == Err(GraphError::AccessDenied)
 }
 
 /// The managed rooms, and what we know about their settings.
@@ -193,7 +209,7 @@ fn grants_text(t: &ReachTexts, grants: Option<&CalendarGrants>) -> &'static str 
         None => t.grants_unknown,
         Some(CalendarGrants { write: true, .. }) => t.grants_write,
         Some(CalendarGrants { read: true, .. }) => t.grants_read,
-        Some(CalendarGrants { read: false, write: false }) => t.grants_none,
+        Some(CalendarGrants { read: false, write: false, .. }) => t.grants_none,
     }
 }
 

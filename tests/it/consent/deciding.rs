@@ -249,6 +249,29 @@ async fn the_probe_shows_who_is_inside_and_that_grants_add_up() -> TestResult {
 }
 
 #[tokio::test]
+async fn where_people_are_refused_connecting_works_and_the_page_names_the_permission() -> TestResult
+{
+    let contoso = unconnected_contoso().await?;
+    let microsoft = &contoso.world.microsoft;
+    microsoft.graph.require_full_profiles(true);
+    let browser = contoso.connect("organisation-wide").await?;
+    let page = browser.get("reach").await?;
+    assert!(page.text.contains("id=\"directory\"") && page.text.contains("User.Read.All"));
+    assert!(page.text.contains("-AppRoleId df021288-bdef-4463-88db-98f22de89214"));
+    microsoft.entra.consent(
+        contoso.tenant.id(),
+        DAEMON_APP,
+        &["User.Read.All", "Place.Read.All", "Calendars.Read", "Calendars.ReadWrite"],
+    );
+    // The grant shows with a token made since.
+    contoso.advance_minutes(61);
+    let browser = contoso.signed_in_admin().await?;
+    let page = browser.get("reach").await?;
+    assert!(!page.text.contains("id=\"directory\""), "{}", page.text);
+    Ok(())
+}
+
+#[tokio::test]
 async fn with_organisation_wide_access_nothing_is_out_of_reach_and_the_page_says_so() -> TestResult
 {
     let contoso = unconnected_contoso().await?;

@@ -228,6 +228,9 @@ async fn every_tenant_is_reconciled_once_a_night() -> TestResult {
             tenant.state = TenantState::Suspended(suspension)
         })
         .await?;
+    assert_eq!(run_dispatch_timer(&contoso, night).await?.reconciled, 1, "its access may be back");
+    let left = TenantState::Deleted(since);
+    contoso.change_tenant(TenantTaskKind::CheckAccess, |tenant| tenant.state = left).await?;
     assert_eq!(run_dispatch_timer(&contoso, night).await?.reconciled, 0, "there is nobody to ask");
     Ok(())
 }

@@ -86,6 +86,7 @@ pub(super) struct Switches {
     pub(super) max_minutes: Option<i64>,
     pub(super) null_removes: bool,
     pub(super) requires_advanced_queries: bool,
+    pub(super) requires_full_profiles: bool,
     pub(super) tokens: ValidationTokenForm,
     /// Whether the next validation token is in the other form.
     pub(super) second_form: bool,
