@@ -5,10 +5,11 @@ use std::time::Duration;
 use futures::poll;
 use roombridge::domain::booking::ObservedState;
 use roombridge::domain::ids::CorrelationId;
-use roombridge::messages::{BookingJob, JobMeta, Message};
+use roombridge::messages::{BookingJob, JobMeta, MailboxTaskKind, Message};
 use roombridge::queue::Queue;
 use roombridge::store::tables::Table;
 use world::exchange::{Invitation, Meeting, Response};
+use world::graph::Scope;
 use world::host::DequeuedMessage;
 
 use crate::contoso::{Contoso, at, hours, minutes, on_both, seconds};
@@ -220,6 +221,46 @@ async fn without_the_rooms_calendar_a_booked_room_that_is_invited_again_answers_
     assert_eq!(booked_starts(&contoso).await?, [at("09:00")]);
     assert_eq!(meeting.response_of(aurora), Some(Response::Accepted));
     assert_eq!(contoso.outcome_on_copy(&meeting, anna, aurora)?.as_deref(), Some("booked"));
+    contoso.assert_healthy().await
+}
+
+#[tokio::test]
+async fn a_meeting_that_is_moved_away_and_back_unseen_is_answered_again() -> TestResult {
+    for notifications_lost in [false, true] {
+        let contoso = Contoso::open().await?;
+        let Contoso { aurora, world, .. } = &contoso;
+        let meeting = book_meeting(&contoso).await?;
+        world.microsoft.graph.set_dropping(&Scope::Everything, notifications_lost);
+        meeting.move_to(at("11:00"), at("12:00"))?;
+        meeting.move_to(at("09:00"), at("10:00"))?;
+        contoso.run_for(minutes(5)).await;
+        if notifications_lost {
+            assert_eq!(meeting.response_of(aurora), Some(Response::None));
+            world.microsoft.graph.set_dropping(&Scope::Everything, false);
+            world.fixtures().send_task(aurora, MailboxTaskKind::Resync).await?;
+            contoso.run_for(minutes(5)).await;
+        }
+        assert_eq!(meeting.response_of(aurora), Some(Response::Accepted));
+        let answers = world.microsoft.exchange.responses_from(meeting.ical(), aurora);
+        assert_eq!(answers.len(), 2, "{notifications_lost}");
+        assert_eq!(booked_starts(&contoso).await?, [at("09:00")]);
+        contoso.assert_healthy().await?;
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_meeting_that_stays_tentative_is_answered_once_more_and_no_further() -> TestResult {
+    let contoso = Contoso::open().await?;
+    let Contoso { anna, aurora, world, .. } = &contoso;
+    let meeting = contoso.meet(anna, ("09:00", "10:00"), aurora)?;
+    let event = meeting.copy_in(aurora).ok_or("the room has a copy")?.event;
+    aurora.show_as(&event, "showAs", serde_json::json!("tentative"));
+    contoso.run_for(minutes(30)).await;
+    world.fixtures().send_task(aurora, MailboxTaskKind::Resync).await?;
+    meeting.rename("Other numbers")?;
+    contoso.run_for(minutes(30)).await;
+    assert_eq!(world.microsoft.exchange.responses_from(meeting.ical(), aurora).len(), 2);
     contoso.assert_healthy().await
 }
 

@@ -93,6 +93,10 @@ pub struct Copies {
     /// Rises each time the organizer asks again: the room has a new copy, or, where its calendar is
     /// not followed, the organizer's copy holds the room again after it did not.
     pub invitation: u32,
+    /// The room's copy was tentative though the room had accepted, and was answered again. A meeting
+    /// that its organizer wants to be shown as tentative stays so.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub stays_tentative: bool,
     #[serde(
         default,
         rename = "organizer_identity",
@@ -166,6 +170,7 @@ impl Copies {
                 self.organizer = self.organizer.observe(at, observation);
             }
             CopyRole::Room => {
+                self.stays_tentative &= reading.unanswered;
                 self.identity.invited_by = organizer.or(self.identity.invited_by);
                 if OrganizerIdentity::differs(self.identity.invited_by, self.identity.address) {
                     // The first to come was not the organizer: what it said is forgotten.

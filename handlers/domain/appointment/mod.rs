@@ -65,6 +65,8 @@ pub struct CopyReading {
     pub at: CopyLocation,
     /// Whether the room could answer it (see [`RoomCopy`]).
     pub answerable: bool,
+    /// Whether the room's copy shows that the room has not answered it.
+    pub unanswered: bool,
     /// The organizer's address as this copy names it, digested; `None` where it names none.
     pub organizer: Option<Digest>,
     /// The event that was the room's copy and is no longer in the room's calendar.
@@ -151,6 +153,7 @@ mod tests {
             role,
             at: at(event),
             answerable: role == CopyRole::Room,
+            unanswered: false,
             organizer: None,
             supersedes: None,
             read_at: Timestamp::UNIX_EPOCH,

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     appointment::{
         Copies, CopyContext, CopyLocation, CopyReading, CopyRole, DesiredState, EndReason,
-        ForeignCopy, OrganizerCopy, RoomCopy,
+        ForeignCopy, Observation, OrganizerCopy, RoomCopy,
     },
     ids::{BookingId, CorrelationId, MailboxId, hex},
     interval::Interval,
@@ -173,6 +173,10 @@ impl Booking {
         }
         let (at, correlation) = (&reading.at, reading.correlation);
         let mut copies = self.copies.clone().observe(reading);
+        if self.is_asked_again(reading) {
+            copies.invitation += 1;
+            copies.stays_tentative = true;
+        }
         let mut known_copies = self.known_copies.clone();
         // Even a copy that was gone before it could be read: its row in `Appointments` exists already,
         // and the purge finds it by this list alone.
@@ -228,6 +232,19 @@ impl Booking {
             correlation,
             ..self
         }
+    }
+
+    /// Whether the room's copy awaits an answer that it was given: the organizer asked again, for the
+    /// same time, and nothing else shows it.
+    pub fn is_asked_again(&self, reading: &CopyReading) -> bool {
+        let Observation::WithRoom(facts) = &reading.observation else { return false };
+        let has_accepted = self.published.room.is_some_and(|published| {
+            published.response == MeetingResponse::Accept
+                && published.invitation == self.copies.invitation
+                && published.interval == facts.interval
+        });
+        let is_known = self.copies.room_location() == Some(&reading.at);
+        reading.unanswered && is_known && has_accepted && !self.copies.stays_tentative
     }
 
     /// Forgets a mailbox that is erased: nothing leads to its copies any more. As long as a copy

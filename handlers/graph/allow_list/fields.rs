@@ -29,7 +29,8 @@ use crate::domain::ids::MailboxId;
 /// - `lastModifiedDateTime`: which of two readings is the older one; a late notification must not
 ///   undo what a newer one said.
 /// - `showAs`: a copy that stays in a room's calendar, shown as free, does not hold the room if the
-///   room declined it. It is evaluated in rooms' calendars alone.
+///   room declined it; one that is shown as tentative waits for the room's answer, also when the
+///   room was asked again for what it had accepted. It is evaluated in rooms' calendars alone.
 pub const EVENT: &[&str] = &[
     "id",
     "iCalUId",

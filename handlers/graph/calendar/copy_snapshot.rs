@@ -12,7 +12,7 @@ use crate::{
         interval::Interval,
         keys::Digest,
         personal::Personal,
-        tenant::policy::{ContentPolicy, PeoplePolicy, Room},
+        tenant::policy::{ContentPolicy, PeoplePolicy, ResponseMode, Room},
     },
     graph::{Event, EventKind, EventTime, RoomMatch},
 };
@@ -36,6 +36,9 @@ pub struct CopySnapshot {
     /// Whether it was cancelled, or is over.
     pub ended: bool,
     pub private: bool,
+    /// Whether a room that Roombridge answers for has not answered it: a new copy is tentative, and
+    /// becomes so again when the organizer asks again.
+    pub unanswered: bool,
     /// Whom it concerns, matched with all managed rooms.
     matched: RoomMatch,
 }
@@ -83,7 +86,7 @@ impl CopySnapshot {
             EventKind::Unknown => return Err(SkipReason::Ambiguous),
         };
         let has_time = event.time != EventTime::Empty;
-        let mut rooms = Vec::new();
+        let (mut rooms, mut answered_by_us) = (Vec::new(), false);
         for room in map.iter().filter(|room| has_time && wanted.contains(&room.id)) {
             let interval =
                 interval_in_room_zone(&event.time, room).ok_or(SkipReason::UnreadableTime)?;
@@ -92,6 +95,7 @@ impl CopySnapshot {
             let left = role == CopyRole::Room && event.shown_free && event.is_declined_by(room);
             if single && !left && !event.cancelled && !interval.is_over(now) {
                 rooms.push((room.id, interval));
+                answered_by_us |= room.response_mode == ResponseMode::RoombridgeDecides;
             }
         }
         // When an all-day event is over depends on its room's zone: its interval there says so.
@@ -99,9 +103,14 @@ impl CopySnapshot {
             EventTime::Timed(interval) => interval.is_over(now),
             EventTime::AllDay { .. } | EventTime::Empty | EventTime::Unreadable => false,
         };
+        let can_respond = event.is_organizer != Some(true);
         Ok(Self {
             role,
-            can_respond: event.is_organizer != Some(true),
+            can_respond,
+            unanswered: role == CopyRole::Room
+                && can_respond
+                && answered_by_us
+                && event.shown_tentative,
             rooms,
             ended: event.cancelled || over || !has_time,
             private: event.private,
@@ -138,6 +147,13 @@ impl CopySnapshot {
 
     /// What a resync compares with the store.
     pub fn change_digest(&self) -> Digest {
+        let digest = self.digest_when_answered();
+        if self.unanswered { Digest::of(&[b"unanswered", &digest.0.to_be_bytes()]) } else { digest }
+    }
+
+    /// The same once the room has answered. It is stored before that, so that the answer's own
+    /// notification changes nothing.
+    pub fn digest_when_answered(&self) -> Digest {
         let rooms: Vec<RoomId> = self.rooms.iter().map(|(room, _)| *room).collect();
         let first = self.rooms.first();
         change_digest(

@@ -83,6 +83,8 @@ pub struct Event {
     pub private: bool,
     /// Whether its calendar shows the time as free.
     pub shown_free: bool,
+    /// Whether its calendar shows the time as tentative.
+    pub shown_tentative: bool,
     /// When an occurrence was to start before it was moved.
     pub original_start: Option<Timestamp>,
     /// The master of an occurrence, in this mailbox.
@@ -236,6 +238,7 @@ impl Event {
             cancelled: wire.is_cancelled == Some(true),
             is_organizer: wire.is_organizer,
             shown_free: wire.show_as.as_deref() == Some("free"),
+            shown_tentative: wire.show_as.as_deref() == Some("tentative"),
             // A new kind of sensitivity is more likely a stricter one.
             private: wire.sensitivity.as_deref() != Some("normal"),
             original_start: wire.original_start.and_then(|text| text.parse().ok()),

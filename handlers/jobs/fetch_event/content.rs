@@ -93,7 +93,15 @@ impl Batch<'_> {
         let outdated = "the content is older than the stored copy";
         let modified = event.last_modified_at.ok_or(outdated)?;
         let now = self.deps.clock.now();
-        let skip = CopySnapshot::from_event(event, stored.calendar, self.rooms, now).err();
+        let snapshot = CopySnapshot::from_event(event, stored.calendar, self.rooms, now);
+        let mut published =
+            stored.bookings.values().flatten().map(|(booking, _)| booking.published);
+        if snapshot.as_ref().is_ok_and(|copy| copy.unanswered)
+            && published.any(|published| published.room.is_some())
+        {
+            return Err("the content may be older than the room's answer");
+        }
+        let skip = snapshot.err();
         if matches!(skip, Some(SkipReason::UnreadableTime | SkipReason::Ambiguous)) {
             return Err("the content cannot be parsed");
         }

@@ -207,6 +207,7 @@ async fn bookings() -> TestResult {
             organizer: published(BookingOutcome::Released),
             room: answered(MeetingResponse::Decline),
         },
+        copies: Copies { stays_tentative: true, ..copies(annas.clone(), RoomCopy::Gone) },
         ..ended(annas.clone(), RoomCopy::Gone, EndReason::Abandoned)
     };
     let not_accepted = ended(annas, RoomCopy::Unknown, EndReason::NotAccepted);

@@ -246,7 +246,7 @@ impl Case<'_> {
         let organizer_sees_it =
             self.organizer_copy().is_none() || shown.is_none() || shown == Some(Response::Accepted);
         let answered = copy.response == Response::Accepted && organizer_sees_it;
-        if !answered && !self.known.moved_back {
+        if !answered {
             wrong.push(format!("the room says {:?}, its organizer sees {shown:?}", copy.response));
         }
     }

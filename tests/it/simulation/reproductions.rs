@@ -111,3 +111,24 @@ fn a_due_entry_comes_at_the_very_instant_that_its_row_names() -> TestResult {
     let broken = FailGraph { operation: ask, after: false, broken: true };
     replay(283, &[Minutes(240), broken, Down { hours: 27 }, Minutes(240)])
 }
+
+/// The room was taken off while nothing ran and invited again: its copy was called off and came back as
+/// it was, so that it seemed to be answered.
+#[test]
+fn a_room_that_was_changed_and_changed_back_unseen_answers_again() -> TestResult {
+    let hour = |who, room, day, slot| Create { who, room, day, slot, shape: Hour, private: false };
+    replay(
+        31679,
+        &[
+            hour(2, 0, 0, 3),
+            hour(2, 1, 1, 0),
+            hour(0, 0, 1, 1),
+            Down { hours: 13 },
+            ChangeRoom { nth: 2, room: 1 },
+            ChangeRoom { nth: 2, room: 0 },
+        ],
+    )?;
+    // Moved away and back.
+    let back = Move { nth: 0, day: 1, slot: 2 };
+    replay(31, &[meeting(2, 0), Minutes(5), Move { nth: 0, day: 0, slot: 0 }, back])
+}

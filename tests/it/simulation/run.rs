@@ -49,11 +49,6 @@ pub(super) struct KnownMeeting {
     pub(super) private: bool,
     /// Somebody deleted it from the room's calendar.
     pub(super) deleted_from_room: bool,
-    /// It was moved to a time that it had before. Nothing that may be read shows that the room was
-    /// asked again for a time that it has accepted, when the time in between was never seen: the
-    /// booking is right, but the room's answer may be missing.
-    pub(super) moved_back: bool,
-    earlier_starts: Vec<Timestamp>,
     is_week_ahead: bool,
 }
 
@@ -240,7 +235,6 @@ impl SimulationRun {
             invitation = invitation.private();
         }
         if let Ok(meeting) = self.tenant.meet(&self.people[who], invitation) {
-            let (left, back_again, had) = (false, false, vec![start]);
             self.meetings.push(KnownMeeting {
                 meeting,
                 organizer: who,
@@ -249,9 +243,7 @@ impl SimulationRun {
                 slot,
                 shape,
                 private,
-                deleted_from_room: left,
-                moved_back: back_again,
-                earlier_starts: had,
+                deleted_from_room: false,
                 is_week_ahead: week,
             });
         }
@@ -520,8 +512,6 @@ impl KnownMeeting {
         }
         self.meeting.move_to(start, end)?;
         (self.day, self.slot, self.deleted_from_room) = (day, slot, false);
-        self.moved_back |= self.earlier_starts.contains(&start);
-        self.earlier_starts.push(start);
         Ok(())
     }
 

@@ -3,6 +3,8 @@
 //! The rows are written in the order that survives a crash: due entries, bookings, the pointer, and
 //! only then the jobs.
 
+mod checks;
+
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
@@ -10,12 +12,9 @@ use jiff::{SignedDuration, Timestamp};
 use super::{Batch, Deps, StoredState};
 use crate::{
     domain::{
-        appointment::{
-            Copies, CopyContext, CopyLocation, CopyReading, CopyRole, ForeignCopy, Observation,
-            RoomCopy,
-        },
+        appointment::{Copies, CopyContext, CopyLocation, CopyReading, CopyRole, Observation},
         booking::Booking,
-        ids::{BookingId, EventId, RoomId},
+        ids::{BookingId, RoomId},
         keys::{BookingKey, Digest},
         personal::Personal,
         tenant::policy::ResponseMode,
@@ -77,6 +76,8 @@ impl<'a> Reconciler<'a> {
         // Only an event that holds no room (any more) comes without one.
         let ical_uid = event.ical_uid.clone().unwrap_or_default();
         let appointment = Digest::of_ical_uid(ical_uid.reveal());
+        // Only what was published before the copy was read is missing in it.
+        let read_before: Vec<BookingKey> = self.stored.bookings.keys().copied().collect();
         for (room, _) in &snapshot.rooms {
             let (tenant, room) = (tenant.id, *room);
             let key = BookingKey { tenant, appointment, original_start: None, room };
@@ -101,6 +102,7 @@ impl<'a> Reconciler<'a> {
             };
             CopyReading {
                 answerable: snapshot.can_respond,
+                unanswered: snapshot.unanswered && read_before.contains(&key),
                 organizer: event.organizer_digest(),
                 supersedes: supersedes.clone(),
                 ..self.reading(snapshot.role, observation)
@@ -109,6 +111,7 @@ impl<'a> Reconciler<'a> {
         let readings: Vec<_> =
             self.stored.bookings.keys().map(|key| (*key, reading(*key))).collect();
         self.reject_foreign_copy(&readings).await?;
+        self.confirm_asked_again(&readings)?;
         // Only now, so that a copy which does not speak for the appointment leaves nothing behind.
         self.ensure_pointer(snapshot).await?;
         let mut reconciled = Vec::new();
@@ -121,8 +124,13 @@ impl<'a> Reconciler<'a> {
             let written = self.write_booking(key, row, &ical_uid, context, &reading).await?;
             reconciled.extend(written);
         }
-        let (role, digest) = (snapshot.role, snapshot.change_digest());
-        self.finish(role, digest, event.last_modified_at, reconciled).await
+        let mut copies = reconciled.iter().map(|(booking, _)| &booking.copies);
+        let digest = if copies.any(|copies| copies.stays_tentative) {
+            snapshot.change_digest()
+        } else {
+            snapshot.digest_when_answered()
+        };
+        self.finish(snapshot.role, digest, event.last_modified_at, reconciled).await
     }
 
     /// The copy is gone, or may not be read.
@@ -157,6 +165,7 @@ impl<'a> Reconciler<'a> {
             role,
             at: CopyLocation { mailbox: self.item.mailbox, event: self.item.event.clone() },
             answerable: true,
+            unanswered: false,
             organizer: None,
             supersedes: None,
             read_at: self.deps().clock.now(),
@@ -286,56 +295,6 @@ impl Reconciler<'_> {
     }
 }
 
-// === Copies that do not speak for the appointment ===
-
-impl Reconciler<'_> {
-    /// The event that was the room's copy so far, if it is no longer in the room's calendar. The
-    /// calendar decides: a deleted event can still be read by its id, and its deletion may be
-    /// reported after the new copy. Asked only when the room has another copy than the known one.
-    async fn superseded_event(
-        &self,
-        snapshot: &CopySnapshot,
-        ical_uid: &Personal,
-    ) -> Result<Option<EventId>, JobError> {
-        if snapshot.role == CopyRole::Organizer || snapshot.rooms.is_empty() {
-            return Ok(None);
-        }
-        let bookings = self.stored.bookings.values().flatten();
-        let mut known = bookings.filter_map(|(booking, _)| match &booking.copies.room {
-            RoomCopy::Live { at, .. } if at.event != self.item.event => Some(&at.event),
-            RoomCopy::Live { .. } | RoomCopy::Unknown | RoomCopy::Gone => None,
-        });
-        let Some(known) = known.next() else { return Ok(None) };
-        let graph = self.batch.graph(&self.batch.item_invocation(self.item));
-        let listed = graph.list_by_ical_uid(self.item.mailbox, ical_uid).await?;
-        Ok((!listed.contains(known)).then(|| known.clone()))
-    }
-
-    /// Ends with a failure where another copy is the organizer's or the room's.
-    async fn reject_foreign_copy(
-        &self,
-        readings: &[(BookingKey, CopyReading)],
-    ) -> Result<(), JobError> {
-        for (key, reading) in readings {
-            let Some(Some((booking, _))) = self.stored.bookings.get(key) else { continue };
-            let Err(foreign) = booking.check(reading) else { continue };
-            // The purge of a booking finds the pointers of the copies it knows, and no others.
-            if self.stored.pointer.is_some() && !booking.known_copies.contains(&reading.at) {
-                let (tenant, CopyLocation { mailbox, event }) = (key.tenant, &reading.at);
-                self.deps().appointments.remove(tenant, *mailbox, event).await?;
-            }
-            return Err(foreign.into());
-        }
-        Ok(())
-    }
-}
-
-impl From<ForeignCopy> for JobError {
-    fn from(error: ForeignCopy) -> Self {
-        Self::Fail { cause: std::sync::Arc::new(error) }
-    }
-}
-
 // === The pointer: the row that leads from this copy to its bookings ===
 
 impl Reconciler<'_> {
@@ -436,6 +395,13 @@ impl Reconciler<'_> {
             row = self.deps().bookings.get(&key).await?;
             let copies = row.as_ref().map(|(booking, _)| &booking.copies);
             let copies_before = before.as_ref().map(|booking| &booking.copies);
+            let published = row.as_ref().map(|(booking, _)| booking.published.room);
+            if reading.unanswered
+                && published != before.as_ref().map(|booking| booking.published.room)
+            {
+                // The room has answered since the copy was read.
+                return Err(row_changed());
+            }
             // Another worker has read this very copy, and not what we have read. Which of the two
             // readings is the newer one only Graph can tell.
             if !same_copy_state(reading.role, copies, copies_before)
