@@ -335,7 +335,9 @@ async fn what_things_cost_is_in_the_documents() -> TestResult {
         ("Renewing 1,000 mailboxes of one tenant, each with its resync", renewals().await?),
     ];
     let head = "| what | table calls | queue calls | Graph requests |\n|---|---:|---:|---:|\n";
-    let lines: String = measured.iter().map(|(what, cost)| cost.line(what)).collect();
+    // What the webhook alone does is one message, or few: the fixture has it.
+    let with_rows = measured.iter().filter(|(_, cost)| !cost.tables.is_empty());
+    let lines: String = with_rows.map(|(what, cost)| cost.line(what)).collect();
     let parts: String = measured.iter().map(|(what, cost)| cost.composition(what)).collect();
     assert_whole_file("tests/fixtures/counts.txt", &parts)?;
     Section::new("docs/measurements.md", "counts", head.to_owned() + &lines).assert_up_to_date()
