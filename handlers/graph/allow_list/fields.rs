@@ -15,8 +15,8 @@ use crate::domain::ids::MailboxId;
 
 /// The first read of an event, and all that a resync asks. The subject is not in it.
 ///
-/// - `id`: to write to this very copy, and to know it again.
-/// - `iCalUId`: the one name that all copies of an appointment share.
+/// - `id`: to write to this copy, and to know it again.
+/// - `iCalUId`: what all copies of an appointment share.
 /// - `type`: a series is read otherwise than a single appointment.
 /// - `start`, `end`, `isAllDay`: when the room is taken.
 /// - `isCancelled`: whether it is still wanted.
@@ -24,10 +24,9 @@ use crate::domain::ids::MailboxId;
 /// - `sensitivity`: a private appointment's subject is not read.
 /// - `attendees`: which managed rooms are invited, and how many people.
 /// - `organizer`: counts as a person; by policy named in the booking.
-/// - `originalStart`: names the occurrence of a series, however it is moved.
-/// - `seriesMasterId`: leads from an occurrence to the series that it is booked under.
-/// - `lastModifiedDateTime`: which of two readings is the older one; a late notification must not
-///   undo what a newer one said.
+/// - `originalStart`: names an occurrence, however it is moved.
+/// - `seriesMasterId`: the series that an occurrence is booked under.
+/// - `lastModifiedDateTime`: which of two readings is older; a late one must not undo a newer one.
 /// - `showAs`: a copy that stays in a room's calendar, shown as free, does not hold the room if the
 ///   room declined it; one that is shown as tentative waits for the room's answer, also when the
 ///   room was asked again for what it had accepted. It is evaluated in rooms' calendars alone.
