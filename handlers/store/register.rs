@@ -302,7 +302,7 @@ mod tests {
         assert_eq!(register.insert_after(None, &second, home()).await.unwrap(), first);
         assert_eq!(register.add_once(&second, None).await.unwrap(), first, "it is unfinished");
         let involving = register.list_involving(tenant(9), mailbox(1)).await.unwrap();
-        assert_eq!(involving, [first.clone()], "with the copy of who decided");
+        assert_eq!(involving, std::slice::from_ref(&first), "with the copy of who decided");
         let again = register.add_once(&second, Some(first.at)).await.unwrap();
         assert_eq!(again, second, "the first one was carried out");
         let left = said("02", Some(2), DecisionKind::ConsentWithdrawn { released: true });

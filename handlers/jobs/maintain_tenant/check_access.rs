@@ -110,10 +110,12 @@ impl TenantWorker<'_> {
 
     /// Why access is lost; `None` when it is there.
     async fn access_loss(&self) -> Result<Option<SuspensionReason>, JobError> {
-        self.graph.access_loss().await.map_err(|error| match error {
-            // It would only bring the next check about.
-            GraphError::TokenRejected => JobError::Retry { after: None, cause: Arc::new(error) },
-            other => other.into(),
+        self.graph.access_loss().await.map_err(|error| {
+            if error == GraphError::TokenRejected {
+                // As "access lost" it would only bring the next check about.
+                return JobError::Retry { after: None, cause: Arc::new(error) };
+            }
+            error.into()
         })
     }
 }
