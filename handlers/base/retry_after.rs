@@ -12,7 +12,7 @@ pub fn from_headers(headers: &HeaderMap, now: Timestamp) -> Option<SignedDuratio
 }
 
 /// Reads seconds, or an HTTP date in any of its three forms (RFC 9110, sections 10.2.3 and 5.6.7), as
-/// seen from `now`: never negative, in whole seconds (rounded up), and not longer than [`MAX_WAIT`]. Of
+/// seen from `now`: never negative, in whole seconds (rounded up), and not longer than six hours. Of
 /// several values, which proxies make of repeated headers, the longest counts.
 pub fn parse(text: &str, now: Timestamp) -> Option<SignedDuration> {
     let seconds = |text: &str| {

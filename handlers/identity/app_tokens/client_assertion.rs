@@ -43,7 +43,7 @@ const ACCESS_WITHDRAWN: &[u32] = &[
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TokenError {
     /// The customer's side lets our application in no longer, or the tenant is gone: one of
-    /// [`ACCESS_WITHDRAWN`].
+    /// `ACCESS_WITHDRAWN`.
     #[error("the tenant does not let our application in: {code}, AADSTS{aadsts}")]
     AccessWithdrawn { code: String, aadsts: u32 },
     /// Entra refuses for another reason: what proves us, or our request, is wrong. It says nothing
