@@ -63,13 +63,21 @@ pub struct JobMeta {
     /// How often it has waited for others: throttling, outages, another worker.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub deferrals: u32,
+    /// How often the chain of jobs that led here has gone back to an earlier step.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub returns: u32,
     pub first_seen: Timestamp,
 }
 
 impl JobMeta {
+    /// Whether the item has not been tried before.
+    pub fn is_first_try(&self) -> bool {
+        (self.attempts, self.deferrals) == (0, 0)
+    }
+
     /// A fresh start at `now`.
     pub fn new(correlation: CorrelationId, now: Timestamp) -> Self {
-        Self { correlation, attempts: 0, deferrals: 0, first_seen: now }
+        Self { correlation, attempts: 0, deferrals: 0, returns: 0, first_seen: now }
     }
 }
 

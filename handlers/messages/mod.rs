@@ -11,7 +11,7 @@ mod tasks;
 
 pub use crate::domain::mailbox::MailboxTaskKind;
 pub use event_changes::{EventChange, EventChanges, Origin, pack};
-pub use job::{Enqueue, Job};
+pub use job::{Enqueue, Job, JobOrigin};
 pub use message::{InvalidMessage, JobMeta, Message};
 pub use tasks::{
     BookingJob, MAX_TASKS, MailboxTask, MailboxTasks, ReconcileCursor, TenantTask, TenantTaskKind,

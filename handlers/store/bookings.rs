@@ -119,6 +119,7 @@ mod tests {
             change_count: 0,
             known_copies: vec![],
             publish_lease: None,
+            publish_failed: None,
             unsettled_due: None,
             purge_due: at("2026-11-24T10:00:00Z"),
         }

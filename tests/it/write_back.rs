@@ -2,7 +2,8 @@
 
 use roombridge::queue::Queue;
 use roombridge::store::tables::Table;
-use world::exchange::{Invitation, Response};
+use world::exchange::{Invitation, Mailbox, Response};
+use world::graph::Refusal;
 
 use crate::TestResult;
 use crate::contoso::{Contoso, at, hours, minutes, on_both, seconds};
@@ -197,6 +198,91 @@ async fn repeating_an_answer_whose_response_was_lost_does_no_harm() -> TestResul
             assert_eq!(unsettled_count(&contoso).await?, 0);
             contoso.assert_healthy().await?;
         }
+    }
+    Ok(())
+}
+
+/// Refuses a kind of writes to this mailbox from now on.
+fn refuse_writes(
+    contoso: &Contoso,
+    (method, template): (&'static str, &'static str),
+    mailbox: &Mailbox,
+    (status, code): (u16, &'static str),
+) {
+    let mailbox = mailbox.id().to_owned();
+    contoso.world.microsoft.graph.refuse(Refusal { method, template, mailbox, status, code });
+}
+
+#[tokio::test]
+async fn a_write_that_finds_no_event_which_each_read_finds_is_counted_and_given_up() -> TestResult {
+    for (method, template) in [("PATCH", EVENT), ("POST", ACCEPT), ("POST", DECLINE)] {
+        let contoso = Contoso::open().await?;
+        let Contoso { anna, cleo, aurora, world, .. } = &contoso;
+        if template == DECLINE {
+            contoso.meet(cleo, ("09:30", "10:30"), aurora)?;
+            contoso.run_for(minutes(5)).await;
+        }
+        let mailbox = if method == "PATCH" { anna } else { aurora };
+        refuse_writes(&contoso, (method, template), mailbox, (404, "ErrorItemNotFound"));
+        let meeting = contoso.meet(anna, ("09:00", "10:00"), aurora)?;
+        // As long as the clock does not move, nothing is asked again.
+        world.run_until_idle().await;
+        let asked = contoso.graph_requests(method, template).len();
+        assert!(asked <= 6, "{template}: {asked}");
+        contoso.run_for(minutes(4)).await;
+        let asked = contoso.graph_requests(method, template).len();
+        assert!((4..=15).contains(&asked), "{template}: {asked}");
+        let failures = contoso.failures().await?;
+        let [failure] = failures.as_slice() else { return Err("one failure".into()) };
+        assert_eq!(failure.function, "write-back");
+        assert!(failure.cause.contains("for a write"), "{}", failure.cause);
+
+        contoso.run_for(hours(26)).await;
+        let asked = contoso.graph_requests(method, template).len();
+        assert!(asked <= 40, "{template}: {asked}");
+        assert_eq!(contoso.failures().await?.len(), 1);
+        assert!(unsettled_count(&contoso).await? <= 1);
+
+        // The due entry finds that the fault has gone, if the meeting is not over by then.
+        world.microsoft.graph.end_refusals();
+        if method == "PATCH" {
+            let later = ("2026-11-26T09:00", "2026-11-26T10:00");
+            meeting.move_to(at(later.0), at(later.1))?;
+            contoso.run_for(minutes(2)).await;
+            let outcome = contoso.outcome_on_copy(&meeting, anna, aurora)?;
+            assert_eq!(outcome.as_deref(), Some("booked"));
+        }
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_write_that_is_denied_for_ever_has_one_chain_of_retries_and_one_failure() -> TestResult {
+    for status in [403, 503] {
+        let contoso = Contoso::open().await?;
+        let Contoso { anna, aurora, world, .. } = &contoso;
+        refuse_writes(&contoso, ("PATCH", EVENT), anna, (status, "ErrorAccessDenied"));
+        let far = ("2026-11-30T09:00", "2026-11-30T10:00");
+        let meeting = contoso.meet(anna, far, aurora)?;
+        let mut asked_by_hour = Vec::new();
+        while contoso.failures().await?.is_empty() {
+            contoso.run_for(hours(1)).await;
+            asked_by_hour.push(contoso.graph_requests("PATCH", EVENT).len());
+            assert!(asked_by_hour.len() < 30, "{status}: no failure: {asked_by_hour:?}");
+        }
+        let asked = contoso.graph_requests("PATCH", EVENT).len();
+        assert!(status != 403 || asked <= 20, "{asked_by_hour:?}");
+        assert!(asked <= 130, "{asked_by_hour:?}");
+        let failures = contoso.failures().await?;
+        let [failure] = failures.as_slice() else { return Err("one failure".into()) };
+        assert_eq!(failure.function, "write-back");
+        assert!(failure.failed_at > contoso.now() - hours(1));
+        assert_eq!(unsettled_count(&contoso).await?, 1, "one entry watches it");
+
+        world.microsoft.graph.end_refusals();
+        contoso.run_for(hours(7)).await;
+        assert_eq!(contoso.outcome_on_copy(&meeting, anna, aurora)?.as_deref(), Some("booked"));
+        assert_eq!(unsettled_count(&contoso).await?, 0);
     }
     Ok(())
 }

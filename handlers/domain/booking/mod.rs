@@ -51,6 +51,9 @@ pub struct Booking {
     pub published: Published,
     /// Held by the worker that publishes to Outlook: a second one would answer the organizer twice.
     pub publish_lease: Option<PublishLease>,
+    /// What Graph refused when a job tried to publish it last. That job tries again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub publish_failed: Option<Published>,
     /// Ties the last change to what it caused.
     pub correlation: CorrelationId,
     pub change_count: u32,
@@ -145,6 +148,7 @@ impl Booking {
             observed: ObservedState::Nothing,
             published: Published::default(),
             publish_lease: None,
+            publish_failed: None,
             correlation: reading.correlation,
             change_count: 0,
             known_copies: vec![reading.at.clone()],

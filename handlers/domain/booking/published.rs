@@ -73,6 +73,21 @@ impl Booking {
         self.publish_lease.is_some_and(|lease| lease.lease_until > now)
     }
 
+    /// What is to be published.
+    pub fn pending(&self, response_mode: Option<ResponseMode>) -> Published {
+        Published {
+            organizer: self.pending_outcome(),
+            room: response_mode.and_then(|mode| self.pending_response(mode)),
+        }
+    }
+
+    /// Whether a job that has failed to publish the very same will try again: a second one beside it
+    /// would only double the requests. Once the due entry has sent its first job, that is the one.
+    pub fn is_publish_retried(&self, response_mode: Option<ResponseMode>, now: Timestamp) -> bool {
+        self.unsettled_due.is_some_and(|at| at > now)
+            && self.publish_failed == Some(self.pending(response_mode))
+    }
+
     /// Whether something has to be published to Outlook, and the booking system is done.
     pub fn needs_publishing(&self, response_mode: Option<ResponseMode>) -> bool {
         let room = response_mode.and_then(|mode| self.pending_response(mode)).is_some();

@@ -24,6 +24,8 @@ const MAX_HOLDER_CHECKS: u8 = 1;
 const HOLDER_CHECK_DELAY: SignedDuration = SignedDuration::from_secs(20);
 /// How long a holder that no longer wants its interval takes to release it.
 const RELEASE_DELAY: SignedDuration = SignedDuration::from_secs(2);
+/// When the holder's job is started.
+const HOLDER_DELAY: SignedDuration = SignedDuration::from_secs(1);
 
 impl BookingWorker<'_> {
     /// Finds out whether the holder still wants the time, and refuses the room only if it does.
@@ -83,7 +85,10 @@ impl BookingWorker<'_> {
         // The holder's job counts as deferred once: if it meets us in turn, it does not start ours.
         let meta = JobMeta { deferrals: 1, ..JobMeta::new(holder.correlation, now) };
         Ok(Some(vec![
-            Enqueue::now(Job::CreateBooking(BookingJob::new(holder.key, meta))),
+            Enqueue::later(
+                Job::CreateBooking(BookingJob::new(holder.key, meta)),
+                HOLDER_DELAY.unsigned_abs(),
+            ),
             self.requeue(self.job.conflicts, RELEASE_DELAY),
         ]))
     }

@@ -157,10 +157,11 @@ mod tests {
         }
         assert_eq!(tasks.next_delay(), Duration::from_secs(200));
         let next = tasks.into_jobs();
-        assert_eq!(next[0].delay, Duration::ZERO);
+        assert_eq!(next[0].delay(), Duration::ZERO);
         for first in &next {
             let within = |other: &&Enqueue| {
-                other.delay >= first.delay && other.delay < first.delay + Duration::from_secs(20)
+                other.delay() >= first.delay()
+                    && other.delay() < first.delay() + Duration::from_secs(20)
             };
             assert!(next.iter().filter(within).count() <= 100);
         }

@@ -28,6 +28,11 @@ pub trait JobItem: Clone + Send + Sync {
     fn due(&self) -> Option<Timestamp> {
         None
     }
+    /// Whether the due entry alone sends it again after access was lost, which hardly ever comes back
+    /// within minutes.
+    fn is_retried_by_due_entry(&self) -> bool {
+        false
+    }
     /// What it is about, in ids or keys; a failure of `fetch-event` names only the mailbox.
     fn subject(&self) -> String;
 }
@@ -70,6 +75,10 @@ impl JobItem for BookingJob {
 
     fn due(&self) -> Option<Timestamp> {
         self.due
+    }
+
+    fn is_retried_by_due_entry(&self) -> bool {
+        self.due.is_some()
     }
 
     /// The booking's keys hold digests and no content.

@@ -35,6 +35,12 @@ pub enum JobError {
         #[source]
         cause: Arc<dyn Error + Send + Sync>,
     },
+    /// It has been tried for long enough: recorded at once, for people to see.
+    #[error("given up: {cause}")]
+    GiveUp {
+        #[source]
+        cause: Arc<dyn Error + Send + Sync>,
+    },
     /// There is nothing (left) to do for this item.
     #[error("discarded: {0}")]
     Discard(&'static str),

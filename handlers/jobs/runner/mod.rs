@@ -27,7 +27,7 @@ use crate::{
         audit::AuditWriter,
         job::{Enqueue, JobError, JobResult},
     },
-    messages::{JobMeta, TenantTask, TenantTaskKind},
+    messages::{JobMeta, JobOrigin, TenantTask, TenantTaskKind},
     queue::Outbox,
     store::failures::{Failure, Failures},
 };
@@ -61,7 +61,11 @@ impl Runner {
         let error = match outcome {
             Ok(next) => {
                 tracing::info!(enqueued = next.len(), "job completed");
+                let meta = item.meta();
+                let origin = JobOrigin::new(&J::JOB(item.requeue(tenant, meta)), meta);
                 for next in next {
+                    // The only way by which a job sends another one.
+                    let next = next.following(&origin, || self.rng.next_u64());
                     self.outbox.enqueue(next).await?;
                 }
                 return Ok(());
@@ -84,7 +88,15 @@ impl Runner {
                     let kind = TenantTaskKind::CheckAccess;
                     self.outbox.enqueue(TenantTask { tenant, kind, meta }).await?;
                 }
+                if item.is_retried_by_due_entry() {
+                    return Ok(());
+                }
                 (deferred, None, cause)
+            }
+            JobError::GiveUp { cause } => {
+                return self
+                    .record_failure::<J>(function, tenant, item, meta, cause.as_ref())
+                    .await;
             }
             JobError::Fail { cause } => {
                 (JobMeta { attempts: meta.attempts + 1, ..meta }, None, cause)

@@ -3,6 +3,9 @@
 //! The room answers the organizer by accepting or declining its own copy; the organizer's copy gets
 //! our extended property and nothing else. When all of it is published the booking is settled, and
 //! the due entry that watches it is removed: no other function settles a booking.
+//!
+//! What Graph refuses has one chain of retries: those of the first job, until the due entry sends
+//! its own.
 
 mod publish;
 
@@ -16,6 +19,7 @@ use crate::{
     domain::{
         appointment::CopyLocation,
         booking::{Booking, PublishLease, PublishedOutcome, RoomResponse},
+        retry::MAX_DEFERRAL_TIME,
         tenant::policy::ResponseMode,
     },
     graph::{Graph, TenantGraph},
@@ -87,19 +91,47 @@ async fn write_back(deps: &Deps, invocation: &Invocation, job: &BookingJob) -> J
     }
     let rooms = deps.rooms.list(tenant.id).await?;
     let room = rooms.iter().find(|room| room.id == job.key.room);
+    let response_mode = room.map(|room| room.response_mode);
+    let is_new = job.due.is_none() && job.meta.is_first_try();
+    if is_new && booking.is_publish_retried(response_mode, deps.clock.now()) {
+        return Err(JobError::Discard("another job tries to publish the same again"));
+    }
     // The calls belong to the change that is published, whatever started this job.
     let invocation = invocation.with_correlation(booking.correlation);
     let publisher = Publisher {
         deps,
         graph: deps.graph.for_tenant(tenant.registration, &invocation),
         job,
-        response_mode: room.map(|room| room.response_mode),
+        response_mode,
         id: deps.rng.next_u64(),
         room_response: None,
         organizer_outcome: None,
+        refused: false,
         refetch: Vec::new(),
     };
-    publisher.publish(booking, etag).await
+    let published = publisher.publish(booking.clone(), etag).await;
+    published.map_err(|error| keep_one_chain(deps, job, &booking, error))
+}
+
+/// Ends the job's own retries where the due entry has taken over, and records a failure once that has
+/// lasted for too long. The entry stays, because what is refused may be allowed again.
+fn keep_one_chain(deps: &Deps, job: &BookingJob, before: &Booking, error: JobError) -> JobError {
+    let now = deps.clock.now();
+    let Some(since) = before.unsettled_due.filter(|at| *at <= now) else { return error };
+    let is_too_long = now.duration_since(since) >= MAX_DEFERRAL_TIME;
+    match error {
+        JobError::Retry { .. } | JobError::AccessLost { .. } if job.due.is_none() => {
+            JobError::Discard("the outcome cannot be published; the due entry will retry")
+        }
+        JobError::Retry { cause, .. } | JobError::AccessLost { cause } if is_too_long => {
+            JobError::GiveUp { cause }
+        }
+        // The first chain has used up its attempts and has recorded the failure.
+        JobError::Fail { .. } if before.publish_failed.is_some() && !is_too_long => {
+            JobError::Discard("the outcome is refused as before; the due entry will retry")
+        }
+        error => error,
+    }
 }
 
 /// One worker on one booking.
@@ -114,6 +146,8 @@ struct Publisher<'a> {
     // What was done in Outlook: it is recorded even when the rest has failed.
     room_response: Option<RoomResponse>,
     organizer_outcome: Option<PublishedOutcome>,
+    /// Whether Graph refused a write.
+    refused: bool,
     /// The copies that must be read again.
     refetch: Vec<CopyLocation>,
 }
@@ -224,6 +258,7 @@ impl Publisher<'_> {
         row.publish_lease.take_if(|lease| lease.worker == self.id);
         row.published.room = self.room_response.or(row.published.room);
         row.published.organizer = self.organizer_outcome.or(row.published.organizer);
+        row.publish_failed = self.refused.then(|| row.pending(self.response_mode));
         let watched_by = if self.is_settled(&row) { row.unsettled_due.take() } else { None };
         if row == before {
             Update::Unchanged(Some((row, watched_by)))

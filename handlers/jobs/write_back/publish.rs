@@ -53,12 +53,13 @@ impl Publisher<'_> {
             "match": booking.id.to_string(),
         });
         let value = value.to_string();
-        if self.graph.set_property(at.mailbox, &at.event, &property, &value).await? {
+        let written = self.graph.set_property(at.mailbox, &at.event, &property, &value).await;
+        self.refused |= written.is_err();
+        if written? {
             self.organizer_outcome = Some(published);
-        } else {
-            self.refetch.push(at.clone());
+            return Ok(());
         }
-        Ok(())
+        self.reread_missing(at.clone())
     }
 
     async fn respond_for_room(
@@ -89,13 +90,24 @@ impl Publisher<'_> {
                 event
             }
         };
-        if self.graph.respond_to_invitation(room, &event, response.response).await? {
+        let answered = self.graph.respond_to_invitation(room, &event, response.response).await;
+        self.refused |= answered.is_err();
+        if answered? {
             self.room_response = Some(response);
-        } else {
-            // The fetch finds out what became of the copy.
-            self.refetch.push(CopyLocation { mailbox: room, event });
+            return Ok(());
         }
-        Ok(())
+        self.reread_missing(CopyLocation { mailbox: room, event })
+    }
+
+    /// The write found no such copy: the fetch finds out what became of it. Where it leads here again,
+    /// Graph returns the copy and refuses to write it.
+    fn reread_missing(&mut self, copy: CopyLocation) -> Result<(), JobError> {
+        if self.job.meta.returns == 0 && self.job.meta.is_first_try() {
+            self.refetch.push(copy);
+            return Ok(());
+        }
+        self.refused = true;
+        Err(JobError::fail("Graph returns the event but does not find it for a write"))
     }
 
     /// The job waits for a while and then leaves it to the due entry: the entry's own job would

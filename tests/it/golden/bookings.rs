@@ -97,6 +97,7 @@ fn empty() -> Booking {
         observed: ObservedState::Nothing,
         published: Published::default(),
         publish_lease: None,
+        publish_failed: None,
         correlation: CorrelationId(1),
         change_count: 0,
         known_copies: vec![],

@@ -39,6 +39,7 @@ fn meta() -> JobMeta {
         correlation: CorrelationId(0x4bf9_2f35_77b3_4da6_a3ce_929d_0e0e_4736),
         attempts: 0,
         deferrals: 0,
+        returns: 0,
         first_seen: at("2026-11-24T08:00:00Z"),
     }
 }

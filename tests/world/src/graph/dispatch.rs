@@ -78,6 +78,9 @@ impl Graph {
     }
 
     async fn answer_authorized(&self, call: &Call, route: &Route, caller: &Caller) -> Reply {
+        if let Some(reply) = self.refused_reply(call, route) {
+            return reply;
+        }
         let fault = self.take_fault(&call.method, route);
         if let Some((Fault::Before, outcome)) = fault {
             return fault_reply(outcome);

@@ -43,7 +43,7 @@ pub use journal::{RecordedRequest, Violation};
 pub use limits::Limit;
 pub use mail::Mail;
 pub use subscriptions::SubscriptionView;
-pub use switches::{FaultOutcome, RequestFault, Scope, ThrottleEnd};
+pub use switches::{FaultOutcome, Refusal, RequestFault, Scope, ThrottleEnd};
 
 use crate::entra::Entra;
 use crate::exchange::Exchange;

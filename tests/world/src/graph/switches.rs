@@ -71,6 +71,21 @@ pub struct RequestFault {
     pub outcome: FaultOutcome,
 }
 
+/// A refusal of every request of a kind, until [`Graph::end_refusals`].
+#[derive(Debug, Clone)]
+pub struct Refusal {
+    /// The method.
+    pub method: &'static str,
+    /// The path template.
+    pub template: &'static str,
+    /// Whose mailbox; of a new subscription, the mailbox that it is to watch.
+    pub mailbox: String,
+    /// The status.
+    pub status: u16,
+    /// The error code.
+    pub code: &'static str,
+}
+
 struct Throttle {
     scope: Scope,
     until: ThrottleEnd,
@@ -82,6 +97,9 @@ pub(super) struct Switches {
     throttles: Vec<Throttle>,
     faults: Vec<RequestFault>,
     triggered: u32,
+    refusals: Vec<Refusal>,
+    /// After how many further pages of one list the pages end that come again.
+    pub(super) repeated_pages: u32,
     pub(super) validate_on_renewal: bool,
     pub(super) max_minutes: Option<i64>,
     pub(super) null_removes: bool,
@@ -140,6 +158,38 @@ impl Graph {
     /// How many planned failures have not happened yet.
     pub fn faults_planned(&self) -> usize {
         self.lock().switches.faults.len()
+    }
+
+    /// Refuses every request of a kind from now on.
+    pub fn refuse(&self, refusal: Refusal) {
+        self.lock().switches.refusals.push(refusal);
+    }
+
+    /// Ends every refusal.
+    pub fn end_refusals(&self) {
+        self.lock().switches.refusals.clear();
+    }
+
+    /// Lets the last page of each list of events come again so many times, each time with a link to
+    /// a further page.
+    pub fn repeat_pages(&self, times: u32) {
+        self.lock().switches.repeated_pages = times;
+    }
+
+    /// The answer of a refusal that hits this request.
+    pub(super) fn refused_reply(&self, call: &Call, route: &Route) -> Option<Reply> {
+        let ordered = call.json().unwrap_or_default();
+        let ordered = ordered["resource"].as_str().unwrap_or_default();
+        let state = self.lock();
+        let hit = state.switches.refusals.iter().find(|refusal| {
+            let about = route.mailbox().map_or_else(
+                || ordered.contains(&refusal.mailbox),
+                |mailbox| mailbox == refusal.mailbox,
+            );
+            about && refusal.method == call.method && refusal.template == route.template()
+        })?;
+        let status = StatusCode::from_u16(hit.status).unwrap_or(StatusCode::FORBIDDEN);
+        Some(Reply::error(status, hit.code, "Operation: Create; Exception: []"))
     }
 
     /// Whether renewing or reauthorizing also validates the notification URLs, as is seen in
