@@ -10,7 +10,7 @@ use world::fault_injection::Fault;
 use world::graph::{FaultOutcome as Answer, RequestFault, Scope, ThrottleEnd};
 
 use crate::TestResult;
-use crate::contoso::{Contoso, at, minutes, on_both, seconds};
+use crate::contoso::{Contoso, at, hours, minutes, on_both, seconds};
 
 on_both!(every_call_is_in_the_audit_once_and_nothing_else_is);
 
@@ -57,6 +57,40 @@ async fn busy_day(contoso: &Contoso) -> TestResult {
 
 async fn every_call_is_in_the_audit_once_and_nothing_else_is(contoso: Contoso) -> TestResult {
     busy_day(&contoso).await?;
+    let audit = assert_audit_matches_graph(&contoso).await?;
+    assert!(
+        audit.iter().any(|call| call.status == 0) && audit.iter().any(|call| call.status == 429)
+    );
+    contoso.assert_healthy().await
+}
+
+#[tokio::test]
+async fn what_never_left_is_not_in_the_audit() -> TestResult {
+    let contoso = Contoso::open().await?;
+    let Contoso { anna, aurora, borealis, world, .. } = &contoso;
+    // The token has expired, and there is no other one.
+    contoso.run_for(hours(2)).await;
+    world.microsoft.entra.set_outage(true);
+    let meetings = [
+        contoso.meet(anna, ("09:00", "10:00"), aurora)?,
+        contoso.meet(anna, ("10:00", "11:00"), borealis)?,
+    ];
+    contoso.run_for(minutes(3)).await;
+    assert_audit_matches_graph(&contoso).await?;
+    world.microsoft.entra.set_outage(false);
+    // Nor is a batch whose one mailbox is to be left alone.
+    let until = ThrottleEnd::Instant(contoso.now() + minutes(5));
+    world.microsoft.graph.throttle(Scope::Mailbox(anna.id().to_owned()), until, 429);
+    contoso.run_for(minutes(30)).await;
+    assert_audit_matches_graph(&contoso).await?;
+    for (meeting, room) in meetings.iter().zip([aurora, borealis]) {
+        assert_eq!(contoso.outcome_on_copy(meeting, anna, room)?.as_deref(), Some("booked"));
+    }
+    contoso.assert_healthy().await
+}
+
+/// What the audit holds of Graph is what Graph has received.
+async fn assert_audit_matches_graph(contoso: &Contoso) -> Result<Vec<ApiCall>, crate::TestError> {
     let audit = contoso.audit().await?;
     let audited = audit.iter().filter(|call| call.system == "graph").map(|call| {
         let correlation = correlation_guid(call.correlation);
@@ -66,10 +100,7 @@ async fn every_call_is_in_the_audit_once_and_nothing_else_is(contoso: Contoso) -
         (request.method, request.template, request.status, request.correlation.unwrap_or_default())
     });
     assert_eq!(count_lines(audited), count_lines(received));
-    assert!(
-        audit.iter().any(|call| call.status == 0) && audit.iter().any(|call| call.status == 429)
-    );
-    contoso.assert_healthy().await
+    Ok(audit)
 }
 
 #[tokio::test]

@@ -9,7 +9,7 @@ use super::{
     error::GraphError,
     request::GraphRequest,
     response::{GraphResponse, Page},
-    send::TenantGraph,
+    send::{FailedCall, TenantGraph},
 };
 use crate::base::retry_after;
 
@@ -101,20 +101,16 @@ impl TenantGraph {
             mailboxes: asks.iter().flat_map(|ask| ask.mailboxes.iter().copied()).collect(),
             ..GraphRequest::new(Method::POST, "/$batch", "/$batch".to_owned())
         };
-        let replies = match self
-            .call(&whole)
-            .await
-            .and_then(|reply| self.split_responses(&reply, asks.len()))
-        {
-            Ok(replies) => replies,
+        let fail_all = |error: GraphError| asks.iter().map(|_| Err(error.clone())).collect();
+        let replies: Vec<Result<GraphResponse, GraphError>> = match self.try_call(&whole).await {
             // No part was answered, and each may have been carried out.
-            Err(error) => asks.iter().map(|_| Err(error.clone())).collect(),
+            Ok(reply) => self.split_responses(&reply, asks.len()).unwrap_or_else(fail_all),
+            Err(FailedCall { error, has_left: true }) => fail_all(error),
+            // No part is on the call log: none has left.
+            Err(FailedCall { error, has_left: false }) => return fail_all(error),
         };
         for (ask, reply) in asks.iter().zip(&replies) {
-            // What was stopped never left: the batch itself is on the call log as stopped.
-            if !matches!(reply, Err(GraphError::Blocked(_))) {
-                self.record_call(ask, at, reply.as_ref().map_or(0, |reply| reply.status));
-            }
+            self.record_call(ask, at, reply.as_ref().map_or(0, |reply| reply.status));
             if let Ok(reply) = reply {
                 self.shared.concurrency.record_throttling(
                     &ask.mailboxes,

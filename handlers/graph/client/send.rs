@@ -84,6 +84,20 @@ impl Graph {
     }
 }
 
+/// A call that was not answered.
+pub(in crate::graph) struct FailedCall {
+    pub(in crate::graph) error: GraphError,
+    /// Whether it has left: what has not is on no log, and Graph cannot have done it.
+    pub(in crate::graph) has_left: bool,
+}
+
+impl From<GraphError> for FailedCall {
+    fn from(error: GraphError) -> Self {
+        let has_left = matches!(error, GraphError::Retry { cause: RetryCause::NoResponse(_), .. });
+        Self { error, has_left }
+    }
+}
+
 impl TenantGraph {
     /// Sends `ask` and returns the answer, whatever its status. A 401 is met once with a new token.
     /// What our own rate limit does not allow yet is not sent.
@@ -91,6 +105,14 @@ impl TenantGraph {
         &self,
         ask: &GraphRequest,
     ) -> Result<GraphResponse, GraphError> {
+        self.try_call(ask).await.map_err(|failed| failed.error)
+    }
+
+    /// The same, for a caller that must know whether the request has left.
+    pub(in crate::graph) async fn try_call(
+        &self,
+        ask: &GraphRequest,
+    ) -> Result<GraphResponse, FailedCall> {
         let Graph { concurrency, clock, rate_limiter, .. } = &self.shared;
         let _places =
             concurrency.acquire(self.invocation.tenant, &ask.mailboxes, || clock.now()).await?;
@@ -101,7 +123,9 @@ impl TenantGraph {
         // It may have been revoked since it was cached. That a fresh one is refused means more.
         if reply.status == 401 {
             self.invalidate_token(&token);
-            reply = self.send_once(ask, &self.access_token().await?).await?;
+            let fresh = self.access_token().await;
+            let fresh = fresh.map_err(|error| FailedCall { error, has_left: true })?;
+            reply = self.send_once(ask, &fresh).await?;
         }
         concurrency.record_throttling(&ask.mailboxes, &reply, clock.now());
         Ok(reply)
