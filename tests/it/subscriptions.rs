@@ -9,14 +9,15 @@ use roombridge::store::due::{DueEntries, DueEntry, DuePurpose, DueSubject};
 use roombridge::store::mailboxes::{Mailbox as MailboxRow, MailboxSubscription, Mailboxes};
 use roombridge::store::tables::Table;
 use roombridge::store::tenants::Tenants;
-use world::exchange::Mailbox;
+use world::exchange::{Mailbox, Response};
 use world::fault_injection::Fault;
 use world::graph::{
-    FaultOutcome as Answer, LifecycleKind, RequestFault, Scope, SubscriptionView, ThrottleEnd,
+    FaultOutcome as Answer, LifecycleKind, Refusal, RequestFault, Scope, SubscriptionView,
+    ThrottleEnd,
 };
 use world::memory::MemoryKeys;
 
-use crate::contoso::{Contoso, hours, minutes, on_both, seconds};
+use crate::contoso::{Contoso, Who, hours, minutes, on_both, seconds};
 use crate::{TestError, TestResult};
 
 on_both!(
@@ -459,4 +460,43 @@ async fn an_hour_of_throttling_delays_renewals_and_fails_none() -> TestResult {
     assert!(subscription_row(&contoso, anna).await?.renewed_at > contoso.now() - hours(4));
     assert_eq!(contoso.count(Table::Due).await?, 4);
     contoso.assert_healthy().await
+}
+
+#[tokio::test]
+async fn a_calendar_that_may_be_read_is_polled_whatever_refuses_its_subscription() -> TestResult {
+    let refusals = [
+        (400, "InvalidRequest"),
+        (400, "ErrorInvalidParameter"),
+        (401, "InvalidAuthenticationToken"),
+        (403, "ExtensionError"),
+        (404, "ExtensionError"),
+        (404, "ResourceNotFound"),
+    ];
+    for (status, code) in refusals {
+        let contoso = Contoso::builder().followed(&[Who::Anna, Who::Aurora]).prepare().await?;
+        let Contoso { anna, ben, aurora, world, .. } = &contoso;
+        world.microsoft.graph.refuse(Refusal {
+            method: "POST",
+            template: SUBSCRIPTIONS,
+            mailbox: aurora.id().to_owned(),
+            status,
+            code,
+        });
+        contoso.run_for(minutes(2)).await;
+        assert!(contoso.mailbox(aurora).await?.polling.is_some(), "{status} {code}");
+        assert!(graph_subscription(&contoso, anna).is_ok(), "{status} {code}");
+        let meeting = contoso.meet(ben, ("2026-11-26T09:00", "2026-11-26T10:00"), aurora)?;
+        contoso.run_for(minutes(20)).await;
+        contoso.expect_booking(&meeting, aurora).await?;
+        assert_eq!(meeting.response_of(aurora), Some(Response::Accepted), "{status} {code}");
+        let audit = contoso.audit().await?;
+        assert!(audit.iter().all(|call| &*call.path != "/users"), "the tenant is not asked");
+        assert_eq!(contoso.count(Table::Bookings).await?, 1);
+
+        world.microsoft.graph.end_refusals();
+        contoso.run_for(hours(25)).await;
+        assert!(graph_subscription(&contoso, aurora).is_ok(), "{status} {code}");
+        contoso.assert_healthy().await?;
+    }
+    Ok(())
 }

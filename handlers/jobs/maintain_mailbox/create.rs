@@ -63,12 +63,10 @@ impl MailboxWorker<'_> {
         let (read, nonce) = self.ensure_nonce(read).await?;
         let (order, key) = self.new_subscription(nonce).await?;
         let mut created = match self.create(&order).await {
-            Err(GraphError::AccessDenied) => return self.start_polling().await,
-            Err(GraphError::MailboxNotFound | GraphError::Refused { status: 404, .. })
-                if self.is_enrolled_by_organisation(&read.0) =>
-            {
+            Err(GraphError::MailboxNotFound) if self.is_enrolled_by_organisation(&read.0) => {
                 return self.skip_without_calendar().await;
             }
+            Err(error) if is_refusal(&error) => return self.start_polling(error).await,
             answer => answer?,
         };
         if let CreateResult::AlreadyExists { id } = created {
@@ -85,7 +83,10 @@ impl MailboxWorker<'_> {
             // Either it was made otherwise than we would now, or it carries the nonce of an earlier
             // consent, and nothing that it delivers would be accepted.
             self.graph.unsubscribe(&existing.id).await?;
-            created = self.create(&order).await?;
+            created = match self.create(&order).await {
+                Err(error) if is_refusal(&error) => return self.start_polling(error).await,
+                answer => answer?,
+            };
         }
         match created {
             CreateResult::Created { id, expires_at } => {
@@ -96,7 +97,8 @@ impl MailboxWorker<'_> {
                 Err(retry("a conflicting subscription still exists"))
             }
             CreateResult::ExpirationTooFar => {
-                Err(JobError::fail("Graph refused every subscription lifetime"))
+                let code = "every lifetime is too long".to_owned();
+                self.start_polling(GraphError::Refused { status: 400, code }).await
             }
         }
     }
@@ -187,7 +189,7 @@ impl MailboxWorker<'_> {
             let health = Health { over_quota_since: Some(self.now()), ..mailbox.health };
             self.deps.mailboxes.replace(&Mailbox { health, ..mailbox }, &etag).await?;
         }
-        self.start_polling().await
+        self.start_polling(GraphError::AccessDenied).await
     }
 }
 
@@ -412,6 +414,19 @@ fn next_check(mailbox: MailboxId, now: Timestamp, subscription: &MailboxSubscrip
 /// Due entries hold milliseconds.
 fn is_same_entry(one: Timestamp, other: Timestamp) -> bool {
     one.as_millisecond() == other.as_millisecond()
+}
+
+/// Whether Graph answers that it makes no such subscription. What it says varies: 400, 401, 403 and
+/// 404 have been seen for mailboxes that it lets us read, so the words do not count.
+fn is_refusal(error: &GraphError) -> bool {
+    match error {
+        GraphError::AccessDenied
+        | GraphError::Disconnected
+        | GraphError::TokenRejected
+        | GraphError::MailboxNotFound
+        | GraphError::Refused { .. } => true,
+        GraphError::Retry { .. } | GraphError::Blocked(_) | GraphError::Unreadable => false,
+    }
 }
 
 fn retry(cause: &str) -> JobError {

@@ -203,9 +203,13 @@ impl MailboxWorker<'_> {
 // === polling ===
 
 impl MailboxWorker<'_> {
-    /// Graph has refused the subscription. A calendar that can be read is polled from now on.
-    pub(super) async fn start_polling(&self) -> JobResult {
-        let is_readable = self.graph.mailbox_is_readable(self.task.mailbox).await?;
+    /// Graph has refused the subscription with `refusal`, which is about this mailbox and says nothing
+    /// of the tenant. A calendar that can be read is polled from now on.
+    pub(super) async fn start_polling(&self, refusal: GraphError) -> JobResult {
+        let is_readable = match self.graph.mailbox_is_readable(self.task.mailbox).await {
+            Err(GraphError::Refused { status: 404, .. }) => false,
+            answer => answer?,
+        };
         // Somebody who has left since is not polled.
         let read = self.read_again().await?.filter(|(mailbox, _)| mailbox.state.is_active());
         let Some(read) = read else { return Ok(Vec::new()) };
@@ -213,9 +217,9 @@ impl MailboxWorker<'_> {
             if self.is_enrolled_by_organisation(&read.0) {
                 return self.skip_without_calendar().await;
             }
-            return Err(GraphError::AccessDenied.into());
+            return Err(refusal.into());
         }
-        tracing::info!("Graph refused the subscription; polling the mailbox instead");
+        tracing::info!(%refusal, "Graph refused the subscription; polling the mailbox instead");
         self.schedule_poll(read, self.now()).await
     }
 
