@@ -102,6 +102,9 @@ pub struct Health {
     pub replaced_as_dead_at: Option<Timestamp>,
     /// Since when Graph refuses to subscribe it, because it has as many subscriptions as it may.
     pub over_quota_since: Option<Timestamp>,
+    /// Since when comparisons stop before the end of the calendar, because its pages do not end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unfinished_since: Option<Timestamp>,
 }
 
 impl Health {
@@ -291,6 +294,7 @@ mod tests {
                 drift_basis: Some(Digest(u128::MAX)),
                 replaced_as_dead_at: Some(at("2026-11-22T08:00:00Z")),
                 over_quota_since: Some(at("2026-11-23T08:00:00Z")),
+                unfinished_since: Some(at("2026-11-23T09:00:00Z")),
             },
             ..person(2)
         }

@@ -172,3 +172,46 @@ async fn a_room_that_is_newly_managed_makes_no_subscription_suspect() -> TestRes
     assert_eq!(subscription_id(&contoso, anna).await?, first);
     contoso.assert_healthy().await
 }
+
+#[tokio::test]
+async fn pages_that_come_again_count_each_event_once_and_end_nothing() -> TestResult {
+    let contoso = Contoso::open().await?;
+    let Contoso { anna, aurora, world, .. } = &contoso;
+    let graph = &world.microsoft.graph;
+    let kept = contoso.meet(anna, ("2026-11-26T07:00", "2026-11-26T08:00"), aurora)?;
+    contoso.run_for(hours(2)).await;
+    compare(&contoso, &[anna]).await?;
+    let first = subscription_id(&contoso, anna).await?;
+
+    // The pages come again and have an end: one event that was missed is one.
+    graph.drop_next(u32::MAX);
+    contoso.meet(anna, ("2026-11-26T09:00", "2026-11-26T10:00"), aurora)?;
+    contoso.run_for(minutes(5)).await;
+    graph.drop_next(0);
+    graph.repeat_pages(2);
+    contoso.run_for(hours(2)).await;
+    compare(&contoso, &[anna]).await?;
+    assert_eq!(drift_counts(&contoso, anna).await?, (1, 0, 0));
+    assert_eq!(contoso.mailbox(anna).await?.health.unfinished_since, None);
+
+    // They have no end: reading stops, it is said, and nothing is taken for gone.
+    graph.drop_next(u32::MAX);
+    kept.delete_from(anna)?;
+    contoso.run_for(minutes(5)).await;
+    graph.drop_next(0);
+    graph.repeat_pages(u32::MAX);
+    graph.clear_requests();
+    compare(&contoso, &[anna]).await?;
+    let views = contoso.graph_requests("GET", "/users/{id}/calendarView").len();
+    assert_eq!(views, 200);
+    assert_eq!(drift_counts(&contoso, anna).await?, (0, 0, 0));
+    assert!(contoso.mailbox(anna).await?.health.unfinished_since.is_some());
+    contoso.run_for(minutes(30)).await;
+    assert_eq!(subscription_id(&contoso, anna).await?, first);
+
+    graph.repeat_pages(0);
+    compare(&contoso, &[anna]).await?;
+    assert_eq!(drift_counts(&contoso, anna).await?, (0, 1, 0));
+    assert_eq!(contoso.mailbox(anna).await?.health.unfinished_since, None);
+    contoso.assert_healthy().await
+}

@@ -9,19 +9,25 @@
 //! question is asked again later. By then what was missed is booked, and where that was published
 //! to Outlook, a healthy subscription has delivered the echo of our own write.
 
-use std::{collections::HashMap, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    time::Duration,
+};
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 
 use super::worker::{MailboxWorker, VersionedMailbox};
 use crate::{
     domain::{
-        ids::{EventId, RoomId},
+        ids::{EventId, MailboxId, RoomId},
         keys::Digest,
         mailbox::Drift,
         tenant::policy::Room,
     },
-    graph::{CalendarOwner, CopySnapshot, SkipReason},
+    graph::{
+        CalendarOwner, CalendarViewPage, CopySnapshot, GraphError, NextLink, SkipReason,
+        TenantGraph,
+    },
     jobs::runner::job::{Enqueue, JobError, JobResult},
     messages::{MailboxTaskKind, Origin},
     store::{
@@ -30,6 +36,9 @@ use crate::{
     },
 };
 
+/// How many pages of a calendar are read: 20,000 events until the horizon, many times what people
+/// have. A calendar whose pages go on, or come again, is not compared to its end.
+const MAX_PAGES: usize = 200;
 /// How long after its end a copy is surely purged.
 const PURGE_GRACE: SignedDuration = SignedDuration::from_hours(1);
 /// For how long counts that have not changed are not written again, so that comparing a mailbox in
@@ -44,13 +53,13 @@ impl MailboxWorker<'_> {
     pub(super) async fn resync(&self, read: &VersionedMailbox) -> JobResult {
         let mailbox = &read.0;
         let rooms = self.deps.rooms.list(self.tenant.id).await?;
-        let (drift, events) = self.compare(mailbox, &rooms).await?;
+        let Comparison { drift, events, is_complete } = self.compare(mailbox, &rooms).await?;
         let basis = comparison_basis(&rooms, self.tenant.policy.rehearsal);
-        self.record_drift(read, drift, basis).await?;
+        self.record_drift(read, drift, basis, is_complete).await?;
         // A rehearsal counts what would be booked, and books nothing.
         let events = if self.tenant.policy.rehearsal { Vec::new() } else { events };
         let mut next = self.refetch(events);
-        if self.suspects_dead(mailbox, &drift, basis) {
+        if is_complete && self.suspects_dead(mailbox, &drift, basis) {
             let confirm = self.follow_up(MailboxTaskKind::SuspectedDead, None);
             next.push(Enqueue::later(confirm, CONFIRM_DELAY));
         }
@@ -58,11 +67,7 @@ impl MailboxWorker<'_> {
     }
 
     /// Counts how the calendar and the store differ, and finds the events that must be fetched.
-    async fn compare(
-        &self,
-        mailbox: &Mailbox,
-        rooms: &[Room],
-    ) -> Result<(Drift, Vec<(EventId, Origin)>), JobError> {
+    async fn compare(&self, mailbox: &Mailbox, rooms: &[Room]) -> Result<Comparison, JobError> {
         let now = self.now();
         let until = now + self.deps.settings.resync_horizon;
         let owner = match mailbox.kind {
@@ -75,9 +80,9 @@ impl MailboxWorker<'_> {
             stored.into_iter().map(|copy| (copy.event.clone(), copy)).collect();
         let gone = CopySnapshot::digest_when_gone();
         let mut drift = Drift { at: now, missing: 0, orphaned: 0, different: 0 };
-        let (mut events, mut next) = (Vec::new(), None);
-        loop {
-            let page = self.graph.calendar_view(mailbox.id, now, until, next).await?;
+        let mut events = Vec::new();
+        let mut pages = CalendarPages::new(&self.graph, mailbox.id, now, until);
+        while let Some(page) = pages.next_page().await? {
             for event in page.events {
                 let before = stored.remove(&event.id).map(|copy| copy.change_digest);
                 let present = match CopySnapshot::from_event(&event, owner, rooms, now) {
@@ -102,10 +107,10 @@ impl MailboxWorker<'_> {
                 tracing::warn!("calendar event cannot be parsed");
                 stored.remove(event);
             }
-            next = page.next;
-            if next.is_none() {
-                break;
-            }
+        }
+        if !pages.is_complete() {
+            tracing::warn!(pages = MAX_PAGES, "calendar has no end; nothing is taken for gone");
+            stored.clear();
         }
         // Left are copies that are not in the calendar any more. What is over is purged soon, and
         // counts only when that has not happened in time.
@@ -118,7 +123,7 @@ impl MailboxWorker<'_> {
             events.push((copy.event, Origin::Unlisted));
         }
         events.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
-        Ok((drift, events))
+        Ok(Comparison { drift, events, is_complete: pages.is_complete() })
     }
 
     /// Stores the counts, unless the row has them already. Another worker that was faster has more
@@ -128,17 +133,25 @@ impl MailboxWorker<'_> {
         (mailbox, etag): &VersionedMailbox,
         drift: Drift,
         basis: Digest,
+        is_complete: bool,
     ) -> Result<(), JobError> {
+        let is_known = mailbox.health.unfinished_since.is_none() == is_complete;
         let is_stored = mailbox.health.drift.is_some_and(|stored| {
             stored.at + HEALTH_WRITE_INTERVAL > drift.at
                 && Drift { at: stored.at, ..drift } == stored
         });
         // After missed notifications the instant counts, so that a repeated report costs nothing.
         let must_write = self.task.kind == MailboxTaskKind::MissedNotifications;
-        if is_stored && !must_write && mailbox.health.drift_basis == Some(basis) {
+        if is_stored && is_known && !must_write && mailbox.health.drift_basis == Some(basis) {
             return Ok(());
         }
-        let health = Health { drift: Some(drift), drift_basis: Some(basis), ..mailbox.health };
+        let since = mailbox.health.unfinished_since.or(Some(drift.at));
+        let health = Health {
+            drift: Some(drift),
+            drift_basis: Some(basis),
+            unfinished_since: since.filter(|_| !is_complete),
+            ..mailbox.health
+        };
         match self.deps.mailboxes.replace(&Mailbox { health, ..mailbox.clone() }, etag).await {
             Err(error) if !error.is_conflict() => Err(error.into()),
             Ok(_) | Err(_) => Ok(()),
@@ -188,6 +201,50 @@ impl MailboxWorker<'_> {
     fn was_replaced_recently(&self, mailbox: &Mailbox) -> bool {
         let replaced = mailbox.health.replaced_as_dead_at;
         replaced.is_some_and(|at| self.now() < at + REPLACE_INTERVAL)
+    }
+}
+
+/// How a calendar and the store differ.
+struct Comparison {
+    drift: Drift,
+    events: Vec<(EventId, Origin)>,
+    /// Whether the calendar was read to its end.
+    is_complete: bool,
+}
+
+/// The pages of a calendar, with each event once: Graph has been seen to repeat events and whole
+/// pages.
+struct CalendarPages<'a> {
+    graph: &'a TenantGraph,
+    mailbox: MailboxId,
+    window: (Timestamp, Timestamp),
+    next: Option<NextLink>,
+    read: usize,
+    seen: HashSet<EventId>,
+}
+
+impl<'a> CalendarPages<'a> {
+    fn new(graph: &'a TenantGraph, mailbox: MailboxId, from: Timestamp, until: Timestamp) -> Self {
+        Self { graph, mailbox, window: (from, until), next: None, read: 0, seen: HashSet::new() }
+    }
+
+    /// The next page; `None` after the last one, or after [`MAX_PAGES`].
+    async fn next_page(&mut self) -> Result<Option<CalendarViewPage>, GraphError> {
+        let is_last = self.read > 0 && self.next.is_none();
+        if is_last || self.read >= MAX_PAGES {
+            return Ok(None);
+        }
+        let ((from, until), next) = (self.window, self.next.take());
+        let mut page = self.graph.calendar_view(self.mailbox, from, until, next).await?;
+        self.read += 1;
+        self.next = page.next.take();
+        page.events.retain(|event| self.seen.insert(event.id.clone()));
+        Ok(Some(page))
+    }
+
+    /// Whether the pages that were read are all.
+    fn is_complete(&self) -> bool {
+        self.next.is_none()
     }
 }
 

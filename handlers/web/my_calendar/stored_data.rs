@@ -205,6 +205,7 @@ fn mailbox_json(mailbox: &Mailbox) -> Value {
         "drift": drift,
         "resubscribed_at": mailbox.health.replaced_as_dead_at,
         "over_quota_since": mailbox.health.over_quota_since,
+        "unfinished_since": mailbox.health.unfinished_since,
         "has_secret_number": mailbox.nonce.is_some() || mailbox.previous_nonce.is_some(),
     })
 }

@@ -130,7 +130,8 @@ impl HealthStats {
         self.oldest = self.oldest.into_iter().chain(at).min();
         self.newest = self.newest.max(at);
         let differs = drift.is_some_and(|drift| !drift.is_zero());
-        if differs || followed == SyncMode::OverQuota {
+        let is_unfinished = mailbox.health.unfinished_since.is_some();
+        if differs || is_unfinished || followed == SyncMode::OverQuota {
             if self.notable >= self.from && self.listed.len() < PAGE_SIZE {
                 self.listed.push(MailboxHealthRow::of(mailbox, now));
             }
@@ -150,6 +151,8 @@ pub(super) struct MailboxHealthRow {
     pub(super) missing: u32,
     pub(super) left_over: u32,
     pub(super) different: u32,
+    /// Since when it is not compared to its end.
+    pub(super) unfinished_since: Option<Timestamp>,
 }
 
 impl MailboxHealthRow {
@@ -167,6 +170,7 @@ impl MailboxHealthRow {
             missing: drift.map_or(0, |drift| drift.missing),
             left_over: drift.map_or(0, |drift| drift.orphaned),
             different: drift.map_or(0, |drift| drift.different),
+            unfinished_since: mailbox.health.unfinished_since,
         }
     }
 }
@@ -180,6 +184,7 @@ pub(super) const COLUMNS: &[&str] = &[
     "missing",
     "left_over",
     "different",
+    "unfinished_since",
 ];
 
 #[cfg(test)]

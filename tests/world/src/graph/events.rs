@@ -139,6 +139,7 @@ impl Graph {
         wanted: &FieldSelection,
         belongs: &dyn Fn(&EventCopy) -> bool,
     ) -> Reply {
+        let repeats = self.lock().switches.repeated_pages as usize;
         let state = self.0.exchange.lock();
         let row = state.mailboxes.get(mailbox);
         let copies = row.into_iter().flat_map(|m| m.copies.values());
@@ -146,15 +147,17 @@ impl Graph {
         found.sort_by_key(|c| (c.details.start, c.details.end, c.id.clone()));
         let skip = call.option("$skip").and_then(|s| s.parse().ok()).unwrap_or(0_usize);
         let size = page_size(call);
+        let is_over = skip >= found.len();
+        let first = if is_over && repeats > 0 { found.len().saturating_sub(size) } else { skip };
         let items: Vec<Value> = found
             .iter()
-            .skip(skip)
+            .skip(first)
             .take(size)
             .map(|copy| selected_event(&state, mailbox, copy, wanted))
             .collect();
         let mut body = json!({ "value": items });
         let next = skip.saturating_add(size);
-        if next < found.len() {
+        if next < found.len() + repeats * size {
             drop(state);
             body["@odata.nextLink"] = json!(self.next_link(call, next));
         }

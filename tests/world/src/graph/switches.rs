@@ -98,7 +98,7 @@ pub(super) struct Switches {
     faults: Vec<RequestFault>,
     triggered: u32,
     refusals: Vec<Refusal>,
-    /// After how many further pages of one list the pages end that come again.
+    /// How often the last page of a list of events comes again.
     pub(super) repeated_pages: u32,
     pub(super) validate_on_renewal: bool,
     pub(super) max_minutes: Option<i64>,
