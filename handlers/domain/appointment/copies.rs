@@ -4,9 +4,10 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    BookingSpec, CopyLocation, CopyReading, CopyRole, DesiredState, EndReason, Facts, Observation,
+    BookingSpec, CopyLocation, CopyReading, CopyRole, DesiredState, EndReason, Facts, ForeignCopy,
+    Observation, OrganizerIdentity,
 };
-use crate::domain::{ids::MailboxId, interval::Interval, keys::Digest};
+use crate::domain::interval::Interval;
 
 /// The last word of the organizer's copy.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -38,49 +39,6 @@ pub enum RoomCopy {
         answerable: bool,
     },
     Gone,
-}
-
-/// Who organizes the appointment, as far as its copies say.
-///
-/// A client chooses the `iCalUId` of what it imports, so any mailbox may hold an item that looks like
-/// the organizer's copy. The room was invited by the organizer: whom its copy names is the organizer,
-/// and without a room's copy it is the mailbox that was read first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct OrganizerIdentity {
-    /// The one mailbox whose copy is taken for the organizer's. It stays when that copy ends, so that
-    /// no other mailbox takes its place.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    mailbox: Option<MailboxId>,
-    /// When that mailbox's copy was read for the first time.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    since: Option<Timestamp>,
-    /// The organizer's address, digested, in that copy.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    address: Option<Digest>,
-    /// The organizer's address, digested, in the room's copy.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    invited_by: Option<Digest>,
-}
-
-impl OrganizerIdentity {
-    fn is_unknown(&self) -> bool {
-        *self == Self::default()
-    }
-
-    fn differs(one: Option<Digest>, other: Option<Digest>) -> bool {
-        one.zip(other).is_some_and(|(one, other)| one != other)
-    }
-}
-
-/// Why a copy does not speak for the appointment.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum ForeignCopy {
-    #[error("another mailbox organizes the appointment with this iCalUId")]
-    Organizer,
-    #[error("the room's calendar holds another event with this iCalUId")]
-    Room,
-    #[error("the appointment has had too many copies")]
-    TooMany,
 }
 
 /// Both copies, and how often the room was invited again.
@@ -129,24 +87,25 @@ impl Copies {
     /// # Errors
     /// [`ForeignCopy`] when another one is; [`Copies::observe`] ignores such a reading.
     pub fn check(&self, reading: &CopyReading) -> Result<(), ForeignCopy> {
-        let CopyReading { role, at, observation, organizer, supersedes, .. } = reading;
-        let is_foreign = match (role, &self.room) {
-            (CopyRole::Organizer, _) => {
-                self.identity.mailbox.is_some_and(|mailbox| mailbox != at.mailbox)
-                    || OrganizerIdentity::differs(self.identity.invited_by, *organizer)
-            }
-            (CopyRole::Room, RoomCopy::Live { at: known, .. }) => {
-                matches!(observation, Observation::WithRoom(_))
-                    && known.event != at.event
-                    && supersedes.as_ref() != Some(&known.event)
-            }
-            (CopyRole::Room, RoomCopy::Unknown | RoomCopy::Gone) => false,
+        let says_something = match reading.observation {
+            Observation::WithRoom(_) | Observation::WithoutRoom | Observation::Cancelled => true,
+            // What is said of a mailbox counts whatever events it had.
+            Observation::Gone | Observation::Withdrawn | Observation::Released => false,
         };
-        match (is_foreign, role) {
-            (false, _) => Ok(()),
-            (true, CopyRole::Organizer) => Err(ForeignCopy::Organizer),
-            (true, CopyRole::Room) => Err(ForeignCopy::Room),
+        let known = match reading.role {
+            CopyRole::Organizer => self.organizer_location(),
+            CopyRole::Room => self.room_location(),
+        };
+        let is_second = known.is_some_and(|known| {
+            known.mailbox == reading.at.mailbox
+                && known.event != reading.at.event
+                && reading.supersedes.as_ref() != Some(&known.event)
+        });
+        match reading.role {
+            CopyRole::Organizer => self.identity.check_organizer(reading, says_something)?,
+            CopyRole::Room => self.identity.check_invitation(reading)?,
         }
+        if says_something && is_second { Err(ForeignCopy::Second) } else { Ok(()) }
     }
 
     /// Takes in what was read of one copy. A copy that is gone matters only if it is the one that
@@ -155,12 +114,12 @@ impl Copies {
         if self.check(reading).is_err() {
             return self;
         }
-        let CopyReading { role, at, answerable, observation, organizer, .. } = reading.clone();
+        let CopyReading { role, at, answerable, observation, .. } = reading.clone();
         match role {
             CopyRole::Organizer => {
-                self.identity.mailbox = Some(at.mailbox);
-                self.identity.since = self.identity.since.or(Some(reading.read_at));
-                self.identity.address = organizer.or(self.identity.address);
+                let is_new = matches!(observation, Observation::WithRoom(_))
+                    && !matches!(self.organizer, OrganizerCopy::Live(..));
+                self.identity.bind(reading, is_new);
                 let asked_again =
                     self.organizer.has_ended() && matches!(observation, Observation::WithRoom(_));
                 // Where the room has a copy of its own, a new one of that is the new invitation.
@@ -171,14 +130,9 @@ impl Copies {
             }
             CopyRole::Room => {
                 self.stays_tentative &= reading.unanswered;
-                self.identity.invited_by = organizer.or(self.identity.invited_by);
-                if OrganizerIdentity::differs(self.identity.invited_by, self.identity.address) {
+                if self.identity.learn_invitation(reading) {
                     // The first to come was not the organizer: what it said is forgotten.
                     self.organizer = OrganizerCopy::Unknown;
-                    self.identity = OrganizerIdentity {
-                        invited_by: self.identity.invited_by,
-                        ..Default::default()
-                    };
                 }
                 // Another copy than the one known, too: its end was just not reported yet.
                 let invited_again = match &self.room {
@@ -198,21 +152,18 @@ impl Copies {
         self
     }
 
-    /// Forgets who the organizer is, where it is `mailbox`.
-    pub fn forget_organizer(&mut self, mailbox: MailboxId) {
-        if self.identity.mailbox == Some(mailbox) {
-            self.identity = OrganizerIdentity::default();
-        }
-    }
-
     /// What should be booked; `None` when neither copy was ever seen to hold the room.
     pub fn desired_state(&self, context: CopyContext) -> Option<DesiredState> {
         let CopyContext { refused, room_followed, requires_room_copy, never_sent, released } =
             context;
         let facts = match (&self.organizer, &self.room) {
-            // The organizer's copy may name the room otherwise than by its address, and a guest may
-            // have forwarded the invitation: while the room's own calendar holds it, it is held.
-            (OrganizerCopy::WithoutRoom(_), RoomCopy::Live { facts, .. }) if room_followed => facts,
+            // The organizer's copy may name the room otherwise than by its address, a guest may have
+            // forwarded the invitation, and the organizer may tell nobody that it is cancelled: while
+            // the room's own calendar holds it, it is held.
+            (
+                OrganizerCopy::WithoutRoom(_) | OrganizerCopy::Cancelled,
+                RoomCopy::Live { facts, .. },
+            ) if room_followed => facts,
             (OrganizerCopy::WithoutRoom(_), _) => return ended(EndReason::RoomRemoved),
             (OrganizerCopy::Cancelled, _) => return ended(EndReason::Cancelled),
             (OrganizerCopy::Released, _) => return ended(EndReason::Abandoned),
@@ -251,17 +202,18 @@ impl Copies {
     /// `None` when the room has one, or is not asked for.
     pub fn uninvited_since(&self) -> Option<Timestamp> {
         match (&self.organizer, &self.room) {
-            (OrganizerCopy::Live(..), RoomCopy::Unknown) => self.identity.since,
+            (OrganizerCopy::Live(..), RoomCopy::Unknown) => self.identity.since(),
             _ => None,
         }
     }
 
-    /// Whether both copies live and disagree, about the time or about the room: one of them was read
-    /// too early.
-    pub fn disagree(&self) -> bool {
-        let rooms = (&self.organizer, &self.room);
-        let without_room = matches!(rooms, (OrganizerCopy::WithoutRoom(_), RoomCopy::Live { .. }));
-        without_room || self.times_differ()
+    /// Whether the organizer's copy has ended, or is without the room, and the room's own copy is not:
+    /// its end is on its way, or nobody told the room.
+    pub fn room_remains(&self) -> bool {
+        matches!(
+            (&self.organizer, &self.room),
+            (OrganizerCopy::WithoutRoom(_) | OrganizerCopy::Cancelled, RoomCopy::Live { .. })
+        )
     }
 
     /// Whether both copies live and disagree about the time.

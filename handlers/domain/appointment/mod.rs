@@ -6,6 +6,7 @@
 
 mod copies;
 mod fingerprint;
+mod identity;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -17,8 +18,9 @@ use super::{
     personal::Personal,
 };
 
-pub use copies::{Copies, CopyContext, ForeignCopy, OrganizerCopy, OrganizerIdentity, RoomCopy};
+pub use copies::{Copies, CopyContext, OrganizerCopy, RoomCopy};
 pub use fingerprint::change_digest;
+pub use identity::{ForeignCopy, OrganizerIdentity, organizer_digest};
 
 /// The part of a meeting's content that the tenant lets into the booking.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -311,7 +313,7 @@ mod tests {
     fn a_second_event_in_the_rooms_calendar_does_not_replace_the_living_one() {
         let copies = Copies::default().observe(&room("R1", with_room(9)));
         let second = room("R2", with_room(11));
-        assert_eq!(copies.check(&second), Err(ForeignCopy::Room));
+        assert_eq!(copies.check(&second), Err(ForeignCopy::Second));
         assert_eq!(copies.clone().observe(&second), copies);
         let gone = copies.observe(&room("R1", Observation::Gone));
         assert_eq!(wanted(&gone.observe(&second)), Some(facts(11).interval));
@@ -339,6 +341,50 @@ mod tests {
         assert_eq!(draft.desired_state(searched), Some(unwanted));
         let sent = draft.observe(&room("R", with_room(9)));
         assert!(matches!(sent.desired_state(searched), Some(DesiredState::Wanted(_))));
+    }
+
+    #[test]
+    fn a_copy_that_does_not_name_whom_the_room_names_proves_nothing() {
+        let invited = naming(1, room("R", with_room(9)));
+        let nameless = in_mailbox(2, organizer("X", Observation::Cancelled));
+        let copies = Copies::default().observe(&invited);
+        assert_eq!(copies.check(&nameless), Err(ForeignCopy::Organizer));
+        let bound = Copies::default().observe(&in_mailbox(2, organizer("X", with_room(11))));
+        assert_eq!(bound.observe(&invited).organizer, OrganizerCopy::Unknown);
+    }
+
+    #[test]
+    fn a_second_event_in_the_organizers_calendar_does_not_replace_the_living_one() {
+        let copies = Copies::default().observe(&organizer("O1", with_room(9)));
+        let second = organizer("O2", with_room(11));
+        assert_eq!(copies.check(&second), Err(ForeignCopy::Second));
+        let replaced = copies.observe(&superseding("O1", second));
+        assert_eq!(wanted(&replaced), Some(facts(11).interval));
+    }
+
+    #[test]
+    fn nobody_else_invites_the_room_once_both_copies_agreed_on_the_organizer() {
+        let copies = Copies::default()
+            .observe(&naming(1, in_mailbox(1, organizer("O", with_room(9)))))
+            .observe(&naming(1, room("R", with_room(9))))
+            .observe(&room("R", Observation::Gone));
+        let forged = naming(2, room("R2", with_room(11)));
+        assert_eq!(copies.check(&forged), Err(ForeignCopy::Invitation));
+        assert_eq!(copies.check(&naming(1, forged)), Ok(()));
+    }
+
+    #[test]
+    fn a_followed_room_is_held_until_its_own_calendar_is_told_of_a_cancellation() {
+        let copies = Copies::default()
+            .observe(&organizer("O", with_room(9)))
+            .observe(&room("R", with_room(9)))
+            .observe(&organizer("O", Observation::Cancelled));
+        assert!(copies.room_remains());
+        assert!(matches!(copies.desired_state(FOLLOWED), Some(DesiredState::Wanted(_))));
+        let cancelled = DesiredState::Unwanted(EndReason::Cancelled);
+        assert_eq!(copies.desired_state(CopyContext::default()), Some(cancelled.clone()));
+        let informed = copies.observe(&room("R", Observation::Cancelled));
+        assert_eq!(informed.desired_state(FOLLOWED), Some(cancelled));
     }
 
     #[test]

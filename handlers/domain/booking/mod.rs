@@ -187,19 +187,15 @@ impl Booking {
         if !known_copies.contains(at) {
             known_copies.push(at.clone());
         }
-        let never_sent = self.uninvited_since().is_some() && context.never_sent;
-        if copies == self.copies && !never_sent {
+        if copies == self.copies && !context.never_sent && !self.was_given_up() {
             return Self { known_copies, ..self };
         }
         if self.is_new_invitation(&copies) {
             copies.invitation += 1;
         }
         let refusal = self.refusal();
-        // What was given up as never sent waits for the room's copy, however often it is edited.
-        let given_up = self.desired == DesiredState::Unwanted(EndReason::NotAccepted);
-        let never_sent = context.never_sent || (given_up && !self.was_invited());
         let released = self.released.filter(|_| copies.invitation == self.copies.invitation);
-        let context = CopyContext { refused: refusal.is_some(), never_sent, released, ..context };
+        let context = CopyContext { refused: refusal.is_some(), released, ..context };
         if let (Some(refused), Some(DesiredState::Wanted(spec))) =
             (refusal, copies.desired_state(context))
             && refused.request_digest != spec.request_digest()
@@ -257,14 +253,14 @@ impl Booking {
     pub fn forget_mailbox(mut self, mailbox: MailboxId) -> Self {
         if self.published.organizer.is_none() {
             self.known_copies.retain(|at| at.mailbox != mailbox);
-            self.copies.forget_organizer(mailbox);
+            self.copies.identity.forget(mailbox);
         }
         self
     }
 
     /// The copy that was not read now, when the two disagree.
     pub fn copy_to_reread(&self, read: CopyRole) -> Option<CopyLocation> {
-        if !self.copies.disagree() {
+        if !self.copies.times_differ() && !self.copies.room_remains() {
             return None;
         }
         match read {
@@ -273,13 +269,16 @@ impl Booking {
         }
     }
 
-    /// Since when the room has been held though its calendar has never shown an invitation; see
-    /// [`CopyContext::never_sent`].
+    /// Since when the room has been asked for though its calendar has never shown an invitation; see
+    /// [`CopyContext::never_sent`]. Also while it is given up for that reason.
     pub fn uninvited_since(&self) -> Option<Timestamp> {
-        match self.desired {
-            DesiredState::Wanted(_) if !self.was_invited() => self.copies.uninvited_since(),
-            DesiredState::Wanted(_) | DesiredState::Unwanted(_) => None,
-        }
+        let is_wanted = matches!(self.desired, DesiredState::Wanted(_)) || self.was_given_up();
+        self.copies.uninvited_since().filter(|_| is_wanted && !self.was_invited())
+    }
+
+    /// Whether the room is not held because its calendar does not show the appointment.
+    pub fn was_given_up(&self) -> bool {
+        self.desired == DesiredState::Unwanted(EndReason::NotAccepted)
     }
 
     /// Whether the room's calendar has ever had a copy.

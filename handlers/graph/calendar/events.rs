@@ -12,6 +12,7 @@ use serde_json::{Map, Value};
 
 use crate::{
     domain::{
+        appointment::organizer_digest,
         ids::{EventId, InvalidId, RoomId},
         interval::Interval,
         keys::Digest,
@@ -58,8 +59,8 @@ pub(super) struct EventWire {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct TimeWire {
-    date_time: String,
-    time_zone: String,
+    date_time: Option<String>,
+    time_zone: Option<String>,
 }
 
 /// An event as the first read tells it. Whom it concerns is asked with [`Event::match_rooms`] only.
@@ -194,11 +195,10 @@ impl Event {
         self.attendees().iter().filter(is_own).any(|own| own.response.reveal() == "declined")
     }
 
-    /// The organizer's address, digested: the same in every copy of an appointment. `None` where it is
-    /// no SMTP address, which is written in more than one way.
+    /// The organizer's address, digested for this appointment: the same in all its copies. `None` where
+    /// it is no SMTP address, which is written in more than one way.
     pub fn organizer_digest(&self) -> Option<Digest> {
-        let address = self.organizer.as_ref()?.reveal();
-        address.contains('@').then(|| Digest::of(&[b"organizer", address.as_bytes()]))
+        organizer_digest(self.ical_uid.as_ref()?, self.organizer.as_ref()?)
     }
 
     /// The event as a notification brought it, read as an answer would be; `add_in_property` as in
@@ -308,7 +308,7 @@ fn parse_time(all_day: bool, start: Option<TimeWire>, end: Option<TimeWire>) -> 
 
 fn parse_all_day(start: &TimeWire, end: &TimeWire) -> Option<EventTime> {
     let day = |time: &TimeWire| {
-        let at: DateTime = time.date_time.parse().ok()?;
+        let at: DateTime = time.date_time.as_deref()?.parse().ok()?;
         (at.time() == Time::midnight()).then(|| at.date())
     };
     let (first, until) = (day(start)?, day(end)?);
@@ -322,8 +322,8 @@ fn parse_interval(start: &TimeWire, end: &TimeWire) -> Option<EventTime> {
 
 /// UTC was asked for; another zone is taken if it has an IANA name (never a Windows one).
 fn parse_instant(time: &TimeWire) -> Option<Timestamp> {
-    let at: DateTime = time.date_time.parse().ok()?;
-    let zone = match time.time_zone.as_str() {
+    let at: DateTime = time.date_time.as_deref()?.parse().ok()?;
+    let zone = match time.time_zone.as_deref()? {
         "UTC" => TimeZone::UTC,
         name => TimeZone::get(name).ok()?,
     };

@@ -66,7 +66,7 @@ impl GraphResponse {
     /// Whether the answer to a read of an event may mean that it is gone: nothing is known for sure.
     pub(in crate::graph) fn may_be_gone(&self) -> bool {
         match self.status {
-            404 => !self.is_unknown_object(),
+            404 => !self.is_unknown_object() && !self.error_text("code").is_empty(),
             410 => true,
             400 => EVENT_ID_INVALID.contains(&self.error_text("code").as_str()),
             _ => false,

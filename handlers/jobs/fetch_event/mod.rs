@@ -233,9 +233,12 @@ impl Batch<'_> {
                 match event {
                     Ok(Some(event)) => self.handle_event(&item, stored, event).await,
                     Ok(None) => self.handle_missing(&item, stored).await,
-                    Err(error @ GraphError::Retry { cause: RetryCause::EventNotServed, .. }) => {
-                        self.handle_not_served(&item, stored, error).await
-                    }
+                    Err(
+                        error @ GraphError::Retry {
+                            cause: RetryCause::EventNotServed | RetryCause::Nonsense(404),
+                            ..
+                        },
+                    ) => self.handle_not_served(&item, stored, error).await,
                     Err(error) => Err(error.into()),
                 }
             };
@@ -321,6 +324,14 @@ impl Batch<'_> {
                 "Graph returned an older version than the stored one",
             ));
         }
+        if item.is_reported_gone() && stored.pointer.is_some() {
+            // A deleted event can still be read by its immutable id; the calendar decides.
+            let mut rows = stored.bookings.values().flatten();
+            let known = rows.next().map(|(booking, _)| &booking.ical_uid);
+            if !self.is_listed(item, event.ical_uid.as_ref().or(known)).await? {
+                return Reconciler::new(self, item, stored).apply_absence(Observation::Gone).await;
+            }
+        }
         let now = self.deps.clock.now();
         let snapshot = match CopySnapshot::from_event(&event, stored.calendar, self.rooms, now) {
             Ok(snapshot) => snapshot,
@@ -345,10 +356,6 @@ impl Batch<'_> {
         if !snapshot.rooms.is_empty() && event.ical_uid.is_none() {
             // Without it two appointments of one room would be one booking.
             return Err(JobError::fail("the event has no iCalUId"));
-        }
-        if item.is_reported_gone() && !self.is_listed(item, event.ical_uid.as_ref()).await? {
-            // A deleted event can still be read by its immutable id; the calendar decides.
-            return Reconciler::new(self, item, stored).apply_absence(Observation::Gone).await;
         }
         // The subject takes a read of its own, which is made only where the subject is kept.
         let subject = match snapshot.role {
@@ -393,6 +400,11 @@ impl Batch<'_> {
             || (ical_uid.is_some() && !self.is_listed(item, ical_uid.as_ref()).await?)
         {
             return self.handle_missing(item, stored).await;
+        }
+        let is_explained =
+            matches!(error, GraphError::Retry { cause: RetryCause::EventNotServed, .. });
+        if is_explained && stored.pointer.is_none() && item.meta.deferrals > 0 {
+            return Err(JobError::Discard("the event is not served and nothing was booked for it"));
         }
         Err(error.into())
     }

@@ -88,6 +88,8 @@ impl MailboxWorker<'_> {
                 let present = match CopySnapshot::from_event(&event, owner, rooms, now) {
                     // It is there, and what it says is unknown, so nothing follows.
                     Err(SkipReason::Ambiguous) => continue,
+                    // Nothing can be booked for it, so nothing is missing.
+                    Ok(_) if event.ical_uid.is_none() && before.is_none() => continue,
                     present => present.ok(),
                 };
                 let present = present.filter(|copy| !copy.rooms.is_empty());

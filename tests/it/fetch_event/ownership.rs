@@ -218,3 +218,100 @@ async fn free_alone_releases_nothing_and_nobody_elses_answer_counts() -> TestRes
     }
     Ok(())
 }
+
+#[tokio::test]
+async fn an_import_that_names_no_organizer_proves_nothing() -> TestResult {
+    for organizer in
+        [json!(null), json!({ "emailAddress": { "address": "/o=ExchangeLabs/cn=anna" } })]
+    {
+        // Anna has not agreed: the room's own copy is the only one that is known.
+        let contoso = Contoso::builder().followed(&[Who::Ben, Who::Aurora]).open().await?;
+        let Contoso { anna, ben, aurora, .. } = &contoso;
+        let meeting = contoso.meet(anna, ("09:00", "10:00"), aurora)?;
+        contoso.run_for(minutes(5)).await;
+        let elsewhere = Invitation::new("Mine", at("15:00"), at("16:00")).room(aurora);
+        let forged = ben.import(meeting.ical(), elsewhere)?;
+        ben.show_as(&forged, "organizer", organizer.clone());
+        contoso.run_for(minutes(30)).await;
+        let booking = contoso.expect_booking(&meeting, aurora).await?;
+        assert_eq!(wanted_facts(&booking)?.interval.start(), at("09:00"), "{organizer}");
+        assert_eq!(contoso.appointment_count(ben).await?, 0, "{organizer}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_organizer_whose_address_is_written_in_two_ways_is_one() -> TestResult {
+    let contoso = Contoso::open().await?;
+    let Contoso { anna, aurora, .. } = &contoso;
+    let meeting = contoso.meet(anna, ("09:00", "10:00"), aurora)?;
+    let own = meeting.copy_in(anna).ok_or("Anna has a copy")?.event;
+    let legacy =
+        json!({ "emailAddress": { "name": "Anna", "address": "/o=ExchangeLabs/cn=anna" } });
+    anna.show_as(&own, "organizer", legacy);
+    contoso.run_for(minutes(10)).await;
+    meeting.move_to(at("11:00"), at("12:00"))?;
+    contoso.run_for(minutes(10)).await;
+    let booking = contoso.expect_booking(&meeting, aurora).await?;
+    assert_eq!(wanted_facts(&booking)?.interval.start(), at("11:00"));
+    let outcome = contoso.outcome_property(&meeting, anna, aurora)?;
+    assert_eq!(outcome, Some(json!("booked")));
+    contoso.assert_healthy().await
+}
+
+#[tokio::test]
+async fn a_calendar_that_is_imported_again_into_itself_releases_nothing() -> TestResult {
+    for followed in [true, false] {
+        let contoso = Contoso::open().await?;
+        let Contoso { anna, aurora, .. } = &contoso;
+        contoso.change_policy(|policy| policy.rooms_subscribed = followed).await?;
+        contoso.run_for(minutes(5)).await;
+        let meeting = contoso.meet(anna, ("09:00", "10:00"), aurora)?;
+        contoso.run_for(minutes(5)).await;
+        let again = Invitation::new("Numbers", at("09:00"), at("10:00")).room(aurora);
+        let second = anna.import(meeting.ical(), again)?;
+        contoso.run_for(minutes(10)).await;
+        anna.remove_event(&second);
+        contoso.run_for(minutes(10)).await;
+        assert_eq!(contoso.ledger_slots(aurora, "2026-11-24").await?.len(), 1, "{followed}");
+        let booking = contoso.expect_booking(&meeting, aurora).await?;
+        assert!(matches!(booking.desired, DesiredState::Wanted(_)), "{followed}: {booking:?}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_stranger_in_one_room_does_not_stop_the_change_of_another() -> TestResult {
+    let contoso = Contoso::builder().followed(&EVERYBODY).open().await?;
+    let Contoso { anna, ben, aurora, borealis, .. } = &contoso;
+    contoso.change_policy(|policy| policy.rooms_subscribed = false).await?;
+    contoso.run_for(minutes(5)).await;
+    let meeting = contoso.meet(anna, ("09:00", "10:00"), aurora)?;
+    contoso.run_for(minutes(5)).await;
+    ben.import(meeting.ical(), Invitation::new("Mine", at("09:00"), at("10:00")).room(borealis))?;
+    contoso.run_for(minutes(5)).await;
+    meeting.move_to(at("14:00"), at("15:00"))?;
+    meeting.change_rooms(&[aurora, borealis])?;
+    contoso.run_for(minutes(30)).await;
+    let booking = contoso.expect_booking(&meeting, aurora).await?;
+    assert_eq!(wanted_facts(&booking)?.interval.start(), at("14:00"));
+    let slots = contoso.ledger_slots(aurora, "2026-11-24").await?;
+    assert_eq!(slots.len(), 1, "{slots:?}");
+    let failures = contoso.failures().await?;
+    assert!(failures.iter().any(|f| f.cause.ends_with(FOREIGN_ORGANIZER)), "{failures:?}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_draft_that_is_sent_after_its_room_was_given_up_is_booked() -> TestResult {
+    let contoso = Contoso::open().await?;
+    let Contoso { anna, aurora, .. } = &contoso;
+    let draft = || Invitation::new("Perhaps", at("09:00"), at("10:00")).room(aurora);
+    let ical = anna.save_draft(draft())?;
+    contoso.run_for(minutes(30)).await;
+    assert_eq!(contoso.ledger_slots(aurora, "2026-11-24").await?.len(), 0);
+    aurora.import_invitation(anna, &ical, draft())?;
+    contoso.run_for(minutes(5)).await;
+    assert_eq!(contoso.ledger_slots(aurora, "2026-11-24").await?.len(), 1);
+    contoso.assert_healthy().await
+}

@@ -3,54 +3,96 @@
 use super::{super::CATCH_UP_DELAY, Reconciler};
 use crate::{
     domain::{
-        appointment::{CopyLocation, CopyReading, CopyRole, ForeignCopy, RoomCopy},
+        appointment::{CopyReading, CopyRole, ForeignCopy, organizer_digest},
         ids::EventId,
         keys::BookingKey,
         personal::Personal,
     },
-    graph::CopySnapshot,
+    graph::{CopySnapshot, GraphError},
     jobs::runner::job::JobError,
+    messages::EventChange,
 };
 
 impl Reconciler<'_> {
-    /// The event that was the room's copy so far, if it is no longer in the room's calendar. The
-    /// calendar decides: a deleted event can still be read by its id, and its deletion may be
-    /// reported after the new copy. Asked only when the room has another copy than the known one.
+    /// The event that was this calendar's copy so far, if it is no longer in it. The calendar decides:
+    /// a deleted event can still be read by its id, and its deletion may be reported after the new
+    /// copy. Asked only when another copy is known.
     pub(super) async fn superseded_event(
         &self,
         snapshot: &CopySnapshot,
         ical_uid: &Personal,
     ) -> Result<Option<EventId>, JobError> {
-        if snapshot.role == CopyRole::Organizer || snapshot.rooms.is_empty() {
+        if snapshot.rooms.is_empty() {
             return Ok(None);
         }
-        let bookings = self.stored.bookings.values().flatten();
-        let mut known = bookings.filter_map(|(booking, _)| match &booking.copies.room {
-            RoomCopy::Live { at, .. } if at.event != self.item.event => Some(&at.event),
-            RoomCopy::Live { .. } | RoomCopy::Unknown | RoomCopy::Gone => None,
+        let known = self.stored.bookings.values().flatten().find_map(|(booking, _)| {
+            let at = match snapshot.role {
+                CopyRole::Organizer => booking.copies.organizer_location(),
+                CopyRole::Room => booking.copies.room_location(),
+            };
+            at.filter(|at| at.mailbox == self.item.mailbox && at.event != self.item.event)
         });
-        let Some(known) = known.next() else { return Ok(None) };
+        let Some(known) = known else { return Ok(None) };
         let graph = self.batch.graph(&self.batch.item_invocation(self.item));
         let listed = graph.list_by_ical_uid(self.item.mailbox, ical_uid).await?;
-        Ok((!listed.contains(known)).then(|| known.clone()))
+        Ok((!listed.contains(&known.event)).then(|| known.event.clone()))
     }
 
-    /// Ends with a failure where another copy is the organizer's or the room's.
-    pub(super) async fn reject_foreign_copy(
+    /// One person's address may be written in two ways: where the two copies name different ones, the
+    /// directory says whether both are the organizer's.
+    pub(super) async fn prove_organizer(
         &self,
-        readings: &[(BookingKey, CopyReading)],
+        readings: &mut [(BookingKey, CopyReading)],
+        ical_uid: &Personal,
     ) -> Result<(), JobError> {
         for (key, reading) in readings {
             let Some(Some((booking, _))) = self.stored.bookings.get(key) else { continue };
-            let Err(foreign) = booking.check(reading) else { continue };
-            // The purge of a booking finds the pointers of the copies it knows, and no others.
-            if self.stored.pointer.is_some() && !booking.known_copies.contains(&reading.at) {
-                let (tenant, CopyLocation { mailbox, event }) = (key.tenant, &reading.at);
-                self.deps().appointments.remove(tenant, *mailbox, event).await?;
+            let identity = &booking.copies.identity;
+            let (mailbox, wanted, proof) = match (booking.check(reading), reading.role) {
+                (Err(ForeignCopy::Organizer), CopyRole::Organizer) => {
+                    (Some(reading.at.mailbox), identity.invited_by(), identity.invited_by())
+                }
+                (Err(ForeignCopy::Invitation), CopyRole::Room) => {
+                    (identity.mailbox(), reading.organizer, identity.address())
+                }
+                (Ok(()) | Err(_), _) => continue,
+            };
+            let (Some(mailbox), Some(wanted)) = (mailbox, wanted) else { continue };
+            let graph = self.batch.graph(&self.batch.item_invocation(self.item));
+            let owner = match graph.find_user(&Personal::new(mailbox.to_string())).await {
+                Err(error @ GraphError::Retry { .. }) => return Err(error.into()),
+                // Nobody who cannot be looked up is proved.
+                owner => owner.ok().flatten(),
+            };
+            let mut own = owner.iter().flat_map(|owner| &owner.addresses);
+            if own.any(|address| organizer_digest(ical_uid, address) == Some(wanted)) {
+                reading.organizer = proof;
             }
-            return Err(foreign.into());
         }
         Ok(())
+    }
+
+    /// Leaves the bookings for which another copy is the organizer's or the room's, and returns why.
+    pub(super) async fn take_out_foreign(
+        &mut self,
+        readings: &mut Vec<(BookingKey, CopyReading)>,
+    ) -> Result<Option<ForeignCopy>, JobError> {
+        let mut foreign = None;
+        let mut is_known = false;
+        readings.retain(|(key, reading)| {
+            let Some(Some((booking, _))) = self.stored.bookings.get(key) else { return true };
+            let Err(error) = booking.check(reading) else { return true };
+            is_known |= booking.known_copies.contains(&reading.at);
+            foreign = Some(error);
+            self.stored.bookings.remove(key);
+            false
+        });
+        // The purge of a booking finds the pointers of the copies it knows, and no others.
+        if foreign.is_some() && readings.is_empty() && !is_known && self.stored.pointer.is_some() {
+            let EventChange { mailbox, event, .. } = self.item;
+            self.deps().appointments.remove(self.batch.tenant.id, *mailbox, event).await?;
+        }
+        Ok(foreign)
     }
 
     /// Waits once before the room is taken for asked again: a read may lag behind the answer.

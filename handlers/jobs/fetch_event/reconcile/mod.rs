@@ -39,6 +39,8 @@ const COMPARE_DELAY: Duration = Duration::from_secs(5);
 /// How long a room is held for a meeting of which its own calendar shows nothing: the meeting may have
 /// been saved and not sent.
 const UNSENT_HOLD: SignedDuration = SignedDuration::from_mins(15);
+/// The last time when the room's copy is read again that outlives the organizer's.
+const LAST_COMPARE_DELAY: Duration = Duration::from_secs(15 * 60);
 /// When a copy is read again that another worker has read meanwhile.
 const REREAD_DELAY: SignedDuration = SignedDuration::from_secs(2);
 /// When a booking that is still unsettled is checked again.
@@ -108,9 +110,13 @@ impl<'a> Reconciler<'a> {
                 ..self.reading(snapshot.role, observation)
             }
         };
-        let readings: Vec<_> =
+        let mut readings: Vec<_> =
             self.stored.bookings.keys().map(|key| (*key, reading(*key))).collect();
-        self.reject_foreign_copy(&readings).await?;
+        self.prove_organizer(&mut readings, &ical_uid).await?;
+        let foreign = self.take_out_foreign(&mut readings).await?;
+        if let (Some(foreign), true) = (foreign, readings.is_empty()) {
+            return Err(foreign.into());
+        }
         self.confirm_asked_again(&readings)?;
         // Only now, so that a copy which does not speak for the appointment leaves nothing behind.
         self.ensure_pointer(snapshot).await?;
@@ -118,7 +124,7 @@ impl<'a> Reconciler<'a> {
         for (key, reading) in readings {
             let row = self.stored.bookings.remove(&key).flatten();
             let context = CopyContext {
-                never_sent: self.was_never_sent(row.as_ref(), &ical_uid).await?,
+                never_sent: self.was_never_sent(row.as_ref(), &reading, &ical_uid).await?,
                 ..self.context(key.room)
             };
             let written = self.write_booking(key, row, &ical_uid, context, &reading).await?;
@@ -130,7 +136,9 @@ impl<'a> Reconciler<'a> {
         } else {
             snapshot.digest_when_answered()
         };
-        self.finish(snapshot.role, digest, event.last_modified_at, reconciled).await
+        let done = self.finish(snapshot.role, digest, event.last_modified_at, reconciled).await?;
+        // The rows are written, and their due entries dispatch them: the failure names what was not.
+        foreign.map_or(Ok(done), |foreign| Err(foreign.into()))
     }
 
     /// The copy is gone, or may not be read.
@@ -243,8 +251,13 @@ impl<'a> Reconciler<'a> {
         }
         next.extend(self.missed_copies.iter().map(|copy| refetch(copy, Duration::ZERO)));
         for (booking, _) in reconciled.iter().filter(|(_, changed)| *changed) {
+            // A room that remains in its own calendar is read more often: its end may only be slow.
+            let delays: &[Duration] = match booking.copies.room_remains() {
+                true => &[COMPARE_DELAY, REFETCH_DELAY, LAST_COMPARE_DELAY],
+                false => &[COMPARE_DELAY],
+            };
             let other = booking.copy_to_reread(pointer.role);
-            next.extend(other.map(|other| refetch(&other, COMPARE_DELAY)));
+            next.extend(other.iter().flat_map(|at| delays.iter().map(|delay| refetch(at, *delay))));
         }
         next
     }
@@ -270,17 +283,25 @@ impl Reconciler<'_> {
     async fn was_never_sent(
         &mut self,
         row: Option<&(Booking, ETag)>,
+        reading: &CopyReading,
         ical_uid: &Personal,
     ) -> Result<bool, JobError> {
-        let Some((booking, _)) = row else { return Ok(false) };
-        let room = booking.key.room;
+        let (Some((booking, _)), Observation::WithRoom(_)) = (row, &reading.observation) else {
+            return Ok(false);
+        };
+        let context = self.context(booking.key.room);
         let Some(since) = booking.uninvited_since() else { return Ok(false) };
         let is_early = self.deps().clock.now() < since + UNSENT_HOLD;
-        if is_early || !self.context(room).room_followed {
+        if is_early || !context.room_followed || context.requires_room_copy {
+            return Ok(false);
+        }
+        let mailbox = booking.key.room.mailbox();
+        let row = self.deps().mailboxes.get(booking.key.tenant, mailbox).await?;
+        if !row.is_some_and(|(room, _)| room.state.is_active()) {
+            // Nothing would tell that the invitation has come after all.
             return Ok(false);
         }
         let graph = self.batch.graph(&self.batch.item_invocation(self.item));
-        let mailbox = room.mailbox();
         match graph.list_by_ical_uid(mailbox, ical_uid).await {
             Ok(found) => {
                 let never_sent = found.is_empty();
@@ -393,6 +414,9 @@ impl Reconciler<'_> {
                 Err(error) => return Err(error.into()),
             }
             row = self.deps().bookings.get(&key).await?;
+            if let Some((booking, _)) = &row {
+                booking.check(reading)?;
+            }
             let copies = row.as_ref().map(|(booking, _)| &booking.copies);
             let copies_before = before.as_ref().map(|booking| &booking.copies);
             let published = row.as_ref().map(|(booking, _)| booking.published.room);
