@@ -208,7 +208,7 @@ impl Copies {
     }
 
     /// Whether the organizer's copy has ended, or is without the room, and the room's own copy is not:
-    /// its end is on its way, or nobody told the room.
+    /// its end is on its way, or nobody informed the room.
     pub fn room_remains(&self) -> bool {
         matches!(
             (&self.organizer, &self.room),

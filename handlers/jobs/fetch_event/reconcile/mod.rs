@@ -80,14 +80,7 @@ impl<'a> Reconciler<'a> {
         let appointment = Digest::of_ical_uid(ical_uid.reveal());
         // Only what was published before the copy was read is missing in it.
         let read_before: Vec<BookingKey> = self.stored.bookings.keys().copied().collect();
-        for (room, _) in &snapshot.rooms {
-            let (tenant, room) = (tenant.id, *room);
-            let key = BookingKey { tenant, appointment, original_start: None, room };
-            if !self.stored.bookings.contains_key(&key) {
-                let row = self.deps().bookings.get(&key).await?;
-                self.stored.bookings.insert(key, row);
-            }
-        }
+        self.load_bookings(snapshot, appointment).await?;
         let supersedes = self.superseded_event(snapshot, &ical_uid).await?;
         let reading = |key: BookingKey| {
             let held = snapshot
@@ -131,14 +124,30 @@ impl<'a> Reconciler<'a> {
             reconciled.extend(written);
         }
         let mut copies = reconciled.iter().map(|(booking, _)| &booking.copies);
-        let digest = if copies.any(|copies| copies.stays_tentative) {
-            snapshot.change_digest()
-        } else {
-            snapshot.digest_when_answered()
+        let digest = match copies.any(|copies| copies.stays_tentative) {
+            true => snapshot.change_digest(),
+            false => snapshot.digest_when_answered(),
         };
         let done = self.finish(snapshot.role, digest, event.last_modified_at, reconciled).await?;
         // The rows are written, and their due entries dispatch them: the failure names what was not.
         foreign.map_or(Ok(done), |foreign| Err(foreign.into()))
+    }
+
+    /// Reads the rows of the rooms that this copy holds and no row of it has led to yet.
+    async fn load_bookings(
+        &mut self,
+        snapshot: &CopySnapshot,
+        appointment: Digest,
+    ) -> Result<(), JobError> {
+        for (room, _) in &snapshot.rooms {
+            let (tenant, room) = (self.batch.tenant.id, *room);
+            let key = BookingKey { tenant, appointment, original_start: None, room };
+            if !self.stored.bookings.contains_key(&key) {
+                let row = self.deps().bookings.get(&key).await?;
+                self.stored.bookings.insert(key, row);
+            }
+        }
+        Ok(())
     }
 
     /// The copy is gone, or may not be read.
@@ -245,6 +254,8 @@ impl<'a> Reconciler<'a> {
             let uninvited = reconciled.iter().map(|(booking, _)| booking).filter(followed);
             let since = uninvited.filter_map(Booking::uninvited_since).min();
             let wait = since.map(|since| (since + UNSENT_HOLD).duration_since(now));
+            // At the very instant it was just searched, and must not be read again at once.
+            let wait = wait.filter(|wait| wait.is_positive());
             if let Some(wait) = wait.and_then(|wait| Duration::try_from(wait).ok()) {
                 next.push(refetch(&own, wait));
             }
