@@ -374,7 +374,7 @@ mod tests {
     }
 
     #[test]
-    fn a_followed_room_is_held_until_its_own_calendar_is_told_of_a_cancellation() {
+    fn a_followed_room_is_held_until_its_own_calendar_shows_a_cancellation() {
         let copies = Copies::default()
             .observe(&organizer("O", with_room(9)))
             .observe(&room("R", with_room(9)))

@@ -130,7 +130,11 @@ fn keep_one_chain(deps: &Deps, job: &BookingJob, before: &Booking, error: JobErr
         JobError::Fail { .. } if before.publish_failed.is_some() && !is_too_long => {
             JobError::Discard("the outcome is refused as before; the due entry will retry")
         }
-        error => error,
+        error @ (JobError::Retry { .. }
+        | JobError::AccessLost { .. }
+        | JobError::Fail { .. }
+        | JobError::GiveUp { .. }
+        | JobError::Discard(_)) => error,
     }
 }
 
