@@ -84,11 +84,9 @@ impl Register {
     ) -> Result<Decision, StoreError> {
         let at = last.map_or(Timestamp::UNIX_EPOCH, |last| last.at);
         let following = Decision { at, ..decision.clone() };
-        let mut row = TypedTable::encode(RowKey::new(home, ""), &following)?;
-        let all = Value::Object(row.properties).to_string();
-        row.properties = TypedTable::encode(RowKey::new("", ""), decision)?.properties;
-        row.key.row = key_text(&following, Digest::of(&[b"following decision", all.as_bytes()]));
-        let key = row.key.clone();
+        let named = TypedTable::encode(RowKey::new("", ""), &following)?.properties;
+        let key = RowKey::new(home, row_key(&following, b"following decision", &named));
+        let row = TypedTable::encode(key.clone(), decision)?;
         match self.table.write(RowChange::Insert(row)).await {
             Ok(_) => Ok(decision.clone()),
             Err(error) if error.is_conflict() => {
@@ -101,7 +99,7 @@ impl Register {
 
     async fn write(&self, partition: String, decision: &Decision) -> Result<(), StoreError> {
         let mut row = TypedTable::encode(RowKey::new(partition, ""), decision)?;
-        row.key.row = row_key(decision, &row.properties);
+        row.key.row = row_key(decision, b"decision", &row.properties);
         self.table.write(RowChange::Upsert(row)).await.map(drop)
     }
 
@@ -167,13 +165,11 @@ fn partition(tenant: TenantId, person: Option<MailboxId>) -> String {
     person.map_or_else(|| format!("{tenant}_tenant"), |person| format!("{tenant}_{person}"))
 }
 
-fn row_key(decision: &Decision, properties: &Map<String, Value>) -> String {
+/// Begins with the time, so that a register is read in order. The digest of `properties`, made under the
+/// name `what`, makes a decision that is recorded twice one row.
+fn row_key(decision: &Decision, what: &[u8], properties: &Map<String, Value>) -> String {
     let all = Value::Object(properties.clone()).to_string();
-    key_text(decision, Digest::of(&[b"decision", all.as_bytes()]))
-}
-
-/// Ends with whom the decision is about.
-fn key_text(decision: &Decision, digest: Digest) -> String {
+    let digest = Digest::of(&[what, all.as_bytes()]);
     let at = decision.at.to_zoned(TimeZone::UTC).strftime("%Y-%m-%dT%H:%M:%S%.3fZ");
     let about = decision.about.map_or_else(|| "-".to_owned(), |about| about.to_string());
     let kind = match &decision.kind {

@@ -255,7 +255,7 @@ async fn a_meeting_that_stays_tentative_is_answered_once_more_and_no_further() -
     let Contoso { anna, aurora, world, .. } = &contoso;
     let meeting = contoso.meet(anna, ("09:00", "10:00"), aurora)?;
     let event = meeting.copy_in(aurora).ok_or("the room has a copy")?.event;
-    aurora.show_as(&event, "showAs", serde_json::json!("tentative"));
+    aurora.show_field(&event, "showAs", serde_json::json!("tentative"));
     contoso.run_for(minutes(30)).await;
     world.fixtures().send_task(aurora, MailboxTaskKind::Resync).await?;
     meeting.rename("Other numbers")?;

@@ -87,11 +87,6 @@ impl Copies {
     /// # Errors
     /// [`ForeignCopy`] when another one is; [`Copies::observe`] ignores such a reading.
     pub fn check(&self, reading: &CopyReading) -> Result<(), ForeignCopy> {
-        let says_something = match reading.observation {
-            Observation::WithRoom(_) | Observation::WithoutRoom | Observation::Cancelled => true,
-            // What is said of a mailbox counts whatever events it had.
-            Observation::Gone | Observation::Withdrawn | Observation::Released => false,
-        };
         let known = match reading.role {
             CopyRole::Organizer => self.organizer_location(),
             CopyRole::Room => self.room_location(),
@@ -102,10 +97,14 @@ impl Copies {
                 && reading.supersedes.as_ref() != Some(&known.event)
         });
         match reading.role {
-            CopyRole::Organizer => self.identity.check_organizer(reading, says_something)?,
+            CopyRole::Organizer => self.identity.check_organizer(reading)?,
             CopyRole::Room => self.identity.check_invitation(reading)?,
         }
-        if says_something && is_second { Err(ForeignCopy::Second) } else { Ok(()) }
+        if is_second && reading.observation.is_of_event() {
+            Err(ForeignCopy::Second)
+        } else {
+            Ok(())
+        }
     }
 
     /// Takes in what was read of one copy. A copy that is gone matters only if it is the one that
@@ -117,11 +116,10 @@ impl Copies {
         let CopyReading { role, at, answerable, observation, .. } = reading.clone();
         match role {
             CopyRole::Organizer => {
-                let is_new = matches!(observation, Observation::WithRoom(_))
-                    && !matches!(self.organizer, OrganizerCopy::Live(..));
+                let is_new =
+                    observation.holds_room() && !matches!(self.organizer, OrganizerCopy::Live(..));
                 self.identity.bind(reading, is_new);
-                let asked_again =
-                    self.organizer.has_ended() && matches!(observation, Observation::WithRoom(_));
+                let asked_again = self.organizer.has_ended() && observation.holds_room();
                 // Where the room has a copy of its own, a new one of that is the new invitation.
                 if asked_again && self.room == RoomCopy::Unknown {
                     self.invitation += 1;
@@ -140,7 +138,7 @@ impl Copies {
                     RoomCopy::Live { at: known, .. } => known.event != at.event,
                     RoomCopy::Gone => true,
                 };
-                if invited_again && matches!(observation, Observation::WithRoom(_)) {
+                if invited_again && observation.holds_room() {
                     self.invitation += 1;
                     if self.organizer == OrganizerCopy::Released {
                         self.organizer = OrganizerCopy::Unknown;
@@ -257,13 +255,7 @@ impl Copies {
 
     /// Where the organizer's copy is, as long as the appointment takes place.
     pub fn organizer_location(&self) -> Option<&CopyLocation> {
-        match &self.organizer {
-            OrganizerCopy::Live(at, _) | OrganizerCopy::WithoutRoom(at) => Some(at),
-            OrganizerCopy::Unknown
-            | OrganizerCopy::Cancelled
-            | OrganizerCopy::Gone
-            | OrganizerCopy::Released => None,
-        }
+        self.organizer.location()
     }
 
     /// Where both copies are, as far as they are known.
@@ -285,17 +277,22 @@ impl OrganizerCopy {
         }
     }
 
-    fn observe(self, at: CopyLocation, seen: Observation) -> Self {
-        let known = match &self {
-            Self::Live(known, _) | Self::WithoutRoom(known) => Some(known.event.clone()),
+    fn location(&self) -> Option<&CopyLocation> {
+        match self {
+            Self::Live(at, _) | Self::WithoutRoom(at) => Some(at),
             Self::Unknown | Self::Cancelled | Self::Gone | Self::Released => None,
-        };
+        }
+    }
+
+    fn observe(self, at: CopyLocation, seen: Observation) -> Self {
         match seen {
             Observation::WithRoom(facts) => Self::Live(at, facts),
             Observation::WithoutRoom => Self::WithoutRoom(at),
             Observation::Cancelled => Self::Cancelled,
-            Observation::Gone if known.as_ref() == Some(&at.event) => Self::Gone,
-            Observation::Gone => self,
+            Observation::Gone => {
+                let is_known = self.location().is_some_and(|known| known.event == at.event);
+                if is_known { Self::Gone } else { self }
+            }
             Observation::Withdrawn => Self::Unknown,
             Observation::Released => Self::Released,
         }

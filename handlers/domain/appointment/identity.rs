@@ -73,24 +73,19 @@ impl OrganizerIdentity {
         self.invited_by
     }
 
-    /// Whether the reading is of the organizer's mailbox. One that `says_something` must name whom the
-    /// room's copy names: no address at all, or one in another form, proves nothing.
-    pub(super) fn check_organizer(
-        &self,
-        reading: &CopyReading,
-        says_something: bool,
-    ) -> Result<(), ForeignCopy> {
+    /// Whether the reading is of the organizer's mailbox. One of an event must name whom the room's
+    /// copy names: no address at all, or one in another form, proves nothing.
+    pub(super) fn check_organizer(&self, reading: &CopyReading) -> Result<(), ForeignCopy> {
         let another = self.mailbox.is_some_and(|mailbox| mailbox != reading.at.mailbox);
-        let unproved =
-            says_something && self.invited_by.is_some_and(|by| reading.organizer != Some(by));
+        let unproved = reading.observation.is_of_event()
+            && self.invited_by.is_some_and(|by| reading.organizer != Some(by));
         if another || unproved { Err(ForeignCopy::Organizer) } else { Ok(()) }
     }
 
     /// Whether the room was invited by the organizer, where both copies agreed on who that is.
     pub(super) fn check_invitation(&self, reading: &CopyReading) -> Result<(), ForeignCopy> {
         let is_known = self.address.is_some() && self.address == self.invited_by;
-        let is_invitation = matches!(reading.observation, Observation::WithRoom(_));
-        if is_invitation && is_known && reading.organizer != self.address {
+        if reading.observation.holds_room() && is_known && reading.organizer != self.address {
             return Err(ForeignCopy::Invitation);
         }
         Ok(())
@@ -117,7 +112,7 @@ impl OrganizerIdentity {
         let is_another =
             self.mailbox.is_some() && self.invited_by.is_some() && self.address != self.invited_by;
         if is_another {
-            *self = Self { invited_by: self.invited_by, ..Self::default() };
+            self.unbind();
         }
         is_another
     }
@@ -126,7 +121,11 @@ impl OrganizerIdentity {
     /// anybody could take the place.
     pub fn forget(&mut self, mailbox: MailboxId) {
         if self.mailbox == Some(mailbox) {
-            *self = Self { invited_by: self.invited_by, ..Self::default() };
+            self.unbind();
         }
+    }
+
+    fn unbind(&mut self) {
+        *self = Self { invited_by: self.invited_by, ..Self::default() };
     }
 }

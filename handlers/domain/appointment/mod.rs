@@ -95,6 +95,22 @@ pub enum Observation {
     Released,
 }
 
+impl Observation {
+    /// Whether the copy holds the room.
+    pub fn holds_room(&self) -> bool {
+        matches!(self, Self::WithRoom(_))
+    }
+
+    /// Whether it was read in an event. The others are said of a calendar or of its owner, whatever
+    /// events there were.
+    fn is_of_event(&self) -> bool {
+        match self {
+            Self::WithRoom(_) | Self::WithoutRoom | Self::Cancelled => true,
+            Self::Gone | Self::Withdrawn | Self::Released => false,
+        }
+    }
+}
+
 /// What the appointment asks of the booking system.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum DesiredState {

@@ -277,7 +277,7 @@ impl Booking {
     }
 
     /// Whether the room is not held because its calendar does not show the appointment.
-    pub fn was_given_up(&self) -> bool {
+    fn was_given_up(&self) -> bool {
         self.desired == DesiredState::Unwanted(EndReason::NotAccepted)
     }
 

@@ -166,10 +166,6 @@ impl Event {
     /// Which of `rooms` are invited, and the people beside them. The only way to the addresses.
     pub fn match_rooms(&self, rooms: &[Room]) -> RoomMatch {
         let is_room = |address: &Personal| rooms.iter().any(|r| r.has_address(address.reveal()));
-        let invited = |room: &Room| {
-            let mut addresses = self.attendees().iter().filter_map(|i| i.address.as_ref());
-            addresses.any(|address| room.has_address(address.reveal()))
-        };
         let organizer = self.organizer.clone().filter(|address| !is_room(address));
         let people = || self.attendees().iter().filter(|i| !i.is_resource);
         let addresses: BTreeSet<&Personal> = people()
@@ -180,7 +176,11 @@ impl Event {
         let nameless = people().filter(|i| i.address.is_none()).count();
         let count = addresses.len() + nameless + usize::from(organizer.is_some());
         RoomMatch {
-            rooms: rooms.iter().filter(|room| invited(room)).map(|room| room.id).collect(),
+            rooms: rooms
+                .iter()
+                .filter(|room| self.entries_of(room).next().is_some())
+                .map(|room| room.id)
+                .collect(),
             people: u16::try_from(count).unwrap_or(u16::MAX),
             attendees: addresses.into_iter().cloned().collect(),
             organizer,
@@ -189,10 +189,14 @@ impl Event {
 
     /// Whether `room`'s own entry on the list says that it declined.
     pub fn is_declined_by(&self, room: &Room) -> bool {
-        let is_own = |attendee: &&Attendee| {
+        self.entries_of(room).any(|own| own.response.reveal() == "declined")
+    }
+
+    /// The entries on the list that are `room`'s.
+    fn entries_of(&self, room: &Room) -> impl Iterator<Item = &Attendee> {
+        self.attendees().iter().filter(|attendee| {
             attendee.address.as_ref().is_some_and(|address| room.has_address(address.reveal()))
-        };
-        self.attendees().iter().filter(is_own).any(|own| own.response.reveal() == "declined")
+        })
     }
 
     /// The organizer's address, digested for this appointment: the same in all its copies. `None` where

@@ -92,11 +92,12 @@ impl GraphResponse {
             429 => wait(RetryCause::Throttled),
             // 408 and 425 say "again" too.
             408 | 425 | 500..=599 => wait(RetryCause::Unavailable(self.status)),
-            // Every error of Graph's own has a code: this one is from something in between, and passes.
-            status if self.error_text("code").is_empty() => wait(RetryCause::Nonsense(status)),
-            status => {
-                Err(GraphError::Refused { status, code: sanitize_code(&self.error_text("code")) })
-            }
+            status => match self.error_text("code").as_str() {
+                // Every error of Graph's own has a code: this one is from something in between, and
+                // passes.
+                "" => wait(RetryCause::Nonsense(status)),
+                code => Err(GraphError::Refused { status, code: sanitize_code(code) }),
+            },
         }
     }
 
@@ -120,13 +121,11 @@ impl GraphResponse {
         if let Ok(json) = serde_json::from_slice(&self.body) {
             return Ok(json);
         }
-        let repaired = repair(&self.body);
-        let is_object = serde_json::from_slice::<Map<String, Value>>(&repaired).is_ok();
-        if !is_object {
+        let Ok(object) = serde_json::from_slice::<Map<String, Value>>(&repair(&self.body)) else {
             let cause = RetryCause::Nonsense(self.status);
             return Err(GraphError::Retry { after: self.retry_after, cause });
-        }
-        serde_json::from_slice(&repaired).map_err(|_| GraphError::Unreadable)
+        };
+        serde_json::from_value(Value::Object(object)).map_err(|_| GraphError::Unreadable)
     }
 }
 

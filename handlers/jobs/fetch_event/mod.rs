@@ -33,7 +33,7 @@ use crate::{
     domain::{
         appointment::{CopyRole, Observation},
         booking::Booking,
-        ids::{MailboxId, RoomId, TenantId},
+        ids::{EventId, MailboxId, RoomId, TenantId},
         keys::BookingKey,
         personal::Personal,
         tenant::{TenantState, policy::Room},
@@ -157,6 +157,13 @@ struct StoredState {
     bookings: BTreeMap<BookingKey, Option<(Booking, ETag)>>,
 }
 
+impl StoredState {
+    /// The `iCalUId` of the appointment that is booked.
+    fn ical_uid(&self) -> Option<&Personal> {
+        self.bookings.values().flatten().map(|(booking, _)| &booking.ical_uid).next()
+    }
+}
+
 impl Batch<'_> {
     async fn run(
         &self,
@@ -257,6 +264,10 @@ impl Batch<'_> {
         self.deps.graph.for_tenant(self.tenant.registration, invocation)
     }
 
+    fn item_graph(&self, item: &EventChange) -> TenantGraph {
+        self.graph(&self.item_invocation(item))
+    }
+
     /// Checks that the mailbox still allows this item, and reads the rows that it may change.
     async fn load_stored_state(
         &self,
@@ -326,9 +337,10 @@ impl Batch<'_> {
         }
         if item.is_reported_gone() && stored.pointer.is_some() {
             // A deleted event can still be read by its immutable id; the calendar decides.
-            let mut rows = stored.bookings.values().flatten();
-            let known = rows.next().map(|(booking, _)| &booking.ical_uid);
-            if !self.is_listed(item, event.ical_uid.as_ref().or(known)).await? {
+            let ical_uid = event.ical_uid.as_ref().or(stored.ical_uid());
+            if let Some(ical_uid) = ical_uid
+                && !self.is_listed(item, &item.event, ical_uid).await?
+            {
                 return Reconciler::new(self, item, stored).apply_absence(Observation::Gone).await;
             }
         }
@@ -363,7 +375,7 @@ impl Batch<'_> {
                 if !snapshot.rooms.is_empty()
                     && self.tenant.policy.content.reads_subject(snapshot.private) =>
             {
-                self.graph(&self.item_invocation(item)).subject(item.mailbox, &item.event).await?
+                self.item_graph(item).subject(item.mailbox, &item.event).await?
             }
             CopyRole::Organizer | CopyRole::Room => None,
         };
@@ -381,7 +393,7 @@ impl Batch<'_> {
             ));
         }
         // A mailbox that cannot be read says nothing about its events.
-        if !self.graph(&self.item_invocation(item)).mailbox_is_readable(item.mailbox).await? {
+        if !self.item_graph(item).mailbox_is_readable(item.mailbox).await? {
             return Err(JobError::fail("the mailbox cannot be read, so the event may still exist"));
         }
         Reconciler::new(self, item, stored).apply_absence(Observation::Gone).await
@@ -394,11 +406,12 @@ impl Batch<'_> {
         stored: StoredState,
         error: GraphError,
     ) -> JobResult {
-        let mut bookings = stored.bookings.values().flatten();
-        let ical_uid = bookings.next().map(|(booking, _)| booking.ical_uid.clone());
-        if item.is_reported_gone()
-            || (ical_uid.is_some() && !self.is_listed(item, ical_uid.as_ref()).await?)
-        {
+        let is_gone = item.is_reported_gone()
+            || match stored.ical_uid() {
+                Some(ical_uid) => !self.is_listed(item, &item.event, ical_uid).await?,
+                None => false,
+            };
+        if is_gone {
             return self.handle_missing(item, stored).await;
         }
         let is_explained =
@@ -409,16 +422,15 @@ impl Batch<'_> {
         Err(error.into())
     }
 
-    /// Whether the calendar of the item's mailbox has its event.
+    /// Whether the calendar of the item's mailbox has `event`, which has this `iCalUId`.
     async fn is_listed(
         &self,
         item: &EventChange,
-        ical_uid: Option<&Personal>,
+        event: &EventId,
+        ical_uid: &Personal,
     ) -> Result<bool, JobError> {
-        let Some(ical_uid) = ical_uid else { return Ok(true) };
-        let graph = self.graph(&self.item_invocation(item));
-        let listed = graph.list_by_ical_uid(item.mailbox, ical_uid).await?;
-        Ok(listed.contains(&item.event))
+        let listed = self.item_graph(item).list_by_ical_uid(item.mailbox, ical_uid).await?;
+        Ok(listed.contains(event))
     }
 
     /// Forgets what the copy said without asking Graph, and the room's copy counts alone; or

@@ -43,8 +43,7 @@ impl TenantWorker<'_> {
                 return Err(JobError::retry_after(rest, "access was checked moments ago"));
             }
         }
-        let lost = self.access_loss().await?;
-        self.record_check(lost).await
+        self.check_and_record().await
     }
 
     /// Checks a suspended tenant, and has everything caught up with if its access is back.
@@ -57,8 +56,7 @@ impl TenantWorker<'_> {
                 return Err(JobError::Discard("the tenant is leaving"));
             }
         }
-        let lost = self.access_loss().await?;
-        self.record_check(lost).await
+        self.check_and_record().await
     }
 
     /// What was not done meanwhile is done as after connecting: nobody knows which subscriptions
@@ -67,9 +65,10 @@ impl TenantWorker<'_> {
         self.continue_later(TenantTaskKind::Connect, 0, Duration::ZERO)
     }
 
-    /// Records what was found, and the evidence before the state that it explains.
-    async fn record_check(&self, lost: Option<SuspensionReason>) -> JobResult {
+    /// Records what is found, and the evidence before the state that it explains.
+    async fn check_and_record(&self) -> JobResult {
         let tenant = &self.tenant;
+        let lost = self.access_loss().await?;
         // Read again, because it may have been reconnected, or be leaving, since the question.
         let Some((fresh, etag)) = self.deps.tenants.get_with_etag(tenant.id).await? else {
             return Err(JobError::Discard("the tenant is unknown"));

@@ -58,10 +58,13 @@ impl Runner {
         item: &J::Item,
         outcome: JobResult,
     ) -> Result<(), InvocationError> {
+        let meta = item.meta();
         let error = match outcome {
             Ok(next) => {
                 tracing::info!(enqueued = next.len(), "job completed");
-                let meta = item.meta();
+                if next.is_empty() {
+                    return Ok(());
+                }
                 let origin = JobOrigin::new(&J::JOB(item.requeue(tenant, meta)), meta);
                 for next in next {
                     // The only way by which a job sends another one.
@@ -74,7 +77,6 @@ impl Runner {
         };
         tracing::info!(outcome = %error, "job not completed");
 
-        let meta = item.meta();
         // Only a fault of our own uses up an attempt: an outage of others may last a day.
         let deferred = JobMeta { deferrals: meta.deferrals.saturating_add(1), ..meta };
         let (meta, retry_after, cause) = match error {

@@ -25,7 +25,7 @@ async fn an_event_without_an_ical_uid_books_nothing_and_is_taken_for_no_other() 
         for (person, from, until) in [(anna, "09:00", "10:00"), (cleo, "09:00", "10:00")] {
             let draft = Invitation::new("Odd", at(from), at(until)).room(aurora);
             let event = person.import("", draft)?;
-            person.show_as(&event, "iCalUId", odd.clone());
+            person.show_field(&event, "iCalUId", odd.clone());
         }
         contoso.run_for(minutes(30)).await;
         assert_eq!(contoso.ledger_slots(aurora, "2026-11-24").await?.len(), 0, "{odd}");
@@ -55,7 +55,7 @@ async fn an_odd_event_without_a_room_leaves_no_trace() -> TestResult {
     ];
     for (name, value) in fields {
         let meeting = tenant.meet(anna, Invitation::new("Dentist", at("09:00"), at("10:00")))?;
-        anna.show_as(&event_of(&meeting, anna)?, name, value);
+        anna.show_field(&event_of(&meeting, anna)?, name, value);
     }
     contoso.run_for(minutes(30)).await;
     assert_eq!(contoso.count(Table::Appointments).await?, 0);
@@ -72,7 +72,7 @@ async fn a_booked_meeting_that_cannot_be_read_for_a_while_stays_booked() -> Test
         let Contoso { anna, aurora, .. } = &contoso;
         let meeting = contoso.meet(anna, ("09:00", "10:00"), aurora)?;
         contoso.run_for(minutes(5)).await;
-        anna.show_as(&event_of(&meeting, anna)?, name, value);
+        anna.show_field(&event_of(&meeting, anna)?, name, value);
         contoso.run_for(minutes(30)).await;
         let booking = contoso.expect_booking(&meeting, aurora).await?;
         assert!(matches!(booking.desired, DesiredState::Wanted(_)), "{name}");
@@ -96,8 +96,8 @@ async fn a_meeting_without_a_time_asks_for_nothing_and_releases_what_it_had() ->
         contoso.run_for(minutes(5)).await;
         for mailbox in [anna, aurora] {
             let event = event_of(&meeting, mailbox)?;
-            mailbox.show_as(&event, "start", time(start));
-            mailbox.show_as(&event, "end", time(end));
+            mailbox.show_field(&event, "start", time(start));
+            mailbox.show_field(&event, "end", time(end));
         }
         contoso.run_for(minutes(30)).await;
         assert_eq!(contoso.ledger_slots(aurora, "2026-11-24").await?.len(), 0, "{start} {end}");

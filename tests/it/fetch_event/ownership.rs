@@ -186,8 +186,8 @@ fn show_free(contoso: &Contoso, meeting: &Meeting, answers: [(&Mailbox, &str); 2
             "emailAddress": { "name": who.name(), "address": who.address() },
         })
     };
-    aurora.show_as(&event, "attendees", answers.map(line).into_iter().collect());
-    aurora.show_as(&event, "showAs", json!("free"));
+    aurora.show_field(&event, "attendees", answers.map(line).into_iter().collect());
+    aurora.show_field(&event, "showAs", json!("free"));
     Ok(())
 }
 
@@ -231,7 +231,7 @@ async fn an_import_that_names_no_organizer_proves_nothing() -> TestResult {
         contoso.run_for(minutes(5)).await;
         let elsewhere = Invitation::new("Mine", at("15:00"), at("16:00")).room(aurora);
         let forged = ben.import(meeting.ical(), elsewhere)?;
-        ben.show_as(&forged, "organizer", organizer.clone());
+        ben.show_field(&forged, "organizer", organizer.clone());
         contoso.run_for(minutes(30)).await;
         let booking = contoso.expect_booking(&meeting, aurora).await?;
         assert_eq!(wanted_facts(&booking)?.interval.start(), at("09:00"), "{organizer}");
@@ -248,7 +248,7 @@ async fn an_organizer_whose_address_is_written_in_two_ways_is_one() -> TestResul
     let own = meeting.copy_in(anna).ok_or("Anna has a copy")?.event;
     let legacy =
         json!({ "emailAddress": { "name": "Anna", "address": "/o=ExchangeLabs/cn=anna" } });
-    anna.show_as(&own, "organizer", legacy);
+    anna.show_field(&own, "organizer", legacy);
     contoso.run_for(minutes(10)).await;
     meeting.move_to(at("11:00"), at("12:00"))?;
     contoso.run_for(minutes(10)).await;

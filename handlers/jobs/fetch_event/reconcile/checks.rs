@@ -4,7 +4,7 @@ use super::{super::CATCH_UP_DELAY, Reconciler};
 use crate::{
     domain::{
         appointment::{CopyReading, CopyRole, ForeignCopy, organizer_digest},
-        ids::EventId,
+        ids::{EventId, MailboxId},
         keys::BookingKey,
         personal::Personal,
     },
@@ -33,9 +33,8 @@ impl Reconciler<'_> {
             at.filter(|at| at.mailbox == self.item.mailbox && at.event != self.item.event)
         });
         let Some(known) = known else { return Ok(None) };
-        let graph = self.batch.graph(&self.batch.item_invocation(self.item));
-        let listed = graph.list_by_ical_uid(self.item.mailbox, ical_uid).await?;
-        Ok((!listed.contains(&known.event)).then(|| known.event.clone()))
+        let is_listed = self.batch.is_listed(self.item, &known.event, ical_uid).await?;
+        Ok((!is_listed).then(|| known.event.clone()))
     }
 
     /// One person's address may be written in two ways: where the two copies name different ones, the
@@ -45,6 +44,8 @@ impl Reconciler<'_> {
         readings: &mut [(BookingKey, CopyReading)],
         ical_uid: &Personal,
     ) -> Result<(), JobError> {
+        // Of several rooms the organizer is the same, and is looked up once.
+        let mut known: Option<(MailboxId, Vec<Personal>)> = None;
         for (key, reading) in readings {
             let Some(Some((booking, _))) = self.stored.bookings.get(key) else { continue };
             let identity = &booking.copies.identity;
@@ -58,18 +59,26 @@ impl Reconciler<'_> {
                 (Ok(()) | Err(_), _) => continue,
             };
             let (Some(mailbox), Some(wanted)) = (mailbox, wanted) else { continue };
-            let graph = self.batch.graph(&self.batch.item_invocation(self.item));
-            let owner = match graph.find_user(&Personal::new(mailbox.to_string())).await {
-                Err(error @ GraphError::Retry { .. }) => return Err(error.into()),
-                // Nobody who cannot be looked up is proved.
-                owner => owner.ok().flatten(),
+            let own = match known.take().filter(|(owner, _)| *owner == mailbox) {
+                Some((_, addresses)) => addresses,
+                None => self.addresses_of(mailbox).await?,
             };
-            let mut own = owner.iter().flat_map(|owner| &owner.addresses);
-            if own.any(|address| organizer_digest(ical_uid, address) == Some(wanted)) {
+            if own.iter().any(|address| organizer_digest(ical_uid, address) == Some(wanted)) {
                 reading.organizer = proof;
             }
+            known = Some((mailbox, own));
         }
         Ok(())
+    }
+
+    /// A mailbox's addresses in the directory; none of one that cannot be looked up.
+    async fn addresses_of(&self, mailbox: MailboxId) -> Result<Vec<Personal>, JobError> {
+        let graph = self.batch.item_graph(self.item);
+        match graph.find_user(&Personal::new(mailbox.to_string())).await {
+            Ok(owner) => Ok(owner.map(|owner| owner.addresses).unwrap_or_default()),
+            Err(error @ GraphError::Retry { .. }) => Err(error.into()),
+            Err(_) => Ok(Vec::new()),
+        }
     }
 
     /// Leaves the bookings for which another copy is the organizer's or the room's, and returns why.

@@ -255,9 +255,8 @@ impl<'a> Reconciler<'a> {
             let since = uninvited.filter_map(Booking::uninvited_since).min();
             let wait = since.map(|since| (since + UNSENT_HOLD).duration_since(now));
             // At the very instant it was just searched, and must not be read again at once.
-            let wait = wait.filter(|wait| wait.is_positive());
-            if let Some(wait) = wait.and_then(|wait| Duration::try_from(wait).ok()) {
-                next.push(refetch(&own, wait));
+            if let Some(wait) = wait.filter(|wait| wait.is_positive()) {
+                next.push(refetch(&own, wait.unsigned_abs()));
             }
         }
         next.extend(self.missed_copies.iter().map(|copy| refetch(copy, Duration::ZERO)));
@@ -312,8 +311,7 @@ impl Reconciler<'_> {
             // Nothing would tell that the invitation has come after all.
             return Ok(false);
         }
-        let graph = self.batch.graph(&self.batch.item_invocation(self.item));
-        match graph.list_by_ical_uid(mailbox, ical_uid).await {
+        match self.batch.item_graph(self.item).list_by_ical_uid(mailbox, ical_uid).await {
             Ok(found) => {
                 let never_sent = found.is_empty();
                 let copies = found.into_iter().map(|event| CopyLocation { mailbox, event });
@@ -392,8 +390,9 @@ impl Reconciler<'_> {
     }
 
     /// Writes what was read into one booking's row; answers the row as it is now, and whether this
-    /// changed it, or `None` when there is no row and none is needed. The loop is not [`crate::store::tables::TypedTable::update`]: the caller already knows that a
-    /// row is missing, and after a conflict the two readings are compared.
+    /// changed it, or `None` when there is no row and none is needed. The loop is not
+    /// [`crate::store::tables::TypedTable::update`]: the caller already knows that a row is missing,
+    /// and after a conflict the two readings are compared.
     async fn write_booking(
         &self,
         key: BookingKey,

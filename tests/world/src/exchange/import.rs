@@ -39,7 +39,7 @@ impl Mailbox {
     }
 
     /// Has Graph show `value` as the field `name` of an event in this calendar, and notifies of it.
-    pub fn show_as(&self, event: &str, name: &str, value: serde_json::Value) {
+    pub fn show_field(&self, event: &str, name: &str, value: serde_json::Value) {
         self.exchange.transact(|w| {
             if let Some(copy) = w.copy_mut(self.id(), event) {
                 copy.oddities.insert(name.to_owned(), value);

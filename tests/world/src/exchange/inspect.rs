@@ -74,18 +74,6 @@ impl Exchange {
         row.copies.values().map(|c| copy_view(row, c)).collect()
     }
 
-    /// What the organizer's copy of `ical` shows as the answer of `room`; none when there is no
-    /// such copy or no such attendee. For a meeting from outside: what was sent there.
-    pub fn response_seen_by_organizer(&self, ical: &str, room: &Mailbox) -> Option<Response> {
-        let state = self.lock();
-        let room = state.mailboxes.get(room.id())?;
-        let all = state.mailboxes.values().flat_map(|m| m.copies.values());
-        let own = all.into_iter().find(|c| c.is_organizer && c.details.ical == ical);
-        let details = own.map(|c| &c.details).or_else(|| state.external_meetings.get(ical))?;
-        let mut lines = details.attendees.iter();
-        lines.find(|a| room.answers_to(&a.who.address)).map(|a| a.response)
-    }
-
     /// Every answer that `mailbox` gave to `ical`, oldest first, with its comment.
     pub fn responses_from(&self, ical: &str, mailbox: &Mailbox) -> Vec<SentResponse> {
         let state = self.lock();
@@ -121,15 +109,16 @@ impl Meeting {
         row.copy_of(self.ical()).map(|c| copy_view(row, c))
     }
 
-    /// What the organizer sees as the answer of `room` (or of a person).
+    /// What the organizer sees as the answer of `room` (or of a person); from outside, what was sent
+    /// there. None when there is no such meeting or no such attendee.
     pub fn response_of(&self, room: &Mailbox) -> Option<Response> {
-        let Some(organizer) = &self.organizer else {
-            return self.exchange.response_seen_by_organizer(self.ical(), room);
-        };
         let state = self.exchange.lock();
-        let copy = state.mailboxes.get(organizer)?.copy_of(self.ical())?;
+        let details = match &self.organizer {
+            Some(organizer) => &state.mailboxes.get(organizer)?.copy_of(self.ical())?.details,
+            None => state.external_meetings.get(self.ical())?,
+        };
         let room = state.mailboxes.get(room.id())?;
-        let mut lines = copy.details.attendees.iter();
+        let mut lines = details.attendees.iter();
         lines.find(|line| room.answers_to(&line.who.address)).map(|line| line.response)
     }
 
