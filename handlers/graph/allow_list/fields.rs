@@ -27,9 +27,8 @@ use crate::domain::ids::MailboxId;
 /// - `originalStart`: names an occurrence, however it is moved.
 /// - `seriesMasterId`: the series that an occurrence is booked under.
 /// - `lastModifiedDateTime`: which of two readings is older; a late one must not undo a newer one.
-/// - `showAs`: a copy that stays in a room's calendar, shown as free, does not hold the room if the
-///   room declined it; one that is shown as tentative waits for the room's answer, also when the
-///   room was asked again for what it had accepted. It is evaluated in rooms' calendars alone.
+/// - `showAs`: in rooms' calendars alone: a declined copy that stays, shown as free, does not hold
+///   the room; a tentative one waits for the room's answer, also when it was asked again.
 pub const EVENT: &[&str] = &[
     "id",
     "iCalUId",

@@ -38,15 +38,15 @@ const COOKIE_MAX: usize = 4096;
 pub const COOKIES: [(&str, &str, SignedDuration, &str); 2] = [
     (
         SESSION_COOKIE,
-        "tenant id, object id, name, sign-in name, whether an administrator, the forms' secret, when it ends",
+        "tenant id, object id, name, sign-in name, whether an administrator, the forms' secret, its end",
         SESSION_LIFETIME,
-        "so that a person who has signed in is known on the next page",
+        "to know on the next page who signed in",
     ),
     (
         PENDING_COOKIE,
-        "state, nonce and PKCE verifier of a sign-in, or state and tenant id of a consent; when it began, and which page it is for",
+        "state, nonce and PKCE verifier of a sign-in, or state and tenant id of a consent; its beginning and its page",
         FLOW_TIMEOUT,
-        "so that an answer from Microsoft is taken only by the browser that asked",
+        "to take Microsoft's answer from the browser that asked alone",
     ),
 ];
 
