@@ -281,6 +281,7 @@ impl App {
             },
             registrations: self.registrations.clone(),
             sign_in_client_id: self.people.client_id,
+            user_permission: self.settings.pages.user_permission,
             invited_tenants: self
                 .settings
                 .pages

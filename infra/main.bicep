@@ -88,6 +88,13 @@ param addInClients array = []
 @description('Origin of an Outlook add-in that may call the API of the pages; empty: none.')
 param addInOrigin string = ''
 
+@description('The permission that the daemon registrations read people with: the same as userPermission of entra/registrations.bicep. The wider one is for organisations whose Reach page says that Microsoft refuses people or the scope group.')
+@allowed([
+  'User.ReadBasic.All'
+  'User.Read.All'
+])
+param userPermission string = 'User.ReadBasic.All'
+
 // How the program works. The bounds are those of the program, which checks them again.
 
 @description('After how many days the keys that Graph seals content with are followed by new ones.')
@@ -435,6 +442,7 @@ module settings 'modules/settings.bicep' = [
       allowedSources: allowedSources
       addInClients: addInClients
       addInOrigin: addInOrigin
+      userPermission: userPermission
       contentKeyDays: contentKeyDays
       subscriptionMinutes: subscriptionMinutes
       richMinutes: richMinutes

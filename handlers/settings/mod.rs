@@ -168,6 +168,7 @@ mod tests {
             ("ROOMBRIDGE_EXCHANGE_AUDIENCE", Some("AzureADTokenExchange")),
             ("ROOMBRIDGE_GRAPH_SCOPE", Some("https://graph.microsoft.com/Calendars.Read")),
             ("ROOMBRIDGE_ADD_IN_CLIENTS", Some("add-in")),
+            ("ROOMBRIDGE_USER_PERMISSION", Some("Directory.Read.All")),
             ("ROOMBRIDGE_ADD_IN_ORIGIN", Some("https://add-in.contoso.example/page")),
             ("ROOMBRIDGE_ADD_IN_ORIGIN", Some("http://add-in.contoso.example")),
         ] {

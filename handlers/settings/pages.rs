@@ -4,6 +4,9 @@ use url::Url;
 use uuid::Uuid;
 
 use super::{graph::GraphSettings, reader::SettingsReader};
+use crate::domain::tenant::policy::UserPermission;
+
+const USER_PERMISSION: &str = "ROOMBRIDGE_USER_PERMISSION";
 
 /// The pages that people see, and who is invited to them.
 #[derive(Debug, Clone)]
@@ -19,6 +22,9 @@ pub struct PagesSettings {
     /// `ROOMBRIDGE_ADD_IN_ORIGIN`: the origin of an Outlook add-in that may call the API from a
     /// browser, as browsers write it.
     pub add_in_origin: Option<String>,
+    /// `ROOMBRIDGE_USER_PERMISSION`: what the daemon registrations ask for to read people, so that the
+    /// consent page says it: `User.ReadBasic.All`, or `User.Read.All`.
+    pub user_permission: UserPermission,
 }
 
 impl PagesSettings {
@@ -42,6 +48,10 @@ impl PagesSettings {
         }
         let add_in_clients =
             reader.list("ROOMBRIDGE_ADD_IN_CLIENTS", "client ids (GUIDs)", |id| id.parse().ok());
+        let user_permission = match reader.optional(USER_PERMISSION) {
+            Some(_) => reader.required(USER_PERMISSION, "User.ReadBasic.All or User.Read.All"),
+            None => Some(UserPermission::default()),
+        };
         let add_in_origin = match reader.optional("ROOMBRIDGE_ADD_IN_ORIGIN") {
             Some(_) => Some(read_origin(reader)?),
             None => None,
@@ -51,6 +61,7 @@ impl PagesSettings {
             invited_tenants: invited?,
             add_in_clients: add_in_clients?,
             add_in_origin,
+            user_permission: user_permission?,
         })
     }
 }

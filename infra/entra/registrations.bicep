@@ -51,6 +51,13 @@ param exchangeAudience string = 'api://AzureADTokenExchange'
 @description('Client ids of Outlook add-ins that may ask for my-calendar without a question to the person. The same as addInClients of main.bicep.')
 param addInClients array = []
 
+@description('The permission that the daemons read people with: the same as userPermission of main.bicep. The wider one is for organisations that Microsoft refuses the narrow one.')
+@allowed([
+  'User.ReadBasic.All'
+  'User.Read.All'
+])
+param userPermission string = 'User.ReadBasic.All'
+
 @description('Object ids of people who own the registrations, two at least, beside the one who deploys. Owners may add credentials: keep them few, and look at the sign-in and audit logs of Entra.')
 param owners array = []
 
@@ -91,6 +98,17 @@ var preAuthorized = [
   }
 ]
 
+var permissions = {
+  'User.ReadBasic.All': {
+    organisationWide: loadJsonContent('permissions/organisation-wide.json')
+    scoped: loadJsonContent('permissions/scoped.json')
+  }
+  'User.Read.All': {
+    organisationWide: loadJsonContent('permissions/organisation-wide-user-read-all.json')
+    scoped: loadJsonContent('permissions/scoped-user-read-all.json')
+  }
+}
+
 // Admin consent always grants a registration's whole list, so there are two daemons: a calendar
 // grant in Entra would defeat a scope in Exchange.
 module organisationWide 'modules/daemon.bicep' = {
@@ -100,7 +118,7 @@ module organisationWide 'modules/daemon.bicep' = {
     displayName: '${product} (whole organisation)'
     notes: notes
     info: info
-    permissions: loadJsonContent('permissions/organisation-wide.json')
+    permissions: permissions[userPermission].organisationWide
     pagesUrl: pagesUrl
     issuer: issuer
     federatedIdentityPrincipalId: federatedIdentityPrincipalId
@@ -116,7 +134,7 @@ module scoped 'modules/daemon.bicep' = {
     displayName: '${product} (chosen calendars)'
     notes: notes
     info: info
-    permissions: loadJsonContent('permissions/scoped.json')
+    permissions: permissions[userPermission].scoped
     pagesUrl: pagesUrl
     issuer: issuer
     federatedIdentityPrincipalId: federatedIdentityPrincipalId

@@ -18,6 +18,9 @@
 #   --workload NAME                first part of every unique name [roombridge]
 #   --exchange-audience TEXT       what the identity's token is for [that of the signed-in cloud]
 #   --add-in-client GUID           client id of an Outlook add-in; may be given more than once
+#   --user-permission NAME         what the daemons read people with: User.ReadBasic.All, or
+#                                  User.Read.All for organisations that Microsoft refuses the
+#                                  narrow one [User.ReadBasic.All]; main.bicep has the same
 #   --owner GUID                   object id of an owner to add; may be given more than once
 #   --privacy-url, --terms-url, --support-url URL
 #                                  links that are shown where people consent
@@ -36,7 +39,7 @@ auditor_role=de20ad8a-a12a-4264-9ff4-f1920904c882
 notes='Made from infra/entra. No password and no key credential belongs here: the federated credential is the only one.'
 credential=federated-identity
 workload=roombridge environment='' principal='' pages='' audience=''
-privacy='' terms='' support='' dry=false
+privacy='' terms='' support='' dry=false wide=''
 add_ins=() owners=()
 
 say() { printf '%s\n' "$*" >&2; }
@@ -75,6 +78,13 @@ while [ $# -gt 0 ]; do
     --workload) workload=$value ;;
     --exchange-audience) audience=$value ;;
     --add-in-client) guid "$value" "$option" && add_ins+=("$value") ;;
+    --user-permission)
+      case $value in
+        User.ReadBasic.All) wide='' ;;
+        User.Read.All) wide=-user-read-all ;;
+        *) die "$option takes User.ReadBasic.All or User.Read.All, not '$value'" ;;
+      esac
+      ;;
     --owner) guid "$value" "$option" && owners+=("$value") ;;
     --privacy-url) address "$value" "$option" && privacy=$value ;;
     --terms-url) address "$value" "$option" && terms=$value ;;
@@ -251,13 +261,13 @@ if [ -n "$pages" ]; then
 fi
 
 make organisation-wide "$product (whole organisation)" $many "$granted" \
-  "$(cat permissions/organisation-wide.json)" "$version"
+  "$(cat "permissions/organisation-wide$wide.json")" "$version"
 trust
 enter false
 prove 1
 organisation_wide=$app_id
 
-make scoped "$product (chosen calendars)" $many "$granted" "$(cat permissions/scoped.json)" "$version"
+make scoped "$product (chosen calendars)" $many "$granted" "$(cat "permissions/scoped$wide.json")" "$version"
 trust
 enter false
 prove 1

@@ -68,6 +68,9 @@ param addInClients array
 @description('Origin of the Outlook add-in; may be empty.')
 param addInOrigin string
 
+@description('The permission that the daemon registrations read people with.')
+param userPermission string
+
 @description('After how many days the content keys are followed by new ones.')
 param contentKeyDays int
 
@@ -131,6 +134,7 @@ var appSettings = {
   ROOMBRIDGE_SOURCES: join(allowedSources, ',')
   ROOMBRIDGE_ADD_IN_CLIENTS: join(addInClients, ',')
   ROOMBRIDGE_ADD_IN_ORIGIN: addInOrigin
+  ROOMBRIDGE_USER_PERMISSION: userPermission
   ROOMBRIDGE_CONTENT_KEY_DAYS: string(contentKeyDays)
   ROOMBRIDGE_SUBSCRIPTION_MINUTES: string(subscriptionMinutes)
   ROOMBRIDGE_RICH_MINUTES: string(richMinutes)

@@ -1,6 +1,11 @@
 //! What a tenant and its rooms have decided.
 
-use serde::{Deserialize, Serialize};
+use std::str::FromStr;
+
+use serde::{
+    Deserialize, Serialize,
+    de::{self, IntoDeserializer as _},
+};
 
 use crate::domain::{ids::RoomId, personal::Personal};
 
@@ -10,6 +15,28 @@ pub enum Registration {
     OrganisationWide,
     /// Only the mailboxes that the administrator put into its scope.
     Scoped,
+}
+
+/// What our daemon registrations ask for to read an organisation's people. Microsoft's pages contradict
+/// each other on whether the narrow permission is enough for `GET /users` and `checkMemberGroups`
+/// (learn.microsoft.com/graph/api/user-list, /graph/permissions-reference, 2026-11), so the operator may
+/// choose the wider one, for all tenants.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+pub enum UserPermission {
+    #[default]
+    #[serde(rename = "User.ReadBasic.All")]
+    ReadBasic,
+    /// Everything in everybody's profile. We ask no more of it.
+    #[serde(rename = "User.Read.All")]
+    Read,
+}
+
+impl FromStr for UserPermission {
+    type Err = de::value::Error;
+
+    fn from_str(name: &str) -> Result<Self, Self::Err> {
+        Self::deserialize(name.into_deserializer())
+    }
 }
 
 /// What becomes of a meeting's subject.

@@ -6,7 +6,7 @@
 
 use uuid::{Uuid, uuid};
 
-use crate::domain::tenant::policy::Registration;
+use crate::domain::tenant::policy::{Registration, UserPermission};
 
 /// A registration of ours that asks a customer's tenant for something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -102,6 +102,35 @@ const NEVER_READ: &str = "The text of an appointment, its attachments, links to 
 const NEVER_WRITTEN: &str = "Creating or deleting appointments, and changing their subject, text, \
     time or attendees.";
 
+/// What needs to read people.
+const USERS_READ: &[(&str, &str)] =
+    &[("GET", "/users"), ("GET", "/users/{id}"), ("POST", "/users/{id}/checkMemberGroups")];
+const USERS_PURPOSE: &str = "To find the mailbox that belongs to a person or a room, and to list whose calendars \
+    the organisation has switched on.";
+
+const USER_READ_BASIC_ALL: Permission = Permission {
+    name: "User.ReadBasic.All",
+    id: uuid!("97235f07-e226-4f63-ace3-39588e11d3a1"),
+    kind: PermissionKind::Application,
+    registrations: BOTH_DAEMONS,
+    needed_for: USERS_PURPOSE,
+    reaches: "The basic profile of everybody in your organisation: name, addresses, photo.",
+    never: "Photos, and names in lists: a list holds ids alone, and a mail address finds one \
+        mailbox or none.",
+    requests: USERS_READ,
+};
+
+/// In the place of `User.ReadBasic.All` where the operator chose so, see [`UserPermission`].
+pub const USER_READ_ALL: Permission = Permission {
+    name: "User.Read.All",
+    id: uuid!("df021288-bdef-4463-88db-98f22de89214"),
+    reaches: "The full profile of everybody in your organisation: also telephone numbers, department, manager \
+        and whatever else your directory holds about people.",
+    never: "Anything of a profile but the id, the name and the addresses of one person at a time; a list holds \
+        ids alone.",
+    ..USER_READ_BASIC_ALL
+};
+
 /// Every permission in Entra that we ask for. Mail is never among them.
 pub const PERMISSIONS: &[Permission] = &[
     Permission {
@@ -125,22 +154,7 @@ pub const PERMISSIONS: &[Permission] = &[
         never: NEVER_WRITTEN,
         requests: CALENDARS_WRITE,
     },
-    Permission {
-        name: "User.ReadBasic.All",
-        id: uuid!("97235f07-e226-4f63-ace3-39588e11d3a1"),
-        kind: PermissionKind::Application,
-        registrations: BOTH_DAEMONS,
-        needed_for: "To find the mailbox that belongs to a person or a room, and to list whose \
-            calendars the organisation has switched on.",
-        reaches: "The basic profile of everybody in your organisation: name, addresses, photo.",
-        never: "Photos, and names in lists: a list holds ids alone, and a mail address finds one \
-            mailbox or none.",
-        requests: &[
-            ("GET", "/users"),
-            ("GET", "/users/{id}"),
-            ("POST", "/users/{id}/checkMemberGroups"),
-        ],
-    },
+    USER_READ_BASIC_ALL,
     Permission {
         name: "Place.Read.All",
         id: uuid!("913b9306-0ce1-42b8-9137-6a7df690a760"),
@@ -220,9 +234,17 @@ pub const EXCHANGE_ROLES: &[ExchangeRole] = &[
     },
 ];
 
-/// The permissions that a registration asks for, in the order of the list.
-pub fn permissions_of(which: AppRegistration) -> impl Iterator<Item = &'static Permission> {
-    PERMISSIONS.iter().filter(move |permission| permission.registrations.contains(&which))
+/// The permissions that a registration asks for, in the order of the list, where people are read with
+/// `users`.
+pub fn permissions_of(
+    which: AppRegistration,
+    users: UserPermission,
+) -> impl Iterator<Item = &'static Permission> {
+    let asked = PERMISSIONS.iter().filter(move |asked| asked.registrations.contains(&which));
+    asked.map(move |asked| match users {
+        UserPermission::Read if *asked == USER_READ_BASIC_ALL => &USER_READ_ALL,
+        UserPermission::ReadBasic | UserPermission::Read => asked,
+    })
 }
 
 /// The roles in Exchange that a registration may be given, in the order of the list.
@@ -331,8 +353,10 @@ mod tests {
 
     #[test]
     fn every_registration_asks_for_what_its_mode_needs_and_no_more() {
-        let names =
-            |which| permissions_of(which).map(|permission| permission.name).collect::<Vec<_>>();
+        let names = |which| {
+            let asked = permissions_of(which, UserPermission::ReadBasic);
+            asked.map(|permission| permission.name).collect::<Vec<_>>()
+        };
         let directory = ["User.ReadBasic.All", "Place.Read.All", "GroupMember.Read.All"];
         assert_eq!(
             names(AppRegistration::Scoped),
@@ -343,7 +367,7 @@ mod tests {
         assert_eq!(names(AppRegistration::OrganisationWide), [&calendars[..], &directory].concat());
         assert_eq!(names(AppRegistration::SignIn), ["openid", "profile"]);
         assert!(
-            permissions_of(AppRegistration::SignIn)
+            permissions_of(AppRegistration::SignIn, UserPermission::Read)
                 .all(|permission| permission.kind == PermissionKind::Delegated)
         );
         assert!(PERMISSIONS.iter().all(|permission| !permission.name.starts_with("Mail")));
@@ -354,10 +378,21 @@ mod tests {
     }
 
     #[test]
+    fn the_wider_permission_replaces_one_and_adds_none() {
+        let narrow = permissions_of(AppRegistration::Scoped, UserPermission::ReadBasic);
+        let wide = permissions_of(AppRegistration::Scoped, UserPermission::Read);
+        let pairs: Vec<_> = narrow.zip(wide).filter(|(one, other)| one != other).collect();
+        assert_eq!(pairs, [(&USER_READ_BASIC_ALL, &USER_READ_ALL)]);
+        assert_eq!(USER_READ_BASIC_ALL.name.parse(), Ok(UserPermission::ReadBasic));
+        assert_eq!(USER_READ_ALL.name.parse(), Ok(UserPermission::Read));
+    }
+
+    #[test]
     fn each_is_listed_once_and_says_everything() {
         let ids: BTreeSet<Uuid> = PERMISSIONS.iter().map(|permission| permission.id).collect();
         assert_eq!(ids.len(), PERMISSIONS.len());
-        let words = PERMISSIONS.iter().map(|p| [p.needed_for, p.reaches, p.never]);
+        let words =
+            PERMISSIONS.iter().chain([&USER_READ_ALL]).map(|p| [p.needed_for, p.reaches, p.never]);
         let roles = EXCHANGE_ROLES.iter().map(|r| [r.needed_for, r.reaches, r.never]);
         for text in words.chain(roles).flatten() {
             assert!(text.ends_with('.') && !text.contains("  "), "{text}");

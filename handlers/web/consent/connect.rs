@@ -15,7 +15,7 @@ use http::{HeaderMap, StatusCode};
 
 use super::{
     authz,
-    deps::{Deps, TEXT_VERSION},
+    deps::Deps,
     policy::{policy_changes, record_changes},
 };
 use crate::{
@@ -120,7 +120,7 @@ async fn complete_consent(
         return Ok(false);
     }
     // The evidence first: a crash leaves an entry too many, never a connection without one.
-    let (registration, text_version) = (granted.registration, TEXT_VERSION.to_owned());
+    let (registration, text_version) = (granted.registration, deps.text_version());
     let decision = DecisionKind::Connected { registration, text_version: text_version.clone() };
     deps.record_decision(user, None, decision).await?;
     let now = deps.clock.now();

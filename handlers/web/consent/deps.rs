@@ -11,9 +11,12 @@ use crate::{
     base::clock::Clock,
     domain::{
         ids::{MailboxId, TenantId},
-        tenant::decision::{Decision, DecisionKind},
+        tenant::{
+            decision::{Decision, DecisionKind},
+            policy::UserPermission,
+        },
     },
-    graph::Graph,
+    graph::{Graph, permissions::USER_READ_ALL},
     identity::{app_tokens::Registrations, sign_in::AdminConsent},
     messages::{JobMeta, MailboxTask, MailboxTaskKind, MailboxTasks, TenantTask, TenantTaskKind},
     queue::Outbox,
@@ -29,7 +32,7 @@ use crate::{
 
 /// The version of the text that an administrator agrees to: the page `start` with the list of
 /// permissions. It changes whenever they say something else.
-pub(super) const TEXT_VERSION: &str = "2026-12";
+const TEXT_VERSION: &str = "2026-12";
 
 /// What this function works with.
 pub(crate) struct Deps {
@@ -39,6 +42,8 @@ pub(crate) struct Deps {
     pub(crate) registrations: Registrations,
     /// The registration that people sign in with, to be named in commands.
     pub(crate) sign_in_client_id: Uuid,
+    /// What the daemon registrations read people with.
+    pub(crate) user_permission: UserPermission,
     pub(crate) invited_tenants: Vec<TenantId>,
     pub(crate) tenants: Tenants,
     pub(crate) mailboxes: Mailboxes,
@@ -57,6 +62,14 @@ impl FromRef<Arc<Deps>> for PageContext {
 }
 
 impl Deps {
+    /// The version of what an administrator of this deployment agrees to.
+    pub(super) fn text_version(&self) -> String {
+        match self.user_permission {
+            UserPermission::ReadBasic => TEXT_VERSION.to_owned(),
+            UserPermission::Read => format!("{TEXT_VERSION} {}", USER_READ_ALL.name),
+        }
+    }
+
     /// The frame of the page `path` of a connected tenant, with the navigation.
     pub(super) fn frame<'a>(&'a self, user: &'a CurrentUser, path: &'static str) -> Frame<'a> {
         let t = self.pages.texts();

@@ -9,11 +9,7 @@ use crate::domain::{
     ids::{GroupId, MailboxId},
     tenant::policy::{Registration, ResponseMode, Room},
 };
-use crate::graph::permissions::exchange_roles_of;
-
-/// The id of `User.Read.All` as an application permission
-/// (learn.microsoft.com/graph/permissions-reference).
-pub(super) const USER_READ_ALL: &str = "df021288-bdef-4463-88db-98f22de89214";
+use crate::graph::permissions::{Permission, exchange_roles_of};
 
 /// The name of the scope in Exchange.
 const SCOPE: &str = "Roombridge calendars";
@@ -93,12 +89,13 @@ pub(super) fn assignment_command(people: &str) -> String {
 
 /// Grants the app one more permission of Graph in this tenant, which no consent page offers
 /// (learn.microsoft.com/graph/permissions-grant-via-msgraph).
-pub(super) fn grant_command(app: &str, permission: &str) -> String {
+pub(super) fn grant_command(app: &str, permission: &Permission) -> String {
     format!(
         "$sp = Get-MgServicePrincipal -Filter \"AppId eq '{app}'\"\n\
          $graph = Get-MgServicePrincipal -Filter \"AppId eq '00000003-0000-0000-c000-000000000000'\"\n\
          New-MgServicePrincipalAppRoleAssignment -ServicePrincipalId $sp.Id -PrincipalId $sp.Id \
-         -ResourceId $graph.Id -AppRoleId {permission}"
+         -ResourceId $graph.Id -AppRoleId {}",
+        permission.id
     )
 }
 

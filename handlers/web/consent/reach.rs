@@ -11,13 +11,15 @@ use super::{
     calendar_counts::CalendarCounts,
     deps::Deps,
     exchange_commands::{
-        USER_READ_ALL, assignment_command, expected_processing, grant_command, processing_command,
-        scope_commands,
+        assignment_command, expected_processing, grant_command, processing_command, scope_commands,
     },
 };
 use crate::{
-    domain::{personal::Personal, tenant::policy::Registration},
-    graph::{CalendarGrants, GraphError, TenantGraph},
+    domain::{
+        personal::Personal,
+        tenant::policy::{Registration, UserPermission},
+    },
+    graph::{CalendarGrants, GraphError, TenantGraph, permissions::USER_READ_ALL},
     store::tenants::Tenant,
     web::layout::{
         CurrentUser, Field, FieldError, Frame, MAX_ADDRESS_CHARS, PageError, PageResult,
@@ -53,8 +55,8 @@ struct ReachPage<'a> {
     /// A grant for the whole organisation makes the scope useless.
     has_unscoped_grants: bool,
     scoped: bool,
-    /// What grants the wider permission, where Graph refuses people or groups.
-    directory_command: Option<String>,
+    /// What to do where Graph refuses people or groups, and the command for it where there is one.
+    directory_denied: Option<(&'static str, Option<String>)>,
     polled: usize,
     scope_commands: Vec<String>,
     assignment_command: String,
@@ -129,9 +131,15 @@ async fn load_page<'a>(
         grants: grants_text(t, grants.as_ref().ok()),
         has_unscoped_grants: scoped && grants.is_ok_and(|grants| grants.read || grants.write),
         scoped,
-        directory_command: is_directory_denied(user, tenant, graph)
-            .await
-            .then(|| grant_command(app, USER_READ_ALL)),
+        directory_denied: is_directory_denied(user, tenant, graph).await.then(|| {
+            match deps.user_permission {
+                UserPermission::ReadBasic => {
+                    (t.directory_denied_about, Some(grant_command(app, &USER_READ_ALL)))
+                }
+                // The registration asks for it: consent grants it.
+                UserPermission::Read => (t.directory_denied_reconnect, None),
+            }
+        }),
         polled: CalendarCounts::load(deps, tenant.id).await?.polled,
         scope_commands: scope_commands(app, tenant.policy.scope_group, tried),
         assignment_command: assignment_command(&deps.sign_in_client_id.to_string()),

@@ -63,7 +63,12 @@ fn start_page(deps: &Deps, user: Option<&CurrentUser>, was_connected: bool) -> P
     let t = &deps.pages.texts().start;
     // From the very tables that the client and the tests use, so that the page cannot say less.
     let requested = |(heading, about, app): (_, _, AppRegistration)| {
-        (heading, about, permissions_of(app).collect(), exchange_roles_of(app).collect())
+        (
+            heading,
+            about,
+            permissions_of(app, deps.user_permission).collect(),
+            exchange_roles_of(app).collect(),
+        )
     };
     let wide = Registration::OrganisationWide.into();
     html(&StartPage {

@@ -527,6 +527,7 @@ texts! {
         unscoped_grants_about: "You chose scoped access, but calendars are granted for the whole organisation too. Grants add up: we could reach every calendar. Remove the calendar permissions of our app in Entra, under Enterprise applications, Permissions.",
         directory_denied: "Microsoft refuses to show us the people or the scope group",
         directory_denied_about: "Microsoft's documents contradict each other on whether User.ReadBasic.All is enough for this. Calendars that are followed stay followed, but nobody else can be enrolled, and we do not notice who leaves the group. If you agree to the wider permission User.Read.All, a Privileged Role Administrator grants it with this command in PowerShell (module Microsoft.Graph). Check first that User.ReadBasic.All and GroupMember.Read.All are still granted.",
+        directory_denied_reconnect: "Roombridge asks for User.Read.All, and your organisation has not granted it yet: connect again on the overview. Calendars that are followed stay followed, but nobody else can be enrolled, and we do not notice who leaves the group.",
         polled: "Polled calendars",
         polled_about: "Microsoft refuses to notify us about these calendars, although we may read them. We read them at regular intervals instead, so their rooms are booked a little later.",
         probe: "Try two mailboxes",

@@ -8,11 +8,13 @@ use roombridge::queue::Queue;
 use roombridge::store::mailboxes::{MailboxKind, MailboxState, Mailboxes};
 use roombridge::store::rooms::RoomMap;
 use std::sync::Arc;
+use world::exchange::Processing;
 use world::memory::QueueKind;
 use world::microsoft::{DAEMON_APP, SCOPED_APP};
 use world::test_world::INVITED_TENANT;
 
 use super::unconnected_contoso;
+use crate::contoso::Contoso;
 use crate::http_browser::Browser;
 use crate::{TestError, TestResult};
 
@@ -268,6 +270,37 @@ async fn where_people_are_refused_connecting_works_and_the_page_names_the_permis
     let browser = contoso.signed_in_admin().await?;
     let page = browser.get("reach").await?;
     assert!(!page.text.contains("id=\"directory\""), "{}", page.text);
+    Ok(())
+}
+
+#[tokio::test]
+async fn with_the_wider_permission_the_page_says_so_and_people_are_read_from_the_start()
+-> TestResult {
+    let builder = Contoso::builder().seed(7).unconnected().reads_full_profiles();
+    let contoso = builder.rooms(Processing::AutoAccept, Processing::AutoAccept).open().await?;
+    contoso.world.microsoft.graph.require_full_profiles(true);
+    let page = contoso.browser().get("").await?;
+    assert!(page.text.contains("User.Read.All") && !page.text.contains("User.ReadBasic.All"));
+    let browser = contoso.connect("organisation-wide").await?;
+    assert!(!browser.get("reach").await?.text.contains("id=\"directory\""));
+    // The register names what was agreed to.
+    assert!(browser.get("register").await?.text.contains("User.Read.All"));
+
+    // Those who consented before the operator chose it are asked to connect again, and that mends it.
+    contoso.world.microsoft.entra.consent(
+        contoso.tenant.id(),
+        DAEMON_APP,
+        &["User.ReadBasic.All", "GroupMember.Read.All", "Place.Read.All", "Calendars.Read"],
+    );
+    contoso.advance_minutes(61);
+    let browser = contoso.signed_in_admin().await?;
+    let page = browser.get("reach").await?;
+    assert!(page.text.contains("connect again on the overview"), "{}", page.text);
+    assert!(!page.text.contains("-AppRoleId"), "consent grants it, no command is needed");
+    contoso.grant_and_return(&browser, "organisation-wide").await?;
+    contoso.advance_minutes(61);
+    let browser = contoso.signed_in_admin().await?;
+    assert!(!browser.get("reach").await?.text.contains("id=\"directory\""));
     Ok(())
 }
 

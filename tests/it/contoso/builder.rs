@@ -75,6 +75,12 @@ impl ContosoBuilder {
         self
     }
 
+    /// The operator chose the wider permission to read people.
+    pub(crate) fn reads_full_profiles(mut self) -> Self {
+        self.options.reads_full_profiles = true;
+        self
+    }
+
     /// The client-state keys come from here.
     pub(crate) fn keys(mut self, keys: Arc<dyn KeySource>) -> Self {
         self.options.client_state_keys = Some(keys);

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::SignedDuration;
 use roombridge::domain::retention::{CONTENT_KEY_OVERLAP, SECRET_KEY_LIFETIME, SECRET_KEY_OVERLAP};
 use roombridge::graph::fields;
-use roombridge::graph::permissions::{AppRegistration, EXCHANGE_ROLES, PERMISSIONS};
+use roombridge::graph::permissions::{AppRegistration, EXCHANGE_ROLES, PERMISSIONS, USER_READ_ALL};
 use roombridge::host::{FUNCTIONS, Trigger, functions::PREFIX};
 use roombridge::identity::keys::{CLIENT_STATE_KEYS, COOKIE_KEYS};
 use roombridge::identity::sign_in::COOKIES;
@@ -127,7 +127,7 @@ fn registrations(which: &[AppRegistration]) -> &'static str {
 
 /// What the consent page says in sentences, in short: of each permission and role what it could
 /// reach, what it is needed for, and what of that is never asked.
-const SHORT: [(&str, &str, &str, &str); 10] = [
+const SHORT: [(&str, &str, &str, &str); 11] = [
     (
         "Calendars.Read",
         "every calendar, with all its content",
@@ -165,6 +165,12 @@ const SHORT: [(&str, &str, &str, &str); 10] = [
         "greeting, recognising",
         "anybody else's profile",
     ),
+    (
+        "User.Read.All",
+        "everybody's full profile",
+        "the same as `User.ReadBasic.All`, in its place if [the operator chose it](settings.md)",
+        "all but ids, names, addresses; names in lists",
+    ),
     ("Application Calendars.Read", "the calendars in the scope", "the same", "the same"),
     ("Application Calendars.ReadWrite", "the calendars in the scope", "the same", "the same"),
     (
@@ -177,7 +183,8 @@ const SHORT: [(&str, &str, &str, &str); 10] = [
 
 #[test]
 fn the_permissions_are_those_that_are_asked_for() -> TestResult {
-    let permissions = PERMISSIONS.iter().map(|asked| (asked.name, asked.registrations));
+    let permissions = PERMISSIONS.iter().chain([&USER_READ_ALL]);
+    let permissions = permissions.map(|asked| (asked.name, asked.registrations));
     let roles = EXCHANGE_ROLES.iter().map(|role| (role.name, role.registrations));
     let asked: Vec<_> = permissions.chain(roles).collect();
     let names = asked.iter().map(|(name, _)| *name).collect::<Vec<_>>();
@@ -191,7 +198,8 @@ fn the_permissions_are_those_that_are_asked_for() -> TestResult {
 
 /// Every request that the code can make of Graph, and what permits it.
 fn requests() -> BTreeMap<(&'static str, &'static str), BTreeSet<&'static str>> {
-    let permissions = PERMISSIONS.iter().map(|asked| (asked.name, asked.requests));
+    let permissions = PERMISSIONS.iter().chain([&USER_READ_ALL]);
+    let permissions = permissions.map(|asked| (asked.name, asked.requests));
     let roles = EXCHANGE_ROLES.iter().map(|role| (role.name, role.requests));
     let mut requests: BTreeMap<_, BTreeSet<_>> = BTreeMap::new();
     for (name, serves) in permissions.chain(roles) {

@@ -2,10 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{
-    super::deps::{Deps, TEXT_VERSION},
-    form::RoomFormRow,
-};
+use super::{super::deps::Deps, form::RoomFormRow};
 use crate::{
     domain::{
         ids::RoomId,
@@ -105,7 +102,7 @@ async fn manage_room(
         matches!(mailbox.state, MailboxState::Active | MailboxState::Paused)
     });
     if !managed {
-        let (capacity, text_version) = (ConsentCapacity::Organisation, TEXT_VERSION.to_owned());
+        let (capacity, text_version) = (ConsentCapacity::Organisation, deps.text_version());
         let decision =
             DecisionKind::ConsentGranted { capacity, text_version: text_version.clone() };
         // The evidence first: a crash leaves an entry too many, never a mailbox without one.

@@ -13,6 +13,7 @@ use std::{
 };
 
 use roombridge::{
+    domain::tenant::policy::UserPermission,
     graph::permissions::{AppRegistration, PermissionKind, permissions_of},
     identity::sign_in::{API_SCOPE, CONSENT_CALLBACK_PATH, ReturnTarget},
 };
@@ -64,8 +65,8 @@ fn path_of(name: &str) -> PathBuf {
 }
 
 /// The `requiredResourceAccess` of a registration.
-fn permissions(which: AppRegistration) -> Value {
-    let asked = permissions_of(which).map(|permission| {
+fn permissions(which: AppRegistration, users: UserPermission) -> Value {
+    let asked = permissions_of(which, users).map(|permission| {
         let kind = match permission.kind {
             PermissionKind::Application => "Role",
             PermissionKind::Delegated => "Scope",
@@ -78,6 +79,15 @@ fn permissions(which: AppRegistration) -> Value {
 /// What the program needs: `managed_identity_client_id` is what Entra made for people's registration, if it was
 /// known; `base_url` where browsers reach the pages, if that was.
 fn needed(client_id: Option<&str>, pages: Option<&str>) -> BTreeMap<&'static str, Registration> {
+    needed_with(client_id, pages, UserPermission::ReadBasic)
+}
+
+/// The same where the daemons read people with `users`.
+fn needed_with(
+    client_id: Option<&str>,
+    pages: Option<&str>,
+    users: UserPermission,
+) -> BTreeMap<&'static str, Registration> {
     let below = |paths: &[&str]| match pages {
         Some(pages) => paths.iter().map(|path| format!("{pages}/{path}")).collect(),
         None => Vec::new(),
@@ -96,7 +106,7 @@ fn needed(client_id: Option<&str>, pages: Option<&str>) -> BTreeMap<&'static str
         let mut application = json!({
             "uniqueName": format!("roombridge-test-{name}"),
             "signInAudience": if which.is_some() { "AzureADMultipleOrgs" } else { "AzureADMyOrg" },
-            "requiredResourceAccess": which.map_or(json!([]), permissions),
+            "requiredResourceAccess": which.map_or(json!([]), |which| permissions(which, users)),
             "isFallbackPublicClient": false,
             "api": { "requestedAccessTokenVersion": 2 },
             "web": {
@@ -175,13 +185,21 @@ fn without_words(mut application: Value) -> Result<Value, TestError> {
 
 #[test]
 fn each_registration_asks_for_exactly_what_the_consent_page_shows() -> TestResult {
+    let mut files = 0;
     for (name, which) in REGISTRATIONS {
         let Some(which) = which else { continue };
-        let text = serde_json::to_string_pretty(&permissions(which))? + "\n";
-        assert_whole_file(&format!("infra/entra/permissions/{name}.json"), &text)?;
+        let narrow = permissions(which, UserPermission::ReadBasic);
+        let wide = permissions(which, UserPermission::Read);
+        let variants = [("", &narrow), ("-user-read-all", &wide)];
+        // What people sign in with reads nobody.
+        let variants = if narrow == wide { &variants[..1] } else { &variants[..] };
+        for (suffix, asked) in variants {
+            let text = serde_json::to_string_pretty(asked)? + "\n";
+            assert_whole_file(&format!("infra/entra/permissions/{name}{suffix}.json"), &text)?;
+            files += 1;
+        }
     }
-    let files = fs::read_dir(path_of("permissions"))?.count();
-    assert_eq!(files, 3, "a file for each registration that asks for anything, and no other");
+    assert_eq!(files, fs::read_dir(path_of("permissions"))?.count(), "no other file");
     Ok(())
 }
 
@@ -197,7 +215,7 @@ fn the_simulated_entra_holds_the_same_registrations() -> TestResult {
         let application = &needed[name].application;
         let mut asked: Vec<&str> = which
             .into_iter()
-            .flat_map(permissions_of)
+            .flat_map(|which| permissions_of(which, UserPermission::ReadBasic))
             .filter(|permission| permission.kind == PermissionKind::Application)
             .map(|permission| permission.name)
             .collect();

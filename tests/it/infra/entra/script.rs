@@ -7,10 +7,14 @@ use std::{
     process::{Command, Output},
 };
 
+use roombridge::domain::tenant::policy::UserPermission;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use super::{ADD_IN, IDENTITY, PAGES, REGISTRATIONS, Registration, needed, path_of, without_words};
+use super::{
+    ADD_IN, IDENTITY, PAGES, REGISTRATIONS, Registration, needed, needed_with, path_of,
+    without_words,
+};
 use crate::{TestError, TestResult};
 
 /// What the script has made so far.
@@ -156,6 +160,20 @@ fn two_runs_make_what_the_program_needs_and_nothing_twice() -> TestResult {
 }
 
 #[test]
+fn the_daemons_ask_for_the_wider_permission_by_choice() -> TestResult {
+    let tenant = Tenant::new()?;
+    tenant.run(&[])?;
+    let output = tenant.run(&["--user-permission", "User.Read.All", "--add-in-client", ADD_IN])?;
+    let people = output_of(&output, "appPeople")?;
+    assert_eq!(tenant.registrations()?, needed_with(Some(people), None, UserPermission::Read));
+    let output =
+        tenant.run(&["--user-permission", "User.ReadBasic.All", "--add-in-client", ADD_IN])?;
+    let people = output_of(&output, "appPeople")?;
+    assert_eq!(tenant.registrations()?, needed(Some(people), None));
+    Ok(())
+}
+
+#[test]
 fn a_dry_run_prints_every_command_and_runs_none() -> TestResult {
     let tenant = Tenant::new()?;
     let printed = tenant.run(&["--dry-run", "--pages-url", PAGES])?;
@@ -205,6 +223,7 @@ fn words_that_are_not_ids_or_addresses_go_nowhere() -> TestResult {
         &["--federated-principal-id", "my-identity"],
         &["--owner", "anna@contoso.example"],
         &["--environment", "production"],
+        &["--user-permission", "Directory.Read.All"],
         &["--workload", "Room bridge"],
         &["--pages"],
         &["--password", "x"],

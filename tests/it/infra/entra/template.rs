@@ -121,7 +121,12 @@ fn the_template_says_what_the_script_sends_and_nothing_else() -> TestResult {
     sent.remove("notes: 'notes'");
     sent.insert("notes: notes".to_owned());
     for (which, _) in REGISTRATIONS.iter().take(2) {
-        sent.insert(format!("permissions: loadJsonContent('permissions/{which}.json')"));
+        let member = if *which == "scoped" { "scoped" } else { "organisationWide" };
+        for suffix in ["", "-user-read-all"] {
+            let file = format!("permissions/{which}{suffix}.json");
+            sent.insert(format!("{member}: loadJsonContent('{file}')"));
+        }
+        sent.insert(format!("permissions: permissions[userPermission].{member}"));
     }
     sent.insert("requiredResourceAccess: permissions".to_owned());
     sent.insert("requiredResourceAccess: loadJsonContent('permissions/people.json')".to_owned());

@@ -72,6 +72,16 @@ impl Entra {
         }
     }
 
+    /// Every registration that asks for the permission `old` asks for `new` from now on. What was granted
+    /// stays as it is.
+    pub fn replace_permission(&self, old: &str, new: &str) {
+        for app in self.lock().apps.values_mut() {
+            for permission in app.application_permissions.iter_mut().filter(|name| *name == old) {
+                new.clone_into(permission);
+            }
+        }
+    }
+
     /// The registration, if there is one.
     pub fn registration(&self, client_id: &str) -> Option<AppRegistration> {
         self.lock().apps.get(client_id).cloned()

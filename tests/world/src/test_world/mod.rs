@@ -68,6 +68,8 @@ pub struct TestWorldOptions {
     pub client_state_keys: Option<Arc<dyn KeySource>>,
     /// Microsoft's cloud.
     pub hosts: CloudHosts,
+    /// The operator chose `User.Read.All`: the registrations ask for it, and the setting says so.
+    pub reads_full_profiles: bool,
 }
 
 /// The whole system, on memory ports unless other storage is given.
@@ -123,8 +125,9 @@ impl TestWorld {
     /// # Errors
     /// As [`TestWorld::new`].
     pub fn with_options(options: TestWorldOptions) -> Result<Self, TestWorldError> {
-        let TestWorldOptions { seed, storage, client_state_keys: keys, hosts } = options;
-        let keys = keys.map_or_else(fixed_keys, Ok)?;
+        let (settings, seed) = (app_settings(&options)?, options.seed);
+        let keys = options.client_state_keys.map_or_else(fixed_keys, Ok)?;
+        let storage = options.storage;
         crate::log_capture::install();
         let start = "2026-11-23T08:00:00Z".parse().map_err(TestWorldError::from_any)?;
         let hand = ManualClock::new(start);
@@ -161,13 +164,11 @@ impl TestWorld {
             clock: Arc::clone(&clock),
             rng: Arc::clone(&rng),
         };
-        let app = App::new(ports, app_settings(&hosts)?);
+        let app = App::new(ports, settings);
         let files = FunctionApp::read(&repository_root()).map_err(TestWorldError::from_any)?;
         let router = app.router().map_err(TestWorldError::from_any)?;
         let host = FunctionsHost::in_process(files, router, from_queues, clock, Arc::clone(&rng));
-        microsoft.network.register(APP_HOST, host.http_router());
-        microsoft.set_app_url(&format!("https://{APP_HOST}"));
-        microsoft.set_cloud(hosts);
+        serve_app(&microsoft, &host, options.hosts, options.reads_full_profiles);
         Ok(Self {
             clock: hand,
             rng,
@@ -222,8 +223,24 @@ pub fn repository_root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
+/// Makes the app known to Microsoft in the cloud of `hosts`.
+fn serve_app(
+    microsoft: &Microsoft,
+    host: &Arc<FunctionsHost>,
+    hosts: CloudHosts,
+    reads_full_profiles: bool,
+) {
+    microsoft.network.register(APP_HOST, host.http_router());
+    if reads_full_profiles {
+        microsoft.entra.replace_permission("User.ReadBasic.All", "User.Read.All");
+    }
+    microsoft.set_app_url(&format!("https://{APP_HOST}"));
+    microsoft.set_cloud(hosts);
+}
+
 /// The app's settings: what makes a cloud another one is settings.
-fn app_settings(hosts: &CloudHosts) -> Result<Settings, TestWorldError> {
+fn app_settings(options: &TestWorldOptions) -> Result<Settings, TestWorldError> {
+    let hosts = &options.hosts;
     let read = |name: &str| {
         Some(match name {
             "FUNCTIONS_CUSTOMHANDLER_PORT" => "0".to_owned(),
@@ -242,6 +259,9 @@ fn app_settings(hosts: &CloudHosts) -> Result<Settings, TestWorldError> {
             "ROOMBRIDGE_APP_OPERATORS" => OPERATORS_APP.to_owned(),
             "ROOMBRIDGE_NOTIFICATION_URL" => format!("https://{APP_HOST}/api/notifications"),
             "ROOMBRIDGE_TENANTS" => INVITED_TENANT.to_string(),
+            "ROOMBRIDGE_USER_PERMISSION" if options.reads_full_profiles => {
+                "User.Read.All".to_owned()
+            }
             "ROOMBRIDGE_ADD_IN_ORIGIN" => ADD_IN_ORIGIN.to_owned(),
             "IDENTITY_ENDPOINT" | "IDENTITY_HEADER" => "simulated".to_owned(),
             _ => return None,
