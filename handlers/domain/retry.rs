@@ -8,6 +8,9 @@ pub const MAX_ATTEMPTS: u32 = 5;
 /// How long an item may wait on others (throttling, outages) before it stops.
 pub const MAX_DEFERRAL_TIME: SignedDuration = SignedDuration::from_hours(24);
 
+/// When a booking that is still unsettled is checked for the first time.
+pub const UNSETTLED_RECHECK: SignedDuration = SignedDuration::from_mins(5);
+
 /// How often an item waits at the least before it can stop: a day on which nothing ran is
 /// not the item's.
 const MIN_DEFERRALS: u32 = 5;

@@ -2,9 +2,13 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::message::{JobMeta, Message, to_json};
+use super::{
+    message::{JobMeta, Message, to_json},
+    tasks::BookingJob,
+};
 use crate::{
     domain::{
         appointment::CopyLocation,
@@ -48,8 +52,24 @@ pub struct EventChange {
     /// tried again travels as ids.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub encrypted_content: Option<EncryptedContent>,
+    /// The booking that is not decided before the event was read. All items of a message have the same
+    /// one, or none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub awaited_by: Option<WaitingBooking>,
     #[serde(flatten)]
     pub meta: JobMeta,
+}
+
+/// A booking that waits until an event was read, however long that takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WaitingBooking {
+    /// Its job, which is sent then.
+    pub job: BookingJob,
+    /// But no earlier than this.
+    pub not_before: Timestamp,
+    /// When its due entry has the event read in another item, so that this one is tried no longer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<Timestamp>,
 }
 
 /// What a message takes beside its items.
@@ -58,7 +78,14 @@ const OVERHEAD_BYTES: usize = 128;
 impl EventChange {
     /// A read that we want ourselves.
     pub fn refetch(mailbox: MailboxId, event: EventId, meta: JobMeta) -> Self {
-        Self { mailbox, event, origin: Origin::Refetch, encrypted_content: None, meta }
+        Self {
+            mailbox,
+            event,
+            origin: Origin::Refetch,
+            encrypted_content: None,
+            awaited_by: None,
+            meta,
+        }
     }
 
     /// Whether somebody who knows the calendar said that the event is no longer in it.

@@ -10,9 +10,10 @@ mod message;
 mod tasks;
 
 pub use crate::domain::mailbox::MailboxTaskKind;
-pub use event_changes::{EventChange, EventChanges, Origin, pack};
+pub use event_changes::{EventChange, EventChanges, Origin, WaitingBooking, pack};
 pub use job::{Enqueue, Job, JobOrigin};
 pub use message::{InvalidMessage, JobMeta, Message};
 pub use tasks::{
-    BookingJob, MAX_TASKS, MailboxTask, MailboxTasks, ReconcileCursor, TenantTask, TenantTaskKind,
+    BookingJob, HolderCheck, MAX_TASKS, MailboxTask, MailboxTasks, ReconcileCursor, TenantTask,
+    TenantTaskKind,
 };

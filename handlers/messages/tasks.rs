@@ -5,8 +5,9 @@ use serde::{Deserialize, Serialize};
 
 use super::message::{JobMeta, Message};
 use crate::domain::{
+    appointment::CopyRole,
     ids::{MailboxId, TenantId, hex},
-    keys::BookingKey,
+    keys::{BookingKey, Digest},
     mailbox::MailboxTaskKind,
 };
 
@@ -20,9 +21,9 @@ pub struct BookingJob {
     /// The due entry that sent this, which the worker deletes once the booking is settled.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub due: Option<Timestamp>,
-    /// How often a conflict was met and its holder was read again.
-    #[serde(default)]
-    pub conflicts: u8,
+    /// What was read of the booking that holds the room, where one does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub holder: Option<HolderCheck>,
     #[serde(flatten)]
     pub meta: JobMeta,
 }
@@ -30,8 +31,20 @@ pub struct BookingJob {
 impl BookingJob {
     /// A job that no due entry sent.
     pub fn new(key: BookingKey, meta: JobMeta) -> Self {
-        Self { key, due: None, conflicts: 0, meta }
+        Self { key, due: None, holder: None, meta }
     }
+}
+
+/// How far the reading of a holder has come, before somebody else is refused the room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HolderCheck {
+    /// The holder's appointment: another holder is read from the beginning.
+    pub appointment: Digest,
+    /// When its first copy was asked for.
+    pub since: Timestamp,
+    /// The copy that was read last. The room's comes before the organizer's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_read: Option<CopyRole>,
 }
 
 impl Message for BookingJob {

@@ -27,6 +27,7 @@ mod first_stories;
 mod fuzz;
 mod generated;
 mod golden;
+mod holder_checks;
 mod host;
 mod http_browser;
 mod identity;

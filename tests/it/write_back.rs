@@ -264,7 +264,7 @@ async fn a_write_that_is_denied_for_ever_has_one_chain_of_retries_and_one_failur
         refuse_writes(&contoso, ("PATCH", EVENT), anna, (status, "ErrorAccessDenied"));
         let far = ("2026-11-30T09:00", "2026-11-30T10:00");
         let meeting = contoso.meet(anna, far, aurora)?;
-        let mut asked_by_hour = Vec::new();
+        let (met, mut asked_by_hour) = (contoso.now(), Vec::new());
         while contoso.failures().await?.is_empty() {
             contoso.run_for(hours(1)).await;
             asked_by_hour.push(contoso.graph_requests("PATCH", EVENT).len());
@@ -277,6 +277,8 @@ async fn a_write_that_is_denied_for_ever_has_one_chain_of_retries_and_one_failur
         let [failure] = failures.as_slice() else { return Err("one failure".into()) };
         assert_eq!(failure.function, "write-back");
         assert!(failure.failed_at > contoso.now() - hours(1));
+        let given_up_after = failure.failed_at.duration_since(met);
+        assert!((hours(24)..hours(25)).contains(&given_up_after), "{status}: {given_up_after}");
         assert_eq!(unsettled_count(&contoso).await?, 1, "one entry watches it");
 
         world.microsoft.graph.end_refusals();

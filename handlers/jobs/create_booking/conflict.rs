@@ -1,26 +1,29 @@
 //! What happens when another booking holds the room.
 //!
 //! Nobody is refused before the holder's appointment was read again in Outlook: its cancellation may
-//! be on the way, and a refusal is hard to take back.
+//! be on the way, and a decline cannot be taken back. Its copies are read at once. Each names the
+//! booking that waits for it, whose job is sent when they were read, however late.
+//!
+//! The booking's due entry covers a read that was lost or has failed. Without one the room is refused
+//! only when its organizer can wait no longer.
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 
 use super::BookingWorker;
 use crate::{
     domain::{
-        appointment::DesiredState,
+        appointment::{CopyLocation, CopyRole, DesiredState},
         booking::{Booking, RefusalReason},
         ledger::Conflict,
+        retry::{MAX_DEFERRAL_TIME, UNSETTLED_RECHECK},
     },
     jobs::runner::job::{Enqueue, Job, JobError},
-    messages::{BookingJob, EventChanges, JobMeta},
+    messages::{BookingJob, EventChange, EventChanges, HolderCheck, JobMeta, WaitingBooking},
     store::tables::ETag,
 };
 
-/// How often the holder's appointment is read again before the room is refused.
-const MAX_HOLDER_CHECKS: u8 = 1;
-/// How long that takes at most: a missing event is read again after ten seconds before it
-/// counts as deleted, and then its interval has to be released.
+/// How long a room is not refused though the holder was read: a missing event is read again after ten
+/// seconds before it counts as deleted, and then its interval has to be released.
 const HOLDER_CHECK_DELAY: SignedDuration = SignedDuration::from_secs(20);
 /// How long a holder that no longer wants its interval takes to release it.
 const RELEASE_DELAY: SignedDuration = SignedDuration::from_secs(2);
@@ -52,11 +55,14 @@ impl BookingWorker<'_> {
             self.abandon_unclaimed(booking, etag).await?;
             return self.await_release(&holder);
         }
-        if self.job.conflicts < MAX_HOLDER_CHECKS {
+        if let Some(read) = self.read_holder(&booking, &holder) {
+            if booking.confirmed().is_some() && self.job.due.is_some() {
+                // A long wait must not keep the earlier time, which nobody asks for any more.
+                self.end(booking, etag, None).await?;
+                return Ok(None);
+            }
             self.abandon_unclaimed(booking, etag).await?;
-            let mut next = self.refetch_holder(&holder);
-            next.push(self.requeue(self.job.conflicts + 1, HOLDER_CHECK_DELAY));
-            return Ok(Some(next));
+            return Ok(Some(read));
         }
         if booking.confirmed().is_none() && booking.intent.is_none() {
             // There is nothing to undo, so the refusal takes one write and no intent.
@@ -89,23 +95,77 @@ impl BookingWorker<'_> {
                 Job::CreateBooking(BookingJob::new(holder.key, meta)),
                 HOLDER_DELAY.unsigned_abs(),
             ),
-            self.requeue(self.job.conflicts, RELEASE_DELAY),
+            self.requeue(RELEASE_DELAY),
         ]))
     }
 
-    fn requeue(&self, conflicts: u8, delay: SignedDuration) -> Enqueue {
+    fn requeue(&self, delay: SignedDuration) -> Enqueue {
         let meta = JobMeta { deferrals: self.job.meta.deferrals + 1, ..self.job.meta };
-        let job = BookingJob { conflicts, meta, ..*self.job };
+        let job = BookingJob { meta, ..*self.job };
         Enqueue::later(Job::CreateBooking(job), delay.unsigned_abs())
     }
+}
 
-    fn refetch_holder(&self, holder: &Booking) -> Vec<Enqueue> {
-        let meta = JobMeta::new(holder.correlation, self.deps.clock.now());
-        let changes = EventChanges::refetch(holder.key.tenant, holder.copies.locations(), meta);
-        if changes.items.is_empty() {
-            return Vec::new();
+// === Reading the holder ===
+
+impl BookingWorker<'_> {
+    /// Has the copies of the holder read that were not; `None` when there are none, or when the answer
+    /// can wait no longer.
+    fn read_holder(&self, booking: &Booking, holder: &Booking) -> Option<Vec<Enqueue>> {
+        let now = self.deps.clock.now();
+        let appointment = holder.key.appointment;
+        let check = self.job.holder.filter(|check| check.appointment == appointment);
+        let check = check.unwrap_or(HolderCheck { appointment, since: now, last_read: None });
+        let unread = unread_copies(holder, check.last_read);
+        let (last, _) = *unread.last()?;
+        let decide_by = self.decide_by(booking).filter(|at| now < *at)?;
+        // The due entry has the holder read from the beginning, so these reads end then.
+        let until = self.job.due.or(booking.unsettled_due);
+        let read = |(role, at): (CopyRole, &CopyLocation)| {
+            let job = BookingJob {
+                holder: Some(HolderCheck { last_read: Some(role), ..check }),
+                meta: JobMeta { attempts: 0, deferrals: 0, ..self.job.meta },
+                ..*self.job
+            };
+            let not_before = if role == last { check.since + HOLDER_CHECK_DELAY } else { now };
+            let meta = JobMeta::new(holder.correlation, now);
+            EventChange {
+                awaited_by: Some(WaitingBooking { job, not_before, until }),
+                ..EventChange::refetch(at.mailbox, at.event.clone(), meta)
+            }
+        };
+        let items = unread.into_iter().map(read).collect();
+        let mut next = vec![Enqueue::now(EventChanges { tenant: holder.key.tenant, items })];
+        let is_first = check.last_read.is_none();
+        if is_first && until.is_none_or(|until| now < until && decide_by < until) {
+            // The due entry would come too late.
+            next.push(self.requeue(decide_by.duration_since(now)));
         }
-        vec![Enqueue::now(changes)]
+        Some(next)
+    }
+
+    /// Until when the answer waits for the holder to be read: no longer than anything else waits for
+    /// Graph, and at most half of the time until the meeting, so that its organizer has as long to
+    /// find another room. `None` when nothing is wanted.
+    fn decide_by(&self, booking: &Booking) -> Option<Timestamp> {
+        let DesiredState::Wanted(spec) = &booking.desired else { return None };
+        // The row keeps the instant of its first due entry until it is settled.
+        let since =
+            booking.unsettled_due.map_or(self.job.meta.first_seen, |at| at - UNSETTLED_RECHECK);
+        let half = spec.facts.interval.start().duration_since(since) / 2;
+        Some(since + half.clamp(HOLDER_CHECK_DELAY, MAX_DEFERRAL_TIME))
+    }
+}
+
+/// The copies that come after the one that was read last. The room's is the first, because the room's
+/// own calendar decides.
+fn unread_copies(holder: &Booking, last_read: Option<CopyRole>) -> Vec<(CopyRole, &CopyLocation)> {
+    let room = holder.copies.room_location().map(|at| (CopyRole::Room, at));
+    let organizer = holder.copies.organizer_location().map(|at| (CopyRole::Organizer, at));
+    match last_read {
+        None => room.into_iter().chain(organizer).collect(),
+        Some(CopyRole::Room) => organizer.into_iter().collect(),
+        Some(CopyRole::Organizer) => Vec::new(),
     }
 }
 

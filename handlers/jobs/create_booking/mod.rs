@@ -5,9 +5,9 @@
 //! worker looks the idempotency key up before it does anything else.
 //!
 //! Two checks come before that order. The ledger is read without claiming, so that a conflict costs
-//! no intent. And nobody is refused before the holder's appointment was read again in Outlook: when
-//! two meetings swap rooms, the notification of the one that leaves may arrive second, and a decline
-//! is hard to take back.
+//! no intent. And nobody is refused before the holder's appointment was read again in Outlook
+//! ([`conflict`]): when two meetings swap rooms, the notification of the one that leaves may arrive
+//! second, and a decline cannot be taken back.
 
 mod conflict;
 
@@ -103,7 +103,7 @@ async fn book(deps: &Deps, invocation: &Invocation, job: &BookingJob) -> JobResu
 /// Follows with write-back, under the correlation of the change that it will publish.
 fn enqueue_write_back(job: &BookingJob, booking: &Booking) -> Enqueue {
     let meta = JobMeta::new(booking.correlation, job.meta.first_seen);
-    Enqueue::now(Job::WriteBack(BookingJob { conflicts: 0, meta, ..*job }))
+    Enqueue::now(Job::WriteBack(BookingJob { holder: None, meta, ..*job }))
 }
 
 /// One worker on one booking. Each of its steps answers what comes next, or `None` when the row or the

@@ -9,11 +9,11 @@ use std::{collections::BTreeSet, error::Error, time::Duration};
 
 use jiff::SignedDuration;
 
-use super::{Batch, StoredState};
+use super::{Batch, StoredState, add_job, has_ended};
 use crate::{
     domain::{appointment::CopyRole, encrypted_content::EncryptedContent, ids::MailboxId},
     graph::{CopySnapshot, Event, EventKind, SkipReason},
-    jobs::runner::job::{Enqueue, JobError, JobResult},
+    jobs::runner::job::{Enqueue, JobResult},
     messages::{EventChange, JobMeta, MailboxTask, MailboxTaskKind, MailboxTasks, Origin},
     queue::ENCRYPTED_CONTENT_TTL,
 };
@@ -134,17 +134,14 @@ impl Batch<'_> {
         outcomes: &mut [(EventChange, JobResult)],
     ) {
         for (item, result) in outcomes {
-            let has_ended = matches!(result, Ok(_) | Err(JobError::Discard(_)));
-            if !has_ended || !lost_keys.remove(&item.mailbox) {
+            if !has_ended(result) || !lost_keys.remove(&item.mailbox) {
                 continue;
             }
             let (tenant, mailbox) = (self.tenant.id, item.mailbox);
             if self.deps.dedup.is_first_for_mailbox(tenant, mailbox) {
                 let meta = JobMeta::new(item.meta.correlation, self.deps.clock.now());
                 let task = MailboxTask::new(mailbox, MailboxTaskKind::Renew, meta);
-                let mut next = std::mem::replace(result, Ok(Vec::new())).unwrap_or_default();
-                next.push(Enqueue::now(MailboxTasks::one(tenant, task)));
-                *result = Ok(next);
+                add_job(result, Enqueue::now(MailboxTasks::one(tenant, task)));
             }
         }
     }

@@ -47,7 +47,7 @@ use crate::{
         Outcomes, QueueJob,
         job::{Enqueue, Job, JobError, JobResult},
     },
-    messages::{EventChange, EventChanges, Origin},
+    messages::{EventChange, EventChanges, Origin, WaitingBooking},
     store::{
         appointments::{AppointmentCopy, Appointments},
         bookings::Bookings,
@@ -119,6 +119,18 @@ fn fail_all(items: Vec<EventChange>, error: &JobError) -> Vec<(EventChange, JobR
     items.into_iter().map(|item| (item, Err(error.clone()))).collect()
 }
 
+/// Whether the item is not tried again.
+fn has_ended(result: &JobResult) -> bool {
+    matches!(result, Ok(_) | Err(JobError::Discard(_)))
+}
+
+/// Adds a job to what follows from an item that has ended.
+fn add_job(result: &mut JobResult, job: Enqueue) {
+    let mut next = std::mem::replace(result, Ok(Vec::new())).unwrap_or_default();
+    next.push(job);
+    *result = Ok(next);
+}
+
 async fn load_tenant(deps: &Deps, id: TenantId) -> Result<(Tenant, Arc<[Room]>), JobError> {
     let tenant = match deps.tenants.get(id).await? {
         // The jobs that the end of a rehearsal sends must not meet the tenant as it was cached
@@ -183,6 +195,7 @@ impl Batch<'_> {
             }
         }
         self.handle_with_graph(unread, dedup, &mut outcomes).await;
+        self.wake_waiting_booking(&mut outcomes);
         self.renew_subscriptions(lost_keys, &mut outcomes);
         last_notification::record_notifications(self.deps, &mailboxes, &outcomes).await;
         outcomes
@@ -253,6 +266,40 @@ impl Batch<'_> {
             dedup.record_read(&item, version, &result);
             outcomes.push((item, result));
         }
+    }
+
+    /// Sends the job of the booking that waits for these items, once they have ended: each event was
+    /// read, or there is nothing (left) to read.
+    ///
+    /// The room's copy comes first. Where it has ended and the organizer's has not, the job is sent all
+    /// the same, as the room may be free by then, and has the rest read. So an item is retried only
+    /// where none before it leads to it.
+    fn wake_waiting_booking(&self, outcomes: &mut [(EventChange, JobResult)]) {
+        if !self.tenant.state.is_active() || self.tenant.policy.rehearsal {
+            // Nothing was read, and the booking's due entry remains.
+            return;
+        }
+        let mut awaited: Vec<_> = outcomes
+            .iter_mut()
+            .filter_map(|(item, result)| Some((item.awaited_by?, result)))
+            .collect();
+        let is_organizers = |waiting: &WaitingBooking| {
+            waiting.job.holder.and_then(|check| check.last_read) == Some(CopyRole::Organizer)
+        };
+        awaited.sort_by_key(|(waiting, _)| is_organizers(waiting));
+        let ended = awaited.iter().take_while(|(_, result)| has_ended(result)).count();
+        for (_, result) in awaited.iter_mut().skip(ended.max(1)) {
+            if !has_ended(result) {
+                **result = Err(JobError::Discard("the waiting booking has it read later"));
+            }
+        }
+        let Some((waiting, result)) = ended.checked_sub(1).and_then(|last| awaited.get_mut(last))
+        else {
+            return;
+        };
+        let delay = waiting.not_before.duration_since(self.deps.clock.now());
+        let delay = delay.max(SignedDuration::ZERO).unsigned_abs();
+        add_job(result, Enqueue::later(Job::CreateBooking(waiting.job), delay));
     }
 
     /// The items of one message are caused by changes of their own.

@@ -24,7 +24,7 @@ pub trait JobItem: Clone + Send + Sync {
     fn replay(&self, _: TenantId, _: JobMeta) -> Option<Job> {
         None
     }
-    /// When the due entry that sent it sends it again, if one did.
+    /// When a due entry sends it again, or another one in its place.
     fn due(&self) -> Option<Timestamp> {
         None
     }
@@ -55,6 +55,10 @@ impl JobItem for EventChange {
         // no event id is kept.
         let task = MailboxTask::new(self.mailbox, MailboxTaskKind::Resync, meta);
         Some(MailboxTasks::one(of, task).into())
+    }
+
+    fn due(&self) -> Option<Timestamp> {
+        self.awaited_by.and_then(|waiting| waiting.until)
     }
 
     fn subject(&self) -> String {

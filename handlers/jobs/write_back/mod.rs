@@ -86,7 +86,7 @@ async fn write_back(deps: &Deps, invocation: &Invocation, job: &BookingJob) -> J
         return Ok(Vec::new());
     }
     if !booking.is_in_sync() {
-        let job = BookingJob { conflicts: 0, ..*job };
+        let job = BookingJob { holder: None, ..*job };
         return Ok(vec![Enqueue::now(Job::CreateBooking(job))]);
     }
     let rooms = deps.rooms.list(tenant.id).await?;
@@ -118,13 +118,18 @@ async fn write_back(deps: &Deps, invocation: &Invocation, job: &BookingJob) -> J
 fn keep_one_chain(deps: &Deps, job: &BookingJob, before: &Booking, error: JobError) -> JobError {
     let now = deps.clock.now();
     let Some(since) = before.unsettled_due.filter(|at| *at <= now) else { return error };
-    let is_too_long = now.duration_since(since) >= MAX_DEFERRAL_TIME;
+    let limit = since + MAX_DEFERRAL_TIME;
+    let is_too_long = now >= limit;
     match error {
         JobError::Retry { .. } | JobError::AccessLost { .. } if job.due.is_none() => {
             JobError::Discard("the outcome cannot be published; the due entry will retry")
         }
         JobError::Retry { cause, .. } | JobError::AccessLost { cause } if is_too_long => {
             JobError::GiveUp { cause }
+        }
+        // Access that is lost is left to the due entry, which would record the failure hours late.
+        JobError::AccessLost { cause } if job.due.is_some_and(|next| limit < next) => {
+            JobError::Retry { after: Some(limit.duration_since(now)), cause }
         }
         // The first chain has used up its attempts and has recorded the failure.
         JobError::Fail { .. } if before.publish_failed.is_some() && !is_too_long => {

@@ -137,7 +137,8 @@ fn change_jobs(deps: &Deps, all: Vec<(ClientStateClaims, ChangeNotification)>) -
             Entry::Vacant(position) => {
                 position.insert(changes.len());
                 let meta = job_meta(deps);
-                changes.push(EventChange { mailbox, event, origin, encrypted_content, meta });
+                let refetch = EventChange::refetch(mailbox, event, meta);
+                changes.push(EventChange { origin, encrypted_content, ..refetch });
             }
         }
     }

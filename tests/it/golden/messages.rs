@@ -3,12 +3,15 @@
 use std::collections::BTreeSet;
 use std::fmt::Debug;
 
+use jiff::Timestamp;
+use roombridge::domain::appointment::CopyRole;
 use roombridge::domain::encrypted_content::EncryptedContent;
 use roombridge::domain::ids::{CorrelationId, EventId};
 use roombridge::domain::keys::Digest;
 use roombridge::messages::{
-    BookingJob, EventChange, EventChanges, InvalidMessage, Job, JobMeta, MailboxTask,
+    BookingJob, EventChange, EventChanges, HolderCheck, InvalidMessage, Job, JobMeta, MailboxTask,
     MailboxTaskKind, MailboxTasks, Message, Origin, ReconcileCursor, TenantTask, TenantTaskKind,
+    WaitingBooking,
 };
 use roombridge::queue::Queue;
 use serde::Serialize;
@@ -58,8 +61,16 @@ fn refetch() -> EventChange {
         event: parsed("AAkALgAAAAAAHYQDEapmEc2byACqAC_EWg-0AbCd=="),
         origin: Origin::Refetch,
         encrypted_content: None,
+        awaited_by: None,
         meta: meta(),
     }
+}
+
+/// A booking that waits for both copies of its holder; the room's was read.
+fn waiting(until: Option<Timestamp>) -> EventChange {
+    let not_before = at("2026-11-24T08:00:20Z");
+    let waiting = WaitingBooking { job: checking(), not_before, until };
+    EventChange { awaited_by: Some(waiting), ..refetch() }
 }
 
 fn notified(deleted: bool, version: Option<&str>) -> EventChange {
@@ -96,6 +107,8 @@ fn event_changes() -> TestResult {
             ("deleted-without-version", changes(vec![notified(true, None)])),
             ("encrypted", changes(vec![encrypted()])),
             ("several", changes(vec![retried, notified(true, None), encrypted(), other])),
+            ("awaited", changes(vec![waiting(Some(at("2026-11-24T08:05:00.250Z")))])),
+            ("awaited-unwatched", changes(vec![waiting(None)])),
             ("none", changes(vec![])),
         ],
         EventChanges::from_text,
@@ -104,16 +117,36 @@ fn event_changes() -> TestResult {
 
 // === create-booking and write-back ===
 
+fn checking() -> BookingJob {
+    let holder = HolderCheck {
+        appointment: occurrence().appointment,
+        since: at("2026-11-24T08:00:00Z"),
+        last_read: Some(CopyRole::Room),
+    };
+    BookingJob { holder: Some(holder), ..BookingJob::new(single(), meta()) }
+}
+
 fn booking_jobs() -> Vec<(&'static str, BookingJob)> {
-    let plain = BookingJob { key: single(), due: None, conflicts: 0, meta: meta() };
+    let plain = BookingJob::new(single(), meta());
     let due = Some(at("2026-11-24T08:05:00.250Z"));
     vec![
         ("single", plain),
         ("occurrence", BookingJob { key: occurrence(), ..plain }),
         ("due", BookingJob { due, ..plain }),
-        ("conflicts", BookingJob { conflicts: u8::MAX, meta: retried_meta(), ..plain }),
-        ("occurrence-due", BookingJob { key: occurrence(), due, conflicts: 1, ..plain }),
+        ("retried", BookingJob { meta: retried_meta(), ..plain }),
+        ("holder", checking()),
+        ("occurrence-due", BookingJob { key: occurrence(), due, ..plain }),
     ]
+}
+
+/// They counted how often a holder was read, and not which one: it is read from the beginning.
+#[test]
+fn booking_requests_of_the_version_before_are_read() -> TestResult {
+    let plain = BookingJob::new(single(), meta());
+    let with_count =
+        plain.to_text().replacen(r#""traceparent""#, r#""conflicts":1,"traceparent""#, 1);
+    assert_eq!(BookingJob::from_text(&with_count)?, plain);
+    Ok(())
 }
 
 #[test]
@@ -258,10 +291,10 @@ fn a_text_that_is_not_a_message_is_refused_with_these_errors() -> TestResult {
     let changes =
         refuse(Queue::FetchEvent, &changes(vec![change]), &parts, EventChanges::from_text)?;
 
-    let (_, job) = booking_jobs().remove(0);
+    let job = checking();
     let appointment = single().appointment.to_string();
     let parts = [trace, instant, tenant, (&*appointment, "Merger"), ("a0404a", "Merger")];
-    let parts = [&parts[..], &[(r#""conflicts":0"#, r#""conflicts":256"#)]].concat();
+    let parts = [&parts[..], &[(r#""last_read":"Room""#, r#""last_read":"Merger""#)]].concat();
     let requests = refuse(Queue::CreateBooking, &job, &parts, BookingJob::from_text)?;
     let writes = refuse(Queue::WriteBack, &job, &parts, BookingJob::from_text)?;
 

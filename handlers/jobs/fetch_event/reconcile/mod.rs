@@ -17,6 +17,7 @@ use crate::{
         ids::{BookingId, RoomId},
         keys::{BookingKey, Digest},
         personal::Personal,
+        retry::UNSETTLED_RECHECK,
         tenant::policy::ResponseMode,
     },
     graph::{CopySnapshot, Event, GraphError},
@@ -43,8 +44,6 @@ const UNSENT_HOLD: SignedDuration = SignedDuration::from_mins(15);
 const LAST_COMPARE_DELAY: Duration = Duration::from_secs(15 * 60);
 /// When a copy is read again that another worker has read meanwhile.
 const REREAD_DELAY: SignedDuration = SignedDuration::from_secs(2);
-/// When a booking that is still unsettled is checked again.
-const UNSETTLED_RECHECK: SignedDuration = SignedDuration::from_mins(5);
 /// Over how many milliseconds those checks are spread.
 const UNSETTLED_SPREAD_MS: u64 = 60_000;
 
