@@ -304,15 +304,15 @@ async fn moved_booking() -> Result<Cost, TestError> {
 async fn what_things_cost_is_in_the_documents() -> TestResult {
     let measured = [
         (
-            "A new booking: from the POST about both copies (1 created and 3 updated each) until \
-             settled, with the second read a minute later and the echoes of our own two writes",
+            "A new booking: a POST about both copies (1 created and 3 updated each) until settled, \
+             with a second read and the echoes of our two writes",
             new_booking().await?,
         ),
         (
             "An appointment without a room (1 created and 3 updated in one POST)",
             without_room().await?,
         ),
-        ("The same, each of the four in a POST of its own", burst().await?),
+        ("The same, each in a POST of its own", burst().await?),
         ("The webhook, for one POST of one notification", post_items(1).await?),
         (
             "The webhook, for one POST of 10 notifications of 10 events of one tenant",
