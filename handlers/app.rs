@@ -13,7 +13,9 @@ use crate::{
     host::{Functions, Limits, QueueFunction, functions::FunctionTableMismatch},
     identity::{
         app_tokens::{Cloud, Registrations, SignInRegistration, TenantTokens, TokenEndpoint},
-        keys::{KeyRing, SigningKeys, ValidationTokenVerifier, content_keys::ContentKeys},
+        keys::{
+            DigestKeys, KeyRing, SigningKeys, ValidationTokenVerifier, content_keys::ContentKeys,
+        },
         sign_in::{AdminConsent, SessionCookies, SignIn, TokenVerifier},
     },
     jobs::{
@@ -52,6 +54,8 @@ pub struct Ports {
     pub client_state_keys: Arc<KeyRing>,
     /// The keys that cookies are encrypted with.
     pub cookie_keys: Arc<KeyRing>,
+    /// The key that digests in rows are made with.
+    pub digest_keys: DigestKeys,
     /// The keys that Graph encrypts the content of events with.
     pub content_keys: Arc<ContentKeys>,
     pub clock: Arc<dyn Clock>,
@@ -222,6 +226,7 @@ impl App {
             graph: self.graph.clone(),
             client_state_keys: Arc::clone(&self.ports.client_state_keys),
             content_keys: Arc::clone(&self.ports.content_keys),
+            digest_keys: self.ports.digest_keys.clone(),
             settings: self.settings.graph.clone(),
             clock: self.clock(),
             rng: self.rng(),
@@ -263,6 +268,7 @@ impl App {
             due: DueEntries::new(self.tables()),
             graph: self.graph.clone(),
             content_keys: Arc::clone(&self.ports.content_keys),
+            digest_keys: self.ports.digest_keys.clone(),
             dedup: self.dedup.clone(),
             clock: self.clock(),
             rng: self.rng(),
@@ -355,12 +361,14 @@ impl App {
     fn dispatch_due(&self) -> dispatch_due::Deps {
         dispatch_due::Deps {
             due: DueEntries::new(self.tables()),
+            bookings: Bookings::new(self.tables()),
             tenants: self.tenants.clone(),
             failures: Failures::new(self.tables()),
             outbox: Arc::clone(&self.ports.outbox),
             client_state_keys: Arc::clone(&self.ports.client_state_keys),
             cookie_keys: Arc::clone(&self.ports.cookie_keys),
             content_keys: Arc::clone(&self.ports.content_keys),
+            digest_keys: self.ports.digest_keys.clone(),
             content_key_max_age: self.settings.identity.content_key_lifetime,
             clock: self.clock(),
             rng: self.rng(),

@@ -16,7 +16,7 @@ use roombridge::{
     identity::{
         app_tokens::credential,
         keys::{
-            CLIENT_STATE_KEYS, COOKIE_KEYS, KeyRing, KeyVaultKeys,
+            CLIENT_STATE_KEYS, COOKIE_KEYS, DIGEST_KEY, DigestKeys, KeyRing, KeyVaultKeys,
             content_keys::{ContentKeys, KeyVaultContentKeys},
         },
     },
@@ -103,6 +103,7 @@ fn ports(settings: &Settings) -> Result<Ports, Box<dyn Error>> {
         federated_credential: identity(settings.identity.federated_client_id)?,
         client_state_keys: ring(CLIENT_STATE_KEYS)?,
         cookie_keys: ring(COOKIE_KEYS)?,
+        digest_keys: DigestKeys::new(ring(DIGEST_KEY)?, Arc::clone(&clock)),
         content_keys: Arc::new(ContentKeys::new(
             Box::new(KeyVaultContentKeys::new(vault, Arc::clone(&own), shared.clone())?),
             Arc::clone(&clock),

@@ -1,14 +1,14 @@
 //! `Appointments`: one row a copy of an appointment in one mailbox. It leads from the copy to its
 //! bookings and holds no content; a mailbox's rows lead to everything that is held about a person.
 //!
-//! A partition is a mailbox; a row is the digest of the event's id there.
+//! A partition is a mailbox; a row is the keyed digest of the event's id there.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::tables::{ETag, KeyRange, Row, RowKey, StoreError, Table, TypedTable};
 use crate::domain::{
-    appointment::CopyRole,
+    appointment::{CopyKey, CopyRole},
     ids::{EventId, MailboxId, TenantId},
     keys::{BookingKey, Digest},
 };
@@ -19,6 +19,8 @@ pub struct AppointmentCopy {
     pub tenant: TenantId,
     pub mailbox: MailboxId,
     pub event: EventId,
+    /// Its digest, see [`crate::domain::keys::DigestKey::event`].
+    pub event_digest: Digest,
     pub role: CopyRole,
     /// The bookings that it asks for or has asked for.
     pub bookings: Vec<BookingKey>,
@@ -37,29 +39,34 @@ impl Row for AppointmentCopy {
     const TABLE: Table = Table::Appointments;
 
     fn key(&self) -> RowKey {
-        row_key(self.tenant, self.mailbox, &self.event)
+        row_key(self.tenant, self.copy_key())
+    }
+}
+
+impl AppointmentCopy {
+    /// Names the copy.
+    pub fn copy_key(&self) -> CopyKey {
+        CopyKey { mailbox: self.mailbox, digest: self.event_digest }
     }
 }
 
 impl Appointments {
-    /// What is known of an event in a mailbox.
+    /// What is known of a copy.
     pub async fn get(
         &self,
         tenant: TenantId,
-        mailbox: MailboxId,
-        event: &EventId,
+        copy: CopyKey,
     ) -> Result<Option<AppointmentCopy>, StoreError> {
-        Ok(self.get_with_etag(tenant, mailbox, event).await?.map(|(pointer, _)| pointer))
+        Ok(self.get_with_etag(tenant, copy).await?.map(|(pointer, _)| pointer))
     }
 
     /// The same, and its version.
     pub async fn get_with_etag(
         &self,
         tenant: TenantId,
-        mailbox: MailboxId,
-        event: &EventId,
+        copy: CopyKey,
     ) -> Result<Option<(AppointmentCopy, ETag)>, StoreError> {
-        self.read(&row_key(tenant, mailbox, event)).await
+        self.read(&row_key(tenant, copy)).await
     }
 
     /// Writes a pointer in place of the version that was `read`, or where none was; answers the new
@@ -78,14 +85,9 @@ impl Appointments {
         }
     }
 
-    /// Removes the pointer of an event in a mailbox; none is fine.
-    pub async fn remove(
-        &self,
-        tenant: TenantId,
-        mailbox: MailboxId,
-        event: &EventId,
-    ) -> Result<(), StoreError> {
-        self.delete(row_key(tenant, mailbox, event), None).await
+    /// Removes the pointer of a copy; none is fine.
+    pub async fn remove(&self, tenant: TenantId, copy: CopyKey) -> Result<(), StoreError> {
+        self.delete(row_key(tenant, copy), None).await
     }
 
     /// All pointers of a mailbox.
@@ -102,8 +104,8 @@ fn partition(tenant: TenantId, mailbox: MailboxId) -> String {
     format!("{tenant}_{mailbox}")
 }
 
-fn row_key(tenant: TenantId, mailbox: MailboxId, event: &EventId) -> RowKey {
-    RowKey::new(partition(tenant, mailbox), Digest::of_event(event))
+fn row_key(tenant: TenantId, copy: CopyKey) -> RowKey {
+    RowKey::new(partition(tenant, copy.mailbox), copy.digest)
 }
 
 #[cfg(test)]
@@ -111,13 +113,18 @@ mod tests {
     use std::sync::{Arc, atomic::Ordering};
 
     use super::*;
-    use crate::store::test_support::{CountingTables, at, key, mailbox, tenant};
+    use crate::{
+        domain::keys::DigestKey,
+        store::test_support::{CountingTables, at, key, mailbox, tenant},
+    };
 
     fn pointer(event: &str, role: CopyRole) -> AppointmentCopy {
+        let event = event.parse().unwrap();
         AppointmentCopy {
             tenant: tenant(9),
             mailbox: mailbox(1),
-            event: event.parse().unwrap(),
+            event_digest: DigestKey::new(&[7; 32]).event(&event),
+            event,
             role,
             bookings: vec![
                 key(1),
@@ -145,10 +152,11 @@ mod tests {
             appointments.upsert(pointer).await.unwrap();
         }
         for pointer in [&upper, &lower] {
-            let found = appointments.get(tenant(9), mailbox(1), &pointer.event).await.unwrap();
+            let found = appointments.get(tenant(9), pointer.copy_key()).await.unwrap();
             assert_eq!(found.as_ref(), Some(pointer));
         }
-        assert_eq!(appointments.get(tenant(9), mailbox(2), &upper.event).await.unwrap(), None);
+        let elsewhere = CopyKey { mailbox: mailbox(2), ..upper.copy_key() };
+        assert_eq!(appointments.get(tenant(9), elsewhere).await.unwrap(), None);
         assert!(fake.rows(Table::Appointments).iter().all(|row| !row.key.row.contains("AAMk")));
     }
 
@@ -165,7 +173,7 @@ mod tests {
         let all = appointments.list(tenant(9), mailbox(1)).await.unwrap();
         assert_eq!((all.len(), fake.scans.load(Ordering::Relaxed)), (25, 3));
         for pointer in all.iter().chain(&all) {
-            appointments.remove(tenant(9), mailbox(1), &pointer.event).await.unwrap();
+            appointments.remove(tenant(9), pointer.copy_key()).await.unwrap();
         }
         assert_eq!(appointments.list(tenant(9), mailbox(1)).await.unwrap(), []);
         assert_eq!(appointments.list(tenant(9), mailbox(2)).await.unwrap(), [other]);
@@ -177,7 +185,7 @@ mod tests {
         let bookings = (0..1000).map(key).collect();
         let long = AppointmentCopy { bookings, ..pointer("master", CopyRole::Organizer) };
         appointments.upsert(&long).await.unwrap();
-        let found = appointments.get(tenant(9), mailbox(1), &long.event).await.unwrap();
+        let found = appointments.get(tenant(9), long.copy_key()).await.unwrap();
         assert_eq!(found, Some(long));
     }
 }

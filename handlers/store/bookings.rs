@@ -43,6 +43,22 @@ impl Bookings {
         Ok(rows.into_iter().map(|(booking, _, etag)| (booking, etag)).collect())
     }
 
+    /// Whether there is none at all.
+    pub async fn is_empty(&self) -> Result<bool, StoreError> {
+        let (all, mut from) = (KeyRange::partition_range(" ", "~"), None);
+        loop {
+            let page = self.scan(&all, from, 1).await?;
+            if !page.rows.is_empty() {
+                return Ok(false);
+            }
+            // A page may be empty and not be the last.
+            from = page.next;
+            if from.is_none() {
+                return Ok(true);
+            }
+        }
+    }
+
     /// Removes a booking, if it still is the version `etag` (`None`: any); none is fine.
     ///
     /// # Errors
@@ -64,8 +80,8 @@ mod tests {
     use crate::{
         domain::{
             appointment::{
-                BookingSpec, Copies, CopyLocation, DesiredState, Details, EndReason, Facts,
-                OrganizerCopy, RoomCopy,
+                BookingSpec, Copies, CopyLocation, CopyRef, DesiredState, Details, EndReason,
+                Facts, OrganizerCopy, RoomCopy,
             },
             booking::{
                 BookingOutcome, BookingRefusal, ConfirmedBooking, Intent, MeetingResponse,
@@ -73,6 +89,7 @@ mod tests {
             },
             ids::{BookingId, CorrelationId},
             interval::Interval,
+            keys::DigestKey,
             personal::Personal,
         },
         store::test_support::{CountingTables, at, key, mailbox, tenant},
@@ -88,7 +105,7 @@ mod tests {
     }
 
     fn facts(details: Details) -> Facts {
-        Facts { interval: nine(), attendee_count: u16::MAX, private: true, details }
+        Facts::new(&secret(), Digest(1), nine(), u16::MAX, true, details)
     }
 
     fn details() -> Details {
@@ -99,8 +116,13 @@ mod tests {
         }
     }
 
-    fn copy(event: &str) -> CopyLocation {
-        CopyLocation { mailbox: mailbox(4), event: event.parse().unwrap() }
+    fn secret() -> DigestKey {
+        DigestKey::new(&[7; 32])
+    }
+
+    fn copy(event: &str) -> CopyRef {
+        let at = CopyLocation { mailbox: mailbox(4), event: event.parse().unwrap() };
+        CopyRef::new(&secret(), at)
     }
 
     fn plain() -> Booking {
@@ -201,8 +223,7 @@ mod tests {
             all.push(Booking { published: shown, ..plain() });
         }
         for answer in [MeetingResponse::Accept, MeetingResponse::Decline] {
-            let room =
-                Some(RoomResponse { response: answer, interval: nine(), invitation: u32::MAX });
+            let room = Some(RoomResponse { response: answer, time: event, invitation: u32::MAX });
             all.push(Booking { published: Published { organizer: None, room }, ..plain() });
         }
         all
@@ -222,7 +243,7 @@ mod tests {
                 ..plain()
             },
             Booking { unsettled_due: Some(at("2026-11-24T09:00:00.123456789Z")), ..plain() },
-            Booking { known_copies: vec![copy("O"), copy("R_-=")], ..plain() },
+            Booking { known_copies: vec![copy("O").key, copy("R_-=").key], ..plain() },
             Booking { correlation: CorrelationId(u128::MAX), ..plain() },
         ]
     }

@@ -11,12 +11,13 @@ use azure_core::http::{AsyncRawResponse, Body, HttpClient, Request, Transport};
 use roombridge::base::clock::Clock;
 use roombridge::base::http::Http;
 use roombridge::domain::ids::TenantId;
-use roombridge::identity::keys::KeyRing;
 use roombridge::identity::keys::content_keys::{ContentKeys, KeyVaultContentKeys};
+use roombridge::identity::keys::{DIGEST_KEY_ACTIVATION, DigestKeys, KeyRing};
 use roombridge::jobs::dispatch_due::{self, Deps};
+use roombridge::store::bookings::Bookings;
 use roombridge::store::due::DueEntries;
 use roombridge::store::failures::Failures;
-use roombridge::store::tables::Tables;
+use roombridge::store::tables::{Table, Tables};
 use roombridge::store::tenants::Tenants;
 use world::memory::MemoryKeys;
 use world::microsoft::{PROCESS_IDENTITY, VAULT_HOST};
@@ -36,11 +37,13 @@ pub(crate) fn dispatch_deps(
     let content = ContentKeys::new(Box::new(world.content_keys.clone()), Arc::clone(&clock));
     Deps {
         due: DueEntries::new(Arc::clone(tables)),
+        bookings: Bookings::new(Arc::clone(tables)),
         tenants: Tenants::new(Arc::clone(tables), Arc::clone(&clock)),
         failures: Failures::new(Arc::clone(tables)),
         outbox: Arc::clone(&world.raw_outbox),
         client_state_keys: ring(),
         cookie_keys: ring(),
+        digest_keys: DigestKeys::new(ring(), Arc::clone(&clock)),
         content_keys: Arc::new(content),
         content_key_max_age: hours(30 * 24),
         clock,
@@ -156,6 +159,51 @@ async fn a_key_that_the_vault_is_still_deleting_is_purged_by_the_daily_round() -
     assert_eq!(vault.deleted_names().len(), 1);
     run_at("2027-01-06T02:02:00Z").await?;
     assert_eq!((vault.names().len(), vault.deleted_names().len()), (1, 0), "in the end it is gone");
+    Ok(())
+}
+
+/// The timer, with a digest key of its own that is not there yet.
+fn without_digest_key(contoso: &Contoso) -> (MemoryKeys, Deps) {
+    let clock: Arc<dyn Clock> = Arc::new(contoso.world.clock.clone());
+    let vault = MemoryKeys::default();
+    let ring = Arc::new(KeyRing::new(Box::new(vault.clone()), Arc::clone(&clock)));
+    let digest_keys = DigestKeys::new(ring, Arc::clone(&clock));
+    let deps = dispatch_deps(&contoso.world, &contoso.world.raw_tables, clock);
+    (vault, Deps { digest_keys, ..deps })
+}
+
+#[tokio::test]
+async fn the_digest_key_is_made_once_and_never_followed_by_another() -> TestResult {
+    let contoso = Contoso::open().await?;
+    let (vault, deps) = without_digest_key(&contoso);
+    dispatch_due::run(&deps, contoso.now() + minutes(4)).await?;
+    let first = vault.keys().ok_or("it is made by the first run")?;
+    contoso.world.clock.advance(DIGEST_KEY_ACTIVATION);
+    let key = deps.digest_keys.get().await?;
+    for _ in 0..3 {
+        contoso.world.clock.advance(hours(366 * 24));
+        dispatch_due::run(&deps, contoso.now() + minutes(4)).await?;
+    }
+    let kept = vault.keys().ok_or("it is there")?;
+    assert_eq!((kept.current().id(), kept.others().count()), (first.current().id(), 0));
+    assert_eq!(deps.digest_keys.get().await?.appointment("x"), key.appointment("x"));
+    Ok(())
+}
+
+/// Another key would take every appointment for a new one, in conflict with its own booking.
+#[tokio::test]
+async fn a_lost_digest_key_is_not_replaced_while_there_are_bookings() -> TestResult {
+    let contoso = Contoso::open().await?;
+    contoso.meet(&contoso.anna, ("09:00", "10:00"), &contoso.aurora)?;
+    contoso.run_for(minutes(5)).await;
+    let (vault, deps) = without_digest_key(&contoso);
+    dispatch_due::run(&deps, contoso.now() + minutes(4)).await?;
+    assert!(vault.keys().is_none());
+    assert!(deps.digest_keys.get().await.is_err(), "work waits for it");
+    contoso.run_for(hours(48)).await;
+    assert_eq!(contoso.count(Table::Bookings).await?, 0);
+    dispatch_due::run(&deps, contoso.now() + minutes(4)).await?;
+    assert!(vault.keys().is_some(), "nothing is left that was made with the lost one");
     Ok(())
 }
 

@@ -4,10 +4,10 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    BookingSpec, CopyLocation, CopyReading, CopyRole, DesiredState, EndReason, Facts, ForeignCopy,
-    Observation, OrganizerIdentity,
+    BookingSpec, CopyLocation, CopyReading, CopyRef, CopyRole, DesiredState, EndReason, Facts,
+    ForeignCopy, Observation, OrganizerIdentity,
 };
-use crate::domain::interval::Interval;
+use crate::domain::keys::Digest;
 
 /// The last word of the organizer's copy.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -15,9 +15,9 @@ pub enum OrganizerCopy {
     /// Never read: the organizer has not agreed, or the notification is still to come.
     #[default]
     Unknown,
-    Live(CopyLocation, Facts),
+    Live(CopyRef, Facts),
     /// It takes place without this room.
-    WithoutRoom(CopyLocation),
+    WithoutRoom(CopyRef),
     Cancelled,
     Gone,
     /// Its owner has withdrawn and gave the room up, though the room's own copy may live on. It
@@ -26,6 +26,7 @@ pub enum OrganizerCopy {
 }
 
 /// The last word of the room's copy.
+#[expect(clippy::large_enum_variant, reason = "a booking holds one, and most are alive")]
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub enum RoomCopy {
     /// Never read.
@@ -33,7 +34,7 @@ pub enum RoomCopy {
     Unknown,
     /// It is in the room's calendar.
     Live {
-        at: CopyLocation,
+        at: CopyRef,
         facts: Facts,
         /// Whether the room can accept or decline it: not when the room itself is the organizer.
         answerable: bool,
@@ -78,7 +79,7 @@ pub struct CopyContext {
     /// meeting was saved and never sent.
     pub never_sent: bool,
     /// The time for which the organizer gave the room up; see [`super::EndReason::Abandoned`].
-    pub released: Option<Interval>,
+    pub released: Option<Digest>,
 }
 
 impl Copies {
@@ -88,13 +89,13 @@ impl Copies {
     /// [`ForeignCopy`] when another one is; [`Copies::observe`] ignores such a reading.
     pub fn check(&self, reading: &CopyReading) -> Result<(), ForeignCopy> {
         let known = match reading.role {
-            CopyRole::Organizer => self.organizer_location(),
-            CopyRole::Room => self.room_location(),
+            CopyRole::Organizer => self.organizer_copy(),
+            CopyRole::Room => self.room_copy(),
         };
-        let is_second = known.is_some_and(|known| {
-            known.mailbox == reading.at.mailbox
-                && known.event != reading.at.event
-                && reading.supersedes.as_ref() != Some(&known.event)
+        let is_second = known.is_some_and(|CopyRef { key: known, .. }| {
+            known.mailbox == reading.at.key.mailbox
+                && known.digest != reading.at.key.digest
+                && reading.supersedes != Some(known.digest)
         });
         match reading.role {
             CopyRole::Organizer => self.identity.check_organizer(reading)?,
@@ -135,7 +136,7 @@ impl Copies {
                 // Another copy than the one known, too: its end was just not reported yet.
                 let invited_again = match &self.room {
                     RoomCopy::Unknown => false,
-                    RoomCopy::Live { at: known, .. } => known.event != at.event,
+                    RoomCopy::Live { at: known, .. } => known.key.digest != at.key.digest,
                     RoomCopy::Gone => true,
                 };
                 if invited_again && observation.holds_room() {
@@ -167,7 +168,7 @@ impl Copies {
             (OrganizerCopy::Released, _) => return ended(EndReason::Abandoned),
             // We declined it then, and Outlook has no way back: the room has to be invited again.
             (OrganizerCopy::Live(_, facts), RoomCopy::Unknown | RoomCopy::Gone)
-                if !refused && released == Some(facts.interval) =>
+                if !refused && released == Some(facts.digests.time) =>
             {
                 return ended(EndReason::Abandoned);
             }
@@ -245,22 +246,22 @@ impl Copies {
         latest
     }
 
-    /// Where the room's copy is.
-    pub fn room_location(&self) -> Option<&CopyLocation> {
+    /// The room's copy, as long as it is in the room's calendar.
+    pub fn room_copy(&self) -> Option<&CopyRef> {
         match &self.room {
             RoomCopy::Live { at, .. } => Some(at),
             RoomCopy::Unknown | RoomCopy::Gone => None,
         }
     }
 
-    /// Where the organizer's copy is, as long as the appointment takes place.
-    pub fn organizer_location(&self) -> Option<&CopyLocation> {
-        self.organizer.location()
+    /// The organizer's copy, as long as the appointment takes place.
+    pub fn organizer_copy(&self) -> Option<&CopyRef> {
+        self.organizer.copy()
     }
 
     /// Where both copies are, as far as they are known.
-    pub fn locations(&self) -> impl Iterator<Item = &CopyLocation> {
-        self.organizer_location().into_iter().chain(self.room_location())
+    pub fn locations(&self) -> Vec<CopyLocation> {
+        self.organizer_copy().into_iter().chain(self.room_copy()).map(CopyRef::location).collect()
     }
 }
 
@@ -277,20 +278,20 @@ impl OrganizerCopy {
         }
     }
 
-    fn location(&self) -> Option<&CopyLocation> {
+    fn copy(&self) -> Option<&CopyRef> {
         match self {
             Self::Live(at, _) | Self::WithoutRoom(at) => Some(at),
             Self::Unknown | Self::Cancelled | Self::Gone | Self::Released => None,
         }
     }
 
-    fn observe(self, at: CopyLocation, seen: Observation) -> Self {
+    fn observe(self, at: CopyRef, seen: Observation) -> Self {
         match seen {
             Observation::WithRoom(facts) => Self::Live(at, facts),
             Observation::WithoutRoom => Self::WithoutRoom(at),
             Observation::Cancelled => Self::Cancelled,
             Observation::Gone => {
-                let is_known = self.location().is_some_and(|known| known.event == at.event);
+                let is_known = self.copy().is_some_and(|known| known.key == at.key);
                 if is_known { Self::Gone } else { self }
             }
             Observation::Withdrawn => Self::Unknown,
@@ -300,7 +301,7 @@ impl OrganizerCopy {
 }
 
 impl RoomCopy {
-    fn observe(self, at: CopyLocation, answerable: bool, seen: Observation) -> Self {
+    fn observe(self, at: CopyRef, answerable: bool, seen: Observation) -> Self {
         match (seen, &self) {
             (Observation::WithRoom(facts), _) => Self::Live { at, facts, answerable },
             // A room has nobody to withdraw; when it is no longer followed, the organizer's copy
@@ -310,7 +311,7 @@ impl RoomCopy {
                 Observation::WithoutRoom | Observation::Cancelled | Observation::Gone,
                 Self::Live { at: known, .. },
             ) => {
-                if known.event == at.event {
+                if known.key == at.key {
                     Self::Gone
                 } else {
                     self

@@ -8,14 +8,21 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{CopyReading, Observation};
-use crate::domain::{ids::MailboxId, keys::Digest, personal::Personal};
+use crate::domain::{
+    keys::{Digest, DigestKey},
+    personal::Personal,
+};
 
 /// An organizer's address, digested with the appointment's `iCalUId`, so that nothing links the
 /// appointments of one person. `None` where it is no SMTP address.
-pub fn organizer_digest(ical_uid: &Personal, address: &Personal) -> Option<Digest> {
+pub fn organizer_digest(
+    key: &DigestKey,
+    ical_uid: &Personal,
+    address: &Personal,
+) -> Option<Digest> {
     let (uid, address) = (ical_uid.reveal(), address.reveal().trim().to_lowercase());
     let parts = [b"organizer".as_slice(), uid.as_bytes(), address.as_bytes()];
-    address.contains('@').then(|| Digest::of(&parts))
+    address.contains('@').then(|| key.digest(&parts))
 }
 
 /// Why a copy does not speak for the appointment.
@@ -34,10 +41,10 @@ pub enum ForeignCopy {
 /// Who organizes the appointment, as far as its copies say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct OrganizerIdentity {
-    /// The one mailbox whose copy is taken for the organizer's. It stays when that copy ends, so that
-    /// no other mailbox takes its place.
+    /// The one mailbox whose copy is taken for the organizer's, see [`DigestKey::owner`]. It stays when
+    /// that copy ends, and when its owner is erased, so that no other mailbox takes its place.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    mailbox: Option<MailboxId>,
+    owner: Option<Digest>,
     /// Since when that copy has asked for the room.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     since: Option<Timestamp>,
@@ -58,9 +65,9 @@ impl OrganizerIdentity {
         self.since
     }
 
-    /// The one mailbox whose copy is the organizer's.
-    pub fn mailbox(&self) -> Option<MailboxId> {
-        self.mailbox
+    /// The one mailbox whose copy is the organizer's, digested.
+    pub fn owner(&self) -> Option<Digest> {
+        self.owner
     }
 
     /// The organizer's address, digested, as both copies name it.
@@ -76,7 +83,7 @@ impl OrganizerIdentity {
     /// Whether the reading is of the organizer's mailbox. One of an event must name whom the room's
     /// copy names: no address at all, or one in another form, proves nothing.
     pub(super) fn check_organizer(&self, reading: &CopyReading) -> Result<(), ForeignCopy> {
-        let another = self.mailbox.is_some_and(|mailbox| mailbox != reading.at.mailbox);
+        let another = self.owner.is_some_and(|owner| owner != reading.owner);
         let unproved = reading.observation.is_of_event()
             && self.invited_by.is_some_and(|by| reading.organizer != Some(by));
         if another || unproved { Err(ForeignCopy::Organizer) } else { Ok(()) }
@@ -93,7 +100,7 @@ impl OrganizerIdentity {
 
     /// The reading is of the organizer's copy; `is_new` says that it has just begun to ask for the room.
     pub(super) fn bind(&mut self, reading: &CopyReading, is_new: bool) {
-        self.mailbox = Some(reading.at.mailbox);
+        self.owner = Some(reading.owner);
         self.address = reading.organizer.or(self.address);
         if is_new {
             self.since = Some(reading.read_at);
@@ -110,22 +117,10 @@ impl OrganizerIdentity {
             Observation::WithoutRoom | Observation::Cancelled | Observation::Gone => {}
         }
         let is_another =
-            self.mailbox.is_some() && self.invited_by.is_some() && self.address != self.invited_by;
+            self.owner.is_some() && self.invited_by.is_some() && self.address != self.invited_by;
         if is_another {
-            self.unbind();
+            *self = Self { invited_by: self.invited_by, ..Self::default() };
         }
         is_another
-    }
-
-    /// Forgets the organizer's mailbox, where it is `mailbox`. Who invited the room stays known, or
-    /// anybody could take the place.
-    pub fn forget(&mut self, mailbox: MailboxId) {
-        if self.mailbox == Some(mailbox) {
-            self.unbind();
-        }
-    }
-
-    fn unbind(&mut self) {
-        *self = Self { invited_by: self.invited_by, ..Self::default() };
     }
 }

@@ -14,12 +14,12 @@ use serde::{Deserialize, Serialize};
 use super::{
     ids::{CorrelationId, EventId, MailboxId},
     interval::Interval,
-    keys::Digest,
+    keys::{Digest, DigestKey},
     personal::Personal,
 };
 
 pub use copies::{Copies, CopyContext, OrganizerCopy, RoomCopy};
-pub use fingerprint::change_digest;
+pub use fingerprint::{FactsDigests, change_digest};
 pub use identity::{ForeignCopy, OrganizerIdentity, organizer_digest};
 
 /// The part of a meeting's content that the tenant lets into the booking.
@@ -43,6 +43,8 @@ pub struct Facts {
     pub private: bool,
     /// Content; always empty in a room's copy.
     pub details: Details,
+    /// What they are compared by.
+    pub digests: FactsDigests,
 }
 
 /// Where a copy is.
@@ -51,6 +53,35 @@ pub struct CopyLocation {
     /// The mailbox whose default calendar holds it.
     pub mailbox: MailboxId,
     pub event: EventId,
+}
+
+/// Names a copy, and finds its row in `Appointments`, without telling the event's id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CopyKey {
+    pub mailbox: MailboxId,
+    /// The event's id, see [`DigestKey::event`].
+    pub digest: Digest,
+}
+
+/// A copy that may have to be read or written.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CopyRef {
+    #[serde(flatten)]
+    pub key: CopyKey,
+    pub event: EventId,
+}
+
+impl CopyRef {
+    /// The copy that is there.
+    pub fn new(key: &DigestKey, at: CopyLocation) -> Self {
+        let CopyLocation { mailbox, event } = at;
+        Self { key: CopyKey { mailbox, digest: key.event(&event) }, event }
+    }
+
+    /// Where it is.
+    pub fn location(&self) -> CopyLocation {
+        CopyLocation { mailbox: self.key.mailbox, event: self.event.clone() }
+    }
 }
 
 /// Whose copy was read.
@@ -64,15 +95,17 @@ pub enum CopyRole {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CopyReading {
     pub role: CopyRole,
-    pub at: CopyLocation,
+    pub at: CopyRef,
+    /// Whose mailbox that is, see [`DigestKey::owner`].
+    pub owner: Digest,
     /// Whether the room could answer it (see [`RoomCopy`]).
     pub answerable: bool,
     /// Whether the room's copy shows that the room has not answered it.
     pub unanswered: bool,
     /// The organizer's address as this copy names it, digested; `None` where it names none.
     pub organizer: Option<Digest>,
-    /// The event that was the room's copy and is no longer in the room's calendar.
-    pub supersedes: Option<EventId>,
+    /// The event that was this calendar's copy and is no longer in it.
+    pub supersedes: Option<Digest>,
     pub read_at: Timestamp,
     pub observation: Observation,
     /// Ties what follows to what caused the reading.
@@ -159,17 +192,23 @@ mod tests {
         let start: Timestamp = "2026-11-24T00:00:00Z".parse().unwrap();
         let start = start + jiff::SignedDuration::from_hours(i64::from(hour));
         let interval = Interval::new(start, start + jiff::SignedDuration::from_hours(1)).unwrap();
-        Facts { interval, attendee_count: 3, private: false, details: Details::default() }
+        Facts::new(&key(), Digest(1), interval, 3, false, Details::default())
     }
 
-    fn at(event: &str) -> CopyLocation {
-        CopyLocation { mailbox: MailboxId(uuid::Uuid::nil()), event: event.parse().unwrap() }
+    fn key() -> DigestKey {
+        DigestKey::new(&[7; 32])
+    }
+
+    fn at(mailbox: u128, event: &str) -> CopyRef {
+        let (mailbox, event) = (MailboxId(uuid::Uuid::from_u128(mailbox)), event.parse().unwrap());
+        CopyRef::new(&key(), CopyLocation { mailbox, event })
     }
 
     fn reading(role: CopyRole, event: &str, observation: Observation) -> CopyReading {
         CopyReading {
             role,
-            at: at(event),
+            at: at(0, event),
+            owner: key().owner(Digest(1), at(0, event).key.mailbox),
             answerable: role == CopyRole::Room,
             unanswered: false,
             organizer: None,
@@ -190,12 +229,12 @@ mod tests {
 
     /// What is read once `old` is no longer in the room's calendar.
     fn superseding(old: &str, reading: CopyReading) -> CopyReading {
-        CopyReading { supersedes: Some(old.parse().unwrap()), ..reading }
+        CopyReading { supersedes: Some(at(0, old).key.digest), ..reading }
     }
 
     fn in_mailbox(n: u128, reading: CopyReading) -> CopyReading {
-        let mailbox = MailboxId(uuid::Uuid::from_u128(n));
-        CopyReading { at: CopyLocation { mailbox, ..reading.at }, ..reading }
+        let at = at(n, reading.at.event.as_str());
+        CopyReading { owner: key().owner(Digest(1), at.key.mailbox), at, ..reading }
     }
 
     fn naming(organizer: u128, reading: CopyReading) -> CopyReading {

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     appointment::{
-        Copies, CopyContext, CopyLocation, CopyReading, CopyRole, DesiredState, EndReason,
+        Copies, CopyContext, CopyKey, CopyReading, CopyRef, CopyRole, DesiredState, EndReason,
         ForeignCopy, Observation, OrganizerCopy, RoomCopy,
     },
     ids::{BookingId, CorrelationId, MailboxId, hex},
@@ -41,10 +41,10 @@ pub struct Booking {
     #[serde(flatten)]
     pub copies: Copies,
     pub desired: DesiredState,
-    /// The time for which the organizer gave the room up by withdrawing. It is not booked again, though
+    /// The time (its digest) for which the organizer gave the room up by withdrawing. It is not booked again, though
     /// the organizer agrees again, before the room is invited again: our answer to the invitation is no.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub released: Option<Interval>,
+    pub released: Option<Digest>,
     /// What a worker is doing and has not finished.
     pub intent: Option<Intent>,
     pub observed: ObservedState,
@@ -58,7 +58,7 @@ pub struct Booking {
     pub correlation: CorrelationId,
     pub change_count: u32,
     /// Every copy that was ever read for this booking: their rows are deleted with the booking.
-    pub known_copies: Vec<CopyLocation>,
+    pub known_copies: Vec<CopyKey>,
     /// The instant of the due entry that watches this row until it is settled.
     pub unsettled_due: Option<Timestamp>,
     /// The instant of the due entry that purges this row: the end of the latest time it was wanted for.
@@ -151,7 +151,7 @@ impl Booking {
             publish_failed: None,
             correlation: reading.correlation,
             change_count: 0,
-            known_copies: vec![reading.at.clone()],
+            known_copies: vec![reading.at.key],
             unsettled_due: None,
             purge_due,
         })
@@ -163,7 +163,7 @@ impl Booking {
     /// [`ForeignCopy`]; [`Booking::apply_reading`] ignores such a reading.
     pub fn check(&self, reading: &CopyReading) -> Result<(), ForeignCopy> {
         self.copies.check(reading)?;
-        let is_known = self.known_copies.contains(&reading.at);
+        let is_known = self.known_copies.contains(&reading.at.key);
         if !is_known && self.known_copies.len() >= MAX_KNOWN_COPIES {
             return Err(ForeignCopy::TooMany);
         }
@@ -175,7 +175,7 @@ impl Booking {
         if self.check(reading).is_err() {
             return self;
         }
-        let (at, correlation) = (&reading.at, reading.correlation);
+        let (at, correlation) = (reading.at.key, reading.correlation);
         let mut copies = self.copies.clone().observe(reading);
         if self.is_asked_again(reading) {
             copies.invitation += 1;
@@ -184,8 +184,8 @@ impl Booking {
         let mut known_copies = self.known_copies.clone();
         // Even a copy that was gone before it could be read: its row in `Appointments` exists already,
         // and the purge finds it by this list alone.
-        if !known_copies.contains(at) {
-            known_copies.push(at.clone());
+        if !known_copies.contains(&at) {
+            known_copies.push(at);
         }
         if copies == self.copies && !context.never_sent && !self.was_given_up() {
             return Self { known_copies, ..self };
@@ -209,7 +209,7 @@ impl Booking {
             (DesiredState::Wanted(spec), DesiredState::Unwanted(EndReason::Abandoned))
                 if copies.organizer == OrganizerCopy::Released =>
             {
-                Some(spec.facts.interval)
+                Some(spec.facts.digests.time)
             }
             (_, DesiredState::Wanted(_)) => None,
             (_, DesiredState::Unwanted(_)) => released,
@@ -241,31 +241,31 @@ impl Booking {
         let has_accepted = self.published.room.is_some_and(|published| {
             published.response == MeetingResponse::Accept
                 && published.invitation == self.copies.invitation
-                && published.interval == facts.interval
+                && published.time == facts.digests.time
         });
-        let is_known = self.copies.room_location() == Some(&reading.at);
+        let is_known = self.copies.room_copy().is_some_and(|known| known.key == reading.at.key);
         reading.unanswered && is_known && has_accepted && !self.copies.stays_tentative
     }
 
-    /// Forgets a mailbox that is erased: nothing leads to its copies any more. As long as a copy
-    /// carries our mark, the way to it is kept.
+    /// Forgets a mailbox that is erased: nothing leads to its copies any more, and who organizes the
+    /// appointment is known by a keyed digest alone. As long as a copy carries our mark, the way to it
+    /// is kept.
     #[must_use]
     pub fn forget_mailbox(mut self, mailbox: MailboxId) -> Self {
         if self.published.organizer.is_none() {
             self.known_copies.retain(|at| at.mailbox != mailbox);
-            self.copies.identity.forget(mailbox);
         }
         self
     }
 
     /// The copy that was not read now, when the two disagree.
-    pub fn copy_to_reread(&self, read: CopyRole) -> Option<CopyLocation> {
+    pub fn copy_to_reread(&self, read: CopyRole) -> Option<&CopyRef> {
         if !self.copies.times_differ() && !self.copies.room_remains() {
             return None;
         }
         match read {
-            CopyRole::Organizer => self.copies.room_location().cloned(),
-            CopyRole::Room => self.copies.organizer_location().cloned(),
+            CopyRole::Organizer => self.copies.room_copy(),
+            CopyRole::Room => self.copies.organizer_copy(),
         }
     }
 
@@ -293,7 +293,7 @@ impl Booking {
             published.response == MeetingResponse::Decline
                 && published.invitation == copies.invitation
         });
-        declined && self.copies.room == RoomCopy::Unknown && copies.room_location().is_some()
+        declined && self.copies.room == RoomCopy::Unknown && copies.room_copy().is_some()
     }
 
     fn refusal(&self) -> Option<BookingRefusal> {

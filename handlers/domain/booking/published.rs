@@ -7,7 +7,6 @@ use super::{Booking, ObservedState, RefusalReason};
 use crate::domain::{
     appointment::{DesiredState, EndReason, RoomCopy},
     ids::hex,
-    interval::Interval,
     keys::Digest,
     tenant::policy::ResponseMode,
 };
@@ -42,8 +41,8 @@ pub enum MeetingResponse {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RoomResponse {
     pub response: MeetingResponse,
-    /// The time it was for: a moved meeting has to be answered again.
-    pub interval: Interval,
+    /// The time it was for, digested: a moved meeting has to be answered again.
+    pub time: Digest,
     /// Which invitation it was for, see `BookingSpec::invitation`.
     pub invitation: u32,
 }
@@ -96,7 +95,7 @@ impl Booking {
 
     /// The outcome that the organizer's copy should carry and does not.
     pub fn pending_outcome(&self) -> Option<PublishedOutcome> {
-        let event_digest = Digest::of_event(&self.copies.organizer_location()?.event);
+        let event_digest = self.copies.organizer_copy()?.key.digest;
         let outcome = match (&self.desired, &self.observed) {
             // The organizer agreed again, and their copy asks for a room that they gave up.
             (
@@ -146,21 +145,21 @@ impl Booking {
             RoomCopy::Live { facts, .. } if facts.interval != spec.facts.interval => return None,
             RoomCopy::Live { .. } | RoomCopy::Unknown => {}
         }
-        let (interval, invitation) = (spec.facts.interval, spec.invitation);
-        self.unless_published(RoomResponse { response, interval, invitation })
+        let (time, invitation) = (spec.facts.digests.time, spec.invitation);
+        self.unless_published(RoomResponse { response, time, invitation })
     }
 
     /// The room leaves an appointment that its organizer still holds and gave it up for.
     fn pending_release_response(&self) -> Option<RoomResponse> {
-        let interval = match &self.copies.room {
-            RoomCopy::Live { facts, answerable: true, .. } => facts.interval,
+        let time = match &self.copies.room {
+            RoomCopy::Live { facts, answerable: true, .. } => facts.digests.time,
             // The room's calendar is not followed, and it still says that the room has accepted.
             RoomCopy::Unknown => self.released?,
             RoomCopy::Live { answerable: false, .. } | RoomCopy::Gone => return None,
         };
         let invitation = self.copies.invitation;
         let response = MeetingResponse::Decline;
-        self.unless_published(RoomResponse { response, interval, invitation })
+        self.unless_published(RoomResponse { response, time, invitation })
     }
 
     fn unless_published(&self, response: RoomResponse) -> Option<RoomResponse> {

@@ -8,9 +8,9 @@ use jiff::{Timestamp, civil::Date, tz::TimeZone};
 use crate::{
     domain::{
         appointment::{CopyRole, Details, Facts, change_digest},
-        ids::RoomId,
+        ids::{EventId, RoomId},
         interval::Interval,
-        keys::Digest,
+        keys::{Digest, DigestKey},
         personal::Personal,
         tenant::policy::{ContentPolicy, PeoplePolicy, ResponseMode, Room},
     },
@@ -27,6 +27,7 @@ pub enum CalendarOwner {
 /// What one copy says, as far as Roombridge is concerned.
 #[derive(Debug, Clone)]
 pub struct CopySnapshot {
+    pub event: EventId,
     pub role: CopyRole,
     /// Whether the room could answer it: a room does not answer itself.
     pub can_respond: bool,
@@ -105,6 +106,7 @@ impl CopySnapshot {
         };
         let can_respond = event.is_organizer != Some(true);
         Ok(Self {
+            event: event.id.clone(),
             role,
             can_respond,
             unanswered: role == CopyRole::Room
@@ -122,6 +124,8 @@ impl CopySnapshot {
     /// organizer's consent, brings content.
     pub fn facts(
         &self,
+        key: &DigestKey,
+        appointment: Digest,
         interval: Interval,
         policy: &ContentPolicy,
         subject: Option<Personal>,
@@ -142,24 +146,22 @@ impl CopySnapshot {
                 },
             },
         };
-        Facts { interval, attendee_count: self.matched.people, private: self.private, details }
+        Facts::new(key, appointment, interval, self.matched.people, self.private, details)
     }
 
     /// What a resync compares with the store.
-    pub fn change_digest(&self) -> Digest {
-        let digest = self.digest_when_answered();
+    pub fn change_digest(&self, key: &DigestKey) -> Digest {
+        let digest = self.digest_when_answered(key);
         if self.unanswered { Digest::of(&[b"unanswered", &digest.0.to_be_bytes()]) } else { digest }
     }
 
     /// The same once the room has answered. It is stored before that, so that the answer's own
     /// notification changes nothing.
-    pub fn digest_when_answered(&self) -> Digest {
+    pub fn digest_when_answered(&self, key: &DigestKey) -> Digest {
         let rooms: Vec<RoomId> = self.rooms.iter().map(|(room, _)| *room).collect();
-        let first = self.rooms.first();
-        change_digest(
-            first.map(|(_, interval)| (*interval, self.matched.people, self.private)),
-            &rooms,
-        )
+        let Some((_, interval)) = self.rooms.first() else { return Self::digest_when_gone() };
+        let facts = (*interval, self.matched.people, self.private);
+        change_digest(key, &self.event, facts, &rooms)
     }
 
     /// The digest of a copy that is known and not read (any more); it equals none of a copy that was read.
@@ -167,9 +169,9 @@ impl CopySnapshot {
         Digest(0)
     }
 
-    /// What a resync compares with the store for a copy that is gone.
+    /// What a resync compares with the store for a copy that is gone, or holds no room.
     pub fn digest_when_gone() -> Digest {
-        change_digest(None, &[])
+        Digest(1)
     }
 }
 

@@ -15,7 +15,7 @@ use crate::{
         appointment::organizer_digest,
         ids::{EventId, InvalidId, RoomId},
         interval::Interval,
-        keys::Digest,
+        keys::{Digest, DigestKey},
         personal::Personal,
         tenant::policy::Room,
     },
@@ -201,8 +201,8 @@ impl Event {
 
     /// The organizer's address, digested for this appointment: the same in all its copies. `None` where
     /// it is no SMTP address, which is written in more than one way.
-    pub fn organizer_digest(&self) -> Option<Digest> {
-        organizer_digest(self.ical_uid.as_ref()?, self.organizer.as_ref()?)
+    pub fn organizer_digest(&self, key: &DigestKey) -> Option<Digest> {
+        organizer_digest(key, self.ical_uid.as_ref()?, self.organizer.as_ref()?)
     }
 
     /// The event as a notification brought it, read as an answer would be; `add_in_property` as in

@@ -2,6 +2,7 @@
 
 pub mod client_state;
 pub mod content_keys;
+mod digest_keys;
 mod jwt;
 mod key_ring;
 mod signing_keys;
@@ -9,6 +10,7 @@ mod validation_tokens;
 mod vault;
 mod vault_cache;
 
+pub use digest_keys::{DIGEST_KEY, DIGEST_KEY_ACTIVATION, DigestKeys};
 pub use jwt::VerifyError;
 pub(in crate::identity) use jwt::{check_lifetime, key_id_of, validation_for, verified_claims};
 pub use key_ring::{CLIENT_STATE_KEYS, COOKIE_KEYS, KeyRing, KeySource, KeyVaultKeys};

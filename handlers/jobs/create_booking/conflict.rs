@@ -12,7 +12,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::BookingWorker;
 use crate::{
     domain::{
-        appointment::{CopyLocation, CopyRole, DesiredState},
+        appointment::{CopyRef, CopyRole, DesiredState},
         booking::{Booking, RefusalReason},
         ledger::Conflict,
         retry::{MAX_DEFERRAL_TIME, UNSETTLED_RECHECK},
@@ -121,7 +121,7 @@ impl BookingWorker<'_> {
         let decide_by = self.decide_by(booking).filter(|at| now < *at)?;
         // The due entry has the holder read from the beginning, so these reads end then.
         let until = self.job.due.or(booking.unsettled_due);
-        let read = |(role, at): (CopyRole, &CopyLocation)| {
+        let read = |(role, at): (CopyRole, &CopyRef)| {
             let job = BookingJob {
                 holder: Some(HolderCheck { last_read: Some(role), ..check }),
                 meta: JobMeta { attempts: 0, deferrals: 0, ..self.job.meta },
@@ -131,7 +131,7 @@ impl BookingWorker<'_> {
             let meta = JobMeta::new(holder.correlation, now);
             EventChange {
                 awaited_by: Some(WaitingBooking { job, not_before, until }),
-                ..EventChange::refetch(at.mailbox, at.event.clone(), meta)
+                ..EventChange::refetch(at.key.mailbox, at.event.clone(), meta)
             }
         };
         let items = unread.into_iter().map(read).collect();
@@ -159,9 +159,9 @@ impl BookingWorker<'_> {
 
 /// The copies that come after the one that was read last. The room's is the first, because the room's
 /// own calendar decides.
-fn unread_copies(holder: &Booking, last_read: Option<CopyRole>) -> Vec<(CopyRole, &CopyLocation)> {
-    let room = holder.copies.room_location().map(|at| (CopyRole::Room, at));
-    let organizer = holder.copies.organizer_location().map(|at| (CopyRole::Organizer, at));
+fn unread_copies(holder: &Booking, last_read: Option<CopyRole>) -> Vec<(CopyRole, &CopyRef)> {
+    let room = holder.copies.room_copy().map(|at| (CopyRole::Room, at));
+    let organizer = holder.copies.organizer_copy().map(|at| (CopyRole::Organizer, at));
     match last_read {
         None => room.into_iter().chain(organizer).collect(),
         Some(CopyRole::Room) => organizer.into_iter().collect(),

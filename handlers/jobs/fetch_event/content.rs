@@ -114,10 +114,10 @@ impl Batch<'_> {
         let exists = stored.bookings.values().all(|row| {
             let copies = row.as_ref().map(|(booking, _)| &booking.copies);
             let at = copies.and_then(|copies| match pointer.role {
-                CopyRole::Organizer => copies.organizer_location(),
-                CopyRole::Room => copies.room_location(),
+                CopyRole::Organizer => copies.organizer_copy(),
+                CopyRole::Room => copies.room_copy(),
             });
-            at.is_some_and(|at| at.mailbox == item.mailbox && at.event == item.event)
+            at.is_some_and(|at| at.key == self.copy_key(item))
         });
         if !exists || skip == Some(SkipReason::AttendeeCopy) {
             return Err("the copy is not known");

@@ -15,6 +15,7 @@
 
 mod content;
 mod dedup;
+mod event;
 mod last_notification;
 mod reconcile;
 
@@ -31,18 +32,15 @@ use tracing::Instrument as _;
 use crate::{
     base::{clock::Clock, invocation::Invocation, rng::Rng},
     domain::{
-        appointment::{CopyRole, Observation},
+        appointment::{CopyKey, CopyRole},
         booking::Booking,
-        ids::{EventId, MailboxId, RoomId, TenantId},
-        keys::BookingKey,
+        ids::{MailboxId, RoomId, TenantId},
+        keys::{BookingKey, DigestKey},
         personal::Personal,
         tenant::{TenantState, policy::Room},
     },
-    graph::{
-        CalendarOwner, CopySnapshot, Event, EventRef, Graph, GraphError, RetryCause, SkipReason,
-        TenantGraph,
-    },
-    identity::keys::content_keys::ContentKeys,
+    graph::{CalendarOwner, EventRef, Graph, GraphError, RetryCause, TenantGraph},
+    identity::keys::{DigestKeys, content_keys::ContentKeys},
     jobs::runner::{
         Outcomes, QueueJob,
         job::{Enqueue, Job, JobError, JobResult},
@@ -52,7 +50,7 @@ use crate::{
         appointments::{AppointmentCopy, Appointments},
         bookings::Bookings,
         due::DueEntries,
-        mailboxes::{BookingDisposition, Mailbox, MailboxKind, MailboxState, Mailboxes},
+        mailboxes::{Mailbox, MailboxKind, MailboxState, Mailboxes},
         rooms::RoomMap,
         tables::ETag,
         tenants::{Tenant, Tenants},
@@ -60,15 +58,11 @@ use crate::{
 };
 
 use dedup::DedupSession;
-use reconcile::Reconciler;
 
 pub use dedup::DedupCache;
 
 /// How long Graph is given to catch up when it returns an older version than the stored one.
 const CATCH_UP_DELAY: SignedDuration = SignedDuration::from_secs(10);
-/// How long a missing event is given before it counts as deleted, when nothing said that it was. A
-/// GET right after a change may miss it (learn.microsoft.com/graph, 2026-04).
-const RECHECK_DELAY: SignedDuration = SignedDuration::from_secs(10);
 
 /// What the function needs.
 #[derive(Clone)]
@@ -81,6 +75,7 @@ pub struct Deps {
     pub(crate) due: DueEntries,
     pub(crate) graph: Graph,
     pub(crate) content_keys: Arc<ContentKeys>,
+    pub(crate) digest_keys: DigestKeys,
     pub(crate) dedup: DedupCache,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) rng: Arc<dyn Rng>,
@@ -103,9 +98,10 @@ impl QueueJob for Deps {
         let mut outcomes = fail_all(duplicates, &already);
         if !items.is_empty() {
             outcomes.extend(match load_tenant(self, tenant).await {
-                Ok((tenant, rooms)) => {
-                    let (tenant, rooms) = (&tenant, &rooms);
-                    Batch { deps: self, invocation, tenant, rooms }.run(items, &mut dedup).await
+                Ok((tenant, rooms, digest_key)) => {
+                    let (tenant, rooms, digest_key) = (&tenant, &rooms, &digest_key);
+                    let batch = Batch { deps: self, invocation, tenant, rooms, digest_key };
+                    batch.run(items, &mut dedup).await
                 }
                 Err(error) => fail_all(items, &error),
             });
@@ -131,7 +127,10 @@ fn add_job(result: &mut JobResult, job: Enqueue) {
     *result = Ok(next);
 }
 
-async fn load_tenant(deps: &Deps, id: TenantId) -> Result<(Tenant, Arc<[Room]>), JobError> {
+async fn load_tenant(
+    deps: &Deps,
+    id: TenantId,
+) -> Result<(Tenant, Arc<[Room]>, DigestKey), JobError> {
     let tenant = match deps.tenants.get(id).await? {
         // The jobs that the end of a rehearsal sends must not meet the tenant as it was cached
         // before it.
@@ -147,7 +146,7 @@ async fn load_tenant(deps: &Deps, id: TenantId) -> Result<(Tenant, Arc<[Room]>),
         }
     }
     let rooms = deps.rooms.list(id).await?;
-    Ok((tenant, rooms))
+    Ok((tenant, rooms, deps.digest_keys.get().await?))
 }
 
 /// What all items of one message share.
@@ -156,6 +155,7 @@ struct Batch<'a> {
     invocation: &'a Invocation,
     tenant: &'a Tenant,
     rooms: &'a [Room],
+    digest_key: &'a DigestKey,
 }
 
 /// What is stored about an item before Graph is asked.
@@ -307,6 +307,11 @@ impl Batch<'_> {
         self.invocation.with_correlation(item.meta.correlation)
     }
 
+    /// Names the copy that an item is about.
+    fn copy_key(&self, item: &EventChange) -> CopyKey {
+        CopyKey { mailbox: item.mailbox, digest: self.digest_key.event(&item.event) }
+    }
+
     fn graph(&self, invocation: &Invocation) -> TenantGraph {
         self.deps.graph.for_tenant(self.tenant.registration, invocation)
     }
@@ -352,7 +357,7 @@ impl Batch<'_> {
         {
             return Err(JobError::Discard("the room is not managed"));
         }
-        let pointer = deps.appointments.get_with_etag(tenant.id, item.mailbox, &item.event).await?;
+        let pointer = deps.appointments.get_with_etag(tenant.id, self.copy_key(item)).await?;
         let (pointer, pointer_etag) = pointer.unzip();
         let mut bookings = BTreeMap::new();
         for key in pointer.iter().flat_map(|pointer| &pointer.bookings) {
@@ -360,134 +365,5 @@ impl Batch<'_> {
         }
         let mailbox_state = mailbox.state;
         Ok(StoredState { calendar, mailbox_state, pointer, pointer_etag, bookings })
-    }
-}
-
-// === What becomes of one item ===
-
-impl Batch<'_> {
-    async fn handle_event(
-        &self,
-        item: &EventChange,
-        stored: StoredState,
-        event: Event,
-    ) -> JobResult {
-        let known = stored.pointer.as_ref().and_then(|pointer| pointer.last_modified_at);
-        let is_older = known.zip(event.last_modified_at).is_some_and(|(known, read)| read < known);
-        // One of Graph's replicas may lag behind. An older version that comes twice is believed: a
-        // mailbox can be restored from a backup.
-        if is_older && item.meta.deferrals == 0 {
-            return Err(JobError::retry_after(
-                CATCH_UP_DELAY,
-                "Graph returned an older version than the stored one",
-            ));
-        }
-        if item.is_reported_gone() && stored.pointer.is_some() {
-            // A deleted event can still be read by its immutable id; the calendar decides.
-            let ical_uid = event.ical_uid.as_ref().or(stored.ical_uid());
-            if let Some(ical_uid) = ical_uid
-                && !self.is_listed(item, &item.event, ical_uid).await?
-            {
-                return Reconciler::new(self, item, stored).apply_absence(Observation::Gone).await;
-            }
-        }
-        let now = self.deps.clock.now();
-        let snapshot = match CopySnapshot::from_event(&event, stored.calendar, self.rooms, now) {
-            Ok(snapshot) => snapshot,
-            Err(SkipReason::AttendeeCopy) => {
-                return Err(JobError::Discard("the copy is an attendee's"));
-            }
-            Err(SkipReason::Ambiguous) if stored.bookings.is_empty() => {
-                return Err(JobError::Discard(
-                    "the event cannot be read, and nothing is booked for it",
-                ));
-            }
-            Err(SkipReason::Ambiguous) => {
-                return Err(JobError::fail("what the event is or who is invited cannot be read"));
-            }
-            Err(SkipReason::UnreadableTime) => {
-                return Err(JobError::fail("the event's times cannot be parsed"));
-            }
-        };
-        if snapshot.rooms.is_empty() && stored.bookings.is_empty() {
-            return Err(JobError::Discard("no managed room"));
-        }
-        if !snapshot.rooms.is_empty() && event.ical_uid.is_none() {
-            // Without it two appointments of one room would be one booking.
-            return Err(JobError::fail("the event has no iCalUId"));
-        }
-        // The subject takes a read of its own, which is made only where the subject is kept.
-        let subject = match snapshot.role {
-            CopyRole::Organizer
-                if !snapshot.rooms.is_empty()
-                    && self.tenant.policy.content.reads_subject(snapshot.private) =>
-            {
-                self.item_graph(item).subject(item.mailbox, &item.event).await?
-            }
-            CopyRole::Organizer | CopyRole::Room => None,
-        };
-        Reconciler::new(self, item, stored).apply_copy(&snapshot, event, subject).await
-    }
-
-    async fn handle_missing(&self, item: &EventChange, stored: StoredState) -> JobResult {
-        if stored.pointer.is_none() {
-            return Err(JobError::Discard("the event is gone and nothing was booked for it"));
-        }
-        if !item.is_reported_gone() && item.meta.deferrals == 0 {
-            return Err(JobError::retry_after(
-                RECHECK_DELAY,
-                "the event was not found; checking once more",
-            ));
-        }
-        // A mailbox that cannot be read says nothing about its events.
-        if !self.item_graph(item).mailbox_is_readable(item.mailbox).await? {
-            return Err(JobError::fail("the mailbox cannot be read, so the event may still exist"));
-        }
-        Reconciler::new(self, item, stored).apply_absence(Observation::Gone).await
-    }
-
-    /// Graph answered in a way that may mean that the event is gone, or nothing at all.
-    async fn handle_not_served(
-        &self,
-        item: &EventChange,
-        stored: StoredState,
-        error: GraphError,
-    ) -> JobResult {
-        let is_gone = item.is_reported_gone()
-            || match stored.ical_uid() {
-                Some(ical_uid) => !self.is_listed(item, &item.event, ical_uid).await?,
-                None => false,
-            };
-        if is_gone {
-            return self.handle_missing(item, stored).await;
-        }
-        let is_explained =
-            matches!(error, GraphError::Retry { cause: RetryCause::EventNotServed, .. });
-        if is_explained && stored.pointer.is_none() && item.meta.deferrals > 0 {
-            return Err(JobError::Discard("the event is not served and nothing was booked for it"));
-        }
-        Err(error.into())
-    }
-
-    /// Whether the calendar of the item's mailbox has `event`, which has this `iCalUId`.
-    async fn is_listed(
-        &self,
-        item: &EventChange,
-        event: &EventId,
-        ical_uid: &Personal,
-    ) -> Result<bool, JobError> {
-        let listed = self.item_graph(item).list_by_ical_uid(item.mailbox, ical_uid).await?;
-        Ok(listed.contains(event))
-    }
-
-    /// Forgets what the copy said without asking Graph, and the room's copy counts alone; or
-    /// releases the rooms, if the person chose that.
-    async fn handle_inactive_mailbox(&self, item: &EventChange, stored: StoredState) -> JobResult {
-        let observation = match (stored.calendar, stored.mailbox_state.booking_disposition()) {
-            (CalendarOwner::Person, BookingDisposition::Release) => Observation::Released,
-            (CalendarOwner::Person, BookingDisposition::KeepAnonymous)
-            | (CalendarOwner::Room(_), _) => Observation::Withdrawn,
-        };
-        Reconciler::new(self, item, stored).apply_absence(observation).await
     }
 }

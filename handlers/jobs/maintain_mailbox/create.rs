@@ -5,8 +5,6 @@
 //! old subscription first, then stores the nonce of the next one, then creates that: wherever this
 //! is cut off, the row never holds a nonce that another subscription than its own was made with.
 
-use std::sync::Arc;
-
 use jiff::{RoundMode, SignedDuration, Timestamp, TimestampRound, Unit};
 
 use super::worker::{
@@ -120,8 +118,7 @@ impl MailboxWorker<'_> {
     /// What to ask Graph for, and the key that its client state is made with.
     async fn new_subscription(&self, nonce: u64) -> Result<(NewSubscription, KeyId), JobError> {
         let (tenant, mailbox) = (self.tenant.id, self.task.mailbox);
-        let keys = self.deps.client_state_keys.keys().await;
-        let keys = keys.map_err(|e| JobError::Retry { after: None, cause: Arc::new(e) })?;
+        let keys = self.deps.client_state_keys.keys().await?;
         let url = &self.deps.settings.notification_url;
         let order = NewSubscription {
             mailbox,

@@ -75,16 +75,18 @@ impl MailboxWorker<'_> {
             MailboxKind::Room => CalendarOwner::Room(RoomId(mailbox.id.0)),
         };
         // The store before the calendar: what changes in between is only fetched once too often.
+        let key = self.deps.digest_keys.get().await?;
         let stored = self.deps.appointments.list(mailbox.tenant, mailbox.id).await?;
-        let mut stored: HashMap<EventId, AppointmentCopy> =
-            stored.into_iter().map(|copy| (copy.event.clone(), copy)).collect();
+        let mut stored: HashMap<Digest, AppointmentCopy> =
+            stored.into_iter().map(|copy| (copy.event_digest, copy)).collect();
         let gone = CopySnapshot::digest_when_gone();
         let mut drift = Drift { at: now, missing: 0, orphaned: 0, different: 0 };
         let mut events = Vec::new();
         let mut pages = CalendarPages::new(&self.graph, mailbox.id, now, until);
         while let Some(page) = pages.next_page().await? {
             for event in page.events {
-                let before = stored.remove(&event.id).map(|copy| copy.change_digest);
+                let before = stored.remove(&key.event(&event.id));
+                let before = before.map(|copy| copy.change_digest);
                 let present = match CopySnapshot::from_event(&event, owner, rooms, now) {
                     // It is there, and what it says is unknown, so nothing follows.
                     Err(SkipReason::Ambiguous) => continue,
@@ -93,7 +95,7 @@ impl MailboxWorker<'_> {
                     present => present.ok(),
                 };
                 let present = present.filter(|copy| !copy.rooms.is_empty());
-                let present = present.map(|copy| copy.change_digest());
+                let present = present.map(|copy| copy.change_digest(&key));
                 let count = match (before.filter(|before| *before != gone), present) {
                     (None, Some(_)) => &mut drift.missing,
                     (Some(_), None) => &mut drift.orphaned,
@@ -107,7 +109,7 @@ impl MailboxWorker<'_> {
             // It is there, so it is not gone; and what it says is unknown, so nothing follows.
             for event in &page.unreadable {
                 tracing::warn!("calendar event cannot be parsed");
-                stored.remove(event);
+                stored.remove(&key.event(event));
             }
         }
         if !pages.is_complete() {

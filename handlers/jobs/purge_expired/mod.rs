@@ -165,7 +165,7 @@ async fn delete_booking(
         deps.claims.release(key, &intervals, None).await?;
     }
     for copy in &booking.known_copies {
-        deps.appointments.remove(key.tenant, copy.mailbox, &copy.event).await?;
+        deps.appointments.remove(key.tenant, *copy).await?;
     }
     deps.bookings.remove(&key, Some(etag)).await?;
     deps.due.remove_unsettled(key, booking.unsettled_due).await

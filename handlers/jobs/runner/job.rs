@@ -5,7 +5,10 @@ use std::{error::Error, sync::Arc};
 
 use jiff::SignedDuration;
 
-use crate::{booking::BookingSystemError, graph::GraphError, queue::QueueError, store::StoreError};
+use crate::{
+    booking::BookingSystemError, graph::GraphError, identity::keys::KeysUnavailable,
+    queue::QueueError, store::StoreError,
+};
 
 pub use crate::messages::{Enqueue, Job};
 
@@ -79,6 +82,12 @@ impl From<StoreError> for JobError {
 
 impl From<QueueError> for JobError {
     fn from(error: QueueError) -> Self {
+        Self::Retry { after: None, cause: Arc::new(error) }
+    }
+}
+
+impl From<KeysUnavailable> for JobError {
+    fn from(error: KeysUnavailable) -> Self {
         Self::Retry { after: None, cause: Arc::new(error) }
     }
 }

@@ -171,7 +171,7 @@ impl Publisher<'_> {
         // Each read of one copy also asks for a read of the other. Only the due entry knows when
         // that request was lost.
         if booking.copies.times_differ() && self.job.due.is_some() {
-            self.refetch.extend(booking.copies.locations().cloned());
+            self.refetch.extend(booking.copies.locations());
         }
         let work = self.publish_outcome(&booking);
         let result = tokio::time::timeout(PUBLISH_TIMEOUT, work)

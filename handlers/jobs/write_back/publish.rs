@@ -32,14 +32,15 @@ impl Publisher<'_> {
     }
 
     async fn publish_to_organizer(&mut self, booking: &Booking) -> Result<(), JobError> {
-        let copy = booking.copies.organizer_location();
+        let copy = booking.copies.organizer_copy();
         let Some((published, at)) = booking.pending_outcome().zip(copy) else { return Ok(()) };
+        let at = at.location();
         let mailbox = self.deps.mailboxes.get(booking.key.tenant, at.mailbox).await?;
         match mailbox.map(|(mailbox, _)| mailbox.state) {
             Some(state) if state.is_active() => {}
             // Nothing is written for a person who has withdrawn; the fetch forgets their copy.
             Some(_) => {
-                self.refetch.push(at.clone());
+                self.refetch.push(at);
                 return Ok(());
             }
             None => {
@@ -59,7 +60,7 @@ impl Publisher<'_> {
             self.organizer_outcome = Some(published);
             return Ok(());
         }
-        self.reread_missing(at.clone())
+        self.reread_missing(at)
     }
 
     async fn respond_for_room(
@@ -68,7 +69,7 @@ impl Publisher<'_> {
         response: RoomResponse,
     ) -> Result<(), JobError> {
         let room = booking.key.room.mailbox();
-        let event = match booking.copies.room_location() {
+        let event = match booking.copies.room_copy() {
             Some(at) => at.event.clone(),
             None => {
                 let found = self.graph.list_by_ical_uid(room, &booking.ical_uid).await?;

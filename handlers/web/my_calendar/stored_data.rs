@@ -215,7 +215,7 @@ fn own_booking(booking: &Booking, person: MailboxId, rooms: &[Room]) -> OwnBooki
     let room = rooms.iter().find(|room| room.id == booking.key.room);
     let address = room.and_then(|room| room.addresses.first().cloned());
     let own = match &booking.copies.organizer {
-        OrganizerCopy::Live(at, facts) if at.mailbox == person => Some(facts),
+        OrganizerCopy::Live(at, facts) if at.key.mailbox == person => Some(facts),
         OrganizerCopy::Live(..)
         | OrganizerCopy::Unknown
         | OrganizerCopy::WithoutRoom(_)
@@ -246,17 +246,18 @@ fn own_booking(booking: &Booking, person: MailboxId, rooms: &[Room]) -> OwnBooki
 
 /// The person may read what the copy in their own calendar says, so nothing of it is hidden.
 fn serialize_facts<S: Serializer>(facts: &Option<Facts>, serializer: S) -> Result<S::Ok, S::Error> {
-    let facts = facts.as_ref().map(|Facts { interval, attendee_count, private, details }| {
-        json!({
-            "starts": interval.start(),
-            "ends": interval.end(),
-            "people": attendee_count,
-            "private": private,
-            "subject": details.subject.as_ref().map(Personal::reveal),
-            "organizer": details.organizer.as_ref().map(Personal::reveal),
-            "attendees": details.attendees.iter().map(Personal::reveal).collect::<Vec<_>>(),
-        })
-    });
+    let facts =
+        facts.as_ref().map(|Facts { interval, attendee_count, private, details, digests: _ }| {
+            json!({
+                "starts": interval.start(),
+                "ends": interval.end(),
+                "people": attendee_count,
+                "private": private,
+                "subject": details.subject.as_ref().map(Personal::reveal),
+                "organizer": details.organizer.as_ref().map(Personal::reveal),
+                "attendees": details.attendees.iter().map(Personal::reveal).collect::<Vec<_>>(),
+            })
+        });
     facts.serialize(serializer)
 }
 

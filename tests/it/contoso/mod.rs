@@ -10,7 +10,7 @@ use roombridge::base::clock::Clock;
 use roombridge::base::http::Http;
 use roombridge::domain::booking::Booking;
 use roombridge::domain::ids::{MailboxId, RoomId, TenantId};
-use roombridge::domain::keys::{BookingKey, Digest};
+use roombridge::domain::keys::BookingKey;
 use roombridge::domain::ledger::LedgerSlot;
 use roombridge::graph::PropertyId;
 use roombridge::identity::keys::client_state::{self, SecretKey};
@@ -26,7 +26,7 @@ use serde_json::Value;
 use world::exchange::{Invitation, Mailbox, Meeting, Tenant};
 use world::graph::RecordedRequest;
 use world::memory::QueueKind;
-use world::test_world::{APP_HOST, TestWorld};
+use world::test_world::{APP_HOST, TestWorld, digest_key};
 
 use crate::{TestError, TestResult};
 
@@ -143,7 +143,7 @@ impl Contoso {
     ) -> Result<BookingKey, TestError> {
         Ok(BookingKey {
             tenant: self.tenant_id()?,
-            appointment: Digest::of_ical_uid(meeting.ical()),
+            appointment: digest_key().appointment(meeting.ical()),
             original_start: None,
             room: room_id(room)?,
         })

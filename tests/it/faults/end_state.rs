@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use roombridge::domain::appointment::DesiredState;
 use roombridge::domain::booking::{BookingOutcome as Shown, ObservedState};
 use roombridge::domain::ids::{MailboxId, RoomId, TenantId};
-use roombridge::domain::keys::{BookingKey, Digest};
+use roombridge::domain::keys::BookingKey;
 use roombridge::graph::PropertyId;
 use roombridge::queue::Queue;
 use roombridge::store::bookings::Bookings;
@@ -17,6 +17,7 @@ use roombridge::store::mailboxes::Mailboxes;
 use roombridge::store::tables::{Table, Tables};
 use world::exchange::{Mailbox, Meeting, Response};
 use world::memory::QueueKind;
+use world::test_world::digest_key;
 
 use super::scene::StoryWorld;
 use crate::TestError;
@@ -188,7 +189,7 @@ impl EndState {
 fn key(meeting: &Meeting, room: &Mailbox) -> Result<BookingKey, TestError> {
     Ok(BookingKey {
         tenant: meeting.tenant_id().parse()?,
-        appointment: Digest::of_ical_uid(meeting.ical()),
+        appointment: digest_key().appointment(meeting.ical()),
         original_start: None,
         room: RoomId(room.id().parse::<MailboxId>()?.0),
     })

@@ -1,8 +1,8 @@
 //! The rows of `Bookings`, the one table with content: every state of a booking.
 
 use roombridge::domain::appointment::{
-    BookingSpec, Copies, CopyLocation, DesiredState, Details, EndReason, Facts, OrganizerCopy,
-    RoomCopy,
+    BookingSpec, Copies, CopyLocation, CopyRef, DesiredState, Details, EndReason, Facts,
+    OrganizerCopy, RoomCopy,
 };
 use roombridge::domain::booking::{
     Booking, BookingOutcome, BookingRefusal, ConfirmedBooking, Intent, MeetingResponse,
@@ -14,6 +14,7 @@ use roombridge::domain::keys::{BookingKey, Digest};
 use roombridge::domain::personal::Personal;
 use roombridge::store::bookings::Bookings;
 use uuid::Uuid;
+use world::test_world::digest_key;
 
 use super::rows::hold;
 use super::{ROOM, at, interval, mailbox, occurrence, parsed, single};
@@ -34,20 +35,23 @@ fn open() -> Facts {
         organizer: Some(Personal::new("ada@contoso.example")),
         attendees: vec![Personal::new("bob@contoso.example"), Personal::new("")],
     };
-    Facts { interval: nine(), attendee_count: 3, private: false, details }
+    Facts::new(&digest_key(), single().appointment, nine(), 3, false, details)
 }
 
 /// As little as possible.
 fn closed() -> Facts {
-    Facts { interval: nine(), attendee_count: u16::MAX, private: true, details: Details::default() }
+    let appointment = single().appointment;
+    Facts::new(&digest_key(), appointment, nine(), u16::MAX, true, Details::default())
 }
 
-fn in_annas() -> CopyLocation {
-    CopyLocation { mailbox: mailbox(1), event: parsed("AAMkO+==") }
+fn in_annas() -> CopyRef {
+    let at = CopyLocation { mailbox: mailbox(1), event: parsed("AAMkO+==") };
+    CopyRef::new(&digest_key(), at)
 }
 
-fn in_the_rooms() -> CopyLocation {
-    CopyLocation { mailbox: ROOM.mailbox(), event: parsed("AAMkR_-=") }
+fn in_the_rooms() -> CopyRef {
+    let at = CopyLocation { mailbox: ROOM.mailbox(), event: parsed("AAMkR_-=") };
+    CopyRef::new(&digest_key(), at)
 }
 
 fn live(facts: Facts, answerable: bool) -> RoomCopy {
@@ -76,11 +80,11 @@ fn refused(reason: RefusalReason) -> ObservedState {
 }
 
 fn published(outcome: BookingOutcome) -> Option<PublishedOutcome> {
-    Some(PublishedOutcome { event_digest: Digest::of_event(&in_annas().event), outcome })
+    Some(PublishedOutcome { event_digest: in_annas().key.digest, outcome })
 }
 
 fn answered(answer: MeetingResponse) -> Option<RoomResponse> {
-    Some(RoomResponse { response: answer, interval: nine(), invitation: 1 })
+    Some(RoomResponse { response: answer, time: closed().digests.time, invitation: 1 })
 }
 
 /// Nothing is known, wanted or done.
@@ -129,7 +133,7 @@ fn booked() -> Booking {
             lease_until: at("2026-11-24T08:01:00Z"),
         }),
         correlation: CorrelationId(0x4bf9_2f35_77b3_4da6_a3ce_929d_0e0e_4736),
-        known_copies: vec![in_annas(), in_the_rooms()],
+        known_copies: vec![in_annas().key, in_the_rooms().key],
         unsettled_due: Some(at("2026-11-24T08:05:00.123456789Z")),
         ..empty()
     }
@@ -203,7 +207,7 @@ async fn bookings() -> TestResult {
     let annas = OrganizerCopy::Live(in_annas(), closed());
     let room_left = ended(annas.clone(), RoomCopy::Gone, EndReason::RoomLeft);
     let agreed_again = Booking {
-        released: Some(nine()),
+        released: Some(closed().digests.time),
         published: Published {
             organizer: published(BookingOutcome::Released),
             room: answered(MeetingResponse::Decline),

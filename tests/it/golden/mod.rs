@@ -13,8 +13,9 @@ use std::str::FromStr;
 use jiff::Timestamp;
 use roombridge::domain::ids::{MailboxId, RoomId, TenantId};
 use roombridge::domain::interval::Interval;
-use roombridge::domain::keys::{BookingKey, Digest};
+use roombridge::domain::keys::BookingKey;
 use uuid::Uuid;
+use world::test_world::digest_key;
 
 use crate::{TestResult, generated};
 
@@ -44,7 +45,7 @@ fn interval(from: &str, to: &str) -> Interval {
 
 /// A single appointment's booking of a room.
 fn single() -> BookingKey {
-    let appointment = Digest::of_ical_uid("040000008200E00074C5B7101A82E008");
+    let appointment = digest_key().appointment("040000008200E00074C5B7101A82E008");
     BookingKey { tenant: TENANT, appointment, original_start: None, room: ROOM }
 }
 

@@ -39,6 +39,7 @@ use roombridge::store::test_support::MemoryTables;
 use serde::Serialize;
 use serde_json::Value;
 use uuid::Uuid;
+use world::test_world::digest_key;
 
 use super::{ROOM, TENANT, at, holds, interval, mailbox, no_others, occurrence, parsed, single};
 use crate::TestResult;
@@ -289,6 +290,7 @@ async fn appointments() -> TestResult {
         tenant: TENANT,
         mailbox: ROOM.mailbox(),
         event: parsed("AAMkR_-="),
+        event_digest: digest_key().event(&parsed("AAMkR_-=")),
         role: CopyRole::Room,
         bookings: vec![],
         change_digest: Digest(0x61a),
@@ -298,6 +300,7 @@ async fn appointments() -> TestResult {
     let organizer = AppointmentCopy {
         mailbox: mailbox(1),
         event: parsed("AAMkO+=="),
+        event_digest: digest_key().event(&parsed("AAMkO+==")),
         role: CopyRole::Organizer,
         bookings: vec![single(), occurrence()],
         last_modified_at: Some(at("2026-11-24T08:00:00.1234567Z")),

@@ -8,7 +8,7 @@ use roombridge::domain::retention::{CONTENT_KEY_OVERLAP, SECRET_KEY_LIFETIME, SE
 use roombridge::graph::fields;
 use roombridge::graph::permissions::{AppRegistration, EXCHANGE_ROLES, PERMISSIONS, USER_READ_ALL};
 use roombridge::host::{FUNCTIONS, Trigger, functions::PREFIX};
-use roombridge::identity::keys::{CLIENT_STATE_KEYS, COOKIE_KEYS};
+use roombridge::identity::keys::{CLIENT_STATE_KEYS, COOKIE_KEYS, DIGEST_KEY};
 use roombridge::identity::sign_in::COOKIES;
 use roombridge::queue::{ENCRYPTED_CONTENT_TTL, MESSAGE_TTL, Queue};
 use roombridge::store::tables::Table;
@@ -75,7 +75,8 @@ fn every_queue_and_every_secret_is_in_the_list_of_what_is_kept() {
     };
     let queues = Queue::ALL.iter().flat_map(|queue| [queue.name(), queue.poison_name()]);
     assert_eq!(places("Queue Storage"), queues.collect());
-    assert_eq!(places("Key Vault"), [CLIENT_STATE_KEYS, COOKIE_KEYS, "content-key-…"].into());
+    let secrets = [CLIENT_STATE_KEYS, COOKIE_KEYS, DIGEST_KEY, "content-key-…"];
+    assert_eq!(places("Key Vault"), secrets.into());
 }
 
 #[test]

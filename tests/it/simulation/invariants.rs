@@ -15,6 +15,7 @@ use roombridge::store::test_support::MemoryTables;
 use serde::Deserialize;
 use world::exchange::{CopyView, Mailbox, Response};
 use world::memory::QueueKind;
+use world::test_world::digest_key;
 
 use super::run::{ANSWERING, KnownMeeting, SimulationRun, Violations};
 use crate::TestError;
@@ -95,7 +96,7 @@ impl SimulationRun {
 
     async fn rows_of(&self, known: &KnownMeeting) -> Result<Vec<Booking>, TestError> {
         let tenant: TenantId = known.meeting.tenant_id().parse().map_err(|_| "no tenant id")?;
-        let digest = Digest::of_ical_uid(known.meeting.ical());
+        let digest = digest_key().appointment(known.meeting.ical());
         let rows = self.bookings().list_by_appointment(tenant, digest).await?;
         Ok(rows.into_iter().map(|(booking, _)| booking).collect())
     }

@@ -14,6 +14,10 @@
 //! it by then, and so that of two runs at once the one that wrote last has lost nothing for the
 //! other. Cookies are encrypted with keys of the same kind, and live for an hour.
 //!
+//! The **digest key** is made once, while no booking exists, and never replaced or destroyed: rows are
+//! found by what it makes. Where bookings exist and the vault has no such key, it was lost, and another
+//! one would take every appointment for a new one, in conflict with its own booking.
+//!
 //! A failure here is logged and tried again by the next run; nothing else waits for it.
 
 use std::sync::Arc;
@@ -28,7 +32,7 @@ use crate::{
         tenant::TenantState,
     },
     identity::keys::{
-        CLIENT_STATE_KEYS, COOKIE_KEYS, KeyRing, KeysUnavailable, VaultWriteError,
+        CLIENT_STATE_KEYS, COOKIE_KEYS, DIGEST_KEY, KeyRing, KeysUnavailable, VaultWriteError,
         client_state::{KeySet, SecretKey},
         content_keys::{ContentKey, ContentKeyInfo, ContentKeys, NewContentKey},
     },
@@ -49,11 +53,14 @@ enum RotationError {
     Store(#[from] StoreError),
     #[error("the cryptography library generates no key")]
     NotGenerated,
+    #[error("the key is not in the vault, and bookings exist that were made with it")]
+    Lost,
 }
 
 /// Creates and destroys what is due, each kind of key for itself.
 pub(super) async fn rotate(deps: &Deps, is_daily_round: bool) {
     let (clock, rng) = (deps.clock.as_ref(), deps.rng.as_ref());
+    log_failure(DIGEST_KEY, create_digest_key(deps).await);
     log_failure(CLIENT_STATE_KEYS, rotate_key_ring(&deps.client_state_keys, clock, rng).await);
     log_failure(COOKIE_KEYS, rotate_key_ring(&deps.cookie_keys, clock, rng).await);
     log_failure("content-key-*", rotate_content_keys(deps).await);
@@ -76,6 +83,9 @@ fn log_failure(secret: &str, outcome: Result<(), RotationError>) {
     let remedy = match error {
         RotationError::NotWritten(VaultWriteError::Forbidden) => {
             "give the handler's identity the role Key Vault Secrets Officer on the vault, or change the keys by hand"
+        }
+        RotationError::Lost => {
+            "recover the deleted secret in the vault; docs/operators.md says what to do without it"
         }
         RotationError::NotWritten(VaultWriteError::Unavailable)
         | RotationError::KeysUnavailable(_)
@@ -165,6 +175,33 @@ async fn apply_changes(
     Ok(())
 }
 
+/// The digest key, where there has never been one.
+async fn create_digest_key(deps: &Deps) -> Result<(), RotationError> {
+    let ring = deps.digest_keys.ring();
+    let Err(error) = ring.keys().await else { return Ok(()) };
+    // A key that exists and cannot be read must not be replaced.
+    if !ring.source().is_empty().await {
+        return Err(error.into());
+    }
+    if !deps.bookings.is_empty().await? {
+        return Err(RotationError::Lost);
+    }
+    create_first_key(ring, deps.clock.now(), deps.rng.as_ref()).await
+}
+
+async fn create_first_key(
+    ring: &KeyRing,
+    now: Timestamp,
+    rng: &(dyn Rng + 'static),
+) -> Result<(), RotationError> {
+    let key = generate_key(now, rng)?;
+    let id = key.id().clone();
+    ring.source().store(&KeySet::new(key, []).with_default_created_at(now)).await?;
+    tracing::info!(key = %id, "first key created");
+    ring.reload_keys().await?;
+    Ok(())
+}
+
 /// The keys in one secret, client-state and cookie keys alike.
 async fn rotate_key_ring(
     ring: &KeyRing,
@@ -179,12 +216,7 @@ async fn rotate_key_ring(
             if !ring.source().is_empty().await {
                 return Err(error.into());
             }
-            let key = generate_key(now, rng)?;
-            let id = key.id().clone();
-            ring.source().store(&KeySet::new(key, []).with_default_created_at(now)).await?;
-            tracing::info!(key = %id, "first key created");
-            ring.reload_keys().await?;
-            return Ok(());
+            return create_first_key(ring, now, rng).await;
         }
     };
     if next_keys(&cached, now, rng)?.is_none() {

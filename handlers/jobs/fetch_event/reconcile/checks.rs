@@ -4,13 +4,13 @@ use super::{super::CATCH_UP_DELAY, Reconciler};
 use crate::{
     domain::{
         appointment::{CopyReading, CopyRole, ForeignCopy, organizer_digest},
-        ids::{EventId, MailboxId},
-        keys::BookingKey,
+        booking::Booking,
+        ids::MailboxId,
+        keys::{BookingKey, Digest},
         personal::Personal,
     },
     graph::{CopySnapshot, GraphError},
     jobs::runner::job::JobError,
-    messages::EventChange,
 };
 
 impl Reconciler<'_> {
@@ -21,20 +21,21 @@ impl Reconciler<'_> {
         &self,
         snapshot: &CopySnapshot,
         ical_uid: &Personal,
-    ) -> Result<Option<EventId>, JobError> {
+    ) -> Result<Option<Digest>, JobError> {
         if snapshot.rooms.is_empty() {
             return Ok(None);
         }
         let known = self.stored.bookings.values().flatten().find_map(|(booking, _)| {
             let at = match snapshot.role {
-                CopyRole::Organizer => booking.copies.organizer_location(),
-                CopyRole::Room => booking.copies.room_location(),
+                CopyRole::Organizer => booking.copies.organizer_copy(),
+                CopyRole::Room => booking.copies.room_copy(),
             };
-            at.filter(|at| at.mailbox == self.item.mailbox && at.event != self.item.event)
+            let own = self.batch.copy_key(self.item);
+            at.map(|at| at.key).filter(|at| at.mailbox == own.mailbox && at.digest != own.digest)
         });
         let Some(known) = known else { return Ok(None) };
-        let is_listed = self.batch.is_listed(self.item, &known.event, ical_uid).await?;
-        Ok((!is_listed).then(|| known.event.clone()))
+        let is_listed = self.batch.is_listed(self.item, known.digest, ical_uid).await?;
+        Ok((!is_listed).then_some(known.digest))
     }
 
     /// One person's address may be written in two ways: where the two copies name different ones, the
@@ -51,10 +52,10 @@ impl Reconciler<'_> {
             let identity = &booking.copies.identity;
             let (mailbox, wanted, proof) = match (booking.check(reading), reading.role) {
                 (Err(ForeignCopy::Organizer), CopyRole::Organizer) => {
-                    (Some(reading.at.mailbox), identity.invited_by(), identity.invited_by())
+                    (Some(reading.at.key.mailbox), identity.invited_by(), identity.invited_by())
                 }
                 (Err(ForeignCopy::Invitation), CopyRole::Room) => {
-                    (identity.mailbox(), reading.organizer, identity.address())
+                    (self.owner_of(booking), reading.organizer, identity.address())
                 }
                 (Ok(()) | Err(_), _) => continue,
             };
@@ -63,12 +64,22 @@ impl Reconciler<'_> {
                 Some((_, addresses)) => addresses,
                 None => self.addresses_of(mailbox).await?,
             };
-            if own.iter().any(|address| organizer_digest(ical_uid, address) == Some(wanted)) {
+            let digest_key = self.batch.digest_key;
+            let is_wanted =
+                |address| organizer_digest(digest_key, ical_uid, address) == Some(wanted);
+            if own.iter().any(is_wanted) {
                 reading.organizer = proof;
             }
             known = Some((mailbox, own));
         }
         Ok(())
+    }
+
+    /// The organizer's mailbox: the one of the known copies that the booking is bound to.
+    fn owner_of(&self, booking: &Booking) -> Option<MailboxId> {
+        let owner = |mailbox| self.batch.digest_key.owner(booking.key.appointment, mailbox);
+        let mut mailboxes = booking.known_copies.iter().map(|copy| copy.mailbox);
+        mailboxes.find(|mailbox| Some(owner(*mailbox)) == booking.copies.identity.owner())
     }
 
     /// A mailbox's addresses in the directory; none of one that cannot be looked up.
@@ -91,15 +102,15 @@ impl Reconciler<'_> {
         readings.retain(|(key, reading)| {
             let Some(Some((booking, _))) = self.stored.bookings.get(key) else { return true };
             let Err(error) = booking.check(reading) else { return true };
-            is_known |= booking.known_copies.contains(&reading.at);
+            is_known |= booking.known_copies.contains(&reading.at.key);
             foreign = Some(error);
             self.stored.bookings.remove(key);
             false
         });
         // The purge of a booking finds the pointers of the copies it knows, and no others.
         if foreign.is_some() && readings.is_empty() && !is_known && self.stored.pointer.is_some() {
-            let EventChange { mailbox, event, .. } = self.item;
-            self.deps().appointments.remove(self.batch.tenant.id, *mailbox, event).await?;
+            let copy = self.batch.copy_key(self.item);
+            self.deps().appointments.remove(self.batch.tenant.id, copy).await?;
         }
         Ok(foreign)
     }

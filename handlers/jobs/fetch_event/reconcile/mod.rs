@@ -4,6 +4,7 @@
 //! only then the jobs.
 
 mod checks;
+mod pointer;
 
 use std::time::Duration;
 
@@ -12,7 +13,9 @@ use jiff::{SignedDuration, Timestamp};
 use super::{Batch, Deps, StoredState};
 use crate::{
     domain::{
-        appointment::{Copies, CopyContext, CopyLocation, CopyReading, CopyRole, Observation},
+        appointment::{
+            Copies, CopyContext, CopyLocation, CopyReading, CopyRef, CopyRole, Observation,
+        },
         booking::Booking,
         ids::{BookingId, RoomId},
         keys::{BookingKey, Digest},
@@ -76,7 +79,8 @@ impl<'a> Reconciler<'a> {
         let tenant = self.batch.tenant;
         // Only an event that holds no room (any more) comes without one.
         let ical_uid = event.ical_uid.clone().unwrap_or_default();
-        let appointment = Digest::of_ical_uid(ical_uid.reveal());
+        let digest_key = self.batch.digest_key;
+        let appointment = digest_key.appointment(ical_uid.reveal());
         // Only what was published before the copy was read is missing in it.
         let read_before: Vec<BookingKey> = self.stored.bookings.keys().copied().collect();
         self.load_bookings(snapshot, appointment).await?;
@@ -88,8 +92,10 @@ impl<'a> Reconciler<'a> {
                 .find(|(room, _)| *room == key.room && key.appointment == appointment);
             let observation = match held {
                 Some((_, interval)) => {
-                    let content = &tenant.policy.content;
-                    Observation::WithRoom(snapshot.facts(*interval, content, subject.clone()))
+                    let (content, subject) = (&tenant.policy.content, subject.clone());
+                    let facts =
+                        snapshot.facts(digest_key, appointment, *interval, content, subject);
+                    Observation::WithRoom(facts)
                 }
                 None if snapshot.ended => Observation::Cancelled,
                 None => Observation::WithoutRoom,
@@ -97,9 +103,9 @@ impl<'a> Reconciler<'a> {
             CopyReading {
                 answerable: snapshot.can_respond,
                 unanswered: snapshot.unanswered && read_before.contains(&key),
-                organizer: event.organizer_digest(),
-                supersedes: supersedes.clone(),
-                ..self.reading(snapshot.role, observation)
+                organizer: event.organizer_digest(digest_key),
+                supersedes,
+                ..self.reading(key, snapshot.role, observation)
             }
         };
         let mut readings: Vec<_> =
@@ -124,8 +130,8 @@ impl<'a> Reconciler<'a> {
         }
         let mut copies = reconciled.iter().map(|(booking, _)| &booking.copies);
         let digest = match copies.any(|copies| copies.stays_tentative) {
-            true => snapshot.change_digest(),
-            false => snapshot.digest_when_answered(),
+            true => snapshot.change_digest(digest_key),
+            false => snapshot.digest_when_answered(digest_key),
         };
         let done = self.finish(snapshot.role, digest, event.last_modified_at, reconciled).await?;
         // The rows are written, and their due entries dispatch them: the failure names what was not.
@@ -163,8 +169,8 @@ impl<'a> Reconciler<'a> {
             | Observation::Gone => CopySnapshot::digest_when_gone(),
         };
         let mut reconciled = Vec::new();
-        let reading = self.reading(role, observation);
         for (key, row) in std::mem::take(&mut self.stored.bookings) {
+            let reading = self.reading(key, role, observation.clone());
             // The iCalUId would go into a new row, and a missing copy makes none.
             let (uid, context) = (Personal::default(), self.context(key.room));
             reconciled.extend(self.write_booking(key, row, &uid, context, &reading).await?);
@@ -176,10 +182,11 @@ impl<'a> Reconciler<'a> {
         self.batch.deps
     }
 
-    fn reading(&self, role: CopyRole, observation: Observation) -> CopyReading {
+    fn reading(&self, key: BookingKey, role: CopyRole, observation: Observation) -> CopyReading {
         CopyReading {
             role,
-            at: CopyLocation { mailbox: self.item.mailbox, event: self.item.event.clone() },
+            at: CopyRef::new(self.batch.digest_key, self.own_location()),
+            owner: self.batch.digest_key.owner(key.appointment, self.item.mailbox),
             answerable: true,
             unanswered: false,
             organizer: None,
@@ -188,6 +195,11 @@ impl<'a> Reconciler<'a> {
             observation,
             correlation: self.item.meta.correlation,
         }
+    }
+
+    /// Where the copy is that was read.
+    fn own_location(&self) -> CopyLocation {
+        CopyLocation { mailbox: self.item.mailbox, event: self.item.event.clone() }
     }
 
     /// Writes the pointer, then answers with the jobs.
@@ -199,12 +211,12 @@ impl<'a> Reconciler<'a> {
         reconciled: Vec<(Booking, bool)>,
     ) -> JobResult {
         let (deps, tenant) = (self.deps(), self.batch.tenant);
-        let EventChange { mailbox, event, .. } = self.item;
+        let copy = self.batch.copy_key(self.item);
         let known = self.stored.pointer.as_ref();
         let Some(ends_at) = reconciled.iter().map(|(booking, _)| booking.purge_due).max() else {
             // The bookings that the pointer leads to were never made.
             if known.is_some() {
-                deps.appointments.remove(tenant.id, *mailbox, event).await?;
+                deps.appointments.remove(tenant.id, copy).await?;
             }
             return Err(JobError::Discard("no managed room"));
         };
@@ -218,7 +230,7 @@ impl<'a> Reconciler<'a> {
         let mut published = reconciled.iter().map(|(booking, _)| booking.published.organizer);
         // As long as our property is in the copy, the way to it is kept.
         if self.erased && !published.any(|organizer| organizer.is_some()) {
-            deps.appointments.remove(tenant.id, *mailbox, event).await?;
+            deps.appointments.remove(tenant.id, copy).await?;
         } else if known != Some(&pointer) {
             self.save_pointer(&pointer).await?;
         }
@@ -240,7 +252,7 @@ impl<'a> Reconciler<'a> {
         let refetch = |copy: &CopyLocation, delay| {
             Enqueue::later(EventChanges::refetch(pointer.tenant, [copy], meta), delay)
         };
-        let own = CopyLocation { mailbox: pointer.mailbox, event: pointer.event.clone() };
+        let own = self.own_location();
         let known = self.stored.pointer.as_ref();
         // Asked of the pointer, because another worker may have made the bookings.
         let never_read =
@@ -266,6 +278,7 @@ impl<'a> Reconciler<'a> {
                 false => &[COMPARE_DELAY],
             };
             let other = booking.copy_to_reread(pointer.role);
+            let other = other.map(CopyRef::location);
             next.extend(other.iter().flat_map(|at| delays.iter().map(|delay| refetch(at, *delay))));
         }
         next
@@ -322,62 +335,6 @@ impl Reconciler<'_> {
             Err(_) => Ok(false),
         }
     }
-}
-
-// === The pointer: the row that leads from this copy to its bookings ===
-
-impl Reconciler<'_> {
-    /// Writes the pointer before a booking is made: if the worker then dies and the copy is deleted,
-    /// nothing else leads from the copy to the booking. The pointer's digest says that the copy was
-    /// never read, so that a resync reads it.
-    async fn ensure_pointer(&mut self, snapshot: &CopySnapshot) -> Result<(), JobError> {
-        let known = self.stored.pointer.as_ref();
-        let bookings: Vec<BookingKey> = self.stored.bookings.keys().copied().collect();
-        if known.is_some_and(|pointer| pointer.bookings == bookings) {
-            return Ok(());
-        }
-        let ends = snapshot.rooms.iter().map(|(_, interval)| interval.end());
-        let Some(ends_at) = ends.chain(known.map(|pointer| pointer.ends_at)).max() else {
-            return Ok(());
-        };
-        let pointer = self.pointer(snapshot.role, bookings, CopySnapshot::never_read(), ends_at);
-        self.stored.pointer_etag = Some(self.save_pointer(&pointer).await?);
-        Ok(())
-    }
-
-    fn pointer(
-        &self,
-        role: CopyRole,
-        bookings: Vec<BookingKey>,
-        change_digest: Digest,
-        ends_at: Timestamp,
-    ) -> AppointmentCopy {
-        let known = self.stored.pointer.as_ref();
-        AppointmentCopy {
-            tenant: self.batch.tenant.id,
-            mailbox: self.item.mailbox,
-            event: self.item.event.clone(),
-            role,
-            bookings,
-            change_digest,
-            ends_at,
-            last_modified_at: known.and_then(|pointer| pointer.last_modified_at),
-        }
-    }
-
-    async fn save_pointer(&self, pointer: &AppointmentCopy) -> Result<ETag, JobError> {
-        let etag = self.stored.pointer_etag.as_ref();
-        match self.deps().appointments.insert_or_replace(pointer, etag).await {
-            // The other worker may have found that nothing has changed, and then the pointer is its
-            // only mark. Which of the two readings is the newer one only Graph can tell.
-            Err(error) if error.is_conflict() => Err(row_changed()),
-            written => Ok(written?),
-        }
-    }
-}
-
-fn row_changed() -> JobError {
-    JobError::retry_after(REREAD_DELAY, "another worker updated the row first")
 }
 
 // === One booking's row ===
@@ -485,4 +442,8 @@ fn same_copy_state(role: CopyRole, one: Option<&Copies>, other: Option<&Copies>)
         CopyRole::Organizer => one.organizer == other.organizer,
         CopyRole::Room => one.room == other.room,
     }
+}
+
+fn row_changed() -> JobError {
+    JobError::retry_after(REREAD_DELAY, "another worker updated the row first")
 }

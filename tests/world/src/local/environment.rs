@@ -22,11 +22,14 @@ use crate::microsoft::{
 };
 use crate::outlook::Outlook;
 use crate::serve::{self, Serving};
+use crate::test_world::DIGEST_KEY_BYTES;
 
 /// The secret that the handler reads its keys from.
 pub(super) const KEYS_SECRET: &str = "client-state-keys";
 /// The secret that seals the pages' cookies.
 pub(super) const COOKIE_SECRET: &str = "cookie-keys";
+/// The secret with the key that digests are made with.
+pub(super) const DIGEST_SECRET: &str = "digest-key";
 /// Where everything is.
 #[derive(Debug, Clone)]
 pub struct Addresses {
@@ -58,6 +61,13 @@ pub(super) fn new_client_state_keys() -> String {
     let mut key = [0; 32];
     SystemRng.fill(&mut key);
     json!({ "current": "k1", "keys": { "k1": BASE64_STANDARD.encode(key) } }).to_string()
+}
+
+/// The world's digest key in the secret's own form, old enough to be used at once.
+pub(super) fn digest_key_secret() -> String {
+    let key = BASE64_STANDARD.encode(DIGEST_KEY_BYTES);
+    json!({ "current": "d1", "keys": { "d1": key }, "made": { "d1": "1970-01-01T00:00:00Z" } })
+        .to_string()
 }
 
 /// Opens every listener, and gives each part its address.

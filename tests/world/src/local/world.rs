@@ -9,13 +9,13 @@ use roombridge::base::clock::{Clock, SystemClock};
 use roombridge::base::http::ReqwestHttp;
 use roombridge::base::rng::{Rng, SystemRng};
 use roombridge::domain::booking::Booking;
-use roombridge::domain::keys::Digest;
 use roombridge::store::bookings::Bookings;
 use roombridge::store::tables::{KeyRange, Table, TableRow, Tables};
 
 use super::app_host::{AppHost, AppProxies, AppProxy, HostConfig, SharedSink};
 use super::environment::{
-    Addresses, COOKIE_SECRET, KEYS_SECRET, listen, new_client_state_keys, settings, storage,
+    Addresses, COOKIE_SECRET, DIGEST_SECRET, KEYS_SECRET, digest_key_secret, listen,
+    new_client_state_keys, settings, storage,
 };
 use super::{
     Installation, InvitedOrganisation, LocalError, ResponseGate, UninvitedOrganisation, WorldClock,
@@ -28,7 +28,7 @@ use crate::host::{FunctionApp, FunctionsHost, HostQueues};
 use crate::microsoft::Microsoft;
 use crate::outlook::Outlook;
 use crate::serve::Serving;
-use crate::test_world::Fixtures;
+use crate::test_world::{Fixtures, digest_key};
 use crate::tls::Tls;
 
 /// What the day's organisation is called.
@@ -95,6 +95,7 @@ fn microsoft_with_keys(time: &Arc<dyn Clock>, rng: &Arc<dyn Rng>) -> Result<Micr
             .map_err(LocalError::while_doing("the key that signs tokens"))?;
     microsoft.vault.set(KEYS_SECRET, &new_client_state_keys());
     microsoft.vault.set(COOKIE_SECRET, &new_client_state_keys());
+    microsoft.vault.set(DIGEST_SECRET, &digest_key_secret());
     Ok(microsoft)
 }
 
@@ -231,7 +232,8 @@ impl LocalWorld {
         let tenant =
             meeting.tenant_id().parse().map_err(LocalError::while_doing("a tenant's id"))?;
         let bookings = Bookings::new(Arc::clone(&self.tables));
-        let found = bookings.list_by_appointment(tenant, Digest::of_ical_uid(meeting.ical())).await;
+        let appointment = digest_key().appointment(meeting.ical());
+        let found = bookings.list_by_appointment(tenant, appointment).await;
         let found = found.map_err(LocalError::while_doing("reading bookings"))?;
         Ok(found.into_iter().map(|(booking, _)| booking).collect())
     }

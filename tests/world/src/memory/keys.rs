@@ -31,6 +31,11 @@ impl MemoryKeys {
         self.lock().keys = keys;
     }
 
+    /// The keys that are there.
+    pub fn keys(&self) -> Option<KeySet> {
+        self.lock().keys.clone()
+    }
+
     /// Lets every load hang for ever from now on.
     pub fn hang(&self) {
         self.lock().is_hanging = true;

@@ -5,14 +5,18 @@ use std::sync::Arc;
 use crate::memory::MemoryKeys;
 use async_trait::async_trait;
 use roombridge::base::clock::Clock;
+use roombridge::domain::keys::DigestKey;
 use roombridge::identity::keys::client_state::{KeySet, SecretKey};
-use roombridge::identity::keys::{KeyRing, KeySource, KeysUnavailable};
+use roombridge::identity::keys::{DigestKeys, KeyRing, KeySource, KeysUnavailable};
 use roombridge::identity::keys::{
     VaultWriteError,
     content_keys::{ContentKeys, MemoryContentKeys},
 };
 
 use super::TestWorldError;
+
+/// The bytes of the key that digests are made with.
+pub(crate) const DIGEST_KEY_BYTES: [u8; 32] = [9; 32];
 
 /// The client-state keys of a world that was given none.
 pub(super) fn client_state_keys() -> Result<KeySet, TestWorldError> {
@@ -25,6 +29,18 @@ pub(super) fn cookie_key_ring(clock: Arc<dyn Clock>) -> Result<Arc<KeyRing>, Tes
     let id = "c1".parse().map_err(TestWorldError::from_any)?;
     let keys = MemoryKeys::read_only(KeySet::new(SecretKey::new(id, &[8; 32]), []));
     Ok(Arc::new(KeyRing::new(Box::new(keys), clock)))
+}
+
+/// The key that the world's digests are made with.
+pub fn digest_key() -> DigestKey {
+    DigestKey::new(&DIGEST_KEY_BYTES)
+}
+
+/// The same, where the app reads it.
+pub(super) fn digest_keys(clock: Arc<dyn Clock>) -> Result<DigestKeys, TestWorldError> {
+    let id = "d1".parse().map_err(TestWorldError::from_any)?;
+    let keys = MemoryKeys::read_only(KeySet::new(SecretKey::new(id, &DIGEST_KEY_BYTES), []));
+    Ok(DigestKeys::new(Arc::new(KeyRing::new(Box::new(keys), Arc::clone(&clock))), clock))
 }
 
 /// What the app holds of the content keys in `source`.

@@ -29,10 +29,12 @@ use crate::host::{FunctionApp, FunctionsHost, MemoryQueues};
 use crate::microsoft::{
     DAEMON_APP, FEDERATED_IDENTITY, Microsoft, OPERATORS_APP, PEOPLE_APP, SCOPED_APP,
 };
-use keys::{SharedKeySource, client_state_keys, content_key_cache, cookie_key_ring};
+use keys::{SharedKeySource, client_state_keys, content_key_cache, cookie_key_ring, digest_keys};
 use storage::DelayedOutbox;
 
 pub use fixtures::Fixtures;
+pub(crate) use keys::DIGEST_KEY_BYTES;
+pub use keys::digest_key;
 pub use storage::Storage;
 pub use time::RunLog;
 
@@ -160,6 +162,7 @@ impl TestWorld {
             federated_credential: microsoft.identity.credential(FEDERATED_IDENTITY),
             client_state_keys: key_ring(keys, &clock),
             cookie_keys: cookie_key_ring(Arc::clone(&clock))?,
+            digest_keys: digest_keys(Arc::clone(&clock))?,
             content_keys: content_key_cache(&content_keys, &clock),
             clock: Arc::clone(&clock),
             rng: Arc::clone(&rng),
