@@ -70,7 +70,7 @@ var watched = [
   {
     // Every 5 minutes: nothing works meanwhile.
     name: 'cannot-run'
-    title: 'the handler cannot start'
+    title: 'the handler cannot start, or Entra refuses our credential'
     query: loadTextContent('../queries/cannot-run.kql')
     severity: 1
     every: 'PT5M'

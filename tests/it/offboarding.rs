@@ -393,6 +393,46 @@ async fn an_appointment_that_cannot_be_changed_does_not_block_the_erasure() -> T
 }
 
 #[tokio::test]
+async fn an_appointment_that_graph_answers_nonsense_about_holds_up_no_other() -> TestResult {
+    for erased in [false, true] {
+        let contoso = contoso_keeping_content().await?;
+        let Contoso { anna, aurora, world, .. } = &contoso;
+        let times = [("09:00", "10:00"), ("11:00", "12:00"), ("13:00", "14:00")];
+        let meetings = times.map(|time| contoso.meet(anna, time, aurora));
+        let meetings = meetings.into_iter().collect::<Result<Vec<_>, _>>()?;
+        contoso.run_for(minutes(5)).await;
+        // The first of the three, and the same one at every further try.
+        for nth in [1].into_iter().chain(4..200) {
+            let (method, template) = ("PATCH", "/users/{id}/events/{id}");
+            let (moment, outcome) = (Fault::Before, Answer::Raw(404, "<html>"));
+            let fault = RequestFault { method, template, nth, moment, outcome };
+            world.microsoft.graph.plan_fault(fault);
+        }
+        let state = match erased {
+            true => contoso.erased_state(BookingDisposition::Release),
+            false => MailboxState::Withdrawn(BookingDisposition::Release),
+        };
+        let task = if erased { MailboxTaskKind::Erase } else { MailboxTaskKind::Unsubscribe };
+        contoso.remove_anna(state, task).await?;
+        let still_marked = || {
+            let value = |meeting| contoso.outcome_property(meeting, anna, aurora);
+            let all = meetings.iter().map(value).collect::<Result<Vec<_>, _>>();
+            all.map(|all| all.into_iter().filter(|v| *v != Some(serde_json::json!({}))).count())
+        };
+        assert_eq!(still_marked()?, 1, "{erased}");
+        assert_eq!(contoso.ledger_slots(aurora, "2026-11-24").await?, [], "{erased}");
+        contoso.run_for(hours(3)).await;
+        assert!(contoso.graph_requests("PATCH", "/users/{id}/events/{id}").len() < 30);
+        world.microsoft.graph.forget_faults();
+        contoso.run_for(hours(2)).await;
+        assert_eq!(still_marked()?, 0, "{erased}");
+        assert_eq!(contoso.traces(anna, &[]).await?.is_empty(), erased);
+        contoso.assert_healthy().await?;
+    }
+    Ok(())
+}
+
+#[tokio::test]
 async fn erasing_at_any_moment_removes_our_property() -> TestResult {
     for step in 0..14 {
         let contoso = Contoso::open().await?;

@@ -8,10 +8,15 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::worker::{MailboxWorker, VersionedMailbox, subscription_id, without_subscription};
 use crate::{
-    domain::{appointment::CopyRole, keys::BookingKey, tenant::decision::ConsentCapacity},
-    graph::{GraphError, PropertyId},
-    jobs::runner::job::{JobError, JobResult},
-    messages::Origin,
+    domain::{
+        appointment::CopyRole,
+        keys::BookingKey,
+        retry::{backoff, is_exhausted},
+        tenant::decision::ConsentCapacity,
+    },
+    graph::{CopySnapshot, GraphError, PropertyId},
+    jobs::runner::job::{Enqueue, JobError, JobResult},
+    messages::{JobMeta, MailboxTask, MailboxTasks, Origin},
     store::{
         appointments::AppointmentCopy,
         mailboxes::{BookingDisposition, Mailbox, MailboxKind, MailboxState},
@@ -21,6 +26,8 @@ use crate::{
 
 /// After so many attempts Graph's refusal to change an appointment is final.
 const MAX_REFUSED_ATTEMPTS: u32 = 2;
+/// After so many appointments in a row that could not be changed the others are left for the next try.
+const MAX_FAILED_IN_A_ROW: u32 = 5;
 /// When to try again after too many lost races for a booking.
 const CONFLICT_BACKOFF: SignedDuration = SignedDuration::from_secs(30);
 
@@ -44,8 +51,8 @@ impl MailboxWorker<'_> {
         let copies = self.deps.appointments.list(mailbox.tenant, mailbox.id).await?;
         if mailbox.state.booking_disposition() == BookingDisposition::Release {
             // The room is given up, and no property of ours may say otherwise.
-            for copy in &copies {
-                self.remove_outcome_properties(copy).await?;
+            if let Some(error) = self.remove_outcome_properties(&copies).await {
+                return self.forget_and_retry(copies, error);
             }
         }
         self.remove_due_entry(self.task.due).await?;
@@ -117,8 +124,45 @@ impl MailboxWorker<'_> {
 // === our properties in the organizer's copies ===
 
 impl MailboxWorker<'_> {
-    /// Removes what we wrote into the organizer's copy of an appointment.
-    async fn remove_outcome_properties(&self, copy: &AppointmentCopy) -> Result<(), JobError> {
+    /// Removes what we wrote into the organizer's copies. One that cannot be changed holds up no other:
+    /// the first error is returned when all were tried, or when so many failed in a row that it is not
+    /// the appointments.
+    async fn remove_outcome_properties(&self, copies: &[AppointmentCopy]) -> Option<JobError> {
+        let (mut first, mut failed_in_a_row) = (None, 0);
+        for copy in copies {
+            let removed = self.remove_from_copy(copy).await;
+            failed_in_a_row = if removed.is_ok() { 0 } else { failed_in_a_row + 1 };
+            first = first.or(removed.err());
+            if failed_in_a_row == MAX_FAILED_IN_A_ROW {
+                break;
+            }
+        }
+        first
+    }
+
+    /// Has `fetch-event` forget what the copies said, and the task tried again for the properties
+    /// that are left. When all is forgotten, the error alone decides.
+    fn forget_and_retry(&self, copies: Vec<AppointmentCopy>, error: JobError) -> JobResult {
+        let JobError::Retry { after, .. } = &error else { return Err(error) };
+        let said = |copy: &AppointmentCopy| copy.change_digest != CopySnapshot::never_read();
+        let rest: Vec<AppointmentCopy> = copies.into_iter().filter(said).collect();
+        let meta = self.task.meta;
+        if rest.is_empty() || is_exhausted(meta.attempts, meta.deferrals, self.age()) {
+            return Err(error);
+        }
+        let delay = backoff(meta.deferrals, *after, self.deps.rng.next_u64());
+        let meta = JobMeta { deferrals: meta.deferrals + 1, ..meta };
+        let task = MailboxTasks::one(self.tenant.id, MailboxTask { meta, ..*self.task });
+        let mut next = self.refetch(rest.into_iter().map(|copy| (copy.event, Origin::Refetch)));
+        next.push(Enqueue::later(task, delay.unsigned_abs()));
+        Ok(next)
+    }
+
+    fn age(&self) -> SignedDuration {
+        self.now().duration_since(self.task.meta.first_seen)
+    }
+
+    async fn remove_from_copy(&self, copy: &AppointmentCopy) -> Result<(), JobError> {
         match copy.role {
             CopyRole::Organizer => {}
             CopyRole::Room => return Ok(()),
@@ -199,10 +243,11 @@ impl MailboxWorker<'_> {
         // The subscription next: nothing new arrives, whatever becomes of what is there.
         self.unsubscribe(&mailbox, etag).await?;
         let copies = self.deps.appointments.list(tenant, id).await?;
-        for copy in &copies {
-            self.remove_outcome_properties(copy).await?;
-        }
+        let held_up = self.remove_outcome_properties(&copies).await;
         self.deps.failures.remove_for_mailbox(tenant, id).await?;
+        if let Some(error) = held_up {
+            return self.forget_and_retry(copies, error);
+        }
         if is_early {
             // The last run has its own due entry now.
             self.remove_due_entry(self.task.due).await?;

@@ -103,6 +103,24 @@ async fn each_way_of_being_followed_is_counted_and_explained() -> TestResult {
 }
 
 #[tokio::test]
+async fn a_calendar_that_was_not_compared_to_its_end_is_named_with_what_to_do() -> TestResult {
+    let contoso = unconnected_contoso().await?;
+    let browser = contoso.connect("organisation-wide").await?;
+    put(&contoso, vec![with_drift(&contoso, person(1), 0)]).await?;
+    let page = browser.get("health").await?;
+    assert!(!page.text.contains("not compared to"), "{}", page.text);
+    let since = Some(contoso.world.now() - hours(3));
+    let health = Health { unfinished_since: since, ..Health::default() };
+    put(&contoso, vec![Mailbox { health, ..person(2) }]).await?;
+    let page = browser.get("health").await?;
+    assert!(page.text.contains("Some calendars were not compared to their end"), "{}", page.text);
+    assert!(page.text.contains("exclude it under Policy"));
+    assert!(page.text.contains("not compared to its end since"));
+    assert!(page.text.contains(&person(2).id.to_string()));
+    Ok(())
+}
+
+#[tokio::test]
 async fn many_calendars_are_read_a_page_at_a_time_and_listed_in_parts() -> TestResult {
     let contoso = unconnected_contoso().await?;
     let browser = contoso.connect("organisation-wide").await?;

@@ -99,7 +99,9 @@ pub(super) struct HealthStats {
     pub(super) newest: Option<Timestamp>,
     /// Since when the first mailbox is over quota.
     pub(super) over_quota: Option<Timestamp>,
-    /// How many mailboxes differ or are over quota.
+    /// How many mailboxes are not compared to their end.
+    pub(super) unfinished: usize,
+    /// How many mailboxes differ, are over quota, or are not compared to their end.
     pub(super) notable: usize,
     /// Those of them that this page lists.
     pub(super) listed: Vec<MailboxHealthRow>,
@@ -131,6 +133,7 @@ impl HealthStats {
         self.newest = self.newest.max(at);
         let differs = drift.is_some_and(|drift| !drift.is_zero());
         let is_unfinished = mailbox.health.unfinished_since.is_some();
+        self.unfinished += usize::from(is_unfinished);
         if differs || is_unfinished || followed == SyncMode::OverQuota {
             if self.notable >= self.from && self.listed.len() < PAGE_SIZE {
                 self.listed.push(MailboxHealthRow::of(mailbox, now));
