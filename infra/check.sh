@@ -168,15 +168,14 @@ check_platform() {
 
   problem=''
   [ "$(row site 2)" = true ] || problem+='; plain http is served'
-  if arm web "$id/config/web?api-version=2025-03-01" '[properties.minTlsVersion, properties.scmMinTlsVersion, properties.ftpsState, properties.remoteDebuggingEnabled]'; then
+  if arm web "$id/config/web?api-version=2025-03-01" '[properties.minTlsVersion, properties.scmMinTlsVersion, properties.remoteDebuggingEnabled]'; then
     case $(row web 1) in 1.2 | 1.3) ;; *) problem+="; TLS $(row web 1) is accepted" ;; esac
     case $(row web 2) in 1.2 | 1.3) ;; *) problem+="; TLS $(row web 2) is accepted by the deployment site" ;; esac
-    [ "$(row web 3)" = Disabled ] || problem+="; FTP is $(row web 3)"
-    [ "$(row web 4)" != true ] || problem+='; remote debugging is on'
+    [ "$(row web 3)" != true ] || problem+='; remote debugging is on'
   else
     problem+="; $(why)"
   fi
-  say "$label https only, TLS 1.2 or later, no FTP" "$problem" 'Deploy the stage site again: somebody changed it by hand.'
+  say "$label https only, TLS 1.2 or later" "$problem" 'Deploy the stage site again: somebody changed it by hand.'
 
   problem=''
   if arm basic "$id/basicPublishingCredentialsPolicies?api-version=2025-03-01" 'value[?properties.allow].name'; then

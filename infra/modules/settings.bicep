@@ -117,6 +117,8 @@ var appSettings = {
   'AzureWebJobsStorage__${hostStorageKey}': hostStorage
   AzureWebJobsStorage__credential: 'managedidentity'
   AzureWebJobsStorage__clientId: ownIdentityClientId
+  // Otherwise `/` is a page of Microsoft's.
+  AzureWebJobsDisableHomepage: 'true'
   APPLICATIONINSIGHTS_CONNECTION_STRING: insights.properties.ConnectionString
   APPLICATIONINSIGHTS_AUTHENTICATION_STRING: 'ClientId=${ownIdentityClientId};Authorization=AAD'
   ROOMBRIDGE_QUEUE_URL: queueUrl

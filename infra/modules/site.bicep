@@ -128,11 +128,12 @@ resource site 'Microsoft.Web/sites@2025-03-01' = {
     publicNetworkAccess: 'Enabled'
     clientAffinityEnabled: false
     virtualNetworkSubnetId: empty(subnetId) ? null : subnetId
+    // Only what a Flex Consumption site takes: newer stamps refuse the rest (error 51021), `ftpsState`
+    // too, even as null. The policy holds the list.
     siteConfig: {
       minTlsVersion: '1.2'
       scmMinTlsVersion: '1.2'
       http20Enabled: true
-      ftpsState: 'Disabled'
       remoteDebuggingEnabled: false
       ipSecurityRestrictions: accessRules
       ipSecurityRestrictionsDefaultAction: empty(allowedSources) ? 'Allow' : 'Deny'

@@ -227,7 +227,8 @@ fn describe_site(azure: &super::azure::Azure, name: &str, functions: &[&str]) {
     let web = json!({ "properties": {
         "minTlsVersion": "1.2",
         "scmMinTlsVersion": "1.2",
-        "ftpsState": "Disabled",
+        // Nobody sets it, as Flex Consumption refuses it: the platform's own word.
+        "ftpsState": "FtpsOnly",
         "remoteDebuggingEnabled": false,
     } });
     azure.put(format!("rest get {site}/config/web"), web);

@@ -150,11 +150,19 @@ fn the_sentences_repeat_the_numbers_of_the_tables() -> TestResult {
     let document = read(MEASUREMENTS)?;
     let [_, messages, graph, posts] = mailbox()?.month.0;
     let runs = posts + messages;
+    let polling = 507.0;
+    let daily = polling * 1_440.0 / 1e6;
     for sentence in [
         format!("{} POSTs and {} messages", short(posts, 0), short(messages, 0)),
         format!("{} executions a month", short(runs, 0)),
         format!("{} GB-seconds if no two", short(2.0 * runs, 0)),
         format!("{} rows of 0.3 kB a month", short(graph, 0)),
+        format!(
+            "{} kB a minute, {} GB a day for each instance, {} USD a month",
+            short(polling, 0),
+            short(daily, 2),
+            short(daily * DAYS * 2.30, 0)
+        ),
     ] {
         assert!(document.contains(&sentence), "{MEASUREMENTS} does not say: {sentence}");
     }

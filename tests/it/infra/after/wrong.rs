@@ -95,13 +95,6 @@ fn of_the_app() -> Vec<Wrong> {
         azure("an old TLS is accepted", "https only", |azure| {
             azure.set(&format!("{}/config/web", site()), "/properties/minTlsVersion", json!("1.0"))
         }),
-        azure("FTP is on", "https only", |azure| {
-            azure.set(
-                &format!("{}/config/web", site()),
-                "/properties/ftpsState",
-                json!("AllAllowed"),
-            )
-        }),
         azure("passwords deploy", "no deployment with a password", |azure| {
             let policies = format!("{}/basicPublishingCredentialsPolicies", site());
             azure.set(&policies, "/value/1/properties/allow", json!(true))

@@ -141,6 +141,22 @@ pub(super) const PROMISES: &[Fault] = &[
         by: By::Policy,
     },
     Fault {
+        what: "An app says what a Flex Consumption site refuses",
+        file: "modules/site.bicep",
+        find: "      http20Enabled: true\n",
+        put: "      http20Enabled: true\n      ftpsState: 'Disabled'\n",
+        says: "takes no siteConfig.ftpsState",
+        by: By::Policy,
+    },
+    Fault {
+        what: "An app shows Microsoft's page",
+        file: "modules/settings.bicep",
+        find: "  AzureWebJobsDisableHomepage: 'true'\n",
+        put: "  AzureWebJobsDisableHomepage: 'false'\n",
+        says: "a page of Microsoft's",
+        by: By::Policy,
+    },
+    Fault {
         what: "An app takes an old version of TLS",
         file: "modules/site.bicep",
         find: "      minTlsVersion: '1.2'\n",

@@ -10,12 +10,13 @@ use serde_json::Value;
 use super::{Promise, Resource, Snapshot, asked, differ, differences};
 
 /// What the host reads, and the program does not.
-const OF_THE_HOST: [&str; 5] = [
+const OF_THE_HOST: [&str; 6] = [
     "AzureWebJobsStorage__accountName",
     "AzureWebJobsStorage__credential",
     "AzureWebJobsStorage__clientId",
     "APPLICATIONINSIGHTS_CONNECTION_STRING",
     "APPLICATIONINSIGHTS_AUTHENTICATION_STRING",
+    "AzureWebJobsDisableHomepage",
 ];
 /// What the program reads, and the platform sets.
 const OF_THE_PLATFORM: [&str; 3] =
@@ -42,15 +43,27 @@ const FORBIDDEN: [&str; 14] = [
     "WEBSITE_VNET_ROUTE_ALL",
 ];
 /// What an app says of itself.
-const SITE: [Promise; 8] = [
+const SITE: [Promise; 7] = [
     ("httpsOnly", "true"),
     ("siteConfig.minTlsVersion", "\"1.2\""),
-    ("siteConfig.ftpsState", "\"Disabled\""),
     ("siteConfig.linuxFxVersion", "null"),
     ("siteConfig.alwaysOn", "null"),
     ("siteConfig.cors", "null"),
     ("functionAppConfig.runtime.name", "\"custom\""),
     ("functionAppConfig.runtime.version", "\"1.0\""),
+];
+
+/// What a Flex Consumption site takes in its `siteConfig`. Newer stamps refuse everything else, even as null (error
+/// 51021: Azure/terraform-azurerm-avm-res-web-site#360); these are sent by hashicorp/terraform-provider-azurerm
+/// (`ExpandSiteConfigFunctionFlexConsumptionApp`), and no report of a refusal names one.
+const FLEX: [&str; 7] = [
+    "http20Enabled",
+    "ipSecurityRestrictions",
+    "ipSecurityRestrictionsDefaultAction",
+    "minTlsVersion",
+    "remoteDebuggingEnabled",
+    "scmIpSecurityRestrictionsUseMain",
+    "scmMinTlsVersion",
 ];
 
 /// What is known only when it is deployed: the setting, part of the id of the resource that knows it, and what it is.
@@ -79,9 +92,19 @@ pub(super) fn objections(snapshot: &Snapshot, environment: &str) -> Vec<String> 
     said.extend(differ("apps with settings", &set, &sites));
     for site in snapshot.of_type("Microsoft.Web/sites") {
         said.extend(differences(site, &SITE));
+        said.extend(refused_by_flex(site));
         said.extend(always_ready(site));
     }
     said
+}
+
+/// What the platform would refuse to make.
+pub(in crate::infra) fn refused_by_flex(site: &Resource) -> Vec<String> {
+    let config = site.property("siteConfig").as_object().into_iter().flatten();
+    let refused = config.map(|(name, _)| name).filter(|name| !FLEX.contains(&name.as_str()));
+    let sentence =
+        |name| format!("{}: a Flex Consumption site takes no siteConfig.{name}", site.name);
+    refused.map(sentence).collect()
 }
 
 /// A group of functions that is kept ready exists.
@@ -132,6 +155,9 @@ fn settings(config: &Resource) -> Vec<String> {
     wanted.retain(|name| !elsewhere(name));
     wanted.extend(OF_THE_HOST.map(str::to_owned));
     said.extend(differ(&format!("{}: settings", config.name), &set, &wanted));
+    if values.get("AzureWebJobsDisableHomepage").is_none_or(|value| value != "true") {
+        said.push(format!("{}: `/` shows a page of Microsoft's", config.name));
+    }
     if let Some(secret) = values.keys().find(|name| looks_secret(&values[*name])) {
         said.push(format!("{}: {secret} looks like a secret", config.name));
     }
