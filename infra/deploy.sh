@@ -76,8 +76,17 @@ parameter() {
     --query "properties.parameters.$1" --output tsv 2>/dev/null || true
 }
 
+# budget_start: the month in which the budget began; nothing where there is none, or nobody may read it.
+budget_start() {
+  az rest --method get --url "$group_id/providers/Microsoft.Consumption/budgets?api-version=2024-08-01" \
+    --query "value[?starts_with(name, 'budget-') && ends_with(name, '-$environment')].properties.timePeriod.startDate | [0]" \
+    --output tsv 2>/dev/null | cut -c1-10 || true
+}
+
 # resources NAME: main.bicep, deployed or only compared. The files under env/ read the environment.
 resources() {
+  ROOMBRIDGE_BUDGET_START=$(budget_start)
+  export ROOMBRIDGE_BUDGET_START
   if $what_if; then
     az deployment group what-if --resource-group "$group" --name "$1" --validation-level "$level" \
       --parameters "$here/env/$environment.bicepparam" ||
@@ -95,7 +104,7 @@ preflight() {
     stop 'az is not in PATH' 'install the Azure CLI, 2.91 or later (https://learn.microsoft.com/cli/azure/install-azure-cli), and Bicep: az bicep install'
   az account show --query name --output tsv >/dev/null 2>&1 ||
     stop 'az is not signed in' 'az login, then az account set --subscription NAME'
-  az group show --name "$group" --query name --output tsv >/dev/null 2>&1 ||
+  group_id=$(az group show --name "$group" --query id --output tsv 2>/dev/null) ||
     stop "there is no resource group $group in this subscription" "az group create --name $group --location REGION (az functionapp list-flexconsumption-locations says which regions can)"
   # Someone who may deploy to the group alone need not be able to read this of the subscription.
   known=$(az provider list --query "[?registrationState=='Registered'].namespace" --output tsv 2>/dev/null) || {

@@ -204,14 +204,15 @@ param natGatewayId string = ''
 @description('Addresses that alerts and the budget write to.')
 param alertEmails array = []
 
-@description('What a month may cost in the currency of the subscription before somebody is notified; 0: no budget.')
+@description('What a month may cost in the currency of the subscription before `alertEmails` are notified; 0: no budget.')
 @minValue(0)
 param budgetAmount int = 0
 
-@description('First day of the month in which the budget is first made, `yyyy-MM-01`; it stays the same afterwards.')
-@minLength(10)
-@maxLength(10)
-param budgetStart string = '2026-12-01'
+@description('First day of the month in which the budget began, `yyyy-MM-01`, which Azure lets nobody change: deploy.sh reads it. Empty: this month, as for a new budget Azure refuses an earlier one.')
+param budgetStart string = ''
+
+@description('Not to be given: only here a template may ask for the time.')
+param thisMonth string = utcNow('yyyy-MM')
 
 @description('For how many days logs are kept. The tables of Application Insights are kept for at least 90.')
 @minValue(30)
@@ -481,11 +482,12 @@ module workbook 'modules/workbook.bicep' = {
   }
 }
 
-module budget 'modules/budget.bicep' = if (budgetAmount > 0) {
+// Only with an address: for a resource group Azure may refuse roles alone, and a role that a group holds gets no mail.
+module budget 'modules/budget.bicep' = if (budgetAmount > 0 && !empty(emails)) {
   params: {
     name: 'budget-${prefix}'
     amount: budgetAmount
-    startDate: budgetStart
+    startDate: empty(budgetStart) ? '${thisMonth}-01' : budgetStart
     emails: emails
   }
 }

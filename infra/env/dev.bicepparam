@@ -27,9 +27,9 @@ param undoDays = 1
 param vaultPurgeProtection = false
 param privateNetworking = false
 
-// Nobody is woken: alerts are in the portal only.
+// Nobody is woken: alerts are in the portal only. The budget needs an address here, too.
 param alertEmails = []
 param budgetAmount = 50
-param budgetStart = readEnvironmentVariable('ROOMBRIDGE_BUDGET_START', '2026-12-01')
+param budgetStart = readEnvironmentVariable('ROOMBRIDGE_BUDGET_START', '')
 param logRetentionDays = 30
 param dailyLogCapGb = 1

@@ -39,9 +39,9 @@ param storageSku = 'Standard_ZRS'
 param zoneRedundant = false
 param undoDays = 14
 
-// Separated by commas. Without any, alerts are in the portal only, and the budget writes to the owners.
+// Separated by commas. Without any, alerts are in the portal only, and there is no budget.
 param alertEmails = split(readEnvironmentVariable('ROOMBRIDGE_ALERT_EMAILS', ''), ',')
 param budgetAmount = 500
-param budgetStart = readEnvironmentVariable('ROOMBRIDGE_BUDGET_START', '2026-12-01')
+param budgetStart = readEnvironmentVariable('ROOMBRIDGE_BUDGET_START', '')
 param logRetentionDays = 90
 param dailyLogCapGb = 5

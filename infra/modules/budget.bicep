@@ -7,12 +7,13 @@ param name string
 @description('What a month may cost, in the currency of the subscription.')
 param amount int
 
-@description('First day of the first month, `yyyy-MM-01`. It must be in the month in which the budget is first made, and cannot be changed later.')
+@description('First day of the first month, `yyyy-MM-01`: of the month in which the budget is made, and the same afterwards.')
 @minLength(10)
 @maxLength(10)
 param startDate string
 
-@description('Who is notified, beside the owners of the resource group.')
+@description('Who is notified; not nobody.')
+@minLength(1)
 param emails array
 
 resource budget 'Microsoft.Consumption/budgets@2024-08-01' = {
@@ -32,9 +33,6 @@ resource budget 'Microsoft.Consumption/budgets@2024-08-01' = {
         operator: 'GreaterThanOrEqualTo'
         threshold: 80
         contactEmails: emails
-        contactRoles: [
-          'Owner'
-        ]
       }
       // Going to be spent: an attack shows here first.
       expected: {
@@ -43,9 +41,6 @@ resource budget 'Microsoft.Consumption/budgets@2024-08-01' = {
         operator: 'GreaterThan'
         threshold: 100
         contactEmails: emails
-        contactRoles: [
-          'Owner'
-        ]
       }
     }
   }

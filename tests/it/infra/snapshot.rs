@@ -24,6 +24,9 @@ pub(super) struct Snapshot {
     /// What could not be worked out.
     pub(super) diagnostics: Vec<String>,
     pub(super) outputs: BTreeMap<String, Value>,
+    /// The template as it is sent, for what the resources do not show: which are made at the same time.
+    #[serde(skip)]
+    pub(super) template: Value,
 }
 
 impl Snapshot {
@@ -82,10 +85,12 @@ pub(super) fn deployments_of(
     templates: &Templates,
     environments: &[&'static str],
 ) -> Result<Deployments, TestError> {
+    let template = compiler.template(&templates.path("main.bicep"))?;
     let mut snapshots = BTreeMap::new();
     for &environment in environments {
         let file = templates.path(&format!("env/{environment}.bicepparam"));
-        snapshots.insert(environment, compiler.snapshot(&file)?);
+        let snapshot = Snapshot { template: template.clone(), ..compiler.snapshot(&file)? };
+        snapshots.insert(environment, snapshot);
     }
     Ok(snapshots)
 }

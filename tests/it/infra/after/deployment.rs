@@ -41,7 +41,12 @@ const VAULT: &str = "kv-roombridge-test";
 
 /// The resource id of something in the group.
 pub(super) fn id(kind: &str, name: &str) -> String {
-    format!("{SUBSCRIPTION}/resourceGroups/{GROUP}/providers/{kind}/{name}")
+    format!("{}/providers/{kind}/{name}", group_id())
+}
+
+/// The resource group's own.
+pub(super) fn group_id() -> String {
+    format!("{SUBSCRIPTION}/resourceGroups/{GROUP}")
 }
 
 /// The storage account's resource id.

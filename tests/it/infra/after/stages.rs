@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use super::azure::Call;
-use super::deployment::{APPS, FEDERATED, GROUP, HOME, SITE, id};
+use super::deployment::{APPS, FEDERATED, GROUP, HOME, SITE, group_id, id};
 use super::script::{ScriptOutput, Stage, usable};
 use crate::{TestError, TestResult};
 
@@ -20,7 +20,8 @@ fn empty() -> Result<Stage, TestError> {
     let mut stage = Stage::empty()?;
     let azure = &stage.azure;
     azure.put("account show", json!({ "name": "Contoso", "tenantId": HOME }));
-    azure.put(format!("group show {GROUP}"), json!({ "name": GROUP }));
+    azure.put(format!("group show {GROUP}"), json!({ "id": group_id() }));
+    azure.put(budgets(), json!({ "value": [] }));
     let providers = [
         "Microsoft.App",
         "Microsoft.Authorization",
@@ -50,6 +51,10 @@ fn empty() -> Result<Stage, TestError> {
     stage.environment.push(("ROOMBRIDGE_RETRY_SECONDS".to_owned(), "0".to_owned()));
     stage.environment.push(("ROOMBRIDGE_TENANTS".to_owned(), INVITED.to_owned()));
     Ok(stage)
+}
+
+fn budgets() -> String {
+    format!("rest get {}/providers/Microsoft.Consumption/budgets", group_id())
 }
 
 fn outputs(values: &[(&str, &str)]) -> Value {
@@ -228,6 +233,31 @@ async fn after_a_deployment_that_failed_the_registrations_keep_what_they_had() -
         let output = deploy(&stage, &["--stage", "registrations"]).await?;
         assert_eq!((output.status, changes(&stage)?), (Some(1), before), "{}", output.text);
     }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_budget_begins_in_the_month_in_which_it_began() -> TestResult {
+    if !usable() {
+        return Ok(());
+    }
+    let mut stage = empty()?;
+    // Not even who thinks to know better changes it.
+    stage.environment.push(("ROOMBRIDGE_BUDGET_START".to_owned(), "2026-12-01".to_owned()));
+    let output = deploy(&stage, &["--stage", "foundation"]).await?;
+    assert_eq!(output.status, Some(0), "{}", output.text);
+    let first = given(&stage, "roombridge-foundation");
+    assert_eq!(first["ROOMBRIDGE_BUDGET_START"], "", "the template takes this month");
+    let budget = |name: &str, month: &str| {
+        let period = json!({ "startDate": format!("{month}-01T00:00:00Z") });
+        json!({ "name": name, "properties": { "timePeriod": period } })
+    };
+    let all = [budget("theirs", "2020-01"), budget("budget-roombridge-test", "2025-03")];
+    stage.azure.put(budgets(), json!({ "value": all }));
+    let output = deploy(&stage, &["--stage", "foundation"]).await?;
+    assert_eq!(output.status, Some(0), "{}", output.text);
+    let again = given(&stage, "roombridge-foundation");
+    assert_eq!(again["ROOMBRIDGE_BUDGET_START"], "2025-03-01");
     Ok(())
 }
 

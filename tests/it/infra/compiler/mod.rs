@@ -103,6 +103,12 @@ impl Compiler {
         Ok(diagnostics(&self.ask("bicep/compile", &json!({ "path": file }))?))
     }
 
+    /// A template with its modules, as it is sent to Azure.
+    pub(super) fn template(&self, file: &Path) -> Result<Value, TestError> {
+        let answer = self.ask("bicep/compile", &json!({ "path": file }))?;
+        Ok(serde_json::from_str(answer["contents"].as_str().ok_or("it does not compile")?)?)
+    }
+
     /// Builds a parameter file and lints it, its template and all modules; what is said of them.
     pub(super) fn compile_params(&self, file: &Path) -> Result<Vec<String>, TestError> {
         let asked = json!({ "path": file, "parameterOverrides": {} });

@@ -56,7 +56,22 @@ pub(super) fn objections(snapshot: &Snapshot) -> Vec<String> {
             said.push(format!("one {what}, not {count}"));
         }
     }
+    if at_once(&snapshot.template, "Microsoft.Network/privateEndpoints") {
+        said.push("private endpoints are made at the same time, on one account".to_owned());
+    }
     said
+}
+
+/// Whether a template makes several of a type without waiting for each other.
+pub(in crate::infra) fn at_once(template: &Value, kind: &str) -> bool {
+    match template {
+        Value::Object(members) if members.get("type").is_some_and(|it| it == kind) => members
+            .get("copy")
+            .is_none_or(|copy| copy["mode"] != json!("serial") || copy["batchSize"] != json!(1)),
+        Value::Object(members) => members.values().any(|inner| at_once(inner, kind)),
+        Value::Array(items) => items.iter().any(|inner| at_once(inner, kind)),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => false,
+    }
 }
 
 /// Where people's data is, nobody can destroy the vault's keys before their time.

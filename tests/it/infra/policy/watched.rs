@@ -5,6 +5,10 @@ use roombridge::queue::Queue;
 use serde_json::Value;
 
 use super::{Resource, Snapshot};
+use crate::TestResult;
+use crate::infra::compiler::compiler;
+
+const BUDGETS: &str = "Microsoft.Consumption/budgets";
 
 /// What is not as promised.
 pub(super) fn objections(snapshot: &Snapshot) -> Vec<String> {
@@ -40,17 +44,31 @@ pub(super) fn objections(snapshot: &Snapshot) -> Vec<String> {
     if receivers.filter(|group| *group.property("enabled") == Value::Bool(true)).count() != 1 {
         said.push("there is not one group of people to notify".to_owned());
     }
+    said.extend(snapshot.of_type(BUDGETS).flat_map(refused_budget));
+    said
+}
+
+/// What Azure refuses of a budget: a first month that is over, and roles alone, which may reach nobody.
+fn refused_budget(budget: &Resource) -> Vec<String> {
+    let mut said = Vec::new();
+    let start = budget.property("timePeriod.startDate");
+    if start.as_str().is_none_or(|start| !start.contains("utcNow('yyyy-MM')")) {
+        said.push(format!("{}: a new one does not begin in this month, but {start}", budget.name));
+    }
+    let notifications = budget.property("notifications").as_object();
+    let nobody = |one: &Value| one["contactEmails"].as_array().is_none_or(Vec::is_empty);
+    if notifications.is_none_or(|all| all.values().any(nobody)) {
+        said.push(format!("{}: writes to roles alone", budget.name));
+    }
     said
 }
 
 /// In production somebody is notified of cost and of alerts, and logs are kept for a quarter.
 pub(super) fn paid_for(snapshot: &Snapshot) -> Vec<String> {
     let mut said = Vec::new();
-    let budgets = snapshot.of_type("Microsoft.Consumption/budgets");
-    let mut notifying = budgets.filter(|budget| {
+    let mut notifying = snapshot.of_type(BUDGETS).filter(|budget| {
         let notifications = budget.property("notifications").as_object();
-        let on =
-            |one: &Value| one["enabled"] == true && one["contactEmails"] != Value::Array(vec![]);
+        let on = |one: &Value| one["enabled"] == true;
         notifications.is_some_and(|all| !all.is_empty() && all.values().all(on))
     });
     if notifying.next().is_none() {
@@ -73,4 +91,28 @@ pub(super) fn paid_for(snapshot: &Snapshot) -> Vec<String> {
 fn query(alert: &Resource) -> String {
     let criteria = alert.property("criteria.allOf").as_array().cloned().unwrap_or_default();
     criteria.iter().filter_map(|one| one["query"].as_str()).collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn there_is_no_budget_where_it_could_write_to_nobody() -> TestResult {
+    let Some(compiler) = compiler()? else { return Ok(()) };
+    let templates = compiler.copy()?;
+    let file = "env/prod.bicepparam";
+    let addresses = "split(readEnvironmentVariable('ROOMBRIDGE_ALERT_EMAILS', ''), ',')";
+    templates.edit(file, addresses, "['']")?;
+    assert_eq!(compiler.snapshot(&templates.path(file))?.of_type(BUDGETS).count(), 0);
+    Ok(())
+}
+
+#[test]
+fn a_budget_that_is_there_keeps_its_first_month() -> TestResult {
+    let Some(compiler) = compiler()? else { return Ok(()) };
+    let templates = compiler.copy()?;
+    let file = "env/prod.bicepparam";
+    let read = "readEnvironmentVariable('ROOMBRIDGE_BUDGET_START', '')";
+    templates.edit(file, read, "'2025-03-01'")?;
+    let snapshot = compiler.snapshot(&templates.path(file))?;
+    let mut starts = snapshot.of_type(BUDGETS).map(|it| it.property("timePeriod.startDate"));
+    assert_eq!(starts.next(), Some(&Value::from("2025-03-01T00:00:00Z")));
+    Ok(())
 }
