@@ -5,9 +5,10 @@ set -euo pipefail
 
 usage() {
   cat >&2 <<'END'
-usage: infra/check.sh RESOURCE_GROUP SITE [--pages-site NAME] [--wait-for-log SECONDS] [--strict]
+usage: infra/check.sh RESOURCE_GROUP SITE [--pages-site NAME] [--wait SECONDS] [--wait-for-log SECONDS] [--strict]
 
   --pages-site NAME       the second app, where the pages have one of their own
+  --wait SECONDS          how long after its start the app may still be getting ready [600]
   --wait-for-log SECONDS  look in the log for the dropped notification, for at most so long (600 is enough)
   --strict                whatever could not be checked counts as failed
 
@@ -45,13 +46,13 @@ group=${1:-} site=${2:-}
 case $group$site in '' | *-h | *--help) usage ;; esac
 if [ "$#" -lt 2 ] || [ "${group#-}" != "$group" ] || [ "${site#-}" != "$site" ]; then usage; fi
 shift 2
-pages_site='' wait_for_log='' strict=false
+pages_site='' wait=600 wait_for_log='' strict=false
 while [ "$#" -gt 0 ]; do
   case $1 in
     --pages-site) pages_site=${2:-} && [ -n "$pages_site" ] || usage && shift 2 ;;
-    --wait-for-log)
-      wait_for_log=${2:-}
-      case $wait_for_log in '' | *[!0-9]*) usage ;; esac
+    --wait | --wait-for-log)
+      case ${2:-} in '' | *[!0-9]*) usage ;; esac
+      case $1 in --wait) wait=$2 ;; --wait-for-log) wait_for_log=$2 ;; esac
       shift 2
       ;;
     --strict) strict=true && shift ;;
@@ -142,6 +143,22 @@ fetch() {
     --write-out '%{http_code}' "$@" 2>"$scratch/why" </dev/null || true
 }
 
+# fetch_when_ready FILE WHAT CURL-ARGUMENTS...: the same, again and again while the app is not there or not ready. A
+# new one waits for its package, then for its roles, then for the keys, which `dispatch-due` makes every five minutes.
+fetch_when_ready() {
+  local file=$1 what=$2 status waiting=false
+  shift 2
+  while true; do
+    status=$(fetch "$file" "$@")
+    case $status in 000 | 404 | 5??) ;; *) break ;; esac
+    [ "$SECONDS" -lt "$wait" ] || break
+    $waiting || printf 'waiting      for %s, which answers %s, until %s s have passed\n' "$what" "$status" "$wait" >&2
+    waiting=true
+    sleep "${ROOMBRIDGE_RETRY_SECONDS:-15}"
+  done
+  printf '%s' "$status"
+}
+
 # header FILE NAME: its value.
 header() { tr -d '\r' <"$scratch/$1.head" | awk -F': ' -v name="$2" 'tolower($1) == name { sub(/^[^:]*: */, ""); print; exit }'; }
 
@@ -210,6 +227,7 @@ check_settings() {
   local label=$1 name value pattern problem=''
   if ! ask settings functionapp config appsettings list --resource-group "$group" --name "$2" --query '[].[name, value]'; then
     say "$label settings" "$(why)" 'Ask for the role Website Contributor on the app: it is needed to list settings.'
+    wait=0 # the address is among them
     return
   fi
   cut -f1 "$scratch/settings" >"$scratch/names"
@@ -266,7 +284,7 @@ check_functions() {
   else
     problem=$(why)
   fi
-  say "$label the functions of the package, and no other" "$problem" 'Deploy the package again (--stage package); right after a deployment wait two minutes.'
+  say "$label the functions of the package, and no other" "$problem" 'Deploy the package again (--stage package).'
 }
 
 check_storage() {
@@ -393,7 +411,7 @@ fold_roles() {
 check_webhook() {
   local url status problem='' token='Validation: Testing ✓ a&b+%'
   url=$(setting ROOMBRIDGE_NOTIFICATION_URL)
-  status=$(fetch handshake --request POST --data '' "$url?validationToken=Validation%3A+Testing+%E2%9C%93+a%26b%2B%25")
+  status=$(fetch_when_ready handshake 'the handshake' --request POST --data '' "$url?validationToken=Validation%3A+Testing+%E2%9C%93+a%26b%2B%25")
   if [ "$status" = 403 ] && [ -n "$(setting ROOMBRIDGE_SOURCES)" ]; then
     not_checked 'handshake and test notification' 'ROOMBRIDGE_SOURCES keeps this machine out, too. Health on the consent page shows whether Graph gets through.'
     return
@@ -406,7 +424,7 @@ check_webhook() {
     000) problem="no answer in 10 s: $(tr '\n' ' ' <"$scratch/why")" ;;
     *) problem="$url answers $status" ;;
   esac
-  say 'the handshake of Graph is answered' "$problem" 'Without it no calendar can be subscribed. 404: the package is not there. 503 or nothing: read the log (az webapp log tail, or AppTraces).'
+  say 'the handshake of Graph is answered' "$problem" 'Without it no calendar can be subscribed. 404: the package is not there. 503, or nothing: read the log (az webapp log tail, or AppTraces).'
   check_dropping "$url"
 
   problem=''
@@ -438,7 +456,7 @@ check_dropping() {
   local body status since problem=''
   since=$(date -u +%Y-%m-%dT%H:%M:%SZ)
   body='{"value":[{"subscriptionId":"00000000-0000-4000-8000-000000000000","clientState":"made-up-by-check","changeType":"updated","resource":"Users/00000000-0000-4000-8000-000000000001/Events/none","subscriptionExpirationDateTime":"2030-01-01T00:00:00Z","tenantId":"00000000-0000-4000-8000-000000000002","resourceData":{"@odata.type":"#Microsoft.Graph.Event","@odata.id":"Users/00000000-0000-4000-8000-000000000001/Events/none","id":"none"}}]}'
-  status=$(fetch forged --header 'Content-Type: application/json' --data "$body" "$1")
+  status=$(fetch_when_ready forged 'the webhook' --header 'Content-Type: application/json' --data "$body" "$1")
   [ "$status" = 202 ] || problem="it answers $status and not 202"
   say 'a notification with a made-up client state gets the same empty 202 as any' "$problem" '503: the client-state keys are unavailable (docs/operators.md, "When something is wrong").'
   query="AppTraces | where TimeGenerated >= datetime($since) | where Message has 'items with an invalid client state' | count"
@@ -475,7 +493,7 @@ check_pages() {
   [ -n "$base" ] || { base=$(setting ROOMBRIDGE_NOTIFICATION_URL) && base=${base%/*}; }
   for url in "$base/consent" "$base/my-calendar"; do
     problem=''
-    status=$(fetch page "$url")
+    status=$(fetch_when_ready page "the page ${url##*/}" "$url")
     [ "$status" = 200 ] || problem=" it answers $status"
     while IFS='|' read -r name value; do
       case $(header page "$name") in "$value"*) ;; *) problem+="; $name is '$(header page "$name")'" ;; esac
@@ -490,7 +508,7 @@ permissions-policy|camera=()
 content-security-policy|default-src 'none'
 cache-control|no-store
 END
-    say "the page ${url##*/} answers with the headers that protect it" "$problem" 'Something in front of the app changes its answers, or the package is not there.'
+    say "the page ${url##*/} answers with the headers that protect it" "$problem" 'Something in front of the app changes its answers, or the package is not there. 503: no keys (docs/operators.md, "When something is wrong").'
   done
 }
 
@@ -556,21 +574,22 @@ if [ -n "$pages_site" ]; then
   else
     check_settings "$pages_site:" "$pages_site"
     check_platform "$pages_id" "$pages_site:"
-    check_functions "$pages_site:" "$pages_site" "${pages[@]}"
   fi
 fi
 check_settings "$site:" "$site"
 check_platform "$id" "$site:"
-if [ -n "$pages_site" ]; then
-  check_functions "$site:" "$site" "${work[@]}"
-else
-  check_functions "$site:" "$site" "${work[@]}" "${pages[@]}"
-fi
 check_storage "$id"
 check_vault_and_telemetry
 check_roles
 check_webhook
 check_pages
+# A package that has just been taken is listed once it answers.
+if [ -n "$pages_site" ]; then
+  check_functions "$site:" "$site" "${work[@]}"
+  [ -z "$pages_id" ] || check_functions "$pages_site:" "$pages_site" "${pages[@]}"
+else
+  check_functions "$site:" "$site" "${work[@]}" "${pages[@]}"
+fi
 check_registrations
 check_log
 

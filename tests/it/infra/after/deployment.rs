@@ -97,10 +97,16 @@ impl std::ops::Deref for Scene {
     }
 }
 
+impl std::ops::DerefMut for Scene {
+    fn deref_mut(&mut self) -> &mut Stage {
+        &mut self.stage
+    }
+}
+
 impl Scene {
-    /// Runs `infra/check.sh` on it.
+    /// Runs `infra/check.sh` on it, as something that is ready or never will be.
     pub(super) async fn check(&self, more: &[&str]) -> Result<ScriptOutput, TestError> {
-        self.run("check.sh", &[&[GROUP, SITE], more].concat()).await
+        self.run("check.sh", &[&[GROUP, SITE, "--wait", "0"], more].concat()).await
     }
 
     /// The pages are in an app of their own.

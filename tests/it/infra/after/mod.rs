@@ -12,14 +12,18 @@ mod volume;
 mod wrong;
 
 use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicU8, Ordering};
 
+use axum::extract::Request;
+use axum::response::{IntoResponse as _, Response};
+use http::StatusCode;
 use roombridge::host::functions::{FUNCTIONS, Trigger};
 use roombridge::queue::Queue;
 use roombridge::store::tables::Table;
 use serde_json::json;
 
 use crate::{TestError, TestResult};
-use deployment::{Deployment, SITE};
+use deployment::{Deployment, Plain, SITE};
 use script::{lines_of, usable};
 
 #[tokio::test]
@@ -35,6 +39,36 @@ async fn a_right_deployment_passes_every_check() -> TestResult {
     assert!(output.text.lines().count() > 25, "{}", output.text);
     let unwell = [lines_of(&output.text, "FAILED"), lines_of(&output.text, "not checked")].concat();
     assert!(unwell.is_empty(), "{unwell:?}");
+    Ok(())
+}
+
+/// Answers like an app without keys, so many times.
+fn not_ready_yet(request: &Request) -> Option<Response> {
+    static LEFT: AtomicU8 = AtomicU8::new(9);
+    let of_the_app = ["/api/notifications", "/api/consent", "/api/my-calendar"];
+    if !of_the_app.contains(&request.uri().path()) || request.extensions().get::<Plain>().is_some()
+    {
+        return None;
+    }
+    let left = LEFT.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1));
+    left.ok().map(|_| StatusCode::SERVICE_UNAVAILABLE.into_response())
+}
+
+#[tokio::test]
+async fn the_check_after_a_first_deployment_waits_until_the_app_answers() -> TestResult {
+    needs_azurite!();
+    if !usable() {
+        return Ok(());
+    }
+    let Deployment { world, tls } = Deployment::start().await?;
+    let mut scene = deployment::scene(&world, &tls, Some(not_ready_yet))?;
+    scene.environment.push(("ROOMBRIDGE_RETRY_SECONDS".to_owned(), "0".to_owned()));
+    let output = scene.check(&[]).await?;
+    assert_eq!(output.status, Some(1), "who does not wait is not content: {}", output.text);
+    let output = scene.run("check.sh", &[deployment::GROUP, SITE]).await?;
+    assert_eq!(output.status, Some(0), "{}", output.text);
+    let waits = "waiting      for the handshake, which answers 503, until 600 s have passed";
+    assert_eq!(lines_of(&output.text, "waiting"), [waits], "it says so once");
     Ok(())
 }
 
@@ -92,7 +126,8 @@ async fn called_wrongly_it_ends_with_2_and_asks_nothing() -> TestResult {
         return Ok(());
     }
     let stage = script::Stage::empty()?;
-    for arguments in [&["only-a-group"][..], &[], &["a", "b", "--wait-for-log", "soon"]] {
+    let soon = ["a", "b", "--wait", "soon"];
+    for arguments in [&["only-a-group"][..], &[], &soon, &["a", "b", "--wait-for-log"]] {
         let output = stage.run("check.sh", arguments).await?;
         assert_eq!(output.status, Some(2), "{arguments:?}: {}", output.text);
     }
