@@ -16,7 +16,7 @@ use roombridge::store::tables::Table;
 use super::policy::ROLES;
 use super::retention::{EXTERNAL_RETENTION_RULES, RETENTION_RULES};
 use crate::TestResult;
-use crate::generated::{Section, assert_whole_file, read, table};
+use crate::generated::{Section, assert_whole_file, read};
 
 /// The reviewer's document.
 const REVIEWERS: &str = "docs/reviewers.md";
@@ -29,6 +29,12 @@ fn codes<'a>(words: impl IntoIterator<Item = &'a str>) -> String {
     words.into_iter().map(code).collect::<Vec<_>>().join(", ")
 }
 
+/// How long something is kept, as a sentence of its own.
+fn sentence(retention: &str) -> String {
+    let (first, rest) = retention.split_at(1);
+    format!("*{}{rest}.*", first.to_uppercase())
+}
+
 /// A list of a document: a point for each name, and what is said of it.
 fn points_of(points: impl IntoIterator<Item = (String, String)>) -> String {
     points.into_iter().map(|(name, said)| format!("- {name}: {said}\n")).collect()
@@ -36,10 +42,11 @@ fn points_of(points: impl IntoIterator<Item = (String, String)>) -> String {
 
 /// Every table, what it holds, and how long.
 fn kept() -> String {
-    let rows = RETENTION_RULES
-        .iter()
-        .map(|kept| vec![code(kept.table), kept.content.into(), kept.retention.into()]);
-    table(&["table", "holds", "how long"], rows)
+    points_of(
+        RETENTION_RULES.iter().map(|kept| {
+            (code(kept.table), format!("{}. {}", kept.content, sentence(kept.retention)))
+        }),
+    )
 }
 
 #[test]
@@ -51,20 +58,20 @@ fn what_is_kept_in_tables_is_what_the_document_says() -> TestResult {
 
 #[test]
 fn what_is_kept_elsewhere_is_what_the_document_says() -> TestResult {
-    let rows = EXTERNAL_RETENTION_RULES.iter().map(|kept| {
+    let points = EXTERNAL_RETENTION_RULES.iter().map(|kept| {
         let place = |place: &&str| match place.contains(' ') {
             true => (*place).to_owned(),
             false => code(place),
         };
         let poison = kept.places.iter().all(|place| place.ends_with("-poison"));
         let places = match poison {
-            true => "each queue's `…-poison`".to_owned(),
+            true => "`…-poison`, of each queue".to_owned(),
             false => kept.places.iter().map(place).collect::<Vec<_>>().join(", "),
         };
-        vec![format!("{}: {places}", kept.service), kept.content.into(), kept.retention.into()]
+        let said = format!("{}. {}", kept.content, sentence(kept.retention));
+        (format!("{} {places}", kept.service), said)
     });
-    let text = table(&["where", "holds", "how long"], rows);
-    Section::new(REVIEWERS, "elsewhere", text).assert_up_to_date()
+    Section::new(REVIEWERS, "elsewhere", points_of(points)).assert_up_to_date()
 }
 
 #[test]
@@ -127,58 +134,60 @@ fn registrations(which: &[AppRegistration]) -> &'static str {
 }
 
 /// What the consent page says in sentences, in short: of each permission and role what it could
-/// reach, what it is needed for, and what of that is never asked.
-const SHORT: [(&str, &str, &str, &str); 11] = [
+/// reach, what it is needed for, and what of that is never asked, where this says more.
+const SHORT: [(&str, &str, &str, Option<&str>); 11] = [
     (
         "Calendars.Read",
         "every calendar, with all its content",
         "changes, times, organizer, invited rooms",
-        "text, attachments, meeting links, people's answers; the subject unless kept by policy",
+        Some(
+            "text, attachments, meeting links, people's answers; the subject unless kept by policy",
+        ),
     ),
     (
         "Calendars.ReadWrite",
         "every calendar: creating, changing, deleting",
         "the room's answer, our mark",
-        "creating, deleting; changing subject, text, time, attendees",
+        Some("creating, deleting; changing subject, text, time, attendees"),
     ),
     (
         "User.ReadBasic.All",
         "everybody's name, addresses, photo",
         "finding a mailbox; listing who is in scope",
-        "photos; names in lists",
+        Some("photos; names in lists"),
     ),
     (
         "Place.Read.All",
         "all rooms and room lists, with addresses and equipment",
         "choosing the managed rooms",
-        "phone numbers, street addresses, positions, equipment",
+        Some("phone numbers, street addresses, positions, equipment"),
     ),
     (
         "GroupMember.Read.All",
         "all groups' names and members, but for hidden membership",
         "who is in the scope group",
-        "other groups; a group's name",
+        Some("other groups; a group's name"),
     ),
-    ("openid", "the id of who is signed in", "signing in", "anything else"),
+    ("openid", "the id of who is signed in", "signing in", None),
     (
         "profile",
         "name and sign-in name of who is signed in",
         "greeting, recognising",
-        "anybody else's profile",
+        Some("anybody else's profile"),
     ),
     (
         "User.Read.All",
         "everybody's full profile",
         "the same as `User.ReadBasic.All`, in its place if [the operator chose it](settings.md)",
-        "all but ids, names, addresses; names in lists",
+        Some("all but ids, names, addresses; names in lists"),
     ),
-    ("Application Calendars.Read", "the calendars in the scope", "the same", "the same"),
-    ("Application Calendars.ReadWrite", "the calendars in the scope", "the same", "the same"),
+    ("Application Calendars.Read", "the calendars in the scope", "the same", None),
+    ("Application Calendars.ReadWrite", "the calendars in the scope", "the same", None),
     (
         "Application Mail.Send",
         "sending as the mailboxes in the scope: one sender",
         "mail about bookings, if switched on",
-        "attachments, several recipients, reading mail",
+        Some("attachments, several recipients, reading mail"),
     ),
 ];
 
@@ -190,11 +199,12 @@ fn the_permissions_are_those_that_are_asked_for() -> TestResult {
     let asked: Vec<_> = permissions.chain(roles).collect();
     let names = asked.iter().map(|(name, _)| *name).collect::<Vec<_>>();
     assert_eq!(names, SHORT.map(|(name, ..)| name));
-    let rows = asked.iter().zip(SHORT).map(|((name, of), (_, reaches, needed_for, never))| {
-        vec![code(name), registrations(of).into(), reaches.into(), needed_for.into(), never.into()]
+    let points = asked.iter().zip(SHORT).map(|((name, of), (_, reaches, needed_for, never))| {
+        let named = format!("{} ({})", code(name), registrations(of));
+        let Some(never) = never else { return (named, format!("{reaches}. For {needed_for}.")) };
+        (named, format!("{reaches}. For {needed_for}. Never: {never}."))
     });
-    let head = ["permission or role", "registration", "could reach", "asked for", "never asked"];
-    Section::new(REVIEWERS, "permissions", table(&head, rows)).assert_up_to_date()
+    Section::new(REVIEWERS, "permissions", points_of(points)).assert_up_to_date()
 }
 
 /// Every request that the code can make of Graph, and what permits it.

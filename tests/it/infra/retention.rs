@@ -116,7 +116,7 @@ pub(crate) const EXTERNAL_RETENTION_RULES: [ExternalRetentionRule; 12] = [
         service: "Key Vault",
         places: &["client-state-keys", "cookie-keys"],
         content: "random keys of 32 bytes, to prove notifications and to seal cookies",
-        retention: "a new one after 365 days, the old one removed 14 days later; the vault keeps what is deleted for its own time",
+        retention: "a new one after 365 days, the old one removed 14 days later",
     },
     ExternalRetentionRule {
         service: "Key Vault",
@@ -128,7 +128,7 @@ pub(crate) const EXTERNAL_RETENTION_RULES: [ExternalRetentionRule; 12] = [
         service: "Key Vault",
         places: &["content-key-…"],
         content: "a certificate that names nobody, and its private key, to decrypt rich notifications",
-        retention: "a new one after `ROOMBRIDGE_CONTENT_KEY_DAYS`, the old one deleted 48 hours later and purged by the next daily round, which logs what it could not purge; with purge protection the vault keeps it for its own time",
+        retention: "a new one after `ROOMBRIDGE_CONTENT_KEY_DAYS`, the old one deleted 48 hours later and purged by the next daily round, which logs what it could not purge; with purge protection the vault keeps it for 7 days more",
     },
     ExternalRetentionRule {
         service: "Log Analytics",

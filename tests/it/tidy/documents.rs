@@ -1,4 +1,4 @@
-//! The documents say what the code does: their tables of functions and settings are compared with it,
+//! The documents say what the code does: their lists of functions and settings are compared with it,
 //! and everything that a document names exists.
 
 use std::collections::BTreeSet;
@@ -11,17 +11,6 @@ use roombridge::host::{FUNCTIONS, Trigger, functions::PREFIX};
 
 use super::source::{Source, file, tree};
 use crate::infra::retention::RETENTION_RULES;
-
-/// The rows of the table of `document` between `<!-- name -->` and `<!-- /name -->`, cell by cell,
-/// without its head.
-fn table(document: &str, name: &str) -> Vec<Vec<String>> {
-    let inside = marked_section(document, name);
-    let rows = inside.lines().filter(|line| line.starts_with('|')).skip(2).map(|line| {
-        let cells = line.trim().trim_matches('|').split('|');
-        cells.map(|cell| cell.trim().to_owned()).collect()
-    });
-    rows.collect()
-}
 
 fn marked_section(document: &str, name: &str) -> String {
     let text = file(document);
@@ -49,7 +38,7 @@ fn what_is_said_to_be_kept_is_what_the_code_keeps() {
 
 #[test]
 fn the_functions_are_those_of_the_router() {
-    let functions: Vec<Vec<String>> = FUNCTIONS
+    let functions: Vec<String> = FUNCTIONS
         .iter()
         .map(|function| {
             let trigger = match function.trigger {
@@ -59,14 +48,12 @@ fn the_functions_are_those_of_the_router() {
                 Trigger::Queue { queue } => format!("queue `{}`", queue.name()),
                 Trigger::Timer { schedule } => format!("timer `{schedule}`"),
             };
-            vec![code(function.name), trigger]
+            format!("- {}, {trigger}", code(function.name))
         })
         .collect();
-    let written: Vec<Vec<String>> = table("docs/architecture.md", "functions")
-        .into_iter()
-        .map(|row| row.into_iter().take(2).collect())
-        .collect();
-    assert_eq!(written, functions);
+    let list = marked_section("docs/architecture.md", "functions");
+    let points = list.lines().filter_map(|line| line.split_once(": "));
+    assert_eq!(points.map(|(function, _)| function).collect::<Vec<_>>(), functions);
 }
 
 #[test]
@@ -79,12 +66,11 @@ fn the_settings_are_those_that_are_read() {
         .flat_map(|source| variables(&source.without_tests()))
         .collect();
     assert!(read.len() > 10, "the names were found in the sources");
-    let written: Vec<String> = table("docs/settings.md", "settings")
-        .iter()
-        .filter_map(|row| row.first().cloned())
-        .collect();
+    let list = marked_section("docs/settings.md", "settings");
+    let points = list.lines().filter_map(|line| line.strip_prefix("- ")?.split_once(" ("));
+    let written: Vec<String> = points.map(|(name, _)| name.to_owned()).collect();
     let unique: BTreeSet<String> = written.iter().cloned().collect();
-    assert_eq!(written.len(), unique.len(), "each setting has one row");
+    assert_eq!(written.len(), unique.len(), "each setting has one point");
     assert_eq!(unique, read.iter().map(|name| code(name)).collect());
 }
 

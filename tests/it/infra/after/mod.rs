@@ -158,7 +158,7 @@ fn the_script_knows_what_the_program_needs() -> TestResult {
     let settings = crate::generated::read("docs/settings.md")?;
     let required = settings
         .lines()
-        .filter(|line| line.starts_with("| `ROOMBRIDGE_") && line.contains("` | required |"))
+        .filter(|line| line.starts_with("- `ROOMBRIDGE_") && line.contains("` (required): "))
         .filter_map(|line| line.split('`').nth(1).map(str::to_owned));
     let ours = list("required")?;
     assert_eq!(

@@ -96,7 +96,9 @@ fn the_load_of_a_mailbox_is_made_of_the_counts() -> TestResult {
     Section::new(MEASUREMENTS, "load", table(&head, rows)).assert_up_to_date()
 }
 
-/// What so many mailboxes cost in a month, in USD: the columns of the table.
+/// What so many mailboxes cost in a month, in USD: the columns of the table. A message is three
+/// operations of its queue; each of five queues is looked into every two seconds. A run is billed for at
+/// least a second of 2 GB; that they run together in so few instances is assumed.
 fn cost(mailboxes: f64) -> Result<Vec<String>, TestError> {
     let [tables, messages, _, posts] = mailbox()?.month.times(mailboxes).0;
     let tables = tables * 0.00036 / 1e4;
@@ -108,6 +110,8 @@ fn cost(mailboxes: f64) -> Result<Vec<String>, TestError> {
     let gigabyte_seconds = (runs * 2.0).min(instances * WORKING_SECONDS * 2.0);
     let compute = (gigabyte_seconds - 100_000.0).max(0.0) * 0.000_026;
     let ready = 2.0 * DAYS * 86_400.0 * 0.000_004;
+    // Of the handler's lines (see `volume`) and what Azure adds to them, assumed: 0.7 kB a line, three to
+    // four rows of 1 kB an execution, and one a message.
     let logs = (mailboxes * 5.1 / 1e3 - 5.0).max(0.0) * 2.30;
     let rest = tables + queues + executions + ready + 14.0;
     let all = compute + logs + rest;
@@ -146,25 +150,15 @@ fn a_million_mailboxes_are_reckoned_from_the_load() -> TestResult {
 }
 
 #[test]
-fn the_sentences_repeat_the_numbers_of_the_tables() -> TestResult {
-    let document = read(MEASUREMENTS)?;
-    let [_, messages, graph, posts] = mailbox()?.month.0;
-    let runs = posts + messages;
+fn polling_that_is_not_logged_would_cost_what_the_document_says() -> TestResult {
     let polling = 507.0;
     let daily = polling * 1_440.0 / 1e6;
-    for sentence in [
-        format!("{} POSTs and {} messages", short(posts, 0), short(messages, 0)),
-        format!("{} executions a month", short(runs, 0)),
-        format!("{} GB-seconds if no two", short(2.0 * runs, 0)),
-        format!("{} rows of 0.3 kB a month", short(graph, 0)),
-        format!(
-            "{} kB a minute, {} GB a day for each instance, {} USD a month",
-            short(polling, 0),
-            short(daily, 2),
-            short(daily * DAYS * 2.30, 0)
-        ),
-    ] {
-        assert!(document.contains(&sentence), "{MEASUREMENTS} does not say: {sentence}");
-    }
+    let sentence = format!(
+        "{} kB a minute, {} GB a day for each instance, {} USD a month",
+        short(polling, 0),
+        short(daily, 2),
+        short(daily * DAYS * 2.30, 0)
+    );
+    assert!(read(MEASUREMENTS)?.contains(&sentence), "{MEASUREMENTS} does not say: {sentence}");
     Ok(())
 }
