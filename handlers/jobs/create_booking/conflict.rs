@@ -118,7 +118,11 @@ impl BookingWorker<'_> {
         let check = check.unwrap_or(HolderCheck { appointment, since: now, last_read: None });
         let unread = unread_copies(holder, check.last_read);
         let (last, _) = *unread.last()?;
-        let decide_by = self.decide_by(booking).filter(|at| now < *at)?;
+        let decide_by = self.decide_by(booking)?;
+        if decide_by <= now {
+            tracing::warn!("the holder of the room could not be read in time");
+            return None;
+        }
         // The due entry has the holder read from the beginning, so these reads end then.
         let until = self.job.due.or(booking.unsettled_due);
         let read = |(role, at): (CopyRole, &CopyRef)| {

@@ -18,6 +18,9 @@ use crate::{
 const COPY_DELAY: SignedDuration = SignedDuration::from_secs(30);
 /// How often a job does so.
 const MAX_COPY_DEFERRALS: u32 = 4;
+/// How often a chain of jobs may have led back to an earlier step when a copy that is not found is read
+/// again: a chain that began with reading the holder of a room has done so once.
+const MAX_RETURNS: u32 = 1;
 
 impl Publisher<'_> {
     /// Publishes the room's answer, and our property on the organizer's copy.
@@ -100,10 +103,10 @@ impl Publisher<'_> {
         self.reread_missing(CopyLocation { mailbox: room, event })
     }
 
-    /// The write found no such copy: the fetch finds out what became of it. Where it leads here again,
-    /// Graph returns the copy and refuses to write it.
+    /// The write found no such copy: the fetch finds out what became of it. Where it leads here again
+    /// and again, Graph returns the copy and refuses to write it.
     fn reread_missing(&mut self, copy: CopyLocation) -> Result<(), JobError> {
-        if self.job.meta.returns == 0 && self.job.meta.is_first_try() {
+        if self.job.meta.returns <= MAX_RETURNS && self.job.meta.attempts == 0 {
             self.refetch.push(copy);
             return Ok(());
         }
