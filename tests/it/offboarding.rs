@@ -13,7 +13,7 @@ use world::fault_injection::Fault;
 use world::graph::{FaultOutcome as Answer, RequestFault};
 use world::microsoft::DAEMON_APP;
 
-use crate::contoso::{Contoso, at, hours, minutes, on_both};
+use crate::contoso::{Contoso, at, hours, minutes, on_both, seconds};
 use crate::{TestError, TestResult};
 
 on_both!(
@@ -430,6 +430,27 @@ async fn an_appointment_that_graph_answers_nonsense_about_holds_up_no_other() ->
         contoso.assert_healthy().await?;
     }
     Ok(())
+}
+
+#[tokio::test]
+async fn a_mark_whose_write_seemed_to_fail_is_erased_too() -> TestResult {
+    let contoso = Contoso::open().await?;
+    let Contoso { anna, aurora, world, .. } = &contoso;
+    let (method, template) = ("PATCH", "/users/{id}/events/{id}");
+    let (moment, outcome) = (Fault::After, Answer::Status(503));
+    let fault = RequestFault { method, template, nth: 1, moment, outcome };
+    world.microsoft.graph.plan_fault(fault);
+    let meeting = contoso.meet(anna, ("09:00", "10:00"), aurora)?;
+    while world.microsoft.graph.faults_triggered() == 0 {
+        contoso.run_for(seconds(1)).await;
+    }
+    assert_eq!(contoso.outcome_on_copy(&meeting, anna, aurora)?.as_deref(), Some("booked"));
+    let state = contoso.erased_state(BookingDisposition::KeepAnonymous);
+    contoso.remove_anna(state, MailboxTaskKind::Erase).await?;
+    contoso.run_for(hours(2)).await;
+    assert_eq!(contoso.outcome_property(&meeting, anna, aurora)?, Some(serde_json::json!({})));
+    assert_eq!(contoso.traces(anna, &[]).await?, Vec::<String>::new());
+    contoso.assert_healthy().await
 }
 
 #[tokio::test]

@@ -252,7 +252,7 @@ impl Booking {
     /// is kept.
     #[must_use]
     pub fn forget_mailbox(mut self, mailbox: MailboxId) -> Self {
-        if self.published.organizer.is_none() {
+        if !self.may_be_marked() {
             self.known_copies.retain(|at| at.mailbox != mailbox);
         }
         self

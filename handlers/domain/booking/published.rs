@@ -72,6 +72,13 @@ impl Booking {
         self.publish_lease.is_some_and(|lease| lease.lease_until > now)
     }
 
+    /// Whether the organizer's copy carries our mark, or may: a write that failed, or whose worker was
+    /// killed, may have taken effect.
+    pub fn may_be_marked(&self) -> bool {
+        let failed = self.publish_failed.and_then(|failed| failed.organizer);
+        self.published.organizer.or(failed).is_some() || self.publish_lease.is_some()
+    }
+
     /// What is to be published.
     pub fn pending(&self, response_mode: Option<ResponseMode>) -> Published {
         Published {
@@ -103,8 +110,10 @@ impl Booking {
                 ObservedState::Nothing | ObservedState::Refused(_),
             ) => BookingOutcome::Released,
             (DesiredState::Unwanted(_), ObservedState::Nothing | ObservedState::Refused(_)) => {
-                // Nothing to take back where nothing was published.
-                self.published.organizer?;
+                if !self.may_be_marked() {
+                    // There is nothing to take back.
+                    return None;
+                }
                 BookingOutcome::Released
             }
             (DesiredState::Wanted(_), ObservedState::Booked(_)) => BookingOutcome::Booked,

@@ -187,10 +187,11 @@ impl MailboxWorker<'_> {
                 let rest = lease.lease_until.duration_since(now);
                 return Err(JobError::retry_after(rest, "a worker is publishing to Outlook"));
             }
-            if booking.published.organizer.is_none() || !self.clear_property(copy, key).await? {
+            if !booking.may_be_marked() || !self.clear_property(copy, key).await? {
                 return Ok(Update::Unchanged(()));
             }
             booking.published.organizer = None;
+            (booking.publish_failed, booking.publish_lease) = (None, None);
             Ok(Update::Write(booking, ()))
         });
         let conflict = || JobError::retry_after(CONFLICT_BACKOFF, "too many write conflicts");

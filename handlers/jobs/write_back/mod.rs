@@ -212,7 +212,10 @@ impl Publisher<'_> {
             return Ok(None);
         }
         let lease = PublishLease { worker: self.id, lease_until: now + LEASE };
-        let ours = Booking { publish_lease: Some(lease), ..booking };
+        // A worker that was killed may have published.
+        let unknown = booking.publish_lease.map(|_| booking.pending(self.response_mode));
+        let publish_failed = booking.publish_failed.or(unknown);
+        let ours = Booking { publish_lease: Some(lease), publish_failed, ..booking };
         match self.deps.bookings.replace(&ours, &etag).await {
             Ok(etag) => return Ok(Some((ours, etag))),
             Err(error) if error.is_conflict() => {}
@@ -267,7 +270,12 @@ impl Publisher<'_> {
         row.publish_lease.take_if(|lease| lease.worker == self.id);
         row.published.room = self.room_response.or(row.published.room);
         row.published.organizer = self.organizer_outcome.or(row.published.organizer);
-        row.publish_failed = self.refused.then(|| row.pending(self.response_mode));
+        // A mark that may be there is remembered until it is written, or taken back.
+        let unknown = row.publish_failed.filter(|failed| failed.organizer.is_some());
+        row.publish_failed = match self.refused {
+            true => Some(row.pending(self.response_mode)),
+            false => unknown.filter(|_| self.organizer_outcome.is_none()),
+        };
         let watched_by = if self.is_settled(&row) { row.unsettled_due.take() } else { None };
         if row == before {
             Update::Unchanged(Some((row, watched_by)))

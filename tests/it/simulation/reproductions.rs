@@ -132,3 +132,28 @@ fn a_room_that_was_changed_and_changed_back_unseen_answers_again() -> TestResult
     let back = Move { nth: 0, day: 1, slot: 2 };
     replay(31, &[meeting(2, 0), Minutes(5), Move { nth: 0, day: 0, slot: 0 }, back])
 }
+
+/// Our mark was written, the answer said that it was not, and the room left before the next try: as
+/// nothing was known to be published, nothing was taken back.
+#[test]
+fn a_mark_whose_write_seemed_to_fail_is_taken_back() -> TestResult {
+    let operation = super::operations::GraphOperation::Property;
+    let written = FailGraph { operation, after: true, broken: false };
+    let night = Create { who: 0, room: 1, day: 0, slot: 0, shape: Overnight, private: false };
+    let series = Create { who: 1, room: 2, day: 0, slot: 2, shape: Endless, private: false };
+    let day = Create { who: 2, room: 1, day: 1, slot: 3, shape: AllDay, private: false };
+    replay(
+        2264,
+        &[
+            series,
+            Rebook { nth: 1 },
+            night,
+            Crash { call: 3, after: false },
+            written,
+            CrashSending { call: 2, after: true },
+            day,
+            Crash { call: 18, after: true },
+            DeleteFromRoom { nth: 2 },
+        ],
+    )
+}

@@ -227,9 +227,9 @@ impl<'a> Reconciler<'a> {
         if known != Some(&pointer) || tenant.policy.rich_notifications {
             pointer.last_modified_at = modified;
         }
-        let mut published = reconciled.iter().map(|(booking, _)| booking.published.organizer);
+        let mut may_be_marked = reconciled.iter().map(|(booking, _)| booking.may_be_marked());
         // As long as our property is in the copy, the way to it is kept.
-        if self.erased && !published.any(|organizer| organizer.is_some()) {
+        if self.erased && !may_be_marked.any(|marked| marked) {
             deps.appointments.remove(tenant.id, copy).await?;
         } else if known != Some(&pointer) {
             self.save_pointer(&pointer).await?;
