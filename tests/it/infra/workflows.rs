@@ -262,6 +262,19 @@ fn a_fork_never_meets_a_token_and_production_takes_only_tags() -> TestResult {
     Ok(())
 }
 
+/// The stage `registrations` and the check at the end ask Graph when GitHub's assertion is long over.
+#[test]
+fn a_deployment_asks_for_its_token_for_graph_right_after_signing_in() -> TestResult {
+    let workflows = workflows()?;
+    let steps = workflows["deploy-one"].steps()?;
+    let signs_in =
+        |step: &&Yaml| step["uses"].as_str().is_some_and(|it| it.starts_with("azure/login@"));
+    let next = steps.iter().skip_while(|step| !signs_in(step)).nth(1).ok_or("no step")?;
+    let asks = "az account get-access-token --resource-type ms-graph --output none";
+    assert_eq!(next["run"].as_str(), Some(asks));
+    Ok(())
+}
+
 #[test]
 fn the_rules_ask_for_two_reviewers_and_for_checks_that_exist() -> TestResult {
     let rules = fs::read_to_string(root().join(".github/rulesets/main.json"))?;
