@@ -186,15 +186,26 @@ registrations() {
         return
       fi
       say 'registrations: infra/entra/registrations.bicep'
+      still_deleted
       people=$(output roombridge-registrations appPeople)
       [ -n "$people" ] || people=${ROOMBRIDGE_APP_PEOPLE:-}
       [ -n "$people" ] || people=$(parameter appPeople.value)
       ROOMBRIDGE_FEDERATED_PRINCIPAL_ID=$federated ROOMBRIDGE_PAGES_URL=$pages ROOMBRIDGE_APP_PEOPLE=$people \
         az deployment group create --resource-group "$group" --name roombridge-registrations --output none \
         --parameters "$here/entra/env/$environment.bicepparam" ||
-        stop 'the registrations were not made' 'Authorization_RequestDenied: the role Application Developer in Entra, or --registrations given. Anything else: --registrations script'
+        stop 'the registrations were not made' 'Authorization_RequestDenied: the role Application Developer in Entra, or --registrations given. "uniqueName already exists": one was deleted less than 30 days ago (docs/operators.md, "Tear-down"). Anything else: --registrations script'
       ;;
   esac
+}
+
+# still_deleted: a deleted registration keeps its unique name for 30 days, and another is refused. Whether it may act
+# again is for a person to say. Who may not look there gets Azure's own message.
+still_deleted() {
+  local items=https://graph.microsoft.com/v1.0/directory/deletedItems old
+  old=$(az rest --method get --url "$items/microsoft.graph.application?\$select=id,uniqueName&\$top=999" \
+    --query "value[?starts_with(uniqueName || '', 'roombridge-$environment-')].[uniqueName, id]" --output tsv 2>/dev/null) || return 0
+  [ -z "$old" ] || stop "registrations that were deleted keep their names:"$'\n'"$old" \
+    "each by its id: az rest --method post --url $items/ID/restore to have it back, or --method delete --url $items/ID to be rid of it"
 }
 
 # take LINES: the ids that registrations.sh prints last.

@@ -160,6 +160,15 @@ list() {
   printf '[%s]' "$line"
 }
 
+# still_deleted UNIQUE: ends where a deleted registration keeps that name, as it does for 30 days: one that is made
+# would never get it. Whether the old one may act again is for a person to say. Not everybody may look.
+still_deleted() {
+  local items="$graph/v1.0/directory/deletedItems" old
+  old=$(az rest --method GET --url "$items/microsoft.graph.application?\$select=id,uniqueName&\$top=999" \
+    --query "value[?uniqueName=='$1'].id | [0]" --output tsv 2>/dev/null) || return 0
+  [ -z "$old" ] || die "$1 was deleted and keeps its name. To have it back: az rest --method POST --url $items/$old/restore; to be rid of it: az rest --method DELETE --url $items/$old"
+}
+
 # find UNIQUE DISPLAY: sets object_id and app_id, empty where there is no such registration.
 find_registration() {
   local found same
@@ -175,6 +184,7 @@ find_registration() {
     [[ $found == *ResourceNotFound* ]] || die "cannot look for $1: $found"
     [ -z "$same" ] || die "'$2' is there without the unique name '$1'. If it is ours: az rest --method PATCH --url $graph/v1.0/applications/${same%% *} --body '{\"uniqueName\":\"$1\"}'"
     found=''
+    still_deleted "$1"
   fi
   read -r object_id app_id <<<"$found" || true
 }

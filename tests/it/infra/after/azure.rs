@@ -63,7 +63,7 @@ impl Call {
                 words.push(option.to_owned());
             } else if NAMING.contains(&option) {
                 let value = rest.next().ok_or("a value is missing")?;
-                words.push(value.split("?api-version=").next().unwrap_or_default().to_owned());
+                words.push(value.split('?').next().unwrap_or_default().to_owned());
             } else if VALUED.contains(&option) {
                 rest.next().ok_or("a value is missing")?;
             } else if PLAIN.contains(&option) {

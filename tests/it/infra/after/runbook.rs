@@ -101,6 +101,29 @@ fn every_heading_that_a_script_names_exists() -> TestResult {
     Ok(())
 }
 
+/// Whether the words follow each other in this order.
+fn in_order(text: &str, words: &[&str]) -> bool {
+    let next = |rest: Option<usize>, word: &&str| {
+        let from = rest?;
+        text[from..].find(word).map(|at| from + at + word.len())
+    };
+    words.iter().fold(Some(0), next).is_some()
+}
+
+/// What is deleted too early holds a name or a subnet, and a name is bound to an app that is there.
+#[test]
+fn what_azure_takes_in_one_order_only_is_described_in_it() -> TestResult {
+    let runbook = read(RUNBOOK)?;
+    let (_, down) = runbook.split_once("\n### Tear-down\n").ok_or("no tear-down")?;
+    let order =
+        ["vnet-integration remove", "ad app delete", "deletedItems/OBJECT-ID", "az group delete"];
+    assert!(in_order(down, &order));
+    let (_, names) = runbook.split_once("**Names of your own,**").ok_or("no names")?;
+    assert!(in_order(names, &["`site`;", "certificate", "variable", "`site` again"]));
+    assert!(runbook.contains("between the subnets `app`, `pages` and `endpoints` shuts 443"));
+    Ok(())
+}
+
 #[test]
 fn every_stage_is_described() -> TestResult {
     let (runbook, script) = (read(RUNBOOK)?, file("deploy.sh")?);

@@ -12,6 +12,8 @@ use crate::{TestError, TestResult};
 
 const DEPLOYED: &str = "deployment group create";
 const UPLOADED: &str = "functionapp deployment source config-zip";
+const DELETED: &str =
+    "rest get https://graph.microsoft.com/v1.0/directory/deletedItems/microsoft.graph.application";
 const INVITED: &str = "cccccccc-cccc-4ccc-8ccc-cccccccccccc,dddddddd-dddd-4ddd-8ddd-dddddddddddd";
 const PAGES: &str = "https://localhost/api";
 
@@ -233,6 +235,29 @@ async fn after_a_deployment_that_failed_the_registrations_keep_what_they_had() -
         let output = deploy(&stage, &["--stage", "registrations"]).await?;
         assert_eq!((output.status, changes(&stage)?), (Some(1), before), "{}", output.text);
     }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_deleted_registration_that_keeps_its_name_is_named_before_anything_is_made() -> TestResult
+{
+    if !usable() {
+        return Ok(());
+    }
+    let stage = empty()?;
+    founded(&stage);
+    let gone = |name: Value, id: &str| json!({ "uniqueName": name, "id": id });
+    let others = [gone(Value::Null, "a"), gone(json!("roombridge-prod-people"), "b")];
+    stage.azure.put(DELETED, json!({ "value": others }));
+    let output = deploy(&stage, &["--stage", "registrations"]).await?;
+    assert_eq!(output.status, Some(0), "others are no concern: {}", output.text);
+    let ours = [gone(json!("roombridge-test-people"), "c")];
+    stage.azure.put(DELETED, json!({ "value": ours }));
+    let before = changes(&stage)?;
+    let output = deploy(&stage, &["--stage", "registrations"]).await?;
+    assert_eq!((output.status, changes(&stage)?), (Some(1), before), "{}", output.text);
+    assert!(output.text.contains("roombridge-test-people\tc"), "{}", output.text);
+    assert!(output.text.contains("/ID/restore") && output.text.contains("--method delete"));
     Ok(())
 }
 

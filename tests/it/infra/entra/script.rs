@@ -45,6 +45,15 @@ impl Tenant {
         Ok(output)
     }
 
+    /// Runs a command of the Azure CLI, as the script's reader would.
+    fn az(&self, command: &str) -> TestResult {
+        let az = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/infra/entra/bin/az");
+        let run =
+            Command::new(az).args(command.split(' ')).env("AZ_STATE", self.path()).output()?;
+        assert!(run.status.success(), "{command}: {}", String::from_utf8_lossy(&run.stderr));
+        Ok(())
+    }
+
     /// Runs it, and takes its output.
     fn run(&self, words: &[&str]) -> Result<String, TestError> {
         let output = self.run_in("AzureCloud", words)?;
@@ -210,6 +219,31 @@ fn a_registration_of_the_same_name_is_not_taken_for_ours() -> TestResult {
     fs::write(app.join("client"), ADD_IN)?;
     assert!(tenant.refusal(&[])?.contains("without the unique name"));
     assert_eq!(tenant.count("ad app create") + tenant.count("rest --method PATCH"), 0);
+    Ok(())
+}
+
+#[test]
+fn a_deleted_registration_keeps_its_name_until_it_is_restored_or_gone() -> TestResult {
+    let tenant = Tenant::new()?;
+    let first = tenant.run(&[])?;
+    let people = tenant.folders()?.remove("people").ok_or("no registration")?;
+    let id = people.file_name().and_then(|name| name.to_str()).ok_or("no name")?.to_owned();
+    let items = "https://graph.microsoft.com/v1.0/directory/deletedItems";
+    let back = format!("rest --method POST --url {items}/{id}/restore");
+    let gone = format!("rest --method DELETE --url {items}/{id}");
+
+    tenant.az(&format!("ad app delete --id {id}"))?;
+    let complaint = tenant.refusal(&[])?;
+    assert!(complaint.contains(&back) && complaint.contains(&gone), "{complaint}");
+    assert_eq!(tenant.count("ad app create"), 4, "nothing is made that would lack its name");
+    tenant.az(&back)?;
+    assert_eq!(tenant.run(&[])?, first, "everything is as it was");
+
+    tenant.az(&format!("ad app delete --id {id}"))?;
+    tenant.az(&gone)?;
+    let another = tenant.run(&["--add-in-client", ADD_IN])?;
+    assert_ne!(output_of(&another, "appPeople")?, output_of(&first, "appPeople")?);
+    assert_eq!(tenant.registrations()?.len(), 4);
     Ok(())
 }
 
