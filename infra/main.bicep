@@ -199,6 +199,21 @@ param endpointSubnetPrefix string = '10.90.0.128/27'
 @description('Resource id of a NAT gateway for what the apps send to the internet; empty: the outbound access that Azure gives by default.')
 param natGatewayId string = ''
 
+@description('Resource id of a network security group for the subnets of the apps; empty: none.')
+param appSecurityGroupId string = ''
+
+@description('Resource id of a network security group for the private endpoints; empty: none. It lets the apps in on 443.')
+param endpointSecurityGroupId string = ''
+
+@description('Resource id of a route table for every subnet; empty: none.')
+param routeTableId string = ''
+
+@description('Addresses of the DNS servers that the network asks; none: those of Azure.')
+param dnsServers array = []
+
+@description('Resource id of the resource group whose private DNS zones are used, as in a landing zone; empty: zones of our own. Its zones answer in this network already, by links or by `dnsServers`.')
+param privateZonesGroupId string = ''
+
 // Watching
 
 @description('Addresses that alerts and the budget write to.')
@@ -331,6 +346,11 @@ module network 'modules/network.bicep' = if (privateNetworking) {
     pagesSubnetPrefix: pagesSubnetPrefix
     endpointSubnetPrefix: endpointSubnetPrefix
     natGatewayId: natGatewayId
+    appSecurityGroupId: appSecurityGroupId
+    endpointSecurityGroupId: endpointSecurityGroupId
+    routeTableId: routeTableId
+    dnsServers: dnsServers
+    privateZonesGroupId: privateZonesGroupId
     storageId: storage.outputs.id
     vaultId: vault.outputs.id
   }

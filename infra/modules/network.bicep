@@ -1,8 +1,8 @@
 // The private network: storage and vault are reached through it alone. The webhook stays public,
 // because Microsoft Graph refuses an address that it cannot reach, and has no service tag.
 //
-// There is no network security group and no NAT gateway here: those are an organisation's own. A
-// NAT gateway made elsewhere is named with `natGatewayId`.
+// Security groups, route tables, DNS servers and a NAT gateway are an organisation's own, made elsewhere and
+// given here by id. A deployment writes the network as it is here, so what is attached by hand is lost.
 
 @description('Name of the virtual network.')
 param name string
@@ -30,6 +30,21 @@ param endpointSubnetPrefix string
 
 @description('Resource id of a NAT gateway for what the apps send to the internet; empty: the outbound access that Azure gives by default.')
 param natGatewayId string
+
+@description('Resource id of a network security group for the subnets of the apps; empty: none.')
+param appSecurityGroupId string
+
+@description('Resource id of a network security group for the private endpoints; empty: none.')
+param endpointSecurityGroupId string
+
+@description('Resource id of a route table for every subnet; empty: none.')
+param routeTableId string
+
+@description('Addresses of the DNS servers that the network asks; none: those of Azure.')
+param dnsServers array
+
+@description('Resource id of the resource group whose private DNS zones are used; empty: zones of our own. Its zones answer in this network already, by links or by the DNS servers.')
+param privateZonesGroupId string
 
 @description('Resource id of the storage account.')
 param storageId string
@@ -78,6 +93,9 @@ var delegations = [
 ]
 
 var natGateway = empty(natGatewayId) ? null : { id: natGatewayId }
+var appSecurityGroup = empty(appSecurityGroupId) ? null : { id: appSecurityGroupId }
+var endpointSecurityGroup = empty(endpointSecurityGroupId) ? null : { id: endpointSecurityGroupId }
+var routeTable = empty(routeTableId) ? null : { id: routeTableId }
 
 resource network 'Microsoft.Network/virtualNetworks@2025-05-01' = {
   name: name
@@ -89,6 +107,9 @@ resource network 'Microsoft.Network/virtualNetworks@2025-05-01' = {
         addressPrefix
       ]
     }
+    dhcpOptions: {
+      dnsServers: dnsServers
+    }
     // Within the network rather than resources of their own: a network that is deployed again
     // without a list of subnets would be asked to have none.
     subnets: [
@@ -98,6 +119,8 @@ resource network 'Microsoft.Network/virtualNetworks@2025-05-01' = {
           addressPrefix: appSubnetPrefix
           delegations: delegations
           natGateway: natGateway
+          networkSecurityGroup: appSecurityGroup
+          routeTable: routeTable
           // Microsoft Graph and Entra are on the internet: without a gateway this is the way there.
           defaultOutboundAccess: empty(natGatewayId)
         }
@@ -108,6 +131,8 @@ resource network 'Microsoft.Network/virtualNetworks@2025-05-01' = {
           addressPrefix: pagesSubnetPrefix
           delegations: delegations
           natGateway: natGateway
+          networkSecurityGroup: appSecurityGroup
+          routeTable: routeTable
           defaultOutboundAccess: empty(natGatewayId)
         }
       }
@@ -115,6 +140,8 @@ resource network 'Microsoft.Network/virtualNetworks@2025-05-01' = {
         name: endpointSubnetName
         properties: {
           addressPrefix: endpointSubnetPrefix
+          networkSecurityGroup: endpointSecurityGroup
+          routeTable: routeTable
           defaultOutboundAccess: false
           privateEndpointNetworkPolicies: 'Enabled'
         }
@@ -139,7 +166,7 @@ resource endpointSubnet 'Microsoft.Network/virtualNetworks/subnets@2025-05-01' e
 }
 
 resource zones 'Microsoft.Network/privateDnsZones@2024-06-01' = [
-  for endpoint in endpoints: {
+  for endpoint in endpoints: if (empty(privateZonesGroupId)) {
     name: endpoint.zone
     location: 'global'
     tags: tags
@@ -147,7 +174,7 @@ resource zones 'Microsoft.Network/privateDnsZones@2024-06-01' = [
 ]
 
 resource links 'Microsoft.Network/privateDnsZones/virtualNetworkLinks@2024-06-01' = [
-  for (endpoint, index) in endpoints: {
+  for (endpoint, index) in endpoints: if (empty(privateZonesGroupId)) {
     parent: zones[index]
     name: '${name}-${endpoint.service}'
     location: 'global'
@@ -196,7 +223,9 @@ resource records 'Microsoft.Network/privateEndpoints/privateDnsZoneGroups@2025-0
         {
           name: endpoint.service
           properties: {
-            privateDnsZoneId: zones[index].id
+            privateDnsZoneId: empty(privateZonesGroupId)
+              ? zones[index].id
+              : '${privateZonesGroupId}/providers/Microsoft.Network/privateDnsZones/${endpoint.zone}'
           }
         }
       ]

@@ -13,6 +13,7 @@ use std::collections::BTreeSet;
 use std::fmt::Debug;
 
 pub(crate) use access::ROLES;
+use serde_json::json;
 
 use super::compiler::{compiler, original, paths_of};
 use super::snapshot::{Deployments, Resource, Snapshot, asked, deployments, first_stage};
@@ -94,6 +95,48 @@ fn the_first_stage_gives_every_role_and_makes_no_app() -> TestResult {
             assert!(there, "{environment}: the registrations need {output}");
         }
     }
+    Ok(())
+}
+
+/// A deployment replaces subnets and zones, so what is not in it is taken off, or made a second time.
+#[test]
+fn what_an_organisation_attaches_to_the_network_stays_there() -> TestResult {
+    let Some(compiler) = compiler()? else { return Ok(()) };
+    let templates = compiler.copy()?;
+    let file = "env/prod.bicepparam";
+    let hub = "/subscriptions/s/resourceGroups/hub";
+    let given = [
+        "param privateNetworking = true".to_owned(),
+        format!("param appSecurityGroupId = '{hub}/nsg-apps'"),
+        format!("param endpointSecurityGroupId = '{hub}/nsg-endpoints'"),
+        format!("param routeTableId = '{hub}/rt'"),
+        "param dnsServers = ['10.0.0.4']".to_owned(),
+        format!("param privateZonesGroupId = '{hub}'"),
+    ];
+    templates.edit(file, &given[0], &given.join("\n"))?;
+    assert_eq!(compiler.compile_params(&templates.path(file))?, Vec::<String>::new());
+    let snapshot = compiler.snapshot(&templates.path(file))?;
+    let network = snapshot.of_type("Microsoft.Network/virtualNetworks").next();
+    let network = network.ok_or("no network")?;
+    assert_eq!(*network.property("dhcpOptions.dnsServers"), json!(["10.0.0.4"]));
+    let mut groups = Vec::new();
+    for subnet in network.property("subnets").as_array().ok_or("no subnets")? {
+        let held = &subnet["properties"];
+        assert_eq!(held["routeTable"]["id"], format!("{hub}/rt"), "{subnet}");
+        groups.push(held["networkSecurityGroup"]["id"].clone());
+    }
+    assert_eq!(groups, ["nsg-apps", "nsg-apps", "nsg-endpoints"].map(|it| format!("{hub}/{it}")));
+    let zones = snapshot.resources.iter().filter(|it| it.kind.contains("/privateDnsZones"));
+    assert_eq!(zones.count(), 0, "the zones are theirs");
+    let mut records = 0;
+    for group in snapshot.of_type("Microsoft.Network/privateEndpoints/privateDnsZoneGroups") {
+        let zone = &group.property("privateDnsZoneConfigs")[0]["properties"]["privateDnsZoneId"];
+        // Which cloud it is decides a part of the name.
+        let theirs = format!("/privateDnsZones/{{1}}', '{hub}', ");
+        assert!(zone.as_str().is_some_and(|zone| zone.contains(&theirs)), "{zone}");
+        records += 1;
+    }
+    assert_eq!(records, 4);
     Ok(())
 }
 
