@@ -131,20 +131,29 @@ principal() {
   [ -n "$federated" ] || stop 'the federated identity is not known' "infra/deploy.sh $environment $group --stage foundation"
 }
 
-# pages_url: the address of the pages; nothing where there is no app. A deployment that failed, or is
-# under way, answers nothing: then the app has what the last good one gave it.
+# apps: sets `work` and `pages`, the names of the apps; empty where there is none. A deployment that failed, or is
+# under way, answers nothing: then Azure is asked what is there. Names as in main.bicep.
+apps() {
+  local names name
+  work=$(output roombridge-site siteName) pages=$(output roombridge-site pagesSiteName)
+  [ -z "$work" ] || return 0
+  names=$(az functionapp list --resource-group "$group" --query '[].name' --output tsv) ||
+    stop 'it is not known whether there is an app' 'read the line above, and run the stage again'
+  for name in $names; do
+    case $name in *-pages-"$environment"-*) pages=$name ;; *-"$environment"-*) work=$name ;; esac
+  done
+}
+
+# pages_url: the address of the pages; nothing where there is no app. What the last good deployment gave the app
+# counts where the last of all answers nothing.
 pages_url() {
-  local url names name
+  local work pages url
   url=$(output roombridge-site pagesUrl)
   if [ -z "$url" ]; then
-    names=$(az functionapp list --resource-group "$group" --query '[].name' --output tsv) ||
-      stop 'it is not known whether there is an app' 'read the line above, and run the stage again'
-    for name in $names; do
-      url=$(az functionapp config appsettings list --resource-group "$group" --name "$name" \
-        --query "[?name=='ROOMBRIDGE_PAGES_URL'].value" --output tsv) ||
-        stop "the settings of $name cannot be read" 'read the line above, and run the stage again'
-      [ -z "$url" ] || break
-    done
+    apps
+    [ -z "$work" ] || url=$(az functionapp config appsettings list --resource-group "$group" --name "$work" \
+      --query "[?name=='ROOMBRIDGE_PAGES_URL'].value" --output tsv) ||
+      stop "the settings of $work cannot be read" 'read the line above, and run the stage again'
   fi
   printf '%s' "$url"
 }
@@ -241,14 +250,15 @@ invited() {
 }
 
 site() {
-  local name part id
+  local work pages name part id
   say 'site: the app, its settings, alerts'
   ids
   invited
   ROOMBRIDGE_WITH_SITE=true resources roombridge-site
   ! $what_if || return 0
   # The templates cannot say this: the types they are held against do not know it.
-  for name in $(output roombridge-site siteName) $(output roombridge-site pagesSiteName); do
+  apps
+  for name in $work $pages; do
     id=$(az functionapp show --resource-group "$group" --name "$name" --query id --output tsv)
     for part in scm ftp; do
       az rest --method put --url "$id/basicPublishingCredentialsPolicies/$part?api-version=2025-03-01" \
@@ -279,23 +289,23 @@ upload() {
 }
 
 package() {
-  local name pages
-  name=$(output roombridge-site siteName) pages=$(output roombridge-site pagesSiteName)
-  if [ -z "$name" ]; then
+  local work pages
+  apps
+  if [ -z "$work" ]; then
     ! $what_if || { say 'package: there is no app yet' && return 0; }
     stop 'there is no app yet' "infra/deploy.sh $environment $group --stage site"
   fi
   if [ -n "$pages" ]; then
-    upload "$name" roombridge-work.zip
+    upload "$work" roombridge-work.zip
     upload "$pages" roombridge-pages.zip
   else
-    upload "$name" roombridge.zip
+    upload "$work" roombridge.zip
   fi
 }
 
 redirects() {
   local pages
-  pages=$(output roombridge-site pagesUrl)
+  pages=$(pages_url)
   if [ -z "$pages" ]; then
     ! $what_if || { say 'redirects: the address of the pages is not known yet' && return 0; }
     stop 'the address of the pages is not known' "infra/deploy.sh $environment $group --stage site"
@@ -311,16 +321,16 @@ redirects() {
 }
 
 check() {
-  local name pages more=()
-  name=$(output roombridge-site siteName) pages=$(output roombridge-site pagesSiteName)
+  local work pages more=()
   if $what_if; then
     say 'check: not run, nothing was changed'
     return
   fi
-  [ -n "$name" ] || stop 'there is no app yet' "infra/deploy.sh $environment $group --stage site"
-  say "check: infra/check.sh $group $name"
+  apps
+  [ -n "$work" ] || stop 'there is no app yet' "infra/deploy.sh $environment $group --stage site"
+  say "check: infra/check.sh $group $work"
   [ -z "$pages" ] || more=(--pages-site "$pages")
-  "$here/check.sh" "$group" "$name" ${more[@]+"${more[@]}"} ||
+  "$here/check.sh" "$group" "$work" ${more[@]+"${more[@]}"} ||
     stop 'something is not as it should be' 'each line above that begins with FAILED says what to do; then --stage check'
 }
 

@@ -3,6 +3,10 @@
 // Every query answers with one row for each thing that is wrong and none when all is well, so every
 // rule is the same: rows > 0. The query holds the numbers that make something wrong.
 //
+// A table is there with its first row, which comes after the first deployment. Until then an empty one of the same
+// columns takes its place in each query: some deployments refuse a rule on a table that is missing, whatever
+// `skipQueryValidation` says, and Azure switches a rule off whose query fails for a week.
+//
 // Windows are longer than the time between two evaluations, because logs arrive minutes late and a row that
 // arrives after its window is never seen. Nobody is notified twice. What ends by itself (a rate, a
 // silence) is stateful: it fires once and resolves itself (autoMitigate). What has happened and needs
@@ -242,7 +246,7 @@ resource rules 'Microsoft.Insights/scheduledQueryRules@2023-12-01' = [
           }
         ]
       }
-      skipQueryValidation: true // a table is there with its first row, and the first deployment comes before that
+      skipQueryValidation: true
       autoMitigate: empty(rule.mute)
       muteActionsDuration: empty(rule.mute) ? null : rule.mute
       actions: {

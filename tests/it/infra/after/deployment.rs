@@ -15,9 +15,9 @@ use super::script::{ScriptOutput, Stage};
 use crate::{TestError, TestResult};
 
 /// The app.
-pub(super) const SITE: &str = "func-roombridge-test";
+pub(super) const SITE: &str = "func-roombridge-test-abc123";
 /// The second app, where there is one.
-pub(super) const PAGES_SITE: &str = "func-roombridge-test-pages";
+pub(super) const PAGES_SITE: &str = "func-roombridge-pages-test-abc123";
 /// Everything's group.
 pub(super) const GROUP: &str = "rg-roombridge-test";
 /// The own identity: client id and principal id.

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use super::azure::Call;
-use super::deployment::{APPS, FEDERATED, GROUP, HOME, SITE, group_id, id};
+use super::deployment::{APPS, FEDERATED, GROUP, HOME, PAGES_SITE, SITE, group_id, id};
 use super::script::{ScriptOutput, Stage, usable};
 use crate::{TestError, TestResult};
 
@@ -172,7 +172,7 @@ async fn what_if_changes_nothing_on_an_empty_group_and_on_a_full_one() -> TestRe
         assert_eq!(changes(&stage)?, Vec::<String>::new());
         founded(&stage);
         registered(&stage);
-        sited(&stage, "func-pages");
+        sited(&stage, PAGES_SITE);
         let output = deploy(&stage, &["--what-if", "--registrations", way]).await?;
         assert_eq!(output.status, Some(0), "{way}: {}", output.text);
         assert_eq!(changes(&stage)?, Vec::<String>::new());
@@ -325,12 +325,31 @@ async fn the_package_is_sent_again_until_the_roles_are_known() -> TestResult {
 }
 
 #[tokio::test]
+async fn after_a_deployment_that_failed_the_package_is_taken_by_the_apps_that_are_there()
+-> TestResult {
+    if !usable() {
+        return Ok(());
+    }
+    let stage = empty()?;
+    sited(&stage, PAGES_SITE);
+    let failed = json!({ "properties": { "outputs": null } });
+    stage.azure.put("deployment group show roombridge-site", failed);
+    let names = ["func-roombridge-prod-abc123", PAGES_SITE, SITE];
+    stage.azure.put("functionapp list", json!(names.map(|name| json!({ "name": name }))));
+    let output = deploy(&stage, &["--stage", "package"]).await?;
+    assert_eq!(output.status, Some(0), "{}", output.text);
+    let uploads = [SITE, PAGES_SITE].map(|name| format!("{UPLOADED} {name}"));
+    assert_eq!(changes(&stage)?, uploads);
+    Ok(())
+}
+
+#[tokio::test]
 async fn with_two_apps_each_gets_its_own_package() -> TestResult {
     if !usable() {
         return Ok(());
     }
     let stage = empty()?;
-    sited(&stage, "func-pages");
+    sited(&stage, PAGES_SITE);
     let output = deploy(&stage, &["--stage", "package"]).await?;
     assert_eq!(output.status, Some(0), "{}", output.text);
     let calls = stage.azure.calls();
@@ -338,7 +357,7 @@ async fn with_two_apps_each_gets_its_own_package() -> TestResult {
         calls.iter().filter_map(|call| Some((call.option("--name")?, call.option("--src")?)));
     let sent: Vec<_> = sent.map(|(name, zip)| (name, zip.rsplit('/').next())).collect();
     let expected =
-        [(SITE, Some("roombridge-work.zip")), ("func-pages", Some("roombridge-pages.zip"))];
+        [(SITE, Some("roombridge-work.zip")), (PAGES_SITE, Some("roombridge-pages.zip"))];
     assert_eq!(sent, expected);
     Ok(())
 }

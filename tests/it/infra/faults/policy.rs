@@ -189,6 +189,14 @@ pub(super) const PROMISES: &[Fault] = &[
         by: By::Policy,
     },
     Fault {
+        what: "An alert needs a table that is not there before its first row",
+        file: "modules/alerts.bicep",
+        find: "loadTextContent('../queries/due-late.kql')",
+        put: "replace(loadTextContent('../queries/due-late.kql'), ') []), AppTraces', ') []) | union AppTraces')",
+        says: "refused where there is no AppTraces",
+        by: By::Policy,
+    },
+    Fault {
         what: "A poison queue has no alert",
         file: "main.bicep",
         find: "    poisonQueues: poisonQueueNames\n",

@@ -7,6 +7,7 @@ use serde_json::Value;
 use super::{Resource, Snapshot};
 use crate::TestResult;
 use crate::infra::compiler::compiler;
+use crate::infra::queries::needed_tables;
 
 const BUDGETS: &str = "Microsoft.Consumption/budgets";
 
@@ -29,6 +30,10 @@ pub(super) fn objections(snapshot: &Snapshot) -> Vec<String> {
     for (alert, query) in alerts.iter().zip(&queries) {
         if *alert.property("enabled") == Value::Bool(false) {
             said.push(format!("{}: switched off", alert.name));
+        }
+        let needed = needed_tables(query);
+        if !needed.is_empty() {
+            said.push(format!("{}: refused where there is no {}", alert.name, needed.join(", ")));
         }
         let groups = alert.property("actions.actionGroups").as_array().map_or(0, Vec::len);
         if groups == 0 {

@@ -11,7 +11,8 @@ use world::npm;
 use world::test_world::repository_root;
 use world::tools;
 
-use super::queries;
+use super::use_of::loaded;
+use super::{between, code, queries};
 use crate::{TestError, TestResult};
 
 /// Microsoft's parser and analyser of Kusto queries, MIT, the one behind the portal's editor
@@ -122,5 +123,47 @@ fn a_wrong_name_and_a_wrong_word_are_found() -> TestResult {
         let named = |said: &String| said.starts_with(part) && said.ends_with(&format!("({part})"));
         assert!(found.iter().any(named), "{query}: {part} was not found: {found:#?}");
     }
+    Ok(())
+}
+
+/// How a query says that a table may be missing, up to the table's name.
+const FUZZY: [&str; 2] = ["union isfuzzy=true (datatable(", ") []), "];
+
+/// The tables that a query needs to be there, and what it says wrongly of one that need not be.
+pub(in crate::infra) fn needed_tables(query: &str) -> Vec<String> {
+    let (query, mut said) = (&code(query), Vec::new());
+    for (table, schema) in TABLES {
+        let word = |c: char| c.is_ascii_alphanumeric() || c == '_';
+        let named = query.match_indices(table).filter(|(at, _)| {
+            !query[..*at].ends_with(word) && !query[at + table.len()..].starts_with(word)
+        });
+        let bare = named.filter(|(at, _)| !query[..*at].ends_with(FUZZY[1])).count();
+        said.extend((bare > 0).then(|| table.to_owned()));
+        for columns in between(query, FUZZY[0], &format!("{}{table}", FUZZY[1])) {
+            let strange = columns.split(", ").filter(|column| !schema.contains(column));
+            said.extend(strange.map(|column| format!("{column} of {table}")));
+        }
+    }
+    said
+}
+
+/// Before the first row there is no table, and some deployments refuse a rule on one that is missing.
+#[test]
+fn no_alert_needs_a_table_to_be_there() -> TestResult {
+    let all = queries()?;
+    let alerts = loaded("modules/alerts.bicep")?;
+    let mut alone = BTreeMap::new();
+    for name in &alerts {
+        let code = code(&all[name]);
+        assert_eq!(needed_tables(&all[name]), Vec::<String>::new(), "{name}");
+        assert!(code.contains(FUZZY[0]), "{name} asks no table");
+        // What is left of it without the tables: the empty ones have every column that it asks for.
+        let without = TABLES.iter().fold(code, |code, (table, _)| {
+            code.replace(&format!(" []), {table}"), " [])").replace("union isfuzzy=true ", "")
+        });
+        alone.insert(name.clone(), without);
+    }
+    let Some(parser) = parser()? else { return Ok(()) };
+    assert_eq!(wrong(&parser, &alone)?, Vec::<String>::new());
     Ok(())
 }

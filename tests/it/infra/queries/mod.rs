@@ -10,6 +10,7 @@ use std::path::PathBuf;
 
 use world::test_world::repository_root;
 
+pub(super) use self::kusto::needed_tables;
 use crate::TestError;
 
 /// Every query by the name of its file.
