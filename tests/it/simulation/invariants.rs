@@ -140,6 +140,13 @@ pub(super) async fn check_at_rest(
             wrong.extend(found.into_iter().map(|w| format!("meeting {nth} in room {index}: {w}")));
         }
     }
+    let taken = ledger_entries(&run.world.memory_tables);
+    for draft in &run.drafts {
+        let appointment = digest_key().appointment(draft).to_string();
+        if let Some(held) = taken.iter().find(|taken| taken.appointment == appointment) {
+            wrong.push(format!("nobody was invited, and the room is held: {held:?}"));
+        }
+    }
     if !faults {
         for row in run.world.memory_tables.rows(Table::Failures) {
             wrong.push(format!("a failure without a fault: {:?}", row.properties.get("Cause")));

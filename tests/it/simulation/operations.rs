@@ -75,6 +75,13 @@ pub(super) enum Op {
     DeleteFromRoom { nth: u8 },
     /// The organizer sends the invitation again, unchanged.
     InviteAgain { nth: u8 },
+    /// The organizer takes the room off and invites it again, before anybody reads either.
+    RoomOffAndOn { nth: u8 },
+    /// Somebody else writes an item with a meeting's `iCalUId` and a room into their own calendar, as an
+    /// import does: as their own meeting, or as an invitation of that same person.
+    Forge { nth: u8, who: u8, room: u8, day: u8, slot: u8, own: bool },
+    /// A person saves a meeting with a room and does not send it.
+    Draft { who: u8, room: u8, day: u8, slot: u8 },
     /// The same person asks for the same room and time in a new meeting.
     Rebook { nth: u8 },
     /// Everything that can happen now happens.
@@ -148,6 +155,8 @@ impl Op {
                 | Self::FailGraph { .. }
                 | Self::Throttle { .. }
                 | Self::RevokeAccess
+                // Two claim to organize one meeting, which a person has to look at.
+                | Self::Forge { .. }
         )
     }
 }
@@ -252,14 +261,19 @@ fn create_op(rng: &DynRng) -> Op {
 
 fn edit_op(rng: &DynRng) -> Op {
     let nth = draw_below(rng, 6);
-    match rng.below(17) {
-        0..=4 => Op::Move { nth, day: draw_below(rng, 2), slot: draw_below(rng, 4) },
+    let (who, room) = (draw_below(rng, 3), draw_below(rng, 2));
+    let (day, slot) = (draw_below(rng, 2), draw_below(rng, 4));
+    match rng.below(21) {
+        0..=4 => Op::Move { nth, day, slot },
         5..=7 => Op::ChangeRoom { nth, room: draw_below(rng, 3) },
         8..=9 => Op::EditPeople { nth, guests: draw_below(rng, 3) },
         10..=11 => Op::Cancel { nth, keeps: coin_flip(rng) },
         12 => Op::DeleteSilently { nth },
         13 => Op::DeleteFromRoom { nth },
         14 => Op::InviteAgain { nth },
+        15 => Op::RoomOffAndOn { nth },
+        16 => Op::Forge { nth, who, room, day, slot, own: coin_flip(rng) },
+        17 => Op::Draft { who, room, day, slot },
         _ => Op::Rebook { nth },
     }
 }

@@ -63,6 +63,8 @@ pub(super) struct SimulationRun {
     pub(super) rooms: [Mailbox; 2],
     pub(super) agreed: [bool; 3],
     pub(super) meetings: Vec<KnownMeeting>,
+    /// The `iCalUId` of each meeting that was saved and not sent.
+    pub(super) drafts: Vec<String>,
     pub(super) history: LedgerHistory,
     pub(super) violations: Violations,
     /// The client-state keys, to turn and to lose.
@@ -107,7 +109,8 @@ impl SimulationRun {
         }
         let (people, rooms) = ([anna, ben, cleo], [aurora, borealis]);
         let agreed = [true, true, false];
-        let (meetings, history, wrong) = (Vec::new(), LedgerHistory::default(), Violations::new());
+        let (meetings, drafts) = (Vec::new(), Vec::new());
+        let (history, wrong) = (LedgerHistory::default(), Violations::new());
         let (week, revoked) = (seed & 16 == 16, false);
         let mut run = Self {
             world,
@@ -117,6 +120,7 @@ impl SimulationRun {
             rooms,
             agreed,
             meetings,
+            drafts,
             history,
             violations: wrong,
             keys,
@@ -146,7 +150,9 @@ impl SimulationRun {
             | Op::Cancel { .. }
             | Op::DeleteSilently { .. }
             | Op::DeleteFromRoom { .. }
+            | Op::RoomOffAndOn { .. }
             | Op::InviteAgain { .. } => self.edit_meeting(op),
+            Op::Forge { .. } | Op::Draft { .. } => self.import_item(op)?,
             Op::RunUntilIdle => self.run_until_idle().await,
             Op::ProcessConcurrently => self.process_concurrently().await,
             Op::Minutes(minutes) => self.run_for(SignedDuration::from_mins(minutes.into())).await,
@@ -209,7 +215,7 @@ impl SimulationRun {
         Ok(())
     }
 
-    fn nth_meeting(&self, nth: u8) -> Option<&KnownMeeting> {
+    pub(super) fn nth_meeting(&self, nth: u8) -> Option<&KnownMeeting> {
         self.meetings.get(usize::from(nth).checked_rem(self.meetings.len())?)
     }
 
@@ -258,6 +264,7 @@ impl SimulationRun {
         | Op::Cancel { nth, .. }
         | Op::DeleteSilently { nth }
         | Op::DeleteFromRoom { nth }
+        | Op::RoomOffAndOn { nth }
         | Op::InviteAgain { nth }) = op
         else {
             return;
@@ -279,6 +286,7 @@ impl SimulationRun {
             Op::Cancel { .. } => known.meeting.cancel(),
             Op::DeleteSilently { .. } => known.meeting.delete_silently(),
             Op::InviteAgain { .. } => known.invite_again(waits),
+            Op::RoomOffAndOn { .. } => asked.map_or(Ok(()), |room| known.take_off_and_on(room)),
             _ => asked.map_or(Ok(()), |room| known.delete_from(room)),
         };
         if done.is_err() {
@@ -524,6 +532,13 @@ impl KnownMeeting {
         Ok(())
     }
 
+    fn take_off_and_on(&mut self, room: &Mailbox) -> EditResult {
+        self.meeting.change_rooms(&[])?;
+        self.meeting.change_rooms(&[room])?;
+        self.deleted_from_room = false;
+        Ok(())
+    }
+
     /// A room that has the meeting needs no invitation.
     fn invite_again(&mut self, waits: bool) -> EditResult {
         if waits {
@@ -557,7 +572,12 @@ impl KnownMeeting {
 }
 
 /// Start and end on the coarse grid.
-fn meeting_times(week: bool, day: u8, slot: u8, shape: MeetingLength) -> (Timestamp, Timestamp) {
+pub(super) fn meeting_times(
+    week: bool,
+    day: u8,
+    slot: u8,
+    shape: MeetingLength,
+) -> (Timestamp, Timestamp) {
     let first = jiff::civil::date(2026, 11, if week { 30 } else { 24 });
     let midnight = first + i64::from(day).days();
     let midnight = midnight.to_zoned(jiff::tz::TimeZone::UTC);
