@@ -140,6 +140,7 @@ mod tests {
             correlation: CorrelationId(1),
             change_count: 0,
             known_copies: vec![],
+            unconfirmed: None,
             publish_lease: None,
             publish_failed: None,
             unsettled_due: None,

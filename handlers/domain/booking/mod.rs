@@ -49,6 +49,10 @@ pub struct Booking {
     pub intent: Option<Intent>,
     pub observed: ObservedState,
     pub published: Published,
+    /// An outcome that the organizer's copy may carry, though that is not recorded: its write is under way
+    /// or got no answer, or the worker that sent it was killed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unconfirmed: Option<PublishedOutcome>,
     /// Held by the worker that publishes to Outlook: a second one would answer the organizer twice.
     pub publish_lease: Option<PublishLease>,
     /// What Graph refused when a job tried to publish it last. That job tries again.
@@ -147,6 +151,7 @@ impl Booking {
             intent: None,
             observed: ObservedState::Nothing,
             published: Published::default(),
+            unconfirmed: None,
             publish_lease: None,
             publish_failed: None,
             correlation: reading.correlation,

@@ -72,11 +72,9 @@ impl Booking {
         self.publish_lease.is_some_and(|lease| lease.lease_until > now)
     }
 
-    /// Whether the organizer's copy carries our mark, or may: a write that failed, or whose worker was
-    /// killed, may have taken effect.
+    /// Whether the organizer's copy carries our mark, or may.
     pub fn may_be_marked(&self) -> bool {
-        let failed = self.publish_failed.and_then(|failed| failed.organizer);
-        self.published.organizer.or(failed).is_some() || self.publish_lease.is_some()
+        self.published.organizer.is_some() || self.unconfirmed.is_some()
     }
 
     /// What is to be published.
@@ -124,7 +122,8 @@ impl Booking {
             | (DesiredState::Unwanted(_), ObservedState::Booked(_)) => return None,
         };
         let outcome = PublishedOutcome { event_digest, outcome };
-        (self.published.organizer != Some(outcome)).then_some(outcome)
+        let is_published = self.published.organizer == Some(outcome) && self.unconfirmed.is_none();
+        (!is_published).then_some(outcome)
     }
 
     /// What the room should answer and has not.

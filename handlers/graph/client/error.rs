@@ -45,6 +45,22 @@ pub enum GraphError {
     Unreadable,
 }
 
+impl GraphError {
+    /// Whether a write with this answer may have taken effect all the same.
+    pub fn may_have_taken_effect(&self) -> bool {
+        matches!(
+            self,
+            Self::Unreadable
+                | Self::Retry {
+                    cause: RetryCause::Nonsense(_)
+                        | RetryCause::Unavailable(_)
+                        | RetryCause::NoResponse(_),
+                    ..
+                }
+        )
+    }
+}
+
 /// Why it is worth asking again later.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum RetryCause {

@@ -190,8 +190,7 @@ impl MailboxWorker<'_> {
             if !booking.may_be_marked() || !self.clear_property(copy, key).await? {
                 return Ok(Update::Unchanged(()));
             }
-            booking.published.organizer = None;
-            (booking.publish_failed, booking.publish_lease) = (None, None);
+            (booking.published.organizer, booking.unconfirmed) = (None, None);
             Ok(Update::Write(booking, ()))
         });
         let conflict = || JobError::retry_after(CONFLICT_BACKOFF, "too many write conflicts");

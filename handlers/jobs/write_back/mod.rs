@@ -106,6 +106,7 @@ async fn write_back(deps: &Deps, invocation: &Invocation, job: &BookingJob) -> J
         id: deps.rng.next_u64(),
         room_response: None,
         organizer_outcome: None,
+        unconfirmed: booking.unconfirmed,
         refused: false,
         refetch: Vec::new(),
     };
@@ -155,6 +156,8 @@ struct Publisher<'a> {
     // What was done in Outlook: it is recorded even when the rest has failed.
     room_response: Option<RoomResponse>,
     organizer_outcome: Option<PublishedOutcome>,
+    /// See [`Booking::unconfirmed`].
+    unconfirmed: Option<PublishedOutcome>,
     /// Whether Graph refused a write.
     refused: bool,
     /// The copies that must be read again.
@@ -212,10 +215,9 @@ impl Publisher<'_> {
             return Ok(None);
         }
         let lease = PublishLease { worker: self.id, lease_until: now + LEASE };
-        // A worker that was killed may have published.
-        let unknown = booking.publish_lease.map(|_| booking.pending(self.response_mode));
-        let publish_failed = booking.publish_failed.or(unknown);
-        let ours = Booking { publish_lease: Some(lease), publish_failed, ..booking };
+        // Before the write to Outlook, which may get through though nobody learns of it.
+        let unconfirmed = booking.pending_outcome().or(booking.unconfirmed);
+        let ours = Booking { publish_lease: Some(lease), unconfirmed, ..booking };
         match self.deps.bookings.replace(&ours, &etag).await {
             Ok(etag) => return Ok(Some((ours, etag))),
             Err(error) if error.is_conflict() => {}
@@ -267,15 +269,12 @@ impl Publisher<'_> {
     ) -> Update<Booking, Option<(Booking, Option<Timestamp>)>> {
         let Some(before) = row else { return Update::Unchanged(None) };
         let mut row = before.clone();
-        row.publish_lease.take_if(|lease| lease.worker == self.id);
+        if row.publish_lease.take_if(|lease| lease.worker == self.id).is_some() {
+            row.unconfirmed = self.unconfirmed;
+        }
         row.published.room = self.room_response.or(row.published.room);
         row.published.organizer = self.organizer_outcome.or(row.published.organizer);
-        // A mark that may be there is remembered until it is written, or taken back.
-        let unknown = row.publish_failed.filter(|failed| failed.organizer.is_some());
-        row.publish_failed = match self.refused {
-            true => Some(row.pending(self.response_mode)),
-            false => unknown.filter(|_| self.organizer_outcome.is_none()),
-        };
+        row.publish_failed = self.refused.then(|| row.pending(self.response_mode));
         let watched_by = if self.is_settled(&row) { row.unsettled_due.take() } else { None };
         if row == before {
             Update::Unchanged(Some((row, watched_by)))

@@ -10,7 +10,7 @@ use crate::{
         appointment::CopyLocation,
         booking::{Booking, BookingOutcome, MeetingResponse, RefusalReason, RoomResponse},
     },
-    graph::PropertyId,
+    graph::{GraphError, PropertyId},
     jobs::runner::job::JobError,
 };
 
@@ -47,7 +47,7 @@ impl Publisher<'_> {
                 return Ok(());
             }
             None => {
-                self.organizer_outcome = Some(published);
+                (self.organizer_outcome, self.unconfirmed) = (Some(published), None);
                 return Ok(());
             }
         }
@@ -57,10 +57,15 @@ impl Publisher<'_> {
             "match": booking.id.to_string(),
         });
         let value = value.to_string();
+        // Also when the call is cut off.
+        let before = self.unconfirmed.replace(published);
         let written = self.graph.set_property(at.mailbox, &at.event, &property, &value).await;
+        if !written.as_ref().is_err_and(GraphError::may_have_taken_effect) {
+            self.unconfirmed = before;
+        }
         self.refused |= written.is_err();
         if written? {
-            self.organizer_outcome = Some(published);
+            (self.organizer_outcome, self.unconfirmed) = (Some(published), None);
             return Ok(());
         }
         self.reread_missing(at)

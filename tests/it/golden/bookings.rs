@@ -100,6 +100,7 @@ fn empty() -> Booking {
         intent: None,
         observed: ObservedState::Nothing,
         published: Published::default(),
+        unconfirmed: None,
         publish_lease: None,
         publish_failed: None,
         correlation: CorrelationId(1),

@@ -112,6 +112,18 @@ fn a_due_entry_comes_at_the_very_instant_that_its_row_names() -> TestResult {
     replay(283, &[Minutes(240), broken, Down { hours: 27 }, Minutes(240)])
 }
 
+/// "Released" was written and the answer was lost. When the room was wanted again, "booked" seemed to be
+/// in the organizer's copy still.
+#[test]
+fn an_outcome_whose_write_got_no_answer_is_written_over() -> TestResult {
+    let hour = |who, room, day, slot| Create { who, room, day, slot, shape: Hour, private: false };
+    let ask = super::operations::GraphOperation::Property;
+    let off = ChangeRoom { nth: 0, room: 2 };
+    let on = ChangeRoom { nth: 0, room: 1 };
+    let lost = FailGraph { operation: ask, after: true, broken: false };
+    replay(569, &[hour(0, 1, 1, 3), Down { hours: 5 }, lost, off, RunUntilIdle, on])
+}
+
 /// The room was taken off while nothing ran and invited again: its copy was called off and came back as
 /// it was, so that it seemed to be answered.
 #[test]
