@@ -206,6 +206,7 @@ impl App {
             tenants: self.tenants.clone(),
             mailboxes: Mailboxes::new(self.tables()),
             rooms: self.rooms.clone(),
+            appointments: Appointments::new(self.tables()),
             bookings: Bookings::new(self.tables()),
             due: DueEntries::new(self.tables()),
             graph: self.graph.clone(),

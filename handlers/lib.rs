@@ -83,6 +83,8 @@
 //! - A message holds ids and nothing of a meeting that we could read: where a tenant wants content
 //!   in its notifications, it travels to `fetch-event` as Graph encrypted it, for six hours at most.
 //!   Meeting content is in the table `Bookings` alone.
+//! - The digest of an id or of content in a row is keyed ([`domain::keys::DigestKey`]). A booking that
+//!   has ended keeps such digests and no content; what it needs of a copy again, it has read again.
 //! - Each part of a booking's row has one owner: `fetch-event` the desired state, `create-booking`
 //!   the intent and the observed state, `write-back` the published one. After a write conflict the
 //!   row is read again and merged.

@@ -7,6 +7,16 @@ use serde::{Deserialize, Serialize};
 /// one transaction holds 100 entities.
 pub const MAX_BOOKING_DAYS: i64 = 90;
 
+/// The midnight (UTC) that ends the day: it does not tell when something was to end.
+pub fn end_of_day(at: Timestamp) -> Timestamp {
+    let day = at.to_zoned(TimeZone::UTC);
+    let start = day.start_of_day().unwrap_or_else(|_| day.clone());
+    if start == day {
+        return at;
+    }
+    start.checked_add(jiff::Span::new().days(1)).map_or(at, |next| next.timestamp())
+}
+
 /// From `start` up to, not including, `end`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "UncheckedInterval")]
@@ -84,6 +94,15 @@ mod tests {
 
     fn between(start: &str, end: &str) -> Interval {
         Interval::new(at(start), at(end)).unwrap()
+    }
+
+    #[test]
+    fn the_end_of_a_day_is_the_same_for_all_that_ends_on_it() {
+        let midnight = at("2026-11-25T00:00:00Z");
+        for on_tuesday in ["2026-11-24T00:00:00.000000001Z", "2026-11-24T09:00:00Z"] {
+            assert_eq!(end_of_day(at(on_tuesday)), midnight);
+        }
+        assert_eq!(end_of_day(midnight), midnight);
     }
 
     #[test]

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::tables::{ETag, KeyRange, Row, RowKey, StoreError, Table, TypedTable};
 use crate::domain::{
-    appointment::{CopyKey, CopyRole},
+    appointment::{CopyKey, CopyLocation, CopyRef, CopyRole},
     ids::{EventId, MailboxId, TenantId},
     keys::{BookingKey, Digest},
 };
@@ -18,7 +18,10 @@ use crate::domain::{
 pub struct AppointmentCopy {
     pub tenant: TenantId,
     pub mailbox: MailboxId,
-    pub event: EventId,
+    /// `None` once the copy has ended, or is of no interest any more: as long as it is in its calendar, it
+    /// may have to be read again, and our property may have to be removed from it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub event: Option<EventId>,
     /// Its digest, see [`crate::domain::keys::DigestKey::event`].
     pub event_digest: Digest,
     pub role: CopyRole,
@@ -26,6 +29,10 @@ pub struct AppointmentCopy {
     pub bookings: Vec<BookingKey>,
     /// What it said when it was read last, see [`crate::domain::appointment::change_digest`].
     pub change_digest: Digest,
+    /// No booking needs it any more, so that nothing is missed when it disappears.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub ended: bool,
+    /// When it ends; the end of that day (UTC) once it is of no interest any more.
     pub ends_at: Timestamp,
     /// When the mailbox made the version that was read last; older versions are ignored. `None` where
     /// Graph did not say.
@@ -67,6 +74,19 @@ impl Appointments {
         copy: CopyKey,
     ) -> Result<Option<(AppointmentCopy, ETag)>, StoreError> {
         self.read(&row_key(tenant, copy)).await
+    }
+
+    /// Where a copy is, whose id the booking may have dropped; `None` when it is not known any more.
+    pub async fn locate(
+        &self,
+        tenant: TenantId,
+        copy: &CopyRef,
+    ) -> Result<Option<CopyLocation>, StoreError> {
+        if let Some(location) = copy.location() {
+            return Ok(Some(location));
+        }
+        let event = self.get(tenant, copy.key).await?.and_then(|pointer| pointer.event);
+        Ok(event.map(|event| CopyLocation { mailbox: copy.key.mailbox, event }))
     }
 
     /// Writes a pointer in place of the version that was `read`, or where none was; answers the new
@@ -124,13 +144,14 @@ mod tests {
             tenant: tenant(9),
             mailbox: mailbox(1),
             event_digest: DigestKey::new(&[7; 32]).event(&event),
-            event,
+            event: Some(event),
             role,
             bookings: vec![
                 key(1),
                 BookingKey { original_start: Some(at("2026-11-24T09:00:00Z")), ..key(2) },
             ],
             change_digest: Digest(u128::MAX),
+            ended: false,
             ends_at: at("2026-11-24T10:00:00Z"),
             last_modified_at: (role == CopyRole::Organizer)
                 .then(|| at("2026-11-24T08:00:00.1234567Z")),

@@ -130,7 +130,7 @@ mod tests {
             key: key(1),
             id: BookingId(uuid::Uuid::from_u128(5)),
             generation: 1,
-            ical_uid: Personal::new("040000008200E00074C5B7101A82E008"),
+            ical_uid: Some(Personal::new("040000008200E00074C5B7101A82E008")),
             copies: Copies::default(),
             desired: DesiredState::Unwanted(EndReason::Cancelled),
             released: None,

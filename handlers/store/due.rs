@@ -73,6 +73,11 @@ impl DueEntry {
         Self { purpose, at, subject, attempt: 0 }
     }
 
+    /// The entry that deletes a booking.
+    pub fn purge(booking: BookingKey, at: Timestamp) -> Self {
+        Self::new(DuePurpose::Purge, at, DueSubject::Booking(booking))
+    }
+
     /// The entry that watches a booking until it is settled.
     pub fn unsettled(booking: BookingKey, at: Timestamp) -> Self {
         Self::new(DuePurpose::Unsettled, at, DueSubject::Booking(booking))

@@ -44,6 +44,7 @@ mod pipeline;
 mod privacy;
 mod purge_expired;
 mod queue;
+mod redaction;
 mod retries;
 mod rich_subscriptions;
 mod simulation;

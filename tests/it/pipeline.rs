@@ -42,9 +42,13 @@ async fn a_meeting_with_a_room_is_booked_accepted_moved_and_forgotten(
 
     contoso.world.clock.set(at("11:55"));
     contoso.run_for(minutes(30)).await;
+    assert_eq!(contoso.booking(&meeting, aurora).await?, None);
+    assert_eq!(contoso.ledger_slots(aurora, "2026-11-24").await?, []);
+    // What is kept of the refused one does not tell its time, so it is deleted with the day.
+    contoso.world.clock.set(at("23:55"));
+    contoso.run_for(minutes(30)).await;
     for table in [Table::Bookings, Table::Appointments] {
         assert_eq!(contoso.count(table).await?, 0, "{table:?}");
     }
-    assert_eq!(contoso.ledger_slots(aurora, "2026-11-24").await?, []);
     contoso.assert_healthy().await
 }

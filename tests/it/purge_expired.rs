@@ -89,7 +89,8 @@ async fn a_meeting_that_was_moved_later_is_kept_until_its_new_end(contoso: Conto
 }
 
 #[tokio::test]
-async fn a_cancelled_and_a_refused_meeting_are_forgotten_like_any_other() -> TestResult {
+async fn what_is_left_of_a_cancelled_and_a_refused_meeting_is_forgotten_with_the_day() -> TestResult
+{
     let contoso = Contoso::open().await?;
     let Contoso { anna, cleo, aurora, world, .. } = &contoso;
     let cancelled = contoso.meet(anna, ("09:00", "10:00"), aurora)?;
@@ -101,6 +102,9 @@ async fn a_cancelled_and_a_refused_meeting_are_forgotten_like_any_other() -> Tes
     assert_eq!(refused.response_of(aurora), Some(Response::Declined));
     assert_eq!(contoso.count(Table::Bookings).await?, 3);
     world.clock.set(at("11:25"));
+    contoso.run_for(minutes(30)).await;
+    assert_eq!(contoso.count(Table::Bookings).await?, 2, "their times are not known any more");
+    world.clock.set(at("23:55"));
     contoso.run_for(minutes(30)).await;
     assert_all_purged(&contoso).await?;
     contoso.assert_healthy().await

@@ -4,10 +4,10 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    BookingSpec, CopyLocation, CopyReading, CopyRef, CopyRole, DesiredState, EndReason, Facts,
-    ForeignCopy, Observation, OrganizerIdentity,
+    BookingSpec, CopyReading, CopyRef, CopyRole, DesiredState, EndReason, Facts, ForeignCopy,
+    Observation, OrganizerIdentity,
 };
-use crate::domain::keys::Digest;
+use crate::domain::{keys::Digest, tenant::policy::ResponseMode};
 
 /// The last word of the organizer's copy.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -16,6 +16,8 @@ pub enum OrganizerCopy {
     #[default]
     Unknown,
     Live(CopyRef, Facts),
+    /// It asked for the room when the booking ended; what it said is not kept.
+    Redacted(CopyRef),
     /// It takes place without this room.
     WithoutRoom(CopyRef),
     Cancelled,
@@ -26,7 +28,6 @@ pub enum OrganizerCopy {
 }
 
 /// The last word of the room's copy.
-#[expect(clippy::large_enum_variant, reason = "a booking holds one, and most are alive")]
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub enum RoomCopy {
     /// Never read.
@@ -39,6 +40,8 @@ pub enum RoomCopy {
         /// Whether the room can accept or decline it: not when the room itself is the organizer.
         answerable: bool,
     },
+    /// It was in the room's calendar when the booking ended; what it said is not kept.
+    Redacted(CopyRef),
     Gone,
 }
 
@@ -80,6 +83,8 @@ pub struct CopyContext {
     pub never_sent: bool,
     /// The time for which the organizer gave the room up; see [`super::EndReason::Abandoned`].
     pub released: Option<Digest>,
+    /// Who answers for the room; `None` when it is no longer managed.
+    pub response_mode: Option<ResponseMode>,
 }
 
 impl Copies {
@@ -117,8 +122,9 @@ impl Copies {
         let CopyReading { role, at, answerable, observation, .. } = reading.clone();
         match role {
             CopyRole::Organizer => {
-                let is_new =
-                    observation.holds_room() && !matches!(self.organizer, OrganizerCopy::Live(..));
+                let is_asking =
+                    matches!(self.organizer, OrganizerCopy::Live(..) | OrganizerCopy::Redacted(_));
+                let is_new = observation.holds_room() && !is_asking;
                 self.identity.bind(reading, is_new);
                 let asked_again = self.organizer.has_ended() && observation.holds_room();
                 // Where the room has a copy of its own, a new one of that is the new invitation.
@@ -136,7 +142,9 @@ impl Copies {
                 // Another copy than the one known, too: its end was just not reported yet.
                 let invited_again = match &self.room {
                     RoomCopy::Unknown => false,
-                    RoomCopy::Live { at: known, .. } => known.key.digest != at.key.digest,
+                    RoomCopy::Live { at: known, .. } | RoomCopy::Redacted(known) => {
+                        known.key.digest != at.key.digest
+                    }
                     RoomCopy::Gone => true,
                 };
                 if invited_again && observation.holds_room() {
@@ -151,10 +159,12 @@ impl Copies {
         self
     }
 
-    /// What should be booked; `None` when neither copy was ever seen to hold the room.
+    /// What should be booked; `None` when neither copy was ever seen to hold the room, and
+    /// [`DesiredState::Redacted`] when it is wanted by a copy whose words are not kept.
     pub fn desired_state(&self, context: CopyContext) -> Option<DesiredState> {
-        let CopyContext { refused, room_followed, requires_room_copy, never_sent, released } =
-            context;
+        let CopyContext {
+            refused, room_followed, requires_room_copy, never_sent, released, ..
+        } = context;
         let facts = match (&self.organizer, &self.room) {
             // The organizer's copy may name the room otherwise than by its address, a guest may have
             // forwarded the invitation, and the organizer may tell nobody that it is cancelled: while
@@ -163,6 +173,11 @@ impl Copies {
                 OrganizerCopy::WithoutRoom(_) | OrganizerCopy::Cancelled,
                 RoomCopy::Live { facts, .. },
             ) if room_followed => facts,
+            (OrganizerCopy::WithoutRoom(_) | OrganizerCopy::Cancelled, RoomCopy::Redacted(_))
+                if room_followed =>
+            {
+                return Some(DesiredState::Redacted);
+            }
             (OrganizerCopy::WithoutRoom(_), _) => return ended(EndReason::RoomRemoved),
             (OrganizerCopy::Cancelled, _) => return ended(EndReason::Cancelled),
             (OrganizerCopy::Released, _) => return ended(EndReason::Abandoned),
@@ -172,7 +187,13 @@ impl Copies {
             {
                 return ended(EndReason::Abandoned);
             }
-            (OrganizerCopy::Live(..), RoomCopy::Gone) if !refused => {
+            // It asked for that time when the booking ended.
+            (OrganizerCopy::Redacted(_), RoomCopy::Unknown | RoomCopy::Gone)
+                if !refused && released.is_some() =>
+            {
+                return ended(EndReason::Abandoned);
+            }
+            (OrganizerCopy::Live(..) | OrganizerCopy::Redacted(_), RoomCopy::Gone) if !refused => {
                 return ended(EndReason::RoomLeft);
             }
             (OrganizerCopy::Live(..), RoomCopy::Unknown)
@@ -180,10 +201,13 @@ impl Copies {
             {
                 return ended(EndReason::NotAccepted);
             }
-            (
-                OrganizerCopy::Live(_, facts),
-                RoomCopy::Unknown | RoomCopy::Live { .. } | RoomCopy::Gone,
-            ) => facts,
+            (OrganizerCopy::Live(_, facts), _) => facts,
+            // The organizer's copy is read again, and has the last word then.
+            (OrganizerCopy::Redacted(_), RoomCopy::Live { facts, .. }) => facts,
+            (OrganizerCopy::Redacted(_), _)
+            | (OrganizerCopy::Unknown | OrganizerCopy::Gone, RoomCopy::Redacted(_)) => {
+                return Some(DesiredState::Redacted);
+            }
             // An organizer's copy that vanished without a cancellation does not free a room whose
             // own copy lives: Exchange still holds the room.
             (OrganizerCopy::Unknown | OrganizerCopy::Gone, RoomCopy::Live { facts, .. }) => facts,
@@ -211,8 +235,37 @@ impl Copies {
     pub fn room_remains(&self) -> bool {
         matches!(
             (&self.organizer, &self.room),
-            (OrganizerCopy::WithoutRoom(_) | OrganizerCopy::Cancelled, RoomCopy::Live { .. })
+            (
+                OrganizerCopy::WithoutRoom(_) | OrganizerCopy::Cancelled,
+                RoomCopy::Live { .. } | RoomCopy::Redacted(_)
+            )
         )
+    }
+
+    /// Whether the words of a copy that holds the room are not kept.
+    pub fn is_incomplete(&self) -> bool {
+        matches!(self.organizer, OrganizerCopy::Redacted(_))
+            || matches!(self.room, RoomCopy::Redacted(_))
+    }
+
+    /// What is kept of both copies once their booking has ended: that they are there, and by which
+    /// digests.
+    pub fn redact(self) -> Self {
+        let organizer = match self.organizer {
+            OrganizerCopy::Live(at, _) | OrganizerCopy::Redacted(at) => {
+                OrganizerCopy::Redacted(at.redact())
+            }
+            OrganizerCopy::WithoutRoom(at) => OrganizerCopy::WithoutRoom(at.redact()),
+            ended @ (OrganizerCopy::Unknown
+            | OrganizerCopy::Cancelled
+            | OrganizerCopy::Gone
+            | OrganizerCopy::Released) => ended,
+        };
+        let room = match self.room {
+            RoomCopy::Live { at, .. } | RoomCopy::Redacted(at) => RoomCopy::Redacted(at.redact()),
+            ended @ (RoomCopy::Unknown | RoomCopy::Gone) => ended,
+        };
+        Self { organizer, room, ..self }
     }
 
     /// Whether both copies live and disagree about the time.
@@ -249,7 +302,7 @@ impl Copies {
     /// The room's copy, as long as it is in the room's calendar.
     pub fn room_copy(&self) -> Option<&CopyRef> {
         match &self.room {
-            RoomCopy::Live { at, .. } => Some(at),
+            RoomCopy::Live { at, .. } | RoomCopy::Redacted(at) => Some(at),
             RoomCopy::Unknown | RoomCopy::Gone => None,
         }
     }
@@ -259,9 +312,9 @@ impl Copies {
         self.organizer.copy()
     }
 
-    /// Where both copies are, as far as they are known.
-    pub fn locations(&self) -> Vec<CopyLocation> {
-        self.organizer_copy().into_iter().chain(self.room_copy()).map(CopyRef::location).collect()
+    /// Both copies, as far as they are known.
+    pub fn both(&self) -> impl Iterator<Item = &CopyRef> {
+        self.organizer_copy().into_iter().chain(self.room_copy())
     }
 }
 
@@ -274,13 +327,13 @@ impl OrganizerCopy {
     fn has_ended(&self) -> bool {
         match self {
             Self::WithoutRoom(_) | Self::Cancelled | Self::Gone => true,
-            Self::Unknown | Self::Live(..) | Self::Released => false,
+            Self::Unknown | Self::Live(..) | Self::Redacted(_) | Self::Released => false,
         }
     }
 
     fn copy(&self) -> Option<&CopyRef> {
         match self {
-            Self::Live(at, _) | Self::WithoutRoom(at) => Some(at),
+            Self::Live(at, _) | Self::Redacted(at) | Self::WithoutRoom(at) => Some(at),
             Self::Unknown | Self::Cancelled | Self::Gone | Self::Released => None,
         }
     }
@@ -309,7 +362,7 @@ impl RoomCopy {
             (Observation::Withdrawn | Observation::Released, _) => Self::Unknown,
             (
                 Observation::WithoutRoom | Observation::Cancelled | Observation::Gone,
-                Self::Live { at: known, .. },
+                Self::Live { at: known, .. } | Self::Redacted(known),
             ) => {
                 if known.key == at.key {
                     Self::Gone

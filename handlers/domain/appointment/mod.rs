@@ -68,19 +68,27 @@ pub struct CopyKey {
 pub struct CopyRef {
     #[serde(flatten)]
     pub key: CopyKey,
-    pub event: EventId,
+    /// `None` once the booking has ended; as long as the copy is in its calendar, its row in
+    /// `Appointments` has it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub event: Option<EventId>,
 }
 
 impl CopyRef {
     /// The copy that is there.
     pub fn new(key: &DigestKey, at: CopyLocation) -> Self {
         let CopyLocation { mailbox, event } = at;
-        Self { key: CopyKey { mailbox, digest: key.event(&event) }, event }
+        Self { key: CopyKey { mailbox, digest: key.event(&event) }, event: Some(event) }
     }
 
-    /// Where it is.
-    pub fn location(&self) -> CopyLocation {
-        CopyLocation { mailbox: self.key.mailbox, event: self.event.clone() }
+    /// Where it is, if that is still kept.
+    pub fn location(&self) -> Option<CopyLocation> {
+        let event = self.event.clone()?;
+        Some(CopyLocation { mailbox: self.key.mailbox, event })
+    }
+
+    fn redact(self) -> Self {
+        Self { event: None, ..self }
     }
 }
 
@@ -102,6 +110,9 @@ pub struct CopyReading {
     pub answerable: bool,
     /// Whether the room's copy shows that the room has not answered it.
     pub unanswered: bool,
+    /// The appointment's `iCalUId`; `None` where no event was read, or it is another appointment's by
+    /// now.
+    pub ical_uid: Option<Personal>,
     /// The organizer's address as this copy names it, digested; `None` where it names none.
     pub organizer: Option<Digest>,
     /// The event that was this calendar's copy and is no longer in it.
@@ -149,6 +160,9 @@ impl Observation {
 pub enum DesiredState {
     Wanted(BookingSpec),
     Unwanted(EndReason),
+    /// The room is wanted and was refused; what was wanted is not kept. The refusal has the digest of
+    /// what it answers.
+    Redacted,
 }
 
 /// A booking as it should be.
@@ -185,6 +199,7 @@ mod tests {
         requires_room_copy: false,
         never_sent: false,
         released: None,
+        response_mode: None,
     };
     const FOLLOWED: CopyContext = CopyContext { refused: false, room_followed: true, ..REFUSED };
 
@@ -211,6 +226,7 @@ mod tests {
             owner: key().owner(Digest(1), at(0, event).key.mailbox),
             answerable: role == CopyRole::Room,
             unanswered: false,
+            ical_uid: None,
             organizer: None,
             supersedes: None,
             read_at: Timestamp::UNIX_EPOCH,
@@ -233,7 +249,8 @@ mod tests {
     }
 
     fn in_mailbox(n: u128, reading: CopyReading) -> CopyReading {
-        let at = at(n, reading.at.event.as_str());
+        let event = reading.at.event.as_ref().unwrap().as_str().to_owned();
+        let at = at(n, &event);
         CopyReading { owner: key().owner(Digest(1), at.key.mailbox), at, ..reading }
     }
 
@@ -248,7 +265,7 @@ mod tests {
     fn wanted(copies: &Copies) -> Option<Interval> {
         match copies.desired_state(CopyContext::default()) {
             Some(DesiredState::Wanted(spec)) => Some(spec.facts.interval),
-            Some(DesiredState::Unwanted(_)) | None => None,
+            Some(DesiredState::Unwanted(_) | DesiredState::Redacted) | None => None,
         }
     }
 
@@ -449,7 +466,9 @@ mod tests {
             first.clone().observe(&room("R", Observation::Gone)).observe(&room("R2", with_room(9)));
         let print = |c: &Copies| match c.desired_state(REFUSED) {
             Some(DesiredState::Wanted(spec)) => spec.fingerprint(),
-            Some(DesiredState::Unwanted(_)) | None => panic!("it is wanted"),
+            Some(DesiredState::Unwanted(_) | DesiredState::Redacted) | None => {
+                panic!("it is wanted")
+            }
         };
         assert_ne!(print(&first), print(&again));
     }

@@ -5,6 +5,7 @@
 //! observed, `write-back` the published. Transitions consume the booking and touch only their own part.
 
 mod published;
+mod redaction;
 mod step;
 
 use jiff::Timestamp;
@@ -36,8 +37,9 @@ pub struct Booking {
     pub id: BookingId,
     /// Rises when an ended booking is wanted again, so that the cancelled one is not revived.
     pub generation: u32,
-    /// The appointment's `iCalUId`, to find the room's copy when it was never seen.
-    pub ical_uid: Personal,
+    /// The appointment's `iCalUId`, to find the room's copy when it was never seen, and to ask a calendar
+    /// whether a copy that Graph does not serve is gone. `None` once the booking has ended.
+    pub ical_uid: Option<Personal>,
     #[serde(flatten)]
     pub copies: Copies,
     pub desired: DesiredState,
@@ -65,7 +67,8 @@ pub struct Booking {
     pub known_copies: Vec<CopyKey>,
     /// The instant of the due entry that watches this row until it is settled.
     pub unsettled_due: Option<Timestamp>,
-    /// The instant of the due entry that purges this row: the end of the latest time it was wanted for.
+    /// The instant of the due entry that purges this row: the end of the latest time it was wanted for;
+    /// of that day (UTC) once the booking has ended.
     pub purge_due: Timestamp,
 }
 
@@ -133,7 +136,6 @@ impl Booking {
     pub fn from_first_reading(
         key: BookingKey,
         id: BookingId,
-        ical_uid: Personal,
         context: CopyContext,
         reading: &CopyReading,
     ) -> Option<Self> {
@@ -144,7 +146,7 @@ impl Booking {
             key,
             id,
             generation: 1,
-            ical_uid,
+            ical_uid: reading.ical_uid.clone(),
             copies,
             desired,
             released: None,
@@ -180,12 +182,8 @@ impl Booking {
         if self.check(reading).is_err() {
             return self;
         }
-        let (at, correlation) = (reading.at.key, reading.correlation);
-        let mut copies = self.copies.clone().observe(reading);
-        if self.is_asked_again(reading) {
-            copies.invitation += 1;
-            copies.stays_tentative = true;
-        }
+        let at = reading.at.key;
+        let mut copies = self.observe(context, reading);
         let mut known_copies = self.known_copies.clone();
         // Even a copy that was gone before it could be read: its row in `Appointments` exists already,
         // and the purge finds it by this list alone.
@@ -207,9 +205,7 @@ impl Booking {
         {
             copies = copies.expect_new_room_copy();
         }
-        // No copy holds the room any more. Without this the booking would stay as it was for ever.
-        let desired =
-            copies.desired_state(context).unwrap_or(DesiredState::Unwanted(EndReason::Abandoned));
+        let desired = self.desired_by(&copies, context);
         let released = match (&self.desired, &desired) {
             (DesiredState::Wanted(spec), DesiredState::Unwanted(EndReason::Abandoned))
                 if copies.organizer == OrganizerCopy::Released =>
@@ -217,25 +213,52 @@ impl Booking {
                 Some(spec.facts.digests.time)
             }
             (_, DesiredState::Wanted(_)) => None,
-            (_, DesiredState::Unwanted(_)) => released,
+            (_, DesiredState::Unwanted(_) | DesiredState::Redacted) => released,
         };
         let generation = match (&self.desired, &desired) {
             (DesiredState::Unwanted(_), DesiredState::Wanted(_)) => self.generation + 1,
-            (DesiredState::Wanted(_), _)
-            | (DesiredState::Unwanted(_), DesiredState::Unwanted(_)) => self.generation,
+            (DesiredState::Wanted(_) | DesiredState::Redacted, _)
+            | (DesiredState::Unwanted(_), DesiredState::Unwanted(_) | DesiredState::Redacted) => {
+                self.generation
+            }
         };
-        let purge_due = copies.ends_at().unwrap_or(self.purge_due);
-        let change_count = self.change_count + u32::from(desired != self.desired);
-        Self {
+        let next = Self {
+            purge_due: copies.ends_at().unwrap_or(self.purge_due),
+            ical_uid: reading.ical_uid.clone().or(self.ical_uid.clone()),
             copies,
             desired,
             released,
             generation,
-            purge_due,
-            change_count,
             known_copies,
-            correlation,
-            ..self
+            ..self.clone()
+        };
+        let next = next.redact_if_over(context.response_mode);
+        if next == (Self { known_copies: next.known_copies.clone(), ..self.clone() }) {
+            return next;
+        }
+        let change_count = self.change_count + u32::from(next.desired != self.desired);
+        Self { change_count, correlation: reading.correlation, ..next }
+    }
+
+    fn observe(&self, context: CopyContext, reading: &CopyReading) -> Copies {
+        let known = self.copies.clone();
+        // The end of a room's copy was read while its calendar was followed, and says nothing any more.
+        let known = if context.room_followed { known } else { known.expect_new_room_copy() };
+        let mut copies = known.observe(reading);
+        if self.is_asked_again(reading) {
+            copies.invitation += 1;
+            copies.stays_tentative = true;
+        }
+        copies
+    }
+
+    fn desired_by(&self, copies: &Copies, context: CopyContext) -> DesiredState {
+        match copies.desired_state(context) {
+            // Nothing that was read now says what is wanted: the other copy has to be read again.
+            Some(DesiredState::Redacted) => self.desired.clone(),
+            Some(desired) => desired,
+            // No copy holds the room any more. Without this the booking would stay as it was for ever.
+            None => DesiredState::Unwanted(EndReason::Abandoned),
         }
     }
 
@@ -265,7 +288,7 @@ impl Booking {
 
     /// The copy that was not read now, when the two disagree.
     pub fn copy_to_reread(&self, read: CopyRole) -> Option<&CopyRef> {
-        if !self.copies.times_differ() && !self.copies.room_remains() {
+        if !self.copies.times_differ() && !self.copies.room_remains() && !self.needs_reading() {
             return None;
         }
         match read {
@@ -316,7 +339,9 @@ impl Booking {
             }
             (DesiredState::Wanted(_), ObservedState::Nothing)
             | (DesiredState::Unwanted(_), ObservedState::Booked(_)) => false,
-            (DesiredState::Unwanted(_), ObservedState::Nothing | ObservedState::Refused(_)) => true,
+            (DesiredState::Unwanted(_), ObservedState::Nothing | ObservedState::Refused(_))
+            | (DesiredState::Redacted, ObservedState::Nothing | ObservedState::Refused(_)) => true,
+            (DesiredState::Redacted, ObservedState::Booked(_)) => false,
         }
     }
 }

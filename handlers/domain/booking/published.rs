@@ -115,11 +115,13 @@ impl Booking {
                 BookingOutcome::Released
             }
             (DesiredState::Wanted(_), ObservedState::Booked(_)) => BookingOutcome::Booked,
-            (DesiredState::Wanted(_), ObservedState::Refused(no)) => {
+            (DesiredState::Wanted(_) | DesiredState::Redacted, ObservedState::Refused(no)) => {
                 BookingOutcome::Refused(no.reason)
             }
-            (DesiredState::Wanted(_), ObservedState::Nothing)
-            | (DesiredState::Unwanted(_), ObservedState::Booked(_)) => return None,
+            (DesiredState::Wanted(_) | DesiredState::Redacted, ObservedState::Nothing)
+            | (DesiredState::Unwanted(_) | DesiredState::Redacted, ObservedState::Booked(_)) => {
+                return None;
+            }
         };
         let outcome = PublishedOutcome { event_digest, outcome };
         let is_published = self.published.organizer == Some(outcome) && self.unconfirmed.is_none();
@@ -136,7 +138,8 @@ impl Booking {
                 | EndReason::Cancelled
                 | EndReason::RoomLeft
                 | EndReason::NotAccepted,
-            ) => return None,
+            )
+            | DesiredState::Redacted => return None,
         };
         let response = match (&self.observed, response_mode) {
             (ObservedState::Booked(_), ResponseMode::RoombridgeDecides) => MeetingResponse::Accept,
@@ -149,6 +152,8 @@ impl Booking {
             RoomCopy::Live { answerable: false, .. } => return None,
             // After our decline the copy is gone, and there is nothing left to answer.
             RoomCopy::Gone => return None,
+            // It is read again first.
+            RoomCopy::Redacted(_) => return None,
             // The copy still asks for another time: the question we could answer is on its way.
             RoomCopy::Live { facts, .. } if facts.interval != spec.facts.interval => return None,
             RoomCopy::Live { .. } | RoomCopy::Unknown => {}
@@ -163,7 +168,9 @@ impl Booking {
             RoomCopy::Live { facts, answerable: true, .. } => facts.digests.time,
             // The room's calendar is not followed, and it still says that the room has accepted.
             RoomCopy::Unknown => self.released?,
-            RoomCopy::Live { answerable: false, .. } | RoomCopy::Gone => return None,
+            RoomCopy::Live { answerable: false, .. } | RoomCopy::Redacted(_) | RoomCopy::Gone => {
+                return None;
+            }
         };
         let invitation = self.copies.invitation;
         let response = MeetingResponse::Decline;
@@ -175,11 +182,12 @@ impl Booking {
     }
 
     /// Whether desired, observed and published agree and no worker is busy. While the copies disagree
-    /// about the time it is not settled: one of them is still to be read.
+    /// about the time, or the words of one are needed again, it is not settled: one is still to be read.
     pub fn is_settled(&self, response_mode: ResponseMode) -> bool {
         self.intent.is_none()
             && self.is_in_sync()
             && !self.copies.times_differ()
+            && !self.needs_reading()
             && self.pending_outcome().is_none()
             && self.pending_response(response_mode).is_none()
     }

@@ -56,6 +56,10 @@ impl Booking {
         }
         match &self.desired {
             DesiredState::Unwanted(_) => Step::Cancel,
+            DesiredState::Redacted => match self.observed {
+                ObservedState::Refused(no) => Step::Refuse(no.reason),
+                ObservedState::Nothing | ObservedState::Booked(_) => Step::Cancel,
+            },
             DesiredState::Wanted(spec) if spec.facts.interval.is_too_long() => {
                 Step::Refuse(RefusalReason::TooLong)
             }
@@ -148,6 +152,8 @@ impl Booking {
                 ObservedState::Refused(BookingRefusal { request_digest, reason })
             }
             DesiredState::Unwanted(_) => ObservedState::Nothing,
+            // It is the same refusal.
+            DesiredState::Redacted => self.observed.clone(),
         };
         self.with_observed(observed)
     }

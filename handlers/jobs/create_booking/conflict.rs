@@ -12,7 +12,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::BookingWorker;
 use crate::{
     domain::{
-        appointment::{CopyRef, CopyRole, DesiredState},
+        appointment::{CopyLocation, CopyRole, DesiredState},
         booking::{Booking, RefusalReason},
         ledger::Conflict,
         retry::{MAX_DEFERRAL_TIME, UNSETTLED_RECHECK},
@@ -117,7 +117,7 @@ impl BookingWorker<'_> {
         let check = self.job.holder.filter(|check| check.appointment == appointment);
         let check = check.unwrap_or(HolderCheck { appointment, since: now, last_read: None });
         let unread = unread_copies(holder, check.last_read);
-        let (last, _) = *unread.last()?;
+        let last = unread.last()?.0;
         let decide_by = self.decide_by(booking)?;
         if decide_by <= now {
             tracing::warn!("the holder of the room could not be read in time");
@@ -125,7 +125,7 @@ impl BookingWorker<'_> {
         }
         // The due entry has the holder read from the beginning, so these reads end then.
         let until = self.job.due.or(booking.unsettled_due);
-        let read = |(role, at): (CopyRole, &CopyRef)| {
+        let read = |(role, at): (CopyRole, CopyLocation)| {
             let job = BookingJob {
                 holder: Some(HolderCheck { last_read: Some(role), ..check }),
                 meta: JobMeta { attempts: 0, deferrals: 0, ..self.job.meta },
@@ -135,7 +135,7 @@ impl BookingWorker<'_> {
             let meta = JobMeta::new(holder.correlation, now);
             EventChange {
                 awaited_by: Some(WaitingBooking { job, not_before, until }),
-                ..EventChange::refetch(at.key.mailbox, at.event.clone(), meta)
+                ..EventChange::refetch(at.mailbox, at.event, meta)
             }
         };
         let items = unread.into_iter().map(read).collect();
@@ -163,9 +163,10 @@ impl BookingWorker<'_> {
 
 /// The copies that come after the one that was read last. The room's is the first, because the room's
 /// own calendar decides.
-fn unread_copies(holder: &Booking, last_read: Option<CopyRole>) -> Vec<(CopyRole, &CopyRef)> {
-    let room = holder.copies.room_copy().map(|at| (CopyRole::Room, at));
-    let organizer = holder.copies.organizer_copy().map(|at| (CopyRole::Organizer, at));
+fn unread_copies(holder: &Booking, last_read: Option<CopyRole>) -> Vec<(CopyRole, CopyLocation)> {
+    let room = holder.copies.room_copy().and_then(|at| Some((CopyRole::Room, at.location()?)));
+    let organizer = holder.copies.organizer_copy();
+    let organizer = organizer.and_then(|at| Some((CopyRole::Organizer, at.location()?)));
     match last_read {
         None => room.into_iter().chain(organizer).collect(),
         Some(CopyRole::Room) => organizer.into_iter().collect(),
@@ -179,8 +180,7 @@ fn still_wants(holder: &Booking, asking: &Booking) -> bool {
         (DesiredState::Wanted(theirs), DesiredState::Wanted(ours)) => {
             theirs.facts.interval.overlaps(&ours.facts.interval)
         }
-        (DesiredState::Unwanted(_), _) | (DesiredState::Wanted(_), DesiredState::Unwanted(_)) => {
-            false
-        }
+        (DesiredState::Unwanted(_) | DesiredState::Redacted, _)
+        | (DesiredState::Wanted(_), DesiredState::Unwanted(_) | DesiredState::Redacted) => false,
     }
 }

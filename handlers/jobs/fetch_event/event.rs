@@ -123,8 +123,8 @@ impl Batch<'_> {
         }
         let is_explained =
             matches!(error, GraphError::Retry { cause: RetryCause::EventNotServed, .. });
-        if is_explained && stored.pointer.is_none() && item.meta.deferrals > 0 {
-            return Err(JobError::Discard("the event is not served and nothing was booked for it"));
+        if is_explained && stored.has_ended() && item.meta.deferrals > 0 {
+            return Err(JobError::Discard("the event is not served and nothing is held for it"));
         }
         Err(error.into())
     }

@@ -172,7 +172,12 @@ struct StoredState {
 impl StoredState {
     /// The `iCalUId` of the appointment that is booked.
     fn ical_uid(&self) -> Option<&Personal> {
-        self.bookings.values().flatten().map(|(booking, _)| &booking.ical_uid).next()
+        self.bookings.values().flatten().find_map(|(booking, _)| booking.ical_uid.as_ref())
+    }
+
+    /// Whether nothing is held for the copy (any more).
+    fn has_ended(&self) -> bool {
+        self.pointer.is_none() || self.bookings.values().flatten().all(|(row, _)| row.is_redacted())
     }
 }
 

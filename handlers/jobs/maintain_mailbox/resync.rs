@@ -120,11 +120,13 @@ impl MailboxWorker<'_> {
         // counts only when that has not happened in time.
         let is_left_over = |copy: &AppointmentCopy| {
             let awaits_purge = copy.ends_at <= now && now < copy.ends_at + PURGE_GRACE;
-            !awaits_purge && copy.ends_at <= until && copy.change_digest != gone
+            let is_missed = !copy.ended && copy.change_digest != gone;
+            is_missed && !awaits_purge && copy.ends_at <= until
         };
-        for copy in stored.into_values().filter(is_left_over) {
+        let left_over = stored.into_values().filter(is_left_over);
+        for event in left_over.filter_map(|copy| copy.event) {
             drift.orphaned = drift.orphaned.saturating_add(1);
-            events.push((copy.event, Origin::Unlisted));
+            events.push((event, Origin::Unlisted));
         }
         events.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
         Ok(Comparison { drift, events, is_complete: pages.is_complete() })

@@ -56,7 +56,13 @@ impl MailboxWorker<'_> {
             }
         }
         self.remove_due_entry(self.task.due).await?;
-        Ok(self.refetch(copies.into_iter().map(|copy| (copy.event, Origin::Refetch))))
+        Ok(self.refetch_copies(copies))
+    }
+
+    /// Has `fetch-event` forget what these copies said. Of one that has ended nothing is kept.
+    fn refetch_copies(&self, copies: Vec<AppointmentCopy>) -> Vec<Enqueue> {
+        let events = copies.into_iter().filter_map(|copy| copy.event);
+        self.refetch(events.map(|event| (event, Origin::Refetch)))
     }
 
     /// The tenant leaves: the row is deleted, too. What the mailbox's copies said is deleted with the tenant's
@@ -144,7 +150,9 @@ impl MailboxWorker<'_> {
     /// that are left. When all is forgotten, the error alone decides.
     fn forget_and_retry(&self, copies: Vec<AppointmentCopy>, error: JobError) -> JobResult {
         let JobError::Retry { after, .. } = &error else { return Err(error) };
-        let said = |copy: &AppointmentCopy| copy.change_digest != CopySnapshot::never_read();
+        let said = |copy: &AppointmentCopy| {
+            copy.event.is_some() && copy.change_digest != CopySnapshot::never_read()
+        };
         let rest: Vec<AppointmentCopy> = copies.into_iter().filter(said).collect();
         let meta = self.task.meta;
         if rest.is_empty() || is_exhausted(meta.attempts, meta.deferrals, self.age()) {
@@ -153,7 +161,7 @@ impl MailboxWorker<'_> {
         let delay = backoff(meta.deferrals, *after, self.deps.rng.next_u64());
         let meta = JobMeta { deferrals: meta.deferrals + 1, ..meta };
         let task = MailboxTasks::one(self.tenant.id, MailboxTask { meta, ..*self.task });
-        let mut next = self.refetch(rest.into_iter().map(|copy| (copy.event, Origin::Refetch)));
+        let mut next = self.refetch_copies(rest);
         next.push(Enqueue::later(task, delay.unsigned_abs()));
         Ok(next)
     }
@@ -204,8 +212,10 @@ impl MailboxWorker<'_> {
         copy: &AppointmentCopy,
         key: &BookingKey,
     ) -> Result<bool, JobError> {
+        // Our property is gone with the copy.
+        let Some(event) = &copy.event else { return Ok(true) };
         let property = PropertyId::outcome(key.room);
-        match self.graph.clear_property(copy.mailbox, &copy.event, &property).await {
+        match self.graph.clear_property(copy.mailbox, event, &property).await {
             Ok(_) => Ok(true),
             // The mailbox alone is closed to us, and nothing can be done about it.
             Err(
@@ -242,11 +252,14 @@ impl MailboxWorker<'_> {
         }
         // The subscription next: nothing new arrives, whatever becomes of what is there.
         self.unsubscribe(&mailbox, etag).await?;
-        let copies = self.deps.appointments.list(tenant, id).await?;
+        let mut copies = self.deps.appointments.list(tenant, id).await?;
         let held_up = self.remove_outcome_properties(&copies).await;
         self.deps.failures.remove_for_mailbox(tenant, id).await?;
         if let Some(error) = held_up {
             return self.forget_and_retry(copies, error);
+        }
+        for ended in copies.extract_if(.., |copy| copy.event.is_none()) {
+            self.forget_ended(&ended).await?;
         }
         if is_early {
             // The last run has its own due entry now.
@@ -256,7 +269,25 @@ impl MailboxWorker<'_> {
             self.remove_due_entry(Some(until)).await?;
             self.remove_due_entry(self.task.due).await?;
         }
-        Ok(self.refetch(copies.into_iter().map(|copy| (copy.event, Origin::Refetch))))
+        Ok(self.refetch_copies(copies))
+    }
+
+    /// Forgets a copy that has ended, and so has no id that `fetch-event` could be asked about.
+    async fn forget_ended(&self, copy: &AppointmentCopy) -> Result<(), JobError> {
+        for key in &copy.bookings {
+            let forgotten = self.deps.bookings.update(key, None, |booking| {
+                let before = booking.clone();
+                let after = booking.map(|booking| booking.forget_mailbox(copy.mailbox));
+                let update = match after {
+                    Some(after) if before.as_ref() != Some(&after) => Update::Write(after, ()),
+                    Some(_) | None => Update::Unchanged(()),
+                };
+                std::future::ready(Ok::<_, JobError>(update))
+            });
+            let conflict = || JobError::retry_after(CONFLICT_BACKOFF, "too many write conflicts");
+            forgotten.await?.ok_or_else(conflict)?;
+        }
+        Ok(self.deps.appointments.remove(copy.tenant, copy.copy_key()).await?)
     }
 }
 

@@ -29,8 +29,9 @@ use crate::{
     },
     messages::{BookingJob, EventChanges, JobMeta},
     store::{
+        appointments::Appointments,
         bookings::Bookings,
-        due::DueEntries,
+        due::{DueEntries, DueEntry},
         mailboxes::Mailboxes,
         rooms::RoomMap,
         tables::{ETag, Update},
@@ -51,6 +52,7 @@ pub struct Deps {
     pub(crate) tenants: Tenants,
     pub(crate) mailboxes: Mailboxes,
     pub(crate) rooms: RoomMap,
+    pub(crate) appointments: Appointments,
     pub(crate) bookings: Bookings,
     pub(crate) due: DueEntries,
     pub(crate) graph: Graph,
@@ -164,6 +166,13 @@ struct Publisher<'a> {
     refetch: Vec<CopyLocation>,
 }
 
+/// What was written to the row, and the instants of the due entries that are left to remove.
+struct Recorded {
+    row: Booking,
+    watched_by: Option<Timestamp>,
+    purged_at: Timestamp,
+}
+
 impl Publisher<'_> {
     /// Lease → calls → record what was done → settle.
     async fn publish(mut self, booking: Booking, etag: ETag) -> JobResult {
@@ -173,8 +182,11 @@ impl Publisher<'_> {
         };
         // Each read of one copy also asks for a read of the other. Only the due entry knows when
         // that request was lost.
-        if booking.copies.times_differ() && self.job.due.is_some() {
-            self.refetch.extend(booking.copies.locations());
+        if (booking.copies.times_differ() || booking.needs_reading()) && self.job.due.is_some() {
+            for copy in booking.copies.both() {
+                let tenant = self.job.key.tenant;
+                self.refetch.extend(self.deps.appointments.locate(tenant, copy).await?);
+            }
         }
         let work = self.publish_outcome(&booking);
         let result = tokio::time::timeout(PUBLISH_TIMEOUT, work)
@@ -246,28 +258,48 @@ impl Publisher<'_> {
         let (key, mut attempts) = (self.job.key, 0);
         let update = self.deps.bookings.update(&key, Some((booking, etag)), |row| {
             attempts += 1;
-            std::future::ready(Ok::<_, JobError>(self.with_published(row)))
+            self.write_published(row)
         });
         let Some(recorded) = update.await? else {
             return Err(JobError::retry_after(CONFLICT_BACKOFF, "too many write conflicts"));
         };
-        let Some((row, watched_by)) = recorded else { return Ok(false) };
+        let Some(Recorded { row, watched_by, purged_at }) = recorded else { return Ok(false) };
         if self.is_settled(&row) {
             // Only after the row: an unsettled booking must never be without its entry.
             let entries = watched_by.into_iter().chain(self.job.due);
             self.deps.due.remove_unsettled(key, entries).await?;
+            if purged_at != row.purge_due {
+                self.deps.due.remove(&DueEntry::purge(key, purged_at)).await?;
+            }
             return Ok(false);
         }
         Ok(attempts > 1 && row.needs_publishing(self.response_mode))
     }
 
-    /// The row with what was published, and the due entry that need not watch it any more; nothing
-    /// where the booking was purged meanwhile.
-    fn with_published(
+    /// The row with what was published, and without content when the booking has ended; nothing where
+    /// it was purged meanwhile.
+    async fn write_published(
         &self,
         row: Option<Booking>,
-    ) -> Update<Booking, Option<(Booking, Option<Timestamp>)>> {
-        let Some(before) = row else { return Update::Unchanged(None) };
+    ) -> Result<Update<Booking, Option<Recorded>>, JobError> {
+        let Some(before) = row else { return Ok(Update::Unchanged(None)) };
+        let purged_at = before.purge_due;
+        let (row, watched_by) = self.with_published(&before);
+        if row.purge_due != purged_at {
+            // The due entry first: a row without one is never deleted.
+            self.deps.due.upsert(&DueEntry::purge(row.key, row.purge_due)).await?;
+        }
+        let is_changed = row != before;
+        let recorded = Recorded { row: row.clone(), watched_by, purged_at };
+        Ok(if is_changed {
+            Update::Write(row, Some(recorded))
+        } else {
+            Update::Unchanged(Some(recorded))
+        })
+    }
+
+    /// The row as it should be, and the due entry that need not watch it any more.
+    fn with_published(&self, before: &Booking) -> (Booking, Option<Timestamp>) {
         let mut row = before.clone();
         if row.publish_lease.take_if(|lease| lease.worker == self.id).is_some() {
             row.unconfirmed = self.unconfirmed;
@@ -276,11 +308,7 @@ impl Publisher<'_> {
         row.published.organizer = self.organizer_outcome.or(row.published.organizer);
         row.publish_failed = self.refused.then(|| row.pending(self.response_mode));
         let watched_by = if self.is_settled(&row) { row.unsettled_due.take() } else { None };
-        if row == before {
-            Update::Unchanged(Some((row, watched_by)))
-        } else {
-            Update::Write(row.clone(), Some((row, watched_by)))
-        }
+        (row.redact_if_over(self.response_mode), watched_by)
     }
 
     fn is_settled(&self, booking: &Booking) -> bool {

@@ -37,7 +37,8 @@ impl Publisher<'_> {
     async fn publish_to_organizer(&mut self, booking: &Booking) -> Result<(), JobError> {
         let copy = booking.copies.organizer_copy();
         let Some((published, at)) = booking.pending_outcome().zip(copy) else { return Ok(()) };
-        let at = at.location();
+        // Where it is was dropped with all else: then it is shown already.
+        let Some(at) = at.location() else { return Ok(()) };
         let mailbox = self.deps.mailboxes.get(booking.key.tenant, at.mailbox).await?;
         match mailbox.map(|(mailbox, _)| mailbox.state) {
             Some(state) if state.is_active() => {}
@@ -77,10 +78,13 @@ impl Publisher<'_> {
         response: RoomResponse,
     ) -> Result<(), JobError> {
         let room = booking.key.room.mailbox();
-        let event = match booking.copies.room_copy() {
-            Some(at) => at.event.clone(),
-            None => {
-                let found = self.graph.list_by_ical_uid(room, &booking.ical_uid).await?;
+        let known = booking.copies.room_copy().and_then(|at| at.event.clone());
+        let event = match (known, &booking.ical_uid) {
+            (Some(event), _) => event,
+            // The booking has ended, and the room has answered.
+            (None, None) => return Ok(()),
+            (None, Some(ical_uid)) => {
+                let found = self.graph.list_by_ical_uid(room, ical_uid).await?;
                 let Some(event) = found.into_iter().next() else {
                     if response.response == MeetingResponse::Decline && self.job.due.is_some() {
                         // There is nothing to decline: a worker before us did it, or no copy ever

@@ -13,7 +13,7 @@ use crate::{
     domain::{
         appointment::{Facts, OrganizerCopy},
         booking::{Booking, BookingOutcome, ObservedState, RefusalReason},
-        ids::{MailboxId, TenantId},
+        ids::{EventId, MailboxId, TenantId},
         keys::BookingKey,
         mailbox::Drift,
         personal::Personal,
@@ -66,7 +66,9 @@ impl PersonalDataExport {
     pub(super) fn to_json(&self) -> Value {
         let appointments = self.appointments.iter().map(|(copy, bookings)| {
             json!({
-                "event_id": copy.event.as_str(),
+                "event_id": copy.event.as_ref().map(EventId::as_str),
+                "event_digest": copy.event_digest.to_string(),
+                "ended": copy.ended,
                 "ends": copy.ends_at,
                 "digest": copy.change_digest.to_string(),
                 "bookings": bookings,
@@ -139,7 +141,7 @@ impl RequestContext<'_> {
                 .buffered(CONCURRENT_READS)
                 // A booking may be purged before the appointment that named it.
                 .try_filter_map(async |found| Ok(found))
-                .map_ok(|(booking, _)| own_booking(&booking, person, &rooms))
+                .map_ok(|(booking, _)| own_booking(&booking, &copy, &rooms))
                 .try_collect()
                 .await?;
             appointments.push((copy, bookings));
@@ -210,13 +212,14 @@ fn mailbox_json(mailbox: &Mailbox) -> Value {
     })
 }
 
-/// The part of `booking` that came from the copy in the calendar of `person`.
-fn own_booking(booking: &Booking, person: MailboxId, rooms: &[Room]) -> OwnBooking {
+/// The part of `booking` that came from the person's own `copy`.
+fn own_booking(booking: &Booking, copy: &AppointmentCopy, rooms: &[Room]) -> OwnBooking {
     let room = rooms.iter().find(|room| room.id == booking.key.room);
     let address = room.and_then(|room| room.addresses.first().cloned());
     let own = match &booking.copies.organizer {
-        OrganizerCopy::Live(at, facts) if at.key.mailbox == person => Some(facts),
+        OrganizerCopy::Live(at, facts) if at.key.mailbox == copy.mailbox => Some(facts),
         OrganizerCopy::Live(..)
+        | OrganizerCopy::Redacted(_)
         | OrganizerCopy::Unknown
         | OrganizerCopy::WithoutRoom(_)
         | OrganizerCopy::Cancelled
@@ -227,7 +230,8 @@ fn own_booking(booking: &Booking, person: MailboxId, rooms: &[Room]) -> OwnBooki
         ObservedState::Booked(held) => Some([held.interval.start(), held.interval.end()]),
         ObservedState::Nothing | ObservedState::Refused(_) => None,
     };
-    let published = booking.published.organizer.filter(|_| own.is_some());
+    let published = booking.published.organizer;
+    let published = published.filter(|published| published.event_digest == copy.event_digest);
     let published_outcome = published.map(|published| match published.outcome {
         BookingOutcome::Booked => "booked",
         BookingOutcome::Refused(RefusalReason::Conflict) => "taken",
@@ -237,7 +241,11 @@ fn own_booking(booking: &Booking, person: MailboxId, rooms: &[Room]) -> OwnBooki
     OwnBooking {
         room: address.unwrap_or_else(|| booking.key.room.to_string()),
         match_id: booking.id.to_string(),
-        ical_uid: own.map(|_| booking.ical_uid.reveal().to_owned()),
+        ical_uid: booking
+            .ical_uid
+            .as_ref()
+            .filter(|_| own.is_some())
+            .map(|uid| uid.reveal().to_owned()),
         own_copy: own.cloned(),
         booked: booked.filter(|_| own.is_some()),
         published_outcome,

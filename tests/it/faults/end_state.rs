@@ -126,7 +126,7 @@ impl EndState {
                 DesiredState::Wanted(spec) => {
                     Some((spec.facts.interval.start(), spec.facts.interval.end()))
                 }
-                DesiredState::Unwanted(_) => None,
+                DesiredState::Unwanted(_) | DesiredState::Redacted => None,
             };
             let observed = match &booking.observed {
                 ObservedState::Nothing => "nothing".to_owned(),

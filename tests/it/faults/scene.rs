@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use jiff::civil::Date;
 use jiff::{SignedDuration, Timestamp};
+use roombridge::domain::interval::end_of_day;
 use roombridge::domain::tenant::policy::ResponseMode;
 use roombridge::messages::MailboxTaskKind;
 use roombridge::store::mailboxes::{BookingDisposition, MailboxState, Mailboxes};
@@ -197,7 +198,8 @@ impl StoryWorld {
     /// After the last of it has ended, and been forgotten; where it is about subscriptions, after
     /// the next renewals.
     pub(super) async fn run_until_purged(&self, story: Story) {
-        let (_, end) = slot(MINUTES(30));
+        // What is left of a meeting that has ended is deleted with the day.
+        let end = end_of_day(slot(MINUTES(30)).1);
         if self.contoso.world.now() < end {
             self.contoso.world.clock.set(end);
         }

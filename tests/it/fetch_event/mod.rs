@@ -32,6 +32,7 @@ fn wanted_facts(booking: &Booking) -> Result<&Facts, TestError> {
     match &booking.desired {
         DesiredState::Wanted(spec) => Ok(&spec.facts),
         DesiredState::Unwanted(why) => Err(format!("not wanted: {why:?}").into()),
+        DesiredState::Redacted => Err("what was wanted is not kept".into()),
     }
 }
 

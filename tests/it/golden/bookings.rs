@@ -12,6 +12,7 @@ use roombridge::domain::ids::{BookingId, CorrelationId};
 use roombridge::domain::interval::Interval;
 use roombridge::domain::keys::{BookingKey, Digest};
 use roombridge::domain::personal::Personal;
+use roombridge::domain::tenant::policy::ResponseMode;
 use roombridge::store::bookings::Bookings;
 use uuid::Uuid;
 use world::test_world::digest_key;
@@ -93,7 +94,7 @@ fn empty() -> Booking {
         key: single(),
         id: BookingId(Uuid::from_u128(5)),
         generation: 1,
-        ical_uid: Personal::new("040000008200E00074C5B7101A82E008"),
+        ical_uid: Some(Personal::new("040000008200E00074C5B7101A82E008")),
         copies: Copies::default(),
         desired: DesiredState::Unwanted(EndReason::Abandoned),
         released: None,
@@ -162,6 +163,13 @@ fn ended(organizer: OrganizerCopy, room: RoomCopy, because: EndReason) -> Bookin
     Booking { copies: copies(organizer, room), desired: DesiredState::Unwanted(because), ..empty() }
 }
 
+/// The same once it is settled: nothing is left of what was asked.
+fn redacted(booking: Booking) -> Booking {
+    let booking = booking.redact_if_over(Some(ResponseMode::RoombridgeDecides));
+    assert!(booking.is_redacted());
+    booking
+}
+
 /// A worker is about to cancel.
 fn cancelling() -> Booking {
     let intent = Intent {
@@ -206,6 +214,22 @@ async fn bookings() -> TestResult {
         ..ended(OrganizerCopy::Cancelled, RoomCopy::Gone, EndReason::Cancelled)
     };
     let annas = OrganizerCopy::Live(in_annas(), closed());
+    let marked = Published { organizer: published(BookingOutcome::Released), room: None };
+    let room_left_at_last =
+        Booking { published: marked, ..ended(annas.clone(), RoomCopy::Gone, EndReason::RoomLeft) };
+    let spec = BookingSpec { facts: closed(), invitation: 1 };
+    let refusal = Booking {
+        observed: ObservedState::Refused(BookingRefusal {
+            request_digest: spec.request_digest(),
+            reason: RefusalReason::Conflict,
+        }),
+        ..declined(RefusalReason::Conflict)
+    };
+    let without = OrganizerCopy::WithoutRoom(in_annas());
+    let room_removed = Booking {
+        published: marked,
+        ..ended(without, live(closed(), true), EndReason::RoomRemoved)
+    };
     let room_left = ended(annas.clone(), RoomCopy::Gone, EndReason::RoomLeft);
     let agreed_again = Booking {
         released: Some(closed().digests.time),
@@ -230,6 +254,9 @@ async fn bookings() -> TestResult {
         ("given-up", ended(OrganizerCopy::Released, live(closed(), true), EndReason::Abandoned)),
         ("agreed-again", agreed_again),
         ("largest", largest()),
+        ("redacted-refusal", redacted(refusal)),
+        ("redacted-room-left", redacted(room_left_at_last)),
+        ("redacted-room-removed", redacted(room_removed)),
     ];
     hold("bookings", cases, async |tables, booking| {
         let bookings = Bookings::new(tables);

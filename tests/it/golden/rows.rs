@@ -289,24 +289,26 @@ async fn appointments() -> TestResult {
     let room = AppointmentCopy {
         tenant: TENANT,
         mailbox: ROOM.mailbox(),
-        event: parsed("AAMkR_-="),
+        event: Some(parsed("AAMkR_-=")),
         event_digest: digest_key().event(&parsed("AAMkR_-=")),
         role: CopyRole::Room,
         bookings: vec![],
         change_digest: Digest(0x61a),
+        ended: false,
         ends_at: at("2026-11-24T10:00:00Z"),
         last_modified_at: None,
     };
     let organizer = AppointmentCopy {
         mailbox: mailbox(1),
-        event: parsed("AAMkO+=="),
+        event: Some(parsed("AAMkO+==")),
         event_digest: digest_key().event(&parsed("AAMkO+==")),
         role: CopyRole::Organizer,
         bookings: vec![single(), occurrence()],
         last_modified_at: Some(at("2026-11-24T08:00:00.1234567Z")),
         ..room.clone()
     };
-    let cases = vec![("room", room), ("organizer", organizer)];
+    let over = AppointmentCopy { event: None, ended: true, ..room.clone() };
+    let cases = vec![("room", room), ("organizer", organizer), ("over", over)];
     hold("appointments", cases, async |tables, pointer| {
         let appointments = Appointments::new(tables);
         appointments.upsert(pointer).await?;

@@ -300,12 +300,14 @@ impl Case<'_> {
         let shown = self.known.meeting.property_in(organizer, &property);
         let expected = match (&row.desired, &row.observed) {
             (DesiredState::Wanted(_), ObservedState::Booked(_)) => Some("\"booked\""),
-            (DesiredState::Wanted(_), ObservedState::Refused(_)) => Some("\"refused: "),
+            (DesiredState::Wanted(_) | DesiredState::Redacted, ObservedState::Refused(_)) => {
+                Some("\"refused: ")
+            }
             (DesiredState::Unwanted(_), ObservedState::Nothing | ObservedState::Refused(_)) => {
                 shown.as_ref().map(|_| "\"released\"")
             }
-            (DesiredState::Wanted(_), ObservedState::Nothing)
-            | (DesiredState::Unwanted(_), ObservedState::Booked(_)) => {
+            (DesiredState::Wanted(_) | DesiredState::Redacted, ObservedState::Nothing)
+            | (DesiredState::Unwanted(_) | DesiredState::Redacted, ObservedState::Booked(_)) => {
                 Some("nothing, it is unsettled")
             }
         };
@@ -323,12 +325,18 @@ impl Case<'_> {
     /// A refusal has a reason: somebody had the room, or it was asked for too long.
     fn check_refusal_reason(&self, wrong: &mut Violations) {
         let Some(row) = self.row else { return };
-        let (DesiredState::Wanted(spec), ObservedState::Refused(no)) =
-            (&row.desired, &row.observed)
-        else {
-            return;
+        let ObservedState::Refused(no) = &row.observed else { return };
+        let interval = match &row.desired {
+            DesiredState::Wanted(spec) => Some(spec.facts.interval),
+            // What was refused is not kept; the organizer's calendar has it.
+            DesiredState::Redacted if self.run.agreed[self.known.organizer] => {
+                let copy = self.organizer_copy();
+                let time = copy.map(|copy| self.known.interval(copy.start, copy.end));
+                time.and_then(|(start, end)| Interval::new(start, end))
+            }
+            DesiredState::Redacted | DesiredState::Unwanted(_) => None,
         };
-        let interval = spec.facts.interval;
+        let Some(interval) = interval else { return };
         let just = match no.reason {
             RefusalReason::TooLong => interval.is_too_long(),
             RefusalReason::Conflict => {

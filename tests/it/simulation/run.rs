@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp, ToSpan as _};
 use roombridge::base::clock::Clock as _;
+use roombridge::domain::interval::end_of_day;
 use roombridge::domain::tenant::policy::{
     ContentPolicy, PeoplePolicy, ResponseMode, SubjectPolicy,
 };
@@ -498,7 +499,8 @@ impl SimulationRun {
     /// Every meeting is over, and a purge has run.
     pub(super) async fn run_past_all_meetings(&mut self) {
         let ends = self.meetings.iter().map(|known| known.latest_end());
-        let last = ends.max().unwrap_or_default();
+        // What is left of a meeting that has ended does not tell when it was: it is deleted with the day.
+        let last = end_of_day(ends.max().unwrap_or_default());
         if last > self.world.now() {
             self.world.clock.set(last);
         }

@@ -29,7 +29,7 @@ use crate::{
     store::{
         StoreError,
         appointments::AppointmentCopy,
-        due::{DueEntry, DuePurpose, DueSubject},
+        due::DueEntry,
         mailboxes::MailboxState,
         tables::{ETag, MAX_CONFLICT_RETRIES},
     },
@@ -103,6 +103,7 @@ impl<'a> Reconciler<'a> {
             CopyReading {
                 answerable: snapshot.can_respond,
                 unanswered: snapshot.unanswered && read_before.contains(&key),
+                ical_uid: event.ical_uid.clone().filter(|_| key.appointment == appointment),
                 organizer: event.organizer_digest(digest_key),
                 supersedes,
                 ..self.reading(key, snapshot.role, observation)
@@ -125,8 +126,7 @@ impl<'a> Reconciler<'a> {
                 never_sent: self.was_never_sent(row.as_ref(), &reading, &ical_uid).await?,
                 ..self.context(key.room)
             };
-            let written = self.write_booking(key, row, &ical_uid, context, &reading).await?;
-            reconciled.extend(written);
+            reconciled.extend(self.write_booking(key, row, context, &reading).await?);
         }
         let mut copies = reconciled.iter().map(|(booking, _)| &booking.copies);
         let digest = match copies.any(|copies| copies.stays_tentative) {
@@ -171,9 +171,8 @@ impl<'a> Reconciler<'a> {
         let mut reconciled = Vec::new();
         for (key, row) in std::mem::take(&mut self.stored.bookings) {
             let reading = self.reading(key, role, observation.clone());
-            // The iCalUId would go into a new row, and a missing copy makes none.
-            let (uid, context) = (Personal::default(), self.context(key.room));
-            reconciled.extend(self.write_booking(key, row, &uid, context, &reading).await?);
+            let context = self.context(key.room);
+            reconciled.extend(self.write_booking(key, row, context, &reading).await?);
         }
         self.finish(role, digest, modified, reconciled).await
     }
@@ -189,6 +188,7 @@ impl<'a> Reconciler<'a> {
             owner: self.batch.digest_key.owner(key.appointment, self.item.mailbox),
             answerable: true,
             unanswered: false,
+            ical_uid: None,
             organizer: None,
             supersedes: None,
             read_at: self.deps().clock.now(),
@@ -213,15 +213,13 @@ impl<'a> Reconciler<'a> {
         let (deps, tenant) = (self.deps(), self.batch.tenant);
         let copy = self.batch.copy_key(self.item);
         let known = self.stored.pointer.as_ref();
-        let Some(ends_at) = reconciled.iter().map(|(booking, _)| booking.purge_due).max() else {
+        let Some(mut pointer) = self.pointer_to(role, digest, &reconciled) else {
             // The bookings that the pointer leads to were never made.
             if known.is_some() {
                 deps.appointments.remove(tenant.id, copy).await?;
             }
             return Err(JobError::Discard("no managed room"));
         };
-        let bookings = reconciled.iter().map(|(booking, _)| booking.key).collect();
-        let mut pointer = self.pointer(role, bookings, digest, ends_at);
         // The echo of our own write changes nothing but this instant, and only content that arrives
         // late is compared with it: without rich notifications it is not worth a write.
         if known != Some(&pointer) || tenant.policy.rich_notifications {
@@ -234,31 +232,37 @@ impl<'a> Reconciler<'a> {
         } else if known != Some(&pointer) {
             self.save_pointer(&pointer).await?;
         }
-        Ok(self.next_jobs(&pointer, &reconciled))
+        let mut next = self.next_jobs(&pointer, &reconciled);
+        next.extend(self.reread_others(&pointer, &reconciled).await?);
+        Ok(next)
     }
 
-    /// The jobs of the bookings, and the copies that must be read again.
+    fn new_meta(&self) -> JobMeta {
+        JobMeta::new(self.item.meta.correlation, self.deps().clock.now())
+    }
+
+    /// Our own read of a copy, later.
+    fn refetch(&self, copy: &CopyLocation, delay: Duration) -> Enqueue {
+        Enqueue::later(EventChanges::refetch(self.batch.tenant.id, [copy], self.new_meta()), delay)
+    }
+
+    /// The jobs of the bookings, and when this copy must be read again.
     fn next_jobs(&self, pointer: &AppointmentCopy, reconciled: &[(Booking, bool)]) -> Vec<Enqueue> {
         let now = self.deps().clock.now();
-        let meta = JobMeta::new(self.item.meta.correlation, now);
         let mut next = Vec::new();
-        let needs_job = |(booking, changed): &&(Booking, bool)| {
-            let mode = self.response_mode(booking.key.room);
-            *changed || mode.is_some_and(|mode| !booking.is_settled(mode))
-        };
-        for (booking, _) in reconciled.iter().filter(needs_job) {
-            next.push(Enqueue::now(Job::CreateBooking(BookingJob::new(booking.key, meta))));
+        for (booking, changed) in reconciled {
+            if self.needs_job(booking, *changed) {
+                let job = BookingJob::new(booking.key, self.new_meta());
+                next.push(Enqueue::now(Job::CreateBooking(job)));
+            }
         }
-        let refetch = |copy: &CopyLocation, delay| {
-            Enqueue::later(EventChanges::refetch(pointer.tenant, [copy], meta), delay)
-        };
         let own = self.own_location();
         let known = self.stored.pointer.as_ref();
         // Asked of the pointer, because another worker may have made the bookings.
         let never_read =
             |pointer: &AppointmentCopy| pointer.change_digest == CopySnapshot::never_read();
         if known.is_none_or(never_read) && !never_read(pointer) {
-            next.push(refetch(&own, REFETCH_DELAY));
+            next.push(self.refetch(&own, REFETCH_DELAY));
         } else if pointer.role == CopyRole::Organizer {
             // Not at the first read: a minute later the room's copy has come in all but rare cases.
             let followed = |booking: &&Booking| self.context(booking.key.room).room_followed;
@@ -267,21 +271,40 @@ impl<'a> Reconciler<'a> {
             let wait = since.map(|since| (since + UNSENT_HOLD).duration_since(now));
             // At the very instant it was just searched, and must not be read again at once.
             if let Some(wait) = wait.filter(|wait| wait.is_positive()) {
-                next.push(refetch(&own, wait.unsigned_abs()));
+                next.push(self.refetch(&own, wait.unsigned_abs()));
             }
         }
-        next.extend(self.missed_copies.iter().map(|copy| refetch(copy, Duration::ZERO)));
+        next.extend(self.missed_copies.iter().map(|copy| self.refetch(copy, Duration::ZERO)));
+        next
+    }
+
+    /// A change after which everything agrees leaves nothing to do, and nothing to watch.
+    fn needs_job(&self, booking: &Booking, changed: bool) -> bool {
+        match self.response_mode(booking.key.room) {
+            Some(mode) => !booking.is_settled(mode) || (changed && booking.unsettled_due.is_some()),
+            None => changed,
+        }
+    }
+
+    /// The other copies of the bookings that must be read again.
+    async fn reread_others(
+        &self,
+        pointer: &AppointmentCopy,
+        reconciled: &[(Booking, bool)],
+    ) -> Result<Vec<Enqueue>, JobError> {
+        let mut next = Vec::new();
         for (booking, _) in reconciled.iter().filter(|(_, changed)| *changed) {
             // A room that remains in its own calendar is read more often: its end may only be slow.
             let delays: &[Duration] = match booking.copies.room_remains() {
                 true => &[COMPARE_DELAY, REFETCH_DELAY, LAST_COMPARE_DELAY],
                 false => &[COMPARE_DELAY],
             };
-            let other = booking.copy_to_reread(pointer.role);
-            let other = other.map(CopyRef::location);
-            next.extend(other.iter().flat_map(|at| delays.iter().map(|delay| refetch(at, *delay))));
+            let Some(other) = booking.copy_to_reread(pointer.role) else { continue };
+            let other = self.deps().appointments.locate(pointer.tenant, other).await?;
+            let reads = |at| delays.iter().map(move |delay| self.refetch(at, *delay));
+            next.extend(other.iter().flat_map(reads));
         }
-        next
+        Ok(next)
     }
 }
 
@@ -298,6 +321,7 @@ impl Reconciler<'_> {
                 && response_mode == Some(ResponseMode::ExchangeDecides),
             never_sent: false,
             released: None,
+            response_mode,
         }
     }
 
@@ -353,7 +377,6 @@ impl Reconciler<'_> {
         &self,
         key: BookingKey,
         mut row: Option<(Booking, ETag)>,
-        ical_uid: &Personal,
         context: CopyContext,
         reading: &CopyReading,
     ) -> Result<Option<(Booking, bool)>, JobError> {
@@ -363,8 +386,7 @@ impl Reconciler<'_> {
                 Some(booking) => Some(booking.apply_reading(context, reading)),
                 None => {
                     let id = BookingId(self.deps().rng.uuid());
-                    let uid = ical_uid.clone();
-                    Booking::from_first_reading(key, id, uid, context, reading)
+                    Booking::from_first_reading(key, id, context, reading)
                 }
             };
             let Some(mut booking) = after else { return Ok(None) };
@@ -413,7 +435,8 @@ impl Reconciler<'_> {
     ) -> Result<(), StoreError> {
         let deps = self.deps();
         let now = deps.clock.now();
-        if after.unsettled_due.is_none_or(|at| at <= now) {
+        let is_watched = after.unsettled_due.is_some_and(|at| at > now);
+        if !is_watched && self.needs_job(&after, true) {
             // Spread, so that the bookings of a storm are not checked all at once, and so that an
             // entry that is removed and one that is written are hardly ever the same.
             let spread = i64::try_from(deps.rng.below(UNSETTLED_SPREAD_MS)).unwrap_or(0);
@@ -421,15 +444,18 @@ impl Reconciler<'_> {
             deps.due.upsert(&DueEntry::unsettled(after.key, at)).await?;
             after.unsettled_due = Some(at);
         }
-        if before.is_none_or(|before| before.purge_due != after.purge_due) {
-            let subject = DueSubject::Booking(after.key);
-            let entry = DueEntry::new(DuePurpose::Purge, after.purge_due, subject);
-            deps.due.upsert(&entry).await?;
+        let purged_at = before.map(|before| before.purge_due);
+        if purged_at != Some(after.purge_due) {
+            deps.due.upsert(&DueEntry::purge(after.key, after.purge_due)).await?;
         }
         match etag {
             Some(etag) => deps.bookings.replace(&after, &etag).await?,
             None => deps.bookings.insert(&after).await?,
         };
+        // Of a booking that has ended the exact time is not kept.
+        if let Some(at) = purged_at.filter(|at| after.is_redacted() && *at != after.purge_due) {
+            deps.due.remove(&DueEntry::purge(after.key, at)).await?;
+        }
         Ok(())
     }
 }

@@ -5,7 +5,9 @@ use jiff::Timestamp;
 use super::{Reconciler, row_changed};
 use crate::{
     domain::{
-        appointment::CopyRole,
+        appointment::{CopyRole, OrganizerCopy},
+        booking::Booking,
+        interval::end_of_day,
         keys::{BookingKey, Digest},
     },
     graph::CopySnapshot,
@@ -32,7 +34,38 @@ impl Reconciler<'_> {
         Ok(())
     }
 
-    pub(super) fn pointer(
+    /// The pointer as it should be once the bookings were written; `None` when there are none. Of a copy
+    /// that is in its calendar no more, neither id nor time is kept.
+    pub(super) fn pointer_to(
+        &self,
+        role: CopyRole,
+        change_digest: Digest,
+        reconciled: &[(Booking, bool)],
+    ) -> Option<AppointmentCopy> {
+        let own = self.batch.copy_key(self.item);
+        let bookings = || reconciled.iter().map(|(booking, _)| booking);
+        let ends_at = bookings().map(|booking| booking.purge_due).max()?;
+        let keys = bookings().map(|booking| booking.key).collect();
+        let is_there = |booking: &Booking| booking.copies.both().any(|copy| copy.key == own);
+        // Its owner has withdrawn, and our property may be on it.
+        let has_mark = |booking: &Booking| {
+            let marks = [booking.published.organizer, booking.unconfirmed];
+            let is_marked = marks.iter().flatten().any(|mark| mark.event_digest == own.digest);
+            let organizer = &booking.copies.organizer;
+            is_marked && matches!(organizer, OrganizerCopy::Unknown | OrganizerCopy::Released)
+        };
+        let ended = bookings().all(|booking| booking.is_redacted() || !is_there(booking));
+        let keeps_event = bookings().any(|booking| is_there(booking) || has_mark(booking));
+        let pointer = self.pointer(role, keys, change_digest, ends_at);
+        Some(AppointmentCopy {
+            event: pointer.event.filter(|_| keeps_event),
+            ended,
+            ends_at: if ended { end_of_day(ends_at) } else { ends_at },
+            ..pointer
+        })
+    }
+
+    fn pointer(
         &self,
         role: CopyRole,
         bookings: Vec<BookingKey>,
@@ -43,11 +76,12 @@ impl Reconciler<'_> {
         AppointmentCopy {
             tenant: self.batch.tenant.id,
             mailbox: self.item.mailbox,
-            event: self.item.event.clone(),
+            event: Some(self.item.event.clone()),
             event_digest: self.batch.copy_key(self.item).digest,
             role,
             bookings,
             change_digest,
+            ended: false,
             ends_at,
             last_modified_at: known.and_then(|pointer| pointer.last_modified_at),
         }

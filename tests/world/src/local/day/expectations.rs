@@ -142,6 +142,6 @@ impl Day<'_> {
 pub(super) fn wanted_facts(booking: &Booking) -> Option<&Facts> {
     match &booking.desired {
         DesiredState::Wanted(spec) => Some(&spec.facts),
-        DesiredState::Unwanted(_) => None,
+        DesiredState::Unwanted(_) | DesiredState::Redacted => None,
     }
 }
