@@ -4,7 +4,9 @@
 
 mod azure;
 mod deployment;
+mod platform;
 mod reckoning;
+mod rehearsal;
 mod runbook;
 mod script;
 mod stages;

@@ -20,6 +20,12 @@ const PAGES: &str = "https://localhost/api";
 /// A subscription in which everything can be deployed; nothing is yet.
 fn empty() -> Result<Stage, TestError> {
     let mut stage = Stage::empty()?;
+    prepare(&mut stage)?;
+    Ok(stage)
+}
+
+/// The subscription, and what is deployed from.
+pub(super) fn prepare(stage: &mut Stage) -> TestResult {
     let azure = &stage.azure;
     azure.put("account show", json!({ "name": "Contoso", "tenantId": HOME }));
     azure.put(format!("group show {GROUP}"), json!({ "id": group_id() }));
@@ -52,7 +58,7 @@ fn empty() -> Result<Stage, TestError> {
     }
     stage.environment.push(("ROOMBRIDGE_RETRY_SECONDS".to_owned(), "0".to_owned()));
     stage.environment.push(("ROOMBRIDGE_TENANTS".to_owned(), INVITED.to_owned()));
-    Ok(stage)
+    Ok(())
 }
 
 fn budgets() -> String {
@@ -96,7 +102,7 @@ fn sited(stage: &Stage, pages_site: &str) {
     }
 }
 
-async fn deploy(stage: &Stage, more: &[&str]) -> Result<ScriptOutput, TestError> {
+pub(super) async fn deploy(stage: &Stage, more: &[&str]) -> Result<ScriptOutput, TestError> {
     let zips = stage.folder.path().join("package").to_string_lossy().into_owned();
     let arguments = [&["test", GROUP, "--package", zips.as_str()], more].concat();
     stage.run("deploy.sh", &arguments).await

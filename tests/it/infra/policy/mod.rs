@@ -13,7 +13,10 @@ use std::collections::BTreeSet;
 use std::fmt::Debug;
 
 pub(crate) use access::ROLES;
+pub(super) use apps::refused_by_flex;
 use serde_json::json;
+pub(super) use stores::at_once;
+pub(super) use watched::query_of;
 
 use super::compiler::{compiler, original, paths_of};
 use super::snapshot::{Deployments, Resource, Snapshot, asked, deployments, first_stage};
