@@ -24,7 +24,7 @@ use roombridge::identity::keys::KeyRing;
 use roombridge::identity::keys::ValidationTokenVerifier;
 use roombridge::identity::keys::client_state::{KeySet, SecretKey, issue};
 use roombridge::queue::{MessageReceipt, Outbox, PoisonMessage, Queue, QueueError};
-use roombridge::web::notifications::{Deps, IpAllowList, router};
+use roombridge::web::notifications::{Deps, router};
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 use tower::ServiceExt as _;
@@ -117,8 +117,7 @@ impl Bench {
         let tenant: TenantId = tenant.id().parse()?;
         let mailbox: MailboxId = "9f0c2e14-0a5e-4d7c-8f3d-2d0f3a9b7c11".parse()?;
         let state = issue(&key()?, tenant, mailbox, 7);
-        let sources = IpAllowList::default();
-        let deps = Deps::new(keys, Arc::new(NullOutbox), clock, rng, Arc::new(tokens), sources);
+        let deps = Deps::new(keys, Arc::new(NullOutbox), clock, rng, Arc::new(tokens));
         let bare = Router::new().route("/", post(bare_endpoint));
         let token = token.ok_or("a validation token")?;
         Ok(Self { runtime, webhook: router(deps), bare, tenant, client_state: state, token })

@@ -34,12 +34,7 @@ use crate::{
         failures::Failures, ledger::Ledger, mailboxes::Mailboxes, register::Register,
         rooms::RoomMap, tables::Tables, tenant_data::TenantData, tenants::Tenants,
     },
-    web::{
-        consent,
-        layout::PageContext,
-        my_calendar,
-        notifications::{self, IpAllowList},
-    },
+    web::{consent, layout::PageContext, my_calendar, notifications},
 };
 
 /// The services that the app uses: real or simulated.
@@ -249,14 +244,13 @@ impl App {
     fn notifications(&self) -> notifications::Deps {
         let outbox = Arc::clone(&self.ports.notifications_outbox);
         let keys = Arc::clone(&self.ports.client_state_keys);
-        let sources = IpAllowList::new(self.settings.platform.allowed_sources.clone());
         let tokens = Arc::new(ValidationTokenVerifier::new(
             Arc::clone(&self.ports.http),
             self.clock(),
             self.cloud.clone(),
             &self.registrations,
         ));
-        notifications::Deps::new(keys, outbox, self.clock(), self.rng(), tokens, sources)
+        notifications::Deps::new(keys, outbox, self.clock(), self.rng(), tokens)
     }
 
     fn fetch_event(&self) -> fetch_event::Deps {

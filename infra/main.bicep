@@ -78,7 +78,7 @@ param notificationHost string = ''
 @description('Host name of the pages, where it is not the own name of their app; bind it before you set it.')
 param pagesHost string = ''
 
-@description('Networks that notifications may come from, as addresses with a mask, such as those that Microsoft publishes for Graph. The program compares them with the address that the platform saw. With a second app for the pages the platform turns everybody else away before any code runs; with one app it cannot, because its rules hold for every function of an app, and people come from anywhere. If you set this, follow the published list, or notifications are lost.')
+@description('Networks that notifications may come from, as addresses with a mask, such as those that Microsoft publishes for Graph. The platform turns everybody else away before any code runs. Only with a second app for the pages: its rules hold for every function of an app, and people come from anywhere. If you set this, follow the published list, or notifications are lost.')
 @maxLength(500)
 param allowedSources array = []
 
@@ -267,6 +267,9 @@ var workSiteName = 'func-${prefix}-${take(suffix, 6)}'
 // The host knows an app by the first 32 letters of its name: they must differ while both share an
 // account.
 var peopleSiteName = 'func-${workload}-pages-${environmentName}-${take(suffix, 6)}'
+var sources = empty(allowedSources) || withPagesSite
+  ? allowedSources
+  : fail('allowedSources needs withPagesSite: with one app people would be turned away, too.')
 
 // As in handlers/queue/mod.rs. The names are here rather than an output of the storage module, so that
 // what-if and a snapshot know how many alerts there are.
@@ -402,8 +405,7 @@ module site 'modules/site.bicep' = if (withSite) {
     maximumInstances: maximumInstances
     httpConcurrency: httpConcurrency
     alwaysReadyInstances: alwaysReadyInstances
-    // Only where the webhook is the one HTTP function of its app; see the parameter.
-    allowedSources: withPagesSite ? allowedSources : []
+    allowedSources: sources
   }
   dependsOn: [
     roles
@@ -460,7 +462,6 @@ module settings 'modules/settings.bicep' = [
       tenants: tenants
       notificationUrl: notificationAddress
       pagesUrl: pagesAddress
-      allowedSources: allowedSources
       addInClients: addInClients
       addInOrigin: addInOrigin
       userPermission: userPermission

@@ -17,6 +17,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 
 use super::call::{self, FunctionHandler};
 use super::invocation::{Limits, QueueFunction, TimerFunction};
+use super::{canonical_path, unread_body};
 use crate::base::clock::Clock;
 use crate::queue::Queue;
 
@@ -69,13 +70,13 @@ pub const FUNCTIONS: &[Function] = &[
     Function { name: "maintain-tenant", trigger: Trigger::Queue { queue: Queue::MaintainTenant } },
     Function {
         name: "consent",
-        trigger: Trigger::Http { route: "consent/{step?}", methods: &["get", "post"] },
+        trigger: Trigger::Http { route: "consent/{step?}", methods: &["get", "head", "post"] },
     },
     Function {
         name: "my-calendar",
         trigger: Trigger::Http {
             route: "my-calendar/{action?}",
-            methods: &["delete", "get", "options", "post", "put"],
+            methods: &["delete", "get", "head", "options", "post", "put"],
         },
     },
     Function { name: "purge-expired", trigger: Trigger::Timer { schedule: "0 */15 * * * *" } },
@@ -160,7 +161,16 @@ impl Functions {
         let left = self.queues.keys().chain(self.timers.keys()).chain(self.http.keys());
         differences
             .extend(left.map(|name| format!("{name} is not in the table with this trigger")));
-        if differences.is_empty() { Ok(router) } else { Err(FunctionTableMismatch(differences)) }
+        if differences.is_empty() {
+            // Around the router, because the path decides the route.
+            let canonical = middleware::from_fn(|request, next| {
+                canonical_path::answer_at_canonical_path(PREFIX, request, next)
+            });
+            let router = Router::new().fallback_service(router).layer(canonical);
+            Ok(router.layer(middleware::from_fn(unread_body::read_to_end)))
+        } else {
+            Err(FunctionTableMismatch(differences))
+        }
     }
 
     fn route_invocations(&self, name: &'static str, handler: FunctionHandler) -> Router {

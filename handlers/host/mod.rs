@@ -14,10 +14,12 @@
 //!   and takes the process with it.
 
 mod call;
+mod canonical_path;
 pub mod envelope;
 pub mod functions;
 pub mod invocation;
 pub mod server;
+mod unread_body;
 
 pub use functions::{FUNCTIONS, Function, Functions, Trigger};
 pub use invocation::{

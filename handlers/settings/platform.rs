@@ -1,14 +1,10 @@
-//! What the process runs on: the Functions host, the storage account, where notifications may come
-//! from, and the clock.
+//! What the process runs on: the Functions host, the storage account, and the clock.
 //!
 //! In Azure the clock is never shifted. The local world plays a whole day in less than a minute with
 //! the handler as it is shipped, so it sets how far ahead the day is: a smoke run cannot wait for a
 //! real evening, and the outcome of meetings of a few seconds would depend on how busy the machine
 //! is. The shift moves Roombridge's own clock only; tokens, TLS and queues use the machine's.
 
-use std::net::IpAddr;
-
-use ipnet::IpNet;
 use jiff::SignedDuration;
 use url::Url;
 
@@ -27,8 +23,6 @@ pub struct PlatformSettings {
     pub queue_url: Url,
     /// `ROOMBRIDGE_TABLE_URL`: `https://{account}.table.core.windows.net`.
     pub table_url: Url,
-    /// `ROOMBRIDGE_SOURCES`: the networks that notifications may come from; everywhere by default.
-    pub allowed_sources: Vec<IpNet>,
     /// `ROOMBRIDGE_CLOCK_OFFSET_SECONDS`: how far ahead of the machine's clock Roombridge's own is;
     /// 0 by default, and anything else is for the local world alone.
     pub clock_offset: SignedDuration,
@@ -40,9 +34,6 @@ impl PlatformSettings {
             reader.required("FUNCTIONS_CUSTOMHANDLER_PORT", "a port; the Functions host sets it");
         let queue_url = reader.url("ROOMBRIDGE_QUEUE_URL", None);
         let table_url = reader.url("ROOMBRIDGE_TABLE_URL", None);
-        let sources = reader.list("ROOMBRIDGE_SOURCES", "addresses or networks", |text| {
-            text.parse::<IpAddr>().map(IpNet::from).or_else(|_| text.parse()).ok()
-        });
         let offset = reader.number(
             "ROOMBRIDGE_CLOCK_OFFSET_SECONDS",
             0,
@@ -53,7 +44,6 @@ impl PlatformSettings {
             port: port?,
             queue_url: queue_url?,
             table_url: table_url?,
-            allowed_sources: sources?,
             clock_offset: SignedDuration::from_secs(offset?),
         })
     }

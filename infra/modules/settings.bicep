@@ -59,9 +59,6 @@ param notificationUrl string
 @description('Address below which browsers reach the pages.')
 param pagesUrl string
 
-@description('Networks that notifications may come from; none: everywhere.')
-param allowedSources array
-
 @description('Client ids whose tokens the API takes beside those of `people`.')
 param addInClients array
 
@@ -133,7 +130,6 @@ var appSettings = {
   ROOMBRIDGE_TENANTS: join(tenants, ',')
   ROOMBRIDGE_NOTIFICATION_URL: notificationUrl
   ROOMBRIDGE_PAGES_URL: pagesUrl
-  ROOMBRIDGE_SOURCES: join(allowedSources, ',')
   ROOMBRIDGE_ADD_IN_CLIENTS: join(addInClients, ',')
   ROOMBRIDGE_ADD_IN_ORIGIN: addInOrigin
   ROOMBRIDGE_USER_PERMISSION: userPermission

@@ -4,23 +4,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::body::Body;
 use roombridge::domain::tenant::policy::{ContentPolicy, ResponseMode};
-use roombridge::identity::app_tokens::Cloud;
-use roombridge::identity::app_tokens::Registrations;
-use roombridge::identity::keys::KeyRing;
-use roombridge::identity::keys::ValidationTokenVerifier;
 use roombridge::identity::keys::client_state::{KeySet, SecretKey, issue};
 use roombridge::queue::Queue;
 use roombridge::store::tables::Table;
-use roombridge::web::notifications::{self, IpAllowList};
 use serde_json::json;
 use tokio::time::Instant;
-use tower::ServiceExt as _;
 use world::exchange::{Invitation, Processing, Response};
 use world::memory::{MemoryKeys, QueueKind};
 use world::microsoft::LOGIN_HOST;
-use world::test_world::TestWorld;
 
 use crate::contoso::{Contoso, at, hours, minutes, seconds};
 use crate::fetch_event::rich::rich_contoso;
@@ -166,49 +158,6 @@ async fn a_tenant_that_answers_slowly_does_not_delay_another() -> TestResult {
     contoso.run_for(hours(1)).await;
     assert_eq!(contoso.count(Table::Bookings).await?, 41);
     contoso.assert_healthy().await
-}
-
-/// The webhook with a list of sources, and nothing behind it that could answer.
-fn webhook_with_source_list() -> Result<axum::Router, TestError> {
-    let world = TestWorld::new(1)?;
-    let clock = || Arc::new(world.clock.clone());
-    let registrations = Registrations { organisation_wide: "a".to_owned(), scoped: "b".to_owned() };
-    let cloud = Cloud {
-        authority: "https://login.example".parse()?,
-        issuer: "https://login.example".parse()?,
-        token_exchange_audience: "api://exchange".to_owned(),
-        graph_scope: "https://graph.example/.default".to_owned(),
-    };
-    let http = Arc::new(world.microsoft.network.clone());
-    let tokens = Arc::new(ValidationTokenVerifier::new(http, clock(), cloud, &registrations));
-    let sources = IpAllowList::new(vec!["192.0.2.0/24".parse()?]);
-    let keys = Arc::new(KeyRing::new(Box::new(MemoryKeys::default()), clock()));
-    let outbox = Arc::clone(&world.raw_outbox);
-    let rng = Arc::clone(&world.rng);
-    Ok(notifications::router(notifications::Deps::new(keys, outbox, clock(), rng, tokens, sources)))
-}
-
-#[tokio::test]
-async fn with_a_list_of_sources_other_callers_are_not_even_read() -> TestResult {
-    let router = webhook_with_source_list()?;
-    let ask = async |from: Option<&str>, query: &str, body: &str| -> Result<u16, TestError> {
-        let mut request = http::Request::post(format!("/{query}"));
-        if let Some(from) = from {
-            request = request.header("x-forwarded-for", from);
-        }
-        let request = request.body(Body::from(body.to_owned()))?;
-        Ok(router.clone().oneshot(request).await?.status().as_u16())
-    };
-    let inside = Some("198.51.100.9, 192.0.2.7:50000");
-    assert_eq!(ask(inside, "?validationToken=x", "").await?, 200);
-    assert_eq!(ask(inside, "", r#"{"value":[]}"#).await?, 202);
-    assert_eq!(ask(inside, "", "{").await?, 400);
-    for outside in [None, Some("192.0.2.7, 198.51.100.9:50000"), Some("")] {
-        assert_eq!(ask(outside, "?validationToken=x", "").await?, 403);
-        assert_eq!(ask(outside, "", r#"{"value":[]}"#).await?, 403);
-        assert_eq!(ask(outside, "", "{").await?, 403);
-    }
-    Ok(())
 }
 
 #[tokio::test(start_paused = true)]

@@ -4,7 +4,6 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use tokio::sync::Semaphore;
 
-use super::ip_allow_list::IpAllowList;
 use crate::{
     base::{clock::Clock, rng::Rng},
     domain::ids::TenantId,
@@ -27,7 +26,6 @@ pub struct Deps {
     /// Limits the puts in flight of the whole process.
     pub(super) put_permits: Arc<Semaphore>,
     validation_tokens: Arc<ValidationTokenVerifier>,
-    pub(super) allowed_ips: IpAllowList,
 }
 
 impl Deps {
@@ -38,10 +36,9 @@ impl Deps {
         clock: Arc<dyn Clock>,
         rng: Arc<dyn Rng>,
         validation_tokens: Arc<ValidationTokenVerifier>,
-        allowed_ips: IpAllowList,
     ) -> Self {
         let put_permits = Arc::new(Semaphore::new(MAX_CONCURRENT_PUTS));
-        Self { client_state_keys, outbox, clock, rng, put_permits, validation_tokens, allowed_ips }
+        Self { client_state_keys, outbox, clock, rng, put_permits, validation_tokens }
     }
 
     /// The tenants whose content in this POST Graph has encrypted.

@@ -7,7 +7,6 @@
 
 mod deps;
 mod handshake;
-mod ip_allow_list;
 mod triage;
 
 use std::time::Duration;
@@ -23,7 +22,6 @@ use axum::{
 use futures::future::try_join_all;
 
 pub use deps::Deps;
-pub use ip_allow_list::IpAllowList;
 
 use crate::{
     graph::notifications::{InvalidNotificationBody, parse},
@@ -46,8 +44,6 @@ pub fn router(deps: Deps) -> Router {
 /// Why we reject a POST. No text names its content.
 #[derive(Debug, thiserror::Error)]
 enum WebhookError {
-    #[error("source address is not allowed")]
-    SourceNotAllowed,
     #[error("not a change notification")]
     NotANotification,
     #[error("send the body uncompressed")]
@@ -68,7 +64,6 @@ enum WebhookError {
 impl IntoResponse for WebhookError {
     fn into_response(self) -> Response {
         let status = match self {
-            Self::SourceNotAllowed => StatusCode::FORBIDDEN,
             Self::NotANotification => StatusCode::BAD_REQUEST,
             Self::UnsupportedEncoding => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
@@ -91,10 +86,6 @@ impl From<InvalidNotificationBody> for WebhookError {
 }
 
 async fn handle(State(deps): State<Deps>, request: Request) -> Response {
-    // Before anything is read: a request from elsewhere costs us nothing.
-    if !deps.allowed_ips.allows(request.headers()) {
-        return WebhookError::SourceNotAllowed.into_response();
-    }
     // Before everything else: the handshake may come at any time and knows no client state.
     if let Some(token) = handshake::validation_token(request.uri().query().unwrap_or_default()) {
         return handshake::echo(&token);

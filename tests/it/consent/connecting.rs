@@ -1,5 +1,6 @@
 //! Signing in, consenting, and what ends on a page of its own.
 
+use axum::body::Body;
 use http::StatusCode;
 use roombridge::domain::tenant::decision::DecisionKind;
 use roombridge::domain::tenant::policy::Registration;
@@ -7,10 +8,11 @@ use roombridge::domain::tenant::{Suspension, SuspensionReason, TenantPolicy, Ten
 use roombridge::graph::permissions::{EXCHANGE_ROLES, PERMISSIONS};
 use roombridge::store::tenants::Tenants;
 use std::sync::Arc;
+use tower::ServiceExt as _;
 use world::microsoft::{DAEMON_APP, GRAPH_HOST};
 
 use super::unconnected_contoso;
-use crate::TestResult;
+use crate::{TestError, TestResult};
 
 #[tokio::test]
 async fn anybody_can_read_what_is_asked_for_before_signing_in() -> TestResult {
@@ -234,5 +236,27 @@ async fn signing_out_ends_the_session() -> TestResult {
     assert_eq!(page.status, StatusCode::SEE_OTHER);
     assert!(browser.cookies().is_empty());
     assert_eq!(browser.get("policy").await?.heading(), "You are not signed in");
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_address_in_other_letters_or_with_a_slash_is_the_same_page() -> TestResult {
+    let contoso = unconnected_contoso().await?;
+    let router = contoso.world.host.http_router();
+    let send = async |method: &str, path: &str| {
+        let request = http::Request::builder().method(method).uri(path).body(Body::empty())?;
+        Ok::<_, TestError>(router.clone().oneshot(request).await?)
+    };
+    for path in ["/api/consent/?from=A", "/API/Consent?from=A", "/api/CONSENT/?from=A"] {
+        let answer = send("GET", path).await?;
+        assert_eq!(answer.status(), StatusCode::PERMANENT_REDIRECT, "{path}");
+        assert_eq!(answer.headers()["location"], "/api/consent?from=A", "{path}");
+    }
+    let answer = send("POST", "/API/My-Calendar/Agree/").await?;
+    assert_ne!(answer.status(), StatusCode::NOT_FOUND);
+    let answer = send("HEAD", "/api/my-calendar").await?;
+    let same = send("GET", "/api/my-calendar").await?;
+    assert_eq!(answer.status(), same.status());
+    assert!(axum::body::to_bytes(answer.into_body(), 1).await?.is_empty());
     Ok(())
 }

@@ -41,8 +41,7 @@ const VALUED: [&str; 9] = [
     "--validation-level",
 ];
 /// Others that take none, or many.
-const PLAIN: [&str; 5] =
-    ["--all", "--include-groups", "--only-show-errors", "--parameters", "--yes"];
+const PLAIN: [&str; 4] = ["--all", "--include-groups", "--only-show-errors", "--parameters"];
 
 /// One call, as the script made it.
 #[derive(Debug, Clone, Default)]
@@ -94,9 +93,6 @@ impl Call {
     }
 }
 
-/// Decides on a call by its name; none leaves it to the documents.
-type Decide = dyn Fn(&Call, &str) -> Option<Result<Value, String>> + Send + Sync;
-
 /// What Azure and Entra would answer, by the name of the call.
 #[derive(Default)]
 pub(super) struct Azure {
@@ -104,7 +100,6 @@ pub(super) struct Azure {
     /// How often a call is refused before it is answered.
     refusals: Mutex<BTreeMap<String, u32>>,
     calls: Mutex<Vec<Call>>,
-    decide: Mutex<Option<Box<Decide>>>,
     /// The call that counts lines of a log, and the log.
     counted: Mutex<Option<(String, Option<HostLog>)>>,
 }
@@ -113,11 +108,6 @@ impl Azure {
     /// Puts a document there.
     pub(super) fn put(&self, name: impl Into<String>, document: Value) {
         lock(&self.documents).insert(name.into(), document);
-    }
-
-    /// Lets something decide before the documents do.
-    pub(super) fn decide(&self, decide: Box<Decide>) {
-        *lock(&self.decide) = Some(decide);
     }
 
     /// Takes it away: the call fails.
@@ -177,17 +167,12 @@ impl Azure {
             let count = lines.iter().filter(|line| line.text.contains(wanted)).count();
             return Ok(tsv(&serde_json::json!([count])));
         }
-        let decided = lock(&self.decide).as_ref().and_then(|decide| decide(call, &name));
-        let document = match decided {
-            Some(answer) => answer.map_err(|why| format!("ERROR: {why}"))?,
-            None => {
-                let known = lock(&self.documents).get(&name).cloned();
-                known.ok_or_else(|| format!("ERROR: not found: az {name}"))?
-            }
-        };
+        let documents = lock(&self.documents);
+        let document = documents.get(&name);
+        let document = document.ok_or_else(|| format!("ERROR: not found: az {name}"))?;
         match call.option("--query") {
-            Some(query) => Ok(tsv(&search(query, &document)?)),
-            None => Ok(tsv(&document)),
+            Some(query) => Ok(tsv(&search(query, document)?)),
+            None => Ok(tsv(document)),
         }
     }
 }

@@ -14,10 +14,10 @@ use world::tls::Tls;
 use super::script::{ScriptOutput, Stage};
 use crate::{TestError, TestResult};
 
-/// The app, as the templates call it in [`GROUP`].
-pub(super) const SITE: &str = "func-roombridge-test-cd3jpo";
+/// The app.
+pub(super) const SITE: &str = "func-roombridge-test-abc123";
 /// The second app, where there is one.
-pub(super) const PAGES_SITE: &str = "func-roombridge-pages-test-cd3jpo";
+pub(super) const PAGES_SITE: &str = "func-roombridge-pages-test-abc123";
 /// Everything's group.
 pub(super) const GROUP: &str = "rg-roombridge-test";
 /// The own identity: client id and principal id.

@@ -4,9 +4,7 @@
 
 mod azure;
 mod deployment;
-mod platform;
 mod reckoning;
-mod rehearsal;
 mod runbook;
 mod script;
 mod stages;

@@ -20,12 +20,6 @@ const PAGES: &str = "https://localhost/api";
 /// A subscription in which everything can be deployed; nothing is yet.
 fn empty() -> Result<Stage, TestError> {
     let mut stage = Stage::empty()?;
-    prepare(&mut stage)?;
-    Ok(stage)
-}
-
-/// The subscription, and what is deployed from.
-pub(super) fn prepare(stage: &mut Stage) -> TestResult {
     let azure = &stage.azure;
     azure.put("account show", json!({ "name": "Contoso", "tenantId": HOME }));
     azure.put(format!("group show {GROUP}"), json!({ "id": group_id() }));
@@ -58,7 +52,7 @@ pub(super) fn prepare(stage: &mut Stage) -> TestResult {
     }
     stage.environment.push(("ROOMBRIDGE_RETRY_SECONDS".to_owned(), "0".to_owned()));
     stage.environment.push(("ROOMBRIDGE_TENANTS".to_owned(), INVITED.to_owned()));
-    Ok(())
+    Ok(stage)
 }
 
 fn budgets() -> String {
@@ -102,7 +96,7 @@ fn sited(stage: &Stage, pages_site: &str) {
     }
 }
 
-pub(super) async fn deploy(stage: &Stage, more: &[&str]) -> Result<ScriptOutput, TestError> {
+async fn deploy(stage: &Stage, more: &[&str]) -> Result<ScriptOutput, TestError> {
     let zips = stage.folder.path().join("package").to_string_lossy().into_owned();
     let arguments = [&["test", GROUP, "--package", zips.as_str()], more].concat();
     stage.run("deploy.sh", &arguments).await

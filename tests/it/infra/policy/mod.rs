@@ -9,14 +9,11 @@ mod names;
 mod stores;
 mod watched;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
 
 pub(crate) use access::ROLES;
-pub(super) use apps::refused_by_flex;
-use serde_json::json;
-pub(super) use stores::at_once;
-pub(super) use watched::query_of;
+use serde_json::{Value, json};
 
 use super::compiler::{compiler, original, paths_of};
 use super::snapshot::{Deployments, Resource, Snapshot, asked, deployments, first_stage};
@@ -140,6 +137,37 @@ fn what_an_organisation_attaches_to_the_network_stays_there() -> TestResult {
         records += 1;
     }
     assert_eq!(records, 4);
+    Ok(())
+}
+
+/// The proxy of the host hides where a caller is, so nothing but the platform can turn one away; and its
+/// rules hold for every function of an app.
+#[test]
+fn an_allow_list_is_the_platforms_and_for_the_webhooks_own_app() -> TestResult {
+    let Some(compiler) = compiler()? else { return Ok(()) };
+    let templates = compiler.copy()?;
+    let file = "env/prod.bicepparam";
+    let second = "param withPagesSite = true";
+    templates.edit(file, second, &format!("{second}\nparam allowedSources = ['192.0.2.0/24']"))?;
+    let snapshot = compiler.snapshot(&templates.path(file))?;
+    let mut rules = BTreeMap::new();
+    for site in snapshot.of_type("Microsoft.Web/sites") {
+        let default = site.property("siteConfig.ipSecurityRestrictionsDefaultAction").clone();
+        let allowed = &site.property("siteConfig.ipSecurityRestrictions")[0]["ipAddress"];
+        rules.insert(site.name.contains("-pages-"), (default, allowed.clone()));
+    }
+    let webhook = (json!("Deny"), json!("192.0.2.0/24"));
+    let pages = (json!("Allow"), Value::Null);
+    assert_eq!(rules, BTreeMap::from([(false, webhook), (true, pages)]));
+    let settings = snapshot.of_type("Microsoft.Web/sites/config");
+    let names = settings.flat_map(|config| config.properties.as_object().into_iter().flatten());
+    assert!(names.map(|(name, _)| name).all(|name| !name.contains("SOURCES")));
+    // With one app there is no such place.
+    templates.edit(file, second, "param withPagesSite = false")?;
+    let alone = compiler.snapshot(&templates.path(file));
+    let problem = alone.map(|snapshot| snapshot.diagnostics.join("\n")).map_err(|e| e.to_string());
+    let said = problem.unwrap_or_else(|problem| problem);
+    assert!(said.contains("allowedSources needs withPagesSite"), "{said}");
     Ok(())
 }
 

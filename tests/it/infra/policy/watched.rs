@@ -15,7 +15,7 @@ const BUDGETS: &str = "Microsoft.Consumption/budgets";
 pub(super) fn objections(snapshot: &Snapshot) -> Vec<String> {
     let alerts: Vec<&Resource> =
         snapshot.of_type("Microsoft.Insights/scheduledQueryRules").collect();
-    let queries: Vec<String> = alerts.iter().map(|alert| query_of(alert)).collect();
+    let queries: Vec<String> = alerts.iter().map(|alert| query(alert)).collect();
     let mut said = Vec::new();
     let poison = Queue::ALL.iter().map(|queue| queue.poison_name());
     let timers = FUNCTIONS.iter().filter_map(|function| match function.trigger {
@@ -93,8 +93,7 @@ pub(super) fn paid_for(snapshot: &Snapshot) -> Vec<String> {
     said
 }
 
-/// What a rule asks.
-pub(in crate::infra) fn query_of(alert: &Resource) -> String {
+fn query(alert: &Resource) -> String {
     let criteria = alert.property("criteria.allOf").as_array().cloned().unwrap_or_default();
     criteria.iter().filter_map(|one| one["query"].as_str()).collect::<Vec<_>>().join("\n")
 }

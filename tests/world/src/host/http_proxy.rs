@@ -4,18 +4,23 @@
 //! A request is passed on with its method, path and raw query untouched, its body streamed, without
 //! hop-by-hop headers, with the host's own headers over the caller's; the answer comes back as it is
 //! (`DefaultHttpProxyService` with `enableProxyingHttpRequest`, host of 2025). The front end in
-//! front of it adds `X-Forwarded-*`, `X-ARR-SSL` and `DISGUISED-HOST`; to `X-Forwarded-For` it appends
-//! the caller's address with its port, after whatever the caller claimed.
+//! front of it adds `X-ARR-SSL` and `DISGUISED-HOST`. The proxy writes `X-Forwarded-*` over whatever the
+//! caller claimed; the address is without a port. Whatever fails on the way is 500, and so is an answer
+//! that comes before the handler has read a large body (run with host 4.1037, 2026-11-29).
 
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
-use axum::Router;
-use axum::body::Body;
+use axum::body::{Body, Bytes, HttpBody};
 use axum::extract::{ConnectInfo, Request, State};
 use axum::response::{IntoResponse, Response};
+use axum::{BoxError, Router};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use http_body::{Frame, SizeHint};
 use http_body_util::Limited;
 
 use super::FunctionsHost;
@@ -24,6 +29,8 @@ use super::process::State as ProcessState;
 
 /// `FUNCTIONS_REQUEST_BODY_SIZE_LIMIT` at its default.
 const BODY_LIMIT: usize = 104_857_600;
+/// From this size on the proxy is surely still sending when a handler answers at once.
+const EARLY_ANSWER_BYTES: u64 = 300_000;
 const CONNECT_ATTEMPTS: u32 = 10;
 const CONNECT_PAUSE: Duration = Duration::from_millis(50);
 
@@ -77,18 +84,14 @@ impl FunctionsHost {
         if !headers.contains_key("traceparent") {
             self.add_trace_context(headers);
         }
-        let caller = caller.map_or_else(|| "203.0.113.1:50000".to_owned(), |at| at.to_string());
+        let caller = caller.map_or_else(|| "203.0.113.1".to_owned(), |at| at.ip().to_string());
         let host = headers.get(header::HOST).cloned();
         let host = host.unwrap_or_else(|| HeaderValue::from_static("localhost"));
         headers.insert("x-forwarded-proto", HeaderValue::from_static("https"));
         headers.insert("x-arr-ssl", HeaderValue::from_static("2048|256|CN=loopback"));
         headers.insert("x-forwarded-host", host.clone());
         headers.insert("disguised-host", host);
-        // Whatever the caller claims stays in front: only the last entry is the platform's own.
-        let claimed = headers.get_all("x-forwarded-for").iter().filter_map(|v| v.to_str().ok());
-        let forwarded: Vec<&str> = claimed.chain([caller.as_str()]).collect();
-        let forwarded = forwarded.join(", ");
-        for (name, value) in [("x-forwarded-for", forwarded), ("x-ms-invocation-id", invocation)] {
+        for (name, value) in [("x-forwarded-for", caller), ("x-ms-invocation-id", invocation)] {
             if let Ok(value) = value.parse() {
                 headers.insert(name, value);
             }
@@ -103,11 +106,11 @@ async fn proxy(State(host): State<Arc<FunctionsHost>>, request: Request) -> Resp
     let length = request.headers().get(header::CONTENT_LENGTH);
     let length = length.and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
     if length.is_some_and(|length| length > BODY_LIMIT as u64) {
-        return StatusCode::PAYLOAD_TOO_LARGE.into_response();
+        return StatusCode::INTERNAL_SERVER_ERROR.into_response();
     }
     host.wait_until_connectable().await;
     let Ok((_, transport)) = host.ready_handler().await else {
-        return StatusCode::BAD_GATEWAY.into_response();
+        return StatusCode::INTERNAL_SERVER_ERROR.into_response();
     };
     let (mut head, body) = request.into_parts();
     let caller = head.extensions.get::<ConnectInfo<SocketAddr>>().map(|info| info.0);
@@ -115,16 +118,56 @@ async fn proxy(State(host): State<Arc<FunctionsHost>>, request: Request) -> Resp
     head.version = http::Version::HTTP_11;
     drop_hop_by_hop(&mut head.headers);
     host.add_platform_headers(&mut head.headers, caller);
-    let body = Body::new(Limited::new(body, BODY_LIMIT));
+    let length = body.size_hint().exact().or(length);
+    let is_read = Arc::new(AtomicBool::new(body.is_end_stream()));
+    let body = WatchedBody { body: Limited::new(body, BODY_LIMIT), is_read: Arc::clone(&is_read) };
+    let body = Body::new(body);
     match transport.call(Request::from_parts(head, body)).await {
+        Ok(_)
+            if length.is_some_and(|length| length >= EARLY_ANSWER_BYTES)
+                && !is_read.load(Ordering::SeqCst) =>
+        {
+            host.log().host("the handler answered before it had read the body".to_owned());
+            StatusCode::INTERNAL_SERVER_ERROR.into_response()
+        }
         Ok(mut answer) => {
             drop_hop_by_hop(answer.headers_mut());
             answer
         }
         Err(error) => {
             host.log().host(format!("a proxied request failed: {error}"));
-            StatusCode::BAD_GATEWAY.into_response()
+            StatusCode::INTERNAL_SERVER_ERROR.into_response()
         }
+    }
+}
+
+/// A body that says whether it was read to its end.
+struct WatchedBody {
+    body: Limited<Body>,
+    is_read: Arc<AtomicBool>,
+}
+
+impl HttpBody for WatchedBody {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        let frame = Pin::new(&mut self.body).poll_frame(cx);
+        if matches!(frame, Poll::Ready(None)) || self.body.is_end_stream() {
+            self.is_read.store(true, Ordering::SeqCst);
+        }
+        frame
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
     }
 }
 
