@@ -95,6 +95,7 @@ var delegations = [
 var natGateway = empty(natGatewayId) ? null : { id: natGatewayId }
 var appSecurityGroup = empty(appSecurityGroupId) ? null : { id: appSecurityGroupId }
 var endpointSecurityGroup = empty(endpointSecurityGroupId) ? null : { id: endpointSecurityGroupId }
+var zonesGroupId = empty(privateZonesGroupId) ? resourceGroup().id : privateZonesGroupId
 var routeTable = empty(routeTableId) ? null : { id: routeTableId }
 
 resource network 'Microsoft.Network/virtualNetworks@2025-05-01' = {
@@ -165,28 +166,13 @@ resource endpointSubnet 'Microsoft.Network/virtualNetworks/subnets@2025-05-01' e
   name: endpointSubnetName
 }
 
-resource zones 'Microsoft.Network/privateDnsZones@2024-06-01' = [
-  for endpoint in endpoints: if (empty(privateZonesGroupId)) {
-    name: endpoint.zone
-    location: 'global'
+module ownZones 'zones.bicep' = if (empty(privateZonesGroupId)) {
+  params: {
+    endpoints: endpoints
+    networkName: network.name
     tags: tags
   }
-]
-
-resource links 'Microsoft.Network/privateDnsZones/virtualNetworkLinks@2024-06-01' = [
-  for (endpoint, index) in endpoints: if (empty(privateZonesGroupId)) {
-    parent: zones[index]
-    name: '${name}-${endpoint.service}'
-    location: 'global'
-    tags: tags
-    properties: {
-      registrationEnabled: false
-      virtualNetwork: {
-        id: network.id
-      }
-    }
-  }
-]
+}
 
 // One after the other: now and then an account refuses several at once (StorageAccountOperationInProgress).
 @batchSize(1)
@@ -223,13 +209,14 @@ resource records 'Microsoft.Network/privateEndpoints/privateDnsZoneGroups@2025-0
         {
           name: endpoint.service
           properties: {
-            privateDnsZoneId: empty(privateZonesGroupId)
-              ? zones[index].id
-              : '${privateZonesGroupId}/providers/Microsoft.Network/privateDnsZones/${endpoint.zone}'
+            privateDnsZoneId: '${zonesGroupId}/providers/Microsoft.Network/privateDnsZones/${endpoint.zone}'
           }
         }
       ]
     }
+    dependsOn: [
+      ownZones
+    ]
   }
 ]
 
