@@ -288,10 +288,19 @@ impl Case<'_> {
         }
     }
 
+    /// Whether the row is about what somebody else wrote under the meeting's `iCalUId`, for a room that the
+    /// organizer does not ask for.
+    fn is_for_another(&self, row: &Booking) -> bool {
+        let organizer = self.run.people[self.known.organizer].id();
+        let copy = row.copies.organizer_copy();
+        copy.is_some_and(|at| at.key.mailbox.to_string() != organizer)
+            && self.known.meeting.response_of(self.room).is_none()
+    }
+
     /// An organizer who has agreed reads the outcome in their own copy.
     fn check_organizer_outcome(&self, wrong: &mut Violations) -> Result<(), TestError> {
         let (Some(row), Some(_)) = (self.row, self.organizer_copy()) else { return Ok(()) };
-        if !self.run.agreed[self.known.organizer] {
+        if !self.run.agreed[self.known.organizer] || self.is_for_another(row) {
             return Ok(());
         }
         let room: RoomId = self.room.id().parse().map_err(|_| "no room id")?;
@@ -329,7 +338,9 @@ impl Case<'_> {
         let interval = match &row.desired {
             DesiredState::Wanted(spec) => Some(spec.facts.interval),
             // What was refused is not kept; the organizer's calendar has it.
-            DesiredState::Redacted if self.run.agreed[self.known.organizer] => {
+            DesiredState::Redacted
+                if self.run.agreed[self.known.organizer] && !self.is_for_another(row) =>
+            {
                 let copy = self.organizer_copy();
                 let time = copy.map(|copy| self.known.interval(copy.start, copy.end));
                 time.and_then(|(start, end)| Interval::new(start, end))
