@@ -19,7 +19,8 @@ pub(super) async fn answer_at_canonical_path(
     if matches!(*request.method(), Method::GET | Method::HEAD)
         && let Ok(location) = HeaderValue::from_str(path.as_str())
     {
-        let headers = [(header::LOCATION, location)];
+        let uncached = HeaderValue::from_static("no-store");
+        let headers = [(header::LOCATION, location), (header::CACHE_CONTROL, uncached)];
         return (StatusCode::PERMANENT_REDIRECT, headers, Body::empty()).into_response();
     }
     let mut parts = request.uri().clone().into_parts();

@@ -144,6 +144,7 @@ mod tests {
             publish_lease: None,
             publish_failed: None,
             unsettled_due: None,
+            unsettled_since: None,
             purge_due: at("2026-11-24T10:00:00Z"),
         }
     }

@@ -145,6 +145,24 @@ async fn a_newcomer_waits_no_longer_than_a_day_or_half_of_the_time_until_the_mee
 }
 
 #[tokio::test]
+async fn a_newcomer_whose_meeting_is_edited_meanwhile_waits_no_longer() -> TestResult {
+    let contoso = open().await?;
+    let Contoso { anna, ben, cleo, aurora, .. } = &contoso;
+    let time = ("2026-11-30T09:00", "2026-11-30T10:00");
+    hold(&contoso, time).await?;
+    throttle(&contoso, anna, hours(30));
+    let (met, newcomer) = (contoso.now(), contoso.meet(cleo, time, aurora)?);
+    for (pause, people) in [(minutes(6), vec![ben]), (hours(12), vec![ben, anna])] {
+        contoso.run_for(pause).await;
+        newcomer.change_people(&people)?;
+    }
+    wait_for_answer(&contoso, &newcomer, hours(20)).await?;
+    let took = contoso.now().duration_since(met);
+    assert!((hours(24)..=hours(24) + minutes(6)).contains(&took), "{took}");
+    contoso.assert_healthy().await
+}
+
+#[tokio::test]
 async fn a_read_of_the_holder_that_is_lost_or_fails_is_repeated_by_the_due_entry() -> TestResult {
     for lost in [true, false] {
         let contoso = open().await?;

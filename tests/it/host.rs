@@ -25,6 +25,7 @@ use world::host::{
     SocketTransport,
 };
 use world::memory::{MemoryOutbox, QueueKind};
+use world::test_world::TestWorld;
 
 use crate::TestResult;
 
@@ -195,5 +196,63 @@ async fn a_listening_host_works_off_its_queues_by_itself() -> TestResult {
     drop(listening);
     let queue_lines = recorder.lines().into_iter().filter(|line| line.contains("tick"));
     assert_eq!(queue_lines.count(), Queue::ALL.len());
+    Ok(())
+}
+
+/// Calls that a real host made (4.1037, 2026-11-29), each with its headers.
+const CAPTURED: &str = include_str!("../fixtures/host/captured-calls.jsonl");
+
+#[derive(serde::Deserialize)]
+struct CapturedCall {
+    case: String,
+    method: String,
+    url: String,
+    headers: Vec<(String, String)>,
+    body: String,
+}
+
+#[tokio::test]
+async fn what_a_real_host_was_seen_to_send_is_answered() -> TestResult {
+    let world = TestWorld::new(1)?;
+    let router = world.app.router()?;
+    let mut answers = Vec::new();
+    for line in CAPTURED.lines() {
+        let call: CapturedCall = serde_json::from_str(line)?;
+        let mut request = Request::builder().method(call.method.as_str()).uri(&call.url);
+        for (name, value) in &call.headers {
+            request = request.header(name, value);
+        }
+        let answer = router.clone().oneshot(request.body(Body::from(call.body))?).await?;
+        let status = answer.status().as_u16();
+        let body = axum::body::to_bytes(answer.into_body(), 1_000_000).await?;
+        // Anything else than a JSON object makes the host wait for its timeout.
+        if ["queue: ", "timer: "].iter().any(|kind| call.case.starts_with(kind)) {
+            let body: serde_json::Value = serde_json::from_slice(&body)?;
+            assert!(body.is_object(), "{}: {body}", call.case);
+        }
+        let word = call.case.split([':', ',', ' ']).next().unwrap_or_default();
+        answers.push(format!("{word} {} {status}", call.url));
+    }
+    let expected = [
+        "readiness / 200",
+        "validation /api/notifications?validationToken=a%20b%2Bc&x=1&x=2 200",
+        // Graph's own items are in neither; the forged headers change nothing.
+        "notification /api/notifications 202",
+        "notification /api/notifications 202",
+        // Browsers are sent to the address in small letters, where no page is.
+        "page /api/my-calendar/a%252Fb?next=%2Fx 308",
+        "api /api/my-calendar/api 401",
+        "page /api/my-calendar/ 308",
+        // No message of ours: the host counts the tries and puts them aside.
+        "queue /fetch-event 500",
+        "queue /create-booking 500",
+        "queue /write-back 500",
+        "timer /dispatch-due 200",
+        "timer /dispatch-due 200",
+        "timer /dispatch-due 200",
+        "timer /dispatch-due 200",
+        "timer /purge-expired 200",
+    ];
+    assert_eq!(answers, expected);
     Ok(())
 }

@@ -8,12 +8,12 @@ use roombridge::messages::MailboxTaskKind;
 use roombridge::store::mailboxes::{BookingDisposition, MailboxState};
 use roombridge::store::tables::Table;
 use roombridge::store::tenants::{Tenant, Tenants};
-use world::exchange::{Mailbox, Response};
+use world::exchange::{Invitation, Mailbox, Response};
 use world::fault_injection::Fault;
 use world::graph::{FaultOutcome as Answer, RequestFault};
 use world::microsoft::DAEMON_APP;
 
-use crate::contoso::{Contoso, at, hours, minutes, on_both, seconds};
+use crate::contoso::{Contoso, Who, at, hours, minutes, on_both, seconds};
 use crate::{TestError, TestResult};
 
 on_both!(
@@ -429,6 +429,34 @@ async fn an_appointment_that_graph_answers_nonsense_about_holds_up_no_other() ->
         assert_eq!(contoso.traces(anna, &[]).await?.is_empty(), erased);
         contoso.assert_healthy().await?;
     }
+    Ok(())
+}
+
+/// Ben's import was read first, and Anna's room named her the organizer.
+#[tokio::test]
+async fn a_stranger_who_withdraws_does_not_make_the_organizers_mark_forgotten() -> TestResult {
+    let contoso = Contoso::builder().followed(&[Who::Ben, Who::Aurora]).open().await?;
+    let Contoso { anna, ben, aurora, world, .. } = &contoso;
+    world.microsoft.exchange.set_propagation_delay(minutes(2));
+    let meeting = contoso.meet(anna, ("09:00", "10:00"), aurora)?;
+    let mine = Invitation::new("Mine", at("15:00"), at("16:00")).room(aurora);
+    let item = ben.import(meeting.ical(), mine)?;
+    contoso.run_for(minutes(30)).await;
+    world.fixtures().agree(anna).await?;
+    contoso.run_for(hours(1)).await;
+    let mark = contoso.outcome_property(&meeting, anna, aurora)?.ok_or("no mark")?;
+    assert_eq!(mark["outcome"], "booked");
+    ben.remove_event(&item);
+    contoso.run_for(minutes(10)).await;
+    let browser = crate::http_browser::Browser::new(world, "my-calendar");
+    browser.sign_in(ben.id()).await?;
+    browser.submit("withdraw", &[("bookings", "released")]).await?;
+    contoso.run_for(hours(1)).await;
+    let state = contoso.erased_state(BookingDisposition::Release);
+    contoso.remove_anna(state, MailboxTaskKind::Erase).await?;
+    contoso.run_for(hours(1)).await;
+    let left = contoso.outcome_property(&meeting, anna, aurora)?;
+    assert_eq!(left, Some(serde_json::json!({})), "our property is empty");
     Ok(())
 }
 

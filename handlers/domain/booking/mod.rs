@@ -67,6 +67,9 @@ pub struct Booking {
     pub known_copies: Vec<CopyKey>,
     /// The instant of the due entry that watches this row until it is settled.
     pub unsettled_due: Option<Timestamp>,
+    /// Since when it has been unsettled, however often it changed: what waits has waited since then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unsettled_since: Option<Timestamp>,
     /// The instant of the due entry that purges this row: the end of the latest time it was wanted for;
     /// of that day (UTC) once the booking has ended.
     pub purge_due: Timestamp,
@@ -160,6 +163,7 @@ impl Booking {
             change_count: 0,
             known_copies: vec![reading.at.key],
             unsettled_due: None,
+            unsettled_since: None,
             purge_due,
         })
     }
@@ -280,9 +284,9 @@ impl Booking {
     /// is kept.
     #[must_use]
     pub fn forget_mailbox(mut self, mailbox: MailboxId) -> Self {
-        if !self.may_be_marked() {
-            self.known_copies.retain(|at| at.mailbox != mailbox);
-        }
+        let mut known = std::mem::take(&mut self.known_copies);
+        known.retain(|at| at.mailbox != mailbox || self.may_be_marked_in(at.digest));
+        self.known_copies = known;
         self
     }
 

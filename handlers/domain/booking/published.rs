@@ -77,6 +77,19 @@ impl Booking {
         self.published.organizer.is_some() || self.unconfirmed.is_some()
     }
 
+    /// The same of the copy with this event digest: another claimant's copy may have the mark.
+    pub fn may_be_marked_in(&self, event_digest: Digest) -> bool {
+        let marks = [self.published.organizer, self.unconfirmed];
+        marks.iter().flatten().any(|mark| mark.event_digest == event_digest)
+    }
+
+    /// Our mark was taken off the copy with this event digest.
+    pub fn forget_mark_in(&mut self, event_digest: Digest) {
+        for mark in [&mut self.published.organizer, &mut self.unconfirmed] {
+            mark.take_if(|mark| mark.event_digest == event_digest);
+        }
+    }
+
     /// What is to be published.
     pub fn pending(&self, response_mode: Option<ResponseMode>) -> Published {
         Published {

@@ -15,7 +15,7 @@ use crate::{
         appointment::{CopyLocation, CopyRole, DesiredState},
         booking::{Booking, RefusalReason},
         ledger::Conflict,
-        retry::{MAX_DEFERRAL_TIME, UNSETTLED_RECHECK},
+        retry::MAX_DEFERRAL_TIME,
     },
     jobs::runner::job::{Enqueue, Job, JobError},
     messages::{BookingJob, EventChange, EventChanges, HolderCheck, JobMeta, WaitingBooking},
@@ -153,9 +153,7 @@ impl BookingWorker<'_> {
     /// find another room. `None` when nothing is wanted.
     fn decide_by(&self, booking: &Booking) -> Option<Timestamp> {
         let DesiredState::Wanted(spec) = &booking.desired else { return None };
-        // The row keeps the instant of its first due entry until it is settled.
-        let since =
-            booking.unsettled_due.map_or(self.job.meta.first_seen, |at| at - UNSETTLED_RECHECK);
+        let since = booking.unsettled_since.unwrap_or(self.job.meta.first_seen);
         let half = spec.facts.interval.start().duration_since(since) / 2;
         Some(since + half.clamp(HOLDER_CHECK_DELAY, MAX_DEFERRAL_TIME))
     }

@@ -6,7 +6,7 @@
 //!
 //! Two checks come before that order. The ledger is read without claiming, so that a conflict costs
 //! no intent. And nobody is refused before the holder's appointment was read again in Outlook
-//! ([`conflict`]): when two meetings swap rooms, the notification of the one that leaves may arrive
+//! (`conflict`): when two meetings swap rooms, the notification of the one that leaves may arrive
 //! second, and a decline cannot be taken back.
 
 mod conflict;

@@ -27,7 +27,7 @@ use crate::{
 /// After so many attempts Graph's refusal to change an appointment is final.
 const MAX_REFUSED_ATTEMPTS: u32 = 2;
 /// After so many appointments in a row that could not be changed the others are left for the next try.
-const MAX_FAILED_IN_A_ROW: u32 = 5;
+const MAX_FAILED_IN_A_ROW: usize = 5;
 /// When to try again after too many lost races for a booking.
 const CONFLICT_BACKOFF: SignedDuration = SignedDuration::from_secs(30);
 
@@ -132,10 +132,12 @@ impl MailboxWorker<'_> {
 impl MailboxWorker<'_> {
     /// Removes what we wrote into the organizer's copies. One that cannot be changed holds up no other:
     /// the first error is returned when all were tried, or when so many failed in a row that it is not
-    /// the appointments.
+    /// the appointments. Each try begins behind those of the one before.
     async fn remove_outcome_properties(&self, copies: &[AppointmentCopy]) -> Option<JobError> {
         let (mut first, mut failed_in_a_row) = (None, 0);
-        for copy in copies {
+        let begin = self.task.meta.deferrals as usize * MAX_FAILED_IN_A_ROW;
+        let begin = begin.checked_rem(copies.len()).unwrap_or_default();
+        for copy in copies[begin..].iter().chain(&copies[..begin]) {
             let removed = self.remove_from_copy(copy).await;
             failed_in_a_row = if removed.is_ok() { 0 } else { failed_in_a_row + 1 };
             first = first.or(removed.err());
@@ -195,10 +197,12 @@ impl MailboxWorker<'_> {
                 let rest = lease.lease_until.duration_since(now);
                 return Err(JobError::retry_after(rest, "a worker is publishing to Outlook"));
             }
-            if !booking.may_be_marked() || !self.clear_property(copy, key).await? {
+            if !booking.may_be_marked_in(copy.event_digest)
+                || !self.clear_property(copy, key).await?
+            {
                 return Ok(Update::Unchanged(()));
             }
-            (booking.published.organizer, booking.unconfirmed) = (None, None);
+            booking.forget_mark_in(copy.event_digest);
             Ok(Update::Write(booking, ()))
         });
         let conflict = || JobError::retry_after(CONFLICT_BACKOFF, "too many write conflicts");

@@ -19,7 +19,7 @@ use crate::{
     domain::{
         appointment::CopyLocation,
         booking::{Booking, PublishLease, PublishedOutcome, RoomResponse},
-        retry::MAX_DEFERRAL_TIME,
+        retry::{MAX_DEFERRAL_TIME, UNSETTLED_RECHECK},
         tenant::policy::ResponseMode,
     },
     graph::{Graph, TenantGraph},
@@ -120,7 +120,9 @@ async fn write_back(deps: &Deps, invocation: &Invocation, job: &BookingJob) -> J
 /// lasted for too long. The entry stays, because what is refused may be allowed again.
 fn keep_one_chain(deps: &Deps, job: &BookingJob, before: &Booking, error: JobError) -> JobError {
     let now = deps.clock.now();
-    let Some(since) = before.unsettled_due.filter(|at| *at <= now) else { return error };
+    let Some(due) = before.unsettled_due.filter(|at| *at <= now) else { return error };
+    // A change in between writes another entry, and does not make the wait another one.
+    let since = before.unsettled_since.map_or(due, |since| since + UNSETTLED_RECHECK);
     let limit = since + MAX_DEFERRAL_TIME;
     let is_too_long = now >= limit;
     match error {
@@ -307,7 +309,10 @@ impl Publisher<'_> {
         row.published.room = self.room_response.or(row.published.room);
         row.published.organizer = self.organizer_outcome.or(row.published.organizer);
         row.publish_failed = self.refused.then(|| row.pending(self.response_mode));
-        let watched_by = if self.is_settled(&row) { row.unsettled_due.take() } else { None };
+        let mut watched_by = None;
+        if self.is_settled(&row) {
+            (watched_by, row.unsettled_since) = (row.unsettled_due.take(), None);
+        }
         (row.redact_if_over(self.response_mode), watched_by)
     }
 

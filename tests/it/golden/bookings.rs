@@ -108,6 +108,7 @@ fn empty() -> Booking {
         change_count: 0,
         known_copies: vec![],
         unsettled_due: None,
+        unsettled_since: None,
         purge_due: at("2026-11-24T10:00:00Z"),
     }
 }

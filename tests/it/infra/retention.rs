@@ -73,13 +73,13 @@ pub(crate) const EXTERNAL_RETENTION_RULES: [ExternalRetentionRule; 12] = [
     ExternalRetentionRule {
         service: "Queue Storage",
         places: &["fetch-event"],
-        content: "ids of tenant, mailbox and event, nonce, digest of the version, correlation id; with rich notifications the event's fields as Graph encrypted them",
+        content: "ids of tenant, mailbox and event, nonce, digest of the version, correlation id; which booking waits for the read (as in `create-booking`); with rich notifications the event's fields as Graph encrypted them",
         retention: "until processed; at most 7 days, with encrypted content 6 hours",
     },
     ExternalRetentionRule {
         service: "Queue Storage",
         places: &["create-booking", "write-back"],
-        content: "ids of tenant and room, keyed digest of the appointment's id, an occurrence's original start, correlation id",
+        content: "ids of tenant and room, keyed digest of the appointment's id, an occurrence's original start, correlation id; the digest of the appointment whose room it waits for",
         retention: "until processed; at most 7 days",
     },
     ExternalRetentionRule {

@@ -225,9 +225,10 @@ impl<'a> Reconciler<'a> {
         if known != Some(&pointer) || tenant.policy.rich_notifications {
             pointer.last_modified_at = modified;
         }
-        let mut may_be_marked = reconciled.iter().map(|(booking, _)| booking.may_be_marked());
+        let own = pointer.event_digest;
+        let is_marked = reconciled.iter().any(|(booking, _)| booking.may_be_marked_in(own));
         // As long as our property is in the copy, the way to it is kept.
-        if self.erased && !may_be_marked.any(|marked| marked) {
+        if self.erased && !is_marked {
             deps.appointments.remove(tenant.id, copy).await?;
         } else if known != Some(&pointer) {
             self.save_pointer(&pointer).await?;
@@ -443,6 +444,7 @@ impl Reconciler<'_> {
             let at = now + UNSETTLED_RECHECK + SignedDuration::from_millis(spread);
             deps.due.upsert(&DueEntry::unsettled(after.key, at)).await?;
             after.unsettled_due = Some(at);
+            after.unsettled_since.get_or_insert(now);
         }
         let purged_at = before.map(|before| before.purge_due);
         if purged_at != Some(after.purge_due) {

@@ -49,10 +49,9 @@ impl Reconciler<'_> {
         let is_there = |booking: &Booking| booking.copies.both().any(|copy| copy.key == own);
         // Its owner has withdrawn, and our property may be on it.
         let has_mark = |booking: &Booking| {
-            let marks = [booking.published.organizer, booking.unconfirmed];
-            let is_marked = marks.iter().flatten().any(|mark| mark.event_digest == own.digest);
             let organizer = &booking.copies.organizer;
-            is_marked && matches!(organizer, OrganizerCopy::Unknown | OrganizerCopy::Released)
+            booking.may_be_marked_in(own.digest)
+                && matches!(organizer, OrganizerCopy::Unknown | OrganizerCopy::Released)
         };
         let ended = bookings().all(|booking| booking.is_redacted() || !is_there(booking));
         let keeps_event = bookings().any(|booking| is_there(booking) || has_mark(booking));
