@@ -1,7 +1,8 @@
 //! The evening and the night: time moves, and what is over is forgotten.
 
+use jiff::Timestamp;
 use roombridge::base::clock::Clock as _;
-use roombridge::store::tables::Table;
+use roombridge::store::tables::{Table, TableRow};
 
 use super::expectations::{ExpectedBooking, wanted_facts};
 use super::{AppointmentOutcome, Day};
@@ -50,16 +51,23 @@ impl Day<'_> {
     pub(super) async fn evening_comes(&mut self) -> Result<(), LocalError> {
         self.feed.set_activity("time moves to 18:30");
         let by = self.at(18, 30).duration_since(self.world.clock.now());
-        let before = self.world.rows(Table::Bookings).await?.len();
+        let rows = self.world.rows(Table::Bookings).await?;
+        let evening = self.at(18, 30);
+        let is_kept = |row: &&TableRow| purge_due(row).is_some_and(|due| due > evening);
+        let (before, kept_rows) = (rows.len(), rows.iter().filter(is_kept).count());
         self.world.move_time(by).await?;
-        self.wait_for_rows(Table::Bookings, 1).await?;
+        self.wait_for_rows(Table::Bookings, kept_rows).await?;
         if let Some(night) = self.played.last() {
             let kept = self.world.bookings_of(&night.meeting).await?.len();
             self.ensure("tonight's booking is still there", kept == 1)?;
         }
         self.report_step(
             "It is 18:30; another instance takes over",
-            &format!("purged {} of {before} bookings: their time is over", before - 1),
+            &format!(
+                "purged {} of {before} bookings: their time is over; of {} that ended early digests stay until midnight",
+                before - kept_rows,
+                kept_rows - 1
+            ),
             "unchanged: calendars are never cleaned by Roombridge",
         );
         Ok(())
@@ -73,7 +81,7 @@ impl Day<'_> {
         self.wait_for_rows(Table::Appointments, 0).await?;
         self.report_step(
             "It is 02:00",
-            "purged the last booking; nothing of the day is kept",
+            "purged the last bookings; nothing of the day is kept",
             "unchanged",
         );
         Ok(())
@@ -96,4 +104,8 @@ impl Day<'_> {
         let failures = self.world.rows(Table::Failures).await?.len();
         self.ensure("nothing is in Failures", failures == 0)
     }
+}
+
+fn purge_due(row: &TableRow) -> Option<Timestamp> {
+    row.properties.get("PurgeDue")?.as_str()?.parse().ok()
 }
