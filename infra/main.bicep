@@ -267,9 +267,8 @@ var workSiteName = 'func-${prefix}-${take(suffix, 6)}'
 // The host knows an app by the first 32 letters of its name: they must differ while both share an
 // account.
 var peopleSiteName = 'func-${workload}-pages-${environmentName}-${take(suffix, 6)}'
-var sources = empty(allowedSources) || withPagesSite
-  ? allowedSources
-  : fail('allowedSources needs withPagesSite: with one app people would be turned away, too.')
+var alone = 'allowedSources needs withPagesSite: with one app people would be turned away, too.'
+var sources = empty(allowedSources) || withPagesSite ? allowedSources : fail(alone)
 
 // As in handlers/queue/mod.rs. The names are here rather than an output of the storage module, so that
 // what-if and a snapshot know how many alerts there are.
