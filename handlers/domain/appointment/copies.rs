@@ -93,11 +93,7 @@ impl Copies {
     /// # Errors
     /// [`ForeignCopy`] when another one is; [`Copies::observe`] ignores such a reading.
     pub fn check(&self, reading: &CopyReading) -> Result<(), ForeignCopy> {
-        let known = match reading.role {
-            CopyRole::Organizer => self.organizer_copy(),
-            CopyRole::Room => self.room_copy(),
-        };
-        let is_second = known.is_some_and(|CopyRef { key: known, .. }| {
+        let is_second = self.copy(reading.role).is_some_and(|CopyRef { key: known, .. }| {
             known.mailbox == reading.at.key.mailbox
                 && known.digest != reading.at.key.digest
                 && reading.supersedes != Some(known.digest)
@@ -310,6 +306,14 @@ impl Copies {
     /// The organizer's copy, as long as the appointment takes place.
     pub fn organizer_copy(&self) -> Option<&CopyRef> {
         self.organizer.copy()
+    }
+
+    /// The copy of that role.
+    pub fn copy(&self, role: CopyRole) -> Option<&CopyRef> {
+        match role {
+            CopyRole::Organizer => self.organizer_copy(),
+            CopyRole::Room => self.room_copy(),
+        }
     }
 
     /// Both copies, as far as they are known.

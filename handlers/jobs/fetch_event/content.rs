@@ -11,7 +11,7 @@ use jiff::SignedDuration;
 
 use super::{Batch, StoredState, add_job, has_ended};
 use crate::{
-    domain::{appointment::CopyRole, encrypted_content::EncryptedContent, ids::MailboxId},
+    domain::{encrypted_content::EncryptedContent, ids::MailboxId},
     graph::{CopySnapshot, Event, EventKind, SkipReason},
     jobs::runner::job::{Enqueue, JobResult},
     messages::{EventChange, JobMeta, MailboxTask, MailboxTaskKind, MailboxTasks, Origin},
@@ -111,13 +111,10 @@ impl Batch<'_> {
             return Err(outdated);
         }
         // The content may have left the mailbox before the copy was deleted there.
+        let own = self.copy_key(item);
         let exists = stored.bookings.values().all(|row| {
-            let copies = row.as_ref().map(|(booking, _)| &booking.copies);
-            let at = copies.and_then(|copies| match pointer.role {
-                CopyRole::Organizer => copies.organizer_copy(),
-                CopyRole::Room => copies.room_copy(),
-            });
-            at.is_some_and(|at| at.key == self.copy_key(item))
+            let at = row.as_ref().and_then(|(booking, _)| booking.copies.copy(pointer.role));
+            at.is_some_and(|at| at.key == own)
         });
         if !exists || skip == Some(SkipReason::AttendeeCopy) {
             return Err("the copy is not known");

@@ -107,6 +107,15 @@ pub(super) fn deployments() -> Result<Option<&'static Deployments>, TestError> {
     DEPLOYMENTS.as_ref().map(Option::as_ref).map_err(|problem| problem.clone().into())
 }
 
+/// What `prod` would deploy with `put` in the place of `find` in its parameters; none without a compiler.
+pub(super) fn changed_prod(find: &str, put: &str) -> Result<Option<Snapshot>, TestError> {
+    let Some(compiler) = compiler()? else { return Ok(None) };
+    let templates = compiler.copy()?;
+    let file = "env/prod.bicepparam";
+    templates.edit(file, find, put)?;
+    compiler.snapshot(&templates.path(file)).map(Some)
+}
+
 /// What the templates would deploy before the registrations are there.
 pub(super) fn first_stage() -> Result<Option<Deployments>, TestError> {
     let Some(compiler) = compiler()? else { return Ok(None) };

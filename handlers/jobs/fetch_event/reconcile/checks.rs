@@ -25,12 +25,9 @@ impl Reconciler<'_> {
         if snapshot.rooms.is_empty() {
             return Ok(None);
         }
+        let own = self.batch.copy_key(self.item);
         let known = self.stored.bookings.values().flatten().find_map(|(booking, _)| {
-            let at = match snapshot.role {
-                CopyRole::Organizer => booking.copies.organizer_copy(),
-                CopyRole::Room => booking.copies.room_copy(),
-            };
-            let own = self.batch.copy_key(self.item);
+            let at = booking.copies.copy(snapshot.role);
             at.map(|at| at.key).filter(|at| at.mailbox == own.mailbox && at.digest != own.digest)
         });
         let Some(known) = known else { return Ok(None) };

@@ -16,7 +16,9 @@ pub(crate) use access::ROLES;
 use serde_json::{Value, json};
 
 use super::compiler::{compiler, original, paths_of};
-use super::snapshot::{Deployments, Resource, Snapshot, asked, deployments, first_stage};
+use super::snapshot::{
+    Deployments, Resource, Snapshot, asked, changed_prod, deployments, first_stage,
+};
 use crate::TestResult;
 
 /// Everything that is not as promised in what would be deployed, each as a sentence.
@@ -144,12 +146,9 @@ fn what_an_organisation_attaches_to_the_network_stays_there() -> TestResult {
 /// rules hold for every function of an app.
 #[test]
 fn an_allow_list_is_the_platforms_and_for_the_webhooks_own_app() -> TestResult {
-    let Some(compiler) = compiler()? else { return Ok(()) };
-    let templates = compiler.copy()?;
-    let file = "env/prod.bicepparam";
-    let second = "param withPagesSite = true";
-    templates.edit(file, second, &format!("{second}\nparam allowedSources = ['192.0.2.0/24']"))?;
-    let snapshot = compiler.snapshot(&templates.path(file))?;
+    let (second, list) = ("param withPagesSite = true", "param allowedSources = ['192.0.2.0/24']");
+    let changed = changed_prod(second, &format!("{second}\n{list}"))?;
+    let Some(snapshot) = changed else { return Ok(()) };
     let mut rules = BTreeMap::new();
     for site in snapshot.of_type("Microsoft.Web/sites") {
         let default = site.property("siteConfig.ipSecurityRestrictionsDefaultAction").clone();
@@ -163,10 +162,10 @@ fn an_allow_list_is_the_platforms_and_for_the_webhooks_own_app() -> TestResult {
     let names = settings.flat_map(|config| config.properties.as_object().into_iter().flatten());
     assert!(names.map(|(name, _)| name).all(|name| !name.contains("SOURCES")));
     // With one app there is no such place.
-    templates.edit(file, second, "param withPagesSite = false")?;
-    let alone = compiler.snapshot(&templates.path(file));
-    let problem = alone.map(|snapshot| snapshot.diagnostics.join("\n")).map_err(|e| e.to_string());
-    let said = problem.unwrap_or_else(|problem| problem);
+    let said = match changed_prod(second, &format!("param withPagesSite = false\n{list}")) {
+        Ok(alone) => alone.ok_or("no compiler")?.diagnostics.join("\n"),
+        Err(problem) => problem.to_string(),
+    };
     assert!(said.contains("allowedSources needs withPagesSite"), "{said}");
     Ok(())
 }
@@ -174,11 +173,8 @@ fn an_allow_list_is_the_platforms_and_for_the_webhooks_own_app() -> TestResult {
 /// What the platform calls the public cloud is a parameter, so that it can be tried with another.
 #[test]
 fn in_another_cloud_the_host_is_given_addresses_of_storage() -> TestResult {
-    let Some(compiler) = compiler()? else { return Ok(()) };
-    let templates = compiler.copy()?;
-    let file = "env/prod.bicepparam";
-    templates.edit(file, "param publicCloud = true", "param publicCloud = false")?;
-    let snapshot = compiler.snapshot(&templates.path(file))?;
+    let changed = changed_prod("param publicCloud = true", "param publicCloud = false")?;
+    let Some(snapshot) = changed else { return Ok(()) };
     let mut settled = 0;
     for config in snapshot.of_type("Microsoft.Web/sites/config") {
         let written = config.properties.to_string();
