@@ -110,6 +110,19 @@ impl Appointments {
         self.delete(row_key(tenant, copy), None).await
     }
 
+    /// The same, as long as it is the version that was read.
+    ///
+    /// # Errors
+    /// [`StoreError::is_conflict`] when there is another version by now.
+    pub async fn remove_version(
+        &self,
+        tenant: TenantId,
+        copy: CopyKey,
+        etag: &ETag,
+    ) -> Result<(), StoreError> {
+        self.delete(row_key(tenant, copy), Some(etag)).await
+    }
+
     /// All pointers of a mailbox.
     pub async fn list(
         &self,

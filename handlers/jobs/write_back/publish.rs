@@ -37,9 +37,10 @@ impl Publisher<'_> {
     async fn publish_to_organizer(&mut self, booking: &Booking) -> Result<(), JobError> {
         let copy = booking.copies.organizer_copy();
         let Some((published, at)) = booking.pending_outcome().zip(copy) else { return Ok(()) };
-        // Where it is was dropped with all else: then it is shown already.
-        let Some(at) = at.location() else { return Ok(()) };
-        let mailbox = self.deps.mailboxes.get(booking.key.tenant, at.mailbox).await?;
+        // A refusal keeps no id of the copy; when the room is taken off later, the pointer has it.
+        let tenant = booking.key.tenant;
+        let Some(at) = self.deps.appointments.locate(tenant, at).await? else { return Ok(()) };
+        let mailbox = self.deps.mailboxes.get(tenant, at.mailbox).await?;
         match mailbox.map(|(mailbox, _)| mailbox.state) {
             Some(state) if state.is_active() => {}
             // Nothing is written for a person who has withdrawn; the fetch forgets their copy.

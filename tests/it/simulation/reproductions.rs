@@ -169,3 +169,57 @@ fn a_mark_whose_write_seemed_to_fail_is_taken_back() -> TestResult {
         ],
     )
 }
+
+/// A client imported the appointment under its UID, and before anything was read its organizer took the
+/// room off, or called it off.
+#[test]
+fn a_forged_copy_does_not_hold_a_room_that_its_organizer_left() -> TestResult {
+    let meeting = |who, day, slot, shape| Create { who, room: 0, day, slot, shape, private: true };
+    let forged = |nth, who, day, slot| Forge { nth, who, room: 0, day, slot, own: true };
+    let changed = |nth| ChangeRoom { nth, room: 2 };
+    replay(7809, &[meeting(0, 0, 0, Hour), forged(1, 0, 1, 2), Down { hours: 28 }])?;
+    let cancelled = Cancel { nth: 4, keeps: false };
+    replay(4859, &[meeting(0, 1, 2, AllDay), forged(0, 0, 0, 3), cancelled])?;
+    let cancelled = Cancel { nth: 2, keeps: true };
+    replay(9187, &[meeting(2, 1, 2, Hour), forged(4, 2, 1, 0), cancelled])?;
+    replay(5637, &[meeting(1, 0, 0, AllDay), changed(5), forged(0, 0, 1, 3)])?;
+    replay(7513, &[meeting(2, 0, 0, Hour), forged(0, 0, 1, 3), changed(2)])
+}
+
+/// The room declined its copy while that was read: who found it gone saw the way to a booking that was not
+/// made yet, and removed it.
+#[test]
+fn the_way_to_a_booking_that_is_being_made_is_not_removed() -> TestResult {
+    let meeting = |day, slot, shape| Create { who: 0, room: 0, day, slot, shape, private: false };
+    let changed = |nth| ChangeRoom { nth, room: 1 };
+    replay(
+        2536,
+        &[
+            meeting(0, 2, Overnight),
+            meeting(1, 0, AllDay),
+            changed(4),
+            changed(3),
+            ProcessConcurrently,
+        ],
+    )
+}
+
+/// The room refused, and its copy's end was noticed after the organizer had taken it off: by then nothing
+/// said where to write that it was released.
+#[test]
+fn a_refused_room_that_is_taken_off_is_shown_as_released() -> TestResult {
+    let meeting = |slot, shape, private| Create { who: 0, room: 0, day: 0, slot, shape, private };
+    replay(
+        5052,
+        &[
+            Minutes(240),
+            RoomOffAndOn { nth: 2 },
+            meeting(0, Half, false),
+            meeting(2, AllDay, true),
+            RunUntilIdle,
+            DropNotifications(8),
+            Minutes(1),
+            ChangeRoom { nth: 1, room: 2 },
+        ],
+    )
+}

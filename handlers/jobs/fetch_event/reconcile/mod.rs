@@ -4,12 +4,14 @@
 //! only then the jobs.
 
 mod checks;
+mod invitation;
 mod pointer;
 
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
+use self::invitation::UNSENT_HOLD;
 use super::{Batch, Deps, StoredState};
 use crate::{
     domain::{
@@ -23,7 +25,7 @@ use crate::{
         retry::UNSETTLED_RECHECK,
         tenant::policy::ResponseMode,
     },
-    graph::{CopySnapshot, Event, GraphError},
+    graph::{CopySnapshot, Event},
     jobs::runner::job::{Enqueue, Job, JobError, JobResult},
     messages::{BookingJob, EventChange, EventChanges, JobMeta},
     store::{
@@ -40,9 +42,6 @@ use crate::{
 const REFETCH_DELAY: Duration = Duration::from_secs(60);
 /// When the other copy is read after the two disagreed.
 const COMPARE_DELAY: Duration = Duration::from_secs(5);
-/// How long a room is held for a meeting of which its own calendar shows nothing: the meeting may have
-/// been saved and not sent.
-const UNSENT_HOLD: SignedDuration = SignedDuration::from_mins(15);
 /// The last time when the room's copy is read again that outlives the organizer's.
 const LAST_COMPARE_DELAY: Duration = Duration::from_secs(15 * 60);
 /// When a copy is read again that another worker has read meanwhile.
@@ -214,9 +213,10 @@ impl<'a> Reconciler<'a> {
         let copy = self.batch.copy_key(self.item);
         let known = self.stored.pointer.as_ref();
         let Some(mut pointer) = self.pointer_to(role, digest, &reconciled) else {
-            // The bookings that the pointer leads to were never made.
-            if known.is_some() {
-                deps.appointments.remove(tenant.id, copy).await?;
+            // The bookings that the pointer leads to were never made. Under its ETag, because another
+            // worker may be making them.
+            if let Some(etag) = &self.stored.pointer_etag {
+                unless_changed(deps.appointments.remove_version(tenant.id, copy, etag).await)?;
             }
             return Err(JobError::Discard("no managed room"));
         };
@@ -323,41 +323,6 @@ impl Reconciler<'_> {
             never_sent: false,
             released: None,
             response_mode,
-        }
-    }
-
-    /// Whether the room has been held long enough for an invitation that its calendar does not show.
-    async fn was_never_sent(
-        &mut self,
-        row: Option<&(Booking, ETag)>,
-        reading: &CopyReading,
-        ical_uid: &Personal,
-    ) -> Result<bool, JobError> {
-        let (Some((booking, _)), Observation::WithRoom(_)) = (row, &reading.observation) else {
-            return Ok(false);
-        };
-        let context = self.context(booking.key.room);
-        let Some(since) = booking.uninvited_since() else { return Ok(false) };
-        let is_early = self.deps().clock.now() < since + UNSENT_HOLD;
-        if is_early || !context.room_followed || context.requires_room_copy {
-            return Ok(false);
-        }
-        let mailbox = booking.key.room.mailbox();
-        let row = self.deps().mailboxes.get(booking.key.tenant, mailbox).await?;
-        if !row.is_some_and(|(room, _)| room.state.is_active()) {
-            // Nothing would tell that the invitation has come after all.
-            return Ok(false);
-        }
-        match self.batch.item_graph(self.item).list_by_ical_uid(mailbox, ical_uid).await {
-            Ok(found) => {
-                let never_sent = found.is_empty();
-                let copies = found.into_iter().map(|event| CopyLocation { mailbox, event });
-                self.missed_copies.extend(copies);
-                Ok(never_sent)
-            }
-            Err(error @ GraphError::Retry { .. }) => Err(error.into()),
-            // A room whose calendar cannot be read shows nothing, and so releases nothing.
-            Err(_) => Ok(false),
         }
     }
 }
@@ -470,6 +435,12 @@ fn same_copy_state(role: CopyRole, one: Option<&Copies>, other: Option<&Copies>)
         CopyRole::Organizer => one.organizer == other.organizer,
         CopyRole::Room => one.room == other.room,
     }
+}
+
+/// The other worker may have found that nothing has changed, and then the pointer is its only mark.
+/// Which of the two readings is the newer one only Graph can tell.
+fn unless_changed<T>(written: Result<T, StoreError>) -> Result<T, JobError> {
+    written.map_err(|error| if error.is_conflict() { row_changed() } else { error.into() })
 }
 
 fn row_changed() -> JobError {

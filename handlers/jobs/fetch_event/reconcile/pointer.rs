@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::{Reconciler, row_changed};
+use super::{Reconciler, row_changed, unless_changed};
 use crate::{
     domain::{
         appointment::{CopyRole, OrganizerCopy},
@@ -12,7 +12,7 @@ use crate::{
     },
     graph::CopySnapshot,
     jobs::runner::job::JobError,
-    store::{appointments::AppointmentCopy, tables::ETag},
+    store::{StoreError, appointments::AppointmentCopy, tables::ETag},
 };
 
 impl Reconciler<'_> {
@@ -87,12 +87,19 @@ impl Reconciler<'_> {
     }
 
     pub(super) async fn save_pointer(&self, pointer: &AppointmentCopy) -> Result<ETag, JobError> {
-        let etag = self.stored.pointer_etag.as_ref();
-        match self.deps().appointments.insert_or_replace(pointer, etag).await {
-            // The other worker may have found that nothing has changed, and then the pointer is its
-            // only mark. Which of the two readings is the newer one only Graph can tell.
-            Err(error) if error.is_conflict() => Err(row_changed()),
-            written => Ok(written?),
+        let appointments = &self.deps().appointments;
+        let written =
+            appointments.insert_or_replace(pointer, self.stored.pointer_etag.as_ref()).await;
+        if written == Err(StoreError::NotFound) {
+            // Another worker removed it before the bookings were made. Without it nothing would lead
+            // to them, and the copy's end would be missed.
+            let change_digest = CopySnapshot::never_read();
+            let unread = AppointmentCopy { change_digest, ..pointer.clone() };
+            return Err(match appointments.insert_or_replace(&unread, None).await {
+                Err(error) if !error.is_conflict() => error.into(),
+                Ok(_) | Err(_) => row_changed(),
+            });
         }
+        unless_changed(written)
     }
 }
